@@ -1,0 +1,51 @@
+/** Writes the tables of proto/README.md: calls, records, messages, frame kinds and errors. */
+import { errorTable, reasonCodes } from "../shared/errors.ts";
+import { type CallSpec, calls, type Field, frameKinds, messages, records } from "./calls.ts";
+import { layoutOf } from "./layout.ts";
+
+function fieldTable(fields: readonly Field[]): string {
+  if (fields.length === 0) return "No fields.\n";
+  const rows = layoutOf(fields).fields.map((field) => {
+    const type = typeof field.type === "object" ? `list of ${field.type.list}` : field.type;
+    return `| ${field.offset} | \`${field.name}\` | ${type} | ${field.doc} |\n`;
+  });
+  return `| offset | field | type | meaning |\n|---|---|---|---|\n${rows.join("")}`;
+}
+
+function callSection([name, spec]: [string, CallSpec]): string {
+  const errors = spec.errors.map((code) => `\`${code}\``).join(", ");
+  const answer =
+    spec.answer === undefined
+      ? "No answer.\n"
+      : spec.answer.length === 0
+        ? "Answer: no fields.\n"
+        : `Answer:\n\n${fieldTable(spec.answer)}`;
+  return `#### ${spec.opcode} \`${name}\`\n${spec.doc} Errors: ${errors}.\n\n${fieldTable(spec.fields)}\n${answer}\n`;
+}
+
+const layoutSections = (entries: Record<string, readonly Field[]>): string =>
+  Object.entries(entries)
+    .map(([name, fields]) => `#### \`${name}\`\n${fieldTable(fields)}\n`)
+    .join("");
+
+function errorRows(): string {
+  const rows = Object.entries(errorTable).map(
+    ([code, entry]) =>
+      `| ${entry.wire} | \`${code}\` | ${entry.grpc} | ${entry.retryable ? "yes" : "no"} | ${entry.meaning} | ${entry.remedy} |\n`,
+  );
+  return `| wire | code | gRPC status | retry | meaning | what to do |\n|---|---|---|---|---|---|\n${rows.join("")}`;
+}
+
+/** The text of each generated part, by its mark. */
+export function generateTables(): Record<string, string> {
+  return {
+    kinds: `${Object.entries(frameKinds)
+      .map(([name, kind]) => `| ${kind} | ${name} |\n`)
+      .join("")}`.replace(/^/, "| kind | name |\n|---|---|\n"),
+    messages: layoutSections(messages),
+    records: layoutSections(records),
+    calls: Object.entries<CallSpec>(calls).map(callSection).join(""),
+    errors: errorRows(),
+    reasons: `${reasonCodes.map((code) => `\`${code}\``).join(", ")}\n`,
+  };
+}

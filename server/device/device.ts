@@ -1,0 +1,127 @@
+/**
+ * What a device is to the executor: the one interface behind which `cpu`, `cuda` and `null` stand.
+ * A device works inside one executor process for one lease. It trusts its caller for handles and allocations (the executor
+ * checks those) but must itself keep every access of a kernel inside the arena. Rooms under server/device import shared only.
+ */
+import type { DeviceAttribute, GlobalInfo, KernelInfo } from "../../shared/generated/calls.ts";
+
+/** One whole device as a server owns it. Plain data: it travels from the daemon to the executor as JSON. */
+export interface DeviceDescription {
+  /** Stable id within the server, such as `cpu:0`. */
+  readonly id: string;
+  readonly kind: "cpu" | "cuda" | "null";
+  readonly name: string;
+  /** Bytes that can be lent. */
+  readonly memoryBytes: number;
+  /** Slices are whole multiples of this. */
+  readonly granularityBytes: number;
+  /** Bytes charged per lease beside the slice (a CUDA context); 0 where there is none. */
+  readonly overheadBytes: number;
+  readonly capabilityMajor: number;
+  readonly capabilityMinor: number;
+  /** Largest slice that one lease may have on this device; the cpu device is bound by 32-bit linear memory. */
+  readonly sliceBytesMax: number;
+}
+
+/** What `open` needs to know about the slice. */
+export interface SliceOptions {
+  readonly description: DeviceDescription;
+  /** Exact size of the arena in bytes. */
+  readonly arenaBytes: number;
+  /** Address of the arena's first byte: ARENA_BASE + index * ARENA_STRIDE_BYTES. */
+  readonly arenaBase: number;
+  /** A kernel that runs longer fails with KERNEL_TIMEOUT. 0: no bound. */
+  readonly kernelTimeoutMs: number;
+  /** Receives what kernels print, in order. */
+  readonly onOutput: (text: string) => void;
+}
+
+export interface DeviceAttributes {
+  readonly capabilityMajor: number;
+  readonly capabilityMinor: number;
+  readonly driverVersion: number;
+  readonly attributes: readonly DeviceAttribute[];
+}
+
+/** One kind of device: finds them in the daemon, opens slices of them in executors. */
+export interface DeviceDriver {
+  readonly kind: DeviceDescription["kind"];
+  /** Devices for one `--device` SPEC without its kind, such as `4x2GiB`; throws SluiceError BAD_ARGUMENT with a sentence. */
+  discover(spec: string): Promise<DeviceDescription[]>;
+  /** Opens a slice with zeroed memory. */
+  open(options: SliceOptions): Promise<DeviceSlice>;
+}
+
+/** A program on a device. Opaque to the executor beyond its kernels and globals. */
+export interface DeviceModule {
+  readonly kernels: readonly KernelInfo[];
+  readonly globals: readonly GlobalInfo[];
+}
+
+export interface LaunchOptions {
+  readonly module: DeviceModule;
+  /** Index into `module.kernels`. */
+  readonly kernel: number;
+  readonly grid: readonly [x: number, y: number, z: number];
+  readonly block: readonly [x: number, y: number, z: number];
+  /** Dynamic shared memory per block in bytes. */
+  readonly sharedBytes: number;
+  /** The packed parameter block; valid only during the call. */
+  readonly params: Uint8Array;
+  readonly stream: DeviceStream | undefined;
+}
+
+/** Opaque stream and event of a device; `undefined` stands for the default stream. */
+export interface DeviceStream {
+  readonly kind: "stream";
+}
+export interface DeviceEvent {
+  readonly kind: "event";
+}
+
+/**
+ * The memory and the contexts of one lease on one device. Calls arrive in the order of the session. A call that returns a
+ * promise has taken effect when it resolves; the executor starts the next call only then. A device that queues work itself (CUDA)
+ * returns at once. Addresses are whole addresses inside the arena, sizes are bytes; both exact below 2^53.
+ * Every failure is a SluiceError. A failure of a kernel poisons the slice: all later calls fail alike.
+ */
+export interface DeviceSlice {
+  readonly attributes: DeviceAttributes;
+  /** `data` is valid only during the call. */
+  write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
+  /** Reads `into.byteLength` bytes; resolves once they are there. */
+  read(address: number, into: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
+  /** Copies within this slice. Between slices the executor reads and writes. */
+  copy(
+    to: { destination: number; source: number; byteCount: number },
+    stream: DeviceStream | undefined,
+  ): void | Promise<void>;
+  fill(
+    to: { address: number; count: number; width: 1 | 2 | 4; value: number },
+    stream: DeviceStream | undefined,
+  ): void | Promise<void>;
+  /** `image` is the caller's to give away. Throws BAD_IMAGE or UNSUPPORTED_INSTRUCTION with line and name. */
+  loadModule(image: Uint8Array): DeviceModule | Promise<DeviceModule>;
+  unloadModule(module: DeviceModule): void | Promise<void>;
+  /**
+   * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes;
+   * ILLEGAL_ADDRESS, KERNEL_TRAP or KERNEL_TIMEOUT for what went wrong inside (then, or at a later call).
+   */
+  launch(options: LaunchOptions): void | Promise<void>;
+  createStream(options: { flags: number; priority: number }): DeviceStream;
+  destroyStream(stream: DeviceStream): void;
+  createEvent(flags: number): DeviceEvent;
+  destroyEvent(event: DeviceEvent): void;
+  recordEvent(event: DeviceEvent, stream: DeviceStream | undefined): void;
+  waitEvent(stream: DeviceStream | undefined, event: DeviceEvent): void;
+  /** True when the last recording is done, or it was never recorded. */
+  queryEvent(event: DeviceEvent): boolean;
+  synchronizeEvent(event: DeviceEvent): void | Promise<void>;
+  /** Milliseconds; throws NOT_READY, or BAD_ARGUMENT for an event without a recording or without time stamps. */
+  elapsed(start: DeviceEvent, end: DeviceEvent): number;
+  queryStream(stream: DeviceStream | undefined): boolean;
+  synchronizeStream(stream: DeviceStream | undefined): void | Promise<void>;
+  synchronize(): void | Promise<void>;
+  /** Ends all work, also a kernel that never ends, and gives the memory back. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,433 @@
+/**
+ * The one error class and the one table of errors. Callers match on the code; the wire number and the gRPC status follow from
+ * it. Numbers are append-only. Sentences are in the present tense and carry their values in brackets.
+ */
+
+export interface ErrorSpec {
+  /** Number on the data plane. */
+  readonly wire: number;
+  /** Name of the gRPC status on the control plane. */
+  readonly grpc: keyof typeof grpcStatus;
+  /** Whether the same request may succeed later without a change. */
+  readonly retryable: boolean;
+  /** What the code means, as one sentence. */
+  readonly meaning: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+/** The gRPC status numbers used in the table. */
+export const grpcStatus = {
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const;
+
+const spec = (
+  wire: number,
+  grpc: ErrorSpec["grpc"],
+  retry: "retry" | "final",
+  meaning: string,
+  remedy: string,
+): ErrorSpec => ({ wire, grpc, retryable: retry === "retry", meaning, remedy });
+
+export const errorTable = {
+  // Anyone's mistakes in a request.
+  BAD_ARGUMENT: spec(
+    1,
+    "INVALID_ARGUMENT",
+    "final",
+    "A value is malformed or out of its range.",
+    "Correct the value named in the message.",
+  ),
+  UNSUPPORTED: spec(
+    2,
+    "UNIMPLEMENTED",
+    "final",
+    "This server does not do what is asked.",
+    "Use another server or device kind, or leave the option out.",
+  ),
+  INTERNAL: spec(
+    3,
+    "INTERNAL",
+    "final",
+    "Sluice itself is at fault.",
+    "Report it with the server's log of that moment.",
+  ),
+  CANCELLED: spec(4, "CANCELLED", "retry", "The caller withdrew the request.", "Ask again when wanted."),
+
+  // The pool's answers.
+  NO_CAPACITY: spec(
+    10,
+    "RESOURCE_EXHAUSTED",
+    "retry",
+    "No device has enough free now, and the wait is over.",
+    "Wait longer, ask for less, or look at the reasons per device.",
+  ),
+  IMPOSSIBLE_REQUEST: spec(
+    11,
+    "FAILED_PRECONDITION",
+    "final",
+    "No set of this server's devices could ever serve the request.",
+    "Ask for fewer or smaller devices; `sluice list` shows what there is.",
+  ),
+  QUEUE_FULL: spec(
+    12,
+    "RESOURCE_EXHAUSTED",
+    "retry",
+    "The queue has reached its bound.",
+    "Try again later, or ask the admin to raise the bound.",
+  ),
+  QUOTA_EXCEEDED: spec(
+    13,
+    "RESOURCE_EXHAUSTED",
+    "final",
+    "The tenant's quota does not allow the request.",
+    "Release something, or ask the admin for a larger quota.",
+  ),
+  SHUTTING_DOWN: spec(
+    14,
+    "UNAVAILABLE",
+    "retry",
+    "The server is stopping and grants no new leases.",
+    "Use another server, or try again once it is back.",
+  ),
+  STORE_FAILED: spec(
+    15,
+    "UNAVAILABLE",
+    "retry",
+    "The server cannot write its state, so it grants nothing.",
+    "Ask the admin to look at the disk under --state.",
+  ),
+
+  // Leases.
+  LEASE_NOT_FOUND: spec(20, "NOT_FOUND", "final", "There is no such lease.", "It may have ended; allocate again."),
+  LEASE_EXPIRED: spec(
+    21,
+    "ABORTED",
+    "final",
+    "The lease ended because no heartbeat came in time.",
+    "Allocate again; do not block the event loop longer than the heartbeat time-out.",
+  ),
+  LEASE_REVOKED: spec(
+    22,
+    "ABORTED",
+    "final",
+    "An admin, or the server's shutdown, ended the lease.",
+    "Allocate again.",
+  ),
+  LEASE_ENDED: spec(23, "ABORTED", "final", "The lease has ended.", "Allocate again."),
+  LEASE_TIME_OVER: spec(
+    24,
+    "ABORTED",
+    "final",
+    "The lease reached its maximum duration.",
+    "Ask for a longer duration.",
+  ),
+  WRONG_SECRET: spec(
+    25,
+    "PERMISSION_DENIED",
+    "final",
+    "The proof of the lease's secret is wrong.",
+    "Use the secret that came with the lease.",
+  ),
+  SESSION_BUSY: spec(
+    26,
+    "FAILED_PRECONDITION",
+    "retry",
+    "Another session is attached to the lease.",
+    "End the other session first, or allocate a lease of your own.",
+  ),
+  NO_LEASE: spec(
+    27,
+    "FAILED_PRECONDITION",
+    "final",
+    "The environment names no lease.",
+    "Start the command with `sluice run`, or call connect() and allocate().",
+  ),
+
+  // Connections.
+  PROTOCOL_ERROR: spec(
+    30,
+    "INVALID_ARGUMENT",
+    "final",
+    "The peer breaks the wire's format.",
+    "Update both ends to one version; see proto/README.md.",
+  ),
+  FINGERPRINT_MISMATCH: spec(
+    31,
+    "FAILED_PRECONDITION",
+    "final",
+    "The two ends have different tables of calls.",
+    "Install the same version of Sluice on both ends.",
+  ),
+  HANDSHAKE_TIMEOUT: spec(
+    32,
+    "DEADLINE_EXCEEDED",
+    "retry",
+    "The handshake did not finish in time.",
+    "Look at the network between both ends.",
+  ),
+  TOO_MANY_CONNECTIONS: spec(
+    33,
+    "RESOURCE_EXHAUSTED",
+    "retry",
+    "Too many connections have not finished their handshake.",
+    "Try again later.",
+  ),
+  CONNECTION_LOST: spec(
+    34,
+    "UNAVAILABLE",
+    "retry",
+    "The connection broke.",
+    "Allocate again; work since the last answer may or may not have run.",
+  ),
+  SERVER_UNREACHABLE: spec(
+    35,
+    "UNAVAILABLE",
+    "retry",
+    "The server does not answer.",
+    "Check the address in SLUICE_SERVER, and that `sluice serve` runs there.",
+  ),
+  SERVER_IDENTITY: spec(
+    36,
+    "PERMISSION_DENIED",
+    "final",
+    "The peer on the data port does not know the lease's secret.",
+    "Something stands between you and the server; look at the network.",
+  ),
+
+  // Executors and devices.
+  EXECUTOR_FAILED: spec(
+    40,
+    "ABORTED",
+    "final",
+    "The lease's executor process died.",
+    "Allocate again; if it happens again, report it with the server's log.",
+  ),
+  DEVICE_FAILED: spec(
+    41,
+    "ABORTED",
+    "final",
+    "The device reports an error of its own.",
+    "See the driver's error in the message.",
+  ),
+  NO_SUCH_DEVICE: spec(
+    42,
+    "NOT_FOUND",
+    "final",
+    "The lease has no device with that index.",
+    "Use an index below the number of devices.",
+  ),
+  OUT_OF_MEMORY: spec(
+    43,
+    "RESOURCE_EXHAUSTED",
+    "final",
+    "The slice has no room left for the allocation.",
+    "Free buffers, or ask for a larger slice.",
+  ),
+  ADDRESS_OUTSIDE_ARENA: spec(
+    44,
+    "INVALID_ARGUMENT",
+    "final",
+    "An address lies outside the slice.",
+    "Use addresses inside buffers of this lease.",
+  ),
+  NOT_ALLOCATED: spec(
+    45,
+    "INVALID_ARGUMENT",
+    "final",
+    "A range is not within one live allocation.",
+    "Check offset and length, and that the buffer is not freed.",
+  ),
+  RANGE_IN_USE: spec(
+    46,
+    "ALREADY_EXISTS",
+    "final",
+    "An allocation overlaps a live one.",
+    "Free the older allocation first.",
+  ),
+  NO_SUCH_HANDLE: spec(
+    47,
+    "NOT_FOUND",
+    "final",
+    "A handle was never created, or is destroyed.",
+    "Create it first; do not use it after destroying it.",
+  ),
+  HANDLE_IN_USE: spec(
+    48,
+    "ALREADY_EXISTS",
+    "final",
+    "A new handle has the number of one already used.",
+    "Number handles upwards and never use one again.",
+  ),
+  TOO_MANY_HANDLES: spec(
+    49,
+    "RESOURCE_EXHAUSTED",
+    "final",
+    "The session holds too many live handles of one kind.",
+    "Destroy streams, events and modules that are not used any more.",
+  ),
+  IMAGE_TOO_LARGE: spec(
+    50,
+    "RESOURCE_EXHAUSTED",
+    "final",
+    "A program image is larger than allowed.",
+    "Split the module.",
+  ),
+  BAD_IMAGE: spec(
+    51,
+    "INVALID_ARGUMENT",
+    "final",
+    "A program image cannot be read.",
+    "Build it as PTX text; see the line in the message.",
+  ),
+  UNSUPPORTED_INSTRUCTION: spec(
+    52,
+    "UNIMPLEMENTED",
+    "final",
+    "The program uses an instruction that this device does not have.",
+    "Use another device kind, or avoid the instruction named in the message.",
+  ),
+  NO_SUCH_KERNEL: spec(
+    53,
+    "NOT_FOUND",
+    "final",
+    "The module has no such kernel.",
+    "Use a name or index from the loaded module.",
+  ),
+  BAD_LAUNCH: spec(
+    54,
+    "INVALID_ARGUMENT",
+    "final",
+    "The device or the kernel cannot run with this launch.",
+    "Correct the grid, block, shared memory or arguments named in the message.",
+  ),
+  ILLEGAL_ADDRESS: spec(
+    55,
+    "ABORTED",
+    "final",
+    "A kernel touched memory outside the slice.",
+    "Check the kernel's indices against its buffers' sizes.",
+  ),
+  KERNEL_TIMEOUT: spec(
+    56,
+    "ABORTED",
+    "final",
+    "A kernel ran longer than the server allows.",
+    "Split the work, or ask the admin for a longer --kernel-timeout.",
+  ),
+  KERNEL_TRAP: spec(
+    57,
+    "ABORTED",
+    "final",
+    "A kernel stopped itself (trap or failed assertion).",
+    "See the kernel's own output.",
+  ),
+  NOT_READY: spec(58, "FAILED_PRECONDITION", "retry", "An event is not done yet.", "Synchronise with it first."),
+
+  // The client itself.
+  BACKLOG_FULL: spec(
+    60,
+    "RESOURCE_EXHAUSTED",
+    "retry",
+    "The client has queued as much as it may hold unsent.",
+    "Await gpu.flush() or any answer now and then.",
+  ),
+  BAD_KERNEL_ARGUMENTS: spec(
+    61,
+    "INVALID_ARGUMENT",
+    "final",
+    "Kernel arguments do not match the kernel's parameters.",
+    "Correct the argument named in the message.",
+  ),
+  CLOSED: spec(62, "FAILED_PRECONDITION", "final", "The object is closed or freed.", "Do not use it after its end."),
+} as const satisfies Record<string, ErrorSpec>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+const codeByWire = new Map<number, ErrorCode>(
+  Object.entries(errorTable).map(([code, entry]) => [entry.wire, code as ErrorCode]),
+);
+
+/** The code for a wire number; INTERNAL for one that this version does not know. */
+export const codeOfWire = (wire: number): ErrorCode => codeByWire.get(wire) ?? "INTERNAL";
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errorTable, code);
+
+/** What an error may carry beside its code and sentence; each field is there only where it applies. */
+export interface ErrorDetails {
+  /** Sequence number of the call that failed. */
+  readonly sequence?: number;
+  /** Name of the call that failed. */
+  readonly call?: string;
+  readonly leaseId?: string;
+  /** The driver's own error number and name. */
+  readonly nativeCode?: number;
+  readonly nativeName?: string;
+  /** Why each device cannot serve a request. */
+  readonly reasons?: readonly DeviceReason[];
+}
+
+/** Why one device (or, with an empty device, the request as a whole) cannot be served now. */
+export interface DeviceReason {
+  readonly device: string;
+  readonly code: ReasonCode;
+  readonly message: string;
+}
+
+/** Reason codes, as in the table of proto/README.md. */
+export const reasonCodes = [
+  "NOT_ENOUGH_MEMORY",
+  "NOT_ENOUGH_COMPUTE",
+  "DEVICE_CORDONED",
+  "DEVICE_UNHEALTHY",
+  "FILTERED_OUT",
+  "EXCLUSIVE_CONFLICT",
+  "TOO_FEW_DEVICES",
+  "QUOTA_EXCEEDED",
+  "AHEAD_IN_QUEUE",
+] as const;
+export type ReasonCode = (typeof reasonCodes)[number];
+
+/** Every operating error of Sluice. */
+export class SluiceError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails & { cause?: unknown } = {}) {
+    const { cause, ...rest } = details;
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "SluiceError";
+    this.code = code;
+    this.details = rest;
+  }
+
+  /** Whether the same request may succeed later without a change. */
+  get retryable(): boolean {
+    return errorTable[this.code].retryable;
+  }
+
+  /** What to do about it. */
+  get remedy(): string {
+    return errorTable[this.code].remedy;
+  }
+}
+
+/** `error` as a SluiceError: itself, or INTERNAL with its message. */
+export function toSluiceError(error: unknown): SluiceError {
+  if (error instanceof SluiceError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new SluiceError("INTERNAL", `An unexpected error occurs [${message}].`, { cause: error });
+}

@@ -1,0 +1,66 @@
+/** Every bound of the project that both ends must know, with its reason. Units and bounds come last in the names. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** A frame of one full batch, or one call with the most data a call may carry, fits with room for headers. */
+export const FRAME_BYTES_MAX = 2 * MiB;
+
+/** Data of one call. Larger copies travel as several calls, so that none holds up another stream for long. */
+export const CALL_DATA_BYTES_MAX = 1 * MiB;
+
+/** The client sends a batch when it reaches this size: beyond it, fewer writes no longer pay. */
+export const BATCH_BYTES = 64 * KiB;
+
+/** Handshake frames hold a few short strings; more than this is not a handshake. */
+export const HANDSHAKE_FRAME_BYTES_MAX = 4 * KiB;
+
+/** A connection that has not proved its lease by then is closed. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Connections that have not proved their lease yet, over all clients. */
+export const HANDSHAKES_MAX = 256;
+
+/** The largest program image. Fat binaries of large libraries stay below it. */
+export const IMAGE_BYTES_MAX = 256 * MiB;
+
+/** Images sent but not yet loaded, per session. */
+export const IMAGES_MAX = 16;
+
+/** Live handles of one kind (modules, streams, events) per session: far above real programs, far below the memory's end. */
+export const HANDLES_MAX = 65_536;
+
+/** Live allocations per lease. */
+export const ALLOCATIONS_MAX = 1_048_576;
+
+/** The packed parameter block of a launch, as in CUDA 12.1 and later. */
+export const PARAM_BYTES_MAX = 32_764;
+
+/** Bytes that a client holds for sending before a call is refused with BACKLOG_FULL. */
+export const CLIENT_BACKLOG_BYTES_MAX = 64 * MiB;
+
+/** Answered calls that a client may have under way at once. */
+export const ANSWERS_PENDING_MAX = 65_536;
+
+/** Answers waiting in the executor for a slow reader before it stops reading calls. */
+export const ANSWER_BACKLOG_BYTES_MAX = 8 * MiB;
+
+/** printf output kept between two answers; what is beyond it is dropped, and the text says so. */
+export const OUTPUT_BYTES_MAX = 1 * MiB;
+
+/** Base address of the first slice's arena, and the distance to the next. The low 32 bits are zero. */
+export const ARENA_BASE = 0x6000_0000_0000;
+export const ARENA_STRIDE_BYTES = 0x100_0000_0000;
+
+/** Slices per lease: a server holds at most 16 devices, as CUDA servers do. */
+export const SLICES_PER_LEASE_MAX = 16;
+
+/** The client beats this often; a lease without a beat for the time-out ends. */
+export const HEARTBEAT_INTERVAL_MS = 5_000;
+export const HEARTBEAT_TIMEOUT_MS = 30_000;
+
+/** Names (jobs, tenants, leases) in characters. */
+export const NAME_LENGTH_MAX = 128;
+
+/** Requests waiting on one server. */
+export const QUEUE_ENTRIES_MAX = 100_000;
