@@ -51,7 +51,12 @@ function grpcTypes(): Map<string, string> {
       stdio: "pipe",
     });
     const files = readdirSync(out, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
-    return new Map(files.map((name) => [`proto/generated/${name}`, readFileSync(join(out, name), "utf8")]));
+    return new Map(
+      files.map((name) => [
+        `proto/generated/${name}`,
+        readFileSync(join(out, name), "utf8").replaceAll(`${root}/`, ""),
+      ]),
+    );
   } finally {
     rmSync(out, { recursive: true });
   }

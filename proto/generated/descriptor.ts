@@ -3,7 +3,547 @@ export const descriptor = {
   "nested": {
     "sluice": {
       "nested": {
-        "v1": {}
+        "v1": {
+          "nested": {
+            "PoolService": {
+              "methods": {
+                "Allocate": {
+                  "requestType": "AllocateRequest",
+                  "responseType": "AllocateResponse",
+                  "responseStream": true
+                },
+                "Hold": {
+                  "requestType": "HoldRequest",
+                  "requestStream": true,
+                  "responseType": "HoldResponse",
+                  "responseStream": true
+                },
+                "Release": {
+                  "requestType": "ReleaseRequest",
+                  "responseType": "ReleaseResponse"
+                },
+                "ListDevices": {
+                  "requestType": "ListDevicesRequest",
+                  "responseType": "ListDevicesResponse"
+                },
+                "ListLeases": {
+                  "requestType": "ListLeasesRequest",
+                  "responseType": "ListLeasesResponse"
+                }
+              }
+            },
+            "AllocateRequest": {
+              "oneofs": {
+                "share": {
+                  "oneof": [
+                    "memoryBytes",
+                    "fraction"
+                  ]
+                }
+              },
+              "fields": {
+                "devices": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 2,
+                  "protoName": "memory_bytes"
+                },
+                "fraction": {
+                  "type": "double",
+                  "id": 3
+                },
+                "waitMs": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "wait_ms"
+                },
+                "sameDeviceAllowed": {
+                  "type": "bool",
+                  "id": 5,
+                  "protoName": "same_device_allowed"
+                },
+                "name": {
+                  "type": "string",
+                  "id": 6
+                },
+                "durationMaxMs": {
+                  "type": "uint64",
+                  "id": 7,
+                  "protoName": "duration_max_ms"
+                },
+                "detached": {
+                  "type": "bool",
+                  "id": 8
+                },
+                "requestId": {
+                  "type": "string",
+                  "id": 9,
+                  "protoName": "request_id"
+                }
+              }
+            },
+            "AllocateResponse": {
+              "oneofs": {
+                "event": {
+                  "oneof": [
+                    "queued",
+                    "granted"
+                  ]
+                }
+              },
+              "fields": {
+                "queued": {
+                  "type": "Queued",
+                  "id": 1
+                },
+                "granted": {
+                  "type": "Granted",
+                  "id": 2
+                }
+              }
+            },
+            "Queued": {
+              "fields": {
+                "position": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "reasons": {
+                  "rule": "repeated",
+                  "type": "Reason",
+                  "id": 2
+                }
+              }
+            },
+            "Reason": {
+              "fields": {
+                "device": {
+                  "type": "string",
+                  "id": 1
+                },
+                "code": {
+                  "type": "string",
+                  "id": 2
+                },
+                "message": {
+                  "type": "string",
+                  "id": 3
+                }
+              }
+            },
+            "Granted": {
+              "fields": {
+                "lease": {
+                  "type": "Lease",
+                  "id": 1
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                },
+                "dataEndpoints": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 3,
+                  "protoName": "data_endpoints"
+                },
+                "heartbeatIntervalMs": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "heartbeat_interval_ms"
+                },
+                "heartbeatTimeoutMs": {
+                  "type": "uint64",
+                  "id": 5,
+                  "protoName": "heartbeat_timeout_ms"
+                }
+              }
+            },
+            "Lease": {
+              "fields": {
+                "id": {
+                  "type": "string",
+                  "id": 1
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 2
+                },
+                "name": {
+                  "type": "string",
+                  "id": 3
+                },
+                "slices": {
+                  "rule": "repeated",
+                  "type": "Slice",
+                  "id": 4
+                },
+                "state": {
+                  "type": "LeaseState",
+                  "id": 5
+                },
+                "grantedAtMs": {
+                  "type": "int64",
+                  "id": 6,
+                  "protoName": "granted_at_ms"
+                },
+                "endsAtMs": {
+                  "type": "int64",
+                  "id": 7,
+                  "protoName": "ends_at_ms"
+                },
+                "heartbeatAtMs": {
+                  "type": "int64",
+                  "id": 8,
+                  "protoName": "heartbeat_at_ms"
+                },
+                "usage": {
+                  "type": "Usage",
+                  "id": 9
+                },
+                "detached": {
+                  "type": "bool",
+                  "id": 10
+                },
+                "clientAddress": {
+                  "type": "string",
+                  "id": 11,
+                  "protoName": "client_address"
+                }
+              }
+            },
+            "LeaseState": {
+              "values": {
+                "LEASE_STATE_UNSPECIFIED": 0,
+                "LEASE_STATE_GRANTED": 1,
+                "LEASE_STATE_ATTACHED": 2,
+                "LEASE_STATE_ENDING": 3
+              }
+            },
+            "Slice": {
+              "fields": {
+                "index": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "deviceId": {
+                  "type": "string",
+                  "id": 2,
+                  "protoName": "device_id"
+                },
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 3,
+                  "protoName": "memory_bytes"
+                },
+                "overheadBytes": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "overhead_bytes"
+                }
+              }
+            },
+            "Usage": {
+              "fields": {
+                "calls": {
+                  "type": "uint64",
+                  "id": 1
+                },
+                "batches": {
+                  "type": "uint64",
+                  "id": 2
+                },
+                "answers": {
+                  "type": "uint64",
+                  "id": 3
+                },
+                "bytesReceived": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "bytes_received"
+                },
+                "bytesSent": {
+                  "type": "uint64",
+                  "id": 5,
+                  "protoName": "bytes_sent"
+                },
+                "heldMs": {
+                  "type": "uint64",
+                  "id": 6,
+                  "protoName": "held_ms"
+                },
+                "deviceMs": {
+                  "type": "uint64",
+                  "id": 7,
+                  "protoName": "device_ms"
+                }
+              }
+            },
+            "HoldRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                }
+              }
+            },
+            "HoldResponse": {
+              "oneofs": {
+                "event": {
+                  "oneof": [
+                    "beat",
+                    "notice"
+                  ]
+                }
+              },
+              "fields": {
+                "beat": {
+                  "type": "Beat",
+                  "id": 1
+                },
+                "notice": {
+                  "type": "Notice",
+                  "id": 2
+                }
+              }
+            },
+            "Beat": {
+              "fields": {
+                "nowAtMs": {
+                  "type": "int64",
+                  "id": 1,
+                  "protoName": "now_at_ms"
+                }
+              }
+            },
+            "Notice": {
+              "fields": {
+                "kind": {
+                  "type": "NoticeKind",
+                  "id": 1
+                },
+                "message": {
+                  "type": "string",
+                  "id": 2
+                },
+                "deadlineAtMs": {
+                  "type": "int64",
+                  "id": 3,
+                  "protoName": "deadline_at_ms"
+                }
+              }
+            },
+            "NoticeKind": {
+              "values": {
+                "NOTICE_KIND_UNSPECIFIED": 0,
+                "NOTICE_KIND_SHUTTING_DOWN": 1,
+                "NOTICE_KIND_TIME_ALMOST_OVER": 2,
+                "NOTICE_KIND_REVOKED": 3
+              }
+            },
+            "ReleaseRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                }
+              }
+            },
+            "ReleaseResponse": {
+              "fields": {
+                "usage": {
+                  "type": "Usage",
+                  "id": 1
+                },
+                "released": {
+                  "type": "bool",
+                  "id": 2
+                }
+              }
+            },
+            "ListDevicesRequest": {
+              "fields": {}
+            },
+            "ListDevicesResponse": {
+              "fields": {
+                "devices": {
+                  "rule": "repeated",
+                  "type": "Device",
+                  "id": 1
+                },
+                "serverVersion": {
+                  "type": "string",
+                  "id": 2,
+                  "protoName": "server_version"
+                },
+                "serverId": {
+                  "type": "string",
+                  "id": 3,
+                  "protoName": "server_id"
+                }
+              }
+            },
+            "Device": {
+              "fields": {
+                "id": {
+                  "type": "string",
+                  "id": 1
+                },
+                "kind": {
+                  "type": "string",
+                  "id": 2
+                },
+                "name": {
+                  "type": "string",
+                  "id": 3
+                },
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "memory_bytes"
+                },
+                "grantedBytes": {
+                  "type": "uint64",
+                  "id": 5,
+                  "protoName": "granted_bytes"
+                },
+                "overheadBytes": {
+                  "type": "uint64",
+                  "id": 6,
+                  "protoName": "overhead_bytes"
+                },
+                "freeBytes": {
+                  "type": "uint64",
+                  "id": 7,
+                  "protoName": "free_bytes"
+                },
+                "granularityBytes": {
+                  "type": "uint64",
+                  "id": 8,
+                  "protoName": "granularity_bytes"
+                },
+                "slices": {
+                  "type": "uint32",
+                  "id": 9
+                },
+                "capability": {
+                  "type": "string",
+                  "id": 10
+                },
+                "overheadPerLeaseBytes": {
+                  "type": "uint64",
+                  "id": 11,
+                  "protoName": "overhead_per_lease_bytes"
+                },
+                "sliceBytesMax": {
+                  "type": "uint64",
+                  "id": 12,
+                  "protoName": "slice_bytes_max"
+                }
+              }
+            },
+            "ListLeasesRequest": {
+              "fields": {}
+            },
+            "ListLeasesResponse": {
+              "fields": {
+                "leases": {
+                  "rule": "repeated",
+                  "type": "Lease",
+                  "id": 1
+                },
+                "queue": {
+                  "rule": "repeated",
+                  "type": "QueueEntry",
+                  "id": 2
+                }
+              }
+            },
+            "QueueEntry": {
+              "fields": {
+                "requestId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "request_id"
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 2
+                },
+                "name": {
+                  "type": "string",
+                  "id": 3
+                },
+                "position": {
+                  "type": "uint32",
+                  "id": 4
+                },
+                "devices": {
+                  "type": "uint32",
+                  "id": 5
+                },
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 6,
+                  "protoName": "memory_bytes"
+                },
+                "fraction": {
+                  "type": "double",
+                  "id": 7
+                },
+                "queuedAtMs": {
+                  "type": "int64",
+                  "id": 8,
+                  "protoName": "queued_at_ms"
+                },
+                "waitEndsAtMs": {
+                  "type": "int64",
+                  "id": 9,
+                  "protoName": "wait_ends_at_ms"
+                },
+                "reasons": {
+                  "rule": "repeated",
+                  "type": "Reason",
+                  "id": 10
+                }
+              }
+            },
+            "ErrorDetail": {
+              "fields": {
+                "code": {
+                  "type": "string",
+                  "id": 1
+                },
+                "message": {
+                  "type": "string",
+                  "id": 2
+                },
+                "remedy": {
+                  "type": "string",
+                  "id": 3
+                },
+                "reasons": {
+                  "rule": "repeated",
+                  "type": "Reason",
+                  "id": 4
+                }
+              }
+            }
+          }
+        }
       }
     }
   }

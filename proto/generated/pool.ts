@@ -1,5 +1,28 @@
 import type * as grpc from '@grpc/grpc-js';
+import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
+import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Output as _sluice_v1_AllocateRequest__Output } from './sluice/v1/AllocateRequest.ts';
+import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from './sluice/v1/AllocateResponse.ts';
+import type { Beat as _sluice_v1_Beat, Beat__Output as _sluice_v1_Beat__Output } from './sluice/v1/Beat.ts';
+import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from './sluice/v1/Device.ts';
+import type { ErrorDetail as _sluice_v1_ErrorDetail, ErrorDetail__Output as _sluice_v1_ErrorDetail__Output } from './sluice/v1/ErrorDetail.ts';
+import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
+import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from './sluice/v1/HoldRequest.ts';
+import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
+import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Output } from './sluice/v1/Lease.ts';
+import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from './sluice/v1/ListDevicesRequest.ts';
+import type { ListDevicesResponse as _sluice_v1_ListDevicesResponse, ListDevicesResponse__Output as _sluice_v1_ListDevicesResponse__Output } from './sluice/v1/ListDevicesResponse.ts';
+import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesRequest__Output as _sluice_v1_ListLeasesRequest__Output } from './sluice/v1/ListLeasesRequest.ts';
+import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from './sluice/v1/ListLeasesResponse.ts';
+import type { Notice as _sluice_v1_Notice, Notice__Output as _sluice_v1_Notice__Output } from './sluice/v1/Notice.ts';
+import type { PoolServiceClient as _sluice_v1_PoolServiceClient, PoolServiceDefinition as _sluice_v1_PoolServiceDefinition } from './sluice/v1/PoolService.ts';
+import type { QueueEntry as _sluice_v1_QueueEntry, QueueEntry__Output as _sluice_v1_QueueEntry__Output } from './sluice/v1/QueueEntry.ts';
+import type { Queued as _sluice_v1_Queued, Queued__Output as _sluice_v1_Queued__Output } from './sluice/v1/Queued.ts';
+import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from './sluice/v1/Reason.ts';
+import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from './sluice/v1/ReleaseRequest.ts';
+import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from './sluice/v1/ReleaseResponse.ts';
+import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
+import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -8,6 +31,33 @@ type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> 
 export interface ProtoGrpcType {
   sluice: {
     v1: {
+      AllocateRequest: MessageTypeDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateRequest__Output>
+      AllocateResponse: MessageTypeDefinition<_sluice_v1_AllocateResponse, _sluice_v1_AllocateResponse__Output>
+      Beat: MessageTypeDefinition<_sluice_v1_Beat, _sluice_v1_Beat__Output>
+      Device: MessageTypeDefinition<_sluice_v1_Device, _sluice_v1_Device__Output>
+      ErrorDetail: MessageTypeDefinition<_sluice_v1_ErrorDetail, _sluice_v1_ErrorDetail__Output>
+      Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
+      HoldRequest: MessageTypeDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldRequest__Output>
+      HoldResponse: MessageTypeDefinition<_sluice_v1_HoldResponse, _sluice_v1_HoldResponse__Output>
+      Lease: MessageTypeDefinition<_sluice_v1_Lease, _sluice_v1_Lease__Output>
+      LeaseState: EnumTypeDefinition
+      ListDevicesRequest: MessageTypeDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesRequest__Output>
+      ListDevicesResponse: MessageTypeDefinition<_sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesResponse__Output>
+      ListLeasesRequest: MessageTypeDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesRequest__Output>
+      ListLeasesResponse: MessageTypeDefinition<_sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesResponse__Output>
+      Notice: MessageTypeDefinition<_sluice_v1_Notice, _sluice_v1_Notice__Output>
+      NoticeKind: EnumTypeDefinition
+      /**
+       * The pool of one server.
+       */
+      PoolService: SubtypeConstructor<typeof grpc.Client, _sluice_v1_PoolServiceClient> & { service: _sluice_v1_PoolServiceDefinition }
+      QueueEntry: MessageTypeDefinition<_sluice_v1_QueueEntry, _sluice_v1_QueueEntry__Output>
+      Queued: MessageTypeDefinition<_sluice_v1_Queued, _sluice_v1_Queued__Output>
+      Reason: MessageTypeDefinition<_sluice_v1_Reason, _sluice_v1_Reason__Output>
+      ReleaseRequest: MessageTypeDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseRequest__Output>
+      ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
+      Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
+      Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
     }
   }
 }

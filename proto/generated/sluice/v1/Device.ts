@@ -1,0 +1,99 @@
+// Original file: proto/sluice/v1/pool.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+/**
+ * One device of the server.
+ */
+export interface Device {
+  /**
+   * Id within the server, such as `cpu:0`.
+   */
+  'id'?: (string);
+  /**
+   * `cpu`, `cuda` or `null`.
+   */
+  'kind'?: (string);
+  'name'?: (string);
+  /**
+   * Bytes that can be lent.
+   */
+  'memoryBytes'?: (number | string | Long);
+  /**
+   * Bytes lent now, without overhead.
+   */
+  'grantedBytes'?: (number | string | Long);
+  /**
+   * Bytes charged as overhead now.
+   */
+  'overheadBytes'?: (number | string | Long);
+  /**
+   * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes.
+   */
+  'freeBytes'?: (number | string | Long);
+  'granularityBytes'?: (number | string | Long);
+  /**
+   * Slices on it now.
+   */
+  'slices'?: (number);
+  /**
+   * Compute capability, such as `8.0`.
+   */
+  'capability'?: (string);
+  /**
+   * Overhead that one more lease would be charged.
+   */
+  'overheadPerLeaseBytes'?: (number | string | Long);
+  /**
+   * The largest slice of one lease.
+   */
+  'sliceBytesMax'?: (number | string | Long);
+}
+
+/**
+ * One device of the server.
+ */
+export interface Device__Output {
+  /**
+   * Id within the server, such as `cpu:0`.
+   */
+  'id': (string);
+  /**
+   * `cpu`, `cuda` or `null`.
+   */
+  'kind': (string);
+  'name': (string);
+  /**
+   * Bytes that can be lent.
+   */
+  'memoryBytes': (number);
+  /**
+   * Bytes lent now, without overhead.
+   */
+  'grantedBytes': (number);
+  /**
+   * Bytes charged as overhead now.
+   */
+  'overheadBytes': (number);
+  /**
+   * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes.
+   */
+  'freeBytes': (number);
+  'granularityBytes': (number);
+  /**
+   * Slices on it now.
+   */
+  'slices': (number);
+  /**
+   * Compute capability, such as `8.0`.
+   */
+  'capability': (string);
+  /**
+   * Overhead that one more lease would be charged.
+   */
+  'overheadPerLeaseBytes': (number);
+  /**
+   * The largest slice of one lease.
+   */
+  'sliceBytesMax': (number);
+}

@@ -1,0 +1,27 @@
+// Original file: proto/sluice/v1/pool.proto
+
+import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from '../../sluice/v1/Device.ts';
+
+export interface ListDevicesResponse {
+  'devices'?: (_sluice_v1_Device)[];
+  /**
+   * The server's version.
+   */
+  'serverVersion'?: (string);
+  /**
+   * Random id of this run of the server.
+   */
+  'serverId'?: (string);
+}
+
+export interface ListDevicesResponse__Output {
+  'devices': (_sluice_v1_Device__Output)[];
+  /**
+   * The server's version.
+   */
+  'serverVersion': (string);
+  /**
+   * Random id of this run of the server.
+   */
+  'serverId': (string);
+}

@@ -1,0 +1,38 @@
+// Original file: proto/sluice/v1/pool.proto
+
+export const NoticeKind = {
+  NOTICE_KIND_UNSPECIFIED: 'NOTICE_KIND_UNSPECIFIED',
+  /**
+   * The server stops at the deadline and the lease ends with it.
+   */
+  NOTICE_KIND_SHUTTING_DOWN: 'NOTICE_KIND_SHUTTING_DOWN',
+  /**
+   * The lease's maximum duration is over at the deadline.
+   */
+  NOTICE_KIND_TIME_ALMOST_OVER: 'NOTICE_KIND_TIME_ALMOST_OVER',
+  /**
+   * The lease is taken back at the deadline.
+   */
+  NOTICE_KIND_REVOKED: 'NOTICE_KIND_REVOKED',
+} as const;
+
+export type NoticeKind =
+  | 'NOTICE_KIND_UNSPECIFIED'
+  | 0
+  /**
+   * The server stops at the deadline and the lease ends with it.
+   */
+  | 'NOTICE_KIND_SHUTTING_DOWN'
+  | 1
+  /**
+   * The lease's maximum duration is over at the deadline.
+   */
+  | 'NOTICE_KIND_TIME_ALMOST_OVER'
+  | 2
+  /**
+   * The lease is taken back at the deadline.
+   */
+  | 'NOTICE_KIND_REVOKED'
+  | 3
+
+export type NoticeKind__Output = typeof NoticeKind[keyof typeof NoticeKind]

@@ -1,0 +1,141 @@
+// Original file: proto/sluice/v1/pool.proto
+
+import type * as grpc from '@grpc/grpc-js'
+import type { MethodDefinition } from '@grpc/proto-loader'
+import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Output as _sluice_v1_AllocateRequest__Output } from '../../sluice/v1/AllocateRequest.ts';
+import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from '../../sluice/v1/AllocateResponse.ts';
+import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from '../../sluice/v1/HoldRequest.ts';
+import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from '../../sluice/v1/HoldResponse.ts';
+import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from '../../sluice/v1/ListDevicesRequest.ts';
+import type { ListDevicesResponse as _sluice_v1_ListDevicesResponse, ListDevicesResponse__Output as _sluice_v1_ListDevicesResponse__Output } from '../../sluice/v1/ListDevicesResponse.ts';
+import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesRequest__Output as _sluice_v1_ListLeasesRequest__Output } from '../../sluice/v1/ListLeasesRequest.ts';
+import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from '../../sluice/v1/ListLeasesResponse.ts';
+import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from '../../sluice/v1/ReleaseRequest.ts';
+import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from '../../sluice/v1/ReleaseResponse.ts';
+
+/**
+ * The pool of one server.
+ */
+export interface PoolServiceClient extends grpc.Client {
+  /**
+   * Asks for a lease. The stream tells the position while the request waits, then grants, then ends. A request that can
+   * not be served within its wait ends the stream with NO_CAPACITY and the reasons. Cancelling the call withdraws the
+   * request; a grant that the client never received is taken back when its first heartbeat does not come.
+   */
+  Allocate(argument: _sluice_v1_AllocateRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
+  Allocate(argument: _sluice_v1_AllocateRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
+  /**
+   * Asks for a lease. The stream tells the position while the request waits, then grants, then ends. A request that can
+   * not be served within its wait ends the stream with NO_CAPACITY and the reasons. Cancelling the call withdraws the
+   * request; a grant that the client never received is taken back when its first heartbeat does not come.
+   */
+  allocate(argument: _sluice_v1_AllocateRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
+  allocate(argument: _sluice_v1_AllocateRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
+  
+  /**
+   * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
+   * `heartbeat_interval_ms`; a lease without a message for `heartbeat_timeout_ms` ends. Ending the stream does not end the
+   * lease: the client may open another. The server ends the stream when the lease ends, with the reason as its error.
+   */
+  Hold(metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse__Output>;
+  Hold(options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse__Output>;
+  /**
+   * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
+   * `heartbeat_interval_ms`; a lease without a message for `heartbeat_timeout_ms` ends. Ending the stream does not end the
+   * lease: the client may open another. The server ends the stream when the lease ends, with the reason as its error.
+   */
+  hold(metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse__Output>;
+  hold(options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse__Output>;
+  
+  /**
+   * All devices of the server, with what is lent and what is free.
+   */
+  ListDevices(argument: _sluice_v1_ListDevicesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  ListDevices(argument: _sluice_v1_ListDevicesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  ListDevices(argument: _sluice_v1_ListDevicesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  ListDevices(argument: _sluice_v1_ListDevicesRequest, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * All devices of the server, with what is lent and what is free.
+   */
+  listDevices(argument: _sluice_v1_ListDevicesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  listDevices(argument: _sluice_v1_ListDevicesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  listDevices(argument: _sluice_v1_ListDevicesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  listDevices(argument: _sluice_v1_ListDevicesRequest, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * All leases and all waiting requests of the server.
+   */
+  ListLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  ListLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  ListLeases(argument: _sluice_v1_ListLeasesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  ListLeases(argument: _sluice_v1_ListLeasesRequest, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * All leases and all waiting requests of the server.
+   */
+  listLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  listLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  listLeases(argument: _sluice_v1_ListLeasesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  listLeases(argument: _sluice_v1_ListLeasesRequest, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * Ends a lease and returns what it used, once its memory is back in the pool. Releasing a lease that has ended
+   * already succeeds.
+   */
+  Release(argument: _sluice_v1_ReleaseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  Release(argument: _sluice_v1_ReleaseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  Release(argument: _sluice_v1_ReleaseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  Release(argument: _sluice_v1_ReleaseRequest, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Ends a lease and returns what it used, once its memory is back in the pool. Releasing a lease that has ended
+   * already succeeds.
+   */
+  release(argument: _sluice_v1_ReleaseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  release(argument: _sluice_v1_ReleaseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  release(argument: _sluice_v1_ReleaseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  release(argument: _sluice_v1_ReleaseRequest, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
+  
+}
+
+/**
+ * The pool of one server.
+ */
+export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
+  /**
+   * Asks for a lease. The stream tells the position while the request waits, then grants, then ends. A request that can
+   * not be served within its wait ends the stream with NO_CAPACITY and the reasons. Cancelling the call withdraws the
+   * request; a grant that the client never received is taken back when its first heartbeat does not come.
+   */
+  Allocate: grpc.handleServerStreamingCall<_sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse>;
+  
+  /**
+   * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
+   * `heartbeat_interval_ms`; a lease without a message for `heartbeat_timeout_ms` ends. Ending the stream does not end the
+   * lease: the client may open another. The server ends the stream when the lease ends, with the reason as its error.
+   */
+  Hold: grpc.handleBidiStreamingCall<_sluice_v1_HoldRequest__Output, _sluice_v1_HoldResponse>;
+  
+  /**
+   * All devices of the server, with what is lent and what is free.
+   */
+  ListDevices: grpc.handleUnaryCall<_sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse>;
+  
+  /**
+   * All leases and all waiting requests of the server.
+   */
+  ListLeases: grpc.handleUnaryCall<_sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse>;
+  
+  /**
+   * Ends a lease and returns what it used, once its memory is back in the pool. Releasing a lease that has ended
+   * already succeeds.
+   */
+  Release: grpc.handleUnaryCall<_sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse>;
+  
+}
+
+export interface PoolServiceDefinition extends grpc.ServiceDefinition {
+  Allocate: MethodDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateResponse, _sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse__Output>
+  Hold: MethodDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse, _sluice_v1_HoldRequest__Output, _sluice_v1_HoldResponse__Output>
+  ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>
+  ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>
+  Release: MethodDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseResponse, _sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse__Output>
+}

@@ -1,0 +1,261 @@
+/**
+ * Frames: how calls, answers and the handshake are cut out of a byte stream (proto/README.md, "Frames"). A frame has a header
+ * of four words: its bytes, its kind, the number of its calls or answers, and an acknowledgement. A malformed header is fatal.
+ */
+
+import { callTable, type FrameKind, FrameKind as kinds } from "../generated/calls.ts";
+import { FRAME_BYTES_MAX } from "../limits.ts";
+import { padTo8, protocolError, WireBuffer, WireWriter } from "./wire-buffer.ts";
+
+export const FRAME_HEADER_BYTES = 16;
+export const CALL_HEADER_BYTES = 8;
+export const ANSWER_HEADER_BYTES = 16;
+
+const knownKinds = new Set<number>(Object.values(kinds));
+
+/** One frame inside a reader's buffer: valid until the reader's next `next()`. */
+export interface Frame {
+  readonly kind: FrameKind;
+  /** Calls or answers in the frame. */
+  readonly count: number;
+  /** Low 32 bits of a sequence number; see proto/README.md. */
+  readonly ack: number;
+  readonly buffer: WireBuffer;
+  /** Byte offsets of the frame's payload in the buffer. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Cuts a byte stream into frames. `push` takes bytes as they come and copies them; `next` returns the next whole frame.
+ * @throws SluiceError PROTOCOL_ERROR from `next` for a header that no frame can have; the stream is then unusable.
+ */
+export class FrameReader {
+  readonly #frameBytesMax: number;
+  #buffer: WireBuffer;
+  #start = 0;
+  #end = 0;
+  #held = 0;
+
+  constructor(options: { frameBytesMax?: number; capacityBytes?: number } = {}) {
+    this.#frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
+    this.#buffer = new WireBuffer(options.capacityBytes ?? 64 * 1024);
+  }
+
+  /** Bytes received but not yet returned as frames, the frame now held not counted. */
+  get bufferedBytes(): number {
+    return this.#end - this.#start - this.#held;
+  }
+
+  push(chunk: Uint8Array): void {
+    if (this.#end + chunk.byteLength > this.#buffer.byteLength) this.#grow(chunk.byteLength);
+    this.#buffer.u8.set(chunk, this.#end);
+    this.#end += chunk.byteLength;
+  }
+
+  /** The rest of the stream as bytes: for handing a connection over. */
+  takeRest(): Uint8Array {
+    this.#release();
+    const rest = this.#buffer.u8.slice(this.#start, this.#end);
+    this.#start = 0;
+    this.#end = 0;
+    return rest;
+  }
+
+  next(): Frame | undefined {
+    this.#release();
+    const available = this.#end - this.#start;
+    if (available < FRAME_HEADER_BYTES) return undefined;
+    const word = this.#start >> 2;
+    const { u32 } = this.#buffer;
+    const byteCount = u32[word]!;
+    const kind = u32[word + 1]!;
+    if (byteCount < FRAME_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > this.#frameBytesMax) {
+      throw protocolError(
+        `A frame says it has [${byteCount}] bytes: not a multiple of 8 from 16 to ${this.#frameBytesMax}.`,
+      );
+    }
+    if (!knownKinds.has(kind)) throw protocolError(`A frame is of the unknown kind [${kind}].`);
+    if (available < byteCount) return undefined;
+    this.#held = byteCount;
+    return {
+      kind: kind as FrameKind,
+      count: u32[word + 2]!,
+      ack: u32[word + 3]!,
+      buffer: this.#buffer,
+      start: this.#start + FRAME_HEADER_BYTES,
+      end: this.#start + byteCount,
+    };
+  }
+
+  /** Lets go of the frame returned last. Only here are bytes moved, so that a held frame stays as it is. */
+  #release(): void {
+    if (this.#held === 0) return;
+    this.#start += this.#held;
+    this.#held = 0;
+    if (this.#start === this.#end) {
+      this.#start = 0;
+      this.#end = 0;
+    }
+  }
+
+  /** Makes room in a new buffer: the old one may hold a frame that is being executed. */
+  #grow(byteCount: number): void {
+    const kept = this.#end - this.#start;
+    const larger = new WireBuffer(Math.max(this.#buffer.byteLength, padTo8(kept + byteCount) * 2));
+    larger.u8.set(this.#buffer.u8.subarray(this.#start, this.#end));
+    this.#buffer = larger;
+    this.#start = 0;
+    this.#end = kept;
+  }
+}
+
+/** Builds one frame at a time in its own buffer. */
+export class FrameWriter {
+  readonly body: WireWriter;
+  #count = 0;
+
+  constructor(capacityBytes?: number) {
+    this.body = new WireWriter(capacityBytes);
+    this.#reset();
+  }
+
+  /** Calls or answers in the frame so far. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of the frame so far, its header included. */
+  get byteLength(): number {
+    return this.body.length;
+  }
+
+  /** Appends a call; `encode` writes its body. */
+  call<T>(opcode: number, fields: T, encode: (writer: WireWriter, fields: T) => void): void {
+    const { body } = this;
+    const at = body.length;
+    body.reserve(CALL_HEADER_BYTES);
+    body.length += CALL_HEADER_BYTES;
+    encode(body, fields);
+    const { u32 } = body.buffer;
+    u32[at >> 2] = opcode;
+    u32[(at >> 2) + 1] = body.length - at;
+    this.#count++;
+  }
+
+  /** Appends an answer; `status` 0 is success, else the wire number of an error. */
+  answer<T>(
+    header: { sequence: number; status: number },
+    fields: T,
+    encode: (writer: WireWriter, fields: T) => void,
+  ): void {
+    const { body } = this;
+    const at = body.length;
+    body.reserve(ANSWER_HEADER_BYTES);
+    body.length += ANSWER_HEADER_BYTES;
+    encode(body, fields);
+    const { u32 } = body.buffer;
+    const word = at >> 2;
+    u32[word] = body.length - at;
+    u32[word + 1] = header.status;
+    u32[word + 2] = header.sequence;
+    u32[word + 3] = 0;
+    this.#count++;
+  }
+
+  /** Ends the frame. The bytes are valid until the writer is used again; copy them, or write them out at once. */
+  finish(kind: FrameKind, ack = 0): Uint8Array<ArrayBuffer> {
+    const { u32 } = this.body.buffer;
+    u32[0] = this.body.length;
+    u32[1] = kind;
+    u32[2] = this.#count;
+    u32[3] = ack;
+    const { bytes } = this.body;
+    this.#reset();
+    return bytes;
+  }
+
+  #reset(): void {
+    this.body.clear();
+    this.body.reserve(FRAME_HEADER_BYTES);
+    this.body.length = FRAME_HEADER_BYTES;
+    this.#count = 0;
+  }
+}
+
+/** A frame that holds one message of the handshake or the like. */
+export function messageFrame<T>(
+  kind: FrameKind,
+  message: T,
+  encode: (writer: WireWriter, message: T) => void,
+): Uint8Array<ArrayBuffer> {
+  const writer = new FrameWriter(256);
+  encode(writer.body, message);
+  return writer.finish(kind);
+}
+
+/** One call inside a CALLS frame: its body lies at [start, end) of the frame's buffer. */
+export interface CallView {
+  readonly opcode: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+const knownOpcodes = new Set(callTable.map((entry) => entry.opcode));
+
+/**
+ * The calls of a CALLS frame in order.
+ * @throws SluiceError PROTOCOL_ERROR before the first call when a header, the count or an opcode is wrong: nothing of a
+ * malformed frame is executed.
+ */
+export function callsOf(frame: Frame): CallView[] {
+  const calls: CallView[] = [];
+  let at = frame.start;
+  while (at < frame.end) {
+    const opcode = frame.buffer.u32[at >> 2]!;
+    const byteCount = frame.buffer.u32[(at >> 2) + 1]!;
+    if (byteCount < CALL_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > frame.end - at) {
+      throw protocolError(`A call says it has [${byteCount}] bytes; its frame has [${frame.end - at}] left.`);
+    }
+    if (!knownOpcodes.has(opcode)) throw protocolError(`A call has the unknown opcode [${opcode}].`);
+    calls.push({ opcode, start: at + CALL_HEADER_BYTES, end: at + byteCount });
+    at += byteCount;
+  }
+  if (calls.length !== frame.count)
+    throw protocolError(`A frame says it has [${frame.count}] calls and has [${calls.length}].`);
+  return calls;
+}
+
+/** One answer inside an ANSWERS frame. */
+export interface AnswerView {
+  /** Low 32 bits of the sequence number of the call that it answers. */
+  readonly sequence: number;
+  /** 0, or the wire number of an error; the body then is a Failure. */
+  readonly status: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The answers of an ANSWERS frame in order; throws PROTOCOL_ERROR as `callsOf` does. */
+export function answersOf(frame: Frame): AnswerView[] {
+  const answers: AnswerView[] = [];
+  let at = frame.start;
+  while (at < frame.end) {
+    const word = at >> 2;
+    const { u32 } = frame.buffer;
+    const byteCount = u32[word]!;
+    if (byteCount < ANSWER_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > frame.end - at) {
+      throw protocolError(`An answer says it has [${byteCount}] bytes; its frame has [${frame.end - at}] left.`);
+    }
+    answers.push({
+      sequence: u32[word + 2]!,
+      status: u32[word + 1]!,
+      start: at + ANSWER_HEADER_BYTES,
+      end: at + byteCount,
+    });
+    at += byteCount;
+  }
+  if (answers.length !== frame.count)
+    throw protocolError(`A frame says it has [${frame.count}] answers and has [${answers.length}].`);
+  return answers;
+}
