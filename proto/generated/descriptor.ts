@@ -12,6 +12,10 @@ export const descriptor = {
                   "responseType": "AllocateResponse",
                   "responseStream": true
                 },
+                "GetLease": {
+                  "requestType": "GetLeaseRequest",
+                  "responseType": "GetLeaseResponse"
+                },
                 "Hold": {
                   "requestType": "HoldRequest",
                   "requestStream": true,
@@ -144,21 +148,54 @@ export const descriptor = {
                   "type": "bytes",
                   "id": 2
                 },
+                "connection": {
+                  "type": "Connection",
+                  "id": 3
+                }
+              }
+            },
+            "Connection": {
+              "fields": {
                 "dataEndpoints": {
                   "rule": "repeated",
                   "type": "string",
-                  "id": 3,
+                  "id": 1,
                   "protoName": "data_endpoints"
                 },
                 "heartbeatIntervalMs": {
                   "type": "uint64",
-                  "id": 4,
+                  "id": 2,
                   "protoName": "heartbeat_interval_ms"
                 },
                 "heartbeatTimeoutMs": {
                   "type": "uint64",
-                  "id": 5,
+                  "id": 3,
                   "protoName": "heartbeat_timeout_ms"
+                }
+              }
+            },
+            "GetLeaseRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                }
+              }
+            },
+            "GetLeaseResponse": {
+              "fields": {
+                "lease": {
+                  "type": "Lease",
+                  "id": 1
+                },
+                "connection": {
+                  "type": "Connection",
+                  "id": 2
                 }
               }
             },

@@ -4,8 +4,11 @@ import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-load
 import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Output as _sluice_v1_AllocateRequest__Output } from './sluice/v1/AllocateRequest.ts';
 import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from './sluice/v1/AllocateResponse.ts';
 import type { Beat as _sluice_v1_Beat, Beat__Output as _sluice_v1_Beat__Output } from './sluice/v1/Beat.ts';
+import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from './sluice/v1/Connection.ts';
 import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from './sluice/v1/Device.ts';
 import type { ErrorDetail as _sluice_v1_ErrorDetail, ErrorDetail__Output as _sluice_v1_ErrorDetail__Output } from './sluice/v1/ErrorDetail.ts';
+import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from './sluice/v1/GetLeaseRequest.ts';
+import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from './sluice/v1/GetLeaseResponse.ts';
 import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from './sluice/v1/HoldRequest.ts';
 import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
@@ -34,8 +37,11 @@ export interface ProtoGrpcType {
       AllocateRequest: MessageTypeDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateRequest__Output>
       AllocateResponse: MessageTypeDefinition<_sluice_v1_AllocateResponse, _sluice_v1_AllocateResponse__Output>
       Beat: MessageTypeDefinition<_sluice_v1_Beat, _sluice_v1_Beat__Output>
+      Connection: MessageTypeDefinition<_sluice_v1_Connection, _sluice_v1_Connection__Output>
       Device: MessageTypeDefinition<_sluice_v1_Device, _sluice_v1_Device__Output>
       ErrorDetail: MessageTypeDefinition<_sluice_v1_ErrorDetail, _sluice_v1_ErrorDetail__Output>
+      GetLeaseRequest: MessageTypeDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseRequest__Output>
+      GetLeaseResponse: MessageTypeDefinition<_sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseResponse__Output>
       Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
       HoldRequest: MessageTypeDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldRequest__Output>
       HoldResponse: MessageTypeDefinition<_sluice_v1_HoldResponse, _sluice_v1_HoldResponse__Output>

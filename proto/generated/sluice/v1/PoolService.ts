@@ -4,6 +4,8 @@ import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
 import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Output as _sluice_v1_AllocateRequest__Output } from '../../sluice/v1/AllocateRequest.ts';
 import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from '../../sluice/v1/AllocateResponse.ts';
+import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from '../../sluice/v1/GetLeaseRequest.ts';
+import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from '../../sluice/v1/GetLeaseResponse.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from '../../sluice/v1/HoldRequest.ts';
 import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from '../../sluice/v1/HoldResponse.ts';
 import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from '../../sluice/v1/ListDevicesRequest.ts';
@@ -31,6 +33,21 @@ export interface PoolServiceClient extends grpc.Client {
    */
   allocate(argument: _sluice_v1_AllocateRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
   allocate(argument: _sluice_v1_AllocateRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
+  
+  /**
+   * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
+   */
+  GetLease(argument: _sluice_v1_GetLeaseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  GetLease(argument: _sluice_v1_GetLeaseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  GetLease(argument: _sluice_v1_GetLeaseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  GetLease(argument: _sluice_v1_GetLeaseRequest, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
+   */
+  getLease(argument: _sluice_v1_GetLeaseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  getLease(argument: _sluice_v1_GetLeaseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  getLease(argument: _sluice_v1_GetLeaseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  getLease(argument: _sluice_v1_GetLeaseRequest, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
@@ -108,6 +125,11 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   Allocate: grpc.handleServerStreamingCall<_sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse>;
   
   /**
+   * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
+   */
+  GetLease: grpc.handleUnaryCall<_sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse>;
+  
+  /**
    * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
    * `heartbeat_interval_ms`; a lease without a message for `heartbeat_timeout_ms` ends. Ending the stream does not end the
    * lease: the client may open another. The server ends the stream when the lease ends, with the reason as its error.
@@ -134,6 +156,7 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
 
 export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   Allocate: MethodDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateResponse, _sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse__Output>
+  GetLease: MethodDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse__Output>
   Hold: MethodDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse, _sluice_v1_HoldRequest__Output, _sluice_v1_HoldResponse__Output>
   ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>
   ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>

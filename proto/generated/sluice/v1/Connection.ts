@@ -1,0 +1,39 @@
+// Original file: proto/sluice/v1/pool.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+/**
+ * How to work under a lease.
+ */
+export interface Connection {
+  /**
+   * Where sessions connect, best first: `tcp://HOST:PORT`, or `tcp://:PORT` for the host of the gRPC server.
+   */
+  'dataEndpoints'?: (string)[];
+  /**
+   * How often to send to Hold.
+   */
+  'heartbeatIntervalMs'?: (number | string | Long);
+  /**
+   * After how long without a message the lease ends. 0: detached, no heartbeats needed.
+   */
+  'heartbeatTimeoutMs'?: (number | string | Long);
+}
+
+/**
+ * How to work under a lease.
+ */
+export interface Connection__Output {
+  /**
+   * Where sessions connect, best first: `tcp://HOST:PORT`, or `tcp://:PORT` for the host of the gRPC server.
+   */
+  'dataEndpoints': (string)[];
+  /**
+   * How often to send to Hold.
+   */
+  'heartbeatIntervalMs': (number);
+  /**
+   * After how long without a message the lease ends. 0: detached, no heartbeats needed.
+   */
+  'heartbeatTimeoutMs': (number);
+}
