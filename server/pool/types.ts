@@ -1,0 +1,233 @@
+/**
+ * The words of the pool: what goes in (events), what comes out (effects), and what can be asked (listings). Plain data.
+ * Times are milliseconds of the caller's clock, sizes are bytes, both whole and below 2^53. Ids come in with the events.
+ * An event about something unknown, gone or already so is harmless: it has no effects. Effects are to be carried out in their
+ * order; none is assumed to succeed, and what became of it comes back as an event. The functions are those of pool.ts:
+ *   createPool(options?: PoolOptions): PoolState
+ *   decide(state: PoolState, event: PoolEvent, now: number): readonly Effect[]     changes the state in place
+ *   nextDeadline(state): number | undefined                                        when to send the next `tick`
+ *   listDevices(state): DeviceListing[]      listLeases(state): Lease[]            findLease(state, id): Lease | undefined
+ *   listQueue(state): QueueListing[]         queuePlace(state, id): QueuePlace | undefined
+ *   explain(state, request, now): Explanation                                      changes nothing
+ */
+import type { DeviceReason, ErrorCode } from "../../shared/errors.ts";
+
+/** Bounds and times of a pool. Every field has a default, so `{}` is a sensible pool. */
+export interface PoolOptions {
+  /** A lease that beats ends after this long without a beat. Default HEARTBEAT_TIMEOUT_MS. */
+  readonly heartbeatTimeoutMs?: number;
+  /** Requests that may wait at once. Default QUEUE_ENTRIES_MAX. */
+  readonly queueEntriesMax?: number;
+  /** The longest wait that a request may ask for. Default: seven days. */
+  readonly waitMsMax?: number;
+}
+
+/** One device as the pool sees it. */
+export interface PoolDevice {
+  /** Stable and unique in the pool, such as `cpu:0`. */
+  readonly id: string;
+  /** The server that owns it: all slices of a lease are on one. Default: the empty name, one server. */
+  readonly server?: string;
+  /** Bytes that can be lent. */
+  readonly memoryBytes: number;
+  /** Slices are whole multiples of this. */
+  readonly granularityBytes: number;
+  /** Bytes charged once per lease on this device beside its slices (a CUDA context). */
+  readonly overheadBytes: number;
+  /** Largest slice that one lease may have on this device. */
+  readonly sliceBytesMax: number;
+}
+
+/**
+ * How much of each device is wanted. `bytes` is rounded up to the device's granularity, and its overhead is charged on top.
+ * `fraction` (above 0, at most 1) is a part of the whole device with the overhead inside, rounded down, so that four quarters always fit.
+ */
+export type Share =
+  | { readonly kind: "bytes"; readonly bytes: number }
+  | { readonly kind: "fraction"; readonly fraction: number };
+
+/** A wish for a lease. Its lease, once granted, keeps the id. */
+export interface PoolRequest {
+  /** Unique among all requests and leases, for ever. */
+  readonly id: string;
+  readonly tenant: string;
+  /** What the user calls the job; may be empty. */
+  readonly name: string;
+  readonly share: Share;
+  /** Number of slices, 1 to SLICES_PER_LEASE_MAX. */
+  readonly count: number;
+  /** Whether several of the slices may be on one device. Default false. */
+  readonly sameDevice?: boolean;
+  /** How long to wait for capacity; 0: now or never. */
+  readonly waitMs: number;
+  /** The lease ends by itself after this time. Default: no such end. */
+  readonly durationMs?: number;
+  /** The lease lives without heartbeats, until it is released, revoked or its duration is over. Default false. */
+  readonly detached?: boolean;
+  /** When the request was made, if earlier than now: one restored from the store keeps its place in time. Default: now. */
+  readonly requestedAt?: number;
+}
+
+export interface Slice {
+  /** Index of the slice within its lease, from 0. */
+  readonly index: number;
+  readonly deviceId: string;
+  /** Exact size of the arena in bytes. */
+  readonly bytes: number;
+  /** Bytes charged beside the slice; stands on the first slice that a lease has on a device. */
+  readonly overheadBytes: number;
+}
+
+/**
+ * `granting`: the effect `granted` is out, not yet confirmed. `granted`: the lease lives. `ending`: its executor is to be killed; its
+ * memory is still held, and is free again only after the event `reclaimed`.
+ */
+export type LeaseState = "granting" | "granted" | "ending";
+
+/** Why a lease ended: `RELEASED` for the plain end, else an error's code. */
+export type EndCode = "RELEASED" | ErrorCode;
+
+export interface Lease {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly state: LeaseState;
+  readonly slices: readonly Slice[];
+  readonly detached: boolean;
+  readonly requestedAt: number;
+  readonly grantedAt: number;
+  readonly lastBeatAt: number;
+  /** Whether a session is attached. */
+  readonly attached: boolean;
+  /** When the lease ends at the latest: the end of its duration, or of the grace after a notice. */
+  readonly endsAt?: number;
+  /** Set while `ending`. */
+  readonly endCode?: EndCode;
+  readonly endMessage?: string;
+}
+
+/** A lease as the store remembers it, for taking it up again after a restart. */
+export interface StoredLease {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly slices: readonly Slice[];
+  readonly detached: boolean;
+  readonly requestedAt: number;
+  readonly grantedAt: number;
+  /** The end of its duration, where it has one. */
+  readonly endsAt?: number;
+}
+
+export type PoolEvent =
+  /** A device joins. One with a known id is ignored. */
+  | { readonly kind: "deviceAdded"; readonly device: PoolDevice }
+  /** A device leaves: its leases end (DEVICE_FAILED), and it is gone once they are reclaimed. */
+  | { readonly kind: "deviceRemoved"; readonly deviceId: string; readonly message: string }
+  /** Nothing new is placed on the device until it is uncordoned; what runs there runs on. */
+  | {
+      readonly kind: "deviceCordoned";
+      readonly deviceId: string;
+      readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY";
+      readonly message: string;
+    }
+  | { readonly kind: "deviceUncordoned"; readonly deviceId: string }
+  /** Answered at once by `granted`, `queued` or `refused`. */
+  | { readonly kind: "requested"; readonly request: PoolRequest }
+  /** The client does not want its request any more; if it has become a lease meanwhile, that is released. */
+  | { readonly kind: "withdrawn"; readonly id: string }
+  /** The grant is stored and the client knows it. */
+  | { readonly kind: "grantConfirmed"; readonly id: string }
+  /** The grant could not be stored or told, and no executor was started: its memory is free at once. */
+  | { readonly kind: "grantFailed"; readonly id: string }
+  | { readonly kind: "heartbeat"; readonly id: string }
+  /** A session begins or ends under the lease. Only shown; the heartbeat decides about life. */
+  | { readonly kind: "attached"; readonly id: string }
+  | { readonly kind: "detached"; readonly id: string }
+  /** The client gives the lease back. */
+  | { readonly kind: "released"; readonly id: string }
+  /** The lease cannot go on, such as with EXECUTOR_FAILED. */
+  | { readonly kind: "failed"; readonly id: string; readonly code: ErrorCode; readonly message: string }
+  /** An admin ends the lease: it gets a notice, and ends after the grace. */
+  | { readonly kind: "revoked"; readonly id: string; readonly graceMs: number; readonly message: string }
+  /** The executor of an ending lease is known to be dead, and nothing of it is left on the devices. */
+  | { readonly kind: "reclaimed"; readonly id: string }
+  /** No more leases: waiting requests are refused, running leases get a notice and end after the grace. */
+  | { readonly kind: "shutdown"; readonly graceMs: number }
+  /** After a restart: a lease of the store whose executor was found. If it does not fit any more, it ends. */
+  | { readonly kind: "adopted"; readonly lease: StoredLease }
+  /** Nothing but time has passed. */
+  | { readonly kind: "tick" };
+
+/** Why a notice is given. */
+export type NoticeKind = "revoked" | "shutdown";
+
+export type Effect =
+  /** Store the lease, tell the client, then report `grantConfirmed` or `grantFailed`. */
+  | { readonly kind: "granted"; readonly lease: Lease }
+  /** Tell the client that it waits: its place (1 is next), and why no device serves it now. Told once; ask `queuePlace` for news. */
+  | {
+      readonly kind: "queued";
+      readonly id: string;
+      readonly position: number;
+      readonly reasons: readonly DeviceReason[];
+    }
+  /** Tell the client no. The request is forgotten. */
+  | {
+      readonly kind: "refused";
+      readonly id: string;
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly reasons: readonly DeviceReason[];
+    }
+  /** Tell the client that its lease ends at `deadline`. */
+  | {
+      readonly kind: "notice";
+      readonly id: string;
+      readonly notice: NoticeKind;
+      readonly deadline: number;
+      readonly message: string;
+    }
+  /** Kill the lease's executor if it has one, tell the client, then report `reclaimed`. */
+  | { readonly kind: "end"; readonly id: string; readonly code: EndCode; readonly message: string }
+  /** The lease's memory is free again and the pool has forgotten the lease. Close its record. */
+  | { readonly kind: "closed"; readonly lease: Lease }
+  /** The last lease on a removed device is gone, and so is the device. */
+  | { readonly kind: "deviceGone"; readonly deviceId: string };
+
+export interface DeviceListing {
+  readonly device: PoolDevice;
+  /** Bytes in slices, bytes charged as overhead, and the rest; the three add up to the device's memory. */
+  readonly grantedBytes: number;
+  readonly overheadBytes: number;
+  readonly freeBytes: number;
+  /** Ids of the leases with slices here. */
+  readonly leases: readonly string[];
+  /** Set while nothing new is placed here. */
+  readonly cordon?: { readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY"; readonly message: string };
+  readonly removed: boolean;
+}
+
+export interface QueueListing {
+  readonly request: PoolRequest;
+  /** 1 is next. */
+  readonly position: number;
+  readonly requestedAt: number;
+  /** When the wait is over. */
+  readonly deadline: number;
+}
+
+export interface QueuePlace extends QueueListing {
+  readonly reasons: readonly DeviceReason[];
+}
+
+/** What would become of a request now, without making it. */
+export type Explanation =
+  | { readonly kind: "granted"; readonly slices: readonly Slice[] }
+  | { readonly kind: "queued"; readonly position: number; readonly reasons: readonly DeviceReason[] }
+  | {
+      readonly kind: "refused";
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly reasons: readonly DeviceReason[];
+    };
