@@ -1,3 +1,4 @@
+/** Every test of the project; test/support/build.ts builds the package first. */
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

@@ -14,6 +14,9 @@ export interface Device {
    * `cpu`, `cuda` or `null`.
    */
   'kind'?: (string);
+  /**
+   * The device's name.
+   */
   'name'?: (string);
   /**
    * Bytes that can be lent.
@@ -31,6 +34,9 @@ export interface Device {
    * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes.
    */
   'freeBytes'?: (number | string | Long);
+  /**
+   * Slices are whole multiples of this.
+   */
   'granularityBytes'?: (number | string | Long);
   /**
    * Slices on it now.
@@ -62,6 +68,9 @@ export interface Device__Output {
    * `cpu`, `cuda` or `null`.
    */
   'kind': (string);
+  /**
+   * The device's name.
+   */
   'name': (string);
   /**
    * Bytes that can be lent.
@@ -79,6 +88,9 @@ export interface Device__Output {
    * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes.
    */
   'freeBytes': (number);
+  /**
+   * Slices are whole multiples of this.
+   */
   'granularityBytes': (number);
   /**
    * Slices on it now.

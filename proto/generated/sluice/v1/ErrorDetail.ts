@@ -18,6 +18,9 @@ export interface ErrorDetail {
    * What to do about it.
    */
   'remedy'?: (string);
+  /**
+   * Why each device can not serve it now.
+   */
   'reasons'?: (_sluice_v1_Reason)[];
 }
 
@@ -37,5 +40,8 @@ export interface ErrorDetail__Output {
    * What to do about it.
    */
   'remedy': (string);
+  /**
+   * Why each device can not serve it now.
+   */
   'reasons': (_sluice_v1_Reason__Output)[];
 }

@@ -4,19 +4,31 @@ import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Outp
 import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from '../../sluice/v1/Connection.ts';
 
 export interface Granted {
+  /**
+   * The lease.
+   */
   'lease'?: (_sluice_v1_Lease | null);
   /**
    * The lease's secret, 32 bytes. It proves the right to attach, to hold and to release; it is never shown again.
    */
   'secret'?: (Buffer | Uint8Array | string);
+  /**
+   * How to work under it.
+   */
   'connection'?: (_sluice_v1_Connection | null);
 }
 
 export interface Granted__Output {
+  /**
+   * The lease.
+   */
   'lease': (_sluice_v1_Lease__Output | null);
   /**
    * The lease's secret, 32 bytes. It proves the right to attach, to hold and to release; it is never shown again.
    */
   'secret': (Buffer);
+  /**
+   * How to work under it.
+   */
   'connection': (_sluice_v1_Connection__Output | null);
 }

@@ -2,6 +2,9 @@
 
 
 export interface HoldRequest {
+  /**
+   * Id of the lease.
+   */
   'leaseId'?: (string);
   /**
    * Needed in the first message of the stream.
@@ -10,6 +13,9 @@ export interface HoldRequest {
 }
 
 export interface HoldRequest__Output {
+  /**
+   * Id of the lease.
+   */
   'leaseId': (string);
   /**
    * Needed in the first message of the stream.

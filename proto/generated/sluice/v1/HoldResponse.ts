@@ -8,6 +8,9 @@ export interface HoldResponse {
    * Answers every HoldRequest.
    */
   'beat'?: (_sluice_v1_Beat | null);
+  /**
+   * Sent when there is something to tell.
+   */
   'notice'?: (_sluice_v1_Notice | null);
   'event'?: "beat"|"notice";
 }
@@ -17,6 +20,9 @@ export interface HoldResponse__Output {
    * Answers every HoldRequest.
    */
   'beat'?: (_sluice_v1_Beat__Output | null);
+  /**
+   * Sent when there is something to tell.
+   */
   'notice'?: (_sluice_v1_Notice__Output | null);
   'event'?: "beat"|"notice";
 }

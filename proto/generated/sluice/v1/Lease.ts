@@ -6,11 +6,29 @@ import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Outp
 import type { Long } from '@grpc/proto-loader';
 
 export interface Lease {
+  /**
+   * Id of the lease.
+   */
   'id'?: (string);
+  /**
+   * Who is charged.
+   */
   'tenant'?: (string);
+  /**
+   * The name given in the request.
+   */
   'name'?: (string);
+  /**
+   * Its slices, in the order of their indices.
+   */
   'slices'?: (_sluice_v1_Slice)[];
+  /**
+   * Where it is in its life.
+   */
   'state'?: (_sluice_v1_LeaseState);
+  /**
+   * When it was granted.
+   */
   'grantedAtMs'?: (number | string | Long);
   /**
    * When the lease ends at the latest; 0: no bound.
@@ -20,6 +38,9 @@ export interface Lease {
    * When the last heartbeat came; 0: none needed.
    */
   'heartbeatAtMs'?: (number | string | Long);
+  /**
+   * What it used so far.
+   */
   'usage'?: (_sluice_v1_Usage | null);
   /**
    * Whether the lease is kept without heartbeats.
@@ -32,11 +53,29 @@ export interface Lease {
 }
 
 export interface Lease__Output {
+  /**
+   * Id of the lease.
+   */
   'id': (string);
+  /**
+   * Who is charged.
+   */
   'tenant': (string);
+  /**
+   * The name given in the request.
+   */
   'name': (string);
+  /**
+   * Its slices, in the order of their indices.
+   */
   'slices': (_sluice_v1_Slice__Output)[];
+  /**
+   * Where it is in its life.
+   */
   'state': (_sluice_v1_LeaseState__Output);
+  /**
+   * When it was granted.
+   */
   'grantedAtMs': (number);
   /**
    * When the lease ends at the latest; 0: no bound.
@@ -46,6 +85,9 @@ export interface Lease__Output {
    * When the last heartbeat came; 0: none needed.
    */
   'heartbeatAtMs': (number);
+  /**
+   * What it used so far.
+   */
   'usage': (_sluice_v1_Usage__Output | null);
   /**
    * Whether the lease is kept without heartbeats.

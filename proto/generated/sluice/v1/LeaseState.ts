@@ -1,6 +1,9 @@
 // Original file: proto/sluice/v1/pool.proto
 
 export const LeaseState = {
+  /**
+   * Not used.
+   */
   LEASE_STATE_UNSPECIFIED: 'LEASE_STATE_UNSPECIFIED',
   /**
    * Granted; no session is attached.
@@ -17,6 +20,9 @@ export const LeaseState = {
 } as const;
 
 export type LeaseState =
+  /**
+   * Not used.
+   */
   | 'LEASE_STATE_UNSPECIFIED'
   | 0
   /**

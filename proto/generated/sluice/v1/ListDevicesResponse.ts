@@ -3,6 +3,9 @@
 import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from '../../sluice/v1/Device.ts';
 
 export interface ListDevicesResponse {
+  /**
+   * In the order of their ids.
+   */
   'devices'?: (_sluice_v1_Device)[];
   /**
    * The server's version.
@@ -15,6 +18,9 @@ export interface ListDevicesResponse {
 }
 
 export interface ListDevicesResponse__Output {
+  /**
+   * In the order of their ids.
+   */
   'devices': (_sluice_v1_Device__Output)[];
   /**
    * The server's version.

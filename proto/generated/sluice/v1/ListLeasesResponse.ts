@@ -4,6 +4,9 @@ import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Outp
 import type { QueueEntry as _sluice_v1_QueueEntry, QueueEntry__Output as _sluice_v1_QueueEntry__Output } from '../../sluice/v1/QueueEntry.ts';
 
 export interface ListLeasesResponse {
+  /**
+   * In the order in which they were granted.
+   */
   'leases'?: (_sluice_v1_Lease)[];
   /**
    * In the order in which they would be served.
@@ -12,6 +15,9 @@ export interface ListLeasesResponse {
 }
 
 export interface ListLeasesResponse__Output {
+  /**
+   * In the order in which they were granted.
+   */
   'leases': (_sluice_v1_Lease__Output)[];
   /**
    * In the order in which they would be served.

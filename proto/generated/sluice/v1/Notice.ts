@@ -7,6 +7,9 @@ import type { Long } from '@grpc/proto-loader';
  * Something that the holder of a lease should know.
  */
 export interface Notice {
+  /**
+   * What it is about.
+   */
   'kind'?: (_sluice_v1_NoticeKind);
   /**
    * The notice as a sentence.
@@ -22,6 +25,9 @@ export interface Notice {
  * Something that the holder of a lease should know.
  */
 export interface Notice__Output {
+  /**
+   * What it is about.
+   */
   'kind': (_sluice_v1_NoticeKind__Output);
   /**
    * The notice as a sentence.

@@ -1,6 +1,9 @@
 // Original file: proto/sluice/v1/pool.proto
 
 export const NoticeKind = {
+  /**
+   * Not used.
+   */
   NOTICE_KIND_UNSPECIFIED: 'NOTICE_KIND_UNSPECIFIED',
   /**
    * The server stops at the deadline and the lease ends with it.
@@ -17,6 +20,9 @@ export const NoticeKind = {
 } as const;
 
 export type NoticeKind =
+  /**
+   * Not used.
+   */
   | 'NOTICE_KIND_UNSPECIFIED'
   | 0
   /**

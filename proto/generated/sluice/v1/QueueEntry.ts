@@ -7,21 +7,45 @@ import type { Long } from '@grpc/proto-loader';
  * A request that waits.
  */
 export interface QueueEntry {
+  /**
+   * The request's id.
+   */
   'requestId'?: (string);
+  /**
+   * Who is charged.
+   */
   'tenant'?: (string);
+  /**
+   * The name given in the request.
+   */
   'name'?: (string);
+  /**
+   * Place in the queue, from 1.
+   */
   'position'?: (number);
+  /**
+   * Number of slices asked for.
+   */
   'devices'?: (number);
   /**
    * As in the request; one of the two is set.
    */
   'memoryBytes'?: (number | string | Long);
+  /**
+   * As in the request.
+   */
   'fraction'?: (number | string);
+  /**
+   * When it was made.
+   */
   'queuedAtMs'?: (number | string | Long);
   /**
    * When the wait is over.
    */
   'waitEndsAtMs'?: (number | string | Long);
+  /**
+   * Why each device can not serve it now.
+   */
   'reasons'?: (_sluice_v1_Reason)[];
 }
 
@@ -29,20 +53,44 @@ export interface QueueEntry {
  * A request that waits.
  */
 export interface QueueEntry__Output {
+  /**
+   * The request's id.
+   */
   'requestId': (string);
+  /**
+   * Who is charged.
+   */
   'tenant': (string);
+  /**
+   * The name given in the request.
+   */
   'name': (string);
+  /**
+   * Place in the queue, from 1.
+   */
   'position': (number);
+  /**
+   * Number of slices asked for.
+   */
   'devices': (number);
   /**
    * As in the request; one of the two is set.
    */
   'memoryBytes': (number);
+  /**
+   * As in the request.
+   */
   'fraction': (number);
+  /**
+   * When it was made.
+   */
   'queuedAtMs': (number);
   /**
    * When the wait is over.
    */
   'waitEndsAtMs': (number);
+  /**
+   * Why each device can not serve it now.
+   */
   'reasons': (_sluice_v1_Reason__Output)[];
 }

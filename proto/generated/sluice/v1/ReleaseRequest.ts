@@ -2,6 +2,9 @@
 
 
 export interface ReleaseRequest {
+  /**
+   * Id of the lease.
+   */
   'leaseId'?: (string);
   /**
    * The lease's secret. May be empty when the caller is the lease's tenant.
@@ -10,6 +13,9 @@ export interface ReleaseRequest {
 }
 
 export interface ReleaseRequest__Output {
+  /**
+   * Id of the lease.
+   */
   'leaseId': (string);
   /**
    * The lease's secret. May be empty when the caller is the lease's tenant.

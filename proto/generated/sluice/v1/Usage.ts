@@ -19,9 +19,12 @@ export interface Usage {
    */
   'answers'?: (number | string | Long);
   /**
-   * Bytes received from and sent to the client on the data plane, frames included.
+   * Bytes received from the client on the data plane, frames included.
    */
   'bytesReceived'?: (number | string | Long);
+  /**
+   * Bytes sent to the client on the data plane, frames included.
+   */
   'bytesSent'?: (number | string | Long);
   /**
    * How long the lease was held.
@@ -50,9 +53,12 @@ export interface Usage__Output {
    */
   'answers': (number);
   /**
-   * Bytes received from and sent to the client on the data plane, frames included.
+   * Bytes received from the client on the data plane, frames included.
    */
   'bytesReceived': (number);
+  /**
+   * Bytes sent to the client on the data plane, frames included.
+   */
   'bytesSent': (number);
   /**
    * How long the lease was held.
