@@ -1,6 +1,6 @@
 /**
- * Generates everything that follows from the contract: the TypeScript codec and the tables of proto/README.md from
- * calls.ts, the gRPC descriptor and types from the .proto files. `--check` writes nothing and fails when a file is stale.
+ * Generates everything that follows from the contract: the TypeScript codec, the C codec and the tables of proto/README.md
+ * from calls.ts, the gRPC descriptor and types from the .proto files. `--check` writes nothing and fails when a file is stale.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -10,6 +10,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 import { calls, frameKinds, messages, PROTOCOL_VERSION, records } from "./calls.ts";
+import { generateC } from "./generate-c.ts";
 import { generateCodec } from "./generate-codec.ts";
 import { generateTables } from "./generate-tables.ts";
 
@@ -77,6 +78,7 @@ function readme(): string {
 function outputs(): Map<string, string> {
   return new Map([
     ["shared/generated/calls.ts", generateCodec(fingerprint())],
+    ["client/interposer/generated/calls.h", generateC(fingerprint())],
     ["proto/generated/descriptor.ts", descriptor()],
     ...grpcTypes(),
     ["proto/README.md", readme()],
