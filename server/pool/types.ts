@@ -8,7 +8,7 @@
  *   nextDeadline(state): number | undefined                                        when to send the next `tick`
  *   listDevices(state): DeviceListing[]      listLeases(state): Lease[]            findLease(state, id): Lease | undefined
  *   listQueue(state): QueueListing[]         queuePlace(state, id): QueuePlace | undefined
- *   explain(state, request, now): Explanation                                      changes nothing
+ *   explain(state, request): Explanation                                           changes nothing
  */
 import type { DeviceReason, ErrorCode } from "../../shared/errors.ts";
 
@@ -18,9 +18,18 @@ export interface PoolOptions {
   readonly heartbeatTimeoutMs?: number;
   /** Requests that may wait at once. Default QUEUE_ENTRIES_MAX. */
   readonly queueEntriesMax?: number;
-  /** The longest wait that a request may ask for. Default: seven days. */
+  /** The longest wait that a request may ask for. Default: 30 days. */
   readonly waitMsMax?: number;
+  /** How long before the end of its duration a lease is warned. Default: one minute, at most half the duration. */
+  readonly endNoticeMs?: number;
+  /** After this time, use of the past weighs half as much when tenants are compared. Default: a day. */
+  readonly usageHalfLifeMs?: number;
+  /** How many requests may be served before the first of the queue although they may delay it. Default: 16. */
+  readonly passesMax?: number;
 }
+
+/** The bound of priorities on both sides of 0. */
+export const PRIORITY_MAX = 100;
 
 /** One device as the pool sees it. */
 export interface PoolDevice {
@@ -62,8 +71,10 @@ export interface PoolRequest {
   readonly waitMs: number;
   /** The lease ends by itself after this time. Default: no such end. */
   readonly durationMs?: number;
-  /** The lease lives without heartbeats, until it is released, revoked or its duration is over. Default false. */
+  /** The lease lives without heartbeats, until it is released, revoked or its duration is over, which it must have. Default false. */
   readonly detached?: boolean;
+  /** Higher ones are served first: a whole number from -PRIORITY_MAX to PRIORITY_MAX. Default 0. */
+  readonly priority?: number;
   /** When the request was made, if earlier than now: one restored from the store keeps its place in time. Default: now. */
   readonly requestedAt?: number;
 }
@@ -160,7 +171,7 @@ export type PoolEvent =
   | { readonly kind: "tick" };
 
 /** Why a notice is given. */
-export type NoticeKind = "revoked" | "shutdown";
+export type NoticeKind = "revoked" | "shutdown" | "time-almost-over";
 
 export type Effect =
   /** Store the lease, tell the client, then report `grantConfirmed` or `grantFailed`. */

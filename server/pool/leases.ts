@@ -1,0 +1,140 @@
+/**
+ * The life of a lease: granting, granted, ending, gone. Memory comes back only when the executor is known to be dead
+ * (`reclaim`), or when a grant fails before there is one.
+ */
+import { forgetDevice, giveBackSlices, takeSlices } from "./inventory.ts";
+import { changeHeld, tenantOf } from "./queue.ts";
+import type { DeviceRecord, Ending, LeaseRecord, LeaseTerms, PoolState } from "./state.ts";
+import type { Effect, Lease, NoticeKind } from "./types.ts";
+
+const heldBytes = (lease: LeaseRecord): number =>
+  lease.slices.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
+
+/** The lease as plain data. */
+export function viewLease(lease: LeaseRecord): Lease {
+  const { terms, state, attached, lastBeatAt, endsAt, ended } = lease;
+  return {
+    id: terms.id,
+    tenant: terms.tenant,
+    name: terms.name,
+    state,
+    slices: lease.slices,
+    detached: terms.detached,
+    requestedAt: terms.requestedAt,
+    grantedAt: terms.grantedAt,
+    lastBeatAt,
+    attached,
+    ...(endsAt === Number.POSITIVE_INFINITY ? {} : { endsAt }),
+    ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
+  };
+}
+
+/** Takes the slices and starts the lease's clocks. */
+export function startLease(state: PoolState, terms: LeaseTerms, phase: "granting" | "granted"): LeaseRecord {
+  const devices = new Set(terms.slices.map((slice) => state.devices.get(slice.deviceId)!));
+  const lease: LeaseRecord = {
+    terms,
+    tenant: tenantOf(state, terms.tenant),
+    slices: terms.slices,
+    devices: [...devices],
+    state: phase,
+    lastBeatAt: state.now,
+    attached: false,
+    endsAt: terms.endsAt,
+    endsWith: { code: "LEASE_TIME_OVER", message: "The lease reaches its maximum duration." },
+    ended: undefined,
+    beatTimer: undefined,
+    endTimer: undefined,
+    noticeTimer: undefined,
+  };
+  state.leases.set(terms.id, lease);
+  takeSlices(state, lease);
+  changeHeld(state, lease.tenant, { bytes: heldBytes(lease), leases: 1 });
+  if (!terms.detached)
+    lease.beatTimer = state.timers.add(state.now + state.options.heartbeatTimeoutMs, { kind: "beat", lease });
+  if (terms.endsAt !== Number.POSITIVE_INFINITY) {
+    lease.endTimer = state.timers.add(terms.endsAt, { kind: "end", lease });
+    const warning = Math.min(state.options.endNoticeMs, (terms.endsAt - terms.grantedAt) / 2);
+    lease.noticeTimer = state.timers.add(terms.endsAt - warning, { kind: "notice", lease });
+  }
+  return lease;
+}
+
+/** Moves a living lease to its end. Its memory stays held until `reclaimLease`. */
+export function endLease(state: PoolState, lease: LeaseRecord, why: Ending): Effect[] {
+  if (lease.state === "ending") return [];
+  lease.state = "ending";
+  lease.ended = why;
+  stopTimers(state, lease);
+  return [{ kind: "end", id: lease.terms.id, ...why }];
+}
+
+function stopTimers(state: PoolState, lease: LeaseRecord): void {
+  for (const timer of [lease.beatTimer, lease.endTimer, lease.noticeTimer]) state.timers.cancel(timer);
+}
+
+/** Forgets the lease: its memory is free again. */
+function dropLease(state: PoolState, lease: LeaseRecord): Effect[] {
+  stopTimers(state, lease);
+  state.leases.delete(lease.terms.id);
+  const emptied = giveBackSlices(state, lease);
+  changeHeld(state, lease.tenant, { bytes: -heldBytes(lease), leases: -1 });
+  state.passNeeded = true;
+  for (const device of emptied) forgetDevice(state, device);
+  return emptied.map((device) => ({ kind: "deviceGone", deviceId: device.spec.id }));
+}
+
+/** The executor is dead: the memory of an ending lease is free. */
+export function reclaimLease(state: PoolState, lease: LeaseRecord): Effect[] {
+  if (lease.state !== "ending") return [];
+  const view = viewLease(lease);
+  return [{ kind: "closed", lease: view }, ...dropLease(state, lease)];
+}
+
+/** Takes back a grant that nobody has used yet. */
+export const takeBack = (state: PoolState, lease: LeaseRecord): Effect[] =>
+  lease.state === "granting" ? dropLease(state, lease) : [];
+
+/** Tells the lease that it ends after a grace, unless it ends sooner anyway. */
+export function giveNotice(
+  state: PoolState,
+  lease: LeaseRecord,
+  why: { readonly notice: NoticeKind; readonly graceMs: number; readonly message: string },
+): Effect[] {
+  if (lease.state === "ending") return [];
+  const deadline = Math.min(lease.endsAt, state.now + Math.max(0, why.graceMs));
+  if (deadline < lease.endsAt) {
+    lease.endsAt = deadline;
+    lease.endsWith = { code: "LEASE_REVOKED", message: why.message };
+    state.timers.cancel(lease.endTimer);
+    lease.endTimer = state.timers.add(deadline, { kind: "end", lease });
+  }
+  state.timers.cancel(lease.noticeTimer);
+  return [{ kind: "notice", id: lease.terms.id, notice: why.notice, deadline, message: why.message }];
+}
+
+/** Warns a lease that its duration is nearly over. */
+export const warnOfEnd = (lease: LeaseRecord): Effect => ({
+  kind: "notice",
+  id: lease.terms.id,
+  notice: "time-almost-over",
+  deadline: lease.endsAt,
+  message: lease.endsWith.message,
+});
+
+/** No beat came by the time of the timer: ends the lease, unless one came since or the pool itself was not listening. */
+export function checkBeat(state: PoolState, lease: LeaseRecord): Effect[] {
+  const { heartbeatTimeoutMs } = state.options;
+  const dueAt = Math.max(lease.lastBeatAt + heartbeatTimeoutMs, state.deafUntil);
+  if (dueAt > state.now) {
+    lease.beatTimer = state.timers.add(dueAt, { kind: "beat", lease });
+    return [];
+  }
+  const silentMs = state.now - lease.lastBeatAt;
+  return endLease(state, lease, { code: "LEASE_EXPIRED", message: `No heartbeat comes for [${silentMs}] ms.` });
+}
+
+/** Ends every lease on a device. */
+export function endAllOn(state: PoolState, device: DeviceRecord, why: Ending): Effect[] {
+  return [...device.leases].flatMap((lease) => endLease(state, lease, why));
+}

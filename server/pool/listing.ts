@@ -1,0 +1,54 @@
+/** What can be asked about a pool. Changes nothing that matters to any decision. */
+import { viewLease } from "./leases.ts";
+import { inOrder, positionOf } from "./queue.ts";
+import { reasonsFor } from "./reasons.ts";
+import { planFor } from "./request.ts";
+import type { PoolState, RequestRecord } from "./state.ts";
+import type { DeviceListing, Lease, QueueListing, QueuePlace } from "./types.ts";
+
+/** All devices, in the order in which they were added. */
+export function listDevices(state: PoolState): DeviceListing[] {
+  return [...state.devices.values()].map((device) => ({
+    device: device.spec,
+    grantedBytes: device.grantedBytes,
+    overheadBytes: device.overheadBytes,
+    freeBytes: device.freeBytes,
+    leases: [...device.leases].map((lease) => lease.terms.id),
+    ...(device.cordon === undefined ? {} : { cordon: device.cordon }),
+    removed: device.removed,
+  }));
+}
+
+/** All leases that hold memory, the oldest first. */
+export const listLeases = (state: PoolState): Lease[] => [...state.leases.values()].map(viewLease);
+
+export function findLease(state: PoolState, id: string): Lease | undefined {
+  const lease = state.leases.get(id);
+  return lease === undefined ? undefined : viewLease(lease);
+}
+
+const viewRequest = (record: RequestRecord, position: number): QueueListing => ({
+  request: record.request,
+  position,
+  requestedAt: record.requestedAt,
+  deadline: record.deadlineAt,
+});
+
+/** All waiting requests in the order in which they would be served. */
+export function listQueue(state: PoolState): QueueListing[] {
+  let position = 1;
+  const listing: QueueListing[] = [];
+  for (const record of inOrder(state)) listing.push(viewRequest(record, position++));
+  return listing;
+}
+
+/** Where one request stands and why it waits; undefined when it does not wait. */
+export function queuePlace(state: PoolState, id: string): QueuePlace | undefined {
+  const record = state.requests.get(id);
+  if (record === undefined) return undefined;
+  const reasons = reasonsFor(state, planFor(state, record.request), record.request);
+  return { ...viewRequest(record, positionOf(state, record)), reasons };
+}
+
+/** When the pool next has something to do by itself: send a `tick` then. May be early, never late. */
+export const nextDeadline = (state: PoolState): number | undefined => state.timers.next();

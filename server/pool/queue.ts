@@ -1,0 +1,233 @@
+/**
+ * Who waits, in which order. Higher priority first; inside a priority the tenant that has had the least (fair-share.ts); inside a
+ * tenant first come, first served. A request that was first and found no room stays first of its priority (`band.head`). The
+ * order of all is that in which requests would be granted if there were room for one after the other now.
+ */
+import { fairKey, keyStep, needsNewEpoch, settle, startEpoch } from "./fair-share.ts";
+import { OrderedTree } from "./ordered-tree.ts";
+import type { Band, PoolState, RequestRecord, TenantQueue, TenantRecord } from "./state.ts";
+
+/** How often the use of a tenant that both holds and waits is brought up to date. */
+const SETTLE_MS = 10_000;
+
+const byKey = (a: TenantQueue, b: TenantQueue): number => a.key - b.key || a.firstOrder - b.firstOrder;
+
+export function tenantOf(state: PoolState, name: string): TenantRecord {
+  let found = state.tenants.get(name);
+  if (found === undefined) {
+    const fresh = { name, weight: 1, usage: 0, settledAt: state.now, heldBytes: 0, leaseCount: 0, timer: undefined };
+    found = { ...fresh, queues: new Map() };
+    state.tenants.set(name, found);
+  }
+  return found;
+}
+
+function bandOf(state: PoolState, priority: number): Band {
+  const at = state.bands.findIndex((band) => band.priority <= priority);
+  const found = at < 0 ? undefined : state.bands[at];
+  if (found?.priority === priority) return found;
+  const band: Band = { priority, tenants: new OrderedTree(byKey), size: 0, head: undefined };
+  state.bands.splice(at < 0 ? state.bands.length : at, 0, band);
+  return band;
+}
+
+function queueOf(tenant: TenantRecord, band: Band): TenantQueue {
+  let found = tenant.queues.get(band.priority);
+  if (found === undefined) {
+    const requests = new OrderedTree<RequestRecord>(
+      (a, b) => a.order - b.order,
+      (record) => record.costBytes,
+    );
+    found = { tenant, band, requests, key: 0, firstOrder: 0, filed: false };
+    tenant.queues.set(band.priority, found);
+  }
+  return found;
+}
+
+function unfile(queue: TenantQueue): void {
+  if (queue.filed) queue.band.tenants.remove(queue);
+  queue.filed = false;
+}
+
+function file(state: PoolState, queue: TenantQueue): void {
+  const first = queue.requests.first();
+  if (first === undefined) {
+    queue.tenant.queues.delete(queue.band.priority);
+    return;
+  }
+  queue.key = fairKey(state, queue.tenant);
+  queue.firstOrder = first.order;
+  queue.band.tenants.insert(queue);
+  queue.filed = true;
+}
+
+function refile(state: PoolState, queue: TenantQueue): void {
+  unfile(queue);
+  file(state, queue);
+}
+
+function newEpoch(state: PoolState): void {
+  const queues = [...state.tenants.values()].flatMap((tenant) => [...tenant.queues.values()]);
+  for (const queue of queues) unfile(queue);
+  startEpoch(state);
+  for (const queue of queues) file(state, queue);
+}
+
+/** Brings a tenant's use and its places in the queue up to date, and sees to it that this happens again in time. */
+export function settleTenant(state: PoolState, tenant: TenantRecord): void {
+  if (needsNewEpoch(state)) newEpoch(state);
+  settle(state, tenant);
+  for (const queue of tenant.queues.values()) refile(state, queue);
+  state.timers.cancel(tenant.timer);
+  const moves = tenant.heldBytes > 0 && tenant.queues.size > 0;
+  tenant.timer = moves ? state.timers.add(state.now + SETTLE_MS, { kind: "settle", tenant }) : undefined;
+}
+
+/** Changes what a tenant holds, settling its use first. */
+export function changeHeld(state: PoolState, tenant: TenantRecord, change: { bytes: number; leases: number }): void {
+  settle(state, tenant);
+  tenant.heldBytes += change.bytes;
+  tenant.leaseCount += change.leases;
+  settleTenant(state, tenant);
+}
+
+export function enqueue(state: PoolState, record: RequestRecord): void {
+  const band = bandOf(state, record.request.priority ?? 0);
+  const queue = queueOf(record.tenant, band);
+  queue.requests.insert(record);
+  band.size++;
+  state.requests.set(record.request.id, record);
+  if (queue.requests.size === 1) settleTenant(state, record.tenant);
+  else if (queue.requests.first() === record) refile(state, queue);
+}
+
+export function dequeue(state: PoolState, record: RequestRecord): void {
+  const band = bandOf(state, record.request.priority ?? 0);
+  const queue = queueOf(record.tenant, band);
+  const wasFirst = queue.requests.first() === record;
+  // The queue's place in the band depends on its first request alone.
+  if (wasFirst) unfile(queue);
+  queue.requests.remove(record);
+  if (wasFirst) file(state, queue);
+  band.size--;
+  if (band.head === record) band.head = undefined;
+  if (band.size === 0) state.bands.splice(state.bands.indexOf(band), 1);
+  state.requests.delete(record.request.id);
+  state.timers.cancel(record.timer);
+}
+
+/** A tenant's place in the merge of all tenants. */
+interface Cursor {
+  readonly request: RequestRecord;
+  /** Cost of the tenant's requests before this one, and the fair-share key that it has after them. */
+  readonly ahead: number;
+  readonly key: number;
+  readonly queue: TenantQueue;
+  readonly rest: Iterator<RequestRecord>;
+}
+
+const cursorBefore = (a: Cursor, b: { key: number; order: number }): boolean =>
+  a.key < b.key || (a.key === b.key && a.request.order < b.order);
+
+/** The open cursors of a merge, the next one last. */
+class Merge {
+  readonly #cursors: Cursor[] = [];
+
+  get next(): Cursor | undefined {
+    return this.#cursors.at(-1);
+  }
+
+  put(cursor: Cursor): void {
+    let low = 0;
+    let high = this.#cursors.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (cursorBefore(cursor, { key: this.#cursors[middle]!.key, order: this.#cursors[middle]!.request.order })) {
+        low = middle + 1;
+      } else high = middle;
+    }
+    this.#cursors.splice(low, 0, cursor);
+  }
+
+  take(): Cursor {
+    return this.#cursors.pop()!;
+  }
+}
+
+function* inBand(state: PoolState, band: Band): IterableIterator<RequestRecord> {
+  const { head } = band;
+  if (head !== undefined) yield head;
+  const merge = new Merge();
+  const queues = band.tenants[Symbol.iterator]();
+  let pending = queues.next();
+  for (;;) {
+    while (!pending.done) {
+      const queue: TenantQueue = pending.value;
+      const next = merge.next;
+      if (next !== undefined && cursorBefore(next, { key: queue.key, order: queue.firstOrder })) break;
+      const rest = queue.requests[Symbol.iterator]();
+      merge.put({ request: rest.next().value!, ahead: 0, key: queue.key, queue, rest });
+      pending = queues.next();
+    }
+    if (merge.next === undefined) return;
+    const { request, queue, rest, ...cursor } = merge.take();
+    const following = rest.next();
+    if (!following.done) {
+      const ahead = cursor.ahead + request.costBytes;
+      merge.put({
+        request: following.value,
+        ahead,
+        key: queue.key + ahead * keyStep(state, queue.tenant),
+        queue,
+        rest,
+      });
+    }
+    if (request !== head) yield request;
+  }
+}
+
+/** All waiting requests, the next one first. The queue must not change while this runs. */
+export function* inOrder(state: PoolState): IterableIterator<RequestRecord> {
+  for (const band of state.bands) yield* inBand(state, band);
+}
+
+/** The request that is served next. */
+export function firstInOrder(state: PoolState): RequestRecord | undefined {
+  const band = state.bands[0];
+  return band?.head ?? band?.tenants.first()?.requests.first();
+}
+
+/** The place of a waiting request in the order of all, from 1. */
+export function positionOf(state: PoolState, record: RequestRecord): number {
+  let ahead = 0;
+  for (const band of state.bands) {
+    if (band.priority > (record.request.priority ?? 0)) {
+      ahead += band.size;
+      continue;
+    }
+    return ahead + positionInBand(state, band, record);
+  }
+  throw new Error("The request is in no band.");
+}
+
+function positionInBand(state: PoolState, band: Band, record: RequestRecord): number {
+  if (band.head === record) return 1;
+  const own = queueOf(record.tenant, band);
+  const key = own.key + own.requests.weightBefore(record) * keyStep(state, record.tenant);
+  let ahead = own.requests.rank(record);
+  let headIsAhead = band.head === undefined || band.head.tenant === record.tenant;
+  for (const queue of band.tenants) {
+    if (queue === own) continue;
+    if (queue.key > key) break;
+    const step = keyStep(state, queue.tenant);
+    const isBefore = (weightAhead: number, other: RequestRecord): boolean => {
+      const otherKey = queue.key + weightAhead * step;
+      return otherKey < key || (otherKey === key && other.order < record.order);
+    };
+    ahead += queue.requests.countLeading(isBefore);
+    if (band.head?.tenant === queue.tenant && isBefore(queue.requests.weightBefore(band.head), band.head)) {
+      headIsAhead = true;
+    }
+  }
+  return ahead + 1 + (headIsAhead ? 0 : 1);
+}

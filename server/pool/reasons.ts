@@ -1,0 +1,111 @@
+/** Why a request is not served now, device by device, in words. Changes nothing. */
+import type { DeviceReason } from "../../shared/errors.ts";
+import { formatSize } from "../../shared/units.ts";
+import { chargeOf, fitShare } from "./request.ts";
+import { isUsable } from "./reservation.ts";
+import type { DeviceRecord, Plan, PoolState } from "./state.ts";
+import type { PoolRequest } from "./types.ts";
+
+/** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
+export const REASONS_MAX = 32;
+
+function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
+  const { id, memoryBytes, sliceBytesMax, overheadBytes } = device.spec;
+  const fit = plan.fitOf.get(device.class);
+  const reason = (message: string): DeviceReason => ({ device: id, code: "NOT_ENOUGH_MEMORY", message });
+  if (fit !== undefined) {
+    const charge = chargeOf(fit, 1);
+    if (device.freeBytes >= charge) return undefined;
+    return reason(
+      `Device [${id}] has [${formatSize(device.freeBytes)}] free, and the request takes [${formatSize(charge)}].`,
+    );
+  }
+  if (request.share.kind === "fraction") {
+    return reason(
+      `The fraction [${request.share.fraction}] of device [${id}] is less than its smallest slice, or more than its largest.`,
+    );
+  }
+  const most = Math.min(sliceBytesMax, memoryBytes - overheadBytes);
+  return reason(
+    `Device [${id}] lends [${formatSize(most)}] at most, and the request asks for [${formatSize(request.share.bytes)}].`,
+  );
+}
+
+/** Why one device does not serve the request now; undefined when it has room. */
+export function deviceReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
+  const device_ = device.spec.id;
+  if (device.removed) {
+    return { device: device_, code: "DEVICE_UNHEALTHY", message: `Device [${device_}] is being removed.` };
+  }
+  if (device.cordon !== undefined) {
+    const { code, message } = device.cordon;
+    return { device: device_, code, message: `Device [${device_}] takes no new leases: ${message}` };
+  }
+  const memory = memoryReason(device, plan, request);
+  if (memory !== undefined) return memory;
+  if (!device.withheld) return undefined;
+  return {
+    device: device_,
+    code: "AHEAD_IN_QUEUE",
+    message: `Device [${device_}] is kept for the first request of the queue.`,
+  };
+}
+
+function* nearestDevices(state: PoolState): IterableIterator<DeviceRecord> {
+  if (state.devices.size <= REASONS_MAX) {
+    yield* state.devices.values();
+    return;
+  }
+  for (const deviceClass of state.classes.values()) {
+    let left = REASONS_MAX;
+    for (const device of deviceClass.devices.backwards()) {
+      if (left-- === 0) break;
+      yield device;
+    }
+  }
+}
+
+/** Why the request waits: what stands in its way on each device, or that others are before it. */
+export function reasonsFor(state: PoolState, plan: Plan, request: PoolRequest): DeviceReason[] {
+  const reasons: DeviceReason[] = [];
+  let withRoom = 0;
+  for (const device of nearestDevices(state)) {
+    const reason = deviceReason(device, plan, request);
+    if (reason === undefined) withRoom++;
+    else if (reasons.length < REASONS_MAX) reasons.push(reason);
+  }
+  if (withRoom >= request.count || (withRoom > 0 && plan.sameDevice)) {
+    reasons.unshift({
+      device: "",
+      code: "AHEAD_IN_QUEUE",
+      message: "There may be room, but other requests are served first.",
+    });
+  } else if (withRoom > 0) {
+    const message = `Only [${withRoom}] of the [${request.count}] devices that one server must have for the request have room.`;
+    reasons.unshift({ device: "", code: "TOO_FEW_DEVICES", message });
+  }
+  return reasons;
+}
+
+/** Why no pool with these devices could ever serve the request. */
+export function impossibleReasons(state: PoolState, plan: Plan, request: PoolRequest): DeviceReason[] {
+  const reasons: DeviceReason[] = [];
+  for (const device of state.devices.values()) {
+    if (reasons.length >= REASONS_MAX) break;
+    if (isUsable(device) && fitShare(request.share, device.spec) !== undefined) continue;
+    const reason = deviceReason(device, plan, request);
+    if (reason !== undefined) reasons.push(reason);
+  }
+  if (plan.fits.length > 0) {
+    const most = Math.max(...[...state.servers.values()].map((server) => countFits(server.devices, plan)));
+    const message = `The request needs [${request.count}] devices on one server, and no server has more than [${most}] that could serve it.`;
+    reasons.unshift({ device: "", code: "TOO_FEW_DEVICES", message });
+  }
+  return reasons;
+}
+
+function countFits(devices: Iterable<DeviceRecord>, plan: Plan): number {
+  let count = 0;
+  for (const device of devices) if (!device.removed && plan.fitOf.has(device.class)) count++;
+  return count;
+}

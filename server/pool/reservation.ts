@@ -1,0 +1,215 @@
+/**
+ * What is kept for the blocked head of the queue, so that a big request cannot starve: devices on which nothing more is placed, and
+ * the time at which they have room for it where the ends of all leases on them are known. Decides also who may pass the head:
+ * freely whoever cannot delay it, and a bounded number of others.
+ */
+import { setWithheld } from "./inventory.ts";
+import { findPlace, type Place } from "./placement.ts";
+import { chargeOf, slicesWithin } from "./request.ts";
+import type {
+  DeviceRecord,
+  Fit,
+  LeaseRecord,
+  Plan,
+  PoolState,
+  RequestRecord,
+  Reservation,
+  ServerRecord,
+} from "./state.ts";
+
+/** Devices or nests looked at per class when the head's place is chosen. */
+const CANDIDATES_MAX = 16;
+
+/** When a lease is gone at the latest; Infinity when nobody knows. */
+const endOf = (state: PoolState, lease: LeaseRecord): number => (lease.state === "ending" ? state.now : lease.endsAt);
+
+/** Bytes that a lease holds on a device. */
+export function heldOn(lease: LeaseRecord, device: DeviceRecord): number {
+  let sum = 0;
+  for (const slice of lease.slices) {
+    if (slice.deviceId === device.spec.id) sum += slice.bytes + slice.overheadBytes;
+  }
+  return sum;
+}
+
+/** When the device has so many bytes free at the latest, if nothing more is placed on it; Infinity when nobody knows. */
+export function freeAt(state: PoolState, device: DeviceRecord, bytes: number): number {
+  let free = device.freeBytes;
+  if (free >= bytes) return state.now;
+  const ends = [...device.leases].map((lease) => ({ at: endOf(state, lease), bytes: heldOn(lease, device) }));
+  ends.sort((a, b) => a.at - b.at);
+  for (const end of ends) {
+    free += end.bytes;
+    if (free >= bytes) return end.at;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** Bytes free on the device at a time, if nothing more is placed on it. */
+function freeBytesAt(state: PoolState, device: DeviceRecord, at: number): number {
+  let free = device.freeBytes;
+  for (const lease of device.leases) if (endOf(state, lease) <= at) free += heldOn(lease, device);
+  return free;
+}
+
+const wanted = (plan: Plan, fit: Fit): number => chargeOf(fit, plan.sameDevice ? plan.count : 1);
+
+interface Choice {
+  readonly devices: readonly DeviceRecord[];
+  readonly startsAt: number;
+  readonly freeBytes: number;
+}
+
+const isBetter = (a: Choice, b: Choice | undefined): boolean =>
+  b === undefined || a.startsAt < b.startsAt || (a.startsAt === b.startsAt && a.freeBytes > b.freeBytes);
+
+/** The devices of a server that have room for the plan soonest. */
+function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Choice | undefined {
+  const found: { device: DeviceRecord; at: number; room: number }[] = [];
+  for (const device of server.devices) {
+    const fit = plan.fitOf.get(device.class);
+    if (fit === undefined || !device.filed) continue;
+    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
+    const charge = Math.min(wanted(plan, fit), chargeOf(fit, room));
+    found.push({ device, at: freeAt(state, device, charge), room });
+  }
+  found.sort(
+    (a, b) => compareTimes(a.at, b.at) || b.device.freeBytes - a.device.freeBytes || a.device.order - b.device.order,
+  );
+  const devices: DeviceRecord[] = [];
+  let room = 0;
+  let startsAt = state.now;
+  let freeBytes = 0;
+  for (const one of found) {
+    if (room >= plan.count) break;
+    devices.push(one.device);
+    room += one.room;
+    startsAt = Math.max(startsAt, one.at);
+    freeBytes += one.device.freeBytes;
+  }
+  return room >= plan.count ? { devices, startsAt, freeBytes } : undefined;
+}
+
+const compareTimes = (a: number, b: number): number => (a === b ? 0 : a - b);
+
+/** Servers worth looking at: those that have the most free for this plan. */
+function* candidates(state: PoolState, plan: Plan): IterableIterator<ServerRecord> {
+  for (const fit of plan.fits) {
+    let left = CANDIDATES_MAX;
+    if (plan.count === 1 || plan.sameDevice) {
+      for (const device of fit.class.devices.backwards()) {
+        if (left-- === 0) break;
+        yield device.server;
+      }
+      continue;
+    }
+    const tree = fit.class.nests[plan.count];
+    if (tree === undefined) continue;
+    for (const nest of tree.backwards()) {
+      if (left-- === 0) break;
+      yield nest.server;
+    }
+  }
+  let left = CANDIDATES_MAX;
+  for (const server of state.mixedServers) {
+    if (left-- === 0) return;
+    yield server;
+  }
+}
+
+function choose(state: PoolState, plan: Plan): Choice | undefined {
+  const servers = new Set(candidates(state, plan));
+  let best: Choice | undefined;
+  for (const server of servers) {
+    const choice = chooseOnServer(state, server, plan);
+    if (choice !== undefined && isBetter(choice, best)) best = choice;
+  }
+  return best;
+}
+
+export function clearReservation(state: PoolState): void {
+  for (const device of state.reservation?.devices ?? []) setWithheld(device, false);
+  state.reservation = undefined;
+}
+
+/** Looks for something as if nothing were kept for anybody. */
+export function withoutReservation<T>(state: PoolState, look: () => T): T {
+  const devices = state.reservation?.devices ?? [];
+  for (const device of devices) setWithheld(device, false);
+  const found = look();
+  for (const device of devices) setWithheld(device, true);
+  return found;
+}
+
+/** Keeps devices for the head of the queue, or brings up to date what is kept. */
+export function reserveFor(state: PoolState, head: RequestRecord): Reservation {
+  const kept = state.reservation;
+  if (kept?.holder === head && kept.startsAt !== undefined && kept.devices.every((device) => isUsable(device))) {
+    const startsAt = startOn(state, kept.devices, head.plan);
+    if (startsAt !== undefined) {
+      state.reservation = { ...kept, startsAt };
+      return state.reservation;
+    }
+  }
+  clearReservation(state);
+  const choice = choose(state, head.plan);
+  const devices = choice?.devices ?? [];
+  for (const device of devices) setWithheld(device, true);
+  const startsAt = choice === undefined || choice.startsAt === Number.POSITIVE_INFINITY ? undefined : choice.startsAt;
+  state.reservation = { holder: head, devices, startsAt };
+  return state.reservation;
+}
+
+/** Whether slices may be placed on the device, were it not kept for the head. */
+export const isUsable = (device: DeviceRecord): boolean => !device.removed && device.cordon === undefined;
+
+function startOn(state: PoolState, devices: readonly DeviceRecord[], plan: Plan): number | undefined {
+  let startsAt = state.now;
+  for (const device of devices) {
+    const fit = plan.fitOf.get(device.class);
+    if (fit === undefined) return undefined;
+    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
+    startsAt = Math.max(startsAt, freeAt(state, device, chargeOf(fit, room)));
+  }
+  return startsAt === Number.POSITIVE_INFINITY ? undefined : startsAt;
+}
+
+/** A place among the devices kept for the head where the request is gone, or out of the way, when the head starts. */
+function placeBeforeHead(state: PoolState, reservation: Reservation, record: RequestRecord): Place | undefined {
+  const { startsAt, holder } = reservation;
+  if (startsAt === undefined || record.plan.count > 1) return undefined;
+  const isGone = state.now + (record.request.durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
+  for (const device of reservation.devices) {
+    const fit = record.plan.fitOf.get(device.class);
+    if (fit === undefined || device.freeBytes < chargeOf(fit, 1)) continue;
+    const headFit = holder.plan.fitOf.get(device.class)!;
+    const spare = freeBytesAt(state, device, startsAt) - wanted(holder.plan, headFit);
+    if (isGone || spare >= chargeOf(fit, 1)) return [device];
+  }
+  return undefined;
+}
+
+/** Where a request may be served before the blocked head, and whether that counts as a pass because it may delay the head. */
+export function findPassage(
+  state: PoolState,
+  reservation: Reservation,
+  record: RequestRecord,
+): { readonly place: Place; readonly counts: boolean } | undefined {
+  const { holder } = reservation;
+  const place = findPlace(state, record.plan);
+  if (place === undefined) {
+    const early = placeBeforeHead(state, reservation, record);
+    return early === undefined ? undefined : { place: early, counts: false };
+  }
+  const isHarmless =
+    reservation.startsAt !== undefined || place.every((device) => !holder.plan.fitOf.has(device.class));
+  if (isHarmless) return { place, counts: false };
+  return holder.passes < state.options.passesMax ? { place, counts: true } : undefined;
+}
+
+/** As `findPassage`, and counts the pass. */
+export function placeToPass(state: PoolState, reservation: Reservation, record: RequestRecord): Place | undefined {
+  const passage = findPassage(state, reservation, record);
+  if (passage?.counts) reservation.holder.passes++;
+  return passage?.place;
+}

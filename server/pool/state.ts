@@ -1,0 +1,247 @@
+/**
+ * Everything that a pool remembers. Only the rooms of server/pool look inside; to the rest of the house it is opaque. No clock, no
+ * randomness: equal events at equal times give equal states.
+ */
+import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../../shared/limits.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
+import type { OrderedTree } from "./ordered-tree.ts";
+import type { EndCode, LeaseState, PoolDevice, PoolOptions, PoolRequest, Slice } from "./types.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** Devices that are alike in everything but their id and server: what fits one fits all. */
+export interface DeviceClass {
+  readonly key: string;
+  readonly sample: PoolDevice;
+  /** Devices open for new slices, by free bytes. */
+  readonly devices: OrderedTree<DeviceRecord>;
+  /** At k: nests by the free bytes of their k-th freest open device. Index 0 and 1 stay empty: `devices` serves them. */
+  readonly nests: OrderedTree<Nest>[];
+  /** All devices, open or not. */
+  readonly members: Set<DeviceRecord>;
+  /** The most devices of the class that one server has. */
+  largestNest: number;
+}
+
+/** The devices of one class on one server. */
+export interface Nest {
+  readonly order: number;
+  readonly server: ServerRecord;
+  readonly class: DeviceClass;
+  /** Open devices, the freest first. */
+  readonly open: DeviceRecord[];
+  /** At k: free bytes of the k-th freest open device, as filed in `class.nests`. */
+  readonly filed: number[];
+  memberCount: number;
+}
+
+export interface ServerRecord {
+  readonly name: string;
+  readonly devices: Set<DeviceRecord>;
+  readonly nests: Map<DeviceClass, Nest>;
+}
+
+export interface Cordon {
+  readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY";
+  readonly message: string;
+}
+
+export interface DeviceRecord {
+  readonly spec: PoolDevice;
+  readonly order: number;
+  readonly class: DeviceClass;
+  readonly server: ServerRecord;
+  freeBytes: number;
+  grantedBytes: number;
+  overheadBytes: number;
+  readonly leases: Set<LeaseRecord>;
+  cordon: Cordon | undefined;
+  removed: boolean;
+  /** Kept for the blocked head of the queue: nobody else's slices are placed here. */
+  withheld: boolean;
+  /** Whether the indexes of class and nest hold it. */
+  filed: boolean;
+}
+
+/** What a request takes on a device of one class. */
+export interface Fit {
+  readonly class: DeviceClass;
+  readonly sliceBytes: number;
+  /** Overhead on the first slice of the lease on a device. */
+  readonly overheadBytes: number;
+}
+
+/** What a request takes on each class of devices; shared by all requests that ask for the same. */
+export interface Plan {
+  readonly key: string;
+  readonly fits: readonly Fit[];
+  readonly fitOf: ReadonlyMap<DeviceClass, Fit>;
+  readonly count: number;
+  readonly sameDevice: boolean;
+  /** The least that it can take in all: what it weighs in the queue. */
+  readonly costBytes: number;
+  /** Whether the empty pool could serve it. */
+  readonly possible: boolean;
+}
+
+export interface RequestRecord {
+  readonly request: PoolRequest;
+  readonly order: number;
+  readonly tenant: TenantRecord;
+  readonly requestedAt: number;
+  readonly deadlineAt: number;
+  /** Weight in its tenant's queue; fixed when the request joins. */
+  readonly costBytes: number;
+  timer: Deadline<Timer> | undefined;
+  plan: Plan;
+  /** How often another request was served before this one, while this was the head, though it may delay this one. */
+  passes: number;
+}
+
+export interface TenantRecord {
+  readonly name: string;
+  readonly weight: number;
+  /** Bytes x milliseconds used, in units that grow with time instead of decaying (see fair-share.ts), up to `settledAt`. */
+  usage: number;
+  settledAt: number;
+  heldBytes: number;
+  leaseCount: number;
+  readonly queues: Map<number, TenantQueue>;
+  timer: Deadline<Timer> | undefined;
+}
+
+/** The waiting requests of one tenant in one priority class, first come first. */
+export interface TenantQueue {
+  readonly tenant: TenantRecord;
+  readonly band: Band;
+  readonly requests: OrderedTree<RequestRecord>;
+  /** As filed in the band: fair-share key, and the order of the first request. */
+  key: number;
+  firstOrder: number;
+  filed: boolean;
+}
+
+/** One priority class of the queue. */
+export interface Band {
+  readonly priority: number;
+  /** Tenants with waiting requests, the one to be served next first. */
+  readonly tenants: OrderedTree<TenantQueue>;
+  size: number;
+  /** The request that was first and found no room; it stays first. */
+  head: RequestRecord | undefined;
+}
+
+/** Devices kept for the blocked head. */
+export interface Reservation {
+  readonly holder: RequestRecord;
+  readonly devices: readonly DeviceRecord[];
+  /** When the devices have room for the holder at the latest; undefined while a lease on them has no known end. */
+  startsAt: number | undefined;
+}
+
+/** Why a lease ends. */
+export interface Ending {
+  readonly code: EndCode;
+  readonly message: string;
+}
+
+/** What a lease is made of. */
+export interface LeaseTerms {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly detached: boolean;
+  readonly requestedAt: number;
+  readonly grantedAt: number;
+  /** End of its duration; Infinity: none. */
+  readonly endsAt: number;
+  readonly slices: readonly Slice[];
+}
+
+export interface LeaseRecord {
+  readonly terms: LeaseTerms;
+  readonly tenant: TenantRecord;
+  readonly slices: readonly Slice[];
+  /** The devices of the slices, each once. */
+  readonly devices: readonly DeviceRecord[];
+  state: LeaseState;
+  lastBeatAt: number;
+  attached: boolean;
+  /** End of the duration or of a grace; Infinity: none. */
+  endsAt: number;
+  /** What happens at `endsAt`. */
+  endsWith: Ending;
+  ended: Ending | undefined;
+  beatTimer: Deadline<Timer> | undefined;
+  endTimer: Deadline<Timer> | undefined;
+  noticeTimer: Deadline<Timer> | undefined;
+}
+
+export type Timer =
+  | { readonly kind: "wait"; readonly request: RequestRecord }
+  | { readonly kind: "beat"; readonly lease: LeaseRecord }
+  | { readonly kind: "notice"; readonly lease: LeaseRecord }
+  | { readonly kind: "end"; readonly lease: LeaseRecord }
+  | { readonly kind: "settle"; readonly tenant: TenantRecord };
+
+export interface PoolState {
+  readonly options: Required<PoolOptions>;
+  readonly devices: Map<string, DeviceRecord>;
+  readonly servers: Map<string, ServerRecord>;
+  readonly classes: Map<string, DeviceClass>;
+  /** Servers whose devices are of more than one class. */
+  readonly mixedServers: Set<ServerRecord>;
+  readonly leases: Map<string, LeaseRecord>;
+  readonly requests: Map<string, RequestRecord>;
+  readonly tenants: Map<string, TenantRecord>;
+  /** The highest priority first. */
+  readonly bands: Band[];
+  readonly timers: Deadlines<Timer>;
+  readonly plans: Map<string, Plan>;
+  reservation: Reservation | undefined;
+  shutdown: { readonly deadline: number } | undefined;
+  /** The latest time seen: the pool's time never runs backwards. */
+  now: number;
+  /** Where the growing units of usage are 1. */
+  usageEpoch: number;
+  /** Heartbeats count as heard until then: the pool itself was not listening before. */
+  deafUntil: number;
+  nextOrder: number;
+  /** Whether something has become free, or the queue's head has gone, since the last pass over the queue. */
+  passNeeded: boolean;
+}
+
+/** A pool without devices. Throws nothing; options out of range are the caller's bug and fail an assertion. */
+export function createPool(options: PoolOptions = {}): PoolState {
+  const complete: Required<PoolOptions> = {
+    heartbeatTimeoutMs: options.heartbeatTimeoutMs ?? HEARTBEAT_TIMEOUT_MS,
+    queueEntriesMax: options.queueEntriesMax ?? QUEUE_ENTRIES_MAX,
+    waitMsMax: options.waitMsMax ?? 30 * 24 * HOUR_MS,
+    endNoticeMs: options.endNoticeMs ?? 60_000,
+    usageHalfLifeMs: options.usageHalfLifeMs ?? 24 * HOUR_MS,
+    passesMax: options.passesMax ?? 16,
+  };
+  for (const [name, value] of Object.entries(complete)) {
+    if (!Number.isFinite(value) || value < 0) throw new Error(`The pool's option ${name} is out of range [${value}].`);
+  }
+  return {
+    options: complete,
+    devices: new Map(),
+    servers: new Map(),
+    classes: new Map(),
+    mixedServers: new Set(),
+    leases: new Map(),
+    requests: new Map(),
+    tenants: new Map(),
+    bands: [],
+    timers: new Deadlines(),
+    plans: new Map(),
+    reservation: undefined,
+    shutdown: undefined,
+    now: 0,
+    usageEpoch: 0,
+    deafUntil: 0,
+    nextOrder: 0,
+    passNeeded: false,
+  };
+}
