@@ -1,0 +1,82 @@
+/**
+ * Remakes the PTX fixtures from their CUDA C sources: `npx tsx test/kernels/compile.ts`. Needs nvcc and ptxas, which users
+ * do not have; the PTX is therefore committed, and test/unit/kernels-fresh.test.ts holds it against the sources.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface Compilation {
+  /** CUDA C source, relative to the repository. */
+  readonly source: string;
+  /** PTX made from it, relative to the repository. */
+  readonly ptx: string;
+  readonly flags: readonly string[];
+}
+
+const fixture = (name: string, suffix = "", flags: readonly string[] = []): Compilation => ({
+  source: `test/kernels/cu/${name}.cu`,
+  ptx: `test/kernels/ptx/${name}${suffix}.ptx`,
+  flags,
+});
+
+/** Everything that is compiled. */
+export const compilations: readonly Compilation[] = [
+  fixture("linear"),
+  fixture("cooperative"),
+  fixture("warp"),
+  fixture("atomics"),
+  fixture("numeric"),
+  fixture("numeric", "-fast", ["-use_fast_math"]),
+  fixture("libm"),
+  fixture("libm", "-fast", ["-use_fast_math"]),
+  fixture("rounding"),
+  fixture("conversions"),
+  fixture("integers"),
+  fixture("language"),
+  fixture("faults"),
+];
+
+/** The compiler's own name for itself, as it also stands in the PTX; undefined without a compiler. */
+export function compilerVersion(): string | undefined {
+  try {
+    return /Cuda compilation tools, release .*/.exec(execFileSync("nvcc", ["--version"], { encoding: "utf8" }))?.[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The committed PTX. */
+export const committed = (compilation: Compilation): string => readFileSync(join(root, compilation.ptx), "utf8");
+
+/** Compiles to PTX text, and proves with ptxas that the text assembles, inline assembly included. */
+export function compile(compilation: Compilation): string {
+  const folder = mkdtempSync(join(tmpdir(), "ptx-"));
+  try {
+    const output = join(folder, "out.ptx");
+    // Sources are named relative to their own folder, so that no path of this machine gets into the PTX.
+    execFileSync(
+      "nvcc",
+      ["-ptx", "-O3", "-arch=compute_75", ...compilation.flags, basename(compilation.source), "-o", output],
+      { cwd: join(root, dirname(compilation.source)), stdio: ["ignore", "inherit", "inherit"] },
+    );
+    execFileSync("ptxas", ["-arch=sm_75", output, "-o", join(folder, "out.cubin")], { stdio: "inherit" });
+    const text = readFileSync(output, "utf8");
+    if (text.includes(root) || text.includes(folder) || text.includes(tmpdir()))
+      throw new Error(`The PTX of [${compilation.source}] holds a path of this machine.`);
+    return text;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  for (const compilation of compilations) {
+    writeFileSync(join(root, compilation.ptx), compile(compilation));
+    console.log(compilation.ptx);
+  }
+}

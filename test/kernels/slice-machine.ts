@@ -1,0 +1,87 @@
+/** A KernelMachine over a DeviceSlice in this process: no server, no wire. Never frees; a case is short. */
+import type { DeviceSlice } from "../../server/device/device.ts";
+import type { KernelInfo } from "../../shared/generated/calls.ts";
+import type { KernelArgument, KernelBuffer, KernelMachine } from "./machine.ts";
+
+/** Where `openSliceMachine` gets its slice: `open` receives the receiver of printed text. */
+export interface SliceMachineOptions {
+  readonly arenaBase: number;
+  readonly arenaBytes: number;
+  readonly open: (onOutput: (text: string) => void) => Promise<DeviceSlice>;
+}
+
+const ALIGNMENT_BYTES = 256;
+
+const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+const triple = (size: number | readonly [number, number, number]): readonly [number, number, number] =>
+  typeof size === "number" ? [size, 1, 1] : size;
+
+/** The packed parameter block of a launch. */
+export function packArguments(kernel: KernelInfo, args: readonly KernelArgument[]): Uint8Array {
+  if (args.length !== kernel.params.length)
+    throw new Error(`Kernel [${kernel.name}] takes [${kernel.params.length}] arguments, not [${args.length}].`);
+  const block = new Uint8Array(kernel.paramBytes);
+  args.forEach((argument, index) => {
+    const { offset, size } = kernel.params[index]!;
+    const bytes = ArrayBuffer.isView(argument)
+      ? bytesOf(argument)
+      : bytesOf(BigUint64Array.of(BigInt(argument.address)));
+    if (bytes.byteLength !== size)
+      throw new Error(`Argument [${index}] of [${kernel.name}] has [${bytes.byteLength}] bytes instead of [${size}].`);
+    block.set(bytes, offset);
+  });
+  return block;
+}
+
+/** A machine and the way to end it. */
+export async function openSliceMachine(
+  options: SliceMachineOptions,
+): Promise<KernelMachine & { close(): Promise<void> }> {
+  let printed = "";
+  const slice = await options.open((text) => {
+    printed += text;
+  });
+  let next = options.arenaBase;
+  const machine: KernelMachine & { close(): Promise<void> } = {
+    arenaBase: options.arenaBase,
+    arenaBytes: options.arenaBytes,
+    async load(ptx) {
+      const module = await slice.loadModule(ptx.slice());
+      return {
+        async launch({ kernel: name, grid, block, sharedBytes = 0, args }) {
+          const index = module.kernels.findIndex((kernel) => kernel.name === name);
+          if (index < 0) throw new Error(`The module has no kernel [${name}].`);
+          const params = packArguments(module.kernels[index]!, args);
+          await slice.launch({
+            module,
+            kernel: index,
+            grid: triple(grid),
+            block: triple(block),
+            sharedBytes,
+            params,
+            stream: undefined,
+          });
+        },
+      };
+    },
+    async alloc(byteCount): Promise<KernelBuffer> {
+      const address = next;
+      next += Math.ceil(Math.max(byteCount, 1) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+      if (next > options.arenaBase + options.arenaBytes) throw new Error(`No room for [${byteCount}] bytes.`);
+      return { address, byteCount };
+    },
+    async write(buffer, data) {
+      await slice.write(buffer.address, bytesOf(data), undefined);
+    },
+    async read(buffer, into) {
+      await slice.read(buffer.address, bytesOf(into), undefined);
+    },
+    async synchronize() {
+      await slice.synchronize();
+    },
+    output: () => printed,
+    close: () => slice.close(),
+  };
+  return machine;
+}
