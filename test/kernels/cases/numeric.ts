@@ -22,13 +22,14 @@ export function erf(x: number): number {
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
   if (a < 2.5) {
+    // All terms have one sign, so that nothing cancels.
     let term = x;
     let sum = x;
     for (let k = 1; Math.abs(term) > Math.abs(sum) * 1e-18; k++) {
-      term *= (-x * x) / k;
-      sum += term / (2 * k + 1);
+      term *= (2 * x * x) / (2 * k + 1);
+      sum += term;
     }
-    return (2 / Math.sqrt(Math.PI)) * sum;
+    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
   }
   return Math.sign(x) * (1 - erfcTail(a));
 }
