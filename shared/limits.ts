@@ -33,6 +33,15 @@ export const HANDLES_MAX = 65_536;
 /** Live allocations per lease. */
 export const ALLOCATIONS_MAX = 1_048_576;
 
+/** Alignment of every allocation in an arena, as of cudaMalloc. */
+export const ALLOCATION_GRANULARITY_BYTES = 256;
+
+/** Images behind the live modules of a session: their compiled form lives in the executor's own memory. */
+export const MODULE_BYTES_MAX = 512 * MiB;
+
+/** Calls without an answer that the server executes at most before it acknowledges them, in bytes. */
+export const ACKNOWLEDGE_BYTES_MAX = 256 * KiB;
+
 /** The packed parameter block of a launch, as in CUDA 12.1 and later. */
 export const PARAM_BYTES_MAX = 32_764;
 

@@ -1,0 +1,86 @@
+/**
+ * The memory of a null slice: zeroed, of any size, and real only where it was written. Offsets are bytes from the start of the
+ * arena; the caller keeps them inside.
+ */
+
+/** Small enough to come and go quickly, large enough that copies of a call rarely cross two. */
+const SEGMENT_BYTES = 64 * 1024 ** 2;
+
+export class SparseMemory {
+  #segments: (Uint8Array<ArrayBuffer> | undefined)[] = [];
+
+  write(offset: number, data: Uint8Array): void {
+    this.#pieces(offset, data.byteLength, (at, length, done) => {
+      this.#segment(at).set(data.subarray(done, done + length), at % SEGMENT_BYTES);
+    });
+  }
+
+  read(offset: number, into: Uint8Array): void {
+    this.#pieces(offset, into.byteLength, (at, length, done) => {
+      const segment = this.#segments[Math.floor(at / SEGMENT_BYTES)];
+      const start = at % SEGMENT_BYTES;
+      if (segment === undefined) into.fill(0, done, done + length);
+      else into.set(segment.subarray(start, start + length), done);
+    });
+  }
+
+  /** Copies between ranges that are equal or do not overlap. */
+  copy(to: { readonly destination: number; readonly source: number; readonly byteCount: number }): void {
+    this.#pieces(to.source, to.byteCount, (at, length, done) => {
+      const start = at % SEGMENT_BYTES;
+      const segment = this.#segments[Math.floor(at / SEGMENT_BYTES)];
+      if (segment === undefined) this.#zero(to.destination + done, length);
+      else this.write(to.destination + done, segment.subarray(start, start + length));
+    });
+  }
+
+  /** Repeats `pattern`, whose length divides that of the range and that of a segment. */
+  fill(offset: number, byteCount: number, pattern: Uint8Array): void {
+    if (pattern.every((byte) => byte === 0)) {
+      this.#zero(offset, byteCount);
+      return;
+    }
+    this.#pieces(offset, byteCount, (at, length) => {
+      const start = at % SEGMENT_BYTES;
+      const range = this.#segment(at).subarray(start, start + length);
+      if (pattern.every((byte) => byte === pattern[0])) {
+        range.fill(pattern[0]!);
+        return;
+      }
+      range.set(pattern);
+      // Doubling what is there is a plain memory copy each time.
+      for (let filled = pattern.byteLength; filled < length; filled *= 2) {
+        range.copyWithin(filled, 0, Math.min(filled, length - filled));
+      }
+    });
+  }
+
+  clear(): void {
+    this.#segments = [];
+  }
+
+  /** Zeroes what is there, and leaves alone what was never written. */
+  #zero(offset: number, byteCount: number): void {
+    this.#pieces(offset, byteCount, (at, length) => {
+      const start = at % SEGMENT_BYTES;
+      this.#segments[Math.floor(at / SEGMENT_BYTES)]?.fill(0, start, start + length);
+    });
+  }
+
+  /** Calls `run` for each part of a range that lies within one segment. */
+  #pieces(offset: number, byteCount: number, run: (at: number, length: number, done: number) => void): void {
+    for (let done = 0; done < byteCount; ) {
+      const at = offset + done;
+      const length = Math.min(byteCount - done, SEGMENT_BYTES - (at % SEGMENT_BYTES));
+      run(at, length, done);
+      done += length;
+    }
+  }
+
+  #segment(at: number): Uint8Array<ArrayBuffer> {
+    const index = Math.floor(at / SEGMENT_BYTES);
+    const segment = this.#segments[index] ?? new Uint8Array(SEGMENT_BYTES);
+    this.#segments[index] = segment;
+    return segment;
+  }
+}

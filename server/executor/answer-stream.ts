@@ -1,0 +1,130 @@
+/**
+ * What the executor sends: answers gathered into ANSWERS frames, kernels' output before the answer behind it, and the last
+ * frame of a session. Never one write per answer; a frame goes out when the loop has nothing left to run, or at 64 KiB.
+ */
+import type { Socket } from "node:net";
+import { errorTable, type SluiceError } from "../../shared/errors.ts";
+import { encodeFailure, encodeOutput, FrameKind } from "../../shared/generated/calls.ts";
+import { ANSWER_BACKLOG_BYTES_MAX, BATCH_BYTES, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
+import { FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
+import type { WireWriter } from "../../shared/wire/wire-buffer.ts";
+
+/** Up to here a frame is copied into the socket's queue, which costs less than setting its writer aside. */
+const COPIED_BYTES_MAX = 4096;
+const SPARE_WRITERS_MAX = 4;
+
+/** A call that failed, as it is told. */
+export interface CallFailure {
+  readonly error: SluiceError;
+  readonly sequence: number;
+  readonly opcode: number;
+}
+
+export class AnswerStream {
+  readonly #socket: Socket;
+  /** Writers whose frames the socket has taken. */
+  readonly #spare: FrameWriter[] = [];
+  #writer = new FrameWriter();
+  #output: string[] = [];
+  #outputBytes = 0;
+  #droppedBytes = 0;
+  bytesSent = 0;
+  answersSent = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** Whether the reader is so slow that no more calls should run until the socket drains. */
+  get backlogged(): boolean {
+    return this.#socket.writableLength > ANSWER_BACKLOG_BYTES_MAX;
+  }
+
+  /** Adds a successful answer; when `encode` throws, nothing is added. */
+  succeed<T>(sequence: number, answer: T, encode: (writer: WireWriter, answer: T) => void): void {
+    this.#sendOutput();
+    const { body } = this.#writer;
+    const before = body.length;
+    try {
+      this.#writer.answer({ sequence: sequence >>> 0, status: 0 }, answer, encode);
+    } catch (error) {
+      body.length = before;
+      throw error;
+    }
+    this.#added();
+  }
+
+  /** Adds the answer of a call that failed, or is not run because of an earlier failure. */
+  fail(sequence: number, { error, sequence: failed, opcode }: CallFailure): void {
+    this.#sendOutput();
+    const failure = {
+      sequence: failed,
+      opcode,
+      nativeCode: error.details.nativeCode ?? 0,
+      nativeName: error.details.nativeName ?? "",
+      message: error.message,
+    };
+    this.#writer.answer({ sequence: sequence >>> 0, status: errorTable[error.code].wire }, failure, encodeFailure);
+    this.#added();
+  }
+
+  /** Keeps text that a kernel printed until the next answer; beyond OUTPUT_BYTES_MAX it is dropped, and counted. */
+  print(text: string): void {
+    const byteCount = Buffer.byteLength(text);
+    if (this.#outputBytes + byteCount > OUTPUT_BYTES_MAX) {
+      this.#droppedBytes += byteCount;
+      return;
+    }
+    this.#output.push(text);
+    this.#outputBytes += byteCount;
+  }
+
+  /** Whether there is something to flush. */
+  get pending(): boolean {
+    return this.#writer.count > 0;
+  }
+
+  /** Sends what is there, also an empty frame, which acknowledges; `executed` is the last call run. */
+  flush(executed: number): void {
+    const writer = this.#writer;
+    const bytes = writer.finish(FrameKind.ANSWERS, executed >>> 0);
+    this.bytesSent += bytes.byteLength;
+    if (bytes.byteLength <= COPIED_BYTES_MAX) {
+      this.#socket.write(Buffer.from(bytes));
+      return;
+    }
+    this.#writer = this.#spare.pop() ?? new FrameWriter();
+    this.#socket.write(bytes, () => {
+      if (this.#spare.length < SPARE_WRITERS_MAX) this.#spare.push(writer);
+    });
+  }
+
+  /** Sends all that is left and returns the GOODBYE that ends the connection. */
+  finish(executed: number): Uint8Array {
+    this.#sendOutput();
+    if (this.pending) this.flush(executed);
+    const goodbye = new FrameWriter(64).finish(FrameKind.GOODBYE, executed >>> 0);
+    this.bytesSent += goodbye.byteLength;
+    return goodbye;
+  }
+
+  /** Set by the loop, which alone knows the last call run. */
+  onFull: () => void = () => {};
+
+  #added(): void {
+    this.answersSent++;
+    if (this.#writer.byteLength >= BATCH_BYTES) this.onFull();
+  }
+
+  #sendOutput(): void {
+    if (this.#outputBytes === 0 && this.#droppedBytes === 0) return;
+    if (this.pending) this.onFull();
+    if (this.#droppedBytes > 0) this.#output.push(`\n[${this.#droppedBytes} bytes of output are dropped]\n`);
+    const frame = messageFrame(FrameKind.OUTPUT, { text: this.#output.join("") }, encodeOutput);
+    this.#output = [];
+    this.#outputBytes = 0;
+    this.#droppedBytes = 0;
+    this.bytesSent += frame.byteLength;
+    this.#socket.write(frame);
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * One function for every call of the table. Adding a call means one entry in proto/calls.ts and one here; the compiler
+ * asks for it. Indexed by opcode for the loop.
+ */
+import * as codec from "../../shared/generated/calls.ts";
+import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
+import { protocolError, type WireBuffer } from "../../shared/wire/wire-buffer.ts";
+import { answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
+import * as memory from "./memory-calls.ts";
+import * as modules from "./module-calls.ts";
+import * as streams from "./stream-calls.ts";
+
+/** The bound on a call's data is a rule of the format, so breaking it is not a failure of the call. */
+function decodeCopyToDeviceCall(buffer: WireBuffer, start: number, end: number): codec.CopyToDeviceCall {
+  const call = codec.decodeCopyToDeviceCall(buffer, start, end);
+  if (call.data.byteLength > CALL_DATA_BYTES_MAX) {
+    throw protocolError(
+      `A copy to the device carries [${call.data.byteLength}] bytes, more than [${CALL_DATA_BYTES_MAX}].`,
+    );
+  }
+  return call;
+}
+
+const byName: Record<codec.CallName, CallFunction> = {
+  attach: answered({ decode: codec.decodeAttachCall, run: streams.attach, encode: codec.encodeAttachAnswer }),
+  allocate: silent(codec.decodeAllocateCall, memory.allocate),
+  free: silent(codec.decodeFreeCall, memory.free),
+  copyToDevice: silent(decodeCopyToDeviceCall, memory.copyToDevice),
+  copyFromDevice: answered({
+    decode: codec.decodeCopyFromDeviceCall,
+    run: memory.copyFromDevice,
+    encode: codec.encodeCopyFromDeviceAnswer,
+  }),
+  copyOnDevice: silent(codec.decodeCopyOnDeviceCall, memory.copyOnDevice),
+  fill: silent(codec.decodeFillCall, memory.fill),
+  imageWrite: silent(codec.decodeImageWriteCall, modules.imageWrite),
+  moduleLoad: answered({
+    decode: codec.decodeModuleLoadCall,
+    run: modules.moduleLoad,
+    encode: codec.encodeModuleLoadAnswer,
+  }),
+  moduleUnload: silent(codec.decodeModuleUnloadCall, modules.moduleUnload),
+  launch: silent(codec.decodeLaunchCall, modules.launch),
+  streamCreate: silent(codec.decodeStreamCreateCall, streams.streamCreate),
+  streamDestroy: silent(codec.decodeStreamDestroyCall, streams.streamDestroy),
+  streamSynchronize: answered({
+    decode: codec.decodeStreamSynchronizeCall,
+    run: streams.streamSynchronize,
+    encode: encodeNothing,
+  }),
+  streamQuery: answered({
+    decode: codec.decodeStreamQueryCall,
+    run: streams.streamQuery,
+    encode: codec.encodeStreamQueryAnswer,
+  }),
+  streamWaitEvent: silent(codec.decodeStreamWaitEventCall, streams.streamWaitEvent),
+  eventCreate: silent(codec.decodeEventCreateCall, streams.eventCreate),
+  eventDestroy: silent(codec.decodeEventDestroyCall, streams.eventDestroy),
+  eventRecord: silent(codec.decodeEventRecordCall, streams.eventRecord),
+  eventSynchronize: answered({
+    decode: codec.decodeEventSynchronizeCall,
+    run: streams.eventSynchronize,
+    encode: encodeNothing,
+  }),
+  eventQuery: answered({
+    decode: codec.decodeEventQueryCall,
+    run: streams.eventQuery,
+    encode: codec.encodeEventQueryAnswer,
+  }),
+  eventElapsed: answered({
+    decode: codec.decodeEventElapsedCall,
+    run: streams.eventElapsed,
+    encode: codec.encodeEventElapsedAnswer,
+  }),
+  deviceSynchronize: answered({
+    decode: codec.decodeDeviceSynchronizeCall,
+    run: streams.deviceSynchronize,
+    encode: encodeNothing,
+  }),
+  memoryInfo: answered({
+    decode: codec.decodeMemoryInfoCall,
+    run: memory.memoryInfo,
+    encode: codec.encodeMemoryInfoAnswer,
+  }),
+};
+
+/** The function for each opcode; holes where the table has none. */
+export const callFunctions: readonly (CallFunction | undefined)[] = (() => {
+  const table: (CallFunction | undefined)[] = [];
+  for (const { name, opcode, answered: hasAnswer } of codec.callTable) {
+    const entry = byName[name];
+    if (hasAnswer !== (entry.encode !== undefined)) throw new Error(`The call ${name} and its function disagree.`);
+    table[opcode] = entry;
+  }
+  return table;
+})();

@@ -1,0 +1,57 @@
+/**
+ * What the daemon and an executor say to each other: plain JSON objects with a `kind`, over the IPC channel of the fork; bytes
+ * travel as base64. Only `session` comes with a handle, the client's socket. Nothing here depends on the channel.
+ *
+ * Life of an executor: the daemon starts it with `prepare` and it waits as a spare; `assign` gives it its lease, once; each
+ * `session` hands over a connection that has proved its lease, one at a time; `end` ends it. Both sides take the other's
+ * disappearance for the end.
+ */
+import type { ErrorCode } from "../../shared/errors.ts";
+import type { DeviceDescription } from "../device/device.ts";
+
+/** One slice of the lease. Its index is its place in the list. */
+export interface SliceAssignment {
+  readonly description: DeviceDescription;
+  /** Exact size of the arena in bytes. */
+  readonly arenaBytes: number;
+  /** ARENA_BASE + index * ARENA_STRIDE_BYTES. */
+  readonly arenaBase: number;
+}
+
+/** What the calls of a lease cost so far, over all its sessions. */
+export interface ExecutorUsage {
+  readonly calls: number;
+  readonly batches: number;
+  readonly answers: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly deviceMs: number;
+}
+
+export type ToExecutor =
+  /** Load the drivers of these kinds, so that the first attach does not wait for them. */
+  | { readonly kind: "prepare"; readonly deviceKinds: readonly DeviceDescription["kind"][] }
+  | {
+      readonly kind: "assign";
+      readonly leaseId: string;
+      readonly slices: readonly SliceAssignment[];
+      readonly kernelTimeoutMs: number;
+    }
+  /** Comes with the socket. The executor sends WELCOME with this proof, so that it never learns the lease's secret. */
+  | {
+      readonly kind: "session";
+      readonly welcomeProof: string;
+      /** What the client sent behind HELLO and the daemon has read already. */
+      readonly received: string;
+    }
+  /** Tell the client why, then exit. */
+  | { readonly kind: "end"; readonly code: ErrorCode; readonly message: string };
+
+export type FromExecutor =
+  /** The drivers are loaded. */
+  | { readonly kind: "ready" }
+  /** The connection is closed and all that the session had is gone; another may come. */
+  | { readonly kind: "sessionEnded" }
+  /** Sent every second while it changes, with `sessionEnded`, and before an exit. */
+  | { readonly kind: "usage"; readonly usage: ExecutorUsage }
+  | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };

@@ -1,0 +1,19 @@
+/** The kinds of devices there are. Each is loaded when first needed, by the daemon to find devices and by executors to open them. */
+import { SluiceError } from "../../shared/errors.ts";
+import type { DeviceDescription, DeviceDriver } from "../device/device.ts";
+
+const loaders: Partial<Record<DeviceDescription["kind"], () => Promise<DeviceDriver>>> = {
+  null: async () => (await import("../device/null/driver.ts")).nullDriver,
+};
+
+/** @throws SluiceError BAD_ARGUMENT for a kind that this version does not have. */
+export function loadDriver(kind: string): Promise<DeviceDriver> {
+  const load = Object.hasOwn(loaders, kind) ? loaders[kind as DeviceDescription["kind"]] : undefined;
+  if (load === undefined) {
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `The device kind [${kind}] is not one of those that this version has [${Object.keys(loaders).join(", ")}].`,
+    );
+  }
+  return load();
+}

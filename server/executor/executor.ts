@@ -1,0 +1,104 @@
+/**
+ * What an executor process does with the daemon's messages: takes its one lease, and works through its sessions one after the
+ * other. Each session begins with fresh devices. Knows no channel: messages go out through the function it is given.
+ */
+import type { Socket } from "node:net";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { encodeWelcome, FrameKind } from "../../shared/generated/calls.ts";
+import { messageFrame } from "../../shared/wire/frame.ts";
+import type { DeviceSlice } from "../device/device.ts";
+import { refuse } from "../session/refusal.ts";
+import type { FromExecutor, SliceAssignment, ToExecutor } from "./control-messages.ts";
+import { loadDriver } from "./drivers.ts";
+import { Session } from "./session.ts";
+import { UsageCounter } from "./usage.ts";
+import { Workspace } from "./workspace.ts";
+
+type Assignment = Extract<ToExecutor, { kind: "assign" }>;
+
+export class Executor {
+  readonly #send: (message: FromExecutor) => void;
+  readonly #usage = new UsageCounter();
+  #assignment: Assignment | undefined;
+  #session: Session | undefined;
+
+  constructor(send: (message: FromExecutor) => void) {
+    this.#send = send;
+  }
+
+  /** Carries out one message; resolves to true when the process should exit. */
+  async receive(message: ToExecutor, socket: Socket | undefined): Promise<boolean> {
+    switch (message.kind) {
+      case "prepare":
+        await Promise.all(message.deviceKinds.map((kind) => loadDriver(kind)));
+        this.#send({ kind: "ready" });
+        return false;
+      case "assign":
+        this.#assignment = message;
+        return false;
+      case "session":
+        if (socket !== undefined) this.#begin(message, socket);
+        else this.#send({ kind: "sessionEnded" }); // The client was gone before its socket arrived.
+        return false;
+      case "end":
+        await this.#end(new SluiceError(message.code, message.message));
+        return true;
+    }
+  }
+
+  /** Tells the daemon what the lease has cost since it was told last. */
+  reportUsage(): void {
+    const usage = this.#usage.changes();
+    if (usage !== undefined) this.#send({ kind: "usage", usage });
+  }
+
+  #begin(message: Extract<ToExecutor, { kind: "session" }>, socket: Socket): void {
+    const assignment = this.#assignment;
+    if (assignment === undefined || this.#session !== undefined) {
+      refuse(socket, new SluiceError("INTERNAL", "The executor is not ready for a session."));
+      return;
+    }
+    socket.setNoDelay(true);
+    const work = new Workspace(assignment.slices, (slice) => this.#open(slice, assignment.kernelTimeoutMs));
+    const session = new Session({ socket, work, usage: this.#usage });
+    this.#session = session;
+    const finish = (): void => {
+      if (this.#session !== session) return;
+      this.#session = undefined;
+      this.reportUsage();
+      this.#send({ kind: "sessionEnded" });
+    };
+    const failed = (error: unknown): void => {
+      this.#send({ kind: "log", level: "error", message: `A session's end fails [${toSluiceError(error).message}].` });
+      // What is left of its devices is unknown: the daemon sees the exit and ends the lease.
+      process.exit(1);
+    };
+    // The daemon must know that the lease is free before the client does, which may come back at once.
+    session.onGoodbye = () => work.close().then(finish, failed);
+    session.ended.then(finish, failed);
+    const proof = Buffer.from(message.welcomeProof, "base64");
+    const welcome = { proof, executed: 0, devices: assignment.slices.length };
+    session.start(messageFrame(FrameKind.WELCOME, welcome, encodeWelcome), Buffer.from(message.received, "base64"));
+  }
+
+  async #open(assignment: SliceAssignment, kernelTimeoutMs: number): Promise<DeviceSlice> {
+    const { description, arenaBytes, arenaBase } = assignment;
+    const session = this.#session;
+    const driver = await loadDriver(description.kind);
+    return driver.open({
+      description,
+      arenaBytes,
+      arenaBase,
+      kernelTimeoutMs,
+      onOutput: (text) => session?.print(text),
+    });
+  }
+
+  async #end(reason: SluiceError): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    session.refuse(reason);
+    await session.ended;
+    this.reportUsage();
+  }
+}

@@ -1,0 +1,137 @@
+/** The calls about memory: which ranges are used, copies and fills. Every address is checked here; see proto/calls.ts. */
+import { SluiceError } from "../../shared/errors.ts";
+import type {
+  AllocateCall,
+  CopyFromDeviceAnswer,
+  CopyFromDeviceCall,
+  CopyOnDeviceCall,
+  CopyToDeviceCall,
+  FillCall,
+  FreeCall,
+  MemoryInfoAnswer,
+  MemoryInfoCall,
+} from "../../shared/generated/calls.ts";
+import { ALLOCATION_GRANULARITY_BYTES, ALLOCATIONS_MAX, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
+import type { OpenSlice, Workspace } from "./workspace.ts";
+
+const hex = (address: number): string => `0x${address.toString(16)}`;
+const paddedBytes = (byteCount: number): number =>
+  Math.ceil(byteCount / ALLOCATION_GRANULARITY_BYTES) * ALLOCATION_GRANULARITY_BYTES;
+
+export function allocate(work: Workspace, { address, byteCount }: AllocateCall): void {
+  const slice = work.sliceAt(address);
+  const arenaEnd = slice.assignment.arenaBase + slice.assignment.arenaBytes;
+  if (byteCount > arenaEnd - address) {
+    throw new SluiceError(
+      "ADDRESS_OUTSIDE_ARENA",
+      `The allocation of [${byteCount}] bytes at [${hex(address)}] passes the arena's end [${hex(arenaEnd)}] of device [${slice.index}].`,
+    );
+  }
+  if (byteCount === 0 || address % ALLOCATION_GRANULARITY_BYTES !== 0) {
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `An allocation of [${byteCount}] bytes at [${hex(address)}] is empty, or not aligned to [${ALLOCATION_GRANULARITY_BYTES}] bytes.`,
+    );
+  }
+  if (slice.allocations.count >= ALLOCATIONS_MAX) {
+    throw new SluiceError("TOO_MANY_HANDLES", `The device [${slice.index}] has [${ALLOCATIONS_MAX}] live allocations.`);
+  }
+  if (!slice.allocations.add({ start: address, end: address + byteCount })) {
+    throw new SluiceError(
+      "RANGE_IN_USE",
+      `The allocation of [${byteCount}] bytes at [${hex(address)}] overlaps a live one.`,
+    );
+  }
+  slice.usedBytes += paddedBytes(byteCount);
+}
+
+export function free(work: Workspace, { address }: FreeCall): void {
+  const slice = work.sliceAtOrUndefined(address);
+  const byteCount = slice?.allocations.remove(address);
+  if (slice === undefined || byteCount === undefined) {
+    throw new SluiceError("NOT_ALLOCATED", `No live allocation starts at [${hex(address)}].`);
+  }
+  slice.usedBytes -= paddedBytes(byteCount);
+}
+
+export function copyToDevice(work: Workspace, call: CopyToDeviceCall): void | Promise<void> {
+  const slice = work.within(call.address, call.data.byteLength);
+  const stream = work.stream(call.stream, slice);
+  return slice.device.write(call.address, call.data, stream);
+}
+
+/** Answers are encoded before the next call runs, so one piece of memory serves them all. */
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+
+export function copyFromDevice(
+  work: Workspace,
+  call: CopyFromDeviceCall,
+): CopyFromDeviceAnswer | Promise<CopyFromDeviceAnswer> {
+  if (call.byteCount > CALL_DATA_BYTES_MAX) {
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `A copy from the device of [${call.byteCount}] bytes is larger than [${CALL_DATA_BYTES_MAX}].`,
+    );
+  }
+  const slice = work.within(call.address, call.byteCount);
+  const stream = work.stream(call.stream, slice);
+  scratch ??= new Uint8Array(CALL_DATA_BYTES_MAX);
+  const data = scratch.subarray(0, call.byteCount);
+  const reading = slice.device.read(call.address, data, stream);
+  return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
+}
+
+export function copyOnDevice(work: Workspace, call: CopyOnDeviceCall): void | Promise<void> {
+  const { source, destination, byteCount } = call;
+  const from = work.within(source, byteCount);
+  const to = work.within(destination, byteCount);
+  if (from === to) {
+    if (source !== destination && Math.abs(source - destination) < byteCount) {
+      throw new SluiceError(
+        "BAD_ARGUMENT",
+        `The copy of [${byteCount}] bytes from [${hex(source)}] to [${hex(destination)}] overlaps itself.`,
+      );
+    }
+    return to.device.copy({ destination, source, byteCount }, work.stream(call.stream, to));
+  }
+  if (call.stream !== 0) {
+    const owner = work.streams.get(call.stream).slice;
+    if (owner !== from && owner !== to) work.stream(call.stream, to);
+  }
+  return copyBetween({ from, to }, call);
+}
+
+/** Between two devices of a lease the bytes go through this process, behind all work of both devices. */
+async function copyBetween(
+  slices: { readonly from: OpenSlice; readonly to: OpenSlice },
+  { source, destination, byteCount }: CopyOnDeviceCall,
+): Promise<void> {
+  const { from, to } = slices;
+  await from.device.synchronize();
+  await to.device.synchronize();
+  scratch ??= new Uint8Array(CALL_DATA_BYTES_MAX);
+  for (let done = 0; done < byteCount; done += CALL_DATA_BYTES_MAX) {
+    const piece = scratch.subarray(0, Math.min(CALL_DATA_BYTES_MAX, byteCount - done));
+    await from.device.read(source + done, piece, undefined);
+    await to.device.write(destination + done, piece, undefined);
+  }
+  await to.device.synchronize();
+}
+
+export function fill(work: Workspace, call: FillCall): void | Promise<void> {
+  const { address, count, width, value } = call;
+  if ((width !== 1 && width !== 2 && width !== 4) || address % width !== 0) {
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `A fill at [${hex(address)}] with elements of [${width}] bytes: the width is 1, 2 or 4, and the address a multiple of it.`,
+    );
+  }
+  const slice = work.within(address, count * width);
+  return slice.device.fill({ address, count, width, value }, work.stream(call.stream, slice));
+}
+
+export function memoryInfo(work: Workspace, { device }: MemoryInfoCall): MemoryInfoAnswer {
+  const slice = work.slice(device);
+  const totalBytes = slice.assignment.arenaBytes;
+  return { totalBytes, freeBytes: Math.max(0, totalBytes - slice.usedBytes) };
+}

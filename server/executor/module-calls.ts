@@ -1,0 +1,85 @@
+/** The calls about programs: images, modules and launches; see proto/calls.ts. */
+import { SluiceError } from "../../shared/errors.ts";
+import type {
+  ImageWriteCall,
+  KernelInfo,
+  LaunchCall,
+  ModuleLoadAnswer,
+  ModuleLoadCall,
+  ModuleUnloadCall,
+} from "../../shared/generated/calls.ts";
+import { FRAME_BYTES_MAX, MODULE_BYTES_MAX } from "../../shared/limits.ts";
+import type { DeviceModule } from "../device/device.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** What fits into one answer with room for the frame around it; names count three bytes per character. */
+const DESCRIPTION_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024;
+
+export function imageWrite(work: Workspace, call: ImageWriteCall): void {
+  work.images.write(call);
+}
+
+export function moduleLoad(work: Workspace, call: ModuleLoadCall): ModuleLoadAnswer | Promise<ModuleLoadAnswer> {
+  work.modules.claim(call.module);
+  const image = work.images.take(call.image);
+  const slice = work.slice(call.device);
+  const imageBytes = image.byteLength;
+  if (work.moduleBytes + imageBytes > MODULE_BYTES_MAX) {
+    throw new SluiceError(
+      "OUT_OF_MEMORY",
+      `The modules of the session have [${work.moduleBytes}] bytes of [${MODULE_BYTES_MAX}]; an image of [${imageBytes}] does not fit.`,
+    );
+  }
+  const finish = (module: DeviceModule): ModuleLoadAnswer => {
+    checkDescription(module);
+    for (const { address, byteCount } of module.globals) {
+      if (byteCount > 0) slice.globals.add({ start: address, end: address + byteCount });
+    }
+    work.modules.set(call.module, { slice, module, imageBytes });
+    work.moduleBytes += imageBytes;
+    return { kernels: module.kernels, globals: module.globals };
+  };
+  const loading = slice.device.loadModule(image);
+  return loading instanceof Promise ? loading.then(finish) : finish(loading);
+}
+
+/** The answer must fit into one frame; a module with more kernels than that stays with the device until the session ends. */
+function checkDescription(module: DeviceModule): void {
+  const kernelBytes = ({ name, params }: KernelInfo): number => 64 + name.length * 3 + params.length * 24;
+  const bytes =
+    module.kernels.reduce((sum, kernel) => sum + kernelBytes(kernel), 0) +
+    module.globals.reduce((sum, { name }) => sum + 48 + name.length * 3, 0);
+  if (bytes > DESCRIPTION_BYTES_MAX) {
+    throw new SluiceError(
+      "IMAGE_TOO_LARGE",
+      `The module has [${module.kernels.length}] kernels, more than one answer can describe.`,
+    );
+  }
+}
+
+export function moduleUnload(work: Workspace, call: ModuleUnloadCall): void | Promise<void> {
+  const { slice, module, imageBytes } = work.modules.remove(call.module);
+  work.moduleBytes -= imageBytes;
+  for (const { address } of module.globals) slice.globals.remove(address);
+  return slice.device.unloadModule(module);
+}
+
+export function launch(work: Workspace, call: LaunchCall): void | Promise<void> {
+  const { slice, module } = work.modules.get(call.module);
+  if (call.kernel >= module.kernels.length) {
+    throw new SluiceError(
+      "NO_SUCH_KERNEL",
+      `The module [${call.module}] has [${module.kernels.length}] kernels and none with index [${call.kernel}].`,
+    );
+  }
+  // The one place where work is admitted to a device.
+  return slice.device.launch({
+    module,
+    kernel: call.kernel,
+    grid: [call.gridX, call.gridY, call.gridZ],
+    block: [call.blockX, call.blockY, call.blockZ],
+    sharedBytes: call.sharedBytes,
+    params: call.params,
+    stream: call.stream === 0 ? undefined : work.stream(call.stream, slice),
+  });
+}

@@ -1,0 +1,28 @@
+/** Counts what the sessions of one lease cost, and tells the daemon about it while it changes. */
+import type { ExecutorUsage } from "./control-messages.ts";
+
+export class UsageCounter {
+  calls = 0;
+  batches = 0;
+  answers = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+  deviceMs = 0;
+  #told = "";
+
+  /** The counts, when they differ from those returned last. */
+  changes(): ExecutorUsage | undefined {
+    const usage = {
+      calls: this.calls,
+      batches: this.batches,
+      answers: this.answers,
+      bytesReceived: this.bytesReceived,
+      bytesSent: this.bytesSent,
+      deviceMs: Math.round(this.deviceMs),
+    };
+    const text = JSON.stringify(usage);
+    if (text === this.#told) return undefined;
+    this.#told = text;
+    return usage;
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * All that a session has: its open slices with their allocations, its modules, streams, events and images. This list is closed:
+ * what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
+ */
+import { SluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import type { DeviceEvent, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
+import type { SliceAssignment } from "./control-messages.ts";
+import { HandleTable } from "./handle-table.ts";
+import { ImageTable } from "./image-table.ts";
+import { RangeMap } from "./range-map.ts";
+
+export interface OpenSlice {
+  readonly index: number;
+  readonly assignment: SliceAssignment;
+  readonly device: DeviceSlice;
+  /** Ranges told with `allocate`. */
+  readonly allocations: RangeMap;
+  /** Global variables of loaded modules, which lie outside the arena. */
+  readonly globals: RangeMap;
+  /** Bytes of the arena in use, alignment included. */
+  usedBytes: number;
+}
+
+export interface LoadedModule {
+  readonly slice: OpenSlice;
+  readonly module: DeviceModule;
+  readonly imageBytes: number;
+}
+
+export interface OwnedStream {
+  readonly slice: OpenSlice;
+  readonly stream: DeviceStream;
+}
+
+export interface OwnedEvent {
+  readonly slice: OpenSlice;
+  readonly event: DeviceEvent;
+}
+
+/** Opens the device behind one slice of the lease. */
+export type OpenDevice = (assignment: SliceAssignment) => Promise<DeviceSlice>;
+
+export class Workspace {
+  readonly modules = new HandleTable<LoadedModule>("module");
+  readonly streams = new HandleTable<OwnedStream>("stream");
+  readonly events = new HandleTable<OwnedEvent>("event");
+  readonly images = new ImageTable();
+  /** Bytes of the images behind the live modules. */
+  moduleBytes = 0;
+  readonly #assignments: readonly SliceAssignment[];
+  readonly #openDevice: OpenDevice;
+  readonly #slices: (OpenSlice | undefined)[];
+  #closed = false;
+
+  constructor(assignments: readonly SliceAssignment[], openDevice: OpenDevice) {
+    this.#assignments = assignments;
+    this.#openDevice = openDevice;
+    this.#slices = assignments.map(() => undefined);
+  }
+
+  /** Opens a slice, or returns it when it is open; throws NO_SUCH_DEVICE and whatever the device throws. */
+  async open(index: number): Promise<OpenSlice> {
+    const assignment = this.#assignments[index];
+    if (assignment === undefined) {
+      throw new SluiceError(
+        "NO_SUCH_DEVICE",
+        `The lease has [${this.#assignments.length}] devices and none with index [${index}].`,
+      );
+    }
+    const known = this.#slices[index];
+    if (known !== undefined) return known;
+    const device = await this.#openDevice(assignment);
+    if (this.#closed) {
+      await device.close();
+      throw new SluiceError("CLOSED", "The session ends.");
+    }
+    const slice = {
+      index,
+      assignment,
+      device,
+      allocations: new RangeMap(),
+      globals: new RangeMap(),
+      usedBytes: 0,
+    };
+    this.#slices[index] = slice;
+    return slice;
+  }
+
+  /** All slices that are open. */
+  get openSlices(): OpenSlice[] {
+    return this.#slices.filter((slice) => slice !== undefined);
+  }
+
+  /** An attached slice; throws NO_SUCH_DEVICE. */
+  slice(index: number): OpenSlice {
+    const slice = this.#slices[index];
+    if (slice === undefined) {
+      const why = index < this.#assignments.length ? "is not attached" : "is not one of the lease's";
+      throw new SluiceError("NO_SUCH_DEVICE", `The device [${index}] ${why}.`);
+    }
+    return slice;
+  }
+
+  /** The attached slice whose arena holds `address`; throws ADDRESS_OUTSIDE_ARENA. */
+  sliceAt(address: number): OpenSlice {
+    const slice = this.sliceAtOrUndefined(address);
+    if (slice === undefined) {
+      throw new SluiceError(
+        "ADDRESS_OUTSIDE_ARENA",
+        `The address [0x${address.toString(16)}] lies in no arena of an attached device.`,
+      );
+    }
+    return slice;
+  }
+
+  /**
+   * The slice in which [address, address + byteCount) lies within one live allocation, or within one global variable.
+   * @throws SluiceError ADDRESS_OUTSIDE_ARENA, NOT_ALLOCATED
+   */
+  within(address: number, byteCount: number): OpenSlice {
+    const slice = this.sliceAtOrUndefined(address);
+    if (slice === undefined) return this.#sliceOfGlobal(address, byteCount);
+    const end = slice.allocations.endOfRangeAt(address);
+    if (end !== undefined && byteCount <= end - address) return slice;
+    const arenaEnd = slice.assignment.arenaBase + slice.assignment.arenaBytes;
+    const range = `[${byteCount}] bytes at [0x${address.toString(16)}]`;
+    if (byteCount > arenaEnd - address) {
+      throw new SluiceError(
+        "ADDRESS_OUTSIDE_ARENA",
+        `The ${range} pass the arena's end [0x${arenaEnd.toString(16)}] of device [${slice.index}].`,
+      );
+    }
+    throw new SluiceError("NOT_ALLOCATED", `The ${range} are not within one live allocation.`);
+  }
+
+  /** The device's stream for a handle used on `slice`; 0 is its default stream. Throws NO_SUCH_HANDLE. */
+  stream(handle: number, slice: OpenSlice): DeviceStream | undefined {
+    if (handle === 0) return undefined;
+    const owned = this.streams.get(handle);
+    if (owned.slice !== slice) {
+      throw new SluiceError(
+        "NO_SUCH_HANDLE",
+        `The stream [${handle}] is of device [${owned.slice.index}], not of device [${slice.index}].`,
+      );
+    }
+    return owned.stream;
+  }
+
+  /** Ends all work of the session and gives its memory back. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const open = this.openSlices;
+    this.#slices.fill(undefined);
+    await Promise.all(open.map((slice) => slice.device.close()));
+  }
+
+  /** As `sliceAt`, without the error. */
+  sliceAtOrUndefined(address: number): OpenSlice | undefined {
+    const slice = this.#slices[Math.floor((address - ARENA_BASE) / ARENA_STRIDE_BYTES)];
+    if (slice === undefined) return undefined;
+    const { arenaBase, arenaBytes } = slice.assignment;
+    return address >= arenaBase && address < arenaBase + arenaBytes ? slice : undefined;
+  }
+
+  #sliceOfGlobal(address: number, byteCount: number): OpenSlice {
+    for (const slice of this.openSlices) {
+      const end = slice.globals.endOfRangeAt(address);
+      if (end !== undefined && byteCount <= end - address) return slice;
+    }
+    throw new SluiceError(
+      "ADDRESS_OUTSIDE_ARENA",
+      `The [${byteCount}] bytes at [0x${address.toString(16)}] lie in no arena of an attached device.`,
+    );
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The data port: accepts connections, lets each shake hands within its bounds, and passes on those that proved a lease.
+ * After that the daemon is not on the data path.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { SluiceError } from "../../shared/errors.ts";
+import { HANDSHAKES_MAX } from "../../shared/limits.ts";
+import { type HandshakeOptions, type ProvenConnection, shakeHands } from "./handshake.ts";
+import { refuse } from "./refusal.ts";
+
+export interface DataListenerOptions extends HandshakeOptions {
+  readonly onProven: (connection: ProvenConnection) => void;
+  /** Default HANDSHAKES_MAX. */
+  readonly handshakesMax?: number;
+}
+
+export class DataListener {
+  readonly #options: DataListenerOptions;
+  readonly #server: Server;
+  /** Connections of this process: shaking hands, or reading their refusal. */
+  readonly #sockets = new Set<Socket>();
+  #handshakes = 0;
+
+  constructor(options: DataListenerOptions) {
+    this.#options = options;
+    // The socket goes to another process: nothing may be read before that is decided.
+    this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Listens, and returns the port; rejects with the system's error. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(address.port, address.host, () => {
+        this.#server.off("error", reject);
+        const bound = this.#server.address();
+        resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #accept(socket: Socket): void {
+    socket.on("error", () => socket.destroy());
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    const { handshakesMax = HANDSHAKES_MAX } = this.#options;
+    // Those that read their refusal count too, or a flood of them would have no bound.
+    if (this.#sockets.size > 2 * handshakesMax) {
+      socket.destroy();
+      return;
+    }
+    if (this.#handshakes >= handshakesMax) {
+      refuse(
+        socket,
+        new SluiceError("TOO_MANY_CONNECTIONS", `[${handshakesMax}] connections have not proved their lease yet.`),
+      );
+      return;
+    }
+    this.#handshakes++;
+    void shakeHands(socket, this.#options).then((connection) => {
+      // It never rejects: every fault of the peer ends in a refusal.
+      this.#handshakes--;
+      if (connection === undefined) return;
+      this.#sockets.delete(socket);
+      this.#options.onProven(connection);
+    });
+  }
+}

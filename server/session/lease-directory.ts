@@ -1,0 +1,29 @@
+/** What the data plane may know of leases and has to tell about them: the seam between this room and the control plane. */
+import type { ErrorCode } from "../../shared/errors.ts";
+import type { ExecutorUsage, SliceAssignment } from "../executor/control-messages.ts";
+
+/** Proves the knowledge of a lease's secret; never shows it. */
+export interface LeaseKey {
+  /** HMAC-SHA256 of the secret over the parts in order. */
+  sign(...parts: readonly Uint8Array[]): Buffer;
+}
+
+/** A lease that sessions may work under. */
+export interface SessionLease {
+  readonly id: string;
+  readonly key: LeaseKey;
+  readonly slices: readonly SliceAssignment[];
+}
+
+export interface LeaseDirectory {
+  /** @throws SluiceError LEASE_NOT_FOUND, or why the lease has ended. */
+  find(leaseId: string): SessionLease;
+}
+
+/** What becomes of sessions, for the control plane. */
+export interface SessionEvents {
+  attached(leaseId: string, clientAddress: string): void;
+  detached(leaseId: string): void;
+  usage(leaseId: string, usage: ExecutorUsage): void;
+  failed(leaseId: string, code: ErrorCode, message: string): void;
+}

@@ -1,0 +1,107 @@
+/**
+ * The sessions of all leases: which executor works for which lease, one session at a time, and the end of both. An executor
+ * that dies takes its lease with it and no other.
+ */
+import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
+import type { FromExecutor } from "../executor/control-messages.ts";
+import type { ExecutorPool } from "../executor/executor-pool.ts";
+import type { ExecutorProcess } from "../executor/executor-process.ts";
+import type { ProvenConnection } from "./handshake.ts";
+import type { SessionEvents } from "./lease-directory.ts";
+import { refuse } from "./refusal.ts";
+
+interface LeaseExecutor {
+  readonly executor: ExecutorProcess;
+  busy: boolean;
+  /** Set while the lease ends, so that its executor's death is no failure. */
+  ending: boolean;
+}
+
+export interface LeaseSessionsOptions {
+  readonly executors: ExecutorPool;
+  readonly kernelTimeoutMs: number;
+  readonly events: SessionEvents;
+  readonly onLog: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+export class LeaseSessions {
+  readonly #options: LeaseSessionsOptions;
+  readonly #byLease = new Map<string, LeaseExecutor>();
+
+  constructor(options: LeaseSessionsOptions) {
+    this.#options = options;
+  }
+
+  /** Hands a proven connection to its lease's executor, or refuses it with SESSION_BUSY. */
+  attach({ socket, lease, welcomeProof, received }: ProvenConnection): void {
+    const work = this.#byLease.get(lease.id) ?? this.#start(lease);
+    if (work.busy || work.ending) {
+      const why = work.busy ? "has a session already" : "ends";
+      refuse(socket, new SluiceError(work.busy ? "SESSION_BUSY" : "LEASE_ENDED", `The lease [${lease.id}] ${why}.`));
+      return;
+    }
+    work.busy = true;
+    const clientAddress = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
+    work.executor.send(
+      {
+        kind: "session",
+        welcomeProof: welcomeProof.toString("base64"),
+        received: Buffer.from(received.buffer, received.byteOffset, received.byteLength).toString("base64"),
+      },
+      socket,
+    );
+    this.#options.events.attached(lease.id, clientAddress);
+  }
+
+  /** Ends the lease's executor, if it has one; resolves once it is dead and reaped. */
+  async end(leaseId: string, code: ErrorCode, message: string): Promise<void> {
+    const work = this.#byLease.get(leaseId);
+    if (work === undefined) return;
+    work.ending = true;
+    await work.executor.end(code, message);
+    this.#byLease.delete(leaseId);
+  }
+
+  /** Ends every executor at once: the last resort of a shutdown. */
+  kill(): void {
+    for (const work of this.#byLease.values()) {
+      work.ending = true;
+      work.executor.kill();
+    }
+  }
+
+  #start(lease: ProvenConnection["lease"]): LeaseExecutor {
+    const { executors, kernelTimeoutMs } = this.#options;
+    const executor = executors.take();
+    const work: LeaseExecutor = { executor, busy: false, ending: false };
+    this.#byLease.set(lease.id, work);
+    executor.onMessage = (message) => this.#receive(lease.id, work, message);
+    executor.send({ kind: "assign", leaseId: lease.id, slices: lease.slices, kernelTimeoutMs });
+    void executor.exited.then((how) => {
+      if (work.ending) return; // `end` is waiting for just that.
+      this.#byLease.delete(lease.id);
+      const { events, onLog } = this.#options;
+      onLog("error", `The executor [${executor.pid}] of the lease [${lease.id}] dies [${how}].`);
+      events.failed(lease.id, "EXECUTOR_FAILED", `The executor of the lease [${lease.id}] died [${how}].`);
+    });
+    return work;
+  }
+
+  #receive(leaseId: string, work: LeaseExecutor, message: FromExecutor): void {
+    const { events, onLog } = this.#options;
+    switch (message.kind) {
+      case "ready":
+        return;
+      case "sessionEnded":
+        work.busy = false;
+        events.detached(leaseId);
+        return;
+      case "usage":
+        events.usage(leaseId, message.usage);
+        return;
+      case "log":
+        onLog(message.level, `Executor [${work.executor.pid}] of the lease [${leaseId}]: ${message.message}`);
+        return;
+    }
+  }
+}
