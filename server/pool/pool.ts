@@ -27,6 +27,7 @@ const RELEASED: Ending = { code: "RELEASED", message: "The lease is released." }
  */
 export function decide(state: PoolState, event: PoolEvent, now: number): readonly Effect[] {
   const effects = advance(state, now);
+  if (state.passNeeded) effects.push(...runPass(state));
   effects.push(...happen(state, event));
   if (state.passNeeded) effects.push(...runPass(state));
   return effects;
@@ -51,7 +52,7 @@ function ring(state: PoolState, timer: Timer): Effect[] {
     case "beat":
       return checkBeat(state, timer.lease);
     case "notice":
-      return [warnOfEnd(timer.lease)];
+      return timer.lease.endsAt > state.now ? [warnOfEnd(timer.lease)] : [];
     case "end":
       return endLease(state, timer.lease, timer.lease.endsWith);
     case "settle":
