@@ -1,0 +1,24 @@
+/** Addresses as people write them: `HOST`, `HOST:PORT`, `[::1]:PORT`. */
+import { SluiceError } from "../shared/errors.ts";
+
+export const SERVER_PORT_DEFAULT = 7460;
+
+export interface HostPort {
+  /** Without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** @throws SluiceError BAD_ARGUMENT for anything else. */
+export function parseHostPort(text: string, portDefault?: number): HostPort {
+  const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^\s:/[\]]+))(?::(\d{1,5}))?$/.exec(text.trim());
+  const host = match?.[1] ?? match?.[2];
+  const port = match?.[3] === undefined ? portDefault : Number(match[3]);
+  if (host === undefined || port === undefined || port < 1 || port > 65_535) {
+    throw new SluiceError("BAD_ARGUMENT", `A server's address is like gpus.example:7460, and [${text}] is not.`);
+  }
+  return { host, port };
+}
+
+/** The host as it stands in an address: an IPv6 one in brackets. */
+export const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host);

@@ -1,0 +1,220 @@
+/** Buffers: device memory as the caller sees it. Every check that can be made here is made here; the server makes its own. */
+import { SluiceError } from "../shared/errors.ts";
+import {
+  decodeCopyFromDeviceAnswer,
+  encodeAllocateCall,
+  encodeCopyFromDeviceCall,
+  encodeCopyToDeviceCall,
+  encodeFillCall,
+  encodeFreeCall,
+  Opcode,
+} from "../shared/generated/calls.ts";
+import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
+import { closedError, type DeviceContext, issueEnd } from "./context.ts";
+import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
+
+/** `Float32Array` and its kin: what `read` makes. */
+export interface TypedArrayConstructor<A extends ArrayBufferView> {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBuffer): A;
+}
+
+/** Typed arrays whose elements a fill can set. */
+export type FillConstructor =
+  | Uint8ArrayConstructor
+  | Int8ArrayConstructor
+  | Uint16ArrayConstructor
+  | Int16ArrayConstructor
+  | Uint32ArrayConstructor
+  | Int32ArrayConstructor
+  | Float32ArrayConstructor;
+
+export interface WriteOptions {
+  /** Where to begin, in bytes from the start. Default 0. */
+  readonly offset?: number;
+  /** The stream that the copy runs in. Default: the default stream. */
+  readonly stream?: Stream;
+}
+
+export interface ReadOptions extends WriteOptions, WaitOptions {
+  /** Number of elements. Default: all from `offset` on. */
+  readonly length?: number;
+}
+
+export interface FillOptions extends WriteOptions {
+  /** What an element is. Default `Uint8Array`: each byte is set to the value. */
+  readonly as?: FillConstructor;
+  /** Number of elements. Default: all from `offset` on. */
+  readonly length?: number;
+}
+
+/**
+ * A piece of device memory, from `gpu.alloc()` or `gpu.upload()`. It holds what the memory held before: zeros, or what an earlier
+ * buffer of the same lease left there.
+ */
+export class DeviceBuffer {
+  /** Size in bytes. */
+  readonly byteLength: number;
+  /** Address of the first byte on the device; the same after a suspend, a resume or a move. */
+  readonly address: number;
+  /** @internal */
+  readonly context: DeviceContext;
+  #freed = false;
+
+  /** @internal */
+  constructor(context: DeviceContext, byteLength: number) {
+    this.context = context;
+    this.byteLength = byteLength;
+    this.address = context.arena.allocate(byteLength);
+    try {
+      context.session.issue(Opcode.allocate, { address: this.address, byteCount: byteLength }, encodeAllocateCall);
+    } catch (error) {
+      context.arena.free(this.address);
+      throw error;
+    }
+  }
+
+  get freed(): boolean {
+    return this.#freed;
+  }
+
+  /**
+   * The place `offset` bytes behind the start, as a kernel argument or as an end of a copy.
+   * @throws SluiceError BAD_ARGUMENT for an offset outside the buffer.
+   */
+  at(offset: number): BufferView {
+    this.checkRange({ offset, byteCount: 0 });
+    return new BufferView(this, offset);
+  }
+
+  /**
+   * Copies bytes into the buffer. The bytes are taken before this returns: the array may be reused at once.
+   * @throws SluiceError BAD_ARGUMENT when they do not fit, CLOSED after `free`, BACKLOG_FULL.
+   */
+  write(data: ArrayBufferView, options: WriteOptions = {}): void {
+    const offset = options.offset ?? 0;
+    this.checkRange({ offset, byteCount: data.byteLength });
+    const { session } = this.context;
+    const stream = streamHandle(options.stream, this.context);
+    for (let at = 0; at < data.byteLength; at += CALL_DATA_BYTES_MAX) {
+      const byteCount = Math.min(CALL_DATA_BYTES_MAX, data.byteLength - at);
+      const piece = new Uint8Array(data.buffer, data.byteOffset + at, byteCount);
+      const fields = { address: this.address + offset + at, stream, data: piece };
+      // Once the first piece has found room the copy is complete or the session is over: never half of it.
+      if (at === 0) session.issue(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
+      else session.issueAlways(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
+    }
+  }
+
+  /**
+   * Copies bytes out of the buffer, behind all calls before it: the round trip that waits for results.
+   * Large reads travel as several calls at once.
+   * @throws SluiceError BAD_ARGUMENT for a range outside the buffer, CLOSED after `free`, the first failure of the calls before
+   * it, or why the session has ended.
+   */
+  async read<A extends ArrayBufferView>(ctor: TypedArrayConstructor<A>, options: ReadOptions = {}): Promise<A> {
+    const offset = options.offset ?? 0;
+    const length = options.length ?? Math.floor((this.byteLength - offset) / ctor.BYTES_PER_ELEMENT);
+    const byteCount = length * ctor.BYTES_PER_ELEMENT;
+    this.checkRange({ offset, byteCount });
+    const { session } = this.context;
+    const stream = streamHandle(options.stream, this.context);
+    const into = new Uint8Array(byteCount);
+    const pieces: Promise<void>[] = [];
+    for (let at = 0; at < byteCount; at += CALL_DATA_BYTES_MAX) {
+      const end = Math.min(at + CALL_DATA_BYTES_MAX, byteCount);
+      const fields = { address: this.address + offset + at, byteCount: end - at, stream };
+      const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into.subarray(at, end)) };
+      pieces.push(session.request(Opcode.copyFromDevice, call, options.signal));
+    }
+    await Promise.all(pieces);
+    return new ctor(into.buffer);
+  }
+
+  /**
+   * Sets every element to `value`: bytes by default, else elements of the type `as`.
+   * @throws SluiceError BAD_ARGUMENT for a range outside the buffer or not at a multiple of the element's size.
+   */
+  fill(value: number, options: FillOptions = {}): void {
+    const ctor = options.as ?? Uint8Array;
+    const width = ctor.BYTES_PER_ELEMENT;
+    const offset = options.offset ?? 0;
+    const count = options.length ?? Math.floor((this.byteLength - offset) / width);
+    this.checkRange({ offset, byteCount: count * width });
+    if (offset % width !== 0) {
+      throw new SluiceError(
+        "BAD_ARGUMENT",
+        `The offset [${offset}] is not a multiple of the element's size [${width}].`,
+      );
+    }
+    if (count === 0) return;
+    const element = new Uint8Array(4);
+    element.set(new Uint8Array(ctor.of(value).buffer));
+    const fields = {
+      address: this.address + offset,
+      count,
+      width,
+      value: new Uint32Array(element.buffer)[0]!,
+      stream: streamHandle(options.stream, this.context),
+    };
+    this.context.session.issue(Opcode.fill, fields, encodeFillCall);
+  }
+
+  /**
+   * Gives the memory back. Idempotent. It takes effect behind all calls issued before, in every stream, so that the range may be
+   * used again at once; a server whose device queues work itself keeps that order.
+   */
+  free(): void {
+    if (this.#freed) return;
+    this.#freed = true;
+    const { context, address } = this;
+    context.arena.free(address);
+    issueEnd(context, () => context.session.issueAlways(Opcode.free, { address }, encodeFreeCall));
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+
+  /** @internal */
+  checkRange(range: { readonly offset: number; readonly byteCount: number }): void {
+    const { offset, byteCount } = range;
+    if (this.#freed) throw closedError(`A buffer of [${this.byteLength}] bytes`);
+    const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(byteCount);
+    if (whole && offset >= 0 && byteCount >= 0 && offset + byteCount <= this.byteLength) return;
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `The range of [${byteCount}] bytes from [${offset}] is not inside the buffer of [${this.byteLength}] bytes.`,
+    );
+  }
+}
+
+/** A place inside a buffer, from `buffer.at(offset)`. */
+export class BufferView {
+  readonly buffer: DeviceBuffer;
+  /** In bytes from the start of the buffer. */
+  readonly offset: number;
+
+  /** @internal */
+  constructor(buffer: DeviceBuffer, offset: number) {
+    this.buffer = buffer;
+    this.offset = offset;
+  }
+
+  get address(): number {
+    return this.buffer.address + this.offset;
+  }
+}
+
+function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFromDeviceAnswer>) => void {
+  return (buffer, start, end) => {
+    const { data } = decodeCopyFromDeviceAnswer(buffer, start, end);
+    if (data.byteLength !== into.byteLength) {
+      throw new SluiceError(
+        "PROTOCOL_ERROR",
+        `The server answers a read of [${into.byteLength}] bytes with [${data.byteLength}].`,
+      );
+    }
+    into.set(data);
+  };
+}

@@ -1,0 +1,51 @@
+/** What everything that lives on one device of a lease shares: buffers, modules, streams and events know no more of each other. */
+import { SluiceError } from "../shared/errors.ts";
+import type { Arena } from "./arena.ts";
+import type { Session } from "./session.ts";
+
+/** Handles are counted upwards and never used again in a session; each kind counts for itself. */
+export class HandleCounter {
+  #last = 0;
+
+  next(): number {
+    return ++this.#last;
+  }
+}
+
+/** Shared by all devices of one session. */
+export interface SessionHandles {
+  readonly images: HandleCounter;
+  readonly modules: HandleCounter;
+  readonly streams: HandleCounter;
+  readonly events: HandleCounter;
+}
+
+export interface DeviceContext {
+  readonly session: Session;
+  readonly handles: SessionHandles;
+  readonly arena: Arena;
+  /** Index of the device within the lease. */
+  readonly index: number;
+  /** The device's id in the pool. */
+  readonly deviceId: string;
+  readonly leaseId: string;
+}
+
+/** Frees or destroys: in a session that has ended there is nothing left to give back, and that is no error. */
+export function issueEnd(context: DeviceContext, issue: () => void): void {
+  if (context.session.isBroken) return;
+  issue();
+}
+
+export function closedError(what: string): SluiceError {
+  return new SluiceError("CLOSED", `${what} is used after its end.`);
+}
+
+/** Things of one device do not work on another. */
+export function foreignError(what: string, options: { owner: DeviceContext; user: DeviceContext }): SluiceError {
+  const { owner, user } = options;
+  return new SluiceError(
+    "BAD_ARGUMENT",
+    `${what} belongs to the device [${owner.deviceId}] of the lease [${owner.leaseId}], and is used on [${user.deviceId}] of [${user.leaseId}].`,
+  );
+}

@@ -1,0 +1,164 @@
+/** The control plane as promises: one gRPC client per pool. It knows requests and errors, no sessions and no devices. */
+import { type ChannelOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
+import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
+import type { GetLeaseResponse__Output as GetLeaseResponse } from "../proto/generated/sluice/v1/GetLeaseResponse.ts";
+import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
+import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
+import type { ListLeasesResponse__Output as ListLeasesResponse } from "../proto/generated/sluice/v1/ListLeasesResponse.ts";
+import type { PoolServiceClient } from "../proto/generated/sluice/v1/PoolService.ts";
+import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
+import { contract, fromStatus } from "../proto/load.ts";
+import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
+import { cancelled } from "./abort.ts";
+import { bracketed, type HostPort, parseHostPort, SERVER_PORT_DEFAULT } from "./address.ts";
+import { quietCredentials } from "./quiet-credentials.ts";
+
+/** A request that the server answers at once. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Releasing waits until the memory is back in the pool, which may mean killing an executor. */
+const RELEASE_TIMEOUT_MS = 30_000;
+
+/** A lost server is found soon and looked for often: a lease lives only as long as its heartbeats. */
+const channelOptions: ChannelOptions = {
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.min_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  // The data plane goes straight to the server, so the control plane does too.
+  "grpc.enable_http_proxy": 0,
+};
+
+/** Where a request stands in the queue, and why it waits. */
+export interface QueuePlace {
+  /** From 1. */
+  readonly position: number;
+  /** One per device, or one with an empty device for the request as a whole. */
+  readonly reasons: readonly DeviceReason[];
+}
+
+export interface LeaseKey {
+  readonly leaseId: string;
+  readonly secret: Uint8Array;
+}
+
+type HoldStream = ReturnType<PoolServiceClient["hold"]>;
+
+type Unary<T> = (callback: (error: ServiceError | null, response?: T) => void) => ClientUnaryCall;
+
+export class Control {
+  readonly server: HostPort;
+  readonly #client: PoolServiceClient;
+  /** Its connection does not keep the program alive: heartbeats alone must not. */
+  readonly #quiet: PoolServiceClient;
+  readonly #metadata = new Metadata();
+
+  constructor(options: { readonly server: string; readonly token?: string | undefined }) {
+    this.server = parseHostPort(options.server, SERVER_PORT_DEFAULT);
+    const target = `${bracketed(this.server.host)}:${this.server.port}`;
+    this.#client = new contract.PoolService(target, credentials.createInsecure(), channelOptions);
+    this.#quiet = new contract.PoolService(target, quietCredentials(), channelOptions);
+    if (options.token) this.#metadata.set("authorization", `Bearer ${options.token}`);
+  }
+
+  listDevices(signal?: AbortSignal): Promise<ListDevicesResponse> {
+    return this.#unary((callback) => this.#client.listDevices({}, this.#metadata, this.#options(), callback), signal);
+  }
+
+  listLeases(signal?: AbortSignal): Promise<ListLeasesResponse> {
+    return this.#unary((callback) => this.#client.listLeases({}, this.#metadata, this.#options(), callback), signal);
+  }
+
+  getLease(key: LeaseKey, signal?: AbortSignal): Promise<GetLeaseResponse> {
+    return this.#unary(
+      (callback) => this.#client.getLease(asRequest(key), this.#metadata, this.#options(), callback),
+      signal,
+    );
+  }
+
+  release(lease: { readonly leaseId: string; readonly secret?: Uint8Array | undefined }): Promise<ReleaseResponse> {
+    const request =
+      lease.secret === undefined ? { leaseId: lease.leaseId } : asRequest({ ...lease, secret: lease.secret });
+    const options = this.#options(RELEASE_TIMEOUT_MS);
+    return this.#unary((callback) => this.#client.release(request, this.#metadata, options, callback));
+  }
+
+  /** Waits for a grant for as long as the request says. Rejects with CANCELLED when `signal` is aborted; the request is withdrawn. */
+  allocate(
+    request: AllocateRequest,
+    options: {
+      readonly onQueued?: ((place: QueuePlace) => void) | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<Granted> {
+    const { onQueued, signal } = options;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(cancelled(signal));
+        return;
+      }
+      const stream = this.#client.allocate(request, this.#metadata);
+      let granted: Granted | undefined;
+      const onAbort = (): void => {
+        if (granted === undefined) stream.cancel();
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      const settle = (): void => signal?.removeEventListener("abort", onAbort);
+      stream.on("data", (response: AllocateResponse) => {
+        if (response.granted) {
+          granted = response.granted;
+          settle();
+          resolve(granted);
+        } else if (response.queued) {
+          const reasons = response.queued.reasons.map((reason) => ({ ...reason, code: reason.code as ReasonCode }));
+          onQueued?.({ position: response.queued.position, reasons });
+        }
+      });
+      stream.on("error", (error: ServiceError) => {
+        settle();
+        reject(signal?.aborted ? cancelled(signal) : fromStatus(error));
+      });
+      stream.on("end", () => {
+        settle();
+        if (granted === undefined) reject(new SluiceError("INTERNAL", "The server ends a request without a grant."));
+      });
+    });
+  }
+
+  /** A stream of heartbeats that does not keep the program alive. */
+  hold(): HoldStream {
+    return this.#quiet.hold(this.#metadata);
+  }
+
+  close(): void {
+    this.#client.close();
+    this.#quiet.close();
+  }
+
+  #options(timeoutMs = REQUEST_TIMEOUT_MS): { readonly deadline: number } {
+    return { deadline: Date.now() + timeoutMs };
+  }
+
+  #unary<T>(start: Unary<T>, signal?: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(cancelled(signal));
+        return;
+      }
+      const onAbort = (): void => call.cancel();
+      const call = start((error, response) => {
+        signal?.removeEventListener("abort", onAbort);
+        if (error !== null) reject(signal?.aborted ? cancelled(signal) : fromStatus(error));
+        else resolve(response as T);
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+}
+
+const asRequest = (key: LeaseKey): { leaseId: string; secret: Buffer } => ({
+  leaseId: key.leaseId,
+  secret: Buffer.from(key.secret),
+});

@@ -1,0 +1,92 @@
+/** Events: marks in a stream that can be waited for, and whose distance in time can be asked. */
+import {
+  decodeEventElapsedAnswer,
+  decodeEventQueryAnswer,
+  encodeEventCreateCall,
+  encodeEventDestroyCall,
+  encodeEventElapsedCall,
+  encodeEventQueryCall,
+  encodeEventRecordCall,
+  encodeEventSynchronizeCall,
+  Opcode,
+} from "../shared/generated/calls.ts";
+import { closedError, type DeviceContext, foreignError, issueEnd } from "./context.ts";
+import { decodeNothing } from "./session.ts";
+import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
+
+export interface EventOptions {
+  /** Whether recordings take a time stamp, which `elapsed` needs. Default true. */
+  readonly timing?: boolean;
+}
+
+const DISABLE_TIMING = 2;
+
+/** An event of one device, from `gpu.event()`. */
+export class Event {
+  readonly #context: DeviceContext;
+  readonly #handle: number;
+  #destroyed = false;
+
+  /** @internal */
+  constructor(context: DeviceContext, options: EventOptions) {
+    this.#context = context;
+    this.#handle = context.handles.events.next();
+    const flags = options.timing === false ? DISABLE_TIMING : 0;
+    context.session.issue(
+      Opcode.eventCreate,
+      { event: this.#handle, device: context.index, flags },
+      encodeEventCreateCall,
+    );
+  }
+
+  /** @internal The number on the wire, for work on `user`. */
+  handleFor(user: DeviceContext): number {
+    if (this.#destroyed) throw closedError("An event");
+    if (user !== this.#context) throw foreignError("An event", { owner: this.#context, user });
+    return this.#handle;
+  }
+
+  /** Records the event behind all work before it in `stream` (default: the default stream). */
+  record(stream?: Stream): void {
+    const fields = { event: this.handleFor(this.#context), stream: streamHandle(stream, this.#context) };
+    this.#context.session.issue(Opcode.eventRecord, fields, encodeEventRecordCall);
+  }
+
+  /** Resolves when the last recording is done; at once when it was never recorded. */
+  async synchronize(options: WaitOptions = {}): Promise<void> {
+    const fields = { event: this.handleFor(this.#context) };
+    const call = { fields, encode: encodeEventSynchronizeCall, decode: decodeNothing };
+    await this.#context.session.request(Opcode.eventSynchronize, call, options.signal);
+  }
+
+  /** Whether the last recording is done, or there is none. */
+  async query(options: WaitOptions = {}): Promise<boolean> {
+    const fields = { event: this.handleFor(this.#context) };
+    const call = { fields, encode: encodeEventQueryCall, decode: decodeEventQueryAnswer };
+    return (await this.#context.session.request(Opcode.eventQuery, call, options.signal)).done === 1;
+  }
+
+  /**
+   * Milliseconds from this event's last recording to that of `end`.
+   * @throws SluiceError NOT_READY while one of them is not done, BAD_ARGUMENT when one was never recorded or takes no time stamps.
+   */
+  async elapsed(end: Event, options: WaitOptions = {}): Promise<number> {
+    const fields = { start: this.handleFor(this.#context), end: end.handleFor(this.#context) };
+    const call = { fields, encode: encodeEventElapsedCall, decode: decodeEventElapsedAnswer };
+    return (await this.#context.session.request(Opcode.eventElapsed, call, options.signal)).milliseconds;
+  }
+
+  /** Destroys the event. Idempotent. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    const { session } = this.#context;
+    issueEnd(this.#context, () =>
+      session.issueAlways(Opcode.eventDestroy, { event: this.#handle }, encodeEventDestroyCall),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+}

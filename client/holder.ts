@@ -1,0 +1,136 @@
+/**
+ * Keeps one lease alive: heartbeats over Hold, a new stream when one breaks, and the word of the server when the lease ends. It does
+ * not keep the program alive, and it knows no session.
+ */
+import type { ServiceError } from "@grpc/grpc-js";
+import type { Connection__Output as Connection } from "../proto/generated/sluice/v1/Connection.ts";
+import type { HoldResponse__Output as HoldResponse } from "../proto/generated/sluice/v1/HoldResponse.ts";
+import { fromStatus } from "../proto/load.ts";
+import { type ErrorCode, SluiceError } from "../shared/errors.ts";
+import type { Control, LeaseKey } from "./control.ts";
+
+/** Pause before a broken stream is opened again. */
+const REOPEN_MS = 200;
+
+/** How long a broken connection waits for the server's word about why. */
+const REASON_WAIT_MS = 1_000;
+
+/** Errors that say nothing about the lease: the stream is opened again. */
+const passing: ReadonlySet<ErrorCode> = new Set(["SERVER_UNREACHABLE", "INTERNAL", "CANCELLED", "SHUTTING_DOWN"]);
+
+/** Something that the holder of a lease should know. */
+export interface LeaseNotice {
+  readonly kind: "SHUTTING_DOWN" | "TIME_ALMOST_OVER" | "REVOKED" | "UNSPECIFIED";
+  /** The notice as a sentence. */
+  readonly message: string;
+  /** When what it announces happens, in milliseconds since the Unix epoch by the server's clock; undefined when it has no time. */
+  readonly deadlineAtMs: number | undefined;
+}
+
+export interface HolderOptions {
+  readonly control: Control;
+  readonly key: LeaseKey;
+  readonly connection: Connection;
+  readonly onNotice: (notice: LeaseNotice) => void;
+  /** Called once when the lease ends by itself. */
+  readonly onEnded: (error: SluiceError) => void;
+}
+
+export class Holder {
+  readonly #options: HolderOptions;
+  #stream: ReturnType<Control["hold"]> | undefined;
+  #beats: NodeJS.Timeout | undefined;
+  #reopen: NodeJS.Timeout | undefined;
+  #lastBeatAt = performance.now();
+  #stopped = false;
+  #ended: SluiceError | undefined;
+  #waiting: ((error: SluiceError | undefined) => void)[] = [];
+
+  constructor(options: HolderOptions) {
+    this.#options = options;
+    if (options.connection.heartbeatIntervalMs > 0) {
+      this.#beats = setInterval(() => this.#beat(), options.connection.heartbeatIntervalMs);
+      this.#beats.unref();
+    }
+    this.#open();
+  }
+
+  /** Why the lease has ended, as soon as the server says so; undefined when it does not within a second. Keeps the program alive. */
+  reason(): Promise<SluiceError | undefined> {
+    if (this.#ended !== undefined || this.#stopped) return Promise.resolve(this.#ended);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(undefined), REASON_WAIT_MS);
+      this.#waiting.push((error) => {
+        clearTimeout(timer);
+        resolve(error);
+      });
+    });
+  }
+
+  /** Ends the heartbeats; the lease itself is its owner's to release. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#beats);
+    clearTimeout(this.#reopen);
+    this.#stream?.cancel();
+    for (const tell of this.#waiting) tell(this.#ended);
+    this.#waiting = [];
+  }
+
+  #open(): void {
+    const { control, key } = this.#options;
+    const stream = control.hold();
+    this.#stream = stream;
+    stream.on("data", (response: HoldResponse) => this.#onResponse(response));
+    // gRPC tells the status of an ended stream as an error, unless it is OK; both mean that this stream is over.
+    stream.on("error", (error: ServiceError) => this.#onStreamEnd(stream, fromStatus(error)));
+    stream.on("end", () => this.#onStreamEnd(stream, undefined));
+    stream.write({ leaseId: key.leaseId, secret: Buffer.from(key.secret) });
+  }
+
+  #beat(): void {
+    const silenceMs = performance.now() - this.#lastBeatAt;
+    const { heartbeatTimeoutMs } = this.#options.connection;
+    if (heartbeatTimeoutMs > 0 && silenceMs > heartbeatTimeoutMs) {
+      const seconds = Math.round(silenceMs / 1000);
+      this.#end(
+        new SluiceError(
+          "LEASE_EXPIRED",
+          `The server answers no heartbeat of the lease [${this.#options.key.leaseId}] for [${seconds}] s.`,
+        ),
+      );
+      return;
+    }
+    if (this.#stream !== undefined) this.#stream.write({ leaseId: this.#options.key.leaseId });
+  }
+
+  #onResponse(response: HoldResponse): void {
+    if (this.#stopped) return;
+    this.#lastBeatAt = performance.now();
+    const { notice } = response;
+    if (!notice) return;
+    this.#options.onNotice({
+      kind: notice.kind.replace("NOTICE_KIND_", "") as LeaseNotice["kind"],
+      message: notice.message,
+      deadlineAtMs: notice.deadlineAtMs === 0 ? undefined : notice.deadlineAtMs,
+    });
+  }
+
+  #onStreamEnd(stream: ReturnType<Control["hold"]>, error: SluiceError | undefined): void {
+    if (this.#stopped || this.#stream !== stream) return;
+    this.#stream = undefined;
+    if (error !== undefined && !passing.has(error.code)) {
+      this.#end(error);
+      return;
+    }
+    this.#reopen = setTimeout(() => this.#open(), REOPEN_MS);
+    this.#reopen.unref();
+  }
+
+  #end(error: SluiceError): void {
+    this.#ended = error;
+    this.stop();
+    this.#options.onEnded(error);
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The library's one door.
+ *
+ * ```ts
+ * import { connect } from "sluice";
+ *
+ * const pool = await connect();
+ * await using lease = await pool.allocate({ memory: "4GiB", wait: "30s" });
+ * const [gpu] = lease.devices;
+ * ```
+ */
+export type { Device__Output as DeviceInfo } from "../proto/generated/sluice/v1/Device.ts";
+export type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
+export type { QueueEntry__Output as QueueEntryInfo } from "../proto/generated/sluice/v1/QueueEntry.ts";
+export type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
+export type { DeviceReason, ErrorCode, ErrorDetails, ReasonCode } from "../shared/errors.ts";
+export { SluiceError } from "../shared/errors.ts";
+export type { GlobalInfo, KernelInfo, ParamInfo } from "../shared/generated/calls.ts";
+export type { Duration, ShareOptions, Size } from "./allocate-options.ts";
+export type { KernelArgument } from "./arguments.ts";
+export type {
+  BufferView,
+  DeviceBuffer,
+  FillConstructor,
+  FillOptions,
+  ReadOptions,
+  TypedArrayConstructor,
+  WriteOptions,
+} from "./buffer.ts";
+export type { QueuePlace } from "./control.ts";
+export type { CopyOptions, Device, DeviceMemory, MemoryInfo } from "./device.ts";
+export type { Event, EventOptions } from "./event.ts";
+export type { LeaseNotice } from "./holder.ts";
+export type { Lease, LeaseStats } from "./lease.ts";
+export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";
+export { type AllocateOptions, type ConnectOptions, connect, type Pool } from "./pool.ts";
+export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";

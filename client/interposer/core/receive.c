@@ -1,0 +1,264 @@
+/*
+ * The receiving half of the connection: frames from the server, read by the thread that waits for an answer. One thread is the reader
+ * at a time; it hands answers to the threads that wait for them. Everything that comes in is checked; a peer that breaks the
+ * format ends the connection.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "connection.h"
+#include "report.h"
+
+#define INPUT_BYTES 65536
+
+/* From this size on data is read straight into its place. */
+#define DIRECT_BYTES_MIN 16384
+
+/* Handshake messages, failures and lists of kernels are the largest bodies that are not data. */
+#define TEXT_BYTES_MAX SLUICE_FRAME_BYTES_MAX
+
+static void broken(struct connection *connection, uint32_t code, const char *why) {
+    if (connection_failure(connection).code == 0) report("the connection to the server broke [%s].", why);
+    connection_fail(connection, code, 0);
+}
+
+/* At least one byte into [into, into + byte_count), or 0 when the connection is gone. */
+static size_t receive_some(struct connection *connection, void *into, size_t byte_count) {
+    for (;;) {
+        ssize_t got = recv(connection->file, into, byte_count, 0);
+        if (got > 0) return (size_t)got;
+        if (got < 0 && errno == EINTR) continue;
+        bool is_timeout = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+        if (is_timeout && connection_failure(connection).code == 0 && !socket_is_dead(connection)) continue;
+        broken(connection, SLUICE_ERROR_CONNECTION_LOST, got == 0 ? "closed by the server" : is_timeout ? "no acknowledgement" : strerror(errno));
+        return 0;
+    }
+}
+
+bool receive_exactly(struct connection *connection, void *into, size_t byte_count) {
+    uint8_t *at = into;
+    while (byte_count > 0) {
+        size_t held = connection->input_end - connection->input_start;
+        if (held > 0) {
+            size_t step = held < byte_count ? held : byte_count;
+            memcpy(at, connection->input + connection->input_start, step);
+            connection->input_start += step;
+            at += step;
+            byte_count -= step;
+        } else if (byte_count >= DIRECT_BYTES_MIN) {
+            size_t got = receive_some(connection, at, byte_count);
+            if (got == 0) return false;
+            at += got;
+            byte_count -= got;
+        } else {
+            connection->input_start = 0;
+            connection->input_end = receive_some(connection, connection->input, INPUT_BYTES);
+            if (connection->input_end == 0) return false;
+        }
+    }
+    return true;
+}
+
+static bool skip(struct connection *connection, size_t byte_count) {
+    uint8_t scratch[512];
+    while (byte_count > 0) {
+        size_t step = byte_count < sizeof scratch ? byte_count : sizeof scratch;
+        if (!receive_exactly(connection, scratch, step)) return false;
+        byte_count -= step;
+    }
+    return true;
+}
+
+static struct answer *find_awaited(struct connection *connection, uint32_t sequence) {
+    pthread_mutex_lock(&connection->receive_lock);
+    struct answer *answer = connection->awaited;
+    while (answer != NULL && answer->sequence != sequence) answer = answer->next;
+    pthread_mutex_unlock(&connection->receive_lock);
+    return answer;
+}
+
+static void hand_over(struct connection *connection, struct answer *answer) {
+    pthread_mutex_lock(&connection->receive_lock);
+    struct answer **at = &connection->awaited;
+    while (*at != NULL && *at != answer) at = &(*at)->next;
+    if (*at != NULL) *at = answer->next;
+    answer->done = true;
+    atomic_store_explicit(&connection->last_answer, answer->sequence, memory_order_relaxed);
+    pthread_cond_broadcast(&connection->received);
+    pthread_mutex_unlock(&connection->receive_lock);
+}
+
+/* The kernel's faults, and failures of other calls than the one answered, put the whole session into error. */
+static bool is_lasting(const struct sluice_failure *failure, uint32_t status, uint32_t sequence) {
+    if ((uint32_t)failure->sequence != sequence) return true;
+    return status == SLUICE_ERROR_ILLEGAL_ADDRESS || status == SLUICE_ERROR_KERNEL_TIMEOUT || status == SLUICE_ERROR_KERNEL_TRAP ||
+           status == SLUICE_ERROR_EXECUTOR_FAILED;
+}
+
+static bool read_failure(struct connection *connection, struct answer *answer, uint32_t status, size_t byte_count) {
+    uint8_t *body = malloc(byte_count + 1);
+    struct sluice_failure failure;
+    if (body == NULL || !receive_exactly(connection, body, byte_count)) {
+        free(body);
+        return false;
+    }
+    if (sluice_decode_failure(body, byte_count, &failure) != 0) {
+        free(body);
+        broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "a malformed failure");
+        return false;
+    }
+    answer->failure = (struct failure){status, failure.native_code};
+    if (is_lasting(&failure, status, answer->sequence)) {
+        if (connection_failure(connection).code == 0)
+            report("the call [%s] failed [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status),
+                   (int)failure.message.byte_count, (const char *)failure.message.data);
+        connection_fail(connection, status, failure.native_code);
+    } else {
+        trace("the call [%s] fails [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status), (int)failure.message.byte_count,
+              (const char *)failure.message.data);
+        if (status == SLUICE_ERROR_BAD_IMAGE || status == SLUICE_ERROR_UNSUPPORTED_INSTRUCTION)
+            report("the program image is refused [%s]: %.*s", sluice_error_code(status), (int)failure.message.byte_count,
+                   (const char *)failure.message.data);
+    }
+    free(body);
+    return true;
+}
+
+static bool read_success(struct connection *connection, struct answer *answer, size_t byte_count) {
+    if (answer->into != NULL) {
+        uint8_t fixed[8];
+        size_t padded = sluice_pad8(answer->into_bytes);
+        bool fits = byte_count == sizeof fixed + padded;
+        if (fits && !receive_exactly(connection, fixed, sizeof fixed)) return false;
+        if (!fits || sluice_get_u32(fixed) != answer->into_bytes) {
+            broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "an answer with the wrong number of bytes");
+            return false;
+        }
+        return receive_exactly(connection, answer->into, answer->into_bytes) && skip(connection, padded - answer->into_bytes);
+    }
+    answer->body = byte_count <= sizeof answer->fixed ? answer->fixed : malloc(byte_count);
+    answer->body_bytes = byte_count;
+    if (answer->body != NULL) return receive_exactly(connection, answer->body, byte_count);
+    broken(connection, SLUICE_ERROR_INTERNAL, "out of host memory");
+    return false;
+}
+
+static bool read_answers(struct connection *connection, uint32_t count, size_t left) {
+    for (; count > 0; count--) {
+        uint8_t header[16];
+        if (left < sizeof header) break;
+        if (!receive_exactly(connection, header, sizeof header)) return false;
+        uint32_t byte_count = sluice_get_u32(header);
+        uint32_t status = sluice_get_u32(header + 4);
+        struct answer *answer = find_awaited(connection, sluice_get_u32(header + 8));
+        if (byte_count < sizeof header || byte_count % 8 != 0 || byte_count > left || answer == NULL) {
+            broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, answer == NULL ? "an answer to no call" : "a malformed answer");
+            return false;
+        }
+        left -= byte_count;
+        size_t body_bytes = byte_count - sizeof header;
+        if (status == 0 ? !read_success(connection, answer, body_bytes) : !read_failure(connection, answer, status, body_bytes)) return false;
+        hand_over(connection, answer);
+    }
+    if (count == 0 && left == 0) return true;
+    broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "answers that do not fill their frame");
+    return false;
+}
+
+static bool read_text(struct connection *connection, uint32_t kind, size_t byte_count) {
+    uint8_t *body = malloc(byte_count + 1);
+    if (body == NULL || !receive_exactly(connection, body, byte_count)) {
+        free(body);
+        return false;
+    }
+    struct sluice_output output;
+    struct sluice_refusal refusal;
+    bool is_good = true;
+    if (kind == SLUICE_FRAME_OUTPUT && sluice_decode_output(body, byte_count, &output) == 0) {
+        fwrite(output.text.data, 1, output.text.byte_count, stdout);
+    } else if (kind == SLUICE_FRAME_REFUSAL && sluice_decode_refusal(body, byte_count, &refusal) == 0) {
+        if (connection_failure(connection).code == 0)
+            report("the server ended the session [%s]: %.*s", sluice_error_code(refusal.code), (int)refusal.message.byte_count,
+                   (const char *)refusal.message.data);
+        connection_fail(connection, refusal.code, 0);
+        is_good = false;
+    } else {
+        broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "a malformed message");
+        is_good = false;
+    }
+    free(body);
+    return is_good;
+}
+
+/* Reads one frame and deals with it; false when the connection is in failure afterwards. */
+static bool read_frame(struct connection *connection) {
+    uint8_t header[16];
+    if (!receive_exactly(connection, header, sizeof header)) return false;
+    uint32_t byte_count = sluice_get_u32(header);
+    uint32_t kind = sluice_get_u32(header + 4);
+    if (byte_count < sizeof header || byte_count % 8 != 0 || byte_count > SLUICE_FRAME_BYTES_MAX) {
+        broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "a malformed frame");
+        return false;
+    }
+    if (kind == SLUICE_FRAME_ANSWERS) return read_answers(connection, sluice_get_u32(header + 8), byte_count - sizeof header);
+    if (kind == SLUICE_FRAME_OUTPUT || kind == SLUICE_FRAME_REFUSAL) return read_text(connection, kind, byte_count - sizeof header);
+    broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, kind == SLUICE_FRAME_GOODBYE ? "closed by the server" : "a frame of an unexpected kind");
+    return false;
+}
+
+static bool input_is_there(struct connection *connection) {
+    if (connection->input_end > connection->input_start) return true;
+    uint8_t byte;
+    return recv(connection->file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Reads what has come in and waits for nothing, unless another thread is the reader: then that is its work. */
+void receive_pending(struct connection *connection) {
+    pthread_mutex_lock(&connection->receive_lock);
+    bool is_taken = connection->reading;
+    connection->reading = true;
+    pthread_mutex_unlock(&connection->receive_lock);
+    if (is_taken) return;
+    while (connection_failure(connection).code == 0 && input_is_there(connection) && read_frame(connection)) continue;
+    pthread_mutex_lock(&connection->receive_lock);
+    connection->reading = false;
+    pthread_cond_broadcast(&connection->received);
+    pthread_mutex_unlock(&connection->receive_lock);
+}
+
+static void forget(struct connection *connection, struct answer *answer) {
+    struct answer **at = &connection->awaited;
+    while (*at != NULL && *at != answer) at = &(*at)->next;
+    if (*at != NULL) *at = answer->next;
+}
+
+struct failure answer_wait(struct connection *connection, struct answer *answer) {
+    connection_flush(connection);
+    bool is_alive = true;
+    pthread_mutex_lock(&connection->receive_lock);
+    while (!answer->done && is_alive) {
+        if (connection->reading) {
+            pthread_cond_wait(&connection->received, &connection->receive_lock);
+            continue;
+        }
+        connection->reading = true;
+        pthread_mutex_unlock(&connection->receive_lock);
+        is_alive = read_frame(connection);
+        pthread_mutex_lock(&connection->receive_lock);
+        connection->reading = false;
+        pthread_cond_broadcast(&connection->received);
+    }
+    if (!answer->done) {
+        forget(connection, answer);
+        answer->failure = connection_failure(connection);
+    }
+    pthread_mutex_unlock(&connection->receive_lock);
+    return answer->failure;
+}
+
+void answer_release(struct answer *answer) {
+    if (answer->body != answer->fixed) free(answer->body);
+    answer->body = NULL;
+}

@@ -1,0 +1,61 @@
+/* Lines for people: stderr and the trace file. A line is one write, so that lines of several threads and processes do not mix. */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LINE_BYTES_MAX 1024
+
+int trace_on = 0;
+static int trace_file = -1;
+
+__attribute__((constructor)) static void trace_open(void) {
+    const char *path = getenv("SLUICE_TRACE");
+    if (path == NULL || *path == '\0') return;
+    trace_file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (trace_file < 0) report("the trace file [%s] of SLUICE_TRACE cannot be opened [%s].", path, strerror(errno));
+    else trace_on = 1;
+}
+
+static void write_line(int file, const char *prefix, const char *format, va_list values) {
+    char line[LINE_BYTES_MAX];
+    int length = snprintf(line, sizeof line, "%s", prefix);
+    int text = vsnprintf(line + length, sizeof line - (size_t)length - 1, format, values);
+    length += text < 0 ? 0 : text;
+    if (length > LINE_BYTES_MAX - 2) length = LINE_BYTES_MAX - 2;
+    line[length] = '\n';
+    ssize_t written = write(file, line, (size_t)length + 1);
+    (void)written; /* There is nobody left to tell. */
+}
+
+void report(const char *format, ...) {
+    int saved = errno;
+    va_list values;
+    va_start(values, format);
+    write_line(STDERR_FILENO, "sluice: ", format, values);
+    va_end(values);
+    if (trace_on) {
+        va_start(values, format);
+        write_line(trace_file, "! ", format, values);
+        va_end(values);
+    }
+    errno = saved;
+}
+
+void trace(const char *format, ...) {
+    if (!trace_on) return;
+    int saved = errno;
+    char prefix[48];
+    snprintf(prefix, sizeof prefix, "%d.%ld ", (int)getpid(), syscall(SYS_gettid));
+    va_list values;
+    va_start(values, format);
+    write_line(trace_file, prefix, format, values);
+    va_end(values);
+    errno = saved;
+}

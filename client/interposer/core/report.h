@@ -1,0 +1,14 @@
+/* What the interposer tells a person: lines on stderr for what stops a program, and the trace of calls in the file SLUICE_TRACE. */
+#ifndef SLUICE_REPORT_H
+#define SLUICE_REPORT_H
+
+/* One line on stderr, `sluice: ...`, and into the trace. */
+__attribute__((format(printf, 1, 2))) void report(const char *format, ...);
+
+/* Whether SLUICE_TRACE names a file. Set by trace_open(), which runs when the library is loaded. */
+extern int trace_on;
+
+/* One line of the trace: process and thread, then the text. Does nothing without SLUICE_TRACE. */
+__attribute__((format(printf, 1, 2))) void trace(const char *format, ...);
+
+#endif

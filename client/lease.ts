@@ -1,0 +1,216 @@
+/** A lease in use: its devices, its session, its heartbeats, and its end. */
+import type { Connection__Output as Connection } from "../proto/generated/sluice/v1/Connection.ts";
+import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
+import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
+import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { bracketed } from "./address.ts";
+import { HandleCounter, type SessionHandles } from "./context.ts";
+import type { Control, LeaseKey } from "./control.ts";
+import { Device } from "./device.ts";
+import { Holder, type LeaseNotice } from "./holder.ts";
+import { Session } from "./session.ts";
+
+/** What a lease did so far, counted by this client. */
+export interface LeaseStats {
+  /** Calls issued. */
+  readonly calls: number;
+  /** Frames that carried them. */
+  readonly batches: number;
+  /** Calls per frame; 0 before the first. */
+  readonly callsPerBatch: number;
+  /** Calls that were answered. */
+  readonly roundTrips: number;
+  /** Bytes on the wire to and from the server, frames and handshake included. */
+  readonly bytesToDevice: number;
+  readonly bytesFromDevice: number;
+  /** How long the lease was held by this client. */
+  readonly seconds: number;
+}
+
+/** Everything that working under a lease needs. */
+export interface LeaseGrant {
+  readonly control: Control;
+  readonly info: LeaseInfo;
+  readonly key: LeaseKey;
+  readonly connection: Connection;
+  /** Devices to attach: the first ones of the lease. */
+  readonly devices: number;
+  /** Whether this client keeps the lease alive and releases it, or works under another's. */
+  readonly owned: boolean;
+  readonly onOutput: (text: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The grant of slices to this program, from `pool.allocate()`. Use it with `await using`, or call `release()`. */
+export class Lease {
+  readonly id: string;
+  /** What was granted, as it was then. */
+  readonly info: LeaseInfo;
+  /** One per slice, in order. */
+  readonly devices: readonly [Device, ...Device[]];
+  readonly #grant: LeaseGrant;
+  readonly #holder: Holder | undefined;
+  readonly #session: Session;
+  readonly #life: LeaseLife;
+  readonly #startedAt = performance.now();
+  #endedAt: number | undefined;
+  #release: Promise<LeaseUsage | undefined> | undefined;
+
+  private constructor(
+    grant: LeaseGrant,
+    parts: {
+      readonly holder: Holder | undefined;
+      readonly session: Session;
+      readonly devices: readonly [Device, ...Device[]];
+      readonly life: LeaseLife;
+    },
+  ) {
+    this.id = grant.key.leaseId;
+    this.info = grant.info;
+    this.devices = parts.devices;
+    this.#grant = grant;
+    this.#holder = parts.holder;
+    this.#session = parts.session;
+    this.#life = parts.life;
+  }
+
+  /** @internal Starts the heartbeats, opens the session, attaches the devices. On failure an owned lease is released. */
+  static async open(grant: LeaseGrant): Promise<Lease> {
+    const life = new LeaseLife();
+    const holder = grant.owned ? startHolder(grant, life) : undefined;
+    try {
+      const { session, attached } = await Session.open({
+        endpoints: grant.connection.dataEndpoints,
+        host: bracketed(grant.control.server.host),
+        leaseId: grant.key.leaseId,
+        secret: grant.key.secret,
+        devices: grant.devices,
+        onOutput: grant.onOutput,
+        onFailed: (error) => life.end(error),
+        reasonOfLoss: () => (holder === undefined ? askForReason(grant) : holder.reason()),
+        signal: grant.signal,
+      });
+      life.session = session;
+      const counter = (): HandleCounter => new HandleCounter();
+      const handles: SessionHandles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+      const leaseId = grant.key.leaseId;
+      const devices = attached.map(
+        (answer, index) => new Device({ session, handles, index, leaseId, attached: answer }),
+      );
+      const [first, ...others] = devices;
+      if (first === undefined) throw new SluiceError("INTERNAL", `The lease [${leaseId}] has no device.`);
+      return new Lease(grant, { holder, session, devices: [first, ...others], life });
+    } catch (error) {
+      holder?.stop();
+      // The failure itself is what the caller must hear; a lease that cannot be released now ends by its time-out.
+      if (grant.owned) await grant.control.release(grant.key).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Aborted when the lease ends by itself or its connection is lost; its reason is the SluiceError. Not by `release`. */
+  get signal(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  get stats(): LeaseStats {
+    const { calls, batches, roundTrips, bytesSent, bytesReceived } = this.#session;
+    return {
+      calls,
+      batches,
+      callsPerBatch: batches === 0 ? 0 : calls / batches,
+      roundTrips,
+      bytesToDevice: bytesSent,
+      bytesFromDevice: bytesReceived,
+      seconds: ((this.#endedAt ?? performance.now()) - this.#startedAt) / 1000,
+    };
+  }
+
+  /** Calls `listener` for every notice about the lease from now on; returns a function that ends it. */
+  onNotice(listener: (notice: LeaseNotice) => void): () => void {
+    this.#life.listeners.add(listener);
+    return () => this.#life.listeners.delete(listener);
+  }
+
+  /**
+   * Ends the lease: what was issued before is executed (for two seconds at most), then the memory goes back to the pool. Returns what
+   * the server measured, or undefined when it does not know the lease any more or the lease is another program's to release.
+   * Idempotent.
+   * @throws SluiceError the failure of a call that no answer has told about yet (the lease is released all the same), or
+   * SERVER_UNREACHABLE (the lease then ends by its time-out).
+   */
+  release(): Promise<LeaseUsage | undefined> {
+    this.#release ??= this.#releaseOnce();
+    return this.#release;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.release();
+    } catch (error) {
+      // The block has heard from its own calls why the lease is over; that it cannot be released then is no news.
+      if (!this.signal.aborted) throw error;
+    }
+  }
+
+  async #releaseOnce(): Promise<LeaseUsage | undefined> {
+    const unheard = await this.#session.close(new SluiceError("CLOSED", `The lease [${this.id}] is released.`));
+    this.#holder?.stop();
+    const released = this.#releaseOnServer();
+    if (unheard === undefined) return await released;
+    // The failure of the program's own call is told once, before anything that the release itself may have to say.
+    this.#release = released;
+    await released.catch(() => {});
+    throw unheard;
+  }
+
+  async #releaseOnServer(): Promise<LeaseUsage | undefined> {
+    this.#endedAt = performance.now();
+    if (!this.#grant.owned) return undefined;
+    try {
+      return (await this.#grant.control.release(this.#grant.key)).usage ?? undefined;
+    } catch (error) {
+      if (toSluiceError(error).code === "LEASE_NOT_FOUND") return undefined;
+      throw error;
+    }
+  }
+}
+
+/** What the parts of a lease tell each other about its end. */
+class LeaseLife {
+  readonly listeners = new Set<(notice: LeaseNotice) => void>();
+  session: Session | undefined;
+  readonly #controller = new AbortController();
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  end(error: SluiceError): void {
+    if (!this.signal.aborted) this.#controller.abort(error);
+    this.session?.fail(error);
+  }
+}
+
+function startHolder(grant: LeaseGrant, life: LeaseLife): Holder {
+  return new Holder({
+    control: grant.control,
+    key: grant.key,
+    connection: grant.connection,
+    onNotice: (notice) => {
+      for (const listener of life.listeners) listener(notice);
+    },
+    onEnded: (error) => life.end(error),
+  });
+}
+
+/** For a lease that another program holds: whether it still is, which explains a broken connection. */
+async function askForReason(grant: LeaseGrant): Promise<SluiceError | undefined> {
+  try {
+    await grant.control.getLease(grant.key);
+    return undefined;
+  } catch (error) {
+    const reason = toSluiceError(error);
+    return reason.code === "SERVER_UNREACHABLE" ? undefined : reason;
+  }
+}

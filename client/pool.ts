@@ -1,0 +1,183 @@
+/** The pool of one server, as a program sees it: what there is, and asking for a share of it. */
+import type { Device__Output as DeviceInfo } from "../proto/generated/sluice/v1/Device.ts";
+import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
+import type { QueueEntry__Output as QueueEntryInfo } from "../proto/generated/sluice/v1/QueueEntry.ts";
+import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
+import { SluiceError } from "../shared/errors.ts";
+import { formatSize } from "../shared/units.ts";
+import {
+  allocateRequest,
+  checkedDevices,
+  checkedFraction,
+  type ShareOptions,
+  sizeInBytes,
+} from "./allocate-options.ts";
+import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
+import { LEASE_VARIABLE, parseLeaseKey, SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "./environment.ts";
+import { Lease } from "./lease.ts";
+
+export interface ConnectOptions {
+  /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else `localhost:7460`. */
+  readonly server?: string;
+  /** Default: the variable SLUICE_TOKEN, else none. */
+  readonly token?: string;
+  /**
+   * The lease to work under, as `LEASEID:SECRET`; `allocate` then asks for no other. Default: the variable SLUICE_LEASE, which
+   * `sluice run` sets, else none.
+   */
+  readonly lease?: string;
+  /** Ends the attempt to reach the server with CANCELLED. */
+  readonly signal?: AbortSignal;
+}
+
+export interface AllocateOptions extends ShareOptions {
+  /** Withdraws the request with CANCELLED. */
+  readonly signal?: AbortSignal;
+  /** Told the place in the queue and the reasons, at once when the request has to wait, and whenever they change. */
+  readonly onQueued?: (place: QueuePlace) => void;
+  /** Receives what kernels print. Default: standard output. */
+  readonly onOutput?: (text: string) => void;
+}
+
+/**
+ * Connects to a server.
+ * @throws SluiceError SERVER_UNREACHABLE, BAD_ARGUMENT for a malformed address or lease, CANCELLED.
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Pool> {
+  const { env } = process;
+  const lease = options.lease ?? env[LEASE_VARIABLE];
+  const key = lease ? parseLeaseKey(lease) : undefined;
+  const control = new Control({
+    server: options.server || env[SERVER_VARIABLE] || SERVER_DEFAULT,
+    token: options.token ?? env[TOKEN_VARIABLE],
+  });
+  try {
+    // Any answer shows that a Sluice server is there, before the program relies on it.
+    await control.listDevices(options.signal);
+    return new Pool(control, key);
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+}
+
+/** A connection to the pool of one server, from `connect()`. */
+export class Pool {
+  readonly #control: Control;
+  readonly #key: LeaseKey | undefined;
+  readonly #leases = new Set<Lease>();
+
+  /** @internal */
+  constructor(control: Control, key: LeaseKey | undefined) {
+    this.#control = control;
+    this.#key = key;
+  }
+
+  /**
+   * Asks for a lease and attaches to its devices. Under `sluice run` it attaches to that lease instead, if it covers the request:
+   * all of its devices, or the first `devices` of them; that lease is neither kept alive nor released here.
+   * @throws SluiceError BAD_ARGUMENT, NO_CAPACITY (with the reasons in `details.reasons`), IMPOSSIBLE_REQUEST, QUEUE_FULL,
+   * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, and the handshake's errors.
+   */
+  async allocate(options: AllocateOptions): Promise<Lease> {
+    const lease = this.#key === undefined ? await this.#allocate(options) : await this.#adopt(this.#key, options);
+    this.#leases.add(lease);
+    return lease;
+  }
+
+  /** All devices of the server, with what is lent and what is free. */
+  async devices(): Promise<readonly DeviceInfo[]> {
+    return (await this.#control.listDevices()).devices;
+  }
+
+  /** All leases of the server, and the requests that wait, in the order in which they would be served. */
+  async leases(): Promise<{ readonly leases: readonly LeaseInfo[]; readonly queue: readonly QueueEntryInfo[] }> {
+    const { leases, queue } = await this.#control.listLeases();
+    return { leases, queue };
+  }
+
+  /** Ends a lease of this tenant. Returns what it used; releasing a lease that has ended already succeeds. */
+  async release(leaseId: string): Promise<LeaseUsage | undefined> {
+    return (await this.#control.release({ leaseId })).usage ?? undefined;
+  }
+
+  /** Releases the leases allocated here that are still held, and closes the connection. Idempotent. */
+  async close(): Promise<void> {
+    const leases = [...this.#leases];
+    this.#leases.clear();
+    await Promise.all(leases.map((lease) => lease[Symbol.asyncDispose]()));
+    this.#control.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #allocate(options: AllocateOptions): Promise<Lease> {
+    const request = allocateRequest(options);
+    const { onQueued, signal } = options;
+    const granted = await this.#control.allocate(request, { onQueued, signal });
+    const { lease, connection, secret } = granted;
+    if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+    return Lease.open({
+      control: this.#control,
+      info: lease,
+      key: { leaseId: lease.id, secret },
+      connection,
+      devices: lease.slices.length,
+      owned: true,
+      onOutput: options.onOutput ?? printOutput,
+      signal,
+    });
+  }
+
+  async #adopt(key: LeaseKey, options: AllocateOptions): Promise<Lease> {
+    const { lease, connection } = await this.#control.getLease(key, options.signal);
+    if (lease === null || connection === null)
+      throw new SluiceError("INTERNAL", "The server knows the lease and does not show it.");
+    const devices = checkedDevices(options.devices ?? lease.slices.length);
+    if (devices > lease.slices.length) {
+      throw uncovered(key, { asked: `${devices} devices`, has: `${lease.slices.length}` });
+    }
+    const slices = lease.slices.slice(0, devices);
+    const pool = options.fraction === undefined ? [] : (await this.#control.listDevices(options.signal)).devices;
+    for (const slice of slices) {
+      const asked = bytesAsked(
+        options,
+        pool.find((device) => device.id === slice.deviceId),
+      );
+      if (slice.memoryBytes >= asked) continue;
+      throw uncovered(key, { asked: `${formatSize(asked)} per device`, has: formatSize(slice.memoryBytes) });
+    }
+    return Lease.open({
+      control: this.#control,
+      info: lease,
+      key,
+      connection,
+      devices,
+      owned: false,
+      onOutput: options.onOutput ?? printOutput,
+      signal: options.signal,
+    });
+  }
+}
+
+/** Bytes of a slice that a request asks for: rounded as the server would. */
+function bytesAsked(options: AllocateOptions, device: DeviceInfo | undefined): number {
+  if (options.memory !== undefined) return sizeInBytes(options.memory);
+  if (options.fraction === undefined || device === undefined) return 0;
+  const { memoryBytes, granularityBytes } = device;
+  return Math.floor((checkedFraction(options.fraction) * memoryBytes) / granularityBytes) * granularityBytes;
+}
+
+function uncovered(key: LeaseKey, { asked, has }: { asked: string; has: string }): SluiceError {
+  return new SluiceError(
+    "IMPOSSIBLE_REQUEST",
+    `The program asks for [${asked}], and the lease [${key.leaseId}] that it runs under has [${has}].`,
+    { leaseId: key.leaseId },
+  );
+}
+
+const printOutput = (text: string): void => {
+  process.stdout.write(text);
+};

@@ -1,0 +1,441 @@
+/**
+ * One session under a lease: it numbers calls by counting, batches them, gives each answer to its call, and tells everyone who
+ * waits when it ends, and why. It knows frames and calls (proto/README.md), no buffers, no kernels and no gRPC.
+ */
+import { randomBytes } from "node:crypto";
+import { codeOfWire, SluiceError, toSluiceError } from "../shared/errors.ts";
+import {
+  type AttachAnswer,
+  callTable,
+  decodeAttachAnswer,
+  decodeFailure,
+  decodeGreeting,
+  decodeMemoryInfoAnswer,
+  decodeOutput,
+  decodeRefusal,
+  decodeWelcome,
+  encodeAttachCall,
+  encodeMemoryInfoCall,
+  FrameKind,
+  type Greeting,
+  Opcode,
+  type Welcome,
+} from "../shared/generated/calls.ts";
+import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
+import { type AnswerView, answersOf, type Frame, FrameReader, FrameWriter } from "../shared/wire/frame.ts";
+import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
+import { cancelled, orAborted } from "./abort.ts";
+import { type Credentials, checkWelcome, helloFrame, NONCE_BYTES, SESSION_ID_BYTES } from "./handshake.ts";
+import { Outbox } from "./outbox.ts";
+import { openTransport } from "./transport/open.ts";
+import type { Transport } from "./transport/transport.ts";
+
+/** How long `close` waits for the server to execute what was sent before. */
+const GOODBYE_TIMEOUT_MS = 2_000;
+
+const callNames = new Map(callTable.map((entry) => [entry.opcode, entry.name]));
+
+export interface SessionOptions {
+  readonly endpoints: readonly string[];
+  /** Host of the gRPC server, for endpoints that name none. */
+  readonly host: string;
+  readonly leaseId: string;
+  readonly secret: Uint8Array;
+  /** Devices to attach: the first ones of the lease. */
+  readonly devices: number;
+  /** Receives what kernels print. */
+  readonly onOutput: (text: string) => void;
+  /** Called once when the session ends by itself. */
+  readonly onFailed: (error: SluiceError) => void;
+  /** Asked when the connection breaks without a word: why, if anyone knows. Bounded in time; never rejects. */
+  readonly reasonOfLoss: () => Promise<SluiceError | undefined>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What an answered call does with its answer; the body is valid only during the call. */
+export type Decode<A> = (buffer: WireBuffer, start: number, end: number) => A;
+export type Encode<T> = (writer: WireWriter, fields: T) => void;
+
+interface PendingAnswer {
+  readonly sequence: number;
+  readonly opcode: number;
+  /** Decodes and resolves. */
+  readonly succeed: Decode<void>;
+  readonly fail: (error: SluiceError) => void;
+}
+
+type Phase =
+  | { readonly kind: "greeting" | "welcome"; readonly resolve: (frame: Frame) => void }
+  | { readonly kind: "open" };
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #reader = new FrameReader();
+  readonly #pending = new Map<number, PendingAnswer>();
+  #transport!: Transport;
+  #outbox!: Outbox;
+  #phase: Phase = { kind: "open" };
+  #calls = 0;
+  #roundTrips = 0;
+  /** Sequence number of the last call that an answer will follow. */
+  #lastAnswered = 0;
+  /** Why calls are refused: the session has ended, or is in error. */
+  #broken: SluiceError | undefined;
+  #ended = false;
+  #refusal: SluiceError | undefined;
+  #closed: (() => void) | undefined;
+  #gone = false;
+  #goodbyeSaid = false;
+
+  private constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Connects, shakes hands and attaches the devices: two round trips. */
+  static async open(options: SessionOptions): Promise<{ session: Session; attached: AttachAnswer[] }> {
+    const session = new Session(options);
+    try {
+      return { session, attached: await session.#open() };
+    } catch (error) {
+      session.#end(toSluiceError(error));
+      session.#transport?.destroy();
+      throw error;
+    }
+  }
+
+  /** Calls issued. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Calls answered. */
+  get roundTrips(): number {
+    return this.#roundTrips;
+  }
+
+  get batches(): number {
+    return this.#outbox.batches;
+  }
+
+  get bytesSent(): number {
+    return this.#transport.bytesSent;
+  }
+
+  get bytesReceived(): number {
+    return this.#transport.bytesReceived;
+  }
+
+  /** Whether calls are refused: the session has ended, or an earlier call failed. */
+  get isBroken(): boolean {
+    return this.#broken !== undefined;
+  }
+
+  /** Bytes that wait in this process. */
+  get queuedBytes(): number {
+    return this.#outbox.queuedBytes;
+  }
+
+  /**
+   * Issues a call without an answer: it is in the batch when this returns.
+   * @throws SluiceError BACKLOG_FULL, or why the session is in error or has ended.
+   */
+  issue<T>(opcode: number, fields: T, encode: Encode<T>): void {
+    if (this.#broken !== undefined) throw again(this.#broken);
+    this.#outbox.checkRoom();
+    this.#outbox.append(opcode, fields, encode);
+    this.#calls++;
+  }
+
+  /** As `issue` even when the backlog is full: for the later pieces of one copy, and for what gives something back. */
+  issueAlways<T>(opcode: number, fields: T, encode: Encode<T>): void {
+    if (this.#broken !== undefined) throw again(this.#broken);
+    this.#outbox.append(opcode, fields, encode);
+    this.#calls++;
+  }
+
+  /** Issues a call with an answer. Rejects with the call's failure, the session's error, or CANCELLED. */
+  async request<T, A>(
+    opcode: number,
+    call: { readonly fields: T; readonly encode: Encode<T>; readonly decode: Decode<A> },
+    signal?: AbortSignal,
+  ): Promise<A> {
+    if (signal?.aborted) throw cancelled(signal);
+    if (this.#broken !== undefined) throw again(this.#broken);
+    if (this.#pending.size >= ANSWERS_PENDING_MAX) {
+      throw new SluiceError("BACKLOG_FULL", `The client waits for [${this.#pending.size}] answers: as many as it may.`);
+    }
+    return orAborted(this.#request(opcode, call), signal);
+  }
+
+  /** Sends what waits; resolves when the system has it all. Rejects when the session has ended. */
+  async flush(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) throw cancelled(signal);
+    if (this.#broken !== undefined) throw again(this.#broken);
+    this.#transport.ref();
+    try {
+      await orAborted(this.#outbox.drained(), signal);
+    } finally {
+      if (this.#pending.size === 0) this.#transport.unref();
+    }
+    if (this.#broken !== undefined) throw again(this.#broken);
+  }
+
+  /** Ends the session because its lease ends. */
+  fail(error: SluiceError): void {
+    this.#end(error);
+    this.#transport?.destroy();
+  }
+
+  /**
+   * Ends the session in good order: what was issued is executed first, for as long as the time allows. Resolves with the error of a
+   * call that no answered call has told about.
+   */
+  async close(error: SluiceError): Promise<SluiceError | undefined> {
+    if (this.#ended) return undefined;
+    if (this.#gone) {
+      this.#end(error);
+      return undefined;
+    }
+    let unheard: SluiceError | undefined;
+    const check = this.#calls > this.#lastAnswered && this.#broken === undefined ? this.#checkForFailure() : undefined;
+    void check?.then((failure) => {
+      unheard = failure;
+    });
+    this.#broken = error;
+    this.#outbox.flush();
+    this.#goodbyeSaid = true;
+    this.#transport.write(new FrameWriter(16).finish(FrameKind.GOODBYE, this.#outbox.ack), () => {});
+    this.#transport.ref();
+    await this.#closedWithin(GOODBYE_TIMEOUT_MS);
+    this.#end(error);
+    this.#transport.destroy();
+    return unheard;
+  }
+
+  #request<T, A>(
+    opcode: number,
+    call: { readonly fields: T; readonly encode: Encode<T>; readonly decode: Decode<A> },
+  ): Promise<A> {
+    return new Promise<A>((resolve, reject) => {
+      this.#outbox.append(opcode, call.fields, call.encode);
+      const sequence = ++this.#calls;
+      this.#lastAnswered = sequence;
+      if (this.#pending.size === 0) this.#transport.ref();
+      this.#pending.set(sequence >>> 0, {
+        sequence,
+        opcode,
+        succeed: (buffer, start, end) => resolve(call.decode(buffer, start, end)),
+        fail: reject,
+      });
+      this.#outbox.flushSoon();
+    });
+  }
+
+  /** Any answered call tells about a failure of the calls before it. */
+  async #checkForFailure(): Promise<SluiceError | undefined> {
+    try {
+      await this.#request(Opcode.memoryInfo, {
+        fields: { device: 0 },
+        encode: encodeMemoryInfoCall,
+        decode: decodeMemoryInfoAnswer,
+      });
+      return undefined;
+    } catch (error) {
+      const failure = toSluiceError(error);
+      return failure.details.sequence === undefined ? undefined : failure;
+    }
+  }
+
+  async #open(): Promise<AttachAnswer[]> {
+    const { endpoints, host, leaseId, secret, signal } = this.#options;
+    const greeting = this.#expect("greeting", decodeGreeting);
+    // It may be rejected before it is awaited, when the connection breaks at once.
+    greeting.catch(() => {});
+    this.#transport = await openTransport({
+      endpoints,
+      host,
+      signal,
+      timeoutMs: HANDSHAKE_TIMEOUT_MS,
+      handlers: { onBytes: (chunk) => this.#onBytes(chunk), onClose: (cause) => this.#onClose(cause) },
+    });
+    this.#outbox = new Outbox(this.#transport);
+    const serverGreeting = copyOfGreeting(await withinHandshake(greeting, signal));
+    const credentials: Credentials = {
+      leaseId,
+      secret,
+      sessionId: randomBytes(SESSION_ID_BYTES),
+      nonce: randomBytes(NONCE_BYTES),
+    };
+    this.#transport.write(helloFrame(serverGreeting, credentials), () => {});
+    const welcome = this.#expect("welcome", (buffer, start, end) => {
+      const message: Welcome = decodeWelcome(buffer, start, end);
+      checkWelcome(message, serverGreeting.nonce, credentials);
+    });
+    const attached = this.#attachAll();
+    attached.catch(() => {});
+    this.#outbox.flush();
+    await withinHandshake(welcome, signal);
+    return await orAborted(attached, signal);
+  }
+
+  #attachAll(): Promise<AttachAnswer[]> {
+    const indices = Array.from({ length: this.#options.devices }, (_unused, index) => index);
+    return Promise.all(
+      indices.map((device) =>
+        this.#request(Opcode.attach, { fields: { device }, encode: encodeAttachCall, decode: decodeAttachAnswer }),
+      ),
+    );
+  }
+
+  /** Waits for one frame of the handshake; anything else breaks the format. */
+  #expect<A>(kind: "greeting" | "welcome", decode: Decode<A>): Promise<A> {
+    return new Promise((resolve, reject) => {
+      this.#pending.set(-1, { sequence: 0, opcode: 0, succeed: () => {}, fail: reject });
+      this.#phase = {
+        kind,
+        resolve: (frame) => {
+          const message = decode(frame.buffer, frame.start, frame.end);
+          this.#pending.delete(-1);
+          this.#phase = { kind: "open" };
+          resolve(message);
+        },
+      };
+    });
+  }
+
+  #onBytes(chunk: Uint8Array): void {
+    if (this.#ended) return;
+    try {
+      this.#reader.push(chunk);
+      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#onFrame(frame);
+    } catch (error) {
+      this.fail(toSluiceError(error));
+    }
+  }
+
+  #onFrame(frame: Frame): void {
+    if (frame.kind === FrameKind.REFUSAL) {
+      const { code, message } = decodeRefusal(frame.buffer, frame.start, frame.end);
+      this.#refusal = new SluiceError(codeOfWire(code), message, { leaseId: this.#options.leaseId });
+      return;
+    }
+    const phase = this.#phase;
+    if (phase.kind !== "open") {
+      const expected = phase.kind === "greeting" ? FrameKind.GREETING : FrameKind.WELCOME;
+      if (frame.kind !== expected)
+        throw protocolError(`A frame of kind [${frame.kind}] comes before the ${phase.kind}.`);
+      phase.resolve(frame);
+      return;
+    }
+    if (frame.kind === FrameKind.ANSWERS) {
+      for (const answer of answersOf(frame)) this.#onAnswer(frame.buffer, answer);
+    } else if (frame.kind === FrameKind.OUTPUT) {
+      const { text } = decodeOutput(frame.buffer, frame.start, frame.end);
+      // In its own turn: what the caller's function throws must not look like a fault of the connection.
+      queueMicrotask(() => this.#options.onOutput(text));
+    } else if (frame.kind !== FrameKind.GOODBYE || !this.#goodbyeSaid) {
+      throw protocolError(`The server sends a frame of kind [${frame.kind}] in an open session.`);
+    }
+  }
+
+  #onAnswer(buffer: WireBuffer, answer: AnswerView): void {
+    const pending = this.#pending.get(answer.sequence);
+    if (pending === undefined)
+      throw protocolError(`The server answers the call [${answer.sequence}], which waits for no answer.`);
+    this.#pending.delete(answer.sequence);
+    if (this.#pending.size === 0) this.#transport.unref();
+    this.#outbox.ack = answer.sequence;
+    this.#roundTrips++;
+    if (answer.status === 0) {
+      try {
+        pending.succeed(buffer, answer.start, answer.end);
+      } catch (error) {
+        pending.fail(toSluiceError(error));
+        throw error;
+      }
+      return;
+    }
+    const failure = decodeFailure(buffer, answer.start, answer.end);
+    const error = new SluiceError(codeOfWire(answer.status), failure.message, {
+      sequence: failure.sequence,
+      call: callNames.get(failure.opcode) ?? `opcode ${failure.opcode}`,
+      leaseId: this.#options.leaseId,
+      ...(failure.nativeName === "" ? {} : { nativeCode: failure.nativeCode, nativeName: failure.nativeName }),
+    });
+    // The failure of an earlier call: the session is in error from now on, and no later call would be executed.
+    if (failure.sequence !== pending.sequence) this.#broken ??= error;
+    pending.fail(error);
+  }
+
+  #onClose(cause: Error | undefined): void {
+    this.#gone = true;
+    this.#closed?.();
+    if (this.#ended || this.#goodbyeSaid) return;
+    // Calls that come until the reason is known go nowhere; their callers hear of it from the next answered call.
+    this.#outbox?.discard();
+    if (this.#refusal !== undefined) this.#end(this.#refusal);
+    else void this.#explainLoss(cause);
+  }
+
+  async #explainLoss(cause: Error | undefined): Promise<void> {
+    const reason = await this.#options.reasonOfLoss();
+    const words = cause === undefined ? "the server closes it" : cause.message;
+    this.#end(
+      reason ??
+        new SluiceError("CONNECTION_LOST", `The connection to [${this.#transport.endpoint}] breaks [${words}].`, {
+          leaseId: this.#options.leaseId,
+          cause,
+        }),
+    );
+  }
+
+  /** Tells everyone who waits. The first reason stays, unless the session was only in error before. */
+  #end(error: SluiceError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const byItself = !this.#goodbyeSaid;
+    if (byItself) this.#broken = error;
+    this.#outbox?.discard();
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const pending of waiting) pending.fail(again(error));
+    if (byItself) this.#options.onFailed(error);
+  }
+
+  #closedWithin(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#closed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** The decoder of an answer without fields. */
+export const decodeNothing: Decode<void> = (_buffer, start, end) => {
+  if (start !== end) throw protocolError(`An answer without fields has [${end - start}] bytes.`);
+};
+
+/** The same error for another caller, with a stack of its own. */
+export function again(error: SluiceError): SluiceError {
+  return new SluiceError(error.code, error.message, { ...error.details, cause: error });
+}
+
+/** The nonce lies in the reader's buffer, which the next frame overwrites. */
+const copyOfGreeting = (greeting: Greeting): Greeting => ({ ...greeting, nonce: Uint8Array.from(greeting.nonce) });
+
+async function withinHandshake<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const timeout = AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS);
+  const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  try {
+    return await orAborted(promise, both);
+  } catch (error) {
+    if (!timeout.aborted || signal?.aborted) throw error;
+    throw new SluiceError(
+      "HANDSHAKE_TIMEOUT",
+      `The server says nothing for [${HANDSHAKE_TIMEOUT_MS}] ms in the handshake.`,
+    );
+  }
+}

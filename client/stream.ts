@@ -1,0 +1,91 @@
+/** Streams: work in one stream runs in order, work in different streams may overlap. */
+import {
+  decodeStreamQueryAnswer,
+  encodeStreamCreateCall,
+  encodeStreamDestroyCall,
+  encodeStreamQueryCall,
+  encodeStreamSynchronizeCall,
+  encodeStreamWaitEventCall,
+  Opcode,
+} from "../shared/generated/calls.ts";
+import { closedError, type DeviceContext, foreignError, issueEnd } from "./context.ts";
+import type { Event } from "./event.ts";
+import { decodeNothing } from "./session.ts";
+
+export interface StreamOptions {
+  /** Lower numbers run first where the device has priorities. Default 0. */
+  readonly priority?: number;
+  /** Whether the stream waits for the default stream and the other way round, as in CUDA. Default true. */
+  readonly waitsForDefault?: boolean;
+}
+
+export interface WaitOptions {
+  /** Ends the waiting with CANCELLED; what is waited for goes on. */
+  readonly signal?: AbortSignal;
+}
+
+const NON_BLOCKING = 1;
+
+/** A stream of one device, from `gpu.stream()`. */
+export class Stream {
+  readonly #context: DeviceContext;
+  readonly #handle: number;
+  #destroyed = false;
+
+  /** @internal */
+  constructor(context: DeviceContext, options: StreamOptions) {
+    this.#context = context;
+    this.#handle = context.handles.streams.next();
+    const flags = options.waitsForDefault === false ? NON_BLOCKING : 0;
+    context.session.issue(
+      Opcode.streamCreate,
+      { stream: this.#handle, device: context.index, flags, priority: options.priority ?? 0 },
+      encodeStreamCreateCall,
+    );
+  }
+
+  /** @internal The number on the wire, for work on `user`. */
+  handleFor(user: DeviceContext): number {
+    if (this.#destroyed) throw closedError("A stream");
+    if (user !== this.#context) throw foreignError("A stream", { owner: this.#context, user });
+    return this.#handle;
+  }
+
+  /** Resolves when all work before it in the stream is done; rejects with the first failure of the calls before it. */
+  async synchronize(options: WaitOptions = {}): Promise<void> {
+    const fields = { stream: this.handleFor(this.#context) };
+    const call = { fields, encode: encodeStreamSynchronizeCall, decode: decodeNothing };
+    await this.#context.session.request(Opcode.streamSynchronize, call, options.signal);
+  }
+
+  /** Whether all work before it in the stream is done. */
+  async query(options: WaitOptions = {}): Promise<boolean> {
+    const fields = { stream: this.handleFor(this.#context) };
+    const call = { fields, encode: encodeStreamQueryCall, decode: decodeStreamQueryAnswer };
+    return (await this.#context.session.request(Opcode.streamQuery, call, options.signal)).done === 1;
+  }
+
+  /** Makes later work in this stream wait for the last recording of `event`. */
+  wait(event: Event): void {
+    const fields = { stream: this.handleFor(this.#context), event: event.handleFor(this.#context) };
+    this.#context.session.issue(Opcode.streamWaitEvent, fields, encodeStreamWaitEventCall);
+  }
+
+  /** Destroys the stream once its work is done. Idempotent. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    const { session } = this.#context;
+    issueEnd(this.#context, () =>
+      session.issueAlways(Opcode.streamDestroy, { stream: this.#handle }, encodeStreamDestroyCall),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+}
+
+/** The number on the wire of an optional stream: 0 is the default stream. */
+export const streamHandle = (stream: Stream | undefined, user: DeviceContext): number =>
+  stream === undefined ? 0 : stream.handleFor(user);

@@ -1,0 +1,40 @@
+/**
+ * What a session needs of a byte stream, and nothing more: TCP implements it now, a Unix socket and a gRPC stream can later, with
+ * the same frames. A transport knows no frames, no calls and no leases.
+ */
+
+/** What a transport tells its session; never from inside a call of the session's. */
+export interface TransportHandlers {
+  /** Bytes as they come; valid only during the call. */
+  onBytes(chunk: Uint8Array): void;
+  /** Called once, at the end, after the last `onBytes`. `cause` is set when the connection broke. */
+  onClose(cause: Error | undefined): void;
+}
+
+export interface Transport {
+  /** The endpoint that it is connected to, for messages. */
+  readonly endpoint: string;
+  /** Bytes sent and received so far, as counted on the wire. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Bytes given to `write` that the system has not taken yet. */
+  readonly unsentBytes: number;
+  /** Sends bytes, which must not change until `whenWritten` is called (right away when the system takes them all). */
+  write(bytes: Uint8Array, whenWritten: () => void): void;
+  /** Makes the connection keep the program alive, or not. */
+  ref(): void;
+  unref(): void;
+  /** Closes once everything written is sent. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+}
+
+/** Connects, or throws SluiceError SERVER_UNREACHABLE (or CANCELLED, when `signal` is aborted). */
+export type OpenTransport = (options: {
+  /** Such as `tcp://127.0.0.1:7461`. */
+  readonly endpoint: string;
+  readonly handlers: TransportHandlers;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}) => Promise<Transport>;
