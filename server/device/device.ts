@@ -3,6 +3,7 @@
  * A device works inside one executor process for one lease. It trusts its caller for handles and allocations (the executor
  * checks those) but must itself keep every access of a kernel inside the arena. Rooms under server/device import shared only.
  */
+import type { SluiceError } from "../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo, KernelInfo } from "../../shared/generated/calls.ts";
 
 /** One whole device as a server owns it. Plain data: it travels from the daemon to the executor as JSON. */
@@ -21,6 +22,45 @@ export interface DeviceDescription {
   readonly capabilityMinor: number;
   /** Largest slice that one lease may have on this device; the cpu device is bound by 32-bit linear memory. */
   readonly sliceBytesMax: number;
+  /** What real hardware tells beyond that; absent for devices that are none. */
+  readonly details?: DeviceDetails;
+}
+
+/** Facts about a piece of hardware that do not change while the server runs. */
+export interface DeviceDetails {
+  /** The vendor's unique id, such as `GPU-5e1f…`. */
+  readonly uuid: string;
+  /** PCI address as `0000:3b:00.0`. */
+  readonly pciAddress: string;
+  /** Version of the driver, such as `580.65.06`; empty when it does not tell. */
+  readonly driverVersion: string;
+  /** CUDA version of the driver, such as `13.0`. */
+  readonly cudaVersion: string;
+  readonly multiprocessors: number;
+  /** Multi-Instance GPU: the device cut into instances by its admin. Where it is enabled, the device is one such instance. */
+  readonly mig: "enabled" | "disabled" | "unsupported";
+  /** Whether memory errors are corrected. */
+  readonly ecc: "enabled" | "disabled" | "unsupported";
+  /** Devices of this server joined to this one by NVLink. `links` is 0 when only the fact is known. */
+  readonly nvlink: readonly { readonly device: string; readonly links: number }[];
+}
+
+/** How a device is now. */
+export interface DeviceHealth {
+  /** As in its description. */
+  readonly id: string;
+  /** Empty for a healthy device, else why it must not be lent, one sentence each. */
+  readonly problems: readonly string[];
+  /** What slows the device down, in words such as `power cap`. */
+  readonly throttling: readonly string[];
+  /** Absent where the hardware does not tell. */
+  readonly temperatureCelsius?: number;
+  readonly powerWatts?: number;
+  /** Part of the last second in which a kernel ran, 0 to 1. */
+  readonly utilization?: number;
+  readonly memoryUsedBytes?: number;
+  /** Memory errors that could not be corrected, since the driver was loaded. */
+  readonly uncorrectedErrors?: number;
 }
 
 /** What `open` needs to know about the slice. */
@@ -34,6 +74,8 @@ export interface SliceOptions {
   readonly kernelTimeoutMs: number;
   /** Receives what kernels print, in order. */
   readonly onOutput: (text: string) => void;
+  /** Hears once when the slice is lost, also when no call is under way; every later call fails with the same error. */
+  readonly onFailure?: (error: SluiceError) => void;
 }
 
 export interface DeviceAttributes {
@@ -50,6 +92,13 @@ export interface DeviceDriver {
   discover(spec: string): Promise<DeviceDescription[]>;
   /** Opens a slice with zeroed memory. */
   open(options: SliceOptions): Promise<DeviceSlice>;
+  /** How the devices are, in the order asked; absent where there is no hardware to be ill. Never throws for an ill device. */
+  health?(descriptions: readonly DeviceDescription[]): Promise<DeviceHealth[]>;
+  /**
+   * Measures `overheadBytes` by opening and closing a context, so for an executor, never for the daemon; undefined where it cannot be told.
+   * Right only while nobody else takes or gives memory on the device.
+   */
+  measureOverhead?(description: DeviceDescription): Promise<number | undefined>;
 }
 
 /** A program on a device. Opaque to the executor beyond its kernels and globals. */
@@ -87,6 +136,10 @@ export interface DeviceEvent {
  */
 export interface DeviceSlice {
   readonly attributes: DeviceAttributes;
+  /** First address of the arena; absent where it is always the wanted one. A driver may choose another. */
+  readonly arenaBase?: number;
+  /** Time that the device has worked for this slice since it opened, in milliseconds; absent where it is not measured. */
+  deviceTimeMs?(): number;
   /** `data` is valid only during the call. */
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /** Reads `into.byteLength` bytes; resolves once they are there. */

@@ -1,0 +1,82 @@
+/**
+ * Whether the GPUs are well, by NVML: without a context and without touching what runs there. What one tenant's kernel does wrong is no
+ * illness of the device; what the device, its memory or its links do wrong is.
+ */
+import type { DeviceDescription, DeviceHealth } from "../device.ts";
+import { clockReasons, NvmlReturn } from "./constants.ts";
+import type { Nvml, NvmlDevice } from "./nvml.ts";
+
+/**
+ * Xids that a program causes by its own faults, by NVIDIA's catalogue: graphics or compute exception, page fault, reset of a channel,
+ * preemptive removal, video decoder exception, context switch time-out.
+ */
+const programXids = new Set([13, 31, 43, 45, 68, 109]);
+
+export class HealthWatch {
+  readonly #nvml: Nvml;
+  readonly #uncorrected = new Map<string, number>();
+  /** What a device has once reported stays true until an admin has looked at it and the server starts anew. */
+  readonly #xids = new Map<string, Set<number>>();
+
+  constructor(nvml: Nvml) {
+    this.#nvml = nvml;
+  }
+
+  check(descriptions: readonly DeviceDescription[]): DeviceHealth[] {
+    const found = descriptions.map((description) => this.#nvml.device(description.details?.uuid ?? ""));
+    const devices = found.filter((device): device is NvmlDevice => "handle" in device);
+    for (const { handle, xid } of this.#nvml.takeXids(devices)) {
+      const index = found.findIndex((device) => "handle" in device && device.handle === handle);
+      if (index >= 0 && !programXids.has(xid)) this.#xidsOf(descriptions[index]!.id).add(xid);
+    }
+    return descriptions.map((description, index) => {
+      const device = found[index]!;
+      if (!("handle" in device)) return { id: description.id, problems: lostProblems(device.status), throttling: [] };
+      return this.#checkOne(description.id, device);
+    });
+  }
+
+  #xidsOf(id: string): Set<number> {
+    const known = this.#xids.get(id) ?? new Set();
+    this.#xids.set(id, known);
+    return known;
+  }
+
+  #checkOne(id: string, device: NvmlDevice): DeviceHealth {
+    const nvml = this.#nvml;
+    const problems = lostProblems(nvml.status(device));
+    for (const xid of this.#xidsOf(id)) problems.push(`The driver reports the hardware error Xid [${xid}].`);
+    if (nvml.remapFailed(device) === true) problems.push("Replacing bad rows of the device's memory has failed.");
+    const uncorrectedErrors = nvml.uncorrectedErrors(device);
+    const before = this.#uncorrected.get(id);
+    if (uncorrectedErrors !== undefined) {
+      this.#uncorrected.set(id, uncorrectedErrors);
+      if (before !== undefined && uncorrectedErrors > before) {
+        problems.push(`The device's memory has [${uncorrectedErrors - before}] new errors that cannot be corrected.`);
+      }
+    }
+    const reasons = nvml.clockReasons(device) ?? 0;
+    const temperatureCelsius = nvml.temperatureCelsius(device);
+    const powerWatts = nvml.powerWatts(device);
+    const utilization = nvml.utilization(device);
+    const memoryUsedBytes = nvml.memory(device)?.usedBytes;
+    return {
+      id,
+      problems,
+      throttling: clockReasons.filter(([bit]) => (reasons & bit) !== 0).map(([, words]) => words),
+      ...(temperatureCelsius === undefined ? {} : { temperatureCelsius }),
+      ...(powerWatts === undefined ? {} : { powerWatts }),
+      ...(utilization === undefined ? {} : { utilization }),
+      ...(memoryUsedBytes === undefined ? {} : { memoryUsedBytes }),
+      ...(uncorrectedErrors === undefined ? {} : { uncorrectedErrors }),
+    };
+  }
+}
+
+/** What NVML's status says of a device as a whole; a question that it merely cannot answer says nothing. */
+function lostProblems(status: number): string[] {
+  if (status === NvmlReturn.GPU_IS_LOST) return ["The device has fallen off the bus."];
+  if (status === NvmlReturn.RESET_REQUIRED) return ["The device needs a reset."];
+  if (status === NvmlReturn.NOT_FOUND) return ["The driver does not show the device any more."];
+  return [];
+}

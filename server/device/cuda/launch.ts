@@ -1,0 +1,136 @@
+/**
+ * Launches: everything that can be wrong with one is found before the driver is asked, so that its refusals stay rare and its messages ours;
+ * the packed parameters go to the driver as one block. One launcher per slice; its buffers are made once, since launches are the hot path.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import type { KernelInfo } from "../../../shared/generated/calls.ts";
+import { PARAM_BYTES_MAX } from "../../../shared/limits.ts";
+import type { LaunchOptions } from "../device.ts";
+import { DeviceAttributeNumber, FunctionAttribute, LaunchParam } from "./constants.ts";
+import type { CudaContext } from "./context.ts";
+import type { CudaModule } from "./module.ts";
+import type { CudaStream } from "./stream.ts";
+import { addressOf } from "./symbols.ts";
+
+/** Dynamic shared memory that every kernel may have without being set up for it. */
+const SHARED_BYTES_PLAIN = 48 * 1024;
+
+/** What the device and the lease allow. */
+export interface LaunchLimits {
+  readonly grid: readonly [number, number, number];
+  readonly block: readonly [number, number, number];
+  /** Static and dynamic shared memory of a block together. */
+  readonly sharedBytesMax: number;
+  /** Local memory per thread that the lease is charged for. */
+  readonly localBytesMax: number;
+}
+
+/** Reads the limits from a snapshot of the device's attributes. */
+export function launchLimits(attribute: (number: number) => number, localBytesMax: number): LaunchLimits {
+  const N = DeviceAttributeNumber;
+  return {
+    grid: [attribute(N.MAX_GRID_DIM_X), attribute(N.MAX_GRID_DIM_Y), attribute(N.MAX_GRID_DIM_Z)],
+    block: [attribute(N.MAX_BLOCK_DIM_X), attribute(N.MAX_BLOCK_DIM_Y), attribute(N.MAX_BLOCK_DIM_Z)],
+    sharedBytesMax: attribute(N.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN) || SHARED_BYTES_PLAIN,
+    localBytesMax,
+  };
+}
+
+const badLaunch = (message: string): SluiceError => new SluiceError("BAD_LAUNCH", message);
+
+export class Launcher {
+  readonly #context: CudaContext;
+  readonly #limits: LaunchLimits;
+  readonly #params = new Uint8Array(PARAM_BYTES_MAX);
+  readonly #paramBytes = new BigUint64Array(1);
+  readonly #extra: BigUint64Array;
+
+  constructor(context: CudaContext, limits: LaunchLimits) {
+    this.#context = context;
+    this.#limits = limits;
+    this.#extra = BigUint64Array.of(
+      BigInt(LaunchParam.BUFFER_POINTER),
+      addressOf(this.#params),
+      BigInt(LaunchParam.BUFFER_SIZE),
+      addressOf(this.#paramBytes),
+      BigInt(LaunchParam.END),
+    );
+  }
+
+  /** Queues the kernel. The caller has entered the context. */
+  launch(options: LaunchOptions, stream: CudaStream): void {
+    const module = options.module as CudaModule;
+    const kernel = module.kernels[options.kernel];
+    if (kernel === undefined) {
+      throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel with the index [${options.kernel}].`);
+    }
+    this.#validate(kernel, options);
+    const f = module.functions[options.kernel]!;
+    if (options.sharedBytes + kernel.sharedBytes > SHARED_BYTES_PLAIN) this.#allowShared(module, options);
+    const { grid, block, params } = options;
+    this.#params.set(params);
+    this.#paramBytes[0] = BigInt(params.byteLength);
+    const result = this.#context.api.cuLaunchKernel(
+      f,
+      grid[0],
+      grid[1],
+      grid[2],
+      block[0],
+      block[1],
+      block[2],
+      options.sharedBytes,
+      stream.handle,
+      null,
+      params.byteLength === 0 ? null : this.#extra,
+    );
+    if (result !== 0) this.#context.fail(result, `launch [${kernel.name}]`, "BAD_LAUNCH");
+  }
+
+  #validate(kernel: KernelInfo, { grid, block, sharedBytes, params }: LaunchOptions): void {
+    const limits = this.#limits;
+    for (let axis = 0; axis < 3; axis++) {
+      if (!(grid[axis]! >= 1 && grid[axis]! <= limits.grid[axis]!)) {
+        throw badLaunch(`The grid [${grid}] of [${kernel.name}] is not within [1] to [${limits.grid}] blocks.`);
+      }
+      if (!(block[axis]! >= 1 && block[axis]! <= limits.block[axis]!)) {
+        throw badLaunch(`The block [${block}] of [${kernel.name}] is not within [1] to [${limits.block}] threads.`);
+      }
+    }
+    const threads = block[0] * block[1] * block[2];
+    if (threads > kernel.threadsPerBlockMax) {
+      throw badLaunch(
+        `The block [${block}] has [${threads}] threads, and [${kernel.name}] takes at most [${kernel.threadsPerBlockMax}].`,
+      );
+    }
+    if (sharedBytes + kernel.sharedBytes > limits.sharedBytesMax) {
+      throw badLaunch(
+        `[${kernel.name}] wants [${sharedBytes + kernel.sharedBytes}] bytes of shared memory per block; the device has [${limits.sharedBytesMax}].`,
+      );
+    }
+    if (params.byteLength !== kernel.paramBytes) {
+      throw badLaunch(
+        `[${kernel.name}] takes [${kernel.paramBytes}] bytes of parameters, and [${params.byteLength}] are given.`,
+      );
+    }
+    if (kernel.localBytes > limits.localBytesMax) {
+      throw badLaunch(
+        `[${kernel.name}] wants [${kernel.localBytes}] bytes of local memory per thread; a lease has [${limits.localBytesMax}].`,
+      );
+    }
+  }
+
+  /** More dynamic shared memory than every kernel may have must be asked for, once per kernel and size. */
+  #allowShared(module: CudaModule, { kernel, sharedBytes }: LaunchOptions): void {
+    if (sharedBytes <= module.sharedBytesSet[kernel]!) return;
+    this.#context.check(
+      this.#context.api.cuFuncSetAttribute(
+        module.functions[kernel]!,
+        FunctionAttribute.MAX_DYNAMIC_SHARED_SIZE_BYTES,
+        sharedBytes,
+      ),
+      "give a kernel more shared memory",
+      "BAD_LAUNCH",
+    );
+    module.sharedBytesSet[kernel] = sharedBytes;
+  }
+}

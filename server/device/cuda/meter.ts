@@ -1,0 +1,170 @@
+/**
+ * Measures device time, and notices kernels that never end: time stamps (driver events) before and after each run of work in a stream. A
+ * run ends with the turn of the event loop, or after a fixed number of launches. Spans of several streams at once each count.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import { CUresult } from "./constants.ts";
+import type { CudaContext } from "./context.ts";
+import type { CudaStream, Span } from "./stream.ts";
+
+/** Launches that share one pair of time stamps: a record costs about as much as a launch, so it must be rare. */
+const WORK_PER_SPAN = 32;
+/** Beyond these, work goes unmeasured until older spans are done: memory is bounded, and the time is then a lower bound. */
+const SPANS_MAX = 256;
+const WATCH_MS_MIN = 20;
+const WATCH_MS_MAX = 1000;
+
+export class Meter {
+  readonly #context: CudaContext;
+  readonly #kernelTimeoutMs: number;
+  readonly #streams = new Set<CudaStream>();
+  readonly #free: Span[] = [];
+  #spanCount = 0;
+  #totalMs = 0;
+  #ended = false;
+  #closing: NodeJS.Immediate | undefined;
+  readonly #watch: NodeJS.Timeout | undefined;
+
+  constructor(context: CudaContext, options: { kernelTimeoutMs: number }) {
+    this.#context = context;
+    this.#kernelTimeoutMs = options.kernelTimeoutMs;
+    if (options.kernelTimeoutMs > 0) {
+      const period = Math.min(WATCH_MS_MAX, Math.max(WATCH_MS_MIN, options.kernelTimeoutMs / 8));
+      this.#watch = setInterval(() => this.#look(), period).unref();
+    }
+  }
+
+  /** To be called before each piece of work in a stream. */
+  work(stream: CudaStream): void {
+    if (stream.open !== undefined && stream.openCount >= WORK_PER_SPAN) this.pause(stream);
+    if (stream.open === undefined) {
+      const span = this.#take();
+      if (span === undefined) return;
+      this.#context.check(this.#context.api.cuEventRecord(span.start, stream.handle), "record an event");
+      span.startedAtMs = undefined;
+      stream.open = span;
+      stream.openCount = 0;
+      this.#streams.add(stream);
+      this.#closing ??= setImmediate(() => this.#closeAll());
+    }
+    stream.openCount++;
+  }
+
+  /** Ends the stream's run of work, so that what it waits for next does not count. */
+  pause(stream: CudaStream): void {
+    const span = stream.open;
+    if (span === undefined) return;
+    stream.open = undefined;
+    this.#context.check(this.#context.api.cuEventRecord(span.end, stream.handle), "record an event");
+    stream.pending.push(span);
+  }
+
+  /** Device time of all finished work since the slice opened, in milliseconds. */
+  totalMs(): number {
+    this.#quietly(() => {
+      for (const stream of this.#streams) this.#reap(stream);
+    });
+    return this.#totalMs;
+  }
+
+  /** Forgets a stream that ends; all its work must be done. */
+  forget(stream: CudaStream): void {
+    this.pause(stream);
+    this.#reap(stream);
+    this.#streams.delete(stream);
+  }
+
+  /** Stops watching, and leaves the events to the end of the process. */
+  abandon(): void {
+    this.#ended = true;
+    clearInterval(this.#watch);
+    clearImmediate(this.#closing);
+  }
+
+  /** Stops watching and destroys the events. */
+  close(): void {
+    this.abandon();
+    const spans = [...this.#free];
+    for (const stream of this.#streams) {
+      spans.push(...stream.pending, ...(stream.open === undefined ? [] : [stream.open]));
+    }
+    for (const span of spans) {
+      this.#context.api.cuEventDestroy_v2(span.start);
+      this.#context.api.cuEventDestroy_v2(span.end);
+    }
+    this.#streams.clear();
+    this.#free.length = 0;
+  }
+
+  #take(): Span | undefined {
+    if (this.#free.length === 0) for (const stream of this.#streams) this.#reap(stream);
+    const span = this.#free.pop();
+    if (span !== undefined || this.#spanCount >= SPANS_MAX) return span;
+    this.#spanCount++;
+    return { start: this.#createEvent(), end: this.#createEvent(), startedAtMs: undefined };
+  }
+
+  #createEvent(): number {
+    const handle = new BigUint64Array(1);
+    this.#context.check(this.#context.api.cuEventCreate(handle, 0), "create an event");
+    return Number(handle[0]);
+  }
+
+  #closeAll(): void {
+    this.#closing = undefined;
+    this.#quietly(() => {
+      for (const stream of this.#streams) {
+        this.pause(stream);
+        this.#reap(stream);
+      }
+    });
+  }
+
+  #look(): void {
+    this.#quietly(() => {
+      for (const stream of this.#streams) {
+        this.#reap(stream);
+        const span = stream.pending[0];
+        const startedAtMs = span?.startedAtMs;
+        if (startedAtMs !== undefined && performance.now() - startedAtMs > this.#kernelTimeoutMs) {
+          this.#context.poison(
+            new SluiceError(
+              "KERNEL_TIMEOUT",
+              `A kernel, or [${WORK_PER_SPAN}] launches together, runs longer than [${this.#kernelTimeoutMs}] ms.`,
+            ),
+          );
+        }
+      }
+    });
+  }
+
+  /** Between calls there is nobody to throw at: the context remembers what ends it, and the next call tells. */
+  #quietly(work: () => void): void {
+    if (this.#ended || this.#context.failure !== undefined) return;
+    try {
+      this.#context.enter();
+      work();
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      this.#context.poison(error);
+    }
+  }
+
+  /** Counts the spans that are done, and notes when the oldest of the others started. */
+  #reap(stream: CudaStream): void {
+    const { api } = this.#context;
+    for (let span = stream.pending[0]; span !== undefined; span = stream.pending[0]) {
+      if (!this.#context.ready(api.cuEventQuery(span.end), "query an event")) {
+        if (span.startedAtMs === undefined && api.cuEventQuery(span.start) === CUresult.SUCCESS) {
+          span.startedAtMs = performance.now();
+        }
+        return;
+      }
+      const milliseconds = new Float32Array(1);
+      this.#context.check(api.cuEventElapsedTime(milliseconds, span.start, span.end), "measure time");
+      this.#totalMs += milliseconds[0]!;
+      stream.pending.shift();
+      this.#free.push(span);
+    }
+  }
+}

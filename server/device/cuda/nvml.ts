@@ -1,0 +1,233 @@
+/**
+ * NVML, `libnvidia-ml.so.1`, through koffi: what the driver tells an admin about a device, without a context. Every question may go
+ * unanswered (old card, no permission, no library), so every answer may be undefined. `SLUICE_NVML_LIBRARY` names another library file.
+ */
+import {
+  NVML_ECC_UNCORRECTED,
+  NVML_ECC_VOLATILE,
+  NVML_EVENT_XID,
+  NVML_MEMORY_V2,
+  NVML_NVLINK_LINKS_MAX,
+  NVML_P2P_CAPS_NVLINK,
+  NVML_TEMPERATURE_GPU,
+  NvmlReturn,
+} from "./constants.ts";
+import { type ArgumentKind, nativeTypes, openLibrary } from "./symbols.ts";
+
+type NvmlValue = number | bigint | string | ArrayBufferView | null;
+type NvmlFunction = (...values: NvmlValue[]) => number;
+/** Finds a function of the library; undefined when it has none of that name. */
+type Find = (name: string, kinds: readonly ArgumentKind[]) => NvmlFunction | undefined;
+
+/** A device as NVML knows it. */
+export interface NvmlDevice {
+  readonly handle: number;
+}
+
+export interface NvmlMemory {
+  readonly totalBytes: number;
+  readonly reservedBytes: number;
+  readonly usedBytes: number;
+}
+
+const loaded = new Map<string, Nvml | undefined>();
+
+const cString = (bytes: Buffer): string => bytes.toString("latin1").split("\0")[0]!;
+
+export class Nvml {
+  readonly #find: Find;
+  readonly #found = new Map<string, NvmlFunction | undefined>();
+  #xidEvents: { readonly set: number; readonly watched: Set<number> } | undefined;
+
+  private constructor(find: Find) {
+    this.#find = find;
+  }
+
+  /** Loads and initialises NVML, once per process and path; undefined where there is none or it may not be used. */
+  static load(): Nvml | undefined {
+    const path = process.env["SLUICE_NVML_LIBRARY"] || "libnvidia-ml.so.1";
+    if (!loaded.has(path)) loaded.set(path, Nvml.#load(path));
+    return loaded.get(path);
+  }
+
+  static #load(path: string): Nvml | undefined {
+    const opened = openLibrary(path);
+    if ("failure" in opened) return undefined;
+    const nvml = new Nvml((name, argumentKinds) => {
+      try {
+        return opened.handle.func(
+          name,
+          "int",
+          argumentKinds.map((kind) => nativeTypes[kind]),
+        );
+      } catch {
+        // An older library lacks the younger questions.
+        return undefined;
+      }
+    });
+    return nvml.#call("nvmlInit_v2", []) === NvmlReturn.SUCCESS ? nvml : undefined;
+  }
+
+  /** Version of the driver, such as `580.65.06`. */
+  driverVersion(): string | undefined {
+    const text = Buffer.alloc(80);
+    return this.#succeeds("nvmlSystemGetDriverVersion", ["memory", "u32"], text, text.length)
+      ? cString(text)
+      : undefined;
+  }
+
+  /** The device with a UUID such as `GPU-…`, or the status with which NVML refuses to show it. */
+  device(uuid: string): NvmlDevice | { status: number } {
+    const handle = new BigUint64Array(1);
+    const status = this.#call("nvmlDeviceGetHandleByUUID", ["text", "memory"], uuid, handle);
+    return status === NvmlReturn.SUCCESS ? { handle: Number(handle[0]) } : { status };
+  }
+
+  memory(device: NvmlDevice): NvmlMemory | undefined {
+    // nvmlMemory_v2_t: version, total, reserved, free, used; each in a 64-bit word.
+    const words = new BigUint64Array(5);
+    new Uint32Array(words.buffer)[0] = NVML_MEMORY_V2;
+    if (!this.#succeeds("nvmlDeviceGetMemoryInfo_v2", ["u64", "memory"], device.handle, words)) return undefined;
+    return { totalBytes: Number(words[1]), reservedBytes: Number(words[2]), usedBytes: Number(words[4]) };
+  }
+
+  temperatureCelsius(device: NvmlDevice): number | undefined {
+    return this.#number("nvmlDeviceGetTemperature", ["u64", "i32", "memory"], device.handle, NVML_TEMPERATURE_GPU);
+  }
+
+  powerWatts(device: NvmlDevice): number | undefined {
+    const milliwatts = this.#number("nvmlDeviceGetPowerUsage", ["u64", "memory"], device.handle);
+    return milliwatts === undefined ? undefined : milliwatts / 1000;
+  }
+
+  /** Part of the last sample period in which a kernel ran, 0 to 1. */
+  utilization(device: NvmlDevice): number | undefined {
+    const percent = new Uint32Array(2);
+    return this.#succeeds("nvmlDeviceGetUtilizationRates", ["u64", "memory"], device.handle, percent)
+      ? percent[0]! / 100
+      : undefined;
+  }
+
+  /** Bits of nvmlClocksEventReasons. */
+  clockReasons(device: NvmlDevice): number | undefined {
+    return this.#long("nvmlDeviceGetCurrentClocksThrottleReasons", ["u64", "memory"], device.handle);
+  }
+
+  /** Uncorrected memory errors since the driver was loaded. */
+  uncorrectedErrors(device: NvmlDevice): number | undefined {
+    const name = "nvmlDeviceGetTotalEccErrors";
+    return this.#long(name, ["u64", "i32", "i32", "memory"], device.handle, NVML_ECC_UNCORRECTED, NVML_ECC_VOLATILE);
+  }
+
+  /** Whether replacing bad memory rows has failed; then the device needs a repair. */
+  remapFailed(device: NvmlDevice): boolean | undefined {
+    const [corrected, uncorrected, pending, failed] = Array.from({ length: 4 }, () => new Uint32Array(1));
+    const values = [device.handle, corrected!, uncorrected!, pending!, failed!];
+    const name = "nvmlDeviceGetRemappedRows";
+    return this.#succeeds(name, ["u64", "memory", "memory", "memory", "memory"], ...values)
+      ? failed![0] === 1
+      : undefined;
+  }
+
+  /** Whether ECC is on. */
+  ecc(device: NvmlDevice): boolean | undefined {
+    return this.#mode("nvmlDeviceGetEccMode", device);
+  }
+
+  /** Whether the device is cut into MIG instances. */
+  mig(device: NvmlDevice): boolean | undefined {
+    return this.#mode("nvmlDeviceGetMigMode", device);
+  }
+
+  /** The state of the device as the status of a plain question: GPU_IS_LOST and RESET_REQUIRED mean that it is gone. */
+  status(device: NvmlDevice): number {
+    const value = new Uint32Array(1);
+    return this.#call("nvmlDeviceGetTemperature", ["u64", "i32", "memory"], device.handle, NVML_TEMPERATURE_GPU, value);
+  }
+
+  /** Whether two devices reach each other over NVLink, directly or through a switch. */
+  joinedByNvlink(a: NvmlDevice, b: NvmlDevice): boolean {
+    const status = new Int32Array(1);
+    const name = "nvmlDeviceGetP2PStatus";
+    const asked = this.#succeeds(
+      name,
+      ["u64", "u64", "i32", "memory"],
+      a.handle,
+      b.handle,
+      NVML_P2P_CAPS_NVLINK,
+      status,
+    );
+    return asked && status[0] === 0;
+  }
+
+  /** PCI addresses, as NVML writes them, at the far ends of the device's active NVLinks. A switch has one too. */
+  nvlinkPeers(device: NvmlDevice): string[] {
+    const peers: string[] = [];
+    for (let link = 0; link < NVML_NVLINK_LINKS_MAX; link++) {
+      if (this.#number("nvmlDeviceGetNvLinkState", ["u64", "u32", "memory"], device.handle, link) !== 1) continue;
+      // nvmlPciInfo_t: 16 characters, five 32-bit words, then the address in 32 characters.
+      const info = Buffer.alloc(68);
+      const name = "nvmlDeviceGetNvLinkRemotePciInfo_v2";
+      if (this.#succeeds(name, ["u64", "u32", "memory"], device.handle, link, info))
+        peers.push(cString(info.subarray(36)));
+    }
+    return peers;
+  }
+
+  /** Xid errors since the last call, of all devices ever passed here. */
+  takeXids(devices: readonly NvmlDevice[]): { handle: number; xid: number }[] {
+    const events = this.#watchXids(devices);
+    const xids: { handle: number; xid: number }[] = [];
+    if (events === undefined) return xids;
+    // nvmlEventData_t: device, event type, event data, two instance ids.
+    const data = new BigUint64Array(4);
+    // Bounded, so that a device which reports without end cannot hold up the daemon.
+    for (let count = 0; count < 64; count++) {
+      if (!this.#succeeds("nvmlEventSetWait_v2", ["u64", "memory", "u32"], events.set, data, 0)) break;
+      if (Number(data[1]) === NVML_EVENT_XID) xids.push({ handle: Number(data[0]), xid: Number(data[2]) });
+    }
+    return xids;
+  }
+
+  #watchXids(devices: readonly NvmlDevice[]): { readonly set: number } | undefined {
+    if (this.#xidEvents === undefined) {
+      const set = new BigUint64Array(1);
+      if (!this.#succeeds("nvmlEventSetCreate", ["memory"], set)) return undefined;
+      this.#xidEvents = { set: Number(set[0]), watched: new Set() };
+    }
+    const { set, watched } = this.#xidEvents;
+    for (const { handle } of devices) {
+      if (watched.has(handle)) continue;
+      watched.add(handle);
+      this.#call("nvmlDeviceRegisterEvents", ["u64", "u64", "u64"], handle, NVML_EVENT_XID, set);
+    }
+    return this.#xidEvents;
+  }
+
+  #mode(name: string, device: NvmlDevice): boolean | undefined {
+    const now = new Uint32Array(1);
+    const pending = new Uint32Array(1);
+    const asked = this.#succeeds(name, ["u64", "memory", "memory"], device.handle, now, pending);
+    return asked ? now[0] === 1 : undefined;
+  }
+
+  #number(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): number | undefined {
+    const value = new Uint32Array(1);
+    return this.#succeeds(name, argumentKinds, ...values, value) ? value[0] : undefined;
+  }
+
+  #long(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): number | undefined {
+    const value = new BigUint64Array(1);
+    return this.#succeeds(name, argumentKinds, ...values, value) ? Number(value[0]) : undefined;
+  }
+
+  #succeeds(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): boolean {
+    return this.#call(name, argumentKinds, ...values) === NvmlReturn.SUCCESS;
+  }
+
+  /** The status of a function, or FUNCTION_NOT_FOUND for one that the library lacks. */
+  #call(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): number {
+    if (!this.#found.has(name)) this.#found.set(name, this.#find(name, argumentKinds));
+    return this.#found.get(name)?.(...values) ?? NvmlReturn.FUNCTION_NOT_FOUND;
+  }
+}

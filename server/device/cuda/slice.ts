@@ -1,0 +1,355 @@
+/**
+ * One lease's share of a GPU: an arena in device memory, and the calls of the table on it. Work is queued and errors of kernels surface later,
+ * as the driver tells them. What the driver cannot do: end a kernel that runs. Such a slice is lost, and its process must end.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import type {
+  DeviceAttributes,
+  DeviceEvent,
+  DeviceModule,
+  DeviceSlice,
+  DeviceStream,
+  LaunchOptions,
+  SliceOptions,
+} from "../device.ts";
+import { CudaArena } from "./arena.ts";
+import { readAttributes } from "./attributes.ts";
+import { CUresult, DeviceAttributeNumber, EVENT_DISABLE_TIMING, LIMIT_STACK_SIZE } from "./constants.ts";
+import { CudaContext } from "./context.ts";
+import { Launcher, launchLimits } from "./launch.ts";
+import type { CudaLibrary } from "./library.ts";
+import { Meter } from "./meter.ts";
+import { type CudaModule, loadCudaModule } from "./module.ts";
+import { OutputCapture } from "./output.ts";
+import { outsideBytesMax } from "./overhead.ts";
+import { Staging } from "./staging.ts";
+import { CudaEvent, CudaStream } from "./stream.ts";
+import { waitUntil } from "./waiting.ts";
+
+/** Flag of the table of calls: the stream does not wait for the default stream. The driver's has the same number. */
+const STREAM_FLAGS = 1;
+
+export class CudaSlice implements DeviceSlice {
+  readonly attributes: DeviceAttributes;
+  /** First address of the arena: the wanted one, unless the driver chose another. */
+  readonly arenaBase: number;
+  readonly #context: CudaContext;
+  readonly #arena: CudaArena;
+  readonly #staging: Staging;
+  readonly #meter: Meter;
+  readonly #launcher: Launcher;
+  readonly #variableBytesMax: number;
+  readonly #onOutput: (text: string) => void;
+  /** There from the first module on whose kernels may print. */
+  #output: OutputCapture | undefined;
+  readonly #defaultStream = new CudaStream(0);
+  readonly #streams = new Set<CudaStream>();
+  /** Streams that the session has destroyed while they had work. */
+  readonly #ending = new Set<CudaStream>();
+  readonly #modules = new Set<CudaModule>();
+  readonly #events = new Set<CudaEvent>();
+  #closed: Promise<void> | undefined;
+
+  private constructor(library: CudaLibrary, parts: { device: number; context: CudaContext; options: SliceOptions }) {
+    const { device, context, options } = parts;
+    this.attributes = readAttributes(library, device);
+    this.#context = context;
+    this.#onOutput = options.onOutput;
+    const known = new Map(this.attributes.attributes.map(({ attribute, value }) => [attribute, value]));
+    const attribute = (number: number): number => known.get(number) ?? 0;
+    const threads =
+      attribute(DeviceAttributeNumber.MULTIPROCESSOR_COUNT) *
+      attribute(DeviceAttributeNumber.MAX_THREADS_PER_MULTIPROCESSOR);
+    const stackBytes = new BigUint64Array(1);
+    context.check(context.api.cuCtxGetLimit(stackBytes, LIMIT_STACK_SIZE), "tell the stack size");
+    // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
+    this.#variableBytesMax = outsideBytesMax;
+    const localBytesMax = Number(stackBytes[0]) + Math.floor(outsideBytesMax / Math.max(1, threads));
+    this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
+    this.#arena = new CudaArena(context, { byteCount: options.arenaBytes, wantedBase: options.arenaBase });
+    this.arenaBase = this.#arena.base;
+    try {
+      this.#staging = new Staging(context);
+    } catch (error) {
+      this.#arena.release();
+      throw error;
+    }
+    this.#meter = new Meter(context, { kernelTimeoutMs: options.kernelTimeoutMs });
+  }
+
+  /** Opens a slice with zeroed memory on the driver's device `device`. Takes a few hundred milliseconds where the context is the process's first. */
+  static async open(library: CudaLibrary, device: number, options: SliceOptions): Promise<CudaSlice> {
+    const context = new CudaContext({
+      api: library.api,
+      device,
+      onFailure: (error) => options.onFailure?.(error),
+    });
+    try {
+      const slice = new CudaSlice(library, { device, context, options });
+      await slice.#zero();
+      return slice;
+    } catch (error) {
+      context.release();
+      throw error;
+    }
+  }
+
+  /** Device time of the lease's finished work so far, in milliseconds. */
+  deviceTimeMs(): number {
+    return this.#meter.totalMs();
+  }
+
+  write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
+    return this.#staging.write(address, data, this.#work(stream));
+  }
+
+  async read(address: number, into: Uint8Array, stream: DeviceStream | undefined): Promise<void> {
+    const on = this.#work(stream);
+    await this.#staging.read(address, into, on);
+    this.#collectOutput(on);
+  }
+
+  copy(to: { destination: number; source: number; byteCount: number }, stream: DeviceStream | undefined): void {
+    if (to.byteCount === 0) return;
+    const { handle } = this.#work(stream);
+    this.#context.check(
+      this.#context.api.cuMemcpyDtoDAsync_v2(to.destination, to.source, to.byteCount, handle),
+      "copy on the device",
+    );
+  }
+
+  fill(
+    { address, count, width, value }: { address: number; count: number; width: 1 | 2 | 4; value: number },
+    stream: DeviceStream | undefined,
+  ): void {
+    if (count === 0) return;
+    const { handle } = this.#work(stream);
+    const { api } = this.#context;
+    const result =
+      width === 1
+        ? api.cuMemsetD8Async(address, value & 0xff, count, handle)
+        : width === 2
+          ? api.cuMemsetD16Async(address, value & 0xffff, count, handle)
+          : api.cuMemsetD32Async(address, value >>> 0, count, handle);
+    this.#context.check(result, "fill memory");
+  }
+
+  loadModule(image: Uint8Array): DeviceModule {
+    this.#context.enter();
+    const module = loadCudaModule(this.#context, image, { variableBytesMax: this.#variableBytesMax });
+    this.#modules.add(module);
+    if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
+    return module;
+  }
+
+  /** Waits for the launches before it, since the driver frees the code at once. */
+  async unloadModule(module: DeviceModule): Promise<void> {
+    await this.synchronize();
+    this.#modules.delete(module as CudaModule);
+    this.#context.enter();
+    this.#context.check(this.#context.api.cuModuleUnload((module as CudaModule).handle), "unload a module");
+  }
+
+  launch(options: LaunchOptions): void {
+    this.#launcher.launch(options, this.#work(options.stream));
+  }
+
+  createStream({ flags, priority }: { flags: number; priority: number }): DeviceStream {
+    this.#context.enter();
+    const handle = new BigUint64Array(1);
+    this.#context.check(
+      this.#context.api.cuStreamCreateWithPriority(handle, flags & STREAM_FLAGS, priority),
+      "create a stream",
+    );
+    const stream = new CudaStream(Number(handle[0]));
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  destroyStream(stream: DeviceStream): void {
+    this.#context.enter();
+    const ending = stream as CudaStream;
+    this.#streams.delete(ending);
+    this.#ending.add(ending);
+    this.#endStreams();
+  }
+
+  createEvent(flags: number): DeviceEvent {
+    this.#context.enter();
+    const handle = new BigUint64Array(1);
+    const untimed = flags & EVENT_DISABLE_TIMING;
+    this.#context.check(this.#context.api.cuEventCreate(handle, untimed), "create an event");
+    const event = new CudaEvent(Number(handle[0]), untimed === 0);
+    this.#events.add(event);
+    return event;
+  }
+
+  destroyEvent(event: DeviceEvent): void {
+    this.#context.enter();
+    this.#events.delete(event as CudaEvent);
+    this.#context.check(this.#context.api.cuEventDestroy_v2((event as CudaEvent).handle), "destroy an event");
+  }
+
+  recordEvent(event: DeviceEvent, stream: DeviceStream | undefined): void {
+    this.#context.enter();
+    const { handle } = this.#stream(stream);
+    this.#context.check(this.#context.api.cuEventRecord((event as CudaEvent).handle, handle), "record an event");
+    (event as CudaEvent).recorded = true;
+  }
+
+  waitEvent(stream: DeviceStream | undefined, event: DeviceEvent): void {
+    this.#context.enter();
+    const waiting = this.#stream(stream);
+    this.#meter.pause(waiting);
+    const result = this.#context.api.cuStreamWaitEvent(waiting.handle, (event as CudaEvent).handle, 0);
+    this.#context.check(result, "make a stream wait");
+  }
+
+  queryEvent(event: DeviceEvent): boolean {
+    this.#context.enter();
+    return this.#context.ready(this.#context.api.cuEventQuery((event as CudaEvent).handle), "query an event");
+  }
+
+  synchronizeEvent(event: DeviceEvent): void | Promise<void> {
+    const finish = (): void => {
+      // At once, since the event is done; the driver passes on what kernels print only when it is asked to wait.
+      if (this.#output === undefined) return;
+      this.#context.check(this.#context.api.cuEventSynchronize((event as CudaEvent).handle), "wait for an event");
+      this.#output.drain();
+    };
+    return this.#after(
+      waitUntil(() => this.queryEvent(event)),
+      finish,
+    );
+  }
+
+  elapsed(start: DeviceEvent, end: DeviceEvent): number {
+    this.#context.enter();
+    for (const event of [start as CudaEvent, end as CudaEvent]) {
+      if (!event.timed) throw new SluiceError("BAD_ARGUMENT", "An event takes no time stamps.");
+      if (!event.recorded) throw new SluiceError("BAD_ARGUMENT", "An event is not recorded yet.");
+    }
+    const milliseconds = new Float32Array(1);
+    const result = this.#context.api.cuEventElapsedTime(
+      milliseconds,
+      (start as CudaEvent).handle,
+      (end as CudaEvent).handle,
+    );
+    if (result === CUresult.NOT_READY) throw new SluiceError("NOT_READY", "An event is not done yet.");
+    this.#context.check(result, "measure time");
+    return milliseconds[0]!;
+  }
+
+  queryStream(stream: DeviceStream | undefined): boolean {
+    this.#context.enter();
+    return this.#context.ready(this.#context.api.cuStreamQuery(this.#stream(stream).handle), "query a stream");
+  }
+
+  synchronizeStream(stream: DeviceStream | undefined): void | Promise<void> {
+    return this.#after(
+      waitUntil(() => this.queryStream(stream)),
+      () => this.#collectOutput(this.#stream(stream)),
+    );
+  }
+
+  synchronize(): void | Promise<void> {
+    const all = [this.#defaultStream, ...this.#streams, ...this.#ending];
+    const finish = (): void => {
+      this.#context.enter();
+      // At once, since every stream is done; asked for what only it tells: late errors, and output of all streams.
+      this.#context.check(this.#context.api.cuCtxSynchronize(), "wait for the device");
+      this.#endStreams();
+      this.#output?.drain();
+    };
+    return this.#after(
+      waitUntil(() => all.every((stream) => !this.#knows(stream) || this.queryStream(stream))),
+      finish,
+    );
+  }
+
+  /**
+   * Waits for the work under way and gives everything back. A slice that is lost (a fault, or a kernel that does not end) cannot give its
+   * memory back by itself: it resolves at once, and the memory returns when the process ends, which its owner must see to.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.synchronize();
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+    }
+    this.#output?.close();
+    if (this.#context.failure?.code === "KERNEL_TIMEOUT") {
+      this.#meter.abandon();
+      return;
+    }
+    const { api } = this.#context;
+    this.#context.enterToRelease();
+    for (const event of this.#events) api.cuEventDestroy_v2(event.handle);
+    for (const stream of [...this.#streams, ...this.#ending]) api.cuStreamDestroy_v2(stream.handle);
+    for (const module of this.#modules) api.cuModuleUnload(module.handle);
+    this.#meter.close();
+    this.#staging.close();
+    this.#arena.release();
+    this.#context.release();
+  }
+
+  async #zero(): Promise<void> {
+    try {
+      this.fill({ address: this.arenaBase, count: this.#arena.byteCount / 4, width: 4, value: 0 }, undefined);
+      await this.synchronize();
+    } catch (error) {
+      this.#meter.close();
+      this.#staging.close();
+      this.#arena.release();
+      throw error;
+    }
+  }
+
+  /** The stream to queue work in; enters the context and lets the meter know. */
+  #work(stream: DeviceStream | undefined): CudaStream {
+    this.#context.enter();
+    const on = this.#stream(stream);
+    this.#meter.work(on);
+    return on;
+  }
+
+  #stream(stream: DeviceStream | undefined): CudaStream {
+    return stream === undefined ? this.#defaultStream : (stream as CudaStream);
+  }
+
+  /** False for a stream that was destroyed while somebody waited. */
+  #knows(stream: CudaStream): boolean {
+    return stream === this.#defaultStream || this.#streams.has(stream) || this.#ending.has(stream);
+  }
+
+  /** Runs `finish` after a wait, at once where there was none. */
+  #after(waiting: undefined | Promise<void>, finish: () => void): void | Promise<void> {
+    if (waiting !== undefined) return waiting.then(finish);
+    finish();
+  }
+
+  /** The stream is idle: has the driver pass on what kernels printed. */
+  #collectOutput(stream: CudaStream): void {
+    if (this.#output === undefined) return;
+    this.#context.enter();
+    this.#context.check(this.#context.api.cuStreamSynchronize(stream.handle), "wait for a stream");
+    this.#output.drain();
+  }
+
+  /** Destroys the streams whose session is done with them and whose work is done. */
+  #endStreams(): void {
+    for (const stream of this.#ending) {
+      this.#meter.pause(stream);
+      if (!this.queryStream(stream)) continue;
+      this.#ending.delete(stream);
+      this.#meter.forget(stream);
+      this.#staging.forget(stream);
+      this.#context.check(this.#context.api.cuStreamDestroy_v2(stream.handle), "destroy a stream");
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Page-locked host memory through which copies pass, so that the device fetches them by itself while the network fills the next piece. Writes
+ * go through a ring of segments; a segment is used again once the device has fetched all of it. Reads have two buffers of their own.
+ */
+import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
+import { EVENT_DISABLE_TIMING } from "./constants.ts";
+import type { CudaContext } from "./context.ts";
+import type { CudaStream } from "./stream.ts";
+import { bytesAt } from "./symbols.ts";
+import { waitUntil } from "./waiting.ts";
+
+/** One call's data fills a segment; eight cover what a fast link brings while the device is busy with a kernel of a millisecond. */
+const SEGMENT_BYTES = CALL_DATA_BYTES_MAX;
+const SEGMENTS = 8;
+const READ_BUFFERS = 2;
+/** Copies smaller than this share segments. A larger one ends its segment, so that it can be used again at once. */
+const SHARED_COPY_BYTES_MAX = 64 * 1024;
+/** The device fetches whole cache lines; pieces that share none cannot slow each other down. */
+const ALIGNMENT_BYTES = 256;
+
+/** A stretch of page-locked memory with the events that tell when the device is done with it. */
+interface Segment {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  used: number;
+  /** Streams that fetch from it since it was last empty. */
+  readonly streams: Set<CudaStream>;
+  /** One per stream of the last use; done when all are. */
+  readonly fences: number[];
+}
+
+export class Staging {
+  readonly #context: CudaContext;
+  readonly #memory: number;
+  readonly #segments: Segment[];
+  readonly #readers: Segment[];
+  readonly #spareEvents: number[] = [];
+  readonly #allEvents: number[] = [];
+  #current = 0;
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(context: CudaContext) {
+    this.#context = context;
+    const pointer = new BigUint64Array(1);
+    const total = (SEGMENTS + READ_BUFFERS) * SEGMENT_BYTES;
+    context.check(context.api.cuMemHostAlloc(pointer, total, 0), "allocate page-locked memory");
+    this.#memory = Number(pointer[0]);
+    const segments = Array.from({ length: SEGMENTS + READ_BUFFERS }, (_, index): Segment => {
+      const address = this.#memory + index * SEGMENT_BYTES;
+      return { address, bytes: bytesAt(address, SEGMENT_BYTES), used: 0, streams: new Set(), fences: [] };
+    });
+    this.#segments = segments.slice(0, SEGMENTS);
+    this.#readers = segments.slice(SEGMENTS);
+  }
+
+  /** Copies `data` to the device; `data` may change once this returns or resolves. */
+  write(address: number, data: Uint8Array, stream: CudaStream): void | Promise<void> {
+    let offset = 0;
+    while (offset < data.byteLength) {
+      const written = this.#writePiece(address + offset, data.subarray(offset, offset + SEGMENT_BYTES), stream);
+      if (written !== undefined) return this.#writeRest({ address, offset, data, stream, written });
+      offset += SEGMENT_BYTES;
+    }
+  }
+
+  /** Reads device memory into `into`; resolves once it is there. Reads take their turns. */
+  read(address: number, into: Uint8Array, stream: CudaStream): Promise<void> {
+    const turn = this.#reading.then(() => this.#readPieces(address, into, stream));
+    // The next read waits for this one whether it works or not; its error belongs to its own caller.
+    this.#reading = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Drops what it knows of a stream that ends; all its work must be done. */
+  forget(stream: CudaStream): void {
+    for (const segment of [...this.#segments, ...this.#readers]) segment.streams.delete(stream);
+  }
+
+  /** Frees the memory. Nothing may be under way. */
+  close(): void {
+    for (const event of this.#allEvents) this.#context.api.cuEventDestroy_v2(event);
+    this.#allEvents.length = 0;
+    this.#context.api.cuMemFreeHost(this.#memory);
+  }
+
+  async #writeRest(rest: {
+    address: number;
+    offset: number;
+    data: Uint8Array;
+    stream: CudaStream;
+    written: Promise<void>;
+  }): Promise<void> {
+    const { address, data, stream } = rest;
+    await rest.written;
+    for (let offset = rest.offset + SEGMENT_BYTES; offset < data.byteLength; offset += SEGMENT_BYTES) {
+      await this.#writePiece(address + offset, data.subarray(offset, offset + SEGMENT_BYTES), stream);
+    }
+  }
+
+  /** Puts one piece into a segment and has the device fetch it; a promise when no segment is free yet. */
+  #writePiece(address: number, piece: Uint8Array, stream: CudaStream): undefined | Promise<void> {
+    if (this.#segment.used + piece.byteLength > SEGMENT_BYTES) this.#leave();
+    if (this.#free(this.#segment)) {
+      this.#fetch(address, piece, stream);
+      return undefined;
+    }
+    const waiting = waitUntil(() => this.#free(this.#segment));
+    if (waiting !== undefined) return waiting.then(() => this.#fetch(address, piece, stream));
+    this.#fetch(address, piece, stream);
+    return undefined;
+  }
+
+  get #segment(): Segment {
+    return this.#segments[this.#current]!;
+  }
+
+  #fetch(address: number, piece: Uint8Array, stream: CudaStream): void {
+    const segment = this.#segment;
+    const at = segment.used;
+    segment.bytes.set(piece, at);
+    segment.used = at + Math.ceil(piece.byteLength / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+    segment.streams.add(stream);
+    this.#context.enter();
+    this.#context.check(
+      this.#context.api.cuMemcpyHtoDAsync_v2(address, segment.address + at, piece.byteLength, stream.handle),
+      "copy to the device",
+    );
+    if (piece.byteLength > SHARED_COPY_BYTES_MAX) this.#leave();
+  }
+
+  /** Fences the current segment and goes on to the next. */
+  #leave(): void {
+    const segment = this.#segment;
+    for (const stream of segment.streams) this.#fence(segment, stream);
+    segment.streams.clear();
+    segment.used = 0;
+    this.#current = (this.#current + 1) % SEGMENTS;
+  }
+
+  #fence(segment: Segment, stream: CudaStream): void {
+    this.#context.enter();
+    let event = this.#spareEvents.pop();
+    if (event === undefined) {
+      const handle = new BigUint64Array(1);
+      this.#context.check(this.#context.api.cuEventCreate(handle, EVENT_DISABLE_TIMING), "create an event");
+      event = Number(handle[0]);
+      this.#allEvents.push(event);
+    }
+    segment.fences.push(event);
+    this.#context.check(this.#context.api.cuEventRecord(event, stream.handle), "record an event");
+  }
+
+  /** Whether the device is done with the segment's last use. */
+  #free(segment: Segment): boolean {
+    if (segment.fences.length === 0) return true;
+    this.#context.enter();
+    for (let event = segment.fences.at(-1); event !== undefined; event = segment.fences.at(-1)) {
+      if (!this.#context.ready(this.#context.api.cuEventQuery(event), "query an event")) return false;
+      segment.fences.pop();
+      this.#spareEvents.push(event);
+    }
+    return true;
+  }
+
+  async #readPieces(address: number, into: Uint8Array, stream: CudaStream): Promise<void> {
+    const count = Math.ceil(into.byteLength / SEGMENT_BYTES);
+    const issue = (index: number): void => {
+      if (index >= count) return;
+      const buffer = this.#readers[index % READ_BUFFERS]!;
+      const offset = index * SEGMENT_BYTES;
+      const byteCount = Math.min(SEGMENT_BYTES, into.byteLength - offset);
+      this.#context.enter();
+      this.#context.check(
+        this.#context.api.cuMemcpyDtoHAsync_v2(buffer.address, address + offset, byteCount, stream.handle),
+        "copy from the device",
+      );
+      this.#fence(buffer, stream);
+    };
+    // A read that failed may have left a copy under way into a buffer.
+    for (const buffer of this.#readers) await waitUntil(() => this.#free(buffer));
+    for (let ahead = 0; ahead < READ_BUFFERS; ahead++) issue(ahead);
+    for (let index = 0; index < count; index++) {
+      const buffer = this.#readers[index % READ_BUFFERS]!;
+      await waitUntil(() => this.#free(buffer));
+      const offset = index * SEGMENT_BYTES;
+      into.set(buffer.bytes.subarray(0, Math.min(SEGMENT_BYTES, into.byteLength - offset)), offset);
+      issue(index + READ_BUFFERS);
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/** Streams and events of a slice: the driver's handles, and what the meter must know about each stream. */
+import type { DeviceEvent, DeviceStream } from "../device.ts";
+
+/** Work between two time stamps of one stream. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+  /** Time at which the start was first seen to be reached; undefined before. */
+  startedAtMs: number | undefined;
+}
+
+export class CudaStream implements DeviceStream {
+  readonly kind = "stream";
+  /** The driver's handle; 0 is the default stream. */
+  readonly handle: number;
+  /** The span that work now falls into. */
+  open: Span | undefined;
+  /** Pieces of work in the open span. */
+  openCount = 0;
+  /** Closed spans that the device has not finished, oldest first. */
+  readonly pending: Span[] = [];
+
+  constructor(handle: number) {
+    this.handle = handle;
+  }
+}
+
+export class CudaEvent implements DeviceEvent {
+  readonly kind = "event";
+  readonly handle: number;
+  /** False for an event created without time stamps. */
+  readonly timed: boolean;
+  recorded = false;
+
+  constructor(handle: number, timed: boolean) {
+    this.handle = handle;
+    this.timed = timed;
+  }
+}
