@@ -24,6 +24,12 @@ const fixture = (name: string, suffix = "", flags: readonly string[] = []): Comp
   flags,
 });
 
+const example = (name: string, flags: readonly string[] = []): Compilation => ({
+  source: `client/examples/${name}.cu`,
+  ptx: `client/examples/${name}.ptx`,
+  flags,
+});
+
 /** Everything that is compiled. */
 export const compilations: readonly Compilation[] = [
   fixture("linear"),
@@ -39,6 +45,9 @@ export const compilations: readonly Compilation[] = [
   fixture("integers"),
   fixture("language"),
   fixture("faults"),
+  example("saxpy"),
+  // Without fused multiply-adds: a CPU that has none spends several operations on each.
+  example("mnist", ["-fmad=false"]),
 ];
 
 /** The compiler's own name for itself, as it also stands in the PTX; undefined without a compiler. */
