@@ -17,3 +17,22 @@ export function loadDriver(kind: string): Promise<DeviceDriver> {
   }
   return load();
 }
+
+/**
+ * All devices for the SPECs of `--device`, such as `cpu`, `cpu:4x2GiB` or `null:2x16GiB`. Ids are counted by kind over all of them.
+ * @throws SluiceError BAD_ARGUMENT
+ */
+export async function discoverDevices(specs: readonly string[]): Promise<DeviceDescription[]> {
+  const devices: DeviceDescription[] = [];
+  const counts = new Map<string, number>();
+  for (const text of specs) {
+    const [, kind = "", spec = ""] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
+    const driver = await loadDriver(kind);
+    for (const device of await driver.discover(spec)) {
+      const index = counts.get(kind) ?? 0;
+      counts.set(kind, index + 1);
+      devices.push({ ...device, id: `${kind}:${index}` });
+    }
+  }
+  return devices;
+}

@@ -39,10 +39,11 @@ export class DataListener {
     });
   }
 
-  async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  /** Accepts no more, and ends the connections that have not proved a lease. */
+  close(): void {
+    // Its callback would also wait for the sockets that executors have.
+    this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
-    await closed;
   }
 
   #accept(socket: Socket): void {

@@ -24,6 +24,6 @@ export interface LeaseDirectory {
 export interface SessionEvents {
   attached(leaseId: string, clientAddress: string): void;
   detached(leaseId: string): void;
-  usage(leaseId: string, usage: ExecutorUsage): void;
+  used(leaseId: string, usage: ExecutorUsage): void;
   failed(leaseId: string, code: ErrorCode, message: string): void;
 }

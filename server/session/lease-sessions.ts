@@ -97,7 +97,7 @@ export class LeaseSessions {
         events.detached(leaseId);
         return;
       case "usage":
-        events.usage(leaseId, message.usage);
+        events.used(leaseId, message.usage);
         return;
       case "log":
         onLog(message.level, `Executor [${work.executor.pid}] of the lease [${leaseId}]: ${message.message}`);

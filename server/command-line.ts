@@ -1,0 +1,43 @@
+/** The options of `sluice serve` as commander reads them, with their help. What they mean is config.ts's. */
+import { Command, Option } from "commander";
+import type { RawOptions } from "./config.ts";
+import { logLevels } from "./log.ts";
+
+const examples = `
+Examples:
+  sluice serve                                       one cpu device, for this machine only
+  sluice serve --device cpu:4x2GiB                   four devices of 2 GiB
+  sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0
+  sluice serve --config sluice.json --grace 2m       options of the command line win`;
+
+function serveCommand(): Command {
+  return new Command("sluice serve")
+    .description("Lends the devices of this machine. Prints one line when it is ready; logs go to stderr.")
+    .option("--config <file>", "JSON file with the options below by their names")
+    .option("--listen <host:port>", "gRPC address; port 0 picks a free one (default: 127.0.0.1:7460)")
+    .option("--data <host:port>", "address of the data connections (default: 127.0.0.1:7461)")
+    .option(
+      "--state <dir>",
+      "where the server keeps its state (default: $XDG_STATE_HOME/sluice, else ~/.local/state/sluice)",
+    )
+    .option("--device <spec...>", "devices to lend: cpu, cpu:4x2GiB, null:2x16GiB; may be repeated (default: cpu)")
+    .option("--grace <duration>", "how long running leases may go on after SIGTERM (default: 30s)")
+    .option("--kernel-timeout <duration>", "a kernel that runs longer is stopped; 0 for no bound (default: 5m)")
+    .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")
+    .option("--spare-executors <count>", "executors kept warm for the next lease (default: 1)")
+    .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels))
+    .option("--insecure", "allow addresses that other machines can reach, without tokens and TLS")
+    .addHelpText("after", examples)
+    .allowExcessArguments(false)
+    .exitOverride();
+}
+
+/**
+ * The options by their own names, which commander turns into camel case.
+ * @throws CommanderError once commander has said what is wrong, or shown the help
+ */
+export function readOptions(argv: readonly string[]): RawOptions & { config?: string } {
+  const command = serveCommand().parse(argv, { from: "user" });
+  const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(command.opts()).map(([name, value]) => [kebab(name), value]));
+}

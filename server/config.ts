@@ -1,0 +1,181 @@
+/**
+ * What `sluice serve` is told: options of the command line over those of the config file over defaults, checked, with errors
+ * that name the option and its value. Reads the config file and touches nothing else.
+ */
+import { readFileSync } from "node:fs";
+import { isIPv4, isIPv6 } from "node:net";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { HEARTBEAT_TIMEOUT_MS } from "../shared/limits.ts";
+import { parseDuration } from "../shared/units.ts";
+import { type LogLevel, logLevels } from "./log.ts";
+
+export interface Endpoint {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+}
+
+export interface Config {
+  readonly listen: Endpoint;
+  readonly data: Endpoint;
+  readonly stateDirectory: string;
+  /** SPECs as given; at least one. */
+  readonly devices: readonly string[];
+  readonly graceMs: number;
+  readonly kernelTimeoutMs: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly logLevel: LogLevel;
+  readonly spareExecutors: number;
+}
+
+/** The options by their names on the command line, which are also the keys of the config file. */
+export interface RawOptions {
+  listen?: unknown;
+  data?: unknown;
+  state?: unknown;
+  device?: unknown;
+  grace?: unknown;
+  "kernel-timeout"?: unknown;
+  "heartbeat-timeout"?: unknown;
+  "log-level"?: unknown;
+  "spare-executors"?: unknown;
+  insecure?: unknown;
+}
+
+const defaults: RawOptions = {
+  listen: "127.0.0.1:7460",
+  data: "127.0.0.1:7461",
+  device: ["cpu"],
+  grace: "30s",
+  "kernel-timeout": "5m",
+  "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,
+  "log-level": "info",
+  "spare-executors": 1,
+  insecure: false,
+};
+
+const optionNames = new Set([...Object.keys(defaults), "state"]);
+const SPARE_EXECUTORS_MAX = 64;
+/** Timers of Node reach no further, and none of these times makes sense beyond it. */
+const DURATION_MS_MAX = 2 ** 31 - 1;
+
+const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+/** @throws SluiceError BAD_ARGUMENT naming what is wrong and where */
+export function loadConfig(commandLine: RawOptions & { config?: string }, env: NodeJS.ProcessEnv): Config {
+  const { config: file, ...given } = commandLine;
+  const fromFile = file === undefined ? {} : readConfigFile(file);
+  const raw = { ...defaults, ...fromFile, ...given };
+  const config: Config = {
+    listen: endpointOf("listen", raw.listen),
+    data: endpointOf("data", raw.data),
+    stateDirectory: stateDirectoryOf(raw.state, env),
+    devices: devicesOf(raw.device),
+    graceMs: durationOf("grace", raw.grace),
+    kernelTimeoutMs: durationOf("kernel-timeout", raw["kernel-timeout"]),
+    heartbeatTimeoutMs: durationOf("heartbeat-timeout", raw["heartbeat-timeout"]),
+    logLevel: logLevelOf(raw["log-level"]),
+    spareExecutors: spareExecutorsOf(raw["spare-executors"]),
+  };
+  if (config.heartbeatTimeoutMs < 100) throw bad("The option [heartbeat-timeout] is below 100ms.");
+  if (typeof raw.insecure !== "boolean") throw bad(`The option [insecure] is true or false, not [${raw.insecure}].`);
+  if (!raw.insecure) requireLoopback(config);
+  return config;
+}
+
+function readConfigFile(file: string): RawOptions {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw bad(`The config file [${file}] cannot be read [${toSluiceError(error).message}].`);
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw bad(`The config file [${file}] holds no JSON object.`);
+  }
+  const unknown = Object.keys(parsed).filter((key) => !optionNames.has(key));
+  if (unknown.length > 0) {
+    throw bad(
+      `The config file [${file}] has the unknown keys [${unknown.join(", ")}]; known are [${[...optionNames].join(", ")}].`,
+    );
+  }
+  return parsed;
+}
+
+function textOf(name: string, value: unknown): string {
+  if (typeof value !== "string" || value === "") throw bad(`The option [${name}] is text, not [${String(value)}].`);
+  return value;
+}
+
+function endpointOf(name: string, value: unknown): Endpoint {
+  const text = textOf(name, value);
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535 || (match?.[1] !== undefined && !isIPv6(host))) {
+    throw bad(`The option [${name}] is HOST:PORT, like 127.0.0.1:7460 or [::1]:7460, and [${text}] is not.`);
+  }
+  return { host, port };
+}
+
+function isLoopback(host: string): boolean {
+  if (isIPv4(host)) return host.startsWith("127.");
+  return host === "::1" || host.toLowerCase() === "localhost";
+}
+
+/** Without tokens and TLS nobody but this machine's users may reach the server. */
+function requireLoopback({ listen, data }: Config): void {
+  for (const [name, { host, port }] of [
+    ["listen", listen],
+    ["data", data],
+  ] as const) {
+    if (isLoopback(host)) continue;
+    throw bad(
+      `The option [${name}] binds [${host}:${port}], which other machines can reach, and neither tokens nor TLS protect it. Give --insecure to allow that, or bind to 127.0.0.1.`,
+    );
+  }
+}
+
+function stateDirectoryOf(value: unknown, env: NodeJS.ProcessEnv): string {
+  if (value !== undefined) return resolve(textOf("state", value));
+  const base = env["XDG_STATE_HOME"];
+  // The convention wants relative paths in it ignored.
+  return join(base?.startsWith("/") ? base : join(homedir(), ".local", "state"), "sluice");
+}
+
+function devicesOf(value: unknown): readonly string[] {
+  const specs = Array.isArray(value) ? value : [value];
+  if (specs.length === 0) throw bad("The option [device] names no device.");
+  return specs.map((spec) => textOf("device", spec));
+}
+
+function durationOf(name: string, value: unknown): number {
+  const text = textOf(name, value);
+  let milliseconds: number;
+  try {
+    milliseconds = parseDuration(text);
+  } catch (error) {
+    throw bad(`The option [${name}] is wrong: ${toSluiceError(error).message}`);
+  }
+  if (milliseconds > DURATION_MS_MAX) throw bad(`The option [${name}] of [${text}] is above 24 days.`);
+  return milliseconds;
+}
+
+function logLevelOf(value: unknown): LogLevel {
+  const level = logLevels.find((known) => known === value);
+  if (level === undefined)
+    throw bad(`The option [log-level] is one of [${logLevels.join(", ")}], not [${String(value)}].`);
+  return level;
+}
+
+function spareExecutorsOf(value: unknown): number {
+  const count = typeof value === "string" && /^\d{1,3}$/.test(value) ? Number(value) : value;
+  if (typeof count !== "number" || !Number.isInteger(count) || count < 0 || count > SPARE_EXECUTORS_MAX) {
+    throw bad(
+      `The option [spare-executors] is a whole number from 0 to ${SPARE_EXECUTORS_MAX}, not [${String(value)}].`,
+    );
+  }
+  return count;
+}

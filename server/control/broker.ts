@@ -1,0 +1,338 @@
+/**
+ * The broker: brings the world's events to the pure pool and carries its effects out: stores grants, tells clients, ends
+ * executors, and keeps the one timer. It decides nothing about who gets what. Clock, randomness and store are given.
+ */
+import { type DeviceReason, type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import type { DeviceDescription } from "../device/device.ts";
+import type { ExecutorUsage } from "../executor/control-messages.ts";
+import {
+  createPool,
+  decide,
+  findLease,
+  listDevices,
+  listLeases,
+  listQueue,
+  nextDeadline,
+  type PoolState,
+  queuePlace,
+} from "../pool/pool.ts";
+import type { DeviceListing, Effect, Lease, PoolEvent, PoolRequest, QueueListing, StoredLease } from "../pool/types.ts";
+import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
+import type { Clock } from "./clock.ts";
+import { EndedLeases, endErrorCode, type Holder, type LeaseRecord, type LeaseUsage, noUsage } from "./lease-record.ts";
+import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
+import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
+
+/** Where grants are kept; what it throws becomes STORE_FAILED. */
+export interface LeaseStore {
+  /** Stores a grant; it is on disk when this returns. */
+  saveLease(lease: StoredLease): void;
+  /** Notes what a lease has used so far; never throws. */
+  saveUsage(leaseId: string, usage: ExecutorUsage): void;
+  /** Closes a lease's record; never throws. */
+  closeLease(lease: Lease, usage: LeaseUsage): void;
+}
+
+export interface BrokerOptions {
+  readonly devices: readonly DeviceDescription[];
+  readonly heartbeatTimeoutMs: number;
+  readonly store: LeaseStore;
+  readonly clock: Clock;
+  /** `byteCount` unpredictable bytes. */
+  readonly randomBytes: (byteCount: number) => Buffer;
+  /** Ends a lease's executor; resolves once it is dead. */
+  readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
+  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
+}
+
+/** What a client asks for, checked; the rest of a PoolRequest is the broker's. */
+export type Wish = Omit<PoolRequest, "id">;
+
+export class Broker implements LeaseDirectory, SessionEvents {
+  readonly #options: BrokerOptions;
+  readonly #pool: PoolState;
+  readonly #descriptions: ReadonlyMap<string, DeviceDescription>;
+  readonly #waiting: WaitingRequests;
+  readonly #records = new Map<string, LeaseRecord>();
+  readonly #ended = new EndedLeases();
+  readonly #events: PoolEvent[] = [];
+  #applying = false;
+  #cancelTimer: (() => void) | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#pool = createPool({ heartbeatTimeoutMs: options.heartbeatTimeoutMs });
+    this.#descriptions = new Map(options.devices.map((description) => [description.id, description]));
+    this.#waiting = new WaitingRequests(options.clock, {
+      list: () => listQueue(this.#pool),
+      place: (id) => queuePlace(this.#pool, id),
+    });
+    for (const device of options.devices) this.#apply({ kind: "deviceAdded", device });
+  }
+
+  /** Asks the pool for a lease; what becomes of it is told to the listener. Returns what withdraws the request. */
+  request(wish: Wish, listener: RequestListener & { readonly requestId: string }): () => void {
+    const id = `lease-${this.#options.randomBytes(8).toString("hex")}`;
+    this.#waiting.add(id, listener);
+    this.#apply({ kind: "requested", request: { ...wish, id } });
+    return () => {
+      // Once the client has its grant, the end of the call that brought it means nothing.
+      if (this.#waiting.remove(id)) this.#apply({ kind: "withdrawn", id });
+    };
+  }
+
+  /** A lease for who has its secret; throws as `find` does, and WRONG_SECRET. */
+  lease(leaseId: string, secret: Uint8Array): Lease {
+    this.#proven(leaseId, secret);
+    return findLease(this.#pool, leaseId)!;
+  }
+
+  /** Joins the holders of a lease; returns what to do with each of their messages and at their end. */
+  hold(leaseId: string, secret: Uint8Array, holder: Holder): { beat: () => void; leave: () => void } {
+    const record = this.#proven(leaseId, secret);
+    record.holders.add(holder);
+    if (record.notice !== undefined) holder.notice(record.notice);
+    return {
+      beat: () => this.#apply({ kind: "heartbeat", id: leaseId }),
+      leave: () => record.holders.delete(holder),
+    };
+  }
+
+  /** Ends a lease; resolves when its memory is back in the pool. An empty secret is for the lease's own tenant. */
+  async release(leaseId: string, secret: Uint8Array): Promise<{ usage: LeaseUsage; released: boolean }> {
+    const ended = this.#ended.get(leaseId);
+    const known = this.#records.get(leaseId) ?? ended;
+    if (known === undefined) throw notFound(leaseId);
+    if (secret.byteLength > 0 && !known.secret.matches(secret)) throw wrongSecret(leaseId);
+    if (ended !== undefined) return { usage: ended.usage, released: false };
+    const closed = new Promise<LeaseUsage>((resolve) => this.#records.get(leaseId)!.onClosed.push(resolve));
+    const wasEnding = findLease(this.#pool, leaseId)?.state === "ending";
+    this.#apply({ kind: "released", id: leaseId });
+    return { usage: await closed, released: !wasEnding };
+  }
+
+  devices(): { listing: DeviceListing; description: DeviceDescription }[] {
+    return listDevices(this.#pool).map((listing) => ({
+      listing,
+      description: this.#descriptions.get(listing.device.id)!,
+    }));
+  }
+
+  leases(): Lease[] {
+    return listLeases(this.#pool);
+  }
+
+  /** Address of the attached client; empty when none is. */
+  clientAddress(leaseId: string): string {
+    return this.#records.get(leaseId)?.clientAddress ?? "";
+  }
+
+  queue(): { entry: QueueListing; requestId: string; reasons: readonly DeviceReason[] }[] {
+    return listQueue(this.#pool).map((entry) => ({
+      entry,
+      requestId: this.#waiting.requestId(entry.request.id),
+      reasons: queuePlace(this.#pool, entry.request.id)?.reasons ?? [],
+    }));
+  }
+
+  /** What a lease has used until now. */
+  usageOf(lease: Lease): LeaseUsage {
+    const heldMs = Math.max(0, this.#options.clock.now() - lease.grantedAt);
+    return { ...(this.#records.get(lease.id)?.usage ?? noUsage), heldMs };
+  }
+
+  used(leaseId: string, usage: ExecutorUsage): void {
+    const record = this.#records.get(leaseId);
+    if (record === undefined) return;
+    record.usage = usage;
+    this.#options.store.saveUsage(leaseId, usage);
+  }
+
+  find(leaseId: string): SessionLease {
+    const record = this.#live(leaseId);
+    const lease = findLease(this.#pool, leaseId)!;
+    if (lease.state === "ending") {
+      throw new SluiceError(endErrorCode(lease.endCode ?? "RELEASED"), lease.endMessage ?? "The lease ends.");
+    }
+    const slices = lease.slices.map((slice) => ({
+      description: this.#descriptions.get(slice.deviceId)!,
+      arenaBytes: slice.bytes,
+      arenaBase: ARENA_BASE + slice.index * ARENA_STRIDE_BYTES,
+    }));
+    return { id: leaseId, key: record.secret, slices };
+  }
+
+  attached(leaseId: string, clientAddress: string): void {
+    const record = this.#records.get(leaseId);
+    if (record !== undefined) record.clientAddress = clientAddress;
+    this.#apply({ kind: "attached", id: leaseId });
+  }
+
+  detached(leaseId: string): void {
+    const record = this.#records.get(leaseId);
+    if (record !== undefined) record.clientAddress = "";
+    this.#apply({ kind: "detached", id: leaseId });
+  }
+
+  failed(leaseId: string, code: ErrorCode, message: string): void {
+    this.#apply({ kind: "failed", id: leaseId, code, message });
+  }
+
+  /** Grants no more, gives running leases `graceMs` to end, then ends them; resolves when the pool is empty. May be called again. */
+  async shutDown(graceMs: number): Promise<void> {
+    const empty = new Promise<void>((resolve) => {
+      const before = this.#onEmpty;
+      this.#onEmpty = () => {
+        before?.();
+        resolve();
+      };
+    });
+    this.#apply({ kind: "shutdown", graceMs });
+    await empty;
+    this.#cancelTimer?.();
+    this.#waiting.close();
+  }
+
+  #live(leaseId: string): LeaseRecord {
+    const record = this.#records.get(leaseId);
+    if (record !== undefined) return record;
+    const ended = this.#ended.get(leaseId);
+    throw ended === undefined ? notFound(leaseId) : new SluiceError(ended.code, ended.message, { leaseId });
+  }
+
+  #proven(leaseId: string, secret: Uint8Array): LeaseRecord {
+    const record = this.#live(leaseId);
+    if (!record.secret.matches(secret)) throw wrongSecret(leaseId);
+    return record;
+  }
+
+  /** Lets an event happen, and all that follows from it. Effects may bring new events: they come after. */
+  #apply(event: PoolEvent): void {
+    this.#events.push(event);
+    if (this.#applying) return;
+    this.#applying = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of decide(this.#pool, next, this.#options.clock.now())) this.#carryOut(effect);
+      }
+    } finally {
+      this.#applying = false;
+    }
+    this.#setTimer();
+    this.#waiting.tellChanges();
+    if (this.#records.size === 0) this.#onEmpty?.();
+  }
+
+  #setTimer(): void {
+    this.#cancelTimer?.();
+    const deadline = nextDeadline(this.#pool);
+    const { clock } = this.#options;
+    this.#cancelTimer =
+      deadline === undefined
+        ? undefined
+        : clock.schedule(deadline - clock.now(), () => {
+            this.#apply({ kind: "tick" });
+          });
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case "granted":
+        this.#grant(effect.lease);
+        return;
+      case "queued":
+        this.#waiting.queued(effect.id, effect);
+        return;
+      case "refused":
+        this.#waiting.refuse(effect.id, new SluiceError(effect.code, effect.message, { reasons: effect.reasons }));
+        return;
+      case "notice":
+        this.#notify(effect);
+        return;
+      case "end":
+        this.#end(effect);
+        return;
+      case "closed":
+        this.#close(effect.lease);
+        return;
+      case "deviceGone":
+        this.#options.log.info({ device: effect.deviceId }, "The device has left the pool");
+        return;
+    }
+  }
+
+  /** Stores a grant and tells the client; the pool learns what became of it. */
+  #grant(lease: Lease): void {
+    const { store, log, randomBytes } = this.#options;
+    try {
+      store.saveLease(toStored(lease));
+    } catch (error) {
+      const { message } = toSluiceError(error);
+      log.error({ lease: lease.id, error: message }, "The grant cannot be stored");
+      this.#apply({ kind: "grantFailed", id: lease.id });
+      const told = new SluiceError("STORE_FAILED", `The server cannot store the grant [${message}].`);
+      this.#waiting.refuse(lease.id, told);
+      return;
+    }
+    const secret = randomBytes(SECRET_BYTES);
+    this.#records.set(lease.id, {
+      secret: new LeaseSecret(secret),
+      holders: new Set(),
+      onClosed: [],
+      usage: noUsage,
+      clientAddress: "",
+      notice: undefined,
+    });
+    const told = this.#waiting.grant(lease.id, { lease, secret });
+    // A client that went away meanwhile never had the lease: no executor was started either.
+    this.#apply({ kind: told ? "grantConfirmed" : "grantFailed", id: lease.id });
+    if (!told) {
+      this.#records.delete(lease.id);
+      store.closeLease(lease, { ...noUsage, heldMs: 0 });
+    } else log.info({ lease: lease.id, slices: lease.slices.map(({ deviceId }) => deviceId) }, "The lease is granted");
+  }
+
+  #notify(effect: Extract<Effect, { kind: "notice" }>): void {
+    const record = this.#records.get(effect.id);
+    if (record === undefined) return;
+    record.notice = { kind: effect.notice, message: effect.message, deadlineAtMs: effect.deadline };
+    for (const holder of record.holders) holder.notice(record.notice);
+  }
+
+  #end({ id, code, message }: Extract<Effect, { kind: "end" }>): void {
+    const errorCode = endErrorCode(code);
+    const record = this.#records.get(id);
+    this.#options.log.info({ lease: id, code }, "The lease ends");
+    for (const holder of record?.holders ?? []) holder.ended(new SluiceError(errorCode, message, { leaseId: id }));
+    record?.holders.clear();
+    const reclaimed = (): void => this.#apply({ kind: "reclaimed", id });
+    this.#options.endSessions(id, errorCode, message).then(reclaimed, (error: unknown) => {
+      // Memory whose executor may live is not lent again: better less than twice.
+      this.#options.log.error({ lease: id, error: toSluiceError(error).message }, "The executor cannot be ended");
+    });
+  }
+
+  #close(lease: Lease): void {
+    const usage = this.usageOf(lease);
+    const record = this.#records.get(lease.id);
+    if (record === undefined) return;
+    this.#records.delete(lease.id);
+    const { endCode = "RELEASED", endMessage = "The lease has ended." } = lease;
+    this.#ended.add(lease.id, { secret: record.secret, code: endErrorCode(endCode), message: endMessage, usage });
+    this.#options.store.closeLease(lease, usage);
+    for (const tell of record.onClosed) tell(usage);
+  }
+}
+
+const notFound = (leaseId: string): SluiceError =>
+  new SluiceError("LEASE_NOT_FOUND", `There is no lease [${leaseId.replace(/[^\w-]/g, "?").slice(0, 64)}].`);
+
+const wrongSecret = (leaseId: string): SluiceError =>
+  new SluiceError("WRONG_SECRET", `The secret is not that of the lease [${leaseId}].`);
+
+function toStored(lease: Lease): StoredLease {
+  const { id, tenant, name, slices, detached, requestedAt, grantedAt, endsAt } = lease;
+  return { id, tenant, name, slices, detached, requestedAt, grantedAt, ...(endsAt === undefined ? {} : { endsAt }) };
+}

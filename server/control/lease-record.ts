@@ -1,0 +1,75 @@
+/** What the control plane keeps of a lease beside the pool: its secret, its holders, its use, and for a while how it ended. */
+import type { ErrorCode, SluiceError } from "../../shared/errors.ts";
+import type { ExecutorUsage } from "../executor/control-messages.ts";
+import type { EndCode, NoticeKind } from "../pool/types.ts";
+import type { LeaseSecret } from "./lease-secret.ts";
+
+/** Ended leases remembered, so that a late question gets the reason and not "unknown". */
+const ENDED_LEASES_MAX = 10_000;
+
+/** What a lease has used; see `Usage` in pool.proto. */
+export interface LeaseUsage extends ExecutorUsage {
+  readonly heldMs: number;
+}
+
+export const noUsage: ExecutorUsage = {
+  calls: 0,
+  batches: 0,
+  answers: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  deviceMs: 0,
+};
+
+export interface LeaseNotice {
+  readonly kind: NoticeKind;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly deadlineAtMs: number;
+}
+
+/** One Hold stream. */
+export interface Holder {
+  notice(notice: LeaseNotice): void;
+  /** The last word. */
+  ended(reason: SluiceError): void;
+}
+
+export interface LeaseRecord {
+  readonly secret: LeaseSecret;
+  readonly holders: Set<Holder>;
+  /** Called when the lease is closed, with what it used. */
+  readonly onClosed: ((usage: LeaseUsage) => void)[];
+  usage: ExecutorUsage;
+  clientAddress: string;
+  /** The last notice, for holders that come later. */
+  notice: LeaseNotice | undefined;
+}
+
+export interface EndedLease {
+  readonly secret: LeaseSecret;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly usage: LeaseUsage;
+}
+
+/** The code that a lease's end has towards clients: a plain release is LEASE_ENDED to those who did not ask for it. */
+export const endErrorCode = (code: EndCode): ErrorCode => (code === "RELEASED" ? "LEASE_ENDED" : code);
+
+/** The leases that ended last. */
+export class EndedLeases {
+  readonly #byId = new Map<string, EndedLease>();
+
+  add(leaseId: string, ended: EndedLease): void {
+    this.#byId.set(leaseId, ended);
+    if (this.#byId.size <= ENDED_LEASES_MAX) return;
+    for (const oldest of this.#byId.keys()) {
+      this.#byId.delete(oldest);
+      break;
+    }
+  }
+
+  get(leaseId: string): EndedLease | undefined {
+    return this.#byId.get(leaseId);
+  }
+}

@@ -1,0 +1,153 @@
+/** The pool's words as the messages of pool.proto, and a request's message as the pool's words. */
+import type { AllocateRequest__Output } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
+import type { Device as DeviceMessage } from "../../proto/generated/sluice/v1/Device.ts";
+import type { Lease as LeaseMessage } from "../../proto/generated/sluice/v1/Lease.ts";
+import type { Notice as NoticeMessage } from "../../proto/generated/sluice/v1/Notice.ts";
+import type { QueueEntry as QueueEntryMessage } from "../../proto/generated/sluice/v1/QueueEntry.ts";
+import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
+import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
+import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import type { DeviceDescription } from "../device/device.ts";
+import type { DeviceListing, Lease, QueueListing, Share } from "../pool/types.ts";
+import type { Wish } from "./broker.ts";
+import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
+
+const DAY_MS = 86_400_000;
+const WAIT_MS_MAX = 30 * DAY_MS;
+/** Ten years: longer is no bound. */
+const DURATION_MS_MAX = 3_650 * DAY_MS;
+
+/** Until there are tokens, everyone is this tenant. */
+export const LOCAL_TENANT = "local";
+
+const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+function checkText(field: string, text: string): string {
+  // Control characters would reach terminals and logs.
+  if (text.length > NAME_LENGTH_MAX || /\p{Cc}/u.test(text)) {
+    throw bad(`The ${field} has [${text.length}] characters of [${NAME_LENGTH_MAX}], or control characters.`);
+  }
+  return text;
+}
+
+function checkTime(field: string, value: number, max: number): number {
+  if (!Number.isSafeInteger(value) || value < 0 || value > max) {
+    throw bad(`The ${field} of [${value}] ms is not from 0 to ${max}.`);
+  }
+  return value;
+}
+
+function shareOf({ share, memoryBytes = 0, fraction = 0 }: AllocateRequest__Output): Share {
+  if (share === "memoryBytes") {
+    if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 1) {
+      throw bad(`A slice of [${memoryBytes}] bytes is not from 1 to 2^53 - 1 bytes.`);
+    }
+    return { kind: "bytes", bytes: memoryBytes };
+  }
+  if (share === "fraction") {
+    if (!(fraction > 0 && fraction <= 1)) throw bad(`The fraction [${fraction}] is not above 0 and at most 1.`);
+    return { kind: "fraction", fraction };
+  }
+  throw bad("The request names neither the memory nor the fraction that it wants.");
+}
+
+/** @throws SluiceError BAD_ARGUMENT with the field and its value */
+export function toWish(request: AllocateRequest__Output): Wish {
+  const count = request.devices === 0 ? 1 : request.devices;
+  if (count > SLICES_PER_LEASE_MAX)
+    throw bad(`[${count}] devices are more than the [${SLICES_PER_LEASE_MAX}] of a lease.`);
+  const durationMs = checkTime("maximum duration", request.durationMaxMs, DURATION_MS_MAX);
+  if (request.detached && durationMs === 0) throw bad("A detached lease needs a maximum duration.");
+  checkText("request id", request.requestId);
+  return {
+    tenant: LOCAL_TENANT,
+    name: checkText("name", request.name),
+    share: shareOf(request),
+    count,
+    sameDevice: request.sameDeviceAllowed,
+    waitMs: checkTime("wait", request.waitMs, WAIT_MS_MAX),
+    detached: request.detached,
+    ...(durationMs === 0 ? {} : { durationMs }),
+  };
+}
+
+export const reasonMessages = (reasons: readonly DeviceReason[]): { device: string; code: string; message: string }[] =>
+  reasons.map(({ device, code, message }) => ({ device, code, message }));
+
+export const usageMessage = (usage: LeaseUsage): UsageMessage => ({ ...usage });
+
+export function leaseMessage(
+  lease: Lease,
+  known: { readonly clientAddress: string; readonly usage: LeaseUsage },
+): LeaseMessage {
+  const state = lease.state === "ending" ? "ENDING" : lease.attached ? "ATTACHED" : "GRANTED";
+  return {
+    id: lease.id,
+    tenant: lease.tenant,
+    name: lease.name,
+    slices: lease.slices.map(({ index, deviceId, bytes, overheadBytes }) => ({
+      index,
+      deviceId,
+      memoryBytes: bytes,
+      overheadBytes,
+    })),
+    state: `LEASE_STATE_${state}`,
+    grantedAtMs: lease.grantedAt,
+    endsAtMs: lease.endsAt ?? 0,
+    heartbeatAtMs: lease.detached ? 0 : lease.lastBeatAt,
+    usage: usageMessage(known.usage),
+    detached: lease.detached,
+    clientAddress: known.clientAddress,
+  };
+}
+
+export function deviceMessage(
+  listing: DeviceListing,
+  known: { readonly description: DeviceDescription; readonly slices: number },
+): DeviceMessage {
+  const { description, slices } = known;
+  return {
+    id: description.id,
+    kind: description.kind,
+    name: description.name,
+    memoryBytes: description.memoryBytes,
+    grantedBytes: listing.grantedBytes,
+    overheadBytes: listing.overheadBytes,
+    freeBytes: listing.freeBytes,
+    granularityBytes: description.granularityBytes,
+    slices,
+    capability: `${description.capabilityMajor}.${description.capabilityMinor}`,
+    overheadPerLeaseBytes: description.overheadBytes,
+    sliceBytesMax: description.sliceBytesMax,
+  };
+}
+
+export function queueMessage(
+  { request, position, requestedAt, deadline }: QueueListing,
+  known: { readonly requestId: string; readonly reasons: readonly DeviceReason[] },
+): QueueEntryMessage {
+  const { share } = request;
+  return {
+    requestId: known.requestId,
+    tenant: request.tenant,
+    name: request.name,
+    position,
+    devices: request.count,
+    ...(share.kind === "bytes" ? { memoryBytes: share.bytes } : { fraction: share.fraction }),
+    queuedAtMs: requestedAt,
+    waitEndsAtMs: deadline,
+    reasons: reasonMessages(known.reasons),
+  };
+}
+
+const noticeKinds = {
+  shutdown: "NOTICE_KIND_SHUTTING_DOWN",
+  revoked: "NOTICE_KIND_REVOKED",
+  "time-almost-over": "NOTICE_KIND_TIME_ALMOST_OVER",
+} as const;
+
+export const noticeMessage = ({ kind, message, deadlineAtMs }: LeaseNotice): NoticeMessage => ({
+  kind: noticeKinds[kind],
+  message,
+  deadlineAtMs,
+});

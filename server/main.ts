@@ -1,0 +1,221 @@
+/**
+ * `sluice serve`: puts the rooms together, says when it is ready, and ends in order. The only file that knows every room. Its
+ * options are those of DESIGN's doors; stdout carries the readiness line and nothing else.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
+import { CommanderError } from "commander";
+import type { Logger } from "pino";
+import { contract } from "../proto/load.ts";
+import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { readOptions } from "./command-line.ts";
+import { type Config, type Endpoint, loadConfig } from "./config.ts";
+import { Broker, type LeaseStore } from "./control/broker.ts";
+import { systemClock } from "./control/clock.ts";
+import { poolService } from "./control/pool-service.ts";
+import type { DeviceDescription } from "./device/device.ts";
+import { discoverDevices } from "./executor/drivers.ts";
+import { ExecutorPool } from "./executor/executor-pool.ts";
+import { createLog } from "./log.ts";
+import { DataListener } from "./session/data-listener.ts";
+import { LeaseSessions } from "./session/lease-sessions.ts";
+import { Store } from "./store/store.ts";
+import { packageVersion } from "./version.ts";
+
+const EXIT_OK = 0;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+/** No message of a client of the control plane is larger than a few short strings. */
+const GRPC_MESSAGE_BYTES_MAX = 64 * 1024;
+
+/** How long the last words of gRPC streams may take at the end. */
+const GRPC_FAREWELL_MS = 1_000;
+
+/**
+ * Runs the server until it is told to stop. `argv` are the arguments behind `serve`.
+ * Returns the exit code: 0 after a stop or help, 2 for bad usage, 1 when the server cannot start.
+ */
+export async function serve(argv: readonly string[]): Promise<number> {
+  let config: Config;
+  try {
+    config = loadConfig(readOptions(argv), process.env);
+  } catch (error) {
+    // Commander has said what is wrong, or has shown the help.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    return complain(error);
+  }
+  try {
+    await run(config);
+    return EXIT_OK;
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+function complain(cause: unknown): number {
+  const error = toSluiceError(cause);
+  process.stderr.write(`sluice serve: ${error.message}\n`);
+  return error.code === "BAD_ARGUMENT" ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/** Starts everything, waits for a signal, and ends everything. */
+async function run(config: Config): Promise<void> {
+  const log = createLog(config.logLevel);
+  const devices = await discoverDevices(config.devices);
+  const store = new Store(config.stateDirectory, (error) => log.error({ error: error.message }, "A late write fails"));
+  try {
+    closeOpenLeases(store, log);
+    const daemon = new Daemon({ config, devices, log, store });
+    await daemon.start();
+    await daemon.untilStopped();
+  } finally {
+    store.close();
+  }
+}
+
+/** Executors end with their daemon, so a lease that the last run left open is over. */
+function closeOpenLeases(store: Store, log: Logger): void {
+  for (const { lease } of store.openLeases()) {
+    const message = "The server stopped without ending the lease.";
+    store.endLease(lease.id, { code: "EXECUTOR_FAILED", message, at: systemClock.now() });
+    log.warn({ lease: lease.id }, message);
+  }
+  for (const { id } of store.openRequests()) store.dropRequest(id);
+}
+
+interface DaemonOptions {
+  readonly config: Config;
+  readonly devices: readonly DeviceDescription[];
+  readonly log: Logger;
+  readonly store: LeaseStore;
+}
+
+/** The rooms, put together. */
+class Daemon {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #executors: ExecutorPool;
+  readonly #sessions: LeaseSessions;
+  readonly #broker: Broker;
+  readonly #dataListener: DataListener;
+  readonly #grpc = new GrpcServer({
+    "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
+    // A peer that is gone without a word is noticed, so that its streams end.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+  });
+
+  constructor({ config, devices, log, store }: DaemonOptions) {
+    this.#config = config;
+    this.#log = log;
+    const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
+    const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
+    this.#executors = new ExecutorPool({ spares: config.spareExecutors, deviceKinds, onLog });
+    this.#broker = new Broker({
+      devices,
+      heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+      store,
+      clock: systemClock,
+      randomBytes,
+      endSessions: (leaseId, code, message) => this.#sessions.end(leaseId, code, message),
+      log,
+    });
+    const { kernelTimeoutMs } = config;
+    this.#sessions = new LeaseSessions({ executors: this.#executors, kernelTimeoutMs, events: this.#broker, onLog });
+    this.#dataListener = new DataListener({
+      leases: this.#broker,
+      serverVersion: packageVersion(),
+      onProven: (connection) => this.#sessions.attach(connection),
+    });
+  }
+
+  /** Opens the doors and says so on stdout. */
+  async start(): Promise<void> {
+    const config = this.#config;
+    const dataPort = await bound("data", config.data, () => this.#dataListener.listen(config.data));
+    const data = written({ host: config.data.host, port: dataPort });
+    this.#grpc.addService(
+      contract.PoolService.service,
+      poolService({
+        broker: this.#broker,
+        clock: systemClock,
+        serverVersion: packageVersion(),
+        serverId: randomUUID(),
+        dataEndpoints: [isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`],
+        heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+        onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
+      }),
+    );
+    const grpcPort = await bound("listen", config.listen, () => this.#bindGrpc(config.listen));
+    const grpc = written({ host: config.listen.host, port: grpcPort });
+    process.stdout.write(`sluice ready grpc=${grpc} data=${data}\n`);
+    this.#log.info({ grpc, data, devices: this.#broker.devices().map(({ description }) => description.id) }, "Ready");
+    this.#executors.warm();
+  }
+
+  /** Waits for SIGTERM or SIGINT, lets running leases finish within the grace, and closes; a second signal ends at once. */
+  async untilStopped(): Promise<void> {
+    const { graceMs } = this.#config;
+    const signal = await nextSignal();
+    this.#log.info({ signal, graceMs }, "Stopping: no new leases, running ones have until the grace is over");
+    const stopped = this.#broker.shutDown(graceMs);
+    const second = nextSignal().then((name) => {
+      this.#log.warn({ signal: name }, "Stopping at once");
+      this.#sessions.kill();
+    });
+    await Promise.race([stopped, second]);
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#dataListener.close();
+    await this.#executors.close();
+    // Streams that are left are told that the server goes; what takes longer is cut.
+    await Promise.race([
+      new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve())),
+      new Promise<void>((resolve) => setTimeout(resolve, GRPC_FAREWELL_MS)),
+    ]);
+    this.#grpc.forceShutdown();
+    this.#log.info("Stopped");
+  }
+
+  #bindGrpc(address: Endpoint): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#grpc.bindAsync(written(address), ServerCredentials.createInsecure(), (error, port) => {
+        if (error === null) resolve(port);
+        else reject(error);
+      });
+    });
+  }
+}
+
+const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
+
+const written = ({ host, port }: Endpoint): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+
+/** Binds a port, or says in one sentence which one and why not. */
+async function bound(option: string, address: Endpoint, bind: () => Promise<number>): Promise<number> {
+  try {
+    return await bind();
+  } catch (error) {
+    const { message } = toSluiceError(error);
+    const why = message.includes("EADDRINUSE") ? "it is in use" : message;
+    throw new SluiceError(
+      "SERVER_UNREACHABLE",
+      `The address [${written(address)}] of [${option}] cannot be bound [${why}].`,
+    );
+  }
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals): void => {
+      process.off("SIGTERM", stop);
+      process.off("SIGINT", stop);
+      resolve(signal);
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+}
