@@ -111,6 +111,14 @@ export const errorTable = {
     "Ask the admin to look at the disk under --state.",
   ),
 
+  STORE_UNREADABLE: spec(
+    16,
+    "FAILED_PRECONDITION",
+    "final",
+    "The state under --state is damaged, or of another version; it is left as it is.",
+    "Restore a backup, install the version that wrote it, or start with another --state.",
+  ),
+
   // Leases.
   LEASE_NOT_FOUND: spec(20, "NOT_FOUND", "final", "There is no such lease.", "It may have ended; allocate again."),
   LEASE_EXPIRED: spec(

@@ -1,0 +1,114 @@
+/**
+ * The tables of the state database and how one is opened. A database that is damaged, of a newer version, or not ours is refused
+ * and left byte for byte as it is.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import Database from "libsql";
+import { SluiceError } from "../../shared/errors.ts";
+
+/** Marks a file as a state database of Sluice ("Slce"). */
+const APPLICATION_ID = 0x536c_6365;
+
+/** Entry n leads from version n to n + 1. Append only. */
+const migrations: readonly string[] = [
+  `CREATE TABLE leases (
+     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, detached INTEGER NOT NULL, secret BLOB,
+     requested_at INTEGER NOT NULL, granted_at INTEGER NOT NULL, ends_at INTEGER,
+     ended_at INTEGER, end_code TEXT, end_message TEXT,
+     calls INTEGER NOT NULL DEFAULT 0, batches INTEGER NOT NULL DEFAULT 0, answers INTEGER NOT NULL DEFAULT 0,
+     bytes_received INTEGER NOT NULL DEFAULT 0, bytes_sent INTEGER NOT NULL DEFAULT 0, device_ms REAL NOT NULL DEFAULT 0
+   ) WITHOUT ROWID;
+   CREATE TABLE slices (
+     lease_id TEXT NOT NULL REFERENCES leases (id), slice_index INTEGER NOT NULL, device_id TEXT NOT NULL,
+     bytes INTEGER NOT NULL, overhead_bytes INTEGER NOT NULL, PRIMARY KEY (lease_id, slice_index)
+   ) WITHOUT ROWID;
+   CREATE INDEX open_leases ON leases (granted_at) WHERE ended_at IS NULL;
+   CREATE INDEX ended_leases ON leases (ended_at);
+   CREATE TABLE requests (id TEXT PRIMARY KEY, requested_at INTEGER NOT NULL, request TEXT NOT NULL) WITHOUT ROWID;`,
+];
+
+/** The version that this program reads and writes. */
+export const SCHEMA_VERSION = migrations.length;
+
+const unreadable = (path: string, why: string): SluiceError =>
+  new SluiceError("STORE_UNREADABLE", `The state database [${path}] cannot be used: ${why}. It is left untouched.`);
+
+const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Looks at the first bytes alone, so that a foreign file is never even opened as a database. */
+function checkHeader(path: string): void {
+  const header = Buffer.alloc(100);
+  const file = openSync(path, "r");
+  const length = readSync(file, header, 0, header.length, 0);
+  closeSync(file);
+  if (length === 0) return;
+  if (header.toString("latin1", 0, 15) !== "SQLite format 3") throw unreadable(path, "it is not a database");
+}
+
+/** Reads the whole database through a connection that cannot write. */
+function checkContent(path: string): void {
+  let reader: Database.Database | undefined;
+  try {
+    reader = new Database(`${pathToFileURL(path).href}?mode=ro`);
+    checkVersion(path, reader);
+    const [result] = reader.prepare("PRAGMA quick_check(1)").raw().all() as [string][];
+    if (result?.[0] !== "ok") throw unreadable(path, `it is damaged [${result?.[0]}]`);
+  } catch (error) {
+    throw error instanceof SluiceError ? error : unreadable(path, `it is damaged [${sentence(error)}]`);
+  } finally {
+    reader?.close();
+  }
+}
+
+function pragmaOf(database: Database.Database, name: string): number {
+  const [row] = database.prepare(`PRAGMA ${name}`).raw().all() as [number][];
+  return row?.[0] ?? 0;
+}
+
+function checkVersion(path: string, database: Database.Database): number {
+  const version = pragmaOf(database, "user_version");
+  const [tables] = database.prepare("SELECT count(*) FROM sqlite_schema").raw().all() as [number][];
+  if (version === 0 && tables?.[0] === 0) return 0;
+  if (pragmaOf(database, "application_id") !== APPLICATION_ID) throw unreadable(path, "it belongs to another program");
+  if (version > SCHEMA_VERSION) {
+    throw unreadable(path, `its version [${version}] is newer than [${SCHEMA_VERSION}], the one of this program`);
+  }
+  return version;
+}
+
+function migrate(path: string, database: Database.Database): void {
+  const version = checkVersion(path, database);
+  if (version === SCHEMA_VERSION) return;
+  database.exec("BEGIN IMMEDIATE");
+  for (const step of migrations.slice(version)) database.exec(step);
+  database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+}
+
+/**
+ * Opens the state database in `folder` (made if it is missing, readable by its owner alone), or one in memory for `:memory:`.
+ * Throws SluiceError STORE_UNREADABLE for what it refuses, STORE_FAILED when the folder cannot be written.
+ */
+export function openDatabase(folder: string): { readonly database: Database.Database; readonly path: string } {
+  const path = folder === ":memory:" ? folder : join(folder, "sluice.db");
+  try {
+    if (folder !== ":memory:") {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (existsSync(path)) {
+        checkHeader(path);
+        checkContent(path);
+      } else closeSync(openSync(path, "wx", 0o600));
+    }
+    const database = new Database(path);
+    // What is committed survives the death of this process; only a dead machine can lose the last moments.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+    migrate(path, database);
+    return { database, path };
+  } catch (error) {
+    if (error instanceof SluiceError) throw error;
+    throw new SluiceError("STORE_FAILED", `The state in [${folder}] cannot be opened [${sentence(error)}].`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * What must not be forgotten: leases, waiting requests, and the ledger of use, in SQLite under --state. A grant is on disk when
+ * `saveLease` returns. Everything else is written together at the end of the event loop's turn, and kept for the next try when
+ * the disk is full: a full disk costs new grants and nothing else.
+ */
+import type Database from "libsql";
+import { SluiceError } from "../../shared/errors.ts";
+import type { Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
+import { openDatabase } from "./schema.ts";
+
+/** How soon what could not be written is tried again. */
+const RETRY_MS = 1000;
+
+/** What a lease has used. Sums since its grant. */
+export interface StoredUsage {
+  readonly calls: number;
+  readonly batches: number;
+  readonly answers: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly deviceMs: number;
+}
+
+/** A lease that never ended, by the database. */
+export interface OpenLease {
+  readonly lease: StoredLease;
+  readonly secret: Uint8Array | undefined;
+  readonly usage: StoredUsage;
+}
+
+/** How a lease ended. */
+export interface LeaseEnd {
+  readonly code: string;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+interface LeaseRow {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly detached: number;
+  readonly secret: Uint8Array | ArrayBuffer | null;
+  readonly requested_at: number;
+  readonly granted_at: number;
+  readonly ends_at: number | null;
+  readonly calls: number;
+  readonly batches: number;
+  readonly answers: number;
+  readonly bytes_received: number;
+  readonly bytes_sent: number;
+  readonly device_ms: number;
+}
+
+interface SliceRow {
+  readonly lease_id: string;
+  readonly slice_index: number;
+  readonly device_id: string;
+  readonly bytes: number;
+  readonly overhead_bytes: number;
+}
+
+const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?)`;
+const insertSlice =
+  "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
+const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
+  WHERE id = ?`;
+const updateEnd = `UPDATE leases SET ended_at = ?, end_code = ?, end_message = ?, secret = NULL
+  WHERE id = ? AND ended_at IS NULL`;
+const insertRequest = "INSERT OR REPLACE INTO requests (id, requested_at, request) VALUES (?, ?, ?)";
+
+const usageValues = (id: string, usage: StoredUsage): (string | number)[] => [
+  usage.calls,
+  usage.batches,
+  usage.answers,
+  usage.bytesReceived,
+  usage.bytesSent,
+  usage.deviceMs,
+  id,
+];
+
+/** A write that waits for the end of the turn. */
+type Write = readonly [sql: string, ...values: (string | number | null)[]];
+
+export class Store {
+  readonly #database: Database.Database;
+  readonly #path: string;
+  readonly #onError: (error: SluiceError) => void;
+  readonly #statements = new Map<string, Database.Statement>();
+  /** By what they are about: one word about each, so that a full disk cannot make this grow without bound. */
+  readonly #pending = new Map<string, Write>();
+  #turn: NodeJS.Immediate | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  /**
+   * Opens the state in `folder`, or in memory for `:memory:`. `onError` hears of late writes that failed and will be tried again.
+   * Throws SluiceError STORE_UNREADABLE or STORE_FAILED.
+   */
+  constructor(folder: string, onError: (error: SluiceError) => void) {
+    const { database, path } = openDatabase(folder);
+    this.#database = database;
+    this.#path = path;
+    this.#onError = onError;
+  }
+
+  /** Stores a grant, on disk when this returns. Throws SluiceError STORE_FAILED, and then nothing of it is stored. */
+  saveLease(lease: StoredLease, secret?: Uint8Array): void {
+    this.#transaction(() => {
+      const { id, tenant, name, detached, requestedAt, grantedAt, endsAt = null } = lease;
+      const bytes = secret === undefined ? null : Buffer.from(secret);
+      this.#run(insertLease, id, tenant, name, detached ? 1 : 0, bytes, requestedAt, grantedAt, endsAt);
+      for (const slice of lease.slices) {
+        this.#run(insertSlice, id, slice.index, slice.deviceId, slice.bytes, slice.overheadBytes);
+      }
+      this.#run("DELETE FROM requests WHERE id = ?", id);
+    });
+    this.#pending.delete(`request ${lease.id}`);
+  }
+
+  /** Closes the record of a lease that is gone. Never throws; one that is closed stays as it is. */
+  closeLease(lease: Lease, usage: StoredUsage & { readonly heldMs: number }): void {
+    this.saveUsage(lease.id, usage);
+    const at = lease.grantedAt + usage.heldMs;
+    this.endLease(lease.id, { code: lease.endCode ?? "RELEASED", message: lease.endMessage ?? "", at });
+  }
+
+  /** Closes the record of a lease, such as one found open after a restart. */
+  endLease(id: string, end: LeaseEnd): void {
+    if (this.#pending.has(`end ${id}`)) return;
+    this.#later(`end ${id}`, [updateEnd, end.at, end.code, end.message, id]);
+  }
+
+  /** Notes what a lease has used so far, so that a crash does not lose it. */
+  saveUsage(id: string, usage: StoredUsage): void {
+    this.#later(`usage ${id}`, [updateUsage, ...usageValues(id, usage)]);
+  }
+
+  /** Keeps a waiting request over a restart. */
+  saveRequest(request: PoolRequest, requestedAt: number): void {
+    this.#later(`request ${request.id}`, [
+      insertRequest,
+      request.id,
+      requestedAt,
+      JSON.stringify({ ...request, requestedAt }),
+    ]);
+  }
+
+  /** Forgets a request that was refused or withdrawn; one that is granted is forgotten by `saveLease`. */
+  dropRequest(id: string): void {
+    this.#later(`request ${id}`, ["DELETE FROM requests WHERE id = ?", id]);
+  }
+
+  /** Waiting requests of the last run, the oldest first. */
+  openRequests(): PoolRequest[] {
+    const rows = this.#all<{ request: string }>("SELECT request FROM requests ORDER BY requested_at, id");
+    return rows.map((row) => JSON.parse(row.request) as PoolRequest);
+  }
+
+  /** Leases that were granted and never ended, the oldest first. */
+  openLeases(): OpenLease[] {
+    const slices = new Map<string, Slice[]>();
+    const open = "SELECT id FROM leases WHERE ended_at IS NULL";
+    for (const row of this.#all<SliceRow>(`SELECT * FROM slices WHERE lease_id IN (${open}) ORDER BY slice_index`)) {
+      const slice = {
+        index: row.slice_index,
+        deviceId: row.device_id,
+        bytes: row.bytes,
+        overheadBytes: row.overhead_bytes,
+      };
+      slices.set(row.lease_id, [...(slices.get(row.lease_id) ?? []), slice]);
+    }
+    const rows = this.#all<LeaseRow>("SELECT * FROM leases WHERE ended_at IS NULL ORDER BY granted_at, id");
+    return rows.map((row) => viewOpenLease(row, slices.get(row.id) ?? []));
+  }
+
+  /** Rows of a question to the database; late writes are seen too. */
+  query<Row>(sql: string, ...values: (string | number)[]): Row[] {
+    this.flush();
+    return this.#all<Row>(sql, ...values);
+  }
+
+  /** Writes now what waits for the end of the turn; false when it could not be written and stays waiting. */
+  flush(): boolean {
+    clearImmediate(this.#turn);
+    this.#turn = undefined;
+    if (this.#pending.size === 0) return true;
+    try {
+      this.#transaction(() => {
+        for (const [sql, ...values] of this.#pending.values()) this.#run(sql, ...values);
+      });
+      this.#pending.clear();
+      return true;
+    } catch (error) {
+      this.#onError(error as SluiceError);
+      if (!this.#isClosed) this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS).unref();
+      return false;
+    }
+  }
+
+  #tryAgain(): void {
+    this.#retry = undefined;
+    this.flush();
+  }
+
+  /** Writes what waits and closes the database. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.flush();
+    this.#database.close();
+  }
+
+  #later(about: string, write: Write): void {
+    this.#pending.set(about, write);
+    this.#turn ??= setImmediate(() => this.flush());
+  }
+
+  #statement(sql: string): Database.Statement {
+    let found = this.#statements.get(sql);
+    if (found === undefined) {
+      found = this.#database.prepare(sql);
+      this.#statements.set(sql, found);
+    }
+    return found;
+  }
+
+  #run(sql: string, ...values: (string | number | null | Buffer)[]): void {
+    this.#statement(sql).run(...values);
+  }
+
+  #all<Row>(sql: string, ...values: (string | number)[]): Row[] {
+    return this.#statement(sql).all(...values) as Row[];
+  }
+
+  #transaction(write: () => void): void {
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      write();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      // A full disk has rolled back by itself already.
+      if (this.#database.inTransaction) this.#database.exec("ROLLBACK");
+      const why = error instanceof Error ? error.message : String(error);
+      throw new SluiceError("STORE_FAILED", `The state in [${this.#path}] cannot be written [${why}].`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
+  return {
+    lease: {
+      id: row.id,
+      tenant: row.tenant,
+      name: row.name,
+      slices,
+      detached: row.detached === 1,
+      requestedAt: row.requested_at,
+      grantedAt: row.granted_at,
+      ...(row.ends_at === null ? {} : { endsAt: row.ends_at }),
+    },
+    secret: row.secret === null ? undefined : new Uint8Array(row.secret),
+    usage: {
+      calls: row.calls,
+      batches: row.batches,
+      answers: row.answers,
+      bytesReceived: row.bytes_received,
+      bytesSent: row.bytes_sent,
+      deviceMs: row.device_ms,
+    },
+  };
+}
