@@ -118,7 +118,7 @@ export class Control {
       });
       stream.on("error", (error: ServiceError) => {
         settle();
-        reject(signal?.aborted ? cancelled(signal) : fromStatus(error));
+        reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
       });
       stream.on("end", () => {
         settle();
@@ -137,6 +137,15 @@ export class Control {
     this.#quiet.close();
   }
 
+  /** Says which server it is that does not answer, in fewer words than gRPC. */
+  #failure(error: ServiceError): SluiceError {
+    const failure = fromStatus(error);
+    if (failure.code !== "SERVER_UNREACHABLE") return failure;
+    const why = /Last error: (?:Error: )?(.*?)\.? Resolution note/.exec(error.details)?.[1] ?? error.details;
+    const address = `${bracketed(this.server.host)}:${this.server.port}`;
+    return new SluiceError(failure.code, `The server [${address}] does not answer [${why}].`, { cause: error });
+  }
+
   #options(timeoutMs = REQUEST_TIMEOUT_MS): { readonly deadline: number } {
     return { deadline: Date.now() + timeoutMs };
   }
@@ -150,7 +159,7 @@ export class Control {
       const onAbort = (): void => call.cancel();
       const call = start((error, response) => {
         signal?.removeEventListener("abort", onAbort);
-        if (error !== null) reject(signal?.aborted ? cancelled(signal) : fromStatus(error));
+        if (error !== null) reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
         else resolve(response as T);
       });
       signal?.addEventListener("abort", onAbort, { once: true });

@@ -1,0 +1,37 @@
+/** How a failed command ends: one sentence, the remedy, and an exit code. Never a stack, which helps no user. */
+import { CommanderError } from "commander";
+import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { note } from "./output.ts";
+
+export const ExitCode = { OK: 0, FAILED: 1, USAGE: 2, NO_CAPACITY: 75 } as const;
+
+/** Ends the command with this code; what there is to say has been said. */
+export class ExitError extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`Exit ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Says what went wrong and returns the exit code. */
+export function reportFailure(error: unknown): number {
+  if (error instanceof ExitError) return error.exitCode;
+  // Commander has printed its message; help and version are no failures.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
+  const failure = toSluiceError(error);
+  note(sentence(failure));
+  for (const reason of failure.details.reasons ?? []) {
+    process.stderr.write(`  ${reason.device === "" ? "" : `${reason.device}: `}${reason.message} (${reason.code})\n`);
+  }
+  return exitCodeOf(failure);
+}
+
+/** Message, code and remedy in one line. */
+export const sentence = (error: SluiceError): string => `${error.message} (${error.code}) ${error.remedy}`;
+
+function exitCodeOf(error: SluiceError): number {
+  if (error.code === "BAD_ARGUMENT") return ExitCode.USAGE;
+  return error.code === "NO_CAPACITY" ? ExitCode.NO_CAPACITY : ExitCode.FAILED;
+}

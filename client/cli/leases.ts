@@ -1,0 +1,97 @@
+/** `sluice leases`: who holds what, and who waits for what and why. */
+import type { Command } from "commander";
+import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
+import { type Column, formatTable } from "./table.ts";
+
+const leaseColumns: readonly Column[] = [
+  { title: "LEASE" },
+  { title: "TENANT", shrinkTo: 6 },
+  { title: "NAME", shrinkTo: 6 },
+  { title: "DEVICES", shrinkTo: 8 },
+  { title: "MEMORY", align: "right" },
+  { title: "STATE" },
+  { title: "HELD", align: "right" },
+  { title: "CALLS", align: "right" },
+];
+
+const queueColumns: readonly Column[] = [
+  { title: "PLACE", align: "right" },
+  { title: "TENANT", shrinkTo: 6 },
+  { title: "NAME", shrinkTo: 6 },
+  { title: "ASKS FOR" },
+  { title: "WAITS", align: "right" },
+  { title: "GIVES UP IN", align: "right" },
+  { title: "BECAUSE", shrinkTo: 16 },
+];
+
+export function addLeasesCommand(program: Command): void {
+  const command = program.command("leases").description("show who holds what, and who waits and why");
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+Examples:
+  sluice leases
+  sluice leases --json | jq -r '.leases[].id'`,
+  );
+  command.action(async (options: ServerOptions & JsonOptions) => {
+    await withControl(options, async (control) => {
+      const { leases, queue } = await control.listLeases();
+      if (options.json) {
+        printJson({ leases: leases.map((lease) => ({ ...lease, state: stateText(lease) })), queue });
+        return;
+      }
+      const now = Date.now();
+      const width = terminalWidth();
+      print(
+        leases.length === 0
+          ? "No leases."
+          : formatTable(
+              leaseColumns,
+              leases.map((lease) => leaseRow(lease, now)),
+              width,
+            ),
+      );
+      if (queue.length > 0)
+        print(
+          `\n${formatTable(
+            queueColumns,
+            queue.map((entry) => queueRow(entry, now)),
+            width,
+          )}`,
+        );
+    });
+  });
+}
+
+/** `granted`, `attached` or `ending`. */
+export const stateText = (lease: LeaseInfo): string => lease.state.replace("LEASE_STATE_", "").toLowerCase();
+
+function leaseRow(lease: LeaseInfo, now: number): string[] {
+  const memory = lease.slices.reduce((sum, slice) => sum + slice.memoryBytes, 0);
+  return [
+    lease.id,
+    lease.tenant,
+    lease.name || "-",
+    lease.slices.map((slice) => slice.deviceId).join(","),
+    sizeText(memory),
+    stateText(lease),
+    durationText(Math.max(0, now - lease.grantedAtMs)),
+    (lease.usage?.calls ?? 0).toLocaleString("en-US"),
+  ];
+}
+
+function queueRow(entry: QueueEntryInfo, now: number): string[] {
+  const share = entry.memoryBytes > 0 ? sizeText(entry.memoryBytes) : `${entry.fraction} of a device`;
+  return [
+    String(entry.position),
+    entry.tenant,
+    entry.name || "-",
+    entry.devices === 1 ? share : `${entry.devices} x ${share}`,
+    durationText(Math.max(0, now - entry.queuedAtMs)),
+    durationText(Math.max(0, entry.waitEndsAtMs - now)),
+    entry.reasons.map((reason) => reason.message).join(" ") || "-",
+  ];
+}

@@ -1,0 +1,61 @@
+/** `sluice list`: the devices of a server, what is lent and what is free. */
+import type { Command } from "commander";
+import type { DeviceInfo } from "../index.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { print, printJson, sizeText, terminalWidth, unicodeTerminal } from "./output.ts";
+import { type Column, formatBar, formatTable } from "./table.ts";
+
+const columns: readonly Column[] = [
+  { title: "DEVICE" },
+  { title: "NAME", shrinkTo: 8 },
+  { title: "MEMORY", align: "right" },
+  { title: "FREE", align: "right" },
+  { title: "LENT", align: "right" },
+  { title: "SLICES", align: "right" },
+  { title: "USE" },
+];
+
+const BAR_WIDTH = 10;
+
+export function addListCommand(program: Command): void {
+  const command = program.command("list").description("show the devices of a server, what is lent and what is free");
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+Examples:
+  sluice list
+  sluice list --server gpus.example:7460 --json`,
+  );
+  command.action(async (options: ServerOptions & JsonOptions) => {
+    await withControl(options, async (control) => {
+      const { devices, serverVersion, serverId } = await control.listDevices();
+      if (options.json) {
+        printJson({ server: { address: options.server, version: serverVersion, id: serverId }, devices });
+      } else if (devices.length === 0) print("No devices.");
+      else print(formatTable(columns, devices.map(row), terminalWidth()));
+    });
+  });
+}
+
+function row(device: DeviceInfo): string[] {
+  const { memoryBytes, freeBytes, grantedBytes, overheadBytes } = device;
+  // Overhead is lent memory that no tenant can use: to whoever asks next it is as gone as the rest.
+  const part = memoryBytes === 0 ? 0 : (grantedBytes + overheadBytes) / memoryBytes;
+  return [
+    device.id,
+    device.name,
+    sizeText(memoryBytes),
+    sizeText(freeBytes),
+    sizeText(grantedBytes),
+    String(device.slices),
+    `${formatBar(part, { width: BAR_WIDTH, unicode: unicodeTerminal() })} ${percentText(part)}`,
+  ];
+}
+
+const percentText = (part: number): string => {
+  const percent = part * 100;
+  const rounded =
+    percent > 0 && percent < 1 ? "<1" : percent > 99 && percent < 100 ? ">99" : String(Math.round(percent));
+  return `${rounded}%`.padStart(4);
+};

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+/** The command `sluice`: every verb is a file beside this one, and failures end in failure.ts. */
+import { Command } from "commander";
+import { VERSION } from "../version.ts";
+import { reportFailure } from "./failure.ts";
+import { addLeasesCommand } from "./leases.ts";
+import { addListCommand } from "./list.ts";
+import { addReleaseCommand } from "./release.ts";
+import { addRequestCommand } from "./request.ts";
+import { addRunCommand } from "./run.ts";
+import { addServeCommand } from "./serve.ts";
+
+const program = new Command("sluice")
+  .description("Lends remote GPUs: exact shares of their memory, at run time, over the network.")
+  .version(VERSION)
+  .enablePositionalOptions()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "sluice: ")) })
+  .showHelpAfterError("(add --help for help)")
+  // Nothing ends the process on the way: a command that has a lease must give it back first.
+  .exitOverride()
+  .addHelpText(
+    "after",
+    `
+Examples:
+  sluice serve --device cpu                        lend this machine's processor
+  sluice list                                      what is there, and what is free
+  sluice run -p 0.25 -- node train.js              run a program with a quarter of a device`,
+  );
+
+addServeCommand(program);
+addRunCommand(program);
+addRequestCommand(program);
+addReleaseCommand(program);
+addListCommand(program);
+addLeasesCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = reportFailure(error);
+}

@@ -1,0 +1,42 @@
+/** `sluice release`: ends a lease now. */
+import type { Command } from "commander";
+import { SluiceError } from "../../shared/errors.ts";
+import type { LeaseKey } from "../control.ts";
+import { LEASE_VARIABLE, parseLeaseKey } from "../environment.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { print, printJson, usageText } from "./output.ts";
+
+export function addReleaseCommand(program: Command): void {
+  const command = program
+    .command("release")
+    .description("end a lease now")
+    .argument("[id]", `the lease; without it the one in ${LEASE_VARIABLE}`);
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+Releasing a lease that has ended already succeeds.
+
+Examples:
+  sluice release L3f9c2
+  sluice leases --json | jq -r '.leases[].id' | xargs -n1 sluice release`,
+  );
+  command.action(async (id: string | undefined, options: ServerOptions & JsonOptions) => {
+    const lease = leaseToRelease(id);
+    await withControl(options, async (control) => {
+      const { released, usage } = await control.release(lease);
+      if (options.json) printJson({ leaseId: lease.leaseId, released, usage });
+      else if (!released) print(`The lease ${lease.leaseId} had ended before.`);
+      else print(`The lease ${lease.leaseId} is released${usage === null ? "" : `: ${usageText(usage)}`}.`);
+    });
+  });
+}
+
+/** The secret goes along where the environment has it: it proves the right to release without a token. */
+function leaseToRelease(id: string | undefined): { readonly leaseId: string; readonly secret?: Uint8Array } {
+  const variable = process.env[LEASE_VARIABLE];
+  const own: LeaseKey | undefined = variable ? parseLeaseKey(variable) : undefined;
+  if (id !== undefined) return own?.leaseId === id ? own : { leaseId: id };
+  if (own === undefined) throw new SluiceError("NO_LEASE", `No lease is named, and ${LEASE_VARIABLE} is not set.`);
+  return own;
+}

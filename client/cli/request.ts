@@ -1,0 +1,73 @@
+/** `sluice request`: a lease that outlives the command, for a shell or for jobs that share it. */
+import type { Command } from "commander";
+import { SluiceError } from "../../shared/errors.ts";
+import { allocateRequest } from "../allocate-options.ts";
+import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import {
+  addJsonOption,
+  addServerOption,
+  addShareOptions,
+  type JsonOptions,
+  readDuration,
+  type ServerOptions,
+  type ShareFlags,
+  shareOf,
+  withControl,
+} from "./options.ts";
+import { note, print, printJson, sizeText } from "./output.ts";
+import { describePlace } from "./place.ts";
+import { abortOnSignals } from "./signals.ts";
+
+interface RequestOptions extends ServerOptions, JsonOptions, ShareFlags {
+  readonly for: number;
+  readonly export?: true;
+}
+
+export function addRequestCommand(program: Command): void {
+  const command = program.command("request").description("allocate a lease that is kept for a while without a program");
+  addShareOptions(command)
+    .requiredOption("--for <duration>", "how long the lease is kept, like 2h", readDuration)
+    .option("--export", "print lines for the shell's eval");
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+The lease ends after --for, or with \`sluice release ID\`. Its secret is shown once, here.
+
+Examples:
+  sluice request -m 4GiB --for 2h
+  eval "$(sluice request -p 0.25 --for 30m --export)" && node train.js && sluice release`,
+  );
+  command.action(request);
+}
+
+async function request(options: RequestOptions): Promise<void> {
+  if (options.for === 0)
+    throw new SluiceError("BAD_ARGUMENT", "A lease without heartbeats is kept for [0]: that is no time.");
+  const wanted = allocateRequest({ ...shareOf(options), durationMax: options.for }, { detached: true });
+  await withControl(options, async (control) => {
+    const { signal } = abortOnSignals();
+    const onQueued = (place: Parameters<typeof describePlace>[0]): void => note(describePlace(place));
+    const { lease, secret } = await control.allocate(wanted, { signal, onQueued });
+    if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+    const environment = {
+      [LEASE_VARIABLE]: formatLeaseKey({ leaseId: lease.id, secret }),
+      [SERVER_VARIABLE]: options.server,
+    };
+    const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
+    const slices = lease.slices.map((slice) => `${sizeText(slice.memoryBytes)} of ${slice.deviceId}`).join(", ");
+    const summary = `Lease ${lease.id}: ${slices}, until ${new Date(lease.endsAtMs).toISOString()}.`;
+    if (options.json) printJson({ lease, environment });
+    else if (options.export) {
+      note(summary);
+      print(lines.join("\n"));
+    } else {
+      print(
+        `${summary}\n\nTo work under it:\n  ${lines.join("\n  ")}\nTo end it before:\n  sluice release ${lease.id}`,
+      );
+    }
+  });
+}
+
+/** For a POSIX shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,0 +1,135 @@
+/**
+ * `sluice run`: allocates, starts a command whose Sluice library then works under that lease, and gives the share back whatever
+ * happens. The heartbeats are here, so the lease ends with this process even when it is killed.
+ */
+import { spawn } from "node:child_process";
+import type { Command } from "commander";
+import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { allocateRequest } from "../allocate-options.ts";
+import type { Control } from "../control.ts";
+import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import { Holder } from "../holder.ts";
+import { ExitError, sentence } from "./failure.ts";
+import {
+  addServerOption,
+  addShareOptions,
+  type ServerOptions,
+  type ShareFlags,
+  shareOf,
+  withControl,
+} from "./options.ts";
+import { note } from "./output.ts";
+import { describePlace } from "./place.ts";
+import { abortOnSignals, exitCodeOfSignal, type StopSignal, stopSignals } from "./signals.ts";
+
+/** As shells do: the command does not exist, or cannot be executed. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+
+type RunOptions = ServerOptions & ShareFlags;
+
+export function addRunCommand(program: Command): void {
+  const command = program
+    .command("run")
+    .description("run a command with a share of the pool, and give it back at its end")
+    .usage("[options] -- COMMAND [ARGUMENTS...]")
+    .argument("<command...>", "the command and its arguments")
+    .passThroughOptions();
+  addServerOption(addShareOptions(command));
+  command.addHelpText(
+    "after",
+    `
+Without -p or -m it asks for whole devices. The library in the command finds its lease in ${LEASE_VARIABLE}.
+
+Exit codes: the command's own (128 + number for a signal); 75 when there is no capacity within --wait;
+2 for bad usage; 1 otherwise.
+
+Examples:
+  sluice run -m 4GiB -- node train.js
+  sluice run -n 2 -p 0.5 --wait 10m -- python3 fit.py --epochs 3`,
+  );
+  command.action(run);
+}
+
+async function run(words: string[], options: RunOptions): Promise<void> {
+  // Commander leaves the `--` where options are passed through.
+  const [file, ...args] = words[0] === "--" ? words.slice(1) : words;
+  if (file === undefined) throw new SluiceError("BAD_ARGUMENT", "No command is given after [--].");
+  const request = allocateRequest(shareOf(options));
+  const exitCode = await withControl(options, async (control) => {
+    const stop = abortOnSignals();
+    let granted: Granted;
+    try {
+      const onQueued = (place: Parameters<typeof describePlace>[0]): void => note(describePlace(place));
+      granted = await control.allocate(request, { signal: stop.signal, onQueued });
+    } catch (error) {
+      const signal = stop.stopped();
+      if (signal !== undefined) return exitCodeOfSignal(signal);
+      throw error;
+    }
+    stop.stop();
+    return await runUnder(granted, { control, server: options.server, file, args });
+  });
+  throw new ExitError(exitCode);
+}
+
+interface Job {
+  readonly control: Control;
+  readonly server: string;
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+/** Runs the command under the lease and releases it, however the command ends. */
+async function runUnder(granted: Granted, job: Job): Promise<number> {
+  const { lease, connection, secret } = granted;
+  if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+  const key = { leaseId: lease.id, secret };
+  const holder = new Holder({
+    control: job.control,
+    key,
+    connection,
+    onNotice: (notice) => note(`Notice about the lease ${lease.id}: ${notice.message}`),
+    onEnded: (error) => note(sentence(error)),
+  });
+  try {
+    return await runCommand(job, {
+      ...process.env,
+      [LEASE_VARIABLE]: formatLeaseKey(key),
+      [SERVER_VARIABLE]: job.server,
+    });
+  } finally {
+    holder.stop();
+    await releaseQuietly(job.control, key);
+  }
+}
+
+/** The command's own exit code counts; a server that cannot be reached takes the lease back by its time-out. */
+async function releaseQuietly(control: Control, key: { leaseId: string; secret: Uint8Array }): Promise<void> {
+  try {
+    await control.release(key);
+  } catch (error) {
+    note(`The lease ${key.leaseId} ends by its time-out: ${toSluiceError(error).message}`);
+  }
+}
+
+function runCommand(job: Job, env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(job.file, job.args, { stdio: "inherit", env });
+  const forward = (signal: StopSignal): void => {
+    // The terminal has sent its interrupt to the command already; twice would be more than was asked.
+    if (signal === "SIGINT" && process.stdin.isTTY) return;
+    child.kill(signal);
+  };
+  for (const signal of stopSignals) process.on(signal, forward);
+  return new Promise<number>((resolve) => {
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      if (child.pid !== undefined) return;
+      note(`The command [${job.file}] does not start: ${error.message}.`);
+      resolve(error.code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE);
+    });
+    child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : exitCodeOfSignal(signal)));
+  }).finally(() => {
+    for (const signal of stopSignals) process.off(signal, forward);
+  });
+}

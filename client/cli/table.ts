@@ -1,0 +1,60 @@
+/** Tables that fit the terminal: plain columns, no frames, so that they can also be cut and grepped. */
+
+export interface Column {
+  readonly title: string;
+  /** Numbers stand on the right. Default left. */
+  readonly align?: "left" | "right";
+  /** Whether the column may be cut when the line is too long for the terminal, and down to how many characters. Default: never. */
+  readonly shrinkTo?: number;
+}
+
+const GAP = 2;
+
+/** Lines of a table, none longer than `width` unless columns that may not be cut need more. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
+  const widths = columns.map((column, index) =>
+    Math.max(column.title.length, ...rows.map((row) => lengthOf(row[index] ?? ""))),
+  );
+  shrink(columns, widths, width);
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, index) => padded(cell, { width: widths[index]!, align: columns[index]!.align ?? "left" }))
+      .join(" ".repeat(GAP))
+      .trimEnd();
+  return [line(columns.map((column) => column.title)), ...rows.map(line)].join("\n");
+}
+
+/** Takes what is too much from the widest column that may be cut, one character at a time. */
+function shrink(columns: readonly Column[], widths: number[], width: number): void {
+  const total = (): number => widths.reduce((sum, each) => sum + each, 0) + GAP * (columns.length - 1);
+  for (let excess = total() - width; excess > 0; excess--) {
+    let widest = -1;
+    for (const [index, column] of columns.entries()) {
+      if (column.shrinkTo === undefined || widths[index]! <= column.shrinkTo) continue;
+      if (widest < 0 || widths[index]! > widths[widest]!) widest = index;
+    }
+    if (widest < 0) return;
+    widths[widest]!--;
+  }
+}
+
+/** Characters, not UTF-16 units. */
+const lengthOf = (text: string): number => [...text].length;
+
+function padded(text: string, options: { readonly width: number; readonly align: "left" | "right" }): string {
+  const characters = [...text];
+  const { width } = options;
+  if (characters.length > width) return `${characters.slice(0, Math.max(0, width - 1)).join("")}…`;
+  const padding = " ".repeat(width - characters.length);
+  return options.align === "right" ? padding + text : text + padding;
+}
+
+/** A bar of `width` characters for a part from 0 to 1. Something is never shown as nothing, nor part as all. */
+export function formatBar(part: number, options: { readonly width: number; readonly unicode: boolean }): string {
+  const { width, unicode } = options;
+  let filled = Math.round(part * width);
+  if (part > 0) filled = Math.max(1, filled);
+  if (part < 1) filled = Math.min(width - 1, filled);
+  const [full, empty] = unicode ? ["█", "░"] : ["#", "."];
+  return full.repeat(filled) + empty.repeat(width - filled);
+}

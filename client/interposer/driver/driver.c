@@ -1,0 +1,200 @@
+/* The process's state: initialisation, the session's end, fork, and the translation of the wire's errors to CUDA's. */
+#include "driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct driver driver;
+
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+
+CUresult result_of(struct failure failure) {
+    if (failure.native_code > 0) return failure.native_code;
+    switch (failure.code) {
+    case 0: return CUDA_SUCCESS;
+    case SLUICE_ERROR_BAD_ARGUMENT:
+    case SLUICE_ERROR_ADDRESS_OUTSIDE_ARENA:
+    case SLUICE_ERROR_NOT_ALLOCATED:
+    case SLUICE_ERROR_RANGE_IN_USE:
+    case SLUICE_ERROR_BAD_LAUNCH:
+    case SLUICE_ERROR_BAD_KERNEL_ARGUMENTS: return CUDA_ERROR_INVALID_VALUE;
+    case SLUICE_ERROR_UNSUPPORTED: return CUDA_ERROR_NOT_SUPPORTED;
+    case SLUICE_ERROR_NO_SUCH_HANDLE:
+    case SLUICE_ERROR_HANDLE_IN_USE: return CUDA_ERROR_INVALID_HANDLE;
+    case SLUICE_ERROR_OUT_OF_MEMORY:
+    case SLUICE_ERROR_TOO_MANY_HANDLES:
+    case SLUICE_ERROR_IMAGE_TOO_LARGE: return CUDA_ERROR_OUT_OF_MEMORY;
+    case SLUICE_ERROR_NO_SUCH_DEVICE: return CUDA_ERROR_INVALID_DEVICE;
+    case SLUICE_ERROR_NO_LEASE: return CUDA_ERROR_NO_DEVICE;
+    case SLUICE_ERROR_BAD_IMAGE: return CUDA_ERROR_INVALID_PTX;
+    case SLUICE_ERROR_UNSUPPORTED_INSTRUCTION: return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    case SLUICE_ERROR_NO_SUCH_KERNEL: return CUDA_ERROR_NOT_FOUND;
+    case SLUICE_ERROR_ILLEGAL_ADDRESS: return CUDA_ERROR_ILLEGAL_ADDRESS;
+    case SLUICE_ERROR_KERNEL_TIMEOUT: return CUDA_ERROR_LAUNCH_TIMEOUT;
+    case SLUICE_ERROR_KERNEL_TRAP: return CUDA_ERROR_LAUNCH_FAILED;
+    case SLUICE_ERROR_NOT_READY: return CUDA_ERROR_NOT_READY;
+    case SLUICE_ERROR_CLOSED: return CUDA_ERROR_DEINITIALIZED;
+    case SLUICE_ERROR_INTERNAL:
+    case SLUICE_ERROR_PROTOCOL_ERROR: return CUDA_ERROR_UNKNOWN;
+    default: return CUDA_ERROR_DEVICE_UNAVAILABLE; /* The lease, the server or the connection is gone. */
+    }
+}
+
+void trace_call(const char *name, CUresult result) {
+    const char *text = NULL;
+    cuGetErrorName(result, &text);
+    trace("%s %s", name, text == NULL ? "CUDA_ERROR_UNKNOWN" : text);
+}
+
+static CUresult phase_result(int phase) {
+    if (phase == PHASE_READY) return CUDA_SUCCESS;
+    return phase == PHASE_OVER ? CUDA_ERROR_DEINITIALIZED : CUDA_ERROR_NOT_INITIALIZED;
+}
+
+CUresult driver_check(void) {
+    int phase = atomic_load_explicit(&driver.phase, memory_order_acquire);
+    return phase == PHASE_READY ? connection_result() : phase_result(phase);
+}
+
+CUresult answer_of_call(struct answer *answer) {
+    call_end_expecting(&driver.connection, answer, NULL);
+    struct failure failure = answer_wait(&driver.connection, answer);
+    if (failure.code != 0) {
+        answer_release(answer);
+        return result_of(failure);
+    }
+    CUresult result = connection_result();
+    if (result != CUDA_SUCCESS) answer_release(answer);
+    return result;
+}
+
+static void copy_text(char *into, size_t capacity, struct sluice_bytes text) {
+    size_t length = text.byte_count < capacity - 1 ? text.byte_count : capacity - 1;
+    memcpy(into, text.data, length);
+    into[length] = '\0';
+}
+
+/* Attributes that promise what the remote device has and this library does not carry over. */
+static void hide_attributes(int *attributes) {
+    static const unsigned char hidden[] = {
+        CU_ATTRIBUTE_CAN_MAP_HOST_MEMORY, CU_ATTRIBUTE_MANAGED_MEMORY, CU_ATTRIBUTE_HOST_NATIVE_ATOMIC, CU_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
+        CU_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, CU_ATTRIBUTE_CAN_USE_HOST_POINTER, 92, 93, 94, CU_ATTRIBUTE_COOPERATIVE_LAUNCH,
+        CU_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE, CU_ATTRIBUTE_FLUSH_REMOTE_WRITES, CU_ATTRIBUTE_PAGEABLE_HOST_TABLES,
+        CU_ATTRIBUTE_DIRECT_MANAGED_ACCESS, CU_ATTRIBUTE_VIRTUAL_MEMORY, 103, 104, 105, 107, 108, 109, 110, CU_ATTRIBUTE_SPARSE_ARRAYS,
+        CU_ATTRIBUTE_READ_ONLY_HOST_REGISTER, CU_ATTRIBUTE_TIMELINE_SEMAPHORES, CU_ATTRIBUTE_GPU_DIRECT_RDMA, 117, 118,
+        CU_ATTRIBUTE_POOL_HANDLE_TYPES, CU_ATTRIBUTE_CLUSTER_LAUNCH, CU_ATTRIBUTE_DEFERRED_MAPPING, 122, 123, CU_ATTRIBUTE_DMA_BUF,
+        CU_ATTRIBUTE_IPC_EVENT, CU_ATTRIBUTE_TENSOR_MAP, 128, CU_ATTRIBUTE_UNIFIED_FUNCTION_POINTERS, CU_ATTRIBUTE_MULTICAST, 133, 136,
+        137, 141, 142, 143, 144, 145, 146,
+    };
+    for (size_t i = 0; i < sizeof hidden; i++) attributes[hidden[i]] = 0;
+    attributes[CU_ATTRIBUTE_UNIFIED_ADDRESSING] = 1;
+    attributes[CU_ATTRIBUTE_MEMORY_POOLS] = 1;
+    attributes[CU_ATTRIBUTE_HOST_REGISTER_SUPPORTED] = 1;
+}
+
+static CUresult read_device(struct device *device, const struct answer *answer) {
+    struct sluice_attach_answer attach;
+    if (sluice_decode_attach_answer(answer->body, answer->body_bytes, &attach) != 0) return CUDA_ERROR_UNKNOWN;
+    copy_text(device->kind, sizeof device->kind, attach.kind);
+    copy_text(device->name, sizeof device->name, attach.name);
+    copy_text(device->id, sizeof device->id, attach.uuid);
+    device->driver_version = attach.driver_version;
+    struct sluice_device_attribute attribute;
+    while (sluice_next_device_attribute(&attach.attributes, &attribute) == 1)
+        if (attribute.attribute < CU_ATTRIBUTE_COUNT) device->attributes[attribute.attribute] = attribute.value;
+    device->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR] = (int)attach.capability_major;
+    device->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR] = (int)attach.capability_minor;
+    hide_attributes(device->attributes);
+    /* CUDA promises 256 bytes; programs count on it. */
+    uint64_t granularity = attach.granularity_bytes < 256 ? 256 : attach.granularity_bytes;
+    return arena_open(&device->arena, attach.arena_base, attach.arena_bytes, granularity) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult attach_device(uint32_t index) {
+    struct device *device = calloc(1, sizeof *device);
+    if (device == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
+    device->index = index;
+    pthread_mutex_init(&device->quarantine_lock, NULL);
+    struct answer answer = ANSWER_INITIAL;
+    struct sluice_attach_call call = {.device = index};
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_ATTACH, sluice_size_attach_call(&call));
+    if (at == NULL) return connection_result();
+    sluice_encode_attach_call(at, &call);
+    CUresult result = answer_of_call(&answer);
+    if (result != CUDA_SUCCESS) return result;
+    result = read_device(device, &answer);
+    answer_release(&answer);
+    atomic_store(&device->primary.object.kind, OBJECT_CONTEXT);
+    device->primary.device = device;
+    device->primary.is_primary = true;
+    atomic_store(&device->stream.object.kind, OBJECT_STREAM);
+    device->stream.device = device;
+    device->stream.context = &device->primary;
+    atomic_store(&device->pool.object.kind, OBJECT_POOL);
+    device->pool.device = device;
+    device->pool.reuse[0] = device->pool.reuse[1] = device->pool.reuse[2] = 1;
+    device->current_pool = &device->pool;
+    driver.devices[index] = device;
+    return result;
+}
+
+static CUresult open_session(void) {
+    struct endpoint endpoint;
+    uint32_t devices = 0;
+    uint32_t error = endpoint_of_environment(&endpoint);
+    if (error == 0) error = connection_open(&driver.connection, &endpoint, &devices);
+    if (error != 0) return result_of((struct failure){error, 0});
+    if (devices == 0 || devices > SLUICE_SLICES_PER_LEASE_MAX) return CUDA_ERROR_NO_DEVICE;
+    CUresult result = CUDA_SUCCESS;
+    for (uint32_t index = 0; index < devices && result == CUDA_SUCCESS; index++) result = attach_device(index);
+    if (result == CUDA_SUCCESS) driver.device_count = devices;
+    else connection_close(&driver.connection);
+    return result;
+}
+
+/* The child shares the parent's socket, which it must not use; CUDA does not work in it either. */
+static void forked(void) {
+    int ready = PHASE_READY;
+    atomic_compare_exchange_strong(&driver.phase, &ready, PHASE_FORKED);
+    pthread_mutex_init(&opening, NULL);
+}
+
+/* Runs after the destructors of all that depends on this library. Whatever still calls in gets CUDA_ERROR_DEINITIALIZED. */
+__attribute__((destructor)) static void close_session(void) {
+    int ready = PHASE_READY;
+    if (atomic_compare_exchange_strong(&driver.phase, &ready, PHASE_OVER)) connection_close(&driver.connection);
+}
+
+API_ALWAYS(cuInit, (unsigned int flags), (flags)) {
+    static bool watches_fork = false;
+    if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (atomic_load(&driver.phase) != PHASE_FRESH) return phase_result(atomic_load(&driver.phase));
+    pthread_mutex_lock(&opening);
+    CUresult result = phase_result(atomic_load(&driver.phase));
+    if (atomic_load(&driver.phase) == PHASE_FRESH) {
+        result = open_session();
+        if (!watches_fork) pthread_atfork(NULL, NULL, forked);
+        watches_fork = true;
+        if (result == CUDA_SUCCESS) atomic_store(&driver.phase, PHASE_READY);
+    }
+    pthread_mutex_unlock(&opening);
+    return result;
+}
+
+API_ALWAYS(cuDriverGetVersion, (int *version), (version)) {
+    if (version == NULL) return CUDA_ERROR_INVALID_VALUE;
+    /* Before a session there is nobody to ask; this is what the library itself speaks. */
+    *version = atomic_load(&driver.phase) == PHASE_READY ? (int)driver.devices[0]->driver_version : 13000;
+    return CUDA_SUCCESS;
+}
+
+/* CUDA's own sentences are not ours to copy; names say it all, and sentences follow from them. */
+API_ALWAYS(cuGetExportTable, (const void **table, const CUuuid *id), (table, id)) {
+    static atomic_bool told = false;
+    (void)id;
+    if (table != NULL) *table = NULL;
+    if (!atomic_exchange(&told, true))
+        report("this program contains the CUDA runtime as a static library, which asks the driver for private interfaces that Sluice "
+               "does not offer. Build it with `nvcc -cudart shared`.");
+    return CUDA_ERROR_NOT_FOUND;
+}

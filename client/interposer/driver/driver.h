@@ -1,0 +1,281 @@
+/*
+ * What the files of the driver library share: the objects behind CUDA's handles, the process's state, and how a function of the API
+ * is defined. Objects are never given back to malloc, so that a destroyed handle is recognised instead of crashing.
+ */
+#ifndef SLUICE_DRIVER_H
+#define SLUICE_DRIVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../core/arena.h"
+#include "../core/connection.h"
+#include "../core/report.h"
+#include "cuda-api.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* What an object is; the first word of each. */
+enum object_kind {
+    OBJECT_DESTROYED = 0,
+    OBJECT_CONTEXT = 0x51c0de01,
+    OBJECT_MODULE,
+    OBJECT_FUNCTION,
+    OBJECT_LIBRARY,
+    OBJECT_KERNEL,
+    OBJECT_STREAM,
+    OBJECT_EVENT,
+    OBJECT_POOL,
+};
+
+struct object {
+    atomic_uint_least32_t kind;
+    struct object *next;
+};
+
+/* Destroyed objects rest here before they are used again, the oldest first. */
+struct object_pool {
+    pthread_mutex_t lock;
+    struct object *oldest, *newest;
+    unsigned resting;
+};
+
+#define OBJECT_POOL_INITIAL {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, 0}
+
+void *object_new(struct object_pool *pool, enum object_kind kind, size_t byte_count);
+void object_destroy(struct object_pool *pool, struct object *object);
+
+static inline bool object_is(const void *pointer, enum object_kind kind) {
+    const struct object *object = pointer;
+    return object != NULL && atomic_load_explicit(&object->kind, memory_order_acquire) == (uint_least32_t)kind;
+}
+
+struct stream {
+    struct object object;
+    struct context *context;
+    struct device *device;
+    uint32_t id; /* 0 is the device's default stream. */
+    uint32_t flags;
+    int32_t priority;
+    /* Sequence numbers of the last call in the stream, and of the last one known to be done. `last` is guarded by the send lock. */
+    uint64_t last;
+    atomic_uint_least64_t done;
+    struct stream *next;
+};
+
+struct event {
+    struct object object;
+    struct device *device;
+    uint32_t id;
+    uint32_t flags;
+    /* The last recording: in which stream, and its sequence number; 0 when never recorded. */
+    struct stream *stream;
+    uint64_t recorded;
+};
+
+struct context {
+    struct object object;
+    struct device *device;
+    bool is_primary;
+    bool is_active;
+    unsigned retained;
+    unsigned flags;
+    unsigned version;
+    int cache_config;
+    int shared_config;
+    size_t limits[12];
+    uint32_t peers;
+    struct stream *streams;
+    struct module *modules;
+};
+
+struct parameter {
+    uint32_t offset;
+    uint32_t byte_count;
+};
+
+struct function {
+    struct object object;
+    struct module *module;
+    struct kernel *kernel;
+    const char *name;
+    uint32_t index;
+    uint32_t parameter_count;
+    uint32_t parameter_bytes;
+    struct parameter *parameters;
+    uint32_t threads_max;
+    uint32_t shared_bytes, local_bytes, constant_bytes, registers, ptx_version, binary_version;
+    /* Set by the program. */
+    int shared_dynamic_max;
+    int carveout;
+    int cache_config;
+};
+
+struct global {
+    char *name;
+    uint64_t address;
+    uint64_t byte_count;
+};
+
+struct module {
+    struct object object;
+    struct context *context;
+    struct device *device;
+    uint32_t id;
+    uint32_t function_count, global_count;
+    struct function *functions;
+    struct global *globals;
+    char *names;
+    struct module *next;
+};
+
+struct memory_pool {
+    struct object object;
+    struct device *device;
+    uint64_t release_threshold;
+    int reuse[3];
+};
+
+struct device {
+    uint32_t index;
+    char kind[16];
+    char name[256];
+    char id[64];
+    uint32_t driver_version;
+    int attributes[CU_ATTRIBUTE_COUNT];
+    struct arena arena;
+    struct context primary;
+    struct stream stream; /* The default stream. */
+    struct memory_pool pool;
+    struct memory_pool *current_pool;
+    /* All calls up to this one are done on this device. */
+    atomic_uint_least64_t done;
+    /* The last call in any stream but the default one. Guarded by the send lock. */
+    uint64_t last_aside;
+    /* Freed ranges that work in other streams may still use; see memory.c. */
+    pthread_mutex_t quarantine_lock;
+    struct quarantined *quarantine;
+};
+
+struct driver {
+    atomic_int phase;
+    struct connection connection;
+    uint32_t device_count;
+    struct device *devices[SLUICE_SLICES_PER_LEASE_MAX];
+    atomic_uint_least32_t modules, images, streams, events;
+};
+
+enum { PHASE_FRESH = 0, PHASE_READY = 1, PHASE_FORKED = 2, PHASE_OVER = 3 };
+
+extern struct driver driver;
+
+/* The CUDA error for a failure on the wire. */
+CUresult result_of(struct failure failure);
+
+/* The error that answers any call, or CUDA_SUCCESS. */
+CUresult driver_check(void);
+
+static inline CUresult connection_result(void) {
+    struct failure failure = connection_failure(&driver.connection);
+    return failure.code == 0 ? CUDA_SUCCESS : result_of(failure);
+}
+
+void trace_call(const char *name, CUresult result);
+
+/*
+ * Defines a function of the API. Its body runs only when the driver is initialised and the session is not in error; the trace gets
+ * its result. API_ALWAYS leaves the check out.
+ */
+#define API_DEFINE(check, name, parameters, arguments)                                                                                  \
+    static CUresult name##_body parameters;                                                                                             \
+    EXPORT CUresult name parameters {                                                                                                   \
+        CUresult result = check;                                                                                                        \
+        if (result == CUDA_SUCCESS) result = name##_body arguments;                                                                     \
+        if (__builtin_expect(trace_on, 0)) trace_call(#name, result);                                                                   \
+        return result;                                                                                                                  \
+    }                                                                                                                                   \
+    static CUresult name##_body parameters
+#define API(name, parameters, arguments) API_DEFINE(driver_check(), name, parameters, arguments)
+#define API_ALWAYS(name, parameters, arguments) API_DEFINE(CUDA_SUCCESS, name, parameters, arguments)
+
+/* Another exported name of the same function: per-thread default streams are the default stream here. */
+#define API_ALIAS(alias_name, name) EXPORT __typeof__(name) alias_name __attribute__((alias(#name)))
+
+/* Sends one call without an answer; its sequence number goes to `*mark` unless that is NULL. */
+#define DEFINE_SEND(name, OP)                                                                                                           \
+    static inline CUresult send_##name(const struct sluice_##name##_call *call, uint64_t *mark) {                                       \
+        uint8_t *at = call_begin(&driver.connection, SLUICE_OP_##OP, sluice_size_##name##_call(call));                                  \
+        if (at == NULL) return connection_result();                                                                                     \
+        sluice_encode_##name##_call(at, call);                                                                                          \
+        call_end(&driver.connection, mark);                                                                                             \
+        return CUDA_SUCCESS;                                                                                                            \
+    }
+
+/* Sends one call and waits for its answer, which the caller releases when the result is CUDA_SUCCESS. */
+#define DEFINE_ASK(name, OP)                                                                                                            \
+    static inline CUresult ask_##name(const struct sluice_##name##_call *call, struct answer *answer) {                                 \
+        uint8_t *at = call_begin(&driver.connection, SLUICE_OP_##OP, sluice_size_##name##_call(call));                                  \
+        if (at == NULL) return connection_result();                                                                                     \
+        sluice_encode_##name##_call(at, call);                                                                                          \
+        return answer_of_call(answer);                                                                                                  \
+    }
+
+/* Ends the call begun last, waits for its answer. */
+CUresult answer_of_call(struct answer *answer);
+
+/* An empty answer to fill. */
+#define ANSWER_INITIAL {.into = NULL}
+
+/* context.c: the calling thread's current context; an error when it has none or a destroyed one. */
+CUresult current_context(struct context **context);
+CUresult device_of(CUdevice ordinal, struct device **device);
+void context_drop(struct context *context);
+void context_start(struct context *context, struct device *device, unsigned flags);
+
+/* stream.c: the stream behind a handle; 0, 1 and 2 are the default stream of the current context's device. */
+CUresult stream_of(CUstream handle, struct stream **stream);
+/* Where the sequence number of a call in the stream goes; NULL is never returned. */
+CUresult stream_wait(struct stream *stream);
+CUresult device_wait(struct device *device);
+/* Notes that everything up to `sequence` is done. */
+void note_done(atomic_uint_least64_t *done, uint64_t sequence);
+void streams_drop(struct context *context);
+
+/* module.c and image.c */
+CUresult module_load(struct context *context, const void *image, struct module **module);
+void module_unload(struct module *module);
+struct function *module_function(struct module *module, const char *name);
+struct global *module_global(struct module *module, const char *name);
+CUresult function_of(CUfunction handle, struct context *context, struct function **function);
+
+/* An image as it is sent to one device. */
+struct image {
+    const void *data;
+    size_t byte_count;
+    void *owned; /* Memory of malloc behind `data`, or NULL. */
+};
+/* Finds the size of an image, and makes of it what the device can load. */
+CUresult image_for(const void *code, const struct device *device, struct image *image);
+/* Bytes of PTX text, cubin or fatbin; 0 when it is none of them. */
+size_t image_bytes(const void *code);
+
+/* memory.c: whether [address, address + byte_count) lies in one allocation or global; its device. */
+CUresult range_check(uint64_t address, uint64_t byte_count, struct device **device);
+/* Whether an address is the device's rather than the host's. */
+bool is_device_address(uint64_t address);
+void memory_drop(struct context *context);
+void quarantine_release(struct device *device);
+bool globals_find(uint64_t address, struct global *found, struct device **device);
+void globals_add(struct module *module);
+void globals_remove(struct module *module);
+
+/* host-memory.c */
+bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsigned *flags);
+
+/* proc-address.c */
+void *symbol_named(const char *symbol);
+
+#endif
