@@ -1,0 +1,54 @@
+/** Runs the floor (floor.c, or floor-node.ts where there is no C compiler): the baseline beside every figure of the suite. */
+import { fileURLToPath } from "node:url";
+import { type Placement, runTool, startTool, type Tool } from "../measure/tool.ts";
+import { compileC } from "./compile.ts";
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** How a TypeScript file of the suite is run in a process of its own. */
+export const nodeCommand = (file: string): string[] => [process.execPath, "--import", "tsx", file];
+
+function floorCommand(): string[] {
+  const program = compileC(here("floor.c"), ["-O2", "-pthread"]);
+  return program === undefined ? nodeCommand(here("floor-node.ts")) : [program];
+}
+
+export interface FloorRounds {
+  /** Where to connect, when not at the server itself: an emulated link. */
+  readonly via?: string;
+  readonly requestBytes: number;
+  readonly answerBytes: number;
+  readonly rounds: number;
+  readonly warmup?: number;
+  readonly cores?: Placement;
+}
+
+/** A server of the floor. */
+export class Floor {
+  readonly #tool: Tool;
+  /** `HOST:PORT` or `unix:PATH`. */
+  readonly address: string;
+
+  private constructor(tool: Tool, address: string) {
+    this.#tool = tool;
+    this.address = address;
+  }
+
+  /** `address` is `127.0.0.1:0` or `unix:PATH`. */
+  static async start(address: string, cores?: Placement): Promise<Floor> {
+    const tool = await startTool([...floorCommand(), "serve", address], { cores, lines: 1 });
+    return new Floor(tool, address.startsWith("unix:") ? address : `127.0.0.1:${tool.lines[0]}`);
+  }
+
+  /** Nanoseconds of each round. */
+  async rounds(options: FloorRounds): Promise<number[]> {
+    const numbers = [options.requestBytes, options.answerBytes, options.rounds, options.warmup ?? 0];
+    const command = [...floorCommand(), "client", options.via ?? this.address, ...numbers.map(String)];
+    const output = await runTool(command, { cores: options.cores });
+    return output.trim().split("\n").map(Number);
+  }
+
+  stop(): Promise<void> {
+    return this.#tool.stop();
+  }
+}

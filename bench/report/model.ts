@@ -1,0 +1,87 @@
+/** What a case hands in: tables, charts, and figures held against a bar. Plain data, written to JSON as it is and drawn by the rest of this folder. */
+
+/** What a number is; `format.ts` knows how each is shown. Times are in nanoseconds, sizes in bytes. */
+export type Unit = "ns" | "bytes" | "bytesPerSecond" | "perSecond" | "ratio" | "count" | "percent";
+
+export interface Column {
+  readonly title: string;
+  /** Absent for words. */
+  readonly unit?: Unit;
+}
+
+export type Cell = string | number | undefined;
+
+export interface Table {
+  readonly title: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly Cell[])[];
+  /** What a reader must know to read it. */
+  readonly note?: string;
+}
+
+export interface Axis {
+  readonly title: string;
+  readonly unit: Unit;
+  readonly scale: "linear" | "log";
+}
+
+export interface Series {
+  readonly name: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+  /** Drawn thinner and grey: what the others are measured against. */
+  readonly baseline?: boolean;
+}
+
+export interface Chart {
+  readonly title: string;
+  readonly x: Axis;
+  readonly y: Axis;
+  readonly series: readonly Series[];
+  readonly note?: string;
+}
+
+/** A figure that the project has promised. */
+export interface Bar {
+  readonly what: string;
+  readonly unit: Unit;
+  readonly measured: number;
+  readonly atMost?: number;
+  readonly atLeast?: number;
+  /** Why it cannot be judged here, such as a missing second core. */
+  readonly caveat?: string;
+}
+
+export interface CaseReport {
+  readonly name: string;
+  readonly title: string;
+  readonly seconds: number;
+  /** The outcome in sentences. */
+  readonly words: readonly string[];
+  readonly tables: readonly Table[];
+  readonly charts: readonly Chart[];
+  readonly bars: readonly Bar[];
+}
+
+/** What the figures hold for. */
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly system: string;
+  readonly node: string;
+  readonly compiler: string | undefined;
+  readonly version: string;
+  /** With `+` behind it when the checkout has changes; undefined outside a checkout. */
+  readonly commit: string | undefined;
+}
+
+export interface Report {
+  readonly startedAt: string;
+  readonly quick: boolean;
+  readonly machine: Machine;
+  readonly cases: readonly CaseReport[];
+}
+
+export function meetsBar({ measured, atMost, atLeast }: Bar): boolean {
+  return (atMost === undefined || measured <= atMost) && (atLeast === undefined || measured >= atLeast);
+}
