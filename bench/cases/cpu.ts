@@ -1,0 +1,237 @@
+/**
+ * The cpu device against plain JavaScript and, where there is a C compiler, `cc -O3`: whole computations, the cost of a
+ * launch, and the time to compile a module. The device uses all its workers; JavaScript and C run in one thread.
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { cpuDriver } from "../../server/device/cpu/driver.ts";
+import type { DeviceSlice } from "../../server/device/device.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import type { BenchCase, CaseContext } from "../case.ts";
+import { compileC } from "../floor/compile.ts";
+import { median } from "../measure/statistics.ts";
+import { runTool } from "../measure/tool.ts";
+import type { Cell, Table } from "../report/model.ts";
+import { type Arrays, type Computation, computations, ELEMENTS, makeArrays, prepareLaunch } from "./compute.ts";
+
+const ARENA_BYTES = 256 * 2 ** 20;
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const ptxOf = (name: string): Uint8Array => new Uint8Array(readFileSync(here(`../../test/kernels/ptx/${name}.ptx`)));
+
+interface Rounds {
+  readonly rounds: number;
+  /** Runs before the first that counts: both compilers, V8's and the device's, take a few. */
+  readonly warmup: number;
+}
+
+async function openSlice(): Promise<DeviceSlice> {
+  const [description] = await cpuDriver.discover("1x1GiB");
+  return cpuDriver.open({
+    description: description!,
+    arenaBytes: ARENA_BYTES,
+    arenaBase: ARENA_BASE,
+    kernelTimeoutMs: 0,
+    onOutput: () => {},
+  });
+}
+
+/** Median nanoseconds of a run that may be asynchronous. */
+async function timed(run: () => void | Promise<void>, { rounds, warmup }: Rounds): Promise<number> {
+  const times: number[] = [];
+  for (let round = -warmup; round < rounds; round++) {
+    const started = process.hrtime.bigint();
+    await run();
+    if (round >= 0) times.push(Number(process.hrtime.bigint() - started));
+  }
+  return median(times);
+}
+
+/** Fails where the device's numbers are not JavaScript's: a fast wrong answer is no result. */
+async function compare(
+  computation: Computation,
+  { slice, arrays }: { slice: DeviceSlice; arrays: Arrays },
+): Promise<void> {
+  if (computation.name === "reduce") return;
+  const name = computation.name === "saxpy" ? "b" : computation.name === "black-scholes" ? "d" : "c";
+  const result = new Float32Array(64);
+  await slice.read(ARENA_BASE + "abcde".indexOf(name) * ELEMENTS * 4, new Uint8Array(result.buffer), undefined);
+  result.forEach((value, i) => {
+    const expected = arrays[name][i]!;
+    const skipped = computation.name === "nbody" && i % 4 === 3;
+    if (!skipped && !(Math.abs(value - expected) <= 1e-3 * Math.abs(expected) + 1e-3))
+      throw new Error(`[${computation.name}] gives [${value}] at [${i}] instead of [${expected}].`);
+  });
+}
+
+async function measureDevice(
+  computation: Computation,
+  { slice, rounds }: { slice: DeviceSlice; rounds: Rounds },
+): Promise<number> {
+  const arrays = makeArrays(computation.inputs);
+  for (const [i, name] of (["a", "b", "c", "d", "e"] as const).entries())
+    await slice.write(ARENA_BASE + i * ELEMENTS * 4, new Uint8Array(arrays[name].buffer), undefined);
+  const module = await slice.loadModule(ptxOf(computation.ptx));
+  const launch = prepareLaunch(computation, { slice, module, base: ARENA_BASE });
+  await launch();
+  await slice.synchronize();
+  computation.javascript(arrays);
+  await compare(computation, { slice, arrays });
+  const run = async (): Promise<void> => {
+    await launch();
+    await slice.synchronize();
+  };
+  const time = await timed(run, rounds);
+  await slice.unloadModule(module);
+  return time;
+}
+
+async function measureC(computation: Computation, { rounds, warmup }: Rounds): Promise<number | undefined> {
+  const program = compileC(here("../floor/compute.c"), ["-O3"]);
+  if (program === undefined) return undefined;
+  const output = await runTool([program, computation.name, String(rounds + warmup)]);
+  const times = output
+    .split("\n")
+    .slice(0, rounds + warmup)
+    .map(Number);
+  return median(times.slice(warmup));
+}
+
+const ratio = (of: number, to: number | undefined): number | undefined => (to === undefined ? undefined : to / of);
+
+async function computeTable(slice: DeviceSlice, context: CaseContext): Promise<Table> {
+  const rounds: Rounds = context.quick ? { rounds: 5, warmup: 2 } : { rounds: 21, warmup: 5 };
+  const rows: Cell[][] = [];
+  for (const [i, computation] of computations.entries()) {
+    context.progress(i / (computations.length + 2), computation.title);
+    const device = await measureDevice(computation, { slice, rounds });
+    const arrays = makeArrays(computation.inputs);
+    const javascript = await timed(() => computation.javascript(arrays), rounds);
+    const c = await measureC(computation, rounds);
+    const rate = (computation.count / device) * 1e9;
+    rows.push([
+      computation.title,
+      device,
+      javascript,
+      c,
+      rate,
+      computation.unit,
+      ratio(device, javascript),
+      ratio(device, c),
+    ]);
+  }
+  return {
+    title: "Whole computations, median time of a run",
+    columns: [
+      { title: "computation" },
+      { title: "cpu device", unit: "ns" },
+      { title: "JavaScript", unit: "ns" },
+      { title: "cc -O3", unit: "ns" },
+      { title: "device's rate", unit: "perSecond" },
+      { title: "of" },
+      { title: "against JavaScript", unit: "ratio" },
+      { title: "against cc -O3", unit: "ratio" },
+    ],
+    rows,
+    note: `The device runs on up to ${availableParallelism()} cores here, JavaScript and C in one thread. Above 1x the device is faster.`,
+  };
+}
+
+/** Cost of an empty kernel: waited for each time, and many behind each other with one wait at the end. */
+async function launchTable(slice: DeviceSlice, context: CaseContext): Promise<Table> {
+  const module = await slice.loadModule(ptxOf("linear"));
+  const kernel = module.kernels.findIndex(({ name }) => name === "empty");
+  const params = new Uint8Array(module.kernels[kernel]!.paramBytes);
+  const rows: Cell[][] = [];
+  for (const [grid, block] of [
+    [1, 1],
+    [1, 256],
+    [64, 256],
+    [4096, 256],
+  ] as const) {
+    context.progress(computations.length / (computations.length + 2), `launch of ${grid} blocks of ${block}`);
+    const rounds = Math.max(3, Math.floor((context.quick ? 500 : 3000) / Math.sqrt(grid)));
+    const launch = (): void | Promise<void> =>
+      slice.launch({
+        module,
+        kernel,
+        grid: [grid, 1, 1],
+        block: [block, 1, 1],
+        sharedBytes: 0,
+        params,
+        stream: undefined,
+      });
+    const waited = await timed(
+      async () => {
+        await launch();
+        await slice.synchronize();
+      },
+      { rounds, warmup: Math.ceil(rounds / 10) },
+    );
+    const behind = await timed(
+      async () => {
+        for (let i = 0; i < rounds; i++) {
+          const pending = launch();
+          if (pending !== undefined) await pending;
+        }
+        await slice.synchronize();
+      },
+      { rounds: 3, warmup: 1 },
+    );
+    rows.push([`${grid} blocks of ${block}`, waited, behind / rounds]);
+  }
+  await slice.unloadModule(module);
+  return {
+    title: "An empty kernel",
+    columns: [
+      { title: "launch" },
+      { title: "launch and synchronise", unit: "ns" },
+      { title: "each of many launches", unit: "ns" },
+    ],
+    rows,
+  };
+}
+
+/** Loading reads the text; the first launch of a kernel compiles it where the device compiles lazily. */
+async function compileTable(context: CaseContext): Promise<Table> {
+  const rows: Cell[][] = [];
+  for (const name of ["linear", "cooperative", "numeric", "libm", "integers", "language"]) {
+    context.progress((computations.length + 1) / (computations.length + 2), `compile ${name}.ptx`);
+    const image = ptxOf(name);
+    const loads: number[] = [];
+    let kernels = 0;
+    // A new slice each time, so that nothing compiled before helps.
+    for (let round = 0; round < (context.quick ? 3 : 9); round++) {
+      const slice = await openSlice();
+      const started = process.hrtime.bigint();
+      kernels = (await slice.loadModule(image.slice())).kernels.length;
+      loads.push(Number(process.hrtime.bigint() - started));
+      await slice.close();
+    }
+    rows.push([`${name}.ptx`, image.byteLength, kernels, median(loads)]);
+  }
+  return {
+    title: "Loading a module",
+    columns: [
+      { title: "module" },
+      { title: "PTX", unit: "bytes" },
+      { title: "kernels", unit: "count" },
+      { title: "load", unit: "ns" },
+    ],
+    rows,
+  };
+}
+
+export const cpuCase: BenchCase = {
+  name: "cpu",
+  title: "The cpu device against plain JavaScript and cc -O3",
+  async run(context) {
+    const slice = await openSlice();
+    try {
+      const tables = [await computeTable(slice, context), await launchTable(slice, context)];
+      return { tables: [...tables, await compileTable(context)] };
+    } finally {
+      await slice.close();
+    }
+  },
+};
