@@ -6,6 +6,7 @@ import { integerCases } from "./cases/integers.ts";
 import { languageCases } from "./cases/language.ts";
 import { libmCases } from "./cases/libm.ts";
 import { linearCases } from "./cases/linear.ts";
+import { mnistCases } from "./cases/mnist.ts";
 import { allNumericCases } from "./cases/numeric.ts";
 import { roundingCases } from "./cases/rounding.ts";
 import { warpCases } from "./cases/warp.ts";
@@ -21,6 +22,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...allNumericCases,
   ...libmCases,
   ...languageCases,
+  ...mnistCases,
   ...faultCases,
 ];
 
