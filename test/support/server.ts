@@ -1,0 +1,126 @@
+/**
+ * A real `sluice serve`, started from dist as users start it, on free ports and with a state directory of its own. Stopped by
+ * its process id; `stop` tells the exit code, and what was logged is kept for assertions and for failures.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const START_MS_MAX = 20_000;
+const STOP_MS_MAX = 20_000;
+const entry = "dist/client/cli/main.js";
+
+export interface ServerOptions {
+  /** Further arguments of `sluice serve`. Default: two null devices of 16 GiB. */
+  readonly args?: readonly string[];
+  /** Default: a fresh one, removed at the end. */
+  readonly state?: string;
+  /** What to start instead of node directly, such as `["prlimit", "--fsize=0"]`. */
+  readonly wrapper?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface TestServer {
+  /** HOST:PORT of gRPC and of the data connections. */
+  readonly grpc: string;
+  readonly data: string;
+  readonly pid: number;
+  readonly state: string;
+  /** All of stdout and stderr so far. */
+  readonly stdout: () => string;
+  readonly log: () => string;
+  /** Sends a signal. */
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code, or the signal's name, when the process is dead. */
+  readonly exited: Promise<number | string>;
+  /** Ends it with SIGTERM, after at most STOP_MS_MAX with SIGKILL, and removes its state. */
+  stop(): Promise<number | string>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface FinishedProcess {
+  readonly code: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Watched {
+  readonly child: ChildProcess;
+  readonly stdout: () => string;
+  readonly log: () => string;
+  readonly exited: Promise<number | string>;
+}
+
+function start(args: readonly string[], { wrapper = [], env = {} }: ServerOptions): Watched {
+  const [program, ...rest] = [...wrapper, process.execPath, entry, ...args];
+  const child = spawn(program!, rest, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  let stdout = "";
+  let log = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    log += text;
+  });
+  const exited = new Promise<number | string>((resolve, reject) => {
+    child.once("error", reject);
+    // Not `close`: executors that die with the server may hold its stderr a moment longer.
+    child.once("exit", (code, signal) => resolve(signal ?? code ?? "unknown"));
+  });
+  return { child, stdout: () => stdout, log: () => log, exited };
+}
+
+/** Runs `sluice` with these arguments to its end. */
+export async function runSluice(args: readonly string[], options: ServerOptions = {}): Promise<FinishedProcess> {
+  const { child, stdout, log, exited } = start(args, options);
+  const timer = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);
+  const code = await exited;
+  clearTimeout(timer);
+  return { code, stdout: stdout(), stderr: log() };
+}
+
+export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
+  const state = options.state ?? mkdtempSync(join(tmpdir(), "sluice-state-"));
+  const { args = ["--device", "null:2x16GiB"] } = options;
+  const own = ["serve", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--state", state];
+  const { child, stdout, log, exited } = start([...own, ...args], options);
+  const ready = /^sluice ready grpc=(\S+) data=(\S+)/m;
+  await new Promise<void>((resolve, reject) => {
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill("SIGKILL");
+      reject(new Error(`sluice serve ${why}.\n${stdout()}\n${log()}`));
+    };
+    const timer = setTimeout(() => fail("is not ready in time"), START_MS_MAX);
+    void exited.then((code) => fail(`ends with ${code} before it is ready`), reject);
+    child.stdout!.on("data", () => {
+      if (!ready.test(stdout())) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  const [, grpc, data] = ready.exec(stdout())!;
+  const stop = async (): Promise<number | string> => {
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
+    const code = await exited;
+    clearTimeout(timer);
+    if (options.state === undefined) rmSync(state, { recursive: true, force: true });
+    return code;
+  };
+  return {
+    grpc: grpc!,
+    data: data!,
+    pid: child.pid!,
+    state,
+    stdout,
+    log,
+    exited,
+    stop,
+    kill: (signal) => child.kill(signal),
+    [Symbol.asyncDispose]: async () => {
+      await stop();
+    },
+  };
+}
