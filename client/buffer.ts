@@ -114,9 +114,7 @@ export class DeviceBuffer {
    */
   async read<A extends ArrayBufferView>(ctor: TypedArrayConstructor<A>, options: ReadOptions = {}): Promise<A> {
     const offset = options.offset ?? 0;
-    const length = options.length ?? Math.floor((this.byteLength - offset) / ctor.BYTES_PER_ELEMENT);
-    const byteCount = length * ctor.BYTES_PER_ELEMENT;
-    this.checkRange({ offset, byteCount });
+    const byteCount = this.#elements(options, ctor.BYTES_PER_ELEMENT) * ctor.BYTES_PER_ELEMENT;
     const { session } = this.context;
     const stream = streamHandle(options.stream, this.context);
     const into = new Uint8Array(byteCount);
@@ -139,8 +137,7 @@ export class DeviceBuffer {
     const ctor = options.as ?? Uint8Array;
     const width = ctor.BYTES_PER_ELEMENT;
     const offset = options.offset ?? 0;
-    const count = options.length ?? Math.floor((this.byteLength - offset) / width);
-    this.checkRange({ offset, byteCount: count * width });
+    const count = this.#elements(options, width);
     if (offset % width !== 0) {
       throw new SluiceError(
         "BAD_ARGUMENT",
@@ -174,6 +171,14 @@ export class DeviceBuffer {
 
   [Symbol.dispose](): void {
     this.free();
+  }
+
+  /** The number of elements of `width` bytes that a range has, once it is checked. */
+  #elements(range: { readonly offset?: number; readonly length?: number }, width: number): number {
+    const { offset = 0 } = range;
+    const length = range.length ?? Math.floor((this.byteLength - offset) / width);
+    this.checkRange({ offset, byteCount: Number.isInteger(length) ? length * width : Number.NaN });
+    return length;
   }
 
   /** @internal */

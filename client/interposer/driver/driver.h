@@ -71,8 +71,9 @@ struct event {
     struct device *device;
     uint32_t id;
     uint32_t flags;
-    /* The last recording: in which stream, and its sequence number; 0 when never recorded. */
+    /* The last recording: in which stream (an object may serve another stream later: so also its id), and its sequence number, or 0. */
     struct stream *stream;
+    uint32_t stream_id;
     uint64_t recorded;
 };
 
@@ -153,11 +154,12 @@ struct device {
     struct memory_pool *current_pool;
     /* All calls up to this one are done on this device. */
     atomic_uint_least64_t done;
-    /* The last call in any stream but the default one. Guarded by the send lock. */
-    uint64_t last_aside;
+    /* Whether any stream was ever created: without one, all work is in order. */
+    atomic_bool has_streams;
     /* Freed ranges that work in other streams may still use; see memory.c. */
     pthread_mutex_t quarantine_lock;
     struct quarantined *quarantine;
+    uint64_t quarantined_bytes;
 };
 
 struct driver {
@@ -235,9 +237,11 @@ CUresult device_of(CUdevice ordinal, struct device **device);
 void context_drop(struct context *context);
 void context_start(struct context *context, struct device *device, unsigned flags);
 
+/* Sequence number of the last call of the session. */
+uint64_t sequence_now(void);
+
 /* stream.c: the stream behind a handle; 0, 1 and 2 are the default stream of the current context's device. */
 CUresult stream_of(CUstream handle, struct stream **stream);
-/* Where the sequence number of a call in the stream goes; NULL is never returned. */
 CUresult stream_wait(struct stream *stream);
 CUresult device_wait(struct device *device);
 /* Notes that everything up to `sequence` is done. */
@@ -267,7 +271,6 @@ CUresult range_check(uint64_t address, uint64_t byte_count, struct device **devi
 /* Whether an address is the device's rather than the host's. */
 bool is_device_address(uint64_t address);
 void memory_drop(struct context *context);
-void quarantine_release(struct device *device);
 bool globals_find(uint64_t address, struct global *found, struct device **device);
 void globals_add(struct module *module);
 void globals_remove(struct module *module);

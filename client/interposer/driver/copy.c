@@ -1,0 +1,288 @@
+/*
+ * Copies. Data to the device is sent from where it is and need not be waited for: the source may be reused at once. Data from the
+ * device is read straight into its place, several pieces under way at a time. Rectangles are copied row by row.
+ */
+#include <string.h>
+
+#include "driver.h"
+
+#define PIECES_UNDER_WAY_MAX 32
+
+DEFINE_SEND(copy_on_device, COPY_ON_DEVICE)
+
+static size_t piece_of(size_t left) {
+    return left < SLUICE_CALL_DATA_BYTES_MAX ? left : SLUICE_CALL_DATA_BYTES_MAX;
+}
+
+static CUresult write_device(uint64_t destination, const void *source, size_t bytes, struct stream *stream) {
+    const uint8_t *from = source;
+    for (size_t done = 0; done < bytes;) {
+        size_t piece = piece_of(bytes - done);
+        struct sluice_copy_to_device_call call = {.address = destination + done, .stream = stream->id, .data = {NULL, piece}};
+        size_t fixed = sluice_size_copy_to_device_call(&call) - sluice_pad8(piece);
+        uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_TO_DEVICE, fixed);
+        if (at == NULL) return connection_result();
+        sluice_encode_copy_to_device_call(at, &call);
+        sluice_put_u32(at - 4, (uint32_t)(8 + fixed + sluice_pad8(piece)));
+        call_end_with_data(&driver.connection, &stream->last, from + done, piece);
+        done += piece;
+    }
+    return connection_result();
+}
+
+/* Pieces of one copy from the device that are under way, the oldest first. */
+struct reading {
+    struct answer answers[PIECES_UNDER_WAY_MAX];
+    unsigned issued, received;
+    CUresult result;
+};
+
+static void receive_piece(struct reading *reading) {
+    struct answer *answer = &reading->answers[reading->received++ % PIECES_UNDER_WAY_MAX];
+    struct failure failure = answer_wait(&driver.connection, answer);
+    answer_release(answer);
+    if (failure.code != 0 && reading->result == CUDA_SUCCESS) reading->result = result_of(failure);
+}
+
+static void request_piece(struct reading *reading, uint64_t source, void *into, size_t bytes, struct stream *stream) {
+    if (reading->issued - reading->received == PIECES_UNDER_WAY_MAX) receive_piece(reading);
+    if (reading->result != CUDA_SUCCESS) return;
+    struct answer *answer = &reading->answers[reading->issued % PIECES_UNDER_WAY_MAX];
+    memset(answer, 0, offsetof(struct answer, fixed));
+    answer->into = into;
+    answer->into_bytes = bytes;
+    struct sluice_copy_from_device_call call = {.address = source, .byte_count = (uint32_t)bytes, .stream = stream->id};
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_FROM_DEVICE, sluice_size_copy_from_device_call(&call));
+    if (at == NULL) {
+        reading->result = connection_result();
+        return;
+    }
+    sluice_encode_copy_from_device_call(at, &call);
+    call_end_expecting(&driver.connection, answer, &stream->last);
+    reading->issued++;
+}
+
+static void request_range(struct reading *reading, uint64_t source, void *destination, size_t bytes, struct stream *stream) {
+    for (size_t done = 0; done < bytes && reading->result == CUDA_SUCCESS;) {
+        size_t piece = piece_of(bytes - done);
+        request_piece(reading, source + done, (uint8_t *)destination + done, piece, stream);
+        done += piece;
+    }
+}
+
+static CUresult finish_reading(struct reading *reading) {
+    while (reading->received != reading->issued) receive_piece(reading);
+    return reading->result != CUDA_SUCCESS ? reading->result : connection_result();
+}
+
+/* One row, or a whole copy. Copies between host addresses are the host's. */
+struct line {
+    uint64_t destination, source;
+    bool to_device, from_device;
+};
+
+static CUresult check_line(struct line line, size_t bytes) {
+    struct device *device;
+    if (line.to_device && range_check(line.destination, bytes, &device) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_VALUE;
+    if (line.from_device && range_check(line.source, bytes, &device) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_VALUE;
+    if (!line.to_device && line.destination == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (!line.from_device && line.source == 0) return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+/* The stream that the call names on the wire: one of another device is none of theirs, and then this thread keeps the order. */
+static CUresult stream_for(struct line line, struct stream **stream) {
+    struct device *device = (*stream)->device;
+    struct range range;
+    uint64_t address = line.to_device ? line.destination : line.source;
+    if ((*stream)->id == 0 || arena_find(&device->arena, address, &range)) return CUDA_SUCCESS;
+    if (line.to_device && line.from_device && arena_find(&device->arena, line.source, &range)) return CUDA_SUCCESS;
+    struct global global;
+    struct device *owner = device;
+    if (globals_find(address, &global, &owner) && owner == device) return CUDA_SUCCESS;
+    CUresult result = stream_wait(*stream);
+    for (uint32_t index = 0; index < driver.device_count; index++)
+        if (arena_holds(&driver.devices[index]->arena, address)) owner = driver.devices[index];
+    *stream = &owner->stream;
+    return result;
+}
+
+static CUresult copy_on_device(struct line line, size_t bytes, struct stream *stream) {
+    uint64_t distance = line.destination > line.source ? line.destination - line.source : line.source - line.destination;
+    if (distance == 0) return CUDA_SUCCESS;
+    if (distance < bytes) return CUDA_ERROR_INVALID_VALUE;
+    struct sluice_copy_on_device_call call = {
+        .destination = line.destination, .source = line.source, .byte_count = bytes, .stream = stream->id};
+    return send_copy_on_device(&call, &stream->last);
+}
+
+static void copy_line(struct line line, size_t bytes, struct stream *stream, struct reading *reading) {
+    void *host = (void *)(uintptr_t)line.destination;
+    const void *host_source = (const void *)(uintptr_t)line.source;
+    if (line.to_device && line.from_device) reading->result = copy_on_device(line, bytes, stream);
+    else if (line.to_device) reading->result = write_device(line.destination, host_source, bytes, stream);
+    else if (line.from_device) request_range(reading, line.source, host, bytes, stream);
+    else memmove(host, host_source, bytes);
+}
+
+static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
+    if (bytes == 0) return CUDA_SUCCESS;
+    CUresult result = check_line(line, bytes);
+    if (result != CUDA_SUCCESS) return result;
+    if (line.to_device && !line.from_device && stream->id == 0) return write_device(line.destination, (void *)(uintptr_t)line.source, bytes, stream);
+    if (!line.to_device && !line.from_device) result = stream_wait(stream);
+    else result = stream_for(line, &stream);
+    if (result != CUDA_SUCCESS) return result;
+    struct reading reading;
+    reading.issued = reading.received = 0;
+    reading.result = CUDA_SUCCESS;
+    copy_line(line, bytes, stream, &reading);
+    result = finish_reading(&reading);
+    /* Data that has come tells that all before it in its stream is done. */
+    return result;
+}
+
+static CUresult copy_in(struct line line, size_t bytes, CUstream handle) {
+    struct stream *stream;
+    CUresult result = stream_of(handle, &stream);
+    return result == CUDA_SUCCESS ? copy(line, bytes, stream) : result;
+}
+
+static struct line to_device(CUdeviceptr destination, const void *source) {
+    return (struct line){destination, (uintptr_t)source, true, false};
+}
+static struct line from_device(void *destination, CUdeviceptr source) {
+    return (struct line){(uintptr_t)destination, source, false, true};
+}
+static struct line on_device(CUdeviceptr destination, CUdeviceptr source) {
+    return (struct line){destination, source, true, true};
+}
+static struct line by_address(uint64_t destination, uint64_t source) {
+    return (struct line){destination, source, is_device_address(destination), is_device_address(source)};
+}
+
+#define COPY_FUNCTION(name, stream_expression, line_expression, parameters, arguments)                                                  \
+    API(name, parameters, arguments) {                                                                                                  \
+        return copy_in(line_expression, bytes, stream_expression);                                                                      \
+    }
+
+COPY_FUNCTION(cuMemcpyHtoD_v2, NULL, to_device(destination, source), (CUdeviceptr destination, const void *source, size_t bytes),
+              (destination, source, bytes))
+COPY_FUNCTION(cuMemcpyHtoDAsync_v2, stream, to_device(destination, source),
+              (CUdeviceptr destination, const void *source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
+COPY_FUNCTION(cuMemcpyDtoH_v2, NULL, from_device(destination, source), (void *destination, CUdeviceptr source, size_t bytes),
+              (destination, source, bytes))
+COPY_FUNCTION(cuMemcpyDtoHAsync_v2, stream, from_device(destination, source),
+              (void *destination, CUdeviceptr source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
+COPY_FUNCTION(cuMemcpyDtoD_v2, NULL, on_device(destination, source), (CUdeviceptr destination, CUdeviceptr source, size_t bytes),
+              (destination, source, bytes))
+COPY_FUNCTION(cuMemcpyDtoDAsync_v2, stream, on_device(destination, source),
+              (CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
+COPY_FUNCTION(cuMemcpy, NULL, by_address(destination, source), (CUdeviceptr destination, CUdeviceptr source, size_t bytes),
+              (destination, source, bytes))
+COPY_FUNCTION(cuMemcpyAsync, stream, by_address(destination, source),
+              (CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
+COPY_FUNCTION(cuMemcpyPeer, NULL, on_device(destination, source),
+              (CUdeviceptr destination, CUcontext to, CUdeviceptr source, CUcontext from, size_t bytes), (destination, to, source, from, bytes))
+COPY_FUNCTION(cuMemcpyPeerAsync, stream, on_device(destination, source),
+              (CUdeviceptr destination, CUcontext to, CUdeviceptr source, CUcontext from, size_t bytes, CUstream stream),
+              (destination, to, source, from, bytes, stream))
+
+API_ALIAS(cuMemcpyHtoD_v2_ptds, cuMemcpyHtoD_v2);
+API_ALIAS(cuMemcpyHtoDAsync_v2_ptsz, cuMemcpyHtoDAsync_v2);
+API_ALIAS(cuMemcpyDtoH_v2_ptds, cuMemcpyDtoH_v2);
+API_ALIAS(cuMemcpyDtoHAsync_v2_ptsz, cuMemcpyDtoHAsync_v2);
+API_ALIAS(cuMemcpyDtoD_v2_ptds, cuMemcpyDtoD_v2);
+API_ALIAS(cuMemcpyDtoDAsync_v2_ptsz, cuMemcpyDtoDAsync_v2);
+API_ALIAS(cuMemcpy_ptds, cuMemcpy);
+API_ALIAS(cuMemcpyAsync_ptsz, cuMemcpyAsync);
+API_ALIAS(cuMemcpyPeer_ptds, cuMemcpyPeer);
+API_ALIAS(cuMemcpyPeerAsync_ptsz, cuMemcpyPeerAsync);
+
+/* One end of a box: where its first byte is, and how far its rows and planes are apart. */
+struct end {
+    uint64_t address;
+    size_t pitch, plane;
+    bool is_device;
+};
+
+static CUresult end_of(int type, uint64_t host, uint64_t device, size_t x_bytes, struct end *end) {
+    if (type < CU_MEMORY_HOST || type > CU_MEMORY_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
+    if (type == CU_MEMORY_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
+    end->address = type == CU_MEMORY_HOST ? host : device;
+    end->is_device = type == CU_MEMORY_DEVICE || (type == CU_MEMORY_UNIFIED && is_device_address(device));
+    end->address += x_bytes;
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
+    struct end to, from;
+    if (box->width_bytes == 0 || box->height == 0 || box->depth == 0) return CUDA_SUCCESS;
+    CUresult result = end_of(box->dst_type, (uintptr_t)box->dst_host, box->dst_device, box->dst_x_bytes, &to);
+    if (result == CUDA_SUCCESS) result = end_of(box->src_type, (uintptr_t)box->src_host, box->src_device, box->src_x_bytes, &from);
+    if (result != CUDA_SUCCESS) return result;
+    to.pitch = box->dst_pitch == 0 ? box->width_bytes : box->dst_pitch;
+    from.pitch = box->src_pitch == 0 ? box->width_bytes : box->src_pitch;
+    if (to.pitch < box->width_bytes || from.pitch < box->width_bytes) return CUDA_ERROR_INVALID_VALUE;
+    to.plane = to.pitch * (box->dst_height == 0 ? box->height : box->dst_height);
+    from.plane = from.pitch * (box->src_height == 0 ? box->height : box->src_height);
+    to.address += box->dst_y * to.pitch + box->dst_z * to.plane;
+    from.address += box->src_y * from.pitch + box->src_z * from.plane;
+    size_t rows = box->height, width = box->width_bytes;
+    if (to.pitch == width && from.pitch == width) {
+        width *= rows;
+        rows = 1;
+    }
+    struct line first = {to.address, from.address, to.is_device, from.is_device};
+    result = to.is_device || from.is_device ? stream_for(first, &stream) : stream_wait(stream);
+    struct reading reading;
+    reading.issued = reading.received = 0;
+    reading.result = result;
+    for (size_t z = 0; z < box->depth && reading.result == CUDA_SUCCESS; z++) {
+        for (size_t y = 0; y < rows && reading.result == CUDA_SUCCESS; y++) {
+            struct line line = first;
+            line.destination += z * to.plane + y * to.pitch;
+            line.source += z * from.plane + y * from.pitch;
+            reading.result = check_line(line, width);
+            if (reading.result == CUDA_SUCCESS) copy_line(line, width, stream, &reading);
+        }
+    }
+    return finish_reading(&reading);
+}
+
+static CUresult copy_box_in(const CUDA_MEMCPY3D *box, CUstream handle) {
+    struct stream *stream;
+    if (box == NULL) return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = stream_of(handle, &stream);
+    return result == CUDA_SUCCESS ? copy_box(box, stream) : result;
+}
+
+static CUresult copy_rectangle_in(const CUDA_MEMCPY2D *copy, CUstream handle) {
+    if (copy == NULL) return CUDA_ERROR_INVALID_VALUE;
+    CUDA_MEMCPY3D box = {
+        .src_x_bytes = copy->src_x_bytes, .src_y = copy->src_y, .src_type = copy->src_type, .src_host = copy->src_host,
+        .src_device = copy->src_device, .src_pitch = copy->src_pitch, .dst_x_bytes = copy->dst_x_bytes, .dst_y = copy->dst_y,
+        .dst_type = copy->dst_type, .dst_host = copy->dst_host, .dst_device = copy->dst_device, .dst_pitch = copy->dst_pitch,
+        .width_bytes = copy->width_bytes, .height = copy->height, .depth = 1,
+    };
+    return copy_box_in(&box, handle);
+}
+
+API(cuMemcpy2D_v2, (const CUDA_MEMCPY2D *copy), (copy)) {
+    return copy_rectangle_in(copy, NULL);
+}
+API(cuMemcpy2DAsync_v2, (const CUDA_MEMCPY2D *copy, CUstream stream), (copy, stream)) {
+    return copy_rectangle_in(copy, stream);
+}
+API(cuMemcpy3D_v2, (const CUDA_MEMCPY3D *copy), (copy)) {
+    return copy_box_in(copy, NULL);
+}
+API(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream), (copy, stream)) {
+    return copy_box_in(copy, stream);
+}
+API_ALIAS(cuMemcpy2D_v2_ptds, cuMemcpy2D_v2);
+API_ALIAS(cuMemcpy2DUnaligned_v2, cuMemcpy2D_v2);
+API_ALIAS(cuMemcpy2DUnaligned_v2_ptds, cuMemcpy2D_v2);
+API_ALIAS(cuMemcpy2DAsync_v2_ptsz, cuMemcpy2DAsync_v2);
+API_ALIAS(cuMemcpy3D_v2_ptds, cuMemcpy3D_v2);
+API_ALIAS(cuMemcpy3DAsync_v2_ptsz, cuMemcpy3DAsync_v2);

@@ -1,0 +1,151 @@
+/* Questions about devices: all answered from the snapshot taken when the session began. */
+#include <stdio.h>
+#include <string.h>
+
+#include "driver.h"
+
+CUresult device_of(CUdevice ordinal, struct device **device) {
+    if (ordinal < 0 || (uint32_t)ordinal >= driver.device_count) return CUDA_ERROR_INVALID_DEVICE;
+    *device = driver.devices[ordinal];
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGetCount, (int *count), (count)) {
+    if (count == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *count = (int)driver.device_count;
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGet, (CUdevice *device, int ordinal), (device, ordinal)) {
+    struct device *found;
+    if (device == NULL) return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = device_of(ordinal, &found);
+    if (result == CUDA_SUCCESS) *device = ordinal;
+    return result;
+}
+
+API(cuDeviceGetName, (char *name, int length, CUdevice device), (name, length, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (name == NULL || length <= 0) return CUDA_ERROR_INVALID_VALUE;
+    snprintf(name, (size_t)length, "%s", found->name);
+    return CUDA_SUCCESS;
+}
+
+/* The id in the pool is text; 16 bytes of it, spread by FNV, are as stable and as unique as it is. */
+API(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice device), (uuid, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (uuid == NULL) return CUDA_ERROR_INVALID_VALUE;
+    for (int half = 0; half < 2; half++) {
+        uint64_t hash = 0xcbf29ce484222325u + (uint64_t)half;
+        for (const char *at = found->id; *at != '\0'; at++) hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+        memcpy(uuid->bytes + half * 8, &hash, 8);
+    }
+    return CUDA_SUCCESS;
+}
+API_ALIAS(cuDeviceGetUuid, cuDeviceGetUuid_v2);
+
+API(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice device), (bytes, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (bytes == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *bytes = found->arena.byte_count;
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGetAttribute, (int *value, int attribute, CUdevice device), (value, attribute, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (value == NULL || attribute < 1 || attribute >= CU_ATTRIBUTE_COUNT) return CUDA_ERROR_INVALID_VALUE;
+    *value = found->attributes[attribute];
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceComputeCapability, (int *major, int *minor, CUdevice device), (major, minor, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (major == NULL || minor == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *major = found->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR];
+    *minor = found->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR];
+    return CUDA_SUCCESS;
+}
+
+/* A slice has no place on a bus here; its index within the lease stands for one, where the remote device names none. */
+static void bus_id(const struct device *device, char *text, size_t length) {
+    const int *attributes = device->attributes;
+    int bus = attributes[CU_ATTRIBUTE_PCI_BUS_ID] != 0 ? attributes[CU_ATTRIBUTE_PCI_BUS_ID] : (int)device->index + 1;
+    snprintf(text, length, "%04X:%02X:%02X.0", attributes[CU_ATTRIBUTE_PCI_DOMAIN_ID], bus, attributes[CU_ATTRIBUTE_PCI_DEVICE_ID]);
+}
+
+API(cuDeviceGetPCIBusId, (char *text, int length, CUdevice device), (text, length, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (text == NULL || length < 13) return CUDA_ERROR_INVALID_VALUE;
+    bus_id(found, text, (size_t)length);
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGetByPCIBusId, (CUdevice *device, const char *text), (device, text)) {
+    if (device == NULL || text == NULL) return CUDA_ERROR_INVALID_VALUE;
+    unsigned wanted[3] = {0}, own[3] = {0};
+    if (sscanf(text, "%x:%x:%x", &wanted[0], &wanted[1], &wanted[2]) < 2) return CUDA_ERROR_INVALID_VALUE;
+    for (uint32_t index = 0; index < driver.device_count; index++) {
+        char id[32];
+        bus_id(driver.devices[index], id, sizeof id);
+        sscanf(id, "%x:%x:%x", &own[0], &own[1], &own[2]);
+        if (memcmp(own, wanted, sizeof own) == 0) {
+            *device = (CUdevice)index;
+            return CUDA_SUCCESS;
+        }
+    }
+    return CUDA_ERROR_INVALID_DEVICE;
+}
+
+API(cuDeviceCanAccessPeer, (int *can, CUdevice device, CUdevice peer), (can, device, peer)) {
+    struct device *first, *second;
+    CUresult result = device_of(device, &first);
+    if (result == CUDA_SUCCESS) result = device_of(peer, &second);
+    if (result != CUDA_SUCCESS) return result;
+    if (can == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *can = 0;
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGetP2PAttribute, (int *value, int attribute, CUdevice source, CUdevice destination), (value, attribute, source, destination)) {
+    struct device *first, *second;
+    CUresult result = device_of(source, &first);
+    if (result == CUDA_SUCCESS) result = device_of(destination, &second);
+    if (result != CUDA_SUCCESS) return result;
+    if (value == NULL || source == destination || attribute < 1 || attribute > 5) return CUDA_ERROR_INVALID_VALUE;
+    *value = 0;
+    return CUDA_SUCCESS;
+}
+
+EXPORT CUresult sluiceMemoryInfo(CUdevice device, size_t *used_bytes, size_t *total_bytes) {
+    struct device *found;
+    CUresult result = driver_check();
+    if (result == CUDA_SUCCESS) result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    pthread_mutex_lock(&found->arena.lock);
+    *used_bytes = found->arena.used_bytes;
+    *total_bytes = found->arena.byte_count;
+    pthread_mutex_unlock(&found->arena.lock);
+    return CUDA_SUCCESS;
+}
+
+EXPORT CUresult sluiceDeviceId(CUdevice device, const char **kind, const char **id) {
+    struct device *found;
+    CUresult result = driver_check();
+    if (result == CUDA_SUCCESS) result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    *kind = found->kind;
+    *id = found->id;
+    return CUDA_SUCCESS;
+}

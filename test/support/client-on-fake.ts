@@ -1,0 +1,57 @@
+/** The client's session and device on a fake executor, for unit tests: no gRPC, no lease, no server. */
+import { HandleCounter } from "../../client/context.ts";
+import { Device } from "../../client/device.ts";
+import { Session, type SessionOptions } from "../../client/session.ts";
+import type { SluiceError } from "../../shared/errors.ts";
+import { FakeExecutor, type FakeExecutorOptions } from "./fake-executor.ts";
+
+export const SECRET = new Uint8Array(32).fill(7);
+export const LEASE_ID = "lease-under-test";
+
+export interface FakeGpu {
+  readonly executor: FakeExecutor;
+  readonly session: Session;
+  readonly gpu: Device;
+  /** What the session told when it ended by itself. */
+  readonly failures: SluiceError[];
+  readonly output: string[];
+  close(): Promise<void>;
+}
+
+export async function openFakeGpu(
+  options: Partial<FakeExecutorOptions> = {},
+  sessionOptions: Partial<SessionOptions> = {},
+): Promise<FakeGpu> {
+  const executor = await FakeExecutor.start({ secret: SECRET, ...options });
+  const failures: SluiceError[] = [];
+  const output: string[] = [];
+  try {
+    const { session, attached } = await Session.open({
+      endpoints: [executor.endpoint],
+      host: "localhost",
+      leaseId: LEASE_ID,
+      secret: SECRET,
+      devices: 1,
+      onOutput: (text) => output.push(text),
+      onFailed: (error) => failures.push(error),
+      reasonOfLoss: async () => undefined,
+      ...sessionOptions,
+    });
+    const counter = (): HandleCounter => new HandleCounter();
+    const handles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+    const gpu = new Device({ session, handles, index: 0, leaseId: LEASE_ID, attached: attached[0]! });
+    return { executor, session, gpu, failures, output, close: () => executor.close() };
+  } catch (error) {
+    await executor.close();
+    throw error;
+  }
+}
+
+/** Waits until `condition` holds; fails after the deadline with its words. */
+export async function until(condition: () => boolean, what: string, deadlineMs = 5_000): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Not within ${deadlineMs} ms: ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
