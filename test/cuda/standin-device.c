@@ -1,0 +1,264 @@
+/* The stand-in's devices and contexts, injected failures, and the counters that the tests look at. */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+pthread_mutex_t standin_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t standin_changed = PTHREAD_COND_INITIALIZER;
+int standin_started;
+_Thread_local struct context *standin_current;
+struct context *standin_contexts[DEVICES];
+uint64_t standin_used_bytes[DEVICES];
+uint64_t standin_delay_ns;
+struct live standin_alive;
+
+static char violations[4096];
+
+static struct {
+  char function[64];
+  int code;
+  int skip;
+  int count;
+} injections[16];
+
+/* Injects `code` into a function, after `skip` good calls, `count` times (-1: for ever). */
+API void standin_inject(const char *function, int code, int skip, int count) {
+  for (int i = 0; i < 16; i++) {
+    if (injections[i].function[0] != 0 && strcmp(injections[i].function, function) != 0) continue;
+    snprintf(injections[i].function, sizeof injections[i].function, "%s", function);
+    injections[i].code = code;
+    injections[i].skip = skip;
+    injections[i].count = count;
+    return;
+  }
+}
+
+API void standin_clear(void) {
+  memset(injections, 0, sizeof injections);
+  violations[0] = 0;
+  standin_delay_ns = 0;
+}
+
+API void standin_delay(unsigned microseconds) { standin_delay_ns = microseconds * 1000ull; }
+
+/* What is alive, and what was misused, as text. Nothing of either: an empty one. */
+API int standin_report(char *text, int bytes) {
+  struct live *l = &standin_alive;
+  text[0] = 0;
+  if (l->contexts || l->reservations || l->allocations || l->mappings || l->hosts || l->modules || l->streams || l->events)
+    snprintf(text, bytes,
+             "contexts=%d reservations=%d allocations=%d mappings=%d hosts=%d modules=%d streams=%d events=%d ",
+             l->contexts, l->reservations, l->allocations, l->mappings, l->hosts, l->modules, l->streams, l->events);
+  strncat(text, violations, bytes - strlen(text) - 1);
+  return 0;
+}
+
+static void report_at_exit(void) {
+  const char *path = getenv("SLUICE_STANDIN_REPORT");
+  FILE *file = path == NULL ? NULL : fopen(path, "w");
+  if (file == NULL) return;
+  char text[8192];
+  standin_report(text, sizeof text);
+  fprintf(file, "%s\n", text);
+  fclose(file);
+}
+
+/* `SLUICE_STANDIN_FAIL` is a list of function:code[:skip[:count]], separated by commas. */
+static void inject_from_environment(void) {
+  const char *list = getenv("SLUICE_STANDIN_FAIL");
+  char copy[1024], *rest = copy;
+  if (list == NULL) return;
+  snprintf(copy, sizeof copy, "%s", list);
+  for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ",")) {
+    char function[64];
+    int code, skip = 0, count = -1;
+    if (sscanf(item, "%63[^:]:%d:%d:%d", function, &code, &skip, &count) >= 2) standin_inject(function, code, skip, count);
+  }
+  const char *delay = getenv("SLUICE_STANDIN_DELAY_US");
+  if (delay != NULL) standin_delay((unsigned)atoi(delay));
+}
+
+int standin_injected(const char *function) {
+  for (int i = 0; i < 16; i++) {
+    if (injections[i].count == 0 || strcmp(injections[i].function, function) != 0) continue;
+    if (injections[i].skip > 0) {
+      injections[i].skip--;
+      return SUCCESS;
+    }
+    if (injections[i].count > 0) injections[i].count--;
+    return injections[i].code;
+  }
+  return SUCCESS;
+}
+
+void standin_violation(const char *what) {
+  if (strstr(violations, what) == NULL) {
+    strncat(violations, what, sizeof violations - strlen(violations) - 2);
+    strcat(violations, ";");
+  }
+}
+
+int standin_enter(const char *function) {
+  int injected = standin_injected(function);
+  if (!standin_started) return NOT_INITIALIZED;
+  if (standin_current == NULL || standin_current->users == 0) return INVALID_CONTEXT;
+  if (standin_current->error != SUCCESS) return standin_current->error;
+  /* Injected failures of a kernel's kind stay, as they do on a card. */
+  if (injected >= 700 && injected < 800 && injected != LAUNCH_OUT_OF_RESOURCES) standin_current->error = injected;
+  return injected;
+}
+
+API int cuInit(unsigned flags) {
+  LOCK();
+  static int prepared;
+  if (!prepared) {
+    prepared = 1;
+    inject_from_environment();
+    atexit(report_at_exit);
+  }
+  int injected = standin_injected(__func__);
+  if (injected == SUCCESS && flags == 0) standin_started = 1;
+  LEAVE(injected != SUCCESS ? injected : flags == 0 ? SUCCESS : INVALID_VALUE);
+}
+
+API int cuDriverGetVersion(int *version) {
+  const char *old = getenv("SLUICE_STANDIN_VERSION");
+  *version = old == NULL ? 13000 : atoi(old);
+  return SUCCESS;
+}
+
+static const struct {
+  int code;
+  const char *name, *text;
+} errors[] = {
+    {SUCCESS, "CUDA_SUCCESS", "no error"},
+    {INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {NOT_INITIALIZED, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
+    {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {INVALID_PTX, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
+    {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    {ASSERT, "CUDA_ERROR_ASSERT", "device-side assert triggered"},
+    {MISALIGNED_ADDRESS, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
+    {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
+};
+
+API int cuGetErrorName(int error, const char **name) {
+  for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+    if (errors[i].code == error) return *name = errors[i].name, SUCCESS;
+  return *name = NULL, INVALID_VALUE;
+}
+
+API int cuGetErrorString(int error, const char **text) {
+  for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+    if (errors[i].code == error) return *text = errors[i].text, SUCCESS;
+  return *text = NULL, INVALID_VALUE;
+}
+
+API int cuDeviceGetCount(int *count) {
+  BEGIN();
+  *count = DEVICES;
+  LEAVE(SUCCESS);
+}
+
+API int cuDeviceGet(int *device, int ordinal) {
+  BEGIN();
+  *device = ordinal;
+  LEAVE(ordinal >= 0 && ordinal < DEVICES ? SUCCESS : INVALID_DEVICE);
+}
+
+API int cuDeviceGetName(char *name, int bytes, int device) {
+  BEGIN();
+  snprintf(name, bytes, "Stand-in GPU %d", device);
+  LEAVE(SUCCESS);
+}
+
+API int cuDeviceGetUuid_v2(unsigned char *uuid, int device) {
+  BEGIN();
+  memset(uuid, 0xab, 16);
+  uuid[15] = (unsigned char)device;
+  LEAVE(SUCCESS);
+}
+
+API int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+  BEGIN();
+  *bytes = DEVICE_BYTES;
+  LEAVE(device < DEVICES ? SUCCESS : INVALID_DEVICE);
+}
+
+API int cuDeviceGetPCIBusId(char *text, int bytes, int device) {
+  BEGIN();
+  snprintf(text, bytes, "0000:%02X:00.0", 0x3b + device);
+  LEAVE(SUCCESS);
+}
+
+API int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  BEGIN();
+  static const int values[][2] = {{1, 1024},   {2, 1024},  {3, 1024}, {4, 64},  {5, 2147483647}, {6, 65535}, {7, 65535},
+                                  {8, 49152},  {10, 32},   {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
+                                  {97, 232448}, {102, 1}};
+  (void)device;
+  for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+    if (values[i][0] == attribute) {
+      *value = values[i][1];
+      LEAVE(SUCCESS);
+    }
+  LEAVE(INVALID_VALUE);
+}
+
+API int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
+  BEGIN();
+  LEAVE(device < DEVICES && (flags & ~0x1fu) == 0 ? SUCCESS : INVALID_VALUE);
+}
+
+API int cuDevicePrimaryCtxRetain(struct context **context, int device) {
+  BEGIN();
+  if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
+  struct context *c = standin_contexts[device];
+  if (c == NULL) {
+    if (standin_used_bytes[device] + CONTEXT_BYTES > DEVICE_BYTES) LEAVE(OUT_OF_MEMORY);
+    c = calloc(1, sizeof *c);
+    c->device = device;
+    c->default_stream = standin_new_stream(c, 1);
+    standin_contexts[device] = c;
+    standin_used_bytes[device] += CONTEXT_BYTES;
+    standin_alive.contexts++;
+  }
+  c->users++;
+  *context = c;
+  LEAVE(SUCCESS);
+}
+
+API int cuDevicePrimaryCtxRelease_v2(int device) {
+  BEGIN();
+  struct context *c = device < DEVICES ? standin_contexts[device] : NULL;
+  if (c == NULL) LEAVE(INVALID_CONTEXT);
+  if (--c->users == 0) {
+    /* The memory of the struct stays, so that a thread which still has it current is answered INVALID_CONTEXT. */
+    while (c->streams != NULL) standin_end_stream(c->streams);
+    standin_contexts[device] = NULL;
+    standin_used_bytes[device] -= CONTEXT_BYTES;
+    standin_alive.contexts--;
+  }
+  LEAVE(SUCCESS);
+}
+
+API int cuCtxSetCurrent(struct context *context) {
+  BEGIN();
+  if (context != NULL && context->users == 0) LEAVE(INVALID_CONTEXT);
+  standin_current = context;
+  LEAVE(SUCCESS);
+}
+
+API int cuCtxGetLimit(size_t *value, int limit) {
+  ENTER();
+  *value = limit == 0 ? 1024 : 1 << 20;
+  LEAVE(SUCCESS);
+}

@@ -1,0 +1,291 @@
+/* The stand-in's memory: the virtual memory API over host memory, page-locked host memory, and who may use what. */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct reservation {
+  uint64_t address, bytes;
+  struct reservation *next;
+};
+
+struct allocation {
+  int device, file;
+  uint64_t bytes;
+  int references; /* the handle, and each mapping */
+  int released;
+  struct allocation *next;
+};
+
+struct mapping {
+  uint64_t address, bytes;
+  struct allocation *allocation;
+  int access; /* bit per device */
+  struct mapping *next;
+};
+
+struct host {
+  uint64_t address, bytes;
+  struct host *next;
+};
+
+static struct reservation *reservations;
+static struct allocation *allocations;
+static struct mapping *mappings;
+static struct host *hosts;
+
+struct properties {
+  int type, handle_types, location_type, location_id;
+  void *metadata;
+  unsigned char flags[8];
+};
+
+static int properties_ok(const struct properties *p) {
+  return p->type == 1 && p->handle_types == 0 && p->location_type == 1 && p->location_id >= 0 && p->location_id < DEVICES &&
+         p->metadata == NULL;
+}
+
+API int cuMemGetAllocationGranularity(size_t *bytes, const struct properties *properties, int option) {
+  BEGIN();
+  *bytes = GRANULARITY;
+  LEAVE(properties_ok(properties) && option >= 0 && option <= 1 ? SUCCESS : INVALID_VALUE);
+}
+
+API int cuMemAddressReserve(uint64_t *pointer, size_t bytes, size_t alignment, uint64_t hint, unsigned long long flags) {
+  BEGIN();
+  if (bytes == 0 || bytes % GRANULARITY != 0 || (alignment & (alignment - 1)) != 0 || flags != 0) LEAVE(INVALID_VALUE);
+  /* SLUICE_STANDIN_IGNORE_HINT: a driver need not follow the hint. */
+  int fixed = hint != 0 && getenv("SLUICE_STANDIN_IGNORE_HINT") == NULL ? MAP_FIXED_NOREPLACE : 0;
+  void *at = mmap(fixed ? (void *)hint : NULL, fixed ? bytes : bytes + GRANULARITY, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+  if (at == MAP_FAILED && fixed)
+    at = mmap(NULL, bytes + GRANULARITY, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), fixed = 0;
+  if (at == MAP_FAILED) LEAVE(OUT_OF_MEMORY);
+  struct reservation *r = malloc(sizeof *r);
+  r->address = fixed ? (uint64_t)at : ((uint64_t)at + GRANULARITY - 1) / GRANULARITY * GRANULARITY;
+  r->bytes = bytes;
+  r->next = reservations;
+  reservations = r;
+  standin_alive.reservations++;
+  *pointer = r->address;
+  LEAVE(SUCCESS);
+}
+
+API int cuMemAddressFree(uint64_t address, size_t bytes) {
+  BEGIN();
+  for (struct mapping *m = mappings; m != NULL; m = m->next)
+    if (m->address >= address && m->address < address + bytes) LEAVE(INVALID_VALUE);
+  for (struct reservation **r = &reservations; *r != NULL; r = &(*r)->next) {
+    if ((*r)->address != address || (*r)->bytes != bytes) continue;
+    struct reservation *gone = *r;
+    munmap((void *)address, bytes);
+    *r = gone->next;
+    free(gone);
+    standin_alive.reservations--;
+    LEAVE(SUCCESS);
+  }
+  LEAVE(INVALID_VALUE);
+}
+
+API int cuMemCreate(uint64_t *handle, size_t bytes, const struct properties *properties, unsigned long long flags) {
+  BEGIN();
+  if (!properties_ok(properties) || flags != 0 || bytes == 0 || bytes % GRANULARITY != 0) LEAVE(INVALID_VALUE);
+  int device = properties->location_id;
+  if (standin_used_bytes[device] + bytes > DEVICE_BYTES) LEAVE(OUT_OF_MEMORY);
+  struct allocation *a = calloc(1, sizeof *a);
+  a->file = memfd_create("standin", MFD_CLOEXEC);
+  if (a->file < 0 || ftruncate(a->file, (off_t)bytes) != 0) LEAVE(OUT_OF_MEMORY);
+  a->device = device;
+  a->bytes = bytes;
+  a->references = 1;
+  a->next = allocations;
+  allocations = a;
+  standin_used_bytes[device] += bytes;
+  standin_alive.allocations++;
+  *handle = (uint64_t)a;
+  LEAVE(SUCCESS);
+}
+
+static void drop(struct allocation *gone) {
+  if (--gone->references > 0) return;
+  for (struct allocation **a = &allocations; *a != NULL; a = &(*a)->next)
+    if (*a == gone) {
+      *a = gone->next;
+      break;
+    }
+  close(gone->file);
+  standin_used_bytes[gone->device] -= gone->bytes;
+  standin_alive.allocations--;
+  free(gone);
+}
+
+static struct allocation *find_allocation(uint64_t handle) {
+  for (struct allocation *a = allocations; a != NULL; a = a->next)
+    if ((uint64_t)a == handle && !a->released) return a;
+  return NULL;
+}
+
+API int cuMemRelease(uint64_t handle) {
+  BEGIN();
+  struct allocation *a = find_allocation(handle);
+  if (a == NULL) LEAVE(INVALID_VALUE);
+  a->released = 1;
+  drop(a);
+  LEAVE(SUCCESS);
+}
+
+API int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle, unsigned long long flags) {
+  BEGIN();
+  struct allocation *a = find_allocation(handle);
+  if (a == NULL || offset != 0 || flags != 0 || bytes == 0 || bytes > a->bytes) LEAVE(INVALID_VALUE);
+  if (address % GRANULARITY != 0 || bytes % GRANULARITY != 0) LEAVE(INVALID_VALUE);
+  struct reservation *r = reservations;
+  while (r != NULL && !(address >= r->address && address + bytes <= r->address + r->bytes)) r = r->next;
+  if (r == NULL) LEAVE(INVALID_VALUE);
+  for (struct mapping *m = mappings; m != NULL; m = m->next)
+    if (address < m->address + m->bytes && m->address < address + bytes) LEAVE(INVALID_VALUE);
+  if (mmap((void *)address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, a->file, 0) == MAP_FAILED)
+    LEAVE(OUT_OF_MEMORY);
+  /* Memory that comes from the device holds what its last owner left. */
+  memset((void *)address, 0xdb, bytes);
+  mprotect((void *)address, bytes, PROT_NONE);
+  struct mapping *m = calloc(1, sizeof *m);
+  m->address = address;
+  m->bytes = bytes;
+  m->allocation = a;
+  m->next = mappings;
+  mappings = m;
+  a->references++;
+  standin_alive.mappings++;
+  LEAVE(SUCCESS);
+}
+
+API int cuMemUnmap(uint64_t address, size_t bytes) {
+  BEGIN();
+  for (struct mapping **m = &mappings; *m != NULL; m = &(*m)->next) {
+    if ((*m)->address != address || (*m)->bytes != bytes) continue;
+    struct mapping *gone = *m;
+    for (int device = 0; device < DEVICES; device++)
+      if (standin_contexts[device] != NULL && gone->allocation->device == device && standin_busy(standin_contexts[device]))
+        standin_violation("memory unmapped while work is under way");
+    mmap((void *)address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    *m = gone->next;
+    drop(gone->allocation);
+    free(gone);
+    standin_alive.mappings--;
+    LEAVE(SUCCESS);
+  }
+  LEAVE(INVALID_VALUE);
+}
+
+struct access {
+  int location_type, location_id, flags;
+};
+
+API int cuMemSetAccess(uint64_t address, size_t bytes, const struct access *access, size_t count) {
+  BEGIN();
+  struct mapping *m = mappings;
+  while (m != NULL && !(m->address == address && m->bytes == bytes)) m = m->next;
+  if (m == NULL || count == 0) LEAVE(INVALID_VALUE);
+  for (size_t i = 0; i < count; i++) {
+    if (access[i].location_type != 1 || access[i].location_id < 0 || access[i].location_id >= DEVICES) LEAVE(INVALID_DEVICE);
+    if (access[i].flags == 3) m->access |= 1 << access[i].location_id;
+  }
+  mprotect((void *)address, bytes, PROT_READ | PROT_WRITE);
+  LEAVE(SUCCESS);
+}
+
+int standin_range_ok(int device, uint64_t address, uint64_t bytes) {
+  for (struct mapping *m = mappings; m != NULL; m = m->next)
+    if ((m->access & (1 << device)) && address >= m->address && bytes <= m->bytes && address - m->address <= m->bytes - bytes)
+      return 1;
+  return 0;
+}
+
+API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
+  ENTER();
+  *total = DEVICE_BYTES;
+  *free_bytes = DEVICE_BYTES - standin_used_bytes[standin_current->device];
+  LEAVE(SUCCESS);
+}
+
+API int cuMemHostAlloc(void **pointer, size_t bytes, unsigned flags) {
+  ENTER();
+  if (bytes == 0 || (flags & ~7u) != 0) LEAVE(INVALID_VALUE);
+  struct host *h = malloc(sizeof *h);
+  h->address = (uint64_t)aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  h->bytes = bytes;
+  h->next = hosts;
+  hosts = h;
+  standin_alive.hosts++;
+  *pointer = (void *)h->address;
+  LEAVE(SUCCESS);
+}
+
+API int cuMemFreeHost(void *pointer) {
+  /* Also in a failed context, as the tests look for leaks after faults. */
+  BEGIN();
+  for (struct host **h = &hosts; *h != NULL; h = &(*h)->next) {
+    if ((*h)->address != (uint64_t)pointer) continue;
+    struct host *gone = *h;
+    if (standin_current != NULL && standin_busy(standin_current))
+      standin_violation("page-locked memory freed while work is under way");
+    *h = gone->next;
+    free((void *)gone->address);
+    free(gone);
+    standin_alive.hosts--;
+    LEAVE(SUCCESS);
+  }
+  LEAVE(INVALID_VALUE);
+}
+
+int standin_host_ok(uint64_t address, uint64_t bytes) {
+  for (struct host *h = hosts; h != NULL; h = h->next)
+    if (address >= h->address && address + bytes <= h->address + h->bytes) return 1;
+  return 0;
+}
+
+static int copy(struct stream *stream, struct work *work) { return standin_queue(standin_current, stream, work); }
+
+API int cuMemcpyHtoDAsync_v2(uint64_t destination, uint64_t source, size_t bytes, struct stream *stream) {
+  ENTER();
+  if (!standin_range_ok(standin_current->device, destination, bytes) || !standin_host_ok(source, bytes)) LEAVE(INVALID_VALUE);
+  LEAVE(copy(stream, &(struct work){.kind = COPY, .destination = destination, .source = source, .count = bytes}));
+}
+
+API int cuMemcpyDtoHAsync_v2(uint64_t destination, uint64_t source, size_t bytes, struct stream *stream) {
+  ENTER();
+  if (!standin_range_ok(standin_current->device, source, bytes) || !standin_host_ok(destination, bytes)) LEAVE(INVALID_VALUE);
+  LEAVE(copy(stream, &(struct work){.kind = COPY, .destination = destination, .source = source, .count = bytes}));
+}
+
+API int cuMemcpyDtoDAsync_v2(uint64_t destination, uint64_t source, size_t bytes, struct stream *stream) {
+  ENTER();
+  int device = standin_current->device;
+  if (!standin_range_ok(device, destination, bytes) || !standin_range_ok(device, source, bytes)) LEAVE(INVALID_VALUE);
+  LEAVE(copy(stream, &(struct work){.kind = COPY, .destination = destination, .source = source, .count = bytes}));
+}
+
+static int fill(struct stream *stream, struct work work) {
+  if (work.destination % work.width != 0) return INVALID_VALUE;
+  if (!standin_range_ok(standin_current->device, work.destination, work.count * work.width)) return INVALID_VALUE;
+  return standin_queue(standin_current, stream, &work);
+}
+
+API int cuMemsetD8Async(uint64_t address, unsigned char value, size_t count, struct stream *stream) {
+  ENTER();
+  LEAVE(fill(stream, (struct work){.kind = FILL, .destination = address, .value = value, .width = 1, .count = count}));
+}
+
+API int cuMemsetD16Async(uint64_t address, unsigned short value, size_t count, struct stream *stream) {
+  ENTER();
+  LEAVE(fill(stream, (struct work){.kind = FILL, .destination = address, .value = value, .width = 2, .count = count}));
+}
+
+API int cuMemsetD32Async(uint64_t address, unsigned value, size_t count, struct stream *stream) {
+  ENTER();
+  LEAVE(fill(stream, (struct work){.kind = FILL, .destination = address, .value = value, .width = 4, .count = count}));
+}

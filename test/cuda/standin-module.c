@@ -1,0 +1,276 @@
+/*
+ * The stand-in's modules: PTX text is searched for its entries and their parameters. Kernels are C functions known by name; what they do
+ * to memory is checked against what is mapped, so that a stray access fails the context as on a card.
+ */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static size_t type_bytes(const char *type) {
+  size_t bits = 0;
+  while (*type != 0 && (*type < '0' || *type > '9')) type++;
+  for (; *type >= '0' && *type <= '9'; type++) bits = bits * 10 + (size_t)(*type - '0');
+  return bits / 8;
+}
+
+/* Reads `.param .align 8 .b8 name[24]` into the next place of the layout. */
+static void read_param(struct function *f, const char *text) {
+  char type[16] = "";
+  size_t alignment = 0, count = 1;
+  const char *align = strstr(text, ".align"), *pointer = strstr(text, ".ptr");
+  if (align != NULL && (pointer == NULL || align < pointer)) alignment = strtoul(align + 6, NULL, 10);
+  const char *bracket = strchr(text, '[');
+  if (bracket != NULL) count = strtoul(bracket + 1, NULL, 10);
+  for (const char *dot = strchr(text, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+    char word[16] = "";
+    if (sscanf(dot + 1, "%15[a-z0-9]", word) != 1) continue;
+    if (strchr("usfb", word[0]) != NULL && type_bytes(word) > 0) snprintf(type, sizeof type, "%s", word);
+  }
+  size_t element = type_bytes(type), bytes = element * count;
+  if (alignment == 0) alignment = element;
+  size_t offset = (f->param_bytes + alignment - 1) / alignment * alignment;
+  f->param_offset[f->param_count] = offset;
+  f->param_size[f->param_count++] = bytes;
+  f->param_bytes = offset + bytes;
+}
+
+static void read_entry(struct module *module, const char *text) {
+  struct function *f = calloc(1, sizeof *f), **last = &module->functions;
+  f->module = module;
+  f->dynamic_shared = 49152;
+  sscanf(text, " %127[A-Za-z0-9_$]", f->name);
+  const char *open = strchr(text, '('), *close = open == NULL ? NULL : strchr(open, ')'), *brace = strchr(text, '{');
+  if (close != NULL && (brace == NULL || open < brace)) {
+    char *list = strndup(open + 1, (size_t)(close - open - 1)), *rest = list;
+    for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ","))
+      if (strstr(item, ".param") != NULL && f->param_count < 32) read_param(f, item);
+    free(list);
+  }
+  while (*last != NULL) last = &(*last)->next;
+  *last = f;
+}
+
+API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned count, const int *options, void **values) {
+  ENTER();
+  if (memcmp(image, "\177ELF", 4) == 0) LEAVE(NO_BINARY_FOR_GPU);
+  char *log = NULL;
+  size_t log_bytes = 0;
+  for (unsigned i = 0; i < count; i++) {
+    if (options[i] == 5) log = values[i];
+    if (options[i] == 6) log_bytes = (size_t)values[i];
+  }
+  const char *wrong = strstr(image, "bogus");
+  if (strstr(image, ".version") == NULL || wrong != NULL) {
+    int line = 1;
+    for (const char *c = image; wrong != NULL && c < wrong; c++) line += *c == '\n';
+    if (log != NULL) snprintf(log, log_bytes, "ptxas application ptx input, line %d; error   : Not a name of any known instruction: 'bogus'\n", line);
+    LEAVE(INVALID_PTX);
+  }
+  struct module *m = calloc(1, sizeof *m);
+  m->context = standin_current;
+  m->text = strdup(image);
+  for (const char *entry = strstr(m->text, ".entry"); entry != NULL; entry = strstr(entry + 6, ".entry")) read_entry(m, entry + 6);
+  standin_alive.modules++;
+  *module = m;
+  LEAVE(SUCCESS);
+}
+
+API int cuModuleUnload(struct module *module) {
+  BEGIN();
+  if (module->context->error == SUCCESS && standin_busy(module->context)) standin_violation("a module unloaded while work is under way");
+  standin_alive.modules--;
+  for (struct function *f = module->functions; f != NULL;) {
+    struct function *next = f->next;
+    free(f);
+    f = next;
+  }
+  free(module->text);
+  free(module);
+  LEAVE(SUCCESS);
+}
+
+API int cuModuleGetFunctionCount(unsigned *count, struct module *module) {
+  ENTER();
+  *count = 0;
+  for (struct function *f = module->functions; f != NULL; f = f->next) ++*count;
+  LEAVE(SUCCESS);
+}
+
+API int cuModuleEnumerateFunctions(struct function **functions, unsigned count, struct module *module) {
+  ENTER();
+  unsigned i = 0;
+  for (struct function *f = module->functions; f != NULL && i < count; f = f->next) functions[i++] = f;
+  LEAVE(SUCCESS);
+}
+
+API int cuModuleGetGlobal_v2(uint64_t *address, size_t *bytes, struct module *module, const char *name) {
+  ENTER();
+  /* One variable is known, as the place of its value; its memory lies in the module, as on a card outside any arena. */
+  if (strcmp(name, "counter") != 0 || strstr(module->text, "counter") == NULL) LEAVE(NOT_FOUND);
+  *address = (uint64_t)&module->globals[0];
+  *bytes = 4;
+  LEAVE(SUCCESS);
+}
+
+API int cuFuncGetName(const char **name, struct function *f) {
+  ENTER();
+  *name = f->name;
+  LEAVE(SUCCESS);
+}
+
+API int cuFuncGetParamInfo(struct function *f, size_t index, size_t *offset, size_t *bytes) {
+  ENTER();
+  if (index >= (size_t)f->param_count) LEAVE(INVALID_VALUE);
+  *offset = f->param_offset[index];
+  if (bytes != NULL) *bytes = f->param_size[index];
+  LEAVE(SUCCESS);
+}
+
+API int cuFuncLoad(struct function *f) {
+  ENTER();
+  f->loaded = 1;
+  LEAVE(SUCCESS);
+}
+
+API int cuFuncGetAttribute(int *value, int attribute, struct function *f) {
+  ENTER();
+  if (!f->loaded && (attribute == 0 || attribute == 2 || attribute == 8)) LEAVE(FUNCTION_NOT_LOADED);
+  static const int values[] = {1024, 0, 0, 0, 16, 90, 90, 0, 49152};
+  if (attribute < 0 || attribute > 8) LEAVE(INVALID_VALUE);
+  *value = values[attribute];
+  if (attribute == 0 && strcmp(f->name, "narrow") == 0) *value = 256;
+  if (attribute == 3 && strcmp(f->name, "greedy") == 0) *value = 262144;
+  if (attribute == 8) *value = f->dynamic_shared;
+  LEAVE(SUCCESS);
+}
+
+API int cuFuncSetAttribute(struct function *f, int attribute, int value) {
+  ENTER();
+  if (attribute != 8 || value < 0 || value > 232448) LEAVE(INVALID_VALUE);
+  f->dynamic_shared = value;
+  LEAVE(SUCCESS);
+}
+
+API int cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                       unsigned shared, struct stream *stream, void **params, void **extra) {
+  ENTER();
+  if (gx == 0 || gy == 0 || gz == 0 || bx == 0 || by == 0 || bz == 0 || gy > 65535 || gz > 65535) LEAVE(INVALID_VALUE);
+  if ((uint64_t)bx * by * bz > 1024 || params != NULL || shared > (unsigned)f->dynamic_shared) LEAVE(INVALID_VALUE);
+  struct work w = {.kind = KERNEL, .function = f, .grid = {gx, gy, gz}, .block = {bx, by, bz}, .value = shared};
+  if (extra != NULL) {
+    if (extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4] != NULL) LEAVE(INVALID_VALUE);
+    size_t bytes = *(size_t *)extra[3];
+    if (bytes != f->param_bytes || bytes > sizeof w.params) LEAVE(INVALID_VALUE);
+    memcpy(w.params, extra[1], bytes);
+  } else if (f->param_bytes > 0) {
+    LEAVE(INVALID_VALUE);
+  }
+  if (!standin_knows_kernel(f->name)) LEAVE(NOT_SUPPORTED);
+  LEAVE(standin_queue(standin_current, stream, &w));
+}
+
+/* Parameters of a kernel, by index. */
+static uint64_t word(struct work *w, int index) {
+  uint64_t value = 0;
+  memcpy(&value, w->params + w->function->param_offset[index], w->function->param_size[index]);
+  return value;
+}
+
+static float real(struct work *w, int index) {
+  float value;
+  memcpy(&value, w->params + w->function->param_offset[index], sizeof value);
+  return value;
+}
+
+static int usable(struct context *c, uint64_t address, uint64_t bytes) {
+  LOCK();
+  int ok = standin_range_ok(c->device, address, bytes);
+  UNLOCK();
+  return ok;
+}
+
+/* vector_add(u32 n, float *a, float *b, float *out) */
+static int vector_add(struct context *c, struct work *w) {
+  uint64_t n = word(w, 0), a = word(w, 1), b = word(w, 2), out = word(w, 3);
+  if (n == 0) return SUCCESS;
+  if (!usable(c, a, n * 4) || !usable(c, b, n * 4) || !usable(c, out, n * 4)) return ILLEGAL_ADDRESS;
+  for (uint64_t i = 0; i < n; i++) ((float *)out)[i] = ((float *)a)[i] + ((float *)b)[i];
+  return SUCCESS;
+}
+
+/* saxpy(u32 n, float a, float *x, float *y) */
+static int saxpy(struct context *c, struct work *w) {
+  uint64_t n = word(w, 0), x = word(w, 2), y = word(w, 3);
+  float a = real(w, 1);
+  if (!usable(c, x, n * 4) || !usable(c, y, n * 4)) return ILLEGAL_ADDRESS;
+  for (uint64_t i = 0; i < n; i++) ((float *)y)[i] += a * ((float *)x)[i];
+  return SUCCESS;
+}
+
+/* store_at(u64 address, u32 value) */
+static int store_at(struct context *c, struct work *w) {
+  if (word(w, 0) % 4 != 0) return MISALIGNED_ADDRESS;
+  if (!usable(c, word(w, 0), 4)) return ILLEGAL_ADDRESS;
+  *(uint32_t *)word(w, 0) = (uint32_t)word(w, 1);
+  return SUCCESS;
+}
+
+/* endless(u64 flag): until the word at the address is not zero. */
+static int endless(struct context *c, struct work *w) {
+  uint64_t flag = word(w, 0);
+  if (!usable(c, flag, 4)) return ILLEGAL_ADDRESS;
+  while (*(volatile uint32_t *)flag == 0) usleep(1000);
+  return SUCCESS;
+}
+
+/* pause(u32 microseconds) */
+static int pause_for(struct context *c, struct work *w) {
+  (void)c;
+  usleep((unsigned)word(w, 0));
+  return SUCCESS;
+}
+
+/* print(u32 number): a line into the buffer that the next synchronisation writes to standard output. */
+static int print(struct context *c, struct work *w) {
+  LOCK();
+  int room = (int)(sizeof c->output - c->output_bytes);
+  int length = snprintf(c->output + c->output_bytes, (size_t)room, "number %u\n", (unsigned)word(w, 0));
+  if (length < room) c->output_bytes += (size_t)length;
+  UNLOCK();
+  return SUCCESS;
+}
+
+static int trap(struct context *c, struct work *w) {
+  (void)c;
+  (void)w;
+  return LAUNCH_FAILED;
+}
+
+static int nothing(struct context *c, struct work *w) {
+  (void)c;
+  (void)w;
+  return SUCCESS;
+}
+
+static const struct {
+  const char *name;
+  int (*run)(struct context *, struct work *);
+} kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
+               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},
+               {"wants_shared", nothing}};
+
+int standin_knows_kernel(const char *name) {
+  for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
+    if (strcmp(kernels[i].name, name) == 0) return 1;
+  return 0;
+}
+
+int standin_run_kernel(struct context *context, struct work *work) {
+  for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
+    if (strcmp(kernels[i].name, work->function->name) == 0) return kernels[i].run(context, work);
+  return NOT_SUPPORTED;
+}

@@ -1,0 +1,181 @@
+/* The stand-in's NVML: the questions that Sluice asks, over the same two devices. */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NVML_SUCCESS = 0, NVML_INVALID_ARGUMENT = 2, NVML_NOT_FOUND = 6, NVML_INSUFFICIENT_SIZE = 7, NVML_TIMEOUT = 10 };
+
+struct nvml_device {
+  int index;
+};
+
+static struct nvml_device devices[DEVICES] = {{0}, {1}};
+static struct {
+  struct nvml_device *device;
+  unsigned long long xid;
+} xids[8];
+static int xid_count;
+static int watched;
+
+#define ASK()                                      \
+  do {                                             \
+    int injected = standin_injected(__func__);     \
+    if (injected != SUCCESS) return injected;      \
+  } while (0)
+
+/* Has a device report an Xid. */
+API void standin_xid(int device, unsigned xid) {
+  xids[xid_count].device = &devices[device];
+  xids[xid_count++].xid = xid;
+}
+
+API int nvmlInit_v2(void) {
+  ASK();
+  return NVML_SUCCESS;
+}
+
+API int nvmlSystemGetDriverVersion(char *text, unsigned bytes) {
+  ASK();
+  snprintf(text, bytes, "580.65.06");
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetHandleByUUID(const char *uuid, struct nvml_device **device) {
+  ASK();
+  for (int i = 0; i < DEVICES; i++) {
+    char known[64];
+    snprintf(known, sizeof known, "GPU-abababab-abab-abab-abab-ababababab%02x", i);
+    if (strcmp(known, uuid) != 0) continue;
+    *device = &devices[i];
+    return NVML_SUCCESS;
+  }
+  return NVML_NOT_FOUND;
+}
+
+struct memory_v2 {
+  unsigned version;
+  unsigned long long total, reserved, free, used;
+};
+
+API int nvmlDeviceGetMemoryInfo_v2(struct nvml_device *device, struct memory_v2 *memory) {
+  ASK();
+  if (memory->version != (sizeof *memory | 2u << 24)) return NVML_INVALID_ARGUMENT;
+  memory->total = DEVICE_BYTES + (64 << 20);
+  memory->reserved = 64 << 20;
+  memory->used = standin_used_bytes[device->index];
+  memory->free = DEVICE_BYTES - memory->used;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetTemperature(struct nvml_device *device, int sensor, unsigned *value) {
+  ASK();
+  *value = 40 + (unsigned)device->index;
+  return sensor == 0 ? NVML_SUCCESS : NVML_INVALID_ARGUMENT;
+}
+
+API int nvmlDeviceGetPowerUsage(struct nvml_device *device, unsigned *milliwatts) {
+  ASK();
+  *milliwatts = 123456 + (unsigned)device->index;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetUtilizationRates(struct nvml_device *device, unsigned *percent) {
+  ASK();
+  percent[0] = 37 + (unsigned)device->index;
+  percent[1] = 12;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetCurrentClocksThrottleReasons(struct nvml_device *device, unsigned long long *reasons) {
+  ASK();
+  *reasons = device->index == 0 ? 0x1 : 0x4 | 0x40;
+  return NVML_SUCCESS;
+}
+
+static unsigned long long uncorrected;
+
+API void standin_uncorrected(unsigned count) { uncorrected = count; }
+
+API int nvmlDeviceGetTotalEccErrors(struct nvml_device *device, int type, int counter, unsigned long long *count) {
+  ASK();
+  *count = device->index == 0 && type == 1 && counter == 0 ? uncorrected : 0;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetRemappedRows(struct nvml_device *device, unsigned *corrected, unsigned *bad, unsigned *pending, unsigned *failed) {
+  ASK();
+  (void)device;
+  *corrected = *bad = *pending = *failed = 0;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetEccMode(struct nvml_device *device, unsigned *now, unsigned *pending) {
+  ASK();
+  (void)device;
+  *now = *pending = 1;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetMigMode(struct nvml_device *device, unsigned *now, unsigned *pending) {
+  ASK();
+  (void)device;
+  *now = *pending = 0;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetP2PStatus(struct nvml_device *a, struct nvml_device *b, int what, int *status) {
+  ASK();
+  *status = a != b && what == 2 ? 0 : 5;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetNvLinkState(struct nvml_device *device, unsigned link, unsigned *active) {
+  ASK();
+  (void)device;
+  *active = link < 4;
+  return link < 18 ? NVML_SUCCESS : NVML_INVALID_ARGUMENT;
+}
+
+struct pci_info {
+  char legacy[16];
+  unsigned domain, bus, device, id, subsystem;
+  char address[32];
+};
+
+API int nvmlDeviceGetNvLinkRemotePciInfo_v2(struct nvml_device *device, unsigned link, struct pci_info *info) {
+  ASK();
+  /* The last link goes elsewhere, to a switch say. */
+  snprintf(info->address, sizeof info->address, "00000000:%02X:00.0", link == 3 ? 0x99 : 0x3b + 1 - device->index);
+  return NVML_SUCCESS;
+}
+
+API int nvmlEventSetCreate(void **set) {
+  ASK();
+  *set = &watched;
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceRegisterEvents(struct nvml_device *device, unsigned long long types, void *set) {
+  ASK();
+  if (set != &watched || types != 8) return NVML_INVALID_ARGUMENT;
+  watched |= 1 << device->index;
+  return NVML_SUCCESS;
+}
+
+struct event_data {
+  struct nvml_device *device;
+  unsigned long long type, data;
+  unsigned instance, compute_instance;
+};
+
+API int nvmlEventSetWait_v2(void *set, struct event_data *data, unsigned milliseconds) {
+  ASK();
+  (void)milliseconds;
+  if (set != &watched || xid_count == 0) return NVML_TIMEOUT;
+  data->device = xids[--xid_count].device;
+  data->type = 8;
+  data->data = xids[xid_count].xid;
+  return NVML_SUCCESS;
+}

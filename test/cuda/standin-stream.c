@@ -1,0 +1,254 @@
+/* The stand-in's streams and events: a thread per stream takes its work in order. The default stream waits for the others, and they for it. */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct stream {
+  struct context *context;
+  int blocking; /* waits for the default stream, and that for it */
+  uint64_t queued, done;
+  struct work *first, *last;
+  int ending; /* destroyed, or its context gone */
+  int destroyed;
+  pthread_t thread;
+  struct stream *next;
+};
+
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static void let_go(struct event *e) {
+  if (--e->references == 0) free(e);
+}
+
+/* Does one piece of work; called and left with the lock held. */
+static void run(struct stream *stream, struct work *w) {
+  struct context *c = stream->context;
+  if (w->kind == WAIT_STREAM) {
+    while (w->other->done < w->generation && !stream->ending) pthread_cond_wait(&standin_changed, &standin_lock);
+    return;
+  }
+  if (w->kind == WAIT_EVENT) {
+    while (w->event->done < w->generation && !stream->ending) pthread_cond_wait(&standin_changed, &standin_lock);
+    let_go(w->event);
+    return;
+  }
+  if (w->kind == RECORD) {
+    w->event->at_ns = now_ns();
+    if (w->event->done < w->generation) w->event->done = w->generation;
+    let_go(w->event);
+    return;
+  }
+  if (standin_delay_ns > 0) {
+    struct timespec t = {(time_t)(standin_delay_ns / 1000000000ull), (long)(standin_delay_ns % 1000000000ull)};
+    UNLOCK();
+    nanosleep(&t, NULL);
+    LOCK();
+  }
+  if (c->error != SUCCESS || stream->ending) return;
+  if (w->kind == KERNEL) {
+    UNLOCK();
+    int result = standin_run_kernel(c, w);
+    LOCK();
+    if (c->error == SUCCESS) c->error = result;
+    return;
+  }
+  if (w->kind == COPY) memmove((void *)w->destination, (void *)w->source, w->count);
+  if (w->kind == FILL)
+    for (uint64_t i = 0; i < w->count; i++) memcpy((char *)w->destination + i * w->width, &w->value, w->width);
+}
+
+static void *serve(void *argument) {
+  struct stream *stream = argument;
+  LOCK();
+  for (;;) {
+    while (stream->first == NULL && !stream->ending) pthread_cond_wait(&standin_changed, &standin_lock);
+    struct work *w = stream->first;
+    if (w == NULL) break;
+    run(stream, w);
+    stream->first = w->next;
+    if (stream->first == NULL) stream->last = NULL;
+    free(w);
+    stream->done++;
+    pthread_cond_broadcast(&standin_changed);
+  }
+  UNLOCK();
+  return NULL;
+}
+
+struct stream *standin_new_stream(struct context *context, int blocking) {
+  struct stream *stream = calloc(1, sizeof *stream);
+  stream->context = context;
+  stream->blocking = blocking;
+  stream->next = context->streams;
+  context->streams = stream;
+  pthread_create(&stream->thread, NULL, serve, stream);
+  pthread_detach(stream->thread);
+  return stream;
+}
+
+/* Takes the stream out of its context and has its thread end. Its memory stays: its thread may be at the very end of something. */
+void standin_end_stream(struct stream *stream) {
+  for (struct stream **s = &stream->context->streams; *s != NULL; s = &(*s)->next)
+    if (*s == stream) {
+      *s = stream->next;
+      break;
+    }
+  stream->ending = 1;
+  pthread_cond_broadcast(&standin_changed);
+}
+
+static void append(struct stream *stream, struct work *work) {
+  struct work *w = malloc(sizeof *w);
+  *w = *work;
+  w->next = NULL;
+  if (stream->last != NULL) stream->last->next = w;
+  else stream->first = w;
+  stream->last = w;
+  stream->queued++;
+}
+
+static int alive(struct context *context, struct stream *stream) {
+  for (struct stream *s = context->streams; s != NULL; s = s->next)
+    if (s == stream && !s->destroyed) return 1;
+  return 0;
+}
+
+int standin_queue(struct context *context, struct stream *stream, struct work *work) {
+  struct stream *on = stream == NULL ? context->default_stream : stream;
+  if (!alive(context, on)) return INVALID_HANDLE;
+  if (on == context->default_stream) {
+    for (struct stream *s = context->streams; s != NULL; s = s->next)
+      if (s != on && s->blocking && s->done < s->queued)
+        append(on, &(struct work){.kind = WAIT_STREAM, .other = s, .generation = s->queued});
+  } else if (on->blocking && context->default_stream->done < context->default_stream->queued) {
+    append(on, &(struct work){.kind = WAIT_STREAM, .other = context->default_stream, .generation = context->default_stream->queued});
+  }
+  append(on, work);
+  pthread_cond_broadcast(&standin_changed);
+  return SUCCESS;
+}
+
+int standin_busy(struct context *context) {
+  for (struct stream *s = context->streams; s != NULL; s = s->next)
+    if (s->done < s->queued) return 1;
+  return 0;
+}
+
+void standin_flush_output(struct context *context) {
+  if (context->output_bytes == 0) return;
+  fwrite(context->output, 1, context->output_bytes, stdout);
+  context->output_bytes = 0;
+}
+
+API int cuStreamCreateWithPriority(struct stream **stream, unsigned flags, int priority) {
+  ENTER();
+  (void)priority;
+  if (flags > 1) LEAVE(INVALID_VALUE);
+  *stream = standin_new_stream(standin_current, flags == 0);
+  standin_alive.streams++;
+  LEAVE(SUCCESS);
+}
+
+API int cuStreamDestroy_v2(struct stream *stream) {
+  BEGIN();
+  if (standin_current == NULL || !alive(standin_current, stream)) LEAVE(INVALID_HANDLE);
+  if (stream->done < stream->queued && standin_current->error == SUCCESS)
+    standin_violation("a stream destroyed while it has work");
+  stream->destroyed = 1;
+  standin_end_stream(stream);
+  standin_alive.streams--;
+  LEAVE(SUCCESS);
+}
+
+static struct stream *named(struct stream *stream) { return stream == NULL ? standin_current->default_stream : stream; }
+
+API int cuStreamQuery(struct stream *stream) {
+  ENTER();
+  if (!alive(standin_current, named(stream))) LEAVE(INVALID_HANDLE);
+  LEAVE(named(stream)->done < named(stream)->queued ? NOT_READY : SUCCESS);
+}
+
+API int cuStreamSynchronize(struct stream *stream) {
+  ENTER();
+  struct stream *on = named(stream);
+  struct context *c = standin_current;
+  if (!alive(c, on)) LEAVE(INVALID_HANDLE);
+  if (on->done < on->queued) standin_violation("a blocking wait");
+  while (on->done < on->queued) pthread_cond_wait(&standin_changed, &standin_lock);
+  standin_flush_output(c);
+  LEAVE(c->error);
+}
+
+API int cuCtxSynchronize(void) {
+  ENTER();
+  struct context *c = standin_current;
+  if (standin_busy(c)) standin_violation("a blocking wait");
+  while (standin_busy(c)) pthread_cond_wait(&standin_changed, &standin_lock);
+  standin_flush_output(c);
+  LEAVE(c->error);
+}
+
+API int cuEventCreate(struct event **event, unsigned flags) {
+  ENTER();
+  if ((flags & ~3u) != 0) LEAVE(INVALID_VALUE);
+  struct event *e = calloc(1, sizeof *e);
+  e->references = 1;
+  e->timed = (flags & 2) == 0;
+  e->context = standin_current;
+  *event = e;
+  standin_alive.events++;
+  LEAVE(SUCCESS);
+}
+
+API int cuEventDestroy_v2(struct event *event) {
+  BEGIN();
+  standin_alive.events--;
+  let_go(event);
+  LEAVE(SUCCESS);
+}
+
+API int cuEventRecord(struct event *event, struct stream *stream) {
+  ENTER();
+  if (event->context != standin_current) LEAVE(INVALID_HANDLE);
+  event->references++;
+  event->recorded++;
+  LEAVE(standin_queue(standin_current, stream, &(struct work){.kind = RECORD, .event = event, .generation = event->recorded}));
+}
+
+API int cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags) {
+  ENTER();
+  if (flags != 0) LEAVE(INVALID_VALUE);
+  if (event->done == event->recorded) LEAVE(SUCCESS);
+  event->references++;
+  LEAVE(standin_queue(standin_current, stream, &(struct work){.kind = WAIT_EVENT, .event = event, .generation = event->recorded}));
+}
+
+API int cuEventQuery(struct event *event) {
+  ENTER();
+  LEAVE(event->done < event->recorded ? NOT_READY : SUCCESS);
+}
+
+API int cuEventSynchronize(struct event *event) {
+  ENTER();
+  struct context *c = standin_current;
+  if (event->done < event->recorded) standin_violation("a blocking wait");
+  while (event->done < event->recorded) pthread_cond_wait(&standin_changed, &standin_lock);
+  standin_flush_output(c);
+  LEAVE(c->error);
+}
+
+API int cuEventElapsedTime(float *milliseconds, struct event *start, struct event *end) {
+  ENTER();
+  if (!start->timed || !end->timed || start->recorded == 0 || end->recorded == 0) LEAVE(INVALID_HANDLE);
+  if (start->done < start->recorded || end->done < end->recorded) LEAVE(NOT_READY);
+  *milliseconds = (float)((double)(int64_t)(end->at_ns - start->at_ns) / 1e6);
+  LEAVE(SUCCESS);
+}

@@ -1,0 +1,162 @@
+/*
+ * A stand-in for the CUDA driver and NVML, for tests on machines without a GPU. Device memory is host memory behind the virtual memory API with
+ * its real rules; streams are threads, so that work is truly asynchronous; a few kernels are known by name. Stricter than the driver where
+ * that finds mistakes: host memory of copies must be page-locked. Own declarations, so that no CUDA header is needed.
+ */
+#ifndef SLUICE_STANDIN_H
+#define SLUICE_STANDIN_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define API __attribute__((visibility("default")))
+
+enum {
+  SUCCESS = 0,
+  INVALID_VALUE = 1,
+  OUT_OF_MEMORY = 2,
+  NOT_INITIALIZED = 3,
+  NO_DEVICE = 100,
+  INVALID_DEVICE = 101,
+  INVALID_IMAGE = 200,
+  INVALID_CONTEXT = 201,
+  NO_BINARY_FOR_GPU = 209,
+  INVALID_PTX = 218,
+  INVALID_HANDLE = 400,
+  NOT_FOUND = 500,
+  NOT_READY = 600,
+  ILLEGAL_ADDRESS = 700,
+  LAUNCH_OUT_OF_RESOURCES = 701,
+  ASSERT = 710,
+  MISALIGNED_ADDRESS = 716,
+  LAUNCH_FAILED = 719,
+  NOT_SUPPORTED = 801,
+  FUNCTION_NOT_LOADED = 913,
+};
+
+#define DEVICES 2
+#define GRANULARITY (2ull << 20)
+#define DEVICE_BYTES (1ull << 30)
+#define CONTEXT_BYTES (96ull << 20)
+
+struct stream;
+
+/* The primary context of a device. */
+struct context {
+  int device;
+  int users;
+  int error; /* what every call returns once a kernel has failed */
+  struct stream *default_stream;
+  struct stream *streams;
+  char output[65536]; /* what kernels have printed and nobody has flushed */
+  size_t output_bytes;
+};
+
+struct event {
+  int references;
+  int timed;
+  uint64_t recorded; /* number of recordings asked for, and done */
+  uint64_t done;
+  uint64_t at_ns;
+  struct context *context;
+};
+
+struct function {
+  struct module *module;
+  char name[128];
+  int param_count;
+  size_t param_offset[32], param_size[32], param_bytes;
+  int loaded;
+  int dynamic_shared;
+  struct function *next;
+};
+
+struct module {
+  struct context *context;
+  struct function *functions;
+  char *text;
+  uint64_t globals[8];
+};
+
+/* One piece of work in a stream. */
+struct work {
+  enum { COPY, FILL, KERNEL, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
+  uint64_t destination, source, count;
+  uint32_t value, width;
+  struct function *function;
+  uint32_t grid[3], block[3];
+  unsigned char params[4096];
+  struct event *event;
+  uint64_t generation;
+  struct stream *other;
+  struct work *next;
+};
+
+/* One lock for everything: this is for right answers, not for speed. */
+extern pthread_mutex_t standin_lock;
+extern pthread_cond_t standin_changed;
+extern int standin_started;
+extern _Thread_local struct context *standin_current;
+extern struct context *standin_contexts[DEVICES];
+extern uint64_t standin_used_bytes[DEVICES];
+extern uint64_t standin_delay_ns;
+
+/* Counters of what is alive, by kind. */
+struct live {
+  int contexts, reservations, allocations, mappings, hosts, modules, streams, events;
+};
+extern struct live standin_alive;
+
+/* A failure to inject into the function, or 0. */
+int standin_injected(const char *function);
+/* What a context's call returns at once: an injected failure, a missing context, or the context's own error. */
+int standin_enter(const char *function);
+/* Counts a misuse that the driver would not report. */
+void standin_violation(const char *what);
+
+/* Whether a device may use a range of device addresses. */
+int standin_range_ok(int device, uint64_t address, uint64_t bytes);
+/* Whether a range of host addresses is page-locked. */
+int standin_host_ok(uint64_t address, uint64_t bytes);
+/* Runs a kernel by its name; returns the error that it leaves behind. */
+int standin_run_kernel(struct context *context, struct work *work);
+int standin_knows_kernel(const char *name);
+
+int standin_queue(struct context *context, struct stream *stream, struct work *work);
+int standin_busy(struct context *context);
+struct stream *standin_new_stream(struct context *context, int blocking);
+void standin_end_stream(struct stream *stream);
+void standin_flush_output(struct context *context);
+
+#define LOCK() pthread_mutex_lock(&standin_lock)
+#define UNLOCK() pthread_mutex_unlock(&standin_lock)
+/* Opens a function that needs a current context; the lock is held from here on. */
+#define ENTER()                                   \
+  LOCK();                                         \
+  {                                               \
+    int entered = standin_enter(__func__);        \
+    if (entered != SUCCESS) {                     \
+      UNLOCK();                                   \
+      return entered;                             \
+    }                                             \
+  }
+/* Opens a function that needs none. */
+#define BEGIN()                                              \
+  LOCK();                                                    \
+  {                                                          \
+    int injected = standin_injected(__func__);               \
+    if (injected == SUCCESS && !standin_started) injected = NOT_INITIALIZED; \
+    if (injected != SUCCESS) {                               \
+      UNLOCK();                                              \
+      return injected;                                       \
+    }                                                        \
+  }
+#define LEAVE(result)          \
+  do {                         \
+    int leaving = (result);    \
+    UNLOCK();                  \
+    return leaving;            \
+  } while (0)
+
+#endif

@@ -1,0 +1,113 @@
+/**
+ * Builds the stand-in for libcuda and libnvidia-ml with the system's compiler and gives tests the handles to it. One library is both; the two
+ * names are links to it. Without a compiler `standin.missing` says why, and the tests that need it are skipped with that reason.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import koffi from "koffi";
+
+const sources = new URL("./", import.meta.url);
+
+/** Builds once per content of the sources; a later run finds the library under its hash. */
+function build(): string {
+  const names = readdirSync(sources).filter((name) => /\.[ch]$/.test(name));
+  const hash = createHash("sha256");
+  for (const name of names.sort()) hash.update(name).update(readFileSync(new URL(name, sources)));
+  const folder = join(tmpdir(), `sluice-standin-${process.getuid?.() ?? 0}-${hash.digest("hex").slice(0, 16)}`);
+  if (existsSync(join(folder, "libcuda.so.1"))) return folder;
+  const fresh = mkdtempSync(join(tmpdir(), "sluice-standin-build-"));
+  const files = names.filter((name) => name.endsWith(".c")).map((name) => new URL(name, sources).pathname);
+  const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"];
+  execFileSync("cc", [...flags, "-o", join(fresh, "libcuda.so.1"), ...files], { stdio: ["ignore", "ignore", "pipe"] });
+  symlinkSync("libcuda.so.1", join(fresh, "libnvidia-ml.so.1"));
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(fresh).reverse()) renameSync(join(fresh, name), join(folder, name));
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+function findMissing(): string | undefined {
+  if (process.platform !== "linux") return "the stand-in for libcuda needs Linux";
+  try {
+    execFileSync("cc", ["--version"], { stdio: "ignore" });
+    return undefined;
+  } catch {
+    return "there is no C compiler to build the stand-in for libcuda";
+  }
+}
+
+const missing = findMissing();
+
+export interface Standin {
+  /** Folder with libcuda.so.1 and libnvidia-ml.so.1. */
+  readonly folder: string;
+  /** Fails a function with a code, after `skip` good calls, `count` times (-1: for ever). */
+  inject(failure: { function: string; code: number; skip?: number; count?: number }): void;
+  /** Slows every piece of work in every stream. */
+  delay(microseconds: number): void;
+  /** Ends injections and delays and forgets misuse. */
+  clear(): void;
+  /** What is alive and what was misused; empty for nothing. */
+  report(): string;
+  /** Has a device report a hardware error. */
+  xid(device: number, xid: number): void;
+  /** Sets the first device's count of memory errors. */
+  uncorrected(count: number): void;
+}
+
+function load(): Standin {
+  const folder = build();
+  const path = join(folder, "libcuda.so.1");
+  // The device under test finds its libraries through these.
+  process.env["SLUICE_CUDA_LIBRARY"] = path;
+  process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
+  const library = koffi.load(path);
+  const inject = library.func("void standin_inject(const char *name, int code, int skip, int count)");
+  const delay = library.func("void standin_delay(uint32_t microseconds)");
+  const clear = library.func("void standin_clear()");
+  const report = library.func("int standin_report(void *text, int bytes)");
+  const xid = library.func("void standin_xid(int device, uint32_t xid)");
+  const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
+  return {
+    folder,
+    inject: (failure) => inject(failure.function, failure.code, failure.skip ?? 0, failure.count ?? 1),
+    delay: (microseconds) => delay(microseconds),
+    clear: () => clear(),
+    report: () => {
+      const text = Buffer.alloc(8192);
+      report(text, text.length);
+      return text.toString("latin1").split("\0")[0]!.trim();
+    },
+    xid: (device, number) => xid(device, number),
+    uncorrected: (count) => uncorrected(count),
+  };
+}
+
+/** Why there is no stand-in, for `describe.skipIf`; undefined where there is one. */
+export const standinMissing = missing;
+
+/** The stand-in; an error when there is none. */
+export const standin: Standin =
+  missing === undefined
+    ? load()
+    : new Proxy({} as Standin, {
+        get: () => {
+          throw new Error(missing);
+        },
+      });
+if (missing !== undefined) console.warn(`Skipped: ${missing}.`);
