@@ -165,6 +165,21 @@ export const errorTable = {
     "Start the command with `sluice run`, or call connect() and allocate().",
   ),
 
+  LEASE_IDLE: spec(
+    28,
+    "ABORTED",
+    "final",
+    "The lease ended because it made no calls for its idle time.",
+    "Allocate again when there is work; ask the admin for a longer idle time.",
+  ),
+  LEASE_PREEMPTED: spec(
+    29,
+    "ABORTED",
+    "final",
+    "The lease made room for a request of higher priority.",
+    "Allocate again, or ask with a higher priority.",
+  ),
+
   // Connections.
   PROTOCOL_ERROR: spec(
     30,

@@ -41,6 +41,12 @@ export function usageNow(state: PoolState, tenant: TenantRecord): number {
   return tenant.usage / unitAt(state, state.now) + since;
 }
 
+/** Sets the tenant's use of the past to so many bytes x milliseconds, as they count now. */
+export function restoreUsage(state: PoolState, tenant: TenantRecord, byteMs: number): void {
+  settle(state, tenant);
+  tenant.usage = byteMs * unitAt(state, state.now);
+}
+
 /** Whether the growing unit has to start again; then every tenant's place must be found anew. */
 export const needsNewEpoch = (state: PoolState): boolean =>
   state.now - state.usageEpoch > HALF_LIVES_MAX * state.options.usageHalfLifeMs;

@@ -2,13 +2,15 @@
  * Devices and what is free on them: the only place that changes a device's sums. Keeps the indexes by which placement finds room
  * in logarithmic time. Sums are exact: granted, overhead and free add up to the device's memory after every call.
  */
+import { classFacts } from "./filter.ts";
 import { OrderedTree } from "./ordered-tree.ts";
 import type { Cordon, DeviceClass, DeviceRecord, LeaseRecord, Nest, PoolState, ServerRecord } from "./state.ts";
 import type { PoolDevice, Slice } from "./types.ts";
 
 /** What devices must have in common to be of one class: all that decides whether a request fits. */
 function classKey(device: PoolDevice): string {
-  return JSON.stringify([device.memoryBytes, device.granularityBytes, device.overheadBytes, device.sliceBytesMax]);
+  const { memoryBytes, granularityBytes, overheadBytes, sliceBytesMax, sharing = { mode: "dynamic" } } = device;
+  return JSON.stringify([memoryBytes, granularityBytes, overheadBytes, sliceBytesMax, sharing, ...classFacts(device)]);
 }
 
 const byFree = (a: DeviceRecord, b: DeviceRecord): number => a.freeBytes - b.freeBytes || a.order - b.order;
@@ -92,6 +94,10 @@ export function addDevice(state: PoolState, spec: PoolDevice): boolean {
   for (const value of [spec.memoryBytes, spec.granularityBytes, spec.overheadBytes, spec.sliceBytesMax]) {
     if (!Number.isSafeInteger(value) || value < 0) throw new Error(`Device ${spec.id} has a bad size [${value}].`);
   }
+  const { sharing } = spec;
+  if (sharing?.mode === "profile" && !(Number.isSafeInteger(sharing.profileBytes) && sharing.profileBytes > 0)) {
+    throw new Error(`Device ${spec.id} has a bad profile [${sharing.profileBytes}].`);
+  }
   if (spec.granularityBytes === 0) throw new Error(`Device ${spec.id} has no granularity.`);
   const server = serverOf(state, spec.server ?? "");
   const deviceClass = classOf(state, spec);
@@ -155,6 +161,17 @@ export function setWithheld(device: DeviceRecord, withheld: boolean): void {
   if (device.withheld === withheld) return;
   refile(device, () => {
     device.withheld = withheld;
+  });
+}
+
+/** Changes the size of one slice of a lease; the device must have room for what it grows. */
+export function resizeSlice(state: PoolState, before: Slice, after: Slice): void {
+  const device = deviceOf(state, before);
+  const more = after.bytes - before.bytes;
+  if (more > device.freeBytes) throw new Error(`Device ${device.spec.id} has no room to grow a slice.`);
+  refile(device, () => {
+    device.grantedBytes += more;
+    device.freeBytes -= more;
   });
 }
 

@@ -2,6 +2,7 @@
  * The life of a lease: granting, granted, ending, gone. Memory comes back only when the executor is known to be dead
  * (`reclaim`), or when a grant fails before there is one.
  */
+import type { ErrorCode } from "../../shared/errors.ts";
 import { forgetDevice, giveBackSlices, takeSlices } from "./inventory.ts";
 import { changeHeld, tenantOf } from "./queue.ts";
 import type { DeviceRecord, Ending, LeaseRecord, LeaseTerms, PoolState } from "./state.ts";
@@ -24,6 +25,7 @@ export function viewLease(lease: LeaseRecord): Lease {
     grantedAt: terms.grantedAt,
     lastBeatAt,
     attached,
+    priority: terms.priority,
     ...(endsAt === Number.POSITIVE_INFINITY ? {} : { endsAt }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
@@ -43,13 +45,19 @@ export function startLease(state: PoolState, terms: LeaseTerms, phase: "granting
     endsAt: terms.endsAt,
     endsWith: { code: "LEASE_TIME_OVER", message: "The lease reaches its maximum duration." },
     ended: undefined,
+    lastActiveAt: state.now,
+    isBusy: false,
+    idleWarned: false,
+    resizing: undefined,
+    idleTimer: undefined,
     beatTimer: undefined,
     endTimer: undefined,
     noticeTimer: undefined,
   };
   state.leases.set(terms.id, lease);
   takeSlices(state, lease);
-  changeHeld(state, lease.tenant, { bytes: heldBytes(lease), leases: 1 });
+  changeHeld(state, lease.tenant, { bytes: heldBytes(lease), slices: lease.slices.length, leases: 1 });
+  armIdle(state, lease);
   if (!terms.detached)
     lease.beatTimer = state.timers.add(state.now + state.options.heartbeatTimeoutMs, { kind: "beat", lease });
   if (terms.endsAt !== Number.POSITIVE_INFINITY) {
@@ -70,7 +78,7 @@ export function endLease(state: PoolState, lease: LeaseRecord, why: Ending): Eff
 }
 
 function stopTimers(state: PoolState, lease: LeaseRecord): void {
-  for (const timer of [lease.beatTimer, lease.endTimer, lease.noticeTimer]) state.timers.cancel(timer);
+  for (const timer of [lease.beatTimer, lease.endTimer, lease.noticeTimer, lease.idleTimer]) state.timers.cancel(timer);
 }
 
 /** Forgets the lease: its memory is free again. */
@@ -78,7 +86,7 @@ function dropLease(state: PoolState, lease: LeaseRecord): Effect[] {
   stopTimers(state, lease);
   state.leases.delete(lease.terms.id);
   const emptied = giveBackSlices(state, lease);
-  changeHeld(state, lease.tenant, { bytes: -heldBytes(lease), leases: -1 });
+  changeHeld(state, lease.tenant, { bytes: -heldBytes(lease), slices: -lease.slices.length, leases: -1 });
   state.passNeeded = true;
   for (const device of emptied) forgetDevice(state, device);
   return emptied.map((device) => ({ kind: "deviceGone", deviceId: device.spec.id }));
@@ -99,13 +107,13 @@ export const takeBack = (state: PoolState, lease: LeaseRecord): Effect[] =>
 export function giveNotice(
   state: PoolState,
   lease: LeaseRecord,
-  why: { readonly notice: NoticeKind; readonly graceMs: number; readonly message: string },
+  why: { readonly notice: NoticeKind; readonly graceMs: number; readonly message: string; readonly code?: ErrorCode },
 ): Effect[] {
   if (lease.state === "ending") return [];
   const deadline = Math.min(lease.endsAt, state.now + Math.max(0, why.graceMs));
   if (deadline < lease.endsAt) {
     lease.endsAt = deadline;
-    lease.endsWith = { code: "LEASE_REVOKED", message: why.message };
+    lease.endsWith = { code: why.code ?? "LEASE_REVOKED", message: why.message };
     state.timers.cancel(lease.endTimer);
     lease.endTimer = state.timers.add(deadline, { kind: "end", lease });
   }
@@ -132,6 +140,42 @@ export function checkBeat(state: PoolState, lease: LeaseRecord): Effect[] {
   }
   const silentMs = state.now - lease.lastBeatAt;
   return endLease(state, lease, { code: "LEASE_EXPIRED", message: `No heartbeat comes for [${silentMs}] ms.` });
+}
+
+/** Calls have come: the lease is not idle. */
+export function noteActivity(state: PoolState, lease: LeaseRecord, isBusy: boolean): void {
+  lease.lastActiveAt = state.now;
+  lease.isBusy = isBusy;
+  lease.idleWarned = false;
+}
+
+/** Sets the clock for the next look at whether the lease is idle: at the warning, then at the end. */
+function armIdle(state: PoolState, lease: LeaseRecord): void {
+  const { idleMs } = lease.terms;
+  if (idleMs === Number.POSITIVE_INFINITY) return;
+  const endsAt = lease.lastActiveAt + idleMs;
+  const warnsAt = endsAt - Math.min(state.options.idleNoticeMs, idleMs / 2);
+  lease.idleTimer = state.timers.add(lease.idleWarned ? endsAt : warnsAt, { kind: "idle", lease });
+}
+
+/** Warns or ends a lease without calls; never while its kernels run. */
+export function checkIdle(state: PoolState, lease: LeaseRecord): Effect[] {
+  const { idleMs } = lease.terms;
+  if (lease.isBusy) lease.lastActiveAt = state.now;
+  const endsAt = lease.lastActiveAt + idleMs;
+  const message = `The lease makes no calls for [${idleMs}] ms.`;
+  if (lease.idleWarned && state.now >= endsAt) return endLease(state, lease, { code: "LEASE_IDLE", message });
+  const isWarning = !lease.idleWarned && state.now >= endsAt - Math.min(state.options.idleNoticeMs, idleMs / 2);
+  if (!isWarning) {
+    armIdle(state, lease);
+    return [];
+  }
+  // A warning that comes late still leaves time to make a call.
+  const deadline = Math.max(endsAt, state.now + Math.min(state.options.idleNoticeMs, idleMs / 2));
+  lease.lastActiveAt = deadline - idleMs;
+  lease.idleWarned = true;
+  armIdle(state, lease);
+  return [{ kind: "notice", id: lease.terms.id, notice: "idle", deadline, message }];
 }
 
 /** Ends every lease on a device. */

@@ -1,10 +1,11 @@
 /** What can be asked about a pool. Changes nothing that matters to any decision. */
+import { usageNow } from "./fair-share.ts";
 import { viewLease } from "./leases.ts";
 import { inOrder, positionOf } from "./queue.ts";
 import { reasonsFor } from "./reasons.ts";
-import { planFor } from "./request.ts";
+import { refreshPlan } from "./request.ts";
 import type { PoolState, RequestRecord } from "./state.ts";
-import type { DeviceListing, Lease, QueueListing, QueuePlace } from "./types.ts";
+import type { DeviceListing, Lease, QueueListing, QueuePlace, TenantListing } from "./types.ts";
 
 /** All devices, in the order in which they were added. */
 export function listDevices(state: PoolState): DeviceListing[] {
@@ -46,9 +47,27 @@ export function listQueue(state: PoolState): QueueListing[] {
 export function queuePlace(state: PoolState, id: string): QueuePlace | undefined {
   const record = state.requests.get(id);
   if (record === undefined) return undefined;
-  const reasons = reasonsFor(state, planFor(state, record.request), record.request);
-  return { ...viewRequest(record, positionOf(state, record)), reasons };
+  refreshPlan(state, record);
+  const startsAt = state.reservation?.holder === record ? state.reservation.startsAt : undefined;
+  return {
+    ...viewRequest(record, positionOf(state, record)),
+    reasons: reasonsFor(state, record),
+    ...(startsAt === undefined ? {} : { startsAt }),
+  };
 }
+
+/** All tenants that the pool has heard of. */
+export const listTenants = (state: PoolState): TenantListing[] =>
+  [...state.tenants.values()].map((tenant) => ({
+    tenant: tenant.name,
+    weight: tenant.weight,
+    quota: tenant.quota,
+    heldBytes: tenant.heldBytes,
+    heldSlices: tenant.sliceCount,
+    leases: tenant.leaseCount,
+    waiting: tenant.waitingCount,
+    usage: usageNow(state, tenant),
+  }));
 
 /** When the pool next has something to do by itself: send a `tick` then. May be early, never late. */
 export const nextDeadline = (state: PoolState): number | undefined => state.timers.next();

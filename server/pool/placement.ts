@@ -1,31 +1,38 @@
 /**
- * Finds room for a request among the open devices: of all places that fit, one that leaves the least behind. Decides nothing else
- * and changes nothing. Logarithmic in the number of devices; linear only in those of a single server, and over servers with devices
- * of several classes.
+ * Finds room for a request among the open devices, by its policy: leaving the least behind, on the emptiest devices, or on devices
+ * joined by NVLink. Decides nothing else and changes nothing. Logarithmic in the number of devices; linear only in those of a few
+ * servers, over servers with devices of several classes, and over the devices that filters on single devices leave.
  */
 import { chargeOf, slicesWithin } from "./request.ts";
 import type { DeviceRecord, Fit, Nest, Plan, PoolState, ServerRecord } from "./state.ts";
+import { bestJoined, isBetterJoint, isJoined, jointOf } from "./topology.ts";
 import type { Slice } from "./types.ts";
+
+/** Servers that are compared for the best joined devices. */
+const TOPOLOGY_SERVERS_MAX = 8;
 
 /** Devices in the order of the lease's slices; one stands several times when several slices are on it. */
 export type Place = readonly DeviceRecord[];
 
-const leftOver = (device: DeviceRecord, fit: Fit): number => device.freeBytes - chargeOf(fit, 1);
+type Usable = (device: DeviceRecord) => boolean;
 
 /** The best place on one server for all slices, looking at the devices for which `usable` holds. */
-export function placeOnServer(
-  server: ServerRecord,
-  plan: Plan,
-  usable: (device: DeviceRecord) => boolean,
-): Place | undefined {
+export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable): Place | undefined {
   const found: { device: DeviceRecord; room: number; left: number }[] = [];
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
-    if (fit === undefined || !usable(device)) continue;
+    if (fit === undefined || !usable(device) || plan.narrow?.has(device) === false) continue;
     const room = slicesWithin(fit, { freeBytes: device.freeBytes, max: plan.sameDevice ? plan.count : 1 });
-    if (room > 0) found.push({ device, room, left: leftOver(device, fit) });
+    if (room > 0) found.push({ device, room, left: device.freeBytes - chargeOf(fit, 1) });
   }
-  found.sort((a, b) => a.left - b.left || a.device.order - b.device.order);
+  const sign = plan.policy === "spread" ? -1 : 1;
+  found.sort((a, b) => sign * (a.left - b.left) || a.device.order - b.device.order);
+  if (plan.policy === "topology" && !plan.sameDevice) {
+    return bestJoined(
+      found.map(({ device }) => device),
+      plan.count,
+    );
+  }
   const place: DeviceRecord[] = [];
   for (const { device, room } of found) {
     for (let slice = 0; slice < room && place.length < plan.count; slice++) place.push(device);
@@ -33,32 +40,65 @@ export function placeOnServer(
   return place.length === plan.count ? place : undefined;
 }
 
-const isOpen = (device: DeviceRecord): boolean => device.filed;
+const isOpen: Usable = (device) => device.filed;
+
+/** Whether a place that leaves `left` bytes is better than one that leaves `best`. */
+const isBetterLeft = (plan: Plan, left: number, best: number): boolean =>
+  plan.policy === "spread" ? left > best : left < best;
 
 /** All slices on one device. */
 function placeOnOne(plan: Plan): Place | undefined {
   let best: { device: DeviceRecord; left: number } | undefined;
   for (const fit of plan.fits) {
     const charge = chargeOf(fit, plan.count);
-    const device = fit.class.devices.ceiling((candidate) => candidate.freeBytes >= charge);
-    if (device === undefined) continue;
+    const { devices } = fit.class;
+    const device =
+      plan.policy === "spread" ? devices.last() : devices.ceiling((candidate) => candidate.freeBytes >= charge);
+    if (device === undefined || device.freeBytes < charge) continue;
     const left = device.freeBytes - charge;
-    if (best === undefined || left < best.left) best = { device, left };
+    if (best === undefined || isBetterLeft(plan, left, best.left)) best = { device, left };
   }
   return best === undefined ? undefined : Array.from({ length: plan.count }, () => best.device);
 }
 
-function placeInNest(state: PoolState, plan: Plan): Place | undefined {
+/** Devices of one class on one server. */
+function placeInNest(plan: Plan): Place | undefined {
+  const { count } = plan;
   let best: { nest: Nest; left: number } | undefined;
   for (const fit of plan.fits) {
     const charge = chargeOf(fit, 1);
-    const nest = fit.class.nests[plan.count]?.ceiling((candidate) => candidate.filed[plan.count]! >= charge);
-    if (nest === undefined) continue;
-    const left = nest.filed[plan.count]! - charge;
-    if (best === undefined || left < best.left) best = { nest, left };
+    const tree = fit.class.nests[count];
+    const nest =
+      plan.policy === "spread" ? tree?.last() : tree?.ceiling((candidate) => candidate.filed[count]! >= charge);
+    if (nest === undefined || nest.filed[count]! < charge) continue;
+    const left = nest.filed[count]! - charge;
+    if (best === undefined || isBetterLeft(plan, left, best.left)) best = { nest, left };
   }
-  if (best !== undefined) return placeOnServer(best.nest.server, plan, isOpen);
-  return placeOnAny(state.mixedServers, plan);
+  return best === undefined ? undefined : placeOnServer(best.nest.server, plan, isOpen);
+}
+
+/** The best joined devices of the servers that come first for the plan. */
+function placeByTopology(state: PoolState, plan: Plan): Place | undefined {
+  let best: Place | undefined;
+  for (const server of serversWithRoom(state, plan)) {
+    const place = placeOnServer(server, plan, isOpen);
+    if (place === undefined) continue;
+    if (isJoined(place)) return place;
+    if (best === undefined || isBetterJoint(jointOf(place), jointOf(best))) best = place;
+  }
+  return best;
+}
+
+function* serversWithRoom(state: PoolState, plan: Plan): IterableIterator<ServerRecord> {
+  for (const fit of plan.fits) {
+    const charge = chargeOf(fit, 1);
+    let left = TOPOLOGY_SERVERS_MAX;
+    for (const nest of fit.class.nests[plan.count]?.backwards() ?? []) {
+      if (nest.filed[plan.count]! < charge || left-- === 0) break;
+      yield nest.server;
+    }
+  }
+  yield* state.mixedServers;
 }
 
 function placeOnAny(servers: Iterable<ServerRecord>, plan: Plan): Place | undefined {
@@ -69,23 +109,46 @@ function placeOnAny(servers: Iterable<ServerRecord>, plan: Plan): Place | undefi
   return undefined;
 }
 
+/** The best single device among those that the filters leave. */
+function placeAmong(devices: Iterable<DeviceRecord>, plan: Plan): Place | undefined {
+  let best: { device: DeviceRecord; left: number } | undefined;
+  for (const device of devices) {
+    const fit: Fit | undefined = plan.fitOf.get(device.class);
+    if (fit === undefined || !device.filed) continue;
+    const left = device.freeBytes - chargeOf(fit, 1);
+    if (left >= 0 && (best === undefined || isBetterLeft(plan, left, best.left))) best = { device, left };
+  }
+  return best === undefined ? undefined : [best.device];
+}
+
 /** Room for all slices on open devices, or undefined. */
 export function findPlace(state: PoolState, plan: Plan): Place | undefined {
+  if (plan.narrow !== undefined) {
+    if (plan.count === 1) return placeAmong(plan.narrow, plan);
+    return placeOnAny(new Set([...plan.narrow].map((device) => device.server)), plan);
+  }
   if (plan.count === 1) return placeOnOne(plan);
-  if (!plan.sameDevice) return placeInNest(state, plan);
-  return placeOnOne(plan) ?? placeOnAny(state.servers.values(), plan);
+  if (plan.sameDevice) return placeOnOne(plan) ?? placeOnAny(state.servers.values(), plan);
+  if (plan.policy === "topology") return placeByTopology(state, plan);
+  return placeInNest(plan) ?? placeOnAny(state.mixedServers, plan);
 }
 
 /** The slices that a plan has at a place. */
 export function slicesAt(plan: Plan, place: Place): Slice[] {
   return place.map((device, index) => {
     const fit = plan.fitOf.get(device.class)!;
-    const isFirst = place.indexOf(device) === index;
+    const isCharged = fit.isOverheadEach || place.indexOf(device) === index;
     return {
       index,
       deviceId: device.spec.id,
       bytes: fit.sliceBytes,
-      overheadBytes: isFirst ? fit.overheadBytes : 0,
+      overheadBytes: isCharged ? fit.overheadBytes : 0,
     };
   });
+}
+
+/** What a client should know about its place. */
+export function warningsAt(plan: Plan, place: Place): string[] {
+  if (plan.policy !== "topology" || isJoined(place)) return [];
+  return [`No NVLink joins all of the devices [${place.map((device) => device.spec.id).join(", ")}].`];
 }

@@ -2,18 +2,34 @@
  * The pool: (state, event, now) -> effects. Every decision about who gets which part of which device is made here. No clock, no
  * socket, no file, no randomness; the words are in types.ts. This file alone is the door of the room.
  */
+
+import { formatSize } from "../../shared/units.ts";
+import { restoreUsage } from "./fair-share.ts";
 import { addDevice, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
-import { checkBeat, endAllOn, endLease, giveNotice, reclaimLease, startLease, takeBack, warnOfEnd } from "./leases.ts";
-import { findPlace, slicesAt } from "./placement.ts";
-import { dequeue, enqueue, firstInOrder, positionOf, settleTenant, tenantOf } from "./queue.ts";
+import {
+  checkBeat,
+  checkIdle,
+  endAllOn,
+  endLease,
+  giveNotice,
+  noteActivity,
+  reclaimLease,
+  startLease,
+  takeBack,
+  warnOfEnd,
+} from "./leases.ts";
+import { findPlace, slicesAt, warningsAt } from "./placement.ts";
+import { dequeue, enqueue, firstInOrder, positionOf, settleTenant, tenantOf, waitingOf } from "./queue.ts";
+import { quotaObstacle, quotaRefusal } from "./quota.ts";
 import { impossibleReasons, reasonsFor } from "./reasons.ts";
-import { checkRequest, planFor } from "./request.ts";
-import { clearReservation, findPassage, withoutReservation } from "./reservation.ts";
+import { checkRequest, isPossibleWithoutQuota, planFor } from "./request.ts";
+import { blockersOf, clearReservation, findPassage, withoutReservation } from "./reservation.ts";
+import { askResize, finishResize } from "./resize.ts";
 import { refuse, removeRequest, runPass, tryToPass } from "./schedule.ts";
 import type { DeviceRecord, Ending, LeaseRecord, PoolState, RequestRecord, Timer } from "./state.ts";
 import type { Effect, Explanation, PoolEvent, PoolRequest, StoredLease } from "./types.ts";
 
-export { findLease, listDevices, listLeases, listQueue, nextDeadline, queuePlace } from "./listing.ts";
+export { findLease, listDevices, listLeases, listQueue, listTenants, nextDeadline, queuePlace } from "./listing.ts";
 export { createPool, type PoolState } from "./state.ts";
 
 /** A timer this late means that the pool was not listening, so heartbeats may have been missed. */
@@ -51,6 +67,8 @@ function ring(state: PoolState, timer: Timer): Effect[] {
       return [refuse(state, timer.request, waitIsOver(timer.request))];
     case "beat":
       return checkBeat(state, timer.lease);
+    case "idle":
+      return checkIdle(state, timer.lease);
     case "notice":
       return timer.lease.endsAt > state.now ? [warnOfEnd(timer.lease)] : [];
     case "end":
@@ -83,6 +101,14 @@ function happen(state: PoolState, event: PoolEvent): Effect[] {
     case "deviceUncordoned": {
       const device = state.devices.get(event.deviceId);
       return device === undefined || device.removed ? [] : changeDevice(state, device, event);
+    }
+    case "tenantSet":
+      return setTenant(state, event);
+    case "usageRestored": {
+      const tenant = tenantOf(state, event.tenant);
+      restoreUsage(state, tenant, event.byteMs);
+      settleTenant(state, tenant);
+      return [];
     }
     case "tick":
       return [];
@@ -127,7 +153,11 @@ type LeaseEvent = Extract<
       | "released"
       | "failed"
       | "revoked"
-      | "reclaimed";
+      | "reclaimed"
+      | "active"
+      | "resizeAsked"
+      | "resizeConfirmed"
+      | "resizeFailed";
   }
 >;
 
@@ -138,6 +168,14 @@ function changeLease(state: PoolState, lease: LeaseRecord, event: LeaseEvent): E
       return [];
     case "grantFailed":
       return takeBack(state, lease);
+    case "active":
+      noteActivity(state, lease, event.isBusy);
+      return [];
+    case "resizeAsked":
+      return askResize(state, lease, event);
+    case "resizeConfirmed":
+    case "resizeFailed":
+      return finishResize(state, lease, event.kind);
     case "heartbeat":
       lease.lastBeatAt = state.now;
       return [];
@@ -166,8 +204,14 @@ function refusalOf(state: PoolState, wish: PoolRequest): Refused | undefined {
     const message = "The server is stopping and grants no new leases.";
     return { code: "SHUTTING_DOWN", message, reasons: [] };
   }
+  const overQuota = quotaRefusal(tenantOf(state, wish.tenant), wish);
+  if (overQuota !== undefined) return quotaExceeded(overQuota);
   const plan = planFor(state, wish);
   if (!plan.possible) {
+    const { memoryBytes } = tenantOf(state, wish.tenant).quota;
+    if (memoryBytes !== undefined && isPossibleWithoutQuota(state, wish)) {
+      return quotaExceeded(`The quota of the tenant allows [${formatSize(memoryBytes)}], less than the request takes.`);
+    }
     const message = `No server has [${wish.count}] devices that could ever serve the request.`;
     return { code: "IMPOSSIBLE_REQUEST", message, reasons: impossibleReasons(state, plan, wish) };
   }
@@ -176,6 +220,24 @@ function refusalOf(state: PoolState, wish: PoolRequest): Refused | undefined {
     return { code: "QUEUE_FULL", message, reasons: [] };
   }
   return undefined;
+}
+
+const quotaExceeded = (message: string): Refused => ({
+  code: "QUOTA_EXCEEDED",
+  message,
+  reasons: [{ device: "", code: "QUOTA_EXCEEDED", message }],
+});
+
+function setTenant(state: PoolState, event: PoolEvent & { kind: "tenantSet" }): Effect[] {
+  const tenant = tenantOf(state, event.tenant);
+  settleTenant(state, tenant);
+  tenant.weight = event.weight ?? tenant.weight;
+  tenant.quota = event.quota ?? tenant.quota;
+  if (!(tenant.weight > 0)) throw new Error(`The weight of tenant ${tenant.name} is out of range [${tenant.weight}].`);
+  for (const record of waitingOf(tenant)) record.plan = planFor(state, record.request);
+  settleTenant(state, tenant);
+  state.passNeeded = true;
+  return [];
 }
 
 function newRecord(state: PoolState, wish: PoolRequest): RequestRecord {
@@ -191,6 +253,7 @@ function newRecord(state: PoolState, wish: PoolRequest): RequestRecord {
     timer: undefined,
     plan,
     passes: 0,
+    hasPreempted: false,
   };
 }
 
@@ -211,13 +274,14 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
   enqueue(state, record);
   const isFirst = firstInOrder(state) === record;
   const position = positionOf(state, record);
+  const parked = quotaObstacle(record);
   dequeue(state, record);
   const place = isFirst
     ? withoutReservation(state, () => findPlace(state, record.plan))
-    : state.reservation && findPassage(state, state.reservation, record)?.place;
-  if (place !== undefined) return { kind: "granted", slices: slicesAt(record.plan, place) };
-  const reasons = reasonsFor(state, record.plan, wish);
-  if (wish.waitMs > 0) return { kind: "queued", position, reasons };
+    : parked === undefined && state.reservation && findPassage(state, state.reservation, record)?.place;
+  if (place) return { kind: "granted", slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) };
+  const reasons = reasonsFor(state, record);
+  if (wish.waitMs > 0) return { kind: "queued", position, reasons, blockers: blockersOf(state, record.plan) };
   return { kind: "refused", ...waitIsOver(record), reasons };
 }
 
@@ -232,7 +296,7 @@ function serve(state: PoolState, record: RequestRecord): Effect[] {
   if (!state.requests.has(record.request.id)) return effects;
   if (record.deadlineAt <= state.now) return [...effects, refuse(state, record, waitIsOver(record))];
   record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
-  const reasons = reasonsFor(state, record.plan, record.request);
+  const reasons = reasonsFor(state, record);
   return [...effects, { kind: "queued", id: record.request.id, position: positionOf(state, record), reasons }];
 }
 
@@ -281,7 +345,9 @@ function slicesFit(state: PoolState, lease: StoredLease): boolean {
 
 function adopt(state: PoolState, stored: StoredLease): Effect[] {
   if (state.leases.has(stored.id) || state.requests.has(stored.id)) return [];
-  const terms = { ...stored, endsAt: stored.endsAt ?? Number.POSITIVE_INFINITY };
+  const never = Number.POSITIVE_INFINITY;
+  const { endsAt = never, priority = 0, idleMs = never } = stored;
+  const terms = { ...stored, endsAt, priority, idleMs };
   if (!slicesFit(state, stored)) {
     const lease = startLease(state, { ...terms, slices: [] }, "granted");
     const message = "The lease's slices do not fit the server's devices any more.";

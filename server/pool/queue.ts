@@ -5,6 +5,7 @@
  */
 import { fairKey, keyStep, needsNewEpoch, settle, startEpoch } from "./fair-share.ts";
 import { OrderedTree } from "./ordered-tree.ts";
+import { quotaObstacle } from "./quota.ts";
 import type { Band, PoolState, RequestRecord, TenantQueue, TenantRecord } from "./state.ts";
 
 /** How often the use of a tenant that both holds and waits is brought up to date. */
@@ -15,8 +16,9 @@ const byKey = (a: TenantQueue, b: TenantQueue): number => a.key - b.key || a.fir
 export function tenantOf(state: PoolState, name: string): TenantRecord {
   let found = state.tenants.get(name);
   if (found === undefined) {
-    const fresh = { name, weight: 1, usage: 0, settledAt: state.now, heldBytes: 0, leaseCount: 0, timer: undefined };
-    found = { ...fresh, queues: new Map() };
+    const counts = { heldBytes: 0, sliceCount: 0, leaseCount: 0, waitingCount: 0 };
+    const use = { weight: 1, quota: {}, usage: 0, settledAt: state.now };
+    found = { name, ...use, ...counts, queues: new Map(), timer: undefined };
     state.tenants.set(name, found);
   }
   return found;
@@ -26,7 +28,8 @@ function bandOf(state: PoolState, priority: number): Band {
   const at = state.bands.findIndex((band) => band.priority <= priority);
   const found = at < 0 ? undefined : state.bands[at];
   if (found?.priority === priority) return found;
-  const band: Band = { priority, tenants: new OrderedTree(byKey), size: 0, head: undefined };
+  const trees = { tenants: new OrderedTree(byKey), parked: new OrderedTree(byKey) };
+  const band: Band = { priority, ...trees, size: 0, head: undefined };
   state.bands.splice(at < 0 ? state.bands.length : at, 0, band);
   return band;
 }
@@ -38,27 +41,32 @@ function queueOf(tenant: TenantRecord, band: Band): TenantQueue {
       (a, b) => a.order - b.order,
       (record) => record.costBytes,
     );
-    found = { tenant, band, requests, key: 0, firstOrder: 0, filed: false };
+    found = { tenant, band, requests, key: 0, firstOrder: 0, filedIn: undefined };
     tenant.queues.set(band.priority, found);
   }
   return found;
 }
 
 function unfile(queue: TenantQueue): void {
-  if (queue.filed) queue.band.tenants.remove(queue);
-  queue.filed = false;
+  queue.filedIn?.remove(queue);
+  queue.filedIn = undefined;
 }
 
 function file(state: PoolState, queue: TenantQueue): void {
+  const { tenant, band } = queue;
   const first = queue.requests.first();
   if (first === undefined) {
-    queue.tenant.queues.delete(queue.band.priority);
+    tenant.queues.delete(band.priority);
     return;
   }
-  queue.key = fairKey(state, queue.tenant);
+  queue.key = fairKey(state, tenant);
   queue.firstOrder = first.order;
-  queue.band.tenants.insert(queue);
-  queue.filed = true;
+  queue.filedIn = quotaObstacle(first) === undefined ? band.tenants : band.parked;
+  queue.filedIn.insert(queue);
+  if (queue.filedIn === band.tenants || band.head?.tenant !== tenant) return;
+  // Nothing is kept for a request that its own tenant's quota holds up.
+  band.head = undefined;
+  state.passNeeded = true;
 }
 
 function refile(state: PoolState, queue: TenantQueue): void {
@@ -84,18 +92,28 @@ export function settleTenant(state: PoolState, tenant: TenantRecord): void {
 }
 
 /** Changes what a tenant holds, settling its use first. */
-export function changeHeld(state: PoolState, tenant: TenantRecord, change: { bytes: number; leases: number }): void {
+export function changeHeld(
+  state: PoolState,
+  tenant: TenantRecord,
+  change: { readonly bytes: number; readonly slices: number; readonly leases: number },
+): void {
   settle(state, tenant);
   tenant.heldBytes += change.bytes;
+  tenant.sliceCount += change.slices;
   tenant.leaseCount += change.leases;
   settleTenant(state, tenant);
 }
+
+/** All waiting requests of a tenant. */
+export const waitingOf = (tenant: TenantRecord): RequestRecord[] =>
+  [...tenant.queues.values()].flatMap((queue) => [...queue.requests]);
 
 export function enqueue(state: PoolState, record: RequestRecord): void {
   const band = bandOf(state, record.request.priority ?? 0);
   const queue = queueOf(record.tenant, band);
   queue.requests.insert(record);
   band.size++;
+  record.tenant.waitingCount++;
   state.requests.set(record.request.id, record);
   if (queue.requests.size === 1) settleTenant(state, record.tenant);
   else if (queue.requests.first() === record) refile(state, queue);
@@ -110,6 +128,7 @@ export function dequeue(state: PoolState, record: RequestRecord): void {
   queue.requests.remove(record);
   if (wasFirst) file(state, queue);
   band.size--;
+  record.tenant.waitingCount--;
   if (band.head === record) band.head = undefined;
   if (band.size === 0) state.bands.splice(state.bands.indexOf(band), 1);
   state.requests.delete(record.request.id);
@@ -157,8 +176,14 @@ class Merge {
 function* inBand(state: PoolState, band: Band): IterableIterator<RequestRecord> {
   const { head } = band;
   if (head !== undefined) yield head;
+  for (const request of merged(state, band.tenants)) if (request !== head) yield request;
+  yield* merged(state, band.parked);
+}
+
+/** The requests of all tenants of a tree in the order in which they would be served. */
+function* merged(state: PoolState, tenants: OrderedTree<TenantQueue>): IterableIterator<RequestRecord> {
   const merge = new Merge();
-  const queues = band.tenants[Symbol.iterator]();
+  const queues = tenants[Symbol.iterator]();
   let pending = queues.next();
   for (;;) {
     while (!pending.done) {
@@ -182,20 +207,26 @@ function* inBand(state: PoolState, band: Band): IterableIterator<RequestRecord> 
         rest,
       });
     }
-    if (request !== head) yield request;
+    yield request;
   }
 }
 
-/** All waiting requests, the next one first. The queue must not change while this runs. */
+/** All waiting requests, the next one first; within a priority, those that wait for a quota come last. The queue must not change while this runs. */
 export function* inOrder(state: PoolState): IterableIterator<RequestRecord> {
   for (const band of state.bands) yield* inBand(state, band);
 }
 
-/** The request that is served next. */
+/** The request that is served next; undefined when none waits but for quotas. */
 export function firstInOrder(state: PoolState): RequestRecord | undefined {
-  const band = state.bands[0];
-  return band?.head ?? band?.tenants.first()?.requests.first();
+  for (const band of state.bands) {
+    const first = band.head ?? band.tenants.first()?.requests.first();
+    if (first !== undefined) return first;
+  }
+  return undefined;
 }
+
+export const bandOfRequest = (state: PoolState, record: RequestRecord): Band =>
+  bandOf(state, record.request.priority ?? 0);
 
 /** The place of a waiting request in the order of all, from 1. */
 export function positionOf(state: PoolState, record: RequestRecord): number {
@@ -216,7 +247,7 @@ function positionInBand(state: PoolState, band: Band, record: RequestRecord): nu
   const key = own.key + own.requests.weightBefore(record) * keyStep(state, record.tenant);
   let ahead = own.requests.rank(record);
   let headIsAhead = band.head === undefined || band.head.tenant === record.tenant;
-  for (const queue of band.tenants) {
+  for (const queue of own.filedIn!) {
     if (queue === own) continue;
     if (queue.key > key) break;
     const step = keyStep(state, queue.tenant);
@@ -229,5 +260,8 @@ function positionInBand(state: PoolState, band: Band, record: RequestRecord): nu
       headIsAhead = true;
     }
   }
-  return ahead + 1 + (headIsAhead ? 0 : 1);
+  if (own.filedIn === band.tenants) return ahead + 1 + (headIsAhead ? 0 : 1);
+  let parked = 0;
+  for (const queue of band.parked) parked += queue.requests.size;
+  return band.size - parked + ahead + 1;
 }

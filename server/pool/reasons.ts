@@ -1,9 +1,11 @@
 /** Why a request is not served now, device by device, in words. Changes nothing. */
 import type { DeviceReason } from "../../shared/errors.ts";
 import { formatSize } from "../../shared/units.ts";
-import { chargeOf, fitShare } from "./request.ts";
+import { labelObstacle, meets } from "./filter.ts";
+import { quotaObstacle } from "./quota.ts";
+import { chargeOf } from "./request.ts";
 import { isUsable } from "./reservation.ts";
-import type { DeviceRecord, Plan, PoolState } from "./state.ts";
+import type { DeviceRecord, Plan, PoolState, RequestRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
@@ -16,6 +18,10 @@ function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): D
   if (fit !== undefined) {
     const charge = chargeOf(fit, 1);
     if (device.freeBytes >= charge) return undefined;
+    if (request.mode === "exclusive") {
+      const message = `Device [${id}] has [${device.leases.size}] leases, and the request wants it whole.`;
+      return { device: id, code: "EXCLUSIVE_CONFLICT", message };
+    }
     return reason(
       `Device [${id}] has [${formatSize(device.freeBytes)}] free, and the request takes [${formatSize(charge)}].`,
     );
@@ -31,6 +37,19 @@ function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): D
   );
 }
 
+/** Which condition of the request the device does not meet. */
+function filterReason(device: DeviceRecord, plan: Plan, request: PoolRequest): string | undefined {
+  const { spec } = device;
+  const failed = plan.filters.find((filter) => !meets(spec, filter));
+  if (failed !== undefined) return `does not meet the filter [${failed.text}]`;
+  const obstacle = labelObstacle(spec, request);
+  if (obstacle !== undefined) return obstacle;
+  const mode = request.mode ?? "dynamic";
+  const sharing = spec.sharing?.mode ?? "dynamic";
+  const serves = mode === sharing || (mode === "exclusive" && sharing === "dynamic");
+  return serves ? undefined : `serves [${sharing}] requests, and this one is [${mode}]`;
+}
+
 /** Why one device does not serve the request now; undefined when it has room. */
 export function deviceReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
   const device_ = device.spec.id;
@@ -41,6 +60,9 @@ export function deviceReason(device: DeviceRecord, plan: Plan, request: PoolRequ
     const { code, message } = device.cordon;
     return { device: device_, code, message: `Device [${device_}] takes no new leases: ${message}` };
   }
+  const filtered = filterReason(device, plan, request);
+  if (filtered !== undefined)
+    return { device: device_, code: "FILTERED_OUT", message: `Device [${device_}] ${filtered}.` };
   const memory = memoryReason(device, plan, request);
   if (memory !== undefined) return memory;
   if (!device.withheld) return undefined;
@@ -66,8 +88,11 @@ function* nearestDevices(state: PoolState): IterableIterator<DeviceRecord> {
 }
 
 /** Why the request waits: what stands in its way on each device, or that others are before it. */
-export function reasonsFor(state: PoolState, plan: Plan, request: PoolRequest): DeviceReason[] {
+export function reasonsFor(state: PoolState, record: RequestRecord): DeviceReason[] {
+  const { plan, request } = record;
   const reasons: DeviceReason[] = [];
+  const quota = quotaObstacle(record);
+  if (quota !== undefined) reasons.push({ device: "", code: "QUOTA_EXCEEDED", message: quota });
   let withRoom = 0;
   for (const device of nearestDevices(state)) {
     const reason = deviceReason(device, plan, request);
@@ -92,7 +117,7 @@ export function impossibleReasons(state: PoolState, plan: Plan, request: PoolReq
   const reasons: DeviceReason[] = [];
   for (const device of state.devices.values()) {
     if (reasons.length >= REASONS_MAX) break;
-    if (isUsable(device) && fitShare(request.share, device.spec) !== undefined) continue;
+    if (isUsable(device) && plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false) continue;
     const reason = deviceReason(device, plan, request);
     if (reason !== undefined) reasons.push(reason);
   }
@@ -106,6 +131,7 @@ export function impossibleReasons(state: PoolState, plan: Plan, request: PoolReq
 
 function countFits(devices: Iterable<DeviceRecord>, plan: Plan): number {
   let count = 0;
-  for (const device of devices) if (!device.removed && plan.fitOf.has(device.class)) count++;
+  for (const device of devices)
+    if (!device.removed && plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false) count++;
   return count;
 }

@@ -1,7 +1,8 @@
 /** What a request means: checks its values, and works out what it takes on every class of devices. */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
-import type { Fit, Plan, PoolState } from "./state.ts";
+import { type Filter, labelObstacle, meets, parseFilter } from "./filter.ts";
+import type { DeviceClass, DeviceRecord, Fit, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 import { type PoolDevice, type PoolRequest, PRIORITY_MAX, type Share } from "./types.ts";
 
 /** Plans kept for requests that ask for the same; beyond it they are worked out anew. */
@@ -53,9 +54,14 @@ export function checkRequest(state: PoolState, request: PoolRequest): Refusal | 
   if (request.detached && request.durationMs === undefined) {
     return bad("A detached lease has no heartbeats, so it needs a duration.");
   }
+  for (const text of request.filters ?? []) {
+    const filter = parseFilter(text);
+    if (typeof filter === "string") return bad(filter);
+  }
   const max = Number.MAX_SAFE_INTEGER;
   return (
     checkShare(request.share) ??
+    (request.idleMs === undefined ? undefined : checkTime("idle time", request.idleMs, { min: 1, max })) ??
     checkTime("wait", request.waitMs, { min: 0, max: state.options.waitMsMax }) ??
     (request.durationMs === undefined ? undefined : checkTime("duration", request.durationMs, { min: 1, max })) ??
     (request.requestedAt === undefined
@@ -66,64 +72,155 @@ export function checkRequest(state: PoolState, request: PoolRequest): Refusal | 
 
 const roundDown = (bytes: number, unit: number): number => bytes - (bytes % unit);
 
-/** What a share takes on a device, or undefined when even an empty one cannot serve it. */
-export function fitShare(share: Share, device: PoolDevice): { sliceBytes: number; overheadBytes: number } | undefined {
-  const { memoryBytes, granularityBytes: unit, overheadBytes } = device;
+/** What a request's slice takes on a device, or undefined when even an empty one cannot serve it. */
+export function fitSlice(
+  request: PoolRequest,
+  device: PoolDevice,
+): { sliceBytes: number; overheadBytes: number } | undefined {
+  const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = dynamic } = device;
+  const { share, mode = "dynamic" } = request;
+  const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
+  if (mode === "exclusive") {
+    if (sharing.mode === "profile") return undefined;
+    const sliceBytes = roundDown(most, unit);
+    return sliceBytes > 0 ? { sliceBytes, overheadBytes: memoryBytes - sliceBytes } : undefined;
+  }
+  if (mode !== sharing.mode) return undefined;
+  if (sharing.mode === "profile") {
+    const sliceBytes = Math.min(
+      roundDown(sharing.profileBytes - overheadBytes, unit),
+      roundDown(device.sliceBytesMax, unit),
+    );
+    const asked = share.kind === "bytes" ? share.bytes : Math.floor(memoryBytes * share.fraction) - overheadBytes;
+    if (sliceBytes <= 0 || asked > sliceBytes || sharing.profileBytes > memoryBytes) return undefined;
+    return { sliceBytes, overheadBytes: sharing.profileBytes - sliceBytes };
+  }
   const sliceBytes =
     share.kind === "bytes"
       ? roundDown(share.bytes + unit - 1, unit)
       : roundDown(roundDown(Math.floor(memoryBytes * share.fraction), unit) - overheadBytes, unit);
-  const fits = sliceBytes > 0 && sliceBytes <= device.sliceBytesMax && sliceBytes + overheadBytes <= memoryBytes;
-  return fits ? { sliceBytes, overheadBytes } : undefined;
+  return sliceBytes > 0 && sliceBytes <= most ? { sliceBytes, overheadBytes } : undefined;
 }
 
+const dynamic = { mode: "dynamic" } as const;
+
 /** Bytes that `slices` slices of one lease take together on one device. */
-export const chargeOf = (fit: Fit, slices: number): number => fit.sliceBytes * slices + fit.overheadBytes;
+export const chargeOf = (fit: Fit, slices: number): number =>
+  fit.sliceBytes * slices + fit.overheadBytes * (fit.isOverheadEach ? slices : 1);
 
 /** How many slices of one lease a device with `freeBytes` has room for, at most `max`. */
 export function slicesWithin(fit: Fit, room: { freeBytes: number; max: number }): number {
-  const left = room.freeBytes - fit.overheadBytes;
-  return left < fit.sliceBytes ? 0 : Math.min(room.max, Math.floor(left / fit.sliceBytes));
+  const each = fit.sliceBytes + (fit.isOverheadEach ? fit.overheadBytes : 0);
+  const left = room.freeBytes - (fit.isOverheadEach ? 0 : fit.overheadBytes);
+  return left < each ? 0 : Math.min(room.max, Math.floor(left / each));
 }
 
+type Parts = Omit<Plan, "possible" | "key">;
+
 /** Whether some server, were it empty, has room for all slices. */
-function isPossible(state: PoolState, plan: Omit<Plan, "possible" | "key">): boolean {
+function isPossible(state: PoolState, parts: Parts): boolean {
   const roomOn = (fit: Fit | undefined): number => {
     if (fit === undefined) return 0;
-    if (!plan.sameDevice) return 1;
-    return slicesWithin(fit, { freeBytes: fit.class.sample.memoryBytes, max: plan.count });
+    if (!parts.sameDevice) return 1;
+    return slicesWithin(fit, { freeBytes: fit.class.sample.memoryBytes, max: parts.count });
   };
-  if (plan.fits.some((fit) => fit.class.largestNest * roomOn(fit) >= plan.count)) return true;
-  for (const server of state.mixedServers) {
-    let room = 0;
-    for (const nest of server.nests.values()) room += nest.memberCount * roomOn(plan.fitOf.get(nest.class));
-    if (room >= plan.count) return true;
+  if (parts.narrow !== undefined) return isPossibleOn(parts.narrow, parts, roomOn);
+  if (parts.fits.some((fit) => fit.class.largestNest * roomOn(fit) >= parts.count)) return true;
+  for (const server of state.mixedServers) if (isPossibleOn(server.devices, parts, roomOn)) return true;
+  return false;
+}
+
+function isPossibleOn(
+  devices: Iterable<DeviceRecord>,
+  parts: Parts,
+  roomOn: (fit: Fit | undefined) => number,
+): boolean {
+  const rooms = new Map<ServerRecord, number>();
+  for (const device of devices) {
+    if (device.removed) continue;
+    const room = (rooms.get(device.server) ?? 0) + roomOn(parts.fitOf.get(device.class));
+    if (room >= parts.count) return true;
+    rooms.set(device.server, room);
   }
   return false;
 }
 
+/** What tells plans apart; the quota belongs to it, as it rules out devices on which the request would be too large. */
+function planKey(request: PoolRequest, memoryMaxBytes: number): string {
+  const { share, count, sameDevice, mode, policy, filters, tolerate, avoid } = request;
+  const size = share.kind === "bytes" ? `b${share.bytes}` : `f${share.fraction}`;
+  const plain = `${size} ${count} ${sameDevice === true && count > 1} ${mode ?? ""} ${policy ?? ""} ${memoryMaxBytes}`;
+  if (filters === undefined && tolerate === undefined && avoid === undefined) return plain;
+  return `${plain} ${JSON.stringify([filters, tolerate, avoid])}`;
+}
+
+function fitsOf(
+  state: PoolState,
+  request: PoolRequest,
+  limits: { filters: readonly Filter[]; memoryMaxBytes: number },
+): Fit[] {
+  const fits: Fit[] = [];
+  const broad = limits.filters.filter((filter) => !filter.isNarrow);
+  for (const deviceClass of state.classes.values()) {
+    const { sample } = deviceClass;
+    const fit = fitSlice(request, sample);
+    if (fit === undefined || (fit.sliceBytes + fit.overheadBytes) * request.count > limits.memoryMaxBytes) continue;
+    if (!broad.every((filter) => meets(sample, filter)) || labelObstacle(sample, request) !== undefined) continue;
+    fits.push({ class: deviceClass, ...fit, isOverheadEach: request.mode === "profile" });
+  }
+  // An exclusive request leaves shared devices to others where it can.
+  const isShared = (fit: Fit): number => (fit.class.sample.sharing?.mode === "exclusive" ? 0 : 1);
+  return request.mode === "exclusive" ? fits.sort((a, b) => isShared(a) - isShared(b)) : fits;
+}
+
+function narrowDevices(
+  state: PoolState,
+  fitOf: ReadonlyMap<DeviceClass, Fit>,
+  filters: readonly Filter[],
+): Set<DeviceRecord> | undefined {
+  const narrow = filters.filter((filter) => filter.isNarrow);
+  if (narrow.length === 0) return undefined;
+  const all = [...state.devices.values()];
+  return new Set(
+    all.filter((device) => fitOf.has(device.class) && narrow.every((filter) => meets(device.spec, filter))),
+  );
+}
+
 /** The plan of a request, shared with all that ask for the same while the inventory stays. */
 export function planFor(state: PoolState, request: PoolRequest): Plan {
-  const { share, count } = request;
-  const sameDevice = request.sameDevice === true && count > 1;
-  const size = share.kind === "bytes" ? `b${share.bytes}` : `f${share.fraction}`;
-  const key = `${size} ${count} ${sameDevice}`;
+  return planWithin(state, request, state.tenants.get(request.tenant)?.quota.memoryBytes ?? Number.POSITIVE_INFINITY);
+}
+
+export const isPossibleWithoutQuota = (state: PoolState, request: PoolRequest): boolean =>
+  planWithin(state, request, Number.POSITIVE_INFINITY).possible;
+
+function planWithin(state: PoolState, request: PoolRequest, memoryMaxBytes: number): Plan {
+  const key = planKey(request, memoryMaxBytes);
   const known = state.plans.get(key);
   if (known !== undefined) return known;
-  const fits: Fit[] = [];
-  for (const deviceClass of state.classes.values()) {
-    const fit = fitShare(share, deviceClass.sample);
-    if (fit !== undefined) fits.push({ class: deviceClass, ...fit });
-  }
+  const filters = (request.filters ?? []).map(parseFilter).filter((filter) => typeof filter !== "string");
+  const fits = fitsOf(state, request, { filters, memoryMaxBytes });
   const fitOf = new Map(fits.map((fit) => [fit.class, fit]));
-  const each = fits.reduce(
-    (least, fit) => Math.min(least, fit.sliceBytes + fit.overheadBytes),
-    Number.POSITIVE_INFINITY,
-  );
-  const costBytes = fits.length === 0 ? 1 : each * count;
-  const parts = { fits, fitOf, count, sameDevice, costBytes };
+  const { count } = request;
+  const costs = fits.map((fit) => (fit.sliceBytes + fit.overheadBytes) * count);
+  const parts: Parts = {
+    fits,
+    fitOf,
+    count,
+    sameDevice: request.sameDevice === true && count > 1,
+    costBytes: costs.length === 0 ? 1 : Math.min(...costs),
+    costMostBytes: Math.max(0, ...costs),
+    policy: request.policy ?? "pack",
+    filters,
+    narrow: narrowDevices(state, fitOf, filters),
+  };
   const plan: Plan = { key, ...parts, possible: isPossible(state, parts) };
   if (state.plans.size >= PLANS_MAX) state.plans.clear();
   state.plans.set(key, plan);
   return plan;
+}
+
+/** Plans are worked out anew after the inventory has changed. */
+export function refreshPlan(state: PoolState, record: RequestRecord): void {
+  if (state.plans.get(record.plan.key) !== record.plan) record.plan = planFor(state, record.request);
 }

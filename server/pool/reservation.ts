@@ -68,7 +68,7 @@ function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Cho
   const found: { device: DeviceRecord; at: number; room: number }[] = [];
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
-    if (fit === undefined || !device.filed) continue;
+    if (fit === undefined || !device.filed || plan.narrow?.has(device) === false) continue;
     const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
     const charge = Math.min(wanted(plan, fit), chargeOf(fit, room));
     found.push({ device, at: freeAt(state, device, charge), room });
@@ -93,7 +93,15 @@ function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Cho
 const compareTimes = (a: number, b: number): number => (a === b ? 0 : a - b);
 
 /** Servers worth looking at: those that have the most free for this plan. */
-function* candidates(state: PoolState, plan: Plan): IterableIterator<ServerRecord> {
+export function* candidates(state: PoolState, plan: Plan): IterableIterator<ServerRecord> {
+  if (plan.narrow !== undefined) {
+    let left = CANDIDATES_MAX;
+    for (const device of plan.narrow) {
+      if (left-- === 0) return;
+      yield device.server;
+    }
+    return;
+  }
   for (const fit of plan.fits) {
     let left = CANDIDATES_MAX;
     if (plan.count === 1 || plan.sameDevice) {
@@ -141,6 +149,30 @@ export function withoutReservation<T>(state: PoolState, look: () => T): T {
   return found;
 }
 
+/** Keeps these devices for the head, which has room on them at `startsAt`. */
+export function keepFor(state: PoolState, reservation: Reservation): void {
+  clearReservation(state);
+  for (const device of reservation.devices) setWithheld(device, true);
+  state.reservation = reservation;
+}
+
+/** Leases that would have to end for the plan to have room, where it has room soonest. */
+export function blockersOf(state: PoolState, plan: Plan): string[] {
+  const choice = withoutReservation(state, () => choose(state, plan));
+  const ids = new Set<string>();
+  for (const device of choice?.devices ?? []) {
+    const charge = wanted(plan, plan.fitOf.get(device.class)!);
+    let free = device.freeBytes;
+    const leases = [...device.leases].sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)));
+    for (const lease of leases) {
+      if (free >= charge) break;
+      free += heldOn(lease, device);
+      ids.add(lease.terms.id);
+    }
+  }
+  return [...ids];
+}
+
 /** Keeps devices for the head of the queue, or brings up to date what is kept. */
 export function reserveFor(state: PoolState, head: RequestRecord): Reservation {
   const kept = state.reservation;
@@ -181,7 +213,7 @@ function placeBeforeHead(state: PoolState, reservation: Reservation, record: Req
   const isGone = state.now + (record.request.durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
   for (const device of reservation.devices) {
     const fit = record.plan.fitOf.get(device.class);
-    if (fit === undefined || device.freeBytes < chargeOf(fit, 1)) continue;
+    if (fit === undefined || device.freeBytes < chargeOf(fit, 1) || record.plan.narrow?.has(device) === false) continue;
     const headFit = holder.plan.fitOf.get(device.class)!;
     const spare = freeBytesAt(state, device, startsAt) - wanted(holder.plan, headFit);
     if (isGone || spare >= chargeOf(fit, 1)) return [device];
@@ -201,11 +233,13 @@ export function findPassage(
     const early = placeBeforeHead(state, reservation, record);
     return early === undefined ? undefined : { place: early, counts: false };
   }
-  const isHarmless =
-    reservation.startsAt !== undefined || place.every((device) => !holder.plan.fitOf.has(device.class));
+  const isHarmless = reservation.startsAt !== undefined || !place.some((device) => mayUse(holder.plan, device));
   if (isHarmless) return { place, counts: false };
   return holder.passes < state.options.passesMax ? { place, counts: true } : undefined;
 }
+
+const mayUse = (plan: Plan, device: DeviceRecord): boolean =>
+  plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false;
 
 /** As `findPassage`, and counts the pass. */
 export function placeToPass(state: PoolState, reservation: Reservation, record: RequestRecord): Place | undefined {

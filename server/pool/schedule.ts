@@ -3,13 +3,15 @@
  * others pass it as far as reservation.ts allows.
  */
 import { startLease, viewLease } from "./leases.ts";
-import { findPlace, type Place, placeOnServer, slicesAt } from "./placement.ts";
-import { dequeue, firstInOrder, inOrder } from "./queue.ts";
+import { findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
+import { preemptFor } from "./preemption.ts";
+import { bandOfRequest, dequeue, firstInOrder, inOrder } from "./queue.ts";
+import { durationOf, quotaObstacle } from "./quota.ts";
 import { reasonsFor } from "./reasons.ts";
-import { planFor } from "./request.ts";
+import { refreshPlan } from "./request.ts";
 import { clearReservation, isUsable, placeToPass, reserveFor } from "./reservation.ts";
-import type { Band, PoolState, RequestRecord, Reservation } from "./state.ts";
-import type { Effect } from "./types.ts";
+import type { PoolState, RequestRecord } from "./state.ts";
+import type { Effect, PoolRequest } from "./types.ts";
 
 /** Waiting requests behind the head that one pass looks at. */
 const LOOK_AHEAD_MAX = 64;
@@ -24,10 +26,19 @@ export function grant(state: PoolState, record: RequestRecord, place: Place): Ef
     detached: request.detached === true,
     requestedAt: record.requestedAt,
     grantedAt: state.now,
-    endsAt: request.durationMs === undefined ? Number.POSITIVE_INFINITY : state.now + request.durationMs,
+    endsAt: state.now + durationOf(record.tenant, request),
     slices: slicesAt(record.plan, place),
+    priority: request.priority ?? 0,
+    idleMs: idleOf(state, request),
   };
-  return { kind: "granted", lease: viewLease(startLease(state, terms, "granting")) };
+  const lease = viewLease(startLease(state, terms, "granting"));
+  return { kind: "granted", lease, warnings: warningsAt(record.plan, place) };
+}
+
+/** The idle time of a lease: the pool's, or the request's if it is shorter. */
+function idleOf(state: PoolState, request: PoolRequest): number {
+  const most = state.options.idleMs === 0 ? Number.POSITIVE_INFINITY : state.options.idleMs;
+  return Math.min(most, request.idleMs ?? Number.POSITIVE_INFINITY);
 }
 
 /** Takes a request out of the queue; what was kept for it is free. */
@@ -45,7 +56,7 @@ export function refuse(
   record: RequestRecord,
   why: Pick<Effect & { kind: "refused" }, "code" | "message">,
 ): Effect {
-  const reasons = why.code === "NO_CAPACITY" ? reasonsFor(state, record.plan, record.request) : [];
+  const reasons = why.code === "NO_CAPACITY" ? reasonsFor(state, record) : [];
   removeRequest(state, record);
   return { kind: "refused", id: record.request.id, ...why, reasons };
 }
@@ -61,63 +72,65 @@ function placeForHead(state: PoolState, head: RequestRecord): Place | undefined 
   return findPlace(state, head.plan);
 }
 
-const bandOfFirst = (state: PoolState): Band => state.bands[0]!;
-
 /** Grants as far as the queue's order and the room go. */
 export function runPass(state: PoolState): Effect[] {
   const effects: Effect[] = [];
-  let head = firstInOrder(state);
-  while (head !== undefined) {
-    refreshPlan(state, head);
-    const place = placeForHead(state, head);
-    if (place === undefined) break;
-    effects.push(grant(state, head, place));
-    head = firstInOrder(state);
-  }
-  state.passNeeded = false;
-  if (head === undefined) {
-    clearReservation(state);
-    return effects;
-  }
-  bandOfFirst(state).head = head;
-  letPass(state, reserveFor(state, head), effects);
-  state.passNeeded = false;
+  do {
+    state.passNeeded = false;
+    const head = grantInOrder(state, effects);
+    if (head === undefined) {
+      clearReservation(state);
+      return effects;
+    }
+    bandOfRequest(state, head).head = head;
+    reserveFor(state, head);
+    effects.push(...preemptFor(state, head));
+    letPass(state, effects);
+  } while (state.passNeeded);
   return effects;
 }
 
+/** Grants the first request again and again until one finds no room, and returns that one. */
+function grantInOrder(state: PoolState, effects: Effect[]): RequestRecord | undefined {
+  for (let head = firstInOrder(state); head !== undefined; head = firstInOrder(state)) {
+    refreshPlan(state, head);
+    const place = placeForHead(state, head);
+    if (place === undefined) return head;
+    effects.push(grant(state, head, place));
+    state.passNeeded = false;
+  }
+  return undefined;
+}
+
 /** Lets requests behind the head pass it. What failed once fails for all that ask for the same: room only shrinks meanwhile. */
-function letPass(state: PoolState, reservation: Reservation, effects: Effect[]): void {
+function letPass(state: PoolState, effects: Effect[]): void {
   const failed = new Set<string>();
-  for (;;) {
-    const granted = passOne(state, reservation, failed);
+  while (!state.passNeeded) {
+    const granted = passOne(state, failed);
     if (granted === undefined) return;
     effects.push(granted);
   }
 }
 
-function passOne(state: PoolState, reservation: Reservation, failed: Set<string>): Effect | undefined {
+function passOne(state: PoolState, failed: Set<string>): Effect | undefined {
   let left = LOOK_AHEAD_MAX;
   for (const record of inOrder(state)) {
     if (left-- === 0) return undefined;
-    if (record === reservation.holder) continue;
     refreshPlan(state, record);
-    const key = `${record.plan.key} ${record.request.durationMs ?? ""}`;
-    if (failed.has(key)) continue;
-    const place = placeToPass(state, reservation, record);
-    if (place !== undefined) return grant(state, record, place);
-    failed.add(key);
+    const key = `${record.plan.key} ${record.request.durationMs ?? ""} ${record.tenant.quota.durationMs ?? ""}`;
+    if (failed.has(key) || quotaObstacle(record) !== undefined) continue;
+    const granted = tryToPass(state, record);
+    if (granted !== undefined) return granted;
+    if (record !== state.reservation?.holder) failed.add(key);
   }
   return undefined;
 }
 
-/** Tries one new request behind a blocked head. */
+/** Tries one request behind a blocked head. */
 export function tryToPass(state: PoolState, record: RequestRecord): Effect | undefined {
-  if (state.reservation === undefined) return undefined;
-  const place = placeToPass(state, state.reservation, record);
+  const { reservation } = state;
+  if (reservation === undefined || reservation.holder === record || quotaObstacle(record) !== undefined)
+    return undefined;
+  const place = placeToPass(state, reservation, record);
   return place === undefined ? undefined : grant(state, record, place);
-}
-
-/** Plans are worked out anew after the inventory has changed. */
-export function refreshPlan(state: PoolState, record: RequestRecord): void {
-  if (state.plans.get(record.plan.key) !== record.plan) record.plan = planFor(state, record.request);
 }

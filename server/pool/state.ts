@@ -4,8 +4,9 @@
  */
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../../shared/limits.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
+import type { Filter } from "./filter.ts";
 import type { OrderedTree } from "./ordered-tree.ts";
-import type { EndCode, LeaseState, PoolDevice, PoolOptions, PoolRequest, Slice } from "./types.ts";
+import type { EndCode, LeaseState, PoolDevice, PoolOptions, PoolRequest, Quota, Slice } from "./types.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -67,8 +68,9 @@ export interface DeviceRecord {
 export interface Fit {
   readonly class: DeviceClass;
   readonly sliceBytes: number;
-  /** Overhead on the first slice of the lease on a device. */
+  /** Overhead on the first slice of the lease on a device, or on each. */
   readonly overheadBytes: number;
+  readonly isOverheadEach: boolean;
 }
 
 /** What a request takes on each class of devices; shared by all requests that ask for the same. */
@@ -80,6 +82,12 @@ export interface Plan {
   readonly sameDevice: boolean;
   /** The least that it can take in all: what it weighs in the queue. */
   readonly costBytes: number;
+  /** The most that it can take in all: what quotas are compared with. */
+  readonly costMostBytes: number;
+  readonly policy: NonNullable<PoolRequest["policy"]>;
+  readonly filters: readonly Filter[];
+  /** The only devices that may serve it, where filters tell devices of one class apart. */
+  readonly narrow: ReadonlySet<DeviceRecord> | undefined;
   /** Whether the empty pool could serve it. */
   readonly possible: boolean;
 }
@@ -96,16 +104,21 @@ export interface RequestRecord {
   plan: Plan;
   /** How often another request was served before this one, while this was the head, though it may delay this one. */
   passes: number;
+  /** Whether leases were told to make room for it. */
+  hasPreempted: boolean;
 }
 
 export interface TenantRecord {
   readonly name: string;
-  readonly weight: number;
+  weight: number;
   /** Bytes x milliseconds used, in units that grow with time instead of decaying (see fair-share.ts), up to `settledAt`. */
   usage: number;
   settledAt: number;
+  quota: Quota;
   heldBytes: number;
+  sliceCount: number;
   leaseCount: number;
+  waitingCount: number;
   readonly queues: Map<number, TenantQueue>;
   timer: Deadline<Timer> | undefined;
 }
@@ -118,7 +131,8 @@ export interface TenantQueue {
   /** As filed in the band: fair-share key, and the order of the first request. */
   key: number;
   firstOrder: number;
-  filed: boolean;
+  /** The tree that holds it. */
+  filedIn: OrderedTree<TenantQueue> | undefined;
 }
 
 /** One priority class of the queue. */
@@ -126,6 +140,8 @@ export interface Band {
   readonly priority: number;
   /** Tenants with waiting requests, the one to be served next first. */
   readonly tenants: OrderedTree<TenantQueue>;
+  /** Tenants whose first request has to wait for their quota; nobody waits for them. */
+  readonly parked: OrderedTree<TenantQueue>;
   size: number;
   /** The request that was first and found no room; it stays first. */
   head: RequestRecord | undefined;
@@ -156,12 +172,15 @@ export interface LeaseTerms {
   /** End of its duration; Infinity: none. */
   readonly endsAt: number;
   readonly slices: readonly Slice[];
+  readonly priority: number;
+  /** It ends without calls for so long; Infinity: never. */
+  readonly idleMs: number;
 }
 
 export interface LeaseRecord {
   readonly terms: LeaseTerms;
   readonly tenant: TenantRecord;
-  readonly slices: readonly Slice[];
+  slices: readonly Slice[];
   /** The devices of the slices, each once. */
   readonly devices: readonly DeviceRecord[];
   state: LeaseState;
@@ -172,6 +191,13 @@ export interface LeaseRecord {
   /** What happens at `endsAt`. */
   endsWith: Ending;
   ended: Ending | undefined;
+  lastActiveAt: number;
+  /** Whether kernels run. */
+  isBusy: boolean;
+  idleWarned: boolean;
+  /** A slice that is changing its size, as it was before. */
+  resizing: { readonly before: Slice; readonly after: Slice } | undefined;
+  idleTimer: Deadline<Timer> | undefined;
   beatTimer: Deadline<Timer> | undefined;
   endTimer: Deadline<Timer> | undefined;
   noticeTimer: Deadline<Timer> | undefined;
@@ -180,6 +206,7 @@ export interface LeaseRecord {
 export type Timer =
   | { readonly kind: "wait"; readonly request: RequestRecord }
   | { readonly kind: "beat"; readonly lease: LeaseRecord }
+  | { readonly kind: "idle"; readonly lease: LeaseRecord }
   | { readonly kind: "notice"; readonly lease: LeaseRecord }
   | { readonly kind: "end"; readonly lease: LeaseRecord }
   | { readonly kind: "settle"; readonly tenant: TenantRecord };
@@ -220,9 +247,14 @@ export function createPool(options: PoolOptions = {}): PoolState {
     endNoticeMs: options.endNoticeMs ?? 60_000,
     usageHalfLifeMs: options.usageHalfLifeMs ?? 24 * HOUR_MS,
     passesMax: options.passesMax ?? 16,
+    idleMs: options.idleMs ?? 0,
+    idleNoticeMs: options.idleNoticeMs ?? 60_000,
+    preemption: options.preemption ?? false,
+    preemptionGraceMs: options.preemptionGraceMs ?? 30_000,
   };
   for (const [name, value] of Object.entries(complete)) {
-    if (!Number.isFinite(value) || value < 0) throw new Error(`The pool's option ${name} is out of range [${value}].`);
+    if (typeof value === "number" && !(Number.isFinite(value) && value >= 0))
+      throw new Error(`The pool's option ${name} is out of range [${value}].`);
   }
   return {
     options: complete,

@@ -8,6 +8,7 @@
  *   nextDeadline(state): number | undefined                                        when to send the next `tick`
  *   listDevices(state): DeviceListing[]      listLeases(state): Lease[]            findLease(state, id): Lease | undefined
  *   listQueue(state): QueueListing[]         queuePlace(state, id): QueuePlace | undefined
+ *   listTenants(state): TenantListing[]
  *   explain(state, request): Explanation                                           changes nothing
  */
 import type { DeviceReason, ErrorCode } from "../../shared/errors.ts";
@@ -24,6 +25,14 @@ export interface PoolOptions {
   readonly endNoticeMs?: number;
   /** After this time, use of the past weighs half as much when tenants are compared. Default: a day. */
   readonly usageHalfLifeMs?: number;
+  /** A lease without calls for this long is warned, then ends; 0: never. A request may ask for less. Default 0. */
+  readonly idleMs?: number;
+  /** How long before its end an idle lease is warned. Default: one minute, at most half the idle time. */
+  readonly idleNoticeMs?: number;
+  /** Whether running leases of lower priority make room for the first of the queue. Default false. */
+  readonly preemption?: boolean;
+  /** How long a lease that makes room still has. Default: 30 seconds. */
+  readonly preemptionGraceMs?: number;
   /** How many requests may be served before the first of the queue although they may delay it. Default: 16. */
   readonly passesMax?: number;
 }
@@ -45,6 +54,43 @@ export interface PoolDevice {
   readonly overheadBytes: number;
   /** Largest slice that one lease may have on this device. */
   readonly sliceBytesMax: number;
+  /** Which requests it serves. Default: dynamic. */
+  readonly sharing?: Sharing;
+  /**
+   * What filters ask about: `server.addr`, `server.hostname`, `server.has-rdma`, `server.cuda-version`, `server.driver-version`,
+   * `device.name`, `device.kind`, `device.capability`. `device.id` and `device.phy-memory` follow from the fields above.
+   */
+  readonly facts?: Readonly<Record<string, string>>;
+  /** Asked about as `label.KEY`, and by a request's `avoid`. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Keys of labels that keep away every request that does not tolerate them. */
+  readonly taints?: readonly string[];
+  /** Devices of the same server that it is joined to by NVLink, with the number of links. */
+  readonly links?: Readonly<Record<string, number>>;
+}
+
+/**
+ * How a device is shared. `dynamic`: any sizes side by side. `exclusive`: as a whole to one lease. `profile`: in equal fixed slices
+ * of `profileBytes`, overhead inside.
+ */
+export type Sharing =
+  | { readonly mode: "dynamic" }
+  | { readonly mode: "exclusive" }
+  | { readonly mode: "profile"; readonly profileBytes: number };
+
+/** What a tenant may have at most. A field that is not set is no bound. */
+export interface Quota {
+  /** Bytes held at once, overhead included. */
+  readonly memoryBytes?: number;
+  /** Slices held at once. */
+  readonly devices?: number;
+  readonly leases?: number;
+  /** Requests waiting at once. */
+  readonly requests?: number;
+  /** The longest lease; also the duration of a lease that asks for none. */
+  readonly durationMs?: number;
+  /** The highest priority of a request. */
+  readonly priority?: number;
 }
 
 /**
@@ -75,6 +121,20 @@ export interface PoolRequest {
   readonly detached?: boolean;
   /** Higher ones are served first: a whole number from -PRIORITY_MAX to PRIORITY_MAX. Default 0. */
   readonly priority?: number;
+  /**
+   * `dynamic`: a part of a device. `exclusive`: whole devices with nothing beside the lease, whatever the share says. `profile`: one
+   * fixed slice that is at least the share. Default: dynamic.
+   */
+  readonly mode?: Sharing["mode"];
+  /** `pack`: leave the least behind. `spread`: the emptiest device. `topology`: devices joined by NVLink. Default: pack. */
+  readonly policy?: "pack" | "spread" | "topology";
+  /** Conditions that every device must meet, such as `device.name~A100` or `server.cuda-version>=12.4` (see filter.ts). */
+  readonly filters?: readonly string[];
+  /** Labels, as KEY or KEY=VALUE: tainted devices that the request may use, and devices that it must not use. */
+  readonly tolerate?: readonly string[];
+  readonly avoid?: readonly string[];
+  /** The lease ends when it makes no calls for this long; bounded by the pool's `idleMs`. */
+  readonly idleMs?: number;
   /** When the request was made, if earlier than now: one restored from the store keeps its place in time. Default: now. */
   readonly requestedAt?: number;
 }
@@ -112,6 +172,7 @@ export interface Lease {
   readonly attached: boolean;
   /** When the lease ends at the latest: the end of its duration, or of the grace after a notice. */
   readonly endsAt?: number;
+  readonly priority: number;
   /** Set while `ending`. */
   readonly endCode?: EndCode;
   readonly endMessage?: string;
@@ -128,6 +189,8 @@ export interface StoredLease {
   readonly grantedAt: number;
   /** The end of its duration, where it has one. */
   readonly endsAt?: number;
+  readonly priority?: number;
+  readonly idleMs?: number;
 }
 
 export type PoolEvent =
@@ -155,6 +218,26 @@ export type PoolEvent =
   /** A session begins or ends under the lease. Only shown; the heartbeat decides about life. */
   | { readonly kind: "attached"; readonly id: string }
   | { readonly kind: "detached"; readonly id: string }
+  /** What the executor reports: calls have come, and whether kernels run now. A lease is not idle while they do. */
+  | { readonly kind: "active"; readonly id: string; readonly isBusy: boolean }
+  /**
+   * A slice is to become larger or smaller, rounded up to the granularity. `usedBytes`: how far into the slice memory is used.
+   * Answered by `resize` or `resizeRefused`.
+   */
+  | {
+      readonly kind: "resizeAsked";
+      readonly id: string;
+      readonly index: number;
+      readonly bytes: number;
+      readonly usedBytes: number;
+    }
+  /** What became of the effect `resize`. */
+  | { readonly kind: "resizeConfirmed"; readonly id: string }
+  | { readonly kind: "resizeFailed"; readonly id: string }
+  /** A tenant's weight in the fair share (default 1) and quota. Takes effect at once, and takes nothing away from anybody. */
+  | { readonly kind: "tenantSet"; readonly tenant: string; readonly weight?: number; readonly quota?: Quota }
+  /** After a restart: a tenant's use of the past, in bytes x milliseconds, as it counts now. */
+  | { readonly kind: "usageRestored"; readonly tenant: string; readonly byteMs: number }
   /** The client gives the lease back. */
   | { readonly kind: "released"; readonly id: string }
   /** The lease cannot go on, such as with EXECUTOR_FAILED. */
@@ -171,11 +254,19 @@ export type PoolEvent =
   | { readonly kind: "tick" };
 
 /** Why a notice is given. */
-export type NoticeKind = "revoked" | "shutdown" | "time-almost-over";
+export type NoticeKind = "revoked" | "shutdown" | "time-almost-over" | "idle" | "preempted";
 
 export type Effect =
   /** Store the lease, tell the client, then report `grantConfirmed` or `grantFailed`. */
-  | { readonly kind: "granted"; readonly lease: Lease }
+  | {
+      readonly kind: "granted";
+      readonly lease: Lease;
+      /** What the client should know about its slices, such as that no link joins them. */
+      readonly warnings: readonly string[];
+    }
+  /** Let the executor change the slice to its new size, then report `resizeConfirmed` or `resizeFailed`. */
+  | { readonly kind: "resize"; readonly id: string; readonly slice: Slice; readonly previousBytes: number }
+  | { readonly kind: "resizeRefused"; readonly id: string; readonly code: ErrorCode; readonly message: string }
   /** Tell the client that it waits: its place (1 is next), and why no device serves it now. Told once; ask `queuePlace` for news. */
   | {
       readonly kind: "queued";
@@ -230,12 +321,33 @@ export interface QueueListing {
 
 export interface QueuePlace extends QueueListing {
   readonly reasons: readonly DeviceReason[];
+  /** When it is served at the latest, for the first of the queue where the ends of all leases in its way are known. */
+  readonly startsAt?: number;
+}
+
+/** What a tenant has and may have. */
+export interface TenantListing {
+  readonly tenant: string;
+  readonly weight: number;
+  readonly quota: Quota;
+  readonly heldBytes: number;
+  readonly heldSlices: number;
+  readonly leases: number;
+  readonly waiting: number;
+  /** Use in bytes x milliseconds as it counts now, decayed. */
+  readonly usage: number;
 }
 
 /** What would become of a request now, without making it. */
 export type Explanation =
-  | { readonly kind: "granted"; readonly slices: readonly Slice[] }
-  | { readonly kind: "queued"; readonly position: number; readonly reasons: readonly DeviceReason[] }
+  | { readonly kind: "granted"; readonly slices: readonly Slice[]; readonly warnings: readonly string[] }
+  | {
+      readonly kind: "queued";
+      readonly position: number;
+      readonly reasons: readonly DeviceReason[];
+      /** Leases that would have to end first, on the devices that have room soonest. */
+      readonly blockers: readonly string[];
+    }
   | {
       readonly kind: "refused";
       readonly code: ErrorCode;

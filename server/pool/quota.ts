@@ -1,0 +1,46 @@
+/** What tenants may have: refuses what a quota never allows, and tells what has to wait until the tenant gives something back. */
+import { formatDuration, formatSize } from "../../shared/units.ts";
+import type { RequestRecord, TenantRecord } from "./state.ts";
+import type { PoolRequest } from "./types.ts";
+
+const over = (what: string, asked: string | number, allowed: string | number): string =>
+  `The quota of the tenant allows [${allowed}] ${what}, and the request is for [${asked}].`;
+
+/** Why the tenant's quota never allows the request; undefined when it may. */
+export function quotaRefusal(tenant: TenantRecord, request: PoolRequest): string | undefined {
+  const { quota } = tenant;
+  const { count, durationMs, priority = 0 } = request;
+  if (quota.devices !== undefined && count > quota.devices) return over("slices", count, quota.devices);
+  if (quota.leases !== undefined && quota.leases < 1) return over("leases", 1, quota.leases);
+  if (quota.priority !== undefined && priority > quota.priority) return over("as priority", priority, quota.priority);
+  if (quota.durationMs !== undefined && durationMs !== undefined && durationMs > quota.durationMs) {
+    return over("for a lease", formatDuration(durationMs), formatDuration(quota.durationMs));
+  }
+  if (quota.requests !== undefined && tenant.waitingCount >= quota.requests) {
+    return `The quota of the tenant allows [${quota.requests}] waiting requests, and it has [${tenant.waitingCount}].`;
+  }
+  return undefined;
+}
+
+/** Which quota the request has to wait for, as a sentence; undefined when none is in its way now. */
+export function quotaObstacle(record: RequestRecord): string | undefined {
+  const { tenant, plan, request } = record;
+  const { quota } = tenant;
+  if (quota.leases !== undefined && tenant.leaseCount >= quota.leases) {
+    return `The tenant holds [${tenant.leaseCount}] leases, as many as its quota allows.`;
+  }
+  if (quota.devices !== undefined && tenant.sliceCount + request.count > quota.devices) {
+    return `The tenant holds [${tenant.sliceCount}] slices, and its quota allows [${quota.devices}].`;
+  }
+  if (quota.memoryBytes !== undefined && plan.fits.length === 0) {
+    return `The quota of the tenant allows [${formatSize(quota.memoryBytes)}], less than the request takes.`;
+  }
+  if (quota.memoryBytes !== undefined && tenant.heldBytes + plan.costMostBytes > quota.memoryBytes) {
+    return `The tenant holds [${formatSize(tenant.heldBytes)}], and its quota allows [${formatSize(quota.memoryBytes)}].`;
+  }
+  return undefined;
+}
+
+/** The duration that a request gets: its own, or the longest that the quota allows. */
+export const durationOf = (tenant: TenantRecord, request: PoolRequest): number =>
+  request.durationMs ?? tenant.quota.durationMs ?? Number.POSITIVE_INFINITY;
