@@ -127,6 +127,8 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_ERROR_WRONG_SECRET 25
 #define SLUICE_ERROR_SESSION_BUSY 26
 #define SLUICE_ERROR_NO_LEASE 27
+#define SLUICE_ERROR_LEASE_IDLE 28
+#define SLUICE_ERROR_LEASE_PREEMPTED 29
 #define SLUICE_ERROR_PROTOCOL_ERROR 30
 #define SLUICE_ERROR_FINGERPRINT_MISMATCH 31
 #define SLUICE_ERROR_HANDSHAKE_TIMEOUT 32
@@ -179,6 +181,8 @@ static inline const char *sluice_error_code(uint32_t wire) {
     case 25: return "WRONG_SECRET";
     case 26: return "SESSION_BUSY";
     case 27: return "NO_LEASE";
+    case 28: return "LEASE_IDLE";
+    case 29: return "LEASE_PREEMPTED";
     case 30: return "PROTOCOL_ERROR";
     case 31: return "FINGERPRINT_MISMATCH";
     case 32: return "HANDSHAKE_TIMEOUT";
