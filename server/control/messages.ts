@@ -146,8 +146,12 @@ const noticeKinds = {
   "time-almost-over": "NOTICE_KIND_TIME_ALMOST_OVER",
 } as const;
 
+/** A kind that has no number of its own says what it comes to: the lease is taken back at the deadline. */
+const noticeKind = (kind: string): NonNullable<NoticeMessage["kind"]> =>
+  Object.hasOwn(noticeKinds, kind) ? noticeKinds[kind as keyof typeof noticeKinds] : "NOTICE_KIND_REVOKED";
+
 export const noticeMessage = ({ kind, message, deadlineAtMs }: LeaseNotice): NoticeMessage => ({
-  kind: noticeKinds[kind],
+  kind: noticeKind(kind),
   message,
   deadlineAtMs,
 });

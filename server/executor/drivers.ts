@@ -3,6 +3,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import type { DeviceDescription, DeviceDriver } from "../device/device.ts";
 
 const loaders: Partial<Record<DeviceDescription["kind"], () => Promise<DeviceDriver>>> = {
+  cuda: async () => (await import("../device/cuda/driver.ts")).cudaDriver,
   null: async () => (await import("../device/null/driver.ts")).nullDriver,
 };
 
@@ -19,20 +20,20 @@ export function loadDriver(kind: string): Promise<DeviceDriver> {
 }
 
 /**
- * All devices for the SPECs of `--device`, such as `cpu`, `cpu:4x2GiB` or `null:2x16GiB`. Ids are counted by kind over all of them.
+ * All devices for the SPECs of `--device`, such as `cpu`, `cpu:4x2GiB` or `null:2x16GiB`. A device keeps the id that its driver
+ * gives it unless an earlier SPEC has taken it; then it gets the next free number.
  * @throws SluiceError BAD_ARGUMENT
  */
 export async function discoverDevices(specs: readonly string[]): Promise<DeviceDescription[]> {
-  const devices: DeviceDescription[] = [];
-  const counts = new Map<string, number>();
+  const devices = new Map<string, DeviceDescription>();
   for (const text of specs) {
     const [, kind = "", spec = ""] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
     const driver = await loadDriver(kind);
     for (const device of await driver.discover(spec)) {
-      const index = counts.get(kind) ?? 0;
-      counts.set(kind, index + 1);
-      devices.push({ ...device, id: `${kind}:${index}` });
+      let { id } = device;
+      for (let index = 0; devices.has(id); index++) id = `${kind}:${index}`;
+      devices.set(id, { ...device, id });
     }
   }
-  return devices;
+  return [...devices.values()];
 }

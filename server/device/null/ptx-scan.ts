@@ -105,7 +105,8 @@ export function scanPtx(image: Uint8Array): ScannedModule {
   );
   const globals: ScannedGlobal[] = [];
   const variable = /\.(?:global|const)\b[^;=()]*?\.([usfb](?:8|16|32|64))\s+([\w$%]+)((?:\s*\[\s*\d+\s*\])*)/g;
-  for (const [, type, name, dimensions] of text.matchAll(variable)) {
+  // Parameter lists are left out: their pointers name spaces too.
+  for (const [, type, name, dimensions] of text.replace(/\([^)]*\)/g, ";").matchAll(variable)) {
     const lengths = [...dimensions!.matchAll(/\d+/g)].map(Number);
     const byteCount = lengths.reduce((product, length) => product * length, elementBytes(type!));
     if (byteCount > 0) globals.push({ name: name!, byteCount });
