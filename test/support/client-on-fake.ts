@@ -46,12 +46,3 @@ export async function openFakeGpu(
     throw error;
   }
 }
-
-/** Waits until `condition` holds; fails after the deadline with its words. */
-export async function until(condition: () => boolean, what: string, deadlineMs = 5_000): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`Not within ${deadlineMs} ms: ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

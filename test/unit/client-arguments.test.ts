@@ -3,8 +3,9 @@ import type { KernelArgument } from "../../client/arguments.ts";
 import type { DeviceBuffer } from "../../client/buffer.ts";
 import type { Kernel } from "../../client/module.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { type FakeGpu, openFakeGpu, until } from "../support/client-on-fake.ts";
+import { type FakeGpu, openFakeGpu } from "../support/client-on-fake.ts";
 import { ARENA_BASE, kernelInfo } from "../support/fake-executor.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const UNKNOWN = 0;
 const UNSIGNED = 1;
@@ -51,7 +52,7 @@ afterAll(() => fake.close());
 async function packed(name: string, args: readonly KernelArgument[]): Promise<DataView> {
   const before = fake.executor.launches.length;
   kernel(name).launch({ grid: 1, block: 1 }, args);
-  await until(() => fake.executor.launches.length > before, "the launch arrives");
+  await waitFor("the launch arrives", () => fake.executor.launches.length > before);
   const { params } = fake.executor.launches.at(-1)!;
   return new DataView(params.buffer, params.byteOffset, params.byteLength);
 }
@@ -199,7 +200,7 @@ describe("kernel arguments", () => {
     kernel("k3_4").launch({ grid: 1, block: 1 }, [1]);
     expect(refusal("k3_4", ["x"]).code).toBe("BAD_KERNEL_ARGUMENTS");
     kernel("k3_4").launch({ grid: 1, block: 1 }, [2]);
-    await until(() => fake.executor.launches.length === before + 2, "both launches arrive");
+    await waitFor("both launches arrive", () => fake.executor.launches.length === before + 2);
   });
 });
 
@@ -208,7 +209,7 @@ describe("a launch", () => {
     const before = fake.executor.launches.length;
     kernel("none").launch({ grid: 7, block: [8, 4], sharedBytes: 48 }, []);
     kernel("none").launch({ grid: [2 ** 31 - 1, 65_535, 65_535], block: [2, 2, 64] }, []);
-    await until(() => fake.executor.launches.length === before + 2, "both launches arrive");
+    await waitFor("both launches arrive", () => fake.executor.launches.length === before + 2);
     const [first, second] = fake.executor.launches.slice(before);
     expect(first).toMatchObject({ grid: [7, 1, 1], block: [8, 4, 1], sharedBytes: 48, stream: 0 });
     expect(second).toMatchObject({ grid: [2 ** 31 - 1, 65_535, 65_535], block: [2, 2, 64] });

@@ -5,8 +5,9 @@ import { SluiceError } from "../../shared/errors.ts";
 import { FrameKind } from "../../shared/generated/calls.ts";
 import { BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameWriter } from "../../shared/wire/frame.ts";
-import { LEASE_ID, openFakeGpu, SECRET, until } from "../support/client-on-fake.ts";
+import { LEASE_ID, openFakeGpu, SECRET } from "../support/client-on-fake.ts";
 import { FakeExecutor, kernelInfo } from "../support/fake-executor.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 * 1024;
 const single = { grid: 1, block: 1 };
@@ -128,7 +129,7 @@ describe("batching", () => {
     const buffer = fake.gpu.alloc(256);
     for (let index = 0; index < 9; index++) buffer.fill(index);
     expect(fake.executor.frames).toHaveLength(1);
-    await until(() => fake.executor.calls.length === 11, "the batch arrives");
+    await waitFor("the batch arrives", () => fake.executor.calls.length === 11);
     expect(framesOf(fake.executor)).toEqual([10]);
     await fake.close();
   });
@@ -140,7 +141,7 @@ describe("batching", () => {
       buffer.fill(index);
       await Promise.resolve();
     }
-    await until(() => fake.executor.calls.length === 11, "the batch arrives");
+    await waitFor("the batch arrives", () => fake.executor.calls.length === 11);
     expect(framesOf(fake.executor)).toEqual([10]);
     await fake.close();
   });
@@ -198,9 +199,9 @@ describe("answers", () => {
       order.push(index);
       return bytes[0];
     });
-    await until(
-      () => fake.executor.names().filter((name) => name === "copyFromDevice").length === 4,
+    await waitFor(
       "the reads arrive",
+      () => fake.executor.names().filter((name) => name === "copyFromDevice").length === 4,
     );
     fake.executor.answerHeld((sequences) => sequences.toReversed());
     expect(await Promise.all(reads)).toEqual([1, 2, 3, 4]);
@@ -223,7 +224,7 @@ describe("answers", () => {
       const fake = await openFakeGpu();
       fake.executor.holding = true;
       const waiting = failureOf(fake.gpu.synchronize());
-      await until(() => fake.executor.calls.length === 2, "the call arrives");
+      await waitFor("the call arrives", () => fake.executor.calls.length === 2);
       fake.executor.send(bytes);
       expect((await waiting).code).toBe("PROTOCOL_ERROR");
       expect(fake.failures.map((error) => error.code)).toEqual(["PROTOCOL_ERROR"]);
@@ -236,7 +237,7 @@ describe("answers", () => {
     const fake = await openFakeGpu();
     fake.executor.holding = true;
     const waiting = failureOf(fake.gpu.alloc(16).read(Uint8Array));
-    await until(() => fake.executor.names().includes("copyFromDevice"), "the read arrives");
+    await waitFor("the read arrives", () => fake.executor.names().includes("copyFromDevice"));
     const writer = new FrameWriter();
     const sequence = fake.executor.calls.at(-1)!.sequence;
     writer.answer({ sequence, status: 0 }, undefined, (w) => {
@@ -256,7 +257,7 @@ describe("answers", () => {
     fake.executor.holding = true;
     const controller = new AbortController();
     const waiting = failureOf(fake.gpu.synchronize({ signal: controller.signal }));
-    await until(() => fake.executor.calls.length === 2, "the call arrives");
+    await waitFor("the call arrives", () => fake.executor.calls.length === 2);
     controller.abort(new Error("enough"));
     const error = await waiting;
     expect(error.code).toBe("CANCELLED");
@@ -340,7 +341,7 @@ describe("the end of a session", () => {
     const fake = await openFakeGpu();
     fake.executor.holding = true;
     const waiting = failureOf(fake.gpu.synchronize());
-    await until(() => fake.executor.calls.length === 2, "the call arrives");
+    await waitFor("the call arrives", () => fake.executor.calls.length === 2);
     fake.executor.pause();
     await fake.session.close(new SluiceError("CLOSED", "The lease is released."));
     expect((await waiting).code).toBe("CLOSED");
@@ -351,7 +352,7 @@ describe("the end of a session", () => {
     const fake = await openFakeGpu();
     fake.executor.holding = true;
     const waiting = [failureOf(fake.gpu.synchronize()), failureOf(fake.gpu.alloc(8).read(Uint8Array))];
-    await until(() => fake.executor.calls.length === 4, "the calls arrive");
+    await waitFor("the calls arrive", () => fake.executor.calls.length === 4);
     fake.executor.refuse("LEASE_REVOKED", "An admin ends the lease.");
     for (const error of await Promise.all(waiting))
       expect(error).toMatchObject({ code: "LEASE_REVOKED", message: "An admin ends the lease." });
@@ -373,9 +374,9 @@ describe("the end of a session", () => {
     const fake = await openFakeGpu({}, { reasonOfLoss });
     fake.executor.holding = true;
     const before = failureOf(fake.gpu.synchronize());
-    await until(() => fake.executor.calls.length === 2, "the call arrives");
+    await waitFor("the call arrives", () => fake.executor.calls.length === 2);
     fake.executor.cut();
-    await until(() => asked, "the loss is noticed");
+    await waitFor("the loss is noticed", () => asked);
     fake.gpu.alloc(8);
     const meanwhile = failureOf(fake.gpu.synchronize());
     tell(new SluiceError("EXECUTOR_FAILED", "The executor is killed."));
@@ -387,7 +388,7 @@ describe("the end of a session", () => {
   it("by a cut without a reason is CONNECTION_LOST and names the endpoint", async () => {
     const fake = await openFakeGpu();
     fake.executor.cut();
-    await until(() => fake.failures.length > 0, "the loss is noticed");
+    await waitFor("the loss is noticed", () => fake.failures.length > 0);
     expect(fake.failures[0]).toMatchObject({ code: "CONNECTION_LOST", details: { leaseId: LEASE_ID } });
     expect(fake.failures[0]!.message).toContain(fake.executor.endpoint);
     expect((await failureOf(fake.gpu.flush())).code).toBe("CONNECTION_LOST");
@@ -399,7 +400,7 @@ describe("the end of a session", () => {
     const fake = await openFakeGpu();
     fake.executor.holding = true;
     const waiting = fake.gpu.synchronize();
-    await until(() => fake.executor.calls.length === 2, "the call arrives");
+    await waitFor("the call arrives", () => fake.executor.calls.length === 2);
     fake.executor.print("hello\n");
     fake.executor.print("world\n");
     fake.executor.answerHeld();
@@ -482,6 +483,6 @@ it("a session that cannot be opened leaves nothing behind that keeps the program
     reasonOfLoss: async () => undefined,
   });
   expect((await failureOf(opening)).code).toBe("SERVER_IDENTITY");
-  await until(() => !executor.connected, "the connection is closed");
+  await waitFor("the connection is closed", () => !executor.connected);
   await executor.close();
 });
