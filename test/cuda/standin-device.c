@@ -107,7 +107,8 @@ int standin_enter(const char *function) {
   if (standin_current == NULL || standin_current->users == 0) return INVALID_CONTEXT;
   if (standin_current->error != SUCCESS) return standin_current->error;
   /* Injected failures of a kernel's kind stay, as they do on a card. */
-  if (injected >= 700 && injected < 800 && injected != LAUNCH_OUT_OF_RESOURCES) standin_current->error = injected;
+  if (injected == 214 || (injected >= 700 && injected < 800 && injected != LAUNCH_OUT_OF_RESOURCES))
+    standin_current->error = injected;
   return injected;
 }
 
@@ -236,17 +237,20 @@ API int cuDevicePrimaryCtxRetain(struct context **context, int device) {
   LEAVE(SUCCESS);
 }
 
+/* The memory of the struct stays, so that a thread which still has it current is answered INVALID_CONTEXT. */
+void standin_end_context(struct context *c) {
+  while (c->streams != NULL) standin_end_stream(c->streams);
+  c->users = 0;
+  standin_contexts[c->device] = NULL;
+  standin_used_bytes[c->device] -= CONTEXT_BYTES;
+  standin_alive.contexts--;
+}
+
 API int cuDevicePrimaryCtxRelease_v2(int device) {
   BEGIN();
   struct context *c = device < DEVICES ? standin_contexts[device] : NULL;
   if (c == NULL) LEAVE(INVALID_CONTEXT);
-  if (--c->users == 0) {
-    /* The memory of the struct stays, so that a thread which still has it current is answered INVALID_CONTEXT. */
-    while (c->streams != NULL) standin_end_stream(c->streams);
-    standin_contexts[device] = NULL;
-    standin_used_bytes[device] -= CONTEXT_BYTES;
-    standin_alive.contexts--;
-  }
+  if (--c->users == 0) standin_end_context(c);
   LEAVE(SUCCESS);
 }
 

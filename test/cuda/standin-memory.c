@@ -169,7 +169,8 @@ API int cuMemUnmap(uint64_t address, size_t bytes) {
     if ((*m)->address != address || (*m)->bytes != bytes) continue;
     struct mapping *gone = *m;
     for (int device = 0; device < DEVICES; device++)
-      if (standin_contexts[device] != NULL && gone->allocation->device == device && standin_busy(standin_contexts[device]))
+      if (standin_contexts[device] != NULL && gone->allocation->device == device &&
+          standin_contexts[device]->error == SUCCESS && standin_busy(standin_contexts[device]))
         standin_violation("memory unmapped while work is under way");
     mmap((void *)address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     *m = gone->next;
@@ -231,7 +232,7 @@ API int cuMemFreeHost(void *pointer) {
   for (struct host **h = &hosts; *h != NULL; h = &(*h)->next) {
     if ((*h)->address != (uint64_t)pointer) continue;
     struct host *gone = *h;
-    if (standin_current != NULL && standin_busy(standin_current))
+    if (standin_current != NULL && standin_current->error == SUCCESS && standin_busy(standin_current))
       standin_violation("page-locked memory freed while work is under way");
     *h = gone->next;
     free((void *)gone->address);
@@ -288,4 +289,35 @@ API int cuMemsetD16Async(uint64_t address, unsigned short value, size_t count, s
 API int cuMemsetD32Async(uint64_t address, unsigned value, size_t count, struct stream *stream) {
   ENTER();
   LEAVE(fill(stream, (struct work){.kind = FILL, .destination = address, .value = value, .width = 4, .count = count}));
+}
+
+/*
+ * Does for a slice that is lost what the end of its process does on a real machine: ends the kernel that waits at the address, and frees
+ * everything in the process.
+ */
+API void standin_release(uint64_t address) {
+  if (standin_range_ok(0, address, 4)) *(volatile uint32_t *)address = 1;
+  LOCK();
+  for (int device = 0; device < DEVICES; device++) {
+    struct context *c = standin_contexts[device];
+    while (c != NULL && standin_busy(c)) pthread_cond_wait(&standin_changed, &standin_lock);
+    if (c != NULL) standin_end_context(c);
+  }
+  while (mappings != NULL) {
+    struct mapping *m = mappings;
+    mappings = m->next;
+    mmap((void *)m->address, m->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    drop(m->allocation);
+    free(m);
+  }
+  while (allocations != NULL) drop(allocations);
+  while (reservations != NULL) {
+    struct reservation *r = reservations;
+    reservations = r->next;
+    munmap((void *)r->address, r->bytes);
+    free(r);
+  }
+  hosts = NULL;
+  memset(&standin_alive, 0, sizeof standin_alive);
+  UNLOCK();
 }

@@ -126,6 +126,7 @@ int standin_knows_kernel(const char *name);
 int standin_queue(struct context *context, struct stream *stream, struct work *work);
 int standin_busy(struct context *context);
 struct stream *standin_new_stream(struct context *context, int blocking);
+void standin_end_context(struct context *context);
 void standin_end_stream(struct stream *stream);
 void standin_flush_output(struct context *context);
 

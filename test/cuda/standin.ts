@@ -66,6 +66,8 @@ export interface Standin {
   report(): string;
   /** Has a device report a hardware error. */
   xid(device: number, xid: number): void;
+  /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
+  release(address: number): void;
   /** Sets the first device's count of memory errors. */
   uncorrected(count: number): void;
 }
@@ -82,6 +84,7 @@ function load(): Standin {
   const clear = library.func("void standin_clear()");
   const report = library.func("int standin_report(void *text, int bytes)");
   const xid = library.func("void standin_xid(int device, uint32_t xid)");
+  const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
   return {
     folder,
@@ -94,6 +97,7 @@ function load(): Standin {
       return text.toString("latin1").split("\0")[0]!.trim();
     },
     xid: (device, number) => xid(device, number),
+    release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),
   };
 }

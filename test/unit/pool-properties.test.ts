@@ -12,7 +12,7 @@ import {
   type PoolState,
   queuePlace,
 } from "../../server/pool/pool.ts";
-import type { Effect, PoolDevice, PoolEvent, PoolRequest } from "../../server/pool/types.ts";
+import type { Effect, PoolDevice, PoolEvent, PoolOptions, PoolRequest } from "../../server/pool/types.ts";
 import { Auditor } from "../sim/auditor.ts";
 
 const MiB = 1024 * 1024;
@@ -26,7 +26,25 @@ const device: fc.Arbitrary<Omit<PoolDevice, "id">> = fc
       { memoryBytes: 100 * MiB + 1, granularityBytes: 65_536, overheadBytes: 0, sliceBytesMax: 40 * MiB },
     ),
   })
-  .map(({ server, shape }) => ({ server, ...shape }));
+  .map(({ server, shape }) => ({ server, ...shape }))
+  .chain((spec) =>
+    fc
+      .record({
+        sharing: fc.constantFrom<PoolDevice["sharing"][]>(
+          undefined,
+          undefined,
+          { mode: "exclusive" },
+          { mode: "profile", profileBytes: 16 * MiB },
+        ),
+        marks: fc.constantFrom<Pick<PoolDevice, "labels" | "taints">[]>(
+          {},
+          {},
+          { labels: { zone: "a" } },
+          { labels: { zone: "b", old: "" }, taints: ["old"] },
+        ),
+      })
+      .map(({ sharing, marks }) => ({ ...spec, ...marks, ...(sharing === undefined ? {} : { sharing }) })),
+  );
 
 const wish = fc.record({
   tenant: fc.constantFrom("ada", "bob", "cyd"),
@@ -39,6 +57,12 @@ const wish = fc.record({
   waitMs: fc.constantFrom(0, 1000, 60_000),
   priority: fc.constantFrom(0, 0, 0, 1, -1),
   durationMs: fc.constantFrom(undefined, undefined, 5000, 90_000),
+  idleMs: fc.constantFrom(undefined, undefined, 30_000),
+  mode: fc.constantFrom(undefined, undefined, undefined, "exclusive", "profile"),
+  policy: fc.constantFrom(undefined, undefined, "spread", "topology"),
+  filters: fc.constantFrom(undefined, undefined, undefined, ["label.zone=a"], ["device.id=d1"]),
+  avoid: fc.constantFrom(undefined, undefined, ["zone"]),
+  tolerate: fc.constantFrom(undefined, ["old"]),
 });
 
 /** One step: what happens, to which of the ids known so far, after how much time. */
@@ -61,6 +85,11 @@ const step = fc.record({
           "reclaimed",
           "reclaimed",
           "again",
+          "busy",
+          "resizeAsked",
+          "resizeAsked",
+          "resizeConfirmed",
+          "resizeFailed",
         ),
       }),
     },
@@ -69,6 +98,14 @@ const step = fc.record({
       arbitrary: fc.record({ kind: fc.constantFrom("deviceRemoved", "deviceCordoned", "deviceUncordoned") }),
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("deviceAdded" as const), device }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant("tenantSet" as const),
+        memoryBytes: fc.nat(150 * MiB),
+        leases: fc.nat(5),
+      }),
+    },
     { weight: 2, arbitrary: fc.constant({ kind: "tick" as const }) },
   ),
   whom: fc.nat(1_000_000),
@@ -76,12 +113,17 @@ const step = fc.record({
 });
 
 class Run {
-  readonly pool: PoolState = createPool();
-  readonly auditor = new Auditor(this.pool);
+  readonly pool: PoolState;
+  readonly auditor: Auditor;
   readonly ids: string[] = [];
   readonly wishes = new Map<string, PoolRequest>();
   readonly devices: string[] = [];
   now = 1000;
+
+  constructor(options: PoolOptions = {}) {
+    this.pool = createPool(options);
+    this.auditor = new Auditor(this.pool);
+  }
 
   /** Time first, then the event, so that the books can tell their effects apart. */
   send(event: PoolEvent): readonly Effect[] {
@@ -154,6 +196,28 @@ function take(run: Run, { what, whom, laterMs }: Step): void {
     case "tick":
       run.send({ kind: "tick" });
       return;
+    case "tenantSet": {
+      const tenant = ["ada", "bob"][whom % 2]!;
+      run.send({
+        kind: "tenantSet",
+        tenant,
+        weight: 1 + (whom % 3),
+        quota: { memoryBytes: what.memoryBytes, leases: what.leases },
+      });
+      return;
+    }
+    case "busy":
+      run.send({ kind: "active", id, isBusy: whom % 2 === 0 });
+      return;
+    case "resizeAsked":
+      run.send({
+        kind: "resizeAsked",
+        id,
+        index: whom % 2,
+        bytes: (whom * 64) % (70 * MiB),
+        usedBytes: whom % (8 * MiB),
+      });
+      return;
     default:
       run.send({ kind: what.kind as "released", id });
   }
@@ -165,8 +229,9 @@ describe("a pool under arbitrary events", () => {
       fc.property(
         fc.array(device, { minLength: 1, maxLength: 5 }),
         fc.array(step, { maxLength: 120 }),
-        (devices, steps) => {
-          const run = new Run();
+        fc.record({ preemption: fc.boolean(), passesMax: fc.nat(3), preemptionGraceMs: fc.constantFrom(0, 1000) }),
+        (devices, steps, options) => {
+          const run = new Run(options);
           for (const spec of devices) run.add(spec);
           for (const one of steps) take(run, one);
           run.finish();

@@ -39,6 +39,7 @@ const lease = (id: string, fields: Partial<StoredLease> = {}): StoredLease => ({
 const ended = (stored: StoredLease): Lease => ({
   ...stored,
   state: "ending",
+  priority: 0,
   lastBeatAt: 0,
   attached: false,
   endCode: "LEASE_EXPIRED",

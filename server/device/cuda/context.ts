@@ -32,7 +32,12 @@ export class CudaContext {
     const handle = new BigUint64Array(1);
     this.check(this.api.cuDevicePrimaryCtxRetain(handle, this.device), "create a context");
     this.#handle = Number(handle[0]);
-    this.#makeCurrent();
+    try {
+      this.#makeCurrent();
+    } catch (error) {
+      this.release();
+      throw error;
+    }
   }
 
   /** The error that ended this context; undefined while it works. */

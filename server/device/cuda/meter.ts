@@ -19,7 +19,8 @@ export class Meter {
   readonly #kernelTimeoutMs: number;
   readonly #streams = new Set<CudaStream>();
   readonly #free: Span[] = [];
-  #spanCount = 0;
+  /** All of them, whatever becomes of their spans. */
+  readonly #events: number[] = [];
   #totalMs = 0;
   #ended = false;
   #closing: NodeJS.Immediate | undefined;
@@ -84,14 +85,7 @@ export class Meter {
   /** Stops watching and destroys the events. */
   close(): void {
     this.abandon();
-    const spans = [...this.#free];
-    for (const stream of this.#streams) {
-      spans.push(...stream.pending, ...(stream.open === undefined ? [] : [stream.open]));
-    }
-    for (const span of spans) {
-      this.#context.api.cuEventDestroy_v2(span.start);
-      this.#context.api.cuEventDestroy_v2(span.end);
-    }
+    for (const event of this.#events.splice(0)) this.#context.api.cuEventDestroy_v2(event);
     this.#streams.clear();
     this.#free.length = 0;
   }
@@ -99,15 +93,16 @@ export class Meter {
   #take(): Span | undefined {
     if (this.#free.length === 0) for (const stream of this.#streams) this.#reap(stream);
     const span = this.#free.pop();
-    if (span !== undefined || this.#spanCount >= SPANS_MAX) return span;
-    this.#spanCount++;
+    if (span !== undefined || this.#events.length >= 2 * SPANS_MAX) return span;
     return { start: this.#createEvent(), end: this.#createEvent(), startedAtMs: undefined };
   }
 
   #createEvent(): number {
     const handle = new BigUint64Array(1);
     this.#context.check(this.#context.api.cuEventCreate(handle, 0), "create an event");
-    return Number(handle[0]);
+    const event = Number(handle[0]);
+    this.#events.push(event);
+    return event;
   }
 
   #closeAll(): void {

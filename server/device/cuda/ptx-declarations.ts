@@ -21,9 +21,9 @@ export interface PtxDeclarations {
   readonly prints: boolean;
 }
 
-/** Text without comments. Strings are kept, so that what looks like a comment in one stays. */
-const withoutComments = (text: string): string =>
-  text.replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (match) => (match.startsWith('"') ? match : " "));
+/** Text without comments, and with nothing in its strings: file names and the like may hold anything. */
+const bare = (text: string): string =>
+  text.replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (match) => (match.startsWith('"') ? '""' : " "));
 
 /** Text without what stands in braces, function bodies and initialisers alike. */
 function outermost(text: string): string {
@@ -32,11 +32,7 @@ function outermost(text: string): string {
   let from = 0;
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
-    if (character === '"') {
-      const end = text.indexOf('"', at + 1);
-      if (end < 0) break;
-      at = end;
-    } else if (character === "{") {
+    if (character === "{") {
       if (depth++ === 0) kept += text.slice(from, at);
     } else if (character === "}" && depth > 0 && --depth === 0) {
       // A body ends its declaration as a semicolon does; after an initialiser the semicolon itself follows.
@@ -71,7 +67,7 @@ function declaredParam(text: string): DeclaredParam {
 
 /** Reads the declarations of PTX text; never throws. */
 export function readPtxDeclarations(source: string): PtxDeclarations {
-  const text = withoutComments(source);
+  const text = bare(source);
   const top = outermost(text);
   const params = new Map<string, DeclaredParam[]>();
   for (const [, name, list] of top.matchAll(/\.entry\s+([\w$%]+)\s*(?:\(([^)]*)\))?/g)) {

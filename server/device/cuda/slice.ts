@@ -84,12 +84,18 @@ export class CudaSlice implements DeviceSlice {
       device,
       onFailure: (error) => options.onFailure?.(error),
     });
+    let slice: CudaSlice;
     try {
-      const slice = new CudaSlice(library, { device, context, options });
+      slice = new CudaSlice(library, { device, context, options });
+    } catch (error) {
+      context.release();
+      throw error;
+    }
+    try {
       await slice.#zero();
       return slice;
     } catch (error) {
-      context.release();
+      await slice.close();
       throw error;
     }
   }
@@ -299,15 +305,8 @@ export class CudaSlice implements DeviceSlice {
   }
 
   async #zero(): Promise<void> {
-    try {
-      this.fill({ address: this.arenaBase, count: this.#arena.byteCount / 4, width: 4, value: 0 }, undefined);
-      await this.synchronize();
-    } catch (error) {
-      this.#meter.close();
-      this.#staging.close();
-      this.#arena.release();
-      throw error;
-    }
+    this.fill({ address: this.arenaBase, count: this.#arena.byteCount / 4, width: 4, value: 0 }, undefined);
+    await this.synchronize();
   }
 
   /** The stream to queue work in; enters the context and lets the meter know. */

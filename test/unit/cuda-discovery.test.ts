@@ -1,0 +1,243 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import { standin, standinMissing } from "../cuda/standin.ts";
+
+const MiB = 1024 * 1024;
+
+async function failure(work: () => Promise<unknown>): Promise<SluiceError> {
+  try {
+    await work();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SluiceError);
+    return error as SluiceError;
+  }
+  throw new Error("expected a failure");
+}
+
+describe("a machine without a usable driver", () => {
+  const restore = process.env["SLUICE_CUDA_LIBRARY"];
+  afterEach(() => {
+    if (restore === undefined) delete process.env["SLUICE_CUDA_LIBRARY"];
+    else process.env["SLUICE_CUDA_LIBRARY"] = restore;
+  });
+
+  it("says so in one sentence when there is none", async () => {
+    process.env["SLUICE_CUDA_LIBRARY"] = "libcuda-that-is-not-there.so.1";
+    const error = await failure(() => cudaDriver.discover(""));
+    expect(error.code).toBe("DEVICE_FAILED");
+    expect(error.message).toMatch(
+      /^This machine has no usable NVIDIA driver \[libcuda-that-is-not-there.so.1: .*\]\.$/,
+    );
+  });
+
+  it("says so when the file is no library", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
+    try {
+      process.env["SLUICE_CUDA_LIBRARY"] = join(folder, "libcuda.so.1");
+      writeFileSync(join(folder, "libcuda.so.1"), "not a library");
+      expect((await failure(() => cudaDriver.discover(""))).message).toContain("no usable NVIDIA driver");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("says so when the library is not the driver", async () => {
+    process.env["SLUICE_CUDA_LIBRARY"] = "libc.so.6";
+    const error = await failure(() => cudaDriver.discover(""));
+    expect(error).toMatchObject({ code: "DEVICE_FAILED", message: expect.stringContaining("lacks [cuInit]") });
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () => {
+  beforeEach(() => standin.clear());
+  afterEach(() => {
+    standin.clear();
+    expect(standin.report(), "discovery makes no context").toBe("");
+  });
+
+  // The first look decides whether the driver can be used, so it must come before all others.
+  it("says in one sentence why the driver cannot be used, and finds the devices once it can", async () => {
+    process.env["SLUICE_STANDIN_VERSION"] = "12030";
+    const old = await failure(() => cudaDriver.discover(""));
+    expect(old.code).toBe("DEVICE_FAILED");
+    expect(old.message).toBe("The NVIDIA driver is for CUDA [12.3]; Sluice needs a driver for CUDA 12.4 or later.");
+    delete process.env["SLUICE_STANDIN_VERSION"];
+    for (const [code, words] of [
+      [100, "shows this process no GPU"],
+      [304, "rights on /dev/nvidia"],
+      [802, "fabric manager"],
+      [803, "different versions"],
+      [34, "stub"],
+      [999, "fails to start"],
+      [3, "fails to start"],
+    ] as const) {
+      standin.inject({ function: "cuInit", code });
+      const error = await failure(() => cudaDriver.discover(""));
+      expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: code } });
+      expect(error.message).toContain(words);
+    }
+    expect(await cudaDriver.discover("")).toHaveLength(2);
+  });
+
+  it("describes every device, without a context on any", async () => {
+    expect(await cudaDriver.discover("")).toEqual(
+      [0, 1].map((index) => ({
+        id: `cuda:${index}`,
+        kind: "cuda",
+        name: `Stand-in GPU ${index}`,
+        memoryBytes: 1024 * MiB,
+        granularityBytes: 2 * MiB,
+        overheadBytes: 768 * MiB,
+        capabilityMajor: 9,
+        capabilityMinor: 0,
+        sliceBytesMax: 256 * MiB,
+        details: {
+          uuid: `GPU-abababab-abab-abab-abab-ababababab0${index}`,
+          pciAddress: `0000:${index === 0 ? "3b" : "3c"}:00.0`,
+          driverVersion: "580.65.06",
+          cudaVersion: "13.0",
+          multiprocessors: 4,
+          mig: "disabled",
+          ecc: "enabled",
+          nvlink: [{ device: `cuda:${1 - index}`, links: 3 }],
+        },
+      })),
+    );
+  });
+
+  it.each([
+    ["0", ["cuda:0"]],
+    ["1", ["cuda:1"]],
+    ["0,1", ["cuda:0", "cuda:1"]],
+    ["1, 0", ["cuda:1", "cuda:0"]],
+  ])("finds the devices of %j", async (spec, ids) => {
+    expect((await cudaDriver.discover(spec)).map(({ id }) => id)).toEqual(ids);
+  });
+
+  it.each([
+    ["2", /\[2\].*\[2\]/],
+    ["0,0", /twice/],
+    ["x", /indices/],
+    ["-1", /indices/],
+    ["0,", /indices/],
+    ["1e1", /indices/],
+    ["4x2GiB", /indices/],
+  ])("refuses %j", async (spec, message) => {
+    const error = await failure(() => cudaDriver.discover(spec));
+    expect(error.code).toBe("BAD_ARGUMENT");
+    expect(error.message).toMatch(message);
+  });
+
+  it("goes on without what the driver or NVML do not tell", async () => {
+    for (const name of [
+      "cuDeviceGetName",
+      "cuDeviceGetPCIBusId",
+      "cuMemGetAllocationGranularity",
+      "nvmlSystemGetDriverVersion",
+      "nvmlDeviceGetMemoryInfo_v2",
+      "nvmlDeviceGetMigMode",
+      "nvmlDeviceGetEccMode",
+      "nvmlDeviceGetNvLinkState",
+    ]) {
+      standin.inject({ function: name, code: 3, count: -1 });
+    }
+    const [device] = await cudaDriver.discover("0");
+    expect(device).toMatchObject({
+      name: "NVIDIA GPU",
+      granularityBytes: 2 * MiB,
+      memoryBytes: 1024 * MiB,
+      details: { pciAddress: "", driverVersion: "", mig: "unsupported", ecc: "unsupported" },
+    });
+    expect(device!.details!.nvlink).toEqual([{ device: "cuda:1", links: 0 }]);
+  });
+
+  it("opens the device of a description by its UUID, and says when it is gone", async () => {
+    const [first, second] = await cudaDriver.discover("");
+    const options = { arenaBytes: 2 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
+    // Another process may count the devices differently; the UUID stays.
+    const renamed = { ...second!, id: first!.id };
+    const slice = await cudaDriver.open({ description: renamed, ...options });
+    const [healthy] = await cudaDriver.health!([second!]);
+    expect(healthy!.memoryUsedBytes).toBe(98 * MiB);
+    await slice.close();
+    const gone = { ...first!, details: { ...first!.details!, uuid: "GPU-gone" } };
+    const error = await failure(() => cudaDriver.open({ description: gone, ...options }));
+    expect(error).toMatchObject({ code: "DEVICE_FAILED", message: expect.stringContaining("cuda:0") });
+  });
+
+  it("measures what a context takes of the card", async () => {
+    const [device] = await cudaDriver.discover("0");
+    expect(await cudaDriver.measureOverhead!(device!)).toBe((96 + 256) * MiB);
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
+  beforeEach(() => standin.clear());
+  afterEach(() => standin.clear());
+
+  it("tells temperature, power, use and what slows a device down", async () => {
+    const devices = await cudaDriver.discover("");
+    const [first, second] = await cudaDriver.health!(devices);
+    expect(first).toEqual({
+      id: "cuda:0",
+      problems: [],
+      throttling: [],
+      temperatureCelsius: 40,
+      powerWatts: 123.456,
+      utilization: 0.37,
+      memoryUsedBytes: 0,
+      uncorrectedErrors: 0,
+    });
+    expect(second).toMatchObject({ problems: [], throttling: ["power cap", "hardware thermal slowdown"] });
+  });
+
+  it("finds a device that has fallen off the bus, and one that needs a reset", async () => {
+    const devices = await cudaDriver.discover("");
+    standin.inject({ function: "nvmlDeviceGetHandleByUUID", code: 15 });
+    expect(await cudaDriver.health!(devices)).toMatchObject([
+      { problems: ["The device has fallen off the bus."] },
+      { problems: [] },
+    ]);
+    standin.inject({ function: "nvmlDeviceGetTemperature", code: 16 });
+    expect(await cudaDriver.health!(devices)).toMatchObject([
+      { problems: ["The device needs a reset."] },
+      { problems: [] },
+    ]);
+    expect(await cudaDriver.health!(devices)).toMatchObject([{ problems: [] }, { problems: [] }]);
+  });
+
+  it("reports hardware errors, and none that a program causes by itself", async () => {
+    const devices = await cudaDriver.discover("");
+    await cudaDriver.health!(devices);
+    standin.xid(1, 31);
+    expect(await cudaDriver.health!(devices)).toMatchObject([{ problems: [] }, { problems: [] }]);
+    standin.xid(1, 79);
+    expect(await cudaDriver.health!(devices)).toMatchObject([
+      { problems: [] },
+      { problems: ["The driver reports the hardware error Xid [79]."] },
+    ]);
+    standin.uncorrected(3);
+    const [first] = await cudaDriver.health!(devices);
+    expect(first).toMatchObject({ uncorrectedErrors: 3, problems: [expect.stringContaining("[3] new errors")] });
+    expect((await cudaDriver.health!(devices))[0]!.problems).toEqual([]);
+  });
+
+  it("says nothing where NVML cannot be asked", async () => {
+    const devices = await cudaDriver.discover("");
+    const path = process.env["SLUICE_NVML_LIBRARY"]!;
+    process.env["SLUICE_NVML_LIBRARY"] = "libnvidia-ml-that-is-not-there.so.1";
+    try {
+      expect(await cudaDriver.health!(devices)).toEqual(
+        devices.map(({ id }) => ({ id, problems: [], throttling: [] })),
+      );
+      expect((await cudaDriver.discover("0"))[0]!.details).toMatchObject({ driverVersion: "", nvlink: [] });
+    } finally {
+      process.env["SLUICE_NVML_LIBRARY"] = path;
+    }
+  });
+});

@@ -1,0 +1,248 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceModule, DeviceSlice, SliceOptions } from "../../server/device/device.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { knownKernels } from "../cuda/kernels.ts";
+import { standin, standinMissing } from "../cuda/standin.ts";
+
+const MiB = 1024 * 1024;
+
+async function openSlice(options: Partial<SliceOptions> & { device?: number } = {}): Promise<DeviceSlice> {
+  const descriptions = await cudaDriver.discover("");
+  return cudaDriver.open({
+    description: descriptions[options.device ?? 0]!,
+    arenaBytes: 4 * MiB,
+    arenaBase: ARENA_BASE + (options.device ?? 0) * ARENA_STRIDE_BYTES,
+    kernelTimeoutMs: 0,
+    onOutput: () => undefined,
+    ...options,
+  });
+}
+
+async function failure(work: () => unknown): Promise<SluiceError> {
+  try {
+    await work();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SluiceError);
+    return error as SluiceError;
+  }
+  throw new Error("expected a failure");
+}
+
+async function run(
+  slice: DeviceSlice,
+  module: DeviceModule,
+  kernel: string,
+  params = new Uint8Array(0),
+): Promise<void> {
+  await slice.launch({
+    module,
+    kernel: module.kernels.findIndex(({ name }) => name === kernel),
+    grid: [1, 1, 1],
+    block: [1, 1, 1],
+    sharedBytes: 0,
+    params,
+    stream: undefined,
+  });
+}
+
+function storeAt(address: bigint, value: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(12));
+  view.setBigUint64(0, address, true);
+  view.setUint32(8, value, true);
+  return new Uint8Array(view.buffer);
+}
+
+const load = async (slice: DeviceSlice): Promise<DeviceModule> => slice.loadModule(Buffer.from(knownKernels));
+
+describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () => {
+  beforeEach(() => standin.clear());
+
+  afterEach(() => {
+    standin.clear();
+    expect(standin.report(), "nothing is left on the device").toBe("");
+  });
+
+  it.each([
+    ["the word past the arena", BigInt(ARENA_BASE + 4 * MiB)],
+    ["the word before it", BigInt(ARENA_BASE) - 4n],
+    ["the null address", 0n],
+    ["an address that differs in the high half", BigInt(ARENA_BASE) + (1n << 32n)],
+    ["a word that is not aligned", BigInt(ARENA_BASE) + 2n],
+  ])("a store at %s poisons the slice and tells the driver's own error", async (_, address) => {
+    const lost: SluiceError[] = [];
+    const slice = await openSlice({ onFailure: (error) => lost.push(error) });
+    const module = await load(slice);
+    const error = await failure(async () => {
+      await run(slice, module, "store_at", storeAt(address, 1));
+      await slice.synchronize();
+    });
+    expect(error.code).toBe("ILLEGAL_ADDRESS");
+    expect([700, 716]).toContain(error.details.nativeCode);
+    expect(error.message).toContain(error.details.nativeName);
+    for (const call of [
+      () => slice.write(ARENA_BASE, new Uint8Array(4), undefined),
+      () => slice.read(ARENA_BASE, new Uint8Array(4), undefined),
+      () => slice.fill({ address: ARENA_BASE, count: 1, width: 4, value: 0 }, undefined),
+      () => slice.copy({ destination: ARENA_BASE, source: ARENA_BASE + 8, byteCount: 4 }, undefined),
+      () => slice.loadModule(Buffer.from(knownKernels)),
+      () => run(slice, module, "empty"),
+      () => slice.createStream({ flags: 0, priority: 0 }),
+      () => slice.createEvent(0),
+      () => slice.synchronize(),
+    ]) {
+      expect(await failure(call)).toBe(error);
+    }
+    expect(lost).toEqual([error]);
+    await slice.close();
+  });
+
+  it("a trap is told apart from an illegal address", async () => {
+    const slice = await openSlice();
+    const module = await load(slice);
+    const error = await failure(async () => {
+      await run(slice, module, "trap");
+      await slice.read(ARENA_BASE, new Uint8Array(4), undefined);
+    });
+    expect(error).toMatchObject({ code: "KERNEL_TRAP", details: { nativeName: "CUDA_ERROR_LAUNCH_FAILED" } });
+    await slice.close();
+  });
+
+  it("a fault on one device leaves the slice on the other alone", async () => {
+    const faulty = await openSlice({ device: 0 });
+    const healthy = await openSlice({ device: 1 });
+    const [faultyModule, healthyModule] = [await load(faulty), await load(healthy)];
+    await failure(async () => {
+      await run(faulty, faultyModule, "store_at", storeAt(0n, 1));
+      await faulty.synchronize();
+    });
+    const base = ARENA_BASE + ARENA_STRIDE_BYTES;
+    await run(healthy, healthyModule, "store_at", storeAt(BigInt(base), 77));
+    const into = new Uint8Array(4);
+    await healthy.read(base, into, undefined);
+    expect(into[0]).toBe(77);
+    await faulty.close();
+    await healthy.close();
+  });
+
+  it("a kernel that never ends is noticed while somebody waits, and while nobody does", async () => {
+    for (const waits of [true, false]) {
+      const lost: SluiceError[] = [];
+      const slice = await openSlice({ kernelTimeoutMs: 150, onFailure: (error) => lost.push(error) });
+      const module = await load(slice);
+      const start = performance.now();
+      await run(slice, module, "endless", new Uint8Array(BigUint64Array.of(BigInt(ARENA_BASE)).buffer));
+      if (waits) expect((await failure(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
+      else await expect.poll(() => lost.length, { timeout: 5000, interval: 10 }).toBe(1);
+      expect(performance.now() - start).toBeGreaterThanOrEqual(150);
+      expect(performance.now() - start).toBeLessThan(2000);
+      expect((await failure(() => run(slice, module, "empty"))).code).toBe("KERNEL_TIMEOUT");
+      // Closing cannot end the kernel; it returns at once, and the memory goes with the process.
+      await slice.close();
+      expect(standin.report()).toMatch(/contexts=1.*allocations=1/);
+      standin.release(ARENA_BASE);
+    }
+  });
+
+  it("many short kernels may take longer together than one may", async () => {
+    const slice = await openSlice({ kernelTimeoutMs: 400 });
+    const module = await load(slice);
+    for (let i = 0; i < 64; i++) {
+      await run(slice, module, "pause_for", new Uint8Array(Uint32Array.of(10_000).buffer));
+    }
+    await slice.synchronize();
+    await slice.close();
+  });
+
+  it.each([
+    [
+      "text with an unknown instruction",
+      Buffer.from(".version 8.0\n.target sm_75\n.entry k() {\n bogus;\n}\n"),
+      /line 4.*bogus/,
+    ],
+    ["text that is no PTX", Buffer.from("int main() {}"), /neither PTX/],
+    ["nothing", Buffer.alloc(0), /neither PTX/],
+    ["a cubin that is cut short", Buffer.from("\x7fELF and not much more", "latin1"), /cubin.*\[22\].*\[64\]/],
+    ["a cubin for another machine", elf(), /NO_BINARY|209/],
+  ])("an image of %s is refused with the reason, and the slice goes on", async (_, image, message) => {
+    const slice = await openSlice();
+    const error = await failure(() => slice.loadModule(image));
+    expect(error.code).toBe("BAD_IMAGE");
+    expect(error.message).toMatch(message);
+    const module = await load(slice);
+    await run(slice, module, "empty");
+    await slice.close();
+  });
+
+  it("variables that would take more of the device than a lease pays for are refused", async () => {
+    const slice = await openSlice();
+    const image = Buffer.from(`${knownKernels}\n.global .align 4 .b32 huge[1024][1024][1024];\n`);
+    const error = await failure(() => slice.loadModule(image));
+    expect(error.code).toBe("OUT_OF_MEMORY");
+    expect(error.message).toContain("[4294967364]");
+    await slice.close();
+  });
+
+  const opening = [
+    "cuDevicePrimaryCtxSetFlags_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuCtxSetCurrent",
+    "cuCtxGetLimit",
+    "cuMemAddressReserve",
+    "cuMemCreate",
+    "cuMemMap",
+    "cuMemSetAccess",
+    "cuMemHostAlloc",
+    "cuEventCreate",
+    "cuEventRecord",
+    "cuMemsetD32Async",
+    "cuStreamQuery",
+    "cuCtxSynchronize",
+  ];
+
+  it.each(opening)("a failing %s while a slice opens gives everything back", async (name) => {
+    const descriptions = await cudaDriver.discover("");
+    standin.inject({ function: name, code: 2, count: 1 });
+    const error = await failure(() => openSlice({ description: descriptions[0]! }));
+    expect(error.code).toBe("OUT_OF_MEMORY");
+    expect(error.details).toMatchObject({ nativeCode: 2, nativeName: "CUDA_ERROR_OUT_OF_MEMORY" });
+    expect(standin.report()).toBe("");
+    const slice = await openSlice();
+    await slice.close();
+  });
+
+  it("a device that is full refuses a slice and stays usable", async () => {
+    const first = await openSlice({ arenaBytes: 600 * MiB });
+    expect((await failure(() => openSlice({ arenaBytes: 600 * MiB }))).code).toBe("OUT_OF_MEMORY");
+    await first.close();
+    const again = await openSlice({ arenaBytes: 600 * MiB });
+    await again.close();
+  });
+
+  it.each(["cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2", "cuEventQuery", "cuEventRecord", "cuLaunchKernel"])(
+    "an uncorrectable memory error in %s ends the slice as a failure of the device",
+    async (name) => {
+      const slice = await openSlice();
+      const module = await load(slice);
+      standin.inject({ function: name, code: 214, count: -1 });
+      const error = await failure(async () => {
+        await slice.write(ARENA_BASE, new Uint8Array(1000), undefined);
+        await run(slice, module, "empty");
+        await slice.read(ARENA_BASE, new Uint8Array(1000), undefined);
+      });
+      expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: 214 } });
+      expect(await failure(() => slice.synchronize())).toBe(error);
+      standin.clear();
+      await slice.close();
+    },
+  );
+});
+
+/** A complete ELF header without sections. */
+function elf(): Buffer {
+  const image = Buffer.alloc(64);
+  image.write("\x7fELF", "latin1");
+  image.writeUInt16LE(64, 52);
+  return image;
+}
