@@ -3,11 +3,12 @@
  * code with the pool beyond the words of types.ts. Used by the property tests and by the simulator.
  */
 import { listDevices, listLeases, listQueue, nextDeadline, type PoolState } from "../../server/pool/pool.ts";
-import type { Effect, Lease, PoolDevice, PoolEvent, PoolRequest, Share, Slice } from "../../server/pool/types.ts";
+import type { Effect, Lease, PoolDevice, PoolEvent, PoolRequest, Quota, Slice } from "../../server/pool/types.ts";
 
 interface Account {
   readonly request: { readonly tenant: string };
   slices: readonly Slice[];
+  resizing?: { readonly before: Slice; readonly after: Slice } | undefined;
   phase: "granting" | "granted" | "ending";
 }
 
@@ -15,17 +16,48 @@ function check(holds: boolean, sentence: string): asserts holds {
   if (!holds) throw new Error(`Invariant broken: ${sentence}`);
 }
 
-/** What one slice of a share must be on a device, worked out anew; undefined when the device can never serve it. */
-export function expectedSlice(share: Share, device: PoolDevice): number | undefined {
-  const unit = BigInt(device.granularityBytes);
-  let bytes: bigint;
-  if (share.kind === "bytes") bytes = ((BigInt(share.bytes) + unit - 1n) / unit) * unit;
-  else {
-    const part = (BigInt(Math.floor(device.memoryBytes * share.fraction)) / unit) * unit;
-    bytes = ((part - BigInt(device.overheadBytes)) / unit) * unit;
+interface Expected {
+  readonly bytes: number;
+  readonly overheadBytes: number;
+  readonly isOverheadEach: boolean;
+}
+
+const floorTo = (bytes: number, unit: number): number => Number((BigInt(bytes) / BigInt(unit)) * BigInt(unit));
+
+/** What one slice of a request must be on a device, worked out anew; undefined when the device can never serve it. */
+export function expectedSlice(request: PoolRequest, device: PoolDevice): Expected | undefined {
+  const { share, mode = "dynamic" } = request;
+  const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = { mode: "dynamic" } } = device;
+  const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
+  const part = share.kind === "fraction" ? Math.floor(memoryBytes * share.fraction) : 0;
+  if (!meetsLabels(request, device)) return undefined;
+  if (mode === "exclusive") {
+    if (sharing.mode === "profile" || most < unit) return undefined;
+    const bytes = floorTo(most, unit);
+    return { bytes, overheadBytes: memoryBytes - bytes, isOverheadEach: false };
   }
-  const most = BigInt(Math.min(device.sliceBytesMax, device.memoryBytes - device.overheadBytes));
-  return bytes > 0n && bytes <= most ? Number(bytes) : undefined;
+  if (mode !== sharing.mode) return undefined;
+  if (sharing.mode === "profile") {
+    const { profileBytes } = sharing;
+    const bytes = Math.min(floorTo(profileBytes - overheadBytes, unit), floorTo(device.sliceBytesMax, unit));
+    const asked = share.kind === "bytes" ? share.bytes : part - overheadBytes;
+    return asked > bytes ? undefined : { bytes, overheadBytes: profileBytes - bytes, isOverheadEach: true };
+  }
+  const wanted =
+    share.kind === "bytes" ? floorTo(share.bytes + unit - 1, unit) : floorTo(floorTo(part, unit) - overheadBytes, unit);
+  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, isOverheadEach: false } : undefined;
+}
+
+/** Knows only the filters `device.id=X` and `label.K=V`, which is enough for tests of placement. */
+function meetsLabels(request: PoolRequest, device: PoolDevice): boolean {
+  for (const filter of request.filters ?? []) {
+    const [key, value] = filter.split("=") as [string, string];
+    const fact = key === "device.id" ? device.id : device.labels?.[key.slice("label.".length)];
+    if (fact !== value) return false;
+  }
+  const labels = Object.keys(device.labels ?? {});
+  if (labels.some((label) => request.avoid?.includes(label))) return false;
+  return (device.taints ?? []).every((taint) => labels.includes(taint) && request.tolerate?.includes(taint) === true);
 }
 
 export class Auditor {
@@ -35,6 +67,7 @@ export class Auditor {
   readonly leases = new Map<string, Account>();
   readonly waiting = new Map<string, { readonly request: PoolRequest; readonly deadline: number }>();
   readonly #wishes = new Map<string, PoolRequest>();
+  readonly quotas = new Map<string, Quota>();
   #isShutDown = false;
   granted = 0;
 
@@ -80,6 +113,13 @@ export class Auditor {
       case "grantFailed":
         if (this.leases.get(event.id)?.phase === "granting") this.leases.delete(event.id);
         return;
+      case "resizeConfirmed":
+      case "resizeFailed":
+        this.#bookResized(event);
+        return;
+      case "tenantSet":
+        if (event.quota !== undefined) this.quotas.set(event.tenant, event.quota);
+        return;
       case "adopted":
         if (!this.leases.has(event.lease.id) && !this.waiting.has(event.lease.id)) {
           const fits = !mentions(effects, event.lease.id, "end");
@@ -119,6 +159,17 @@ export class Auditor {
         account.phase = "ending";
         return;
       }
+      case "resize": {
+        const account = this.leases.get(effect.id);
+        const before = account?.slices[effect.slice.index];
+        check(
+          account?.phase === "granted" && before?.bytes === effect.previousBytes,
+          `Lease ${effect.id} may be resized.`,
+        );
+        account.resizing = { before, after: effect.slice };
+        if (effect.slice.bytes > before.bytes) account.slices = account.slices.with(before.index, effect.slice);
+        return;
+      }
       case "closed":
         check(
           event.kind === "reclaimed" && event.id === effect.lease.id,
@@ -138,6 +189,25 @@ export class Auditor {
     }
   }
 
+  #bookResized(event: PoolEvent & { kind: "resizeConfirmed" | "resizeFailed" }): void {
+    const account = this.leases.get(event.id);
+    if (account?.resizing === undefined || account.phase === "ending") return;
+    const slice = event.kind === "resizeConfirmed" ? account.resizing.after : account.resizing.before;
+    account.slices = account.slices.with(slice.index, slice);
+    account.resizing = undefined;
+  }
+
+  #checkQuota(tenant: string): void {
+    const quota = this.quotas.get(tenant);
+    if (quota === undefined) return;
+    const leases = [...this.leases.values()].filter((account) => account.request.tenant === tenant);
+    const slices = leases.flatMap((account) => account.slices);
+    const bytes = slices.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
+    check(leases.length <= (quota.leases ?? leases.length), `Tenant ${tenant} has no more leases than its quota.`);
+    check(slices.length <= (quota.devices ?? slices.length), `Tenant ${tenant} has no more slices than its quota.`);
+    check(bytes <= (quota.memoryBytes ?? bytes), `Tenant ${tenant} has no more memory than its quota.`);
+  }
+
   #bookGrant(lease: Lease, now: number): void {
     const wish = this.waiting.get(lease.id)?.request ?? this.#wishes.get(lease.id);
     check(wish !== undefined, `Grant ${lease.id} answers a request.`);
@@ -151,8 +221,10 @@ export class Auditor {
       const device = this.devices.get(slice.deviceId);
       check(device !== undefined && !this.closed.has(slice.deviceId), `Device ${slice.deviceId} takes new leases.`);
       check(slice.index === index, "Slices are numbered in order.");
-      check(slice.bytes === expectedSlice(wish.share, device), `Slice [${slice.bytes}] of ${lease.id} is exact.`);
-      check(slice.overheadBytes === (charged.has(device.id) ? 0 : device.overheadBytes), "Overhead is charged once.");
+      const expected = expectedSlice(wish, device);
+      check(slice.bytes === expected?.bytes, `Slice [${slice.bytes}] of ${lease.id} is exact.`);
+      const isCharged = expected.isOverheadEach || !charged.has(device.id);
+      check(slice.overheadBytes === (isCharged ? expected.overheadBytes : 0), "Overhead is charged as promised.");
       charged.add(device.id);
     }
     const servers = new Set(lease.slices.map((slice) => this.devices.get(slice.deviceId)!.server ?? ""));
@@ -161,6 +233,7 @@ export class Auditor {
     this.waiting.delete(lease.id);
     this.leases.set(lease.id, { request: wish, slices: lease.slices, phase: "granting" });
     this.granted++;
+    this.#checkQuota(wish.tenant);
   }
 
   /** Bytes held on every device, by the books. */
@@ -219,8 +292,11 @@ export class Auditor {
       check((entry.request.priority ?? 0) <= priority, "Higher priorities come first.");
       priority = entry.request.priority ?? 0;
     }
-    if (queue[0] !== undefined)
-      check(!this.hasRoom(queue[0].request), `The first request ${queue[0].request.id} finds no room.`);
+    // A tenant with a quota may wait for that.
+    const first = queue.find((entry) => !this.quotas.has(entry.request.tenant));
+    if (first !== undefined && first === queue[0]) {
+      check(!this.hasRoom(first.request), `The first request ${first.request.id} finds no room.`);
+    }
   }
 
   /** Whether some server has room for the request now, found the slow way. */
@@ -228,11 +304,12 @@ export class Auditor {
     const sums = this.held();
     const rooms = new Map<string, number>();
     for (const [id, device] of this.devices) {
-      const slice = expectedSlice(request.share, device);
+      const slice = expectedSlice(request, device);
       if (slice === undefined || this.closed.has(id)) continue;
       const { granted, overhead } = sums.get(id)!;
-      const free = device.memoryBytes - granted - overhead - device.overheadBytes;
-      const room = Math.min(Math.max(0, Math.floor(free / slice)), request.sameDevice === true ? request.count : 1);
+      const free = device.memoryBytes - granted - overhead - (slice.isOverheadEach ? 0 : slice.overheadBytes);
+      const each = slice.bytes + (slice.isOverheadEach ? slice.overheadBytes : 0);
+      const room = Math.min(Math.max(0, Math.floor(free / each)), request.sameDevice === true ? request.count : 1);
       rooms.set(device.server ?? "", (rooms.get(device.server ?? "") ?? 0) + room);
     }
     return [...rooms.values()].some((room) => room >= request.count);
