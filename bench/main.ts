@@ -1,20 +1,51 @@
 /**
- * The benchmarks: `npm run bench -- [CASE...] [--quick] [--json FILE]`. Runs the named cases (all without a name), prints their
- * tables to stdout and progress to stderr. What each case measures, and how, is in README.md.
+ * The benchmarks: `npm run bench -- [CASE...] [--quick] [--out FOLDER]`. Builds the package, runs the named cases (all without a
+ * name), prints their tables to stdout and progress to stderr, and writes report.json and report.html. What each case measures,
+ * and how, is in README.md.
  */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { BenchCase } from "./case.ts";
+import { allocateCase } from "./cases/allocate.ts";
+import { copiesCase } from "./cases/copies.ts";
 import { cpuCase } from "./cases/cpu.ts";
+import { latencyCase } from "./cases/latency.ts";
+import { leasesCase } from "./cases/leases.ts";
+import { throughputCase } from "./cases/throughput.ts";
+import { trainingCase } from "./cases/training.ts";
+import { renderHtml } from "./report/html.ts";
 import { describeMachine } from "./report/machine.ts";
 import type { CaseReport, Report } from "./report/model.ts";
 import { Progress, renderCase } from "./report/terminal.ts";
 
-const cases: readonly BenchCase[] = [cpuCase];
+const cases: readonly BenchCase[] = [
+  latencyCase,
+  throughputCase,
+  copiesCase,
+  allocateCase,
+  trainingCase,
+  leasesCase,
+  cpuCase,
+];
 
-const usage = `Usage: npm run bench -- [CASE...] [--quick] [--json FILE]
+const root = fileURLToPath(new URL("..", import.meta.url));
+const OUT_DEFAULT = join(root, ".local", "bench");
+
+const usage = `Usage: npm run bench -- [CASE...] [--quick] [--out FOLDER]
+  --quick       fewer rounds: all cases within two minutes on two cores
+  --out FOLDER  where report.json and report.html go (default ${relative(process.cwd(), OUT_DEFAULT)})
 Cases: ${cases.map(({ name, title }) => `\n  ${name.padEnd(10)} ${title}`).join("")}`;
+
+/** What is measured is the built package, as users run it. */
+function build(): void {
+  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-b"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
+}
 
 async function runCase(
   benchCase: BenchCase,
@@ -35,7 +66,7 @@ async function runCase(
 async function main(args: string[]): Promise<number> {
   const options = {
     quick: { type: "boolean", default: false },
-    json: { type: "string" },
+    out: { type: "string", default: OUT_DEFAULT },
     help: { type: "boolean" },
   } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
@@ -46,6 +77,7 @@ async function main(args: string[]): Promise<number> {
     return unknown.length > 0 ? 2 : 0;
   }
   const chosen = positionals.length === 0 ? cases : cases.filter(({ name }) => positionals.includes(name));
+  build();
   const startedAt = new Date().toISOString();
   const reports: CaseReport[] = [];
   const progress = new Progress();
@@ -54,11 +86,12 @@ async function main(args: string[]): Promise<number> {
     console.log(renderCase(report));
     reports.push(report);
   }
-  if (values.json !== undefined) {
-    const report: Report = { startedAt, quick: values.quick, machine: describeMachine(), cases: reports };
-    mkdirSync(dirname(values.json), { recursive: true });
-    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
-  }
+  const report: Report = { startedAt, quick: values.quick, machine: describeMachine(), cases: reports };
+  mkdirSync(values.out, { recursive: true });
+  const page = join(values.out, "report.html");
+  writeFileSync(join(values.out, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(page, renderHtml(report));
+  console.log(`The whole report, with charts: ${page}`);
   return 0;
 }
 

@@ -46,7 +46,7 @@ function serve(address: string): void {
 }
 
 async function client(address: string, sizes: { requestBytes: number; answerBytes: number }, counts: number[]) {
-  const [rounds = 0, warmup = 0] = counts;
+  const [rounds = 0, warmup = 0, piece = sizes.requestBytes] = counts;
   const socket = connect(endpointOf(address));
   socket.setNoDelay(true);
   let missing = 1;
@@ -76,7 +76,7 @@ async function client(address: string, sizes: { requestBytes: number; answerByte
       missing = sizes.answerBytes;
       done = resolve;
     });
-    socket.write(request);
+    for (let at = 0; at < request.byteLength; at += piece) socket.write(request.subarray(at, at + piece));
     await answer;
     if (round >= 0) times.push(process.hrtime.bigint() - start);
   }

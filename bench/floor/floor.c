@@ -4,7 +4,8 @@
  * there, (64, n) a copy back. `pin` runs any command on chosen cores, so that both sides of a comparison are placed alike.
  *
  *   floor serve ADDRESS                       prints the port (or the path) and serves until stdin closes
- *   floor client ADDRESS Q A ROUNDS WARMUP    prints the nanoseconds of each round, one per line
+ *   floor client ADDRESS Q A ROUNDS WARMUP [PIECE]   prints the nanoseconds of each round, one per line; a request
+ *                                             travels in writes of PIECE bytes, by default in one
  *   floor pin CPU[,CPU...] COMMAND...
  *
  * ADDRESS is HOST:PORT (numeric, port 0 picks one) or unix:PATH.
@@ -154,6 +155,7 @@ static int client(char **arguments) {
   uint64_t sizes[2] = {strtoull(arguments[1], NULL, 10), strtoull(arguments[2], NULL, 10)};
   long rounds = atol(arguments[3]);
   long warmup = atol(arguments[4]);
+  uint64_t piece = arguments[5] == NULL ? sizes[0] : strtoull(arguments[5], NULL, 10);
   struct sockaddr_storage name;
   socklen_t length = parse(address, &name);
   int fd = socket(name.ss_family, SOCK_STREAM, 0);
@@ -167,7 +169,11 @@ static int client(char **arguments) {
   if (!write_all(fd, (char *)sizes, sizeof sizes) || !read_all(fd, answer, 1)) die("handshake");
   for (long round = -warmup; round < rounds; round++) {
     uint64_t start = now_ns();
-    if (!write_all(fd, request, sizes[0]) || !read_all(fd, answer, sizes[1])) die("round");
+    for (uint64_t at = 0; at < sizes[0]; at += piece) {
+      uint64_t count = sizes[0] - at < piece ? sizes[0] - at : piece;
+      if (!write_all(fd, request + at, count)) die("write");
+    }
+    if (!read_all(fd, answer, sizes[1])) die("read");
     if (round >= 0) times[round] = now_ns() - start;
   }
   close(fd);
@@ -192,8 +198,8 @@ static int pin(char **arguments) {
 int main(int count, char **arguments) {
   signal(SIGPIPE, SIG_IGN);
   if (count == 3 && strcmp(arguments[1], "serve") == 0) return serve(arguments[2]);
-  if (count == 7 && strcmp(arguments[1], "client") == 0) return client(arguments + 2);
+  if ((count == 7 || count == 8) && strcmp(arguments[1], "client") == 0) return client(arguments + 2);
   if (count >= 4 && strcmp(arguments[1], "pin") == 0) return pin(arguments + 2);
-  fprintf(stderr, "usage: floor serve ADDRESS | client ADDRESS Q A ROUNDS WARMUP | pin CPU COMMAND...\n");
+  fprintf(stderr, "usage: floor serve ADDRESS | client ADDRESS Q A ROUNDS WARMUP [PIECE] | pin CPU COMMAND...\n");
   return 2;
 }

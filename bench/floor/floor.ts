@@ -18,6 +18,8 @@ export interface FloorRounds {
   readonly via?: string;
   readonly requestBytes: number;
   readonly answerBytes: number;
+  /** A request travels in writes of this size. Default: in one. */
+  readonly pieceBytes?: number;
   readonly rounds: number;
   readonly warmup?: number;
   readonly cores?: Placement;
@@ -42,7 +44,13 @@ export class Floor {
 
   /** Nanoseconds of each round. */
   async rounds(options: FloorRounds): Promise<number[]> {
-    const numbers = [options.requestBytes, options.answerBytes, options.rounds, options.warmup ?? 0];
+    const numbers = [
+      options.requestBytes,
+      options.answerBytes,
+      options.rounds,
+      options.warmup ?? 0,
+      options.pieceBytes ?? options.requestBytes,
+    ];
     const command = [...floorCommand(), "client", options.via ?? this.address, ...numbers.map(String)];
     const output = await runTool(command, { cores: options.cores });
     return output.trim().split("\n").map(Number);

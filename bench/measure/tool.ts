@@ -30,6 +30,8 @@ export interface Tool {
   readonly pid: number;
   /** The lines it printed when it was ready. */
   readonly lines: readonly string[];
+  /** Writes a line to its stdin, and returns the next line that it prints. One question at a time. */
+  ask(line: string): Promise<string>;
   /** Closes its stdin, and kills it if that does not end it within two seconds. */
   stop(): Promise<void>;
 }
@@ -60,22 +62,32 @@ export async function startTool(command: readonly string[], options: ToolOptions
     child.once("error", () => resolve());
   });
   const lines: string[] = [];
+  let onLine: (line: string) => void = () => {};
   const ready = new Promise<void>((resolve) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    onLine = (line) => {
       lines.push(line);
       if (lines.length === options.lines) resolve();
-    });
+    };
   });
+  createInterface({ input: child.stdout }).on("line", (line) => onLine(line));
   await Promise.race([ready, ended]);
   if (lines.length < options.lines) throw new Error(`The command [${program} ${args.join(" ")}] ends early:\n${words}`);
+  const ask = (line: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      onLine = resolve;
+      void ended.then(() => reject(new Error(`The command [${program} ${args.join(" ")}] ends early:\n${words}`)));
+      child.stdin.write(`${line}\n`);
+    });
   const stop = async (): Promise<void> => {
     child.stdin.end();
     if (options.endsBy === "SIGTERM") child.kill("SIGTERM");
+    // What it still prints is read away, or it could not end.
+    child.stdout.resume();
     const timer = setTimeout(() => child.kill("SIGKILL"), 2_000);
     await ended;
     clearTimeout(timer);
   };
-  return { pid: child.pid!, lines, stop };
+  return { pid: child.pid!, lines, ask, stop };
 }
 
 /** Runs a command to its end and returns what it printed. */
