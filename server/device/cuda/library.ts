@@ -14,7 +14,8 @@ const firstSignatures = {
   cuGetErrorString: ["i32", "memory"],
 } as const;
 
-const signatures = {
+/** Every function that is used, with the kinds of its arguments. */
+export const cudaSignatures = {
   ...firstSignatures,
   cuDeviceGetCount: ["memory"],
   cuDeviceGet: ["memory", "i32"],
@@ -70,7 +71,7 @@ const signatures = {
   cuEventElapsedTime: ["memory", "u64", "u64"],
 } as const;
 
-export type CudaApi = Bound<typeof signatures>;
+export type CudaApi = Bound<typeof cudaSignatures>;
 type ErrorApi = Pick<CudaApi, "cuGetErrorName" | "cuGetErrorString">;
 
 export interface CudaLibrary {
@@ -144,7 +145,7 @@ export function loadCuda(): CudaLibrary {
   }
   const result = first.cuInit(0);
   if (result !== CUresult.SUCCESS) throw startFailure(first, result);
-  const library = { api: bind(opened.handle, signatures, { lacking }), driverVersion: version[0]! };
+  const library = { api: bind(opened.handle, cudaSignatures, { lacking }), driverVersion: version[0]! };
   loaded.set(path, library);
   return library;
 }
