@@ -121,7 +121,7 @@ export class Holder {
     if (this.#stopped || this.#stream !== stream) return;
     this.#stream = undefined;
     if (error !== undefined && !passing.has(error.code)) {
-      this.#end(error);
+      this.#end(new SluiceError(error.code, error.message, { leaseId: this.#options.key.leaseId, cause: error }));
       return;
     }
     this.#reopen = setTimeout(() => this.#open(), REOPEN_MS);

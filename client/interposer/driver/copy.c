@@ -182,11 +182,19 @@ COPY_FUNCTION(cuMemcpy, NULL, by_address(destination, source), (CUdeviceptr dest
               (destination, source, bytes))
 COPY_FUNCTION(cuMemcpyAsync, stream, by_address(destination, source),
               (CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
-COPY_FUNCTION(cuMemcpyPeer, NULL, on_device(destination, source),
-              (CUdeviceptr destination, CUcontext to, CUdeviceptr source, CUcontext from, size_t bytes), (destination, to, source, from, bytes))
-COPY_FUNCTION(cuMemcpyPeerAsync, stream, on_device(destination, source),
-              (CUdeviceptr destination, CUcontext to, CUdeviceptr source, CUcontext from, size_t bytes, CUstream stream),
-              (destination, to, source, from, bytes, stream))
+
+/* An address tells its device, so the contexts are not needed. */
+API(cuMemcpyPeer, (CUdeviceptr destination, CUcontext to, CUdeviceptr source, CUcontext from, size_t bytes),
+    (destination, to, source, from, bytes)) {
+    (void)to, (void)from;
+    return copy_in(on_device(destination, source), bytes, NULL);
+}
+
+API(cuMemcpyPeerAsync, (CUdeviceptr destination, CUcontext to, CUdeviceptr source, CUcontext from, size_t bytes, CUstream stream),
+    (destination, to, source, from, bytes, stream)) {
+    (void)to, (void)from;
+    return copy_in(on_device(destination, source), bytes, stream);
+}
 
 API_ALIAS(cuMemcpyHtoD_v2_ptds, cuMemcpyHtoD_v2);
 API_ALIAS(cuMemcpyHtoDAsync_v2_ptsz, cuMemcpyHtoDAsync_v2);

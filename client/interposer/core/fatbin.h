@@ -1,0 +1,32 @@
+/*
+ * The container that nvcc puts device code in: a wrapper with a pointer, a header, and entries of PTX or of binary code, each maybe
+ * compressed. Reads only; every length is checked against its surroundings, since the container comes from the program.
+ */
+#ifndef SLUICE_FATBIN_H
+#define SLUICE_FATBIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The container that `code` points to, itself or through a wrapper; NULL when it is neither. */
+const uint8_t *fatbin_of(const void *code);
+
+/* Bytes of a container, its header included. */
+size_t fatbin_bytes(const uint8_t *fatbin);
+
+struct fatbin_choice {
+    char *text; /* PTX, with a terminator, in memory of malloc; NULL when there is none that fits. */
+    size_t byte_count;
+    bool has_other_code; /* Binary code, or PTX for newer devices. */
+    bool is_broken;      /* PTX was there and could not be unpacked. */
+};
+
+/* The PTX for the highest architecture up to `capability` (major * 10 + minor). */
+struct fatbin_choice fatbin_choose(const uint8_t *fatbin, unsigned capability);
+
+/* Unpack into exactly `into_bytes`; false when the data is malformed or does not fill them. */
+bool lz4_unpack(const uint8_t *from, size_t from_bytes, uint8_t *into, size_t into_bytes);
+bool zstd_unpack(const uint8_t *from, size_t from_bytes, uint8_t *into, size_t into_bytes);
+
+#endif

@@ -1,0 +1,262 @@
+/* Modules: sending an image, and the kernels and variables that the answer names. A module is loaded on one device. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver.h"
+
+static struct object_pool modules = OBJECT_POOL_INITIAL;
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+
+DEFINE_SEND(module_unload, MODULE_UNLOAD)
+DEFINE_ASK(module_load, MODULE_LOAD)
+
+static CUresult send_image(uint32_t id, const struct image *image) {
+    const uint8_t *from = image->data;
+    for (size_t done = 0; done < image->byte_count;) {
+        size_t left = image->byte_count - done;
+        size_t piece = left < SLUICE_CALL_DATA_BYTES_MAX ? left : SLUICE_CALL_DATA_BYTES_MAX;
+        struct sluice_image_write_call call = {
+            .image = id, .total_bytes = (uint32_t)image->byte_count, .offset = (uint32_t)done, .data = {NULL, piece}};
+        size_t fixed = sluice_size_image_write_call(&call) - sluice_pad8(piece);
+        uint8_t *at = call_begin(&driver.connection, SLUICE_OP_IMAGE_WRITE, fixed);
+        if (at == NULL) return connection_result();
+        sluice_encode_image_write_call(at, &call);
+        sluice_put_u32(at - 4, (uint32_t)(8 + fixed + sluice_pad8(piece)));
+        call_end_with_data(&driver.connection, NULL, from + done, piece);
+        done += piece;
+    }
+    return CUDA_SUCCESS;
+}
+
+static char *copy_name(struct sluice_bytes name) {
+    char *copy = malloc(name.byte_count + 1);
+    if (copy == NULL) return NULL;
+    memcpy(copy, name.data, name.byte_count);
+    copy[name.byte_count] = '\0';
+    return copy;
+}
+
+static bool read_function(struct function *function, const struct sluice_kernel_info *info, struct module *module) {
+    struct sluice_list parameters = info->params;
+    struct sluice_param_info parameter;
+    atomic_store(&function->object.kind, OBJECT_FUNCTION);
+    function->module = module;
+    function->name = copy_name(info->name);
+    function->index = (uint32_t)(function - module->functions);
+    function->parameter_count = parameters.count;
+    function->parameter_bytes = info->param_bytes;
+    function->parameters = calloc(parameters.count + 1, sizeof *function->parameters);
+    function->threads_max = info->threads_per_block_max;
+    function->shared_bytes = info->shared_bytes;
+    function->local_bytes = info->local_bytes;
+    function->constant_bytes = info->constant_bytes;
+    function->registers = info->registers;
+    function->ptx_version = info->ptx_version;
+    function->binary_version = info->binary_version;
+    function->shared_dynamic_max = -1;
+    function->carveout = -1;
+    if (function->name == NULL || function->parameters == NULL || info->param_bytes > SLUICE_PARAM_BYTES_MAX) return false;
+    for (uint32_t i = 0; sluice_next_param_info(&parameters, &parameter) == 1; i++) {
+        if (parameter.offset > info->param_bytes || parameter.size > info->param_bytes - parameter.offset) return false;
+        function->parameters[i] = (struct parameter){parameter.offset, parameter.size};
+    }
+    return parameters.count == 0;
+}
+
+/* What cannot be read is a peer that breaks the format. */
+static bool read_module(struct module *module, const struct answer *answer) {
+    struct sluice_module_load_answer loaded;
+    struct sluice_kernel_info kernel;
+    struct sluice_global_info global;
+    if (sluice_decode_module_load_answer(answer->body, answer->body_bytes, &loaded) != 0) return false;
+    module->functions = calloc(loaded.kernels.count + 1, sizeof *module->functions);
+    module->globals = calloc(loaded.globals.count + 1, sizeof *module->globals);
+    if (module->functions == NULL || module->globals == NULL) return false;
+    while (sluice_next_kernel_info(&loaded.kernels, &kernel) == 1)
+        if (!read_function(&module->functions[module->function_count++], &kernel, module)) return false;
+    while (sluice_next_global_info(&loaded.globals, &global) == 1) {
+        struct global *into = &module->globals[module->global_count++];
+        *into = (struct global){copy_name(global.name), global.address, global.byte_count};
+        if (into->name == NULL) return false;
+    }
+    return loaded.kernels.count == 0 && loaded.globals.count == 0;
+}
+
+/* Names and parameters go; functions stay as long as the process, so that a stale handle is recognised. */
+static void drop(struct module *module) {
+    for (uint32_t i = 0; i < module->function_count; i++) {
+        atomic_store(&module->functions[i].object.kind, OBJECT_DESTROYED);
+        free((char *)(uintptr_t)module->functions[i].name);
+        free(module->functions[i].parameters);
+    }
+    for (uint32_t i = 0; i < module->global_count; i++) free(module->globals[i].name);
+    free(module->globals);
+    module->globals = NULL;
+    object_destroy(&modules, &module->object);
+}
+
+static CUresult load(struct module *module, const struct image *image) {
+    uint32_t image_id = atomic_fetch_add(&driver.images, 1) + 1;
+    module->id = atomic_fetch_add(&driver.modules, 1) + 1;
+    CUresult result = send_image(image_id, image);
+    if (result != CUDA_SUCCESS) return result;
+    struct answer answer = ANSWER_INITIAL;
+    struct sluice_module_load_call call = {.module = module->id, .image = image_id, .device = module->device->index};
+    result = ask_module_load(&call, &answer);
+    if (result != CUDA_SUCCESS) return result;
+    if (!read_module(module, &answer)) result = CUDA_ERROR_UNKNOWN;
+    answer_release(&answer);
+    return result;
+}
+
+CUresult module_load(struct context *context, const void *code, struct module **module) {
+    struct image image;
+    CUresult result = image_for(code, context->device, &image);
+    if (result != CUDA_SUCCESS) return result;
+    struct module *made = object_new(&modules, OBJECT_MODULE, sizeof *made);
+    if (made == NULL) {
+        free(image.owned);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    made->context = context;
+    made->device = context->device;
+    result = load(made, &image);
+    free(image.owned);
+    if (result != CUDA_SUCCESS) {
+        drop(made);
+        return result;
+    }
+    pthread_mutex_lock(&list_lock);
+    made->next = context->modules;
+    context->modules = made;
+    pthread_mutex_unlock(&list_lock);
+    globals_add(made);
+    *module = made;
+    return CUDA_SUCCESS;
+}
+
+void module_unload(struct module *module) {
+    pthread_mutex_lock(&list_lock);
+    struct module **at = &module->context->modules;
+    while (*at != NULL && *at != module) at = &(*at)->next;
+    if (*at != NULL) *at = module->next;
+    pthread_mutex_unlock(&list_lock);
+    struct sluice_module_unload_call call = {.module = module->id};
+    send_module_unload(&call, NULL);
+    globals_remove(module);
+    drop(module);
+}
+
+struct function *module_function(struct module *module, const char *name) {
+    for (uint32_t i = 0; i < module->function_count; i++)
+        if (strcmp(module->functions[i].name, name) == 0) return &module->functions[i];
+    return NULL;
+}
+
+struct global *module_global(struct module *module, const char *name) {
+    for (uint32_t i = 0; i < module->global_count; i++)
+        if (strcmp(module->globals[i].name, name) == 0) return &module->globals[i];
+    return NULL;
+}
+
+/* Options of the compiler ask for logs and limits; logs are left empty, limits and levels are the server's business. */
+enum { JIT_INFO_LOG = 3, JIT_INFO_BYTES = 4, JIT_ERROR_LOG = 5, JIT_ERROR_BYTES = 6 };
+
+static void empty_logs(unsigned int count, const int *options, void **values) {
+    for (unsigned int i = 0; options != NULL && values != NULL && i < count; i++) {
+        bool is_log = options[i] == JIT_INFO_LOG || options[i] == JIT_ERROR_LOG;
+        if (is_log && values[i] != NULL) *(char *)values[i] = '\0';
+        if (options[i] == JIT_INFO_BYTES || options[i] == JIT_ERROR_BYTES) values[i] = NULL;
+    }
+}
+
+static CUresult load_in_current(CUmodule *module, const void *code) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result != CUDA_SUCCESS) return result;
+    return module == NULL || code == NULL ? CUDA_ERROR_INVALID_VALUE : module_load(context, code, module);
+}
+
+API(cuModuleLoadData, (CUmodule *module, const void *code), (module, code)) {
+    return load_in_current(module, code);
+}
+
+API(cuModuleLoadDataEx, (CUmodule *module, const void *code, unsigned int count, int *options, void **values),
+    (module, code, count, options, values)) {
+    empty_logs(count, options, values);
+    return load_in_current(module, code);
+}
+
+API(cuModuleLoadFatBinary, (CUmodule *module, const void *code), (module, code)) {
+    return load_in_current(module, code);
+}
+
+/* The whole file with a terminator behind it; NULL when it cannot be read. */
+char *file_read(const char *path) {
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL) return NULL;
+    char *text = NULL;
+    long bytes = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
+    if (bytes >= 0 && bytes <= SLUICE_IMAGE_BYTES_MAX) text = calloc(1, (size_t)bytes + 64);
+    rewind(file);
+    if (text != NULL && fread(text, 1, (size_t)bytes, file) != (size_t)bytes) {
+        free(text);
+        text = NULL;
+    }
+    fclose(file);
+    return text;
+}
+
+API(cuModuleLoad, (CUmodule *module, const char *path), (module, path)) {
+    if (path == NULL) return CUDA_ERROR_INVALID_VALUE;
+    char *code = file_read(path);
+    if (code == NULL) return CUDA_ERROR_FILE_NOT_FOUND;
+    CUresult result = load_in_current(module, code);
+    free(code);
+    return result;
+}
+
+API(cuModuleUnload, (CUmodule module), (module)) {
+    if (!object_is(module, OBJECT_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+    module_unload(module);
+    return CUDA_SUCCESS;
+}
+
+API(cuModuleGetFunction, (CUfunction *function, CUmodule module, const char *name), (function, module, name)) {
+    if (function == NULL || name == NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (!object_is(module, OBJECT_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+    *function = module_function(module, name);
+    return *function == NULL ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS;
+}
+
+API(cuModuleGetFunctionCount, (unsigned int *count, CUmodule module), (count, module)) {
+    if (count == NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (!object_is(module, OBJECT_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+    *count = module->function_count;
+    return CUDA_SUCCESS;
+}
+
+API(cuModuleEnumerateFunctions, (CUfunction *functions, unsigned int count, CUmodule module), (functions, count, module)) {
+    if (functions == NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (!object_is(module, OBJECT_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+    for (unsigned int i = 0; i < count && i < module->function_count; i++) functions[i] = &module->functions[i];
+    return CUDA_SUCCESS;
+}
+
+API(cuModuleGetGlobal_v2, (CUdeviceptr *address, size_t *bytes, CUmodule module, const char *name), (address, bytes, module, name)) {
+    if (name == NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (!object_is(module, OBJECT_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+    struct global *global = module_global(module, name);
+    if (global == NULL) return CUDA_ERROR_NOT_FOUND;
+    if (address != NULL) *address = global->address;
+    if (bytes != NULL) *bytes = global->byte_count;
+    return CUDA_SUCCESS;
+}
+
+/* Everything is loaded when a module is. */
+API(cuModuleGetLoadingMode, (int *mode), (mode)) {
+    if (mode == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *mode = 1; /* CU_MODULE_EAGER_LOADING */
+    return CUDA_SUCCESS;
+}

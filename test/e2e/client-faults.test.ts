@@ -1,0 +1,279 @@
+/** Both ends survive the other's death: what a program sees when something it depends on dies, and how soon. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { connect, type Pool, SluiceError } from "sluice";
+import { afterEach, describe, expect, it } from "vitest";
+import { startServer, type TestServer } from "../support/server.ts";
+import { inTime, waitFor } from "../support/wait-for.ts";
+
+const MiB = 1024 ** 2;
+const GiB = 1024 ** 3;
+
+let server: TestServer;
+let pools: Pool[] = [];
+const children: ChildProcess[] = [];
+
+afterEach(async () => {
+  await Promise.all(pools.map((pool) => pool.close()));
+  pools = [];
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  await server.stop();
+});
+
+async function start(...args: string[]): Promise<Pool> {
+  server = await startServer({ args: ["--device", "null:2x1GiB", ...args] });
+  return connectHere();
+}
+
+async function connectHere(): Promise<Pool> {
+  const pool = await connect({ server: server.grpc, lease: "" });
+  pools.push(pool);
+  return pool;
+}
+
+async function failureOf(work: Promise<unknown>): Promise<SluiceError> {
+  const error = await inTime("a failure", work, 8_000).then(
+    () => new Error("It did not fail."),
+    (cause: unknown) => cause,
+  );
+  if (error instanceof SluiceError) return error;
+  throw error;
+}
+
+/** Process ids of the children of a process. */
+function childrenOf(pid: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((each) => {
+      try {
+        // The parent is the second field behind the name, which is in parentheses.
+        return Number(readFileSync(`/proc/${each}/stat`, "utf8").split(") ").at(-1)!.split(" ")[1]) === pid;
+      } catch {
+        return false;
+      }
+    });
+}
+
+const isIdle = async (pool: Pool): Promise<boolean> =>
+  (await pool.devices()).every((device) => device.freeBytes === GiB) && (await pool.leases()).leases.length === 0;
+
+/** A program of its own, which imports the built package as users do. */
+function program(
+  code: string,
+  env: NodeJS.ProcessEnv = {},
+): { child: ChildProcess; stdout: () => string; stderr: () => string; exited: Promise<number | null> } {
+  const child = spawn(
+    process.execPath,
+    ["--input-type=module", "--eval", `import { connect } from "sluice";\n${code}`],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", ...env },
+    },
+  );
+  children.push(child);
+  let stdout = "";
+  let stderr = "";
+  child.stdout!.on("data", (chunk) => {
+    stdout += String(chunk);
+  });
+  child.stderr!.on("data", (chunk) => {
+    stderr += String(chunk);
+  });
+  const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
+  return { child, stdout: () => stdout, stderr: () => stderr, exited };
+}
+
+describe.runIf(process.platform === "linux")("when an executor is killed", () => {
+  it("the lease's pending and later calls fail with EXECUTOR_FAILED, and no other lease notices", async () => {
+    const pool = await start("--spare-executors", "0");
+    const victim = await pool.allocate({ memory: "128MiB" });
+    const [executor] = childrenOf(server.pid);
+    await using bystander = await pool.allocate({ memory: "128MiB" });
+    const kept = bystander.devices[0].upload(Uint8Array.of(42));
+    const [gpu] = victim.devices;
+    const buffer = gpu.alloc(64 * MiB);
+    const pending = [failureOf(buffer.read(Uint8Array)), failureOf(gpu.synchronize())];
+    process.kill(executor!, "SIGKILL");
+    for (const error of await Promise.all(pending)) expect(error.code).toBe("EXECUTOR_FAILED");
+    expect((await failureOf(gpu.synchronize())).code).toBe("EXECUTOR_FAILED");
+    expect(() => buffer.fill(0)).toThrow(expect.objectContaining({ code: "EXECUTOR_FAILED" }));
+    expect((victim.signal.reason as SluiceError).details.leaseId).toBe(victim.id);
+    await victim.release();
+    expect((await kept.read(Uint8Array))[0]).toBe(42);
+    const { leases } = await pool.leases();
+    expect(leases.map(({ id }) => id)).toEqual([bystander.id]);
+  });
+
+  it("an idle program is told by its signal", async () => {
+    const pool = await start("--spare-executors", "0");
+    const lease = await pool.allocate({ memory: "128MiB" });
+    const ended = new Promise<unknown>((resolve) =>
+      lease.signal.addEventListener("abort", () => resolve(lease.signal.reason)),
+    );
+    process.kill(childrenOf(server.pid)[0]!, "SIGKILL");
+    expect(await inTime("the signal", ended)).toMatchObject({ code: "EXECUTOR_FAILED" });
+  });
+});
+
+describe("when the server is killed", () => {
+  it("calls fail within seconds, nothing hangs, and the block ends", async () => {
+    const pool = await start();
+    const started = performance.now();
+    const work = async (): Promise<void> => {
+      await using lease = await pool.allocate({ memory: "128MiB" });
+      const buffer = lease.devices[0].alloc(MiB);
+      await buffer.read(Uint8Array);
+      server.kill("SIGKILL");
+      await server.exited;
+      for (;;) await buffer.read(Uint8Array);
+    };
+    const error = await failureOf(work());
+    expect(["CONNECTION_LOST", "EXECUTOR_FAILED", "SERVER_UNREACHABLE", "LEASE_REVOKED"]).toContain(error.code);
+    expect(error.remedy).toContain("llocate again");
+    expect(performance.now() - started).toBeLessThan(8_000);
+    expect((await failureOf(pool.allocate({ memory: 1 }))).code).toBe("SERVER_UNREACHABLE");
+    expect((await failureOf(pool.devices())).code).toBe("SERVER_UNREACHABLE");
+  });
+
+  it("a request that waits fails as well", async () => {
+    const pool = await start();
+    await using _all = await pool.allocate({ devices: 2, fraction: 1 });
+    const waiting = failureOf(pool.allocate({ fraction: 1, wait: "1h" }));
+    await waitFor("the request to wait", async () => (await pool.leases()).queue.length === 1);
+    server.kill("SIGKILL");
+    expect((await waiting).code).toBe("SERVER_UNREACHABLE");
+  });
+});
+
+describe("when the server stops", () => {
+  it("running leases get a notice with the deadline and work until then", async () => {
+    const pool = await start("--grace", "1s");
+    const lease = await pool.allocate({ memory: "128MiB" });
+    const notices: string[] = [];
+    lease.onNotice((notice) => {
+      notices.push(notice.kind);
+      expect(notice.deadlineAtMs).toBeGreaterThan(Date.now() - 5_000);
+      expect(notice.message).toMatch(/\.$/);
+    });
+    server.kill("SIGTERM");
+    await waitFor("the notice", () => notices.length > 0);
+    expect(notices).toEqual(["SHUTTING_DOWN"]);
+    expect((await lease.devices[0].upload(Uint8Array.of(9)).read(Uint8Array))[0]).toBe(9);
+    expect((await failureOf(pool.allocate({ memory: 1 }))).code).toMatch(/^(SHUTTING_DOWN|SERVER_UNREACHABLE)$/);
+    await waitFor("the end", () => lease.signal.aborted, 8_000);
+    expect((lease.signal.reason as SluiceError).code).toBe("LEASE_REVOKED");
+    expect((await failureOf(lease.devices[0].synchronize())).code).toBe("LEASE_REVOKED");
+  });
+});
+
+describe("when a client is killed", () => {
+  it("its share is free again within the heartbeat's time-out", async () => {
+    const pool = await start("--heartbeat-timeout", "1s");
+    const job = program(`
+      const lease = await (await connect()).allocate({ devices: 2, fraction: 1 });
+      lease.devices[0].alloc(1 << 20);
+      await lease.devices[0].synchronize();
+      console.log("held");
+      setInterval(() => {}, 1000);`);
+    await waitFor("the lease", () => job.stdout().includes("held"));
+    expect(await isIdle(pool)).toBe(false);
+    job.child.kill("SIGKILL");
+    await waitFor("the share to come back", () => isIdle(pool), 6_000);
+  });
+
+  it("while it waits, its request leaves the queue", async () => {
+    const pool = await start();
+    await using _all = await pool.allocate({ devices: 2, fraction: 1 });
+    const job = program(`await (await connect()).allocate({ fraction: 1, wait: "1h" });`);
+    await waitFor("the request", async () => (await pool.leases()).queue.length === 1);
+    job.child.kill("SIGKILL");
+    await waitFor("the queue to be empty", async () => (await pool.leases()).queue.length === 0);
+  });
+});
+
+describe("a program", () => {
+  it("that has forgotten its lease ends by itself", async () => {
+    const pool = await start("--heartbeat-timeout", "2s");
+    const job = program(`
+      const lease = await (await connect()).allocate({ fraction: 0.5 });
+      lease.devices[0].upload(new Uint8Array(3 << 20));
+      console.log("last line");`);
+    expect(await inTime("its end", job.exited)).toBe(0);
+    expect(job.stdout()).toBe("last line\n");
+    expect(job.stderr()).toBe("");
+    await waitFor("the share to come back", () => isIdle(pool), 8_000);
+  });
+
+  it("that waits for an answer is kept alive by it", async () => {
+    await start();
+    const job = program(`
+      const lease = await (await connect()).allocate({ fraction: 0.5 });
+      const bytes = await lease.devices[0].upload(new Uint8Array(8 << 20).fill(3)).read(Uint8Array);
+      console.log(bytes[bytes.length - 1]);
+      await lease.release();`);
+    expect(await inTime("its end", job.exited)).toBe(0);
+    expect(job.stdout()).toBe("3\n");
+  });
+
+  it("that lives longer than the time-out keeps its lease by heartbeats", async () => {
+    const pool = await start("--heartbeat-timeout", "1s");
+    await using lease = await pool.allocate({ memory: "128MiB" });
+    const until = Date.now() + 3_000;
+    await waitFor("three time-outs to pass", () => Date.now() > until);
+    expect((await lease.devices[0].upload(Uint8Array.of(1)).read(Uint8Array))[0]).toBe(1);
+  });
+
+  it("that blocks longer than the time-out hears why its lease is over", async () => {
+    await start("--heartbeat-timeout", "1s");
+    const job = program(`
+      const lease = await (await connect()).allocate({ fraction: 0.5 });
+      const buffer = lease.devices[0].alloc(16);
+      await lease.devices[0].synchronize();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+      await buffer.read(Uint8Array).catch((error) => console.log(error.code, error.remedy));
+      await lease.release();`);
+    expect(await inTime("its end", job.exited)).toBe(0);
+    expect(job.stdout()).toMatch(/^LEASE_EXPIRED .*do not block the event loop/);
+  });
+
+  it("that outlives its maximum duration hears so", async () => {
+    const pool = await start();
+    const lease = await pool.allocate({ memory: "128MiB", durationMax: 700 });
+    await waitFor("the end", () => lease.signal.aborted);
+    expect((lease.signal.reason as SluiceError).code).toBe("LEASE_TIME_OVER");
+    expect((await failureOf(lease.devices[0].synchronize())).code).toBe("LEASE_TIME_OVER");
+    expect(await lease.release()).toMatchObject({ calls: 1 });
+  });
+
+  it("that floods the device without awaiting stays within its bound of memory", async () => {
+    await start();
+    const job = program(`
+      const lease = await (await connect()).allocate({ fraction: 1 });
+      const [gpu] = lease.devices;
+      const buffer = gpu.alloc(1 << 20);
+      const data = new Uint8Array(1 << 20);
+      let full = 0;
+      let highest = 0;
+      const before = process.memoryUsage().rss;
+      for (let sent = 0; sent < 768; ) {
+        try {
+          buffer.write(data);
+          sent++;
+        } catch (error) {
+          if (error.code !== "BACKLOG_FULL") throw error;
+          full++;
+          highest = Math.max(highest, process.memoryUsage().rss - before);
+          await gpu.flush();
+        }
+      }
+      await gpu.synchronize();
+      console.log(full > 0, Math.round(highest / 2 ** 20));
+      await lease.release();`);
+    expect(await inTime("its end", job.exited, 40_000)).toBe(0);
+    const [, full, megabytes] = /^(\w+) (\d+)$/m.exec(job.stdout())!;
+    expect(full).toBe("true");
+    // 64 MiB of backlog, twice as much for garbage that is not collected yet; without a bound it would be 768.
+    expect(Number(megabytes)).toBeLessThan(256);
+  });
+});
