@@ -99,6 +99,7 @@ export function reasonsFor(state: PoolState, record: RequestRecord): DeviceReaso
     if (reason === undefined) withRoom++;
     else if (reasons.length < REASONS_MAX) reasons.push(reason);
   }
+  if (quota !== undefined) return reasons;
   if (withRoom >= request.count || (withRoom > 0 && plan.sameDevice)) {
     reasons.unshift({
       device: "",
