@@ -101,7 +101,6 @@ struct parameter {
 struct function {
     struct object object;
     struct module *module;
-    struct kernel *kernel;
     const char *name;
     uint32_t index;
     uint32_t parameter_count;

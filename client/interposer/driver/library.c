@@ -11,7 +11,7 @@ struct kernel {
     struct object object;
     struct library *library;
     char *name;
-    struct function *functions[SLUICE_SLICES_PER_LEASE_MAX];
+    struct function *_Atomic functions[SLUICE_SLICES_PER_LEASE_MAX];
 };
 
 struct library {
@@ -182,15 +182,14 @@ API(cuLibraryGetGlobal, (CUdeviceptr *address, size_t *bytes, CUlibrary library,
 }
 
 static CUresult function_on(struct kernel *kernel, struct device *device, struct function **function) {
-    *function = kernel->functions[device->index];
+    *function = atomic_load_explicit(&kernel->functions[device->index], memory_order_acquire);
     if (*function != NULL) return CUDA_SUCCESS;
     struct module *module;
     CUresult result = load_on(kernel->library, device, &module);
     if (result != CUDA_SUCCESS) return result;
     *function = module_function(module, kernel->name);
     if (*function == NULL) return CUDA_ERROR_NOT_FOUND;
-    (*function)->kernel = kernel;
-    kernel->functions[device->index] = *function;
+    atomic_store_explicit(&kernel->functions[device->index], *function, memory_order_release);
     return CUDA_SUCCESS;
 }
 

@@ -1,0 +1,135 @@
+/*
+ * Page-locked host memory: ordinary memory that is remembered, so that questions about its pointers have their answers. The device, being
+ * elsewhere, cannot map it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver.h"
+
+struct block {
+    uintptr_t start;
+    size_t byte_count;
+    unsigned flags;
+    bool is_ours;
+};
+
+/* In order of address. */
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct block *blocks;
+static size_t block_count, block_capacity;
+
+/* Index of the last block that starts at or below the address, plus one; 0 when none does. */
+static size_t index_above(uintptr_t address) {
+    size_t low = 0, high = block_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (blocks[middle].start <= address) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static CUresult remember(struct block block) {
+    CUresult result = CUDA_SUCCESS;
+    pthread_rwlock_wrlock(&lock);
+    if (block_count == block_capacity) {
+        size_t capacity = block_capacity == 0 ? 64 : block_capacity * 2;
+        struct block *larger = realloc(blocks, capacity * sizeof *larger);
+        if (larger == NULL) result = CUDA_ERROR_OUT_OF_MEMORY;
+        else blocks = larger, block_capacity = capacity;
+    }
+    size_t at = index_above(block.start);
+    bool overlaps = (at > 0 && block.start - blocks[at - 1].start < blocks[at - 1].byte_count) ||
+                    (at < block_count && blocks[at].start - block.start < block.byte_count);
+    if (result == CUDA_SUCCESS && overlaps) result = CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+    if (result == CUDA_SUCCESS) {
+        memmove(blocks + at + 1, blocks + at, (block_count - at) * sizeof *blocks);
+        blocks[at] = block;
+        block_count++;
+    }
+    pthread_rwlock_unlock(&lock);
+    return result;
+}
+
+static bool forget(void *pointer, bool is_ours) {
+    pthread_rwlock_wrlock(&lock);
+    size_t at = index_above((uintptr_t)pointer);
+    bool is_found = at > 0 && blocks[at - 1].start == (uintptr_t)pointer && blocks[at - 1].is_ours == is_ours;
+    if (is_found) {
+        memmove(blocks + at - 1, blocks + at, (block_count - at) * sizeof *blocks);
+        block_count--;
+    }
+    pthread_rwlock_unlock(&lock);
+    return is_found;
+}
+
+bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsigned *flags) {
+    pthread_rwlock_rdlock(&lock);
+    size_t at = index_above((uintptr_t)pointer);
+    bool is_found = at > 0 && (uintptr_t)pointer - blocks[at - 1].start < blocks[at - 1].byte_count;
+    if (is_found) {
+        *base = (void *)blocks[at - 1].start;
+        *byte_count = blocks[at - 1].byte_count;
+        *flags = blocks[at - 1].flags;
+    }
+    pthread_rwlock_unlock(&lock);
+    return is_found;
+}
+
+static CUresult allocate(void **pointer, size_t bytes, unsigned flags) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result != CUDA_SUCCESS) return result;
+    if (pointer == NULL || bytes == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
+    void *made;
+    if (posix_memalign(&made, 4096, bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    result = remember((struct block){(uintptr_t)made, bytes, flags, true});
+    if (result == CUDA_SUCCESS) *pointer = made;
+    else free(made);
+    return result;
+}
+
+API(cuMemHostAlloc, (void **pointer, size_t bytes, unsigned int flags), (pointer, bytes, flags)) {
+    return allocate(pointer, bytes, flags);
+}
+
+API(cuMemAllocHost_v2, (void **pointer, size_t bytes), (pointer, bytes)) {
+    return allocate(pointer, bytes, 0);
+}
+API_ALIAS(cuMemAllocHost, cuMemAllocHost_v2);
+
+API(cuMemFreeHost, (void *pointer), (pointer)) {
+    if (pointer == NULL) return CUDA_SUCCESS;
+    if (!forget(pointer, true)) return CUDA_ERROR_INVALID_VALUE;
+    free(pointer);
+    return CUDA_SUCCESS;
+}
+
+API(cuMemHostRegister_v2, (void *pointer, size_t bytes, unsigned int flags), (pointer, bytes, flags)) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result != CUDA_SUCCESS) return result;
+    if (pointer == NULL || bytes == 0 || flags > 15) return CUDA_ERROR_INVALID_VALUE;
+    if (is_device_address((uintptr_t)pointer)) return CUDA_ERROR_INVALID_VALUE;
+    return remember((struct block){(uintptr_t)pointer, bytes, flags, false});
+}
+API_ALIAS(cuMemHostRegister, cuMemHostRegister_v2);
+
+API(cuMemHostUnregister, (void *pointer), (pointer)) {
+    return forget(pointer, false) ? CUDA_SUCCESS : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+}
+
+API(cuMemHostGetFlags, (unsigned int *flags, void *pointer), (flags, pointer)) {
+    void *base;
+    size_t bytes;
+    if (flags == NULL) return CUDA_ERROR_INVALID_VALUE;
+    return host_memory_find(pointer, &base, &bytes, flags) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+API(cuMemHostGetDevicePointer_v2, (CUdeviceptr *address, void *pointer, unsigned int flags), (address, pointer, flags)) {
+    (void)pointer, (void)flags;
+    if (address != NULL) *address = 0;
+    trace("cuMemHostGetDevicePointer: a remote device cannot map host memory");
+    return CUDA_ERROR_NOT_SUPPORTED;
+}

@@ -1,0 +1,264 @@
+/*
+ * Launches. Everything that CUDA refuses at once is refused here: on the wire a refused launch would put the whole session into error.
+ * A launch is one call in the batch and needs no answer.
+ */
+#include <string.h>
+
+#include "driver.h"
+
+#define EXTRA_END ((void *)0)
+#define EXTRA_POINTER ((void *)1)
+#define EXTRA_SIZE ((void *)2)
+
+#define GRID_YZ_MAX 65535u
+
+struct shape {
+    unsigned grid[3];
+    unsigned block[3];
+    unsigned shared_bytes;
+};
+
+static unsigned limit_of(const struct device *device, int attribute, unsigned otherwise) {
+    int value = device->attributes[attribute];
+    return value > 0 ? (unsigned)value : otherwise;
+}
+
+static CUresult check_shape(const struct shape *shape, const struct function *function, const struct device *device) {
+    static const unsigned block_limits[3] = {1024, 1024, 64};
+    for (int i = 0; i < 3; i++) {
+        unsigned grid_max = i == 0 ? 0x7fffffffu : GRID_YZ_MAX;
+        if (shape->grid[i] == 0 || shape->grid[i] > limit_of(device, CU_ATTRIBUTE_MAX_GRID_DIM_X + i, grid_max)) return CUDA_ERROR_INVALID_VALUE;
+        if (shape->block[i] == 0 || shape->block[i] > limit_of(device, CU_ATTRIBUTE_MAX_BLOCK_DIM_X + i, block_limits[i]))
+            return CUDA_ERROR_INVALID_VALUE;
+    }
+    uint64_t threads = (uint64_t)shape->block[0] * shape->block[1] * shape->block[2];
+    if (threads > limit_of(device, CU_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024)) return CUDA_ERROR_INVALID_VALUE;
+    if (function->threads_max != 0 && threads > function->threads_max) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    unsigned shared_max = limit_of(device, CU_ATTRIBUTE_MAX_SHARED_PER_BLOCK, 48 << 10);
+    uint64_t dynamic_max = function->shared_dynamic_max >= 0 ? (uint64_t)function->shared_dynamic_max
+                           : shared_max > function->shared_bytes ? shared_max - function->shared_bytes
+                                                                 : 0;
+    return shape->shared_bytes > dynamic_max ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* One packed block instead of an array of pointers. */
+static CUresult read_extra(void **extra, struct sluice_bytes *packed) {
+    for (; *extra != EXTRA_END; extra += 2) {
+        if (*extra == EXTRA_POINTER) packed->data = extra[1];
+        else if (*extra == EXTRA_SIZE) packed->byte_count = *(size_t *)extra[1];
+        else return CUDA_ERROR_INVALID_VALUE;
+    }
+    return packed->data == NULL && packed->byte_count > 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+static void pack(const struct function *function, void **params, uint8_t *into) {
+    memset(into, 0, sluice_pad8(function->parameter_bytes));
+    for (uint32_t i = 0; i < function->parameter_count; i++) {
+        const struct parameter *parameter = &function->parameters[i];
+        memcpy(into + parameter->offset, params[i], parameter->byte_count);
+    }
+}
+
+static CUresult launch(CUfunction handle, const struct shape *shape, CUstream stream_handle, void **params, void **extra) {
+    struct context *context;
+    struct function *function;
+    struct stream *stream;
+    CUresult result = current_context(&context);
+    if (result == CUDA_SUCCESS) result = function_of(handle, context, &function);
+    if (result == CUDA_SUCCESS) result = stream_of(stream_handle, &stream);
+    if (result != CUDA_SUCCESS) return result;
+    struct device *device = function->module->device;
+    if (device != context->device || stream->device != device) return CUDA_ERROR_INVALID_HANDLE;
+    result = check_shape(shape, function, device);
+    if (result != CUDA_SUCCESS) return result;
+    struct sluice_bytes packed = {NULL, function->parameter_bytes};
+    if (extra != NULL && *extra != EXTRA_END) {
+        packed.byte_count = 0;
+        if (params != NULL) return CUDA_ERROR_INVALID_VALUE;
+        result = read_extra(extra, &packed);
+        if (result != CUDA_SUCCESS) return result;
+        /* A block may be longer by its padding; what is missing cannot be guessed. */
+        if (packed.byte_count < function->parameter_bytes) return CUDA_ERROR_INVALID_VALUE;
+        packed.byte_count = function->parameter_bytes;
+    } else if (params == NULL && function->parameter_count > 0) {
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    struct sluice_launch_call call = {
+        .module = function->module->id, .kernel = function->index, .grid_x = shape->grid[0], .grid_y = shape->grid[1],
+        .grid_z = shape->grid[2], .block_x = shape->block[0], .block_y = shape->block[1], .block_z = shape->block[2],
+        .shared_bytes = shape->shared_bytes, .stream = stream->id, .params = packed,
+    };
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LAUNCH, sluice_size_launch_call(&call));
+    if (at == NULL) return connection_result();
+    sluice_encode_launch_call(at, &call);
+    if (packed.data == NULL && packed.byte_count > 0)
+        pack(function, params, at + sluice_size_launch_call(&call) - sluice_pad8(packed.byte_count));
+    call_end(&driver.connection, &stream->last);
+    return CUDA_SUCCESS;
+}
+
+API(cuLaunchKernel,
+    (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+     unsigned int block_z, unsigned int shared_bytes, CUstream stream, void **params, void **extra),
+    (function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, params, extra)) {
+    struct shape shape = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
+    return launch(function, &shape, stream, params, extra);
+}
+API_ALIAS(cuLaunchKernel_ptsz, cuLaunchKernel);
+
+/* Attributes that change what a kernel computes cannot be left out; the others are hints. */
+static CUresult check_attributes(const CUlaunchConfig *config) {
+    for (unsigned int i = 0; i < config->attribute_count; i++) {
+        const CUlaunchAttribute *attribute = &config->attributes[i];
+        const unsigned *cluster = attribute->value.cluster;
+        if (attribute->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && attribute->value.cooperative != 0) {
+            trace("cuLaunchKernelEx asks for a cooperative launch");
+            return CUDA_ERROR_NOT_SUPPORTED;
+        }
+        if (attribute->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && (uint64_t)cluster[0] * cluster[1] * cluster[2] > 1) {
+            trace("cuLaunchKernelEx asks for clusters");
+            return CUDA_ERROR_NOT_SUPPORTED;
+        }
+    }
+    return CUDA_SUCCESS;
+}
+
+API(cuLaunchKernelEx, (const CUlaunchConfig *config, CUfunction function, void **params, void **extra),
+    (config, function, params, extra)) {
+    if (config == NULL || (config->attribute_count > 0 && config->attributes == NULL)) return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = check_attributes(config);
+    if (result != CUDA_SUCCESS) return result;
+    struct shape shape = {
+        {config->grid_x, config->grid_y, config->grid_z}, {config->block_x, config->block_y, config->block_z}, config->shared_bytes};
+    return launch(function, &shape, config->stream, params, extra);
+}
+API_ALIAS(cuLaunchKernelEx_ptsz, cuLaunchKernelEx);
+
+/* The numbers of CUfunction_attribute. */
+enum {
+    FUNCTION_MAX_THREADS = 0,
+    FUNCTION_SHARED = 1,
+    FUNCTION_CONSTANT = 2,
+    FUNCTION_LOCAL = 3,
+    FUNCTION_REGISTERS = 4,
+    FUNCTION_PTX_VERSION = 5,
+    FUNCTION_BINARY_VERSION = 6,
+    FUNCTION_CACHE_MODE = 7,
+    FUNCTION_MAX_DYNAMIC_SHARED = 8,
+    FUNCTION_CARVEOUT = 9,
+    FUNCTION_LAST = 15,
+};
+
+static CUresult function_for_question(CUfunction handle, struct function **function) {
+    struct context *context;
+    if (object_is(handle, OBJECT_FUNCTION)) {
+        *function = handle;
+        return CUDA_SUCCESS;
+    }
+    CUresult result = current_context(&context);
+    return result == CUDA_SUCCESS ? function_of(handle, context, function) : result;
+}
+
+static int dynamic_max_of(const struct function *function) {
+    const struct device *device = function->module->device;
+    if (function->shared_dynamic_max >= 0) return function->shared_dynamic_max;
+    unsigned shared_max = limit_of(device, CU_ATTRIBUTE_MAX_SHARED_PER_BLOCK, 48 << 10);
+    return shared_max > function->shared_bytes ? (int)(shared_max - function->shared_bytes) : 0;
+}
+
+API(cuFuncGetAttribute, (int *value, int attribute, CUfunction handle), (value, attribute, handle)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result != CUDA_SUCCESS) return result;
+    if (value == NULL) return CUDA_ERROR_INVALID_VALUE;
+    switch (attribute) {
+    case FUNCTION_MAX_THREADS: *value = (int)function->threads_max; break;
+    case FUNCTION_SHARED: *value = (int)function->shared_bytes; break;
+    case FUNCTION_CONSTANT: *value = (int)function->constant_bytes; break;
+    case FUNCTION_LOCAL: *value = (int)function->local_bytes; break;
+    case FUNCTION_REGISTERS: *value = (int)function->registers; break;
+    case FUNCTION_PTX_VERSION: *value = (int)function->ptx_version; break;
+    case FUNCTION_BINARY_VERSION: *value = (int)function->binary_version; break;
+    case FUNCTION_MAX_DYNAMIC_SHARED: *value = dynamic_max_of(function); break;
+    case FUNCTION_CARVEOUT: *value = function->carveout; break;
+    default:
+        if (attribute != FUNCTION_CACHE_MODE && (attribute <= FUNCTION_CARVEOUT || attribute > FUNCTION_LAST)) return CUDA_ERROR_INVALID_VALUE;
+        *value = 0;
+    }
+    return CUDA_SUCCESS;
+}
+
+API(cuFuncSetAttribute, (CUfunction handle, int attribute, int value), (handle, attribute, value)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result != CUDA_SUCCESS) return result;
+    const struct device *device = function->module->device;
+    if (attribute == FUNCTION_CARVEOUT && value >= -1 && value <= 100) {
+        function->carveout = value;
+        return CUDA_SUCCESS;
+    }
+    if (attribute != FUNCTION_MAX_DYNAMIC_SHARED || value < 0) return CUDA_ERROR_INVALID_VALUE;
+    unsigned optin = limit_of(device, CU_ATTRIBUTE_MAX_SHARED_OPTIN, limit_of(device, CU_ATTRIBUTE_MAX_SHARED_PER_BLOCK, 48 << 10));
+    if ((uint64_t)value + function->shared_bytes > optin) return CUDA_ERROR_INVALID_VALUE;
+    /* Up to the usual limit the executor needs not be told; beyond, the wire has no word for it yet. */
+    unsigned usual = limit_of(device, CU_ATTRIBUTE_MAX_SHARED_PER_BLOCK, 48 << 10);
+    if ((uint64_t)value + function->shared_bytes > usual && strcmp(device->kind, "cuda") == 0)
+        trace("cuFuncSetAttribute asks for [%d] bytes of dynamic shared memory", value);
+    function->shared_dynamic_max = value;
+    return CUDA_SUCCESS;
+}
+
+API(cuFuncSetCacheConfig, (CUfunction handle, int config), (handle, config)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result == CUDA_SUCCESS) function->cache_config = config;
+    return result;
+}
+
+API(cuFuncSetSharedMemConfig, (CUfunction handle, int config), (handle, config)) {
+    struct function *function;
+    (void)config;
+    return function_for_question(handle, &function);
+}
+
+API(cuFuncGetModule, (CUmodule *module, CUfunction handle), (module, handle)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result != CUDA_SUCCESS) return result;
+    if (module == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *module = function->module;
+    return CUDA_SUCCESS;
+}
+
+API(cuFuncGetName, (const char **name, CUfunction handle), (name, handle)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result != CUDA_SUCCESS) return result;
+    if (name == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *name = function->name;
+    return CUDA_SUCCESS;
+}
+
+API(cuFuncGetParamInfo, (CUfunction handle, size_t index, size_t *offset, size_t *size), (handle, index, offset, size)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result != CUDA_SUCCESS) return result;
+    if (offset == NULL || index >= function->parameter_count) return CUDA_ERROR_INVALID_VALUE;
+    *offset = function->parameters[index].offset;
+    if (size != NULL) *size = function->parameters[index].byte_count;
+    return CUDA_SUCCESS;
+}
+
+API(cuFuncIsLoaded, (int *state, CUfunction handle), (state, handle)) {
+    struct function *function;
+    CUresult result = function_for_question(handle, &function);
+    if (result != CUDA_SUCCESS) return result;
+    if (state == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *state = 1;
+    return CUDA_SUCCESS;
+}
+
+API(cuFuncLoad, (CUfunction handle), (handle)) {
+    struct function *function;
+    return function_for_question(handle, &function);
+}

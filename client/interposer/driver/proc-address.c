@@ -1,0 +1,76 @@
+/*
+ * cuGetProcAddress: names and the versions since which their forms exist (names.def, from the toolkit's documentation of entry points).
+ * The newest form that the caller's version knows is the one; what this library does not serve is not found, and the trace says so.
+ */
+#include <dlfcn.h>
+#include <string.h>
+
+#include "driver.h"
+
+struct entry {
+    const char *name;
+    int since;
+    const char *symbol;
+};
+
+static const struct entry entries[] = {
+#define ENTRY(name, since, symbol) {#name, since, #symbol},
+#include "names.def"
+#undef ENTRY
+};
+
+static const char *const unsupported[] = {
+#define UNSUPPORTED(symbol) #symbol,
+#include "unsupported.def"
+#undef UNSUPPORTED
+};
+
+enum { STATUS_FOUND = 0, STATUS_NOT_FOUND = 1, STATUS_VERSION = 2 };
+
+static bool is_unsupported(const char *symbol) {
+    for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
+        if (strcmp(unsupported[i], symbol) == 0) return true;
+    return false;
+}
+
+/* This library's own functions, whatever else the process has loaded. */
+void *symbol_named(const char *symbol) {
+    static void *_Atomic self;
+    void *handle = atomic_load(&self);
+    Dl_info info;
+    if (handle == NULL && dladdr((void *)(uintptr_t)&symbol_named, &info) != 0) {
+        handle = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+        atomic_store(&self, handle);
+    }
+    return handle == NULL || is_unsupported(symbol) ? NULL : dlsym(handle, symbol);
+}
+
+static CUresult look_up(const char *name, int version, void **function, int *status) {
+    const struct entry *best = NULL;
+    bool is_known = false;
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+        if (strcmp(entries[i].name, name) != 0) continue;
+        is_known = true;
+        if (entries[i].since <= version && (best == NULL || entries[i].since > best->since)) best = &entries[i];
+    }
+    *function = best == NULL ? NULL : symbol_named(best->symbol);
+    *status = *function != NULL ? STATUS_FOUND : is_known && best == NULL ? STATUS_VERSION : STATUS_NOT_FOUND;
+    if (*function != NULL) return CUDA_SUCCESS;
+    trace("cuGetProcAddress [%s] of version [%d] is not there", name, version);
+    return CUDA_ERROR_NOT_FOUND;
+}
+
+API_ALWAYS(cuGetProcAddress_v2, (const char *symbol, void **function, int version, uint64_t flags, int *status),
+           (symbol, function, version, flags, status)) {
+    void *found = NULL;
+    int state = STATUS_NOT_FOUND;
+    if (symbol == NULL || flags > 2) return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = look_up(symbol, version, &found, &state);
+    if (function != NULL) *function = found;
+    if (status != NULL) *status = state;
+    return result;
+}
+
+API_ALWAYS(cuGetProcAddress, (const char *symbol, void **function, int version, uint64_t flags), (symbol, function, version, flags)) {
+    return cuGetProcAddress_v2(symbol, function, version, flags, NULL);
+}
