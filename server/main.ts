@@ -170,12 +170,16 @@ class Daemon {
 
   async #close(): Promise<void> {
     this.#dataListener.close();
+    this.#broker.close();
     await this.#executors.close();
     // Streams that are left are told that the server goes; what takes longer is cut.
-    await Promise.race([
-      new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve())),
-      new Promise<void>((resolve) => setTimeout(resolve, GRPC_FAREWELL_MS)),
-    ]);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, GRPC_FAREWELL_MS);
+      this.#grpc.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
     this.#grpc.forceShutdown();
     this.#log.info("Stopped");
   }

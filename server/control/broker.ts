@@ -58,6 +58,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #ended = new EndedLeases();
   readonly #events: PoolEvent[] = [];
   #applying = false;
+  #closed = false;
   #cancelTimer: (() => void) | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -191,6 +192,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
     });
     this.#apply({ kind: "shutdown", graceMs });
     await empty;
+  }
+
+  /** Stops its timers: nothing happens by itself any more. */
+  close(): void {
+    this.#closed = true;
     this.#cancelTimer?.();
     this.#waiting.close();
   }
@@ -230,7 +236,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const deadline = nextDeadline(this.#pool);
     const { clock } = this.#options;
     this.#cancelTimer =
-      deadline === undefined
+      deadline === undefined || this.#closed
         ? undefined
         : clock.schedule(deadline - clock.now(), () => {
             this.#apply({ kind: "tick" });

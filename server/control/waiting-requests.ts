@@ -78,7 +78,9 @@ export class WaitingRequests {
     });
   }
 
+  /** Tells nothing any more. */
   close(): void {
     this.#cancelTimer?.();
+    this.#byId.clear();
   }
 }
