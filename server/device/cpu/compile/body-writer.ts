@@ -1,0 +1,68 @@
+/** What regions of kernels and functions have in common: blocks, conditions, and the thread's position. */
+import { emitInstruction } from "../emit/table.ts";
+import type { Instruction } from "../ptx/program.ts";
+import { Context } from "../run/layout.ts";
+import type { Code } from "../wasm/code.ts";
+import { planAccesses } from "./access-plan.ts";
+import type { Emitter } from "./emitter.ts";
+import type { Block, End } from "./graph.ts";
+import type { BlockWriter } from "./structure.ts";
+
+export abstract class BodyWriter implements BlockWriter {
+  readonly emitter: Emitter;
+
+  constructor(emitter: Emitter) {
+    this.emitter = emitter;
+  }
+
+  get code(): Code {
+    return this.emitter.code;
+  }
+
+  instructions(block: Block): void {
+    this.emitter.plan = planAccesses(block.instructions);
+    for (const instruction of block.instructions) emitInstruction(this.emitter, instruction);
+  }
+
+  condition({ register, negated }: Extract<End, { kind: "branch" }>): void {
+    this.code.get(this.emitter.register(register));
+    if (negated) this.code.op("i32.eqz");
+  }
+
+  tableIndex({ index, line }: Extract<End, { kind: "table" }>): void {
+    const mnemonic = { text: "brx.idx", base: "brx", modifiers: new Set<string>(), types: [] };
+    this.emitter.push(index, "u32", { mnemonic, operands: [], guard: undefined, line });
+  }
+
+  abstract leave(end: Extract<End, { kind: "exit" | "suspend" | "stop" }>, block: Block): void;
+
+  abstract backEdge(header: Block): void;
+}
+
+/** Whether any instruction reads `%tid`. */
+export function usesPosition(blocks: readonly Block[]): boolean {
+  const reads = ({ operands }: Instruction) =>
+    operands.some((operand) => {
+      if (operand.kind === "vector") return operand.elements.some(isPosition);
+      return isPosition(operand);
+    });
+  return blocks.some(
+    ({ instructions, end }) => instructions.some(reads) || (end.kind === "suspend" && reads(end.instruction)),
+  );
+}
+
+const isPosition = (operand: { kind: string; name?: string }): boolean =>
+  operand.kind === "special" && operand.name?.startsWith("%tid.") === true;
+
+/** Computes the position of the thread from its number. */
+export function writePosition({ code, frame }: Emitter, [x, y, z]: readonly [number, number, number]): void {
+  const size = (axis: number) => code.get(frame.context).access("i32.load", Context.BLOCK_SIZE + 4 * axis);
+  code.get(frame.thread);
+  size(0).op("i32.rem_u").set(x);
+  code.get(frame.thread);
+  size(0).op("i32.div_u").tee(y).set(z);
+  code.get(y);
+  size(1).op("i32.rem_u").set(y);
+  code.get(z);
+  size(1).op("i32.div_u").set(z);
+}

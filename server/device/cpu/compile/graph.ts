@@ -1,0 +1,267 @@
+/**
+ * A routine as basic blocks. Functions that must see the scheduler (they hold a barrier, a warp operation, a spin loop or `exit`) are
+ * copied into their callers here; the others stay calls.
+ */
+import {
+  badImage,
+  type Instruction,
+  type Label,
+  type Operand,
+  type Register,
+  type Routine,
+  unsupported,
+  type Variable,
+} from "../ptx/program.ts";
+import { callOf, isSuspension } from "./traits.ts";
+
+export type End =
+  | { readonly kind: "jump"; readonly to: Block }
+  | {
+      readonly kind: "branch";
+      readonly register: Register;
+      readonly negated: boolean;
+      readonly taken: Block;
+      readonly otherwise: Block;
+    }
+  | { readonly kind: "table"; readonly index: Operand; readonly targets: readonly Block[]; readonly line: number }
+  /** The thread is done, or the function returns. */
+  | { readonly kind: "exit" }
+  /** All threads of a warp or block meet at `instruction` and go on with `next`. */
+  | { readonly kind: "suspend"; readonly instruction: Instruction; readonly next: Block }
+  /** Never left: what stands before it does not return. */
+  | { readonly kind: "stop" };
+
+export interface Block {
+  readonly index: number;
+  readonly instructions: Instruction[];
+  end: End;
+}
+
+export interface Graph {
+  readonly entry: Block;
+  readonly blocks: readonly Block[];
+  /** Variables of the frame, of the routine itself and of all that was copied into it. */
+  readonly frame: readonly Variable[];
+  readonly shared: readonly Variable[];
+}
+
+/** Bounds the growth by copying functions into their callers. */
+const BLOCKS_MAX = 200_000;
+
+interface Substitution {
+  readonly registers: Map<Register, Register>;
+  readonly variables: Map<Variable, Variable>;
+}
+
+export class GraphBuilder {
+  readonly #inlined: ReadonlyMap<string, Routine>;
+  readonly #blocks: Block[] = [];
+  readonly #frame: Variable[] = [];
+  readonly #shared: Variable[] = [];
+  /** Names of functions being copied, outermost first. */
+  readonly #open: string[] = [];
+
+  /** `inlined`: the functions to copy into their callers, by name. */
+  constructor(inlined: ReadonlyMap<string, Routine>) {
+    this.#inlined = inlined;
+  }
+
+  build(routine: Routine): Graph {
+    const entry = this.#append(routine, undefined, { registers: new Map(), variables: new Map() });
+    return { entry, blocks: reachable(entry), frame: this.#frame, shared: [...new Set(this.#shared)] };
+  }
+
+  #block(): Block {
+    if (this.#blocks.length >= BLOCKS_MAX) throw badImage(0, "functions copied into their callers grow too large");
+    const block: Block = { index: this.#blocks.length, instructions: [], end: { kind: "exit" } };
+    this.#blocks.push(block);
+    return block;
+  }
+
+  /** Adds a routine's blocks; `after` is where a copied function returns to. Returns its first block. */
+  #append(routine: Routine, after: Block | undefined, substitution: Substitution): Block {
+    for (const variable of routine.frame) {
+      const copy = after === undefined ? variable : { ...variable };
+      substitution.variables.set(variable, copy);
+      this.#frame.push(copy);
+    }
+    this.#shared.push(...routine.shared);
+    const starts = this.#starts(routine);
+    const entry = starts.get(0) ?? this.#block();
+    let current: Block | undefined = entry;
+    const done = (): End => (after === undefined ? { kind: "exit" } : { kind: "jump", to: after });
+    routine.instructions.forEach((original, index) => {
+      const start = starts.get(index);
+      if (start !== undefined && start !== current) {
+        if (current !== undefined) current.end = { kind: "jump", to: start };
+        current = start;
+      }
+      // Code behind a jump that no label leads to.
+      current ??= this.#block();
+      current = this.#add(current, substitute(original, substitution, after !== undefined), { starts, done });
+    });
+    if (current !== undefined) {
+      const last = starts.get(routine.instructions.length);
+      if (last !== undefined && last !== current) current.end = { kind: "jump", to: last };
+      (last ?? current).end = done();
+    } else {
+      const last = starts.get(routine.instructions.length);
+      if (last !== undefined) last.end = done();
+    }
+    return entry;
+  }
+
+  /** Blocks for the routine's first instruction and for every label that something jumps to. */
+  #starts(routine: Routine): Map<number, Block> {
+    const starts = new Map<number, Block>([[0, this.#block()]]);
+    const mark = (label: Label) => {
+      if (!starts.has(label.target)) starts.set(label.target, this.#block());
+    };
+    for (const { operands } of routine.instructions) {
+      for (const operand of operands) {
+        if (operand.kind !== "label") continue;
+        mark(operand.label);
+        operand.label.table?.forEach(mark);
+      }
+    }
+    return starts;
+  }
+
+  /** Adds one instruction to `block`; returns the block that goes on, if any. */
+  #add(
+    block: Block,
+    instruction: Instruction,
+    { starts, done }: { starts: Map<number, Block>; done: () => End },
+  ): Block | undefined {
+    const { base } = instruction.mnemonic;
+    const at = (label: Label): Block => starts.get(label.target)!;
+    const call = base === "call" ? this.#inlined.get(callOf(instruction).name) : undefined;
+    const ends = base === "bra" || base === "brx" || base === "ret" || base === "exit" || base === "trap";
+    if (!ends && call === undefined && !isSuspension(instruction)) {
+      block.instructions.push(instruction);
+      return block;
+    }
+    const { guard } = instruction;
+    let body = block;
+    let after: Block | undefined;
+    if (guard !== undefined && base === "bra") {
+      after = this.#block();
+      const taken = at(labelOf(instruction));
+      block.end = { kind: "branch", ...guard, taken, otherwise: after };
+      return after;
+    }
+    if (guard !== undefined) {
+      body = this.#block();
+      after = this.#block();
+      block.end = { kind: "branch", ...guard, taken: body, otherwise: after };
+    }
+    if (base === "bra") body.end = { kind: "jump", to: at(labelOf(instruction)) };
+    else if (base === "brx") body.end = tableEnd(instruction, at);
+    else if (base === "ret") body.end = done();
+    else if (base === "exit") body.end = { kind: "exit" };
+    else if (base === "trap") {
+      body.instructions.push({ ...instruction, guard: undefined });
+      body.end = { kind: "stop" };
+    } else {
+      after ??= this.#block();
+      const bare = { ...instruction, guard: undefined };
+      if (call !== undefined) body.end = { kind: "jump", to: this.#inline(call, bare, after) };
+      else body.end = { kind: "suspend", instruction: bare, next: after };
+    }
+    return after;
+  }
+
+  #inline(callee: Routine, instruction: Instruction, after: Block): Block {
+    if (this.#open.includes(callee.name)) throw unsupported(instruction, "recursion with barriers or warp operations");
+    const { args, results } = callOf(instruction);
+    const substitution: Substitution = { registers: new Map(), variables: new Map() };
+    const bind = (formal: readonly Variable[], actual: readonly Variable[]) => {
+      if (formal.length !== actual.length)
+        throw badImage(instruction.line, `the call of [${callee.name}] has wrong arguments`);
+      formal.forEach((variable, index) => {
+        substitution.variables.set(variable, actual[index]!);
+      });
+    };
+    bind(callee.params, args);
+    bind(callee.returns, results);
+    this.#open.push(callee.name);
+    const entry = this.#append(callee, after, substitution);
+    this.#open.pop();
+    return entry;
+  }
+}
+
+function labelOf(instruction: Instruction): Label {
+  const operand = instruction.operands[0];
+  if (operand?.kind !== "label") throw badImage(instruction.line, "a branch has no label");
+  return operand.label;
+}
+
+function tableEnd(instruction: Instruction, at: (label: Label) => Block): End {
+  const [index, table] = instruction.operands;
+  if (index === undefined || table?.kind !== "label" || table.label.table === undefined) {
+    throw badImage(instruction.line, "an indexed branch has no table of labels");
+  }
+  return { kind: "table", index, targets: table.label.table.map(at), line: instruction.line };
+}
+
+/** The instruction with names of a copied function's own; unchanged for the routine itself. */
+function substitute(instruction: Instruction, names: Substitution, isCopy: boolean): Instruction {
+  if (!isCopy) return instruction;
+  const register = (original: Register): Register => {
+    const known = names.registers.get(original);
+    if (known !== undefined) return known;
+    const copy = { ...original };
+    names.registers.set(original, copy);
+    return copy;
+  };
+  const variable = (original: Variable): Variable => names.variables.get(original) ?? original;
+  const operand = (original: Operand): Operand => {
+    switch (original.kind) {
+      case "register":
+        return { ...original, register: register(original.register) };
+      case "variable":
+        return { ...original, variable: variable(original.variable) };
+      case "memory": {
+        if (original.base === undefined) return original;
+        const base = "space" in original.base ? variable(original.base) : register(original.base);
+        return { ...original, base };
+      }
+      case "vector":
+      case "list":
+        return { ...original, elements: original.elements.map(operand) };
+      case "pair":
+        return { ...original, first: operand(original.first), second: operand(original.second) };
+      default:
+        return original;
+    }
+  };
+  const { guard } = instruction;
+  return {
+    ...instruction,
+    operands: instruction.operands.map(operand),
+    guard: guard && { ...guard, register: register(guard.register) },
+  };
+}
+
+export function successors(end: End): readonly Block[] {
+  switch (end.kind) {
+    case "jump":
+      return [end.to];
+    case "branch":
+      return [end.taken, end.otherwise];
+    case "table":
+      return end.targets;
+    case "suspend":
+      return [end.next];
+    default:
+      return [];
+  }
+}
+
+/** Blocks that can be reached from `entry`, in no particular order. */
+function reachable(entry: Block): Block[] {
+  const seen = new Set([entry]);
+  for (const block of seen) for (const next of successors(block.end)) seen.add(next);
+  return [...seen];
+}

@@ -1,0 +1,227 @@
+/**
+ * Compiles one kernel with the functions it calls into a WebAssembly module: places its variables, cuts it into regions, writes
+ * each. Everything that this device does not support is refused here, so at the loading of a module.
+ */
+import { SluiceError } from "../../../../shared/errors.ts";
+import { type Suspension, suspensionOf } from "../emit/warp.ts";
+import { badImage, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
+import { Context, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
+import type { Callee } from "./emitter.ts";
+import { writeFunction } from "./function-writer.ts";
+import { type Graph, GraphBuilder } from "./graph.ts";
+import { planRecord } from "./record.ts";
+import { writeKernelRegion } from "./region-writer.ts";
+import { cutRegions, hasSpinLoop } from "./regions.ts";
+import { callOf, isSuspension } from "./traits.ts";
+import { align, Unit, type UnitOptions } from "./unit.ts";
+
+/** Local memory that recursion may use beyond one frame of each function. */
+const RECURSION_BYTES = 16 * 1024;
+
+export interface CompiledKernel {
+  readonly name: string;
+  /** The WebAssembly module. Region `n` is its export `rn`. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What threads wait for before each region. */
+  readonly suspensions: readonly Suspension[];
+  readonly sharedBytes: number;
+  readonly localBytes: number;
+  /** Bytes in a worker's context per thread. */
+  readonly threadBytes: number;
+  readonly paramBytes: number;
+  readonly paramOffsets: readonly number[];
+  readonly threadsMax: number;
+  readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
+}
+
+/** Functions of a program that must be copied into their callers. */
+export function functionsToInline(routines: readonly Routine[]): Map<string, Routine> {
+  const inlined = new Map<string, Routine>();
+  const functions = routines.filter(({ isEntry }) => !isEntry);
+  const calls = new Map(functions.map((routine) => [routine.name, calledNames(routine.instructions)]));
+  const isRecursive = (name: string): boolean => {
+    const seen = new Set(calls.get(name));
+    for (const called of seen) for (const next of calls.get(called) ?? []) seen.add(next);
+    return seen.has(name);
+  };
+  for (const routine of functions) {
+    const meets = routine.instructions.some(
+      (instruction) => isSuspension(instruction) || instruction.mnemonic.base === "exit",
+    );
+    const spins = () => !isRecursive(routine.name) && hasSpinLoop(new GraphBuilder(new Map()).build(routine));
+    if (meets || spins()) inlined.set(routine.name, routine);
+  }
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const routine of functions) {
+      if (inlined.has(routine.name)) continue;
+      if (![...(calls.get(routine.name) ?? [])].some((name) => inlined.has(name))) continue;
+      inlined.set(routine.name, routine);
+      grown = true;
+    }
+  }
+  return inlined;
+}
+
+function calledNames(instructions: readonly Instruction[]): Set<string> {
+  const names = new Set<string>();
+  for (const instruction of instructions) {
+    if (instruction.mnemonic.base === "call") names.add(callOf(instruction).name);
+  }
+  return names;
+}
+
+/** A function's graph, and where its variables lie in its frame. */
+export interface PlacedRoutine {
+  readonly routine: Routine;
+  readonly graph: Graph;
+  readonly offsets: ReadonlyMap<Variable, number>;
+  readonly frameBytes: number;
+  readonly calls: ReadonlySet<string>;
+}
+
+function placeRoutine(routine: Routine, inlined: ReadonlyMap<string, Routine>): PlacedRoutine {
+  const graph = new GraphBuilder(inlined).build(routine);
+  const offsets = new Map<Variable, number>();
+  let frameBytes = 0;
+  for (const variable of graph.frame) {
+    frameBytes = align(frameBytes, variable.alignment);
+    offsets.set(variable, frameBytes);
+    frameBytes += variable.byteCount;
+  }
+  const instructions = graph.blocks.flatMap((block) => block.instructions);
+  return { routine, graph, offsets, frameBytes: align(frameBytes, 16), calls: calledNames(instructions) };
+}
+
+export interface KernelOptions extends UnitOptions {
+  readonly functions: ReadonlyMap<string, Routine>;
+  readonly inlined: ReadonlyMap<string, Routine>;
+}
+
+export function compileKernel(routine: Routine, options: KernelOptions): CompiledKernel {
+  const unit = new Unit(options);
+  const kernel = placeRoutine(routine, options.inlined);
+  const callees = placeCallees(kernel, options);
+  placeParams(unit, routine);
+  unit.placeShared([kernel, ...callees.values()].flatMap(usedShared));
+  unit.localBytes = stackBytes(kernel, callees);
+  const regions = cutRegions(kernel.graph);
+  const record = planRecord(regions.list);
+  unit.recordBytes = record.bytes;
+  requireRoom(unit, routine);
+  const functions = new Map<string, Callee>();
+  for (const [name, callee] of callees) {
+    const { params, returns } = callee.routine;
+    const pointers = [...params, ...returns].map(() => "i32" as const);
+    const index = unit.writer.declare({ params: ["i32", "i32", "i32", ...pointers], results: [] });
+    functions.set(name, { index, params, returns });
+  }
+  for (const [name, callee] of callees)
+    unit.writer.define(functions.get(name)!.index, writeFunction(unit, callee, functions));
+  for (const region of regions.list) {
+    const index = unit.writer.declare({ params: ["i32", "i32", "i32"], results: ["i32"] });
+    unit.writer.define(index, writeKernelRegion(unit, region, { kernel, regions, record, functions }));
+    unit.writer.export(`r${region.id}`, index);
+  }
+  const suspensions = regions.list.map(({ id, instruction }): Suspension => {
+    if (instruction !== undefined) return suspensionOf(instruction);
+    return { kind: id === 0 ? "entry" : "yield" };
+  });
+  return {
+    name: routine.name,
+    bytes: unit.writer.finish(),
+    suspensions,
+    sharedBytes: unit.sharedBytes,
+    localBytes: unit.localBytes,
+    threadBytes: unit.threadBytes,
+    paramBytes: unit.paramBytes,
+    paramOffsets: routine.params.map((param) => unit.params.get(param)!),
+    threadsMax: threadsMax(unit, routine),
+    threadsRequired: routine.threadsRequired,
+  };
+}
+
+/** Functions that the kernel reaches by calls that stay calls. */
+function placeCallees(kernel: PlacedRoutine, { functions, inlined }: KernelOptions): Map<string, PlacedRoutine> {
+  const callees = new Map<string, PlacedRoutine>();
+  const open = [...kernel.calls];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    const routine = functions.get(name);
+    if (routine === undefined || callees.has(name)) continue;
+    const placed = placeRoutine(routine, inlined);
+    callees.set(name, placed);
+    open.push(...placed.calls);
+  }
+  return callees;
+}
+
+function placeParams(unit: Unit, { params }: Routine): void {
+  let offset = 0;
+  for (const param of params) {
+    offset = align(offset, param.alignment);
+    unit.params.set(param, offset);
+    offset += param.byteCount;
+  }
+  unit.paramBytes = offset;
+  const max = Context.STATE - Context.PARAMS;
+  if (offset > max) throw badImage(params[0]?.line ?? 0, `the parameters take [${offset}] of at most [${max}] bytes`);
+}
+
+/** Shared variables that a routine declares or mentions. */
+function usedShared({ graph }: PlacedRoutine): Variable[] {
+  const used = new Set<Variable>(graph.shared);
+  for (const { instructions } of graph.blocks) {
+    for (const { operands } of instructions) {
+      for (const operand of operands) {
+        if (operand.kind === "variable" && operand.variable.space === "shared") used.add(operand.variable);
+        if (operand.kind === "memory" && operand.base !== undefined && "space" in operand.base) {
+          if (operand.base.space === "shared") used.add(operand.base);
+        }
+      }
+    }
+  }
+  return [...used];
+}
+
+/** Bytes of all frames that can be open at once. */
+function stackBytes(kernel: PlacedRoutine, callees: ReadonlyMap<string, PlacedRoutine>): number {
+  const known = new Map<PlacedRoutine, number>();
+  const open = new Set<PlacedRoutine>();
+  const depth = (placed: PlacedRoutine): number => {
+    const before = known.get(placed);
+    if (before !== undefined) return before;
+    // A function that is open already is recursive: it gets a fixed reserve, and overflow is checked.
+    if (open.has(placed)) return RECURSION_BYTES;
+    open.add(placed);
+    let below = 0;
+    for (const name of placed.calls) {
+      const callee = callees.get(name);
+      if (callee !== undefined) below = Math.max(below, depth(callee));
+    }
+    open.delete(placed);
+    known.set(placed, placed.frameBytes + below);
+    return placed.frameBytes + below;
+  };
+  return depth(kernel);
+}
+
+function threadsMax(unit: Unit, routine: Routine): number {
+  const room = Math.floor((unit.layout.contextBytes - Context.THREADS) / unit.threadBytes);
+  const declared = routine.threadsMax === 0 ? THREADS_PER_BLOCK_MAX : routine.threadsMax;
+  return Math.min(THREADS_PER_BLOCK_MAX, declared, room);
+}
+
+function requireRoom(unit: Unit, routine: Routine): void {
+  if (unit.sharedBytes > SHARED_BYTES_MAX) {
+    throw badImage(
+      routine.line,
+      `[${routine.name}] has [${unit.sharedBytes}] of at most [${SHARED_BYTES_MAX}] bytes of shared memory`,
+    );
+  }
+  if (threadsMax(unit, routine) < 1) {
+    throw new SluiceError(
+      "OUT_OF_MEMORY",
+      `The kernel [${routine.name}] needs [${unit.threadBytes}] bytes of local memory per thread; a context has [${unit.layout.contextBytes}].`,
+    );
+  }
+}

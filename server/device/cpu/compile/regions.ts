@@ -1,0 +1,144 @@
+/**
+ * Cuts a kernel's graph into regions: pieces that a thread runs without waiting for others. Region 0 starts at the entry, the
+ * others behind each suspension, or at the header of a loop in which a thread may wait for another (it yields now and then).
+ * What must survive a suspension gets a slot in the thread's record.
+ */
+import type { Instruction, Register } from "../ptx/program.ts";
+import { innerSuccessors, reversePostorder } from "./flow.ts";
+import { type Block, type Graph, successors } from "./graph.ts";
+import { accesses, maySpin } from "./traits.ts";
+
+export interface Region {
+  readonly id: number;
+  readonly start: Block;
+  /** The instruction at which threads wait before this region; undefined for the entry and after a yield. */
+  readonly instruction: Instruction | undefined;
+  /** Registers that threads bring along. */
+  readonly live: readonly Register[];
+}
+
+export interface Regions {
+  readonly list: readonly Region[];
+  /** The region that goes on after a block's suspension. */
+  readonly after: ReadonlyMap<Block, Region>;
+  /** The region that goes on after a yield at this loop header. */
+  readonly yields: ReadonlyMap<Block, Region>;
+}
+
+export function cutRegions(graph: Graph): Regions {
+  const order = reversePostorder(graph.entry, (block) => successors(block.end));
+  const suspended = order.filter((block) => block.end.kind === "suspend");
+  const headers = spinHeaders(order);
+  const isSimple = suspended.length === 0 && headers.size === 0;
+  const liveAt = isSimple ? () => [] : liveness(order);
+  const list: Region[] = [{ id: 0, start: graph.entry, instruction: undefined, live: [] }];
+  const after = new Map<Block, Region>();
+  const yields = new Map<Block, Region>();
+  for (const block of suspended) {
+    if (block.end.kind !== "suspend") continue;
+    const { instruction, next } = block.end;
+    // What the suspension itself writes is written on resuming.
+    const { writes } = accesses(instruction);
+    const live = liveAt(next).filter((register) => !writes.includes(register));
+    const region = { id: list.length, start: next, instruction, live };
+    list.push(region);
+    after.set(block, region);
+  }
+  for (const header of headers) {
+    const region = { id: list.length, start: header, instruction: undefined, live: liveAt(header) };
+    list.push(region);
+    yields.set(header, region);
+  }
+  return { list, after, yields };
+}
+
+/** Headers of loops that hold an instruction with which a thread may wait for another. */
+function spinHeaders(order: readonly Block[]): Set<Block> {
+  const headers = new Set<Block>();
+  const spinning = new Set(order.filter(({ instructions }) => instructions.some(maySpin)));
+  if (spinning.size === 0) return headers;
+  const position = new Map(order.map((block, index) => [block, index]));
+  const predecessors = new Map<Block, Block[]>(order.map((block) => [block, []]));
+  for (const block of order) for (const next of successors(block.end)) predecessors.get(next)!.push(block);
+  for (const block of order) {
+    for (const header of successors(block.end)) {
+      if (position.get(header)! > position.get(block)! || headers.has(header)) continue;
+      // The loop's body: what reaches the back edge without passing the header.
+      const body = new Set([header, block]);
+      for (const inside of body) {
+        if (inside === header) continue;
+        for (const before of predecessors.get(inside)!) body.add(before);
+      }
+      for (const inside of body) if (spinning.has(inside)) headers.add(header);
+    }
+  }
+  return headers;
+}
+
+/** Whether any loop of the routine may wait for another thread. */
+export const hasSpinLoop = (graph: Graph): boolean =>
+  spinHeaders(reversePostorder(graph.entry, (block) => successors(block.end))).size > 0;
+
+/** Backward data flow over sets of registers, as bits. */
+function liveness(order: readonly Block[]): (block: Block) => Register[] {
+  const numbers = new Map<Register, number>();
+  const registers: Register[] = [];
+  const number = (register: Register): number => {
+    let known = numbers.get(register);
+    if (known === undefined) {
+      known = registers.length;
+      numbers.set(register, known);
+      registers.push(register);
+    }
+    return known;
+  };
+  const effects = order.map((block) => blockEffect(block, number));
+  const words = (registers.length + 31) >>> 5;
+  const toBits = (items: readonly number[]): Uint32Array => {
+    const bits = new Uint32Array(words);
+    for (const item of items) bits[item >>> 5]! |= 1 << (item & 31);
+    return bits;
+  };
+  const sets = effects.map(({ reads, writes }) => ({ live: toBits(reads), writes: toBits(writes) }));
+  const position = new Map(order.map((block, index) => [block, index]));
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let index = order.length - 1; index >= 0; index--) {
+      const { live, writes } = sets[index]!;
+      for (const next of successors(order[index]!.end)) {
+        const below = sets[position.get(next)!]!.live;
+        for (let word = 0; word < words; word++) {
+          const merged = live[word]! | (below[word]! & ~writes[word]!);
+          if (merged >>> 0 === live[word]) continue;
+          live[word] = merged;
+          changed = true;
+        }
+      }
+    }
+  }
+  return (block) => {
+    const { live } = sets[position.get(block)!]!;
+    return registers.filter((_, index) => (live[index >>> 5]! >>> (index & 31)) & 1);
+  };
+}
+
+/** Registers that a block reads before writing them, and those it writes for certain. */
+function blockEffect(block: Block, number: (register: Register) => number): { reads: number[]; writes: number[] } {
+  const written = new Set<Register>();
+  const read = new Set<Register>();
+  const visit = (instruction: Instruction) => {
+    const { reads, writes } = accesses(instruction);
+    for (const register of reads) if (!written.has(register)) read.add(register);
+    for (const register of writes) written.add(register);
+  };
+  block.instructions.forEach(visit);
+  const { end } = block;
+  if (end.kind === "suspend") visit(end.instruction);
+  if (end.kind === "branch" && !written.has(end.register)) read.add(end.register);
+  if (end.kind === "table" && end.index.kind === "register" && !written.has(end.index.register))
+    read.add(end.index.register);
+  return { reads: [...read].map(number), writes: [...written].map(number) };
+}
+
+/** Blocks of a region: what its start reaches without suspending. */
+export const regionBlocks = (start: Block): Block[] => reversePostorder(start, innerSuccessors);

@@ -1,0 +1,53 @@
+/** Pushes special registers. */
+import type { Instruction } from "../ptx/program.ts";
+import { unsupported } from "../ptx/program.ts";
+import { Context } from "../run/layout.ts";
+import type { Emitter } from "./emitter.ts";
+
+const axes = { x: 0, y: 1, z: 2 } as const;
+
+/** Word of the context that a register is read from. */
+const words: Record<string, number> = {
+  smid: Context.WORKER,
+  nsmid: Context.WORKERS,
+  dynamic_smem_size: Context.DYNAMIC_SHARED_BYTES,
+  total_smem_size: Context.SHARED_BYTES,
+};
+
+const vectors: Record<string, number> = {
+  ntid: Context.BLOCK_SIZE,
+  nctaid: Context.GRID_SIZE,
+  ctaid: Context.BLOCK_INDEX,
+};
+
+/** Pushes the special register with this name, with the per cent sign. */
+export function pushSpecial(emitter: Emitter, name: string, at: Instruction): void {
+  const { code, frame } = emitter;
+  const [register = "", axis = ""] = name.slice(1).split(".");
+  const context = (offset: number) => code.get(frame.context).access("i32.load", offset);
+  const vector = vectors[register];
+  const word = words[register];
+  if (register === "tid") code.get(frame.position![axes[axis as keyof typeof axes]]);
+  else if (vector !== undefined) context(vector + 4 * axes[axis as keyof typeof axes]);
+  else if (word !== undefined) context(word);
+  else if (register === "laneid") code.get(frame.thread).i32(31).op("i32.and");
+  else if (register === "warpid") code.get(frame.thread).i32(5).op("i32.shr_u");
+  else if (register === "nwarpid") {
+    for (const offset of [0, 4, 8]) context(Context.BLOCK_SIZE + offset);
+    code.op("i32.mul").op("i32.mul").i32(31).op("i32.add").i32(5).op("i32.shr_u");
+  } else if (register === "gridid") code.get(frame.context).access("i64.load", Context.GRID_ID);
+  else if (register.startsWith("lanemask_")) pushLaneMask(emitter, register.slice(9));
+  else if (register === "clock" || register === "globaltimer_lo") emitter.import("clock").op("i32.wrap_i64");
+  else if (register === "clock_hi" || register === "globaltimer_hi") {
+    emitter.import("clock");
+    code.i64(32n).op("i64.shr_u").op("i32.wrap_i64");
+  } else if (register === "clock64" || register === "globaltimer") emitter.import("clock");
+  else throw unsupported(at, `the special register [${name}]`);
+}
+
+function pushLaneMask({ code, frame }: Emitter, kind: string): void {
+  // `1 << lane`, `-1 << lane` and `-2 << lane` give eq, ge and gt; the others are complements. Shifts take the count modulo 32.
+  const first = { eq: 1, ge: -1, lt: -1, gt: -2, le: -2 }[kind] ?? 0;
+  code.i32(first).get(frame.thread).op("i32.shl");
+  if (kind === "lt" || kind === "le") code.i32(-1).op("i32.xor");
+}

@@ -1,0 +1,90 @@
+/** What can be told about an instruction without emitting it: where it suspends, what it reads and writes, whom it calls. */
+import { badImage, type Instruction, type Operand, type Register, unsupported, type Variable } from "../ptx/program.ts";
+
+/** Opcodes at which threads wait for each other. */
+const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux"]);
+
+export function isSuspension({ mnemonic }: Instruction): boolean {
+  if (!suspending.has(mnemonic.base)) return false;
+  // An arrival does not wait, but others count it, so the scheduler must see it too.
+  return true;
+}
+
+/** Opcodes that write no register. */
+const withoutResult = new Set([
+  "st", "red", "bra", "brx", "ret", "exit", "trap", "call", "membar", "fence", "prefetch", "prefetchu", "nanosleep", "cp",
+  "brkpt", "discard", "applypriority", "pmevent", "griddepcontrol",
+]); // biome-ignore format: one list reads better than forty lines
+
+function hasResult({ mnemonic }: Instruction): boolean {
+  if (mnemonic.base === "bar" || mnemonic.base === "barrier") return mnemonic.modifiers.has("red");
+  return !withoutResult.has(mnemonic.base);
+}
+
+/** Registers that an instruction reads and writes. A guarded write also keeps the old value: it is listed as read as well. */
+export function accesses(instruction: Instruction): { reads: Register[]; writes: Register[] } {
+  const reads: Register[] = [];
+  const writes: Register[] = [];
+  const { operands, guard } = instruction;
+  operands.forEach((operand, index) => {
+    collect(operand, index === 0 && hasResult(instruction) ? writes : reads, reads);
+  });
+  if (guard !== undefined) reads.push(guard.register, ...writes);
+  return { reads, writes };
+}
+
+function collect(operand: Operand, into: Register[], addresses: Register[]): void {
+  switch (operand.kind) {
+    case "register":
+      into.push(operand.register);
+      return;
+    case "memory":
+      if (operand.base !== undefined && !("space" in operand.base)) addresses.push(operand.base);
+      return;
+    case "vector":
+    case "list":
+      for (const element of operand.elements) collect(element, into, addresses);
+      return;
+    case "pair":
+      collect(operand.first, into, addresses);
+      collect(operand.second, into, addresses);
+      return;
+    default:
+  }
+}
+
+export interface Call {
+  readonly name: string;
+  readonly args: readonly Variable[];
+  readonly results: readonly Variable[];
+}
+
+/** Takes a `call` apart. */
+export function callOf(instruction: Instruction): Call {
+  const rest = [...instruction.operands];
+  const results = rest[0]?.kind === "list" ? variables(rest.shift()!, instruction) : [];
+  const target = rest.shift();
+  if (target?.kind !== "function") {
+    if (target?.kind === "register") throw unsupported(instruction, "a call through a pointer");
+    throw badImage(instruction.line, "a call names no function");
+  }
+  const args = rest[0] === undefined ? [] : variables(rest.shift()!, instruction);
+  return { name: target.name, args, results };
+}
+
+function variables(operand: Operand, instruction: Instruction): Variable[] {
+  if (operand.kind !== "list") throw badImage(instruction.line, "a call has no list of arguments");
+  return operand.elements.map((element) => {
+    if (element.kind === "variable" && element.variable.space === "param") return element.variable;
+    throw unsupported(instruction, "an argument that is no .param variable");
+  });
+}
+
+/** Whether a loop with this instruction may wait for another thread. */
+export function maySpin({ mnemonic, operands }: Instruction): boolean {
+  const { base, modifiers } = mnemonic;
+  if (base === "nanosleep") return true;
+  if (base === "atom") return operands[0]?.kind !== "sink";
+  if (base !== "ld") return false;
+  return modifiers.has("volatile") || modifiers.has("acquire") || modifiers.has("relaxed") || modifiers.has("mmio");
+}

@@ -1,0 +1,133 @@
+/**
+ * One WebAssembly module in the making: a kernel with the functions it calls. Holds what all its functions share: imports,
+ * helpers on demand, places in memory, addresses of variables.
+ */
+import { badImage, type Variable } from "../ptx/program.ts";
+import { type MemoryLayout, WINDOW_BYTES, Window } from "../run/layout.ts";
+import { type Assembly, assemble, paramTypes } from "../wasm/assembly.ts";
+import type { WasmType } from "../wasm/code.ts";
+import { ModuleWriter } from "../wasm/module.ts";
+import { helpers } from "./helpers.ts";
+
+/** Functions that the workers give to kernels. */
+export const imports = {
+  /** kind, line, address: never returns. */
+  fault: { params: ["i32", "i32", "i64"], results: [] },
+  /** address of the format, address of the arguments, thread's frame: number of arguments. */
+  vprintf: { params: ["i64", "i64", "i32"], results: ["i32"] },
+  /** message, file, line, function, context, thread: never returns. */
+  assertfail: { params: ["i64", "i64", "i32", "i64", "i32", "i32"], results: [] },
+  sin: { params: ["f64"], results: ["f64"] },
+  cos: { params: ["f64"], results: ["f64"] },
+  exp: { params: ["f64"], results: ["f64"] },
+  log: { params: ["f64"], results: ["f64"] },
+  pow: { params: ["f64", "f64"], results: ["f64"] },
+  tanh: { params: ["f64"], results: ["f64"] },
+  /** operation * 4 + rounding, three operands: the exactly rounded result. */
+  exact: { params: ["i32", "f64", "f64", "f64"], results: ["f64"] },
+  /** Nanoseconds of a clock that does not run backwards. */
+  clock: { params: [], results: ["i64"] },
+} as const satisfies Record<string, { params: readonly WasmType[]; results: readonly WasmType[] }>;
+export type ImportName = keyof typeof imports;
+
+/** What a machine's WebAssembly can do beyond the standard of the oldest Node.js; probed once. */
+export interface Features {
+  /** `relaxed_madd` exists and rounds once. */
+  readonly fusedMultiplyAdd: boolean;
+}
+
+export interface UnitOptions {
+  readonly layout: MemoryLayout;
+  readonly features: Features;
+  /** Addresses of module variables as 64-bit kernels see them. */
+  readonly addresses: ReadonlyMap<Variable, bigint>;
+}
+
+export class Unit {
+  readonly writer: ModuleWriter;
+  readonly layout: MemoryLayout;
+  readonly features: Features;
+  readonly arenaBase: bigint;
+  /** Offsets of the kernel's shared variables in its window. */
+  readonly shared = new Map<Variable, number>();
+  /** Static shared memory in bytes. */
+  sharedBytes = 0;
+  /** Bytes of a thread's record, and of its local memory behind it. */
+  recordBytes = 0;
+  localBytes = 0;
+  /** Offset of each kernel parameter in the parameter block. */
+  readonly params = new Map<Variable, number>();
+  paramBytes = 0;
+  readonly #addresses: ReadonlyMap<Variable, bigint>;
+  readonly #imports = new Map<ImportName, number>();
+  readonly #helpers = new Map<string, number>();
+
+  constructor({ layout, features, addresses }: UnitOptions) {
+    this.layout = layout;
+    this.features = features;
+    this.arenaBase = BigInt(layout.arenaBase);
+    this.#addresses = addresses;
+    this.writer = new ModuleWriter(layout.memoryPages);
+    for (const [name, signature] of Object.entries(imports)) {
+      this.#imports.set(name as ImportName, this.writer.import(name, signature));
+    }
+  }
+
+  /** Bytes from one thread's record to the next. A multiple of a large power of two would make all threads share cache sets. */
+  get threadBytes(): number {
+    const bytes = (this.recordBytes + this.localBytes + 15) & ~15;
+    return bytes % 512 === 0 ? bytes + 64 : bytes;
+  }
+
+  import(name: ImportName): number {
+    return this.#imports.get(name)!;
+  }
+
+  /** Index of a helper function, written when first asked for. */
+  helper(name: string): number {
+    const known = this.#helpers.get(name);
+    if (known !== undefined) return known;
+    const source = this.#source(name);
+    const index = this.writer.declare({ params: paramTypes(source), results: [source.result] });
+    this.#helpers.set(name, index);
+    const resolve = (called: string) => (called in imports ? this.import(called as ImportName) : this.helper(called));
+    this.writer.define(index, assemble(source, resolve));
+    return index;
+  }
+
+  /** Address of a variable of the module or the kernel, as `mov` gives it; undefined for variables of a frame. */
+  address(variable: Variable): bigint | undefined {
+    if (variable.space === "shared") return BigInt(this.shared.get(variable) ?? this.#addDynamic(variable));
+    return this.#addresses.get(variable);
+  }
+
+  /** Lays out the kernel's shared variables; dynamic arrays begin behind them. */
+  placeShared(variables: readonly Variable[]): void {
+    for (const variable of variables) {
+      if (variable.isDynamic || this.shared.has(variable)) continue;
+      const offset = align(this.sharedBytes, variable.alignment);
+      this.shared.set(variable, offset);
+      this.sharedBytes = offset + variable.byteCount;
+    }
+  }
+
+  #addDynamic(variable: Variable): number {
+    if (!variable.isDynamic) throw badImage(variable.line, `the variable [${variable.name}] has no place`);
+    // All dynamic arrays begin at the same address; 16 is the alignment that CUDA gives them.
+    const offset = align(this.sharedBytes, Math.max(16, variable.alignment));
+    this.shared.set(variable, offset);
+    return offset;
+  }
+
+  #source(name: string): Assembly {
+    const fused = this.features.fusedMultiplyAdd ? helpers[`${name}.fused`] : undefined;
+    const source = fused ?? helpers[name];
+    if (source === undefined) throw new Error(`no helper ${name}`);
+    return source;
+  }
+}
+
+export const align = (offset: number, alignment: number): number => Math.ceil(offset / alignment) * alignment;
+
+/** Start of a window of generic addresses. */
+export const windowBase = (window: keyof typeof Window): bigint => BigInt(Window[window]) * BigInt(WINDOW_BYTES);

@@ -1,0 +1,88 @@
+/** Calls of device functions, of printf's and assert's inner functions, and the instructions that end a kernel. */
+import type { Emitter } from "../compile/emitter.ts";
+import { Fault } from "../compile/fault.ts";
+import { callOf } from "../compile/traits.ts";
+import { badImage, type Instruction, unsupported, type Variable } from "../ptx/program.ts";
+import type { OpName } from "../wasm/opcodes.ts";
+import type { Handlers } from "./handler.ts";
+
+/** Pushes the address of a variable of the frame. */
+function pushFrameAddress({ code, unit, frame }: Emitter, variable: Variable, at: Instruction): void {
+  const pointer = frame.pointers.get(variable);
+  if (pointer !== undefined) {
+    code.get(pointer);
+    return;
+  }
+  const offset = frame.offsets.get(variable);
+  if (offset === undefined) throw badImage(at.line, `the argument [${variable.name}] is not declared here`);
+  code
+    .get(frame.record)
+    .i32(unit.recordBytes + offset)
+    .op("i32.add");
+  if (frame.stack !== undefined) code.get(frame.stack).op("i32.add");
+}
+
+function call(emitter: Emitter, instruction: Instruction): void {
+  const { name, args, results } = callOf(instruction);
+  const { code, frame } = emitter;
+  if (name === "vprintf") {
+    print(emitter, instruction);
+    return;
+  }
+  if (name === "__assertfail") {
+    failAssertion(emitter, instruction);
+    return;
+  }
+  const callee = frame.functions.get(name);
+  if (callee === undefined) throw unsupported(instruction, `a call of [${name}]`);
+  const matches = (formal: readonly Variable[], actual: readonly Variable[]) =>
+    formal.length === actual.length &&
+    formal.every((variable, index) => variable.byteCount <= actual[index]!.byteCount);
+  if (!matches(callee.params, args) || !matches(callee.returns, results)) {
+    throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
+  }
+  code.get(frame.context).get(frame.thread);
+  code.i32(frame.frameBytes);
+  if (frame.stack !== undefined) code.get(frame.stack).op("i32.add");
+  for (const variable of [...args, ...results]) pushFrameAddress(emitter, variable, instruction);
+  code.call(callee.index);
+}
+
+/** Pushes the arguments of a function of the runtime, each loaded from its variable. */
+function pushArguments(emitter: Emitter, instruction: Instruction, loads: readonly OpName[]): void {
+  const { args, name } = callOf(instruction);
+  if (args.length !== loads.length) throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
+  args.forEach((variable, index) => {
+    pushFrameAddress(emitter, variable, instruction);
+    emitter.code.access(loads[index]!, 0);
+  });
+}
+
+function print(emitter: Emitter, instruction: Instruction): void {
+  const { code, unit, frame } = emitter;
+  const [result] = callOf(instruction).results;
+  if (result !== undefined) pushFrameAddress(emitter, result, instruction);
+  pushArguments(emitter, instruction, ["i64.load", "i64.load"]);
+  code.get(frame.record).i32(unit.recordBytes).op("i32.add");
+  emitter.import("vprintf");
+  if (result !== undefined) code.access("i32.store", 0);
+  else code.op("drop");
+}
+
+function failAssertion(emitter: Emitter, instruction: Instruction): void {
+  pushArguments(emitter, instruction, ["i64.load", "i64.load", "i32.load", "i64.load", "i64.load"]);
+  // The size of a character is always 1.
+  emitter.code.op("drop").get(emitter.frame.context).get(emitter.frame.thread);
+  emitter.import("assertfail").op("unreachable");
+}
+
+function trap(emitter: Emitter, instruction: Instruction): void {
+  emitter.code.i32(Fault.TRAP).i32(instruction.line).i64(0n);
+  emitter.import("fault").op("unreachable");
+}
+
+export const callHandlers: Handlers = {
+  call: { allows: "uni", emit: call },
+  trap: { allows: "", emit: trap },
+  brkpt: { allows: "", emit: trap },
+};

@@ -1,0 +1,144 @@
+/** cvt: between integers, between floats, and from one to the other, with rounding and saturation. */
+import { type Emitter, isSigned, wasmType } from "../compile/emitter.ts";
+import { badImage, type Instruction, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
+import type { OpName } from "../wasm/opcodes.ts";
+import { clampToUnit, exactRoundings, flush, roundingOf } from "./float.ts";
+import { floatTypes, type Handlers, integerTypes } from "./handler.ts";
+
+const integers: readonly PtxType[] = [...integerTypes, "u8", "s8", "b8", "b16", "b32", "b64"];
+const isFloat = (type: PtxType): boolean => floatTypes.includes(type);
+
+function convert(emitter: Emitter, instruction: Instruction): void {
+  const [to, from, more] = instruction.mnemonic.types;
+  if (to === undefined || from === undefined || more !== undefined) throw unsupported(instruction);
+  for (const type of [to, from]) {
+    if (!isFloat(type) && !integers.includes(type)) throw unsupported(instruction, `on [${type}]`);
+  }
+  emitter.push(instruction.operands[1], from, instruction);
+  if (isFloat(from) && isFloat(to)) floatToFloat(emitter, instruction, { to, from });
+  else if (isFloat(from)) floatToInteger(emitter, instruction, { to, from });
+  else if (isFloat(to)) integerToFloat(emitter, instruction, { to, from });
+  else integerToInteger(emitter, instruction, { to, from });
+  emitter.pop(instruction.operands[0], to, instruction);
+}
+
+interface Conversion {
+  readonly to: PtxType;
+  readonly from: PtxType;
+}
+
+/** Range of an integer type. */
+function range(type: PtxType): { min: bigint; max: bigint } {
+  const bits = BigInt(typeBytes[type] * 8);
+  if (isSigned(type)) return { min: -(1n << (bits - 1n)), max: (1n << (bits - 1n)) - 1n };
+  return { min: 0n, max: (1n << bits) - 1n };
+}
+
+/** Cuts a number held in 32 bits down to its type. */
+function narrow({ code }: Emitter, type: PtxType): void {
+  const size = typeBytes[type];
+  if (size >= 4) return;
+  if (isSigned(type)) code.op(size === 1 ? "i32.extend8_s" : "i32.extend16_s");
+  else code.i32(size === 1 ? 0xff : 0xffff).op("i32.and");
+}
+
+function integerToInteger(emitter: Emitter, instruction: Instruction, { to, from }: Conversion): void {
+  const { code } = emitter;
+  if (instruction.mnemonic.modifiers.has("sat")) {
+    if (typeBytes[from] < 8) code.op(isSigned(from) ? "i64.extend_i32_s" : "i64.extend_i32_u");
+    clampInteger(emitter, { to, from });
+    if (typeBytes[to] < 8) code.op("i32.wrap_i64");
+  } else if (typeBytes[to] === 8 && typeBytes[from] < 8) {
+    code.op(isSigned(from) ? "i64.extend_i32_s" : "i64.extend_i32_u");
+  } else if (typeBytes[to] < 8 && typeBytes[from] === 8) code.op("i32.wrap_i64");
+  narrow(emitter, to);
+}
+
+function clampInteger(emitter: Emitter, { to, from }: Conversion): void {
+  const { code } = emitter;
+  const value = emitter.scratch("i64", "clamp");
+  const source = range(from);
+  const target = range(to);
+  const sign = isSigned(from) ? "s" : "u";
+  code.set(value);
+  if (source.max > target.max) {
+    code.i64(target.max).get(value).get(value).i64(target.max).op(`i64.gt_${sign}`).op("select").set(value);
+  }
+  if (source.min < target.min)
+    code.i64(target.min).get(value).get(value).i64(target.min).op("i64.lt_s").op("select").set(value);
+  code.get(value);
+}
+
+function integerToFloat(emitter: Emitter, instruction: Instruction, { to, from }: Conversion): void {
+  const { code } = emitter;
+  const rounding = roundingOf(instruction);
+  const sign = isSigned(from) ? "s" : "u";
+  const kind = wasmType(from);
+  if (rounding === "rn" || (to === "f64" && kind === "i32")) code.op(`${to}.convert_${kind}_${sign}` as OpName);
+  else if (kind === "i32") {
+    code.op(`f64.convert_i32_${sign}`);
+    emitter.helper(`demote_${rounding}`);
+  } else {
+    // The two halves are exact; their sum is rounded once.
+    const value = emitter.scratch("i64", "value");
+    if (to === "f64") {
+      code.set(value).i32(exactRoundings[rounding]).get(value);
+    } else code.tee(value);
+    code
+      .i64(32n)
+      .op(`i64.shr_${sign}`)
+      .op(`f64.convert_i64_${sign}`)
+      .f64(2 ** 32)
+      .op("f64.mul");
+    code.get(value).op("i32.wrap_i64").op("f64.convert_i32_u");
+    if (to === "f64") {
+      code.f64(0);
+      emitter.import("exact");
+    } else emitter.helper("add_odd").helper(`demote_${rounding}`);
+  }
+  if (instruction.mnemonic.modifiers.has("sat")) clampToUnit(emitter, to);
+}
+
+const integral: Record<string, string> = { rni: "nearest", rzi: "trunc", rmi: "floor", rpi: "ceil" };
+
+const integralRounding = ({ mnemonic }: Instruction): string | undefined =>
+  Object.keys(integral).find((name) => mnemonic.modifiers.has(name));
+
+function floatToInteger(emitter: Emitter, instruction: Instruction, { to, from }: Conversion): void {
+  const { code } = emitter;
+  const rounding = integralRounding(instruction);
+  if (rounding === undefined)
+    throw badImage(instruction.line, "a conversion to an integer needs .rni, .rzi, .rmi or .rpi");
+  if (from === "f32" && instruction.mnemonic.modifiers.has("ftz")) flush(emitter);
+  if (rounding !== "rzi") code.op(`${from}.${integral[rounding]}` as OpName);
+  const sign = isSigned(to) ? "s" : "u";
+  code.op(`${wasmType(to)}.trunc_sat_${from}_${sign}` as OpName);
+  if (typeBytes[to] >= 4) return;
+  const value = emitter.scratch("i32", "clamp");
+  const { min, max } = range(to);
+  code.set(value);
+  code.i32(Number(max)).get(value).get(value).i32(Number(max)).op(`i32.gt_${sign}`).op("select").set(value);
+  if (isSigned(to)) code.i32(Number(min)).get(value).get(value).i32(Number(min)).op("i32.lt_s").op("select").set(value);
+  code.get(value);
+}
+
+function floatToFloat(emitter: Emitter, instruction: Instruction, { to, from }: Conversion): void {
+  const { code } = emitter;
+  const { modifiers } = instruction.mnemonic;
+  const flushes = modifiers.has("ftz");
+  if (from === "f32" && flushes) flush(emitter);
+  const rounding = integralRounding(instruction);
+  if (rounding !== undefined) code.op(`${from}.${integral[rounding]}` as OpName);
+  if (from === "f32" && to === "f64") code.op("f64.promote_f32");
+  if (from === "f64" && to === "f32") {
+    const direction = roundingOf(instruction);
+    if (direction === "rn") code.op("f32.demote_f64");
+    else emitter.helper(`demote_${direction}`);
+  }
+  if (to === "f32" && flushes) flush(emitter);
+  if (modifiers.has("sat")) clampToUnit(emitter, to);
+}
+
+export const convertHandlers: Handlers = {
+  cvt: { allows: "rn rz rm rp rni rzi rmi rpi ftz sat", emit: convert },
+};

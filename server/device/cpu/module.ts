@@ -1,0 +1,176 @@
+/** Loads a PTX image: places and fills its variables, compiles its kernels, and describes both as the interface wants it. */
+
+import { SluiceError } from "../../../shared/errors.ts";
+import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generated/calls.ts";
+import type { DeviceModule } from "../device.ts";
+import { CAPABILITY } from "./attributes.ts";
+import { type CompiledKernel, compileKernel, functionsToInline } from "./compile/kernel.ts";
+import { align } from "./compile/unit.ts";
+import type { GlobalsWindow } from "./globals.ts";
+import { parsePtx } from "./ptx/parser.ts";
+import { badImage, type Program, type Routine, type Variable } from "./ptx/program.ts";
+import { probeFeatures } from "./run/features.ts";
+import type { MemoryLayout } from "./run/layout.ts";
+
+/** A kernel of a loaded module, with what a launch needs. */
+export interface LoadedKernel {
+  readonly compiled: CompiledKernel;
+  /** Number by which the workers know it, once it has been launched. */
+  id: number | undefined;
+}
+
+export class CpuModule implements DeviceModule {
+  readonly kernels: readonly KernelInfo[];
+  readonly globals: readonly GlobalInfo[];
+  readonly loaded: readonly LoadedKernel[];
+  /** Where its variables begin in linear memory; undefined where it has none. */
+  readonly place: number | undefined;
+
+  constructor(parts: {
+    kernels: KernelInfo[];
+    globals: GlobalInfo[];
+    loaded: LoadedKernel[];
+    place: number | undefined;
+  }) {
+    this.kernels = parts.kernels;
+    this.globals = parts.globals;
+    this.loaded = parts.loaded;
+    this.place = parts.place;
+  }
+}
+
+export interface LoadOptions {
+  readonly layout: MemoryLayout;
+  readonly window: GlobalsWindow;
+  readonly memory: Uint8Array<ArrayBufferLike>;
+}
+
+export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
+  const program = parsePtx(image);
+  const inModule = program.variables.filter(({ space }) => space === "global" || space === "const");
+  const { offsets, byteCount } = placeVariables(inModule);
+  const place = byteCount === 0 ? undefined : options.window.take(byteCount);
+  try {
+    const base = options.layout.arenaBase + (place ?? 0);
+    const addresses = new Map<Variable, bigint>();
+    for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
+    const compiled = compileAll(program, { layout: options.layout, addresses });
+    if (place !== undefined) {
+      fillVariables(options.memory.subarray(place, place + byteCount), { program, offsets, addresses });
+    }
+    const constantBytes = inModule
+      .filter(({ space }) => space === "const")
+      .reduce((sum, { byteCount: size }) => sum + size, 0);
+    const entries = program.routines.filter(({ isEntry }) => isEntry);
+    return new CpuModule({
+      kernels: compiled.map((kernel, index) => describeKernel(kernel, entries[index]!, { program, constantBytes })),
+      globals: inModule
+        .filter(({ name }) => program.visible.has(name))
+        .map((variable) => ({
+          name: variable.name,
+          address: Number(addresses.get(variable)),
+          byteCount: variable.byteCount,
+        })),
+      loaded: compiled.map((kernel) => ({ compiled: kernel, id: undefined })),
+      place,
+    });
+  } catch (error) {
+    if (place !== undefined) options.window.free(place);
+    // The text decides how deep the compiler recurses.
+    if (error instanceof RangeError) {
+      throw new SluiceError("BAD_IMAGE", "The image nests too deep to be compiled.", { cause: error });
+    }
+    throw error;
+  }
+}
+
+function placeVariables(variables: readonly Variable[]): { offsets: Map<Variable, number>; byteCount: number } {
+  const offsets = new Map<Variable, number>();
+  let byteCount = 0;
+  for (const variable of variables) {
+    byteCount = align(byteCount, variable.alignment);
+    offsets.set(variable, byteCount);
+    byteCount += variable.byteCount;
+  }
+  return { offsets, byteCount };
+}
+
+function compileAll(
+  program: Program,
+  { layout, addresses }: { layout: MemoryLayout; addresses: ReadonlyMap<Variable, bigint> },
+): CompiledKernel[] {
+  const routines = new Map<string, Routine>(program.routines.map((routine) => [routine.name, routine]));
+  const options = {
+    layout,
+    addresses,
+    features: probeFeatures(),
+    functions: routines,
+    inlined: functionsToInline(program.routines),
+  };
+  return program.routines.filter(({ isEntry }) => isEntry).map((routine) => compileKernel(routine, options));
+}
+
+/** Writes zeroes and initial values; addresses of other variables are known by now. */
+function fillVariables(
+  bytes: Uint8Array<ArrayBufferLike>,
+  {
+    program,
+    offsets,
+    addresses,
+  }: { program: Program; offsets: ReadonlyMap<Variable, number>; addresses: ReadonlyMap<Variable, bigint> },
+): void {
+  const byName = new Map([...addresses].map(([variable, address]) => [variable.name, address]));
+  bytes.fill(0);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const variable of program.variables) {
+    const offset = offsets.get(variable);
+    if (offset === undefined) continue;
+    for (const piece of variable.initial) {
+      if (piece.kind === "bytes") {
+        bytes.set(piece.bytes, offset + piece.offset);
+        continue;
+      }
+      const target = byName.get(piece.symbol);
+      if (target === undefined) throw badImage(piece.line, `the name [${piece.symbol}] has no address`);
+      if (piece.size !== 8) throw badImage(piece.line, "an address takes 8 bytes");
+      view.setBigUint64(offset + piece.offset, BigInt.asUintN(64, target + piece.addend), true);
+    }
+  }
+}
+
+/** Types of parameters as the contract numbers them. */
+const ParamType = { UNSIGNED: 1, SIGNED: 2, FLOAT: 3, BYTES: 4, POINTER: 5 } as const;
+
+function describeKernel(
+  kernel: CompiledKernel,
+  routine: Routine,
+  { program, constantBytes }: { program: Program; constantBytes: number },
+): KernelInfo {
+  return {
+    name: kernel.name,
+    params: routine.params.map((param, index) => describeParam(param, kernel.paramOffsets[index]!)),
+    paramBytes: kernel.paramBytes,
+    threadsPerBlockMax: kernel.threadsMax,
+    sharedBytes: kernel.sharedBytes,
+    localBytes: kernel.localBytes,
+    constantBytes,
+    // Registers are no bound here; this many never keeps a program from launching.
+    registers: 32,
+    ptxVersion: program.version,
+    binaryVersion: CAPABILITY.major * 10 + CAPABILITY.minor,
+  };
+}
+
+function describeParam(param: Variable, offset: number): ParamInfo {
+  const { type, alignment, byteCount } = param;
+  const kind = param.isPointer
+    ? ParamType.POINTER
+    : param.isArray
+      ? ParamType.BYTES
+      : type.startsWith("s")
+        ? ParamType.SIGNED
+        : type.includes("f")
+          ? ParamType.FLOAT
+          : ParamType.UNSIGNED;
+  return { offset, size: byteCount, alignment, type: kind };
+}

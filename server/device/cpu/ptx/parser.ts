@@ -1,0 +1,198 @@
+/** Reads a PTX module. Every mistake is BAD_IMAGE with its line; nothing here knows what instructions mean. */
+import { SluiceError } from "../../../../shared/errors.ts";
+import { BodyReader, INSTRUCTIONS_MAX } from "./body.ts";
+import { readParams, readVariables } from "./declarations.ts";
+import { describe, Lexer } from "./lexer.ts";
+import { badImage, type Program, type Routine, type Variable } from "./program.ts";
+
+/** PTX text takes several times its size once parsed; real modules stay far below this. */
+export const PTX_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Reads an image as PTX text. */
+export function parsePtx(image: Uint8Array): Program {
+  if (image.length > PTX_BYTES_MAX) {
+    throw new SluiceError("IMAGE_TOO_LARGE", `The image has [${image.length}] bytes; PTX may have [${PTX_BYTES_MAX}].`);
+  }
+  const first = image[0] ?? 0;
+  const isElf = first === 0x7f && image[1] === 0x45;
+  const isFatbin = first === 0x50 && image[1] === 0xed;
+  if (isElf || isFatbin) {
+    throw new SluiceError(
+      "BAD_IMAGE",
+      `The image is a ${isElf ? "cubin" : "fatbin"}; the cpu device takes PTX text (nvcc -ptx).`,
+    );
+  }
+  const end = image.indexOf(0);
+  return new ModuleReader(decode(end < 0 ? image : image.subarray(0, end))).read();
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SluiceError("BAD_IMAGE", "The image is not text.", { cause });
+  }
+}
+
+interface Header {
+  readonly isEntry: boolean;
+  readonly name: string;
+  readonly params: Variable[];
+  readonly returns: Variable[];
+  readonly line: number;
+}
+
+type Triple = readonly [x: number, y: number, z: number];
+
+class ModuleReader {
+  readonly #lexer: Lexer;
+  readonly #variables = new Map<string, Variable>();
+  readonly #routines: Routine[] = [];
+  readonly #defined = new Set<string>();
+  readonly #externals = new Set<string>();
+  readonly #visible = new Set<string>();
+  #version = 0;
+  #target = 0;
+  #instructions = 0;
+
+  constructor(text: string) {
+    this.#lexer = new Lexer(text);
+  }
+
+  read(): Program {
+    this.#readPreamble();
+    while (this.#lexer.peek().kind !== "end") this.#readDirective();
+    for (const name of this.#defined) this.#externals.delete(name);
+    return {
+      version: this.#version,
+      target: this.#target,
+      routines: this.#routines,
+      externals: this.#externals,
+      variables: [...this.#variables.values()],
+      visible: this.#visible,
+    };
+  }
+
+  #readPreamble(): void {
+    const lexer = this.#lexer;
+    lexer.expect(".version");
+    const version = lexer.next();
+    const match = /^(\d{1,2})\.(\d{1,2})$/.exec(version.text);
+    if (match === null) throw badImage(version.line, `a version is expected before ${describe(version)}`);
+    this.#version = Number(match[1]) * 10 + Number(match[2]);
+  }
+
+  #readDirective(): void {
+    const lexer = this.#lexer;
+    const token = lexer.next();
+    const { text, line } = token;
+    if (text === ".target") this.#readTarget();
+    else if (text === ".address_size") {
+      const size = lexer.expectCount("an address size");
+      if (size !== 64) throw badImage(line, `the address size [${size}] is not 64`);
+    } else if (text === ".file" || text === ".loc") lexer.skipLine();
+    else if (text === ".section") {
+      lexer.expectWord("a section's name");
+      lexer.expect("{");
+      lexer.skipBraces();
+    } else if (text === ".pragma" || text === ".alias") {
+      while (!lexer.accept(";")) if (lexer.next().kind === "end") throw badImage(line, "a directive is not closed");
+    } else if (/^\.(visible|weak|common|extern)$/.test(text)) this.#readLinked(text, line);
+    else this.#readDeclaration(text, { line, isExtern: false, isVisible: false });
+  }
+
+  #readTarget(): void {
+    const lexer = this.#lexer;
+    do {
+      const { text } = lexer.expectWord("a target");
+      const number = /^sm_(\d{1,4})[af]?$/.exec(text)?.[1];
+      if (number !== undefined) this.#target = Number(number);
+    } while (lexer.accept(","));
+  }
+
+  #readLinked(linkage: string, line: number): void {
+    const isExtern = linkage === ".extern";
+    this.#readDeclaration(this.#lexer.next().text, { line, isExtern, isVisible: !isExtern });
+  }
+
+  #readDeclaration(word: string, options: { line: number; isExtern: boolean; isVisible: boolean }): void {
+    const lexer = this.#lexer;
+    if (word === ".entry" || word === ".func") {
+      this.#readRoutine(word === ".entry", options);
+      return;
+    }
+    const space = /^\.(global|const|shared)$/.exec(word)?.[1] as "global" | "const" | "shared" | undefined;
+    if (space === undefined) throw badImage(options.line, `[${word.slice(0, 40)}] is not known here`);
+    for (const variable of readVariables(lexer, space, options)) {
+      const known = this.#variables.get(variable.name);
+      if (known !== undefined && !options.isExtern && known.byteCount > 0 && !options.isVisible) {
+        throw badImage(options.line, `the variable [${variable.name}] is declared twice`);
+      }
+      this.#variables.set(variable.name, variable);
+      if (options.isVisible) this.#visible.add(variable.name);
+    }
+    lexer.expect(";");
+  }
+
+  #readRoutine(isEntry: boolean, { line, isVisible }: { line: number; isVisible: boolean }): void {
+    const lexer = this.#lexer;
+    // Attributes such as `.attribute(.unified(...))` and `.noreturn` may stand before or behind the name.
+    const returns = lexer.accept("(") ? readParams(lexer) : [];
+    const { text: name } = lexer.expectWord("a name");
+    const params = lexer.accept("(") ? readParams(lexer) : [];
+    const limits = this.#readLimits();
+    if (isVisible) this.#visible.add(name);
+    this.#externals.add(name);
+    if (lexer.accept(";")) return;
+    lexer.expect("{");
+    if (this.#defined.has(name)) throw badImage(line, `the function [${name}] is defined twice`);
+    this.#defined.add(name);
+    this.#readBody({ isEntry, name, params, returns, line }, limits);
+  }
+
+  #readBody(header: Header, limits: { maximum: Triple | undefined; required: Triple | undefined }): void {
+    const module = {
+      variable: (name: string) => this.#variables.get(name),
+      isFunction: (name: string) => this.#externals.has(name),
+      countInstruction: (line: number) => {
+        if (++this.#instructions > INSTRUCTIONS_MAX) throw badImage(line, "there are too many instructions");
+      },
+    };
+    const body = new BodyReader(this.#lexer, module, [...header.params, ...header.returns]).read();
+    const bound = limits.required ?? limits.maximum;
+    this.#routines.push({
+      ...header,
+      ...body,
+      threadsMax: bound === undefined ? 0 : bound[0] * bound[1] * bound[2],
+      threadsRequired: limits.required,
+    });
+  }
+
+  /** Performance directives between the parameters and the body. */
+  #readLimits(): { maximum: Triple | undefined; required: Triple | undefined } {
+    const lexer = this.#lexer;
+    let maximum: Triple | undefined;
+    let required: Triple | undefined;
+    for (;;) {
+      const { kind, text, line } = lexer.peek();
+      if (kind !== "word") return { maximum, required };
+      lexer.next();
+      if (text === ".maxntid") maximum = this.#readTriple();
+      else if (text === ".reqntid") required = this.#readTriple();
+      else if (/^\.(minnctapersm|maxnctapersm|maxnreg|maxclusterrank|reqnctapercluster)$/.test(text))
+        this.#readTriple();
+      else if (text === ".pragma") {
+        while (!lexer.accept(";")) if (lexer.next().kind === "end") throw badImage(line, "a pragma is not closed");
+      } else if (text !== ".noreturn" && text !== ".explicitcluster" && text !== ".blocksareclusters") {
+        throw badImage(line, `the directive [${text.slice(0, 40)}] is not known here`);
+      }
+    }
+  }
+
+  #readTriple(): Triple {
+    const lexer = this.#lexer;
+    const values = [lexer.expectCount("a number")];
+    while (values.length < 3 && lexer.accept(",")) values.push(lexer.expectCount("a number"));
+    return [values[0] ?? 1, values[1] ?? 1, values[2] ?? 1];
+  }
+}

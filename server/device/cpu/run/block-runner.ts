@@ -1,0 +1,300 @@
+/**
+ * Runs one block of a kernel on this worker: lets its threads run region after region. As long as all threads stop at the same
+ * place a step is one call for the whole block; when they part, each group that can go on is run by itself.
+ */
+import type { Suspension } from "../emit/warp.ts";
+import { Context, EXITED, MIXED, PLANE_BYTES, WARP_SIZE } from "./layout.ts";
+
+/** Region functions: (context, first thread, end of threads) -> where they stopped. */
+export type RegionFunction = (context: number, first: number, end: number) => number;
+
+export interface RunnableKernel {
+  readonly regions: readonly RegionFunction[];
+  readonly suspensions: readonly Suspension[];
+}
+
+/** The block can never end: its threads wait for each other at different places. */
+export class Deadlock extends Error {}
+
+/** Added to a thread's state to keep it from running while others at the same place do. */
+const HELD = 0x4000_0000;
+
+export class BlockRunner {
+  readonly #context: number;
+  /** The context's words. */
+  readonly #words: Int32Array<ArrayBufferLike>;
+  #kernel: RunnableKernel = { regions: [], suspensions: [] };
+  #threads = 0;
+  /** Which pair of exchange planes is read. */
+  #phase = 0;
+
+  /** `context`: where the worker's context lies in `memory`. */
+  constructor(memory: ArrayBufferLike, context: number) {
+    this.#context = context;
+    this.#words = new Int32Array(memory, context, Context.SHARED / 4);
+  }
+
+  /** Prepares for blocks of one launch. */
+  begin(kernel: RunnableKernel, threads: number): void {
+    this.#kernel = kernel;
+    this.#threads = threads;
+    this.#phase = 0;
+    this.#turn();
+    this.#resetActive();
+  }
+
+  /** Runs the block whose index stands in the context. */
+  run(): void {
+    const { regions, suspensions } = this.#kernel;
+    const threads = this.#threads;
+    let at = regions[0]!(this.#context, 0, threads);
+    while (at !== EXITED) {
+      const suspension = suspensions[at];
+      if (at === MIXED || suspension === undefined || !this.#isUniform(suspension)) {
+        at = this.#runParted();
+        continue;
+      }
+      if (suspension.kind === "barrier" && suspension.reduction !== undefined)
+        this.#reduce(suspension.reduction, undefined);
+      this.#turn();
+      at = regions[at]!(this.#context, 0, threads);
+    }
+  }
+
+  /** Whether all threads of the block may go on together once they have all stopped here. */
+  #isUniform(suspension: Suspension): boolean {
+    if (suspension.kind === "barrier") return !suspension.isCounted;
+    return suspension.kind !== "entry";
+  }
+
+  /** What was written is read from now on. */
+  #turn(): void {
+    const base = this.#context + Context.EXCHANGE;
+    this.#phase ^= 1;
+    this.#words[Context.EXCHANGE_READ / 4] = base + (this.#phase ^ 1) * 2 * PLANE_BYTES;
+    this.#words[Context.EXCHANGE_WRITE / 4] = base + this.#phase * 2 * PLANE_BYTES;
+  }
+
+  #resetActive(): void {
+    for (let first = 0; first < this.#threads; first += WARP_SIZE) this.#setActive(first, this.#lanes(first));
+  }
+
+  #setActive(first: number, mask: number): void {
+    this.#words[Context.ACTIVE_LANES / 4 + first / WARP_SIZE] = mask;
+  }
+
+  /** Mask of the lanes that exist in the warp that starts at a thread. */
+  #lanes(first: number): number {
+    const count = Math.min(WARP_SIZE, this.#threads - first);
+    return count === WARP_SIZE ? -1 : (1 << count) - 1;
+  }
+
+  #state(thread: number): number {
+    return this.#words[Context.STATE / 4 + thread]!;
+  }
+
+  #setState(thread: number, state: number): void {
+    this.#words[Context.STATE / 4 + thread] = state;
+  }
+
+  #sync(thread: number): number {
+    return this.#words[Context.SYNC / 4 + thread]!;
+  }
+
+  /** Runs groups of threads until they are all at one place again, or all gone. Returns that place. */
+  #runParted(): number {
+    for (;;) {
+      let moved = false;
+      for (let first = 0; first < this.#threads; first += WARP_SIZE) if (this.#runWarp(first)) moved = true;
+      const released = this.#releaseBarriers();
+      if (released !== undefined) return released;
+      if (moved) continue;
+      if (this.#allExited()) return EXITED;
+      if (!this.#runIncomplete()) throw new Deadlock();
+    }
+  }
+
+  #allExited(): boolean {
+    for (let thread = 0; thread < this.#threads; thread++) if (this.#state(thread) !== EXITED) return false;
+    return true;
+  }
+
+  /** Runs what can go on in one warp, once each. Returns whether anything could. */
+  #runWarp(first: number): boolean {
+    const groups = this.#groups(first);
+    let exited = 0;
+    for (let lane = 0; lane < WARP_SIZE; lane++) if (this.#isExited(first + lane)) exited |= 1 << lane;
+    let moved = false;
+    let last = -1;
+    for (const [region, lanes] of groups) {
+      const suspension = this.#kernel.suspensions[region]!;
+      if (suspension.kind === "barrier") {
+        if (!suspension.isArrival) continue;
+      } else if (suspension.kind === "active") {
+        // Whoever else may still arrive here goes first.
+        last = region;
+        continue;
+      }
+      const ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
+      if (suspension.kind === "barrier") this.#arrive(first, lanes);
+      if (ready === 0) continue;
+      this.#runGroup(first, region, ready);
+      moved = true;
+    }
+    if (moved || last < 0) return moved;
+    this.#runGroup(first, last, groups.get(last)!);
+    return true;
+  }
+
+  /** Lanes of the warp by the region they go on with, without those that have exited. */
+  #groups(first: number): Map<number, number> {
+    const groups = new Map<number, number>();
+    const end = Math.min(first + WARP_SIZE, this.#threads);
+    for (let thread = first; thread < end; thread++) {
+      const state = this.#state(thread);
+      if (state !== EXITED) groups.set(state, (groups.get(state) ?? 0) | (1 << (thread - first)));
+    }
+    return groups;
+  }
+
+  #isExited(thread: number): boolean {
+    return thread >= this.#threads || this.#state(thread) === EXITED;
+  }
+
+  /** Those of `lanes` for which every lane of their mask is here or gone. */
+  #complete(first: number, lanes: number, exited: number): number {
+    let ready = 0;
+    for (let lane = 0; lane < WARP_SIZE; lane++) {
+      if ((lanes & (1 << lane)) === 0) continue;
+      if ((this.#sync(first + lane) & ~(lanes | exited)) === 0) ready |= 1 << lane;
+    }
+    return ready;
+  }
+
+  /** Runs the lanes of one warp that go on with `region`; the others there are held back. */
+  #runGroup(first: number, region: number, lanes: number): void {
+    const end = Math.min(first + WARP_SIZE, this.#threads);
+    for (let thread = first; thread < end; thread++) {
+      if (this.#state(thread) === region && (lanes & (1 << (thread - first))) === 0)
+        this.#setState(thread, region | HELD);
+    }
+    this.#setActive(first, lanes);
+    this.#snapshot(first);
+    this.#kernel.regions[region]!(this.#context, first, end);
+    this.#setActive(first, this.#lanes(first));
+    for (let thread = first; thread < end; thread++) {
+      if (this.#state(thread) === (region | HELD)) this.#setState(thread, region);
+    }
+  }
+
+  /** Copies the warp's words from the planes that are written to those that are read, so that a group can write anew. */
+  #snapshot(first: number): void {
+    const from = (Context.EXCHANGE + this.#phase * 2 * PLANE_BYTES) / 4 + first;
+    const to = (Context.EXCHANGE + (this.#phase ^ 1) * 2 * PLANE_BYTES) / 4 + first;
+    for (const plane of [0, PLANE_BYTES / 4]) {
+      this.#words.copyWithin(to + plane, from + plane, from + plane + WARP_SIZE);
+    }
+  }
+
+  /** Threads that have arrived at each barrier without waiting. */
+  readonly #arrived = new Map<number, number>();
+
+  #arrive(first: number, lanes: number): void {
+    for (let lane = 0; lane < WARP_SIZE; lane++) {
+      if ((lanes & (1 << lane)) === 0) continue;
+      const barrier = this.#sync(first + lane);
+      this.#arrived.set(barrier, (this.#arrived.get(barrier) ?? 0) + 1);
+    }
+  }
+
+  /** Lets the threads of each complete barrier go on. Returns the common place if that is all threads of the block. */
+  #releaseBarriers(): number | undefined {
+    const waiting = new Map<number, number[]>();
+    let alive = 0;
+    for (let thread = 0; thread < this.#threads; thread++) {
+      const state = this.#state(thread);
+      if (state === EXITED) continue;
+      alive++;
+      if (this.#kernel.suspensions[state]?.kind !== "barrier") continue;
+      const barrier = this.#sync(thread);
+      const threads = waiting.get(barrier);
+      if (threads === undefined) waiting.set(barrier, [thread]);
+      else threads.push(thread);
+    }
+    for (const [barrier, threads] of waiting) {
+      const wanted = this.#words[Context.SYNC_COUNT / 4 + threads[0]!]! || alive;
+      const arrived = this.#arrived.get(barrier) ?? 0;
+      if (threads.length + arrived < wanted) continue;
+      this.#arrived.delete(barrier);
+      const result = this.#release(threads);
+      if (threads.length === this.#threads && result !== MIXED) return result;
+      // The threads have moved: what else waits is looked at anew.
+      return this.#releaseBarriers();
+    }
+    return undefined;
+  }
+
+  #release(threads: readonly number[]): number {
+    const regions = new Map<number, number[]>();
+    for (const thread of threads) {
+      const state = this.#state(thread);
+      const group = regions.get(state);
+      if (group === undefined) regions.set(state, [thread]);
+      else group.push(thread);
+    }
+    for (const region of regions.keys()) {
+      const suspension = this.#kernel.suspensions[region]!;
+      if (suspension.kind === "barrier" && suspension.reduction !== undefined)
+        this.#reduce(suspension.reduction, threads);
+    }
+    this.#turn();
+    // Words of warps that do not move must be found where they are looked for.
+    this.#keepOthers(threads);
+    // All groups are held before the first runs, since a thread may come round to the same barrier at once.
+    for (const thread of threads) this.#setState(thread, this.#state(thread) | HELD);
+    let result: number = MIXED;
+    for (const [region, group] of regions) {
+      const others: number[] = [];
+      for (let thread = 0; thread < this.#threads; thread++) if (this.#state(thread) === region) others.push(thread);
+      for (const thread of others) this.#setState(thread, region | (HELD << 1));
+      for (const thread of group) this.#setState(thread, region);
+      result = this.#kernel.regions[region]!(this.#context, 0, this.#threads);
+      for (const thread of others) this.#setState(thread, region);
+    }
+    return regions.size === 1 ? result : MIXED;
+  }
+
+  /** After a turn: brings the words of threads that stay over to the planes that are written. */
+  #keepOthers(moving: readonly number[]): void {
+    if (moving.length === this.#threads) return;
+    const moves = new Set(moving);
+    const from = (Context.EXCHANGE + (this.#phase ^ 1) * 2 * PLANE_BYTES) / 4;
+    const to = (Context.EXCHANGE + this.#phase * 2 * PLANE_BYTES) / 4;
+    for (let thread = 0; thread < this.#threads; thread++) {
+      if (moves.has(thread)) continue;
+      for (const plane of [0, PLANE_BYTES / 4]) this.#words[to + plane + thread] = this.#words[from + plane + thread]!;
+    }
+  }
+
+  /** Combines the predicates that threads brought to a barrier. */
+  #reduce(reduction: "popc" | "and" | "or", threads: readonly number[] | undefined): void {
+    const plane = (Context.EXCHANGE + this.#phase * 2 * PLANE_BYTES) / 4;
+    const count = threads?.length ?? this.#threads;
+    let set = 0;
+    for (let index = 0; index < count; index++) if (this.#words[plane + (threads?.[index] ?? index)] !== 0) set++;
+    const results = { popc: set, and: set === count ? 1 : 0, or: set > 0 ? 1 : 0 };
+    this.#words[Context.BARRIER_RESULT / 4] = results[reduction];
+  }
+
+  /** When nothing else can go on: runs one group of a warp operation although its mask is not complete. */
+  #runIncomplete(): boolean {
+    for (let first = 0; first < this.#threads; first += WARP_SIZE) {
+      for (const [region, lanes] of this.#groups(first)) {
+        if (this.#kernel.suspensions[region]!.kind !== "warp") continue;
+        this.#runGroup(first, region, lanes);
+        return true;
+      }
+    }
+    return false;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Where everything lies in a slice's linear memory, and what the words of a worker's context mean. Compiled kernels, the
+ * workers and the slice all read this file and nothing else about places.
+ *
+ *   0            arena          the slice's bytes: an address is its offset plus the arena's base
+ *   arenaBytes   globals        variables of loaded modules, at addresses that follow the arena's
+ *   then         one context per worker: header, parameters, exchange planes, shared memory, threads
+ *
+ * Kernels reach arena and globals by one bounds check; a context they reach only through checks of their own (shared, local).
+ */
+import { SluiceError } from "../../../../shared/errors.ts";
+
+export const PAGE_BYTES = 65_536;
+
+/** Linear memory has 32-bit addresses. */
+export const MEMORY_BYTES_MAX = 2 ** 32;
+
+/** Variables of all modules of a slice: CUDA programs use kilobytes; untouched memory costs nothing. */
+export const GLOBALS_BYTES = 64 * 1024 * 1024;
+
+export const THREADS_PER_BLOCK_MAX = 1024;
+export const WARP_SIZE = 32;
+
+/** Shared memory per block, as on compute capability 8.0: without and with opting in. */
+export const SHARED_BYTES_DEFAULT_MAX = 49_152;
+export const SHARED_BYTES_MAX = 166_912;
+
+/** Generic addresses of shared, local and parameter memory: a window is named by the high half. */
+export const Window = { SHARED: 1, LOCAL: 2, PARAM: 3 } as const;
+export const WINDOW_BYTES = 2 ** 32;
+
+/** Byte offsets in a worker's context. */
+export const Context = {
+  BLOCK_SIZE: 0,
+  GRID_SIZE: 12,
+  BLOCK_INDEX: 24,
+  SHARED_BYTES: 36,
+  DYNAMIC_SHARED_BYTES: 40,
+  /** Addresses of the exchange planes that are read and written at this step. */
+  EXCHANGE_READ: 44,
+  EXCHANGE_WRITE: 48,
+  WORKER: 56,
+  WORKERS: 60,
+  GRID_ID: 64,
+  BARRIER_RESULT: 72,
+  /** One mask of participating lanes per warp. */
+  ACTIVE_LANES: 128,
+  PARAMS: 1024,
+  /** Per thread: the region it goes on with, or EXITED. */
+  STATE: 33_792,
+  /** Two pairs of planes of one word per thread; pairs swap at each step. */
+  EXCHANGE: 37_888,
+  /** Per thread: the mask of a warp operation, or the number of a barrier; and the barrier's thread count. */
+  SYNC: 54_272,
+  SYNC_COUNT: 58_368,
+  SHARED: 65_536,
+  THREADS: 65_536 + SHARED_BYTES_MAX,
+} as const;
+
+export const PLANE_BYTES = THREADS_PER_BLOCK_MAX * 4;
+
+/** State of a thread that has ended. */
+export const EXITED = -1;
+/** Result of a region whose threads did not all stop at the same place. */
+export const MIXED = -2;
+
+/** A context is at least this large, so that ordinary kernels run with full blocks; and at most this large. */
+const CONTEXT_BYTES_MIN = 8 * 1024 * 1024;
+const CONTEXT_BYTES_MAX = 64 * 1024 * 1024;
+
+export interface MemoryLayout {
+  readonly arenaBytes: number;
+  /** High half of every address in the arena. */
+  readonly arenaBase: number;
+  readonly globalsOffset: number;
+  /** First byte behind what kernels may address as global memory. */
+  readonly globalLimit: number;
+  readonly contextOffset: number;
+  readonly contextBytes: number;
+  readonly workers: number;
+  readonly memoryPages: number;
+}
+
+/** The largest arena with this many workers. */
+export const arenaBytesMax = (workers: number): number =>
+  MEMORY_BYTES_MAX - GLOBALS_BYTES - workers * CONTEXT_BYTES_MIN;
+
+export function planMemory(options: { arenaBytes: number; arenaBase: number; workers: number }): MemoryLayout {
+  const { arenaBytes, arenaBase, workers } = options;
+  if (arenaBytes <= 0 || arenaBytes % PAGE_BYTES !== 0 || arenaBytes > arenaBytesMax(workers)) {
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `A slice of the cpu device has a multiple of [${PAGE_BYTES}] and at most [${arenaBytesMax(workers)}] bytes, not [${arenaBytes}].`,
+    );
+  }
+  const globalLimit = arenaBytes + GLOBALS_BYTES;
+  const room = Math.floor((MEMORY_BYTES_MAX - globalLimit) / workers / PAGE_BYTES) * PAGE_BYTES;
+  const contextBytes = Math.min(CONTEXT_BYTES_MAX, room);
+  return {
+    arenaBytes,
+    arenaBase,
+    globalsOffset: arenaBytes,
+    globalLimit,
+    contextOffset: globalLimit,
+    contextBytes,
+    workers,
+    memoryPages: (globalLimit + workers * contextBytes) / PAGE_BYTES,
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * The workers of one slice, seen from the slice: started when first needed, woken for a launch, and ended from outside when a
+ * kernel does not end. They never keep the process alive.
+ */
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { type Control, Word } from "./control.ts";
+import type { WorkerMessage, WorkerSetup } from "./messages.ts";
+
+/** A launch is waited for this long with the thread blocked: most are over by then, and waking through the event loop costs more. */
+const BLOCKING_WAIT_MS = 0.2;
+
+/** The longest time that a timer takes. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+export type Outcome = "done" | "timeout" | "closed" | "died";
+
+interface Member {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+}
+
+/** The built package has plain JavaScript beside this file. */
+const isSource = import.meta.url.endsWith(".ts");
+const workerUrl = new URL(isSource ? "./worker.ts" : "./worker.js", import.meta.url);
+
+/** In a checkout (tests, tsx) a worker must first learn to read TypeScript. */
+const sourceLoader = () =>
+  `import(${JSON.stringify(import.meta.resolve("tsx/esm/api"))}).then(({ register }) => { register(); return import(${JSON.stringify(workerUrl.href)}); })`;
+
+export class WorkerPool {
+  readonly #control: Control;
+  readonly #setup: Omit<WorkerSetup, "worker">;
+  readonly #members: Member[] = [];
+  /** What every worker must know, also one that starts later. */
+  readonly #kernels = new Map<number, WorkerMessage>();
+  #launch = 0;
+  #interrupt: ((outcome: Outcome) => void) | undefined;
+  #ended: Outcome | undefined;
+  #cause: unknown;
+
+  constructor(control: Control, setup: Omit<WorkerSetup, "worker">) {
+    this.#control = control;
+    this.#setup = setup;
+  }
+
+  /** What a worker died of, once one has. */
+  get cause(): unknown {
+    return this.#cause;
+  }
+
+  addKernel(message: Extract<WorkerMessage, { kind: "kernel" }>): void {
+    this.#kernels.set(message.id, message);
+    for (const { port } of this.#members) port.postMessage(message);
+  }
+
+  dropKernel(id: number): void {
+    if (!this.#kernels.delete(id)) return;
+    for (const { port } of this.#members) port.postMessage({ kind: "drop", id });
+  }
+
+  /** Starts workers until there are `count`. Returns at once; they catch up by themselves. */
+  start(count: number): void {
+    while (this.#members.length < count && this.#ended === undefined) this.#startOne(this.#members.length);
+  }
+
+  /** Runs the launch that the control words describe on `count` workers. Returns at once where it is over soon. */
+  run(count: number, timeoutMs: number): Outcome | Promise<Outcome> {
+    if (this.#ended !== undefined) return this.#ended;
+    const { words } = this.#control;
+    this.start(count);
+    const launch = ++this.#launch;
+    words[Word.WANTED_WORKERS] = count;
+    words[Word.FINISHED_WORKERS] = 0;
+    words[Word.NEXT_CHUNK] = 0;
+    const before = Atomics.load(words, Word.DONE);
+    for (let worker = 0; worker < count; worker++) {
+      Atomics.store(words, Word.WAKE + worker, launch);
+      Atomics.notify(words, Word.WAKE + worker);
+    }
+    const wait = Atomics.wait(words, Word.DONE, before, BLOCKING_WAIT_MS);
+    return wait === "timed-out" ? this.#wait(before, timeoutMs) : "done";
+  }
+
+  /** Ends all workers, whatever they do. A launch under way ends with `outcome`. */
+  async end(outcome: Outcome): Promise<void> {
+    this.#ended ??= outcome;
+    this.#interrupt?.(outcome);
+    await Promise.all(this.#members.map(({ worker }) => worker.terminate()));
+  }
+
+  async #wait(before: number, timeoutMs: number): Promise<Outcome> {
+    const { words } = this.#control;
+    const done = Atomics.waitAsync(words, Word.DONE, before);
+    if (!done.async) return "done";
+    // The timer also keeps the process alive while a kernel runs; without a bound it only does that.
+    const limit = timeoutMs > 0 ? Math.min(timeoutMs, TIMER_MS_MAX) : TIMER_MS_MAX;
+    let timer: NodeJS.Timeout | undefined;
+    const interrupted = new Promise<Outcome>((resolve) => {
+      this.#interrupt = resolve;
+      timer = setTimeout(() => resolve("timeout"), limit);
+    });
+    try {
+      return await Promise.race([interrupted, done.value.then(() => "done" as const)]);
+    } finally {
+      clearTimeout(timer);
+      this.#interrupt = undefined;
+    }
+  }
+
+  #startOne(index: number): void {
+    const { port1, port2 } = new MessageChannel();
+    const worker = new Worker(isSource ? sourceLoader() : workerUrl, {
+      workerData: { ...this.#setup, worker: index, port: port2 },
+      transferList: [port2],
+      stdin: false,
+      eval: isSource,
+      execArgv: [],
+    });
+    worker.unref();
+    port1.unref();
+    const died = () => {
+      this.#ended ??= "died";
+      this.#interrupt?.("died");
+    };
+    worker.on("error", (error) => {
+      this.#cause ??= error;
+      died();
+    });
+    worker.on("exit", died);
+    for (const message of this.#kernels.values()) port1.postMessage(message);
+    this.#members.push({ worker, port: port1 });
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * A slice of the cpu device: one linear memory, its workers, its modules. Calls come one after the other; a launch is done when its
+ * promise is. A kernel that fails poisons the slice, as a CUDA context is poisoned: every later call fails alike.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import { OUTPUT_BYTES_MAX } from "../../../shared/limits.ts";
+import type {
+  DeviceAttributes,
+  DeviceEvent,
+  DeviceModule,
+  DeviceSlice,
+  DeviceStream,
+  LaunchOptions,
+  SliceOptions,
+} from "../device.ts";
+import { describeAttributes } from "./attributes.ts";
+import { EventBook } from "./events.ts";
+import { GlobalsWindow } from "./globals.ts";
+import { checkLaunch } from "./launch.ts";
+import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
+import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
+import { type MemoryLayout, planMemory } from "./run/layout.ts";
+import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
+
+/** Blocks per chunk: few enough that workers end together, enough that dealing costs nothing. */
+const CHUNKS_PER_WORKER = 16;
+const BLOCKS_PER_CHUNK_MAX = 64;
+/** The counter of chunks has 32 bits, and each worker counts once past the end. */
+const CHUNKS_MAX = 2 ** 30;
+
+export class CpuSlice implements DeviceSlice {
+  readonly attributes: DeviceAttributes;
+  readonly #options: SliceOptions;
+  readonly #layout: MemoryLayout;
+  readonly #bytes: Uint8Array<ArrayBufferLike>;
+  readonly #control: Control = controlOver();
+  readonly #pool: WorkerPool;
+  readonly #window: GlobalsWindow;
+  readonly #events = new EventBook();
+  #nextKernel = 1;
+  #launches = 0;
+  #poison: SluiceError | undefined;
+  #isClosed = false;
+
+  constructor(options: SliceOptions, workers: number) {
+    const { arenaBytes, arenaBase } = options;
+    this.#options = options;
+    this.#layout = planMemory({ arenaBytes, arenaBase, workers });
+    const memory = allocate(this.#layout.memoryPages);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#window = new GlobalsWindow(this.#layout);
+    this.#pool = new WorkerPool(this.#control, { memory, control: this.#control.buffer, layout: this.#layout });
+    this.attributes = describeAttributes(workers);
+    // The first launch should find a worker awake.
+    this.#pool.start(1);
+  }
+
+  write(address: number, data: Uint8Array): void {
+    const at = this.#range(address, data.byteLength);
+    this.#bytes.set(data, at);
+  }
+
+  read(address: number, into: Uint8Array): void {
+    const at = this.#range(address, into.byteLength);
+    into.set(this.#bytes.subarray(at, at + into.byteLength));
+  }
+
+  copy({ destination, source, byteCount }: { destination: number; source: number; byteCount: number }): void {
+    const from = this.#range(source, byteCount);
+    const to = this.#range(destination, byteCount);
+    this.#bytes.copyWithin(to, from, from + byteCount);
+  }
+
+  fill({ address, count, width, value }: { address: number; count: number; width: 1 | 2 | 4; value: number }): void {
+    const at = this.#range(address, count * width);
+    if (at % width !== 0)
+      throw new SluiceError("BAD_ARGUMENT", `The address [${address}] is not a multiple of [${width}].`);
+    const { buffer } = this.#bytes;
+    if (width === 1) this.#bytes.fill(value, at, at + count);
+    else if (width === 2) new Uint16Array(buffer, at, count).fill(value);
+    else new Uint32Array(buffer, at, count).fill(value);
+  }
+
+  loadModule(image: Uint8Array): DeviceModule {
+    this.#requireHealthy();
+    return loadImage(image, { layout: this.#layout, window: this.#window, memory: this.#bytes });
+  }
+
+  unloadModule(module: DeviceModule): void {
+    const { loaded, place } = own(module);
+    for (const { id } of loaded) if (id !== undefined) this.#pool.dropKernel(id);
+    if (place !== undefined) this.#window.free(place);
+  }
+
+  launch(options: LaunchOptions): void | Promise<void> {
+    this.#requireHealthy();
+    const kernel = own(options.module).loaded[options.kernel];
+    if (kernel === undefined) throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${options.kernel}].`);
+    checkLaunch(kernel.compiled, options);
+    kernel.id ??= this.#deliver(kernel);
+    const workers = this.#describe(kernel, options);
+    const outcome = this.#pool.run(workers, this.#options.kernelTimeoutMs);
+    if (typeof outcome === "string") return this.#finish(outcome, kernel);
+    return outcome.then((late) => this.#finish(late, kernel));
+  }
+
+  createStream(): DeviceStream {
+    return { kind: "stream" };
+  }
+
+  destroyStream(): void {}
+
+  createEvent(flags: number): DeviceEvent {
+    return this.#events.create(flags);
+  }
+
+  destroyEvent(event: DeviceEvent): void {
+    this.#events.destroy(event);
+  }
+
+  recordEvent(event: DeviceEvent): void {
+    this.#events.record(event);
+  }
+
+  waitEvent(): void {
+    this.#requireHealthy();
+  }
+
+  queryEvent(): boolean {
+    this.#requireHealthy();
+    return true;
+  }
+
+  synchronizeEvent(): void {
+    this.#requireHealthy();
+  }
+
+  elapsed(start: DeviceEvent, end: DeviceEvent): number {
+    return this.#events.elapsed(start, end);
+  }
+
+  queryStream(): boolean {
+    this.#requireHealthy();
+    return true;
+  }
+
+  synchronizeStream(): void {
+    this.#requireHealthy();
+  }
+
+  synchronize(): void {
+    this.#requireHealthy();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#pool.end("closed");
+  }
+
+  #requireHealthy(): void {
+    if (this.#poison !== undefined) throw this.#poison;
+    if (this.#isClosed) throw new SluiceError("CLOSED", "The slice is closed.");
+  }
+
+  /** Offset in linear memory of a range that copies may touch: the arena, or the globals behind it. */
+  #range(address: number, byteCount: number): number {
+    this.#requireHealthy();
+    const offset = address - this.#layout.arenaBase;
+    if (!(offset >= 0 && byteCount >= 0 && offset + byteCount <= this.#layout.globalLimit)) {
+      throw new SluiceError(
+        "ADDRESS_OUTSIDE_ARENA",
+        `The range of [${byteCount}] bytes at [0x${address.toString(16)}] is not within the slice.`,
+      );
+    }
+    return offset;
+  }
+
+  /** Compiles a kernel for the machine and hands it to the workers. */
+  #deliver({ compiled }: LoadedKernel): number {
+    const id = this.#nextKernel++;
+    const module = new WebAssembly.Module(compiled.bytes);
+    this.#pool.addKernel({ kind: "kernel", id, module, suspensions: compiled.suspensions });
+    return id;
+  }
+
+  /** Writes the launch into the control words; returns how many workers it is worth. */
+  #describe({ compiled, id }: LoadedKernel, { grid, block, sharedBytes, params }: LaunchOptions): number {
+    const { words } = this.#control;
+    const blocks = grid[0] * grid[1] * grid[2];
+    const workers = Math.min(this.#layout.workers, blocks);
+    const even = Math.floor(blocks / (workers * CHUNKS_PER_WORKER));
+    const perChunk = Math.max(1, Math.min(even, BLOCKS_PER_CHUNK_MAX), Math.ceil(blocks / CHUNKS_MAX));
+    words[Word.LAUNCH] = ++this.#launches | 0;
+    words[Word.KERNEL] = id!;
+    words[Word.CHUNKS] = Math.ceil(blocks / perChunk);
+    words[Word.BLOCKS_PER_CHUNK] = perChunk;
+    for (let axis = 0; axis < 3; axis++) {
+      words[Word.GRID + axis] = grid[axis]!;
+      words[Word.BLOCK + axis] = block[axis]!;
+    }
+    words[Word.SHARED_BYTES] = compiled.sharedBytes + sharedBytes;
+    words[Word.DYNAMIC_SHARED_BYTES] = sharedBytes;
+    words[Word.PARAM_BYTES] = params.length;
+    words[Word.FAULT] = 0;
+    this.#control.params.set(params);
+    return workers;
+  }
+
+  /** Hands on what was printed, and turns what went wrong into an error. */
+  #finish(outcome: Outcome, { compiled }: LoadedKernel): void | Promise<void> {
+    this.#handOutput();
+    if (outcome === "done") {
+      if (this.#control.words[Word.FAULT] === 0) return;
+      this.#poison = this.#faultError(compiled.name);
+      throw this.#poison;
+    }
+    if (outcome === "closed")
+      throw new SluiceError("CLOSED", `The slice is closed while the kernel [${compiled.name}] runs.`);
+    this.#poison ??=
+      outcome === "timeout"
+        ? new SluiceError(
+            "KERNEL_TIMEOUT",
+            `The kernel [${compiled.name}] runs longer than [${this.#options.kernelTimeoutMs}] ms.`,
+          )
+        : new SluiceError(
+            "DEVICE_FAILED",
+            `A worker of the cpu device dies while the kernel [${compiled.name}] runs.`,
+            { cause: this.#pool.cause },
+          );
+    const error = this.#poison;
+    return this.#pool.end(outcome).then(() => {
+      throw error;
+    });
+  }
+
+  #handOutput(): void {
+    const { words, output } = this.#control;
+    const count = words[Word.OUTPUT_BYTES]!;
+    if (count === 0 && words[Word.OUTPUT_DROPPED] === 0) return;
+    const text = Buffer.from(output.slice(0, count)).toString("utf8");
+    const note = words[Word.OUTPUT_DROPPED] === 0 ? "" : `[output beyond ${OUTPUT_BYTES_MAX} bytes is dropped]\n`;
+    words[Word.OUTPUT_BYTES] = 0;
+    words[Word.OUTPUT_DROPPED] = 0;
+    this.#options.onOutput(text + note);
+  }
+
+  #faultError(kernel: string): SluiceError {
+    const { words, text } = this.#control;
+    const line = words[Word.FAULT_LINE]!;
+    const block = [0, 1, 2].map((axis) => words[Word.FAULT_BLOCK + axis]).join();
+    const high = BigInt(words[Word.FAULT_ADDRESS + 1]! >>> 0);
+    const address = (high << 32n) | BigInt(words[Word.FAULT_ADDRESS]! >>> 0);
+    const where = `${line > 0 ? ` in PTX line [${line}]` : ""} in block [${block}]`;
+    switch (words[Word.FAULT]) {
+      case FaultKind.ADDRESS:
+        return new SluiceError(
+          "ILLEGAL_ADDRESS",
+          `The kernel [${kernel}] accesses [0x${address.toString(16)}]${where}.`,
+        );
+      case FaultKind.TRAP:
+        return new SluiceError("KERNEL_TRAP", `The kernel [${kernel}] stops itself${where}.`);
+      case FaultKind.STACK:
+        return new SluiceError("ILLEGAL_ADDRESS", `The kernel [${kernel}] overflows its stack${where}.`);
+      case FaultKind.DEADLOCK:
+        return new SluiceError(
+          "KERNEL_TIMEOUT",
+          `The threads of the kernel [${kernel}] wait for each other for ever${where}.`,
+        );
+      default: {
+        const details = Buffer.from(text.slice(0, words[Word.FAULT_TEXT_BYTES])).toString();
+        return new SluiceError("INTERNAL", `The kernel [${kernel}] fails${where} [${details}].`);
+      }
+    }
+  }
+}
+
+/** Fresh memory is zero, and costs nothing until touched. */
+function allocate(pages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new SluiceError("OUT_OF_MEMORY", `The machine has no room for [${pages}] pages of 64 KiB.`, { cause });
+  }
+}
+
+function own(module: DeviceModule): CpuModule {
+  if (!(module instanceof CpuModule)) throw new Error("the module is of another device");
+  return module;
+}
