@@ -244,6 +244,7 @@ API int cuMemFreeHost(void *pointer) {
 }
 
 int standin_host_ok(uint64_t address, uint64_t bytes) {
+  if (getenv("SLUICE_STANDIN_PAGEABLE") != NULL) return 1;
   for (struct host *h = hosts; h != NULL; h = h->next)
     if (address >= h->address && address + bytes <= h->address + h->bytes) return 1;
   return 0;

@@ -62,9 +62,7 @@ export class Meter {
 
   /** Device time of all finished work since the slice opened, in milliseconds. */
   totalMs(): number {
-    this.#quietly(() => {
-      for (const stream of this.#streams) this.#reap(stream);
-    });
+    this.#closeAll();
     return this.#totalMs;
   }
 
@@ -106,6 +104,7 @@ export class Meter {
   }
 
   #closeAll(): void {
+    clearImmediate(this.#closing);
     this.#closing = undefined;
     this.#quietly(() => {
       for (const stream of this.#streams) {

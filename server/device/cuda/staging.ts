@@ -1,6 +1,6 @@
 /**
  * Page-locked host memory through which copies pass, so that the device fetches them by itself while the network fills the next piece. Writes
- * go through a ring of segments; a segment is used again once the device has fetched all of it. Reads have two buffers of their own.
+ * go through a ring of segments; a segment is used again once the device has fetched all of it. Reads have buffers of their own.
  */
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
 import { EVENT_DISABLE_TIMING } from "./constants.ts";
@@ -12,7 +12,9 @@ import { waitUntil } from "./waiting.ts";
 /** One call's data fills a segment; eight cover what a fast link brings while the device is busy with a kernel of a millisecond. */
 const SEGMENT_BYTES = CALL_DATA_BYTES_MAX;
 const SEGMENTS = 8;
-const READ_BUFFERS = 2;
+/** A read comes in pieces, so that one is copied out while the device brings the next. */
+const READ_PIECE_BYTES = SEGMENT_BYTES / 4;
+const READ_BUFFERS = 4;
 /** Copies smaller than this share segments. A larger one ends its segment, so that it can be used again at once. */
 const SHARED_COPY_BYTES_MAX = 64 * 1024;
 /** The device fetches whole cache lines; pieces that share none cannot slow each other down. */
@@ -42,15 +44,16 @@ export class Staging {
   constructor(context: CudaContext) {
     this.#context = context;
     const pointer = new BigUint64Array(1);
-    const total = (SEGMENTS + READ_BUFFERS) * SEGMENT_BYTES;
+    const total = SEGMENTS * SEGMENT_BYTES + READ_BUFFERS * READ_PIECE_BYTES;
     context.check(context.api.cuMemHostAlloc(pointer, total, 0), "allocate page-locked memory");
     this.#memory = Number(pointer[0]);
-    const segments = Array.from({ length: SEGMENTS + READ_BUFFERS }, (_, index): Segment => {
-      const address = this.#memory + index * SEGMENT_BYTES;
-      return { address, bytes: bytesAt(address, SEGMENT_BYTES), used: 0, streams: new Set(), fences: [] };
-    });
-    this.#segments = segments.slice(0, SEGMENTS);
-    this.#readers = segments.slice(SEGMENTS);
+    const cut = (from: number, { count, bytes }: { count: number; bytes: number }): Segment[] =>
+      Array.from({ length: count }, (_, index) => {
+        const address = this.#memory + from + index * bytes;
+        return { address, bytes: bytesAt(address, bytes), used: 0, streams: new Set(), fences: [] };
+      });
+    this.#segments = cut(0, { count: SEGMENTS, bytes: SEGMENT_BYTES });
+    this.#readers = cut(SEGMENTS * SEGMENT_BYTES, { count: READ_BUFFERS, bytes: READ_PIECE_BYTES });
   }
 
   /** Copies `data` to the device; `data` may change once this returns or resolves. */
@@ -163,12 +166,12 @@ export class Staging {
   }
 
   async #readPieces(address: number, into: Uint8Array, stream: CudaStream): Promise<void> {
-    const count = Math.ceil(into.byteLength / SEGMENT_BYTES);
+    const count = Math.ceil(into.byteLength / READ_PIECE_BYTES);
     const issue = (index: number): void => {
       if (index >= count) return;
       const buffer = this.#readers[index % READ_BUFFERS]!;
-      const offset = index * SEGMENT_BYTES;
-      const byteCount = Math.min(SEGMENT_BYTES, into.byteLength - offset);
+      const offset = index * READ_PIECE_BYTES;
+      const byteCount = Math.min(READ_PIECE_BYTES, into.byteLength - offset);
       this.#context.enter();
       this.#context.check(
         this.#context.api.cuMemcpyDtoHAsync_v2(buffer.address, address + offset, byteCount, stream.handle),
@@ -182,8 +185,8 @@ export class Staging {
     for (let index = 0; index < count; index++) {
       const buffer = this.#readers[index % READ_BUFFERS]!;
       await waitUntil(() => this.#free(buffer));
-      const offset = index * SEGMENT_BYTES;
-      into.set(buffer.bytes.subarray(0, Math.min(SEGMENT_BYTES, into.byteLength - offset)), offset);
+      const offset = index * READ_PIECE_BYTES;
+      into.set(buffer.bytes.subarray(0, Math.min(READ_PIECE_BYTES, into.byteLength - offset)), offset);
       issue(index + READ_BUFFERS);
     }
   }

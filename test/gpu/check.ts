@@ -1,0 +1,200 @@
+/**
+ * `npm run check:gpu`: holds a real NVIDIA GPU to the promises of the `cuda` device. Needs the built package with its runtime dependencies, and this
+ * checkout for the kernels; no network and no compiler. Prints one table; `--json FILE` writes it too. Exit 77: there is no GPU.
+ * `--device N` chooses the card, `--only TEXT` the groups whose names hold it.
+ */
+import { cpSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { kernelCases } from "../kernels/cases.ts";
+import { becomesReady, type Job, type Reply, type Row, runJob, start } from "./job.ts";
+import { renderTable, writeJson } from "./report.ts";
+
+const EXIT_NO_GPU = 77;
+const MiB = 1024 * 1024;
+/** One case takes seconds at most, beside the context that its process may have to make. */
+const CASES_LIMIT_MS = 240_000;
+/** The driver gives a killed process's memory back within this time. */
+const RETURN_LIMIT_MS = 10_000;
+
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+
+const failureOf = (replies: readonly Reply[], status: string): string =>
+  replies.find((reply) => reply.kind === "failed")?.error ?? `the process ended with ${status}`;
+
+const usedBytes = async (device: DeviceDescription): Promise<number | undefined> =>
+  (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
+
+/** Waits until no more memory is used than before; tells how much is left over. */
+async function leftOver(device: DeviceDescription, before: number | undefined): Promise<number | undefined> {
+  if (before === undefined) return undefined;
+  const deadline = performance.now() + RETURN_LIMIT_MS;
+  for (;;) {
+    const left = ((await usedBytes(device)) ?? before) - before;
+    if (left <= 0 || performance.now() > deadline) return Math.max(0, left);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const leakRow = (group: string, left: number | undefined): Row => ({
+  group,
+  name: "bytes left on the card afterwards",
+  unit: "B",
+  ...(left === undefined ? { note: "NVML does not tell" } : { value: left, ok: left === 0 }),
+});
+
+/** Every kernel fixture, in as few processes as the faults allow. */
+async function* checkKernels(device: DeviceDescription): AsyncGenerator<Row> {
+  const before = await usedBytes(device);
+  let waiting = kernelCases.map((_, position) => position);
+  while (waiting.length > 0) {
+    const { replies, status } = await runJob({ kind: "cases", device: device.id, positions: waiting }, CASES_LIMIT_MS);
+    const done = replies.filter((reply) => reply.kind === "case");
+    for (const { position, error, milliseconds } of done) {
+      const note = error === undefined ? {} : { note: error.slice(0, 300) };
+      yield {
+        group: "kernels",
+        name: kernelCases[position]!.name,
+        ok: error === undefined,
+        value: milliseconds,
+        unit: "ms",
+        ...note,
+      };
+    }
+    if (done.length === 0) {
+      const [position] = waiting;
+      yield { group: "kernels", name: kernelCases[position!]!.name, ok: false, note: failureOf(replies, status) };
+    }
+    const finished = new Set(done.length === 0 ? [waiting[0]] : done.map(({ position }) => position));
+    waiting = waiting.filter((position) => !finished.has(position));
+    say(`kernels: ${kernelCases.length - waiting.length} of ${kernelCases.length}`);
+  }
+  yield leakRow("kernels", await leftOver(device, before));
+}
+
+/** Memory that one lease leaves is zero for the next, also when the first is killed in the middle of its work. */
+async function* checkMemory(device: DeviceDescription): AsyncGenerator<Row> {
+  const granule = device.granularityBytes;
+  const before = await usedBytes(device);
+  const room = device.sliceBytesMax - (before ?? 0);
+  const bytes = Math.floor(Math.min(8192 * MiB, room * 0.9) / granule) * granule;
+  const holder = start({ kind: "hold", device: device.id, bytes });
+  const isReady = await becomesReady(holder, 60_000);
+  holder.process.kill("SIGKILL");
+  const status = await holder.ended;
+  const note = isReady ? {} : { note: failureOf(holder.replies, status) };
+  yield {
+    group: "memory",
+    name: "a lease fills its slice until it is killed",
+    ok: isReady,
+    value: bytes,
+    unit: "B",
+    ...note,
+  };
+  yield leakRow("memory", await leftOver(device, before));
+  const zero = await runJob({ kind: "zero", device: device.id, bytes }, 120_000);
+  const dirty = zero.replies.find((reply) => reply.kind === "number")?.value;
+  const zeroNote = dirty === undefined ? { note: failureOf(zero.replies, zero.status) } : {};
+  yield { group: "memory", name: "the next lease finds nothing but zeros", ok: dirty === 0, ...zeroNote };
+  const tooMuch = Math.ceil((device.memoryBytes * 2) / granule) * granule;
+  const refused = await runJob({ kind: "zero", device: device.id, bytes: tooMuch }, 60_000);
+  const error = failureOf(refused.replies, refused.status);
+  yield {
+    group: "memory",
+    name: "a slice beyond the card is refused",
+    ok: error.startsWith("OUT_OF_MEMORY"),
+    note: error,
+  };
+  yield leakRow("memory", await leftOver(device, before));
+}
+
+/** A lease that faults ends alone. */
+async function* checkNeighbours(device: DeviceDescription): AsyncGenerator<Row> {
+  const before = await usedBytes(device);
+  const steady = start({ kind: "steady", device: device.id });
+  const isReady = await becomesReady(steady, 60_000);
+  const faulty = await runJob({ kind: "fault", device: device.id }, 60_000);
+  const error = failureOf(faulty.replies, faulty.status);
+  yield {
+    group: "neighbours",
+    name: "a store outside the slice ends its lease",
+    ok: error.startsWith("ILLEGAL_ADDRESS"),
+    note: error,
+  };
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  if (steady.process.connected) steady.process.send("stop");
+  const limit = setTimeout(() => steady.process.kill("SIGKILL"), 30_000);
+  const status = await steady.ended;
+  clearTimeout(limit);
+  const rounds = steady.replies.find((reply) => reply.kind === "number")?.value;
+  const isWell = isReady && rounds !== undefined && rounds > 0;
+  const note = isWell ? {} : { note: failureOf(steady.replies, status) };
+  const figures = rounds === undefined ? {} : { value: rounds, unit: "rounds" };
+  yield { group: "neighbours", name: "the lease beside it computes on, and right", ok: isWell, ...figures, ...note };
+  yield leakRow("neighbours", await leftOver(device, before));
+}
+
+async function* checkSpeed(device: DeviceDescription): AsyncGenerator<Row> {
+  const before = await usedBytes(device);
+  const overhead = await runJob({ kind: "overhead", device: device.id }, 60_000);
+  const charged = overhead.replies.find((reply) => reply.kind === "number")?.value;
+  yield {
+    group: "speed",
+    name: "memory charged per lease beside its slice",
+    unit: "MiB",
+    ...(charged === undefined ? { note: failureOf(overhead.replies, overhead.status) } : { value: charged / MiB }),
+  };
+  const { replies, status } = await runJob({ kind: "measure", device: device.id } satisfies Job, 300_000);
+  for (const reply of replies) if (reply.kind === "row") yield reply.row;
+  if (replies.some(({ kind }) => kind === "failed")) {
+    yield { group: "speed", name: "measuring", ok: false, note: failureOf(replies, status) };
+  }
+  yield leakRow("speed", await leftOver(device, before));
+}
+
+const groups = { kernels: checkKernels, memory: checkMemory, neighbours: checkNeighbours, speed: checkSpeed };
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      json: { type: "string" },
+      device: { type: "string", default: "0" },
+      only: { type: "string", default: "" },
+    },
+  });
+  let device: DeviceDescription;
+  try {
+    device = (await cudaDriver.discover(values.device))[0]!;
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "DEVICE_FAILED") throw error;
+    say(`Nothing is checked, for there is no GPU to check: ${error.message}`);
+    return EXIT_NO_GPU;
+  }
+  // The compiler leaves the kernels where they are; the cases look for them beside themselves.
+  cpSync(new URL("../../../test/kernels/ptx", import.meta.url), new URL("../kernels/ptx", import.meta.url), {
+    recursive: true,
+  });
+  const { name, details } = device;
+  say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
+  const started = performance.now();
+  const rows: Row[] = [];
+  for (const [group, check] of Object.entries(groups)) {
+    if (!group.includes(values.only)) continue;
+    say(`${group} …`);
+    for await (const row of check(device)) rows.push(row);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  process.stdout.write(`${renderTable(rows)}\n`);
+  if (values.json !== undefined) writeJson(values.json, { device, rows, seconds });
+  const failed = rows.filter(({ ok }) => ok === false).length;
+  process.stdout.write(
+    `${rows.filter(({ ok }) => ok === true).length} passed, ${failed} failed, ${Math.round(seconds)} s\n`,
+  );
+  return failed === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

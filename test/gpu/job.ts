@@ -1,0 +1,86 @@
+/**
+ * What the check asks of its child processes. All work on a card is done by children: a fault ends a CUDA process for good, and some of what is
+ * checked is that a killed one leaves nothing behind.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+export type Job =
+  /** Runs kernel cases by their positions, until one loses the slice. */
+  | { readonly kind: "cases"; readonly device: string; readonly positions: readonly number[] }
+  /** Tells what a context takes of the card. */
+  | { readonly kind: "overhead"; readonly device: string }
+  /** Measures rates and times. */
+  | { readonly kind: "measure"; readonly device: string }
+  /** Fills a slice with a pattern, says so, and keeps the device busy until it is killed. */
+  | { readonly kind: "hold"; readonly device: string; readonly bytes: number }
+  /** Opens a slice and tells whether all of it is zero. */
+  | { readonly kind: "zero"; readonly device: string; readonly bytes: number }
+  /** Adds vectors and checks every sum until it is told to stop. */
+  | { readonly kind: "steady"; readonly device: string }
+  /** Runs a kernel that stores outside its slice. */
+  | { readonly kind: "fault"; readonly device: string };
+
+/** One line of the table. */
+export interface Row {
+  readonly group: string;
+  readonly name: string;
+  /** Absent for a figure without a bar. */
+  readonly ok?: boolean;
+  readonly value?: number;
+  readonly unit?: string;
+  /** The same done without Sluice, and the value relative to it; above 1 is better than that. */
+  readonly local?: number;
+  readonly ratio?: number;
+  readonly note?: string;
+}
+
+export type Reply =
+  | { readonly kind: "row"; readonly row: Row }
+  | { readonly kind: "case"; readonly position: number; readonly error?: string; readonly milliseconds: number }
+  | { readonly kind: "number"; readonly value: number | undefined }
+  | { readonly kind: "ready" }
+  | { readonly kind: "failed"; readonly error: string };
+
+export interface Child {
+  readonly process: ChildProcess;
+  readonly replies: Reply[];
+  /** Resolves with the exit status when the child is gone. */
+  readonly ended: Promise<string>;
+}
+
+/** Starts a child on a job. It says nothing on standard output; what it writes to standard error is shown. */
+export function start(job: Job): Child {
+  const child = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [JSON.stringify(job)], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  const replies: Reply[] = [];
+  child.on("message", (reply) => replies.push(reply as Reply));
+  const ended = new Promise<string>((resolve) => {
+    child.on("exit", (code, signal) => resolve(signal ?? `exit ${code}`));
+  });
+  return { process: child, replies, ended };
+}
+
+/** Runs a job to its end, or kills it after `limitMs`. */
+export async function runJob(job: Job, limitMs: number): Promise<{ replies: Reply[]; status: string }> {
+  const child = start(job);
+  const timer = setTimeout(() => child.process.kill("SIGKILL"), limitMs);
+  const status = await child.ended;
+  clearTimeout(timer);
+  return { replies: child.replies, status };
+}
+
+/** Waits until the child says that it is ready; false when it ends before, or does not in time. */
+export async function becomesReady(child: Child, limitMs: number): Promise<boolean> {
+  const deadline = performance.now() + limitMs;
+  let ended = false;
+  void child.ended.then(() => {
+    ended = true;
+  });
+  while (performance.now() < deadline && !ended) {
+    if (child.replies.some(({ kind }) => kind === "ready")) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return child.replies.some(({ kind }) => kind === "ready");
+}

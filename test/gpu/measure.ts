@@ -1,0 +1,227 @@
+/**
+ * Rates and times of a slice on a card, each beside the same done by the bare driver calls in the same process. No server and no wire: this is
+ * what the device room itself costs.
+ */
+import { CudaContext } from "../../server/device/cuda/context.ts";
+import { listOrdinals } from "../../server/device/cuda/discovery.ts";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { loadCuda } from "../../server/device/cuda/library.ts";
+import { loadCudaModule } from "../../server/device/cuda/module.ts";
+import { addressOf, bytesAt } from "../../server/device/cuda/symbols.ts";
+import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
+import { ARENA_BASE, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
+import { fixture } from "../kernels/support.ts";
+import type { Row } from "./job.ts";
+
+const MiB = 1024 * 1024;
+const COPY_BYTES = 64 * MiB;
+const ROUNDS = 7;
+
+/** Median of several timings of `work` in milliseconds, after one for warming up. */
+async function medianMs(work: () => void | Promise<void>): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round <= ROUNDS; round++) {
+    const start = performance.now();
+    await work();
+    if (round > 0) times.push(performance.now() - start);
+  }
+  return times.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)]!;
+}
+
+interface Bench {
+  readonly slice: DeviceSlice;
+  readonly local: CudaContext;
+}
+
+const rate = (name: string, unit: string, sizes: { value: number; local: number }): Row => ({
+  group: "speed",
+  name,
+  unit,
+  value: sizes.value,
+  local: sizes.local,
+  ratio: sizes.value / sizes.local,
+});
+
+const kernelNames = ["empty", "vector_add"] as const;
+
+/** Launches per second, the synchronisation behind them included; and the time of one launch that is waited for. */
+async function* measureLaunches({ slice, local }: Bench): AsyncGenerator<Row> {
+  const { api } = local;
+  const module = await slice.loadModule(fixture("linear").slice());
+  const plain = loadCudaModule(local, fixture("linear").slice(), { variableBytesMax: MiB });
+  for (const name of kernelNames) {
+    const kernel = module.kernels.findIndex((info) => info.name === name);
+    const f = plain.functions[plain.kernels.findIndex((info) => info.name === name)]!;
+    // All zero: no elements, so the kernel returns at once.
+    const params = new Uint8Array(module.kernels[kernel]!.paramBytes);
+    const size = BigUint64Array.of(BigInt(params.byteLength));
+    const extra = BigUint64Array.of(1n, addressOf(params), 2n, addressOf(size), 0n);
+    const shape = { grid: [1, 1, 1], block: [32, 1, 1], sharedBytes: 0 } as const;
+    // Queued at once, so there is nothing to await.
+    const ours = (): void => void slice.launch({ module, kernel, ...shape, params, stream: undefined });
+    const theirs = (): number =>
+      api.cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, 0, null, params.byteLength === 0 ? null : extra);
+    const [many, few] = [20_000, 100];
+    const manyOurs = await medianMs(async () => {
+      for (let i = 0; i < many; i++) ours();
+      await slice.synchronize();
+    });
+    const manyTheirs = await medianMs(() => {
+      for (let i = 0; i < many; i++) theirs();
+      api.cuCtxSynchronize();
+    });
+    yield rate(`launch ${name}`, "1/s", { value: (many / manyOurs) * 1000, local: (many / manyTheirs) * 1000 });
+    const fewOurs = await medianMs(async () => {
+      for (let i = 0; i < few; i++) {
+        ours();
+        await slice.synchronize();
+      }
+    });
+    const fewTheirs = await medianMs(() => {
+      for (let i = 0; i < few; i++) {
+        theirs();
+        api.cuCtxSynchronize();
+      }
+    });
+    const microseconds = (milliseconds: number): number => (milliseconds / few) * 1000;
+    yield {
+      group: "speed",
+      name: `launch ${name} and synchronise`,
+      unit: "us",
+      value: microseconds(fewOurs),
+      local: microseconds(fewTheirs),
+      ratio: fewTheirs / fewOurs,
+    };
+  }
+}
+
+/** A product of two square matrices by the tiled kernel of the fixtures: the device's own time, and what the host adds. */
+async function* measureProduct({ slice }: Bench): AsyncGenerator<Row> {
+  const n = 4096;
+  const module = await slice.loadModule(fixture("linear").slice());
+  const params = new DataView(new ArrayBuffer(40));
+  for (const index of [0, 1, 2]) {
+    params.setUint32(index * 4, n, true);
+    params.setBigUint64(16 + index * 8, BigInt(ARENA_BASE + index * n * n * 4), true);
+  }
+  // Told by the events of the work that is done, so the device must be idle when it is asked.
+  const deviceTime = async (): Promise<number> => {
+    slice.deviceTimeMs?.();
+    await slice.synchronize();
+    return slice.deviceTimeMs?.() ?? 0;
+  };
+  const started = await deviceTime();
+  const elapsed = await medianMs(async () => {
+    await slice.launch({
+      module,
+      kernel: module.kernels.findIndex((info) => info.name === "matmul"),
+      grid: [n / 16, n / 16, 1],
+      block: [16, 16, 1],
+      sharedBytes: 0,
+      params: new Uint8Array(params.buffer),
+      stream: undefined,
+    });
+    await slice.synchronize();
+  });
+  const device = ((await deviceTime()) - started) / (ROUNDS + 1);
+  yield {
+    group: "speed",
+    name: `tiled product of ${n} x ${n} matrices, waited for`,
+    unit: "ms",
+    value: elapsed,
+    local: device,
+    ratio: device / elapsed,
+    note: "local is the device time measured by events",
+  };
+}
+
+/** 64 MiB each way through the staging memory, in the pieces in which the wire brings them, against the driver's page-locked copy. */
+async function* measureCopies({ slice, local }: Bench): AsyncGenerator<Row> {
+  const { api } = local;
+  const data = new Uint8Array(COPY_BYTES).fill(7);
+  const pieces = Array.from({ length: COPY_BYTES / CALL_DATA_BYTES_MAX }, (_, index) => index * CALL_DATA_BYTES_MAX);
+  const write = await medianMs(async () => {
+    for (const at of pieces) {
+      await slice.write(ARENA_BASE + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
+    }
+    await slice.synchronize();
+  });
+  const read = await medianMs(async () => {
+    for (const at of pieces) {
+      await slice.read(ARENA_BASE + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
+    }
+  });
+  const readWhole = await medianMs(() => slice.read(ARENA_BASE, data, undefined));
+  const pointer = new BigUint64Array(1);
+  local.check(api.cuMemHostAlloc(pointer, COPY_BYTES, 0), "allocate page-locked memory");
+  const pinned = Number(pointer[0]);
+  bytesAt(pinned, COPY_BYTES).fill(7);
+  const pinnedWrite = await medianMs(() => {
+    local.check(api.cuMemcpyHtoDAsync_v2(ARENA_BASE, pinned, COPY_BYTES, 0), "copy");
+    api.cuCtxSynchronize();
+  });
+  const pinnedRead = await medianMs(() => {
+    local.check(api.cuMemcpyDtoHAsync_v2(pinned, ARENA_BASE, COPY_BYTES, 0), "copy");
+    api.cuCtxSynchronize();
+  });
+  const address = addressOf(data);
+  const pageableWrite = await medianMs(() => {
+    local.check(api.cuMemcpyHtoDAsync_v2(ARENA_BASE, address, COPY_BYTES, 0), "copy");
+    api.cuCtxSynchronize();
+  });
+  const pageableRead = await medianMs(() => {
+    local.check(api.cuMemcpyDtoHAsync_v2(address, ARENA_BASE, COPY_BYTES, 0), "copy");
+    api.cuCtxSynchronize();
+  });
+  api.cuMemFreeHost(pinned);
+  const gigabytes = (milliseconds: number): number => COPY_BYTES / milliseconds / 1e6;
+  yield rate("copy 64 MiB to the device, against pageable", "GB/s", {
+    value: gigabytes(write),
+    local: gigabytes(pageableWrite),
+  });
+  yield rate("copy 64 MiB to the device, against pinned", "GB/s", {
+    value: gigabytes(write),
+    local: gigabytes(pinnedWrite),
+  });
+  yield rate("copy 64 MiB from the device, against pageable", "GB/s", {
+    value: gigabytes(read),
+    local: gigabytes(pageableRead),
+  });
+  yield rate("copy 64 MiB from the device, against pinned", "GB/s", {
+    value: gigabytes(read),
+    local: gigabytes(pinnedRead),
+  });
+  yield { group: "speed", name: "copy 64 MiB from the device in one read", unit: "GB/s", value: gigabytes(readWhole) };
+}
+
+/** All figures of one device. */
+export async function* measure(description: DeviceDescription): AsyncGenerator<Row> {
+  const opening = performance.now();
+  const slice = await cudaDriver.open({
+    description,
+    arenaBytes: 256 * MiB,
+    arenaBase: ARENA_BASE,
+    kernelTimeoutMs: 30_000,
+    onOutput: () => undefined,
+  });
+  yield {
+    group: "speed",
+    name: "open a slice of 256 MiB, context included",
+    unit: "ms",
+    value: performance.now() - opening,
+  };
+  const { api } = loadCuda();
+  const local = new CudaContext({ api, device: deviceOf(description), onFailure: () => undefined });
+  local.enter();
+  const bench = { slice, local };
+  yield* measureLaunches(bench);
+  yield* measureCopies(bench);
+  yield* measureProduct(bench);
+  local.release();
+  await slice.close();
+}
+
+/** The driver's device behind a description of the same process. */
+function deviceOf({ id }: DeviceDescription): number {
+  return listOrdinals(loadCuda())[Number(id.split(":")[1])]!;
+}

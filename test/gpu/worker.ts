@@ -1,0 +1,182 @@
+/** A child of the check: does one job on one device and tells its parent what came out. */
+import assert from "node:assert/strict";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
+import { openSliceMachine } from "../kernels/slice-machine.ts";
+import { fixture } from "../kernels/support.ts";
+import type { Job, Reply } from "./job.ts";
+import { measure } from "./measure.ts";
+
+const MiB = 1024 * 1024;
+const job = JSON.parse(process.argv[2] ?? "") as Job;
+
+const tell = (reply: Reply): Promise<void> =>
+  new Promise((resolve, reject) => {
+    process.send!(reply, (error: Error | null) => (error === null ? resolve() : reject(error)));
+  });
+
+const describeError = (error: unknown): string =>
+  error instanceof SluiceError
+    ? `${error.code}: ${error.message}`
+    : error instanceof Error
+      ? error.message
+      : `${error}`;
+
+async function describeDevice(): Promise<DeviceDescription> {
+  const devices = await cudaDriver.discover("");
+  const found = devices.find(({ id }) => id === job.device);
+  assert(found !== undefined, `There is no device ${job.device}.`);
+  return found;
+}
+
+async function openSlice(bytes: number, kernelTimeoutMs = 0): Promise<DeviceSlice> {
+  return cudaDriver.open({
+    description: await describeDevice(),
+    arenaBytes: bytes,
+    arenaBase: ARENA_BASE,
+    kernelTimeoutMs,
+    onOutput: () => undefined,
+  });
+}
+
+async function runCases(positions: readonly number[]): Promise<void> {
+  const description = await describeDevice();
+  for (const position of positions) {
+    const kernelCase = kernelCases[position]!;
+    const start = performance.now();
+    let isLost = false;
+    let error: string | undefined;
+    try {
+      let base = ARENA_BASE;
+      const machine = await openSliceMachine({
+        arenaBase: ARENA_BASE,
+        arenaBytes: CASE_ARENA_BYTES,
+        open: async (onOutput) => {
+          const slice = await cudaDriver.open({
+            description,
+            arenaBytes: CASE_ARENA_BYTES,
+            arenaBase: ARENA_BASE,
+            kernelTimeoutMs: kernelCase.kernelTimeoutMs ?? 0,
+            onOutput,
+            onFailure: () => {
+              isLost = true;
+            },
+          });
+          base = slice.arenaBase ?? ARENA_BASE;
+          return slice;
+        },
+      });
+      assert.equal(base, ARENA_BASE, "the driver did not give the wanted address");
+      try {
+        await kernelCase.run(machine);
+      } finally {
+        await machine.close();
+      }
+    } catch (caught) {
+      error = describeError(caught);
+    }
+    const milliseconds = performance.now() - start;
+    await tell({ kind: "case", position, milliseconds, ...(error === undefined ? {} : { error }) });
+    // A lost context ends the process's use of the device, as an executor's.
+    if (isLost) return;
+  }
+}
+
+async function hold(bytes: number): Promise<void> {
+  const slice = await openSlice(bytes);
+  await slice.fill({ address: ARENA_BASE, count: bytes / 4, width: 4, value: 0xa5a5_a5a5 }, undefined);
+  await slice.synchronize();
+  await tell({ kind: "ready" });
+  for (;;) {
+    await slice.fill({ address: ARENA_BASE, count: bytes / 4, width: 4, value: 0xa5a5_a5a5 }, undefined);
+    await slice.synchronize();
+  }
+}
+
+async function zero(bytes: number): Promise<void> {
+  const slice = await openSlice(bytes);
+  const piece = new Uint8Array(64 * MiB);
+  let dirty = 0;
+  for (let at = 0; at < bytes; at += piece.byteLength) {
+    const part = piece.subarray(0, Math.min(piece.byteLength, bytes - at));
+    part.fill(1);
+    await slice.read(ARENA_BASE + at, part, undefined);
+    if (Buffer.compare(part, Buffer.alloc(part.byteLength)) !== 0) dirty++;
+  }
+  await slice.close();
+  await tell({ kind: "number", value: dirty });
+}
+
+async function steady(): Promise<void> {
+  const slice = await openSlice(16 * MiB);
+  const module = await slice.loadModule(fixture("linear").slice());
+  const kernel = module.kernels.findIndex(({ name }) => name === "vector_add");
+  const n = 10_000;
+  const input = Float32Array.from({ length: n }, (_, i) => i);
+  await slice.write(ARENA_BASE, new Uint8Array(input.buffer), undefined);
+  const params = new DataView(new ArrayBuffer(32));
+  let isStopped = false;
+  process.on("message", () => {
+    isStopped = true;
+  });
+  let rounds = 0;
+  for (; !isStopped; rounds++) {
+    params.setUint32(0, n, true);
+    [0, 0, MiB].forEach((offset, index) => {
+      params.setBigUint64(8 + index * 8, BigInt(ARENA_BASE + offset), true);
+    });
+    const grid = [Math.ceil(n / 256), 1, 1] as const;
+    const block = new Uint8Array(params.buffer);
+    await slice.launch({ module, kernel, grid, block: [256, 1, 1], sharedBytes: 0, params: block, stream: undefined });
+    const sums = new Float32Array(n);
+    await slice.read(ARENA_BASE + MiB, new Uint8Array(sums.buffer), undefined);
+    assert(
+      sums.every((value, i) => value === 2 * i),
+      `round ${rounds} has a wrong sum`,
+    );
+    if (rounds === 10) await tell({ kind: "ready" });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await slice.close();
+  await tell({ kind: "number", value: rounds });
+}
+
+async function fault(): Promise<void> {
+  const slice = await openSlice(2 * MiB);
+  const module = await slice.loadModule(fixture("faults").slice());
+  const params = new DataView(new ArrayBuffer(12));
+  params.setBigUint64(0, BigInt(ARENA_BASE + 2 * MiB), true);
+  await slice.launch({
+    module,
+    kernel: module.kernels.findIndex(({ name }) => name === "store_at"),
+    grid: [1, 1, 1],
+    block: [32, 1, 1],
+    sharedBytes: 0,
+    params: new Uint8Array(params.buffer),
+    stream: undefined,
+  });
+  await slice.synchronize();
+}
+
+async function main(): Promise<void> {
+  if (job.kind === "cases") await runCases(job.positions);
+  else if (job.kind === "overhead") {
+    await tell({ kind: "number", value: await cudaDriver.measureOverhead?.(await describeDevice()) });
+  } else if (job.kind === "measure")
+    for await (const row of measure(await describeDevice())) await tell({ kind: "row", row });
+  else if (job.kind === "hold") await hold(job.bytes);
+  else if (job.kind === "zero") await zero(job.bytes);
+  else if (job.kind === "steady") await steady();
+  else await fault();
+}
+
+try {
+  await main();
+} catch (error) {
+  await tell({ kind: "failed", error: describeError(error) });
+}
+// Not process.exit: after a kernel that never ends, the driver's own clean-up would wait for it.
+process.kill(process.pid, "SIGKILL");
