@@ -144,12 +144,13 @@ export class Lease {
     return this.#release;
   }
 
+  /** As `release`, but a server that cannot be reached is no error here: it takes the lease back by its time-out. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.release();
     } catch (error) {
-      // The block has heard from its own calls why the lease is over; that it cannot be released then is no news.
-      if (!this.signal.aborted) throw error;
+      // Of a lease that is over the block has heard from its own calls.
+      if (!this.signal.aborted && toSluiceError(error).code !== "SERVER_UNREACHABLE") throw error;
     }
   }
 

@@ -1,0 +1,194 @@
+/** The other verbs of the command line: their tables, their JSON, their exit codes, their help. */
+import { execFileSync } from "node:child_process";
+import { connect, type Pool } from "sluice";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const GiB = 1024 ** 3;
+const MiB = 1024 ** 2;
+
+let server: TestServer;
+let pool: Pool;
+
+beforeAll(async () => {
+  server = await startServer({ args: ["--device", "null:2x1GiB"] });
+  pool = await connect({ server: server.grpc, lease: "" });
+});
+afterEach(async () => {
+  await waitFor("the pool to be empty", async () => (await pool.devices()).every(({ freeBytes }) => freeBytes === GiB));
+});
+afterAll(async () => {
+  await pool.close();
+  await server.stop();
+});
+
+const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  runSluice(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C", ...env } });
+
+describe("list", () => {
+  it("shows every device with what is lent and a bar", async () => {
+    await using _quarter = await pool.allocate({ memory: "256MiB" });
+    await using _third = await pool.allocate({ memory: "512MiB" });
+    const { code, stdout, stderr } = await sluice(["list"]);
+    expect([code, stderr]).toEqual([0, ""]);
+    const [title, first, second, ...rest] = stdout.trimEnd().split("\n");
+    expect(title!.split(/ {2,}/)).toEqual(["DEVICE", "NAME", "MEMORY", "FREE", "LENT", "SLICES", "USE"]);
+    expect(first).toMatch(/^null:0 .* 1GiB +256MiB +768MiB +2 +########\.\. +75%$/);
+    expect(second).toMatch(/^null:1 .* 1GiB +1GiB +0B +0 +\.{10} +0%$/);
+    expect(rest).toEqual([]);
+  });
+
+  it("draws its bars with blocks where the terminal can", async () => {
+    await using _half = await pool.allocate({ memory: "512MiB" });
+    expect((await sluice(["list"], { LC_ALL: "en_US.UTF-8" })).stdout).toContain("█████░░░░░  50%");
+  });
+
+  it("prints JSON with the numbers in bytes", async () => {
+    const { stdout } = await sluice(["list", "--json"]);
+    const { server: about, devices } = JSON.parse(stdout);
+    expect(about).toMatchObject({
+      address: server.grpc,
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      id: expect.any(String),
+    });
+    expect(devices).toHaveLength(2);
+    expect(devices[1]).toMatchObject({
+      id: "null:1",
+      kind: "null",
+      memoryBytes: GiB,
+      freeBytes: GiB,
+      grantedBytes: 0,
+      overheadBytes: 0,
+      slices: 0,
+    });
+  });
+});
+
+describe("leases", () => {
+  it("says honestly that there are none", async () => {
+    expect((await sluice(["leases"])).stdout).toBe("No leases.\n");
+    expect(JSON.parse((await sluice(["leases", "--json"])).stdout)).toEqual({ leases: [], queue: [] });
+  });
+
+  it("shows who holds what and who waits and why", async () => {
+    await using lease = await pool.allocate({ devices: 2, memory: "1GiB", name: "training" });
+    const controller = new AbortController();
+    const waiting = pool
+      .allocate({ memory: "512MiB", wait: "1h", name: "later", signal: controller.signal })
+      .catch(() => {});
+    await waitFor("the request to wait", async () => (await pool.leases()).queue.length === 1);
+    const { stdout } = await sluice(["leases"]);
+    expect(stdout).toMatch(new RegExp(`^${lease.id} .*training +null:0,null:1 +2GiB +attached +\\S+ +2$`, "m"));
+    expect(stdout).toMatch(/^ +1 .*later +512MiB +\S+ +59m\d+s +.*\[0B\]|free/m);
+    const json = JSON.parse((await sluice(["leases", "--json"])).stdout);
+    expect(json.leases[0]).toMatchObject({ id: lease.id, name: "training", state: "attached", detached: false });
+    expect(json.queue[0]).toMatchObject({ name: "later", position: 1, memoryBytes: 512 * MiB });
+    expect(json.queue[0].reasons[0].code).toBe("NOT_ENOUGH_MEMORY");
+    controller.abort();
+    await waiting;
+  });
+});
+
+describe("request and release", () => {
+  it("keep a lease without a program, and end it by its id", async () => {
+    const { code, stdout } = await sluice(["request", "-m", "256MiB", "--for", "1h", "--name", "mine"]);
+    expect(code).toBe(0);
+    const [, id] = /^Lease (\S+): 256MiB of null:0, until 20\d\d-.*Z\.$/m.exec(stdout)!;
+    expect(stdout).toContain(`sluice release ${id}`);
+    expect((await pool.leases()).leases[0]).toMatchObject({ id, name: "mine", detached: true });
+    const released = await sluice(["release", id!]);
+    expect(released).toMatchObject({ code: 0, stderr: "" });
+    expect(released.stdout).toMatch(
+      new RegExp(`^The lease ${id} is released: held .*, 0 calls in 0 frames, 0 round trips, `),
+    );
+    expect((await sluice(["release", id!])).stdout).toBe(`The lease ${id} had ended before.\n`);
+  });
+
+  it("give lines that a shell can evaluate, and nothing else on standard output", async () => {
+    const { stdout, stderr } = await sluice(["request", "-p", "0.5", "--for", "1h", "--export"]);
+    expect(stdout).toMatch(/^export SLUICE_LEASE='\S+'\nexport SLUICE_SERVER='\S+'\n$/);
+    expect(stderr).toMatch(/^sluice: Lease \S+: 512MiB of null:0/);
+    const variables = execFileSync("sh", ["-c", `${stdout} printf '%s %s' "$SLUICE_LEASE" "$SLUICE_SERVER"`], {
+      encoding: "utf8",
+    });
+    const [lease, address] = variables.split(" ");
+    expect(address).toBe(server.grpc);
+    const released = await sluice(["release", "--json"], { SLUICE_LEASE: lease! });
+    expect(JSON.parse(released.stdout)).toMatchObject({
+      leaseId: lease!.split(":")[0],
+      released: true,
+      usage: { calls: 0 },
+    });
+    expect(JSON.parse((await sluice(["release", "--json"], { SLUICE_LEASE: lease! })).stdout)).toMatchObject({
+      released: false,
+    });
+  });
+
+  it("end by themselves when the time is over", async () => {
+    const { stdout } = await sluice(["request", "-m", "1GiB", "--for", "500ms", "--json"]);
+    const { lease, environment } = JSON.parse(stdout);
+    expect(lease).toMatchObject({ detached: true });
+    expect(environment.SLUICE_LEASE).toMatch(new RegExp(`^${lease.id}:`));
+    await waitFor("the lease to end", async () => (await pool.leases()).leases.length === 0);
+  });
+
+  it.each([
+    [["request", "-m", "1MiB"], /--for/],
+    [["request", "-m", "1MiB", "--for", "0"], /no time/],
+    [["request", "-m", "0", "--for", "1h"], /\[0\] is not/],
+    [["request", "--for", "1h", "--frob"], /unknown option/],
+    [["release", "a", "b"], /too many arguments/],
+    [["list", "extra"], /too many arguments/],
+    [["frobnicate"], /unknown command/],
+    [["list", "--server", "bad::address"], /bad::address/],
+  ])("%j is bad usage", async (args, words) => {
+    const { code, stderr, stdout } = await sluice(args);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(words);
+    expect(stderr).not.toContain("    at ");
+  });
+
+  it("without an id and without a lease in the environment say so", async () => {
+    const { code, stderr } = await sluice(["release"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^sluice: No lease is named.*\(NO_LEASE\) .*\n$/);
+  });
+
+  it("with a mangled lease in the environment do not repeat it", async () => {
+    const { code, stderr } = await sluice(["release"], { SLUICE_LEASE: "lease-1:hunter2" });
+    expect(code).toBe(2);
+    expect(stderr).not.toContain("hunter2");
+  });
+});
+
+describe("help", () => {
+  it.each(["run", "request", "release", "list", "leases"])("of %s shows examples", async (verb) => {
+    const { code, stdout } = await sluice([verb, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: sluice ${verb}`);
+    expect(stdout).toMatch(/Examples:\n {2}(sluice|eval)/);
+  });
+
+  it("of serve is the server's own", async () => {
+    const { code, stdout } = await sluice(["serve", "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("--kernel-timeout");
+  });
+
+  it("of the whole fits 80 columns and names every verb", async () => {
+    const { stdout } = await sluice(["--help"]);
+    for (const verb of ["serve", "run", "request", "release", "list", "leases"])
+      expect(stdout).toMatch(new RegExp(`^ {2}${verb}`, "m"));
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+    expect((await sluice([])).code).toBe(2);
+    expect((await sluice(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+it("serve takes its options as they are and its exit codes are the server's", async () => {
+  const bad = await sluice(["serve", "--device", "toaster"]);
+  expect(bad.code).toBe(2);
+  expect(bad.stdout).toBe("");
+  expect((await sluice(["serve", "--no-such-option"])).code).toBe(2);
+});

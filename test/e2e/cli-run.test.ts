@@ -1,0 +1,228 @@
+/** `sluice run` as users start it: what the command gets, what comes back, and that the share is given back whatever happens. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { connect, type Pool } from "sluice";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { inTime, waitFor } from "../support/wait-for.ts";
+
+const GiB = 1024 ** 3;
+const job = `
+  import { connect } from "sluice";
+  const lease = await (await connect()).allocate({ memory: "64MiB" });
+  const bytes = await lease.devices[0].upload(Uint8Array.of(1, 2, 3)).read(Uint8Array);
+  console.log(lease.id, bytes.join());
+  await lease.release();`;
+
+let server: TestServer;
+let pool: Pool;
+const running: ChildProcess[] = [];
+
+beforeAll(async () => {
+  server = await startServer({ args: ["--device", "null:1x1GiB", "--heartbeat-timeout", "2s"] });
+  pool = await connect({ server: server.grpc, lease: "" });
+});
+afterEach(async () => {
+  for (const child of running.splice(0)) child.kill("SIGKILL");
+  await waitFor("the pool to be empty", isIdle);
+});
+afterAll(async () => {
+  await pool.close();
+  await server.stop();
+});
+
+const isIdle = async (): Promise<boolean> => (await pool.devices()).every(({ freeBytes }) => freeBytes === GiB);
+const leases = async () => (await pool.leases()).leases;
+
+const run = (...args: string[]) => runSluice(["run", "--server", server.grpc, ...args]);
+const node = (code: string): string[] => ["--", process.execPath, "--input-type=module", "--eval", code];
+const shell = (code: string): string[] => ["--", "sh", "-c", code];
+
+/** `sluice run` in the background. */
+function start(...args: string[]) {
+  const child = spawn(process.execPath, ["dist/client/cli/main.js", "run", "--server", server.grpc, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.push(child);
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk) => {
+    stdout += String(chunk);
+  });
+  child.stderr.on("data", (chunk) => {
+    stderr += String(chunk);
+  });
+  const exited = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.once("exit", (code, signal) => resolve(signal ?? code ?? -1)),
+  );
+  return { child, stdout: () => stdout, stderr: () => stderr, exited: inTime("its end", exited) };
+}
+
+describe("the command", () => {
+  it("works under the lease: the library in it attaches, on the same server, and the share is there only for it", async () => {
+    const { code, stdout, stderr } = await run("-m", "256MiB", "--name", "inner", ...node(job));
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^lease-\w+ 1,2,3\n$/);
+  });
+
+  it("gets its arguments as they are, also options, and its input and output", async () => {
+    const { code, stdout } = await run(
+      "-p",
+      "0.5",
+      "--",
+      process.execPath,
+      "-p",
+      "process.argv.slice(1).join('|')",
+      "--",
+      "-n",
+      "7",
+      "--json",
+      "a b",
+    );
+    expect(stdout).toBe("-n|7|--json|a b\n");
+    expect(code).toBe(0);
+    expect((await run("-p", "0.5", "echo", "-n", "x")).stdout).toBe("x");
+  });
+
+  it("sees the share it was started with in the pool, and asks in vain for more", async () => {
+    const { code, stderr } = await run("-m", "32MiB", ...node(job));
+    expect(code).toBe(1);
+    expect(stderr).toContain("asks for [64MiB per device]");
+    expect(stderr).toContain("has [32MiB]");
+  });
+
+  it.each([0, 1, 2, 42, 75, 255])("that exits with %s makes run exit with it", async (status) => {
+    expect((await run("-m", "1MiB", ...shell(`exit ${status}`))).code).toBe(status);
+  });
+
+  it.each([
+    ["TERM", 143],
+    ["KILL", 137],
+    ["ABRT", 134],
+  ])("that dies of SIG%s makes run exit with %s", async (signal, status) => {
+    expect((await run("-m", "1MiB", ...shell(`kill -${signal} $$`))).code).toBe(status);
+  });
+
+  it("that does not exist or is no program is 127 or 126, with a sentence", async () => {
+    const missing = await run("-m", "1MiB", "--", "no-such-command-here");
+    expect(missing).toMatchObject({ code: 127, stdout: "" });
+    expect(missing.stderr).toMatch(/^sluice: The command \[no-such-command-here\] does not start: .*\n$/);
+    expect((await run("-m", "1MiB", "--", "package.json")).code).toBe(127);
+    expect((await run("-m", "1MiB", "--", "./package.json")).code).toBe(126);
+  });
+});
+
+describe("run", () => {
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("passes %s on, and lets the command decide", async (signal) => {
+    const { child, stdout, exited } = start(
+      "-m",
+      "1MiB",
+      ...node(`
+      process.on("${signal}", () => { console.log("got it"); process.exit(9); });
+      console.log("ready");
+      setInterval(() => {}, 1000);`),
+    );
+    await waitFor("the command", () => stdout().includes("ready"));
+    child.kill(signal);
+    expect(await exited).toBe(9);
+    expect(stdout()).toBe("ready\ngot it\n");
+  });
+
+  it("exits as its command does when a signal ends both", async () => {
+    const { child, stdout, exited } = start("-m", "1MiB", ...shell("echo ready; exec sleep 60"));
+    await waitFor("the command", () => stdout().includes("ready"));
+    child.kill("SIGTERM");
+    expect(await exited).toBe(143);
+  });
+
+  it("gives the share back at once when the command is killed", async () => {
+    const { child, stdout, exited } = start("-m", "1GiB", ...shell("echo $$; exec sleep 60"));
+    await waitFor("the command", () => /^\d+\n/.test(stdout()));
+    expect(await leases()).toHaveLength(1);
+    process.kill(Number(stdout()), "SIGKILL");
+    expect(await exited).toBe(137);
+    expect(await isIdle()).toBe(true);
+    expect(child.exitCode).toBe(137);
+  });
+
+  it("that is killed itself loses the share by the heartbeat's time-out, and its command hears so", async () => {
+    const { child, stdout } = start(
+      "-m",
+      "1GiB",
+      ...node(`
+      import { connect } from "sluice";
+      const lease = await (await connect()).allocate({ memory: "1GiB" });
+      const buffer = lease.devices[0].alloc(16);
+      console.log(process.pid);
+      try {
+        for (;;) { await buffer.read(Uint8Array); await new Promise((resolve) => setTimeout(resolve, 50)); }
+      } catch (error) {
+        console.log(error.code);
+      }`),
+    );
+    await waitFor("the command", () => /^\d+\n/.test(stdout()));
+    child.kill("SIGKILL");
+    await waitFor("the share to come back", isIdle, 8_000);
+    await waitFor("the command to hear", () => stdout().includes("LEASE_EXPIRED"));
+  });
+
+  it("waits with its place and the reasons on standard error, then starts", async () => {
+    const holder = await pool.allocate({ memory: "1GiB" });
+    const { stdout, stderr, exited } = start("-m", "512MiB", "--wait", "30s", ...shell("echo started"));
+    await waitFor("the words", () => stderr().includes("Waiting"));
+    expect(stderr()).toMatch(/^sluice: Waiting, place 1 in the queue\. null:0: .*\[1GiB\]|512MiB/);
+    expect(stdout()).toBe("");
+    await holder.release();
+    expect(await exited).toBe(0);
+    expect(stdout()).toBe("started\n");
+  });
+
+  it("exits with 75 when there is no capacity within the wait, and says why", async () => {
+    await using _holder = await pool.allocate({ memory: "1GiB" });
+    for (const wait of [[], ["--wait", "200ms"]]) {
+      const { code, stderr, stdout } = await run("-m", "512MiB", ...wait, ...shell("echo started"));
+      expect(code).toBe(75);
+      expect(stdout).toBe("");
+      expect(stderr).toContain("(NO_CAPACITY)");
+      expect(stderr).toContain("null:0: ");
+      expect(stderr).not.toContain("    at ");
+    }
+  });
+
+  it("withdraws its request when it is interrupted while it waits", async () => {
+    await using _holder = await pool.allocate({ memory: "1GiB" });
+    const { child, stderr, exited } = start("-m", "512MiB", "--wait", "1h", ...shell("echo started"));
+    await waitFor("the words", () => stderr().includes("Waiting"));
+    child.kill("SIGINT");
+    expect(await exited).toBe(130);
+    await waitFor("the queue to be empty", async () => (await pool.leases()).queue.length === 0);
+  });
+
+  it.each([
+    [[], /missing required argument/],
+    [["-m", "1MiB", "--"], /missing required argument|No command/],
+    [["-m", "lots", "--", "true"], /\[lots\] is not/],
+    [["-p", "1.5", "--", "true"], /\[1.5\] is not/],
+    [["-n", "0", "--", "true"], /\[0\] is not/],
+    [["-m", "1MiB", "-p", "0.5", "--", "true"], /cannot be used with/],
+    [["--wait", "soon", "--", "true"], /\[soon\] is not/],
+    [["--frobnicate", "--", "true"], /unknown option/],
+  ])("%j is bad usage: exit 2, one complaint, nothing allocated", async (args, words) => {
+    const { code, stderr } = await run(...args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(words);
+    expect(stderr).not.toContain("    at ");
+  });
+
+  it("of the impossible exits with 1 and the reasons", async () => {
+    const { code, stderr } = await run("-m", "2GiB", "--wait", "1h", ...shell("true"));
+    expect(code).toBe(1);
+    expect(stderr).toContain("(IMPOSSIBLE_REQUEST)");
+  });
+
+  it("without a server exits with 1 and one sentence", async () => {
+    const { code, stderr } = await runSluice(["run", "--server", "127.0.0.1:1", "--", "true"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^sluice: The server \[127\.0\.0\.1:1\] does not answer .*\n$/);
+  });
+});
