@@ -3,6 +3,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import type { DeviceDescription, DeviceDriver } from "../device/device.ts";
 
 const loaders: Partial<Record<DeviceDescription["kind"], () => Promise<DeviceDriver>>> = {
+  cpu: async () => (await import("../device/cpu/driver.ts")).cpuDriver,
   cuda: async () => (await import("../device/cuda/driver.ts")).cudaDriver,
   null: async () => (await import("../device/null/driver.ts")).nullDriver,
 };
