@@ -86,6 +86,9 @@ function triplesFor(format: Format, seed: number): number[] {
   return list;
 }
 
+/** With the sign of a zero, which text leaves out. */
+const written = (value: number): string => (Object.is(value, -0) ? "-0" : String(value));
+
 /** Same number, NaN for NaN; the sign of a zero counts unless `looseZero`. */
 const agree = (a: number, b: number, looseZero: boolean): boolean =>
   Object.is(a, b) || (looseZero && a === 0 && b === 0);
@@ -98,7 +101,9 @@ function checkFloats(actual: ArrayLike<number>, inputs: ArrayLike<number>, ops: 
       const result = actual[i * ops.length + k]!;
       // The manual does not fix the sign of a zero that saturation gives.
       if (!agree(result, expected, name.includes("sat")))
-        assert.fail(`${name} of [${triple.join(", ")}] is [${result}], expected [${expected}]`);
+        assert.fail(
+          `${name} of [${triple.map(written).join(", ")}] is [${written(result)}], expected [${written(expected)}]`,
+        );
     });
   }
 }
