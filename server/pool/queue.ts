@@ -141,6 +141,8 @@ interface Cursor {
   /** Cost of the tenant's requests before this one, and the fair-share key that it has after them. */
   readonly ahead: number;
   readonly key: number;
+  /** How much the key grows per byte of cost. */
+  readonly step: number;
   readonly queue: TenantQueue;
   readonly rest: Iterator<RequestRecord>;
 }
@@ -191,21 +193,23 @@ function* merged(state: PoolState, tenants: OrderedTree<TenantQueue>): IterableI
       const next = merge.next;
       if (next !== undefined && cursorBefore(next, { key: queue.key, order: queue.firstOrder })) break;
       const rest = queue.requests[Symbol.iterator]();
-      merge.put({ request: rest.next().value!, ahead: 0, key: queue.key, queue, rest });
-      pending = queues.next();
-    }
-    if (merge.next === undefined) return;
-    const { request, queue, rest, ...cursor } = merge.take();
-    const following = rest.next();
-    if (!following.done) {
-      const ahead = cursor.ahead + request.costBytes;
       merge.put({
-        request: following.value,
-        ahead,
-        key: queue.key + ahead * keyStep(state, queue.tenant),
+        request: rest.next().value!,
+        ahead: 0,
+        key: queue.key,
+        step: keyStep(state, queue.tenant),
         queue,
         rest,
       });
+      pending = queues.next();
+    }
+    if (merge.next === undefined) return;
+    const cursor = merge.take();
+    const { request, queue, rest, step } = cursor;
+    const following = rest.next();
+    if (!following.done) {
+      const ahead = cursor.ahead + request.costBytes;
+      merge.put({ request: following.value, ahead, key: queue.key + ahead * step, step, queue, rest });
     }
     yield request;
   }

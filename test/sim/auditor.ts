@@ -22,6 +22,9 @@ interface Expected {
   readonly isOverheadEach: boolean;
 }
 
+/** Events that change nothing in queue and leases when they have no effects. */
+const quietKinds: ReadonlySet<PoolEvent["kind"]> = new Set(["tick", "heartbeat", "attached", "detached", "active"]);
+
 const floorTo = (bytes: number, unit: number): number => Number((BigInt(bytes) / BigInt(unit)) * BigInt(unit));
 
 /** What one slice of a request must be on a device, worked out anew; undefined when the device can never serve it. */
@@ -70,6 +73,9 @@ export class Auditor {
   readonly quotas = new Map<string, Quota>();
   #isShutDown = false;
   granted = 0;
+  /** The request that is served next. */
+  first: string | undefined;
+  #earliestDeadline = Number.POSITIVE_INFINITY;
 
   constructor(pool: PoolState) {
     this.#pool = pool;
@@ -81,7 +87,10 @@ export class Auditor {
     for (const effect of effects) this.#bookEffect(event, effect, now);
     if (event.kind === "requested") this.#wishes.delete(event.request.id);
     if (event.kind === "withdrawn") this.waiting.delete(event.id);
-    this.#checkBooks();
+    this.#checkDevices();
+    const isQuiet = effects.length === 0 && quietKinds.has(event.kind);
+    if (isQuiet && now < this.#earliestDeadline) return;
+    this.#checkLeases();
     this.#checkQueue(now);
   }
 
@@ -230,10 +239,20 @@ export class Auditor {
     const servers = new Set(lease.slices.map((slice) => this.devices.get(slice.deviceId)!.server ?? ""));
     check(servers.size === 1, "All slices are on one server.");
     check(wish.sameDevice === true || charged.size === wish.count, "Slices are on different devices.");
+    this.#checkTurn(wish);
     this.waiting.delete(lease.id);
     this.leases.set(lease.id, { request: wish, slices: lease.slices, phase: "granting" });
     this.granted++;
     this.#checkQuota(wish.tenant);
+  }
+
+  /** Of one tenant's requests for the same thing, the one that came first is served first. */
+  #checkTurn(wish: PoolRequest): void {
+    const shape = shapeOf(wish);
+    for (const { request } of this.waiting.values()) {
+      if (request.id === wish.id) return;
+      check(shapeOf(request) !== shape, `Request ${wish.id} does not overtake its twin ${request.id}.`);
+    }
   }
 
   /** Bytes held on every device, by the books. */
@@ -250,7 +269,7 @@ export class Auditor {
     return sums;
   }
 
-  #checkBooks(): void {
+  #checkDevices(): void {
     const sums = this.held();
     const listing = listDevices(this.#pool);
     check(listing.length === this.devices.size, "The pool lists every device.");
@@ -265,6 +284,9 @@ export class Auditor {
       check(device.freeBytes === device.device.memoryBytes - granted - overhead, `Device ${id} adds up.`);
       check(device.freeBytes >= 0, `Device ${id} has [${device.freeBytes}] free.`);
     }
+  }
+
+  #checkLeases(): void {
     const leases = listLeases(this.#pool);
     check(
       leases.length === this.leases.size,
@@ -278,6 +300,8 @@ export class Auditor {
     const queue = listQueue(this.#pool);
     check(queue.length === this.waiting.size, `[${queue.length}] requests wait, by the books [${this.waiting.size}].`);
     const next = nextDeadline(this.#pool) ?? Number.POSITIVE_INFINITY;
+    this.first = queue[0]?.request.id;
+    this.#earliestDeadline = Number.POSITIVE_INFINITY;
     let position = 1;
     let priority = Number.POSITIVE_INFINITY;
     for (const entry of queue) {
@@ -289,6 +313,7 @@ export class Auditor {
         `The wait of ${entry.request.id} ends in time.`,
       );
       check(next <= entry.deadline, "The next deadline is no later than the end of a wait.");
+      this.#earliestDeadline = Math.min(this.#earliestDeadline, entry.deadline);
       check((entry.request.priority ?? 0) <= priority, "Higher priorities come first.");
       priority = entry.request.priority ?? 0;
     }
@@ -314,6 +339,20 @@ export class Auditor {
     }
     return [...rooms.values()].some((room) => room >= request.count);
   }
+}
+
+/** What requests must have in common to be interchangeable. */
+function shapeOf(request: PoolRequest): string {
+  const {
+    id: _id,
+    name: _name,
+    waitMs: _waitMs,
+    requestedAt: _requestedAt,
+    idleMs: _idleMs,
+    detached: _detached,
+    ...rest
+  } = request;
+  return JSON.stringify(Object.entries(rest).sort());
 }
 
 const mentions = (effects: readonly Effect[], id: string, kind: Effect["kind"]): boolean =>

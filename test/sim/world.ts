@@ -1,0 +1,515 @@
+/**
+ * A small world around the pool: a daemon that carries effects out and may die between any two of them, executors that really
+ * hold memory, and clients that ask, work, forget and crash. Messages take time, get lost and come twice. One seed decides all.
+ */
+import { Deadlines } from "../../server/pool/deadlines.ts";
+import { setWithheld } from "../../server/pool/inventory.ts";
+import {
+  createPool,
+  decide,
+  findLease,
+  listDevices,
+  listLeases,
+  listQueue,
+  listTenants,
+  nextDeadline,
+  type PoolState,
+} from "../../server/pool/pool.ts";
+import type {
+  Effect,
+  Lease,
+  PoolDevice,
+  PoolEvent,
+  PoolOptions,
+  PoolRequest,
+  Slice,
+  StoredLease,
+} from "../../server/pool/types.ts";
+import { createRandom } from "../support/random.ts";
+import { Auditor } from "./auditor.ts";
+
+/** Probabilities of what goes wrong, each per occasion. */
+export interface Faults {
+  readonly messageLost: number;
+  readonly messageTwice: number;
+  readonly daemonDies: number;
+  readonly executorDies: number;
+  readonly clientDies: number;
+  readonly storeFails: number;
+  readonly clockJumps: number;
+}
+
+export const noFaults: Faults = {
+  messageLost: 0,
+  messageTwice: 0,
+  daemonDies: 0,
+  executorDies: 0,
+  clientDies: 0,
+  storeFails: 0,
+  clockJumps: 0,
+};
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly devices: readonly PoolDevice[];
+  readonly pool: PoolOptions;
+  readonly tenants: readonly { readonly name: string; readonly weight: number; readonly clients: number }[];
+  readonly faults: Faults;
+  /** What a client asks for, and how long it then works. */
+  readonly wish: (random: () => number) => { readonly fields: Partial<PoolRequest>; readonly workMs: number };
+  /** How long a client rests between two requests, on average. */
+  readonly restMs: number;
+  /** The longest that the first of the queue may have to wait; 0: no such promise. */
+  readonly firstWaitMsMax: number;
+  /** A bug for the checks to find; see main.ts. */
+  readonly plant?: "early-reclaim" | "lost-bytes" | "double-grant" | "endless-passing";
+}
+
+const BEAT_MS = 5_000;
+const KILL_MS_MAX = 2_000;
+
+/** What really occupies a device: a living executor. */
+interface Executor {
+  slices: readonly Slice[];
+}
+
+export class World {
+  readonly options: WorldOptions;
+  readonly random: () => number;
+  readonly #agenda = new Deadlines<() => void>();
+  readonly executors = new Map<string, Executor>();
+  readonly daemon: Daemon;
+  /** Bytes x milliseconds that each tenant has held. */
+  readonly held = new Map<string, number>();
+  time = 0;
+  stopped = false;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.random = createRandom(options.seed);
+    this.daemon = new Daemon(this);
+    this.daemon.start();
+    for (const tenant of options.tenants) {
+      for (let index = 0; index < tenant.clients; index++)
+        new Client(this, tenant.name, `${tenant.name}${index}`).begin();
+    }
+  }
+
+  after(milliseconds: number, action: () => void): void {
+    this.#agenda.add(this.time + Math.max(0, Math.round(milliseconds)), action);
+  }
+
+  happens(probability: number): boolean {
+    return probability > 0 && this.random() < probability;
+  }
+
+  /** Sends a message: late, perhaps never, perhaps twice. */
+  send(deliver: () => void): void {
+    const { messageLost, messageTwice } = this.options.faults;
+    if (!this.happens(messageLost)) this.after(this.random() * 50, deliver);
+    if (this.happens(messageTwice)) this.after(this.random() * 5_000, deliver);
+  }
+
+  /** Runs until the daemon has decided about so many events. */
+  run(events: number): void {
+    while (this.daemon.events < events) if (!this.step()) throw new Error("The world stands still.");
+  }
+
+  step(): boolean {
+    const next = this.#agenda.next();
+    if (next === undefined) return false;
+    this.time = next;
+    this.#agenda.due(next)!();
+    return true;
+  }
+
+  /** Sends everybody home and lets the world come to rest: the pool must be empty then. */
+  finish(): void {
+    this.stopped = true;
+    const until = this.time + 4 * 3_600_000;
+    while (this.time < until && this.step());
+    if (!this.daemon.isUp) this.daemon.start();
+    const left = listLeases(this.daemon.pool).length + listQueue(this.daemon.pool).length + this.executors.size;
+    if (left > 0) throw new Error(`Invariant broken: [${left}] leases, requests and executors are left at the end.`);
+    for (const { device, freeBytes } of listDevices(this.daemon.pool)) {
+      if (freeBytes !== device.memoryBytes)
+        throw new Error(`Invariant broken: device ${device.id} is not empty at the end.`);
+    }
+  }
+
+  /** Starts an executor on real memory, which must be there. */
+  startExecutor(lease: Lease): void {
+    this.executors.set(lease.id, { slices: lease.slices });
+    this.checkMemory();
+  }
+
+  checkMemory(): void {
+    const used = new Map<string, number>();
+    for (const executor of this.executors.values()) {
+      for (const slice of executor.slices) {
+        used.set(slice.deviceId, (used.get(slice.deviceId) ?? 0) + slice.bytes + slice.overheadBytes);
+      }
+    }
+    for (const device of this.options.devices) {
+      const bytes = used.get(device.id) ?? 0;
+      if (bytes > device.memoryBytes) {
+        throw new Error(
+          `Invariant broken: device ${device.id} really holds [${bytes}] of [${device.memoryBytes}] bytes.`,
+        );
+      }
+    }
+  }
+}
+
+/** The server's process: everything in `pool` dies with it, the two stores and the executors do not. */
+class Daemon {
+  readonly #world: World;
+  readonly #leases = new Map<string, StoredLease>();
+  readonly #requests = new Map<string, PoolRequest>();
+  readonly clients = new Map<string, Client>();
+  readonly #inbox: PoolEvent[] = [];
+  pool!: PoolState;
+  #auditor!: Auditor;
+  #life = 0;
+  #isBusy = false;
+  #now = 0;
+  #clockOffset = 0;
+  #armedAt = Number.POSITIVE_INFINITY;
+  #first: { id: string; since: number } | undefined;
+  #holding: { tenant: string; held: number }[] = [];
+  #measuredAt = 0;
+  isUp = false;
+  events = 0;
+  granted = 0;
+  deaths = 0;
+  /** Changes with every effect: equal runs have equal digests. */
+  digest = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Brings the daemon up: executors without a lease are ended first, then leases and requests of the store are taken up. */
+  start(): void {
+    const { options, executors } = this.#world;
+    for (const id of [...executors.keys()]) if (!this.#leases.has(id)) executors.delete(id);
+    this.#life++;
+    this.isUp = true;
+    this.#first = undefined;
+    this.#armedAt = Number.POSITIVE_INFINITY;
+    const passesMax = options.plant === "endless-passing" ? 1e9 : options.pool.passesMax;
+    this.pool = createPool({ ...options.pool, ...(passesMax === undefined ? {} : { passesMax }) });
+    this.#auditor = new Auditor(this.pool);
+    for (const device of options.devices) this.receive({ kind: "deviceAdded", device });
+    for (const { name, weight } of options.tenants) this.receive({ kind: "tenantSet", tenant: name, weight });
+    for (const lease of [...this.#leases.values()]) this.receive({ kind: "adopted", lease });
+    for (const request of [...this.#requests.values()]) this.receive({ kind: "requested", request });
+  }
+
+  #clock(): number {
+    this.#now = Math.max(this.#now, this.#world.time + this.#clockOffset);
+    return this.#now;
+  }
+
+  die(): void {
+    if (!this.isUp || this.#world.stopped) return;
+    this.isUp = false;
+    this.deaths++;
+    this.#inbox.length = 0;
+    this.#world.after(1000 + this.#world.random() * 20_000, () => this.start());
+  }
+
+  /** Lets the pool decide about an event, and about all that its effects bring about. */
+  receive(event: PoolEvent): void {
+    if (!this.isUp) return;
+    this.#inbox.push(event);
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    for (let next = this.#inbox.shift(); next !== undefined; next = this.#inbox.shift()) this.#decide(next);
+    this.#isBusy = false;
+    if (this.isUp) this.#arm();
+  }
+
+  #decide(event: PoolEvent): void {
+    const { faults, plant } = this.#world.options;
+    if (this.#world.happens(faults.clockJumps)) this.#clockOffset += Math.round((this.#world.random() - 0.3) * 600_000);
+    const now = this.#clock();
+    const effects: Effect[] = [];
+    for (const one of event.kind === "tick" ? [event] : [{ kind: "tick" } as const, event]) {
+      const decided = decide(this.pool, one, now);
+      if (plant === "endless-passing") {
+        for (const device of this.pool.reservation?.devices ?? []) setWithheld(device, false);
+      }
+      if (plant === "lost-bytes" && this.events % 1000 === 999) [...this.pool.devices.values()][0]!.freeBytes -= 1;
+      this.#auditor.observe(one, decided, now);
+      effects.push(...decided);
+      this.events++;
+    }
+    this.#measure();
+    this.#checkFirst(now);
+    for (const effect of effects) {
+      this.digest = (Math.imul(this.digest, 31) + hash(effect)) | 0;
+      if (this.isUp) this.#carryOut(effect);
+    }
+  }
+
+  /** The first of the queue is served within the promised time, unless another becomes first. */
+  #checkFirst(now: number): void {
+    const bound = this.#world.options.firstWaitMsMax;
+    if (bound === 0) return;
+    const id = this.#auditor.first;
+    if (id !== this.#first?.id) this.#first = id === undefined ? undefined : { id, since: now };
+    else if (this.#first !== undefined && now - this.#first.since > bound) {
+      throw new Error(`Invariant broken: request ${id} is first for [${now - this.#first.since}] ms and not served.`);
+    }
+  }
+
+  #arm(): void {
+    const next = nextDeadline(this.pool);
+    if (next === undefined) return;
+    const at = Math.max(this.#world.time, next - this.#clockOffset);
+    if (at >= this.#armedAt) return;
+    this.#armedAt = at;
+    const life = this.#life;
+    this.#world.after(at - this.#world.time, () => {
+      if (life !== this.#life || !this.isUp || at !== this.#armedAt) return;
+      this.#armedAt = Number.POSITIVE_INFINITY;
+      this.receive({ kind: "tick" });
+    });
+  }
+
+  /** Adds up what each tenant holds over time. */
+  #measure(): void {
+    const elapsed = this.#world.time - this.#measuredAt;
+    if (elapsed === 0) return;
+    this.#measuredAt = this.#world.time;
+    for (const { tenant, held } of this.#holding) {
+      this.#world.held.set(tenant, (this.#world.held.get(tenant) ?? 0) + held * elapsed);
+    }
+    this.#holding = listTenants(this.pool).map(({ tenant, heldBytes }) => ({ tenant, held: heldBytes }));
+  }
+
+  #mayDie(): void {
+    if (this.#world.happens(this.#world.options.faults.daemonDies)) this.die();
+  }
+
+  #carryOut(effect: Effect): void {
+    this.#mayDie();
+    if (!this.isUp) return;
+    switch (effect.kind) {
+      case "granted":
+        this.#storeGrant(effect.lease);
+        return;
+      case "queued": {
+        const entry = listQueue(this.pool).find(({ request }) => request.id === effect.id);
+        if (entry !== undefined) this.#requests.set(effect.id, { ...entry.request, requestedAt: entry.requestedAt });
+        return;
+      }
+      case "refused":
+        this.#requests.delete(effect.id);
+        this.#tell(effect.id, (client) => client.refused(effect.id));
+        return;
+      case "end":
+        this.#end(effect.id);
+        return;
+      case "closed":
+        this.#leases.delete(effect.lease.id);
+        this.#tell(effect.lease.id, (client) => client.ended(effect.lease.id));
+        return;
+      case "resize":
+        this.#resize(effect);
+        return;
+      default:
+    }
+  }
+
+  #storeGrant(lease: Lease): void {
+    if (this.#world.happens(this.#world.options.faults.storeFails)) {
+      this.receive({ kind: "grantFailed", id: lease.id });
+      this.#requests.delete(lease.id);
+      this.#tell(lease.id, (client) => client.refused(lease.id));
+      return;
+    }
+    const { endsAt, ...rest } = lease;
+    this.#leases.set(lease.id, endsAt === undefined ? rest : { ...rest, endsAt });
+    this.#requests.delete(lease.id);
+    this.granted++;
+    this.#mayDie();
+    this.receive({ kind: "grantConfirmed", id: lease.id });
+    this.#mayDie();
+    if (this.isUp) this.#tell(lease.id, (client) => client.grantedLease(lease));
+    if (this.#world.options.plant !== "double-grant" || this.granted % 50 !== 0) return;
+    this.receive({ kind: "adopted", lease: { ...lease, id: `${lease.id}-twin`, slices: lease.slices } });
+    this.#world.startExecutor(lease);
+    this.#world.startExecutor({ ...lease, id: `${lease.id}-twin` });
+  }
+
+  #end(id: string): void {
+    const life = this.#life;
+    const kill = this.#world.random() * KILL_MS_MAX;
+    if (this.#world.options.plant === "early-reclaim") this.receive({ kind: "reclaimed", id });
+    this.#world.after(kill, () => {
+      this.#world.executors.delete(id);
+      if (life === this.#life) this.receive({ kind: "reclaimed", id });
+    });
+  }
+
+  #resize({ id, slice }: Effect & { kind: "resize" }): void {
+    this.#world.after(this.#world.random() * 100, () => {
+      const executor = this.#world.executors.get(id);
+      if (this.#world.happens(0.1)) {
+        this.receive({ kind: "resizeFailed", id });
+        return;
+      }
+      if (executor !== undefined) {
+        executor.slices = executor.slices.with(slice.index, slice);
+        this.#world.checkMemory();
+      }
+      const stored = this.#leases.get(id);
+      if (stored !== undefined) this.#leases.set(id, { ...stored, slices: stored.slices.with(slice.index, slice) });
+      this.receive({ kind: "resizeConfirmed", id });
+    });
+  }
+
+  #tell(id: string, what: (client: Client) => void): void {
+    const client = this.clients.get(id);
+    if (client !== undefined) this.#world.send(() => what(client));
+  }
+
+  /** A session attaches: the lease's executor starts. */
+  attach(id: string): void {
+    if (!this.isUp) return;
+    const lease = findLease(this.pool, id);
+    if (lease?.state !== "granted" || this.#world.executors.has(id)) return;
+    this.#world.startExecutor(lease);
+    this.receive({ kind: "attached", id });
+    if (this.#world.happens(this.#world.options.faults.executorDies)) {
+      this.#world.after(this.#world.random() * 60_000, () => {
+        if (!this.#world.executors.delete(id)) return;
+        this.receive({ kind: "failed", id, code: "EXECUTOR_FAILED", message: "The executor died." });
+      });
+    }
+  }
+}
+
+/** A program that asks for leases one after the other. Dead clients stay silent; another takes their place. */
+class Client {
+  readonly #world: World;
+  readonly #tenant: string;
+  readonly #name: string;
+  #number = 0;
+  #request: string | undefined;
+  #lease: Lease | undefined;
+  #workMs = 0;
+  #isDead = false;
+
+  constructor(world: World, tenant: string, name: string) {
+    this.#world = world;
+    this.#tenant = tenant;
+    this.#name = name;
+  }
+
+  begin(): void {
+    this.#world.after(this.#world.random() * 2 * this.#world.options.restMs, () => this.#ask());
+  }
+
+  #ask(): void {
+    if (this.#world.stopped || this.#isDead) return;
+    const { fields, workMs } = this.#world.options.wish(this.#world.random);
+    const id = `${this.#name}.${this.#number++}`;
+    const request: PoolRequest = {
+      id,
+      tenant: this.#tenant,
+      name: this.#name,
+      share: { kind: "fraction", fraction: 0.25 },
+      count: 1,
+      waitMs: 600_000,
+      ...fields,
+    };
+    this.#request = id;
+    this.#workMs = workMs;
+    this.#world.daemon.clients.set(id, this);
+    this.#send({ kind: "requested", request });
+    this.#mayDie();
+    // Whatever got lost: at some time the client gives up and asks anew.
+    this.#world.after(request.waitMs + 30_000, () => {
+      if (this.#request !== id || this.#lease !== undefined) return;
+      this.#send({ kind: "withdrawn", id });
+      this.#forget(id);
+    });
+  }
+
+  #send(event: PoolEvent): void {
+    this.#world.send(() => this.#world.daemon.receive(event));
+  }
+
+  #mayDie(): void {
+    if (this.#isDead || !this.#world.happens(this.#world.options.faults.clientDies)) return;
+    this.#isDead = true;
+    const heir = new Client(this.#world, this.#tenant, `${this.#name}+`);
+    this.#world.after(30_000, () => heir.begin());
+  }
+
+  refused(id: string): void {
+    if (id === this.#request && !this.#isDead) this.#forget(id);
+  }
+
+  grantedLease(lease: Lease): void {
+    if (this.#isDead) return;
+    if (lease.id !== this.#request) {
+      this.#send({ kind: "released", id: lease.id });
+      return;
+    }
+    if (this.#lease !== undefined) return;
+    this.#lease = lease;
+    this.#world.send(() => this.#world.daemon.attach(lease.id));
+    this.#beat(lease.id);
+    this.#mayDie();
+    if (this.#world.happens(0.2)) this.#askResize(lease);
+    this.#world.after(this.#workMs, () => this.#release(lease.id, 0));
+  }
+
+  #askResize(lease: Lease): void {
+    const slice = lease.slices[0]!;
+    const bytes = Math.max(1, Math.round(slice.bytes * (0.5 + this.#world.random())));
+    this.#world.after(this.#workMs * this.#world.random(), () =>
+      this.#send({ kind: "resizeAsked", id: lease.id, index: 0, bytes, usedBytes: 0 }),
+    );
+  }
+
+  #beat(id: string): void {
+    if (this.#isDead || this.#lease?.id !== id) return;
+    this.#send({ kind: "heartbeat", id });
+    this.#world.after(BEAT_MS, () => this.#beat(id));
+  }
+
+  /** Releases until it hears that the lease is gone, or gives up. */
+  #release(id: string, attempt: number): void {
+    if (this.#isDead || this.#lease?.id !== id) return;
+    if (attempt > 5) {
+      this.#forget(id);
+      return;
+    }
+    this.#send({ kind: "released", id });
+    this.#world.after(5_000, () => this.#release(id, attempt + 1));
+  }
+
+  ended(id: string): void {
+    if (id === this.#request && !this.#isDead) this.#forget(id);
+  }
+
+  #forget(id: string): void {
+    this.#world.daemon.clients.delete(id);
+    this.#request = undefined;
+    this.#lease = undefined;
+    this.begin();
+  }
+}
+
+function hash(effect: Effect): number {
+  const text =
+    effect.kind === "granted" ? JSON.stringify(effect.lease) : `${effect.kind} ${"id" in effect ? effect.id : ""}`;
+  let value = 0;
+  for (let index = 0; index < text.length; index++) value = (Math.imul(value, 31) + text.charCodeAt(index)) | 0;
+  return value;
+}
