@@ -2,6 +2,7 @@
 import { CommanderError } from "commander";
 import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { note } from "./output.ts";
+import { describeReason } from "./place.ts";
 
 export const ExitCode = { OK: 0, FAILED: 1, USAGE: 2, NO_CAPACITY: 75 } as const;
 
@@ -23,7 +24,7 @@ export function reportFailure(error: unknown): number {
   const failure = toSluiceError(error);
   note(sentence(failure));
   for (const reason of failure.details.reasons ?? []) {
-    process.stderr.write(`  ${reason.device === "" ? "" : `${reason.device}: `}${reason.message} (${reason.code})\n`);
+    process.stderr.write(`  ${describeReason(reason)} (${reason.code})\n`);
   }
   return exitCodeOf(failure);
 }

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
 import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
+import { describeReason } from "./place.ts";
 import { type Column, formatTable } from "./table.ts";
 
 const leaseColumns: readonly Column[] = [
@@ -23,7 +24,6 @@ const queueColumns: readonly Column[] = [
   { title: "ASKS FOR" },
   { title: "WAITS", align: "right" },
   { title: "GIVES UP IN", align: "right" },
-  { title: "BECAUSE", shrinkTo: 16 },
 ];
 
 export function addLeasesCommand(program: Command): void {
@@ -44,30 +44,32 @@ Examples:
         return;
       }
       const now = Date.now();
-      const width = terminalWidth();
-      print(
-        leases.length === 0
-          ? "No leases."
-          : formatTable(
-              leaseColumns,
-              leases.map((lease) => leaseRow(lease, now)),
-              width,
-            ),
-      );
-      if (queue.length > 0)
-        print(
-          `\n${formatTable(
-            queueColumns,
-            queue.map((entry) => queueRow(entry, now)),
-            width,
-          )}`,
-        );
+      print(leases.length === 0 ? "No leases." : leaseTable(leases, now));
+      if (queue.length > 0) print(`\n${queueTable(queue, now)}`);
     });
   });
 }
 
 /** `granted`, `attached` or `ending`. */
 export const stateText = (lease: LeaseInfo): string => lease.state.replace("LEASE_STATE_", "").toLowerCase();
+
+const leaseTable = (leases: readonly LeaseInfo[], now: number): string =>
+  formatTable(
+    leaseColumns,
+    leases.map((lease) => leaseRow(lease, now)),
+    terminalWidth(),
+  );
+
+/** Under each request, why it waits: a column would cut what its owner most wants to read. */
+function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
+  const [title, ...rows] = formatTable(
+    queueColumns,
+    queue.map((entry) => queueRow(entry, now)),
+    terminalWidth(),
+  ).split("\n");
+  const reasons = queue.map((entry) => entry.reasons.map((reason) => `\n         ${describeReason(reason)}`).join(""));
+  return [title, ...rows.map((row, index) => row + reasons[index]!)].join("\n");
+}
 
 function leaseRow(lease: LeaseInfo, now: number): string[] {
   const memory = lease.slices.reduce((sum, slice) => sum + slice.memoryBytes, 0);
@@ -92,6 +94,5 @@ function queueRow(entry: QueueEntryInfo, now: number): string[] {
     entry.devices === 1 ? share : `${entry.devices} x ${share}`,
     durationText(Math.max(0, now - entry.queuedAtMs)),
     durationText(Math.max(0, entry.waitEndsAtMs - now)),
-    entry.reasons.map((reason) => reason.message).join(" ") || "-",
   ];
 }

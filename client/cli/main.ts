@@ -22,9 +22,9 @@ const program = new Command("sluice")
     "after",
     `
 Examples:
-  sluice serve --device cpu                        lend this machine's processor
-  sluice list                                      what is there, and what is free
-  sluice run -p 0.25 -- node train.js              run a program with a quarter of a device`,
+  sluice serve --device cpu          lend this machine's processor
+  sluice list                        what is there, and what is free
+  sluice run -p 0.25 -- node fit.js  run a program with a quarter of a device`,
   );
 
 addServeCommand(program);

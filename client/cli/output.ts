@@ -25,7 +25,7 @@ export const unicodeTerminal = (): boolean => {
 /** Exact where that is short, else rounded for reading. */
 export const sizeText = (bytes: number): string => {
   const exact = formatSize(bytes);
-  return exact.length <= 9 ? exact : formatSizeRounded(bytes);
+  return exact.length <= 7 ? exact : formatSizeRounded(bytes);
 };
 
 /** To the second from a second on. */

@@ -1,7 +1,10 @@
-/** A place in the queue as a sentence for someone who waits. */
+/** A place in the queue, and the reasons for it, as words for someone who waits. */
+import type { DeviceReason } from "../../shared/errors.ts";
 import type { QueuePlace } from "../control.ts";
 
-export function describePlace(place: QueuePlace): string {
-  const reasons = place.reasons.map((reason) => (reason.device === "" ? "" : `${reason.device}: `) + reason.message);
-  return `Waiting, place ${place.position} in the queue.${reasons.length === 0 ? "" : ` ${reasons.join(" ")}`}`;
-}
+/** The reason as a sentence that names its device once. */
+export const describeReason = ({ device, message }: Pick<DeviceReason, "device" | "message">): string =>
+  device === "" || message.includes(`[${device}]`) ? message : `${device}: ${message}`;
+
+export const describePlace = (place: QueuePlace): string =>
+  [`Waiting, place ${place.position} in the queue.`, ...place.reasons.map(describeReason)].join(" ");

@@ -36,7 +36,7 @@ The lease ends after --for, or with \`sluice release ID\`. Its secret is shown o
 
 Examples:
   sluice request -m 4GiB --for 2h
-  eval "$(sluice request -p 0.25 --for 30m --export)" && node train.js && sluice release`,
+  eval "$(sluice request -p 0.25 --for 30m --export)"; node fit.js; sluice release`,
   );
   command.action(request);
 }

@@ -40,10 +40,11 @@ export function addRunCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Without -p or -m it asks for whole devices. The library in the command finds its lease in ${LEASE_VARIABLE}.
+Without -p or -m it asks for whole devices. The library in the command finds its
+lease in ${LEASE_VARIABLE}.
 
-Exit codes: the command's own (128 + number for a signal); 75 when there is no capacity within --wait;
-2 for bad usage; 1 otherwise.
+Exit codes: the command's own (128 + number for a signal); 75 when there is no
+capacity within --wait; 2 for bad usage; 1 otherwise.
 
 Examples:
   sluice run -m 4GiB -- node train.js

@@ -103,7 +103,9 @@ async function main(children: Set<ChildProcess>): Promise<boolean> {
     console.log(`The server is ready at ${address}. Starting the job in a process of its own ...\n`);
     const job = fork(here(`./mnist${ending}`), { env: { ...process.env, SLUICE_SERVER: address } });
     children.add(job);
-    const results = await checks(address, await runJob(job));
+    const end = await runJob(job);
+    if (interrupted) return false;
+    const results = await checks(address, end);
     results.push(["the server stopped when asked", (await stop(server)) === 0]);
     console.log();
     for (const [what, holds] of results) console.log(`${holds ? "ok  " : "FAIL"}  ${what}`);

@@ -170,7 +170,9 @@ describe("run", () => {
     const holder = await pool.allocate({ memory: "1GiB" });
     const { stdout, stderr, exited } = start("-m", "512MiB", "--wait", "30s", ...shell("echo started"));
     await waitFor("the words", () => stderr().includes("Waiting"));
-    expect(stderr()).toMatch(/^sluice: Waiting, place 1 in the queue\. null:0: .*\[1GiB\]|512MiB/);
+    expect(stderr()).toMatch(
+      /^sluice: Waiting, place 1 in the queue\. Device \[null:0\] has \[0B\] free, .*\[512MiB\]/,
+    );
     expect(stdout()).toBe("");
     await holder.release();
     expect(await exited).toBe(0);
@@ -184,7 +186,7 @@ describe("run", () => {
       expect(code).toBe(75);
       expect(stdout).toBe("");
       expect(stderr).toContain("(NO_CAPACITY)");
-      expect(stderr).toContain("null:0: ");
+      expect(stderr).toContain("\n  Device [null:0] has");
       expect(stderr).not.toContain("    at ");
     }
   });

@@ -40,12 +40,6 @@ CUresult result_of(struct failure failure) {
     }
 }
 
-void trace_call(const char *name, CUresult result) {
-    const char *text = NULL;
-    cuGetErrorName(result, &text);
-    trace("%s %s", name, text == NULL ? "CUDA_ERROR_UNKNOWN" : text);
-}
-
 static CUresult phase_result(int phase) {
     if (phase == PHASE_READY) return CUDA_SUCCESS;
     return phase == PHASE_OVER ? CUDA_ERROR_DEINITIALIZED : CUDA_ERROR_NOT_INITIALIZED;
@@ -188,7 +182,7 @@ API_ALWAYS(cuDriverGetVersion, (int *version), (version)) {
     return CUDA_SUCCESS;
 }
 
-/* CUDA's own sentences are not ours to copy; names say it all, and sentences follow from them. */
+/* Asked for by statically linked runtimes alone: documented interfaces have no export tables. */
 API_ALWAYS(cuGetExportTable, (const void **table, const CUuuid *id), (table, id)) {
     static atomic_bool told = false;
     (void)id;

@@ -19,6 +19,11 @@ static const struct error_text *find(CUresult error) {
     return NULL;
 }
 
+void trace_call(const char *name, CUresult result) {
+    const struct error_text *found = find(result);
+    trace("%s %s", name, found == NULL ? "CUDA_ERROR_UNKNOWN" : found->name);
+}
+
 API_ALWAYS(cuGetErrorName, (CUresult error, const char **name), (error, name)) {
     const struct error_text *found = find(error);
     if (name == NULL) return CUDA_ERROR_INVALID_VALUE;
