@@ -264,7 +264,10 @@ export type Effect =
       /** What the client should know about its slices, such as that no link joins them. */
       readonly warnings: readonly string[];
     }
-  /** Let the executor change the slice to its new size, then report `resizeConfirmed` or `resizeFailed`. */
+  /**
+   * Let the executor change the slice to its new size, then report `resizeConfirmed` or `resizeFailed`. An executor that starts
+   * meanwhile has to end up with the size that is reported, too.
+   */
   | { readonly kind: "resize"; readonly id: string; readonly slice: Slice; readonly previousBytes: number }
   | { readonly kind: "resizeRefused"; readonly id: string; readonly code: ErrorCode; readonly message: string }
   /** Tell the client that it waits: its place (1 is next), and why no device serves it now. Told once; ask `queuePlace` for news. */

@@ -354,20 +354,17 @@ class Daemon {
     });
   }
 
-  #resize({ id, slice }: Effect & { kind: "resize" }): void {
+  #resize({ id, slice, previousBytes }: Effect & { kind: "resize" }): void {
     this.#world.after(this.#world.random() * 100, () => {
       const executor = this.#world.executors.get(id);
-      if (this.#world.happens(0.1)) {
-        this.receive({ kind: "resizeFailed", id });
-        return;
-      }
-      if (executor !== undefined) {
-        executor.slices = executor.slices.with(slice.index, slice);
-        this.#world.checkMemory();
-      }
+      const isDone = !this.#world.happens(0.1);
+      const after = isDone ? slice : { ...slice, bytes: previousBytes };
+      // An executor that started meanwhile began with the size that the pool held then.
+      if (executor !== undefined) executor.slices = executor.slices.with(slice.index, after);
       const stored = this.#leases.get(id);
-      if (stored !== undefined) this.#leases.set(id, { ...stored, slices: stored.slices.with(slice.index, slice) });
-      this.receive({ kind: "resizeConfirmed", id });
+      if (stored !== undefined) this.#leases.set(id, { ...stored, slices: stored.slices.with(slice.index, after) });
+      this.receive({ kind: isDone ? "resizeConfirmed" : "resizeFailed", id });
+      this.#world.checkMemory();
     });
   }
 
