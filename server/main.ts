@@ -3,7 +3,7 @@
  * options are those of DESIGN's doors; stdout carries the readiness line and nothing else.
  */
 import { randomBytes, randomUUID } from "node:crypto";
-import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
+import { Server as GrpcServer, logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
@@ -19,6 +19,7 @@ import { ExecutorPool } from "./executor/executor-pool.ts";
 import { createLog } from "./log.ts";
 import { DataListener } from "./session/data-listener.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
+import { lockState } from "./state-lock.ts";
 import { Store } from "./store/store.ts";
 import { packageVersion } from "./version.ts";
 
@@ -61,14 +62,30 @@ function complain(cause: unknown): number {
 
 /** Starts everything, waits for a signal, and ends everything. */
 async function run(config: Config): Promise<void> {
+  // What goes wrong is told once, in our words.
+  setLogVerbosity(logVerbosity.NONE);
   const log = createLog(config.logLevel);
   const devices = await discoverDevices(config.devices);
+  const unlock = lockState(config.stateDirectory);
+  try {
+    await runWithState(config, { devices, log });
+  } finally {
+    unlock();
+  }
+}
+
+async function runWithState(config: Config, { devices, log }: Pick<DaemonOptions, "devices" | "log">): Promise<void> {
   const store = new Store(config.stateDirectory, (error) => log.error({ error: error.message }, "A late write fails"));
   try {
     closeOpenLeases(store, log);
     const daemon = new Daemon({ config, devices, log, store });
-    await daemon.start();
-    await daemon.untilStopped();
+    try {
+      await daemon.start();
+      await daemon.untilStopped();
+    } finally {
+      await daemon.close();
+    }
+    log.info("Stopped");
   } finally {
     store.close();
   }
@@ -154,7 +171,7 @@ class Daemon {
     this.#executors.warm();
   }
 
-  /** Waits for SIGTERM or SIGINT, lets running leases finish within the grace, and closes; a second signal ends at once. */
+  /** Waits for SIGTERM or SIGINT, lets running leases finish within the grace; a second signal ends at once. */
   async untilStopped(): Promise<void> {
     const { graceMs } = this.#config;
     const signal = await nextSignal();
@@ -165,10 +182,10 @@ class Daemon {
       this.#sessions.kill();
     });
     await Promise.race([stopped, second]);
-    await this.#close();
   }
 
-  async #close(): Promise<void> {
+  /** Closes every door that is open and ends the spare executors. */
+  async close(): Promise<void> {
     this.#dataListener.close();
     this.#broker.close();
     await this.#executors.close();
@@ -181,7 +198,6 @@ class Daemon {
       });
     });
     this.#grpc.forceShutdown();
-    this.#log.info("Stopped");
   }
 
   #bindGrpc(address: Endpoint): Promise<number> {

@@ -86,13 +86,12 @@ export class Broker implements LeaseDirectory, SessionEvents {
 
   /** A lease for who has its secret; throws as `find` does, and WRONG_SECRET. */
   lease(leaseId: string, secret: Uint8Array): Lease {
-    this.#proven(leaseId, secret);
-    return findLease(this.#pool, leaseId)!;
+    return this.#proven(leaseId, secret).lease;
   }
 
   /** Joins the holders of a lease; returns what to do with each of their messages and at their end. */
   hold(leaseId: string, secret: Uint8Array, holder: Holder): { beat: () => void; leave: () => void } {
-    const record = this.#proven(leaseId, secret);
+    const { record } = this.#proven(leaseId, secret);
     record.holders.add(holder);
     if (record.notice !== undefined) holder.notice(record.notice);
     return {
@@ -152,11 +151,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   }
 
   find(leaseId: string): SessionLease {
-    const record = this.#live(leaseId);
-    const lease = findLease(this.#pool, leaseId)!;
-    if (lease.state === "ending") {
-      throw new SluiceError(endErrorCode(lease.endCode ?? "RELEASED"), lease.endMessage ?? "The lease ends.");
-    }
+    const { lease, record } = this.#live(leaseId);
     const slices = lease.slices.map((slice) => ({
       description: this.#descriptions.get(slice.deviceId)!,
       arenaBytes: slice.bytes,
@@ -201,17 +196,24 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#waiting.close();
   }
 
-  #live(leaseId: string): LeaseRecord {
+  /** A lease that may be worked under; throws LEASE_NOT_FOUND, or why it has ended or is ending. */
+  #live(leaseId: string): { lease: Lease; record: LeaseRecord } {
     const record = this.#records.get(leaseId);
-    if (record !== undefined) return record;
+    const lease = findLease(this.#pool, leaseId);
+    if (record !== undefined && lease !== undefined) {
+      if (lease.state !== "ending") return { lease, record };
+      throw new SluiceError(endErrorCode(lease.endCode ?? "RELEASED"), lease.endMessage ?? "The lease ends.", {
+        leaseId,
+      });
+    }
     const ended = this.#ended.get(leaseId);
     throw ended === undefined ? notFound(leaseId) : new SluiceError(ended.code, ended.message, { leaseId });
   }
 
-  #proven(leaseId: string, secret: Uint8Array): LeaseRecord {
-    const record = this.#live(leaseId);
-    if (!record.secret.matches(secret)) throw wrongSecret(leaseId);
-    return record;
+  #proven(leaseId: string, secret: Uint8Array): { lease: Lease; record: LeaseRecord } {
+    const live = this.#live(leaseId);
+    if (!live.record.secret.matches(secret)) throw wrongSecret(leaseId);
+    return live;
   }
 
   /** Lets an event happen, and all that follows from it. Effects may bring new events: they come after. */

@@ -1,0 +1,106 @@
+/** The options of `sluice serve`: defaults, the config file, the command line over it, and what is refused with which words. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readOptions } from "../../server/command-line.ts";
+import { type Config, loadConfig } from "../../server/config.ts";
+
+const load = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Config => loadConfig(readOptions(args), env);
+
+function configFile(content: unknown): string {
+  const file = join(mkdtempSync(join(tmpdir(), "sluice-config-")), "sluice.json");
+  writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content));
+  return file;
+}
+
+test("without options the server lends one cpu device to this machine alone", () => {
+  expect(load([], { XDG_STATE_HOME: "/var/lib/me" })).toEqual({
+    listen: { host: "127.0.0.1", port: 7460 },
+    data: { host: "127.0.0.1", port: 7461 },
+    stateDirectory: "/var/lib/me/sluice",
+    devices: ["cpu"],
+    graceMs: 30_000,
+    kernelTimeoutMs: 300_000,
+    heartbeatTimeoutMs: 30_000,
+    logLevel: "info",
+    spareExecutors: 1,
+  });
+});
+
+test("the state is in the home directory unless the convention says otherwise", () => {
+  expect(load([]).stateDirectory).toMatch(/\/\.local\/state\/sluice$/);
+  expect(load([], { XDG_STATE_HOME: "relative" }).stateDirectory).toMatch(/\/\.local\/state\/sluice$/);
+  expect(load(["--state", "/tmp/x"]).stateDirectory).toBe("/tmp/x");
+});
+
+test("--device may be repeated, and takes the place of the default", () => {
+  expect(load(["--device", "cpu:4x2GiB", "--device", "null:2x16GiB"]).devices).toEqual(["cpu:4x2GiB", "null:2x16GiB"]);
+});
+
+test("the command line wins over the config file, which wins over defaults", () => {
+  const file = configFile({ listen: "127.0.0.1:1000", grace: "2m", device: ["null"], "spare-executors": 3 });
+  const config = load(["--config", file, "--grace", "5s"]);
+  expect(config).toMatchObject({
+    listen: { host: "127.0.0.1", port: 1000 },
+    graceMs: 5_000,
+    devices: ["null"],
+    spareExecutors: 3,
+    heartbeatTimeoutMs: 30_000,
+  });
+});
+
+test("addresses of version 6 stand in brackets", () => {
+  expect(load(["--listen", "[::1]:0"]).listen).toEqual({ host: "::1", port: 0 });
+});
+
+test.each([
+  [["--listen", "7460"], "[listen] is HOST:PORT"],
+  [["--listen", "127.0.0.1:70000"], "[127.0.0.1:70000]"],
+  [["--listen", "::1:7460"], "[::1:7460]"],
+  [["--data", "[localhost]:1"], "[[localhost]:1]"],
+  [["--grace", "30"], "[grace] is wrong"],
+  [["--grace", "60d"], "above 24 days"],
+  [["--kernel-timeout", "soon"], "[kernel-timeout]"],
+  [["--heartbeat-timeout", "10ms"], "below 100ms"],
+  [["--spare-executors", "-1"], "[spare-executors]"],
+  [["--spare-executors", "1000"], "[1000]"],
+  [["--state", ""], "[state]"],
+  [["--config", "/nonexistent/sluice.json"], "[/nonexistent/sluice.json] cannot be read"],
+])("%j is refused, saying [%s]", (args, words) => {
+  expect(() => load(args)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  expect(() => load(args)).toThrow(words);
+});
+
+test.each([
+  [{ lisen: "x" }, "unknown keys [lisen]"],
+  [{ config: "other.json" }, "unknown keys [config]"],
+  [{ kernelTimeout: "1s" }, "unknown keys [kernelTimeout]"],
+  [[], "holds no JSON object"],
+  ["{", "cannot be read"],
+  [{ listen: 7460 }, "[listen] is text, not [7460]"],
+  [{ device: [] }, "[device] names no device"],
+  [{ device: [1] }, "[device] is text"],
+  [{ insecure: "yes" }, "[insecure] is true or false"],
+  [{ "log-level": "loud" }, "[log-level] is one of"],
+])("the config file %j is refused, saying [%s]", (content, words) => {
+  expect(() => load(["--config", configFile(content)])).toThrow(words);
+});
+
+test.each([
+  ["--listen", "0.0.0.0:7460"],
+  ["--data", "0.0.0.0:7461"],
+  ["--listen", "[::]:7460"],
+  ["--data", "192.168.1.5:7461"],
+  ["--listen", "gpu.example.org:7460"],
+  ["--listen", "127.0.0.1.example.org:7460"],
+])("%s %s is refused without --insecure, naming the port and why", (option, address) => {
+  expect(() => load([option, address])).toThrow(
+    new RegExp(`\\[${option.slice(2)}\\] binds .*:746[01]\\].*neither tokens nor TLS.*--insecure`),
+  );
+  expect(load([option, address, "--insecure"])).toBeDefined();
+});
+
+test.each(["127.0.0.1:0", "127.1.2.3:5", "localhost:0", "[::1]:0"])("%s is loopback", (address) => {
+  expect(load(["--listen", address, "--data", address])).toBeDefined();
+});
