@@ -16,9 +16,9 @@ export class GlobalsWindow {
   /** Ranges in use, in order. */
   #used: Range[] = [];
 
-  constructor({ globalsOffset, globalLimit }: MemoryLayout) {
+  constructor({ globalsOffset, globalsEnd }: MemoryLayout) {
     this.#start = globalsOffset;
-    this.#end = globalLimit;
+    this.#end = globalsEnd;
   }
 
   /** Offset in linear memory of the first gap of `byteCount`; throws OUT_OF_MEMORY. */

@@ -19,7 +19,7 @@ import { GlobalsWindow } from "./globals.ts";
 import { checkLaunch } from "./launch.ts";
 import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
-import { type MemoryLayout, planMemory } from "./run/layout.ts";
+import { isGlobalRange, type MemoryLayout, planMemory } from "./run/layout.ts";
 import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
 
 /** Blocks per chunk: few enough that workers end together, enough that dealing costs nothing. */
@@ -166,7 +166,7 @@ export class CpuSlice implements DeviceSlice {
   #range(address: number, byteCount: number): number {
     this.#requireHealthy();
     const offset = address - this.#layout.arenaBase;
-    if (!(offset >= 0 && byteCount >= 0 && offset + byteCount <= this.#layout.globalLimit)) {
+    if (!(byteCount >= 0 && isGlobalRange(this.#layout, { offset, byteCount }))) {
       throw new SluiceError(
         "ADDRESS_OUTSIDE_ARENA",
         `The range of [${byteCount}] bytes at [0x${address.toString(16)}] is not within the slice.`,

@@ -34,7 +34,16 @@ const addOdd: Assembly = {
     else $s end`,
 };
 
-const exactProductSum = "$a f64.promote_f32 $b f64.promote_f32 f64.mul $c f64.promote_f32 @add_odd";
+/** Rounding down, a sum that is exactly zero is negative unless both parts are positive zeroes. */
+const addOddDown: Assembly = {
+  params: "a:f64 b:f64",
+  result: "f64",
+  body: `
+    $a $b f64.add f64.const 0 f64.eq $a i64.reinterpret_f64 $b i64.reinterpret_f64 i64.or i64.const 0 i64.ne i32.and
+    if<f64 f64.const -0 else $a $b @add_odd end`,
+};
+
+const exactProductSum = "$a f64.promote_f32 $b f64.promote_f32 f64.mul $c f64.promote_f32";
 
 /** A fused multiply-add in software, after Boldo and Melquiond, for the range in which no part over- or underflows. */
 const fma64: Assembly = {
@@ -84,12 +93,12 @@ const directed = (mode: "rz" | "rm" | "rp"): Record<string, Assembly> => ({
   [`add_f32_${mode}`]: {
     params: "a:f32 b:f32",
     result: "f32",
-    body: `$a f64.promote_f32 $b f64.promote_f32 @add_odd @demote_${mode}`,
+    body: `$a f64.promote_f32 $b f64.promote_f32 @${mode === "rm" ? "add_odd_rm" : "add_odd"} @demote_${mode}`,
   },
   [`sub_f32_${mode}`]: {
     params: "a:f32 b:f32",
     result: "f32",
-    body: `$a f64.promote_f32 $b f64.promote_f32 f64.neg @add_odd @demote_${mode}`,
+    body: `$a f64.promote_f32 $b f64.promote_f32 f64.neg @${mode === "rm" ? "add_odd_rm" : "add_odd"} @demote_${mode}`,
   },
   [`mul_f32_${mode}`]: {
     params: "a:f32 b:f32",
@@ -109,7 +118,7 @@ const directed = (mode: "rz" | "rm" | "rp"): Record<string, Assembly> => ({
   [`fma_f32_${mode}`]: {
     params: "a:f32 b:f32 c:f32",
     result: "f32",
-    body: `${exactProductSum} @demote_${mode}`,
+    body: `${exactProductSum} @${mode === "rm" ? "add_odd_rm" : "add_odd"} @demote_${mode}`,
   },
 });
 
@@ -118,10 +127,11 @@ export const floatHelpers: Readonly<Record<string, Assembly>> = {
   demote_rm: demote("$back $x f64.gt", down),
   demote_rp: demote("$back $x f64.lt", up),
   add_odd: addOdd,
+  add_odd_rm: addOddDown,
   ...directed("rz"),
   ...directed("rm"),
   ...directed("rp"),
-  fma_f32: { params: "a:f32 b:f32 c:f32", result: "f32", body: `${exactProductSum} f32.demote_f64` },
+  fma_f32: { params: "a:f32 b:f32 c:f32", result: "f32", body: `${exactProductSum} @add_odd f32.demote_f64` },
   "fma_f32.fused": {
     params: "a:f32 b:f32 c:f32",
     result: "f32",

@@ -5,7 +5,7 @@ import { Fault } from "./fault.ts";
 
 /** An address that is not in the arena: shared, local or parameter window, or a fault. `locals` is where local memory begins. */
 const generic: Assembly = {
-  params: "address:i64 context:i32 locals:i32 localBytes:i32 bytes:i32 line:i32",
+  params: "address:i64 context:i32 locals:i32 localBytes:i32 bytes:i32 line:i32 globals:i64 globalsBytes:i64",
   result: "i32",
   locals: "window:i64 offset:i32 end:i64",
   body: `
@@ -23,8 +23,20 @@ const generic: Assembly = {
       $window i64.const ${Window.PARAM} i64.eq
       $end i64.const ${Context.STATE - Context.PARAMS} i64.le_u i32.and
       if $offset $context i32.add i32.const ${Context.PARAMS} i32.add return end
+      $address $globals i64.sub $globalsBytes i64.lt_u
+      if $offset return end
     end
     i32.const ${Fault.ADDRESS} $line $address @fault unreachable`,
+};
+
+/** Faults unless `offset` from the globals' start is aligned and below `limit`. */
+const requireGlobal: Assembly = {
+  params: "offset:i64 limit:i64 bytes:i32 line:i32 globals:i64",
+  result: "i32",
+  body: `
+    $offset $limit i64.lt_u $offset i32.wrap_i64 $bytes i32.const 1 i32.sub i32.and i32.eqz i32.and
+    if i32.const 0 return end
+    i32.const ${Fault.ADDRESS} $line $offset $globals i64.add @fault unreachable`,
 };
 
 /** Bits of the lanes whose word at `plane` is not 0; words are 0 or -1. `plane` is the address of the warp's first word. */
@@ -83,6 +95,7 @@ const choose = (compare: string): string => `$value $word $value $word ${compare
 
 export const memoryHelpers: Readonly<Record<string, Assembly>> = {
   generic,
+  require_global: requireGlobal,
   ballot,
   match_any_32: matchAny32,
   reduce_add: reduce("0", "$value $word i32.add"),

@@ -126,21 +126,44 @@ function pushSum(
   if (constant !== 0n) code.i64(constant).op("i64.add");
 }
 
+/** The arena inline; the globals, which are fewer and less used, in a helper. Constants are always among the globals. */
 function pushGlobal(emitter: Emitter, register: Register | undefined, place: Place, span: number): number {
   const { code, unit } = emitter;
-  const { at, bytes, offset } = place;
+  const { at, bytes, offset, space } = place;
   const shift = log2(bytes);
+  const { layout, arenaBase } = unit;
+  const start = space === "const" ? layout.globalsOffset : 0;
+  const size = space === "const" ? layout.globalsEnd - layout.globalsOffset : layout.arenaBytes;
   const index = emitter.scratch("i64", "address");
-  pushSum(emitter, register, { constant: BigInt(offset) - unit.arenaBase, at });
+  pushSum(emitter, register, { constant: BigInt(offset) - arenaBase - BigInt(start), at });
   code.tee(index);
   if (shift > 0) code.i64(BigInt(shift)).op("i64.rotr");
-  code.i64(BigInt(unit.layout.globalLimit - span) >> BigInt(shift)).op("i64.ge_u");
+  code.i64(BigInt(size - span) >> BigInt(shift)).op("i64.ge_u");
   code.if();
-  code.i32(Fault.ADDRESS).i32(at.line).get(index).i64(unit.arenaBase).op("i64.add");
-  emitter.import("fault").op("unreachable");
+  if (space === "const") {
+    code
+      .i32(Fault.ADDRESS)
+      .i32(at.line)
+      .get(index)
+      .i64(arenaBase + BigInt(start))
+      .op("i64.add");
+    emitter.import("fault").op("unreachable");
+  } else {
+    // The helper returns if and only if the range lies among the globals.
+    code
+      .get(index)
+      .i64(BigInt(layout.globalsOffset))
+      .op("i64.sub")
+      .i64(BigInt(layout.globalsEnd - layout.globalsOffset - span));
+    code
+      .i32(bytes)
+      .i32(at.line)
+      .i64(arenaBase + BigInt(layout.globalsOffset));
+    emitter.helper("require_global").op("drop");
+  }
   code.end();
   code.get(index).op("i32.wrap_i64");
-  return 0;
+  return start;
 }
 
 /** Shared, local and parameter memory: an offset within a window whose size is known at the launch. */
@@ -194,12 +217,14 @@ function pushGeneric(emitter: Emitter, register: Register | undefined, place: Pl
   pushSum(emitter, register, { constant: BigInt(offset) - unit.arenaBase, at });
   code.tee(index);
   if (shift > 0) code.i64(BigInt(shift)).op("i64.rotr");
-  code.i64(BigInt(unit.layout.globalLimit) >> BigInt(shift)).op("i64.lt_u");
+  code.i64(BigInt(unit.layout.arenaBytes) >> BigInt(shift)).op("i64.lt_u");
   code.if("i32");
   code.get(index).op("i32.wrap_i64");
   code.else();
   code.get(index).i64(unit.arenaBase).op("i64.add").get(frame.context);
   code.get(frame.record).i32(unit.recordBytes).op("i32.add").i32(unit.localBytes).i32(bytes).i32(at.line);
+  code.i64(BigInt(unit.layout.globalsOffset) + unit.arenaBase);
+  code.i64(BigInt(unit.layout.globalsEnd - unit.layout.globalsOffset));
   emitter.helper("generic");
   code.end();
   return 0;

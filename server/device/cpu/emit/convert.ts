@@ -111,9 +111,27 @@ function floatToInteger(emitter: Emitter, instruction: Instruction, { to, from }
     throw badImage(instruction.line, "a conversion to an integer needs .rni, .rzi, .rmi or .rpi");
   if (from === "f32" && instruction.mnemonic.modifiers.has("ftz")) flush(emitter);
   if (rounding !== "rzi") code.op(`${from}.${integral[rounding]}` as OpName);
+  // NaN becomes 0, but the top bit where either side has 64 bits.
+  const keepsNaN = from === "f32" && typeBytes[to] < 8;
+  const source = emitter.scratch(from === "f32" ? "f32" : "f64", "source");
+  if (!keepsNaN) code.tee(source);
+  code.op(`${wasmType(to)}.trunc_sat_${from}_${isSigned(to) ? "s" : "u"}` as OpName);
+  if (typeBytes[to] < 4) clampNarrow(emitter, to);
+  if (keepsNaN) return;
+  const top = 1n << BigInt(typeBytes[to] * 8 - 1);
+  if (typeBytes[to] === 8) code.i64(BigInt.asIntN(64, top));
+  else code.i32(Number(isSigned(to) ? BigInt.asIntN(typeBytes[to] * 8, top) : top));
+  code
+    .get(source)
+    .get(source)
+    .op(`${from}.eq` as OpName)
+    .op("select");
+}
+
+/** Clamps a number held in 32 bits to the range of a narrower type. */
+function clampNarrow(emitter: Emitter, to: PtxType): void {
+  const { code } = emitter;
   const sign = isSigned(to) ? "s" : "u";
-  code.op(`${wasmType(to)}.trunc_sat_${from}_${sign}` as OpName);
-  if (typeBytes[to] >= 4) return;
   const value = emitter.scratch("i32", "clamp");
   const { min, max } = range(to);
   code.set(value);

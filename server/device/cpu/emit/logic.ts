@@ -161,9 +161,30 @@ function reverse(emitter: Emitter, instruction: Instruction): void {
   emitter.pop(instruction.operands[0], type, instruction);
 }
 
+/** Selectors of prmt's modes for each value of the control's two low bits, one nibble per byte. */
+const permuteModes: Record<string, readonly [number, number, number, number]> = {
+  f4e: [0x3210, 0x4321, 0x5432, 0x6543],
+  b4e: [0x5670, 0x6701, 0x7012, 0x0123],
+  rc8: [0x0000, 0x1111, 0x2222, 0x3333],
+  ecl: [0x3210, 0x3211, 0x3222, 0x3333],
+  ecr: [0x0000, 0x1110, 0x2210, 0x3210],
+  rc16: [0x1010, 0x3232, 0x1010, 0x3232],
+};
+
 function permute(emitter: Emitter, instruction: Instruction): void {
-  if (instruction.mnemonic.modifiers.size > 0) throw unsupported(instruction, "a mode of prmt");
+  const [mode] = instruction.mnemonic.modifiers;
+  const { code } = emitter;
   pushAll(emitter, instruction, { type: "b32", count: 3 });
+  if (mode !== undefined) {
+    const control = emitter.scratch("i32", "control");
+    const selectors = permuteModes[mode]!;
+    code.i32(3).op("i32.and").set(control);
+    code.i32(selectors[0]);
+    for (const value of [1, 2, 3]) {
+      const chosen = emitter.scratch("i32", "chosen");
+      code.set(chosen).i32(selectors[value]!).get(chosen).get(control).i32(value).op("i32.eq").op("select");
+    }
+  }
   emitter.helper("prmt");
   emitter.pop(instruction.operands[0], "b32", instruction);
 }

@@ -132,8 +132,7 @@ function isspacep(emitter: Emitter, instruction: Instruction): void {
   emitter.push(instruction.operands[1], "u64", instruction);
   if (space === "global" || space === "const") {
     // Constants live beside globals, so the same addresses would answer to both; a global is what programs ask for.
-    code.i64(unit.arenaBase).op("i64.sub").i64(BigInt(unit.layout.globalLimit));
-    code.op("i64.lt_u");
+    code.i64(unit.arenaBase).op("i64.sub").i64(BigInt(unit.layout.globalsEnd)).op("i64.lt_u");
     if (space === "const") code.i32(0).op("i32.and");
   } else {
     const windows = { shared: "SHARED", local: "LOCAL", param: "PARAM" } as const;

@@ -101,7 +101,10 @@ export function exact(code: number, a: number, b: number, c: number): number {
     case 1:
       return finite(a, b) && a !== 0 && b !== 0 ? round(multiply(take(a), take(b)), mode) : a * b;
     case 2: {
-      if (!finite(a, b) || !Number.isFinite(c) || a === 0 || b === 0) return a * b + c;
+      if (!finite(a, b)) return a * b + c;
+      // The product of finite numbers is finite here, however large.
+      if (!Number.isFinite(c)) return c;
+      if (a === 0 || b === 0) return c === 0 ? zeroSum(a * b, c, mode) : c;
       const sum = add(multiply(take(a), take(b)), take(c));
       return sum.mantissa === 0n ? (mode === RM ? -0 : 0) : round(sum, mode);
     }

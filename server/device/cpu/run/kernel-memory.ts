@@ -1,5 +1,5 @@
 /** Reads a kernel's generic addresses from JavaScript, for printf and assert. Never faults: what is outside reads as zero. */
-import { type MemoryLayout, Window } from "./layout.ts";
+import { isGlobalRange, type MemoryLayout, Window } from "./layout.ts";
 import type { PrintMemory } from "./printf.ts";
 
 /** Strings end here at the latest. */
@@ -47,8 +47,8 @@ export class KernelMemory implements PrintMemory {
 
   /** Index in linear memory; its end for an address that is nowhere. */
   #index(address: bigint, bytes: number): number {
-    const offset = address - BigInt(this.#layout.arenaBase);
-    if (offset >= 0n && offset + BigInt(bytes) <= BigInt(this.#layout.globalLimit)) return Number(offset);
+    const offset = Number(address - BigInt(this.#layout.arenaBase));
+    if (isGlobalRange(this.#layout, { offset, byteCount: bytes })) return offset;
     const low = Number(BigInt.asUintN(32, address));
     // Local memory is the only window that the runtime's own calls pass.
     if (address >> 32n !== BigInt(Window.LOCAL)) return this.#end;

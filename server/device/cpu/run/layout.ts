@@ -3,10 +3,11 @@
  * workers and the slice all read this file and nothing else about places.
  *
  *   0            arena          the slice's bytes: an address is its offset plus the arena's base
- *   arenaBytes   globals        variables of loaded modules, at addresses that follow the arena's
+ *   arenaBytes   gap            nothing: a kernel that strays past the arena faults
+ *   then         globals        variables of loaded modules, at addresses that follow the arena's
  *   then         one context per worker: header, parameters, exchange planes, shared memory, threads
  *
- * Kernels reach arena and globals by one bounds check; a context they reach only through checks of their own (shared, local).
+ * Kernels reach the arena by one bounds check and globals by a second; a context only through checks of its own (shared, local).
  */
 import { SluiceError } from "../../../../shared/errors.ts";
 
@@ -16,7 +17,10 @@ export const PAGE_BYTES = 65_536;
 export const MEMORY_BYTES_MAX = 2 ** 32;
 
 /** Variables of all modules of a slice: CUDA programs use kilobytes; untouched memory costs nothing. */
-export const GLOBALS_BYTES = 64 * 1024 * 1024;
+export const GLOBALS_BYTES = 48 * 1024 * 1024;
+
+/** Strides past the arena's end up to this length fault rather than hit a global. */
+const GAP_BYTES = 16 * 1024 * 1024;
 
 export const THREADS_PER_BLOCK_MAX = 1024;
 export const WARP_SIZE = 32;
@@ -73,8 +77,8 @@ export interface MemoryLayout {
   /** High half of every address in the arena. */
   readonly arenaBase: number;
   readonly globalsOffset: number;
-  /** First byte behind what kernels may address as global memory. */
-  readonly globalLimit: number;
+  /** First byte behind the globals. */
+  readonly globalsEnd: number;
   readonly contextOffset: number;
   readonly contextBytes: number;
   readonly workers: number;
@@ -83,7 +87,7 @@ export interface MemoryLayout {
 
 /** The largest arena with this many workers. */
 export const arenaBytesMax = (workers: number): number =>
-  MEMORY_BYTES_MAX - GLOBALS_BYTES - workers * CONTEXT_BYTES_MIN;
+  MEMORY_BYTES_MAX - GAP_BYTES - GLOBALS_BYTES - workers * CONTEXT_BYTES_MIN;
 
 export function planMemory(options: { arenaBytes: number; arenaBase: number; workers: number }): MemoryLayout {
   const { arenaBytes, arenaBase, workers } = options;
@@ -93,17 +97,28 @@ export function planMemory(options: { arenaBytes: number; arenaBase: number; wor
       `A slice of the cpu device has a multiple of [${PAGE_BYTES}] and at most [${arenaBytesMax(workers)}] bytes, not [${arenaBytes}].`,
     );
   }
-  const globalLimit = arenaBytes + GLOBALS_BYTES;
-  const room = Math.floor((MEMORY_BYTES_MAX - globalLimit) / workers / PAGE_BYTES) * PAGE_BYTES;
+  const globalsOffset = arenaBytes + GAP_BYTES;
+  const globalsEnd = globalsOffset + GLOBALS_BYTES;
+  const room = Math.floor((MEMORY_BYTES_MAX - globalsEnd) / workers / PAGE_BYTES) * PAGE_BYTES;
   const contextBytes = Math.min(CONTEXT_BYTES_MAX, room);
   return {
     arenaBytes,
     arenaBase,
-    globalsOffset: arenaBytes,
-    globalLimit,
-    contextOffset: globalLimit,
+    globalsOffset,
+    globalsEnd,
+    contextOffset: globalsEnd,
     contextBytes,
     workers,
-    memoryPages: (globalLimit + workers * contextBytes) / PAGE_BYTES,
+    memoryPages: (globalsEnd + workers * contextBytes) / PAGE_BYTES,
   };
+}
+
+/** Whether a range lies within the arena or within the globals. */
+export function isGlobalRange(
+  layout: MemoryLayout,
+  { offset, byteCount }: { offset: number; byteCount: number },
+): boolean {
+  const end = offset + byteCount;
+  if (offset >= layout.globalsOffset) return end <= layout.globalsEnd;
+  return offset >= 0 && end <= layout.arenaBytes;
 }

@@ -2,6 +2,8 @@
  * The workers of one slice, seen from the slice: started when first needed, woken for a launch, and ended from outside when a
  * kernel does not end. They never keep the process alive.
  */
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { type Control, Word } from "./control.ts";
 import type { WorkerMessage, WorkerSetup } from "./messages.ts";
@@ -24,8 +26,10 @@ const isSource = import.meta.url.endsWith(".ts");
 const workerUrl = new URL(isSource ? "./worker.ts" : "./worker.js", import.meta.url);
 
 /** In a checkout (tests, tsx) a worker must first learn to read TypeScript. */
-const sourceLoader = () =>
-  `import(${JSON.stringify(import.meta.resolve("tsx/esm/api"))}).then(({ register }) => { register(); return import(${JSON.stringify(workerUrl.href)}); })`;
+function sourceLoader(): string {
+  const register = createRequire(import.meta.url).resolve("tsx/cjs/api");
+  return `require(${JSON.stringify(register)}).register(); require(${JSON.stringify(fileURLToPath(workerUrl))});`;
+}
 
 export class WorkerPool {
   readonly #control: Control;
