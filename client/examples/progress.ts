@@ -39,7 +39,7 @@ export class Progress {
       const filled = Math.round(share * BAR_CELLS);
       const bar = "█".repeat(filled) + "░".repeat(BAR_CELLS - filled);
       // Clipped to the terminal: a line that wraps could not be redrawn.
-      const line = `${bar} ${percent}  ${text}${left}`.slice(0, Math.max((this.#out.columns ?? 80) - 1, 1));
+      const line = `${bar} ${percent}  ${text}${left}`.slice(0, (this.#out.columns || 80) - 1);
       this.#out.write(`\r\x1b[2K${line}`);
       return;
     }
