@@ -92,6 +92,8 @@ export interface DeviceDriver {
   discover(spec: string): Promise<DeviceDescription[]>;
   /** Opens a slice with zeroed memory. */
   open(options: SliceOptions): Promise<DeviceSlice>;
+  /** Loads what takes long and belongs to no lease, so that the first `open` in this process is quicker. */
+  prepare?(): Promise<void>;
   /** How the devices are, in the order asked; absent where there is no hardware to be ill. Never throws for an ill device. */
   health?(descriptions: readonly DeviceDescription[]): Promise<DeviceHealth[]>;
   /**
@@ -140,6 +142,11 @@ export interface DeviceSlice {
   readonly arenaBase?: number;
   /** Time that the device has worked for this slice since it opened, in milliseconds; absent where it is not measured. */
   deviceTimeMs?(): number;
+  /**
+   * True once the process can do no more with the device and holds memory that only its end gives back (a driver's context that a fault has
+   * broken). The owner must end the process, by SIGKILL, before the lease's next session.
+   */
+  readonly needsNewProcess?: boolean;
   /** `data` is valid only during the call. */
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /** Reads `into.byteLength` bytes; resolves once they are there. */

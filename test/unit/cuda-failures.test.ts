@@ -47,7 +47,7 @@ async function run(
   });
 }
 
-function storeAt(address: bigint, value: number): Uint8Array {
+function storeAt(address: bigint, value: number): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(12));
   view.setBigUint64(0, address, true);
   view.setUint32(8, value, true);
@@ -95,6 +95,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
       expect(await failure(call)).toBe(error);
     }
     expect(lost).toEqual([error]);
+    expect(slice.needsNewProcess).toBe(true);
     await slice.close();
   });
 
@@ -119,6 +120,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     });
     const base = ARENA_BASE + ARENA_STRIDE_BYTES;
     await run(healthy, healthyModule, "store_at", storeAt(BigInt(base), 77));
+    expect(healthy.needsNewProcess).toBe(false);
     const into = new Uint8Array(4);
     await healthy.read(base, into, undefined);
     expect(into[0]).toBe(77);

@@ -35,6 +35,11 @@ export const cudaDriver: DeviceDriver = {
     return discoverDevices(loadCuda(), Nvml.load(), spec);
   },
 
+  /** The driver's own start takes a few hundred milliseconds on a machine with many cards. Makes no context. */
+  async prepare(): Promise<void> {
+    loadCuda();
+  },
+
   async open(options: SliceOptions): Promise<DeviceSlice> {
     const library = loadCuda();
     return CudaSlice.open(library, findDevice(library, options.description), options);

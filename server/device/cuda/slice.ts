@@ -100,6 +100,11 @@ export class CudaSlice implements DeviceSlice {
     }
   }
 
+  /** The driver ends a context that has failed only with its process. */
+  get needsNewProcess(): boolean {
+    return this.#context.failure !== undefined;
+  }
+
   /** Device time of the lease's finished work so far, in milliseconds. */
   deviceTimeMs(): number {
     return this.#meter.totalMs();

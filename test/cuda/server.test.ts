@@ -1,0 +1,91 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { connect } from "../../client/index.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { linearCases } from "../kernels/cases/linear.ts";
+import { openClientMachine } from "../kernels/client-machine.ts";
+import { fixture } from "../kernels/support.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { knownKernels, printingKernels } from "./kernels.ts";
+import { standin, standinMissing } from "./standin.ts";
+
+const MiB = 1024 * 1024;
+
+const start = (env: NodeJS.ProcessEnv = {}): Promise<TestServer> =>
+  startServer({
+    args: ["--device", "cuda"],
+    env: {
+      SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+      SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+      ...env,
+    },
+  });
+
+describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () => {
+  it("lists what the driver shows", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const devices = await pool.devices();
+    expect(devices.map(({ name }) => name)).toEqual(["Stand-in GPU 0", "Stand-in GPU 1"]);
+  });
+
+  it("runs kernels on borrowed slices of both devices at once", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const machines = await Promise.all([1, 2].map(() => openClientMachine(pool, { memoryBytes: 64 * MiB })));
+    await Promise.all(
+      machines.map(async (machine) => {
+        for (const kernelCase of linearCases.slice(0, 1)) await kernelCase.run(machine);
+        await machine.close();
+      }),
+    );
+  });
+
+  it("carries large copies both ways, and what kernels print", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    let printed = "";
+    await using lease = await pool.allocate({
+      memory: 64 * MiB,
+      onOutput: (text) => {
+        printed += text;
+      },
+    });
+    const [gpu] = lease.devices;
+    const data = Uint32Array.from({ length: MiB }, (_, i) => Math.imul(i, 2654435761));
+    const buffer = gpu.upload(data);
+    expect(Buffer.compare(Buffer.from((await buffer.read(Uint32Array)).buffer), Buffer.from(data.buffer))).toBe(0);
+    const print = (await gpu.load(Buffer.from(printingKernels))).kernel("print");
+    print.launch({ grid: 1, block: 1 }, [7]);
+    print.launch({ grid: 1, block: 1 }, [8]);
+    await gpu.synchronize();
+    expect(printed).toBe("number 7\nnumber 8\n");
+  });
+
+  it("tells a fault with the driver's own error, and leaves the lease beside it alone", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    await using faulty = await pool.allocate({ memory: 32 * MiB });
+    await using steady = await pool.allocate({ memory: 32 * MiB });
+    const [bad] = faulty.devices;
+    const [good] = steady.devices;
+    const store = (await bad.load(Buffer.from(knownKernels))).kernel("store_at");
+    const add = (await good.load(fixture("linear"))).kernel("vector_add");
+    const x = good.upload(Float32Array.of(1, 2, 3, 4));
+    const y = good.alloc(16);
+    store.launch({ grid: 1, block: 1 }, [0n, 1]);
+    const error = await bad.synchronize().catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(SluiceError);
+    expect(error).toMatchObject({
+      code: "ILLEGAL_ADDRESS",
+      details: { nativeCode: 700, nativeName: "CUDA_ERROR_ILLEGAL_ADDRESS", sequence: expect.any(Number) },
+    });
+    add.launch({ grid: 1, block: 32 }, [4, x, x, y]);
+    expect([...(await y.read(Float32Array))]).toEqual([2, 4, 6, 8]);
+  });
+
+  it("says why it cannot start when the driver is too old", async () => {
+    const failure = await start({ SLUICE_STANDIN_VERSION: "11080" }).catch((error: unknown) => error);
+    expect(String(failure)).toContain("CUDA [11.8]; Sluice needs a driver for CUDA 12.4 or later");
+  });
+});
