@@ -38,6 +38,8 @@ export interface LeaseGrant {
   /** Whether this client keeps the lease alive and releases it, or works under another's. */
   readonly owned: boolean;
   readonly onOutput: (text: string) => void;
+  /** Called once when the release begins. */
+  readonly onReleased: () => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -88,7 +90,8 @@ export class Lease {
         onOutput: grant.onOutput,
         onFailed: (error) => life.end(error),
         reasonOfLoss: () => (holder === undefined ? askForReason(grant) : holder.reason()),
-        signal: grant.signal,
+        // A lease that ends meanwhile ends the opening too.
+        signal: grant.signal === undefined ? life.signal : AbortSignal.any([grant.signal, life.signal]),
       });
       life.session = session;
       const counter = (): HandleCounter => new HandleCounter();
@@ -104,7 +107,7 @@ export class Lease {
       holder?.stop();
       // The failure itself is what the caller must hear; a lease that cannot be released now ends by its time-out.
       if (grant.owned) await grant.control.release(grant.key).catch(() => {});
-      throw error;
+      throw life.signal.aborted ? life.signal.reason : error;
     }
   }
 
@@ -155,6 +158,7 @@ export class Lease {
   }
 
   async #releaseOnce(): Promise<LeaseUsage | undefined> {
+    this.#grant.onReleased();
     const unheard = await this.#session.close(new SluiceError("CLOSED", `The lease [${this.id}] is released.`));
     this.#holder?.stop();
     const released = this.#releaseOnServer();

@@ -14,7 +14,7 @@ import {
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
 import { LEASE_VARIABLE, parseLeaseKey, SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "./environment.ts";
-import { Lease } from "./lease.ts";
+import { Lease, type LeaseGrant } from "./lease.ts";
 
 export interface ConnectOptions {
   /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else `localhost:7460`. */
@@ -80,7 +80,14 @@ export class Pool {
    * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, and the handshake's errors.
    */
   async allocate(options: AllocateOptions): Promise<Lease> {
-    const lease = this.#key === undefined ? await this.#allocate(options) : await this.#adopt(this.#key, options);
+    const grant = this.#key === undefined ? await this.#allocate(options) : await this.#adopt(this.#key, options);
+    const lease: Lease = await Lease.open({
+      ...grant,
+      control: this.#control,
+      onOutput: options.onOutput ?? printOutput,
+      onReleased: () => this.#leases.delete(lease),
+      signal: options.signal,
+    });
     this.#leases.add(lease);
     return lease;
   }
@@ -113,25 +120,16 @@ export class Pool {
     await this.close();
   }
 
-  async #allocate(options: AllocateOptions): Promise<Lease> {
+  async #allocate(options: AllocateOptions): Promise<Grant> {
     const request = allocateRequest(options);
     const { onQueued, signal } = options;
     const granted = await this.#control.allocate(request, { onQueued, signal });
     const { lease, connection, secret } = granted;
     if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
-    return Lease.open({
-      control: this.#control,
-      info: lease,
-      key: { leaseId: lease.id, secret },
-      connection,
-      devices: lease.slices.length,
-      owned: true,
-      onOutput: options.onOutput ?? printOutput,
-      signal,
-    });
+    return { info: lease, key: { leaseId: lease.id, secret }, connection, devices: lease.slices.length, owned: true };
   }
 
-  async #adopt(key: LeaseKey, options: AllocateOptions): Promise<Lease> {
+  async #adopt(key: LeaseKey, options: AllocateOptions): Promise<Grant> {
     const { lease, connection } = await this.#control.getLease(key, options.signal);
     if (lease === null || connection === null)
       throw new SluiceError("INTERNAL", "The server knows the lease and does not show it.");
@@ -149,18 +147,11 @@ export class Pool {
       if (slice.memoryBytes >= asked) continue;
       throw uncovered(key, { asked: `${formatSize(asked)} per device`, has: formatSize(slice.memoryBytes) });
     }
-    return Lease.open({
-      control: this.#control,
-      info: lease,
-      key,
-      connection,
-      devices,
-      owned: false,
-      onOutput: options.onOutput ?? printOutput,
-      signal: options.signal,
-    });
+    return { info: lease, key, connection, devices, owned: false };
   }
 }
+
+type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned">;
 
 /** Bytes of a slice that a request asks for: rounded as the server would. */
 function bytesAsked(options: AllocateOptions, device: DeviceInfo | undefined): number {

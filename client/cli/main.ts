@@ -34,6 +34,11 @@ addReleaseCommand(program);
 addListCommand(program);
 addLeasesCommand(program);
 
+// A reader that has had enough, such as `head`, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,8 +1,10 @@
 /** `sluice request`: a lease that outlives the command, for a shell or for jobs that share it. */
 import type { Command } from "commander";
+import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import { stateText } from "./leases.ts";
 import {
   addJsonOption,
   addServerOption,
@@ -16,7 +18,7 @@ import {
 } from "./options.ts";
 import { note, print, printJson, sizeText } from "./output.ts";
 import { describePlace } from "./place.ts";
-import { abortOnSignals } from "./signals.ts";
+import { interruptible } from "./signals.ts";
 
 interface RequestOptions extends ServerOptions, JsonOptions, ShareFlags {
   readonly for: number;
@@ -45,28 +47,33 @@ async function request(options: RequestOptions): Promise<void> {
   if (options.for === 0)
     throw new SluiceError("BAD_ARGUMENT", "A lease without heartbeats is kept for [0]: that is no time.");
   const wanted = allocateRequest({ ...shareOf(options), durationMax: options.for }, { detached: true });
-  await withControl(options, async (control) => {
-    const { signal } = abortOnSignals();
-    const onQueued = (place: Parameters<typeof describePlace>[0]): void => note(describePlace(place));
-    const { lease, secret } = await control.allocate(wanted, { signal, onQueued });
-    if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
-    const environment = {
-      [LEASE_VARIABLE]: formatLeaseKey({ leaseId: lease.id, secret }),
-      [SERVER_VARIABLE]: options.server,
-    };
-    const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
-    const slices = lease.slices.map((slice) => `${sizeText(slice.memoryBytes)} of ${slice.deviceId}`).join(", ");
-    const summary = `Lease ${lease.id}: ${slices}, until ${new Date(lease.endsAtMs).toISOString()}.`;
-    if (options.json) printJson({ lease, environment });
-    else if (options.export) {
-      note(summary);
-      print(lines.join("\n"));
-    } else {
-      print(
-        `${summary}\n\nTo work under it:\n  ${lines.join("\n  ")}\nTo end it before:\n  sluice release ${lease.id}`,
-      );
-    }
-  });
+  await withControl(options, (control) =>
+    interruptible((signal) => control.allocate(wanted, { signal, onQueued: (place) => note(describePlace(place)) }), {
+      finish: async (granted) => show(granted, options),
+      // Asked to stop at the last moment: nobody would know of the lease.
+      undo: async ({ lease, secret }) => {
+        await control.release({ leaseId: lease?.id ?? "", secret });
+      },
+    }),
+  );
+}
+
+function show({ lease, secret }: Granted, options: RequestOptions): void {
+  if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+  const environment = {
+    [LEASE_VARIABLE]: formatLeaseKey({ leaseId: lease.id, secret }),
+    [SERVER_VARIABLE]: options.server,
+  };
+  const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
+  const slices = lease.slices.map((slice) => `${sizeText(slice.memoryBytes)} of ${slice.deviceId}`).join(", ");
+  const summary = `Lease ${lease.id}: ${slices}, until ${new Date(lease.endsAtMs).toISOString()}.`;
+  if (options.json) printJson({ lease: { ...lease, state: stateText(lease) }, environment });
+  else if (options.export) {
+    note(summary);
+    print(lines.join("\n"));
+  } else {
+    print(`${summary}\n\nTo work under it:\n  ${lines.join("\n  ")}\nTo end it before:\n  sluice release ${lease.id}`);
+  }
 }
 
 /** For a POSIX shell. */

@@ -21,7 +21,7 @@ import {
 } from "./options.ts";
 import { note } from "./output.ts";
 import { describePlace } from "./place.ts";
-import { abortOnSignals, exitCodeOfSignal, type StopSignal, stopSignals } from "./signals.ts";
+import { exitCodeOfSignal, interruptible, onStopSignal, type StopSignal } from "./signals.ts";
 
 /** As shells do: the command does not exist, or cannot be executed. */
 const NOT_FOUND = 127;
@@ -58,20 +58,12 @@ async function run(words: string[], options: RunOptions): Promise<void> {
   const [file, ...args] = words[0] === "--" ? words.slice(1) : words;
   if (file === undefined) throw new SluiceError("BAD_ARGUMENT", "No command is given after [--].");
   const request = allocateRequest(shareOf(options));
-  const exitCode = await withControl(options, async (control) => {
-    const stop = abortOnSignals();
-    let granted: Granted;
-    try {
-      const onQueued = (place: Parameters<typeof describePlace>[0]): void => note(describePlace(place));
-      granted = await control.allocate(request, { signal: stop.signal, onQueued });
-    } catch (error) {
-      const signal = stop.stopped();
-      if (signal !== undefined) return exitCodeOfSignal(signal);
-      throw error;
-    }
-    stop.stop();
-    return await runUnder(granted, { control, server: options.server, file, args });
-  });
+  const exitCode = await withControl(options, (control) =>
+    interruptible((signal) => control.allocate(request, { signal, onQueued: (place) => note(describePlace(place)) }), {
+      finish: (granted) => runUnder(granted, { control, server: options.server, file, args }),
+      undo: ({ lease, secret }) => releaseQuietly(control, { leaseId: lease?.id ?? "", secret }),
+    }),
+  );
   throw new ExitError(exitCode);
 }
 
@@ -122,7 +114,7 @@ function runCommand(job: Job, env: NodeJS.ProcessEnv): Promise<number> {
     if (signal === "SIGINT" && process.stdin.isTTY) return;
     child.kill(signal);
   };
-  for (const signal of stopSignals) process.on(signal, forward);
+  const stopForwarding = onStopSignal(forward);
   return new Promise<number>((resolve) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return;
@@ -130,7 +122,5 @@ function runCommand(job: Job, env: NodeJS.ProcessEnv): Promise<number> {
       resolve(error.code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE);
     });
     child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : exitCodeOfSignal(signal)));
-  }).finally(() => {
-    for (const signal of stopSignals) process.off(signal, forward);
-  });
+  }).finally(stopForwarding);
 }

@@ -1,6 +1,7 @@
 /** Both ends survive the other's death: what a program sees when something it depends on dies, and how soon. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { type AddressInfo, connect as connectSocket, createServer, type Socket } from "node:net";
 import { connect, type Pool, SluiceError } from "sluice";
 import { afterEach, describe, expect, it } from "vitest";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -189,6 +190,73 @@ describe("when a client is killed", () => {
     await waitFor("the request", async () => (await pool.leases()).queue.length === 1);
     job.child.kill("SIGKILL");
     await waitFor("the queue to be empty", async () => (await pool.leases()).queue.length === 0);
+  });
+});
+
+describe("when the way to the server breaks", () => {
+  /** A way to the gRPC port that can be cut and closed. */
+  async function proxy(): Promise<{ address: string; cut: () => number; close: () => Promise<void> }> {
+    const [host, port] = server.grpc.split(":") as [string, string];
+    const open = new Set<Socket>();
+    const way = createServer((from) => {
+      const to = connectSocket(Number(port), host);
+      for (const [socket, other] of [
+        [from, to],
+        [to, from],
+      ] as const) {
+        open.add(socket);
+        socket.on("error", () => {});
+        socket.on("close", () => {
+          open.delete(socket);
+          other.destroy();
+        });
+        socket.pipe(other);
+      }
+    });
+    await new Promise<void>((resolve) => way.listen(0, "127.0.0.1", resolve));
+    const cut = (): number => {
+      const count = open.size;
+      for (const socket of open) socket.resetAndDestroy();
+      return count;
+    };
+    const close = async (): Promise<void> => {
+      const closed = new Promise<void>((resolve) => way.close(() => resolve()));
+      cut();
+      await closed;
+    };
+    return { address: `127.0.0.1:${(way.address() as AddressInfo).port}`, cut, close };
+  }
+
+  it("heartbeats find a new way within the time-out, and the lease lives on", async () => {
+    await start("--heartbeat-timeout", "2s");
+    const way = await proxy();
+    const pool = await connect({ server: way.address, lease: "" });
+    pools.push(pool);
+    const lease = await pool.allocate({ memory: "128MiB" });
+    const buffer = lease.devices[0].upload(Uint8Array.of(5));
+    const until = Date.now() + 5_000;
+    await waitFor("cuts for more than two time-outs", async () => {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      way.cut();
+      return Date.now() > until;
+    });
+    expect((await buffer.read(Uint8Array))[0]).toBe(5);
+    expect(lease.signal.aborted).toBe(false);
+    expect(await lease.release()).toMatchObject({ calls: 4 });
+    await way.close();
+  });
+
+  it("and stays broken, both ends come to the same end by themselves", async () => {
+    const watcher = await start("--heartbeat-timeout", "1500ms");
+    const way = await proxy();
+    const pool = await connect({ server: way.address, lease: "" });
+    const lease = await pool.allocate({ memory: "128MiB" });
+    await way.close();
+    await waitFor("the client to know", () => lease.signal.aborted, 8_000);
+    expect((lease.signal.reason as SluiceError).code).toBe("LEASE_EXPIRED");
+    expect((await failureOf(lease.devices[0].synchronize())).code).toBe("LEASE_EXPIRED");
+    await waitFor("the server to know", () => isIdle(watcher));
+    await pool.close();
   });
 });
 
