@@ -35,7 +35,8 @@ const w16 = wordOps(16);
 
 function allTruths(a: bigint, b: bigint, c: bigint): bigint {
   const [p, q] = [s32(a) < s32(b), s32(b) < s32(c)];
-  return (p && q ? 4n : 0n) + (p || q ? 2n : 0n) + (p !== q ? 1n : 0n);
+  // The kernel's exclusive or takes the result of the or before it.
+  return (p && q ? 4n : 0n) + (p || q ? 2n : 0n) + (p !== (p || q) ? 1n : 0n);
 }
 
 const table32: Table = [
