@@ -1,7 +1,7 @@
 /** Programs, launches, streams and events end to end over the raw wire, on the null device, with real PTX. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { ARENA, MiB, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
+import { ARENA, MiB, parseModule, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -11,6 +11,7 @@ const withGlobals = Buffer.from(`
 .target sm_75 // a comment with .entry ghost()
 .address_size 64
 .visible .global .align 4 .b8 table[1024];
+.global .align 4 .b8 hidden[64];
 .visible .global .f32 scale = 0f3F800000;
 .visible .entry first(
   .param .u32 n,
@@ -51,44 +52,6 @@ afterAll(async () => {
 
 /** Loads `image` as module 1 from image 1. */
 const load = (image: Uint8Array) => session.ask(raw.imageWrite(1, image.byteLength, 0, image), raw.moduleLoad(1, 1));
-
-interface Kernel {
-  readonly name: string;
-  readonly params: readonly (readonly number[])[];
-  readonly paramBytes: number;
-}
-
-/** The kernels and globals of a moduleLoad answer. */
-function parseModule(body: Buffer): {
-  kernels: Kernel[];
-  globals: { name: string; address: number; byteCount: number }[];
-} {
-  let at = 8;
-  const text = (start: number, length: number): string => body.subarray(start, start + length).toString();
-  const record = (): number => {
-    const start = at + 8;
-    at = start + body.readUInt32LE(at);
-    return start;
-  };
-  const kernels = Array.from({ length: body.readUInt32LE(0) }, () => {
-    const start = record();
-    const nameBytes = body.readUInt32LE(start);
-    const params = Array.from({ length: body.readUInt32LE(start + 4) }, (_, index) => {
-      const paramAt = start + 40 + Math.ceil(nameBytes / 8) * 8 + index * 24 + 8;
-      return [0, 4, 8, 12].map((field) => body.readUInt32LE(paramAt + field));
-    });
-    return { name: text(start + 40, nameBytes), params, paramBytes: body.readUInt32LE(start + 8) };
-  });
-  const globals = Array.from({ length: body.readUInt32LE(4) }, () => {
-    const start = record();
-    return {
-      name: text(start + 24, body.readUInt32LE(start)),
-      address: Number(body.readBigUInt64LE(start + 8)),
-      byteCount: Number(body.readBigUInt64LE(start + 16)),
-    };
-  });
-  return { kernels, globals };
-}
 
 test("a module from nvcc tells its kernels and their parameters", async () => {
   const answer = await load(ptx);

@@ -134,6 +134,44 @@ export interface RawAnswer {
   readonly failed: { readonly sequence: number; readonly opcode: number; readonly message: string } | undefined;
 }
 
+export interface RawKernel {
+  readonly name: string;
+  readonly params: readonly (readonly number[])[];
+  readonly paramBytes: number;
+}
+
+/** The kernels and global variables of an answer to `moduleLoad`. Of each parameter: offset, size, alignment, type. */
+export function parseModule(body: Buffer): {
+  kernels: RawKernel[];
+  globals: { name: string; address: number; byteCount: number }[];
+} {
+  let at = 8;
+  const text = (start: number, length: number): string => body.subarray(start, start + length).toString();
+  const record = (): number => {
+    const start = at + 8;
+    at = start + body.readUInt32LE(at);
+    return start;
+  };
+  const kernels = Array.from({ length: body.readUInt32LE(0) }, () => {
+    const start = record();
+    const nameBytes = body.readUInt32LE(start);
+    const params = Array.from({ length: body.readUInt32LE(start + 4) }, (_, index) => {
+      const paramAt = start + 40 + Math.ceil(nameBytes / 8) * 8 + index * 24 + 8;
+      return [0, 4, 8, 12].map((field) => body.readUInt32LE(paramAt + field));
+    });
+    return { name: text(start + 40, nameBytes), params, paramBytes: body.readUInt32LE(start + 8) };
+  });
+  const globals = Array.from({ length: body.readUInt32LE(4) }, () => {
+    const start = record();
+    return {
+      name: text(start + 24, body.readUInt32LE(start)),
+      address: Number(body.readBigUInt64LE(start + 8)),
+      byteCount: Number(body.readBigUInt64LE(start + 16)),
+    };
+  });
+  return { kernels, globals };
+}
+
 export interface RawFrame {
   readonly kind: number;
   readonly count: number;
