@@ -39,7 +39,7 @@ export interface LeaseGrant {
   readonly owned: boolean;
   readonly onOutput: (text: string) => void;
   /** Called once when the release begins. */
-  readonly onReleased: () => void;
+  readonly onReleased?: () => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -158,7 +158,7 @@ export class Lease {
   }
 
   async #releaseOnce(): Promise<LeaseUsage | undefined> {
-    this.#grant.onReleased();
+    this.#grant.onReleased?.();
     const unheard = await this.#session.close(new SluiceError("CLOSED", `The lease [${this.id}] is released.`));
     this.#holder?.stop();
     const released = this.#releaseOnServer();
