@@ -44,6 +44,9 @@ API void standin_clear(void) {
 
 API void standin_delay(unsigned microseconds) { standin_delay_ns = microseconds * 1000ull; }
 
+/* Takes memory of a device as another process would. */
+API void standin_occupy(int device, uint64_t bytes) { standin_used_bytes[device] += bytes; }
+
 /* What is alive, and what was misused, as text. Nothing of either: an empty one. */
 API int standin_report(char *text, int bytes) {
   struct live *l = &standin_alive;

@@ -64,6 +64,8 @@ export interface Standin {
   clear(): void;
   /** What is alive and what was misused; empty for nothing. */
   report(): string;
+  /** Takes memory of a device, or with less than 0 gives it back, as another process would. */
+  occupy(device: number, bytes: number): void;
   /** Has a device report a hardware error. */
   xid(device: number, xid: number): void;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
@@ -83,6 +85,7 @@ function load(): Standin {
   const delay = library.func("void standin_delay(uint32_t microseconds)");
   const clear = library.func("void standin_clear()");
   const report = library.func("int standin_report(void *text, int bytes)");
+  const occupy = library.func("void standin_occupy(int device, int64_t bytes)");
   const xid = library.func("void standin_xid(int device, uint32_t xid)");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
@@ -96,6 +99,7 @@ function load(): Standin {
       report(text, text.length);
       return text.toString("latin1").split("\0")[0]!.trim();
     },
+    occupy: (device, bytes) => occupy(device, bytes),
     xid: (device, number) => xid(device, number),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

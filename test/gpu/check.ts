@@ -4,11 +4,17 @@
  * `--device N` chooses the card, `--only TEXT` the groups whose names hold it.
  */
 import { cpSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { connect, type Pool } from "../../client/index.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { kernelCases } from "../kernels/cases.ts";
+import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
+import { openClientMachine } from "../kernels/client-machine.ts";
+import type { KernelCase } from "../kernels/machine.ts";
+import { startServer } from "../support/server.ts";
 import { becomesReady, type Job, type Reply, type Row, runJob, start } from "./job.ts";
 import { renderTable, writeJson } from "./report.ts";
 
@@ -156,7 +162,50 @@ async function* checkSpeed(device: DeviceDescription): AsyncGenerator<Row> {
   yield leakRow("speed", await leftOver(device, before));
 }
 
-const groups = { kernels: checkKernels, memory: checkMemory, neighbours: checkNeighbours, speed: checkSpeed };
+/** Everything through a real server: the kernels over the client library, then what borrowing costs. */
+async function* checkRemote(device: DeviceDescription): AsyncGenerator<Row> {
+  const before = await usedBytes(device);
+  {
+    await using server = await startServer({ args: ["--device", device.id] });
+    await using pool = await connect({ server: server.grpc });
+    const cases = kernelCases.filter(({ kernelTimeoutMs }) => kernelTimeoutMs === undefined);
+    for (const [index, kernelCase] of cases.entries()) {
+      const error = await runRemotely(pool, kernelCase);
+      const note = error === undefined ? {} : { note: error.slice(0, 300) };
+      yield { group: "remote kernels", name: kernelCase.name, ok: error === undefined, ...note };
+      if (index % 10 === 9) say(`remote kernels: ${index + 1} of ${cases.length}`);
+    }
+    const job = { kind: "remote", device: device.id, server: server.grpc } as const;
+    const { replies, status } = await runJob(job, 300_000);
+    for (const reply of replies) if (reply.kind === "row") yield reply.row;
+    if (!replies.some(({ kind }) => kind === "row")) {
+      yield { group: "remote", name: "measuring", ok: false, note: failureOf(replies, status) };
+    }
+  }
+  yield leakRow("remote", await leftOver(device, before));
+}
+
+async function runRemotely(pool: Pool, kernelCase: KernelCase): Promise<string | undefined> {
+  try {
+    const machine = await openClientMachine(pool, { memoryBytes: CASE_ARENA_BYTES });
+    try {
+      await kernelCase.run(machine);
+    } finally {
+      await machine.close();
+    }
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const groups = {
+  kernels: checkKernels,
+  memory: checkMemory,
+  neighbours: checkNeighbours,
+  speed: checkSpeed,
+  remote: checkRemote,
+};
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -166,6 +215,7 @@ async function main(): Promise<number> {
       only: { type: "string", default: "" },
     },
   });
+  const json = values.json === undefined ? undefined : resolve(values.json);
   let device: DeviceDescription;
   try {
     device = (await cudaDriver.discover(values.device))[0]!;
@@ -174,10 +224,10 @@ async function main(): Promise<number> {
     say(`Nothing is checked, for there is no GPU to check: ${error.message}`);
     return EXIT_NO_GPU;
   }
+  // Paths below are those of the checkout, wherever this was started.
+  process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
   // The compiler leaves the kernels where they are; the cases look for them beside themselves.
-  cpSync(new URL("../../../test/kernels/ptx", import.meta.url), new URL("../kernels/ptx", import.meta.url), {
-    recursive: true,
-  });
+  cpSync("test/kernels/ptx", "dist/test/kernels/ptx", { recursive: true });
   const { name, details } = device;
   say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
   const started = performance.now();
@@ -189,7 +239,7 @@ async function main(): Promise<number> {
   }
   const seconds = (performance.now() - started) / 1000;
   process.stdout.write(`${renderTable(rows)}\n`);
-  if (values.json !== undefined) writeJson(values.json, { device, rows, seconds });
+  if (json !== undefined) writeJson(json, { device, rows, seconds });
   const failed = rows.filter(({ ok }) => ok === false).length;
   process.stdout.write(
     `${rows.filter(({ ok }) => ok === true).length} passed, ${failed} failed, ${Math.round(seconds)} s\n`,

@@ -12,6 +12,8 @@ export type Job =
   | { readonly kind: "overhead"; readonly device: string }
   /** Measures rates and times. */
   | { readonly kind: "measure"; readonly device: string }
+  /** Measures work on a slice borrowed from a server against the same in its own process. */
+  | { readonly kind: "remote"; readonly device: string; readonly server: string }
   /** Fills a slice with a pattern, says so, and keeps the device busy until it is killed. */
   | { readonly kind: "hold"; readonly device: string; readonly bytes: number }
   /** Opens a slice and tells whether all of it is zero. */

@@ -18,7 +18,7 @@ const COPY_BYTES = 64 * MiB;
 const ROUNDS = 7;
 
 /** Median of several timings of `work` in milliseconds, after one for warming up. */
-async function medianMs(work: () => void | Promise<void>): Promise<number> {
+export async function medianMs(work: () => void | Promise<void>): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     const start = performance.now();
@@ -135,6 +135,31 @@ async function* measureProduct({ slice }: Bench): AsyncGenerator<Row> {
   };
 }
 
+/** The driver's own copies of ordinary memory, which is what a program that does not think of it gets. */
+function pageableMs(local: CudaContext, data: Uint8Array): { write(): Promise<number>; read(): Promise<number> } {
+  const { api } = local;
+  const address = addressOf(data);
+  const timed = (copy: () => number): Promise<number> =>
+    medianMs(() => {
+      local.check(copy(), "copy");
+      api.cuCtxSynchronize();
+    });
+  return {
+    write: () => timed(() => api.cuMemcpyHtoDAsync_v2(ARENA_BASE, address, data.byteLength, 0)),
+    read: () => timed(() => api.cuMemcpyDtoHAsync_v2(address, ARENA_BASE, data.byteLength, 0)),
+  };
+}
+
+/** Milliseconds for 64 MiB each way by the driver's own copies, into the arena of an open slice. */
+export async function pageableCopies(description: DeviceDescription): Promise<{ write: number; read: number }> {
+  const local = new CudaContext({ api: loadCuda().api, device: deviceOf(description), onFailure: () => undefined });
+  local.enter();
+  const copies = pageableMs(local, new Uint8Array(COPY_BYTES).fill(7));
+  const times = { write: await copies.write(), read: await copies.read() };
+  local.release();
+  return times;
+}
+
 /** 64 MiB each way through the staging memory, in the pieces in which the wire brings them, against the driver's page-locked copy. */
 async function* measureCopies({ slice, local }: Bench): AsyncGenerator<Row> {
   const { api } = local;
@@ -164,15 +189,8 @@ async function* measureCopies({ slice, local }: Bench): AsyncGenerator<Row> {
     local.check(api.cuMemcpyDtoHAsync_v2(pinned, ARENA_BASE, COPY_BYTES, 0), "copy");
     api.cuCtxSynchronize();
   });
-  const address = addressOf(data);
-  const pageableWrite = await medianMs(() => {
-    local.check(api.cuMemcpyHtoDAsync_v2(ARENA_BASE, address, COPY_BYTES, 0), "copy");
-    api.cuCtxSynchronize();
-  });
-  const pageableRead = await medianMs(() => {
-    local.check(api.cuMemcpyDtoHAsync_v2(address, ARENA_BASE, COPY_BYTES, 0), "copy");
-    api.cuCtxSynchronize();
-  });
+  const pageable = pageableMs(local, data);
+  const [pageableWrite, pageableRead] = [await pageable.write(), await pageable.read()];
   api.cuMemFreeHost(pinned);
   const gigabytes = (milliseconds: number): number => COPY_BYTES / milliseconds / 1e6;
   yield rate("copy 64 MiB to the device, against pageable", "GB/s", {

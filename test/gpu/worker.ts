@@ -7,8 +7,9 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openSliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
-import type { Job, Reply } from "./job.ts";
+import type { Job, Reply, Row } from "./job.ts";
 import { measure } from "./measure.ts";
+import { measureRemote } from "./remote.ts";
 
 const MiB = 1024 * 1024;
 const job = JSON.parse(process.argv[2] ?? "") as Job;
@@ -161,12 +162,16 @@ async function fault(): Promise<void> {
   await slice.synchronize();
 }
 
+async function tellRows(rows: AsyncIterable<Row>): Promise<void> {
+  for await (const row of rows) await tell({ kind: "row", row });
+}
+
 async function main(): Promise<void> {
   if (job.kind === "cases") await runCases(job.positions);
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: await cudaDriver.measureOverhead?.(await describeDevice()) });
-  } else if (job.kind === "measure")
-    for await (const row of measure(await describeDevice())) await tell({ kind: "row", row });
+  } else if (job.kind === "measure") await tellRows(measure(await describeDevice()));
+  else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job.server));
   else if (job.kind === "hold") await hold(job.bytes);
   else if (job.kind === "zero") await zero(job.bytes);
   else if (job.kind === "steady") await steady();

@@ -215,11 +215,14 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
   });
 
   it("a device that is full refuses a slice and stays usable", async () => {
-    const first = await openSlice({ arenaBytes: 600 * MiB });
-    expect((await failure(() => openSlice({ arenaBytes: 600 * MiB }))).code).toBe("OUT_OF_MEMORY");
-    await first.close();
-    const again = await openSlice({ arenaBytes: 600 * MiB });
-    await again.close();
+    standin.occupy(0, 920 * MiB);
+    try {
+      expect((await failure(() => openSlice({ arenaBytes: 10 * MiB }))).code).toBe("OUT_OF_MEMORY");
+      const slice = await openSlice({ arenaBytes: 8 * MiB });
+      await slice.close();
+    } finally {
+      standin.occupy(0, -920 * MiB);
+    }
   });
 
   it.each(["cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2", "cuEventQuery", "cuEventRecord", "cuLaunchKernel"])(
