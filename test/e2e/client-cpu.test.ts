@@ -1,0 +1,136 @@
+/** The library on the cpu device: real kernels, and what a program sees when one of them misbehaves. */
+import { readFileSync } from "node:fs";
+import { connect, type Lease, type Pool, SluiceError } from "sluice";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startServer, type TestServer } from "../support/server.ts";
+
+const ptx = (name: string): string => readFileSync(`test/kernels/ptx/${name}.ptx`, "utf8");
+const single = { grid: 1, block: 1 };
+
+let server: TestServer;
+let pool: Pool;
+
+beforeAll(async () => {
+  server = await startServer({ args: ["--device", "cpu:1x1GiB", "--kernel-timeout", "1s"] });
+  pool = await connect({ server: server.grpc, lease: "" });
+});
+afterAll(async () => {
+  expect((await pool.leases()).leases).toEqual([]);
+  await pool.close();
+  await server.stop();
+});
+
+async function failureOf(work: Promise<unknown>): Promise<SluiceError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof SluiceError) return error;
+    throw error;
+  }
+  throw new Error("It did not fail.");
+}
+
+const quarter = (onOutput?: (text: string) => void): Promise<Lease> =>
+  pool.allocate({ fraction: 0.25, wait: "30s", ...(onOutput === undefined ? {} : { onOutput }) });
+
+describe("on the cpu device", () => {
+  it("the example of the documentation computes", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const n = 10_007;
+    const saxpy = (await gpu.load(ptx("linear"))).kernel("saxpy");
+    const x = gpu.upload(Float32Array.from({ length: n }, (_unused, index) => index));
+    const y = gpu.upload(new Float32Array(n).fill(1));
+    const trips = lease.stats.roundTrips;
+    saxpy.launch({ grid: Math.ceil(n / 256), block: 256 }, [n, 2, x, y]);
+    const result = await y.read(Float32Array);
+    expect(lease.stats.roundTrips - trips).toBe(1);
+    expect(result.findIndex((value, index) => value !== 2 * index + 1)).toBe(-1);
+  });
+
+  it("a thousand launches travel in a few frames, in order", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const saxpy = (await gpu.load(ptx("linear"))).kernel("saxpy");
+    const [x, y] = [gpu.upload(Float32Array.of(1)), gpu.upload(Float32Array.of(0))];
+    const before = lease.stats;
+    for (let index = 0; index < 1000; index++) saxpy.launch(single, [1, index % 7, x, y]);
+    expect((await y.read(Float32Array))[0]).toBe(
+      Array.from({ length: 1000 }, (_unused, index) => index % 7).reduce((a, b) => a + b),
+    );
+    expect(lease.stats.calls - before.calls).toBe(1001);
+    expect(lease.stats.batches - before.batches).toBeLessThan(5);
+  });
+
+  it("what kernels print comes out before the answer behind it", async () => {
+    const lines: string[] = [];
+    await using lease = await quarter((text) => lines.push(text));
+    const [gpu] = lease.devices;
+    const print = (await gpu.load(ptx("language"))).kernel("print");
+    print.launch({ grid: 1, block: 2 }, [2, 1.5, 0n]);
+    await gpu.synchronize();
+    expect(lines.join("")).toContain("thread 0 of 2:  0.00 even\nthread 1 of 2:  1.50 odd\n%|-7|");
+    expect(lines.join("")).toMatch(/plain text\n$/);
+  });
+
+  it.each([
+    ["store_at", [0x1000, 5], "ILLEGAL_ADDRESS"],
+    ["store_at", [0x7fff_ffff_f000, 5], "ILLEGAL_ADDRESS"],
+    ["trap_at", [0], "KERNEL_TRAP"],
+  ] as const)(
+    "a kernel %s%j puts the session in error with %s, the call's name and its sequence number",
+    async (name, args, code) => {
+      await using bystander = await quarter();
+      const kept = bystander.devices[0].upload(Uint8Array.of(7));
+      await using lease = await quarter();
+      const [gpu] = lease.devices;
+      const module = await gpu.load(ptx("faults"));
+      const buffer = gpu.alloc(64);
+      const sequence = lease.stats.calls + 1;
+      module.kernel(name).launch(single, [...args]);
+      buffer.fill(1);
+      const error = await failureOf(buffer.read(Uint8Array));
+      expect(error.code).toBe(code);
+      expect(error.details).toMatchObject({ call: "launch", sequence, leaseId: lease.id });
+      expect(() => module.kernel(name).launch(single, [...args])).toThrow(expect.objectContaining({ code }));
+      expect((await failureOf(gpu.synchronize())).code).toBe(code);
+      expect((await kept.read(Uint8Array))[0]).toBe(7);
+    },
+  );
+
+  it("a failure that no answer has told about is told by the release, which still releases", async () => {
+    const lease = await quarter();
+    const module = await lease.devices[0].load(ptx("faults"));
+    module.kernel("trap_at").launch(single, [0]);
+    expect((await failureOf(lease.release())).code).toBe("KERNEL_TRAP");
+    expect((await pool.leases()).leases).toEqual([]);
+    await lease.release();
+  });
+
+  it("a kernel that never ends is an error of its session alone", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const module = await gpu.load(ptx("faults"));
+    const flag = gpu.alloc(4);
+    flag.fill(0);
+    module.kernel("endless").launch(single, [flag]);
+    expect((await failureOf(gpu.synchronize())).code).toBe("KERNEL_TIMEOUT");
+    await using other = await quarter();
+    expect((await other.devices[0].upload(Uint8Array.of(3)).read(Uint8Array))[0]).toBe(3);
+  });
+
+  it("a lease is released at once while its kernel never ends", async () => {
+    const lease = await quarter();
+    const [gpu] = lease.devices;
+    const module = await gpu.load(ptx("faults"));
+    const flag = gpu.alloc(4);
+    flag.fill(0);
+    module.kernel("endless").launch(single, [flag]);
+    await gpu.flush();
+    const waiting = failureOf(gpu.synchronize());
+    const started = performance.now();
+    await lease.release().catch(() => {});
+    expect(performance.now() - started).toBeLessThan(6_000);
+    expect(["CLOSED", "KERNEL_TIMEOUT"]).toContain((await waiting).code);
+  });
+});
