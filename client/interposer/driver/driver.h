@@ -29,6 +29,7 @@ enum object_kind {
     OBJECT_STREAM,
     OBJECT_EVENT,
     OBJECT_POOL,
+    OBJECT_LINK,
 };
 
 struct object {
