@@ -55,6 +55,9 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     const addresses = new Map<Variable, bigint>();
     for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
     const compiled = compileAll(program, { layout: options.layout, addresses });
+    for (const { name, bytes } of compiled) {
+      if (!WebAssembly.validate(bytes)) throw new SluiceError("BAD_IMAGE", `The kernel [${name}] cannot be compiled.`);
+    }
     if (place !== undefined) {
       fillVariables(options.memory.subarray(place, place + byteCount), { program, offsets, addresses });
     }

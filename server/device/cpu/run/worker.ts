@@ -57,7 +57,6 @@ function print(text: string): void {
 const imports = {
   memory,
   fault: (kind: number, line: number, address: bigint) => {
-    // biome-ignore lint/style/useThrowOnlyError: it is an Error
     throw new KernelFault(kind + 1, line, address);
   },
   vprintf: (format: bigint, args: bigint, locals: number): number => {
