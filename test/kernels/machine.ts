@@ -40,11 +40,13 @@ export interface KernelMachine {
   output(): string;
 }
 
-/** One kernel held against an independent reference. Runs on a machine of its own. */
+/** One kernel held against an independent reference. */
 export interface KernelCase {
   readonly name: string;
   /** File under test/kernels/ptx, without its ending. */
   readonly ptx: string;
+  /** The case ends with a failed kernel, so that the machine is of no use afterwards. */
+  readonly spoils?: boolean;
   /** The machine must end a kernel after this time. Absent: a bound that no case reaches (60 s or none). */
   readonly kernelTimeoutMs?: number;
   /** Throws when anything is not as it should be. */

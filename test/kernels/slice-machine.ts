@@ -1,5 +1,5 @@
-/** A KernelMachine over a DeviceSlice in this process: no server, no wire. Never frees; a case is short. */
-import type { DeviceSlice } from "../../server/device/device.ts";
+/** A KernelMachine over a DeviceSlice in this process: no server, no wire. Frees only as a whole; a case is short. */
+import type { DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import type { KernelInfo } from "../../shared/generated/calls.ts";
 import type { KernelArgument, KernelBuffer, KernelMachine } from "./machine.ts";
 
@@ -34,20 +34,25 @@ export function packArguments(kernel: KernelInfo, args: readonly KernelArgument[
   return block;
 }
 
-/** A machine and the way to end it. */
-export async function openSliceMachine(
-  options: SliceMachineOptions,
-): Promise<KernelMachine & { close(): Promise<void> }> {
+export interface SliceMachine extends KernelMachine {
+  /** Forgets all buffers, modules and output, so that the next case can have the machine. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openSliceMachine(options: SliceMachineOptions): Promise<SliceMachine> {
   let printed = "";
   const slice = await options.open((text) => {
     printed += text;
   });
   let next = options.arenaBase;
-  const machine: KernelMachine & { close(): Promise<void> } = {
+  const modules: DeviceModule[] = [];
+  return {
     arenaBase: options.arenaBase,
     arenaBytes: options.arenaBytes,
     async load(ptx) {
       const module = await slice.loadModule(ptx.slice());
+      modules.push(module);
       return {
         async launch({ kernel: name, grid, block, sharedBytes = 0, args }) {
           const index = module.kernels.findIndex((kernel) => kernel.name === name);
@@ -81,7 +86,11 @@ export async function openSliceMachine(
       await slice.synchronize();
     },
     output: () => printed,
+    async reset() {
+      for (const module of modules.splice(0)) await slice.unloadModule(module);
+      next = options.arenaBase;
+      printed = "";
+    },
     close: () => slice.close(),
   };
-  return machine;
 }
