@@ -23,7 +23,10 @@ export class HealthWatch {
   }
 
   check(descriptions: readonly DeviceDescription[]): DeviceHealth[] {
-    const found = descriptions.map((description) => this.#nvml.device(description.details?.uuid ?? ""));
+    // Of a device without a name nothing can be asked, which is no illness.
+    const found = descriptions.map(({ details }) =>
+      details?.uuid ? this.#nvml.device(details.uuid) : { status: NvmlReturn.SUCCESS },
+    );
     const devices = found.filter((device): device is NvmlDevice => "handle" in device);
     for (const { handle, xid } of this.#nvml.takeXids(devices)) {
       const index = found.findIndex((device) => "handle" in device && device.handle === handle);

@@ -76,10 +76,17 @@ export class Nvml {
       : undefined;
   }
 
-  /** The device with a UUID such as `GPU-…`, or the status with which NVML refuses to show it. */
+  /**
+   * The device with a UUID such as `GPU-…`, or the status with which NVML refuses to show it. An instance of a device (MIG) has the same form in
+   * the driver and another prefix here.
+   */
   device(uuid: string): NvmlDevice | { status: number } {
     const handle = new BigUint64Array(1);
-    const status = this.#call("nvmlDeviceGetHandleByUUID", ["text", "memory"], uuid, handle);
+    const ask = (name: string): number => this.#call("nvmlDeviceGetHandleByUUID", ["text", "memory"], name, handle);
+    let status = ask(uuid);
+    if (status === NvmlReturn.NOT_FOUND && ask(uuid.replace(/^GPU-/, "MIG-")) === NvmlReturn.SUCCESS) {
+      status = NvmlReturn.SUCCESS;
+    }
     return status === NvmlReturn.SUCCESS ? { handle: Number(handle[0]) } : { status };
   }
 
@@ -134,7 +141,7 @@ export class Nvml {
     return this.#mode("nvmlDeviceGetEccMode", device);
   }
 
-  /** Whether the device is cut into MIG instances. */
+  /** Whether the device is cut into MIG instances; undefined also for such an instance itself. */
   mig(device: NvmlDevice): boolean | undefined {
     return this.#mode("nvmlDeviceGetMigMode", device);
   }
