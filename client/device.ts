@@ -16,7 +16,8 @@ import { BufferView, DeviceBuffer, type FillOptions } from "./buffer.ts";
 import type { DeviceContext, SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
 import { Module } from "./module.ts";
-import { decodeNothing, type Session } from "./session.ts";
+import { decodeNothing } from "./pending-answers.ts";
+import type { Session } from "./session.ts";
 import { Stream, type StreamOptions, streamHandle, type WaitOptions } from "./stream.ts";
 
 /** A buffer, or a place in one. */

@@ -11,7 +11,7 @@ import {
   Opcode,
 } from "../shared/generated/calls.ts";
 import { closedError, type DeviceContext, foreignError, issueEnd } from "./context.ts";
-import { decodeNothing } from "./session.ts";
+import { decodeNothing } from "./pending-answers.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
 export interface EventOptions {

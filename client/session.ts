@@ -6,9 +6,7 @@ import { randomBytes } from "node:crypto";
 import { codeOfWire, SluiceError, toSluiceError } from "../shared/errors.ts";
 import {
   type AttachAnswer,
-  callTable,
   decodeAttachAnswer,
-  decodeFailure,
   decodeGreeting,
   decodeMemoryInfoAnswer,
   decodeOutput,
@@ -27,13 +25,12 @@ import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/
 import { cancelled, orAborted } from "./abort.ts";
 import { type Credentials, checkWelcome, helloFrame, NONCE_BYTES, SESSION_ID_BYTES } from "./handshake.ts";
 import { Outbox } from "./outbox.ts";
+import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { openTransport } from "./transport/open.ts";
 import type { Transport } from "./transport/transport.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
-
-const callNames = new Map(callTable.map((entry) => [entry.opcode, entry.name]));
 
 export interface SessionOptions {
   readonly endpoints: readonly string[];
@@ -52,26 +49,28 @@ export interface SessionOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What an answered call does with its answer; the body is valid only during the call. */
-export type Decode<A> = (buffer: WireBuffer, start: number, end: number) => A;
 export type Encode<T> = (writer: WireWriter, fields: T) => void;
 
-interface PendingAnswer {
-  readonly sequence: number;
-  readonly opcode: number;
-  /** Decodes and resolves. */
-  readonly succeed: Decode<void>;
-  readonly fail: (error: SluiceError) => void;
+/** An answered call. */
+interface Call<T, A> {
+  readonly fields: T;
+  readonly encode: Encode<T>;
+  readonly decode: Decode<A>;
 }
 
+/** Which frame must come next: one of the handshake, or any of an open session. */
 type Phase =
-  | { readonly kind: "greeting" | "welcome"; readonly resolve: (frame: Frame) => void }
+  | {
+      readonly kind: "greeting" | "welcome";
+      readonly accept: (frame: Frame) => void;
+      readonly fail: (error: SluiceError) => void;
+    }
   | { readonly kind: "open" };
 
 export class Session {
   readonly #options: SessionOptions;
   readonly #reader = new FrameReader();
-  readonly #pending = new Map<number, PendingAnswer>();
+  readonly #pending: PendingAnswers;
   #transport!: Transport;
   #outbox!: Outbox;
   #phase: Phase = { kind: "open" };
@@ -89,6 +88,7 @@ export class Session {
 
   private constructor(options: SessionOptions) {
     this.#options = options;
+    this.#pending = new PendingAnswers(options.leaseId);
   }
 
   /** Connects, shakes hands and attaches the devices: two round trips. */
@@ -154,11 +154,7 @@ export class Session {
   }
 
   /** Issues a call with an answer. Rejects with the call's failure, the session's error, or CANCELLED. */
-  async request<T, A>(
-    opcode: number,
-    call: { readonly fields: T; readonly encode: Encode<T>; readonly decode: Decode<A> },
-    signal?: AbortSignal,
-  ): Promise<A> {
+  async request<T, A>(opcode: number, call: Call<T, A>, signal?: AbortSignal): Promise<A> {
     if (signal?.aborted) throw cancelled(signal);
     if (this.#broken !== undefined) throw again(this.#broken);
     if (this.#pending.size >= ANSWERS_PENDING_MAX) {
@@ -174,6 +170,8 @@ export class Session {
     this.#transport.ref();
     try {
       await orAborted(this.#outbox.drained(), signal);
+      // Nothing waits any more because the connection is gone: say why, once it is known.
+      if (this.#gone && !this.#ended) await orAborted(this.#ask(), signal);
     } finally {
       if (this.#pending.size === 0) this.#transport.unref();
     }
@@ -212,38 +210,29 @@ export class Session {
     return unheard;
   }
 
-  #request<T, A>(
-    opcode: number,
-    call: { readonly fields: T; readonly encode: Encode<T>; readonly decode: Decode<A> },
-  ): Promise<A> {
-    return new Promise<A>((resolve, reject) => {
-      this.#outbox.append(opcode, call.fields, call.encode);
-      const sequence = ++this.#calls;
-      this.#lastAnswered = sequence;
-      if (this.#pending.size === 0) this.#transport.ref();
-      this.#pending.set(sequence >>> 0, {
-        sequence,
-        opcode,
-        succeed: (buffer, start, end) => resolve(call.decode(buffer, start, end)),
-        fail: reject,
-      });
-      this.#outbox.flushSoon();
-    });
+  #request<T, A>(opcode: number, call: Call<T, A>): Promise<A> {
+    this.#outbox.append(opcode, call.fields, call.encode);
+    this.#lastAnswered = ++this.#calls;
+    if (this.#pending.size === 0) this.#transport.ref();
+    this.#outbox.flushSoon();
+    return this.#pending.expect(this.#calls, call.decode);
   }
 
   /** Any answered call tells about a failure of the calls before it. */
   async #checkForFailure(): Promise<SluiceError | undefined> {
     try {
-      await this.#request(Opcode.memoryInfo, {
-        fields: { device: 0 },
-        encode: encodeMemoryInfoCall,
-        decode: decodeMemoryInfoAnswer,
-      });
+      await this.#ask();
       return undefined;
     } catch (error) {
       const failure = toSluiceError(error);
       return failure.details.sequence === undefined ? undefined : failure;
     }
+  }
+
+  /** The cheapest call that is answered. */
+  async #ask(): Promise<void> {
+    const fields = { device: 0 };
+    await this.#request(Opcode.memoryInfo, { fields, encode: encodeMemoryInfoCall, decode: decodeMemoryInfoAnswer });
   }
 
   async #open(): Promise<AttachAnswer[]> {
@@ -290,16 +279,12 @@ export class Session {
   /** Waits for one frame of the handshake; anything else breaks the format. */
   #expect<A>(kind: "greeting" | "welcome", decode: Decode<A>): Promise<A> {
     return new Promise((resolve, reject) => {
-      this.#pending.set(-1, { sequence: 0, opcode: 0, succeed: () => {}, fail: reject });
-      this.#phase = {
-        kind,
-        resolve: (frame) => {
-          const message = decode(frame.buffer, frame.start, frame.end);
-          this.#pending.delete(-1);
-          this.#phase = { kind: "open" };
-          resolve(message);
-        },
+      const accept = (frame: Frame): void => {
+        const message = decode(frame.buffer, frame.start, frame.end);
+        this.#phase = { kind: "open" };
+        resolve(message);
       };
+      this.#phase = { kind, accept, fail: reject };
     });
   }
 
@@ -324,7 +309,7 @@ export class Session {
       const expected = phase.kind === "greeting" ? FrameKind.GREETING : FrameKind.WELCOME;
       if (frame.kind !== expected)
         throw protocolError(`A frame of kind [${frame.kind}] comes before the ${phase.kind}.`);
-      phase.resolve(frame);
+      phase.accept(frame);
       return;
     }
     if (frame.kind === FrameKind.ANSWERS) {
@@ -339,32 +324,12 @@ export class Session {
   }
 
   #onAnswer(buffer: WireBuffer, answer: AnswerView): void {
-    const pending = this.#pending.get(answer.sequence);
-    if (pending === undefined)
-      throw protocolError(`The server answers the call [${answer.sequence}], which waits for no answer.`);
-    this.#pending.delete(answer.sequence);
-    if (this.#pending.size === 0) this.#transport.unref();
     this.#outbox.ack = answer.sequence;
-    this.#roundTrips++;
-    if (answer.status === 0) {
-      try {
-        pending.succeed(buffer, answer.start, answer.end);
-      } catch (error) {
-        pending.fail(toSluiceError(error));
-        throw error;
-      }
-      return;
-    }
-    const failure = decodeFailure(buffer, answer.start, answer.end);
-    const error = new SluiceError(codeOfWire(answer.status), failure.message, {
-      sequence: failure.sequence,
-      call: callNames.get(failure.opcode) ?? `opcode ${failure.opcode}`,
-      leaseId: this.#options.leaseId,
-      ...(failure.nativeName === "" ? {} : { nativeCode: failure.nativeCode, nativeName: failure.nativeName }),
-    });
     // The failure of an earlier call: the session is in error from now on, and no later call would be executed.
-    if (failure.sequence !== pending.sequence) this.#broken ??= error;
-    pending.fail(error);
+    const earlier = this.#pending.settle(buffer, answer);
+    if (earlier !== undefined) this.#broken ??= earlier;
+    this.#roundTrips++;
+    if (this.#pending.size === 0) this.#transport.unref();
   }
 
   #onClose(cause: Error | undefined): void {
@@ -396,9 +361,8 @@ export class Session {
     const byItself = !this.#goodbyeSaid;
     if (byItself) this.#broken = error;
     this.#outbox?.discard();
-    const waiting = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const pending of waiting) pending.fail(again(error));
+    if (this.#phase.kind !== "open") this.#phase.fail(again(error));
+    this.#pending.failAll(error);
     if (byItself) this.#options.onFailed(error);
   }
 
@@ -411,16 +375,6 @@ export class Session {
       };
     });
   }
-}
-
-/** The decoder of an answer without fields. */
-export const decodeNothing: Decode<void> = (_buffer, start, end) => {
-  if (start !== end) throw protocolError(`An answer without fields has [${end - start}] bytes.`);
-};
-
-/** The same error for another caller, with a stack of its own. */
-export function again(error: SluiceError): SluiceError {
-  return new SluiceError(error.code, error.message, { ...error.details, cause: error });
 }
 
 /** The nonce lies in the reader's buffer, which the next frame overwrites. */

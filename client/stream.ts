@@ -10,7 +10,7 @@ import {
 } from "../shared/generated/calls.ts";
 import { closedError, type DeviceContext, foreignError, issueEnd } from "./context.ts";
 import type { Event } from "./event.ts";
-import { decodeNothing } from "./session.ts";
+import { decodeNothing } from "./pending-answers.ts";
 
 export interface StreamOptions {
   /** Lower numbers run first where the device has priorities. Default 0. */

@@ -125,6 +125,11 @@ export class FakeExecutor {
     this.#socket?.resetAndDestroy();
   }
 
+  /** Closes the connection behind what was sent. */
+  hangUp(): void {
+    this.#socket?.end();
+  }
+
   /** Stops reading, as a slow device does. */
   pause(): void {
     this.#socket?.pause();

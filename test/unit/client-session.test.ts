@@ -1,8 +1,9 @@
 import { connect as connectSocket, createServer } from "node:net";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Session } from "../../client/session.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { FrameKind } from "../../shared/generated/calls.ts";
+import { encodeFailure, FrameKind } from "../../shared/generated/calls.ts";
 import { BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameWriter } from "../../shared/wire/frame.ts";
 import { LEASE_ID, openFakeGpu, SECRET } from "../support/client-on-fake.ts";
@@ -233,6 +234,40 @@ describe("answers", () => {
     }
   });
 
+  it("however they are mangled, fail what waits and nothing else", async () => {
+    const right = new FrameWriter();
+    right.answer({ sequence: 2, status: 0 }, undefined, () => {});
+    right.answer(
+      { sequence: 3, status: 51 },
+      { sequence: 3, opcode: 9, nativeCode: 0, nativeName: "", message: "No." },
+      encodeFailure,
+    );
+    const frame = Uint8Array.from(right.finish(FrameKind.ANSWERS));
+    const mutation = fc.record({ at: fc.nat(frame.length - 1), value: fc.nat(255), cut: fc.nat(frame.length) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
+        const fake = await openFakeGpu();
+        fake.executor.holding = true;
+        const waiting = [fake.gpu.synchronize(), fake.gpu.synchronize()].map((each) =>
+          each.then(
+            () => "done",
+            (error: unknown) => error,
+          ),
+        );
+        await waitFor("the calls", () => fake.executor.calls.length === 3);
+        const mangled = Uint8Array.from(frame);
+        for (const { at, value } of mutations) mangled[at] = value;
+        fake.executor.send(mangled.subarray(0, Math.max(1, mutations[0]!.cut)));
+        fake.executor.hangUp();
+        for (const outcome of await Promise.all(waiting))
+          expect(outcome === "done" || outcome instanceof SluiceError).toBe(true);
+        await waitFor("the end", () => fake.failures.length === 1);
+        await fake.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("of a read that is too short or too long are refused", async () => {
     const fake = await openFakeGpu();
     fake.executor.holding = true;
@@ -379,9 +414,11 @@ describe("the end of a session", () => {
     await waitFor("the loss is noticed", () => asked);
     fake.gpu.alloc(8);
     const meanwhile = failureOf(fake.gpu.synchronize());
+    const flushing = failureOf(fake.gpu.flush());
     tell(new SluiceError("EXECUTOR_FAILED", "The executor is killed."));
     expect((await before).code).toBe("EXECUTOR_FAILED");
     expect((await meanwhile).code).toBe("EXECUTOR_FAILED");
+    expect((await flushing).code).toBe("EXECUTOR_FAILED");
     await fake.close();
   });
 
