@@ -64,26 +64,29 @@ async function compare(
   });
 }
 
-async function measureDevice(
+/** A computation made ready on the device and held against JavaScript's result once; `run` is one run of it. */
+async function prepareDevice(
   computation: Computation,
-  { slice, rounds }: { slice: DeviceSlice; rounds: Rounds },
-): Promise<number> {
+  slice: DeviceSlice,
+): Promise<{ run(): Promise<void>; end(): Promise<void> }> {
   const arrays = makeArrays(computation.inputs);
   for (const [i, name] of (["a", "b", "c", "d", "e"] as const).entries())
     await slice.write(ARENA_BASE + i * ELEMENTS * 4, new Uint8Array(arrays[name].buffer), undefined);
   const module = await slice.loadModule(ptxOf(computation.ptx));
   const launch = prepareLaunch(computation, { slice, module, base: ARENA_BASE });
-  await launch();
-  await slice.synchronize();
-  computation.javascript(arrays);
-  await compare(computation, { slice, arrays });
   const run = async (): Promise<void> => {
     await launch();
     await slice.synchronize();
   };
-  const time = await timed(run, rounds);
-  await slice.unloadModule(module);
-  return time;
+  await run();
+  computation.javascript(arrays);
+  await compare(computation, { slice, arrays });
+  return {
+    run,
+    async end() {
+      await slice.unloadModule(module);
+    },
+  };
 }
 
 async function measureC(computation: Computation, { rounds, warmup }: Rounds): Promise<number | undefined> {
@@ -99,26 +102,37 @@ async function measureC(computation: Computation, { rounds, warmup }: Rounds): P
 
 const ratio = (of: number, to: number | undefined): number | undefined => (to === undefined ? undefined : to / of);
 
+/** Turns in which device, JavaScript and C follow each other, so that a busy machine disturbs all three alike. */
+const TURNS = 3;
+
+async function computeRow(
+  computation: Computation,
+  { slice, rounds }: { slice: DeviceSlice; rounds: Rounds },
+): Promise<Cell[]> {
+  const prepared = await prepareDevice(computation, slice);
+  const arrays = makeArrays(computation.inputs);
+  const times: { device: number[]; javascript: number[]; c: number[] } = { device: [], javascript: [], c: [] };
+  for (let turn = 0; turn < TURNS; turn++) {
+    times.device.push(await timed(prepared.run, rounds));
+    times.javascript.push(await timed(() => computation.javascript(arrays), rounds));
+    const c = await measureC(computation, rounds);
+    if (c !== undefined) times.c.push(c);
+  }
+  await prepared.end();
+  const device = median(times.device);
+  const javascript = median(times.javascript);
+  const c = times.c.length > 0 ? median(times.c) : undefined;
+  const rate = (computation.count / device) * 1e9;
+  const ratios = [ratio(device, javascript), ratio(device, c)];
+  return [computation.title, device, javascript, c, rate, computation.unit, ...ratios];
+}
+
 async function computeTable(slice: DeviceSlice, context: CaseContext): Promise<Table> {
-  const rounds: Rounds = context.quick ? { rounds: 5, warmup: 2 } : { rounds: 21, warmup: 5 };
+  const rounds: Rounds = context.quick ? { rounds: 3, warmup: 1 } : { rounds: 9, warmup: 3 };
   const rows: Cell[][] = [];
   for (const [i, computation] of computations.entries()) {
     context.progress(i / (computations.length + 2), computation.title);
-    const device = await measureDevice(computation, { slice, rounds });
-    const arrays = makeArrays(computation.inputs);
-    const javascript = await timed(() => computation.javascript(arrays), rounds);
-    const c = await measureC(computation, rounds);
-    const rate = (computation.count / device) * 1e9;
-    rows.push([
-      computation.title,
-      device,
-      javascript,
-      c,
-      rate,
-      computation.unit,
-      ratio(device, javascript),
-      ratio(device, c),
-    ]);
+    rows.push(await computeRow(computation, { slice, rounds }));
   }
   return {
     title: "Whole computations, median time of a run",
