@@ -56,6 +56,11 @@ const leakRow = (group: string, left: number | undefined): Row => ({
 /** Every kernel fixture, in as few processes as the faults allow. */
 async function* checkKernels(device: DeviceDescription): AsyncGenerator<Row> {
   const before = await usedBytes(device);
+  const fatbin = await runJob({ kind: "fatbin", device: device.id }, 60_000);
+  for (const reply of fatbin.replies) if (reply.kind === "row") yield reply.row;
+  const problem = fatbin.replies.find((reply) => reply.kind === "failed")?.error;
+  if (problem !== undefined)
+    yield { group: "kernels", name: "a fatbin has its text's kernels, and runs", ok: false, note: problem };
   let waiting = kernelCases.map((_, position) => position);
   while (waiting.length > 0) {
     const { replies, status } = await runJob({ kind: "cases", device: device.id, positions: waiting }, CASES_LIMIT_MS);
@@ -178,7 +183,7 @@ async function* checkRemote(device: DeviceDescription): AsyncGenerator<Row> {
     const job = { kind: "remote", device: device.id, server: server.grpc } as const;
     const { replies, status } = await runJob(job, 300_000);
     for (const reply of replies) if (reply.kind === "row") yield reply.row;
-    if (!replies.some(({ kind }) => kind === "row")) {
+    if (replies.at(-1)?.kind !== "row") {
       yield { group: "remote", name: "measuring", ok: false, note: failureOf(replies, status) };
     }
   }

@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 export type Job =
   /** Runs kernel cases by their positions, until one loses the slice. */
   | { readonly kind: "cases"; readonly device: string; readonly positions: readonly number[] }
+  /** Loads a binary image and compares it with its text. */
+  | { readonly kind: "fatbin"; readonly device: string }
   /** Tells what a context takes of the card. */
   | { readonly kind: "overhead"; readonly device: string }
   /** Measures rates and times. */

@@ -31,7 +31,7 @@ function pack(params: DeviceModule["kernels"][number], args: readonly Argument[]
 
 /** The slice as the classifier sees a device. Writes are small and before the measuring, so they are awaited by `synchronize`. */
 export function localDevice(slice: DeviceSlice): Device {
-  let next = ARENA_BASE;
+  let next = slice.arenaBase ?? ARENA_BASE;
   const writes: Promise<void>[] = [];
   const alloc = (byteLength: number) => {
     const address = next;

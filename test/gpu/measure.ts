@@ -30,6 +30,8 @@ export async function medianMs(work: () => void | Promise<void>): Promise<number
 
 interface Bench {
   readonly slice: DeviceSlice;
+  /** First address of its arena. */
+  readonly base: number;
   readonly local: CudaContext;
 }
 
@@ -96,13 +98,13 @@ async function* measureLaunches({ slice, local }: Bench): AsyncGenerator<Row> {
 }
 
 /** A product of two square matrices by the tiled kernel of the fixtures: the device's own time, and what the host adds. */
-async function* measureProduct({ slice }: Bench): AsyncGenerator<Row> {
+async function* measureProduct({ slice, base }: Bench): AsyncGenerator<Row> {
   const n = 4096;
   const module = await slice.loadModule(fixture("linear").slice());
   const params = new DataView(new ArrayBuffer(40));
   for (const index of [0, 1, 2]) {
     params.setUint32(index * 4, n, true);
-    params.setBigUint64(16 + index * 8, BigInt(ARENA_BASE + index * n * n * 4), true);
+    params.setBigUint64(16 + index * 8, BigInt(base + index * n * n * 4), true);
   }
   // Told by the events of the work that is done, so the device must be idle when it is asked.
   const deviceTime = async (): Promise<number> => {
@@ -136,7 +138,11 @@ async function* measureProduct({ slice }: Bench): AsyncGenerator<Row> {
 }
 
 /** The driver's own copies of ordinary memory, which is what a program that does not think of it gets. */
-function pageableMs(local: CudaContext, data: Uint8Array): { write(): Promise<number>; read(): Promise<number> } {
+function pageableMs(
+  local: CudaContext,
+  data: Uint8Array,
+  base: number,
+): { write(): Promise<number>; read(): Promise<number> } {
   const { api } = local;
   const address = addressOf(data);
   const timed = (copy: () => number): Promise<number> =>
@@ -145,51 +151,54 @@ function pageableMs(local: CudaContext, data: Uint8Array): { write(): Promise<nu
       api.cuCtxSynchronize();
     });
   return {
-    write: () => timed(() => api.cuMemcpyHtoDAsync_v2(ARENA_BASE, address, data.byteLength, 0)),
-    read: () => timed(() => api.cuMemcpyDtoHAsync_v2(address, ARENA_BASE, data.byteLength, 0)),
+    write: () => timed(() => api.cuMemcpyHtoDAsync_v2(base, address, data.byteLength, 0)),
+    read: () => timed(() => api.cuMemcpyDtoHAsync_v2(address, base, data.byteLength, 0)),
   };
 }
 
 /** Milliseconds for 64 MiB each way by the driver's own copies, into the arena of an open slice. */
-export async function pageableCopies(description: DeviceDescription): Promise<{ write: number; read: number }> {
+export async function pageableCopies(
+  description: DeviceDescription,
+  base: number,
+): Promise<{ write: number; read: number }> {
   const local = new CudaContext({ api: loadCuda().api, device: deviceOf(description), onFailure: () => undefined });
   local.enter();
-  const copies = pageableMs(local, new Uint8Array(COPY_BYTES).fill(7));
+  const copies = pageableMs(local, new Uint8Array(COPY_BYTES).fill(7), base);
   const times = { write: await copies.write(), read: await copies.read() };
   local.release();
   return times;
 }
 
 /** 64 MiB each way through the staging memory, in the pieces in which the wire brings them, against the driver's page-locked copy. */
-async function* measureCopies({ slice, local }: Bench): AsyncGenerator<Row> {
+async function* measureCopies({ slice, base, local }: Bench): AsyncGenerator<Row> {
   const { api } = local;
   const data = new Uint8Array(COPY_BYTES).fill(7);
   const pieces = Array.from({ length: COPY_BYTES / CALL_DATA_BYTES_MAX }, (_, index) => index * CALL_DATA_BYTES_MAX);
   const write = await medianMs(async () => {
     for (const at of pieces) {
-      await slice.write(ARENA_BASE + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
+      await slice.write(base + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
     }
     await slice.synchronize();
   });
   const read = await medianMs(async () => {
     for (const at of pieces) {
-      await slice.read(ARENA_BASE + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
+      await slice.read(base + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
     }
   });
-  const readWhole = await medianMs(() => slice.read(ARENA_BASE, data, undefined));
+  const readWhole = await medianMs(() => slice.read(base, data, undefined));
   const pointer = new BigUint64Array(1);
   local.check(api.cuMemHostAlloc(pointer, COPY_BYTES, 0), "allocate page-locked memory");
   const pinned = Number(pointer[0]);
   bytesAt(pinned, COPY_BYTES).fill(7);
   const pinnedWrite = await medianMs(() => {
-    local.check(api.cuMemcpyHtoDAsync_v2(ARENA_BASE, pinned, COPY_BYTES, 0), "copy");
+    local.check(api.cuMemcpyHtoDAsync_v2(base, pinned, COPY_BYTES, 0), "copy");
     api.cuCtxSynchronize();
   });
   const pinnedRead = await medianMs(() => {
-    local.check(api.cuMemcpyDtoHAsync_v2(pinned, ARENA_BASE, COPY_BYTES, 0), "copy");
+    local.check(api.cuMemcpyDtoHAsync_v2(pinned, base, COPY_BYTES, 0), "copy");
     api.cuCtxSynchronize();
   });
-  const pageable = pageableMs(local, data);
+  const pageable = pageableMs(local, data, base);
   const [pageableWrite, pageableRead] = [await pageable.write(), await pageable.read()];
   api.cuMemFreeHost(pinned);
   const gigabytes = (milliseconds: number): number => COPY_BYTES / milliseconds / 1e6;
@@ -231,7 +240,7 @@ export async function* measure(description: DeviceDescription): AsyncGenerator<R
   const { api } = loadCuda();
   const local = new CudaContext({ api, device: deviceOf(description), onFailure: () => undefined });
   local.enter();
-  const bench = { slice, local };
+  const bench = { slice, local, base: slice.arenaBase ?? ARENA_BASE };
   yield* measureLaunches(bench);
   yield* measureCopies(bench);
   yield* measureProduct(bench);

@@ -68,7 +68,11 @@ export async function* measureRemote(description: DeviceDescription, server: str
     onOutput: () => undefined,
   });
   const gpu = localDevice(slice);
-  const near = { launches: await launchesMs(gpu), step: await stepMs(gpu), ...(await pageableCopies(description)) };
+  const near = {
+    launches: await launchesMs(gpu),
+    step: await stepMs(gpu),
+    ...(await pageableCopies(description, slice.arenaBase ?? ARENA_BASE)),
+  };
   await slice.close();
   const perSecond = (milliseconds: number): number => (LAUNCHES / milliseconds) * 1000;
   const gigabytes = (milliseconds: number): number => COPY_BYTES / milliseconds / 1e6;
