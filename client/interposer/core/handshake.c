@@ -14,6 +14,11 @@
 #define NONCE_BYTES 32
 #define SESSION_ID_BYTES 16
 #define INPUT_BYTES 65536
+
+/* A program that has just ended may have left work behind, which its session finishes first: the next program waits for it. */
+#define BUSY_MILLISECONDS_MAX 20000
+#define BUSY_STEP_MILLISECONDS 20
+
 #define CLIENT_VERSION "sluice-interposer/" SLUICE_VERSION
 
 struct proof {
@@ -55,9 +60,10 @@ static uint32_t read_message(struct connection *connection, uint8_t frame[SLUICE
     return receive_exactly(connection, frame + 16, *body_bytes) ? kind : 0;
 }
 
-static uint32_t refused(const uint8_t *body, size_t byte_count) {
+static uint32_t refused(const uint8_t *body, size_t byte_count, bool is_patient) {
     struct sluice_refusal refusal;
     if (sluice_decode_refusal(body, byte_count, &refusal) != 0) return SLUICE_ERROR_PROTOCOL_ERROR;
+    if (is_patient && refusal.code == SLUICE_ERROR_SESSION_BUSY) return refusal.code;
     report("the server refuses the session [%s]: %.*s", sluice_error_code(refusal.code), (int)refusal.message.byte_count,
            (const char *)refusal.message.data);
     return refusal.code;
@@ -99,15 +105,16 @@ static uint32_t check_greeting(const struct sluice_greeting *greeting) {
     return greeting->nonce.byte_count == NONCE_BYTES ? 0 : SLUICE_ERROR_PROTOCOL_ERROR;
 }
 
-/* Returns 0, or the wire number of an error; `*reported` tells whether a person has been told already. */
+/* Returns 0, or the wire number of an error; `*reported` tells whether a person has been told already, or need not be. */
 static uint32_t shake_hands(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices, bool *reported) {
+    bool is_patient = *reported;
     uint8_t frame[SLUICE_HANDSHAKE_FRAME_BYTES_MAX], random[NONCE_BYTES + SESSION_ID_BYTES];
     uint8_t server_nonce[NONCE_BYTES], proof[SLUICE_SHA256_BYTES];
     const uint8_t *nonce = random, *session_id = random + NONCE_BYTES;
     size_t body_bytes = 0;
     uint32_t kind = read_message(connection, frame, &body_bytes);
     *reported = true;
-    if (kind == SLUICE_FRAME_REFUSAL) return refused(frame + 16, body_bytes);
+    if (kind == SLUICE_FRAME_REFUSAL) return refused(frame + 16, body_bytes, is_patient);
     struct sluice_greeting greeting;
     *reported = false;
     if (kind != SLUICE_FRAME_GREETING || sluice_decode_greeting(frame + 16, body_bytes, &greeting) != 0) return SLUICE_ERROR_PROTOCOL_ERROR;
@@ -129,13 +136,28 @@ static uint32_t shake_hands(struct connection *connection, const struct endpoint
     if (!send_hello(connection, &hello)) return SLUICE_ERROR_CONNECTION_LOST;
     kind = read_message(connection, frame, &body_bytes);
     *reported = kind == SLUICE_FRAME_REFUSAL;
-    if (kind == SLUICE_FRAME_REFUSAL) return refused(frame + 16, body_bytes);
+    if (kind == SLUICE_FRAME_REFUSAL) return refused(frame + 16, body_bytes, is_patient);
     struct sluice_welcome welcome;
     if (kind != SLUICE_FRAME_WELCOME || sluice_decode_welcome(frame + 16, body_bytes, &welcome) != 0) return SLUICE_ERROR_PROTOCOL_ERROR;
     prove(endpoint->secret, (struct proof){"server", nonce, server_nonce, session_id}, proof);
     if (welcome.proof.byte_count != sizeof proof || !digests_equal(welcome.proof.data, proof)) return SLUICE_ERROR_SERVER_IDENTITY;
     *devices = welcome.devices;
     return 0;
+}
+
+/* One attempt. `is_patient`: nothing is said about a busy lease, since another attempt follows. */
+static uint32_t open_once(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices, bool is_patient) {
+    connection->input_start = connection->input_end = 0;
+    atomic_store(&connection->failed_code, 0);
+    connection->file = endpoint_connect(endpoint);
+    if (connection->file < 0) return SLUICE_ERROR_SERVER_UNREACHABLE;
+    bool reported = is_patient;
+    uint32_t error = shake_hands(connection, endpoint, devices, &reported);
+    if (error == 0) return 0;
+    if (!reported) report("the session with the server fails [%s].", sluice_error_code(error));
+    close(connection->file);
+    connection->file = -1;
+    return error;
 }
 
 uint32_t connection_open(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices) {
@@ -147,16 +169,16 @@ uint32_t connection_open(struct connection *connection, const struct endpoint *e
     connection->batch = malloc(SLUICE_BATCH_BYTES + 2 * SLUICE_PARAM_BYTES_MAX);
     connection->input = malloc(INPUT_BYTES);
     connection->batch_bytes = 16;
-    connection->file = endpoint_connect(endpoint);
-    bool reported = connection->file < 0;
-    uint32_t error = reported ? SLUICE_ERROR_SERVER_UNREACHABLE : 0;
-    if (connection->batch == NULL || connection->input == NULL) error = SLUICE_ERROR_INTERNAL;
-    if (error == 0) error = shake_hands(connection, endpoint, devices, &reported);
+    uint32_t error = connection->batch == NULL || connection->input == NULL ? SLUICE_ERROR_INTERNAL : SLUICE_ERROR_SESSION_BUSY;
+    for (int waited = 0; error == SLUICE_ERROR_SESSION_BUSY; waited += BUSY_STEP_MILLISECONDS) {
+        bool is_patient = waited < BUSY_MILLISECONDS_MAX;
+        error = open_once(connection, endpoint, devices, is_patient);
+        if (!is_patient) break;
+        struct timespec step = {.tv_nsec = BUSY_STEP_MILLISECONDS * 1000000L};
+        if (error == SLUICE_ERROR_SESSION_BUSY) nanosleep(&step, NULL);
+    }
     if (error == 0) return 0;
-    if (!reported) report("the session with the server fails [%s].", sluice_error_code(error));
-    if (connection->file >= 0) close(connection->file);
     free(connection->batch);
     free(connection->input);
-    connection->file = -1;
     return error;
 }
