@@ -36,7 +36,9 @@ export interface WriteOptions {
   readonly stream?: Stream;
 }
 
-export interface ReadOptions extends WriteOptions, WaitOptions {
+export interface ReadIntoOptions extends WriteOptions, WaitOptions {}
+
+export interface ReadOptions extends ReadIntoOptions {
   /** Number of elements. Default: all from `offset` on. */
   readonly length?: number;
 }
@@ -113,20 +115,31 @@ export class DeviceBuffer {
    * it, or why the session has ended.
    */
   async read<A extends ArrayBufferView>(ctor: TypedArrayConstructor<A>, options: ReadOptions = {}): Promise<A> {
-    const offset = options.offset ?? 0;
     const byteCount = this.#elements(options, ctor.BYTES_PER_ELEMENT) * ctor.BYTES_PER_ELEMENT;
+    const into = new Uint8Array(byteCount);
+    await this.readInto(into, options);
+    return new ctor(into.buffer);
+  }
+
+  /**
+   * As `read`, into memory that is there already: as many bytes as `into` has, from `offset` on. For loops, since fresh memory costs
+   * more than the copy. `into` must not be looked at before the promise resolves, and holds anything when it rejects.
+   */
+  async readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
+    const offset = options.offset ?? 0;
+    const { byteLength } = into;
+    this.checkRange({ offset, byteCount: byteLength });
     const { session } = this.context;
     const stream = streamHandle(options.stream, this.context);
-    const into = new Uint8Array(byteCount);
     const pieces: Promise<void>[] = [];
-    for (let at = 0; at < byteCount; at += CALL_DATA_BYTES_MAX) {
-      const end = Math.min(at + CALL_DATA_BYTES_MAX, byteCount);
-      const fields = { address: this.address + offset + at, byteCount: end - at, stream };
-      const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into.subarray(at, end)) };
+    for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
+      const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
+      const piece = new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
+      const fields = { address: this.address + offset + at, byteCount, stream };
+      const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(piece) };
       pieces.push(session.request(Opcode.copyFromDevice, call, options.signal));
     }
     await Promise.all(pieces);
-    return new ctor(into.buffer);
   }
 
   /**

@@ -23,6 +23,7 @@ export type {
   DeviceBuffer,
   FillConstructor,
   FillOptions,
+  ReadIntoOptions,
   ReadOptions,
   TypedArrayConstructor,
   WriteOptions,

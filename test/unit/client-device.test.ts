@@ -117,6 +117,20 @@ describe("buffers", () => {
     expect(part).toEqual(data.slice(CALL_DATA_BYTES_MAX - 5, CALL_DATA_BYTES_MAX + 5));
   });
 
+  it("are read into memory that is there already, at its own place", async () => {
+    const { gpu } = await open({ arenaBytes: 4 * MiB });
+    const bytes = Uint8Array.from({ length: CALL_DATA_BYTES_MAX + 100 }, (_unused, index) => index % 253);
+    const buffer = gpu.upload(bytes);
+    const into = new Uint8Array(bytes.byteLength + 20).fill(255);
+    await buffer.readInto(new DataView(into.buffer, 10, bytes.byteLength));
+    expect(Buffer.compare(into.subarray(10, -10), bytes)).toBe(0);
+    expect([into[9], into.at(-10)]).toEqual([255, 255]);
+    const two = new Float32Array(2);
+    await buffer.readInto(two, { offset: 16 });
+    expect(new Uint8Array(two.buffer)).toEqual(bytes.slice(16, 24));
+    await expect(buffer.readInto(into)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
   it("refuse every range that is not inside", async () => {
     const { gpu } = await open();
     const buffer = gpu.alloc(100);
