@@ -75,7 +75,7 @@ export class Unit {
 
   /** Bytes from one thread's record to the next. A multiple of a large power of two would make all threads share cache sets. */
   get threadBytes(): number {
-    const bytes = (this.recordBytes + this.localBytes + 15) & ~15;
+    const bytes = align(this.recordBytes + this.localBytes, 16);
     return bytes % 512 === 0 ? bytes + 64 : bytes;
   }
 

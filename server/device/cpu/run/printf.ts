@@ -12,6 +12,8 @@ export interface PrintMemory {
 /** Widths and precisions beyond this are cut: no line needs more. */
 const WIDTH_MAX = 1024;
 
+const bits = new DataView(new ArrayBuffer(8));
+
 const conversion = /%([-+ #0]*)(\*|\d+)?(?:\.(\*|-?\d+)?)?(hh|h|ll|l|j|z|t|L|q)?([diouxXeEfFgGaAcspn%])/g;
 
 interface Spec {
@@ -105,22 +107,46 @@ function formatFloat(spec: Spec, value: number): string {
   return type === lower ? padded : padded.toUpperCase();
 }
 
-/** toFixed goes over to exponents at 1e21 and knows at most 100 digits; whole numbers know neither bound. */
-function fixed(value: number, precision: number): string {
-  if (value < 1e21)
-    return precision <= 100 ? value.toFixed(precision) : value.toFixed(100).padEnd(precision - 100, "0");
-  const whole = BigInt(value).toString();
-  return precision === 0 ? whole : `${whole}.${"0".repeat(precision)}`;
+/** value * 10^power as a whole number, a tie going to the even one, as C rounds. */
+function scaled(value: number, power: number): bigint {
+  bits.setFloat64(0, value);
+  const word = bits.getBigUint64(0);
+  const biased = Number(word >> 52n);
+  const mantissa = (word & 0xf_ffff_ffff_ffffn) | (biased === 0 ? 0n : 1n << 52n);
+  const exponent = Math.max(biased, 1) - 1075;
+  const top = mantissa * 10n ** BigInt(Math.max(power, 0)) * 2n ** BigInt(Math.max(exponent, 0));
+  const bottom = 10n ** BigInt(Math.max(-power, 0)) * 2n ** BigInt(Math.max(-exponent, 0));
+  const whole = top / bottom;
+  const twice = (top % bottom) * 2n;
+  return twice > bottom || (twice === bottom && (whole & 1n) === 1n) ? whole + 1n : whole;
 }
 
+function fixed(value: number, precision: number): string {
+  const digits = scaled(value, precision)
+    .toString()
+    .padStart(precision + 1, "0");
+  return precision === 0 ? digits : `${digits.slice(0, -precision)}.${digits.slice(-precision)}`;
+}
+
+const exponentOf = (value: number): number => (value === 0 ? 0 : Number(value.toExponential(100).split("e")[1]));
+
 function exponential(value: number, precision: number): string {
-  const [mantissa = "", exponent = ""] = value.toExponential(Math.min(precision, 100)).split("e");
-  return `${mantissa}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
+  let exponent = exponentOf(value);
+  let digits = scaled(value, precision - exponent)
+    .toString()
+    .padStart(precision + 1, "0");
+  if (digits.length > precision + 1) {
+    exponent++;
+    digits = digits.slice(0, -1);
+  }
+  const mantissa = precision === 0 ? digits : `${digits[0]}.${digits.slice(1)}`;
+  return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
 }
 
 function general(value: number, { precision, flags }: Spec): string {
   const digits = precision === undefined ? 6 : Math.max(precision, 1);
-  const exponent = value === 0 ? 0 : Number(value.toExponential(Math.min(digits - 1, 100)).split("e")[1]);
+  // The exponent after rounding decides.
+  const exponent = Number(exponential(value, digits - 1).split("e")[1]);
   const isPlain = exponent >= -4 && exponent < digits;
   const text = isPlain ? fixed(value, digits - 1 - exponent) : exponential(value, digits - 1);
   if (flags.includes("#")) return text;
