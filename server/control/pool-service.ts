@@ -46,8 +46,8 @@ const heartbeatIntervalMs = (timeoutMs: number): number =>
 
 export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
   return {
-    Allocate: (call) => new Handlers(options).allocate(call),
-    Hold: (call) => new Handlers(options).hold(call),
+    Allocate: (call) => new Streams(options).allocate(call),
+    Hold: (call) => new Streams(options).hold(call),
     GetLease: unary(options, ({ leaseId, secret }) => {
       const lease = options.broker.lease(leaseId, secret);
       return { lease: describe(options, lease), connection: connectionFor(options, lease) };
@@ -109,8 +109,8 @@ function unary<Request, Response>(
   };
 }
 
-/** The two streams. */
-class Handlers {
+/** The handlers of the two streams. */
+class Streams {
   readonly #options: PoolServiceOptions;
 
   constructor(options: PoolServiceOptions) {

@@ -22,6 +22,7 @@ export interface CallFailure {
 
 export class AnswerStream {
   readonly #socket: Socket;
+  readonly #onFull: () => void;
   /** Writers whose frames the socket has taken. */
   readonly #spare: FrameWriter[] = [];
   #writer = new FrameWriter();
@@ -31,8 +32,10 @@ export class AnswerStream {
   bytesSent = 0;
   answersSent = 0;
 
-  constructor(socket: Socket) {
+  /** `onFull` is to flush: only the loop knows the last call run, which every frame acknowledges. */
+  constructor(socket: Socket, onFull: () => void) {
     this.#socket = socket;
+    this.#onFull = onFull;
   }
 
   /** Whether the reader is so slow that no more calls should run until the socket drains. */
@@ -108,17 +111,14 @@ export class AnswerStream {
     return goodbye;
   }
 
-  /** Set by the loop, which alone knows the last call run. */
-  onFull: () => void = () => {};
-
   #added(): void {
     this.answersSent++;
-    if (this.#writer.byteLength >= BATCH_BYTES) this.onFull();
+    if (this.#writer.byteLength >= BATCH_BYTES) this.#onFull();
   }
 
   #sendOutput(): void {
     if (this.#outputBytes === 0 && this.#droppedBytes === 0) return;
-    if (this.pending) this.onFull();
+    if (this.pending) this.#onFull();
     if (this.#droppedBytes > 0) this.#output.push(`\n[${this.#droppedBytes} bytes of output are dropped]\n`);
     const frame = messageFrame(FrameKind.OUTPUT, { text: this.#output.join("") }, encodeOutput);
     this.#output = [];

@@ -60,8 +60,6 @@ export class Executor {
     }
     socket.setNoDelay(true);
     const work = new Workspace(assignment.slices, (slice) => this.#open(slice, assignment.kernelTimeoutMs));
-    const session = new Session({ socket, work, usage: this.#usage });
-    this.#session = session;
     const finish = (): void => {
       if (this.#session !== session) return;
       this.#session = undefined;
@@ -74,7 +72,9 @@ export class Executor {
       process.exit(1);
     };
     // The daemon must know that the lease is free before the client does, which may come back at once.
-    session.onGoodbye = () => work.close().then(finish, failed);
+    const beforeGoodbye = (): Promise<void> => work.close().then(finish, failed);
+    const session = new Session({ socket, work, usage: this.#usage, beforeGoodbye });
+    this.#session = session;
     session.ended.then(finish, failed);
     const proof = Buffer.from(message.welcomeProof, "base64");
     const welcome = { proof, executed: 0, devices: assignment.slices.length };

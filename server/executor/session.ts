@@ -20,10 +20,19 @@ const READ_AHEAD_BYTES_MAX = 1024 * 1024;
 /** Failures of a kernel or a device end the session's work also when a call with an answer meets them. */
 const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "DEVICE_FAILED"]);
 
+export interface SessionOptions {
+  readonly socket: Socket;
+  readonly work: Workspace;
+  readonly usage: UsageCounter;
+  /** What to do between a client's GOODBYE and the answer to it: give everything back. */
+  readonly beforeGoodbye: () => Promise<void>;
+}
+
 export class Session {
   readonly #socket: Socket;
   readonly #work: Workspace;
   readonly #usage: UsageCounter;
+  readonly #beforeGoodbye: () => Promise<void>;
   readonly #reader = new FrameReader();
   readonly #answers: AnswerStream;
   /** Resolves when the connection is closed and the workspace with it. */
@@ -47,17 +56,14 @@ export class Session {
   #countedAnswers = 0;
   #countedBytes = 0;
 
-  constructor(options: { socket: Socket; work: Workspace; usage: UsageCounter }) {
+  constructor(options: SessionOptions) {
     this.#socket = options.socket;
     this.#work = options.work;
     this.#usage = options.usage;
-    this.#answers = new AnswerStream(options.socket);
-    this.#answers.onFull = () => this.#flush();
+    this.#beforeGoodbye = options.beforeGoodbye;
+    this.#answers = new AnswerStream(options.socket, () => this.#flush());
     this.ended = this.#untilClosed();
   }
-
-  /** Set by the executor: what to do between a GOODBYE and its answer. */
-  onGoodbye: () => Promise<void> = () => this.#work.close();
 
   /** Says WELCOME, takes what came behind HELLO, and goes on reading. */
   start(welcome: Uint8Array, received: Uint8Array): void {
@@ -238,7 +244,7 @@ export class Session {
     const last = this.#answers.finish(this.#executed);
     this.#count();
     const close = (): void => closeAfter(this.#socket, last);
-    this.onGoodbye().then(close, close);
+    this.#beforeGoodbye().then(close, close);
   }
 
   #count(): void {

@@ -83,7 +83,8 @@ beforeEach(async () => {
   const [socket] = (await once(server, "connection")) as [Socket];
   usage = new UsageCounter();
   const assignment = { description, arenaBytes: 64 * MiB, arenaBase: ARENA };
-  session = new Session({ socket, work: new Workspace([assignment], openWaitingDevice), usage });
+  const work = new Workspace([assignment], openWaitingDevice);
+  session = new Session({ socket, work, usage, beforeGoodbye: () => work.close() });
   session.start(frame(3, Buffer.alloc(24)), new Uint8Array());
   client.send(
     callsFrame(raw.attach(), raw.imageWrite(1, 1, 0, Buffer.of(1)), raw.moduleLoad(1, 1), raw.allocate(ARENA, MiB)),
