@@ -156,6 +156,15 @@ export interface DeviceSlice {
     to: { destination: number; source: number; byteCount: number },
     stream: DeviceStream | undefined,
   ): void | Promise<void>;
+  /**
+   * Copies from another slice of the lease without passing the host, behind all work in `stream` of this slice; the other must be idle.
+   * False, or absent, where the two devices cannot: then the executor reads and writes.
+   */
+  copyFrom?(
+    from: DeviceSlice,
+    range: { destination: number; source: number; byteCount: number },
+    stream: DeviceStream | undefined,
+  ): boolean;
   fill(
     to: { address: number; count: number; width: 1 | 2 | 4; value: number },
     stream: DeviceStream | undefined,

@@ -1,3 +1,4 @@
+/** A real server with CUDA devices: the built package over the stand-in for the driver. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../client/index.ts";

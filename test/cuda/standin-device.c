@@ -217,6 +217,12 @@ API int cuDeviceGetAttribute(int *value, int attribute, int device) {
   LEAVE(INVALID_VALUE);
 }
 
+API int cuDeviceCanAccessPeer(int *can, int device, int peer) {
+  BEGIN();
+  *can = device != peer;
+  LEAVE(device < DEVICES && peer < DEVICES ? SUCCESS : INVALID_DEVICE);
+}
+
 API int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
   BEGIN();
   LEAVE(device < DEVICES && (flags & ~0x1fu) == 0 ? SUCCESS : INVALID_VALUE);

@@ -1,3 +1,4 @@
+/** Finding GPUs and watching their health, against the stand-in for the driver and NVML in test/cuda. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

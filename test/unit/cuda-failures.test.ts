@@ -1,3 +1,4 @@
+/** What goes wrong on a GPU: faults, kernels that never end, bad images, and every failing step of opening a slice. Against the stand-in. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceModule, DeviceSlice, SliceOptions } from "../../server/device/device.ts";

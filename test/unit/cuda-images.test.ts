@@ -1,3 +1,4 @@
+/** Program images before the driver sees them: their formats, and what PTX text declares. Needs no driver. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { imageFormat } from "../../server/device/cuda/image.ts";

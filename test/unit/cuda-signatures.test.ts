@@ -1,3 +1,4 @@
+/** Holds the table of driver functions and the numbers against cuda.h, where a toolkit is installed. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

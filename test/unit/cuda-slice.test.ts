@@ -1,3 +1,4 @@
+/** A slice of a GPU and all calls on it, against the stand-in for the driver in test/cuda, which also tells what is left behind. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceModule, DeviceSlice, DeviceStream, SliceOptions } from "../../server/device/device.ts";
@@ -442,6 +443,24 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     const [a, b] = await Promise.all([read(first, ARENA_BASE, 80), read(second, ARENA_BASE + ARENA_STRIDE_BYTES, 80)]);
     expect([...new Uint32Array(a.buffer)]).toEqual(Array.from({ length: 20 }, (_, i) => i));
     expect([...new Uint32Array(b.buffer)]).toEqual(Array.from({ length: 20 }, (_, i) => i * 2));
+  });
+
+  it("copies from the other device of a lease over their link, or says that it cannot", async () => {
+    const first = await openSlice({ device: 0 });
+    const base = ARENA_BASE + ARENA_STRIDE_BYTES;
+    const second = await openSlice({ device: 1, arenaBase: base });
+    const data = pattern(100_000);
+    await first.write(ARENA_BASE, data, undefined);
+    await first.synchronize();
+    const range = { destination: base + 64, source: ARENA_BASE, byteCount: data.byteLength };
+    standin.inject({ function: "cuDeviceCanAccessPeer", code: 217 });
+    expect((await failure(() => second.copyFrom!(first, range, undefined))).details.nativeCode).toBe(217);
+    for (let round = 0; round < 2; round++) expect(second.copyFrom!(first, range, undefined)).toBe(true);
+    expect(Buffer.compare(await read(second, base + 64, data.byteLength), data)).toBe(0);
+    // Only that way: the first device was not given the second one's memory.
+    const back = { destination: ARENA_BASE, source: base, byteCount: 4 };
+    expect((await failure(() => first.copy(back, undefined))).details.nativeName).toBe("CUDA_ERROR_INVALID_VALUE");
+    expect(second.copyFrom!({} as DeviceSlice, range, undefined)).toBe(false);
   });
 
   it("cannot be larger than the device, nor a fraction of a granule", async () => {

@@ -35,6 +35,8 @@ export class CudaArena {
   readonly byteCount: number;
   readonly #context: CudaContext;
   readonly #undo: (() => void)[] = [];
+  /** Other devices that may use the memory. */
+  readonly #peers = new Set<number>();
 
   /**
    * Reserves, allocates and maps; the memory holds what it held before, so the caller must zero it.
@@ -68,12 +70,32 @@ export class CudaArena {
       context.check(api.cuMemMap(base, byteCount, 0, handle, 0), "map the slice's memory");
       this.#undo.push(() => api.cuMemUnmap(base, byteCount));
 
-      const access = Int32Array.of(MEM_LOCATION_TYPE_DEVICE, device, MEM_ACCESS_READWRITE);
-      context.check(api.cuMemSetAccess(base, byteCount, access, 1), "open the slice's memory for access");
+      this.#allow(device);
     } catch (error) {
       this.release();
       throw error;
     }
+  }
+
+  /**
+   * Lets another device of the same lease use the memory over the link between them, once; false where there is none. The lease's kernels may
+   * then do so too, which is no more than the lease owns.
+   */
+  allowPeer(device: number): boolean {
+    if (this.#peers.has(device)) return true;
+    const can = new Int32Array(1);
+    const { api, device: own } = this.#context;
+    this.#context.check(api.cuDeviceCanAccessPeer(can, device, own), "tell whether devices are linked");
+    if (can[0] !== 1) return false;
+    this.#allow(device);
+    this.#peers.add(device);
+    return true;
+  }
+
+  #allow(device: number): void {
+    const access = Int32Array.of(MEM_LOCATION_TYPE_DEVICE, device, MEM_ACCESS_READWRITE);
+    const result = this.#context.api.cuMemSetAccess(this.base, this.byteCount, access, 1);
+    this.#context.check(result, "open the slice's memory for access");
   }
 
   /** Unmaps and frees everything, in the order that the driver demands. Idempotent. */

@@ -24,6 +24,7 @@ export const cudaSignatures = {
   cuDeviceTotalMem_v2: ["memory", "i32"],
   cuDeviceGetAttribute: ["memory", "i32", "i32"],
   cuDeviceGetPCIBusId: ["memory", "i32", "i32"],
+  cuDeviceCanAccessPeer: ["memory", "i32", "i32"],
   cuDevicePrimaryCtxRetain: ["memory", "i32"],
   cuDevicePrimaryCtxRelease_v2: ["i32"],
   cuDevicePrimaryCtxSetFlags_v2: ["i32", "u32"],

@@ -129,6 +129,20 @@ export class CudaSlice implements DeviceSlice {
     );
   }
 
+  copyFrom(
+    from: DeviceSlice,
+    { destination, source, byteCount }: { destination: number; source: number; byteCount: number },
+    stream: DeviceStream | undefined,
+  ): boolean {
+    if (!(from instanceof CudaSlice)) return false;
+    const { handle } = this.#work(stream);
+    if (from.#context.device !== this.#context.device && !from.#arena.allowPeer(this.#context.device)) return false;
+    // One address space holds all devices, so that this is an ordinary copy once the memory may be used.
+    const result = this.#context.api.cuMemcpyDtoDAsync_v2(destination, source, byteCount, handle);
+    this.#context.check(result, "copy between devices");
+    return true;
+  }
+
   fill(
     { address, count, width, value }: { address: number; count: number; width: 1 | 2 | 4; value: number },
     stream: DeviceStream | undefined,
