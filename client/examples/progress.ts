@@ -1,6 +1,8 @@
 /** Progress of a long job: a bar that is redrawn on a terminal, plain lines now and then elsewhere; and a table of facts. */
 
-const BAR_CELLS = 28;
+const BAR_CELLS_MAX = 28;
+/** For a terminal that does not tell its width. */
+const COLUMNS_DEFAULT = 80;
 const LINES_PER_JOB = 10;
 
 export interface ProgressState {
@@ -35,17 +37,19 @@ export class Progress {
     const share = done / total;
     const percent = `${String(Math.floor(share * 100)).padStart(3)} %`;
     const left = done === 0 ? "" : `  ETA ${formatSeconds((this.seconds / done) * (total - done))}`;
+    const words = `${percent}  ${text}${left}`;
     if (this.#out.isTTY) {
-      const filled = Math.round(share * BAR_CELLS);
-      const bar = "█".repeat(filled) + "░".repeat(BAR_CELLS - filled);
-      // Clipped to the terminal: a line that wraps could not be redrawn.
-      const line = `${bar} ${percent}  ${text}${left}`.slice(0, (this.#out.columns || 80) - 1);
-      this.#out.write(`\r\x1b[2K${line}`);
+      // A line that wraps could not be redrawn: the bar gives way first, then the words are clipped.
+      const room = (this.#out.columns || COLUMNS_DEFAULT) - 1;
+      const cells = Math.min(Math.max(room - words.length - 1, 0), BAR_CELLS_MAX);
+      const filled = Math.round(share * cells);
+      const bar = "█".repeat(filled) + "░".repeat(cells - filled);
+      this.#out.write(`\r\x1b[2K${`${bar} ${words}`.trimStart().slice(0, room)}`);
       return;
     }
     if (Math.floor(share * LINES_PER_JOB) < this.#linesWritten) return;
     this.#linesWritten = Math.floor(share * LINES_PER_JOB) + 1;
-    this.#out.write(`${percent}  ${text}${left}\n`);
+    this.#out.write(`${words}\n`);
   }
 
   /** Ends the bar; `text` takes its place. */

@@ -30,6 +30,16 @@ describe("progress", () => {
     expect(written.at(-1)).toBe("\r\x1b[2KDone.\n");
   });
 
+  test("shortens the bar before it clips what is told", () => {
+    for (const columns of [0, 80, 120]) {
+      const { out, written } = recorder({ isTTY: true, columns });
+      new Progress(out).update({ done: 1, total: 2, text: "x".repeat(50) });
+      const line = written[0]!.slice("\r\x1b[2K".length);
+      expect(line).toMatch(/^(█+)░+ {2}50 % {2}x{50} {2}ETA \d+\.\d s$/);
+      expect(line.length).toBeLessThan(columns || 80);
+    }
+  });
+
   test("writes a few plain lines elsewhere, the last step among them", () => {
     const { out, written } = recorder({ isTTY: false });
     runThrough(new Progress(out), 200);
