@@ -55,12 +55,15 @@ async function train(
       if (steps % STEPS_PER_ANSWER !== 0 && done < epoch * digits.count) continue;
       const { loss, right } = await classifier.metrics();
       const speed = Math.round(done / progress.seconds).toLocaleString("en");
-      const text = `epoch ${epoch}/${EPOCHS}  loss ${(loss / unreported).toFixed(3)}  accuracy ${percent(right / unreported)}  ${speed} images/s`;
+      const accuracy = `${((right / unreported) * 100).toFixed(1)} %`;
+      const text = `loss ${(loss / unreported).toFixed(3)}  accuracy ${accuracy}  ${speed} images/s`;
       progress.update({ done, total, text });
       unreported = 0;
     }
   }
-  progress.finish(`Trained on ${total.toLocaleString("en")} images in ${progress.seconds.toFixed(1)} s.`);
+  progress.finish(
+    `Trained ${EPOCHS} times on ${digits.count.toLocaleString("en")} images in ${progress.seconds.toFixed(1)} s.`,
+  );
 }
 
 /** Part of the images that are recognised. */
