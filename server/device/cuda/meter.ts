@@ -1,16 +1,18 @@
 /**
- * Measures device time, and notices kernels that never end: time stamps (driver events) before and after each run of work in a stream. A
- * run ends with the turn of the event loop, or after a fixed number of launches. Spans of several streams at once each count.
+ * Measures device time, and notices kernels that never end: time stamps (driver events) before and after each span of work in a stream. A
+ * span ends with the turn of the event loop, or after a few launches. Spans of several streams at once each count.
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { CUresult } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaStream, Span } from "./stream.ts";
 
-/** Launches that share one pair of time stamps: a record costs about as much as a launch, so it must be rare. */
-const WORK_PER_SPAN = 32;
-/** Beyond these, work goes unmeasured until older spans are done: memory is bounded, and the time is then a lower bound. */
-const SPANS_MAX = 256;
+/** Work that shares one pair of time stamps at most: a record costs about half a launch, so it must not come with every one. */
+const WORK_PER_SPAN_MAX = 8;
+/** Work slower than this has time stamps of its own, so that each kernel is held to its bound alone. */
+const SLOW_WORK_MS = 1;
+/** As many as the driver queues launches; beyond these the last span goes on, so that nothing is unmeasured. */
+const SPANS_MAX = 1024;
 const WATCH_MS_MIN = 20;
 const WATCH_MS_MAX = 1000;
 
@@ -37,21 +39,24 @@ export class Meter {
 
   /** To be called before each piece of work in a stream. */
   work(stream: CudaStream): void {
-    if (stream.open !== undefined && stream.openCount >= WORK_PER_SPAN) this.pause(stream);
-    if (stream.open === undefined) {
-      const span = this.#take();
-      if (span === undefined) return;
-      this.#context.check(this.#context.api.cuEventRecord(span.start, stream.handle), "record an event");
-      span.startedAtMs = undefined;
-      stream.open = span;
-      stream.openCount = 0;
-      this.#streams.add(stream);
-      this.#closing ??= setImmediate(() => this.#closeAll());
-    }
-    stream.openCount++;
+    if (stream.open === undefined || stream.open.count >= stream.workPerSpan) this.#begin(stream);
+    if (stream.open !== undefined) stream.open.count++;
   }
 
-  /** Ends the stream's run of work, so that what it waits for next does not count. */
+  #begin(stream: CudaStream): void {
+    this.#reap(stream);
+    const span = this.#take();
+    if (span === undefined) return;
+    this.pause(stream);
+    this.#context.check(this.#context.api.cuEventRecord(span.start, stream.handle), "record an event");
+    span.startedAtMs = undefined;
+    span.count = 0;
+    stream.open = span;
+    this.#streams.add(stream);
+    this.#closing ??= setImmediate(() => this.#closeAll());
+  }
+
+  /** Ends the stream's span, so that what it waits for next does not count. */
   pause(stream: CudaStream): void {
     const span = stream.open;
     if (span === undefined) return;
@@ -92,7 +97,7 @@ export class Meter {
     if (this.#free.length === 0) for (const stream of this.#streams) this.#reap(stream);
     const span = this.#free.pop();
     if (span !== undefined || this.#events.length >= 2 * SPANS_MAX) return span;
-    return { start: this.#createEvent(), end: this.#createEvent(), startedAtMs: undefined };
+    return { start: this.#createEvent(), end: this.#createEvent(), count: 0, startedAtMs: undefined };
   }
 
   #createEvent(): number {
@@ -119,15 +124,16 @@ export class Meter {
       for (const stream of this.#streams) {
         this.#reap(stream);
         const span = stream.pending[0];
-        const startedAtMs = span?.startedAtMs;
-        if (startedAtMs !== undefined && performance.now() - startedAtMs > this.#kernelTimeoutMs) {
-          this.#context.poison(
-            new SluiceError(
-              "KERNEL_TIMEOUT",
-              `A kernel, or [${WORK_PER_SPAN}] launches together, runs longer than [${this.#kernelTimeoutMs}] ms.`,
-            ),
-          );
-        }
+        if (span?.startedAtMs === undefined) continue;
+        // Each of them may take as long as one may, so no kernel is ever ended before its time.
+        const limitMs = this.#kernelTimeoutMs * span.count;
+        if (performance.now() - span.startedAtMs <= limitMs) continue;
+        this.#context.poison(
+          new SluiceError(
+            "KERNEL_TIMEOUT",
+            `[${span.count}] kernels or copies run longer than [${limitMs}] ms, of which each has [${this.#kernelTimeoutMs}].`,
+          ),
+        );
       }
     });
   }
@@ -157,6 +163,7 @@ export class Meter {
       const milliseconds = new Float32Array(1);
       this.#context.check(api.cuEventElapsedTime(milliseconds, span.start, span.end), "measure time");
       this.#totalMs += milliseconds[0]!;
+      stream.workPerSpan = milliseconds[0]! > SLOW_WORK_MS * span.count ? 1 : WORK_PER_SPAN_MAX;
       stream.pending.shift();
       this.#free.push(span);
     }

@@ -5,6 +5,8 @@ import type { DeviceEvent, DeviceStream } from "../device.ts";
 export interface Span {
   readonly start: number;
   readonly end: number;
+  /** Pieces of work in it. */
+  count: number;
   /** Time at which the start was first seen to be reached; undefined before. */
   startedAtMs: number | undefined;
 }
@@ -15,8 +17,8 @@ export class CudaStream implements DeviceStream {
   readonly handle: number;
   /** The span that work now falls into. */
   open: Span | undefined;
-  /** Pieces of work in the open span. */
-  openCount = 0;
+  /** Pieces of work that the next spans take; few where work is slow, so that each can be watched. */
+  workPerSpan = 1;
   /** Closed spans that the device has not finished, oldest first. */
   readonly pending: Span[] = [];
 
