@@ -43,7 +43,10 @@ export interface LeaseGrant {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The grant of slices to this program, from `pool.allocate()`. Use it with `await using`, or call `release()`. */
+/**
+ * The grant of slices to this program, from `pool.allocate()`. Use it with `await using`, or call `release()`. It sends heartbeats as
+ * long as the program runs, and does not itself keep the program running; a call that waits for its answer does.
+ */
 export class Lease {
   readonly id: string;
   /** What was granted, as it was then. */

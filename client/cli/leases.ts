@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
 import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
-import { describeReason } from "./place.ts";
+import { describeReasons } from "./place.ts";
 import { type Column, formatTable } from "./table.ts";
 
 const leaseColumns: readonly Column[] = [
@@ -67,7 +67,11 @@ function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
     queue.map((entry) => queueRow(entry, now)),
     terminalWidth(),
   ).split("\n");
-  const reasons = queue.map((entry) => entry.reasons.map((reason) => `\n         ${describeReason(reason)}`).join(""));
+  const reasons = queue.map((entry) =>
+    describeReasons(entry.reasons)
+      .map((reason) => `\n         ${reason}`)
+      .join(""),
+  );
   return [title, ...rows.map((row, index) => row + reasons[index]!)].join("\n");
 }
 

@@ -2,9 +2,21 @@
 import type { DeviceReason } from "../../shared/errors.ts";
 import type { QueuePlace } from "../control.ts";
 
+/** A server may have hundreds of devices: nobody reads the same reason a hundred times. */
+const REASONS_MAX = 4;
+
+type Reason = Pick<DeviceReason, "device" | "message">;
+
 /** The reason as a sentence that names its device once. */
-export const describeReason = ({ device, message }: Pick<DeviceReason, "device" | "message">): string =>
+export const describeReason = ({ device, message }: Reason): string =>
   device === "" || message.includes(`[${device}]`) ? message : `${device}: ${message}`;
 
+/** The first few reasons as sentences, and how many more there are. */
+export function describeReasons(reasons: readonly Reason[]): string[] {
+  const more = reasons.length - REASONS_MAX;
+  const first = reasons.slice(0, REASONS_MAX).map(describeReason);
+  return more > 0 ? [...first, `The other [${more}] devices: see \`sluice leases --json\`.`] : first;
+}
+
 export const describePlace = (place: QueuePlace): string =>
-  [`Waiting, place ${place.position} in the queue.`, ...place.reasons.map(describeReason)].join(" ");
+  [`Waiting, place ${place.position} in the queue.`, ...describeReasons(place.reasons)].join(" ");

@@ -191,6 +191,25 @@ describe("run", () => {
     }
   });
 
+  it("tells its user what the server announces, and why the lease is over", async () => {
+    const stopping = await startServer({ args: ["--device", "null:1x1GiB", "--grace", "500ms"] });
+    const { stdout, stderr, exited } = start(
+      "--server",
+      stopping.grpc,
+      "-m",
+      "1MiB",
+      ...shell("echo ready; exec sleep 2"),
+    );
+    await waitFor("the command", () => stdout().includes("ready"));
+    stopping.kill("SIGTERM");
+    expect(await exited).toBe(0);
+    await stopping.exited;
+    expect(stderr()).toMatch(
+      /^sluice: Notice about the lease lease-\w+: .*\.\nsluice: .*\(LEASE_REVOKED\) Allocate again\.\n/,
+    );
+    await stopping.stop();
+  });
+
   it("withdraws its request when it is interrupted while it waits", async () => {
     await using _holder = await pool.allocate({ memory: "1GiB" });
     const { child, stderr, exited } = start("-m", "512MiB", "--wait", "1h", ...shell("echo started"));
