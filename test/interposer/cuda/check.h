@@ -1,0 +1,29 @@
+/* What the CUDA C programs share: stopping at the first call that fails. */
+#ifndef TEST_CHECK_H
+#define TEST_CHECK_H
+
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#define CHECK(call)                                                                                                                     \
+    do {                                                                                                                                \
+        cudaError_t check_error = (call);                                                                                               \
+        if (check_error != cudaSuccess) {                                                                                               \
+            printf("line %d: %s: %s\n", __LINE__, #call, cudaGetErrorName(check_error));                                                \
+            exit(1);                                                                                                                    \
+        }                                                                                                                               \
+    } while (0)
+
+#define EXPECT(condition)                                                                                                               \
+    do {                                                                                                                                \
+        if (!(condition)) {                                                                                                             \
+            printf("line %d: %s does not hold\n", __LINE__, #condition);                                                                \
+            exit(1);                                                                                                                    \
+        }                                                                                                                               \
+    } while (0)
+
+#endif

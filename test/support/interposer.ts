@@ -1,0 +1,107 @@
+/**
+ * The interposer in tests: builds it (one build at a time, whoever asks), compiles programs against it, and runs them under a lease
+ * of their own, with the environment that `sluice run` gives.
+ */
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { formatLeaseKey } from "../../client/environment.ts";
+import { MiB, RawControl } from "./raw-client.ts";
+import type { TestServer } from "./server.ts";
+
+const PROGRAM_MS_MAX = 40_000;
+const out = "dist/interposer";
+export const programs = "dist/interposer-programs";
+
+export const hasTool = (tool: string): boolean => spawnSync(tool, ["--version"], { stdio: "ignore" }).status === 0;
+
+/** Whether this machine can build the interposer at all. */
+export const canBuild = process.platform === "linux" && hasTool("cc") && hasTool("make") && hasTool("flock");
+export const hasNvcc = canBuild && hasTool("nvcc");
+
+/** Builds the libraries; `sanitize` builds a set of their own. Returns their folder. */
+export function buildInterposer(sanitize?: "address" | "thread"): string {
+  const folder = sanitize === undefined ? out : `${out}-${sanitize}`;
+  mkdirSync("dist", { recursive: true });
+  const make = ["make", "--silent", "-j2", "-C", "client/interposer", `OUT=${process.cwd()}/${folder}`];
+  if (sanitize !== undefined) make.push(`SANITIZE=${sanitize}`);
+  execFileSync("flock", [`${folder}.lock`, ...make], { stdio: ["ignore", "inherit", "inherit"] });
+  return folder;
+}
+
+/** Compiles one program of test/interposer, in C or CUDA C, and returns its path. */
+export function compileProgram(source: string, options: { flags?: readonly string[]; suffix?: string } = {}): string {
+  const isCuda = source.endsWith(".cu");
+  const folder = join(programs, isCuda ? "cuda" : "driver");
+  mkdirSync(folder, { recursive: true });
+  const target = join(folder, basename(source).replace(/\.cu?$/, "") + (options.suffix ?? ""));
+  const flags = options.flags ?? [];
+  if (isCuda) {
+    execFileSync("nvcc", ["-cudart", "shared", ...flags, "-o", target, source], { stdio: "pipe" });
+  } else {
+    const warnings = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
+    execFileSync("cc", [...warnings, ...flags, "-o", target, source, `-L${out}`, "-l:libcuda.so.1"], { stdio: "pipe" });
+  }
+  return target;
+}
+
+export interface FinishedProgram {
+  /** Exit code, or the signal's name. */
+  readonly code: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ProgramOptions {
+  readonly server: TestServer;
+  readonly command: readonly string[];
+  /** Folder of the interposer's libraries. */
+  readonly libraries?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly memoryBytes?: number;
+  readonly devices?: number;
+  /** Called once the program has printed something. */
+  readonly onOutput?: (control: RawControl, lease: { id: string; secret: Uint8Array }) => void | Promise<void>;
+}
+
+/** Runs a command under a fresh lease and returns when it has ended; one that takes too long is killed. */
+export async function runProgram(options: ProgramOptions): Promise<FinishedProgram> {
+  const { server, command, libraries = out, memoryBytes = 256 * MiB, devices = 1 } = options;
+  const control = new RawControl(server.grpc);
+  const lease = await control.allocate({ memoryBytes, devices, name: "program" });
+  const hold = control.hold(lease);
+  try {
+    const [file, ...args] = command;
+    const child = spawn(file!, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: PROGRAM_MS_MAX,
+      killSignal: "SIGKILL",
+      env: {
+        ...process.env,
+        SLUICE_LEASE: formatLeaseKey({ leaseId: lease.id, secret: lease.secret }),
+        SLUICE_SERVER: server.grpc,
+        SLUICE_DATA: `tcp://${server.data}`,
+        LD_LIBRARY_PATH: `${process.cwd()}/${libraries}`,
+        ...options.env,
+      },
+    });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      if (stdout === "") void options.onOutput?.(control, lease);
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    const code = await new Promise<number | string>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (exit, signal) => resolve(signal ?? exit ?? "unknown"));
+    });
+    return { code, stdout, stderr };
+  } finally {
+    hold.stop();
+    await control.release(lease.id, lease.secret).catch(() => undefined);
+    control.client.close();
+  }
+}
