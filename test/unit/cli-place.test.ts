@@ -1,3 +1,4 @@
+/** What someone who waits is told. */
 import { expect, it } from "vitest";
 import { describePlace, describeReason, describeReasons } from "../../client/cli/place.ts";
 

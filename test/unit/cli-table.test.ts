@@ -1,3 +1,4 @@
+/** Tables of the command line: alignment, cutting to a width, bars. */
 import { describe, expect, it } from "vitest";
 import { formatBar, formatTable } from "../../client/cli/table.ts";
 

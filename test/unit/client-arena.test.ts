@@ -1,3 +1,4 @@
+/** The allocator of a slice, against a model of its holes. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Arena } from "../../client/arena.ts";

@@ -1,3 +1,4 @@
+/** Kernel arguments, as the fake executor receives them packed, and every way in which they can be wrong. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { KernelArgument } from "../../client/arguments.ts";
 import type { DeviceBuffer } from "../../client/buffer.ts";

@@ -1,3 +1,4 @@
+/** Buffers, programs, streams and events on a fake executor: what goes over the wire, and what is refused before it does. */
 import { afterEach, describe, expect, it } from "vitest";
 import { SluiceError } from "../../shared/errors.ts";
 import {

@@ -1,3 +1,4 @@
+/** What a program or a command line may say, read and checked before anything is sent. */
 import { describe, expect, it } from "vitest";
 import { parseHostPort } from "../../client/address.ts";
 import { allocateRequest } from "../../client/allocate-options.ts";

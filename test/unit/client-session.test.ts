@@ -1,3 +1,4 @@
+/** Sessions on a fake executor: handshake, batches, answers in any order, failures, the end, back-pressure. */
 import { connect as connectSocket, createServer } from "node:net";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
