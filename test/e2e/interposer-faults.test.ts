@@ -1,0 +1,97 @@
+/** What a program sees when its server dies, its lease ends or its connection is cut: a CUDA error within seconds, never a hang. */
+import { createConnection, createServer, type Socket } from "node:net";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+
+let program: string;
+const servers: TestServer[] = [];
+const closing: (() => void)[] = [];
+
+async function start(): Promise<TestServer> {
+  const server = await startServer({ args: ["--device", "null:1x1GiB", "--heartbeat-timeout", "2s"] });
+  servers.push(server);
+  return server;
+}
+
+beforeAll(() => {
+  if (!canBuild) return;
+  buildInterposer();
+  program = compileProgram("test/interposer/faults/until-error.c");
+});
+afterEach(async () => {
+  for (const close of closing.splice(0)) close();
+  for (const server of servers.splice(0)) await server.stop();
+});
+
+/** The seconds that the failing call took. */
+const secondsOf = (stdout: string): number => Number(/after ([\d.]+) s/.exec(stdout)?.[1]);
+
+describe.runIf(canBuild).each(["wait", "launch", "read", "write"])("a program that goes on to %s", (way) => {
+  it("gets an error when its lease is released", async () => {
+    const server = await start();
+    const finished = await runProgram({
+      server,
+      command: [program, way],
+      onOutput: async (control, lease) => {
+        await control.release(lease.id, lease.secret);
+      },
+    });
+    expect(finished.code, finished.stdout + finished.stderr).toBe(3);
+    expect(finished.stdout).toContain("CUDA_ERROR_DEVICE_UNAVAILABLE again 1");
+    expect(finished.stderr).toContain("sluice: ");
+    expect(secondsOf(finished.stdout)).toBeLessThan(5);
+  });
+});
+
+/** Passes bytes on until it is told to cut, or to stop passing. */
+async function proxyTo(data: string) {
+  const [host, port] = [data.slice(0, data.lastIndexOf(":")), Number(data.slice(data.lastIndexOf(":") + 1))];
+  const sockets: Socket[] = [];
+  const proxy = createServer((client) => {
+    const server = createConnection({ host, port });
+    sockets.push(client, server);
+    client.on("error", () => {}).pipe(server);
+    server.on("error", () => {}).pipe(client);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const cut = (): void => {
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+  closing.push(() => {
+    cut();
+    proxy.close();
+  });
+  return { address: `127.0.0.1:${(proxy.address() as { port: number }).port}`, cut };
+}
+
+describe.runIf(canBuild)("a program", () => {
+  it("gets an error when its connection is cut", async () => {
+    const server = await start();
+    const proxy = await proxyTo(server.data);
+    const finished = await runProgram({
+      server,
+      command: [program, "wait"],
+      env: { SLUICE_DATA: `tcp://${proxy.address}` },
+      onOutput: () => proxy.cut(),
+    });
+    expect(finished.code, finished.stdout + finished.stderr).toBe(3);
+    expect(finished.stdout).toContain("CUDA_ERROR_DEVICE_UNAVAILABLE again 1");
+    expect(finished.stderr).toContain("the connection to the server broke");
+  });
+
+  it("is told that the server does not answer", async () => {
+    const server = await start();
+    const finished = await runProgram({ server, command: [program], env: { SLUICE_DATA: "tcp://127.0.0.1:1" } });
+    expect(finished.code).toBe(1);
+    expect(finished.stderr).toContain("does not answer at [tcp://127.0.0.1:1]");
+  });
+
+  it("with a wrong secret is told so, and gets no device", async () => {
+    const server = await start();
+    const wrong = `lease-0:${Buffer.alloc(32).toString("base64url")}`;
+    const finished = await runProgram({ server, command: [program], env: { SLUICE_LEASE: wrong } });
+    expect(finished.code).toBe(1);
+    expect(finished.stderr).toMatch(/refuses the session \[(LEASE_NOT_FOUND|WRONG_SECRET)\]/);
+  });
+});
