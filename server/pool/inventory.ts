@@ -123,6 +123,7 @@ export function addDevice(state: PoolState, spec: PoolDevice): boolean {
   deviceClass.largestNest = Math.max(deviceClass.largestNest, nest.memberCount);
   refile(device, () => {});
   state.plans.clear();
+  state.inventoryVersion++;
   return true;
 }
 
@@ -135,6 +136,7 @@ export function closeDevice(state: PoolState, device: DeviceRecord): void {
   const counts = [...state.servers.values()].map((server) => server.nests.get(device.class)?.memberCount ?? 0);
   device.class.largestNest = Math.max(...counts);
   state.plans.clear();
+  state.inventoryVersion++;
 }
 
 /** Drops a closed device that no lease holds. */
@@ -149,6 +151,7 @@ export function forgetDevice(state: PoolState, device: DeviceRecord): void {
   if (server.nests.size < 2) state.mixedServers.delete(server);
   if (server.devices.size === 0) state.servers.delete(server.name);
   state.plans.clear();
+  state.inventoryVersion++;
 }
 
 export function setCordon(device: DeviceRecord, cordon: Cordon | undefined): void {

@@ -41,7 +41,7 @@ function queueOf(tenant: TenantRecord, band: Band): TenantQueue {
       (a, b) => a.order - b.order,
       (record) => record.costBytes,
     );
-    found = { tenant, band, requests, key: 0, firstOrder: 0, filedIn: undefined };
+    found = { tenant, band, requests, key: 0, firstOrder: 0, step: 0, filedIn: undefined };
     tenant.queues.set(band.priority, found);
   }
   return found;
@@ -60,6 +60,7 @@ function file(state: PoolState, queue: TenantQueue): void {
     return;
   }
   queue.key = fairKey(state, tenant);
+  queue.step = keyStep(state, tenant);
   queue.firstOrder = first.order;
   queue.filedIn = quotaObstacle(first) === undefined ? band.tenants : band.parked;
   queue.filedIn.insert(queue);
@@ -144,7 +145,8 @@ interface Cursor {
   /** How much the key grows per byte of cost. */
   readonly step: number;
   readonly queue: TenantQueue;
-  readonly rest: Iterator<RequestRecord>;
+  /** The tenant's requests after this one; undefined: all but the first. */
+  readonly rest: Iterator<RequestRecord> | undefined;
 }
 
 const cursorBefore = (a: Cursor, b: { key: number; order: number }): boolean =>
@@ -175,15 +177,15 @@ class Merge {
   }
 }
 
-function* inBand(state: PoolState, band: Band): IterableIterator<RequestRecord> {
+function* inBand(band: Band): IterableIterator<RequestRecord> {
   const { head } = band;
   if (head !== undefined) yield head;
-  for (const request of merged(state, band.tenants)) if (request !== head) yield request;
-  yield* merged(state, band.parked);
+  for (const request of merged(band.tenants)) if (request !== head) yield request;
+  yield* merged(band.parked);
 }
 
 /** The requests of all tenants of a tree in the order in which they would be served. */
-function* merged(state: PoolState, tenants: OrderedTree<TenantQueue>): IterableIterator<RequestRecord> {
+function* merged(tenants: OrderedTree<TenantQueue>): IterableIterator<RequestRecord> {
   const merge = new Merge();
   const queues = tenants[Symbol.iterator]();
   let pending = queues.next();
@@ -192,32 +194,32 @@ function* merged(state: PoolState, tenants: OrderedTree<TenantQueue>): IterableI
       const queue: TenantQueue = pending.value;
       const next = merge.next;
       if (next !== undefined && cursorBefore(next, { key: queue.key, order: queue.firstOrder })) break;
-      const rest = queue.requests[Symbol.iterator]();
-      merge.put({
-        request: rest.next().value!,
-        ahead: 0,
-        key: queue.key,
-        step: keyStep(state, queue.tenant),
-        queue,
-        rest,
-      });
+      const request = queue.requests.first()!;
+      merge.put({ request, ahead: 0, key: queue.key, step: queue.step, queue, rest: undefined });
       pending = queues.next();
     }
     if (merge.next === undefined) return;
     const cursor = merge.take();
-    const { request, queue, rest, step } = cursor;
+    const { request, queue, step } = cursor;
+    yield request;
+    const rest = cursor.rest ?? behindFirst(queue);
     const following = rest.next();
     if (!following.done) {
       const ahead = cursor.ahead + request.costBytes;
       merge.put({ request: following.value, ahead, key: queue.key + ahead * step, step, queue, rest });
     }
-    yield request;
   }
+}
+
+function behindFirst(queue: TenantQueue): Iterator<RequestRecord> {
+  const requests = queue.requests[Symbol.iterator]();
+  requests.next();
+  return requests;
 }
 
 /** All waiting requests, the next one first; within a priority, those that wait for a quota come last. The queue must not change while this runs. */
 export function* inOrder(state: PoolState): IterableIterator<RequestRecord> {
-  for (const band of state.bands) yield* inBand(state, band);
+  for (const band of state.bands) yield* inBand(band);
 }
 
 /** The request that is served next; undefined when none waits but for quotas. */
@@ -240,29 +242,28 @@ export function positionOf(state: PoolState, record: RequestRecord): number {
       ahead += band.size;
       continue;
     }
-    return ahead + positionInBand(state, band, record);
+    return ahead + positionInBand(band, record);
   }
   throw new Error("The request is in no band.");
 }
 
-function positionInBand(state: PoolState, band: Band, record: RequestRecord): number {
-  if (band.head === record) return 1;
+function positionInBand(band: Band, record: RequestRecord): number {
+  const { head } = band;
+  if (head === record) return 1;
   const own = queueOf(record.tenant, band);
-  const key = own.key + own.requests.weightBefore(record) * keyStep(state, record.tenant);
+  const key = own.key + own.requests.weightBefore(record) * own.step;
   let ahead = own.requests.rank(record);
-  let headIsAhead = band.head === undefined || band.head.tenant === record.tenant;
-  for (const queue of own.filedIn!) {
-    if (queue === own) continue;
-    if (queue.key > key) break;
-    const step = keyStep(state, queue.tenant);
-    const isBefore = (weightAhead: number, other: RequestRecord): boolean => {
-      const otherKey = queue.key + weightAhead * step;
-      return otherKey < key || (otherKey === key && other.order < record.order);
-    };
-    ahead += queue.requests.countLeading(isBefore);
-    if (band.head?.tenant === queue.tenant && isBefore(queue.requests.weightBefore(band.head), band.head)) {
-      headIsAhead = true;
-    }
+  let other = own;
+  const isBefore = (weightAhead: number, candidate: RequestRecord): boolean => {
+    const otherKey = other.key + weightAhead * other.step;
+    return otherKey < key || (otherKey === key && candidate.order < record.order);
+  };
+  let headIsAhead = head === undefined || head.tenant === record.tenant;
+  for (other of own.filedIn!) {
+    if (other === own) continue;
+    if (other.key > key) break;
+    ahead += other.requests.countLeading(isBefore);
+    if (head?.tenant === other.tenant && isBefore(other.requests.weightBefore(head), head)) headIsAhead = true;
   }
   if (own.filedIn === band.tenants) return ahead + 1 + (headIsAhead ? 0 : 1);
   let parked = 0;

@@ -9,7 +9,7 @@ import type { DeviceRecord, Plan, PoolState, RequestRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
-export const REASONS_MAX = 32;
+export const REASONS_MAX = 16;
 
 function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
   const { id, memoryBytes, sliceBytesMax, overheadBytes } = device.spec;
@@ -79,7 +79,7 @@ function* nearestDevices(state: PoolState): IterableIterator<DeviceRecord> {
     return;
   }
   for (const deviceClass of state.classes.values()) {
-    let left = REASONS_MAX;
+    let left = Math.ceil(REASONS_MAX / state.classes.size);
     for (const device of deviceClass.devices.backwards()) {
       if (left-- === 0) break;
       yield device;

@@ -115,7 +115,7 @@ export function slicesWithin(fit: Fit, room: { freeBytes: number; max: number })
   return left < each ? 0 : Math.min(room.max, Math.floor(left / each));
 }
 
-type Parts = Omit<Plan, "possible" | "key">;
+type Parts = Omit<Plan, "possible" | "key" | "version">;
 
 /** Whether some server, were it empty, has room for all slices. */
 function isPossible(state: PoolState, parts: Parts): boolean {
@@ -214,7 +214,7 @@ function planWithin(state: PoolState, request: PoolRequest, memoryMaxBytes: numb
     filters,
     narrow: narrowDevices(state, fitOf, filters),
   };
-  const plan: Plan = { key, ...parts, possible: isPossible(state, parts) };
+  const plan: Plan = { key, version: state.inventoryVersion, ...parts, possible: isPossible(state, parts) };
   if (state.plans.size >= PLANS_MAX) state.plans.clear();
   state.plans.set(key, plan);
   return plan;
@@ -222,5 +222,5 @@ function planWithin(state: PoolState, request: PoolRequest, memoryMaxBytes: numb
 
 /** Plans are worked out anew after the inventory has changed. */
 export function refreshPlan(state: PoolState, record: RequestRecord): void {
-  if (state.plans.get(record.plan.key) !== record.plan) record.plan = planFor(state, record.request);
+  if (record.plan.version !== state.inventoryVersion) record.plan = planFor(state, record.request);
 }

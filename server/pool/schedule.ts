@@ -102,28 +102,40 @@ function grantInOrder(state: PoolState, effects: Effect[]): RequestRecord | unde
   return undefined;
 }
 
+/** The first requests of the queue, as many as one pass looks at. */
+function nextInOrder(state: PoolState): RequestRecord[] {
+  const records: RequestRecord[] = [];
+  for (const record of inOrder(state)) {
+    records.push(record);
+    if (records.length === LOOK_AHEAD_MAX) break;
+  }
+  return records;
+}
+
 /** Lets requests behind the head pass it. What failed once fails for all that ask for the same: room only shrinks meanwhile. */
 function letPass(state: PoolState, effects: Effect[]): void {
   const failed = new Set<string>();
-  while (!state.passNeeded) {
-    const granted = passOne(state, failed);
-    if (granted === undefined) return;
-    effects.push(granted);
+  const room = largestRoom(state);
+  for (const record of nextInOrder(state)) {
+    // A grant may have used up the quota of the head's tenant: then there is another head.
+    if (state.passNeeded) return;
+    refreshPlan(state, record);
+    // Most of those who wait in a full pool want more than any device has.
+    if (record.plan.costBytes / record.plan.count > room) continue;
+    const key = `${record.plan.key} ${record.request.durationMs ?? ""} ${record.tenant.quota.durationMs ?? ""}`;
+    if (failed.has(key)) continue;
+    const granted = tryToPass(state, record);
+    if (granted !== undefined) effects.push(granted);
+    else if (quotaObstacle(record) === undefined) failed.add(key);
   }
 }
 
-function passOne(state: PoolState, failed: Set<string>): Effect | undefined {
-  let left = LOOK_AHEAD_MAX;
-  for (const record of inOrder(state)) {
-    if (left-- === 0) return undefined;
-    refreshPlan(state, record);
-    const key = `${record.plan.key} ${record.request.durationMs ?? ""} ${record.tenant.quota.durationMs ?? ""}`;
-    if (failed.has(key) || quotaObstacle(record) !== undefined) continue;
-    const granted = tryToPass(state, record);
-    if (granted !== undefined) return granted;
-    if (record !== state.reservation?.holder) failed.add(key);
-  }
-  return undefined;
+/** The most that any device has free, kept for the head or not. */
+function largestRoom(state: PoolState): number {
+  let most = 0;
+  for (const device of state.reservation?.devices ?? []) most = Math.max(most, device.freeBytes);
+  for (const deviceClass of state.classes.values()) most = Math.max(most, deviceClass.devices.last()?.freeBytes ?? 0);
+  return most;
 }
 
 /** Tries one request behind a blocked head. */

@@ -76,6 +76,8 @@ export interface Fit {
 /** What a request takes on each class of devices; shared by all requests that ask for the same. */
 export interface Plan {
   readonly key: string;
+  /** `inventoryVersion` when it was worked out; of another version it is stale. */
+  readonly version: number;
   readonly fits: readonly Fit[];
   readonly fitOf: ReadonlyMap<DeviceClass, Fit>;
   readonly count: number;
@@ -131,6 +133,8 @@ export interface TenantQueue {
   /** As filed in the band: fair-share key, and the order of the first request. */
   key: number;
   firstOrder: number;
+  /** How much the key grows per byte granted. */
+  step: number;
   /** The tree that holds it. */
   filedIn: OrderedTree<TenantQueue> | undefined;
 }
@@ -225,6 +229,8 @@ export interface PoolState {
   readonly bands: Band[];
   readonly timers: Deadlines<Timer>;
   readonly plans: Map<string, Plan>;
+  /** Changes with the devices that there are. */
+  inventoryVersion: number;
   reservation: Reservation | undefined;
   shutdown: { readonly deadline: number } | undefined;
   /** The latest time seen: the pool's time never runs backwards. */
@@ -268,6 +274,7 @@ export function createPool(options: PoolOptions = {}): PoolState {
     bands: [],
     timers: new Deadlines(),
     plans: new Map(),
+    inventoryVersion: 0,
     reservation: undefined,
     shutdown: undefined,
     now: 0,

@@ -1,0 +1,132 @@
+/** A pool of any size, full of leases and with a full queue, and a load that keeps it so. Seeded. Times are
+ * processor time of `decide` alone, to the microsecond: what other processes take meanwhile is not the pool's cost. */
+import { createPool, decide, listLeases, type PoolState } from "../../server/pool/pool.ts";
+import type { PoolDevice, PoolEvent, PoolRequest } from "../../server/pool/types.ts";
+
+const GiB = 1024 ** 3;
+const MiB = 1024 ** 2;
+const DEVICES_PER_SERVER = 8;
+const LEASES_PER_DEVICE = 10;
+const TENANTS = 200;
+
+/** Three models, one per server, as in a fleet that was bought in three years. */
+const models = [
+  { name: "16 GiB", memoryBytes: 16 * GiB, overheadBytes: 0 },
+  { name: "40 GiB", memoryBytes: 40 * GiB, overheadBytes: 300 * MiB },
+  { name: "80 GiB", memoryBytes: 80 * GiB, overheadBytes: 500 * MiB },
+] as const;
+
+/** A seeded source of numbers in [0, 1) (mulberry32). */
+export function createRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+}
+
+export function fleet(devices: number): PoolDevice[] {
+  return Array.from({ length: devices }, (_, index) => {
+    const server = Math.floor(index / DEVICES_PER_SERVER);
+    const { name, ...sizes } = models[server % models.length]!;
+    return {
+      id: `gpu-${index}`,
+      server: `server-${server}`,
+      granularityBytes: 2 * MiB,
+      sliceBytesMax: sizes.memoryBytes,
+      facts: { "device.name": name },
+      ...sizes,
+    };
+  });
+}
+
+/** What one kind of decision cost, in nanoseconds each. */
+export type Costs = Map<string, number[]>;
+
+export class PoolLoad {
+  readonly pool: PoolState;
+  readonly costs: Costs = new Map();
+  readonly #random: () => number;
+  readonly #living: string[] = [];
+  readonly #waiting: string[] = [];
+  #next = 0;
+  #now = 0;
+
+  constructor(devices: number, seed: number) {
+    this.#random = createRandom(seed);
+    this.pool = createPool({ queueEntriesMax: 1_000_000 });
+    for (const device of fleet(devices)) this.#send("device", { kind: "deviceAdded", device });
+    const leases = devices * LEASES_PER_DEVICE;
+    for (let tries = 0; this.#living.length < leases && tries < 2 * leases; tries++) this.#request(0);
+    while (this.#waiting.length < leases) this.#request(1e9);
+    this.costs.clear();
+  }
+
+  get leases(): number {
+    return listLeases(this.pool).length;
+  }
+
+  get waiting(): number {
+    return this.pool.requests.size;
+  }
+
+  /** One round of life: a lease goes, its memory comes back, one more request comes, some beat, and now and then one is withdrawn. */
+  round(): void {
+    this.#now += 20;
+    const gone = this.#take(this.#living);
+    if (gone !== undefined) {
+      this.#send("release", { kind: "released", id: gone });
+      this.#send("reclaim", { kind: "reclaimed", id: gone });
+    }
+    while (this.#waiting.length < this.#living.length) this.#request(1e9);
+    const beating = this.#living[Math.floor(this.#random() * this.#living.length)];
+    if (beating !== undefined) this.#send("heartbeat", { kind: "heartbeat", id: beating });
+    if (this.#random() < 0.1) {
+      const withdrawn = this.#take(this.#waiting);
+      if (withdrawn !== undefined) this.#send("withdraw", { kind: "withdrawn", id: withdrawn });
+    }
+  }
+
+  #take(ids: string[]): string | undefined {
+    const at = Math.floor(this.#random() * ids.length);
+    const id = ids[at];
+    const last = ids.pop();
+    if (id !== last && last !== undefined) ids[at] = last;
+    return id;
+  }
+
+  #request(waitMs: number): void {
+    const size = 0.4 * GiB * Math.min(40, (1 - this.#random()) ** -0.9);
+    const request: PoolRequest = {
+      id: `r${this.#next++}`,
+      tenant: `tenant-${Math.floor(this.#random() * TENANTS)}`,
+      name: "",
+      share: { kind: "bytes", bytes: Math.ceil(size) },
+      count: this.#random() < 0.05 ? 2 ** (1 + Math.floor(this.#random() * 3)) : 1,
+      waitMs,
+      detached: true,
+      durationMs: 1e9 + Math.floor(this.#random() * 1e9),
+    };
+    this.#send("request", { kind: "requested", request });
+  }
+
+  #send(kind: string, event: PoolEvent): void {
+    const before = process.cpuUsage();
+    const effects = decide(this.pool, event, this.#now);
+    const { user, system } = process.cpuUsage(before);
+    const cost = (user + system) * 1000;
+    const list = this.costs.get(kind);
+    if (list === undefined) this.costs.set(kind, [cost]);
+    else list.push(cost);
+    for (const effect of effects) {
+      if (effect.kind === "queued") this.#waiting.push(effect.id);
+      if (effect.kind !== "granted") continue;
+      this.#living.push(effect.lease.id);
+      const at = this.#waiting.indexOf(effect.lease.id);
+      if (at >= 0) this.#waiting.splice(at, 1);
+      decide(this.pool, { kind: "grantConfirmed", id: effect.lease.id }, this.#now);
+    }
+  }
+}
