@@ -34,5 +34,5 @@ export type { Event, EventOptions } from "./event.ts";
 export type { LeaseNotice } from "./holder.ts";
 export type { Lease, LeaseStats } from "./lease.ts";
 export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";
-export { type AllocateOptions, type ConnectOptions, connect, type Pool } from "./pool.ts";
+export { type AllocateOptions, type ConnectOptions, connect, type Pool, type PoolLeases } from "./pool.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";

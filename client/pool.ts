@@ -15,6 +15,7 @@ import {
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
 import { LEASE_VARIABLE, parseLeaseKey, SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "./environment.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
+import type { WaitOptions } from "./stream.ts";
 
 export interface ConnectOptions {
   /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else `localhost:7460`. */
@@ -37,6 +38,13 @@ export interface AllocateOptions extends ShareOptions {
   readonly onQueued?: (place: QueuePlace) => void;
   /** Receives what kernels print. Default: standard output. */
   readonly onOutput?: (text: string) => void;
+}
+
+/** Who holds what, and who waits. */
+export interface PoolLeases {
+  readonly leases: readonly LeaseInfo[];
+  /** In the order in which they would be served. */
+  readonly queue: readonly QueueEntryInfo[];
 }
 
 /**
@@ -93,13 +101,13 @@ export class Pool {
   }
 
   /** All devices of the server, with what is lent and what is free. */
-  async devices(): Promise<readonly DeviceInfo[]> {
-    return (await this.#control.listDevices()).devices;
+  async devices(options: WaitOptions = {}): Promise<readonly DeviceInfo[]> {
+    return (await this.#control.listDevices(options.signal)).devices;
   }
 
   /** All leases of the server, and the requests that wait, in the order in which they would be served. */
-  async leases(): Promise<{ readonly leases: readonly LeaseInfo[]; readonly queue: readonly QueueEntryInfo[] }> {
-    const { leases, queue } = await this.#control.listLeases();
+  async leases(options: WaitOptions = {}): Promise<PoolLeases> {
+    const { leases, queue } = await this.#control.listLeases(options.signal);
     return { leases, queue };
   }
 

@@ -44,7 +44,7 @@ Examples:
         return;
       }
       const now = Date.now();
-      print(leases.length === 0 ? "No leases." : leaseTable(leases, now));
+      print(leases.length === 0 ? "No leases." : leaseTable(leases));
       if (queue.length > 0) print(`\n${queueTable(queue, now)}`);
     });
   });
@@ -53,12 +53,8 @@ Examples:
 /** `granted`, `attached` or `ending`. */
 export const stateText = (lease: LeaseInfo): string => lease.state.replace("LEASE_STATE_", "").toLowerCase();
 
-const leaseTable = (leases: readonly LeaseInfo[], now: number): string =>
-  formatTable(
-    leaseColumns,
-    leases.map((lease) => leaseRow(lease, now)),
-    terminalWidth(),
-  );
+const leaseTable = (leases: readonly LeaseInfo[]): string =>
+  formatTable(leaseColumns, leases.map(leaseRow), terminalWidth());
 
 /** Under each request, why it waits: a column would cut what its owner most wants to read. */
 function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
@@ -75,7 +71,7 @@ function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
   return [title, ...rows.map((row, index) => row + reasons[index]!)].join("\n");
 }
 
-function leaseRow(lease: LeaseInfo, now: number): string[] {
+function leaseRow(lease: LeaseInfo): string[] {
   const memory = lease.slices.reduce((sum, slice) => sum + slice.memoryBytes, 0);
   return [
     lease.id,
@@ -84,7 +80,7 @@ function leaseRow(lease: LeaseInfo, now: number): string[] {
     lease.slices.map((slice) => slice.deviceId).join(","),
     sizeText(memory),
     stateText(lease),
-    durationText(Math.max(0, now - lease.grantedAtMs)),
+    durationText(lease.usage?.heldMs ?? 0),
     (lease.usage?.calls ?? 0).toLocaleString("en-US"),
   ];
 }
