@@ -122,6 +122,30 @@ export interface LaunchOptions {
   readonly stream: DeviceStream | undefined;
 }
 
+/** A matrix in device memory, row by row. */
+export interface MatrixOperand {
+  readonly address: number;
+  /** Elements from the start of one row to that of the next. */
+  readonly rowStride: number;
+  /** Elements from one matrix of a batch to the next; 0 where all use the same. */
+  readonly batchStride: number;
+}
+
+/** C = alpha op(A) op(B) + beta C, for each matrix of a batch; op(A) has m rows and k columns, op(B) k and n, C m and n. */
+export interface MatrixProduct {
+  /** Of all three matrices. `tf32` is f32 in memory, rounded on its way into the multiplication. Sums are f32 always. */
+  readonly type: "f32" | "tf32" | "f16" | "bf16";
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batchCount: number;
+  readonly a: MatrixOperand & { readonly transposed: boolean };
+  readonly b: MatrixOperand & { readonly transposed: boolean };
+  readonly c: MatrixOperand;
+  readonly alpha: number;
+  readonly beta: number;
+}
+
 /** Opaque stream and event of a device; `undefined` stands for the default stream. */
 export interface DeviceStream {
   readonly kind: "stream";
@@ -177,6 +201,8 @@ export interface DeviceSlice {
    * ILLEGAL_ADDRESS, KERNEL_TRAP or KERNEL_TIMEOUT for what went wrong inside (then, or at a later call).
    */
   launch(options: LaunchOptions): void | Promise<void>;
+  /** Queues a matrix product; absent, or UNSUPPORTED, where nothing can compute it. The caller has checked the ranges. */
+  multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
   createStream(options: { flags: number; priority: number }): DeviceStream;
   destroyStream(stream: DeviceStream): void;
   createEvent(flags: number): DeviceEvent;

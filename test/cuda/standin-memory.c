@@ -213,6 +213,21 @@ API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
   LEAVE(SUCCESS);
 }
 
+/* Memory outside any arena. */
+API int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
+  ENTER();
+  *pointer = (uint64_t)aligned_alloc(256, bytes);
+  standin_alive.hosts++;
+  LEAVE(SUCCESS);
+}
+
+API int cuMemFree_v2(uint64_t pointer) {
+  BEGIN();
+  free((void *)pointer);
+  standin_alive.hosts--;
+  LEAVE(SUCCESS);
+}
+
 API int cuMemHostAlloc(void **pointer, size_t bytes, unsigned flags) {
   ENTER();
   if (bytes == 0 || (flags & ~7u) != 0) LEAVE(INVALID_VALUE);

@@ -53,9 +53,9 @@ static void run(struct stream *stream, struct work *w) {
     LOCK();
   }
   if (c->error != SUCCESS || stream->ending) return;
-  if (w->kind == KERNEL) {
+  if (w->kind == KERNEL || w->kind == PRODUCT) {
     UNLOCK();
-    int result = standin_run_kernel(c, w);
+    int result = w->kind == PRODUCT ? standin_run_product(w) : standin_run_kernel(c, w);
     LOCK();
     if (c->error == SUCCESS) c->error = result;
     return;

@@ -81,7 +81,7 @@ struct module {
 
 /* One piece of work in a stream. */
 struct work {
-  enum { COPY, FILL, KERNEL, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
+  enum { COPY, FILL, KERNEL, PRODUCT, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
   uint64_t destination, source, count;
   uint32_t value, width;
   struct function *function;
@@ -121,6 +121,8 @@ int standin_range_ok(int device, uint64_t address, uint64_t bytes);
 int standin_host_ok(uint64_t address, uint64_t bytes);
 /* Runs a kernel by its name; returns the error that it leaves behind. */
 int standin_run_kernel(struct context *context, struct work *work);
+/* Computes a matrix product that cuBLASLt has queued. */
+int standin_run_product(struct work *work);
 int standin_knows_kernel(const char *name);
 
 int standin_queue(struct context *context, struct stream *stream, struct work *work);

@@ -68,6 +68,8 @@ export interface Standin {
   occupy(device: number, bytes: number): void;
   /** Has a device report a hardware error. */
   xid(device: number, xid: number): void;
+  /** Descriptors and handles of cuBLASLt that are alive. */
+  blasObjects(): number;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
   release(address: number): void;
   /** Sets the first device's count of memory errors. */
@@ -79,6 +81,7 @@ function load(): Standin {
   const path = join(folder, "libcuda.so.1");
   // The device under test finds its libraries through these.
   process.env["SLUICE_CUDA_LIBRARY"] = path;
+  process.env["SLUICE_CUBLASLT_LIBRARY"] = path;
   process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
   const library = koffi.load(path);
   const inject = library.func("void standin_inject(const char *name, int code, int skip, int count)");
@@ -87,6 +90,7 @@ function load(): Standin {
   const report = library.func("int standin_report(void *text, int bytes)");
   const occupy = library.func("void standin_occupy(int device, int64_t bytes)");
   const xid = library.func("void standin_xid(int device, uint32_t xid)");
+  const blasObjects = library.func("int standin_blas_objects()");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
   return {
@@ -101,6 +105,7 @@ function load(): Standin {
     },
     occupy: (device, bytes) => occupy(device, bytes),
     xid: (device, number) => xid(device, number),
+    blasObjects: () => blasObjects(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),
   };

@@ -40,6 +40,8 @@ export const cudaSignatures = {
   cuMemMap: ["u64", "u64", "u64", "u64", "u64"],
   cuMemUnmap: ["u64", "u64"],
   cuMemSetAccess: ["u64", "u64", "memory", "u64"],
+  cuMemAlloc_v2: ["memory", "u64"],
+  cuMemFree_v2: ["u64"],
   cuMemHostAlloc: ["memory", "u64", "u32"],
   cuMemFreeHost: ["u64"],
   cuMemcpyHtoDAsync_v2: ["u64", "u64", "u64", "u64"],

@@ -10,6 +10,7 @@ import type {
   DeviceSlice,
   DeviceStream,
   LaunchOptions,
+  MatrixProduct,
   SliceOptions,
 } from "../device.ts";
 import { CudaArena } from "./arena.ts";
@@ -20,6 +21,7 @@ import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
 import { Meter } from "./meter.ts";
 import { type CudaModule, loadCudaModule } from "./module.ts";
+import { Multiplier } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
 import { outsideBytesMax } from "./overhead.ts";
 import { Staging } from "./staging.ts";
@@ -42,6 +44,8 @@ export class CudaSlice implements DeviceSlice {
   readonly #onOutput: (text: string) => void;
   /** There from the first module on whose kernels may print. */
   #output: OutputCapture | undefined;
+  /** There from the first matrix product on. */
+  #multiplier: Multiplier | undefined;
   readonly #defaultStream = new CudaStream(0);
   readonly #streams = new Set<CudaStream>();
   /** Streams that the session has destroyed while they had work. */
@@ -177,6 +181,11 @@ export class CudaSlice implements DeviceSlice {
 
   launch(options: LaunchOptions): void {
     this.#launcher.launch(options, this.#work(options.stream));
+  }
+
+  multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
+    this.#multiplier ??= new Multiplier(this.#context);
+    this.#multiplier.multiply(product, this.#work(stream));
   }
 
   createStream({ flags, priority }: { flags: number; priority: number }): DeviceStream {
@@ -317,6 +326,7 @@ export class CudaSlice implements DeviceSlice {
     for (const event of this.#events) api.cuEventDestroy_v2(event.handle);
     for (const stream of [...this.#streams, ...this.#ending]) api.cuStreamDestroy_v2(stream.handle);
     for (const module of this.#modules) api.cuModuleUnload(module.handle);
+    this.#multiplier?.close();
     this.#meter.close();
     this.#staging.close();
     this.#arena.release();
@@ -367,6 +377,7 @@ export class CudaSlice implements DeviceSlice {
       this.#ending.delete(stream);
       this.#meter.forget(stream);
       this.#staging.forget(stream);
+      this.#multiplier?.forget(stream);
       this.#context.check(this.#context.api.cuStreamDestroy_v2(stream.handle), "destroy a stream");
     }
   }

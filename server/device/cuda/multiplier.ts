@@ -1,0 +1,266 @@
+/**
+ * Matrix products by cuBLASLt, where the server has it: a library that programs need and no job wants to ship. Its matrices stand column by column,
+ * ours row by row; a matrix read the other way is its transpose, so C is had as its transpose from B and A in that order.
+ * `SLUICE_CUBLASLT_LIBRARY` names another library file. The reference is NVIDIA's cuBLAS documentation, chapter cuBLASLt.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import type { MatrixOperand, MatrixProduct } from "../device.ts";
+import { EVENT_DISABLE_TIMING } from "./constants.ts";
+import type { CudaContext } from "./context.ts";
+import type { CudaStream } from "./stream.ts";
+import { type Bound, bind, openLibrary } from "./symbols.ts";
+
+const signatures = {
+  cublasLtCreate: ["memory"],
+  cublasLtDestroy: ["u64"],
+  cublasLtMatmulDescCreate: ["memory", "i32", "i32"],
+  cublasLtMatmulDescDestroy: ["u64"],
+  cublasLtMatmulDescSetAttribute: ["u64", "i32", "memory", "u64"],
+  cublasLtMatrixLayoutCreate: ["memory", "i32", "u64", "u64", "u64"],
+  cublasLtMatrixLayoutDestroy: ["u64"],
+  cublasLtMatrixLayoutSetAttribute: ["u64", "i32", "memory", "u64"],
+  cublasLtMatmulPreferenceCreate: ["memory"],
+  cublasLtMatmulPreferenceDestroy: ["u64"],
+  cublasLtMatmulPreferenceSetAttribute: ["u64", "i32", "memory", "u64"],
+  cublasLtMatmulAlgoGetHeuristic: ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "i32", "memory", "memory"],
+  cublasLtMatmul: [
+    ...(["u64", "u64", "memory", "u64", "u64", "u64", "u64", "memory"] as const),
+    ...(["u64", "u64", "u64", "u64", "memory", "u64", "u64", "u64"] as const),
+  ],
+} as const;
+type BlasApi = Bound<typeof signatures>;
+
+const Status = { SUCCESS: 0, ALLOC_FAILED: 3, NOT_SUPPORTED: 15 } as const;
+const DescAttribute = { TRANSA: 3, TRANSB: 4 } as const;
+const LayoutAttribute = { BATCH_COUNT: 5, STRIDED_BATCH_OFFSET: 6 } as const;
+const PreferenceAttribute = { MAX_WORKSPACE_BYTES: 1, MIN_ALIGNMENT_A: 5 } as const;
+const R_32F = 0;
+/** cudaDataType of the matrices and cublasComputeType_t of the sums. */
+const types = {
+  f32: { data: 0, compute: 68 },
+  tf32: { data: 0, compute: 77 },
+  f16: { data: 2, compute: 68 },
+  bf16: { data: 14, compute: 68 },
+} as const;
+
+/** What NVIDIA recommends for its newest cards. Lies outside the arena, and is part of what every lease is charged for. */
+const WORKSPACE_BYTES = 32 * 1024 * 1024;
+/** The library assumes this alignment unless it is told otherwise. */
+const ALIGNMENT_BYTES = 256;
+/** Shapes remembered with the algorithm found for each: programs use few, and finding one takes longer than many products. */
+const PLANS_MAX = 256;
+/** cublasLtMatmulHeuristicResult_t; it begins with the algorithm. */
+const RESULT_BYTES = 96;
+
+interface Plan {
+  readonly operation: number;
+  /** Layouts of B, A and C, in the library's order. */
+  readonly layouts: readonly number[];
+  readonly algorithm: Uint8Array;
+}
+
+function load(): BlasApi {
+  const named = process.env["SLUICE_CUBLASLT_LIBRARY"];
+  const names = named ? [named] : ["libcublasLt.so.13", "libcublasLt.so.12"];
+  for (const name of names) {
+    const opened = openLibrary(name);
+    if ("handle" in opened) {
+      return bind(opened.handle, signatures, {
+        lacking: (symbol) => `The cuBLASLt library [${name}] lacks [${symbol}].`,
+      });
+    }
+  }
+  throw new SluiceError("UNSUPPORTED", `This server has no cuBLASLt [${names}] to compute matrix products with.`);
+}
+
+/** The largest power of two, up to what the library looks at, that divides the address. */
+const alignmentOf = (address: number): number => {
+  let alignment = ALIGNMENT_BYTES;
+  while (alignment > 1 && address % alignment !== 0) alignment /= 2;
+  return alignment;
+};
+
+export class Multiplier {
+  readonly #context: CudaContext;
+  readonly #blas: BlasApi;
+  readonly #handle: number;
+  /** 0 for none. */
+  #workspace = 0;
+  /** Event by which one stream hands the workspace to another; 0 for none. */
+  #handover = 0;
+  readonly #plans = new Map<string, Plan>();
+  readonly #alpha = new Float32Array(1);
+  readonly #beta = new Float32Array(1);
+  /** The stream that used the workspace last. */
+  #last: CudaStream | undefined;
+
+  /** @throws SluiceError UNSUPPORTED where the server has no cuBLASLt, OUT_OF_MEMORY. */
+  constructor(context: CudaContext) {
+    this.#context = context;
+    this.#blas = load();
+    context.enter();
+    const value = new BigUint64Array(1);
+    this.#check(this.#blas.cublasLtCreate(value), "start");
+    this.#handle = Number(value[0]);
+    try {
+      context.check(context.api.cuEventCreate(value, EVENT_DISABLE_TIMING), "create an event");
+      this.#handover = Number(value[0]);
+      context.check(context.api.cuMemAlloc_v2(value, WORKSPACE_BYTES), "allocate the workspace of matrix products");
+      this.#workspace = Number(value[0]);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Queues the product in the stream. The caller has entered the context. */
+  multiply(product: MatrixProduct, stream: CudaStream): void {
+    const { a, b, c } = product;
+    const plan = this.#plan(product);
+    this.#takeWorkspace(stream);
+    this.#alpha[0] = product.alpha;
+    this.#beta[0] = product.beta;
+    const [first, second, result] = plan.layouts as [number, number, number];
+    const { cublasLtMatmul } = this.#blas;
+    const status = cublasLtMatmul(
+      ...([this.#handle, plan.operation, this.#alpha, b.address, first, a.address, second, this.#beta] as const),
+      ...([c.address, result, c.address, result, plan.algorithm] as const),
+      ...([this.#workspace, WORKSPACE_BYTES, stream.handle] as const),
+    );
+    this.#check(status, "compute");
+  }
+
+  /** Drops what it knows of a stream that ends; all its work must be done. */
+  forget(stream: CudaStream): void {
+    if (this.#last === stream) this.#last = undefined;
+  }
+
+  /** Gives everything back. Nothing may be under way. */
+  close(): void {
+    for (const plan of this.#plans.values()) this.#drop(plan);
+    this.#plans.clear();
+    this.#blas.cublasLtDestroy(this.#handle);
+    if (this.#handover !== 0) this.#context.api.cuEventDestroy_v2(this.#handover);
+    if (this.#workspace !== 0) this.#context.api.cuMemFree_v2(this.#workspace);
+  }
+
+  /** The workspace serves one product at a time: another stream waits for what used it before. */
+  #takeWorkspace(stream: CudaStream): void {
+    if (this.#last !== undefined && this.#last !== stream) {
+      const { api } = this.#context;
+      this.#context.check(api.cuEventRecord(this.#handover, this.#last.handle), "record an event");
+      this.#context.check(api.cuStreamWaitEvent(stream.handle, this.#handover, 0), "make a stream wait");
+    }
+    this.#last = stream;
+  }
+
+  #plan(product: MatrixProduct): Plan {
+    const { type, m, n, k, batchCount, a, b, c } = product;
+    const shape = ({ address, rowStride, batchStride }: MatrixOperand): number[] => [
+      rowStride,
+      batchStride,
+      alignmentOf(address),
+    ];
+    const key = [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c)].join();
+    const known = this.#plans.get(key);
+    if (known !== undefined) return known;
+    const [oldest] = this.#plans.keys();
+    if (this.#plans.size >= PLANS_MAX && oldest !== undefined) {
+      this.#drop(this.#plans.get(oldest)!);
+      this.#plans.delete(oldest);
+    }
+    const plan = this.#makePlan(product);
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  #makePlan(product: MatrixProduct): Plan {
+    const { type, m, n, k, a, b, c } = product;
+    const value = new BigUint64Array(1);
+    this.#check(this.#blas.cublasLtMatmulDescCreate(value, types[type].compute, R_32F), "describe");
+    const operation = Number(value[0]);
+    const layouts: number[] = [];
+    try {
+      this.#transpose(operation, DescAttribute.TRANSA, b.transposed);
+      this.#transpose(operation, DescAttribute.TRANSB, a.transposed);
+      this.#addLayout(layouts, product, { operand: b, shape: b.transposed ? [n, k] : [k, n] });
+      this.#addLayout(layouts, product, { operand: a, shape: a.transposed ? [k, m] : [m, k] });
+      this.#addLayout(layouts, product, { operand: c, shape: [m, n] });
+      return { operation, layouts, algorithm: this.#findAlgorithm(operation, layouts, product) };
+    } catch (error) {
+      this.#drop({ operation, layouts });
+      throw error;
+    }
+  }
+
+  #transpose(operation: number, attribute: number, isTransposed: boolean): void {
+    const word = Int32Array.of(isTransposed ? 1 : 0);
+    this.#check(this.#blas.cublasLtMatmulDescSetAttribute(operation, attribute, word, word.byteLength), "describe");
+  }
+
+  /** Appends the layout of an operand whose shape is its rows and columns in memory. */
+  #addLayout(
+    layouts: number[],
+    { type, batchCount }: MatrixProduct,
+    { operand, shape: [rows, columns] }: { operand: MatrixOperand; shape: readonly [number, number] },
+  ): void {
+    const blas = this.#blas;
+    const value = new BigUint64Array(1);
+    // Their rows run along our columns.
+    const made = blas.cublasLtMatrixLayoutCreate(value, types[type].data, columns, rows, operand.rowStride);
+    this.#check(made, "describe");
+    const layout = Number(value[0]);
+    layouts.push(layout);
+    const { BATCH_COUNT, STRIDED_BATCH_OFFSET } = LayoutAttribute;
+    const count = Int32Array.of(batchCount);
+    const stride = BigInt64Array.of(BigInt(operand.batchStride));
+    this.#check(blas.cublasLtMatrixLayoutSetAttribute(layout, BATCH_COUNT, count, 4), "describe");
+    this.#check(blas.cublasLtMatrixLayoutSetAttribute(layout, STRIDED_BATCH_OFFSET, stride, 8), "describe");
+  }
+
+  #findAlgorithm(operation: number, layouts: Plan["layouts"], { a, b, c }: MatrixProduct): Uint8Array {
+    const blas = this.#blas;
+    const value = new BigUint64Array(1);
+    this.#check(blas.cublasLtMatmulPreferenceCreate(value), "describe");
+    const preference = Number(value[0]);
+    try {
+      const workspace = BigUint64Array.of(BigInt(WORKSPACE_BYTES));
+      const bytes = PreferenceAttribute.MAX_WORKSPACE_BYTES;
+      this.#check(blas.cublasLtMatmulPreferenceSetAttribute(preference, bytes, workspace, 8), "describe");
+      [b, a, c, c].forEach(({ address }, index) => {
+        const alignment = Uint32Array.of(alignmentOf(address));
+        const attribute = PreferenceAttribute.MIN_ALIGNMENT_A + index;
+        this.#check(blas.cublasLtMatmulPreferenceSetAttribute(preference, attribute, alignment, 4), "describe");
+      });
+      const results = new Uint8Array(RESULT_BYTES);
+      const found = new Int32Array(1);
+      const [first, second, result] = layouts as [number, number, number];
+      const operands = [first, second, result, result] as const;
+      this.#check(
+        blas.cublasLtMatmulAlgoGetHeuristic(this.#handle, operation, ...operands, preference, 1, results, found),
+        "find a way for",
+      );
+      if (found[0] === 0) this.#check(Status.NOT_SUPPORTED, "find a way for");
+      return results;
+    } finally {
+      blas.cublasLtMatmulPreferenceDestroy(preference);
+    }
+  }
+
+  #drop({ operation, layouts }: Pick<Plan, "operation" | "layouts">): void {
+    for (const layout of layouts) this.#blas.cublasLtMatrixLayoutDestroy(layout);
+    this.#blas.cublasLtMatmulDescDestroy(operation);
+  }
+
+  #check(status: number, doing: string): void {
+    if (status === Status.SUCCESS) return;
+    const message = `cuBLASLt fails to ${doing} the matrix product [status ${status}].`;
+    const code =
+      status === Status.NOT_SUPPORTED
+        ? "UNSUPPORTED"
+        : status === Status.ALLOC_FAILED
+          ? "OUT_OF_MEMORY"
+          : "DEVICE_FAILED";
+    throw new SluiceError(code, message, { nativeCode: status });
+  }
+}

@@ -1,0 +1,187 @@
+/* The stand-in's cuBLASLt: matrix products column by column, computed plainly, in the order of the stream. Shapes it cannot do are refused. */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLAS_SUCCESS = 0, BLAS_INVALID_VALUE = 7, BLAS_NOT_SUPPORTED = 15 };
+
+struct operation {
+  int compute, scale, transpose[2];
+};
+
+struct layout {
+  int type, batch_count;
+  uint64_t rows, columns, leading;
+  int64_t batch_stride;
+};
+
+struct preference {
+  uint64_t workspace;
+  uint32_t alignment[4];
+};
+
+/* Everything of a product, as the stream's thread needs it. */
+struct product {
+  struct operation operation;
+  struct layout a, b, c;
+  uint64_t a_at, b_at, c_at;
+  float alpha, beta;
+};
+
+static int objects;
+
+#define MAKE(kind)                                       \
+  struct kind *made = calloc(1, sizeof *made);           \
+  objects++;                                             \
+  *out = made;
+
+#define ASK()                                            \
+  do {                                                   \
+    int injected = standin_injected(__func__);           \
+    if (injected != SUCCESS) return injected;            \
+  } while (0)
+
+/* Descriptors, layouts and handles that nobody has destroyed. */
+API int standin_blas_objects(void) { return objects; }
+
+API int cublasLtCreate(struct operation **out) {
+  ASK();
+  MAKE(operation);
+  return BLAS_SUCCESS;
+}
+
+API int cublasLtDestroy(void *object) {
+  objects--;
+  free(object);
+  return BLAS_SUCCESS;
+}
+
+API int cublasLtMatmulDescDestroy(void *object) { return cublasLtDestroy(object); }
+API int cublasLtMatrixLayoutDestroy(void *object) { return cublasLtDestroy(object); }
+API int cublasLtMatmulPreferenceDestroy(void *object) { return cublasLtDestroy(object); }
+
+API int cublasLtMatmulDescCreate(struct operation **out, int compute, int scale) {
+  ASK();
+  if ((compute != 68 && compute != 77) || scale != 0) return BLAS_NOT_SUPPORTED;
+  MAKE(operation);
+  made->compute = compute;
+  made->scale = scale;
+  return BLAS_SUCCESS;
+}
+
+API int cublasLtMatmulDescSetAttribute(struct operation *o, int attribute, const int *value, size_t bytes) {
+  ASK();
+  if ((attribute != 3 && attribute != 4) || bytes != 4) return BLAS_INVALID_VALUE;
+  o->transpose[attribute - 3] = *value;
+  return BLAS_SUCCESS;
+}
+
+API int cublasLtMatrixLayoutCreate(struct layout **out, int type, uint64_t rows, uint64_t columns, int64_t leading) {
+  ASK();
+  if (leading < (int64_t)rows || (type != 0 && type != 2 && type != 14)) return BLAS_INVALID_VALUE;
+  MAKE(layout);
+  *made = (struct layout){.type = type, .batch_count = 1, .rows = rows, .columns = columns, .leading = (uint64_t)leading};
+  return BLAS_SUCCESS;
+}
+
+API int cublasLtMatrixLayoutSetAttribute(struct layout *l, int attribute, const void *value, size_t bytes) {
+  ASK();
+  if (attribute == 5 && bytes == 4) return l->batch_count = *(const int *)value, BLAS_SUCCESS;
+  if (attribute == 6 && bytes == 8) return l->batch_stride = *(const int64_t *)value, BLAS_SUCCESS;
+  return BLAS_INVALID_VALUE;
+}
+
+API int cublasLtMatmulPreferenceCreate(struct preference **out) {
+  ASK();
+  MAKE(preference);
+  return BLAS_SUCCESS;
+}
+
+API int cublasLtMatmulPreferenceSetAttribute(struct preference *p, int attribute, const void *value, size_t bytes) {
+  ASK();
+  if (attribute == 1 && bytes == 8) return p->workspace = *(const uint64_t *)value, BLAS_SUCCESS;
+  if (attribute < 5 || attribute > 8 || bytes != 4) return BLAS_INVALID_VALUE;
+  p->alignment[attribute - 5] = *(const uint32_t *)value;
+  return BLAS_SUCCESS;
+}
+
+static size_t type_bytes(int type) { return type == 0 ? 4 : 2; }
+
+/* The algorithm that it finds is the alignment that it may count on. */
+API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct layout *a, struct layout *b, struct layout *c,
+                                       struct layout *d, struct preference *p, int wanted, uint32_t *results, int *found) {
+  ASK();
+  (void)handle;
+  int inner = (int)(o->transpose[0] ? a->rows : a->columns), other = (int)(o->transpose[1] ? b->columns : b->rows);
+  *found = 0;
+  if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
+  if (p->workspace == 0 || c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
+  memcpy(results, p->alignment, sizeof p->alignment);
+  *found = 1;
+  return BLAS_SUCCESS;
+}
+
+static float load(int type, uint64_t at, uint64_t index) {
+  if (type == 0) return ((float *)at)[index];
+  if (type == 2) return (float)((_Float16 *)at)[index];
+  uint32_t word = (uint32_t)((uint16_t *)at)[index] << 16;
+  float value;
+  memcpy(&value, &word, sizeof value);
+  return value;
+}
+
+static void store(int type, uint64_t at, uint64_t index, float value) {
+  if (type == 0) ((float *)at)[index] = value;
+  else if (type == 2) ((_Float16 *)at)[index] = (_Float16)value;
+  else {
+    uint32_t word;
+    memcpy(&word, &value, sizeof word);
+    ((uint16_t *)at)[index] = (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
+  }
+}
+
+static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c) {
+  uint64_t inner = p->operation.transpose[0] ? p->a.rows : p->a.columns;
+  for (uint64_t column = 0; column < p->c.columns; column++)
+    for (uint64_t row = 0; row < p->c.rows; row++) {
+      float sum = 0;
+      for (uint64_t i = 0; i < inner; i++) {
+        uint64_t from_a = p->operation.transpose[0] ? row * p->a.leading + i : i * p->a.leading + row;
+        uint64_t from_b = p->operation.transpose[1] ? i * p->b.leading + column : column * p->b.leading + i;
+        sum += load(p->a.type, a, from_a) * load(p->b.type, b, from_b);
+      }
+      uint64_t to = column * p->c.leading + row;
+      float old = p->beta == 0 ? 0 : p->beta * load(p->c.type, c, to);
+      store(p->c.type, c, to, p->alpha * sum + old);
+    }
+}
+
+int standin_run_product(struct work *work) {
+  struct product *p = (struct product *)work->source;
+  for (int i = 0; i < p->c.batch_count; i++) {
+    uint64_t at[3] = {p->a_at, p->b_at, p->c_at};
+    const struct layout *layouts[3] = {&p->a, &p->b, &p->c};
+    for (int j = 0; j < 3; j++) at[j] += (uint64_t)i * (uint64_t)layouts[j]->batch_stride * type_bytes(layouts[j]->type);
+    multiply(p, at[0], at[1], at[2]);
+  }
+  free(p);
+  return SUCCESS;
+}
+
+API int cublasLtMatmul(void *handle, struct operation *o, const float *alpha, uint64_t a, struct layout *la, uint64_t b,
+                       struct layout *lb, const float *beta, uint64_t c, struct layout *lc, uint64_t d, struct layout *ld,
+                       const uint32_t *algorithm, uint64_t workspace, size_t workspace_bytes, struct stream *stream) {
+  ASK();
+  (void)handle;
+  if (c != d || lc != ld || workspace == 0 || workspace_bytes == 0) return BLAS_INVALID_VALUE;
+  /* A product of other alignment than it was planned for goes wrong on a card. */
+  if (a % algorithm[0] != 0 || b % algorithm[1] != 0 || c % algorithm[2] != 0) return BLAS_INVALID_VALUE;
+  struct product *p = malloc(sizeof *p);
+  *p = (struct product){*o, *la, *lb, *lc, a, b, c, *alpha, *beta};
+  LOCK();
+  struct work w = {.kind = PRODUCT, .source = (uint64_t)p};
+  int result = standin_queue(standin_current, stream, &w);
+  LEAVE(result == SUCCESS ? BLAS_SUCCESS : BLAS_INVALID_VALUE);
+}

@@ -1,0 +1,184 @@
+/** Matrix products on a GPU through cuBLASLt, against a plain reference, over the stand-in for the library in test/cuda. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceSlice, MatrixProduct } from "../../server/device/device.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import { standin, standinMissing } from "../cuda/standin.ts";
+
+const MiB = 1024 * 1024;
+let slice: DeviceSlice;
+
+const A = ARENA_BASE;
+const B = ARENA_BASE + MiB;
+const C = ARENA_BASE + 2 * MiB;
+
+/** Small whole numbers, so that every sum is exact in every type. */
+const numbers = (length: number, seed: number): Float32Array =>
+  Float32Array.from({ length }, (_, i) => ((i * 7 + seed * 13) % 11) - 5);
+
+const toHalf = (value: number, kind: "f16" | "bf16"): number => {
+  const word = new Uint32Array(Float32Array.of(value).buffer)[0]!;
+  if (kind === "bf16") return word >>> 16;
+  if (value === 0) return 0;
+  const exponent = ((word >>> 23) & 0xff) - 127 + 15;
+  return ((word >>> 16) & 0x8000) | (exponent << 10) | ((word >>> 13) & 0x3ff);
+};
+
+const encode = (values: Float32Array, type: MatrixProduct["type"]): Uint8Array =>
+  type === "f32" || type === "tf32"
+    ? new Uint8Array(values.buffer)
+    : new Uint8Array(Uint16Array.from(values, (value) => toHalf(value, type)).buffer);
+
+/** The product by its definition, on whole arrays of a batch. */
+function reference(product: MatrixProduct, arrays: Record<"a" | "b" | "c", Float32Array>): Float32Array {
+  const result = arrays.c.slice();
+  const { m, n, k, a, b, c } = product;
+  for (let batch = 0; batch < product.batchCount; batch++) {
+    for (let row = 0; row < m; row++) {
+      for (let column = 0; column < n; column++) {
+        let sum = 0;
+        for (let i = 0; i < k; i++) {
+          const fromA = batch * a.batchStride + (a.transposed ? i * a.rowStride + row : row * a.rowStride + i);
+          const fromB = batch * b.batchStride + (b.transposed ? column * b.rowStride + i : i * b.rowStride + column);
+          sum += arrays.a[fromA]! * arrays.b[fromB]!;
+        }
+        const to = batch * c.batchStride + row * c.rowStride + column;
+        result[to] = product.alpha * sum + (product.beta === 0 ? 0 : product.beta * result[to]!);
+      }
+    }
+  }
+  return result;
+}
+
+const plain: MatrixProduct = {
+  type: "f32",
+  m: 5,
+  n: 7,
+  k: 3,
+  batchCount: 1,
+  a: { address: A, rowStride: 3, batchStride: 0, transposed: false },
+  b: { address: B, rowStride: 7, batchStride: 0, transposed: false },
+  c: { address: C, rowStride: 7, batchStride: 0 },
+  alpha: 1,
+  beta: 0,
+};
+
+async function check(product: MatrixProduct): Promise<void> {
+  const arrays = { a: numbers(2000, 1), b: numbers(2000, 2), c: numbers(2000, 3) };
+  await slice.write(product.a.address, encode(arrays.a, product.type), undefined);
+  await slice.write(product.b.address, encode(arrays.b, product.type), undefined);
+  await slice.write(product.c.address, encode(arrays.c, product.type), undefined);
+  await slice.multiply!(product, undefined);
+  const expected = encode(reference(product, arrays), product.type);
+  const actual = new Uint8Array(expected.byteLength);
+  await slice.read(product.c.address, actual, undefined);
+  expect(Buffer.compare(actual, expected), JSON.stringify(product)).toBe(0);
+}
+
+describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device", () => {
+  beforeEach(async () => {
+    standin.clear();
+    const [description] = await cudaDriver.discover("0");
+    const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
+    slice = await cudaDriver.open({ description: description!, ...options });
+  });
+
+  afterEach(async () => {
+    await slice.close();
+    expect(standin.report()).toBe("");
+    expect(standin.blasObjects(), "cuBLASLt's objects are given back").toBe(0);
+  });
+
+  it.each(["f32", "tf32", "f16", "bf16"] as const)("multiplies matrices of %s", (type) => check({ ...plain, type }));
+
+  it.each([
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ])("reads operands as they stand or transposed (%j, %j)", async (first, second) => {
+    const a = { ...plain.a, transposed: first, rowStride: first ? 5 : 3 };
+    const b = { ...plain.b, transposed: second, rowStride: second ? 3 : 7 };
+    await check({ ...plain, a, b });
+    await check({ ...plain, a: { ...a, rowStride: 9 }, b: { ...b, rowStride: 12 }, c: { ...plain.c, rowStride: 10 } });
+  });
+
+  it("scales, and adds to what is there", async () => {
+    await check({ ...plain, alpha: 2, beta: 0 });
+    await check({ ...plain, alpha: -0.5, beta: 3 });
+  });
+
+  it("multiplies batches, of which one operand may be shared", async () => {
+    const a = { ...plain.a, batchStride: 20 };
+    const c = { ...plain.c, batchStride: 40 };
+    await check({ ...plain, batchCount: 4, a, b: { ...plain.b, batchStride: 30 }, c });
+    await check({ ...plain, batchCount: 4, a, c });
+  });
+
+  it("multiplies matrices at any address that their elements allow", async () => {
+    await check(plain);
+    await check({ ...plain, a: { ...plain.a, address: A + 4 }, c: { ...plain.c, address: C + 24 } });
+    await check({ ...plain, type: "bf16", b: { ...plain.b, address: B + 2 } });
+  });
+
+  it("serves several streams in turn with one workspace", async () => {
+    const streams = [0, 1].map(() => slice.createStream({ flags: 1, priority: 0 }));
+    await slice.write(A, new Uint8Array(numbers(2000, 1).buffer), undefined);
+    await slice.write(B, new Uint8Array(numbers(2000, 2).buffer), undefined);
+    await slice.synchronize();
+    standin.delay(2000);
+    // Each adds to the same result: out of turn, they would lose one another's sums.
+    for (let i = 0; i < 10; i++) await slice.multiply!({ ...plain, beta: 1 }, streams[i % 2]);
+    standin.delay(0);
+    for (const stream of streams) slice.destroyStream(stream);
+    await slice.synchronize();
+    const once = reference(plain, { a: numbers(2000, 1), b: numbers(2000, 2), c: new Float32Array(35) });
+    const into = new Float32Array(35);
+    await slice.read(C, new Uint8Array(into.buffer), undefined);
+    expect([...into]).toEqual([...once].map((value) => 10 * value));
+    await check(plain);
+  });
+
+  it("remembers a bounded number of shapes", async () => {
+    for (let n = 1; n <= 300; n++) {
+      await slice.multiply!(
+        { ...plain, n, b: { ...plain.b, rowStride: n }, c: { ...plain.c, rowStride: n } },
+        undefined,
+      );
+    }
+    await slice.synchronize();
+    expect(standin.blasObjects()).toBe(1 + 256 * 4);
+    await check(plain);
+  });
+
+  it.each([
+    ["cublasLtCreate", 3, "OUT_OF_MEMORY"],
+    ["cuMemAlloc_v2", 2, "OUT_OF_MEMORY"],
+    ["cublasLtMatmulDescSetAttribute", 7, "DEVICE_FAILED"],
+    ["cublasLtMatrixLayoutSetAttribute", 7, "DEVICE_FAILED"],
+    ["cublasLtMatmulPreferenceSetAttribute", 7, "DEVICE_FAILED"],
+    ["cublasLtMatmulAlgoGetHeuristic", 15, "UNSUPPORTED"],
+    ["cublasLtMatmul", 15, "UNSUPPORTED"],
+  ])("tells when %s fails, and works the next time", async (name, code, expected) => {
+    standin.inject({ function: name, code });
+    const error = await Promise.resolve()
+      .then(() => slice.multiply!(plain, undefined))
+      .catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(SluiceError);
+    expect(error).toMatchObject({ code: expected, details: { nativeCode: code } });
+    await check(plain);
+  });
+
+  it("is refused clearly where the server has no cuBLASLt", async () => {
+    const path = process.env["SLUICE_CUBLASLT_LIBRARY"]!;
+    process.env["SLUICE_CUBLASLT_LIBRARY"] = "libcublasLt-that-is-not-there.so";
+    try {
+      expect(() => slice.multiply!(plain, undefined)).toThrow(
+        expect.objectContaining({ code: "UNSUPPORTED", message: expect.stringContaining("no cuBLASLt") }),
+      );
+    } finally {
+      process.env["SLUICE_CUBLASLT_LIBRARY"] = path;
+    }
+  });
+});
