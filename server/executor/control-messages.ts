@@ -50,6 +50,8 @@ export type ToExecutor =
 export type FromExecutor =
   /** The drivers are loaded. */
   | { readonly kind: "ready" }
+  /** The socket of `session` has arrived: the daemon closes its own copy, which it keeps in case the executor dies before. */
+  | { readonly kind: "sessionStarted" }
   /** The connection is closed and all that the session had is gone; another may come. */
   | { readonly kind: "sessionEnded" }
   /** Sent every second while it changes, with `sessionEnded`, and before an exit. */

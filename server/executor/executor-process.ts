@@ -42,14 +42,11 @@ export class ExecutorProcess {
     return this.#child.pid;
   }
 
-  /** Sends a message, with the client's socket for `session`. What does not arrive is told by `exited`. */
+  /** Sends a message, with the client's socket for `session`, which stays open here too. What does not arrive is told by `exited`. */
   send(message: ToExecutor, socket?: Socket): void {
-    if (this.#dead || !this.#child.connected) {
-      socket?.destroy();
-      return;
-    }
-    this.#child.send(message, socket, undefined, (error) => {
-      if (error !== null) socket?.destroy();
+    if (this.#dead || !this.#child.connected) return;
+    this.#child.send(message, socket, { keepOpen: true }, () => {
+      // An executor that cannot be reached is dead or dying.
     });
   }
 

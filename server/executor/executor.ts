@@ -37,8 +37,12 @@ export class Executor {
         this.#assignment = message;
         return false;
       case "session":
-        if (socket !== undefined) this.#begin(message, socket);
-        else this.#send({ kind: "sessionEnded" }); // The client was gone before its socket arrived.
+        if (socket === undefined) {
+          this.#send({ kind: "sessionEnded" }); // The client was gone before its socket arrived.
+          return false;
+        }
+        this.#send({ kind: "sessionStarted" });
+        this.#begin(message, socket);
         return false;
       case "end":
         await this.#end(new SluiceError(message.code, message.message));

@@ -2,6 +2,7 @@
  * The sessions of all leases: which executor works for which lease, one session at a time, and the end of both. An executor
  * that dies takes its lease with it and no other.
  */
+import type { Socket } from "node:net";
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { FromExecutor } from "../executor/control-messages.ts";
 import type { ExecutorPool } from "../executor/executor-pool.ts";
@@ -13,6 +14,8 @@ import { refuse } from "./refusal.ts";
 interface LeaseExecutor {
   readonly executor: ExecutorProcess;
   busy: boolean;
+  /** A client's socket on its way to the executor. Should that die first, nobody else would close it. */
+  handedOver: Socket | undefined;
   /** Set while the lease ends, so that its executor's death is no failure. */
   ending: boolean;
 }
@@ -41,6 +44,7 @@ export class LeaseSessions {
       return;
     }
     work.busy = true;
+    work.handedOver = socket;
     const clientAddress = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
     work.executor.send(
       {
@@ -60,6 +64,7 @@ export class LeaseSessions {
     work.ending = true;
     await work.executor.end(code, message);
     this.#byLease.delete(leaseId);
+    refuseOwnCopy(work, new SluiceError(code, message));
   }
 
   /** Ends every executor at once: the last resort of a shutdown. */
@@ -73,7 +78,7 @@ export class LeaseSessions {
   #start(lease: ProvenConnection["lease"]): LeaseExecutor {
     const { executors, kernelTimeoutMs } = this.#options;
     const executor = executors.take();
-    const work: LeaseExecutor = { executor, busy: false, ending: false };
+    const work: LeaseExecutor = { executor, busy: false, handedOver: undefined, ending: false };
     this.#byLease.set(lease.id, work);
     executor.onMessage = (message) => this.#receive(lease.id, work, message);
     executor.send({ kind: "assign", leaseId: lease.id, slices: lease.slices, kernelTimeoutMs });
@@ -81,8 +86,10 @@ export class LeaseSessions {
       if (work.ending) return; // `end` is waiting for just that.
       this.#byLease.delete(lease.id);
       const { events, onLog } = this.#options;
-      onLog("error", `The executor [${executor.pid}] of the lease [${lease.id}] dies [${how}].`);
-      events.failed(lease.id, "EXECUTOR_FAILED", `The executor of the lease [${lease.id}] died [${how}].`);
+      const message = `The executor of the lease [${lease.id}] died [${how}].`;
+      onLog("error", message);
+      refuseOwnCopy(work, new SluiceError("EXECUTOR_FAILED", message));
+      events.failed(lease.id, "EXECUTOR_FAILED", message);
     });
     return work;
   }
@@ -92,7 +99,11 @@ export class LeaseSessions {
     switch (message.kind) {
       case "ready":
         return;
+      case "sessionStarted":
+        closeOwnCopy(work);
+        return;
       case "sessionEnded":
+        closeOwnCopy(work);
         work.busy = false;
         events.detached(leaseId);
         return;
@@ -104,4 +115,16 @@ export class LeaseSessions {
         return;
     }
   }
+}
+
+/** Closes the daemon's copy of a client's socket; the connection lives on if the executor has it. */
+function closeOwnCopy(work: LeaseExecutor): void {
+  work.handedOver?.destroy();
+  work.handedOver = undefined;
+}
+
+/** Tells the client of a socket that its executor never took why it will not. */
+function refuseOwnCopy(work: LeaseExecutor, reason: SluiceError): void {
+  if (work.handedOver !== undefined) refuse(work.handedOver, reason);
+  work.handedOver = undefined;
 }

@@ -1,8 +1,9 @@
 /** Who dies, and what becomes of the rest: clients, executors, the server; heartbeats, releases and a full disk. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
+import { childrenOf, isAlive } from "../support/processes.ts";
 import { ARENA, GiB, MiB, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
 import { type ServerOptions, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
@@ -25,20 +26,6 @@ afterEach(async () => {
   await server?.stop();
   server = undefined;
 });
-
-/** Processes whose parent is `pid`. */
-function childrenOf(pid: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((child) => {
-      try {
-        return new RegExp(`^PPid:\\s+${pid}$`, "m").test(readFileSync(`/proc/${child}/status`, "utf8"));
-      } catch {
-        return false; // It is gone already.
-      }
-    });
-}
 
 const emptyPool = (): Promise<true> => waitFor("an empty pool", async () => (await control.inUse()) === 0);
 
@@ -63,7 +50,8 @@ test("kill -9 of a client frees its share within the heartbeat's time-out", asyn
   await once(job, "exit");
   const killedAt = performance.now();
   await emptyPool();
-  expect(performance.now() - killedAt).toBeLessThan(2_000);
+  // The time-out is one second; the rest is for a busy machine.
+  expect(performance.now() - killedAt).toBeLessThan(4_000);
 });
 
 test("a lease that never beats ends, with the reason for whoever asks later", async () => {
@@ -77,7 +65,7 @@ test("a lease that never beats ends, with the reason for whoever asks later", as
 });
 
 test("a lease that expires while attached tells its session and its holder", async () => {
-  await begin("--heartbeat-timeout", "500ms");
+  await begin("--heartbeat-timeout", "3s");
   const { lease, session } = await attached();
   const hold = control.hold(lease, 100_000);
   expect(await session.connection.refusal()).toBe("LEASE_EXPIRED");
@@ -114,6 +102,28 @@ test("kill -9 of an executor ends its lease with a clear error, and no other", a
   expect(await holds[1].ended).toBe("LEASE_ENDED");
   await emptyPool();
   expect(childrenOf(pid)).toEqual([]);
+});
+
+test("a client whose executor dies before it takes the connection is told so", async () => {
+  const { pid } = await begin("--spare-executors", "0");
+  const lease = await control.allocate({ memoryBytes: MiB });
+  const opening = RawSession.open(server!.data, lease);
+  const executor = await waitFor("the executor", () => childrenOf(pid)[0]);
+  process.kill(executor, "SIGKILL");
+  await expect(opening).rejects.toThrow("EXECUTOR_FAILED");
+  await emptyPool();
+});
+
+test("a client whose lease ends before its executor takes the connection is told so", async () => {
+  const { pid } = await begin("--spare-executors", "0");
+  const lease = await control.allocate({ memoryBytes: MiB });
+  const opening = RawSession.open(server!.data, lease);
+  opening.catch(() => {});
+  const executor = await waitFor("the executor", () => childrenOf(pid)[0]);
+  process.kill(executor, "SIGSTOP");
+  await control.release(lease.id, lease.secret);
+  await expect(opening).rejects.toThrow("LEASE_ENDED");
+  await emptyPool();
 });
 
 test("a spare that dies is replaced", async () => {
@@ -252,17 +262,8 @@ test("a second signal ends the server at once", async () => {
   await waitFor("the first signal to be seen", () => log().includes("Stopping: no new leases"));
   kill("SIGINT");
   expect(await inTime("the server's end", exited, 5_000)).toBe(0);
-  await waitFor("the executors' end", () => children.every((child) => !childIsAlive(child)));
+  await waitFor("the executors' end", () => !children.some(isAlive));
 });
-
-function childIsAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 test("kill -9 of the server ends its executors, and a new one starts with an empty pool", async () => {
   const first = await begin();
@@ -274,7 +275,7 @@ test("kill -9 of the server ends its executors, and a new one starts with an emp
   });
   first.kill("SIGKILL");
   expect(await first.exited).toBe("SIGKILL");
-  await waitFor("the executors' end", () => children.every((child) => !childIsAlive(child)));
+  await waitFor("the executors' end", () => !children.some(isAlive));
   expect(await session.connection.refusal()).toBeUndefined();
   control.close();
   await beginWith({ state });
