@@ -103,6 +103,21 @@ export const linearCases: readonly KernelCase[] = [
     );
   }),
 
+  linear("many launches behind each other run once each, with their own arguments", async (machine) => {
+    const program = await loadFixture(machine, "linear");
+    const [n, launches] = [3200, 5000];
+    const x = await upload(machine, new Float32Array(n).fill(1));
+    const y = await upload(machine, new Float32Array(n));
+    let sum = 0;
+    for (let i = 0; i < launches; i++) {
+      // Whole numbers whose sum stays exact; a launch that is lost, repeated or mixed up with its neighbour changes it.
+      const a = (i * 7919) % 1009;
+      sum += a;
+      await program.launch({ kernel: "saxpy", grid: n / 64, block: 64, args: [i32(n), f32(a), x, y] });
+    }
+    equalAll(await download(machine, y, new Float32Array(n)), new Float32Array(n).fill(sum), "sums");
+  }),
+
   linear("vector loads and stores of four floats, with a tail", async (machine) => {
     const program = await loadFixture(machine, "linear");
     for (const n of [3, 4, 255, 256, 1001]) {
