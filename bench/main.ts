@@ -14,6 +14,7 @@ import { copiesCase } from "./cases/copies.ts";
 import { cpuCase } from "./cases/cpu.ts";
 import { latencyCase } from "./cases/latency.ts";
 import { leasesCase } from "./cases/leases.ts";
+import { poolCase } from "./cases/pool.ts";
 import { throughputCase } from "./cases/throughput.ts";
 import { trainingCase } from "./cases/training.ts";
 import { renderHtml } from "./report/html.ts";
@@ -28,6 +29,7 @@ const cases: readonly BenchCase[] = [
   allocateCase,
   trainingCase,
   leasesCase,
+  poolCase,
   cpuCase,
 ];
 

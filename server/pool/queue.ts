@@ -262,7 +262,8 @@ function positionInBand(band: Band, record: RequestRecord): number {
   for (other of own.filedIn!) {
     if (other === own) continue;
     if (other.key > key) break;
-    ahead += other.requests.countLeading(isBefore);
+    const isAllBefore = other.key + other.requests.weight * other.step < key;
+    ahead += isAllBefore ? other.requests.size : other.requests.countLeading(isBefore);
     if (head?.tenant === other.tenant && isBefore(other.requests.weightBefore(head), head)) headIsAhead = true;
   }
   if (own.filedIn === band.tenants) return ahead + 1 + (headIsAhead ? 0 : 1);
