@@ -1,0 +1,77 @@
+/** The parts of the interposer that work without a server, each by a small C program that is built with AddressSanitizer. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { canBuild, hasTool } from "../support/interposer.ts";
+
+const folder = "dist/interposer-parts";
+const core = readdirSync("client/interposer/core").filter((name) => name.endsWith(".c"));
+const flags = ["-std=c11", "-D_GNU_SOURCE", '-DSLUICE_VERSION="test"', "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
+const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-pthread"];
+
+/** Builds a program of test/interposer/unit with all of the interposer's core. */
+function build(name: string): string {
+  const target = `${folder}/${name}`;
+  const objects = core.map((source) => `${folder}/${source.replace(/c$/, "o")}`);
+  execFileSync("cc", [...flags, ...sanitizers, "-o", target, `test/interposer/unit/${name}.c`, ...objects]);
+  return target;
+}
+
+/** What the arena holds lives as long as the process: leaks are not looked for. */
+function run(program: string, ...args: string[]) {
+  const env = { ...process.env, ASAN_OPTIONS: "detect_leaks=0" };
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 50_000, env });
+  return { status, stdout, stderr };
+}
+
+beforeAll(() => {
+  mkdirSync(folder, { recursive: true });
+  if (!canBuild) return;
+  const sources = core.map((name) => resolve("client/interposer/core", name));
+  execFileSync("cc", [...flags, ...sanitizers, "-c", ...sources], { cwd: folder });
+});
+
+describe.runIf(canBuild)("the interposer's", () => {
+  it("hashes are those of the standard, for every length up to 300", () => {
+    const sha = (data: string | Buffer) => createHash("sha256").update(data).digest();
+    const all = Buffer.concat(Array.from({ length: 300 }, (_, length) => sha("a".repeat(length))));
+    expect(run(build("hash"))).toEqual({ status: 0, stdout: `${sha(all).toString("hex")}\nok\n`, stderr: "" });
+  });
+
+  it("arena hands out disjoint ranges whose sizes add up", () => {
+    expect(run(build("arena"))).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("frame reader survives any bytes and loses no good answer", () => {
+    const finished = run(build("frames"));
+    expect(finished.stdout.endsWith("\nok\n"), finished.stdout.slice(-500) + finished.stderr).toBe(true);
+    expect(finished.status).toBe(0);
+  });
+});
+
+const text = Buffer.from(
+  Array.from({ length: 4000 }, (_, index) => `ld.global.f32 %f${index % 97}, [%rd${(index * 7) % 31}];\n`).join(""),
+);
+
+describe.runIf(canBuild)("the unpacker", () => {
+  it.runIf(hasTool("zstd")).each(["1", "9", "19"])("reads zstd of level %s, and survives damage to it", (level) => {
+    const [packed, plain] = [`${folder}/text-${level}.zst`, `${folder}/text-${level}`];
+    writeFileSync(plain, text);
+    execFileSync("zstd", ["-q", "-f", "--no-check", `-${level}`, plain, "-o", packed]);
+    expect(run(build("unpack"), "zstd", packed, plain, "3000")).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("reads lz4, and survives damage to it", () => {
+    // Ten literals, a match of twelve that overlaps itself, five literals: written by hand.
+    const block = Buffer.from(
+      [0xa8, ..."abcdefghij"].flatMap((c) => (typeof c === "string" ? [...Buffer.from(c)] : [c])),
+    );
+    const packed = Buffer.concat([block, Buffer.from([3, 0, 0x50]), Buffer.from("vwxyz")]);
+    const paths = [`${folder}/block.lz4`, `${folder}/block`] as const;
+    writeFileSync(paths[0], packed);
+    writeFileSync(paths[1], "abcdefghijhijhijhijhijvwxyz");
+    expect(run(build("unpack"), "lz4", ...paths, "3000")).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
+  });
+});
