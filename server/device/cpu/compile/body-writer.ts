@@ -66,3 +66,8 @@ export function writePosition({ code, frame }: Emitter, [x, y, z]: readonly [num
   code.get(z);
   size(1).op("i32.div_u").set(z);
 }
+
+/** Fetches the size of the block's shared memory, which every access to it is checked against. */
+export function writeSharedLimit({ code, frame }: Emitter): void {
+  code.get(frame.context).access("i32.load", Context.SHARED_BYTES).set(frame.sharedLimit);
+}

@@ -31,6 +31,8 @@ export interface Frame {
   readonly stack: number | undefined;
   /** Locals that hold the thread's position, where it is kept. */
   readonly position: readonly [x: number, y: number, z: number] | undefined;
+  /** Local with the size of the block's shared memory. */
+  readonly sharedLimit: number;
   /** Locals with addresses of parameters and results, in functions. */
   readonly pointers: ReadonlyMap<Variable, number>;
   /** Offsets of the frame's variables. */
@@ -47,8 +49,11 @@ export interface Callee {
   readonly returns: readonly Variable[];
 }
 
+/** How values are held on the stack; registers of f32 may be vectors beside. */
+export type HeldType = Exclude<WasmType, "v128">;
+
 /** How a type is held on WebAssembly's stack. Types below 32 bits are held extended to 32 by their sign. */
-export function wasmType(type: PtxType): WasmType {
+export function wasmType(type: PtxType): HeldType {
   if (type === "f32" || type === "f64") return type;
   return typeBytes[type] === 8 ? "i64" : "i32";
 }
@@ -74,14 +79,47 @@ export class Emitter {
   register(register: Register): number {
     let local = this.#registers.get(register);
     if (local === undefined) {
-      local = this.code.local(wasmType(register.type));
+      local = this.code.local(this.isVector(register) ? "v128" : wasmType(register.type));
       this.#registers.set(register, local);
     }
     return local;
   }
 
+  /**
+   * Whether a register is the lowest lane of a vector. The fused multiply-add exists for vectors only, so where it is used, 32-bit
+   * floats stay in vectors: the lanes above hold whatever falls out and are never looked at.
+   */
+  isVector(register: Register): boolean {
+    return register.type === "f32" && this.unit.features.fusedMultiplyAdd;
+  }
+
+  /** Whether an operand can be pushed and popped as a vector without work. */
+  isVectorOperand(operand: Operand | undefined): boolean {
+    return operand?.kind === "register" && this.isVector(operand.register);
+  }
+
+  /** Pushes a 32-bit float as a vector. */
+  pushVector(operand: Operand | undefined, at: Instruction): void {
+    if (operand?.kind === "register" && this.isVector(operand.register) && !operand.negated) {
+      this.code.get(this.register(operand.register));
+      return;
+    }
+    this.push(operand, "f32", at);
+    this.op("f32x4.splat");
+  }
+
+  /** Pops a vector into a 32-bit float. */
+  popVector(operand: Operand | undefined, at: Instruction): void {
+    if (operand?.kind === "register" && this.isVector(operand.register)) {
+      this.code.set(this.register(operand.register));
+      return;
+    }
+    this.code.lane("f32x4.extract_lane", 0);
+    this.pop(operand, "f32", at);
+  }
+
   /** A local for values that live only within one instruction; the same name and type is the same local. */
-  scratch(type: WasmType, name = ""): number {
+  scratch(type: HeldType, name = ""): number {
     const key = `${type}${name}`;
     let local = this.#scratch.get(key);
     if (local === undefined) {
@@ -147,6 +185,11 @@ export class Emitter {
     if (typeBytes[type] > size || (type === "pred") !== (register.type === "pred")) throw wrongWidth(register, at);
     const held = wasmType(type);
     const target = wasmType(register.type);
+    if (this.isVector(register)) {
+      this.op(held === "f32" ? "f32x4.splat" : "i32x4.splat");
+      this.code.set(this.register(register));
+      return;
+    }
     if (held === "f32" && target !== "f32") this.op("i32.reinterpret_f32");
     if (held === "f64" && target !== "f64") this.op("i64.reinterpret_f64");
     if (size === 8 && typeBytes[type] < 8) this.op(isSigned(type) ? "i64.extend_i32_s" : "i64.extend_i32_u");
@@ -163,6 +206,11 @@ export class Emitter {
     const held = wasmType(register.type);
     const wanted = wasmType(type);
     this.code.get(this.register(register));
+    if (this.isVector(register)) {
+      this.code.lane(wanted === "f32" ? "f32x4.extract_lane" : "i32x4.extract_lane", 0);
+      this.#narrow(type, size);
+      return;
+    }
     if (held === wanted) {
       this.#narrow(type, size);
       return;

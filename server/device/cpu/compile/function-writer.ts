@@ -2,7 +2,7 @@
 import type { Variable } from "../ptx/program.ts";
 import { Context } from "../run/layout.ts";
 import { Code } from "../wasm/code.ts";
-import { BodyWriter, usesPosition, writePosition } from "./body-writer.ts";
+import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "./body-writer.ts";
 import { type Callee, Emitter } from "./emitter.ts";
 import { Fault } from "./fault.ts";
 import type { End } from "./graph.ts";
@@ -29,6 +29,7 @@ export function writeFunction(unit: Unit, placed: PlacedRoutine, functions: Read
     record,
     stack: STACK,
     position,
+    sharedLimit: code.local("i32"),
     pointers,
     offsets,
     functions,
@@ -42,6 +43,7 @@ export function writeFunction(unit: Unit, placed: PlacedRoutine, functions: Read
   code.i32(Fault.STACK).i32(routine.line).i64(0n);
   emitter.import("fault").op("unreachable");
   code.end();
+  writeSharedLimit(emitter);
   if (position !== undefined) writePosition(emitter, position);
   writeRegion(graph.entry, new FunctionWriter(emitter));
   return code;

@@ -7,7 +7,7 @@ import type { Register } from "../ptx/program.ts";
 import { Context, EXITED, MIXED } from "../run/layout.ts";
 import { Code } from "../wasm/code.ts";
 import type { OpName } from "../wasm/opcodes.ts";
-import { BodyWriter, usesPosition, writePosition } from "./body-writer.ts";
+import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "./body-writer.ts";
 import { type Callee, Emitter, wasmType } from "./emitter.ts";
 import type { Block, End } from "./graph.ts";
 import type { PlacedRoutine } from "./kernel.ts";
@@ -19,8 +19,8 @@ import type { Unit } from "./unit.ts";
 
 /** A thread that may be waiting for another runs a loop this often before the others get a turn. */
 const LOOPS_BEFORE_YIELD = 64;
-/** The result before any thread has stopped. */
-const NONE = -3;
+/** Places where threads stop are noted as bits, EXITED as the lowest; all from here on share the highest. */
+const LAST_PLACE = 30;
 
 export interface KernelParts {
   readonly kernel: PlacedRoutine;
@@ -38,7 +38,8 @@ class RegionWriter extends BodyWriter {
   readonly #region: Region;
   readonly #parts: KernelParts;
   readonly #blocks: readonly Block[];
-  readonly #result: number;
+  /** Local with the set of places where threads have stopped. */
+  readonly #places: number;
   readonly #fuel: number;
   #nextThread = 0;
 
@@ -56,6 +57,7 @@ class RegionWriter extends BodyWriter {
       record,
       stack: undefined,
       position,
+      sharedLimit: code.local("i32"),
       pointers: new Map(),
       offsets,
       functions: parts.functions,
@@ -66,7 +68,7 @@ class RegionWriter extends BodyWriter {
     this.#region = region;
     this.#parts = parts;
     this.#blocks = blocks;
-    this.#result = code.local("i32");
+    this.#places = code.local("i32");
     this.#fuel = code.local("i32");
   }
 
@@ -76,8 +78,8 @@ class RegionWriter extends BodyWriter {
     const { position } = frame;
     const end = 2;
     this.#writeRecordAddress();
+    writeSharedLimit(this.emitter);
     if (position !== undefined) writePosition(this.emitter, position);
-    code.i32(NONE).set(this.#result);
     const threads = code.loop();
     this.#nextThread = code.block();
     this.#enter();
@@ -87,7 +89,7 @@ class RegionWriter extends BodyWriter {
     if (position !== undefined) this.#advance(position);
     code.get(frame.thread).i32(1).op("i32.add").tee(frame.thread).get(end).op("i32.lt_u").brIf(threads);
     code.end();
-    if (this.#waits) code.get(this.#result);
+    if (this.#waits) this.#pushResult();
     else code.i32(EXITED);
     return code;
   }
@@ -141,8 +143,9 @@ class RegionWriter extends BodyWriter {
       code.access("i32.load", Context.STATE).i32(id).op("i32.ne").brIf(this.#nextThread);
     }
     for (const register of live) {
+      const load = this.emitter.isVector(register) ? "v128.load32_zero" : `${wasmType(register.type)}.load`;
       code.get(this.emitter.frame.record);
-      code.access(`${wasmType(register.type)}.load` as OpName, this.#parts.record.slots.get(register)!);
+      code.access(load as OpName, this.#parts.record.slots.get(register)!);
       code.set(this.emitter.register(register));
     }
     if (instruction !== undefined) readSuspension(this.emitter, instruction);
@@ -155,6 +158,7 @@ class RegionWriter extends BodyWriter {
     for (const register of next.live) {
       if (!written.has(register)) continue;
       this.code.get(this.emitter.frame.record).get(this.emitter.register(register));
+      if (this.emitter.isVector(register)) this.code.lane("f32x4.extract_lane", 0);
       this.code.access(`${wasmType(register.type)}.store` as OpName, this.#parts.record.slots.get(register)!);
     }
   }
@@ -180,9 +184,19 @@ class RegionWriter extends BodyWriter {
     const { code } = this;
     this.#pushStateAddress();
     code.i32(state).access("i32.store", Context.STATE);
-    code.i32(state).i32(MIXED);
-    code.get(this.#result).i32(NONE).op("i32.eq").get(this.#result).i32(state).op("i32.eq").op("i32.or");
-    code.op("select").set(this.#result);
+    code
+      .get(this.#places)
+      .i32(1 << Math.min(state + 1, LAST_PLACE + 1))
+      .op("i32.or")
+      .set(this.#places);
+  }
+
+  /** The one place of all threads, or MIXED. */
+  #pushResult(): void {
+    const { code } = this;
+    code.get(this.#places).op("i32.ctz").i32(1).op("i32.sub").i32(MIXED);
+    code.get(this.#places).op("i32.popcnt").i32(1).op("i32.eq").get(this.#places).i32(0).op("i32.gt_s").op("i32.and");
+    code.op("select");
   }
 
   /** Moves the position to the next thread: x runs fastest. */

@@ -177,17 +177,22 @@ function pushWindow(
   const { at, bytes, offset, space } = place;
   const shift = log2(bytes);
   const limit = () => {
-    if (space === "shared") code.get(frame.context).access("i32.load", Context.SHARED_BYTES).i32(shift).op("i32.shr_u");
-    else code.i32((space === "local" ? unit.localBytes : unit.paramBytes) >>> shift);
+    if (space === "shared") {
+      code.get(frame.sharedLimit);
+      if (shift > 0) code.i32(shift).op("i32.shr_u");
+    } else code.i32((space === "local" ? unit.localBytes : unit.paramBytes) >>> shift);
   };
   const index = emitter.scratch("i32", "window");
-  pushSum(emitter, register, { constant: BigInt(offset), at });
   const isWide = register === undefined || typeBytes[register.type] === 8;
-  if (isWide) {
+  if (!isWide) {
+    emitter.push({ kind: "register", register, negated: false }, "u32", at);
+    if (offset !== 0) code.i32(offset).op("i32.add");
+  } else {
+    pushSum(emitter, register, { constant: BigInt(offset), at });
     // The high half must be zero, so it is folded in where it makes the index too large.
     const wide = emitter.scratch("i64", "window");
     code.tee(wide).op("i32.wrap_i64").i32(-1).get(wide).i64(32n).op("i64.shr_u").op("i64.eqz").op("select");
-  } else code.op("i32.wrap_i64");
+  }
   code.tee(index);
   if (shift > 0) code.i32(shift).op("i32.rotr");
   limit();

@@ -117,11 +117,16 @@ function requireSelectable(type: PtxType | undefined, instruction: Instruction):
 
 function selectByPredicate(emitter: Emitter, instruction: Instruction): void {
   const type = requireSelectable(instruction.mnemonic.types[0], instruction);
-  emitter.push(instruction.operands[1], type, instruction);
-  emitter.push(instruction.operands[2], type, instruction);
-  emitter.push(instruction.operands[3], "pred", instruction);
+  const [target, yes, no, predicate] = instruction.operands;
+  const isVector = type === "f32" && [target, yes, no].every((operand) => emitter.isVectorOperand(operand));
+  for (const operand of [yes, no]) {
+    if (isVector) emitter.pushVector(operand, instruction);
+    else emitter.push(operand, type, instruction);
+  }
+  emitter.push(predicate, "pred", instruction);
   emitter.op("select");
-  emitter.pop(instruction.operands[0], type, instruction);
+  if (isVector) emitter.popVector(target, instruction);
+  else emitter.pop(target, type, instruction);
 }
 
 /** slct d, a, b, c: a where c >= 0, else b. */

@@ -96,9 +96,34 @@ function fused(emitter: Emitter, type: PtxType): void {
   code.lane(`${shape}.extract_lane`, 0);
 }
 
+/** Whether the plain vector instruction does exactly what the instruction says. */
+function isPlainVector(emitter: Emitter, instruction: Instruction, type: PtxType): boolean {
+  const { modifiers } = instruction.mnemonic;
+  if (type !== "f32" || !emitter.isVectorOperand(instruction.operands[0])) return false;
+  return roundingOf(instruction) === "rn" && !modifiers.has("ftz") && !modifiers.has("sat");
+}
+
+/** An operation on vectors, of which only the lowest lane counts. */
+function vectorOperation(emitter: Emitter, instruction: Instruction, name: OpName): void {
+  for (const operand of instruction.operands.slice(1)) emitter.pushVector(operand, instruction);
+  emitter.op(name);
+  emitter.popVector(instruction.operands[0], instruction);
+}
+
+function requireOperands(instruction: Instruction, count: number): void {
+  if (instruction.operands.length !== count) {
+    throw badImage(instruction.line, `[${instruction.mnemonic.text}] needs [${count}] operands`);
+  }
+}
+
 function binary(name: "add" | "sub" | "mul") {
   return (emitter: Emitter, instruction: Instruction): void => {
     const type = typeAmong(instruction, floatTypes);
+    requireOperands(instruction, 3);
+    if (isPlainVector(emitter, instruction, type)) {
+      vectorOperation(emitter, instruction, `f32x4.${name}`);
+      return;
+    }
     pushFloats(emitter, instruction, { type, count: 2 });
     arithmetic(emitter, instruction, { name, type, count: 2 });
     popFloat(emitter, instruction, type);
@@ -108,6 +133,11 @@ function binary(name: "add" | "sub" | "mul") {
 /** fma, and mad on floats, which is the same since compute capability 2.0. */
 export function fusedMultiplyAdd(emitter: Emitter, instruction: Instruction): void {
   const type = typeAmong(instruction, floatTypes);
+  requireOperands(instruction, 4);
+  if (isPlainVector(emitter, instruction, type)) {
+    vectorOperation(emitter, instruction, "f32x4.relaxed_madd");
+    return;
+  }
   pushFloats(emitter, instruction, { type, count: 3 });
   arithmetic(emitter, instruction, { name: "fma", type, count: 3 });
   popFloat(emitter, instruction, type);
@@ -115,6 +145,11 @@ export function fusedMultiplyAdd(emitter: Emitter, instruction: Instruction): vo
 
 export function divideFloat(emitter: Emitter, instruction: Instruction): void {
   const type = typeAmong(instruction, floatTypes);
+  requireOperands(instruction, 3);
+  if (isPlainVector(emitter, instruction, type)) {
+    vectorOperation(emitter, instruction, "f32x4.div");
+    return;
+  }
   pushFloats(emitter, instruction, { type, count: 2 });
   arithmetic(emitter, instruction, { name: "div", type, count: 2 });
   popFloat(emitter, instruction, type);
@@ -157,6 +192,11 @@ function approximate(helper: string) {
 
 export function absoluteOrNegate(emitter: Emitter, instruction: Instruction, name: "abs" | "neg"): void {
   const type = typeAmong(instruction, floatTypes);
+  requireOperands(instruction, 2);
+  if (isPlainVector(emitter, instruction, type)) {
+    vectorOperation(emitter, instruction, `f32x4.${name}`);
+    return;
+  }
   pushFloats(emitter, instruction, { type, count: 1 });
   emitter.op(`${type}.${name}` as OpName);
   popFloat(emitter, instruction, type);

@@ -74,6 +74,11 @@ function loadElement(
 ): void {
   const { code } = emitter;
   let { type } = access;
+  if (typeBytes[type] === 4 && emitter.isVectorOperand(target) && !isOrdered(instruction, access)) {
+    code.access("v128.load32_zero", constant);
+    emitter.popVector(target, instruction);
+    return;
+  }
   if (isOrdered(instruction, access)) {
     code.access(atomicLoads[typeBytes[type]]!, constant);
     if (isSigned(type) && typeBytes[type] < 4) code.op(typeBytes[type] === 1 ? "i32.extend8_s" : "i32.extend16_s");

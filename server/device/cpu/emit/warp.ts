@@ -15,8 +15,8 @@ export type Suspension =
   | { readonly kind: "warp" }
   | {
       readonly kind: "barrier";
-      /** Whether it counts threads, or its number is not constant: then the scheduler looks at each thread's words. */
-      readonly isCounted: boolean;
+      /** Its number, where it is constant and all threads of the block take part; else each thread leaves number and count. */
+      readonly id: number | undefined;
       readonly reduction: "popc" | "and" | "or" | undefined;
       readonly isArrival: boolean;
     };
@@ -44,7 +44,7 @@ export function suspensionOf(instruction: Instruction): Suspension {
   const { id, count } = barrierOperands(instruction);
   return {
     kind: "barrier",
-    isCounted: count !== undefined || id?.kind !== "integer" || modifiers.has("arrive"),
+    id: count === undefined && id?.kind === "integer" && !modifiers.has("arrive") ? Number(id.value & 15n) : undefined,
     reduction,
     isArrival: modifiers.has("arrive"),
   };
@@ -64,7 +64,7 @@ function barrierOperands({ mnemonic, operands }: Instruction): {
 export function writeSuspension(emitter: Emitter, instruction: Instruction): void {
   const { base, modifiers } = instruction.mnemonic;
   const suspension = suspensionOf(instruction);
-  if (suspension.kind === "barrier") writeBarrier(emitter, instruction);
+  if (suspension.kind === "barrier") writeBarrier(emitter, instruction, suspension.id !== undefined);
   else if (suspension.kind === "warp") {
     if (base === "bar")
       writeWord(emitter, Context.SYNC, () => emitter.push(instruction.operands[0], "u32", instruction));
@@ -124,8 +124,10 @@ function writeMask(emitter: Emitter, instruction: Instruction, index: number): v
   });
 }
 
-function writeBarrier(emitter: Emitter, instruction: Instruction): void {
+function writeBarrier(emitter: Emitter, instruction: Instruction, isPlain: boolean): void {
   const { id, count, predicate } = barrierOperands(instruction);
+  if (predicate !== undefined) writePlane(emitter, 0, () => emitter.push(predicate, "pred", instruction));
+  if (isPlain) return;
   writeWord(emitter, Context.SYNC, () => {
     emitter.push(id, "u32", instruction);
     emitter.code.i32(15).op("i32.and");
@@ -134,7 +136,6 @@ function writeBarrier(emitter: Emitter, instruction: Instruction): void {
     if (count === undefined) emitter.code.i32(0);
     else emitter.push(count, "u32", instruction);
   });
-  if (predicate !== undefined) writePlane(emitter, 0, () => emitter.push(predicate, "pred", instruction));
 }
 
 function writeValue(emitter: Emitter, instruction: Instruction): void {

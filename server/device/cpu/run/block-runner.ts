@@ -63,7 +63,7 @@ export class BlockRunner {
 
   /** Whether all threads of the block may go on together once they have all stopped here. */
   #isUniform(suspension: Suspension): boolean {
-    if (suspension.kind === "barrier") return !suspension.isCounted;
+    if (suspension.kind === "barrier") return suspension.id !== undefined;
     return suspension.kind !== "entry";
   }
 
@@ -215,14 +215,15 @@ export class BlockRunner {
       const state = this.#state(thread);
       if (state === EXITED) continue;
       alive++;
-      if (this.#kernel.suspensions[state]?.kind !== "barrier") continue;
-      const barrier = this.#sync(thread);
+      const suspension = this.#kernel.suspensions[state];
+      if (suspension?.kind !== "barrier") continue;
+      const barrier = suspension.id ?? this.#sync(thread);
       const threads = waiting.get(barrier);
       if (threads === undefined) waiting.set(barrier, [thread]);
       else threads.push(thread);
     }
     for (const [barrier, threads] of waiting) {
-      const wanted = this.#words[Context.SYNC_COUNT / 4 + threads[0]!]! || alive;
+      const wanted = this.#wanted(threads[0]!) || alive;
       const arrived = this.#arrived.get(barrier) ?? 0;
       if (threads.length + arrived < wanted) continue;
       this.#arrived.delete(barrier);
@@ -232,6 +233,13 @@ export class BlockRunner {
       return this.#releaseBarriers();
     }
     return undefined;
+  }
+
+  /** How many threads the barrier at which a thread waits is for; 0 for the whole block. */
+  #wanted(thread: number): number {
+    const suspension = this.#kernel.suspensions[this.#state(thread)]!;
+    const isPlain = suspension.kind === "barrier" && suspension.id !== undefined;
+    return isPlain ? 0 : this.#words[Context.SYNC_COUNT / 4 + thread]!;
   }
 
   #release(threads: readonly number[]): number {

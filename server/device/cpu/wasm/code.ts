@@ -4,9 +4,9 @@
  */
 import { accessLog2, type OpName, opcodes } from "./opcodes.ts";
 
-export type WasmType = "i32" | "i64" | "f32" | "f64";
+export type WasmType = "i32" | "i64" | "f32" | "f64" | "v128";
 
-export const typeBytes: Record<WasmType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c };
+export const typeBytes: Record<WasmType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 
 /** Names an open block, loop or if. */
 export type Label = number;
@@ -190,7 +190,7 @@ export class Code {
     return this;
   }
 
-  lane(name: "f32x4.extract_lane" | "f64x2.extract_lane", lane: number): this {
+  lane(name: "i32x4.extract_lane" | "f32x4.extract_lane" | "f64x2.extract_lane", lane: number): this {
     this.op(name);
     this.#out.byte(lane);
     return this;

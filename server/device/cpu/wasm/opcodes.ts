@@ -174,6 +174,16 @@ export const opcodes = {
   "f64x2.splat": 0xfd0014,
   "f32x4.extract_lane": 0xfd001f,
   "f64x2.extract_lane": 0xfd0021,
+  "v128.load32_zero": 0xfd005c,
+  "i32x4.splat": 0xfd0011,
+  "i32x4.extract_lane": 0xfd001b,
+  "f32x4.abs": 0xfd00e0,
+  "f32x4.neg": 0xfd00e1,
+  "f32x4.sqrt": 0xfd00e3,
+  "f32x4.add": 0xfd00e4,
+  "f32x4.sub": 0xfd00e5,
+  "f32x4.mul": 0xfd00e6,
+  "f32x4.div": 0xfd00e7,
   "i32x4.bitmask": 0xfd00a4,
   "f32x4.relaxed_madd": 0xfd0105,
   "f64x2.relaxed_madd": 0xfd0107,
@@ -209,7 +219,7 @@ const widths: Record<string, number> = { "8": 0, "16": 1, "32": 2, "64": 3 };
 
 /** log2 of the bytes that a load, store or atomic instruction touches. */
 export function accessLog2(name: OpName): number {
-  if (name.startsWith("v128")) return 4;
   const narrow = /(?:load|store|rmw)(8|16|32)/.exec(name)?.[1];
+  if (narrow === undefined && name.startsWith("v128")) return 4;
   return widths[narrow ?? name.slice(1, 3)] ?? 0;
 }
