@@ -195,6 +195,11 @@ export interface DeviceSlice {
   ): void | Promise<void>;
   /** `image` is the caller's to give away. Throws BAD_IMAGE or UNSUPPORTED_INSTRUCTION with line and name. */
   loadModule(image: Uint8Array): DeviceModule | Promise<DeviceModule>;
+  /**
+   * Compiles CUDA C for this device; the result is an image for `loadModule`. Absent, or UNSUPPORTED, where nothing can; BAD_IMAGE with the
+   * compiler's complaints.
+   */
+  compile?(source: string): Promise<Uint8Array>;
   unloadModule(module: DeviceModule): void | Promise<void>;
   /**
    * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes;

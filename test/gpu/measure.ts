@@ -8,7 +8,8 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { loadCuda } from "../../server/device/cuda/library.ts";
 import { loadCudaModule } from "../../server/device/cuda/module.ts";
 import { addressOf, bytesAt } from "../../server/device/cuda/symbols.ts";
-import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
+import type { DeviceDescription, DeviceSlice, MatrixOperand } from "../../server/device/device.ts";
+import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
 import type { Row } from "./job.ts";
@@ -137,6 +138,43 @@ async function* measureProduct({ slice, base }: Bench): AsyncGenerator<Row> {
   };
 }
 
+/** 1 in each type, as the pattern that fills an element. */
+const ones = { f32: [4, 0x3f80_0000], tf32: [4, 0x3f80_0000], f16: [2, 0x3c00], bf16: [2, 0x3f80] } as const;
+
+/** The same product by cuBLASLt, in each of its types; every element must be exact, since all factors are 1. */
+async function* measureLibraryProducts({ slice, base }: Bench): AsyncGenerator<Row> {
+  const n = 4096;
+  for (const [type, [width, one]] of Object.entries(ones) as [keyof typeof ones, readonly [2 | 4, number]][]) {
+    const name = `${n} x ${n} product of ${type} by cuBLASLt`;
+    const operand = (index: number): MatrixOperand => ({
+      address: base + index * n * n * 4,
+      rowStride: n,
+      batchStride: 0,
+    });
+    const [a, b] = [
+      { ...operand(0), transposed: false },
+      { ...operand(1), transposed: false },
+    ];
+    const product = { type, m: n, n, k: n, batchCount: 1, a, b, c: operand(2), alpha: 1, beta: 0 };
+    try {
+      for (const { address } of [a, b]) await slice.fill({ address, count: n * n, width, value: one }, undefined);
+      const milliseconds = await medianMs(async () => {
+        await slice.multiply?.(product, undefined);
+        await slice.synchronize();
+      });
+      const ends = new Uint8Array(width);
+      await slice.read(base + 2 * n * n * 4 + (n * n - 1) * width, ends, undefined);
+      const found = Buffer.from(ends).readUIntLE(0, width);
+      // 4096 is 2^12: the exponent grows by 12 and the fraction stays empty.
+      const wanted = one + 12 * (type === "f16" ? 0x400 : type === "bf16" ? 0x80 : 0x80_0000);
+      yield { group: "speed", name, unit: "TFLOP/s", value: (2 * n ** 3) / milliseconds / 1e9, ok: found === wanted };
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
+      yield { group: "speed", name, note: error.message };
+    }
+  }
+}
+
 /** The driver's own copies of ordinary memory, which is what a program that does not think of it gets. */
 function pageableMs(
   local: CudaContext,
@@ -244,6 +282,7 @@ export async function* measure(description: DeviceDescription): AsyncGenerator<R
   yield* measureLaunches(bench);
   yield* measureCopies(bench);
   yield* measureProduct(bench);
+  yield* measureLibraryProducts(bench);
   local.release();
   await slice.close();
 }

@@ -15,6 +15,7 @@ import type {
 } from "../device.ts";
 import { CudaArena } from "./arena.ts";
 import { readAttributes } from "./attributes.ts";
+import { compileSource } from "./compiler.ts";
 import { CUresult, DeviceAttributeNumber, EVENT_DISABLE_TIMING, LIMIT_STACK_SIZE } from "./constants.ts";
 import { CudaContext } from "./context.ts";
 import { Launcher, launchLimits } from "./launch.ts";
@@ -169,6 +170,11 @@ export class CudaSlice implements DeviceSlice {
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
+  }
+
+  compile(source: string): Promise<Uint8Array> {
+    const { capabilityMajor, capabilityMinor } = this.attributes;
+    return compileSource(source, capabilityMajor * 10 + capabilityMinor);
   }
 
   /** Waits for the launches before it, since the driver frees the code at once. */

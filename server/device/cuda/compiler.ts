@@ -1,0 +1,139 @@
+/**
+ * CUDA C source to PTX by NVRTC, where the server has it. The compiler runs in the executor with the server's eyes, so the source may name no file: what
+ * an include brings in would come back in the compiler's complaints. `SLUICE_NVRTC_LIBRARY` names another library file, and `SLUICE_CUDA_INCLUDE`
+ * the folder of the toolkit's headers. The reference is NVIDIA's NVRTC documentation.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import { addressOf, type Bound, bind, openLibrary } from "./symbols.ts";
+
+const signatures = {
+  nvrtcCreateProgram: ["memory", "memory", "memory", "i32", "memory", "memory"],
+  nvrtcDestroyProgram: ["memory"],
+  nvrtcGetPTXSize: ["u64", "memory"],
+  nvrtcGetPTX: ["u64", "memory"],
+  nvrtcGetProgramLogSize: ["u64", "memory"],
+  nvrtcGetProgramLog: ["u64", "memory"],
+} as const;
+
+const SUCCESS = 0;
+const ERROR_COMPILATION = 6;
+/** Of the compiler's complaints this much reaches the client: the first ones say what is wrong. */
+const LOG_CHARACTERS_MAX = 4000;
+/** Sources are written by hand; a larger one is something else. */
+const SOURCE_BYTES_MAX = 1024 * 1024;
+
+/** Headers of the toolkit that device code needs. None of them includes what a program names. */
+const allowedHeaders = new Set(["cuda_fp16.h", "cuda_bf16.h", "cuda_fp8.h", "mma.h", "cooperative_groups.h"]);
+
+interface Compiler {
+  readonly api: Bound<typeof signatures>;
+  /** nvrtcCompileProgram on a thread of koffi's: it takes from milliseconds to minutes, and needs no context. */
+  readonly compile: (program: number, options: readonly string[]) => Promise<number>;
+}
+
+function load(): Compiler {
+  const named = process.env["SLUICE_NVRTC_LIBRARY"];
+  const names = named ? [named] : ["libnvrtc.so.13", "libnvrtc.so.12"];
+  for (const name of names) {
+    const opened = openLibrary(name);
+    if (!("handle" in opened)) continue;
+    const api = bind(opened.handle, signatures, {
+      lacking: (symbol) => `The NVRTC library [${name}] lacks [${symbol}].`,
+    });
+    const native = opened.handle.func("nvrtcCompileProgram", "int", ["uint64_t", "int", "void *"]);
+    const compile = (program: number, options: readonly string[]): Promise<number> => {
+      const texts = options.map((option) => Buffer.from(`${option}\0`));
+      const pointers = BigUint64Array.from(texts, (text) => addressOf(text));
+      return new Promise((resolve, reject) => {
+        native.async(program, texts.length, pointers, (error: Error | null, status: number) => {
+          // Held until here, since the compiler reads them meanwhile.
+          if (texts.length !== pointers.length || error !== null) reject(error ?? new Error("Options are gone."));
+          else resolve(status);
+        });
+      });
+    };
+    return { api, compile };
+  }
+  throw new SluiceError("UNSUPPORTED", `This server has no NVRTC [${names}] to compile CUDA C with.`);
+}
+
+let loaded: { readonly path: string | undefined; readonly compiler: Compiler } | undefined;
+
+function compiler(): Compiler {
+  const path = process.env["SLUICE_NVRTC_LIBRARY"];
+  if (loaded === undefined || loaded.path !== path) loaded = { path, compiler: load() };
+  return loaded.compiler;
+}
+
+/**
+ * Refuses source that could make the compiler open a file. Looks at the text alone and errs on the side of refusing: a directive is one
+ * wherever it stands, also in comments and strings, for telling those apart would mean to read C++ as the compiler does.
+ * @throws SluiceError BAD_IMAGE naming the directive.
+ */
+export function refuseFiles(source: string): void {
+  // A backslash at the end of a line joins it with the next, before anything else is read.
+  const joined = source.replace(/\\[ \t]*\r?\n/g, "");
+  // A comment can match in one way only, so that hostile text cannot make this slow.
+  const blank = String.raw`(?:\s|/\*(?:[^*]|\*(?!/))*\*/)*`;
+  const directive = new RegExp(
+    `(?:#|%:|\\?\\?=)${blank}(include_next|include|import|embed)\\b(?:${blank}<([^>\\n]*)>)?`,
+    "g",
+  );
+  for (const [text, kind, header] of joined.matchAll(directive)) {
+    if (kind === "include" && header !== undefined && allowedHeaders.has(header)) continue;
+    throw new SluiceError(
+      "BAD_IMAGE",
+      `The source may include only [${[...allowedHeaders].map((name) => `<${name}>`).join(" ")}], and has [${text.trim().slice(0, 80)}].`,
+    );
+  }
+  const other = /__has_(?:include|embed)\w*|#\s*pragma\s+GCC|_Pragma|\0/.exec(joined);
+  if (other !== null) throw new SluiceError("BAD_IMAGE", `The source may not use [${JSON.stringify(other[0])}].`);
+}
+
+/**
+ * Compiles for a compute capability, given as major * 10 + minor.
+ * @throws SluiceError BAD_IMAGE with the compiler's complaints, UNSUPPORTED where the server has no NVRTC.
+ */
+export async function compileSource(source: string, capability: number): Promise<Uint8Array> {
+  refuseFiles(source);
+  const text = Buffer.from(`${source}\0`, "utf8");
+  if (text.byteLength > SOURCE_BYTES_MAX) {
+    throw new SluiceError(
+      "IMAGE_TOO_LARGE",
+      `A source has [${text.byteLength}] bytes, more than [${SOURCE_BYTES_MAX}].`,
+    );
+  }
+  const { api, compile } = compiler();
+  const include = process.env["SLUICE_CUDA_INCLUDE"];
+  const options = [`--gpu-architecture=compute_${capability}`, "--std=c++17", "--no-source-include"];
+  if (include) options.push(`--include-path=${include}`);
+  const program = new BigUint64Array(1);
+  const check = (status: number): void => {
+    if (status === SUCCESS) return;
+    throw new SluiceError("DEVICE_FAILED", `NVRTC fails [status ${status}].`, { nativeCode: status });
+  };
+  check(api.nvrtcCreateProgram(program, text, Buffer.from("program.cu\0"), 0, null, null));
+  const handle = Number(program[0]);
+  const size = new BigUint64Array(1);
+  const fetch = (
+    sizeOf: "nvrtcGetPTXSize" | "nvrtcGetProgramLogSize",
+    get: "nvrtcGetPTX" | "nvrtcGetProgramLog",
+  ): Buffer => {
+    check(api[sizeOf](handle, size));
+    const bytes = Buffer.alloc(Math.max(1, Number(size[0])));
+    check(api[get](handle, bytes));
+    // Both end with a NUL.
+    return bytes.subarray(0, bytes.byteLength - 1);
+  };
+  try {
+    const status = await compile(handle, options);
+    if (status === ERROR_COMPILATION) {
+      const said = fetch("nvrtcGetProgramLogSize", "nvrtcGetProgramLog").toString("utf8").trim();
+      throw new SluiceError("BAD_IMAGE", `The source does not compile [${said.slice(0, LOG_CHARACTERS_MAX)}].`);
+    }
+    check(status);
+    return fetch("nvrtcGetPTXSize", "nvrtcGetPTX");
+  } finally {
+    api.nvrtcDestroyProgram(program);
+  }
+}

@@ -1,0 +1,111 @@
+/** CUDA C source on its way to PTX: what the server refuses to read for a tenant, and the compiler over its stand-in in test/cuda. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { compileSource, refuseFiles } from "../../server/device/cuda/compiler.ts";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import { standin, standinMissing } from "../cuda/standin.ts";
+
+const badImage = expect.objectContaining({ code: "BAD_IMAGE" });
+
+describe("source that a tenant wants compiled", () => {
+  it.each([
+    '#include "/etc/passwd"',
+    "#include </etc/passwd>",
+    '  #  include "secret.h"',
+    "#include <cuda_fp16.h/../../../etc/passwd>",
+    "#include <../cuda_fp16.h>",
+    "#include <stdio.h>",
+    "#include MACRO",
+    "#include",
+    '#inc\\\nlude "/etc/passwd"',
+    '#inc\\  \r\nlude "/etc/passwd"',
+    '#/* between */include "/etc/passwd"',
+    '#/* between\n lines */ include /* more */ "/etc/passwd"',
+    '%:include "/etc/passwd"',
+    '??=include "/etc/passwd"',
+    "#include_next <cuda_fp16.h>",
+    '#import "/etc/passwd"',
+    'const char x[] = {\n#embed "/etc/passwd"\n};',
+    'auto a = R"(/*)";\n#include "/etc/passwd"\nauto b = R"(*/)";',
+    'int a; /* #include "/etc/passwd" */',
+    '#if __has_include("/etc/passwd")\n#endif',
+    '#pragma GCC dependency "/etc/passwd"',
+    '_Pragma("GCC dependency \\"/etc/passwd\\"")',
+    "int a;\0int b;",
+  ])("may not name a file: %j", (source) => {
+    expect(() => refuseFiles(source)).toThrow(badImage);
+  });
+
+  it.each([
+    '#include <cuda_fp16.h>\nextern "C" __global__ void k() {}',
+    "#include/**/<cooperative_groups.h>",
+    "#pragma unroll 4\n#define include_it 1\n#undef include_it",
+    "int included = 5 % 3;",
+  ])("may be %j", (source) => {
+    expect(() => refuseFiles(source)).not.toThrow();
+  });
+});
+
+describe("hostile source", () => {
+  it("is looked through in time that grows with its length alone", () => {
+    const start = performance.now();
+    for (const piece of ["/**/", "/*", "*/", "# ", "#/* ", "/* * ", "\\\n"]) refuseFiles(`#${piece.repeat(50_000)}x`);
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
+  beforeEach(() => standin.clear());
+  afterEach(() => expect(standin.programs(), "every program is destroyed").toBe(0));
+
+  it("gives an image for the device that loads and runs", async () => {
+    const [description] = await cudaDriver.discover("0");
+    const options = { arenaBytes: 2 ** 21, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
+    const slice = await cudaDriver.open({ description: description!, ...options });
+    const image = await slice.compile!('extern "C" __global__ void empty() {}\nextern "C" __global__ void narrow() {}');
+    expect(Buffer.from(image).toString()).toContain(".target sm_90");
+    const module = await slice.loadModule(image);
+    expect(module.kernels.map(({ name }) => name)).toEqual(["empty", "narrow"]);
+    const shape = { grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0 } as const;
+    await slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(0), stream: undefined });
+    await slice.synchronize();
+    await slice.close();
+  });
+
+  it("does not hold up the event loop", async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await compileSource("__global__ void k() {}", 90);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(0);
+  });
+
+  it("tells what the compiler says", async () => {
+    await expect(compileSource("nonsense", 90)).rejects.toMatchObject({
+      code: "BAD_IMAGE",
+      message: 'The source does not compile [program.cu(1): error: identifier "nonsense" is undefined].',
+    });
+  });
+
+  it.each(["nvrtcCreateProgram", "nvrtcCompileProgram"])("tells when %s fails", async (name) => {
+    standin.inject({ function: name, code: 11 });
+    await expect(compileSource("int a;", 90)).rejects.toMatchObject({
+      code: "DEVICE_FAILED",
+      details: { nativeCode: 11 },
+    });
+  });
+
+  it("refuses source beyond its bound", async () => {
+    await expect(compileSource(" ".repeat(2 ** 20), 90)).rejects.toMatchObject({ code: "IMAGE_TOO_LARGE" });
+  });
+
+  it("is refused clearly where the server has no NVRTC", async () => {
+    const path = process.env["SLUICE_NVRTC_LIBRARY"]!;
+    process.env["SLUICE_NVRTC_LIBRARY"] = "libnvrtc-that-is-not-there.so";
+    try {
+      await expect(compileSource("int a;", 90)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    } finally {
+      process.env["SLUICE_NVRTC_LIBRARY"] = path;
+    }
+  });
+});
