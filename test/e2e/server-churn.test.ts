@@ -63,7 +63,7 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
         const lease = await control.allocate({
           devices: 1 + Math.floor(random() * 2),
           memoryBytes: Math.ceil(random() * 6 * GiB),
-          waitMs: 20_000,
+          waitMs: 45_000,
         });
         const hold = control.hold(lease, 200);
         try {
