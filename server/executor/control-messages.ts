@@ -52,8 +52,11 @@ export type FromExecutor =
   | { readonly kind: "ready" }
   /** The socket of `session` has arrived: the daemon closes its own copy, which it keeps in case the executor dies before. */
   | { readonly kind: "sessionStarted" }
-  /** The connection is closed and all that the session had is gone; another may come. */
-  | { readonly kind: "sessionEnded" }
+  /**
+   * The connection is closed and all that the session had is gone; another may come. With `needsNewProcess` a device is broken, and this
+   * process must be killed before that.
+   */
+  | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }
   /** Sent every second while it changes, with `sessionEnded`, and before an exit. */
   | { readonly kind: "usage"; readonly usage: ExecutorUsage }
   | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };

@@ -30,7 +30,7 @@ export class Executor {
   async receive(message: ToExecutor, socket: Socket | undefined): Promise<boolean> {
     switch (message.kind) {
       case "prepare":
-        await Promise.all(message.deviceKinds.map((kind) => loadDriver(kind)));
+        await Promise.all(message.deviceKinds.map(async (kind) => (await loadDriver(kind)).prepare?.()));
         this.#send({ kind: "ready" });
         return false;
       case "assign":
@@ -38,7 +38,7 @@ export class Executor {
         return false;
       case "session":
         if (socket === undefined) {
-          this.#send({ kind: "sessionEnded" }); // The client was gone before its socket arrived.
+          this.#send({ kind: "sessionEnded", needsNewProcess: false }); // The client was gone before its socket arrived.
           return false;
         }
         this.#send({ kind: "sessionStarted" });
@@ -52,6 +52,7 @@ export class Executor {
 
   /** Tells the daemon what the lease has cost since it was told last. */
   reportUsage(): void {
+    this.#session?.countDeviceTime();
     const usage = this.#usage.changes();
     if (usage !== undefined) this.#send({ kind: "usage", usage });
   }
@@ -68,7 +69,7 @@ export class Executor {
       if (this.#session !== session) return;
       this.#session = undefined;
       this.reportUsage();
-      this.#send({ kind: "sessionEnded" });
+      this.#send({ kind: "sessionEnded", needsNewProcess: work.needsNewProcess });
     };
     const failed = (error: unknown): void => {
       this.#send({ kind: "log", level: "error", message: `A session's end fails [${toSluiceError(error).message}].` });

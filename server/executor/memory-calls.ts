@@ -20,7 +20,7 @@ const paddedBytes = (byteCount: number): number =>
 
 export function allocate(work: Workspace, { address, byteCount }: AllocateCall): void {
   const slice = work.sliceAt(address);
-  const arenaEnd = slice.assignment.arenaBase + slice.assignment.arenaBytes;
+  const arenaEnd = slice.arenaBase + slice.assignment.arenaBytes;
   if (byteCount > arenaEnd - address) {
     throw new SluiceError(
       "ADDRESS_OUTSIDE_ARENA",
@@ -101,7 +101,10 @@ export function copyOnDevice(work: Workspace, call: CopyOnDeviceCall): void | Pr
   return copyBetween({ from, to }, call);
 }
 
-/** Between two devices of a lease the bytes go through this process, behind all work of both devices. */
+/**
+ * Between two devices of a lease the bytes take the devices' own link, or else go through this process; behind all work of
+ * both devices and before all that follows.
+ */
 async function copyBetween(
   slices: { readonly from: OpenSlice; readonly to: OpenSlice },
   { source, destination, byteCount }: CopyOnDeviceCall,
@@ -109,6 +112,10 @@ async function copyBetween(
   const { from, to } = slices;
   await from.device.synchronize();
   await to.device.synchronize();
+  if (to.device.copyFrom?.(from.device, { source, destination, byteCount }, undefined)) {
+    await to.device.synchronize();
+    return;
+  }
   scratch ??= new Uint8Array(CALL_DATA_BYTES_MAX);
   for (let done = 0; done < byteCount; done += CALL_DATA_BYTES_MAX) {
     const piece = scratch.subarray(0, Math.min(CALL_DATA_BYTES_MAX, byteCount - done));

@@ -55,6 +55,10 @@ export class Session {
   #countedCalls = 0;
   #countedAnswers = 0;
   #countedBytes = 0;
+  /** Time spent on calls here, for devices that do not measure their own. */
+  #busyMs = 0;
+  #countedBusyMs = 0;
+  #countedDeviceMs = 0;
 
   constructor(options: SessionOptions) {
     this.#socket = options.socket;
@@ -86,6 +90,17 @@ export class Session {
     refuse(this.#socket, error);
   }
 
+  /** Adds the time that the devices worked since it was counted last. Asks the devices, so not for every batch. */
+  countDeviceTime(): void {
+    const measured = this.#work.deviceTimeMs();
+    if (measured === undefined) this.#usage.deviceMs += this.#busyMs - this.#countedBusyMs;
+    else {
+      this.#usage.deviceMs += measured - this.#countedDeviceMs;
+      this.#countedDeviceMs = measured;
+    }
+    this.#countedBusyMs = this.#busyMs;
+  }
+
   async #untilClosed(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#socket.once("close", () => resolve());
@@ -93,6 +108,7 @@ export class Session {
     });
     this.#over = true;
     this.#count();
+    this.countDeviceTime();
     await this.#work.close();
   }
 
@@ -118,7 +134,7 @@ export class Session {
     } catch (error) {
       this.refuse(toSluiceError(error));
     }
-    this.#usage.deviceMs += performance.now() - startedAt;
+    this.#busyMs += performance.now() - startedAt;
     this.#count();
   }
 
@@ -219,7 +235,7 @@ export class Session {
     const startedAt = performance.now();
     const goOn = (): void => {
       this.#heldUp = false;
-      if (by === "device") this.#usage.deviceMs += performance.now() - startedAt;
+      if (by === "device") this.#busyMs += performance.now() - startedAt;
       if (this.#over) return;
       this.#pump();
       if (!this.#heldUp) this.#socket.resume();
@@ -243,6 +259,7 @@ export class Session {
     this.#over = true;
     const last = this.#answers.finish(this.#executed);
     this.#count();
+    this.countDeviceTime();
     const close = (): void => closeAfter(this.#socket, last);
     this.#beforeGoodbye().then(close, close);
   }

@@ -23,8 +23,8 @@ import { ALLOCATION_GRANULARITY_BYTES } from "../../shared/limits.ts";
 import type { Workspace } from "./workspace.ts";
 
 export async function attach(work: Workspace, call: AttachCall): Promise<AttachAnswer> {
-  const { assignment, device } = await work.open(call.device);
-  const { description, arenaBase, arenaBytes } = assignment;
+  const { assignment, arenaBase, device } = await work.open(call.device);
+  const { description, arenaBytes } = assignment;
   return {
     arenaBase,
     arenaBytes,

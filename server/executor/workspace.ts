@@ -14,6 +14,8 @@ export interface OpenSlice {
   readonly index: number;
   readonly assignment: SliceAssignment;
   readonly device: DeviceSlice;
+  /** First address of the arena: the one asked for unless the device had to use another. */
+  readonly arenaBase: number;
   /** Ranges told with `allocate`. */
   readonly allocations: RangeMap;
   /** Global variables of loaded modules, which lie outside the arena. */
@@ -48,6 +50,8 @@ export class Workspace {
   readonly images = new ImageTable();
   /** Bytes of the images behind the live modules. */
   moduleBytes = 0;
+  /** Set by `close` when a device is broken beyond what this process can mend. */
+  needsNewProcess = false;
   readonly #assignments: readonly SliceAssignment[];
   readonly #openDevice: OpenDevice;
   readonly #slices: (OpenSlice | undefined)[];
@@ -79,6 +83,7 @@ export class Workspace {
       index,
       assignment,
       device,
+      arenaBase: device.arenaBase ?? assignment.arenaBase,
       allocations: new RangeMap(),
       globals: new RangeMap(),
       usedBytes: 0,
@@ -123,7 +128,7 @@ export class Workspace {
     if (slice === undefined) return this.#sliceOfGlobal(address, byteCount);
     const end = slice.allocations.endOfRangeAt(address);
     if (end !== undefined && byteCount <= end - address) return slice;
-    const arenaEnd = slice.assignment.arenaBase + slice.assignment.arenaBytes;
+    const arenaEnd = slice.arenaBase + slice.assignment.arenaBytes;
     const range = `[${byteCount}] bytes at [0x${address.toString(16)}]`;
     if (byteCount > arenaEnd - address) {
       throw new SluiceError(
@@ -147,20 +152,31 @@ export class Workspace {
     return owned.stream;
   }
 
+  /** Time that the devices worked, as far as they measure it; undefined when one of them does not. */
+  deviceTimeMs(): number | undefined {
+    let sum: number | undefined;
+    for (const { device } of this.openSlices) {
+      if (device.deviceTimeMs === undefined) return undefined;
+      sum = (sum ?? 0) + device.deviceTimeMs();
+    }
+    return sum;
+  }
+
   /** Ends all work of the session and gives its memory back. */
   async close(): Promise<void> {
     this.#closed = true;
     const open = this.openSlices;
     this.#slices.fill(undefined);
     await Promise.all(open.map((slice) => slice.device.close()));
+    if (open.some(({ device }) => device.needsNewProcess)) this.needsNewProcess = true;
   }
 
   /** As `sliceAt`, without the error. */
   sliceAtOrUndefined(address: number): OpenSlice | undefined {
     const slice = this.#slices[Math.floor((address - ARENA_BASE) / ARENA_STRIDE_BYTES)];
-    if (slice === undefined) return undefined;
-    const { arenaBase, arenaBytes } = slice.assignment;
-    return address >= arenaBase && address < arenaBase + arenaBytes ? slice : undefined;
+    if (slice !== undefined && isInArena(slice, address)) return slice;
+    // Rare: an address outside, or an arena that is not where it was wanted.
+    return this.#slices.find((other) => other !== undefined && isInArena(other, address));
   }
 
   #sliceOfGlobal(address: number, byteCount: number): OpenSlice {
@@ -174,3 +190,6 @@ export class Workspace {
     );
   }
 }
+
+const isInArena = ({ arenaBase, assignment }: OpenSlice, address: number): boolean =>
+  address >= arenaBase && address < arenaBase + assignment.arenaBytes;

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
-import type { FromExecutor } from "../executor/control-messages.ts";
+import type { ExecutorUsage, FromExecutor } from "../executor/control-messages.ts";
 import type { ExecutorPool } from "../executor/executor-pool.ts";
 import type { ExecutorProcess } from "../executor/executor-process.ts";
 import type { ProvenConnection } from "./handshake.ts";
@@ -16,8 +16,11 @@ interface LeaseExecutor {
   busy: boolean;
   /** A client's socket on its way to the executor. Should that die first, nobody else would close it. */
   handedOver: Socket | undefined;
-  /** Set while the lease ends, so that its executor's death is no failure. */
+  /** Set while the lease ends, or its process is to be replaced, so that its executor's death is no failure. */
   ending: boolean;
+  /** What the lease used with executors before this one, and with this one too. */
+  readonly earlierUsage: ExecutorUsage | undefined;
+  usage: ExecutorUsage | undefined;
 }
 
 export interface LeaseSessionsOptions {
@@ -30,6 +33,8 @@ export interface LeaseSessionsOptions {
 export class LeaseSessions {
   readonly #options: LeaseSessionsOptions;
   readonly #byLease = new Map<string, LeaseExecutor>();
+  /** Use of leases whose executor was replaced and that have no new one yet. */
+  readonly #retiredUsage = new Map<string, ExecutorUsage>();
 
   constructor(options: LeaseSessionsOptions) {
     this.#options = options;
@@ -60,11 +65,13 @@ export class LeaseSessions {
   /** Ends the lease's executor, if it has one; resolves once it is dead and reaped. */
   async end(leaseId: string, code: ErrorCode, message: string): Promise<void> {
     const work = this.#byLease.get(leaseId);
-    if (work === undefined) return;
-    work.ending = true;
-    await work.executor.end(code, message);
+    if (work !== undefined) {
+      work.ending = true;
+      await work.executor.end(code, message);
+    }
     this.#byLease.delete(leaseId);
-    refuseOwnCopy(work, new SluiceError(code, message));
+    this.#retiredUsage.delete(leaseId);
+    if (work !== undefined) refuseOwnCopy(work, new SluiceError(code, message));
   }
 
   /** Ends every executor at once: the last resort of a shutdown. */
@@ -78,7 +85,16 @@ export class LeaseSessions {
   #start(lease: ProvenConnection["lease"]): LeaseExecutor {
     const { executors, kernelTimeoutMs } = this.#options;
     const executor = executors.take();
-    const work: LeaseExecutor = { executor, busy: false, handedOver: undefined, ending: false };
+    const earlierUsage = this.#retiredUsage.get(lease.id);
+    this.#retiredUsage.delete(lease.id);
+    const work: LeaseExecutor = {
+      executor,
+      busy: false,
+      handedOver: undefined,
+      ending: false,
+      earlierUsage,
+      usage: earlierUsage,
+    };
     this.#byLease.set(lease.id, work);
     executor.onMessage = (message) => this.#receive(lease.id, work, message);
     executor.send({ kind: "assign", leaseId: lease.id, slices: lease.slices, kernelTimeoutMs });
@@ -94,6 +110,17 @@ export class LeaseSessions {
     return work;
   }
 
+  /** Kills an executor whose device is broken; the lease lives on, and its next session gets a new one. */
+  #retire(leaseId: string, work: LeaseExecutor): void {
+    work.ending = true;
+    work.executor.kill();
+    void work.executor.exited.then(() => {
+      if (this.#byLease.get(leaseId) !== work) return; // The lease has ended meanwhile.
+      this.#byLease.delete(leaseId);
+      if (work.usage !== undefined) this.#retiredUsage.set(leaseId, work.usage);
+    });
+  }
+
   #receive(leaseId: string, work: LeaseExecutor, message: FromExecutor): void {
     const { events, onLog } = this.#options;
     switch (message.kind) {
@@ -104,11 +131,13 @@ export class LeaseSessions {
         return;
       case "sessionEnded":
         closeOwnCopy(work);
-        work.busy = false;
+        if (message.needsNewProcess) this.#retire(leaseId, work);
+        else work.busy = false;
         events.detached(leaseId);
         return;
       case "usage":
-        events.used(leaseId, message.usage);
+        work.usage = added(work.earlierUsage, message.usage);
+        events.used(leaseId, work.usage);
         return;
       case "log":
         onLog(message.level, `Executor [${work.executor.pid}] of the lease [${leaseId}]: ${message.message}`);
@@ -127,4 +156,16 @@ function closeOwnCopy(work: LeaseExecutor): void {
 function refuseOwnCopy(work: LeaseExecutor, reason: SluiceError): void {
   if (work.handedOver !== undefined) refuse(work.handedOver, reason);
   work.handedOver = undefined;
+}
+
+function added(earlier: ExecutorUsage | undefined, usage: ExecutorUsage): ExecutorUsage {
+  if (earlier === undefined) return usage;
+  return {
+    calls: earlier.calls + usage.calls,
+    batches: earlier.batches + usage.batches,
+    answers: earlier.answers + usage.answers,
+    bytesReceived: earlier.bytesReceived + usage.bytesReceived,
+    bytesSent: earlier.bytesSent + usage.bytesSent,
+    deviceMs: earlier.deviceMs + usage.deviceMs,
+  };
 }
