@@ -91,6 +91,30 @@ async function runCases(positions: readonly number[]): Promise<void> {
   }
 }
 
+/** CUDA C becomes a kernel that runs, where the machine has NVRTC. */
+async function checkCompiler(slice: DeviceSlice): Promise<void> {
+  const name = "CUDA C is compiled by NVRTC, and runs";
+  try {
+    const image = await slice.compile!(
+      'extern "C" __global__ void square(float *x) { x[threadIdx.x] *= x[threadIdx.x]; }',
+    );
+    const module = await slice.loadModule(image);
+    const base = baseOf(slice);
+    const x = Float32Array.from({ length: 64 }, (_, i) => i);
+    await slice.write(base, new Uint8Array(x.buffer), undefined);
+    const params = new Uint8Array(BigUint64Array.of(BigInt(base)).buffer);
+    const shape = { grid: [1, 1, 1], block: [64, 1, 1], sharedBytes: 0 } as const;
+    await slice.launch({ module, kernel: 0, ...shape, params, stream: undefined });
+    const squares = new Float32Array(64);
+    await slice.read(base, new Uint8Array(squares.buffer), undefined);
+    const ok = squares.every((value, i) => value === i * i);
+    await tell({ kind: "row", row: { group: "kernels", name, ok } });
+  } catch (error) {
+    const ok = error instanceof SluiceError && error.code === "UNSUPPORTED" ? {} : { ok: false };
+    await tell({ kind: "row", row: { group: "kernels", name, ...ok, note: describeError(error) } });
+  }
+}
+
 /** A binary image tells the same kernels as its text, and runs. */
 async function checkFatbin(): Promise<void> {
   const slice = await openSlice(2 * MiB);
@@ -128,6 +152,7 @@ async function checkFatbin(): Promise<void> {
   const sums = new Float32Array(3);
   await slice.read(base + 256, new Uint8Array(sums.buffer), undefined);
   assert.deepEqual([...sums], [2, 4, 6]);
+  await checkCompiler(slice);
   await slice.close();
   await tell({ kind: "row", row: { group: "kernels", name: "a fatbin has its text's kernels, and runs", ok: true } });
 }
