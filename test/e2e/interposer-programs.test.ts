@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, hasNvcc, runProgram } from "../support/interposer.ts";
+import { MiB } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 const sources = (folder: string, ending: string): string[] =>
@@ -37,6 +38,21 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const lines = readFileSync(trace, "utf8").trim().split("\n");
     expect(lines[0]).toMatch(/^\d+\.\d+ cuInit CUDA_SUCCESS$/);
     expect(lines.filter((line) => line.includes(" cuLaunchKernel CUDA_SUCCESS"))).toHaveLength(1);
+  });
+
+  it("sees the devices of its lease, and copies between them", async () => {
+    const command = [compileProgram("test/interposer/two-devices/two-devices.c")];
+    const finished = await runProgram({ server, command, devices: 2 });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("sees exactly its slice through NVML", async () => {
+    const program = compileProgram("test/interposer/nvml/memory.c", {
+      flags: ["-l:libnvidia-ml.so.1"],
+      suffix: "-nvml",
+    });
+    const finished = await runProgram({ server, command: [program, String(64 * MiB)], memoryBytes: 64 * MiB });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("may follow another in one shell, also when that one left work behind", async () => {
@@ -79,6 +95,21 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished.code).not.toBe(0);
     expect(finished.stderr.split("\n").filter((line) => line.includes("-cudart shared"))).toHaveLength(1);
   });
+});
+
+describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanitizer", (sanitize) => {
+  const chosen = ["threads", "streams", "pools", "memory", "forks"];
+
+  it("the interposer is clean", async () => {
+    const libraries = buildInterposer(sanitize);
+    for (const name of chosen) {
+      const flags = [`-fsanitize=${sanitize}`];
+      const source = `test/interposer/driver/${name}.c`;
+      const program = compileProgram(source, { flags, libraries, suffix: `-${sanitize}` });
+      const finished = await runProgram({ server, command: [program], libraries });
+      expect({ name, ...finished }).toEqual({ name, code: 0, stdout: "ok\n", stderr: "" });
+    }
+  }, 180_000);
 });
 
 describe.runIf(canBuild)("a program without a lease", () => {

@@ -30,7 +30,10 @@ export function buildInterposer(sanitize?: "address" | "thread"): string {
 }
 
 /** Compiles one program of test/interposer, in C or CUDA C, and returns its path. */
-export function compileProgram(source: string, options: { flags?: readonly string[]; suffix?: string } = {}): string {
+export function compileProgram(
+  source: string,
+  options: { flags?: readonly string[]; suffix?: string; libraries?: string } = {},
+): string {
   const isCuda = source.endsWith(".cu");
   const folder = join(programs, isCuda ? "cuda" : "driver");
   mkdirSync(folder, { recursive: true });
@@ -40,7 +43,8 @@ export function compileProgram(source: string, options: { flags?: readonly strin
     execFileSync("nvcc", ["-cudart", "shared", ...flags, "-o", target, source], { stdio: "pipe" });
   } else {
     const warnings = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
-    execFileSync("cc", [...warnings, ...flags, "-o", target, source, `-L${out}`, "-l:libcuda.so.1"], { stdio: "pipe" });
+    const libraries = [`-L${options.libraries ?? out}`, "-l:libcuda.so.1"];
+    execFileSync("cc", [...warnings, "-o", target, source, ...libraries, ...flags], { stdio: "pipe" });
   }
   return target;
 }
