@@ -219,6 +219,41 @@ describe("output", () => {
   });
 });
 
+describe("a slice", () => {
+  test("measures the time in which kernels run, and nothing else", async () => {
+    const own = await openCpu();
+    await own.slice.write(ARENA_BASE, new Uint8Array(1000), undefined);
+    expect(own.slice.deviceTimeMs!()).toBe(0);
+    await runPtx(own, ptxKernel("mov.u32 %r1, 0; L: add.u32 %r1, %r1, 1; setp.lt.u32 %p1, %r1, 3000000; @%p1 bra L;"));
+    expect(own.slice.deviceTimeMs!()).toBeGreaterThan(0);
+    await own.slice.close();
+  });
+
+  test("tells of its failure once", async () => {
+    const [description] = await cpuDriver.discover("1x64MiB");
+    const heard: string[] = [];
+    const slice = await cpuDriver.open({
+      description: description!,
+      arenaBytes: ARENA_BYTES,
+      arenaBase: ARENA_BASE,
+      kernelTimeoutMs: 20_000,
+      onOutput: () => {},
+      onFailure: ({ code }) => heard.push(code),
+    });
+    const own = { slice, output: () => "" };
+    await failure(() => runPtx(own, ptxKernel("trap;")));
+    await failure(() => runPtx(own, ptxKernel("trap;")));
+    await slice.close();
+    expect(heard).toEqual(["KERNEL_TRAP"]);
+  });
+
+  test("opens and loads the same after the device was prepared", async () => {
+    await cpuDriver.prepare!();
+    await runPtx(machine, ptxKernel("st.global.u32 [%rd0], 5;"));
+    expect(readWords(machine, 1)[0]).toBe(5);
+  });
+});
+
 describe("the end of a slice", () => {
   test("ends a kernel that never ends, and comes again without harm", async () => {
     const own = await openCpu({ kernelTimeoutMs: 0 });

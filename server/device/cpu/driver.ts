@@ -3,6 +3,7 @@ import os from "node:os";
 import { SluiceError } from "../../../shared/errors.ts";
 import type { DeviceDescription, DeviceDriver, DeviceSlice, SliceOptions } from "../device.ts";
 import { CAPABILITY } from "./attributes.ts";
+import { warmCompiler } from "./module.ts";
 import { WORKERS_MAX } from "./run/control.ts";
 import { arenaBytesMax, PAGE_BYTES } from "./run/layout.ts";
 import { CpuSlice } from "./slice.ts";
@@ -37,6 +38,11 @@ export const cpuDriver: DeviceDriver = {
       capabilityMinor: CAPABILITY.minor,
       sliceBytesMax: Math.min(memoryBytes, arenaBytesMax(workerCount())),
     }));
+  },
+
+  /** Probes the machine and compiles one small kernel, so that the compiler itself is warm. */
+  async prepare(): Promise<void> {
+    warmCompiler();
   },
 
   async open(options: SliceOptions): Promise<DeviceSlice> {

@@ -41,6 +41,7 @@ export class CpuSlice implements DeviceSlice {
   #launches = 0;
   #poison: SluiceError | undefined;
   #isClosed = false;
+  #deviceTimeMs = 0;
 
   constructor(options: SliceOptions, workers: number) {
     const { arenaBytes, arenaBase } = options;
@@ -49,7 +50,8 @@ export class CpuSlice implements DeviceSlice {
     const memory = allocate(this.#layout.memoryPages);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#window = new GlobalsWindow(this.#layout);
-    this.#pool = new WorkerPool(this.#control, { memory, control: this.#control.buffer, layout: this.#layout });
+    const setup = { memory, control: this.#control.buffer, layout: this.#layout };
+    this.#pool = new WorkerPool(this.#control, setup, () => this.#loseWorker());
     this.attributes = describeAttributes(workers);
     // The first launch should find a worker awake.
     this.#pool.start(1);
@@ -99,9 +101,18 @@ export class CpuSlice implements DeviceSlice {
     checkLaunch(kernel.compiled, options);
     kernel.id ??= this.#deliver(kernel);
     const workers = this.#describe(kernel, options);
+    const before = performance.now();
+    const finish = (outcome: Outcome): void | Promise<void> => {
+      this.#deviceTimeMs += performance.now() - before;
+      return this.#finish(outcome, kernel);
+    };
     const outcome = this.#pool.run(workers, this.#options.kernelTimeoutMs);
-    if (typeof outcome === "string") return this.#finish(outcome, kernel);
-    return outcome.then((late) => this.#finish(late, kernel));
+    return typeof outcome === "string" ? finish(outcome) : outcome.then(finish);
+  }
+
+  /** Time in which kernels ran; copies are the caller's own time. */
+  deviceTimeMs(): number {
+    return this.#deviceTimeMs;
   }
 
   createStream(): DeviceStream {
@@ -211,26 +222,33 @@ export class CpuSlice implements DeviceSlice {
     this.#handOutput();
     if (outcome === "done") {
       if (this.#control.words[Word.FAULT] === 0) return;
-      this.#poison = this.#faultError(compiled.name);
-      throw this.#poison;
+      throw this.#fail(this.#faultError(compiled.name));
     }
     if (outcome === "closed")
       throw new SluiceError("CLOSED", `The slice is closed while the kernel [${compiled.name}] runs.`);
-    this.#poison ??=
+    const limit = this.#options.kernelTimeoutMs;
+    const error =
       outcome === "timeout"
-        ? new SluiceError(
-            "KERNEL_TIMEOUT",
-            `The kernel [${compiled.name}] runs longer than [${this.#options.kernelTimeoutMs}] ms.`,
-          )
-        : new SluiceError(
-            "DEVICE_FAILED",
-            `A worker of the cpu device dies while the kernel [${compiled.name}] runs.`,
-            { cause: this.#pool.cause },
-          );
-    const error = this.#poison;
+        ? this.#fail(new SluiceError("KERNEL_TIMEOUT", `The kernel [${compiled.name}] runs longer than [${limit}] ms.`))
+        : this.#loseWorker();
     return this.#pool.end(outcome).then(() => {
       throw error;
     });
+  }
+
+  /** Remembers the first failure, which every later call repeats. */
+  #fail(error: SluiceError): SluiceError {
+    if (this.#poison === undefined) {
+      this.#poison = error;
+      this.#options.onFailure?.(error);
+    }
+    return this.#poison;
+  }
+
+  /** A worker has ended although nobody asked it to. */
+  #loseWorker(): SluiceError {
+    const { cause } = this.#pool;
+    return this.#fail(new SluiceError("DEVICE_FAILED", "A worker of the cpu device dies.", { cause }));
   }
 
   #handOutput(): void {

@@ -42,9 +42,13 @@ export class WorkerPool {
   #ended: Outcome | undefined;
   #cause: unknown;
 
-  constructor(control: Control, setup: Omit<WorkerSetup, "worker">) {
+  readonly #onDeath: () => void;
+
+  /** `onDeath` hears when a worker ends by itself, also between launches. */
+  constructor(control: Control, setup: Omit<WorkerSetup, "worker">, onDeath: () => void) {
     this.#control = control;
     this.#setup = setup;
+    this.#onDeath = onDeath;
   }
 
   /** What a worker died of, once one has. */
@@ -123,8 +127,10 @@ export class WorkerPool {
     worker.unref();
     port1.unref();
     const died = () => {
-      this.#ended ??= "died";
+      if (this.#ended !== undefined) return;
+      this.#ended = "died";
       this.#interrupt?.("died");
+      this.#onDeath();
     };
     worker.on("error", (error) => {
       this.#cause ??= error;
