@@ -85,8 +85,13 @@ export class WorkerPool {
       Atomics.store(words, Word.WAKE + worker, launch);
       Atomics.notify(words, Word.WAKE + worker);
     }
-    const wait = Atomics.wait(words, Word.DONE, before, BLOCKING_WAIT_MS);
-    return wait === "timed-out" ? this.#wait(before, timeoutMs) : "done";
+    // A wake-up says little: the last launch's may come late, when its result has been seen already. Only the word counts.
+    const end = performance.now() + BLOCKING_WAIT_MS;
+    for (let left = BLOCKING_WAIT_MS; left > 0; left = end - performance.now()) {
+      Atomics.wait(words, Word.DONE, before, left);
+      if (Atomics.load(words, Word.DONE) !== before) return "done";
+    }
+    return this.#wait(before, timeoutMs);
   }
 
   /** Ends all workers, whatever they do. A launch under way ends with `outcome`. */
@@ -97,9 +102,6 @@ export class WorkerPool {
   }
 
   async #wait(before: number, timeoutMs: number): Promise<Outcome> {
-    const { words } = this.#control;
-    const done = Atomics.waitAsync(words, Word.DONE, before);
-    if (!done.async) return "done";
     // The timer also keeps the process alive while a kernel runs; without a bound it only does that.
     const limit = timeoutMs > 0 ? Math.min(timeoutMs, TIMER_MS_MAX) : TIMER_MS_MAX;
     let timer: NodeJS.Timeout | undefined;
@@ -108,11 +110,21 @@ export class WorkerPool {
       timer = setTimeout(() => resolve("timeout"), limit);
     });
     try {
-      return await Promise.race([interrupted, done.value.then(() => "done" as const)]);
+      return await Promise.race([interrupted, this.#finished(before)]);
     } finally {
       clearTimeout(timer);
       this.#interrupt = undefined;
     }
+  }
+
+  /** Resolves when the word has changed, and not merely when somebody is woken. */
+  async #finished(before: number): Promise<Outcome> {
+    const { words } = this.#control;
+    while (Atomics.load(words, Word.DONE) === before) {
+      const woken = Atomics.waitAsync(words, Word.DONE, before);
+      if (woken.async) await woken.value;
+    }
+    return "done";
   }
 
   #startOne(index: number): void {
