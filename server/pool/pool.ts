@@ -281,7 +281,7 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
     : parked === undefined && state.reservation && findPassage(state, state.reservation, record)?.place;
   if (place) return { kind: "granted", slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) };
   const reasons = reasonsFor(state, record);
-  if (wish.waitMs > 0) return { kind: "queued", position, reasons, blockers: blockersOf(state, record.plan) };
+  if (wish.waitMs > 0) return { kind: "queued", position, reasons, ...blockersOf(state, record.plan) };
   return { kind: "refused", ...waitIsOver(record), reasons };
 }
 

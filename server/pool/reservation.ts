@@ -17,8 +17,8 @@ import type {
   ServerRecord,
 } from "./state.ts";
 
-/** Devices or nests looked at per class when the head's place is chosen. */
-const CANDIDATES_MAX = 16;
+/** Devices or nests looked at per class when the head's place is chosen; all devices of their servers are compared. */
+const CANDIDATES_MAX = 4;
 
 /** When a lease is gone at the latest; Infinity when nobody knows. */
 const endOf = (state: PoolState, lease: LeaseRecord): number => (lease.state === "ending" ? state.now : lease.endsAt);
@@ -156,8 +156,8 @@ export function keepFor(state: PoolState, reservation: Reservation): void {
   state.reservation = reservation;
 }
 
-/** Leases that would have to end for the plan to have room, where it has room soonest. */
-export function blockersOf(state: PoolState, plan: Plan): string[] {
+/** Leases that would have to end for the plan to have room, where it has room soonest, and when they have where that is known. */
+export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: string[]; readonly startsAt?: number } {
   const choice = withoutReservation(state, () => choose(state, plan));
   const ids = new Set<string>();
   for (const device of choice?.devices ?? []) {
@@ -170,7 +170,8 @@ export function blockersOf(state: PoolState, plan: Plan): string[] {
       ids.add(lease.terms.id);
     }
   }
-  return [...ids];
+  const startsAt = choice?.startsAt ?? Number.POSITIVE_INFINITY;
+  return { blockers: [...ids], ...(startsAt === Number.POSITIVE_INFINITY ? {} : { startsAt }) };
 }
 
 /** Keeps devices for the head of the queue, or brings up to date what is kept. */

@@ -350,6 +350,8 @@ export type Explanation =
       readonly reasons: readonly DeviceReason[];
       /** Leases that would have to end first, on the devices that have room soonest. */
       readonly blockers: readonly string[];
+      /** When those have ended at the latest, where their ends are known: the start, if nobody else were served before. */
+      readonly startsAt?: number;
     }
   | {
       readonly kind: "refused";

@@ -235,7 +235,12 @@ describe("an explanation", () => {
     scenario.lease("short", { durationMs: 60_000, share: bytes(10 * GiB) });
     scenario.lease("other", { durationMs: 7_200_000, share: bytes(5 * GiB) });
     const wish = { id: "x", tenant: "t", name: "", share: bytes(8 * GiB), count: 1, waitMs: 1000 };
-    expect(explain(scenario.pool, wish)).toMatchObject({ kind: "queued", position: 1, blockers: ["short"] });
+    expect(explain(scenario.pool, wish)).toMatchObject({
+      kind: "queued",
+      position: 1,
+      blockers: ["short"],
+      startsAt: scenario.now + 60_000,
+    });
     expect(listQueue(scenario.pool)).toEqual([]);
     expect(scenario.later(0)).toEqual([]);
   });
