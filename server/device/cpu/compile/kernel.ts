@@ -3,6 +3,7 @@
  * each. Everything that this device does not support is refused here, so at the loading of a module.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
+import { PARAM_BYTES_MAX } from "../../../../shared/limits.ts";
 import { type Suspension, suspensionOf } from "../emit/warp.ts";
 import { badImage, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
 import { Context, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
@@ -163,8 +164,9 @@ function placeParams(unit: Unit, { params }: Routine): void {
     offset += param.byteCount;
   }
   unit.paramBytes = offset;
-  const max = Context.STATE - Context.PARAMS;
-  if (offset > max) throw badImage(params[0]?.line ?? 0, `the parameters take [${offset}] of at most [${max}] bytes`);
+  if (offset > PARAM_BYTES_MAX) {
+    throw badImage(params[0]?.line ?? 0, `the parameters take [${offset}] of at most [${PARAM_BYTES_MAX}] bytes`);
+  }
 }
 
 /** Shared variables that a routine declares or mentions. */

@@ -11,10 +11,11 @@ export function isSuspension({ mnemonic }: Instruction): boolean {
 }
 
 /** Opcodes that write no register. */
-const withoutResult = new Set([
-  "st", "red", "bra", "brx", "ret", "exit", "trap", "call", "membar", "fence", "prefetch", "prefetchu", "nanosleep", "cp",
-  "brkpt", "discard", "applypriority", "pmevent", "griddepcontrol",
-]); // biome-ignore format: one list reads better than forty lines
+const withoutResult = new Set(
+  "st red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol".split(
+    " ",
+  ),
+);
 
 function hasResult({ mnemonic }: Instruction): boolean {
   if (mnemonic.base === "bar" || mnemonic.base === "barrier") return mnemonic.modifiers.has("red");
