@@ -8,16 +8,20 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { FrameKind } from "../shared/generated/calls.ts";
-import { BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
+import { BATCH_BYTES, CALL_DATA_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
 import { FrameWriter } from "../shared/wire/frame.ts";
-import type { WireWriter } from "../shared/wire/wire-buffer.ts";
+import { MemoryPool } from "../shared/wire/memory-pool.ts";
+import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import type { Transport } from "./transport/transport.ts";
 
-/** Room for a batch and the last call that makes it full, unless that call carries data. */
-const WRITER_BYTES = 2 * BATCH_BYTES;
+/** Data of this size is sent from where it lies, as far as the system takes it at once. */
+const BULK_BYTES_MIN = 32 * 1024;
 
-/** Buffers kept for reuse: fresh memory costs more than a copy. */
-const SPARE_BYTES_MAX = 8 * 1024 * 1024;
+/** Room for a batch and the last call that makes it full. */
+const WRITER_BYTES = BATCH_BYTES + BULK_BYTES_MIN + 4096;
+
+/** Memory for what the system did not take, kept this long after its last use. */
+const POOL_IDLE_MS = 2_000;
 
 export class Outbox {
   /** Low 32 bits of the sequence number of the last answer received, told to the server with each batch. */
@@ -25,9 +29,9 @@ export class Outbox {
   /** Frames of calls sent. */
   batches = 0;
   #transport: Transport | undefined;
-  #writer = new FrameWriter(WRITER_BYTES);
-  readonly #spare: FrameWriter[] = [];
-  #spareBytes = 0;
+  readonly #writer = new FrameWriter(WRITER_BYTES, { bulkBytesMin: BULK_BYTES_MIN });
+  readonly #pool = new MemoryPool({ blockBytes: CALL_DATA_BYTES_MAX, keptBytesMax: CLIENT_BACKLOG_BYTES_MAX });
+  #poolTimer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #microtask = false;
   #full = false;
@@ -52,7 +56,7 @@ export class Outbox {
     );
   }
 
-  /** Appends one call. If `encode` throws, nothing is appended. */
+  /** Appends one call, to be sent by `flushSoon` or `flushLater`. If `encode` throws, nothing is appended. */
   append<T>(opcode: number, fields: T, encode: (writer: WireWriter, fields: T) => void): void {
     const writer = this.#writer;
     const at = writer.body.length;
@@ -60,10 +64,15 @@ export class Outbox {
       writer.call(opcode, fields, encode);
     } catch (error) {
       writer.body.length = at;
+      writer.body.bulk = undefined;
       throw error;
     }
-    if (writer.byteLength >= BATCH_BYTES) this.flush();
-    else if (this.#immediate === undefined) this.#immediate = setImmediate(this.#onImmediate);
+    if (writer.byteLength >= BATCH_BYTES || writer.body.bulk !== undefined) this.flush();
+  }
+
+  /** Sends what waits at the end of the tick: nobody waits for it. */
+  flushLater(): void {
+    if (this.#immediate === undefined && this.#writer.count > 0) this.#immediate = setImmediate(this.#onImmediate);
   }
 
   /** Sends what waits as soon as the code that runs now is done. */
@@ -84,15 +93,38 @@ export class Outbox {
     }
     const writer = this.#writer;
     if (writer.count === 0) return;
-    const bytes = writer.finish(FrameKind.CALLS, this.ack);
+    const { bulk } = writer.body;
+    const head = writer.finish(FrameKind.CALLS, this.ack);
     if (this.#transport === undefined) return;
     this.batches++;
-    this.#writer = this.#takeWriter();
-    this.#transport.write(bytes, () => {
-      this.#keepWriter(writer);
+    this.#send(this.#transport, head);
+    if (bulk !== undefined) {
+      this.#send(this.#transport, bulk);
+      const padding = padTo8(bulk.byteLength) - bulk.byteLength;
+      if (padding > 0) this.#send(this.#transport, zeros.subarray(0, padding));
+    }
+    this.#full = this.#transport.unsentBytes > CLIENT_BACKLOG_BYTES_MAX;
+  }
+
+  /** Sends what the system takes at once, and a copy of the rest: the bytes are free when this returns. */
+  #send(transport: Transport, bytes: Uint8Array): void {
+    for (let at = transport.writeNow(bytes); at < bytes.byteLength; ) {
+      const rest = bytes.subarray(at, at + CALL_DATA_BYTES_MAX);
+      at += rest.byteLength;
+      if (rest.byteLength > CALL_DATA_BYTES_MAX / 2) this.#sendPooled(transport, rest);
+      else transport.write(rest.slice(), this.#onWritten);
+    }
+  }
+
+  #sendPooled(transport: Transport, bytes: Uint8Array): void {
+    const block = this.#pool.take();
+    block.set(bytes);
+    transport.write(block.subarray(0, bytes.byteLength), () => {
+      this.#pool.give(block);
+      this.#poolTimer ??= setTimeout(this.#onPoolIdle, POOL_IDLE_MS).unref();
+      this.#poolTimer.refresh();
       this.#onWritten();
     });
-    this.#full = this.#transport.unsentBytes > CLIENT_BACKLOG_BYTES_MAX;
   }
 
   /** Sends what waits, and resolves once the system has all of it, or the connection is gone. */
@@ -117,25 +149,18 @@ export class Outbox {
     this.flush();
   };
 
-  #onWritten(): void {
+  readonly #onWritten = (): void => {
     if (this.#full) this.#full = (this.#transport?.unsentBytes ?? 0) > CLIENT_BACKLOG_BYTES_MAX;
     if (this.#drained.length === 0 || this.queuedBytes > 0) return;
     const waiting = this.#drained;
     this.#drained = [];
     for (const resolve of waiting) resolve();
-  }
+  };
 
-  #takeWriter(): FrameWriter {
-    const writer = this.#spare.pop();
-    if (writer === undefined) return new FrameWriter(WRITER_BYTES);
-    this.#spareBytes -= writer.body.buffer.byteLength;
-    return writer;
-  }
-
-  #keepWriter(writer: FrameWriter): void {
-    const { byteLength } = writer.body.buffer;
-    if (this.#spareBytes + byteLength > SPARE_BYTES_MAX) return;
-    this.#spare.push(writer);
-    this.#spareBytes += byteLength;
-  }
+  readonly #onPoolIdle = (): void => {
+    this.#poolTimer = undefined;
+    this.#pool.clear();
+  };
 }
+
+const zeros = new Uint8Array(8);

@@ -143,6 +143,7 @@ export class Session {
     if (this.#broken !== undefined) throw again(this.#broken);
     this.#outbox.checkRoom();
     this.#outbox.append(opcode, fields, encode);
+    this.#outbox.flushLater();
     this.#calls++;
   }
 
@@ -150,6 +151,7 @@ export class Session {
   issueAlways<T>(opcode: number, fields: T, encode: Encode<T>): void {
     if (this.#broken !== undefined) throw again(this.#broken);
     this.#outbox.append(opcode, fields, encode);
+    this.#outbox.flushLater();
     this.#calls++;
   }
 
@@ -245,7 +247,12 @@ export class Session {
       host,
       signal,
       timeoutMs: HANDSHAKE_TIMEOUT_MS,
-      handlers: { onBytes: (chunk) => this.#onBytes(chunk), onClose: (cause) => this.#onClose(cause) },
+      handlers: {
+        // Without a held frame there is always room.
+        space: () => this.#reader.space()!,
+        onFilled: (byteCount) => this.#onFilled(byteCount),
+        onClose: (cause) => this.#onClose(cause),
+      },
     });
     this.#outbox = new Outbox(this.#transport);
     const serverGreeting = copyOfGreeting(await withinHandshake(greeting, signal));
@@ -288,10 +295,10 @@ export class Session {
     });
   }
 
-  #onBytes(chunk: Uint8Array): void {
+  #onFilled(byteCount: number): void {
     if (this.#ended) return;
     try {
-      this.#reader.push(chunk);
+      this.#reader.filled(byteCount);
       for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#onFrame(frame);
     } catch (error) {
       this.fail(toSluiceError(error));

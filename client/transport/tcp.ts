@@ -2,6 +2,7 @@
  * A transport over one TCP connection, with Nagle's algorithm off: a batch is one write and must leave at once.
  * Endpoints are `tcp://HOST:PORT`.
  */
+import { writeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
@@ -11,13 +12,17 @@ import type { OpenTransport, Transport, TransportHandlers } from "./transport.ts
 class TcpTransport implements Transport {
   readonly endpoint: string;
   readonly #socket: Socket;
+  /** Bytes that went past the stream. */
+  #bytesWrittenNow = 0;
+  /** What the stream gets at the end of the tick, unless the system takes it before. */
+  #waiting: { bytes: Uint8Array; readonly whenWritten: () => void }[] = [];
+  #waitingBytes = 0;
 
   constructor(socket: Socket, options: { endpoint: string; handlers: TransportHandlers }) {
     this.endpoint = options.endpoint;
     this.#socket = socket;
     const { handlers } = options;
     let cause: Error | undefined;
-    socket.on("data", (chunk: Uint8Array) => handlers.onBytes(chunk));
     socket.on("error", (error) => {
       cause = error;
     });
@@ -25,7 +30,7 @@ class TcpTransport implements Transport {
   }
 
   get bytesSent(): number {
-    return this.#socket.bytesWritten - this.#socket.writableLength;
+    return this.#socket.bytesWritten - this.#socket.writableLength + this.#bytesWrittenNow;
   }
 
   get bytesReceived(): number {
@@ -33,19 +38,57 @@ class TcpTransport implements Transport {
   }
 
   get unsentBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#waitingBytes;
+  }
+
+  writeNow(bytes: Uint8Array, byteCount = bytes.byteLength): number {
+    if (this.#waiting.length > 0) this.#sendWaiting();
+    if (this.#waiting.length > 0 || this.#socket.writableLength > 0) return 0;
+    return this.#try(bytes, byteCount);
   }
 
   write(bytes: Uint8Array, whenWritten: () => void): void {
-    let told = false;
-    const tell = (): void => {
-      if (told) return;
-      told = true;
-      whenWritten();
-    };
-    this.#socket.write(bytes, tell);
-    // A write to an idle socket is tried at once: what the system took is not counted any more when `write` returns.
-    if (this.#socket.writableLength === 0) tell();
+    this.#waiting.push({ bytes, whenWritten });
+    this.#waitingBytes += bytes.byteLength;
+    if (this.#waiting.length > 1) return;
+    process.nextTick(() => this.#handOver());
+  }
+
+  /** Tries again what the system did not take before, while the caller goes on producing. */
+  #sendWaiting(): void {
+    if (this.#socket.writableLength > 0) return;
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      const taken = this.#try(next.bytes, next.bytes.byteLength);
+      this.#waitingBytes -= taken;
+      if (taken < next.bytes.byteLength) {
+        next.bytes = next.bytes.subarray(taken);
+        return;
+      }
+      this.#waiting.shift();
+      next.whenWritten();
+    }
+  }
+
+  /** The stream waits until the system takes more. */
+  #handOver(): void {
+    this.#sendWaiting();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const { bytes, whenWritten } of waiting) this.#socket.write(bytes, whenWritten);
+  }
+
+  #try(bytes: Uint8Array, byteCount: number): number {
+    const fd = descriptorOf(this.#socket);
+    if (fd === undefined) return 0;
+    try {
+      const taken = writeSync(fd, bytes, 0, byteCount);
+      this.#bytesWrittenNow += taken;
+      return taken;
+    } catch {
+      // The system takes nothing now, or the connection is gone: the stream waits, or tells.
+      return 0;
+    }
   }
 
   ref(): void {
@@ -57,12 +100,19 @@ class TcpTransport implements Transport {
   }
 
   end(): void {
+    this.#handOver();
     this.#socket.end();
   }
 
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+/** The descriptor of a connected socket, where Node shows it; undefined elsewhere, and then every write goes through the stream. */
+function descriptorOf(socket: Socket): number | undefined {
+  const fd = (socket as { _handle?: { fd?: number } })._handle?.fd;
+  return fd !== undefined && fd >= 0 ? fd : undefined;
 }
 
 export const openTcp: OpenTransport = ({ endpoint, handlers, timeoutMs, signal }) => {
@@ -72,7 +122,14 @@ export const openTcp: OpenTransport = ({ endpoint, handlers, timeoutMs, signal }
       reject(cancelled(signal));
       return;
     }
-    const socket = connect({ host, port, noDelay: true });
+    const onread = {
+      buffer: () => handlers.space(),
+      callback: (byteCount: number): boolean => {
+        handlers.onFilled(byteCount);
+        return true;
+      },
+    };
+    const socket = connect({ host, port, noDelay: true, onread });
     const fail = (error: SluiceError): void => {
       settle();
       socket.destroy();

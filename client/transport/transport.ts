@@ -5,9 +5,11 @@
 
 /** What a transport tells its session; never from inside a call of the session's. */
 export interface TransportHandlers {
-  /** Bytes as they come; valid only during the call. */
-  onBytes(chunk: Uint8Array): void;
-  /** Called once, at the end, after the last `onBytes`. `cause` is set when the connection broke. */
+  /** Where the next bytes go, asked before each read. */
+  space(): Uint8Array;
+  /** Bytes have come into the last `space`. */
+  onFilled(byteCount: number): void;
+  /** Called once, at the end, after the last `onFilled`. `cause` is set when the connection broke. */
   onClose(cause: Error | undefined): void;
 }
 
@@ -19,7 +21,12 @@ export interface Transport {
   readonly bytesReceived: number;
   /** Bytes given to `write` that the system has not taken yet. */
   readonly unsentBytes: number;
-  /** Sends bytes, which must not change until `whenWritten` is called (right away when the system takes them all). */
+  /**
+   * Gives the first `byteCount` bytes (default: all) to the system as far as it takes them at once, and returns how many it took: 0 while
+   * something written before is still unsent. The bytes are the caller's again when this returns.
+   */
+  writeNow(bytes: Uint8Array, byteCount?: number): number;
+  /** Sends bytes, which must not change until `whenWritten` is called. */
   write(bytes: Uint8Array, whenWritten: () => void): void;
   /** Makes the connection keep the program alive, or not. */
   ref(): void;

@@ -5,13 +5,16 @@
 import type { Socket } from "node:net";
 import { errorTable, type SluiceError } from "../../shared/errors.ts";
 import { encodeFailure, encodeOutput, FrameKind } from "../../shared/generated/calls.ts";
-import { ANSWER_BACKLOG_BYTES_MAX, BATCH_BYTES, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
+import { ANSWER_BACKLOG_BYTES_MAX, BATCH_BYTES, CALL_DATA_BYTES_MAX, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
-import type { WireWriter } from "../../shared/wire/wire-buffer.ts";
+import { MemoryPool } from "../../shared/wire/memory-pool.ts";
+import { padTo8, type WireWriter } from "../../shared/wire/wire-buffer.ts";
+import { writeNow } from "./connection.ts";
 
-/** Up to here a frame is copied into the socket's queue, which costs less than setting its writer aside. */
-const COPIED_BYTES_MAX = 4096;
-const SPARE_WRITERS_MAX = 4;
+/** Data of this size is sent from where it lies, as far as the system takes it at once. */
+const BULK_BYTES_MIN = 32 * 1024;
+
+const zeros = new Uint8Array(8);
 
 /** A call that failed, as it is told. */
 export interface CallFailure {
@@ -23,9 +26,8 @@ export interface CallFailure {
 export class AnswerStream {
   readonly #socket: Socket;
   readonly #onFull: () => void;
-  /** Writers whose frames the socket has taken. */
-  readonly #spare: FrameWriter[] = [];
-  #writer = new FrameWriter();
+  readonly #pool = new MemoryPool({ blockBytes: CALL_DATA_BYTES_MAX, keptBytesMax: ANSWER_BACKLOG_BYTES_MAX });
+  readonly #writer = new FrameWriter(4096, { bulkBytesMin: BULK_BYTES_MIN });
   #output: string[] = [];
   #outputBytes = 0;
   #droppedBytes = 0;
@@ -52,6 +54,7 @@ export class AnswerStream {
       this.#writer.answer({ sequence: sequence >>> 0, status: 0 }, answer, encode);
     } catch (error) {
       body.length = before;
+      body.bulk = undefined;
       throw error;
     }
     this.#added();
@@ -90,16 +93,28 @@ export class AnswerStream {
   /** Sends what is there, also an empty frame, which acknowledges; `executed` is the last call run. */
   flush(executed: number): void {
     const writer = this.#writer;
+    const { bulk } = writer.body;
     const bytes = writer.finish(FrameKind.ANSWERS, executed >>> 0);
+    this.#send(bytes);
+    if (bulk === undefined) return;
+    this.#send(bulk);
+    const padding = padTo8(bulk.byteLength) - bulk.byteLength;
+    if (padding > 0) this.#send(zeros.subarray(0, padding));
+  }
+
+  /** Sends what the system takes at once, and a copy of the rest: the bytes are free when this returns. */
+  #send(bytes: Uint8Array): void {
     this.bytesSent += bytes.byteLength;
-    if (bytes.byteLength <= COPIED_BYTES_MAX) {
-      this.#socket.write(Buffer.from(bytes));
+    const taken = writeNow(this.#socket, bytes);
+    if (taken === bytes.byteLength) return;
+    const rest = bytes.subarray(taken);
+    if (rest.byteLength <= CALL_DATA_BYTES_MAX / 2 || rest.byteLength > CALL_DATA_BYTES_MAX) {
+      this.#socket.write(rest.slice());
       return;
     }
-    this.#writer = this.#spare.pop() ?? new FrameWriter();
-    this.#socket.write(bytes, () => {
-      if (this.#spare.length < SPARE_WRITERS_MAX) this.#spare.push(writer);
-    });
+    const block = this.#pool.take();
+    block.set(rest);
+    this.#socket.write(block.subarray(0, rest.byteLength), () => this.#pool.give(block));
   }
 
   /** Sends all that is left and returns the GOODBYE that ends the connection. */
@@ -113,7 +128,8 @@ export class AnswerStream {
 
   #added(): void {
     this.answersSent++;
-    if (this.#writer.byteLength >= BATCH_BYTES) this.#onFull();
+    // Bulk data ends its frame, and its memory is the device's again when the next call runs.
+    if (this.#writer.byteLength >= BATCH_BYTES || this.#writer.body.bulk !== undefined) this.#onFull();
   }
 
   #sendOutput(): void {

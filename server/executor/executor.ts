@@ -77,13 +77,14 @@ export class Executor {
       process.exit(1);
     };
     // The daemon must know that the lease is free before the client does, which may come back at once.
+    const received = Buffer.from(message.received, "base64");
     const beforeGoodbye = (): Promise<void> => work.close().then(finish, failed);
-    const session = new Session({ socket, work, usage: this.#usage, beforeGoodbye });
+    const session = new Session({ socket, received, work, usage: this.#usage, beforeGoodbye });
     this.#session = session;
     session.ended.then(finish, failed);
     const proof = Buffer.from(message.welcomeProof, "base64");
     const welcome = { proof, executed: 0, devices: assignment.slices.length };
-    session.start(messageFrame(FrameKind.WELCOME, welcome, encodeWelcome), Buffer.from(message.received, "base64"));
+    session.start(messageFrame(FrameKind.WELCOME, welcome, encodeWelcome));
   }
 
   async #open(assignment: SliceAssignment, kernelTimeoutMs: number): Promise<DeviceSlice> {

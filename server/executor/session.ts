@@ -11,6 +11,7 @@ import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
 import { callFunctions } from "./call-functions.ts";
+import { readInto } from "./connection.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -21,7 +22,10 @@ const READ_AHEAD_BYTES_MAX = 1024 * 1024;
 const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "DEVICE_FAILED"]);
 
 export interface SessionOptions {
+  /** Nothing was read from it since the handshake. */
   readonly socket: Socket;
+  /** What came behind HELLO. */
+  readonly received: Uint8Array;
   readonly work: Workspace;
   readonly usage: UsageCounter;
   /** What to do between a client's GOODBYE and the answer to it: give everything back. */
@@ -61,20 +65,22 @@ export class Session {
   #countedDeviceMs = 0;
 
   constructor(options: SessionOptions) {
-    this.#socket = options.socket;
     this.#work = options.work;
     this.#usage = options.usage;
+    this.#usage.bytesReceived += options.received.byteLength;
+    this.#reader.push(options.received);
+    const onBytes = (byteCount: number): boolean => this.#receive(byteCount);
+    this.#socket = readInto(options.socket, { reader: this.#reader, onBytes });
     this.#beforeGoodbye = options.beforeGoodbye;
-    this.#answers = new AnswerStream(options.socket, () => this.#flush());
+    this.#answers = new AnswerStream(this.#socket, () => this.#flush());
     this.ended = this.#untilClosed();
   }
 
-  /** Says WELCOME, takes what came behind HELLO, and goes on reading. */
-  start(welcome: Uint8Array, received: Uint8Array): void {
+  /** Says WELCOME, and runs what has come. */
+  start(welcome: Uint8Array): void {
     this.#usage.bytesSent += welcome.byteLength;
     this.#socket.write(welcome);
-    this.#receive(received);
-    this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    this.#pump();
   }
 
   /** Receives what kernels print. */
@@ -112,12 +118,12 @@ export class Session {
     await this.#work.close();
   }
 
-  #receive(chunk: Uint8Array): void {
-    if (this.#over) return;
-    this.#usage.bytesReceived += chunk.byteLength;
-    this.#reader.push(chunk);
+  /** Bytes are in the reader; false stops reading until the call that holds the session up is done. */
+  #receive(byteCount: number): boolean {
+    if (this.#over) return true;
+    this.#usage.bytesReceived += byteCount;
     if (!this.#heldUp) this.#pump();
-    else if (this.#reader.bufferedBytes > READ_AHEAD_BYTES_MAX) this.#socket.pause();
+    return !this.#heldUp || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
   }
 
   /** Runs all that is there, until a call holds the session up. */
@@ -244,6 +250,11 @@ export class Session {
   }
 
   #onceWritable(resolve: () => void): void {
+    // It may have drained while a device held the session up, and then says nothing more.
+    if (!this.#socket.writableNeedDrain) {
+      resolve();
+      return;
+    }
     this.#socket.once("drain", resolve);
     this.#socket.once("close", resolve);
   }

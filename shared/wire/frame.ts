@@ -27,7 +27,14 @@ export interface Frame {
 }
 
 /**
- * Cuts a byte stream into frames. `push` takes bytes as they come and copies them; `next` returns the next whole frame.
+ * What is offered for one read while the size of the next frame is not known, or is small: several batches, so that a busy
+ * connection is read in few calls, and little to move when the last frame in it is not whole.
+ */
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Cuts a byte stream into frames. `push` takes bytes as they come and copies them; a transport that can read straight into
+ * place asks for `space` before each read and tells what came with `filled`. `next` returns the next whole frame.
  * @throws SluiceError PROTOCOL_ERROR from `next` for a header that no frame can have; the stream is then unusable.
  */
 export class FrameReader {
@@ -36,6 +43,8 @@ export class FrameReader {
   #start = 0;
   #end = 0;
   #held = 0;
+  /** What `space` returned last: the same view again costs nothing. */
+  #space: Uint8Array<ArrayBuffer> | undefined;
 
   constructor(options: { frameBytesMax?: number; capacityBytes?: number } = {}) {
     this.#frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
@@ -48,9 +57,33 @@ export class FrameReader {
   }
 
   push(chunk: Uint8Array): void {
-    if (this.#end + chunk.byteLength > this.#buffer.byteLength) this.#grow(chunk.byteLength);
+    if (this.#end + chunk.byteLength > this.#buffer.byteLength) this.#makeRoom(chunk.byteLength);
     this.#buffer.u8.set(chunk, this.#end);
     this.#end += chunk.byteLength;
+  }
+
+  /**
+   * Where the next bytes of the stream go; the size of one large frame that has begun, so that the one behind it starts at the front.
+   * Undefined while a frame that is held leaves no room. Between this and `filled` nothing else may be pushed.
+   */
+  space(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#held === 0) this.#prepareRead();
+    const limit = Math.min(this.#frameEnd() || this.#end + READ_BYTES, this.#buffer.byteLength);
+    if (limit <= this.#end) return undefined;
+    const { u8 } = this.#buffer;
+    const last = this.#space;
+    const isSame =
+      last !== undefined &&
+      last.buffer === u8.buffer &&
+      last.byteOffset === this.#end &&
+      last.byteLength === limit - this.#end;
+    if (!isSame) this.#space = u8.subarray(this.#end, limit);
+    return this.#space;
+  }
+
+  /** Takes `byteCount` bytes that were read into what `space` returned. */
+  filled(byteCount: number): void {
+    this.#end += byteCount;
   }
 
   /** The rest of the stream as bytes: for handing a connection over. */
@@ -88,25 +121,48 @@ export class FrameReader {
     };
   }
 
-  /** Lets go of the frame returned last. Only here are bytes moved, so that a held frame stays as it is. */
+  /** Lets go of the frame returned last. */
   #release(): void {
-    if (this.#held === 0) return;
     this.#start += this.#held;
     this.#held = 0;
-    if (this.#start === this.#end) {
-      this.#start = 0;
-      this.#end = 0;
-    }
   }
 
-  /** Makes room in a new buffer: the old one may hold a frame that is being executed. */
-  #grow(byteCount: number): void {
+  /** Where the frame that has begun will end, when it is too large for an ordinary read; else 0. */
+  #frameEnd(): number {
+    const at = this.#start + this.#held;
+    if (this.#end - at < FRAME_HEADER_BYTES) return 0;
+    const byteCount = this.#buffer.u32[at >> 2]!;
+    return byteCount > READ_BYTES && byteCount <= this.#frameBytesMax ? at + byteCount : 0;
+  }
+
+  /** Moves what is left to the front, and makes room for the frame that has begun. No frame is held. */
+  #prepareRead(): void {
+    if (this.#start > 0) {
+      if (this.#end > this.#start) this.#buffer.u8.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+    }
+    const wanted = Math.max(this.#frameEnd(), Math.min(READ_BYTES, this.#frameBytesMax));
+    if (wanted > this.#buffer.byteLength) this.#replace(wanted);
+  }
+
+  /** Makes room for bytes that are pushed: by moving what is there, or in a new buffer. */
+  #makeRoom(byteCount: number): void {
     const kept = this.#end - this.#start;
-    const larger = new WireBuffer(Math.max(this.#buffer.byteLength, padTo8(kept + byteCount) * 2));
+    // A frame that is held stays where it is.
+    if (this.#held === 0 && kept + byteCount <= this.#buffer.byteLength / 2) {
+      this.#buffer.u8.copyWithin(0, this.#start, this.#end);
+      this.#start = 0;
+      this.#end = kept;
+    } else this.#replace(Math.max(this.#buffer.byteLength, padTo8(kept + byteCount) * 2));
+  }
+
+  #replace(byteCount: number): void {
+    const larger = new WireBuffer(byteCount);
     larger.u8.set(this.#buffer.u8.subarray(this.#start, this.#end));
-    this.#buffer = larger;
+    this.#end -= this.#start;
     this.#start = 0;
-    this.#end = kept;
+    this.#buffer = larger;
   }
 }
 
@@ -115,8 +171,9 @@ export class FrameWriter {
   readonly body: WireWriter;
   #count = 0;
 
-  constructor(capacityBytes?: number) {
-    this.body = new WireWriter(capacityBytes);
+  /** With `bulkBytesMin`, large data of a call or answer ends its frame and is left in `body.bulk` for the owner to send. */
+  constructor(capacityBytes?: number, options: { readonly bulkBytesMin?: number } = {}) {
+    this.body = new WireWriter(capacityBytes, options);
     this.#reset();
   }
 
@@ -127,7 +184,7 @@ export class FrameWriter {
 
   /** Bytes of the frame so far, its header included. */
   get byteLength(): number {
-    return this.body.length;
+    return this.body.wholeLength;
   }
 
   /** Appends a call; `encode` writes its body. */
@@ -139,7 +196,7 @@ export class FrameWriter {
     encode(body, fields);
     const { u32 } = body.buffer;
     u32[at >> 2] = opcode;
-    u32[(at >> 2) + 1] = body.length - at;
+    u32[(at >> 2) + 1] = body.wholeLength - at;
     this.#count++;
   }
 
@@ -156,17 +213,20 @@ export class FrameWriter {
     encode(body, fields);
     const { u32 } = body.buffer;
     const word = at >> 2;
-    u32[word] = body.length - at;
+    u32[word] = body.wholeLength - at;
     u32[word + 1] = header.status;
     u32[word + 2] = header.sequence;
     u32[word + 3] = 0;
     this.#count++;
   }
 
-  /** Ends the frame. The bytes are valid until the writer is used again; copy them, or write them out at once. */
+  /**
+   * Ends the frame. The bytes are valid until the writer is used again; copy them, or write them out at once. They are the whole frame
+   * but for `body.bulk`, which the owner takes before.
+   */
   finish(kind: FrameKind, ack = 0): Uint8Array<ArrayBuffer> {
     const { u32 } = this.body.buffer;
-    u32[0] = this.body.length;
+    u32[0] = this.body.wholeLength;
     u32[1] = kind;
     u32[2] = this.#count;
     u32[3] = ack;

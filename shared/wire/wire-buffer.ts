@@ -44,13 +44,24 @@ export class WireWriter {
   buffer: WireBuffer;
   /** Bytes written; always a multiple of 8 between calls. */
   length = 0;
+  /** Data that follows what is written, padded to 8, and was not copied: the last thing appended since `clear`. */
+  bulk: Uint8Array | undefined;
+  readonly #bulkBytesMin: number;
 
-  constructor(capacityBytes = 4096) {
+  /** Data of `bulkBytesMin` bytes or more is not copied but left in `bulk`. */
+  constructor(capacityBytes = 4096, options: { readonly bulkBytesMin?: number } = {}) {
     this.buffer = new WireBuffer(capacityBytes);
+    this.#bulkBytesMin = options.bulkBytesMin ?? Number.POSITIVE_INFINITY;
   }
 
   clear(): void {
     this.length = 0;
+    this.bulk = undefined;
+  }
+
+  /** Bytes written, the bulk behind them included. */
+  get wholeLength(): number {
+    return this.bulk === undefined ? this.length : this.length + padTo8(this.bulk.byteLength);
   }
 
   /** What was written, as a view that is valid until the next write. */
@@ -72,6 +83,11 @@ export class WireWriter {
   /** Appends bytes with zero padding to 8. */
   appendPadded(bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return;
+    if (this.bulk !== undefined) throw new Error("Nothing can be appended behind bulk data.");
+    if (bytes.byteLength >= this.#bulkBytesMin) {
+      this.bulk = bytes;
+      return;
+    }
     const padded = padTo8(bytes.byteLength);
     const buffer = this.reserve(padded);
     const last = (this.length + padded - 8) >> 2;

@@ -84,8 +84,8 @@ beforeEach(async () => {
   usage = new UsageCounter();
   const assignment = { description, arenaBytes: 64 * MiB, arenaBase: ARENA };
   const work = new Workspace([assignment], openWaitingDevice);
-  session = new Session({ socket, work, usage, beforeGoodbye: () => work.close() });
-  session.start(frame(3, Buffer.alloc(24)), new Uint8Array());
+  session = new Session({ socket, received: new Uint8Array(), work, usage, beforeGoodbye: () => work.close() });
+  session.start(frame(3, Buffer.alloc(24)));
   client.send(
     callsFrame(raw.attach(), raw.imageWrite(1, 1, 0, Buffer.of(1)), raw.moduleLoad(1, 1), raw.allocate(ARENA, MiB)),
   );

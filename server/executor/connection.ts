@@ -1,0 +1,74 @@
+/**
+ * The client's connection in the executor, read and written past Node's streams where this version of Node allows it: reads go
+ * straight into the frame reader's memory, and writes are tried at once. Elsewhere the stream does both. The only file that knows
+ * what Node does not document about sockets: `_handle`, and that a second socket can take it over.
+ */
+import { writeSync } from "node:fs";
+import { Socket } from "node:net";
+import type { FrameReader } from "../../shared/wire/frame.ts";
+
+/** Room for what comes while the reader has none. */
+const OVERFLOW_BYTES = 64 * 1024;
+
+interface Handle {
+  readonly fd?: number;
+  readonly readStart?: () => number;
+}
+
+type WithHandle = { _handle: Handle | null };
+
+export interface Reading {
+  readonly reader: FrameReader;
+  /** Bytes are in the reader; returns whether to go on reading. */
+  onBytes(byteCount: number): boolean;
+}
+
+/** Takes over a paused socket that nothing was read from since it came; returns the socket to use from now on. */
+export function readInto(socket: Socket, reading: Reading): Socket {
+  const { _handle: handle } = socket as unknown as WithHandle;
+  if (typeof handle?.readStart !== "function") return readFromStream(socket, reading);
+  const { reader } = reading;
+  let overflow: Uint8Array | undefined;
+  let into: Uint8Array | undefined;
+  const onread = {
+    buffer: (): Uint8Array => {
+      into = reader.space();
+      if (into !== undefined) return into;
+      overflow ??= new Uint8Array(OVERFLOW_BYTES);
+      return overflow;
+    },
+    callback: (byteCount: number): boolean => {
+      if (into !== undefined) reader.filled(byteCount);
+      else reader.push(overflow!.subarray(0, byteCount));
+      return reading.onBytes(byteCount);
+    },
+  };
+  const direct = new Socket({ handle, onread, readable: true, writable: true } as object);
+  // The first socket must not close what is no longer its own.
+  (socket as unknown as WithHandle)._handle = null;
+  direct.once("close", () => socket.destroy());
+  return direct;
+}
+
+function readFromStream(socket: Socket, { reader, onBytes }: Reading): Socket {
+  socket.on("data", (chunk: Buffer) => {
+    reader.push(chunk);
+    if (!onBytes(chunk.byteLength)) socket.pause();
+  });
+  return socket;
+}
+
+/**
+ * Writes what the system takes at once and returns how much that is; 0 while the socket still has something to send. The rest
+ * is the caller's to give to `socket.write`.
+ */
+export function writeNow(socket: Socket, bytes: Uint8Array): number {
+  const fd = (socket as unknown as WithHandle)._handle?.fd;
+  if (socket.writableLength > 0 || fd === undefined || fd < 0) return 0;
+  try {
+    return writeSync(fd, bytes);
+  } catch {
+    // The system takes nothing now, or the connection is gone: the stream waits, or tells.
+    return 0;
+  }
+}

@@ -1,0 +1,125 @@
+/** Frames that are read straight into place, and frames whose large data is sent from where it lies. */
+import { describe, expect, it } from "vitest";
+import {
+  decodeCopyToDeviceCall,
+  encodeCopyToDeviceCall,
+  encodeFreeCall,
+  FrameKind,
+  Opcode,
+} from "../../shared/generated/calls.ts";
+import { callsOf, FrameReader, FrameWriter } from "../../shared/wire/frame.ts";
+import { MemoryPool } from "../../shared/wire/memory-pool.ts";
+import { padTo8 } from "../../shared/wire/wire-buffer.ts";
+import { createRandom } from "../support/random.ts";
+
+const KiB = 1024;
+
+function copyFrame(byteCount: number, value: number): Uint8Array {
+  const writer = new FrameWriter();
+  const data = new Uint8Array(byteCount).fill(value);
+  writer.call(Opcode.copyToDevice, { address: 4096, stream: 0, data }, encodeCopyToDeviceCall);
+  return writer.finish(FrameKind.CALLS, value).slice();
+}
+
+/** Reads a stream as a transport does: at most `most` bytes at a time, into the space that the reader gives. */
+function* readInPlace(stream: Uint8Array, most: () => number): Generator<{ ack: number; data: Uint8Array }> {
+  const reader = new FrameReader();
+  for (let at = 0; at < stream.byteLength; ) {
+    const space = reader.space();
+    if (space === undefined) throw new Error("There is no space.");
+    const part = stream.subarray(at, at + Math.min(space.byteLength, most()));
+    space.set(part);
+    reader.filled(part.byteLength);
+    at += part.byteLength;
+    for (let frame = reader.next(); frame; frame = reader.next()) {
+      const [call] = callsOf(frame);
+      yield { ack: frame.ack, data: decodeCopyToDeviceCall(frame.buffer, call!.start, call!.end).data.slice() };
+    }
+  }
+}
+
+describe("a reader that is read into", () => {
+  const sizes = [0, 1, 100, 5 * KiB, 300 * KiB, 64 * KiB, 1024 * KiB, 256 * KiB, 7, 1024 * KiB, 40 * KiB];
+  const stream = Buffer.concat(sizes.map((size, index) => copyFrame(size, index + 1)));
+
+  it("gives the same frames however the bytes come", () => {
+    const random = createRandom(7);
+    for (const most of [() => 1 << 30, () => 65_536, () => 1 + Math.floor(random() * 100_000), () => 4097]) {
+      const frames = [...readInPlace(stream, most)];
+      expect(frames.map(({ ack }) => ack)).toEqual(sizes.map((_size, index) => index + 1));
+      expect(frames.map(({ data }) => data.byteLength)).toEqual(sizes);
+      for (const { ack, data } of frames) expect(data.every((byte) => byte === ack)).toBe(true);
+    }
+  });
+
+  it("offers the rest of a large frame and nothing behind it", () => {
+    const reader = new FrameReader();
+    const frame = copyFrame(1024 * KiB, 1);
+    const first = reader.space()!;
+    first.set(frame.subarray(0, 16));
+    reader.filled(16);
+    expect(reader.next()).toBeUndefined();
+    expect(reader.space()!.byteLength).toBe(frame.byteLength - 16);
+  });
+
+  it("offers the same view again while nothing came", () => {
+    const reader = new FrameReader();
+    expect(reader.space()).toBe(reader.space());
+  });
+
+  it("leaves a held frame alone, and takes what is pushed when there is no space", () => {
+    const reader = new FrameReader();
+    reader.push(copyFrame(200 * KiB, 1));
+    const held = reader.next()!;
+    for (let more = reader.space(); more !== undefined; more = reader.space()) {
+      more.fill(0);
+      reader.filled(more.byteLength);
+    }
+    const [call] = callsOf(held);
+    const { data } = decodeCopyToDeviceCall(held.buffer, call!.start, call!.end);
+    reader.push(new Uint8Array(300 * KiB));
+    expect(data.every((byte) => byte === 1)).toBe(true);
+  });
+});
+
+describe("bulk data", () => {
+  const address = 4096;
+
+  it("makes with its head the same frame as a copy would", () => {
+    for (const byteCount of [64, 65, 1001]) {
+      const data = Uint8Array.from({ length: byteCount }, (_, index) => index & 0xff);
+      const fields = { address, stream: 0, data };
+      const copying = new FrameWriter();
+      const bulky = new FrameWriter(64, { bulkBytesMin: 64 });
+      for (const writer of [copying, bulky]) {
+        writer.call(Opcode.free, { address }, encodeFreeCall);
+        writer.call(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
+      }
+      const whole = copying.finish(FrameKind.CALLS, 3).slice();
+      expect(bulky.body.bulk).toBe(data);
+      expect(bulky.byteLength).toBe(whole.byteLength);
+      const head = bulky.finish(FrameKind.CALLS, 3).slice();
+      const padding = new Uint8Array(padTo8(byteCount) - byteCount);
+      expect(Buffer.concat([head, data, padding]).equals(whole)).toBe(true);
+      expect(bulky.body.bulk).toBeUndefined();
+    }
+  });
+
+  it("is the last of its frame", () => {
+    const writer = new FrameWriter(64, { bulkBytesMin: 8 });
+    const fields = { address, stream: 0, data: new Uint8Array(8) };
+    writer.call(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
+    expect(() => writer.call(Opcode.copyToDevice, fields, encodeCopyToDeviceCall)).toThrow("behind bulk");
+  });
+});
+
+it("a pool gives blocks again, and keeps no more than its bound", () => {
+  const pool = new MemoryPool({ blockBytes: 10, keptBytesMax: 20 });
+  const blocks = [pool.take(), pool.take(), pool.take()];
+  for (const block of blocks) pool.give(block);
+  expect([pool.take(), pool.take()].every((block) => blocks.includes(block))).toBe(true);
+  expect(blocks).not.toContain(pool.take());
+  pool.give(blocks[0]!);
+  pool.clear();
+  expect(pool.take()).not.toBe(blocks[0]);
+});
