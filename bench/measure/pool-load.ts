@@ -7,7 +7,7 @@ const GiB = 1024 ** 3;
 const MiB = 1024 ** 2;
 const DEVICES_PER_SERVER = 8;
 const LEASES_PER_DEVICE = 10;
-const TENANTS = 200;
+const TENANTS = 64;
 
 /** Three models, one per server, as in a fleet that was bought in three years. */
 const models = [
@@ -51,6 +51,7 @@ export class PoolLoad {
   readonly #random: () => number;
   readonly #living: string[] = [];
   readonly #waiting: string[] = [];
+  readonly #waitingMin: number;
   #next = 0;
   #now = 0;
 
@@ -58,9 +59,10 @@ export class PoolLoad {
     this.#random = createRandom(seed);
     this.pool = createPool({ queueEntriesMax: 1_000_000 });
     for (const device of fleet(devices)) this.#send("device", { kind: "deviceAdded", device });
-    const leases = devices * LEASES_PER_DEVICE;
-    for (let tries = 0; this.#living.length < leases && tries < 2 * leases; tries++) this.#request(0);
-    while (this.#waiting.length < leases) this.#request(1e9);
+    this.#waitingMin = devices * LEASES_PER_DEVICE;
+    for (let tries = 0; this.#living.length < this.#waitingMin && tries < 1.2 * this.#waitingMin; tries++)
+      this.#request(0);
+    while (this.#waiting.length < this.#waitingMin) this.#request(1e9);
     this.costs.clear();
   }
 
@@ -80,7 +82,7 @@ export class PoolLoad {
       this.#send("release", { kind: "released", id: gone });
       this.#send("reclaim", { kind: "reclaimed", id: gone });
     }
-    while (this.#waiting.length < this.#living.length) this.#request(1e9);
+    while (this.#waiting.length < this.#waitingMin) this.#request(1e9);
     const beating = this.#living[Math.floor(this.#random() * this.#living.length)];
     if (beating !== undefined) this.#send("heartbeat", { kind: "heartbeat", id: beating });
     if (this.#random() < 0.1) {
@@ -98,7 +100,7 @@ export class PoolLoad {
   }
 
   #request(waitMs: number): void {
-    const size = 0.4 * GiB * Math.min(40, (1 - this.#random()) ** -0.9);
+    const size = 0.9 * GiB * Math.min(40, (1 - this.#random()) ** -0.9);
     const request: PoolRequest = {
       id: `r${this.#next++}`,
       tenant: `tenant-${Math.floor(this.#random() * TENANTS)}`,

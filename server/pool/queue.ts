@@ -41,7 +41,7 @@ function queueOf(tenant: TenantRecord, band: Band): TenantQueue {
       (a, b) => a.order - b.order,
       (record) => record.costBytes,
     );
-    found = { tenant, band, requests, key: 0, firstOrder: 0, step: 0, filedIn: undefined };
+    found = { tenant, band, requests, key: 0, firstOrder: 0, first: undefined, step: 0, filedIn: undefined };
     tenant.queues.set(band.priority, found);
   }
   return found;
@@ -62,6 +62,7 @@ function file(state: PoolState, queue: TenantQueue): void {
   queue.key = fairKey(state, tenant);
   queue.step = keyStep(state, tenant);
   queue.firstOrder = first.order;
+  queue.first = first;
   queue.filedIn = quotaObstacle(first) === undefined ? band.tenants : band.parked;
   queue.filedIn.insert(queue);
   if (queue.filedIn === band.tenants || band.head?.tenant !== tenant) return;
@@ -194,8 +195,7 @@ function* merged(tenants: OrderedTree<TenantQueue>): IterableIterator<RequestRec
       const queue: TenantQueue = pending.value;
       const next = merge.next;
       if (next !== undefined && cursorBefore(next, { key: queue.key, order: queue.firstOrder })) break;
-      const request = queue.requests.first()!;
-      merge.put({ request, ahead: 0, key: queue.key, step: queue.step, queue, rest: undefined });
+      merge.put({ request: queue.first!, ahead: 0, key: queue.key, step: queue.step, queue, rest: undefined });
       pending = queues.next();
     }
     if (merge.next === undefined) return;
@@ -225,7 +225,7 @@ export function* inOrder(state: PoolState): IterableIterator<RequestRecord> {
 /** The request that is served next; undefined when none waits but for quotas. */
 export function firstInOrder(state: PoolState): RequestRecord | undefined {
   for (const band of state.bands) {
-    const first = band.head ?? band.tenants.first()?.requests.first();
+    const first = band.head ?? band.tenants.first()?.first;
     if (first !== undefined) return first;
   }
   return undefined;

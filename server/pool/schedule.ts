@@ -14,7 +14,7 @@ import type { PoolState, RequestRecord } from "./state.ts";
 import type { Effect, PoolRequest } from "./types.ts";
 
 /** Waiting requests behind the head that one pass looks at. */
-const LOOK_AHEAD_MAX = 64;
+const LOOK_AHEAD_MAX = 32;
 
 export function grant(state: PoolState, record: RequestRecord, place: Place): Effect {
   const { request } = record;

@@ -133,6 +133,8 @@ export interface TenantQueue {
   /** As filed in the band: fair-share key, and the order of the first request. */
   key: number;
   firstOrder: number;
+  /** The first request, as filed. */
+  first: RequestRecord | undefined;
   /** How much the key grows per byte granted. */
   step: number;
   /** The tree that holds it. */
