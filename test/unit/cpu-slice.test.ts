@@ -41,6 +41,11 @@ describe("discovery", () => {
     }
   });
 
+  test("of no size finds a device that one lease can have whole", async () => {
+    const [device] = await cpuDriver.discover("");
+    expect(device!.sliceBytesMax).toBe(device!.memoryBytes);
+  });
+
   test.each(["0x2GiB", "2 GiB", "65x1GiB", "GiB", "4x2", "-1GiB", "1e3GiB", "0GiB", "9000TiB"])(
     "refuses [%s]",
     async (spec) => {

@@ -10,8 +10,8 @@ import { CpuSlice } from "./slice.ts";
 
 const GiB = 2 ** 30;
 
-/** A device without a size has this much, or half of the machine's memory where that is less. */
-const MEMORY_BYTES_DEFAULT = 4 * GiB;
+/** A device without a size has this much, or half of the machine's memory where that is less. One lease can have all of it. */
+const MEMORY_BYTES_DEFAULT = 3.5 * GiB;
 const DEVICES_MAX = 64;
 /** A device may be larger than a slice of it can be. */
 const MEMORY_BYTES_MAX = 2 ** 43;

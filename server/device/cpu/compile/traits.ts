@@ -4,11 +4,8 @@ import { badImage, type Instruction, type Operand, type Register, unsupported, t
 /** Opcodes at which threads wait for each other. */
 const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux"]);
 
-export function isSuspension({ mnemonic }: Instruction): boolean {
-  if (!suspending.has(mnemonic.base)) return false;
-  // An arrival does not wait, but others count it, so the scheduler must see it too.
-  return true;
-}
+/** An arrival at a barrier does not wait, but others count it, so that the scheduler must see it too. */
+export const isSuspension = ({ mnemonic }: Instruction): boolean => suspending.has(mnemonic.base);
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(
