@@ -75,12 +75,6 @@ static CUresult finish_reading(struct reading *reading) {
     return reading->result != CUDA_SUCCESS ? reading->result : connection_result();
 }
 
-/* One row, or a whole copy. Copies between host addresses are the host's. */
-struct line {
-    uint64_t destination, source;
-    bool to_device, from_device;
-};
-
 static CUresult check_line(struct line line, size_t bytes) {
     struct device *device;
     if (line.to_device && range_check(line.destination, bytes, &device) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_VALUE;
@@ -129,6 +123,7 @@ static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
     if (bytes == 0) return CUDA_SUCCESS;
     CUresult result = check_line(line, bytes);
     if (result != CUDA_SUCCESS) return result;
+    if (stream->capture != NULL) return graph_add_copy(stream->capture, line, bytes);
     if (line.to_device && !line.from_device && stream->id == 0) return write_device(line.destination, (void *)(uintptr_t)line.source, bytes, stream);
     if (!line.to_device && !line.from_device) result = stream_wait(stream);
     else result = stream_for(line, &stream);
@@ -137,9 +132,11 @@ static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
     reading.issued = reading.received = 0;
     reading.result = CUDA_SUCCESS;
     copy_line(line, bytes, stream, &reading);
-    result = finish_reading(&reading);
-    /* Data that has come tells that all before it in its stream is done. */
-    return result;
+    return finish_reading(&reading);
+}
+
+CUresult replay_copy(struct line line, size_t bytes, struct stream *stream) {
+    return copy(line, bytes, stream);
 }
 
 static CUresult copy_in(struct line line, size_t bytes, CUstream handle) {
@@ -242,7 +239,8 @@ static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
         rows = 1;
     }
     struct line first = {to.address, from.address, to.is_device, from.is_device};
-    result = to.is_device || from.is_device ? stream_for(first, &stream) : stream_wait(stream);
+    bool is_captured = stream->capture != NULL;
+    if (!is_captured) result = to.is_device || from.is_device ? stream_for(first, &stream) : stream_wait(stream);
     struct reading reading;
     reading.issued = reading.received = 0;
     reading.result = result;
@@ -252,7 +250,9 @@ static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
             line.destination += z * to.plane + y * to.pitch;
             line.source += z * from.plane + y * from.pitch;
             reading.result = check_line(line, width);
-            if (reading.result == CUDA_SUCCESS) copy_line(line, width, stream, &reading);
+            if (reading.result != CUDA_SUCCESS) break;
+            if (is_captured) reading.result = graph_add_copy(stream->capture, line, width);
+            else copy_line(line, width, stream, &reading);
         }
     }
     return finish_reading(&reading);

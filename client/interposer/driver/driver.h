@@ -30,6 +30,9 @@ enum object_kind {
     OBJECT_EVENT,
     OBJECT_POOL,
     OBJECT_LINK,
+    OBJECT_GRAPH,
+    OBJECT_GRAPH_EXEC,
+    OBJECT_GRAPH_NODE,
 };
 
 struct object {
@@ -64,6 +67,8 @@ struct stream {
     /* Sequence numbers of the last call in the stream, and of the last one known to be done. `last` is guarded by the send lock. */
     uint64_t last;
     atomic_uint_least64_t done;
+    /* What calls in the stream are recorded in instead of being sent, or NULL. */
+    struct graph *capture;
     struct stream *next;
 };
 
@@ -76,6 +81,8 @@ struct event {
     struct stream *stream;
     uint32_t stream_id;
     uint64_t recorded;
+    /* The capture in which it was recorded last, or NULL: a stream that waits for it joins that capture. */
+    struct graph *capture;
 };
 
 struct context {
@@ -274,6 +281,25 @@ void memory_drop(struct context *context);
 bool globals_find(uint64_t address, struct global *found, struct device **device);
 void globals_add(struct module *module);
 void globals_remove(struct module *module);
+
+/* One row, or a whole copy. Copies between host addresses are the host's. */
+struct line {
+    uint64_t destination, source;
+    bool to_device, from_device;
+};
+
+/* graph.c: what a stream that captures records; each copies what it is given. */
+CUresult graph_add_launch(struct graph *graph, const struct sluice_launch_call *call, const void *params);
+CUresult graph_add_fill(struct graph *graph, const struct sluice_fill_call *call);
+CUresult graph_add_copy(struct graph *graph, struct line line, size_t bytes);
+CUresult graph_add_host(struct graph *graph, CUhostFn function, void *user_data);
+/* Whether a capture is still going on. */
+bool graph_is_open(const struct graph *graph);
+/* The same calls, sent to a stream: launch.c, fill.c, copy.c and stream.c. */
+CUresult replay_launch(struct sluice_launch_call *call, struct stream *stream);
+CUresult replay_fill(struct sluice_fill_call *call, struct stream *stream);
+CUresult replay_copy(struct line line, size_t bytes, struct stream *stream);
+CUresult replay_host(CUhostFn function, void *user_data, struct stream *stream);
 
 /* host-memory.c */
 bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsigned *flags);

@@ -42,6 +42,8 @@ API(cuEventRecord, (CUevent event, CUstream handle), (event, handle)) {
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(event, OBJECT_EVENT) || event->device != stream->device) return CUDA_ERROR_INVALID_HANDLE;
+    event->capture = stream->capture;
+    if (stream->capture != NULL) return CUDA_SUCCESS;
     struct sluice_event_record_call call = {.event = event->id, .stream = stream->id};
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_EVENT_RECORD, sluice_size_event_record_call(&call));
     if (at == NULL) return connection_result();

@@ -16,13 +16,19 @@ static CUresult fill(struct filling filling, struct stream *stream) {
     if (filling.address % filling.width != 0 || filling.count > SIZE_MAX / filling.width) return CUDA_ERROR_INVALID_VALUE;
     CUresult result = range_check(filling.address, filling.count * filling.width, &device);
     if (result != CUDA_SUCCESS) return result;
-    if (stream->id != 0 && device != stream->device) {
+    if (stream->id != 0 && device != stream->device && stream->capture == NULL) {
         result = stream_wait(stream);
         stream = &device->stream;
     }
     struct sluice_fill_call call = {
         .address = filling.address, .count = filling.count, .width = filling.width, .value = filling.value, .stream = stream->id};
+    if (result == CUDA_SUCCESS && stream->capture != NULL) return graph_add_fill(stream->capture, &call);
     return result == CUDA_SUCCESS ? send_fill(&call, &stream->last) : result;
+}
+
+CUresult replay_fill(struct sluice_fill_call *call, struct stream *stream) {
+    call->stream = stream->id;
+    return send_fill(call, &stream->last);
 }
 
 static CUresult fill_in(struct filling filling, CUstream handle) {

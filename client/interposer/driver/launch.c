@@ -59,6 +59,20 @@ static void pack(const struct function *function, void **params, uint8_t *into) 
     }
 }
 
+DEFINE_SEND(launch, LAUNCH)
+
+static CUresult capture(struct graph *graph, const struct function *function, const struct sluice_launch_call *call, void **params) {
+    uint8_t block[SLUICE_PARAM_BYTES_MAX + 8];
+    if (call->params.data != NULL || call->params.byte_count == 0) return graph_add_launch(graph, call, call->params.data);
+    pack(function, params, block);
+    return graph_add_launch(graph, call, block);
+}
+
+CUresult replay_launch(struct sluice_launch_call *call, struct stream *stream) {
+    call->stream = stream->id;
+    return send_launch(call, &stream->last);
+}
+
 static CUresult launch(CUfunction handle, const struct shape *shape, CUstream stream_handle, void **params, void **extra) {
     struct context *context;
     struct function *function;
@@ -88,6 +102,7 @@ static CUresult launch(CUfunction handle, const struct shape *shape, CUstream st
         .grid_z = shape->grid[2], .block_x = shape->block[0], .block_y = shape->block[1], .block_z = shape->block[2],
         .shared_bytes = shape->shared_bytes, .stream = stream->id, .params = packed,
     };
+    if (__builtin_expect(stream->capture != NULL, 0)) return capture(stream->capture, function, &call, params);
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LAUNCH, sluice_size_launch_call(&call));
     if (at == NULL) return connection_result();
     sluice_encode_launch_call(at, &call);

@@ -64,6 +64,7 @@ static bool is_done(struct stream *stream, uint64_t last) {
 }
 
 CUresult stream_wait(struct stream *stream) {
+    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     if (stream->id == 0) return device_wait(stream->device);
     uint64_t last = last_of(stream);
     if (is_done(stream, last)) return connection_result();
@@ -142,6 +143,7 @@ API(cuStreamQuery, (CUstream handle), (handle)) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
+    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     uint64_t last = last_of(stream);
     if (is_done(stream, last)) return CUDA_SUCCESS;
     /* The wire's stream 0 does not say of which device; work in it is short to wait for, or done. */
@@ -165,6 +167,12 @@ API(cuStreamWaitEvent, (CUstream handle, CUevent event, unsigned int flags), (ha
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
     (void)flags;
+    if (graph_is_open(event->capture)) {
+        if (stream->id == 0 || (stream->capture != NULL && stream->capture != event->capture)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+        stream->capture = event->capture;
+        return CUDA_SUCCESS;
+    }
+    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
     if (event->recorded == 0) return CUDA_SUCCESS;
     /* The wire knows no waiting of a default stream, nor between devices: then this thread waits, which is the stronger order. */
     if (stream->id == 0 || event->device != stream->device) return event->stream == stream ? CUDA_SUCCESS : stream_wait(event->stream);
@@ -173,14 +181,18 @@ API(cuStreamWaitEvent, (CUstream handle, CUevent event, unsigned int flags), (ha
 }
 API_ALIAS(cuStreamWaitEvent_ptsz, cuStreamWaitEvent);
 
+CUresult replay_host(CUhostFn function, void *user_data, struct stream *stream) {
+    CUresult result = stream_wait(stream);
+    if (result == CUDA_SUCCESS) function(user_data);
+    return result;
+}
+
 API(cuLaunchHostFunc, (CUstream handle, CUhostFn function, void *user_data), (handle, function, user_data)) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (function == NULL) return CUDA_ERROR_INVALID_VALUE;
-    result = stream_wait(stream);
-    if (result == CUDA_SUCCESS) function(user_data);
-    return result;
+    return stream->capture != NULL ? graph_add_host(stream->capture, function, user_data) : replay_host(function, user_data, stream);
 }
 API_ALIAS(cuLaunchHostFunc_ptsz, cuLaunchHostFunc);
 
@@ -190,6 +202,7 @@ API(cuStreamAddCallback, (CUstream handle, CUstreamCallback callback, void *user
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (callback == NULL || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     callback(handle, stream_wait(stream), user_data);
     return CUDA_SUCCESS;
 }
@@ -244,32 +257,6 @@ API(cuStreamGetDevice, (CUstream handle, CUdevice *device), (handle, device)) {
     return CUDA_SUCCESS;
 }
 API_ALIAS(cuStreamGetDevice_ptsz, cuStreamGetDevice);
-
-/* Nothing is ever captured here: capture cannot begin. */
-API(cuStreamIsCapturing, (CUstream handle, int *status), (handle, status)) {
-    struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
-    if (result != CUDA_SUCCESS) return result;
-    if (status == NULL) return CUDA_ERROR_INVALID_VALUE;
-    *status = 0;
-    return CUDA_SUCCESS;
-}
-API_ALIAS(cuStreamIsCapturing_ptsz, cuStreamIsCapturing);
-
-API(cuStreamGetCaptureInfo_v2, (CUstream handle, int *status, uint64_t *id, void **graph, const void **nodes, size_t *count),
-    (handle, status, id, graph, nodes, count)) {
-    struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
-    if (result != CUDA_SUCCESS) return result;
-    if (status == NULL) return CUDA_ERROR_INVALID_VALUE;
-    *status = 0;
-    if (id != NULL) *id = 0;
-    if (graph != NULL) *graph = NULL;
-    if (nodes != NULL) *nodes = NULL;
-    if (count != NULL) *count = 0;
-    return CUDA_SUCCESS;
-}
-API_ALIAS(cuStreamGetCaptureInfo_v2_ptsz, cuStreamGetCaptureInfo_v2);
 
 API(cuThreadExchangeStreamCaptureMode, (int *mode), (mode)) {
     static __thread int current = 0;
