@@ -24,8 +24,9 @@ interface Point {
 }
 
 /** Times of all kinds of decisions in one pool. */
-function measure(PoolLoad: typeof PoolLoadType, devices: number, count: number): Point {
-  const load = new PoolLoad(devices, SEED);
+function measure(PoolLoad: typeof PoolLoadType, options: { readonly devices: number; readonly count: number }): Point {
+  const { devices, count } = options;
+  const load = new PoolLoad({ devices, seed: SEED });
   for (let round = 0; round < count / 4; round++) load.round();
   load.costs.clear();
   for (let round = 0; round < count; round++) load.round();
@@ -41,7 +42,7 @@ async function scale({ quick, progress }: CaseContext): Promise<{ tables: Table[
   const points: Point[] = [];
   for (const [index, devices] of sizes.entries()) {
     progress((0.8 * index) / sizes.length, `a pool of ${devices} devices`);
-    points.push(measure(PoolLoad, devices, quick ? rounds.quick : rounds.full));
+    points.push(measure(PoolLoad, { devices, count: quick ? rounds.quick : rounds.full }));
   }
   const kinds = ["request", "release", "reclaim", "withdraw", "heartbeat"];
   const rows = points.map((point): Cell[] => [

@@ -55,7 +55,7 @@ export class PoolLoad {
   #next = 0;
   #now = 0;
 
-  constructor(devices: number, seed: number) {
+  constructor({ devices, seed }: { readonly devices: number; readonly seed: number }) {
     this.#random = createRandom(seed);
     this.pool = createPool({ queueEntriesMax: 1_000_000 });
     for (const device of fleet(devices)) this.#send("device", { kind: "deviceAdded", device });

@@ -42,9 +42,9 @@ export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable):
 
 const isOpen: Usable = (device) => device.filed;
 
-/** Whether a place that leaves `left` bytes is better than one that leaves `best`. */
-const isBetterLeft = (plan: Plan, left: number, best: number): boolean =>
-  plan.policy === "spread" ? left > best : left < best;
+/** Whether a place that leaves `left` bytes is better than the best so far. */
+const isBetterLeft = (plan: Plan, left: number, best: { readonly left: number } | undefined): boolean =>
+  best === undefined || (plan.policy === "spread" ? left > best.left : left < best.left);
 
 /** All slices on one device. */
 function placeOnOne(plan: Plan): Place | undefined {
@@ -56,7 +56,7 @@ function placeOnOne(plan: Plan): Place | undefined {
       plan.policy === "spread" ? devices.last() : devices.ceiling((candidate) => candidate.freeBytes >= charge);
     if (device === undefined || device.freeBytes < charge) continue;
     const left = device.freeBytes - charge;
-    if (best === undefined || isBetterLeft(plan, left, best.left)) best = { device, left };
+    if (isBetterLeft(plan, left, best)) best = { device, left };
   }
   return best === undefined ? undefined : Array.from({ length: plan.count }, () => best.device);
 }
@@ -72,7 +72,7 @@ function placeInNest(plan: Plan): Place | undefined {
       plan.policy === "spread" ? tree?.last() : tree?.ceiling((candidate) => candidate.filed[count]! >= charge);
     if (nest === undefined || nest.filed[count]! < charge) continue;
     const left = nest.filed[count]! - charge;
-    if (best === undefined || isBetterLeft(plan, left, best.left)) best = { nest, left };
+    if (isBetterLeft(plan, left, best)) best = { nest, left };
   }
   return best === undefined ? undefined : placeOnServer(best.nest.server, plan, isOpen);
 }
@@ -116,7 +116,7 @@ function placeAmong(devices: Iterable<DeviceRecord>, plan: Plan): Place | undefi
     const fit: Fit | undefined = plan.fitOf.get(device.class);
     if (fit === undefined || !device.filed) continue;
     const left = device.freeBytes - chargeOf(fit, 1);
-    if (left >= 0 && (best === undefined || isBetterLeft(plan, left, best.left))) best = { device, left };
+    if (left >= 0 && isBetterLeft(plan, left, best)) best = { device, left };
   }
   return best === undefined ? undefined : [best.device];
 }

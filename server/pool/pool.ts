@@ -313,7 +313,7 @@ function refuseImpossible(state: PoolState): Effect[] {
   const effects: Effect[] = [];
   for (const record of [...state.requests.values()]) {
     record.plan = planFor(state, record.request);
-    if (record.plan.possible) continue;
+    if (record.plan.possible || isPossibleWithoutQuota(state, record.request)) continue;
     const message = "The devices that could have served the request are gone.";
     effects.push(refuse(state, record, { code: "IMPOSSIBLE_REQUEST", message }));
   }
