@@ -30,6 +30,7 @@ export function findLease(state: PoolState, id: string): Lease | undefined {
 
 const viewRequest = (record: RequestRecord, position: number): QueueListing => ({
   request: record.request,
+  priority: record.priority,
   position,
   requestedAt: record.requestedAt,
   deadline: record.deadlineAt,

@@ -19,7 +19,7 @@ import {
   warnOfEnd,
 } from "./leases.ts";
 import { findPlace, slicesAt, warningsAt } from "./placement.ts";
-import { dequeue, enqueue, firstInOrder, positionOf, settleTenant, tenantOf, waitingOf } from "./queue.ts";
+import { dequeue, enqueue, firstInOrder, positionOf, promote, settleTenant, tenantOf, waitingOf } from "./queue.ts";
 import { quotaObstacle, quotaRefusal } from "./quota.ts";
 import { impossibleReasons, reasonsFor } from "./reasons.ts";
 import { checkRequest, isPossibleWithoutQuota, planFor } from "./request.ts";
@@ -65,6 +65,9 @@ function ring(state: PoolState, timer: Timer): Effect[] {
   switch (timer.kind) {
     case "wait":
       return [refuse(state, timer.request, waitIsOver(timer.request))];
+    case "promote":
+      promote(state, timer.request);
+      return [];
     case "beat":
       return checkBeat(state, timer.lease);
     case "idle":
@@ -251,6 +254,8 @@ function newRecord(state: PoolState, wish: PoolRequest): RequestRecord {
     deadlineAt: requestedAt + wish.waitMs,
     costBytes: plan.costBytes,
     timer: undefined,
+    promotion: undefined,
+    priority: wish.priority ?? 0,
     plan,
     passes: 0,
     hasPreempted: false,
@@ -296,6 +301,8 @@ function serve(state: PoolState, record: RequestRecord): Effect[] {
   if (!state.requests.has(record.request.id)) return effects;
   if (record.deadlineAt <= state.now) return [...effects, refuse(state, record, waitIsOver(record))];
   record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
+  const promotesAt = Math.max(state.now, record.requestedAt + state.options.promoteAfterMs);
+  record.promotion = state.timers.add(promotesAt, { kind: "promote", request: record });
   const reasons = reasonsFor(state, record);
   return [...effects, { kind: "queued", id: record.request.id, position: positionOf(state, record), reasons }];
 }

@@ -111,7 +111,7 @@ export const waitingOf = (tenant: TenantRecord): RequestRecord[] =>
   [...tenant.queues.values()].flatMap((queue) => [...queue.requests]);
 
 export function enqueue(state: PoolState, record: RequestRecord): void {
-  const band = bandOf(state, record.request.priority ?? 0);
+  const band = bandOf(state, record.priority);
   const queue = queueOf(record.tenant, band);
   queue.requests.insert(record);
   band.size++;
@@ -122,7 +122,7 @@ export function enqueue(state: PoolState, record: RequestRecord): void {
 }
 
 export function dequeue(state: PoolState, record: RequestRecord): void {
-  const band = bandOf(state, record.request.priority ?? 0);
+  const band = bandOf(state, record.priority);
   const queue = queueOf(record.tenant, band);
   const wasFirst = queue.requests.first() === record;
   // The queue's place in the band depends on its first request alone.
@@ -135,6 +135,21 @@ export function dequeue(state: PoolState, record: RequestRecord): void {
   if (band.size === 0) state.bands.splice(state.bands.indexOf(band), 1);
   state.requests.delete(record.request.id);
   state.timers.cancel(record.timer);
+  state.timers.cancel(record.promotion);
+}
+
+/** A request that has waited long joins those of the next higher priority, as if it had come there in the beginning. */
+export function promote(state: PoolState, record: RequestRecord): void {
+  const { promoteAfterMs } = state.options;
+  const above = state.bands.findLast((band) => band.priority > record.priority);
+  if (above !== undefined) {
+    dequeue(state, record);
+    record.priority = above.priority;
+    enqueue(state, record);
+    record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
+    state.passNeeded = true;
+  }
+  record.promotion = state.timers.add(state.now + promoteAfterMs, { kind: "promote", request: record });
 }
 
 /** A tenant's place in the merge of all tenants. */
@@ -231,14 +246,13 @@ export function firstInOrder(state: PoolState): RequestRecord | undefined {
   return undefined;
 }
 
-export const bandOfRequest = (state: PoolState, record: RequestRecord): Band =>
-  bandOf(state, record.request.priority ?? 0);
+export const bandOfRequest = (state: PoolState, record: RequestRecord): Band => bandOf(state, record.priority);
 
 /** The place of a waiting request in the order of all, from 1. */
 export function positionOf(state: PoolState, record: RequestRecord): number {
   let ahead = 0;
   for (const band of state.bands) {
-    if (band.priority > (record.request.priority ?? 0)) {
+    if (band.priority > record.priority) {
       ahead += band.size;
       continue;
     }

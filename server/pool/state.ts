@@ -102,7 +102,11 @@ export interface RequestRecord {
   readonly deadlineAt: number;
   /** Weight in its tenant's queue; fixed when the request joins. */
   readonly costBytes: number;
+  /** The end of its wait. */
   timer: Deadline<Timer> | undefined;
+  promotion: Deadline<Timer> | undefined;
+  /** That of the request, or a higher one after a long wait. */
+  priority: number;
   plan: Plan;
   /** How often another request was served before this one, while this was the head, though it may delay this one. */
   passes: number;
@@ -211,6 +215,7 @@ export interface LeaseRecord {
 
 export type Timer =
   | { readonly kind: "wait"; readonly request: RequestRecord }
+  | { readonly kind: "promote"; readonly request: RequestRecord }
   | { readonly kind: "beat"; readonly lease: LeaseRecord }
   | { readonly kind: "idle"; readonly lease: LeaseRecord }
   | { readonly kind: "notice"; readonly lease: LeaseRecord }
@@ -255,6 +260,7 @@ export function createPool(options: PoolOptions = {}): PoolState {
     endNoticeMs: options.endNoticeMs ?? 60_000,
     usageHalfLifeMs: options.usageHalfLifeMs ?? 24 * HOUR_MS,
     passesMax: options.passesMax ?? 16,
+    promoteAfterMs: options.promoteAfterMs ?? HOUR_MS,
     idleMs: options.idleMs ?? 0,
     idleNoticeMs: options.idleNoticeMs ?? 60_000,
     preemption: options.preemption ?? false,

@@ -33,6 +33,8 @@ export interface PoolOptions {
   readonly preemption?: boolean;
   /** How long a lease that makes room still has. Default: 30 seconds. */
   readonly preemptionGraceMs?: number;
+  /** A request that has waited this long moves up to the next higher priority that waits, so that nobody starves. Default: one hour. */
+  readonly promoteAfterMs?: number;
   /** How many requests may be served before the first of the queue although they may delay it. Default: 16. */
   readonly passesMax?: number;
 }
@@ -315,6 +317,8 @@ export interface DeviceListing {
 
 export interface QueueListing {
   readonly request: PoolRequest;
+  /** That of the request, or a higher one after a long wait. */
+  readonly priority: number;
   /** 1 is next. */
   readonly position: number;
   readonly requestedAt: number;

@@ -314,8 +314,8 @@ export class Auditor {
       );
       check(next <= entry.deadline, "The next deadline is no later than the end of a wait.");
       this.#earliestDeadline = Math.min(this.#earliestDeadline, entry.deadline);
-      check((entry.request.priority ?? 0) <= priority, "Higher priorities come first.");
-      priority = entry.request.priority ?? 0;
+      check(entry.priority <= priority, "Higher priorities come first.");
+      priority = entry.priority;
     }
     // A tenant with a quota may wait for that.
     const first = queue.find((entry) => !this.quotas.has(entry.request.tenant));

@@ -146,6 +146,34 @@ describe("the order", () => {
   });
 });
 
+describe("a low priority", () => {
+  it("moves up after a long wait, so that higher ones cannot starve it", () => {
+    const scenario = new Scenario([device("d")], { heartbeatTimeoutMs: 1e9, promoteAfterMs: 600_000 });
+    scenario.lease("a");
+    scenario.request("low", { priority: -5, waitMs: 1e9 });
+    scenario.request("high1", { priority: 5, waitMs: 1e9 });
+    scenario.later(599_999);
+    scenario.request("high2", { tenant: "bob", priority: 5, waitMs: 1e9 });
+    expect(order(scenario)).toEqual(["high1", "high2", "low"]);
+    scenario.later(1);
+    expect(listQueue(scenario.pool).find((entry) => entry.request.id === "low")?.priority).toBe(5);
+    expect(grantsOf(scenario.end("a"))).toEqual(["high1"]);
+    // The tenant of `low` has had more than bob by now.
+    expect(order(scenario)).toEqual(["high2", "low"]);
+    expect(grantsOf(scenario.end("high1"))).toEqual(["high2"]);
+    scenario.request("high3", { tenant: "bob", priority: 5, waitMs: 1e9 });
+    expect(grantsOf(scenario.end("high2"))).toEqual(["low"]);
+  });
+
+  it("still ends its wait in time after it has moved up", () => {
+    const scenario = new Scenario([device("d")], { heartbeatTimeoutMs: 1e9, promoteAfterMs: 1_000 });
+    scenario.lease("a");
+    scenario.request("high", { priority: 5, waitMs: 1e9 });
+    scenario.request("low", { waitMs: 5_000 });
+    expect(scenario.later(5_000)).toMatchObject([{ kind: "refused", id: "low", code: "NO_CAPACITY" }]);
+  });
+});
+
 describe("a blocked first request", () => {
   const options = { heartbeatTimeoutMs: 1e9 };
 
