@@ -171,6 +171,15 @@ describe("threads that wait in a loop for another", () => {
     expect(await each(body, block)).toEqual(threads(block).map((thread) => block - 1 - thread));
   });
 
+  test("by votes of a whole warp are let go on by a warp behind them", async () => {
+    writeWords(machine, [0], 0x8000);
+    const body = `add.u64 %rd2, %rd0, 32768; setp.ge.u32 %p2, %r0, 32; @%p2 bra SET;
+      WAIT: ld.volatile.global.u32 %r1, [%rd2]; setp.ne.u32 %p1, %r1, 0; vote.sync.all.pred %p1, %p1, -1; @!%p1 bra WAIT; bra DONE;
+      SET: mov.u32 %r1, 7; st.volatile.global.u32 [%rd2], %r1;
+      DONE:`;
+    expect(await each(body, 64)).toEqual(threads(64).map(() => 7));
+  });
+
   test("of another block go on once it has written", async () => {
     writeWords(machine, [0, 0, 0], 0x8000);
     // Blocks are dealt in order, so a later one may wait for an earlier one.

@@ -19,6 +19,9 @@ export class Deadlock extends Error {}
 /** Added to a thread's state to keep it from running while others at the same place do. */
 const HELD = 0x4000_0000;
 
+/** Steps that a warp may run before the others get a turn. */
+const STEPS_PER_TURN = 64;
+
 export class BlockRunner {
   readonly #context: number;
   /** The context's words. */
@@ -105,7 +108,15 @@ export class BlockRunner {
   #runParted(): number {
     for (;;) {
       let moved = false;
-      for (let first = 0; first < this.#threads; first += WARP_SIZE) if (this.#runWarp(first)) moved = true;
+      for (let first = 0; first < this.#threads; first += WARP_SIZE) {
+        // A warp runs on while it needs no other; one that yields, or goes round and round, may wait for somebody.
+        for (let count = 0; count < STEPS_PER_TURN; count++) {
+          const step = this.#runWarp(first);
+          if (step === "stuck") break;
+          moved = true;
+          if (step === "yielded") break;
+        }
+      }
       const released = this.#releaseBarriers();
       if (released !== undefined) return released;
       if (moved) continue;
@@ -119,12 +130,12 @@ export class BlockRunner {
     return true;
   }
 
-  /** Runs what can go on in one warp, once each. Returns whether anything could. */
-  #runWarp(first: number): boolean {
+  /** Runs what can go on in one warp, once each. Tells whether anything could, and whether some of it had yielded before. */
+  #runWarp(first: number): "moved" | "yielded" | "stuck" {
     const groups = this.#groups(first);
     let exited = 0;
     for (let lane = 0; lane < WARP_SIZE; lane++) if (this.#isExited(first + lane)) exited |= 1 << lane;
-    let moved = false;
+    let moved: "moved" | "yielded" | "stuck" = "stuck";
     let last = -1;
     for (const [region, lanes] of groups) {
       const suspension = this.#kernel.suspensions[region]!;
@@ -139,11 +150,12 @@ export class BlockRunner {
       if (suspension.kind === "barrier") this.#arrive(first, lanes);
       if (ready === 0) continue;
       this.#runGroup(first, region, ready);
-      moved = true;
+      if (suspension.kind === "yield") moved = "yielded";
+      else if (moved === "stuck") moved = "moved";
     }
-    if (moved || last < 0) return moved;
+    if (moved !== "stuck" || last < 0) return moved;
     this.#runGroup(first, last, groups.get(last)!);
-    return true;
+    return "moved";
   }
 
   /** Lanes of the warp by the region they go on with, without those that have exited. */
