@@ -23,11 +23,15 @@ export interface Reading {
   onBytes(byteCount: number): boolean;
 }
 
-/** Takes over a paused socket that nothing was read from since it came; returns the socket to use from now on. */
+/**
+ * Takes over a socket that came from another process; returns the socket to use from now on. What has been read of it is in the
+ * reader then: a socket reads by itself from its arrival, which in a process that still starts is long before it is used.
+ */
 export function readInto(socket: Socket, reading: Reading): Socket {
+  const { reader } = reading;
+  for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) reader.push(chunk);
   const { _handle: handle } = socket as unknown as WithHandle;
   if (typeof handle?.readStart !== "function") return readFromStream(socket, reading);
-  const { reader } = reading;
   let overflow: Uint8Array | undefined;
   let into: Uint8Array | undefined;
   const onread = {

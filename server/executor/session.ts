@@ -22,7 +22,7 @@ const READ_AHEAD_BYTES_MAX = 1024 * 1024;
 const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "DEVICE_FAILED"]);
 
 export interface SessionOptions {
-  /** Nothing was read from it since the handshake. */
+  /** Comes from the daemon, which has read HELLO and `received`. */
   readonly socket: Socket;
   /** What came behind HELLO. */
   readonly received: Uint8Array;
@@ -67,10 +67,11 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#work = options.work;
     this.#usage = options.usage;
-    this.#usage.bytesReceived += options.received.byteLength;
     this.#reader.push(options.received);
     const onBytes = (byteCount: number): boolean => this.#receive(byteCount);
     this.#socket = readInto(options.socket, { reader: this.#reader, onBytes });
+    this.#usage.bytesReceived += this.#reader.bufferedBytes;
+    this.#usage.bytesReceived += this.#reader.bufferedBytes;
     this.#beforeGoodbye = options.beforeGoodbye;
     this.#answers = new AnswerStream(this.#socket, () => this.#flush());
     this.ended = this.#untilClosed();
