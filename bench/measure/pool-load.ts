@@ -7,7 +7,8 @@ const GiB = 1024 ** 3;
 const MiB = 1024 ** 2;
 const DEVICES_PER_SERVER = 8;
 const LEASES_PER_DEVICE = 10;
-const TENANTS = 64;
+/** Tenants that share the pool. */
+export const TENANTS = 64;
 
 /** Three models, one per server, as in a fleet that was bought in three years. */
 const models = [

@@ -11,6 +11,9 @@ interface Node<T> {
   right: Node<T> | undefined;
   size: number;
   weight: number;
+  /** Of the left subtree, kept here so that a walk down touches only the nodes of its path. */
+  leftSize: number;
+  leftWeight: number;
 }
 
 /** A subtree may be this many times heavier than its sibling, and is turned twice when its inner child is too heavy. */
@@ -21,8 +24,10 @@ const sizeOf = <T>(node: Node<T> | undefined): number => (node === undefined ? 0
 const weightOf = <T>(node: Node<T> | undefined): number => (node === undefined ? 0 : node.weight);
 
 function update<T>(node: Node<T>): Node<T> {
-  node.size = sizeOf(node.left) + sizeOf(node.right) + 1;
-  node.weight = weightOf(node.left) + weightOf(node.right) + node.own;
+  node.leftSize = sizeOf(node.left);
+  node.leftWeight = weightOf(node.left);
+  node.size = node.leftSize + sizeOf(node.right) + 1;
+  node.weight = node.leftWeight + weightOf(node.right) + node.own;
   return node;
 }
 
@@ -77,8 +82,9 @@ export class OrderedTree<T> {
   }
 
   insert(item: T): void {
-    const fresh: Node<T> = { item, own: this.#weigh(item), left: undefined, right: undefined, size: 1, weight: 0 };
-    fresh.weight = fresh.own;
+    const own = this.#weigh(item);
+    const left = { left: undefined, leftSize: 0, leftWeight: 0 };
+    const fresh: Node<T> = { item, own, ...left, right: undefined, size: 1, weight: own };
     this.#root = this.#insertInto(this.#root, fresh);
   }
 
@@ -140,23 +146,25 @@ export class OrderedTree<T> {
 
   /** How many items stand before this one, which must be inside. */
   rank(item: T): number {
-    return this.#before(item, sizeOf, 1);
+    return this.#before(item).count;
   }
 
   /** The weight of all items before this one, which must be inside. */
   weightBefore(item: T): number {
-    return this.#before(item, weightOf, 0);
+    return this.#before(item).weight;
   }
 
-  #before(item: T, measure: (node: Node<T> | undefined) => number, each: 0 | 1): number {
+  #before(item: T): { readonly count: number; readonly weight: number } {
     let node = this.#root;
-    let sum = 0;
+    let count = 0;
+    let weight = 0;
     while (node !== undefined) {
       const order = this.#compare(item, node.item);
-      if (order === 0) return sum + measure(node.left);
+      if (order === 0) return { count: count + node.leftSize, weight: weight + node.leftWeight };
       if (order < 0) node = node.left;
       else {
-        sum += measure(node.left) + (each === 1 ? 1 : node.own);
+        count += node.leftSize + 1;
+        weight += node.leftWeight + node.own;
         node = node.right;
       }
     }
@@ -169,9 +177,9 @@ export class OrderedTree<T> {
     let count = 0;
     let ahead = 0;
     while (node !== undefined) {
-      const here = ahead + weightOf(node.left);
+      const here = ahead + node.leftWeight;
       if (before(here, node.item)) {
-        count += sizeOf(node.left) + 1;
+        count += node.leftSize + 1;
         ahead = here + node.own;
         node = node.right;
       } else node = node.left;

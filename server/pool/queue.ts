@@ -83,11 +83,16 @@ function newEpoch(state: PoolState): void {
   for (const queue of queues) file(state, queue);
 }
 
+/** Finds the tenant's places in the queue anew. */
+export function refileTenant(state: PoolState, tenant: TenantRecord): void {
+  for (const queue of tenant.queues.values()) refile(state, queue);
+}
+
 /** Brings a tenant's use and its places in the queue up to date, and sees to it that this happens again in time. */
 export function settleTenant(state: PoolState, tenant: TenantRecord): void {
   if (needsNewEpoch(state)) newEpoch(state);
   settle(state, tenant);
-  for (const queue of tenant.queues.values()) refile(state, queue);
+  refileTenant(state, tenant);
   state.timers.cancel(tenant.timer);
   const moves = tenant.heldBytes > 0 && tenant.queues.size > 0;
   tenant.timer = moves ? state.timers.add(state.now + SETTLE_MS, { kind: "settle", tenant }) : undefined;
@@ -272,7 +277,7 @@ function positionInBand(band: Band, record: RequestRecord): number {
     const otherKey = other.key + weightAhead * other.step;
     return otherKey < key || (otherKey === key && candidate.order < record.order);
   };
-  let headIsAhead = head === undefined || head.tenant === record.tenant;
+  let headIsAhead = head === undefined || (head.tenant === record.tenant && head.order < record.order);
   for (other of own.filedIn!) {
     if (other === own) continue;
     if (other.key > key) break;

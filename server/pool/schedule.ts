@@ -5,7 +5,7 @@
 import { startLease, viewLease } from "./leases.ts";
 import { findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
 import { preemptFor } from "./preemption.ts";
-import { bandOfRequest, dequeue, firstInOrder, inOrder } from "./queue.ts";
+import { bandOfRequest, dequeue, firstInOrder, inOrder, refileTenant } from "./queue.ts";
 import { durationOf, quotaObstacle } from "./quota.ts";
 import { reasonsFor } from "./reasons.ts";
 import { refreshPlan } from "./request.ts";
@@ -94,6 +94,13 @@ export function runPass(state: PoolState): Effect[] {
 function grantInOrder(state: PoolState, effects: Effect[]): RequestRecord | undefined {
   for (let head = firstInOrder(state); head !== undefined; head = firstInOrder(state)) {
     refreshPlan(state, head);
+    if (quotaObstacle(head) !== undefined) {
+      // Other devices than when it came: it would take more of its tenant's quota now.
+      const band = bandOfRequest(state, head);
+      if (band.head === head) band.head = undefined;
+      refileTenant(state, head.tenant);
+      continue;
+    }
     const place = placeForHead(state, head);
     if (place === undefined) return head;
     effects.push(grant(state, head, place));

@@ -276,3 +276,16 @@ describe("use of the past", () => {
     expect(listQueue(scenario.pool).map((entry) => entry.request.id)).toEqual(["first", "b", "a"]);
   });
 });
+
+describe("a quota and a changing inventory", () => {
+  it("holds on devices that came after the request", () => {
+    const scenario = new Scenario([device("small", { memoryBytes: 4 * GiB })], quietly);
+    scenario.send({ kind: "tenantSet", tenant: "ada", quota: { memoryBytes: 8 * GiB } });
+    scenario.lease("a", { share: { kind: "fraction", fraction: 1 } });
+    scenario.request("b", { share: { kind: "fraction", fraction: 0.5 } });
+    const effects = scenario.send({ kind: "deviceAdded", device: device("large", { memoryBytes: 16 * GiB }) });
+    expect(grantsOf(effects)).toEqual([]);
+    expect(queuePlace(scenario.pool, "b")?.reasons).toMatchObject([{ code: "QUOTA_EXCEEDED" }, { device: "small" }]);
+    expect(grantsOf(scenario.end("a"))).toEqual(["b"]);
+  });
+});

@@ -17,6 +17,9 @@ import { Auditor } from "../sim/auditor.ts";
 
 const MiB = 1024 * 1024;
 
+/** EFFORT=50 searches fifty times as long. */
+const EFFORT = Number(process.env["EFFORT"] ?? 1);
+
 const device: fc.Arbitrary<Omit<PoolDevice, "id">> = fc
   .record({
     server: fc.constantFrom("", "b"),
@@ -229,7 +232,12 @@ describe("a pool under arbitrary events", () => {
       fc.property(
         fc.array(device, { minLength: 1, maxLength: 5 }),
         fc.array(step, { maxLength: 120 }),
-        fc.record({ preemption: fc.boolean(), passesMax: fc.nat(3), preemptionGraceMs: fc.constantFrom(0, 1000) }),
+        fc.record({
+          preemption: fc.boolean(),
+          passesMax: fc.nat(3),
+          preemptionGraceMs: fc.constantFrom(0, 1000),
+          promoteAfterMs: fc.constantFrom(500, 3_600_000),
+        }),
         (devices, steps, options) => {
           const run = new Run(options);
           for (const spec of devices) run.add(spec);
@@ -240,14 +248,14 @@ describe("a pool under arbitrary events", () => {
           expect(listQueue(run.pool)).toEqual([]);
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 400 * EFFORT },
     );
   });
 
   it("tells every waiting request the place that the listing shows", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 80 }), (steps) => {
-        const run = new Run();
+        const run = new Run({ promoteAfterMs: 500 });
         run.add({ memoryBytes: 64 * MiB, granularityBytes: 2 * MiB, overheadBytes: 0, sliceBytesMax: 64 * MiB });
         for (const one of steps) {
           take(run, one);
@@ -256,7 +264,7 @@ describe("a pool under arbitrary events", () => {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 200 * EFFORT },
     );
   });
 
@@ -267,7 +275,7 @@ describe("a pool under arbitrary events", () => {
         fc.array(step, { maxLength: 60 }),
         wish,
         (devices, steps, last) => {
-          const run = new Run();
+          const run = new Run({ promoteAfterMs: 500 });
           for (const spec of devices) run.add(spec);
           for (const one of steps) take(run, one);
           run.send({ kind: "tick" });
@@ -285,7 +293,7 @@ describe("a pool under arbitrary events", () => {
           if (answer?.kind === "refused" && before.kind === "refused") expect(answer.code).toBe(before.code);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 300 * EFFORT },
     );
   });
 
@@ -306,7 +314,7 @@ describe("a pool under arbitrary events", () => {
         expect(listLeases(other)).toEqual(listLeases(run.pool));
         expect(listQueue(other)).toEqual(listQueue(run.pool));
       }),
-      { numRuns: 100 },
+      { numRuns: 100 * EFFORT },
     );
   });
 
@@ -326,7 +334,7 @@ describe("a pool under arbitrary events", () => {
           expect(nextDeadline(runs[0]!.pool)).toBe(nextDeadline(runs[1]!.pool));
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 100 * EFFORT },
     );
   });
 });
