@@ -12,7 +12,9 @@ const OVERFLOW_BYTES = 64 * 1024;
 
 interface Handle {
   readonly fd?: number;
-  readonly readStart?: () => number;
+  readonly readStop?: () => number;
+  /** Whether its socket believes that it reads. */
+  reading?: boolean;
 }
 
 type WithHandle = { _handle: Handle | null };
@@ -31,7 +33,7 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   const { reader } = reading;
   for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) reader.push(chunk);
   const { _handle: handle } = socket as unknown as WithHandle;
-  if (typeof handle?.readStart !== "function") return readFromStream(socket, reading);
+  if (typeof handle?.readStop !== "function") return readFromStream(socket, reading);
   let overflow: Uint8Array | undefined;
   let into: Uint8Array | undefined;
   const onread = {
@@ -47,9 +49,14 @@ export function readInto(socket: Socket, reading: Reading): Socket {
       return reading.onBytes(byteCount);
     },
   };
+  // Starting anew also tells the end of the stream again, which the first socket may have read.
+  handle.readStop();
+  handle.reading = false;
   const direct = new Socket({ handle, onread, readable: true, writable: true } as object);
   // The first socket must not close what is no longer its own.
   (socket as unknown as WithHandle)._handle = null;
+  // The client's end may have reached the first socket already, and is told only once.
+  socket.once("end", () => direct.destroySoon());
   direct.once("close", () => socket.destroy());
   return direct;
 }

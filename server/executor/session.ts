@@ -71,7 +71,6 @@ export class Session {
     const onBytes = (byteCount: number): boolean => this.#receive(byteCount);
     this.#socket = readInto(options.socket, { reader: this.#reader, onBytes });
     this.#usage.bytesReceived += this.#reader.bufferedBytes;
-    this.#usage.bytesReceived += this.#reader.bufferedBytes;
     this.#beforeGoodbye = options.beforeGoodbye;
     this.#answers = new AnswerStream(this.#socket, () => this.#flush());
     this.ended = this.#untilClosed();
@@ -110,6 +109,8 @@ export class Session {
 
   async #untilClosed(): Promise<void> {
     await new Promise<void>((resolve) => {
+      // The client may have been gone before this process was ready.
+      if (this.#socket.closed) resolve();
       this.#socket.once("close", () => resolve());
       this.#socket.on("error", () => this.#socket.destroy());
     });
