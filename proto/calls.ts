@@ -125,7 +125,7 @@ export const calls = {
   allocate: {
     opcode: 2,
     doc: "Tells the server that the client uses a range of the arena. The client chooses the range.",
-    errors: ["ADDRESS_OUTSIDE_ARENA", "RANGE_IN_USE", "BAD_ARGUMENT"],
+    errors: ["ADDRESS_OUTSIDE_ARENA", "RANGE_IN_USE", "BAD_ARGUMENT", "TOO_MANY_HANDLES"],
     fields: [
       ["address", "u64", "first address, a multiple of the granularity"],
       ["byteCount", "u64", "size in bytes, 1 or more"],
@@ -184,7 +184,7 @@ export const calls = {
   imageWrite: {
     opcode: 8,
     doc: "Carries one piece of a program image. Pieces come in order; the first, at offset 0, creates the image.",
-    errors: ["BAD_ARGUMENT", "IMAGE_TOO_LARGE"],
+    errors: ["BAD_ARGUMENT", "IMAGE_TOO_LARGE", "HANDLE_IN_USE", "NO_SUCH_HANDLE"],
     fields: [
       ["image", "u32", "image handle, invented by the client"],
       ["totalBytes", "u32", "size of the whole image in bytes, at most IMAGE_BYTES_MAX"],
@@ -202,6 +202,8 @@ export const calls = {
       "UNSUPPORTED_INSTRUCTION",
       "OUT_OF_MEMORY",
       "HANDLE_IN_USE",
+      "TOO_MANY_HANDLES",
+      "IMAGE_TOO_LARGE",
     ],
     fields: [
       ["module", "u32", "module handle, invented by the client"],
