@@ -2,16 +2,11 @@
  * Unmodified CUDA programs on borrowed slices of the cpu device: each program of test/interposer checks its own results and prints
  * `ok` as its last line. They are the same programs that run on a GPU without Sluice.
  */
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildInterposer, canBuild, compileProgram, hasNvcc, runProgram } from "../support/interposer.ts";
+import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
 import { MiB } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
-
-const sources = (folder: string, ending: string): string[] =>
-  readdirSync(folder)
-    .filter((name) => name.endsWith(ending))
-    .map((name) => `${folder}/${name}`);
 
 let server: TestServer;
 
@@ -25,7 +20,7 @@ afterAll(async () => {
 });
 
 describe.runIf(canBuild)("a program in C against the driver API", () => {
-  it.each(sources("test/interposer/driver", ".c"))("%s", async (source) => {
+  it.each(sourcesOf("test/interposer/driver"))("%s", async (source) => {
     const finished = await runProgram({ server, command: [compileProgram(source)] });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
@@ -60,56 +55,6 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const finished = await runProgram({ server, command: ["sh", "-c", `${program} && ${program}`] });
     expect(finished).toEqual({ code: 0, stdout: "ok\nok\n", stderr: "" });
   });
-});
-
-describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
-  const ptx = ["-gencode", "arch=compute_75,code=compute_75"];
-
-  it.each(sources("test/interposer/cuda", ".cu"))("%s", async (source) => {
-    const finished = await runProgram({ server, command: [compileProgram(source, { flags: ptx })] });
-    expect(finished.code, finished.stdout + finished.stderr).toBe(0);
-    expect(finished.stdout).toMatch(/ok\n$/);
-  });
-
-  it.each(["none", "speed"])("runs with its device code compressed for [%s]", async (mode) => {
-    const flags = [...ptx, `-compress-mode=${mode}`];
-    const program = compileProgram("test/interposer/cuda/shared.cu", { flags, suffix: `-${mode}` });
-    const finished = await runProgram({ server, command: [program] });
-    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-  });
-
-  it("that holds no PTX is told how to add it", async () => {
-    const flags = ["-gencode", "arch=compute_75,code=sm_75"];
-    const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-binary" });
-    const finished = await runProgram({ server, command: [program] });
-    expect(finished.code).toBe(1);
-    expect(finished.stderr).toContain("-gencode arch=compute_75,code=compute_75");
-  });
-
-  it("with the runtime linked statically is told the one flag that cures it", async () => {
-    const program = compileProgram("test/interposer/cuda/vector-add.cu", {
-      flags: [...ptx, "-cudart", "static"],
-      suffix: "-static",
-    });
-    const finished = await runProgram({ server, command: [program] });
-    expect(finished.code).not.toBe(0);
-    expect(finished.stderr.split("\n").filter((line) => line.includes("-cudart shared"))).toHaveLength(1);
-  });
-});
-
-describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanitizer", (sanitize) => {
-  const chosen = ["threads", "streams", "pools", "memory", "forks"];
-
-  it("the interposer is clean", async () => {
-    const libraries = buildInterposer(sanitize);
-    for (const name of chosen) {
-      const flags = [`-fsanitize=${sanitize}`];
-      const source = `test/interposer/driver/${name}.c`;
-      const program = compileProgram(source, { flags, libraries, suffix: `-${sanitize}` });
-      const finished = await runProgram({ server, command: [program], libraries });
-      expect({ name, ...finished }).toEqual({ name, code: 0, stdout: "ok\n", stderr: "" });
-    }
-  }, 180_000);
 });
 
 describe.runIf(canBuild)("a program without a lease", () => {

@@ -3,7 +3,7 @@
  * of their own, with the environment that `sluice run` gives.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatLeaseKey } from "../../client/environment.ts";
 import { MiB, RawControl } from "./raw-client.ts";
@@ -18,6 +18,13 @@ export const hasTool = (tool: string): boolean => spawnSync(tool, ["--version"],
 /** Whether this machine can build the interposer at all. */
 export const canBuild = process.platform === "linux" && hasTool("cc") && hasTool("make") && hasTool("flock");
 export const hasNvcc = canBuild && hasTool("nvcc");
+
+/** The programs in a folder of test/interposer. */
+export const sourcesOf = (folder: string): string[] =>
+  readdirSync(folder)
+    .filter((name) => /\.cu?$/.test(name))
+    .sort()
+    .map((name) => `${folder}/${name}`);
 
 /** Builds the libraries; `sanitize` builds a set of their own. Returns their folder. */
 export function buildInterposer(sanitize?: "address" | "thread"): string {

@@ -1,0 +1,53 @@
+/**
+ * Unmodified programs in CUDA C on borrowed slices of the cpu device, where nvcc is there to build them. Each checks its own results and
+ * prints `ok` as its last line.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, compileProgram, hasNvcc, runProgram, sourcesOf } from "../support/interposer.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+
+let server: TestServer;
+
+beforeAll(async () => {
+  if (!hasNvcc) return;
+  buildInterposer();
+  server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
+});
+afterAll(async () => {
+  await server?.stop();
+});
+
+describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
+  const ptx = ["-gencode", "arch=compute_75,code=compute_75"];
+
+  it.each(sourcesOf("test/interposer/cuda"))("%s", async (source) => {
+    const finished = await runProgram({ server, command: [compileProgram(source, { flags: ptx })] });
+    expect(finished.code, finished.stdout + finished.stderr).toBe(0);
+    expect(finished.stdout).toMatch(/ok\n$/);
+  });
+
+  it.each(["none", "speed"])("runs with its device code compressed for [%s]", async (mode) => {
+    const flags = [...ptx, `-compress-mode=${mode}`];
+    const program = compileProgram("test/interposer/cuda/shared.cu", { flags, suffix: `-${mode}` });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("that holds no PTX is told how to add it", async () => {
+    const flags = ["-gencode", "arch=compute_75,code=sm_75"];
+    const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-binary" });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished.code).toBe(1);
+    expect(finished.stderr).toContain("-gencode arch=compute_75,code=compute_75");
+  });
+
+  it("with the runtime linked statically is told the one flag that cures it", async () => {
+    const program = compileProgram("test/interposer/cuda/vector-add.cu", {
+      flags: [...ptx, "-cudart", "static"],
+      suffix: "-static",
+    });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished.code).not.toBe(0);
+    expect(finished.stderr.split("\n").filter((line) => line.includes("-cudart shared"))).toHaveLength(1);
+  });
+});
