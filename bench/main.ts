@@ -81,6 +81,7 @@ async function main(args: string[]): Promise<number> {
   const chosen = positionals.length === 0 ? cases : cases.filter(({ name }) => positionals.includes(name));
   build();
   const startedAt = new Date().toISOString();
+  const machine = describeMachine();
   const reports: CaseReport[] = [];
   const progress = new Progress();
   for (const benchCase of chosen) {
@@ -88,7 +89,7 @@ async function main(args: string[]): Promise<number> {
     console.log(renderCase(report));
     reports.push(report);
   }
-  const report: Report = { startedAt, quick: values.quick, machine: describeMachine(), cases: reports };
+  const report: Report = { startedAt, quick: values.quick, machine, cases: reports };
   mkdirSync(values.out, { recursive: true });
   const page = join(values.out, "report.html");
   writeFileSync(join(values.out, "report.json"), `${JSON.stringify(report, null, 2)}\n`);

@@ -1,6 +1,6 @@
 /** Charts as SVG text: lines over linear or logarithmic axes. Colours come from the page's variables, so that one drawing serves light and dark. */
 import { formatNumber } from "./format.ts";
-import type { Axis, Chart, Series } from "./model.ts";
+import type { Axis, Chart } from "./model.ts";
 
 const WIDTH = 720;
 const HEIGHT = 380;
@@ -59,25 +59,28 @@ function scaleOf(axis: Axis, values: readonly number[]): Scale {
 }
 
 function drawSeries(
-  series: Series,
-  colour: string,
-  place: (point: readonly [number, number]) => [number, number],
+  chart: Chart,
+  index: number,
+  place: (point: readonly [number, number]) => readonly [number, number],
 ): string {
+  const series = chart.series[index]!;
+  const colour = seriesColour(chart, index);
   const places = series.points.map(place);
-  const path = places.map(([x, y], index) => `${index === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+  const path = places.map(([x, y], at) => `${at === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   const className = series.baseline ? "line baseline" : "line";
-  const dots = places.map(([x, y], index) => {
-    const label = escapeHtml(`${series.name}: ${series.points[index]!.join(", ")}`);
-    return `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="4" style="fill:${colour}"><title>${label}</title></circle>`;
+  const dots = places.map(([cx, cy], at) => {
+    const [x, y] = series.points[at]!;
+    const figures = `${formatNumber(x, chart.x.unit)}: ${formatNumber(y, chart.y.unit)}`;
+    const label = escapeHtml(`${series.name}, ${figures}`);
+    return `<circle cx="${cx.toFixed(1)}" cy="${cy.toFixed(1)}" r="${series.baseline ? 3 : 4}" style="fill:${colour}"><title>${label}</title></circle>`;
   });
   return `<path class="${className}" style="stroke:${colour}" d="${path}"/>${dots.join("")}`;
 }
 
-/** The colour of the series at `index`; baselines are grey. */
+/** The colour of the series at `index`; a baseline has that of the series before it, which it belongs to. */
 export function seriesColour(chart: Chart, index: number): string {
-  if (chart.series[index]!.baseline) return "var(--muted)";
-  const before = chart.series.slice(0, index).filter((series) => !series.baseline).length;
-  return `var(--series-${(before % SERIES_COLOURS) + 1})`;
+  const number = chart.series.slice(0, index + 1).filter((series) => !series.baseline).length;
+  return `var(--series-${((number + SERIES_COLOURS - 1) % SERIES_COLOURS) + 1})`;
 }
 
 export function drawChart(chart: Chart): string {
@@ -103,9 +106,7 @@ export function drawChart(chart: Chart): string {
     const text = escapeHtml(formatNumber(tick, chart.y.unit));
     return `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}"/><text x="${LEFT - 8}" y="${y}" dy="0.35em" text-anchor="end">${text}</text>`;
   });
-  const lines = chart.series.map((series, index) =>
-    drawSeries(series, seriesColour(chart, index), ([x, y]) => [xAt(x), yAt(y)]),
-  );
+  const lines = chart.series.map((_series, index) => drawSeries(chart, index, ([x, y]) => [xAt(x), yAt(y)]));
   const middle = (TOP + HEIGHT - BOTTOM) / 2;
   return [
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(chart.title)}">`,

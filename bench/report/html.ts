@@ -22,6 +22,7 @@ th { color:var(--muted); font-weight:600; } .number { text-align:right; } td.wra
 figure { margin:22px 0; padding:14px 14px 8px; background:var(--raised); border:1px solid var(--line); border-radius:8px; }
 figcaption { font-weight:600; } .legend { display:flex; flex-wrap:wrap; gap:2px 18px; font-size:.85rem; margin-top:4px; }
 .legend span::before { content:""; display:inline-block; width:18px; height:3px; margin-right:6px; vertical-align:middle; background:var(--key); }
+.legend .dashed::before { background:repeating-linear-gradient(90deg, var(--key) 0 5px, transparent 5px 8px); }
 svg { width:100%; height:auto; display:block; margin-top:6px; } svg text { fill:var(--muted); font:12px system-ui, sans-serif; } svg text.axis { fill:var(--text); }
 .grid { stroke:var(--line); stroke-width:1; } .line { fill:none; stroke-width:2.2; stroke-linejoin:round; } .baseline { stroke-width:1.6; stroke-dasharray:5 4; }
 dl { display:grid; grid-template-columns:max-content 1fr; gap:2px 16px; margin:16px 0; font-size:.9rem; } dt { color:var(--muted); } dd { margin:0; overflow-wrap:anywhere; }
@@ -44,7 +45,8 @@ function drawTable(table: Table): string {
 
 function drawFigure(chart: Chart): string {
   const legend = chart.series.map(
-    (series, index) => `<span style="--key:${seriesColour(chart, index)}">${escapeHtml(series.name)}</span>`,
+    (series, index) =>
+      `<span${series.baseline ? ' class="dashed"' : ""} style="--key:${seriesColour(chart, index)}">${escapeHtml(series.name)}</span>`,
   );
   const note = chart.note === undefined ? "" : `<p class="muted">${escapeHtml(chart.note)}</p>`;
   return `<figure><figcaption>${escapeHtml(chart.title)}</figcaption><div class="legend">${legend.join("")}</div>${drawChart(chart)}${note}</figure>`;
@@ -77,6 +79,7 @@ function drawMachine({ machine, startedAt, quick }: Report): string {
     ["Node", machine.node],
     ["baseline", machine.compiler ?? "Node: there is no C compiler here"],
     ["Sluice", machine.commit === undefined ? machine.version : `${machine.version}, commit ${machine.commit}`],
+    ["load", `${machine.loadAverage.toFixed(1)} runnable processes in the last minute when it began`],
     ["measured", `${startedAt}${quick ? ", quick run: fewer rounds" : ""}`],
   ];
   return `<dl>${facts.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl>`;

@@ -1,7 +1,7 @@
 /** What the figures hold for: machine, versions, commit. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, release, totalmem, type } from "node:os";
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from "node:os";
 import { fileURLToPath } from "node:url";
 import { compilerVersion } from "../floor/compile.ts";
 import type { Machine } from "./model.ts";
@@ -22,6 +22,7 @@ export function describeMachine(): Machine {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     memoryBytes: totalmem(),
+    loadAverage: loadavg()[0] ?? 0,
     system: `${type()} ${release()}`,
     node: process.version,
     compiler: compilerVersion(),

@@ -28,7 +28,7 @@ export interface Axis {
 export interface Series {
   readonly name: string;
   readonly points: readonly (readonly [x: number, y: number])[];
-  /** Drawn thinner and grey: what the others are measured against. */
+  /** Drawn thinner and dashed, in the colour of the series before it, which is measured against it. */
   readonly baseline?: boolean;
 }
 
@@ -67,6 +67,8 @@ export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Of the last minute, when the run began: above a few tenths, something else was measured too. */
+  readonly loadAverage: number;
   readonly system: string;
   readonly node: string;
   readonly compiler: string | undefined;

@@ -68,6 +68,7 @@ const report: Report = {
     cpu: "<script>",
     cores: 2,
     memoryBytes: 2 ** 30,
+    loadAverage: 0.1,
     system: "Linux",
     node: "v20",
     compiler: undefined,
