@@ -5,7 +5,7 @@ import { logLevels } from "./log.ts";
 
 const examples = `
 Examples:
-  sluice serve                                       one cpu device, for this machine only
+  sluice serve                                       every CUDA device, else one cpu device, for this machine only
   sluice serve --device cpu:4x2GiB                   four devices of 2 GiB
   sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0
   sluice serve --config sluice.json --grace 2m       options of the command line win`;
@@ -20,7 +20,10 @@ function serveCommand(): Command {
       "--state <dir>",
       "where the server keeps its state (default: $XDG_STATE_HOME/sluice, else ~/.local/state/sluice)",
     )
-    .option("--device <spec...>", "devices to lend: cpu, cpu:4x2GiB, null:2x16GiB; may be repeated (default: cpu)")
+    .option(
+      "--device <spec...>",
+      "devices to lend: cuda, cuda:0, cpu, cpu:4x2GiB, null:2x16GiB; may be repeated (default: auto, every CUDA device, else one cpu)",
+    )
     .option("--grace <duration>", "how long running leases may go on after SIGTERM (default: 30s)")
     .option("--kernel-timeout <duration>", "a kernel that runs longer is stopped; 0 for no bound (default: 5m)")
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")

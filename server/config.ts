@@ -47,7 +47,7 @@ export interface RawOptions {
 const defaults: RawOptions = {
   listen: "127.0.0.1:7460",
   data: "127.0.0.1:7461",
-  device: ["cpu"],
+  device: ["auto"],
   grace: "30s",
   "kernel-timeout": "5m",
   "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,

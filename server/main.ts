@@ -65,7 +65,9 @@ async function run(config: Config): Promise<void> {
   // What goes wrong is told once, in our words.
   setLogVerbosity(logVerbosity.NONE);
   const log = createLog(config.logLevel);
-  const devices = await discoverDevices(config.devices);
+  const devices = await discoverDevices(config.devices, (why) =>
+    log.info({ why }, "Lends a cpu device for want of a GPU"),
+  );
   const unlock = lockState(config.stateDirectory);
   try {
     await runWithState(config, { devices, log });

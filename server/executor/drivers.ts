@@ -1,5 +1,5 @@
 /** The kinds of devices there are. Each is loaded when first needed, by the daemon to find devices and by executors to open them. */
-import { SluiceError } from "../../shared/errors.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { DeviceDescription, DeviceDriver } from "../device/device.ts";
 
 const loaders: Partial<Record<DeviceDescription["kind"], () => Promise<DeviceDriver>>> = {
@@ -20,14 +20,30 @@ export function loadDriver(kind: string): Promise<DeviceDriver> {
   return load();
 }
 
+/** What `auto` stands for: every CUDA device where the driver shows one, else one cpu device. `tell` hears why it is the latter. */
+async function automaticSpec(tell: (why: string) => void): Promise<string> {
+  try {
+    const driver = await loadDriver("cuda");
+    await driver.discover("");
+    return "cuda";
+  } catch (error) {
+    tell(toSluiceError(error).message);
+    return "cpu";
+  }
+}
+
 /**
- * All devices for the SPECs of `--device`, such as `cpu`, `cpu:4x2GiB` or `null:2x16GiB`. A device keeps the id that its driver
+ * All devices for the SPECs of `--device`, such as `auto`, `cuda:0`, `cpu:4x2GiB` or `null:2x16GiB`. A device keeps the id that its driver
  * gives it unless an earlier SPEC has taken it; then it gets the next free number.
  * @throws SluiceError BAD_ARGUMENT
  */
-export async function discoverDevices(specs: readonly string[]): Promise<DeviceDescription[]> {
+export async function discoverDevices(
+  specs: readonly string[],
+  tell: (why: string) => void = () => {},
+): Promise<DeviceDescription[]> {
   const devices = new Map<string, DeviceDescription>();
-  for (const text of specs) {
+  for (const given of specs) {
+    const text = given === "auto" ? await automaticSpec(tell) : given;
     const [, kind = "", spec = ""] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
     const driver = await loadDriver(kind);
     for (const device of await driver.discover(spec)) {

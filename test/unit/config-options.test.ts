@@ -14,12 +14,12 @@ function configFile(content: unknown): string {
   return file;
 }
 
-test("without options the server lends one cpu device to this machine alone", () => {
+test("without options the server lends what the machine has to this machine alone", () => {
   expect(load([], { XDG_STATE_HOME: "/var/lib/me" })).toEqual({
     listen: { host: "127.0.0.1", port: 7460 },
     data: { host: "127.0.0.1", port: 7461 },
     stateDirectory: "/var/lib/me/sluice",
-    devices: ["cpu"],
+    devices: ["auto"],
     graceMs: 30_000,
     kernelTimeoutMs: 300_000,
     heartbeatTimeoutMs: 30_000,
