@@ -235,7 +235,10 @@ test("SIGTERM gives notice and grace: no new leases, waiting ones are told, a jo
   kill("SIGTERM");
   await expect(waiting).rejects.toMatchObject({ code: "SHUTTING_DOWN" });
   await expect(control.allocate({ memoryBytes: MiB })).rejects.toMatchObject({ code: "SHUTTING_DOWN" });
-  const notice = await waitFor("the notice", () => hold.messages.find((message) => message.notice)?.notice ?? undefined);
+  const notice = await waitFor(
+    "the notice",
+    () => hold.messages.find((message) => message.notice)?.notice ?? undefined,
+  );
   expect(notice.kind).toBe("NOTICE_KIND_SHUTTING_DOWN");
   expect(Number(notice.deadlineAtMs) - Date.now()).toBeGreaterThan(15_000);
   expect(await session.codeAfter(raw.allocate(ARENA, 256))).toBe("OK");
