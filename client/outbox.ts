@@ -8,7 +8,7 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { FrameKind } from "../shared/generated/calls.ts";
-import { BATCH_BYTES, CALL_DATA_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
+import { BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
 import { FrameWriter } from "../shared/wire/frame.ts";
 import { MemoryPool } from "../shared/wire/memory-pool.ts";
 import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
@@ -20,6 +20,9 @@ const BULK_BYTES_MIN = 32 * 1024;
 /** Room for a batch and the last call that makes it full. */
 const WRITER_BYTES = BATCH_BYTES + BULK_BYTES_MIN + 4096;
 
+/** What the system does not take is copied into blocks of this size. */
+const BLOCK_BYTES = 128 * 1024;
+
 /** Memory for what the system did not take, kept this long after its last use. */
 const POOL_IDLE_MS = 2_000;
 
@@ -30,7 +33,7 @@ export class Outbox {
   batches = 0;
   #transport: Transport | undefined;
   readonly #writer = new FrameWriter(WRITER_BYTES, { bulkBytesMin: BULK_BYTES_MIN });
-  readonly #pool = new MemoryPool({ blockBytes: CALL_DATA_BYTES_MAX, keptBytesMax: CLIENT_BACKLOG_BYTES_MAX });
+  readonly #pool = new MemoryPool({ blockBytes: BLOCK_BYTES, keptBytesMax: CLIENT_BACKLOG_BYTES_MAX });
   #poolTimer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #microtask = false;
@@ -109,9 +112,10 @@ export class Outbox {
   /** Sends what the system takes at once, and a copy of the rest: the bytes are free when this returns. */
   #send(transport: Transport, bytes: Uint8Array): void {
     for (let at = transport.writeNow(bytes); at < bytes.byteLength; ) {
-      const rest = bytes.subarray(at, at + CALL_DATA_BYTES_MAX);
+      const rest = bytes.subarray(at, at + BLOCK_BYTES);
       at += rest.byteLength;
-      if (rest.byteLength > CALL_DATA_BYTES_MAX / 2) this.#sendPooled(transport, rest);
+      // A block for a few bytes would let a full backlog hold many times its bound.
+      if (rest.byteLength > BLOCK_BYTES / 8) this.#sendPooled(transport, rest);
       else transport.write(rest.slice(), this.#onWritten);
     }
   }

@@ -5,7 +5,7 @@
 import type { Socket } from "node:net";
 import { errorTable, type SluiceError } from "../../shared/errors.ts";
 import { encodeFailure, encodeOutput, FrameKind } from "../../shared/generated/calls.ts";
-import { ANSWER_BACKLOG_BYTES_MAX, BATCH_BYTES, CALL_DATA_BYTES_MAX, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
+import { ANSWER_BACKLOG_BYTES_MAX, BATCH_BYTES, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
 import { MemoryPool } from "../../shared/wire/memory-pool.ts";
 import { padTo8, type WireWriter } from "../../shared/wire/wire-buffer.ts";
@@ -13,6 +13,9 @@ import { writeNow } from "./connection.ts";
 
 /** Data of this size is sent from where it lies, as far as the system takes it at once. */
 const BULK_BYTES_MIN = 32 * 1024;
+
+/** What the system does not take is copied into blocks of this size. */
+const BLOCK_BYTES = 128 * 1024;
 
 const zeros = new Uint8Array(8);
 
@@ -26,7 +29,7 @@ export interface CallFailure {
 export class AnswerStream {
   readonly #socket: Socket;
   readonly #onFull: () => void;
-  readonly #pool = new MemoryPool({ blockBytes: CALL_DATA_BYTES_MAX, keptBytesMax: ANSWER_BACKLOG_BYTES_MAX });
+  readonly #pool = new MemoryPool({ blockBytes: BLOCK_BYTES, keptBytesMax: ANSWER_BACKLOG_BYTES_MAX });
   readonly #writer = new FrameWriter(4096, { bulkBytesMin: BULK_BYTES_MIN });
   #output: string[] = [];
   #outputBytes = 0;
@@ -105,16 +108,19 @@ export class AnswerStream {
   /** Sends what the system takes at once, and a copy of the rest: the bytes are free when this returns. */
   #send(bytes: Uint8Array): void {
     this.bytesSent += bytes.byteLength;
-    const taken = writeNow(this.#socket, bytes);
-    if (taken === bytes.byteLength) return;
-    const rest = bytes.subarray(taken);
-    if (rest.byteLength <= CALL_DATA_BYTES_MAX / 2 || rest.byteLength > CALL_DATA_BYTES_MAX) {
-      this.#socket.write(rest.slice());
-      return;
+    for (let at = writeNow(this.#socket, bytes); at < bytes.byteLength; ) {
+      const rest = bytes.subarray(at, at + BLOCK_BYTES);
+      at += rest.byteLength;
+      // A block for a few bytes would let a full backlog hold many times its bound.
+      if (rest.byteLength > BLOCK_BYTES / 8) this.#sendPooled(rest);
+      else this.#socket.write(rest.slice());
     }
+  }
+
+  #sendPooled(bytes: Uint8Array): void {
     const block = this.#pool.take();
-    block.set(rest);
-    this.#socket.write(block.subarray(0, rest.byteLength), () => this.#pool.give(block));
+    block.set(bytes);
+    this.#socket.write(block.subarray(0, bytes.byteLength), () => this.#pool.give(block));
   }
 
   /** Sends all that is left and returns the GOODBYE that ends the connection. */
