@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import { SluiceError } from "../shared/errors.ts";
-import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../shared/limits.ts";
+import { CONDITION_LENGTH_MAX, CONDITIONS_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../shared/limits.ts";
 import { formatDuration, parseDuration, parseSize } from "../shared/units.ts";
 
 const DAY_MS = 86_400_000;
@@ -14,7 +14,7 @@ export type Size = number | string;
 /** A duration in milliseconds, or as text such as `30s`, `5m`, `1h30m`. */
 export type Duration = number | string;
 
-/** What is asked of the pool. Exactly one of `memory` and `fraction` says how much. */
+/** What is asked of the pool. One of `memory` and `fraction` says how much. */
 export interface ShareOptions {
   /** Number of slices, each on a device of its own unless `sameDevice`. 1 to 16. Default 1. */
   readonly devices?: number;
@@ -30,7 +30,38 @@ export interface ShareOptions {
   readonly durationMax?: Duration;
   /** Whether several slices may lie on one device. Default false. */
   readonly sameDevice?: boolean;
+  /**
+   * `dynamic`: a part of each device, beside others. `exclusive`: whole devices with nothing beside the lease. `profile`: one of the fixed
+   * slices into which an admin has cut the device, of at least the share. In the last two the share may be left out. Default `dynamic`.
+   */
+  readonly mode?: SharingModeName;
+  /**
+   * Which of the devices with room are taken. `pack`: those that leave the least behind. `spread`: the emptiest. `topology`: devices joined
+   * by NVLink. Default: the server's.
+   */
+  readonly policy?: PolicyName;
+  /** Requests of higher priority are served first. A whole number from -100 to 100. Default 0. */
+  readonly priority?: number;
+  /**
+   * Conditions that every device must meet, such as `device.name~A100`, `server.cuda-version>=12.4` or `label.zone=a`: a key, one of
+   * = != >= <= > < ~, and a value. At most 32.
+   */
+  readonly filters?: readonly string[];
+  /** Tainted devices that may be used: by the taint's label, as KEY or KEY=VALUE. At most 32. */
+  readonly tolerate?: readonly string[];
+  /** Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32. */
+  readonly avoid?: readonly string[];
 }
+
+/** How a device is shared. */
+export const sharingModes = ["dynamic", "exclusive", "profile"] as const;
+export type SharingModeName = (typeof sharingModes)[number];
+
+/** Which of the devices with room a request takes. */
+export const policies = ["pack", "spread", "topology"] as const;
+export type PolicyName = (typeof policies)[number];
+
+const PRIORITY_MAX = 100;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -64,13 +95,62 @@ export function checkedDevices(value: number): number {
   return value;
 }
 
+export function checkedPriority(value: number): number {
+  if (!Number.isInteger(value) || Math.abs(value) > PRIORITY_MAX) {
+    throw bad(`A priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, and [${value}] is not.`);
+  }
+  return value;
+}
+
+function checkedConditions(what: string, texts: readonly string[] = []): string[] {
+  if (texts.length > CONDITIONS_MAX) {
+    throw bad(`A request has at most ${CONDITIONS_MAX} ${what}s, and this one [${texts.length}].`);
+  }
+  const wrong = texts.find((text) => text.length < 1 || text.length > CONDITION_LENGTH_MAX);
+  if (wrong !== undefined) throw bad(`A ${what} has 1 to ${CONDITION_LENGTH_MAX} characters, not [${wrong.length}].`);
+  return [...texts];
+}
+
+/** One of the words that are known, as the wire writes it. */
+function worded<Word extends string>(what: string, words: readonly Word[], value: Word): Uppercase<Word> {
+  if (!words.includes(value)) throw bad(`The ${what} [${value}] is none of [${words.join(", ")}].`);
+  return value.toUpperCase() as Uppercase<Word>;
+}
+
+type Terms = Pick<AllocateRequest, "mode" | "policy" | "priority" | "filters" | "tolerations" | "avoidedLabels">;
+
+/** Which devices, and how. */
+function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid }: ShareOptions): Terms {
+  return {
+    ...(mode === undefined ? {} : { mode: `SHARING_MODE_${worded("mode", sharingModes, mode)}` }),
+    ...(policy === undefined ? {} : { policy: `PLACEMENT_POLICY_${worded("policy", policies, policy)}` }),
+    priority: checkedPriority(priority),
+    filters: checkedConditions("filter", filters),
+    tolerations: checkedConditions("toleration", tolerate),
+    avoidedLabels: checkedConditions("label to avoid", avoid),
+  };
+}
+
+/** How much of each device; nothing where the mode alone says it. */
+function shareOf({
+  memory,
+  fraction,
+  mode = "dynamic",
+}: ShareOptions): Pick<AllocateRequest, "memoryBytes" | "fraction"> {
+  if (memory !== undefined && fraction !== undefined) {
+    throw bad(
+      `A request names the memory of a slice or its fraction of a device, and both are given [${memory}, ${fraction}].`,
+    );
+  }
+  if (memory !== undefined) return { memoryBytes: sizeInBytes(memory) };
+  if (fraction !== undefined) return { fraction: checkedFraction(fraction) };
+  if (mode === "dynamic")
+    throw bad("A request names either the memory of a slice or its fraction of a device, and neither is given.");
+  return {};
+}
+
 /** The request for the wire. @throws SluiceError BAD_ARGUMENT naming the value at fault. */
 export function allocateRequest(options: ShareOptions, extra: { readonly detached?: boolean } = {}): AllocateRequest {
-  const { memory, fraction } = options;
-  if ((memory === undefined) === (fraction === undefined)) {
-    const both = memory === undefined ? "neither is given" : `both are given [${memory}, ${fraction}]`;
-    throw bad(`A request names either the memory of a slice or its fraction of a device, and ${both}.`);
-  }
   const name = options.name ?? "";
   if (name.length > NAME_LENGTH_MAX)
     throw bad(`A name has at most ${NAME_LENGTH_MAX} characters, and this one [${name.length}].`);
@@ -78,7 +158,8 @@ export function allocateRequest(options: ShareOptions, extra: { readonly detache
   if (waitMs > WAIT_MS_MAX) throw bad(`A request waits at most [30d], and [${formatDuration(waitMs)}] is longer.`);
   return {
     devices: checkedDevices(options.devices ?? 1),
-    ...(memory === undefined ? { fraction: checkedFraction(fraction!) } : { memoryBytes: sizeInBytes(memory) }),
+    ...shareOf(options),
+    ...termsOf(options),
     waitMs,
     sameDeviceAllowed: options.sameDevice ?? false,
     name,

@@ -2,11 +2,13 @@
 import { type ChannelOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
+import type { ExplainResponse__Output as ExplainResponse } from "../proto/generated/sluice/v1/ExplainResponse.ts";
 import type { GetLeaseResponse__Output as GetLeaseResponse } from "../proto/generated/sluice/v1/GetLeaseResponse.ts";
 import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
 import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
 import type { ListLeasesResponse__Output as ListLeasesResponse } from "../proto/generated/sluice/v1/ListLeasesResponse.ts";
 import type { PoolServiceClient } from "../proto/generated/sluice/v1/PoolService.ts";
+import type { Reason__Output as Reason } from "../proto/generated/sluice/v1/Reason.ts";
 import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
 import { contract, fromStatus } from "../proto/load.ts";
 import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
@@ -37,6 +39,8 @@ export interface QueuePlace {
   readonly position: number;
   /** One per device, or one with an empty device for the request as a whole. */
   readonly reasons: readonly DeviceReason[];
+  /** When it is served at the latest, in milliseconds since the Unix epoch by the server's clock; undefined where that is not known. */
+  readonly startsAtMs?: number | undefined;
 }
 
 export interface LeaseKey {
@@ -69,6 +73,14 @@ export class Control {
 
   listLeases(signal?: AbortSignal): Promise<ListLeasesResponse> {
     return this.#unary((callback) => this.#client.listLeases({}, this.#metadata, this.#options(), callback), signal);
+  }
+
+  /** What would become of the request. */
+  explain(request: AllocateRequest, signal?: AbortSignal): Promise<ExplainResponse> {
+    return this.#unary(
+      (callback) => this.#client.explain({ request }, this.#metadata, this.#options(), callback),
+      signal,
+    );
   }
 
   getLease(key: LeaseKey, signal?: AbortSignal): Promise<GetLeaseResponse> {
@@ -112,8 +124,8 @@ export class Control {
           settle();
           resolve(granted);
         } else if (response.queued) {
-          const reasons = response.queued.reasons.map((reason) => ({ ...reason, code: reason.code as ReasonCode }));
-          onQueued?.({ position: response.queued.position, reasons });
+          const { position, reasons, startsAtMs } = response.queued;
+          onQueued?.({ position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
         }
       });
       stream.on("error", (error: ServiceError) => {
@@ -166,6 +178,10 @@ export class Control {
     });
   }
 }
+
+/** Reasons of a message; a newer server may have codes that this version does not know. */
+export const reasonsOf = (reasons: readonly Reason[]): DeviceReason[] =>
+  reasons.map((reason) => ({ ...reason, code: reason.code as ReasonCode }));
 
 const asRequest = (key: LeaseKey): { leaseId: string; secret: Buffer } => ({
   leaseId: key.leaseId,

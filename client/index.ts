@@ -16,7 +16,7 @@ export type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/U
 export type { DeviceReason, ErrorCode, ErrorDetails, ReasonCode } from "../shared/errors.ts";
 export { SluiceError } from "../shared/errors.ts";
 export type { GlobalInfo, KernelInfo, ParamInfo } from "../shared/generated/calls.ts";
-export type { Duration, ShareOptions, Size } from "./allocate-options.ts";
+export type { Duration, PolicyName, ShareOptions, SharingModeName, Size } from "./allocate-options.ts";
 export type { KernelArgument } from "./arguments.ts";
 export type {
   BufferView,
@@ -31,6 +31,7 @@ export type {
 export type { QueuePlace } from "./control.ts";
 export type { CopyOptions, Device, DeviceMemory, MemoryInfo } from "./device.ts";
 export type { Event, EventOptions } from "./event.ts";
+export type { Explanation } from "./explanation.ts";
 export type { LeaseNotice } from "./holder.ts";
 export type { Lease, LeaseStats } from "./lease.ts";
 export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";

@@ -37,6 +37,7 @@ export interface LeaseGrant {
   readonly devices: number;
   /** Whether this client keeps the lease alive and releases it, or works under another's. */
   readonly owned: boolean;
+  readonly warnings?: readonly string[];
   readonly onOutput: (text: string) => void;
   /** Called once when the release begins. */
   readonly onReleased?: () => void;
@@ -51,6 +52,8 @@ export class Lease {
   readonly id: string;
   /** What was granted, as it was then. */
   readonly info: LeaseInfo;
+  /** What the server says about the choice of devices, such as that no link joins those of a request for `topology`. */
+  readonly warnings: readonly string[];
   /** One per slice, in order. */
   readonly devices: readonly [Device, ...Device[]];
   readonly #grant: LeaseGrant;
@@ -72,6 +75,7 @@ export class Lease {
   ) {
     this.id = grant.key.leaseId;
     this.info = grant.info;
+    this.warnings = grant.warnings ?? [];
     this.devices = parts.devices;
     this.#grant = grant;
     this.#holder = parts.holder;

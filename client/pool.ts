@@ -14,6 +14,7 @@ import {
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
 import { LEASE_VARIABLE, parseLeaseKey, SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "./environment.ts";
+import { type Explanation, explanationOf } from "./explanation.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import type { WaitOptions } from "./stream.ts";
 
@@ -100,6 +101,16 @@ export class Pool {
     return lease;
   }
 
+  /**
+   * Tells what would become of a request now, without making it. `wait` says how long it would wait, by default as long as it may (30 days);
+   * with 0 it would be granted or refused at once.
+   * @throws SluiceError BAD_ARGUMENT, SERVER_UNREACHABLE, CANCELLED.
+   */
+  async explain(options: ShareOptions & WaitOptions): Promise<Explanation> {
+    const request = allocateRequest({ wait: "30d", ...options });
+    return explanationOf(await this.#control.explain(request, options.signal));
+  }
+
   /** All devices of the server, with what is lent and what is free. */
   async devices(options: WaitOptions = {}): Promise<readonly DeviceInfo[]> {
     return (await this.#control.listDevices(options.signal)).devices;
@@ -132,9 +143,10 @@ export class Pool {
     const request = allocateRequest(options);
     const { onQueued, signal } = options;
     const granted = await this.#control.allocate(request, { onQueued, signal });
-    const { lease, connection, secret } = granted;
+    const { lease, connection, secret, warnings } = granted;
     if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
-    return { info: lease, key: { leaseId: lease.id, secret }, connection, devices: lease.slices.length, owned: true };
+    const key = { leaseId: lease.id, secret };
+    return { info: lease, key, connection, devices: lease.slices.length, owned: true, warnings };
   }
 
   async #adopt(key: LeaseKey, options: AllocateOptions): Promise<Grant> {
@@ -159,7 +171,7 @@ export class Pool {
   }
 }
 
-type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned">;
+type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned" | "warnings">;
 
 /** Bytes of a slice that a request asks for: rounded as the server would. */
 function bytesAsked(options: AllocateOptions, device: DeviceInfo | undefined): number {

@@ -73,3 +73,9 @@ export const NAME_LENGTH_MAX = 128;
 
 /** Requests waiting on one server. */
 export const QUEUE_ENTRIES_MAX = 100_000;
+
+/** Filters, tolerations and avoided labels of one request, each: enough for every device of a server by name. */
+export const CONDITIONS_MAX = 32;
+
+/** Characters of a filter or label. */
+export const CONDITION_LENGTH_MAX = 256;

@@ -2,6 +2,7 @@
 /** The command `sluice`: every verb is a file beside this one, and failures end in failure.ts. */
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { addExplainCommand } from "./explain.ts";
 import { reportFailure } from "./failure.ts";
 import { addLeasesCommand } from "./leases.ts";
 import { addListCommand } from "./list.ts";
@@ -31,6 +32,7 @@ addServeCommand(program);
 addRunCommand(program);
 addRequestCommand(program);
 addReleaseCommand(program);
+addExplainCommand(program);
 addListCommand(program);
 addLeasesCommand(program);
 

@@ -2,7 +2,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import { parseDuration, parseFraction, parseSize } from "../../shared/units.ts";
-import { checkedDevices, type ShareOptions } from "../allocate-options.ts";
+import {
+  checkedDevices,
+  checkedPriority,
+  type PolicyName,
+  policies,
+  type ShareOptions,
+  type SharingModeName,
+  sharingModes,
+} from "../allocate-options.ts";
 import { Control } from "../control.ts";
 import { SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "../environment.ts";
 
@@ -19,9 +27,15 @@ export interface ShareFlags {
   readonly devices: number;
   readonly fraction?: number;
   readonly memory?: number;
-  readonly wait: number;
+  readonly wait?: number;
   readonly name?: string;
   readonly sameDevice?: true;
+  readonly mode?: SharingModeName;
+  readonly policy?: PolicyName;
+  readonly priority?: number;
+  readonly filter?: readonly string[];
+  readonly tolerate?: readonly string[];
+  readonly avoid?: readonly string[];
 }
 
 /** A reader of a value whose complaint becomes commander's. */
@@ -48,6 +62,10 @@ export function addJsonOption(command: Command): Command {
   return command.option("--json", "print JSON of a stable shape");
 }
 
+/** Gathers the values of an option that may be repeated. */
+const gathered = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
+/** Which devices, how many, how much of them, and how. */
 export function addShareOptions(command: Command): Command {
   return command
     .addOption(
@@ -61,24 +79,47 @@ export function addShareOptions(command: Command): Command {
         .conflicts("memory"),
     )
     .addOption(new Option("-m, --memory <size>", "memory of each slice, like 4GiB").argParser(reading(parseSize)))
+    .addOption(new Option("--filter <condition>", "only devices like device.name~A100; repeatable").argParser(gathered))
+    .addOption(new Option("--mode <mode>", "how devices are shared (default: dynamic)").choices(sharingModes))
+    .addOption(new Option("--policy <policy>", "which devices (default: the server's)").choices(policies))
+    .addOption(
+      new Option("--priority <number>", "served first if higher, -100 to 100 (default: 0)").argParser(
+        reading((text) => checkedPriority(text.trim() === "" ? Number.NaN : Number(text))),
+      ),
+    )
+    .addOption(new Option("--tolerate <label>", "tainted devices too; repeatable").argParser(gathered))
+    .addOption(new Option("--avoid <label>", "no devices with this label; repeatable").argParser(gathered))
+    .option("--same-device", "let several slices lie on one device");
+}
+
+/** What a request has that is made, beside its share. */
+export function addRequestOptions(command: Command): Command {
+  return addShareOptions(command)
     .addOption(
       new Option("--wait <duration>", "wait for capacity, like 30s or 5m")
         .argParser(readDuration)
         .default(0, "not at all"),
     )
-    .option("--name <text>", "a name for people, such as the job's")
-    .option("--same-device", "let several slices lie on one device");
+    .option("--name <text>", "a name for people, such as the job's");
 }
 
-/** A command line that names no share asks for whole devices. */
+/** A command line that names no share asks for whole devices, or for any slice of a profile. */
 export function shareOf(flags: ShareFlags): ShareOptions {
-  const { devices, fraction, memory, wait, name, sameDevice } = flags;
+  const { devices, fraction, memory, wait, name, sameDevice, mode, policy, priority, filter, tolerate, avoid } = flags;
+  const whole = mode === "profile" ? {} : { fraction: 1 };
+  const share = memory !== undefined ? { memory } : fraction !== undefined ? { fraction } : whole;
   return {
     devices,
-    wait,
-    ...(memory === undefined ? { fraction: fraction ?? 1 } : { memory }),
+    ...share,
+    ...(wait === undefined ? {} : { wait }),
     ...(name === undefined ? {} : { name }),
     ...(sameDevice === undefined ? {} : { sameDevice }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(policy === undefined ? {} : { policy }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(filter === undefined ? {} : { filters: filter }),
+    ...(tolerate === undefined ? {} : { tolerate }),
+    ...(avoid === undefined ? {} : { avoid }),
   };
 }
 

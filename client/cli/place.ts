@@ -18,5 +18,11 @@ export function describeReasons(reasons: readonly Reason[]): string[] {
   return more > 0 ? [...first, `The other [${more}] devices: see \`sluice leases --json\`.`] : first;
 }
 
-export const describePlace = (place: QueuePlace): string =>
-  [`Waiting, place ${place.position} in the queue.`, ...describeReasons(place.reasons)].join(" ");
+/** As a time, not as a duration: the server's clock and this one may differ. */
+export const describeStart = (startsAtMs: number): string =>
+  `served by ${new Date(startsAtMs).toISOString()} at the latest`;
+
+export const describePlace = ({ position, startsAtMs, reasons }: QueuePlace): string => {
+  const start = startsAtMs === undefined ? "" : `, ${describeStart(startsAtMs)}`;
+  return [`Waiting, place ${position} in the queue${start}.`, ...describeReasons(reasons)].join(" ");
+};

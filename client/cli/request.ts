@@ -7,8 +7,8 @@ import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.
 import { stateText } from "./leases.ts";
 import {
   addJsonOption,
+  addRequestOptions,
   addServerOption,
-  addShareOptions,
   type JsonOptions,
   readDuration,
   type ServerOptions,
@@ -27,7 +27,7 @@ interface RequestOptions extends ServerOptions, JsonOptions, ShareFlags {
 
 export function addRequestCommand(program: Command): void {
   const command = program.command("request").description("allocate a lease that is kept for a while without a program");
-  addShareOptions(command)
+  addRequestOptions(command)
     .requiredOption("--for <duration>", "how long the lease is kept, like 2h", readDuration)
     .option("--export", "print lines for the shell's eval");
   addJsonOption(addServerOption(command));
@@ -58,7 +58,7 @@ async function request(options: RequestOptions): Promise<void> {
   );
 }
 
-function show({ lease, secret }: Granted, options: RequestOptions): void {
+function show({ lease, secret, warnings }: Granted, options: RequestOptions): void {
   if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
   const environment = {
     [LEASE_VARIABLE]: formatLeaseKey({ leaseId: lease.id, secret }),
@@ -67,6 +67,7 @@ function show({ lease, secret }: Granted, options: RequestOptions): void {
   const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
   const slices = lease.slices.map((slice) => `${sizeText(slice.memoryBytes)} of ${slice.deviceId}`).join(", ");
   const summary = `Lease ${lease.id}: ${slices}, until ${new Date(lease.endsAtMs).toISOString()}.`;
+  for (const warning of warnings) note(warning);
   if (options.json) printJson({ lease: { ...lease, state: stateText(lease) }, environment });
   else if (options.export) {
     note(summary);

@@ -12,8 +12,8 @@ import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.
 import { Holder } from "../holder.ts";
 import { ExitError, sentence } from "./failure.ts";
 import {
+  addRequestOptions,
   addServerOption,
-  addShareOptions,
   type ServerOptions,
   type ShareFlags,
   shareOf,
@@ -36,7 +36,7 @@ export function addRunCommand(program: Command): void {
     .usage("[options] -- COMMAND [ARGUMENTS...]")
     .argument("<command...>", "the command and its arguments")
     .passThroughOptions();
-  addServerOption(addShareOptions(command));
+  addServerOption(addRequestOptions(command));
   command.addHelpText(
     "after",
     `
@@ -48,7 +48,9 @@ capacity within --wait; 2 for bad usage; 1 otherwise.
 
 Examples:
   sluice run -m 4GiB -- node train.js
-  sluice run -n 2 -p 0.5 --wait 10m -- python3 fit.py --epochs 3`,
+  sluice run -n 2 -p 0.5 --wait 10m -- python3 fit.py --epochs 3
+  sluice run -n 4 --mode exclusive --policy topology -- node train.js
+  sluice run -m 4GiB --filter 'device.name~A100' --filter label.zone=a -- ./fit`,
   );
   command.action(run);
 }
@@ -76,8 +78,9 @@ interface Job {
 
 /** Runs the command under the lease and releases it, however the command ends. */
 async function runUnder(granted: Granted, job: Job): Promise<number> {
-  const { lease, connection, secret } = granted;
+  const { lease, connection, secret, warnings } = granted;
   if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+  for (const warning of warnings) note(warning);
   const key = { leaseId: lease.id, secret };
   const holder = new Holder({
     control: job.control,

@@ -22,6 +22,10 @@ export const descriptor = {
                   "responseType": "HoldResponse",
                   "responseStream": true
                 },
+                "Explain": {
+                  "requestType": "ExplainRequest",
+                  "responseType": "ExplainResponse"
+                },
                 "Release": {
                   "requestType": "ReleaseRequest",
                   "responseType": "ReleaseResponse"
@@ -86,7 +90,51 @@ export const descriptor = {
                   "type": "string",
                   "id": 9,
                   "protoName": "request_id"
+                },
+                "filters": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 10
+                },
+                "mode": {
+                  "type": "SharingMode",
+                  "id": 11
+                },
+                "policy": {
+                  "type": "PlacementPolicy",
+                  "id": 12
+                },
+                "priority": {
+                  "type": "sint32",
+                  "id": 13
+                },
+                "tolerations": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 14
+                },
+                "avoidedLabels": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 15,
+                  "protoName": "avoided_labels"
                 }
+              }
+            },
+            "SharingMode": {
+              "values": {
+                "SHARING_MODE_UNSPECIFIED": 0,
+                "SHARING_MODE_DYNAMIC": 1,
+                "SHARING_MODE_EXCLUSIVE": 2,
+                "SHARING_MODE_PROFILE": 3
+              }
+            },
+            "PlacementPolicy": {
+              "values": {
+                "PLACEMENT_POLICY_UNSPECIFIED": 0,
+                "PLACEMENT_POLICY_PACK": 1,
+                "PLACEMENT_POLICY_SPREAD": 2,
+                "PLACEMENT_POLICY_TOPOLOGY": 3
               }
             },
             "AllocateResponse": {
@@ -119,6 +167,11 @@ export const descriptor = {
                   "rule": "repeated",
                   "type": "Reason",
                   "id": 2
+                },
+                "startsAtMs": {
+                  "type": "int64",
+                  "id": 3,
+                  "protoName": "starts_at_ms"
                 }
               }
             },
@@ -151,6 +204,82 @@ export const descriptor = {
                 "connection": {
                   "type": "Connection",
                   "id": 3
+                },
+                "warnings": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 4
+                }
+              }
+            },
+            "ExplainRequest": {
+              "fields": {
+                "request": {
+                  "type": "AllocateRequest",
+                  "id": 1
+                }
+              }
+            },
+            "ExplainResponse": {
+              "oneofs": {
+                "outcome": {
+                  "oneof": [
+                    "granted",
+                    "queued",
+                    "refused"
+                  ]
+                }
+              },
+              "fields": {
+                "granted": {
+                  "type": "ExplainedGrant",
+                  "id": 1
+                },
+                "queued": {
+                  "type": "ExplainedWait",
+                  "id": 2
+                },
+                "refused": {
+                  "type": "ErrorDetail",
+                  "id": 3
+                }
+              }
+            },
+            "ExplainedGrant": {
+              "fields": {
+                "slices": {
+                  "rule": "repeated",
+                  "type": "Slice",
+                  "id": 1
+                },
+                "warnings": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 2
+                }
+              }
+            },
+            "ExplainedWait": {
+              "fields": {
+                "position": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "reasons": {
+                  "rule": "repeated",
+                  "type": "Reason",
+                  "id": 2
+                },
+                "blockingLeaseIds": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 3,
+                  "protoName": "blocking_lease_ids"
+                },
+                "startsAtMs": {
+                  "type": "int64",
+                  "id": 4,
+                  "protoName": "starts_at_ms"
                 }
               }
             },
@@ -249,6 +378,10 @@ export const descriptor = {
                   "type": "string",
                   "id": 11,
                   "protoName": "client_address"
+                },
+                "priority": {
+                  "type": "sint32",
+                  "id": 12
                 }
               }
             },
@@ -383,7 +516,9 @@ export const descriptor = {
                 "NOTICE_KIND_UNSPECIFIED": 0,
                 "NOTICE_KIND_SHUTTING_DOWN": 1,
                 "NOTICE_KIND_TIME_ALMOST_OVER": 2,
-                "NOTICE_KIND_REVOKED": 3
+                "NOTICE_KIND_REVOKED": 3,
+                "NOTICE_KIND_IDLE": 4,
+                "NOTICE_KIND_PREEMPTED": 5
               }
             },
             "ReleaseRequest": {
@@ -489,6 +624,29 @@ export const descriptor = {
                   "type": "uint64",
                   "id": 12,
                   "protoName": "slice_bytes_max"
+                },
+                "mode": {
+                  "type": "SharingMode",
+                  "id": 13
+                },
+                "profileBytes": {
+                  "type": "uint64",
+                  "id": 14,
+                  "protoName": "profile_bytes"
+                },
+                "labels": {
+                  "keyType": "string",
+                  "type": "string",
+                  "id": 15
+                },
+                "taints": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 16
+                },
+                "cordon": {
+                  "type": "Reason",
+                  "id": 17
                 }
               }
             },
@@ -555,6 +713,15 @@ export const descriptor = {
                   "rule": "repeated",
                   "type": "Reason",
                   "id": 10
+                },
+                "priority": {
+                  "type": "sint32",
+                  "id": 11
+                },
+                "startsAtMs": {
+                  "type": "int64",
+                  "id": 12,
+                  "protoName": "starts_at_ms"
                 }
               }
             },

@@ -7,6 +7,10 @@ import type { Beat as _sluice_v1_Beat, Beat__Output as _sluice_v1_Beat__Output }
 import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from './sluice/v1/Connection.ts';
 import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from './sluice/v1/Device.ts';
 import type { ErrorDetail as _sluice_v1_ErrorDetail, ErrorDetail__Output as _sluice_v1_ErrorDetail__Output } from './sluice/v1/ErrorDetail.ts';
+import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Output as _sluice_v1_ExplainRequest__Output } from './sluice/v1/ExplainRequest.ts';
+import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from './sluice/v1/ExplainResponse.ts';
+import type { ExplainedGrant as _sluice_v1_ExplainedGrant, ExplainedGrant__Output as _sluice_v1_ExplainedGrant__Output } from './sluice/v1/ExplainedGrant.ts';
+import type { ExplainedWait as _sluice_v1_ExplainedWait, ExplainedWait__Output as _sluice_v1_ExplainedWait__Output } from './sluice/v1/ExplainedWait.ts';
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from './sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from './sluice/v1/GetLeaseResponse.ts';
 import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
@@ -40,6 +44,10 @@ export interface ProtoGrpcType {
       Connection: MessageTypeDefinition<_sluice_v1_Connection, _sluice_v1_Connection__Output>
       Device: MessageTypeDefinition<_sluice_v1_Device, _sluice_v1_Device__Output>
       ErrorDetail: MessageTypeDefinition<_sluice_v1_ErrorDetail, _sluice_v1_ErrorDetail__Output>
+      ExplainRequest: MessageTypeDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainRequest__Output>
+      ExplainResponse: MessageTypeDefinition<_sluice_v1_ExplainResponse, _sluice_v1_ExplainResponse__Output>
+      ExplainedGrant: MessageTypeDefinition<_sluice_v1_ExplainedGrant, _sluice_v1_ExplainedGrant__Output>
+      ExplainedWait: MessageTypeDefinition<_sluice_v1_ExplainedWait, _sluice_v1_ExplainedWait__Output>
       GetLeaseRequest: MessageTypeDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseRequest__Output>
       GetLeaseResponse: MessageTypeDefinition<_sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseResponse__Output>
       Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
@@ -53,6 +61,7 @@ export interface ProtoGrpcType {
       ListLeasesResponse: MessageTypeDefinition<_sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesResponse__Output>
       Notice: MessageTypeDefinition<_sluice_v1_Notice, _sluice_v1_Notice__Output>
       NoticeKind: EnumTypeDefinition
+      PlacementPolicy: EnumTypeDefinition
       /**
        * The pool of one server.
        */
@@ -62,6 +71,7 @@ export interface ProtoGrpcType {
       Reason: MessageTypeDefinition<_sluice_v1_Reason, _sluice_v1_Reason__Output>
       ReleaseRequest: MessageTypeDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseRequest__Output>
       ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
+      SharingMode: EnumTypeDefinition
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
       Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
     }

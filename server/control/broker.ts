@@ -2,13 +2,14 @@
  * The broker: brings the world's events to the pure pool and carries its effects out: stores grants, tells clients, ends
  * executors, and keeps the one timer. It decides nothing about who gets what. Clock, randomness and store are given.
  */
-import { type DeviceReason, type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import type { DeviceDescription } from "../device/device.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import {
   createPool,
   decide,
+  explain,
   findLease,
   listDevices,
   listLeases,
@@ -17,7 +18,16 @@ import {
   type PoolState,
   queuePlace,
 } from "../pool/pool.ts";
-import type { DeviceListing, Effect, Lease, PoolEvent, PoolRequest, QueueListing, StoredLease } from "../pool/types.ts";
+import type {
+  DeviceListing,
+  Effect,
+  Explanation,
+  Lease,
+  PoolEvent,
+  PoolRequest,
+  QueuePlace,
+  StoredLease,
+} from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { Clock } from "./clock.ts";
 import { EndedLeases, endErrorCode, type Holder, type LeaseRecord, type LeaseUsage, noUsage } from "./lease-record.ts";
@@ -84,6 +94,12 @@ export class Broker implements LeaseDirectory, SessionEvents {
     };
   }
 
+  /** What would become of a request now; changes nothing. */
+  explain(wish: Wish): Explanation {
+    this.#apply({ kind: "tick" });
+    return explain(this.#pool, { ...wish, id: "explained" });
+  }
+
   /** A lease for who has its secret; throws as `find` does, and WRONG_SECRET. */
   lease(leaseId: string, secret: Uint8Array): Lease {
     return this.#proven(leaseId, secret).lease;
@@ -129,11 +145,10 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#records.get(leaseId)?.clientAddress ?? "";
   }
 
-  queue(): { entry: QueueListing; requestId: string; reasons: readonly DeviceReason[] }[] {
-    return listQueue(this.#pool).map((entry) => ({
-      entry,
-      requestId: this.#waiting.requestId(entry.request.id),
-      reasons: queuePlace(this.#pool, entry.request.id)?.reasons ?? [],
+  queue(): { place: QueuePlace; requestId: string }[] {
+    return listQueue(this.#pool).map(({ request }) => ({
+      place: queuePlace(this.#pool, request.id)!,
+      requestId: this.#waiting.requestId(request.id),
     }));
   }
 
@@ -248,10 +263,10 @@ export class Broker implements LeaseDirectory, SessionEvents {
   #carryOut(effect: Effect): void {
     switch (effect.kind) {
       case "granted":
-        this.#grant(effect.lease);
+        this.#grant(effect);
         return;
       case "queued":
-        this.#waiting.queued(effect.id, effect);
+        this.#waiting.queued(effect.id, queuePlace(this.#pool, effect.id) ?? effect);
         return;
       case "refused":
         this.#waiting.refuse(effect.id, new SluiceError(effect.code, effect.message, { reasons: effect.reasons }));
@@ -272,7 +287,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   }
 
   /** Stores a grant and tells the client; the pool learns what became of it. */
-  #grant(lease: Lease): void {
+  #grant({ lease, warnings }: Extract<Effect, { kind: "granted" }>): void {
     const { store, log, randomBytes } = this.#options;
     try {
       store.saveLease(toStored(lease));
@@ -293,7 +308,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
       clientAddress: "",
       notice: undefined,
     });
-    const told = this.#waiting.grant(lease.id, { lease, secret });
+    const told = this.#waiting.grant(lease.id, { lease, secret, warnings });
     // A client that went away meanwhile never had the lease: no executor was started either.
     this.#apply({ kind: told ? "grantConfirmed" : "grantFailed", id: lease.id });
     if (!told) {

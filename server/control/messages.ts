@@ -4,13 +4,15 @@ import type { Device as DeviceMessage } from "../../proto/generated/sluice/v1/De
 import type { Lease as LeaseMessage } from "../../proto/generated/sluice/v1/Lease.ts";
 import type { Notice as NoticeMessage } from "../../proto/generated/sluice/v1/Notice.ts";
 import type { QueueEntry as QueueEntryMessage } from "../../proto/generated/sluice/v1/QueueEntry.ts";
+import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slice.ts";
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import type { DeviceDescription } from "../device/device.ts";
-import type { DeviceListing, Lease, QueueListing, Share } from "../pool/types.ts";
+import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
 import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
+import { modeMessage, shareOf, termsOf } from "./request-terms.ts";
 
 const DAY_MS = 86_400_000;
 const WAIT_MS_MAX = 30 * DAY_MS;
@@ -37,20 +39,6 @@ function checkTime(field: string, value: number, max: number): number {
   return value;
 }
 
-function shareOf({ share, memoryBytes = 0, fraction = 0 }: AllocateRequest__Output): Share {
-  if (share === "memoryBytes") {
-    if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 1) {
-      throw bad(`A slice of [${memoryBytes}] bytes is not from 1 to 2^53 - 1 bytes.`);
-    }
-    return { kind: "bytes", bytes: memoryBytes };
-  }
-  if (share === "fraction") {
-    if (!(fraction > 0 && fraction <= 1)) throw bad(`The fraction [${fraction}] is not above 0 and at most 1.`);
-    return { kind: "fraction", fraction };
-  }
-  throw bad("The request names neither the memory nor the fraction that it wants.");
-}
-
 /** @throws SluiceError BAD_ARGUMENT with the field and its value */
 export function toWish(request: AllocateRequest__Output): Wish {
   const count = request.devices === 0 ? 1 : request.devices;
@@ -67,6 +55,7 @@ export function toWish(request: AllocateRequest__Output): Wish {
     sameDevice: request.sameDeviceAllowed,
     waitMs: checkTime("wait", request.waitMs, WAIT_MS_MAX),
     detached: request.detached,
+    ...termsOf(request),
     ...(durationMs === 0 ? {} : { durationMs }),
   };
 }
@@ -75,6 +64,13 @@ export const reasonMessages = (reasons: readonly DeviceReason[]): { device: stri
   reasons.map(({ device, code, message }) => ({ device, code, message }));
 
 export const usageMessage = (usage: LeaseUsage): UsageMessage => ({ ...usage });
+
+export const sliceMessage = ({ index, deviceId, bytes, overheadBytes }: Slice): SliceMessage => ({
+  index,
+  deviceId,
+  memoryBytes: bytes,
+  overheadBytes,
+});
 
 export function leaseMessage(
   lease: Lease,
@@ -85,12 +81,7 @@ export function leaseMessage(
     id: lease.id,
     tenant: lease.tenant,
     name: lease.name,
-    slices: lease.slices.map(({ index, deviceId, bytes, overheadBytes }) => ({
-      index,
-      deviceId,
-      memoryBytes: bytes,
-      overheadBytes,
-    })),
+    slices: lease.slices.map(sliceMessage),
     state: `LEASE_STATE_${state}`,
     grantedAtMs: lease.grantedAt,
     endsAtMs: lease.endsAt ?? 0,
@@ -98,6 +89,7 @@ export function leaseMessage(
     usage: usageMessage(known.usage),
     detached: lease.detached,
     clientAddress: known.clientAddress,
+    priority: lease.priority,
   };
 }
 
@@ -106,6 +98,7 @@ export function deviceMessage(
   known: { readonly description: DeviceDescription; readonly slices: number },
 ): DeviceMessage {
   const { description, slices } = known;
+  const { sharing = { mode: "dynamic" }, labels = {}, taints = [] } = listing.device;
   return {
     id: description.id,
     kind: description.kind,
@@ -119,16 +112,19 @@ export function deviceMessage(
     capability: `${description.capabilityMajor}.${description.capabilityMinor}`,
     overheadPerLeaseBytes: description.overheadBytes,
     sliceBytesMax: description.sliceBytesMax,
+    mode: modeMessage(sharing.mode),
+    profileBytes: sharing.mode === "profile" ? sharing.profileBytes : 0,
+    labels: { ...labels },
+    taints: [...taints],
+    ...(listing.cordon === undefined ? {} : { cordon: { device: description.id, ...listing.cordon } }),
   };
 }
 
-export function queueMessage(
-  { request, position, requestedAt, deadline }: QueueListing,
-  known: { readonly requestId: string; readonly reasons: readonly DeviceReason[] },
-): QueueEntryMessage {
+export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMessage {
+  const { request, position, requestedAt, deadline, reasons, startsAt = 0 } = place;
   const { share } = request;
   return {
-    requestId: known.requestId,
+    requestId,
     tenant: request.tenant,
     name: request.name,
     position,
@@ -136,7 +132,9 @@ export function queueMessage(
     ...(share.kind === "bytes" ? { memoryBytes: share.bytes } : { fraction: share.fraction }),
     queuedAtMs: requestedAt,
     waitEndsAtMs: deadline,
-    reasons: reasonMessages(known.reasons),
+    reasons: reasonMessages(reasons),
+    priority: request.priority ?? 0,
+    startsAtMs: startsAt,
   };
 }
 
@@ -144,14 +142,12 @@ const noticeKinds = {
   shutdown: "NOTICE_KIND_SHUTTING_DOWN",
   revoked: "NOTICE_KIND_REVOKED",
   "time-almost-over": "NOTICE_KIND_TIME_ALMOST_OVER",
-} as const;
-
-/** A kind that has no number of its own says what it comes to: the lease is taken back at the deadline. */
-const noticeKind = (kind: string): NonNullable<NoticeMessage["kind"]> =>
-  Object.hasOwn(noticeKinds, kind) ? noticeKinds[kind as keyof typeof noticeKinds] : "NOTICE_KIND_REVOKED";
+  idle: "NOTICE_KIND_IDLE",
+  preempted: "NOTICE_KIND_PREEMPTED",
+} as const satisfies Record<LeaseNotice["kind"], NoticeMessage["kind"]>;
 
 export const noticeMessage = ({ kind, message, deadlineAtMs }: LeaseNotice): NoticeMessage => ({
-  kind: noticeKind(kind),
+  kind: noticeKinds[kind],
   message,
   deadlineAtMs,
 });

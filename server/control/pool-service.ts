@@ -10,11 +10,12 @@ import type { HoldRequest__Output } from "../../proto/generated/sluice/v1/HoldRe
 import type { HoldResponse } from "../../proto/generated/sluice/v1/HoldResponse.ts";
 import type { PoolServiceHandlers } from "../../proto/generated/sluice/v1/PoolService.ts";
 import { toStatus } from "../../proto/load.ts";
-import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/limits.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
+import { explanationMessage } from "./explanation.ts";
 import {
   deviceMessage,
   leaseMessage,
@@ -52,6 +53,10 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       const lease = options.broker.lease(leaseId, secret);
       return { lease: describe(options, lease), connection: connectionFor(options, lease) };
     }),
+    Explain: unary(options, ({ request }) => {
+      if (request === null) throw new SluiceError("BAD_ARGUMENT", "There is no request to explain.");
+      return explanationMessage(options.broker.explain(toWish(request)));
+    }),
     Release: unary(options, async ({ leaseId, secret }) => {
       const { usage, released } = await options.broker.release(leaseId, secret);
       return { usage: usageMessage(usage), released };
@@ -70,7 +75,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     }),
     ListLeases: unary(options, () => ({
       leases: options.broker.leases().map((lease) => describe(options, lease)),
-      queue: options.broker.queue().map(({ entry, ...known }) => queueMessage(entry, known)),
+      queue: options.broker.queue().map(({ place, requestId }) => queueMessage(place, requestId)),
     })),
   };
 }
@@ -125,13 +130,15 @@ class Streams {
     try {
       const withdraw = broker.request(toWish(call.request), {
         requestId: call.request.requestId,
-        queued: ({ position, reasons }) => {
-          call.write({ queued: { position, reasons: reasonMessages(reasons) } });
+        queued: ({ position, reasons, startsAt = 0 }) => {
+          call.write({ queued: { position, reasons: reasonMessages(reasons), startsAtMs: startsAt } });
         },
-        granted: ({ lease, secret }) => {
+        granted: ({ lease, secret, warnings }) => {
           if (call.cancelled) return false;
           const connection = connectionFor(this.#options, lease);
-          call.write({ granted: { lease: describe(this.#options, lease), secret, connection } });
+          call.write({
+            granted: { lease: describe(this.#options, lease), secret, connection, warnings: [...warnings] },
+          });
           call.end();
           return true;
         },

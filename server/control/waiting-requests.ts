@@ -1,23 +1,33 @@
 /** The clients whose requests are not decided yet: what they were told last, and news of their place in the queue. */
-import type { DeviceReason, SluiceError } from "../../shared/errors.ts";
+import type { SluiceError } from "../../shared/errors.ts";
 import type { Lease, QueueListing, QueuePlace } from "../pool/types.ts";
 import type { Clock } from "./clock.ts";
 
 /** Places are told again at most this often: one event may move everyone. */
 const TELL_INTERVAL_MS = 250;
 
+/** Where a request stands. */
+export type Place = Pick<QueuePlace, "position" | "reasons" | "startsAt">;
+
+export interface Grant {
+  readonly lease: Lease;
+  readonly secret: Buffer;
+  /** What the client should know about its slices. */
+  readonly warnings: readonly string[];
+}
+
 export interface RequestListener {
   /** The client's own id of the request. */
   readonly requestId: string;
-  queued(place: { readonly position: number; readonly reasons: readonly DeviceReason[] }): void;
+  queued(place: Place): void;
   /** The last word, as `refused` is. False when the client is gone and did not get it. */
-  granted(grant: { readonly lease: Lease; readonly secret: Buffer }): boolean;
+  granted(grant: Grant): boolean;
   refused(error: SluiceError): void;
 }
 
 interface Waiting {
   readonly listener: RequestListener;
-  toldPosition: number;
+  told: Pick<Place, "position" | "startsAt">;
 }
 
 export class WaitingRequests {
@@ -32,7 +42,7 @@ export class WaitingRequests {
   }
 
   add(id: string, listener: RequestListener): void {
-    this.#byId.set(id, { listener, toldPosition: 0 });
+    this.#byId.set(id, { listener, told: { position: 0 } });
   }
 
   /** Forgets a request; false when it was decided already. */
@@ -45,10 +55,10 @@ export class WaitingRequests {
     return this.#byId.get(id)?.listener.requestId ?? "";
   }
 
-  queued(id: string, place: { readonly position: number; readonly reasons: readonly DeviceReason[] }): void {
+  queued(id: string, place: Place): void {
     const waiting = this.#byId.get(id);
     if (waiting === undefined) return;
-    waiting.toldPosition = place.position;
+    waiting.told = place;
     waiting.listener.queued(place);
   }
 
@@ -59,21 +69,24 @@ export class WaitingRequests {
   }
 
   /** False when the client did not get it. */
-  grant(id: string, grant: { readonly lease: Lease; readonly secret: Buffer }): boolean {
+  grant(id: string, grant: Grant): boolean {
     const waiting = this.#byId.get(id);
     this.#byId.delete(id);
     return waiting?.listener.granted(grant) ?? false;
   }
 
-  /** Tells, soon and once, every client whose place has changed. */
+  /** Tells, soon and once, every client whose place or start has changed. */
   tellChanges(): void {
     if (this.#byId.size === 0 || this.#cancelTimer !== undefined) return;
     this.#cancelTimer = this.#clock.schedule(TELL_INTERVAL_MS, () => {
       this.#cancelTimer = undefined;
       for (const { request, position } of this.#queue.list()) {
-        if (this.#byId.get(request.id)?.toldPosition === position) continue;
+        const told = this.#byId.get(request.id)?.told;
+        // The start is known for the first alone.
+        if (told?.position === position && position > 1) continue;
         const place = this.#queue.place(request.id);
-        if (place !== undefined) this.queued(request.id, place);
+        if (place === undefined) continue;
+        if (told?.position !== position || told.startsAt !== place.startsAt) this.queued(request.id, place);
       }
     });
   }

@@ -1,5 +1,7 @@
 // Original file: proto/sluice/v1/pool.proto
 
+import type { SharingMode as _sluice_v1_SharingMode, SharingMode__Output as _sluice_v1_SharingMode__Output } from '../../sluice/v1/SharingMode.ts';
+import type { PlacementPolicy as _sluice_v1_PlacementPolicy, PlacementPolicy__Output as _sluice_v1_PlacementPolicy__Output } from '../../sluice/v1/PlacementPolicy.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface AllocateRequest {
@@ -40,7 +42,35 @@ export interface AllocateRequest {
    */
   'requestId'?: (string);
   /**
-   * Size of each slice. Exactly one must be set.
+   * Conditions that every device must meet, such as `device.name~A100`, `server.cuda-version>=12.4` or `label.zone=a`: a key,
+   * one of = != >= <= > < ~ and a value. Keys are server.addr, server.hostname, server.has-rdma, server.cuda-version,
+   * server.driver-version, device.id, device.name, device.phy-memory, device.capability, device.kind and label.KEY. `~` asks
+   * for a part of the text. A device without the fact meets no condition but `!=`. At most 32, each of at most 256 characters.
+   */
+  'filters'?: (string)[];
+  /**
+   * How the devices are shared with others. Not set: dynamic.
+   */
+  'mode'?: (_sluice_v1_SharingMode);
+  /**
+   * Which of the devices with room are taken. Not set: the server's default.
+   */
+  'policy'?: (_sluice_v1_PlacementPolicy);
+  /**
+   * Requests of higher priority are served first: from -100 to 100. Default 0.
+   */
+  'priority'?: (number);
+  /**
+   * Tainted devices that may be used: by the taint's label, as KEY or KEY=VALUE. At most 32.
+   */
+  'tolerations'?: (string)[];
+  /**
+   * Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32.
+   */
+  'avoidedLabels'?: (string)[];
+  /**
+   * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
+   * profile mode a request without it takes a slice of any size.
    */
   'share'?: "memoryBytes"|"fraction";
 }
@@ -83,7 +113,35 @@ export interface AllocateRequest__Output {
    */
   'requestId': (string);
   /**
-   * Size of each slice. Exactly one must be set.
+   * Conditions that every device must meet, such as `device.name~A100`, `server.cuda-version>=12.4` or `label.zone=a`: a key,
+   * one of = != >= <= > < ~ and a value. Keys are server.addr, server.hostname, server.has-rdma, server.cuda-version,
+   * server.driver-version, device.id, device.name, device.phy-memory, device.capability, device.kind and label.KEY. `~` asks
+   * for a part of the text. A device without the fact meets no condition but `!=`. At most 32, each of at most 256 characters.
+   */
+  'filters': (string)[];
+  /**
+   * How the devices are shared with others. Not set: dynamic.
+   */
+  'mode': (_sluice_v1_SharingMode__Output);
+  /**
+   * Which of the devices with room are taken. Not set: the server's default.
+   */
+  'policy': (_sluice_v1_PlacementPolicy__Output);
+  /**
+   * Requests of higher priority are served first: from -100 to 100. Default 0.
+   */
+  'priority': (number);
+  /**
+   * Tainted devices that may be used: by the taint's label, as KEY or KEY=VALUE. At most 32.
+   */
+  'tolerations': (string)[];
+  /**
+   * Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32.
+   */
+  'avoidedLabels': (string)[];
+  /**
+   * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
+   * profile mode a request without it takes a slice of any size.
    */
   'share'?: "memoryBytes"|"fraction";
 }

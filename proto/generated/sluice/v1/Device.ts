@@ -1,5 +1,7 @@
 // Original file: proto/sluice/v1/pool.proto
 
+import type { SharingMode as _sluice_v1_SharingMode, SharingMode__Output as _sluice_v1_SharingMode__Output } from '../../sluice/v1/SharingMode.ts';
+import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from '../../sluice/v1/Reason.ts';
 import type { Long } from '@grpc/proto-loader';
 
 /**
@@ -54,6 +56,26 @@ export interface Device {
    * The largest slice of one lease.
    */
   'sliceBytesMax'?: (number | string | Long);
+  /**
+   * Which requests it serves.
+   */
+  'mode'?: (_sluice_v1_SharingMode);
+  /**
+   * Size of its fixed slices, overhead inside; 0 unless the mode is profile.
+   */
+  'profileBytes'?: (number | string | Long);
+  /**
+   * Its labels; filters ask about them as `label.KEY`.
+   */
+  'labels'?: ({[key: string]: string});
+  /**
+   * Keys of labels that keep away requests that do not tolerate them.
+   */
+  'taints'?: (string)[];
+  /**
+   * Set while nothing new is placed on it: DEVICE_CORDONED or DEVICE_UNHEALTHY, and why.
+   */
+  'cordon'?: (_sluice_v1_Reason | null);
 }
 
 /**
@@ -108,4 +130,24 @@ export interface Device__Output {
    * The largest slice of one lease.
    */
   'sliceBytesMax': (number);
+  /**
+   * Which requests it serves.
+   */
+  'mode': (_sluice_v1_SharingMode__Output);
+  /**
+   * Size of its fixed slices, overhead inside; 0 unless the mode is profile.
+   */
+  'profileBytes': (number);
+  /**
+   * Its labels; filters ask about them as `label.KEY`.
+   */
+  'labels': ({[key: string]: string});
+  /**
+   * Keys of labels that keep away requests that do not tolerate them.
+   */
+  'taints': (string)[];
+  /**
+   * Set while nothing new is placed on it: DEVICE_CORDONED or DEVICE_UNHEALTHY, and why.
+   */
+  'cordon': (_sluice_v1_Reason__Output | null);
 }

@@ -16,6 +16,10 @@ export interface Granted {
    * How to work under it.
    */
   'connection'?: (_sluice_v1_Connection | null);
+  /**
+   * What its holder should know about its devices, such as that no link joins them.
+   */
+  'warnings'?: (string)[];
 }
 
 export interface Granted__Output {
@@ -31,4 +35,8 @@ export interface Granted__Output {
    * How to work under it.
    */
   'connection': (_sluice_v1_Connection__Output | null);
+  /**
+   * What its holder should know about its devices, such as that no link joins them.
+   */
+  'warnings': (string)[];
 }

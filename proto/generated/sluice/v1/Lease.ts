@@ -50,6 +50,10 @@ export interface Lease {
    * Address of the attached client; empty when none is.
    */
   'clientAddress'?: (string);
+  /**
+   * As in the request.
+   */
+  'priority'?: (number);
 }
 
 export interface Lease__Output {
@@ -97,4 +101,8 @@ export interface Lease__Output {
    * Address of the attached client; empty when none is.
    */
   'clientAddress': (string);
+  /**
+   * As in the request.
+   */
+  'priority': (number);
 }

@@ -17,6 +17,14 @@ export const NoticeKind = {
    * The lease is taken back at the deadline.
    */
   NOTICE_KIND_REVOKED: 'NOTICE_KIND_REVOKED',
+  /**
+   * The lease makes no calls and is taken back at the deadline if that stays so.
+   */
+  NOTICE_KIND_IDLE: 'NOTICE_KIND_IDLE',
+  /**
+   * The lease is taken back at the deadline, to make room for a request of higher priority.
+   */
+  NOTICE_KIND_PREEMPTED: 'NOTICE_KIND_PREEMPTED',
 } as const;
 
 export type NoticeKind =
@@ -40,5 +48,15 @@ export type NoticeKind =
    */
   | 'NOTICE_KIND_REVOKED'
   | 3
+  /**
+   * The lease makes no calls and is taken back at the deadline if that stays so.
+   */
+  | 'NOTICE_KIND_IDLE'
+  | 4
+  /**
+   * The lease is taken back at the deadline, to make room for a request of higher priority.
+   */
+  | 'NOTICE_KIND_PREEMPTED'
+  | 5
 
 export type NoticeKind__Output = typeof NoticeKind[keyof typeof NoticeKind]

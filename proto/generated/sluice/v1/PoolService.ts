@@ -4,6 +4,8 @@ import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
 import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Output as _sluice_v1_AllocateRequest__Output } from '../../sluice/v1/AllocateRequest.ts';
 import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from '../../sluice/v1/AllocateResponse.ts';
+import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Output as _sluice_v1_ExplainRequest__Output } from '../../sluice/v1/ExplainRequest.ts';
+import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from '../../sluice/v1/ExplainResponse.ts';
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from '../../sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from '../../sluice/v1/GetLeaseResponse.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from '../../sluice/v1/HoldRequest.ts';
@@ -33,6 +35,21 @@ export interface PoolServiceClient extends grpc.Client {
    */
   allocate(argument: _sluice_v1_AllocateRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
   allocate(argument: _sluice_v1_AllocateRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_AllocateResponse__Output>;
+  
+  /**
+   * Tells what would become of a request now, without making it: where it would go, or why not and what is in its way.
+   */
+  Explain(argument: _sluice_v1_ExplainRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  Explain(argument: _sluice_v1_ExplainRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  Explain(argument: _sluice_v1_ExplainRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  Explain(argument: _sluice_v1_ExplainRequest, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Tells what would become of a request now, without making it: where it would go, or why not and what is in its way.
+   */
+  explain(argument: _sluice_v1_ExplainRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  explain(argument: _sluice_v1_ExplainRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  explain(argument: _sluice_v1_ExplainRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  explain(argument: _sluice_v1_ExplainRequest, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
@@ -125,6 +142,11 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   Allocate: grpc.handleServerStreamingCall<_sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse>;
   
   /**
+   * Tells what would become of a request now, without making it: where it would go, or why not and what is in its way.
+   */
+  Explain: grpc.handleUnaryCall<_sluice_v1_ExplainRequest__Output, _sluice_v1_ExplainResponse>;
+  
+  /**
    * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
    */
   GetLease: grpc.handleUnaryCall<_sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse>;
@@ -156,6 +178,7 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
 
 export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   Allocate: MethodDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateResponse, _sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse__Output>
+  Explain: MethodDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainResponse, _sluice_v1_ExplainRequest__Output, _sluice_v1_ExplainResponse__Output>
   GetLease: MethodDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse__Output>
   Hold: MethodDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse, _sluice_v1_HoldRequest__Output, _sluice_v1_HoldResponse__Output>
   ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>

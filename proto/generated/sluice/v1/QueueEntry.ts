@@ -47,6 +47,14 @@ export interface QueueEntry {
    * Why each device can not serve it now.
    */
   'reasons'?: (_sluice_v1_Reason)[];
+  /**
+   * As in the request.
+   */
+  'priority'?: (number);
+  /**
+   * As in `Queued`.
+   */
+  'startsAtMs'?: (number | string | Long);
 }
 
 /**
@@ -93,4 +101,12 @@ export interface QueueEntry__Output {
    * Why each device can not serve it now.
    */
   'reasons': (_sluice_v1_Reason__Output)[];
+  /**
+   * As in the request.
+   */
+  'priority': (number);
+  /**
+   * As in `Queued`.
+   */
+  'startsAtMs': (number);
 }

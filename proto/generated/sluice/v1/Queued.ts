@@ -1,6 +1,7 @@
 // Original file: proto/sluice/v1/pool.proto
 
 import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from '../../sluice/v1/Reason.ts';
+import type { Long } from '@grpc/proto-loader';
 
 export interface Queued {
   /**
@@ -11,6 +12,10 @@ export interface Queued {
    * Why it waits: one per device, or one for the request as a whole.
    */
   'reasons'?: (_sluice_v1_Reason)[];
+  /**
+   * When it is served at the latest; 0: not known. Known for the first of the queue, where all leases in its way end in time.
+   */
+  'startsAtMs'?: (number | string | Long);
 }
 
 export interface Queued__Output {
@@ -22,4 +27,8 @@ export interface Queued__Output {
    * Why it waits: one per device, or one for the request as a whole.
    */
   'reasons': (_sluice_v1_Reason__Output)[];
+  /**
+   * When it is served at the latest; 0: not known. Known for the first of the queue, where all leases in its way end in time.
+   */
+  'startsAtMs': (number);
 }

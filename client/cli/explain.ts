@@ -1,0 +1,68 @@
+/** `sluice explain`: what would become of a request, without making it. */
+import type { Command } from "commander";
+import { allocateRequest } from "../allocate-options.ts";
+import { type Explanation, explanationOf, type SliceInfo } from "../explanation.ts";
+import { ExitCode, ExitError } from "./failure.ts";
+import {
+  addJsonOption,
+  addServerOption,
+  addShareOptions,
+  type JsonOptions,
+  type ServerOptions,
+  type ShareFlags,
+  shareOf,
+  withControl,
+} from "./options.ts";
+import { print, printJson, sizeText } from "./output.ts";
+import { describeReason, describeStart } from "./place.ts";
+
+export function addExplainCommand(program: Command): void {
+  const command = program
+    .command("explain")
+    .description("tell what would become of a request, and why, without making it");
+  addJsonOption(addServerOption(addShareOptions(command)));
+  command.addHelpText(
+    "after",
+    `
+Without -p or -m it is about whole devices. Shows where the request would go, or for
+every device why not, and which leases would have to end first.
+
+Exit codes: 0 when it would be granted now; 75 when it would have to wait; 2 for bad
+usage; 1 when it could never be served.
+
+Examples:
+  sluice explain -m 40GiB --filter 'device.name~A100'
+  sluice explain -n 2 --mode exclusive --policy topology --json`,
+  );
+  command.action(async (options: ServerOptions & JsonOptions & ShareFlags) => {
+    const request = allocateRequest({ ...shareOf(options), wait: "30d" });
+    const explanation = explanationOf(await withControl(options, (control) => control.explain(request)));
+    if (options.json) printJson(explanation);
+    else print(describe(explanation));
+    throw new ExitError(exitCodes[explanation.outcome]);
+  });
+}
+
+const exitCodes = { granted: ExitCode.OK, queued: ExitCode.NO_CAPACITY, refused: ExitCode.FAILED } as const;
+
+/** A slice with all that it takes from its device. */
+const describeSlice = ({ deviceId, memoryBytes, overheadBytes }: SliceInfo): string =>
+  `  ${sizeText(memoryBytes)} of ${deviceId}${overheadBytes === 0 ? "" : `, and ${sizeText(overheadBytes)} beside it`}`;
+
+function describe(explanation: Explanation): string {
+  if (explanation.outcome === "granted") {
+    const { slices, warnings } = explanation;
+    return ["It would be granted now:", ...slices.map(describeSlice), ...warnings].join("\n");
+  }
+  // Someone who asks for every reason gets every reason.
+  const reasons = explanation.reasons.map((reason) => `  ${describeReason(reason)}`);
+  if (explanation.outcome === "refused") {
+    const { code, message, remedy } = explanation;
+    return [`It would be refused: ${message} (${code}) ${remedy}`, ...reasons].join("\n");
+  }
+  const { position, startsAtMs, blockingLeaseIds } = explanation;
+  const start = startsAtMs === undefined ? "" : `, ${describeStart(startsAtMs)} if nobody else were served before`;
+  const blockers =
+    blockingLeaseIds.length === 0 ? [] : [`What would have to end first: ${blockingLeaseIds.join(", ")}.`];
+  return [`It would wait at place ${position}${start}.`, ...reasons, ...blockers].join("\n");
+}
