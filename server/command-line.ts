@@ -1,12 +1,13 @@
 /** The options of `sluice serve` as commander reads them, with their help. What they mean is config.ts's. */
 import { Command, Option } from "commander";
-import type { RawOptions } from "./config.ts";
+import { policies, type RawOptions } from "./config.ts";
 import { logLevels } from "./log.ts";
 
 const examples = `
 Examples:
   sluice serve                                       every CUDA device, else one cpu device, for this machine only
   sluice serve --device cpu:4x2GiB                   four devices of 2 GiB
+  sluice serve --device cuda:0,mode=exclusive --device cuda:1,profile=8x10GiB --label zone=a
   sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0
   sluice serve --config sluice.json --grace 2m       options of the command line win`;
 
@@ -22,8 +23,19 @@ function serveCommand(): Command {
     )
     .option(
       "--device <spec...>",
-      "devices to lend: cuda, cuda:0, cpu, cpu:4x2GiB, null:2x16GiB; may be repeated (default: auto, every CUDA device, else one cpu)",
+      "devices to lend: cuda, cuda:0, cpu, cpu:4x2GiB, null:2x16GiB, each with ,mode=exclusive ,profile=8x10GiB ,label=KEY=VALUE ,taint=KEY; may be repeated (default: auto, every CUDA device, else one cpu)",
     )
+    .option("--label <key=value...>", "a label of every device, for filters; may be repeated")
+    .addOption(
+      new Option("--policy <policy>", "which devices a request gets that names no policy (default: pack)").choices(
+        policies,
+      ),
+    )
+    .option("--usage-half-life <duration>", "after this time past use weighs half in the fair share (default: 1d)")
+    .option("--queue-entries <count>", "requests that may wait at once (default: 100000)")
+    .option("--queue-passes <count>", "how many may be served before the first although they delay it (default: 16)")
+    .option("--preemption", "let leases of lower priority make room for the first of the queue")
+    .option("--preemption-grace <duration>", "how long such a lease still has (default: 30s)")
     .option("--grace <duration>", "how long running leases may go on after SIGTERM (default: 30s)")
     .option("--kernel-timeout <duration>", "a kernel that runs longer is stopped; 0 for no bound (default: 5m)")
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")

@@ -7,9 +7,11 @@ import { isIPv4, isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
-import { HEARTBEAT_TIMEOUT_MS } from "../shared/limits.ts";
+import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../shared/limits.ts";
 import { parseDuration } from "../shared/units.ts";
+import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
+import type { PoolOptions, PoolRequest } from "./pool/types.ts";
 
 export interface Endpoint {
   readonly host: string;
@@ -17,12 +19,30 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** As `sluice serve --policy` takes them. */
+export const policies = ["pack", "spread", "topology"] as const satisfies PoolRequest["policy"][];
+type Policy = (typeof policies)[number];
+
+const poolOptionNames = [
+  "usageHalfLifeMs",
+  "queueEntriesMax",
+  "passesMax",
+  "preemption",
+  "preemptionGraceMs",
+] as const satisfies (keyof PoolOptions)[];
+
 export interface Config {
   readonly listen: Endpoint;
   readonly data: Endpoint;
   readonly stateDirectory: string;
   /** SPECs as given; at least one. */
   readonly devices: readonly string[];
+  /** Of every device. */
+  readonly labels: Labels;
+  /** Where a request names none. */
+  readonly policy: Policy;
+  /** How the queue decides. */
+  readonly pool: Pick<PoolOptions, (typeof poolOptionNames)[number]>;
   readonly graceMs: number;
   readonly kernelTimeoutMs: number;
   readonly heartbeatTimeoutMs: number;
@@ -36,6 +56,13 @@ export interface RawOptions {
   data?: unknown;
   state?: unknown;
   device?: unknown;
+  label?: unknown;
+  policy?: unknown;
+  "usage-half-life"?: unknown;
+  "queue-entries"?: unknown;
+  "queue-passes"?: unknown;
+  preemption?: unknown;
+  "preemption-grace"?: unknown;
   grace?: unknown;
   "kernel-timeout"?: unknown;
   "heartbeat-timeout"?: unknown;
@@ -48,6 +75,13 @@ const defaults: RawOptions = {
   listen: "127.0.0.1:7460",
   data: "127.0.0.1:7461",
   device: ["auto"],
+  label: [],
+  policy: "pack",
+  "usage-half-life": "1d",
+  "queue-entries": QUEUE_ENTRIES_MAX,
+  "queue-passes": 16,
+  preemption: false,
+  "preemption-grace": "30s",
   grace: "30s",
   "kernel-timeout": "5m",
   "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,
@@ -58,6 +92,8 @@ const defaults: RawOptions = {
 
 const optionNames = new Set([...Object.keys(defaults), "state"]);
 const SPARE_EXECUTORS_MAX = 64;
+/** Beyond it the first of the queue waits practically for ever. */
+const QUEUE_PASSES_MAX = 10_000;
 /** Timers of Node reach no further, and none of these times makes sense beyond it. */
 const DURATION_MS_MAX = 2 ** 31 - 1;
 
@@ -73,15 +109,17 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     data: endpointOf("data", raw.data),
     stateDirectory: stateDirectoryOf(raw.state, env),
     devices: devicesOf(raw.device),
+    labels: labelsOf(raw.label),
+    policy: oneOf("policy", policies, raw.policy),
+    pool: poolOf(raw),
     graceMs: durationOf("grace", raw.grace),
     kernelTimeoutMs: durationOf("kernel-timeout", raw["kernel-timeout"]),
     heartbeatTimeoutMs: durationOf("heartbeat-timeout", raw["heartbeat-timeout"]),
-    logLevel: logLevelOf(raw["log-level"]),
-    spareExecutors: spareExecutorsOf(raw["spare-executors"]),
+    logLevel: oneOf("log-level", logLevels, raw["log-level"]),
+    spareExecutors: countOf("spare-executors", raw["spare-executors"], { min: 0, max: SPARE_EXECUTORS_MAX }),
   };
   if (config.heartbeatTimeoutMs < 100) throw bad("The option [heartbeat-timeout] is below 100ms.");
-  if (typeof raw.insecure !== "boolean") throw bad(`The option [insecure] is true or false, not [${raw.insecure}].`);
-  if (!raw.insecure) requireLoopback(config);
+  if (!switchOf("insecure", raw.insecure)) requireLoopback(config);
   return config;
 }
 
@@ -163,19 +201,38 @@ function durationOf(name: string, value: unknown): number {
   return milliseconds;
 }
 
-function logLevelOf(value: unknown): LogLevel {
-  const level = logLevels.find((known) => known === value);
-  if (level === undefined)
-    throw bad(`The option [log-level] is one of [${logLevels.join(", ")}], not [${String(value)}].`);
-  return level;
+function labelsOf(value: unknown): Labels {
+  const texts = Array.isArray(value) ? value : [value];
+  return Object.fromEntries(texts.map((text) => parseLabel(textOf("label", text))));
 }
 
-function spareExecutorsOf(value: unknown): number {
-  const count = typeof value === "string" && /^\d{1,3}$/.test(value) ? Number(value) : value;
-  if (typeof count !== "number" || !Number.isInteger(count) || count < 0 || count > SPARE_EXECUTORS_MAX) {
-    throw bad(
-      `The option [spare-executors] is a whole number from 0 to ${SPARE_EXECUTORS_MAX}, not [${String(value)}].`,
-    );
+function poolOf(raw: RawOptions): Config["pool"] {
+  const usageHalfLifeMs = durationOf("usage-half-life", raw["usage-half-life"]);
+  if (usageHalfLifeMs < 1000) throw bad("The option [usage-half-life] is below 1s.");
+  return {
+    usageHalfLifeMs,
+    queueEntriesMax: countOf("queue-entries", raw["queue-entries"], { min: 0, max: QUEUE_ENTRIES_MAX }),
+    passesMax: countOf("queue-passes", raw["queue-passes"], { min: 0, max: QUEUE_PASSES_MAX }),
+    preemption: switchOf("preemption", raw.preemption),
+    preemptionGraceMs: durationOf("preemption-grace", raw["preemption-grace"]),
+  };
+}
+
+function switchOf(name: string, value: unknown): boolean {
+  if (typeof value !== "boolean") throw bad(`The option [${name}] is true or false, not [${String(value)}].`);
+  return value;
+}
+
+function oneOf<Word extends string>(name: string, words: readonly Word[], value: unknown): Word {
+  const found = words.find((known) => known === value);
+  if (found === undefined) throw bad(`The option [${name}] is one of [${words.join(", ")}], not [${String(value)}].`);
+  return found;
+}
+
+function countOf(name: string, value: unknown, { min, max }: { readonly min: number; readonly max: number }): number {
+  const count = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  if (typeof count !== "number" || !Number.isInteger(count) || count < min || count > max) {
+    throw bad(`The option [${name}] is a whole number from ${min} to ${max}, not [${String(value)}].`);
   }
   return count;
 }

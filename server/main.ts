@@ -3,6 +3,7 @@
  * options are those of DESIGN's doors; stdout carries the readiness line and nothing else.
  */
 import { randomBytes, randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { Server as GrpcServer, logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
@@ -10,12 +11,11 @@ import { contract } from "../proto/load.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { readOptions } from "./command-line.ts";
 import { type Config, type Endpoint, loadConfig } from "./config.ts";
-import { Broker, type LeaseStore } from "./control/broker.ts";
+import { Broker, type LeaseStore, type PooledDevice } from "./control/broker.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
-import type { DeviceDescription } from "./device/device.ts";
-import { discoverDevices } from "./executor/drivers.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
+import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
 import { DataListener } from "./session/data-listener.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
@@ -65,7 +65,8 @@ async function run(config: Config): Promise<void> {
   // What goes wrong is told once, in our words.
   setLogVerbosity(logVerbosity.NONE);
   const log = createLog(config.logLevel);
-  const devices = await discoverDevices(config.devices, (why) =>
+  const here = { hostname: hostname(), address: config.listen.host, labels: config.labels };
+  const devices = await takeInventory(config.devices, here, (why) =>
     log.info({ why }, "Lends a cpu device for want of a GPU"),
   );
   const unlock = lockState(config.stateDirectory);
@@ -105,7 +106,7 @@ function closeOpenLeases(store: Store, log: Logger): void {
 
 interface DaemonOptions {
   readonly config: Config;
-  readonly devices: readonly DeviceDescription[];
+  readonly devices: readonly PooledDevice[];
   readonly log: Logger;
   readonly store: LeaseStore;
 }
@@ -134,6 +135,8 @@ class Daemon {
     this.#broker = new Broker({
       devices,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+      policy: config.policy,
+      pool: config.pool,
       store,
       clock: systemClock,
       randomBytes,

@@ -23,7 +23,9 @@ import type {
   Effect,
   Explanation,
   Lease,
+  PoolDevice,
   PoolEvent,
+  PoolOptions,
   PoolRequest,
   QueuePlace,
   StoredLease,
@@ -44,9 +46,16 @@ export interface LeaseStore {
   closeLease(lease: Lease, usage: LeaseUsage): void;
 }
 
+/** A device with what the pool knows of it beside its description. */
+export type PooledDevice = DeviceDescription & Pick<PoolDevice, "sharing" | "facts" | "labels" | "taints" | "links">;
+
 export interface BrokerOptions {
-  readonly devices: readonly DeviceDescription[];
+  readonly devices: readonly PooledDevice[];
   readonly heartbeatTimeoutMs: number;
+  /** Where a request names no policy. Default: pack. */
+  readonly policy?: PoolRequest["policy"];
+  /** Default: those of PoolOptions. */
+  readonly pool?: PoolOptions;
   readonly store: LeaseStore;
   readonly clock: Clock;
   /** `byteCount` unpredictable bytes. */
@@ -74,7 +83,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
 
   constructor(options: BrokerOptions) {
     this.#options = options;
-    this.#pool = createPool({ heartbeatTimeoutMs: options.heartbeatTimeoutMs });
+    this.#pool = createPool({ ...options.pool, heartbeatTimeoutMs: options.heartbeatTimeoutMs });
     this.#descriptions = new Map(options.devices.map((description) => [description.id, description]));
     this.#waiting = new WaitingRequests(options.clock, {
       list: () => listQueue(this.#pool),
@@ -87,17 +96,19 @@ export class Broker implements LeaseDirectory, SessionEvents {
   request(wish: Wish, listener: RequestListener & { readonly requestId: string }): () => void {
     const id = `lease-${this.#options.randomBytes(8).toString("hex")}`;
     this.#waiting.add(id, listener);
-    this.#apply({ kind: "requested", request: { ...wish, id } });
+    this.#apply({ kind: "requested", request: { ...this.#withDefaults(wish), id } });
     return () => {
       // Once the client has its grant, the end of the call that brought it means nothing.
       if (this.#waiting.remove(id)) this.#apply({ kind: "withdrawn", id });
     };
   }
 
-  /** What would become of a request now; changes nothing. */
+  /** What would become of a request now; changes nothing. Throws SluiceError BAD_ARGUMENT for what is no request at all. */
   explain(wish: Wish): Explanation {
     this.#apply({ kind: "tick" });
-    return explain(this.#pool, { ...wish, id: "explained" });
+    const explanation = explain(this.#pool, { ...this.#withDefaults(wish), id: "explained" });
+    if (explanation.kind !== "refused" || explanation.code !== "BAD_ARGUMENT") return explanation;
+    throw new SluiceError(explanation.code, explanation.message);
   }
 
   /** A lease for who has its secret; throws as `find` does, and WRONG_SECRET. */
@@ -209,6 +220,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#waiting.close();
+  }
+
+  #withDefaults(wish: Wish): Wish {
+    const policy = wish.policy ?? this.#options.policy;
+    return policy === undefined ? wish : { ...wish, policy };
   }
 
   /** A lease that may be worked under; throws LEASE_NOT_FOUND, or why it has ended or is ending. */

@@ -32,6 +32,12 @@ async function automaticSpec(tell: (why: string) => void): Promise<string> {
   }
 }
 
+/** A device, and the place of the SPEC that names it. */
+export interface FoundDevice {
+  readonly device: DeviceDescription;
+  readonly specIndex: number;
+}
+
 /**
  * All devices for the SPECs of `--device`, such as `auto`, `cuda:0`, `cpu:4x2GiB` or `null:2x16GiB`. A device keeps the id that its driver
  * gives it unless an earlier SPEC has taken it; then it gets the next free number.
@@ -40,16 +46,16 @@ async function automaticSpec(tell: (why: string) => void): Promise<string> {
 export async function discoverDevices(
   specs: readonly string[],
   tell: (why: string) => void = () => {},
-): Promise<DeviceDescription[]> {
-  const devices = new Map<string, DeviceDescription>();
-  for (const given of specs) {
+): Promise<FoundDevice[]> {
+  const devices = new Map<string, FoundDevice>();
+  for (const [specIndex, given] of specs.entries()) {
     const text = given === "auto" ? await automaticSpec(tell) : given;
     const [, kind = "", spec = ""] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
     const driver = await loadDriver(kind);
     for (const device of await driver.discover(spec)) {
       let { id } = device;
       for (let index = 0; devices.has(id); index++) id = `${kind}:${index}`;
-      devices.set(id, { ...device, id });
+      devices.set(id, { device: { ...device, id }, specIndex });
     }
   }
   return [...devices.values()];

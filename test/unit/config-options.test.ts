@@ -20,6 +20,15 @@ test("without options the server lends what the machine has to this machine alon
     data: { host: "127.0.0.1", port: 7461 },
     stateDirectory: "/var/lib/me/sluice",
     devices: ["auto"],
+    labels: {},
+    policy: "pack",
+    pool: {
+      usageHalfLifeMs: 86_400_000,
+      queueEntriesMax: 100_000,
+      passesMax: 16,
+      preemption: false,
+      preemptionGraceMs: 30_000,
+    },
     graceMs: 30_000,
     kernelTimeoutMs: 300_000,
     heartbeatTimeoutMs: 30_000,
@@ -50,6 +59,17 @@ test("the command line wins over the config file, which wins over defaults", () 
   });
 });
 
+test("how the queue decides and what devices are labelled can be set by both", () => {
+  const file = configFile({ label: ["zone=a"], "usage-half-life": "2h", "queue-entries": 5, preemption: true });
+  const config = load(["--config", file, "--policy", "spread", "--queue-passes", "3", "--preemption-grace", "5s"]);
+  expect(config).toMatchObject({
+    labels: { zone: "a" },
+    policy: "spread",
+    pool: { usageHalfLifeMs: 7_200_000, queueEntriesMax: 5, passesMax: 3, preemption: true, preemptionGraceMs: 5_000 },
+  });
+  expect(load(["--label", "zone=a", "--label", "rack=4=b"]).labels).toEqual({ zone: "a", rack: "4=b" });
+});
+
 test("addresses of version 6 stand in brackets", () => {
   expect(load(["--listen", "[::1]:0"]).listen).toEqual({ host: "::1", port: 0 });
 });
@@ -58,6 +78,11 @@ test.each([
   [["--listen", "7460"], "[listen] is HOST:PORT"],
   [["--listen", "127.0.0.1:70000"], "[127.0.0.1:70000]"],
   [["--listen", "::1:7460"], "[::1:7460]"],
+  [["--label", "zone"], "[zone]"],
+  [["--label", "zo ne=a"], "[zo ne=a]"],
+  [["--usage-half-life", "1ms"], "[usage-half-life]"],
+  [["--queue-entries", "-1"], "[queue-entries]"],
+  [["--queue-passes", "many"], "[many]"],
   [["--data", "[localhost]:1"], "[[localhost]:1]"],
   [["--grace", "30"], "[grace] is wrong"],
   [["--grace", "60d"], "above 24 days"],
