@@ -1,15 +1,23 @@
 /** The control plane as promises: one gRPC client per pool. It knows requests and errors, no sessions and no devices. */
 import { type ChannelOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { AdminServiceClient } from "../proto/generated/sluice/v1/AdminService.ts";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
+import type { CordonRequest } from "../proto/generated/sluice/v1/CordonRequest.ts";
 import type { ExplainResponse__Output as ExplainResponse } from "../proto/generated/sluice/v1/ExplainResponse.ts";
 import type { GetLeaseResponse__Output as GetLeaseResponse } from "../proto/generated/sluice/v1/GetLeaseResponse.ts";
 import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
 import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
 import type { ListLeasesResponse__Output as ListLeasesResponse } from "../proto/generated/sluice/v1/ListLeasesResponse.ts";
+import type { ListQuotasResponse__Output as ListQuotasResponse } from "../proto/generated/sluice/v1/ListQuotasResponse.ts";
+import type { ListUsageRequest } from "../proto/generated/sluice/v1/ListUsageRequest.ts";
+import type { ListUsageResponse__Output as ListUsageResponse } from "../proto/generated/sluice/v1/ListUsageResponse.ts";
 import type { PoolServiceClient } from "../proto/generated/sluice/v1/PoolService.ts";
 import type { Reason__Output as Reason } from "../proto/generated/sluice/v1/Reason.ts";
 import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
+import type { RevokeRequest } from "../proto/generated/sluice/v1/RevokeRequest.ts";
+import type { RevokeResponse__Output as RevokeResponse } from "../proto/generated/sluice/v1/RevokeResponse.ts";
+import type { SetQuotaRequest } from "../proto/generated/sluice/v1/SetQuotaRequest.ts";
 import { contract, fromStatus } from "../proto/load.ts";
 import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
 import { cancelled } from "./abort.ts";
@@ -55,6 +63,7 @@ type Unary<T> = (callback: (error: ServiceError | null, response?: T) => void) =
 export class Control {
   readonly server: HostPort;
   readonly #client: PoolServiceClient;
+  readonly #admin: AdminServiceClient;
   /** Its connection does not keep the program alive: heartbeats alone must not. */
   readonly #quiet: PoolServiceClient;
   readonly #metadata = new Metadata();
@@ -63,6 +72,7 @@ export class Control {
     this.server = parseHostPort(options.server, SERVER_PORT_DEFAULT);
     const target = `${bracketed(this.server.host)}:${this.server.port}`;
     this.#client = new contract.PoolService(target, credentials.createInsecure(), channelOptions);
+    this.#admin = new contract.AdminService(target, credentials.createInsecure(), channelOptions);
     this.#quiet = new contract.PoolService(target, quietCredentials(), channelOptions);
     if (options.token) this.#metadata.set("authorization", `Bearer ${options.token}`);
   }
@@ -95,6 +105,31 @@ export class Control {
       lease.secret === undefined ? { leaseId: lease.leaseId } : asRequest({ ...lease, secret: lease.secret });
     const options = this.#options(RELEASE_TIMEOUT_MS);
     return this.#unary((callback) => this.#client.release(request, this.#metadata, options, callback));
+  }
+
+  /** The admin's calls; ADMIN_ONLY unless the server takes the caller for one. */
+  cordon(request: CordonRequest): Promise<unknown> {
+    return this.#unary((callback) => this.#admin.cordon(request, this.#metadata, this.#options(), callback));
+  }
+
+  uncordon(deviceId: string): Promise<unknown> {
+    return this.#unary((callback) => this.#admin.uncordon({ deviceId }, this.#metadata, this.#options(), callback));
+  }
+
+  revoke(request: RevokeRequest): Promise<RevokeResponse> {
+    return this.#unary((callback) => this.#admin.revoke(request, this.#metadata, this.#options(), callback));
+  }
+
+  setQuota(request: SetQuotaRequest): Promise<unknown> {
+    return this.#unary((callback) => this.#admin.setQuota(request, this.#metadata, this.#options(), callback));
+  }
+
+  listQuotas(): Promise<ListQuotasResponse> {
+    return this.#unary((callback) => this.#admin.listQuotas({}, this.#metadata, this.#options(), callback));
+  }
+
+  listUsage(request: ListUsageRequest): Promise<ListUsageResponse> {
+    return this.#unary((callback) => this.#admin.listUsage(request, this.#metadata, this.#options(), callback));
   }
 
   /** Waits for a grant for as long as the request says. Rejects with CANCELLED when `signal` is aborted; the request is withdrawn. */
@@ -146,6 +181,7 @@ export class Control {
 
   close(): void {
     this.#client.close();
+    this.#admin.close();
     this.#quiet.close();
   }
 

@@ -12,8 +12,9 @@ import {
   type ReasonCode,
   SluiceError,
 } from "../shared/errors.ts";
+import type { ProtoGrpcType as AdminTypes } from "./generated/admin.ts";
 import { descriptor } from "./generated/descriptor.ts";
-import type { ProtoGrpcType } from "./generated/pool.ts";
+import type { ProtoGrpcType as PoolTypes } from "./generated/pool.ts";
 
 /** 64-bit numbers are Numbers (exact below 2^53), enums are their names, unset fields have their defaults. */
 const packageDefinition = fromJSON(descriptor as unknown as Parameters<typeof fromJSON>[0], {
@@ -23,7 +24,7 @@ const packageDefinition = fromJSON(descriptor as unknown as Parameters<typeof fr
   oneofs: true,
 });
 
-export const contract = (loadPackageDefinition(packageDefinition) as unknown as ProtoGrpcType).sluice.v1;
+export const contract = (loadPackageDefinition(packageDefinition) as unknown as PoolTypes & AdminTypes).sluice.v1;
 
 const ERROR_KEY = "sluice-error-bin";
 

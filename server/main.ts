@@ -11,7 +11,8 @@ import { contract } from "../proto/load.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { readOptions } from "./command-line.ts";
 import { type Config, type Endpoint, loadConfig } from "./config.ts";
-import { Broker, type LeaseStore, type PooledDevice } from "./control/broker.ts";
+import { adminService } from "./control/admin-service.ts";
+import { Broker, type PooledDevice } from "./control/broker.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
@@ -20,6 +21,8 @@ import { createLog } from "./log.ts";
 import { DataListener } from "./session/data-listener.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
 import { lockState } from "./state-lock.ts";
+import { usageByTenant } from "./store/ledger.ts";
+import { Settings } from "./store/settings.ts";
 import { Store } from "./store/store.ts";
 import { packageVersion } from "./version.ts";
 
@@ -108,13 +111,15 @@ interface DaemonOptions {
   readonly config: Config;
   readonly devices: readonly PooledDevice[];
   readonly log: Logger;
-  readonly store: LeaseStore;
+  readonly store: Store;
 }
 
 /** The rooms, put together. */
 class Daemon {
   readonly #config: Config;
   readonly #log: Logger;
+  readonly #store: Store;
+  readonly #settings: Settings;
   readonly #executors: ExecutorPool;
   readonly #sessions: LeaseSessions;
   readonly #broker: Broker;
@@ -129,6 +134,8 @@ class Daemon {
   constructor({ config, devices, log, store }: DaemonOptions) {
     this.#config = config;
     this.#log = log;
+    this.#store = store;
+    this.#settings = new Settings(store);
     const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ spares: config.spareExecutors, deviceKinds, onLog });
@@ -143,6 +150,7 @@ class Daemon {
       endSessions: (leaseId, code, message) => this.#sessions.end(leaseId, code, message),
       log,
     });
+    this.#restoreSettings();
     const { kernelTimeoutMs } = config;
     this.#sessions = new LeaseSessions({ executors: this.#executors, kernelTimeoutMs, events: this.#broker, onLog });
     this.#dataListener = new DataListener({
@@ -150,6 +158,15 @@ class Daemon {
       serverVersion: packageVersion(),
       onProven: (connection) => this.#sessions.attach(connection),
     });
+  }
+
+  /** What an admin decided before the restart; a cordon of a device that is away waits for it in the store. */
+  #restoreSettings(): void {
+    for (const { tenant, ...terms } of this.#settings.tenants()) this.#broker.setTenant(tenant, terms);
+    const here = new Set(this.#broker.devices().map(({ description }) => description.id));
+    for (const { deviceId, message } of this.#settings.cordons()) {
+      if (here.has(deviceId)) this.#broker.cordon(deviceId, message);
+    }
   }
 
   /** Opens the doors and says so on stdout. */
@@ -167,6 +184,16 @@ class Daemon {
         dataEndpoints: [isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`],
         heartbeatTimeoutMs: config.heartbeatTimeoutMs,
         onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
+      }),
+    );
+    this.#grpc.addService(
+      contract.AdminService.service,
+      adminService({
+        broker: this.#broker,
+        clock: systemClock,
+        store: this.#settings,
+        usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
+        onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
       }),
     );
     const grpcPort = await bound("listen", config.listen, () => this.#bindGrpc(config.listen));

@@ -119,6 +119,14 @@ export const errorTable = {
     "Restore a backup, install the version that wrote it, or start with another --state.",
   ),
 
+  ADMIN_ONLY: spec(
+    17,
+    "PERMISSION_DENIED",
+    "final",
+    "The call is the admin's, and the caller is not on the server's own machine.",
+    "Run the command on the machine of the server, with its loopback address.",
+  ),
+
   // Leases.
   LEASE_NOT_FOUND: spec(20, "NOT_FOUND", "final", "There is no such lease.", "It may have ended; allocate again."),
   LEASE_EXPIRED: spec(

@@ -33,10 +33,19 @@ Examples:
       if (options.json) {
         printJson({ server: { address: options.server, version: serverVersion, id: serverId }, devices });
       } else if (devices.length === 0) print("No devices.");
-      else print(formatTable(columns, devices.map(row), terminalWidth()));
+      else print([formatTable(columns, devices.map(row), terminalWidth()), ...remarks(devices)].join("\n"));
     });
   });
 }
+
+/** What is out of the ordinary, as sentences: a column of it would be empty nearly always. */
+const remarks = (devices: readonly DeviceInfo[]): string[] =>
+  devices.flatMap(({ id, mode, profileBytes, taints, cordon }) => [
+    ...(mode === "SHARING_MODE_EXCLUSIVE" ? [`${id}: lent as a whole (--mode exclusive).`] : []),
+    ...(mode === "SHARING_MODE_PROFILE" ? [`${id}: in slices of ${sizeText(profileBytes)} (--mode profile).`] : []),
+    ...taints.map((taint) => `${id}: only with --tolerate ${taint}.`),
+    ...(cordon === null ? [] : [`${id}: closed for new leases (${cordon.code}): ${cordon.message}`]),
+  ]);
 
 function row(device: DeviceInfo): string[] {
   const { memoryBytes, freeBytes, grantedBytes, overheadBytes } = device;

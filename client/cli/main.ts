@@ -2,14 +2,18 @@
 /** The command `sluice`: every verb is a file beside this one, and failures end in failure.ts. */
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { addCordonCommands } from "./cordon.ts";
 import { addExplainCommand } from "./explain.ts";
 import { reportFailure } from "./failure.ts";
 import { addLeasesCommand } from "./leases.ts";
 import { addListCommand } from "./list.ts";
+import { addQuotaCommand } from "./quota.ts";
 import { addReleaseCommand } from "./release.ts";
 import { addRequestCommand } from "./request.ts";
+import { addRevokeCommand } from "./revoke.ts";
 import { addRunCommand } from "./run.ts";
 import { addServeCommand } from "./serve.ts";
+import { addUsageCommand } from "./usage.ts";
 
 const program = new Command("sluice")
   .description("Lends remote GPUs: exact shares of their memory, at run time, over the network.")
@@ -35,6 +39,10 @@ addReleaseCommand(program);
 addExplainCommand(program);
 addListCommand(program);
 addLeasesCommand(program);
+addUsageCommand(program);
+addCordonCommands(program);
+addRevokeCommand(program);
+addQuotaCommand(program);
 
 // A reader that has had enough, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -50,6 +50,25 @@ function reading<T>(read: (text: string) => T): (text: string) => T {
 }
 
 export const readDuration = reading(parseDuration);
+export const readSize = reading(parseSize);
+export const readPriority = reading((text) => checkedPriority(text.trim() === "" ? Number.NaN : Number(text)));
+
+/** A count of things, 0 or more. */
+export const readCount = reading((text) => {
+  if (!/^\d{1,9}$/.test(text))
+    throw new SluiceError("BAD_ARGUMENT", `A count is a whole number, and [${text}] is not.`);
+  return Number(text);
+});
+
+/** A time as `2026-01-31`, `2026-01-31T12:00:00Z` or, so long ago, as a duration such as `7d`: milliseconds since the epoch. */
+export const readTime = reading((text) => {
+  const at = /^\d{4}-/.test(text) ? Date.parse(text) : Date.now() - parseDuration(text);
+  if (Number.isSafeInteger(at) && at >= 0) return at;
+  throw new SluiceError(
+    "BAD_ARGUMENT",
+    `A time is written as 2026-01-31, 2026-01-31T12:00:00Z or 7d, and [${text}] is not.`,
+  );
+});
 
 export function addServerOption(command: Command): Command {
   const option = new Option("--server <host:port>", "address of the server")
@@ -83,9 +102,7 @@ export function addShareOptions(command: Command): Command {
     .addOption(new Option("--mode <mode>", "how devices are shared (default: dynamic)").choices(sharingModes))
     .addOption(new Option("--policy <policy>", "which devices (default: the server's)").choices(policies))
     .addOption(
-      new Option("--priority <number>", "served first if higher, -100 to 100 (default: 0)").argParser(
-        reading((text) => checkedPriority(text.trim() === "" ? Number.NaN : Number(text))),
-      ),
+      new Option("--priority <number>", "served first if higher, -100 to 100 (default: 0)").argParser(readPriority),
     )
     .addOption(new Option("--tolerate <label>", "tainted devices too; repeatable").argParser(gathered))
     .addOption(new Option("--avoid <label>", "no devices with this label; repeatable").argParser(gathered))

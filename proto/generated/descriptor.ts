@@ -5,6 +5,319 @@ export const descriptor = {
       "nested": {
         "v1": {
           "nested": {
+            "AdminService": {
+              "methods": {
+                "Cordon": {
+                  "requestType": "CordonRequest",
+                  "responseType": "CordonResponse"
+                },
+                "Uncordon": {
+                  "requestType": "UncordonRequest",
+                  "responseType": "UncordonResponse"
+                },
+                "Revoke": {
+                  "requestType": "RevokeRequest",
+                  "responseType": "RevokeResponse"
+                },
+                "SetQuota": {
+                  "requestType": "SetQuotaRequest",
+                  "responseType": "SetQuotaResponse"
+                },
+                "ListQuotas": {
+                  "requestType": "ListQuotasRequest",
+                  "responseType": "ListQuotasResponse"
+                },
+                "ListUsage": {
+                  "requestType": "ListUsageRequest",
+                  "responseType": "ListUsageResponse"
+                }
+              }
+            },
+            "CordonRequest": {
+              "fields": {
+                "deviceId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "device_id"
+                },
+                "message": {
+                  "type": "string",
+                  "id": 2
+                }
+              }
+            },
+            "CordonResponse": {
+              "fields": {}
+            },
+            "UncordonRequest": {
+              "fields": {
+                "deviceId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "device_id"
+                }
+              }
+            },
+            "UncordonResponse": {
+              "fields": {}
+            },
+            "RevokeRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "graceMs": {
+                  "type": "uint64",
+                  "id": 2,
+                  "protoName": "grace_ms"
+                },
+                "message": {
+                  "type": "string",
+                  "id": 3
+                }
+              }
+            },
+            "RevokeResponse": {
+              "fields": {
+                "endsAtMs": {
+                  "type": "int64",
+                  "id": 1,
+                  "protoName": "ends_at_ms"
+                }
+              }
+            },
+            "Quota": {
+              "oneofs": {
+                "_memoryBytes": {
+                  "oneof": [
+                    "memoryBytes"
+                  ]
+                },
+                "_devices": {
+                  "oneof": [
+                    "devices"
+                  ]
+                },
+                "_leases": {
+                  "oneof": [
+                    "leases"
+                  ]
+                },
+                "_requests": {
+                  "oneof": [
+                    "requests"
+                  ]
+                },
+                "_durationMs": {
+                  "oneof": [
+                    "durationMs"
+                  ]
+                },
+                "_priority": {
+                  "oneof": [
+                    "priority"
+                  ]
+                }
+              },
+              "fields": {
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 1,
+                  "protoName": "memory_bytes",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "devices": {
+                  "type": "uint32",
+                  "id": 2,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "leases": {
+                  "type": "uint32",
+                  "id": 3,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "requests": {
+                  "type": "uint32",
+                  "id": 4,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "durationMs": {
+                  "type": "uint64",
+                  "id": 5,
+                  "protoName": "duration_ms",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "priority": {
+                  "type": "sint32",
+                  "id": 6,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                }
+              }
+            },
+            "SetQuotaRequest": {
+              "fields": {
+                "tenant": {
+                  "type": "string",
+                  "id": 1
+                },
+                "quota": {
+                  "type": "Quota",
+                  "id": 2
+                },
+                "weight": {
+                  "type": "double",
+                  "id": 3
+                }
+              }
+            },
+            "SetQuotaResponse": {
+              "fields": {}
+            },
+            "ListQuotasRequest": {
+              "fields": {}
+            },
+            "ListQuotasResponse": {
+              "fields": {
+                "tenants": {
+                  "rule": "repeated",
+                  "type": "Tenant",
+                  "id": 1
+                }
+              }
+            },
+            "Tenant": {
+              "fields": {
+                "name": {
+                  "type": "string",
+                  "id": 1
+                },
+                "weight": {
+                  "type": "double",
+                  "id": 2
+                },
+                "quota": {
+                  "type": "Quota",
+                  "id": 3
+                },
+                "heldBytes": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "held_bytes"
+                },
+                "devices": {
+                  "type": "uint32",
+                  "id": 5
+                },
+                "leases": {
+                  "type": "uint32",
+                  "id": 6
+                },
+                "waiting": {
+                  "type": "uint32",
+                  "id": 7
+                }
+              }
+            },
+            "ListUsageRequest": {
+              "fields": {
+                "fromAtMs": {
+                  "type": "int64",
+                  "id": 1,
+                  "protoName": "from_at_ms"
+                },
+                "toAtMs": {
+                  "type": "int64",
+                  "id": 2,
+                  "protoName": "to_at_ms"
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 3
+                }
+              }
+            },
+            "ListUsageResponse": {
+              "fields": {
+                "tenants": {
+                  "rule": "repeated",
+                  "type": "TenantUsage",
+                  "id": 1
+                },
+                "fromAtMs": {
+                  "type": "int64",
+                  "id": 2,
+                  "protoName": "from_at_ms"
+                },
+                "toAtMs": {
+                  "type": "int64",
+                  "id": 3,
+                  "protoName": "to_at_ms"
+                }
+              }
+            },
+            "TenantUsage": {
+              "fields": {
+                "tenant": {
+                  "type": "string",
+                  "id": 1
+                },
+                "leases": {
+                  "type": "uint64",
+                  "id": 2
+                },
+                "heldMs": {
+                  "type": "uint64",
+                  "id": 3,
+                  "protoName": "held_ms"
+                },
+                "byteMs": {
+                  "type": "double",
+                  "id": 4,
+                  "protoName": "byte_ms"
+                },
+                "calls": {
+                  "type": "uint64",
+                  "id": 5
+                },
+                "batches": {
+                  "type": "uint64",
+                  "id": 6
+                },
+                "answers": {
+                  "type": "uint64",
+                  "id": 7
+                },
+                "bytesReceived": {
+                  "type": "uint64",
+                  "id": 8,
+                  "protoName": "bytes_received"
+                },
+                "bytesSent": {
+                  "type": "uint64",
+                  "id": 9,
+                  "protoName": "bytes_sent"
+                },
+                "deviceMs": {
+                  "type": "double",
+                  "id": 10,
+                  "protoName": "device_ms"
+                }
+              }
+            },
             "PoolService": {
               "methods": {
                 "Allocate": {

@@ -14,6 +14,7 @@ import {
   listDevices,
   listLeases,
   listQueue,
+  listTenants,
   nextDeadline,
   type PoolState,
   queuePlace,
@@ -28,7 +29,9 @@ import type {
   PoolOptions,
   PoolRequest,
   QueuePlace,
+  Quota,
   StoredLease,
+  TenantListing,
 } from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { Clock } from "./clock.ts";
@@ -67,6 +70,12 @@ export interface BrokerOptions {
 
 /** What a client asks for, checked; the rest of a PoolRequest is the broker's. */
 export type Wish = Omit<PoolRequest, "id">;
+
+/** What an admin decides about a tenant. */
+export interface TenantTerms {
+  readonly weight: number;
+  readonly quota: Quota;
+}
 
 export class Broker implements LeaseDirectory, SessionEvents {
   readonly #options: BrokerOptions;
@@ -145,6 +154,40 @@ export class Broker implements LeaseDirectory, SessionEvents {
       listing,
       description: this.#descriptions.get(listing.device.id)!,
     }));
+  }
+
+  /** Places nothing new on a device. Throws SluiceError BAD_ARGUMENT for one that is not there. */
+  cordon(deviceId: string, message: string): void {
+    this.checkDevice(deviceId);
+    this.#apply({ kind: "deviceCordoned", deviceId, code: "DEVICE_CORDONED", message });
+  }
+
+  uncordon(deviceId: string): void {
+    this.checkDevice(deviceId);
+    this.#apply({ kind: "deviceUncordoned", deviceId });
+  }
+
+  /** Throws SluiceError BAD_ARGUMENT for a device that is not there. */
+  checkDevice(deviceId: string): void {
+    if (this.#descriptions.has(deviceId)) return;
+    const known = [...this.#descriptions.keys()].join(", ");
+    throw new SluiceError("BAD_ARGUMENT", `There is no device [${printable(deviceId)}]; the server has [${known}].`);
+  }
+
+  /** Takes a lease back after the grace; returns when it ends. Throws as `find` does. */
+  revoke(leaseId: string, why: { readonly graceMs: number; readonly message: string }): number {
+    this.#live(leaseId);
+    this.#apply({ kind: "revoked", id: leaseId, ...why });
+    return findLease(this.#pool, leaseId)?.endsAt ?? this.#options.clock.now();
+  }
+
+  /** What a tenant may have from now on, and its weight in the fair share. */
+  setTenant(tenant: string, terms: TenantTerms): void {
+    this.#apply({ kind: "tenantSet", tenant, ...terms });
+  }
+
+  tenants(): TenantListing[] {
+    return listTenants(this.#pool);
   }
 
   leases(): Lease[] {
@@ -364,6 +407,8 @@ export class Broker implements LeaseDirectory, SessionEvents {
     for (const tell of record.onClosed) tell(usage);
   }
 }
+
+const printable = (id: string): string => id.replace(/[^\w:-]/g, "?").slice(0, 64);
 
 const notFound = (leaseId: string): SluiceError =>
   new SluiceError("LEASE_NOT_FOUND", `There is no lease [${leaseId.replace(/[^\w-]/g, "?").slice(0, 64)}].`);

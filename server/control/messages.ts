@@ -15,7 +15,7 @@ import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
 import { modeMessage, shareOf, termsOf } from "./request-terms.ts";
 
 const DAY_MS = 86_400_000;
-const WAIT_MS_MAX = 30 * DAY_MS;
+export const WAIT_MS_MAX = 30 * DAY_MS;
 /** Ten years: longer is no bound. */
 const DURATION_MS_MAX = 3_650 * DAY_MS;
 
@@ -24,7 +24,7 @@ export const LOCAL_TENANT = "local";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
-function checkText(field: string, text: string): string {
+export function checkText(field: string, text: string): string {
   // Control characters would reach terminals and logs.
   if (text.length > NAME_LENGTH_MAX || /\p{Cc}/u.test(text)) {
     throw bad(`The ${field} has [${text.length}] characters of [${NAME_LENGTH_MAX}], or control characters.`);
@@ -32,7 +32,7 @@ function checkText(field: string, text: string): string {
   return text;
 }
 
-function checkTime(field: string, value: number, max: number): number {
+export function checkTime(field: string, value: number, max: number): number {
   if (!Number.isSafeInteger(value) || value < 0 || value > max) {
     throw bad(`The ${field} of [${value}] ms is not from 0 to ${max}.`);
   }

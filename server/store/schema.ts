@@ -27,6 +27,8 @@ const migrations: readonly string[] = [
    CREATE INDEX open_leases ON leases (granted_at) WHERE ended_at IS NULL;
    CREATE INDEX ended_leases ON leases (ended_at);
    CREATE TABLE requests (id TEXT PRIMARY KEY, requested_at INTEGER NOT NULL, request TEXT NOT NULL) WITHOUT ROWID;`,
+  `CREATE TABLE cordons (device_id TEXT PRIMARY KEY, message TEXT NOT NULL) WITHOUT ROWID;
+   CREATE TABLE tenants (tenant TEXT PRIMARY KEY, weight REAL NOT NULL, quota TEXT NOT NULL) WITHOUT ROWID;`,
 ];
 
 /** The version that this program reads and writes. */

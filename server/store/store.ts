@@ -176,6 +176,11 @@ export class Store {
     return rows.map((row) => viewOpenLease(row, slices.get(row.id) ?? []));
   }
 
+  /** Writes now: on disk when this returns. Throws SluiceError STORE_FAILED. */
+  write(sql: string, ...values: (string | number)[]): void {
+    this.#transaction(() => this.#run(sql, ...values));
+  }
+
   /** Rows of a question to the database; late writes are seen too. */
   query<Row>(sql: string, ...values: (string | number)[]): Row[] {
     this.flush();

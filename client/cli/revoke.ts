@@ -1,0 +1,40 @@
+/** `sluice revoke`: takes a lease back from its holder, after a notice and a grace. */
+import type { Command } from "commander";
+import {
+  addJsonOption,
+  addServerOption,
+  type JsonOptions,
+  readDuration,
+  type ServerOptions,
+  withControl,
+} from "./options.ts";
+import { print, printJson } from "./output.ts";
+
+interface RevokeOptions extends ServerOptions, JsonOptions {
+  readonly grace: number;
+  readonly message?: string;
+}
+
+export function addRevokeCommand(program: Command): void {
+  const command = program
+    .command("revoke")
+    .description("take a lease back, after a notice (admin)")
+    .argument("<id>", "the lease")
+    .option("--grace <duration>", "how long it still has, like 30s", readDuration, 30_000)
+    .option("--message <text>", "why, for its holder");
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+Its holder is told at once. Only from the server's own machine.
+
+Examples:
+  sluice revoke lease-3f9c2a --grace 5m --message "the machine moves"
+  sluice leases --json | jq -r '.leases[].id' | xargs -n1 sluice revoke`,
+  );
+  command.action(async (leaseId: string, { grace, message = "", ...options }: RevokeOptions) => {
+    const { endsAtMs } = await withControl(options, (control) => control.revoke({ leaseId, graceMs: grace, message }));
+    if (options.json) printJson({ leaseId, endsAtMs });
+    else print(`The lease ${leaseId} ends by ${new Date(endsAtMs).toISOString()}.`);
+  });
+}

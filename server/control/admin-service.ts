@@ -1,0 +1,125 @@
+/**
+ * The RPCs of admin.proto over the broker. What must outlive a restart is stored first and takes effect then. Without tokens, the
+ * admin is whoever calls over loopback: a user of the server's own machine.
+ */
+import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { AdminServiceHandlers } from "../../proto/generated/sluice/v1/AdminService.ts";
+import type { Quota__Output as QuotaMessage } from "../../proto/generated/sluice/v1/Quota.ts";
+import { toStatus } from "../../proto/load.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { PRIORITY_MAX, type Quota } from "../pool/types.ts";
+import type { Span, TenantUsage } from "../store/ledger.ts";
+import type { Broker, TenantTerms } from "./broker.ts";
+import type { Clock } from "./clock.ts";
+import { checkText, checkTime, WAIT_MS_MAX } from "./messages.ts";
+
+/** What must outlive a restart; what it throws ends the call. */
+export interface AdminStore {
+  saveCordon(deviceId: string, message: string): void;
+  dropCordon(deviceId: string): void;
+  saveTenant(tenant: string, terms: TenantTerms): void;
+}
+
+export interface AdminServiceOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly store: AdminStore;
+  /** Use by tenant, the largest first; an empty tenant means all. */
+  readonly usage: (span: Span, tenant: string) => readonly TenantUsage[];
+  readonly onInternalError: (error: SluiceError) => void;
+}
+
+const WEIGHT_MAX = 1_000_000;
+
+const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+/** Whether gRPC's name of a caller, HOST:PORT, is of this machine. */
+export function isLoopbackPeer(peer: string): boolean {
+  const host = peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(host) || host === "::1";
+}
+
+export function adminService(options: AdminServiceOptions): AdminServiceHandlers {
+  const { broker, store } = options;
+  return {
+    Cordon: unary(options, ({ deviceId, message }) => {
+      broker.checkDevice(deviceId);
+      const why = checkText("message", message) || "An admin has cordoned the device.";
+      store.saveCordon(deviceId, why);
+      broker.cordon(deviceId, why);
+      return {};
+    }),
+    Uncordon: unary(options, ({ deviceId }) => {
+      broker.checkDevice(deviceId);
+      store.dropCordon(deviceId);
+      broker.uncordon(deviceId);
+      return {};
+    }),
+    Revoke: unary(options, ({ leaseId, graceMs, message }) => {
+      const why = checkText("message", message) || "An admin takes the lease back.";
+      return { endsAtMs: broker.revoke(leaseId, { graceMs: checkTime("grace", graceMs, WAIT_MS_MAX), message: why }) };
+    }),
+    SetQuota: unary(options, ({ tenant, quota, weight }) => {
+      if (checkText("tenant", tenant) === "") throw bad("The quota names no tenant.");
+      if (!(weight >= 0 && weight <= WEIGHT_MAX)) {
+        throw bad(`The weight [${weight}] is not above 0 and at most ${WEIGHT_MAX}.`);
+      }
+      const known = broker.tenants().find((other) => other.tenant === tenant);
+      const terms = { weight: weight || (known?.weight ?? 1), quota: quota === null ? {} : quotaOf(quota) };
+      store.saveTenant(tenant, terms);
+      broker.setTenant(tenant, terms);
+      return {};
+    }),
+    ListQuotas: unary(options, () => ({
+      tenants: broker
+        .tenants()
+        .map(({ tenant, weight, quota, heldBytes, heldSlices, leases, waiting }) => {
+          return { name: tenant, weight, quota, heldBytes, devices: heldSlices, leases, waiting };
+        })
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    })),
+    ListUsage: unary(options, ({ fromAtMs, toAtMs, tenant }) => {
+      const span = { from: fromAtMs, to: toAtMs === 0 ? options.clock.now() : toAtMs };
+      if (!(span.from >= 0 && span.from <= span.to)) {
+        throw bad(`The span from [${span.from}] to [${span.to}] does not end behind its start.`);
+      }
+      return { tenants: [...options.usage(span, tenant)], fromAtMs: span.from, toAtMs: span.to };
+    }),
+  };
+}
+
+const counts = ["devices", "leases", "requests"] as const satisfies (keyof QuotaMessage & keyof Quota)[];
+
+/** @throws SluiceError BAD_ARGUMENT with the field and its value */
+function quotaOf(message: QuotaMessage): Quota {
+  const { memoryBytes, durationMs, priority } = message;
+  if (memoryBytes !== undefined && !Number.isSafeInteger(memoryBytes))
+    throw bad("The memory of a quota is above 2^53.");
+  if (durationMs !== undefined && !(Number.isSafeInteger(durationMs) && durationMs >= 1)) {
+    throw bad(`The longest lease of a quota is 1 ms or more, not [${durationMs}].`);
+  }
+  if (priority !== undefined && Math.abs(priority) > PRIORITY_MAX) {
+    throw bad(`The priority [${priority}] is not a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}.`);
+  }
+  return {
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    ...(durationMs === undefined ? {} : { durationMs }),
+    ...(priority === undefined ? {} : { priority }),
+    ...Object.fromEntries(counts.flatMap((name) => (message[name] === undefined ? [] : [[name, message[name]]]))),
+  };
+}
+
+/** A handler from a function that returns the answer or throws; only for callers on this machine. */
+function unary<Request, Response>(options: AdminServiceOptions, run: (request: Request) => Response) {
+  return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
+    try {
+      const peer = call.getPeer();
+      if (!isLoopbackPeer(peer)) throw new SluiceError("ADMIN_ONLY", `The caller [${peer}] is not on this machine.`);
+      done(null, run(call.request));
+    } catch (cause) {
+      const error = toSluiceError(cause);
+      if (error.code === "INTERNAL") options.onInternalError(error);
+      done(toStatus(error));
+    }
+  };
+}

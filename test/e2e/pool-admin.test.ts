@@ -1,0 +1,231 @@
+/** What an admin does, by the command line against a real server: cordons, revocations, quotas, the ledger, and what a restart keeps. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type Pool, type SluiceError } from "sluice";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const GiB = 1024 ** 3;
+const MiB = 1024 ** 2;
+
+let state: string;
+let server: TestServer;
+let pool: Pool;
+
+async function start(): Promise<void> {
+  server = await startServer({ args: ["--device", "null:2x1GiB"], state });
+  pool = await connect({ server: server.grpc, lease: "" });
+}
+
+async function stop(): Promise<void> {
+  await pool.close();
+  await server.stop();
+}
+
+beforeAll(async () => {
+  state = mkdtempSync(join(tmpdir(), "sluice-admin-"));
+  await start();
+});
+afterAll(async () => {
+  await stop();
+  rmSync(state, { recursive: true, force: true });
+});
+
+const sluice = (...args: readonly string[]) =>
+  runSluice(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
+
+const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
+  work.then(
+    () => undefined,
+    (error: SluiceError) => error,
+  );
+
+describe("a cordon", () => {
+  it("closes a device for new leases, says why, and lets what runs run on, until it is lifted", async () => {
+    await using running = await pool.allocate({ memory: "64MiB", filters: ["device.id=null:0"] });
+    const cordoned = await sluice("cordon", "null:0", "--message", "a new fan");
+    expect(cordoned).toMatchObject({ code: 0, stderr: "", stdout: "The device null:0 takes no new leases.\n" });
+    expect((await pool.devices())[0]!.cordon).toEqual({
+      device: "null:0",
+      code: "DEVICE_CORDONED",
+      message: "a new fan",
+    });
+    expect((await sluice("list")).stdout).toContain("null:0: closed for new leases (DEVICE_CORDONED): a new fan\n");
+    const error = await failureOf(pool.allocate({ memory: "64MiB", filters: ["device.id=null:0"] }));
+    expect(error?.code).toBe("NO_CAPACITY");
+    expect(error?.details.reasons).toContainEqual(
+      expect.objectContaining({ device: "null:0", code: "DEVICE_CORDONED" }),
+    );
+    const buffer = running.devices[0].upload(new Uint32Array([7]));
+    expect([...(await buffer.read(Uint32Array))]).toEqual([7]);
+    expect((await sluice("uncordon", "null:0")).code).toBe(0);
+    await using _again = await pool.allocate({ memory: "64MiB", filters: ["device.id=null:0"] });
+  });
+
+  it("that is lifted serves who waits for it", async () => {
+    await sluice("cordon", "null:1");
+    const waiting = pool.allocate({ memory: "1MiB", filters: ["device.id=null:1"], wait: "1m" });
+    await waitFor("the request to wait", async () => (await pool.leases()).queue.length === 1);
+    await sluice("uncordon", "null:1");
+    await (await waiting).release();
+  });
+
+  it("of a device that is not there is refused with those that are", async () => {
+    for (const verb of ["cordon", "uncordon"]) {
+      const { code, stderr } = await sluice(verb, "null:7");
+      expect(code).toBe(2);
+      expect(stderr).toContain("There is no device [null:7]; the server has [null:0, null:1].");
+    }
+  });
+});
+
+describe("a revocation", () => {
+  it("tells the holder at once, and ends the lease after the grace", async () => {
+    const lease = await pool.allocate({ memory: "64MiB" });
+    const notices: string[] = [];
+    lease.onNotice(({ kind, message }) => notices.push(`${kind}: ${message}`));
+    const { code, stdout } = await sluice("revoke", lease.id, "--grace", "300ms", "--message", "the machine moves");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^The lease ${lease.id} ends by 20.*Z\\.\n$`));
+    const error = await waitFor("a call to fail", () => failureOf(lease.devices[0].synchronize()));
+    expect(error).toMatchObject({ code: "LEASE_REVOKED", message: "the machine moves" });
+    expect(notices).toEqual(["REVOKED: the machine moves"]);
+    await waitFor("its memory to be free", async () =>
+      (await pool.devices()).every(({ freeBytes }) => freeBytes === GiB),
+    );
+    await lease.release().catch(() => {});
+  });
+
+  it("without a grace is at once; of a lease that is gone, an error", async () => {
+    const { stdout } = await sluice("request", "-m", "1MiB", "--for", "1h", "--json");
+    const { id } = JSON.parse(stdout).lease;
+    expect((await sluice("revoke", id, "--grace", "0", "--json")).code).toBe(0);
+    await waitFor("the lease to be gone", async () => (await pool.leases()).leases.length === 0);
+    const again = await sluice("revoke", id);
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("LEASE_REVOKED")]);
+    expect((await sluice("revoke", "lease-none")).stderr).toContain("(LEASE_NOT_FOUND)");
+  });
+});
+
+describe("a quota", () => {
+  it("bounds a tenant at once, takes nothing away, and is lifted again", async () => {
+    await using held = await pool.allocate({ memory: "512MiB" });
+    const { code, stdout } = await sluice("quota", "local", "--memory", "256MiB", "--leases", "1", "--priority", "5");
+    expect(code).toBe(0);
+    expect(stdout.split("\n")[1]).toMatch(/^local +1 +512MiB of 256MiB +1 +1 of 1 +0 +- +5$/);
+    expect((await pool.leases()).leases.map(({ id }) => id)).toEqual([held.id]);
+    expect((await failureOf(pool.allocate({ memory: "1MiB" })))?.code).toBe("NO_CAPACITY");
+    const tooHigh = await failureOf(pool.allocate({ memory: "1MiB", priority: 6 }));
+    expect(tooHigh?.code).toBe("QUOTA_EXCEEDED");
+    expect((await failureOf(pool.allocate({ memory: "257MiB" })))?.code).toBe("QUOTA_EXCEEDED");
+    expect((await sluice("quota", "local", "--none")).code).toBe(0);
+    await using _more = await pool.allocate({ memory: "512MiB", priority: 6 });
+  });
+
+  it("has JSON with only the bounds that there are, and a weight that changes nothing else", async () => {
+    await sluice("quota", "team-a", "--devices", "2", "--duration", "8h");
+    const { stdout } = await sluice("quota", "team-a", "--weight", "2.5", "--json");
+    const [tenant] = JSON.parse(stdout).tenants;
+    expect(tenant).toMatchObject({ name: "team-a", weight: 2.5, heldBytes: 0, devices: 0, leases: 0, waiting: 0 });
+    expect(tenant.quota).toEqual({ devices: 2, durationMs: 8 * 3_600_000 });
+  });
+
+  it.each([
+    [["--memory", "1GiB"], /none is named/],
+    [["local", "--memory", "lots"], /lots/],
+    [["local", "--leases", "-1"], /-1/],
+    [["local", "--weight", "0"], /\[0\]/],
+    [["local", "--weight", "nan"], /nan/],
+    [["local", "--none", "--leases", "1"], /both are given/],
+    [["local", "--duration", "0"], /\[0\]/],
+    [["", "--leases", "1"], /no tenant/],
+  ])("as %j is bad usage", async (args, words) => {
+    const { code, stderr } = await sluice("quota", ...args);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(words)]);
+  });
+});
+
+describe("the ledger", () => {
+  it("tells who held how much, as a table, JSON or CSV, within a span", async () => {
+    const before = Date.now();
+    const lease = await pool.allocate({ memory: "256MiB" });
+    const buffer = lease.devices[0].upload(new Uint8Array(MiB));
+    await buffer.read(Uint8Array);
+    await lease.release();
+    const from = new Date(before - 1).toISOString();
+    const { tenants } = JSON.parse((await sluice("usage", "--from", from, "--json")).stdout);
+    expect(tenants).toHaveLength(1);
+    const [usage] = tenants;
+    expect(usage).toMatchObject({ tenant: "local", leases: 1 });
+    expect(usage.byteMs).toBe(usage.heldMs * 256 * MiB);
+    expect(usage.calls).toBeGreaterThanOrEqual(3);
+    expect(usage.bytesReceived).toBeGreaterThan(MiB);
+    expect(usage.bytesSent).toBeGreaterThan(MiB);
+    const csv = (await sluice("usage", "--from", from, "--csv")).stdout.split("\n");
+    expect(csv[0]).toBe("tenant,leases,held_ms,byte_ms,calls,batches,answers,bytes_received,bytes_sent,device_ms");
+    expect(csv[1]!.split(",").slice(0, 5)).toEqual(["local", 1, usage.heldMs, usage.byteMs, usage.calls].map(String));
+    const table = (await sluice("usage", "--from", "1h")).stdout;
+    expect(table).toMatch(/^TENANT +LEASES +HELD +GIB-HOURS[^\n]*\nlocal +\d+ /);
+    expect((await sluice("usage", "--tenant", "nobody")).stdout).toBe("No use in this span.\n");
+    expect((await sluice("usage", "--to", from, "--from", "1h", "--json")).code).toBe(0);
+    expect((await sluice("usage", "--from", "0", "--to", "1h")).code).toBe(2);
+  });
+});
+
+describe("a restart", () => {
+  it("keeps cordons, quotas and the ledger", async () => {
+    await sluice("cordon", "null:1", "--message", "kept");
+    await sluice("quota", "local", "--memory", "128MiB", "--weight", "3");
+    const usage = JSON.parse((await sluice("usage", "--json")).stdout).tenants;
+    expect(usage.length).toBeGreaterThan(0);
+    await stop();
+    await start();
+    expect((await pool.devices())[1]!.cordon).toMatchObject({ code: "DEVICE_CORDONED", message: "kept" });
+    expect((await failureOf(pool.allocate({ memory: "129MiB" })))?.code).toBe("QUOTA_EXCEEDED");
+    const { tenants } = JSON.parse((await sluice("quota", "local", "--json")).stdout);
+    expect(tenants).toMatchObject([{ name: "local", weight: 3, quota: { memoryBytes: 128 * MiB } }]);
+    expect(JSON.parse((await sluice("usage", "--json")).stdout).tenants).toMatchObject([{ leases: usage[0].leases }]);
+    await sluice("uncordon", "null:1");
+    await sluice("quota", "local", "--none");
+    await stop();
+    await start();
+    expect((await pool.devices())[1]!.cordon).toBeNull();
+    await using _lease = await pool.allocate({ memory: "1GiB" });
+  });
+});
+
+const outside = Object.values(networkInterfaces())
+  .flat()
+  .find((address) => address !== undefined && !address.internal && address.family === "IPv4")?.address;
+
+it.runIf(outside !== undefined)(
+  "callers from outside the machine are refused, also by a server that is open to them",
+  async () => {
+    const open = await startServer({ args: ["--device", "null", "--insecure", "--listen", "0.0.0.0:0"] });
+    try {
+      const env = { SLUICE_SERVER: `${outside}:${open.grpc.split(":")[1]}`, SLUICE_LEASE: "" };
+      expect((await runSluice(["list"], { env })).code).toBe(0);
+      for (const words of [
+        ["cordon", "null:0"],
+        ["quota"],
+        ["usage"],
+        ["quota", "local", "--leases", "0"],
+        ["revoke", "x"],
+      ]) {
+        const { code, stderr } = await runSluice(words, { env });
+        expect([code, stderr]).toEqual([1, expect.stringContaining("(ADMIN_ONLY)")]);
+      }
+      expect((await runSluice(["list", "--json"], { env })).stdout).toContain('"cordon": null');
+    } finally {
+      await open.stop();
+    }
+  },
+);
+
+it.each(["cordon", "uncordon", "revoke", "quota", "usage"])("%s has help with examples", async (verb) => {
+  const { code, stdout } = await sluice(verb, "--help");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(new RegExp(`Usage: sluice ${verb}[\\s\\S]*Examples:\n {2}sluice ${verb}`));
+});
