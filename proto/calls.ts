@@ -212,7 +212,7 @@ export const calls = {
     ],
     answer: [
       ["kernels", { list: "KernelInfo" }, "every kernel; its position in this list is its index in `launch`"],
-      ["globals", { list: "GlobalInfo" }, "every global variable that has a name outside the module"],
+      ["globals", { list: "GlobalInfo" }, "every variable in global or constant memory of the module"],
     ],
   },
   moduleUnload: {

@@ -11,6 +11,7 @@ import type { Control } from "../control.ts";
 import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { Holder } from "../holder.ts";
 import { ExitError, sentence } from "./failure.ts";
+import { interposerEnvironment } from "./interposer.ts";
 import {
   addRequestOptions,
   addServerOption,
@@ -90,8 +91,11 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
     onEnded: (error) => note(sentence(error)),
   });
   try {
+    const { dataEndpoints } = connection;
+    const libraries = await interposerEnvironment({ env: process.env, server: job.server, dataEndpoints, tell: note });
     return await runCommand(job, {
       ...process.env,
+      ...libraries,
       [LEASE_VARIABLE]: formatLeaseKey(key),
       [SERVER_VARIABLE]: job.server,
     });

@@ -6,7 +6,7 @@ import type { OpenTransport, Transport, TransportHandlers } from "./transport.ts
 const openers: Readonly<Record<string, OpenTransport>> = { tcp: openTcp };
 
 /** `tcp://:7461` means the host of the gRPC server. */
-function withHost(endpoint: string, host: string): string {
+export function withHost(endpoint: string, host: string): string {
   return endpoint.replace(/^(\w+:\/\/):(\d+)$/, (_all, scheme: string, port: string) => `${scheme}${host}:${port}`);
 }
 

@@ -859,7 +859,7 @@ export function decodeModuleLoadCall(b: WireBuffer, start: number, end: number):
 export interface ModuleLoadAnswer {
   /** Every kernel; its position in this list is its index in `launch`. */
   readonly kernels: readonly KernelInfo[];
-  /** Every global variable that has a name outside the module. */
+  /** Every variable in global or constant memory of the module. */
   readonly globals: readonly GlobalInfo[];
 }
 

@@ -77,16 +77,22 @@ describe("leases", () => {
     const waiting = pool
       .allocate({ memory: "512MiB", wait: "1h", name: "later", signal: controller.signal })
       .catch(() => {});
-    await waitFor("the request to wait", async () => (await pool.leases()).queue.length === 1);
-    const { stdout } = await sluice(["leases"]);
-    expect(stdout).toMatch(new RegExp(`^${lease.id} .*training +null:0,null:1 +2GiB +attached +\\S+ +2$`, "m"));
-    expect(stdout).toMatch(/^ +1 .*later +512MiB +\S+ +59m\d+s\n {9}Device \[null:0\] has \[0B\] free/m);
-    const json = JSON.parse((await sluice(["leases", "--json"])).stdout);
-    expect(json.leases[0]).toMatchObject({ id: lease.id, name: "training", state: "attached", detached: false });
-    expect(json.queue[0]).toMatchObject({ name: "later", position: 1, memoryBytes: 512 * MiB });
-    expect(json.queue[0].reasons[0].code).toBe("NOT_ENOUGH_MEMORY");
-    controller.abort();
-    await waiting;
+    try {
+      await waitFor("the request to wait", async () => (await pool.leases()).queue.length === 1);
+      // What a session has done is told now and then.
+      await waitFor("the calls to be told", async () => (await pool.leases()).leases[0]?.usage?.calls === 2);
+      const { stdout } = await sluice(["leases"]);
+      expect(stdout).toMatch(new RegExp(`^${lease.id} .*training +null:0,null:1 +2GiB +attached +\\S+ +2$`, "m"));
+      expect(stdout).toMatch(/^ +1 .*later +512MiB +\S+ +59m\d+s\n {9}Device \[null:0\] has \[0B\] free/m);
+      const json = JSON.parse((await sluice(["leases", "--json"])).stdout);
+      expect(json.leases[0]).toMatchObject({ id: lease.id, name: "training", state: "attached", detached: false });
+      expect(json.queue[0]).toMatchObject({ name: "later", position: 1, memoryBytes: 512 * MiB });
+      expect(json.queue[0].reasons[0].code).toBe("NOT_ENOUGH_MEMORY");
+    } finally {
+      // Before the lease goes, which would let the request in.
+      controller.abort();
+      await waiting;
+    }
   });
 });
 

@@ -321,26 +321,24 @@ describe("a program", () => {
       const [gpu] = lease.devices;
       const buffer = gpu.alloc(1 << 20);
       const data = new Uint8Array(1 << 20);
-      let full = 0;
       let highest = 0;
       const before = process.memoryUsage().rss;
       for (let sent = 0; sent < 768; ) {
         try {
           buffer.write(data);
           sent++;
-        } catch (error) {
-          if (error.code !== "BACKLOG_FULL") throw error;
-          full++;
           highest = Math.max(highest, process.memoryUsage().rss - before);
+        } catch (error) {
+          // How often depends on who is faster, this loop or the server.
+          if (error.code !== "BACKLOG_FULL") throw error;
           await gpu.flush();
         }
       }
       await gpu.synchronize();
-      console.log(full > 0, Math.round(highest / 2 ** 20));
+      console.log(Math.round(highest / 2 ** 20));
       await lease.release();`);
     expect(await inTime("its end", job.exited, 40_000)).toBe(0);
-    const [, full, megabytes] = /^(\w+) (\d+)$/m.exec(job.stdout())!;
-    expect(full).toBe("true");
+    const [, megabytes] = /^(\d+)$/m.exec(job.stdout())!;
     // 64 MiB of backlog, twice as much for garbage that is not collected yet; without a bound it would be 768.
     expect(Number(megabytes)).toBeLessThan(256);
   });

@@ -79,12 +79,13 @@ test("pointers, structures and floats are told apart, and globals can be written
   ]);
   expect(globals.map(({ name, byteCount }) => [name, byteCount])).toEqual([
     ["table", 1024],
+    ["hidden", 64],
     ["scale", 4],
   ]);
   const table = globals[0]!.address;
-  session.send(raw.fill(table, 1024, 1, 5), raw.copyToDevice(globals[1]!.address, Buffer.from("1234")));
+  session.send(raw.fill(table, 1024, 1, 5), raw.copyToDevice(globals[2]!.address, Buffer.from("1234")));
   expect(await session.read(table + 1000, 24)).toEqual(Buffer.alloc(24, 5));
-  expect((await session.read(globals[1]!.address, 4)).toString()).toBe("1234");
+  expect((await session.read(globals[2]!.address, 4)).toString()).toBe("1234");
   session.send(raw.allocate(ARENA, 1024), raw.copyOnDevice(ARENA, table, 1024));
   expect(await session.read(ARENA + 10, 4)).toEqual(Buffer.alloc(4, 5));
   expect((await session.ask(raw.copyFromDevice(table, 1025))).code).toBe("ADDRESS_OUTSIDE_ARENA");

@@ -54,7 +54,9 @@ interface Watched {
 
 function start(args: readonly string[], { wrapper = [], env = {} }: ServerOptions): Watched {
   const [program, ...rest] = [...wrapper, process.execPath, entry, ...args];
-  const child = spawn(program!, rest, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  // Whether `run` finds or builds the libraries for CUDA programs must not depend on what ran before; those tests name the folder.
+  const variables = { ...process.env, SLUICE_INTERPOSER: "", ...env };
+  const child = spawn(program!, rest, { stdio: ["ignore", "pipe", "pipe"], env: variables });
   let stdout = "";
   let log = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -80,7 +80,7 @@ describe("declarations of PTX text", () => {
     expect(params.get("empty")).toEqual([]);
   });
 
-  it("tell variables that are visible, and the size of all", () => {
+  it("tell all variables of the module, nvcc's without a name outside it too", () => {
     const found = readPtxDeclarations(`.version 8.0
       .visible .global .align 4 .u32 counter = 100;
       .visible .const .align 8 .b8 table[24] = {1, 2, 3};
@@ -91,7 +91,7 @@ describe("declarations of PTX text", () => {
       .extern .shared .align 16 .b8 scratch[];
       .visible .func (.param .b32 r) helper(.param .b32 x) { .local .b8 depot[64]; ret; }
       .visible .entry k() { .shared .b8 tile[512]; ret; }`);
-    expect(found.globals).toEqual(["counter", "table", "pair"]);
+    expect(found.globals).toEqual(["counter", "table", "pair", "hidden", "where"]);
     expect(found.variableBytes).toBe(4 + 24 + 16 + 256 + 8);
   });
 

@@ -804,7 +804,7 @@ static inline void sluice_encode_module_load_call(uint8_t *at, const struct slui
 struct sluice_module_load_answer {
     /* Every kernel; its position in this list is its index in `launch`. */
     struct sluice_list kernels;
-    /* Every global variable that has a name outside the module. */
+    /* Every variable in global or constant memory of the module. */
     struct sluice_list globals;
 };
 

@@ -67,13 +67,11 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     const entries = program.routines.filter(({ isEntry }) => isEntry);
     return new CpuModule({
       kernels: compiled.map((kernel, index) => describeKernel(kernel, entries[index]!, { program, constantBytes })),
-      globals: inModule
-        .filter(({ name }) => program.visible.has(name))
-        .map((variable) => ({
-          name: variable.name,
-          address: Number(addresses.get(variable)),
-          byteCount: variable.byteCount,
-        })),
+      globals: inModule.map((variable) => ({
+        name: variable.name,
+        address: Number(addresses.get(variable)),
+        byteCount: variable.byteCount,
+      })),
       loaded: compiled.map((kernel) => ({ compiled: kernel, id: undefined })),
       place,
     });

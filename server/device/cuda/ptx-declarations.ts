@@ -14,7 +14,7 @@ export interface DeclaredParam {
 
 export interface PtxDeclarations {
   readonly params: ReadonlyMap<string, readonly DeclaredParam[]>;
-  /** Names of variables that are visible outside the module. */
+  /** Names of the variables in global or constant memory; nvcc writes most of them without `.visible`. */
   readonly globals: readonly string[];
   /** Size of all module-scope variables in bytes: memory that lies outside the arena. */
   readonly variableBytes: number;
@@ -77,13 +77,13 @@ export function readPtxDeclarations(source: string): PtxDeclarations {
   const globals: string[] = [];
   let variableBytes = 0;
   for (const statement of top.split(";")) {
-    const match = /(\.visible|\.weak|\.common|)\s*\.(?:global|const)\b([^=]*)/.exec(statement);
+    const match = /\.(?:global|const)\b([^=]*)/.exec(statement);
     if (match === null || /\.(?:entry|func)\b/.test(statement) || /\.extern\b/.test(statement)) continue;
-    const declaration = /\.(\w+)\s+([\w$%]+)\s*((?:\[[^\]]*\]\s*)*)\s*$/.exec(match[2]!);
+    const declaration = /\.(\w+)\s+([\w$%]+)\s*((?:\[[^\]]*\]\s*)*)\s*$/.exec(match[1]!);
     if (declaration === null) continue;
     const lengths = [...declaration[3]!.matchAll(/\[\s*(\d*)\s*\]/g)].map(([, length]) => Number(length));
     variableBytes += lengths.reduce((product, length) => product * length, typeBytes(declaration[1]!));
-    if (match[1] !== "") globals.push(declaration[2]!);
+    globals.push(declaration[2]!);
   }
   return { params, globals, variableBytes, prints: /\bvprintf\b/.test(text) };
 }

@@ -104,9 +104,7 @@ export function scanPtx(image: Uint8Array): ScannedModule {
     scanEntry(name!, list ?? "", ptxVersion),
   );
   const globals: ScannedGlobal[] = [];
-  // Only those that have a name outside the module.
-  const variable =
-    /\.(?:visible|weak|common)\s+\.(?:global|const)\b[^;=()]*?\.([usfb](?:8|16|32|64))\s+([\w$%]+)((?:\s*\[\s*\d+\s*\])*)/g;
+  const variable = /\.(?:global|const)\b[^;=()]*?\.([usfb](?:8|16|32|64))\s+([\w$%]+)((?:\s*\[\s*\d+\s*\])*)/g;
   // Parameter lists are left out: their pointers name spaces too.
   for (const [, type, name, dimensions] of text.replace(/\([^)]*\)/g, ";").matchAll(variable)) {
     const lengths = [...dimensions!.matchAll(/\d+/g)].map(Number);

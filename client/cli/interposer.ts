@@ -1,0 +1,85 @@
+/**
+ * What `sluice run` gives to programs that know nothing of Sluice: the folder with the libraries of client/interposer in front of
+ * LD_LIBRARY_PATH, and the lease's data connection. The libraries come from the package, or are built once where a compiler is.
+ */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { homedir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { FINGERPRINT } from "../../shared/generated/calls.ts";
+import { bracketed, parseHostPort, SERVER_PORT_DEFAULT } from "../address.ts";
+import { withHost } from "../transport/open.ts";
+import { VERSION } from "../version.ts";
+
+/** A folder to use instead; empty for none. */
+const FOLDER_VARIABLE = "SLUICE_INTERPOSER";
+const DATA_VARIABLE = "SLUICE_DATA";
+/** The build makes this one last. */
+const LAST_LIBRARY = "libnvidia-ml.so.1";
+
+export interface InterposerOptions {
+  readonly env: NodeJS.ProcessEnv;
+  /** HOST:PORT of gRPC. */
+  readonly server: string;
+  readonly dataEndpoints: readonly string[];
+  /** Where the package has the libraries, if it has them. Default: its `dist/interposer`. */
+  readonly packaged?: string;
+  /** Hears what the user should know. */
+  readonly tell: (words: string) => void;
+}
+
+const packageFolder = dirname(createRequire(import.meta.url).resolve("sluice/package.json"));
+const isComplete = (folder: string): boolean => existsSync(join(folder, LAST_LIBRARY));
+
+/** Builds into a folder of its own and moves that into place, so that whoever comes at the same time sees all or nothing. */
+async function build(target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
+  const work = await mkdtemp(`${target}-`);
+  try {
+    const make = ["--silent", "-j2", "-C", join(packageFolder, "client/interposer"), `OUT=${work}`, "WARNINGS="];
+    await promisify(execFile)("make", make);
+    await rm(join(work, "objects"), { recursive: true, force: true });
+    await rename(work, target);
+  } catch (error) {
+    if (!isComplete(target)) throw error;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** The libraries' folder; undefined where there is none and none can be built, which `tell` hears. */
+async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<string | undefined> {
+  if (process.platform !== "linux") return undefined;
+  const given = env[FOLDER_VARIABLE];
+  if (given !== undefined) return given === "" ? undefined : given;
+  const shipped = packaged ?? join(packageFolder, "dist/interposer");
+  if (isComplete(shipped)) return shipped;
+  const caches = env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
+  const cached = join(caches, "sluice", `interposer-${VERSION}-${FINGERPRINT}`);
+  if (isComplete(cached)) return cached;
+  tell("Building the libraries for CUDA programs, once for this version ...");
+  try {
+    await build(cached);
+    return cached;
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no [make] here" : "the build fails";
+    tell(`CUDA programs that do not use Sluice's library find no device: ${why}. It needs make and a C compiler.`);
+    return undefined;
+  }
+}
+
+/** The variables that let an unmodified CUDA program work under the lease; none where that is not possible. */
+export async function interposerEnvironment(options: InterposerOptions): Promise<NodeJS.ProcessEnv> {
+  const folder = await findFolder(options);
+  const [endpoint] = options.dataEndpoints;
+  if (folder === undefined || endpoint === undefined) return {};
+  const { host } = parseHostPort(options.server, SERVER_PORT_DEFAULT);
+  const before = options.env["LD_LIBRARY_PATH"];
+  return {
+    [DATA_VARIABLE]: withHost(endpoint, bracketed(host)),
+    LD_LIBRARY_PATH: before ? `${folder}${delimiter}${before}` : folder,
+  };
+}

@@ -1,0 +1,68 @@
+/** `sluice run` as it stands, with a program that knows nothing of Sluice: the libraries are built at the first use, and kept. */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+
+const cache = mkdtempSync(join(tmpdir(), "sluice-cache-"));
+let server: TestServer;
+let program: string;
+
+beforeAll(async () => {
+  if (!canBuild) return;
+  buildInterposer();
+  program = compileProgram("test/interposer/driver/vector-add.c", { suffix: "-run" });
+  server = await startServer({ args: ["--device", "cpu:512MiB"] });
+});
+afterAll(async () => {
+  await server?.stop();
+  rmSync(cache, { recursive: true, force: true });
+});
+
+const run = (env: NodeJS.ProcessEnv) =>
+  runSluice(["run", "-m", "128MiB", "--", program], { env: { SLUICE_SERVER: server.grpc, ...env } });
+
+describe.runIf(canBuild)("sluice run", () => {
+  it("lets an unmodified CUDA program use the borrowed slice", async () => {
+    expect(await run({ SLUICE_INTERPOSER: undefined })).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("keeps what the environment had in its library path", async () => {
+    const command = ["run", "-m", "128MiB", "--", "sh", "-c", 'echo "$LD_LIBRARY_PATH $SLUICE_DATA"'];
+    const env = { SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: "/some/folder", LD_LIBRARY_PATH: "/before" };
+    expect((await runSluice(command, { env })).stdout).toBe(`/some/folder:/before tcp://${server.data}\n`);
+  });
+
+  it("finds no device where it is told to use no libraries", async () => {
+    expect((await run({ SLUICE_INTERPOSER: "" })).code).not.toBe(0);
+  });
+});
+
+describe.runIf(canBuild)("the libraries, where the package has none", () => {
+  it("are built once, say so, and are found again", { timeout: 120_000 }, async () => {
+    const { interposerEnvironment } = await import("../../client/cli/interposer.ts");
+    const said: string[] = [];
+    const options = {
+      env: { XDG_CACHE_HOME: cache },
+      server: "gpus.example:7460",
+      dataEndpoints: ["tcp://:7461"],
+      packaged: join(cache, "none"),
+      tell: (words: string) => void said.push(words),
+    };
+    const [first, second] = await Promise.all([interposerEnvironment(options), interposerEnvironment(options)]);
+    expect(first).toEqual(second);
+    expect(first["SLUICE_DATA"]).toBe("tcp://gpus.example:7461");
+    expect(readdirSync(first["LD_LIBRARY_PATH"]!).sort()).toEqual([
+      "libcuda.so.1",
+      "libcudart.so.12",
+      "libcudart.so.13",
+      "libnvidia-ml.so.1",
+    ]);
+    expect(readdirSync(join(cache, "sluice"))).toHaveLength(1);
+    said.length = 0;
+    expect(await interposerEnvironment(options)).toEqual(first);
+    expect(said).toEqual([]);
+  });
+});
