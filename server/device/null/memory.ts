@@ -4,7 +4,7 @@
  */
 
 /** Small enough to come and go quickly, large enough that copies of a call rarely cross two. */
-const SEGMENT_BYTES = 64 * 1024 ** 2;
+const SEGMENT_BYTES = 4 * 1024 * 1024;
 
 export class SparseMemory {
   #segments: (Uint8Array<ArrayBuffer> | undefined)[] = [];
