@@ -143,13 +143,17 @@ export async function takeInventory(
   );
   return found.map(({ device, specIndex }) => {
     const spec = specs[specIndex]!;
+    const labels = { ...server.labels, ...spec.labels };
+    const bare = spec.taints.find((taint) => !Object.hasOwn(labels, taint));
+    // Requests tolerate labels: without one nothing could ever use the device.
+    if (bare !== undefined) throw bad(`The taint [${bare}] of [${spec.text}] is not the key of a label of the device.`);
     const links = device.details?.nvlink.map(({ device: other, links: count }) => [other, Math.max(1, count)]);
     return {
       ...device,
       memoryBytes: lendable(device, spec),
       sharing: spec.sharing,
       facts: factsOf(device, server),
-      labels: { ...server.labels, ...spec.labels },
+      labels,
       taints: spec.taints,
       ...(links === undefined ? {} : { links: Object.fromEntries(links) }),
     };

@@ -24,11 +24,11 @@ export function addExplainCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Without -p or -m it is about whole devices. Shows where the request would go, or for
-every device why not, and which leases would have to end first.
+Without -p or -m it is about whole devices. Shows where the request would go,
+or for every device why not, and which leases would have to end first.
 
-Exit codes: 0 when it would be granted now; 75 when it would have to wait; 2 for bad
-usage; 1 when it could never be served.
+Exit codes: 0 when it would be granted now; 75 when it would have to wait; 2 for
+bad usage; 1 when it could never be served.
 
 Examples:
   sluice explain -m 40GiB --filter 'device.name~A100'

@@ -56,9 +56,10 @@ export function addQuotaCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Shows what is held of what is allowed. With a tenant it sets the quota as a whole: a
-bound that is not named is lifted. It takes effect at once, takes nothing away from
-anybody, and outlives a restart. Only from the server's own machine.
+Shows what is held of what is allowed. With a tenant it sets the quota as a
+whole: a bound that is not named is lifted. It takes effect at once, takes
+nothing away from anybody, and outlives a restart. Only from the server's own
+machine.
 
 Examples:
   sluice quota

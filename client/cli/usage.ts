@@ -60,8 +60,9 @@ export function addUsageCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Held memory counts overhead. A lease that is partly outside the span counts with the
-time inside; its calls count where it began. Only from the server's own machine.
+Held memory counts overhead. A lease that is partly outside the span counts with
+the time inside; its calls count where it began. Only from the server's own
+machine.
 
 Examples:
   sluice usage

@@ -94,3 +94,17 @@ it("a queue that is full refuses at once", async () => {
     await leases[1]!.release();
   });
 });
+
+it("the first of the queue is shown with its start, where the ends of the leases in its way are known", async () => {
+  await withServer([], async (pool, address) => {
+    const short = await pool.allocate({ memory: "1GiB", durationMax: "1h" });
+    const waiting = pool.allocate({ memory: "1GiB", wait: "2h", priority: 3 });
+    await untilWaiting(pool, 1);
+    const [entry] = (await pool.leases()).queue;
+    expect(entry).toMatchObject({ priority: 3, position: 1, startsAtMs: short.info.endsAtMs });
+    const { stdout } = await runSluice(["leases"], { env: { SLUICE_SERVER: address } });
+    expect(stdout).toContain(`It is served by ${new Date(short.info.endsAtMs).toISOString()} at the latest.`);
+    await short.release();
+    await (await waiting).release();
+  });
+});

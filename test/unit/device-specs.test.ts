@@ -73,7 +73,8 @@ describe("a device", () => {
   it.each([
     ["null:1x16GiB,profile=5x4GiB", "[20GiB]"],
     ["null:1x16GiB,profile=5x1KiB", "the least is [1MiB]"],
-  ])("cannot be cut as %j says", async (spec, words) => {
+    ["null,taint=worn", "[worn]"],
+  ])("cannot be as %j says", async (spec, words) => {
     const error = await take(spec).catch((cause: SluiceError) => cause);
     expect(error).toMatchObject({ code: "BAD_ARGUMENT", message: expect.stringContaining(words) });
   });
