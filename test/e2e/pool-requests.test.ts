@@ -1,6 +1,8 @@
 /** What a request can say beyond its size, through the library and the command line, and what the server answers about it. */
+import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { contract, fromStatus } from "../../proto/load.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -216,5 +218,48 @@ describe("explain", () => {
     const { code, stdout } = await sluice("explain", "--help");
     expect(code).toBe(0);
     expect(stdout).toMatch(/Usage: sluice explain[\s\S]*--filter[\s\S]*Examples:\n {2}sluice explain/);
+  });
+});
+
+describe("the server believes no client", () => {
+  const many = Array.from({ length: 33 }, () => "device.kind=null");
+
+  it.each([
+    ["a mode that it has no name for", { mode: 99 }, "[99]"],
+    ["a policy that it has no name for", { policy: 7 }, "[7]"],
+    ["a priority beyond the bound", { priority: 101 }, "[101]"],
+    ["too many filters", { filters: many }, "[33]"],
+    ["too long a filter", { filters: [`device.name=${"x".repeat(256)}`] }, "[268]"],
+    ["control characters", { filters: ["device.name=\u001b[2J"] }, "control characters"],
+    ["a label that is none", { tolerations: ["a b"] }, "[a b]"],
+    ["an empty label", { avoidedLabels: [""] }, "[0]"],
+    ["no share at all", { memoryBytes: undefined }, "neither"],
+  ])("that sends %s", async (_what, fields, words) => {
+    const client = new contract.PoolService(server.grpc, credentials.createInsecure());
+    try {
+      const request = { memoryBytes: MiB, requestId: "raw", ...(fields as object) };
+      const failure = await new Promise<ServiceError | null>((resolve) => client.explain({ request }, resolve));
+      expect(failure && fromStatus(failure)).toMatchObject({
+        code: "BAD_ARGUMENT",
+        message: expect.stringContaining(words),
+      });
+      // The same request is no better when it is made.
+      const refused = await new Promise<ServiceError>((resolve) => {
+        client
+          .allocate(request)
+          .on("error", resolve)
+          .on("data", () => {});
+      });
+      expect(fromStatus(refused).code).toBe("BAD_ARGUMENT");
+    } finally {
+      client.close();
+    }
+  });
+
+  it("that sends no request to explain", async () => {
+    const client = new contract.PoolService(server.grpc, credentials.createInsecure());
+    const failure = await new Promise<ServiceError | null>((resolve) => client.explain({}, resolve));
+    client.close();
+    expect(failure && fromStatus(failure).code).toBe("BAD_ARGUMENT");
   });
 });
