@@ -41,6 +41,8 @@ const shell = (code: string): string[] => ["--", "sh", "-c", code];
 function start(...args: string[]) {
   const child = spawn(process.execPath, ["dist/client/cli/main.js", "run", "--server", server.grpc, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    // No libraries for CUDA programs, which the first use would build.
+    env: { ...process.env, SLUICE_INTERPOSER: "" },
   });
   running.push(child);
   let stdout = "";
