@@ -39,7 +39,7 @@ describe("a loaded module", () => {
     expect(kernels[0]).toMatchObject({ sharedBytes: 40, localBytes: 112, constantBytes: 12 });
   });
 
-  test("gives visible variables addresses outside the arena at which copies work, with their first values", async () => {
+  test("gives all variables, nvcc's without `.visible` too, addresses outside the arena at which copies work, with their first values", async () => {
     const { globals } = await load(
       ptxModule(`.visible .global .align 4 .u32 numbers[2][3] = {{1, 2, 3}, {4}};
         .visible .const .align 8 .f64 half = 0d3FE0000000000000;
@@ -50,6 +50,7 @@ describe("a loaded module", () => {
     expect(globals.map(({ name, byteCount }) => [name, byteCount])).toEqual([
       ["numbers", 24],
       ["half", 8],
+      ["hidden", 3],
       ["pointer", 16],
     ]);
     const read = (index: number) => {
@@ -60,7 +61,9 @@ describe("a loaded module", () => {
     expect(globals[0]!.address).toBeGreaterThanOrEqual(ARENA_BASE + 1024 * 1024);
     expect([...new Uint32Array(read(0))]).toEqual([1, 2, 3, 4, 0, 0]);
     expect([...new Float64Array(read(1))]).toEqual([0.5]);
-    const [, numbers] = new BigUint64Array(read(2));
+    expect(Buffer.from(read(2)).toString()).toBe("hi\0");
+    const [hidden, numbers] = new BigUint64Array(read(3));
+    expect(hidden).toBe(BigInt(globals[2]!.address + 1));
     expect(numbers).toBe(BigInt(globals[0]!.address));
   });
 
