@@ -223,6 +223,20 @@ void trace_call(const char *name, CUresult result);
         return CUDA_SUCCESS;                                                                                                            \
     }
 
+/*
+ * Sends one call that creates something. It is numbered under the lock of the batch: handles count upwards in the order of the calls, whatever
+ * other threads create meanwhile.
+ */
+#define DEFINE_CREATE(name, OP, handle, counter)                                                                                        \
+    static inline CUresult send_##name(struct sluice_##name##_call *call) {                                                             \
+        uint8_t *at = call_begin(&driver.connection, SLUICE_OP_##OP, sluice_size_##name##_call(call));                                  \
+        if (at == NULL) return connection_result();                                                                                     \
+        call->handle = atomic_fetch_add(&driver.counter, 1) + 1;                                                                        \
+        sluice_encode_##name##_call(at, call);                                                                                          \
+        call_end(&driver.connection, NULL);                                                                                             \
+        return CUDA_SUCCESS;                                                                                                            \
+    }
+
 /* Sends one call and waits for its answer, which the caller releases when the result is CUDA_SUCCESS. */
 #define DEFINE_ASK(name, OP)                                                                                                            \
     static inline CUresult ask_##name(const struct sluice_##name##_call *call, struct answer *answer) {                                 \

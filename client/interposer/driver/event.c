@@ -5,7 +5,7 @@ enum { EVENT_BLOCKING = 1, EVENT_NO_TIMING = 2, EVENT_INTERPROCESS = 4 };
 
 static struct object_pool events = OBJECT_POOL_INITIAL;
 
-DEFINE_SEND(event_create, EVENT_CREATE)
+DEFINE_CREATE(event_create, EVENT_CREATE, event, events)
 DEFINE_SEND(event_destroy, EVENT_DESTROY)
 DEFINE_SEND(event_record, EVENT_RECORD)
 DEFINE_ASK(event_synchronize, EVENT_SYNCHRONIZE)
@@ -22,10 +22,11 @@ API(cuEventCreate, (CUevent *event, unsigned int flags), (event, flags)) {
     if (made == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
     made->device = context->device;
     made->flags = flags;
-    made->id = atomic_fetch_add(&driver.events, 1) + 1;
+    struct sluice_event_create_call call = {.device = made->device->index, .flags = flags & EVENT_NO_TIMING};
+    result = send_event_create(&call);
+    made->id = call.event;
     *event = made;
-    struct sluice_event_create_call call = {.event = made->id, .device = made->device->index, .flags = flags & EVENT_NO_TIMING};
-    return send_event_create(&call, NULL);
+    return result;
 }
 
 API(cuEventDestroy_v2, (CUevent event), (event)) {

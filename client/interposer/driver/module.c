@@ -9,6 +9,8 @@ static struct object_pool modules = OBJECT_POOL_INITIAL;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 
 DEFINE_SEND(module_unload, MODULE_UNLOAD)
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+
 DEFINE_ASK(module_load, MODULE_LOAD)
 
 static CUresult send_image(uint32_t id, const struct image *image) {
@@ -96,6 +98,7 @@ static void drop(struct module *module) {
     object_destroy(&modules, &module->object);
 }
 
+/* Under `load_lock`: images and modules count upwards in the order of the calls. */
 static CUresult load(struct module *module, const struct image *image) {
     uint32_t image_id = atomic_fetch_add(&driver.images, 1) + 1;
     module->id = atomic_fetch_add(&driver.modules, 1) + 1;
@@ -121,7 +124,9 @@ CUresult module_load(struct context *context, const void *code, struct module **
     }
     made->context = context;
     made->device = context->device;
+    pthread_mutex_lock(&load_lock);
     result = load(made, &image);
+    pthread_mutex_unlock(&load_lock);
     free(image.owned);
     if (result != CUDA_SUCCESS) {
         drop(made);

@@ -7,7 +7,7 @@
 static struct object_pool streams = OBJECT_POOL_INITIAL;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 
-DEFINE_SEND(stream_create, STREAM_CREATE)
+DEFINE_CREATE(stream_create, STREAM_CREATE, stream, streams)
 DEFINE_SEND(stream_destroy, STREAM_DESTROY)
 DEFINE_SEND(stream_wait_event, STREAM_WAIT_EVENT)
 DEFINE_ASK(stream_synchronize, STREAM_SYNCHRONIZE)
@@ -92,14 +92,15 @@ static CUresult create(CUstream *stream, unsigned flags, int priority) {
     atomic_store(&made->device->has_streams, true);
     made->flags = flags;
     made->priority = priority;
-    made->id = atomic_fetch_add(&driver.streams, 1) + 1;
+    struct sluice_stream_create_call call = {.device = made->device->index, .flags = flags, .priority = priority};
+    result = send_stream_create(&call);
+    made->id = call.stream;
     pthread_mutex_lock(&list_lock);
     made->next = context->streams;
     context->streams = made;
     pthread_mutex_unlock(&list_lock);
     *stream = made;
-    struct sluice_stream_create_call call = {.stream = made->id, .device = made->device->index, .flags = flags, .priority = priority};
-    return send_stream_create(&call, NULL);
+    return result;
 }
 
 API(cuStreamCreate, (CUstream *stream, unsigned int flags), (stream, flags)) {
