@@ -55,8 +55,6 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   const direct = new Socket({ handle, onread, readable: true, writable: true } as object);
   // The first socket must not close what is no longer its own.
   (socket as unknown as WithHandle)._handle = null;
-  // The client's end may have reached the first socket already, and is told only once.
-  socket.once("end", () => direct.destroySoon());
   direct.once("close", () => socket.destroy());
   return direct;
 }
