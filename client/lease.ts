@@ -9,6 +9,7 @@ import type { Control, LeaseKey } from "./control.ts";
 import { Device } from "./device.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
 import { Session } from "./session.ts";
+import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 /** What a lease did so far, counted by this client. */
 export interface LeaseStats {
@@ -23,6 +24,8 @@ export interface LeaseStats {
   /** Bytes on the wire to and from the server, frames and handshake included. */
   readonly bytesToDevice: number;
   readonly bytesFromDevice: number;
+  /** The data endpoint in use, such as `tcp://127.0.0.1:7461`. */
+  readonly endpoint: string;
   /** How long the lease was held by this client. */
   readonly seconds: number;
 }
@@ -35,6 +38,8 @@ export interface LeaseGrant {
   readonly connection: Connection;
   /** Devices to attach: the first ones of the lease. */
   readonly devices: number;
+  /** Kinds of data endpoints to use. Default: all. */
+  readonly transports?: readonly TransportKind[] | undefined;
   /** Whether this client keeps the lease alive and releases it, or works under another's. */
   readonly owned: boolean;
   readonly warnings?: readonly string[];
@@ -89,7 +94,7 @@ export class Lease {
     const holder = grant.owned ? startHolder(grant, life) : undefined;
     try {
       const { session, attached } = await Session.open({
-        endpoints: grant.connection.dataEndpoints,
+        endpoints: endpointsOf(grant.connection.dataEndpoints, grant.transports),
         host: bracketed(grant.control.server.host),
         leaseId: grant.key.leaseId,
         secret: grant.key.secret,
@@ -124,7 +129,7 @@ export class Lease {
   }
 
   get stats(): LeaseStats {
-    const { calls, batches, roundTrips, bytesSent, bytesReceived } = this.#session;
+    const { calls, batches, roundTrips, bytesSent, bytesReceived, endpoint } = this.#session;
     return {
       calls,
       batches,
@@ -132,6 +137,7 @@ export class Lease {
       roundTrips,
       bytesToDevice: bytesSent,
       bytesFromDevice: bytesReceived,
+      endpoint,
       seconds: ((this.#endedAt ?? performance.now()) - this.#startedAt) / 1000,
     };
   }

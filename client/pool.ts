@@ -17,6 +17,7 @@ import { LEASE_VARIABLE, parseLeaseKey, SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_V
 import { type Explanation, explanationOf } from "./explanation.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import type { WaitOptions } from "./stream.ts";
+import type { TransportKind } from "./transport/open.ts";
 
 export interface ConnectOptions {
   /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else `localhost:7460`. */
@@ -28,6 +29,8 @@ export interface ConnectOptions {
    * `sluice run` sets, else none.
    */
   readonly lease?: string;
+  /** Kinds of data connections to use, of those that the server offers. Default: all; the server's best that works is taken. */
+  readonly transports?: readonly TransportKind[];
   /** Ends the attempt to reach the server with CANCELLED. */
   readonly signal?: AbortSignal;
 }
@@ -63,7 +66,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
   try {
     // Any answer shows that a Sluice server is there, before the program relies on it.
     await control.listDevices(options.signal);
-    return new Pool(control, key);
+    return new Pool(control, { key, transports: options.transports });
   } catch (error) {
     control.close();
     throw error;
@@ -74,12 +77,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
 export class Pool {
   readonly #control: Control;
   readonly #key: LeaseKey | undefined;
+  readonly #transports: readonly TransportKind[] | undefined;
   readonly #leases = new Set<Lease>();
 
   /** @internal */
-  constructor(control: Control, key: LeaseKey | undefined) {
+  constructor(
+    control: Control,
+    options: { readonly key: LeaseKey | undefined; readonly transports: readonly TransportKind[] | undefined },
+  ) {
     this.#control = control;
-    this.#key = key;
+    this.#key = options.key;
+    this.#transports = options.transports;
   }
 
   /**
@@ -93,6 +101,7 @@ export class Pool {
     const lease: Lease = await Lease.open({
       ...grant,
       control: this.#control,
+      transports: this.#transports,
       onOutput: options.onOutput ?? printOutput,
       onReleased: () => this.#leases.delete(lease),
       signal: options.signal,

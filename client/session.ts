@@ -121,6 +121,10 @@ export class Session {
     return this.#transport.bytesSent;
   }
 
+  get endpoint(): string {
+    return this.#transport.endpoint;
+  }
+
   get bytesReceived(): number {
     return this.#transport.bytesReceived;
   }

@@ -4,6 +4,7 @@
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { Server as GrpcServer, logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
@@ -32,6 +33,9 @@ const EXIT_USAGE = 2;
 
 /** No message of a client of the control plane is larger than a few short strings. */
 const GRPC_MESSAGE_BYTES_MAX = 64 * 1024;
+
+/** The data socket for clients on this host, in the state directory. */
+const LOCAL_SOCKET = "data.sock";
 
 /** How long the last words of gRPC streams may take at the end. */
 const GRPC_FAREWELL_MS = 1_000;
@@ -181,7 +185,10 @@ class Daemon {
         clock: systemClock,
         serverVersion: packageVersion(),
         serverId: randomUUID(),
-        dataEndpoints: [isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`],
+        dataEndpoints: [
+          ...(await this.#listenLocally()),
+          isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
+        ],
         heartbeatTimeoutMs: config.heartbeatTimeoutMs,
         onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
       }),
@@ -230,6 +237,18 @@ class Daemon {
       });
     });
     this.#grpc.forceShutdown();
+  }
+
+  /** The Unix socket for clients of this host; without one they have the port. */
+  async #listenLocally(): Promise<string[]> {
+    const path = join(this.#config.stateDirectory, LOCAL_SOCKET);
+    try {
+      await this.#dataListener.listenLocally(path);
+      return [`unix://${path}`];
+    } catch (error) {
+      this.#log.warn({ error: toSluiceError(error).message }, "Clients on this host get no Unix socket");
+      return [];
+    }
   }
 
   #bindGrpc(address: Endpoint): Promise<number> {

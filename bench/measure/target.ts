@@ -23,7 +23,9 @@ export interface LeaseTimes {
 
 /** The endpoints of a grant, as the target wants them reached. */
 export function endpointsFor(target: Target, endpoints: readonly string[]): string[] {
-  const { dataHost, transport } = target;
+  const { dataHost } = target;
+  // A link emulated in front of the server carries TCP.
+  const transport = target.transport ?? (dataHost === undefined ? undefined : "tcp");
   const wanted = endpoints.filter((endpoint) => transport === undefined || endpoint.startsWith(`${transport}:`));
   if (wanted.length === 0)
     throw new SluiceError("UNSUPPORTED", `The server offers no endpoint of the kind [${transport}].`);

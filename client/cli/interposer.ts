@@ -74,7 +74,8 @@ async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<s
 /** The variables that let an unmodified CUDA program work under the lease; none where that is not possible. */
 export async function interposerEnvironment(options: InterposerOptions): Promise<NodeJS.ProcessEnv> {
   const folder = await findFolder(options);
-  const [endpoint] = options.dataEndpoints;
+  // The libraries open what they are told, and know no other way from there: TCP works from wherever the program runs.
+  const endpoint = options.dataEndpoints.find((each) => each.startsWith("tcp://"));
   if (folder === undefined || endpoint === undefined) return {};
   const { host } = parseHostPort(options.server, SERVER_PORT_DEFAULT);
   const before = options.env["LD_LIBRARY_PATH"];

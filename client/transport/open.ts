@@ -1,9 +1,20 @@
 /** Chooses a transport: the first of a lease's data endpoints, best first, that this client knows and can reach. */
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { openTcp } from "./tcp.ts";
+import { openTcp, openUnix } from "./socket.ts";
 import type { OpenTransport, Transport, TransportHandlers } from "./transport.ts";
 
-const openers: Readonly<Record<string, OpenTransport>> = { tcp: openTcp };
+const openers = { unix: openUnix, tcp: openTcp } as const satisfies Record<string, OpenTransport>;
+
+/** A kind of data endpoint that this client knows: the word before `://`. */
+export type TransportKind = keyof typeof openers;
+
+const kindOf = (endpoint: string): string => endpoint.slice(0, endpoint.indexOf(":"));
+
+const isKnown = (kind: string): kind is TransportKind => Object.hasOwn(openers, kind);
+
+/** The endpoints of these kinds. Default: all. */
+export const endpointsOf = (endpoints: readonly string[], kinds?: readonly TransportKind[]): readonly string[] =>
+  kinds === undefined ? endpoints : endpoints.filter((endpoint) => kinds.some((kind) => kindOf(endpoint) === kind));
 
 /** `tcp://:7461` means the host of the gRPC server. */
 export function withHost(endpoint: string, host: string): string {
@@ -21,10 +32,10 @@ export async function openTransport(options: {
   const { handlers, timeoutMs, signal } = options;
   let failure: SluiceError | undefined;
   for (const endpoint of options.endpoints) {
-    const open = openers[endpoint.slice(0, endpoint.indexOf(":"))];
-    if (open === undefined) continue;
+    const kind = kindOf(endpoint);
+    if (!isKnown(kind)) continue;
     try {
-      return await open({ endpoint: withHost(endpoint, options.host), handlers, timeoutMs, signal });
+      return await openers[kind]({ endpoint: withHost(endpoint, options.host), handlers, timeoutMs, signal });
     } catch (error) {
       failure ??= toSluiceError(error);
       if (failure.code === "CANCELLED") break;

@@ -1,6 +1,5 @@
 /**
- * What a session needs of a byte stream, and nothing more: TCP implements it now, a Unix socket and a gRPC stream can later, with
- * the same frames. A transport knows no frames, no calls and no leases.
+ * What a session needs of a byte stream, and nothing more: TCP and Unix sockets implement it, with the same frames. A transport knows no frames, no calls and no leases.
  */
 
 /** What a transport tells its session; never from inside a call of the session's. */
@@ -37,11 +36,13 @@ export interface Transport {
   destroy(): void;
 }
 
-/** Connects, or throws SluiceError SERVER_UNREACHABLE (or CANCELLED, when `signal` is aborted). */
-export type OpenTransport = (options: {
+export interface OpenOptions {
   /** Such as `tcp://127.0.0.1:7461`. */
   readonly endpoint: string;
   readonly handlers: TransportHandlers;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-}) => Promise<Transport>;
+}
+
+/** Connects, or throws SluiceError SERVER_UNREACHABLE (or CANCELLED, when `signal` is aborted). */
+export type OpenTransport = (options: OpenOptions) => Promise<Transport>;

@@ -1,11 +1,13 @@
 /**
- * The data port: accepts connections, lets each shake hands within its bounds, and passes on those that proved a lease.
- * After that the daemon is not on the data path.
+ * The data port and its twin on this host, a Unix socket: accepts connections, lets each shake hands within its bounds, and passes on
+ * those that proved a lease. After that the daemon is not on the data path.
  */
-import { createServer, type Server, type Socket } from "node:net";
+import { chmodSync } from "node:fs";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import { HANDSHAKES_MAX } from "../../shared/limits.ts";
 import { type HandshakeOptions, type ProvenConnection, shakeHands } from "./handshake.ts";
+import { freeSocketPath } from "./local-socket.ts";
 import { refuse } from "./refusal.ts";
 
 export interface DataListenerOptions extends HandshakeOptions {
@@ -16,25 +18,41 @@ export interface DataListenerOptions extends HandshakeOptions {
 
 export class DataListener {
   readonly #options: DataListenerOptions;
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
   /** Connections of this process: shaking hands, or reading their refusal. */
   readonly #sockets = new Set<Socket>();
   #handshakes = 0;
 
   constructor(options: DataListenerOptions) {
     this.#options = options;
-    // The socket goes to another process: nothing may be read before that is decided.
-    this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
   }
 
-  /** Listens, and returns the port; rejects with the system's error. */
-  listen(address: { readonly host: string; readonly port: number }): Promise<number> {
+  /** Listens on TCP, and returns the port; rejects with the system's error. */
+  async listen(address: { readonly host: string; readonly port: number }): Promise<number> {
+    const server = await this.#listen(address);
+    const bound = server.address();
+    return typeof bound === "object" && bound !== null ? bound.port : address.port;
+  }
+
+  /**
+   * Listens on a Unix socket, for its owner alone. A file that a server which is gone left there is replaced; `close` removes it.
+   * @throws SluiceError BAD_ARGUMENT for a path that is too long, SERVER_UNREACHABLE when somebody listens there; the system's error.
+   */
+  async listenLocally(path: string): Promise<void> {
+    await freeSocketPath(path);
+    await this.#listen({ path });
+    chmodSync(path, 0o600);
+  }
+
+  #listen(where: ListenOptions): Promise<Server> {
+    // The socket goes to another process: nothing may be read before that is decided.
+    const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
     return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(address.port, address.host, () => {
-        this.#server.off("error", reject);
-        const bound = this.#server.address();
-        resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);
+      server.once("error", reject);
+      server.listen(where, () => {
+        server.off("error", reject);
+        this.#servers.push(server);
+        resolve(server);
       });
     });
   }
@@ -42,7 +60,7 @@ export class DataListener {
   /** Accepts no more, and ends the connections that have not proved a lease. */
   close(): void {
     // Its callback would also wait for the sockets that executors have.
-    this.#server.close();
+    for (const server of this.#servers) server.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 

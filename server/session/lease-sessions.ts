@@ -50,7 +50,8 @@ export class LeaseSessions {
     }
     work.busy = true;
     work.handedOver = socket;
-    const clientAddress = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
+    const { remoteAddress, remotePort } = socket;
+    const clientAddress = remoteAddress === undefined ? "unix" : `${remoteAddress}:${remotePort ?? ""}`;
     work.executor.send(
       {
         kind: "session",

@@ -59,7 +59,10 @@ test("with --insecure it binds every address, and tells clients to use the host 
   const port = server.grpc.split(":")[1];
   const control = new RawControl(`127.0.0.1:${port}`);
   const lease = await control.allocate({ memoryBytes: MiB });
-  expect(lease.granted.connection!.dataEndpoints).toEqual([`tcp://:${server.data.split(":")[1]}`]);
+  expect(lease.granted.connection!.dataEndpoints).toEqual([
+    `unix://${join(server.state, "data.sock")}`,
+    `tcp://:${server.data.split(":")[1]}`,
+  ]);
   await control.release(lease.id);
   control.close();
 });

@@ -203,7 +203,7 @@ function parseAnswers({ payload }: RawFrame): RawAnswer[] {
   return answers;
 }
 
-/** A connection to the data port: frames as they come, in order. */
+/** A connection to the data port at `HOST:PORT`, or to a Unix socket at `/PATH`: frames as they come, in order. */
 export class RawConnection {
   readonly socket: Socket;
   readonly #frames: RawFrame[] = [];
@@ -213,7 +213,9 @@ export class RawConnection {
 
   constructor(address: string) {
     const [host, port] = address.split(":");
-    this.socket = createConnection({ host: host!, port: Number(port), noDelay: true });
+    this.socket = createConnection(
+      address.startsWith("/") ? { path: address } : { host: host!, port: Number(port), noDelay: true },
+    );
     this.socket.on("error", () => {});
     this.socket.on("data", (chunk) => this.#receive(chunk));
     this.socket.on("close", () => {

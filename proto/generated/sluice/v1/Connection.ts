@@ -7,7 +7,8 @@ import type { Long } from '@grpc/proto-loader';
  */
 export interface Connection {
   /**
-   * Where sessions connect, best first: `tcp://HOST:PORT`, or `tcp://:PORT` for the host of the gRPC server.
+   * Where sessions connect, best first: `unix:///PATH` for clients that can open that socket, `tcp://HOST:PORT`, or `tcp://:PORT` for
+   * the host of the gRPC server.
    */
   'dataEndpoints'?: (string)[];
   /**
@@ -25,7 +26,8 @@ export interface Connection {
  */
 export interface Connection__Output {
   /**
-   * Where sessions connect, best first: `tcp://HOST:PORT`, or `tcp://:PORT` for the host of the gRPC server.
+   * Where sessions connect, best first: `unix:///PATH` for clients that can open that socket, `tcp://HOST:PORT`, or `tcp://:PORT` for
+   * the host of the gRPC server.
    */
   'dataEndpoints': (string)[];
   /**

@@ -1,15 +1,15 @@
 /**
- * A transport over one TCP connection, with Nagle's algorithm off: a batch is one write and must leave at once.
- * Endpoints are `tcp://HOST:PORT`.
+ * A transport over one socket of the system: TCP, with Nagle's algorithm off since a batch is one write and must leave at once, or
+ * a Unix socket. Endpoints are `tcp://HOST:PORT` and `unix:///PATH`.
  */
 import { writeSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
 import { parseHostPort } from "../address.ts";
-import type { OpenTransport, Transport, TransportHandlers } from "./transport.ts";
+import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from "./transport.ts";
 
-class TcpTransport implements Transport {
+class SocketTransport implements Transport {
   readonly endpoint: string;
   readonly #socket: Socket;
   /** Bytes that went past the stream. */
@@ -115,8 +115,16 @@ function descriptorOf(socket: Socket): number | undefined {
   return fd !== undefined && fd >= 0 ? fd : undefined;
 }
 
-export const openTcp: OpenTransport = ({ endpoint, handlers, timeoutMs, signal }) => {
-  const { host, port } = parseHostPort(endpoint.slice("tcp://".length));
+export const openTcp: OpenTransport = (options) => {
+  const { host, port } = parseHostPort(options.endpoint.slice("tcp://".length));
+  return openSocket(options, { host, port, noDelay: true });
+};
+
+export const openUnix: OpenTransport = (options) =>
+  openSocket(options, { path: options.endpoint.slice("unix://".length) });
+
+function openSocket(options: OpenOptions, where: NetConnectOpts): Promise<Transport> {
+  const { endpoint, handlers, timeoutMs, signal } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(cancelled(signal));
@@ -129,7 +137,7 @@ export const openTcp: OpenTransport = ({ endpoint, handlers, timeoutMs, signal }
         return true;
       },
     };
-    const socket = connect({ host, port, noDelay: true, onread });
+    const socket = connect({ ...where, onread });
     const fail = (error: SluiceError): void => {
       settle();
       socket.destroy();
@@ -160,7 +168,7 @@ export const openTcp: OpenTransport = ({ endpoint, handlers, timeoutMs, signal }
     socket.once("error", onError);
     socket.once("connect", () => {
       settle();
-      resolve(new TcpTransport(socket, { endpoint, handlers }));
+      resolve(new SocketTransport(socket, { endpoint, handlers }));
     });
   });
-};
+}
