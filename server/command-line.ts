@@ -41,7 +41,11 @@ function serveCommand(): Command {
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")
     .option("--spare-executors <count>", "executors kept warm for the next lease (default: 1)")
     .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels))
-    .option("--insecure", "allow addresses that other machines can reach, without tokens and TLS")
+    .option("--tls-cert <file>", "certificate of the server, in PEM, with those up to its CA behind it")
+    .option("--tls-key <file>", "its private key, in PEM")
+    .option("--tls-ca <file>", "the CA that clients trust, and with --tls-mutual the one of their certificates")
+    .option("--tls-mutual", "let in only clients with a certificate of --tls-ca")
+    .option("--insecure", "allow addresses that other machines can reach, without TLS")
     .addHelpText("after", examples)
     .allowExcessArguments(false)
     .exitOverride();

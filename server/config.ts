@@ -1,6 +1,6 @@
 /**
  * What `sluice serve` is told: options of the command line over those of the config file over defaults, checked, with errors
- * that name the option and its value. Reads the config file and touches nothing else.
+ * that name the option and its value. Reads the config file and the files that options name, and touches nothing else.
  */
 import { readFileSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../shared/limits.ts";
 import { parseDuration } from "../shared/units.ts";
+import { readTls, type TlsConfig } from "./access/tls.ts";
 import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
 import type { PoolOptions, PoolRequest } from "./pool/types.ts";
@@ -48,6 +49,8 @@ export interface Config {
   readonly heartbeatTimeoutMs: number;
   readonly logLevel: LogLevel;
   readonly spareExecutors: number;
+  /** What every port uses; undefined: connections are not encrypted. */
+  readonly tls: TlsConfig | undefined;
 }
 
 /** The options by their names on the command line, which are also the keys of the config file. */
@@ -68,6 +71,10 @@ export interface RawOptions {
   "heartbeat-timeout"?: unknown;
   "log-level"?: unknown;
   "spare-executors"?: unknown;
+  "tls-cert"?: unknown;
+  "tls-key"?: unknown;
+  "tls-ca"?: unknown;
+  "tls-mutual"?: unknown;
   insecure?: unknown;
 }
 
@@ -87,10 +94,11 @@ const defaults: RawOptions = {
   "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,
   "log-level": "info",
   "spare-executors": 1,
+  "tls-mutual": false,
   insecure: false,
 };
 
-const optionNames = new Set([...Object.keys(defaults), "state"]);
+const optionNames = new Set([...Object.keys(defaults), "state", "tls-cert", "tls-key", "tls-ca"]);
 const SPARE_EXECUTORS_MAX = 64;
 /** Beyond it the first of the queue waits practically for ever. */
 const QUEUE_PASSES_MAX = 10_000;
@@ -117,6 +125,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     heartbeatTimeoutMs: durationOf("heartbeat-timeout", raw["heartbeat-timeout"]),
     logLevel: oneOf("log-level", logLevels, raw["log-level"]),
     spareExecutors: countOf("spare-executors", raw["spare-executors"], { min: 0, max: SPARE_EXECUTORS_MAX }),
+    tls: tlsOf(raw),
   };
   if (config.heartbeatTimeoutMs < 100) throw bad("The option [heartbeat-timeout] is below 100ms.");
   if (!switchOf("insecure", raw.insecure)) requireLoopback(config);
@@ -163,15 +172,16 @@ function isLoopback(host: string): boolean {
   return host === "::1" || host.toLowerCase() === "localhost";
 }
 
-/** Without tokens and TLS nobody but this machine's users may reach the server. */
-function requireLoopback({ listen, data }: Config): void {
+/** Without TLS nobody but this machine's users may reach the server: tokens would travel in the clear. */
+function requireLoopback({ listen, data, tls }: Config): void {
+  if (tls !== undefined) return;
   for (const [name, { host, port }] of [
     ["listen", listen],
     ["data", data],
   ] as const) {
     if (isLoopback(host)) continue;
     throw bad(
-      `The option [${name}] binds [${host}:${port}], which other machines can reach, and neither tokens nor TLS protect it. Give --insecure to allow that, or bind to 127.0.0.1.`,
+      `The option [${name}] binds [${host}:${port}], which other machines can reach, and no TLS protects it. Give --tls-cert and --tls-key, bind to 127.0.0.1, or give --insecure to allow that.`,
     );
   }
 }
@@ -216,6 +226,13 @@ function poolOf(raw: RawOptions): Config["pool"] {
     preemption: switchOf("preemption", raw.preemption),
     preemptionGraceMs: durationOf("preemption-grace", raw["preemption-grace"]),
   };
+}
+
+function tlsOf(raw: RawOptions): TlsConfig | undefined {
+  const fileOf = (name: "tls-cert" | "tls-key" | "tls-ca"): string | undefined =>
+    raw[name] === undefined ? undefined : textOf(name, raw[name]);
+  const mutual = switchOf("tls-mutual", raw["tls-mutual"]);
+  return readTls({ cert: fileOf("tls-cert"), key: fileOf("tls-key"), ca: fileOf("tls-ca"), mutual });
 }
 
 function switchOf(name: string, value: unknown): boolean {

@@ -5,11 +5,13 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { Server as GrpcServer, logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
+import { Server as GrpcServer, logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { type Gate, OpenGate } from "./access/identity.ts";
+import { grpcCredentials } from "./access/tls.ts";
 import { readOptions } from "./command-line.ts";
 import { type Config, type Endpoint, loadConfig } from "./config.ts";
 import { adminService } from "./control/admin-service.ts";
@@ -128,6 +130,7 @@ class Daemon {
   readonly #sessions: LeaseSessions;
   readonly #broker: Broker;
   readonly #dataListener: DataListener;
+  readonly #gate: Gate = new OpenGate();
   readonly #grpc = new GrpcServer({
     "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
     // A peer that is gone without a word is noticed, so that its streams end.
@@ -198,6 +201,7 @@ class Daemon {
       adminService({
         broker: this.#broker,
         clock: systemClock,
+        gate: this.#gate,
         store: this.#settings,
         usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
         onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
@@ -253,7 +257,7 @@ class Daemon {
 
   #bindGrpc(address: Endpoint): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#grpc.bindAsync(written(address), ServerCredentials.createInsecure(), (error, port) => {
+      this.#grpc.bindAsync(written(address), grpcCredentials(this.#config.tls), (error, port) => {
         if (error === null) resolve(port);
         else reject(error);
       });

@@ -123,8 +123,8 @@ export const errorTable = {
     17,
     "PERMISSION_DENIED",
     "final",
-    "The call is the admin's, and the caller is not on the server's own machine.",
-    "Run the command on the machine of the server, with its loopback address.",
+    "The call is the admin's, and the caller is none.",
+    "Use an admin's token; on a server without tokens, run the command on its own machine, with its loopback address.",
   ),
 
   // Leases.

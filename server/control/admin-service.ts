@@ -1,12 +1,14 @@
 /**
- * The RPCs of admin.proto over the broker. What must outlive a restart is stored first and takes effect then. Without tokens, the
- * admin is whoever calls over loopback: a user of the server's own machine.
+ * The RPCs of admin.proto over the broker. What must outlive a restart is stored first and takes effect then. Who an admin is, the
+ * gate says.
  */
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import type { AdminServiceHandlers } from "../../proto/generated/sluice/v1/AdminService.ts";
 import type { Quota__Output as QuotaMessage } from "../../proto/generated/sluice/v1/Quota.ts";
 import { toStatus } from "../../proto/load.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { bearerOf } from "../access/bearer.ts";
+import { type Gate, requireAdmin } from "../access/identity.ts";
 import { PRIORITY_MAX, type Quota } from "../pool/types.ts";
 import type { Span, TenantUsage } from "../store/ledger.ts";
 import type { Broker, TenantTerms } from "./broker.ts";
@@ -26,18 +28,13 @@ export interface AdminServiceOptions {
   readonly store: AdminStore;
   /** Use by tenant, the largest first; an empty tenant means all. */
   readonly usage: (span: Span, tenant: string) => readonly TenantUsage[];
+  readonly gate: Gate;
   readonly onInternalError: (error: SluiceError) => void;
 }
 
 const WEIGHT_MAX = 1_000_000;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
-
-/** Whether gRPC's name of a caller, HOST:PORT, is of this machine. */
-export function isLoopbackPeer(peer: string): boolean {
-  const host = peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-  return /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(host) || host === "::1";
-}
 
 export function adminService(options: AdminServiceOptions): AdminServiceHandlers {
   const { broker, store } = options;
@@ -109,12 +106,11 @@ function quotaOf(message: QuotaMessage): Quota {
   };
 }
 
-/** A handler from a function that returns the answer or throws; only for callers on this machine. */
+/** A handler from a function that returns the answer or throws; only for admins. */
 function unary<Request, Response>(options: AdminServiceOptions, run: (request: Request) => Response) {
   return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
     try {
-      const peer = call.getPeer();
-      if (!isLoopbackPeer(peer)) throw new SluiceError("ADMIN_ONLY", `The caller [${peer}] is not on this machine.`);
+      requireAdmin(options.gate.identify(bearerOf(call.metadata), call.getPeer()));
       done(null, run(call.request));
     } catch (cause) {
       const error = toSluiceError(cause);

@@ -8,6 +8,7 @@ import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slic
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import { LOCAL_TENANT } from "../access/identity.ts";
 import type { DeviceDescription } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
@@ -18,9 +19,6 @@ const DAY_MS = 86_400_000;
 export const WAIT_MS_MAX = 30 * DAY_MS;
 /** Ten years: longer is no bound. */
 const DURATION_MS_MAX = 3_650 * DAY_MS;
-
-/** Until there are tokens, everyone is this tenant. */
-export const LOCAL_TENANT = "local";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 

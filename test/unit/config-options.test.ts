@@ -34,6 +34,7 @@ test("without options the server lends what the machine has to this machine alon
     heartbeatTimeoutMs: 30_000,
     logLevel: "info",
     spareExecutors: 1,
+    tls: undefined,
   });
 });
 
@@ -121,7 +122,7 @@ test.each([
   ["--listen", "127.0.0.1.example.org:7460"],
 ])("%s %s is refused without --insecure, naming the port and why", (option, address) => {
   expect(() => load([option, address])).toThrow(
-    new RegExp(`\\[${option.slice(2)}\\] binds .*:746[01]\\].*neither tokens nor TLS.*--insecure`),
+    new RegExp(`\\[${option.slice(2)}\\] binds .*:746[01]\\].*no TLS.*--insecure`),
   );
   expect(load([option, address, "--insecure"])).toBeDefined();
 });

@@ -1,6 +1,6 @@
 /** Who counts as a caller of the server's own machine. */
 import { expect, it } from "vitest";
-import { isLoopbackPeer } from "../../server/control/admin-service.ts";
+import { isLoopbackPeer } from "../../server/access/identity.ts";
 
 it.each(["127.0.0.1:5000", "127.3.2.1:1", "::1:5000", "[::1]:5000", "::ffff:127.0.0.1:5000"])(
   "%s is on this machine",
