@@ -2,20 +2,23 @@
 import { SluiceError } from "../shared/errors.ts";
 import {
   type AttachAnswer,
+  decodeCompileAnswer,
   decodeModuleLoadAnswer,
+  encodeCompileCall,
   encodeCopyOnDeviceCall,
   encodeDeviceSynchronizeCall,
   encodeImageWriteCall,
   encodeModuleLoadCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { CALL_DATA_BYTES_MAX, IMAGE_BYTES_MAX } from "../shared/limits.ts";
+import { CALL_DATA_BYTES_MAX, COMPILE_OPTIONS_MAX, IMAGE_BYTES_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
 import { utf8Encode } from "../shared/wire/wire-buffer.ts";
 import { Arena } from "./arena.ts";
 import { BufferView, DeviceBuffer, type FillOptions } from "./buffer.ts";
 import type { DeviceContext, SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
 import { Module } from "./module.ts";
+import { type MultiplyOptions, multiply } from "./multiply.ts";
 import { decodeNothing } from "./pending-answers.ts";
 import type { Session } from "./session.ts";
 import { Stream, type StreamOptions, streamHandle, type WaitOptions } from "./stream.ts";
@@ -28,6 +31,14 @@ export interface CopyOptions {
   readonly bytes?: number;
   /** A stream of the destination's device. Default: the default stream. */
   readonly stream?: Stream;
+}
+
+export interface CompileOptions extends WaitOptions {
+  /**
+   * Options of NVRTC, such as `--use_fast_math`, `--std=c++20`, `--maxrregcount=64` or `-DTILE=16`; those that name files are refused.
+   * Default: none, with C++17. At most 32.
+   */
+  readonly options?: readonly string[];
 }
 
 export interface MemoryInfo {
@@ -95,13 +106,7 @@ export class Device {
       );
     }
     const { session, handles, index } = this.#context;
-    const imageHandle = handles.images.next();
-    for (let offset = 0; offset < totalBytes; offset += CALL_DATA_BYTES_MAX) {
-      const data = bytes.subarray(offset, offset + CALL_DATA_BYTES_MAX);
-      const fields = { image: imageHandle, totalBytes, offset, data };
-      if (offset === 0) session.issue(Opcode.imageWrite, fields, encodeImageWriteCall);
-      else session.issueAlways(Opcode.imageWrite, fields, encodeImageWriteCall);
-    }
+    const imageHandle = this.#sendImage(bytes);
     const handle = handles.modules.next();
     const call = {
       fields: { module: handle, image: imageHandle, device: index },
@@ -109,6 +114,52 @@ export class Device {
       decode: decodeModuleLoadAnswer,
     };
     return new Module(this.#context, { handle, ...(await session.request(Opcode.moduleLoad, call, options.signal)) });
+  }
+
+  /**
+   * Compiles CUDA C on the server, by NVRTC, for this device, and loads it. One round trip. Kernels are found by the names that
+   * `extern "C"` gives them. The source may include only the toolkit's device headers, such as `<cuda_fp16.h>`.
+   * @throws SluiceError BAD_IMAGE with the compiler's complaints, BAD_ARGUMENT for an option, UNSUPPORTED where the device or the server has no
+   * compiler: then load PTX.
+   */
+  async compile(source: string, { options = [], signal }: CompileOptions = {}): Promise<Module> {
+    const bytes = utf8Encode(source);
+    if (bytes.byteLength === 0) throw new SluiceError("BAD_IMAGE", "The source is empty.");
+    if (bytes.byteLength > SOURCE_BYTES_MAX) {
+      throw new SluiceError(
+        "IMAGE_TOO_LARGE",
+        `The source has [${bytes.byteLength}] bytes; at most [${SOURCE_BYTES_MAX}] are allowed.`,
+      );
+    }
+    if (options.length > COMPILE_OPTIONS_MAX) {
+      throw new SluiceError(
+        "BAD_ARGUMENT",
+        `The source comes with [${options.length}] options; at most [${COMPILE_OPTIONS_MAX}] are allowed.`,
+      );
+    }
+    const { session, handles, index } = this.#context;
+    const image = this.#sendImage(bytes);
+    const handle = handles.modules.next();
+    const call = {
+      fields: { module: handle, image, device: index, options: options.map((text) => ({ text })) },
+      encode: encodeCompileCall,
+      decode: decodeCompileAnswer,
+    };
+    return new Module(this.#context, { handle, ...(await session.request(Opcode.compile, call, signal)) });
+  }
+
+  /** Sends a program image ahead of the call that uses it; returns its handle. */
+  #sendImage(bytes: Uint8Array): number {
+    const { session, handles } = this.#context;
+    const totalBytes = bytes.byteLength;
+    const image = handles.images.next();
+    for (let offset = 0; offset < totalBytes; offset += CALL_DATA_BYTES_MAX) {
+      const data = bytes.subarray(offset, offset + CALL_DATA_BYTES_MAX);
+      const fields = { image, totalBytes, offset, data };
+      if (offset === 0) session.issue(Opcode.imageWrite, fields, encodeImageWriteCall);
+      else session.issueAlways(Opcode.imageWrite, fields, encodeImageWriteCall);
+    }
+    return image;
   }
 
   /**
@@ -163,6 +214,15 @@ export class Device {
       throw new SluiceError("BAD_ARGUMENT", `The ranges of [${byteCount}] bytes overlap by [${byteCount - distance}].`);
     }
     if (byteCount > 0) session.issue(Opcode.copyOnDevice, fields, encodeCopyOnDeviceCall);
+  }
+
+  /**
+   * Queues a matrix product, `C = alpha op(A) op(B) + beta C`, of matrices that stand row by row; no round trip. A GPU computes it by cuBLASLt.
+   * What fails on the device is told by the next call that has an answer: UNSUPPORTED where the server has no library for it.
+   * @throws SluiceError BAD_ARGUMENT for a shape that does not fit its buffers, CLOSED for a freed one.
+   */
+  multiply(options: MultiplyOptions): void {
+    multiply(this.#context, options);
   }
 
   /** Resolves when all work on the device is done; rejects with the first failure of the calls before it. */

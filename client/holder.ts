@@ -20,7 +20,14 @@ const passing: ReadonlySet<ErrorCode> = new Set(["SERVER_UNREACHABLE", "INTERNAL
 
 /** Something that the holder of a lease should know. */
 export interface LeaseNotice {
-  readonly kind: "SHUTTING_DOWN" | "TIME_ALMOST_OVER" | "REVOKED" | "IDLE" | "PREEMPTED" | "UNSPECIFIED";
+  readonly kind:
+    | "SHUTTING_DOWN"
+    | "TIME_ALMOST_OVER"
+    | "REVOKED"
+    | "IDLE"
+    | "PREEMPTED"
+    | "DEVICE_UNHEALTHY"
+    | "UNSPECIFIED";
   /** The notice as a sentence. */
   readonly message: string;
   /** When what it announces happens, in milliseconds since the Unix epoch by the server's clock; undefined when it has no time. */

@@ -29,12 +29,13 @@ export type {
   WriteOptions,
 } from "./buffer.ts";
 export type { QueuePlace } from "./control.ts";
-export type { CopyOptions, Device, DeviceMemory, MemoryInfo } from "./device.ts";
+export type { CompileOptions, CopyOptions, Device, DeviceMemory, MemoryInfo } from "./device.ts";
 export type { Event, EventOptions } from "./event.ts";
 export type { Explanation } from "./explanation.ts";
 export type { LeaseNotice } from "./holder.ts";
 export type { Lease, LeaseStats } from "./lease.ts";
 export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";
+export type { MultiplyOptions } from "./multiply.ts";
 export { type AllocateOptions, type ConnectOptions, connect, type Pool, type PoolLeases } from "./pool.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";
 export type { TransportKind } from "./transport/open.ts";

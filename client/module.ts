@@ -26,6 +26,8 @@ export class Module {
   readonly kernels: readonly KernelInfo[];
   /** The module's global variables. */
   readonly globals: readonly GlobalInfo[];
+  /** What the compiler said, such as warnings; empty for a module that was loaded and not compiled. */
+  readonly log: string;
   readonly #context: DeviceContext;
   readonly #handle: number;
   readonly #byName: ReadonlyMap<string, Kernel>;
@@ -38,12 +40,14 @@ export class Module {
       readonly handle: number;
       readonly kernels: readonly KernelInfo[];
       readonly globals: readonly GlobalInfo[];
+      readonly log?: string;
     },
   ) {
     this.#context = context;
     this.#handle = options.handle;
     this.kernels = options.kernels;
     this.globals = options.globals;
+    this.log = options.log ?? "";
     const isUnloaded = (): boolean => this.#unloaded;
     this.#byName = new Map(
       options.kernels.map((info, index) => [

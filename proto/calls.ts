@@ -62,6 +62,7 @@ export const records = {
     ["address", "u64", "device address"],
     ["byteCount", "u64", "size in bytes"],
   ],
+  CompileOption: [["text", "string", "one option, such as `--use_fast_math` or `-DTILE=16`"]],
 } as const satisfies Record<string, readonly (readonly [string, FieldTypeLoose, string])[]>;
 
 /** FieldType without the circular mention of `records`. */
@@ -343,6 +344,74 @@ export const calls = {
     answer: [
       ["freeBytes", "u64", "bytes of the arena that no allocation uses"],
       ["totalBytes", "u64", "size of the arena"],
+    ],
+  },
+  multiply: {
+    opcode: 32,
+    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device.",
+    errors: [
+      "BAD_ARGUMENT",
+      "ADDRESS_OUTSIDE_ARENA",
+      "NOT_ALLOCATED",
+      "NO_SUCH_HANDLE",
+      "UNSUPPORTED",
+      "OUT_OF_MEMORY",
+      "KERNEL_TIMEOUT",
+    ],
+    fields: [
+      ["a", "u64", "address of A: op(A) has m rows and k columns"],
+      ["b", "u64", "address of B: op(B) has k rows and n columns"],
+      ["c", "u64", "address of C, of m rows and n columns; it shares no element with A or B"],
+      ["strideA", "u64", "elements from one A of the batch to the next; 0 where all products use the same"],
+      ["strideB", "u64", "elements from one B of the batch to the next; 0 where all products use the same"],
+      ["strideC", "u64", "elements from one C of the batch to the next; they do not overlap"],
+      ["m", "u32", "rows of C, 1 to 2^31-1"],
+      ["n", "u32", "columns of C, 1 to 2^31-1"],
+      ["k", "u32", "columns of op(A), 1 to 2^31-1"],
+      [
+        "lda",
+        "u32",
+        "elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1",
+      ],
+      ["ldb", "u32", "the same of B"],
+      ["ldc", "u32", "the same of C"],
+      ["batchCount", "u32", "number of products, 1 to 2^31-1"],
+      [
+        "type",
+        "u32",
+        "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16",
+      ],
+      ["transposeA", "u32", "1 where A stands transposed in memory (k rows, m columns), else 0"],
+      ["transposeB", "u32", "1 where B stands transposed in memory (n rows, k columns), else 0"],
+      ["alpha", "f32", "factor of the product"],
+      ["beta", "f32", "factor of what C holds; with 0 it is not read"],
+      ["stream", "u32", "stream handle, 0 for the default stream"],
+    ],
+  },
+  compile: {
+    opcode: 33,
+    doc: "Compiles CUDA C for a device and loads the result as a module. The source is sent as an image, and dropped afterwards.",
+    errors: [
+      "NO_SUCH_HANDLE",
+      "NO_SUCH_DEVICE",
+      "BAD_ARGUMENT",
+      "BAD_IMAGE",
+      "UNSUPPORTED",
+      "OUT_OF_MEMORY",
+      "HANDLE_IN_USE",
+      "TOO_MANY_HANDLES",
+      "IMAGE_TOO_LARGE",
+    ],
+    fields: [
+      ["module", "u32", "module handle, invented by the client"],
+      ["image", "u32", "image handle of the source, UTF-8, at most 1 MiB"],
+      ["device", "u32", "index of the device within the lease"],
+      ["options", { list: "CompileOption" }, "options of NVRTC that name no file, at most 32"],
+    ],
+    answer: [
+      ["kernels", { list: "KernelInfo" }, "as in `moduleLoad`"],
+      ["globals", { list: "GlobalInfo" }, "as in `moduleLoad`"],
+      ["log", "string", "what the compiler says beside that, such as warnings"],
     ],
   },
 } as const satisfies Record<string, CallSpec>;

@@ -36,6 +36,12 @@ export const ALLOCATIONS_MAX = 1_048_576;
 /** Alignment of every allocation in an arena, as of cudaMalloc. */
 export const ALLOCATION_GRANULARITY_BYTES = 256;
 
+/** CUDA C for the server to compile: sources are written by hand, and a larger one is something else. */
+export const SOURCE_BYTES_MAX = 1 * MiB;
+
+/** Options that come with a source. */
+export const COMPILE_OPTIONS_MAX = 32;
+
 /** Images behind the live modules of a session: their compiled form lives in the executor's own memory. */
 export const MODULE_BYTES_MAX = 512 * MiB;
 

@@ -831,7 +831,8 @@ export const descriptor = {
                 "NOTICE_KIND_TIME_ALMOST_OVER": 2,
                 "NOTICE_KIND_REVOKED": 3,
                 "NOTICE_KIND_IDLE": 4,
-                "NOTICE_KIND_PREEMPTED": 5
+                "NOTICE_KIND_PREEMPTED": 5,
+                "NOTICE_KIND_DEVICE_UNHEALTHY": 6
               }
             },
             "ReleaseRequest": {
@@ -960,6 +961,157 @@ export const descriptor = {
                 "cordon": {
                   "type": "Reason",
                   "id": 17
+                },
+                "health": {
+                  "type": "DeviceHealth",
+                  "id": 18
+                },
+                "hardware": {
+                  "type": "DeviceHardware",
+                  "id": 19
+                },
+                "overheadEstimated": {
+                  "type": "bool",
+                  "id": 20,
+                  "protoName": "overhead_estimated"
+                }
+              }
+            },
+            "DeviceHealth": {
+              "oneofs": {
+                "_temperatureCelsius": {
+                  "oneof": [
+                    "temperatureCelsius"
+                  ]
+                },
+                "_powerWatts": {
+                  "oneof": [
+                    "powerWatts"
+                  ]
+                },
+                "_utilization": {
+                  "oneof": [
+                    "utilization"
+                  ]
+                },
+                "_memoryUsedBytes": {
+                  "oneof": [
+                    "memoryUsedBytes"
+                  ]
+                },
+                "_uncorrectedErrors": {
+                  "oneof": [
+                    "uncorrectedErrors"
+                  ]
+                }
+              },
+              "fields": {
+                "problems": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 1
+                },
+                "throttling": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 2
+                },
+                "temperatureCelsius": {
+                  "type": "uint32",
+                  "id": 3,
+                  "protoName": "temperature_celsius",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "powerWatts": {
+                  "type": "double",
+                  "id": 4,
+                  "protoName": "power_watts",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "utilization": {
+                  "type": "double",
+                  "id": 5,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "memoryUsedBytes": {
+                  "type": "uint64",
+                  "id": 6,
+                  "protoName": "memory_used_bytes",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "uncorrectedErrors": {
+                  "type": "uint64",
+                  "id": 7,
+                  "protoName": "uncorrected_errors",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "checkedAtMs": {
+                  "type": "int64",
+                  "id": 8,
+                  "protoName": "checked_at_ms"
+                }
+              }
+            },
+            "DeviceHardware": {
+              "fields": {
+                "uuid": {
+                  "type": "string",
+                  "id": 1
+                },
+                "pciAddress": {
+                  "type": "string",
+                  "id": 2,
+                  "protoName": "pci_address"
+                },
+                "driverVersion": {
+                  "type": "string",
+                  "id": 3,
+                  "protoName": "driver_version"
+                },
+                "cudaVersion": {
+                  "type": "string",
+                  "id": 4,
+                  "protoName": "cuda_version"
+                },
+                "multiprocessors": {
+                  "type": "uint32",
+                  "id": 5
+                },
+                "mig": {
+                  "type": "string",
+                  "id": 6
+                },
+                "ecc": {
+                  "type": "string",
+                  "id": 7
+                },
+                "links": {
+                  "rule": "repeated",
+                  "type": "DeviceLink",
+                  "id": 8
+                }
+              }
+            },
+            "DeviceLink": {
+              "fields": {
+                "deviceId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "device_id"
+                },
+                "links": {
+                  "type": "uint32",
+                  "id": 2
                 }
               }
             },

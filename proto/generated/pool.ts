@@ -6,6 +6,9 @@ import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse_
 import type { Beat as _sluice_v1_Beat, Beat__Output as _sluice_v1_Beat__Output } from './sluice/v1/Beat.ts';
 import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from './sluice/v1/Connection.ts';
 import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from './sluice/v1/Device.ts';
+import type { DeviceHardware as _sluice_v1_DeviceHardware, DeviceHardware__Output as _sluice_v1_DeviceHardware__Output } from './sluice/v1/DeviceHardware.ts';
+import type { DeviceHealth as _sluice_v1_DeviceHealth, DeviceHealth__Output as _sluice_v1_DeviceHealth__Output } from './sluice/v1/DeviceHealth.ts';
+import type { DeviceLink as _sluice_v1_DeviceLink, DeviceLink__Output as _sluice_v1_DeviceLink__Output } from './sluice/v1/DeviceLink.ts';
 import type { ErrorDetail as _sluice_v1_ErrorDetail, ErrorDetail__Output as _sluice_v1_ErrorDetail__Output } from './sluice/v1/ErrorDetail.ts';
 import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Output as _sluice_v1_ExplainRequest__Output } from './sluice/v1/ExplainRequest.ts';
 import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from './sluice/v1/ExplainResponse.ts';
@@ -43,6 +46,9 @@ export interface ProtoGrpcType {
       Beat: MessageTypeDefinition<_sluice_v1_Beat, _sluice_v1_Beat__Output>
       Connection: MessageTypeDefinition<_sluice_v1_Connection, _sluice_v1_Connection__Output>
       Device: MessageTypeDefinition<_sluice_v1_Device, _sluice_v1_Device__Output>
+      DeviceHardware: MessageTypeDefinition<_sluice_v1_DeviceHardware, _sluice_v1_DeviceHardware__Output>
+      DeviceHealth: MessageTypeDefinition<_sluice_v1_DeviceHealth, _sluice_v1_DeviceHealth__Output>
+      DeviceLink: MessageTypeDefinition<_sluice_v1_DeviceLink, _sluice_v1_DeviceLink__Output>
       ErrorDetail: MessageTypeDefinition<_sluice_v1_ErrorDetail, _sluice_v1_ErrorDetail__Output>
       ExplainRequest: MessageTypeDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainRequest__Output>
       ExplainResponse: MessageTypeDefinition<_sluice_v1_ExplainResponse, _sluice_v1_ExplainResponse__Output>

@@ -1,6 +1,7 @@
 /** The pool's words as the messages of pool.proto, and a request's message as the pool's words. */
 import type { AllocateRequest__Output } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { Device as DeviceMessage } from "../../proto/generated/sluice/v1/Device.ts";
+import type { DeviceHardware as HardwareMessage } from "../../proto/generated/sluice/v1/DeviceHardware.ts";
 import type { Lease as LeaseMessage } from "../../proto/generated/sluice/v1/Lease.ts";
 import type { Notice as NoticeMessage } from "../../proto/generated/sluice/v1/Notice.ts";
 import type { QueueEntry as QueueEntryMessage } from "../../proto/generated/sluice/v1/QueueEntry.ts";
@@ -9,7 +10,7 @@ import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usag
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import { LOCAL_TENANT } from "../access/identity.ts";
-import type { DeviceDescription } from "../device/device.ts";
+import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
 import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
@@ -115,8 +116,14 @@ export function deviceMessage(
     labels: { ...labels },
     taints: [...taints],
     ...(listing.cordon === undefined ? {} : { cordon: { device: description.id, ...listing.cordon } }),
+    ...(description.details === undefined ? {} : { hardware: hardwareMessage(description.details) }),
   };
 }
+
+const hardwareMessage = ({ nvlink, ...details }: DeviceDetails): HardwareMessage => ({
+  ...details,
+  links: nvlink.map(({ device, links }) => ({ deviceId: device, links })),
+});
 
 export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMessage {
   const { request, position, requestedAt, deadline, reasons, startsAt = 0 } = place;

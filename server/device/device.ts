@@ -196,10 +196,10 @@ export interface DeviceSlice {
   /** `image` is the caller's to give away. Throws BAD_IMAGE or UNSUPPORTED_INSTRUCTION with line and name. */
   loadModule(image: Uint8Array): DeviceModule | Promise<DeviceModule>;
   /**
-   * Compiles CUDA C for this device; the result is an image for `loadModule`. Absent, or UNSUPPORTED, where nothing can; BAD_IMAGE with the
-   * compiler's complaints.
+   * Compiles CUDA C for this device; the result is an image for `loadModule`, and what the compiler says beside it. Absent, or UNSUPPORTED,
+   * where nothing can; BAD_ARGUMENT for an option that is not allowed; BAD_IMAGE with the compiler's complaints.
    */
-  compile?(source: string): Promise<Uint8Array>;
+  compile?(source: string, options: readonly string[]): Promise<{ image: Uint8Array; log: string }>;
   unloadModule(module: DeviceModule): void | Promise<void>;
   /**
    * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes;

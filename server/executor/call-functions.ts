@@ -6,6 +6,7 @@ import * as codec from "../../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { protocolError, type WireBuffer } from "../../shared/wire/wire-buffer.ts";
 import { answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
+import * as libraries from "./library-calls.ts";
 import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
 import * as streams from "./stream-calls.ts";
@@ -82,6 +83,8 @@ const byName: Record<codec.CallName, CallFunction> = {
     run: memory.memoryInfo,
     encode: codec.encodeMemoryInfoAnswer,
   }),
+  multiply: silent(codec.decodeMultiplyCall, libraries.multiply),
+  compile: answered({ decode: codec.decodeCompileCall, run: libraries.compile, encode: codec.encodeCompileAnswer }),
 };
 
 /** The function for each opcode; holes where the table has none. */

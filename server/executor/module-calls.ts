@@ -10,7 +10,7 @@ import type {
 } from "../../shared/generated/calls.ts";
 import { FRAME_BYTES_MAX, MODULE_BYTES_MAX } from "../../shared/limits.ts";
 import type { DeviceModule } from "../device/device.ts";
-import type { Workspace } from "./workspace.ts";
+import type { OpenSlice, Workspace } from "./workspace.ts";
 
 /** What fits into one answer with room for the frame around it; names count three bytes per character. */
 const DESCRIPTION_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024;
@@ -23,24 +23,34 @@ export function moduleLoad(work: Workspace, call: ModuleLoadCall): ModuleLoadAns
   work.modules.claim(call.module);
   const image = work.images.take(call.image);
   const slice = work.slice(call.device);
-  const imageBytes = image.byteLength;
+  const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
+  const loading = slice.device.loadModule(image);
+  return loading instanceof Promise ? loading.then(keep) : keep(loading);
+}
+
+/**
+ * Says now whether an image has room among the modules of the session; what it returns keeps the loaded module and describes it.
+ * @throws SluiceError OUT_OF_MEMORY
+ */
+export function moduleKeeper(
+  work: Workspace,
+  { module: handle, slice, imageBytes }: { module: number; slice: OpenSlice; imageBytes: number },
+): (module: DeviceModule) => ModuleLoadAnswer {
   if (work.moduleBytes + imageBytes > MODULE_BYTES_MAX) {
     throw new SluiceError(
       "OUT_OF_MEMORY",
       `The modules of the session have [${work.moduleBytes}] bytes of [${MODULE_BYTES_MAX}]; an image of [${imageBytes}] does not fit.`,
     );
   }
-  const finish = (module: DeviceModule): ModuleLoadAnswer => {
+  return (module) => {
     checkDescription(module);
     for (const { address, byteCount } of module.globals) {
       if (byteCount > 0) slice.globals.add({ start: address, end: address + byteCount });
     }
-    work.modules.set(call.module, { slice, module, imageBytes });
+    work.modules.set(handle, { slice, module, imageBytes });
     work.moduleBytes += imageBytes;
     return { kernels: module.kernels, globals: module.globals };
   };
-  const loading = slice.device.loadModule(image);
-  return loading instanceof Promise ? loading.then(finish) : finish(loading);
 }
 
 /** The answer must fit into one frame; a module with more kernels than that stays with the device until the session ends. */
@@ -72,7 +82,7 @@ export function launch(work: Workspace, call: LaunchCall): void | Promise<void> 
       `The module [${call.module}] has [${module.kernels.length}] kernels and none with index [${call.kernel}].`,
     );
   }
-  // The one place where work is admitted to a device.
+  // Beside `multiply`, the one place where work is admitted to a device.
   return slice.device.launch({
     module,
     kernel: call.kernel,

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 1;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "597af845c9dcfe62";
+export const FINGERPRINT = "059bef433d77080b";
 
 export const FrameKind = {
   GREETING: 1,
@@ -45,6 +45,8 @@ export const Opcode = {
   eventElapsed: 22,
   deviceSynchronize: 23,
   memoryInfo: 24,
+  multiply: 32,
+  compile: 33,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -81,6 +83,8 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "eventElapsed", opcode: 22, answered: true },
   { name: "deviceSynchronize", opcode: 23, answered: true },
   { name: "memoryInfo", opcode: 24, answered: true },
+  { name: "multiply", opcode: 32, answered: false },
+  { name: "compile", opcode: 33, answered: true },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -249,6 +253,32 @@ export function decodeGlobalInfo(b: WireBuffer, start: number, end: number): Glo
     name: t.string(b.u32[i + 0]!),
     address: b.readU64(start + 8),
     byteCount: b.readU64(start + 16),
+  };
+  t.finish();
+  return v;
+}
+
+/** Record `CompileOption` of the table of calls. */
+export interface CompileOption {
+  /** One option, such as `--use_fast_math` or `-DTILE=16`. */
+  readonly text: string;
+}
+
+export function encodeCompileOption(w: WireWriter, v: CompileOption): void {
+  const text = utf8Encode(v.text);
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = text.byteLength;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+  w.appendPadded(text);
+}
+
+export function decodeCompileOption(b: WireBuffer, start: number, end: number): CompileOption {
+  const t = new TailReader(b, { start, fixedBytes: 8, end });
+  const i = start >> 2;
+  const v = {
+    text: t.string(b.u32[i + 0]!),
   };
   t.finish();
   return v;
@@ -1374,4 +1404,176 @@ export function decodeMemoryInfoAnswer(b: WireBuffer, start: number, end: number
     freeBytes: b.readU64(start + 0),
     totalBytes: b.readU64(start + 8),
   };
+}
+
+/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */
+export interface MultiplyCall {
+  /** Address of A: op(A) has m rows and k columns. */
+  readonly a: number;
+  /** Address of B: op(B) has k rows and n columns. */
+  readonly b: number;
+  /** Address of C, of m rows and n columns; it shares no element with A or B. */
+  readonly c: number;
+  /** Elements from one A of the batch to the next; 0 where all products use the same. */
+  readonly strideA: number;
+  /** Elements from one B of the batch to the next; 0 where all products use the same. */
+  readonly strideB: number;
+  /** Elements from one C of the batch to the next; they do not overlap. */
+  readonly strideC: number;
+  /** Rows of C, 1 to 2^31-1. */
+  readonly m: number;
+  /** Columns of C, 1 to 2^31-1. */
+  readonly n: number;
+  /** Columns of op(A), 1 to 2^31-1. */
+  readonly k: number;
+  /** Elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1. */
+  readonly lda: number;
+  /** The same of B. */
+  readonly ldb: number;
+  /** The same of C. */
+  readonly ldc: number;
+  /** Number of products, 1 to 2^31-1. */
+  readonly batchCount: number;
+  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16. */
+  readonly type: number;
+  /** 1 where A stands transposed in memory (k rows, m columns), else 0. */
+  readonly transposeA: number;
+  /** 1 where B stands transposed in memory (n rows, k columns), else 0. */
+  readonly transposeB: number;
+  /** Factor of the product. */
+  readonly alpha: number;
+  /** Factor of what C holds; with 0 it is not read. */
+  readonly beta: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+}
+
+export function encodeMultiplyCall(w: WireWriter, v: MultiplyCall): void {
+  const b = w.reserve(104);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.a;
+  b.u32[i + 1] = Math.floor(v.a / 0x1_0000_0000);
+  b.u32[i + 2] = v.b;
+  b.u32[i + 3] = Math.floor(v.b / 0x1_0000_0000);
+  b.u32[i + 4] = v.c;
+  b.u32[i + 5] = Math.floor(v.c / 0x1_0000_0000);
+  b.u32[i + 6] = v.strideA;
+  b.u32[i + 7] = Math.floor(v.strideA / 0x1_0000_0000);
+  b.u32[i + 8] = v.strideB;
+  b.u32[i + 9] = Math.floor(v.strideB / 0x1_0000_0000);
+  b.u32[i + 10] = v.strideC;
+  b.u32[i + 11] = Math.floor(v.strideC / 0x1_0000_0000);
+  b.u32[i + 12] = v.m;
+  b.u32[i + 13] = v.n;
+  b.u32[i + 14] = v.k;
+  b.u32[i + 15] = v.lda;
+  b.u32[i + 16] = v.ldb;
+  b.u32[i + 17] = v.ldc;
+  b.u32[i + 18] = v.batchCount;
+  b.u32[i + 19] = v.type;
+  b.u32[i + 20] = v.transposeA;
+  b.u32[i + 21] = v.transposeB;
+  b.f32[i + 22] = v.alpha;
+  b.f32[i + 23] = v.beta;
+  b.u32[i + 24] = v.stream;
+  b.u32[i + 25] = 0;
+  w.length += 104;
+}
+
+export function decodeMultiplyCall(b: WireBuffer, start: number, end: number): MultiplyCall {
+  if (end - start !== 104) throw wrongSize("MultiplyCall", { expected: 104, actual: end - start });
+  const i = start >> 2;
+  return {
+    a: b.readU64(start + 0),
+    b: b.readU64(start + 8),
+    c: b.readU64(start + 16),
+    strideA: b.readU64(start + 24),
+    strideB: b.readU64(start + 32),
+    strideC: b.readU64(start + 40),
+    m: b.u32[i + 12]!,
+    n: b.u32[i + 13]!,
+    k: b.u32[i + 14]!,
+    lda: b.u32[i + 15]!,
+    ldb: b.u32[i + 16]!,
+    ldc: b.u32[i + 17]!,
+    batchCount: b.u32[i + 18]!,
+    type: b.u32[i + 19]!,
+    transposeA: b.u32[i + 20]!,
+    transposeB: b.u32[i + 21]!,
+    alpha: b.f32[i + 22]!,
+    beta: b.f32[i + 23]!,
+    stream: b.u32[i + 24]!,
+  };
+}
+
+/** Compiles CUDA C for a device and loads the result as a module. The source is sent as an image, and dropped afterwards. */
+export interface CompileCall {
+  /** Module handle, invented by the client. */
+  readonly module: number;
+  /** Image handle of the source, UTF-8, at most 1 MiB. */
+  readonly image: number;
+  /** Index of the device within the lease. */
+  readonly device: number;
+  /** Options of NVRTC that name no file, at most 32. */
+  readonly options: readonly CompileOption[];
+}
+
+export function encodeCompileCall(w: WireWriter, v: CompileCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.module;
+  b.u32[i + 1] = v.image;
+  b.u32[i + 2] = v.device;
+  b.u32[i + 3] = v.options.length;
+  w.length += 16;
+  encodeList(w, v.options, encodeCompileOption);
+}
+
+export function decodeCompileCall(b: WireBuffer, start: number, end: number): CompileCall {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    module: b.u32[i + 0]!,
+    image: b.u32[i + 1]!,
+    device: b.u32[i + 2]!,
+    options: t.list(b.u32[i + 3]!, decodeCompileOption),
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `compile`. */
+export interface CompileAnswer {
+  /** As in `moduleLoad`. */
+  readonly kernels: readonly KernelInfo[];
+  /** As in `moduleLoad`. */
+  readonly globals: readonly GlobalInfo[];
+  /** What the compiler says beside that, such as warnings. */
+  readonly log: string;
+}
+
+export function encodeCompileAnswer(w: WireWriter, v: CompileAnswer): void {
+  const log = utf8Encode(v.log);
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.kernels.length;
+  b.u32[i + 1] = v.globals.length;
+  b.u32[i + 2] = log.byteLength;
+  b.u32[i + 3] = 0;
+  w.length += 16;
+  encodeList(w, v.kernels, encodeKernelInfo);
+  encodeList(w, v.globals, encodeGlobalInfo);
+  w.appendPadded(log);
+}
+
+export function decodeCompileAnswer(b: WireBuffer, start: number, end: number): CompileAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    kernels: t.list(b.u32[i + 0]!, decodeKernelInfo),
+    globals: t.list(b.u32[i + 1]!, decodeGlobalInfo),
+    log: t.string(b.u32[i + 2]!),
+  };
+  t.finish();
+  return v;
 }

@@ -28,6 +28,16 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     await using pool = await connect({ server: server.grpc });
     const devices = await pool.devices();
     expect(devices.map(({ name }) => name)).toEqual(["Stand-in GPU 0", "Stand-in GPU 1"]);
+    expect(devices[0]!.hardware).toEqual({
+      uuid: "GPU-abababab-abab-abab-abab-ababababab00",
+      pciAddress: "0000:3b:00.0",
+      driverVersion: "580.65.06",
+      cudaVersion: "13.0",
+      multiprocessors: 4,
+      mig: "disabled",
+      ecc: "enabled",
+      links: [{ deviceId: "cuda:1", links: 3 }],
+    });
   });
 
   it("runs kernels on borrowed slices of both devices at once", async () => {

@@ -1,4 +1,5 @@
-/* The stand-in's NVRTC: "compiles" by writing an entry without parameters for every kernel that it finds in the source. */
+/* The stand-in's NVRTC: "compiles" by writing an entry without parameters for every kernel that it finds in the source, and
+   the options that it is given as comments. */
 #define _GNU_SOURCE
 #include "standin.h"
 
@@ -48,10 +49,12 @@ API int nvrtcCompileProgram(struct program *p, int count, const char *const *opt
   usleep(20000);
   char target[64] = "", *to;
   for (int i = 0; i < count; i++) sscanf(options[i], "--gpu-architecture=compute_%60s", target);
-  asprintf(&p->log, "program.cu(1): error: identifier \"nonsense\" is undefined\n");
-  if (strstr(p->source, "nonsense") != NULL) return 6;
+  if (strstr(p->source, "nonsense") != NULL)
+    return p->log = strdup("program.cu(1): error: identifier \"nonsense\" is undefined\n"), 6;
+  p->log = strdup(strstr(p->source, "unused") != NULL ? "program.cu(1): warning: variable \"unused\" was never used\n" : "");
   to = p->result = calloc(1, 4096);
   to += sprintf(to, ".version 8.0\n.target sm_%s\n.address_size 64\n", target);
+  for (int i = 0; i < count && i < 32; i++) to += sprintf(to, "// %.64s\n", options[i]);
   for (const char *at = strstr(p->source, "__global__ void "); at != NULL; at = strstr(at + 1, "__global__ void ")) {
     char name[64] = "";
     sscanf(at, "__global__ void %63[a-z_]", name);

@@ -80,6 +80,12 @@ export function call(opcode: number, ...fields: readonly RawField[]): Buffer {
 
 export const callsFrame = (...calls: readonly Buffer[]): Buffer => frame(CALLS, Buffer.concat(calls), calls.length);
 
+const rawProduct = {
+  ...{ a: ARENA, b: ARENA + 64, c: ARENA + 128, strideA: 0, strideB: 0, strideC: 0, m: 4, n: 4, k: 4 },
+  ...{ lda: 4, ldb: 4, ldc: 4, batchCount: 1, type: 0, transposeA: 0, transposeB: 0, stream: 0 },
+};
+type RawProductField = keyof typeof rawProduct;
+
 /** The calls of the table by name, as bytes. */
 export const raw = {
   attach: (device = 0) => call(1, ["u32", device]),
@@ -95,6 +101,24 @@ export const raw = {
     call(7, ["u64", address], ["u64", count], ["u32", width], ["u32", value], ["u32", stream]),
   imageWrite: (image: number, totalBytes: number, offset: number, data: Uint8Array) =>
     call(8, ["u32", image], ["u32", totalBytes], ["u32", offset], ["bytes", data]),
+  /** A product of matrices of 4 x 4 elements of f32, one behind the other from the arena's start, unless the fields say otherwise. */
+  multiply: (fields: Partial<Record<RawProductField, number | bigint>> = {}): Buffer => {
+    const product = { ...rawProduct, ...fields };
+    const wide = ["a", "b", "c", "strideA", "strideB", "strideC"] as const;
+    const narrow = ["m", "n", "k", "lda", "ldb", "ldc", "batchCount", "type", "transposeA", "transposeB"] as const;
+    return call(
+      32,
+      ...wide.map((name) => ["u64", product[name]] as const),
+      ...narrow.map((name) => ["u32", Number(product[name])] as const),
+      // 1 and 0 as f32.
+      ["u32", 0x3f80_0000],
+      ["u32", 0],
+      ["u32", Number(product.stream)],
+    );
+  },
+  /** Without options. */
+  compile: (module: number, image: number, device = 0): Buffer =>
+    call(33, ["u32", module], ["u32", image], ["u32", device], ["bytes", new Uint8Array(0)]),
   moduleLoad: (module: number, image: number, device = 0) => call(9, ["u32", module], ["u32", image], ["u32", device]),
   moduleUnload: (module: number) => call(10, ["u32", module]),
   launch: (options: {

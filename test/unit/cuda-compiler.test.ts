@@ -5,6 +5,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 
+const plain = { capability: 90, options: [] };
 const badImage = expect.objectContaining({ code: "BAD_IMAGE" });
 
 describe("source that a tenant wants compiled", () => {
@@ -64,7 +65,11 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     const [description] = await cudaDriver.discover("0");
     const options = { arenaBytes: 2 ** 21, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
     const slice = await cudaDriver.open({ description: description!, ...options });
-    const image = await slice.compile!('extern "C" __global__ void empty() {}\nextern "C" __global__ void narrow() {}');
+    const { image, log } = await slice.compile!(
+      'extern "C" __global__ void empty() {}\nextern "C" __global__ void narrow() {}',
+      [],
+    );
+    expect(log).toBe("");
     expect(Buffer.from(image).toString()).toContain(".target sm_90");
     const module = await slice.loadModule(image);
     expect(module.kernels.map(({ name }) => name)).toEqual(["empty", "narrow"]);
@@ -74,16 +79,42 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     await slice.close();
   });
 
+  it("hands on options that name no file, and what the compiler warns of", async () => {
+    const options = ["--use_fast_math", "--std=c++20", "-DTILE=16"];
+    const { image, log } = await compileSource("__global__ void k() { int unused; }", { capability: 90, options });
+    const text = Buffer.from(image).toString();
+    for (const option of options) expect(text).toContain(`// ${option}\n`);
+    expect(text).not.toContain("--std=c++17");
+    expect(log).toBe('program.cu(1): warning: variable "unused" was never used');
+  });
+
+  it.each([
+    "--include-path=/etc",
+    "-I/etc",
+    "--pre-include=/etc/passwd",
+    "-include=/etc/passwd",
+    "--gpu-architecture=sm_90",
+    "-DX=__FILE__\n#include </etc/passwd>",
+    '-DX="/etc/passwd"',
+    "-D",
+    "--device-debug\0",
+    "--time=/tmp/x",
+    "",
+  ])("refuses the option %j", async (option) => {
+    const work = compileSource("int a;", { capability: 90, options: ["-w", option] });
+    await expect(work).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
   it("does not hold up the event loop", async () => {
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
-    await compileSource("__global__ void k() {}", 90);
+    await compileSource("__global__ void k() {}", plain);
     clearInterval(timer);
     expect(turns).toBeGreaterThan(0);
   });
 
   it("tells what the compiler says", async () => {
-    await expect(compileSource("nonsense", 90)).rejects.toMatchObject({
+    await expect(compileSource("nonsense", plain)).rejects.toMatchObject({
       code: "BAD_IMAGE",
       message: 'The source does not compile [program.cu(1): error: identifier "nonsense" is undefined].',
     });
@@ -91,21 +122,21 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
 
   it.each(["nvrtcCreateProgram", "nvrtcCompileProgram"])("tells when %s fails", async (name) => {
     standin.inject({ function: name, code: 11 });
-    await expect(compileSource("int a;", 90)).rejects.toMatchObject({
+    await expect(compileSource("int a;", plain)).rejects.toMatchObject({
       code: "DEVICE_FAILED",
       details: { nativeCode: 11 },
     });
   });
 
   it("refuses source beyond its bound", async () => {
-    await expect(compileSource(" ".repeat(2 ** 20), 90)).rejects.toMatchObject({ code: "IMAGE_TOO_LARGE" });
+    await expect(compileSource(" ".repeat(2 ** 20), plain)).rejects.toMatchObject({ code: "IMAGE_TOO_LARGE" });
   });
 
   it("is refused clearly where the server has no NVRTC", async () => {
     const path = process.env["SLUICE_NVRTC_LIBRARY"]!;
     process.env["SLUICE_NVRTC_LIBRARY"] = "libnvrtc-that-is-not-there.so";
     try {
-      await expect(compileSource("int a;", 90)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+      await expect(compileSource("int a;", plain)).rejects.toMatchObject({ code: "UNSUPPORTED" });
     } finally {
       process.env["SLUICE_NVRTC_LIBRARY"] = path;
     }

@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 1
-#define SLUICE_FINGERPRINT "597af845c9dcfe62"
+#define SLUICE_FINGERPRINT "059bef433d77080b"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -105,6 +105,8 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_EVENT_ELAPSED 22
 #define SLUICE_OP_DEVICE_SYNCHRONIZE 23
 #define SLUICE_OP_MEMORY_INFO 24
+#define SLUICE_OP_MULTIPLY 32
+#define SLUICE_OP_COMPILE 33
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 
@@ -245,6 +247,8 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 22: return "eventElapsed";
     case 23: return "deviceSynchronize";
     case 24: return "memoryInfo";
+    case 32: return "multiply";
+    case 33: return "compile";
     default: return "?";
     }
 }
@@ -391,6 +395,32 @@ static inline int sluice_next_global_info(struct sluice_list *list, struct sluic
     if (list->count == 0) return 0;
     size_t record = sluice_get_u32(list->data);
     if (sluice_decode_global_info(list->data + 8, record, v) != 0) return -1;
+    list->data += 8 + record;
+    list->byte_count -= 8 + record;
+    list->count--;
+    return 1;
+}
+
+/* Record `CompileOption` of the table of calls. */
+struct sluice_compile_option {
+    /* One option, such as `--use_fast_math` or `-DTILE=16`. */
+    struct sluice_bytes text;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_compile_option(const uint8_t *body, size_t byte_count, struct sluice_compile_option *v) {
+    size_t at = 8;
+    if (byte_count < at) return -1;
+    v->text.byte_count = sluice_get_u32(body + 0);
+    if (sluice_take_bytes(body, byte_count, &at, &v->text) != 0) return -1;
+    return at == byte_count ? 0 : -1;
+}
+
+/* Takes the next record: 1, 0 when there is none left, -1 when it breaks the format. */
+static inline int sluice_next_compile_option(struct sluice_list *list, struct sluice_compile_option *v) {
+    if (list->count == 0) return 0;
+    size_t record = sluice_get_u32(list->data);
+    if (sluice_decode_compile_option(list->data + 8, record, v) != 0) return -1;
     list->data += 8 + record;
     list->byte_count -= 8 + record;
     list->count--;
@@ -1167,6 +1197,123 @@ static inline int sluice_decode_memory_info_answer(const uint8_t *body, size_t b
     if (byte_count < at) return -1;
     memcpy(&v->free_bytes, body + 0, sizeof v->free_bytes);
     memcpy(&v->total_bytes, body + 8, sizeof v->total_bytes);
+    return at == byte_count ? 0 : -1;
+}
+
+/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */
+struct sluice_multiply_call {
+    /* Address of A: op(A) has m rows and k columns. */
+    uint64_t a;
+    /* Address of B: op(B) has k rows and n columns. */
+    uint64_t b;
+    /* Address of C, of m rows and n columns; it shares no element with A or B. */
+    uint64_t c;
+    /* Elements from one A of the batch to the next; 0 where all products use the same. */
+    uint64_t stride_a;
+    /* Elements from one B of the batch to the next; 0 where all products use the same. */
+    uint64_t stride_b;
+    /* Elements from one C of the batch to the next; they do not overlap. */
+    uint64_t stride_c;
+    /* Rows of C, 1 to 2^31-1. */
+    uint32_t m;
+    /* Columns of C, 1 to 2^31-1. */
+    uint32_t n;
+    /* Columns of op(A), 1 to 2^31-1. */
+    uint32_t k;
+    /* Elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1. */
+    uint32_t lda;
+    /* The same of B. */
+    uint32_t ldb;
+    /* The same of C. */
+    uint32_t ldc;
+    /* Number of products, 1 to 2^31-1. */
+    uint32_t batch_count;
+    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16. */
+    uint32_t type;
+    /* 1 where A stands transposed in memory (k rows, m columns), else 0. */
+    uint32_t transpose_a;
+    /* 1 where B stands transposed in memory (n rows, k columns), else 0. */
+    uint32_t transpose_b;
+    /* Factor of the product. */
+    float alpha;
+    /* Factor of what C holds; with 0 it is not read. */
+    float beta;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+};
+
+static inline size_t sluice_size_multiply_call(const struct sluice_multiply_call *v) {
+    (void)v;
+    return 104;
+}
+
+static inline void sluice_encode_multiply_call(uint8_t *at, const struct sluice_multiply_call *v) {
+    memcpy(at + 0, &v->a, sizeof v->a);
+    memcpy(at + 8, &v->b, sizeof v->b);
+    memcpy(at + 16, &v->c, sizeof v->c);
+    memcpy(at + 24, &v->stride_a, sizeof v->stride_a);
+    memcpy(at + 32, &v->stride_b, sizeof v->stride_b);
+    memcpy(at + 40, &v->stride_c, sizeof v->stride_c);
+    memcpy(at + 48, &v->m, sizeof v->m);
+    memcpy(at + 52, &v->n, sizeof v->n);
+    memcpy(at + 56, &v->k, sizeof v->k);
+    memcpy(at + 60, &v->lda, sizeof v->lda);
+    memcpy(at + 64, &v->ldb, sizeof v->ldb);
+    memcpy(at + 68, &v->ldc, sizeof v->ldc);
+    memcpy(at + 72, &v->batch_count, sizeof v->batch_count);
+    memcpy(at + 76, &v->type, sizeof v->type);
+    memcpy(at + 80, &v->transpose_a, sizeof v->transpose_a);
+    memcpy(at + 84, &v->transpose_b, sizeof v->transpose_b);
+    memcpy(at + 88, &v->alpha, sizeof v->alpha);
+    memcpy(at + 92, &v->beta, sizeof v->beta);
+    memcpy(at + 96, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 100, 0);
+}
+
+/* Compiles CUDA C for a device and loads the result as a module. The source is sent as an image, and dropped afterwards. */
+struct sluice_compile_call {
+    /* Module handle, invented by the client. */
+    uint32_t module;
+    /* Image handle of the source, UTF-8, at most 1 MiB. */
+    uint32_t image;
+    /* Index of the device within the lease. */
+    uint32_t device;
+    /* Options of NVRTC that name no file, at most 32. */
+    struct sluice_list options;
+};
+
+static inline size_t sluice_size_compile_call(const struct sluice_compile_call *v) {
+    (void)v;
+    return 16;
+}
+
+static inline void sluice_encode_compile_call(uint8_t *at, const struct sluice_compile_call *v) {
+    memcpy(at + 0, &v->module, sizeof v->module);
+    memcpy(at + 4, &v->image, sizeof v->image);
+    memcpy(at + 8, &v->device, sizeof v->device);
+    memcpy(at + 12, &v->options, sizeof v->options);
+}
+
+/* The answer to `compile`. */
+struct sluice_compile_answer {
+    /* As in `moduleLoad`. */
+    struct sluice_list kernels;
+    /* As in `moduleLoad`. */
+    struct sluice_list globals;
+    /* What the compiler says beside that, such as warnings. */
+    struct sluice_bytes log;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_compile_answer(const uint8_t *body, size_t byte_count, struct sluice_compile_answer *v) {
+    size_t at = 16;
+    if (byte_count < at) return -1;
+    v->kernels.count = sluice_get_u32(body + 0);
+    v->globals.count = sluice_get_u32(body + 4);
+    v->log.byte_count = sluice_get_u32(body + 8);
+    if (sluice_take_list(body, byte_count, &at, &v->kernels) != 0) return -1;
+    if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
+    if (sluice_take_bytes(body, byte_count, &at, &v->log) != 0) return -1;
     return at == byte_count ? 0 : -1;
 }
 

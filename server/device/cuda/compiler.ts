@@ -4,6 +4,7 @@
  * the folder of the toolkit's headers. The reference is NVIDIA's NVRTC documentation.
  */
 import { SluiceError } from "../../../shared/errors.ts";
+import { SOURCE_BYTES_MAX } from "../../../shared/limits.ts";
 import { addressOf, type Bound, bind, openLibrary } from "./symbols.ts";
 
 const signatures = {
@@ -19,11 +20,29 @@ const SUCCESS = 0;
 const ERROR_COMPILATION = 6;
 /** Of the compiler's complaints this much reaches the client: the first ones say what is wrong. */
 const LOG_CHARACTERS_MAX = 4000;
-/** Sources are written by hand; a larger one is something else. */
-const SOURCE_BYTES_MAX = 1024 * 1024;
 
 /** Headers of the toolkit that device code needs. None of them includes what a program names. */
 const allowedHeaders = new Set(["cuda_fp16.h", "cuda_bf16.h", "cuda_fp8.h", "mma.h", "cooperative_groups.h"]);
+
+/** Options that change code and name no file. What NVRTC reads files for (include paths, headers before the source) is not among them. */
+const allowedOptions = [
+  /^(--use_fast_math|-use_fast_math|--restrict|-lineinfo|--generate-line-info|--extra-device-vectorization|-w|--disable-warnings)$/,
+  /^(--std=|-std=)c\+\+(11|14|17|20)$/,
+  /^(--fmad|-fmad|--ftz|-ftz|--prec-div|-prec-div|--prec-sqrt|-prec-sqrt)=(true|false)$/,
+  /^(--maxrregcount|-maxrregcount)=\d{1,3}$/,
+  /^(-D|--define-macro=)[A-Za-z_]\w{0,127}(=[\w.+\-*/()<>, ]{0,256})?$/,
+  /^(-U|--undefine-macro=)[A-Za-z_]\w{0,127}$/,
+];
+
+/** @throws SluiceError BAD_ARGUMENT naming the first option that is none of those allowed. */
+export function checkOptions(options: readonly string[]): void {
+  const refused = options.find((option) => !allowedOptions.some((allowed) => allowed.test(option)));
+  if (refused === undefined) return;
+  throw new SluiceError(
+    "BAD_ARGUMENT",
+    `The option [${JSON.stringify(refused.slice(0, 80))}] is none that a source may be compiled with: [--use_fast_math, --std=c++NN, --fmad=, --ftz=, --prec-div=, --prec-sqrt=, --maxrregcount=, --restrict, -lineinfo, --extra-device-vectorization, -w, -D, -U].`,
+  );
+}
 
 interface Compiler {
   readonly api: Bound<typeof signatures>;
@@ -54,7 +73,10 @@ function load(): Compiler {
     };
     return { api, compile };
   }
-  throw new SluiceError("UNSUPPORTED", `This server has no NVRTC [${names}] to compile CUDA C with.`);
+  throw new SluiceError(
+    "UNSUPPORTED",
+    `This server has no NVRTC [${names}] to compile CUDA C with; load PTX instead, as \`nvcc -ptx\` makes it, or have the admin install NVRTC.`,
+  );
 }
 
 let loaded: { readonly path: string | undefined; readonly compiler: Compiler } | undefined;
@@ -88,10 +110,14 @@ export function refuseFiles(source: string): void {
 
 /**
  * Compiles for a compute capability, given as major * 10 + minor.
- * @throws SluiceError BAD_IMAGE with the compiler's complaints, UNSUPPORTED where the server has no NVRTC.
+ * @throws SluiceError BAD_IMAGE with the compiler's complaints, BAD_ARGUMENT for an option, UNSUPPORTED where the server has no NVRTC.
  */
-export async function compileSource(source: string, capability: number): Promise<Uint8Array> {
+export async function compileSource(
+  source: string,
+  { capability, options: asked }: { readonly capability: number; readonly options: readonly string[] },
+): Promise<{ image: Uint8Array; log: string }> {
   refuseFiles(source);
+  checkOptions(asked);
   const text = Buffer.from(`${source}\0`, "utf8");
   if (text.byteLength > SOURCE_BYTES_MAX) {
     throw new SluiceError(
@@ -101,7 +127,8 @@ export async function compileSource(source: string, capability: number): Promise
   }
   const { api, compile } = compiler();
   const include = process.env["SLUICE_CUDA_INCLUDE"];
-  const options = [`--gpu-architecture=compute_${capability}`, "--std=c++17", "--no-source-include"];
+  const options = [`--gpu-architecture=compute_${capability}`, "--no-source-include", ...asked];
+  if (!asked.some((option) => /^--?std=/.test(option))) options.push("--std=c++17");
   if (include) options.push(`--include-path=${include}`);
   const program = new BigUint64Array(1);
   const check = (status: number): void => {
@@ -123,12 +150,11 @@ export async function compileSource(source: string, capability: number): Promise
   };
   try {
     const status = await compile(handle, options);
-    if (status === ERROR_COMPILATION) {
-      const said = fetch("nvrtcGetProgramLogSize", "nvrtcGetProgramLog").toString("utf8").trim();
-      throw new SluiceError("BAD_IMAGE", `The source does not compile [${said.slice(0, LOG_CHARACTERS_MAX)}].`);
-    }
-    check(status);
-    return fetch("nvrtcGetPTXSize", "nvrtcGetPTX");
+    if (status !== SUCCESS && status !== ERROR_COMPILATION) check(status);
+    const said = fetch("nvrtcGetProgramLogSize", "nvrtcGetProgramLog").toString("utf8").trim();
+    const log = said.slice(0, LOG_CHARACTERS_MAX);
+    if (status === ERROR_COMPILATION) throw new SluiceError("BAD_IMAGE", `The source does not compile [${log}].`);
+    return { image: fetch("nvrtcGetPTXSize", "nvrtcGetPTX"), log };
   } finally {
     api.nvrtcDestroyProgram(program);
   }

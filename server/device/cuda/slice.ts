@@ -172,9 +172,9 @@ export class CudaSlice implements DeviceSlice {
     return module;
   }
 
-  compile(source: string): Promise<Uint8Array> {
+  compile(source: string, options: readonly string[]): Promise<{ image: Uint8Array; log: string }> {
     const { capabilityMajor, capabilityMinor } = this.attributes;
-    return compileSource(source, capabilityMajor * 10 + capabilityMinor);
+    return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, options });
   }
 
   /** Waits for the launches before it, since the driver frees the code at once. */

@@ -121,6 +121,9 @@ export class NullSlice implements DeviceSlice {
     }
   }
 
+  /** Checked by the caller, and forgotten. */
+  multiply(): void {}
+
   createStream(): DeviceStream {
     return { kind: "stream" };
   }

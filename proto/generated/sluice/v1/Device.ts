@@ -2,6 +2,8 @@
 
 import type { SharingMode as _sluice_v1_SharingMode, SharingMode__Output as _sluice_v1_SharingMode__Output } from '../../sluice/v1/SharingMode.ts';
 import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from '../../sluice/v1/Reason.ts';
+import type { DeviceHealth as _sluice_v1_DeviceHealth, DeviceHealth__Output as _sluice_v1_DeviceHealth__Output } from '../../sluice/v1/DeviceHealth.ts';
+import type { DeviceHardware as _sluice_v1_DeviceHardware, DeviceHardware__Output as _sluice_v1_DeviceHardware__Output } from '../../sluice/v1/DeviceHardware.ts';
 import type { Long } from '@grpc/proto-loader';
 
 /**
@@ -76,6 +78,18 @@ export interface Device {
    * Set while nothing new is placed on it: DEVICE_CORDONED or DEVICE_UNHEALTHY, and why.
    */
   'cordon'?: (_sluice_v1_Reason | null);
+  /**
+   * How it is now; not set for devices without hardware of their own, and before it was asked first.
+   */
+  'health'?: (_sluice_v1_DeviceHealth | null);
+  /**
+   * What is fixed about its hardware; not set for devices that have none of their own.
+   */
+  'hardware'?: (_sluice_v1_DeviceHardware | null);
+  /**
+   * Whether `overhead_per_lease_bytes` is an estimate, because it could not be measured on the device.
+   */
+  'overheadEstimated'?: (boolean);
 }
 
 /**
@@ -150,4 +164,16 @@ export interface Device__Output {
    * Set while nothing new is placed on it: DEVICE_CORDONED or DEVICE_UNHEALTHY, and why.
    */
   'cordon': (_sluice_v1_Reason__Output | null);
+  /**
+   * How it is now; not set for devices without hardware of their own, and before it was asked first.
+   */
+  'health': (_sluice_v1_DeviceHealth__Output | null);
+  /**
+   * What is fixed about its hardware; not set for devices that have none of their own.
+   */
+  'hardware': (_sluice_v1_DeviceHardware__Output | null);
+  /**
+   * Whether `overhead_per_lease_bytes` is an estimate, because it could not be measured on the device.
+   */
+  'overheadEstimated': (boolean);
 }

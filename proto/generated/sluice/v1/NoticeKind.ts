@@ -25,6 +25,10 @@ export const NoticeKind = {
    * The lease is taken back at the deadline, to make room for a request of higher priority.
    */
   NOTICE_KIND_PREEMPTED: 'NOTICE_KIND_PREEMPTED',
+  /**
+   * A device of the lease fails its health check. The lease lives on, and its results are in doubt; it gets no other device.
+   */
+  NOTICE_KIND_DEVICE_UNHEALTHY: 'NOTICE_KIND_DEVICE_UNHEALTHY',
 } as const;
 
 export type NoticeKind =
@@ -58,5 +62,10 @@ export type NoticeKind =
    */
   | 'NOTICE_KIND_PREEMPTED'
   | 5
+  /**
+   * A device of the lease fails its health check. The lease lives on, and its results are in doubt; it gets no other device.
+   */
+  | 'NOTICE_KIND_DEVICE_UNHEALTHY'
+  | 6
 
 export type NoticeKind__Output = typeof NoticeKind[keyof typeof NoticeKind]

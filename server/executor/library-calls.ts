@@ -1,0 +1,148 @@
+/**
+ * The calls for what libraries of the server do: matrix products, and CUDA C compiled to modules; see proto/calls.ts. Every operand is
+ * checked here, to its last element, before a device sees it.
+ */
+import { SluiceError } from "../../shared/errors.ts";
+import type { CompileAnswer, CompileCall, MultiplyCall } from "../../shared/generated/calls.ts";
+import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../../shared/limits.ts";
+import type { DeviceModule, MatrixProduct } from "../device/device.ts";
+import { moduleKeeper } from "./module-calls.ts";
+import type { OpenSlice, Workspace } from "./workspace.ts";
+
+/** By their numbers in the table, with the bytes of an element. */
+const types: readonly { readonly type: MatrixProduct["type"]; readonly bytes: number }[] = [
+  { type: "f32", bytes: 4 },
+  { type: "tf32", bytes: 4 },
+  { type: "f16", bytes: 2 },
+  { type: "bf16", bytes: 2 },
+];
+
+/** What the libraries behind the devices count with. */
+const COUNT_MAX = 2 ** 31 - 1;
+
+const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+/** A matrix as it stands in memory. */
+interface Placed {
+  readonly name: "A" | "B" | "C";
+  readonly address: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowStride: number;
+  readonly batchStride: number;
+}
+
+/** Elements from the first of a matrix to behind its last. A number beyond 2^53 is inexact, and beyond every arena all the same. */
+const extentOf = ({ rows, columns, rowStride }: Placed): number => (rows - 1) * rowStride + columns;
+
+/** Queues the product in its stream: beside `launch`, the other place where work is admitted to a device. */
+export function multiply(work: Workspace, call: MultiplyCall): void | Promise<void> {
+  const { m, n, k, batchCount, transposeA, transposeB } = call;
+  for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
+    if (value < 1 || value > COUNT_MAX) {
+      throw bad(`The [${name}] of a matrix product is [${value}]; it is from [1] to [${COUNT_MAX}].`);
+    }
+  }
+  const element = types[call.type];
+  if (element === undefined || transposeA > 1 || transposeB > 1) {
+    throw bad(`A matrix product has the type [${call.type}] and the transpositions [${transposeA}, ${transposeB}].`);
+  }
+  const a = place("A", transposeA === 1 ? [k, m] : [m, k], [call.a, call.lda, call.strideA]);
+  const b = place("B", transposeB === 1 ? [n, k] : [k, n], [call.b, call.ldb, call.strideB]);
+  const c = place("C", [m, n], [call.c, call.ldc, call.strideC]);
+  checkResults(c, batchCount);
+  const slice = sliceOf(work, c, { batchCount, bytes: element.bytes });
+  for (const operand of [a, b]) {
+    const other = sliceOf(work, operand, { batchCount, bytes: element.bytes });
+    if (other === slice) continue;
+    throw bad(
+      `[${operand.name}] of a matrix product is on the device [${other.index}], and C on the device [${slice.index}].`,
+    );
+  }
+  const stream = work.stream(call.stream, slice);
+  if (slice.device.multiply === undefined) throw without(slice, "compute matrix products");
+  const product: MatrixProduct = {
+    type: element.type,
+    m,
+    n,
+    k,
+    batchCount,
+    a: { address: a.address, rowStride: a.rowStride, batchStride: a.batchStride, transposed: transposeA === 1 },
+    b: { address: b.address, rowStride: b.rowStride, batchStride: b.batchStride, transposed: transposeB === 1 },
+    c: { address: c.address, rowStride: c.rowStride, batchStride: c.batchStride },
+    alpha: call.alpha,
+    beta: call.beta,
+  };
+  return slice.device.multiply(product, stream);
+}
+
+function place(
+  name: Placed["name"],
+  [rows, columns]: readonly [number, number],
+  [address, rowStride, batchStride]: readonly [number, number, number],
+): Placed {
+  if (rowStride < columns || rowStride > COUNT_MAX) {
+    throw bad(
+      `The rows of [${name}] begin [${rowStride}] elements apart; they have [${columns}], and at most [${COUNT_MAX}] can be.`,
+    );
+  }
+  return { name, address, rows, columns, rowStride, batchStride };
+}
+
+/** The results of a batch stand one behind the other, or side by side in the same rows. */
+function checkResults(c: Placed, batchCount: number): void {
+  if (batchCount === 1 || c.batchStride >= extentOf(c)) return;
+  const isBeside = c.batchStride >= c.columns && (batchCount - 1) * c.batchStride + c.columns <= c.rowStride;
+  if (isBeside) return;
+  throw bad(
+    `The results of a batch of [${batchCount}] overlap: C has [${extentOf(c)}] elements, and the next begins [${c.batchStride}] behind it.`,
+  );
+}
+
+/** The slice in which all matrices of an operand lie, within one allocation. */
+function sliceOf(
+  work: Workspace,
+  operand: Placed,
+  { batchCount, bytes }: { readonly batchCount: number; readonly bytes: number },
+): OpenSlice {
+  if (operand.address % bytes !== 0) {
+    throw bad(
+      `The address [0x${operand.address.toString(16)}] of [${operand.name}] is not a multiple of [${bytes}] bytes.`,
+    );
+  }
+  return work.within(operand.address, ((batchCount - 1) * operand.batchStride + extentOf(operand)) * bytes);
+}
+
+const without = ({ assignment }: OpenSlice, doing: string, instead = ""): SluiceError =>
+  new SluiceError("UNSUPPORTED", `A device of the kind [${assignment.description.kind}] cannot ${doing}${instead}.`);
+
+export async function compile(work: Workspace, call: CompileCall): Promise<CompileAnswer> {
+  work.modules.claim(call.module);
+  const source = work.images.take(call.image);
+  const slice = work.slice(call.device);
+  if (source.byteLength > SOURCE_BYTES_MAX) {
+    throw new SluiceError(
+      "IMAGE_TOO_LARGE",
+      `A source has [${source.byteLength}] bytes, more than [${SOURCE_BYTES_MAX}].`,
+    );
+  }
+  if (call.options.length > COMPILE_OPTIONS_MAX) {
+    throw bad(`A source comes with [${call.options.length}] options, more than [${COMPILE_OPTIONS_MAX}].`);
+  }
+  if (slice.device.compile === undefined) {
+    throw without(slice, "compile CUDA C", "; load PTX instead, as `nvcc -ptx` makes it");
+  }
+  const options = call.options.map(({ text }) => text);
+  const { image, log } = await slice.device.compile(decodeText(source), options);
+  const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
+  const module: DeviceModule = await slice.device.loadModule(image);
+  return { ...keep(module), log };
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SluiceError("BAD_IMAGE", "The source is not UTF-8 text.", { cause });
+  }
+}
