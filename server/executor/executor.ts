@@ -10,6 +10,7 @@ import type { DeviceSlice } from "../device/device.ts";
 import { refuse } from "../session/refusal.ts";
 import type { FromExecutor, SliceAssignment, ToExecutor } from "./control-messages.ts";
 import { loadDriver } from "./drivers.ts";
+import { rehearse } from "./rehearsal.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
 import { Workspace } from "./workspace.ts";
@@ -21,6 +22,8 @@ export class Executor {
   readonly #usage = new UsageCounter();
   #assignment: Assignment | undefined;
   #session: Session | undefined;
+  /** Settles at its end. */
+  #rehearsal: Promise<void> | undefined;
 
   constructor(send: (message: FromExecutor) => void) {
     this.#send = send;
@@ -31,6 +34,7 @@ export class Executor {
     switch (message.kind) {
       case "prepare":
         await Promise.all(message.deviceKinds.map(async (kind) => (await loadDriver(kind)).prepare?.()));
+        await this.#rehearse();
         this.#send({ kind: "ready" });
         return false;
       case "assign":
@@ -41,6 +45,7 @@ export class Executor {
           this.#send({ kind: "sessionEnded", needsNewProcess: false }); // The client was gone before its socket arrived.
           return false;
         }
+        await this.#rehearsal;
         this.#send({ kind: "sessionStarted" });
         this.#begin(message, socket);
         return false;
@@ -55,6 +60,16 @@ export class Executor {
     this.#session?.countDeviceTime();
     const usage = this.#usage.changes();
     if (usage !== undefined) this.#send({ kind: "usage", usage });
+  }
+
+  /** Only a spare has the time for it. */
+  async #rehearse(): Promise<void> {
+    const isSpare = (): boolean => this.#assignment === undefined;
+    if (!isSpare()) return;
+    this.#rehearsal = rehearse(isSpare).catch((error: unknown) => {
+      this.#send({ kind: "log", level: "warn", message: `The rehearsal fails [${toSluiceError(error).message}].` });
+    });
+    await this.#rehearsal;
   }
 
   #begin(message: Extract<ToExecutor, { kind: "session" }>, socket: Socket): void {
