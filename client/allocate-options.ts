@@ -14,6 +14,9 @@ export type Size = number | string;
 /** A duration in milliseconds, or as text such as `30s`, `5m`, `1h30m`. */
 export type Duration = number | string;
 
+/** A priority as a number, or by its name on the server. */
+export type Priority = number | string;
+
 /** What is asked of the pool. One of `memory` and `fraction` says how much. */
 export interface ShareOptions {
   /** Number of slices, each on a device of its own unless `sameDevice`. 1 to 16. Default 1. */
@@ -40,8 +43,11 @@ export interface ShareOptions {
    * by NVLink. Default: the server's.
    */
   readonly policy?: PolicyName;
-  /** Requests of higher priority are served first. A whole number from -100 to 100. Default 0. */
-  readonly priority?: number;
+  /**
+   * Requests of higher priority are served first: a whole number from -100 to 100, or one of the names that the server has for them, such as
+   * `low`, `normal` and `high`. Default 0.
+   */
+  readonly priority?: Priority;
   /**
    * Conditions that every device must meet, such as `device.name~A100`, `server.cuda-version>=12.4` or `label.zone=a`: a key, one of
    * = != >= <= > < ~, and a value. At most 32.
@@ -95,11 +101,16 @@ export function checkedDevices(value: number): number {
   return value;
 }
 
-export function checkedPriority(value: number): number {
-  if (!Number.isInteger(value) || Math.abs(value) > PRIORITY_MAX) {
-    throw bad(`A priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, and [${value}] is not.`);
+/** The priority as messages have it: a number, or a name that the server knows. */
+export function priorityFields(value: Priority): { readonly priority: number } | { readonly priorityClass: string } {
+  if (typeof value === "string" && /^[A-Za-z][\w.-]{0,31}$/.test(value)) return { priorityClass: value };
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  if (typeof number !== "number" || !Number.isInteger(number) || Math.abs(number) > PRIORITY_MAX) {
+    throw bad(
+      `A priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, or the name of one, and [${value}] is not.`,
+    );
   }
-  return value;
+  return { priority: number };
 }
 
 function checkedConditions(what: string, texts: readonly string[] = []): string[] {
@@ -117,14 +128,17 @@ function worded<Word extends string>(what: string, words: readonly Word[], value
   return value.toUpperCase() as Uppercase<Word>;
 }
 
-type Terms = Pick<AllocateRequest, "mode" | "policy" | "priority" | "filters" | "tolerations" | "avoidedLabels">;
+type Terms = Pick<
+  AllocateRequest,
+  "mode" | "policy" | "priority" | "priorityClass" | "filters" | "tolerations" | "avoidedLabels"
+>;
 
 /** Which devices, and how. */
 function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid }: ShareOptions): Terms {
   return {
     ...(mode === undefined ? {} : { mode: `SHARING_MODE_${worded("mode", sharingModes, mode)}` }),
     ...(policy === undefined ? {} : { policy: `PLACEMENT_POLICY_${worded("policy", policies, policy)}` }),
-    priority: checkedPriority(priority),
+    ...priorityFields(priority),
     filters: checkedConditions("filter", filters),
     tolerations: checkedConditions("toleration", tolerate),
     avoidedLabels: checkedConditions("label to avoid", avoid),

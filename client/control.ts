@@ -3,8 +3,13 @@ import { type ChannelOptions, type ClientUnaryCall, credentials, Metadata, type 
 import type { AdminServiceClient } from "../proto/generated/sluice/v1/AdminService.ts";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
+import type { CancelQueuedRequest } from "../proto/generated/sluice/v1/CancelQueuedRequest.ts";
 import type { CordonRequest } from "../proto/generated/sluice/v1/CordonRequest.ts";
+import type { DrainRequest } from "../proto/generated/sluice/v1/DrainRequest.ts";
+import type { DrainResponse__Output as DrainResponse } from "../proto/generated/sluice/v1/DrainResponse.ts";
 import type { ExplainResponse__Output as ExplainResponse } from "../proto/generated/sluice/v1/ExplainResponse.ts";
+import type { ExtendRequest } from "../proto/generated/sluice/v1/ExtendRequest.ts";
+import type { ExtendResponse__Output as ExtendResponse } from "../proto/generated/sluice/v1/ExtendResponse.ts";
 import type { GetLeaseResponse__Output as GetLeaseResponse } from "../proto/generated/sluice/v1/GetLeaseResponse.ts";
 import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
 import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
@@ -17,6 +22,8 @@ import type { Reason__Output as Reason } from "../proto/generated/sluice/v1/Reas
 import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
 import type { RevokeRequest } from "../proto/generated/sluice/v1/RevokeRequest.ts";
 import type { RevokeResponse__Output as RevokeResponse } from "../proto/generated/sluice/v1/RevokeResponse.ts";
+import type { SetPriorityRequest } from "../proto/generated/sluice/v1/SetPriorityRequest.ts";
+import type { SetPriorityResponse__Output as SetPriorityResponse } from "../proto/generated/sluice/v1/SetPriorityResponse.ts";
 import type { SetQuotaRequest } from "../proto/generated/sluice/v1/SetQuotaRequest.ts";
 import { contract, fromStatus } from "../proto/load.ts";
 import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
@@ -43,6 +50,8 @@ const channelOptions: ChannelOptions = {
 
 /** Where a request stands in the queue, and why it waits. */
 export interface QueuePlace {
+  /** Id of the request in the pool; its lease will have it too. */
+  readonly id?: string | undefined;
   /** From 1. */
   readonly position: number;
   /** One per device, or one with an empty device for the request as a whole. */
@@ -120,6 +129,44 @@ export class Control {
     return this.#unary((callback) => this.#admin.revoke(request, this.#metadata, this.#options(), callback));
   }
 
+  extend(request: ExtendRequest): Promise<ExtendResponse> {
+    return this.#unary((callback) => this.#admin.extend(request, this.#metadata, this.#options(), callback));
+  }
+
+  cancelQueued(request: CancelQueuedRequest): Promise<unknown> {
+    return this.#unary((callback) => this.#admin.cancelQueued(request, this.#metadata, this.#options(), callback));
+  }
+
+  setPriority(request: SetPriorityRequest): Promise<SetPriorityResponse> {
+    return this.#unary((callback) => this.#admin.setPriority(request, this.#metadata, this.#options(), callback));
+  }
+
+  /** Resolves when the device is empty; `onLeft` hears which leases are left. An aborted `signal` stops the telling, not the drain. */
+  drain(
+    request: DrainRequest,
+    options: { readonly onLeft: (leaseIds: readonly string[]) => void; readonly signal?: AbortSignal },
+  ): Promise<void> {
+    const { onLeft, signal } = options;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(cancelled(signal));
+        return;
+      }
+      const stream = this.#admin.drain(request, this.#metadata);
+      const onAbort = (): void => stream.cancel();
+      signal?.addEventListener("abort", onAbort, { once: true });
+      stream.on("data", ({ leaseIds }: DrainResponse) => onLeft(leaseIds));
+      stream.on("error", (error: ServiceError) => {
+        signal?.removeEventListener("abort", onAbort);
+        reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
+      });
+      stream.on("end", () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+    });
+  }
+
   setQuota(request: SetQuotaRequest): Promise<unknown> {
     return this.#unary((callback) => this.#admin.setQuota(request, this.#metadata, this.#options(), callback));
   }
@@ -159,8 +206,8 @@ export class Control {
           settle();
           resolve(granted);
         } else if (response.queued) {
-          const { position, reasons, startsAtMs } = response.queued;
-          onQueued?.({ position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
+          const { id, position, reasons, startsAtMs } = response.queued;
+          onQueued?.({ id, position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
         }
       });
       stream.on("error", (error: ServiceError) => {

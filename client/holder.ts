@@ -27,6 +27,7 @@ export interface LeaseNotice {
     | "IDLE"
     | "PREEMPTED"
     | "DEVICE_UNHEALTHY"
+    | "EXTENDED"
     | "UNSPECIFIED";
   /** The notice as a sentence. */
   readonly message: string;

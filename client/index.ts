@@ -16,7 +16,7 @@ export type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/U
 export type { DeviceReason, ErrorCode, ErrorDetails, ReasonCode } from "../shared/errors.ts";
 export { SluiceError } from "../shared/errors.ts";
 export type { GlobalInfo, KernelInfo, ParamInfo } from "../shared/generated/calls.ts";
-export type { Duration, PolicyName, ShareOptions, SharingModeName, Size } from "./allocate-options.ts";
+export type { Duration, PolicyName, Priority, ShareOptions, SharingModeName, Size } from "./allocate-options.ts";
 export type { KernelArgument } from "./arguments.ts";
 export type {
   BufferView,

@@ -31,6 +31,10 @@ function serveCommand(): Command {
         policies,
       ),
     )
+    .option(
+      "--priority-class <name=number...>",
+      "a name for a priority beside low=-50, normal=0 and high=50; may be repeated",
+    )
     .option("--usage-half-life <duration>", "after this time past use weighs half in the fair share (default: 1d)")
     .option("--queue-entries <count>", "requests that may wait at once (default: 100000)")
     .option("--queue-passes <count>", "how many may be served before the first although they delay it (default: 16)")

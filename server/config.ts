@@ -12,7 +12,7 @@ import { parseDuration } from "../shared/units.ts";
 import { readTls, type TlsConfig } from "./access/tls.ts";
 import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
-import type { PoolOptions, PoolRequest } from "./pool/types.ts";
+import { type PoolOptions, type PoolRequest, PRIORITY_MAX } from "./pool/types.ts";
 
 export interface Endpoint {
   readonly host: string;
@@ -42,6 +42,8 @@ export interface Config {
   readonly labels: Labels;
   /** Where a request names none. */
   readonly policy: Policy;
+  /** Priorities by their names. */
+  readonly priorityClasses: ReadonlyMap<string, number>;
   /** How the queue decides. */
   readonly pool: Pick<PoolOptions, (typeof poolOptionNames)[number]>;
   readonly graceMs: number;
@@ -61,6 +63,7 @@ export interface RawOptions {
   device?: unknown;
   label?: unknown;
   policy?: unknown;
+  "priority-class"?: unknown;
   "usage-half-life"?: unknown;
   "queue-entries"?: unknown;
   "queue-passes"?: unknown;
@@ -84,6 +87,7 @@ const defaults: RawOptions = {
   device: ["auto"],
   label: [],
   policy: "pack",
+  "priority-class": [],
   "usage-half-life": "1d",
   "queue-entries": QUEUE_ENTRIES_MAX,
   "queue-passes": 16,
@@ -119,6 +123,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     devices: devicesOf(raw.device),
     labels: labelsOf(raw.label),
     policy: oneOf("policy", policies, raw.policy),
+    priorityClasses: priorityClassesOf(raw["priority-class"]),
     pool: poolOf(raw),
     graceMs: durationOf("grace", raw.grace),
     kernelTimeoutMs: durationOf("kernel-timeout", raw["kernel-timeout"]),
@@ -214,6 +219,27 @@ function durationOf(name: string, value: unknown): number {
 function labelsOf(value: unknown): Labels {
   const texts = Array.isArray(value) ? value : [value];
   return Object.fromEntries(texts.map((text) => parseLabel(textOf("label", text))));
+}
+
+/** Those that every server has unless its admin gives them other numbers. */
+const priorityClasses = { low: -50, normal: 0, high: 50 } as const;
+const PRIORITY_CLASSES_MAX = 100;
+
+function priorityClassesOf(value: unknown): ReadonlyMap<string, number> {
+  const classes = new Map<string, number>(Object.entries(priorityClasses));
+  for (const each of Array.isArray(value) ? value : [value]) {
+    const text = textOf("priority-class", each);
+    const match = /^([A-Za-z][\w.-]{0,31})=(-?\d{1,3})$/.exec(text);
+    const priority = Number(match?.[2]);
+    if (match === null || Math.abs(priority) > PRIORITY_MAX) {
+      throw bad(
+        `The option [priority-class] is NAME=NUMBER, like urgent=80, the number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, and [${text}] is not.`,
+      );
+    }
+    classes.set(match[1]!, priority);
+  }
+  if (classes.size > PRIORITY_CLASSES_MAX) throw bad(`[${classes.size}] priority classes are more than [100].`);
+  return classes;
 }
 
 function poolOf(raw: RawOptions): Config["pool"] {

@@ -193,6 +193,7 @@ class Daemon {
           isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
         ],
         heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+        priorityClasses: config.priorityClasses,
         onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
       }),
     );
@@ -203,6 +204,7 @@ class Daemon {
         clock: systemClock,
         gate: this.#gate,
         store: this.#settings,
+        priorityClasses: config.priorityClasses,
         usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
         onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
       }),

@@ -127,6 +127,14 @@ export const errorTable = {
     "Use an admin's token; on a server without tokens, run the command on its own machine, with its loopback address.",
   ),
 
+  REQUEST_NOT_FOUND: spec(
+    18,
+    "NOT_FOUND",
+    "final",
+    "No such request waits.",
+    "It may have been granted or given up; `sluice leases` shows what waits.",
+  ),
+
   // Leases.
   LEASE_NOT_FOUND: spec(20, "NOT_FOUND", "final", "There is no such lease.", "It may have ended; allocate again."),
   LEASE_EXPIRED: spec(

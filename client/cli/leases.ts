@@ -19,6 +19,7 @@ const leaseColumns: readonly Column[] = [
 
 const queueColumns: readonly Column[] = [
   { title: "PLACE", align: "right" },
+  { title: "REQUEST" },
   { title: "TENANT", shrinkTo: 6 },
   { title: "NAME", shrinkTo: 6 },
   { title: "ASKS FOR" },
@@ -89,6 +90,7 @@ function queueRow(entry: QueueEntryInfo, now: number): string[] {
   const share = entry.memoryBytes > 0 ? sizeText(entry.memoryBytes) : `${entry.fraction} of a device`;
   return [
     String(entry.position),
+    entry.id,
     entry.tenant,
     entry.name || "-",
     entry.devices === 1 ? share : `${entry.devices} x ${share}`,

@@ -3,10 +3,13 @@
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { addCordonCommands } from "./cordon.ts";
+import { addDrainCommand } from "./drain.ts";
 import { addExplainCommand } from "./explain.ts";
+import { addExtendCommand } from "./extend.ts";
 import { reportFailure } from "./failure.ts";
 import { addLeasesCommand } from "./leases.ts";
 import { addListCommand } from "./list.ts";
+import { addQueuedCommands } from "./queued.ts";
 import { addQuotaCommand } from "./quota.ts";
 import { addReleaseCommand } from "./release.ts";
 import { addRequestCommand } from "./request.ts";
@@ -41,7 +44,10 @@ addListCommand(program);
 addLeasesCommand(program);
 addUsageCommand(program);
 addCordonCommands(program);
+addDrainCommand(program);
 addRevokeCommand(program);
+addExtendCommand(program);
+addQueuedCommands(program);
 addQuotaCommand(program);
 
 // A reader that has had enough, such as `head`, is no failure.

@@ -4,9 +4,10 @@ import { SluiceError } from "../../shared/errors.ts";
 import { parseDuration, parseFraction, parseSize } from "../../shared/units.ts";
 import {
   checkedDevices,
-  checkedPriority,
   type PolicyName,
+  type Priority,
   policies,
+  priorityFields,
   type ShareOptions,
   type SharingModeName,
   sharingModes,
@@ -32,7 +33,7 @@ export interface ShareFlags {
   readonly sameDevice?: true;
   readonly mode?: SharingModeName;
   readonly policy?: PolicyName;
-  readonly priority?: number;
+  readonly priority?: Priority;
   readonly filter?: readonly string[];
   readonly tolerate?: readonly string[];
   readonly avoid?: readonly string[];
@@ -51,7 +52,11 @@ function reading<T>(read: (text: string) => T): (text: string) => T {
 
 export const readDuration = reading(parseDuration);
 export const readSize = reading(parseSize);
-export const readPriority = reading((text) => checkedPriority(text.trim() === "" ? Number.NaN : Number(text)));
+/** A priority, which is checked here and sent as it is. */
+export const readPriority = reading((text): Priority => {
+  priorityFields(text);
+  return text;
+});
 
 /** A count of things, 0 or more. */
 export const readCount = reading((text) => {
@@ -102,7 +107,10 @@ export function addShareOptions(command: Command): Command {
     .addOption(new Option("--mode <mode>", "how devices are shared (default: dynamic)").choices(sharingModes))
     .addOption(new Option("--policy <policy>", "which devices (default: the server's)").choices(policies))
     .addOption(
-      new Option("--priority <number>", "served first if higher, -100 to 100 (default: 0)").argParser(readPriority),
+      new Option(
+        "--priority <priority>",
+        "served first if higher: low, normal, high, or -100 to 100 (default: 0)",
+      ).argParser(readPriority),
     )
     .addOption(new Option("--tolerate <label>", "tainted devices too; repeatable").argParser(gathered))
     .addOption(new Option("--avoid <label>", "no devices with this label; repeatable").argParser(gathered))

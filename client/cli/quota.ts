@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Quota__Output as Quota } from "../../proto/generated/sluice/v1/Quota.ts";
 import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/Tenant.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { type Priority, priorityFields } from "../allocate-options.ts";
 import {
   addJsonOption,
   addServerOption,
@@ -23,7 +24,7 @@ interface QuotaOptions extends ServerOptions, JsonOptions {
   readonly leases?: number;
   readonly requests?: number;
   readonly duration?: number;
-  readonly priority?: number;
+  readonly priority?: Priority;
   readonly weight?: string;
   readonly none?: true;
 }
@@ -49,7 +50,7 @@ export function addQuotaCommand(program: Command): void {
     .option("--leases <count>", "leases held at once", readCount)
     .option("--requests <count>", "requests waiting at once", readCount)
     .option("--duration <duration>", "the longest lease", readDuration)
-    .option("--priority <number>", "the highest priority of a request", readPriority)
+    .option("--priority <priority>", "the highest priority of a request", readPriority)
     .option("--weight <number>", "weight in the fair share, at first 1")
     .option("--none", "no bounds at all");
   addJsonOption(addServerOption(command));
@@ -81,7 +82,8 @@ Examples:
 
 /** Bounds that are given. */
 function quotaOf({ memory, devices, leases, requests, duration, priority }: QuotaOptions): Quota {
-  const bounds = { memoryBytes: memory, devices, leases, requests, durationMs: duration, priority };
+  const highest = priority === undefined ? {} : priorityFields(priority);
+  const bounds = { memoryBytes: memory, devices, leases, requests, durationMs: duration, ...highest };
   return Object.fromEntries(Object.entries(bounds).filter(([, bound]) => bound !== undefined));
 }
 

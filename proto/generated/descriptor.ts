@@ -19,6 +19,23 @@ export const descriptor = {
                   "requestType": "RevokeRequest",
                   "responseType": "RevokeResponse"
                 },
+                "Extend": {
+                  "requestType": "ExtendRequest",
+                  "responseType": "ExtendResponse"
+                },
+                "Drain": {
+                  "requestType": "DrainRequest",
+                  "responseType": "DrainResponse",
+                  "responseStream": true
+                },
+                "CancelQueued": {
+                  "requestType": "CancelQueuedRequest",
+                  "responseType": "CancelQueuedResponse"
+                },
+                "SetPriority": {
+                  "requestType": "SetPriorityRequest",
+                  "responseType": "SetPriorityResponse"
+                },
                 "SetQuota": {
                   "requestType": "SetQuotaRequest",
                   "responseType": "SetQuotaResponse"
@@ -88,6 +105,97 @@ export const descriptor = {
                 }
               }
             },
+            "ExtendRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "byMs": {
+                  "type": "uint64",
+                  "id": 2,
+                  "protoName": "by_ms"
+                }
+              }
+            },
+            "ExtendResponse": {
+              "fields": {
+                "endsAtMs": {
+                  "type": "int64",
+                  "id": 1,
+                  "protoName": "ends_at_ms"
+                }
+              }
+            },
+            "DrainRequest": {
+              "fields": {
+                "deviceId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "device_id"
+                },
+                "graceMs": {
+                  "type": "uint64",
+                  "id": 2,
+                  "protoName": "grace_ms"
+                },
+                "message": {
+                  "type": "string",
+                  "id": 3
+                }
+              }
+            },
+            "DrainResponse": {
+              "fields": {
+                "leaseIds": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_ids"
+                }
+              }
+            },
+            "CancelQueuedRequest": {
+              "fields": {
+                "id": {
+                  "type": "string",
+                  "id": 1
+                },
+                "message": {
+                  "type": "string",
+                  "id": 2
+                }
+              }
+            },
+            "CancelQueuedResponse": {
+              "fields": {}
+            },
+            "SetPriorityRequest": {
+              "fields": {
+                "id": {
+                  "type": "string",
+                  "id": 1
+                },
+                "priority": {
+                  "type": "sint32",
+                  "id": 2
+                },
+                "priorityClass": {
+                  "type": "string",
+                  "id": 3,
+                  "protoName": "priority_class"
+                }
+              }
+            },
+            "SetPriorityResponse": {
+              "fields": {
+                "position": {
+                  "type": "uint32",
+                  "id": 1
+                }
+              }
+            },
             "Quota": {
               "oneofs": {
                 "_memoryBytes": {
@@ -118,6 +226,11 @@ export const descriptor = {
                 "_priority": {
                   "oneof": [
                     "priority"
+                  ]
+                },
+                "_priorityClass": {
+                  "oneof": [
+                    "priorityClass"
                   ]
                 }
               },
@@ -162,6 +275,14 @@ export const descriptor = {
                 "priority": {
                   "type": "sint32",
                   "id": 6,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "priorityClass": {
+                  "type": "string",
+                  "id": 7,
+                  "protoName": "priority_class",
                   "options": {
                     "proto3_optional": true
                   }
@@ -431,6 +552,11 @@ export const descriptor = {
                   "type": "string",
                   "id": 15,
                   "protoName": "avoided_labels"
+                },
+                "priorityClass": {
+                  "type": "string",
+                  "id": 17,
+                  "protoName": "priority_class"
                 }
               }
             },
@@ -485,6 +611,10 @@ export const descriptor = {
                   "type": "int64",
                   "id": 3,
                   "protoName": "starts_at_ms"
+                },
+                "id": {
+                  "type": "string",
+                  "id": 4
                 }
               }
             },
@@ -832,7 +962,8 @@ export const descriptor = {
                 "NOTICE_KIND_REVOKED": 3,
                 "NOTICE_KIND_IDLE": 4,
                 "NOTICE_KIND_PREEMPTED": 5,
-                "NOTICE_KIND_DEVICE_UNHEALTHY": 6
+                "NOTICE_KIND_DEVICE_UNHEALTHY": 6,
+                "NOTICE_KIND_EXTENDED": 7
               }
             },
             "ReleaseRequest": {
@@ -974,6 +1105,10 @@ export const descriptor = {
                   "type": "bool",
                   "id": 20,
                   "protoName": "overhead_estimated"
+                },
+                "draining": {
+                  "type": "bool",
+                  "id": 21
                 }
               }
             },
@@ -1187,6 +1322,10 @@ export const descriptor = {
                   "type": "int64",
                   "id": 12,
                   "protoName": "starts_at_ms"
+                },
+                "id": {
+                  "type": "string",
+                  "id": 13
                 }
               }
             },

@@ -2,18 +2,21 @@
  * The RPCs of admin.proto over the broker. What must outlive a restart is stored first and takes effect then. Who an admin is, the
  * gate says.
  */
-import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
 import type { AdminServiceHandlers } from "../../proto/generated/sluice/v1/AdminService.ts";
+import type { DrainRequest__Output as DrainRequest } from "../../proto/generated/sluice/v1/DrainRequest.ts";
+import type { DrainResponse } from "../../proto/generated/sluice/v1/DrainResponse.ts";
 import type { Quota__Output as QuotaMessage } from "../../proto/generated/sluice/v1/Quota.ts";
 import { toStatus } from "../../proto/load.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { bearerOf } from "../access/bearer.ts";
 import { type Gate, requireAdmin } from "../access/identity.ts";
-import { PRIORITY_MAX, type Quota } from "../pool/types.ts";
+import type { Quota } from "../pool/types.ts";
 import type { Span, TenantUsage } from "../store/ledger.ts";
 import type { Broker, TenantTerms } from "./broker.ts";
 import type { Clock } from "./clock.ts";
-import { checkText, checkTime, WAIT_MS_MAX } from "./messages.ts";
+import { checkText, checkTime, DURATION_MS_MAX, WAIT_MS_MAX } from "./messages.ts";
+import { type PriorityClasses, priorityOf } from "./request-terms.ts";
 
 /** What must outlive a restart; what it throws ends the call. */
 export interface AdminStore {
@@ -26,6 +29,7 @@ export interface AdminServiceOptions {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly store: AdminStore;
+  readonly priorityClasses: PriorityClasses;
   /** Use by tenant, the largest first; an empty tenant means all. */
   readonly usage: (span: Span, tenant: string) => readonly TenantUsage[];
   readonly gate: Gate;
@@ -56,13 +60,28 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
       const why = checkText("message", message) || "An admin takes the lease back.";
       return { endsAtMs: broker.revoke(leaseId, { graceMs: checkTime("grace", graceMs, WAIT_MS_MAX), message: why }) };
     }),
+    Extend: unary(options, ({ leaseId, byMs }) => {
+      if (byMs === 0) throw bad("A lease is extended by 1 ms or more.");
+      return { endsAtMs: broker.extend(leaseId, checkTime("extension", byMs, DURATION_MS_MAX)) };
+    }),
+    Drain: (call) => drain(options, call),
+    CancelQueued: unary(options, ({ id, message }) => {
+      broker.cancel(id, checkText("message", message) || "An admin cancels the request.");
+      return {};
+    }),
+    SetPriority: unary(options, ({ id, ...wish }) => ({
+      position: broker.setPriority(id, priorityOf(wish, options.priorityClasses)),
+    })),
     SetQuota: unary(options, ({ tenant, quota, weight }) => {
       if (checkText("tenant", tenant) === "") throw bad("The quota names no tenant.");
       if (!(weight >= 0 && weight <= WEIGHT_MAX)) {
         throw bad(`The weight [${weight}] is not above 0 and at most ${WEIGHT_MAX}.`);
       }
       const known = broker.tenants().find((other) => other.tenant === tenant);
-      const terms = { weight: weight || (known?.weight ?? 1), quota: quota === null ? {} : quotaOf(quota) };
+      const terms = {
+        weight: weight || (known?.weight ?? 1),
+        quota: quota === null ? {} : quotaOf(quota, options.priorityClasses),
+      };
       store.saveTenant(tenant, terms);
       broker.setTenant(tenant, terms);
       return {};
@@ -88,15 +107,14 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
 const counts = ["devices", "leases", "requests"] as const satisfies (keyof QuotaMessage & keyof Quota)[];
 
 /** @throws SluiceError BAD_ARGUMENT with the field and its value */
-function quotaOf(message: QuotaMessage): Quota {
-  const { memoryBytes, durationMs, priority } = message;
+function quotaOf(message: QuotaMessage, classes: PriorityClasses): Quota {
+  const { memoryBytes, durationMs, priorityClass = "" } = message;
+  const isBound = message.priority !== undefined || priorityClass !== "";
+  const priority = isBound ? priorityOf({ priority: message.priority ?? 0, priorityClass }, classes) : undefined;
   if (memoryBytes !== undefined && !Number.isSafeInteger(memoryBytes))
     throw bad("The memory of a quota is above 2^53.");
   if (durationMs !== undefined && !(Number.isSafeInteger(durationMs) && durationMs >= 1)) {
     throw bad(`The longest lease of a quota is 1 ms or more, not [${durationMs}].`);
-  }
-  if (priority !== undefined && Math.abs(priority) > PRIORITY_MAX) {
-    throw bad(`The priority [${priority}] is not a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}.`);
   }
   return {
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
@@ -106,6 +124,41 @@ function quotaOf(message: QuotaMessage): Quota {
   };
 }
 
+/** Closes the device, and tells the leases that are left until none is. */
+function drain(options: AdminServiceOptions, call: ServerWritableStream<DrainRequest, DrainResponse>): void {
+  const { broker, store } = options;
+  const fail = (cause: unknown): void => {
+    call.emit("error", statusOf(options, cause));
+  };
+  try {
+    requireAdmin(options.gate.identify(bearerOf(call.metadata), call.getPeer()));
+    const { deviceId, message } = call.request;
+    broker.checkDevice(deviceId);
+    const graceMs = checkTime("grace", call.request.graceMs, WAIT_MS_MAX);
+    const why = checkText("message", message) || "An admin empties the device.";
+    store.saveCordon(deviceId, why);
+    const leave = broker.drain(deviceId, {
+      graceMs,
+      message: why,
+      left: (leaseIds) => {
+        call.write({ leaseIds: [...leaseIds] });
+        if (leaseIds.length === 0) call.end();
+      },
+      stopped: fail,
+    });
+    call.on("cancelled", leave);
+  } catch (cause) {
+    fail(cause);
+  }
+}
+
+/** The error as a status; Sluice's own faults are also logged. */
+function statusOf(options: AdminServiceOptions, cause: unknown): ReturnType<typeof toStatus> {
+  const error = toSluiceError(cause);
+  if (error.code === "INTERNAL") options.onInternalError(error);
+  return toStatus(error);
+}
+
 /** A handler from a function that returns the answer or throws; only for admins. */
 function unary<Request, Response>(options: AdminServiceOptions, run: (request: Request) => Response) {
   return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
@@ -113,9 +166,7 @@ function unary<Request, Response>(options: AdminServiceOptions, run: (request: R
       requireAdmin(options.gate.identify(bearerOf(call.metadata), call.getPeer()));
       done(null, run(call.request));
     } catch (cause) {
-      const error = toSluiceError(cause);
-      if (error.code === "INTERNAL") options.onInternalError(error);
-      done(toStatus(error));
+      done(statusOf(options, cause));
     }
   };
 }

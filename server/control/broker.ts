@@ -10,6 +10,7 @@ import {
   createPool,
   decide,
   explain,
+  findDevice,
   findLease,
   listDevices,
   listLeases,
@@ -24,6 +25,7 @@ import type {
   Effect,
   Explanation,
   Lease,
+  NoticeKind,
   PoolDevice,
   PoolEvent,
   PoolOptions,
@@ -45,6 +47,8 @@ export interface LeaseStore {
   saveLease(lease: StoredLease): void;
   /** Notes what a lease has used so far; never throws. */
   saveUsage(leaseId: string, usage: ExecutorUsage): void;
+  /** Notes that a lease ends at another time than it was to; never throws. */
+  saveEnd(leaseId: string, endsAt: number): void;
   /** Closes a lease's record; never throws. */
   closeLease(lease: Lease, usage: LeaseUsage): void;
 }
@@ -71,6 +75,14 @@ export interface BrokerOptions {
 /** What a client asks for, checked; the rest of a PoolRequest is the broker's. */
 export type Wish = Omit<PoolRequest, "id">;
 
+/** Who watches a device being emptied. */
+export interface DrainListener {
+  /** The leases that still have a slice of it, at once and whenever they change; none: it is empty, and nothing more is told. */
+  left(leaseIds: readonly string[]): void;
+  /** The device takes new leases again: the last word. */
+  stopped(reason: SluiceError): void;
+}
+
 /** What an admin decides about a tenant. */
 export interface TenantTerms {
   readonly weight: number;
@@ -84,6 +96,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #waiting: WaitingRequests;
   readonly #records = new Map<string, LeaseRecord>();
   readonly #ended = new EndedLeases();
+  readonly #drains = new Set<{ readonly deviceId: string; readonly listener: DrainListener; told: string }>();
   readonly #events: PoolEvent[] = [];
   #applying = false;
   #closed = false;
@@ -179,6 +192,67 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#live(leaseId);
     this.#apply({ kind: "revoked", id: leaseId, ...why });
     return findLease(this.#pool, leaseId)?.endsAt ?? this.#options.clock.now();
+  }
+
+  /**
+   * Moves the end of a lease later; returns when it ends. Throws as `find` does, BAD_ARGUMENT for a lease without an end, and
+   * SHUTTING_DOWN.
+   */
+  extend(leaseId: string, byMs: number): number {
+    const { lease } = this.#live(leaseId);
+    if (lease.endsAt === undefined) throw new SluiceError("BAD_ARGUMENT", `The lease [${leaseId}] has no end to move.`);
+    this.#apply({ kind: "extended", id: leaseId, byMs });
+    const endsAt = findLease(this.#pool, leaseId)?.endsAt ?? lease.endsAt;
+    if (endsAt > lease.endsAt) return endsAt;
+    throw new SluiceError("SHUTTING_DOWN", "The server is stopping, and its leases end with it.");
+  }
+
+  /**
+   * Closes a device and takes back what runs there after the grace. Returns what stops the telling. Throws SluiceError
+   * BAD_ARGUMENT for a device that is not there.
+   */
+  drain(deviceId: string, how: DrainListener & { readonly graceMs: number; readonly message: string }): () => void {
+    this.checkDevice(deviceId);
+    const { graceMs, message } = how;
+    this.#apply({ kind: "deviceDrained", deviceId, graceMs, message });
+    const watch = { deviceId, listener: how, told: "-" };
+    this.#drains.add(watch);
+    this.#tellDrains();
+    return () => this.#drains.delete(watch);
+  }
+
+  /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND. */
+  cancel(id: string, message: string): void {
+    this.#requireWaiting(id);
+    this.#apply({ kind: "cancelled", id, message });
+  }
+
+  /** Gives a waiting request another priority; returns its place then, 0 when it was granted. Throws REQUEST_NOT_FOUND. */
+  setPriority(id: string, priority: number): number {
+    this.#requireWaiting(id);
+    this.#apply({ kind: "prioritySet", id, priority });
+    return queuePlace(this.#pool, id)?.position ?? 0;
+  }
+
+  #requireWaiting(id: string): void {
+    if (queuePlace(this.#pool, id) === undefined) {
+      throw new SluiceError("REQUEST_NOT_FOUND", `No request [${printable(id)}] waits.`);
+    }
+  }
+
+  #tellDrains(): void {
+    for (const watch of this.#drains) {
+      const device = findDevice(this.#pool, watch.deviceId);
+      const leases = device?.leases ?? [];
+      const told = leases.join();
+      if (told !== watch.told) watch.listener.left(leases);
+      watch.told = told;
+      if (leases.length > 0 && !device?.draining) {
+        const message = `The device [${watch.deviceId}] takes new leases again, with [${leases.length}] on it.`;
+        watch.listener.stopped(new SluiceError("CANCELLED", message));
+      } else if (leases.length > 0) continue;
+      this.#drains.delete(watch);
+    }
   }
 
   /** What a tenant may have from now on, and its weight in the fair share. */
@@ -304,6 +378,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     }
     this.#setTimer();
     this.#waiting.tellChanges();
+    this.#tellDrains();
     if (this.#records.size === 0) this.#onEmpty?.();
   }
 
@@ -341,6 +416,9 @@ export class Broker implements LeaseDirectory, SessionEvents {
         return;
       case "deviceGone":
         this.#options.log.info({ device: effect.deviceId }, "The device has left the pool");
+        return;
+      case "deviceEmpty":
+        this.#options.log.info({ device: effect.deviceId }, "The device is drained");
         return;
     }
   }
@@ -380,6 +458,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const record = this.#records.get(effect.id);
     if (record === undefined) return;
     record.notice = { kind: effect.notice, message: effect.message, deadlineAtMs: effect.deadline };
+    if (movesEnd.has(effect.notice)) this.#options.store.saveEnd(effect.id, effect.deadline);
     for (const holder of record.holders) holder.notice(record.notice);
   }
 
@@ -407,6 +486,9 @@ export class Broker implements LeaseDirectory, SessionEvents {
     for (const tell of record.onClosed) tell(usage);
   }
 }
+
+/** Notices of an end that a restart must not forget; that of a shutdown is over with it. */
+const movesEnd: ReadonlySet<NoticeKind> = new Set(["revoked", "preempted", "extended"]);
 
 const printable = (id: string): string => id.replace(/[^\w:-]/g, "?").slice(0, 64);
 

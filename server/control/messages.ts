@@ -14,12 +14,12 @@ import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
 import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
-import { modeMessage, shareOf, termsOf } from "./request-terms.ts";
+import { modeMessage, type PriorityClasses, shareOf, termsOf } from "./request-terms.ts";
 
 const DAY_MS = 86_400_000;
 export const WAIT_MS_MAX = 30 * DAY_MS;
 /** Ten years: longer is no bound. */
-const DURATION_MS_MAX = 3_650 * DAY_MS;
+export const DURATION_MS_MAX = 3_650 * DAY_MS;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -39,7 +39,7 @@ export function checkTime(field: string, value: number, max: number): number {
 }
 
 /** @throws SluiceError BAD_ARGUMENT with the field and its value */
-export function toWish(request: AllocateRequest__Output): Wish {
+export function toWish(request: AllocateRequest__Output, classes: PriorityClasses): Wish {
   const count = request.devices === 0 ? 1 : request.devices;
   if (count > SLICES_PER_LEASE_MAX)
     throw bad(`[${count}] devices are more than the [${SLICES_PER_LEASE_MAX}] of a lease.`);
@@ -54,7 +54,7 @@ export function toWish(request: AllocateRequest__Output): Wish {
     sameDevice: request.sameDeviceAllowed,
     waitMs: checkTime("wait", request.waitMs, WAIT_MS_MAX),
     detached: request.detached,
-    ...termsOf(request),
+    ...termsOf(request, classes),
     ...(durationMs === 0 ? {} : { durationMs }),
   };
 }
@@ -115,6 +115,7 @@ export function deviceMessage(
     profileBytes: sharing.mode === "profile" ? sharing.profileBytes : 0,
     labels: { ...labels },
     taints: [...taints],
+    draining: listing.draining,
     ...(listing.cordon === undefined ? {} : { cordon: { device: description.id, ...listing.cordon } }),
     ...(description.details === undefined ? {} : { hardware: hardwareMessage(description.details) }),
   };
@@ -126,7 +127,7 @@ const hardwareMessage = ({ nvlink, ...details }: DeviceDetails): HardwareMessage
 });
 
 export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMessage {
-  const { request, position, requestedAt, deadline, reasons, startsAt = 0 } = place;
+  const { request, priority, position, requestedAt, deadline, reasons, startsAt = 0 } = place;
   const { share } = request;
   return {
     requestId,
@@ -138,8 +139,9 @@ export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMe
     queuedAtMs: requestedAt,
     waitEndsAtMs: deadline,
     reasons: reasonMessages(reasons),
-    priority: request.priority ?? 0,
+    priority,
     startsAtMs: startsAt,
+    id: request.id,
   };
 }
 
@@ -149,6 +151,7 @@ const noticeKinds = {
   "time-almost-over": "NOTICE_KIND_TIME_ALMOST_OVER",
   idle: "NOTICE_KIND_IDLE",
   preempted: "NOTICE_KIND_PREEMPTED",
+  extended: "NOTICE_KIND_EXTENDED",
 } as const satisfies Record<LeaseNotice["kind"], NoticeMessage["kind"]>;
 
 export const noticeMessage = ({ kind, message, deadlineAtMs }: LeaseNotice): NoticeMessage => ({

@@ -25,6 +25,7 @@ import {
   toWish,
   usageMessage,
 } from "./messages.ts";
+import type { PriorityClasses } from "./request-terms.ts";
 
 export interface PoolServiceOptions {
   readonly broker: Broker;
@@ -35,6 +36,7 @@ export interface PoolServiceOptions {
   /** As in `Connection`, best first. */
   readonly dataEndpoints: readonly string[];
   readonly heartbeatTimeoutMs: number;
+  readonly priorityClasses: PriorityClasses;
   readonly onInternalError: (error: SluiceError) => void;
 }
 
@@ -55,7 +57,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     }),
     Explain: unary(options, ({ request }) => {
       if (request === null) throw new SluiceError("BAD_ARGUMENT", "There is no request to explain.");
-      return explanationMessage(options.broker.explain(toWish(request)));
+      return explanationMessage(options.broker.explain(toWish(request, options.priorityClasses)));
     }),
     Release: unary(options, async ({ leaseId, secret }) => {
       const { usage, released } = await options.broker.release(leaseId, secret);
@@ -123,15 +125,15 @@ class Streams {
   }
 
   allocate(call: AllocateCall): void {
-    const { broker } = this.#options;
+    const { broker, priorityClasses } = this.#options;
     const fail = (error: unknown): void => {
       call.emit("error", statusOf(this.#options, error));
     };
     try {
-      const withdraw = broker.request(toWish(call.request), {
+      const withdraw = broker.request(toWish(call.request, priorityClasses), {
         requestId: call.request.requestId,
-        queued: ({ position, reasons, startsAt = 0 }) => {
-          call.write({ queued: { position, reasons: reasonMessages(reasons), startsAtMs: startsAt } });
+        queued: (id, { position, reasons, startsAt = 0 }) => {
+          call.write({ queued: { position, reasons: reasonMessages(reasons), startsAtMs: startsAt, id } });
         },
         granted: ({ lease, secret, warnings }) => {
           if (call.cancelled) return false;

@@ -46,15 +46,37 @@ function checkLabels(what: string, texts: readonly string[]): readonly string[] 
 
 export type RequestTerms = Pick<PoolRequest, "mode" | "policy" | "priority" | "filters" | "tolerate" | "avoid">;
 
+/** Priorities by the names that the server's admin has given them. */
+export type PriorityClasses = ReadonlyMap<string, number>;
+
+/**
+ * The priority of a message that has it as a number or by its name.
+ * @throws SluiceError BAD_ARGUMENT with the value
+ */
+export function priorityOf(
+  wish: { readonly priority: number; readonly priorityClass: string },
+  classes: PriorityClasses,
+): number {
+  const { priority, priorityClass } = wish;
+  if (priorityClass !== "") {
+    const found = classes.get(priorityClass);
+    if (found !== undefined) return found;
+    const name = priorityClass.replace(/[^\w.-]/g, "?").slice(0, 64);
+    throw bad(`The priority class [${name}] is none of the server's [${[...classes.keys()].join(", ")}].`);
+  }
+  if (!Number.isInteger(priority) || Math.abs(priority) > PRIORITY_MAX) {
+    throw bad(`The priority [${priority}] is not a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}.`);
+  }
+  return priority;
+}
+
 /**
  * Filters are read by the pool, which names their faults.
  * @throws SluiceError BAD_ARGUMENT with the field and its value
  */
-export function termsOf(request: AllocateRequest__Output): RequestTerms {
-  const { filters, tolerations, avoidedLabels, priority } = request;
-  if (!Number.isInteger(priority) || Math.abs(priority) > PRIORITY_MAX) {
-    throw bad(`The priority [${priority}] is not a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}.`);
-  }
+export function termsOf(request: AllocateRequest__Output, classes: PriorityClasses): RequestTerms {
+  const { filters, tolerations, avoidedLabels } = request;
+  const priority = priorityOf(request, classes);
   const mode = wordOf("mode", modes, request.mode);
   const policy = wordOf("policy", policies, request.policy);
   return {

@@ -19,7 +19,8 @@ export interface Grant {
 export interface RequestListener {
   /** The client's own id of the request. */
   readonly requestId: string;
-  queued(place: Place): void;
+  /** With the pool's id of the request. */
+  queued(id: string, place: Place): void;
   /** The last word, as `refused` is. False when the client is gone and did not get it. */
   granted(grant: Grant): boolean;
   refused(error: SluiceError): void;
@@ -59,7 +60,7 @@ export class WaitingRequests {
     const waiting = this.#byId.get(id);
     if (waiting === undefined) return;
     waiting.told = place;
-    waiting.listener.queued(place);
+    waiting.listener.queued(id, place);
   }
 
   refuse(id: string, error: SluiceError): void {

@@ -111,6 +111,7 @@ export function addDevice(state: PoolState, spec: PoolDevice): boolean {
     overheadBytes: 0,
     leases: new Set(),
     cordon: undefined,
+    draining: false,
     removed: false,
     withheld: false,
     filed: false,
@@ -200,12 +201,12 @@ export function takeSlices(state: PoolState, lease: LeaseRecord): void {
   }
 }
 
-/** Gives all slices back and returns the removed devices that are now empty. */
+/** Gives all slices back and returns the devices that are now empty and were to become so. */
 export function giveBackSlices(state: PoolState, lease: LeaseRecord): DeviceRecord[] {
   for (const slice of lease.slices) {
     const device = deviceOf(state, slice);
     move(device, slice, -1);
     device.leases.delete(lease);
   }
-  return lease.devices.filter((device) => device.removed && device.leases.size === 0);
+  return lease.devices.filter((device) => (device.removed || device.draining) && device.leases.size === 0);
 }

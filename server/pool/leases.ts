@@ -60,12 +60,30 @@ export function startLease(state: PoolState, terms: LeaseTerms, phase: "granting
   armIdle(state, lease);
   if (!terms.detached)
     lease.beatTimer = state.timers.add(state.now + state.options.heartbeatTimeoutMs, { kind: "beat", lease });
-  if (terms.endsAt !== Number.POSITIVE_INFINITY) {
-    lease.endTimer = state.timers.add(terms.endsAt, { kind: "end", lease });
-    const warning = Math.min(state.options.endNoticeMs, (terms.endsAt - terms.grantedAt) / 2);
-    lease.noticeTimer = state.timers.add(terms.endsAt - warning, { kind: "notice", lease });
-  }
+  armEnd(state, lease);
   return lease;
+}
+
+/** Sets the clocks for the end of the lease, if it has one, and for the warning before it. */
+function armEnd(state: PoolState, lease: LeaseRecord): void {
+  const { endsAt, terms } = lease;
+  if (endsAt === Number.POSITIVE_INFINITY) return;
+  lease.endTimer = state.timers.add(endsAt, { kind: "end", lease });
+  const warning = Math.min(state.options.endNoticeMs, (endsAt - terms.grantedAt) / 2);
+  lease.noticeTimer = state.timers.add(endsAt - warning, { kind: "notice", lease });
+}
+
+/** Moves the end of a lease later, whatever set it. */
+export function extendLease(state: PoolState, lease: LeaseRecord, byMs: number): Effect[] {
+  const isBound = lease.endsAt !== Number.POSITIVE_INFINITY && state.shutdown === undefined;
+  if (lease.state === "ending" || !isBound || !(byMs > 0)) return [];
+  lease.endsAt = Math.min(lease.endsAt + byMs, Number.MAX_SAFE_INTEGER);
+  for (const timer of [lease.endTimer, lease.noticeTimer]) state.timers.cancel(timer);
+  armEnd(state, lease);
+  // Whoever is to have its memory next may have it sooner elsewhere.
+  state.passNeeded = true;
+  const message = "An admin has moved the end of the lease.";
+  return [{ kind: "notice", id: lease.terms.id, notice: "extended", deadline: lease.endsAt, message }];
 }
 
 /** Moves a living lease to its end. Its memory stays held until `reclaimLease`. */
@@ -88,8 +106,11 @@ function dropLease(state: PoolState, lease: LeaseRecord): Effect[] {
   const emptied = giveBackSlices(state, lease);
   changeHeld(state, lease.tenant, { bytes: -heldBytes(lease), slices: -lease.slices.length, leases: -1 });
   state.passNeeded = true;
-  for (const device of emptied) forgetDevice(state, device);
-  return emptied.map((device) => ({ kind: "deviceGone", deviceId: device.spec.id }));
+  for (const device of emptied) if (device.removed) forgetDevice(state, device);
+  return emptied.map((device) => ({
+    kind: device.removed ? "deviceGone" : "deviceEmpty",
+    deviceId: device.spec.id,
+  }));
 }
 
 /** The executor is dead: the memory of an ending lease is free. */

@@ -4,20 +4,28 @@ import { viewLease } from "./leases.ts";
 import { inOrder, positionOf } from "./queue.ts";
 import { reasonsFor } from "./reasons.ts";
 import { refreshPlan } from "./request.ts";
-import type { PoolState, RequestRecord } from "./state.ts";
+import type { DeviceRecord, PoolState, RequestRecord } from "./state.ts";
 import type { DeviceListing, Lease, QueueListing, QueuePlace, TenantListing } from "./types.ts";
 
 /** All devices, in the order in which they were added. */
-export function listDevices(state: PoolState): DeviceListing[] {
-  return [...state.devices.values()].map((device) => ({
+export const listDevices = (state: PoolState): DeviceListing[] => [...state.devices.values()].map(viewDevice);
+
+export function findDevice(state: PoolState, id: string): DeviceListing | undefined {
+  const device = state.devices.get(id);
+  return device === undefined ? undefined : viewDevice(device);
+}
+
+function viewDevice(device: DeviceRecord): DeviceListing {
+  return {
     device: device.spec,
     grantedBytes: device.grantedBytes,
     overheadBytes: device.overheadBytes,
     freeBytes: device.freeBytes,
     leases: [...device.leases].map((lease) => lease.terms.id),
     ...(device.cordon === undefined ? {} : { cordon: device.cordon }),
+    draining: device.draining,
     removed: device.removed,
-  }));
+  };
 }
 
 /** All leases that hold memory, the oldest first. */
@@ -49,7 +57,7 @@ export function queuePlace(state: PoolState, id: string): QueuePlace | undefined
   const record = state.requests.get(id);
   if (record === undefined) return undefined;
   refreshPlan(state, record);
-  const startsAt = state.reservation?.holder === record ? state.reservation.startsAt : undefined;
+  const startsAt = state.headRoom?.holder === record ? state.headRoom.startsAt : undefined;
   return {
     ...viewRequest(record, positionOf(state, record)),
     reasons: reasonsFor(state, record),

@@ -5,12 +5,14 @@
 
 import { formatSize } from "../../shared/units.ts";
 import { restoreUsage } from "./fair-share.ts";
+import { blockersOf, clearHeadRoom, findPassage, withoutHeadRoom } from "./head-room.ts";
 import { addDevice, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
 import {
   checkBeat,
   checkIdle,
   endAllOn,
   endLease,
+  extendLease,
   giveNotice,
   noteActivity,
   reclaimLease,
@@ -19,17 +21,35 @@ import {
   warnOfEnd,
 } from "./leases.ts";
 import { findPlace, slicesAt, warningsAt } from "./placement.ts";
-import { dequeue, enqueue, firstInOrder, positionOf, promote, settleTenant, tenantOf, waitingOf } from "./queue.ts";
+import {
+  dequeue,
+  enqueue,
+  firstInOrder,
+  positionOf,
+  promote,
+  setPriority,
+  settleTenant,
+  tenantOf,
+  waitingOf,
+} from "./queue.ts";
 import { quotaObstacle, quotaRefusal } from "./quota.ts";
 import { impossibleReasons, reasonsFor } from "./reasons.ts";
 import { checkRequest, isPossibleWithoutQuota, planFor } from "./request.ts";
-import { blockersOf, clearReservation, findPassage, withoutReservation } from "./reservation.ts";
 import { askResize, finishResize } from "./resize.ts";
 import { refuse, removeRequest, runPass, tryToPass } from "./schedule.ts";
 import type { DeviceRecord, Ending, LeaseRecord, PoolState, RequestRecord, Timer } from "./state.ts";
 import type { Effect, Explanation, PoolEvent, PoolRequest, StoredLease } from "./types.ts";
 
-export { findLease, listDevices, listLeases, listQueue, listTenants, nextDeadline, queuePlace } from "./listing.ts";
+export {
+  findDevice,
+  findLease,
+  listDevices,
+  listLeases,
+  listQueue,
+  listTenants,
+  nextDeadline,
+  queuePlace,
+} from "./listing.ts";
 export { createPool, type PoolState } from "./state.ts";
 
 /** A timer this late means that the pool was not listening, so heartbeats may have been missed. */
@@ -92,6 +112,11 @@ function happen(state: PoolState, event: PoolEvent): Effect[] {
       return request(state, event.request);
     case "withdrawn":
       return withdraw(state, event.id);
+    case "cancelled":
+    case "prioritySet": {
+      const record = state.requests.get(event.id);
+      return record === undefined ? [] : changeRequest(state, record, event);
+    }
     case "shutdown":
       return shutDown(state, event.graceMs);
     case "adopted":
@@ -101,7 +126,8 @@ function happen(state: PoolState, event: PoolEvent): Effect[] {
       return [];
     case "deviceRemoved":
     case "deviceCordoned":
-    case "deviceUncordoned": {
+    case "deviceUncordoned":
+    case "deviceDrained": {
       const device = state.devices.get(event.deviceId);
       return device === undefined || device.removed ? [] : changeDevice(state, device, event);
     }
@@ -122,7 +148,7 @@ function happen(state: PoolState, event: PoolEvent): Effect[] {
   }
 }
 
-type DeviceEvent = PoolEvent & { kind: "deviceRemoved" | "deviceCordoned" | "deviceUncordoned" };
+type DeviceEvent = PoolEvent & { kind: "deviceRemoved" | "deviceCordoned" | "deviceUncordoned" | "deviceDrained" };
 
 function changeDevice(state: PoolState, device: DeviceRecord, event: DeviceEvent): Effect[] {
   state.passNeeded = true;
@@ -132,9 +158,12 @@ function changeDevice(state: PoolState, device: DeviceRecord, event: DeviceEvent
       return [];
     case "deviceUncordoned":
       setCordon(device, undefined);
+      device.draining = false;
       return [];
+    case "deviceDrained":
+      return drain(state, device, event);
     case "deviceRemoved": {
-      if (state.reservation?.devices.includes(device)) clearReservation(state);
+      if (state.headRoom?.devices.includes(device)) clearHeadRoom(state);
       closeDevice(state, device);
       const effects = endAllOn(state, device, { code: "DEVICE_FAILED", message: event.message });
       if (device.leases.size > 0) return [...effects, ...refuseImpossible(state)];
@@ -142,6 +171,15 @@ function changeDevice(state: PoolState, device: DeviceRecord, event: DeviceEvent
       return [{ kind: "deviceGone", deviceId: event.deviceId }, ...refuseImpossible(state)];
     }
   }
+}
+
+/** Closes a device and tells all that runs there to end. */
+function drain(state: PoolState, device: DeviceRecord, event: PoolEvent & { kind: "deviceDrained" }): Effect[] {
+  const { deviceId, graceMs, message } = event;
+  setCordon(device, { code: "DEVICE_CORDONED", message });
+  device.draining = true;
+  if (device.leases.size === 0) return [{ kind: "deviceEmpty", deviceId }];
+  return [...device.leases].flatMap((lease) => giveNotice(state, lease, { notice: "revoked", graceMs, message }));
 }
 
 type LeaseEvent = Extract<
@@ -156,6 +194,7 @@ type LeaseEvent = Extract<
       | "released"
       | "failed"
       | "revoked"
+      | "extended"
       | "reclaimed"
       | "active"
       | "resizeAsked"
@@ -192,9 +231,26 @@ function changeLease(state: PoolState, lease: LeaseRecord, event: LeaseEvent): E
       return endLease(state, lease, { code: event.code, message: event.message });
     case "revoked":
       return giveNotice(state, lease, { notice: "revoked", graceMs: event.graceMs, message: event.message });
+    case "extended":
+      return extendLease(state, lease, event.byMs);
     case "reclaimed":
       return reclaimLease(state, lease);
   }
+}
+
+/** What an admin does to a request that waits. */
+function changeRequest(
+  state: PoolState,
+  record: RequestRecord,
+  event: PoolEvent & { kind: "cancelled" | "prioritySet" },
+): Effect[] {
+  if (event.kind === "cancelled") return [refuse(state, record, { code: "CANCELLED", message: event.message })];
+  // What it has in mind already may not be kept under the new priority, and it may now push aside what it could not.
+  if (state.headRoom?.holder === record) clearHeadRoom(state);
+  record.request = { ...record.request, priority: event.priority };
+  record.hasPreempted = false;
+  setPriority(state, record, event.priority);
+  return [];
 }
 
 type Refused = Omit<Effect & { kind: "refused" }, "kind" | "id">;
@@ -282,8 +338,8 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
   const parked = quotaObstacle(record);
   dequeue(state, record);
   const place = isFirst
-    ? withoutReservation(state, () => findPlace(state, record.plan))
-    : parked === undefined && state.reservation && findPassage(state, state.reservation, record)?.place;
+    ? withoutHeadRoom(state, () => findPlace(state, record.plan))
+    : parked === undefined && state.headRoom && findPassage(state, state.headRoom, record)?.place;
   if (place) return { kind: "granted", slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) };
   const reasons = reasonsFor(state, record);
   if (wish.waitMs > 0) return { kind: "queued", position, reasons, ...blockersOf(state, record.plan) };
@@ -361,6 +417,6 @@ function adopt(state: PoolState, stored: StoredLease): Effect[] {
     return endLease(state, lease, { code: "LEASE_ENDED", message });
   }
   startLease(state, terms, "granted");
-  if (state.reservation !== undefined) state.passNeeded = true;
+  if (state.headRoom !== undefined) state.passNeeded = true;
   return [];
 }

@@ -2,9 +2,10 @@
  * Makes room for the first of the queue by ending leases of lower priority, after a notice and a grace. Happens once per request,
  * only where the pool's options allow it, and takes the lowest priorities first, among them the youngest leases.
  */
+
+import { heldOn, keepFor } from "./head-room.ts";
 import { giveNotice } from "./leases.ts";
 import { chargeOf, slicesWithin } from "./request.ts";
-import { heldOn, keepFor } from "./reservation.ts";
 import type { DeviceRecord, LeaseRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 import type { Effect } from "./types.ts";
 

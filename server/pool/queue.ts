@@ -143,18 +143,23 @@ export function dequeue(state: PoolState, record: RequestRecord): void {
   state.timers.cancel(record.promotion);
 }
 
-/** A request that has waited long joins those of the next higher priority, as if it had come there in the beginning. */
+/** Moves a waiting request to those of another priority, as if it had come there in the beginning. */
+export function setPriority(state: PoolState, record: RequestRecord, priority: number): void {
+  if (priority === record.priority) return;
+  const promotesAt = record.promotion?.at ?? state.now + state.options.promoteAfterMs;
+  dequeue(state, record);
+  record.priority = priority;
+  enqueue(state, record);
+  record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
+  record.promotion = state.timers.add(promotesAt, { kind: "promote", request: record });
+  state.passNeeded = true;
+}
+
+/** A request that has waited long joins those of the next higher priority. */
 export function promote(state: PoolState, record: RequestRecord): void {
-  const { promoteAfterMs } = state.options;
   const above = state.bands.findLast((band) => band.priority > record.priority);
-  if (above !== undefined) {
-    dequeue(state, record);
-    record.priority = above.priority;
-    enqueue(state, record);
-    record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
-    state.passNeeded = true;
-  }
-  record.promotion = state.timers.add(state.now + promoteAfterMs, { kind: "promote", request: record });
+  record.promotion = state.timers.add(state.now + state.options.promoteAfterMs, { kind: "promote", request: record });
+  if (above !== undefined) setPriority(state, record, above.priority);
 }
 
 /** A tenant's place in the merge of all tenants. */

@@ -2,9 +2,9 @@
 import type { DeviceReason } from "../../shared/errors.ts";
 import { formatSize } from "../../shared/units.ts";
 import { labelObstacle, meets } from "./filter.ts";
+import { isUsable } from "./head-room.ts";
 import { quotaObstacle } from "./quota.ts";
 import { chargeOf } from "./request.ts";
-import { isUsable } from "./reservation.ts";
 import type { DeviceRecord, Plan, PoolState, RequestRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 

@@ -1,7 +1,9 @@
 /**
  * The pass over the queue: grants whoever is first while there is room, then keeps devices for the first who finds none, and lets
- * others pass it as far as reservation.ts allows.
+ * others pass it as far as head-room.ts allows.
  */
+
+import { clearHeadRoom, isUsable, placeToPass, reserveFor } from "./head-room.ts";
 import { startLease, viewLease } from "./leases.ts";
 import { findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
 import { preemptFor } from "./preemption.ts";
@@ -9,7 +11,6 @@ import { bandOfRequest, dequeue, firstInOrder, inOrder, refileTenant } from "./q
 import { durationOf, quotaObstacle } from "./quota.ts";
 import { reasonsFor } from "./reasons.ts";
 import { refreshPlan } from "./request.ts";
-import { clearReservation, isUsable, placeToPass, reserveFor } from "./reservation.ts";
 import type { PoolState, RequestRecord } from "./state.ts";
 import type { Effect, PoolRequest } from "./types.ts";
 
@@ -43,8 +44,8 @@ function idleOf(state: PoolState, request: PoolRequest): number {
 
 /** Takes a request out of the queue; what was kept for it is free. */
 export function removeRequest(state: PoolState, record: RequestRecord): void {
-  if (state.reservation?.holder === record) {
-    clearReservation(state);
+  if (state.headRoom?.holder === record) {
+    clearHeadRoom(state);
     state.passNeeded = true;
   }
   dequeue(state, record);
@@ -63,8 +64,8 @@ export function refuse(
 
 /** Room for the head of the queue, including on the devices that are kept for it. */
 function placeForHead(state: PoolState, head: RequestRecord): Place | undefined {
-  const kept = state.reservation;
-  if (kept !== undefined && kept.holder !== head) clearReservation(state);
+  const kept = state.headRoom;
+  if (kept !== undefined && kept.holder !== head) clearHeadRoom(state);
   else if (kept?.devices[0] !== undefined) {
     const place = placeOnServer(kept.devices[0].server, head.plan, isUsable);
     if (place !== undefined) return place;
@@ -79,7 +80,7 @@ export function runPass(state: PoolState): Effect[] {
     state.passNeeded = false;
     const head = grantInOrder(state, effects);
     if (head === undefined) {
-      clearReservation(state);
+      clearHeadRoom(state);
       return effects;
     }
     bandOfRequest(state, head).head = head;
@@ -140,16 +141,15 @@ function letPass(state: PoolState, effects: Effect[]): void {
 /** The most that any device has free, kept for the head or not. */
 function largestRoom(state: PoolState): number {
   let most = 0;
-  for (const device of state.reservation?.devices ?? []) most = Math.max(most, device.freeBytes);
+  for (const device of state.headRoom?.devices ?? []) most = Math.max(most, device.freeBytes);
   for (const deviceClass of state.classes.values()) most = Math.max(most, deviceClass.devices.last()?.freeBytes ?? 0);
   return most;
 }
 
 /** Tries one request behind a blocked head. */
 export function tryToPass(state: PoolState, record: RequestRecord): Effect | undefined {
-  const { reservation } = state;
-  if (reservation === undefined || reservation.holder === record || quotaObstacle(record) !== undefined)
-    return undefined;
-  const place = placeToPass(state, reservation, record);
+  const { headRoom } = state;
+  if (headRoom === undefined || headRoom.holder === record || quotaObstacle(record) !== undefined) return undefined;
+  const place = placeToPass(state, headRoom, record);
   return place === undefined ? undefined : grant(state, record, place);
 }

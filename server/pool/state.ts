@@ -57,6 +57,8 @@ export interface DeviceRecord {
   overheadBytes: number;
   readonly leases: Set<LeaseRecord>;
   cordon: Cordon | undefined;
+  /** Its leases have notice to end. */
+  draining: boolean;
   removed: boolean;
   /** Kept for the blocked head of the queue: nobody else's slices are placed here. */
   withheld: boolean;
@@ -95,7 +97,8 @@ export interface Plan {
 }
 
 export interface RequestRecord {
-  readonly request: PoolRequest;
+  /** As it was made, but for a priority that an admin has set. */
+  request: PoolRequest;
   readonly order: number;
   readonly tenant: TenantRecord;
   readonly requestedAt: number;
@@ -105,7 +108,7 @@ export interface RequestRecord {
   /** The end of its wait. */
   timer: Deadline<Timer> | undefined;
   promotion: Deadline<Timer> | undefined;
-  /** That of the request, or a higher one after a long wait. */
+  /** That of the request, or what an admin has set, or a higher one after a long wait. */
   priority: number;
   plan: Plan;
   /** How often another request was served before this one, while this was the head, though it may delay this one. */
@@ -158,7 +161,7 @@ export interface Band {
 }
 
 /** Devices kept for the blocked head. */
-export interface Reservation {
+export interface HeadRoom {
   readonly holder: RequestRecord;
   readonly devices: readonly DeviceRecord[];
   /** When the devices have room for the holder at the latest; undefined while a lease on them has no known end. */
@@ -238,7 +241,7 @@ export interface PoolState {
   readonly plans: Map<string, Plan>;
   /** Changes with the devices that there are. */
   inventoryVersion: number;
-  reservation: Reservation | undefined;
+  headRoom: HeadRoom | undefined;
   shutdown: { readonly deadline: number } | undefined;
   /** The latest time seen: the pool's time never runs backwards. */
   now: number;
@@ -283,7 +286,7 @@ export function createPool(options: PoolOptions = {}): PoolState {
     timers: new Deadlines(),
     plans: new Map(),
     inventoryVersion: 0,
-    reservation: undefined,
+    headRoom: undefined,
     shutdown: undefined,
     now: 0,
     usageEpoch: 0,

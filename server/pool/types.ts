@@ -208,10 +208,16 @@ export type PoolEvent =
       readonly message: string;
     }
   | { readonly kind: "deviceUncordoned"; readonly deviceId: string }
+  /** As `deviceCordoned`, and all that runs there gets a notice and ends after the grace. Answered by `deviceEmpty`, in the end. */
+  | { readonly kind: "deviceDrained"; readonly deviceId: string; readonly graceMs: number; readonly message: string }
   /** Answered at once by `granted`, `queued` or `refused`. */
   | { readonly kind: "requested"; readonly request: PoolRequest }
   /** The client does not want its request any more; if it has become a lease meanwhile, that is released. */
   | { readonly kind: "withdrawn"; readonly id: string }
+  /** An admin takes a request out of the queue: it is refused with CANCELLED. */
+  | { readonly kind: "cancelled"; readonly id: string; readonly message: string }
+  /** An admin gives a waiting request another priority. */
+  | { readonly kind: "prioritySet"; readonly id: string; readonly priority: number }
   /** The grant is stored and the client knows it. */
   | { readonly kind: "grantConfirmed"; readonly id: string }
   /** The grant could not be stored or told, and no executor was started: its memory is free at once. */
@@ -246,6 +252,8 @@ export type PoolEvent =
   | { readonly kind: "failed"; readonly id: string; readonly code: ErrorCode; readonly message: string }
   /** An admin ends the lease: it gets a notice, and ends after the grace. */
   | { readonly kind: "revoked"; readonly id: string; readonly graceMs: number; readonly message: string }
+  /** An admin moves the end of a lease later, whatever set it; one without an end stays so. */
+  | { readonly kind: "extended"; readonly id: string; readonly byMs: number }
   /** The executor of an ending lease is known to be dead, and nothing of it is left on the devices. */
   | { readonly kind: "reclaimed"; readonly id: string }
   /** No more leases: waiting requests are refused, running leases get a notice and end after the grace. */
@@ -256,7 +264,7 @@ export type PoolEvent =
   | { readonly kind: "tick" };
 
 /** Why a notice is given. */
-export type NoticeKind = "revoked" | "shutdown" | "time-almost-over" | "idle" | "preempted";
+export type NoticeKind = "revoked" | "shutdown" | "time-almost-over" | "idle" | "preempted" | "extended";
 
 export type Effect =
   /** Store the lease, tell the client, then report `grantConfirmed` or `grantFailed`. */
@@ -300,7 +308,9 @@ export type Effect =
   /** The lease's memory is free again and the pool has forgotten the lease. Close its record. */
   | { readonly kind: "closed"; readonly lease: Lease }
   /** The last lease on a removed device is gone, and so is the device. */
-  | { readonly kind: "deviceGone"; readonly deviceId: string };
+  | { readonly kind: "deviceGone"; readonly deviceId: string }
+  /** No lease is left on a device that is drained. */
+  | { readonly kind: "deviceEmpty"; readonly deviceId: string };
 
 export interface DeviceListing {
   readonly device: PoolDevice;
@@ -312,12 +322,14 @@ export interface DeviceListing {
   readonly leases: readonly string[];
   /** Set while nothing new is placed here. */
   readonly cordon?: { readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY"; readonly message: string };
+  /** Whether its leases have notice to end. */
+  readonly draining: boolean;
   readonly removed: boolean;
 }
 
 export interface QueueListing {
   readonly request: PoolRequest;
-  /** That of the request, or a higher one after a long wait. */
+  /** That of the request, or what an admin has set, or a higher one after a long wait. */
   readonly priority: number;
   /** 1 is next. */
   readonly position: number;

@@ -133,6 +133,11 @@ export class Store {
     this.#later(`end ${id}`, [updateEnd, end.at, end.code, end.message, id]);
   }
 
+  /** Notes that a lease ends at another time than it was to. */
+  saveEnd(id: string, endsAt: number): void {
+    this.#later(`ends ${id}`, ["UPDATE leases SET ends_at = ? WHERE id = ?", endsAt, id]);
+  }
+
   /** Notes what a lease has used so far, so that a crash does not lose it. */
   saveUsage(id: string, usage: StoredUsage): void {
     this.#later(`usage ${id}`, [updateUsage, ...usageValues(id, usage)]);

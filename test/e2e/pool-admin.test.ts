@@ -109,6 +109,84 @@ describe("a revocation", () => {
   });
 });
 
+describe("an extension", () => {
+  it("moves a lease's end later, and its holder hears of it", async () => {
+    await using lease = await pool.allocate({ memory: "64MiB", durationMax: "1h" });
+    const notices: unknown[] = [];
+    lease.onNotice(({ kind, deadlineAtMs }) => notices.push([kind, deadlineAtMs]));
+    const { code, stdout } = await sluice("extend", lease.id, "--by", "30m", "--json");
+    const endsAtMs = lease.info.endsAtMs + 1_800_000;
+    expect([code, JSON.parse(stdout)]).toEqual([0, { leaseId: lease.id, endsAtMs }]);
+    expect((await pool.leases()).leases[0]!.endsAtMs).toBe(endsAtMs);
+    await waitFor("the notice", () => notices.length > 0);
+    expect(notices).toEqual([["EXTENDED", endsAtMs]]);
+  });
+
+  it("of a lease without an end, or of none, is an error", async () => {
+    await using lease = await pool.allocate({ memory: "64MiB" });
+    const endless = await sluice("extend", lease.id, "--by", "1h");
+    expect([endless.code, endless.stderr]).toEqual([2, expect.stringContaining("has no end to move")]);
+    expect((await sluice("extend", "lease-none", "--by", "1h")).stderr).toContain("(LEASE_NOT_FOUND)");
+    expect((await sluice("extend", lease.id, "--by", "0")).code).toBe(2);
+  });
+});
+
+describe("a drain", () => {
+  it("tells who is left, ends when the device is empty, and leaves it closed", async () => {
+    const lease = await pool.allocate({ memory: "64MiB", filters: ["device.id=null:0"] });
+    const notice = new Promise((resolve) => lease.onNotice(resolve));
+    const drained = sluice("drain", "null:0", "--grace", "30s", "--message", "a new fan");
+    expect(await notice).toMatchObject({ kind: "REVOKED", message: "a new fan" });
+    const [device] = await pool.devices();
+    expect(device).toMatchObject({ draining: true, cordon: { code: "DEVICE_CORDONED", message: "a new fan" } });
+    await lease.release();
+    const { code, stdout, stderr } = await drained;
+    expect([code, stdout]).toEqual([0, "The device null:0 is empty, and takes no new leases.\n"]);
+    expect(stderr).toBe(`sluice: Left on null:0: ${lease.id}.\n`);
+    expect((await sluice("uncordon", "null:0")).code).toBe(0);
+  });
+
+  it("takes leases back at the end of the grace, and fails when it is lifted before", async () => {
+    const lease = await pool.allocate({ memory: "64MiB", filters: ["device.id=null:0"] });
+    const lifted = sluice("drain", "null:0", "--grace", "1h");
+    await waitFor("the drain to begin", async () => (await pool.devices())[0]!.draining);
+    await sluice("uncordon", "null:0");
+    expect(await lifted).toMatchObject({ code: 1, stderr: expect.stringContaining("takes new leases again") });
+    expect((await sluice("drain", "null:0", "--grace", "0s")).code).toBe(0);
+    expect((await failureOf(lease.devices[0].synchronize()))?.code).toBe("LEASE_REVOKED");
+    await sluice("uncordon", "null:0");
+    expect((await sluice("drain", "null:7")).code).toBe(2);
+  });
+});
+
+describe("a waiting request", () => {
+  it("is moved by a new priority, by number or by name, and cancelled with a reason", async () => {
+    await using _all = await pool.allocate({ devices: 2, fraction: 1 });
+    const ids: string[] = [];
+    const failures = ["first", "second"].map((name) =>
+      failureOf(
+        pool.allocate({ memory: "1MiB", wait: "1m", name, onQueued: ({ id }) => ids.includes(id!) || ids.push(id!) }),
+      ),
+    );
+    const queue = async () => (await pool.leases()).queue.map(({ name, id, priority }) => ({ name, id, priority }));
+    await waitFor("both to wait", async () => ids.length === 2);
+    const second = (await queue()).find(({ name }) => name === "second")!.id;
+    expect(ids).toContain(second);
+    const raised = await sluice("priority", second, "high");
+    expect([raised.code, raised.stdout]).toEqual([0, `The request ${second} is at place 1 of the queue.\n`]);
+    expect((await queue())[0]).toEqual({ name: "second", id: second, priority: 50 });
+    expect((await sluice("priority", second, "--", "-7")).stdout).toContain("at place 2 ");
+    const unknown = await sluice("priority", second, "urgent");
+    expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining("[low, normal, high]")]);
+    for (const { id } of await queue()) expect((await sluice("cancel", id, "--message", "not today")).code).toBe(0);
+    for (const failure of failures) {
+      expect(await failure).toMatchObject({ code: "CANCELLED", message: "not today" });
+    }
+    expect((await sluice("cancel", second)).stderr).toContain("(REQUEST_NOT_FOUND)");
+    expect((await sluice("priority", second, "1")).stderr).toContain("(REQUEST_NOT_FOUND)");
+  });
+});
+
 describe("a quota", () => {
   it("bounds a tenant at once, takes nothing away, and is lifted again", async () => {
     await using held = await pool.allocate({ memory: "512MiB" });

@@ -147,9 +147,20 @@ describe("the priority", () => {
     expect(served).toEqual(["high", "low"]);
   });
 
-  it.each(["101", "-101", "1.5", "high", ""])("%j is bad usage", async (priority) => {
+  it.each(["101", "-101", "1.5", "hi gh", ""])("%j is bad usage", async (priority) => {
     const { code, stderr } = await sluice("explain", "--priority", priority);
     expect([code, stderr]).toEqual([2, expect.stringContaining("-100 to 100")]);
+  });
+
+  it("may be one of the server's names", async () => {
+    const lease = await pool.allocate({ memory: "1MiB", priority: "low" });
+    expect(lease.info.priority).toBe(-50);
+    await lease.release();
+    const { code, stderr } = await sluice("explain", "--priority", "urgent");
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining("[urgent] is none of the server's [low, normal, high]"),
+    ]);
   });
 });
 

@@ -101,6 +101,7 @@ export class Auditor {
         return;
       case "deviceRemoved":
       case "deviceCordoned":
+      case "deviceDrained":
         if (this.devices.has(event.deviceId)) this.closed.add(event.deviceId);
         return;
       case "deviceUncordoned":
@@ -126,6 +127,13 @@ export class Auditor {
       case "resizeFailed":
         this.#bookResized(event);
         return;
+      case "prioritySet": {
+        const entry = this.waiting.get(event.id);
+        if (entry !== undefined) {
+          this.waiting.set(event.id, { ...entry, request: { ...entry.request, priority: event.priority } });
+        }
+        return;
+      }
       case "tenantSet":
         if (event.quota !== undefined) this.quotas.set(event.tenant, event.quota);
         return;
@@ -159,7 +167,8 @@ export class Auditor {
       }
       case "refused":
         check(this.waiting.has(effect.id) || this.#wishes.has(effect.id), `Request ${effect.id} is refused once.`);
-        check(effect.message.endsWith("."), `A refusal is a sentence: ${effect.message}`);
+        // An admin's words are the admin's.
+        check(event.kind === "cancelled" || effect.message.endsWith("."), `A refusal is a sentence: ${effect.message}`);
         this.waiting.delete(effect.id);
         return;
       case "end": {
@@ -191,6 +200,13 @@ export class Auditor {
         check(this.closed.has(effect.deviceId), "Only a removed device goes.");
         this.devices.delete(effect.deviceId);
         this.closed.delete(effect.deviceId);
+        return;
+      case "deviceEmpty":
+        check(this.closed.has(effect.deviceId), "Only a device that takes no leases is emptied.");
+        check(
+          ![...this.leases.values()].some(({ slices }) => slices.some(({ deviceId }) => deviceId === effect.deviceId)),
+          `Device ${effect.deviceId} is empty.`,
+        );
         return;
       case "notice":
         check(this.leases.has(effect.id), "A notice is about a lease.");

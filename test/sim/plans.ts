@@ -39,6 +39,7 @@ const everything: Plan = {
   pool: { preemption: true, preemptionGraceMs: 5_000, passesMax: 4, idleMs: 3_600_000, endNoticeMs: 1_000 },
   tenants,
   faults,
+  adminMs: 10_000,
   restMs: 4_000,
   firstWaitMsMax: 0,
   wish: (random) => {

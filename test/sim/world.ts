@@ -61,6 +61,8 @@ export interface WorldOptions {
   readonly restMs: number;
   /** The longest that the first of the queue may have to wait; 0: no such promise. */
   readonly firstWaitMsMax: number;
+  /** How long, on average, an admin leaves the pool alone; 0: no admin. */
+  readonly adminMs?: number;
   /** A bug for the checks to find; see main.ts. */
   readonly plant?: "early-reclaim" | "lost-bytes" | "double-grant" | "endless-passing";
 }
@@ -93,6 +95,7 @@ export class World {
       for (let index = 0; index < tenant.clients; index++)
         new Client(this, tenant.name, `${tenant.name}${index}`).begin();
     }
+    if (options.adminMs !== undefined) new Admin(this, options.adminMs).begin();
   }
 
   after(milliseconds: number, action: () => void): void {
@@ -238,7 +241,7 @@ class Daemon {
     for (const one of event.kind === "tick" ? [event] : [{ kind: "tick" } as const, event]) {
       const decided = decide(this.pool, one, now);
       if (plant === "endless-passing") {
-        for (const device of this.pool.reservation?.devices ?? []) setWithheld(device, false);
+        for (const device of this.pool.headRoom?.devices ?? []) setWithheld(device, false);
       }
       if (plant === "lost-bytes" && this.events % 1000 === 999) [...this.pool.devices.values()][0]!.freeBytes -= 1;
       this.#auditor.observe(one, decided, now);
@@ -386,6 +389,58 @@ class Daemon {
         this.receive({ kind: "failed", id, code: "EXECUTOR_FAILED", message: "The executor died." });
       });
     }
+  }
+}
+
+/** Does to the pool, now and then, all that an admin may do. A drained device is opened again after a while. */
+class Admin {
+  readonly #world: World;
+  readonly #restMs: number;
+
+  constructor(world: World, restMs: number) {
+    this.#world = world;
+    this.#restMs = restMs;
+  }
+
+  begin(): void {
+    this.#world.after(this.#world.random() * 2 * this.#restMs, () => {
+      if (this.#world.stopped) return;
+      const event = this.#decide();
+      if (event !== undefined) this.#send(event);
+      this.begin();
+    });
+  }
+
+  #send(event: PoolEvent): void {
+    this.#world.send(() => this.#world.daemon.receive(event));
+  }
+
+  #anyOf<T>(all: readonly T[]): T | undefined {
+    return all[Math.floor(this.#world.random() * all.length)];
+  }
+
+  #decide(): PoolEvent | undefined {
+    const { daemon, random } = this.#world;
+    const lease = this.#anyOf(listLeases(daemon.pool))?.id;
+    const request = this.#anyOf(listQueue(daemon.pool))?.request.id;
+    const deviceId = this.#anyOf(this.#world.options.devices)!.id;
+    const priority = Math.floor(random() * 5) - 2;
+    const graceMs = Math.round(random() * 20_000);
+    const events: (PoolEvent | undefined)[] = [
+      lease === undefined ? undefined : { kind: "extended", id: lease, byMs: Math.ceil(random() * 60_000) },
+      lease === undefined ? undefined : { kind: "revoked", id: lease, graceMs, message: "An admin takes it." },
+      request === undefined ? undefined : { kind: "prioritySet", id: request, priority },
+      request === undefined ? undefined : { kind: "cancelled", id: request, message: "An admin cancels it." },
+      { kind: "deviceDrained", deviceId, graceMs, message: "An admin empties it." },
+    ];
+    const event = this.#anyOf(events);
+    if (event?.kind === "deviceDrained") {
+      // An order to open it again may be lost: it is given until it has surely arrived.
+      for (const wait of [1, 2, 3, 4]) {
+        this.#world.after(wait * 40_000, () => this.#send({ kind: "deviceUncordoned", deviceId }));
+      }
+    }
+    return event;
   }
 }
 

@@ -22,6 +22,11 @@ test("without options the server lends what the machine has to this machine alon
     devices: ["auto"],
     labels: {},
     policy: "pack",
+    priorityClasses: new Map([
+      ["low", -50],
+      ["normal", 0],
+      ["high", 50],
+    ]),
     pool: {
       usageHalfLifeMs: 86_400_000,
       queueEntriesMax: 100_000,
@@ -69,6 +74,13 @@ test("how the queue decides and what devices are labelled can be set by both", (
     pool: { usageHalfLifeMs: 7_200_000, queueEntriesMax: 5, passesMax: 3, preemption: true, preemptionGraceMs: 5_000 },
   });
   expect(load(["--label", "zone=a", "--label", "rack=4=b"]).labels).toEqual({ zone: "a", rack: "4=b" });
+  const classes = load(["--priority-class", "urgent=80", "--priority-class", "low=-5"]).priorityClasses;
+  expect([...classes]).toEqual([
+    ["low", -5],
+    ["normal", 0],
+    ["high", 50],
+    ["urgent", 80],
+  ]);
 });
 
 test("addresses of version 6 stand in brackets", () => {
@@ -84,6 +96,9 @@ test.each([
   [["--usage-half-life", "1ms"], "[usage-half-life]"],
   [["--queue-entries", "-1"], "[queue-entries]"],
   [["--queue-passes", "many"], "[many]"],
+  [["--priority-class", "urgent"], "[urgent]"],
+  [["--priority-class", "urgent=101"], "[urgent=101]"],
+  [["--priority-class", "7=7"], "[7=7]"],
   [["--data", "[localhost]:1"], "[[localhost]:1]"],
   [["--grace", "30"], "[grace] is wrong"],
   [["--grace", "60d"], "above 24 days"],

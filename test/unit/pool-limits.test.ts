@@ -65,9 +65,9 @@ describe("a quota", () => {
     const scenario = new Scenario([device("d")], quietly);
     scenario.lease("a", { tenant: "bob", share: bytes(8 * GiB) });
     scenario.request("big");
-    expect(scenario.pool.reservation).toBeDefined();
+    expect(scenario.pool.headRoom).toBeDefined();
     scenario.send({ kind: "tenantSet", tenant: "ada", quota: { leases: 0 } });
-    expect(scenario.pool.reservation).toBeUndefined();
+    expect(scenario.pool.headRoom).toBeUndefined();
     expect(grantsOf(scenario.request("small", { tenant: "bob", share: bytes(GiB) }))).toEqual(["small"]);
   });
 });

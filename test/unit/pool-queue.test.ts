@@ -54,7 +54,7 @@ describe("a waiting request", () => {
     const effects = scenario.send({ kind: "withdrawn", id: "big" });
     expect([...effects, ...scenario.later(0)].length).toBeLessThanOrEqual(1);
     expect(order(scenario)).toEqual([]);
-    expect(scenario.pool.reservation).toBeUndefined();
+    expect(scenario.pool.headRoom).toBeUndefined();
   });
 
   it("that became a lease before its withdrawal came is released", () => {

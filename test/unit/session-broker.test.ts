@@ -70,6 +70,7 @@ beforeEach(async () => {
       stored.add(id);
     },
     saveUsage: () => {},
+    saveEnd: () => {},
     closeLease: ({ id }) => {
       closedRecords.push(id);
     },
@@ -101,7 +102,7 @@ function ask(request: Wish, clientIsThere = true): Told & { withdraw: () => void
   const told: Told = { secret: Buffer.alloc(0), positions: [] };
   const withdraw = broker.request(request, {
     requestId: "test",
-    queued: ({ position }) => told.positions.push(position),
+    queued: (_, { position }) => told.positions.push(position),
     granted: ({ lease, secret }) => {
       told.lease = lease;
       told.secret = secret;

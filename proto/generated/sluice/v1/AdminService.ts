@@ -2,14 +2,22 @@
 
 import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
+import type { CancelQueuedRequest as _sluice_v1_CancelQueuedRequest, CancelQueuedRequest__Output as _sluice_v1_CancelQueuedRequest__Output } from '../../sluice/v1/CancelQueuedRequest.ts';
+import type { CancelQueuedResponse as _sluice_v1_CancelQueuedResponse, CancelQueuedResponse__Output as _sluice_v1_CancelQueuedResponse__Output } from '../../sluice/v1/CancelQueuedResponse.ts';
 import type { CordonRequest as _sluice_v1_CordonRequest, CordonRequest__Output as _sluice_v1_CordonRequest__Output } from '../../sluice/v1/CordonRequest.ts';
 import type { CordonResponse as _sluice_v1_CordonResponse, CordonResponse__Output as _sluice_v1_CordonResponse__Output } from '../../sluice/v1/CordonResponse.ts';
+import type { DrainRequest as _sluice_v1_DrainRequest, DrainRequest__Output as _sluice_v1_DrainRequest__Output } from '../../sluice/v1/DrainRequest.ts';
+import type { DrainResponse as _sluice_v1_DrainResponse, DrainResponse__Output as _sluice_v1_DrainResponse__Output } from '../../sluice/v1/DrainResponse.ts';
+import type { ExtendRequest as _sluice_v1_ExtendRequest, ExtendRequest__Output as _sluice_v1_ExtendRequest__Output } from '../../sluice/v1/ExtendRequest.ts';
+import type { ExtendResponse as _sluice_v1_ExtendResponse, ExtendResponse__Output as _sluice_v1_ExtendResponse__Output } from '../../sluice/v1/ExtendResponse.ts';
 import type { ListQuotasRequest as _sluice_v1_ListQuotasRequest, ListQuotasRequest__Output as _sluice_v1_ListQuotasRequest__Output } from '../../sluice/v1/ListQuotasRequest.ts';
 import type { ListQuotasResponse as _sluice_v1_ListQuotasResponse, ListQuotasResponse__Output as _sluice_v1_ListQuotasResponse__Output } from '../../sluice/v1/ListQuotasResponse.ts';
 import type { ListUsageRequest as _sluice_v1_ListUsageRequest, ListUsageRequest__Output as _sluice_v1_ListUsageRequest__Output } from '../../sluice/v1/ListUsageRequest.ts';
 import type { ListUsageResponse as _sluice_v1_ListUsageResponse, ListUsageResponse__Output as _sluice_v1_ListUsageResponse__Output } from '../../sluice/v1/ListUsageResponse.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from '../../sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from '../../sluice/v1/RevokeResponse.ts';
+import type { SetPriorityRequest as _sluice_v1_SetPriorityRequest, SetPriorityRequest__Output as _sluice_v1_SetPriorityRequest__Output } from '../../sluice/v1/SetPriorityRequest.ts';
+import type { SetPriorityResponse as _sluice_v1_SetPriorityResponse, SetPriorityResponse__Output as _sluice_v1_SetPriorityResponse__Output } from '../../sluice/v1/SetPriorityResponse.ts';
 import type { SetQuotaRequest as _sluice_v1_SetQuotaRequest, SetQuotaRequest__Output as _sluice_v1_SetQuotaRequest__Output } from '../../sluice/v1/SetQuotaRequest.ts';
 import type { SetQuotaResponse as _sluice_v1_SetQuotaResponse, SetQuotaResponse__Output as _sluice_v1_SetQuotaResponse__Output } from '../../sluice/v1/SetQuotaResponse.ts';
 import type { UncordonRequest as _sluice_v1_UncordonRequest, UncordonRequest__Output as _sluice_v1_UncordonRequest__Output } from '../../sluice/v1/UncordonRequest.ts';
@@ -19,6 +27,21 @@ import type { UncordonResponse as _sluice_v1_UncordonResponse, UncordonResponse_
  * The admin's calls.
  */
 export interface AdminServiceClient extends grpc.Client {
+  /**
+   * Takes a request out of the queue: whoever waits for it gets CANCELLED.
+   */
+  CancelQueued(argument: _sluice_v1_CancelQueuedRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  CancelQueued(argument: _sluice_v1_CancelQueuedRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  CancelQueued(argument: _sluice_v1_CancelQueuedRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  CancelQueued(argument: _sluice_v1_CancelQueuedRequest, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Takes a request out of the queue: whoever waits for it gets CANCELLED.
+   */
+  cancelQueued(argument: _sluice_v1_CancelQueuedRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  cancelQueued(argument: _sluice_v1_CancelQueuedRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  cancelQueued(argument: _sluice_v1_CancelQueuedRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  cancelQueued(argument: _sluice_v1_CancelQueuedRequest, callback: grpc.requestCallback<_sluice_v1_CancelQueuedResponse__Output>): grpc.ClientUnaryCall;
+  
   /**
    * Places nothing new on a device. What runs there runs on. Outlives a restart. Cordoning again changes the message.
    */
@@ -33,6 +56,36 @@ export interface AdminServiceClient extends grpc.Client {
   cordon(argument: _sluice_v1_CordonRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_CordonResponse__Output>): grpc.ClientUnaryCall;
   cordon(argument: _sluice_v1_CordonRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CordonResponse__Output>): grpc.ClientUnaryCall;
   cordon(argument: _sluice_v1_CordonRequest, callback: grpc.requestCallback<_sluice_v1_CordonResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * Empties a device: cordons it, and takes back every lease that has a slice of it, after a notice and a grace. The stream tells
+   * which leases are left, at once and whenever that changes, and ends when none is. Ending the call stops only the telling.
+   * Uncordoning the device ends the drain: the stream then fails with CANCELLED.
+   */
+  Drain(argument: _sluice_v1_DrainRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_DrainResponse__Output>;
+  Drain(argument: _sluice_v1_DrainRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_DrainResponse__Output>;
+  /**
+   * Empties a device: cordons it, and takes back every lease that has a slice of it, after a notice and a grace. The stream tells
+   * which leases are left, at once and whenever that changes, and ends when none is. Ending the call stops only the telling.
+   * Uncordoning the device ends the drain: the stream then fails with CANCELLED.
+   */
+  drain(argument: _sluice_v1_DrainRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_DrainResponse__Output>;
+  drain(argument: _sluice_v1_DrainRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_DrainResponse__Output>;
+  
+  /**
+   * Moves the end of a lease later: of its maximum duration, or of the grace after a notice. Its holder is told.
+   */
+  Extend(argument: _sluice_v1_ExtendRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  Extend(argument: _sluice_v1_ExtendRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  Extend(argument: _sluice_v1_ExtendRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  Extend(argument: _sluice_v1_ExtendRequest, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Moves the end of a lease later: of its maximum duration, or of the grace after a notice. Its holder is told.
+   */
+  extend(argument: _sluice_v1_ExtendRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  extend(argument: _sluice_v1_ExtendRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  extend(argument: _sluice_v1_ExtendRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
+  extend(argument: _sluice_v1_ExtendRequest, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * All tenants that the pool has heard of, with what they may have and what they have.
@@ -80,6 +133,23 @@ export interface AdminServiceClient extends grpc.Client {
   revoke(argument: _sluice_v1_RevokeRequest, callback: grpc.requestCallback<_sluice_v1_RevokeResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * Changes the priority of a request that waits; its place in the queue changes at once. A quota's bound of priorities does not
+   * bind the admin.
+   */
+  SetPriority(argument: _sluice_v1_SetPriorityRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  SetPriority(argument: _sluice_v1_SetPriorityRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  SetPriority(argument: _sluice_v1_SetPriorityRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  SetPriority(argument: _sluice_v1_SetPriorityRequest, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Changes the priority of a request that waits; its place in the queue changes at once. A quota's bound of priorities does not
+   * bind the admin.
+   */
+  setPriority(argument: _sluice_v1_SetPriorityRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  setPriority(argument: _sluice_v1_SetPriorityRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  setPriority(argument: _sluice_v1_SetPriorityRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  setPriority(argument: _sluice_v1_SetPriorityRequest, callback: grpc.requestCallback<_sluice_v1_SetPriorityResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
    * Sets what a tenant may have, as a whole: bounds that are not set are lifted. Takes effect at once, outlives a restart,
    * and takes nothing away from anybody.
    */
@@ -118,9 +188,26 @@ export interface AdminServiceClient extends grpc.Client {
  */
 export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation {
   /**
+   * Takes a request out of the queue: whoever waits for it gets CANCELLED.
+   */
+  CancelQueued: grpc.handleUnaryCall<_sluice_v1_CancelQueuedRequest__Output, _sluice_v1_CancelQueuedResponse>;
+  
+  /**
    * Places nothing new on a device. What runs there runs on. Outlives a restart. Cordoning again changes the message.
    */
   Cordon: grpc.handleUnaryCall<_sluice_v1_CordonRequest__Output, _sluice_v1_CordonResponse>;
+  
+  /**
+   * Empties a device: cordons it, and takes back every lease that has a slice of it, after a notice and a grace. The stream tells
+   * which leases are left, at once and whenever that changes, and ends when none is. Ending the call stops only the telling.
+   * Uncordoning the device ends the drain: the stream then fails with CANCELLED.
+   */
+  Drain: grpc.handleServerStreamingCall<_sluice_v1_DrainRequest__Output, _sluice_v1_DrainResponse>;
+  
+  /**
+   * Moves the end of a lease later: of its maximum duration, or of the grace after a notice. Its holder is told.
+   */
+  Extend: grpc.handleUnaryCall<_sluice_v1_ExtendRequest__Output, _sluice_v1_ExtendResponse>;
   
   /**
    * All tenants that the pool has heard of, with what they may have and what they have.
@@ -138,6 +225,12 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
   Revoke: grpc.handleUnaryCall<_sluice_v1_RevokeRequest__Output, _sluice_v1_RevokeResponse>;
   
   /**
+   * Changes the priority of a request that waits; its place in the queue changes at once. A quota's bound of priorities does not
+   * bind the admin.
+   */
+  SetPriority: grpc.handleUnaryCall<_sluice_v1_SetPriorityRequest__Output, _sluice_v1_SetPriorityResponse>;
+  
+  /**
    * Sets what a tenant may have, as a whole: bounds that are not set are lifted. Takes effect at once, outlives a restart,
    * and takes nothing away from anybody.
    */
@@ -151,10 +244,14 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
 }
 
 export interface AdminServiceDefinition extends grpc.ServiceDefinition {
+  CancelQueued: MethodDefinition<_sluice_v1_CancelQueuedRequest, _sluice_v1_CancelQueuedResponse, _sluice_v1_CancelQueuedRequest__Output, _sluice_v1_CancelQueuedResponse__Output>
   Cordon: MethodDefinition<_sluice_v1_CordonRequest, _sluice_v1_CordonResponse, _sluice_v1_CordonRequest__Output, _sluice_v1_CordonResponse__Output>
+  Drain: MethodDefinition<_sluice_v1_DrainRequest, _sluice_v1_DrainResponse, _sluice_v1_DrainRequest__Output, _sluice_v1_DrainResponse__Output>
+  Extend: MethodDefinition<_sluice_v1_ExtendRequest, _sluice_v1_ExtendResponse, _sluice_v1_ExtendRequest__Output, _sluice_v1_ExtendResponse__Output>
   ListQuotas: MethodDefinition<_sluice_v1_ListQuotasRequest, _sluice_v1_ListQuotasResponse, _sluice_v1_ListQuotasRequest__Output, _sluice_v1_ListQuotasResponse__Output>
   ListUsage: MethodDefinition<_sluice_v1_ListUsageRequest, _sluice_v1_ListUsageResponse, _sluice_v1_ListUsageRequest__Output, _sluice_v1_ListUsageResponse__Output>
   Revoke: MethodDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeResponse, _sluice_v1_RevokeRequest__Output, _sluice_v1_RevokeResponse__Output>
+  SetPriority: MethodDefinition<_sluice_v1_SetPriorityRequest, _sluice_v1_SetPriorityResponse, _sluice_v1_SetPriorityRequest__Output, _sluice_v1_SetPriorityResponse__Output>
   SetQuota: MethodDefinition<_sluice_v1_SetQuotaRequest, _sluice_v1_SetQuotaResponse, _sluice_v1_SetQuotaRequest__Output, _sluice_v1_SetQuotaResponse__Output>
   Uncordon: MethodDefinition<_sluice_v1_UncordonRequest, _sluice_v1_UncordonResponse, _sluice_v1_UncordonRequest__Output, _sluice_v1_UncordonResponse__Output>
 }

@@ -10,11 +10,13 @@ export interface AllocateRequest {
    */
   'devices'?: (number);
   /**
-   * Bytes, 1 or more; rounded up to the device's granularity.
+   * Bytes that the program can use, 1 or more; rounded up to the device's granularity. The device's overhead per lease is
+   * charged on top.
    */
   'memoryBytes'?: (number | string | Long);
   /**
-   * Part of each device's lendable memory, above 0 and at most 1; rounded down to the device's granularity.
+   * Part of each device's lendable memory, above 0 and at most 1, the device's overhead per lease inside, so that four quarters
+   * always fit; rounded down to the device's granularity. The slice is smaller than that part by the overhead.
    */
   'fraction'?: (number | string);
   /**
@@ -57,7 +59,7 @@ export interface AllocateRequest {
    */
   'policy'?: (_sluice_v1_PlacementPolicy);
   /**
-   * Requests of higher priority are served first: from -100 to 100. Default 0.
+   * Requests of higher priority are served first: from -100 to 100. Default 0. No effect beside a `priority_class`.
    */
   'priority'?: (number);
   /**
@@ -68,6 +70,10 @@ export interface AllocateRequest {
    * Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32.
    */
   'avoidedLabels'?: (string)[];
+  /**
+   * The priority by a name that the server's admin has given it, such as `low`, `normal` or `high`. Empty: `priority` says it.
+   */
+  'priorityClass'?: (string);
   /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.
@@ -81,11 +87,13 @@ export interface AllocateRequest__Output {
    */
   'devices': (number);
   /**
-   * Bytes, 1 or more; rounded up to the device's granularity.
+   * Bytes that the program can use, 1 or more; rounded up to the device's granularity. The device's overhead per lease is
+   * charged on top.
    */
   'memoryBytes'?: (number);
   /**
-   * Part of each device's lendable memory, above 0 and at most 1; rounded down to the device's granularity.
+   * Part of each device's lendable memory, above 0 and at most 1, the device's overhead per lease inside, so that four quarters
+   * always fit; rounded down to the device's granularity. The slice is smaller than that part by the overhead.
    */
   'fraction'?: (number);
   /**
@@ -128,7 +136,7 @@ export interface AllocateRequest__Output {
    */
   'policy': (_sluice_v1_PlacementPolicy__Output);
   /**
-   * Requests of higher priority are served first: from -100 to 100. Default 0.
+   * Requests of higher priority are served first: from -100 to 100. Default 0. No effect beside a `priority_class`.
    */
   'priority': (number);
   /**
@@ -139,6 +147,10 @@ export interface AllocateRequest__Output {
    * Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32.
    */
   'avoidedLabels': (string)[];
+  /**
+   * The priority by a name that the server's admin has given it, such as `low`, `normal` or `high`. Empty: `priority` says it.
+   */
+  'priorityClass': (string);
   /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.

@@ -90,6 +90,10 @@ export interface Device {
    * Whether `overhead_per_lease_bytes` is an estimate, because it could not be measured on the device.
    */
   'overheadEstimated'?: (boolean);
+  /**
+   * Whether it is being drained: its leases have notice to end, and it takes no new ones.
+   */
+  'draining'?: (boolean);
 }
 
 /**
@@ -176,4 +180,8 @@ export interface Device__Output {
    * Whether `overhead_per_lease_bytes` is an estimate, because it could not be measured on the device.
    */
   'overheadEstimated': (boolean);
+  /**
+   * Whether it is being drained: its leases have notice to end, and it takes no new ones.
+   */
+  'draining': (boolean);
 }

@@ -29,6 +29,10 @@ export const NoticeKind = {
    * A device of the lease fails its health check. The lease lives on, and its results are in doubt; it gets no other device.
    */
   NOTICE_KIND_DEVICE_UNHEALTHY: 'NOTICE_KIND_DEVICE_UNHEALTHY',
+  /**
+   * An admin has moved the lease's end: it is the deadline now, whatever was said before.
+   */
+  NOTICE_KIND_EXTENDED: 'NOTICE_KIND_EXTENDED',
 } as const;
 
 export type NoticeKind =
@@ -67,5 +71,10 @@ export type NoticeKind =
    */
   | 'NOTICE_KIND_DEVICE_UNHEALTHY'
   | 6
+  /**
+   * An admin has moved the lease's end: it is the deadline now, whatever was said before.
+   */
+  | 'NOTICE_KIND_EXTENDED'
+  | 7
 
 export type NoticeKind__Output = typeof NoticeKind[keyof typeof NoticeKind]

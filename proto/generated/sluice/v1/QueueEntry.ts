@@ -48,13 +48,17 @@ export interface QueueEntry {
    */
   'reasons'?: (_sluice_v1_Reason)[];
   /**
-   * As in the request.
+   * That of the request, or what an admin has set, or a higher one after a long wait.
    */
   'priority'?: (number);
   /**
    * As in `Queued`.
    */
   'startsAtMs'?: (number | string | Long);
+  /**
+   * As in `Queued`.
+   */
+  'id'?: (string);
 }
 
 /**
@@ -102,11 +106,15 @@ export interface QueueEntry__Output {
    */
   'reasons': (_sluice_v1_Reason__Output)[];
   /**
-   * As in the request.
+   * That of the request, or what an admin has set, or a higher one after a long wait.
    */
   'priority': (number);
   /**
    * As in `Queued`.
    */
   'startsAtMs': (number);
+  /**
+   * As in `Queued`.
+   */
+  'id': (string);
 }

@@ -16,6 +16,10 @@ export interface Queued {
    * When it is served at the latest; 0: not known. Known for the first of the queue, where all leases in its way end in time.
    */
   'startsAtMs'?: (number | string | Long);
+  /**
+   * Id of the request in the pool: its lease will have it too.
+   */
+  'id'?: (string);
 }
 
 export interface Queued__Output {
@@ -31,4 +35,8 @@ export interface Queued__Output {
    * When it is served at the latest; 0: not known. Known for the first of the queue, where all leases in its way end in time.
    */
   'startsAtMs': (number);
+  /**
+   * Id of the request in the pool: its lease will have it too.
+   */
+  'id': (string);
 }

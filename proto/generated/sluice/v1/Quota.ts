@@ -30,12 +30,17 @@ export interface Quota {
    * The highest priority of a request, -100 to 100.
    */
   'priority'?: (number);
+  /**
+   * The same by name, as in `AllocateRequest`: instead of `priority`, and only when a quota is set.
+   */
+  'priorityClass'?: (string);
   '_memoryBytes'?: "memoryBytes";
   '_devices'?: "devices";
   '_leases'?: "leases";
   '_requests'?: "requests";
   '_durationMs'?: "durationMs";
   '_priority'?: "priority";
+  '_priorityClass'?: "priorityClass";
 }
 
 /**
@@ -66,10 +71,15 @@ export interface Quota__Output {
    * The highest priority of a request, -100 to 100.
    */
   'priority'?: (number);
+  /**
+   * The same by name, as in `AllocateRequest`: instead of `priority`, and only when a quota is set.
+   */
+  'priorityClass'?: (string);
   '_memoryBytes'?: "memoryBytes";
   '_devices'?: "devices";
   '_leases'?: "leases";
   '_requests'?: "requests";
   '_durationMs'?: "durationMs";
   '_priority'?: "priority";
+  '_priorityClass'?: "priorityClass";
 }

@@ -9,11 +9,11 @@ import { chargeOf, slicesWithin } from "./request.ts";
 import type {
   DeviceRecord,
   Fit,
+  HeadRoom,
   LeaseRecord,
   Plan,
   PoolState,
   RequestRecord,
-  Reservation,
   ServerRecord,
 } from "./state.ts";
 
@@ -135,14 +135,14 @@ function choose(state: PoolState, plan: Plan): Choice | undefined {
   return best;
 }
 
-export function clearReservation(state: PoolState): void {
-  for (const device of state.reservation?.devices ?? []) setWithheld(device, false);
-  state.reservation = undefined;
+export function clearHeadRoom(state: PoolState): void {
+  for (const device of state.headRoom?.devices ?? []) setWithheld(device, false);
+  state.headRoom = undefined;
 }
 
 /** Looks for something as if nothing were kept for anybody. */
-export function withoutReservation<T>(state: PoolState, look: () => T): T {
-  const devices = state.reservation?.devices ?? [];
+export function withoutHeadRoom<T>(state: PoolState, look: () => T): T {
+  const devices = state.headRoom?.devices ?? [];
   for (const device of devices) setWithheld(device, false);
   const found = look();
   for (const device of devices) setWithheld(device, true);
@@ -150,15 +150,15 @@ export function withoutReservation<T>(state: PoolState, look: () => T): T {
 }
 
 /** Keeps these devices for the head, which has room on them at `startsAt`. */
-export function keepFor(state: PoolState, reservation: Reservation): void {
-  clearReservation(state);
-  for (const device of reservation.devices) setWithheld(device, true);
-  state.reservation = reservation;
+export function keepFor(state: PoolState, headRoom: HeadRoom): void {
+  clearHeadRoom(state);
+  for (const device of headRoom.devices) setWithheld(device, true);
+  state.headRoom = headRoom;
 }
 
 /** Leases that would have to end for the plan to have room, where it has room soonest, and when they have where that is known. */
 export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: string[]; readonly startsAt?: number } {
-  const choice = withoutReservation(state, () => choose(state, plan));
+  const choice = withoutHeadRoom(state, () => choose(state, plan));
   const ids = new Set<string>();
   for (const device of choice?.devices ?? []) {
     const charge = wanted(plan, plan.fitOf.get(device.class)!);
@@ -175,22 +175,22 @@ export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: s
 }
 
 /** Keeps devices for the head of the queue, or brings up to date what is kept. */
-export function reserveFor(state: PoolState, head: RequestRecord): Reservation {
-  const kept = state.reservation;
+export function reserveFor(state: PoolState, head: RequestRecord): HeadRoom {
+  const kept = state.headRoom;
   if (kept?.holder === head && kept.startsAt !== undefined && kept.devices.every((device) => isUsable(device))) {
     const startsAt = startOn(state, kept.devices, head.plan);
     if (startsAt !== undefined) {
-      state.reservation = { ...kept, startsAt };
-      return state.reservation;
+      state.headRoom = { ...kept, startsAt };
+      return state.headRoom;
     }
   }
-  clearReservation(state);
+  clearHeadRoom(state);
   const choice = choose(state, head.plan);
   const devices = choice?.devices ?? [];
   for (const device of devices) setWithheld(device, true);
   const startsAt = choice === undefined || choice.startsAt === Number.POSITIVE_INFINITY ? undefined : choice.startsAt;
-  state.reservation = { holder: head, devices, startsAt };
-  return state.reservation;
+  state.headRoom = { holder: head, devices, startsAt };
+  return state.headRoom;
 }
 
 /** Whether slices may be placed on the device, were it not kept for the head. */
@@ -208,11 +208,11 @@ function startOn(state: PoolState, devices: readonly DeviceRecord[], plan: Plan)
 }
 
 /** A place among the devices kept for the head where the request is gone, or out of the way, when the head starts. */
-function placeBeforeHead(state: PoolState, reservation: Reservation, record: RequestRecord): Place | undefined {
-  const { startsAt, holder } = reservation;
+function placeBeforeHead(state: PoolState, headRoom: HeadRoom, record: RequestRecord): Place | undefined {
+  const { startsAt, holder } = headRoom;
   if (startsAt === undefined || record.plan.count > 1) return undefined;
   const isGone = state.now + (record.request.durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
-  for (const device of reservation.devices) {
+  for (const device of headRoom.devices) {
     const fit = record.plan.fitOf.get(device.class);
     if (fit === undefined || device.freeBytes < chargeOf(fit, 1) || record.plan.narrow?.has(device) === false) continue;
     const headFit = holder.plan.fitOf.get(device.class)!;
@@ -225,16 +225,16 @@ function placeBeforeHead(state: PoolState, reservation: Reservation, record: Req
 /** Where a request may be served before the blocked head, and whether that counts as a pass because it may delay the head. */
 export function findPassage(
   state: PoolState,
-  reservation: Reservation,
+  headRoom: HeadRoom,
   record: RequestRecord,
 ): { readonly place: Place; readonly counts: boolean } | undefined {
-  const { holder } = reservation;
+  const { holder } = headRoom;
   const place = findPlace(state, record.plan);
   if (place === undefined) {
-    const early = placeBeforeHead(state, reservation, record);
+    const early = placeBeforeHead(state, headRoom, record);
     return early === undefined ? undefined : { place: early, counts: false };
   }
-  const isHarmless = reservation.startsAt !== undefined || !place.some((device) => mayUse(holder.plan, device));
+  const isHarmless = headRoom.startsAt !== undefined || !place.some((device) => mayUse(holder.plan, device));
   if (isHarmless) return { place, counts: false };
   return holder.passes < state.options.passesMax ? { place, counts: true } : undefined;
 }
@@ -243,8 +243,8 @@ const mayUse = (plan: Plan, device: DeviceRecord): boolean =>
   plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false;
 
 /** As `findPassage`, and counts the pass. */
-export function placeToPass(state: PoolState, reservation: Reservation, record: RequestRecord): Place | undefined {
-  const passage = findPassage(state, reservation, record);
-  if (passage?.counts) reservation.holder.passes++;
+export function placeToPass(state: PoolState, headRoom: HeadRoom, record: RequestRecord): Place | undefined {
+  const passage = findPassage(state, headRoom, record);
+  if (passage?.counts) headRoom.holder.passes++;
   return passage?.place;
 }

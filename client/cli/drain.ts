@@ -1,0 +1,51 @@
+/** `sluice drain`: empties a device, after a notice to all that runs there. */
+import type { Command } from "commander";
+import { ExitError } from "./failure.ts";
+import { addServerOption, readDuration, type ServerOptions, withControl } from "./options.ts";
+import { note, print } from "./output.ts";
+import { exitCodeOfSignal, onStopSignal, type StopSignal } from "./signals.ts";
+
+interface DrainOptions extends ServerOptions {
+  readonly grace: number;
+  readonly message?: string;
+}
+
+export function addDrainCommand(program: Command): void {
+  const command = program
+    .command("drain")
+    .description("empty a device: cordon it, give what runs there notice, wait until it is gone (admin)")
+    .argument("<device>", "its id, such as cuda:0")
+    .option("--grace <duration>", "how long its leases still have, like 10m", readDuration, 30_000)
+    .option("--message <text>", "why, for their holders and for those who wait");
+  addServerOption(command).addHelpText(
+    "after",
+    `
+Ends when no lease is left on the device; it stays closed, also over a restart,
+until \`sluice uncordon\`. Stopping this command does not stop the drain, lifting
+the cordon does. Only from the server's own machine.
+
+Examples:
+  sluice drain cuda:0 --grace 10m --message "new fan on Tuesday"`,
+  );
+  command.action((deviceId: string, { grace, message = "", ...options }: DrainOptions) =>
+    withControl(options, async (control) => {
+      const controller = new AbortController();
+      let stopped: StopSignal | undefined;
+      const stopListening = onStopSignal((signal) => {
+        stopped ??= signal;
+        controller.abort(new Error(signal));
+      });
+      try {
+        const onLeft = (ids: readonly string[]): void => {
+          if (ids.length > 0) note(`Left on ${deviceId}: ${ids.join(", ")}.`);
+        };
+        await control.drain({ deviceId, graceMs: grace, message }, { onLeft, signal: controller.signal });
+      } catch (error) {
+        throw stopped === undefined ? error : new ExitError(exitCodeOfSignal(stopped));
+      } finally {
+        stopListening();
+      }
+      print(`The device ${deviceId} is empty, and takes no new leases.`);
+    }),
+  );
+}

@@ -1,0 +1,38 @@
+/** `sluice extend`: moves the end of a lease later. */
+import type { Command } from "commander";
+import {
+  addJsonOption,
+  addServerOption,
+  type JsonOptions,
+  readDuration,
+  type ServerOptions,
+  withControl,
+} from "./options.ts";
+import { print, printJson } from "./output.ts";
+
+interface ExtendOptions extends ServerOptions, JsonOptions {
+  readonly by: number;
+}
+
+export function addExtendCommand(program: Command): void {
+  const command = program
+    .command("extend")
+    .description("move the end of a lease later (admin)")
+    .argument("<id>", "the lease")
+    .requiredOption("--by <duration>", "how much later, like 2h", readDuration);
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+The end of its duration, or of the grace after a notice. Its holder is told. Only
+from the server's own machine.
+
+Examples:
+  sluice extend lease-3f9c2a --by 2h`,
+  );
+  command.action(async (leaseId: string, { by, ...options }: ExtendOptions) => {
+    const { endsAtMs } = await withControl(options, (control) => control.extend({ leaseId, byMs: by }));
+    if (options.json) printJson({ leaseId, endsAtMs });
+    else print(`The lease ${leaseId} ends by ${new Date(endsAtMs).toISOString()}.`);
+  });
+}

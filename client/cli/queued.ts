@@ -1,0 +1,47 @@
+/** `sluice cancel` and `sluice priority`: what an admin does to a request that waits. */
+import type { Command } from "commander";
+import { type Priority, priorityFields } from "../allocate-options.ts";
+import { addServerOption, readPriority, type ServerOptions, withControl } from "./options.ts";
+import { print } from "./output.ts";
+
+export function addQueuedCommands(program: Command): void {
+  const cancel = program
+    .command("cancel")
+    .description("take a waiting request out of the queue (admin)")
+    .argument("<id>", "the request, as `sluice leases` shows it")
+    .option("--message <text>", "why, for whoever waits");
+  addServerOption(cancel).addHelpText(
+    "after",
+    `
+Whoever waits for it is told, and gets no lease. Only from the server's own
+machine.
+
+Examples:
+  sluice cancel lease-3f9c2a --message "ask again on Monday"`,
+  );
+  cancel.action(async (id: string, { message = "", ...options }: ServerOptions & { readonly message?: string }) => {
+    await withControl(options, (control) => control.cancelQueued({ id, message }));
+    print(`The request ${id} waits no more.`);
+  });
+
+  const priority = program
+    .command("priority")
+    .description("change the priority of a waiting request (admin)")
+    .argument("<id>", "the request, as `sluice leases` shows it")
+    .argument("<priority>", "low, normal, high, or -100 to 100", readPriority);
+  addServerOption(priority).addHelpText(
+    "after",
+    `
+It moves at once to where the new priority puts it. Only from the server's own
+machine.
+
+Examples:
+  sluice priority lease-3f9c2a high
+  sluice priority lease-3f9c2a -- -20`,
+  );
+  priority.action(async (id: string, wanted: Priority, options: ServerOptions) => {
+    const request = { id, ...priorityFields(wanted) };
+    const { position } = await withControl(options, (control) => control.setPriority(request));
+    print(position === 0 ? `The request ${id} is granted.` : `The request ${id} is at place ${position} of the queue.`);
+  });
+}
