@@ -8,7 +8,7 @@ Examples:
   sluice serve                                       every CUDA device, else one cpu device, for this machine only
   sluice serve --device cpu:4x2GiB                   four devices of 2 GiB
   sluice serve --device cuda:0,mode=exclusive --device cuda:1,profile=8x10GiB --label zone=a
-  sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0
+  sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0 --admin 127.0.0.1:0
   sluice serve --config sluice.json --grace 2m       options of the command line win`;
 
 function serveCommand(): Command {
@@ -17,6 +17,7 @@ function serveCommand(): Command {
     .option("--config <file>", "JSON file with the options below by their names")
     .option("--listen <host:port>", "gRPC address; port 0 picks a free one (default: 127.0.0.1:7460)")
     .option("--data <host:port>", "address of the data connections (default: 127.0.0.1:7461)")
+    .option("--admin <host:port>", "address of the dashboard (default: 127.0.0.1:7462)")
     .option(
       "--state <dir>",
       "where the server keeps its state (default: $XDG_STATE_HOME/sluice, else ~/.local/state/sluice)",

@@ -35,6 +35,7 @@ const poolOptionNames = [
 export interface Config {
   readonly listen: Endpoint;
   readonly data: Endpoint;
+  readonly admin: Endpoint;
   readonly stateDirectory: string;
   /** SPECs as given; at least one. */
   readonly devices: readonly string[];
@@ -59,6 +60,7 @@ export interface Config {
 export interface RawOptions {
   listen?: unknown;
   data?: unknown;
+  admin?: unknown;
   state?: unknown;
   device?: unknown;
   label?: unknown;
@@ -84,6 +86,7 @@ export interface RawOptions {
 const defaults: RawOptions = {
   listen: "127.0.0.1:7460",
   data: "127.0.0.1:7461",
+  admin: "127.0.0.1:7462",
   device: ["auto"],
   label: [],
   policy: "pack",
@@ -119,6 +122,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
   const config: Config = {
     listen: endpointOf("listen", raw.listen),
     data: endpointOf("data", raw.data),
+    admin: endpointOf("admin", raw.admin),
     stateDirectory: stateDirectoryOf(raw.state, env),
     devices: devicesOf(raw.device),
     labels: labelsOf(raw.label),
@@ -178,11 +182,12 @@ function isLoopback(host: string): boolean {
 }
 
 /** Without TLS nobody but this machine's users may reach the server: tokens would travel in the clear. */
-function requireLoopback({ listen, data, tls }: Config): void {
+function requireLoopback({ listen, data, admin, tls }: Config): void {
   if (tls !== undefined) return;
   for (const [name, { host, port }] of [
     ["listen", listen],
     ["data", data],
+    ["admin", admin],
   ] as const) {
     if (isLoopback(host)) continue;
     throw bad(

@@ -12,12 +12,15 @@ import { contract } from "../proto/load.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { type Gate, OpenGate } from "./access/identity.ts";
 import { grpcCredentials } from "./access/tls.ts";
+import { AdminPort } from "./admin/admin-port.ts";
+import type { BridgedService } from "./admin/rpc-bridge.ts";
 import { readOptions } from "./command-line.ts";
 import { type Config, type Endpoint, loadConfig } from "./config.ts";
 import { adminService } from "./control/admin-service.ts";
 import { Broker, type PooledDevice } from "./control/broker.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
+import { PoolWatch } from "./control/pool-watch.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
@@ -131,6 +134,8 @@ class Daemon {
   readonly #broker: Broker;
   readonly #dataListener: DataListener;
   readonly #gate: Gate = new OpenGate();
+  readonly #watch: PoolWatch;
+  #adminPort: AdminPort | undefined;
   readonly #grpc = new GrpcServer({
     "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
     // A peer that is gone without a word is noticed, so that its streams end.
@@ -157,6 +162,7 @@ class Daemon {
       endSessions: (leaseId, code, message) => this.#sessions.end(leaseId, code, message),
       log,
     });
+    this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#gate, clock: systemClock });
     this.#restoreSettings();
     const { kernelTimeoutMs } = config;
     this.#sessions = new LeaseSessions({ executors: this.#executors, kernelTimeoutMs, events: this.#broker, onLog });
@@ -181,39 +187,65 @@ class Daemon {
     const config = this.#config;
     const dataPort = await bound("data", config.data, () => this.#dataListener.listen(config.data));
     const data = written({ host: config.data.host, port: dataPort });
-    this.#grpc.addService(
-      contract.PoolService.service,
-      poolService({
-        broker: this.#broker,
-        clock: systemClock,
-        serverVersion: packageVersion(),
-        serverId: randomUUID(),
-        dataEndpoints: [
-          ...(await this.#listenLocally()),
-          isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
-        ],
-        heartbeatTimeoutMs: config.heartbeatTimeoutMs,
-        priorityClasses: config.priorityClasses,
-        onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
-      }),
-    );
-    this.#grpc.addService(
-      contract.AdminService.service,
-      adminService({
-        broker: this.#broker,
-        clock: systemClock,
-        gate: this.#gate,
-        store: this.#settings,
-        priorityClasses: config.priorityClasses,
-        usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
-        onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
-      }),
-    );
+    const services = this.#services([
+      ...(await this.#listenLocally()),
+      isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
+    ]);
+    for (const { service, handlers } of services) this.#grpc.addService(service, handlers);
     const grpcPort = await bound("listen", config.listen, () => this.#bindGrpc(config.listen));
     const grpc = written({ host: config.listen.host, port: grpcPort });
-    process.stdout.write(`sluice ready grpc=${grpc} data=${data}\n`);
-    this.#log.info({ grpc, data, devices: this.#broker.devices().map(({ description }) => description.id) }, "Ready");
+    const admin = await this.#openAdminPort(services, grpc);
+    process.stdout.write(`sluice ready grpc=${grpc} data=${data} admin=${admin}\n`);
+    this.#log.info(
+      { grpc, data, admin, devices: this.#broker.devices().map(({ description }) => description.id) },
+      "Ready",
+    );
     this.#executors.warm();
+  }
+
+  #services(dataEndpoints: readonly string[]): BridgedService[] {
+    const pool = poolService({
+      broker: this.#broker,
+      watch: this.#watch,
+      gate: this.#gate,
+      clock: systemClock,
+      serverVersion: packageVersion(),
+      serverId: randomUUID(),
+      dataEndpoints,
+      heartbeatTimeoutMs: this.#config.heartbeatTimeoutMs,
+      priorityClasses: this.#config.priorityClasses,
+      onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
+    });
+    const admin = adminService({
+      broker: this.#broker,
+      clock: systemClock,
+      gate: this.#gate,
+      store: this.#settings,
+      priorityClasses: this.#config.priorityClasses,
+      usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
+      onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
+    });
+    return [
+      { service: contract.PoolService.service, handlers: pool },
+      { service: contract.AdminService.service, handlers: admin },
+    ];
+  }
+
+  /** Returns its address for browsers. */
+  async #openAdminPort(services: readonly BridgedService[], grpcAddress: string): Promise<string> {
+    const { admin } = this.#config;
+    const adminPort = new AdminPort({
+      watch: this.#watch,
+      gate: this.#gate,
+      tls: this.#config.tls,
+      services,
+      serverVersion: packageVersion(),
+      grpcAddress,
+      onInternalError: (error) => this.#log.error(error, "A request of the dashboard fails inside the server"),
+    });
+    this.#adminPort = adminPort;
+    const port = await bound("admin", admin, () => adminPort.listen(admin));
+    return `${this.#config.tls === undefined ? "http" : "https"}://${written({ host: admin.host, port })}`;
   }
 
   /** Waits for SIGTERM or SIGINT, lets running leases finish within the grace; a second signal ends at once. */
@@ -232,6 +264,8 @@ class Daemon {
   /** Closes every door that is open and ends the spare executors. */
   async close(): Promise<void> {
     this.#dataListener.close();
+    this.#adminPort?.close();
+    this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
     this.#broker.close();
     await this.#executors.close();
     // Streams that are left are told that the server goes; what takes longer is cut.

@@ -222,7 +222,7 @@ export const errorTable = {
     33,
     "RESOURCE_EXHAUSTED",
     "retry",
-    "Too many connections have not finished their handshake.",
+    "There are more connections of one kind than the server takes at once.",
     "Try again later.",
   ),
   CONNECTION_LOST: spec(
@@ -375,6 +375,16 @@ export const errorTable = {
     "See the kernel's own output.",
   ),
   NOT_READY: spec(58, "FAILED_PRECONDITION", "retry", "An event is not done yet.", "Synchronise with it first."),
+
+  // The admin port.
+  NO_SUCH_PAGE: spec(90, "NOT_FOUND", "final", "The admin port has no such page or call.", "Correct the address."),
+  FOREIGN_PAGE: spec(
+    91,
+    "PERMISSION_DENIED",
+    "final",
+    "A browser sends a request to the admin port for another web page.",
+    "Open the dashboard itself, by the address that the server prints.",
+  ),
 
   // The client itself.
   BACKLOG_FULL: spec(

@@ -85,3 +85,9 @@ export const CONDITIONS_MAX = 32;
 
 /** Characters of a filter or label. */
 export const CONDITION_LENGTH_MAX = 256;
+
+/** Streams that watch the pool, over gRPC and the dashboard together. */
+export const WATCHERS_MAX = 256;
+
+/** Requests of the queue that watchers are shown: nobody reads on, and their number says the rest. */
+export const QUEUE_SHOWN_MAX = 200;

@@ -24,7 +24,7 @@ export class Server {
   readonly dataPort: number;
 
   private constructor(tool: Tool, state: string) {
-    const match = /^sluice ready grpc=\S+:(\d+) data=\S+:(\d+)/.exec(tool.lines[0] ?? "");
+    const match = /^sluice ready grpc=\S+:(\d+) data=\S+:(\d+) /.exec(tool.lines[0] ?? "");
     if (match === null) throw new Error(`The server says [${tool.lines[0]}] instead of being ready.`);
     this.#tool = tool;
     this.#state = state;
@@ -35,7 +35,7 @@ export class Server {
   static async start(options: ServerOptions): Promise<Server> {
     const state = mkdtempSync(join(tmpdir(), "sluice-bench-state-"));
     const command = [process.execPath, ...(options.nodeFlags ?? []), program, "serve"];
-    const ports = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--state", state];
+    const ports = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", state];
     const rest = ["--grace", "0s", "--log-level", "error", "--spare-executors", String(options.spareExecutors ?? 1)];
     const devices = options.devices.flatMap((spec) => ["--device", spec]);
     const tool = await startTool([...command, ...ports, ...rest, ...devices], {

@@ -93,7 +93,7 @@ async function main(children: Set<ChildProcess>): Promise<boolean> {
   try {
     console.log("Starting a server with one cpu device ...");
     const command = [...process.execArgv, here(`../cli/main${ending}`), "serve", "--device", "cpu", "--state", state];
-    const anyPort = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0"];
+    const anyPort = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     // The demo's own lines should stand out: of the server's, only what goes wrong.
     const server = spawn(process.execPath, [...command, ...anyPort, "--log-level", "warn"], {
       stdio: ["ignore", "pipe", "inherit"],

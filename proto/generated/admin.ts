@@ -1,30 +1,65 @@
 import type * as grpc from '@grpc/grpc-js';
-import type { MessageTypeDefinition } from '@grpc/proto-loader';
+import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { AdminServiceClient as _sluice_v1_AdminServiceClient, AdminServiceDefinition as _sluice_v1_AdminServiceDefinition } from './sluice/v1/AdminService.ts';
+import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Output as _sluice_v1_AllocateRequest__Output } from './sluice/v1/AllocateRequest.ts';
+import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from './sluice/v1/AllocateResponse.ts';
+import type { Beat as _sluice_v1_Beat, Beat__Output as _sluice_v1_Beat__Output } from './sluice/v1/Beat.ts';
 import type { CancelQueuedRequest as _sluice_v1_CancelQueuedRequest, CancelQueuedRequest__Output as _sluice_v1_CancelQueuedRequest__Output } from './sluice/v1/CancelQueuedRequest.ts';
 import type { CancelQueuedResponse as _sluice_v1_CancelQueuedResponse, CancelQueuedResponse__Output as _sluice_v1_CancelQueuedResponse__Output } from './sluice/v1/CancelQueuedResponse.ts';
+import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from './sluice/v1/Connection.ts';
 import type { CordonRequest as _sluice_v1_CordonRequest, CordonRequest__Output as _sluice_v1_CordonRequest__Output } from './sluice/v1/CordonRequest.ts';
 import type { CordonResponse as _sluice_v1_CordonResponse, CordonResponse__Output as _sluice_v1_CordonResponse__Output } from './sluice/v1/CordonResponse.ts';
+import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from './sluice/v1/Device.ts';
+import type { DeviceHardware as _sluice_v1_DeviceHardware, DeviceHardware__Output as _sluice_v1_DeviceHardware__Output } from './sluice/v1/DeviceHardware.ts';
+import type { DeviceHealth as _sluice_v1_DeviceHealth, DeviceHealth__Output as _sluice_v1_DeviceHealth__Output } from './sluice/v1/DeviceHealth.ts';
+import type { DeviceLink as _sluice_v1_DeviceLink, DeviceLink__Output as _sluice_v1_DeviceLink__Output } from './sluice/v1/DeviceLink.ts';
 import type { DrainRequest as _sluice_v1_DrainRequest, DrainRequest__Output as _sluice_v1_DrainRequest__Output } from './sluice/v1/DrainRequest.ts';
 import type { DrainResponse as _sluice_v1_DrainResponse, DrainResponse__Output as _sluice_v1_DrainResponse__Output } from './sluice/v1/DrainResponse.ts';
+import type { ErrorDetail as _sluice_v1_ErrorDetail, ErrorDetail__Output as _sluice_v1_ErrorDetail__Output } from './sluice/v1/ErrorDetail.ts';
+import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Output as _sluice_v1_ExplainRequest__Output } from './sluice/v1/ExplainRequest.ts';
+import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from './sluice/v1/ExplainResponse.ts';
+import type { ExplainedGrant as _sluice_v1_ExplainedGrant, ExplainedGrant__Output as _sluice_v1_ExplainedGrant__Output } from './sluice/v1/ExplainedGrant.ts';
+import type { ExplainedWait as _sluice_v1_ExplainedWait, ExplainedWait__Output as _sluice_v1_ExplainedWait__Output } from './sluice/v1/ExplainedWait.ts';
 import type { ExtendRequest as _sluice_v1_ExtendRequest, ExtendRequest__Output as _sluice_v1_ExtendRequest__Output } from './sluice/v1/ExtendRequest.ts';
 import type { ExtendResponse as _sluice_v1_ExtendResponse, ExtendResponse__Output as _sluice_v1_ExtendResponse__Output } from './sluice/v1/ExtendResponse.ts';
+import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from './sluice/v1/GetLeaseRequest.ts';
+import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from './sluice/v1/GetLeaseResponse.ts';
+import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
+import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from './sluice/v1/HoldRequest.ts';
+import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
+import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Output } from './sluice/v1/Lease.ts';
+import type { LeaseActivity as _sluice_v1_LeaseActivity, LeaseActivity__Output as _sluice_v1_LeaseActivity__Output } from './sluice/v1/LeaseActivity.ts';
+import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from './sluice/v1/ListDevicesRequest.ts';
+import type { ListDevicesResponse as _sluice_v1_ListDevicesResponse, ListDevicesResponse__Output as _sluice_v1_ListDevicesResponse__Output } from './sluice/v1/ListDevicesResponse.ts';
+import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesRequest__Output as _sluice_v1_ListLeasesRequest__Output } from './sluice/v1/ListLeasesRequest.ts';
+import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from './sluice/v1/ListLeasesResponse.ts';
 import type { ListQuotasRequest as _sluice_v1_ListQuotasRequest, ListQuotasRequest__Output as _sluice_v1_ListQuotasRequest__Output } from './sluice/v1/ListQuotasRequest.ts';
 import type { ListQuotasResponse as _sluice_v1_ListQuotasResponse, ListQuotasResponse__Output as _sluice_v1_ListQuotasResponse__Output } from './sluice/v1/ListQuotasResponse.ts';
 import type { ListUsageRequest as _sluice_v1_ListUsageRequest, ListUsageRequest__Output as _sluice_v1_ListUsageRequest__Output } from './sluice/v1/ListUsageRequest.ts';
 import type { ListUsageResponse as _sluice_v1_ListUsageResponse, ListUsageResponse__Output as _sluice_v1_ListUsageResponse__Output } from './sluice/v1/ListUsageResponse.ts';
+import type { Notice as _sluice_v1_Notice, Notice__Output as _sluice_v1_Notice__Output } from './sluice/v1/Notice.ts';
+import type { PoolServiceClient as _sluice_v1_PoolServiceClient, PoolServiceDefinition as _sluice_v1_PoolServiceDefinition } from './sluice/v1/PoolService.ts';
+import type { QueueEntry as _sluice_v1_QueueEntry, QueueEntry__Output as _sluice_v1_QueueEntry__Output } from './sluice/v1/QueueEntry.ts';
+import type { Queued as _sluice_v1_Queued, Queued__Output as _sluice_v1_Queued__Output } from './sluice/v1/Queued.ts';
 import type { Quota as _sluice_v1_Quota, Quota__Output as _sluice_v1_Quota__Output } from './sluice/v1/Quota.ts';
+import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from './sluice/v1/Reason.ts';
+import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from './sluice/v1/ReleaseRequest.ts';
+import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from './sluice/v1/ReleaseResponse.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from './sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from './sluice/v1/RevokeResponse.ts';
 import type { SetPriorityRequest as _sluice_v1_SetPriorityRequest, SetPriorityRequest__Output as _sluice_v1_SetPriorityRequest__Output } from './sluice/v1/SetPriorityRequest.ts';
 import type { SetPriorityResponse as _sluice_v1_SetPriorityResponse, SetPriorityResponse__Output as _sluice_v1_SetPriorityResponse__Output } from './sluice/v1/SetPriorityResponse.ts';
 import type { SetQuotaRequest as _sluice_v1_SetQuotaRequest, SetQuotaRequest__Output as _sluice_v1_SetQuotaRequest__Output } from './sluice/v1/SetQuotaRequest.ts';
 import type { SetQuotaResponse as _sluice_v1_SetQuotaResponse, SetQuotaResponse__Output as _sluice_v1_SetQuotaResponse__Output } from './sluice/v1/SetQuotaResponse.ts';
+import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { TenantUsage as _sluice_v1_TenantUsage, TenantUsage__Output as _sluice_v1_TenantUsage__Output } from './sluice/v1/TenantUsage.ts';
 import type { UncordonRequest as _sluice_v1_UncordonRequest, UncordonRequest__Output as _sluice_v1_UncordonRequest__Output } from './sluice/v1/UncordonRequest.ts';
 import type { UncordonResponse as _sluice_v1_UncordonResponse, UncordonResponse__Output as _sluice_v1_UncordonResponse__Output } from './sluice/v1/UncordonResponse.ts';
+import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
+import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from './sluice/v1/WatchPoolRequest.ts';
+import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from './sluice/v1/WatchPoolResponse.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -37,29 +72,71 @@ export interface ProtoGrpcType {
        * The admin's calls.
        */
       AdminService: SubtypeConstructor<typeof grpc.Client, _sluice_v1_AdminServiceClient> & { service: _sluice_v1_AdminServiceDefinition }
+      AllocateRequest: MessageTypeDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateRequest__Output>
+      AllocateResponse: MessageTypeDefinition<_sluice_v1_AllocateResponse, _sluice_v1_AllocateResponse__Output>
+      Beat: MessageTypeDefinition<_sluice_v1_Beat, _sluice_v1_Beat__Output>
       CancelQueuedRequest: MessageTypeDefinition<_sluice_v1_CancelQueuedRequest, _sluice_v1_CancelQueuedRequest__Output>
       CancelQueuedResponse: MessageTypeDefinition<_sluice_v1_CancelQueuedResponse, _sluice_v1_CancelQueuedResponse__Output>
+      Connection: MessageTypeDefinition<_sluice_v1_Connection, _sluice_v1_Connection__Output>
       CordonRequest: MessageTypeDefinition<_sluice_v1_CordonRequest, _sluice_v1_CordonRequest__Output>
       CordonResponse: MessageTypeDefinition<_sluice_v1_CordonResponse, _sluice_v1_CordonResponse__Output>
+      Device: MessageTypeDefinition<_sluice_v1_Device, _sluice_v1_Device__Output>
+      DeviceHardware: MessageTypeDefinition<_sluice_v1_DeviceHardware, _sluice_v1_DeviceHardware__Output>
+      DeviceHealth: MessageTypeDefinition<_sluice_v1_DeviceHealth, _sluice_v1_DeviceHealth__Output>
+      DeviceLink: MessageTypeDefinition<_sluice_v1_DeviceLink, _sluice_v1_DeviceLink__Output>
       DrainRequest: MessageTypeDefinition<_sluice_v1_DrainRequest, _sluice_v1_DrainRequest__Output>
       DrainResponse: MessageTypeDefinition<_sluice_v1_DrainResponse, _sluice_v1_DrainResponse__Output>
+      ErrorDetail: MessageTypeDefinition<_sluice_v1_ErrorDetail, _sluice_v1_ErrorDetail__Output>
+      ExplainRequest: MessageTypeDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainRequest__Output>
+      ExplainResponse: MessageTypeDefinition<_sluice_v1_ExplainResponse, _sluice_v1_ExplainResponse__Output>
+      ExplainedGrant: MessageTypeDefinition<_sluice_v1_ExplainedGrant, _sluice_v1_ExplainedGrant__Output>
+      ExplainedWait: MessageTypeDefinition<_sluice_v1_ExplainedWait, _sluice_v1_ExplainedWait__Output>
       ExtendRequest: MessageTypeDefinition<_sluice_v1_ExtendRequest, _sluice_v1_ExtendRequest__Output>
       ExtendResponse: MessageTypeDefinition<_sluice_v1_ExtendResponse, _sluice_v1_ExtendResponse__Output>
+      GetLeaseRequest: MessageTypeDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseRequest__Output>
+      GetLeaseResponse: MessageTypeDefinition<_sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseResponse__Output>
+      Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
+      HoldRequest: MessageTypeDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldRequest__Output>
+      HoldResponse: MessageTypeDefinition<_sluice_v1_HoldResponse, _sluice_v1_HoldResponse__Output>
+      Lease: MessageTypeDefinition<_sluice_v1_Lease, _sluice_v1_Lease__Output>
+      LeaseActivity: MessageTypeDefinition<_sluice_v1_LeaseActivity, _sluice_v1_LeaseActivity__Output>
+      LeaseState: EnumTypeDefinition
+      ListDevicesRequest: MessageTypeDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesRequest__Output>
+      ListDevicesResponse: MessageTypeDefinition<_sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesResponse__Output>
+      ListLeasesRequest: MessageTypeDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesRequest__Output>
+      ListLeasesResponse: MessageTypeDefinition<_sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesResponse__Output>
       ListQuotasRequest: MessageTypeDefinition<_sluice_v1_ListQuotasRequest, _sluice_v1_ListQuotasRequest__Output>
       ListQuotasResponse: MessageTypeDefinition<_sluice_v1_ListQuotasResponse, _sluice_v1_ListQuotasResponse__Output>
       ListUsageRequest: MessageTypeDefinition<_sluice_v1_ListUsageRequest, _sluice_v1_ListUsageRequest__Output>
       ListUsageResponse: MessageTypeDefinition<_sluice_v1_ListUsageResponse, _sluice_v1_ListUsageResponse__Output>
+      Notice: MessageTypeDefinition<_sluice_v1_Notice, _sluice_v1_Notice__Output>
+      NoticeKind: EnumTypeDefinition
+      PlacementPolicy: EnumTypeDefinition
+      /**
+       * The pool of one server.
+       */
+      PoolService: SubtypeConstructor<typeof grpc.Client, _sluice_v1_PoolServiceClient> & { service: _sluice_v1_PoolServiceDefinition }
+      QueueEntry: MessageTypeDefinition<_sluice_v1_QueueEntry, _sluice_v1_QueueEntry__Output>
+      Queued: MessageTypeDefinition<_sluice_v1_Queued, _sluice_v1_Queued__Output>
       Quota: MessageTypeDefinition<_sluice_v1_Quota, _sluice_v1_Quota__Output>
+      Reason: MessageTypeDefinition<_sluice_v1_Reason, _sluice_v1_Reason__Output>
+      ReleaseRequest: MessageTypeDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseRequest__Output>
+      ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
       RevokeRequest: MessageTypeDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeRequest__Output>
       RevokeResponse: MessageTypeDefinition<_sluice_v1_RevokeResponse, _sluice_v1_RevokeResponse__Output>
       SetPriorityRequest: MessageTypeDefinition<_sluice_v1_SetPriorityRequest, _sluice_v1_SetPriorityRequest__Output>
       SetPriorityResponse: MessageTypeDefinition<_sluice_v1_SetPriorityResponse, _sluice_v1_SetPriorityResponse__Output>
       SetQuotaRequest: MessageTypeDefinition<_sluice_v1_SetQuotaRequest, _sluice_v1_SetQuotaRequest__Output>
       SetQuotaResponse: MessageTypeDefinition<_sluice_v1_SetQuotaResponse, _sluice_v1_SetQuotaResponse__Output>
+      SharingMode: EnumTypeDefinition
+      Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       TenantUsage: MessageTypeDefinition<_sluice_v1_TenantUsage, _sluice_v1_TenantUsage__Output>
       UncordonRequest: MessageTypeDefinition<_sluice_v1_UncordonRequest, _sluice_v1_UncordonRequest__Output>
       UncordonResponse: MessageTypeDefinition<_sluice_v1_UncordonResponse, _sluice_v1_UncordonResponse__Output>
+      Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
+      WatchPoolRequest: MessageTypeDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolRequest__Output>
+      WatchPoolResponse: MessageTypeDefinition<_sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolResponse__Output>
     }
   }
 }

@@ -196,99 +196,6 @@ export const descriptor = {
                 }
               }
             },
-            "Quota": {
-              "oneofs": {
-                "_memoryBytes": {
-                  "oneof": [
-                    "memoryBytes"
-                  ]
-                },
-                "_devices": {
-                  "oneof": [
-                    "devices"
-                  ]
-                },
-                "_leases": {
-                  "oneof": [
-                    "leases"
-                  ]
-                },
-                "_requests": {
-                  "oneof": [
-                    "requests"
-                  ]
-                },
-                "_durationMs": {
-                  "oneof": [
-                    "durationMs"
-                  ]
-                },
-                "_priority": {
-                  "oneof": [
-                    "priority"
-                  ]
-                },
-                "_priorityClass": {
-                  "oneof": [
-                    "priorityClass"
-                  ]
-                }
-              },
-              "fields": {
-                "memoryBytes": {
-                  "type": "uint64",
-                  "id": 1,
-                  "protoName": "memory_bytes",
-                  "options": {
-                    "proto3_optional": true
-                  }
-                },
-                "devices": {
-                  "type": "uint32",
-                  "id": 2,
-                  "options": {
-                    "proto3_optional": true
-                  }
-                },
-                "leases": {
-                  "type": "uint32",
-                  "id": 3,
-                  "options": {
-                    "proto3_optional": true
-                  }
-                },
-                "requests": {
-                  "type": "uint32",
-                  "id": 4,
-                  "options": {
-                    "proto3_optional": true
-                  }
-                },
-                "durationMs": {
-                  "type": "uint64",
-                  "id": 5,
-                  "protoName": "duration_ms",
-                  "options": {
-                    "proto3_optional": true
-                  }
-                },
-                "priority": {
-                  "type": "sint32",
-                  "id": 6,
-                  "options": {
-                    "proto3_optional": true
-                  }
-                },
-                "priorityClass": {
-                  "type": "string",
-                  "id": 7,
-                  "protoName": "priority_class",
-                  "options": {
-                    "proto3_optional": true
-                  }
-                }
-              }
-            },
             "SetQuotaRequest": {
               "fields": {
                 "tenant": {
@@ -317,39 +224,6 @@ export const descriptor = {
                   "rule": "repeated",
                   "type": "Tenant",
                   "id": 1
-                }
-              }
-            },
-            "Tenant": {
-              "fields": {
-                "name": {
-                  "type": "string",
-                  "id": 1
-                },
-                "weight": {
-                  "type": "double",
-                  "id": 2
-                },
-                "quota": {
-                  "type": "Quota",
-                  "id": 3
-                },
-                "heldBytes": {
-                  "type": "uint64",
-                  "id": 4,
-                  "protoName": "held_bytes"
-                },
-                "devices": {
-                  "type": "uint32",
-                  "id": 5
-                },
-                "leases": {
-                  "type": "uint32",
-                  "id": 6
-                },
-                "waiting": {
-                  "type": "uint32",
-                  "id": 7
                 }
               }
             },
@@ -471,6 +345,11 @@ export const descriptor = {
                 "ListLeases": {
                   "requestType": "ListLeasesRequest",
                   "responseType": "ListLeasesResponse"
+                },
+                "WatchPool": {
+                  "requestType": "WatchPoolRequest",
+                  "responseType": "WatchPoolResponse",
+                  "responseStream": true
                 }
               }
             },
@@ -825,6 +704,44 @@ export const descriptor = {
                 "priority": {
                   "type": "sint32",
                   "id": 12
+                },
+                "activity": {
+                  "type": "LeaseActivity",
+                  "id": 13
+                }
+              }
+            },
+            "LeaseActivity": {
+              "fields": {
+                "callsPerSecond": {
+                  "type": "double",
+                  "id": 1,
+                  "protoName": "calls_per_second"
+                },
+                "answersPerSecond": {
+                  "type": "double",
+                  "id": 2,
+                  "protoName": "answers_per_second"
+                },
+                "bytesReceivedPerSecond": {
+                  "type": "double",
+                  "id": 3,
+                  "protoName": "bytes_received_per_second"
+                },
+                "bytesSentPerSecond": {
+                  "type": "double",
+                  "id": 4,
+                  "protoName": "bytes_sent_per_second"
+                },
+                "deviceLoad": {
+                  "type": "double",
+                  "id": 5,
+                  "protoName": "device_load"
+                },
+                "lastCallAtMs": {
+                  "type": "int64",
+                  "id": 6,
+                  "protoName": "last_call_at_ms"
                 }
               }
             },
@@ -1326,6 +1243,205 @@ export const descriptor = {
                 "id": {
                   "type": "string",
                   "id": 13
+                }
+              }
+            },
+            "Quota": {
+              "oneofs": {
+                "_memoryBytes": {
+                  "oneof": [
+                    "memoryBytes"
+                  ]
+                },
+                "_devices": {
+                  "oneof": [
+                    "devices"
+                  ]
+                },
+                "_leases": {
+                  "oneof": [
+                    "leases"
+                  ]
+                },
+                "_requests": {
+                  "oneof": [
+                    "requests"
+                  ]
+                },
+                "_durationMs": {
+                  "oneof": [
+                    "durationMs"
+                  ]
+                },
+                "_priority": {
+                  "oneof": [
+                    "priority"
+                  ]
+                },
+                "_priorityClass": {
+                  "oneof": [
+                    "priorityClass"
+                  ]
+                }
+              },
+              "fields": {
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 1,
+                  "protoName": "memory_bytes",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "devices": {
+                  "type": "uint32",
+                  "id": 2,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "leases": {
+                  "type": "uint32",
+                  "id": 3,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "requests": {
+                  "type": "uint32",
+                  "id": 4,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "durationMs": {
+                  "type": "uint64",
+                  "id": 5,
+                  "protoName": "duration_ms",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "priority": {
+                  "type": "sint32",
+                  "id": 6,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "priorityClass": {
+                  "type": "string",
+                  "id": 7,
+                  "protoName": "priority_class",
+                  "options": {
+                    "proto3_optional": true
+                  }
+                }
+              }
+            },
+            "Tenant": {
+              "fields": {
+                "name": {
+                  "type": "string",
+                  "id": 1
+                },
+                "weight": {
+                  "type": "double",
+                  "id": 2
+                },
+                "quota": {
+                  "type": "Quota",
+                  "id": 3
+                },
+                "heldBytes": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "held_bytes"
+                },
+                "devices": {
+                  "type": "uint32",
+                  "id": 5
+                },
+                "leases": {
+                  "type": "uint32",
+                  "id": 6
+                },
+                "waiting": {
+                  "type": "uint32",
+                  "id": 7
+                }
+              }
+            },
+            "WatchPoolRequest": {
+              "fields": {
+                "intervalMs": {
+                  "type": "uint64",
+                  "id": 1,
+                  "protoName": "interval_ms"
+                }
+              }
+            },
+            "WatchPoolResponse": {
+              "fields": {
+                "sequence": {
+                  "type": "uint64",
+                  "id": 1
+                },
+                "snapshot": {
+                  "type": "bool",
+                  "id": 2
+                },
+                "nowAtMs": {
+                  "type": "int64",
+                  "id": 3,
+                  "protoName": "now_at_ms"
+                },
+                "devices": {
+                  "rule": "repeated",
+                  "type": "Device",
+                  "id": 4
+                },
+                "goneDeviceIds": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 5,
+                  "protoName": "gone_device_ids"
+                },
+                "leases": {
+                  "rule": "repeated",
+                  "type": "Lease",
+                  "id": 6
+                },
+                "goneLeaseIds": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 7,
+                  "protoName": "gone_lease_ids"
+                },
+                "queueChanged": {
+                  "type": "bool",
+                  "id": 8,
+                  "protoName": "queue_changed"
+                },
+                "queue": {
+                  "rule": "repeated",
+                  "type": "QueueEntry",
+                  "id": 9
+                },
+                "waiting": {
+                  "type": "uint32",
+                  "id": 10
+                },
+                "tenants": {
+                  "rule": "repeated",
+                  "type": "Tenant",
+                  "id": 11
+                },
+                "goneTenants": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 12,
+                  "protoName": "gone_tenants"
                 }
               }
             },

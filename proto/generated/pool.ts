@@ -20,6 +20,7 @@ import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Grant
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from './sluice/v1/HoldRequest.ts';
 import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
 import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Output } from './sluice/v1/Lease.ts';
+import type { LeaseActivity as _sluice_v1_LeaseActivity, LeaseActivity__Output as _sluice_v1_LeaseActivity__Output } from './sluice/v1/LeaseActivity.ts';
 import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from './sluice/v1/ListDevicesRequest.ts';
 import type { ListDevicesResponse as _sluice_v1_ListDevicesResponse, ListDevicesResponse__Output as _sluice_v1_ListDevicesResponse__Output } from './sluice/v1/ListDevicesResponse.ts';
 import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesRequest__Output as _sluice_v1_ListLeasesRequest__Output } from './sluice/v1/ListLeasesRequest.ts';
@@ -28,11 +29,15 @@ import type { Notice as _sluice_v1_Notice, Notice__Output as _sluice_v1_Notice__
 import type { PoolServiceClient as _sluice_v1_PoolServiceClient, PoolServiceDefinition as _sluice_v1_PoolServiceDefinition } from './sluice/v1/PoolService.ts';
 import type { QueueEntry as _sluice_v1_QueueEntry, QueueEntry__Output as _sluice_v1_QueueEntry__Output } from './sluice/v1/QueueEntry.ts';
 import type { Queued as _sluice_v1_Queued, Queued__Output as _sluice_v1_Queued__Output } from './sluice/v1/Queued.ts';
+import type { Quota as _sluice_v1_Quota, Quota__Output as _sluice_v1_Quota__Output } from './sluice/v1/Quota.ts';
 import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from './sluice/v1/Reason.ts';
 import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from './sluice/v1/ReleaseRequest.ts';
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from './sluice/v1/ReleaseResponse.ts';
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
+import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
+import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from './sluice/v1/WatchPoolRequest.ts';
+import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from './sluice/v1/WatchPoolResponse.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -60,6 +65,7 @@ export interface ProtoGrpcType {
       HoldRequest: MessageTypeDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldRequest__Output>
       HoldResponse: MessageTypeDefinition<_sluice_v1_HoldResponse, _sluice_v1_HoldResponse__Output>
       Lease: MessageTypeDefinition<_sluice_v1_Lease, _sluice_v1_Lease__Output>
+      LeaseActivity: MessageTypeDefinition<_sluice_v1_LeaseActivity, _sluice_v1_LeaseActivity__Output>
       LeaseState: EnumTypeDefinition
       ListDevicesRequest: MessageTypeDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesRequest__Output>
       ListDevicesResponse: MessageTypeDefinition<_sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesResponse__Output>
@@ -74,12 +80,16 @@ export interface ProtoGrpcType {
       PoolService: SubtypeConstructor<typeof grpc.Client, _sluice_v1_PoolServiceClient> & { service: _sluice_v1_PoolServiceDefinition }
       QueueEntry: MessageTypeDefinition<_sluice_v1_QueueEntry, _sluice_v1_QueueEntry__Output>
       Queued: MessageTypeDefinition<_sluice_v1_Queued, _sluice_v1_Queued__Output>
+      Quota: MessageTypeDefinition<_sluice_v1_Quota, _sluice_v1_Quota__Output>
       Reason: MessageTypeDefinition<_sluice_v1_Reason, _sluice_v1_Reason__Output>
       ReleaseRequest: MessageTypeDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseRequest__Output>
       ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
       SharingMode: EnumTypeDefinition
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
+      Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
+      WatchPoolRequest: MessageTypeDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolRequest__Output>
+      WatchPoolResponse: MessageTypeDefinition<_sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolResponse__Output>
     }
   }
 }

@@ -15,6 +15,7 @@ import type { Quota } from "../pool/types.ts";
 import type { Span, TenantUsage } from "../store/ledger.ts";
 import type { Broker, TenantTerms } from "./broker.ts";
 import type { Clock } from "./clock.ts";
+import { tenantMessages } from "./listings.ts";
 import { checkText, checkTime, DURATION_MS_MAX, WAIT_MS_MAX } from "./messages.ts";
 import { type PriorityClasses, priorityOf } from "./request-terms.ts";
 
@@ -86,14 +87,7 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
       broker.setTenant(tenant, terms);
       return {};
     }),
-    ListQuotas: unary(options, () => ({
-      tenants: broker
-        .tenants()
-        .map(({ tenant, weight, quota, heldBytes, heldSlices, leases, waiting }) => {
-          return { name: tenant, weight, quota, heldBytes, devices: heldSlices, leases, waiting };
-        })
-        .sort((a, b) => (a.name < b.name ? -1 : 1)),
-    })),
+    ListQuotas: unary(options, () => ({ tenants: tenantMessages(broker) })),
     ListUsage: unary(options, ({ fromAtMs, toAtMs, tenant }) => {
       const span = { from: fromAtMs, to: toAtMs === 0 ? options.clock.now() : toAtMs };
       if (!(span.from >= 0 && span.from <= span.to)) {

@@ -15,6 +15,7 @@ import {
   listDevices,
   listLeases,
   listQueue,
+  listQueueHead,
   listTenants,
   nextDeadline,
   type PoolState,
@@ -37,6 +38,7 @@ import type {
 } from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { Clock } from "./clock.ts";
+import { LeaseActivity, type LeaseRates } from "./lease-activity.ts";
 import { EndedLeases, endErrorCode, type Holder, type LeaseRecord, type LeaseUsage, noUsage } from "./lease-record.ts";
 import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
 import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
@@ -99,6 +101,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #drains = new Set<{ readonly deviceId: string; readonly listener: DrainListener; told: string }>();
   readonly #events: PoolEvent[] = [];
   #applying = false;
+  #revision = 0;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
   #onEmpty: (() => void) | undefined;
@@ -273,6 +276,17 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#records.get(leaseId)?.clientAddress ?? "";
   }
 
+  /** The first of the queue, without reasons, and how many wait. */
+  queueHead(countMax: number): { first: { place: QueuePlace; requestId: string }[]; waiting: number } {
+    const { first, waiting } = listQueueHead(this.#pool, countMax);
+    const startsAt = first[0] && queuePlace(this.#pool, first[0].request.id)?.startsAt;
+    const places = first.map((listing, index) => ({
+      place: { ...listing, reasons: [], ...(index > 0 || startsAt === undefined ? {} : { startsAt }) },
+      requestId: this.#waiting.requestId(listing.request.id),
+    }));
+    return { first: places, waiting };
+  }
+
   queue(): { place: QueuePlace; requestId: string }[] {
     return listQueue(this.#pool).map(({ request }) => ({
       place: queuePlace(this.#pool, request.id)!,
@@ -286,10 +300,23 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return { ...(this.#records.get(lease.id)?.usage ?? noUsage), heldMs };
   }
 
+  /** What a lease does now. */
+  activityOf(leaseId: string): LeaseRates {
+    const { clock } = this.#options;
+    return (this.#records.get(leaseId)?.activity ?? new LeaseActivity(noUsage)).rates(clock.now());
+  }
+
+  /** Changes whenever anything changes that a listing shows, but for what time alone brings. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   used(leaseId: string, usage: ExecutorUsage): void {
     const record = this.#records.get(leaseId);
     if (record === undefined) return;
     record.usage = usage;
+    record.activity.note(usage, this.#options.clock.now());
+    this.#revision++;
     this.#options.store.saveUsage(leaseId, usage);
   }
 
@@ -367,6 +394,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   /** Lets an event happen, and all that follows from it. Effects may bring new events: they come after. */
   #apply(event: PoolEvent): void {
     this.#events.push(event);
+    this.#revision++;
     if (this.#applying) return;
     this.#applying = true;
     try {
@@ -442,6 +470,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
       holders: new Set(),
       onClosed: [],
       usage: noUsage,
+      activity: new LeaseActivity(noUsage),
       clientAddress: "",
       notice: undefined,
     });

@@ -2,6 +2,7 @@
 import type { ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import type { EndCode, NoticeKind } from "../pool/types.ts";
+import type { LeaseActivity } from "./lease-activity.ts";
 import type { LeaseSecret } from "./lease-secret.ts";
 
 /** Ended leases remembered, so that a late question gets the reason and not "unknown". */
@@ -41,6 +42,7 @@ export interface LeaseRecord {
   /** Called when the lease is closed, with what it used. */
   readonly onClosed: ((usage: LeaseUsage) => void)[];
   usage: ExecutorUsage;
+  readonly activity: LeaseActivity;
   clientAddress: string;
   /** The last notice, for holders that come later. */
   notice: LeaseNotice | undefined;

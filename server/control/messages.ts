@@ -13,6 +13,7 @@ import { LOCAL_TENANT } from "../access/identity.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
+import type { LeaseRates } from "./lease-activity.ts";
 import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
 import { modeMessage, type PriorityClasses, shareOf, termsOf } from "./request-terms.ts";
 
@@ -73,7 +74,7 @@ export const sliceMessage = ({ index, deviceId, bytes, overheadBytes }: Slice): 
 
 export function leaseMessage(
   lease: Lease,
-  known: { readonly clientAddress: string; readonly usage: LeaseUsage },
+  known: { readonly clientAddress: string; readonly usage: LeaseUsage; readonly activity: LeaseRates },
 ): LeaseMessage {
   const state = lease.state === "ending" ? "ENDING" : lease.attached ? "ATTACHED" : "GRANTED";
   return {
@@ -89,6 +90,7 @@ export function leaseMessage(
     detached: lease.detached,
     clientAddress: known.clientAddress,
     priority: lease.priority,
+    activity: { ...known.activity },
   };
 }
 

@@ -9,26 +9,26 @@ import type { Connection } from "../../proto/generated/sluice/v1/Connection.ts";
 import type { HoldRequest__Output } from "../../proto/generated/sluice/v1/HoldRequest.ts";
 import type { HoldResponse } from "../../proto/generated/sluice/v1/HoldResponse.ts";
 import type { PoolServiceHandlers } from "../../proto/generated/sluice/v1/PoolService.ts";
+import type { WatchPoolRequest__Output } from "../../proto/generated/sluice/v1/WatchPoolRequest.ts";
+import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { toStatus } from "../../proto/load.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/limits.ts";
+import { bearerOf } from "../access/bearer.ts";
+import type { Gate } from "../access/identity.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { explanationMessage } from "./explanation.ts";
-import {
-  deviceMessage,
-  leaseMessage,
-  noticeMessage,
-  queueMessage,
-  reasonMessages,
-  toWish,
-  usageMessage,
-} from "./messages.ts";
+import { describeLease, deviceMessages, leaseMessages, queueMessages } from "./listings.ts";
+import { noticeMessage, reasonMessages, toWish, usageMessage } from "./messages.ts";
+import type { PoolWatch } from "./pool-watch.ts";
 import type { PriorityClasses } from "./request-terms.ts";
 
 export interface PoolServiceOptions {
   readonly broker: Broker;
+  readonly watch: PoolWatch;
+  readonly gate: Gate;
   readonly clock: Clock;
   readonly serverVersion: string;
   /** Random id of this run of the server. */
@@ -41,6 +41,7 @@ export interface PoolServiceOptions {
 }
 
 type AllocateCall = ServerWritableStream<AllocateRequest__Output, AllocateResponse>;
+type WatchCall = ServerWritableStream<WatchPoolRequest__Output, WatchPoolResponse>;
 type HoldCall = ServerDuplexStream<HoldRequest__Output, HoldResponse>;
 
 /** A third of the time-out, so that two beats may be lost; no more often than needed. */
@@ -53,7 +54,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     Hold: (call) => new Streams(options).hold(call),
     GetLease: unary(options, ({ leaseId, secret }) => {
       const lease = options.broker.lease(leaseId, secret);
-      return { lease: describe(options, lease), connection: connectionFor(options, lease) };
+      return { lease: describeLease(options.broker, lease), connection: connectionFor(options, lease) };
     }),
     Explain: unary(options, ({ request }) => {
       if (request === null) throw new SluiceError("BAD_ARGUMENT", "There is no request to explain.");
@@ -63,27 +64,17 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       const { usage, released } = await options.broker.release(leaseId, secret);
       return { usage: usageMessage(usage), released };
     }),
-    ListDevices: unary(options, () => {
-      const counts = new Map<string, number>();
-      for (const lease of options.broker.leases()) {
-        for (const { deviceId } of lease.slices) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
-      }
-      const devices = options.broker
-        .devices()
-        .map(({ listing, description }) =>
-          deviceMessage(listing, { description, slices: counts.get(description.id) ?? 0 }),
-        );
-      return { devices, serverVersion: options.serverVersion, serverId: options.serverId };
-    }),
-    ListLeases: unary(options, () => ({
-      leases: options.broker.leases().map((lease) => describe(options, lease)),
-      queue: options.broker.queue().map(({ place, requestId }) => queueMessage(place, requestId)),
+    ListDevices: unary(options, () => ({
+      devices: deviceMessages(options.broker),
+      serverVersion: options.serverVersion,
+      serverId: options.serverId,
     })),
+    ListLeases: unary(options, () => ({
+      leases: leaseMessages(options.broker),
+      queue: queueMessages(options.broker),
+    })),
+    WatchPool: (call) => new Streams(options).watch(call),
   };
-}
-
-function describe({ broker }: PoolServiceOptions, lease: Lease): ReturnType<typeof leaseMessage> {
-  return leaseMessage(lease, { clientAddress: broker.clientAddress(lease.id), usage: broker.usageOf(lease) });
 }
 
 function connectionFor({ dataEndpoints, heartbeatTimeoutMs }: PoolServiceOptions, lease: Lease): Connection {
@@ -139,7 +130,7 @@ class Streams {
           if (call.cancelled) return false;
           const connection = connectionFor(this.#options, lease);
           call.write({
-            granted: { lease: describe(this.#options, lease), secret, connection, warnings: [...warnings] },
+            granted: { lease: describeLease(this.#options.broker, lease), secret, connection, warnings: [...warnings] },
           });
           call.end();
           return true;
@@ -150,6 +141,22 @@ class Streams {
       call.on("cancelled", withdraw);
     } catch (error) {
       fail(error);
+    }
+  }
+
+  watch(call: WatchCall): void {
+    try {
+      const { gate, watch } = this.#options;
+      const stop = watch.open(gate.identify(bearerOf(call.metadata), call.getPeer()), {
+        intervalMs: call.request.intervalMs,
+        send: (message, done) => {
+          call.write(message, done);
+        },
+        cut: (error) => call.emit("error", statusOf(this.#options, error)),
+      });
+      call.on("cancelled", stop);
+    } catch (error) {
+      call.emit("error", statusOf(this.#options, error));
     }
   }
 

@@ -52,6 +52,16 @@ export function listQueue(state: PoolState): QueueListing[] {
   return listing;
 }
 
+/** The first of the queue, and how many wait: what can be shown of a queue of any length. */
+export function listQueueHead(state: PoolState, countMax: number): { first: QueueListing[]; waiting: number } {
+  const first: QueueListing[] = [];
+  for (const record of inOrder(state)) {
+    if (first.length === countMax) break;
+    first.push(viewRequest(record, first.length + 1));
+  }
+  return { first, waiting: state.requests.size };
+}
+
 /** Where one request stands and why it waits; undefined when it does not wait. */
 export function queuePlace(state: PoolState, id: string): QueuePlace | undefined {
   const record = state.requests.get(id);

@@ -46,6 +46,7 @@ export {
   listDevices,
   listLeases,
   listQueue,
+  listQueueHead,
   listTenants,
   nextDeadline,
   queuePlace,

@@ -8,7 +8,7 @@ import { MiB, RawControl, RawSession, raw } from "../support/raw-client.ts";
 import { runSluice, startServer } from "../support/server.ts";
 
 let folder: string;
-const free = ["serve", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--device", "null"];
+const free = "serve --listen 127.0.0.1:0 --data 127.0.0.1:0 --admin 127.0.0.1:0 --device null".split(" ");
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "sluice-start-"));
@@ -28,7 +28,7 @@ test("stdout is the readiness line and nothing else; the log is JSON lines witho
   await control.release(lease.id, lease.secret);
   control.close();
   expect(await server.stop()).toBe(0);
-  expect(server.stdout()).toBe(`sluice ready grpc=${server.grpc} data=${server.data}\n`);
+  expect(server.stdout()).toBe(`sluice ready grpc=${server.grpc} data=${server.data} admin=${server.admin}\n`);
   const lines = server.log().trim().split("\n");
   expect(lines.length).toBeGreaterThan(3);
   for (const line of lines) expect(JSON.parse(line)).toHaveProperty("msg");
@@ -54,7 +54,7 @@ test("devices of several SPECs have ids of their own", async () => {
 });
 
 test("with --insecure it binds every address, and tells clients to use the host they know", async () => {
-  const args = ["--device", "null", "--insecure", "--listen", "0.0.0.0:0", "--data", "0.0.0.0:0"];
+  const args = "--device null --insecure --listen 0.0.0.0:0 --data 0.0.0.0:0 --admin 0.0.0.0:0".split(" ");
   await using server = await startServer({ args });
   const port = server.grpc.split(":")[1];
   const control = new RawControl(`127.0.0.1:${port}`);
@@ -86,6 +86,7 @@ test.each([
   ["too many devices", ["--device", "null:1000x1GiB"], 2, "null:1000x1GiB"],
   ["no host", ["--listen", "7460"], 2, "[listen] is HOST:PORT"],
   ["an address for everyone", ["--data", "0.0.0.0:0"], 2, "[data] binds [0.0.0.0:0]"],
+  ["a dashboard for everyone", ["--admin", "0.0.0.0:0"], 2, "[admin] binds [0.0.0.0:0]"],
   ["an unknown option", ["--lend-everything"], 2, "unknown option '--lend-everything'"],
   ["an argument too many", ["now"], 2, "too many arguments"],
   ["a state directory that cannot be", ["--state", "/dev/null/state"], 1, "[/dev/null/state] cannot be written"],
@@ -100,7 +101,7 @@ test("a port in use is told by its number and option", async () => {
   const occupied = createServer();
   await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
   const { port } = occupied.address() as { port: number };
-  for (const option of ["listen", "data"]) {
+  for (const option of ["listen", "data", "admin"]) {
     const args = [...free, "--state", join(folder, "ports"), `--${option}`, `127.0.0.1:${port}`];
     const { code, stdout, stderr } = await runSluice(args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });

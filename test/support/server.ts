@@ -25,6 +25,8 @@ export interface TestServer {
   /** HOST:PORT of gRPC and of the data connections. */
   readonly grpc: string;
   readonly data: string;
+  /** http://HOST:PORT of the dashboard. */
+  readonly admin: string;
   readonly pid: number;
   readonly state: string;
   /** All of stdout and stderr so far. */
@@ -85,9 +87,9 @@ export async function runSluice(args: readonly string[], options: ServerOptions 
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const state = options.state ?? mkdtempSync(join(tmpdir(), "sluice-state-"));
   const { args = ["--device", "null:2x16GiB"] } = options;
-  const own = ["serve", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--state", state];
+  const own = ["serve", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", state];
   const { child, stdout, log, exited } = start([...own, ...args], options);
-  const ready = /^sluice ready grpc=(\S+) data=(\S+)/m;
+  const ready = /^sluice ready grpc=(\S+) data=(\S+) admin=(\S+)$/m;
   await new Promise<void>((resolve, reject) => {
     const fail = (why: string): void => {
       clearTimeout(timer);
@@ -102,7 +104,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
       resolve();
     });
   });
-  const [, grpc, data] = ready.exec(stdout())!;
+  const [, grpc, data, admin] = ready.exec(stdout())!;
   const stop = async (): Promise<number | string> => {
     child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
@@ -114,6 +116,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   return {
     grpc: grpc!,
     data: data!,
+    admin: admin!,
     pid: child.pid!,
     state,
     stdout,

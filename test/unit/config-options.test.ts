@@ -18,6 +18,7 @@ test("without options the server lends what the machine has to this machine alon
   expect(load([], { XDG_STATE_HOME: "/var/lib/me" })).toEqual({
     listen: { host: "127.0.0.1", port: 7460 },
     data: { host: "127.0.0.1", port: 7461 },
+    admin: { host: "127.0.0.1", port: 7462 },
     stateDirectory: "/var/lib/me/sluice",
     devices: ["auto"],
     labels: {},

@@ -2,44 +2,14 @@
 import { randomBytes } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
 import { Broker, type LeaseStore, type Wish } from "../../server/control/broker.ts";
-import type { Clock } from "../../server/control/clock.ts";
 import type { LeaseNotice } from "../../server/control/lease-record.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { Lease } from "../../server/pool/types.ts";
 import type { SluiceError } from "../../shared/errors.ts";
+import { TestClock } from "../support/test-clock.ts";
 
 const MiB = 1024 ** 2;
-
-/** Time that passes only when it is told to. */
-class TestClock implements Clock {
-  #now = 1_000_000;
-  #timers: { at: number; action: () => void }[] = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  schedule(delayMs: number, action: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, delayMs), action };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-
-  advance(milliseconds: number): void {
-    const until = this.#now + milliseconds;
-    for (;;) {
-      const next = this.#timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
-      this.#timers = this.#timers.filter((timer) => timer !== next);
-      this.#now = next.at;
-      next.action();
-    }
-    this.#now = until;
-  }
-}
 
 interface Told {
   lease?: Lease;

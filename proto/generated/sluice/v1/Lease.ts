@@ -3,6 +3,7 @@
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from '../../sluice/v1/Slice.ts';
 import type { LeaseState as _sluice_v1_LeaseState, LeaseState__Output as _sluice_v1_LeaseState__Output } from '../../sluice/v1/LeaseState.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from '../../sluice/v1/Usage.ts';
+import type { LeaseActivity as _sluice_v1_LeaseActivity, LeaseActivity__Output as _sluice_v1_LeaseActivity__Output } from '../../sluice/v1/LeaseActivity.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Lease {
@@ -54,6 +55,10 @@ export interface Lease {
    * As in the request.
    */
   'priority'?: (number);
+  /**
+   * What it does now.
+   */
+  'activity'?: (_sluice_v1_LeaseActivity | null);
 }
 
 export interface Lease__Output {
@@ -105,4 +110,8 @@ export interface Lease__Output {
    * As in the request.
    */
   'priority': (number);
+  /**
+   * What it does now.
+   */
+  'activity': (_sluice_v1_LeaseActivity__Output | null);
 }

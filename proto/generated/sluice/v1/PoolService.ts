@@ -16,6 +16,8 @@ import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesReque
 import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from '../../sluice/v1/ListLeasesResponse.ts';
 import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from '../../sluice/v1/ReleaseRequest.ts';
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from '../../sluice/v1/ReleaseResponse.ts';
+import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from '../../sluice/v1/WatchPoolRequest.ts';
+import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from '../../sluice/v1/WatchPoolResponse.ts';
 
 /**
  * The pool of one server.
@@ -128,6 +130,21 @@ export interface PoolServiceClient extends grpc.Client {
   release(argument: _sluice_v1_ReleaseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
   release(argument: _sluice_v1_ReleaseRequest, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
   
+  /**
+   * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
+   * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
+   * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
+   */
+  WatchPool(argument: _sluice_v1_WatchPoolRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_WatchPoolResponse__Output>;
+  WatchPool(argument: _sluice_v1_WatchPoolRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_WatchPoolResponse__Output>;
+  /**
+   * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
+   * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
+   * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
+   */
+  watchPool(argument: _sluice_v1_WatchPoolRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_WatchPoolResponse__Output>;
+  watchPool(argument: _sluice_v1_WatchPoolRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_sluice_v1_WatchPoolResponse__Output>;
+  
 }
 
 /**
@@ -174,6 +191,13 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
    */
   Release: grpc.handleUnaryCall<_sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse>;
   
+  /**
+   * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
+   * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
+   * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
+   */
+  WatchPool: grpc.handleServerStreamingCall<_sluice_v1_WatchPoolRequest__Output, _sluice_v1_WatchPoolResponse>;
+  
 }
 
 export interface PoolServiceDefinition extends grpc.ServiceDefinition {
@@ -184,4 +208,5 @@ export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>
   ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>
   Release: MethodDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseResponse, _sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse__Output>
+  WatchPool: MethodDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolRequest__Output, _sluice_v1_WatchPoolResponse__Output>
 }

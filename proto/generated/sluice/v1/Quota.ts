@@ -1,4 +1,4 @@
-// Original file: proto/sluice/v1/admin.proto
+// Original file: proto/sluice/v1/pool.proto
 
 import type { Long } from '@grpc/proto-loader';
 

@@ -1,4 +1,4 @@
-// Original file: proto/sluice/v1/admin.proto
+// Original file: proto/sluice/v1/pool.proto
 
 import type { Quota as _sluice_v1_Quota, Quota__Output as _sluice_v1_Quota__Output } from '../../sluice/v1/Quota.ts';
 import type { Long } from '@grpc/proto-loader';
