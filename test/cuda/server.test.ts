@@ -95,6 +95,52 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     expect([...(await y.read(Float32Array))]).toEqual([2, 4, 6, 8]);
   });
 
+  it("multiplies by cuBLASLt, and compiles CUDA C by NVRTC", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await pool.allocate({ memory: 64 * MiB });
+    const [gpu] = lease.devices;
+    const [a, b, c] = [gpu.upload(Float32Array.of(1, 2, 3, 4)), gpu.upload(Float32Array.of(5, 6, 7, 8)), gpu.alloc(16)];
+    const trips = lease.stats.roundTrips;
+    gpu.multiply({ m: 2, n: 2, k: 2, a, b, c, type: "tf32" });
+    gpu.multiply({ m: 2, n: 2, k: 2, a, b, c, beta: 1, stream: gpu.stream() });
+    await gpu.synchronize();
+    expect([...(await c.read(Float32Array))]).toEqual([38, 44, 86, 100]);
+    expect(lease.stats.roundTrips - trips).toBe(2);
+    const source = 'extern "C" __global__ void empty() { int unused; }';
+    const module = await gpu.compile(source, { options: ["--use_fast_math"] });
+    expect(module.log).toContain("warning");
+    module.kernel("empty").launch({ grid: 1, block: 1 }, []);
+    await gpu.synchronize();
+    await expect(gpu.compile("nonsense")).rejects.toMatchObject({
+      code: "BAD_IMAGE",
+      message: expect.stringContaining('identifier "nonsense" is undefined'),
+    });
+    await expect(gpu.compile("int a;", { options: ["-I/etc"] })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await gpu.synchronize();
+  });
+
+  it("says what is missing where the server has neither cuBLASLt nor NVRTC", async () => {
+    await using server = await start({
+      SLUICE_CUBLASLT_LIBRARY: "libcublasLt-not-there.so",
+      SLUICE_NVRTC_LIBRARY: "libnvrtc-not-there.so",
+    });
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await pool.allocate({ memory: 64 * MiB });
+    const [gpu] = lease.devices;
+    await expect(gpu.compile("int a;")).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      message: expect.stringContaining("libnvrtc-not-there.so"),
+    });
+    const a = gpu.alloc(64);
+    gpu.multiply({ m: 1, n: 1, k: 1, a, b: a.at(4), c: a.at(8) });
+    await expect(gpu.synchronize()).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      message: expect.stringContaining("libcublasLt-not-there.so"),
+      details: { sequence: expect.any(Number) },
+    });
+  });
+
   it("says why it cannot start when the driver is too old", async () => {
     const failure = await start({ SLUICE_STANDIN_VERSION: "11080" }).catch((error: unknown) => error);
     expect(String(failure)).toContain("CUDA [11.8]; Sluice needs a driver for CUDA 12.4 or later");

@@ -48,6 +48,19 @@ describe("on the cpu device", () => {
     expect(result.findIndex((value, index) => value !== 2 * index + 1)).toBe(-1);
   });
 
+  it("matrix products are computed in the order of the calls, and CUDA C is refused with what to do instead", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const [a, b, c] = [gpu.upload(Float32Array.of(1, 2, 3, 4)), gpu.upload(Float32Array.of(5, 6, 7, 8)), gpu.alloc(16)];
+    gpu.multiply({ m: 2, n: 2, k: 2, a, b, c });
+    gpu.multiply({ m: 2, n: 2, k: 2, a, b, c, transposeB: true, alpha: 2, beta: 1 });
+    expect([...(await c.read(Float32Array))]).toEqual([19 + 34, 22 + 46, 43 + 78, 50 + 106]);
+    const error = await failureOf(gpu.compile('extern "C" __global__ void k() {}'));
+    expect(error.code).toBe("UNSUPPORTED");
+    expect(error.message).toContain("load PTX instead");
+    expect([...(await c.read(Float32Array, { length: 1 }))]).toEqual([53]);
+  });
+
   it("a thousand launches travel in a few frames, in order", async () => {
     await using lease = await quarter();
     const [gpu] = lease.devices;

@@ -5,76 +5,12 @@ import type { DeviceSlice, MatrixProduct } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { A, B, C, checkProduct, numbers, plain, reference } from "../support/products.ts";
 
 const MiB = 1024 * 1024;
 let slice: DeviceSlice;
 
-const A = ARENA_BASE;
-const B = ARENA_BASE + MiB;
-const C = ARENA_BASE + 2 * MiB;
-
-/** Small whole numbers, so that every sum is exact in every type. */
-const numbers = (length: number, seed: number): Float32Array =>
-  Float32Array.from({ length }, (_, i) => ((i * 7 + seed * 13) % 11) - 5);
-
-const toHalf = (value: number, kind: "f16" | "bf16"): number => {
-  const word = new Uint32Array(Float32Array.of(value).buffer)[0]!;
-  if (kind === "bf16") return word >>> 16;
-  if (value === 0) return 0;
-  const exponent = ((word >>> 23) & 0xff) - 127 + 15;
-  return ((word >>> 16) & 0x8000) | (exponent << 10) | ((word >>> 13) & 0x3ff);
-};
-
-const encode = (values: Float32Array, type: MatrixProduct["type"]): Uint8Array =>
-  type === "f32" || type === "tf32"
-    ? new Uint8Array(values.buffer)
-    : new Uint8Array(Uint16Array.from(values, (value) => toHalf(value, type)).buffer);
-
-/** The product by its definition, on whole arrays of a batch. */
-function reference(product: MatrixProduct, arrays: Record<"a" | "b" | "c", Float32Array>): Float32Array {
-  const result = arrays.c.slice();
-  const { m, n, k, a, b, c } = product;
-  for (let batch = 0; batch < product.batchCount; batch++) {
-    for (let row = 0; row < m; row++) {
-      for (let column = 0; column < n; column++) {
-        let sum = 0;
-        for (let i = 0; i < k; i++) {
-          const fromA = batch * a.batchStride + (a.transposed ? i * a.rowStride + row : row * a.rowStride + i);
-          const fromB = batch * b.batchStride + (b.transposed ? column * b.rowStride + i : i * b.rowStride + column);
-          sum += arrays.a[fromA]! * arrays.b[fromB]!;
-        }
-        const to = batch * c.batchStride + row * c.rowStride + column;
-        result[to] = product.alpha * sum + (product.beta === 0 ? 0 : product.beta * result[to]!);
-      }
-    }
-  }
-  return result;
-}
-
-const plain: MatrixProduct = {
-  type: "f32",
-  m: 5,
-  n: 7,
-  k: 3,
-  batchCount: 1,
-  a: { address: A, rowStride: 3, batchStride: 0, transposed: false },
-  b: { address: B, rowStride: 7, batchStride: 0, transposed: false },
-  c: { address: C, rowStride: 7, batchStride: 0 },
-  alpha: 1,
-  beta: 0,
-};
-
-async function check(product: MatrixProduct): Promise<void> {
-  const arrays = { a: numbers(2000, 1), b: numbers(2000, 2), c: numbers(2000, 3) };
-  await slice.write(product.a.address, encode(arrays.a, product.type), undefined);
-  await slice.write(product.b.address, encode(arrays.b, product.type), undefined);
-  await slice.write(product.c.address, encode(arrays.c, product.type), undefined);
-  await slice.multiply!(product, undefined);
-  const expected = encode(reference(product, arrays), product.type);
-  const actual = new Uint8Array(expected.byteLength);
-  await slice.read(product.c.address, actual, undefined);
-  expect(Buffer.compare(actual, expected), JSON.stringify(product)).toBe(0);
-}
+const check = (product: MatrixProduct): Promise<void> => checkProduct(slice, product);
 
 describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device", () => {
   beforeEach(async () => {

@@ -11,6 +11,7 @@ import type {
   DeviceSlice,
   DeviceStream,
   LaunchOptions,
+  MatrixProduct,
   SliceOptions,
 } from "../device.ts";
 import { describeAttributes } from "./attributes.ts";
@@ -18,6 +19,7 @@ import { EventBook } from "./events.ts";
 import { GlobalsWindow } from "./globals.ts";
 import { checkLaunch } from "./launch.ts";
 import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
+import { Products } from "./product.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
 import { isGlobalRange, type MemoryLayout, planMemory } from "./run/layout.ts";
 import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
@@ -28,6 +30,9 @@ const BLOCKS_PER_CHUNK_MAX = 64;
 /** The counter of chunks has 32 bits, and each worker counts once past the end. */
 const CHUNKS_MAX = 2 ** 30;
 
+/** What the workers need to know of a launch beside its kernel. */
+type Work = Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params">;
+
 export class CpuSlice implements DeviceSlice {
   readonly attributes: DeviceAttributes;
   readonly #options: SliceOptions;
@@ -37,6 +42,7 @@ export class CpuSlice implements DeviceSlice {
   readonly #pool: WorkerPool;
   readonly #window: GlobalsWindow;
   readonly #events = new EventBook();
+  readonly #products: Products;
   #nextKernel = 1;
   #launches = 0;
   #poison: SluiceError | undefined;
@@ -50,6 +56,7 @@ export class CpuSlice implements DeviceSlice {
     const memory = allocate(this.#layout.memoryPages);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#window = new GlobalsWindow(this.#layout);
+    this.#products = new Products(this.#layout);
     const setup = { memory, control: this.#control.buffer, layout: this.#layout };
     this.#pool = new WorkerPool(this.#control, setup, () => this.#loseWorker());
     this.attributes = describeAttributes(workers);
@@ -99,6 +106,16 @@ export class CpuSlice implements DeviceSlice {
     const kernel = own(options.module).loaded[options.kernel];
     if (kernel === undefined) throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${options.kernel}].`);
     checkLaunch(kernel.compiled, options);
+    return this.#run(kernel, options);
+  }
+
+  multiply(product: MatrixProduct): void | Promise<void> {
+    this.#requireHealthy();
+    const launch = this.#products.launch(product, (address, byteCount) => this.#range(address, byteCount));
+    return this.#run(this.#products.kernel(product.type), launch);
+  }
+
+  #run(kernel: LoadedKernel, options: Work): void | Promise<void> {
     kernel.id ??= this.#deliver(kernel);
     const workers = this.#describe(kernel, options);
     const before = performance.now();
@@ -195,7 +212,7 @@ export class CpuSlice implements DeviceSlice {
   }
 
   /** Writes the launch into the control words; returns how many workers it is worth. */
-  #describe({ compiled, id }: LoadedKernel, { grid, block, sharedBytes, params }: LaunchOptions): number {
+  #describe({ compiled, id }: LoadedKernel, { grid, block, sharedBytes, params }: Work): number {
     const { words } = this.#control;
     const blocks = grid[0] * grid[1] * grid[2];
     const workers = Math.min(this.#layout.workers, blocks);

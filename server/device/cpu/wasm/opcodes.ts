@@ -169,6 +169,7 @@ export const opcodes = {
   "memory.copy": 0xfc000a,
   "memory.fill": 0xfc000b,
   "v128.load": 0xfd0000,
+  "v128.load32_splat": 0xfd0009,
   "v128.store": 0xfd000b,
   "f32x4.splat": 0xfd0013,
   "f64x2.splat": 0xfd0014,
