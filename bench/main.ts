@@ -12,6 +12,7 @@ import type { BenchCase } from "./case.ts";
 import { allocateCase } from "./cases/allocate.ts";
 import { copiesCase } from "./cases/copies.ts";
 import { cpuCase } from "./cases/cpu.ts";
+import { interposerCase } from "./cases/interposer.ts";
 import { latencyCase } from "./cases/latency.ts";
 import { leasesCase } from "./cases/leases.ts";
 import { poolCase } from "./cases/pool.ts";
@@ -31,6 +32,7 @@ const cases: readonly BenchCase[] = [
   leasesCase,
   poolCase,
   cpuCase,
+  interposerCase,
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));

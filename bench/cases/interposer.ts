@@ -1,0 +1,283 @@
+/**
+ * What an unmodified CUDA program pays: `bench/interposer/measure.c` runs on the interposer's libraries over a null device, and takes
+ * turns with the plain C baseline. Needs a C compiler and make; says so where there is none.
+ */
+import { spawnSync } from "node:child_process";
+import { allocateRequest } from "../../client/allocate-options.ts";
+import type { Control } from "../../client/control.ts";
+import { formatLeaseKey, LEASE_VARIABLE } from "../../client/environment.ts";
+import { Holder } from "../../client/holder.ts";
+import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
+import { Floor } from "../floor/floor.ts";
+import { type Built, buildMeasure } from "../interposer/build.ts";
+import { type Layout, layouts } from "../measure/placement.ts";
+import { Server } from "../measure/server.ts";
+import { compare } from "../measure/stand.ts";
+import { median } from "../measure/statistics.ts";
+import { openControl, type TransportName } from "../measure/target.ts";
+import { placed, startTool, type Tool } from "../measure/tool.ts";
+import type { Bar, Cell, Table } from "../report/model.ts";
+
+const COPY_BYTES = 16 * 1024 * 1024;
+const MEMORY = "1GiB";
+
+interface Figures {
+  readonly layout: Layout;
+  readonly transport: TransportName;
+  readonly answeredNs: number;
+  readonly floorNs: number;
+  readonly answered: number;
+  readonly issueNs: number;
+  readonly perSecond: number;
+  readonly pairNs: number;
+  /** Rates of plain C and of each kind of copy, as a share of it. */
+  readonly copies: readonly { readonly name: string; readonly perSecond: number; readonly share: number }[];
+  /** From the start of a program to its end behind one answered call, above one that does nothing. */
+  readonly startMs: number;
+}
+
+/** A program under a lease of its own on a server of its own. */
+class Stand {
+  readonly #server: Server;
+  readonly #control: Control;
+  readonly #holder: Holder;
+  readonly #floor: Floor;
+  readonly #layout: Layout;
+  readonly env: NodeJS.ProcessEnv;
+
+  private constructor(parts: {
+    server: Server;
+    control: Control;
+    holder: Holder;
+    floor: Floor;
+    layout: Layout;
+    env: NodeJS.ProcessEnv;
+  }) {
+    this.#server = parts.server;
+    this.#control = parts.control;
+    this.#holder = parts.holder;
+    this.#floor = parts.floor;
+    this.#layout = parts.layout;
+    this.env = parts.env;
+  }
+
+  static async start(layout: Layout, transport: TransportName, libraries: string): Promise<Stand> {
+    const server = await Server.start({ devices: ["null:1x16GiB"], cores: layout.server });
+    const floor = await Floor.start("127.0.0.1:0", layout.server);
+    const control = openControl(server.target);
+    const { lease, secret, connection } = await control.allocate(allocateRequest({ memory: MEMORY }), {});
+    if (lease === null || connection === null) throw new Error("The server grants without a lease.");
+    const endpoint = connection.dataEndpoints.find((each) => each.startsWith(`${transport}:`));
+    if (endpoint === undefined) throw new Error(`The server offers no data endpoint of the kind [${transport}].`);
+    const key = { leaseId: lease.id, secret };
+    const holder = new Holder({ control, key, connection, onNotice: () => {}, onEnded: () => {} });
+    const env = {
+      ...process.env,
+      [LEASE_VARIABLE]: formatLeaseKey(key),
+      SLUICE_DATA: endpoint,
+      LD_LIBRARY_PATH: libraries,
+    };
+    return new Stand({ server, control, holder, floor, layout, env });
+  }
+
+  program(command: readonly string[]): Promise<Tool> {
+    return startTool(command, { cores: this.#layout.client, lines: 1, env: this.env });
+  }
+
+  /** Milliseconds of a whole process. */
+  processMs(command: readonly string[]): number {
+    const [file, ...args] = placed(command, this.#layout.client);
+    const began = performance.now();
+    const { status, stderr } = spawnSync(file, args, { env: this.env, encoding: "utf8" });
+    if (status !== 0) throw new Error(`The program [${command.join(" ")}] fails [${status}]:\n${stderr}`);
+    return performance.now() - began;
+  }
+
+  floor(requestBytes: number, answerBytes: number, rounds: number): Promise<number[]> {
+    return this.#floor.rounds({ requestBytes, answerBytes, rounds, warmup: rounds >> 2, cores: this.#layout.client });
+  }
+
+  async stop(): Promise<void> {
+    this.#holder.stop();
+    this.#control.close();
+    await this.#floor.stop();
+    await this.#server.stop();
+  }
+}
+
+const numbersIn = (line: string): number[] => line.trim().split(/\s+/).map(Number);
+
+async function measureCopies(stand: Stand, tool: Tool, turns: number): Promise<Figures["copies"]> {
+  const rounds = 5;
+  const copies: { name: string; perSecond: number; share: number }[] = [];
+  for (const what of ["in", "inAsync", "out", "outAsync"]) {
+    const towards = what.startsWith("in");
+    const { subject, ratio } = await compare({
+      turns,
+      subject: async () => numbersIn(await tool.ask(`${what} ${rounds}`)),
+      floor: () => stand.floor(towards ? COPY_BYTES : 64, towards ? 64 : COPY_BYTES, rounds),
+    });
+    copies.push({ name: what, perSecond: (COPY_BYTES / subject.p50) * 1e9, share: 1 / ratio });
+  }
+  return copies;
+}
+
+/** Milliseconds that a first answered call adds to a process, the median of several turns. */
+function measureStart(stand: Stand, program: string, turns: number): number {
+  const added = Array.from({ length: turns }, () => {
+    const nothing = stand.processMs([program, "nothing"]);
+    return stand.processMs([program, "first"]) - nothing;
+  });
+  return median(added);
+}
+
+interface Wanted extends Built {
+  readonly layout: Layout;
+  readonly transport: TransportName;
+  readonly quick: boolean;
+}
+
+async function measure({ layout, transport, program, libraries, quick }: Wanted): Promise<Figures> {
+  const stand = await Stand.start(layout, transport, libraries);
+  const turns = quick ? 5 : 11;
+  try {
+    const startMs = measureStart(stand, program, turns);
+    const tool = await stand.program([program, "serve"]);
+    await tool.ask("answered 2000");
+    const answered = await compare({
+      turns,
+      subject: async () => numbersIn(await tool.ask("answered 1000")),
+      floor: () => stand.floor(64, 64, 1000),
+    });
+    const each = async (what: string, rounds: number): Promise<number> =>
+      median(numbersIn(await tool.ask(`${what} ${rounds}`)));
+    const issueNs = await each("issue", quick ? 30 : 100);
+    const throughNs = await each("through", quick ? 5 : 11);
+    const pairNs = await each("pair", quick ? 10 : 30);
+    const copies = await measureCopies(stand, tool, quick ? 3 : 7);
+    await tool.stop();
+    return {
+      layout,
+      transport,
+      answeredNs: answered.subject.p50,
+      floorNs: answered.floor.p50,
+      answered: answered.ratio,
+      issueNs,
+      perSecond: 1e9 / throughNs,
+      pairNs,
+      copies,
+      startMs,
+    };
+  } finally {
+    await stand.stop();
+  }
+}
+
+function tablesOf(all: readonly Figures[]): Table[] {
+  const where = ({ layout, transport }: Figures): Cell[] => [layout.name, transport === "tcp" ? "TCP" : "Unix socket"];
+  const calls: Table = {
+    title: "Calls of an unmodified CUDA program",
+    columns: [
+      { title: "cores" },
+      { title: "transport" },
+      { title: "answered", unit: "ns" },
+      { title: "C TCP", unit: "ns" },
+      { title: "against C TCP", unit: "ratio" },
+      { title: "issue of a launch", unit: "ns" },
+      { title: "launches", unit: "perSecond" },
+      { title: "malloc + free", unit: "ns" },
+      { title: "to first answer", unit: "ns" },
+    ],
+    rows: all.map((figures) => [
+      ...where(figures),
+      figures.answeredNs,
+      figures.floorNs,
+      figures.answered,
+      figures.issueNs,
+      figures.perSecond,
+      figures.pairNs,
+      figures.startMs * 1e6,
+    ]),
+    note: "The last column is what a process takes to start, make one answered call and end, above one that does nothing.",
+  };
+  const copies: Table = {
+    title: "Copies of 16 MiB by an unmodified CUDA program",
+    columns: [
+      { title: "cores" },
+      { title: "transport" },
+      { title: "copy" },
+      { title: "rate", unit: "bytesPerSecond" },
+      { title: "share of C TCP", unit: "ratio" },
+    ],
+    rows: all.flatMap((figures) =>
+      figures.copies.map(({ name, perSecond, share }): Cell[] => [
+        ...where(figures),
+        copyNames[name],
+        perSecond,
+        share,
+      ]),
+    ),
+  };
+  return [calls, copies];
+}
+
+const copyNames: Readonly<Record<string, string>> = {
+  in: "to the device",
+  inAsync: "to the device, asynchronous",
+  out: "from the device",
+  outAsync: "from the device, asynchronous",
+};
+
+function barsOf(figures: Figures): Bar[] {
+  const { layout, answered, issueNs, perSecond, pairNs, copies, startMs, floorNs } = figures;
+  const rateOf = (name: string): number => copies.find((copy) => copy.name === name)!.perSecond;
+  const at = (what: string): string => `${what}, ${layout.name}`;
+  return [
+    { what: at("Answered call against C TCP"), unit: "ratio", measured: answered, atMost: 1.15 },
+    { what: at("Issue of a launch"), unit: "ns", measured: issueNs, atMost: 300 },
+    { what: at("Launches end to end"), unit: "perSecond", measured: perSecond, atLeast: 1.5e6 },
+    { what: at("malloc + free against a round trip of C TCP"), unit: "ratio", measured: pairNs / floorNs, atMost: 0.5 },
+    ...copies
+      .filter(({ name }) => !name.endsWith("Async"))
+      .map(
+        ({ name, share }): Bar => ({
+          what: at(`Copy of 16 MiB ${copyNames[name]}, share of C TCP`),
+          unit: "ratio",
+          measured: share,
+          atLeast: 0.9,
+        }),
+      ),
+    ...["in", "out"].map(
+      (name): Bar => ({
+        what: at(`Copy ${copyNames[name]}, asynchronous against synchronous`),
+        unit: "ratio",
+        measured: rateOf(`${name}Async`) / rateOf(name),
+        atLeast: 0.9,
+        caveat: "equal rates differ by as much between turns",
+      }),
+    ),
+    { what: at("Start to first answer, above the program's own"), unit: "ns", measured: startMs * 1e6, atMost: 10e6 },
+  ];
+}
+
+async function measureAll(context: CaseContext, built: Built): Promise<Figures[]> {
+  const all: Figures[] = [];
+  const wanted = layouts().flatMap((layout) => (["tcp", "unix"] as const).map((transport) => ({ layout, transport })));
+  for (const [index, { layout, transport }] of wanted.entries()) {
+    context.progress(index / wanted.length, `${layout.name}, ${transport}`);
+    all.push(await measure({ layout, transport, quick: context.quick, ...built }));
+  }
+  return all;
+}
+
+export const interposerCase: BenchCase = {
+  name: "interposer",
+  title: "Unmodified CUDA programs",
+  async run(context): Promise<CaseOutcome> {
+    const built = buildMeasure();
+    if (built === undefined) return { words: ["Not measured: the interposer needs make and a C compiler on Linux."] };
+    const all = await measureAll(context, built);
+    const bars = all.filter(({ transport }) => transport === "tcp").flatMap(barsOf);
+    return { tables: tablesOf(all), bars };
+  },
+};
