@@ -25,6 +25,14 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
+  it("waits for nothing when it allocates and frees, until memory runs out", async () => {
+    let answers = Number.NaN;
+    const command = [compileProgram("test/interposer/driver/frees.c", { suffix: "-counted" })];
+    await runProgram({ server, command, onAnswers: (count) => (answers = count) });
+    // 20,200 pairs: a trip only where the slice is full, a few for what is read, and those of the start.
+    expect(answers).toBeLessThan(420);
+  });
+
   it("leaves a line per call in the file of SLUICE_TRACE", async () => {
     const trace = "dist/interposer-programs/trace";
     rmSync(trace, { force: true });

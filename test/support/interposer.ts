@@ -73,6 +73,8 @@ export interface ProgramOptions {
   readonly devices?: number;
   /** Called once the program has printed something. */
   readonly onOutput?: (control: RawControl, lease: { id: string; secret: Uint8Array }) => void | Promise<void>;
+  /** Called at the end with the number of calls that were answered. */
+  readonly onAnswers?: (answers: number) => void;
 }
 
 /** Runs a command under a fresh lease and returns when it has ended; one that takes too long is killed. */
@@ -112,7 +114,8 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
     return { code, stdout, stderr };
   } finally {
     hold.stop();
-    await control.release(lease.id, lease.secret).catch(() => undefined);
+    const released = await control.release(lease.id, lease.secret).catch(() => undefined);
+    options.onAnswers?.(Number(released?.usage?.answers));
     control.client.close();
   }
 }

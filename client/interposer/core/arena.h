@@ -49,6 +49,9 @@ uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner);
 /* Gives back the range that starts at `address`; false when none does. */
 bool arena_free(struct arena *arena, uint64_t address);
 
+/* Makes the range that starts at `address` nobody's, but keeps it used until `arena_free`; false when none does, or it is so already. */
+bool arena_retire(struct arena *arena, uint64_t address);
+
 /* Copies the used range that holds `address` to `*found`; false when none does. */
 bool arena_find(struct arena *arena, uint64_t address, struct range *found);
 

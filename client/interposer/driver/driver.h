@@ -165,8 +165,8 @@ struct device {
     atomic_bool has_streams;
     /* Freed ranges that work in other streams may still use; see memory.c. */
     pthread_mutex_t quarantine_lock;
-    struct quarantined *quarantine;
-    uint64_t quarantined_bytes;
+    struct quarantined *quarantine_oldest, *quarantine_newest;
+    atomic_uint_least64_t quarantined_bytes;
 };
 
 struct driver {

@@ -1,7 +1,7 @@
 /*
- * Device memory: allocation in the arena of the current context's device, and what an address belongs to. Freed memory may be given out
- * again at once only when no other stream can still work on it: cuMemFree waits for the device in that case, as CUDA's does, and
- * cuMemFreeAsync keeps the range in quarantine until the work before it is known to be done, or memory runs out.
+ * Device memory: allocation in the arena of the current context's device, and what an address belongs to. Freeing never costs a trip:
+ * freed memory is given out again at once when no other stream can still work on it, and else rests in quarantine until the work before it
+ * is known to be done, or memory runs out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,21 +24,18 @@ static struct device *arena_device(uint64_t address) {
     return NULL;
 }
 
-/* Gives out again what is known to be done; all of it when `everything` is, since the caller has waited for the device. */
+/*
+ * Gives out again what is known to be done; all of it when `everything` is, since the caller has waited for the device. The oldest come
+ * first, so it stops at the first that is not.
+ */
 static void release_quarantine(struct device *device, bool everything) {
     uint64_t done = atomic_load(&device->done);
     pthread_mutex_lock(&device->quarantine_lock);
-    struct quarantined **at = &device->quarantine;
-    while (*at != NULL) {
-        struct quarantined *each = *at;
-        if (everything || each->sequence <= done) {
-            *at = each->next;
-            device->quarantined_bytes -= each->byte_count;
-            arena_free(&device->arena, each->address);
-            free(each);
-        } else {
-            at = &each->next;
-        }
+    for (struct quarantined *oldest; (oldest = device->quarantine_oldest) != NULL && (everything || oldest->sequence <= done);) {
+        device->quarantine_oldest = oldest->next;
+        device->quarantined_bytes -= oldest->byte_count;
+        arena_free(&device->arena, oldest->address);
+        free(oldest);
     }
     pthread_mutex_unlock(&device->quarantine_lock);
 }
@@ -46,9 +43,9 @@ static void release_quarantine(struct device *device, bool everything) {
 /* Finds room, tells the server, and returns the address in `*address`. */
 static CUresult allocate(struct context *context, uint64_t bytes, CUdeviceptr *address) {
     struct device *device = context->device;
-    if (device->quarantine != NULL) release_quarantine(device, false);
+    if (device->quarantined_bytes > 0) release_quarantine(device, false);
     uint64_t found = arena_allocate(&device->arena, bytes, context);
-    if (found == 0 && device->quarantine != NULL && device_wait(device) == CUDA_SUCCESS) {
+    if (found == 0 && device->quarantined_bytes > 0 && device_wait(device) == CUDA_SUCCESS) {
         release_quarantine(device, true);
         found = arena_allocate(&device->arena, bytes, context);
     }
@@ -63,6 +60,27 @@ static CUresult free_range(struct device *device, uint64_t address) {
     struct sluice_free_call call = {.address = address};
     CUresult result = send_free(&call, NULL);
     arena_free(&device->arena, address);
+    return result;
+}
+
+/* Frees a range that other streams may still work on: it is nobody's from now on, and given out again later. */
+static CUresult quarantine(struct device *device, const struct range *range) {
+    struct quarantined *rest = malloc(sizeof *rest);
+    if (rest == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!arena_retire(&device->arena, range->address)) {
+        free(rest);
+        return CUDA_ERROR_INVALID_VALUE; /* Another thread has just freed it. */
+    }
+    /* The server may hear of it now: it counts ranges, it does not unmap them. */
+    struct sluice_free_call call = {.address = range->address};
+    CUresult result = send_free(&call, NULL);
+    pthread_mutex_lock(&device->quarantine_lock);
+    *rest = (struct quarantined){.address = range->address, .byte_count = range->byte_count, .sequence = sequence_now()};
+    if (device->quarantine_oldest == NULL) device->quarantine_oldest = rest;
+    else device->quarantine_newest->next = rest;
+    device->quarantine_newest = rest;
+    device->quarantined_bytes += range->byte_count;
+    pthread_mutex_unlock(&device->quarantine_lock);
     return result;
 }
 
@@ -98,11 +116,7 @@ API(cuMemFree_v2, (CUdeviceptr address), (address)) {
     struct device *device;
     if (address == 0) return CUDA_SUCCESS;
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
-    if (atomic_load(&device->has_streams)) {
-        CUresult result = device_wait(device);
-        if (result != CUDA_SUCCESS) return result;
-    }
-    return free_range(device, address);
+    return atomic_load(&device->has_streams) ? quarantine(device, &range) : free_range(device, address);
 }
 
 API(cuMemAllocAsync, (CUdeviceptr *address, size_t bytes, CUstream handle), (address, bytes, handle)) {
@@ -131,19 +145,7 @@ API(cuMemFreeAsync, (CUdeviceptr address, CUstream handle), (address, handle)) {
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
-    if (!atomic_load(&device->has_streams)) return free_range(device, address);
-    struct quarantined *rest = malloc(sizeof *rest);
-    if (rest == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
-    /* The server may hear of it now: it counts ranges, it does not unmap them. */
-    struct sluice_free_call call = {.address = address};
-    result = send_free(&call, NULL);
-    *rest = (struct quarantined){.address = address, .byte_count = range.byte_count, .sequence = sequence_now()};
-    pthread_mutex_lock(&device->quarantine_lock);
-    rest->next = device->quarantine;
-    device->quarantine = rest;
-    device->quarantined_bytes += range.byte_count;
-    pthread_mutex_unlock(&device->quarantine_lock);
-    return result;
+    return atomic_load(&device->has_streams) ? quarantine(device, &range) : free_range(device, address);
 }
 API_ALIAS(cuMemFreeAsync_ptsz, cuMemFreeAsync);
 
