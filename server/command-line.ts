@@ -42,6 +42,10 @@ function serveCommand(): Command {
     .option("--preemption", "let leases of lower priority make room for the first of the queue")
     .option("--preemption-grace <duration>", "how long such a lease still has (default: 30s)")
     .option("--grace <duration>", "how long running leases may go on after SIGTERM (default: 30s)")
+    .option(
+      "--orphan-timeout <duration>",
+      "how long jobs run on when the server dies and none comes back (default: 10m)",
+    )
     .option("--kernel-timeout <duration>", "a kernel that runs longer is stopped; 0 for no bound (default: 5m)")
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")
     .option("--spare-executors <count>", "executors kept warm for the next lease (default: 1)")

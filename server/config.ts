@@ -48,6 +48,8 @@ export interface Config {
   /** How the queue decides. */
   readonly pool: Pick<PoolOptions, (typeof poolOptionNames)[number]>;
   readonly graceMs: number;
+  /** How long executors go on without a server. */
+  readonly orphanTimeoutMs: number;
   readonly kernelTimeoutMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly logLevel: LogLevel;
@@ -72,6 +74,7 @@ export interface RawOptions {
   preemption?: unknown;
   "preemption-grace"?: unknown;
   grace?: unknown;
+  "orphan-timeout"?: unknown;
   "kernel-timeout"?: unknown;
   "heartbeat-timeout"?: unknown;
   "log-level"?: unknown;
@@ -97,6 +100,8 @@ const defaults: RawOptions = {
   preemption: false,
   "preemption-grace": "30s",
   grace: "30s",
+  // Long enough to upgrade or repair a server by hand; short enough that nobody's memory is held for ever by work that nobody can end.
+  "orphan-timeout": "10m",
   "kernel-timeout": "5m",
   "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,
   "log-level": "info",
@@ -130,6 +135,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     priorityClasses: priorityClassesOf(raw["priority-class"]),
     pool: poolOf(raw),
     graceMs: durationOf("grace", raw.grace),
+    orphanTimeoutMs: durationOf("orphan-timeout", raw["orphan-timeout"]),
     kernelTimeoutMs: durationOf("kernel-timeout", raw["kernel-timeout"]),
     heartbeatTimeoutMs: durationOf("heartbeat-timeout", raw["heartbeat-timeout"]),
     logLevel: oneOf("log-level", logLevels, raw["log-level"]),

@@ -21,9 +21,11 @@ import { Broker, type PooledDevice } from "./control/broker.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
 import { PoolWatch } from "./control/pool-watch.ts";
+import { ControlFolders } from "./executor/control-folder.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
+import { endFoundExecutors } from "./restart.ts";
 import { DataListener } from "./session/data-listener.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
 import { lockState } from "./state-lock.ts";
@@ -92,8 +94,10 @@ async function run(config: Config): Promise<void> {
 async function runWithState(config: Config, { devices, log }: Pick<DaemonOptions, "devices" | "log">): Promise<void> {
   const store = new Store(config.stateDirectory, (error) => log.error({ error: error.message }, "A late write fails"));
   try {
+    const folders = new ControlFolders(config.stateDirectory);
+    await endFoundExecutors(folders, log);
     closeOpenLeases(store, log);
-    const daemon = new Daemon({ config, devices, log, store });
+    const daemon = new Daemon({ config, devices, folders, log, store });
     try {
       await daemon.start();
       await daemon.untilStopped();
@@ -106,7 +110,7 @@ async function runWithState(config: Config, { devices, log }: Pick<DaemonOptions
   }
 }
 
-/** Executors end with their daemon, so a lease that the last run left open is over. */
+/** Executors of the last run are ended, so a lease that it left open is over. */
 function closeOpenLeases(store: Store, log: Logger): void {
   for (const { lease } of store.openLeases()) {
     const message = "The server stopped without ending the lease.";
@@ -119,6 +123,7 @@ function closeOpenLeases(store: Store, log: Logger): void {
 interface DaemonOptions {
   readonly config: Config;
   readonly devices: readonly PooledDevice[];
+  readonly folders: ControlFolders;
   readonly log: Logger;
   readonly store: Store;
 }
@@ -143,14 +148,14 @@ class Daemon {
     "grpc.keepalive_timeout_ms": 10_000,
   });
 
-  constructor({ config, devices, log, store }: DaemonOptions) {
+  constructor({ config, devices, folders, log, store }: DaemonOptions) {
     this.#config = config;
     this.#log = log;
     this.#store = store;
     this.#settings = new Settings(store);
     const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
-    this.#executors = new ExecutorPool({ spares: config.spareExecutors, deviceKinds, onLog });
+    this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
     this.#broker = new Broker({
       devices,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -164,8 +169,14 @@ class Daemon {
     });
     this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#gate, clock: systemClock });
     this.#restoreSettings();
-    const { kernelTimeoutMs } = config;
-    this.#sessions = new LeaseSessions({ executors: this.#executors, kernelTimeoutMs, events: this.#broker, onLog });
+    const { kernelTimeoutMs, orphanTimeoutMs } = config;
+    this.#sessions = new LeaseSessions({
+      executors: this.#executors,
+      kernelTimeoutMs,
+      orphanTimeoutMs,
+      events: this.#broker,
+      onLog,
+    });
     this.#dataListener = new DataListener({
       leases: this.#broker,
       serverVersion: packageVersion(),
@@ -268,6 +279,7 @@ class Daemon {
     this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
     this.#broker.close();
     await this.#executors.close();
+    this.#sessions.leave();
     // Streams that are left are told that the server goes; what takes longer is cut.
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, GRPC_FAREWELL_MS);

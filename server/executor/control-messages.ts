@@ -1,10 +1,11 @@
 /**
- * What the daemon and an executor say to each other: plain JSON objects with a `kind`, over the IPC channel of the fork; bytes
- * travel as base64. Only `session` comes with a handle, the client's socket. Nothing here depends on the channel.
+ * What the daemon and an executor say to each other: plain JSON objects with a `kind`, as lines over the executor's control socket; bytes
+ * travel as base64. `session` comes with the client's socket, over the executor's second socket and under the message's own proof
+ * (handle-passing.ts).
  *
  * Life of an executor: the daemon starts it with `prepare` and it waits as a spare; `assign` gives it its lease, once; each
- * `session` hands over a connection that has proved its lease, one at a time; `end` ends it. Both sides take the other's
- * disappearance for the end.
+ * `session` hands over a connection that has proved its lease, one at a time; `end` ends it. A spare ends with its daemon. One with a
+ * lease works on without, and says `hello` to the next daemon that connects; without any it ends after the orphan's time-out.
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { DeviceDescription } from "../device/device.ts";
@@ -18,7 +19,7 @@ export interface SliceAssignment {
   readonly arenaBase: number;
 }
 
-/** What the calls of a lease cost so far, over all its sessions. */
+/** What the calls of a lease cost so far, over all its sessions and executors. */
 export interface ExecutorUsage {
   readonly calls: number;
   readonly batches: number;
@@ -36,6 +37,10 @@ export type ToExecutor =
       readonly leaseId: string;
       readonly slices: readonly SliceAssignment[];
       readonly kernelTimeoutMs: number;
+      /** How long to live on without a daemon. */
+      readonly orphanTimeoutMs: number;
+      /** What the lease has used with executors before this one. */
+      readonly usage: ExecutorUsage;
     }
   /** Comes with the socket. The executor sends WELCOME with this proof, so that it never learns the lease's secret. */
   | {
@@ -43,11 +48,23 @@ export type ToExecutor =
       readonly welcomeProof: string;
       /** What the client sent behind HELLO and the daemon has read already. */
       readonly received: string;
+      /** For the daemon after this one. */
+      readonly clientAddress: string;
     }
   /** Tell the client why, then exit. */
   | { readonly kind: "end"; readonly code: ErrorCode; readonly message: string };
 
 export type FromExecutor =
+  /** The first message to every daemon: where the executor stands. */
+  | {
+      readonly kind: "hello";
+      readonly leaseId?: string;
+      /** Set while there is a session. */
+      readonly clientAddress?: string;
+      /** It was told to end, or must be killed before there is another session. */
+      readonly isLast: boolean;
+      readonly usage?: ExecutorUsage;
+    }
   /** The drivers are loaded. */
   | { readonly kind: "ready" }
   /** The socket of `session` has arrived: the daemon closes its own copy, which it keeps in case the executor dies before. */
@@ -57,6 +74,6 @@ export type FromExecutor =
    * process must be killed before that.
    */
   | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }
-  /** Sent every second while it changes, with `sessionEnded`, and before an exit. */
+  /** The lease's use so far: sent every second while it changes, with `sessionEnded`, and before an exit. */
   | { readonly kind: "usage"; readonly usage: ExecutorUsage }
   | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };

@@ -1,5 +1,6 @@
 /** Executors kept warm: starting one takes a good part of a second, and a first session should not wait for it. */
 import type { DeviceDescription } from "../device/device.ts";
+import type { ControlFolders } from "./control-folder.ts";
 import { ExecutorProcess } from "./executor-process.ts";
 
 /** A spare is started this long after one was taken, so that it does not compete with the session that took it. */
@@ -8,6 +9,7 @@ const REFILL_DELAY_MS = 100;
 const REFILL_DELAY_MS_MAX = 30_000;
 
 export class ExecutorPool {
+  readonly #folders: ControlFolders;
   readonly #sparesMax: number;
   readonly #deviceKinds: readonly DeviceDescription["kind"][];
   readonly #onLog: (level: "info" | "warn" | "error", message: string) => void;
@@ -17,11 +19,13 @@ export class ExecutorPool {
   #closed = false;
 
   constructor(options: {
+    readonly folders: ControlFolders;
     /** How many to keep warm; 0 for none. */
     readonly spares: number;
     readonly deviceKinds: readonly DeviceDescription["kind"][];
     readonly onLog: (level: "info" | "warn" | "error", message: string) => void;
   }) {
+    this.#folders = options.folders;
     this.#sparesMax = options.spares;
     this.#deviceKinds = options.deviceKinds;
     this.#onLog = options.onLog;
@@ -54,7 +58,7 @@ export class ExecutorPool {
   }
 
   #start(): ExecutorProcess {
-    const executor = new ExecutorProcess();
+    const executor = ExecutorProcess.start(this.#folders);
     executor.send({ kind: "prepare", deviceKinds: this.#deviceKinds });
     return executor;
   }

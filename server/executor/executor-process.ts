@@ -1,57 +1,130 @@
 /**
- * An executor as the daemon sees it: a process to start, to send messages to, and to see dead. The one place that knows that
- * executors are forked and that messages travel over IPC.
+ * An executor as the daemon sees it: a process to start, or to find again, to send messages to, and to see dead. The one place that knows
+ * how executors are started and reached; both kinds are talked to in the same way.
  */
-import { type ChildProcess, fork } from "node:child_process";
-import type { Socket } from "node:net";
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import type { ErrorCode } from "../../shared/errors.ts";
+import { type ErrorCode, toSluiceError } from "../../shared/errors.ts";
+import { isThere, type ProcessIdentity } from "../process-identity.ts";
+import type { ControlFolders, ControlPaths, FoundFolder } from "./control-folder.ts";
 import type { FromExecutor, ToExecutor } from "./control-messages.ts";
+import { listenAt, receiverAt, sendHandle } from "./handle-passing.ts";
+import { readMessages, writeMessage } from "./message-lines.ts";
 
 /** How long an executor may take to tell its client why it ends, before it is killed. */
 const FAREWELL_MS = 500;
 
+/** How often a process that is no child is looked for while it dies, and an executor that cannot be reached is tried again. */
+const POLL_MS = 10;
+
 /** The entry stands beside this file, as JavaScript in the package and as TypeScript in a checkout. */
 const entry = fileURLToPath(new URL(`./main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
 
-export class ExecutorProcess {
-  readonly #child: ChildProcess;
-  readonly startedAt = performance.now();
-  /** Resolves when the process is dead and reaped, with how it died. */
+export type Hello = Extract<FromExecutor, { kind: "hello" }>;
+export type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
+
+/** What there is of the process itself. */
+interface Life {
+  /** Resolves when it is dead, and its memory free, with how it died. */
   readonly exited: Promise<string>;
-  /** Receives its messages. */
-  onMessage: (message: FromExecutor) => void = () => {};
+  kill(): void;
+  /** Its control socket is closed: it ends, or is to. */
+  watch(): void;
+}
+
+export class ExecutorProcess {
+  readonly #folders: ControlFolders;
+  readonly #name: string;
+  readonly #life: Life;
+  readonly #paths: ControlPaths;
+  #control: Socket | undefined;
   #dead = false;
+  #left = false;
+  /** Resolves when the process is dead and its memory free, with how it died. */
+  readonly exited: Promise<string>;
+  /** Where it stands, by its own word; undefined when it dies before that. */
+  readonly hello: Promise<Hello | undefined>;
+  #onHello: (hello: Hello | undefined) => void = () => {};
+  #receive: ((message: FromExecutor) => void) | undefined;
+  /** What came before anybody listened. */
+  #early: FromExecutor[] = [];
 
-  constructor() {
-    // Both of its outputs go to the daemon's stderr: stdout belongs to the readiness line.
-    this.#child = fork(entry, [], { stdio: ["ignore", 2, 2, "ipc"] });
-    this.#child.on("message", (message: FromExecutor) => this.onMessage(message));
-    this.exited = new Promise((resolve) => {
-      this.#child.once("error", (error) => {
-        if (this.#child.pid === undefined) resolve(`cannot be started: ${error.message}`);
+  private constructor(folders: ControlFolders, name: string, life: Life) {
+    this.#folders = folders;
+    this.#name = name;
+    this.#paths = folders.sockets(name);
+    this.#life = life;
+    this.hello = new Promise((resolve) => {
+      this.#onHello = resolve;
+    });
+    this.exited = life.exited.then(async (how) => {
+      await this.#lastWords();
+      this.#dead = true;
+      this.#onHello(undefined);
+      folders.remove(name);
+      return how;
+    });
+  }
+
+  /** Starts a process in a group of its own. What fails is told by `exited`. */
+  static start(folders: ControlFolders): ExecutorProcess {
+    let name = "";
+    const opened: number[] = [];
+    try {
+      name = folders.create();
+      const { control, handles } = folders.sockets(name);
+      opened.push(listenAt(control), receiverAt(handles));
+      // Both of its outputs go to the daemon's stderr: stdout belongs to the readiness line.
+      const child = spawn(process.execPath, [...process.execArgv, entry, folders.path(name)], {
+        detached: true,
+        stdio: ["ignore", 2, 2, ...opened],
       });
-      this.#child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
-    });
-    void this.exited.then(() => {
-      this.#dead = true; // The promise itself never rejects.
-    });
+      return new ExecutorProcess(folders, name, lifeOfChild(child)).#connect();
+    } catch (error) {
+      const exited = Promise.resolve(`cannot be started: ${toSluiceError(error).message}`);
+      return new ExecutorProcess(folders, name, { exited, kill: () => {}, watch: () => {} });
+    } finally {
+      for (const fd of opened) closeSync(fd);
+    }
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
+  /** One that an earlier daemon has started and that may still run. */
+  static find(folders: ControlFolders, found: FoundFolder & { readonly identity: ProcessIdentity }): ExecutorProcess {
+    return new ExecutorProcess(folders, found.name, lifeOfStranger(found.identity)).#connect();
   }
 
-  /** Sends a message, with the client's socket for `session`, which stays open here too. What does not arrive is told by `exited`. */
-  send(message: ToExecutor, socket?: Socket): void {
-    if (this.#dead || !this.#child.connected) return;
-    this.#child.send(message, socket, { keepOpen: true }, () => {
-      // An executor that cannot be reached is dead or dying.
-    });
+  /** Receives its messages from the first one on. */
+  set onMessage(receive: (message: FromExecutor) => void) {
+    this.#receive = receive;
+    for (const message of this.#early.splice(0)) receive(message);
   }
 
-  /** Lets the executor tell its client why, and sees it dead and reaped. */
+  send(message: ToExecutor): void {
+    if (!this.#dead && this.#control !== undefined) writeMessage(this.#control, message);
+  }
+
+  /**
+   * Sends `session` with the client's socket, which stays open here too. Throws the system's error when the socket cannot be sent; what
+   * does not arrive because the process dies is told by `exited`.
+   */
+  handOver(message: SessionMessage, socket: Socket): void {
+    const { _handle: handle } = socket as { _handle?: { fd?: number } | null };
+    if (handle?.fd === undefined || handle.fd < 0) throw new Error("The client is gone");
+    const tag = Buffer.from(message.welcomeProof, "base64");
+    sendHandle({ sender: this.#folders.sender, path: this.#paths.handles, fd: handle.fd, tag });
+    this.send(message);
+  }
+
+  /** From now on its death is not its lease's, for the daemon after this one too. */
+  dropLease(): void {
+    this.#folders.dropLease(this.#name);
+  }
+
+  /** Lets the executor tell its client why, and sees it dead. */
   async end(code: ErrorCode, message: string): Promise<void> {
+    this.dropLease();
     this.send({ kind: "end", code, message });
     const timer = setTimeout(() => this.kill(), FAREWELL_MS);
     await this.exited;
@@ -60,6 +133,94 @@ export class ExecutorProcess {
 
   /** Ends the process at once. */
   kill(): void {
-    this.#child.kill("SIGKILL");
+    this.#life.kill();
+  }
+
+  /** Leaves the process to the daemon after this one. */
+  leave(): void {
+    this.#left = true;
+    this.#control?.destroy();
+  }
+
+  /** What it said before its end may still be on its way. */
+  #lastWords(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#control === undefined || this.#control.closed) resolve();
+      else this.#control.once("close", () => resolve());
+    });
+  }
+
+  #connect(): this {
+    const control = connect(this.#paths.control);
+    this.#control = control;
+    let isBusy = false;
+    control.on("error", (error: NodeJS.ErrnoException) => {
+      // Its queue of connections is full of those of dead daemons while it works hard.
+      isBusy = error.code === "EAGAIN";
+    });
+    control.once("close", () => {
+      if (this.#dead || this.#left) return;
+      if (isBusy) setTimeout(() => (this.#dead || this.#left ? undefined : this.#connect()), POLL_MS);
+      else this.#life.watch();
+    });
+    readMessages(control, (value) => {
+      const message = value as FromExecutor;
+      if (message.kind === "hello") this.#onHello(message);
+      if (this.#receive === undefined) this.#early.push(message);
+      else this.#receive(message);
+    });
+    return this;
+  }
+}
+
+function lifeOfChild(child: ChildProcess): Life {
+  const exited = new Promise<string>((resolve) => {
+    child.once("error", (error) => {
+      if (child.pid === undefined) resolve(`cannot be started: ${error.message}`);
+    });
+    child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  });
+  const kill = (): void => {
+    child.kill("SIGKILL");
+  };
+  return {
+    exited,
+    kill,
+    watch: () => {
+      const timer = setTimeout(kill, FAREWELL_MS);
+      void exited.then(() => clearTimeout(timer));
+    },
+  };
+}
+
+/** A process that somebody else started tells nobody when it dies: it is looked for. */
+function lifeOfStranger(identity: ProcessIdentity): Life {
+  let isWatched = false;
+  let killAt = Number.POSITIVE_INFINITY;
+  let resolveExited: (how: string) => void = () => {};
+  const exited = new Promise<string>((resolve) => {
+    resolveExited = resolve;
+  });
+  const look = (): void => {
+    if (!isThere(identity)) {
+      resolveExited("it is gone");
+      return;
+    }
+    if (performance.now() >= killAt) sendKill(identity.pid);
+    setTimeout(look, POLL_MS);
+  };
+  const watch = (graceMs: number): void => {
+    killAt = Math.min(killAt, performance.now() + graceMs);
+    if (!isWatched) look();
+    isWatched = true;
+  };
+  return { exited, kill: () => watch(0), watch: () => watch(FAREWELL_MS) };
+}
+
+function sendKill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It died in between.
   }
 }

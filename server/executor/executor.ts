@@ -17,16 +17,42 @@ import { Workspace } from "./workspace.ts";
 
 type Assignment = Extract<ToExecutor, { kind: "assign" }>;
 
+export interface ExecutorOptions {
+  readonly send: (message: FromExecutor) => void;
+  /** Called when it takes its lease, before anything else happens for that. */
+  readonly onAssigned: (leaseId: string) => void;
+}
+
 export class Executor {
-  readonly #send: (message: FromExecutor) => void;
+  readonly #options: ExecutorOptions;
   readonly #usage = new UsageCounter();
   #assignment: Assignment | undefined;
   #session: Session | undefined;
+  /** Of the session, from the message that brings it to its end. */
+  #clientAddress: string | undefined;
+  /** It was told to end, or its device is broken. */
+  #isLast = false;
   /** Settles at its end. */
   #rehearsal: Promise<void> | undefined;
 
-  constructor(send: (message: FromExecutor) => void) {
-    this.#send = send;
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  /** How long to live on without a daemon; undefined: not at all. */
+  get orphanTimeoutMs(): number | undefined {
+    return this.#assignment?.orphanTimeoutMs;
+  }
+
+  /** Tells a daemon that has just come where things stand. */
+  greet(): void {
+    const { leaseId } = this.#assignment ?? {};
+    this.#send({
+      kind: "hello",
+      isLast: this.#isLast,
+      ...(leaseId === undefined ? {} : { leaseId, usage: this.#usage.now() }),
+      ...(this.#clientAddress === undefined ? {} : { clientAddress: this.#clientAddress }),
+    });
   }
 
   /** Carries out one message; resolves to true when the process should exit. */
@@ -38,6 +64,8 @@ export class Executor {
         this.#send({ kind: "ready" });
         return false;
       case "assign":
+        this.#options.onAssigned(message.leaseId);
+        this.#usage.startFrom(message.usage);
         this.#assignment = message;
         return false;
       case "session":
@@ -45,14 +73,23 @@ export class Executor {
           this.#send({ kind: "sessionEnded", needsNewProcess: false }); // The client was gone before its socket arrived.
           return false;
         }
+        this.#clientAddress ??= message.clientAddress;
         await this.#rehearsal;
         this.#send({ kind: "sessionStarted" });
         this.#begin(message, socket);
         return false;
       case "end":
+        this.#isLast = true;
         await this.#end(new SluiceError(message.code, message.message));
         return true;
     }
+  }
+
+  /** No daemon has come for the whole time-out: tells the client so. */
+  async endOrphaned(): Promise<void> {
+    this.#isLast = true;
+    const message = `No server comes back within [${this.orphanTimeoutMs}] ms, so the lease ends.`;
+    await this.#end(new SluiceError("EXECUTOR_FAILED", message));
   }
 
   /** Tells the daemon what the lease has cost since it was told last. */
@@ -83,6 +120,8 @@ export class Executor {
     const finish = (): void => {
       if (this.#session !== session) return;
       this.#session = undefined;
+      this.#clientAddress = undefined;
+      this.#isLast ||= work.needsNewProcess;
       this.reportUsage();
       this.#send({ kind: "sessionEnded", needsNewProcess: work.needsNewProcess });
     };
@@ -121,5 +160,9 @@ export class Executor {
     session.refuse(reason);
     await session.ended;
     this.reportUsage();
+  }
+
+  #send(message: FromExecutor): void {
+    this.#options.send(message);
   }
 }

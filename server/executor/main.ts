@@ -1,35 +1,78 @@
 /**
- * The executor process: owns the device contexts of one lease and runs its calls. Started by the daemon only, and ends with
- * it. It lives by the messages of control-messages.ts, and leaves signals to the daemon.
+ * The executor process: owns the device contexts of one lease and runs its calls. Started by a daemon only, in a process group of its own,
+ * and outlives it while it has a lease. It lives by the messages of control-messages.ts, and leaves signals to the daemon.
+ * Its argument is its folder (control-folder.ts); its third and fourth descriptor are the sockets in it.
  */
 import { Socket } from "node:net";
-import type { FromExecutor, ToExecutor } from "./control-messages.ts";
+import { identityOf } from "../process-identity.ts";
+import { markLease, markProcess } from "./control-folder.ts";
+import type { ToExecutor } from "./control-messages.ts";
+import { DaemonChannel } from "./daemon-channel.ts";
 import { Executor } from "./executor.ts";
+import { receiveHandle } from "./handle-passing.ts";
 
 /** How often the daemon hears what the lease costs. */
 const USAGE_INTERVAL_MS = 1_000;
 
-const send = (message: FromExecutor): void => {
-  // Without a channel the daemon is gone, and so is this process in a moment.
-  if (process.connected) process.send!(message, () => {});
-};
+/** A daemon connects at once to what it starts; if it does not, it died. */
+const FIRST_DAEMON_MS = 30_000;
 
-const executor = new Executor(send);
+const LISTENER = 3;
+const HANDLES = 4;
 
-process.on("message", (message: ToExecutor, handle: unknown) => {
-  const socket = handle instanceof Socket ? handle : undefined;
-  executor.receive(message, socket).then(
-    (done) => {
-      if (done) process.disconnect();
-    },
-    (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
-});
-process.on("disconnect", () => process.exit(0));
+const [, , folder = ""] = process.argv;
+
+// The daemon's stderr may end before this process does, and that is no reason to.
+for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
 // A terminal's Ctrl-C and a service manager's stop reach every process: the daemon alone decides when this one ends.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
+process.on("SIGHUP", () => {});
+
+const executor = new Executor({
+  send: (message) => channel.send(message),
+  onAssigned: (leaseId) => markLease(folder, leaseId),
+});
+
+const fail = (error: unknown): void => {
+  console.error(error);
+  process.exit(1);
+};
+
+const leave = async (): Promise<void> => {
+  await channel.close();
+  process.exit(0);
+};
+
+let orphaned: NodeJS.Timeout | undefined = setTimeout(() => process.exit(0), FIRST_DAEMON_MS);
+
+/** The client's socket that comes with a message. */
+function socketOf(message: ToExecutor): Socket | undefined {
+  if (message.kind !== "session") return undefined;
+  const fd = receiveHandle(HANDLES, Buffer.from(message.welcomeProof, "base64"));
+  return fd === undefined ? undefined : new Socket({ fd, readable: true, writable: true });
+}
+
+const channel = new DaemonChannel({
+  listener: LISTENER,
+  onConnected: () => {
+    clearTimeout(orphaned);
+    executor.greet();
+  },
+  onMessage: (value) => {
+    const message = value as ToExecutor;
+    executor.receive(message, socketOf(message)).then((done) => (done ? leave() : undefined), fail);
+  },
+  onLost: () => {
+    const { orphanTimeoutMs } = executor;
+    // A spare ends with its daemon.
+    if (orphanTimeoutMs === undefined) process.exit(0);
+    orphaned = setTimeout(() => {
+      executor.endOrphaned().then(leave, fail);
+    }, orphanTimeoutMs);
+  },
+});
+
+const identity = identityOf(process.pid);
+if (identity !== undefined) markProcess(folder, identity);
 setInterval(() => executor.reportUsage(), USAGE_INTERVAL_MS).unref();

@@ -10,9 +10,14 @@ export class UsageCounter {
   deviceMs = 0;
   #told = "";
 
-  /** The counts, when they differ from those returned last. */
-  changes(): ExecutorUsage | undefined {
-    const usage = {
+  /** Counts on from what the lease has used before. */
+  startFrom(usage: ExecutorUsage): void {
+    Object.assign(this, usage);
+  }
+
+  /** The counts so far. */
+  now(): ExecutorUsage {
+    return {
       calls: this.calls,
       batches: this.batches,
       answers: this.answers,
@@ -20,6 +25,11 @@ export class UsageCounter {
       bytesSent: this.bytesSent,
       deviceMs: Math.round(this.deviceMs),
     };
+  }
+
+  /** The counts, when they differ from those returned last. */
+  changes(): ExecutorUsage | undefined {
+    const usage = this.now();
     const text = JSON.stringify(usage);
     if (text === this.#told) return undefined;
     this.#told = text;

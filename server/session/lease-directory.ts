@@ -13,6 +13,8 @@ export interface SessionLease {
   readonly id: string;
   readonly key: LeaseKey;
   readonly slices: readonly SliceAssignment[];
+  /** What it has used so far. */
+  readonly usage: ExecutorUsage;
 }
 
 export interface LeaseDirectory {

@@ -3,29 +3,29 @@
  * that dies takes its lease with it and no other.
  */
 import type { Socket } from "node:net";
-import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
-import type { ExecutorUsage, FromExecutor } from "../executor/control-messages.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { FromExecutor } from "../executor/control-messages.ts";
 import type { ExecutorPool } from "../executor/executor-pool.ts";
-import type { ExecutorProcess } from "../executor/executor-process.ts";
+import type { ExecutorProcess, Hello } from "../executor/executor-process.ts";
 import type { ProvenConnection } from "./handshake.ts";
 import type { SessionEvents } from "./lease-directory.ts";
 import { refuse } from "./refusal.ts";
 
 interface LeaseExecutor {
   readonly executor: ExecutorProcess;
+  /** Whether it has a session; one that was found and has not said so yet may have. */
   busy: boolean;
   /** A client's socket on its way to the executor. Should that die first, nobody else would close it. */
   handedOver: Socket | undefined;
   /** Set while the lease ends, or its process is to be replaced, so that its executor's death is no failure. */
   ending: boolean;
-  /** What the lease used with executors before this one, and with this one too. */
-  readonly earlierUsage: ExecutorUsage | undefined;
-  usage: ExecutorUsage | undefined;
 }
 
 export interface LeaseSessionsOptions {
   readonly executors: ExecutorPool;
   readonly kernelTimeoutMs: number;
+  /** How long an executor lives on without a daemon. */
+  readonly orphanTimeoutMs: number;
   readonly events: SessionEvents;
   readonly onLog: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -33,8 +33,6 @@ export interface LeaseSessionsOptions {
 export class LeaseSessions {
   readonly #options: LeaseSessionsOptions;
   readonly #byLease = new Map<string, LeaseExecutor>();
-  /** Use of leases whose executor was replaced and that have no new one yet. */
-  readonly #retiredUsage = new Map<string, ExecutorUsage>();
 
   constructor(options: LeaseSessionsOptions) {
     this.#options = options;
@@ -48,19 +46,32 @@ export class LeaseSessions {
       refuse(socket, new SluiceError(work.busy ? "SESSION_BUSY" : "LEASE_ENDED", `The lease [${lease.id}] ${why}.`));
       return;
     }
-    work.busy = true;
-    work.handedOver = socket;
     const { remoteAddress, remotePort } = socket;
     const clientAddress = remoteAddress === undefined ? "unix" : `${remoteAddress}:${remotePort ?? ""}`;
-    work.executor.send(
-      {
-        kind: "session",
-        welcomeProof: welcomeProof.toString("base64"),
-        received: Buffer.from(received.buffer, received.byteOffset, received.byteLength).toString("base64"),
-      },
-      socket,
-    );
+    const message = {
+      kind: "session",
+      welcomeProof: welcomeProof.toString("base64"),
+      received: Buffer.from(received.buffer, received.byteOffset, received.byteLength).toString("base64"),
+      clientAddress,
+    } as const;
+    try {
+      work.executor.handOver(message, socket);
+    } catch (error) {
+      const why = toSluiceError(error).message;
+      refuse(
+        socket,
+        new SluiceError("EXECUTOR_FAILED", `The executor of the lease [${lease.id}] takes no session [${why}].`),
+      );
+      return;
+    }
+    work.busy = true;
+    work.handedOver = socket;
     this.#options.events.attached(lease.id, clientAddress);
+  }
+
+  /** Takes over an executor that an earlier daemon has started and that has this lease. */
+  adopt(leaseId: string, executor: ExecutorProcess): void {
+    this.#add(leaseId, executor, true);
   }
 
   /** Ends the lease's executor, if it has one; resolves once it is dead and reaped. */
@@ -71,7 +82,6 @@ export class LeaseSessions {
       await work.executor.end(code, message);
     }
     this.#byLease.delete(leaseId);
-    this.#retiredUsage.delete(leaseId);
     if (work !== undefined) refuseOwnCopy(work, new SluiceError(code, message));
   }
 
@@ -83,42 +93,53 @@ export class LeaseSessions {
     }
   }
 
+  /** Leaves every executor to the daemon after this one. */
+  leave(): void {
+    for (const work of this.#byLease.values()) work.executor.leave();
+  }
+
   #start(lease: ProvenConnection["lease"]): LeaseExecutor {
-    const { executors, kernelTimeoutMs } = this.#options;
+    const { executors, kernelTimeoutMs, orphanTimeoutMs } = this.#options;
     const executor = executors.take();
-    const earlierUsage = this.#retiredUsage.get(lease.id);
-    this.#retiredUsage.delete(lease.id);
-    const work: LeaseExecutor = {
-      executor,
-      busy: false,
-      handedOver: undefined,
-      ending: false,
-      earlierUsage,
-      usage: earlierUsage,
-    };
-    this.#byLease.set(lease.id, work);
-    executor.onMessage = (message) => this.#receive(lease.id, work, message);
-    executor.send({ kind: "assign", leaseId: lease.id, slices: lease.slices, kernelTimeoutMs });
+    const work = this.#add(lease.id, executor);
+    const { slices, usage } = lease;
+    executor.send({ kind: "assign", leaseId: lease.id, slices, usage, kernelTimeoutMs, orphanTimeoutMs });
+    return work;
+  }
+
+  #add(leaseId: string, executor: ExecutorProcess, busy = false): LeaseExecutor {
+    const work: LeaseExecutor = { executor, busy, handedOver: undefined, ending: false };
+    this.#byLease.set(leaseId, work);
+    executor.onMessage = (message) => this.#receive(leaseId, work, message);
     void executor.exited.then((how) => {
       if (work.ending) return; // `end` is waiting for just that.
-      this.#byLease.delete(lease.id);
+      this.#byLease.delete(leaseId);
       const { events, onLog } = this.#options;
-      const message = `The executor of the lease [${lease.id}] died [${how}].`;
+      const message = `The executor of the lease [${leaseId}] died [${how}].`;
       onLog("error", message);
       refuseOwnCopy(work, new SluiceError("EXECUTOR_FAILED", message));
-      events.failed(lease.id, "EXECUTOR_FAILED", message);
+      events.failed(leaseId, "EXECUTOR_FAILED", message);
     });
     return work;
+  }
+
+  /** An executor that was found says where it stands. */
+  #greeted(leaseId: string, work: LeaseExecutor, { clientAddress, usage, isLast }: Hello): void {
+    const { events } = this.#options;
+    if (usage !== undefined) events.used(leaseId, usage);
+    if (clientAddress !== undefined) events.attached(leaseId, clientAddress);
+    else if (isLast) this.#retire(leaseId, work);
+    else work.busy = false;
   }
 
   /** Kills an executor whose device is broken; the lease lives on, and its next session gets a new one. */
   #retire(leaseId: string, work: LeaseExecutor): void {
     work.ending = true;
+    work.executor.dropLease();
     work.executor.kill();
     void work.executor.exited.then(() => {
-      if (this.#byLease.get(leaseId) !== work) return; // The lease has ended meanwhile.
-      this.#byLease.delete(leaseId);
-      if (work.usage !== undefined) this.#retiredUsage.set(leaseId, work.usage);
+      // Unless the lease has ended meanwhile.
+      if (this.#byLease.get(leaseId) === work) this.#byLease.delete(leaseId);
     });
   }
 
@@ -126,6 +147,10 @@ export class LeaseSessions {
     const { events, onLog } = this.#options;
     switch (message.kind) {
       case "ready":
+        return;
+      case "hello":
+        // One that was started here has no lease yet when it says so.
+        if (message.leaseId !== undefined) this.#greeted(leaseId, work, message);
         return;
       case "sessionStarted":
         closeOwnCopy(work);
@@ -137,11 +162,10 @@ export class LeaseSessions {
         events.detached(leaseId);
         return;
       case "usage":
-        work.usage = added(work.earlierUsage, message.usage);
-        events.used(leaseId, work.usage);
+        events.used(leaseId, message.usage);
         return;
       case "log":
-        onLog(message.level, `Executor [${work.executor.pid}] of the lease [${leaseId}]: ${message.message}`);
+        onLog(message.level, `The executor of the lease [${leaseId}]: ${message.message}`);
         return;
     }
   }
@@ -157,16 +181,4 @@ function closeOwnCopy(work: LeaseExecutor): void {
 function refuseOwnCopy(work: LeaseExecutor, reason: SluiceError): void {
   if (work.handedOver !== undefined) refuse(work.handedOver, reason);
   work.handedOver = undefined;
-}
-
-function added(earlier: ExecutorUsage | undefined, usage: ExecutorUsage): ExecutorUsage {
-  if (earlier === undefined) return usage;
-  return {
-    calls: earlier.calls + usage.calls,
-    batches: earlier.batches + usage.batches,
-    answers: earlier.answers + usage.answers,
-    bytesReceived: earlier.bytesReceived + usage.bytesReceived,
-    bytesSent: earlier.bytesSent + usage.bytesSent,
-    deviceMs: earlier.deviceMs + usage.deviceMs,
-  };
 }

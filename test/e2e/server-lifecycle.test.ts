@@ -3,7 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { childrenOf, isAlive } from "../support/processes.ts";
+import { childrenOf, executorsOf, isAlive } from "../support/processes.ts";
 import { ARENA, GiB, MiB, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
 import { type ServerOptions, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
@@ -268,23 +268,18 @@ test("a second signal ends the server at once", async () => {
   await waitFor("the executors' end", () => !children.some(isAlive));
 });
 
-test("kill -9 of the server ends its executors, and a new one starts with an empty pool", async () => {
-  const first = await begin();
-  const { state } = first;
-  const { session } = await attached();
-  const children = await waitFor("executor and spare", () => {
-    const found = childrenOf(first.pid);
-    return found.length === 2 ? found : undefined;
+test("kill -9 of the server ends its spares", async () => {
+  const { pid, state, exited, kill } = await begin("--spare-executors", "2");
+  await attached();
+  const children = await waitFor("executor and spares", () => {
+    const found = childrenOf(pid);
+    return found.length === 3 && executorsOf(state).length === 3 ? found : undefined;
   });
-  first.kill("SIGKILL");
-  expect(await first.exited).toBe("SIGKILL");
-  await waitFor("the executors' end", () => !children.some(isAlive));
-  expect(await session.connection.refusal()).toBeUndefined();
-  control.close();
-  await beginWith({ state });
-  expect(await control.inUse()).toBe(0);
-  const lease = await control.allocate({ devices: 2, fraction: 1 });
-  await control.release(lease.id, lease.secret);
+  const [worker] = executorsOf(state).filter(({ leaseId }) => leaseId !== undefined);
+  kill("SIGKILL");
+  expect(await exited).toBe("SIGKILL");
+  await waitFor("the spares' end", () => children.filter(isAlive).length === 1);
+  expect(isAlive(worker!.pid)).toBe(true);
 });
 
 test("with a full disk nothing is granted and nothing leaks, and with room again all is well", async () => {

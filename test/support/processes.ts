@@ -1,5 +1,6 @@
 /** Processes of this machine, as /proc shows them: for tests about who lives and who is dead. */
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** Ids of the processes whose parent is `pid`. */
 export function childrenOf(pid: number): number[] {
@@ -21,5 +22,35 @@ export function isAlive(pid: number): boolean {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {
     return false;
+  }
+}
+
+/** The executors that have a folder under a state directory, dead or alive, with the leases that they have. */
+export function executorsOf(state: string): { readonly pid: number; readonly leaseId: string | undefined }[] {
+  const root = join(state, "executors");
+  return namesIn(root).flatMap((name) => {
+    const files = namesIn(join(root, name));
+    const mark = files.find((file) => file.startsWith("process-"));
+    const leaseId = files.find((file) => file.startsWith("lease-"));
+    return mark === undefined ? [] : [{ pid: Number(/\d+/.exec(mark)![0]), leaseId }];
+  });
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // It is gone, or was never there.
+  }
+}
+
+/** Ends the executors that a server left behind. */
+export function endExecutorsOf(state: string): void {
+  for (const { pid } of executorsOf(state)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It is dead already.
+    }
   }
 }

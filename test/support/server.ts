@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { endExecutorsOf } from "./processes.ts";
 
 const START_MS_MAX = 20_000;
 const STOP_MS_MAX = 20_000;
@@ -36,7 +37,7 @@ export interface TestServer {
   kill(signal: NodeJS.Signals): void;
   /** Resolves with the exit code, or the signal's name, when the process is dead. */
   readonly exited: Promise<number | string>;
-  /** Ends it with SIGTERM, after at most STOP_MS_MAX with SIGKILL, and removes its state. */
+  /** Ends it with SIGTERM, after at most STOP_MS_MAX with SIGKILL; removes its state with all that runs there, unless it was given. */
   stop(): Promise<number | string>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -110,7 +111,11 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
     const code = await exited;
     clearTimeout(timer);
-    if (options.state === undefined) rmSync(state, { recursive: true, force: true });
+    if (options.state === undefined) {
+      // A server that was killed leaves its executors to the next one.
+      endExecutorsOf(state);
+      rmSync(state, { recursive: true, force: true });
+    }
     return code;
   };
   return {

@@ -34,7 +34,7 @@ test("a rehearsal that is not wanted any more ends at once", async () => {
 
 test("a spare is ready behind its rehearsal, and counts nothing of it as use", async () => {
   const told: FromExecutor[] = [];
-  const executor = new Executor((message) => told.push(message));
+  const executor = new Executor({ send: (message) => told.push(message), onAssigned: () => {} });
   await executor.receive({ kind: "prepare", deviceKinds: ["null"] }, undefined);
   executor.reportUsage();
   const nothing = { calls: 0, batches: 0, answers: 0, bytesReceived: 0, bytesSent: 0, deviceMs: 0 };
@@ -44,7 +44,7 @@ test("a spare is ready behind its rehearsal, and counts nothing of it as use", a
 test("a spare whose rehearsal cannot take place says so and is ready all the same", async () => {
   vi.stubEnv("TMPDIR", join(folder, "nowhere"));
   const told: FromExecutor[] = [];
-  const executor = new Executor((message) => told.push(message));
+  const executor = new Executor({ send: (message) => told.push(message), onAssigned: () => {} });
   await executor.receive({ kind: "prepare", deviceKinds: ["null"] }, undefined);
   expect(told).toEqual([
     { kind: "log", level: "warn", message: expect.stringMatching(/^The rehearsal fails .*ENOENT/) },

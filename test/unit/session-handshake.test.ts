@@ -1,6 +1,7 @@
 /** The data listener in this process: its time-out and its bounds, with small numbers. */
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { noUsage } from "../../server/control/lease-record.ts";
 import { LeaseSecret } from "../../server/control/lease-secret.ts";
 import { DataListener } from "../../server/session/data-listener.ts";
 import type { ProvenConnection } from "../../server/session/handshake.ts";
@@ -26,7 +27,7 @@ beforeEach(async () => {
     leases: {
       find: (id) => {
         if (id !== "mine") throw new SluiceError("LEASE_NOT_FOUND", "There is no such lease.");
-        return { id, key, slices: [] };
+        return { id, key, slices: [], usage: noUsage };
       },
     },
     onProven: (connection) => proven.push(connection),
