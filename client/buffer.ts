@@ -9,7 +9,7 @@ import {
   encodeFreeCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
+import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { closedError, type DeviceContext, issueEnd } from "./context.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
@@ -34,9 +34,15 @@ export interface WriteOptions {
   readonly offset?: number;
   /** The stream that the copy runs in. Default: the default stream. */
   readonly stream?: Stream;
+  readonly cached?: false;
 }
 
-export interface ReadIntoOptions extends WriteOptions, WaitOptions {}
+export interface CachedWriteOptions extends Omit<WriteOptions, "cached">, WaitOptions {
+  /** Names the bytes by their hash, and sends only what the server has not kept. */
+  readonly cached: true;
+}
+
+export interface ReadIntoOptions extends Omit<WriteOptions, "cached">, WaitOptions {}
 
 export interface ReadOptions extends ReadIntoOptions {
   /** Number of elements. Default: all from `offset` on. */
@@ -91,9 +97,16 @@ export class DeviceBuffer {
 
   /**
    * Copies bytes into the buffer. The bytes are taken before this returns: the array may be reused at once.
+   *
+   * With `cached` the server is asked by hash (SHA-256 of each MiB) whether it has the bytes from an earlier job of this tenant; it writes those
+   * that it has, only the rest travels, and is kept for the next time. Resolves when all bytes are there or sent: until then the array must not
+   * change, and what uses the buffer must not be issued. Below 1 MiB it is an ordinary write.
    * @throws SluiceError BAD_ARGUMENT when they do not fit, CLOSED after `free`, BACKLOG_FULL.
    */
-  write(data: ArrayBufferView, options: WriteOptions = {}): void {
+  write(data: ArrayBufferView, options: CachedWriteOptions): Promise<void>;
+  write(data: ArrayBufferView, options?: WriteOptions): void;
+  write(data: ArrayBufferView, options: WriteOptions | CachedWriteOptions = {}): void | Promise<void> {
+    if (options.cached) return this.#writeCached(data, options);
     const offset = options.offset ?? 0;
     this.checkRange({ offset, byteCount: data.byteLength });
     const { session } = this.context;
@@ -106,6 +119,20 @@ export class DeviceBuffer {
       if (at === 0) session.issue(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
       else session.issueAlways(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
     }
+  }
+
+  async #writeCached(data: ArrayBufferView, options: CachedWriteOptions): Promise<void> {
+    const { cached: _cached, signal, ...ordinary } = options;
+    if (data.byteLength < CACHED_UPLOAD_BYTES_MIN) {
+      this.write(data, ordinary);
+      return;
+    }
+    const offset = options.offset ?? 0;
+    const range = { offset, byteCount: data.byteLength };
+    const check = (): void => this.checkRange(range);
+    check();
+    const stream = streamHandle(options.stream, this.context);
+    await this.context.content.write({ address: this.address + offset, stream, data, signal, check });
   }
 
   /**

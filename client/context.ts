@@ -1,6 +1,7 @@
 /** What everything that lives on one device of a lease shares: buffers, modules, streams and events know no more of each other. */
 import { SluiceError } from "../shared/errors.ts";
 import type { Arena } from "./arena.ts";
+import type { Content } from "./content.ts";
 import type { Session } from "./session.ts";
 
 /** Handles are counted upwards and never used again in a session; each kind counts for itself. */
@@ -23,6 +24,7 @@ export interface SessionHandles {
 export interface DeviceContext {
   readonly session: Session;
   readonly handles: SessionHandles;
+  readonly content: Content;
   readonly arena: Arena;
   /** Index of the device within the lease. */
   readonly index: number;

@@ -3,18 +3,16 @@ import { SluiceError } from "../shared/errors.ts";
 import {
   type AttachAnswer,
   decodeCompileAnswer,
-  decodeModuleLoadAnswer,
   encodeCompileCall,
   encodeCopyOnDeviceCall,
   encodeDeviceSynchronizeCall,
-  encodeImageWriteCall,
-  encodeModuleLoadCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { CALL_DATA_BYTES_MAX, COMPILE_OPTIONS_MAX, IMAGE_BYTES_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
+import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
 import { utf8Encode } from "../shared/wire/wire-buffer.ts";
 import { Arena } from "./arena.ts";
-import { BufferView, DeviceBuffer, type FillOptions } from "./buffer.ts";
+import { BufferView, type CachedWriteOptions, DeviceBuffer, type FillOptions, type WriteOptions } from "./buffer.ts";
+import type { Content } from "./content.ts";
 import type { DeviceContext, SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
 import { Module } from "./module.ts";
@@ -40,6 +38,9 @@ export interface CompileOptions extends WaitOptions {
    */
   readonly options?: readonly string[];
 }
+
+export type UploadOptions = Omit<WriteOptions, "offset">;
+export type CachedUploadOptions = Omit<CachedWriteOptions, "offset">;
 
 export interface MemoryInfo {
   /** Bytes that no buffer uses. */
@@ -71,11 +72,12 @@ export class Device {
   constructor(options: {
     readonly session: Session;
     readonly handles: SessionHandles;
+    readonly content: Content;
     readonly index: number;
     readonly leaseId: string;
     readonly attached: AttachAnswer;
   }) {
-    const { attached, index, leaseId, session, handles } = options;
+    const { attached, index, leaseId, session, handles, content } = options;
     this.kind = attached.kind;
     this.name = attached.name;
     this.id = attached.uuid;
@@ -88,32 +90,18 @@ export class Device {
       totalBytes: attached.arenaBytes,
       granularityBytes: attached.granularityBytes,
     });
-    this.#context = { session, handles, arena, index, leaseId, deviceId: attached.uuid };
+    this.#context = { session, handles, content, arena, index, leaseId, deviceId: attached.uuid };
   }
 
   /**
-   * Loads a program: PTX text, a cubin or a fatbin, as the device kind allows. One round trip.
+   * Loads a program: PTX text, a cubin or a fatbin, as the device kind allows. One round trip, or two the first time that the server sees
+   * an image larger than 64 KiB; an image that the server has from this tenant does not travel.
    * @throws SluiceError BAD_IMAGE, UNSUPPORTED_INSTRUCTION (naming instruction and line), IMAGE_TOO_LARGE.
    */
   async load(image: string | Uint8Array, options: WaitOptions = {}): Promise<Module> {
     const bytes = typeof image === "string" ? utf8Encode(image) : image;
-    const totalBytes = bytes.byteLength;
-    if (totalBytes === 0) throw new SluiceError("BAD_IMAGE", "The program image is empty.");
-    if (totalBytes > IMAGE_BYTES_MAX) {
-      throw new SluiceError(
-        "IMAGE_TOO_LARGE",
-        `The program image has [${totalBytes}] bytes; at most [${IMAGE_BYTES_MAX}] are allowed.`,
-      );
-    }
-    const { session, handles, index } = this.#context;
-    const imageHandle = this.#sendImage(bytes);
-    const handle = handles.modules.next();
-    const call = {
-      fields: { module: handle, image: imageHandle, device: index },
-      encode: encodeModuleLoadCall,
-      decode: decodeModuleLoadAnswer,
-    };
-    return new Module(this.#context, { handle, ...(await session.request(Opcode.moduleLoad, call, options.signal)) });
+    const { content, index } = this.#context;
+    return new Module(this.#context, await content.load(bytes, { device: index, signal: options.signal }));
   }
 
   /**
@@ -137,8 +125,8 @@ export class Device {
         `The source comes with [${options.length}] options; at most [${COMPILE_OPTIONS_MAX}] are allowed.`,
       );
     }
-    const { session, handles, index } = this.#context;
-    const image = this.#sendImage(bytes);
+    const { session, content, handles, index } = this.#context;
+    const image = content.sendImage(bytes);
     const handle = handles.modules.next();
     const call = {
       fields: { module: handle, image, device: index, options: options.map((text) => ({ text })) },
@@ -146,20 +134,6 @@ export class Device {
       decode: decodeCompileAnswer,
     };
     return new Module(this.#context, { handle, ...(await session.request(Opcode.compile, call, signal)) });
-  }
-
-  /** Sends a program image ahead of the call that uses it; returns its handle. */
-  #sendImage(bytes: Uint8Array): number {
-    const { session, handles } = this.#context;
-    const totalBytes = bytes.byteLength;
-    const image = handles.images.next();
-    for (let offset = 0; offset < totalBytes; offset += CALL_DATA_BYTES_MAX) {
-      const data = bytes.subarray(offset, offset + CALL_DATA_BYTES_MAX);
-      const fields = { image, totalBytes, offset, data };
-      if (offset === 0) session.issue(Opcode.imageWrite, fields, encodeImageWriteCall);
-      else session.issueAlways(Opcode.imageWrite, fields, encodeImageWriteCall);
-    }
-    return image;
   }
 
   /**
@@ -170,16 +144,28 @@ export class Device {
     return new DeviceBuffer(this.#context, bytes);
   }
 
-  /** A new buffer with these bytes. The array may be reused at once. */
-  upload(data: ArrayBufferView, options: { readonly stream?: Stream } = {}): DeviceBuffer {
+  /**
+   * A new buffer with these bytes. The array may be reused at once. With `cached`, for weights and other data that many jobs upload, bytes
+   * that the server has from this tenant do not travel; see `buffer.write`.
+   */
+  upload(data: ArrayBufferView, options: CachedUploadOptions): Promise<DeviceBuffer>;
+  upload(data: ArrayBufferView, options?: UploadOptions): DeviceBuffer;
+  upload(
+    data: ArrayBufferView,
+    options: UploadOptions | CachedUploadOptions = {},
+  ): DeviceBuffer | Promise<DeviceBuffer> {
     const buffer = this.alloc(data.byteLength);
-    try {
-      buffer.write(data, options);
-    } catch (error) {
+    const undo = (error: unknown): never => {
       buffer.free();
       throw error;
+    };
+    try {
+      if (options.cached) return buffer.write(data, options).then(() => buffer, undo);
+      buffer.write(data, options);
+      return buffer;
+    } catch (error) {
+      return undo(error);
     }
-    return buffer;
   }
 
   /** Sets elements of a buffer, as `buffer.fill`. An offset counts from the place given. */

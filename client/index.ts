@@ -20,6 +20,7 @@ export type { Duration, PolicyName, Priority, ShareOptions, SharingModeName, Siz
 export type { KernelArgument } from "./arguments.ts";
 export type {
   BufferView,
+  CachedWriteOptions,
   DeviceBuffer,
   FillConstructor,
   FillOptions,
@@ -29,7 +30,15 @@ export type {
   WriteOptions,
 } from "./buffer.ts";
 export type { QueuePlace } from "./control.ts";
-export type { CompileOptions, CopyOptions, Device, DeviceMemory, MemoryInfo } from "./device.ts";
+export type {
+  CachedUploadOptions,
+  CompileOptions,
+  CopyOptions,
+  Device,
+  DeviceMemory,
+  MemoryInfo,
+  UploadOptions,
+} from "./device.ts";
 export type { Event, EventOptions } from "./event.ts";
 export type { Explanation } from "./explanation.ts";
 export type { LeaseNotice } from "./holder.ts";

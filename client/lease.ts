@@ -4,6 +4,7 @@ import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Le
 import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { bracketed } from "./address.ts";
+import { Content } from "./content.ts";
 import { HandleCounter, type SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
 import { Device } from "./device.ts";
@@ -26,6 +27,8 @@ export interface LeaseStats {
   readonly bytesFromDevice: number;
   /** The data endpoint in use, such as `tcp://127.0.0.1:7461`. */
   readonly endpoint: string;
+  /** Bytes of images and cached uploads that did not travel, since the server had them. */
+  readonly bytesSaved: number;
   /** How long the lease was held by this client. */
   readonly seconds: number;
 }
@@ -64,6 +67,7 @@ export class Lease {
   readonly #grant: LeaseGrant;
   readonly #holder: Holder | undefined;
   readonly #session: Session;
+  readonly #content: Content;
   readonly #life: LeaseLife;
   readonly #startedAt = performance.now();
   #endedAt: number | undefined;
@@ -74,6 +78,7 @@ export class Lease {
     parts: {
       readonly holder: Holder | undefined;
       readonly session: Session;
+      readonly content: Content;
       readonly devices: readonly [Device, ...Device[]];
       readonly life: LeaseLife;
     },
@@ -85,6 +90,7 @@ export class Lease {
     this.#grant = grant;
     this.#holder = parts.holder;
     this.#session = parts.session;
+    this.#content = parts.content;
     this.#life = parts.life;
   }
 
@@ -108,13 +114,14 @@ export class Lease {
       life.session = session;
       const counter = (): HandleCounter => new HandleCounter();
       const handles: SessionHandles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+      const content = new Content(session, handles);
       const leaseId = grant.key.leaseId;
       const devices = attached.map(
-        (answer, index) => new Device({ session, handles, index, leaseId, attached: answer }),
+        (answer, index) => new Device({ session, handles, content, index, leaseId, attached: answer }),
       );
       const [first, ...others] = devices;
       if (first === undefined) throw new SluiceError("INTERNAL", `The lease [${leaseId}] has no device.`);
-      return new Lease(grant, { holder, session, devices: [first, ...others], life });
+      return new Lease(grant, { holder, session, content, devices: [first, ...others], life });
     } catch (error) {
       holder?.stop();
       // The failure itself is what the caller must hear; a lease that cannot be released now ends by its time-out.
@@ -137,6 +144,7 @@ export class Lease {
       roundTrips,
       bytesToDevice: bytesSent,
       bytesFromDevice: bytesReceived,
+      bytesSaved: this.#content.bytesSaved,
       endpoint,
       seconds: ((this.#endedAt ?? performance.now()) - this.#startedAt) / 1000,
     };

@@ -346,6 +346,63 @@ export const calls = {
       ["totalBytes", "u64", "size of the arena"],
     ],
   },
+  copyToDeviceKept: {
+    opcode: 25,
+    doc: "As `copyToDevice`, and the server keeps the bytes as one piece in its cache, for `copyCached`.",
+    errors: ["ADDRESS_OUTSIDE_ARENA", "NOT_ALLOCATED", "NO_SUCH_HANDLE"],
+    fields: [
+      ["address", "u64", "first destination address"],
+      ["stream", "u32", "stream handle, 0 for the default stream"],
+      ["data", "bytes", "the bytes, at most CALL_DATA_BYTES_MAX"],
+    ],
+  },
+  copyCached: {
+    opcode: 26,
+    doc: "Writes those pieces of a range whose bytes the server's cache holds, and says which.",
+    errors: ["ADDRESS_OUTSIDE_ARENA", "NOT_ALLOCATED", "NO_SUCH_HANDLE", "BAD_ARGUMENT"],
+    fields: [
+      ["address", "u64", "first destination address"],
+      ["byteCount", "u64", "size of the range in bytes, 1 or more"],
+      ["stream", "u32", "stream handle, 0 for the default stream"],
+      [
+        "hashes",
+        "bytes",
+        "SHA-256 of each piece of CALL_DATA_BYTES_MAX bytes (the last may be shorter), 32 bytes each, in order, at most CACHED_PIECES_MAX",
+      ],
+    ],
+    answer: [["held", "bytes", "one byte per piece: 1 when it is written, 0 when the client must send it"]],
+  },
+  moduleLoadCached: {
+    opcode: 27,
+    doc: "As `moduleLoad`, with the server's cache: an image that is sent is kept there, and one that is there need not be sent.",
+    errors: [
+      "NO_SUCH_HANDLE",
+      "NO_SUCH_DEVICE",
+      "BAD_IMAGE",
+      "UNSUPPORTED_INSTRUCTION",
+      "OUT_OF_MEMORY",
+      "HANDLE_IN_USE",
+      "TOO_MANY_HANDLES",
+      "IMAGE_TOO_LARGE",
+      "BAD_ARGUMENT",
+    ],
+    fields: [
+      ["module", "u32", "module handle, invented by the client; not used up when the server lacks the image"],
+      ["image", "u32", "handle of an image that is sent, or 0 for one that the cache may hold"],
+      ["device", "u32", "index of the device within the lease"],
+      ["totalBytes", "u32", "size of the image in bytes, where `image` is 0"],
+      [
+        "hashes",
+        "bytes",
+        "where `image` is 0: SHA-256 of each piece, as in `copyCached`, of at most IMAGE_BYTES_MAX bytes",
+      ],
+    ],
+    answer: [
+      ["held", "u32", "1 when the module is loaded; 0 when the server lacks the image, and nothing is done"],
+      ["kernels", { list: "KernelInfo" }, "as in `moduleLoad`"],
+      ["globals", { list: "GlobalInfo" }, "as in `moduleLoad`"],
+    ],
+  },
   multiply: {
     opcode: 32,
     doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device.",

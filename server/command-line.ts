@@ -49,6 +49,14 @@ function serveCommand(): Command {
     .option("--kernel-timeout <duration>", "a kernel that runs longer is stopped; 0 for no bound (default: 5m)")
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")
     .option("--spare-executors <count>", "executors kept warm for the next lease (default: 1)")
+    .option(
+      "--cache-bytes <size>",
+      "what is kept on disk of each tenant's programs and cached uploads; 0 keeps nothing (default: 4GiB)",
+    )
+    .option(
+      "--shared-cache",
+      "one cache for all tenants: each can find out, by its hash, whether another sent some bytes",
+    )
     .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels))
     .option("--tls-cert <file>", "certificate of the server, in PEM, with those up to its CA behind it")
     .option("--tls-key <file>", "its private key, in PEM")

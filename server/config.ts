@@ -8,7 +8,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../shared/limits.ts";
-import { parseDuration } from "../shared/units.ts";
+import { parseDuration, parseSize } from "../shared/units.ts";
 import { readTls, type TlsConfig } from "./access/tls.ts";
 import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
@@ -54,6 +54,12 @@ export interface Config {
   readonly heartbeatTimeoutMs: number;
   readonly logLevel: LogLevel;
   readonly spareExecutors: number;
+  /** What clients send is kept, so that it need not be sent again: for each tenant, or in one folder for all. */
+  readonly cache: {
+    /** Of each folder; 0 keeps nothing. */
+    readonly bytesMax: number;
+    readonly shared: boolean;
+  };
   /** What every port uses; undefined: connections are not encrypted. */
   readonly tls: TlsConfig | undefined;
 }
@@ -83,6 +89,8 @@ export interface RawOptions {
   "tls-key"?: unknown;
   "tls-ca"?: unknown;
   "tls-mutual"?: unknown;
+  "cache-bytes"?: unknown;
+  "shared-cache"?: unknown;
   insecure?: unknown;
 }
 
@@ -106,6 +114,8 @@ const defaults: RawOptions = {
   "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,
   "log-level": "info",
   "spare-executors": 1,
+  "cache-bytes": "4GiB",
+  "shared-cache": false,
   "tls-mutual": false,
   insecure: false,
 };
@@ -140,6 +150,10 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     heartbeatTimeoutMs: durationOf("heartbeat-timeout", raw["heartbeat-timeout"]),
     logLevel: oneOf("log-level", logLevels, raw["log-level"]),
     spareExecutors: countOf("spare-executors", raw["spare-executors"], { min: 0, max: SPARE_EXECUTORS_MAX }),
+    cache: {
+      bytesMax: sizeOf("cache-bytes", raw["cache-bytes"]),
+      shared: switchOf("shared-cache", raw["shared-cache"]),
+    },
     tls: tlsOf(raw),
   };
   if (config.heartbeatTimeoutMs < 100) throw bad("The option [heartbeat-timeout] is below 100ms.");
@@ -225,6 +239,15 @@ function durationOf(name: string, value: unknown): number {
   }
   if (milliseconds > DURATION_MS_MAX) throw bad(`The option [${name}] of [${text}] is above 24 days.`);
   return milliseconds;
+}
+
+function sizeOf(name: string, value: unknown): number {
+  const text = typeof value === "number" ? String(value) : textOf(name, value);
+  try {
+    return parseSize(text);
+  } catch (error) {
+    throw bad(`The option [${name}] is wrong: ${toSluiceError(error).message}`);
+  }
 }
 
 function labelsOf(value: unknown): Labels {

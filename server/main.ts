@@ -28,6 +28,7 @@ import { createLog } from "./log.ts";
 import { endFoundExecutors } from "./restart.ts";
 import { DataListener } from "./session/data-listener.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
+import { tenantCaches } from "./session/tenant-caches.ts";
 import { lockState } from "./state-lock.ts";
 import { usageByTenant } from "./store/ledger.ts";
 import { Settings } from "./store/settings.ts";
@@ -174,6 +175,7 @@ class Daemon {
       executors: this.#executors,
       kernelTimeoutMs,
       orphanTimeoutMs,
+      cacheOf: tenantCaches(config),
       events: this.#broker,
       onLog,
     });

@@ -9,6 +9,12 @@ export const FRAME_BYTES_MAX = 2 * MiB;
 /** Data of one call. Larger copies travel as several calls, so that none holds up another stream for long. */
 export const CALL_DATA_BYTES_MAX = 1 * MiB;
 
+/** Pieces that one call may ask the cache for: 16 MiB, since reading them holds up the session's other streams. */
+export const CACHED_PIECES_MAX = 16;
+
+/** The smallest upload of which a client asks the cache: below it, the question costs more than the bytes. */
+export const CACHED_UPLOAD_BYTES_MIN = 1 * MiB;
+
 /** The client sends a batch when it reaches this size: beyond it, fewer writes no longer pay. */
 export const BATCH_BYTES = 64 * KiB;
 
@@ -23,6 +29,9 @@ export const HANDSHAKES_MAX = 256;
 
 /** The largest program image. Fat binaries of large libraries stay below it. */
 export const IMAGE_BYTES_MAX = 256 * MiB;
+
+/** A larger image is asked for by its hash before it is sent. One that fits into a batch rides with its load: no trip is spent on it. */
+export const IMAGE_SENT_BYTES_MAX = BATCH_BYTES;
 
 /** Images sent but not yet loaded, per session. */
 export const IMAGES_MAX = 16;

@@ -327,7 +327,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
       arenaBytes: slice.bytes,
       arenaBase: ARENA_BASE + slice.index * ARENA_STRIDE_BYTES,
     }));
-    return { id: leaseId, key: record.secret, slices, usage: record.usage };
+    return { id: leaseId, tenant: lease.tenant, key: record.secret, slices, usage: record.usage };
   }
 
   attached(leaseId: string, clientAddress: string): void {

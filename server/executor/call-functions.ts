@@ -5,13 +5,14 @@
 import * as codec from "../../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { protocolError, type WireBuffer } from "../../shared/wire/wire-buffer.ts";
+import * as caches from "./cache-calls.ts";
 import { answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
 import * as libraries from "./library-calls.ts";
 import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
 import * as streams from "./stream-calls.ts";
 
-/** The bound on a call's data is a rule of the format, so breaking it is not a failure of the call. */
+/** The bound on a call's data is a rule of the format, so breaking it is not a failure of the call. Kept copies have the same fields. */
 function decodeCopyToDeviceCall(buffer: WireBuffer, start: number, end: number): codec.CopyToDeviceCall {
   const call = codec.decodeCopyToDeviceCall(buffer, start, end);
   if (call.data.byteLength > CALL_DATA_BYTES_MAX) {
@@ -82,6 +83,17 @@ const byName: Record<codec.CallName, CallFunction> = {
     decode: codec.decodeMemoryInfoCall,
     run: memory.memoryInfo,
     encode: codec.encodeMemoryInfoAnswer,
+  }),
+  copyToDeviceKept: silent(decodeCopyToDeviceCall, caches.copyToDeviceKept),
+  copyCached: answered({
+    decode: codec.decodeCopyCachedCall,
+    run: caches.copyCached,
+    encode: codec.encodeCopyCachedAnswer,
+  }),
+  moduleLoadCached: answered({
+    decode: codec.decodeModuleLoadCachedCall,
+    run: modules.moduleLoadCached,
+    encode: codec.encodeModuleLoadCachedAnswer,
   }),
   multiply: silent(codec.decodeMultiplyCall, libraries.multiply),
   compile: answered({ decode: codec.decodeCompileCall, run: libraries.compile, encode: codec.encodeCompileAnswer }),

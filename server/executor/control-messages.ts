@@ -9,6 +9,7 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { DeviceDescription } from "../device/device.ts";
+import type { CacheAssignment } from "./content-cache.ts";
 
 /** One slice of the lease. Its index is its place in the list. */
 export interface SliceAssignment {
@@ -41,6 +42,8 @@ export type ToExecutor =
       readonly orphanTimeoutMs: number;
       /** What the lease has used with executors before this one. */
       readonly usage: ExecutorUsage;
+      /** Absent: nothing is kept. */
+      readonly cache?: CacheAssignment | undefined;
     }
   /** Comes with the socket. The executor sends WELCOME with this proof, so that it never learns the lease's secret. */
   | {

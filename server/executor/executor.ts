@@ -8,6 +8,7 @@ import { encodeWelcome, FrameKind } from "../../shared/generated/calls.ts";
 import { messageFrame } from "../../shared/wire/frame.ts";
 import type { DeviceSlice } from "../device/device.ts";
 import { refuse } from "../session/refusal.ts";
+import { ContentCache } from "./content-cache.ts";
 import type { FromExecutor, SliceAssignment, ToExecutor } from "./control-messages.ts";
 import { loadDriver } from "./drivers.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -26,7 +27,9 @@ export interface ExecutorOptions {
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #usage = new UsageCounter();
+  readonly #warn = (message: string): void => this.#send({ kind: "log", level: "warn", message });
   #assignment: Assignment | undefined;
+  #cache: ContentCache | undefined;
   #session: Session | undefined;
   /** Of the session, from the message that brings it to its end. */
   #clientAddress: string | undefined;
@@ -67,6 +70,7 @@ export class Executor {
         this.#options.onAssigned(message.leaseId);
         this.#usage.startFrom(message.usage);
         this.#assignment = message;
+        this.#cache = message.cache && new ContentCache({ ...message.cache, onProblem: this.#warn });
         return false;
       case "session":
         if (socket === undefined) {
@@ -116,7 +120,8 @@ export class Executor {
       return;
     }
     socket.setNoDelay(true);
-    const work = new Workspace(assignment.slices, (slice) => this.#open(slice, assignment.kernelTimeoutMs));
+    const open = (slice: SliceAssignment) => this.#open(slice, assignment.kernelTimeoutMs);
+    const work = new Workspace(assignment.slices, open, this.#cache);
     const finish = (): void => {
       if (this.#session !== session) return;
       this.#session = undefined;

@@ -5,11 +5,14 @@ import type {
   KernelInfo,
   LaunchCall,
   ModuleLoadAnswer,
+  ModuleLoadCachedAnswer,
+  ModuleLoadCachedCall,
   ModuleLoadCall,
   ModuleUnloadCall,
 } from "../../shared/generated/calls.ts";
-import { FRAME_BYTES_MAX, MODULE_BYTES_MAX } from "../../shared/limits.ts";
+import { CALL_DATA_BYTES_MAX, FRAME_BYTES_MAX, IMAGE_BYTES_MAX, MODULE_BYTES_MAX } from "../../shared/limits.ts";
 import type { DeviceModule } from "../device/device.ts";
+import { checkedHashes } from "./cache-calls.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
 /** What fits into one answer with room for the frame around it; names count three bytes per character. */
@@ -21,7 +24,47 @@ export function imageWrite(work: Workspace, call: ImageWriteCall): void {
 
 export function moduleLoad(work: Workspace, call: ModuleLoadCall): ModuleLoadAnswer | Promise<ModuleLoadAnswer> {
   work.modules.claim(call.module);
-  const image = work.images.take(call.image);
+  return load(work, call, work.images.take(call.image));
+}
+
+export async function moduleLoadCached(work: Workspace, call: ModuleLoadCachedCall): Promise<ModuleLoadCachedAnswer> {
+  if (call.image !== 0) {
+    work.modules.claim(call.module);
+    const image = work.images.take(call.image);
+    const loaded = await load(work, call, image);
+    await keepImage(work, image);
+    return { held: 1, ...loaded };
+  }
+  const image = await cachedImage(work, call);
+  if (image === undefined) return { held: 0, kernels: [], globals: [] };
+  work.modules.claim(call.module);
+  return { held: 1, ...(await load(work, call, image)) };
+}
+
+/** Only images that a device took are worth keeping. */
+async function keepImage({ cache }: Workspace, image: Uint8Array): Promise<void> {
+  for (let at = 0; at < image.byteLength; at += CALL_DATA_BYTES_MAX) {
+    await cache?.keep(image.subarray(at, at + CALL_DATA_BYTES_MAX));
+  }
+}
+
+async function cachedImage({ cache }: Workspace, call: ModuleLoadCachedCall): Promise<Uint8Array | undefined> {
+  const { totalBytes } = call;
+  const hashes = checkedHashes(call, totalBytes, IMAGE_BYTES_MAX / CALL_DATA_BYTES_MAX);
+  if (cache === undefined) return undefined;
+  const image = new Uint8Array(totalBytes);
+  for (const [index, hash] of hashes.entries()) {
+    const at = index * CALL_DATA_BYTES_MAX;
+    if (!(await cache.readInto(hash, image.subarray(at, at + CALL_DATA_BYTES_MAX)))) return undefined;
+  }
+  return image;
+}
+
+function load(
+  work: Workspace,
+  call: { readonly module: number; readonly device: number },
+  image: Uint8Array,
+): ModuleLoadAnswer | Promise<ModuleLoadAnswer> {
   const slice = work.slice(call.device);
   const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
   const loading = slice.device.loadModule(image);

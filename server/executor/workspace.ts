@@ -5,6 +5,7 @@
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import type { DeviceEvent, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
+import type { ContentCache } from "./content-cache.ts";
 import type { SliceAssignment } from "./control-messages.ts";
 import { HandleTable } from "./handle-table.ts";
 import { ImageTable } from "./image-table.ts";
@@ -48,6 +49,8 @@ export class Workspace {
   readonly streams = new HandleTable<OwnedStream>("stream");
   readonly events = new HandleTable<OwnedEvent>("event");
   readonly images = new ImageTable();
+  /** Bytes that need not travel again, if the lease has a cache: not the session's, and nothing is lost with it. */
+  readonly cache: ContentCache | undefined;
   /** Bytes of the images behind the live modules. */
   moduleBytes = 0;
   /** Set by `close` when a device is broken beyond what this process can mend. */
@@ -57,9 +60,10 @@ export class Workspace {
   readonly #slices: (OpenSlice | undefined)[];
   #closed = false;
 
-  constructor(assignments: readonly SliceAssignment[], openDevice: OpenDevice) {
+  constructor(assignments: readonly SliceAssignment[], openDevice: OpenDevice, cache?: ContentCache) {
     this.#assignments = assignments;
     this.#openDevice = openDevice;
+    this.cache = cache;
     this.#slices = assignments.map(() => undefined);
   }
 
@@ -167,7 +171,7 @@ export class Workspace {
     this.#closed = true;
     const open = this.openSlices;
     this.#slices.fill(undefined);
-    await Promise.all(open.map((slice) => slice.device.close()));
+    await Promise.all([...open.map((slice) => slice.device.close()), this.cache?.settled()]);
     if (open.some(({ device }) => device.needsNewProcess)) this.needsNewProcess = true;
   }
 

@@ -11,6 +11,7 @@ export interface LeaseKey {
 /** A lease that sessions may work under. */
 export interface SessionLease {
   readonly id: string;
+  readonly tenant: string;
   readonly key: LeaseKey;
   readonly slices: readonly SliceAssignment[];
   /** What it has used so far. */

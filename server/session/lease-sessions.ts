@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { CacheAssignment } from "../executor/content-cache.ts";
 import type { FromExecutor } from "../executor/control-messages.ts";
 import type { ExecutorPool } from "../executor/executor-pool.ts";
 import type { ExecutorProcess, Hello } from "../executor/executor-process.ts";
@@ -26,6 +27,8 @@ export interface LeaseSessionsOptions {
   readonly kernelTimeoutMs: number;
   /** How long an executor lives on without a daemon. */
   readonly orphanTimeoutMs: number;
+  /** Where what a tenant sends is kept; undefined where nothing is. */
+  readonly cacheOf: (tenant: string) => CacheAssignment | undefined;
   readonly events: SessionEvents;
   readonly onLog: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -99,11 +102,12 @@ export class LeaseSessions {
   }
 
   #start(lease: ProvenConnection["lease"]): LeaseExecutor {
-    const { executors, kernelTimeoutMs, orphanTimeoutMs } = this.#options;
+    const { executors, kernelTimeoutMs, orphanTimeoutMs, cacheOf } = this.#options;
     const executor = executors.take();
     const work = this.#add(lease.id, executor);
     const { slices, usage } = lease;
-    executor.send({ kind: "assign", leaseId: lease.id, slices, usage, kernelTimeoutMs, orphanTimeoutMs });
+    const cache = cacheOf(lease.tenant);
+    executor.send({ kind: "assign", leaseId: lease.id, slices, usage, kernelTimeoutMs, orphanTimeoutMs, cache });
     return work;
   }
 

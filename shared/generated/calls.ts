@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 1;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "059bef433d77080b";
+export const FINGERPRINT = "891832f4a51d938e";
 
 export const FrameKind = {
   GREETING: 1,
@@ -45,6 +45,9 @@ export const Opcode = {
   eventElapsed: 22,
   deviceSynchronize: 23,
   memoryInfo: 24,
+  copyToDeviceKept: 25,
+  copyCached: 26,
+  moduleLoadCached: 27,
   multiply: 32,
   compile: 33,
 } as const;
@@ -83,6 +86,9 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "eventElapsed", opcode: 22, answered: true },
   { name: "deviceSynchronize", opcode: 23, answered: true },
   { name: "memoryInfo", opcode: 24, answered: true },
+  { name: "copyToDeviceKept", opcode: 25, answered: false },
+  { name: "copyCached", opcode: 26, answered: true },
+  { name: "moduleLoadCached", opcode: 27, answered: true },
   { name: "multiply", opcode: 32, answered: false },
   { name: "compile", opcode: 33, answered: true },
 ];
@@ -1404,6 +1410,177 @@ export function decodeMemoryInfoAnswer(b: WireBuffer, start: number, end: number
     freeBytes: b.readU64(start + 0),
     totalBytes: b.readU64(start + 8),
   };
+}
+
+/** As `copyToDevice`, and the server keeps the bytes as one piece in its cache, for `copyCached`. */
+export interface CopyToDeviceKeptCall {
+  /** First destination address. */
+  readonly address: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** The bytes, at most CALL_DATA_BYTES_MAX. */
+  readonly data: Uint8Array;
+}
+
+export function encodeCopyToDeviceKeptCall(w: WireWriter, v: CopyToDeviceKeptCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.address;
+  b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 2] = v.stream;
+  b.u32[i + 3] = v.data.byteLength;
+  w.length += 16;
+  w.appendPadded(v.data);
+}
+
+export function decodeCopyToDeviceKeptCall(b: WireBuffer, start: number, end: number): CopyToDeviceKeptCall {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    address: b.readU64(start + 0),
+    stream: b.u32[i + 2]!,
+    data: t.bytes(b.u32[i + 3]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** Writes those pieces of a range whose bytes the server's cache holds, and says which. */
+export interface CopyCachedCall {
+  /** First destination address. */
+  readonly address: number;
+  /** Size of the range in bytes, 1 or more. */
+  readonly byteCount: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** SHA-256 of each piece of CALL_DATA_BYTES_MAX bytes (the last may be shorter), 32 bytes each, in order, at most CACHED_PIECES_MAX. */
+  readonly hashes: Uint8Array;
+}
+
+export function encodeCopyCachedCall(w: WireWriter, v: CopyCachedCall): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.address;
+  b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 2] = v.byteCount;
+  b.u32[i + 3] = Math.floor(v.byteCount / 0x1_0000_0000);
+  b.u32[i + 4] = v.stream;
+  b.u32[i + 5] = v.hashes.byteLength;
+  w.length += 24;
+  w.appendPadded(v.hashes);
+}
+
+export function decodeCopyCachedCall(b: WireBuffer, start: number, end: number): CopyCachedCall {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const i = start >> 2;
+  const v = {
+    address: b.readU64(start + 0),
+    byteCount: b.readU64(start + 8),
+    stream: b.u32[i + 4]!,
+    hashes: t.bytes(b.u32[i + 5]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `copyCached`. */
+export interface CopyCachedAnswer {
+  /** One byte per piece: 1 when it is written, 0 when the client must send it. */
+  readonly held: Uint8Array;
+}
+
+export function encodeCopyCachedAnswer(w: WireWriter, v: CopyCachedAnswer): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.held.byteLength;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+  w.appendPadded(v.held);
+}
+
+export function decodeCopyCachedAnswer(b: WireBuffer, start: number, end: number): CopyCachedAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 8, end });
+  const i = start >> 2;
+  const v = {
+    held: t.bytes(b.u32[i + 0]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** As `moduleLoad`, with the server's cache: an image that is sent is kept there, and one that is there need not be sent. */
+export interface ModuleLoadCachedCall {
+  /** Module handle, invented by the client; not used up when the server lacks the image. */
+  readonly module: number;
+  /** Handle of an image that is sent, or 0 for one that the cache may hold. */
+  readonly image: number;
+  /** Index of the device within the lease. */
+  readonly device: number;
+  /** Size of the image in bytes, where `image` is 0. */
+  readonly totalBytes: number;
+  /** Where `image` is 0: SHA-256 of each piece, as in `copyCached`, of at most IMAGE_BYTES_MAX bytes. */
+  readonly hashes: Uint8Array;
+}
+
+export function encodeModuleLoadCachedCall(w: WireWriter, v: ModuleLoadCachedCall): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.module;
+  b.u32[i + 1] = v.image;
+  b.u32[i + 2] = v.device;
+  b.u32[i + 3] = v.totalBytes;
+  b.u32[i + 4] = v.hashes.byteLength;
+  b.u32[i + 5] = 0;
+  w.length += 24;
+  w.appendPadded(v.hashes);
+}
+
+export function decodeModuleLoadCachedCall(b: WireBuffer, start: number, end: number): ModuleLoadCachedCall {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const i = start >> 2;
+  const v = {
+    module: b.u32[i + 0]!,
+    image: b.u32[i + 1]!,
+    device: b.u32[i + 2]!,
+    totalBytes: b.u32[i + 3]!,
+    hashes: t.bytes(b.u32[i + 4]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `moduleLoadCached`. */
+export interface ModuleLoadCachedAnswer {
+  /** 1 when the module is loaded; 0 when the server lacks the image, and nothing is done. */
+  readonly held: number;
+  /** As in `moduleLoad`. */
+  readonly kernels: readonly KernelInfo[];
+  /** As in `moduleLoad`. */
+  readonly globals: readonly GlobalInfo[];
+}
+
+export function encodeModuleLoadCachedAnswer(w: WireWriter, v: ModuleLoadCachedAnswer): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.held;
+  b.u32[i + 1] = v.kernels.length;
+  b.u32[i + 2] = v.globals.length;
+  b.u32[i + 3] = 0;
+  w.length += 16;
+  encodeList(w, v.kernels, encodeKernelInfo);
+  encodeList(w, v.globals, encodeGlobalInfo);
+}
+
+export function decodeModuleLoadCachedAnswer(b: WireBuffer, start: number, end: number): ModuleLoadCachedAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    held: b.u32[i + 0]!,
+    kernels: t.list(b.u32[i + 1]!, decodeKernelInfo),
+    globals: t.list(b.u32[i + 2]!, decodeGlobalInfo),
+  };
+  t.finish();
+  return v;
 }
 
 /** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */

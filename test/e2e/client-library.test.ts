@@ -136,7 +136,7 @@ describe("a lease", () => {
     const [gpu] = lease.devices;
     const error = await failureOf(gpu.load("this is not PTX"));
     expect(error.code).toBe("BAD_IMAGE");
-    expect(error.details).toMatchObject({ call: "moduleLoad", leaseId: lease.id });
+    expect(error.details).toMatchObject({ call: "moduleLoadCached", leaseId: lease.id });
     expect((await gpu.load(linear)).kernels.length).toBeGreaterThan(0);
   });
 

@@ -1,4 +1,5 @@
 /** The client's session and device on a fake executor, for unit tests: no gRPC, no lease, no server. */
+import { Content } from "../../client/content.ts";
 import { HandleCounter } from "../../client/context.ts";
 import { Device } from "../../client/device.ts";
 import { Session, type SessionOptions } from "../../client/session.ts";
@@ -11,6 +12,7 @@ export const LEASE_ID = "lease-under-test";
 export interface FakeGpu {
   readonly executor: FakeExecutor;
   readonly session: Session;
+  readonly content: Content;
   readonly gpu: Device;
   /** What the session told when it ended by itself. */
   readonly failures: SluiceError[];
@@ -39,8 +41,9 @@ export async function openFakeGpu(
     });
     const counter = (): HandleCounter => new HandleCounter();
     const handles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
-    const gpu = new Device({ session, handles, index: 0, leaseId: LEASE_ID, attached: attached[0]! });
-    return { executor, session, gpu, failures, output, close: () => executor.close() };
+    const content = new Content(session, handles);
+    const gpu = new Device({ session, handles, content, index: 0, leaseId: LEASE_ID, attached: attached[0]! });
+    return { executor, session, content, gpu, failures, output, close: () => executor.close() };
   } catch (error) {
     await executor.close();
     throw error;

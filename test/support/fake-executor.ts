@@ -2,23 +2,27 @@
  * A small executor that speaks the wire over a socket, for tests of the client: it remembers what it was sent, keeps memory, and can
  * misbehave on demand. It shares no code with the client; what a real server does is tested end to end elsewhere.
  */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import { type ErrorCode, errorTable } from "../../shared/errors.ts";
 import {
   callTable,
+  decodeCopyCachedCall,
   decodeCopyFromDeviceCall,
   decodeCopyToDeviceCall,
   decodeHello,
+  decodeImageWriteCall,
   decodeLaunchCall,
+  decodeModuleLoadCachedCall,
   encodeAttachAnswer,
+  encodeCopyCachedAnswer,
   encodeCopyFromDeviceAnswer,
   encodeEventElapsedAnswer,
   encodeEventQueryAnswer,
   encodeFailure,
   encodeGreeting,
   encodeMemoryInfoAnswer,
-  encodeModuleLoadAnswer,
+  encodeModuleLoadCachedAnswer,
   encodeOutput,
   encodeRefusal,
   encodeWelcome,
@@ -28,6 +32,7 @@ import {
   type KernelInfo,
   PROTOCOL_VERSION,
 } from "../../shared/generated/calls.ts";
+import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { callsOf, type Frame, FrameReader, FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
 import type { WireWriter } from "../../shared/wire/wire-buffer.ts";
 
@@ -62,6 +67,8 @@ export interface FakeExecutorOptions {
   readonly refuse?: { readonly code: ErrorCode; readonly message: string };
   /** Says nothing at all. */
   readonly silent?: boolean;
+  /** False keeps no bytes, as a server without a cache. */
+  readonly keeps?: boolean;
   /** Answers these calls with a failure instead of executing them. */
   readonly failing?: (
     call: SeenCall,
@@ -77,6 +84,9 @@ export class FakeExecutor {
   readonly frames: { readonly calls: number; readonly ack: number; readonly bytes: number }[] = [];
   readonly hellos: Hello[] = [];
   goodbyes = 0;
+  /** What it keeps: pieces and images by the hexadecimal SHA-256 of their pieces. */
+  readonly kept = new Map<string, Uint8Array>();
+  readonly #images = new Map<number, Uint8Array>();
   /** While true, answers are kept back; `answerHeld` sends them. */
   holding = false;
   readonly #options: FakeExecutorOptions;
@@ -256,9 +266,24 @@ export class FakeExecutor {
     const { buffer } = frame;
     const { start, end } = view;
     const arenaBytes = this.#memory.byteLength;
-    if (name === "copyToDevice") {
+    if (name === "copyToDevice" || name === "copyToDeviceKept") {
       const call = decodeCopyToDeviceCall(buffer, start, end);
       this.#memory.set(call.data, call.address - ARENA_BASE);
+      if (name === "copyToDeviceKept" && this.#options.keeps !== false) this.#keep(call.data);
+    } else if (name === "copyCached") {
+      const call = decodeCopyCachedCall(buffer, start, end);
+      const pieces = Array.from({ length: call.hashes.byteLength / 32 }, (_, index) =>
+        this.kept.get(hex(call.hashes.subarray(index * 32, index * 32 + 32))),
+      );
+      for (const [index, piece] of pieces.entries())
+        if (piece) this.#memory.set(piece, call.address - ARENA_BASE + index * CALL_DATA_BYTES_MAX);
+      const held = Uint8Array.from(pieces, (piece) => (piece === undefined ? 0 : 1));
+      return (writer) => encodeCopyCachedAnswer(writer, { held });
+    } else if (name === "imageWrite") {
+      const call = decodeImageWriteCall(buffer, start, end);
+      const image = this.#images.get(call.image) ?? new Uint8Array(call.totalBytes);
+      image.set(call.data, call.offset);
+      this.#images.set(call.image, image);
     } else if (name === "launch") {
       const call = decodeLaunchCall(buffer, start, end);
       const grid = [call.gridX, call.gridY, call.gridZ];
@@ -272,9 +297,10 @@ export class FakeExecutor {
     } else if (name === "attach") {
       const granularityBytes = this.#options.granularityBytes ?? 1;
       return (writer) => encodeAttachAnswer(writer, { ...attachAnswer, arenaBytes, granularityBytes });
-    } else if (name === "moduleLoad") {
+    } else if (name === "moduleLoadCached") {
       const kernels = this.#options.kernels ?? [];
-      return (writer) => encodeModuleLoadAnswer(writer, { kernels, globals: [] });
+      const held = this.#hasImage(decodeModuleLoadCachedCall(buffer, start, end)) ? 1 : 0;
+      return (writer) => encodeModuleLoadCachedAnswer(writer, { held, kernels: held ? kernels : [], globals: [] });
     } else if (name === "memoryInfo") {
       return (writer) => encodeMemoryInfoAnswer(writer, { freeBytes: arenaBytes, totalBytes: arenaBytes });
     } else if (name === "eventElapsed") return (writer) => encodeEventElapsedAnswer(writer, { milliseconds: 1.5 });
@@ -283,10 +309,34 @@ export class FakeExecutor {
     return () => {};
   }
 
+  #keep(bytes: Uint8Array): void {
+    this.kept.set(hashesOf(bytes), Uint8Array.from(bytes));
+  }
+
+  /** Whether there is an image to load; one that is sent is kept. */
+  #hasImage(call: { readonly image: number; readonly hashes: Uint8Array }): boolean {
+    if (call.image === 0) return this.kept.has(hex(call.hashes));
+    if (this.#options.keeps !== false) this.#keep(this.#images.get(call.image)!);
+    return true;
+  }
+
   #write(bytes: Uint8Array): void {
     // The writer's buffer is used again: a copy goes out.
     this.#socket?.write(Uint8Array.from(bytes));
   }
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
+/** The hashes of the pieces, one behind the other. */
+function hashesOf(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.byteLength; at += CALL_DATA_BYTES_MAX) {
+    text += createHash("sha256")
+      .update(bytes.subarray(at, at + CALL_DATA_BYTES_MAX))
+      .digest("hex");
+  }
+  return text;
 }
 
 const attachAnswer = {

@@ -147,6 +147,18 @@ export const raw = {
   eventElapsed: (start: number, end: number) => call(22, ["u32", start], ["u32", end]),
   deviceSynchronize: (device = 0) => call(23, ["u32", device]),
   memoryInfo: (device = 0) => call(24, ["u32", device]),
+  copyToDeviceKept: (address: number, data: Uint8Array, stream = 0) =>
+    call(25, ["u64", address], ["u32", stream], ["bytes", data]),
+  copyCached: (address: number, byteCount: number, hashes: Uint8Array, stream = 0) =>
+    call(26, ["u64", address], ["u64", byteCount], ["u32", stream], ["bytes", hashes]),
+  moduleLoadCached: (
+    module: number,
+    source: { image?: number; totalBytes?: number; hashes?: Uint8Array },
+    device = 0,
+  ) => {
+    const { image = 0, totalBytes = 0, hashes = new Uint8Array() } = source;
+    return call(27, ["u32", module], ["u32", image], ["u32", device], ["u32", totalBytes], ["bytes", hashes]);
+  },
 } as const;
 
 export interface RawAnswer {

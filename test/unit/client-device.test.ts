@@ -226,12 +226,13 @@ describe("fills and copies on the device", () => {
 });
 
 describe("programs", () => {
-  it("travel in pieces, are loaded in one round trip, and have their kernels by name", async () => {
+  it("travel in pieces, are loaded in one round trip where they fit into a batch, and have their kernels by name", async () => {
     const { gpu, session, ...fake } = await open({ kernels: [kernelInfo("first", []), kernelInfo("second", [])] });
     const trips = session.roundTrips;
     const module = await gpu.load(new Uint8Array(CALL_DATA_BYTES_MAX + 10).fill(65));
     const again = await gpu.load("second image");
-    expect(session.roundTrips - trips).toBe(2);
+    // The large one is asked for by its hash first.
+    expect(session.roundTrips - trips).toBe(3);
     const pieces = bodies({ gpu, session, ...fake }, "imageWrite", decodeImageWriteCall);
     expect(pieces.map(({ image, offset, totalBytes, data }) => [image, offset, totalBytes, data.byteLength])).toEqual([
       [1, 0, CALL_DATA_BYTES_MAX + 10, CALL_DATA_BYTES_MAX],
@@ -241,7 +242,7 @@ describe("programs", () => {
     expect(module.kernels.map((kernel) => kernel.name)).toEqual(["first", "second"]);
     again.kernel("second").launch({ grid: 1, block: 1 }, []);
     await gpu.synchronize();
-    expect(fake.executor.launches.at(-1)).toMatchObject({ module: 2, kernel: 1 });
+    expect(fake.executor.launches.at(-1)).toMatchObject({ module: 3, kernel: 1 });
     expect(errorOf(() => module.kernel("third")).message).toBe(
       "The module has no kernel [third]; it has [first, second].",
     );

@@ -309,13 +309,13 @@ describe("failures of calls", () => {
   it("that are the call's own leave the session as it was", async () => {
     const fake = await openFakeGpu({
       failing: (call) =>
-        call.name === "moduleLoad" ? { code: "BAD_IMAGE", message: "Line [3] is not PTX." } : undefined,
+        call.name === "moduleLoadCached" ? { code: "BAD_IMAGE", message: "Line [3] is not PTX." } : undefined,
     });
     const error = await failureOf(fake.gpu.load("junk"));
     expect(error).toMatchObject({
       code: "BAD_IMAGE",
       message: "Line [3] is not PTX.",
-      details: { call: "moduleLoad", sequence: 3 },
+      details: { call: "moduleLoadCached", sequence: 3 },
     });
     await fake.gpu.synchronize();
     fake.gpu.alloc(16);

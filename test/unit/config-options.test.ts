@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readOptions } from "../../server/command-line.ts";
 import { type Config, loadConfig } from "../../server/config.ts";
+import { tenantCaches } from "../../server/session/tenant-caches.ts";
 
 const load = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Config => loadConfig(readOptions(args), env);
 
@@ -38,8 +39,10 @@ test("without options the server lends what the machine has to this machine alon
     graceMs: 30_000,
     kernelTimeoutMs: 300_000,
     heartbeatTimeoutMs: 30_000,
+    orphanTimeoutMs: 600_000,
     logLevel: "info",
     spareExecutors: 1,
+    cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
   });
 });
@@ -145,4 +148,18 @@ test.each([
 
 test.each(["127.0.0.1:0", "127.1.2.3:5", "localhost:0", "[::1]:0"])("%s is loopback", (address) => {
   expect(load(["--listen", address, "--data", address])).toBeDefined();
+});
+
+test("what tenants send is kept in a folder of each, of a given size, in one for all, or not at all", () => {
+  expect(load(["--cache-bytes", "1.5GiB", "--shared-cache"]).cache).toEqual({
+    bytesMax: 1.5 * 1024 ** 3,
+    shared: true,
+  });
+  expect(() => load(["--cache-bytes", "much"])).toThrow(/\[cache-bytes\] is wrong/);
+  const cachesOf = (...args: string[]) => tenantCaches(load(["--state", "/state", ...args]));
+  const [first, second] = [cachesOf()("physics/../.."), cachesOf()("biology")];
+  expect(first?.directory).toMatch(/^\/state\/cache\/[0-9a-f]{32}$/);
+  expect(first?.directory).not.toBe(second?.directory);
+  expect(cachesOf("--shared-cache")("physics")).toEqual({ directory: "/state/cache/shared", bytesMax: 4 * 1024 ** 3 });
+  expect(cachesOf("--cache-bytes", "0")("physics")).toBeUndefined();
 });

@@ -82,6 +82,7 @@ describe("figures", () => {
         roundTrips: 52,
         bytesToDevice: 2 ** 25,
         bytesFromDevice: 4885,
+        bytesSaved: 0,
         endpoint: "tcp://127.0.0.1:7461",
         seconds: 20.5,
       },

@@ -27,7 +27,7 @@ beforeEach(async () => {
     leases: {
       find: (id) => {
         if (id !== "mine") throw new SluiceError("LEASE_NOT_FOUND", "There is no such lease.");
-        return { id, key, slices: [], usage: noUsage };
+        return { id, tenant: "local", key, slices: [], usage: noUsage };
       },
     },
     onProven: (connection) => proven.push(connection),

@@ -159,7 +159,7 @@ describe("a malformed frame", () => {
     ["of kind 0", bytesOf("10000000 00000000 00000000 00000000")],
     ["of an unknown kind", bytesOf("10000000 09000000 00000000 00000000")],
     ["of a known kind with flags set", bytesOf("10000000 04000100 00000000 00000000")],
-    ["with a call of unknown opcode", bytesOf("18000000 04000000 01000000 00000000 19000000 08000000")],
+    ["with a call of unknown opcode", bytesOf("18000000 04000000 01000000 00000000 ff000000 08000000")],
     ["with a call of opcode 0", bytesOf("18000000 04000000 01000000 00000000 00000000 08000000")],
     ["with a call that passes the frame's end", bytesOf("18000000 04000000 01000000 00000000 0b000000 10000000")],
     ["with a call of zero bytes", bytesOf("18000000 04000000 01000000 00000000 0b000000 00000000")],

@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 1
-#define SLUICE_FINGERPRINT "059bef433d77080b"
+#define SLUICE_FINGERPRINT "891832f4a51d938e"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -105,10 +105,14 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_EVENT_ELAPSED 22
 #define SLUICE_OP_DEVICE_SYNCHRONIZE 23
 #define SLUICE_OP_MEMORY_INFO 24
+#define SLUICE_OP_COPY_TO_DEVICE_KEPT 25
+#define SLUICE_OP_COPY_CACHED 26
+#define SLUICE_OP_MODULE_LOAD_CACHED 27
 #define SLUICE_OP_MULTIPLY 32
 #define SLUICE_OP_COMPILE 33
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
+#define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
 
 #define SLUICE_ERROR_BAD_ARGUMENT 1
 #define SLUICE_ERROR_UNSUPPORTED 2
@@ -253,6 +257,9 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 22: return "eventElapsed";
     case 23: return "deviceSynchronize";
     case 24: return "memoryInfo";
+    case 25: return "copyToDeviceKept";
+    case 26: return "copyCached";
+    case 27: return "moduleLoadCached";
     case 32: return "multiply";
     case 33: return "compile";
     default: return "?";
@@ -1203,6 +1210,122 @@ static inline int sluice_decode_memory_info_answer(const uint8_t *body, size_t b
     if (byte_count < at) return -1;
     memcpy(&v->free_bytes, body + 0, sizeof v->free_bytes);
     memcpy(&v->total_bytes, body + 8, sizeof v->total_bytes);
+    return at == byte_count ? 0 : -1;
+}
+
+/* As `copyToDevice`, and the server keeps the bytes as one piece in its cache, for `copyCached`. */
+struct sluice_copy_to_device_kept_call {
+    /* First destination address. */
+    uint64_t address;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* The bytes, at most CALL_DATA_BYTES_MAX. */
+    struct sluice_bytes data;
+};
+
+static inline size_t sluice_size_copy_to_device_kept_call(const struct sluice_copy_to_device_kept_call *v) {
+    (void)v;
+    return 16 + sluice_pad8(v->data.byte_count);
+}
+
+static inline void sluice_encode_copy_to_device_kept_call(uint8_t *at, const struct sluice_copy_to_device_kept_call *v) {
+    memcpy(at + 0, &v->address, sizeof v->address);
+    memcpy(at + 8, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 12, (uint32_t)v->data.byte_count);
+    at += 16;
+    at = sluice_put_bytes(at, v->data);
+}
+
+/* Writes those pieces of a range whose bytes the server's cache holds, and says which. */
+struct sluice_copy_cached_call {
+    /* First destination address. */
+    uint64_t address;
+    /* Size of the range in bytes, 1 or more. */
+    uint64_t byte_count;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* SHA-256 of each piece of CALL_DATA_BYTES_MAX bytes (the last may be shorter), 32 bytes each, in order, at most CACHED_PIECES_MAX. */
+    struct sluice_bytes hashes;
+};
+
+static inline size_t sluice_size_copy_cached_call(const struct sluice_copy_cached_call *v) {
+    (void)v;
+    return 24 + sluice_pad8(v->hashes.byte_count);
+}
+
+static inline void sluice_encode_copy_cached_call(uint8_t *at, const struct sluice_copy_cached_call *v) {
+    memcpy(at + 0, &v->address, sizeof v->address);
+    memcpy(at + 8, &v->byte_count, sizeof v->byte_count);
+    memcpy(at + 16, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 20, (uint32_t)v->hashes.byte_count);
+    at += 24;
+    at = sluice_put_bytes(at, v->hashes);
+}
+
+/* The answer to `copyCached`. */
+struct sluice_copy_cached_answer {
+    /* One byte per piece: 1 when it is written, 0 when the client must send it. */
+    struct sluice_bytes held;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_copy_cached_answer(const uint8_t *body, size_t byte_count, struct sluice_copy_cached_answer *v) {
+    size_t at = 8;
+    if (byte_count < at) return -1;
+    v->held.byte_count = sluice_get_u32(body + 0);
+    if (sluice_take_bytes(body, byte_count, &at, &v->held) != 0) return -1;
+    return at == byte_count ? 0 : -1;
+}
+
+/* As `moduleLoad`, with the server's cache: an image that is sent is kept there, and one that is there need not be sent. */
+struct sluice_module_load_cached_call {
+    /* Module handle, invented by the client; not used up when the server lacks the image. */
+    uint32_t module;
+    /* Handle of an image that is sent, or 0 for one that the cache may hold. */
+    uint32_t image;
+    /* Index of the device within the lease. */
+    uint32_t device;
+    /* Size of the image in bytes, where `image` is 0. */
+    uint32_t total_bytes;
+    /* Where `image` is 0: SHA-256 of each piece, as in `copyCached`, of at most IMAGE_BYTES_MAX bytes. */
+    struct sluice_bytes hashes;
+};
+
+static inline size_t sluice_size_module_load_cached_call(const struct sluice_module_load_cached_call *v) {
+    (void)v;
+    return 24 + sluice_pad8(v->hashes.byte_count);
+}
+
+static inline void sluice_encode_module_load_cached_call(uint8_t *at, const struct sluice_module_load_cached_call *v) {
+    memcpy(at + 0, &v->module, sizeof v->module);
+    memcpy(at + 4, &v->image, sizeof v->image);
+    memcpy(at + 8, &v->device, sizeof v->device);
+    memcpy(at + 12, &v->total_bytes, sizeof v->total_bytes);
+    sluice_put_u32(at + 16, (uint32_t)v->hashes.byte_count);
+    sluice_put_u32(at + 20, 0);
+    at += 24;
+    at = sluice_put_bytes(at, v->hashes);
+}
+
+/* The answer to `moduleLoadCached`. */
+struct sluice_module_load_cached_answer {
+    /* 1 when the module is loaded; 0 when the server lacks the image, and nothing is done. */
+    uint32_t held;
+    /* As in `moduleLoad`. */
+    struct sluice_list kernels;
+    /* As in `moduleLoad`. */
+    struct sluice_list globals;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_module_load_cached_answer(const uint8_t *body, size_t byte_count, struct sluice_module_load_cached_answer *v) {
+    size_t at = 16;
+    if (byte_count < at) return -1;
+    memcpy(&v->held, body + 0, sizeof v->held);
+    v->kernels.count = sluice_get_u32(body + 4);
+    v->globals.count = sluice_get_u32(body + 8);
+    if (sluice_take_list(body, byte_count, &at, &v->kernels) != 0) return -1;
+    if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
     return at == byte_count ? 0 : -1;
 }
 
