@@ -74,13 +74,16 @@ async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<s
 /** The variables that let an unmodified CUDA program work under the lease; none where that is not possible. */
 export async function interposerEnvironment(options: InterposerOptions): Promise<NodeJS.ProcessEnv> {
   const folder = await findFolder(options);
-  // The libraries open what they are told, and know no other way from there: TCP works from wherever the program runs.
-  const endpoint = options.dataEndpoints.find((each) => each.startsWith("tcp://"));
-  if (folder === undefined || endpoint === undefined) return {};
   const { host } = parseHostPort(options.server, SERVER_PORT_DEFAULT);
+  // The libraries try the socket of the host first and fall back to TCP, which works from wherever the program runs.
+  const endpoints = ["unix://", "tcp://"].flatMap((scheme) => {
+    const endpoint = options.dataEndpoints.find((each) => each.startsWith(scheme) && !each.includes(" "));
+    return endpoint === undefined ? [] : [withHost(endpoint, bracketed(host))];
+  });
+  if (folder === undefined || endpoints.length === 0) return {};
   const before = options.env["LD_LIBRARY_PATH"];
   return {
-    [DATA_VARIABLE]: withHost(endpoint, bracketed(host)),
+    [DATA_VARIABLE]: endpoints.join(" "),
     LD_LIBRARY_PATH: before ? `${folder}${delimiter}${before}` : folder,
   };
 }

@@ -32,7 +32,16 @@ describe.runIf(canBuild)("sluice run", () => {
   it("keeps what the environment had in its library path", async () => {
     const command = ["run", "-m", "128MiB", "--", "sh", "-c", 'echo "$LD_LIBRARY_PATH $SLUICE_DATA"'];
     const env = { SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: "/some/folder", LD_LIBRARY_PATH: "/before" };
-    expect((await runSluice(command, { env })).stdout).toBe(`/some/folder:/before tcp://${server.data}\n`);
+    const { stdout } = await runSluice(command, { env });
+    expect(stdout).toMatch(/^\/some\/folder:\/before unix:\/\/\/\S+ tcp:\/\/\S+\n$/);
+    expect(stdout).toContain(`tcp://${server.data}\n`);
+  });
+
+  it("falls back to TCP where the socket of the server's host cannot be opened", async () => {
+    const elsewhere = 'SLUICE_DATA="unix:///nowhere/data.sock $(echo "$SLUICE_DATA" | cut -d" " -f2)" "$0"';
+    const command = ["run", "-m", "128MiB", "--", "sh", "-c", elsewhere, program];
+    const env = { SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: undefined };
+    expect(await runSluice(command, { env })).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("finds no device where it is told to use no libraries", async () => {

@@ -79,7 +79,8 @@ struct connection {
 struct endpoint {
     char lease_id[256];
     uint8_t secret[32];
-    /* HOST and PORT, or a path when `port` is empty. */
+    /* A socket of this host, tried first, and HOST and PORT; either may be empty. */
+    char path[256];
     char host[256];
     char port[16];
 };
@@ -87,8 +88,8 @@ struct endpoint {
 /* Reads SLUICE_LEASE and SLUICE_DATA. Returns 0, or the wire number of an error after a report. */
 uint32_t endpoint_of_environment(struct endpoint *endpoint);
 
-/* Opens a socket to the endpoint. Returns it, or -1 after a report. */
-int endpoint_connect(const struct endpoint *endpoint);
+/* Opens a socket to the endpoint. Returns it, and whether it is one of TCP, or -1 after a report. */
+int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp);
 
 /* Connects and shakes hands; `*devices` is the number of devices of the lease. Returns 0 or the wire number of an error, after a report. */
 uint32_t connection_open(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices);

@@ -44,26 +44,41 @@ static bool read_secret(const char *text, uint8_t secret[32]) {
     return written == 32;
 }
 
-/* `tcp://HOST:PORT`, `tcp://[ADDRESS]:PORT` or `unix://PATH`. */
-static bool read_address(const char *text, struct endpoint *endpoint) {
+/* `unix://PATH`, `tcp://HOST:PORT` or `tcp://[ADDRESS]:PORT`, which ends at `end`. */
+static bool read_address(const char *text, const char *end, struct endpoint *endpoint) {
     if (strncmp(text, "unix://", 7) == 0) {
-        endpoint->port[0] = '\0';
-        return snprintf(endpoint->host, sizeof endpoint->host, "%s", text + 7) < (int)sizeof endpoint->host && text[7] != '\0';
+        size_t length = (size_t)(end - text) - 7;
+        if (length == 0 || length >= sizeof endpoint->path) return false;
+        memcpy(endpoint->path, text + 7, length);
+        endpoint->path[length] = '\0';
+        return true;
     }
     if (strncmp(text, "tcp://", 6) != 0) return false;
-    const char *host = text + 6;
-    const char *colon = strrchr(host, ':');
-    if (colon == NULL || colon == host) return false;
-    size_t length = (size_t)(colon - host);
+    const char *host = text + 6, *colon = end;
+    while (colon > host && *colon != ':') colon--;
+    if (colon == host) return false;
+    size_t length = (size_t)(colon - host), digits = (size_t)(end - colon) - 1;
     if (host[0] == '[' && colon[-1] == ']') {
         host++;
         length -= 2;
     }
-    if (length == 0 || length >= sizeof endpoint->host) return false;
+    if (length == 0 || length >= sizeof endpoint->host || digits == 0 || digits > 5) return false;
     memcpy(endpoint->host, host, length);
     endpoint->host[length] = '\0';
-    int digits = snprintf(endpoint->port, sizeof endpoint->port, "%s", colon + 1);
-    return digits > 0 && digits <= 5 && strspn(endpoint->port, "0123456789") == (size_t)digits;
+    memcpy(endpoint->port, colon + 1, digits);
+    endpoint->port[digits] = '\0';
+    return strspn(endpoint->port, "0123456789") == digits;
+}
+
+/* One address, or two with a space between them: a socket of this host, and where else to go when it cannot be opened. */
+static bool read_addresses(const char *text, struct endpoint *endpoint) {
+    endpoint->path[0] = endpoint->host[0] = '\0';
+    while (*text != '\0') {
+        const char *end = text + strcspn(text, " ");
+        if (!read_address(text, end, endpoint)) return false;
+        text = end + strspn(end, " ");
+    }
+    return endpoint->path[0] != '\0' || endpoint->host[0] != '\0';
 }
 
 uint32_t endpoint_of_environment(struct endpoint *endpoint) {
@@ -81,8 +96,8 @@ uint32_t endpoint_of_environment(struct endpoint *endpoint) {
     }
     memcpy(endpoint->lease_id, lease, length);
     endpoint->lease_id[length] = '\0';
-    if (!read_address(data, endpoint)) {
-        report("SLUICE_DATA is like tcp://HOST:PORT or unix://PATH, and [%s] is not.", data);
+    if (!read_addresses(data, endpoint)) {
+        report("SLUICE_DATA is like tcp://HOST:PORT or unix://PATH or both with a space between them, and [%s] is not.", data);
         return SLUICE_ERROR_BAD_ARGUMENT;
     }
     return 0;
@@ -119,26 +134,32 @@ static void set_options(int file, bool is_tcp) {
     setsockopt(file, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
-static int connect_unix(const struct endpoint *endpoint) {
+/* The error, or 0 and the connection in `*connected`. */
+static int connect_unix(const char *path, int *connected) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(endpoint->host) >= sizeof address.sun_path) {
-        report("the socket path [%s] is too long.", endpoint->host);
-        return -1;
-    }
-    memcpy(address.sun_path, endpoint->host, strlen(endpoint->host) + 1);
+    if (strlen(path) >= sizeof address.sun_path) return ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int error = file < 0 ? errno : connect_within(file, (struct sockaddr *)&address, sizeof address);
     if (error == 0) {
         set_options(file, false);
-        return file;
+        *connected = file;
+        return 0;
     }
-    report("the server does not answer at [unix://%s] [%s].", endpoint->host, strerror(error));
     if (file >= 0) close(file);
-    return -1;
+    return error;
 }
 
-int endpoint_connect(const struct endpoint *endpoint) {
-    if (endpoint->port[0] == '\0') return connect_unix(endpoint);
+int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp) {
+    *is_tcp = false;
+    if (endpoint->path[0] != '\0') {
+        int file, error = connect_unix(endpoint->path, &file);
+        if (error == 0) return file;
+        if (endpoint->host[0] == '\0') {
+            report("the server does not answer at [unix://%s] [%s].", endpoint->path, strerror(error));
+            return -1;
+        }
+    }
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
@@ -152,6 +173,7 @@ int endpoint_connect(const struct endpoint *endpoint) {
         error = file < 0 ? errno : connect_within(file, each->ai_addr, each->ai_addrlen);
         if (error == 0) {
             freeaddrinfo(found);
+            *is_tcp = true;
             set_options(file, true);
             return file;
         }

@@ -149,7 +149,7 @@ static uint32_t shake_hands(struct connection *connection, const struct endpoint
 static uint32_t open_once(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices, bool is_patient) {
     connection->input_start = connection->input_end = 0;
     atomic_store(&connection->failed_code, 0);
-    connection->file = endpoint_connect(endpoint);
+    connection->file = endpoint_connect(endpoint, &connection->is_tcp);
     if (connection->file < 0) return SLUICE_ERROR_SERVER_UNREACHABLE;
     bool reported = is_patient;
     uint32_t error = shake_hands(connection, endpoint, devices, &reported);
@@ -162,7 +162,6 @@ static uint32_t open_once(struct connection *connection, const struct endpoint *
 
 uint32_t connection_open(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices) {
     memset(connection, 0, sizeof *connection);
-    connection->is_tcp = endpoint->port[0] != '\0';
     pthread_mutex_init(&connection->send_lock, NULL);
     pthread_mutex_init(&connection->receive_lock, NULL);
     pthread_cond_init(&connection->received, NULL);
