@@ -127,6 +127,9 @@ function factsOf(device: DeviceDescription, { hostname, address }: Server): Reco
   return Object.fromEntries(Object.entries(facts).filter(([, fact]) => fact !== ""));
 }
 
+/** Replaces estimates about devices by what is measured, in the same order. */
+type MeasureDevices = (devices: readonly DeviceDescription[]) => Promise<readonly DeviceDescription[]>;
+
 /**
  * All devices of the SPECs. `tell` hears why there is no GPU where `auto` finds none.
  * @throws SluiceError BAD_ARGUMENT, and what the drivers throw
@@ -134,14 +137,16 @@ function factsOf(device: DeviceDescription, { hostname, address }: Server): Reco
 export async function takeInventory(
   texts: readonly string[],
   server: Server,
-  tell: (why: string) => void,
+  { tell, measure }: { readonly tell: (why: string) => void; readonly measure: MeasureDevices },
 ): Promise<PooledDevice[]> {
   const specs = texts.map(parseDeviceSpec);
   const found = await discoverDevices(
     specs.map(({ devices }) => devices),
     tell,
   );
-  return found.map(({ device, specIndex }) => {
+  const measured = await measure(found.map(({ device }) => device));
+  const known = found.map(({ specIndex }, index) => ({ device: measured[index]!, specIndex }));
+  return known.map(({ device, specIndex }) => {
     const spec = specs[specIndex]!;
     const labels = { ...server.labels, ...spec.labels };
     const bare = spec.taints.find((taint) => !Object.hasOwn(labels, taint));

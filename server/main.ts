@@ -9,11 +9,9 @@ import { Server as GrpcServer, logVerbosity, setLogVerbosity } from "@grpc/grpc-
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
-import { SluiceError, toSluiceError } from "../shared/errors.ts";
-import { Access } from "./access/access.ts";
-import { ConnectionLimit } from "./access/connection-limit.ts";
-import { makeFirstToken } from "./access/first-token.ts";
-import { GrpcListener, grpcBounds } from "./access/grpc-listener.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
+import { type Gate, OpenGate } from "./access/identity.ts";
+import { grpcCredentials } from "./access/tls.ts";
 import { AdminPort } from "./admin/admin-port.ts";
 import type { BridgedService } from "./admin/rpc-bridge.ts";
 import { readOptions } from "./command-line.ts";
@@ -23,8 +21,11 @@ import { Broker, type PooledDevice } from "./control/broker.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
 import { PoolWatch } from "./control/pool-watch.ts";
+import type { DeviceDescription, DeviceHealth } from "./device/device.ts";
 import { ControlFolders } from "./executor/control-folder.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
+import { DeviceMonitor } from "./health/device-monitor.ts";
+import { isHardware, measureDevices, probeDevice } from "./health/device-probe.ts";
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
 import { endFoundExecutors } from "./restart.ts";
@@ -40,6 +41,9 @@ import { packageVersion } from "./version.ts";
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+
+/** No message of a client of the control plane is larger than a few short strings. */
+const GRPC_MESSAGE_BYTES_MAX = 64 * 1024;
 
 /** The data socket for clients on this host, in the state directory. */
 const LOCAL_SOCKET = "data.sock";
@@ -80,24 +84,29 @@ async function run(config: Config): Promise<void> {
   setLogVerbosity(logVerbosity.NONE);
   const log = createLog(config.logLevel);
   const here = { hostname: hostname(), address: config.listen.host, labels: config.labels };
-  const devices = await takeInventory(config.devices, here, (why) =>
-    log.info({ why }, "Lends a cpu device for want of a GPU"),
-  );
+  const problems: DeviceHealth[] = [];
+  const devices = await takeInventory(config.devices, here, {
+    tell: (why) => log.info({ why }, "Lends a cpu device for want of a GPU"),
+    measure: (found) => measureDevices(found, { clock: systemClock, log, onProblem: (each) => problems.push(each) }),
+  });
   const unlock = lockState(config.stateDirectory);
   try {
-    await runWithState(config, { devices, log });
+    await runWithState(config, { devices, problems, log });
   } finally {
     unlock();
   }
 }
 
-async function runWithState(config: Config, { devices, log }: Pick<DaemonOptions, "devices" | "log">): Promise<void> {
+async function runWithState(
+  config: Config,
+  { devices, problems, log }: Omit<DaemonOptions, "config" | "folders" | "store">,
+): Promise<void> {
   const store = new Store(config.stateDirectory, (error) => log.error({ error: error.message }, "A late write fails"));
   try {
     const folders = new ControlFolders(config.stateDirectory);
     await endFoundExecutors(folders, log);
     closeOpenLeases(store, log);
-    const daemon = new Daemon({ config, devices, folders, log, store });
+    const daemon = new Daemon({ config, devices, problems, folders, log, store });
     try {
       await daemon.start();
       await daemon.untilStopped();
@@ -123,6 +132,8 @@ function closeOpenLeases(store: Store, log: Logger): void {
 interface DaemonOptions {
   readonly config: Config;
   readonly devices: readonly PooledDevice[];
+  /** What the first look at them has found. */
+  readonly problems: readonly DeviceHealth[];
   readonly folders: ControlFolders;
   readonly log: Logger;
   readonly store: Store;
@@ -138,21 +149,22 @@ class Daemon {
   readonly #sessions: LeaseSessions;
   readonly #broker: Broker;
   readonly #dataListener: DataListener;
-  readonly #access: Access;
+  readonly #gate: Gate = new OpenGate();
   readonly #watch: PoolWatch;
+  readonly #monitor: DeviceMonitor;
   #adminPort: AdminPort | undefined;
-  readonly #grpc = new GrpcServer(grpcBounds);
-  readonly #grpcListener: GrpcListener;
+  readonly #grpc = new GrpcServer({
+    "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
+    // A peer that is gone without a word is noticed, so that its streams end.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+  });
 
-  constructor({ config, devices, folders, log, store }: DaemonOptions) {
+  constructor({ config, devices, problems, folders, log, store }: DaemonOptions) {
     this.#config = config;
     this.#log = log;
     this.#store = store;
     this.#settings = new Settings(store);
-    const { requireToken, limits, tls } = config;
-    const { requestsPerSecond } = limits;
-    this.#access = new Access({ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond, tls });
-    this.#grpcListener = new GrpcListener({ server: this.#grpc, tls, limit: new ConnectionLimit(limits) });
     const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
@@ -164,11 +176,23 @@ class Daemon {
       store,
       clock: systemClock,
       randomBytes,
-      endSessions: (leaseId, code, message) => this.#sessions.end(leaseId, code, message),
+      endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
+      onUnhealthy: (deviceId, message) => this.#keepCordon(deviceId, message),
+      onUncordoned: (deviceId) => this.#monitor.acknowledge(deviceId),
       log,
     });
-    this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#access.tokens, clock: systemClock });
+    this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#gate, clock: systemClock });
+    this.#monitor = new DeviceMonitor({
+      devices,
+      intervalMs: config.healthIntervalMs,
+      clock: systemClock,
+      onHealth: (reports) => {
+        for (const health of reports) this.#broker.reportHealth(health);
+      },
+      onLog,
+    });
     this.#restoreSettings();
+    for (const health of problems) this.#broker.reportHealth(health);
     const { kernelTimeoutMs, orphanTimeoutMs } = config;
     this.#sessions = new LeaseSessions({
       executors: this.#executors,
@@ -194,10 +218,36 @@ class Daemon {
     }
   }
 
+  /** A device that was closed because it is ill stays closed over a restart, as by an admin. */
+  #keepCordon(deviceId: string, message: string): void {
+    try {
+      this.#settings.saveCordon(deviceId, message);
+    } catch (error) {
+      this.#log.error({ device: deviceId, error: toSluiceError(error).message }, "A cordon cannot be stored");
+    }
+  }
+
+  /** Ends a lease's executor. Devices that it may have left in a bad state are tried before their memory is lent again. */
+  async #endSessions(leaseId: string, code: ErrorCode, message: string): Promise<void> {
+    const lease = this.#broker.leases().find(({ id }) => id === leaseId);
+    const left = await this.#sessions.end(leaseId, code, message);
+    if (left !== "killed" && code !== "EXECUTOR_FAILED") return;
+    const used = new Set(lease?.slices.map(({ deviceId }) => deviceId));
+    const suspects = this.#broker.devices().filter(({ description }) => used.has(description.id));
+    await Promise.all(suspects.map(({ description }) => this.#tryDevice(description)));
+  }
+
+  async #tryDevice(device: DeviceDescription): Promise<void> {
+    if (!isHardware(device)) return;
+    const probed = await probeDevice(device, { clock: systemClock });
+    if (probed.works) return;
+    const known = this.#broker.healthOf(device.id) ?? { throttling: [] };
+    this.#broker.reportHealth({ ...known, id: device.id, problems: [probed.problem] });
+  }
+
   /** Opens the doors and says so on stdout. */
   async start(): Promise<void> {
     const config = this.#config;
-    this.#makeFirstToken();
     const dataPort = await bound("data", config.data, () => this.#dataListener.listen(config.data));
     const data = written({ host: config.data.host, port: dataPort });
     const services = this.#services([
@@ -205,7 +255,7 @@ class Daemon {
       isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
     ]);
     for (const { service, handlers } of services) this.#grpc.addService(service, handlers);
-    const grpcPort = await bound("listen", config.listen, () => this.#grpcListener.listen(config.listen));
+    const grpcPort = await bound("listen", config.listen, () => this.#bindGrpc(config.listen));
     const grpc = written({ host: config.listen.host, port: grpcPort });
     const admin = await this.#openAdminPort(services, grpc);
     process.stdout.write(`sluice ready grpc=${grpc} data=${data} admin=${admin}\n`);
@@ -214,13 +264,14 @@ class Daemon {
       "Ready",
     );
     this.#executors.warm();
+    this.#monitor.start();
   }
 
-  /** The services of gRPC, each behind the gate. */
   #services(dataEndpoints: readonly string[]): BridgedService[] {
     const pool = poolService({
       broker: this.#broker,
       watch: this.#watch,
+      gate: this.#gate,
       clock: systemClock,
       serverVersion: packageVersion(),
       serverId: randomUUID(),
@@ -232,29 +283,16 @@ class Daemon {
     const admin = adminService({
       broker: this.#broker,
       clock: systemClock,
-      tokens: this.#access.tokens,
-      events: this.#access.events,
-      trust: this.#access.trust,
+      gate: this.#gate,
       store: this.#settings,
       priorityClasses: this.#config.priorityClasses,
       usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
       onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
     });
-    const { PoolService, AdminService } = contract;
     return [
-      { service: PoolService.service, handlers: this.#access.guard(PoolService.service, pool, "tenant") },
-      { service: AdminService.service, handlers: this.#access.guard(AdminService.service, admin, "admin") },
+      { service: contract.PoolService.service, handlers: pool },
+      { service: contract.AdminService.service, handlers: admin },
     ];
-  }
-
-  /** Without an admin's token nobody could make the others. */
-  #makeFirstToken(): void {
-    const { tokens: gate, audit } = this.#access;
-    makeFirstToken({
-      ...{ gate, audit, stateDirectory: this.#config.stateDirectory },
-      terminal: process.stderr.isTTY ? process.stderr : undefined,
-      tell: (file) => this.#log.warn({ file }, "No admin has a token: the file holds one"),
-    });
   }
 
   /** Returns its address for browsers. */
@@ -262,7 +300,7 @@ class Daemon {
     const { admin } = this.#config;
     const adminPort = new AdminPort({
       watch: this.#watch,
-      gate: this.#access.tokens,
+      gate: this.#gate,
       tls: this.#config.tls,
       services,
       serverVersion: packageVersion(),
@@ -289,9 +327,8 @@ class Daemon {
 
   /** Closes every door that is open and ends the spare executors. */
   async close(): Promise<void> {
+    await this.#monitor.close();
     this.#dataListener.close();
-    this.#grpcListener.close();
-    this.#access.tokens.close();
     this.#adminPort?.close();
     this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
     this.#broker.close();
@@ -318,6 +355,15 @@ class Daemon {
       this.#log.warn({ error: toSluiceError(error).message }, "Clients on this host get no Unix socket");
       return [];
     }
+  }
+
+  #bindGrpc(address: Endpoint): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#grpc.bindAsync(written(address), grpcCredentials(this.#config.tls), (error, port) => {
+        if (error === null) resolve(port);
+        else reject(error);
+      });
+    });
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
-import type { DeviceDescription } from "../device/device.ts";
+import type { DeviceDescription, DeviceHealth } from "../device/device.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import {
   createPool,
@@ -38,6 +38,7 @@ import type {
 } from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { Clock } from "./clock.ts";
+import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
 import { LeaseActivity, type LeaseRates } from "./lease-activity.ts";
 import { EndedLeases, endErrorCode, type Holder, type LeaseRecord, type LeaseUsage, noUsage } from "./lease-record.ts";
 import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
@@ -71,6 +72,9 @@ export interface BrokerOptions {
   readonly randomBytes: (byteCount: number) => Buffer;
   /** Ends a lease's executor; resolves once it is dead. */
   readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
+  /** Hears that a device is closed because it is ill, and that an admin lends a device again. */
+  readonly onUnhealthy?: (deviceId: string, message: string) => void;
+  readonly onUncordoned?: (deviceId: string) => void;
   readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 
@@ -98,6 +102,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #waiting: WaitingRequests;
   readonly #records = new Map<string, LeaseRecord>();
   readonly #ended = new EndedLeases();
+  readonly #health: DeviceHealthBook;
   readonly #drains = new Set<{ readonly deviceId: string; readonly listener: DrainListener; told: string }>();
   readonly #events: PoolEvent[] = [];
   #applying = false;
@@ -108,6 +113,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
 
   constructor(options: BrokerOptions) {
     this.#options = options;
+    this.#health = new DeviceHealthBook(options.clock);
     this.#pool = createPool({ ...options.pool, heartbeatTimeoutMs: options.heartbeatTimeoutMs });
     this.#descriptions = new Map(options.devices.map((description) => [description.id, description]));
     this.#waiting = new WaitingRequests(options.clock, {
@@ -139,13 +145,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
   /** A lease for who has its secret; throws as `find` does, and WRONG_SECRET. */
   lease(leaseId: string, secret: Uint8Array): Lease {
     return this.#proven(leaseId, secret).lease;
-  }
-
-  /** The tenant of a lease, also of one that has ended a while ago. Throws SluiceError LEASE_NOT_FOUND. */
-  ownerOf(leaseId: string): string {
-    const tenant = findLease(this.#pool, leaseId)?.tenant ?? this.#ended.get(leaseId)?.tenant;
-    if (tenant === undefined) throw notFound(leaseId);
-    return tenant;
   }
 
   /** Joins the holders of a lease; returns what to do with each of their messages and at their end. */
@@ -185,9 +184,42 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#apply({ kind: "deviceCordoned", deviceId, code: "DEVICE_CORDONED", message });
   }
 
+  /** Lends the device again. Of one that was ill, only what it reports from now on counts. */
   uncordon(deviceId: string): void {
     this.checkDevice(deviceId);
+    this.#health.acknowledge(deviceId);
+    this.#options.onUncordoned?.(deviceId);
     this.#apply({ kind: "deviceUncordoned", deviceId });
+  }
+
+  /** How a device was when it was last asked; undefined before, and for what is no hardware. */
+  healthOf(deviceId: string): CheckedHealth | undefined {
+    return this.#health.latest(deviceId);
+  }
+
+  /**
+   * Takes what a device reports. A new problem closes it for new leases until an admin opens it again, however well it reports to be later,
+   * and is told to its leases, which live on.
+   */
+  reportHealth(health: DeviceHealth): void {
+    const news = this.#health.report(health);
+    this.#revision++;
+    if (news.length === 0) return;
+    const { id: deviceId } = health;
+    const message = `The device [${deviceId}] fails its health check: ${news.join(" ")}`;
+    this.#options.log.error({ device: deviceId, problems: news }, "The device is closed for new leases");
+    if (findDevice(this.#pool, deviceId)?.cordon === undefined) {
+      this.#options.onUnhealthy?.(deviceId, message);
+      this.#apply({ kind: "deviceCordoned", deviceId, code: "DEVICE_UNHEALTHY", message });
+    }
+    const notice = { kind: "device-unhealthy", message, deadlineAtMs: 0 } as const;
+    for (const { id, slices } of listLeases(this.#pool)) {
+      const record = slices.some((slice) => slice.deviceId === deviceId) ? this.#records.get(id) : undefined;
+      if (record === undefined) continue;
+      // A notice with a deadline is the more urgent one for holders that come later.
+      record.notice ??= notice;
+      for (const holder of record.holders) holder.notice(notice);
+    }
   }
 
   /** Throws SluiceError BAD_ARGUMENT for a device that is not there. */
@@ -517,13 +549,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     if (record === undefined) return;
     this.#records.delete(lease.id);
     const { endCode = "RELEASED", endMessage = "The lease has ended." } = lease;
-    this.#ended.add(lease.id, {
-      tenant: lease.tenant,
-      secret: record.secret,
-      code: endErrorCode(endCode),
-      message: endMessage,
-      usage,
-    });
+    this.#ended.add(lease.id, { secret: record.secret, code: endErrorCode(endCode), message: endMessage, usage });
     this.#options.store.closeLease(lease, usage);
     for (const tell of record.onClosed) tell(usage);
   }

@@ -23,7 +23,7 @@ export const noUsage: ExecutorUsage = {
 };
 
 export interface LeaseNotice {
-  readonly kind: NoticeKind;
+  readonly kind: NoticeKind | "device-unhealthy";
   readonly message: string;
   /** Milliseconds since the epoch. */
   readonly deadlineAtMs: number;
@@ -49,7 +49,6 @@ export interface LeaseRecord {
 }
 
 export interface EndedLease {
-  readonly tenant: string;
   readonly secret: LeaseSecret;
   readonly code: ErrorCode;
   readonly message: string;

@@ -13,7 +13,8 @@ export function deviceMessages(broker: Broker): Device[] {
     for (const { deviceId } of slices) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
   }
   return broker.devices().map(({ listing, description }) => {
-    return deviceMessage(listing, { description, slices: counts.get(description.id) ?? 0 });
+    const health = broker.healthOf(description.id);
+    return deviceMessage(listing, { description, slices: counts.get(description.id) ?? 0, health });
   });
 }
 

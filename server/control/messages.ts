@@ -9,9 +9,11 @@ import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slic
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import { LOCAL_TENANT } from "../access/identity.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
+import type { CheckedHealth } from "./device-health.ts";
 import type { LeaseRates } from "./lease-activity.ts";
 import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
 import { modeMessage, type PriorityClasses, shareOf, termsOf } from "./request-terms.ts";
@@ -39,10 +41,7 @@ export function checkTime(field: string, value: number, max: number): number {
 }
 
 /** @throws SluiceError BAD_ARGUMENT with the field and its value */
-export function toWish(
-  request: AllocateRequest__Output,
-  { tenant, classes }: { readonly tenant: string; readonly classes: PriorityClasses },
-): Wish {
+export function toWish(request: AllocateRequest__Output, classes: PriorityClasses): Wish {
   const count = request.devices === 0 ? 1 : request.devices;
   if (count > SLICES_PER_LEASE_MAX)
     throw bad(`[${count}] devices are more than the [${SLICES_PER_LEASE_MAX}] of a lease.`);
@@ -50,7 +49,7 @@ export function toWish(
   if (request.detached && durationMs === 0) throw bad("A detached lease needs a maximum duration.");
   checkText("request id", request.requestId);
   return {
-    tenant,
+    tenant: LOCAL_TENANT,
     name: checkText("name", request.name),
     share: shareOf(request),
     count,
@@ -98,9 +97,13 @@ export function leaseMessage(
 
 export function deviceMessage(
   listing: DeviceListing,
-  known: { readonly description: DeviceDescription; readonly slices: number },
+  known: {
+    readonly description: DeviceDescription;
+    readonly slices: number;
+    readonly health: CheckedHealth | undefined;
+  },
 ): DeviceMessage {
-  const { description, slices } = known;
+  const { description, slices, health } = known;
   const { sharing = { mode: "dynamic" }, labels = {}, taints = [] } = listing.device;
   return {
     id: description.id,
@@ -121,7 +124,11 @@ export function deviceMessage(
     taints: [...taints],
     draining: listing.draining,
     ...(listing.cordon === undefined ? {} : { cordon: { device: description.id, ...listing.cordon } }),
+    overheadEstimated: description.overheadEstimated ?? false,
     ...(description.details === undefined ? {} : { hardware: hardwareMessage(description.details) }),
+    ...(health === undefined
+      ? {}
+      : { health: { ...health, problems: [...health.problems], throttling: [...health.throttling] } }),
   };
 }
 
@@ -155,6 +162,7 @@ const noticeKinds = {
   "time-almost-over": "NOTICE_KIND_TIME_ALMOST_OVER",
   idle: "NOTICE_KIND_IDLE",
   preempted: "NOTICE_KIND_PREEMPTED",
+  "device-unhealthy": "NOTICE_KIND_DEVICE_UNHEALTHY",
   extended: "NOTICE_KIND_EXTENDED",
 } as const satisfies Record<LeaseNotice["kind"], NoticeMessage["kind"]>;
 

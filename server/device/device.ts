@@ -22,6 +22,8 @@ export interface DeviceDescription {
   readonly capabilityMinor: number;
   /** Largest slice that one lease may have on this device; the cpu device is bound by 32-bit linear memory. */
   readonly sliceBytesMax: number;
+  /** Whether `overheadBytes` is an estimate, for want of a measurement. Default false. */
+  readonly overheadEstimated?: boolean;
   /** What real hardware tells beyond that; absent for devices that are none. */
   readonly details?: DeviceDetails;
 }
@@ -96,11 +98,14 @@ export interface DeviceDriver {
   prepare?(): Promise<void>;
   /** How the devices are, in the order asked; absent where there is no hardware to be ill. Never throws for an ill device. */
   health?(descriptions: readonly DeviceDescription[]): Promise<DeviceHealth[]>;
+  /** Forgets what the device has reported, since an admin has looked at it. */
+  acknowledge?(deviceId: string): void;
   /**
-   * Measures `overheadBytes` by opening and closing a context, so for an executor, never for the daemon; undefined where it cannot be told.
-   * Right only while nobody else takes or gives memory on the device.
+   * Proves that a device works: opens the smallest slice, writes and reads it. For a process of its own, never for the daemon. Measures
+   * `overheadBytes` by the way, where that can be told; right only while nobody else takes or gives memory on the device. Throws SluiceError
+   * with what is wrong.
    */
-  measureOverhead?(description: DeviceDescription): Promise<number | undefined>;
+  probe?(description: DeviceDescription): Promise<{ readonly overheadBytes?: number }>;
 }
 
 /** A program on a device. Opaque to the executor beyond its kernels and globals. */

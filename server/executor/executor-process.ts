@@ -122,13 +122,18 @@ export class ExecutorProcess {
     this.#folders.dropLease(this.#name);
   }
 
-  /** Lets the executor tell its client why, and sees it dead. */
-  async end(code: ErrorCode, message: string): Promise<void> {
+  /** Lets the executor tell its client why, and sees it dead; tells whether it left by itself, or hung and had to be killed. */
+  async end(code: ErrorCode, message: string): Promise<"left" | "killed"> {
     this.dropLease();
     this.send({ kind: "end", code, message });
-    const timer = setTimeout(() => this.kill(), FAREWELL_MS);
+    let how: "left" | "killed" = "left";
+    const timer = setTimeout(() => {
+      how = "killed";
+      this.kill();
+    }, FAREWELL_MS);
     await this.exited;
     clearTimeout(timer);
+    return how;
   }
 
   /** Ends the process at once. */

@@ -77,15 +77,20 @@ export class LeaseSessions {
     this.#add(leaseId, executor, true);
   }
 
-  /** Ends the lease's executor, if it has one; resolves once it is dead and reaped. */
-  async end(leaseId: string, code: ErrorCode, message: string): Promise<void> {
+  /**
+   * Ends the lease's executor, if it has one; resolves once it is dead and reaped, with whether it left by itself or had to be killed;
+   * undefined where there is none.
+   */
+  async end(leaseId: string, code: ErrorCode, message: string): Promise<"left" | "killed" | undefined> {
     const work = this.#byLease.get(leaseId);
+    let how: "left" | "killed" | undefined;
     if (work !== undefined) {
       work.ending = true;
-      await work.executor.end(code, message);
+      how = await work.executor.end(code, message);
     }
     this.#byLease.delete(leaseId);
     if (work !== undefined) refuseOwnCopy(work, new SluiceError(code, message));
+    return how;
   }
 
   /** Ends every executor at once: the last resort of a shutdown. */

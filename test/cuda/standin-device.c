@@ -2,9 +2,12 @@
 #define _GNU_SOURCE
 #include "standin.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 pthread_mutex_t standin_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t standin_changed = PTHREAD_COND_INITIALIZER;
@@ -69,22 +72,52 @@ static void report_at_exit(void) {
   fclose(file);
 }
 
-/* `SLUICE_STANDIN_FAIL` is a list of function:code[:skip[:count]], separated by commas. */
+/* A list of function:code[:skip[:count]], separated by commas, and among them xid:device:number and uncorrected:count. */
+static void inject_list(const char *list) {
+  char copy[1024], *rest = copy;
+  snprintf(copy, sizeof copy, "%s", list);
+  for (char *item = strsep(&rest, ",\n"); item != NULL; item = strsep(&rest, ",\n")) {
+    char function[64];
+    int code, skip = 0, count = -1, known = sscanf(item, "%63[^:]:%d:%d:%d", function, &code, &skip, &count);
+    if (known == 3 && strcmp(function, "xid") == 0) standin_xid(code, (unsigned)skip);
+    else if (known == 2 && strcmp(function, "uncorrected") == 0) standin_uncorrected((unsigned)code);
+    else if (known >= 2) standin_inject(function, code, skip, count);
+  }
+}
+
+/* The file of `SLUICE_STANDIN_FILE` holds such a list, and is read again whenever it changes: failures of a process that runs already. */
+static void inject_from_file(void) {
+  static const char *path;
+  static struct timespec read_at;
+  static int asked;
+  struct stat status;
+  if (!asked) path = getenv("SLUICE_STANDIN_FILE"), asked = 1;
+  if (path == NULL || stat(path, &status) != 0) return;
+  if (status.st_mtim.tv_sec == read_at.tv_sec && status.st_mtim.tv_nsec == read_at.tv_nsec) return;
+  read_at = status.st_mtim;
+  char list[1024] = "";
+  FILE *file = fopen(path, "r");
+  if (file == NULL) return;
+  list[fread(list, 1, sizeof list - 1, file)] = 0;
+  fclose(file);
+  memset(injections, 0, sizeof injections);
+  inject_list(list);
+}
+
+/* `SLUICE_STANDIN_FAIL` is such a list, for a process from its start on. */
 static void inject_from_environment(void) {
   const char *list = getenv("SLUICE_STANDIN_FAIL");
-  char copy[1024], *rest = copy;
   if (list == NULL) return;
-  snprintf(copy, sizeof copy, "%s", list);
-  for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ",")) {
-    char function[64];
-    int code, skip = 0, count = -1;
-    if (sscanf(item, "%63[^:]:%d:%d:%d", function, &code, &skip, &count) >= 2) standin_inject(function, code, skip, count);
-  }
+  inject_list(list);
   const char *delay = getenv("SLUICE_STANDIN_DELAY_US");
   if (delay != NULL) standin_delay((unsigned)atoi(delay));
 }
 
+/* Codes that do not fail: the function never returns, or the process dies in it. */
+enum { HANGS = 9999, CRASHES = 9998 };
+
 int standin_injected(const char *function) {
+  inject_from_file();
   for (int i = 0; i < 16; i++) {
     if (injections[i].count == 0 || strcmp(injections[i].function, function) != 0) continue;
     if (injections[i].skip > 0) {
@@ -92,6 +125,8 @@ int standin_injected(const char *function) {
       return SUCCESS;
     }
     if (injections[i].count > 0) injections[i].count--;
+    while (injections[i].code == HANGS) pause();
+    if (injections[i].code == CRASHES) kill(getpid(), SIGSEGV);
     return injections[i].code;
   }
   return SUCCESS;

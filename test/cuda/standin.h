@@ -112,6 +112,9 @@ extern struct live standin_alive;
 int standin_injected(const char *function);
 /* What a context's call returns at once: an injected failure, a missing context, or the context's own error. */
 int standin_enter(const char *function);
+/* Has a device report an Xid, and the first one a number of memory errors. */
+void standin_xid(int device, unsigned xid);
+void standin_uncorrected(unsigned count);
 /* Counts a misuse that the driver would not report. */
 void standin_violation(const char *what);
 

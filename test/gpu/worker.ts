@@ -241,7 +241,7 @@ async function tellRows(rows: AsyncIterable<Row>): Promise<void> {
 async function main(): Promise<void> {
   if (job.kind === "cases") await runCases(job.positions);
   else if (job.kind === "overhead") {
-    await tell({ kind: "number", value: await cudaDriver.measureOverhead?.(await describeDevice()) });
+    await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
   } else if (job.kind === "measure") await tellRows(measure(await describeDevice()));
   else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job.server));
   else if (job.kind === "fatbin") await checkFatbin();

@@ -37,6 +37,7 @@ test("without options the server lends what the machine has to this machine alon
       preemptionGraceMs: 30_000,
     },
     graceMs: 30_000,
+    healthIntervalMs: 5_000,
     kernelTimeoutMs: 300_000,
     heartbeatTimeoutMs: 30_000,
     orphanTimeoutMs: 600_000,
@@ -44,8 +45,6 @@ test("without options the server lends what the machine has to this machine alon
     spareExecutors: 1,
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
-    requireToken: false,
-    limits: { connections: 1024, perAddress: 256, requestsPerSecond: 2000 },
   });
 });
 

@@ -94,6 +94,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
         memoryBytes: 1024 * MiB,
         granularityBytes: 2 * MiB,
         overheadBytes: 768 * MiB,
+        overheadEstimated: true,
         capabilityMajor: 9,
         capabilityMinor: 0,
         sliceBytesMax: 256 * MiB,
@@ -173,7 +174,12 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
 
   it("measures what a context takes of the card", async () => {
     const [device] = await cudaDriver.discover("0");
-    expect(await cudaDriver.measureOverhead!(device!)).toBe((96 + 256) * MiB);
+    expect(await cudaDriver.probe!(device!)).toEqual({ overheadBytes: (96 + 256) * MiB });
+    for (const name of ["nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetHandleByUUID"]) {
+      standin.inject({ function: name, code: 3, count: -1 });
+      expect(await cudaDriver.probe!(device!), "only NVML tells").toEqual({});
+      standin.clear();
+    }
   });
 });
 
@@ -225,7 +231,9 @@ describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
     standin.uncorrected(3);
     const [first] = await cudaDriver.health!(devices);
     expect(first).toMatchObject({ uncorrectedErrors: 3, problems: [expect.stringContaining("[3] new errors")] });
-    expect((await cudaDriver.health!(devices))[0]!.problems).toEqual([]);
+    expect((await cudaDriver.health!(devices))[0]!.problems, "an error does not go away").toHaveLength(1);
+    for (const { id } of devices) cudaDriver.acknowledge!(id);
+    expect(await cudaDriver.health!(devices)).toMatchObject([{ problems: [] }, { problems: [] }]);
   });
 
   it("says nothing where NVML cannot be asked", async () => {

@@ -6,7 +6,11 @@ import type { SluiceError } from "../../shared/errors.ts";
 const GiB = 1024 ** 3;
 
 const server = { hostname: "gpus", address: "10.0.0.1", labels: { zone: "a", tier: "free" } };
-const take = (...specs: string[]) => takeInventory(specs, server, () => {});
+const take = (...specs: string[]) =>
+  takeInventory(specs, server, {
+    tell: () => undefined,
+    measure: async (devices) => devices,
+  });
 
 describe("a SPEC", () => {
   it("is the driver's own without options, commas included", () => {

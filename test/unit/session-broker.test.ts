@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
 import { Broker, type LeaseStore, type Wish } from "../../server/control/broker.ts";
 import type { LeaseNotice } from "../../server/control/lease-record.ts";
-import type { DeviceDescription } from "../../server/device/device.ts";
+import type { DeviceDescription, DeviceHealth } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { Lease } from "../../server/pool/types.ts";
 import type { SluiceError } from "../../shared/errors.ts";
@@ -258,4 +258,35 @@ test("what a session may work with is exactly what was granted", () => {
   expect(broker.clientAddress(lease!.id)).toBe("127.0.0.1:1");
   broker.detached(lease!.id);
   expect(broker.clientAddress(lease!.id)).toBe("");
+});
+
+const ill = (problem: string): DeviceHealth => ({ id: devices[0]!.id, problems: [problem], throttling: [] });
+
+test("a device that reports a problem is closed once, and its leases are told of each new problem", () => {
+  const { lease, secret } = ask(wish(8, { filters: [`device.id=${devices[0]!.id}`] }));
+  const notices: LeaseNotice[] = [];
+  broker.hold(lease!.id, secret, { notice: (notice) => notices.push(notice), ended: () => {} });
+  for (const problem of ["It smokes.", "It smokes.", "It burns."]) broker.reportHealth(ill(problem));
+  const [{ listing }] = broker.devices() as [ReturnType<typeof broker.devices>[0]];
+  expect(listing.cordon).toMatchObject({ code: "DEVICE_UNHEALTHY", message: expect.stringContaining("It smokes.") });
+  expect(notices.map(({ kind, message }) => [kind, message.split(": ")[1]])).toEqual([
+    ["device-unhealthy", "It smokes."],
+    ["device-unhealthy", "It burns."],
+  ]);
+  const late: LeaseNotice[] = [];
+  broker.hold(lease!.id, secret, { notice: (notice) => late.push(notice), ended: () => {} });
+  expect(late).toHaveLength(1);
+  broker.reportHealth({ ...ill(""), problems: [] });
+  expect(broker.devices()[0]!.listing.cordon, "it does not open by itself").toBeDefined();
+  broker.uncordon(devices[0]!.id);
+  expect(broker.devices()[0]!.listing.cordon).toBeUndefined();
+  broker.reportHealth(ill("It smokes."));
+  expect(broker.devices()[0]!.listing.cordon).toBeDefined();
+});
+
+test("the cordon of an admin stays as it is when the device falls ill", () => {
+  broker.cordon(devices[0]!.id, "New fan on Tuesday.");
+  broker.reportHealth(ill("It smokes."));
+  expect(broker.devices()[0]!.listing.cordon).toEqual({ code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
+  expect(broker.healthOf(devices[0]!.id)).toMatchObject({ problems: ["It smokes."], checkedAtMs: clock.now() });
 });

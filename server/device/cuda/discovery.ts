@@ -124,6 +124,7 @@ function describe(library: CudaLibrary, nvml: Nvml | undefined, found: Found): O
     memoryBytes,
     granularityBytes,
     overheadBytes,
+    overheadEstimated: true,
     capabilityMajor: attribute(DeviceAttributeNumber.COMPUTE_CAPABILITY_MAJOR),
     capabilityMinor: attribute(DeviceAttributeNumber.COMPUTE_CAPABILITY_MINOR),
     sliceBytesMax: Math.max(0, memoryBytes - overheadBytes),

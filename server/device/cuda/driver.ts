@@ -3,8 +3,8 @@
  * library is loaded when it is first needed, so that machines without a GPU never notice.
  */
 import { SluiceError } from "../../../shared/errors.ts";
+import { ARENA_BASE } from "../../../shared/limits.ts";
 import type { DeviceDescription, DeviceDriver, DeviceHealth, DeviceSlice, SliceOptions } from "../device.ts";
-import { CudaContext } from "./context.ts";
 import { discoverDevices, listOrdinals, readUuid } from "./discovery.ts";
 import { HealthWatch } from "./health.ts";
 import { type CudaLibrary, loadCuda } from "./library.ts";
@@ -25,6 +25,30 @@ function findDevice(library: CudaLibrary, description: DeviceDescription): numbe
     throw new SluiceError("DEVICE_FAILED", `The driver does not show the device [${description.id}] any more.`);
   }
   return found;
+}
+
+/** No driver's context takes as much. */
+const CONTEXT_BYTES_MAX = 4 * 1024 ** 3;
+
+/** Memory that anybody uses on the device; undefined where NVML does not tell. */
+function usedBytes(description: DeviceDescription): number | undefined {
+  const monitor = Nvml.load();
+  const monitored = monitor?.device(description.details?.uuid ?? "");
+  if (monitor === undefined || monitored === undefined || !("handle" in monitored)) return undefined;
+  return monitor.memory(monitored)?.usedBytes;
+}
+
+/** A fresh slice holds zeros, and then what is written to it. */
+async function checkMemory(slice: CudaSlice, { id, granularityBytes }: DeviceDescription): Promise<void> {
+  const expect = async (wanted: number): Promise<void> => {
+    const bytes = new Uint8Array(granularityBytes);
+    await slice.read(slice.arenaBase, bytes, undefined);
+    if (bytes.every((byte) => byte === wanted)) return;
+    throw new SluiceError("DEVICE_FAILED", `The memory of the device [${id}] does not hold what is written to it.`);
+  };
+  await expect(0);
+  slice.fill({ address: slice.arenaBase, count: granularityBytes, width: 1, value: 0xa5 }, undefined);
+  await expect(0xa5);
 }
 
 export const cudaDriver: DeviceDriver = {
@@ -53,17 +77,28 @@ export const cudaDriver: DeviceDriver = {
     return watch.check(descriptions);
   },
 
-  async measureOverhead(description: DeviceDescription): Promise<number | undefined> {
+  acknowledge(deviceId: string): void {
+    for (const watch of watches.values()) watch.forget(deviceId);
+  },
+
+  async probe(description: DeviceDescription): Promise<{ overheadBytes?: number }> {
     const library = loadCuda();
     const device = findDevice(library, description);
-    const monitor = Nvml.load();
-    const monitored = monitor?.device(description.details?.uuid ?? "");
-    if (monitor === undefined || monitored === undefined || !("handle" in monitored)) return undefined;
-    const before = monitor.memory(monitored)?.usedBytes;
-    const context = new CudaContext({ api: library.api, device, onFailure: () => undefined });
-    const after = monitor.memory(monitored)?.usedBytes;
-    context.release();
-    if (before === undefined || after === undefined || after < before) return undefined;
-    return overheadOf(after - before, description.granularityBytes);
+    const before = usedBytes(description);
+    const slice = await CudaSlice.open(library, device, {
+      description,
+      arenaBytes: description.granularityBytes,
+      arenaBase: ARENA_BASE,
+      kernelTimeoutMs: 0,
+      onOutput: () => undefined,
+    });
+    const after = usedBytes(description);
+    await checkMemory(slice, description);
+    await slice.close();
+    if (before === undefined || after === undefined) return {};
+    const contextBytes = after - before - description.granularityBytes;
+    // Beyond these bounds somebody else has taken or given memory meanwhile.
+    if (contextBytes < 0 || contextBytes > CONTEXT_BYTES_MAX) return {};
+    return { overheadBytes: overheadOf(contextBytes, description.granularityBytes) };
   },
 };

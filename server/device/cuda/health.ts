@@ -14,8 +14,9 @@ const programXids = new Set([13, 31, 43, 45, 68, 109]);
 
 export class HealthWatch {
   readonly #nvml: Nvml;
+  /** Memory errors when the device was first asked, or when an admin has looked at it last. */
   readonly #uncorrected = new Map<string, number>();
-  /** What a device has once reported stays true until an admin has looked at it and the server starts anew. */
+  /** What a device has once reported stays true until an admin has looked at it. */
   readonly #xids = new Map<string, Set<number>>();
 
   constructor(nvml: Nvml) {
@@ -39,6 +40,12 @@ export class HealthWatch {
     });
   }
 
+  /** An admin has looked at the device: only what it reports from now on counts. */
+  forget(id: string): void {
+    this.#xids.delete(id);
+    this.#uncorrected.delete(id);
+  }
+
   #xidsOf(id: string): Set<number> {
     const known = this.#xids.get(id) ?? new Set();
     this.#xids.set(id, known);
@@ -51,10 +58,10 @@ export class HealthWatch {
     for (const xid of this.#xidsOf(id)) problems.push(`The driver reports the hardware error Xid [${xid}].`);
     if (nvml.remapFailed(device) === true) problems.push("Replacing bad rows of the device's memory has failed.");
     const uncorrectedErrors = nvml.uncorrectedErrors(device);
-    const before = this.#uncorrected.get(id);
     if (uncorrectedErrors !== undefined) {
-      this.#uncorrected.set(id, uncorrectedErrors);
-      if (before !== undefined && uncorrectedErrors > before) {
+      const before = this.#uncorrected.get(id) ?? uncorrectedErrors;
+      this.#uncorrected.set(id, before);
+      if (uncorrectedErrors > before) {
         problems.push(`The device's memory has [${uncorrectedErrors - before}] new errors that cannot be corrected.`);
       }
     }

@@ -1,8 +1,0 @@
-// Original file: proto/sluice/v1/admin.proto
-
-
-export interface ListTokensRequest {
-}
-
-export interface ListTokensRequest__Output {
-}

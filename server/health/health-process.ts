@@ -1,0 +1,36 @@
+/** A health process as the daemon sees it: to start, to talk to, and to see dead. */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { FromHealthProcess, ToHealthProcess } from "./health-messages.ts";
+
+/** The entry stands beside this file, as JavaScript in the package and as TypeScript in a checkout. */
+const entry = fileURLToPath(new URL(`./main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+
+export class HealthProcess {
+  readonly #child: ChildProcess;
+  /** Resolves with how it died. */
+  readonly exited: Promise<string>;
+
+  constructor(onMessage: (message: FromHealthProcess) => void) {
+    // Both of its outputs go to the daemon's stderr: stdout belongs to the readiness line.
+    this.#child = fork(entry, [], { stdio: ["ignore", 2, 2, "ipc"] });
+    this.#child.on("message", onMessage);
+    this.exited = new Promise((resolve) => {
+      this.#child.once("error", (error) => {
+        if (this.#child.pid === undefined) resolve(`cannot be started: ${error.message}`);
+      });
+      this.#child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+    });
+  }
+
+  send(message: ToHealthProcess): void {
+    if (!this.#child.connected) return;
+    this.#child.send(message, () => {
+      // One that cannot be reached is dead or dying, which `exited` tells.
+    });
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+}

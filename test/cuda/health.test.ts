@@ -1,0 +1,177 @@
+/** A server whose CUDA devices fall ill, hang and recover: who is told, what is closed, and what opens it again. Over the stand-in. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { connect, type DeviceInfo, type LeaseNotice, type Pool } from "../../client/index.ts";
+import { contract } from "../../proto/load.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { standin, standinMissing } from "./standin.ts";
+
+const MiB = 1024 * 1024;
+const state = { folder: "", failures: "" };
+
+beforeEach(() => {
+  state.folder = mkdtempSync(join(tmpdir(), "sluice-test-health-"));
+  state.failures = join(state.folder, "failures");
+});
+afterEach(() => rmSync(state.folder, { recursive: true }));
+
+/** From now on these failures, and no others, happen in all processes of the server. */
+function inject(list: string): void {
+  writeFileSync(`${state.failures}.new`, list);
+  renameSync(`${state.failures}.new`, state.failures);
+}
+
+const start = (env: NodeJS.ProcessEnv = {}, ...args: string[]): Promise<TestServer> =>
+  startServer({
+    args: ["--device", "cuda", "--health-interval", "100ms", ...args],
+    state: join(state.folder, "state"),
+    env: {
+      SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+      SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+      SLUICE_STANDIN_FILE: state.failures,
+      ...env,
+    },
+  });
+
+const device = async (pool: Pool, id: string): Promise<DeviceInfo> => {
+  const found = (await pool.devices()).find((each) => each.id === id);
+  if (found === undefined) throw new Error(`There is no ${id}.`);
+  return found;
+};
+
+const closed = (pool: Pool, id: string): Promise<DeviceInfo> =>
+  waitFor(`a cordon of ${id}`, async () => {
+    const found = await device(pool, id);
+    return found.cordon === null ? undefined : found;
+  });
+
+async function uncordon(server: TestServer, deviceId: string): Promise<void> {
+  const admin = new contract.AdminService(server.grpc, credentials.createInsecure());
+  await new Promise<void>((resolve, reject) => {
+    admin.Uncordon({ deviceId }, (error) => (error === null ? resolve() : reject(error)));
+  });
+  admin.close();
+}
+
+describe.skipIf(standinMissing !== undefined)("the health of CUDA devices", () => {
+  it("is listed with what the hardware tells", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const found = await waitFor("the first look", async () => {
+      const each = await device(pool, "cuda:1");
+      return each.health === null ? undefined : each;
+    });
+    expect(found.health).toMatchObject({
+      problems: [],
+      throttling: ["power cap", "hardware thermal slowdown"],
+      temperatureCelsius: 41,
+      powerWatts: 123.457,
+      utilization: 0.38,
+      checkedAtMs: expect.any(Number),
+    });
+    // A number that is not told is not 0.
+    inject("nvmlDeviceGetPowerUsage:3");
+    const silent = await waitFor("a look without power", async () => {
+      const { health } = await device(pool, "cuda:1");
+      return health?.powerWatts === undefined ? health : undefined;
+    });
+    expect(silent).toMatchObject({ temperatureCelsius: 41, problems: [] });
+  });
+
+  it("closes a device that reports a hardware error, tells its leases and no others, and stays so until an admin opens it", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const notices: [string, LeaseNotice][] = [];
+    await using ill = await pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:1"] });
+    await using well = await pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:0"] });
+    ill.onNotice((notice) => notices.push(["ill", notice]));
+    well.onNotice((notice) => notices.push(["well", notice]));
+    inject("xid:1:79");
+    const { cordon } = await closed(pool, "cuda:1");
+    expect(cordon).toMatchObject({ code: "DEVICE_UNHEALTHY", message: expect.stringContaining("Xid [79]") });
+    await waitFor("the notice", () => notices.length > 0);
+    expect(notices).toMatchObject([["ill", { kind: "DEVICE_UNHEALTHY", deadlineAtMs: undefined }]]);
+    expect((await device(pool, "cuda:0")).cordon).toBeNull();
+    const refused = pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:1"] });
+    await expect(refused).rejects.toMatchObject({
+      code: "NO_CAPACITY",
+      details: { reasons: expect.arrayContaining([expect.objectContaining({ code: "DEVICE_UNHEALTHY" })]) },
+    });
+    // The lease lives on.
+    const [gpu] = ill.devices;
+    await gpu.synchronize();
+    await uncordon(server, "cuda:1");
+    const checkedAt = (await device(pool, "cuda:1")).health?.checkedAtMs ?? 0;
+    await waitFor("two looks", async () => ((await device(pool, "cuda:1")).health?.checkedAtMs ?? 0) > checkedAt + 200);
+    expect(await device(pool, "cuda:1")).toMatchObject({ cordon: null, health: { problems: [] } });
+  });
+
+  it("closes again a device that an admin opens while it is still ill", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    inject("nvmlDeviceGetHandleByUUID:15");
+    expect((await closed(pool, "cuda:0")).cordon!.message).toContain("fallen off the bus");
+    await uncordon(server, "cuda:0");
+    expect((await closed(pool, "cuda:0")).cordon!.code).toBe("DEVICE_UNHEALTHY");
+  });
+
+  it("keeps a device closed over a restart", async () => {
+    {
+      await using server = await start();
+      await using pool = await connect({ server: server.grpc });
+      await waitFor("the first look", async () => (await device(pool, "cuda:0")).health !== null);
+      inject("uncorrected:2");
+      expect((await closed(pool, "cuda:0")).cordon!.message).toContain("[2] new errors");
+    }
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    expect((await device(pool, "cuda:0")).cordon!.message).toContain("[2] new errors");
+  });
+
+  it("is asked by a process that is replaced when it dies", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    await waitFor("the first look", async () => (await device(pool, "cuda:0")).health !== null);
+    // Reading its answer crashes the process that asks.
+    inject("nvmlDeviceGetTemperature:9998");
+    await waitFor("its death", () => server.log().includes("The process that watches the devices ends"));
+    inject("");
+    const checkedAt = (await device(pool, "cuda:0")).health!.checkedAtMs;
+    await waitFor("the next look", async () => (await device(pool, "cuda:0")).health!.checkedAtMs > checkedAt);
+    expect((await device(pool, "cuda:0")).cordon).toBeNull();
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("the first look at CUDA devices", () => {
+  it("measures what a lease takes beside its slice, and charges that", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const found = await device(pool, "cuda:0");
+    expect(found).toMatchObject({ overheadPerLeaseBytes: (96 + 256) * MiB, overheadEstimated: false });
+    expect(found.sliceBytesMax).toBe((1024 - 96 - 256) * MiB);
+    await using lease = await pool.allocate({ memory: 64 * MiB });
+    const [id] = lease.devices.map((gpu) => gpu.id);
+    expect((await device(pool, id!)).overheadBytes).toBe((96 + 256) * MiB);
+  });
+
+  it("says that the charge is estimated where NVML does not tell", async () => {
+    await using server = await start({ SLUICE_NVML_LIBRARY: "libnvidia-ml-that-is-not-there.so.1" });
+    await using pool = await connect({ server: server.grpc });
+    expect(await device(pool, "cuda:0")).toMatchObject({ overheadPerLeaseBytes: 768 * MiB, overheadEstimated: true });
+    expect(server.log()).toContain("is estimated");
+  });
+
+  it("closes devices on which no context can be opened, and goes on", async () => {
+    inject("cuDevicePrimaryCtxRetain:46");
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    expect((await device(pool, "cuda:0")).cordon).toMatchObject({
+      code: "DEVICE_UNHEALTHY",
+      message: expect.stringContaining("CUDA_ERROR_46"),
+    });
+  });
+});
