@@ -156,7 +156,7 @@ export class DeviceBuffer {
     const offset = options.offset ?? 0;
     const { byteLength } = into;
     this.checkRange({ offset, byteCount: byteLength });
-    const { session } = this.context;
+    const { session, handles, idle } = this.context;
     const stream = streamHandle(options.stream, this.context);
     const pieces: Promise<void>[] = [];
     for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
@@ -166,7 +166,10 @@ export class DeviceBuffer {
       const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(piece) };
       pieces.push(session.request(Opcode.copyFromDevice, call, options.signal));
     }
+    const lastPiece = session.calls;
     await Promise.all(pieces);
+    // Where there is no other stream than the default one, a read waits for all work of the device.
+    if (!handles.streams.used && byteLength > 0) idle.at = Math.max(idle.at, lastPiece);
   }
 
   /**

@@ -11,6 +11,11 @@ export class HandleCounter {
   next(): number {
     return ++this.#last;
   }
+
+  /** Whether there was ever one. */
+  get used(): boolean {
+    return this.#last > 0;
+  }
 }
 
 /** Shared by all devices of one session. */
@@ -31,6 +36,26 @@ export interface DeviceContext {
   /** The device's id in the pool. */
   readonly deviceId: string;
   readonly leaseId: string;
+  /** When all work of the device was known to be done. */
+  readonly idle: KnownIdle;
+}
+
+/**
+ * When some work was known to be done: the sequence number of the last call whose answer said so. As long as nothing was issued behind it, the
+ * same question needs no trip.
+ */
+export class KnownIdle {
+  /** 0: never. */
+  at = 0;
+
+  /** Asks, and remembers if the answer means that the work is done. */
+  async learn<A>(session: Session, ask: () => Promise<A>, isDone: (answer: A) => boolean = () => true): Promise<A> {
+    const asking = ask();
+    const sequence = session.calls;
+    const answer = await asking;
+    if (isDone(answer)) this.at = Math.max(this.at, sequence);
+    return answer;
+  }
 }
 
 /** Frees or destroys: in a session that has ended there is nothing left to give back, and that is no error. */

@@ -13,7 +13,7 @@ import { utf8Encode } from "../shared/wire/wire-buffer.ts";
 import { Arena } from "./arena.ts";
 import { BufferView, type CachedWriteOptions, DeviceBuffer, type FillOptions, type WriteOptions } from "./buffer.ts";
 import type { Content } from "./content.ts";
-import type { DeviceContext, SessionHandles } from "./context.ts";
+import { type DeviceContext, KnownIdle, type SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
 import { Module } from "./module.ts";
 import { type MultiplyOptions, multiply } from "./multiply.ts";
@@ -90,7 +90,16 @@ export class Device {
       totalBytes: attached.arenaBytes,
       granularityBytes: attached.granularityBytes,
     });
-    this.#context = { session, handles, content, arena, index, leaseId, deviceId: attached.uuid };
+    this.#context = {
+      session,
+      handles,
+      content,
+      arena,
+      index,
+      leaseId,
+      deviceId: attached.uuid,
+      idle: new KnownIdle(),
+    };
   }
 
   /**
@@ -211,10 +220,15 @@ export class Device {
     multiply(this.#context, options);
   }
 
-  /** Resolves when all work on the device is done; rejects with the first failure of the calls before it. */
-  async synchronize(options: WaitOptions = {}): Promise<void> {
+  /**
+   * Resolves when all work on the device is done; rejects with the first failure of the calls before it. No round trip where the last answer
+   * has said so already.
+   */
+  async synchronize({ signal }: WaitOptions = {}): Promise<void> {
+    const { session, idle } = this.#context;
+    if (session.isQuietSince(idle.at) && !signal?.aborted) return;
     const call = { fields: { device: this.index }, encode: encodeDeviceSynchronizeCall, decode: decodeNothing };
-    await this.#context.session.request(Opcode.deviceSynchronize, call, options.signal);
+    await idle.learn(session, () => session.request(Opcode.deviceSynchronize, call, signal));
   }
 
   /** A new stream; no round trip. */

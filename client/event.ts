@@ -10,7 +10,7 @@ import {
   encodeEventSynchronizeCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { closedError, type DeviceContext, foreignError, issueEnd } from "./context.ts";
+import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle } from "./context.ts";
 import { decodeNothing } from "./pending-answers.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
@@ -25,6 +25,9 @@ const DISABLE_TIMING = 2;
 export class Event {
   readonly #context: DeviceContext;
   readonly #handle: number;
+  readonly #done = new KnownIdle();
+  /** Where it was recorded last, unless in the default stream. */
+  #stream: Stream | undefined;
   #destroyed = false;
 
   /** @internal */
@@ -50,20 +53,32 @@ export class Event {
   record(stream?: Stream): void {
     const fields = { event: this.handleFor(this.#context), stream: streamHandle(stream, this.#context) };
     this.#context.session.issue(Opcode.eventRecord, fields, encodeEventRecordCall);
+    this.#stream = stream;
   }
 
-  /** Resolves when the last recording is done; at once when it was never recorded. */
-  async synchronize(options: WaitOptions = {}): Promise<void> {
+  /** Resolves when the last recording is done; at once when it was never recorded. No round trip where the last answer has said so already. */
+  async synchronize({ signal }: WaitOptions = {}): Promise<void> {
     const fields = { event: this.handleFor(this.#context) };
+    if (this.#isKnownDone && !signal?.aborted) return;
+    const { session } = this.#context;
     const call = { fields, encode: encodeEventSynchronizeCall, decode: decodeNothing };
-    await this.#context.session.request(Opcode.eventSynchronize, call, options.signal);
+    await this.#done.learn(session, () => session.request(Opcode.eventSynchronize, call, signal));
   }
 
-  /** Whether the last recording is done, or there is none. */
-  async query(options: WaitOptions = {}): Promise<boolean> {
+  /** Whether the last recording is done, or there is none. No round trip where the last answer has said that it is. */
+  async query({ signal }: WaitOptions = {}): Promise<boolean> {
     const fields = { event: this.handleFor(this.#context) };
+    if (this.#isKnownDone && !signal?.aborted) return true;
+    const { session } = this.#context;
     const call = { fields, encode: encodeEventQueryCall, decode: decodeEventQueryAnswer };
-    return (await this.#context.session.request(Opcode.eventQuery, call, options.signal)).done === 1;
+    const ask = () => session.request(Opcode.eventQuery, call, signal);
+    return (await this.#done.learn(session, ask, ({ done }) => done === 1)).done === 1;
+  }
+
+  /** Nothing was issued since an answer said that this event is done, or its stream, or the device. A recording is something issued. */
+  get #isKnownDone(): boolean {
+    const { session, idle } = this.#context;
+    return session.isQuietSince(Math.max(idle.at, this.#done.at)) || this.#stream?.isKnownIdle === true;
   }
 
   /**

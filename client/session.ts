@@ -49,6 +49,18 @@ export interface SessionOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Answered calls that give the server no work. */
+const onlyAsking: ReadonlySet<number> = new Set([
+  Opcode.copyFromDevice,
+  Opcode.streamSynchronize,
+  Opcode.streamQuery,
+  Opcode.eventSynchronize,
+  Opcode.eventQuery,
+  Opcode.eventElapsed,
+  Opcode.deviceSynchronize,
+  Opcode.memoryInfo,
+]);
+
 export type Encode<T> = (writer: WireWriter, fields: T) => void;
 
 /** An answered call. */
@@ -78,6 +90,8 @@ export class Session {
   #roundTrips = 0;
   /** Sequence number of the last call that an answer will follow. */
   #lastAnswered = 0;
+  /** Sequence number of the last call that may have given the server work, or whose failure no answer has told about. */
+  #lastWork = 0;
   /** Why calls are refused: the session has ended, or is in error. */
   #broken: SluiceError | undefined;
   #ended = false;
@@ -134,6 +148,14 @@ export class Session {
     return this.#broken !== undefined;
   }
 
+  /**
+   * Whether what the good answer to the call `sequence` said of idle work still holds: nothing was issued since that could change it or could have
+   * failed, and no answer is awaited. Then asking again needs no trip.
+   */
+  isQuietSince(sequence: number): boolean {
+    return sequence > this.#lastWork && this.#broken === undefined && this.#pending.size === 0;
+  }
+
   /** Bytes that wait in this process. */
   get queuedBytes(): number {
     return this.#outbox.queuedBytes;
@@ -148,7 +170,7 @@ export class Session {
     this.#outbox.checkRoom();
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
-    this.#calls++;
+    this.#lastWork = ++this.#calls;
   }
 
   /** As `issue` even when the backlog is full: for the later pieces of one copy, and for what gives something back. */
@@ -156,7 +178,7 @@ export class Session {
     if (this.#broken !== undefined) throw again(this.#broken);
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
-    this.#calls++;
+    this.#lastWork = ++this.#calls;
   }
 
   /** Issues a call with an answer. Rejects with the call's failure, the session's error, or CANCELLED. */
@@ -219,6 +241,7 @@ export class Session {
   #request<T, A>(opcode: number, call: Call<T, A>): Promise<A> {
     this.#outbox.append(opcode, call.fields, call.encode);
     this.#lastAnswered = ++this.#calls;
+    if (!onlyAsking.has(opcode)) this.#lastWork = this.#calls;
     if (this.#pending.size === 0) this.#transport.ref();
     this.#outbox.flushSoon();
     return this.#pending.expect(this.#calls, call.decode);
@@ -339,6 +362,8 @@ export class Session {
     // The failure of an earlier call: the session is in error from now on, and no later call would be executed.
     const earlier = this.#pending.settle(buffer, answer);
     if (earlier !== undefined) this.#broken ??= earlier;
+    // What a failure left behind, only a later answer can say.
+    if (answer.status !== 0) this.#lastWork = this.#calls;
     this.#roundTrips++;
     if (this.#pending.size === 0) this.#transport.unref();
   }

@@ -8,7 +8,7 @@ import {
   encodeStreamWaitEventCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { closedError, type DeviceContext, foreignError, issueEnd } from "./context.ts";
+import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle } from "./context.ts";
 import type { Event } from "./event.ts";
 import { decodeNothing } from "./pending-answers.ts";
 
@@ -30,6 +30,7 @@ const NON_BLOCKING = 1;
 export class Stream {
   readonly #context: DeviceContext;
   readonly #handle: number;
+  readonly #idle = new KnownIdle();
   #destroyed = false;
 
   /** @internal */
@@ -51,18 +52,32 @@ export class Stream {
     return this.#handle;
   }
 
-  /** Resolves when all work before it in the stream is done; rejects with the first failure of the calls before it. */
-  async synchronize(options: WaitOptions = {}): Promise<void> {
+  /**
+   * Resolves when all work before it in the stream is done; rejects with the first failure of the calls before it. No round trip where the last
+   * answer has said so already.
+   */
+  async synchronize({ signal }: WaitOptions = {}): Promise<void> {
     const fields = { stream: this.handleFor(this.#context) };
+    if (this.isKnownIdle && !signal?.aborted) return;
+    const { session } = this.#context;
     const call = { fields, encode: encodeStreamSynchronizeCall, decode: decodeNothing };
-    await this.#context.session.request(Opcode.streamSynchronize, call, options.signal);
+    await this.#idle.learn(session, () => session.request(Opcode.streamSynchronize, call, signal));
   }
 
-  /** Whether all work before it in the stream is done. */
-  async query(options: WaitOptions = {}): Promise<boolean> {
+  /** Whether all work before it in the stream is done. No round trip where the last answer has said that it is. */
+  async query({ signal }: WaitOptions = {}): Promise<boolean> {
     const fields = { stream: this.handleFor(this.#context) };
+    if (this.isKnownIdle && !signal?.aborted) return true;
+    const { session } = this.#context;
     const call = { fields, encode: encodeStreamQueryCall, decode: decodeStreamQueryAnswer };
-    return (await this.#context.session.request(Opcode.streamQuery, call, options.signal)).done === 1;
+    const ask = () => session.request(Opcode.streamQuery, call, signal);
+    return (await this.#idle.learn(session, ask, ({ done }) => done === 1)).done === 1;
+  }
+
+  /** @internal Whether it is certain, without asking, that the stream has nothing to do. */
+  get isKnownIdle(): boolean {
+    const { session, idle } = this.#context;
+    return session.isQuietSince(Math.max(idle.at, this.#idle.at));
   }
 
   /** Makes later work in this stream wait for the last recording of `event`. */

@@ -63,7 +63,14 @@ function serveCommand(): Command {
     .option("--tls-key <file>", "its private key, in PEM")
     .option("--tls-ca <file>", "the CA that clients trust, and with --tls-mutual the one of their certificates")
     .option("--tls-mutual", "let in only clients with a certificate of --tls-ca")
-    .option("--insecure", "allow addresses that other machines can reach, without TLS")
+    .option(
+      "--require-token",
+      "ask for tokens from the start, also on loopback; always so where other machines reach it",
+    )
+    .option("--connections <count>", "connections to one port at once (default: 1024)")
+    .option("--connections-per-address <count>", "of them from one address (default: 256)")
+    .option("--requests-per-second <count>", "requests of one token on average; 0 for no bound (default: 2000)")
+    .option("--insecure", "allow addresses that other machines can reach, without TLS and without tokens")
     .addHelpText("after", examples)
     .allowExcessArguments(false)
     .exitOverride();

@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../shared/limits.ts";
 import { parseDuration, parseSize } from "../shared/units.ts";
+import type { ConnectionBounds } from "./access/connection-limit.ts";
 import { readTls, type TlsConfig } from "./access/tls.ts";
 import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
@@ -64,6 +65,15 @@ export interface Config {
   };
   /** What every port uses; undefined: connections are not encrypted. */
   readonly tls: TlsConfig | undefined;
+  /** Whether to ask for a token although there was none yet: by option, and where other machines can reach a port. */
+  readonly requireToken: boolean;
+  readonly limits: Limits;
+}
+
+/** Bounds against floods, for each port where it says nothing else. */
+export interface Limits extends ConnectionBounds {
+  /** Requests of one token, or of one address without tokens, on average; a burst may be twice that. 0: no limit. */
+  readonly requestsPerSecond: number;
 }
 
 /** The options by their names on the command line, which are also the keys of the config file. */
@@ -94,6 +104,10 @@ export interface RawOptions {
   "tls-mutual"?: unknown;
   "cache-bytes"?: unknown;
   "shared-cache"?: unknown;
+  "require-token"?: unknown;
+  connections?: unknown;
+  "connections-per-address"?: unknown;
+  "requests-per-second"?: unknown;
   insecure?: unknown;
 }
 
@@ -121,6 +135,10 @@ const defaults: RawOptions = {
   "cache-bytes": "4GiB",
   "shared-cache": false,
   "tls-mutual": false,
+  "require-token": false,
+  connections: 1024,
+  "connections-per-address": 256,
+  "requests-per-second": 2000,
   insecure: false,
 };
 
@@ -128,6 +146,9 @@ const optionNames = new Set([...Object.keys(defaults), "state", "tls-cert", "tls
 const SPARE_EXECUTORS_MAX = 64;
 /** Beyond it the first of the queue waits practically for ever. */
 const QUEUE_PASSES_MAX = 10_000;
+/** Beyond what one process can have open. */
+const CONNECTIONS_MAX = 100_000;
+const REQUESTS_MAX = 1_000_000;
 /** Timers of Node reach no further, and none of these times makes sense beyond it. */
 const DURATION_MS_MAX = 2 ** 31 - 1;
 
@@ -160,11 +181,18 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
       shared: switchOf("shared-cache", raw["shared-cache"]),
     },
     tls: tlsOf(raw),
+    requireToken: switchOf("require-token", raw["require-token"]),
+    limits: {
+      connections: countOf("connections", raw.connections, { min: 1, max: CONNECTIONS_MAX }),
+      perAddress: countOf("connections-per-address", raw["connections-per-address"], { min: 1, max: CONNECTIONS_MAX }),
+      requestsPerSecond: countOf("requests-per-second", raw["requests-per-second"], { min: 0, max: REQUESTS_MAX }),
+    },
   };
   if (config.heartbeatTimeoutMs < 100) throw bad("The option [heartbeat-timeout] is below 100ms.");
   if (config.healthIntervalMs < 100) throw bad("The option [health-interval] is below 100ms.");
-  if (!switchOf("insecure", raw.insecure)) requireLoopback(config);
-  return config;
+  if (switchOf("insecure", raw.insecure)) return config;
+  requireLoopback(config);
+  return isReachable(config) ? { ...config, requireToken: true } : config;
 }
 
 function readConfigFile(file: string): RawOptions {
@@ -207,14 +235,14 @@ function isLoopback(host: string): boolean {
   return host === "::1" || host.toLowerCase() === "localhost";
 }
 
+const portsOf = ({ listen, data, admin }: Config) => Object.entries({ listen, data, admin });
+
+const isReachable = (config: Config): boolean => portsOf(config).some(([, { host }]) => !isLoopback(host));
+
 /** Without TLS nobody but this machine's users may reach the server: tokens would travel in the clear. */
-function requireLoopback({ listen, data, admin, tls }: Config): void {
-  if (tls !== undefined) return;
-  for (const [name, { host, port }] of [
-    ["listen", listen],
-    ["data", data],
-    ["admin", admin],
-  ] as const) {
+function requireLoopback(config: Config): void {
+  if (config.tls !== undefined) return;
+  for (const [name, { host, port }] of portsOf(config)) {
     if (isLoopback(host)) continue;
     throw bad(
       `The option [${name}] binds [${host}:${port}], which other machines can reach, and no TLS protects it. Give --tls-cert and --tls-key, bind to 127.0.0.1, or give --insecure to allow that.`,

@@ -10,8 +10,10 @@ import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
 import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
-import { type Gate, OpenGate } from "./access/identity.ts";
-import { grpcCredentials } from "./access/tls.ts";
+import { Access } from "./access/access.ts";
+import { ConnectionLimit } from "./access/connection-limit.ts";
+import { makeFirstToken } from "./access/first-token.ts";
+import { GrpcListener, grpcBounds } from "./access/grpc-listener.ts";
 import { AdminPort } from "./admin/admin-port.ts";
 import type { BridgedService } from "./admin/rpc-bridge.ts";
 import { readOptions } from "./command-line.ts";
@@ -41,9 +43,6 @@ import { packageVersion } from "./version.ts";
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-
-/** No message of a client of the control plane is larger than a few short strings. */
-const GRPC_MESSAGE_BYTES_MAX = 64 * 1024;
 
 /** The data socket for clients on this host, in the state directory. */
 const LOCAL_SOCKET = "data.sock";
@@ -149,22 +148,22 @@ class Daemon {
   readonly #sessions: LeaseSessions;
   readonly #broker: Broker;
   readonly #dataListener: DataListener;
-  readonly #gate: Gate = new OpenGate();
+  readonly #access: Access;
   readonly #watch: PoolWatch;
   readonly #monitor: DeviceMonitor;
   #adminPort: AdminPort | undefined;
-  readonly #grpc = new GrpcServer({
-    "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
-    // A peer that is gone without a word is noticed, so that its streams end.
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
-  });
+  readonly #grpc = new GrpcServer(grpcBounds);
+  readonly #grpcListener: GrpcListener;
 
   constructor({ config, devices, problems, folders, log, store }: DaemonOptions) {
     this.#config = config;
     this.#log = log;
     this.#store = store;
     this.#settings = new Settings(store);
+    const { requireToken, limits, tls } = config;
+    const { requestsPerSecond } = limits;
+    this.#access = new Access({ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond, tls });
+    this.#grpcListener = new GrpcListener({ server: this.#grpc, tls, limit: new ConnectionLimit(limits) });
     const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
@@ -181,7 +180,7 @@ class Daemon {
       onUncordoned: (deviceId) => this.#monitor.acknowledge(deviceId),
       log,
     });
-    this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#gate, clock: systemClock });
+    this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#access.tokens, clock: systemClock });
     this.#monitor = new DeviceMonitor({
       devices,
       intervalMs: config.healthIntervalMs,
@@ -248,6 +247,7 @@ class Daemon {
   /** Opens the doors and says so on stdout. */
   async start(): Promise<void> {
     const config = this.#config;
+    this.#makeFirstToken();
     const dataPort = await bound("data", config.data, () => this.#dataListener.listen(config.data));
     const data = written({ host: config.data.host, port: dataPort });
     const services = this.#services([
@@ -255,7 +255,7 @@ class Daemon {
       isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
     ]);
     for (const { service, handlers } of services) this.#grpc.addService(service, handlers);
-    const grpcPort = await bound("listen", config.listen, () => this.#bindGrpc(config.listen));
+    const grpcPort = await bound("listen", config.listen, () => this.#grpcListener.listen(config.listen));
     const grpc = written({ host: config.listen.host, port: grpcPort });
     const admin = await this.#openAdminPort(services, grpc);
     process.stdout.write(`sluice ready grpc=${grpc} data=${data} admin=${admin}\n`);
@@ -267,11 +267,11 @@ class Daemon {
     this.#monitor.start();
   }
 
+  /** The services of gRPC, each behind the gate. */
   #services(dataEndpoints: readonly string[]): BridgedService[] {
     const pool = poolService({
       broker: this.#broker,
       watch: this.#watch,
-      gate: this.#gate,
       clock: systemClock,
       serverVersion: packageVersion(),
       serverId: randomUUID(),
@@ -283,16 +283,29 @@ class Daemon {
     const admin = adminService({
       broker: this.#broker,
       clock: systemClock,
-      gate: this.#gate,
+      tokens: this.#access.tokens,
+      events: this.#access.events,
+      trust: this.#access.trust,
       store: this.#settings,
       priorityClasses: this.#config.priorityClasses,
       usage: (span, tenant) => usageByTenant(this.#store, span, { now: systemClock.now(), tenant }),
       onInternalError: (error) => this.#log.error(error, "An admin's call fails inside the server"),
     });
+    const { PoolService, AdminService } = contract;
     return [
-      { service: contract.PoolService.service, handlers: pool },
-      { service: contract.AdminService.service, handlers: admin },
+      { service: PoolService.service, handlers: this.#access.guard(PoolService.service, pool, "tenant") },
+      { service: AdminService.service, handlers: this.#access.guard(AdminService.service, admin, "admin") },
     ];
+  }
+
+  /** Without an admin's token nobody could make the others. */
+  #makeFirstToken(): void {
+    const { tokens: gate, audit } = this.#access;
+    makeFirstToken({
+      ...{ gate, audit, stateDirectory: this.#config.stateDirectory },
+      terminal: process.stderr.isTTY ? process.stderr : undefined,
+      tell: (file) => this.#log.warn({ file }, "No admin has a token: the file holds one"),
+    });
   }
 
   /** Returns its address for browsers. */
@@ -300,7 +313,7 @@ class Daemon {
     const { admin } = this.#config;
     const adminPort = new AdminPort({
       watch: this.#watch,
-      gate: this.#gate,
+      gate: this.#access.tokens,
       tls: this.#config.tls,
       services,
       serverVersion: packageVersion(),
@@ -329,6 +342,8 @@ class Daemon {
   async close(): Promise<void> {
     await this.#monitor.close();
     this.#dataListener.close();
+    this.#grpcListener.close();
+    this.#access.tokens.close();
     this.#adminPort?.close();
     this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
     this.#broker.close();
@@ -355,15 +370,6 @@ class Daemon {
       this.#log.warn({ error: toSluiceError(error).message }, "Clients on this host get no Unix socket");
       return [];
     }
-  }
-
-  #bindGrpc(address: Endpoint): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#grpc.bindAsync(written(address), grpcCredentials(this.#config.tls), (error, port) => {
-        if (error === null) resolve(port);
-        else reject(error);
-      });
-    });
   }
 }
 

@@ -386,6 +386,29 @@ export const errorTable = {
     "Open the dashboard itself, by the address that the server prints.",
   ),
 
+  // Access.
+  UNAUTHENTICATED: spec(
+    70,
+    "UNAUTHENTICATED",
+    "final",
+    "The caller shows no token that is good.",
+    "Put a token into SLUICE_TOKEN, or name the file that an admin made with `sluice token create --bundle` in SLUICE_BUNDLE.",
+  ),
+  OTHER_TENANT: spec(
+    71,
+    "PERMISSION_DENIED",
+    "final",
+    "What is asked for belongs to another tenant.",
+    "Use a token of that tenant, or ask an admin.",
+  ),
+  TOO_MANY_REQUESTS: spec(
+    72,
+    "RESOURCE_EXHAUSTED",
+    "retry",
+    "The caller asks more often than the server allows.",
+    "Ask less often, or ask the admin to raise --requests-per-second.",
+  ),
+
   // The client itself.
   BACKLOG_FULL: spec(
     60,

@@ -10,6 +10,8 @@ import type { CancelQueuedResponse as _sluice_v1_CancelQueuedResponse, CancelQue
 import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from './sluice/v1/Connection.ts';
 import type { CordonRequest as _sluice_v1_CordonRequest, CordonRequest__Output as _sluice_v1_CordonRequest__Output } from './sluice/v1/CordonRequest.ts';
 import type { CordonResponse as _sluice_v1_CordonResponse, CordonResponse__Output as _sluice_v1_CordonResponse__Output } from './sluice/v1/CordonResponse.ts';
+import type { CreateTokenRequest as _sluice_v1_CreateTokenRequest, CreateTokenRequest__Output as _sluice_v1_CreateTokenRequest__Output } from './sluice/v1/CreateTokenRequest.ts';
+import type { CreateTokenResponse as _sluice_v1_CreateTokenResponse, CreateTokenResponse__Output as _sluice_v1_CreateTokenResponse__Output } from './sluice/v1/CreateTokenResponse.ts';
 import type { Device as _sluice_v1_Device, Device__Output as _sluice_v1_Device__Output } from './sluice/v1/Device.ts';
 import type { DeviceHardware as _sluice_v1_DeviceHardware, DeviceHardware__Output as _sluice_v1_DeviceHardware__Output } from './sluice/v1/DeviceHardware.ts';
 import type { DeviceHealth as _sluice_v1_DeviceHealth, DeviceHealth__Output as _sluice_v1_DeviceHealth__Output } from './sluice/v1/DeviceHealth.ts';
@@ -17,6 +19,7 @@ import type { DeviceLink as _sluice_v1_DeviceLink, DeviceLink__Output as _sluice
 import type { DrainRequest as _sluice_v1_DrainRequest, DrainRequest__Output as _sluice_v1_DrainRequest__Output } from './sluice/v1/DrainRequest.ts';
 import type { DrainResponse as _sluice_v1_DrainResponse, DrainResponse__Output as _sluice_v1_DrainResponse__Output } from './sluice/v1/DrainResponse.ts';
 import type { ErrorDetail as _sluice_v1_ErrorDetail, ErrorDetail__Output as _sluice_v1_ErrorDetail__Output } from './sluice/v1/ErrorDetail.ts';
+import type { Event as _sluice_v1_Event, Event__Output as _sluice_v1_Event__Output } from './sluice/v1/Event.ts';
 import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Output as _sluice_v1_ExplainRequest__Output } from './sluice/v1/ExplainRequest.ts';
 import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from './sluice/v1/ExplainResponse.ts';
 import type { ExplainedGrant as _sluice_v1_ExplainedGrant, ExplainedGrant__Output as _sluice_v1_ExplainedGrant__Output } from './sluice/v1/ExplainedGrant.ts';
@@ -32,10 +35,14 @@ import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Outp
 import type { LeaseActivity as _sluice_v1_LeaseActivity, LeaseActivity__Output as _sluice_v1_LeaseActivity__Output } from './sluice/v1/LeaseActivity.ts';
 import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from './sluice/v1/ListDevicesRequest.ts';
 import type { ListDevicesResponse as _sluice_v1_ListDevicesResponse, ListDevicesResponse__Output as _sluice_v1_ListDevicesResponse__Output } from './sluice/v1/ListDevicesResponse.ts';
+import type { ListEventsRequest as _sluice_v1_ListEventsRequest, ListEventsRequest__Output as _sluice_v1_ListEventsRequest__Output } from './sluice/v1/ListEventsRequest.ts';
+import type { ListEventsResponse as _sluice_v1_ListEventsResponse, ListEventsResponse__Output as _sluice_v1_ListEventsResponse__Output } from './sluice/v1/ListEventsResponse.ts';
 import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesRequest__Output as _sluice_v1_ListLeasesRequest__Output } from './sluice/v1/ListLeasesRequest.ts';
 import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from './sluice/v1/ListLeasesResponse.ts';
 import type { ListQuotasRequest as _sluice_v1_ListQuotasRequest, ListQuotasRequest__Output as _sluice_v1_ListQuotasRequest__Output } from './sluice/v1/ListQuotasRequest.ts';
 import type { ListQuotasResponse as _sluice_v1_ListQuotasResponse, ListQuotasResponse__Output as _sluice_v1_ListQuotasResponse__Output } from './sluice/v1/ListQuotasResponse.ts';
+import type { ListTokensRequest as _sluice_v1_ListTokensRequest, ListTokensRequest__Output as _sluice_v1_ListTokensRequest__Output } from './sluice/v1/ListTokensRequest.ts';
+import type { ListTokensResponse as _sluice_v1_ListTokensResponse, ListTokensResponse__Output as _sluice_v1_ListTokensResponse__Output } from './sluice/v1/ListTokensResponse.ts';
 import type { ListUsageRequest as _sluice_v1_ListUsageRequest, ListUsageRequest__Output as _sluice_v1_ListUsageRequest__Output } from './sluice/v1/ListUsageRequest.ts';
 import type { ListUsageResponse as _sluice_v1_ListUsageResponse, ListUsageResponse__Output as _sluice_v1_ListUsageResponse__Output } from './sluice/v1/ListUsageResponse.ts';
 import type { Notice as _sluice_v1_Notice, Notice__Output as _sluice_v1_Notice__Output } from './sluice/v1/Notice.ts';
@@ -48,6 +55,8 @@ import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Outpu
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from './sluice/v1/ReleaseResponse.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from './sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from './sluice/v1/RevokeResponse.ts';
+import type { RevokeTokenRequest as _sluice_v1_RevokeTokenRequest, RevokeTokenRequest__Output as _sluice_v1_RevokeTokenRequest__Output } from './sluice/v1/RevokeTokenRequest.ts';
+import type { RevokeTokenResponse as _sluice_v1_RevokeTokenResponse, RevokeTokenResponse__Output as _sluice_v1_RevokeTokenResponse__Output } from './sluice/v1/RevokeTokenResponse.ts';
 import type { SetPriorityRequest as _sluice_v1_SetPriorityRequest, SetPriorityRequest__Output as _sluice_v1_SetPriorityRequest__Output } from './sluice/v1/SetPriorityRequest.ts';
 import type { SetPriorityResponse as _sluice_v1_SetPriorityResponse, SetPriorityResponse__Output as _sluice_v1_SetPriorityResponse__Output } from './sluice/v1/SetPriorityResponse.ts';
 import type { SetQuotaRequest as _sluice_v1_SetQuotaRequest, SetQuotaRequest__Output as _sluice_v1_SetQuotaRequest__Output } from './sluice/v1/SetQuotaRequest.ts';
@@ -55,6 +64,7 @@ import type { SetQuotaResponse as _sluice_v1_SetQuotaResponse, SetQuotaResponse_
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { TenantUsage as _sluice_v1_TenantUsage, TenantUsage__Output as _sluice_v1_TenantUsage__Output } from './sluice/v1/TenantUsage.ts';
+import type { Token as _sluice_v1_Token, Token__Output as _sluice_v1_Token__Output } from './sluice/v1/Token.ts';
 import type { UncordonRequest as _sluice_v1_UncordonRequest, UncordonRequest__Output as _sluice_v1_UncordonRequest__Output } from './sluice/v1/UncordonRequest.ts';
 import type { UncordonResponse as _sluice_v1_UncordonResponse, UncordonResponse__Output as _sluice_v1_UncordonResponse__Output } from './sluice/v1/UncordonResponse.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
@@ -80,6 +90,8 @@ export interface ProtoGrpcType {
       Connection: MessageTypeDefinition<_sluice_v1_Connection, _sluice_v1_Connection__Output>
       CordonRequest: MessageTypeDefinition<_sluice_v1_CordonRequest, _sluice_v1_CordonRequest__Output>
       CordonResponse: MessageTypeDefinition<_sluice_v1_CordonResponse, _sluice_v1_CordonResponse__Output>
+      CreateTokenRequest: MessageTypeDefinition<_sluice_v1_CreateTokenRequest, _sluice_v1_CreateTokenRequest__Output>
+      CreateTokenResponse: MessageTypeDefinition<_sluice_v1_CreateTokenResponse, _sluice_v1_CreateTokenResponse__Output>
       Device: MessageTypeDefinition<_sluice_v1_Device, _sluice_v1_Device__Output>
       DeviceHardware: MessageTypeDefinition<_sluice_v1_DeviceHardware, _sluice_v1_DeviceHardware__Output>
       DeviceHealth: MessageTypeDefinition<_sluice_v1_DeviceHealth, _sluice_v1_DeviceHealth__Output>
@@ -87,6 +99,7 @@ export interface ProtoGrpcType {
       DrainRequest: MessageTypeDefinition<_sluice_v1_DrainRequest, _sluice_v1_DrainRequest__Output>
       DrainResponse: MessageTypeDefinition<_sluice_v1_DrainResponse, _sluice_v1_DrainResponse__Output>
       ErrorDetail: MessageTypeDefinition<_sluice_v1_ErrorDetail, _sluice_v1_ErrorDetail__Output>
+      Event: MessageTypeDefinition<_sluice_v1_Event, _sluice_v1_Event__Output>
       ExplainRequest: MessageTypeDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainRequest__Output>
       ExplainResponse: MessageTypeDefinition<_sluice_v1_ExplainResponse, _sluice_v1_ExplainResponse__Output>
       ExplainedGrant: MessageTypeDefinition<_sluice_v1_ExplainedGrant, _sluice_v1_ExplainedGrant__Output>
@@ -103,10 +116,14 @@ export interface ProtoGrpcType {
       LeaseState: EnumTypeDefinition
       ListDevicesRequest: MessageTypeDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesRequest__Output>
       ListDevicesResponse: MessageTypeDefinition<_sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesResponse__Output>
+      ListEventsRequest: MessageTypeDefinition<_sluice_v1_ListEventsRequest, _sluice_v1_ListEventsRequest__Output>
+      ListEventsResponse: MessageTypeDefinition<_sluice_v1_ListEventsResponse, _sluice_v1_ListEventsResponse__Output>
       ListLeasesRequest: MessageTypeDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesRequest__Output>
       ListLeasesResponse: MessageTypeDefinition<_sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesResponse__Output>
       ListQuotasRequest: MessageTypeDefinition<_sluice_v1_ListQuotasRequest, _sluice_v1_ListQuotasRequest__Output>
       ListQuotasResponse: MessageTypeDefinition<_sluice_v1_ListQuotasResponse, _sluice_v1_ListQuotasResponse__Output>
+      ListTokensRequest: MessageTypeDefinition<_sluice_v1_ListTokensRequest, _sluice_v1_ListTokensRequest__Output>
+      ListTokensResponse: MessageTypeDefinition<_sluice_v1_ListTokensResponse, _sluice_v1_ListTokensResponse__Output>
       ListUsageRequest: MessageTypeDefinition<_sluice_v1_ListUsageRequest, _sluice_v1_ListUsageRequest__Output>
       ListUsageResponse: MessageTypeDefinition<_sluice_v1_ListUsageResponse, _sluice_v1_ListUsageResponse__Output>
       Notice: MessageTypeDefinition<_sluice_v1_Notice, _sluice_v1_Notice__Output>
@@ -124,6 +141,9 @@ export interface ProtoGrpcType {
       ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
       RevokeRequest: MessageTypeDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeRequest__Output>
       RevokeResponse: MessageTypeDefinition<_sluice_v1_RevokeResponse, _sluice_v1_RevokeResponse__Output>
+      RevokeTokenRequest: MessageTypeDefinition<_sluice_v1_RevokeTokenRequest, _sluice_v1_RevokeTokenRequest__Output>
+      RevokeTokenResponse: MessageTypeDefinition<_sluice_v1_RevokeTokenResponse, _sluice_v1_RevokeTokenResponse__Output>
+      Role: EnumTypeDefinition
       SetPriorityRequest: MessageTypeDefinition<_sluice_v1_SetPriorityRequest, _sluice_v1_SetPriorityRequest__Output>
       SetPriorityResponse: MessageTypeDefinition<_sluice_v1_SetPriorityResponse, _sluice_v1_SetPriorityResponse__Output>
       SetQuotaRequest: MessageTypeDefinition<_sluice_v1_SetQuotaRequest, _sluice_v1_SetQuotaRequest__Output>
@@ -132,6 +152,7 @@ export interface ProtoGrpcType {
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       TenantUsage: MessageTypeDefinition<_sluice_v1_TenantUsage, _sluice_v1_TenantUsage__Output>
+      Token: MessageTypeDefinition<_sluice_v1_Token, _sluice_v1_Token__Output>
       UncordonRequest: MessageTypeDefinition<_sluice_v1_UncordonRequest, _sluice_v1_UncordonRequest__Output>
       UncordonResponse: MessageTypeDefinition<_sluice_v1_UncordonResponse, _sluice_v1_UncordonResponse__Output>
       Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>

@@ -47,6 +47,22 @@ export const descriptor = {
                 "ListUsage": {
                   "requestType": "ListUsageRequest",
                   "responseType": "ListUsageResponse"
+                },
+                "CreateToken": {
+                  "requestType": "CreateTokenRequest",
+                  "responseType": "CreateTokenResponse"
+                },
+                "ListTokens": {
+                  "requestType": "ListTokensRequest",
+                  "responseType": "ListTokensResponse"
+                },
+                "RevokeToken": {
+                  "requestType": "RevokeTokenRequest",
+                  "responseType": "RevokeTokenResponse"
+                },
+                "ListEvents": {
+                  "requestType": "ListEventsRequest",
+                  "responseType": "ListEventsResponse"
                 }
               }
             },
@@ -310,6 +326,210 @@ export const descriptor = {
                   "type": "double",
                   "id": 10,
                   "protoName": "device_ms"
+                }
+              }
+            },
+            "Role": {
+              "values": {
+                "ROLE_UNSPECIFIED": 0,
+                "ROLE_TENANT": 1,
+                "ROLE_ADMIN": 2
+              }
+            },
+            "CreateTokenRequest": {
+              "fields": {
+                "tenant": {
+                  "type": "string",
+                  "id": 1
+                },
+                "role": {
+                  "type": "Role",
+                  "id": 2
+                },
+                "lifetimeMs": {
+                  "type": "uint64",
+                  "id": 3,
+                  "protoName": "lifetime_ms"
+                },
+                "note": {
+                  "type": "string",
+                  "id": 4
+                }
+              }
+            },
+            "CreateTokenResponse": {
+              "fields": {
+                "token": {
+                  "type": "string",
+                  "id": 1
+                },
+                "info": {
+                  "type": "Token",
+                  "id": 2
+                },
+                "tls": {
+                  "type": "bool",
+                  "id": 3
+                },
+                "ca": {
+                  "type": "string",
+                  "id": 4
+                }
+              }
+            },
+            "Token": {
+              "fields": {
+                "id": {
+                  "type": "string",
+                  "id": 1
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 2
+                },
+                "role": {
+                  "type": "Role",
+                  "id": 3
+                },
+                "note": {
+                  "type": "string",
+                  "id": 4
+                },
+                "createdAtMs": {
+                  "type": "int64",
+                  "id": 5,
+                  "protoName": "created_at_ms"
+                },
+                "createdBy": {
+                  "type": "string",
+                  "id": 6,
+                  "protoName": "created_by"
+                },
+                "expiresAtMs": {
+                  "type": "int64",
+                  "id": 7,
+                  "protoName": "expires_at_ms"
+                },
+                "revokedAtMs": {
+                  "type": "int64",
+                  "id": 8,
+                  "protoName": "revoked_at_ms"
+                },
+                "usedAtMs": {
+                  "type": "int64",
+                  "id": 9,
+                  "protoName": "used_at_ms"
+                }
+              }
+            },
+            "ListTokensRequest": {
+              "fields": {}
+            },
+            "ListTokensResponse": {
+              "fields": {
+                "tokens": {
+                  "rule": "repeated",
+                  "type": "Token",
+                  "id": 1
+                }
+              }
+            },
+            "RevokeTokenRequest": {
+              "fields": {
+                "tokenId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "token_id"
+                }
+              }
+            },
+            "RevokeTokenResponse": {
+              "fields": {
+                "info": {
+                  "type": "Token",
+                  "id": 1
+                }
+              }
+            },
+            "ListEventsRequest": {
+              "fields": {
+                "fromAtMs": {
+                  "type": "int64",
+                  "id": 1,
+                  "protoName": "from_at_ms"
+                },
+                "toAtMs": {
+                  "type": "int64",
+                  "id": 2,
+                  "protoName": "to_at_ms"
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 3
+                },
+                "action": {
+                  "type": "string",
+                  "id": 4
+                },
+                "beforeId": {
+                  "type": "uint64",
+                  "id": 5,
+                  "protoName": "before_id"
+                },
+                "limit": {
+                  "type": "uint32",
+                  "id": 6
+                }
+              }
+            },
+            "ListEventsResponse": {
+              "fields": {
+                "events": {
+                  "rule": "repeated",
+                  "type": "Event",
+                  "id": 1
+                }
+              }
+            },
+            "Event": {
+              "fields": {
+                "id": {
+                  "type": "uint64",
+                  "id": 1
+                },
+                "atMs": {
+                  "type": "int64",
+                  "id": 2,
+                  "protoName": "at_ms"
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 3
+                },
+                "tokenId": {
+                  "type": "string",
+                  "id": 4,
+                  "protoName": "token_id"
+                },
+                "address": {
+                  "type": "string",
+                  "id": 5
+                },
+                "action": {
+                  "type": "string",
+                  "id": 6
+                },
+                "details": {
+                  "type": "string",
+                  "id": 7
+                },
+                "outcome": {
+                  "type": "string",
+                  "id": 8
+                },
+                "message": {
+                  "type": "string",
+                  "id": 9
                 }
               }
             },

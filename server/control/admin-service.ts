@@ -1,23 +1,22 @@
 /**
- * The RPCs of admin.proto over the broker. What must outlive a restart is stored first and takes effect then. Who an admin is, the
- * gate says.
+ * The RPCs of admin.proto over the broker. What must outlive a restart is stored first and takes effect then. It stands behind the
+ * guard, which lets in admins alone and writes the audit log.
  */
-import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
+import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { AdminServiceHandlers } from "../../proto/generated/sluice/v1/AdminService.ts";
 import type { DrainRequest__Output as DrainRequest } from "../../proto/generated/sluice/v1/DrainRequest.ts";
 import type { DrainResponse } from "../../proto/generated/sluice/v1/DrainResponse.ts";
 import type { Quota__Output as QuotaMessage } from "../../proto/generated/sluice/v1/Quota.ts";
-import { toStatus } from "../../proto/load.ts";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { bearerOf } from "../access/bearer.ts";
-import { type Gate, requireAdmin } from "../access/identity.ts";
+import { SluiceError } from "../../shared/errors.ts";
 import type { Quota } from "../pool/types.ts";
 import type { Span, TenantUsage } from "../store/ledger.ts";
+import { type AccessCallsOptions, accessCalls } from "./access-calls.ts";
 import type { Broker, TenantTerms } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { tenantMessages } from "./listings.ts";
 import { checkText, checkTime, DURATION_MS_MAX, WAIT_MS_MAX } from "./messages.ts";
 import { type PriorityClasses, priorityOf } from "./request-terms.ts";
+import { statusOf, unary } from "./unary.ts";
 
 /** What must outlive a restart; what it throws ends the call. */
 export interface AdminStore {
@@ -26,15 +25,13 @@ export interface AdminStore {
   saveTenant(tenant: string, terms: TenantTerms): void;
 }
 
-export interface AdminServiceOptions {
+export interface AdminServiceOptions extends AccessCallsOptions {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly store: AdminStore;
   readonly priorityClasses: PriorityClasses;
   /** Use by tenant, the largest first; an empty tenant means all. */
   readonly usage: (span: Span, tenant: string) => readonly TenantUsage[];
-  readonly gate: Gate;
-  readonly onInternalError: (error: SluiceError) => void;
 }
 
 const WEIGHT_MAX = 1_000_000;
@@ -44,6 +41,7 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 export function adminService(options: AdminServiceOptions): AdminServiceHandlers {
   const { broker, store } = options;
   return {
+    ...accessCalls(options),
     Cordon: unary(options, ({ deviceId, message }) => {
       broker.checkDevice(deviceId);
       const why = checkText("message", message) || "An admin has cordoned the device.";
@@ -125,7 +123,6 @@ function drain(options: AdminServiceOptions, call: ServerWritableStream<DrainReq
     call.emit("error", statusOf(options, cause));
   };
   try {
-    requireAdmin(options.gate.identify(bearerOf(call.metadata), call.getPeer()));
     const { deviceId, message } = call.request;
     broker.checkDevice(deviceId);
     const graceMs = checkTime("grace", call.request.graceMs, WAIT_MS_MAX);
@@ -144,23 +141,4 @@ function drain(options: AdminServiceOptions, call: ServerWritableStream<DrainReq
   } catch (cause) {
     fail(cause);
   }
-}
-
-/** The error as a status; Sluice's own faults are also logged. */
-function statusOf(options: AdminServiceOptions, cause: unknown): ReturnType<typeof toStatus> {
-  const error = toSluiceError(cause);
-  if (error.code === "INTERNAL") options.onInternalError(error);
-  return toStatus(error);
-}
-
-/** A handler from a function that returns the answer or throws; only for admins. */
-function unary<Request, Response>(options: AdminServiceOptions, run: (request: Request) => Response) {
-  return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
-    try {
-      requireAdmin(options.gate.identify(bearerOf(call.metadata), call.getPeer()));
-      done(null, run(call.request));
-    } catch (cause) {
-      done(statusOf(options, cause));
-    }
-  };
 }

@@ -147,6 +147,13 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#proven(leaseId, secret).lease;
   }
 
+  /** The tenant of a lease, also of one that has ended a while ago. Throws SluiceError LEASE_NOT_FOUND. */
+  ownerOf(leaseId: string): string {
+    const tenant = findLease(this.#pool, leaseId)?.tenant ?? this.#ended.get(leaseId)?.tenant;
+    if (tenant === undefined) throw notFound(leaseId);
+    return tenant;
+  }
+
   /** Joins the holders of a lease; returns what to do with each of their messages and at their end. */
   hold(leaseId: string, secret: Uint8Array, holder: Holder): { beat: () => void; leave: () => void } {
     const { record } = this.#proven(leaseId, secret);
@@ -549,7 +556,13 @@ export class Broker implements LeaseDirectory, SessionEvents {
     if (record === undefined) return;
     this.#records.delete(lease.id);
     const { endCode = "RELEASED", endMessage = "The lease has ended." } = lease;
-    this.#ended.add(lease.id, { secret: record.secret, code: endErrorCode(endCode), message: endMessage, usage });
+    this.#ended.add(lease.id, {
+      tenant: lease.tenant,
+      secret: record.secret,
+      code: endErrorCode(endCode),
+      message: endMessage,
+      usage,
+    });
     this.#options.store.closeLease(lease, usage);
     for (const tell of record.onClosed) tell(usage);
   }

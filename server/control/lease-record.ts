@@ -49,6 +49,7 @@ export interface LeaseRecord {
 }
 
 export interface EndedLease {
+  readonly tenant: string;
   readonly secret: LeaseSecret;
   readonly code: ErrorCode;
   readonly message: string;

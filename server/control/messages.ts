@@ -9,7 +9,6 @@ import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slic
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
-import { LOCAL_TENANT } from "../access/identity.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
@@ -41,7 +40,10 @@ export function checkTime(field: string, value: number, max: number): number {
 }
 
 /** @throws SluiceError BAD_ARGUMENT with the field and its value */
-export function toWish(request: AllocateRequest__Output, classes: PriorityClasses): Wish {
+export function toWish(
+  request: AllocateRequest__Output,
+  { tenant, classes }: { readonly tenant: string; readonly classes: PriorityClasses },
+): Wish {
   const count = request.devices === 0 ? 1 : request.devices;
   if (count > SLICES_PER_LEASE_MAX)
     throw bad(`[${count}] devices are more than the [${SLICES_PER_LEASE_MAX}] of a lease.`);
@@ -49,7 +51,7 @@ export function toWish(request: AllocateRequest__Output, classes: PriorityClasse
   if (request.detached && durationMs === 0) throw bad("A detached lease needs a maximum duration.");
   checkText("request id", request.requestId);
   return {
-    tenant: LOCAL_TENANT,
+    tenant,
     name: checkText("name", request.name),
     share: shareOf(request),
     count,

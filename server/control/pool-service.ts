@@ -2,7 +2,7 @@
  * The RPCs of pool.proto over the broker: checks messages, turns words into messages, and carries streams. It keeps no state
  * beyond its streams.
  */
-import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
+import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import type { AllocateRequest__Output } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse } from "../../proto/generated/sluice/v1/AllocateResponse.ts";
 import type { Connection } from "../../proto/generated/sluice/v1/Connection.ts";
@@ -11,11 +11,10 @@ import type { HoldResponse } from "../../proto/generated/sluice/v1/HoldResponse.
 import type { PoolServiceHandlers } from "../../proto/generated/sluice/v1/PoolService.ts";
 import type { WatchPoolRequest__Output } from "../../proto/generated/sluice/v1/WatchPoolRequest.ts";
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
-import { toStatus } from "../../proto/load.ts";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { SluiceError } from "../../shared/errors.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/limits.ts";
-import { bearerOf } from "../access/bearer.ts";
-import type { Gate } from "../access/identity.ts";
+import { identityOf } from "../access/guard.ts";
+import { entrySeenBy, leaseSeenBy, requireOwner } from "../access/visibility.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
@@ -24,11 +23,11 @@ import { describeLease, deviceMessages, leaseMessages, queueMessages } from "./l
 import { noticeMessage, reasonMessages, toWish, usageMessage } from "./messages.ts";
 import type { PoolWatch } from "./pool-watch.ts";
 import type { PriorityClasses } from "./request-terms.ts";
+import { statusOf, type UnaryOptions, unary } from "./unary.ts";
 
-export interface PoolServiceOptions {
+export interface PoolServiceOptions extends UnaryOptions {
   readonly broker: Broker;
   readonly watch: PoolWatch;
-  readonly gate: Gate;
   readonly clock: Clock;
   readonly serverVersion: string;
   /** Random id of this run of the server. */
@@ -37,12 +36,14 @@ export interface PoolServiceOptions {
   readonly dataEndpoints: readonly string[];
   readonly heartbeatTimeoutMs: number;
   readonly priorityClasses: PriorityClasses;
-  readonly onInternalError: (error: SluiceError) => void;
 }
 
 type AllocateCall = ServerWritableStream<AllocateRequest__Output, AllocateResponse>;
 type WatchCall = ServerWritableStream<WatchPoolRequest__Output, WatchPoolResponse>;
 type HoldCall = ServerDuplexStream<HoldRequest__Output, HoldResponse>;
+
+/** Beats of one stream that come faster count as one. */
+const BEAT_STEP_MS = 10;
 
 /** A third of the time-out, so that two beats may be lost; no more often than needed. */
 const heartbeatIntervalMs = (timeoutMs: number): number =>
@@ -52,15 +53,18 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
   return {
     Allocate: (call) => new Streams(options).allocate(call),
     Hold: (call) => new Streams(options).hold(call),
-    GetLease: unary(options, ({ leaseId, secret }) => {
+    GetLease: unary(options, ({ leaseId, secret }, call) => {
       const lease = options.broker.lease(leaseId, secret);
+      requireOwner(identityOf(call), lease.tenant);
       return { lease: describeLease(options.broker, lease), connection: connectionFor(options, lease) };
     }),
-    Explain: unary(options, ({ request }) => {
+    Explain: unary(options, ({ request }, call) => {
       if (request === null) throw new SluiceError("BAD_ARGUMENT", "There is no request to explain.");
-      return explanationMessage(options.broker.explain(toWish(request, options.priorityClasses)));
+      const { broker, priorityClasses: classes } = options;
+      return explanationMessage(broker.explain(toWish(request, { ...identityOf(call), classes })));
     }),
-    Release: unary(options, async ({ leaseId, secret }) => {
+    Release: unary(options, async ({ leaseId, secret }, call) => {
+      requireOwner(identityOf(call), options.broker.ownerOf(leaseId));
       const { usage, released } = await options.broker.release(leaseId, secret);
       return { usage: usageMessage(usage), released };
     }),
@@ -69,10 +73,13 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       serverVersion: options.serverVersion,
       serverId: options.serverId,
     })),
-    ListLeases: unary(options, () => ({
-      leases: leaseMessages(options.broker),
-      queue: queueMessages(options.broker),
-    })),
+    ListLeases: unary(options, (_request, call) => {
+      const identity = identityOf(call);
+      return {
+        leases: leaseMessages(options.broker).map((lease) => leaseSeenBy(identity, lease)),
+        queue: queueMessages(options.broker).map((entry) => entrySeenBy(identity, entry)),
+      };
+    }),
     WatchPool: (call) => new Streams(options).watch(call),
   };
 }
@@ -85,29 +92,20 @@ function connectionFor({ dataEndpoints, heartbeatTimeoutMs }: PoolServiceOptions
   };
 }
 
-/** The error as a status; Sluice's own faults are also logged. */
-function statusOf({ onInternalError }: PoolServiceOptions, cause: unknown): ReturnType<typeof toStatus> {
-  const error = toSluiceError(cause);
-  if (error.code === "INTERNAL") onInternalError(error);
-  return toStatus(error);
-}
-
-/** A unary handler from a function that returns the answer or throws. */
-function unary<Request, Response>(
-  options: PoolServiceOptions,
-  run: (request: Request) => Response | Promise<Response>,
-) {
-  return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
-    Promise.resolve()
-      .then(() => run(call.request))
-      .then(
-        (response) => done(null, response),
-        (error: unknown) => done(statusOf(options, error)),
-      );
+/** Tells a client the latest of what changes; of one that does not read, only the latest is kept. */
+function latestOnly(call: AllocateCall): (message: AllocateResponse) => void {
+  let latest: AllocateResponse | undefined;
+  call.on("drain", () => {
+    if (latest !== undefined && !call.writableEnded) call.write(latest);
+    latest = undefined;
+  });
+  return (message) => {
+    if (call.writableNeedDrain) latest = message;
+    else call.write(message);
   };
 }
 
-/** The handlers of the two streams. */
+/** The handlers of the streams. */
 class Streams {
   readonly #options: PoolServiceOptions;
 
@@ -116,15 +114,16 @@ class Streams {
   }
 
   allocate(call: AllocateCall): void {
-    const { broker, priorityClasses } = this.#options;
+    const { broker, priorityClasses: classes } = this.#options;
     const fail = (error: unknown): void => {
       call.emit("error", statusOf(this.#options, error));
     };
+    const tellPlace = latestOnly(call);
     try {
-      const withdraw = broker.request(toWish(call.request, priorityClasses), {
+      const withdraw = broker.request(toWish(call.request, { ...identityOf(call), classes }), {
         requestId: call.request.requestId,
         queued: (id, { position, reasons, startsAt = 0 }) => {
-          call.write({ queued: { position, reasons: reasonMessages(reasons), startsAtMs: startsAt, id } });
+          tellPlace({ queued: { position, reasons: reasonMessages(reasons), startsAtMs: startsAt, id } });
         },
         granted: ({ lease, secret, warnings }) => {
           if (call.cancelled) return false;
@@ -137,8 +136,9 @@ class Streams {
         },
         refused: fail,
       });
-      // Also when the client goes away: then nobody waits any more.
+      // Also when the client goes away, or its token ends: then nobody waits any more.
       call.on("cancelled", withdraw);
+      call.on("error", withdraw);
     } catch (error) {
       fail(error);
     }
@@ -146,8 +146,7 @@ class Streams {
 
   watch(call: WatchCall): void {
     try {
-      const { gate, watch } = this.#options;
-      const stop = watch.open(gate.identify(bearerOf(call.metadata), call.getPeer()), {
+      const stop = this.#options.watch.open(identityOf(call), {
         intervalMs: call.request.intervalMs,
         send: (message, done) => {
           call.write(message, done);
@@ -164,6 +163,7 @@ class Streams {
     const { broker, clock } = this.#options;
     let held: ReturnType<Broker["hold"]> | undefined;
     let over = false;
+    let beatAt = Number.NEGATIVE_INFINITY;
     const leave = (): void => {
       over = true;
       held?.leave();
@@ -174,8 +174,11 @@ class Streams {
       call.emit("error", statusOf(this.#options, error));
     };
     call.on("data", ({ leaseId, secret }: HoldRequest__Output) => {
-      if (over) return;
+      const now = clock.now();
+      if (over || now - beatAt < BEAT_STEP_MS) return;
+      beatAt = now;
       try {
+        if (held === undefined) requireOwner(identityOf(call), broker.lease(leaseId, secret).tenant);
         held ??= broker.hold(leaseId, secret, {
           notice: (notice) => {
             call.write({ notice: noticeMessage(notice) });
@@ -183,7 +186,8 @@ class Streams {
           ended: fail,
         });
         held.beat();
-        if (!over) call.write({ beat: { nowAtMs: clock.now() } });
+        // A client that does not read its beats gets no more of them.
+        if (!over && !call.writableNeedDrain) call.write({ beat: { nowAtMs: now } });
       } catch (error) {
         fail(error);
       }

@@ -29,6 +29,16 @@ const migrations: readonly string[] = [
    CREATE TABLE requests (id TEXT PRIMARY KEY, requested_at INTEGER NOT NULL, request TEXT NOT NULL) WITHOUT ROWID;`,
   `CREATE TABLE cordons (device_id TEXT PRIMARY KEY, message TEXT NOT NULL) WITHOUT ROWID;
    CREATE TABLE tenants (tenant TEXT PRIMARY KEY, weight REAL NOT NULL, quota TEXT NOT NULL) WITHOUT ROWID;`,
+  `CREATE TABLE tokens (
+     id TEXT PRIMARY KEY, hash BLOB NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL, note TEXT NOT NULL,
+     created_at INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER, used_at INTEGER
+   ) WITHOUT ROWID;
+   CREATE TABLE events (
+     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, tenant TEXT NOT NULL, token_id TEXT NOT NULL, address TEXT NOT NULL,
+     action TEXT NOT NULL, details TEXT NOT NULL, outcome TEXT NOT NULL, message TEXT NOT NULL
+   );
+   CREATE INDEX events_by_time ON events (at);
+   CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY');`,
 ];
 
 /** The version that this program reads and writes. */

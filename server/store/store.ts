@@ -182,8 +182,13 @@ export class Store {
   }
 
   /** Writes now: on disk when this returns. Throws SluiceError STORE_FAILED. */
-  write(sql: string, ...values: (string | number)[]): void {
+  write(sql: string, ...values: (string | number | Buffer)[]): void {
     this.#transaction(() => this.#run(sql, ...values));
+  }
+
+  /** Writes at the end of the turn, and tries again when that fails. What is said later about the same takes its place. Never throws. */
+  writeLater(about: string, sql: string, ...values: (string | number)[]): void {
+    this.#later(about, [sql, ...values]);
   }
 
   /** Rows of a question to the database; late writes are seen too. */

@@ -111,6 +111,22 @@ describe("on the cpu device", () => {
     },
   );
 
+  it("a failure is told by the first question behind it, also by one that was answered without a trip before", async () => {
+    for (const question of ["synchronize", "query"] as const) {
+      await using lease = await quarter();
+      const [gpu] = lease.devices;
+      const module = await gpu.load(ptx("faults"));
+      const event = gpu.event();
+      await gpu.synchronize();
+      const { roundTrips } = lease.stats;
+      expect(await event.query()).toBe(true);
+      await event.synchronize();
+      expect(lease.stats.roundTrips).toBe(roundTrips);
+      module.kernel("trap_at").launch(single, [0]);
+      expect((await failureOf(event[question]())).code).toBe("KERNEL_TRAP");
+    }
+  });
+
   it("a failure that no answer has told about is told by the release, which still releases", async () => {
     const lease = await quarter();
     const module = await lease.devices[0].load(ptx("faults"));

@@ -67,6 +67,8 @@ export interface FakeExecutorOptions {
   readonly refuse?: { readonly code: ErrorCode; readonly message: string };
   /** Says nothing at all. */
   readonly silent?: boolean;
+  /** Whether streams and events are done when asked. Default: they are. */
+  readonly done?: () => boolean;
   /** False keeps no bytes, as a server without a cache. */
   readonly keeps?: boolean;
   /** Answers these calls with a failure instead of executing them. */
@@ -305,7 +307,7 @@ export class FakeExecutor {
       return (writer) => encodeMemoryInfoAnswer(writer, { freeBytes: arenaBytes, totalBytes: arenaBytes });
     } else if (name === "eventElapsed") return (writer) => encodeEventElapsedAnswer(writer, { milliseconds: 1.5 });
     else if (name === "eventQuery" || name === "streamQuery")
-      return (writer) => encodeEventQueryAnswer(writer, { done: 1 });
+      return (writer) => encodeEventQueryAnswer(writer, { done: (this.#options.done?.() ?? true) ? 1 : 0 });
     return () => {};
   }
 

@@ -45,6 +45,8 @@ test("without options the server lends what the machine has to this machine alon
     spareExecutors: 1,
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
+    requireToken: false,
+    limits: { connections: 1024, perAddress: 256, requestsPerSecond: 2000 },
   });
 });
 

@@ -165,6 +165,9 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_ERROR_NOT_READY 58
 #define SLUICE_ERROR_NO_SUCH_PAGE 90
 #define SLUICE_ERROR_FOREIGN_PAGE 91
+#define SLUICE_ERROR_UNAUTHENTICATED 70
+#define SLUICE_ERROR_OTHER_TENANT 71
+#define SLUICE_ERROR_TOO_MANY_REQUESTS 72
 #define SLUICE_ERROR_BACKLOG_FULL 60
 #define SLUICE_ERROR_BAD_KERNEL_ARGUMENTS 61
 #define SLUICE_ERROR_CLOSED 62
@@ -223,6 +226,9 @@ static inline const char *sluice_error_code(uint32_t wire) {
     case 58: return "NOT_READY";
     case 90: return "NO_SUCH_PAGE";
     case 91: return "FOREIGN_PAGE";
+    case 70: return "UNAUTHENTICATED";
+    case 71: return "OTHER_TENANT";
+    case 72: return "TOO_MANY_REQUESTS";
     case 60: return "BACKLOG_FULL";
     case 61: return "BAD_KERNEL_ARGUMENTS";
     case 62: return "CLOSED";

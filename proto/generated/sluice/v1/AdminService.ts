@@ -6,16 +6,24 @@ import type { CancelQueuedRequest as _sluice_v1_CancelQueuedRequest, CancelQueue
 import type { CancelQueuedResponse as _sluice_v1_CancelQueuedResponse, CancelQueuedResponse__Output as _sluice_v1_CancelQueuedResponse__Output } from '../../sluice/v1/CancelQueuedResponse.ts';
 import type { CordonRequest as _sluice_v1_CordonRequest, CordonRequest__Output as _sluice_v1_CordonRequest__Output } from '../../sluice/v1/CordonRequest.ts';
 import type { CordonResponse as _sluice_v1_CordonResponse, CordonResponse__Output as _sluice_v1_CordonResponse__Output } from '../../sluice/v1/CordonResponse.ts';
+import type { CreateTokenRequest as _sluice_v1_CreateTokenRequest, CreateTokenRequest__Output as _sluice_v1_CreateTokenRequest__Output } from '../../sluice/v1/CreateTokenRequest.ts';
+import type { CreateTokenResponse as _sluice_v1_CreateTokenResponse, CreateTokenResponse__Output as _sluice_v1_CreateTokenResponse__Output } from '../../sluice/v1/CreateTokenResponse.ts';
 import type { DrainRequest as _sluice_v1_DrainRequest, DrainRequest__Output as _sluice_v1_DrainRequest__Output } from '../../sluice/v1/DrainRequest.ts';
 import type { DrainResponse as _sluice_v1_DrainResponse, DrainResponse__Output as _sluice_v1_DrainResponse__Output } from '../../sluice/v1/DrainResponse.ts';
 import type { ExtendRequest as _sluice_v1_ExtendRequest, ExtendRequest__Output as _sluice_v1_ExtendRequest__Output } from '../../sluice/v1/ExtendRequest.ts';
 import type { ExtendResponse as _sluice_v1_ExtendResponse, ExtendResponse__Output as _sluice_v1_ExtendResponse__Output } from '../../sluice/v1/ExtendResponse.ts';
+import type { ListEventsRequest as _sluice_v1_ListEventsRequest, ListEventsRequest__Output as _sluice_v1_ListEventsRequest__Output } from '../../sluice/v1/ListEventsRequest.ts';
+import type { ListEventsResponse as _sluice_v1_ListEventsResponse, ListEventsResponse__Output as _sluice_v1_ListEventsResponse__Output } from '../../sluice/v1/ListEventsResponse.ts';
 import type { ListQuotasRequest as _sluice_v1_ListQuotasRequest, ListQuotasRequest__Output as _sluice_v1_ListQuotasRequest__Output } from '../../sluice/v1/ListQuotasRequest.ts';
 import type { ListQuotasResponse as _sluice_v1_ListQuotasResponse, ListQuotasResponse__Output as _sluice_v1_ListQuotasResponse__Output } from '../../sluice/v1/ListQuotasResponse.ts';
+import type { ListTokensRequest as _sluice_v1_ListTokensRequest, ListTokensRequest__Output as _sluice_v1_ListTokensRequest__Output } from '../../sluice/v1/ListTokensRequest.ts';
+import type { ListTokensResponse as _sluice_v1_ListTokensResponse, ListTokensResponse__Output as _sluice_v1_ListTokensResponse__Output } from '../../sluice/v1/ListTokensResponse.ts';
 import type { ListUsageRequest as _sluice_v1_ListUsageRequest, ListUsageRequest__Output as _sluice_v1_ListUsageRequest__Output } from '../../sluice/v1/ListUsageRequest.ts';
 import type { ListUsageResponse as _sluice_v1_ListUsageResponse, ListUsageResponse__Output as _sluice_v1_ListUsageResponse__Output } from '../../sluice/v1/ListUsageResponse.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from '../../sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from '../../sluice/v1/RevokeResponse.ts';
+import type { RevokeTokenRequest as _sluice_v1_RevokeTokenRequest, RevokeTokenRequest__Output as _sluice_v1_RevokeTokenRequest__Output } from '../../sluice/v1/RevokeTokenRequest.ts';
+import type { RevokeTokenResponse as _sluice_v1_RevokeTokenResponse, RevokeTokenResponse__Output as _sluice_v1_RevokeTokenResponse__Output } from '../../sluice/v1/RevokeTokenResponse.ts';
 import type { SetPriorityRequest as _sluice_v1_SetPriorityRequest, SetPriorityRequest__Output as _sluice_v1_SetPriorityRequest__Output } from '../../sluice/v1/SetPriorityRequest.ts';
 import type { SetPriorityResponse as _sluice_v1_SetPriorityResponse, SetPriorityResponse__Output as _sluice_v1_SetPriorityResponse__Output } from '../../sluice/v1/SetPriorityResponse.ts';
 import type { SetQuotaRequest as _sluice_v1_SetQuotaRequest, SetQuotaRequest__Output as _sluice_v1_SetQuotaRequest__Output } from '../../sluice/v1/SetQuotaRequest.ts';
@@ -58,6 +66,23 @@ export interface AdminServiceClient extends grpc.Client {
   cordon(argument: _sluice_v1_CordonRequest, callback: grpc.requestCallback<_sluice_v1_CordonResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * Makes a token, which the answer shows once. The first one of a server is an admin's, and from then on the server asks everybody for
+   * one.
+   */
+  CreateToken(argument: _sluice_v1_CreateTokenRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  CreateToken(argument: _sluice_v1_CreateTokenRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  CreateToken(argument: _sluice_v1_CreateTokenRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  CreateToken(argument: _sluice_v1_CreateTokenRequest, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Makes a token, which the answer shows once. The first one of a server is an admin's, and from then on the server asks everybody for
+   * one.
+   */
+  createToken(argument: _sluice_v1_CreateTokenRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  createToken(argument: _sluice_v1_CreateTokenRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  createToken(argument: _sluice_v1_CreateTokenRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  createToken(argument: _sluice_v1_CreateTokenRequest, callback: grpc.requestCallback<_sluice_v1_CreateTokenResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
    * Empties a device: cordons it, and takes back every lease that has a slice of it, after a notice and a grace. The stream tells
    * which leases are left, at once and whenever that changes, and ends when none is. Ending the call stops only the telling.
    * Uncordoning the device ends the drain: the stream then fails with CANCELLED.
@@ -88,6 +113,21 @@ export interface AdminServiceClient extends grpc.Client {
   extend(argument: _sluice_v1_ExtendRequest, callback: grpc.requestCallback<_sluice_v1_ExtendResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * The audit log, the newest first: what admins have done, and who was refused.
+   */
+  ListEvents(argument: _sluice_v1_ListEventsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  ListEvents(argument: _sluice_v1_ListEventsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  ListEvents(argument: _sluice_v1_ListEventsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  ListEvents(argument: _sluice_v1_ListEventsRequest, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * The audit log, the newest first: what admins have done, and who was refused.
+   */
+  listEvents(argument: _sluice_v1_ListEventsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  listEvents(argument: _sluice_v1_ListEventsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  listEvents(argument: _sluice_v1_ListEventsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  listEvents(argument: _sluice_v1_ListEventsRequest, callback: grpc.requestCallback<_sluice_v1_ListEventsResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
    * All tenants that the pool has heard of, with what they may have and what they have.
    */
   ListQuotas(argument: _sluice_v1_ListQuotasRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListQuotasResponse__Output>): grpc.ClientUnaryCall;
@@ -101,6 +141,21 @@ export interface AdminServiceClient extends grpc.Client {
   listQuotas(argument: _sluice_v1_ListQuotasRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListQuotasResponse__Output>): grpc.ClientUnaryCall;
   listQuotas(argument: _sluice_v1_ListQuotasRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListQuotasResponse__Output>): grpc.ClientUnaryCall;
   listQuotas(argument: _sluice_v1_ListQuotasRequest, callback: grpc.requestCallback<_sluice_v1_ListQuotasResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * All tokens, those that have ended included, the oldest first. It shows none of them.
+   */
+  ListTokens(argument: _sluice_v1_ListTokensRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  ListTokens(argument: _sluice_v1_ListTokensRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  ListTokens(argument: _sluice_v1_ListTokensRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  ListTokens(argument: _sluice_v1_ListTokensRequest, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * All tokens, those that have ended included, the oldest first. It shows none of them.
+   */
+  listTokens(argument: _sluice_v1_ListTokensRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  listTokens(argument: _sluice_v1_ListTokensRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  listTokens(argument: _sluice_v1_ListTokensRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
+  listTokens(argument: _sluice_v1_ListTokensRequest, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Use by tenant in a span of time, from the ledger, the largest user first.
@@ -131,6 +186,23 @@ export interface AdminServiceClient extends grpc.Client {
   revoke(argument: _sluice_v1_RevokeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_RevokeResponse__Output>): grpc.ClientUnaryCall;
   revoke(argument: _sluice_v1_RevokeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeResponse__Output>): grpc.ClientUnaryCall;
   revoke(argument: _sluice_v1_RevokeRequest, callback: grpc.requestCallback<_sluice_v1_RevokeResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * Makes a token worthless at once: streams and sessions that it opened end with UNAUTHENTICATED. Leases are not taken back by that,
+   * but nobody can beat for them with this token any more, so that they end by their heartbeat time-out.
+   */
+  RevokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  RevokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  RevokeToken(argument: _sluice_v1_RevokeTokenRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  RevokeToken(argument: _sluice_v1_RevokeTokenRequest, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Makes a token worthless at once: streams and sessions that it opened end with UNAUTHENTICATED. Leases are not taken back by that,
+   * but nobody can beat for them with this token any more, so that they end by their heartbeat time-out.
+   */
+  revokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  revokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  revokeToken(argument: _sluice_v1_RevokeTokenRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
+  revokeToken(argument: _sluice_v1_RevokeTokenRequest, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Changes the priority of a request that waits; its place in the queue changes at once. A quota's bound of priorities does not
@@ -202,6 +274,12 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
   Cordon: grpc.handleUnaryCall<_sluice_v1_CordonRequest__Output, _sluice_v1_CordonResponse>;
   
   /**
+   * Makes a token, which the answer shows once. The first one of a server is an admin's, and from then on the server asks everybody for
+   * one.
+   */
+  CreateToken: grpc.handleUnaryCall<_sluice_v1_CreateTokenRequest__Output, _sluice_v1_CreateTokenResponse>;
+  
+  /**
    * Empties a device: cordons it, and takes back every lease that has a slice of it, after a notice and a grace. The stream tells
    * which leases are left, at once and whenever that changes, and ends when none is. Ending the call stops only the telling.
    * Uncordoning the device ends the drain: the stream then fails with CANCELLED.
@@ -214,9 +292,19 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
   Extend: grpc.handleUnaryCall<_sluice_v1_ExtendRequest__Output, _sluice_v1_ExtendResponse>;
   
   /**
+   * The audit log, the newest first: what admins have done, and who was refused.
+   */
+  ListEvents: grpc.handleUnaryCall<_sluice_v1_ListEventsRequest__Output, _sluice_v1_ListEventsResponse>;
+  
+  /**
    * All tenants that the pool has heard of, with what they may have and what they have.
    */
   ListQuotas: grpc.handleUnaryCall<_sluice_v1_ListQuotasRequest__Output, _sluice_v1_ListQuotasResponse>;
+  
+  /**
+   * All tokens, those that have ended included, the oldest first. It shows none of them.
+   */
+  ListTokens: grpc.handleUnaryCall<_sluice_v1_ListTokensRequest__Output, _sluice_v1_ListTokensResponse>;
   
   /**
    * Use by tenant in a span of time, from the ledger, the largest user first.
@@ -227,6 +315,12 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
    * Takes a lease back: its holder gets a notice at once, and the lease ends after the grace.
    */
   Revoke: grpc.handleUnaryCall<_sluice_v1_RevokeRequest__Output, _sluice_v1_RevokeResponse>;
+  
+  /**
+   * Makes a token worthless at once: streams and sessions that it opened end with UNAUTHENTICATED. Leases are not taken back by that,
+   * but nobody can beat for them with this token any more, so that they end by their heartbeat time-out.
+   */
+  RevokeToken: grpc.handleUnaryCall<_sluice_v1_RevokeTokenRequest__Output, _sluice_v1_RevokeTokenResponse>;
   
   /**
    * Changes the priority of a request that waits; its place in the queue changes at once. A quota's bound of priorities does not
@@ -252,11 +346,15 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
 export interface AdminServiceDefinition extends grpc.ServiceDefinition {
   CancelQueued: MethodDefinition<_sluice_v1_CancelQueuedRequest, _sluice_v1_CancelQueuedResponse, _sluice_v1_CancelQueuedRequest__Output, _sluice_v1_CancelQueuedResponse__Output>
   Cordon: MethodDefinition<_sluice_v1_CordonRequest, _sluice_v1_CordonResponse, _sluice_v1_CordonRequest__Output, _sluice_v1_CordonResponse__Output>
+  CreateToken: MethodDefinition<_sluice_v1_CreateTokenRequest, _sluice_v1_CreateTokenResponse, _sluice_v1_CreateTokenRequest__Output, _sluice_v1_CreateTokenResponse__Output>
   Drain: MethodDefinition<_sluice_v1_DrainRequest, _sluice_v1_DrainResponse, _sluice_v1_DrainRequest__Output, _sluice_v1_DrainResponse__Output>
   Extend: MethodDefinition<_sluice_v1_ExtendRequest, _sluice_v1_ExtendResponse, _sluice_v1_ExtendRequest__Output, _sluice_v1_ExtendResponse__Output>
+  ListEvents: MethodDefinition<_sluice_v1_ListEventsRequest, _sluice_v1_ListEventsResponse, _sluice_v1_ListEventsRequest__Output, _sluice_v1_ListEventsResponse__Output>
   ListQuotas: MethodDefinition<_sluice_v1_ListQuotasRequest, _sluice_v1_ListQuotasResponse, _sluice_v1_ListQuotasRequest__Output, _sluice_v1_ListQuotasResponse__Output>
+  ListTokens: MethodDefinition<_sluice_v1_ListTokensRequest, _sluice_v1_ListTokensResponse, _sluice_v1_ListTokensRequest__Output, _sluice_v1_ListTokensResponse__Output>
   ListUsage: MethodDefinition<_sluice_v1_ListUsageRequest, _sluice_v1_ListUsageResponse, _sluice_v1_ListUsageRequest__Output, _sluice_v1_ListUsageResponse__Output>
   Revoke: MethodDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeResponse, _sluice_v1_RevokeRequest__Output, _sluice_v1_RevokeResponse__Output>
+  RevokeToken: MethodDefinition<_sluice_v1_RevokeTokenRequest, _sluice_v1_RevokeTokenResponse, _sluice_v1_RevokeTokenRequest__Output, _sluice_v1_RevokeTokenResponse__Output>
   SetPriority: MethodDefinition<_sluice_v1_SetPriorityRequest, _sluice_v1_SetPriorityResponse, _sluice_v1_SetPriorityRequest__Output, _sluice_v1_SetPriorityResponse__Output>
   SetQuota: MethodDefinition<_sluice_v1_SetQuotaRequest, _sluice_v1_SetQuotaResponse, _sluice_v1_SetQuotaRequest__Output, _sluice_v1_SetQuotaResponse__Output>
   Uncordon: MethodDefinition<_sluice_v1_UncordonRequest, _sluice_v1_UncordonResponse, _sluice_v1_UncordonRequest__Output, _sluice_v1_UncordonResponse__Output>

@@ -1,0 +1,44 @@
+// Original file: proto/sluice/v1/admin.proto
+
+/**
+ * What the owner of a token may do.
+ */
+export const Role = {
+  /**
+   * Not set; requests with it mean a tenant.
+   */
+  ROLE_UNSPECIFIED: 'ROLE_UNSPECIFIED',
+  /**
+   * Allocate, and see to its tenant's own leases.
+   */
+  ROLE_TENANT: 'ROLE_TENANT',
+  /**
+   * That, for every tenant, and the calls of this service.
+   */
+  ROLE_ADMIN: 'ROLE_ADMIN',
+} as const;
+
+/**
+ * What the owner of a token may do.
+ */
+export type Role =
+  /**
+   * Not set; requests with it mean a tenant.
+   */
+  | 'ROLE_UNSPECIFIED'
+  | 0
+  /**
+   * Allocate, and see to its tenant's own leases.
+   */
+  | 'ROLE_TENANT'
+  | 1
+  /**
+   * That, for every tenant, and the calls of this service.
+   */
+  | 'ROLE_ADMIN'
+  | 2
+
+/**
+ * What the owner of a token may do.
+ */
+export type Role__Output = typeof Role[keyof typeof Role]

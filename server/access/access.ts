@@ -1,0 +1,51 @@
+/**
+ * All of this room for one server, put together: the gate and its tokens, the audit log, and the bounds on what callers may ask. Other
+ * rooms take from it what they need; it knows none of them.
+ */
+import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { Clock } from "../control/clock.ts";
+import { EventStore } from "../store/event-store.ts";
+import type { Store } from "../store/store.ts";
+import { TokenStore } from "../store/token-store.ts";
+import { AuditLog } from "./audit-log.ts";
+import { guarded } from "./guard.ts";
+import type { Role } from "./identity.ts";
+import { RateLimit } from "./rate-limit.ts";
+import { type TlsConfig, trustOf } from "./tls.ts";
+import { TokenGate } from "./token-gate.ts";
+
+export interface AccessOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly randomBytes: (byteCount: number) => Buffer;
+  readonly requireToken: boolean;
+  readonly requestsPerSecond: number;
+  readonly tls: TlsConfig | undefined;
+}
+
+export class Access {
+  readonly tokens: TokenGate;
+  readonly events: EventStore;
+  readonly audit: AuditLog;
+  /** What a client must know to reach the server's ports. */
+  readonly trust: { readonly tls: boolean; readonly ca: string };
+  /** Requests by token, or by address where there are none; shared by all ports. */
+  readonly requests: RateLimit;
+  readonly #clock: Clock;
+
+  constructor({ store, clock, randomBytes, requireToken, requestsPerSecond, tls }: AccessOptions) {
+    this.#clock = clock;
+    this.events = new EventStore(store);
+    this.audit = new AuditLog({ store: this.events, clock });
+    this.tokens = new TokenGate({ store: new TokenStore(store), clock, randomBytes, required: requireToken });
+    this.requests = new RateLimit({ perSecond: requestsPerSecond, burst: 2 * requestsPerSecond });
+    this.trust = { tls: tls !== undefined, ca: tls === undefined ? "" : trustOf(tls) };
+  }
+
+  /** The handlers of a gRPC service, each behind the gate; `role` is whose the service is. */
+  guard(service: ServiceDefinition, handlers: object, role: Role): UntypedServiceImplementation {
+    const { tokens: gate, requests, audit } = this;
+    const options = { gate, clock: this.#clock, requests, audit, role };
+    return guarded(service, handlers as UntypedServiceImplementation, options);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Puts a whole gRPC service behind the gate: every handler, also one that is added tomorrow, learns who calls, is kept from callers
+ * without the role and from those who ask too often, and ends its stream when the caller's token does. Changes of an admin's service
+ * go through the audit log. It knows no service in particular.
+ */
+import type {
+  handleUnaryCall,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  ServiceError,
+  UntypedHandleCall,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { fromStatus, toStatus } from "../../proto/load.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { Clock } from "../control/clock.ts";
+import { type AuditLog, NOBODY } from "./audit-log.ts";
+import { bearerOf } from "./bearer.ts";
+import { type Gate, hostOf, type Identity, type Role, requireAdmin } from "./identity.ts";
+import type { RateLimit } from "./rate-limit.ts";
+
+type Stream = ServerDuplexStream<object, object> | ServerWritableStream<object, object>;
+type Call = ServerUnaryCall<object, object> | Stream;
+
+/** RPCs that change nothing: they are not written into the audit log. */
+export const isReading = (method: string): boolean => /^(List|Get|Watch|Explain)/.test(method);
+
+export interface GuardOptions {
+  readonly gate: Gate;
+  readonly clock: Clock;
+  /** By token, or by address where there are none. */
+  readonly requests: RateLimit;
+  readonly audit: AuditLog;
+  /** Whose the service is. An admin's is audited. */
+  readonly role: Role;
+}
+
+const identities = new WeakMap<object, Identity>();
+
+/** Who makes the call: for handlers of a guarded service. */
+export function identityOf(call: object): Identity {
+  const identity = identities.get(call);
+  if (identity === undefined) throw new Error("The handler is not behind the gate.");
+  return identity;
+}
+
+/** The handlers, each behind the gate. */
+export function guarded(
+  service: ServiceDefinition,
+  handlers: UntypedServiceImplementation,
+  options: GuardOptions,
+): UntypedServiceImplementation {
+  const methods = Object.entries(service).map(([name, { requestStream, responseStream }]) => {
+    const handler = handlers[name];
+    if (handler === undefined) throw new Error(`The service has no handler for [${name}].`);
+    const streams = requestStream || responseStream;
+    return [name, streams ? guardedStream(name, handler, options) : guardedUnary(name, handler, options)] as const;
+  });
+  return Object.fromEntries(methods);
+}
+
+function guardedUnary(
+  name: string,
+  handler: UntypedHandleCall,
+  options: GuardOptions,
+): handleUnaryCall<object, object> {
+  return (call, done) => {
+    let finish: ((error?: unknown) => void) | undefined;
+    try {
+      finish = admit(call, name, options);
+    } catch (error) {
+      done(toStatus(toSluiceError(error)));
+      return;
+    }
+    (handler as handleUnaryCall<object, object>)(call, (error, ...answer) => {
+      finish?.(error === null ? undefined : fromStatus(error as ServiceError));
+      done(error, ...answer);
+    });
+  };
+}
+
+function guardedStream(name: string, handler: UntypedHandleCall, options: GuardOptions): UntypedHandleCall {
+  return (call: Stream) => {
+    const end = (error: unknown): void => {
+      call.emit("error", toStatus(toSluiceError(error)));
+    };
+    try {
+      admit(call, name, options);
+    } catch (error) {
+      end(error);
+      return;
+    }
+    const identity = identityOf(call);
+    const leave = options.gate.follow(identity, (reason) => {
+      // Who was let in without a token keeps a lease that it has: its secret is proof enough.
+      if (identity.tokenId === "" && name === "Hold") return;
+      end(reason);
+    });
+    for (const event of ["cancelled", "finish", "close", "error"]) call.once(event, leave);
+    (handler as (call: Stream) => void)(call);
+  };
+}
+
+/** Lets a call in, or throws why not; returns what to call at its end where it is written into the audit log. */
+function admit(call: Call, name: string, options: GuardOptions): ((error?: unknown) => void) | undefined {
+  const { gate, clock, requests, audit, role } = options;
+  const what = { address: call.getPeer(), action: name, request: "request" in call ? call.request : {} };
+  let identity = NOBODY;
+  try {
+    identity = gate.identify(bearerOf(call.metadata), what.address);
+    if (role === "admin") requireAdmin(identity);
+  } catch (error) {
+    audit.refused({ ...what, identity }, toSluiceError(error));
+    throw error;
+  }
+  const caller = identity.tokenId || hostOf(what.address);
+  if (!requests.take(caller, clock.now())) {
+    throw new SluiceError("TOO_MANY_REQUESTS", `The caller [${caller}] asks more often than it may.`);
+  }
+  identities.set(call, identity);
+  return role === "admin" && !isReading(name) ? audit.begin({ ...what, identity }) : undefined;
+}

@@ -1,0 +1,46 @@
+/** Token buckets by key: how often somebody may ask. Forgets who asks seldom; memory is bounded whoever asks. */
+
+/** Callers remembered at once; beyond it the one that was quiet longest is forgotten. */
+const KEYS_MAX = 10_000;
+
+export interface RateLimitOptions {
+  /** On average; 0 is no limit. */
+  readonly perSecond: number;
+  /** At once, after a silence. */
+  readonly burst: number;
+}
+
+interface Bucket {
+  level: number;
+  at: number;
+}
+
+export class RateLimit {
+  readonly #options: RateLimitOptions;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(options: RateLimitOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the caller may ask at `now` (milliseconds); a refused question costs nothing. */
+  take(key: string, now: number): boolean {
+    const { perSecond, burst } = this.#options;
+    if (perSecond === 0) return true;
+    const known = this.#buckets.get(key);
+    // The order of the map is that of the last question.
+    this.#buckets.delete(key);
+    const refilled = known === undefined ? burst : known.level + ((now - known.at) * perSecond) / 1000;
+    const bucket = { level: Math.min(burst, refilled), at: now };
+    const allowed = bucket.level >= 1;
+    if (allowed) bucket.level--;
+    this.#buckets.set(key, bucket);
+    if (this.#buckets.size > KEYS_MAX) {
+      for (const oldest of this.#buckets.keys()) {
+        this.#buckets.delete(oldest);
+        break;
+      }
+    }
+    return allowed;
+  }
+}

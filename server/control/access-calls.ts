@@ -1,0 +1,71 @@
+/** The calls of admin.proto about tokens and the audit log: checks messages and turns words into messages. Decides nothing. */
+import type { AdminServiceHandlers } from "../../proto/generated/sluice/v1/AdminService.ts";
+import type { Token as TokenMessage } from "../../proto/generated/sluice/v1/Token.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { identityOf } from "../access/guard.ts";
+import type { Role } from "../access/identity.ts";
+import { TOKEN_LIFETIME_MS, TOKEN_LIFETIME_MS_MAX, type TokenGate, type TokenInfo } from "../access/token-gate.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { checkText, checkTime } from "./messages.ts";
+import { type UnaryOptions, unary } from "./unary.ts";
+
+export interface AccessCallsOptions extends UnaryOptions {
+  readonly tokens: TokenGate;
+  readonly events: EventStore;
+  /** What clients must know to reach the server. */
+  readonly trust: { readonly tls: boolean; readonly ca: string };
+}
+
+type AccessCalls = Pick<AdminServiceHandlers, "CreateToken" | "ListTokens" | "RevokeToken" | "ListEvents">;
+
+const EVENTS_PER_PAGE = 100;
+const EVENTS_PER_PAGE_MAX = 1_000;
+
+const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+export function accessCalls(options: AccessCallsOptions): AccessCalls {
+  const { tokens, events, trust } = options;
+  return {
+    CreateToken: unary(options, ({ tenant, role, lifetimeMs, note }, call) => {
+      if (checkText("tenant", tenant) === "") throw bad("The token names no tenant.");
+      const terms = {
+        tenant,
+        role: roleOf(role),
+        note: checkText("note", note),
+        lifetimeMs: checkTime("lifetime", lifetimeMs, TOKEN_LIFETIME_MS_MAX) || TOKEN_LIFETIME_MS,
+      };
+      const { token, info } = tokens.create(terms, identityOf(call).tokenId);
+      return { token, info: tokenMessage(info), ...trust };
+    }),
+    ListTokens: unary(options, () => ({ tokens: tokens.list().map(tokenMessage) })),
+    RevokeToken: unary(options, ({ tokenId }) => ({ info: tokenMessage(tokens.revoke(tokenId)) })),
+    ListEvents: unary(options, ({ fromAtMs, toAtMs, tenant, action, beforeId, limit }) => {
+      const to = toAtMs === 0 ? Number.MAX_SAFE_INTEGER : toAtMs;
+      if (!(fromAtMs >= 0 && fromAtMs <= to)) {
+        throw bad(`The span from [${fromAtMs}] to [${toAtMs}] does not end behind its start.`);
+      }
+      if (limit > EVENTS_PER_PAGE_MAX) throw bad(`The limit [${limit}] is above ${EVENTS_PER_PAGE_MAX}.`);
+      const found = events.list({
+        ...{ from: fromAtMs, to, tenant: checkText("tenant", tenant), action: checkText("action", action) },
+        before: beforeId || Number.MAX_SAFE_INTEGER,
+        limit: limit || EVENTS_PER_PAGE,
+      });
+      return { events: found.map(({ at, ...event }) => ({ ...event, atMs: at })) };
+    }),
+  };
+}
+
+function roleOf(role: string): Role {
+  if (role === "ROLE_ADMIN") return "admin";
+  if (role === "ROLE_TENANT" || role === "ROLE_UNSPECIFIED") return "tenant";
+  throw bad(`There is no role [${role}].`);
+}
+
+const tokenMessage = ({ createdAt, expiresAt, revokedAt, usedAt, role, ...rest }: TokenInfo): TokenMessage => ({
+  ...rest,
+  role: role === "admin" ? "ROLE_ADMIN" : "ROLE_TENANT",
+  createdAtMs: createdAt,
+  expiresAtMs: expiresAt,
+  revokedAtMs: revokedAt,
+  usedAtMs: usedAt,
+});
