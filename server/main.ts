@@ -343,7 +343,7 @@ class Daemon {
     await this.#monitor.close();
     this.#dataListener.close();
     this.#grpcListener.close();
-    this.#access.tokens.close();
+    this.#access.close();
     this.#adminPort?.close();
     this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
     this.#broker.close();

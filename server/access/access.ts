@@ -8,6 +8,7 @@ import { EventStore } from "../store/event-store.ts";
 import type { Store } from "../store/store.ts";
 import { TokenStore } from "../store/token-store.ts";
 import { AuditLog } from "./audit-log.ts";
+import { BrowserSessions } from "./browser-sessions.ts";
 import { guarded } from "./guard.ts";
 import type { Role } from "./identity.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -27,6 +28,8 @@ export class Access {
   readonly tokens: TokenGate;
   readonly events: EventStore;
   readonly audit: AuditLog;
+  /** For the admin port. */
+  readonly sessions: BrowserSessions;
   /** What a client must know to reach the server's ports. */
   readonly trust: { readonly tls: boolean; readonly ca: string };
   /** Requests by token, or by address where there are none; shared by all ports. */
@@ -38,6 +41,8 @@ export class Access {
     this.events = new EventStore(store);
     this.audit = new AuditLog({ store: this.events, clock });
     this.tokens = new TokenGate({ store: new TokenStore(store), clock, randomBytes, required: requireToken });
+    const secure = tls !== undefined;
+    this.sessions = new BrowserSessions({ gate: this.tokens, clock, audit: this.audit, randomBytes, secure });
     this.requests = new RateLimit({ perSecond: requestsPerSecond, burst: 2 * requestsPerSecond });
     this.trust = { tls: tls !== undefined, ca: tls === undefined ? "" : trustOf(tls) };
   }
@@ -47,5 +52,11 @@ export class Access {
     const { tokens: gate, requests, audit } = this;
     const options = { gate, clock: this.#clock, requests, audit, role };
     return guarded(service, handlers as UntypedServiceImplementation, options);
+  }
+
+  /** Ends browsers' sessions and stops its timers. */
+  close(): void {
+    this.sessions.close();
+    this.tokens.close();
   }
 }

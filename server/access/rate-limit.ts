@@ -23,6 +23,12 @@ export class RateLimit {
     this.#options = options;
   }
 
+  /** Whether `take` would succeed; changes nothing. */
+  has(key: string, now: number): boolean {
+    const known = this.#buckets.get(key);
+    return this.#options.perSecond === 0 || known === undefined || this.#levelOf(known, now) >= 1;
+  }
+
   /** Whether the caller may ask at `now` (milliseconds); a refused question costs nothing. */
   take(key: string, now: number): boolean {
     const { perSecond, burst } = this.#options;
@@ -30,8 +36,7 @@ export class RateLimit {
     const known = this.#buckets.get(key);
     // The order of the map is that of the last question.
     this.#buckets.delete(key);
-    const refilled = known === undefined ? burst : known.level + ((now - known.at) * perSecond) / 1000;
-    const bucket = { level: Math.min(burst, refilled), at: now };
+    const bucket = { level: known === undefined ? burst : this.#levelOf(known, now), at: now };
     const allowed = bucket.level >= 1;
     if (allowed) bucket.level--;
     this.#buckets.set(key, bucket);
@@ -42,5 +47,10 @@ export class RateLimit {
       }
     }
     return allowed;
+  }
+
+  #levelOf({ level, at }: Bucket, now: number): number {
+    const { perSecond, burst } = this.#options;
+    return Math.min(burst, level + ((now - at) * perSecond) / 1000);
   }
 }
