@@ -57,6 +57,8 @@ export interface ShareOptions {
   readonly tolerate?: readonly string[];
   /** Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32. */
   readonly avoid?: readonly string[];
+  /** Id of a reservation of one's own: the lease is inside it or nowhere. The mode is then `profile`. */
+  readonly reservation?: string;
 }
 
 /** How a device is shared. */
@@ -130,11 +132,11 @@ function worded<Word extends string>(what: string, words: readonly Word[], value
 
 type Terms = Pick<
   AllocateRequest,
-  "mode" | "policy" | "priority" | "priorityClass" | "filters" | "tolerations" | "avoidedLabels"
+  "mode" | "policy" | "priority" | "priorityClass" | "filters" | "tolerations" | "avoidedLabels" | "reservationId"
 >;
 
 /** Which devices, and how. */
-function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid }: ShareOptions): Terms {
+function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid, reservation }: ShareOptions): Terms {
   return {
     ...(mode === undefined ? {} : { mode: `SHARING_MODE_${worded("mode", sharingModes, mode)}` }),
     ...(policy === undefined ? {} : { policy: `PLACEMENT_POLICY_${worded("policy", policies, policy)}` }),
@@ -142,6 +144,7 @@ function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid }: Share
     filters: checkedConditions("filter", filters),
     tolerations: checkedConditions("toleration", tolerate),
     avoidedLabels: checkedConditions("label to avoid", avoid),
+    ...(reservation === undefined ? {} : { reservationId: reservation }),
   };
 }
 
@@ -149,7 +152,8 @@ function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid }: Share
 function shareOf({
   memory,
   fraction,
-  mode = "dynamic",
+  reservation,
+  mode = reservation === undefined ? "dynamic" : "profile",
 }: ShareOptions): Pick<AllocateRequest, "memoryBytes" | "fraction"> {
   if (memory !== undefined && fraction !== undefined) {
     throw bad(

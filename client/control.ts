@@ -15,11 +15,14 @@ import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Gr
 import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
 import type { ListLeasesResponse__Output as ListLeasesResponse } from "../proto/generated/sluice/v1/ListLeasesResponse.ts";
 import type { ListQuotasResponse__Output as ListQuotasResponse } from "../proto/generated/sluice/v1/ListQuotasResponse.ts";
+import type { ListReservationsResponse__Output as ListReservationsResponse } from "../proto/generated/sluice/v1/ListReservationsResponse.ts";
 import type { ListUsageRequest } from "../proto/generated/sluice/v1/ListUsageRequest.ts";
 import type { ListUsageResponse__Output as ListUsageResponse } from "../proto/generated/sluice/v1/ListUsageResponse.ts";
 import type { PoolServiceClient } from "../proto/generated/sluice/v1/PoolService.ts";
 import type { Reason__Output as Reason } from "../proto/generated/sluice/v1/Reason.ts";
 import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
+import type { ReserveRequest } from "../proto/generated/sluice/v1/ReserveRequest.ts";
+import type { ReserveResponse__Output as ReserveResponse } from "../proto/generated/sluice/v1/ReserveResponse.ts";
 import type { RevokeRequest } from "../proto/generated/sluice/v1/RevokeRequest.ts";
 import type { RevokeResponse__Output as RevokeResponse } from "../proto/generated/sluice/v1/RevokeResponse.ts";
 import type { SetPriorityRequest } from "../proto/generated/sluice/v1/SetPriorityRequest.ts";
@@ -165,6 +168,20 @@ export class Control {
         resolve();
       });
     });
+  }
+
+  reserve(request: ReserveRequest): Promise<ReserveResponse> {
+    return this.#unary((callback) => this.#admin.reserve(request, this.#metadata, this.#options(), callback));
+  }
+
+  unreserve(reservationId: string): Promise<unknown> {
+    return this.#unary((callback) =>
+      this.#admin.unreserve({ reservationId }, this.#metadata, this.#options(), callback),
+    );
+  }
+
+  listReservations(): Promise<ListReservationsResponse> {
+    return this.#unary((callback) => this.#admin.listReservations({}, this.#metadata, this.#options(), callback));
   }
 
   setQuota(request: SetQuotaRequest): Promise<unknown> {

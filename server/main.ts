@@ -173,6 +173,7 @@ class Daemon {
       policy: config.policy,
       pool: config.pool,
       store,
+      reservations: this.#settings,
       clock: systemClock,
       randomBytes,
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
@@ -210,6 +211,7 @@ class Daemon {
 
   /** What an admin decided before the restart; a cordon of a device that is away waits for it in the store. */
   #restoreSettings(): void {
+    for (const reservation of this.#settings.reservations()) this.#broker.reservations.restore(reservation);
     for (const { tenant, ...terms } of this.#settings.tenants()) this.#broker.setTenant(tenant, terms);
     const here = new Set(this.#broker.devices().map(({ description }) => description.id));
     for (const { deviceId, message } of this.#settings.cordons()) {

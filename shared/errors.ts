@@ -135,6 +135,14 @@ export const errorTable = {
     "It may have been granted or given up; `sluice leases` shows what waits.",
   ),
 
+  RESERVATION_NOT_FOUND: spec(
+    19,
+    "NOT_FOUND",
+    "final",
+    "The tenant has no such reservation.",
+    "It may have ended; leave it out, or ask the admin to make one.",
+  ),
+
   // Leases.
   LEASE_NOT_FOUND: spec(20, "NOT_FOUND", "final", "There is no such lease.", "It may have ended; allocate again."),
   LEASE_EXPIRED: spec(
@@ -470,6 +478,7 @@ export const reasonCodes = [
   "TOO_FEW_DEVICES",
   "QUOTA_EXCEEDED",
   "AHEAD_IN_QUEUE",
+  "RESERVATION_FULL",
 ] as const;
 export type ReasonCode = (typeof reasonCodes)[number];
 

@@ -40,15 +40,17 @@ Examples:
 
 /** What is out of the ordinary, as sentences: a column of it would be empty nearly always. */
 const remarks = (devices: readonly DeviceInfo[]): string[] =>
-  devices.flatMap(({ id, mode, profileBytes, taints, cordon, ...device }) => [
+  devices.flatMap(({ id, mode, profileBytes, taints, cordon, reservedBytes, draining, ...device }) => [
     ...(mode === "SHARING_MODE_EXCLUSIVE" ? [`${id}: lent as a whole (--mode exclusive).`] : []),
     ...(mode === "SHARING_MODE_PROFILE" ? [`${id}: in slices of ${sizeText(profileBytes)} (--mode profile).`] : []),
+    ...(reservedBytes > 0 ? [`${id}: ${sizeText(reservedBytes)} reserved and not in use.`] : []),
     ...taints.map((taint) => `${id}: only with --tolerate ${taint}.`),
     ...(device.overheadEstimated
       ? [`${id}: a lease takes ${sizeText(device.overheadPerLeaseBytes)} beside its slice, by estimate.`]
       : []),
     ...(device.health?.throttling.length ? [`${id}: slowed down (${device.health.throttling.join(", ")}).`] : []),
     ...(cordon === null ? [] : [`${id}: closed for new leases (${cordon.code}): ${cordon.message}`]),
+    ...(draining ? [`${id}: being drained; its leases have notice.`] : []),
   ]);
 
 function row(device: DeviceInfo): string[] {

@@ -13,6 +13,7 @@ import { addQueuedCommands } from "./queued.ts";
 import { addQuotaCommand } from "./quota.ts";
 import { addReleaseCommand } from "./release.ts";
 import { addRequestCommand } from "./request.ts";
+import { addReservationCommands } from "./reservations.ts";
 import { addRevokeCommand } from "./revoke.ts";
 import { addRunCommand } from "./run.ts";
 import { addServeCommand } from "./serve.ts";
@@ -48,6 +49,7 @@ addDrainCommand(program);
 addRevokeCommand(program);
 addExtendCommand(program);
 addQueuedCommands(program);
+addReservationCommands(program);
 addQuotaCommand(program);
 
 // A reader that has had enough, such as `head`, is no failure.

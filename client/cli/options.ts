@@ -37,6 +37,7 @@ export interface ShareFlags {
   readonly filter?: readonly string[];
   readonly tolerate?: readonly string[];
   readonly avoid?: readonly string[];
+  readonly reservation?: string;
 }
 
 /** A reader of a value whose complaint becomes commander's. */
@@ -114,6 +115,7 @@ export function addShareOptions(command: Command): Command {
     )
     .addOption(new Option("--tolerate <label>", "tainted devices too; repeatable").argParser(gathered))
     .addOption(new Option("--avoid <label>", "no devices with this label; repeatable").argParser(gathered))
+    .option("--reservation <id>", "fixed slices of this reservation, and no others")
     .option("--same-device", "let several slices lie on one device");
 }
 
@@ -130,8 +132,22 @@ export function addRequestOptions(command: Command): Command {
 
 /** A command line that names no share asks for whole devices, or for any slice of a profile. */
 export function shareOf(flags: ShareFlags): ShareOptions {
-  const { devices, fraction, memory, wait, name, sameDevice, mode, policy, priority, filter, tolerate, avoid } = flags;
-  const whole = mode === "profile" ? {} : { fraction: 1 };
+  const {
+    devices,
+    fraction,
+    memory,
+    wait,
+    name,
+    sameDevice,
+    mode,
+    policy,
+    priority,
+    filter,
+    tolerate,
+    avoid,
+    reservation,
+  } = flags;
+  const whole = mode === "profile" || reservation !== undefined ? {} : { fraction: 1 };
   const share = memory !== undefined ? { memory } : fraction !== undefined ? { fraction } : whole;
   return {
     devices,
@@ -145,6 +161,7 @@ export function shareOf(flags: ShareFlags): ShareOptions {
     ...(filter === undefined ? {} : { filters: filter }),
     ...(tolerate === undefined ? {} : { tolerate }),
     ...(avoid === undefined ? {} : { avoid }),
+    ...(reservation === undefined ? {} : { reservation }),
   };
 }
 

@@ -41,6 +41,8 @@ import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesReque
 import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from './sluice/v1/ListLeasesResponse.ts';
 import type { ListQuotasRequest as _sluice_v1_ListQuotasRequest, ListQuotasRequest__Output as _sluice_v1_ListQuotasRequest__Output } from './sluice/v1/ListQuotasRequest.ts';
 import type { ListQuotasResponse as _sluice_v1_ListQuotasResponse, ListQuotasResponse__Output as _sluice_v1_ListQuotasResponse__Output } from './sluice/v1/ListQuotasResponse.ts';
+import type { ListReservationsRequest as _sluice_v1_ListReservationsRequest, ListReservationsRequest__Output as _sluice_v1_ListReservationsRequest__Output } from './sluice/v1/ListReservationsRequest.ts';
+import type { ListReservationsResponse as _sluice_v1_ListReservationsResponse, ListReservationsResponse__Output as _sluice_v1_ListReservationsResponse__Output } from './sluice/v1/ListReservationsResponse.ts';
 import type { ListTokensRequest as _sluice_v1_ListTokensRequest, ListTokensRequest__Output as _sluice_v1_ListTokensRequest__Output } from './sluice/v1/ListTokensRequest.ts';
 import type { ListTokensResponse as _sluice_v1_ListTokensResponse, ListTokensResponse__Output as _sluice_v1_ListTokensResponse__Output } from './sluice/v1/ListTokensResponse.ts';
 import type { ListUsageRequest as _sluice_v1_ListUsageRequest, ListUsageRequest__Output as _sluice_v1_ListUsageRequest__Output } from './sluice/v1/ListUsageRequest.ts';
@@ -53,6 +55,10 @@ import type { Quota as _sluice_v1_Quota, Quota__Output as _sluice_v1_Quota__Outp
 import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from './sluice/v1/Reason.ts';
 import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from './sluice/v1/ReleaseRequest.ts';
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from './sluice/v1/ReleaseResponse.ts';
+import type { Reservation as _sluice_v1_Reservation, Reservation__Output as _sluice_v1_Reservation__Output } from './sluice/v1/Reservation.ts';
+import type { ReserveRequest as _sluice_v1_ReserveRequest, ReserveRequest__Output as _sluice_v1_ReserveRequest__Output } from './sluice/v1/ReserveRequest.ts';
+import type { ReserveResponse as _sluice_v1_ReserveResponse, ReserveResponse__Output as _sluice_v1_ReserveResponse__Output } from './sluice/v1/ReserveResponse.ts';
+import type { ReservedSlice as _sluice_v1_ReservedSlice, ReservedSlice__Output as _sluice_v1_ReservedSlice__Output } from './sluice/v1/ReservedSlice.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from './sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from './sluice/v1/RevokeResponse.ts';
 import type { RevokeTokenRequest as _sluice_v1_RevokeTokenRequest, RevokeTokenRequest__Output as _sluice_v1_RevokeTokenRequest__Output } from './sluice/v1/RevokeTokenRequest.ts';
@@ -67,6 +73,8 @@ import type { TenantUsage as _sluice_v1_TenantUsage, TenantUsage__Output as _slu
 import type { Token as _sluice_v1_Token, Token__Output as _sluice_v1_Token__Output } from './sluice/v1/Token.ts';
 import type { UncordonRequest as _sluice_v1_UncordonRequest, UncordonRequest__Output as _sluice_v1_UncordonRequest__Output } from './sluice/v1/UncordonRequest.ts';
 import type { UncordonResponse as _sluice_v1_UncordonResponse, UncordonResponse__Output as _sluice_v1_UncordonResponse__Output } from './sluice/v1/UncordonResponse.ts';
+import type { UnreserveRequest as _sluice_v1_UnreserveRequest, UnreserveRequest__Output as _sluice_v1_UnreserveRequest__Output } from './sluice/v1/UnreserveRequest.ts';
+import type { UnreserveResponse as _sluice_v1_UnreserveResponse, UnreserveResponse__Output as _sluice_v1_UnreserveResponse__Output } from './sluice/v1/UnreserveResponse.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
 import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from './sluice/v1/WatchPoolRequest.ts';
 import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from './sluice/v1/WatchPoolResponse.ts';
@@ -122,6 +130,8 @@ export interface ProtoGrpcType {
       ListLeasesResponse: MessageTypeDefinition<_sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesResponse__Output>
       ListQuotasRequest: MessageTypeDefinition<_sluice_v1_ListQuotasRequest, _sluice_v1_ListQuotasRequest__Output>
       ListQuotasResponse: MessageTypeDefinition<_sluice_v1_ListQuotasResponse, _sluice_v1_ListQuotasResponse__Output>
+      ListReservationsRequest: MessageTypeDefinition<_sluice_v1_ListReservationsRequest, _sluice_v1_ListReservationsRequest__Output>
+      ListReservationsResponse: MessageTypeDefinition<_sluice_v1_ListReservationsResponse, _sluice_v1_ListReservationsResponse__Output>
       ListTokensRequest: MessageTypeDefinition<_sluice_v1_ListTokensRequest, _sluice_v1_ListTokensRequest__Output>
       ListTokensResponse: MessageTypeDefinition<_sluice_v1_ListTokensResponse, _sluice_v1_ListTokensResponse__Output>
       ListUsageRequest: MessageTypeDefinition<_sluice_v1_ListUsageRequest, _sluice_v1_ListUsageRequest__Output>
@@ -139,6 +149,10 @@ export interface ProtoGrpcType {
       Reason: MessageTypeDefinition<_sluice_v1_Reason, _sluice_v1_Reason__Output>
       ReleaseRequest: MessageTypeDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseRequest__Output>
       ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
+      Reservation: MessageTypeDefinition<_sluice_v1_Reservation, _sluice_v1_Reservation__Output>
+      ReserveRequest: MessageTypeDefinition<_sluice_v1_ReserveRequest, _sluice_v1_ReserveRequest__Output>
+      ReserveResponse: MessageTypeDefinition<_sluice_v1_ReserveResponse, _sluice_v1_ReserveResponse__Output>
+      ReservedSlice: MessageTypeDefinition<_sluice_v1_ReservedSlice, _sluice_v1_ReservedSlice__Output>
       RevokeRequest: MessageTypeDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeRequest__Output>
       RevokeResponse: MessageTypeDefinition<_sluice_v1_RevokeResponse, _sluice_v1_RevokeResponse__Output>
       RevokeTokenRequest: MessageTypeDefinition<_sluice_v1_RevokeTokenRequest, _sluice_v1_RevokeTokenRequest__Output>
@@ -155,6 +169,8 @@ export interface ProtoGrpcType {
       Token: MessageTypeDefinition<_sluice_v1_Token, _sluice_v1_Token__Output>
       UncordonRequest: MessageTypeDefinition<_sluice_v1_UncordonRequest, _sluice_v1_UncordonRequest__Output>
       UncordonResponse: MessageTypeDefinition<_sluice_v1_UncordonResponse, _sluice_v1_UncordonResponse__Output>
+      UnreserveRequest: MessageTypeDefinition<_sluice_v1_UnreserveRequest, _sluice_v1_UnreserveRequest__Output>
+      UnreserveResponse: MessageTypeDefinition<_sluice_v1_UnreserveResponse, _sluice_v1_UnreserveResponse__Output>
       Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
       WatchPoolRequest: MessageTypeDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolRequest__Output>
       WatchPoolResponse: MessageTypeDefinition<_sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolResponse__Output>

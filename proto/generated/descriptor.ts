@@ -36,6 +36,18 @@ export const descriptor = {
                   "requestType": "SetPriorityRequest",
                   "responseType": "SetPriorityResponse"
                 },
+                "Reserve": {
+                  "requestType": "ReserveRequest",
+                  "responseType": "ReserveResponse"
+                },
+                "Unreserve": {
+                  "requestType": "UnreserveRequest",
+                  "responseType": "UnreserveResponse"
+                },
+                "ListReservations": {
+                  "requestType": "ListReservationsRequest",
+                  "responseType": "ListReservationsResponse"
+                },
                 "SetQuota": {
                   "requestType": "SetQuotaRequest",
                   "responseType": "SetQuotaResponse"
@@ -209,6 +221,109 @@ export const descriptor = {
                 "position": {
                   "type": "uint32",
                   "id": 1
+                }
+              }
+            },
+            "ReserveRequest": {
+              "fields": {
+                "tenant": {
+                  "type": "string",
+                  "id": 1
+                },
+                "request": {
+                  "type": "AllocateRequest",
+                  "id": 2
+                }
+              }
+            },
+            "ReserveResponse": {
+              "fields": {
+                "reservation": {
+                  "type": "Reservation",
+                  "id": 1
+                }
+              }
+            },
+            "UnreserveRequest": {
+              "fields": {
+                "reservationId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "reservation_id"
+                }
+              }
+            },
+            "UnreserveResponse": {
+              "fields": {}
+            },
+            "ListReservationsRequest": {
+              "fields": {}
+            },
+            "ListReservationsResponse": {
+              "fields": {
+                "reservations": {
+                  "rule": "repeated",
+                  "type": "Reservation",
+                  "id": 1
+                }
+              }
+            },
+            "Reservation": {
+              "fields": {
+                "id": {
+                  "type": "string",
+                  "id": 1
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 2
+                },
+                "name": {
+                  "type": "string",
+                  "id": 3
+                },
+                "slices": {
+                  "rule": "repeated",
+                  "type": "ReservedSlice",
+                  "id": 4
+                },
+                "createdAtMs": {
+                  "type": "int64",
+                  "id": 5,
+                  "protoName": "created_at_ms"
+                },
+                "endsAtMs": {
+                  "type": "int64",
+                  "id": 6,
+                  "protoName": "ends_at_ms"
+                },
+                "waiting": {
+                  "type": "uint32",
+                  "id": 7
+                }
+              }
+            },
+            "ReservedSlice": {
+              "fields": {
+                "deviceId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "device_id"
+                },
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 2,
+                  "protoName": "memory_bytes"
+                },
+                "overheadBytes": {
+                  "type": "uint64",
+                  "id": 3,
+                  "protoName": "overhead_bytes"
+                },
+                "leaseId": {
+                  "type": "string",
+                  "id": 4,
+                  "protoName": "lease_id"
                 }
               }
             },
@@ -656,6 +771,11 @@ export const descriptor = {
                   "type": "string",
                   "id": 17,
                   "protoName": "priority_class"
+                },
+                "reservationId": {
+                  "type": "string",
+                  "id": 18,
+                  "protoName": "reservation_id"
                 }
               }
             },
@@ -928,6 +1048,11 @@ export const descriptor = {
                 "activity": {
                   "type": "LeaseActivity",
                   "id": 13
+                },
+                "reservationId": {
+                  "type": "string",
+                  "id": 14,
+                  "protoName": "reservation_id"
                 }
               }
             },
@@ -1246,6 +1371,11 @@ export const descriptor = {
                 "draining": {
                   "type": "bool",
                   "id": 21
+                },
+                "reservedBytes": {
+                  "type": "uint64",
+                  "id": 22,
+                  "protoName": "reserved_bytes"
                 }
               }
             },
@@ -1463,6 +1593,11 @@ export const descriptor = {
                 "id": {
                   "type": "string",
                   "id": 13
+                },
+                "reservationId": {
+                  "type": "string",
+                  "id": 14,
+                  "protoName": "reservation_id"
                 }
               }
             },

@@ -14,7 +14,7 @@ import { type AccessCallsOptions, accessCalls } from "./access-calls.ts";
 import type { Broker, TenantTerms } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { tenantMessages } from "./listings.ts";
-import { checkText, checkTime, DURATION_MS_MAX, WAIT_MS_MAX } from "./messages.ts";
+import { checkText, checkTime, DURATION_MS_MAX, reservationMessage, toWish, WAIT_MS_MAX } from "./messages.ts";
 import { type PriorityClasses, priorityOf } from "./request-terms.ts";
 import { statusOf, unary } from "./unary.ts";
 
@@ -71,6 +71,22 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
     SetPriority: unary(options, ({ id, ...wish }) => ({
       position: broker.setPriority(id, priorityOf(wish, options.priorityClasses)),
     })),
+    Reserve: unary(options, ({ tenant, request }) => {
+      if (checkText("tenant", tenant) === "") throw bad("The reservation names no tenant.");
+      if (request === null) throw bad("The reservation does not say what is reserved.");
+      const mode = request.mode === "SHARING_MODE_UNSPECIFIED" ? "SHARING_MODE_PROFILE" : request.mode;
+      const asked = { ...request, mode, waitMs: 0, detached: false };
+      return {
+        reservation: reservationMessage(
+          broker.reservations.make(toWish(asked, { tenant, classes: options.priorityClasses })),
+        ),
+      };
+    }),
+    Unreserve: unary(options, ({ reservationId }) => {
+      broker.reservations.giveUp(reservationId);
+      return {};
+    }),
+    ListReservations: unary(options, () => ({ reservations: broker.reservations.list().map(reservationMessage) })),
     SetQuota: unary(options, ({ tenant, quota, weight }) => {
       if (checkText("tenant", tenant) === "") throw bad("The quota names no tenant.");
       if (!(weight >= 0 && weight <= WEIGHT_MAX)) {

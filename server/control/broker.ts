@@ -16,6 +16,7 @@ import {
   listLeases,
   listQueue,
   listQueueHead,
+  listReservations,
   listTenants,
   nextDeadline,
   type PoolState,
@@ -39,9 +40,11 @@ import type {
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { Clock } from "./clock.ts";
 import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
+import { type DrainListener, DrainWatch } from "./drain-watch.ts";
 import { LeaseActivity, type LeaseRates } from "./lease-activity.ts";
 import { EndedLeases, endErrorCode, type Holder, type LeaseRecord, type LeaseUsage, noUsage } from "./lease-record.ts";
 import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
+import { ReservationDesk, type ReservationStore } from "./reservation-desk.ts";
 import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
 
 /** Where grants are kept; what it throws becomes STORE_FAILED. */
@@ -67,6 +70,7 @@ export interface BrokerOptions {
   /** Default: those of PoolOptions. */
   readonly pool?: PoolOptions;
   readonly store: LeaseStore;
+  readonly reservations: ReservationStore;
   readonly clock: Clock;
   /** `byteCount` unpredictable bytes. */
   readonly randomBytes: (byteCount: number) => Buffer;
@@ -81,14 +85,6 @@ export interface BrokerOptions {
 /** What a client asks for, checked; the rest of a PoolRequest is the broker's. */
 export type Wish = Omit<PoolRequest, "id">;
 
-/** Who watches a device being emptied. */
-export interface DrainListener {
-  /** The leases that still have a slice of it, at once and whenever they change; none: it is empty, and nothing more is told. */
-  left(leaseIds: readonly string[]): void;
-  /** The device takes new leases again: the last word. */
-  stopped(reason: SluiceError): void;
-}
-
 /** What an admin decides about a tenant. */
 export interface TenantTerms {
   readonly weight: number;
@@ -96,6 +92,7 @@ export interface TenantTerms {
 }
 
 export class Broker implements LeaseDirectory, SessionEvents {
+  readonly reservations: ReservationDesk;
   readonly #options: BrokerOptions;
   readonly #pool: PoolState;
   readonly #descriptions: ReadonlyMap<string, DeviceDescription>;
@@ -103,7 +100,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #records = new Map<string, LeaseRecord>();
   readonly #ended = new EndedLeases();
   readonly #health: DeviceHealthBook;
-  readonly #drains = new Set<{ readonly deviceId: string; readonly listener: DrainListener; told: string }>();
+  readonly #drains = new DrainWatch((deviceId) => findDevice(this.#pool, deviceId));
   readonly #events: PoolEvent[] = [];
   #applying = false;
   #revision = 0;
@@ -116,6 +113,14 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#health = new DeviceHealthBook(options.clock);
     this.#pool = createPool({ ...options.pool, heartbeatTimeoutMs: options.heartbeatTimeoutMs });
     this.#descriptions = new Map(options.devices.map((description) => [description.id, description]));
+    this.reservations = new ReservationDesk({
+      store: options.reservations,
+      log: options.log,
+      apply: (event) => this.#apply(event),
+      list: () => listReservations(this.#pool),
+      newId: () => `reservation-${options.randomBytes(8).toString("hex")}`,
+      withDefaults: (wish) => this.#withDefaults(wish),
+    });
     this.#waiting = new WaitingRequests(options.clock, {
       list: () => listQueue(this.#pool),
       place: (id) => queuePlace(this.#pool, id),
@@ -264,10 +269,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.checkDevice(deviceId);
     const { graceMs, message } = how;
     this.#apply({ kind: "deviceDrained", deviceId, graceMs, message });
-    const watch = { deviceId, listener: how, told: "-" };
-    this.#drains.add(watch);
-    this.#tellDrains();
-    return () => this.#drains.delete(watch);
+    return this.#drains.add(deviceId, how);
   }
 
   /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND. */
@@ -286,21 +288,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
   #requireWaiting(id: string): void {
     if (queuePlace(this.#pool, id) === undefined) {
       throw new SluiceError("REQUEST_NOT_FOUND", `No request [${printable(id)}] waits.`);
-    }
-  }
-
-  #tellDrains(): void {
-    for (const watch of this.#drains) {
-      const device = findDevice(this.#pool, watch.deviceId);
-      const leases = device?.leases ?? [];
-      const told = leases.join();
-      if (told !== watch.told) watch.listener.left(leases);
-      watch.told = told;
-      if (leases.length > 0 && !device?.draining) {
-        const message = `The device [${watch.deviceId}] takes new leases again, with [${leases.length}] on it.`;
-        watch.listener.stopped(new SluiceError("CANCELLED", message));
-      } else if (leases.length > 0) continue;
-      this.#drains.delete(watch);
     }
   }
 
@@ -452,7 +439,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     }
     this.#setTimer();
     this.#waiting.tellChanges();
-    this.#tellDrains();
+    this.#drains.tell();
     if (this.#records.size === 0) this.#onEmpty?.();
   }
 
@@ -490,6 +477,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
         return;
       case "deviceGone":
         this.#options.log.info({ device: effect.deviceId }, "The device has left the pool");
+        return;
+      case "reserved":
+      case "reserveRefused":
+      case "reservationEnded":
+        this.reservations.carryOut(effect);
         return;
       case "deviceEmpty":
         this.#options.log.info({ device: effect.deviceId }, "The device is drained");
@@ -580,6 +572,10 @@ const wrongSecret = (leaseId: string): SluiceError =>
   new SluiceError("WRONG_SECRET", `The secret is not that of the lease [${leaseId}].`);
 
 function toStored(lease: Lease): StoredLease {
-  const { id, tenant, name, slices, detached, requestedAt, grantedAt, endsAt } = lease;
-  return { id, tenant, name, slices, detached, requestedAt, grantedAt, ...(endsAt === undefined ? {} : { endsAt }) };
+  const { id, tenant, name, slices, detached, requestedAt, grantedAt, endsAt, reservation } = lease;
+  return {
+    ...{ id, tenant, name, slices, detached, requestedAt, grantedAt },
+    ...(endsAt === undefined ? {} : { endsAt }),
+    ...(reservation === undefined ? {} : { reservation }),
+  };
 }

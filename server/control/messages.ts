@@ -5,12 +5,13 @@ import type { DeviceHardware as HardwareMessage } from "../../proto/generated/sl
 import type { Lease as LeaseMessage } from "../../proto/generated/sluice/v1/Lease.ts";
 import type { Notice as NoticeMessage } from "../../proto/generated/sluice/v1/Notice.ts";
 import type { QueueEntry as QueueEntryMessage } from "../../proto/generated/sluice/v1/QueueEntry.ts";
+import type { Reservation as ReservationMessage } from "../../proto/generated/sluice/v1/Reservation.ts";
 import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slice.ts";
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
-import type { DeviceListing, Lease, QueuePlace, Slice } from "../pool/types.ts";
+import type { DeviceListing, Lease, QueuePlace, ReservationListing, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker.ts";
 import type { CheckedHealth } from "./device-health.ts";
 import type { LeaseRates } from "./lease-activity.ts";
@@ -93,6 +94,7 @@ export function leaseMessage(
     detached: lease.detached,
     clientAddress: known.clientAddress,
     priority: lease.priority,
+    reservationId: lease.reservation ?? "",
     activity: { ...known.activity },
   };
 }
@@ -114,6 +116,7 @@ export function deviceMessage(
     memoryBytes: description.memoryBytes,
     grantedBytes: listing.grantedBytes,
     overheadBytes: listing.overheadBytes,
+    reservedBytes: listing.reservedBytes,
     freeBytes: listing.freeBytes,
     granularityBytes: description.granularityBytes,
     slices,
@@ -155,8 +158,21 @@ export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMe
     priority,
     startsAtMs: startsAt,
     id: request.id,
+    reservationId: request.reservation ?? "",
   };
 }
+
+export const reservationMessage = (reservation: ReservationListing): ReservationMessage => ({
+  id: reservation.id,
+  tenant: reservation.tenant,
+  name: reservation.name,
+  slices: reservation.slices.map(({ deviceId, bytes, overheadBytes, leaseId = "" }) => {
+    return { deviceId, memoryBytes: bytes, overheadBytes, leaseId };
+  }),
+  createdAtMs: reservation.createdAt,
+  endsAtMs: reservation.endsAt ?? 0,
+  waiting: reservation.waiting,
+});
 
 const noticeKinds = {
   shutdown: "NOTICE_KIND_SHUTTING_DOWN",

@@ -44,7 +44,10 @@ function checkLabels(what: string, texts: readonly string[]): readonly string[] 
   return texts;
 }
 
-export type RequestTerms = Pick<PoolRequest, "mode" | "policy" | "priority" | "filters" | "tolerate" | "avoid">;
+export type RequestTerms = Pick<
+  PoolRequest,
+  "mode" | "policy" | "priority" | "filters" | "tolerate" | "avoid" | "reservation"
+>;
 
 /** Priorities by the names that the server's admin has given them. */
 export type PriorityClasses = ReadonlyMap<string, number>;
@@ -77,11 +80,13 @@ export function priorityOf(
 export function termsOf(request: AllocateRequest__Output, classes: PriorityClasses): RequestTerms {
   const { filters, tolerations, avoidedLabels } = request;
   const priority = priorityOf(request, classes);
-  const mode = wordOf("mode", modes, request.mode);
+  const reservation = request.reservationId;
+  const mode = wordOf("mode", modes, request.mode) ?? (reservation === "" ? undefined : "profile");
   const policy = wordOf("policy", policies, request.policy);
   return {
     ...(mode === undefined ? {} : { mode }),
     ...(policy === undefined ? {} : { policy }),
+    ...(reservation === "" ? {} : { reservation }),
     ...(priority === 0 ? {} : { priority }),
     ...(filters.length === 0 ? {} : { filters: checkConditions("filter", filters) }),
     ...(tolerations.length === 0 ? {} : { tolerate: checkLabels("toleration", tolerations) }),
@@ -90,7 +95,8 @@ export function termsOf(request: AllocateRequest__Output, classes: PriorityClass
 }
 
 /** @throws SluiceError BAD_ARGUMENT with the value */
-export function shareOf({ share, memoryBytes = 0, fraction = 0, mode }: AllocateRequest__Output): Share {
+export function shareOf(request: AllocateRequest__Output): Share {
+  const { share, memoryBytes = 0, fraction = 0, mode, reservationId } = request;
   if (share === "memoryBytes") {
     if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 1) {
       throw bad(`A slice of [${memoryBytes}] bytes is not from 1 to 2^53 - 1 bytes.`);
@@ -103,7 +109,7 @@ export function shareOf({ share, memoryBytes = 0, fraction = 0, mode }: Allocate
   }
   if (mode === "SHARING_MODE_EXCLUSIVE") return { kind: "fraction", fraction: 1 };
   // The least there is: every fixed slice has that.
-  if (mode === "SHARING_MODE_PROFILE") return { kind: "bytes", bytes: 1 };
+  if (mode === "SHARING_MODE_PROFILE" || reservationId !== "") return { kind: "bytes", bytes: 1 };
   throw bad("The request names neither the memory nor the fraction that it wants.");
 }
 

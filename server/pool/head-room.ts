@@ -4,6 +4,7 @@
  * freely whoever cannot delay it, and a bounded number of others.
  */
 import { setWithheld } from "./inventory.ts";
+import { endOf } from "./leases.ts";
 import { findPlace, type Place } from "./placement.ts";
 import { chargeOf, slicesWithin } from "./request.ts";
 import type {
@@ -20,14 +21,12 @@ import type {
 /** Devices or nests looked at per class when the head's place is chosen; all devices of their servers are compared. */
 const CANDIDATES_MAX = 4;
 
-/** When a lease is gone at the latest; Infinity when nobody knows. */
-const endOf = (state: PoolState, lease: LeaseRecord): number => (lease.state === "ending" ? state.now : lease.endsAt);
-
-/** Bytes that a lease holds on a device. */
+/** Bytes that are free on a device when a lease ends: not those that go back to a reservation. */
 export function heldOn(lease: LeaseRecord, device: DeviceRecord): number {
   let sum = 0;
   for (const slice of lease.slices) {
-    if (slice.deviceId === device.spec.id) sum += slice.bytes + slice.overheadBytes;
+    if (slice.deviceId === device.spec.id && lease.reserved?.[slice.index] === undefined)
+      sum += slice.bytes + slice.overheadBytes;
   }
   return sum;
 }
@@ -166,8 +165,9 @@ export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: s
     const leases = [...device.leases].sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)));
     for (const lease of leases) {
       if (free >= charge) break;
-      free += heldOn(lease, device);
-      ids.add(lease.terms.id);
+      const held = heldOn(lease, device);
+      free += held;
+      if (held > 0) ids.add(lease.terms.id);
     }
   }
   const startsAt = choice?.startsAt ?? Number.POSITIVE_INFINITY;

@@ -109,6 +109,7 @@ export function addDevice(state: PoolState, spec: PoolDevice): boolean {
     freeBytes: spec.memoryBytes,
     grantedBytes: 0,
     overheadBytes: 0,
+    reservedBytes: 0,
     leases: new Set(),
     cordon: undefined,
     draining: false,
@@ -179,16 +180,45 @@ export function resizeSlice(state: PoolState, before: Slice, after: Slice): void
   });
 }
 
-/** Moves bytes between free and granted: `sign` 1 takes a slice, -1 gives it back. */
-function move(device: DeviceRecord, slice: Slice, sign: 1 | -1): void {
-  refile(device, () => {
-    device.grantedBytes += sign * slice.bytes;
-    device.overheadBytes += sign * slice.overheadBytes;
-    device.freeBytes -= sign * (slice.bytes + slice.overheadBytes);
-  });
-  if (device.freeBytes < 0 || device.grantedBytes < 0 || device.overheadBytes < 0) {
-    throw new Error(`Device ${device.spec.id} does not add up: free [${device.freeBytes}] bytes.`);
+/** Moves bytes between granted and free, or reserved where the slice is: `sign` 1 takes a slice, -1 gives it back. */
+function move(device: DeviceRecord, slice: Slice, how: { readonly sign: 1 | -1; readonly isReserved: boolean }): void {
+  const { sign, isReserved } = how;
+  const bytes = sign * (slice.bytes + slice.overheadBytes);
+  device.grantedBytes += sign * slice.bytes;
+  device.overheadBytes += sign * slice.overheadBytes;
+  if (isReserved) device.reservedBytes -= bytes;
+  else {
+    refile(device, () => {
+      device.freeBytes -= bytes;
+    });
   }
+  requireSums(device);
+}
+
+function requireSums(device: DeviceRecord): void {
+  const { freeBytes, grantedBytes, overheadBytes, reservedBytes } = device;
+  if (freeBytes >= 0 && grantedBytes >= 0 && overheadBytes >= 0 && reservedBytes >= 0) return;
+  throw new Error(`Device ${device.spec.id} does not add up: free [${freeBytes}], reserved [${reservedBytes}] bytes.`);
+}
+
+/** Keeps a fixed slice out of the free bytes. */
+export function reserveSlice(device: DeviceRecord, slice: Slice): void {
+  const bytes = slice.bytes + slice.overheadBytes;
+  refile(device, () => {
+    device.reservedBytes += bytes;
+    device.freeBytes -= bytes;
+  });
+  requireSums(device);
+}
+
+/** Gives a reserved slice that no lease has back to the free bytes. */
+export function unreserveSlice(device: DeviceRecord, slice: Slice): void {
+  const bytes = slice.bytes + slice.overheadBytes;
+  refile(device, () => {
+    device.reservedBytes -= bytes;
+    device.freeBytes += bytes;
+  });
+  requireSums(device);
 }
 
 const deviceOf = (state: PoolState, slice: Slice): DeviceRecord => state.devices.get(slice.deviceId)!;
@@ -196,7 +226,9 @@ const deviceOf = (state: PoolState, slice: Slice): DeviceRecord => state.devices
 export function takeSlices(state: PoolState, lease: LeaseRecord): void {
   for (const slice of lease.slices) {
     const device = deviceOf(state, slice);
-    move(device, slice, 1);
+    const reserved = lease.reserved?.[slice.index];
+    move(device, slice, { sign: 1, isReserved: reserved !== undefined });
+    if (reserved !== undefined) reserved.lease = lease;
     device.leases.add(lease);
   }
 }
@@ -205,7 +237,9 @@ export function takeSlices(state: PoolState, lease: LeaseRecord): void {
 export function giveBackSlices(state: PoolState, lease: LeaseRecord): DeviceRecord[] {
   for (const slice of lease.slices) {
     const device = deviceOf(state, slice);
-    move(device, slice, -1);
+    const reserved = lease.reserved?.[slice.index];
+    move(device, slice, { sign: -1, isReserved: reserved !== undefined });
+    if (reserved !== undefined) reserved.lease = undefined;
     device.leases.delete(lease);
   }
   return lease.devices.filter((device) => (device.removed || device.draining) && device.leases.size === 0);

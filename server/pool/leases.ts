@@ -5,11 +5,21 @@
 import type { ErrorCode } from "../../shared/errors.ts";
 import { forgetDevice, giveBackSlices, takeSlices } from "./inventory.ts";
 import { changeHeld, tenantOf } from "./queue.ts";
-import type { DeviceRecord, Ending, LeaseRecord, LeaseTerms, PoolState } from "./state.ts";
+import type { DeviceRecord, Ending, LeaseRecord, LeaseTerms, PoolState, ReservedSlice } from "./state.ts";
 import type { Effect, Lease, NoticeKind } from "./types.ts";
 
-const heldBytes = (lease: LeaseRecord): number =>
-  lease.slices.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
+/** What the lease costs its tenant beside what the tenant has reserved. */
+function heldBytes(lease: LeaseRecord): number {
+  let sum = 0;
+  for (const slice of lease.slices) {
+    if (lease.reserved?.[slice.index] === undefined) sum += slice.bytes + slice.overheadBytes;
+  }
+  return sum;
+}
+
+/** When a lease is gone at the latest; Infinity when nobody knows. */
+export const endOf = (state: PoolState, lease: LeaseRecord): number =>
+  lease.state === "ending" ? state.now : lease.endsAt;
 
 /** The lease as plain data. */
 export function viewLease(lease: LeaseRecord): Lease {
@@ -26,20 +36,26 @@ export function viewLease(lease: LeaseRecord): Lease {
     lastBeatAt,
     attached,
     priority: terms.priority,
+    ...(terms.reservation === undefined ? {} : { reservation: terms.reservation }),
     ...(endsAt === Number.POSITIVE_INFINITY ? {} : { endsAt }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
 }
 
-/** Takes the slices and starts the lease's clocks. */
-export function startLease(state: PoolState, terms: LeaseTerms, phase: "granting" | "granted"): LeaseRecord {
+/** Takes the slices, those of a reservation where they are `reserved`, and starts the lease's clocks. */
+export function startLease(
+  state: PoolState,
+  terms: LeaseTerms,
+  how: { readonly phase: "granting" | "granted"; readonly reserved?: readonly ReservedSlice[] | undefined },
+): LeaseRecord {
   const devices = new Set(terms.slices.map((slice) => state.devices.get(slice.deviceId)!));
   const lease: LeaseRecord = {
     terms,
     tenant: tenantOf(state, terms.tenant),
     slices: terms.slices,
+    reserved: how.reserved,
     devices: [...devices],
-    state: phase,
+    state: how.phase,
     lastBeatAt: state.now,
     attached: false,
     endsAt: terms.endsAt,
@@ -106,6 +122,7 @@ function dropLease(state: PoolState, lease: LeaseRecord): Effect[] {
   const emptied = giveBackSlices(state, lease);
   changeHeld(state, lease.tenant, { bytes: -heldBytes(lease), slices: -lease.slices.length, leases: -1 });
   state.passNeeded = true;
+  if (lease.reserved !== undefined) for (const record of lease.tenant.reservations) state.toServe.add(record);
   for (const device of emptied) if (device.removed) forgetDevice(state, device);
   return emptied.map((device) => ({
     kind: device.removed ? "deviceGone" : "deviceEmpty",

@@ -4,8 +4,9 @@ import { viewLease } from "./leases.ts";
 import { inOrder, positionOf } from "./queue.ts";
 import { reasonsFor } from "./reasons.ts";
 import { refreshPlan } from "./request.ts";
+import { viewReservation } from "./reservation.ts";
 import type { DeviceRecord, PoolState, RequestRecord } from "./state.ts";
-import type { DeviceListing, Lease, QueueListing, QueuePlace, TenantListing } from "./types.ts";
+import type { DeviceListing, Lease, QueueListing, QueuePlace, ReservationListing, TenantListing } from "./types.ts";
 
 /** All devices, in the order in which they were added. */
 export const listDevices = (state: PoolState): DeviceListing[] => [...state.devices.values()].map(viewDevice);
@@ -20,6 +21,7 @@ function viewDevice(device: DeviceRecord): DeviceListing {
     device: device.spec,
     grantedBytes: device.grantedBytes,
     overheadBytes: device.overheadBytes,
+    reservedBytes: device.reservedBytes,
     freeBytes: device.freeBytes,
     leases: [...device.leases].map((lease) => lease.terms.id),
     ...(device.cordon === undefined ? {} : { cordon: device.cordon }),
@@ -44,11 +46,15 @@ const viewRequest = (record: RequestRecord, position: number): QueueListing => (
   deadline: record.deadlineAt,
 });
 
-/** All waiting requests in the order in which they would be served. */
+/** All waiting requests in the order in which they would be served, then those in the lines of reservations. */
 export function listQueue(state: PoolState): QueueListing[] {
   let position = 1;
   const listing: QueueListing[] = [];
   for (const record of inOrder(state)) listing.push(viewRequest(record, position++));
+  for (const { waiting } of state.reservations.values()) {
+    position = 1;
+    for (const record of waiting) listing.push(viewRequest(record, position++));
+  }
   return listing;
 }
 
@@ -61,6 +67,9 @@ export function listQueueHead(state: PoolState, countMax: number): { first: Queu
   }
   return { first, waiting: state.requests.size };
 }
+
+export const listReservations = (state: PoolState): ReservationListing[] =>
+  [...state.reservations.values()].map(viewReservation);
 
 /** Where one request stands and why it waits; undefined when it does not wait. */
 export function queuePlace(state: PoolState, id: string): QueuePlace | undefined {

@@ -3,7 +3,7 @@
  * socket, no file, no randomness; the words are in types.ts. This file alone is the door of the room.
  */
 
-import { formatSize } from "../../shared/units.ts";
+import { askReservation, newRecord, refusalOf } from "./admission.ts";
 import { restoreUsage } from "./fair-share.ts";
 import { blockersOf, clearHeadRoom, findPassage, withoutHeadRoom } from "./head-room.ts";
 import { addDevice, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
@@ -32,12 +32,21 @@ import {
   tenantOf,
   waitingOf,
 } from "./queue.ts";
-import { quotaObstacle, quotaRefusal } from "./quota.ts";
-import { impossibleReasons, reasonsFor } from "./reasons.ts";
-import { checkRequest, isPossibleWithoutQuota, planFor } from "./request.ts";
+import { quotaObstacle } from "./quota.ts";
+import { reasonsFor } from "./reasons.ts";
+import { isPossibleWithoutQuota, replan } from "./request.ts";
+import {
+  addReservation,
+  blockersInside,
+  dropReservation,
+  fitsInside,
+  forgetReservedOn,
+  placeInside,
+  slicesAgain,
+} from "./reservation.ts";
 import { askResize, finishResize } from "./resize.ts";
-import { refuse, removeRequest, runPass, tryToPass } from "./schedule.ts";
-import type { DeviceRecord, Ending, LeaseRecord, PoolState, RequestRecord, Timer } from "./state.ts";
+import { refuse, removeRequest, runPass, serveReservations, tryToPass } from "./schedule.ts";
+import type { DeviceRecord, Ending, LeaseRecord, PoolState, RequestRecord, ReservationRecord, Timer } from "./state.ts";
 import type { Effect, Explanation, PoolEvent, PoolRequest, StoredLease } from "./types.ts";
 
 export {
@@ -47,6 +56,7 @@ export {
   listLeases,
   listQueue,
   listQueueHead,
+  listReservations,
   listTenants,
   nextDeadline,
   queuePlace,
@@ -64,10 +74,18 @@ const RELEASED: Ending = { code: "RELEASED", message: "The lease is released." }
  */
 export function decide(state: PoolState, event: PoolEvent, now: number): readonly Effect[] {
   const effects = advance(state, now);
-  if (state.passNeeded) effects.push(...runPass(state));
+  look(state, effects);
   effects.push(...happen(state, event));
-  if (state.passNeeded) effects.push(...runPass(state));
+  look(state, effects);
   return effects;
+}
+
+/** Serves whoever has found room since the last look. */
+function look(state: PoolState, effects: Effect[]): void {
+  while (state.toServe.size > 0 || state.passNeeded) {
+    if (state.toServe.size > 0) effects.push(...serveReservations(state));
+    if (state.passNeeded) effects.push(...runPass(state));
+  }
 }
 
 /** Lets time pass: everything that is due happens. */
@@ -100,6 +118,8 @@ function ring(state: PoolState, timer: Timer): Effect[] {
     case "settle":
       settleTenant(state, timer.tenant);
       return [];
+    case "reservation":
+      return unreserve(state, timer.reservation);
   }
 }
 
@@ -118,6 +138,15 @@ function happen(state: PoolState, event: PoolEvent): Effect[] {
       const record = state.requests.get(event.id);
       return record === undefined ? [] : changeRequest(state, record, event);
     }
+    case "reserveAsked":
+      return askReservation(state, event.request);
+    case "unreserved": {
+      const reservation = state.reservations.get(event.id);
+      return reservation === undefined ? [] : unreserve(state, reservation);
+    }
+    case "reservationAdopted":
+      if (!state.reservations.has(event.reservation.id)) addReservation(state, event.reservation);
+      return [];
     case "shutdown":
       return shutDown(state, event.graceMs);
     case "adopted":
@@ -153,6 +182,7 @@ type DeviceEvent = PoolEvent & { kind: "deviceRemoved" | "deviceCordoned" | "dev
 
 function changeDevice(state: PoolState, device: DeviceRecord, event: DeviceEvent): Effect[] {
   state.passNeeded = true;
+  for (const reservation of state.reservations.values()) state.toServe.add(reservation);
   switch (event.kind) {
     case "deviceCordoned":
       setCordon(device, { code: event.code, message: event.message });
@@ -166,6 +196,7 @@ function changeDevice(state: PoolState, device: DeviceRecord, event: DeviceEvent
     case "deviceRemoved": {
       if (state.headRoom?.devices.includes(device)) clearHeadRoom(state);
       closeDevice(state, device);
+      forgetReservedOn(state, event.deviceId);
       const effects = endAllOn(state, device, { code: "DEVICE_FAILED", message: event.message });
       if (device.leases.size > 0) return [...effects, ...refuseImpossible(state)];
       forgetDevice(state, device);
@@ -254,69 +285,17 @@ function changeRequest(
   return [];
 }
 
-type Refused = Omit<Effect & { kind: "refused" }, "kind" | "id">;
-
-/** Why the request is refused without waiting; undefined when it may wait. */
-function refusalOf(state: PoolState, wish: PoolRequest): Refused | undefined {
-  const wrong = checkRequest(state, wish);
-  if (wrong !== undefined) return { ...wrong, reasons: [] };
-  if (state.shutdown !== undefined) {
-    const message = "The server is stopping and grants no new leases.";
-    return { code: "SHUTTING_DOWN", message, reasons: [] };
-  }
-  const overQuota = quotaRefusal(tenantOf(state, wish.tenant), wish);
-  if (overQuota !== undefined) return quotaExceeded(overQuota);
-  const plan = planFor(state, wish);
-  if (!plan.possible) {
-    const { memoryBytes } = tenantOf(state, wish.tenant).quota;
-    if (memoryBytes !== undefined && isPossibleWithoutQuota(state, wish)) {
-      return quotaExceeded(`The quota of the tenant allows [${formatSize(memoryBytes)}], less than the request takes.`);
-    }
-    const message = `No server has [${wish.count}] devices that could ever serve the request.`;
-    return { code: "IMPOSSIBLE_REQUEST", message, reasons: impossibleReasons(state, plan, wish) };
-  }
-  if (state.requests.size >= state.options.queueEntriesMax) {
-    const message = `The queue holds [${state.requests.size}] requests, as many as it may.`;
-    return { code: "QUEUE_FULL", message, reasons: [] };
-  }
-  return undefined;
-}
-
-const quotaExceeded = (message: string): Refused => ({
-  code: "QUOTA_EXCEEDED",
-  message,
-  reasons: [{ device: "", code: "QUOTA_EXCEEDED", message }],
-});
-
 function setTenant(state: PoolState, event: PoolEvent & { kind: "tenantSet" }): Effect[] {
   const tenant = tenantOf(state, event.tenant);
   settleTenant(state, tenant);
   tenant.weight = event.weight ?? tenant.weight;
   tenant.quota = event.quota ?? tenant.quota;
   if (!(tenant.weight > 0)) throw new Error(`The weight of tenant ${tenant.name} is out of range [${tenant.weight}].`);
-  for (const record of waitingOf(tenant)) record.plan = planFor(state, record.request);
+  for (const record of waitingOf(tenant)) replan(state, record);
+  for (const reservation of tenant.reservations) state.toServe.add(reservation);
   settleTenant(state, tenant);
   state.passNeeded = true;
   return [];
-}
-
-function newRecord(state: PoolState, wish: PoolRequest): RequestRecord {
-  const plan = planFor(state, wish);
-  const requestedAt = Math.min(wish.requestedAt ?? state.now, state.now);
-  return {
-    request: wish,
-    order: state.nextOrder++,
-    tenant: tenantOf(state, wish.tenant),
-    requestedAt,
-    deadlineAt: requestedAt + wish.waitMs,
-    costBytes: plan.costBytes,
-    timer: undefined,
-    promotion: undefined,
-    priority: wish.priority ?? 0,
-    plan,
-    passes: 0,
-    hasPreempted: false,
-  };
 }
 
 function request(state: PoolState, wish: PoolRequest): Effect[] {
@@ -333,6 +312,8 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
   const refused = refusalOf(state, wish);
   if (refused !== undefined) return { kind: "refused", ...refused };
   const record = newRecord(state, wish);
+  const inside = explainInside(state, record);
+  if (inside !== undefined) return inside;
   enqueue(state, record);
   const isFirst = firstInOrder(state) === record;
   const position = positionOf(state, record);
@@ -347,15 +328,37 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
   return { kind: "refused", ...waitIsOver(record), reasons };
 }
 
+/** What would become of it in a reservation; undefined when it would wait, or be served, as others are. */
+function explainInside(state: PoolState, record: RequestRecord): Explanation | undefined {
+  const { request: wish, plan, reservation, tenant } = record;
+  const isHeldUp = quotaObstacle(record, "inside") !== undefined;
+  for (const own of reservation === undefined ? tenant.reservations : [reservation]) {
+    const found = wish.mode === "profile" && !isHeldUp && own.waiting.size === 0 ? placeInside(own, plan) : undefined;
+    if (found === undefined) continue;
+    return { kind: "granted", slices: found.map(({ slice }, index) => ({ ...slice, index })), warnings: [] };
+  }
+  if (reservation === undefined) return undefined;
+  const reasons = reasonsFor(state, record);
+  if (wish.waitMs === 0) return { kind: "refused", ...waitIsOver(record), reasons };
+  const ahead = [...reservation.waiting].filter(({ priority }) => priority >= record.priority).length;
+  return { kind: "queued", position: ahead + 1, reasons, ...blockersInside(state, reservation, plan) };
+}
+
 /** Serves a new request at once, lets it wait, or refuses it. */
 function serve(state: PoolState, record: RequestRecord): Effect[] {
-  const effects: Effect[] = [];
+  if (record.request.mode === "profile") for (const own of record.tenant.reservations) state.toServe.add(own);
+  const effects: Effect[] = serveReservations(state);
+  if (!state.requests.has(record.request.id)) return effects;
+  if (record.reservation !== undefined) return waitOrRefuse(state, record, effects);
   if (firstInOrder(state) === record) effects.push(...runPass(state));
   else {
     const granted = tryToPass(state, record);
     if (granted !== undefined) effects.push(granted);
   }
-  if (!state.requests.has(record.request.id)) return effects;
+  return state.requests.has(record.request.id) ? waitOrRefuse(state, record, effects) : effects;
+}
+
+function waitOrRefuse(state: PoolState, record: RequestRecord, effects: readonly Effect[]): Effect[] {
   if (record.deadlineAt <= state.now) return [...effects, refuse(state, record, waitIsOver(record))];
   record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
   const promotesAt = Math.max(state.now, record.requestedAt + state.options.promoteAfterMs);
@@ -376,8 +379,11 @@ function withdraw(state: PoolState, id: string): Effect[] {
 function refuseImpossible(state: PoolState): Effect[] {
   const effects: Effect[] = [];
   for (const record of [...state.requests.values()]) {
-    record.plan = planFor(state, record.request);
-    if (record.plan.possible || isPossibleWithoutQuota(state, record.request)) continue;
+    replan(state, record);
+    const isPossible = record.reservation
+      ? fitsInside(record.reservation, record.plan)
+      : record.plan.possible || isPossibleWithoutQuota(state, record.request);
+    if (isPossible) continue;
     const message = "The devices that could have served the request are gone.";
     effects.push(refuse(state, record, { code: "IMPOSSIBLE_REQUEST", message }));
   }
@@ -395,6 +401,15 @@ function shutDown(state: PoolState, graceMs: number): Effect[] {
   return [...refused, ...leases.flatMap((lease) => giveNotice(state, lease, { notice: "shutdown", graceMs, message }))];
 }
 
+/** Ends a reservation, and refuses whoever waits for it alone. */
+function unreserve(state: PoolState, reservation: ReservationRecord): Effect[] {
+  const message = `The reservation [${reservation.terms.id}] has ended.`;
+  const refused = [...reservation.waiting].map((record) =>
+    refuse(state, record, { code: "RESERVATION_NOT_FOUND", message }),
+  );
+  return [...refused, dropReservation(state, reservation)];
+}
+
 /** Whether the stored slices can be held as they stand. */
 function slicesFit(state: PoolState, lease: StoredLease): boolean {
   const taken = new Map<string, number>();
@@ -410,14 +425,20 @@ function slicesFit(state: PoolState, lease: StoredLease): boolean {
 function adopt(state: PoolState, stored: StoredLease): Effect[] {
   if (state.leases.has(stored.id) || state.requests.has(stored.id)) return [];
   const never = Number.POSITIVE_INFINITY;
-  const { endsAt = never, priority = 0, idleMs = never } = stored;
-  const terms = { ...stored, endsAt, priority, idleMs };
+  const { endsAt = never, priority = 0, idleMs = never, reservation } = stored;
+  const terms = { ...stored, endsAt, priority, idleMs, reservation };
+  const home = reservation === undefined ? undefined : state.reservations.get(reservation);
+  const reserved = home && slicesAgain(home, stored.slices);
+  if (reserved !== undefined) {
+    startLease(state, terms, { phase: "granted", reserved });
+    return [];
+  }
   if (!slicesFit(state, stored)) {
-    const lease = startLease(state, { ...terms, slices: [] }, "granted");
+    const lease = startLease(state, { ...terms, slices: [] }, { phase: "granted" });
     const message = "The lease's slices do not fit the server's devices any more.";
     return endLease(state, lease, { code: "LEASE_ENDED", message });
   }
-  startLease(state, terms, "granted");
+  startLease(state, terms, { phase: "granted" });
   if (state.headRoom !== undefined) state.passNeeded = true;
   return [];
 }

@@ -36,7 +36,9 @@ function clear(device: DeviceRecord, head: RequestRecord): Clearing | undefined 
   const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
   const charge = chargeOf(fit, room);
   const priority = head.request.priority ?? 0;
-  const leases = [...device.leases].filter((lease) => lease.state === "ending" || lease.terms.priority < priority);
+  const leases = [...device.leases].filter(
+    (lease) => (lease.state === "ending" || lease.terms.priority < priority) && heldOn(lease, device) > 0,
+  );
   // What ends anyway costs nothing.
   leases.sort((a, b) => Number(b.state === "ending") - Number(a.state === "ending") || compareVictims(a, b));
   let free = device.freeBytes;

@@ -18,7 +18,7 @@ export function tenantOf(state: PoolState, name: string): TenantRecord {
   if (found === undefined) {
     const counts = { heldBytes: 0, sliceCount: 0, leaseCount: 0, waitingCount: 0 };
     const use = { weight: 1, quota: {}, usage: 0, settledAt: state.now };
-    found = { name, ...use, ...counts, queues: new Map(), timer: undefined };
+    found = { name, ...use, ...counts, queues: new Map(), reservations: new Set(), timer: undefined };
     state.tenants.set(name, found);
   }
   return found;
@@ -112,10 +112,19 @@ export function changeHeld(
 }
 
 /** All waiting requests of a tenant. */
-export const waitingOf = (tenant: TenantRecord): RequestRecord[] =>
-  [...tenant.queues.values()].flatMap((queue) => [...queue.requests]);
+export const waitingOf = (tenant: TenantRecord): RequestRecord[] => [
+  ...[...tenant.reservations].flatMap(({ waiting }) => [...waiting]),
+  ...[...tenant.queues.values()].flatMap((queue) => [...queue.requests]),
+];
 
 export function enqueue(state: PoolState, record: RequestRecord): void {
+  if (record.reservation !== undefined) {
+    record.reservation.waiting.insert(record);
+    record.tenant.waitingCount++;
+    state.requests.set(record.request.id, record);
+    state.toServe.add(record.reservation);
+    return;
+  }
   const band = bandOf(state, record.priority);
   const queue = queueOf(record.tenant, band);
   queue.requests.insert(record);
@@ -127,6 +136,15 @@ export function enqueue(state: PoolState, record: RequestRecord): void {
 }
 
 export function dequeue(state: PoolState, record: RequestRecord): void {
+  record.tenant.waitingCount--;
+  state.requests.delete(record.request.id);
+  state.timers.cancel(record.timer);
+  state.timers.cancel(record.promotion);
+  if (record.reservation !== undefined) {
+    record.reservation.waiting.remove(record);
+    state.toServe.add(record.reservation);
+    return;
+  }
   const band = bandOf(state, record.priority);
   const queue = queueOf(record.tenant, band);
   const wasFirst = queue.requests.first() === record;
@@ -135,12 +153,8 @@ export function dequeue(state: PoolState, record: RequestRecord): void {
   queue.requests.remove(record);
   if (wasFirst) file(state, queue);
   band.size--;
-  record.tenant.waitingCount--;
   if (band.head === record) band.head = undefined;
   if (band.size === 0) state.bands.splice(state.bands.indexOf(band), 1);
-  state.requests.delete(record.request.id);
-  state.timers.cancel(record.timer);
-  state.timers.cancel(record.promotion);
 }
 
 /** Moves a waiting request to those of another priority, as if it had come there in the beginning. */
@@ -157,6 +171,8 @@ export function setPriority(state: PoolState, record: RequestRecord, priority: n
 
 /** A request that has waited long joins those of the next higher priority. */
 export function promote(state: PoolState, record: RequestRecord): void {
+  // In the line of a reservation there are only the tenant's own.
+  if (record.reservation !== undefined) return;
   const above = state.bands.findLast((band) => band.priority > record.priority);
   record.promotion = state.timers.add(state.now + state.options.promoteAfterMs, { kind: "promote", request: record });
   if (above !== undefined) setPriority(state, record, above.priority);
@@ -258,8 +274,9 @@ export function firstInOrder(state: PoolState): RequestRecord | undefined {
 
 export const bandOfRequest = (state: PoolState, record: RequestRecord): Band => bandOf(state, record.priority);
 
-/** The place of a waiting request in the order of all, from 1. */
+/** The place of a waiting request in the order of all, or in the line of its reservation, from 1. */
 export function positionOf(state: PoolState, record: RequestRecord): number {
+  if (record.reservation !== undefined) return record.reservation.waiting.rank(record) + 1;
   let ahead = 0;
   for (const band of state.bands) {
     if (band.priority > record.priority) {

@@ -22,8 +22,11 @@ export function quotaRefusal(tenant: TenantRecord, request: PoolRequest): string
   return undefined;
 }
 
-/** Which quota the request has to wait for, as a sentence; undefined when none is in its way now. */
-export function quotaObstacle(record: RequestRecord): string | undefined {
+/**
+ * Which quota the request has to wait for, as a sentence; undefined when none is in its way now. What is reserved is held already, so
+ * that `inside` a reservation no memory is added.
+ */
+export function quotaObstacle(record: RequestRecord, where: "anywhere" | "inside" = "anywhere"): string | undefined {
   const { tenant, plan, request } = record;
   const { quota } = tenant;
   if (quota.leases !== undefined && tenant.leaseCount >= quota.leases) {
@@ -32,6 +35,7 @@ export function quotaObstacle(record: RequestRecord): string | undefined {
   if (quota.devices !== undefined && tenant.sliceCount + request.count > quota.devices) {
     return `The tenant holds [${tenant.sliceCount}] slices, and its quota allows [${quota.devices}].`;
   }
+  if (where === "inside") return undefined;
   if (quota.memoryBytes !== undefined && plan.fits.length === 0) {
     return `The quota of the tenant allows [${formatSize(quota.memoryBytes)}], less than the request takes.`;
   }

@@ -5,7 +5,8 @@ import { labelObstacle, meets } from "./filter.ts";
 import { isUsable } from "./head-room.ts";
 import { quotaObstacle } from "./quota.ts";
 import { chargeOf } from "./request.ts";
-import type { DeviceRecord, Plan, PoolState, RequestRecord } from "./state.ts";
+import { countInside } from "./reservation.ts";
+import type { DeviceRecord, Plan, PoolState, RequestRecord, ReservationRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
@@ -91,8 +92,9 @@ function* nearestDevices(state: PoolState): IterableIterator<DeviceRecord> {
 export function reasonsFor(state: PoolState, record: RequestRecord): DeviceReason[] {
   const { plan, request } = record;
   const reasons: DeviceReason[] = [];
-  const quota = quotaObstacle(record);
+  const quota = quotaObstacle(record, record.reservation === undefined ? "anywhere" : "inside");
   if (quota !== undefined) reasons.push({ device: "", code: "QUOTA_EXCEEDED", message: quota });
+  if (record.reservation !== undefined) return [...reasons, insideReason(record, record.reservation)];
   let withRoom = 0;
   for (const device of nearestDevices(state)) {
     const reason = deviceReason(device, plan, request);
@@ -111,6 +113,18 @@ export function reasonsFor(state: PoolState, record: RequestRecord): DeviceReaso
     reasons.unshift({ device: "", code: "TOO_FEW_DEVICES", message });
   }
   return reasons;
+}
+
+function insideReason({ plan, request }: RequestRecord, reservation: ReservationRecord): DeviceReason {
+  const { free, all } = countInside(reservation, plan);
+  const sizes = `[${free}] of its [${all}] slices free`;
+  const message = `The reservation [${reservation.terms.id}] has ${sizes}, and the request wants [${request.count}].`;
+  if (free < request.count) return { device: "", code: "RESERVATION_FULL", message };
+  return {
+    device: "",
+    code: "AHEAD_IN_QUEUE",
+    message: "There may be room in the reservation, but other requests are served first.",
+  };
 }
 
 /** Why no pool with these devices could ever serve the request. */

@@ -191,6 +191,10 @@ export function planFor(state: PoolState, request: PoolRequest): Plan {
   return planWithin(state, request, state.tenants.get(request.tenant)?.quota.memoryBytes ?? Number.POSITIVE_INFINITY);
 }
 
+/** As `planFor`, as if the tenant might hold everything: also for what it holds already, in a reservation. */
+export const planWithoutQuota = (state: PoolState, request: PoolRequest): Plan =>
+  planWithin(state, request, Number.POSITIVE_INFINITY);
+
 export const isPossibleWithoutQuota = (state: PoolState, request: PoolRequest): boolean =>
   planWithin(state, request, Number.POSITIVE_INFINITY).possible;
 
@@ -222,5 +226,9 @@ function planWithin(state: PoolState, request: PoolRequest, memoryMaxBytes: numb
 
 /** Plans are worked out anew after the inventory has changed. */
 export function refreshPlan(state: PoolState, record: RequestRecord): void {
-  if (record.plan.version !== state.inventoryVersion) record.plan = planFor(state, record.request);
+  if (record.plan.version !== state.inventoryVersion) replan(state, record);
+}
+
+export function replan(state: PoolState, record: RequestRecord): void {
+  record.plan = (record.reservation === undefined ? planFor : planWithoutQuota)(state, record.request);
 }

@@ -11,14 +11,32 @@ import { bandOfRequest, dequeue, firstInOrder, inOrder, refileTenant } from "./q
 import { durationOf, quotaObstacle } from "./quota.ts";
 import { reasonsFor } from "./reasons.ts";
 import { refreshPlan } from "./request.ts";
-import type { PoolState, RequestRecord } from "./state.ts";
-import type { Effect, PoolRequest } from "./types.ts";
+import { fitsInside, placeInside } from "./reservation.ts";
+import type { PoolState, RequestRecord, ReservationRecord, ReservedSlice } from "./state.ts";
+import type { Effect, PoolRequest, Slice } from "./types.ts";
 
 /** Waiting requests behind the head that one pass looks at. */
 const LOOK_AHEAD_MAX = 32;
 
-export function grant(state: PoolState, record: RequestRecord, place: Place): Effect {
+/** Grants a place on devices. */
+export const grant = (state: PoolState, record: RequestRecord, place: Place): Effect =>
+  start(state, record, { slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) });
+
+/** Grants slices of a reservation. */
+function grantInside(state: PoolState, record: RequestRecord, inside: readonly ReservedSlice[]): Effect {
+  const slices = inside.map(({ slice }, index) => ({ ...slice, index }));
+  return start(state, record, { slices, warnings: [], reserved: inside });
+}
+
+interface Found {
+  readonly slices: readonly Slice[];
+  readonly warnings: readonly string[];
+  readonly reserved?: readonly ReservedSlice[];
+}
+
+function start(state: PoolState, record: RequestRecord, found: Found): Effect {
   const { request } = record;
+  const { slices, warnings, reserved } = found;
   removeRequest(state, record);
   const terms = {
     id: request.id,
@@ -28,12 +46,50 @@ export function grant(state: PoolState, record: RequestRecord, place: Place): Ef
     requestedAt: record.requestedAt,
     grantedAt: state.now,
     endsAt: state.now + durationOf(record.tenant, request),
-    slices: slicesAt(record.plan, place),
+    slices,
     priority: request.priority ?? 0,
     idleMs: idleOf(state, request),
+    reservation: reserved === undefined ? undefined : reservationOf(record, reserved),
   };
-  const lease = viewLease(startLease(state, terms, "granting"));
-  return { kind: "granted", lease, warnings: warningsAt(record.plan, place) };
+  const lease = viewLease(startLease(state, terms, { phase: "granting", reserved }));
+  return { kind: "granted", lease, warnings };
+}
+
+const reservationOf = ({ tenant }: RequestRecord, [first]: readonly ReservedSlice[]): string | undefined =>
+  [...tenant.reservations].find(({ slices }) => slices.includes(first!))?.terms.id;
+
+/** Grants what there is room for in reservations that somebody may find room in; in each strictly in order. */
+export function serveReservations(state: PoolState): Effect[] {
+  const effects: Effect[] = [];
+  for (const reservation of state.toServe) {
+    state.toServe.delete(reservation);
+    for (const record of candidatesFor(state, reservation)) {
+      refreshPlan(state, record);
+      // Who can never be served here is in nobody's way.
+      if (record.reservation === undefined && !fitsInside(reservation, record.plan)) continue;
+      const inside = quotaObstacle(record, "inside") === undefined ? placeInside(reservation, record.plan) : undefined;
+      if (inside === undefined) break;
+      effects.push(grantInside(state, record, inside));
+      // The grant itself looks like news about the reservation.
+      state.toServe.delete(reservation);
+    }
+  }
+  return effects;
+}
+
+/** Who may be served inside, in order: first its own line, then the first of the tenant's other requests for fixed slices. */
+function candidatesFor(state: PoolState, reservation: ReservationRecord): RequestRecord[] {
+  if (state.shutdown !== undefined) return [];
+  const records = [...reservation.waiting];
+  const queues = [...reservation.tenant.queues.values()].sort((a, b) => b.band.priority - a.band.priority);
+  let left = LOOK_AHEAD_MAX;
+  for (const { requests } of queues) {
+    for (const record of requests) {
+      if (left-- === 0) return records;
+      if (record.request.mode === "profile") records.push(record);
+    }
+  }
+  return records;
 }
 
 /** The idle time of a lease: the pool's, or the request's if it is shorter. */

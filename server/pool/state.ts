@@ -6,7 +6,7 @@ import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../../shared/limits.ts"
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import type { Filter } from "./filter.ts";
 import type { OrderedTree } from "./ordered-tree.ts";
-import type { EndCode, LeaseState, PoolDevice, PoolOptions, PoolRequest, Quota, Slice } from "./types.ts";
+import type { EndCode, LeaseState, PoolDevice, PoolOptions, PoolRequest, Quota, Reservation, Slice } from "./types.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -55,6 +55,8 @@ export interface DeviceRecord {
   freeBytes: number;
   grantedBytes: number;
   overheadBytes: number;
+  /** In reservations, and not in use by a lease. */
+  reservedBytes: number;
   readonly leases: Set<LeaseRecord>;
   cordon: Cordon | undefined;
   /** Its leases have notice to end. */
@@ -111,6 +113,8 @@ export interface RequestRecord {
   /** That of the request, or what an admin has set, or a higher one after a long wait. */
   priority: number;
   plan: Plan;
+  /** The reservation that it waits for, in whose line. */
+  readonly reservation: ReservationRecord | undefined;
   /** How often another request was served before this one, while this was the head, though it may delay this one. */
   passes: number;
   /** Whether leases were told to make room for it. */
@@ -129,6 +133,7 @@ export interface TenantRecord {
   leaseCount: number;
   waitingCount: number;
   readonly queues: Map<number, TenantQueue>;
+  readonly reservations: Set<ReservationRecord>;
   timer: Deadline<Timer> | undefined;
 }
 
@@ -168,6 +173,23 @@ export interface HeadRoom {
   startsAt: number | undefined;
 }
 
+/** One fixed slice of a reservation. */
+export interface ReservedSlice {
+  readonly slice: Slice;
+  readonly device: DeviceRecord;
+  /** Which lease has it now. */
+  lease: LeaseRecord | undefined;
+}
+
+export interface ReservationRecord {
+  readonly terms: Reservation;
+  readonly tenant: TenantRecord;
+  slices: readonly ReservedSlice[];
+  /** Requests that name it, the next one first. */
+  readonly waiting: OrderedTree<RequestRecord>;
+  timer: Deadline<Timer> | undefined;
+}
+
 /** Why a lease ends. */
 export interface Ending {
   readonly code: EndCode;
@@ -188,12 +210,15 @@ export interface LeaseTerms {
   readonly priority: number;
   /** It ends without calls for so long; Infinity: never. */
   readonly idleMs: number;
+  readonly reservation: string | undefined;
 }
 
 export interface LeaseRecord {
   readonly terms: LeaseTerms;
   readonly tenant: TenantRecord;
   slices: readonly Slice[];
+  /** At the index of each slice: the reserved slice that it fills, if it does. Those cost the tenant nothing more. */
+  reserved: readonly (ReservedSlice | undefined)[] | undefined;
   /** The devices of the slices, each once. */
   readonly devices: readonly DeviceRecord[];
   state: LeaseState;
@@ -223,7 +248,8 @@ export type Timer =
   | { readonly kind: "idle"; readonly lease: LeaseRecord }
   | { readonly kind: "notice"; readonly lease: LeaseRecord }
   | { readonly kind: "end"; readonly lease: LeaseRecord }
-  | { readonly kind: "settle"; readonly tenant: TenantRecord };
+  | { readonly kind: "settle"; readonly tenant: TenantRecord }
+  | { readonly kind: "reservation"; readonly reservation: ReservationRecord };
 
 export interface PoolState {
   readonly options: Required<PoolOptions>;
@@ -235,6 +261,9 @@ export interface PoolState {
   readonly leases: Map<string, LeaseRecord>;
   readonly requests: Map<string, RequestRecord>;
   readonly tenants: Map<string, TenantRecord>;
+  readonly reservations: Map<string, ReservationRecord>;
+  /** Reservations in which somebody may find room since they were looked at last. */
+  readonly toServe: Set<ReservationRecord>;
   /** The highest priority first. */
   readonly bands: Band[];
   readonly timers: Deadlines<Timer>;
@@ -282,6 +311,8 @@ export function createPool(options: PoolOptions = {}): PoolState {
     leases: new Map(),
     requests: new Map(),
     tenants: new Map(),
+    reservations: new Map(),
+    toServe: new Set(),
     bands: [],
     timers: new Deadlines(),
     plans: new Map(),

@@ -8,7 +8,7 @@
  *   nextDeadline(state): number | undefined                                        when to send the next `tick`
  *   listDevices(state): DeviceListing[]      listLeases(state): Lease[]            findLease(state, id): Lease | undefined
  *   listQueue(state): QueueListing[]         queuePlace(state, id): QueuePlace | undefined
- *   listTenants(state): TenantListing[]
+ *   listTenants(state): TenantListing[]            listReservations(state): ReservationListing[]
  *   explain(state, request): Explanation                                           changes nothing
  */
 import type { DeviceReason, ErrorCode } from "../../shared/errors.ts";
@@ -137,6 +137,8 @@ export interface PoolRequest {
   readonly avoid?: readonly string[];
   /** The lease ends when it makes no calls for this long; bounded by the pool's `idleMs`. */
   readonly idleMs?: number;
+  /** The reservation to be served inside, and nowhere else; the tenant's own, and the mode is profile. */
+  readonly reservation?: string;
   /** When the request was made, if earlier than now: one restored from the store keeps its place in time. Default: now. */
   readonly requestedAt?: number;
 }
@@ -149,6 +151,28 @@ export interface Slice {
   readonly bytes: number;
   /** Bytes charged beside the slice; stands on the first slice that a lease has on a device. */
   readonly overheadBytes: number;
+}
+
+/** Fixed slices that a tenant holds, whether or not leases use them. */
+export interface Reservation {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  /** Their indices count within the reservation. Every one carries its overhead. */
+  readonly slices: readonly Slice[];
+  readonly createdAt: number;
+  /** When it ends by itself; without it, when it is given up. */
+  readonly endsAt?: number;
+}
+
+export interface ReservationListing extends Reservation {
+  /** Without those on devices that are gone. */
+  readonly slices: readonly (Slice & {
+    /** The lease in it now. */
+    readonly leaseId?: string;
+  })[];
+  /** Requests that wait for it by its id. */
+  readonly waiting: number;
 }
 
 /**
@@ -175,6 +199,8 @@ export interface Lease {
   /** When the lease ends at the latest: the end of its duration, or of the grace after a notice. */
   readonly endsAt?: number;
   readonly priority: number;
+  /** The reservation whose slices it has. */
+  readonly reservation?: string;
   /** Set while `ending`. */
   readonly endCode?: EndCode;
   readonly endMessage?: string;
@@ -193,6 +219,7 @@ export interface StoredLease {
   readonly endsAt?: number;
   readonly priority?: number;
   readonly idleMs?: number;
+  readonly reservation?: string;
 }
 
 export type PoolEvent =
@@ -256,6 +283,15 @@ export type PoolEvent =
   | { readonly kind: "extended"; readonly id: string; readonly byMs: number }
   /** The executor of an ending lease is known to be dead, and nothing of it is left on the devices. */
   | { readonly kind: "reclaimed"; readonly id: string }
+  /**
+   * Fixed slices are to be held for the request's tenant for its duration, or until they are given up. Answered at once by `reserved` or
+   * `reserveRefused`: nobody waits to reserve. The request's mode is profile; its priority, wait and idle time mean nothing.
+   */
+  | { readonly kind: "reserveAsked"; readonly request: PoolRequest }
+  /** A reservation is given up: leases in it run on, requests that wait for it are refused. Answered by `reservationEnded`. */
+  | { readonly kind: "unreserved"; readonly id: string }
+  /** After a restart, before the leases: a reservation of the store. What its devices have not free any more is left out. */
+  | { readonly kind: "reservationAdopted"; readonly reservation: Reservation }
   /** No more leases: waiting requests are refused, running leases get a notice and end after the grace. */
   | { readonly kind: "shutdown"; readonly graceMs: number }
   /** After a restart: a lease of the store whose executor was found. If it does not fit any more, it ends. */
@@ -309,14 +345,26 @@ export type Effect =
   | { readonly kind: "closed"; readonly lease: Lease }
   /** The last lease on a removed device is gone, and so is the device. */
   | { readonly kind: "deviceGone"; readonly deviceId: string }
+  /** Store the reservation; if that fails, report `unreserved`. */
+  | { readonly kind: "reserved"; readonly reservation: Reservation }
+  | {
+      readonly kind: "reserveRefused";
+      readonly id: string;
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly reasons: readonly DeviceReason[];
+    }
+  /** The reservation is over: forget it. */
+  | { readonly kind: "reservationEnded"; readonly id: string }
   /** No lease is left on a device that is drained. */
   | { readonly kind: "deviceEmpty"; readonly deviceId: string };
 
 export interface DeviceListing {
   readonly device: PoolDevice;
-  /** Bytes in slices, bytes charged as overhead, and the rest; the three add up to the device's memory. */
+  /** Bytes in slices of leases, bytes charged as overhead, bytes reserved and not in use, and the rest; they add up to the device's memory. */
   readonly grantedBytes: number;
   readonly overheadBytes: number;
+  readonly reservedBytes: number;
   readonly freeBytes: number;
   /** Ids of the leases with slices here. */
   readonly leases: readonly string[];

@@ -39,6 +39,8 @@ const migrations: readonly string[] = [
    );
    CREATE INDEX events_by_time ON events (at);
    CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY');`,
+  `CREATE TABLE reservations (id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, reservation TEXT NOT NULL) WITHOUT ROWID;
+   ALTER TABLE leases ADD COLUMN reservation TEXT;`,
 ];
 
 /** The version that this program reads and writes. */

@@ -1,5 +1,5 @@
-/** What an admin has decided and a restart must not forget: cordoned devices, and the tenants' quotas and weights. */
-import type { Quota } from "../pool/types.ts";
+/** What an admin has decided and a restart must not forget: cordoned devices, reservations, and the tenants' quotas and weights. */
+import type { Quota, Reservation } from "../pool/types.ts";
 import type { Store } from "./store.ts";
 
 /** Every write is on disk when it returns, and throws SluiceError STORE_FAILED otherwise. */
@@ -31,6 +31,25 @@ export class Settings {
       terms.weight,
       quota,
     );
+  }
+
+  saveReservation(reservation: Reservation): void {
+    this.#store.write(
+      "INSERT OR REPLACE INTO reservations (id, created_at, reservation) VALUES (?, ?, ?)",
+      reservation.id,
+      reservation.createdAt,
+      JSON.stringify(reservation),
+    );
+  }
+
+  dropReservation(id: string): void {
+    this.#store.write("DELETE FROM reservations WHERE id = ?", id);
+  }
+
+  /** The oldest first. */
+  reservations(): Reservation[] {
+    const sql = "SELECT reservation FROM reservations ORDER BY created_at, id";
+    return this.#store.query<{ reservation: string }>(sql).map((row) => JSON.parse(row.reservation) as Reservation);
   }
 
   tenants(): { readonly tenant: string; readonly weight: number; readonly quota: Quota }[] {

@@ -45,6 +45,7 @@ interface LeaseRow {
   readonly requested_at: number;
   readonly granted_at: number;
   readonly ends_at: number | null;
+  readonly reservation: string | null;
   readonly calls: number;
   readonly batches: number;
   readonly answers: number;
@@ -61,8 +62,8 @@ interface SliceRow {
   readonly overhead_bytes: number;
 }
 
-const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?)`;
+const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at, reservation)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const insertSlice =
   "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
 const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
@@ -111,7 +112,18 @@ export class Store {
     this.#transaction(() => {
       const { id, tenant, name, detached, requestedAt, grantedAt, endsAt = null } = lease;
       const bytes = secret === undefined ? null : Buffer.from(secret);
-      this.#run(insertLease, id, tenant, name, detached ? 1 : 0, bytes, requestedAt, grantedAt, endsAt);
+      this.#run(
+        insertLease,
+        id,
+        tenant,
+        name,
+        detached ? 1 : 0,
+        bytes,
+        requestedAt,
+        grantedAt,
+        endsAt,
+        lease.reservation ?? null,
+      );
       for (const slice of lease.slices) {
         this.#run(insertSlice, id, slice.index, slice.deviceId, slice.bytes, slice.overheadBytes);
       }
@@ -278,6 +290,7 @@ function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
       requestedAt: row.requested_at,
       grantedAt: row.granted_at,
       ...(row.ends_at === null ? {} : { endsAt: row.ends_at }),
+      ...(row.reservation === null ? {} : { reservation: row.reservation }),
     },
     secret: row.secret === null ? undefined : new Uint8Array(row.secret),
     usage: {

@@ -2,14 +2,38 @@
  * Follows a pool by its effects alone, keeps books of its own, and throws on the first thing that does not add up. It shares no
  * code with the pool beyond the words of types.ts. Used by the property tests and by the simulator.
  */
-import { listDevices, listLeases, listQueue, nextDeadline, type PoolState } from "../../server/pool/pool.ts";
-import type { Effect, Lease, PoolDevice, PoolEvent, PoolRequest, Quota, Slice } from "../../server/pool/types.ts";
+import {
+  listDevices,
+  listLeases,
+  listQueue,
+  listReservations,
+  nextDeadline,
+  type PoolState,
+} from "../../server/pool/pool.ts";
+import type {
+  Effect,
+  Lease,
+  PoolDevice,
+  PoolEvent,
+  PoolRequest,
+  Quota,
+  Reservation,
+  Slice,
+} from "../../server/pool/types.ts";
 
 interface Account {
   readonly request: { readonly tenant: string };
   slices: readonly Slice[];
   resizing?: { readonly before: Slice; readonly after: Slice } | undefined;
   phase: "granting" | "granted" | "ending";
+  /** The reservation whose slices it has. */
+  home?: Holding | undefined;
+}
+
+/** A reservation, by the books. */
+interface Holding {
+  readonly tenant: string;
+  slices: readonly Slice[];
 }
 
 function check(holds: boolean, sentence: string): asserts holds {
@@ -70,6 +94,7 @@ export class Auditor {
   readonly leases = new Map<string, Account>();
   readonly waiting = new Map<string, { readonly request: PoolRequest; readonly deadline: number }>();
   readonly #wishes = new Map<string, PoolRequest>();
+  readonly reservations = new Map<string, Holding>();
   readonly quotas = new Map<string, Quota>();
   #isShutDown = false;
   granted = 0;
@@ -100,6 +125,14 @@ export class Auditor {
         if (!this.devices.has(event.device.id)) this.devices.set(event.device.id, event.device);
         return;
       case "deviceRemoved":
+        for (const holding of this.reservations.values()) {
+          holding.slices = holding.slices.filter(({ deviceId }) => deviceId !== event.deviceId);
+        }
+        if (this.devices.has(event.deviceId)) this.closed.add(event.deviceId);
+        return;
+      case "reservationAdopted":
+        if (!this.reservations.has(event.reservation.id)) this.#bookReservation(event.reservation);
+        return;
       case "deviceCordoned":
       case "deviceDrained":
         if (this.devices.has(event.deviceId)) this.closed.add(event.deviceId);
@@ -140,10 +173,12 @@ export class Auditor {
       case "adopted":
         if (!this.leases.has(event.lease.id) && !this.waiting.has(event.lease.id)) {
           const fits = !mentions(effects, event.lease.id, "end");
+          const listed = listLeases(this.#pool).find(({ id }) => id === event.lease.id);
           this.leases.set(event.lease.id, {
             request: event.lease,
             slices: fits ? event.lease.slices : [],
             phase: "granted",
+            home: listed?.reservation === undefined ? undefined : this.reservations.get(listed.reservation),
           });
         }
         return;
@@ -201,6 +236,17 @@ export class Auditor {
         this.devices.delete(effect.deviceId);
         this.closed.delete(effect.deviceId);
         return;
+      case "reserved":
+        check(event.kind === "reserveAsked", "Only who asks reserves.");
+        this.#bookReservation(effect.reservation);
+        return;
+      case "reservationEnded": {
+        const holding = this.reservations.get(effect.id);
+        check(holding !== undefined, `Reservation ${effect.id} ends once.`);
+        for (const account of this.leases.values()) if (account.home === holding) account.home = undefined;
+        this.reservations.delete(effect.id);
+        return;
+      }
       case "deviceEmpty":
         check(this.closed.has(effect.deviceId), "Only a device that takes no leases is emptied.");
         check(
@@ -222,12 +268,43 @@ export class Auditor {
     account.resizing = undefined;
   }
 
+  #bookReservation(reservation: Reservation): void {
+    const { id, tenant } = reservation;
+    const listed = listReservations(this.#pool).find((one) => one.id === id);
+    check(listed !== undefined, `Reservation ${id} is listed.`);
+    // After a restart some of it may not be there any more; never is there more.
+    for (const { index, deviceId, bytes } of listed.slices) {
+      const asked = reservation.slices.find((slice) => slice.index === index);
+      check(asked?.deviceId === deviceId && asked.bytes === bytes, `Slice [${index}] of ${id} is as stored.`);
+      check(this.devices.get(deviceId)?.sharing?.mode === "profile", `Slice [${index}] of ${id} is a fixed one.`);
+    }
+    this.reservations.set(id, { tenant, slices: listed.slices });
+  }
+
+  /** Bytes on every device that are reserved and that no lease has. */
+  #reserved(): Map<string, number> {
+    const sums = new Map<string, number>();
+    const add = (slice: Slice, sign: number): void => {
+      sums.set(slice.deviceId, (sums.get(slice.deviceId) ?? 0) + sign * (slice.bytes + slice.overheadBytes));
+    };
+    for (const { slices } of this.reservations.values()) for (const slice of slices) add(slice, 1);
+    for (const { home, slices } of this.leases.values()) {
+      if (home === undefined) continue;
+      const devices = new Set(home.slices.map(({ deviceId }) => deviceId));
+      for (const slice of slices) if (devices.has(slice.deviceId)) add(slice, -1);
+    }
+    return sums;
+  }
+
   #checkQuota(tenant: string): void {
     const quota = this.quotas.get(tenant);
     if (quota === undefined) return;
     const leases = [...this.leases.values()].filter((account) => account.request.tenant === tenant);
     const slices = leases.flatMap((account) => account.slices);
-    const bytes = slices.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
+    const outside = leases.filter(({ home }) => home === undefined).flatMap((account) => account.slices);
+    const reserved = [...this.reservations.values()].filter((one) => one.tenant === tenant);
+    const held = [...outside, ...reserved.flatMap((one) => one.slices)];
+    const bytes = held.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
     check(leases.length <= (quota.leases ?? leases.length), `Tenant ${tenant} has no more leases than its quota.`);
     check(slices.length <= (quota.devices ?? slices.length), `Tenant ${tenant} has no more slices than its quota.`);
     check(bytes <= (quota.memoryBytes ?? bytes), `Tenant ${tenant} has no more memory than its quota.`);
@@ -257,9 +334,14 @@ export class Auditor {
     check(wish.sameDevice === true || charged.size === wish.count, "Slices are on different devices.");
     this.#checkTurn(wish);
     this.waiting.delete(lease.id);
-    this.leases.set(lease.id, { request: wish, slices: lease.slices, phase: "granting" });
+    const home = lease.reservation === undefined ? undefined : this.reservations.get(lease.reservation);
+    if (lease.reservation !== undefined) {
+      check(home?.tenant === wish.tenant, `Lease ${lease.id} is inside a reservation of its tenant.`);
+    }
+    check(wish.reservation === undefined || wish.reservation === lease.reservation, "A lease is where it was to be.");
+    this.leases.set(lease.id, { request: wish, slices: lease.slices, phase: "granting", home });
     this.granted++;
-    this.#checkQuota(wish.tenant);
+    if (home === undefined) this.#checkQuota(wish.tenant);
   }
 
   /** Of one tenant's requests for the same thing, the one that came first is served first. */
@@ -287,6 +369,7 @@ export class Auditor {
 
   #checkDevices(): void {
     const sums = this.held();
+    const reservations = this.#reserved();
     const listing = listDevices(this.#pool);
     check(listing.length === this.devices.size, "The pool lists every device.");
     for (const device of listing) {
@@ -297,7 +380,12 @@ export class Auditor {
         `Device ${id} has [${device.grantedBytes}] granted, the books [${granted}].`,
       );
       check(device.overheadBytes === overhead, `Device ${id} has the overhead of its leases.`);
-      check(device.freeBytes === device.device.memoryBytes - granted - overhead, `Device ${id} adds up.`);
+      const reserved = reservations.get(id) ?? 0;
+      check(
+        reserved >= 0 && device.reservedBytes === reserved,
+        `Device ${id} has [${reserved}] reserved, by the books.`,
+      );
+      check(device.freeBytes === device.device.memoryBytes - granted - overhead - reserved, `Device ${id} adds up.`);
       check(device.freeBytes >= 0, `Device ${id} has [${device.freeBytes}] free.`);
     }
   }
@@ -320,7 +408,12 @@ export class Auditor {
     this.#earliestDeadline = Number.POSITIVE_INFINITY;
     let position = 1;
     let priority = Number.POSITIVE_INFINITY;
+    let line: string | undefined;
     for (const entry of queue) {
+      if (entry.request.reservation !== line) {
+        line = entry.request.reservation;
+        [position, priority] = [1, Number.POSITIVE_INFINITY];
+      }
       const booked = this.waiting.get(entry.request.id);
       check(booked !== undefined, `Request ${entry.request.id} waits.`);
       check(entry.position === position++, "Positions count from 1.");
@@ -335,7 +428,7 @@ export class Auditor {
     }
     // A tenant with a quota may wait for that.
     const first = queue.find((entry) => !this.quotas.has(entry.request.tenant));
-    if (first !== undefined && first === queue[0]) {
+    if (first !== undefined && first === queue[0] && first.request.reservation === undefined) {
       check(!this.hasRoom(first.request), `The first request ${first.request.id} finds no room.`);
     }
   }
@@ -343,12 +436,14 @@ export class Auditor {
   /** Whether some server has room for the request now, found the slow way. */
   hasRoom(request: PoolRequest): boolean {
     const sums = this.held();
+    const reserved = this.#reserved();
     const rooms = new Map<string, number>();
     for (const [id, device] of this.devices) {
       const slice = expectedSlice(request, device);
       if (slice === undefined || this.closed.has(id)) continue;
       const { granted, overhead } = sums.get(id)!;
-      const free = device.memoryBytes - granted - overhead - (slice.isOverheadEach ? 0 : slice.overheadBytes);
+      const taken = granted + overhead + (reserved.get(id) ?? 0);
+      const free = device.memoryBytes - taken - (slice.isOverheadEach ? 0 : slice.overheadBytes);
       const each = slice.bytes + (slice.isOverheadEach ? slice.overheadBytes : 0);
       const room = Math.min(Math.max(0, Math.floor(free / each)), request.sameDevice === true ? request.count : 1);
       rooms.set(device.server ?? "", (rooms.get(device.server ?? "") ?? 0) + room);

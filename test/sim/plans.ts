@@ -31,6 +31,7 @@ const mixed: PoolDevice[] = [
   device("a3", { server: "a", memoryBytes: 8 * GiB, labels: { worn: "" }, taints: ["worn"] }),
   device("b0", { server: "b", sharing: { mode: "exclusive" } }),
   device("b1", { server: "b", sharing: { mode: "profile", profileBytes: 4 * GiB } }),
+  device("b2", { server: "b", sharing: { mode: "profile", profileBytes: 2 * GiB }, overheadBytes: 100 * MiB }),
 ];
 
 /** Everything that the pool does, and everything that can go wrong. */

@@ -11,6 +11,7 @@ import {
   listDevices,
   listLeases,
   listQueue,
+  listReservations,
   listTenants,
   nextDeadline,
   type PoolState,
@@ -22,11 +23,13 @@ import type {
   PoolEvent,
   PoolOptions,
   PoolRequest,
+  Reservation,
   Slice,
   StoredLease,
 } from "../../server/pool/types.ts";
 import { createRandom } from "../support/random.ts";
 import { Auditor } from "./auditor.ts";
+import { Admin, Client } from "./people.ts";
 
 /** Probabilities of what goes wrong, each per occasion. */
 export interface Faults {
@@ -67,7 +70,6 @@ export interface WorldOptions {
   readonly plant?: "early-reclaim" | "lost-bytes" | "double-grant" | "endless-passing";
 }
 
-const BEAT_MS = 5_000;
 const KILL_MS_MAX = 2_000;
 
 /** What really occupies a device: a living executor. */
@@ -132,6 +134,7 @@ export class World {
     const until = this.time + 4 * 3_600_000;
     while (this.time < until && this.step());
     if (!this.daemon.isUp) this.daemon.start();
+    this.daemon.giveUpReservations();
     const left = listLeases(this.daemon.pool).length + listQueue(this.daemon.pool).length + this.executors.size;
     if (left > 0) throw new Error(`Invariant broken: [${left}] leases, requests and executors are left at the end.`);
     for (const { device, freeBytes } of listDevices(this.daemon.pool)) {
@@ -169,6 +172,7 @@ class Daemon {
   readonly #world: World;
   readonly #leases = new Map<string, StoredLease>();
   readonly #requests = new Map<string, PoolRequest>();
+  readonly #reservations = new Map<string, Reservation>();
   readonly clients = new Map<string, Client>();
   readonly #inbox: PoolEvent[] = [];
   pool!: PoolState;
@@ -205,8 +209,13 @@ class Daemon {
     this.#auditor = new Auditor(this.pool);
     for (const device of options.devices) this.receive({ kind: "deviceAdded", device });
     for (const { name, weight } of options.tenants) this.receive({ kind: "tenantSet", tenant: name, weight });
+    for (const reservation of this.#reservations.values()) this.receive({ kind: "reservationAdopted", reservation });
     for (const lease of [...this.#leases.values()]) this.receive({ kind: "adopted", lease });
     for (const request of [...this.#requests.values()]) this.receive({ kind: "requested", request });
+  }
+
+  giveUpReservations(): void {
+    for (const { id } of listReservations(this.pool)) this.receive({ kind: "unreserved", id });
   }
 
   #clock(): number {
@@ -322,6 +331,14 @@ class Daemon {
       case "resize":
         this.#resize(effect);
         return;
+      case "reserved":
+        if (this.#world.happens(this.#world.options.faults.storeFails)) {
+          this.receive({ kind: "unreserved", id: effect.reservation.id });
+        } else this.#reservations.set(effect.reservation.id, effect.reservation);
+        return;
+      case "reservationEnded":
+        this.#reservations.delete(effect.id);
+        return;
       default:
     }
   }
@@ -389,172 +406,6 @@ class Daemon {
         this.receive({ kind: "failed", id, code: "EXECUTOR_FAILED", message: "The executor died." });
       });
     }
-  }
-}
-
-/** Does to the pool, now and then, all that an admin may do. A drained device is opened again after a while. */
-class Admin {
-  readonly #world: World;
-  readonly #restMs: number;
-
-  constructor(world: World, restMs: number) {
-    this.#world = world;
-    this.#restMs = restMs;
-  }
-
-  begin(): void {
-    this.#world.after(this.#world.random() * 2 * this.#restMs, () => {
-      if (this.#world.stopped) return;
-      const event = this.#decide();
-      if (event !== undefined) this.#send(event);
-      this.begin();
-    });
-  }
-
-  #send(event: PoolEvent): void {
-    this.#world.send(() => this.#world.daemon.receive(event));
-  }
-
-  #anyOf<T>(all: readonly T[]): T | undefined {
-    return all[Math.floor(this.#world.random() * all.length)];
-  }
-
-  #decide(): PoolEvent | undefined {
-    const { daemon, random } = this.#world;
-    const lease = this.#anyOf(listLeases(daemon.pool))?.id;
-    const request = this.#anyOf(listQueue(daemon.pool))?.request.id;
-    const deviceId = this.#anyOf(this.#world.options.devices)!.id;
-    const priority = Math.floor(random() * 5) - 2;
-    const graceMs = Math.round(random() * 20_000);
-    const events: (PoolEvent | undefined)[] = [
-      lease === undefined ? undefined : { kind: "extended", id: lease, byMs: Math.ceil(random() * 60_000) },
-      lease === undefined ? undefined : { kind: "revoked", id: lease, graceMs, message: "An admin takes it." },
-      request === undefined ? undefined : { kind: "prioritySet", id: request, priority },
-      request === undefined ? undefined : { kind: "cancelled", id: request, message: "An admin cancels it." },
-      { kind: "deviceDrained", deviceId, graceMs, message: "An admin empties it." },
-    ];
-    const event = this.#anyOf(events);
-    if (event?.kind === "deviceDrained") {
-      // An order to open it again may be lost: it is given until it has surely arrived.
-      for (const wait of [1, 2, 3, 4]) {
-        this.#world.after(wait * 40_000, () => this.#send({ kind: "deviceUncordoned", deviceId }));
-      }
-    }
-    return event;
-  }
-}
-
-/** A program that asks for leases one after the other. Dead clients stay silent; another takes their place. */
-class Client {
-  readonly #world: World;
-  readonly #tenant: string;
-  readonly #name: string;
-  #number = 0;
-  #request: string | undefined;
-  #lease: Lease | undefined;
-  #workMs = 0;
-  #isDead = false;
-
-  constructor(world: World, tenant: string, name: string) {
-    this.#world = world;
-    this.#tenant = tenant;
-    this.#name = name;
-  }
-
-  begin(): void {
-    this.#world.after(this.#world.random() * 2 * this.#world.options.restMs, () => this.#ask());
-  }
-
-  #ask(): void {
-    if (this.#world.stopped || this.#isDead) return;
-    const { fields, workMs } = this.#world.options.wish(this.#world.random);
-    const id = `${this.#name}.${this.#number++}`;
-    const request: PoolRequest = {
-      id,
-      tenant: this.#tenant,
-      name: this.#name,
-      share: { kind: "fraction", fraction: 0.25 },
-      count: 1,
-      waitMs: 600_000,
-      ...fields,
-    };
-    this.#request = id;
-    this.#workMs = workMs;
-    this.#world.daemon.clients.set(id, this);
-    this.#send({ kind: "requested", request });
-    this.#mayDie();
-    // Whatever got lost: at some time the client gives up and asks anew.
-    this.#world.after(request.waitMs + 30_000, () => {
-      if (this.#request !== id || this.#lease !== undefined) return;
-      this.#send({ kind: "withdrawn", id });
-      this.#forget(id);
-    });
-  }
-
-  #send(event: PoolEvent): void {
-    this.#world.send(() => this.#world.daemon.receive(event));
-  }
-
-  #mayDie(): void {
-    if (this.#isDead || !this.#world.happens(this.#world.options.faults.clientDies)) return;
-    this.#isDead = true;
-    const heir = new Client(this.#world, this.#tenant, `${this.#name}+`);
-    this.#world.after(30_000, () => heir.begin());
-  }
-
-  refused(id: string): void {
-    if (id === this.#request && !this.#isDead) this.#forget(id);
-  }
-
-  grantedLease(lease: Lease): void {
-    if (this.#isDead) return;
-    if (lease.id !== this.#request) {
-      this.#send({ kind: "released", id: lease.id });
-      return;
-    }
-    if (this.#lease !== undefined) return;
-    this.#lease = lease;
-    this.#world.send(() => this.#world.daemon.attach(lease.id));
-    this.#beat(lease.id);
-    this.#mayDie();
-    if (this.#world.happens(0.2)) this.#askResize(lease);
-    this.#world.after(this.#workMs, () => this.#release(lease.id, 0));
-  }
-
-  #askResize(lease: Lease): void {
-    const slice = lease.slices[0]!;
-    const bytes = Math.max(1, Math.round(slice.bytes * (0.5 + this.#world.random())));
-    this.#world.after(this.#workMs * this.#world.random(), () =>
-      this.#send({ kind: "resizeAsked", id: lease.id, index: 0, bytes, usedBytes: 0 }),
-    );
-  }
-
-  #beat(id: string): void {
-    if (this.#isDead || this.#lease?.id !== id) return;
-    this.#send({ kind: "heartbeat", id });
-    this.#world.after(BEAT_MS, () => this.#beat(id));
-  }
-
-  /** Releases until it hears that the lease is gone, or gives up. */
-  #release(id: string, attempt: number): void {
-    if (this.#isDead || this.#lease?.id !== id) return;
-    if (attempt > 5) {
-      this.#forget(id);
-      return;
-    }
-    this.#send({ kind: "released", id });
-    this.#world.after(5_000, () => this.#release(id, attempt + 1));
-  }
-
-  ended(id: string): void {
-    if (id === this.#request && !this.#isDead) this.#forget(id);
-  }
-
-  #forget(id: string): void {
-    this.#world.daemon.clients.delete(id);
-    this.#request = undefined;
-    this.#lease = undefined;
-    this.begin();
   }
 }
 

@@ -23,6 +23,7 @@ beforeEach(async () => {
   broker = new Broker({
     devices: await nullDriver.discover("2x64MiB"),
     heartbeatTimeoutMs: 1_000_000,
+    reservations: { saveReservation: () => {}, dropReservation: () => {} },
     store: { saveLease: () => {}, saveEnd: () => {}, saveUsage: () => {}, closeLease: () => {} },
     clock,
     randomBytes,

@@ -48,6 +48,7 @@ beforeEach(async () => {
   broker = new Broker({
     devices,
     heartbeatTimeoutMs: 10_000,
+    reservations: { saveReservation: () => {}, dropReservation: () => {} },
     store,
     clock,
     randomBytes,

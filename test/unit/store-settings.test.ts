@@ -58,7 +58,7 @@ it("finds a place in a database of version 1, and leaves what is there as it is"
   const database = new Database(join(folder, "sluice.db"));
   const later = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('leases', 'slices', 'requests')";
   for (const [name] of database.prepare(later).raw().all() as [string][]) database.exec(`DROP TABLE ${name}`);
-  database.exec("PRAGMA user_version = 1");
+  database.exec("ALTER TABLE leases DROP COLUMN reservation; PRAGMA user_version = 1");
   database.close();
   open();
   expect(store.query<{ user_version: number }>("PRAGMA user_version")[0]!.user_version).toBe(SCHEMA_VERSION);

@@ -127,6 +127,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_ERROR_STORE_UNREADABLE 16
 #define SLUICE_ERROR_ADMIN_ONLY 17
 #define SLUICE_ERROR_REQUEST_NOT_FOUND 18
+#define SLUICE_ERROR_RESERVATION_NOT_FOUND 19
 #define SLUICE_ERROR_LEASE_NOT_FOUND 20
 #define SLUICE_ERROR_LEASE_EXPIRED 21
 #define SLUICE_ERROR_LEASE_REVOKED 22
@@ -188,6 +189,7 @@ static inline const char *sluice_error_code(uint32_t wire) {
     case 16: return "STORE_UNREADABLE";
     case 17: return "ADMIN_ONLY";
     case 18: return "REQUEST_NOT_FOUND";
+    case 19: return "RESERVATION_NOT_FOUND";
     case 20: return "LEASE_NOT_FOUND";
     case 21: return "LEASE_EXPIRED";
     case 22: return "LEASE_REVOKED";

@@ -16,10 +16,14 @@ import type { ListEventsRequest as _sluice_v1_ListEventsRequest, ListEventsReque
 import type { ListEventsResponse as _sluice_v1_ListEventsResponse, ListEventsResponse__Output as _sluice_v1_ListEventsResponse__Output } from '../../sluice/v1/ListEventsResponse.ts';
 import type { ListQuotasRequest as _sluice_v1_ListQuotasRequest, ListQuotasRequest__Output as _sluice_v1_ListQuotasRequest__Output } from '../../sluice/v1/ListQuotasRequest.ts';
 import type { ListQuotasResponse as _sluice_v1_ListQuotasResponse, ListQuotasResponse__Output as _sluice_v1_ListQuotasResponse__Output } from '../../sluice/v1/ListQuotasResponse.ts';
+import type { ListReservationsRequest as _sluice_v1_ListReservationsRequest, ListReservationsRequest__Output as _sluice_v1_ListReservationsRequest__Output } from '../../sluice/v1/ListReservationsRequest.ts';
+import type { ListReservationsResponse as _sluice_v1_ListReservationsResponse, ListReservationsResponse__Output as _sluice_v1_ListReservationsResponse__Output } from '../../sluice/v1/ListReservationsResponse.ts';
 import type { ListTokensRequest as _sluice_v1_ListTokensRequest, ListTokensRequest__Output as _sluice_v1_ListTokensRequest__Output } from '../../sluice/v1/ListTokensRequest.ts';
 import type { ListTokensResponse as _sluice_v1_ListTokensResponse, ListTokensResponse__Output as _sluice_v1_ListTokensResponse__Output } from '../../sluice/v1/ListTokensResponse.ts';
 import type { ListUsageRequest as _sluice_v1_ListUsageRequest, ListUsageRequest__Output as _sluice_v1_ListUsageRequest__Output } from '../../sluice/v1/ListUsageRequest.ts';
 import type { ListUsageResponse as _sluice_v1_ListUsageResponse, ListUsageResponse__Output as _sluice_v1_ListUsageResponse__Output } from '../../sluice/v1/ListUsageResponse.ts';
+import type { ReserveRequest as _sluice_v1_ReserveRequest, ReserveRequest__Output as _sluice_v1_ReserveRequest__Output } from '../../sluice/v1/ReserveRequest.ts';
+import type { ReserveResponse as _sluice_v1_ReserveResponse, ReserveResponse__Output as _sluice_v1_ReserveResponse__Output } from '../../sluice/v1/ReserveResponse.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from '../../sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from '../../sluice/v1/RevokeResponse.ts';
 import type { RevokeTokenRequest as _sluice_v1_RevokeTokenRequest, RevokeTokenRequest__Output as _sluice_v1_RevokeTokenRequest__Output } from '../../sluice/v1/RevokeTokenRequest.ts';
@@ -30,6 +34,8 @@ import type { SetQuotaRequest as _sluice_v1_SetQuotaRequest, SetQuotaRequest__Ou
 import type { SetQuotaResponse as _sluice_v1_SetQuotaResponse, SetQuotaResponse__Output as _sluice_v1_SetQuotaResponse__Output } from '../../sluice/v1/SetQuotaResponse.ts';
 import type { UncordonRequest as _sluice_v1_UncordonRequest, UncordonRequest__Output as _sluice_v1_UncordonRequest__Output } from '../../sluice/v1/UncordonRequest.ts';
 import type { UncordonResponse as _sluice_v1_UncordonResponse, UncordonResponse__Output as _sluice_v1_UncordonResponse__Output } from '../../sluice/v1/UncordonResponse.ts';
+import type { UnreserveRequest as _sluice_v1_UnreserveRequest, UnreserveRequest__Output as _sluice_v1_UnreserveRequest__Output } from '../../sluice/v1/UnreserveRequest.ts';
+import type { UnreserveResponse as _sluice_v1_UnreserveResponse, UnreserveResponse__Output as _sluice_v1_UnreserveResponse__Output } from '../../sluice/v1/UnreserveResponse.ts';
 
 /**
  * The admin's calls.
@@ -143,6 +149,21 @@ export interface AdminServiceClient extends grpc.Client {
   listQuotas(argument: _sluice_v1_ListQuotasRequest, callback: grpc.requestCallback<_sluice_v1_ListQuotasResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * All reservations, in the order in which they were made.
+   */
+  ListReservations(argument: _sluice_v1_ListReservationsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  ListReservations(argument: _sluice_v1_ListReservationsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  ListReservations(argument: _sluice_v1_ListReservationsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  ListReservations(argument: _sluice_v1_ListReservationsRequest, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * All reservations, in the order in which they were made.
+   */
+  listReservations(argument: _sluice_v1_ListReservationsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  listReservations(argument: _sluice_v1_ListReservationsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  listReservations(argument: _sluice_v1_ListReservationsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  listReservations(argument: _sluice_v1_ListReservationsRequest, callback: grpc.requestCallback<_sluice_v1_ListReservationsResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
    * All tokens, those that have ended included, the oldest first. It shows none of them.
    */
   ListTokens(argument: _sluice_v1_ListTokensRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListTokensResponse__Output>): grpc.ClientUnaryCall;
@@ -171,6 +192,23 @@ export interface AdminServiceClient extends grpc.Client {
   listUsage(argument: _sluice_v1_ListUsageRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListUsageResponse__Output>): grpc.ClientUnaryCall;
   listUsage(argument: _sluice_v1_ListUsageRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListUsageResponse__Output>): grpc.ClientUnaryCall;
   listUsage(argument: _sluice_v1_ListUsageRequest, callback: grpc.requestCallback<_sluice_v1_ListUsageResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * Holds fixed slices of devices for a tenant, now or not at all, whether or not leases use them. The tenant's requests for fixed
+   * slices are served inside where they can be. Outlives a restart.
+   */
+  Reserve(argument: _sluice_v1_ReserveRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  Reserve(argument: _sluice_v1_ReserveRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  Reserve(argument: _sluice_v1_ReserveRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  Reserve(argument: _sluice_v1_ReserveRequest, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Holds fixed slices of devices for a tenant, now or not at all, whether or not leases use them. The tenant's requests for fixed
+   * slices are served inside where they can be. Outlives a restart.
+   */
+  reserve(argument: _sluice_v1_ReserveRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  reserve(argument: _sluice_v1_ReserveRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  reserve(argument: _sluice_v1_ReserveRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
+  reserve(argument: _sluice_v1_ReserveRequest, callback: grpc.requestCallback<_sluice_v1_ReserveResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Takes a lease back: its holder gets a notice at once, and the lease ends after the grace.
@@ -257,6 +295,21 @@ export interface AdminServiceClient extends grpc.Client {
   uncordon(argument: _sluice_v1_UncordonRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_UncordonResponse__Output>): grpc.ClientUnaryCall;
   uncordon(argument: _sluice_v1_UncordonRequest, callback: grpc.requestCallback<_sluice_v1_UncordonResponse__Output>): grpc.ClientUnaryCall;
   
+  /**
+   * Gives a reservation up. Leases in it run on, and requests that wait for it get RESERVATION_NOT_FOUND.
+   */
+  Unreserve(argument: _sluice_v1_UnreserveRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  Unreserve(argument: _sluice_v1_UnreserveRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  Unreserve(argument: _sluice_v1_UnreserveRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  Unreserve(argument: _sluice_v1_UnreserveRequest, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Gives a reservation up. Leases in it run on, and requests that wait for it get RESERVATION_NOT_FOUND.
+   */
+  unreserve(argument: _sluice_v1_UnreserveRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  unreserve(argument: _sluice_v1_UnreserveRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  unreserve(argument: _sluice_v1_UnreserveRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  unreserve(argument: _sluice_v1_UnreserveRequest, callback: grpc.requestCallback<_sluice_v1_UnreserveResponse__Output>): grpc.ClientUnaryCall;
+  
 }
 
 /**
@@ -302,6 +355,11 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
   ListQuotas: grpc.handleUnaryCall<_sluice_v1_ListQuotasRequest__Output, _sluice_v1_ListQuotasResponse>;
   
   /**
+   * All reservations, in the order in which they were made.
+   */
+  ListReservations: grpc.handleUnaryCall<_sluice_v1_ListReservationsRequest__Output, _sluice_v1_ListReservationsResponse>;
+  
+  /**
    * All tokens, those that have ended included, the oldest first. It shows none of them.
    */
   ListTokens: grpc.handleUnaryCall<_sluice_v1_ListTokensRequest__Output, _sluice_v1_ListTokensResponse>;
@@ -310,6 +368,12 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
    * Use by tenant in a span of time, from the ledger, the largest user first.
    */
   ListUsage: grpc.handleUnaryCall<_sluice_v1_ListUsageRequest__Output, _sluice_v1_ListUsageResponse>;
+  
+  /**
+   * Holds fixed slices of devices for a tenant, now or not at all, whether or not leases use them. The tenant's requests for fixed
+   * slices are served inside where they can be. Outlives a restart.
+   */
+  Reserve: grpc.handleUnaryCall<_sluice_v1_ReserveRequest__Output, _sluice_v1_ReserveResponse>;
   
   /**
    * Takes a lease back: its holder gets a notice at once, and the lease ends after the grace.
@@ -341,6 +405,11 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
    */
   Uncordon: grpc.handleUnaryCall<_sluice_v1_UncordonRequest__Output, _sluice_v1_UncordonResponse>;
   
+  /**
+   * Gives a reservation up. Leases in it run on, and requests that wait for it get RESERVATION_NOT_FOUND.
+   */
+  Unreserve: grpc.handleUnaryCall<_sluice_v1_UnreserveRequest__Output, _sluice_v1_UnreserveResponse>;
+  
 }
 
 export interface AdminServiceDefinition extends grpc.ServiceDefinition {
@@ -351,11 +420,14 @@ export interface AdminServiceDefinition extends grpc.ServiceDefinition {
   Extend: MethodDefinition<_sluice_v1_ExtendRequest, _sluice_v1_ExtendResponse, _sluice_v1_ExtendRequest__Output, _sluice_v1_ExtendResponse__Output>
   ListEvents: MethodDefinition<_sluice_v1_ListEventsRequest, _sluice_v1_ListEventsResponse, _sluice_v1_ListEventsRequest__Output, _sluice_v1_ListEventsResponse__Output>
   ListQuotas: MethodDefinition<_sluice_v1_ListQuotasRequest, _sluice_v1_ListQuotasResponse, _sluice_v1_ListQuotasRequest__Output, _sluice_v1_ListQuotasResponse__Output>
+  ListReservations: MethodDefinition<_sluice_v1_ListReservationsRequest, _sluice_v1_ListReservationsResponse, _sluice_v1_ListReservationsRequest__Output, _sluice_v1_ListReservationsResponse__Output>
   ListTokens: MethodDefinition<_sluice_v1_ListTokensRequest, _sluice_v1_ListTokensResponse, _sluice_v1_ListTokensRequest__Output, _sluice_v1_ListTokensResponse__Output>
   ListUsage: MethodDefinition<_sluice_v1_ListUsageRequest, _sluice_v1_ListUsageResponse, _sluice_v1_ListUsageRequest__Output, _sluice_v1_ListUsageResponse__Output>
+  Reserve: MethodDefinition<_sluice_v1_ReserveRequest, _sluice_v1_ReserveResponse, _sluice_v1_ReserveRequest__Output, _sluice_v1_ReserveResponse__Output>
   Revoke: MethodDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeResponse, _sluice_v1_RevokeRequest__Output, _sluice_v1_RevokeResponse__Output>
   RevokeToken: MethodDefinition<_sluice_v1_RevokeTokenRequest, _sluice_v1_RevokeTokenResponse, _sluice_v1_RevokeTokenRequest__Output, _sluice_v1_RevokeTokenResponse__Output>
   SetPriority: MethodDefinition<_sluice_v1_SetPriorityRequest, _sluice_v1_SetPriorityResponse, _sluice_v1_SetPriorityRequest__Output, _sluice_v1_SetPriorityResponse__Output>
   SetQuota: MethodDefinition<_sluice_v1_SetQuotaRequest, _sluice_v1_SetQuotaResponse, _sluice_v1_SetQuotaRequest__Output, _sluice_v1_SetQuotaResponse__Output>
   Uncordon: MethodDefinition<_sluice_v1_UncordonRequest, _sluice_v1_UncordonResponse, _sluice_v1_UncordonRequest__Output, _sluice_v1_UncordonResponse__Output>
+  Unreserve: MethodDefinition<_sluice_v1_UnreserveRequest, _sluice_v1_UnreserveResponse, _sluice_v1_UnreserveRequest__Output, _sluice_v1_UnreserveResponse__Output>
 }

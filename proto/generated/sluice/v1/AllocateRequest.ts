@@ -75,6 +75,10 @@ export interface AllocateRequest {
    */
   'priorityClass'?: (string);
   /**
+   * Id of a reservation of the caller's tenant: the lease is inside it or nowhere. The mode is then profile.
+   */
+  'reservationId'?: (string);
+  /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.
    */
@@ -151,6 +155,10 @@ export interface AllocateRequest__Output {
    * The priority by a name that the server's admin has given it, such as `low`, `normal` or `high`. Empty: `priority` says it.
    */
   'priorityClass': (string);
+  /**
+   * Id of a reservation of the caller's tenant: the lease is inside it or nowhere. The mode is then profile.
+   */
+  'reservationId': (string);
   /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.

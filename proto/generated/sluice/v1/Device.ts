@@ -35,7 +35,7 @@ export interface Device {
    */
   'overheadBytes'?: (number | string | Long);
   /**
-   * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes.
+   * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes - reserved_bytes.
    */
   'freeBytes'?: (number | string | Long);
   /**
@@ -94,6 +94,10 @@ export interface Device {
    * Whether it is being drained: its leases have notice to end, and it takes no new ones.
    */
   'draining'?: (boolean);
+  /**
+   * Bytes in reservations that no lease has now.
+   */
+  'reservedBytes'?: (number | string | Long);
 }
 
 /**
@@ -125,7 +129,7 @@ export interface Device__Output {
    */
   'overheadBytes': (number);
   /**
-   * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes.
+   * Bytes free to lend: memory_bytes - granted_bytes - overhead_bytes - reserved_bytes.
    */
   'freeBytes': (number);
   /**
@@ -184,4 +188,8 @@ export interface Device__Output {
    * Whether it is being drained: its leases have notice to end, and it takes no new ones.
    */
   'draining': (boolean);
+  /**
+   * Bytes in reservations that no lease has now.
+   */
+  'reservedBytes': (number);
 }

@@ -59,6 +59,10 @@ export interface Lease {
    * What it does now.
    */
   'activity'?: (_sluice_v1_LeaseActivity | null);
+  /**
+   * The reservation whose slices it has; empty: none's.
+   */
+  'reservationId'?: (string);
 }
 
 export interface Lease__Output {
@@ -114,4 +118,8 @@ export interface Lease__Output {
    * What it does now.
    */
   'activity': (_sluice_v1_LeaseActivity__Output | null);
+  /**
+   * The reservation whose slices it has; empty: none's.
+   */
+  'reservationId': (string);
 }

@@ -59,6 +59,10 @@ export interface QueueEntry {
    * As in `Queued`.
    */
   'id'?: (string);
+  /**
+   * The reservation that it waits for, in whose own line its place counts; empty: the queue's.
+   */
+  'reservationId'?: (string);
 }
 
 /**
@@ -117,4 +121,8 @@ export interface QueueEntry__Output {
    * As in `Queued`.
    */
   'id': (string);
+  /**
+   * The reservation that it waits for, in whose own line its place counts; empty: the queue's.
+   */
+  'reservationId': (string);
 }

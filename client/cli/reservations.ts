@@ -1,0 +1,108 @@
+/** `sluice reserve`, `sluice unreserve` and `sluice reservations`: fixed slices that a tenant holds between its leases. */
+import type { Command } from "commander";
+import type { Reservation__Output as Reservation } from "../../proto/generated/sluice/v1/Reservation.ts";
+import { allocateRequest } from "../allocate-options.ts";
+import {
+  addJsonOption,
+  addServerOption,
+  addShareOptions,
+  type JsonOptions,
+  readDuration,
+  type ServerOptions,
+  type ShareFlags,
+  shareOf,
+  withControl,
+} from "./options.ts";
+import { print, printJson, sizeText, terminalWidth } from "./output.ts";
+import { type Column, formatTable } from "./table.ts";
+
+interface ReserveOptions extends ServerOptions, JsonOptions, ShareFlags {
+  readonly for?: number;
+}
+
+const columns: readonly Column[] = [
+  { title: "RESERVATION" },
+  { title: "TENANT", shrinkTo: 6 },
+  { title: "NAME", shrinkTo: 6 },
+  { title: "SLICES", shrinkTo: 10 },
+  { title: "IN USE", align: "right" },
+  { title: "WAITING", align: "right" },
+  { title: "UNTIL" },
+];
+
+export function addReservationCommands(program: Command): void {
+  const reserve = program
+    .command("reserve")
+    .description("hold fixed slices for a tenant, whether or not it uses them (admin)")
+    .argument("<tenant>", "whom they are for");
+  addShareOptions(reserve)
+    .option("--for <duration>", "how long, like 7d (default: until they are given up)", readDuration)
+    .option("--name <text>", "a name for people");
+  addJsonOption(addServerOption(reserve)).addHelpText(
+    "after",
+    `
+Of devices that are cut into fixed slices (serve --device cuda:0,profile=8x10GiB).
+The tenant's requests in the mode profile are served inside; --reservation of run
+and request takes slices of one reservation alone. Outlives jobs and restarts. The
+memory is charged to the tenant as long as it is held.
+
+Examples:
+  sluice reserve team-a -n 4 --same-device --for 7d --name course
+  sluice run --reservation reservation-3f9c2a -- node fit.js`,
+  );
+  reserve.action(async (tenant: string, options: ReserveOptions) => {
+    const { for: duration, mode = "profile", ...flags } = options;
+    const life = duration === undefined ? {} : { durationMax: duration };
+    const request = allocateRequest({ ...shareOf({ ...flags, mode }), ...life });
+    const { reservation } = await withControl(options, (control) => control.reserve({ tenant, request }));
+    if (options.json) printJson({ reservation });
+    else if (reservation !== null) print(`Reserved for ${tenant}: ${slicesText(reservation)}, as ${reservation.id}.`);
+  });
+
+  const unreserve = program
+    .command("unreserve")
+    .description("give a reservation up; leases in it run on (admin)")
+    .argument("<id>", "the reservation");
+  addServerOption(unreserve).addHelpText(
+    "after",
+    `
+Examples:
+  sluice unreserve reservation-3f9c2a`,
+  );
+  unreserve.action(async (id: string, options: ServerOptions) => {
+    await withControl(options, (control) => control.unreserve(id));
+    print(`The reservation ${id} is given up.`);
+  });
+
+  const list = program.command("reservations").description("show what is reserved for whom (admin)");
+  addJsonOption(addServerOption(list)).addHelpText(
+    "after",
+    `
+Examples:
+  sluice reservations
+  sluice reservations --json | jq -r '.reservations[].id'`,
+  );
+  list.action(async (options: ServerOptions & JsonOptions) => {
+    const { reservations } = await withControl(options, (control) => control.listReservations());
+    if (options.json) printJson({ reservations });
+    else if (reservations.length === 0) print("No reservations.");
+    else print(formatTable(columns, reservations.map(row), terminalWidth()));
+  });
+}
+
+/** As `2 x 9.5GiB of cuda:0`. */
+function slicesText({ slices }: Reservation): string {
+  const counts = new Map<string, number>();
+  for (const { deviceId, memoryBytes } of slices) {
+    const text = `${sizeText(memoryBytes)} of ${deviceId}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => (count === 1 ? text : `${count} x ${text}`)).join(", ") || "-";
+}
+
+function row(reservation: Reservation): string[] {
+  const { id, tenant, name, slices, endsAtMs, waiting } = reservation;
+  const used = slices.filter(({ leaseId }) => leaseId !== "").length;
+  const until = endsAtMs === 0 ? "given up" : new Date(endsAtMs).toISOString();
+  return [id, tenant, name || "-", slicesText(reservation), `${used} of ${slices.length}`, String(waiting), until];
+}
