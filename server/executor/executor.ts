@@ -14,6 +14,7 @@ import { loadDriver } from "./drivers.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
+import { startWatchdog } from "./watchdog.ts";
 import { Workspace } from "./workspace.ts";
 
 type Assignment = Extract<ToExecutor, { kind: "assign" }>;
@@ -35,6 +36,8 @@ export class Executor {
   #clientAddress: string | undefined;
   /** It was told to end, or its device is broken. */
   #isLast = false;
+  /** A driver that never answers ends this process. */
+  #isWatched = false;
   /** Settles at its end. */
   #rehearsal: Promise<void> | undefined;
 
@@ -149,6 +152,11 @@ export class Executor {
   async #open(assignment: SliceAssignment, kernelTimeoutMs: number): Promise<DeviceSlice> {
     const { description, arenaBytes, arenaBase } = assignment;
     const session = this.#session;
+    const isHardware = description.details !== undefined;
+    if (isHardware && kernelTimeoutMs > 0 && !this.#isWatched) {
+      this.#isWatched = true;
+      startWatchdog(kernelTimeoutMs);
+    }
     const driver = await loadDriver(description.kind);
     return driver.open({
       description,

@@ -36,6 +36,8 @@ export interface LeaseSessionsOptions {
 export class LeaseSessions {
   readonly #options: LeaseSessionsOptions;
   readonly #byLease = new Map<string, LeaseExecutor>();
+  /** Leases of which an executor was killed because its device was broken for it. */
+  readonly #retired = new Set<string>();
 
   constructor(options: LeaseSessionsOptions) {
     this.#options = options;
@@ -78,19 +80,18 @@ export class LeaseSessions {
   }
 
   /**
-   * Ends the lease's executor, if it has one; resolves once it is dead and reaped, with whether it left by itself or had to be killed;
-   * undefined where there is none.
+   * Ends the lease's executor, if it has one; resolves once it is dead and reaped, with whether any executor of the lease had to be killed.
    */
-  async end(leaseId: string, code: ErrorCode, message: string): Promise<"left" | "killed" | undefined> {
+  async end(leaseId: string, code: ErrorCode, message: string): Promise<"left" | "killed"> {
     const work = this.#byLease.get(leaseId);
-    let how: "left" | "killed" | undefined;
+    let how: "left" | "killed" = "left";
     if (work !== undefined) {
       work.ending = true;
       how = await work.executor.end(code, message);
     }
     this.#byLease.delete(leaseId);
     if (work !== undefined) refuseOwnCopy(work, new SluiceError(code, message));
-    return how;
+    return this.#retired.delete(leaseId) ? "killed" : how;
   }
 
   /** Ends every executor at once: the last resort of a shutdown. */
@@ -144,6 +145,7 @@ export class LeaseSessions {
   /** Kills an executor whose device is broken; the lease lives on, and its next session gets a new one. */
   #retire(leaseId: string, work: LeaseExecutor): void {
     work.ending = true;
+    this.#retired.add(leaseId);
     work.executor.dropLease();
     work.executor.kill();
     void work.executor.exited.then(() => {

@@ -8,6 +8,7 @@ import { connect, type DeviceInfo, type LeaseNotice, type Pool } from "../../cli
 import { contract } from "../../proto/load.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { knownKernels } from "./kernels.ts";
 import { standin, standinMissing } from "./standin.ts";
 
 const MiB = 1024 * 1024;
@@ -171,7 +172,65 @@ describe.skipIf(standinMissing !== undefined)("the first look at CUDA devices", 
     await using pool = await connect({ server: server.grpc });
     expect((await device(pool, "cuda:0")).cordon).toMatchObject({
       code: "DEVICE_UNHEALTHY",
-      message: expect.stringContaining("CUDA_ERROR_46"),
+      message: expect.stringContaining("CUDA_ERROR_DEVICE_UNAVAILABLE"),
     });
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("an executor that hangs in the driver", () => {
+  const borrow = (pool: Pool) => pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:0"] });
+
+  it("is killed after its time-out, and a device that works is lent again", async () => {
+    await using server = await start({}, "--kernel-timeout", "200ms");
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await borrow(pool);
+    inject("cuModuleLoadDataEx:9999");
+    const [gpu] = lease.devices;
+    await expect(gpu.load(knownKernels)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
+    expect(server.log()).toContain("hangs in a driver");
+    await waitFor("its memory", async () => (await device(pool, "cuda:0")).grantedBytes === 0);
+    expect((await device(pool, "cuda:0")).cordon).toBeNull();
+    inject("");
+    await using again = await borrow(pool);
+    await again.devices[0].load(knownKernels);
+  });
+
+  it("leaves a device that fails the test behind it closed", async () => {
+    await using server = await start({}, "--kernel-timeout", "200ms");
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await borrow(pool);
+    inject("cuModuleLoadDataEx:9999,cuDevicePrimaryCtxRetain:999");
+    await expect(lease.devices[0].load(knownKernels)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
+    const found = await closed(pool, "cuda:0");
+    expect(found.cordon).toMatchObject({
+      code: "DEVICE_UNHEALTHY",
+      message: expect.stringContaining("CUDA_ERROR_UNKNOWN"),
+    });
+    await waitFor("its memory", async () => (await device(pool, "cuda:0")).grantedBytes === 0);
+    expect((await device(pool, "cuda:1")).cordon).toBeNull();
+  });
+
+  it("in a kernel that never ends leaves a device that is tried before it is lent again", async () => {
+    await using server = await start({}, "--kernel-timeout", "200ms");
+    await using pool = await connect({ server: server.grpc });
+    const lease = await borrow(pool);
+    const [gpu] = lease.devices;
+    const endless = (await gpu.load(knownKernels)).kernel("endless");
+    endless.launch({ grid: 1, block: 1 }, [gpu.alloc(256)]);
+    await expect(gpu.synchronize()).rejects.toMatchObject({ code: "KERNEL_TIMEOUT" });
+    inject("cuDevicePrimaryCtxRetain:999");
+    await lease.release().catch(() => undefined);
+    expect((await closed(pool, "cuda:0")).cordon!.code).toBe("DEVICE_UNHEALTHY");
+  });
+
+  it("and will not end when its lease is released is killed too, and its device tried", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const lease = await borrow(pool);
+    inject("cuModuleLoadDataEx:9999,cuDevicePrimaryCtxRetain:999");
+    const loading = lease.devices[0].load(knownKernels).catch(() => undefined);
+    await lease.release();
+    await loading;
+    expect((await closed(pool, "cuda:0")).cordon!.code).toBe("DEVICE_UNHEALTHY");
   });
 });
