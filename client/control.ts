@@ -1,5 +1,12 @@
 /** The control plane as promises: one gRPC client per pool. It knows requests and errors, no sessions and no devices. */
-import { type ChannelOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelOptions,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import type { AdminServiceClient } from "../proto/generated/sluice/v1/AdminService.ts";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
@@ -28,6 +35,8 @@ import type { RevokeResponse__Output as RevokeResponse } from "../proto/generate
 import type { SetPriorityRequest } from "../proto/generated/sluice/v1/SetPriorityRequest.ts";
 import type { SetPriorityResponse__Output as SetPriorityResponse } from "../proto/generated/sluice/v1/SetPriorityResponse.ts";
 import type { SetQuotaRequest } from "../proto/generated/sluice/v1/SetQuotaRequest.ts";
+import type { WatchPoolRequest } from "../proto/generated/sluice/v1/WatchPoolRequest.ts";
+import type { WatchPoolResponse__Output as WatchPoolResponse } from "../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { contract, fromStatus } from "../proto/load.ts";
 import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
 import { cancelled } from "./abort.ts";
@@ -144,30 +153,28 @@ export class Control {
     return this.#unary((callback) => this.#admin.setPriority(request, this.#metadata, this.#options(), callback));
   }
 
+  /** Follows the pool until `signal` is aborted; rejects when the stream breaks. */
+  watchPool(
+    request: WatchPoolRequest,
+    options: { readonly onChange: (change: WatchPoolResponse) => void; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { onChange, signal } = options;
+    return this.#follow(this.#client.watchPool(request, this.#metadata), { onMessage: onChange, signal }).catch(
+      (error: unknown) => {
+        if (!signal.aborted) throw error;
+      },
+    );
+  }
+
   /** Resolves when the device is empty; `onLeft` hears which leases are left. An aborted `signal` stops the telling, not the drain. */
   drain(
     request: DrainRequest,
     options: { readonly onLeft: (leaseIds: readonly string[]) => void; readonly signal?: AbortSignal },
   ): Promise<void> {
     const { onLeft, signal } = options;
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(cancelled(signal));
-        return;
-      }
-      const stream = this.#admin.drain(request, this.#metadata);
-      const onAbort = (): void => stream.cancel();
-      signal?.addEventListener("abort", onAbort, { once: true });
-      stream.on("data", ({ leaseIds }: DrainResponse) => onLeft(leaseIds));
-      stream.on("error", (error: ServiceError) => {
-        signal?.removeEventListener("abort", onAbort);
-        reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
-      });
-      stream.on("end", () => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      });
-    });
+    if (signal?.aborted) return Promise.reject(cancelled(signal));
+    const stream = this.#admin.drain(request, this.#metadata);
+    return this.#follow(stream, { onMessage: ({ leaseIds }: DrainResponse) => onLeft(leaseIds), signal });
   }
 
   reserve(request: ReserveRequest): Promise<ReserveResponse> {
@@ -247,6 +254,27 @@ export class Control {
     this.#client.close();
     this.#admin.close();
     this.#quiet.close();
+  }
+
+  /** Reads a stream to its end. Rejects with CANCELLED when `signal` is aborted. */
+  #follow<T>(
+    stream: ClientReadableStream<T>,
+    options: { readonly onMessage: (message: T) => void; readonly signal?: AbortSignal | undefined },
+  ): Promise<void> {
+    const { onMessage, signal } = options;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => stream.cancel();
+      signal?.addEventListener("abort", onAbort, { once: true });
+      stream.on("data", onMessage);
+      stream.on("error", (error: ServiceError) => {
+        signal?.removeEventListener("abort", onAbort);
+        reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
+      });
+      stream.on("end", () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+    });
   }
 
   /** Says which server it is that does not answer, in fewer words than gRPC. */

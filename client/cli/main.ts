@@ -7,6 +7,7 @@ import { addDrainCommand } from "./drain.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addExtendCommand } from "./extend.ts";
 import { reportFailure } from "./failure.ts";
+import { addHealthCommand } from "./health.ts";
 import { addLeasesCommand } from "./leases.ts";
 import { addListCommand } from "./list.ts";
 import { addQueuedCommands } from "./queued.ts";
@@ -17,7 +18,9 @@ import { addReservationCommands } from "./reservations.ts";
 import { addRevokeCommand } from "./revoke.ts";
 import { addRunCommand } from "./run.ts";
 import { addServeCommand } from "./serve.ts";
+import { addSmiCommand } from "./smi.ts";
 import { addUsageCommand } from "./usage.ts";
+import { addWatchCommand } from "./watch.ts";
 
 const program = new Command("sluice")
   .description("Lends remote GPUs: exact shares of their memory, at run time, over the network.")
@@ -43,6 +46,9 @@ addReleaseCommand(program);
 addExplainCommand(program);
 addListCommand(program);
 addLeasesCommand(program);
+addSmiCommand(program);
+addWatchCommand(program);
+addHealthCommand(program);
 addUsageCommand(program);
 addCordonCommands(program);
 addDrainCommand(program);
