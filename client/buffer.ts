@@ -167,7 +167,7 @@ export class DeviceBuffer {
       pieces.push(session.request(Opcode.copyFromDevice, call, options.signal));
     }
     const lastPiece = session.calls;
-    await Promise.all(pieces);
+    await (pieces.length === 1 ? pieces[0] : Promise.all(pieces));
     // Where there is no other stream than the default one, a read waits for all work of the device.
     if (!handles.streams.used && byteLength > 0) idle.at = Math.max(idle.at, lastPiece);
   }

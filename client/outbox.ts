@@ -82,10 +82,8 @@ export class Outbox {
   flushSoon(): void {
     if (this.#microtask) return;
     this.#microtask = true;
-    queueMicrotask(() => {
-      this.#microtask = false;
-      this.flush();
-    });
+    // Cheaper than queueMicrotask, which makes an object that tools can trace.
+    void resolved.then(this.#onMicrotask);
   }
 
   /** Sends what waits now. */
@@ -148,6 +146,11 @@ export class Outbox {
     this.#onWritten();
   }
 
+  readonly #onMicrotask = (): void => {
+    this.#microtask = false;
+    this.flush();
+  };
+
   readonly #onImmediate = (): void => {
     this.#immediate = undefined;
     this.flush();
@@ -168,3 +171,4 @@ export class Outbox {
 }
 
 const zeros = new Uint8Array(8);
+const resolved = Promise.resolve();

@@ -182,13 +182,21 @@ export class Session {
   }
 
   /** Issues a call with an answer. Rejects with the call's failure, the session's error, or CANCELLED. */
-  async request<T, A>(opcode: number, call: Call<T, A>, signal?: AbortSignal): Promise<A> {
-    if (signal?.aborted) throw cancelled(signal);
-    if (this.#broken !== undefined) throw again(this.#broken);
-    if (this.#pending.size >= ANSWERS_PENDING_MAX) {
-      throw new SluiceError("BACKLOG_FULL", `The client waits for [${this.#pending.size}] answers: as many as it may.`);
+  request<T, A>(opcode: number, call: Call<T, A>, signal?: AbortSignal): Promise<A> {
+    // Not `async`: one promise per call is enough on this path.
+    try {
+      if (signal?.aborted) throw cancelled(signal);
+      if (this.#broken !== undefined) throw again(this.#broken);
+      if (this.#pending.size >= ANSWERS_PENDING_MAX) {
+        throw new SluiceError(
+          "BACKLOG_FULL",
+          `The client waits for [${this.#pending.size}] answers: as many as it may.`,
+        );
+      }
+      return orAborted(this.#request(opcode, call), signal);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return orAborted(this.#request(opcode, call), signal);
   }
 
   /** Sends what waits; resolves when the system has it all. Rejects when the session has ended. */
