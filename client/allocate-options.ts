@@ -73,7 +73,8 @@ const PRIORITY_MAX = 100;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
-function milliseconds(what: string, value: Duration): number {
+/** @throws SluiceError BAD_ARGUMENT naming `what` */
+export function milliseconds(what: string, value: Duration): number {
   const result = typeof value === "number" ? value : parseDuration(value);
   if (!Number.isSafeInteger(result) || result < 0) {
     throw bad(`The ${what} is a whole number of milliseconds, 0 or more, and [${value}] is not.`);

@@ -24,6 +24,16 @@ export interface Credentials {
   readonly nonce: Uint8Array;
 }
 
+/** Where a session stands, for the server to go on there. */
+export interface SessionPosition {
+  /** How long the session is to wait for its client when its connection breaks; 0: it ends with it. */
+  readonly resumeMs: number;
+  /** Whether there has been a WELCOME for it. */
+  readonly begun: boolean;
+  /** Counted frames received. */
+  readonly received: number;
+}
+
 function proofOf(secret: Uint8Array, ...parts: readonly (string | Uint8Array)[]): Buffer {
   const hmac = createHmac("sha256", secret);
   for (const part of parts) hmac.update(part);
@@ -34,7 +44,7 @@ function proofOf(secret: Uint8Array, ...parts: readonly (string | Uint8Array)[])
  * The HELLO frame that answers a greeting.
  * @throws SluiceError FINGERPRINT_MISMATCH when the ends do not have the same table of calls, PROTOCOL_ERROR for a bad nonce.
  */
-export function helloFrame(greeting: Greeting, credentials: Credentials): Uint8Array {
+export function helloFrame(greeting: Greeting, credentials: Credentials, position: SessionPosition): Uint8Array {
   const { leaseId, secret, sessionId, nonce } = credentials;
   if (greeting.protocolVersion !== PROTOCOL_VERSION || greeting.fingerprint !== FINGERPRINT) {
     throw new SluiceError(
@@ -54,6 +64,9 @@ export function helloFrame(greeting: Greeting, credentials: Credentials): Uint8A
     sessionId,
     nonce,
     proof: proofOf(secret, "client", greeting.nonce, nonce, sessionId),
+    resumeMs: position.resumeMs,
+    begun: position.begun ? 1 : 0,
+    received: position.received,
   };
   return messageFrame(FrameKind.HELLO, hello, encodeHello);
 }

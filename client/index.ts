@@ -46,5 +46,6 @@ export type { Lease, LeaseStats } from "./lease.ts";
 export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";
 export type { MultiplyOptions } from "./multiply.ts";
 export { type AllocateOptions, type ConnectOptions, connect, type Pool, type PoolLeases } from "./pool.ts";
+export type { ConnectionChange } from "./session.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";
 export type { TransportKind } from "./transport/open.ts";

@@ -9,7 +9,7 @@ import { HandleCounter, type SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
 import { Device } from "./device.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
-import { Session } from "./session.ts";
+import { type ConnectionChange, Session } from "./session.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 /** What a lease did so far, counted by this client. */
@@ -29,6 +29,8 @@ export interface LeaseStats {
   readonly endpoint: string;
   /** Bytes of images and cached uploads that did not travel, since the server had them. */
   readonly bytesSaved: number;
+  /** How often a broken data connection was replaced. */
+  readonly reconnects: number;
   /** How long the lease was held by this client. */
   readonly seconds: number;
 }
@@ -43,6 +45,8 @@ export interface LeaseGrant {
   readonly devices: number;
   /** Kinds of data endpoints to use. Default: all. */
   readonly transports?: readonly TransportKind[] | undefined;
+  /** How long to try to resume a session whose connection breaks, in milliseconds; 0: not at all. Default SESSION_GRACE_MS. */
+  readonly resumeMs?: number | undefined;
   /** Whether this client keeps the lease alive and releases it, or works under another's. */
   readonly owned: boolean;
   readonly warnings?: readonly string[];
@@ -106,7 +110,11 @@ export class Lease {
         secret: grant.key.secret,
         devices: grant.devices,
         onOutput: grant.onOutput,
+        resumeMs: grant.resumeMs,
         onFailed: (error) => life.end(error),
+        onConnection: (change) => {
+          for (const listener of life.connectionListeners) listener(change);
+        },
         reasonOfLoss: () => (holder === undefined ? askForReason(grant) : holder.reason()),
         // A lease that ends meanwhile ends the opening too.
         signal: grant.signal === undefined ? life.signal : AbortSignal.any([grant.signal, life.signal]),
@@ -136,7 +144,7 @@ export class Lease {
   }
 
   get stats(): LeaseStats {
-    const { calls, batches, roundTrips, bytesSent, bytesReceived, endpoint } = this.#session;
+    const { calls, batches, roundTrips, bytesSent, bytesReceived, endpoint, reconnects } = this.#session;
     return {
       calls,
       batches,
@@ -146,6 +154,7 @@ export class Lease {
       bytesFromDevice: bytesReceived,
       bytesSaved: this.#content.bytesSaved,
       endpoint,
+      reconnects,
       seconds: ((this.#endedAt ?? performance.now()) - this.#startedAt) / 1000,
     };
   }
@@ -154,6 +163,15 @@ export class Lease {
   onNotice(listener: (notice: LeaseNotice) => void): () => void {
     this.#life.listeners.add(listener);
     return () => this.#life.listeners.delete(listener);
+  }
+
+  /**
+   * Calls `listener` when the data connection breaks, and when the session goes on over a new one; returns a function that ends it. Calls
+   * made in between wait; each runs once.
+   */
+  onConnection(listener: (change: ConnectionChange) => void): () => void {
+    this.#life.connectionListeners.add(listener);
+    return () => this.#life.connectionListeners.delete(listener);
   }
 
   /**
@@ -205,6 +223,7 @@ export class Lease {
 /** What the parts of a lease tell each other about its end. */
 class LeaseLife {
   readonly listeners = new Set<(notice: LeaseNotice) => void>();
+  readonly connectionListeners = new Set<(change: ConnectionChange) => void>();
   session: Session | undefined;
   readonly #controller = new AbortController();
 

@@ -1,6 +1,7 @@
 /**
- * Where calls wait to be sent: one batch at a time is written into its own buffer, and leaves as one frame in one write. It bounds
- * what waits (back-pressure). It knows frames and the transport; sequence numbers and answers are the session's.
+ * Where calls wait to be sent, and until the server acknowledges them: one batch at a time is written into its own buffer, leaves as
+ * one frame in one write, and is kept for a connection that follows a broken one. It bounds what is kept (back-pressure). It knows
+ * frames and the transport; answers are the session's.
  *
  * A batch leaves when it is full, when a call needs an answer (at the end of the current microtask queue's turn, so that several
  * reads started together share one write), or else in `setImmediate`. Not in a microtask: nobody waits for a call without an answer,
@@ -8,54 +9,70 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { FrameKind } from "../shared/generated/calls.ts";
-import { BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
+import { ACKNOWLEDGE_BYTES_MAX, BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
 import { FrameWriter } from "../shared/wire/frame.ts";
-import { MemoryPool } from "../shared/wire/memory-pool.ts";
-import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
+import { FrameLog } from "../shared/wire/frame-log.ts";
+import { protocolError, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import type { Transport } from "./transport/transport.ts";
 
-/** Data of this size is sent from where it lies, as far as the system takes it at once. */
+/** Data of this size is not copied into the batch, but ends it. */
 const BULK_BYTES_MIN = 32 * 1024;
 
 /** Room for a batch and the last call that makes it full. */
 const WRITER_BYTES = BATCH_BYTES + BULK_BYTES_MIN + 4096;
 
-/** What the system does not take is copied into blocks of this size. */
-const BLOCK_BYTES = 128 * 1024;
+/** Free memory is let go of this long after its last use. */
+const IDLE_MS = 2_000;
 
-/** Memory for what the system did not take, kept this long after its last use. */
-const POOL_IDLE_MS = 2_000;
+/** Acknowledgements are looked for without waiting for the event loop whenever so much more is kept. */
+const LOOK_BYTES = 4 * 1024 * 1024;
 
 export class Outbox {
-  /** Low 32 bits of the sequence number of the last answer received, told to the server with each batch. */
-  ack = 0;
   /** Frames of calls sent. */
   batches = 0;
+  /** Calls appended: the sequence number of the last. */
+  calls = 0;
   #transport: Transport | undefined;
   readonly #writer = new FrameWriter(WRITER_BYTES, { bulkBytesMin: BULK_BYTES_MIN });
-  readonly #pool = new MemoryPool({ blockBytes: BLOCK_BYTES, keptBytesMax: CLIENT_BACKLOG_BYTES_MAX });
-  #poolTimer: NodeJS.Timeout | undefined;
+  readonly #log = new FrameLog({ freeBytesMax: CLIENT_BACKLOG_BYTES_MAX });
+  /** Sequence number of the last call that the server has acknowledged. */
+  #acknowledged = 0;
+  /** Counted frames from the server, and bytes of them that it does not know to have arrived. */
+  #received = 0;
+  #receivedBytes = 0;
+  #lookAt = LOOK_BYTES;
+  #ended = false;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #isIdle = false;
   #immediate: NodeJS.Immediate | undefined;
   #microtask = false;
-  #full = false;
   #drained: (() => void)[] = [];
 
-  constructor(transport: Transport) {
-    this.#transport = transport;
+  /** Counted frames received from the server. */
+  get received(): number {
+    return this.#received;
   }
 
   /** Bytes that are not with the system yet. */
   get queuedBytes(): number {
-    const batch = this.#writer.count === 0 ? 0 : this.#writer.byteLength;
-    return batch + (this.#transport?.unsentBytes ?? 0);
+    return this.#batchBytes + (this.#transport?.unsentBytes ?? this.#log.byteLength);
   }
 
-  /** @throws SluiceError BACKLOG_FULL when more waits than a client may hold. */
+  /** Bytes that this client holds: not sent, or not acknowledged. */
+  get heldBytes(): number {
+    return this.#batchBytes + this.#log.byteLength;
+  }
+
+  get #batchBytes(): number {
+    return this.#writer.count === 0 ? 0 : this.#writer.byteLength;
+  }
+
+  /** @throws SluiceError BACKLOG_FULL when this client holds more than it may. */
   checkRoom(): void {
-    if (!this.#full) return;
+    if (this.#log.byteLength <= CLIENT_BACKLOG_BYTES_MAX) return;
     throw new SluiceError(
       "BACKLOG_FULL",
-      `The client holds [${this.queuedBytes}] bytes that are not sent yet; the bound is [${CLIENT_BACKLOG_BYTES_MAX}].`,
+      `The client holds [${this.heldBytes}] bytes that are not acknowledged yet; the bound is [${CLIENT_BACKLOG_BYTES_MAX}].`,
     );
   }
 
@@ -70,6 +87,7 @@ export class Outbox {
       writer.body.bulk = undefined;
       throw error;
     }
+    this.calls++;
     if (writer.byteLength >= BATCH_BYTES || writer.body.bulk !== undefined) this.flush();
   }
 
@@ -86,7 +104,7 @@ export class Outbox {
     void resolved.then(this.#onMicrotask);
   }
 
-  /** Sends what waits now. */
+  /** Sends what waits now; without a connection, with the next one. */
   flush(): void {
     if (this.#immediate !== undefined) {
       clearImmediate(this.#immediate);
@@ -95,44 +113,69 @@ export class Outbox {
     const writer = this.#writer;
     if (writer.count === 0) return;
     const { bulk } = writer.body;
-    const head = writer.finish(FrameKind.CALLS, this.ack);
-    if (this.#transport === undefined) return;
+    const head = writer.finish(FrameKind.CALLS, this.#received >>> 0);
+    if (this.#ended) return;
     this.batches++;
-    this.#send(this.#transport, head);
-    if (bulk !== undefined) {
-      this.#send(this.#transport, bulk);
-      const padding = padTo8(bulk.byteLength) - bulk.byteLength;
-      if (padding > 0) this.#send(this.#transport, zeros.subarray(0, padding));
+    // The bytes are the caller's again when this returns.
+    const pieces = this.#log.append(head, { mark: this.calls, bulk, adopts: false });
+    if (this.#transport === undefined) return;
+    this.#receivedBytes = 0;
+    this.#send(this.#transport, pieces);
+    if (this.#log.byteLength > this.#lookAt) this.#look(this.#transport);
+  }
+
+  /** Goes on over a new connection, whose server has received the calls up to `received`. */
+  attach(transport: Transport, received: number): void {
+    this.acknowledge(received);
+    this.#transport = transport;
+    this.#receivedBytes = 0;
+    for (const { pieces } of this.#log.entries()) this.#send(transport, pieces);
+  }
+
+  /** The connection is gone: what comes waits for the next. */
+  detach(): void {
+    this.#transport = undefined;
+  }
+
+  /** Takes an acknowledgement: the low 32 bits of the sequence number of the last call executed. */
+  onAcknowledgement(ack: number): void {
+    const news = (ack - this.#acknowledged) | 0;
+    if (news > 0) this.acknowledge(this.#acknowledged + news);
+  }
+
+  /** Forgets the calls up to this one. Throws PROTOCOL_ERROR when they were never sent. */
+  acknowledge(sequence: number): void {
+    if (sequence > this.calls - this.#writer.count) {
+      throw protocolError(`The server knows of the call [${sequence}], and [${this.calls}] were made.`);
     }
-    this.#full = this.#transport.unsentBytes > CLIENT_BACKLOG_BYTES_MAX;
+    if (sequence <= this.#acknowledged) return;
+    this.#acknowledged = sequence;
+    this.#log.releaseUpTo(sequence);
+    this.#lookAt = this.#log.byteLength + LOOK_BYTES;
+    this.#isIdle = false;
+    this.#idleTimer ??= setTimeout(this.#onIdle, IDLE_MS).unref();
+    this.#tellDrained();
   }
 
-  /** Sends what the system takes at once, and a copy of the rest: the bytes are free when this returns. */
-  #send(transport: Transport, bytes: Uint8Array): void {
-    for (let at = transport.writeNow(bytes); at < bytes.byteLength; ) {
-      const rest = bytes.subarray(at, at + BLOCK_BYTES);
-      at += rest.byteLength;
-      // A block for a few bytes would let a full backlog hold many times its bound.
-      if (rest.byteLength > BLOCK_BYTES / 8) this.#sendPooled(transport, rest);
-      else transport.write(rest.slice(), this.#onWritten);
-    }
+  /** Counts a frame from the server, and lets it know now and then. */
+  onFrame(byteCount: number): void {
+    this.#received++;
+    this.#receivedBytes += byteCount;
+    if (this.#receivedBytes < ACKNOWLEDGE_BYTES_MAX || this.#transport === undefined) return;
+    this.#receivedBytes = 0;
+    this.#sendFrame(this.#transport, FrameKind.ANSWERS);
   }
 
-  #sendPooled(transport: Transport, bytes: Uint8Array): void {
-    const block = this.#pool.take();
-    block.set(bytes);
-    transport.write(block.subarray(0, bytes.byteLength), () => {
-      this.#pool.give(block);
-      this.#poolTimer ??= setTimeout(this.#onPoolIdle, POOL_IDLE_MS).unref();
-      this.#poolTimer.refresh();
-      this.#onWritten();
-    });
+  /** Sends GOODBYE behind all else. */
+  goodbye(): void {
+    this.flush();
+    if (this.#transport !== undefined) this.#sendFrame(this.#transport, FrameKind.GOODBYE);
   }
 
-  /** Sends what waits, and resolves once the system has all of it, or the connection is gone. */
+  /** Resolves once the system has all that waits and there is room for more, or all is over. */
   drained(): Promise<void> {
     this.flush();
-    if (this.queuedBytes === 0) return Promise.resolve();
+    if (this.#isDrained) return Promise.resolve();
     return new Promise((resolve) => {
       this.#drained.push(resolve);
     });
@@ -140,10 +183,38 @@ export class Outbox {
 
   /** Ends sending: what waits, and what comes, goes nowhere. The session tells its callers why. */
   discard(): void {
+    this.#ended = true;
     this.#transport = undefined;
-    this.#full = false;
     this.flush();
-    this.#onWritten();
+    this.#log.releaseUpTo(this.calls);
+    this.#log.trim();
+    clearTimeout(this.#idleTimer);
+    this.#tellDrained();
+  }
+
+  get #isDrained(): boolean {
+    return this.#ended || (this.queuedBytes === 0 && this.#log.byteLength <= CLIENT_BACKLOG_BYTES_MAX / 2);
+  }
+
+  /** An empty frame for what it says itself. It is not kept: what is lost of it is said again. */
+  #sendFrame(transport: Transport, kind: typeof FrameKind.ANSWERS | typeof FrameKind.GOODBYE): void {
+    this.#send(transport, [new FrameWriter(16).finish(kind, this.#received >>> 0)]);
+  }
+
+  /** Sends what the system takes at once; the rest follows by itself. The bytes must stay as they are. */
+  #send(transport: Transport, pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) {
+      const taken = transport.writeNow(piece);
+      if (taken < piece.byteLength) {
+        transport.write(taken === 0 ? piece : piece.subarray(taken), this.#tellDrained);
+      }
+    }
+  }
+
+  /** A program that issues calls without returning to the event loop still hears what is done, and so need not hold it all. */
+  #look(transport: Transport): void {
+    this.#lookAt = this.#log.byteLength + LOOK_BYTES;
+    transport.readNow?.();
   }
 
   readonly #onMicrotask = (): void => {
@@ -156,19 +227,19 @@ export class Outbox {
     this.flush();
   };
 
-  readonly #onWritten = (): void => {
-    if (this.#full) this.#full = (this.#transport?.unsentBytes ?? 0) > CLIENT_BACKLOG_BYTES_MAX;
-    if (this.#drained.length === 0 || this.queuedBytes > 0) return;
+  readonly #tellDrained = (): void => {
+    if (this.#drained.length === 0 || !this.#isDrained) return;
     const waiting = this.#drained;
     this.#drained = [];
     for (const resolve of waiting) resolve();
   };
 
-  readonly #onPoolIdle = (): void => {
-    this.#poolTimer = undefined;
-    this.#pool.clear();
+  readonly #onIdle = (): void => {
+    this.#idleTimer = undefined;
+    if (this.#isIdle) this.#log.trim();
+    else this.#idleTimer = setTimeout(this.#onIdle, IDLE_MS).unref();
+    this.#isIdle = true;
   };
 }
 
-const zeros = new Uint8Array(8);
 const resolved = Promise.resolve();

@@ -9,6 +9,8 @@ import {
   allocateRequest,
   checkedDevices,
   checkedFraction,
+  type Duration,
+  milliseconds,
   type ShareOptions,
   sizeInBytes,
 } from "./allocate-options.ts";
@@ -31,6 +33,11 @@ export interface ConnectOptions {
   readonly lease?: string;
   /** Kinds of data connections to use, of those that the server offers. Default: all; the server's best that works is taken. */
   readonly transports?: readonly TransportKind[];
+  /**
+   * How long to try to resume a session whose data connection breaks; the server bounds it. 0: not at all, the session then ends with its
+   * connection. Default: 30 s.
+   */
+  readonly resume?: Duration;
   /** Ends the attempt to reach the server with CANCELLED. */
   readonly signal?: AbortSignal;
 }
@@ -66,28 +73,42 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
   try {
     // Any answer shows that a Sluice server is there, before the program relies on it.
     await control.listDevices(options.signal);
-    return new Pool(control, { key, transports: options.transports });
+    return new Pool(control, {
+      key,
+      transports: options.transports,
+      resumeMs: options.resume === undefined ? undefined : resumeTime(options.resume),
+    });
   } catch (error) {
     control.close();
     throw error;
   }
 }
 
+/** Beyond it a session that nobody comes back to would hold its share for too long. */
+const RESUME_MS_MAX = 24 * 60 * 60 * 1000;
+
+function resumeTime(duration: Duration): number {
+  const resumeMs = milliseconds("resume", duration);
+  if (resumeMs > RESUME_MS_MAX) throw new SluiceError("BAD_ARGUMENT", `A session is resumed within [1d] at most.`);
+  return resumeMs;
+}
+
+interface PoolOptions {
+  readonly key: LeaseKey | undefined;
+  readonly transports: readonly TransportKind[] | undefined;
+  readonly resumeMs: number | undefined;
+}
+
 /** A connection to the pool of one server, from `connect()`. */
 export class Pool {
   readonly #control: Control;
-  readonly #key: LeaseKey | undefined;
-  readonly #transports: readonly TransportKind[] | undefined;
+  readonly #options: PoolOptions;
   readonly #leases = new Set<Lease>();
 
   /** @internal */
-  constructor(
-    control: Control,
-    options: { readonly key: LeaseKey | undefined; readonly transports: readonly TransportKind[] | undefined },
-  ) {
+  constructor(control: Control, options: PoolOptions) {
     this.#control = control;
-    this.#key = options.key;
-    this.#transports = options.transports;
+    this.#options = options;
   }
 
   /**
@@ -97,11 +118,13 @@ export class Pool {
    * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, and the handshake's errors.
    */
   async allocate(options: AllocateOptions): Promise<Lease> {
-    const grant = this.#key === undefined ? await this.#allocate(options) : await this.#adopt(this.#key, options);
+    const { key, transports, resumeMs } = this.#options;
+    const grant = key === undefined ? await this.#allocate(options) : await this.#adopt(key, options);
     const lease: Lease = await Lease.open({
       ...grant,
       control: this.#control,
-      transports: this.#transports,
+      transports,
+      resumeMs,
       onOutput: options.onOutput ?? printOutput,
       onReleased: () => this.#leases.delete(lease),
       signal: options.signal,

@@ -1,36 +1,45 @@
 /**
- * One session under a lease: it numbers calls by counting, batches them, gives each answer to its call, and tells everyone who
- * waits when it ends, and why. It knows frames and calls (proto/README.md), no buffers, no kernels and no gRPC.
+ * One session under a lease: it numbers calls by counting, batches them, gives each answer to its call, goes on over a new connection when
+ * one breaks, and tells everyone who waits when it ends, and why. It knows frames and calls (proto/README.md), no buffers, no kernels
+ * and no gRPC.
  */
 import { randomBytes } from "node:crypto";
-import { codeOfWire, SluiceError, toSluiceError } from "../shared/errors.ts";
+import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import {
   type AttachAnswer,
   decodeAttachAnswer,
-  decodeGreeting,
   decodeMemoryInfoAnswer,
   decodeOutput,
-  decodeRefusal,
-  decodeWelcome,
   encodeAttachCall,
   encodeMemoryInfoCall,
   FrameKind,
-  type Greeting,
   Opcode,
   type Welcome,
 } from "../shared/generated/calls.ts";
-import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
-import { type AnswerView, answersOf, type Frame, FrameReader, FrameWriter } from "../shared/wire/frame.ts";
+import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS } from "../shared/limits.ts";
+import { type AnswerView, answersOf, FRAME_HEADER_BYTES, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
-import { type Credentials, checkWelcome, helloFrame, NONCE_BYTES, SESSION_ID_BYTES } from "./handshake.ts";
+import { SESSION_ID_BYTES } from "./handshake.ts";
+import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
-import { openTransport } from "./transport/open.ts";
-import type { Transport } from "./transport/transport.ts";
+import { isPassing, Reconnection } from "./reconnection.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
+
+/** How often a session whose first connection breaks in the handshake tries another. */
+const HANDSHAKE_RETRIES = 3;
+
+/** What becomes of a session's connection. */
+export interface ConnectionChange {
+  readonly state: "lost" | "resumed";
+  /** The data endpoint that was in use, or is now. */
+  readonly endpoint: string;
+  /** Why it was lost, in the system's words; undefined when the server closed it, or it was resumed. */
+  readonly reason: string | undefined;
+}
 
 export interface SessionOptions {
   readonly endpoints: readonly string[];
@@ -40,11 +49,15 @@ export interface SessionOptions {
   readonly secret: Uint8Array;
   /** Devices to attach: the first ones of the lease. */
   readonly devices: number;
+  /** How long to try to resume the session when its connection breaks, at most; 0: not at all. Default SESSION_GRACE_MS. */
+  readonly resumeMs?: number | undefined;
   /** Receives what kernels print. */
   readonly onOutput: (text: string) => void;
   /** Called once when the session ends by itself. */
   readonly onFailed: (error: SluiceError) => void;
-  /** Asked when the connection breaks without a word: why, if anyone knows. Bounded in time; never rejects. */
+  /** Called when the connection breaks, and when the session goes on. */
+  readonly onConnection?: (change: ConnectionChange) => void;
+  /** Asked when the connection is lost without a word: why, if anyone knows. Bounded in time; never rejects. */
   readonly reasonOfLoss: () => Promise<SluiceError | undefined>;
   readonly signal?: AbortSignal | undefined;
 }
@@ -70,24 +83,26 @@ interface Call<T, A> {
   readonly decode: Decode<A>;
 }
 
-/** Which frame must come next: one of the handshake, or any of an open session. */
-type Phase =
-  | {
-      readonly kind: "greeting" | "welcome";
-      readonly accept: (frame: Frame) => void;
-      readonly fail: (error: SluiceError) => void;
-    }
-  | { readonly kind: "open" };
-
 export class Session {
   readonly #options: SessionOptions;
-  readonly #reader = new FrameReader();
+  readonly #sessionId = randomBytes(SESSION_ID_BYTES);
   readonly #pending: PendingAnswers;
-  #transport!: Transport;
-  #outbox!: Outbox;
-  #phase: Phase = { kind: "open" };
-  #calls = 0;
+  readonly #outbox = new Outbox();
+  readonly #reconnection: Reconnection;
+  readonly #handlers: LinkHandlers;
+  /** The connection in use; the last one while there is none. */
+  #link: Link | undefined;
+  #connected = false;
+  /** The connection whose HELLO was followed at once by the calls that attach. */
+  #firstLink: Link | undefined;
+  /** There has been a WELCOME. */
+  #begun = false;
+  /** What both ends agreed on. */
+  #resumeMs: number;
   #roundTrips = 0;
+  #reconnects = 0;
+  /** Bytes over the connections before this one. */
+  #bytesBefore = { sent: 0, received: 0 };
   /** Sequence number of the last call that an answer will follow. */
   #lastAnswered = 0;
   /** Sequence number of the last call that may have given the server work, or whose failure no answer has told about. */
@@ -95,14 +110,26 @@ export class Session {
   /** Why calls are refused: the session has ended, or is in error. */
   #broken: SluiceError | undefined;
   #ended = false;
-  #refusal: SluiceError | undefined;
-  #closed: (() => void) | undefined;
-  #gone = false;
+  /** Calls off what waits for the network. */
+  readonly #over = new AbortController();
+  #closing = false;
   #goodbyeSaid = false;
+  #goodbyeHeard = false;
 
   private constructor(options: SessionOptions) {
     this.#options = options;
+    this.#resumeMs = options.resumeMs ?? SESSION_GRACE_MS;
     this.#pending = new PendingAnswers(options.leaseId);
+    this.#reconnection = new Reconnection({
+      connect: (timeoutMs) => this.#connect(timeoutMs),
+      spread: this.#sessionId[0]! / 255,
+    });
+    this.#handlers = {
+      onHello: (link) => this.#onHello(link),
+      onWelcome: (link, welcome) => this.#onWelcome(link, welcome),
+      onFrame: (frame) => this.#onFrame(frame),
+      onLost: (link, loss) => this.#onLost(link, loss),
+    };
   }
 
   /** Connects, shakes hands and attaches the devices: two round trips. */
@@ -111,15 +138,14 @@ export class Session {
     try {
       return { session, attached: await session.#open() };
     } catch (error) {
-      session.#end(toSluiceError(error));
-      session.#transport?.destroy();
+      session.fail(toSluiceError(error));
       throw error;
     }
   }
 
   /** Calls issued. */
   get calls(): number {
-    return this.#calls;
+    return this.#outbox.calls;
   }
 
   /** Calls answered. */
@@ -131,16 +157,22 @@ export class Session {
     return this.#outbox.batches;
   }
 
-  get bytesSent(): number {
-    return this.#transport.bytesSent;
+  /** The endpoint of the connection in use. */
+  get endpoint(): string {
+    return this.#link?.transport.endpoint ?? "";
   }
 
-  get endpoint(): string {
-    return this.#transport.endpoint;
+  /** How often a broken connection was replaced. */
+  get reconnects(): number {
+    return this.#reconnects;
+  }
+
+  get bytesSent(): number {
+    return this.#bytesBefore.sent + (this.#connected ? this.#link!.transport.bytesSent : 0);
   }
 
   get bytesReceived(): number {
-    return this.#transport.bytesReceived;
+    return this.#bytesBefore.received + (this.#connected ? this.#link!.transport.bytesReceived : 0);
   }
 
   /** Whether calls are refused: the session has ended, or an earlier call failed. */
@@ -156,7 +188,7 @@ export class Session {
     return sequence > this.#lastWork && this.#broken === undefined && this.#pending.size === 0;
   }
 
-  /** Bytes that wait in this process. */
+  /** Bytes that wait in this process to be sent. */
   get queuedBytes(): number {
     return this.#outbox.queuedBytes;
   }
@@ -170,7 +202,7 @@ export class Session {
     this.#outbox.checkRoom();
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
-    this.#lastWork = ++this.#calls;
+    this.#lastWork = this.calls;
   }
 
   /** As `issue` even when the backlog is full: for the later pieces of one copy, and for what gives something back. */
@@ -178,7 +210,7 @@ export class Session {
     if (this.#broken !== undefined) throw again(this.#broken);
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
-    this.#lastWork = ++this.#calls;
+    this.#lastWork = this.calls;
   }
 
   /** Issues a call with an answer. Rejects with the call's failure, the session's error, or CANCELLED. */
@@ -199,17 +231,15 @@ export class Session {
     }
   }
 
-  /** Sends what waits; resolves when the system has it all. Rejects when the session has ended. */
+  /** Sends what waits; resolves when the system has it all and there is room for more. Rejects when the session has ended. */
   async flush(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw cancelled(signal);
     if (this.#broken !== undefined) throw again(this.#broken);
-    this.#transport.ref();
+    this.#keepAlive(true);
     try {
       await orAborted(this.#outbox.drained(), signal);
-      // Nothing waits any more because the connection is gone: say why, once it is known.
-      if (this.#gone && !this.#ended) await orAborted(this.#ask(), signal);
     } finally {
-      if (this.#pending.size === 0) this.#transport.unref();
+      if (this.#pending.size === 0) this.#keepAlive(false);
     }
     if (this.#broken !== undefined) throw again(this.#broken);
   }
@@ -217,7 +247,7 @@ export class Session {
   /** Ends the session because its lease ends. */
   fail(error: SluiceError): void {
     this.#end(error);
-    this.#transport?.destroy();
+    this.#link?.destroy();
   }
 
   /**
@@ -226,39 +256,36 @@ export class Session {
    */
   async close(error: SluiceError): Promise<SluiceError | undefined> {
     if (this.#ended) return undefined;
-    if (this.#gone) {
-      this.#end(error);
-      return undefined;
-    }
-    let unheard: SluiceError | undefined;
-    const check = this.#calls > this.#lastAnswered && this.#broken === undefined ? this.#checkForFailure() : undefined;
-    void check?.then((failure) => {
-      unheard = failure;
-    });
+    this.#closing = true;
+    const timeout = AbortSignal.any([AbortSignal.timeout(GOODBYE_TIMEOUT_MS), this.#over.signal]);
+    // A failure is heard before the server may forget the session.
+    const isHeard = this.calls === this.#lastAnswered || this.#broken !== undefined;
+    const check = isHeard ? undefined : this.#checkForFailure();
     this.#broken = error;
-    this.#outbox.flush();
+    const unheard = await orAborted(Promise.resolve(check), timeout).catch(() => undefined);
     this.#goodbyeSaid = true;
-    this.#transport.write(new FrameWriter(16).finish(FrameKind.GOODBYE, this.#outbox.ack), () => {});
-    this.#transport.ref();
-    await this.#closedWithin(GOODBYE_TIMEOUT_MS);
-    this.#end(error);
-    this.#transport.destroy();
+    if (this.#connected) this.#outbox.goodbye();
+    this.#keepAlive(true);
+    await untilAborted(timeout);
+    this.fail(error);
     return unheard;
   }
 
   #request<T, A>(opcode: number, call: Call<T, A>): Promise<A> {
     this.#outbox.append(opcode, call.fields, call.encode);
-    this.#lastAnswered = ++this.#calls;
-    if (!onlyAsking.has(opcode)) this.#lastWork = this.#calls;
-    if (this.#pending.size === 0) this.#transport.ref();
+    this.#lastAnswered = this.calls;
+    if (!onlyAsking.has(opcode)) this.#lastWork = this.calls;
+    if (this.#pending.size === 0) this.#keepAlive(true);
     this.#outbox.flushSoon();
-    return this.#pending.expect(this.#calls, call.decode);
+    return this.#pending.expect(this.calls, call.decode);
   }
 
   /** Any answered call tells about a failure of the calls before it. */
   async #checkForFailure(): Promise<SluiceError | undefined> {
     try {
-      await this.#ask();
+      const fields = { device: 0 };
+      // The cheapest call that is answered.
+      await this.#request(Opcode.memoryInfo, { fields, encode: encodeMemoryInfoCall, decode: decodeMemoryInfoAnswer });
       return undefined;
     } catch (error) {
       const failure = toSluiceError(error);
@@ -266,174 +293,166 @@ export class Session {
     }
   }
 
-  /** The cheapest call that is answered. */
-  async #ask(): Promise<void> {
-    const fields = { device: 0 };
-    await this.#request(Opcode.memoryInfo, { fields, encode: encodeMemoryInfoCall, decode: decodeMemoryInfoAnswer });
-  }
-
   async #open(): Promise<AttachAnswer[]> {
-    const { endpoints, host, leaseId, secret, signal } = this.#options;
-    const greeting = this.#expect("greeting", decodeGreeting);
-    // It may be rejected before it is awaited, when the connection breaks at once.
-    greeting.catch(() => {});
-    this.#transport = await openTransport({
-      endpoints,
-      host,
-      signal,
-      timeoutMs: HANDSHAKE_TIMEOUT_MS,
-      handlers: {
-        // Without a held frame there is always room.
-        space: () => this.#reader.space()!,
-        onFilled: (byteCount) => this.#onFilled(byteCount),
-        onClose: (cause) => this.#onClose(cause),
-      },
-    });
-    this.#outbox = new Outbox(this.#transport);
-    const serverGreeting = copyOfGreeting(await withinHandshake(greeting, signal));
-    const credentials: Credentials = {
-      leaseId,
-      secret,
-      sessionId: randomBytes(SESSION_ID_BYTES),
-      nonce: randomBytes(NONCE_BYTES),
-    };
-    this.#transport.write(helloFrame(serverGreeting, credentials), () => {});
-    const welcome = this.#expect("welcome", (buffer, start, end) => {
-      const message: Welcome = decodeWelcome(buffer, start, end);
-      checkWelcome(message, serverGreeting.nonce, credentials);
-    });
-    const attached = this.#attachAll();
-    attached.catch(() => {});
-    this.#outbox.flush();
-    await withinHandshake(welcome, signal);
-    return await orAborted(attached, signal);
-  }
-
-  #attachAll(): Promise<AttachAnswer[]> {
-    const indices = Array.from({ length: this.#options.devices }, (_unused, index) => index);
-    return Promise.all(
+    const { devices, signal } = this.#options;
+    const indices = Array.from({ length: devices }, (_unused, index) => index);
+    const attached = Promise.all(
       indices.map((device) =>
         this.#request(Opcode.attach, { fields: { device }, encode: encodeAttachCall, decode: decodeAttachAnswer }),
       ),
     );
+    attached.catch(() => {});
+    await this.#connectFirst();
+    return await orAborted(attached, signal);
   }
 
-  /** Waits for one frame of the handshake; anything else breaks the format. */
-  #expect<A>(kind: "greeting" | "welcome", decode: Decode<A>): Promise<A> {
-    return new Promise((resolve, reject) => {
-      const accept = (frame: Frame): void => {
-        const message = decode(frame.buffer, frame.start, frame.end);
-        this.#phase = { kind: "open" };
-        resolve(message);
-      };
-      this.#phase = { kind, accept, fail: reject };
-    });
-  }
-
-  #onFilled(byteCount: number): void {
-    if (this.#ended) return;
-    try {
-      this.#reader.filled(byteCount);
-      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#onFrame(frame);
-    } catch (error) {
-      this.fail(toSluiceError(error));
+  /** A connection that breaks in the handshake is tried again a few times: the server may have begun the session. */
+  async #connectFirst(): Promise<void> {
+    for (let left = this.#resumeMs === 0 ? 0 : HANDSHAKE_RETRIES; ; left--) {
+      try {
+        await this.#connect(HANDSHAKE_TIMEOUT_MS);
+        return;
+      } catch (error) {
+        if (left === 0 || toSluiceError(error).code !== "CONNECTION_LOST") throw error;
+      }
     }
+  }
+
+  async #connect(timeoutMs: number): Promise<void> {
+    const { endpoints, host, leaseId, secret, signal } = this.#options;
+    const over = this.#over.signal;
+    try {
+      await Link.open({
+        endpoints,
+        host,
+        leaseId,
+        secret,
+        sessionId: this.#sessionId,
+        position: { resumeMs: this.#resumeMs, begun: this.#begun, received: this.#outbox.received },
+        handlers: this.#handlers,
+        timeoutMs,
+        signal: this.#begun || signal === undefined ? over : AbortSignal.any([over, signal]),
+      });
+    } catch (error) {
+      if (!this.#connected) this.#outbox.detach();
+      throw error;
+    }
+  }
+
+  /** The calls that attach follow the first HELLO at once; whoever comes back waits for what the server has. */
+  #onHello(link: Link): void {
+    if (this.#firstLink !== undefined || this.#ended) return;
+    this.#firstLink = link;
+    this.#outbox.attach(link.transport, 0);
+    this.#outbox.flush();
+  }
+
+  #onWelcome(link: Link, welcome: Welcome): void {
+    this.#link = link;
+    this.#connected = true;
+    this.#resumeMs = welcome.resumeMs;
+    this.#keepAlive(this.#pending.size > 0 || this.#goodbyeSaid);
+    if (link !== this.#firstLink) this.#outbox.attach(link.transport, welcome.received);
+    if (this.#goodbyeSaid) this.#outbox.goodbye();
+    if (this.#begun) {
+      this.#reconnects++;
+      this.#tellChange({ state: "resumed", endpoint: link.transport.endpoint, reason: undefined });
+    }
+    this.#begun = true;
   }
 
   #onFrame(frame: Frame): void {
-    if (frame.kind === FrameKind.REFUSAL) {
-      const { code, message } = decodeRefusal(frame.buffer, frame.start, frame.end);
-      this.#refusal = new SluiceError(codeOfWire(code), message, { leaseId: this.#options.leaseId });
-      return;
-    }
-    const phase = this.#phase;
-    if (phase.kind !== "open") {
-      const expected = phase.kind === "greeting" ? FrameKind.GREETING : FrameKind.WELCOME;
-      if (frame.kind !== expected)
-        throw protocolError(`A frame of kind [${frame.kind}] comes before the ${phase.kind}.`);
-      phase.accept(frame);
-      return;
-    }
+    if (this.#ended) return;
+    this.#outbox.onAcknowledgement(frame.ack);
     if (frame.kind === FrameKind.ANSWERS) {
-      for (const answer of answersOf(frame)) this.#onAnswer(frame.buffer, answer);
+      const answers = answersOf(frame);
+      if (answers.length === 0) return;
+      for (const answer of answers) this.#onAnswer(frame.buffer, answer);
     } else if (frame.kind === FrameKind.OUTPUT) {
       const { text } = decodeOutput(frame.buffer, frame.start, frame.end);
       // In its own turn: what the caller's function throws must not look like a fault of the connection.
       queueMicrotask(() => this.#options.onOutput(text));
-    } else if (frame.kind !== FrameKind.GOODBYE || !this.#goodbyeSaid) {
-      throw protocolError(`The server sends a frame of kind [${frame.kind}] in an open session.`);
-    }
+    } else if (frame.kind === FrameKind.GOODBYE && this.#goodbyeSaid) {
+      this.#goodbyeHeard = true;
+      return;
+    } else throw protocolError(`The server sends a frame of kind [${frame.kind}] in an open session.`);
+    this.#outbox.onFrame(frame.end - frame.start + FRAME_HEADER_BYTES);
   }
 
   #onAnswer(buffer: WireBuffer, answer: AnswerView): void {
-    this.#outbox.ack = answer.sequence;
     // The failure of an earlier call: the session is in error from now on, and no later call would be executed.
     const earlier = this.#pending.settle(buffer, answer);
     if (earlier !== undefined) this.#broken ??= earlier;
     // What a failure left behind, only a later answer can say.
-    if (answer.status !== 0) this.#lastWork = this.#calls;
+    if (answer.status !== 0) this.#lastWork = this.calls;
     this.#roundTrips++;
-    if (this.#pending.size === 0) this.#transport.unref();
+    if (this.#pending.size === 0) this.#keepAlive(false);
   }
 
-  #onClose(cause: Error | undefined): void {
-    this.#gone = true;
-    this.#closed?.();
-    if (this.#ended || this.#goodbyeSaid) return;
-    // Calls that come until the reason is known go nowhere; their callers hear of it from the next answered call.
-    this.#outbox?.discard();
-    if (this.#refusal !== undefined) this.#end(this.#refusal);
-    else void this.#explainLoss(cause);
+  #onLost(link: Link, { error, cause }: Loss): void {
+    if (link !== this.#link || !this.#connected) return;
+    this.#bytesBefore = { sent: this.bytesSent, received: this.bytesReceived };
+    this.#connected = false;
+    this.#outbox.detach();
+    if (this.#ended) return;
+    if (error !== undefined || this.#goodbyeHeard) this.#end(error ?? this.#broken!);
+    else void this.#resume(cause?.message ?? "the server closes it");
   }
 
-  async #explainLoss(cause: Error | undefined): Promise<void> {
+  /** Goes on over a new connection, or ends. */
+  async #resume(words: string): Promise<void> {
+    const { endpoint } = this;
+    let failure: SluiceError | undefined;
+    if (this.#resumeMs > 0) {
+      this.#tellChange({ state: "lost", endpoint, reason: words });
+      this.#reconnection.keepAlive(this.#pending.size > 0 || this.#goodbyeSaid);
+      try {
+        await this.#reconnection.run(this.#resumeMs);
+        return;
+      } catch (error) {
+        failure = toSluiceError(error);
+      }
+    }
+    if (this.#ended) return;
+    if (failure !== undefined && !isPassing(failure)) {
+      this.#end(failure);
+      return;
+    }
     const reason = await this.#options.reasonOfLoss();
-    const words = cause === undefined ? "the server closes it" : cause.message;
-    this.#end(
-      reason ??
-        new SluiceError("CONNECTION_LOST", `The connection to [${this.#transport.endpoint}] breaks [${words}].`, {
-          leaseId: this.#options.leaseId,
-          cause,
-        }),
-    );
+    const after =
+      failure === undefined ? "" : `, and cannot be resumed within [${this.#resumeMs}] ms [${failure.message}]`;
+    const message = `The connection to [${endpoint}] breaks [${words}]${after}.`;
+    this.#end(reason ?? new SluiceError("CONNECTION_LOST", message, { leaseId: this.#options.leaseId }));
+  }
+
+  #tellChange(change: ConnectionChange): void {
+    // In its own turn, as with output.
+    queueMicrotask(() => this.#options.onConnection?.(change));
+  }
+
+  /** Whether the session keeps the program alive. */
+  #keepAlive(keeps: boolean): void {
+    this.#reconnection.keepAlive(keeps);
+    if (keeps) this.#link?.transport.ref();
+    else this.#link?.transport.unref();
   }
 
   /** Tells everyone who waits. The first reason stays, unless the session was only in error before. */
   #end(error: SluiceError): void {
     if (this.#ended) return;
     this.#ended = true;
-    const byItself = !this.#goodbyeSaid;
+    const byItself = !this.#closing;
     if (byItself) this.#broken = error;
-    this.#outbox?.discard();
-    if (this.#phase.kind !== "open") this.#phase.fail(again(error));
+    this.#over.abort();
+    this.#outbox.discard();
     this.#pending.failAll(error);
     if (byItself) this.#options.onFailed(error);
   }
-
-  #closedWithin(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#closed = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
 }
 
-/** The nonce lies in the reader's buffer, which the next frame overwrites. */
-const copyOfGreeting = (greeting: Greeting): Greeting => ({ ...greeting, nonce: Uint8Array.from(greeting.nonce) });
-
-async function withinHandshake<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  const timeout = AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS);
-  const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
-  try {
-    return await orAborted(promise, both);
-  } catch (error) {
-    if (!timeout.aborted || signal?.aborted) throw error;
-    throw new SluiceError(
-      "HANDSHAKE_TIMEOUT",
-      `The server says nothing for [${HANDSHAKE_TIMEOUT_MS}] ms in the handshake.`,
-    );
-  }
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

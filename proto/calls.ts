@@ -31,7 +31,7 @@ export interface CallSpec {
   readonly answer?: readonly Field[];
 }
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Records that appear in lists. Each is preceded in the tail by a u32 byte count (a multiple of 8) and four zero bytes. */
 export const records = {
@@ -84,11 +84,28 @@ export const messages = {
     ["sessionId", "bytes", "16 random bytes of the client that name the session"],
     ["nonce", "bytes", "32 random bytes of the client"],
     ["proof", "bytes", "HMAC-SHA256 of the lease's secret over `client`, server nonce, client nonce, session id"],
+    [
+      "resumeMs",
+      "u32",
+      "how long the session is to wait for its client when its connection breaks; 0: it ends with it",
+    ],
+    [
+      "begun",
+      "u32",
+      "1 when the client has had a WELCOME for this session: it is resumed or refused, never begun anew",
+    ],
+    ["received", "u64", "number of the last counted frame received from the server in this session; 0 for none"],
   ],
   Welcome: [
     ["proof", "bytes", "HMAC-SHA256 of the lease's secret over `server`, client nonce, server nonce, session id"],
     ["executed", "u64", "sequence number of the last call executed in this session; 0 for a new one"],
     ["devices", "u32", "number of devices of the lease"],
+    ["resumeMs", "u32", "how long the session waits for its client when its connection breaks; 0: it ends with it"],
+    [
+      "received",
+      "u64",
+      "sequence number of the last call received in this session: the client sends what comes behind it",
+    ],
   ],
   Refusal: [
     ["code", "u32", "wire number of the error"],

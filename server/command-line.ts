@@ -46,6 +46,10 @@ function serveCommand(): Command {
       "--orphan-timeout <duration>",
       "how long jobs run on when the server dies and none comes back (default: 10m)",
     )
+    .option(
+      "--session-grace <duration>",
+      "how long a session waits for its client when its connection breaks; 0: not at all (default: 30s)",
+    )
     .option("--kernel-timeout <duration>", "a kernel that runs longer is stopped; 0 for no bound (default: 5m)")
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")
     .option("--health-interval <duration>", "how often GPUs are asked how they are (default: 5s)")

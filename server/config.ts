@@ -7,7 +7,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
-import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../shared/limits.ts";
+import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX, SESSION_GRACE_MS } from "../shared/limits.ts";
 import { parseDuration, parseSize } from "../shared/units.ts";
 import type { ConnectionBounds } from "./access/connection-limit.ts";
 import { readTls, type TlsConfig } from "./access/tls.ts";
@@ -51,6 +51,7 @@ export interface Config {
   readonly graceMs: number;
   /** How long executors go on without a server. */
   readonly orphanTimeoutMs: number;
+  readonly sessionGraceMs: number;
   readonly kernelTimeoutMs: number;
   readonly heartbeatTimeoutMs: number;
   /** How often the devices are asked how they are. */
@@ -93,6 +94,7 @@ export interface RawOptions {
   "preemption-grace"?: unknown;
   grace?: unknown;
   "orphan-timeout"?: unknown;
+  "session-grace"?: unknown;
   "kernel-timeout"?: unknown;
   "heartbeat-timeout"?: unknown;
   "health-interval"?: unknown;
@@ -127,6 +129,7 @@ const defaults: RawOptions = {
   grace: "30s",
   // Long enough to upgrade or repair a server by hand; short enough that nobody's memory is held for ever by work that nobody can end.
   "orphan-timeout": "10m",
+  "session-grace": `${SESSION_GRACE_MS}ms`,
   "kernel-timeout": "5m",
   "heartbeat-timeout": `${HEARTBEAT_TIMEOUT_MS}ms`,
   "health-interval": "5s",
@@ -171,6 +174,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     pool: poolOf(raw),
     graceMs: durationOf("grace", raw.grace),
     orphanTimeoutMs: durationOf("orphan-timeout", raw["orphan-timeout"]),
+    sessionGraceMs: durationOf("session-grace", raw["session-grace"]),
     kernelTimeoutMs: durationOf("kernel-timeout", raw["kernel-timeout"]),
     heartbeatTimeoutMs: durationOf("heartbeat-timeout", raw["heartbeat-timeout"]),
     healthIntervalMs: durationOf("health-interval", raw["health-interval"]),

@@ -193,11 +193,12 @@ class Daemon {
     });
     this.#restoreSettings();
     for (const health of problems) this.#broker.reportHealth(health);
-    const { kernelTimeoutMs, orphanTimeoutMs } = config;
+    const { kernelTimeoutMs, orphanTimeoutMs, sessionGraceMs } = config;
     this.#sessions = new LeaseSessions({
       executors: this.#executors,
       kernelTimeoutMs,
       orphanTimeoutMs,
+      sessionGraceMs,
       cacheOf: tenantCaches(config),
       events: this.#broker,
       onLog,

@@ -254,6 +254,13 @@ export const errorTable = {
     "The peer on the data port does not know the lease's secret.",
     "Something stands between you and the server; look at the network.",
   ),
+  SESSION_LOST: spec(
+    37,
+    "ABORTED",
+    "final",
+    "The session is over on the server, with all that it had, and cannot be resumed.",
+    "Allocate again; work since the last answer may or may not have run.",
+  ),
 
   // Executors and devices.
   EXECUTOR_FAILED: spec(

@@ -54,20 +54,23 @@ export const COMPILE_OPTIONS_MAX = 32;
 /** Images behind the live modules of a session: their compiled form lives in the executor's own memory. */
 export const MODULE_BYTES_MAX = 512 * MiB;
 
-/** Calls without an answer that the server executes at most before it acknowledges them, in bytes. */
+/** Bytes of frames that either end takes at most before it acknowledges them, so that the other may forget them. */
 export const ACKNOWLEDGE_BYTES_MAX = 256 * KiB;
 
 /** The packed parameter block of a launch, as in CUDA 12.1 and later. */
 export const PARAM_BYTES_MAX = 32_764;
 
-/** Bytes that a client holds for sending before a call is refused with BACKLOG_FULL. */
+/** Bytes that a client holds, not sent or not acknowledged, before a call is refused with BACKLOG_FULL. */
 export const CLIENT_BACKLOG_BYTES_MAX = 64 * MiB;
 
 /** Answered calls that a client may have under way at once. */
 export const ANSWERS_PENDING_MAX = 65_536;
 
-/** Answers waiting in the executor for a slow reader before it stops reading calls. */
+/** Bytes of answers that an executor holds, not sent or not acknowledged, before it runs no more calls. */
 export const ANSWER_BACKLOG_BYTES_MAX = 8 * MiB;
+
+/** How long a session waits for its client when its connection breaks, unless the server is told otherwise. */
+export const SESSION_GRACE_MS = 30_000;
 
 /** printf output kept between two answers; what is beyond it is dropped, and the text says so. */
 export const OUTPUT_BYTES_MAX = 1 * MiB;

@@ -2,7 +2,7 @@
  * A transport over one socket of the system: TCP, with Nagle's algorithm off since a batch is one write and must leave at once, or
  * a Unix socket. Endpoints are `tcp://HOST:PORT` and `unix:///PATH`.
  */
-import { writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
@@ -12,8 +12,10 @@ import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from ".
 class SocketTransport implements Transport {
   readonly endpoint: string;
   readonly #socket: Socket;
+  readonly #handlers: TransportHandlers;
   /** Bytes that went past the stream. */
   #bytesWrittenNow = 0;
+  #bytesReadNow = 0;
   /** What the stream gets at the end of the tick, unless the system takes it before. */
   #waiting: { bytes: Uint8Array; readonly whenWritten: () => void }[] = [];
   #waitingBytes = 0;
@@ -22,6 +24,7 @@ class SocketTransport implements Transport {
     this.endpoint = options.endpoint;
     this.#socket = socket;
     const { handlers } = options;
+    this.#handlers = handlers;
     let cause: Error | undefined;
     socket.on("error", (error) => {
       cause = error;
@@ -34,7 +37,7 @@ class SocketTransport implements Transport {
   }
 
   get bytesReceived(): number {
-    return this.#socket.bytesRead;
+    return this.#socket.bytesRead + this.#bytesReadNow;
   }
 
   get unsentBytes(): number {
@@ -45,6 +48,22 @@ class SocketTransport implements Transport {
     if (this.#waiting.length > 0) this.#sendWaiting();
     if (this.#waiting.length > 0 || this.#socket.writableLength > 0) return 0;
     return this.#try(bytes, byteCount);
+  }
+
+  readNow(): void {
+    for (let fd = descriptorOf(this.#socket); fd !== undefined; fd = descriptorOf(this.#socket)) {
+      let byteCount: number;
+      try {
+        byteCount = readSync(fd, this.#handlers.space());
+      } catch {
+        // There is nothing now, or the connection is gone: the stream waits, or tells.
+        return;
+      }
+      // The end is the stream's to tell.
+      if (byteCount === 0) return;
+      this.#bytesReadNow += byteCount;
+      this.#handlers.onFilled(byteCount);
+    }
   }
 
   write(bytes: Uint8Array, whenWritten: () => void): void {

@@ -2,7 +2,7 @@
  * What a session needs of a byte stream, and nothing more: TCP and Unix sockets implement it, with the same frames. A transport knows no frames, no calls and no leases.
  */
 
-/** What a transport tells its session; never from inside a call of the session's. */
+/** What a transport tells its session; never from inside a call of the session's but `readNow`. */
 export interface TransportHandlers {
   /** Where the next bytes go, asked before each read. */
   space(): Uint8Array;
@@ -25,6 +25,8 @@ export interface Transport {
    * something written before is still unsent. The bytes are the caller's again when this returns.
    */
   writeNow(bytes: Uint8Array, byteCount?: number): number;
+  /** Reads what the system has at once, where that is possible. */
+  readNow?(): void;
   /** Sends bytes, which must not change until `whenWritten` is called. */
   write(bytes: Uint8Array, whenWritten: () => void): void;
   /** Makes the connection keep the program alive, or not. */

@@ -1,23 +1,16 @@
 /**
- * What the executor sends: answers gathered into ANSWERS frames, kernels' output before the answer behind it, and the last
- * frame of a session. Never one write per answer; a frame goes out when the loop has nothing left to run, or at 64 KiB.
+ * What the executor says: answers gathered into ANSWERS frames, kernels' output before the answer behind it, and the last
+ * frame of a session. Never one frame per answer; a frame goes out when the loop has nothing left to run, or at 64 KiB.
  */
-import type { Socket } from "node:net";
 import { errorTable, type SluiceError } from "../../shared/errors.ts";
 import { encodeFailure, encodeOutput, FrameKind } from "../../shared/generated/calls.ts";
-import { ANSWER_BACKLOG_BYTES_MAX, BATCH_BYTES, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
+import { BATCH_BYTES, OUTPUT_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
-import { MemoryPool } from "../../shared/wire/memory-pool.ts";
-import { padTo8, type WireWriter } from "../../shared/wire/wire-buffer.ts";
-import { writeNow } from "./connection.ts";
+import type { WireWriter } from "../../shared/wire/wire-buffer.ts";
+import type { Outgoing } from "./outgoing.ts";
 
-/** Data of this size is sent from where it lies, as far as the system takes it at once. */
-const BULK_BYTES_MIN = 32 * 1024;
-
-/** What the system does not take is copied into blocks of this size. */
-const BLOCK_BYTES = 128 * 1024;
-
-const zeros = new Uint8Array(8);
+/** Data of this size is not copied into its frame: its memory is the frame's own until the client has it. */
+export const BULK_BYTES_MIN = 32 * 1024;
 
 /** A call that failed, as it is told. */
 export interface CallFailure {
@@ -27,25 +20,18 @@ export interface CallFailure {
 }
 
 export class AnswerStream {
-  readonly #socket: Socket;
+  readonly #outgoing: Outgoing;
   readonly #onFull: () => void;
-  readonly #pool = new MemoryPool({ blockBytes: BLOCK_BYTES, keptBytesMax: ANSWER_BACKLOG_BYTES_MAX });
   readonly #writer = new FrameWriter(4096, { bulkBytesMin: BULK_BYTES_MIN });
   #output: string[] = [];
   #outputBytes = 0;
   #droppedBytes = 0;
-  bytesSent = 0;
   answersSent = 0;
 
   /** `onFull` is to flush: only the loop knows the last call run, which every frame acknowledges. */
-  constructor(socket: Socket, onFull: () => void) {
-    this.#socket = socket;
+  constructor(outgoing: Outgoing, onFull: () => void) {
+    this.#outgoing = outgoing;
     this.#onFull = onFull;
-  }
-
-  /** Whether the reader is so slow that no more calls should run until the socket drains. */
-  get backlogged(): boolean {
-    return this.#socket.writableLength > ANSWER_BACKLOG_BYTES_MAX;
   }
 
   /** Adds a successful answer; when `encode` throws, nothing is added. */
@@ -97,39 +83,17 @@ export class AnswerStream {
   flush(executed: number): void {
     const writer = this.#writer;
     const { bulk } = writer.body;
+    const isEmpty = writer.count === 0;
     const bytes = writer.finish(FrameKind.ANSWERS, executed >>> 0);
-    this.#send(bytes);
-    if (bulk === undefined) return;
-    this.#send(bulk);
-    const padding = padTo8(bulk.byteLength) - bulk.byteLength;
-    if (padding > 0) this.#send(zeros.subarray(0, padding));
-  }
-
-  /** Sends what the system takes at once, and a copy of the rest: the bytes are free when this returns. */
-  #send(bytes: Uint8Array): void {
-    this.bytesSent += bytes.byteLength;
-    for (let at = writeNow(this.#socket, bytes); at < bytes.byteLength; ) {
-      const rest = bytes.subarray(at, at + BLOCK_BYTES);
-      at += rest.byteLength;
-      // A block for a few bytes would let a full backlog hold many times its bound.
-      if (rest.byteLength > BLOCK_BYTES / 8) this.#sendPooled(rest);
-      else this.#socket.write(rest.slice());
-    }
-  }
-
-  #sendPooled(bytes: Uint8Array): void {
-    const block = this.#pool.take();
-    block.set(bytes);
-    this.#socket.write(block.subarray(0, bytes.byteLength), () => this.#pool.give(block));
+    if (isEmpty) this.#outgoing.sendUncounted(bytes);
+    else this.#outgoing.send(bytes, bulk);
   }
 
   /** Sends all that is left and returns the GOODBYE that ends the connection. */
   finish(executed: number): Uint8Array {
     this.#sendOutput();
     if (this.pending) this.flush(executed);
-    const goodbye = new FrameWriter(64).finish(FrameKind.GOODBYE, executed >>> 0);
-    this.bytesSent += goodbye.byteLength;
-    return goodbye;
+    return new FrameWriter(64).finish(FrameKind.GOODBYE, executed >>> 0);
   }
 
   #added(): void {
@@ -146,7 +110,6 @@ export class AnswerStream {
     this.#output = [];
     this.#outputBytes = 0;
     this.#droppedBytes = 0;
-    this.bytesSent += frame.byteLength;
-    this.#socket.write(frame);
+    this.#outgoing.send(frame);
   }
 }

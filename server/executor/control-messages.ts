@@ -4,7 +4,7 @@
  * (handle-passing.ts).
  *
  * Life of an executor: the daemon starts it with `prepare` and it waits as a spare; `assign` gives it its lease, once; each
- * `session` hands over a connection that has proved its lease, one at a time; `end` ends it. A spare ends with its daemon. One with a
+ * `session` hands over a connection that has proved its lease, for one session at a time; `end` ends it. A spare ends with its daemon. One with a
  * lease works on without, and says `hello` to the next daemon that connects; without any it ends after the orphan's time-out.
  */
 import type { ErrorCode } from "../../shared/errors.ts";
@@ -53,6 +53,14 @@ export type ToExecutor =
       readonly received: string;
       /** For the daemon after this one. */
       readonly clientAddress: string;
+      /** Names the session: one that there is goes on over this connection. */
+      readonly sessionId: string;
+      /** How long it is to wait for its client when its connection breaks; 0: it ends with it. */
+      readonly resumeMs: number;
+      /** The session has begun: where there is none, it is lost. */
+      readonly begun: boolean;
+      /** Counted frames that the client has received. */
+      readonly clientReceived: number;
     }
   /** Tell the client why, then exit. */
   | { readonly kind: "end"; readonly code: ErrorCode; readonly message: string };
@@ -64,6 +72,7 @@ export type FromExecutor =
       readonly leaseId?: string;
       /** Set while there is a session. */
       readonly clientAddress?: string;
+      readonly sessionId?: string;
       /** It was told to end, or must be killed before there is another session. */
       readonly isLast: boolean;
       readonly usage?: ExecutorUsage;
@@ -73,7 +82,7 @@ export type FromExecutor =
   /** The socket of `session` has arrived: the daemon closes its own copy, which it keeps in case the executor dies before. */
   | { readonly kind: "sessionStarted" }
   /**
-   * The connection is closed and all that the session had is gone; another may come. With `needsNewProcess` a device is broken, and this
+   * The session is over and all that it had is gone; another may come. With `needsNewProcess` a device is broken, and this
    * process must be killed before that.
    */
   | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }

@@ -18,6 +18,11 @@ import { startWatchdog } from "./watchdog.ts";
 import { Workspace } from "./workspace.ts";
 
 type Assignment = Extract<ToExecutor, { kind: "assign" }>;
+type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
+type Client = Pick<SessionMessage, "clientAddress" | "sessionId">;
+
+/** A connection that is silent so long is asked whether it still is one. */
+const KEEP_ALIVE_MS = 10_000;
 
 export interface ExecutorOptions {
   readonly send: (message: FromExecutor) => void;
@@ -33,7 +38,7 @@ export class Executor {
   #cache: ContentCache | undefined;
   #session: Session | undefined;
   /** Of the session, from the message that brings it to its end. */
-  #clientAddress: string | undefined;
+  #client: Client | undefined;
   /** It was told to end, or its device is broken. */
   #isLast = false;
   /** A driver that never answers ends this process. */
@@ -57,7 +62,7 @@ export class Executor {
       kind: "hello",
       isLast: this.#isLast,
       ...(leaseId === undefined ? {} : { leaseId, usage: this.#usage.now() }),
-      ...(this.#clientAddress === undefined ? {} : { clientAddress: this.#clientAddress }),
+      ...this.#client,
     });
   }
 
@@ -76,14 +81,12 @@ export class Executor {
         this.#cache = message.cache && new ContentCache({ ...message.cache, onProblem: this.#warn });
         return false;
       case "session":
-        if (socket === undefined) {
-          this.#send({ kind: "sessionEnded", needsNewProcess: false }); // The client was gone before its socket arrived.
-          return false;
-        }
-        this.#clientAddress ??= message.clientAddress;
+        if (socket !== undefined) this.#client = { clientAddress: message.clientAddress, sessionId: message.sessionId };
         await this.#rehearsal;
         this.#send({ kind: "sessionStarted" });
-        this.#begin(message, socket);
+        if (socket !== undefined) this.#connect(message, socket);
+        // The client was gone before its socket arrived.
+        else if (this.#session === undefined) this.#ended(false);
         return false;
       case "end":
         this.#isLast = true;
@@ -116,22 +119,35 @@ export class Executor {
     await this.#rehearsal;
   }
 
-  #begin(message: Extract<ToExecutor, { kind: "session" }>, socket: Socket): void {
+  /** Begins a session, or goes on with the one that there is. */
+  #connect(message: SessionMessage, socket: Socket): void {
     const assignment = this.#assignment;
-    if (assignment === undefined || this.#session !== undefined) {
-      refuse(socket, new SluiceError("INTERNAL", "The executor is not ready for a session."));
+    if (assignment === undefined) throw new Error("A session comes before the lease.");
+    if (this.#session === undefined && message.begun) {
+      const said = "The session has waited too long for its client, or its executor is gone, and all that it had is.";
+      refuse(socket, new SluiceError("SESSION_LOST", said));
+      this.#ended(false);
       return;
     }
     socket.setNoDelay(true);
+    // A client that is gone without a word is noticed, so that its session does not wait for ever.
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    this.#session ??= this.#begin(assignment, message);
+    const proof = Buffer.from(message.welcomeProof, "base64");
+    this.#session.attach({
+      socket,
+      received: Buffer.from(message.received, "base64"),
+      clientReceived: message.clientReceived,
+      welcome: (position) =>
+        messageFrame(FrameKind.WELCOME, { proof, devices: assignment.slices.length, ...position }, encodeWelcome),
+    });
+  }
+
+  #begin(assignment: Assignment, { resumeMs }: SessionMessage): Session {
     const open = (slice: SliceAssignment) => this.#open(slice, assignment.kernelTimeoutMs);
     const work = new Workspace(assignment.slices, open, this.#cache);
     const finish = (): void => {
-      if (this.#session !== session) return;
-      this.#session = undefined;
-      this.#clientAddress = undefined;
-      this.#isLast ||= work.needsNewProcess;
-      this.reportUsage();
-      this.#send({ kind: "sessionEnded", needsNewProcess: work.needsNewProcess });
+      if (this.#session === session) this.#ended(work.needsNewProcess);
     };
     const failed = (error: unknown): void => {
       this.#send({ kind: "log", level: "error", message: `A session's end fails [${toSluiceError(error).message}].` });
@@ -139,14 +155,18 @@ export class Executor {
       process.exit(1);
     };
     // The daemon must know that the lease is free before the client does, which may come back at once.
-    const received = Buffer.from(message.received, "base64");
     const beforeGoodbye = (): Promise<void> => work.close().then(finish, failed);
-    const session = new Session({ socket, received, work, usage: this.#usage, beforeGoodbye });
-    this.#session = session;
+    const session = new Session({ resumeMs, work, usage: this.#usage, beforeGoodbye });
     session.ended.then(finish, failed);
-    const proof = Buffer.from(message.welcomeProof, "base64");
-    const welcome = { proof, executed: 0, devices: assignment.slices.length };
-    session.start(messageFrame(FrameKind.WELCOME, welcome, encodeWelcome));
+    return session;
+  }
+
+  #ended(needsNewProcess: boolean): void {
+    this.#session = undefined;
+    this.#client = undefined;
+    this.#isLast ||= needsNewProcess;
+    this.reportUsage();
+    this.#send({ kind: "sessionEnded", needsNewProcess });
   }
 
   async #open(assignment: SliceAssignment, kernelTimeoutMs: number): Promise<DeviceSlice> {

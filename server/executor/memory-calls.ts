@@ -12,6 +12,8 @@ import type {
   MemoryInfoCall,
 } from "../../shared/generated/calls.ts";
 import { ALLOCATION_GRANULARITY_BYTES, ALLOCATIONS_MAX, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
+import { BULK_BYTES_MIN } from "./answer-stream.ts";
+import { takeBlock } from "./read-blocks.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
 const hex = (address: number): string => `0x${address.toString(16)}`;
@@ -60,7 +62,7 @@ export function copyToDevice(work: Workspace, call: CopyToDeviceCall): void | Pr
   return slice.device.write(call.address, call.data, stream);
 }
 
-/** Answers are encoded before the next call runs, so one piece of memory serves them all. */
+/** For what is gone before the next call runs: one piece of memory serves them all. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 
 export function copyFromDevice(
@@ -75,8 +77,9 @@ export function copyFromDevice(
   }
   const slice = work.within(call.address, call.byteCount);
   const stream = work.stream(call.stream, slice);
+  // Small data is copied into its frame before the next call runs; large data is the frame's own until the client has it.
   scratch ??= new Uint8Array(CALL_DATA_BYTES_MAX);
-  const data = scratch.subarray(0, call.byteCount);
+  const data = call.byteCount < BULK_BYTES_MIN ? scratch.subarray(0, call.byteCount) : takeBlock(call.byteCount);
   const reading = slice.device.read(call.address, data, stream);
   return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
 }

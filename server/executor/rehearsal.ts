@@ -28,15 +28,16 @@ export async function rehearse(wanted: () => boolean): Promise<void> {
   const [description] = await nullDriver.discover("1x1MiB");
   const slice = { description: description!, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
   const work = new Workspace([slice], () => nullDriver.open({ ...slice, kernelTimeoutMs: 0, onOutput: () => {} }));
-  const session = new Session({
+  const session = new Session({ resumeMs: 1, work, usage: new UsageCounter(), beforeGoodbye: () => work.close() });
+  session.attach({
     socket: sessions,
     received: new Uint8Array(0),
-    work,
-    usage: new UsageCounter(),
-    beforeGoodbye: () => work.close(),
+    clientReceived: 0,
+    welcome: (position) => {
+      const welcome = { proof: new Uint8Array(32), devices: 1, ...position };
+      return messageFrame(codec.FrameKind.WELCOME, welcome, codec.encodeWelcome);
+    },
   });
-  const welcome = { proof: new Uint8Array(32), executed: 0, devices: 1 };
-  session.start(messageFrame(codec.FrameKind.WELCOME, welcome, codec.encodeWelcome));
   let rounds = 0;
   // Each piece that comes back, the WELCOME first, lets the next round go out.
   for await (const _piece of mine) {

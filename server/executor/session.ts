@@ -1,10 +1,11 @@
 /**
- * One session: reads calls from a connection, runs them in order, and answers. This is the hot path of the server: no
- * promise and no closure per call unless a device asks to wait. The rules are those of proto/README.md.
+ * One session: reads calls from its connection, runs them in order, and answers. A session that can be resumed outlives its connection for a
+ * while, goes on with what it has received, and takes another. This is the hot path of the server: no promise and no closure per call
+ * unless a device asks to wait. The rules are those of proto/README.md.
  */
 import type { Socket } from "node:net";
-import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { FrameKind } from "../../shared/generated/calls.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { FrameKind, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX } from "../../shared/limits.ts";
 import { CALL_HEADER_BYTES, type CallView, callsOf, type Frame, FrameReader } from "../../shared/wire/frame.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
@@ -12,6 +13,8 @@ import { closeAfter, refuse } from "../session/refusal.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
 import { callFunctions } from "./call-functions.ts";
 import { readInto } from "./connection.ts";
+import { Outgoing } from "./outgoing.ts";
+import { giveBlock } from "./read-blocks.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -22,25 +25,42 @@ const READ_AHEAD_BYTES_MAX = 1024 * 1024;
 const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "DEVICE_FAILED"]);
 
 export interface SessionOptions {
-  /** Comes from the daemon, which has read HELLO and `received`. */
-  readonly socket: Socket;
-  /** What came behind HELLO. */
-  readonly received: Uint8Array;
+  /** How long it waits for its client when its connection breaks; 0: it ends with it. */
+  readonly resumeMs: number;
   readonly work: Workspace;
   readonly usage: UsageCounter;
   /** What to do between a client's GOODBYE and the answer to it: give everything back. */
   readonly beforeGoodbye: () => Promise<void>;
 }
 
+/** Where a session stands, for WELCOME. */
+export type SessionPosition = Pick<Welcome, "executed" | "received" | "resumeMs">;
+
+/** A connection from the daemon, which has read HELLO and `received`. */
+export interface SessionConnection {
+  readonly socket: Socket;
+  /** What came behind HELLO. */
+  readonly received: Uint8Array;
+  /** Counted frames that the client has received; 0 at first. */
+  readonly clientReceived: number;
+  /** The WELCOME to say. */
+  readonly welcome: (position: SessionPosition) => Uint8Array;
+}
+
 export class Session {
-  readonly #socket: Socket;
+  readonly #resumeMs: number;
   readonly #work: Workspace;
   readonly #usage: UsageCounter;
   readonly #beforeGoodbye: () => Promise<void>;
   readonly #reader = new FrameReader();
+  readonly #outgoing: Outgoing;
   readonly #answers: AnswerStream;
-  /** Resolves when the connection is closed and the workspace with it. */
+  /** Resolves when the session is over and the workspace closed. */
   readonly ended: Promise<void>;
+  #finish!: () => void;
+  /** The connection; undefined while the session waits for one. */
+  #socket: Socket | undefined;
+  #grace: NodeJS.Timeout | undefined;
 
   /** The frame being run: its calls, their decoded fields, and the next one to run. */
   #calls: CallView[] = [];
@@ -53,8 +73,8 @@ export class Session {
   /** Bytes of calls executed since the last frame to the client. */
   #unacknowledgedBytes = 0;
   #failure: CallFailure | undefined;
-  #heldUp = false;
-  #readerIsSlow = false;
+  #heldUp: "device" | "reader" | undefined;
+  #goodbyeWaits = false;
   #over = false;
   #countedCalls = 0;
   #countedAnswers = 0;
@@ -64,23 +84,48 @@ export class Session {
   #countedBusyMs = 0;
   #countedDeviceMs = 0;
 
-  constructor(options: SessionOptions) {
-    this.#work = options.work;
-    this.#usage = options.usage;
-    this.#reader.push(options.received);
-    const onBytes = (byteCount: number): boolean => this.#receive(byteCount);
-    this.#socket = readInto(options.socket, { reader: this.#reader, onBytes });
-    this.#usage.bytesReceived += this.#reader.bufferedBytes;
-    this.#beforeGoodbye = options.beforeGoodbye;
-    this.#answers = new AnswerStream(this.#socket, () => this.#flush());
-    this.ended = this.#untilClosed();
+  constructor({ resumeMs, work, usage, beforeGoodbye }: SessionOptions) {
+    this.#resumeMs = resumeMs;
+    this.#work = work;
+    this.#usage = usage;
+    this.#beforeGoodbye = beforeGoodbye;
+    this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, onReleased: giveBlock });
+    this.#answers = new AnswerStream(this.#outgoing, () => this.#flush());
+    this.ended = new Promise<void>((resolve) => {
+      this.#finish = resolve;
+    }).then(() => this.#close());
   }
 
-  /** Says WELCOME, and runs what has come. */
-  start(welcome: Uint8Array): void {
-    this.#usage.bytesSent += welcome.byteLength;
-    this.#socket.write(welcome);
-    this.#pump();
+  /**
+   * Works with this connection from now on: says WELCOME, sends what the client lacks, and runs what comes. A connection that there was is
+   * closed, whatever it believes. A client that cannot be given what it lacks is refused with SESSION_LOST, and its session is over.
+   */
+  attach({ socket, received, clientReceived, welcome }: SessionConnection): void {
+    try {
+      if (this.#over || !this.#outgoing.canResumeFrom(clientReceived)) throw forgotten(clientReceived);
+    } catch (error) {
+      const reason = toSluiceError(error);
+      refuse(socket, reason);
+      if (reason.code === "SESSION_LOST") this.refuse(reason);
+      return;
+    }
+    this.#leaveSocket()?.destroy();
+    clearTimeout(this.#grace);
+    const { bufferedBytes } = this.#reader;
+    this.#reader.push(received);
+    const onBytes = (byteCount: number): boolean => this.#socket === own && this.#receive(byteCount);
+    const own = readInto(socket, { reader: this.#reader, onBytes });
+    this.#socket = own;
+    this.#usage.bytesReceived += this.#reader.bufferedBytes - bufferedBytes;
+    own.on("error", () => own.destroy());
+    own.once("close", () => this.#onClose(own));
+    const greeting = welcome({ executed: this.#executed, received: this.#received(), resumeMs: this.#resumeMs });
+    this.#usage.bytesSent += greeting.byteLength;
+    own.write(greeting);
+    this.#outgoing.attach(own, clientReceived);
+    // The client may have been gone before this process was ready.
+    if (own.closed) this.#onClose(own);
+    else if (this.#heldUp === undefined) this.#pump();
   }
 
   /** Receives what kernels print. */
@@ -93,7 +138,8 @@ export class Session {
     if (this.#over) return;
     this.#over = true;
     if (this.#answers.pending) this.#flush();
-    refuse(this.#socket, error);
+    if (this.#socket === undefined) this.#finish();
+    else refuse(this.#socket, error);
   }
 
   /** Adds the time that the devices worked since it was counted last. Asks the devices, so not for every batch. */
@@ -107,25 +153,64 @@ export class Session {
     this.#countedBusyMs = this.#busyMs;
   }
 
-  async #untilClosed(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      // The client may have been gone before this process was ready.
-      if (this.#socket.closed) resolve();
-      this.#socket.once("close", () => resolve());
-      this.#socket.on("error", () => this.#socket.destroy());
-    });
-    this.#over = true;
+  async #close(): Promise<void> {
+    clearTimeout(this.#grace);
+    this.#outgoing.end();
     this.#count();
     this.countDeviceTime();
     await this.#work.close();
+  }
+
+  /** Lets go of the connection: what it brought of a frame that is not whole will come again. */
+  #leaveSocket(): Socket | undefined {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#outgoing.detach();
+    if (socket !== undefined) this.#reader.dropPartial();
+    return socket;
+  }
+
+  #onClose(socket: Socket): void {
+    if (socket !== this.#socket) return;
+    this.#leaveSocket();
+    if (this.#over || this.#resumeMs === 0) {
+      this.#over = true;
+      this.#finish();
+      return;
+    }
+    this.#grace = setTimeout(() => {
+      this.#over = true;
+      this.#finish();
+    }, this.#resumeMs);
+  }
+
+  /** Sequence number of the last call that is here, run or not. */
+  #received(): number {
+    let count = this.#sequence + this.#calls.length - this.#next;
+    this.#reader.visitWaiting((header) => {
+      if (header.kind === FrameKind.CALLS) count += header.count;
+    });
+    return count;
   }
 
   /** Bytes are in the reader; false stops reading until the call that holds the session up is done. */
   #receive(byteCount: number): boolean {
     if (this.#over) return true;
     this.#usage.bytesReceived += byteCount;
-    if (!this.#heldUp) this.#pump();
-    return !this.#heldUp || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
+    if (this.#heldUp === undefined) this.#pump();
+    if (this.#heldUp === "reader") this.#lookForRoom();
+    return this.#heldUp === undefined || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
+  }
+
+  /** Acknowledgements that lie behind calls which wait for them count at once; where they lie too far behind, there is no waiting. */
+  #lookForRoom(): void {
+    try {
+      this.#reader.visitWaiting(({ ack }) => this.#outgoing.acknowledge(ack));
+    } catch (error) {
+      this.refuse(toSluiceError(error));
+      return;
+    }
+    if (this.#outgoing.isFull && this.#reader.bufferedBytes > READ_AHEAD_BYTES_MAX) this.#outgoing.forget();
   }
 
   /** Runs all that is there, until a call holds the session up. */
@@ -133,7 +218,7 @@ export class Session {
     const startedAt = performance.now();
     try {
       while (!this.#over) {
-        if (!this.#runCalls()) break;
+        if (!this.#runCalls() || this.#endsHere()) break;
         const frame = this.#reader.next();
         if (frame === undefined) break;
         this.#take(frame);
@@ -147,6 +232,7 @@ export class Session {
   }
 
   #take(frame: Frame): void {
+    this.#outgoing.acknowledge(frame.ack);
     switch (frame.kind) {
       case FrameKind.CALLS:
         this.#takeCalls(frame);
@@ -157,7 +243,7 @@ export class Session {
         return;
       case FrameKind.GOODBYE:
         if (frame.end !== frame.start) throw protocolError("A GOODBYE has a payload.");
-        this.#goodbye();
+        this.#goodbyeWaits = true;
         return;
       default:
         throw protocolError(`A frame of the kind [${frame.kind}] comes after the handshake.`);
@@ -191,9 +277,9 @@ export class Session {
         return false;
       }
       if (this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX) this.#flush();
-      if (this.#readerIsSlow) {
-        this.#readerIsSlow = false;
-        this.#holdUp(new Promise((resolve) => this.#onceWritable(resolve)), "reader");
+      if (this.#outgoing.isFull) {
+        this.#holdUp(this.#outgoing.whenRoom(), "reader");
+        this.#lookForRoom();
         return false;
       }
     }
@@ -239,46 +325,45 @@ export class Session {
   /** Runs nothing more until `reason` resolves; the answers so far do not wait for it. */
   #holdUp(reason: Promise<void>, by: "device" | "reader"): void {
     if (this.#answers.pending) this.#flush();
-    this.#heldUp = true;
+    this.#heldUp = by;
     const startedAt = performance.now();
     const goOn = (): void => {
-      this.#heldUp = false;
+      this.#heldUp = undefined;
       if (by === "device") this.#busyMs += performance.now() - startedAt;
       if (this.#over) return;
       this.#pump();
-      if (!this.#heldUp) this.#socket.resume();
+      if (this.#heldUp === undefined) this.#socket?.resume();
     };
     void reason.then(goOn); // It never rejects: failures are answers.
-  }
-
-  #onceWritable(resolve: () => void): void {
-    // It may have drained while a device held the session up, and then says nothing more.
-    if (!this.#socket.writableNeedDrain) {
-      resolve();
-      return;
-    }
-    this.#socket.once("drain", resolve);
-    this.#socket.once("close", resolve);
   }
 
   #flush(): void {
     this.#answers.flush(this.#executed);
     this.#unacknowledgedBytes = 0;
-    this.#readerIsSlow = this.#answers.backlogged;
   }
 
-  /** The client is done: everything of the session is given back before it hears so. */
-  #goodbye(): void {
+  /**
+   * Whether the client is done: then everything of the session is given back before it hears so. A client that is away may still want the
+   * answers before its GOODBYE.
+   */
+  #endsHere(): boolean {
+    if (!this.#goodbyeWaits) return false;
+    if (this.#socket === undefined) return true;
     this.#over = true;
     const last = this.#answers.finish(this.#executed);
     this.#count();
     this.countDeviceTime();
-    const close = (): void => closeAfter(this.#socket, last);
+    const close = (): void => {
+      if (this.#socket === undefined) this.#finish();
+      else closeAfter(this.#socket, last);
+    };
     this.#beforeGoodbye().then(close, close);
+    return true;
   }
 
   #count(): void {
-    const { bytesSent, answersSent } = this.#answers;
+    const { answersSent } = this.#answers;
+    const bytesSent = this.#outgoing.byteCount;
     this.#usage.calls += this.#executed - this.#countedCalls;
     this.#usage.answers += answersSent - this.#countedAnswers;
     this.#usage.bytesSent += bytesSent - this.#countedBytes;
@@ -287,3 +372,6 @@ export class Session {
     this.#countedBytes = bytesSent;
   }
 }
+
+const forgotten = (count: number): SluiceError =>
+  new SluiceError("SESSION_LOST", `The server no longer has what it said behind the frame [${count}].`);

@@ -28,8 +28,21 @@ export interface ProvenConnection {
   readonly lease: SessionLease;
   /** The server's own proof, for WELCOME. */
   readonly welcomeProof: Buffer;
+  /** What the client says of its session. */
+  readonly session: SessionClaim;
   /** What came behind HELLO. */
   readonly received: Uint8Array;
+}
+
+export interface SessionClaim {
+  /** In base64. */
+  readonly id: string;
+  /** How long it wants the session to wait for it when its connection breaks; 0: not at all. */
+  readonly resumeMs: number;
+  /** Whether it had a WELCOME for it. */
+  readonly begun: boolean;
+  /** Counted frames that it received. */
+  readonly clientReceived: number;
 }
 
 export interface HandshakeOptions {
@@ -77,9 +90,11 @@ export function shakeHands(socket: Socket, options: HandshakeOptions): Promise<P
         reader.push(chunk);
         const frame = reader.next();
         if (frame === undefined) return;
-        const { lease, welcomeProof } = checkHello(readHello(frame), nonce, options.leases);
+        const hello = readHello(frame);
+        const { lease, welcomeProof } = checkHello(hello, nonce, options.leases);
+        const session = claimOf(hello);
         stopReading(socket);
-        finish({ socket, lease, welcomeProof, received: reader.takeRest() });
+        finish({ socket, lease, welcomeProof, session, received: reader.takeRest() });
       } catch (error) {
         fail(toSluiceError(error));
       }
@@ -119,6 +134,12 @@ function checkHello(
   }
   const welcomeProof = lease.key.sign(Buffer.from("server"), hello.nonce, serverNonce, hello.sessionId);
   return { lease, welcomeProof };
+}
+
+function claimOf({ sessionId, resumeMs, begun, received }: Hello): SessionClaim {
+  if (begun > 1 || !Number.isSafeInteger(received))
+    throw protocolError("The position of a HELLO's session is malformed.");
+  return { id: Buffer.from(sessionId).toString("base64"), resumeMs, begun: begun === 1, clientReceived: received };
 }
 
 /** A peer's words go into sentences only without control characters, and not at any length. */

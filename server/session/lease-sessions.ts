@@ -16,8 +16,10 @@ interface LeaseExecutor {
   readonly executor: ExecutorProcess;
   /** Whether it has a session; one that was found and has not said so yet may have. */
   busy: boolean;
-  /** A client's socket on its way to the executor. Should that die first, nobody else would close it. */
-  handedOver: Socket | undefined;
+  /** Names that session. */
+  sessionId: string | undefined;
+  /** Clients' sockets on their way to the executor, oldest first. Should that die first, nobody else would close them. */
+  readonly handedOver: Socket[];
   /** Set while the lease ends, or its process is to be replaced, so that its executor's death is no failure. */
   ending: boolean;
 }
@@ -25,6 +27,8 @@ interface LeaseExecutor {
 export interface LeaseSessionsOptions {
   readonly executors: ExecutorPool;
   readonly kernelTimeoutMs: number;
+  /** How long a session waits for its client when its connection breaks, at most. */
+  readonly sessionGraceMs: number;
   /** How long an executor lives on without a daemon. */
   readonly orphanTimeoutMs: number;
   /** Where what a tenant sends is kept; undefined where nothing is. */
@@ -43,12 +47,16 @@ export class LeaseSessions {
     this.#options = options;
   }
 
-  /** Hands a proven connection to its lease's executor, or refuses it with SESSION_BUSY. */
-  attach({ socket, lease, welcomeProof, received }: ProvenConnection): void {
+  /**
+   * Hands a proven connection to its lease's executor, also while the session that it belongs to has another, which may be dead without
+   * anybody knowing. A connection of another session is refused with SESSION_BUSY.
+   */
+  attach({ socket, lease, welcomeProof, session, received }: ProvenConnection): void {
     const work = this.#byLease.get(lease.id) ?? this.#start(lease);
-    if (work.busy || work.ending) {
-      const why = work.busy ? "has a session already" : "ends";
-      refuse(socket, new SluiceError(work.busy ? "SESSION_BUSY" : "LEASE_ENDED", `The lease [${lease.id}] ${why}.`));
+    const isBusy = work.busy && work.sessionId !== session.id;
+    if (isBusy || work.ending) {
+      const why = isBusy ? "has a session already" : "ends";
+      refuse(socket, new SluiceError(isBusy ? "SESSION_BUSY" : "LEASE_ENDED", `The lease [${lease.id}] ${why}.`));
       return;
     }
     const { remoteAddress, remotePort } = socket;
@@ -58,6 +66,10 @@ export class LeaseSessions {
       welcomeProof: welcomeProof.toString("base64"),
       received: Buffer.from(received.buffer, received.byteOffset, received.byteLength).toString("base64"),
       clientAddress,
+      sessionId: session.id,
+      resumeMs: Math.min(session.resumeMs, this.#options.sessionGraceMs),
+      begun: session.begun,
+      clientReceived: session.clientReceived,
     } as const;
     try {
       work.executor.handOver(message, socket);
@@ -70,7 +82,8 @@ export class LeaseSessions {
       return;
     }
     work.busy = true;
-    work.handedOver = socket;
+    work.sessionId = session.id;
+    work.handedOver.push(socket);
     this.#options.events.attached(lease.id, clientAddress);
   }
 
@@ -90,7 +103,7 @@ export class LeaseSessions {
       how = await work.executor.end(code, message);
     }
     this.#byLease.delete(leaseId);
-    if (work !== undefined) refuseOwnCopy(work, new SluiceError(code, message));
+    if (work !== undefined) refuseOwnCopies(work, new SluiceError(code, message));
     return this.#retired.delete(leaseId) ? "killed" : how;
   }
 
@@ -118,7 +131,7 @@ export class LeaseSessions {
   }
 
   #add(leaseId: string, executor: ExecutorProcess, busy = false): LeaseExecutor {
-    const work: LeaseExecutor = { executor, busy, handedOver: undefined, ending: false };
+    const work: LeaseExecutor = { executor, busy, sessionId: undefined, handedOver: [], ending: false };
     this.#byLease.set(leaseId, work);
     executor.onMessage = (message) => this.#receive(leaseId, work, message);
     void executor.exited.then((how) => {
@@ -127,15 +140,16 @@ export class LeaseSessions {
       const { events, onLog } = this.#options;
       const message = `The executor of the lease [${leaseId}] died [${how}].`;
       onLog("error", message);
-      refuseOwnCopy(work, new SluiceError("EXECUTOR_FAILED", message));
+      refuseOwnCopies(work, new SluiceError("EXECUTOR_FAILED", message));
       events.failed(leaseId, "EXECUTOR_FAILED", message);
     });
     return work;
   }
 
   /** An executor that was found says where it stands. */
-  #greeted(leaseId: string, work: LeaseExecutor, { clientAddress, usage, isLast }: Hello): void {
+  #greeted(leaseId: string, work: LeaseExecutor, { clientAddress, sessionId, usage, isLast }: Hello): void {
     const { events } = this.#options;
+    work.sessionId = sessionId;
     if (usage !== undefined) events.used(leaseId, usage);
     if (clientAddress !== undefined) events.attached(leaseId, clientAddress);
     else if (isLast) this.#retire(leaseId, work);
@@ -167,7 +181,7 @@ export class LeaseSessions {
         closeOwnCopy(work);
         return;
       case "sessionEnded":
-        closeOwnCopy(work);
+        work.sessionId = undefined;
         if (message.needsNewProcess) this.#retire(leaseId, work);
         else work.busy = false;
         events.detached(leaseId);
@@ -182,14 +196,12 @@ export class LeaseSessions {
   }
 }
 
-/** Closes the daemon's copy of a client's socket; the connection lives on if the executor has it. */
+/** Closes the daemon's copy of the socket that has arrived; the connection lives on if the executor has it. */
 function closeOwnCopy(work: LeaseExecutor): void {
-  work.handedOver?.destroy();
-  work.handedOver = undefined;
+  work.handedOver.shift()?.destroy();
 }
 
-/** Tells the client of a socket that its executor never took why it will not. */
-function refuseOwnCopy(work: LeaseExecutor, reason: SluiceError): void {
-  if (work.handedOver !== undefined) refuse(work.handedOver, reason);
-  work.handedOver = undefined;
+/** Tells the clients of sockets that their executor never took why it will not. */
+function refuseOwnCopies(work: LeaseExecutor, reason: SluiceError): void {
+  for (const socket of work.handedOver.splice(0)) refuse(socket, reason);
 }

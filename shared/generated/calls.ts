@@ -3,10 +3,10 @@ import { SluiceError } from "../errors.ts";
 import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wire/wire-buffer.ts";
 
 /** Version of the frame format. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "891832f4a51d938e";
+export const FINGERPRINT = "34195ab94bdd40b1";
 
 export const FrameKind = {
   GREETING: 1,
@@ -346,13 +346,19 @@ export interface Hello {
   readonly nonce: Uint8Array;
   /** HMAC-SHA256 of the lease's secret over `client`, server nonce, client nonce, session id. */
   readonly proof: Uint8Array;
+  /** How long the session is to wait for its client when its connection breaks; 0: it ends with it. */
+  readonly resumeMs: number;
+  /** 1 when the client has had a WELCOME for this session: it is resumed or refused, never begun anew. */
+  readonly begun: number;
+  /** Number of the last counted frame received from the server in this session; 0 for none. */
+  readonly received: number;
 }
 
 export function encodeHello(w: WireWriter, v: Hello): void {
   const fingerprint = utf8Encode(v.fingerprint);
   const clientVersion = utf8Encode(v.clientVersion);
   const leaseId = utf8Encode(v.leaseId);
-  const b = w.reserve(32);
+  const b = w.reserve(48);
   const i = w.length >> 2;
   b.u32[i + 0] = v.protocolVersion;
   b.u32[i + 1] = fingerprint.byteLength;
@@ -361,8 +367,12 @@ export function encodeHello(w: WireWriter, v: Hello): void {
   b.u32[i + 4] = v.sessionId.byteLength;
   b.u32[i + 5] = v.nonce.byteLength;
   b.u32[i + 6] = v.proof.byteLength;
-  b.u32[i + 7] = 0;
-  w.length += 32;
+  b.u32[i + 7] = v.resumeMs;
+  b.u32[i + 8] = v.begun;
+  b.u32[i + 9] = 0;
+  b.u32[i + 10] = v.received;
+  b.u32[i + 11] = Math.floor(v.received / 0x1_0000_0000);
+  w.length += 48;
   w.appendPadded(fingerprint);
   w.appendPadded(clientVersion);
   w.appendPadded(leaseId);
@@ -372,7 +382,7 @@ export function encodeHello(w: WireWriter, v: Hello): void {
 }
 
 export function decodeHello(b: WireBuffer, start: number, end: number): Hello {
-  const t = new TailReader(b, { start, fixedBytes: 32, end });
+  const t = new TailReader(b, { start, fixedBytes: 48, end });
   const i = start >> 2;
   const v = {
     protocolVersion: b.u32[i + 0]!,
@@ -382,6 +392,9 @@ export function decodeHello(b: WireBuffer, start: number, end: number): Hello {
     sessionId: t.bytes(b.u32[i + 4]!),
     nonce: t.bytes(b.u32[i + 5]!),
     proof: t.bytes(b.u32[i + 6]!),
+    resumeMs: b.u32[i + 7]!,
+    begun: b.u32[i + 8]!,
+    received: b.readU64(start + 40),
   };
   t.finish();
   return v;
@@ -395,28 +408,36 @@ export interface Welcome {
   readonly executed: number;
   /** Number of devices of the lease. */
   readonly devices: number;
+  /** How long the session waits for its client when its connection breaks; 0: it ends with it. */
+  readonly resumeMs: number;
+  /** Sequence number of the last call received in this session: the client sends what comes behind it. */
+  readonly received: number;
 }
 
 export function encodeWelcome(w: WireWriter, v: Welcome): void {
-  const b = w.reserve(24);
+  const b = w.reserve(32);
   const i = w.length >> 2;
   b.u32[i + 0] = v.proof.byteLength;
   b.u32[i + 1] = 0;
   b.u32[i + 2] = v.executed;
   b.u32[i + 3] = Math.floor(v.executed / 0x1_0000_0000);
   b.u32[i + 4] = v.devices;
-  b.u32[i + 5] = 0;
-  w.length += 24;
+  b.u32[i + 5] = v.resumeMs;
+  b.u32[i + 6] = v.received;
+  b.u32[i + 7] = Math.floor(v.received / 0x1_0000_0000);
+  w.length += 32;
   w.appendPadded(v.proof);
 }
 
 export function decodeWelcome(b: WireBuffer, start: number, end: number): Welcome {
-  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const t = new TailReader(b, { start, fixedBytes: 32, end });
   const i = start >> 2;
   const v = {
     proof: t.bytes(b.u32[i + 0]!),
     executed: b.readU64(start + 8),
     devices: b.u32[i + 4]!,
+    resumeMs: b.u32[i + 5]!,
+    received: b.readU64(start + 24),
   };
   t.finish();
   return v;

@@ -95,6 +95,16 @@ export class FrameReader {
     return rest;
   }
 
+  /** Drops what is there of a frame that is not whole: its connection is gone, and the peer will send it again. */
+  dropPartial(): void {
+    this.#end = this.#visitWaiting(() => {});
+  }
+
+  /** Shows the header of each whole frame that waits, the one now held not among them. */
+  visitWaiting(visit: (header: Pick<Frame, "kind" | "count" | "ack">) => void): void {
+    this.#visitWaiting(visit);
+  }
+
   next(): Frame | undefined {
     this.#release();
     const available = this.#end - this.#start;
@@ -119,6 +129,22 @@ export class FrameReader {
       start: this.#start + FRAME_HEADER_BYTES,
       end: this.#start + byteCount,
     };
+  }
+
+  /** Returns where the last whole frame ends; what is malformed counts as whole, since `next` will say so. */
+  #visitWaiting(visit: (header: Pick<Frame, "kind" | "count" | "ack">) => void): number {
+    const { u32 } = this.#buffer;
+    let at = this.#start + this.#held;
+    while (this.#end - at >= FRAME_HEADER_BYTES) {
+      const word = at >> 2;
+      const byteCount = u32[word]!;
+      const isMalformed = byteCount < FRAME_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > this.#frameBytesMax;
+      if (isMalformed) return this.#end;
+      if (byteCount > this.#end - at) break;
+      visit({ kind: u32[word + 1]! as FrameKind, count: u32[word + 2]!, ack: u32[word + 3]! });
+      at += byteCount;
+    }
+    return at;
   }
 
   /** Lets go of the frame returned last. */

@@ -97,6 +97,7 @@ export class FakeExecutor {
   #held: { readonly sequence: number; readonly send: (writer: FrameWriter) => void }[] = [];
   #socket: Socket | undefined;
   #sequence = 0;
+  #unacknowledgedBytes = 0;
 
   private constructor(options: FakeExecutorOptions) {
     this.#options = options;
@@ -228,12 +229,16 @@ export class FakeExecutor {
         .update(nonce)
         .update(hello.sessionId)
         .digest();
-      this.send(messageFrame(FrameKind.WELCOME, { proof, executed: 0, devices: 1 }, encodeWelcome));
+      this.send(
+        messageFrame(FrameKind.WELCOME, { proof, executed: 0, devices: 1, resumeMs: 0, received: 0 }, encodeWelcome),
+      );
     }
   }
 
   #onCalls(frame: Frame): void {
-    this.frames.push({ calls: frame.count, ack: frame.ack, bytes: frame.end - frame.start + 16 });
+    const bytes = frame.end - frame.start + 16;
+    this.frames.push({ calls: frame.count, ack: frame.ack, bytes });
+    this.#unacknowledgedBytes += bytes;
     const writer = new FrameWriter();
     for (const view of callsOf(frame)) {
       const entry = names.get(view.opcode)!;
@@ -260,7 +265,10 @@ export class FakeExecutor {
       else send(writer);
       if (writer.byteLength > 1 << 19) this.#write(writer.finish(FrameKind.ANSWERS, this.#sequence));
     }
-    if (writer.count > 0) this.#write(writer.finish(FrameKind.ANSWERS, this.#sequence));
+    if (writer.count > 0 || this.#unacknowledgedBytes >= 256 * 1024) {
+      this.#unacknowledgedBytes = 0;
+      this.#write(writer.finish(FrameKind.ANSWERS, this.#sequence));
+    }
   }
 
   /** Executes a call and returns what writes its answer. */

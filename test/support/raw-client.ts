@@ -321,6 +321,9 @@ export interface HelloOptions {
   readonly proof?: Uint8Array;
   readonly clientNonce?: Uint8Array;
   readonly sessionId?: Uint8Array;
+  readonly resumeMs?: number;
+  readonly begun?: number;
+  readonly received?: number;
 }
 
 /** The server's nonce of a GREETING. */
@@ -337,13 +340,16 @@ export function helloFrame(serverNonce: Uint8Array, options: HelloOptions): Buff
   return frame(
     HELLO,
     body(
-      ["u32", options.protocolVersion ?? 1],
+      ["u32", options.protocolVersion ?? 2],
       ["bytes", Buffer.from(options.fingerprint ?? FINGERPRINT)],
       ["bytes", Buffer.from("raw/1")],
       ["bytes", Buffer.from(options.leaseId)],
       ["bytes", sessionId],
       ["bytes", clientNonce],
       ["bytes", options.proof ?? hmac.digest()],
+      ["u32", options.resumeMs ?? 0],
+      ["u32", options.begun ?? 0],
+      ["u64", options.received ?? 0],
     ),
   );
 }
@@ -374,7 +380,7 @@ export class RawSession {
     if (welcome?.kind !== WELCOME) throw new Error("No WELCOME comes.");
     const hmac = createHmac("sha256", lease.secret);
     const expected = hmac.update("server").update(clientNonce).update(serverNonce).update(sessionId).digest();
-    if (!expected.equals(welcome.payload.subarray(24, 56))) throw new Error("The server's proof is wrong.");
+    if (!expected.equals(welcome.payload.subarray(32, 64))) throw new Error("The server's proof is wrong.");
     return new RawSession(connection);
   }
 

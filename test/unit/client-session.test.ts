@@ -31,7 +31,7 @@ describe("the handshake", () => {
   it("proves the secret without sending it, and attaches behind HELLO without waiting", async () => {
     const fake = await openFakeGpu();
     expect(fake.executor.hellos).toHaveLength(1);
-    expect(fake.executor.hellos[0]).toMatchObject({ leaseId: LEASE_ID, protocolVersion: 1 });
+    expect(fake.executor.hellos[0]).toMatchObject({ leaseId: LEASE_ID, protocolVersion: 2 });
     expect(fake.executor.hellos[0]!.clientVersion).toMatch(/^sluice-js\/\d+\.\d+\.\d+/);
     expect(fake.executor.names()).toEqual(["attach"]);
     expect(fake.gpu).toMatchObject({
@@ -468,7 +468,7 @@ describe("back-pressure", () => {
     expect(refused?.code).toBe("BACKLOG_FULL");
     expect(written).toBeGreaterThanOrEqual(CLIENT_BACKLOG_BYTES_MAX / MiB);
     expect(fake.session.queuedBytes).toBeLessThan(CLIENT_BACKLOG_BYTES_MAX + 2 * MiB);
-    expect(() => fake.gpu.alloc(16)).toThrow(/not sent yet/);
+    expect(() => fake.gpu.alloc(16)).toThrow(/not acknowledged yet/);
     const free = fake.gpu.memoryInfo().freeBytes;
     buffer.free();
     expect(fake.gpu.memoryInfo().freeBytes).toBe(free + MiB);
@@ -487,7 +487,7 @@ describe("back-pressure", () => {
     const data = new Uint8Array(bytes);
     for (let at = 0; at < bytes; at += MiB) data[at] = at / MiB;
     const buffer = fake.gpu.upload(data);
-    expect(() => buffer.fill(1)).toThrow(/not sent yet/);
+    expect(() => buffer.fill(1)).toThrow(/not acknowledged yet/);
     await fake.gpu.flush();
     const back = await buffer.read(Uint8Array);
     expect(Buffer.compare(back, data)).toBe(0);

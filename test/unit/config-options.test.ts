@@ -41,6 +41,7 @@ test("without options the server lends what the machine has to this machine alon
     kernelTimeoutMs: 300_000,
     heartbeatTimeoutMs: 30_000,
     orphanTimeoutMs: 600_000,
+    sessionGraceMs: 30_000,
     logLevel: "info",
     spareExecutors: 1,
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },

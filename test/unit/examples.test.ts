@@ -84,6 +84,7 @@ describe("figures", () => {
         bytesFromDevice: 4885,
         bytesSaved: 0,
         endpoint: "tcp://127.0.0.1:7461",
+        reconnects: 0,
         seconds: 20.5,
       },
       lentBytes: 0,

@@ -84,8 +84,9 @@ beforeEach(async () => {
   usage = new UsageCounter();
   const assignment = { description, arenaBytes: 64 * MiB, arenaBase: ARENA };
   const work = new Workspace([assignment], openWaitingDevice);
-  session = new Session({ socket, received: new Uint8Array(), work, usage, beforeGoodbye: () => work.close() });
-  session.start(frame(3, Buffer.alloc(24)));
+  session = new Session({ resumeMs: 0, work, usage, beforeGoodbye: () => work.close() });
+  const welcome = (): Buffer => frame(3, Buffer.alloc(32));
+  session.attach({ socket, received: new Uint8Array(), clientReceived: 0, welcome });
   client.send(
     callsFrame(raw.attach(), raw.imageWrite(1, 1, 0, Buffer.of(1)), raw.moduleLoad(1, 1), raw.allocate(ARENA, MiB)),
   );

@@ -290,13 +290,16 @@ describe("bodies with lists and strings", () => {
   it("carry the handshake", () => {
     const bytes = (length: number, value: number) => new Uint8Array(length).fill(value);
     const hello = {
-      protocolVersion: 1,
+      protocolVersion: 2,
       fingerprint: "0123456789abcdef",
       clientVersion: "test/1",
       leaseId: "lease",
       sessionId: bytes(16, 1),
       nonce: bytes(32, 2),
       proof: bytes(32, 3),
+      resumeMs: 30_000,
+      begun: 1,
+      received: 5,
     };
     const reader = new FrameReader();
     reader.push(messageFrame(FrameKind.HELLO, hello, encodeHello));

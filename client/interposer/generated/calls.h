@@ -62,8 +62,8 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
     return 0;
 }
 
-#define SLUICE_PROTOCOL_VERSION 1
-#define SLUICE_FINGERPRINT "891832f4a51d938e"
+#define SLUICE_PROTOCOL_VERSION 2
+#define SLUICE_FINGERPRINT "34195ab94bdd40b1"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -145,6 +145,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_ERROR_CONNECTION_LOST 34
 #define SLUICE_ERROR_SERVER_UNREACHABLE 35
 #define SLUICE_ERROR_SERVER_IDENTITY 36
+#define SLUICE_ERROR_SESSION_LOST 37
 #define SLUICE_ERROR_EXECUTOR_FAILED 40
 #define SLUICE_ERROR_DEVICE_FAILED 41
 #define SLUICE_ERROR_NO_SUCH_DEVICE 42
@@ -207,6 +208,7 @@ static inline const char *sluice_error_code(uint32_t wire) {
     case 34: return "CONNECTION_LOST";
     case 35: return "SERVER_UNREACHABLE";
     case 36: return "SERVER_IDENTITY";
+    case 37: return "SESSION_LOST";
     case 40: return "EXECUTOR_FAILED";
     case 41: return "DEVICE_FAILED";
     case 42: return "NO_SUCH_DEVICE";
@@ -482,15 +484,21 @@ struct sluice_welcome {
     uint64_t executed;
     /* Number of devices of the lease. */
     uint32_t devices;
+    /* How long the session waits for its client when its connection breaks; 0: it ends with it. */
+    uint32_t resume_ms;
+    /* Sequence number of the last call received in this session: the client sends what comes behind it. */
+    uint64_t received;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_welcome(const uint8_t *body, size_t byte_count, struct sluice_welcome *v) {
-    size_t at = 24;
+    size_t at = 32;
     if (byte_count < at) return -1;
     v->proof.byte_count = sluice_get_u32(body + 0);
     memcpy(&v->executed, body + 8, sizeof v->executed);
     memcpy(&v->devices, body + 16, sizeof v->devices);
+    memcpy(&v->resume_ms, body + 20, sizeof v->resume_ms);
+    memcpy(&v->received, body + 24, sizeof v->received);
     if (sluice_take_bytes(body, byte_count, &at, &v->proof) != 0) return -1;
     return at == byte_count ? 0 : -1;
 }
@@ -572,11 +580,17 @@ struct sluice_hello {
     struct sluice_bytes nonce;
     /* HMAC-SHA256 of the lease's secret over `client`, server nonce, client nonce, session id. */
     struct sluice_bytes proof;
+    /* How long the session is to wait for its client when its connection breaks; 0: it ends with it. */
+    uint32_t resume_ms;
+    /* 1 when the client has had a WELCOME for this session: it is resumed or refused, never begun anew. */
+    uint32_t begun;
+    /* Number of the last counted frame received from the server in this session; 0 for none. */
+    uint64_t received;
 };
 
 static inline size_t sluice_size_hello(const struct sluice_hello *v) {
     (void)v;
-    return 32 + sluice_pad8(v->fingerprint.byte_count) + sluice_pad8(v->client_version.byte_count) + sluice_pad8(v->lease_id.byte_count) + sluice_pad8(v->session_id.byte_count) + sluice_pad8(v->nonce.byte_count) + sluice_pad8(v->proof.byte_count);
+    return 48 + sluice_pad8(v->fingerprint.byte_count) + sluice_pad8(v->client_version.byte_count) + sluice_pad8(v->lease_id.byte_count) + sluice_pad8(v->session_id.byte_count) + sluice_pad8(v->nonce.byte_count) + sluice_pad8(v->proof.byte_count);
 }
 
 static inline void sluice_encode_hello(uint8_t *at, const struct sluice_hello *v) {
@@ -587,8 +601,11 @@ static inline void sluice_encode_hello(uint8_t *at, const struct sluice_hello *v
     sluice_put_u32(at + 16, (uint32_t)v->session_id.byte_count);
     sluice_put_u32(at + 20, (uint32_t)v->nonce.byte_count);
     sluice_put_u32(at + 24, (uint32_t)v->proof.byte_count);
-    sluice_put_u32(at + 28, 0);
-    at += 32;
+    memcpy(at + 28, &v->resume_ms, sizeof v->resume_ms);
+    memcpy(at + 32, &v->begun, sizeof v->begun);
+    memcpy(at + 40, &v->received, sizeof v->received);
+    sluice_put_u32(at + 36, 0);
+    at += 48;
     at = sluice_put_bytes(at, v->fingerprint);
     at = sluice_put_bytes(at, v->client_version);
     at = sluice_put_bytes(at, v->lease_id);

@@ -1,0 +1,160 @@
+/**
+ * A way to a server that breaks where it is told: after so many bytes in one direction, cleanly or with a reset, for both ends or for one
+ * that is not told. What lies between the cut and its notice is swallowed, as on a real network.
+ */
+import { once } from "node:events";
+import { connect, createServer, type NetConnectOpts, type Server, type Socket } from "node:net";
+
+export interface Cut {
+  /** Bytes that still pass in the direction; the connection breaks behind them. */
+  readonly direction: "up" | "down";
+  readonly afterBytes: number;
+  /** How the ends hear of it. */
+  readonly how: "fin" | "reset";
+  /** Who hears of it. The end that does not keeps a connection that is dead. Default: both. */
+  readonly heardBy?: "client" | "server" | "both";
+}
+
+/** Where the connection with this number, from 0, breaks; undefined: nowhere. */
+export type CutPlan = (connection: number) => Cut | undefined;
+
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+}
+
+export class CuttingProxy {
+  readonly #server: Server;
+  readonly #target: NetConnectOpts;
+  readonly #pairs = new Set<Pair>();
+  plan: CutPlan;
+  /** Connections accepted, and broken by the plan or by `cutAll`. */
+  connections = 0;
+  cuts = 0;
+  /** Bytes that were let through, over all connections. */
+  readonly passed = { up: 0, down: 0 };
+
+  private constructor(target: NetConnectOpts, plan: CutPlan) {
+    this.#target = target;
+    this.plan = plan;
+    this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
+  }
+
+  /** `target` is `HOST:PORT`, or a path. */
+  static async to(target: string, plan: CutPlan = () => undefined): Promise<CuttingProxy> {
+    const [host, port] = target.split(":");
+    const where = target.startsWith("/") ? { path: target } : { host: host!, port: Number(port), noDelay: true };
+    const proxy = new CuttingProxy(where, plan);
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    return proxy;
+  }
+
+  get address(): string {
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("The proxy does not listen.");
+    return `127.0.0.1:${address.port}`;
+  }
+
+  /** Breaks every connection that is open now; returns how many. */
+  cutAll(how: Cut["how"] = "reset", heardBy: Cut["heardBy"] = "both"): number {
+    const count = this.#pairs.size;
+    for (const pair of this.#pairs) this.#cut(pair, { how, heardBy });
+    return count;
+  }
+
+  async close(): Promise<void> {
+    for (const { client, server } of this.#pairs) {
+      client.destroy();
+      server.destroy();
+    }
+    this.#pairs.clear();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #accept(client: Socket): void {
+    const cut = this.plan(this.connections++);
+    const server = connect(this.#target);
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    this.#forward(pair, { direction: "up", from: client, to: server, cut });
+    this.#forward(pair, { direction: "down", from: server, to: client, cut });
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      socket.on("error", () => {});
+      socket.once("close", () => {
+        this.#pairs.delete(pair);
+        other.destroy();
+      });
+    }
+  }
+
+  #forward(
+    pair: Pair,
+    way: {
+      readonly direction: Cut["direction"];
+      readonly from: Socket;
+      readonly to: Socket;
+      readonly cut: Cut | undefined;
+    },
+  ): void {
+    const { direction, from, to, cut } = way;
+    let left = cut?.direction === direction ? cut.afterBytes : Number.POSITIVE_INFINITY;
+    let isCut = false;
+    const pass = (chunk: Buffer): void => {
+      this.passed[direction] += chunk.byteLength;
+      if (to.write(chunk)) return;
+      from.pause();
+      to.once("drain", () => from.resume());
+    };
+    from.on("data", (chunk: Buffer) => {
+      if (isCut || to.destroyed) return;
+      const now = chunk.subarray(0, left);
+      left -= now.byteLength;
+      if (now.byteLength > 0) pass(now);
+      if (left > 0 || cut === undefined) return;
+      isCut = true;
+      this.#cut(pair, cut);
+    });
+    if (cut?.direction === direction && cut.afterBytes === 0) {
+      isCut = true;
+      // Only once both are there is there something to break.
+      pair.server.once("connect", () => this.#cut(pair, cut));
+    }
+    from.once("end", () => to.end());
+  }
+
+  #cut(pair: Pair, { how, heardBy = "both" }: Pick<Cut, "how" | "heardBy">): void {
+    if (!this.#pairs.delete(pair)) return;
+    this.cuts++;
+    const { client, server } = pair;
+    for (const [socket, who] of [
+      [client, "client"],
+      [server, "server"],
+    ] as const) {
+      socket.removeAllListeners("data");
+      socket.removeAllListeners("end");
+      socket.removeAllListeners("close");
+      // What still comes is swallowed.
+      socket.on("data", () => {});
+      socket.resume();
+      if (heardBy !== "both" && heardBy !== who) {
+        // It must not keep the test's process alive.
+        socket.unref();
+        this.#deaf.push(socket);
+      } else if (how === "fin") socket.end();
+      else socket.resetAndDestroy();
+    }
+  }
+
+  /** Sockets whose other end believes that it is connected. */
+  readonly #deaf: Socket[] = [];
+
+  /** Lets those hear that are not told of a cut. */
+  tellAll(): void {
+    for (const socket of this.#deaf.splice(0)) socket.destroy();
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * A server's session in this process, behind a real data listener: one lease, and a device whose launches are a chain, so that a call that
+ * is lost, repeated or out of order shows in the result for ever. For tests of sessions whose connections break.
+ */
+import type { Socket } from "node:net";
+import { LeaseSecret } from "../../server/control/lease-secret.ts";
+import type { DeviceDescription, DeviceModule, DeviceSlice, LaunchOptions } from "../../server/device/device.ts";
+import { nullDriver } from "../../server/device/null/driver.ts";
+import { Session } from "../../server/executor/session.ts";
+import { UsageCounter } from "../../server/executor/usage.ts";
+import { Workspace } from "../../server/executor/workspace.ts";
+import { DataListener } from "../../server/session/data-listener.ts";
+import type { ProvenConnection } from "../../server/session/handshake.ts";
+import { refuse } from "../../server/session/refusal.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { encodeWelcome, FrameKind } from "../../shared/generated/calls.ts";
+import { messageFrame } from "../../shared/wire/frame.ts";
+
+const MiB = 1024 * 1024;
+export const ARENA_BYTES = 64 * MiB;
+const ARENA_BASE = 0x6000_0000_0000;
+
+/** A kernel that takes an address and a step. */
+export const CHAIN = ".version 8.0\n.target sm_75\n.entry chain(.param .u64 cell, .param .u32 step) { ret; }";
+
+/** What one launch makes of the cell. */
+export const chained = (value: number, step: number): number => (Math.imul(value, 31) + step) >>> 0;
+
+const [description] = (await nullDriver.discover("1x64MiB")) as [DeviceDescription];
+
+export interface StandOptions {
+  /** How long a session waits for its client, at most. Default 10 s. */
+  readonly graceMs?: number;
+  /** Holds up a launch, as a slow device does. */
+  readonly beforeLaunch?: () => Promise<void> | undefined;
+}
+
+export class SessionStand {
+  readonly secret = new Uint8Array(32).fill(9);
+  readonly leaseId = "lease-on-stand";
+  readonly usage = new UsageCounter();
+  /** Sessions begun. */
+  sessions = 0;
+  /** Launches executed. */
+  launches = 0;
+  session: Session | undefined;
+  #sessionId = "";
+  readonly #options: StandOptions;
+  readonly #listener: DataListener;
+  readonly #sockets: Socket[] = [];
+  address = "";
+
+  private constructor(options: StandOptions) {
+    this.#options = options;
+    const { leaseId } = this;
+    const key = new LeaseSecret(Buffer.from(this.secret));
+    const usage = this.usage.now();
+    this.#listener = new DataListener({
+      serverVersion: "stand",
+      leases: { find: () => ({ id: leaseId, tenant: "tenant", key, slices: [], usage }) },
+      onProven: (connection) => this.#attach(connection),
+    });
+  }
+
+  static async start(options: StandOptions = {}): Promise<SessionStand> {
+    const stand = new SessionStand(options);
+    stand.address = `127.0.0.1:${await stand.#listener.listen({ host: "127.0.0.1", port: 0 })}`;
+    return stand;
+  }
+
+  async close(): Promise<void> {
+    this.#listener.close();
+    const { session } = this;
+    session?.refuse(new SluiceError("LEASE_ENDED", "The stand is taken down."));
+    for (const socket of this.#sockets) socket.destroy();
+    await session?.ended;
+  }
+
+  /** As the daemon and the executor do. */
+  #attach({ socket, session, welcomeProof, received }: ProvenConnection): void {
+    this.#sockets.push(socket);
+    if (this.session !== undefined && this.#sessionId !== session.id) {
+      refuse(socket, new SluiceError("SESSION_BUSY", "The lease has a session already."));
+      return;
+    }
+    if (this.session === undefined && session.begun) {
+      refuse(socket, new SluiceError("SESSION_LOST", "The session is over."));
+      return;
+    }
+    this.#sessionId = session.id;
+    this.session ??= this.#begin(Math.min(session.resumeMs, this.#options.graceMs ?? 10_000));
+    this.session.attach({
+      socket,
+      received,
+      clientReceived: session.clientReceived,
+      welcome: (position) =>
+        messageFrame(FrameKind.WELCOME, { proof: welcomeProof, devices: 1, ...position }, encodeWelcome),
+    });
+  }
+
+  #begin(resumeMs: number): Session {
+    this.sessions++;
+    const assignment = { description, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
+    const work = new Workspace([assignment], () => this.#openDevice((text) => session.print(text)));
+    const session = new Session({ resumeMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
+    void session.ended.then(() => {
+      this.session = undefined;
+    });
+    return session;
+  }
+
+  async #openDevice(onOutput: (text: string) => void): Promise<DeviceSlice> {
+    const options = { description, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput };
+    const slice = await nullDriver.open(options);
+    const module = slice.loadModule(new TextEncoder().encode(CHAIN)) as DeviceModule;
+    slice.loadModule = () => module;
+    slice.launch = ({ params }: LaunchOptions) => {
+      const view = new DataView(params.buffer, params.byteOffset, params.byteLength);
+      const [address, step] = [Number(view.getBigUint64(0, true)), view.getUint32(8, true)];
+      const run = (): void => {
+        this.launches++;
+        const cell = new Uint32Array(1);
+        void slice.read(address, new Uint8Array(cell.buffer), undefined);
+        cell[0] = chained(cell[0]!, step);
+        void slice.write(address, new Uint8Array(cell.buffer), undefined);
+        if (step % 5 === 0) onOutput(`${step};`);
+      };
+      const wait = this.#options.beforeLaunch?.();
+      if (wait !== undefined) return wait.then(run);
+      run();
+      return undefined;
+    };
+    return slice;
+  }
+}

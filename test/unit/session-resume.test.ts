@@ -1,0 +1,368 @@
+/**
+ * Sessions whose connection breaks: the client's session and the server's over real sockets, with a proxy between them that cuts. The
+ * device's launches are a chain, and what kernels print is numbered, so that whatever is lost, repeated or out of order shows.
+ */
+import { expect, test } from "vitest";
+import { Content } from "../../client/content.ts";
+import { HandleCounter } from "../../client/context.ts";
+import { Device } from "../../client/device.ts";
+import { type ConnectionChange, Session, type SessionOptions } from "../../client/session.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { encodeCopyToDeviceCall } from "../../shared/generated/calls.ts";
+import { ANSWER_BACKLOG_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
+import { type Cut, CuttingProxy } from "../support/cutting-proxy.ts";
+import { createRandom } from "../support/random.ts";
+import { CHAIN, chained, SessionStand, type StandOptions } from "../support/session-stand.ts";
+import { inTime, waitFor } from "../support/wait-for.ts";
+
+const MiB = 1024 * 1024;
+const single = { grid: 1, block: 1 };
+
+interface Client {
+  readonly session: Session;
+  readonly gpu: Device;
+  readonly changes: ConnectionChange[];
+  readonly failures: SluiceError[];
+  readonly output: () => string;
+}
+
+async function openClient(
+  stand: SessionStand,
+  address: string,
+  options: Partial<SessionOptions> = {},
+): Promise<Client> {
+  const changes: ConnectionChange[] = [];
+  const failures: SluiceError[] = [];
+  let output = "";
+  const { session, attached } = await Session.open({
+    endpoints: [`tcp://${address}`],
+    host: "localhost",
+    leaseId: stand.leaseId,
+    secret: stand.secret,
+    devices: 1,
+    onOutput: (text) => {
+      output += text;
+    },
+    onFailed: (error) => failures.push(error),
+    onConnection: (change) => changes.push(change),
+    reasonOfLoss: async () => undefined,
+    ...options,
+  });
+  const counter = (): HandleCounter => new HandleCounter();
+  const handles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+  const gpu = new Device({
+    session,
+    handles,
+    content: new Content(session, handles),
+    index: 0,
+    leaseId: stand.leaseId,
+    attached: attached[0]!,
+  });
+  return { session, gpu, changes, failures, output: () => output };
+}
+
+const closed = (): SluiceError => new SluiceError("CLOSED", "The test is over.");
+
+/** A short session with everything in it: answers, calls without, output; returns what went wrong with the result, if anything. */
+async function shortJob({ gpu, output }: Client, steps: number): Promise<void> {
+  const chain = (await gpu.load(CHAIN)).kernel("chain");
+  const cell = gpu.upload(Uint32Array.of(1));
+  let expected = 1;
+  let printed = "";
+  for (let step = 1; step <= steps; step++) {
+    chain.launch(single, [cell, step]);
+    expected = chained(expected, step);
+    if (step % 5 === 0) printed += `${step};`;
+    if (step % 3 === 0) await gpu.flush();
+  }
+  expect((await cell.read(Uint32Array))[0]).toBe(expected);
+  expect(output()).toBe(printed);
+}
+
+async function failureOf(work: Promise<unknown>): Promise<SluiceError> {
+  const error = await inTime("a failure", work).then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  if (error instanceof SluiceError) return error;
+  throw new Error(`It did not fail so [${error}].`);
+}
+
+/** Bytes that the short job's session sends each way, when nothing breaks. */
+async function lengthOfShortJob(steps: number): Promise<{ up: number; down: number }> {
+  const stand = await SessionStand.start();
+  const proxy = await CuttingProxy.to(stand.address);
+  const client = await openClient(stand, proxy.address);
+  await shortJob(client, steps);
+  await client.session.close(closed());
+  const { up, down } = proxy.passed;
+  await proxy.close();
+  await stand.close();
+  return { up, down };
+}
+
+async function runCut(cut: Cut, steps: number): Promise<void> {
+  const stand = await SessionStand.start();
+  const proxy = await CuttingProxy.to(stand.address, (connection) => (connection === 0 ? cut : undefined));
+  try {
+    const client = await openClient(stand, proxy.address);
+    await shortJob(client, steps);
+    expect(await client.session.close(closed())).toBeUndefined();
+    expect(client.failures).toEqual([]);
+    expect(stand.launches).toBe(steps);
+    expect(stand.sessions).toBe(1);
+    expect(proxy.cuts).toBe(1);
+  } catch (error) {
+    throw new Error(`With the cut ${JSON.stringify(cut)}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    await proxy.close();
+    await stand.close();
+  }
+}
+
+test("a session that is cut behind any byte, in either direction, comes to the same end", async () => {
+  const steps = 6;
+  const length = await lengthOfShortJob(steps);
+  const cuts: Cut[] = [];
+  for (const direction of ["up", "down"] as const) {
+    for (let at = 0; at < length[direction]; at++) {
+      cuts.push({ direction, afterBytes: at, how: at % 2 === 0 ? "reset" : "fin" });
+    }
+  }
+  expect(cuts.length).toBeGreaterThan(1_500);
+  // Several at once: each spends its time waiting.
+  const workers = Array.from({ length: 8 }, async () => {
+    for (let cut = cuts.pop(); cut !== undefined; cut = cuts.pop()) await runCut(cut, steps);
+  });
+  await Promise.all(workers);
+}, 120_000);
+
+/** Runs `work` on a stand behind a proxy, and takes both down. */
+async function withProxy(
+  options: StandOptions,
+  work: (parts: { stand: SessionStand; proxy: CuttingProxy }) => Promise<void>,
+): Promise<void> {
+  const stand = await SessionStand.start(options);
+  const proxy = await CuttingProxy.to(stand.address);
+  try {
+    await work({ stand, proxy });
+  } finally {
+    await proxy.close();
+    await stand.close();
+  }
+}
+
+test("large copies and launches go on over hundreds of cuts, each of them done once", async () => {
+  const random = createRandom(4);
+  await withProxy({}, async ({ stand, proxy }) => {
+    proxy.plan = () => ({
+      direction: random() < 0.5 ? "up" : "down",
+      afterBytes: Math.floor(random() ** 3 * 1.3 * MiB),
+      how: random() < 0.5 ? "reset" : "fin",
+    });
+    const client = await openClient(stand, proxy.address);
+    const { gpu, session } = client;
+    const chain = (await gpu.load(CHAIN)).kernel("chain");
+    const cell = gpu.upload(Uint32Array.of(1));
+    let expected = 1;
+    let step = 0;
+    for (let round = 0; round < 30; round++) {
+      const bytes = new Uint8Array(2 * MiB + 5).map((_unused, index) => index * 7 + round);
+      const buffer = gpu.upload(bytes);
+      for (let count = 0; count < 200; count++) {
+        chain.launch(single, [cell, ++step]);
+        expected = chained(expected, step);
+      }
+      const [back, value] = await Promise.all([buffer.read(Uint8Array), cell.read(Uint32Array)]);
+      expect(Buffer.compare(back, bytes)).toBe(0);
+      expect(value[0]).toBe(expected);
+      buffer.free();
+    }
+    proxy.plan = () => undefined;
+    proxy.cutAll();
+    await session.close(closed());
+    expect(stand.launches).toBe(step);
+    expect(proxy.cuts).toBeGreaterThan(100);
+    expect(session.reconnects).toBeGreaterThan(30);
+    expect(client.output().split(";").length - 1).toBe(Math.floor(step / 5));
+  });
+}, 60_000);
+
+test("a cut is told when it happens and when the session goes on, and counted", async () => {
+  await withProxy({}, async ({ stand, proxy }) => {
+    const { gpu, session, changes } = await openClient(stand, proxy.address);
+    proxy.cutAll();
+    await waitFor("the session to go on", () => changes.length === 2);
+    expect(changes).toEqual([
+      { state: "lost", endpoint: `tcp://${proxy.address}`, reason: expect.stringContaining("ECONNRESET") },
+      { state: "resumed", endpoint: `tcp://${proxy.address}`, reason: undefined },
+    ]);
+    expect(session.reconnects).toBe(1);
+    expect((await gpu.upload(Uint8Array.of(7)).read(Uint8Array))[0]).toBe(7);
+  });
+});
+
+test("a server that has not noticed that the connection is dead lets the session have another", async () => {
+  await withProxy({}, async ({ stand, proxy }) => {
+    const client = await openClient(stand, proxy.address);
+    proxy.cutAll("reset", "client");
+    await shortJob(client, 10);
+    expect(client.session.reconnects).toBe(1);
+    expect(stand.sessions).toBe(1);
+    proxy.tellAll();
+    expect((await client.gpu.upload(Uint8Array.of(7)).read(Uint8Array))[0]).toBe(7);
+    expect(client.session.reconnects).toBe(1);
+  });
+});
+
+test("while its client is away, a session runs what it has received, and nothing twice", async () => {
+  const waiting: (() => void)[] = [];
+  const beforeLaunch = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
+  await withProxy({ beforeLaunch }, async ({ stand, proxy }) => {
+    const { gpu } = await openClient(stand, proxy.address);
+    const chain = (await gpu.load(CHAIN)).kernel("chain");
+    const cell = gpu.upload(Uint32Array.of(1));
+    for (let step = 1; step <= 20; step++) chain.launch(single, [cell, step]);
+    const value = cell.read(Uint32Array);
+    await waitFor("the first launch", () => waiting.length === 1);
+    proxy.plan = () => ({ direction: "up", afterBytes: 0, how: "reset" });
+    proxy.cutAll();
+    for (let step = 1; step <= 20; step++) {
+      await waitFor("the launch", () => waiting.length > 0);
+      waiting.shift()!();
+    }
+    await waitFor("all launches", () => stand.launches === 20);
+    proxy.plan = () => undefined;
+    let expected = 1;
+    for (let step = 1; step <= 20; step++) expected = chained(expected, step);
+    expect((await value)[0]).toBe(expected);
+    expect(stand.launches).toBe(20);
+  });
+});
+
+test("a session whose client is away holds no more answers than it may, and goes on when the client is back", async () => {
+  const count = (4 * ANSWER_BACKLOG_BYTES_MAX) / MiB;
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await withProxy({ beforeLaunch: () => held }, async ({ stand, proxy }) => {
+    const { gpu } = await openClient(stand, proxy.address);
+    const chain = (await gpu.load(CHAIN)).kernel("chain");
+    const cell = gpu.upload(Uint32Array.of(1));
+    const buffer = gpu.upload(new Uint8Array(MiB).fill(3));
+    await gpu.synchronize();
+    const { bytesReceived } = stand.usage;
+    chain.launch(single, [cell, 1]);
+    const reads = Array.from({ length: count }, () => buffer.read(Uint8Array));
+    await waitFor("the calls to arrive", () => stand.usage.bytesReceived > bytesReceived + count * 24);
+    proxy.plan = () => ({ direction: "up", afterBytes: 0, how: "reset" });
+    proxy.cutAll();
+    const sent = stand.usage.answers;
+    release();
+    await waitFor("the session to stop", () => stand.usage.answers - sent >= ANSWER_BACKLOG_BYTES_MAX / MiB);
+    proxy.plan = () => undefined;
+    const before = stand.usage.answers - sent;
+    expect(before).toBeLessThanOrEqual(ANSWER_BACKLOG_BYTES_MAX / MiB + 1);
+    for (const bytes of await Promise.all(reads)) expect(bytes.every((byte) => byte === 3)).toBe(true);
+  });
+});
+
+test("a client that is cut off holds no more calls than it may, and none is lost", async () => {
+  await withProxy({}, async ({ stand, proxy }) => {
+    const { gpu, session } = await openClient(stand, proxy.address);
+    const buffer = gpu.alloc(MiB);
+    await gpu.synchronize();
+    proxy.plan = () => ({ direction: "up", afterBytes: 0, how: "reset" });
+    proxy.cutAll();
+    await waitFor("the cut", () => proxy.cuts > 1);
+    const data = new Uint8Array(MiB);
+    let refused: unknown;
+    let written = 0;
+    for (; refused === undefined && written < 200; written++) {
+      data[0] = written;
+      try {
+        buffer.write(data);
+      } catch (error) {
+        refused = error;
+      }
+    }
+    expect(refused).toMatchObject({ code: "BACKLOG_FULL" });
+    expect(session.queuedBytes).toBeLessThan(CLIENT_BACKLOG_BYTES_MAX + 2 * MiB);
+    proxy.plan = () => undefined;
+    await gpu.flush();
+    // The last one was refused.
+    expect((await buffer.read(Uint8Array, { length: 1 }))[0]).toBe(written - 2);
+  });
+});
+
+test("when the grace is over, every call that waits and every later one says that the session is lost", async () => {
+  await withProxy({ graceMs: 150 }, async ({ stand, proxy }) => {
+    const { gpu, failures } = await openClient(stand, proxy.address);
+    const buffer = gpu.upload(Uint8Array.of(1));
+    await gpu.synchronize();
+    // The client does not know for a while, and so tries in vain when it does.
+    proxy.cutAll("fin", "server");
+    await waitFor("the server to give up", () => stand.session === undefined);
+    const waiting = failureOf(buffer.read(Uint8Array));
+    proxy.tellAll();
+    expect((await waiting).code).toBe("SESSION_LOST");
+    expect(failures.map(({ code }) => code)).toEqual(["SESSION_LOST"]);
+    expect((await failureOf(buffer.read(Uint8Array))).code).toBe("SESSION_LOST");
+    expect(() => buffer.fill(1)).toThrow(expect.objectContaining({ code: "SESSION_LOST" }));
+  });
+});
+
+test("when the server does not come back within the grace, the client says so", async () => {
+  await withProxy({ graceMs: 300 }, async ({ stand, proxy }) => {
+    const { gpu, failures } = await openClient(stand, proxy.address);
+    const waiting = failureOf(gpu.upload(Uint8Array.of(1)).read(Uint8Array));
+    proxy.plan = () => ({ direction: "up", afterBytes: 0, how: "reset" });
+    proxy.cutAll();
+    const error = await waiting;
+    expect(error.code).toBe("CONNECTION_LOST");
+    expect(error.message).toContain("cannot be resumed within [300] ms");
+    expect(failures).toHaveLength(1);
+  });
+});
+
+test("a client that wants no resuming ends with its connection, and its session too", async () => {
+  await withProxy({}, async ({ stand, proxy }) => {
+    const { gpu, changes } = await openClient(stand, proxy.address, { resumeMs: 0 });
+    const buffer = gpu.upload(Uint8Array.of(1));
+    await buffer.read(Uint8Array);
+    proxy.cutAll();
+    expect((await failureOf(buffer.read(Uint8Array))).code).toBe("CONNECTION_LOST");
+    await waitFor("the session to end", () => stand.session === undefined);
+    expect(changes).toEqual([]);
+  });
+});
+
+test("another session is refused while one waits for its client, and may come after the grace", async () => {
+  await withProxy({ graceMs: 1_500 }, async ({ stand, proxy }) => {
+    await openClient(stand, proxy.address);
+    proxy.plan = (connection) => (connection === 1 ? undefined : { direction: "up", afterBytes: 0, how: "reset" });
+    proxy.cutAll();
+    expect((await failureOf(openClient(stand, stand.address))).code).toBe("SESSION_BUSY");
+    proxy.plan = () => ({ direction: "up", afterBytes: 0, how: "reset" });
+    proxy.cutAll();
+    await waitFor("the grace to be over", () => stand.session === undefined);
+    const { gpu } = await openClient(stand, stand.address);
+    expect((await gpu.upload(Uint8Array.of(7)).read(Uint8Array))[0]).toBe(7);
+    expect(stand.sessions).toBe(2);
+  });
+});
+
+test("a failure that no answer has told about is told at the end, also when the connection breaks just then", async () => {
+  await withProxy({}, async ({ stand, proxy }) => {
+    const { gpu, session } = await openClient(stand, proxy.address);
+    const buffer = gpu.alloc(16);
+    await gpu.synchronize();
+    const address = buffer.address;
+    buffer.free();
+    session.issue(4, { address, stream: 0, data: Uint8Array.of(1) }, encodeCopyToDeviceCall);
+    proxy.plan = (connection) => (connection < 4 ? { direction: "down", afterBytes: 200, how: "reset" } : undefined);
+    proxy.cutAll();
+    expect(await session.close(closed())).toMatchObject({ code: "NOT_ALLOCATED" });
+  });
+});
