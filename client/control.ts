@@ -1,5 +1,8 @@
 /** The control plane as promises: one gRPC client per pool. It knows requests and errors, no sessions and no devices. */
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import {
+  type ChannelCredentials,
   type ChannelOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
@@ -12,6 +15,8 @@ import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateReque
 import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
 import type { CancelQueuedRequest } from "../proto/generated/sluice/v1/CancelQueuedRequest.ts";
 import type { CordonRequest } from "../proto/generated/sluice/v1/CordonRequest.ts";
+import type { CreateTokenRequest } from "../proto/generated/sluice/v1/CreateTokenRequest.ts";
+import type { CreateTokenResponse__Output as CreateTokenResponse } from "../proto/generated/sluice/v1/CreateTokenResponse.ts";
 import type { DrainRequest } from "../proto/generated/sluice/v1/DrainRequest.ts";
 import type { DrainResponse__Output as DrainResponse } from "../proto/generated/sluice/v1/DrainResponse.ts";
 import type { ExplainResponse__Output as ExplainResponse } from "../proto/generated/sluice/v1/ExplainResponse.ts";
@@ -20,9 +25,12 @@ import type { ExtendResponse__Output as ExtendResponse } from "../proto/generate
 import type { GetLeaseResponse__Output as GetLeaseResponse } from "../proto/generated/sluice/v1/GetLeaseResponse.ts";
 import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
 import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
+import type { ListEventsRequest } from "../proto/generated/sluice/v1/ListEventsRequest.ts";
+import type { ListEventsResponse__Output as ListEventsResponse } from "../proto/generated/sluice/v1/ListEventsResponse.ts";
 import type { ListLeasesResponse__Output as ListLeasesResponse } from "../proto/generated/sluice/v1/ListLeasesResponse.ts";
 import type { ListQuotasResponse__Output as ListQuotasResponse } from "../proto/generated/sluice/v1/ListQuotasResponse.ts";
 import type { ListReservationsResponse__Output as ListReservationsResponse } from "../proto/generated/sluice/v1/ListReservationsResponse.ts";
+import type { ListTokensResponse__Output as ListTokensResponse } from "../proto/generated/sluice/v1/ListTokensResponse.ts";
 import type { ListUsageRequest } from "../proto/generated/sluice/v1/ListUsageRequest.ts";
 import type { ListUsageResponse__Output as ListUsageResponse } from "../proto/generated/sluice/v1/ListUsageResponse.ts";
 import type { PoolServiceClient } from "../proto/generated/sluice/v1/PoolService.ts";
@@ -32,6 +40,7 @@ import type { ReserveRequest } from "../proto/generated/sluice/v1/ReserveRequest
 import type { ReserveResponse__Output as ReserveResponse } from "../proto/generated/sluice/v1/ReserveResponse.ts";
 import type { RevokeRequest } from "../proto/generated/sluice/v1/RevokeRequest.ts";
 import type { RevokeResponse__Output as RevokeResponse } from "../proto/generated/sluice/v1/RevokeResponse.ts";
+import type { RevokeTokenResponse__Output as RevokeTokenResponse } from "../proto/generated/sluice/v1/RevokeTokenResponse.ts";
 import type { SetPriorityRequest } from "../proto/generated/sluice/v1/SetPriorityRequest.ts";
 import type { SetPriorityResponse__Output as SetPriorityResponse } from "../proto/generated/sluice/v1/SetPriorityResponse.ts";
 import type { SetQuotaRequest } from "../proto/generated/sluice/v1/SetQuotaRequest.ts";
@@ -42,6 +51,7 @@ import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/error
 import { cancelled } from "./abort.ts";
 import { bracketed, type HostPort, parseHostPort, SERVER_PORT_DEFAULT } from "./address.ts";
 import { quietCredentials } from "./quiet-credentials.ts";
+import type { ClientTls, ServerAccess } from "./server-access.ts";
 
 /** A request that the server answers at once. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -83,19 +93,27 @@ type Unary<T> = (callback: (error: ServiceError | null, response?: T) => void) =
 
 export class Control {
   readonly server: HostPort;
+  /** The server's address as it was given. */
+  readonly address: string;
+  /** What the data plane speaks too. Undefined: connections are not encrypted. */
+  readonly tls: ClientTls | undefined;
   readonly #client: PoolServiceClient;
   readonly #admin: AdminServiceClient;
   /** Its connection does not keep the program alive: heartbeats alone must not. */
   readonly #quiet: PoolServiceClient;
   readonly #metadata = new Metadata();
 
-  constructor(options: { readonly server: string; readonly token?: string | undefined }) {
-    this.server = parseHostPort(options.server, SERVER_PORT_DEFAULT);
+  constructor({ server, token, tls }: ServerAccess) {
+    this.server = parseHostPort(server, SERVER_PORT_DEFAULT);
+    this.address = server;
+    this.tls = tls;
     const target = `${bracketed(this.server.host)}:${this.server.port}`;
-    this.#client = new contract.PoolService(target, credentials.createInsecure(), channelOptions);
-    this.#admin = new contract.AdminService(target, credentials.createInsecure(), channelOptions);
-    this.#quiet = new contract.PoolService(target, quietCredentials(), channelOptions);
-    if (options.token) this.#metadata.set("authorization", `Bearer ${options.token}`);
+    const { host } = this.server;
+    const options = { ...channelOptions, ...(tls === undefined ? {} : nameOptions(host)) };
+    this.#client = new contract.PoolService(target, channelCredentials(tls, host), options);
+    this.#admin = new contract.AdminService(target, channelCredentials(tls, host), options);
+    this.#quiet = new contract.PoolService(target, quietCredentials(channelCredentials(tls, host)), options);
+    if (token) this.#metadata.set("authorization", `Bearer ${headerText(token)}`);
   }
 
   listDevices(signal?: AbortSignal): Promise<ListDevicesResponse> {
@@ -197,6 +215,22 @@ export class Control {
 
   listQuotas(): Promise<ListQuotasResponse> {
     return this.#unary((callback) => this.#admin.listQuotas({}, this.#metadata, this.#options(), callback));
+  }
+
+  createToken(request: CreateTokenRequest): Promise<CreateTokenResponse> {
+    return this.#unary((callback) => this.#admin.createToken(request, this.#metadata, this.#options(), callback));
+  }
+
+  listTokens(): Promise<ListTokensResponse> {
+    return this.#unary((callback) => this.#admin.listTokens({}, this.#metadata, this.#options(), callback));
+  }
+
+  revokeToken(tokenId: string): Promise<RevokeTokenResponse> {
+    return this.#unary((callback) => this.#admin.revokeToken({ tokenId }, this.#metadata, this.#options(), callback));
+  }
+
+  listEvents(request: ListEventsRequest): Promise<ListEventsResponse> {
+    return this.#unary((callback) => this.#admin.listEvents(request, this.#metadata, this.#options(), callback));
   }
 
   listUsage(request: ListUsageRequest): Promise<ListUsageResponse> {
@@ -305,6 +339,30 @@ export class Control {
       signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
+}
+
+/** TLS asks a server for a name, and an address is none: then it asks for one that nobody has. The certificate must have the address. */
+const nameOptions = (host: string): ChannelOptions =>
+  isIP(host) > 0 ? { "grpc.ssl_target_name_override": "address.invalid" } : {};
+
+/** @throws SluiceError BAD_ARGUMENT for PEM texts that cannot be used. */
+function channelCredentials(tls: ClientTls | undefined, host: string): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const bytes = (text: string | undefined): Buffer | null => (text === undefined ? null : Buffer.from(text));
+  try {
+    return credentials.createSsl(bytes(tls.ca), bytes(tls.key), bytes(tls.cert), {
+      checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    });
+  } catch {
+    // What OpenSSL says of a broken key may quote it.
+    throw new SluiceError("BAD_ARGUMENT", "The CA, the certificate or the key of the client cannot be used.");
+  }
+}
+
+/** A token for a header; gRPC's own complaint would quote it. */
+function headerText(token: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new SluiceError("BAD_ARGUMENT", "The token has characters that no token has.");
 }
 
 /** Reasons of a message; a newer server may have codes that this version does not know. */

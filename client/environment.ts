@@ -1,10 +1,16 @@
-/** The variables through which `sluice run` tells a program which lease is its own. */
+/** The variables through which a client learns its server, and through which `sluice run` tells a program which lease is its own. */
 import { SluiceError } from "../shared/errors.ts";
 import type { LeaseKey } from "./control.ts";
 import { SECRET_BYTES } from "./handshake.ts";
 
 export const SERVER_VARIABLE = "SLUICE_SERVER";
 export const TOKEN_VARIABLE = "SLUICE_TOKEN";
+/** Files: of the token, of the server's CA (or the word system), of the client's certificate and its key, of a bundle of all that. */
+export const TOKEN_FILE_VARIABLE = "SLUICE_TOKEN_FILE";
+export const CA_VARIABLE = "SLUICE_CA";
+export const CERT_VARIABLE = "SLUICE_CERT";
+export const KEY_VARIABLE = "SLUICE_KEY";
+export const BUNDLE_VARIABLE = "SLUICE_BUNDLE";
 export const LEASE_VARIABLE = "SLUICE_LEASE";
 
 export const SERVER_DEFAULT = "localhost:7460";

@@ -15,17 +15,28 @@ import {
   sizeInBytes,
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
-import { LEASE_VARIABLE, parseLeaseKey, SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "./environment.ts";
+import { LEASE_VARIABLE, parseLeaseKey } from "./environment.ts";
 import { type Explanation, explanationOf } from "./explanation.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
+import { serverAccess } from "./server-access.ts";
 import type { WaitOptions } from "./stream.ts";
 import type { TransportKind } from "./transport/open.ts";
 
 export interface ConnectOptions {
-  /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else `localhost:7460`. */
+  /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else that of the bundle, else `localhost:7460`. */
   readonly server?: string;
-  /** Default: the variable SLUICE_TOKEN, else none. */
+  /** Default: the variable SLUICE_TOKEN, else the file of SLUICE_TOKEN_FILE, else that of the bundle, else none. */
   readonly token?: string;
+  /**
+   * The CA of the server's certificate in PEM, or `system` for those that the system trusts. Default: the file of the variable SLUICE_CA,
+   * else that of the bundle, else none: connections are then not encrypted.
+   */
+  readonly ca?: string;
+  /** The client's certificate and key in PEM, for a server that asks for one. Default: the files of SLUICE_CERT and SLUICE_KEY. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** A file of `sluice token create --bundle`, with address, CA and token. Default: the variable SLUICE_BUNDLE, else none. */
+  readonly bundle?: string;
   /**
    * The lease to work under, as `LEASEID:SECRET`; `allocate` then asks for no other. Default: the variable SLUICE_LEASE, which
    * `sluice run` sets, else none.
@@ -60,16 +71,13 @@ export interface PoolLeases {
 
 /**
  * Connects to a server.
- * @throws SluiceError SERVER_UNREACHABLE, BAD_ARGUMENT for a malformed address or lease, CANCELLED.
+ * @throws SluiceError SERVER_UNREACHABLE, UNAUTHENTICATED, BAD_ARGUMENT for a malformed address, lease or file, CANCELLED.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Pool> {
   const { env } = process;
   const lease = options.lease ?? env[LEASE_VARIABLE];
   const key = lease ? parseLeaseKey(lease) : undefined;
-  const control = new Control({
-    server: options.server || env[SERVER_VARIABLE] || SERVER_DEFAULT,
-    token: options.token ?? env[TOKEN_VARIABLE],
-  });
+  const control = new Control(serverAccess(options, env));
   try {
     // Any answer shows that a Sluice server is there, before the program relies on it.
     await control.listDevices(options.signal);

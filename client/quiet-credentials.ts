@@ -4,19 +4,27 @@
  *
  * It wraps a method of ChannelCredentials that gRPC does not document; where that is missing, connections are ordinary ones.
  */
-import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import type { Socket } from "node:net";
+import type { ChannelCredentials } from "@grpc/grpc-js";
 
-export function quietCredentials(): ChannelCredentials {
-  const inner = credentials.createInsecure();
+function quiet(socket: Socket): void {
+  socket.unref();
+  socket.ref = () => socket;
+}
+
+/** Takes credentials of its own: they become quiet. */
+export function quietCredentials(inner: ChannelCredentials): ChannelCredentials {
   const createConnector = inner._createSecureConnector?.bind(inner);
   if (createConnector === undefined) return inner;
   inner._createSecureConnector = (...options) => {
     const connector = createConnector(...options);
     const connect = connector.connect.bind(connector);
     connector.connect = async (socket) => {
-      socket.unref();
-      socket.ref = () => socket;
-      return connect(socket);
+      quiet(socket);
+      const connected = await connect(socket);
+      // With TLS another socket stands in front of it.
+      quiet(connected.socket);
+      return connected;
     };
     return connector;
   };

@@ -12,7 +12,7 @@ export function addCordonCommands(program: Command): void {
   addServerOption(cordon).addHelpText(
     "after",
     `
-It outlives a restart of the server. Only from the server's own machine.
+It outlives a restart of the server. On a server without tokens only from its own machine.
 
 Examples:
   sluice cordon cuda:0 --message "new fan on Tuesday"

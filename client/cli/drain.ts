@@ -22,7 +22,7 @@ export function addDrainCommand(program: Command): void {
     `
 Ends when no lease is left on the device; it stays closed, also over a restart,
 until \`sluice uncordon\`. Stopping this command does not stop the drain, lifting
-the cordon does. Only from the server's own machine.
+the cordon does. On a server without tokens only from its own machine.
 
 Examples:
   sluice drain cuda:0 --grace 10m --message "new fan on Tuesday"`,

@@ -24,8 +24,8 @@ export function addExtendCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-The end of its duration, or of the grace after a notice. Its holder is told. Only
-from the server's own machine.
+The end of its duration, or of the grace after a notice. Its holder is told. On a
+server without tokens only from its own machine.
 
 Examples:
   sluice extend lease-3f9c2a --by 2h`,

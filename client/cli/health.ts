@@ -44,7 +44,7 @@ Examples:
     withControl(options, async (control) => {
       const checks = await runChecks(control);
       const healthy = checks.every(({ status }) => status !== "failed");
-      if (options.json) printJson({ server: options.server, healthy, checks });
+      if (options.json) printJson({ server: control.address, healthy, checks });
       else {
         const columns = [{ title: "CHECK" }, { title: "STATUS" }, { title: "DETAIL", shrinkTo: 20 }];
         print(

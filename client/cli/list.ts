@@ -31,7 +31,7 @@ Examples:
     await withControl(options, async (control) => {
       const { devices, serverVersion, serverId } = await control.listDevices();
       if (options.json) {
-        printJson({ server: { address: options.server, version: serverVersion, id: serverId }, devices });
+        printJson({ server: { address: control.address, version: serverVersion, id: serverId }, devices });
       } else if (devices.length === 0) print("No devices.");
       else print([formatTable(columns, devices.map(row), terminalWidth()), ...remarks(devices)].join("\n"));
     });

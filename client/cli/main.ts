@@ -2,6 +2,7 @@
 /** The command `sluice`: every verb is a file beside this one, and failures end in failure.ts. */
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { addAuditCommand } from "./audit.ts";
 import { addCordonCommands } from "./cordon.ts";
 import { addDrainCommand } from "./drain.ts";
 import { addExplainCommand } from "./explain.ts";
@@ -19,6 +20,7 @@ import { addRevokeCommand } from "./revoke.ts";
 import { addRunCommand } from "./run.ts";
 import { addServeCommand } from "./serve.ts";
 import { addSmiCommand } from "./smi.ts";
+import { addTokenCommand } from "./token.ts";
 import { addUsageCommand } from "./usage.ts";
 import { addWatchCommand } from "./watch.ts";
 
@@ -57,6 +59,8 @@ addExtendCommand(program);
 addQueuedCommands(program);
 addReservationCommands(program);
 addQuotaCommand(program);
+addTokenCommand(program);
+addAuditCommand(program);
 
 // A reader that has had enough, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

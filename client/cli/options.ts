@@ -13,10 +13,12 @@ import {
   sharingModes,
 } from "../allocate-options.ts";
 import { Control } from "../control.ts";
-import { SERVER_DEFAULT, SERVER_VARIABLE, TOKEN_VARIABLE } from "../environment.ts";
+import { BUNDLE_VARIABLE, SERVER_DEFAULT, SERVER_VARIABLE } from "../environment.ts";
+import { serverAccess } from "../server-access.ts";
 
 export interface ServerOptions {
-  readonly server: string;
+  readonly server?: string | undefined;
+  readonly bundle?: string | undefined;
 }
 
 export interface JsonOptions {
@@ -76,11 +78,14 @@ export const readTime = reading((text) => {
   );
 });
 
-export function addServerOption(command: Command): Command {
-  const option = new Option("--server <host:port>", "address of the server")
-    .env(SERVER_VARIABLE)
-    .default(SERVER_DEFAULT);
-  return command.addOption(option);
+/** `bundle: false` for a command that means something else by it. */
+export function addServerOption(command: Command, { bundle = true } = {}): Command {
+  command.option(
+    "--server <host:port>",
+    `address of the server (default: $${SERVER_VARIABLE}, else ${SERVER_DEFAULT})`,
+  );
+  if (bundle) command.option("--bundle <file>", `file with address, CA and token (default: $${BUNDLE_VARIABLE})`);
+  return command;
 }
 
 export function addJsonOption(command: Command): Command {
@@ -167,7 +172,7 @@ export function shareOf(flags: ShareFlags): ShareOptions {
 
 /** Runs `work` with a control connection, and closes it whatever happens. */
 export async function withControl<T>(options: ServerOptions, work: (control: Control) => Promise<T>): Promise<T> {
-  const control = new Control({ server: options.server || SERVER_DEFAULT, token: process.env[TOKEN_VARIABLE] });
+  const control = new Control(serverAccess({ server: options.server, bundle: options.bundle }, process.env));
   try {
     return await work(control);
   } finally {

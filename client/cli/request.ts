@@ -49,7 +49,7 @@ async function request(options: RequestOptions): Promise<void> {
   const wanted = allocateRequest({ ...shareOf(options), durationMax: options.for }, { detached: true });
   await withControl(options, (control) =>
     interruptible((signal) => control.allocate(wanted, { signal, onQueued: (place) => note(describePlace(place)) }), {
-      finish: async (granted) => show(granted, options),
+      finish: async (granted) => show(granted, { ...options, server: control.address }),
       // Asked to stop at the last moment: nobody would know of the lease.
       undo: async ({ lease, secret }) => {
         await control.release({ leaseId: lease?.id ?? "", secret });
@@ -58,7 +58,7 @@ async function request(options: RequestOptions): Promise<void> {
   );
 }
 
-function show({ lease, secret, warnings }: Granted, options: RequestOptions): void {
+function show({ lease, secret, warnings }: Granted, options: RequestOptions & { readonly server: string }): void {
   if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
   const environment = {
     [LEASE_VARIABLE]: formatLeaseKey({ leaseId: lease.id, secret }),

@@ -26,7 +26,7 @@ export function addRevokeCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Its holder is told at once. Only from the server's own machine.
+Its holder is told at once. On a server without tokens only from its own machine.
 
 Examples:
   sluice revoke lease-3f9c2a --grace 5m --message "the machine moves"

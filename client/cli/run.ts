@@ -3,12 +3,13 @@
  * happens. The heartbeats are here, so the lease ends with this process even when it is killed.
  */
 import { spawn } from "node:child_process";
+import { resolve as absolute } from "node:path";
 import type { Command } from "commander";
 import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import type { Control } from "../control.ts";
-import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import { BUNDLE_VARIABLE, formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { Holder } from "../holder.ts";
 import { ExitError, sentence } from "./failure.ts";
 import { interposerEnvironment } from "./interposer.ts";
@@ -63,7 +64,7 @@ async function run(words: string[], options: RunOptions): Promise<void> {
   const request = allocateRequest(shareOf(options));
   const exitCode = await withControl(options, (control) =>
     interruptible((signal) => control.allocate(request, { signal, onQueued: (place) => note(describePlace(place)) }), {
-      finish: (granted) => runUnder(granted, { control, server: options.server, file, args }),
+      finish: (granted) => runUnder(granted, { control, bundle: options.bundle, file, args }),
       undo: ({ lease, secret }) => releaseQuietly(control, { leaseId: lease?.id ?? "", secret }),
     }),
   );
@@ -72,7 +73,7 @@ async function run(words: string[], options: RunOptions): Promise<void> {
 
 interface Job {
   readonly control: Control;
-  readonly server: string;
+  readonly bundle: string | undefined;
   readonly file: string;
   readonly args: readonly string[];
 }
@@ -92,12 +93,18 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
   });
   try {
     const { dataEndpoints } = connection;
-    const libraries = await interposerEnvironment({ env: process.env, server: job.server, dataEndpoints, tell: note });
+    const libraries = await interposerEnvironment({
+      env: process.env,
+      server: job.control.address,
+      dataEndpoints,
+      tell: note,
+    });
     return await runCommand(job, {
       ...process.env,
       ...libraries,
       [LEASE_VARIABLE]: formatLeaseKey(key),
-      [SERVER_VARIABLE]: job.server,
+      [SERVER_VARIABLE]: job.control.address,
+      ...(job.bundle === undefined ? {} : { [BUNDLE_VARIABLE]: absolute(job.bundle) }),
     });
   } finally {
     holder.stop();

@@ -28,7 +28,7 @@ Examples:
       if (options.json) printJson({ devices, leases });
       else
         print(
-          [...head(options.server, serverVersion, devices), ...table(devices), "", ...leaseTable(leases)].join("\n"),
+          [...head(control.address, serverVersion, devices), ...table(devices), "", ...leaseTable(leases)].join("\n"),
         );
     }),
   );

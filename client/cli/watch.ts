@@ -89,7 +89,7 @@ Examples:
       const controller = new AbortController();
       const stop = (): void => controller.abort();
       const stopListening = onStopSignal(stop);
-      const draw = (): void => screen?.draw(picture(mirror, options.server, terminalWidth()));
+      const draw = (): void => screen?.draw(picture(mirror, control.address, terminalWidth()));
       screen?.open({ onQuit: stop, onResize: draw });
       try {
         await control.watchPool(
@@ -100,7 +100,7 @@ Examples:
               if (options.json) return print(JSON.stringify(change));
               mirror.apply(change);
               if (screen !== undefined) draw();
-              else print(`${picture(mirror, options.server, terminalWidth()).join("\n")}\n`);
+              else print(`${picture(mirror, control.address, terminalWidth()).join("\n")}\n`);
             },
           },
         );

@@ -1,0 +1,78 @@
+/** `sluice audit`: what admins have done, and who was refused, from the server's audit log. */
+import type { Command } from "commander";
+import type { Event__Output as Event } from "../../proto/generated/sluice/v1/Event.ts";
+import {
+  addJsonOption,
+  addServerOption,
+  type JsonOptions,
+  readCount,
+  readTime,
+  type ServerOptions,
+  withControl,
+} from "./options.ts";
+import { print, printJson, terminalWidth } from "./output.ts";
+import { type Column, formatTable } from "./table.ts";
+
+interface AuditOptions extends ServerOptions, JsonOptions {
+  readonly since?: number;
+  readonly until?: number;
+  readonly tenant?: string;
+  readonly action?: string;
+  readonly limit: number;
+}
+
+const columns: readonly Column[] = [
+  { title: "TIME" },
+  { title: "WHO", shrinkTo: 8 },
+  { title: "FROM", shrinkTo: 9 },
+  { title: "ACTION" },
+  { title: "OUTCOME" },
+  { title: "DETAILS", shrinkTo: 12 },
+];
+
+export function addAuditCommand(program: Command): void {
+  const command = program
+    .command("audit")
+    .description("show what admins have done, and who was refused (admin)")
+    .option("--since <time>", "not before this time, like 2026-01-31 or 7d", readTime)
+    .option("--until <time>", "before this time", readTime)
+    .option("--tenant <name>", "only by this tenant's tokens")
+    .option("--action <name>", "only this action, such as Cordon or CreateToken")
+    .option("--limit <count>", "at most so many, the newest", readCount, 100);
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+The newest comes first. An outcome is OK or the code of an error; INTERRUPTED means
+that the server died in the action.
+
+Examples:
+  sluice audit --since 1d
+  sluice audit --action Revoke --json | jq -r '.events[].details'`,
+  );
+  command.action(async (options: AuditOptions) => {
+    const { events } = await withControl(options, (control) =>
+      control.listEvents({
+        fromAtMs: options.since ?? 0,
+        toAtMs: options.until ?? 0,
+        tenant: options.tenant ?? "",
+        action: options.action ?? "",
+        limit: options.limit,
+      }),
+    );
+    if (options.json) printJson({ events });
+    else print(events.length === 0 ? "No events." : formatTable(columns, events.map(row), terminalWidth()));
+  });
+}
+
+/** What callers have written reaches the terminal without control characters. */
+const row = (event: Event): string[] => cells(event).map((text) => text.replace(/\p{Cc}/gu, "?"));
+
+const cells = (event: Event): string[] => [
+  new Date(event.atMs).toISOString().slice(0, 19).replace("T", " "),
+  event.tenant === "" ? "-" : `${event.tenant}${event.tokenId === "" ? "" : ` (${event.tokenId})`}`,
+  event.address || "the server",
+  event.action,
+  event.outcome || "under way",
+  [event.details === "{}" ? "" : event.details, event.message].filter((text) => text !== "").join(" ") || "-",
+];

@@ -1,0 +1,198 @@
+/** `sluice token create`, `list` and `revoke`: who may use the server, and as what. A token is shown once and never taken as an argument. */
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import type { Command } from "commander";
+import type { CreateTokenResponse__Output as Created } from "../../proto/generated/sluice/v1/CreateTokenResponse.ts";
+import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Token.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { Bundle } from "../server-access.ts";
+import {
+  addJsonOption,
+  addServerOption,
+  type JsonOptions,
+  readDuration,
+  type ServerOptions,
+  withControl,
+} from "./options.ts";
+import { note, print, printJson, terminalWidth } from "./output.ts";
+import { type Column, formatTable } from "./table.ts";
+
+interface CreateOptions extends Pick<ServerOptions, "server">, JsonOptions {
+  readonly tenant: string;
+  readonly admin?: true;
+  readonly expires?: number;
+  readonly note?: string;
+  /** The file to write, not the one to use. */
+  readonly bundle?: string;
+  readonly address?: string;
+}
+
+const columns: readonly Column[] = [
+  { title: "TOKEN" },
+  { title: "TENANT", shrinkTo: 6 },
+  { title: "ROLE" },
+  { title: "NOTE", shrinkTo: 6 },
+  { title: "CREATED" },
+  { title: "EXPIRES" },
+  { title: "USED" },
+  { title: "STATE" },
+];
+
+export function addTokenCommand(program: Command): void {
+  const token = program.command("token").description("make, list and revoke tokens (admin)");
+  addCreate(token);
+  addList(token);
+  addRevoke(token);
+}
+
+function addCreate(parent: Command): void {
+  const command = parent
+    .command("create")
+    .description("make a token; it is shown once")
+    .requiredOption("--tenant <name>", "who is charged for what its owner uses")
+    .option("--admin", "let its owner do what admins do (default: what tenants do)")
+    .option("--expires <duration>", "how long it is good, like 30d (default: one year)", readDuration)
+    .option("--note <text>", "what it is for")
+    .option("--bundle <file>", "write address, CA and token to this new file instead, for SLUICE_BUNDLE")
+    .option("--address <host:port>", "the server's address in the bundle (default: the one used now)");
+  addJsonOption(addServerOption(command, { bundle: false }));
+  command.addHelpText(
+    "after",
+    `
+The first token of a server is an admin's; from then on the server asks everybody
+for one. The token goes to standard output, everything else to standard error.
+
+Examples:
+  sluice token create --tenant ops --admin > admin.token; export SLUICE_TOKEN_FILE=$PWD/admin.token
+  sluice token create --tenant alice --bundle alice.json --address gpus.example:7460
+  SLUICE_BUNDLE=alice.json sluice list`,
+  );
+  command.action(create);
+}
+
+async function create({ bundle, ...options }: CreateOptions): Promise<void> {
+  // First the file: a token that nobody has seen is of no use.
+  const file = bundle === undefined ? undefined : openBundle(bundle);
+  try {
+    await withControl({ server: options.server }, async (control) => {
+      const created = await control.createToken({
+        tenant: options.tenant,
+        role: options.admin ? "ROLE_ADMIN" : "ROLE_TENANT",
+        lifetimeMs: options.expires ?? 0,
+        note: options.note ?? "",
+      });
+      if (file === undefined) show(created, options);
+      else {
+        const server = options.address ?? control.address;
+        const { tls, ca, token } = created;
+        const content: Bundle = tls ? { server, ca, token } : { server, token };
+        writeSync(file.descriptor, `${JSON.stringify(content, undefined, 2)}\n`);
+        file.done();
+        if (options.json) printJson({ bundle, info: plain(created.info) });
+        else note(`${sentence(created)} It is in the file ${bundle}: give it to ${options.tenant}, for SLUICE_BUNDLE.`);
+        if (/^(localhost|127\.|\[?::1)/.test(server))
+          note(`The bundle's address [${server}] is good on this machine only.`);
+      }
+    });
+  } finally {
+    file?.close();
+  }
+}
+
+function openBundle(path: string) {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, "wx", 0o600);
+  } catch (error) {
+    throw new SluiceError("BAD_ARGUMENT", `The file [${path}] cannot be made [${toSluiceError(error).message}].`);
+  }
+  let isDone = false;
+  return {
+    descriptor,
+    done: (): void => {
+      isDone = true;
+    },
+    close: (): void => {
+      closeSync(descriptor);
+      if (!isDone) rmSync(path, { force: true });
+    },
+  };
+}
+
+function show(created: Created, { json }: JsonOptions): void {
+  if (json) {
+    printJson({ token: created.token, info: plain(created.info) });
+    return;
+  }
+  note(`${sentence(created)} It is shown once:`);
+  print(created.token);
+}
+
+const sentence = ({ info }: Created): string =>
+  `The token ${info?.id} of ${info?.tenant} (${roleText(info)}) is good until ${day(info?.expiresAtMs ?? 0)}.`;
+
+function addList(parent: Command): void {
+  const command = parent.command("list").description("show the tokens that there are, without their secrets");
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+Examples:
+  sluice token list
+  sluice token list --json | jq -r '.tokens[] | select(.tenant == "alice") | .id'`,
+  );
+  command.action(async (options: ServerOptions & JsonOptions) => {
+    const { tokens } = await withControl(options, (control) => control.listTokens());
+    if (options.json) printJson({ tokens: tokens.map(plain) });
+    else if (tokens.length === 0) print("No tokens: the server asks for none.");
+    else print(formatTable(columns, tokens.map(row), terminalWidth()));
+  });
+}
+
+function addRevoke(parent: Command): void {
+  const command = parent
+    .command("revoke")
+    .description("make a token worthless, at once")
+    .argument("<id>", "its id, the middle part of the token");
+  addJsonOption(addServerOption(command));
+  command.addHelpText(
+    "after",
+    `
+What it had opened is closed. Leases are not taken back, but nobody can keep them
+alive with it: they end by their heartbeat time-out, or at their time when they
+have no heartbeats. \`sluice revoke\` ends one at once.
+
+Examples:
+  sluice token revoke 3f9c2a01b7de`,
+  );
+  command.action(async (text: string, options: ServerOptions & JsonOptions) => {
+    // Who pastes the whole token means its id; the rest need not travel.
+    const id = /^sluice_([0-9a-f]{12})_/.exec(text)?.[1] ?? text;
+    const { info } = await withControl(options, (control) => control.revokeToken(id));
+    if (options.json) printJson({ info: plain(info) });
+    else print(`The token ${info?.id} of ${info?.tenant} is worthless now; what it had opened is closed.`);
+  });
+}
+
+const roleText = (token: Token | null): string => (token?.role ?? "").replace("ROLE_", "").toLowerCase();
+
+/** `active`, `expired` or `revoked`. */
+function stateOf({ revokedAtMs, expiresAtMs }: Token): string {
+  if (revokedAtMs > 0) return "revoked";
+  return expiresAtMs <= Date.now() ? "expired" : "active";
+}
+
+const plain = (token: Token | null) =>
+  token === null ? null : { ...token, role: roleText(token), state: stateOf(token) };
+
+const day = (at: number): string => (at === 0 ? "-" : new Date(at).toISOString().slice(0, 10));
+
+const row = (token: Token): string[] => [
+  token.id,
+  token.tenant,
+  roleText(token),
+  token.note || "-",
+  day(token.createdAtMs),
+  day(token.expiresAtMs),
+  day(token.usedAtMs),
+  stateOf(token),
+];
