@@ -139,3 +139,24 @@ describe("the tables", () => {
     expect(lines.filter((line, index) => isMember(line) && !/^\s*\/\//.test(lines[index - 1]!))).toEqual([]);
   });
 });
+
+describe("THREATS.md", () => {
+  const rows = read("THREATS.md").split("\n");
+  const held = rows.flatMap((line) => {
+    const [, , by = ""] = line.split("|");
+    return [...by.matchAll(/`(test\/[^`]+)`((?:,? ?"[^"]+")+)/g)].flatMap(([, file = "", titles = ""]) =>
+      [...titles.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => ({ file, title })),
+    );
+  });
+
+  it("names tests that exist", () => {
+    const missing = held.filter(({ file, title }) => !files.includes(file) || !read(file).includes(title));
+    expect(missing).toEqual([]);
+  });
+
+  it("names one for every promise", () => {
+    const promises = rows.slice(rows.indexOf("## Promises") + 4).filter((line) => line.startsWith("|"));
+    expect(promises.length).toBeGreaterThan(15);
+    expect(promises.filter((line) => !/\| `test\/.*" \|$/.test(line))).toEqual([]);
+  });
+});
