@@ -9,6 +9,7 @@ import {
   credentials,
   Metadata,
   type ServiceError,
+  status,
 } from "@grpc/grpc-js";
 import type { AdminServiceClient } from "../proto/generated/sluice/v1/AdminService.ts";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
@@ -50,6 +51,7 @@ import { contract, fromStatus } from "../proto/load.ts";
 import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
 import { cancelled } from "./abort.ts";
 import { bracketed, type HostPort, parseHostPort, SERVER_PORT_DEFAULT } from "./address.ts";
+import { OUTAGE_MS_MAX, Outage } from "./outage.ts";
 import { quietCredentials } from "./quiet-credentials.ts";
 import type { ClientTls, ServerAccess } from "./server-access.ts";
 
@@ -91,6 +93,11 @@ type HoldStream = ReturnType<PoolServiceClient["hold"]>;
 
 type Unary<T> = (callback: (error: ServiceError | null, response?: T) => void) => ClientUnaryCall;
 
+export interface ControlOptions {
+  /** How long to wait for a server that was there and is away. Default: OUTAGE_MS_MAX. */
+  readonly outageMs?: number;
+}
+
 export class Control {
   readonly server: HostPort;
   /** The server's address as it was given. */
@@ -102,11 +109,15 @@ export class Control {
   /** Its connection does not keep the program alive: heartbeats alone must not. */
   readonly #quiet: PoolServiceClient;
   readonly #metadata = new Metadata();
+  /** Whether the server has ever answered: only then is it waited for. */
+  #wasThere = false;
+  readonly #outageMs: number;
 
-  constructor({ server, token, tls }: ServerAccess) {
+  constructor({ server, token, tls, outageMs }: ServerAccess & ControlOptions) {
     this.server = parseHostPort(server, SERVER_PORT_DEFAULT);
     this.address = server;
     this.tls = tls;
+    this.#outageMs = outageMs ?? OUTAGE_MS_MAX;
     const target = `${bracketed(this.server.host)}:${this.server.port}`;
     const { host } = this.server;
     const options = { ...channelOptions, ...(tls === undefined ? {} : nameOptions(host)) };
@@ -160,7 +171,8 @@ export class Control {
   }
 
   extend(request: ExtendRequest): Promise<ExtendResponse> {
-    return this.#unary((callback) => this.#admin.extend(request, this.#metadata, this.#options(), callback));
+    // Twice would be twice as long.
+    return this.#unaryOnce((callback) => this.#admin.extend(request, this.#metadata, this.#options(), callback));
   }
 
   cancelQueued(request: CancelQueuedRequest): Promise<unknown> {
@@ -237,13 +249,43 @@ export class Control {
     return this.#unary((callback) => this.#admin.listUsage(request, this.#metadata, this.#options(), callback));
   }
 
-  /** Waits for a grant for as long as the request says. Rejects with CANCELLED when `signal` is aborted; the request is withdrawn. */
-  allocate(
+  /**
+   * Waits for a grant for as long as the request says. A server that goes away meanwhile is asked again under the same request id, and
+   * keeps the request's place. Rejects with CANCELLED when `signal` is aborted; the request is withdrawn.
+   */
+  async allocate(
     request: AllocateRequest,
     options: {
       readonly onQueued?: ((place: QueuePlace) => void) | undefined;
+      /** Told once each time that the server goes away. */
+      readonly onAway?: ((error: SluiceError) => void) | undefined;
       readonly signal?: AbortSignal | undefined;
     },
+  ): Promise<Granted> {
+    const { onQueued, onAway, signal } = options;
+    const startedAt = performance.now();
+    const waitMs = Number(request.waitMs ?? 0);
+    let outage: Outage | undefined;
+    const heard = (place: QueuePlace): void => {
+      outage = undefined;
+      onQueued?.(place);
+    };
+    for (;;) {
+      const left = Math.max(0, Math.round(waitMs - (performance.now() - startedAt)));
+      try {
+        return await this.#allocateOnce({ ...request, waitMs: left }, { onQueued: heard, signal });
+      } catch (error) {
+        if (!this.#isAway(error)) throw error;
+        if (outage === undefined) onAway?.(error);
+        outage ??= new Outage(Math.max(this.#outageMs, left));
+        await outage.pause(error, signal);
+      }
+    }
+  }
+
+  #allocateOnce(
+    request: AllocateRequest,
+    options: { readonly onQueued: (place: QueuePlace) => void; readonly signal: AbortSignal | undefined },
   ): Promise<Granted> {
     const { onQueued, signal } = options;
     return new Promise((resolve, reject) => {
@@ -259,13 +301,14 @@ export class Control {
       signal?.addEventListener("abort", onAbort, { once: true });
       const settle = (): void => signal?.removeEventListener("abort", onAbort);
       stream.on("data", (response: AllocateResponse) => {
+        this.#wasThere = true;
         if (response.granted) {
           granted = response.granted;
           settle();
           resolve(granted);
         } else if (response.queued) {
           const { id, position, reasons, startsAtMs } = response.queued;
-          onQueued?.({ id, position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
+          onQueued({ id, position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
         }
       });
       stream.on("error", (error: ServiceError) => {
@@ -324,7 +367,32 @@ export class Control {
     return { deadline: Date.now() + timeoutMs };
   }
 
-  #unary<T>(start: Unary<T>, signal?: AbortSignal): Promise<T> {
+  /** Whether the server was there, and is not any more or not yet again. */
+  #isAway(error: unknown): error is SluiceError {
+    if (!(error instanceof SluiceError) || error.code !== "SERVER_UNREACHABLE") return false;
+    const { code, details } = error.cause as ServiceError;
+    // A connection that breaks was one.
+    if (code === status.UNAVAILABLE && BROKEN_CONNECTION.test(details)) this.#wasThere = true;
+    return code === status.UNAVAILABLE && this.#wasThere;
+  }
+
+  /** Asks again while a server that was there is away: for questions, and for what may be done twice. */
+  async #unary<T>(start: Unary<T>, signal?: AbortSignal): Promise<T> {
+    let outage: Outage | undefined;
+    for (;;) {
+      try {
+        const response = await this.#unaryOnce(start, signal);
+        this.#wasThere = true;
+        return response;
+      } catch (error) {
+        if (!this.#isAway(error)) throw error;
+        outage ??= new Outage(this.#outageMs);
+        await outage.pause(error, signal);
+      }
+    }
+  }
+
+  #unaryOnce<T>(start: Unary<T>, signal?: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(cancelled(signal));
@@ -364,6 +432,8 @@ function headerText(token: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new SluiceError("BAD_ARGUMENT", "The token has characters that no token has.");
 }
+/** gRPC's words about a connection that it had. */
+const BROKEN_CONNECTION = /Connection dropped|ECONNRESET|EPIPE|GOAWAY|RST_STREAM|Stream refused/;
 
 /** Reasons of a message; a newer server may have codes that this version does not know. */
 export const reasonsOf = (reasons: readonly Reason[]): DeviceReason[] =>

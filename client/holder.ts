@@ -8,9 +8,10 @@ import type { HoldResponse__Output as HoldResponse } from "../proto/generated/sl
 import { fromStatus } from "../proto/load.ts";
 import { type ErrorCode, SluiceError } from "../shared/errors.ts";
 import type { Control, LeaseKey } from "./control.ts";
+import { isRefused, PAUSE_MS_MAX } from "./outage.ts";
 
-/** Pause before a broken stream is opened again. */
-const REOPEN_MS = 200;
+/** Pause before a broken stream is opened again; it doubles up to PAUSE_MS_MAX while the server is away. */
+const REOPEN_MS = 100;
 
 /** How long a broken connection waits for the server's word about why. */
 const REASON_WAIT_MS = 1_000;
@@ -50,6 +51,7 @@ export class Holder {
   #beats: NodeJS.Timeout | undefined;
   #reopen: NodeJS.Timeout | undefined;
   #lastBeatAt = performance.now();
+  #reopenMs = REOPEN_MS;
   #stopped = false;
   #ended: SluiceError | undefined;
   #waiting: ((error: SluiceError | undefined) => void)[] = [];
@@ -116,6 +118,7 @@ export class Holder {
   #onResponse(response: HoldResponse): void {
     if (this.#stopped) return;
     this.#lastBeatAt = performance.now();
+    this.#reopenMs = REOPEN_MS;
     const { notice } = response;
     if (!notice) return;
     this.#options.onNotice({
@@ -132,8 +135,11 @@ export class Holder {
       this.#end(new SluiceError(error.code, error.message, { leaseId: this.#options.key.leaseId, cause: error }));
       return;
     }
-    this.#reopen = setTimeout(() => this.#open(), REOPEN_MS);
+    // Nobody is there who could end the lease: its executor runs on, and the server that comes back counts from then.
+    if (error !== undefined && isRefused(error)) this.#lastBeatAt = performance.now();
+    this.#reopen = setTimeout(() => this.#open(), this.#reopenMs);
     this.#reopen.unref();
+    this.#reopenMs = Math.min(this.#reopenMs * 2, PAUSE_MS_MAX);
   }
 
   #end(error: SluiceError): void {

@@ -9,7 +9,7 @@ import { HandleCounter, type SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
 import { Device } from "./device.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
-import { type ConnectionChange, Session } from "./session.ts";
+import { type ConnectionChange, Session, type SessionOptions } from "./session.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 /** What a lease did so far, counted by this client. */
@@ -103,8 +103,7 @@ export class Lease {
     const life = new LeaseLife();
     const holder = grant.owned ? startHolder(grant, life) : undefined;
     try {
-      const { session, attached } = await Session.open({
-        endpoints: endpointsOf(grant.connection.dataEndpoints, grant.transports),
+      const { session, attached } = await openSession(grant, {
         host: bracketed(grant.control.server.host),
         leaseId: grant.key.leaseId,
         secret: grant.key.secret,
@@ -216,6 +215,31 @@ export class Lease {
     } catch (error) {
       if (toSluiceError(error).code === "LEASE_NOT_FOUND") return undefined;
       throw error;
+    }
+  }
+}
+
+/** Tries of a data connection whose server answers on its other port. */
+const OPENINGS_MAX = 3;
+
+/**
+ * Opens the session. A connection that a server loses because it dies is opened again with the next one, for which the control plane
+ * waits: the lease is still there.
+ */
+async function openSession(
+  grant: LeaseGrant,
+  options: Omit<SessionOptions, "endpoints">,
+): Promise<Awaited<ReturnType<typeof Session.open>>> {
+  let { connection } = grant;
+  for (let opening = 1; ; opening++) {
+    const endpoints = endpointsOf(connection.dataEndpoints, grant.transports);
+    try {
+      return await Session.open({ ...options, endpoints });
+    } catch (error) {
+      const { code } = toSluiceError(error);
+      const mayPass = code === "SERVER_UNREACHABLE" || code === "CONNECTION_LOST";
+      if (!mayPass || opening === OPENINGS_MAX) throw error;
+      connection = (await grant.control.getLease(grant.key, options.signal)).connection ?? connection;
     }
   }
 }

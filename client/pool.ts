@@ -49,6 +49,11 @@ export interface ConnectOptions {
    * connection. Default: 30 s.
    */
   readonly resume?: Duration;
+  /**
+   * How long requests wait for a server that was there and is away, such as while it starts anew. A request in the queue waits as long as
+   * it would have waited there. Default 15s; 0: they fail at once.
+   */
+  readonly outage?: Duration;
   /** Ends the attempt to reach the server with CANCELLED. */
   readonly signal?: AbortSignal;
 }
@@ -77,7 +82,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
   const { env } = process;
   const lease = options.lease ?? env[LEASE_VARIABLE];
   const key = lease ? parseLeaseKey(lease) : undefined;
-  const control = new Control(serverAccess(options, env));
+  const { outage } = options;
+  const control = new Control({
+    ...serverAccess(options, env),
+    ...(outage === undefined ? {} : { outageMs: milliseconds("outage", outage) }),
+  });
   try {
     // Any answer shows that a Sluice server is there, before the program relies on it.
     await control.listDevices(options.signal);

@@ -30,7 +30,7 @@ import { DeviceMonitor } from "./health/device-monitor.ts";
 import { isHardware, measureDevices, probeDevice } from "./health/device-probe.ts";
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
-import { endFoundExecutors } from "./restart.ts";
+import { findLastRun } from "./restart.ts";
 import { DataListener } from "./session/data-listener.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
 import { tenantCaches } from "./session/tenant-caches.ts";
@@ -103,10 +103,9 @@ async function runWithState(
   const store = new Store(config.stateDirectory, (error) => log.error({ error: error.message }, "A late write fails"));
   try {
     const folders = new ControlFolders(config.stateDirectory);
-    await endFoundExecutors(folders, log);
-    closeOpenLeases(store, log);
     const daemon = new Daemon({ config, devices, problems, folders, log, store });
     try {
+      await daemon.restore();
       await daemon.start();
       await daemon.untilStopped();
     } finally {
@@ -116,16 +115,6 @@ async function runWithState(
   } finally {
     store.close();
   }
-}
-
-/** Executors of the last run are ended, so a lease that it left open is over. */
-function closeOpenLeases(store: Store, log: Logger): void {
-  for (const { lease } of store.openLeases()) {
-    const message = "The server stopped without ending the lease.";
-    store.endLease(lease.id, { code: "EXECUTOR_FAILED", message, at: systemClock.now() });
-    log.warn({ lease: lease.id }, message);
-  }
-  for (const { id } of store.openRequests()) store.dropRequest(id);
 }
 
 interface DaemonOptions {
@@ -144,6 +133,7 @@ class Daemon {
   readonly #log: Logger;
   readonly #store: Store;
   readonly #settings: Settings;
+  readonly #folders: ControlFolders;
   readonly #executors: ExecutorPool;
   readonly #sessions: LeaseSessions;
   readonly #broker: Broker;
@@ -159,6 +149,7 @@ class Daemon {
     this.#config = config;
     this.#log = log;
     this.#store = store;
+    this.#folders = folders;
     this.#settings = new Settings(store);
     const { requireToken, limits, tls } = config;
     const { requestsPerSecond } = limits;
@@ -245,6 +236,18 @@ class Daemon {
     if (probed.works) return;
     const known = this.#broker.healthOf(device.id) ?? { throttling: [] };
     this.#broker.reportHealth({ ...known, id: device.id, problems: [probed.problem] });
+  }
+
+  /** Takes up what the server before this one has left. */
+  async restore(): Promise<void> {
+    const { state, executors } = await findLastRun({
+      folders: this.#folders,
+      store: this.#store,
+      now: systemClock.now(),
+      usageHalfLifeMs: this.#config.pool.usageHalfLifeMs ?? 0,
+      log: this.#log,
+    });
+    this.#sessions.adopt(executors, () => this.#broker.restore(state));
   }
 
   /** Opens the doors and says so on stdout. */

@@ -4,31 +4,102 @@
  */
 import type { Logger } from "pino";
 import { SluiceError } from "../shared/errors.ts";
-import type { ControlFolders } from "./executor/control-folder.ts";
-import { ExecutorProcess } from "./executor/executor-process.ts";
+import type { RestoredLease, RestoredState } from "./control/restored-state.ts";
+import type { ControlFolders, FoundFolder } from "./executor/control-folder.ts";
+import { ExecutorProcess, type Hello } from "./executor/executor-process.ts";
+import { isThere } from "./process-identity.ts";
+import { decayedUsage } from "./store/ledger.ts";
+import type { OpenLease, Store } from "./store/store.ts";
+
+/** How long a start waits for executors to say where they stand. One that is busy for longer is taken up all the same, as busy. */
+const HELLO_MS_MAX = 2_000;
 
 /** How long a killed process may take to die before the start is given up: a driver may hold it up. */
 const DEATH_MS_MAX = 30_000;
 
-/** Kills an executor and resolves when its memory is free. Throws SluiceError EXECUTOR_FAILED when it does not die. */
+/** An executor that runs. */
+interface Found {
+  readonly executor: ExecutorProcess;
+  /** By its folder, or by its own word; undefined for a spare, and for one that was to end. */
+  readonly leaseId: string | undefined;
+}
+
+export interface RestartOptions {
+  readonly folders: ControlFolders;
+  readonly store: Store;
+  readonly now: number;
+  /** In which use of the past comes to count half. */
+  readonly usageHalfLifeMs: number;
+  readonly log: Logger;
+}
+
+export interface LastRun {
+  readonly state: RestoredState;
+  /** By their leases, which are all in the state. */
+  readonly executors: ReadonlyMap<string, ExecutorProcess>;
+}
+
+/**
+ * Finds the executors of the last run, ends those without a lease, and returns the leases, requests and use that the store has.
+ * @throws SluiceError EXECUTOR_FAILED when one that must end does not
+ */
+export async function findLastRun({ folders, store, now, usageHalfLifeMs, log }: RestartOptions): Promise<LastRun> {
+  const folderList = folders.list();
+  const found = await Promise.all(folderList.flatMap((folder) => findExecutor(folders, folder) ?? []));
+  const open = new Map(store.openLeases().map((lease) => [lease.lease.id, lease]));
+  const executors = new Map<string, ExecutorProcess>();
+  const ends: Promise<void>[] = [];
+  for (const { executor, leaseId } of found) {
+    if (leaseId !== undefined && open.has(leaseId) && !executors.has(leaseId)) executors.set(leaseId, executor);
+    else {
+      if (leaseId !== undefined) log.warn({ lease: leaseId }, "An executor without a lease is ended");
+      ends.push(seeDead(executor));
+    }
+  }
+  await Promise.all(ends);
+  const lost = new Set(folderList.flatMap(({ leaseId }) => leaseId ?? []).filter((id) => !executors.has(id)));
+  for (const { name, identity } of folderList) {
+    // Those of executors that were seen dead are gone already.
+    if (identity === undefined || !isThere(identity)) folders.remove(name);
+  }
+  log.info({ leases: open.size, executors: executors.size }, "Takes up the last run");
+  const state = {
+    leases: [...open.values()].map((lease) => restored(lease, lost.has(lease.lease.id))),
+    // One without an id nobody can ask for again.
+    requests: store.openRequests().filter(({ requestId }) => requestId !== ""),
+    usage: decayedUsage(store, { now, halfLifeMs: usageHalfLifeMs }),
+  };
+  return { state, executors };
+}
+
+/** An executor that runs, by its folder, once it has said where it stands or takes too long for that. */
+function findExecutor(folders: ControlFolders, folder: FoundFolder): Promise<Found> | undefined {
+  const { identity } = folder;
+  if (identity === undefined || !isThere(identity)) return undefined;
+  const executor = ExecutorProcess.find(folders, { ...folder, identity });
+  const late = new Promise<undefined>((resolve) => setTimeout(resolve, HELLO_MS_MAX, undefined).unref());
+  return Promise.race([executor.hello, late]).then((hello) => ({ executor, leaseId: leaseOf(folder, hello) }));
+}
+
+function leaseOf(folder: FoundFolder, hello: Hello | undefined): string | undefined {
+  if (hello === undefined) return folder.leaseId;
+  // It was to end, so its lease may have a new one.
+  return hello.isLast && hello.clientAddress === undefined ? undefined : hello.leaseId;
+}
+
+/** Kills an executor and resolves when its memory is free. */
 async function seeDead(executor: ExecutorProcess): Promise<void> {
   executor.kill();
-  const timeout = new Promise<"late">((resolve) => setTimeout(resolve, DEATH_MS_MAX, "late").unref());
-  if ((await Promise.race([executor.exited, timeout])) !== "late") return;
+  const late = new Promise<"late">((resolve) => setTimeout(resolve, DEATH_MS_MAX, "late").unref());
+  if ((await Promise.race([executor.exited, late])) !== "late") return;
   throw new SluiceError("EXECUTOR_FAILED", `An executor of the last run does not die within [${DEATH_MS_MAX}] ms.`);
 }
 
-/** Ends every executor of an earlier server. */
-export async function endFoundExecutors(folders: ControlFolders, log: Logger): Promise<void> {
-  const ends: Promise<void>[] = [];
-  for (const { name, identity, leaseId } of folders.list()) {
-    if (identity === undefined) {
-      // It never came so far as to have a lease, and ends without a daemon.
-      folders.remove(name);
-      continue;
-    }
-    if (leaseId !== undefined) log.warn({ lease: leaseId }, "An executor without a lease is ended");
-    ends.push(seeDead(ExecutorProcess.find(folders, { name, identity, leaseId })));
-  }
-  await Promise.all(ends);
+function restored({ lease, secret, requestId, usage }: OpenLease, isExecutorLost: boolean): RestoredLease {
+  const known = { lease, requestId, usage, secret: secret === undefined ? undefined : Buffer.from(secret) };
+  if (secret !== undefined && !isExecutorLost) return known;
+  const message = isExecutorLost
+    ? `The executor of the lease [${lease.id}] died while no server was there.`
+    : `The lease [${lease.id}] is of a version of the server that did not store its secret.`;
+  return { ...known, failure: { code: isExecutorLost ? "EXECUTOR_FAILED" : "LEASE_ENDED", message } };
 }

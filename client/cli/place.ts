@@ -1,6 +1,7 @@
 /** A place in the queue, and the reasons for it, as words for someone who waits. */
-import type { DeviceReason } from "../../shared/errors.ts";
+import type { DeviceReason, SluiceError } from "../../shared/errors.ts";
 import type { QueuePlace } from "../control.ts";
+import { note } from "./output.ts";
 
 /** A server may have hundreds of devices: nobody reads the same reason a hundred times. */
 const REASONS_MAX = 4;
@@ -25,4 +26,10 @@ export const describeStart = (startsAtMs: number): string =>
 export const describePlace = ({ position, startsAtMs, reasons }: QueuePlace): string => {
   const start = startsAtMs === undefined ? "" : `, ${describeStart(startsAtMs)}`;
   return [`Waiting, place ${position} in the queue${start}.`, ...describeReasons(reasons)].join(" ");
+};
+
+/** Says on stderr where a request stands while it waits. */
+export const tellWaiting = {
+  onQueued: (place: QueuePlace): void => note(describePlace(place)),
+  onAway: (error: SluiceError): void => note(`${error.message} It is asked again; the request keeps its place.`),
 };

@@ -17,7 +17,7 @@ import {
   withControl,
 } from "./options.ts";
 import { note, print, printJson, sizeText } from "./output.ts";
-import { describePlace } from "./place.ts";
+import { tellWaiting } from "./place.ts";
 import { interruptible } from "./signals.ts";
 
 interface RequestOptions extends ServerOptions, JsonOptions, ShareFlags {
@@ -48,7 +48,7 @@ async function request(options: RequestOptions): Promise<void> {
     throw new SluiceError("BAD_ARGUMENT", "A lease without heartbeats is kept for [0]: that is no time.");
   const wanted = allocateRequest({ ...shareOf(options), durationMax: options.for }, { detached: true });
   await withControl(options, (control) =>
-    interruptible((signal) => control.allocate(wanted, { signal, onQueued: (place) => note(describePlace(place)) }), {
+    interruptible((signal) => control.allocate(wanted, { signal, ...tellWaiting }), {
       finish: async (granted) => show(granted, { ...options, server: control.address }),
       // Asked to stop at the last moment: nobody would know of the lease.
       undo: async ({ lease, secret }) => {

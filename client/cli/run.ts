@@ -22,7 +22,7 @@ import {
   withControl,
 } from "./options.ts";
 import { note } from "./output.ts";
-import { describePlace } from "./place.ts";
+import { tellWaiting } from "./place.ts";
 import { exitCodeOfSignal, interruptible, onStopSignal, type StopSignal } from "./signals.ts";
 
 /** As shells do: the command does not exist, or cannot be executed. */
@@ -63,7 +63,7 @@ async function run(words: string[], options: RunOptions): Promise<void> {
   if (file === undefined) throw new SluiceError("BAD_ARGUMENT", "No command is given after [--].");
   const request = allocateRequest(shareOf(options));
   const exitCode = await withControl(options, (control) =>
-    interruptible((signal) => control.allocate(request, { signal, onQueued: (place) => note(describePlace(place)) }), {
+    interruptible((signal) => control.allocate(request, { signal, ...tellWaiting }), {
       finish: (granted) => runUnder(granted, { control, bundle: options.bundle, file, args }),
       undo: ({ lease, secret }) => releaseQuietly(control, { leaseId: lease?.id ?? "", secret }),
     }),

@@ -28,68 +28,33 @@ import type {
   Explanation,
   Lease,
   NoticeKind,
-  PoolDevice,
   PoolEvent,
-  PoolOptions,
-  PoolRequest,
   QueuePlace,
-  Quota,
-  StoredLease,
   TenantListing,
 } from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
-import type { Clock } from "./clock.ts";
+import type { BrokerOptions, TenantTerms, Wish } from "./broker-options.ts";
 import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
 import { type DrainListener, DrainWatch } from "./drain-watch.ts";
 import { LeaseActivity, type LeaseRates } from "./lease-activity.ts";
-import { EndedLeases, endErrorCode, type Holder, type LeaseRecord, type LeaseUsage, noUsage } from "./lease-record.ts";
+import {
+  EndedLeases,
+  endErrorCode,
+  type Holder,
+  type LeaseRecord,
+  type LeaseUsage,
+  newRecord,
+  notFound,
+  noUsage,
+  wrongSecret,
+} from "./lease-record.ts";
 import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
-import { ReservationDesk, type ReservationStore } from "./reservation-desk.ts";
+import { toStored } from "./lease-store.ts";
+import { ReservationDesk } from "./reservation-desk.ts";
+import type { RestoredLease, RestoredState } from "./restored-state.ts";
 import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
 
-/** Where grants are kept; what it throws becomes STORE_FAILED. */
-export interface LeaseStore {
-  /** Stores a grant; it is on disk when this returns. */
-  saveLease(lease: StoredLease): void;
-  /** Notes what a lease has used so far; never throws. */
-  saveUsage(leaseId: string, usage: ExecutorUsage): void;
-  /** Notes that a lease ends at another time than it was to; never throws. */
-  saveEnd(leaseId: string, endsAt: number): void;
-  /** Closes a lease's record; never throws. */
-  closeLease(lease: Lease, usage: LeaseUsage): void;
-}
-
-/** A device with what the pool knows of it beside its description. */
-export type PooledDevice = DeviceDescription & Pick<PoolDevice, "sharing" | "facts" | "labels" | "taints" | "links">;
-
-export interface BrokerOptions {
-  readonly devices: readonly PooledDevice[];
-  readonly heartbeatTimeoutMs: number;
-  /** Where a request names no policy. Default: pack. */
-  readonly policy?: PoolRequest["policy"];
-  /** Default: those of PoolOptions. */
-  readonly pool?: PoolOptions;
-  readonly store: LeaseStore;
-  readonly reservations: ReservationStore;
-  readonly clock: Clock;
-  /** `byteCount` unpredictable bytes. */
-  readonly randomBytes: (byteCount: number) => Buffer;
-  /** Ends a lease's executor; resolves once it is dead. */
-  readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
-  /** Hears that a device is closed because it is ill, and that an admin lends a device again. */
-  readonly onUnhealthy?: (deviceId: string, message: string) => void;
-  readonly onUncordoned?: (deviceId: string) => void;
-  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
-}
-
-/** What a client asks for, checked; the rest of a PoolRequest is the broker's. */
-export type Wish = Omit<PoolRequest, "id">;
-
-/** What an admin decides about a tenant. */
-export interface TenantTerms {
-  readonly weight: number;
-  readonly quota: Quota;
-}
+export type { BrokerOptions, PooledDevice, TenantTerms, Wish } from "./broker-options.ts";
 
 export class Broker implements LeaseDirectory, SessionEvents {
   readonly reservations: ReservationDesk;
@@ -100,6 +65,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #records = new Map<string, LeaseRecord>();
   readonly #ended = new EndedLeases();
   readonly #health: DeviceHealthBook;
+  #cancelForgetting: (() => void) | undefined;
   readonly #drains = new DrainWatch((deviceId) => findDevice(this.#pool, deviceId));
   readonly #events: PoolEvent[] = [];
   #applying = false;
@@ -121,22 +87,71 @@ export class Broker implements LeaseDirectory, SessionEvents {
       newId: () => `reservation-${options.randomBytes(8).toString("hex")}`,
       withDefaults: (wish) => this.#withDefaults(wish),
     });
-    this.#waiting = new WaitingRequests(options.clock, {
+    this.#waiting = new WaitingRequests({
+      clock: options.clock,
+      store: options.store,
       list: () => listQueue(this.#pool),
       place: (id) => queuePlace(this.#pool, id),
     });
     for (const device of options.devices) this.#apply({ kind: "deviceAdded", device });
   }
 
-  /** Asks the pool for a lease; what becomes of it is told to the listener. Returns what withdraws the request. */
-  request(wish: Wish, listener: RequestListener & { readonly requestId: string }): () => void {
-    const id = `lease-${this.#options.randomBytes(8).toString("hex")}`;
-    this.#waiting.add(id, listener);
-    this.#apply({ kind: "requested", request: { ...this.#withDefaults(wish), id } });
+  /**
+   * Asks the pool for a lease; what becomes of it is told to the listener. A request with the id of an earlier one of the same tenant
+   * that waits, or whose lease lives, is that one. Returns what withdraws the request.
+   */
+  request(wish: Wish, listener: RequestListener): () => void {
+    const known = this.#waiting.find(wish.tenant, listener.requestId);
+    const id = known ?? `lease-${this.#options.randomBytes(8).toString("hex")}`;
+    if (known === undefined) {
+      this.#waiting.add(id, wish.tenant, listener);
+      this.#apply({ kind: "requested", request: { ...this.#withDefaults(wish), id } });
+    } else if (!this.#waiting.rejoin(id, listener)) this.#tellGrantAgain(id, listener);
     return () => {
       // Once the client has its grant, the end of the call that brought it means nothing.
-      if (this.#waiting.remove(id)) this.#apply({ kind: "withdrawn", id });
+      if (this.#waiting.remove(id, listener)) this.#apply({ kind: "withdrawn", id });
     };
+  }
+
+  /** The answer to a request got lost, after its lease was stored. */
+  #tellGrantAgain(id: string, listener: RequestListener): void {
+    try {
+      const { lease, record } = this.#live(id);
+      this.#waiting.claim(id);
+      listener.granted({ lease, secret: record.secret.reveal(), warnings: [] });
+    } catch (error) {
+      listener.refused(toSluiceError(error));
+    }
+  }
+
+  /** Takes up the run before a restart; called once, before anything else happens. */
+  restore({ leases, requests, usage }: RestoredState): void {
+    const { clock, heartbeatTimeoutMs } = this.#options;
+    for (const [tenant, byteMs] of usage) this.#apply({ kind: "usageRestored", tenant, byteMs });
+    for (const lease of leases) this.#adopt(lease);
+    for (const { request, requestId } of requests) {
+      this.#waiting.restore(request, requestId);
+      this.#apply({ kind: "requested", request });
+    }
+    // A client that is alive comes back at once; nobody waits for those that are not.
+    this.#cancelForgetting = clock.schedule(heartbeatTimeoutMs, () => this.#forgetAbsent());
+  }
+
+  #adopt({ lease, secret, requestId, usage, failure }: RestoredLease): void {
+    this.#records.set(lease.id, newRecord(new LeaseSecret(secret ?? this.#options.randomBytes(SECRET_BYTES)), usage));
+    this.#waiting.noteLease(lease, requestId);
+    this.#apply({ kind: "adopted", lease });
+    if (failure !== undefined) this.#apply({ kind: "failed", id: lease.id, ...failure });
+  }
+
+  #forgetAbsent(): void {
+    const { requests, leases } = this.#waiting.absent();
+    for (const id of requests) {
+      this.#waiting.refuse(id, new SluiceError("CANCELLED", "The client of the request does not come back."));
+      this.#apply({ kind: "withdrawn", id });
+    }
+    // A detached one would live for want of a client that could release it.
+    for (const id of leases) this.#apply({ kind: "released", id });
   }
 
   /** What would become of a request now; changes nothing. Throws SluiceError BAD_ARGUMENT for what is no request at all. */
@@ -282,6 +297,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   setPriority(id: string, priority: number): number {
     this.#requireWaiting(id);
     this.#apply({ kind: "prioritySet", id, priority });
+    this.#waiting.save(id);
     return queuePlace(this.#pool, id)?.position ?? 0;
   }
 
@@ -396,6 +412,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
+    this.#cancelForgetting?.();
     this.#waiting.close();
   }
 
@@ -492,8 +509,9 @@ export class Broker implements LeaseDirectory, SessionEvents {
   /** Stores a grant and tells the client; the pool learns what became of it. */
   #grant({ lease, warnings }: Extract<Effect, { kind: "granted" }>): void {
     const { store, log, randomBytes } = this.#options;
+    const secret = randomBytes(SECRET_BYTES);
     try {
-      store.saveLease(toStored(lease));
+      store.saveLease(toStored(lease), { secret, requestId: this.#waiting.requestId(lease.id) });
     } catch (error) {
       const { message } = toSluiceError(error);
       log.error({ lease: lease.id, error: message }, "The grant cannot be stored");
@@ -502,21 +520,13 @@ export class Broker implements LeaseDirectory, SessionEvents {
       this.#waiting.refuse(lease.id, told);
       return;
     }
-    const secret = randomBytes(SECRET_BYTES);
-    this.#records.set(lease.id, {
-      secret: new LeaseSecret(secret),
-      holders: new Set(),
-      onClosed: [],
-      usage: noUsage,
-      activity: new LeaseActivity(noUsage),
-      clientAddress: "",
-      notice: undefined,
-    });
+    this.#records.set(lease.id, newRecord(new LeaseSecret(secret)));
     const told = this.#waiting.grant(lease.id, { lease, secret, warnings });
     // A client that went away meanwhile never had the lease: no executor was started either.
     this.#apply({ kind: told ? "grantConfirmed" : "grantFailed", id: lease.id });
     if (!told) {
       this.#records.delete(lease.id);
+      this.#waiting.leaseIsOver(lease.id);
       store.closeLease(lease, { ...noUsage, heldMs: 0 });
     } else log.info({ lease: lease.id, slices: lease.slices.map(({ deviceId }) => deviceId) }, "The lease is granted");
   }
@@ -547,6 +557,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const record = this.#records.get(lease.id);
     if (record === undefined) return;
     this.#records.delete(lease.id);
+    this.#waiting.leaseIsOver(lease.id);
     const { endCode = "RELEASED", endMessage = "The lease has ended." } = lease;
     this.#ended.add(lease.id, {
       tenant: lease.tenant,
@@ -564,18 +575,3 @@ export class Broker implements LeaseDirectory, SessionEvents {
 const movesEnd: ReadonlySet<NoticeKind> = new Set(["revoked", "preempted", "extended"]);
 
 const printable = (id: string): string => id.replace(/[^\w:-]/g, "?").slice(0, 64);
-
-const notFound = (leaseId: string): SluiceError =>
-  new SluiceError("LEASE_NOT_FOUND", `There is no lease [${leaseId.replace(/[^\w-]/g, "?").slice(0, 64)}].`);
-
-const wrongSecret = (leaseId: string): SluiceError =>
-  new SluiceError("WRONG_SECRET", `The secret is not that of the lease [${leaseId}].`);
-
-function toStored(lease: Lease): StoredLease {
-  const { id, tenant, name, slices, detached, requestedAt, grantedAt, endsAt, reservation } = lease;
-  return {
-    ...{ id, tenant, name, slices, detached, requestedAt, grantedAt },
-    ...(endsAt === undefined ? {} : { endsAt }),
-    ...(reservation === undefined ? {} : { reservation }),
-  };
-}

@@ -1,8 +1,8 @@
 /** What the control plane keeps of a lease beside the pool: its secret, its holders, its use, and for a while how it ended. */
-import type { ErrorCode, SluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import type { EndCode, NoticeKind } from "../pool/types.ts";
-import type { LeaseActivity } from "./lease-activity.ts";
+import { LeaseActivity } from "./lease-activity.ts";
 import type { LeaseSecret } from "./lease-secret.ts";
 
 /** Ended leases remembered, so that a late question gets the reason and not "unknown". */
@@ -48,6 +48,17 @@ export interface LeaseRecord {
   notice: LeaseNotice | undefined;
 }
 
+/** The record of a lease that nobody holds yet. */
+export const newRecord = (secret: LeaseSecret, usage = noUsage): LeaseRecord => ({
+  secret,
+  holders: new Set(),
+  onClosed: [],
+  usage,
+  activity: new LeaseActivity(usage),
+  clientAddress: "",
+  notice: undefined,
+});
+
 export interface EndedLease {
   readonly tenant: string;
   readonly secret: LeaseSecret;
@@ -76,3 +87,9 @@ export class EndedLeases {
     return this.#byId.get(leaseId);
   }
 }
+
+export const notFound = (leaseId: string): SluiceError =>
+  new SluiceError("LEASE_NOT_FOUND", `There is no lease [${leaseId.replace(/[^\w-]/g, "?").slice(0, 64)}].`);
+
+export const wrongSecret = (leaseId: string): SluiceError =>
+  new SluiceError("WRONG_SECRET", `The secret is not that of the lease [${leaseId}].`);

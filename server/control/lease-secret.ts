@@ -1,4 +1,4 @@
-/** The secret of a lease: checked and used for proofs, never printed. It leaves this object once, on its way to the client. */
+/** The secret of a lease: checked and used for proofs, never printed. It leaves this object only on its way to the client and to the store. */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { LeaseKey } from "../session/lease-directory.ts";
 
@@ -16,6 +16,10 @@ export class LeaseSecret implements LeaseKey {
     const hmac = createHmac("sha256", this.#key);
     for (const part of parts) hmac.update(part);
     return hmac.digest();
+  }
+
+  reveal(): Buffer {
+    return this.#key.export();
   }
 
   /** Whether `bytes` are the secret; takes the same time wherever they differ. */

@@ -38,6 +38,7 @@ export function viewLease(lease: LeaseRecord): Lease {
     priority: terms.priority,
     ...(terms.reservation === undefined ? {} : { reservation: terms.reservation }),
     ...(endsAt === Number.POSITIVE_INFINITY ? {} : { endsAt }),
+    ...(terms.idleMs === Number.POSITIVE_INFINITY ? {} : { idleMs: terms.idleMs }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
 }

@@ -201,6 +201,8 @@ export interface Lease {
   readonly priority: number;
   /** The reservation whose slices it has. */
   readonly reservation?: string;
+  /** It ends without calls for so long, where it does. */
+  readonly idleMs?: number;
   /** Set while `ending`. */
   readonly endCode?: EndCode;
   readonly endMessage?: string;

@@ -87,9 +87,17 @@ export class LeaseSessions {
     this.#options.events.attached(lease.id, clientAddress);
   }
 
-  /** Takes over an executor that an earlier daemon has started and that has this lease. */
-  adopt(leaseId: string, executor: ExecutorProcess): void {
-    this.#add(leaseId, executor, true);
+  /**
+   * Takes over executors that an earlier daemon has started, by the leases that they have. Calls `restore` when they can be ended, and
+   * before anything is told of them.
+   */
+  adopt(executors: ReadonlyMap<string, ExecutorProcess>, restore: () => void): void {
+    const adopted = [...executors].map(([leaseId, executor]) => ({
+      leaseId,
+      work: this.#add(leaseId, executor, true),
+    }));
+    restore();
+    for (const { leaseId, work } of adopted) this.#listen(leaseId, work);
   }
 
   /**
@@ -124,6 +132,7 @@ export class LeaseSessions {
     const { executors, kernelTimeoutMs, orphanTimeoutMs, cacheOf } = this.#options;
     const executor = executors.take();
     const work = this.#add(lease.id, executor);
+    this.#listen(lease.id, work);
     const { slices, usage } = lease;
     const cache = cacheOf(lease.tenant);
     executor.send({ kind: "assign", leaseId: lease.id, slices, usage, kernelTimeoutMs, orphanTimeoutMs, cache });
@@ -133,7 +142,6 @@ export class LeaseSessions {
   #add(leaseId: string, executor: ExecutorProcess, busy = false): LeaseExecutor {
     const work: LeaseExecutor = { executor, busy, sessionId: undefined, handedOver: [], ending: false };
     this.#byLease.set(leaseId, work);
-    executor.onMessage = (message) => this.#receive(leaseId, work, message);
     void executor.exited.then((how) => {
       if (work.ending) return; // `end` is waiting for just that.
       this.#byLease.delete(leaseId);
@@ -144,6 +152,10 @@ export class LeaseSessions {
       events.failed(leaseId, "EXECUTOR_FAILED", message);
     });
     return work;
+  }
+
+  #listen(leaseId: string, work: LeaseExecutor): void {
+    work.executor.onMessage = (message) => this.#receive(leaseId, work, message);
   }
 
   /** An executor that was found says where it stands. */

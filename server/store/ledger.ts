@@ -54,3 +54,31 @@ export function usageByTenant(
   const rows = store.query<TenantUsage & { _metadata?: unknown }>(sql, span.from, span.to, of.now, of.tenant ?? "");
   return rows.map(({ _metadata, ...row }) => row);
 }
+
+/** After so many half-lives use of the past is as good as nothing. */
+const HALF_LIVES = 20;
+
+/**
+ * What every tenant has used until now as it counts in the fair share, in bytes x milliseconds: memory held, of which each moment counts
+ * half after every half-life. Leases that still run count until now.
+ */
+export function decayedUsage(
+  store: Store,
+  { now, halfLifeMs }: { readonly now: number; readonly halfLifeMs: number },
+): ReadonlyMap<string, number> {
+  const rows = store.query<{ tenant: string; from_at: number; to_at: number; bytes: number }>(
+    `SELECT tenant, granted_at AS from_at, coalesce(ended_at, ?1) AS to_at,
+       (SELECT coalesce(sum(bytes + overhead_bytes), 0) FROM slices WHERE lease_id = leases.id) AS bytes
+     FROM leases WHERE ended_at IS NULL OR ended_at > ?2`,
+    now,
+    now - HALF_LIVES * halfLifeMs,
+  );
+  const weightOf = (at: number): number => 2 ** ((Math.min(at, now) - now) / halfLifeMs);
+  const usage = new Map<string, number>();
+  for (const { tenant, from_at: from, to_at: to, bytes } of rows) {
+    // The integral of the weight over the time that it was held.
+    const used = (bytes * Math.max(0, weightOf(to) - weightOf(from)) * halfLifeMs) / Math.LN2;
+    usage.set(tenant, (usage.get(tenant) ?? 0) + used);
+  }
+  return usage;
+}

@@ -41,6 +41,12 @@ const migrations: readonly string[] = [
    CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY');`,
   `CREATE TABLE reservations (id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, reservation TEXT NOT NULL) WITHOUT ROWID;
    ALTER TABLE leases ADD COLUMN reservation TEXT;`,
+  // Versions before this one forgot their queue at every start.
+  `DROP TABLE requests;
+   CREATE TABLE requests (place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, request_id TEXT NOT NULL, request TEXT NOT NULL);
+   ALTER TABLE leases ADD COLUMN request_id TEXT NOT NULL DEFAULT '';
+   ALTER TABLE leases ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE leases ADD COLUMN idle_ms INTEGER;`,
 ];
 
 /** The version that this program reads and writes. */

@@ -25,7 +25,21 @@ export interface StoredUsage {
 export interface OpenLease {
   readonly lease: StoredLease;
   readonly secret: Uint8Array | undefined;
+  /** The client's own id of the request. */
+  readonly requestId: string;
   readonly usage: StoredUsage;
+}
+
+/** A request that was not decided yet, by the database. */
+export interface OpenRequest {
+  readonly request: PoolRequest;
+  readonly requestId: string;
+}
+
+/** What is stored with a lease and is not the pool's. */
+export interface GrantTerms {
+  readonly secret?: Uint8Array;
+  readonly requestId?: string;
 }
 
 /** How a lease ended. */
@@ -46,6 +60,9 @@ interface LeaseRow {
   readonly granted_at: number;
   readonly ends_at: number | null;
   readonly reservation: string | null;
+  readonly request_id: string;
+  readonly priority: number;
+  readonly idle_ms: number | null;
   readonly calls: number;
   readonly batches: number;
   readonly answers: number;
@@ -62,15 +79,17 @@ interface SliceRow {
   readonly overhead_bytes: number;
 }
 
-const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at, reservation)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at, request_id,
+  priority, idle_ms, reservation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const insertSlice =
   "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
 const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
   WHERE id = ?`;
 const updateEnd = `UPDATE leases SET ended_at = ?, end_code = ?, end_message = ?, secret = NULL
   WHERE id = ? AND ended_at IS NULL`;
-const insertRequest = "INSERT OR REPLACE INTO requests (id, requested_at, request) VALUES (?, ?, ?)";
+/** One that is known keeps its place. */
+const insertRequest = `INSERT INTO requests (id, request_id, request) VALUES (?, ?, ?)
+  ON CONFLICT (id) DO UPDATE SET request = excluded.request`;
 
 const usageValues = (id: string, usage: StoredUsage): (string | number)[] => [
   usage.calls,
@@ -108,22 +127,12 @@ export class Store {
   }
 
   /** Stores a grant, on disk when this returns. Throws SluiceError STORE_FAILED, and then nothing of it is stored. */
-  saveLease(lease: StoredLease, secret?: Uint8Array): void {
+  saveLease(lease: StoredLease, { secret, requestId = "" }: GrantTerms = {}): void {
     this.#transaction(() => {
-      const { id, tenant, name, detached, requestedAt, grantedAt, endsAt = null } = lease;
+      const { id, tenant, name, detached, requestedAt, grantedAt, endsAt = null, priority = 0, idleMs = null } = lease;
       const bytes = secret === undefined ? null : Buffer.from(secret);
-      this.#run(
-        insertLease,
-        id,
-        tenant,
-        name,
-        detached ? 1 : 0,
-        bytes,
-        requestedAt,
-        grantedAt,
-        endsAt,
-        lease.reservation ?? null,
-      );
+      const start = [id, tenant, name, detached ? 1 : 0, bytes, requestedAt, grantedAt, endsAt];
+      this.#run(insertLease, ...start, requestId, priority, idleMs, lease.reservation ?? null);
       for (const slice of lease.slices) {
         this.#run(insertSlice, id, slice.index, slice.deviceId, slice.bytes, slice.overheadBytes);
       }
@@ -155,14 +164,13 @@ export class Store {
     this.#later(`usage ${id}`, [updateUsage, ...usageValues(id, usage)]);
   }
 
-  /** Keeps a waiting request over a restart. */
-  saveRequest(request: PoolRequest, requestedAt: number): void {
-    this.#later(`request ${request.id}`, [
-      insertRequest,
-      request.id,
-      requestedAt,
-      JSON.stringify({ ...request, requestedAt }),
-    ]);
+  /**
+   * Keeps a waiting request over a restart, in its place behind those that came before it: on disk when this returns, unless the disk is
+   * full; then it is tried again, and the request waits all the same.
+   */
+  saveRequest(request: PoolRequest, requestId: string): void {
+    this.#later(`request ${request.id}`, [insertRequest, request.id, requestId, JSON.stringify(request)]);
+    this.flush();
   }
 
   /** Forgets a request that was refused or withdrawn; one that is granted is forgotten by `saveLease`. */
@@ -170,10 +178,10 @@ export class Store {
     this.#later(`request ${id}`, ["DELETE FROM requests WHERE id = ?", id]);
   }
 
-  /** Waiting requests of the last run, the oldest first. */
-  openRequests(): PoolRequest[] {
-    const rows = this.#all<{ request: string }>("SELECT request FROM requests ORDER BY requested_at, id");
-    return rows.map((row) => JSON.parse(row.request) as PoolRequest);
+  /** Waiting requests of the last run, in the order in which they came. */
+  openRequests(): OpenRequest[] {
+    const rows = this.#all<{ request: string; request_id: string }>("SELECT * FROM requests ORDER BY place");
+    return rows.map((row) => ({ request: JSON.parse(row.request) as PoolRequest, requestId: row.request_id }));
   }
 
   /** Leases that were granted and never ended, the oldest first. */
@@ -291,7 +299,10 @@ function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
       grantedAt: row.granted_at,
       ...(row.ends_at === null ? {} : { endsAt: row.ends_at }),
       ...(row.reservation === null ? {} : { reservation: row.reservation }),
+      ...(row.priority === 0 ? {} : { priority: row.priority }),
+      ...(row.idle_ms === null ? {} : { idleMs: row.idle_ms }),
     },
+    requestId: row.request_id,
     secret: row.secret === null ? undefined : new Uint8Array(row.secret),
     usage: {
       calls: row.calls,

@@ -1,8 +1,9 @@
 /** The broker over the pool with a clock, a store and executors of the test: what it does with effects, and what it never loses. */
 import { randomBytes } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
-import { Broker, type LeaseStore, type Wish } from "../../server/control/broker.ts";
+import { Broker, type Wish } from "../../server/control/broker.ts";
 import type { LeaseNotice } from "../../server/control/lease-record.ts";
+import type { LeaseStore } from "../../server/control/lease-store.ts";
 import type { DeviceDescription, DeviceHealth } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { Lease } from "../../server/pool/types.ts";
@@ -39,6 +40,8 @@ beforeEach(async () => {
       if (diskIsFull) throw new Error("disk is full");
       stored.add(id);
     },
+    saveRequest: () => {},
+    dropRequest: () => {},
     saveUsage: () => {},
     saveEnd: () => {},
     closeLease: ({ id }) => {
@@ -72,7 +75,7 @@ const wish = (mebibytes: number, more: Partial<Wish> = {}): Wish => ({
 function ask(request: Wish, clientIsThere = true): Told & { withdraw: () => void } {
   const told: Told = { secret: Buffer.alloc(0), positions: [] };
   const withdraw = broker.request(request, {
-    requestId: "test",
+    requestId: "",
     queued: (_, { position }) => told.positions.push(position),
     granted: ({ lease, secret }) => {
       told.lease = lease;

@@ -61,7 +61,7 @@ function refusal(where: string): SluiceError {
 describe("a store", () => {
   it("gives back leases that never ended, exactly, after it is opened again", () => {
     const first = open();
-    first.saveLease(lease("a"), Buffer.from("secret"));
+    first.saveLease(lease("a", { priority: 3, idleMs: 60_000 }), { secret: Buffer.from("secret"), requestId: "r-1" });
     first.saveLease(lease("b", { detached: true, endsAt: 9_000, grantedAt: 3_000, slices: [] }));
     first.saveLease(lease("c"));
     first.saveUsage("a", usage);
@@ -70,7 +70,12 @@ describe("a store", () => {
     const again = open();
     const [a, b, ...others] = again.openLeases();
     expect(others).toEqual([]);
-    expect(a).toEqual({ lease: lease("a"), secret: new Uint8Array(Buffer.from("secret")), usage });
+    expect(a).toEqual({
+      lease: lease("a", { priority: 3, idleMs: 60_000 }),
+      secret: new Uint8Array(Buffer.from("secret")),
+      requestId: "r-1",
+      usage,
+    });
     expect(b?.lease).toEqual(lease("b", { detached: true, endsAt: 9_000, grantedAt: 3_000, slices: [] }));
     again.endLease("a", { code: "EXECUTOR_FAILED", message: "Its executor is gone.", at: 5_000 });
     again.endLease("a", { code: "RELEASED", message: "Too late.", at: 6_000 });
@@ -84,7 +89,7 @@ describe("a store", () => {
     expect(statSync(join(folder, "sluice.db")).mode & 0o077).toBe(0);
   });
 
-  it("keeps waiting requests until they are dropped or granted", () => {
+  it("keeps waiting requests, in the order in which they came, until they are dropped or granted", () => {
     const store = open();
     const request = {
       tenant: "ada",
@@ -93,21 +98,15 @@ describe("a store", () => {
       count: 1,
       waitMs: 5,
     } as const;
-    for (const [id, at] of [
-      ["late", 3],
-      ["early", 1],
-      ["gone", 2],
-      ["granted", 4],
-    ] as const) {
-      store.saveRequest({ id, ...request }, at);
-    }
+    for (const id of ["z", "a", "gone", "granted"]) store.saveRequest({ id, ...request }, `of ${id}`);
+    store.saveRequest({ id: "z", ...request, priority: 5 }, "of z");
     store.dropRequest("gone");
     store.saveLease(lease("granted"));
     store.close();
     const again = open();
     expect(again.openRequests()).toEqual([
-      { id: "early", ...request, requestedAt: 1 },
-      { id: "late", ...request, requestedAt: 3 },
+      { request: { id: "z", ...request, priority: 5 }, requestId: "of z" },
+      { request: { id: "a", ...request }, requestId: "of a" },
     ]);
     again.close();
   });
@@ -207,7 +206,7 @@ describe("a full disk", () => {
     expect(failed.length).toBeGreaterThan(100);
     store.saveRequest(
       { id: "r", tenant: "t", name: "y".repeat(128), share: { kind: "bytes", bytes: 1 }, count: 1, waitMs: 1 },
-      1,
+      "of r",
     );
     for (let index = 0; index < 200; index++) {
       store.endLease(`lease-${index}`, { code: "LEASE_EXPIRED", message: "z".repeat(4000), at: 9_999 });

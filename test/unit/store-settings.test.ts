@@ -56,9 +56,13 @@ it("finds a place in a database of version 1, and leaves what is there as it is"
   store.saveLease({ ...lease, slices: [{ index: 0, deviceId: "null:0", bytes: 4096, overheadBytes: 0 }] });
   store.close();
   const database = new Database(join(folder, "sluice.db"));
-  const later = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('leases', 'slices', 'requests')";
+  const later =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('leases', 'slices', 'requests') AND name NOT LIKE 'sqlite%'";
   for (const [name] of database.prepare(later).raw().all() as [string][]) database.exec(`DROP TABLE ${name}`);
-  database.exec("ALTER TABLE leases DROP COLUMN reservation; PRAGMA user_version = 1");
+  for (const column of ["reservation", "request_id", "priority", "idle_ms"]) {
+    database.exec(`ALTER TABLE leases DROP COLUMN ${column}`);
+  }
+  database.exec("PRAGMA user_version = 1");
   database.close();
   open();
   expect(store.query<{ user_version: number }>("PRAGMA user_version")[0]!.user_version).toBe(SCHEMA_VERSION);

@@ -40,7 +40,8 @@ export interface AllocateRequest {
    */
   'detached'?: (boolean);
   /**
-   * Chosen by the client and unique to the request, such as a UUID.
+   * Chosen by the client and unique to the request, such as a UUID. A client whose call broke asks again under the same id: it gets
+   * its place in the queue back, or the lease that was granted meanwhile. Without one nobody can take the request up again.
    */
   'requestId'?: (string);
   /**
@@ -121,7 +122,8 @@ export interface AllocateRequest__Output {
    */
   'detached': (boolean);
   /**
-   * Chosen by the client and unique to the request, such as a UUID.
+   * Chosen by the client and unique to the request, such as a UUID. A client whose call broke asks again under the same id: it gets
+   * its place in the queue back, or the lease that was granted meanwhile. Without one nobody can take the request up again.
    */
   'requestId': (string);
   /**

@@ -1,0 +1,39 @@
+/** What the broker is given, and the words of those who ask it. */
+import type { ErrorCode } from "../../shared/errors.ts";
+import type { DeviceDescription } from "../device/device.ts";
+import type { PoolDevice, PoolOptions, PoolRequest, Quota } from "../pool/types.ts";
+import type { Clock } from "./clock.ts";
+import type { LeaseStore } from "./lease-store.ts";
+import type { ReservationStore } from "./reservation-desk.ts";
+
+/** A device with what the pool knows of it beside its description. */
+export type PooledDevice = DeviceDescription & Pick<PoolDevice, "sharing" | "facts" | "labels" | "taints" | "links">;
+
+export interface BrokerOptions {
+  readonly devices: readonly PooledDevice[];
+  readonly heartbeatTimeoutMs: number;
+  /** Where a request names no policy. Default: pack. */
+  readonly policy?: PoolRequest["policy"];
+  /** Default: those of PoolOptions. */
+  readonly pool?: PoolOptions;
+  readonly store: LeaseStore;
+  readonly reservations: ReservationStore;
+  readonly clock: Clock;
+  /** `byteCount` unpredictable bytes. */
+  readonly randomBytes: (byteCount: number) => Buffer;
+  /** Ends a lease's executor; resolves once it is dead. */
+  readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
+  /** Hears that a device is closed because it is ill, and that an admin lends a device again. */
+  readonly onUnhealthy?: (deviceId: string, message: string) => void;
+  readonly onUncordoned?: (deviceId: string) => void;
+  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
+}
+
+/** What a client asks for, checked; the rest of a PoolRequest is the broker's. */
+export type Wish = Omit<PoolRequest, "id">;
+
+/** What an admin decides about a tenant. */
+export interface TenantTerms {
+  readonly weight: number;
+  readonly quota: Quota;
+}

@@ -1,0 +1,77 @@
+/** A server that is killed and started again with the same state and the same ports, as a service manager does. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { endExecutorsOf } from "./processes.ts";
+import { type ServerOptions, startServer, type TestServer } from "./server.ts";
+
+/** Below the ports that systems give to outgoing connections, which might take one while the server is away. */
+const PORT_MIN = 10_000;
+const PORT_COUNT = 20_000;
+
+/** A port that nobody listens at. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORT_MIN + Math.floor(Math.random() * PORT_COUNT);
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+}
+
+export class CrashingServer {
+  readonly state: string;
+  readonly grpc: string;
+  readonly #options: ServerOptions;
+  #server: TestServer;
+  /** What all runs so far have logged. */
+  #log = "";
+
+  private constructor(server: TestServer, options: ServerOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.state = server.state;
+    this.grpc = server.grpc;
+  }
+
+  static async start(args: readonly string[]): Promise<CrashingServer> {
+    const state = mkdtempSync(join(tmpdir(), "sluice-state-"));
+    const ports = ["--listen", `127.0.0.1:${await freePort()}`, "--data", `127.0.0.1:${await freePort()}`];
+    const options = { state, args: [...args, ...ports] };
+    return new CrashingServer(await startServer(options), options);
+  }
+
+  get pid(): number {
+    return this.#server.pid;
+  }
+
+  get data(): string {
+    return this.#server.data;
+  }
+
+  get log(): string {
+    return this.#log + this.#server.log();
+  }
+
+  /** Dies at once, whatever it is doing. */
+  async crash(): Promise<void> {
+    this.#server.kill("SIGKILL");
+    await this.#server.exited;
+  }
+
+  async start(): Promise<void> {
+    this.#log += this.#server.log();
+    this.#server = await startServer(this.#options);
+  }
+
+  /** Ends it and all that it may have left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.stop();
+    endExecutorsOf(this.state);
+    rmSync(this.state, { recursive: true, force: true });
+  }
+}
