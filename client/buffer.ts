@@ -10,7 +10,9 @@ import {
   Opcode,
 } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
-import { closedError, type DeviceContext, issueEnd } from "./context.ts";
+import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
+import type { Recorder } from "./recorder.ts";
+import { addressSlot } from "./slot.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
 /** `Float32Array` and its kin: what `read` makes. */
@@ -67,12 +69,23 @@ export class DeviceBuffer {
   readonly address: number;
   /** @internal */
   readonly context: DeviceContext;
+  /** @internal Set in the function of `gpu.record`: the memory that each replay gives anew. */
+  readonly parameter: string | undefined;
   #freed = false;
 
-  /** @internal */
-  constructor(context: DeviceContext, byteLength: number) {
+  /** @internal A buffer of its own, or with `parameter` a stand-in for memory that is there. */
+  constructor(
+    context: DeviceContext,
+    byteLength: number,
+    parameter?: { readonly name: string; readonly address: number },
+  ) {
     this.context = context;
     this.byteLength = byteLength;
+    this.parameter = parameter?.name;
+    if (parameter !== undefined) {
+      this.address = parameter.address;
+      return;
+    }
     this.address = context.arena.allocate(byteLength);
     try {
       context.session.issue(Opcode.allocate, { address: this.address, byteCount: byteLength }, encodeAllocateCall);
@@ -198,6 +211,7 @@ export class DeviceBuffer {
       stream: streamHandle(options.stream, this.context),
     };
     this.context.session.issue(Opcode.fill, fields, encodeFillCall);
+    noteAddress({ buffer: this, offset }, { field: 0, byteCount: count * width });
   }
 
   /**
@@ -206,6 +220,7 @@ export class DeviceBuffer {
    */
   free(): void {
     if (this.#freed) return;
+    refuseInRecording(this.context, Opcode.free);
     this.#freed = true;
     const { context, address } = this;
     context.arena.free(address);
@@ -224,6 +239,11 @@ export class DeviceBuffer {
     return length;
   }
 
+  /** @internal A stand-in is of no use behind its recording. */
+  endParameter(): void {
+    this.#freed = true;
+  }
+
   /** @internal */
   checkRange(range: { readonly offset: number; readonly byteCount: number }): void {
     const { offset, byteCount } = range;
@@ -235,6 +255,26 @@ export class DeviceBuffer {
       `The range of [${byteCount}] bytes from [${offset}] is not inside the buffer of [${this.byteLength}] bytes.`,
     );
   }
+}
+
+/**
+ * Tells the recording that is being made, if any, of an address in the call that it took last: in the field at byte `field`, of memory of which
+ * the call uses `byteCount`.
+ */
+export function noteAddress(
+  { buffer, offset }: { readonly buffer: DeviceBuffer; readonly offset: number },
+  { field, byteCount }: { readonly field: number; readonly byteCount: number },
+): void {
+  const { recorder } = buffer.context.session;
+  if (recorder === undefined) return;
+  const { parameter } = buffer;
+  if (parameter === undefined) needBuffer(recorder, buffer);
+  else recorder.addressAt(field, { parameter, form: addressSlot, offset, byteCount });
+}
+
+export function needBuffer(recorder: Recorder, buffer: DeviceBuffer): void {
+  const what = `A buffer of [${buffer.byteLength}] bytes`;
+  recorder.need(buffer, { what, hasEnded: () => buffer.freed });
 }
 
 /** A place inside a buffer, from `buffer.at(offset)`. */

@@ -24,6 +24,7 @@ export interface SessionHandles {
   readonly modules: HandleCounter;
   readonly streams: HandleCounter;
   readonly events: HandleCounter;
+  readonly recordings: HandleCounter;
 }
 
 export interface DeviceContext {
@@ -56,6 +57,11 @@ export class KnownIdle {
     if (isDone(answer)) this.at = Math.max(this.at, sequence);
     return answer;
   }
+}
+
+/** @throws SluiceError BAD_ARGUMENT while a recording is made: nothing ends in one. */
+export function refuseInRecording({ session }: DeviceContext, opcode: number): void {
+  if (session.recorder !== undefined) throw session.recorder.refuse(opcode);
 }
 
 /** Frees or destroys: in a session that has ended there is nothing left to give back, and that is no error. */

@@ -11,13 +11,21 @@ import {
 import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
 import { utf8Encode } from "../shared/wire/wire-buffer.ts";
 import { Arena } from "./arena.ts";
-import { BufferView, type CachedWriteOptions, DeviceBuffer, type FillOptions, type WriteOptions } from "./buffer.ts";
+import {
+  BufferView,
+  type CachedWriteOptions,
+  DeviceBuffer,
+  type FillOptions,
+  noteAddress,
+  type WriteOptions,
+} from "./buffer.ts";
 import type { Content } from "./content.ts";
 import { type DeviceContext, KnownIdle, type SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
 import { Module } from "./module.ts";
 import { type MultiplyOptions, multiply } from "./multiply.ts";
 import { decodeNothing } from "./pending-answers.ts";
+import { type Parameters, type Placeholders, type Recording, record } from "./recording.ts";
 import type { Session } from "./session.ts";
 import { Stream, type StreamOptions, streamHandle, type WaitOptions } from "./stream.ts";
 
@@ -208,7 +216,10 @@ export class Device {
     if (distance > 0 && distance < byteCount) {
       throw new SluiceError("BAD_ARGUMENT", `The ranges of [${byteCount}] bytes overlap by [${byteCount - distance}].`);
     }
-    if (byteCount > 0) session.issue(Opcode.copyOnDevice, fields, encodeCopyOnDeviceCall);
+    if (byteCount === 0) return;
+    session.issue(Opcode.copyOnDevice, fields, encodeCopyOnDeviceCall);
+    noteAddress(to, { field: 0, byteCount });
+    noteAddress(from, { field: 8, byteCount });
   }
 
   /**
@@ -229,6 +240,32 @@ export class Device {
     if (session.isQuietSince(idle.at) && !signal?.aborted) return;
     const call = { fields: { device: this.index }, encode: encodeDeviceSynchronizeCall, decode: decodeNothing };
     await idle.learn(session, () => session.request(Opcode.deviceSynchronize, call, signal));
+  }
+
+  /**
+   * Records what `build` issues (launches, copies on the device, fills, products, events, waits for events) instead of running it; no round
+   * trip. The server keeps the calls, and each `replay` of the result runs them all at one short call: for a training step that is done ten
+   * thousand times.
+   *
+   * `parameters` name what replays may change, with the values that they have where a replay gives none. `build` gets a stand-in for each: use
+   * those of memory as buffers, and those of numbers among the arguments of launches.
+   *
+   * ```ts
+   * const step = gpu.record({ x: batch, rate: 0.1 }, ({ x, rate }) => {
+   *   gradient.launch({ grid, block }, [n, x, weights, gradients]);
+   *   update.launch({ grid, block }, [n, rate, gradients, weights]);
+   * });
+   * for (const next of batches) step.replay({ x: next });
+   * ```
+   * @throws SluiceError BAD_ARGUMENT when `build` does what cannot be recorded, such as a read, a write or an allocation, or is async, or issues
+   * nothing, or more than 16,384 calls or 1 MiB of them.
+   */
+  record(build: () => void): Recording<Record<never, never>>;
+  record<P extends Parameters>(parameters: P, build: (parameters: Placeholders<P>) => void): Recording<P>;
+  record<P extends Parameters>(
+    ...given: [() => void] | [parameters: P, build: (parameters: Placeholders<P>) => void]
+  ): Recording<P> | Recording<Record<never, never>> {
+    return given.length === 1 ? record(this.#context, {}, given[0]) : record(this.#context, given[0], given[1]);
   }
 
   /** A new stream; no round trip. */

@@ -10,7 +10,7 @@ import {
   encodeEventSynchronizeCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle } from "./context.ts";
+import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle, refuseInRecording } from "./context.ts";
 import { decodeNothing } from "./pending-answers.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
@@ -46,6 +46,7 @@ export class Event {
   handleFor(user: DeviceContext): number {
     if (this.#destroyed) throw closedError("An event");
     if (user !== this.#context) throw foreignError("An event", { owner: this.#context, user });
+    user.session.recorder?.need(this, { what: "An event", hasEnded: () => this.#destroyed });
     return this.#handle;
   }
 
@@ -94,6 +95,7 @@ export class Event {
   /** Destroys the event. Idempotent. */
   destroy(): void {
     if (this.#destroyed) return;
+    refuseInRecording(this.#context, Opcode.eventDestroy);
     this.#destroyed = true;
     const { session } = this.#context;
     issueEnd(this.#context, () =>

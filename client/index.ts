@@ -46,6 +46,8 @@ export type { Lease, LeaseStats } from "./lease.ts";
 export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";
 export type { MultiplyOptions } from "./multiply.ts";
 export { type AllocateOptions, type ConnectOptions, connect, type Pool, type PoolLeases } from "./pool.ts";
+export type { ScalarParameter, ScalarValue } from "./recorder.ts";
+export type { Parameters, ParameterValue, Placeholders, Recording, ReplayValues } from "./recording.ts";
 export type { ConnectionChange } from "./session.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";
 export type { TransportKind } from "./transport/open.ts";

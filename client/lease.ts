@@ -120,7 +120,13 @@ export class Lease {
       });
       life.session = session;
       const counter = (): HandleCounter => new HandleCounter();
-      const handles: SessionHandles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+      const handles: SessionHandles = {
+        images: counter(),
+        modules: counter(),
+        streams: counter(),
+        events: counter(),
+        recordings: counter(),
+      };
       const content = new Content(session, handles);
       const leaseId = grant.key.leaseId;
       const devices = attached.map(

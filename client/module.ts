@@ -3,7 +3,7 @@ import { SluiceError } from "../shared/errors.ts";
 import { encodeModuleUnloadCall, type GlobalInfo, type KernelInfo, Opcode } from "../shared/generated/calls.ts";
 import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { type ArgumentPlan, type KernelArgument, packArguments, planArguments } from "./arguments.ts";
-import { closedError, type DeviceContext, issueEnd } from "./context.ts";
+import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
 import { type Stream, streamHandle } from "./stream.ts";
 
 /** One number, or up to three for x, y and z; what is left out is 1. */
@@ -69,6 +69,7 @@ export class Module {
   /** Unloads the module behind all launches before. Idempotent. */
   unload(): void {
     if (this.#unloaded) return;
+    refuseInRecording(this.#context, Opcode.moduleUnload);
     this.#unloaded = true;
     const { session } = this.#context;
     issueEnd(this.#context, () =>
@@ -139,7 +140,9 @@ export class Kernel {
     prepared.sharedBytes = options.sharedBytes ?? 0;
     prepared.stream = streamHandle(options.stream, this.#context);
     prepared.args = args;
-    this.#context.session.issue(Opcode.launch, prepared, this.#encode);
+    const { session } = this.#context;
+    session.recorder?.need(this.#isUnloaded, { what: "A module", hasEnded: this.#isUnloaded });
+    session.issue(Opcode.launch, prepared, this.#encode);
     prepared.args = noArguments;
   }
 

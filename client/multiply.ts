@@ -4,7 +4,7 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { encodeMultiplyCall, type MultiplyCall, Opcode } from "../shared/generated/calls.ts";
-import { BufferView, type DeviceBuffer } from "./buffer.ts";
+import { BufferView, type DeviceBuffer, noteAddress } from "./buffer.ts";
 import { type DeviceContext, foreignError } from "./context.ts";
 import { type Stream, streamHandle } from "./stream.ts";
 
@@ -77,8 +77,17 @@ interface Shared {
   readonly bytes: number;
 }
 
+interface Placed {
+  readonly buffer: DeviceBuffer;
+  readonly offset: number;
+  readonly byteCount: number;
+  readonly at: number;
+  readonly ld: number;
+  readonly stride: number;
+}
+
 /** Address and strides of an operand whose every element lies inside its buffer. */
-function place(operand: Operand, { context, batchCount, bytes }: Shared): { at: number; ld: number; stride: number } {
+function place(operand: Operand, { context, batchCount, bytes }: Shared): Placed {
   const { name, memory, shape } = operand;
   const [rows, columns] = shape;
   const ld = checkWhole(`ld${name}`, operand.rowStride ?? columns, { least: columns, most: COUNT_MAX });
@@ -90,8 +99,9 @@ function place(operand: Operand, { context, batchCount, bytes }: Shared): { at: 
     throw foreignError(`[${name}] of a matrix product`, { owner: buffer.context, user: context });
   }
   if (offset % bytes !== 0) throw bad(`The offset [${offset}] of [${name}] is not a multiple of [${bytes}] bytes.`);
-  buffer.checkRange({ offset, byteCount: ((batchCount - 1) * stride + (rows - 1) * ld + columns) * bytes });
-  return { at: buffer.address + offset, ld, stride };
+  const byteCount = ((batchCount - 1) * stride + (rows - 1) * ld + columns) * bytes;
+  buffer.checkRange({ offset, byteCount });
+  return { buffer, offset, byteCount, at: buffer.address + offset, ld, stride };
 }
 
 /** Puts the product into the batch. */
@@ -127,4 +137,6 @@ export function multiply(context: DeviceContext, options: MultiplyOptions): void
     stream: streamHandle(options.stream, context),
   };
   context.session.issue(Opcode.multiply, fields, encodeMultiplyCall);
+  for (const [index, operand] of [a, b, c].entries())
+    noteAddress(operand, { field: index * 8, byteCount: operand.byteCount });
 }

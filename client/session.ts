@@ -25,6 +25,7 @@ import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { isPassing, Reconnection } from "./reconnection.ts";
+import type { Recorder } from "./recorder.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
@@ -84,6 +85,8 @@ interface Call<T, A> {
 }
 
 export class Session {
+  /** Takes the calls while a recording is made. */
+  recorder: Recorder | undefined;
   readonly #options: SessionOptions;
   readonly #sessionId = randomBytes(SESSION_ID_BYTES);
   readonly #pending: PendingAnswers;
@@ -185,7 +188,8 @@ export class Session {
    * failed, and no answer is awaited. Then asking again needs no trip.
    */
   isQuietSince(sequence: number): boolean {
-    return sequence > this.#lastWork && this.#broken === undefined && this.#pending.size === 0;
+    const isOpen = this.#broken === undefined && this.recorder === undefined;
+    return sequence > this.#lastWork && isOpen && this.#pending.size === 0;
   }
 
   /** Bytes that wait in this process to be sent. */
@@ -199,6 +203,10 @@ export class Session {
    */
   issue<T>(opcode: number, fields: T, encode: Encode<T>): void {
     if (this.#broken !== undefined) throw again(this.#broken);
+    if (this.recorder !== undefined) {
+      this.recorder.take(opcode, fields, encode);
+      return;
+    }
     this.#outbox.checkRoom();
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
@@ -208,6 +216,10 @@ export class Session {
   /** As `issue` even when the backlog is full: for the later pieces of one copy, and for what gives something back. */
   issueAlways<T>(opcode: number, fields: T, encode: Encode<T>): void {
     if (this.#broken !== undefined) throw again(this.#broken);
+    if (this.recorder !== undefined) {
+      this.recorder.take(opcode, fields, encode);
+      return;
+    }
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
     this.#lastWork = this.calls;
@@ -219,6 +231,11 @@ export class Session {
     try {
       if (signal?.aborted) throw cancelled(signal);
       if (this.#broken !== undefined) throw again(this.#broken);
+      if (this.recorder !== undefined) {
+        this.recorder.refuse(opcode);
+        // The recording fails in the words of the refusal, and nobody need be there to hear a rejection too.
+        return new Promise<A>(() => {});
+      }
       if (this.#pending.size >= ANSWERS_PENDING_MAX) {
         throw new SluiceError(
           "BACKLOG_FULL",

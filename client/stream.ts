@@ -8,7 +8,7 @@ import {
   encodeStreamWaitEventCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle } from "./context.ts";
+import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle, refuseInRecording } from "./context.ts";
 import type { Event } from "./event.ts";
 import { decodeNothing } from "./pending-answers.ts";
 
@@ -49,6 +49,7 @@ export class Stream {
   handleFor(user: DeviceContext): number {
     if (this.#destroyed) throw closedError("A stream");
     if (user !== this.#context) throw foreignError("A stream", { owner: this.#context, user });
+    user.session.recorder?.need(this, { what: "A stream", hasEnded: () => this.#destroyed });
     return this.#handle;
   }
 
@@ -89,6 +90,7 @@ export class Stream {
   /** Destroys the stream once its work is done. Idempotent. */
   destroy(): void {
     if (this.#destroyed) return;
+    refuseInRecording(this.#context, Opcode.streamDestroy);
     this.#destroyed = true;
     const { session } = this.#context;
     issueEnd(this.#context, () =>

@@ -63,6 +63,16 @@ export const records = {
     ["byteCount", "u64", "size in bytes"],
   ],
   CompileOption: [["text", "string", "one option, such as `--use_fast_math` or `-DTILE=16`"]],
+  RecordingPatch: [
+    ["call", "u32", "index of the call in the recording"],
+    [
+      "offset",
+      "u32",
+      "byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, alpha or beta of multiply",
+    ],
+    ["byteCount", "u32", "how many bytes are replaced, 1 or more"],
+    ["value", "u32", "byte offset in the values of a replay, a multiple of 8"],
+  ],
 } as const satisfies Record<string, readonly (readonly [string, FieldTypeLoose, string])[]>;
 
 /** FieldType without the circular mention of `records`. */
@@ -419,6 +429,47 @@ export const calls = {
       ["kernels", { list: "KernelInfo" }, "as in `moduleLoad`"],
       ["globals", { list: "GlobalInfo" }, "as in `moduleLoad`"],
     ],
+  },
+  recordingCreate: {
+    opcode: 28,
+    doc: "Keeps calls for `recordingReplay`; runs nothing. Handles that the calls name must exist.",
+    errors: ["HANDLE_IN_USE", "TOO_MANY_HANDLES", "BAD_ARGUMENT", "NO_SUCH_HANDLE", "NO_SUCH_KERNEL"],
+    fields: [
+      ["recording", "u32", "recording handle, invented by the client"],
+      ["count", "u32", "number of calls, 1 to RECORDING_CALLS_MAX"],
+      ["valueBytes", "u32", "size of the values of each replay, a multiple of 8, at most RECORDING_VALUE_BYTES_MAX"],
+      ["patches", { list: "RecordingPatch" }, "where values go, at most RECORDING_PATCHES_MAX"],
+      [
+        "calls",
+        "bytes",
+        "the calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX",
+      ],
+    ],
+  },
+  recordingReplay: {
+    opcode: 29,
+    doc: "Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index.",
+    errors: [
+      "NO_SUCH_HANDLE",
+      "BAD_ARGUMENT",
+      "ADDRESS_OUTSIDE_ARENA",
+      "NOT_ALLOCATED",
+      "BAD_LAUNCH",
+      "ILLEGAL_ADDRESS",
+      "KERNEL_TIMEOUT",
+      "KERNEL_TRAP",
+      "UNSUPPORTED",
+    ],
+    fields: [
+      ["recording", "u32", "recording handle"],
+      ["values", "bytes", "exactly the recording's valueBytes"],
+    ],
+  },
+  recordingDestroy: {
+    opcode: 30,
+    doc: "Destroys a recording.",
+    errors: ["NO_SUCH_HANDLE"],
+    fields: [["recording", "u32", "recording handle"]],
   },
   multiply: {
     opcode: 32,

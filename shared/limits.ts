@@ -39,6 +39,19 @@ export const IMAGES_MAX = 16;
 /** Live handles of one kind (modules, streams, events) per session: far above real programs, far below the memory's end. */
 export const HANDLES_MAX = 65_536;
 
+/** Calls of one recording, and their bytes: one call carries it, and running it holds up other streams for some milliseconds. */
+export const RECORDING_CALLS_MAX = 16_384;
+export const RECORDING_BYTES_MAX = CALL_DATA_BYTES_MAX;
+
+/** Places in a recording that a replay writes; with the calls they fit into one frame. */
+export const RECORDING_PATCHES_MAX = 32_768;
+
+/** Values of one replay: far more than anybody names. */
+export const RECORDING_VALUE_BYTES_MAX = 64 * KiB;
+
+/** Calls of all recordings of a session: decoded they take some hundred bytes each. */
+export const RECORDED_CALLS_MAX = 262_144;
+
 /** Live allocations per lease. */
 export const ALLOCATIONS_MAX = 1_048_576;
 

@@ -10,6 +10,7 @@ import { answered, type CallFunction, encodeNothing, silent } from "./call-funct
 import * as libraries from "./library-calls.ts";
 import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
+import * as recordings from "./recording-calls.ts";
 import * as streams from "./stream-calls.ts";
 
 /** The bound on a call's data is a rule of the format, so breaking it is not a failure of the call. Kept copies have the same fields. */
@@ -95,6 +96,9 @@ const byName: Record<codec.CallName, CallFunction> = {
     run: modules.moduleLoadCached,
     encode: codec.encodeModuleLoadCachedAnswer,
   }),
+  recordingCreate: silent(codec.decodeRecordingCreateCall, recordings.recordingCreate),
+  recordingReplay: silent(codec.decodeRecordingReplayCall, recordings.recordingReplay),
+  recordingDestroy: silent(codec.decodeRecordingDestroyCall, recordings.recordingDestroy),
   multiply: silent(codec.decodeMultiplyCall, libraries.multiply),
   compile: answered({ decode: codec.decodeCompileCall, run: libraries.compile, encode: codec.encodeCompileAnswer }),
 };

@@ -13,7 +13,7 @@ import type {
 import { CALL_DATA_BYTES_MAX, FRAME_BYTES_MAX, IMAGE_BYTES_MAX, MODULE_BYTES_MAX } from "../../shared/limits.ts";
 import type { DeviceModule } from "../device/device.ts";
 import { checkedHashes } from "./cache-calls.ts";
-import type { OpenSlice, Workspace } from "./workspace.ts";
+import type { LoadedModule, OpenSlice, Workspace } from "./workspace.ts";
 
 /** What fits into one answer with room for the frame around it; names count three bytes per character. */
 const DESCRIPTION_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024;
@@ -117,14 +117,19 @@ export function moduleUnload(work: Workspace, call: ModuleUnloadCall): void | Pr
   return slice.device.unloadModule(module);
 }
 
+/** @throws SluiceError NO_SUCH_HANDLE, NO_SUCH_KERNEL */
+export function kernelOf(work: Workspace, call: Pick<LaunchCall, "module" | "kernel">): LoadedModule {
+  const loaded = work.modules.get(call.module);
+  const { kernels } = loaded.module;
+  if (call.kernel < kernels.length) return loaded;
+  throw new SluiceError(
+    "NO_SUCH_KERNEL",
+    `The module [${call.module}] has [${kernels.length}] kernels and none with index [${call.kernel}].`,
+  );
+}
+
 export function launch(work: Workspace, call: LaunchCall): void | Promise<void> {
-  const { slice, module } = work.modules.get(call.module);
-  if (call.kernel >= module.kernels.length) {
-    throw new SluiceError(
-      "NO_SUCH_KERNEL",
-      `The module [${call.module}] has [${module.kernels.length}] kernels and none with index [${call.kernel}].`,
-    );
-  }
+  const { slice, module } = kernelOf(work, call);
   // Beside `multiply`, the one place where work is admitted to a device.
   return slice.device.launch({
     module,

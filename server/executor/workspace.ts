@@ -1,6 +1,6 @@
 /**
- * All that a session has: its open slices with their allocations, its modules, streams, events and images. This list is closed:
- * what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
+ * All that a session has: its open slices with their allocations, its modules, streams, events, images and recordings. This list is
+ * closed: what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
  */
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
@@ -10,6 +10,7 @@ import type { SliceAssignment } from "./control-messages.ts";
 import { HandleTable } from "./handle-table.ts";
 import { ImageTable } from "./image-table.ts";
 import { RangeMap } from "./range-map.ts";
+import type { Recording } from "./recording-calls.ts";
 
 export interface OpenSlice {
   readonly index: number;
@@ -49,6 +50,9 @@ export class Workspace {
   readonly streams = new HandleTable<OwnedStream>("stream");
   readonly events = new HandleTable<OwnedEvent>("event");
   readonly images = new ImageTable();
+  readonly recordings = new HandleTable<Recording>("recording");
+  /** Calls of all live recordings. */
+  recordedCalls = 0;
   /** Bytes that need not travel again, if the lease has a cache: not the session's, and nothing is lost with it. */
   readonly cache: ContentCache | undefined;
   /** Bytes of the images behind the live modules. */

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "34195ab94bdd40b1";
+export const FINGERPRINT = "898671607b08dd79";
 
 export const FrameKind = {
   GREETING: 1,
@@ -48,6 +48,9 @@ export const Opcode = {
   copyToDeviceKept: 25,
   copyCached: 26,
   moduleLoadCached: 27,
+  recordingCreate: 28,
+  recordingReplay: 29,
+  recordingDestroy: 30,
   multiply: 32,
   compile: 33,
 } as const;
@@ -89,6 +92,9 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "copyToDeviceKept", opcode: 25, answered: false },
   { name: "copyCached", opcode: 26, answered: true },
   { name: "moduleLoadCached", opcode: 27, answered: true },
+  { name: "recordingCreate", opcode: 28, answered: false },
+  { name: "recordingReplay", opcode: 29, answered: false },
+  { name: "recordingDestroy", opcode: 30, answered: false },
   { name: "multiply", opcode: 32, answered: false },
   { name: "compile", opcode: 33, answered: true },
 ];
@@ -288,6 +294,39 @@ export function decodeCompileOption(b: WireBuffer, start: number, end: number): 
   };
   t.finish();
   return v;
+}
+
+/** Record `RecordingPatch` of the table of calls. */
+export interface RecordingPatch {
+  /** Index of the call in the recording. */
+  readonly call: number;
+  /** Byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, alpha or beta of multiply. */
+  readonly offset: number;
+  /** How many bytes are replaced, 1 or more. */
+  readonly byteCount: number;
+  /** Byte offset in the values of a replay, a multiple of 8. */
+  readonly value: number;
+}
+
+export function encodeRecordingPatch(w: WireWriter, v: RecordingPatch): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.call;
+  b.u32[i + 1] = v.offset;
+  b.u32[i + 2] = v.byteCount;
+  b.u32[i + 3] = v.value;
+  w.length += 16;
+}
+
+export function decodeRecordingPatch(b: WireBuffer, start: number, end: number): RecordingPatch {
+  if (end - start !== 16) throw wrongSize("RecordingPatch", { expected: 16, actual: end - start });
+  const i = start >> 2;
+  return {
+    call: b.u32[i + 0]!,
+    offset: b.u32[i + 1]!,
+    byteCount: b.u32[i + 2]!,
+    value: b.u32[i + 3]!,
+  };
 }
 
 /** Payload `Greeting`. */
@@ -1602,6 +1641,98 @@ export function decodeModuleLoadCachedAnswer(b: WireBuffer, start: number, end: 
   };
   t.finish();
   return v;
+}
+
+/** Keeps calls for `recordingReplay`; runs nothing. Handles that the calls name must exist. */
+export interface RecordingCreateCall {
+  /** Recording handle, invented by the client. */
+  readonly recording: number;
+  /** Number of calls, 1 to RECORDING_CALLS_MAX. */
+  readonly count: number;
+  /** Size of the values of each replay, a multiple of 8, at most RECORDING_VALUE_BYTES_MAX. */
+  readonly valueBytes: number;
+  /** Where values go, at most RECORDING_PATCHES_MAX. */
+  readonly patches: readonly RecordingPatch[];
+  /** The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
+  readonly calls: Uint8Array;
+}
+
+export function encodeRecordingCreateCall(w: WireWriter, v: RecordingCreateCall): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.recording;
+  b.u32[i + 1] = v.count;
+  b.u32[i + 2] = v.valueBytes;
+  b.u32[i + 3] = v.patches.length;
+  b.u32[i + 4] = v.calls.byteLength;
+  b.u32[i + 5] = 0;
+  w.length += 24;
+  encodeList(w, v.patches, encodeRecordingPatch);
+  w.appendPadded(v.calls);
+}
+
+export function decodeRecordingCreateCall(b: WireBuffer, start: number, end: number): RecordingCreateCall {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const i = start >> 2;
+  const v = {
+    recording: b.u32[i + 0]!,
+    count: b.u32[i + 1]!,
+    valueBytes: b.u32[i + 2]!,
+    patches: t.list(b.u32[i + 3]!, decodeRecordingPatch),
+    calls: t.bytes(b.u32[i + 4]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index. */
+export interface RecordingReplayCall {
+  /** Recording handle. */
+  readonly recording: number;
+  /** Exactly the recording's valueBytes. */
+  readonly values: Uint8Array;
+}
+
+export function encodeRecordingReplayCall(w: WireWriter, v: RecordingReplayCall): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.recording;
+  b.u32[i + 1] = v.values.byteLength;
+  w.length += 8;
+  w.appendPadded(v.values);
+}
+
+export function decodeRecordingReplayCall(b: WireBuffer, start: number, end: number): RecordingReplayCall {
+  const t = new TailReader(b, { start, fixedBytes: 8, end });
+  const i = start >> 2;
+  const v = {
+    recording: b.u32[i + 0]!,
+    values: t.bytes(b.u32[i + 1]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** Destroys a recording. */
+export interface RecordingDestroyCall {
+  /** Recording handle. */
+  readonly recording: number;
+}
+
+export function encodeRecordingDestroyCall(w: WireWriter, v: RecordingDestroyCall): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.recording;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+}
+
+export function decodeRecordingDestroyCall(b: WireBuffer, start: number, end: number): RecordingDestroyCall {
+  if (end - start !== 8) throw wrongSize("RecordingDestroyCall", { expected: 8, actual: end - start });
+  const i = start >> 2;
+  return {
+    recording: b.u32[i + 0]!,
+  };
 }
 
 /** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */

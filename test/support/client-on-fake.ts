@@ -40,7 +40,13 @@ export async function openFakeGpu(
       ...sessionOptions,
     });
     const counter = (): HandleCounter => new HandleCounter();
-    const handles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+    const handles = {
+      images: counter(),
+      modules: counter(),
+      streams: counter(),
+      events: counter(),
+      recordings: counter(),
+    };
     const content = new Content(session, handles);
     const gpu = new Device({ session, handles, content, index: 0, leaseId: LEASE_ID, attached: attached[0]! });
     return { executor, session, content, gpu, failures, output, close: () => executor.close() };

@@ -38,7 +38,8 @@ const pad8 = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc((8 - 
 export type RawField =
   | readonly ["u32" | "i32", number]
   | readonly ["u64", number | bigint]
-  | readonly ["bytes", Uint8Array];
+  | readonly ["bytes", Uint8Array]
+  | readonly ["list", readonly Buffer[]];
 
 /** A body by the rules of "Conventions". */
 export function body(...fields: readonly RawField[]): Buffer {
@@ -52,7 +53,11 @@ export function body(...fields: readonly RawField[]): Buffer {
     if (type === "u64") grown.writeBigUInt64LE(BigInt(value as number | bigint), at);
     else if (type === "i32") grown.writeInt32LE(value as number, at);
     else if (type === "u32") grown.writeUInt32LE(value as number, at);
-    else {
+    else if (type === "list") {
+      const records = value as readonly Buffer[];
+      grown.writeUInt32LE(records.length, at);
+      for (const record of records) tail.push(Buffer.concat([body(["u32", record.length], ["u32", 0]), record]));
+    } else {
       grown.writeUInt32LE((value as Uint8Array).byteLength, at);
       tail.push(pad8(Buffer.from(value as Uint8Array)));
     }
@@ -159,6 +164,30 @@ export const raw = {
     const { image = 0, totalBytes = 0, hashes = new Uint8Array() } = source;
     return call(27, ["u32", module], ["u32", image], ["u32", device], ["u32", totalBytes], ["bytes", hashes]);
   },
+  recordingCreate: (
+    recording: number,
+    calls: readonly Buffer[],
+    options: {
+      count?: number;
+      valueBytes?: number;
+      /** [call, offset, byteCount, value] */
+      patches?: readonly (readonly [number, number, number, number])[];
+    } = {},
+  ) => {
+    const { count = calls.length, valueBytes = 0, patches = [] } = options;
+    const records = patches.map((patch) => body(...patch.map((value) => ["u32", value] as const)));
+    return call(
+      28,
+      ["u32", recording],
+      ["u32", count],
+      ["u32", valueBytes],
+      ["list", records],
+      ["bytes", Buffer.concat(calls)],
+    );
+  },
+  recordingReplay: (recording: number, values: Uint8Array = new Uint8Array()) =>
+    call(29, ["u32", recording], ["bytes", values]),
+  recordingDestroy: (recording: number) => call(30, ["u32", recording]),
 } as const;
 
 export interface RawAnswer {

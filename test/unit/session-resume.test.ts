@@ -49,7 +49,13 @@ async function openClient(
     ...options,
   });
   const counter = (): HandleCounter => new HandleCounter();
-  const handles = { images: counter(), modules: counter(), streams: counter(), events: counter() };
+  const handles = {
+    images: counter(),
+    modules: counter(),
+    streams: counter(),
+    events: counter(),
+    recordings: counter(),
+  };
   const gpu = new Device({
     session,
     handles,

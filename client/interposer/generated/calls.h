@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "34195ab94bdd40b1"
+#define SLUICE_FINGERPRINT "898671607b08dd79"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -108,6 +108,9 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_COPY_TO_DEVICE_KEPT 25
 #define SLUICE_OP_COPY_CACHED 26
 #define SLUICE_OP_MODULE_LOAD_CACHED 27
+#define SLUICE_OP_RECORDING_CREATE 28
+#define SLUICE_OP_RECORDING_REPLAY 29
+#define SLUICE_OP_RECORDING_DESTROY 30
 #define SLUICE_OP_MULTIPLY 32
 #define SLUICE_OP_COMPILE 33
 
@@ -270,6 +273,9 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 25: return "copyToDeviceKept";
     case 26: return "copyCached";
     case 27: return "moduleLoadCached";
+    case 28: return "recordingCreate";
+    case 29: return "recordingReplay";
+    case 30: return "recordingDestroy";
     case 32: return "multiply";
     case 33: return "compile";
     default: return "?";
@@ -444,6 +450,40 @@ static inline int sluice_next_compile_option(struct sluice_list *list, struct sl
     if (list->count == 0) return 0;
     size_t record = sluice_get_u32(list->data);
     if (sluice_decode_compile_option(list->data + 8, record, v) != 0) return -1;
+    list->data += 8 + record;
+    list->byte_count -= 8 + record;
+    list->count--;
+    return 1;
+}
+
+/* Record `RecordingPatch` of the table of calls. */
+struct sluice_recording_patch {
+    /* Index of the call in the recording. */
+    uint32_t call;
+    /* Byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, alpha or beta of multiply. */
+    uint32_t offset;
+    /* How many bytes are replaced, 1 or more. */
+    uint32_t byte_count;
+    /* Byte offset in the values of a replay, a multiple of 8. */
+    uint32_t value;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_recording_patch(const uint8_t *body, size_t byte_count, struct sluice_recording_patch *v) {
+    size_t at = 16;
+    if (byte_count < at) return -1;
+    memcpy(&v->call, body + 0, sizeof v->call);
+    memcpy(&v->offset, body + 4, sizeof v->offset);
+    memcpy(&v->byte_count, body + 8, sizeof v->byte_count);
+    memcpy(&v->value, body + 12, sizeof v->value);
+    return at == byte_count ? 0 : -1;
+}
+
+/* Takes the next record: 1, 0 when there is none left, -1 when it breaks the format. */
+static inline int sluice_next_recording_patch(struct sluice_list *list, struct sluice_recording_patch *v) {
+    if (list->count == 0) return 0;
+    size_t record = sluice_get_u32(list->data);
+    if (sluice_decode_recording_patch(list->data + 8, record, v) != 0) return -1;
     list->data += 8 + record;
     list->byte_count -= 8 + record;
     list->count--;
@@ -1352,6 +1392,72 @@ static inline int sluice_decode_module_load_cached_answer(const uint8_t *body, s
     if (sluice_take_list(body, byte_count, &at, &v->kernels) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
     return at == byte_count ? 0 : -1;
+}
+
+/* Keeps calls for `recordingReplay`; runs nothing. Handles that the calls name must exist. */
+struct sluice_recording_create_call {
+    /* Recording handle, invented by the client. */
+    uint32_t recording;
+    /* Number of calls, 1 to RECORDING_CALLS_MAX. */
+    uint32_t count;
+    /* Size of the values of each replay, a multiple of 8, at most RECORDING_VALUE_BYTES_MAX. */
+    uint32_t value_bytes;
+    /* Where values go, at most RECORDING_PATCHES_MAX. */
+    struct sluice_list patches;
+    /* The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
+    struct sluice_bytes calls;
+};
+
+static inline size_t sluice_size_recording_create_call(const struct sluice_recording_create_call *v) {
+    (void)v;
+    return 24 + sluice_pad8(v->calls.byte_count);
+}
+
+static inline void sluice_encode_recording_create_call(uint8_t *at, const struct sluice_recording_create_call *v) {
+    memcpy(at + 0, &v->recording, sizeof v->recording);
+    memcpy(at + 4, &v->count, sizeof v->count);
+    memcpy(at + 8, &v->value_bytes, sizeof v->value_bytes);
+    memcpy(at + 12, &v->patches, sizeof v->patches);
+    sluice_put_u32(at + 16, (uint32_t)v->calls.byte_count);
+    sluice_put_u32(at + 20, 0);
+    at += 24;
+    at = sluice_put_bytes(at, v->calls);
+}
+
+/* Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index. */
+struct sluice_recording_replay_call {
+    /* Recording handle. */
+    uint32_t recording;
+    /* Exactly the recording's valueBytes. */
+    struct sluice_bytes values;
+};
+
+static inline size_t sluice_size_recording_replay_call(const struct sluice_recording_replay_call *v) {
+    (void)v;
+    return 8 + sluice_pad8(v->values.byte_count);
+}
+
+static inline void sluice_encode_recording_replay_call(uint8_t *at, const struct sluice_recording_replay_call *v) {
+    memcpy(at + 0, &v->recording, sizeof v->recording);
+    sluice_put_u32(at + 4, (uint32_t)v->values.byte_count);
+    at += 8;
+    at = sluice_put_bytes(at, v->values);
+}
+
+/* Destroys a recording. */
+struct sluice_recording_destroy_call {
+    /* Recording handle. */
+    uint32_t recording;
+};
+
+static inline size_t sluice_size_recording_destroy_call(const struct sluice_recording_destroy_call *v) {
+    (void)v;
+    return 8;
+}
+
+static inline void sluice_encode_recording_destroy_call(uint8_t *at, const struct sluice_recording_destroy_call *v) {
+    memcpy(at + 0, &v->recording, sizeof v->recording);
+    sluice_put_u32(at + 4, 0);
 }
 
 /* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */
