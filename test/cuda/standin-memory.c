@@ -304,6 +304,8 @@ API int cuMemsetD16Async(uint64_t address, unsigned short value, size_t count, s
 
 API int cuMemsetD32Async(uint64_t address, unsigned value, size_t count, struct stream *stream) {
   ENTER();
+  /* A card, or a server, that does not zero. */
+  if (value == 0 && getenv("SLUICE_STANDIN_DIRTY") != NULL) LEAVE(SUCCESS);
   LEAVE(fill(stream, (struct work){.kind = FILL, .destination = address, .value = value, .width = 4, .count = count}));
 }
 

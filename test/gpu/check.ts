@@ -1,7 +1,7 @@
 /**
  * `npm run check:gpu`: holds a real NVIDIA GPU to the promises of the `cuda` device. Needs the built package with its runtime dependencies, and this
  * checkout for the kernels; no network and no compiler. Prints one table; `--json FILE` writes it too. Exit 77: there is no GPU.
- * `--device N` chooses the card, `--only TEXT` the groups whose names hold it.
+ * `--device N` chooses the card, `--only GROUP,GROUP` some of its groups; with `--quick` the figures mean nothing.
  */
 import { cpSync } from "node:fs";
 import { resolve } from "node:path";
@@ -15,7 +15,8 @@ import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openClientMachine } from "../kernels/client-machine.ts";
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer } from "../support/server.ts";
-import { becomesReady, type Job, type Reply, type Row, runJob, start } from "./job.ts";
+import { checks, copyBetween } from "./end-to-end.ts";
+import { becomesReady, fullSizes, quickSizes, type Reply, type Row, runJob, type Sizes, start } from "./job.ts";
 import { renderTable, writeJson } from "./report.ts";
 
 const EXIT_NO_GPU = 77;
@@ -149,7 +150,7 @@ async function* checkNeighbours(device: DeviceDescription): AsyncGenerator<Row> 
   yield leakRow("neighbours", await leftOver(device, before));
 }
 
-async function* checkSpeed(device: DeviceDescription): AsyncGenerator<Row> {
+async function* checkSpeed(device: DeviceDescription, sizes: Sizes): AsyncGenerator<Row> {
   const before = await usedBytes(device);
   const overhead = await runJob({ kind: "overhead", device: device.id }, 60_000);
   const charged = overhead.replies.find((reply) => reply.kind === "number")?.value;
@@ -159,7 +160,7 @@ async function* checkSpeed(device: DeviceDescription): AsyncGenerator<Row> {
     unit: "MiB",
     ...(charged === undefined ? { note: failureOf(overhead.replies, overhead.status) } : { value: charged / MiB }),
   };
-  const { replies, status } = await runJob({ kind: "measure", device: device.id } satisfies Job, 300_000);
+  const { replies, status } = await runJob({ kind: "measure", device: device.id, sizes }, 300_000);
   for (const reply of replies) if (reply.kind === "row") yield reply.row;
   if (replies.some(({ kind }) => kind === "failed")) {
     yield { group: "speed", name: "measuring", ok: false, note: failureOf(replies, status) };
@@ -167,8 +168,52 @@ async function* checkSpeed(device: DeviceDescription): AsyncGenerator<Row> {
   yield leakRow("speed", await leftOver(device, before));
 }
 
-/** Everything through a real server: the kernels over the client library, then what borrowing costs. */
-async function* checkRemote(device: DeviceDescription): AsyncGenerator<Row> {
+/** The promises of a lease, through a real server; behind each of them nothing may be left on the card. */
+async function* checkPromises(device: DeviceDescription): AsyncGenerator<Row> {
+  const group = "end to end";
+  const before = await usedBytes(device);
+  const args = ["--device", device.id, "--kernel-timeout", "2s", "--heartbeat-timeout", "3s"];
+  await using server = await startServer({ args });
+  await using pool = await connect({ server: server.grpc });
+  for (const [name, check] of Object.entries(checks)) {
+    say(`end to end: ${name}`);
+    let note: string | undefined;
+    let ok = true;
+    try {
+      note = await check({ pool, server, device });
+    } catch (error) {
+      note = (error instanceof Error ? error.message : String(error)).slice(0, 300);
+      ok = false;
+    }
+    const left = await leftOver(device, before);
+    const leak = left === undefined || left === 0 ? {} : { ok: false, note: `[${left}] bytes are left on the card` };
+    yield { group, name, ok, ...(note === undefined ? {} : { note }), ...leak };
+  }
+  yield* checkPair(group);
+}
+
+/** Where there are two cards: a lease of both, and bytes that pass between them. */
+async function* checkPair(group: string): AsyncGenerator<Row> {
+  const name = "bytes pass between the two devices of a lease";
+  const cards = await cudaDriver.discover("");
+  if (cards.length < 2) {
+    yield { group, name, note: "there is one card" };
+    return;
+  }
+  await using server = await startServer({ args: ["--device", "cuda"] });
+  await using pool = await connect({ server: server.grpc });
+  let error: string | undefined;
+  try {
+    await copyBetween(pool);
+  } catch (caught) {
+    error = caught instanceof Error ? caught.message : String(caught);
+  }
+  yield { group, name, ok: error === undefined, ...(error === undefined ? {} : { note: error }) };
+}
+
+/** Every kernel fixture once more, through a real server and the client library. */
+async function* checkRemoteKernels(device: DeviceDescription): AsyncGenerator<Row> {
+  const group = "remote kernels";
   const before = await usedBytes(device);
   {
     await using server = await startServer({ args: ["--device", device.id] });
@@ -177,10 +222,19 @@ async function* checkRemote(device: DeviceDescription): AsyncGenerator<Row> {
     for (const [index, kernelCase] of cases.entries()) {
       const error = await runRemotely(pool, kernelCase);
       const note = error === undefined ? {} : { note: error.slice(0, 300) };
-      yield { group: "remote kernels", name: kernelCase.name, ok: error === undefined, ...note };
+      yield { group, name: kernelCase.name, ok: error === undefined, ...note };
       if (index % 10 === 9) say(`remote kernels: ${index + 1} of ${cases.length}`);
     }
-    const job = { kind: "remote", device: device.id, server: server.grpc } as const;
+  }
+  yield leakRow(group, await leftOver(device, before));
+}
+
+/** What borrowing costs, beside the same work in one process. */
+async function* checkRemote(device: DeviceDescription, sizes: Sizes): AsyncGenerator<Row> {
+  const before = await usedBytes(device);
+  {
+    await using server = await startServer({ args: ["--device", device.id] });
+    const job = { kind: "remote", device: device.id, server: server.grpc, sizes } as const;
     const { replies, status } = await runJob(job, 300_000);
     for (const reply of replies) if (reply.kind === "row") yield reply.row;
     if (replies.at(-1)?.kind !== "row") {
@@ -209,6 +263,8 @@ const groups = {
   memory: checkMemory,
   neighbours: checkNeighbours,
   speed: checkSpeed,
+  "end to end": checkPromises,
+  "remote kernels": checkRemoteKernels,
   remote: checkRemote,
 };
 
@@ -218,6 +274,7 @@ async function main(): Promise<number> {
       json: { type: "string" },
       device: { type: "string", default: "0" },
       only: { type: "string", default: "" },
+      quick: { type: "boolean", default: false },
     },
   });
   const json = values.json === undefined ? undefined : resolve(values.json);
@@ -238,9 +295,9 @@ async function main(): Promise<number> {
   const started = performance.now();
   const rows: Row[] = [];
   for (const [group, check] of Object.entries(groups)) {
-    if (!group.includes(values.only)) continue;
+    if (values.only !== "" && !values.only.split(",").includes(group)) continue;
     say(`${group} …`);
-    for await (const row of check(device)) rows.push(row);
+    for await (const row of check(device, values.quick ? quickSizes : fullSizes)) rows.push(row);
   }
   const seconds = (performance.now() - started) / 1000;
   process.stdout.write(`${renderTable(rows)}\n`);

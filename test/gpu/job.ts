@@ -13,17 +13,32 @@ export type Job =
   /** Tells what a context takes of the card. */
   | { readonly kind: "overhead"; readonly device: string }
   /** Measures rates and times. */
-  | { readonly kind: "measure"; readonly device: string }
+  | { readonly kind: "measure"; readonly device: string; readonly sizes: Sizes }
   /** Measures work on a slice borrowed from a server against the same in its own process. */
-  | { readonly kind: "remote"; readonly device: string; readonly server: string }
+  | { readonly kind: "remote"; readonly device: string; readonly server: string; readonly sizes: Sizes }
   /** Fills a slice with a pattern, says so, and keeps the device busy until it is killed. */
   | { readonly kind: "hold"; readonly device: string; readonly bytes: number }
+  /** Borrows a slice from a server, fills it, says so, and keeps the device busy until it is killed. */
+  | { readonly kind: "borrow"; readonly device: string; readonly server: string; readonly bytes: number }
   /** Opens a slice and tells whether all of it is zero. */
   | { readonly kind: "zero"; readonly device: string; readonly bytes: number }
   /** Adds vectors and checks every sum until it is told to stop. */
   | { readonly kind: "steady"; readonly device: string }
   /** Runs a kernel that stores outside its slice. */
   | { readonly kind: "fault"; readonly device: string };
+
+/** How much is measured. */
+export interface Sizes {
+  readonly launches: number;
+  readonly copyBytes: number;
+  /** Rows and columns of the matrices that are multiplied; a power of two. */
+  readonly product: number;
+  readonly trainingSteps: number;
+}
+
+export const fullSizes: Sizes = { launches: 20_000, copyBytes: 64 * 2 ** 20, product: 4096, trainingSteps: 50 };
+/** For seeing that everything runs; its figures mean nothing. */
+export const quickSizes: Sizes = { launches: 200, copyBytes: 2 * 2 ** 20, product: 64, trainingSteps: 2 };
 
 /** One line of the table. */
 export interface Row {
@@ -36,6 +51,8 @@ export interface Row {
   /** The same done without Sluice, and the value relative to it; above 1 is better than that. */
   readonly local?: number;
   readonly ratio?: number;
+  /** The least that the ratio may be; `ok` tells whether it is met. */
+  readonly bar?: number;
   readonly note?: string;
 }
 

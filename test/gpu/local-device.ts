@@ -2,7 +2,7 @@
  * A card used in this process, with the part of the client library's surface that the classifier needs: what the same job costs without any
  * remoting. It packs arguments and calls the slice; it batches, checks and sends nothing.
  */
-import type { Device } from "../../client/index.ts";
+import type { Device, MultiplyOptions } from "../../client/index.ts";
 import type { DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 
@@ -61,6 +61,14 @@ export function localDevice(slice: DeviceSlice): Device {
           };
         },
       };
+    },
+    multiply({ m, n, k, a, b, c, type = "f32" }: MultiplyOptions): void {
+      const operand = ({ address }: Place, rowStride: number) => ({ address, rowStride, batchStride: 0 });
+      const first = { ...operand(a, k), transposed: false };
+      const second = { ...operand(b, n), transposed: false };
+      const product = { type, m, n, k, batchCount: 1, a: first, b: second, c: operand(c, n), alpha: 1, beta: 0 };
+      // Queued at once, so there is nothing to await.
+      void slice.multiply!(product, undefined);
     },
     async synchronize(): Promise<void> {
       await Promise.all(writes.splice(0));

@@ -12,10 +12,9 @@ import type { DeviceDescription, DeviceSlice, MatrixOperand } from "../../server
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import type { Row } from "./job.ts";
+import type { Row, Sizes } from "./job.ts";
 
 const MiB = 1024 * 1024;
-const COPY_BYTES = 64 * MiB;
 const ROUNDS = 7;
 
 /** Median of several timings of `work` in milliseconds, after one for warming up. */
@@ -30,6 +29,7 @@ export async function medianMs(work: () => void | Promise<void>): Promise<number
 }
 
 interface Bench {
+  readonly sizes: Sizes;
   readonly slice: DeviceSlice;
   /** First address of its arena. */
   readonly base: number;
@@ -48,7 +48,7 @@ const rate = (name: string, unit: string, sizes: { value: number; local: number 
 const kernelNames = ["empty", "vector_add"] as const;
 
 /** Launches per second, the synchronisation behind them included; and the time of one launch that is waited for. */
-async function* measureLaunches({ slice, local }: Bench): AsyncGenerator<Row> {
+async function* measureLaunches({ slice, local, sizes }: Bench): AsyncGenerator<Row> {
   const { api } = local;
   const module = await slice.loadModule(fixture("linear").slice());
   const plain = loadCudaModule(local, fixture("linear").slice(), { variableBytesMax: MiB });
@@ -64,7 +64,7 @@ async function* measureLaunches({ slice, local }: Bench): AsyncGenerator<Row> {
     const ours = (): void => void slice.launch({ module, kernel, ...shape, params, stream: undefined });
     const theirs = (): number =>
       api.cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, 0, null, params.byteLength === 0 ? null : extra);
-    const [many, few] = [20_000, 100];
+    const [many, few] = [sizes.launches, 100];
     const manyOurs = await medianMs(async () => {
       for (let i = 0; i < many; i++) ours();
       await slice.synchronize();
@@ -99,8 +99,8 @@ async function* measureLaunches({ slice, local }: Bench): AsyncGenerator<Row> {
 }
 
 /** A product of two square matrices by the tiled kernel of the fixtures: the device's own time, and what the host adds. */
-async function* measureProduct({ slice, base }: Bench): AsyncGenerator<Row> {
-  const n = 4096;
+async function* measureProduct({ slice, base, sizes }: Bench): AsyncGenerator<Row> {
+  const n = sizes.product;
   const module = await slice.loadModule(fixture("linear").slice());
   const params = new DataView(new ArrayBuffer(40));
   for (const index of [0, 1, 2]) {
@@ -142,8 +142,8 @@ async function* measureProduct({ slice, base }: Bench): AsyncGenerator<Row> {
 const ones = { f32: [4, 0x3f80_0000], tf32: [4, 0x3f80_0000], f16: [2, 0x3c00], bf16: [2, 0x3f80] } as const;
 
 /** The same product by cuBLASLt, in each of its types; every element must be exact, since all factors are 1. */
-async function* measureLibraryProducts({ slice, base }: Bench): AsyncGenerator<Row> {
-  const n = 4096;
+async function* measureLibraryProducts({ slice, base, sizes }: Bench): AsyncGenerator<Row> {
+  const n = sizes.product;
   for (const [type, [width, one]] of Object.entries(ones) as [keyof typeof ones, readonly [2 | 4, number]][]) {
     const name = `${n} x ${n} product of ${type} by cuBLASLt`;
     const operand = (index: number): MatrixOperand => ({
@@ -165,8 +165,8 @@ async function* measureLibraryProducts({ slice, base }: Bench): AsyncGenerator<R
       const ends = new Uint8Array(width);
       await slice.read(base + 2 * n * n * 4 + (n * n - 1) * width, ends, undefined);
       const found = Buffer.from(ends).readUIntLE(0, width);
-      // 4096 is 2^12: the exponent grows by 12 and the fraction stays empty.
-      const wanted = one + 12 * (type === "f16" ? 0x400 : type === "bf16" ? 0x80 : 0x80_0000);
+      // The size is a power of two: the exponent grows by that power, and the fraction stays empty.
+      const wanted = one + Math.log2(n) * (type === "f16" ? 0x400 : type === "bf16" ? 0x80 : 0x80_0000);
       yield { group: "speed", name, unit: "TFLOP/s", value: (2 * n ** 3) / milliseconds / 1e9, ok: found === wanted };
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
@@ -194,24 +194,49 @@ function pageableMs(
   };
 }
 
-/** Milliseconds for 64 MiB each way by the driver's own copies, into the arena of an open slice. */
-export async function pageableCopies(
-  description: DeviceDescription,
-  base: number,
-): Promise<{ write: number; read: number }> {
-  const local = new CudaContext({ api: loadCuda().api, device: deviceOf(description), onFailure: () => undefined });
-  local.enter();
-  const copies = pageableMs(local, new Uint8Array(COPY_BYTES).fill(7), base);
-  const times = { write: await copies.write(), read: await copies.read() };
-  local.release();
-  return times;
+/** The driver's copies of page-locked memory: the fastest that there is. */
+async function pinnedMs(local: CudaContext, base: number, byteCount: number): Promise<{ write: number; read: number }> {
+  const { api } = local;
+  const pointer = new BigUint64Array(1);
+  local.check(api.cuMemHostAlloc(pointer, byteCount, 0), "allocate page-locked memory");
+  const pinned = Number(pointer[0]);
+  bytesAt(pinned, byteCount).fill(7);
+  const write = await medianMs(() => {
+    local.check(api.cuMemcpyHtoDAsync_v2(base, pinned, byteCount, 0), "copy");
+    api.cuCtxSynchronize();
+  });
+  const read = await medianMs(() => {
+    local.check(api.cuMemcpyDtoHAsync_v2(pinned, base, byteCount, 0), "copy");
+    api.cuCtxSynchronize();
+  });
+  api.cuMemFreeHost(pinned);
+  return { write, read };
 }
 
-/** 64 MiB each way through the staging memory, in the pieces in which the wire brings them, against the driver's page-locked copy. */
-async function* measureCopies({ slice, base, local }: Bench): AsyncGenerator<Row> {
-  const { api } = local;
-  const data = new Uint8Array(COPY_BYTES).fill(7);
-  const pieces = Array.from({ length: COPY_BYTES / CALL_DATA_BYTES_MAX }, (_, index) => index * CALL_DATA_BYTES_MAX);
+interface CopyTimes {
+  readonly write: number;
+  readonly read: number;
+}
+
+/** Milliseconds for copies each way by the driver itself, of ordinary and of page-locked memory, into the arena of an open slice. */
+export async function localCopies(
+  description: DeviceDescription,
+  { base, byteCount }: { readonly base: number; readonly byteCount: number },
+): Promise<{ readonly pageable: CopyTimes; readonly pinned: CopyTimes }> {
+  const local = new CudaContext({ api: loadCuda().api, device: deviceOf(description), onFailure: () => undefined });
+  local.enter();
+  const copies = pageableMs(local, new Uint8Array(byteCount).fill(7), base);
+  const pageable = { write: await copies.write(), read: await copies.read() };
+  const pinned = await pinnedMs(local, base, byteCount);
+  local.release();
+  return { pageable, pinned };
+}
+
+/** Each way through the staging memory, in the pieces in which the wire brings them, against the driver's page-locked copy. */
+async function* measureCopies({ slice, base, local, sizes }: Bench): AsyncGenerator<Row> {
+  const { copyBytes } = sizes;
+  const data = new Uint8Array(copyBytes).fill(7);
+  const pieces = Array.from({ length: copyBytes / CALL_DATA_BYTES_MAX }, (_, index) => index * CALL_DATA_BYTES_MAX);
   const write = await medianMs(async () => {
     for (const at of pieces) {
       await slice.write(base + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
@@ -224,43 +249,36 @@ async function* measureCopies({ slice, base, local }: Bench): AsyncGenerator<Row
     }
   });
   const readWhole = await medianMs(() => slice.read(base, data, undefined));
-  const pointer = new BigUint64Array(1);
-  local.check(api.cuMemHostAlloc(pointer, COPY_BYTES, 0), "allocate page-locked memory");
-  const pinned = Number(pointer[0]);
-  bytesAt(pinned, COPY_BYTES).fill(7);
-  const pinnedWrite = await medianMs(() => {
-    local.check(api.cuMemcpyHtoDAsync_v2(base, pinned, COPY_BYTES, 0), "copy");
-    api.cuCtxSynchronize();
-  });
-  const pinnedRead = await medianMs(() => {
-    local.check(api.cuMemcpyDtoHAsync_v2(pinned, base, COPY_BYTES, 0), "copy");
-    api.cuCtxSynchronize();
-  });
+  const pinned = await pinnedMs(local, base, copyBytes);
   const pageable = pageableMs(local, data, base);
   const [pageableWrite, pageableRead] = [await pageable.write(), await pageable.read()];
-  api.cuMemFreeHost(pinned);
-  const gigabytes = (milliseconds: number): number => COPY_BYTES / milliseconds / 1e6;
-  yield rate("copy 64 MiB to the device, against pageable", "GB/s", {
+  const gigabytes = (milliseconds: number): number => copyBytes / milliseconds / 1e6;
+  yield rate(`copy ${copyBytes / MiB} MiB to the device, against pageable`, "GB/s", {
     value: gigabytes(write),
     local: gigabytes(pageableWrite),
   });
-  yield rate("copy 64 MiB to the device, against pinned", "GB/s", {
+  yield rate(`copy ${copyBytes / MiB} MiB to the device, against pinned`, "GB/s", {
     value: gigabytes(write),
-    local: gigabytes(pinnedWrite),
+    local: gigabytes(pinned.write),
   });
-  yield rate("copy 64 MiB from the device, against pageable", "GB/s", {
+  yield rate(`copy ${copyBytes / MiB} MiB from the device, against pageable`, "GB/s", {
     value: gigabytes(read),
     local: gigabytes(pageableRead),
   });
-  yield rate("copy 64 MiB from the device, against pinned", "GB/s", {
+  yield rate(`copy ${copyBytes / MiB} MiB from the device, against pinned`, "GB/s", {
     value: gigabytes(read),
-    local: gigabytes(pinnedRead),
+    local: gigabytes(pinned.read),
   });
-  yield { group: "speed", name: "copy 64 MiB from the device in one read", unit: "GB/s", value: gigabytes(readWhole) };
+  yield {
+    group: "speed",
+    name: `copy ${copyBytes / MiB} MiB from the device in one read`,
+    unit: "GB/s",
+    value: gigabytes(readWhole),
+  };
 }
 
 /** All figures of one device. */
-export async function* measure(description: DeviceDescription): AsyncGenerator<Row> {
+export async function* measure(description: DeviceDescription, sizes: Sizes): AsyncGenerator<Row> {
   const opening = performance.now();
   const slice = await cudaDriver.open({
     description,
@@ -278,7 +296,7 @@ export async function* measure(description: DeviceDescription): AsyncGenerator<R
   const { api } = loadCuda();
   const local = new CudaContext({ api, device: deviceOf(description), onFailure: () => undefined });
   local.enter();
-  const bench = { slice, local, base: slice.arenaBase ?? ARENA_BASE };
+  const bench = { sizes, slice, local, base: slice.arenaBase ?? ARENA_BASE };
   yield* measureLaunches(bench);
   yield* measureCopies(bench);
   yield* measureProduct(bench);

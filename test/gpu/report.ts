@@ -4,12 +4,18 @@ import { arch, cpus, platform, totalmem } from "node:os";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import type { Row } from "./job.ts";
 
+const NOTE_CHARACTERS_MAX = 160;
+
 const figure = (value: number | undefined): string => {
   if (value === undefined) return "";
   return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString();
 };
 
-const verdict = ({ ok }: Row): string => (ok === undefined ? "" : ok ? "pass" : "FAIL");
+function verdict({ ok, bar }: Row): string {
+  if (ok === undefined) return "";
+  if (bar === undefined) return ok ? "pass" : "FAIL";
+  return ok ? "met" : "MISSED";
+}
 
 /** The rows as a table in Markdown, so that it can be pasted as it is. */
 export function renderTable(rows: readonly Row[]): string {
@@ -21,9 +27,11 @@ export function renderTable(rows: readonly Row[]): string {
     row.unit ?? "",
     figure(row.local),
     row.ratio === undefined ? "" : row.ratio.toFixed(2),
-    row.note ?? "",
+    row.bar === undefined ? "" : row.bar.toFixed(2),
+    // Whole in the JSON; a line of the table stays a line.
+    (row.note ?? "").replace(/[\s|]+/g, " ").slice(0, NOTE_CHARACTERS_MAX),
   ]);
-  const table = [["group", "what", "", "value", "unit", "local", "ratio", "note"], ...cells];
+  const table = [["group", "what", "", "value", "unit", "local", "ratio", "bar", "note"], ...cells];
   const widths = table[0]!.map((_, column) => Math.max(3, ...table.map((line) => line[column]!.length)));
   const line = (parts: readonly string[]): string =>
     `| ${parts.map((part, i) => part.padEnd(widths[i]!)).join(" | ")} |`;

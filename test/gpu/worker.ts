@@ -1,6 +1,7 @@
 /** A child of the check: does one job on one device and tells its parent what came out. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { connect } from "../../client/index.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
@@ -168,6 +169,19 @@ async function hold(bytes: number): Promise<void> {
   }
 }
 
+async function borrow(server: string, bytes: number): Promise<void> {
+  const pool = await connect({ server });
+  const [gpu] = (await pool.allocate({ memory: bytes, wait: "30s" })).devices;
+  const all = gpu.alloc(bytes);
+  all.fill(0xa5);
+  await gpu.synchronize();
+  await tell({ kind: "ready" });
+  for (;;) {
+    all.fill(0xa5);
+    await gpu.synchronize();
+  }
+}
+
 async function zero(bytes: number): Promise<void> {
   const slice = await openSlice(bytes);
   const piece = new Uint8Array(64 * MiB);
@@ -242,10 +256,11 @@ async function main(): Promise<void> {
   if (job.kind === "cases") await runCases(job.positions);
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
-  } else if (job.kind === "measure") await tellRows(measure(await describeDevice()));
-  else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job.server));
+  } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));
+  else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job));
   else if (job.kind === "fatbin") await checkFatbin();
   else if (job.kind === "hold") await hold(job.bytes);
+  else if (job.kind === "borrow") await borrow(job.server, job.bytes);
   else if (job.kind === "zero") await zero(job.bytes);
   else if (job.kind === "steady") await steady();
   else await fault();

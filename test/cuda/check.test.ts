@@ -1,0 +1,100 @@
+/**
+ * The check for real cards, run over the stand-in from a folder that holds what such a machine gets: the built package, the kernels, and the
+ * runtime dependencies alone. What it measures here means nothing; that it runs to its end, and finds what it must find, does.
+ */
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { standin, standinMissing } from "./standin.ts";
+
+/** A line of the table, as the JSON has it. */
+interface Row {
+  readonly group: string;
+  readonly name: string;
+  readonly ok?: boolean;
+  readonly ratio?: number;
+  readonly bar?: number;
+}
+
+let box: string;
+
+beforeAll(() => {
+  box = mkdtempSync(join(tmpdir(), "sluice-test-check-"));
+  for (const path of ["package.json", "dist", "test/kernels/ptx", "test/gpu/linear.fatbin", "client/examples"]) {
+    mkdirSync(join(box, dirname(path)), { recursive: true });
+    cpSync(path, join(box, path), { recursive: true });
+  }
+  const lock = JSON.parse(readFileSync("package-lock.json", "utf8")) as { packages: Record<string, { dev?: boolean }> };
+  for (const [path, { dev }] of Object.entries(lock.packages)) {
+    const isTop = /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path);
+    if (!isTop || dev === true) continue;
+    mkdirSync(join(box, dirname(path)), { recursive: true });
+    symlinkSync(resolve(path), join(box, path));
+  }
+});
+
+afterAll(() => rmSync(box, { recursive: true, force: true }));
+
+/** Runs groups of the check; tells its rows, and what it printed. */
+async function check(
+  groups: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ rows: Row[]; text: string; code: number }> {
+  const json = join(box, `${groups}.json`);
+  const library = join(standin.folder, "libcuda.so.1");
+  const variables = {
+    ...process.env,
+    SLUICE_CUDA_LIBRARY: library,
+    SLUICE_NVML_LIBRARY: library,
+    SLUICE_CUBLASLT_LIBRARY: library,
+    SLUICE_NVRTC_LIBRARY: library,
+    SLUICE_STANDIN_ANY_KERNEL: "1",
+    SLUICE_STANDIN_PAGEABLE: "1",
+    ...env,
+  };
+  const args = [join(box, "dist/test/gpu/check.js"), "--quick", "--only", groups, "--json", json];
+  const { text, code } = await new Promise<{ text: string; code: number }>((done) => {
+    execFile(process.execPath, args, { cwd: tmpdir(), env: variables }, (error, stdout, stderr) => {
+      done({ text: stdout + stderr, code: error === null ? 0 : Number(error.code) });
+    });
+  });
+  if (code === 77) return { rows: [], text, code };
+  return { rows: (JSON.parse(readFileSync(json, "utf8")) as { rows: Row[] }).rows, text, code };
+}
+
+const failed = (rows: readonly Row[]): Row[] => rows.filter(({ ok, bar }) => ok === false && bar === undefined);
+
+describe.skipIf(standinMissing !== undefined)("the check for real cards", () => {
+  it("holds the card to the promises of a lease, one by one", async () => {
+    const { rows, text, code } = await check("memory,end to end");
+    expect(failed(rows)).toEqual([]);
+    expect(rows.filter(({ group }) => group === "end to end").length).toBeGreaterThan(10);
+    expect(rows.some(({ name }) => name.startsWith("bytes left"))).toBe(true);
+    expect(text).toContain("| end to end |");
+    expect(code).toBe(0);
+  }, 120_000);
+
+  it("finds a card that breaks them", async () => {
+    // Memory is not zeroed before it is lent.
+    const { rows, code } = await check("memory", { SLUICE_STANDIN_DIRTY: "1" });
+    expect(failed(rows).map(({ name }) => name)).toEqual(["the next lease finds nothing but zeros"]);
+    expect(code).toBe(1);
+  }, 60_000);
+
+  it("measures everything beside the same in one process, with the bars met or missed", async () => {
+    const { rows, text } = await check("speed,remote");
+    expect(failed(rows)).toEqual([]);
+    const barred = rows.filter(({ bar }) => bar !== undefined);
+    expect(barred.map(({ bar }) => bar?.toFixed(2))).toEqual(["0.80", "0.60", "0.60", "0.95"]);
+    for (const { ratio, ok, bar } of barred) expect(ok).toBe(ratio! >= bar!);
+    expect(text).toMatch(/\| (met|MISSED) /);
+  }, 120_000);
+
+  it("says that there is nothing to check where there is no card", async () => {
+    const { text, code } = await check("memory", { SLUICE_CUDA_LIBRARY: "libcuda-that-is-not-there.so" });
+    expect(code).toBe(77);
+    expect(text).toContain("there is no GPU to check");
+  });
+});
