@@ -17,7 +17,7 @@ import { descriptor } from "./generated/descriptor.ts";
 import type { ProtoGrpcType as PoolTypes } from "./generated/pool.ts";
 
 /** 64-bit numbers are Numbers (exact below 2^53), enums are their names, unset fields have their defaults. */
-const packageDefinition = fromJSON(descriptor as unknown as Parameters<typeof fromJSON>[0], {
+export const packageDefinition = fromJSON(descriptor as unknown as Parameters<typeof fromJSON>[0], {
   longs: Number,
   enums: String,
   defaults: true,

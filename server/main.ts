@@ -15,6 +15,7 @@ import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
 import { GrpcListener, grpcBounds } from "./access/grpc-listener.ts";
 import { AdminPort } from "./admin/admin-port.ts";
+import { Metrics } from "./admin/metrics.ts";
 import type { BridgedService } from "./admin/rpc-bridge.ts";
 import { readOptions } from "./command-line.ts";
 import { type Config, type Endpoint, loadConfig } from "./config.ts";
@@ -23,6 +24,7 @@ import { Broker, type PooledDevice } from "./control/broker.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
 import { PoolWatch } from "./control/pool-watch.ts";
+import { StandardServices } from "./control/standard-services.ts";
 import type { DeviceDescription, DeviceHealth } from "./device/device.ts";
 import { ControlFolders } from "./executor/control-folder.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
@@ -141,6 +143,9 @@ class Daemon {
   readonly #access: Access;
   readonly #watch: PoolWatch;
   readonly #monitor: DeviceMonitor;
+  readonly #metrics: Metrics;
+  readonly #standard = new StandardServices();
+  #isServing = false;
   #adminPort: AdminPort | undefined;
   readonly #grpc = new GrpcServer(grpcBounds);
   readonly #grpcListener: GrpcListener;
@@ -158,6 +163,7 @@ class Daemon {
     const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
+    this.#metrics = new Metrics({ version: packageVersion(), priorityClasses: config.priorityClasses });
     this.#broker = new Broker({
       devices,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -169,9 +175,11 @@ class Daemon {
       randomBytes,
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
       onUnhealthy: (deviceId, message) => this.#keepCordon(deviceId, message),
+      observer: this.#metrics.observer,
       onUncordoned: (deviceId) => this.#monitor.acknowledge(deviceId),
       log,
     });
+    this.#metrics.watch(this.#broker);
     this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#access.tokens, clock: systemClock });
     this.#monitor = new DeviceMonitor({
       devices,
@@ -261,6 +269,7 @@ class Daemon {
       isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
     ]);
     for (const { service, handlers } of services) this.#grpc.addService(service, handlers);
+    this.#standard.addTo(this.#grpc);
     const grpcPort = await bound("listen", config.listen, () => this.#grpcListener.listen(config.listen));
     const grpc = written({ host: config.listen.host, port: grpcPort });
     const admin = await this.#openAdminPort(services, grpc);
@@ -269,6 +278,7 @@ class Daemon {
       { grpc, data, admin, devices: this.#broker.devices().map(({ description }) => description.id) },
       "Ready",
     );
+    this.#setServing(true);
     this.#executors.warm();
     this.#monitor.start();
   }
@@ -319,6 +329,8 @@ class Daemon {
     const { admin } = this.#config;
     const adminPort = new AdminPort({
       watch: this.#watch,
+      metrics: this.#metrics,
+      isReady: () => this.#isServing,
       gate: this.#access.tokens,
       tls: this.#config.tls,
       services,
@@ -331,11 +343,17 @@ class Daemon {
     return `${this.#config.tls === undefined ? "http" : "https"}://${written({ host: admin.host, port })}`;
   }
 
+  #setServing(isServing: boolean): void {
+    this.#isServing = isServing;
+    this.#standard.setServing(isServing);
+  }
+
   /** Waits for SIGTERM or SIGINT, lets running leases finish within the grace; a second signal ends at once. */
   async untilStopped(): Promise<void> {
     const { graceMs } = this.#config;
     const signal = await nextSignal();
     this.#log.info({ signal, graceMs }, "Stopping: no new leases, running ones have until the grace is over");
+    this.#setServing(false);
     const stopped = this.#broker.shutDown(graceMs);
     const second = nextSignal().then((name) => {
       this.#log.warn({ signal: name }, "Stopping at once");

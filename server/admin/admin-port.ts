@@ -6,6 +6,8 @@ import type { PoolWatch } from "../control/pool-watch.ts";
 import { bearerOf, peerOf } from "./caller.ts";
 import { answerJson } from "./exchange.ts";
 import { HttpServer, type Route } from "./http-server.ts";
+import type { Metrics } from "./metrics.ts";
+import { probeRoutes } from "./probe-routes.ts";
 import { type BridgedService, rpcBridge } from "./rpc-bridge.ts";
 import { staticRoutes } from "./static-files.ts";
 import { WatchFeed } from "./watch-feed.ts";
@@ -18,6 +20,9 @@ export interface AdminPortOptions {
   readonly serverVersion: string;
   /** Where clients find the server, HOST:PORT. */
   readonly grpcAddress: string;
+  readonly metrics: Metrics;
+  /** Whether new leases are granted. */
+  readonly isReady: () => boolean;
   readonly onInternalError: (error: SluiceError) => void;
 }
 
@@ -29,7 +34,12 @@ export class AdminPort {
     const { gate } = options;
     this.#feed = new WatchFeed(options.watch);
     this.#server = new HttpServer({
-      routes: [...staticRoutes(), sessionRoute(options), rpcBridge(options.services, bearerOf)],
+      routes: [
+        ...staticRoutes(),
+        ...probeRoutes(options.metrics, options.isReady),
+        sessionRoute(options),
+        rpcBridge(options.services, bearerOf),
+      ],
       tls: options.tls,
       identify: (request) => gate.identify(bearerOf(request), peerOf(request)),
       isOpen: () => gate.open,

@@ -4,6 +4,7 @@ import type { DeviceDescription } from "../device/device.ts";
 import type { PoolDevice, PoolOptions, PoolRequest, Quota } from "../pool/types.ts";
 import type { Clock } from "./clock.ts";
 import type { LeaseStore } from "./lease-store.ts";
+import type { PoolObserver } from "./pool-observer.ts";
 import type { ReservationStore } from "./reservation-desk.ts";
 
 /** A device with what the pool knows of it beside its description. */
@@ -26,6 +27,8 @@ export interface BrokerOptions {
   /** Hears that a device is closed because it is ill, and that an admin lends a device again. */
   readonly onUnhealthy?: (deviceId: string, message: string) => void;
   readonly onUncordoned?: (deviceId: string) => void;
+  /** Counts what happens. */
+  readonly observer?: PoolObserver;
   readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 

@@ -5,6 +5,7 @@
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import type { DeviceDescription, DeviceHealth } from "../device/device.ts";
+import type { CallShape } from "../executor/call-shape.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import {
   createPool,
@@ -360,9 +361,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#revision;
   }
 
-  used(leaseId: string, usage: ExecutorUsage): void {
+  used(leaseId: string, usage: ExecutorUsage, shape?: CallShape): void {
     const record = this.#records.get(leaseId);
     if (record === undefined) return;
+    const tenant = findLease(this.#pool, leaseId)?.tenant;
+    if (tenant !== undefined) this.#options.observer?.used(tenant, { before: record.usage, usage, shape });
     record.usage = usage;
     record.activity.note(usage, this.#options.clock.now());
     this.#revision++;
@@ -481,6 +484,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
         this.#waiting.queued(effect.id, queuePlace(this.#pool, effect.id) ?? effect);
         return;
       case "refused":
+        this.#options.observer?.refused(effect.code);
         this.#waiting.refuse(effect.id, new SluiceError(effect.code, effect.message, { reasons: effect.reasons }));
         return;
       case "notice":
@@ -528,7 +532,10 @@ export class Broker implements LeaseDirectory, SessionEvents {
       this.#records.delete(lease.id);
       this.#waiting.leaseIsOver(lease.id);
       store.closeLease(lease, { ...noUsage, heldMs: 0 });
-    } else log.info({ lease: lease.id, slices: lease.slices.map(({ deviceId }) => deviceId) }, "The lease is granted");
+      return;
+    }
+    this.#options.observer?.granted(lease);
+    log.info({ lease: lease.id, slices: lease.slices.map(({ deviceId }) => deviceId) }, "The lease is granted");
   }
 
   #notify(effect: Extract<Effect, { kind: "notice" }>): void {
@@ -567,6 +574,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
       usage,
     });
     this.#options.store.closeLease(lease, usage);
+    this.#options.observer?.ended(lease, usage.heldMs);
     for (const tell of record.onClosed) tell(usage);
   }
 }

@@ -9,6 +9,7 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { DeviceDescription } from "../device/device.ts";
+import type { CallShape } from "./call-shape.ts";
 import type { CacheAssignment } from "./content-cache.ts";
 
 /** One slice of the lease. Its index is its place in the list. */
@@ -86,6 +87,6 @@ export type FromExecutor =
    * process must be killed before that.
    */
   | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }
-  /** The lease's use so far: sent every second while it changes, with `sessionEnded`, and before an exit. */
-  | { readonly kind: "usage"; readonly usage: ExecutorUsage }
+  /** The lease's use so far, and what is new of its shape: sent every second while it changes, with `sessionEnded`, and before an exit. */
+  | { readonly kind: "usage"; readonly usage: ExecutorUsage; readonly shape: CallShape }
   | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };

@@ -106,7 +106,7 @@ export class Executor {
   reportUsage(): void {
     this.#session?.countDeviceTime();
     const usage = this.#usage.changes();
-    if (usage !== undefined) this.#send({ kind: "usage", usage });
+    if (usage !== undefined) this.#send({ kind: "usage", usage, shape: this.#usage.shape.take() });
   }
 
   /** Only a spare has the time for it. */

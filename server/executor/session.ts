@@ -78,6 +78,9 @@ export class Session {
   #over = false;
   #countedCalls = 0;
   #countedAnswers = 0;
+  /** When the batch being run was read, and the answers whose time is noted. */
+  #takenAt = 0;
+  #shapedAnswers = 0;
   #countedBytes = 0;
   /** Time spent on calls here, for devices that do not measure their own. */
   #busyMs = 0;
@@ -262,6 +265,8 @@ export class Session {
     this.#fields = fields;
     this.#next = 0;
     this.#usage.batches++;
+    this.#usage.shape.batch(calls.length);
+    this.#takenAt = performance.now();
   }
 
   /** Runs the calls of the frame that are left; false when one holds the session up. */
@@ -338,6 +343,11 @@ export class Session {
   }
 
   #flush(): void {
+    const answers = this.#answers.answersSent - this.#shapedAnswers;
+    if (answers > 0) {
+      this.#shapedAnswers += answers;
+      this.#usage.shape.answered(answers, performance.now() - this.#takenAt);
+    }
     this.#answers.flush(this.#executed);
     this.#unacknowledgedBytes = 0;
   }

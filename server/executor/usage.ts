@@ -1,4 +1,5 @@
 /** Counts what the sessions of one lease cost, and tells the daemon about it while it changes. */
+import { CallShapeCounter } from "./call-shape.ts";
 import type { ExecutorUsage } from "./control-messages.ts";
 
 export class UsageCounter {
@@ -8,6 +9,7 @@ export class UsageCounter {
   bytesReceived = 0;
   bytesSent = 0;
   deviceMs = 0;
+  readonly shape = new CallShapeCounter();
   #told = "";
 
   /** Counts on from what the lease has used before. */

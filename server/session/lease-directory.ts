@@ -1,5 +1,6 @@
 /** What the data plane may know of leases and has to tell about them: the seam between this room and the control plane. */
 import type { ErrorCode } from "../../shared/errors.ts";
+import type { CallShape } from "../executor/call-shape.ts";
 import type { ExecutorUsage, SliceAssignment } from "../executor/control-messages.ts";
 
 /** Proves the knowledge of a lease's secret; never shows it. */
@@ -27,6 +28,7 @@ export interface LeaseDirectory {
 export interface SessionEvents {
   attached(leaseId: string, clientAddress: string): void;
   detached(leaseId: string): void;
-  used(leaseId: string, usage: ExecutorUsage): void;
+  /** The use so far, and what is new of its shape. */
+  used(leaseId: string, usage: ExecutorUsage, shape?: CallShape): void;
   failed(leaseId: string, code: ErrorCode, message: string): void;
 }

@@ -199,7 +199,7 @@ export class LeaseSessions {
         events.detached(leaseId);
         return;
       case "usage":
-        events.used(leaseId, message.usage);
+        events.used(leaseId, message.usage, message.shape);
         return;
       case "log":
         onLog(message.level, `The executor of the lease [${leaseId}]: ${message.message}`);

@@ -1,0 +1,37 @@
+/** What monitoring asks the admin port: metrics for who is an admin, and two probes that anybody may ask and that tell nothing else. */
+import { requireAdmin } from "../access/identity.ts";
+import { answer } from "./exchange.ts";
+import type { Route } from "./http-server.ts";
+import type { Metrics } from "./metrics.ts";
+
+const TEXT = { "content-type": "text/plain; charset=utf-8" };
+
+/** `isReady` tells whether new leases are granted. */
+export function probeRoutes(metrics: Metrics, isReady: () => boolean): Route[] {
+  return [
+    {
+      method: "GET",
+      path: "/metrics",
+      access: "login",
+      handle: async ({ response, caller }) => {
+        requireAdmin(caller);
+        answer(response, await metrics.text(), { headers: { "content-type": metrics.contentType } });
+      },
+    },
+    {
+      method: "GET",
+      path: "/healthz",
+      access: "page",
+      handle: ({ response }) => answer(response, "ok\n", { headers: TEXT }),
+    },
+    {
+      method: "GET",
+      path: "/readyz",
+      access: "page",
+      handle: ({ response }) => {
+        const ready = isReady();
+        answer(response, ready ? "ready\n" : "stopping\n", { status: ready ? 200 : 503, headers: TEXT });
+      },
+    },
+  ];
+}
