@@ -225,27 +225,37 @@ export class Lease {
   }
 }
 
-/** Tries of a data connection whose server answers on its other port. */
+/** Tries of the data connection of a server that answers on its other port all the while. */
 const OPENINGS_MAX = 3;
 
 /**
- * Opens the session. A connection that a server loses because it dies is opened again with the next one, for which the control plane
+ * Opens the session. A connection that is lost because the server dies is opened again with the next one, for which the control plane
  * waits: the lease is still there.
  */
 async function openSession(
   grant: LeaseGrant,
   options: Omit<SessionOptions, "endpoints">,
 ): Promise<Awaited<ReturnType<typeof Session.open>>> {
+  const { control, key } = grant;
   let { connection } = grant;
-  for (let opening = 1; ; opening++) {
+  let serverId = "";
+  for (let openings = 1; ; openings++) {
     const endpoints = endpointsOf(connection.dataEndpoints, grant.transports);
+    let isOpen = false;
     try {
-      return await Session.open({ ...options, endpoints });
+      // What cannot be opened has not failed yet: it is tried again.
+      const onFailed = (error: SluiceError): void => (isOpen ? options.onFailed(error) : undefined);
+      const opened = await Session.open({ ...options, endpoints, onFailed });
+      isOpen = true;
+      return opened;
     } catch (error) {
       const { code } = toSluiceError(error);
       const mayPass = code === "SERVER_UNREACHABLE" || code === "CONNECTION_LOST";
-      if (!mayPass || opening === OPENINGS_MAX) throw error;
-      connection = (await grant.control.getLease(grant.key, options.signal)).connection ?? connection;
+      if (!mayPass || openings >= OPENINGS_MAX) throw error;
+      const server = await control.listDevices(options.signal);
+      if (server.serverId !== serverId) openings = 1;
+      serverId = server.serverId;
+      connection = (await control.getLease(key, options.signal)).connection ?? connection;
     }
   }
 }

@@ -141,11 +141,15 @@ export class Store {
     this.#pending.delete(`request ${lease.id}`);
   }
 
-  /** Closes the record of a lease that is gone. Never throws; one that is closed stays as it is. */
+  /**
+   * Closes the record of a lease that is gone: on disk when this returns, or what was released would be held again after a restart. Never
+   * throws; on a full disk it is tried again. One that is closed stays as it is.
+   */
   closeLease(lease: Lease, usage: StoredUsage & { readonly heldMs: number }): void {
     this.saveUsage(lease.id, usage);
     const at = lease.grantedAt + usage.heldMs;
     this.endLease(lease.id, { code: lease.endCode ?? "RELEASED", message: lease.endMessage ?? "", at });
+    this.flush();
   }
 
   /** Closes the record of a lease, such as one found open after a restart. */

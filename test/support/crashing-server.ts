@@ -1,4 +1,5 @@
 /** A server that is killed and started again with the same state and the same ports, as a service manager does. */
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -66,6 +67,23 @@ export class CrashingServer {
   async start(): Promise<void> {
     this.#log += this.#server.log();
     this.#server = await startServer(this.#options);
+  }
+
+  /** Starts one that is killed so soon that it may not have come to be ready. */
+  async startAndCrash(afterMs: number): Promise<void> {
+    this.#log += this.#server.log();
+    let timer: NodeJS.Timeout | undefined;
+    const onSpawned = (child: ChildProcess): void => {
+      timer = setTimeout(() => child.kill("SIGKILL"), afterMs);
+    };
+    try {
+      this.#server = await startServer({ ...this.#options, onSpawned });
+      await this.#server.exited;
+    } catch (error) {
+      if (!String(error).includes("ends with SIGKILL before it is ready")) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Ends it and all that it may have left. */

@@ -20,6 +20,8 @@ export interface ServerOptions {
   /** What to start instead of node directly, such as `["prlimit", "--fsize=0"]`. */
   readonly wrapper?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Told the process before it is ready; one that dies before that fails the start. */
+  readonly onSpawned?: (child: ChildProcess) => void;
 }
 
 export interface TestServer {
@@ -90,6 +92,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   const { args = ["--device", "null:2x16GiB"] } = options;
   const own = ["serve", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", state];
   const { child, stdout, log, exited } = start([...own, ...args], options);
+  options.onSpawned?.(child);
   const ready = /^sluice ready grpc=(\S+) data=(\S+) admin=(\S+)$/m;
   await new Promise<void>((resolve, reject) => {
     const fail = (why: string): void => {
