@@ -57,6 +57,11 @@ export interface ShareOptions {
   readonly tolerate?: readonly string[];
   /** Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32. */
   readonly avoid?: readonly string[];
+  /**
+   * The lease ends when it makes no calls for so long and none of its kernels runs, after a notice (`lease.onNotice`). Default: the server's
+   * idle time, which it cannot exceed; many servers have none.
+   */
+  readonly idleTimeout?: Duration;
   /** Id of a reservation of one's own: the lease is inside it or nowhere. The mode is then `profile`. */
   readonly reservation?: string;
 }
@@ -183,6 +188,7 @@ export function allocateRequest(options: ShareOptions, extra: { readonly detache
     sameDeviceAllowed: options.sameDevice ?? false,
     name,
     durationMaxMs: milliseconds("maximum duration", options.durationMax ?? 0),
+    idleTimeoutMs: milliseconds("idle time", options.idleTimeout ?? 0),
     detached: extra.detached ?? false,
     requestId: randomUUID(),
   };

@@ -25,7 +25,10 @@ interface Block {
 }
 
 export class Arena {
-  readonly totalBytes: number;
+  readonly #base: number;
+  #totalBytes: number;
+  /** The block with the highest addresses; undefined when the arena is empty of bytes. */
+  #last: Block | undefined;
   readonly #alignment: number;
   readonly #allocated = new Map<number, Block>();
   #root: Block | undefined;
@@ -34,10 +37,67 @@ export class Arena {
   #randomState = 1;
 
   constructor(options: { readonly base: number; readonly totalBytes: number; readonly granularityBytes: number }) {
-    this.totalBytes = options.totalBytes;
+    this.#base = options.base;
+    this.#totalBytes = options.totalBytes;
     this.#alignment = Math.max(ALIGNMENT_BYTES, options.granularityBytes);
     this.#freeBytes = options.totalBytes;
-    this.#insert(this.#block(options.base, options.totalBytes));
+    this.#last = this.#block(options.base, options.totalBytes);
+    this.#insert(this.#last);
+  }
+
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
+  /** Bytes up to the end of the last allocation: what the arena can not shrink below. */
+  get usedBytes(): number {
+    const last = this.#last;
+    if (last === undefined) return 0;
+    return (last.free ? last.start : last.start + last.bytes) - this.#base;
+  }
+
+  /** Adds bytes at the end; fewer than there are, or as many, change nothing. */
+  grow(totalBytes: number): void {
+    const more = totalBytes - this.#totalBytes;
+    if (more <= 0) return;
+    const end = this.#base + this.#totalBytes;
+    this.#totalBytes = totalBytes;
+    this.#freeBytes += more;
+    const last = this.#last;
+    if (last?.free) {
+      this.#root = removed(this.#root, last);
+      last.bytes += more;
+      this.#insert(last);
+      return;
+    }
+    const fresh = this.#block(end, more);
+    fresh.before = last;
+    if (last !== undefined) last.after = fresh;
+    this.#last = fresh;
+    this.#insert(fresh);
+  }
+
+  /** Takes bytes away from the end. @throws SluiceError BAD_ARGUMENT below what is in use. */
+  shrink(totalBytes: number): void {
+    const less = this.#totalBytes - totalBytes;
+    if (less <= 0) return;
+    const used = this.usedBytes;
+    if (used > totalBytes) {
+      throw new SluiceError(
+        "BAD_ARGUMENT",
+        `Buffers use [${formatSize(used)}] of the slice, more than the new size [${formatSize(totalBytes)}].`,
+      );
+    }
+    const last = this.#last!;
+    this.#root = removed(this.#root, last);
+    this.#totalBytes = totalBytes;
+    this.#freeBytes -= less;
+    last.bytes -= less;
+    if (last.bytes > 0) this.#insert(last);
+    else {
+      this.#last = last.before;
+      if (last.before !== undefined) last.before.after = undefined;
+    }
   }
 
   /** Bytes that no allocation uses. */
@@ -85,11 +145,11 @@ export class Arena {
     const first = block.before?.free ? block.before : block;
     if (first !== block) {
       this.#root = removed(this.#root, first);
-      join(first, block);
+      this.#join(first, block);
     }
     if (first.after?.free) {
       this.#root = removed(this.#root, first.after);
-      join(first, first.after);
+      this.#join(first, first.after);
     }
     this.#insert(first);
   }
@@ -99,9 +159,18 @@ export class Arena {
     rest.before = block;
     rest.after = block.after;
     if (rest.after !== undefined) rest.after.before = rest;
+    else this.#last = rest;
     block.after = rest;
     block.bytes = byteCount;
     this.#insert(rest);
+  }
+
+  /** Appends `next`, which follows `block` by address. */
+  #join(block: Block, next: Block): void {
+    block.bytes += next.bytes;
+    block.after = next.after;
+    if (next.after !== undefined) next.after.before = block;
+    else this.#last = block;
   }
 
   #block(start: number, bytes: number): Block {
@@ -151,13 +220,6 @@ export class Arena {
 }
 
 const isBefore = (a: Block, b: Block): boolean => a.bytes < b.bytes || (a.bytes === b.bytes && a.start < b.start);
-
-/** Appends `next`, which follows `block` by address. */
-function join(block: Block, next: Block): void {
-  block.bytes += next.bytes;
-  block.after = next.after;
-  if (next.after !== undefined) next.after.before = block;
-}
 
 function inserted(root: Block | undefined, block: Block): Block {
   if (root === undefined) return block;

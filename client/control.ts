@@ -39,6 +39,8 @@ import type { Reason__Output as Reason } from "../proto/generated/sluice/v1/Reas
 import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
 import type { ReserveRequest } from "../proto/generated/sluice/v1/ReserveRequest.ts";
 import type { ReserveResponse__Output as ReserveResponse } from "../proto/generated/sluice/v1/ReserveResponse.ts";
+import type { Resized__Output as Resized } from "../proto/generated/sluice/v1/Resized.ts";
+import type { ResizeResponse__Output as ResizeResponse } from "../proto/generated/sluice/v1/ResizeResponse.ts";
 import type { RevokeRequest } from "../proto/generated/sluice/v1/RevokeRequest.ts";
 import type { RevokeResponse__Output as RevokeResponse } from "../proto/generated/sluice/v1/RevokeResponse.ts";
 import type { RevokeTokenResponse__Output as RevokeTokenResponse } from "../proto/generated/sluice/v1/RevokeTokenResponse.ts";
@@ -60,6 +62,9 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Releasing waits until the memory is back in the pool, which may mean killing an executor. */
 const RELEASE_TIMEOUT_MS = 30_000;
+
+/** A slice changes its size behind the call that runs now, which may take as long as a kernel may. */
+const RESIZE_TIMEOUT_MS = 330_000;
 
 /** A lost server is found soon and looked for often: a lease lives only as long as its heartbeats. */
 const channelOptions: ChannelOptions = {
@@ -155,6 +160,19 @@ export class Control {
       lease.secret === undefined ? { leaseId: lease.leaseId } : asRequest({ ...lease, secret: lease.secret });
     const options = this.#options(RELEASE_TIMEOUT_MS);
     return this.#unary((callback) => this.#client.release(request, this.#metadata, options, callback));
+  }
+
+  async resize(
+    lease: { readonly leaseId: string; readonly secret?: Uint8Array | undefined },
+    wish: { readonly index: number; readonly memoryBytes: number; readonly yielded: boolean },
+  ): Promise<Resized> {
+    const { leaseId, secret } = lease;
+    const request = { ...(secret === undefined ? { leaseId } : asRequest({ leaseId, secret })), ...wish };
+    const { resized } = await this.#unary<ResizeResponse>((callback) =>
+      this.#client.resize(request, this.#metadata, this.#options(RESIZE_TIMEOUT_MS), callback),
+    );
+    if (resized?.slice == null) throw new SluiceError("INTERNAL", "The server resizes a slice and does not show it.");
+    return resized;
   }
 
   /** The admin's calls; ADMIN_ONLY unless the server takes the caller for one. */

@@ -1,15 +1,18 @@
 /** One device of a lease, as a program sees it: memory, programs, streams, events. */
-import { SluiceError } from "../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
 import {
   type AttachAnswer,
   decodeCompileAnswer,
+  decodeMemoryInfoAnswer,
   encodeCompileCall,
   encodeCopyOnDeviceCall,
   encodeDeviceSynchronizeCall,
+  encodeMemoryInfoCall,
   Opcode,
 } from "../shared/generated/calls.ts";
 import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
 import { utf8Encode } from "../shared/wire/wire-buffer.ts";
+import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { Arena } from "./arena.ts";
 import {
   BufferView,
@@ -28,6 +31,15 @@ import { decodeNothing } from "./pending-answers.ts";
 import { type Parameters, type Placeholders, type Recording, record } from "./recording.ts";
 import type { Session } from "./session.ts";
 import { Stream, type StreamOptions, streamHandle, type WaitOptions } from "./stream.ts";
+
+/** A slice's size; `revision` grows with every change of the lease. */
+export interface SliceSize {
+  readonly bytes: number;
+  readonly revision: number;
+}
+
+/** Errors after which the server may have done what was asked. */
+const uncertain: ReadonlySet<ErrorCode> = new Set(["SERVER_UNREACHABLE", "CONNECTION_LOST", "CANCELLED", "INTERNAL"]);
 
 /** A buffer, or a place in one. */
 export type DeviceMemory = DeviceBuffer | BufferView;
@@ -75,6 +87,11 @@ export class Device {
   /** The device's attributes by their number in CUdevice_attribute of cuda.h. */
   readonly attributes: ReadonlyMap<number, number>;
   readonly #context: DeviceContext;
+  readonly #granularityBytes: number;
+  readonly #resize: (bytes: number, yielded: boolean) => Promise<SliceSize>;
+  #resizing = false;
+  /** Of the last size that was told. */
+  #revision = 0;
 
   /** @internal */
   constructor(options: {
@@ -84,8 +101,13 @@ export class Device {
     readonly index: number;
     readonly leaseId: string;
     readonly attached: AttachAnswer;
+    /** Asks the server for another size of the slice. */
+    readonly resize?: (bytes: number, yielded: boolean) => Promise<SliceSize>;
   }) {
     const { attached, index, leaseId, session, handles, content } = options;
+    this.#granularityBytes = attached.granularityBytes;
+    this.#resize =
+      options.resize ?? (() => Promise.reject(new SluiceError("UNSUPPORTED", "There is no server to ask.")));
     this.kind = attached.kind;
     this.name = attached.name;
     this.id = attached.uuid;
@@ -276,6 +298,53 @@ export class Device {
   /** A new event; no round trip. */
   event(options: EventOptions = {}): Event {
     return new Event(this.#context, options);
+  }
+
+  /**
+   * Gives the slice another size, rounded up to the device's granularity; buffers keep their addresses and contents. Growing needs room on
+   * the device. Shrinking cuts off the end, and is refused below the highest address in use. Calls go on meanwhile; buffers are allocated
+   * within the smaller of both sizes until it is done. One resize of a lease at a time.
+   * @throws SluiceError NO_CAPACITY, BAD_ARGUMENT below what is in use, SESSION_BUSY, QUOTA_EXCEEDED, UNSUPPORTED, IMPOSSIBLE_REQUEST.
+   */
+  async resize(size: Size): Promise<void> {
+    const bytes = sizeInBytes(size);
+    const { arena, leaseId } = this.#context;
+    const before = arena.totalBytes;
+    if (this.#resizing)
+      throw new SluiceError("SESSION_BUSY", `The slice of [${this.id}] changes its size already.`, { leaseId });
+    this.#resizing = true;
+    try {
+      if (bytes < before) await this.#yieldTo(bytes);
+      this.#take(await this.#resize(bytes, true));
+    } catch (error) {
+      // What the server has refused it has not done; of what got lost on the way, it tells by itself.
+      if (!uncertain.has(toSluiceError(error).code)) arena.grow(before);
+      throw error;
+    } finally {
+      this.#resizing = false;
+    }
+  }
+
+  /** @internal The server tells a size that the slice has now. */
+  noteSize(size: SliceSize): void {
+    if (!this.#resizing) this.#take(size);
+  }
+
+  /** Uses nothing beyond the new size any more, and waits until the server knows that. */
+  async #yieldTo(bytes: number): Promise<void> {
+    const { arena, session, index } = this.#context;
+    const granularity = this.#granularityBytes;
+    arena.shrink(Math.ceil(bytes / granularity) * granularity);
+    const fields = { device: index };
+    await session.request(Opcode.memoryInfo, { fields, encode: encodeMemoryInfoCall, decode: decodeMemoryInfoAnswer });
+  }
+
+  #take({ bytes, revision }: SliceSize): void {
+    if (revision <= this.#revision) return;
+    this.#revision = revision;
+    const { arena } = this.#context;
+    if (bytes >= arena.totalBytes) arena.grow(bytes);
+    else if (bytes >= arena.usedBytes) arena.shrink(bytes);
   }
 
   /** The slice's memory, as this program uses it; no round trip. */

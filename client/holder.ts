@@ -8,6 +8,7 @@ import type { HoldResponse__Output as HoldResponse } from "../proto/generated/sl
 import { fromStatus } from "../proto/load.ts";
 import { type ErrorCode, SluiceError } from "../shared/errors.ts";
 import type { Control, LeaseKey } from "./control.ts";
+import type { SliceSize } from "./device.ts";
 import { isRefused, PAUSE_MS_MAX } from "./outage.ts";
 
 /** Pause before a broken stream is opened again; it doubles up to PAUSE_MS_MAX while the server is away. */
@@ -41,6 +42,8 @@ export interface HolderOptions {
   readonly key: LeaseKey;
   readonly connection: Connection;
   readonly onNotice: (notice: LeaseNotice) => void;
+  /** A slice of the lease has this size now. */
+  readonly onResized?: (index: number, size: SliceSize) => void;
   /** Called once when the lease ends by itself. */
   readonly onEnded: (error: SluiceError) => void;
 }
@@ -119,7 +122,11 @@ export class Holder {
     if (this.#stopped) return;
     this.#lastBeatAt = performance.now();
     this.#reopenMs = REOPEN_MS;
-    const { notice } = response;
+    const { notice, resized } = response;
+    if (resized?.slice) {
+      const { index, memoryBytes } = resized.slice;
+      this.#options.onResized?.(index, { bytes: memoryBytes, revision: resized.revision });
+    }
     if (!notice) return;
     this.#options.onNotice({
       kind: notice.kind.replace("NOTICE_KIND_", "") as LeaseNotice["kind"],

@@ -4,10 +4,11 @@ import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Le
 import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { bracketed } from "./address.ts";
+import type { Size } from "./allocate-options.ts";
 import { Content } from "./content.ts";
 import { HandleCounter, type SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
-import { Device } from "./device.ts";
+import { Device, type SliceSize } from "./device.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
 import { type ConnectionChange, Session, type SessionOptions } from "./session.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
@@ -130,8 +131,10 @@ export class Lease {
       const content = new Content(session, handles);
       const leaseId = grant.key.leaseId;
       const devices = attached.map(
-        (answer, index) => new Device({ session, handles, content, index, leaseId, attached: answer }),
+        (answer, index) =>
+          new Device({ session, handles, content, index, leaseId, attached: answer, resize: resizer(grant, index) }),
       );
+      life.devices = devices;
       const [first, ...others] = devices;
       if (first === undefined) throw new SluiceError("INTERNAL", `The lease [${leaseId}] has no device.`);
       return new Lease(grant, { holder, session, content, devices: [first, ...others], life });
@@ -162,6 +165,14 @@ export class Lease {
       reconnects,
       seconds: ((this.#endedAt ?? performance.now()) - this.#startedAt) / 1000,
     };
+  }
+
+  /**
+   * Gives every slice this size, one device after the other; see `Device.resize`. Where one fails, those before it keep their new size.
+   * @throws SluiceError as `Device.resize` does.
+   */
+  async resize(size: Size): Promise<void> {
+    for (const device of this.devices) await device.resize(size);
   }
 
   /** Calls `listener` for every notice about the lease from now on; returns a function that ends it. */
@@ -265,6 +276,7 @@ class LeaseLife {
   readonly listeners = new Set<(notice: LeaseNotice) => void>();
   readonly connectionListeners = new Set<(change: ConnectionChange) => void>();
   session: Session | undefined;
+  devices: readonly Device[] = [];
   readonly #controller = new AbortController();
 
   get signal(): AbortSignal {
@@ -285,8 +297,17 @@ function startHolder(grant: LeaseGrant, life: LeaseLife): Holder {
     onNotice: (notice) => {
       for (const listener of life.listeners) listener(notice);
     },
+    onResized: (index, size) => life.devices[index]?.noteSize(size),
     onEnded: (error) => life.end(error),
   });
+}
+
+/** Asks the server for another size of a slice. */
+function resizer({ control, key }: LeaseGrant, index: number): (bytes: number, yielded: boolean) => Promise<SliceSize> {
+  return async (bytes, yielded) => {
+    const { slice, revision } = await control.resize(key, { index, memoryBytes: bytes, yielded });
+    return { bytes: slice!.memoryBytes, revision };
+  };
 }
 
 /** For a lease that another program holds: whether it still is, which explains a broken connection. */

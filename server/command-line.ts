@@ -12,7 +12,7 @@ Examples:
   sluice serve --config sluice.json --grace 2m       options of the command line win`;
 
 function serveCommand(): Command {
-  return new Command("sluice serve")
+  const command = new Command("sluice serve")
     .description("Lends the devices of this machine. Prints one line when it is ready; logs go to stderr.")
     .option("--config <file>", "JSON file with the options below by their names")
     .option("--listen <host:port>", "gRPC address; port 0 picks a free one (default: 127.0.0.1:7460)")
@@ -41,6 +41,11 @@ function serveCommand(): Command {
     .option("--queue-passes <count>", "how many may be served before the first although they delay it (default: 16)")
     .option("--preemption", "let leases of lower priority make room for the first of the queue")
     .option("--preemption-grace <duration>", "how long such a lease still has (default: 30s)")
+    .option(
+      "--idle-timeout <duration>",
+      "a lease without calls for this long is warned, then ends; 0 for never (default: 0)",
+    )
+    .option("--idle-notice <duration>", "how long before its end such a lease is warned (default: 1m)")
     .option("--grace <duration>", "how long running leases may go on after SIGTERM (default: 30s)")
     .option(
       "--orphan-timeout <duration>",
@@ -62,7 +67,13 @@ function serveCommand(): Command {
       "--shared-cache",
       "one cache for all tenants: each can find out, by its hash, whether another sent some bytes",
     )
-    .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels))
+    .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels));
+  return addAccessOptions(command).addHelpText("after", examples).allowExcessArguments(false).exitOverride();
+}
+
+/** Who may reach the server, and how often. */
+const addAccessOptions = (command: Command): Command =>
+  command
     .option("--tls-cert <file>", "certificate of the server, in PEM, with those up to its CA behind it")
     .option("--tls-key <file>", "its private key, in PEM")
     .option("--tls-ca <file>", "the CA that clients trust, and with --tls-mutual the one of their certificates")
@@ -74,11 +85,7 @@ function serveCommand(): Command {
     .option("--connections <count>", "connections to one port at once (default: 1024)")
     .option("--connections-per-address <count>", "of them from one address (default: 256)")
     .option("--requests-per-second <count>", "requests of one token on average; 0 for no bound (default: 2000)")
-    .option("--insecure", "allow addresses that other machines can reach, without TLS and without tokens")
-    .addHelpText("after", examples)
-    .allowExcessArguments(false)
-    .exitOverride();
-}
+    .option("--insecure", "allow addresses that other machines can reach, without TLS and without tokens");
 
 /**
  * The options by their own names, which commander turns into camel case.

@@ -31,6 +31,8 @@ const poolOptionNames = [
   "passesMax",
   "preemption",
   "preemptionGraceMs",
+  "idleMs",
+  "idleNoticeMs",
 ] as const satisfies (keyof PoolOptions)[];
 
 export interface Config {
@@ -92,6 +94,8 @@ export interface RawOptions {
   "queue-passes"?: unknown;
   preemption?: unknown;
   "preemption-grace"?: unknown;
+  "idle-timeout"?: unknown;
+  "idle-notice"?: unknown;
   grace?: unknown;
   "orphan-timeout"?: unknown;
   "session-grace"?: unknown;
@@ -126,6 +130,8 @@ const defaults: RawOptions = {
   "queue-passes": 16,
   preemption: false,
   "preemption-grace": "30s",
+  "idle-timeout": "0s",
+  "idle-notice": "1m",
   grace: "30s",
   // Long enough to upgrade or repair a server by hand; short enough that nobody's memory is held for ever by work that nobody can end.
   "orphan-timeout": "10m",
@@ -323,6 +329,8 @@ function poolOf(raw: RawOptions): Config["pool"] {
     passesMax: countOf("queue-passes", raw["queue-passes"], { min: 0, max: QUEUE_PASSES_MAX }),
     preemption: switchOf("preemption", raw.preemption),
     preemptionGraceMs: durationOf("preemption-grace", raw["preemption-grace"]),
+    idleMs: durationOf("idle-timeout", raw["idle-timeout"]),
+    idleNoticeMs: durationOf("idle-notice", raw["idle-notice"]),
   };
 }
 

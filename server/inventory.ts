@@ -5,7 +5,7 @@
 import { SluiceError } from "../shared/errors.ts";
 import { CONDITION_LENGTH_MAX } from "../shared/limits.ts";
 import { formatSize, parseSize } from "../shared/units.ts";
-import type { PooledDevice } from "./control/broker.ts";
+import type { PooledDevice } from "./control/broker-options.ts";
 import type { DeviceDescription } from "./device/device.ts";
 import { discoverDevices } from "./executor/drivers.ts";
 import type { Sharing } from "./pool/types.ts";

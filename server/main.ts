@@ -20,7 +20,8 @@ import type { BridgedService } from "./admin/rpc-bridge.ts";
 import { readOptions } from "./command-line.ts";
 import { type Config, type Endpoint, loadConfig } from "./config.ts";
 import { adminService } from "./control/admin-service.ts";
-import { Broker, type PooledDevice } from "./control/broker.ts";
+import { Broker } from "./control/broker.ts";
+import type { PooledDevice } from "./control/broker-options.ts";
 import { systemClock } from "./control/clock.ts";
 import { poolService } from "./control/pool-service.ts";
 import { PoolWatch } from "./control/pool-watch.ts";
@@ -173,6 +174,7 @@ class Daemon {
       reservations: this.#settings,
       clock: systemClock,
       randomBytes,
+      resizeSlice: (leaseId, index, bytes) => this.#sessions.resize(leaseId, index, bytes),
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
       onUnhealthy: (deviceId, message) => this.#keepCordon(deviceId, message),
       observer: this.#metrics.observer,

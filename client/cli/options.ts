@@ -40,6 +40,7 @@ export interface ShareFlags {
   readonly tolerate?: readonly string[];
   readonly avoid?: readonly string[];
   readonly reservation?: string;
+  readonly idleTimeout?: number;
 }
 
 /** A reader of a value whose complaint becomes commander's. */
@@ -132,6 +133,7 @@ export function addRequestOptions(command: Command): Command {
         .argParser(readDuration)
         .default(0, "not at all"),
     )
+    .option("--idle-timeout <duration>", "end after so long without calls (default: the server's)", readDuration)
     .option("--name <text>", "a name for people, such as the job's");
 }
 
@@ -151,6 +153,7 @@ export function shareOf(flags: ShareFlags): ShareOptions {
     tolerate,
     avoid,
     reservation,
+    idleTimeout,
   } = flags;
   const whole = mode === "profile" || reservation !== undefined ? {} : { fraction: 1 };
   const share = memory !== undefined ? { memory } : fraction !== undefined ? { fraction } : whole;
@@ -167,6 +170,7 @@ export function shareOf(flags: ShareFlags): ShareOptions {
     ...(tolerate === undefined ? {} : { tolerate }),
     ...(avoid === undefined ? {} : { avoid }),
     ...(reservation === undefined ? {} : { reservation }),
+    ...(idleTimeout === undefined ? {} : { idleTimeout }),
   };
 }
 

@@ -59,6 +59,9 @@ import type { Reservation as _sluice_v1_Reservation, Reservation__Output as _slu
 import type { ReserveRequest as _sluice_v1_ReserveRequest, ReserveRequest__Output as _sluice_v1_ReserveRequest__Output } from './sluice/v1/ReserveRequest.ts';
 import type { ReserveResponse as _sluice_v1_ReserveResponse, ReserveResponse__Output as _sluice_v1_ReserveResponse__Output } from './sluice/v1/ReserveResponse.ts';
 import type { ReservedSlice as _sluice_v1_ReservedSlice, ReservedSlice__Output as _sluice_v1_ReservedSlice__Output } from './sluice/v1/ReservedSlice.ts';
+import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from './sluice/v1/ResizeRequest.ts';
+import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from './sluice/v1/ResizeResponse.ts';
+import type { Resized as _sluice_v1_Resized, Resized__Output as _sluice_v1_Resized__Output } from './sluice/v1/Resized.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from './sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from './sluice/v1/RevokeResponse.ts';
 import type { RevokeTokenRequest as _sluice_v1_RevokeTokenRequest, RevokeTokenRequest__Output as _sluice_v1_RevokeTokenRequest__Output } from './sluice/v1/RevokeTokenRequest.ts';
@@ -153,6 +156,9 @@ export interface ProtoGrpcType {
       ReserveRequest: MessageTypeDefinition<_sluice_v1_ReserveRequest, _sluice_v1_ReserveRequest__Output>
       ReserveResponse: MessageTypeDefinition<_sluice_v1_ReserveResponse, _sluice_v1_ReserveResponse__Output>
       ReservedSlice: MessageTypeDefinition<_sluice_v1_ReservedSlice, _sluice_v1_ReservedSlice__Output>
+      ResizeRequest: MessageTypeDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeRequest__Output>
+      ResizeResponse: MessageTypeDefinition<_sluice_v1_ResizeResponse, _sluice_v1_ResizeResponse__Output>
+      Resized: MessageTypeDefinition<_sluice_v1_Resized, _sluice_v1_Resized__Output>
       RevokeRequest: MessageTypeDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeRequest__Output>
       RevokeResponse: MessageTypeDefinition<_sluice_v1_RevokeResponse, _sluice_v1_RevokeResponse__Output>
       RevokeTokenRequest: MessageTypeDefinition<_sluice_v1_RevokeTokenRequest, _sluice_v1_RevokeTokenRequest__Output>

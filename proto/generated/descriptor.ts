@@ -673,6 +673,10 @@ export const descriptor = {
                   "requestType": "ReleaseRequest",
                   "responseType": "ReleaseResponse"
                 },
+                "Resize": {
+                  "requestType": "ResizeRequest",
+                  "responseType": "ResizeResponse"
+                },
                 "ListDevices": {
                   "requestType": "ListDevicesRequest",
                   "responseType": "ListDevicesResponse"
@@ -766,6 +770,11 @@ export const descriptor = {
                   "type": "string",
                   "id": 15,
                   "protoName": "avoided_labels"
+                },
+                "idleTimeoutMs": {
+                  "type": "uint64",
+                  "id": 16,
+                  "protoName": "idle_timeout_ms"
                 },
                 "priorityClass": {
                   "type": "string",
@@ -1053,6 +1062,11 @@ export const descriptor = {
                   "type": "string",
                   "id": 14,
                   "protoName": "reservation_id"
+                },
+                "idleTimeoutMs": {
+                  "type": "uint64",
+                  "id": 15,
+                  "protoName": "idle_timeout_ms"
                 }
               }
             },
@@ -1175,7 +1189,8 @@ export const descriptor = {
                 "event": {
                   "oneof": [
                     "beat",
-                    "notice"
+                    "notice",
+                    "resized"
                   ]
                 }
               },
@@ -1187,6 +1202,10 @@ export const descriptor = {
                 "notice": {
                   "type": "Notice",
                   "id": 2
+                },
+                "resized": {
+                  "type": "Resized",
+                  "id": 3
                 }
               }
             },
@@ -1226,6 +1245,52 @@ export const descriptor = {
                 "NOTICE_KIND_PREEMPTED": 5,
                 "NOTICE_KIND_DEVICE_UNHEALTHY": 6,
                 "NOTICE_KIND_EXTENDED": 7
+              }
+            },
+            "ResizeRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                },
+                "index": {
+                  "type": "uint32",
+                  "id": 3
+                },
+                "memoryBytes": {
+                  "type": "uint64",
+                  "id": 4,
+                  "protoName": "memory_bytes"
+                },
+                "yielded": {
+                  "type": "bool",
+                  "id": 5
+                }
+              }
+            },
+            "ResizeResponse": {
+              "fields": {
+                "resized": {
+                  "type": "Resized",
+                  "id": 1
+                }
+              }
+            },
+            "Resized": {
+              "fields": {
+                "slice": {
+                  "type": "Slice",
+                  "id": 1
+                },
+                "revision": {
+                  "type": "uint64",
+                  "id": 2
+                }
               }
             },
             "ReleaseRequest": {

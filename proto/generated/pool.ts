@@ -33,6 +33,9 @@ import type { Quota as _sluice_v1_Quota, Quota__Output as _sluice_v1_Quota__Outp
 import type { Reason as _sluice_v1_Reason, Reason__Output as _sluice_v1_Reason__Output } from './sluice/v1/Reason.ts';
 import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from './sluice/v1/ReleaseRequest.ts';
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from './sluice/v1/ReleaseResponse.ts';
+import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from './sluice/v1/ResizeRequest.ts';
+import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from './sluice/v1/ResizeResponse.ts';
+import type { Resized as _sluice_v1_Resized, Resized__Output as _sluice_v1_Resized__Output } from './sluice/v1/Resized.ts';
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
@@ -84,6 +87,9 @@ export interface ProtoGrpcType {
       Reason: MessageTypeDefinition<_sluice_v1_Reason, _sluice_v1_Reason__Output>
       ReleaseRequest: MessageTypeDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseRequest__Output>
       ReleaseResponse: MessageTypeDefinition<_sluice_v1_ReleaseResponse, _sluice_v1_ReleaseResponse__Output>
+      ResizeRequest: MessageTypeDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeRequest__Output>
+      ResizeResponse: MessageTypeDefinition<_sluice_v1_ResizeResponse, _sluice_v1_ResizeResponse__Output>
+      Resized: MessageTypeDefinition<_sluice_v1_Resized, _sluice_v1_Resized__Output>
       SharingMode: EnumTypeDefinition
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>

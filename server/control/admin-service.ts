@@ -11,7 +11,8 @@ import { SluiceError } from "../../shared/errors.ts";
 import type { Quota } from "../pool/types.ts";
 import type { Span, TenantUsage } from "../store/ledger.ts";
 import { type AccessCallsOptions, accessCalls } from "./access-calls.ts";
-import type { Broker, TenantTerms } from "./broker.ts";
+import type { Broker } from "./broker.ts";
+import type { TenantTerms } from "./broker-options.ts";
 import type { Clock } from "./clock.ts";
 import { tenantMessages } from "./listings.ts";
 import { checkText, checkTime, DURATION_MS_MAX, reservationMessage, toWish, WAIT_MS_MAX } from "./messages.ts";
@@ -65,11 +66,11 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
     }),
     Drain: (call) => drain(options, call),
     CancelQueued: unary(options, ({ id, message }) => {
-      broker.cancel(id, checkText("message", message) || "An admin cancels the request.");
+      broker.queue.cancel(id, checkText("message", message) || "An admin cancels the request.");
       return {};
     }),
     SetPriority: unary(options, ({ id, ...wish }) => ({
-      position: broker.setPriority(id, priorityOf(wish, options.priorityClasses)),
+      position: broker.queue.setPriority(id, priorityOf(wish, options.priorityClasses)),
     })),
     Reserve: unary(options, ({ tenant, request }) => {
       if (checkText("tenant", tenant) === "") throw bad("The reservation names no tenant.");

@@ -24,6 +24,8 @@ export interface BrokerOptions {
   readonly randomBytes: (byteCount: number) => Buffer;
   /** Ends a lease's executor; resolves once it is dead. */
   readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
+  /** Gives a slice another size in the lease's executor; resolves once it has, or there is none. */
+  readonly resizeSlice: (leaseId: string, index: number, bytes: number) => Promise<void>;
   /** Hears that a device is closed because it is ill, and that an admin lends a device again. */
   readonly onUnhealthy?: (deviceId: string, message: string) => void;
   readonly onUncordoned?: (deviceId: string) => void;

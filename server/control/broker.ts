@@ -16,23 +16,13 @@ import {
   listDevices,
   listLeases,
   listQueue,
-  listQueueHead,
   listReservations,
   listTenants,
   nextDeadline,
   type PoolState,
   queuePlace,
 } from "../pool/pool.ts";
-import type {
-  DeviceListing,
-  Effect,
-  Explanation,
-  Lease,
-  NoticeKind,
-  PoolEvent,
-  QueuePlace,
-  TenantListing,
-} from "../pool/types.ts";
+import type { DeviceListing, Effect, Explanation, Lease, NoticeKind, PoolEvent, TenantListing } from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { BrokerOptions, TenantTerms, Wish } from "./broker-options.ts";
 import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
@@ -47,11 +37,14 @@ import {
   newRecord,
   notFound,
   noUsage,
+  type Resized,
   wrongSecret,
 } from "./lease-record.ts";
 import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
 import { toStored } from "./lease-store.ts";
+import { QueueDesk } from "./queue-desk.ts";
 import { ReservationDesk } from "./reservation-desk.ts";
+import { Resizes, type ResizeWish } from "./resizes.ts";
 import type { RestoredLease, RestoredState } from "./restored-state.ts";
 import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
 
@@ -59,10 +52,12 @@ export type { BrokerOptions, PooledDevice, TenantTerms, Wish } from "./broker-op
 
 export class Broker implements LeaseDirectory, SessionEvents {
   readonly reservations: ReservationDesk;
+  readonly queue: QueueDesk;
   readonly #options: BrokerOptions;
   readonly #pool: PoolState;
   readonly #descriptions: ReadonlyMap<string, DeviceDescription>;
   readonly #waiting: WaitingRequests;
+  readonly #resizes: Resizes;
   readonly #records = new Map<string, LeaseRecord>();
   readonly #ended = new EndedLeases();
   readonly #health: DeviceHealthBook;
@@ -88,12 +83,23 @@ export class Broker implements LeaseDirectory, SessionEvents {
       newId: () => `reservation-${options.randomBytes(8).toString("hex")}`,
       withDefaults: (wish) => this.#withDefaults(wish),
     });
+    this.#resizes = new Resizes({
+      apply: (event) => this.#apply(event),
+      saveSize: (id, slice) => options.store.saveSize(id, slice, options.clock.now()),
+      resizeSlice: options.resizeSlice,
+      now: () => options.clock.now(),
+      tell: (id, size) => {
+        for (const holder of this.#records.get(id)?.holders ?? []) holder.resized(size);
+      },
+      log: options.log,
+    });
     this.#waiting = new WaitingRequests({
       clock: options.clock,
       store: options.store,
       list: () => listQueue(this.#pool),
       place: (id) => queuePlace(this.#pool, id),
     });
+    this.queue = new QueueDesk({ pool: this.#pool, waiting: this.#waiting, apply: (event) => this.#apply(event) });
     for (const device of options.devices) this.#apply({ kind: "deviceAdded", device });
   }
 
@@ -180,6 +186,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const { record } = this.#proven(leaseId, secret);
     record.holders.add(holder);
     if (record.notice !== undefined) holder.notice(record.notice);
+    for (const size of this.#resizes.known(leaseId)) holder.resized(size);
     return {
       beat: () => this.#apply({ kind: "heartbeat", id: leaseId }),
       leave: () => record.holders.delete(holder),
@@ -197,6 +204,15 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const wasEnding = findLease(this.#pool, leaseId)?.state === "ending";
     this.#apply({ kind: "released", id: leaseId });
     return { usage: await closed, released: !wasEnding };
+  }
+
+  /**
+   * Gives a slice of a lease another size; resolves with what it then has. An empty secret is for the lease's own tenant. Throws as `find`
+   * does, WRONG_SECRET, SESSION_BUSY, BAD_ARGUMENT, NO_CAPACITY, QUOTA_EXCEEDED, UNSUPPORTED, and what the executor throws.
+   */
+  resize(leaseId: string, secret: Uint8Array, wish: ResizeWish): Promise<Resized> {
+    const { lease } = secret.byteLength > 0 ? this.#proven(leaseId, secret) : this.#live(leaseId);
+    return this.#resizes.ask(lease, wish);
   }
 
   devices(): { listing: DeviceListing; description: DeviceDescription }[] {
@@ -288,26 +304,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#drains.add(deviceId, how);
   }
 
-  /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND. */
-  cancel(id: string, message: string): void {
-    this.#requireWaiting(id);
-    this.#apply({ kind: "cancelled", id, message });
-  }
-
-  /** Gives a waiting request another priority; returns its place then, 0 when it was granted. Throws REQUEST_NOT_FOUND. */
-  setPriority(id: string, priority: number): number {
-    this.#requireWaiting(id);
-    this.#apply({ kind: "prioritySet", id, priority });
-    this.#waiting.save(id);
-    return queuePlace(this.#pool, id)?.position ?? 0;
-  }
-
-  #requireWaiting(id: string): void {
-    if (queuePlace(this.#pool, id) === undefined) {
-      throw new SluiceError("REQUEST_NOT_FOUND", `No request [${printable(id)}] waits.`);
-    }
-  }
-
   /** What a tenant may have from now on, and its weight in the fair share. */
   setTenant(tenant: string, terms: TenantTerms): void {
     this.#apply({ kind: "tenantSet", tenant, ...terms });
@@ -326,24 +322,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#records.get(leaseId)?.clientAddress ?? "";
   }
 
-  /** The first of the queue, without reasons, and how many wait. */
-  queueHead(countMax: number): { first: { place: QueuePlace; requestId: string }[]; waiting: number } {
-    const { first, waiting } = listQueueHead(this.#pool, countMax);
-    const startsAt = first[0] && queuePlace(this.#pool, first[0].request.id)?.startsAt;
-    const places = first.map((listing, index) => ({
-      place: { ...listing, reasons: [], ...(index > 0 || startsAt === undefined ? {} : { startsAt }) },
-      requestId: this.#waiting.requestId(listing.request.id),
-    }));
-    return { first: places, waiting };
-  }
-
-  queue(): { place: QueuePlace; requestId: string }[] {
-    return listQueue(this.#pool).map(({ request }) => ({
-      place: queuePlace(this.#pool, request.id)!,
-      requestId: this.#waiting.requestId(request.id),
-    }));
-  }
-
   /** What a lease has used until now. */
   usageOf(lease: Lease): LeaseUsage {
     const heldMs = Math.max(0, this.#options.clock.now() - lease.grantedAt);
@@ -359,6 +337,14 @@ export class Broker implements LeaseDirectory, SessionEvents {
   /** Changes whenever anything changes that a listing shows, but for what time alone brings. */
   get revision(): number {
     return this.#revision;
+  }
+
+  active(leaseId: string, isBusy: boolean): void {
+    const record = this.#records.get(leaseId);
+    // The pool has no clock for a lease that may be idle.
+    if (record === undefined || findLease(this.#pool, leaseId)?.idleMs === undefined) return;
+    if (record.notice?.kind === "idle") record.notice = undefined;
+    this.#apply({ kind: "active", id: leaseId, isBusy });
   }
 
   used(leaseId: string, usage: ExecutorUsage, shape?: CallShape): void {
@@ -499,6 +485,10 @@ export class Broker implements LeaseDirectory, SessionEvents {
       case "deviceGone":
         this.#options.log.info({ device: effect.deviceId }, "The device has left the pool");
         return;
+      case "resize":
+      case "resizeRefused":
+        this.#resizes.carryOut(effect);
+        return;
       case "reserved":
       case "reserveRefused":
       case "reservationEnded":
@@ -565,6 +555,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     if (record === undefined) return;
     this.#records.delete(lease.id);
     this.#waiting.leaseIsOver(lease.id);
+    this.#resizes.forget(lease.id);
     const { endCode = "RELEASED", endMessage = "The lease has ended." } = lease;
     this.#ended.add(lease.id, {
       tenant: lease.tenant,

@@ -1,7 +1,7 @@
 /** What the control plane keeps of a lease beside the pool: its secret, its holders, its use, and for a while how it ended. */
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
-import type { EndCode, NoticeKind } from "../pool/types.ts";
+import type { EndCode, NoticeKind, Slice } from "../pool/types.ts";
 import { LeaseActivity } from "./lease-activity.ts";
 import type { LeaseSecret } from "./lease-secret.ts";
 
@@ -29,9 +29,17 @@ export interface LeaseNotice {
   readonly deadlineAtMs: number;
 }
 
+/** A slice with a new size; `revision` grows with every change of its lease. */
+export interface Resized {
+  readonly slice: Slice;
+  readonly revision: number;
+}
+
 /** One Hold stream. */
 export interface Holder {
   notice(notice: LeaseNotice): void;
+  /** A slice has a new size. */
+  resized(size: Resized): void;
   /** The last word. */
   ended(reason: SluiceError): void;
 }

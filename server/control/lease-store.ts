@@ -1,6 +1,6 @@
 /** What the broker wants of a store: that it forgets no grant and no request. */
 import type { ExecutorUsage } from "../executor/control-messages.ts";
-import type { Lease, PoolRequest, StoredLease } from "../pool/types.ts";
+import type { Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
 import type { LeaseUsage } from "./lease-record.ts";
 
 /** Where grants are kept; what it throws becomes STORE_FAILED. */
@@ -15,6 +15,8 @@ export interface LeaseStore {
   saveUsage(leaseId: string, usage: ExecutorUsage): void;
   /** Notes that a lease ends at another time than it was to; never throws. */
   saveEnd(leaseId: string, endsAt: number): void;
+  /** Notes that a slice has another size from `at` on; it is on disk when this returns. */
+  saveSize(leaseId: string, slice: Slice, at: number): void;
   /** Closes a lease's record; never throws. */
   closeLease(lease: Lease, usage: LeaseUsage): void;
 }

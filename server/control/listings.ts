@@ -31,7 +31,7 @@ export const leaseMessages = (broker: Broker): LeaseMessage[] =>
 
 /** The whole queue, with the reasons of every request. */
 export const queueMessages = (broker: Broker): QueueEntry[] =>
-  broker.queue().map(({ place, requestId }) => queueMessage(place, requestId));
+  broker.queue.list().map(({ place, requestId }) => queueMessage(place, requestId));
 
 /** By name. */
 export const tenantMessages = (broker: Broker): Tenant[] =>

@@ -6,16 +6,17 @@ import type { Lease as LeaseMessage } from "../../proto/generated/sluice/v1/Leas
 import type { Notice as NoticeMessage } from "../../proto/generated/sluice/v1/Notice.ts";
 import type { QueueEntry as QueueEntryMessage } from "../../proto/generated/sluice/v1/QueueEntry.ts";
 import type { Reservation as ReservationMessage } from "../../proto/generated/sluice/v1/Reservation.ts";
+import type { Resized as ResizedMessage } from "../../proto/generated/sluice/v1/Resized.ts";
 import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slice.ts";
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, ReservationListing, Slice } from "../pool/types.ts";
-import type { Wish } from "./broker.ts";
+import type { Wish } from "./broker-options.ts";
 import type { CheckedHealth } from "./device-health.ts";
 import type { LeaseRates } from "./lease-activity.ts";
-import type { LeaseNotice, LeaseUsage } from "./lease-record.ts";
+import type { LeaseNotice, LeaseUsage, Resized } from "./lease-record.ts";
 import { modeMessage, type PriorityClasses, shareOf, termsOf } from "./request-terms.ts";
 
 const DAY_MS = 86_400_000;
@@ -49,6 +50,7 @@ export function toWish(
   if (count > SLICES_PER_LEASE_MAX)
     throw bad(`[${count}] devices are more than the [${SLICES_PER_LEASE_MAX}] of a lease.`);
   const durationMs = checkTime("maximum duration", request.durationMaxMs, DURATION_MS_MAX);
+  const idleMs = checkTime("idle time", request.idleTimeoutMs, DURATION_MS_MAX);
   if (request.detached && durationMs === 0) throw bad("A detached lease needs a maximum duration.");
   checkText("request id", request.requestId);
   return {
@@ -61,6 +63,7 @@ export function toWish(
     detached: request.detached,
     ...termsOf(request, classes),
     ...(durationMs === 0 ? {} : { durationMs }),
+    ...(idleMs === 0 ? {} : { idleMs }),
   };
 }
 
@@ -95,6 +98,7 @@ export function leaseMessage(
     clientAddress: known.clientAddress,
     priority: lease.priority,
     reservationId: lease.reservation ?? "",
+    idleTimeoutMs: lease.idleMs ?? 0,
     activity: { ...known.activity },
   };
 }
@@ -161,6 +165,11 @@ export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMe
     reservationId: request.reservation ?? "",
   };
 }
+
+export const resizedMessage = ({ slice, revision }: Resized): ResizedMessage => ({
+  slice: sliceMessage(slice),
+  revision,
+});
 
 export const reservationMessage = (reservation: ReservationListing): ReservationMessage => ({
   id: reservation.id,

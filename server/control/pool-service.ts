@@ -20,7 +20,7 @@ import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { explanationMessage } from "./explanation.ts";
 import { describeLease, deviceMessages, leaseMessages, queueMessages } from "./listings.ts";
-import { noticeMessage, reasonMessages, toWish, usageMessage } from "./messages.ts";
+import { noticeMessage, reasonMessages, resizedMessage, toWish, usageMessage } from "./messages.ts";
 import type { PoolWatch } from "./pool-watch.ts";
 import type { PriorityClasses } from "./request-terms.ts";
 import { statusOf, type UnaryOptions, unary } from "./unary.ts";
@@ -67,6 +67,11 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       requireOwner(identityOf(call), options.broker.ownerOf(leaseId));
       const { usage, released } = await options.broker.release(leaseId, secret);
       return { usage: usageMessage(usage), released };
+    }),
+    Resize: unary(options, async ({ leaseId, secret, index, memoryBytes, yielded }, call) => {
+      if (secret.byteLength === 0) requireOwner(identityOf(call), options.broker.ownerOf(leaseId));
+      const resized = await options.broker.resize(leaseId, secret, { index, bytes: memoryBytes, yielded });
+      return { resized: resizedMessage(resized) };
     }),
     ListDevices: unary(options, () => ({
       devices: deviceMessages(options.broker),
@@ -182,6 +187,9 @@ class Streams {
         held ??= broker.hold(leaseId, secret, {
           notice: (notice) => {
             call.write({ notice: noticeMessage(notice) });
+          },
+          resized: (size) => {
+            call.write({ resized: resizedMessage(size) });
           },
           ended: fail,
         });

@@ -124,7 +124,7 @@ export class PoolWatch {
     if (broker.revision === this.#seenRevision && now - this.#seenAt < LOOK_IDLE_MS) return;
     this.#seenRevision = broker.revision;
     this.#seenAt = now;
-    const { first, waiting } = broker.queueHead(QUEUE_SHOWN_MAX);
+    const { first, waiting } = broker.queue.head(QUEUE_SHOWN_MAX);
     this.#view.refresh({
       devices: deviceMessages(broker),
       leases: leaseMessages(broker).map((lease) => ({ ...lease, usage: { ...lease.usage, heldMs: 0 } })),

@@ -1,7 +1,7 @@
 /** Reservations towards the world: made by admins, kept in the store, taken up again after a restart. What fits, the pool decides. */
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Effect, PoolEvent, Reservation, ReservationListing } from "../pool/types.ts";
-import type { Wish } from "./broker.ts";
+import type { Wish } from "./broker-options.ts";
 
 /** Where reservations are kept. Each is on disk when this returns; what it throws becomes STORE_FAILED. */
 export interface ReservationStore {

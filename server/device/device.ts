@@ -176,6 +176,14 @@ export interface DeviceSlice {
    * broken). The owner must end the process, by SIGKILL, before the lease's next session.
    */
   readonly needsNewProcess?: boolean;
+  /** Whether work is under way that no call waits for, such as kernels behind a launch; absent where every launch is done when its call is. */
+  isBusy?(): boolean;
+  /**
+   * Gives the arena another size, a multiple of the granularity, at the same address. Called between two calls, and never below what is
+   * allocated. What lies below the smaller of both sizes keeps its content; what is new may hold what the lease had there before, and nobody
+   * else's. Throws OUT_OF_MEMORY, and then the size is as it was. Absent where the size is fixed.
+   */
+  resize?(arenaBytes: number): void | Promise<void>;
   /** `data` is valid only during the call. */
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /** Reads `into.byteLength` bytes; resolves once they are there. */

@@ -63,6 +63,8 @@ export type ToExecutor =
       /** Counted frames that the client has received. */
       readonly clientReceived: number;
     }
+  /** Give a slice another size, between two calls; answered by `resized`. */
+  | { readonly kind: "resize"; readonly index: number; readonly arenaBytes: number }
   /** Tell the client why, then exit. */
   | { readonly kind: "end"; readonly code: ErrorCode; readonly message: string };
 
@@ -87,6 +89,14 @@ export type FromExecutor =
    * process must be killed before that.
    */
   | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }
+  /** What became of `resize`: with an error, the size is as it was. */
+  | {
+      readonly kind: "resized";
+      readonly index: number;
+      readonly error?: { readonly code: ErrorCode; readonly message: string };
+    }
+  /** Calls came since the last such message, or kernels run: sent every second while that is so, and once when it no longer is. */
+  | { readonly kind: "active"; readonly isBusy: boolean }
   /** The lease's use so far, and what is new of its shape: sent every second while it changes, with `sessionEnded`, and before an exit. */
   | { readonly kind: "usage"; readonly usage: ExecutorUsage; readonly shape: CallShape }
   | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };

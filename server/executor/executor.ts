@@ -37,6 +37,10 @@ export class Executor {
   #assignment: Assignment | undefined;
   #cache: ContentCache | undefined;
   #session: Session | undefined;
+  /** Of the session. */
+  #work: Workspace | undefined;
+  #toldCalls = 0;
+  #toldBusy = false;
   /** Of the session, from the message that brings it to its end. */
   #client: Client | undefined;
   /** It was told to end, or its device is broken. */
@@ -88,6 +92,9 @@ export class Executor {
         // The client was gone before its socket arrived.
         else if (this.#session === undefined) this.#ended(false);
         return false;
+      case "resize":
+        await this.#resize(message);
+        return false;
       case "end":
         this.#isLast = true;
         await this.#end(new SluiceError(message.code, message.message));
@@ -107,6 +114,29 @@ export class Executor {
     this.#session?.countDeviceTime();
     const usage = this.#usage.changes();
     if (usage !== undefined) this.#send({ kind: "usage", usage, shape: this.#usage.shape.take() });
+  }
+
+  /** Tells the daemon whether the lease is in use, if it is, and once when it no longer is. */
+  reportActivity(): void {
+    const { calls } = this.#usage;
+    const isBusy = this.#session?.isBusy === true;
+    if (calls !== this.#toldCalls || isBusy || this.#toldBusy) this.#send({ kind: "active", isBusy });
+    this.#toldCalls = calls;
+    this.#toldBusy = isBusy;
+  }
+
+  async #resize({ index, arenaBytes }: Extract<ToExecutor, { kind: "resize" }>): Promise<void> {
+    try {
+      const session = this.#session;
+      const work = this.#work;
+      if (session !== undefined && work !== undefined) await session.between(() => work.resize(index, arenaBytes));
+      const slices = this.#assignment?.slices.map((slice, at) => (at === index ? { ...slice, arenaBytes } : slice));
+      if (this.#assignment !== undefined && slices !== undefined) this.#assignment = { ...this.#assignment, slices };
+      this.#send({ kind: "resized", index });
+    } catch (error) {
+      const { code, message } = toSluiceError(error);
+      this.#send({ kind: "resized", index, error: { code, message } });
+    }
   }
 
   /** Only a spare has the time for it. */
@@ -157,6 +187,7 @@ export class Executor {
     // The daemon must know that the lease is free before the client does, which may come back at once.
     const beforeGoodbye = (): Promise<void> => work.close().then(finish, failed);
     const session = new Session({ resumeMs, work, usage: this.#usage, beforeGoodbye });
+    this.#work = work;
     session.ended.then(finish, failed);
     return session;
   }

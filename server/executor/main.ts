@@ -76,4 +76,7 @@ const channel = new DaemonChannel({
 
 const identity = identityOf(process.pid);
 if (identity !== undefined) markProcess(folder, identity);
-setInterval(() => executor.reportUsage(), USAGE_INTERVAL_MS).unref();
+setInterval(() => {
+  executor.reportUsage();
+  executor.reportActivity();
+}, USAGE_INTERVAL_MS).unref();

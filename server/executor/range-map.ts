@@ -33,6 +33,11 @@ export class RangeMap {
     return this.#count;
   }
 
+  /** The highest end of all ranges; 0 when there is none. */
+  get end(): number {
+    return this.#chunks.at(-1)?.ends.at(-1) ?? 0;
+  }
+
   /** End of the range that holds `address`; undefined when none does. */
   endOfRangeAt(address: number): number | undefined {
     const chunk = this.#chunks[floorIndex(this.#firsts, address)];

@@ -73,8 +73,9 @@ export class Session {
   /** Bytes of calls executed since the last frame to the client. */
   #unacknowledgedBytes = 0;
   #failure: CallFailure | undefined;
-  #heldUp: "device" | "reader" | undefined;
+  #heldUp: "device" | "reader" | "change" | undefined;
   #goodbyeWaits = false;
+  readonly #changes: (() => Promise<void>)[] = [];
   #over = false;
   #countedCalls = 0;
   #countedAnswers = 0;
@@ -131,6 +132,21 @@ export class Session {
     else if (this.#heldUp === undefined) this.#pump();
   }
 
+  /** Whether the device works on a call now. */
+  get isBusy(): boolean {
+    return this.#heldUp === "device" || this.#work.isBusy;
+  }
+
+  /** Runs a change of the workspace between two calls: now, or behind the one that holds the session up. Rejects as the change does. */
+  between(change: () => Promise<void>): Promise<void> {
+    // What has ended has no calls any more.
+    if (this.#over) return change();
+    return new Promise((resolve, reject) => {
+      this.#changes.push(() => change().then(resolve, reject));
+      if (this.#heldUp === undefined) this.#pump();
+    });
+  }
+
   /** Receives what kernels print. */
   print(text: string): void {
     this.#answers.print(text);
@@ -162,6 +178,7 @@ export class Session {
     this.#count();
     this.countDeviceTime();
     await this.#work.close();
+    for (const change of this.#changes.splice(0)) await change();
   }
 
   /** Lets go of the connection: what it brought of a frame that is not whole will come again. */
@@ -221,6 +238,11 @@ export class Session {
     const startedAt = performance.now();
     try {
       while (!this.#over) {
+        const change = this.#changes.shift();
+        if (change !== undefined) {
+          this.#holdUp(change(), "change");
+          break;
+        }
         if (!this.#runCalls() || this.#endsHere()) break;
         const frame = this.#reader.next();
         if (frame === undefined) break;
@@ -328,7 +350,7 @@ export class Session {
   }
 
   /** Runs nothing more until `reason` resolves; the answers so far do not wait for it. */
-  #holdUp(reason: Promise<void>, by: "device" | "reader"): void {
+  #holdUp(reason: Promise<void>, by: "device" | "reader" | "change"): void {
     if (this.#answers.pending) this.#flush();
     this.#heldUp = by;
     const startedAt = performance.now();

@@ -4,6 +4,7 @@
  */
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { formatSize } from "../../shared/units.ts";
 import type { DeviceEvent, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { SliceAssignment } from "./control-messages.ts";
@@ -14,7 +15,8 @@ import type { Recording } from "./recording-calls.ts";
 
 export interface OpenSlice {
   readonly index: number;
-  readonly assignment: SliceAssignment;
+  /** With its size of now. */
+  assignment: SliceAssignment;
   readonly device: DeviceSlice;
   /** First address of the arena: the one asked for unless the device had to use another. */
   readonly arenaBase: number;
@@ -59,13 +61,13 @@ export class Workspace {
   moduleBytes = 0;
   /** Set by `close` when a device is broken beyond what this process can mend. */
   needsNewProcess = false;
-  readonly #assignments: readonly SliceAssignment[];
+  readonly #assignments: SliceAssignment[];
   readonly #openDevice: OpenDevice;
   readonly #slices: (OpenSlice | undefined)[];
   #closed = false;
 
   constructor(assignments: readonly SliceAssignment[], openDevice: OpenDevice, cache?: ContentCache) {
-    this.#assignments = assignments;
+    this.#assignments = [...assignments];
     this.#openDevice = openDevice;
     this.cache = cache;
     this.#slices = assignments.map(() => undefined);
@@ -158,6 +160,36 @@ export class Workspace {
       );
     }
     return owned.stream;
+  }
+
+  /** Whether a device works on something that no call waits for. */
+  get isBusy(): boolean {
+    return this.openSlices.some(({ device }) => device.isBusy?.() === true);
+  }
+
+  /**
+   * Gives a slice another size, between two calls. Throws BAD_ARGUMENT below what is in use, UNSUPPORTED for a device that cannot, and
+   * what the device throws; the size is then as it was.
+   */
+  async resize(index: number, arenaBytes: number): Promise<void> {
+    const slice = this.#slices[index];
+    const assignment = { ...this.#assignments[index]!, arenaBytes };
+    if (slice !== undefined) {
+      const usedBytes = Math.max(0, slice.allocations.end - slice.arenaBase);
+      if (usedBytes > arenaBytes) {
+        const sizes = `[${formatSize(usedBytes)}] of the slice are in use, more than the new size [${formatSize(arenaBytes)}]`;
+        throw new SluiceError("BAD_ARGUMENT", `${sizes}.`);
+      }
+      if (slice.device.resize === undefined) {
+        throw new SluiceError(
+          "UNSUPPORTED",
+          `A device of the kind [${assignment.description.kind}] keeps its slices' sizes.`,
+        );
+      }
+      await slice.device.resize(arenaBytes);
+      slice.assignment = assignment;
+    }
+    this.#assignments[index] = assignment;
   }
 
   /** Time that the devices worked, as far as they measure it; undefined when one of them does not. */

@@ -59,11 +59,14 @@ export function listQueue(state: PoolState): QueueListing[] {
 }
 
 /** The first of the queue, and how many wait: what can be shown of a queue of any length. */
-export function listQueueHead(state: PoolState, countMax: number): { first: QueueListing[]; waiting: number } {
-  const first: QueueListing[] = [];
+export function listQueueHead(
+  state: PoolState,
+  countMax: number,
+): { first: (QueueListing & { readonly startsAt?: number })[]; waiting: number } {
+  const first: (QueueListing & { readonly startsAt?: number })[] = [];
   for (const record of inOrder(state)) {
     if (first.length === countMax) break;
-    first.push(viewRequest(record, first.length + 1));
+    first.push({ ...viewRequest(record, first.length + 1), ...startOf(state, record) });
   }
   return { first, waiting: state.requests.size };
 }
@@ -76,12 +79,17 @@ export function queuePlace(state: PoolState, id: string): QueuePlace | undefined
   const record = state.requests.get(id);
   if (record === undefined) return undefined;
   refreshPlan(state, record);
-  const startsAt = state.headRoom?.holder === record ? state.headRoom.startsAt : undefined;
   return {
     ...viewRequest(record, positionOf(state, record)),
     reasons: reasonsFor(state, record),
-    ...(startsAt === undefined ? {} : { startsAt }),
+    ...startOf(state, record),
   };
+}
+
+/** When it is served at the latest, where that is known. */
+function startOf(state: PoolState, record: RequestRecord): { readonly startsAt?: number } {
+  const startsAt = state.headRoom?.holder === record ? state.headRoom.startsAt : undefined;
+  return startsAt === undefined ? {} : { startsAt };
 }
 
 /** All tenants that the pool has heard of. */

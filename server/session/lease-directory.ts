@@ -30,5 +30,7 @@ export interface SessionEvents {
   detached(leaseId: string): void;
   /** The use so far, and what is new of its shape. */
   used(leaseId: string, usage: ExecutorUsage, shape?: CallShape): void;
+  /** Calls have come, or kernels run. */
+  active(leaseId: string, isBusy: boolean): void;
   failed(leaseId: string, code: ErrorCode, message: string): void;
 }

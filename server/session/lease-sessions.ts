@@ -22,6 +22,8 @@ interface LeaseExecutor {
   readonly handedOver: Socket[];
   /** Set while the lease ends, or its process is to be replaced, so that its executor's death is no failure. */
   ending: boolean;
+  /** What waits for the answer to `resize`. */
+  resizing: ((error: SluiceError | undefined) => void) | undefined;
 }
 
 export interface LeaseSessionsOptions {
@@ -101,6 +103,21 @@ export class LeaseSessions {
   }
 
   /**
+   * Gives a slice of the lease another size in its executor, if it has one; one that starts later begins with the size that the lease has
+   * then. One at a time. Rejects with why the size is as it was, or when the executor is gone.
+   */
+  async resize(leaseId: string, index: number, arenaBytes: number): Promise<void> {
+    const work = this.#byLease.get(leaseId);
+    if (work === undefined) return;
+    if (work.ending) throw new SluiceError("LEASE_ENDED", `The executor of the lease [${leaseId}] ends.`);
+    const error = await new Promise<SluiceError | undefined>((resolve) => {
+      work.resizing = resolve;
+      work.executor.send({ kind: "resize", index, arenaBytes });
+    });
+    if (error !== undefined) throw error;
+  }
+
+  /**
    * Ends the lease's executor, if it has one; resolves once it is dead and reaped, with whether any executor of the lease had to be killed.
    */
   async end(leaseId: string, code: ErrorCode, message: string): Promise<"left" | "killed"> {
@@ -140,8 +157,18 @@ export class LeaseSessions {
   }
 
   #add(leaseId: string, executor: ExecutorProcess, busy = false): LeaseExecutor {
-    const work: LeaseExecutor = { executor, busy, sessionId: undefined, handedOver: [], ending: false };
+    const work: LeaseExecutor = {
+      executor,
+      busy,
+      sessionId: undefined,
+      handedOver: [],
+      ending: false,
+      resizing: undefined,
+    };
     this.#byLease.set(leaseId, work);
+    void executor.exited.then((how) => {
+      resized(work, new SluiceError("EXECUTOR_FAILED", `The executor of the lease [${leaseId}] ended [${how}].`));
+    });
     void executor.exited.then((how) => {
       if (work.ending) return; // `end` is waiting for just that.
       this.#byLease.delete(leaseId);
@@ -198,6 +225,12 @@ export class LeaseSessions {
         else work.busy = false;
         events.detached(leaseId);
         return;
+      case "resized":
+        resized(work, message.error && new SluiceError(message.error.code, message.error.message));
+        return;
+      case "active":
+        events.active(leaseId, message.isBusy);
+        return;
       case "usage":
         events.used(leaseId, message.usage, message.shape);
         return;
@@ -206,6 +239,13 @@ export class LeaseSessions {
         return;
     }
   }
+}
+
+/** Tells whoever waits what became of a slice's new size. */
+function resized(work: LeaseExecutor, error: SluiceError | undefined): void {
+  const tell = work.resizing;
+  work.resizing = undefined;
+  tell?.(error);
 }
 
 /** Closes the daemon's copy of the socket that has arrived; the connection lives on if the executor has it. */

@@ -27,18 +27,32 @@ const question = `
   WITH held AS (
     SELECT leases.*,
       min(coalesce(ended_at, :now), :to) - max(granted_at, :from) AS held_ms,
-      granted_at >= :from AS is_new,
-      (SELECT sum(bytes + overhead_bytes) FROM slices WHERE lease_id = leases.id) AS bytes
+      granted_at >= :from AS is_new
     FROM leases
     WHERE granted_at < :to AND (ended_at IS NULL OR ended_at > :from OR granted_at >= :from)
       AND (:tenant = '' OR tenant = :tenant)
-  )
+  ),
+  -- How long each slice had each of its sizes: the past ones in order, then the one of now.
+  sizes AS (
+    SELECT held.id, slices.slice_index, past_sizes.until_at, past_sizes.bytes + overhead_bytes AS bytes, past_sizes.rowid AS turn
+      FROM held JOIN slices ON slices.lease_id = held.id
+      JOIN past_sizes ON past_sizes.lease_id = held.id AND past_sizes.slice_index = slices.slice_index
+    UNION ALL
+    SELECT held.id, slice_index, coalesce(ended_at, :now), bytes + overhead_bytes, 9223372036854775807
+      FROM held JOIN slices ON slices.lease_id = held.id
+  ),
+  spans AS (
+    SELECT sizes.id, bytes, min(sizes.until_at, :to) AS span_to,
+      max(coalesce(lag(sizes.until_at) OVER (PARTITION BY sizes.id, slice_index ORDER BY turn), granted_at), :from) AS span_from
+    FROM sizes JOIN held ON held.id = sizes.id
+  ),
+  charged AS (SELECT id, sum(CAST(max(span_to - span_from, 0) AS REAL) * bytes) AS byte_ms FROM spans GROUP BY id)
   SELECT tenant, count(*) AS leases, sum(max(held_ms, 0)) AS heldMs,
-    sum(CAST(max(held_ms, 0) AS REAL) * coalesce(bytes, 0)) AS byteMs,
+    sum(coalesce(byte_ms, 0)) AS byteMs,
     sum(is_new * calls) AS calls, sum(is_new * batches) AS batches, sum(is_new * answers) AS answers,
     sum(is_new * bytes_received) AS bytesReceived, sum(is_new * bytes_sent) AS bytesSent,
     sum(is_new * device_ms) AS deviceMs
-  FROM held GROUP BY tenant ORDER BY byteMs DESC, tenant`;
+  FROM held LEFT JOIN charged ON charged.id = held.id GROUP BY tenant ORDER BY byteMs DESC, tenant`;
 
 /** Use by tenant in a span, the largest user first. `now` is the end of leases that still run; an empty tenant means all. */
 export function usageByTenant(

@@ -47,6 +47,10 @@ const migrations: readonly string[] = [
    ALTER TABLE leases ADD COLUMN request_id TEXT NOT NULL DEFAULT '';
    ALTER TABLE leases ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE leases ADD COLUMN idle_ms INTEGER;`,
+  `CREATE TABLE past_sizes (
+     lease_id TEXT NOT NULL REFERENCES leases (id), slice_index INTEGER NOT NULL, until_at INTEGER NOT NULL, bytes INTEGER NOT NULL
+   );
+   CREATE INDEX past_sizes_by_lease ON past_sizes (lease_id);`,
 ];
 
 /** The version that this program reads and writes. */

@@ -83,6 +83,8 @@ const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, req
   priority, idle_ms, reservation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const insertSlice =
   "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
+const insertPastSize = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
+  SELECT lease_id, slice_index, ?1, bytes FROM slices WHERE lease_id = ?2 AND slice_index = ?3 AND bytes <> ?4`;
 const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
   WHERE id = ?`;
 const updateEnd = `UPDATE leases SET ended_at = ?, end_code = ?, end_message = ?, secret = NULL
@@ -156,6 +158,17 @@ export class Store {
   endLease(id: string, end: LeaseEnd): void {
     if (this.#pending.has(`end ${id}`)) return;
     this.#later(`end ${id}`, [updateEnd, end.at, end.code, end.message, id]);
+  }
+
+  /**
+   * Notes that a slice has another size from `at` on; the ledger keeps what it had before. On disk when this returns. Throws SluiceError
+   * STORE_FAILED.
+   */
+  saveSize(id: string, slice: Slice, at: number): void {
+    this.#transaction(() => {
+      this.#run(insertPastSize, at, id, slice.index, slice.bytes);
+      this.#run("UPDATE slices SET bytes = ? WHERE lease_id = ? AND slice_index = ?", slice.bytes, id, slice.index);
+    });
   }
 
   /** Notes that a lease ends at another time than it was to. */

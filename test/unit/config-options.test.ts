@@ -35,6 +35,8 @@ test("without options the server lends what the machine has to this machine alon
       passesMax: 16,
       preemption: false,
       preemptionGraceMs: 30_000,
+      idleMs: 0,
+      idleNoticeMs: 60_000,
     },
     graceMs: 30_000,
     healthIntervalMs: 5_000,

@@ -29,11 +29,13 @@ beforeEach(async () => {
       saveRequest: () => {},
       dropRequest: () => {},
       saveEnd: () => {},
+      saveSize: () => {},
       saveUsage: () => {},
       closeLease: () => {},
     },
     clock,
     randomBytes,
+    resizeSlice: async () => {},
     endSessions: () => Promise.resolve(),
     log: { info: () => {}, error: () => {} },
   });

@@ -44,6 +44,7 @@ beforeEach(async () => {
     dropRequest: () => {},
     saveUsage: () => {},
     saveEnd: () => {},
+    saveSize: () => {},
     closeLease: ({ id }) => {
       closedRecords.push(id);
     },
@@ -55,6 +56,7 @@ beforeEach(async () => {
     store,
     clock,
     randomBytes,
+    resizeSlice: async () => {},
     endSessions: (id, code) =>
       new Promise((die, fail) => {
         executorDies.set(id, { die, fail, code });
@@ -165,6 +167,7 @@ test("a lease lives as long as it beats and not a moment longer", async () => {
   let reason: SluiceError | undefined;
   const hold = broker.hold(lease!.id, secret, {
     notice: () => {},
+    resized: () => {},
     ended: (error) => {
       reason = error;
     },
@@ -178,7 +181,7 @@ test("a lease lives as long as it beats and not a moment longer", async () => {
   clock.advance(1);
   expect(reason?.code).toBe("LEASE_EXPIRED");
   expect(() => broker.find(lease!.id)).toThrow(expect.objectContaining({ code: "LEASE_EXPIRED" }));
-  expect(() => broker.hold(lease!.id, secret, { notice: () => {}, ended: () => {} })).toThrow(
+  expect(() => broker.hold(lease!.id, secret, { notice: () => {}, resized: () => {}, ended: () => {} })).toThrow(
     expect.objectContaining({ code: "LEASE_EXPIRED" }),
   );
   await executorIsDead(lease!.id);
@@ -191,7 +194,9 @@ test("a wrong secret holds nothing, shows nothing and ends nothing", async () =>
   const wrong = expect.objectContaining({ code: "WRONG_SECRET" });
   for (const secret of [randomBytes(32), new Uint8Array(), randomBytes(31)]) {
     expect(() => broker.lease(lease!.id, secret)).toThrow(wrong);
-    expect(() => broker.hold(lease!.id, secret, { notice: () => {}, ended: () => {} })).toThrow(wrong);
+    expect(() => broker.hold(lease!.id, secret, { notice: () => {}, resized: () => {}, ended: () => {} })).toThrow(
+      wrong,
+    );
   }
   await expect(broker.release(lease!.id, randomBytes(32))).rejects.toEqual(wrong);
   expect(broker.leases().length).toBe(1);
@@ -201,7 +206,7 @@ test("a request is withdrawn before its grant only", async () => {
   const holder = ask(wish(64, { count: 2 }));
   const waiting = ask(wish(64, { waitMs: 60_000 }));
   waiting.withdraw();
-  expect(broker.queue()).toEqual([]);
+  expect(broker.queue.list()).toEqual([]);
   holder.withdraw();
   expect(broker.leases().length).toBe(1);
   void broker.release(holder.lease!.id, holder.secret);
@@ -225,7 +230,7 @@ test("a notice reaches holders that come after it", () => {
   const { lease, secret } = ask(wish(8));
   void broker.shutDown(5_000);
   const notices: LeaseNotice[] = [];
-  broker.hold(lease!.id, secret, { notice: (notice) => notices.push(notice), ended: () => {} });
+  broker.hold(lease!.id, secret, { notice: (notice) => notices.push(notice), resized: () => {}, ended: () => {} });
   expect(notices).toMatchObject([{ kind: "shutdown", deadlineAtMs: clock.now() + 5_000 }]);
 });
 
@@ -269,7 +274,7 @@ const ill = (problem: string): DeviceHealth => ({ id: devices[0]!.id, problems: 
 test("a device that reports a problem is closed once, and its leases are told of each new problem", () => {
   const { lease, secret } = ask(wish(8, { filters: [`device.id=${devices[0]!.id}`] }));
   const notices: LeaseNotice[] = [];
-  broker.hold(lease!.id, secret, { notice: (notice) => notices.push(notice), ended: () => {} });
+  broker.hold(lease!.id, secret, { notice: (notice) => notices.push(notice), resized: () => {}, ended: () => {} });
   for (const problem of ["It smokes.", "It smokes.", "It burns."]) broker.reportHealth(ill(problem));
   const [{ listing }] = broker.devices() as [ReturnType<typeof broker.devices>[0]];
   expect(listing.cordon).toMatchObject({ code: "DEVICE_UNHEALTHY", message: expect.stringContaining("It smokes.") });
@@ -278,7 +283,7 @@ test("a device that reports a problem is closed once, and its leases are told of
     ["device-unhealthy", "It burns."],
   ]);
   const late: LeaseNotice[] = [];
-  broker.hold(lease!.id, secret, { notice: (notice) => late.push(notice), ended: () => {} });
+  broker.hold(lease!.id, secret, { notice: (notice) => late.push(notice), resized: () => {}, ended: () => {} });
   expect(late).toHaveLength(1);
   broker.reportHealth({ ...ill(""), problems: [] });
   expect(broker.devices()[0]!.listing.cordon, "it does not open by itself").toBeDefined();

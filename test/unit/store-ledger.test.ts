@@ -309,3 +309,22 @@ describe("the ledger", () => {
     store.close();
   });
 });
+
+describe("a slice that changes its size", () => {
+  it("is charged for each size as long as it had it, also within a span", () => {
+    const store = open();
+    const slices = [{ index: 0, deviceId: "cpu:0", bytes: 100, overheadBytes: 1 }];
+    store.saveLease(lease("a", { slices, grantedAt: 1_000 }));
+    store.saveSize("a", { ...slices[0]!, bytes: 200 }, 3_000);
+    store.saveSize("a", { ...slices[0]!, bytes: 50 }, 4_000);
+    store.saveSize("a", { ...slices[0]!, bytes: 50 }, 4_500);
+    const byteMs = (from: number, to: number, now = 6_000) => usageByTenant(store, { from, to }, { now })[0]?.byteMs;
+    expect(byteMs(0, 10_000)).toBe(2_000 * 101 + 1_000 * 201 + 2_000 * 51);
+    expect(byteMs(2_000, 3_500)).toBe(1_000 * 101 + 500 * 201);
+    expect(byteMs(5_000, 5_500)).toBe(500 * 51);
+    expect(store.openLeases()[0]!.lease.slices).toEqual([{ ...slices[0], bytes: 50 }]);
+    store.closeLease(ended(lease("a", { slices, grantedAt: 1_000 })), { ...usage, heldMs: 4_000 });
+    expect(byteMs(0, 10_000)).toBe(2_000 * 101 + 1_000 * 201 + 1_000 * 51);
+    store.close();
+  });
+});

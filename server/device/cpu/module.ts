@@ -14,7 +14,7 @@ import { type MemoryLayout, PAGE_BYTES, planMemory } from "./run/layout.ts";
 
 /** A kernel of a loaded module, with what a launch needs. */
 export interface LoadedKernel {
-  readonly compiled: CompiledKernel;
+  compiled: CompiledKernel;
   /** Number by which the workers know it, once it has been launched. */
   id: number | undefined;
 }
@@ -25,17 +25,31 @@ export class CpuModule implements DeviceModule {
   readonly loaded: readonly LoadedKernel[];
   /** Where its variables begin in linear memory; undefined where it has none. */
   readonly place: number | undefined;
+  readonly #compile: (layout: MemoryLayout) => CompiledKernel[];
 
   constructor(parts: {
     kernels: KernelInfo[];
     globals: GlobalInfo[];
     loaded: LoadedKernel[];
     place: number | undefined;
+    compile: (layout: MemoryLayout) => CompiledKernel[];
   }) {
     this.kernels = parts.kernels;
     this.globals = parts.globals;
     this.loaded = parts.loaded;
     this.place = parts.place;
+    this.#compile = parts.compile;
+  }
+
+  /** Kernels know the arena's size: for another one they are compiled anew. Returns the workers' numbers of those that are gone. */
+  fit(layout: MemoryLayout): number[] {
+    const gone = this.loaded.flatMap(({ id }) => (id === undefined ? [] : [id]));
+    for (const [index, compiled] of this.#compile(layout).entries()) {
+      const kernel = this.loaded[index]!;
+      kernel.compiled = compiled;
+      kernel.id = undefined;
+    }
+    return gone;
   }
 }
 
@@ -54,7 +68,8 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     const base = options.layout.arenaBase + (place ?? 0);
     const addresses = new Map<Variable, bigint>();
     for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
-    const compiled = compileAll(program, { layout: options.layout, addresses });
+    const compile = (layout: MemoryLayout): CompiledKernel[] => compileAll(program, { layout, addresses });
+    const compiled = compile(options.layout);
     for (const { name, bytes } of compiled) {
       if (!WebAssembly.validate(bytes)) throw new SluiceError("BAD_IMAGE", `The kernel [${name}] cannot be compiled.`);
     }
@@ -74,6 +89,7 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
       })),
       loaded: compiled.map((kernel) => ({ compiled: kernel, id: undefined })),
       place,
+      compile,
     });
   } catch (error) {
     if (place !== undefined) options.window.free(place);

@@ -2,6 +2,7 @@
  * A slice of the cpu device: one linear memory, its workers, its modules. Calls come one after the other; a launch is done when its
  * promise is. A kernel that fails poisons the slice, as a CUDA context is poisoned: every later call fails alike.
  */
+import os from "node:os";
 import { SluiceError } from "../../../shared/errors.ts";
 import { OUTPUT_BYTES_MAX } from "../../../shared/limits.ts";
 import type {
@@ -21,7 +22,7 @@ import { checkLaunch } from "./launch.ts";
 import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
 import { Products } from "./product.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
-import { isGlobalRange, type MemoryLayout, planMemory } from "./run/layout.ts";
+import { isGlobalRange, type MemoryLayout, PAGE_BYTES, planMemory } from "./run/layout.ts";
 import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
 
 /** Blocks per chunk: few enough that workers end together, enough that dealing costs nothing. */
@@ -36,7 +37,8 @@ type Work = Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params">;
 export class CpuSlice implements DeviceSlice {
   readonly attributes: DeviceAttributes;
   readonly #options: SliceOptions;
-  readonly #layout: MemoryLayout;
+  #layout: MemoryLayout;
+  readonly #modules = new Set<CpuModule>();
   readonly #bytes: Uint8Array<ArrayBufferLike>;
   readonly #control: Control = controlOver();
   readonly #pool: WorkerPool;
@@ -50,18 +52,33 @@ export class CpuSlice implements DeviceSlice {
   #deviceTimeMs = 0;
 
   constructor(options: SliceOptions, workers: number) {
-    const { arenaBytes, arenaBase } = options;
+    const { arenaBytes, arenaBase, description } = options;
     this.#options = options;
-    this.#layout = planMemory({ arenaBytes, arenaBase, workers });
+    const capacityBytes = Math.min(description.sliceBytesMax, Math.max(arenaBytes, os.totalmem() / 2));
+    this.#layout = planMemory({ arenaBytes, arenaBase, workers, capacityBytes });
     const memory = allocate(this.#layout.memoryPages);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#window = new GlobalsWindow(this.#layout);
     this.#products = new Products(this.#layout);
-    const setup = { memory, control: this.#control.buffer, layout: this.#layout };
+    // Workers look at the arena's size only to read texts, where more than it has is nobody else's either.
+    const layout = { ...this.#layout, arenaBytes: this.#layout.capacityBytes };
+    const setup = { memory, control: this.#control.buffer, layout };
     this.#pool = new WorkerPool(this.#control, setup, () => this.#loseWorker());
     this.attributes = describeAttributes(workers);
     // The first launch should find a worker awake.
     this.#pool.start(1);
+  }
+
+  /** Nothing moves: kernels are compiled for the new bound, and what is cut off stays this lease's own. */
+  resize(arenaBytes: number): void {
+    this.#requireHealthy();
+    const { capacityBytes } = this.#layout;
+    if (arenaBytes % PAGE_BYTES !== 0 || arenaBytes > capacityBytes) {
+      const sizes = `of [${arenaBytes}] bytes is not a multiple of [${PAGE_BYTES}] up to [${capacityBytes}]`;
+      throw new SluiceError("OUT_OF_MEMORY", `A slice ${sizes}, the most that this one can grow to.`);
+    }
+    this.#layout = { ...this.#layout, arenaBytes };
+    for (const module of this.#modules) for (const id of module.fit(this.#layout)) this.#pool.dropKernel(id);
   }
 
   write(address: number, data: Uint8Array): void {
@@ -92,11 +109,14 @@ export class CpuSlice implements DeviceSlice {
 
   loadModule(image: Uint8Array): DeviceModule {
     this.#requireHealthy();
-    return loadImage(image, { layout: this.#layout, window: this.#window, memory: this.#bytes });
+    const module = loadImage(image, { layout: this.#layout, window: this.#window, memory: this.#bytes });
+    this.#modules.add(module);
+    return module;
   }
 
   unloadModule(module: DeviceModule): void {
     const { loaded, place } = own(module);
+    this.#modules.delete(module as CpuModule);
     for (const { id } of loaded) if (id !== undefined) this.#pool.dropKernel(id);
     if (place !== undefined) this.#window.free(place);
   }

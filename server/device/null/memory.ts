@@ -55,6 +55,15 @@ export class SparseMemory {
     });
   }
 
+  /** Forgets a range: it reads as zero, and what was real of it goes back to the system where it is whole segments. */
+  forget({ from, to }: { readonly from: number; readonly to: number }): void {
+    if (from >= to) return;
+    for (let index = Math.ceil(from / SEGMENT_BYTES); (index + 1) * SEGMENT_BYTES <= to; index++) {
+      this.#segments[index] = undefined;
+    }
+    this.#zero(from, to - from);
+  }
+
   clear(): void {
     this.#segments = [];
   }

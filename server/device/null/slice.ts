@@ -52,12 +52,27 @@ export class NullSlice implements DeviceSlice {
   readonly #base: number;
   readonly #memory = new SparseMemory();
   #globalsEnd: number;
+  #arenaBytes: number;
+  readonly #capacityBytes: number;
 
   constructor({ description, arenaBase, arenaBytes }: SliceOptions) {
     const { capabilityMajor, capabilityMinor } = description;
     this.attributes = { capabilityMajor, capabilityMinor, driverVersion: 13_000, attributes };
     this.#base = arenaBase;
-    this.#globalsEnd = arenaBase + arenaBytes;
+    this.#arenaBytes = arenaBytes;
+    // Behind the largest size that the arena can grow to: global variables keep their addresses.
+    this.#capacityBytes = Math.max(arenaBytes, Math.min(description.sliceBytesMax, ARENA_STRIDE_BYTES / 2));
+    this.#globalsEnd = arenaBase + this.#capacityBytes;
+  }
+
+  /** What is cut off is forgotten, as on a card. */
+  resize(arenaBytes: number): void {
+    if (arenaBytes > this.#capacityBytes) {
+      const sizes = `[${arenaBytes}] bytes, and this one to [${this.#capacityBytes}] at most`;
+      throw new SluiceError("OUT_OF_MEMORY", `A slice is to grow to ${sizes}.`);
+    }
+    this.#memory.forget({ from: arenaBytes, to: this.#arenaBytes });
+    this.#arenaBytes = arenaBytes;
   }
 
   write(address: number, data: Uint8Array): void {

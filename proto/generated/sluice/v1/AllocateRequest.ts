@@ -72,6 +72,11 @@ export interface AllocateRequest {
    */
   'avoidedLabels'?: (string)[];
   /**
+   * The lease ends when it makes no calls for so long, and none of its kernels runs, after a notice; no longer than the server's own
+   * idle time. 0: that.
+   */
+  'idleTimeoutMs'?: (number | string | Long);
+  /**
    * The priority by a name that the server's admin has given it, such as `low`, `normal` or `high`. Empty: `priority` says it.
    */
   'priorityClass'?: (string);
@@ -153,6 +158,11 @@ export interface AllocateRequest__Output {
    * Devices that must not be used: by a label, as KEY or KEY=VALUE. At most 32.
    */
   'avoidedLabels': (string)[];
+  /**
+   * The lease ends when it makes no calls for so long, and none of its kernels runs, after a notice; no longer than the server's own
+   * idle time. 0: that.
+   */
+  'idleTimeoutMs': (number);
   /**
    * The priority by a name that the server's admin has given it, such as `low`, `normal` or `high`. Empty: `priority` says it.
    */

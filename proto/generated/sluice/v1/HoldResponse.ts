@@ -2,6 +2,7 @@
 
 import type { Beat as _sluice_v1_Beat, Beat__Output as _sluice_v1_Beat__Output } from '../../sluice/v1/Beat.ts';
 import type { Notice as _sluice_v1_Notice, Notice__Output as _sluice_v1_Notice__Output } from '../../sluice/v1/Notice.ts';
+import type { Resized as _sluice_v1_Resized, Resized__Output as _sluice_v1_Resized__Output } from '../../sluice/v1/Resized.ts';
 
 export interface HoldResponse {
   /**
@@ -12,7 +13,11 @@ export interface HoldResponse {
    * Sent when there is something to tell.
    */
   'notice'?: (_sluice_v1_Notice | null);
-  'event'?: "beat"|"notice";
+  /**
+   * Sent when a slice has a new size, and at first for each that has had one since the grant.
+   */
+  'resized'?: (_sluice_v1_Resized | null);
+  'event'?: "beat"|"notice"|"resized";
 }
 
 export interface HoldResponse__Output {
@@ -24,5 +29,9 @@ export interface HoldResponse__Output {
    * Sent when there is something to tell.
    */
   'notice'?: (_sluice_v1_Notice__Output | null);
-  'event'?: "beat"|"notice";
+  /**
+   * Sent when a slice has a new size, and at first for each that has had one since the grant.
+   */
+  'resized'?: (_sluice_v1_Resized__Output | null);
+  'event'?: "beat"|"notice"|"resized";
 }

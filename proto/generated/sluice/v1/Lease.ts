@@ -63,6 +63,10 @@ export interface Lease {
    * The reservation whose slices it has; empty: none's.
    */
   'reservationId'?: (string);
+  /**
+   * It ends when it makes no calls for so long; 0: it may be idle.
+   */
+  'idleTimeoutMs'?: (number | string | Long);
 }
 
 export interface Lease__Output {
@@ -122,4 +126,8 @@ export interface Lease__Output {
    * The reservation whose slices it has; empty: none's.
    */
   'reservationId': (string);
+  /**
+   * It ends when it makes no calls for so long; 0: it may be idle.
+   */
+  'idleTimeoutMs': (number);
 }

@@ -16,6 +16,8 @@ import type { ListLeasesRequest as _sluice_v1_ListLeasesRequest, ListLeasesReque
 import type { ListLeasesResponse as _sluice_v1_ListLeasesResponse, ListLeasesResponse__Output as _sluice_v1_ListLeasesResponse__Output } from '../../sluice/v1/ListLeasesResponse.ts';
 import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Output as _sluice_v1_ReleaseRequest__Output } from '../../sluice/v1/ReleaseRequest.ts';
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from '../../sluice/v1/ReleaseResponse.ts';
+import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from '../../sluice/v1/ResizeRequest.ts';
+import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from '../../sluice/v1/ResizeResponse.ts';
 import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from '../../sluice/v1/WatchPoolRequest.ts';
 import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from '../../sluice/v1/WatchPoolResponse.ts';
 
@@ -131,6 +133,23 @@ export interface PoolServiceClient extends grpc.Client {
   release(argument: _sluice_v1_ReleaseRequest, callback: grpc.requestCallback<_sluice_v1_ReleaseResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * Changes the size of one slice of a lease, in place: what lies below the smaller of both sizes stays as it is. Only on devices
+   * that are shared dynamically. One change of a lease at a time: SESSION_BUSY.
+   */
+  Resize(argument: _sluice_v1_ResizeRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  Resize(argument: _sluice_v1_ResizeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  Resize(argument: _sluice_v1_ResizeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  Resize(argument: _sluice_v1_ResizeRequest, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Changes the size of one slice of a lease, in place: what lies below the smaller of both sizes stays as it is. Only on devices
+   * that are shared dynamically. One change of a lease at a time: SESSION_BUSY.
+   */
+  resize(argument: _sluice_v1_ResizeRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  resize(argument: _sluice_v1_ResizeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  resize(argument: _sluice_v1_ResizeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  resize(argument: _sluice_v1_ResizeRequest, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
    * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
    * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
    * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
@@ -192,6 +211,12 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   Release: grpc.handleUnaryCall<_sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse>;
   
   /**
+   * Changes the size of one slice of a lease, in place: what lies below the smaller of both sizes stays as it is. Only on devices
+   * that are shared dynamically. One change of a lease at a time: SESSION_BUSY.
+   */
+  Resize: grpc.handleUnaryCall<_sluice_v1_ResizeRequest__Output, _sluice_v1_ResizeResponse>;
+  
+  /**
    * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
    * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
    * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
@@ -208,5 +233,6 @@ export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>
   ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>
   Release: MethodDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseResponse, _sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse__Output>
+  Resize: MethodDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeResponse, _sluice_v1_ResizeRequest__Output, _sluice_v1_ResizeResponse__Output>
   WatchPool: MethodDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolRequest__Output, _sluice_v1_WatchPoolResponse__Output>
 }

@@ -3,7 +3,7 @@
  * workers and the slice all read this file and nothing else about places.
  *
  *   0            arena          the slice's bytes: an address is its offset plus the arena's base
- *   arenaBytes   gap            nothing: a kernel that strays past the arena faults
+ *   arenaBytes   gap            nothing: a kernel that strays past the arena faults; room for the arena to grow
  *   then         globals        variables of loaded modules, at addresses that follow the arena's
  *   then         one context per worker: header, parameters, exchange planes, shared memory, threads
  *
@@ -70,10 +70,13 @@ export const MIXED = -2;
 
 /** A context is at least this large, so that ordinary kernels run with full blocks; and at most this large. */
 const CONTEXT_BYTES_MIN = 8 * 1024 * 1024;
+const CONTEXT_BYTES_GOOD = 32 * 1024 * 1024;
 const CONTEXT_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface MemoryLayout {
   readonly arenaBytes: number;
+  /** What the arena can grow to: everything else lies behind that. */
+  readonly capacityBytes: number;
   /** High half of every address in the arena. */
   readonly arenaBase: number;
   readonly globalsOffset: number;
@@ -89,7 +92,13 @@ export interface MemoryLayout {
 export const arenaBytesMax = (workers: number): number =>
   MEMORY_BYTES_MAX - GAP_BYTES - GLOBALS_BYTES - workers * CONTEXT_BYTES_MIN;
 
-export function planMemory(options: { arenaBytes: number; arenaBase: number; workers: number }): MemoryLayout {
+/** `capacityBytes`: the most that the arena may be asked to grow to; it may get less room, and never less than it has. */
+export function planMemory(options: {
+  arenaBytes: number;
+  arenaBase: number;
+  workers: number;
+  capacityBytes?: number;
+}): MemoryLayout {
   const { arenaBytes, arenaBase, workers } = options;
   if (arenaBytes <= 0 || arenaBytes % PAGE_BYTES !== 0 || arenaBytes > arenaBytesMax(workers)) {
     throw new SluiceError(
@@ -97,12 +106,17 @@ export function planMemory(options: { arenaBytes: number; arenaBase: number; wor
       `A slice of the cpu device has a multiple of [${PAGE_BYTES}] and at most [${arenaBytesMax(workers)}] bytes, not [${arenaBytes}].`,
     );
   }
-  const globalsOffset = arenaBytes + GAP_BYTES;
+  // Contexts of a good size come before room to grow.
+  const spacious = MEMORY_BYTES_MAX - GAP_BYTES - GLOBALS_BYTES - workers * CONTEXT_BYTES_GOOD;
+  const growable = Math.min(options.capacityBytes ?? arenaBytes, Math.max(0, spacious));
+  const capacityBytes = Math.max(arenaBytes, Math.floor(growable / PAGE_BYTES) * PAGE_BYTES);
+  const globalsOffset = capacityBytes + GAP_BYTES;
   const globalsEnd = globalsOffset + GLOBALS_BYTES;
   const room = Math.floor((MEMORY_BYTES_MAX - globalsEnd) / workers / PAGE_BYTES) * PAGE_BYTES;
   const contextBytes = Math.min(CONTEXT_BYTES_MAX, room);
   return {
     arenaBytes,
+    capacityBytes,
     arenaBase,
     globalsOffset,
     globalsEnd,

@@ -1,0 +1,64 @@
+/** The queue towards the world: what is shown of it, and what an admin does to a request that waits. */
+import { SluiceError } from "../../shared/errors.ts";
+import { listQueue, listQueueHead, type PoolState, queuePlace } from "../pool/pool.ts";
+import type { PoolEvent, QueuePlace } from "../pool/types.ts";
+import type { WaitingRequests } from "./waiting-requests.ts";
+
+/** A request that waits, with its client's own id of it. */
+export interface QueuedRequest {
+  readonly place: QueuePlace;
+  readonly requestId: string;
+}
+
+export interface QueueDeskOptions {
+  readonly pool: PoolState;
+  readonly waiting: WaitingRequests;
+  readonly apply: (event: PoolEvent) => void;
+}
+
+export class QueueDesk {
+  readonly #options: QueueDeskOptions;
+
+  constructor(options: QueueDeskOptions) {
+    this.#options = options;
+  }
+
+  /** The first of the queue, without reasons, and how many wait. */
+  head(countMax: number): { first: QueuedRequest[]; waiting: number } {
+    const { pool, waiting } = this.#options;
+    const head = listQueueHead(pool, countMax);
+    const first = head.first.map((listing) => ({
+      place: { ...listing, reasons: [] },
+      requestId: waiting.requestId(listing.request.id),
+    }));
+    return { first, waiting: head.waiting };
+  }
+
+  list(): QueuedRequest[] {
+    const { pool, waiting } = this.#options;
+    return listQueue(pool).map(({ request }) => ({
+      place: queuePlace(pool, request.id)!,
+      requestId: waiting.requestId(request.id),
+    }));
+  }
+
+  /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND. */
+  cancel(id: string, message: string): void {
+    this.#requireWaiting(id);
+    this.#options.apply({ kind: "cancelled", id, message });
+  }
+
+  /** Gives a waiting request another priority; returns its place then, 0 when it was granted. Throws REQUEST_NOT_FOUND. */
+  setPriority(id: string, priority: number): number {
+    this.#requireWaiting(id);
+    const { pool, waiting, apply } = this.#options;
+    apply({ kind: "prioritySet", id, priority });
+    waiting.save(id);
+    return queuePlace(pool, id)?.position ?? 0;
+  }
+
+  #requireWaiting(id: string): void {
+    if (queuePlace(this.#options.pool, id) !== undefined) return;
+    throw new SluiceError("REQUEST_NOT_FOUND", `No request [${id.replace(/[^\w-]/g, "?").slice(0, 64)}] waits.`);
+  }
+}
