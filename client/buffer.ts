@@ -11,6 +11,7 @@ import {
 } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
+import { piecesOf, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
@@ -37,6 +38,14 @@ export interface WriteOptions {
   /** The stream that the copy runs in. Default: the default stream. */
   readonly stream?: Stream;
   readonly cached?: false;
+  readonly overlap?: false;
+}
+
+export interface OverlapWriteOptions extends Omit<WriteOptions, "overlap" | "stream">, WaitOptions {
+  /** Lets calls of other streams go between the pieces of the copy. */
+  readonly overlap: true;
+  /** The stream that the copy runs in. In the default stream nothing could overtake it. */
+  readonly stream: Stream;
 }
 
 export interface CachedWriteOptions extends Omit<WriteOptions, "cached">, WaitOptions {
@@ -44,7 +53,7 @@ export interface CachedWriteOptions extends Omit<WriteOptions, "cached">, WaitOp
   readonly cached: true;
 }
 
-export interface ReadIntoOptions extends Omit<WriteOptions, "cached">, WaitOptions {}
+export interface ReadIntoOptions extends Omit<WriteOptions, "cached" | "overlap">, WaitOptions {}
 
 export interface ReadOptions extends ReadIntoOptions {
   /** Number of elements. Default: all from `offset` on. */
@@ -111,15 +120,26 @@ export class DeviceBuffer {
   /**
    * Copies bytes into the buffer. The bytes are taken before this returns: the array may be reused at once.
    *
+   * With `overlap` the copy has its place in its stream where it is called, but its pieces of 1 MiB are taken one by one, and calls of other
+   * streams go between them: a launch elsewhere need not wait for a large upload. A call that must stay behind the copy (in its stream, a
+   * synchronise of the device, in the default stream unless the stream was made with `waitsForDefault: false`) takes what is left of it first.
+   * Resolves when all bytes are taken: until then the array must not change, or some bytes arrive changed.
+   *
    * With `cached` the server is asked by hash (SHA-256 of each MiB) whether it has the bytes from an earlier job of this tenant; it writes those
-   * that it has, only the rest travels, and is kept for the next time. Resolves when all bytes are there or sent: until then the array must not
+   * that it has, only the rest travels, and is kept for the next time. Resolves when all bytes are there or taken: until then the array must not
    * change, and what uses the buffer must not be issued. Below 1 MiB it is an ordinary write.
-   * @throws SluiceError BAD_ARGUMENT when they do not fit, CLOSED after `free`, BACKLOG_FULL.
+   * @throws SluiceError BAD_ARGUMENT when they do not fit, or the array is transferred meanwhile; CLOSED after `free`; BACKLOG_FULL.
    */
+  write(data: ArrayBufferView, options: OverlapWriteOptions): Promise<void>;
   write(data: ArrayBufferView, options: CachedWriteOptions): Promise<void>;
   write(data: ArrayBufferView, options?: WriteOptions): void;
-  write(data: ArrayBufferView, options: WriteOptions | CachedWriteOptions = {}): void | Promise<void> {
+  write(
+    data: ArrayBufferView,
+    options: WriteOptions | CachedWriteOptions | OverlapWriteOptions = {},
+  ): void | Promise<void> {
+    if (options.cached || options.overlap) refuseInRecording(this.context, Opcode.copyToDevice);
     if (options.cached) return this.#writeCached(data, options);
+    if (options.overlap) return this.#writeOverlapping(data, options);
     const offset = options.offset ?? 0;
     this.checkRange({ offset, byteCount: data.byteLength });
     const { session } = this.context;
@@ -140,12 +160,28 @@ export class DeviceBuffer {
       this.write(data, ordinary);
       return;
     }
-    const offset = options.offset ?? 0;
+    const target = this.#target(data, options);
+    await this.context.content.write({ ...target, data, signal });
+  }
+
+  async #writeOverlapping(data: ArrayBufferView, options: OverlapWriteOptions): Promise<void> {
+    const copy = { ...this.#target(data, options), pieces: piecesOf(data), signal: options.signal };
+    await sendPieces(this.context.session, { ...copy, opcode: Opcode.copyToDevice, encode: encodeCopyToDeviceCall });
+  }
+
+  /** Where a copy in pieces goes; throws when the bytes do not fit. */
+  #target(data: ArrayBufferView, options: CachedWriteOptions | OverlapWriteOptions) {
+    const { offset = 0, stream } = options;
     const range = { offset, byteCount: data.byteLength };
     const check = (): void => this.checkRange(range);
     check();
-    const stream = streamHandle(options.stream, this.context);
-    await this.context.content.write({ address: this.address + offset, stream, data, signal, check });
+    return {
+      buffer: this.address,
+      offset,
+      stream: streamHandle(stream, this.context),
+      waitsForDefault: stream?.waitsForDefault ?? true,
+      check,
+    };
   }
 
   /**

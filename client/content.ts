@@ -28,9 +28,12 @@ const QUESTIONS_MAX = 4;
 export type LoadedImage = ModuleLoadCachedAnswer & { readonly handle: number };
 
 export interface CachedWrite {
-  readonly address: number;
+  /** The buffer, and where in it the first byte goes. */
+  readonly buffer: number;
+  readonly offset: number;
   /** Handle of the stream. */
   readonly stream: number;
+  readonly waitsForDefault: boolean;
   readonly data: ArrayBufferView;
   readonly signal?: AbortSignal | undefined;
   /** Whether the memory may still be written, asked before anything is sent behind a wait. Throws when not. */
@@ -96,11 +99,9 @@ export class Content {
     await Promise.all(asking);
     to.check();
     await sendPieces(this.#session, {
-      pieces: lacking,
-      address: to.address,
-      stream: to.stream,
-      signal: to.signal,
-      check: to.check,
+      ...to,
+      // As they come from several questions, they may be out of order.
+      pieces: lacking.sort((one, other) => one.at - other.at),
       opcode: Opcode.copyToDeviceKept,
       encode: encodeCopyToDeviceKeptCall,
     });
@@ -109,7 +110,7 @@ export class Content {
   async #ask(question: CachedWrite & { group: Piece[]; hashes: Uint8Array; lacking: Piece[] }): Promise<void> {
     const { group, hashes, lacking, stream } = question;
     const byteCount = group.reduce((sum, piece) => sum + piece.byteCount, 0);
-    const fields = { address: question.address + group[0]!.at, byteCount, stream, hashes };
+    const fields = { address: question.buffer + question.offset + group[0]!.at, byteCount, stream, hashes };
     // The answer's bytes lie in a buffer that the next frame overwrites.
     const decode = (...body: Parameters<typeof decodeCopyCachedAnswer>) => decodeCopyCachedAnswer(...body).held.slice();
     const held = await this.#session.request(

@@ -24,6 +24,7 @@ export type {
   DeviceBuffer,
   FillConstructor,
   FillOptions,
+  OverlapWriteOptions,
   ReadIntoOptions,
   ReadOptions,
   TypedArrayConstructor,

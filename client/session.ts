@@ -24,6 +24,7 @@ import { SESSION_ID_BYTES } from "./handshake.ts";
 import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
+import { RunningCopies } from "./pieces.ts";
 import { isPassing, Reconnection } from "./reconnection.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -87,6 +88,8 @@ interface Call<T, A> {
 export class Session {
   /** Takes the calls while a recording is made. */
   recorder: Recorder | undefined;
+  /** Copies of which pieces are still to be issued: calls look here for what they must stay behind. */
+  readonly copies = new RunningCopies();
   readonly #options: SessionOptions;
   readonly #sessionId = randomBytes(SESSION_ID_BYTES);
   readonly #pending: PendingAnswers;
@@ -207,6 +210,7 @@ export class Session {
       this.recorder.take(opcode, fields, encode);
       return;
     }
+    if (this.copies.count > 0) this.copies.before(opcode, fields);
     this.#outbox.checkRoom();
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
@@ -220,6 +224,7 @@ export class Session {
       this.recorder.take(opcode, fields, encode);
       return;
     }
+    if (this.copies.count > 0) this.copies.before(opcode, fields);
     this.#outbox.append(opcode, fields, encode);
     this.#outbox.flushLater();
     this.#lastWork = this.calls;
@@ -236,6 +241,7 @@ export class Session {
         // The recording fails in the words of the refusal, and nobody need be there to hear a rejection too.
         return new Promise<A>(() => {});
       }
+      if (this.copies.count > 0) this.copies.before(opcode, call.fields);
       if (this.#pending.size >= ANSWERS_PENDING_MAX) {
         throw new SluiceError(
           "BACKLOG_FULL",
@@ -273,6 +279,7 @@ export class Session {
    */
   async close(error: SluiceError): Promise<SluiceError | undefined> {
     if (this.#ended) return undefined;
+    this.copies.finish();
     this.#closing = true;
     const timeout = AbortSignal.any([AbortSignal.timeout(GOODBYE_TIMEOUT_MS), this.#over.signal]);
     // A failure is heard before the server may forget the session.

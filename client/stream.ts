@@ -29,6 +29,8 @@ const NON_BLOCKING = 1;
 /** A stream of one device, from `gpu.stream()`. */
 export class Stream {
   readonly #context: DeviceContext;
+  /** Whether it waits for the default stream and the other way round. */
+  readonly waitsForDefault: boolean;
   readonly #handle: number;
   readonly #idle = new KnownIdle();
   #destroyed = false;
@@ -37,7 +39,8 @@ export class Stream {
   constructor(context: DeviceContext, options: StreamOptions) {
     this.#context = context;
     this.#handle = context.handles.streams.next();
-    const flags = options.waitsForDefault === false ? NON_BLOCKING : 0;
+    this.waitsForDefault = options.waitsForDefault ?? true;
+    const flags = this.waitsForDefault ? 0 : NON_BLOCKING;
     context.session.issue(
       Opcode.streamCreate,
       { stream: this.#handle, device: context.index, flags, priority: options.priority ?? 0 },

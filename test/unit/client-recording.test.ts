@@ -202,6 +202,7 @@ describe("what cannot be recorded is refused in words, and nothing of it happens
     read: () => gpu.alloc(16).read(Uint8Array),
     write: () => fixed.write(new Uint8Array(4)),
     "a read of a buffer that is there": () => fixed.read(Uint8Array),
+    "a cached write": () => fixed.write(new Uint8Array(4), { cached: true }),
     upload: () => gpu.upload(new Uint8Array(4)),
     alloc: () => gpu.alloc(16),
     free: () => fixed.free(),
