@@ -1,7 +1,8 @@
 /** How long a job waits before its first result: the request, the grant, the attach, and a value that went there and back. */
+
+import { summarize } from "../../client/measure/statistics.ts";
 import type { BenchCase, CaseOutcome } from "../case.ts";
 import { Server } from "../measure/server.ts";
-import { summarize } from "../measure/statistics.ts";
 import { Worker } from "../measure/worker.ts";
 import type { Bar, Cell } from "../report/model.ts";
 

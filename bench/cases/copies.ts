@@ -1,9 +1,10 @@
 /** Copies to and from the device, from 4 bytes to 1 GiB, beside C sockets that move the same bytes and acknowledge them. */
+
+import { formatNumber } from "../../client/measure/format.ts";
 import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
 import { layouts } from "../measure/placement.ts";
 import { type Comparison, compare, Stand } from "../measure/stand.ts";
 import type { TransportName } from "../measure/target.ts";
-import { formatNumber } from "../report/format.ts";
 import type { Bar, Cell, Chart, Series, Table } from "../report/model.ts";
 
 const KiB = 1024;

@@ -5,12 +5,12 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
+import { median } from "../../client/measure/statistics.ts";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import type { BenchCase, CaseContext } from "../case.ts";
 import { compileC } from "../floor/compile.ts";
-import { median } from "../measure/statistics.ts";
 import { runTool } from "../measure/tool.ts";
 import type { Cell, Table } from "../report/model.ts";
 import { type Arrays, type Computation, computations, ELEMENTS, makeArrays, prepareLaunch } from "./compute.ts";

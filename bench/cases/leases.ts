@@ -2,11 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { median, summarize } from "../../client/measure/statistics.ts";
 import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
 import type { ProbeReading } from "../measure/probe.ts";
 import { childrenOf, privateBytes } from "../measure/process-memory.ts";
 import { Server } from "../measure/server.ts";
-import { median, summarize } from "../measure/statistics.ts";
 import { temporaryFolder } from "../measure/temporary-folder.ts";
 import { Worker } from "../measure/worker.ts";
 import type { Bar } from "../report/model.ts";

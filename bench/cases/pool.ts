@@ -1,9 +1,10 @@
 /** The pool's decisions: what one costs as the pool grows, and how well the devices are used, against textbook placement and an offline bound. */
+
+import { summarize } from "../../client/measure/statistics.ts";
 import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
 import type { PoolLoad as PoolLoadType } from "../measure/pool-load.ts";
 import { TENANTS } from "../measure/pool-load.ts";
 import { makeTrace, offlineBound, play, sluice, textbook } from "../measure/pool-trace.ts";
-import { summarize } from "../measure/statistics.ts";
 import type { Bar, Cell, Chart, Table } from "../report/model.ts";
 
 const SEED = 7;

@@ -1,9 +1,10 @@
 /** Calls that need no answer: what issuing one costs the client, and how many are executed per second by the size of a batch. */
+
+import { LAUNCH_BYTES } from "../../client/measure/calls.ts";
+import { median } from "../../client/measure/statistics.ts";
 import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
-import { LAUNCH_BYTES } from "../measure/jobs.ts";
 import { type Layout, layouts } from "../measure/placement.ts";
 import { compare, Stand } from "../measure/stand.ts";
-import { median } from "../measure/statistics.ts";
 import type { Bar, Cell, Chart, Series, Table } from "../report/model.ts";
 
 const batches = [1, 4, 16, 64, 256, 1024, 4096];

@@ -2,12 +2,13 @@
  * What distance does to a job: the demo's digit classifier on a cpu device in the job's own process against one borrowed over
  * emulated links, with a ping-pong of C sockets over the same link beside it.
  */
+
+import { median } from "../../client/measure/statistics.ts";
+import type { Workload } from "../../client/measure/steps.ts";
 import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
 import { Floor } from "../floor/floor.ts";
 import { describeLink, isDirect, Link, type LinkProperties } from "../link/link.ts";
 import { Server } from "../measure/server.ts";
-import { median } from "../measure/statistics.ts";
-import type { Workload } from "../measure/training-jobs.ts";
 import { Worker } from "../measure/worker.ts";
 import type { Bar, Cell, Chart, Table } from "../report/model.ts";
 

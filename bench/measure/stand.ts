@@ -3,10 +3,10 @@
  * `compare` lets the subject and the floor take turns, so that what else this machine does hits both.
  */
 import { join } from "node:path";
+import { median, ofRounds, type Summary, summarize } from "../../client/measure/statistics.ts";
 import { Floor, type FloorRounds } from "../floor/floor.ts";
 import type { Layout } from "./placement.ts";
 import { Server } from "./server.ts";
-import { median, ofRounds, type Summary, summarize } from "./statistics.ts";
 import type { TransportName } from "./target.ts";
 import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
 import { Worker } from "./worker.ts";

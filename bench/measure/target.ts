@@ -1,7 +1,7 @@
 /** The server that a measuring process works with, and a lease from it whose two parts, grant and attach, are timed apart. */
 import { allocateRequest } from "../../client/allocate-options.ts";
 import { Control } from "../../client/control.ts";
-import { Lease } from "../../client/lease.ts";
+import { openTimedLease, type TimedLease } from "../../client/measure/timed-lease.ts";
 import { SluiceError } from "../../shared/errors.ts";
 
 export type TransportName = "tcp" | "unix";
@@ -14,11 +14,6 @@ export interface Target {
   readonly dataHost?: string | undefined;
   /** Use only endpoints of this kind. Default: whatever the client chooses by itself. */
   readonly transport?: TransportName | undefined;
-}
-
-export interface LeaseTimes {
-  readonly grantNs: number;
-  readonly attachNs: number;
 }
 
 /** The endpoints of a grant, as the target wants them reached. */
@@ -36,26 +31,14 @@ export function endpointsFor(target: Target, endpoints: readonly string[]): stri
 }
 
 /** As `pool.allocate`, but through the target's endpoints, and with its two parts timed. */
-export async function openLease(
+export const openLease = (
   control: Control,
   target: Target,
   options: { readonly memory: string },
-): Promise<{ lease: Lease; times: LeaseTimes }> {
-  const start = process.hrtime.bigint();
-  const { lease: info, connection, secret } = await control.allocate(allocateRequest(options), {});
-  const granted = process.hrtime.bigint();
-  if (info === null || connection === null) throw new Error("The server grants without a lease.");
-  const lease = await Lease.open({
-    control,
-    info,
-    key: { leaseId: info.id, secret },
-    connection: { ...connection, dataEndpoints: endpointsFor(target, connection.dataEndpoints) },
-    devices: info.slices.length,
-    owned: true,
-    onOutput: () => {},
+): Promise<TimedLease> =>
+  openTimedLease(control, {
+    request: allocateRequest(options),
+    endpoints: (all) => endpointsFor(target, all),
   });
-  const times = { grantNs: Number(granted - start), attachNs: Number(process.hrtime.bigint() - granted) };
-  return { lease, times };
-}
 
 export const openControl = (target: Target): Control => new Control({ server: target.server });

@@ -1,5 +1,5 @@
 /** Charts as SVG text: lines over linear or logarithmic axes. Colours come from the page's variables, so that one drawing serves light and dark. */
-import { formatNumber } from "./format.ts";
+import { formatNumber } from "../../client/measure/format.ts";
 import type { Axis, Chart } from "./model.ts";
 
 const WIDTH = 720;

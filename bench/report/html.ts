@@ -1,6 +1,7 @@
 /** The report as one HTML page that needs nothing else: tables, charts, and every promise with what was measured. */
+
+import { formatCell, formatNumber } from "../../client/measure/format.ts";
 import { drawChart, escapeHtml, seriesColour } from "./chart.ts";
-import { formatCell, formatNumber } from "./format.ts";
 import { type Bar, type CaseReport, type Chart, meetsBar, type Report, type Table } from "./model.ts";
 
 const STYLE = `

@@ -1,15 +1,14 @@
 /** What a case hands in: tables, charts, and figures held against a bar. Plain data, written to JSON as it is and drawn by the rest of this folder. */
 
-/** What a number is; `format.ts` knows how each is shown. Times are in nanoseconds, sizes in bytes. */
-export type Unit = "ns" | "bytes" | "bytesPerSecond" | "perSecond" | "ratio" | "count" | "percent";
+import type { Cell, Unit } from "../../client/measure/format.ts";
+
+export type { Cell, Unit };
 
 export interface Column {
   readonly title: string;
   /** Absent for words. */
   readonly unit?: Unit;
 }
-
-export type Cell = string | number | undefined;
 
 export interface Table {
   readonly title: string;

@@ -1,5 +1,5 @@
 /** The report as text: tables that line up, and a progress bar on a terminal (plain lines elsewhere). */
-import { formatCell, formatNumber } from "./format.ts";
+import { formatCell, formatNumber } from "../../client/measure/format.ts";
 import { type Bar, type CaseReport, meetsBar, type Table } from "./model.ts";
 
 const pad = (text: string, width: number, right: boolean): string =>

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { addAuditCommand } from "./audit.ts";
+import { addBenchCommand } from "./bench.ts";
 import { addCordonCommands } from "./cordon.ts";
 import { addDrainCommand } from "./drain.ts";
 import { addExplainCommand } from "./explain.ts";
@@ -54,6 +55,7 @@ addSmiCommand(program);
 addWatchCommand(program);
 addHealthCommand(program);
 addUsageCommand(program);
+addBenchCommand(program);
 addCordonCommands(program);
 addDrainCommand(program);
 addRevokeCommand(program);

@@ -1,11 +1,11 @@
 /** The report: figures are summarised by rank, shown with their units, and every word of it is escaped. */
 import { describe, expect, it } from "vitest";
-import { median, ofRounds, percentile, summarize } from "../../bench/measure/statistics.ts";
 import { drawChart } from "../../bench/report/chart.ts";
-import { formatNumber, threeDigits } from "../../bench/report/format.ts";
 import { renderHtml } from "../../bench/report/html.ts";
 import { type Chart, meetsBar, type Report } from "../../bench/report/model.ts";
 import { renderCase, renderTable } from "../../bench/report/terminal.ts";
+import { formatNumber, threeDigits } from "../../client/measure/format.ts";
+import { median, ofRounds, percentile, summarize } from "../../client/measure/statistics.ts";
 
 describe("statistics", () => {
   it("take percentiles by the nearest rank", () => {

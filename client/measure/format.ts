@@ -1,5 +1,10 @@
 /** How figures are shown: three significant digits and the unit that leaves one to three digits before the point. */
-import type { Cell, Unit } from "./model.ts";
+
+/** What a number is. Times are in nanoseconds, sizes in bytes. */
+export type Unit = "ns" | "bytes" | "bytesPerSecond" | "perSecond" | "ratio" | "count" | "percent";
+
+/** A figure, words, or nothing. */
+export type Cell = string | number | undefined;
 
 type Steps = readonly (readonly [factor: number, name: string])[];
 

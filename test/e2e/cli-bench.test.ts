@@ -1,0 +1,72 @@
+/** `sluice bench`: it measures a server that is there, over the transport asked for, and leaves nothing behind. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, type Pool } from "sluice";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const MiB = 1024 ** 2;
+
+let server: TestServer;
+let pool: Pool;
+
+beforeAll(async () => {
+  server = await startServer({ args: ["--device", "null:1x128MiB"] });
+  pool = await connect({ server: server.grpc, lease: "" });
+});
+afterEach(async () => {
+  await waitFor("the pool to be empty", async () => (await pool.leases()).leases.length === 0);
+});
+afterAll(async () => {
+  await pool.close();
+  await server.stop();
+});
+
+const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" });
+const bench = (...args: string[]) => runSluice(["bench", "--quick", "-m", "8MiB", ...args], { env: environment() });
+
+it("prints every figure as JSON, measured over the transport asked for", async () => {
+  const { code, stdout, stderr } = await bench("--json", "--transport", "tcp", "--step", "20ms", "--answers", "3");
+  expect([code, stderr]).toEqual([0, ""]);
+  const report = JSON.parse(stdout);
+  expect(report).toMatchObject({ server: server.grpc, device: { id: "null:0", kind: "null" } });
+  expect(report.endpoint).toMatch(/^tcp:/);
+  expect(report.job).toEqual({ stepMs: 20, answersPerStep: 3 });
+  expect(report.words[1]).toMatch(/^At 3 answered calls per step of 20 ms that is \d+(\.\d)? %/);
+  const answered = report.answered as { payloadBytes: number; n: number; p50: number; p99: number }[];
+  expect(answered.map(({ payloadBytes }) => payloadBytes)).toEqual([64, 4096, 65_536, MiB]);
+  for (const { n, p50, p99 } of answered) {
+    expect(n).toBeGreaterThan(2);
+    expect(p50).toBeGreaterThan(1_000);
+    expect(p99).toBeGreaterThanOrEqual(p50);
+  }
+  expect(report.throughput.map(({ batch }: { batch: number }) => batch)).toEqual([1, 4, 16, 64, 256, 1024, 4096, 0]);
+  // What does not fit into the memory that was asked for is not copied, and not trained.
+  expect(report.copies.map(({ bytes }: { bytes: number }) => bytes)).toEqual([4, 65_536, MiB]);
+  expect(report.work).toEqual([]);
+});
+
+it("prints tables and words within 80 columns", async () => {
+  const { code, stdout, stderr } = await bench();
+  expect([code, stderr]).toEqual([0, ""]);
+  for (const line of stdout.split("\n").slice(1)) expect(line.length).toBeLessThanOrEqual(80);
+  expect(stdout).toContain("Your network and Sluice add");
+});
+
+it("gives its share back when it is stopped", async () => {
+  const child = spawn(process.execPath, ["dist/client/cli/main.js", "bench", "-m", "8MiB"], {
+    env: { ...process.env, ...environment() },
+    stdio: "ignore",
+  });
+  const exited = once(child, "exit");
+  await waitFor("a lease", async () => (await pool.leases()).leases.length > 0);
+  child.kill("SIGINT");
+  expect(await exited).toEqual([130, null]);
+});
+
+it("refuses a step without time as bad usage", async () => {
+  const { code, stderr } = await bench("--step", "0s");
+  expect(code).toBe(2);
+  expect(stderr).toContain("A step takes some time, and [0s] is none.");
+});
