@@ -182,7 +182,7 @@ class Daemon {
       log,
     });
     this.#metrics.watch(this.#broker);
-    this.#watch = new PoolWatch({ broker: this.#broker, gate: this.#access.tokens, clock: systemClock });
+    this.#watch = new PoolWatch({ broker: this.#broker, clock: systemClock });
     this.#monitor = new DeviceMonitor({
       devices,
       intervalMs: config.healthIntervalMs,
@@ -312,7 +312,11 @@ class Daemon {
     const { PoolService, AdminService } = contract;
     return [
       { service: PoolService.service, handlers: this.#access.guard(PoolService.service, pool, "tenant") },
-      { service: AdminService.service, handlers: this.#access.guard(AdminService.service, admin, "admin") },
+      {
+        service: AdminService.service,
+        handlers: this.#access.guard(AdminService.service, admin, "admin"),
+        firstOfStreams: true,
+      },
     ];
   }
 
@@ -333,7 +337,7 @@ class Daemon {
       watch: this.#watch,
       metrics: this.#metrics,
       isReady: () => this.#isServing,
-      gate: this.#access.tokens,
+      access: this.#access,
       tls: this.#config.tls,
       services,
       serverVersion: packageVersion(),

@@ -888,6 +888,11 @@ export const descriptor = {
                 "request": {
                   "type": "AllocateRequest",
                   "id": 1
+                },
+                "queuedId": {
+                  "type": "string",
+                  "id": 2,
+                  "protoName": "queued_id"
                 }
               }
             },

@@ -17,7 +17,9 @@ export function requireOwner(identity: Identity, owner: string): void {
 
 /** A lease as the caller may see it: of others without name, client address and use. */
 export const leaseSeenBy = (identity: Identity, lease: Lease): Lease =>
-  isOwner(identity, lease.tenant ?? "") ? lease : { ...lease, name: "", clientAddress: "", usage: null };
+  isOwner(identity, lease.tenant ?? "")
+    ? lease
+    : { ...lease, name: "", clientAddress: "", usage: null, activity: null };
 
 /** A waiting request as the caller may see it: of others without name and request id. */
 export const entrySeenBy = (identity: Identity, entry: QueueEntry): QueueEntry =>

@@ -1,20 +1,20 @@
 /** What the admin port offers, put together: the dashboard's files, the RPCs over HTTP, and the live feed. */
 import type { SluiceError } from "../../shared/errors.ts";
-import type { Gate } from "../access/identity.ts";
+import type { Access } from "../access/access.ts";
 import type { TlsConfig } from "../access/tls.ts";
 import type { PoolWatch } from "../control/pool-watch.ts";
-import { bearerOf, peerOf } from "./caller.ts";
-import { answerJson } from "./exchange.ts";
-import { HttpServer, type Route } from "./http-server.ts";
+import { shownBy } from "./caller.ts";
+import { HttpServer } from "./http-server.ts";
 import type { Metrics } from "./metrics.ts";
 import { probeRoutes } from "./probe-routes.ts";
 import { type BridgedService, rpcBridge } from "./rpc-bridge.ts";
+import { sessionRoutes } from "./session-routes.ts";
 import { staticRoutes } from "./static-files.ts";
 import { WatchFeed } from "./watch-feed.ts";
 
 export interface AdminPortOptions {
   readonly watch: PoolWatch;
-  readonly gate: Gate;
+  readonly access: Access;
   readonly tls: TlsConfig | undefined;
   readonly services: readonly BridgedService[];
   readonly serverVersion: string;
@@ -31,18 +31,18 @@ export class AdminPort {
   readonly #feed: WatchFeed;
 
   constructor(options: AdminPortOptions) {
-    const { gate } = options;
-    this.#feed = new WatchFeed(options.watch);
+    const { sessions, tokens } = options.access;
+    this.#feed = new WatchFeed(options.watch, (identity, ended) => sessions.follow(identity, ended));
     this.#server = new HttpServer({
       routes: [
         ...staticRoutes(),
         ...probeRoutes(options.metrics, options.isReady),
-        sessionRoute(options),
-        rpcBridge(options.services, bearerOf),
+        ...sessionRoutes(options),
+        rpcBridge(options.services),
       ],
       tls: options.tls,
-      identify: (request) => gate.identify(bearerOf(request), peerOf(request)),
-      isOpen: () => gate.open,
+      identify: (request) => sessions.identify(shownBy(request)),
+      isOpen: () => tokens.open,
       upgrade: (upgrade) => this.#feed.upgrade(upgrade),
       onInternalError: options.onInternalError,
     });
@@ -58,12 +58,3 @@ export class AdminPort {
     this.#server.close();
   }
 }
-
-/** Who the caller is, and what a page must know before it shows anything. */
-const sessionRoute = ({ serverVersion, grpcAddress }: AdminPortOptions): Route => ({
-  method: "GET",
-  path: "/api/session",
-  access: "login",
-  handle: ({ response, caller: { tenant, role } }) =>
-    answerJson(response, { tenant, role, serverVersion, grpcAddress }),
-});

@@ -7,6 +7,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { NOBODY } from "../access/audit-log.ts";
 import type { Identity } from "../access/identity.ts";
 import { type TlsConfig, tlsServerOptions } from "../access/tls.ts";
 import { answerError, type Exchange } from "./exchange.ts";
@@ -22,8 +23,8 @@ export interface Route {
   readonly method: "GET" | "POST";
   /** A whole path, or the beginning of many when it ends with a slash. */
   readonly path: string;
-  /** `page`: open to every caller and page. `login`: for who has logged in, from our own pages alone. */
-  readonly access: "page" | "login";
+  /** `page`: open to every caller and page. `own`: from our own pages alone. `login`: from our own pages, for who has logged in. */
+  readonly access: "page" | "own" | "login";
   readonly handle: (exchange: Exchange) => void | Promise<void>;
 }
 
@@ -51,8 +52,6 @@ export const WATCH_PATH = "/api/watch";
 
 /** Only the path of an address is looked at. */
 const BASE = "http://server";
-
-const nobody: Identity = { tenant: "", role: "tenant", tokenId: "" };
 
 export class HttpServer {
   readonly #options: HttpServerOptions;
@@ -95,7 +94,8 @@ export class HttpServer {
     try {
       const url = urlOf(request);
       const route = this.#find(request, url.pathname);
-      const caller = route.access === "page" ? nobody : this.#admit(request);
+      if (route.access !== "page") this.#requireOwnPage(request);
+      const caller = route.access === "login" ? this.#options.identify(request) : NOBODY;
       await route.handle({ request, response, url, caller });
     } catch (cause) {
       const error = toSluiceError(cause);
@@ -115,9 +115,8 @@ export class HttpServer {
     throw new SluiceError("NO_SUCH_PAGE", `The page [${printable(path)}] ${what}.`);
   }
 
-  #admit(request: IncomingMessage): Identity {
+  #requireOwnPage(request: IncomingMessage): void {
     requireSameOrigin(request, !this.#options.isOpen());
-    return this.#options.identify(request);
   }
 
   #upgrade(connection: Omit<Upgrade, "caller">): void {
@@ -125,9 +124,11 @@ export class HttpServer {
     socket.on("error", () => socket.destroy());
     try {
       if (urlOf(request).pathname !== WATCH_PATH) throw new SluiceError("NO_SUCH_PAGE", "There is no such WebSocket.");
-      this.#options.upgrade({ ...connection, caller: this.#admit(request) });
+      this.#requireOwnPage(request);
+      this.#options.upgrade({ ...connection, caller: this.#options.identify(request) });
     } catch (cause) {
-      refuse(socket, toSluiceError(cause).code === "NO_SUCH_PAGE" ? 404 : 403);
+      const { code } = toSluiceError(cause);
+      refuse(socket, code === "NO_SUCH_PAGE" ? 404 : code === "UNAUTHENTICATED" ? 401 : 403);
     }
   }
 }
@@ -141,7 +142,7 @@ function urlOf(request: IncomingMessage): URL {
 }
 
 /** Ends a connection with a bare status. */
-function refuse(socket: Duplex, status: 400 | 403 | 404): void {
+function refuse(socket: Duplex, status: 400 | 401 | 403 | 404): void {
   if (socket.writable) socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   else socket.destroy();
 }

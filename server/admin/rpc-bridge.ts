@@ -1,7 +1,8 @@
 /**
- * The unary RPCs over HTTP, as `POST /api/SERVICE/METHOD` with the request as JSON or protobuf and the answer alike: the same handlers
+ * The RPCs over HTTP, as `POST /api/SERVICE/METHOD` with the request as JSON or protobuf and the answer alike: the same handlers
  * as over gRPC, behind the same checks. It knows no RPC by name.
  */
+import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import {
   Metadata,
@@ -13,6 +14,8 @@ import {
 } from "@grpc/grpc-js";
 import { fromStatus } from "../../proto/load.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { vouch } from "../access/guard.ts";
+import type { Identity } from "../access/identity.ts";
 import { peerOf } from "./caller.ts";
 import { answer, answerJson, bodyOf } from "./exchange.ts";
 import type { Route } from "./http-server.ts";
@@ -22,27 +25,27 @@ type Unary = (call: ServerUnaryCall<unknown, unknown>, done: (error: unknown, re
 
 interface Method {
   readonly definition: MethodDefinition<unknown, unknown>;
-  readonly handler: Unary;
+  readonly handler: UntypedServiceImplementation[string];
 }
 
 /** A service of the contract with its handlers. */
 export interface BridgedService {
   readonly service: ServiceDefinition;
+  /** Behind the gate. */
   readonly handlers: UntypedServiceImplementation;
+  /** Whether RPCs that answer with a stream are there too, with the first message as their answer. What they do goes on. */
+  readonly firstOfStreams?: boolean;
 }
 
 const PREFIX = "/api/";
 
-/** `bearer` tells the token behind a request. */
-export function rpcBridge(
-  services: readonly BridgedService[],
-  bearer: (request: IncomingMessage) => string | undefined,
-): Route {
+export function rpcBridge(services: readonly BridgedService[]): Route {
   const methods = new Map<string, Method>();
-  for (const { service, handlers } of services) {
+  for (const { service, handlers, firstOfStreams = false } of services) {
     for (const [name, definition] of Object.entries(service)) {
-      const handler = handlers[name] as Unary | undefined;
-      if (definition.requestStream || definition.responseStream || handler === undefined) continue;
+      const handler = handlers[name];
+      if (definition.requestStream || handler === undefined) continue;
+      if (definition.responseStream && !firstOfStreams) continue;
       // `/sluice.v1.AdminService/Revoke` becomes `/api/AdminService/Revoke`.
       methods.set(PREFIX + definition.path.replace(/^\/[\w.]*\.(?=\w+\/)/, ""), { definition, handler });
     }
@@ -51,14 +54,14 @@ export function rpcBridge(
     method: "POST",
     path: PREFIX,
     access: "login",
-    handle: async ({ request, response, url }) => {
+    handle: async ({ request, response, url, caller }) => {
       const method = methods.get(url.pathname);
       if (method === undefined) throw new SluiceError("NO_SUCH_PAGE", "There is no such call.");
       const form = requireDataBody(request);
       const bytes = await bodyOf(request);
       const { definition } = method;
       const asked = definition.requestDeserialize(form === "json" ? fromJson(definition, bytes) : bytes);
-      const answered = definition.responseSerialize(await call(method, { request, asked, token: bearer(request) }));
+      const answered = definition.responseSerialize(await call(method, { request, asked, caller }));
       if (form === "json") answerJson(response, definition.responseDeserialize(answered));
       else answer(response, answered, { headers: { "content-type": "application/x-protobuf" } });
     },
@@ -80,18 +83,31 @@ function fromJson({ requestSerialize }: Method["definition"], bytes: Buffer): Bu
 interface Asked {
   readonly request: IncomingMessage;
   readonly asked: unknown;
-  readonly token: string | undefined;
+  readonly caller: Identity;
 }
 
-function call({ handler }: Method, of: Asked): Promise<unknown> {
-  const metadata = new Metadata();
-  if (of.token !== undefined) metadata.set("authorization", `Bearer ${of.token}`);
-  // What handlers may ask of a call.
-  const asIfGrpc = { request: of.asked, metadata, cancelled: false, getPeer: () => peerOf(of.request) };
+/** Calls a handler as gRPC would, for a caller whom this port has identified. */
+function call({ handler, definition }: Method, { request, asked, caller }: Asked): Promise<unknown> {
+  const of = { request: asked, metadata: new Metadata(), cancelled: false, getPeer: () => peerOf(request) };
   return new Promise((resolve, reject) => {
-    handler(asIfGrpc as unknown as ServerUnaryCall<unknown, unknown>, (error, response) => {
+    const fail = (error: unknown): void => reject(fromStatus(error as ServiceError));
+    if (definition.responseStream) {
+      const stream = Object.assign(new EventEmitter(), of, {
+        write: (message: unknown) => {
+          resolve(message);
+          return true;
+        },
+        end: () => resolve({}),
+      });
+      stream.on("error", fail);
+      vouch(stream, caller);
+      (handler as unknown as (stream: EventEmitter) => void)(stream);
+      return;
+    }
+    vouch(of, caller);
+    (handler as unknown as Unary)(of as unknown as ServerUnaryCall<unknown, unknown>, (error, response) => {
       if (error === null || error === undefined) resolve(response);
-      else reject(fromStatus(error as ServiceError));
+      else fail(error);
     });
   });
 }

@@ -2,6 +2,7 @@
 import { type WebSocket, WebSocketServer } from "ws";
 import { contract } from "../../proto/load.ts";
 import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { BrowserSessions } from "../access/browser-sessions.ts";
 import type { PoolWatch } from "../control/pool-watch.ts";
 import type { Upgrade } from "./http-server.ts";
 
@@ -9,13 +10,17 @@ import type { Upgrade } from "./http-server.ts";
 const MESSAGE_BYTES_MAX = 1_024;
 /** WebSocket status: try again later. */
 const TRY_AGAIN = 1013;
+/** Sluice's own status: the login is over. */
+const LOGIN_OVER = 4401;
 
 export class WatchFeed {
   readonly #watch: PoolWatch;
+  readonly #follow: BrowserSessions["follow"];
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false });
 
-  constructor(watch: PoolWatch) {
+  constructor(watch: PoolWatch, follow: BrowserSessions["follow"]) {
     this.#watch = watch;
+    this.#follow = follow;
   }
 
   /** Takes a connection that may watch. */
@@ -33,7 +38,7 @@ export class WatchFeed {
     client.on("error", () => client.terminate());
     client.on("message", () => client.terminate());
     const end = (error: SluiceError): void => {
-      client.close(TRY_AGAIN, error.code);
+      client.close(error.code === "UNAUTHENTICATED" ? LOGIN_OVER : TRY_AGAIN, error.code);
       // One that does not read would not see that either.
       setTimeout(() => client.terminate(), 1_000).unref();
     };
@@ -44,7 +49,11 @@ export class WatchFeed {
         send: (message, done) => client.send(responseSerialize(message), { binary: true }, done),
         cut: end,
       });
-      client.on("close", stop);
+      const leave = this.#follow(caller, end);
+      client.on("close", () => {
+        stop();
+        leave();
+      });
     } catch (error) {
       end(toSluiceError(error));
     }

@@ -58,7 +58,12 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       requireOwner(identityOf(call), lease.tenant);
       return { lease: describeLease(options.broker, lease), connection: connectionFor(options, lease) };
     }),
-    Explain: unary(options, ({ request }, call) => {
+    Explain: unary(options, ({ request, queuedId }, call) => {
+      if (queuedId !== "") {
+        const { explanation, tenant } = options.broker.queue.explain(queuedId);
+        requireOwner(identityOf(call), tenant);
+        return explanationMessage(explanation);
+      }
       if (request === null) throw new SluiceError("BAD_ARGUMENT", "There is no request to explain.");
       const { broker, priorityClasses: classes } = options;
       return explanationMessage(broker.explain(toWish(request, { ...identityOf(call), classes })));
@@ -159,6 +164,7 @@ class Streams {
         cut: (error) => call.emit("error", statusOf(this.#options, error)),
       });
       call.on("cancelled", stop);
+      call.on("error", stop);
     } catch (error) {
       call.emit("error", statusOf(this.#options, error));
     }

@@ -5,7 +5,8 @@
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { QUEUE_SHOWN_MAX, WATCHERS_MAX } from "../../shared/limits.ts";
-import type { Gate, Identity } from "../access/identity.ts";
+import type { Identity } from "../access/identity.ts";
+import { entrySeenBy, leaseSeenBy } from "../access/visibility.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { deviceMessages, leaseMessages, tenantMessages } from "./listings.ts";
@@ -38,7 +39,6 @@ export interface WatchOptions {
 
 interface Watcher extends WatchOptions {
   readonly viewer: Identity;
-  unfollow: () => void;
   revision: number;
   sequence: number;
   sentAt: number;
@@ -48,7 +48,6 @@ interface Watcher extends WatchOptions {
 
 export class PoolWatch {
   readonly #broker: Broker;
-  readonly #gate: Gate;
   readonly #clock: Clock;
   readonly #view = new PoolView();
   readonly #watchers = new Set<Watcher>();
@@ -57,9 +56,8 @@ export class PoolWatch {
   #lookMs = LOOK_MS;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(options: { readonly broker: Broker; readonly gate: Gate; readonly clock: Clock }) {
+  constructor(options: { readonly broker: Broker; readonly clock: Clock }) {
     this.#broker = options.broker;
-    this.#gate = options.gate;
     this.#clock = options.clock;
   }
 
@@ -77,9 +75,7 @@ export class PoolWatch {
       sequence: 0,
       sentAt: 0,
       pending: 0,
-      unfollow: () => {},
     };
-    watcher.unfollow = this.#gate.follow(viewer, (reason) => this.#cut(watcher, reason));
     this.#watchers.add(watcher);
     this.#look();
     this.#tell(watcher, this.#clock.now());
@@ -94,7 +90,6 @@ export class PoolWatch {
 
   #forget(watcher: Watcher): void {
     this.#watchers.delete(watcher);
-    watcher.unfollow();
     if (this.#watchers.size > 0) return;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
@@ -157,14 +152,14 @@ export class PoolWatch {
 
 function messageOf(changes: NonNullable<ReturnType<PoolView["since"]>>, viewer: Identity): WatchPoolResponse {
   const { devices, leases, tenants, queue, waiting } = changes;
-  const isShown = ({ tenant }: { readonly tenant?: string }): boolean =>
-    viewer.role === "admin" || tenant === viewer.tenant;
   return {
     devices: [...devices.changed],
     goneDeviceIds: [...devices.gone],
-    leases: leases.changed.filter(isShown),
+    leases: leases.changed.map((lease) => leaseSeenBy(viewer, lease)),
     goneLeaseIds: [...leases.gone],
-    ...(queue === undefined ? {} : { queueChanged: true, queue: queue.filter(isShown), waiting }),
+    ...(queue === undefined
+      ? {}
+      : { queueChanged: true, queue: queue.map((entry) => entrySeenBy(viewer, entry)), waiting }),
     ...(viewer.role === "admin" ? { tenants: [...tenants.changed], goneTenants: [...tenants.gone] } : {}),
   };
 }

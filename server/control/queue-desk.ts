@@ -1,7 +1,7 @@
 /** The queue towards the world: what is shown of it, and what an admin does to a request that waits. */
 import { SluiceError } from "../../shared/errors.ts";
-import { listQueue, listQueueHead, type PoolState, queuePlace } from "../pool/pool.ts";
-import type { PoolEvent, QueuePlace } from "../pool/types.ts";
+import { explainWaiting, listQueue, listQueueHead, type PoolState, queuePlace } from "../pool/pool.ts";
+import type { Explanation, PoolEvent, QueuePlace } from "../pool/types.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 
 /** A request that waits, with its client's own id of it. */
@@ -27,8 +27,10 @@ export class QueueDesk {
   head(countMax: number): { first: QueuedRequest[]; waiting: number } {
     const { pool, waiting } = this.#options;
     const head = listQueueHead(pool, countMax);
-    const first = head.first.map((listing) => ({
-      place: { ...listing, reasons: [] },
+    // The start is known for the first alone.
+    const startsAt = head.first[0] && queuePlace(pool, head.first[0].request.id)?.startsAt;
+    const first = head.first.map((listing, index) => ({
+      place: { ...listing, reasons: [], ...(index > 0 || startsAt === undefined ? {} : { startsAt }) },
       requestId: waiting.requestId(listing.request.id),
     }));
     return { first, waiting: head.waiting };
@@ -40,6 +42,13 @@ export class QueueDesk {
       place: queuePlace(pool, request.id)!,
       requestId: waiting.requestId(request.id),
     }));
+  }
+
+  /** Why a request waits, and whose it is. Throws REQUEST_NOT_FOUND. */
+  explain(id: string): { readonly explanation: Explanation; readonly tenant: string } {
+    this.#requireWaiting(id);
+    const { pool } = this.#options;
+    return { explanation: explainWaiting(pool, id)!, tenant: queuePlace(pool, id)!.request.tenant };
   }
 
   /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND. */

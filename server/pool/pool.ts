@@ -20,6 +20,7 @@ import {
   takeBack,
   warnOfEnd,
 } from "./leases.ts";
+import { queuePlace } from "./listing.ts";
 import { findPlace, slicesAt, warningsAt } from "./placement.ts";
 import {
   dequeue,
@@ -342,6 +343,16 @@ function explainInside(state: PoolState, record: RequestRecord): Explanation | u
   if (wish.waitMs === 0) return { kind: "refused", ...waitIsOver(record), reasons };
   const ahead = [...reservation.waiting].filter(({ priority }) => priority >= record.priority).length;
   return { kind: "queued", position: ahead + 1, reasons, ...blockersInside(state, reservation, plan) };
+}
+
+/** Why a waiting request waits, and for what; undefined when it does not wait. Changes nothing. */
+export function explainWaiting(state: PoolState, id: string): Explanation | undefined {
+  const place = queuePlace(state, id);
+  const record = state.requests.get(id);
+  if (place === undefined || record === undefined) return undefined;
+  const { reservation, plan } = record;
+  const blockers = reservation === undefined ? blockersOf(state, plan) : blockersInside(state, reservation, plan);
+  return { kind: "queued", position: place.position, reasons: place.reasons, ...blockers };
 }
 
 /** Serves a new request at once, lets it wait, or refuses it. */

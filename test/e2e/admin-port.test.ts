@@ -22,7 +22,11 @@ afterAll(async () => {
 
 const url = (path: string): string => `${server.admin}${path}`;
 
-const post = (path: string, body: string | Uint8Array, headers: Record<string, string> = {}): Promise<Response> =>
+const post = (
+  path: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+): Promise<Response> =>
   fetch(url(path), { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
 
 /** Sends bytes as they are; returns all that is answered. */

@@ -4,7 +4,7 @@
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { createConnection, type Socket } from "node:net";
-import { type ClientDuplexStream, credentials } from "@grpc/grpc-js";
+import { type ClientDuplexStream, credentials, InterceptingCall, type Interceptor } from "@grpc/grpc-js";
 import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse__Output } from "../../proto/generated/sluice/v1/AllocateResponse.ts";
 import type { Device__Output } from "../../proto/generated/sluice/v1/Device.ts";
@@ -479,12 +479,25 @@ export interface RawLease {
   readonly granted: Granted__Output;
 }
 
+/** Shows a token with every call. */
+export const showing =
+  (token: string): Interceptor =>
+  (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start: (metadata, listener, next) => {
+        metadata.set("authorization", `Bearer ${token}`);
+        next(metadata, listener);
+      },
+    });
+
 /** The control plane. */
 export class RawControl {
   readonly client: InstanceType<typeof contract.PoolService>;
 
-  constructor(grpc: string) {
-    this.client = new contract.PoolService(grpc, credentials.createInsecure());
+  /** `token` is shown with every call. */
+  constructor(grpc: string, token?: string) {
+    const interceptors = token === undefined ? [] : [showing(token)];
+    this.client = new contract.PoolService(grpc, credentials.createInsecure(), { interceptors });
   }
 
   /** Rejects with a SluiceError. */

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
-import { type Identity, OpenGate } from "../../server/access/identity.ts";
+import type { Identity } from "../../server/access/identity.ts";
 import { Broker } from "../../server/control/broker.ts";
 import { PoolView } from "../../server/control/pool-view.ts";
 import { PoolWatch } from "../../server/control/pool-watch.ts";
@@ -39,7 +39,7 @@ beforeEach(async () => {
     endSessions: () => Promise.resolve(),
     log: { info: () => {}, error: () => {} },
   });
-  watch = new PoolWatch({ broker, gate: new OpenGate(), clock });
+  watch = new PoolWatch({ broker, clock });
 });
 
 /** A lease of a tenant, or a place in the queue. */
@@ -167,19 +167,19 @@ test("a reader that is behind gets one message with the latest, and one that rea
   expect(slow.cut).toBeUndefined();
 });
 
-test("a tenant sees the devices, its own leases and its own place in the queue, and nothing of others", () => {
+test("a tenant sees its own in full, and of others only that they hold and wait", () => {
   const own = ask("alice", 40 * MiB);
-  ask("bob", 40 * MiB);
+  const foreign = ask("bob", 40 * MiB);
   ask("bob", 60 * MiB, 60_000);
   ask("alice", 50 * MiB, 60_000);
   const reader = new Reader({ tenant: "alice", role: "tenant", tokenId: "" });
   clock.advance(300);
-  expect(reader.leaseIds).toEqual([own.id]);
+  expect(reader.leases.get(own.id)).toMatchObject([{ name: "job of alice", usage: { calls: 0 } }]);
+  expect(reader.leases.get(foreign.id)).toMatchObject([{ name: "", usage: null, activity: null, clientAddress: "" }]);
   expect(reader.devices.size).toBe(2);
-  expect(reader.queue).toEqual(["alice"]);
-  expect(reader.waiting).toBe(2);
+  expect(reader.queue).toEqual(["bob", "alice"]);
   const text = JSON.stringify(reader.messages);
-  expect(text).not.toContain("bob");
+  expect(text).not.toContain("job of bob");
   expect(text).not.toMatch(/"tenants":\[[^\]]/);
 });
 

@@ -7,6 +7,10 @@ export interface ExplainRequest {
    * The request that is not made. `wait_ms` decides whether it may wait; `request_id` is not needed.
    */
   'request'?: (_sluice_v1_AllocateRequest | null);
+  /**
+   * Instead: the id of a request that waits, as in `QueueEntry`. The answer is why it waits now.
+   */
+  'queuedId'?: (string);
 }
 
 export interface ExplainRequest__Output {
@@ -14,4 +18,8 @@ export interface ExplainRequest__Output {
    * The request that is not made. `wait_ms` decides whether it may wait; `request_id` is not needed.
    */
   'request': (_sluice_v1_AllocateRequest__Output | null);
+  /**
+   * Instead: the id of a request that waits, as in `QueueEntry`. The answer is why it waits now.
+   */
+  'queuedId': (string);
 }

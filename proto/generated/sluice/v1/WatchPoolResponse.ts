@@ -31,7 +31,7 @@ export interface WatchPoolResponse {
    */
   'goneDeviceIds'?: (string)[];
   /**
-   * Leases that are new or changed; a tenant sees its own. `usage.held_ms` is not kept fresh: it follows from `granted_at_ms`.
+   * Leases that are new or changed; of others a tenant sees as much as in ListLeases. `usage.held_ms` is not kept fresh: it follows from `granted_at_ms`.
    */
   'leases'?: (_sluice_v1_Lease)[];
   /**
@@ -43,7 +43,7 @@ export interface WatchPoolResponse {
    */
   'queueChanged'?: (boolean);
   /**
-   * The first 200 requests of the queue, without reasons; a tenant sees its own.
+   * The first 200 requests of the queue, without reasons.
    */
   'queue'?: (_sluice_v1_QueueEntry)[];
   /**
@@ -85,7 +85,7 @@ export interface WatchPoolResponse__Output {
    */
   'goneDeviceIds': (string)[];
   /**
-   * Leases that are new or changed; a tenant sees its own. `usage.held_ms` is not kept fresh: it follows from `granted_at_ms`.
+   * Leases that are new or changed; of others a tenant sees as much as in ListLeases. `usage.held_ms` is not kept fresh: it follows from `granted_at_ms`.
    */
   'leases': (_sluice_v1_Lease__Output)[];
   /**
@@ -97,7 +97,7 @@ export interface WatchPoolResponse__Output {
    */
   'queueChanged': (boolean);
   /**
-   * The first 200 requests of the queue, without reasons; a tenant sees its own.
+   * The first 200 requests of the queue, without reasons.
    */
   'queue': (_sluice_v1_QueueEntry__Output)[];
   /**

@@ -1,0 +1,113 @@
+/** One lease: what it is, what it did in the last minutes, what it used in all. */
+import { byteRate, count, duration, moment, rate, size } from "../format.ts";
+import { type LiveState, useNow } from "../live/live.ts";
+import type { Lease, Moment } from "../live/pool-model.ts";
+import { Chart } from "../parts/chart.tsx";
+import { LeaseActions } from "../parts/lease-actions.tsx";
+import { Empty, TenantName, Title } from "../parts/small.tsx";
+import { linkTo } from "../route.ts";
+import { bytesOf, lastCall, stateWords } from "./leases.tsx";
+
+export function LeasePage({ state, id }: { readonly state: LiveState; readonly id: string }) {
+  const now = useNow();
+  const lease = state.model.leases.get(id);
+  if (lease === undefined) {
+    return (
+      <>
+        <Title>Lease</Title>
+        <Empty title="This lease has ended">
+          <p>
+            There is no lease <code>{id}</code> now. <a href={linkTo("leases")}>All leases</a>
+          </p>
+        </Empty>
+      </>
+    );
+  }
+  return (
+    <>
+      <p class="trail">
+        <a href={linkTo("leases")}>Leases</a>
+      </p>
+      <Title
+        aside={
+          state.session?.role === "admin" && (
+            <LeaseActions lease={lease} isDisabled={state.connection.state === "lost"} />
+          )
+        }
+      >
+        {lease.name || lease.id}
+      </Title>
+      <LeaseFacts lease={lease} now={now} />
+      <Charts past={state.model.pasts.get(id) ?? []} />
+      <h2>Slices</h2>
+      <ul class="slices">
+        {lease.slices.map(({ index, deviceId, memoryBytes, overheadBytes }) => (
+          <li key={index}>
+            <b>{deviceId}</b> {size(memoryBytes)}
+            {overheadBytes > 0 && <span class="quiet"> and {size(overheadBytes)} overhead</span>}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function LeaseFacts({ lease, now }: { readonly lease: Lease; readonly now: number }) {
+  const { usage, activity } = lease;
+  const facts: [string, preact.ComponentChildren][] = [
+    ["Tenant", <TenantName key="tenant" tenant={lease.tenant} />],
+    ["State", stateWords[lease.state] ?? ""],
+    ["Memory", size(bytesOf(lease))],
+    ["Held for", duration(now - lease.grantedAtMs)],
+    ["Since", moment(lease.grantedAtMs)],
+    ["Ends", lease.endsAtMs === 0 ? "when its holder ends it" : moment(lease.endsAtMs)],
+    ["Last call", lastCall(lease, now)],
+    ["Client", lease.clientAddress || "none attached"],
+    ["Priority", String(lease.priority)],
+    ["Calls", count(usage?.calls ?? 0)],
+    ["Round trips", count(usage?.answers ?? 0)],
+    ["Calls per batch", (usage?.batches ?? 0) > 0 ? ((usage?.calls ?? 0) / (usage?.batches ?? 1)).toFixed(1) : "–"],
+    ["Received", size(usage?.bytesReceived ?? 0)],
+    ["Sent", size(usage?.bytesSent ?? 0)],
+    ["Device time", duration(usage?.deviceMs ?? 0)],
+    ["Now", `${rate(activity?.callsPerSecond ?? 0)} calls/s, ${rate(activity?.answersPerSecond ?? 0)} round trips/s`],
+    ["Id", <code key="id">{lease.id}</code>],
+  ];
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Charts({ past }: { readonly past: readonly Moment[] }) {
+  const times = past.map(({ atMs }) => atMs);
+  const series = (of: (each: Moment) => number): number[] => past.map(of);
+  return (
+    <section class="charts" aria-label="The last five minutes, as long as this page is open">
+      <Chart
+        title="Calls per second"
+        times={times}
+        series={[{ name: "Calls", values: series(({ callsPerSecond }) => callsPerSecond) }]}
+        format={rate}
+      />
+      <Chart
+        title="Traffic"
+        times={times}
+        series={[{ name: "Bytes", values: series(({ bytesPerSecond }) => bytesPerSecond) }]}
+        format={byteRate}
+      />
+      <Chart
+        title="Device time per second"
+        times={times}
+        series={[{ name: "Device", values: series(({ deviceLoad }) => deviceLoad) }]}
+        format={(value) => `${Math.round(value * 1_000)} ms`}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,311 @@
+/**
+ * The dashboard in a real browser over a live server: what it shows while jobs run, what it does, and what it says when there is nobody
+ * to ask. Skipped where there is no Chromium.
+ */
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chromiumPath, launchBrowser, noBrowser } from "../support/browser.ts";
+import { createToken, startJob } from "../support/populate-pool.ts";
+import { GiB, RawControl } from "../support/raw-client.ts";
+import { startServer as start, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let browser: Browser;
+
+/** Jobs that are left end with the server at once. */
+const startServer = ({ state, args = ["--device", "null:2x16GiB"] }: { state?: string; args?: string[] } = {}) =>
+  start({ ...(state === undefined ? {} : { state }), args: [...args, "--grace", "0s"] });
+
+beforeAll(async () => {
+  if (chromiumPath !== undefined) browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+});
+
+/** A page of the server; fails the test when its console complains of code, or when anything is asked from elsewhere. */
+async function open(server: TestServer, path = "/"): Promise<Page & { readonly complaints: string[] }> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(10_000);
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("dialog", (dialog) => {
+    complaints.push(`a dialog: ${dialog.message()}`);
+    void dialog.dismiss(); // It is the complaint that counts.
+  });
+  page.on("console", (message) => {
+    // A failed request is the server's answer, not the page's fault.
+    if (message.type() === "error" && !message.text().includes("Failed to load")) complaints.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(server.admin)) complaints.push(`a request to ${request.url()}`);
+  });
+  await page.goto(`${server.admin}${path}`);
+  return Object.assign(page, { complaints });
+}
+
+/** The value of an expression in the page. */
+const ask = <Value>(page: Page, expression: string): Promise<Value> => page.evaluate(expression) as Promise<Value>;
+
+const widthOf = async (page: Page, job: string): Promise<number> =>
+  (await page.locator(`.device .part`, { hasText: job }).first().boundingBox())?.width ?? 0;
+
+describe.skipIf(chromiumPath === undefined)(
+  `the dashboard${chromiumPath === undefined ? ` (${noBrowser})` : ""}`,
+  () => {
+    test("an empty pool says what to do next", async () => {
+      await using server = await startServer({ args: ["--device", "null:2x16GiB"] });
+      const page = await open(server);
+      await page.getByText("Nothing is lent yet").waitFor();
+      expect(await page.locator("pre").innerText()).toContain(`SLUICE_SERVER=${server.grpc}`);
+      expect(await page.locator(".device").count()).toBe(2);
+      await page.getByRole("link", { name: "Queue" }).click();
+      await page.getByText("Nobody waits").waitFor();
+      await page.getByRole("link", { name: "Events" }).click();
+      await page.getByText("Nothing has been changed yet").waitFor();
+      expect(page.complaints).toEqual([]);
+      await page.close();
+    });
+
+    test("bars move as jobs come, work and go; revoking one from the page ends it", async () => {
+      await using server = await startServer();
+      const control = new RawControl(server.grpc);
+      const page = await open(server);
+      await page.getByText("Nothing is lent yet").waitFor();
+      const small = await startJob({ control, data: server.data }, { name: "small", memoryBytes: 4 * GiB }, 20);
+      await page.locator(".device .part", { hasText: "small" }).waitFor();
+      await startJob({ control, data: server.data }, { name: "large", memoryBytes: 8 * GiB });
+      await page.locator(".device .part", { hasText: "large" }).waitFor();
+      await waitFor("bars in proportion", async () => {
+        const [one, two] = [await widthOf(page, "small"), await widthOf(page, "large")];
+        return Math.abs(two / one - 2) < 0.1;
+      });
+      expect(await page.locator("[data-device='null:0'] .device-free").innerText()).toContain("4 GiB free of 16 GiB");
+      await page.getByRole("link", { name: /^Leases/ }).click();
+      const row = page.locator(`[data-row='${small.lease.id}']`);
+      await waitFor("calls to be counted", async () =>
+        /\d/.test(await row.locator("[data-name='Calls/s']").innerText()),
+      );
+      expect(await row.locator("[data-name='Last call']").innerText()).toBe("now");
+      await row.getByRole("button", { name: "Revoke small" }).click();
+      await page.getByLabel("Grace").fill("0");
+      await page.getByLabel(/^Reason/).fill("wanted elsewhere");
+      await page.getByRole("button", { name: "Revoke", exact: true }).click();
+      expect(await small.hold.ended).toBe("LEASE_REVOKED");
+      await row.waitFor({ state: "detached" });
+      expect(small.hold.messages.some(({ notice }) => notice?.message === "wanted elsewhere")).toBe(true);
+      await page.getByRole("link", { name: "Events" }).click();
+      await page.locator("td", { hasText: "wanted elsewhere" }).waitFor();
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
+    test("a request that waits says why, gets another priority, and is cancelled", async () => {
+      await using server = await startServer({ args: ["--device", "null:1x16GiB"] });
+      const control = new RawControl(server.grpc);
+      const job = await startJob({ control, data: server.data }, { name: "in-the-way", memoryBytes: 12 * GiB });
+      const waiting = control.allocate({ name: "waits", memoryBytes: 8 * GiB, waitMs: 600_000 });
+      const refused = waiting.catch((error: Error) => error.message);
+      const page = await open(server, "/#/queue");
+      await page.getByRole("button", { name: "Why does waits wait?" }).click();
+      await page.getByText("Device [null:0] has [4GiB] free, and the request takes [8GiB].").waitFor();
+      await page.getByRole("link", { name: job.lease.id }).waitFor();
+      await page.getByRole("button", { name: "Priority of waits" }).click();
+      await page.getByLabel("Priority", { exact: true }).fill("high");
+      await page.getByRole("button", { name: "Set the priority" }).click();
+      await waitFor("the priority", async () => (await page.locator("[data-name=Priority]").innerText()) !== "0");
+      await page.getByRole("button", { name: "Cancel waits" }).click();
+      await page.getByLabel(/^Reason/).fill("not today");
+      await page.getByRole("button", { name: "Cancel the request" }).click();
+      expect(await refused).toContain("not today");
+      await page.getByText("Nobody waits").waitFor();
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
+    test("devices are cordoned, drained and opened again, and are marked", async () => {
+      await using server = await startServer();
+      const page = await open(server);
+      const device = page.locator("[data-device='null:1']");
+      await device.getByRole("button", { name: "null:1" }).click();
+      await page.getByRole("button", { name: "Cordon …" }).click();
+      await page.getByLabel(/^Reason/).fill("new fan");
+      await page.getByRole("button", { name: "Cordon", exact: true }).click();
+      await page.getByText("new fan", { exact: true }).first().waitFor();
+      await page.getByRole("button", { name: "Close" }).click();
+      expect(await device.innerText()).toContain("cordoned");
+      await page.getByText("Out of reach").waitFor();
+      await device.getByRole("button", { name: "null:1" }).click();
+      await page.getByRole("button", { name: "Uncordon" }).click();
+      await page.getByRole("button", { name: "Drain …" }).click();
+      await page.getByRole("button", { name: "Drain", exact: true }).click();
+      await page.getByRole("button", { name: "Close" }).click();
+      await waitFor("the mark", async () => /draining|cordoned/.test(await device.innerText()));
+      expect(page.complaints).toEqual([]);
+      await page.close();
+    });
+
+    test("hostile names are text and nothing else", async () => {
+      await using server = await startServer();
+      const token = await createToken(server.grpc, { tenant: "<img src=x onerror=alert(1)>", role: "ROLE_ADMIN" });
+      const control = new RawControl(server.grpc, token);
+      const name = "<script>alert(2)</script>\"'--><b>";
+      const job = await startJob({ control, data: server.data }, { name, memoryBytes: 9 * GiB });
+      const page = await open(server);
+      await page.getByLabel("Token").fill(token);
+      await page.keyboard.press("Enter");
+      await page.getByRole("link", { name: /<script>alert\(2\)/ }).waitFor();
+      for (const target of ["leases", `leases/${job.lease.id}`, "tenants", "events"]) {
+        await page.goto(`${server.admin}/#/${target}`);
+        await page
+          .getByText(/<(img|script)/)
+          .first()
+          .waitFor();
+      }
+      expect(await page.locator("main img, main script, main b b").count()).toBe(0);
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
+    test("where there are tokens it asks for one, keeps none of it, and ends with it", async () => {
+      await using server = await startServer();
+      const admin = await createToken(server.grpc, { tenant: "ops", role: "ROLE_ADMIN" });
+      const page = await open(server);
+      await page.getByLabel("Token").fill("sluice_000000000000_nonsense");
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.getByRole("alert").getByText("does not know the token").waitFor();
+      await page.getByLabel("Token").fill(admin);
+      await page.keyboard.press("Enter");
+      await page.getByText("Nothing is lent yet").waitFor();
+      const seen = await ask<string>(page, "JSON.stringify([document.cookie, { ...localStorage }, location.href])");
+      expect(seen).not.toContain(admin.split("_")[2]);
+      expect(seen.startsWith('["",')).toBe(true);
+      // A new token is shown once.
+      await page.getByRole("link", { name: "Tenants" }).click();
+      await page.getByRole("button", { name: "New token …" }).click();
+      await page.getByLabel("Tenant", { exact: true }).fill("vision");
+      await page.getByRole("button", { name: "Make the token" }).click();
+      const made = (await page.locator("[data-token]").innerText()).trim();
+      await page.getByRole("button", { name: "Cancel" }).click();
+      const control = new RawControl(server.grpc, made);
+      const lease = await control.allocate({ name: "with the new token", memoryBytes: GiB });
+      expect(lease.granted.lease!.tenant).toBe("vision");
+      // A tenant sees no admin's pages, and nothing that it may not do.
+      const other = await open(server);
+      await other.getByLabel("Token").fill(made);
+      await other.keyboard.press("Enter");
+      await other.getByRole("link", { name: /^Leases/ }).click();
+      await other.getByText("with the new token").waitFor();
+      expect(await other.getByRole("button", { name: /Revoke/ }).count()).toBe(0);
+      expect(await other.getByRole("link", { name: "Tenants" }).count()).toBe(0);
+      // Revoked: the page that used it asks anew.
+      await page.getByRole("button", { name: `Revoke the token ${made.split("_")[1]}` }).click();
+      await page.getByRole("button", { name: "Revoke", exact: true }).click();
+      await other.getByRole("heading", { name: "Log in" }).waitFor();
+      expect([...page.complaints, ...other.complaints]).toEqual([]);
+      await other.close();
+      await page.getByRole("button", { name: "Log out" }).click();
+      await page.getByRole("heading", { name: "Log in" }).waitFor();
+      await page.close();
+      control.close();
+    });
+
+    test("a lost server is said, and its return is noticed", async () => {
+      const server = await startServer();
+      const { admin, grpc, data, state } = server;
+      const page = await open(server);
+      await page.getByText("Nothing is lent yet").waitFor();
+      server.kill("SIGKILL");
+      await page.getByText("The connection to the server is lost.").waitFor();
+      expect(await page.locator("main.is-stale").count()).toBe(1);
+      expect(await page.title()).toContain("(no connection)");
+      const again = ["--listen", grpc, "--data", data, "--admin", admin.slice("http://".length)];
+      await using second = await startServer({ state, args: ["--device", "null:2x16GiB", ...again] });
+      expect(second.admin).toBe(admin);
+      await page.locator("main:not(.is-stale)").waitFor();
+      await page.getByText("The connection to the server is lost.").waitFor({ state: "detached" });
+      expect(page.complaints.filter((text) => !text.includes("WebSocket"))).toEqual([]);
+      await page.close();
+    });
+
+    test("everything is reached by the keyboard alone", async () => {
+      await using server = await startServer();
+      const control = new RawControl(server.grpc);
+      const job = await startJob({ control, data: server.data }, { name: "typed-away", memoryBytes: 4 * GiB });
+      const page = await open(server);
+      await page.locator(".device .part", { hasText: "typed-away" }).waitFor();
+      const tabTo = async (name: string | RegExp): Promise<void> => {
+        for (let count = 0; count < 60; count++) {
+          await page.keyboard.press("Tab");
+          const label = await ask<string>(
+            page,
+            "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()",
+          );
+          if (typeof name === "string" ? label === name : name.test(label)) return;
+        }
+        throw new Error(`The keyboard does not lead to [${name}].`);
+      };
+      await tabTo(/typed-away/);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "typed-away" }).waitFor();
+      await tabTo("Revoke typed-away");
+      await page.keyboard.press("Enter");
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await page.locator("dialog").waitFor({ state: "detached" });
+      // The focus is back where it was.
+      await page.keyboard.press("Enter");
+      await page.getByRole("dialog").waitFor();
+      await tabTo("Revoke");
+      await page.keyboard.press("Enter");
+      expect(await job.hold.ended).toBe("LEASE_REVOKED");
+      await page.getByRole("link", { name: "Pool", exact: true }).focus();
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Pool" }).waitFor();
+      await page.keyboard.press("/");
+      await page.keyboard.type("null:1");
+      await waitFor("the filter", async () => (await page.locator(".device").count()) === 1);
+      const nameless = await ask<string[]>(
+        page,
+        `[...document.querySelectorAll("button, a, input, select, summary")]
+        .filter((one) => (one.getAttribute("aria-label") ?? one.textContent ?? "").trim() === "" && !one.labels?.length)
+        .map((one) => one.outerHTML)`,
+      );
+      expect(nameless).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
+    test.each(["light", "dark"] as const)("nothing is cut off from 360 to 2560 pixels, in %s", async (colorScheme) => {
+      await using server = await startServer({
+        args: Array.from({ length: 4 }, () => ["--device", "null:16x1GiB"]).flat(),
+      });
+      const control = new RawControl(server.grpc);
+      await startJob(
+        { control, data: server.data },
+        { name: "a-name-that-is-as-long-as-names-may-be".repeat(3), memoryBytes: GiB / 2 },
+      );
+      const page = await open(server);
+      await page.emulateMedia({ colorScheme });
+      await page.locator(".device").first().waitFor();
+      for (const width of [360, 1280, 2560]) {
+        await page.setViewportSize({ width, height: 800 });
+        for (const target of ["pool", "leases", "queue", "tenants", "events"]) {
+          await page.goto(`${server.admin}/#/${target}`);
+          await page.locator("h1").waitFor();
+          const beyond = await ask<number>(page, "document.documentElement.scrollWidth - innerWidth");
+          expect({ width, target, beyond: Math.max(0, beyond) }).toEqual({ width, target, beyond: 0 });
+        }
+      }
+      const ofBody = (property: string): Promise<string> => ask(page, `getComputedStyle(document.body).${property}`);
+      const [text, back] = [await ofBody("color"), await ofBody("backgroundColor")];
+      const light = (colour: string): number => Number(/\d+/.exec(colour)?.[0]);
+      expect(light(text) > light(back)).toBe(colorScheme === "dark");
+      await page.close();
+      control.close();
+    });
+  },
+);
