@@ -7,7 +7,7 @@ import { CONDITION_LENGTH_MAX } from "../shared/limits.ts";
 import { formatSize, parseSize } from "../shared/units.ts";
 import type { PooledDevice } from "./control/broker-options.ts";
 import type { DeviceDescription } from "./device/device.ts";
-import { discoverDevices } from "./executor/drivers.ts";
+import { discoverDevices, type MissingDevices } from "./executor/drivers.ts";
 import type { Sharing } from "./pool/types.ts";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
@@ -131,18 +131,18 @@ function factsOf(device: DeviceDescription, { hostname, address }: Server): Reco
 type MeasureDevices = (devices: readonly DeviceDescription[]) => Promise<readonly DeviceDescription[]>;
 
 /**
- * All devices of the SPECs. `tell` hears why there is no GPU where `auto` finds none.
+ * All devices of the SPECs.
  * @throws SluiceError BAD_ARGUMENT, and what the drivers throw
  */
 export async function takeInventory(
   texts: readonly string[],
   server: Server,
-  { tell, measure }: { readonly tell: (why: string) => void; readonly measure: MeasureDevices },
+  { measure, ...missing }: MissingDevices & { readonly measure: MeasureDevices },
 ): Promise<PooledDevice[]> {
   const specs = texts.map(parseDeviceSpec);
   const found = await discoverDevices(
     specs.map(({ devices }) => devices),
-    tell,
+    missing,
   );
   const measured = await measure(found.map(({ device }) => device));
   const known = found.map(({ specIndex }, index) => ({ device: measured[index]!, specIndex }));

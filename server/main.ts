@@ -89,6 +89,7 @@ async function run(config: Config): Promise<void> {
   const problems: DeviceHealth[] = [];
   const devices = await takeInventory(config.devices, here, {
     tell: (why) => log.info({ why }, "Lends a cpu device for want of a GPU"),
+    skip: (spec, why) => log.warn({ spec, why }, "Lends no device of a SPEC"),
     measure: (found) => measureDevices(found, { clock: systemClock, log, onProblem: (each) => problems.push(each) }),
   });
   const unlock = lockState(config.stateDirectory);

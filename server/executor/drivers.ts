@@ -38,25 +38,48 @@ export interface FoundDevice {
   readonly specIndex: number;
 }
 
+/** What the admin should know about devices that are not there. */
+export interface MissingDevices {
+  /** Why there is no GPU, where `auto` means a cpu device for want of one. */
+  readonly tell: (why: string) => void;
+  /** Why a SPEC has no devices, where others have. */
+  readonly skip: (spec: string, why: string) => void;
+}
+
 /**
  * All devices for the SPECs of `--device`, such as `auto`, `cuda:0`, `cpu:4x2GiB` or `null:2x16GiB`. A device keeps the id that its driver
- * gives it unless an earlier SPEC has taken it; then it gets the next free number.
- * @throws SluiceError BAD_ARGUMENT
+ * gives it unless an earlier SPEC has taken it; then it gets the next free number. A SPEC whose devices cannot be used (no driver, an old
+ * one, no permission) is left out as long as another has some.
+ * @throws SluiceError BAD_ARGUMENT, or DEVICE_FAILED when no SPEC has a device
  */
 export async function discoverDevices(
   specs: readonly string[],
-  tell: (why: string) => void = () => {},
+  { tell, skip }: MissingDevices,
 ): Promise<FoundDevice[]> {
   const devices = new Map<string, FoundDevice>();
+  const failures: { readonly text: string; readonly error: SluiceError }[] = [];
+  const discover = async (driver: DeviceDriver, spec: string, text: string): Promise<DeviceDescription[]> => {
+    try {
+      return await driver.discover(spec);
+    } catch (cause) {
+      const error = toSluiceError(cause);
+      if (error.code !== "DEVICE_FAILED") throw error;
+      failures.push({ text, error });
+      return [];
+    }
+  };
   for (const [specIndex, given] of specs.entries()) {
     const text = given === "auto" ? await automaticSpec(tell) : given;
     const [, kind = "", spec = ""] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
     const driver = await loadDriver(kind);
-    for (const device of await driver.discover(spec)) {
+    for (const device of await discover(driver, spec, text)) {
       let { id } = device;
       for (let index = 0; devices.has(id); index++) id = `${kind}:${index}`;
       devices.set(id, { device: { ...device, id }, specIndex });
     }
   }
+  const [first] = failures;
+  if (first !== undefined && devices.size === 0) throw first.error;
+  for (const { text, error } of failures) skip(text, error.message);
   return [...devices.values()];
 }

@@ -209,13 +209,13 @@ export class Executor {
       startWatchdog(kernelTimeoutMs);
     }
     const driver = await loadDriver(description.kind);
-    return driver.open({
-      description,
-      arenaBytes,
-      arenaBase,
-      kernelTimeoutMs,
-      onOutput: (text) => session?.print(text),
-    });
+    const onOutput = (text: string): void => session?.print(text);
+    const device = await driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput });
+    if (device.arenaBase !== undefined && device.arenaBase !== arenaBase) {
+      const [wanted, is] = [arenaBase, device.arenaBase].map((address) => `0x${address.toString(16)}`);
+      this.#warn(`The arena on [${description.id}] is not where it was wanted [${wanted}], but at [${is}].`);
+    }
+    return device;
   }
 
   async #end(reason: SluiceError): Promise<void> {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../client/index.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
 import { linearCases } from "../kernels/cases/linear.ts";
 import { openClientMachine } from "../kernels/client-machine.ts";
 import { fixture } from "../kernels/support.ts";
@@ -139,6 +140,45 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
       message: expect.stringContaining("libcublasLt-not-there.so"),
       details: { sequence: expect.any(Number) },
     });
+  });
+
+  it("goes on with what it has when the driver cannot be used, and says why it cannot", async () => {
+    await using server = await startServer({
+      args: ["--device", "cuda", "--device", "cpu:1x256MiB"],
+      env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), SLUICE_STANDIN_VERSION: "11080" },
+    });
+    await using pool = await connect({ server: server.grpc });
+    expect((await pool.devices()).map(({ id }) => id)).toEqual(["cpu:0"]);
+    expect(server.log()).toContain("needs a driver for CUDA 12.4 or later");
+  });
+
+  it("says the address of an arena that the driver has put elsewhere, and works there", async () => {
+    await using server = await start({ SLUICE_STANDIN_IGNORE_HINT: "1" });
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await pool.allocate({ devices: 2, memory: 32 * MiB });
+    const [first, second] = lease.devices;
+    const data = Uint32Array.from({ length: 4096 }, (_, index) => index);
+    const [from, to] = [first.upload(data), second!.alloc(data.byteLength)];
+    expect(from.address).not.toBe(ARENA_BASE);
+    expect(server.log()).toContain("is not where it was wanted");
+    second!.copy(to, from);
+    expect(await to.read(Uint32Array)).toEqual(data);
+    const add = (await first.load(fixture("linear"))).kernel("vector_add");
+    const [x, y] = [first.upload(Float32Array.of(1, 2)), first.alloc(8)];
+    add.launch({ grid: 1, block: 32 }, [2, x, x, y]);
+    expect([...(await y.read(Float32Array))]).toEqual([2, 4]);
+  });
+
+  it("charges the time that the device worked for a lease", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    const lease = await pool.allocate({ memory: 32 * MiB });
+    const pause = (await lease.devices[0].load(knownKernels)).kernel("pause_for");
+    for (let round = 0; round < 3; round++) pause.launch({ grid: 1, block: 1 }, [50_000]);
+    await lease.devices[0].synchronize();
+    const usage = await lease.release();
+    expect(usage!.deviceMs).toBeGreaterThanOrEqual(149);
+    expect(usage!.deviceMs).toBeLessThan(usage!.heldMs);
   });
 
   it("says why it cannot start when the driver is too old", async () => {
