@@ -85,7 +85,10 @@ export interface QueuePlace {
   readonly position: number;
   /** One per device, or one with an empty device for the request as a whole. */
   readonly reasons: readonly DeviceReason[];
-  /** When it is served at the latest, in milliseconds since the Unix epoch by the server's clock; undefined where that is not known. */
+  /**
+   * When it is served, in milliseconds since the Unix epoch by the server's clock, if all who hold or are ahead use their whole time and nobody
+   * comes before it: the latest for the first of the queue, an estimate for the next ones, undefined where that is not known.
+   */
   readonly startsAtMs?: number | undefined;
 }
 

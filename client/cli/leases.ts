@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
 import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
-import { describeReasons, describeStart } from "./place.ts";
+import { describeExpected, describeReasons } from "./place.ts";
 import { type Column, formatTable } from "./table.ts";
 
 const leaseColumns: readonly Column[] = [
@@ -65,7 +65,10 @@ function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
     terminalWidth(),
   ).split("\n");
   const reasons = queue.map((entry) =>
-    [...(entry.startsAtMs > 0 ? [`It is ${describeStart(entry.startsAtMs)}.`] : []), ...describeReasons(entry.reasons)]
+    [
+      ...(entry.startsAtMs > 0 ? [`It is ${describeExpected(entry.startsAtMs, entry.position)}.`] : []),
+      ...describeReasons(entry.reasons),
+    ]
       .map((reason) => `\n         ${reason}`)
       .join(""),
   );

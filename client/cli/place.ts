@@ -23,8 +23,12 @@ export function describeReasons(reasons: readonly Reason[]): string[] {
 export const describeStart = (startsAtMs: number): string =>
   `served by ${new Date(startsAtMs).toISOString()} at the latest`;
 
+/** Of the first of the queue it is a promise, of the others an estimate. */
+export const describeExpected = (startsAtMs: number, position: number): string =>
+  position === 1 ? describeStart(startsAtMs) : `expected by ${new Date(startsAtMs).toISOString()}`;
+
 export const describePlace = ({ position, startsAtMs, reasons }: QueuePlace): string => {
-  const start = startsAtMs === undefined ? "" : `, ${describeStart(startsAtMs)}`;
+  const start = startsAtMs === undefined ? "" : `, ${describeExpected(startsAtMs, position)}`;
   return [`Waiting, place ${position} in the queue${start}.`, ...describeReasons(reasons)].join(" ");
 };
 

@@ -11,6 +11,7 @@ import { RequestIds } from "./request-ids.ts";
 
 /** Places are told again at most this often: one event may move everyone. */
 const TELL_INTERVAL_MS = 250;
+const START_NEWS_MS = 1_000;
 
 /** Where a request stands. */
 export type Place = Pick<QueuePlace, "position" | "reasons" | "startsAt">;
@@ -47,6 +48,10 @@ export interface WaitingRequestsOptions {
   readonly list: () => readonly QueueListing[];
   readonly place: (id: string) => QueuePlace | undefined;
 }
+
+/** Whether two starts are the same to whoever waits: an estimate that moves by less is no news. */
+const isNear = (a: number | undefined, b: number | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && Math.abs(a - b) < START_NEWS_MS);
 
 export class WaitingRequests {
   readonly #options: WaitingRequestsOptions;
@@ -169,13 +174,11 @@ export class WaitingRequests {
     const { clock, list, place } = this.#options;
     this.#cancelTimer = clock.schedule(TELL_INTERVAL_MS, () => {
       this.#cancelTimer = undefined;
-      for (const { request, position } of list()) {
+      for (const { request, position, startsAt } of list()) {
         const told = this.#byId.get(request.id)?.told;
-        // The start is known for the first alone.
-        if (told?.position === position && position > 1) continue;
+        if (told?.position === position && isNear(told.startsAt, startsAt)) continue;
         const now = place(request.id);
-        if (now === undefined) continue;
-        if (told?.position !== position || told.startsAt !== now.startsAt) this.queued(request.id, now);
+        if (now !== undefined) this.queued(request.id, now);
       }
     });
   }

@@ -121,6 +121,8 @@ export class Executor {
     const { calls } = this.#usage;
     const isBusy = this.#session?.isBusy === true;
     if (calls !== this.#toldCalls || isBusy || this.#toldBusy) this.#send({ kind: "active", isBusy });
+    // Who was quiet is heard at once: the lease may be about to end for that.
+    else this.#session?.onceCalled(() => this.#send({ kind: "active", isBusy: false }));
     this.#toldCalls = calls;
     this.#toldBusy = isBusy;
   }

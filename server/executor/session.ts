@@ -75,6 +75,7 @@ export class Session {
   #failure: CallFailure | undefined;
   #heldUp: "device" | "reader" | "change" | undefined;
   #goodbyeWaits = false;
+  #onCalls: (() => void) | undefined;
   readonly #changes: (() => Promise<void>)[] = [];
   #over = false;
   #countedCalls = 0;
@@ -145,6 +146,11 @@ export class Session {
       this.#changes.push(() => change().then(resolve, reject));
       if (this.#heldUp === undefined) this.#pump();
     });
+  }
+
+  /** Tells once, when the next calls come. */
+  onceCalled(tell: () => void): void {
+    this.#onCalls = tell;
   }
 
   /** Receives what kernels print. */
@@ -277,6 +283,8 @@ export class Session {
 
   /** All calls are decoded before the first runs: nothing of a malformed frame is executed. */
   #takeCalls(frame: Frame): void {
+    this.#onCalls?.();
+    this.#onCalls = undefined;
     const calls = callsOf(frame);
     const fields = new Array<unknown>(calls.length);
     for (let index = 0; index < calls.length; index++) {

@@ -1,4 +1,5 @@
 /** What can be asked about a pool. Changes nothing that matters to any decision. */
+import { estimatedStart } from "./estimates.ts";
 import { usageNow } from "./fair-share.ts";
 import { viewLease } from "./leases.ts";
 import { inOrder, positionOf } from "./queue.ts";
@@ -38,35 +39,36 @@ export function findLease(state: PoolState, id: string): Lease | undefined {
   return lease === undefined ? undefined : viewLease(lease);
 }
 
-const viewRequest = (record: RequestRecord, position: number): QueueListing => ({
-  request: record.request,
-  priority: record.priority,
-  position,
-  requestedAt: record.requestedAt,
-  deadline: record.deadlineAt,
-});
+function viewRequest(state: PoolState, record: RequestRecord, position: number): QueueListing {
+  const startsAt = estimatedStart(state, record);
+  return {
+    request: record.request,
+    priority: record.priority,
+    position,
+    requestedAt: record.requestedAt,
+    deadline: record.deadlineAt,
+    ...(startsAt === undefined ? {} : { startsAt }),
+  };
+}
 
 /** All waiting requests in the order in which they would be served, then those in the lines of reservations. */
 export function listQueue(state: PoolState): QueueListing[] {
   let position = 1;
   const listing: QueueListing[] = [];
-  for (const record of inOrder(state)) listing.push(viewRequest(record, position++));
+  for (const record of inOrder(state)) listing.push(viewRequest(state, record, position++));
   for (const { waiting } of state.reservations.values()) {
     position = 1;
-    for (const record of waiting) listing.push(viewRequest(record, position++));
+    for (const record of waiting) listing.push(viewRequest(state, record, position++));
   }
   return listing;
 }
 
 /** The first of the queue, and how many wait: what can be shown of a queue of any length. */
-export function listQueueHead(
-  state: PoolState,
-  countMax: number,
-): { first: (QueueListing & { readonly startsAt?: number })[]; waiting: number } {
-  const first: (QueueListing & { readonly startsAt?: number })[] = [];
+export function listQueueHead(state: PoolState, countMax: number): { first: QueueListing[]; waiting: number } {
+  const first: QueueListing[] = [];
   for (const record of inOrder(state)) {
     if (first.length === countMax) break;
-    first.push({ ...viewRequest(record, first.length + 1), ...startOf(state, record) });
+    first.push(viewRequest(state, record, first.length + 1));
   }
   return { first, waiting: state.requests.size };
 }
@@ -80,16 +82,9 @@ export function queuePlace(state: PoolState, id: string): QueuePlace | undefined
   if (record === undefined) return undefined;
   refreshPlan(state, record);
   return {
-    ...viewRequest(record, positionOf(state, record)),
+    ...viewRequest(state, record, positionOf(state, record)),
     reasons: reasonsFor(state, record),
-    ...startOf(state, record),
   };
-}
-
-/** When it is served at the latest, where that is known. */
-function startOf(state: PoolState, record: RequestRecord): { readonly startsAt?: number } {
-  const startsAt = state.headRoom?.holder === record ? state.headRoom.startsAt : undefined;
-  return startsAt === undefined ? {} : { startsAt };
 }
 
 /** All tenants that the pool has heard of. */

@@ -67,6 +67,9 @@ export { createPool, type PoolState } from "./state.ts";
 /** A timer this late means that the pool was not listening, so heartbeats may have been missed. */
 const DEAF_MS = 10_000;
 
+/** Events that move nobody when they have no effects. */
+const quietKinds: ReadonlySet<PoolEvent["kind"]> = new Set(["tick", "heartbeat", "attached", "detached", "active"]);
+
 const RELEASED: Ending = { code: "RELEASED", message: "The lease is released." };
 
 /**
@@ -78,6 +81,7 @@ export function decide(state: PoolState, event: PoolEvent, now: number): readonl
   look(state, effects);
   effects.push(...happen(state, event));
   look(state, effects);
+  if (effects.length > 0 || !quietKinds.has(event.kind)) state.changes++;
   return effects;
 }
 

@@ -279,6 +279,10 @@ export interface PoolState {
   /** Heartbeats count as heard until then: the pool itself was not listening before. */
   deafUntil: number;
   nextOrder: number;
+  /** Counts what has happened, but for what moves nobody. */
+  changes: number;
+  /** Starts of the first of the queue, worked out after so many changes. */
+  estimates: { readonly changes: number; readonly starts: ReadonlyMap<RequestRecord, number> } | undefined;
   /** Whether something has become free, or the queue's head has gone, since the last pass over the queue. */
   passNeeded: boolean;
 }
@@ -323,6 +327,8 @@ export function createPool(options: PoolOptions = {}): PoolState {
     usageEpoch: 0,
     deafUntil: 0,
     nextOrder: 0,
+    changes: 0,
+    estimates: undefined,
     passNeeded: false,
   };
 }

@@ -386,12 +386,15 @@ export interface QueueListing {
   readonly requestedAt: number;
   /** When the wait is over. */
   readonly deadline: number;
+  /**
+   * When it is served, if all who hold or are ahead use their whole time and nobody comes before it; for the first of the queue that is the
+   * latest. Only for the first few, and where those times are known.
+   */
+  readonly startsAt?: number;
 }
 
 export interface QueuePlace extends QueueListing {
   readonly reasons: readonly DeviceReason[];
-  /** When it is served at the latest, for the first of the queue where the ends of all leases in its way are known. */
-  readonly startsAt?: number;
 }
 
 /** What a tenant has and may have. */

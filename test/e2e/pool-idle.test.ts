@@ -18,7 +18,7 @@ let server: TestServer;
 let pool: Pool;
 
 beforeAll(async () => {
-  const args = ["--device", "cpu:2x64MiB", "--idle-timeout", "3s", "--idle-notice", "1s", "--kernel-timeout", "7s"];
+  const args = ["--device", "cpu:2x64MiB", "--idle-timeout", "3s", "--idle-notice", "1500ms", "--kernel-timeout", "7s"];
   server = await startServer({ args });
   pool = await connect({ server: server.grpc, lease: "" });
 });

@@ -13,7 +13,8 @@ export interface Queued {
    */
   'reasons'?: (_sluice_v1_Reason)[];
   /**
-   * When it is served at the latest; 0: not known. Known for the first of the queue, where all leases in its way end in time.
+   * When it is served, if all who hold or are ahead use their whole time and nobody comes before it; 0: not known. Of the first of the
+   * queue it is the latest; of the next 31 an estimate. Known only where all leases in the way end in time.
    */
   'startsAtMs'?: (number | string | Long);
   /**
@@ -32,7 +33,8 @@ export interface Queued__Output {
    */
   'reasons': (_sluice_v1_Reason__Output)[];
   /**
-   * When it is served at the latest; 0: not known. Known for the first of the queue, where all leases in its way end in time.
+   * When it is served, if all who hold or are ahead use their whole time and nobody comes before it; 0: not known. Of the first of the
+   * queue it is the latest; of the next 31 an estimate. Known only where all leases in the way end in time.
    */
   'startsAtMs': (number);
   /**

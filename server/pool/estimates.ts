@@ -1,0 +1,140 @@
+/**
+ * When waiting requests are served, if all who hold or are ahead use their whole time and nobody comes before them. An estimate: leases end
+ * sooner, and small requests pass big ones. For the first of the queue only, where the ends of what is in the way are known, and worked
+ * out only when somebody asks.
+ */
+import { candidates, heldOn, isUsable, withoutHeadRoom } from "./head-room.ts";
+import { endOf } from "./leases.ts";
+import { inOrder } from "./queue.ts";
+import { durationOf, quotaObstacle } from "./quota.ts";
+import { chargeOf, refreshPlan } from "./request.ts";
+import type { DeviceClass, DeviceRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
+
+/** Requests that get an estimate: nobody plans by what comes after so many others. */
+export const ESTIMATES_MAX = 32;
+/** Changes of one device that are looked at: beyond it a device's future is not known. */
+const STEPS_MAX = 64;
+
+/** From `at` on, until the next step. */
+interface Step {
+  readonly at: number;
+  readonly free: number;
+}
+
+/** What each device has free over time. */
+class Future {
+  readonly #state: PoolState;
+  readonly #devices = new Map<DeviceRecord, readonly Step[]>();
+
+  constructor(state: PoolState) {
+    this.#state = state;
+  }
+
+  stepsOf(device: DeviceRecord): readonly Step[] {
+    let steps = this.#devices.get(device);
+    if (steps === undefined) {
+      steps = this.#begin(device);
+      this.#devices.set(device, steps);
+    }
+    return steps;
+  }
+
+  #begin(device: DeviceRecord): Step[] {
+    const ends = [...device.leases].map((lease) => ({ at: endOf(this.#state, lease), bytes: heldOn(lease, device) }));
+    const known = ends.filter(({ at }) => at !== Number.POSITIVE_INFINITY).sort((a, b) => a.at - b.at);
+    const steps = [{ at: this.#state.now, free: device.freeBytes }];
+    for (const { at, bytes } of known.slice(0, STEPS_MAX)) steps.push({ at, free: steps.at(-1)!.free + bytes });
+    return steps;
+  }
+
+  /** Whether the device has so many bytes free from `at` on, for so long. */
+  hasRoom(device: DeviceRecord, bytes: number, span: { readonly at: number; readonly until: number }): boolean {
+    const steps = this.stepsOf(device);
+    for (const [index, step] of steps.entries()) {
+      const isOver = (steps[index + 1]?.at ?? Number.POSITIVE_INFINITY) <= span.at;
+      if (!isOver && step.at < span.until && step.free < bytes) return false;
+    }
+    return true;
+  }
+
+  take(device: DeviceRecord, bytes: number, span: { readonly at: number; readonly until: number }): void {
+    const steps: Step[] = [];
+    const edges = new Set([span.at, span.until]);
+    edges.delete(Number.POSITIVE_INFINITY);
+    let free = 0;
+    const all = [...this.stepsOf(device)];
+    for (const at of [...new Set([...all.map((step) => step.at), ...edges])].sort((a, b) => a - b)) {
+      free = all.findLast((step) => step.at <= at)?.free ?? free;
+      steps.push({ at, free: free - (at >= span.at && at < span.until ? bytes : 0) });
+    }
+    this.#devices.set(device, steps);
+  }
+}
+
+interface Start {
+  readonly at: number;
+  readonly devices: readonly { readonly device: DeviceRecord; readonly bytes: number }[];
+}
+
+/** The first time at which a server has room for the plan, for so long. */
+function startOn(
+  future: Future,
+  server: ServerRecord,
+  wish: { readonly plan: Plan; readonly durationMs: number },
+): Start | undefined {
+  const { plan, durationMs } = wish;
+  const usable: { device: DeviceRecord; bytes: number }[] = [];
+  for (const device of server.devices) {
+    const fit = plan.fitOf.get(device.class);
+    if (fit === undefined || !isUsable(device) || plan.narrow?.has(device) === false) continue;
+    usable.push({ device, bytes: chargeOf(fit, plan.sameDevice ? plan.count : 1) });
+  }
+  const wanted = plan.sameDevice ? 1 : plan.count;
+  if (usable.length < wanted) return undefined;
+  const times = [...new Set(usable.flatMap(({ device }) => future.stepsOf(device).map(({ at }) => at)))];
+  for (const at of times.sort((a, b) => a - b)) {
+    const span = { at, until: at + durationMs };
+    const devices = usable.filter(({ device, bytes }) => future.hasRoom(device, bytes, span));
+    if (devices.length >= wanted) return { at, devices: devices.slice(0, wanted) };
+  }
+  return undefined;
+}
+
+function work(state: PoolState): Map<RequestRecord, number> {
+  const starts = new Map<RequestRecord, number>();
+  const future = new Future(state);
+  /** Classes of devices on which somebody waits for nobody knows how long. */
+  const unknown = new Set<DeviceClass>();
+  let left = ESTIMATES_MAX;
+  for (const record of inOrder(state)) {
+    if (left-- === 0) break;
+    refreshPlan(state, record);
+    const { plan, request, tenant } = record;
+    const durationMs = durationOf(tenant, request);
+    const isOpen = quotaObstacle(record) === undefined && !plan.fits.some((fit) => unknown.has(fit.class));
+    let best: Start | undefined;
+    for (const server of isOpen ? new Set(candidates(state, plan)) : []) {
+      const start = startOn(future, server, { plan, durationMs });
+      if (start !== undefined && (best === undefined || start.at < best.at)) best = start;
+    }
+    if (best === undefined) {
+      for (const fit of plan.fits) unknown.add(fit.class);
+      continue;
+    }
+    starts.set(record, best.at);
+    const span = { at: best.at, until: best.at + durationMs };
+    for (const { device, bytes } of best.devices) future.take(device, bytes, span);
+  }
+  return starts;
+}
+
+/** When the request is served, by estimate; of the first of the queue, at the latest. Undefined where that is not known. */
+export function estimatedStart(state: PoolState, record: RequestRecord): number | undefined {
+  if (state.headRoom?.holder === record) return state.headRoom.startsAt;
+  if (state.headRoom === undefined || record.reservation !== undefined) return undefined;
+  if (state.estimates?.changes !== state.changes) {
+    state.estimates = { changes: state.changes, starts: withoutHeadRoom(state, () => work(state)) };
+  }
+  const start = state.estimates.starts.get(record);
+  return start === undefined ? undefined : Math.max(start, state.now);
+}
