@@ -77,14 +77,15 @@ export function packValue(
   place: number,
   to: { slot: ArgumentSlot; value: KernelArgument; context: DeviceContext; offset: number },
 ): boolean {
-  const { slot, value, offset } = to;
-  if (value instanceof DeviceBuffer) return packMemory(buffer, place, { ...to, owner: value, offset });
+  // Objects are written out here: copying them with `...` costs more than all the rest of a launch.
+  const { slot, value, context, offset } = to;
+  if (value instanceof DeviceBuffer) return packMemory(buffer, place, { slot, owner: value, context, offset });
   if (typeof value === "number") return packNumber(buffer, place, { slot, value });
   if (typeof value === "bigint") return packBigint(buffer, place, { slot, value });
   if (value instanceof BufferView) {
-    return packMemory(buffer, place, { ...to, owner: value.buffer, offset: value.offset + offset });
+    return packMemory(buffer, place, { slot, owner: value.buffer, context, offset: value.offset + offset });
   }
-  if (value instanceof ScalarParameter) return packParameter(buffer, place, { ...to, value });
+  if (value instanceof ScalarParameter) return packParameter(buffer, place, { slot, value, context });
   return ArrayBuffer.isView(value) && packBytes(buffer, place, { slot, bytes: value });
 }
 
