@@ -45,6 +45,13 @@ API void standin_clear(void) {
   standin_delay_ns = 0;
 }
 
+uint64_t standin_device_bytes(void) {
+  static uint64_t bytes;
+  const char *text = bytes == 0 ? getenv("SLUICE_STANDIN_MEMORY") : NULL;
+  if (bytes == 0) bytes = text == NULL ? 1ull << 30 : strtoull(text, NULL, 10) << 20;
+  return bytes;
+}
+
 API void standin_delay(unsigned microseconds) { standin_delay_ns = microseconds * 1000ull; }
 
 /* Takes memory of a device as another process would. */

@@ -37,7 +37,9 @@ enum {
 
 #define DEVICES 2
 #define GRANULARITY (2ull << 20)
-#define DEVICE_BYTES (1ull << 30)
+/* 1 GiB, or SLUICE_STANDIN_MEMORY in MiB: memory that nobody touches costs nothing. */
+#define DEVICE_BYTES standin_device_bytes()
+uint64_t standin_device_bytes(void);
 #define CONTEXT_BYTES (96ull << 20)
 
 struct stream;

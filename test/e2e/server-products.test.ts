@@ -9,7 +9,10 @@ let control: RawControl;
 let lease: RawLease;
 
 beforeAll(async () => {
-  server = await startServer({ args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "10m"] });
+  server = await startServer({
+    args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "10m"],
+    env: { SLUICE_NVRTC_LIBRARY: "libnvrtc-that-is-not-there.so" },
+  });
   control = new RawControl(server.grpc);
   lease = await control.allocate({ devices: 2, memoryBytes: 64 * MiB, requestId: "products" });
 });

@@ -57,7 +57,37 @@ interface Watched {
   readonly exited: Promise<number | string>;
 }
 
-function start(args: readonly string[], { wrapper = [], env = {} }: ServerOptions): Watched {
+/**
+ * With SLUICE_TEST_STANDIN, the folder of the stand-in driver's libraries (test/cuda/suite.test.ts sets it), null devices are CUDA devices over
+ * it instead, of the same number and size.
+ */
+function onChosenDevices(args: readonly string[]): {
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+} {
+  const folder = process.env["SLUICE_TEST_STANDIN"];
+  const spec = args.map((arg) => /^null(?::(\d+)x(\d+)([GM])iB)?$/.exec(arg)).find((match) => match !== null);
+  if (process.env["SLUICE_TEST_DEVICES"] !== "cuda" || folder === undefined || spec === undefined)
+    return { args, env: {} };
+  const [text, count = "1", size = "16", unit = "G"] = spec;
+  const library = join(folder, "libcuda.so.1");
+  return {
+    args: args.map((arg) => (arg === text ? (count === "1" ? "cuda:0" : "cuda") : arg)),
+    env: {
+      SLUICE_CUDA_LIBRARY: library,
+      SLUICE_NVML_LIBRARY: library,
+      SLUICE_CUBLASLT_LIBRARY: library,
+      SLUICE_NVRTC_LIBRARY: library,
+      SLUICE_STANDIN_ANY_KERNEL: "1",
+      SLUICE_STANDIN_MEMORY: String(Number(size) * (unit === "G" ? 1024 : 1)),
+    },
+  };
+}
+
+function start(given: readonly string[], { wrapper = [], env: ownEnv = {} }: ServerOptions): Watched {
+  const chosen = onChosenDevices(given);
+  const { args } = chosen;
+  const env = { ...chosen.env, ...ownEnv };
   const [program, ...rest] = [...wrapper, process.execPath, entry, ...args];
   // Whether `run` finds or builds the libraries for CUDA programs must not depend on what ran before; those tests name the folder.
   const variables = { ...process.env, SLUICE_INTERPOSER: "", ...env };
