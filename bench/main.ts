@@ -15,6 +15,7 @@ import { cpuCase } from "./cases/cpu.ts";
 import { interposerCase } from "./cases/interposer.ts";
 import { latencyCase } from "./cases/latency.ts";
 import { leasesCase } from "./cases/leases.ts";
+import { messagesCase } from "./cases/messages.ts";
 import { poolCase } from "./cases/pool.ts";
 import { throughputCase } from "./cases/throughput.ts";
 import { trainingCase } from "./cases/training.ts";
@@ -29,6 +30,7 @@ const cases: readonly BenchCase[] = [
   copiesCase,
   allocateCase,
   trainingCase,
+  messagesCase,
   leasesCase,
   poolCase,
   cpuCase,

@@ -4,12 +4,15 @@
  */
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { Opcode } from "../shared/generated/calls.ts";
-import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
+import { CALL_DATA_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
 import { cancelled } from "./abort.ts";
 import type { Encode, Session } from "./session.ts";
 
-/** Bytes that wait in this process before the next piece is taken. */
+/** Bytes that wait to be sent before the next piece is taken. */
 const WAITING_BYTES_MAX = CALL_DATA_BYTES_MAX;
+
+/** The same with what is not acknowledged: a copy leaves half of the room to the calls of others. */
+const HELD_BYTES_MAX = CLIENT_BACKLOG_BYTES_MAX / 2;
 
 /** A piece of a larger array. */
 export interface Piece {
@@ -55,7 +58,8 @@ export async function sendPieces(session: Session, to: PiecesToSend): Promise<vo
     copy.issueNext();
     while (!copy.isOver) {
       await new Promise(setImmediate);
-      if (session.queuedBytes > WAITING_BYTES_MAX) await roomFor(session, copy);
+      const isFull = session.queuedBytes > WAITING_BYTES_MAX || session.heldBytes > HELD_BYTES_MAX;
+      if (isFull) await roomFor(session, copy);
       copy.issueNext();
     }
   } finally {

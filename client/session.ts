@@ -195,6 +195,11 @@ export class Session {
     return sequence > this.#lastWork && isOpen && this.#pending.size === 0;
   }
 
+  /** Bytes that this process holds: not sent, or not acknowledged. */
+  get heldBytes(): number {
+    return this.#outbox.heldBytes;
+  }
+
   /** Bytes that wait in this process to be sent. */
   get queuedBytes(): number {
     return this.#outbox.queuedBytes;

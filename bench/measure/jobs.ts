@@ -7,6 +7,7 @@ import type { Control } from "../../client/control.ts";
 import type { Lease } from "../../client/index.ts";
 import * as calls from "../../client/measure/calls.ts";
 import * as leaseJobs from "./lease-jobs.ts";
+import * as messageJobs from "./message-jobs.ts";
 import { openControl, openLease, type Target, type TransportName } from "./target.ts";
 import * as trainingJobs from "./training-jobs.ts";
 
@@ -110,6 +111,7 @@ export const jobs = {
   allocations,
   transports,
   ...leaseJobs,
+  ...messageJobs,
   ...trainingJobs,
 } as const;
 
