@@ -56,6 +56,7 @@ import { bracketed, type HostPort, parseHostPort, SERVER_PORT_DEFAULT } from "./
 import { OUTAGE_MS_MAX, Outage } from "./outage.ts";
 import { quietCredentials } from "./quiet-credentials.ts";
 import type { ClientTls, ServerAccess } from "./server-access.ts";
+import type { SubmitStream } from "./transport/transport.ts";
 
 /** A request that the server answers at once. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -346,6 +347,11 @@ export class Control {
   /** A stream of heartbeats that does not keep the program alive. */
   hold(): HoldStream {
     return this.#quiet.hold(this.#metadata);
+  }
+
+  /** A stream that carries a data connection. */
+  submit(): SubmitStream {
+    return this.#quiet.submit(this.#metadata);
   }
 
   close(): void {

@@ -106,6 +106,7 @@ export class Lease {
     try {
       const { session, attached } = await openSession(grant, {
         host: bracketed(grant.control.server.host),
+        server: { tls: grant.control.tls, submit: () => grant.control.submit() },
         leaseId: grant.key.leaseId,
         secret: grant.key.secret,
         devices: grant.devices,

@@ -11,7 +11,7 @@ import { protocolError } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
 import { type Credentials, checkWelcome, helloFrame, NONCE_BYTES, type SessionPosition } from "./handshake.ts";
 import { endpointsOf, openTransport, transportKinds, withHost } from "./transport/open.ts";
-import type { Transport } from "./transport/transport.ts";
+import type { ServerLink, Transport } from "./transport/transport.ts";
 
 /** What a session and its links tell each other. */
 export interface LinkHandlers {
@@ -36,6 +36,7 @@ export interface LinkOptions {
   readonly endpoints: readonly string[];
   /** Host of the gRPC server, for endpoints that name none. */
   readonly host: string;
+  readonly server?: ServerLink | undefined;
   readonly leaseId: string;
   readonly secret: Uint8Array;
   readonly sessionId: Uint8Array;
@@ -72,7 +73,7 @@ export class Link {
    * @throws SluiceError the most telling reason, or CANCELLED.
    */
   static async open(options: LinkOptions): Promise<Link> {
-    const known = endpointsOf(options.endpoints);
+    const known = endpointsOf(options.endpoints).filter((each) => options.server !== undefined || each !== "grpc://");
     let failure: SluiceError | undefined;
     for (const endpoint of known) {
       try {
@@ -96,6 +97,7 @@ export class Link {
     welcomed.catch(() => {});
     link.transport = await openTransport({
       endpoint,
+      server: options.server,
       timeoutMs,
       signal,
       handlers: {

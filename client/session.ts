@@ -27,6 +27,7 @@ import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { RunningCopies } from "./pieces.ts";
 import { isPassing, Reconnection } from "./reconnection.ts";
 import type { Recorder } from "./recorder.ts";
+import type { ServerLink } from "./transport/transport.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
@@ -47,6 +48,8 @@ export interface SessionOptions {
   readonly endpoints: readonly string[];
   /** Host of the gRPC server, for endpoints that name none. */
   readonly host: string;
+  /** For transports that need more than an address. */
+  readonly server?: ServerLink | undefined;
   readonly leaseId: string;
   readonly secret: Uint8Array;
   /** Devices to attach: the first ones of the lease. */
@@ -348,12 +351,13 @@ export class Session {
   }
 
   async #connect(timeoutMs: number): Promise<void> {
-    const { endpoints, host, leaseId, secret, signal } = this.#options;
+    const { endpoints, host, server, leaseId, secret, signal } = this.#options;
     const over = this.#over.signal;
     try {
       await Link.open({
         endpoints,
         host,
+        server,
         leaseId,
         secret,
         sessionId: this.#sessionId,

@@ -4,7 +4,6 @@
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { join } from "node:path";
 import { Server as GrpcServer, logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
@@ -34,7 +33,7 @@ import { isHardware, measureDevices, probeDevice } from "./health/device-probe.t
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
 import { findLastRun } from "./restart.ts";
-import { DataListener } from "./session/data-listener.ts";
+import { DataDoors } from "./session/data-doors.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
 import { tenantCaches } from "./session/tenant-caches.ts";
 import { lockState } from "./state-lock.ts";
@@ -46,9 +45,6 @@ import { packageVersion } from "./version.ts";
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-
-/** The data socket for clients on this host, in the state directory. */
-const LOCAL_SOCKET = "data.sock";
 
 /** How long the last words of gRPC streams may take at the end. */
 const GRPC_FAREWELL_MS = 1_000;
@@ -141,7 +137,7 @@ class Daemon {
   readonly #executors: ExecutorPool;
   readonly #sessions: LeaseSessions;
   readonly #broker: Broker;
-  readonly #dataListener: DataListener;
+  readonly #dataDoors: DataDoors;
   readonly #access: Access;
   readonly #watch: PoolWatch;
   readonly #monitor: DeviceMonitor;
@@ -205,10 +201,13 @@ class Daemon {
       events: this.#broker,
       onLog,
     });
-    this.#dataListener = new DataListener({
+    this.#dataDoors = new DataDoors({
       leases: this.#broker,
       serverVersion: packageVersion(),
+      tls,
+      stateDirectory: config.stateDirectory,
       onProven: (connection) => this.#sessions.attach(connection),
+      onLog,
     });
   }
 
@@ -265,12 +264,9 @@ class Daemon {
   async start(): Promise<void> {
     const config = this.#config;
     this.#makeFirstToken();
-    const dataPort = await bound("data", config.data, () => this.#dataListener.listen(config.data));
-    const data = written({ host: config.data.host, port: dataPort });
-    const services = this.#services([
-      ...(await this.#listenLocally()),
-      isWildcard(config.data.host) ? `tcp://:${dataPort}` : `tcp://${data}`,
-    ]);
+    const opened = await bound("data", config.data, () => this.#dataDoors.open(config.data));
+    const data = written({ host: config.data.host, port: opened.port });
+    const services = this.#services(opened.endpoints);
     for (const { service, handlers } of services) this.#grpc.addService(service, handlers);
     this.#standard.addTo(this.#grpc);
     const grpcPort = await bound("listen", config.listen, () => this.#grpcListener.listen(config.listen));
@@ -295,6 +291,7 @@ class Daemon {
       serverVersion: packageVersion(),
       serverId: randomUUID(),
       dataEndpoints,
+      submit: this.#dataDoors.submit,
       heartbeatTimeoutMs: this.#config.heartbeatTimeoutMs,
       priorityClasses: this.#config.priorityClasses,
       onInternalError: (error) => this.#log.error(error, "A request fails inside the server"),
@@ -372,7 +369,7 @@ class Daemon {
   /** Closes every door that is open and ends the spare executors. */
   async close(): Promise<void> {
     await this.#monitor.close();
-    this.#dataListener.close();
+    this.#dataDoors.close();
     this.#grpcListener.close();
     this.#access.close();
     this.#adminPort?.close();
@@ -390,26 +387,12 @@ class Daemon {
     });
     this.#grpc.forceShutdown();
   }
-
-  /** The Unix socket for clients of this host; without one they have the port. */
-  async #listenLocally(): Promise<string[]> {
-    const path = join(this.#config.stateDirectory, LOCAL_SOCKET);
-    try {
-      await this.#dataListener.listenLocally(path);
-      return [`unix://${path}`];
-    } catch (error) {
-      this.#log.warn({ error: toSluiceError(error).message }, "Clients on this host get no Unix socket");
-      return [];
-    }
-  }
 }
-
-const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
 
 const written = ({ host, port }: Endpoint): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 
 /** Binds a port, or says in one sentence which one and why not. */
-async function bound(option: string, address: Endpoint, bind: () => Promise<number>): Promise<number> {
+async function bound<T>(option: string, address: Endpoint, bind: () => Promise<T>): Promise<T> {
   try {
     return await bind();
   } catch (error) {

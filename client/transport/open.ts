@@ -1,8 +1,14 @@
 /** The kinds of data endpoints that this client knows, and what opens each. Which of them a session takes is the link's to decide. */
-import { openTcp, openUnix } from "./socket.ts";
+import { openGrpc } from "./grpc.ts";
+import { openTcp, openTls, openUnix } from "./socket.ts";
 import type { OpenOptions, OpenTransport, Transport } from "./transport.ts";
 
-const openers = { unix: openUnix, tcp: openTcp } as const satisfies Record<string, OpenTransport>;
+const openers = {
+  unix: openUnix,
+  tcp: openTcp,
+  tls: openTls,
+  grpc: openGrpc,
+} as const satisfies Record<string, OpenTransport>;
 
 /** A kind of data endpoint that this client knows: the word before `://`. */
 export type TransportKind = keyof typeof openers;

@@ -1,18 +1,24 @@
 /**
- * A transport over one socket of the system: TCP, with Nagle's algorithm off since a batch is one write and must leave at once, or
- * a Unix socket. Endpoints are `tcp://HOST:PORT` and `unix:///PATH`.
+ * A transport over one socket: TCP, with Nagle's algorithm off since a batch is one write and must leave at once, a Unix socket, or TLS 1.3
+ * over TCP. Endpoints are `tcp://HOST:PORT`, `unix:///PATH` and `tls://HOST:PORT`.
  */
 import { readSync, writeSync } from "node:fs";
-import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
+import { type ConnectionOptions, checkServerIdentity, connect as connectSecurely } from "node:tls";
 import { SluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
 import { parseHostPort } from "../address.ts";
 import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from "./transport.ts";
 
+/** A connection that is silent so long is asked whether it still is one. */
+const KEEP_ALIVE_MS = 10_000;
+
 class SocketTransport implements Transport {
   readonly endpoint: string;
   readonly #socket: Socket;
   readonly #handlers: TransportHandlers;
+  /** Whether what the program writes is what the system sends. */
+  readonly #isPlain: boolean;
   /** Bytes that went past the stream. */
   #bytesWrittenNow = 0;
   #bytesReadNow = 0;
@@ -20,8 +26,9 @@ class SocketTransport implements Transport {
   #waiting: { bytes: Uint8Array; readonly whenWritten: () => void }[] = [];
   #waitingBytes = 0;
 
-  constructor(socket: Socket, options: { endpoint: string; handlers: TransportHandlers }) {
+  constructor(socket: Socket, options: { endpoint: string; handlers: TransportHandlers; isPlain: boolean }) {
     this.endpoint = options.endpoint;
+    this.#isPlain = options.isPlain;
     this.#socket = socket;
     const { handlers } = options;
     this.#handlers = handlers;
@@ -51,7 +58,7 @@ class SocketTransport implements Transport {
   }
 
   readNow(): void {
-    for (let fd = descriptorOf(this.#socket); fd !== undefined; fd = descriptorOf(this.#socket)) {
+    for (let fd = this.#descriptor(); fd !== undefined; fd = this.#descriptor()) {
       let byteCount: number;
       try {
         byteCount = readSync(fd, this.#handlers.space());
@@ -98,7 +105,7 @@ class SocketTransport implements Transport {
   }
 
   #try(bytes: Uint8Array, byteCount: number): number {
-    const fd = descriptorOf(this.#socket);
+    const fd = this.#descriptor();
     if (fd === undefined) return 0;
     try {
       const taken = writeSync(fd, bytes, 0, byteCount);
@@ -108,6 +115,13 @@ class SocketTransport implements Transport {
       // The system takes nothing now, or the connection is gone: the stream waits, or tells.
       return 0;
     }
+  }
+
+  /** The descriptor of the connected socket, where Node shows it; undefined elsewhere, and then everything goes through the stream. */
+  #descriptor(): number | undefined {
+    if (!this.#isPlain) return undefined;
+    const fd = (this.#socket as { _handle?: { fd?: number } })._handle?.fd;
+    return fd !== undefined && fd >= 0 ? fd : undefined;
   }
 
   ref(): void {
@@ -128,35 +142,58 @@ class SocketTransport implements Transport {
   }
 }
 
-/** The descriptor of a connected socket, where Node shows it; undefined elsewhere, and then every write goes through the stream. */
-function descriptorOf(socket: Socket): number | undefined {
-  const fd = (socket as { _handle?: { fd?: number } })._handle?.fd;
-  return fd !== undefined && fd >= 0 ? fd : undefined;
-}
+const addressIn = ({ endpoint }: OpenOptions) => parseHostPort(endpoint.replace(/^\w+:\/\//, ""));
 
 export const openTcp: OpenTransport = (options) => {
-  const { host, port } = parseHostPort(options.endpoint.slice("tcp://".length));
-  return openSocket(options, { host, port, noDelay: true });
+  const { host, port } = addressIn(options);
+  return openSocket(options, { event: "connect", open: (onread) => connect({ host, port, noDelay: true, onread }) });
 };
 
-export const openUnix: OpenTransport = (options) =>
-  openSocket(options, { path: options.endpoint.slice("unix://".length) });
+export const openUnix: OpenTransport = (options) => {
+  const path = options.endpoint.slice("unix://".length);
+  return openSocket(options, { event: "connect", open: (onread) => connect({ path, onread }) });
+};
 
-function openSocket(options: OpenOptions, where: NetConnectOpts): Promise<Transport> {
+export const openTls: OpenTransport = (options) => {
+  const { host, port } = addressIn(options);
+  const { ca, cert, key } = options.server?.tls ?? {};
+  const secure: ConnectionOptions = {
+    host,
+    port,
+    minVersion: "TLSv1.3",
+    // Of an address there is no name to ask for; the certificate must have it all the same.
+    ...(isIP(host) > 0 ? {} : { servername: host }),
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+  return openSocket(options, {
+    event: "secureConnect",
+    open: (onread) => connectSecurely({ ...secure, onread } as ConnectionOptions).setNoDelay(true),
+  });
+};
+
+interface SocketOpener {
+  /** What the socket says once it is connected. */
+  readonly event: "connect" | "secureConnect";
+  readonly open: (onread: OnReadOpts) => Socket;
+}
+
+function openSocket(options: OpenOptions, { event, open }: SocketOpener): Promise<Transport> {
   const { endpoint, handlers, timeoutMs, signal } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(cancelled(signal));
       return;
     }
-    const onread = {
+    const socket = open({
       buffer: () => handlers.space(),
       callback: (byteCount: number): boolean => {
         handlers.onFilled(byteCount);
         return true;
       },
-    };
-    const socket = connect({ ...where, onread });
+    });
     const fail = (error: SluiceError): void => {
       settle();
       socket.destroy();
@@ -185,9 +222,11 @@ function openSocket(options: OpenOptions, where: NetConnectOpts): Promise<Transp
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     socket.once("error", onError);
-    socket.once("connect", () => {
+    socket.once(event, () => {
       settle();
-      resolve(new SocketTransport(socket, { endpoint, handlers }));
+      // A path that has died without a word is noticed, also while nothing is sent.
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
+      resolve(new SocketTransport(socket, { endpoint, handlers, isPlain: event === "connect" }));
     });
   });
 }

@@ -1,6 +1,10 @@
 /**
- * What a session needs of a byte stream, and nothing more: TCP and Unix sockets implement it, with the same frames. A transport knows no frames, no calls and no leases.
+ * What a session needs of a byte stream, and nothing more: sockets, TLS and a stream of gRPC implement it, with the same frames. A transport knows no frames, no calls and no leases.
  */
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import type { SubmitRequest } from "../../proto/generated/sluice/v1/SubmitRequest.ts";
+import type { SubmitResponse__Output } from "../../proto/generated/sluice/v1/SubmitResponse.ts";
+import type { ClientTls } from "../server-access.ts";
 
 /** What a transport tells its session; never from inside a call of the session's but `readNow`. */
 export interface TransportHandlers {
@@ -38,10 +42,22 @@ export interface Transport {
   destroy(): void;
 }
 
+/** What this client knows of the server, for transports that need more than an address. */
+export interface ServerLink {
+  /** How to speak TLS; undefined where the control plane does not. */
+  readonly tls: ClientTls | undefined;
+  /** Opens the stream of gRPC that carries a data connection. */
+  readonly submit: () => SubmitStream;
+}
+
+export type SubmitStream = ClientDuplexStream<SubmitRequest, SubmitResponse__Output>;
+
 export interface OpenOptions {
   /** Such as `tcp://127.0.0.1:7461`. */
   readonly endpoint: string;
   readonly handlers: TransportHandlers;
+  /** Absent: there are no transports that need it. */
+  readonly server?: ServerLink | undefined;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }

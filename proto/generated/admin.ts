@@ -71,6 +71,8 @@ import type { SetPriorityResponse as _sluice_v1_SetPriorityResponse, SetPriority
 import type { SetQuotaRequest as _sluice_v1_SetQuotaRequest, SetQuotaRequest__Output as _sluice_v1_SetQuotaRequest__Output } from './sluice/v1/SetQuotaRequest.ts';
 import type { SetQuotaResponse as _sluice_v1_SetQuotaResponse, SetQuotaResponse__Output as _sluice_v1_SetQuotaResponse__Output } from './sluice/v1/SetQuotaResponse.ts';
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
+import type { SubmitRequest as _sluice_v1_SubmitRequest, SubmitRequest__Output as _sluice_v1_SubmitRequest__Output } from './sluice/v1/SubmitRequest.ts';
+import type { SubmitResponse as _sluice_v1_SubmitResponse, SubmitResponse__Output as _sluice_v1_SubmitResponse__Output } from './sluice/v1/SubmitResponse.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { TenantUsage as _sluice_v1_TenantUsage, TenantUsage__Output as _sluice_v1_TenantUsage__Output } from './sluice/v1/TenantUsage.ts';
 import type { Token as _sluice_v1_Token, Token__Output as _sluice_v1_Token__Output } from './sluice/v1/Token.ts';
@@ -170,6 +172,8 @@ export interface ProtoGrpcType {
       SetQuotaResponse: MessageTypeDefinition<_sluice_v1_SetQuotaResponse, _sluice_v1_SetQuotaResponse__Output>
       SharingMode: EnumTypeDefinition
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
+      SubmitRequest: MessageTypeDefinition<_sluice_v1_SubmitRequest, _sluice_v1_SubmitRequest__Output>
+      SubmitResponse: MessageTypeDefinition<_sluice_v1_SubmitResponse, _sluice_v1_SubmitResponse__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       TenantUsage: MessageTypeDefinition<_sluice_v1_TenantUsage, _sluice_v1_TenantUsage__Output>
       Token: MessageTypeDefinition<_sluice_v1_Token, _sluice_v1_Token__Output>

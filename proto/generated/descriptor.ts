@@ -665,6 +665,12 @@ export const descriptor = {
                   "responseType": "HoldResponse",
                   "responseStream": true
                 },
+                "Submit": {
+                  "requestType": "SubmitRequest",
+                  "requestStream": true,
+                  "responseType": "SubmitResponse",
+                  "responseStream": true
+                },
                 "Explain": {
                   "requestType": "ExplainRequest",
                   "responseType": "ExplainResponse"
@@ -976,6 +982,22 @@ export const descriptor = {
                   "type": "uint64",
                   "id": 3,
                   "protoName": "heartbeat_timeout_ms"
+                }
+              }
+            },
+            "SubmitRequest": {
+              "fields": {
+                "data": {
+                  "type": "bytes",
+                  "id": 1
+                }
+              }
+            },
+            "SubmitResponse": {
+              "fields": {
+                "data": {
+                  "type": "bytes",
+                  "id": 1
                 }
               }
             },

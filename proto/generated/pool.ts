@@ -37,6 +37,8 @@ import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output a
 import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from './sluice/v1/ResizeResponse.ts';
 import type { Resized as _sluice_v1_Resized, Resized__Output as _sluice_v1_Resized__Output } from './sluice/v1/Resized.ts';
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
+import type { SubmitRequest as _sluice_v1_SubmitRequest, SubmitRequest__Output as _sluice_v1_SubmitRequest__Output } from './sluice/v1/SubmitRequest.ts';
+import type { SubmitResponse as _sluice_v1_SubmitResponse, SubmitResponse__Output as _sluice_v1_SubmitResponse__Output } from './sluice/v1/SubmitResponse.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
 import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from './sluice/v1/WatchPoolRequest.ts';
@@ -92,6 +94,8 @@ export interface ProtoGrpcType {
       Resized: MessageTypeDefinition<_sluice_v1_Resized, _sluice_v1_Resized__Output>
       SharingMode: EnumTypeDefinition
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
+      SubmitRequest: MessageTypeDefinition<_sluice_v1_SubmitRequest, _sluice_v1_SubmitRequest__Output>
+      SubmitResponse: MessageTypeDefinition<_sluice_v1_SubmitResponse, _sluice_v1_SubmitResponse__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
       WatchPoolRequest: MessageTypeDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolRequest__Output>

@@ -100,7 +100,7 @@ function guardedStream(name: string, handler: UntypedHandleCall, options: GuardO
     const identity = identityOf(call);
     const leave = options.gate.follow(identity, (reason) => {
       // Who was let in without a token keeps a lease that it has: its secret is proof enough.
-      if (identity.tokenId === "" && name === "Hold") return;
+      if (identity.tokenId === "" && (name === "Hold" || name === "Submit")) return;
       end(reason);
     });
     for (const event of ["cancelled", "finish", "close", "error"]) call.once(event, leave);

@@ -34,6 +34,8 @@ export interface PoolServiceOptions extends UnaryOptions {
   readonly serverId: string;
   /** As in `Connection`, best first. */
   readonly dataEndpoints: readonly string[];
+  /** Takes a data connection inside gRPC. */
+  readonly submit: PoolServiceHandlers["Submit"];
   readonly heartbeatTimeoutMs: number;
   readonly priorityClasses: PriorityClasses;
 }
@@ -68,6 +70,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       const { broker, priorityClasses: classes } = options;
       return explanationMessage(broker.explain(toWish(request, { ...identityOf(call), classes })));
     }),
+    Submit: options.submit,
     Release: unary(options, async ({ leaseId, secret }, call) => {
       requireOwner(identityOf(call), options.broker.ownerOf(leaseId));
       const { usage, released } = await options.broker.release(leaseId, secret);

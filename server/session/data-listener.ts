@@ -1,6 +1,6 @@
 /**
- * The data port and its twin on this host, a Unix socket: accepts connections, lets each shake hands within its bounds, and passes on
- * those that proved a lease. After that the daemon is not on the data path.
+ * Accepts data connections, over TCP, over a Unix socket and from whoever else has one, lets each shake hands within its bounds, and passes
+ * on those that proved a lease. After that the daemon is not on the data path.
  */
 import { chmodSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
@@ -11,9 +11,15 @@ import { freeSocketPath } from "./local-socket.ts";
 import { refuse } from "./refusal.ts";
 
 export interface DataListenerOptions extends HandshakeOptions {
-  readonly onProven: (connection: ProvenConnection) => void;
+  readonly onProven: (connection: ProvenConnection & { readonly clientAddress: string }) => void;
   /** Default HANDSHAKES_MAX. */
   readonly handshakesMax?: number;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
 }
 
 export class DataListener {
@@ -28,10 +34,8 @@ export class DataListener {
   }
 
   /** Listens on TCP, and returns the port; rejects with the system's error. */
-  async listen(address: { readonly host: string; readonly port: number }): Promise<number> {
-    const server = await this.#listen(address);
-    const bound = server.address();
-    return typeof bound === "object" && bound !== null ? bound.port : address.port;
+  async listen(address: ListenAddress): Promise<number> {
+    return portOf(await this.#listen(address), address);
   }
 
   /**
@@ -44,17 +48,13 @@ export class DataListener {
     chmodSync(path, 0o600);
   }
 
-  #listen(where: ListenOptions): Promise<Server> {
+  async #listen(where: ListenOptions): Promise<Server> {
     // The socket goes to another process: nothing may be read before that is decided.
-    const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
-    return new Promise((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(where, () => {
-        server.off("error", reject);
-        this.#servers.push(server);
-        resolve(server);
-      });
-    });
+    const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) =>
+      this.accept(socket, addressOf(socket)),
+    );
+    this.#servers.push(server);
+    return listening(server, where);
   }
 
   /** Accepts no more, and ends the connections that have not proved a lease. */
@@ -64,7 +64,8 @@ export class DataListener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #accept(socket: Socket): void {
+  /** Lets a connection in: a socket of the system from which nothing has been read. */
+  accept(socket: Socket, clientAddress: string): void {
     socket.on("error", () => socket.destroy());
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
@@ -87,7 +88,29 @@ export class DataListener {
       this.#handshakes--;
       if (connection === undefined) return;
       this.#sockets.delete(socket);
-      this.#options.onProven(connection);
+      this.#options.onProven({ ...connection, clientAddress });
     });
   }
+}
+
+/** Of the other end, for messages. */
+export function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return remoteAddress === undefined ? "unix" : `${remoteAddress}:${remotePort ?? ""}`;
+}
+
+/** The server, once it listens; rejects with the system's error. */
+export function listening<S extends Server>(server: S, where: ListenOptions): Promise<S> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.off("error", reject);
+      resolve(server);
+    });
+  });
+}
+
+/** The port at which a server listens. */
+export function portOf(server: Server, asked: ListenAddress): number {
+  const bound = server.address();
+  return typeof bound === "object" && bound !== null ? bound.port : asked.port;
 }

@@ -53,7 +53,8 @@ export class LeaseSessions {
    * Hands a proven connection to its lease's executor, also while the session that it belongs to has another, which may be dead without
    * anybody knowing. A connection of another session is refused with SESSION_BUSY.
    */
-  attach({ socket, lease, welcomeProof, session, received }: ProvenConnection): void {
+  attach(connection: ProvenConnection & { readonly clientAddress: string }): void {
+    const { socket, lease, welcomeProof, session, received, clientAddress } = connection;
     const work = this.#byLease.get(lease.id) ?? this.#start(lease);
     const isBusy = work.busy && work.sessionId !== session.id;
     if (isBusy || work.ending) {
@@ -61,8 +62,6 @@ export class LeaseSessions {
       refuse(socket, new SluiceError(isBusy ? "SESSION_BUSY" : "LEASE_ENDED", `The lease [${lease.id}] ${why}.`));
       return;
     }
-    const { remoteAddress, remotePort } = socket;
-    const clientAddress = remoteAddress === undefined ? "unix" : `${remoteAddress}:${remotePort ?? ""}`;
     const message = {
       kind: "session",
       welcomeProof: welcomeProof.toString("base64"),

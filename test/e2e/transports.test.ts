@@ -1,8 +1,11 @@
 /** The library over every transport that a server offers: the same calls, the same bytes, the same errors. */
-import { renameSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+import { type ConnectionOptions, connect as connectSecurely } from "node:tls";
 import { connect, type Pool, SluiceError, type TransportKind } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type TestCertificates, testCertificates } from "../support/certificates.ts";
+import { RawConnection } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
@@ -22,11 +25,18 @@ const COUNT = `.version 8.0
   ret;
 }`;
 
-let server: TestServer;
+let plain: TestServer;
+let secure: TestServer;
+let certificates: TestCertificates;
 let pools: Pool[] = [];
 
 beforeAll(async () => {
-  server = await startServer({ args: ["--device", "cpu:1x256MiB", "--device", "null:2x1GiB"] });
+  certificates = await testCertificates();
+  const devices = ["--device", "cpu:1x256MiB", "--device", "null:2x1GiB"];
+  [plain, secure] = await Promise.all([
+    startServer({ args: devices }),
+    startServer({ args: [...devices, ...certificates.args, "--tls-mutual"] }),
+  ]);
 });
 
 afterEach(async () => {
@@ -35,13 +45,29 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await server.stop();
+  await Promise.all([plain.stop(), secure.stop()]);
+  certificates.remove();
 });
 
+/** Through gRPC over TLS, too, where the data connection is encrypted. */
 async function connectBy(...transports: TransportKind[]): Promise<Pool> {
-  const pool = await connect({ server: server.grpc, lease: "", ...(transports.length > 0 ? { transports } : {}) });
+  const isSecure = transports.includes("tls");
+  const { ca, client } = certificates;
+  const pool = await connect({
+    server: (isSecure ? secure : plain).grpc,
+    lease: "",
+    ...(transports.length > 0 ? { transports } : {}),
+    ...(isSecure ? { ca: ca.cert, cert: client.cert, key: client.key } : {}),
+  });
   pools.push(pool);
   return pool;
+}
+
+/** The server's data socket. */
+function socketOf({ state }: TestServer): string {
+  const name = readdirSync(state).find((file) => file.endsWith(".sock"));
+  if (name === undefined) throw new Error("The server has no data socket.");
+  return join(state, name);
 }
 
 function pattern(byteCount: number, seed: number): Uint8Array {
@@ -50,7 +76,7 @@ function pattern(byteCount: number, seed: number): Uint8Array {
   return new Uint8Array(words.buffer, 0, byteCount);
 }
 
-describe.each<TransportKind>(["tcp", "unix"])("over %s", (transport) => {
+describe.each<TransportKind>(["tcp", "unix", "tls", "grpc"])("over %s", (transport) => {
   it("kernels run in order, each once", async () => {
     const pool = await connectBy(transport);
     await using lease = await pool.allocate({ memory: "16MiB", filters: ["device.id=cpu:0"] });
@@ -100,21 +126,76 @@ describe("the choice of a transport", () => {
   it("is the Unix socket by itself on the server's host", async () => {
     const pool = await connectBy();
     await using lease = await pool.allocate({ memory: "1MiB" });
-    expect(lease.stats.endpoint).toBe(`unix://${join(server.state, "data.sock")}`);
+    expect(lease.stats.endpoint).toBe(`unix://${socketOf(plain)}`);
     const { leases } = await pool.leases();
     expect(leases.map(({ clientAddress }) => clientAddress)).toEqual(["unix"]);
   });
 
   it("falls back to TCP without a word where the socket cannot be opened", async () => {
-    const path = join(server.state, "data.sock");
+    const path = socketOf(plain);
     const away = `${path}.away`;
     renameSync(path, away);
     try {
       const pool = await connectBy();
       await using lease = await pool.allocate({ memory: "1MiB" });
-      expect(lease.stats.endpoint).toBe(`tcp://${server.data}`);
+      expect(lease.stats.endpoint).toBe(`tcp://${plain.data}`);
     } finally {
       renameSync(away, path);
     }
+  });
+
+  it("is never the socket of a server that has not granted the lease", async () => {
+    // As on a host with a server of its own whose client borrows from another.
+    const [here, there] = [socketOf(plain), socketOf(secure)];
+    expect(basename(here)).not.toBe(basename(there));
+    const pool = await connectBy();
+    await using lease = await pool.allocate({ memory: "1MiB" });
+    expect(lease.stats.endpoint).toBe(`unix://${here}`);
+  });
+
+  it("goes past a socket behind which is another server", async () => {
+    const path = socketOf(plain);
+    const away = `${path}.away`;
+    renameSync(path, away);
+    symlinkSync(socketOf(secure), path);
+    try {
+      const pool = await connectBy();
+      await using lease = await pool.allocate({ memory: "1MiB" });
+      expect(lease.stats.endpoint).toBe(`tcp://${plain.data}`);
+    } finally {
+      unlinkSync(path);
+      renameSync(away, path);
+    }
+  });
+});
+
+describe("TLS on the data port", () => {
+  const openRaw = (options: ConnectionOptions) =>
+    new Promise<string>((resolve) => {
+      const [host, port] = secure.data.split(":") as [string, string];
+      const socket = connectSecurely({ host, port: Number(port), ...options, checkServerIdentity: () => undefined });
+      // A server that misses the client's certificate says so behind the handshake.
+      socket.once("data", () => {
+        resolve(socket.getProtocol() ?? "");
+        socket.destroy();
+      });
+      socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      socket.once("close", () => resolve("closed"));
+    });
+
+  it("is 1.3, for those who show a certificate of its CA", async () => {
+    const { ca, client, stranger } = certificates;
+    const known = { ca: ca.cert, cert: client.cert, key: client.key };
+    expect(await openRaw(known)).toBe("TLSv1.3");
+    expect(await openRaw({ ...known, maxVersion: "TLSv1.2" })).toMatch(/ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/);
+    expect(await openRaw({ ca: ca.cert })).toMatch(/CERTIFICATE_REQUIRED|ECONNRESET|closed/);
+    expect(await openRaw({ ca: ca.cert, cert: stranger.cert, key: stranger.key })).toMatch(/ALERT|ECONNRESET|closed/);
+    expect(await openRaw({ cert: client.cert, key: client.key })).toMatch(/UNABLE_TO|SELF_SIGNED/);
+  });
+
+  it("says nothing to those who speak without it", async () => {
+    const connection = new RawConnection(secure.data);
+    connection.send(new Uint8Array(64));
+    expect(await connection.next()).toBeUndefined();
   });
 });

@@ -7,8 +7,8 @@ import type { Long } from '@grpc/proto-loader';
  */
 export interface Connection {
   /**
-   * Where sessions connect, best first: `unix:///PATH` for clients that can open that socket, `tcp://HOST:PORT`, or `tcp://:PORT` for
-   * the host of the gRPC server.
+   * Where sessions connect, best first: `unix:///PATH` for clients that can open that socket; `tcp://HOST:PORT`, or with TLS 1.3
+   * `tls://HOST:PORT`, where an empty host means that of the gRPC server; `grpc://` for Submit.
    */
   'dataEndpoints'?: (string)[];
   /**
@@ -26,8 +26,8 @@ export interface Connection {
  */
 export interface Connection__Output {
   /**
-   * Where sessions connect, best first: `unix:///PATH` for clients that can open that socket, `tcp://HOST:PORT`, or `tcp://:PORT` for
-   * the host of the gRPC server.
+   * Where sessions connect, best first: `unix:///PATH` for clients that can open that socket; `tcp://HOST:PORT`, or with TLS 1.3
+   * `tls://HOST:PORT`, where an empty host means that of the gRPC server; `grpc://` for Submit.
    */
   'dataEndpoints': (string)[];
   /**

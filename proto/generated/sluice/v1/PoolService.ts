@@ -18,6 +18,8 @@ import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Outpu
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from '../../sluice/v1/ReleaseResponse.ts';
 import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from '../../sluice/v1/ResizeRequest.ts';
 import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from '../../sluice/v1/ResizeResponse.ts';
+import type { SubmitRequest as _sluice_v1_SubmitRequest, SubmitRequest__Output as _sluice_v1_SubmitRequest__Output } from '../../sluice/v1/SubmitRequest.ts';
+import type { SubmitResponse as _sluice_v1_SubmitResponse, SubmitResponse__Output as _sluice_v1_SubmitResponse__Output } from '../../sluice/v1/SubmitResponse.ts';
 import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from '../../sluice/v1/WatchPoolRequest.ts';
 import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from '../../sluice/v1/WatchPoolResponse.ts';
 
@@ -150,6 +152,19 @@ export interface PoolServiceClient extends grpc.Client {
   resize(argument: _sluice_v1_ResizeRequest, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * The data plane for clients that reach only this port: both ways the bytes of a data connection (proto/README.md, "Frames"), cut
+   * into messages anywhere. Slower than any other data endpoint: the last choice.
+   */
+  Submit(metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse__Output>;
+  Submit(options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse__Output>;
+  /**
+   * The data plane for clients that reach only this port: both ways the bytes of a data connection (proto/README.md, "Frames"), cut
+   * into messages anywhere. Slower than any other data endpoint: the last choice.
+   */
+  submit(metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse__Output>;
+  submit(options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse__Output>;
+  
+  /**
    * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
    * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
    * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
@@ -217,6 +232,12 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   Resize: grpc.handleUnaryCall<_sluice_v1_ResizeRequest__Output, _sluice_v1_ResizeResponse>;
   
   /**
+   * The data plane for clients that reach only this port: both ways the bytes of a data connection (proto/README.md, "Frames"), cut
+   * into messages anywhere. Slower than any other data endpoint: the last choice.
+   */
+  Submit: grpc.handleBidiStreamingCall<_sluice_v1_SubmitRequest__Output, _sluice_v1_SubmitResponse>;
+  
+  /**
    * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
    * holds what has changed meanwhile, each item as a whole. A slow reader gets fewer messages, never older ones, and one that
    * reads nothing for 30 seconds is cut off. A message comes at least every 5 seconds.
@@ -234,5 +255,6 @@ export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>
   Release: MethodDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseResponse, _sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse__Output>
   Resize: MethodDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeResponse, _sluice_v1_ResizeRequest__Output, _sluice_v1_ResizeResponse__Output>
+  Submit: MethodDefinition<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse, _sluice_v1_SubmitRequest__Output, _sluice_v1_SubmitResponse__Output>
   WatchPool: MethodDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolRequest__Output, _sluice_v1_WatchPoolResponse__Output>
 }
