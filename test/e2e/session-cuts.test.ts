@@ -1,0 +1,177 @@
+/**
+ * A real server whose data connections break again and again, over each transport, while a job computes on the cpu device: the results are
+ * those of a job that nobody disturbed. One kernel makes a chain of values, in which a call that is lost, repeated or out of order shows for
+ * ever; another counts with atomics.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { allocateRequest } from "../../client/allocate-options.ts";
+import { Control } from "../../client/control.ts";
+import { Lease } from "../../client/lease.ts";
+import { type TestCertificates, testCertificates } from "../support/certificates.ts";
+import { CuttingProxy } from "../support/cutting-proxy.ts";
+import { createRandom } from "../support/random.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const KERNELS = `.version 8.0
+.target sm_75
+.address_size 64
+.visible .entry chain(.param .u64 cell, .param .u32 step) {
+  .reg .u64 %rd<2>; .reg .u32 %r<5>;
+  ld.param.u64 %rd1, [cell];
+  ld.param.u32 %r1, [step];
+  ld.global.u32 %r2, [%rd1];
+  mul.lo.u32 %r3, %r2, 31;
+  add.u32 %r4, %r3, %r1;
+  st.global.u32 [%rd1], %r4;
+  ret;
+}
+.visible .entry count(.param .u64 cell) {
+  .reg .u64 %rd<2>; .reg .u32 %r<2>;
+  ld.param.u64 %rd1, [cell];
+  atom.global.add.u32 %r1, [%rd1], 1;
+  ret;
+}`;
+
+const chained = (value: number, step: number): number => (Math.imul(value, 31) + step) >>> 0;
+
+let plain: TestServer;
+let secure: TestServer;
+let certificates: TestCertificates;
+
+beforeAll(async () => {
+  certificates = await testCertificates();
+  const devices = ["--device", "cpu:1x256MiB", "--device", "null:1x1GiB"];
+  [plain, secure] = await Promise.all([
+    startServer({ args: devices }),
+    startServer({ args: [...devices, ...certificates.args] }),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([plain.stop(), secure.stop()]);
+  certificates.remove();
+});
+
+type Transport = "tcp" | "tls" | "grpc";
+
+interface Stand {
+  readonly proxy: CuttingProxy;
+  readonly lease: Lease;
+  close(): Promise<void>;
+}
+
+/** A lease on the cpu device whose data connection goes through a proxy. */
+async function borrowThroughProxy(transport: Transport): Promise<Stand> {
+  const server = transport === "tls" ? secure : plain;
+  const tls = transport === "tls" ? { ca: certificates.ca.cert, cert: undefined, key: undefined } : undefined;
+  const proxy = await CuttingProxy.to(transport === "grpc" ? server.grpc : server.data);
+  const control = new Control({ server: server.grpc, tls });
+  const request = allocateRequest({ memory: "64MiB", filters: ["device.id=cpu:0"], wait: "20s" });
+  const { lease: info, connection, secret } = await control.allocate(request, {});
+  if (info === null || connection === null) throw new Error("The server grants without a lease.");
+  // Inside gRPC the heartbeats go through the proxy too.
+  const through = new Control({ server: proxy.address });
+  const endpoint = transport === "grpc" ? "grpc://" : `${transport}://${proxy.address}`;
+  const lease = await Lease.open({
+    control: transport === "grpc" ? through : control,
+    info,
+    key: { leaseId: info.id, secret },
+    connection: { ...connection, dataEndpoints: [endpoint] },
+    devices: 1,
+    owned: true,
+    onOutput: () => {},
+  });
+  const close = async (): Promise<void> => {
+    await lease.release();
+    control.close();
+    through.close();
+    await proxy.close();
+  };
+  return { proxy, lease, close };
+}
+
+describe.each<[Transport, number]>([
+  ["tcp", 1_000],
+  ["tls", 100],
+  ["grpc", 50],
+])("over %s", (transport, cutsMin) => {
+  it(`a computation comes to its result over ${cutsMin} cuts`, async () => {
+    const random = createRandom(cutsMin);
+    const { proxy, lease, close } = await borrowThroughProxy(transport);
+    const [gpu] = lease.devices;
+    const module = await gpu.load(KERNELS);
+    const [chain, count] = [module.kernel("chain"), module.kernel("count")];
+    const cell = gpu.upload(Uint32Array.of(1));
+    const counter = gpu.upload(Uint32Array.of(0));
+    await gpu.flush();
+    // Above TCP a handshake takes more bytes, and must come through now and then.
+    const bytesMax = transport === "tcp" ? 9_000 : 24_000;
+    proxy.plan = () => ({
+      direction: random() < 0.5 ? "up" : "down",
+      afterBytes: Math.floor(random() ** 2 * bytesMax),
+      how: random() < 0.5 ? "reset" : "fin",
+      heardBy: random() < 0.1 ? "client" : "both",
+    });
+    proxy.cutAll();
+    let [expected, step, rounds] = [1, 0, 0];
+    const deadline = performance.now() + 75_000;
+    for (; proxy.cuts < cutsMin && performance.now() < deadline; rounds++) {
+      for (let index = 0; index < 15; index++) {
+        chain.launch({ grid: 1, block: 1 }, [cell, ++step]);
+        expected = chained(expected, step);
+      }
+      count.launch({ grid: 2, block: 32 }, [counter]);
+      const data = Uint32Array.from({ length: 700 }, (_unused, index) => index * step);
+      const buffer = gpu.upload(data);
+      const [value, back] = await Promise.all([cell.read(Uint32Array), buffer.read(Uint32Array)]);
+      expect(value[0]).toBe(expected);
+      expect(back).toEqual(data);
+      buffer.free();
+    }
+    expect(proxy.cuts).toBeGreaterThanOrEqual(cutsMin);
+    expect((await counter.read(Uint32Array))[0]).toBe(64 * rounds);
+    expect(lease.stats.reconnects).toBeGreaterThan(cutsMin / 10);
+    expect(lease.signal.aborted).toBe(false);
+    proxy.plan = () => undefined;
+    proxy.tellAll();
+    await close();
+  }, 120_000);
+});
+
+it("a session goes on when the server was killed and comes back", async () => {
+  const first = await startServer({ args: ["--device", "cpu:1x256MiB"] });
+  const [, port] = first.data.split(":") as [string, string];
+  const control = new Control({ server: first.grpc });
+  const request = allocateRequest({ memory: "64MiB" });
+  const { lease: info, connection, secret } = await control.allocate(request, {});
+  const proxy = await CuttingProxy.to(first.data);
+  const lease = await Lease.open({
+    control,
+    info: info!,
+    key: { leaseId: info!.id, secret },
+    connection: { ...connection!, dataEndpoints: [`tcp://${proxy.address}`] },
+    devices: 1,
+    owned: true,
+    onOutput: () => {},
+  });
+  const [gpu] = lease.devices;
+  const cell = gpu.upload(Uint32Array.of(7));
+  const chain = (await gpu.load(KERNELS)).kernel("chain");
+  chain.launch({ grid: 1, block: 1 }, [cell, 1]);
+  expect((await cell.read(Uint32Array))[0]).toBe(chained(7, 1));
+  first.kill("SIGKILL");
+  await first.exited;
+  proxy.cutAll();
+  chain.launch({ grid: 1, block: 1 }, [cell, 2]);
+  const value = cell.read(Uint32Array);
+  await waitFor("the client to try in vain", () => proxy.connections > 2);
+  const args = ["--device", "cpu:1x256MiB", "--listen", first.grpc, "--data", `127.0.0.1:${port}`];
+  const second = await startServer({ args, state: first.state });
+  expect((await value)[0]).toBe(chained(chained(7, 1), 2));
+  expect(lease.stats.reconnects).toBe(1);
+  await lease.release();
+  control.close();
+  await proxy.close();
+  await second.stop();
+}, 60_000);
