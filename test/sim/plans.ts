@@ -110,6 +110,10 @@ export const plans = { everything, crowded, fair } as const satisfies Record<str
 /** Bugs, and the world in which each must be found. */
 export const canaries = [
   { bug: "memory is granted again before its executor is dead", plan: { ...everything, plant: "early-reclaim" } },
+  {
+    bug: "what a slice sheds is granted before its executor has let go",
+    plan: { ...everything, plant: "early-shrink" },
+  },
   { bug: "a device loses a byte now and then", plan: { ...everything, plant: "lost-bytes" } },
   { bug: "a lease is granted twice", plan: { ...crowded, plant: "double-grant" } },
   { bug: "nothing is kept for the first request, and all may pass it", plan: { ...crowded, plant: "endless-passing" } },

@@ -67,7 +67,7 @@ export interface WorldOptions {
   /** How long, on average, an admin leaves the pool alone; 0: no admin. */
   readonly adminMs?: number;
   /** A bug for the checks to find; see main.ts. */
-  readonly plant?: "early-reclaim" | "lost-bytes" | "double-grant" | "endless-passing";
+  readonly plant?: "early-reclaim" | "early-shrink" | "lost-bytes" | "double-grant" | "endless-passing";
 }
 
 const KILL_MS_MAX = 2_000;
@@ -374,18 +374,32 @@ class Daemon {
     });
   }
 
+  /** Growing: store, executor, pool's word. Shrinking: executor, store, pool's word. The daemon may die between any two of them. */
   #resize({ id, slice, previousBytes }: Effect & { kind: "resize" }): void {
-    this.#world.after(this.#world.random() * 100, () => {
+    const { options } = this.#world;
+    const grows = slice.bytes > previousBytes;
+    const life = this.#life;
+    if (grows) this.#storeSize(id, slice);
+    this.#mayDie();
+    if (!this.isUp) return;
+    const isEager = options.plant === "early-shrink" && !grows;
+    if (isEager) this.receive({ kind: "resizeConfirmed", id });
+    this.#world.after(this.#world.random() * (isEager ? 30_000 : 100), () => {
       const executor = this.#world.executors.get(id);
-      const isDone = !this.#world.happens(0.1);
-      const after = isDone ? slice : { ...slice, bytes: previousBytes };
-      // An executor that started meanwhile began with the size that the pool held then.
-      if (executor !== undefined) executor.slices = executor.slices.with(slice.index, after);
-      const stored = this.#leases.get(id);
-      if (stored !== undefined) this.#leases.set(id, { ...stored, slices: stored.slices.with(slice.index, after) });
-      this.receive({ kind: isDone ? "resizeConfirmed" : "resizeFailed", id });
+      const isDone = executor === undefined || !this.#world.happens(0.1);
+      if (executor !== undefined && isDone) executor.slices = executor.slices.with(slice.index, slice);
       this.#world.checkMemory();
+      // The answer to a daemon that has died since is lost.
+      if (life !== this.#life || !this.isUp) return;
+      if (isDone !== grows) this.#storeSize(id, isDone ? slice : { ...slice, bytes: previousBytes });
+      this.#mayDie();
+      this.receive({ kind: isDone ? "resizeConfirmed" : "resizeFailed", id });
     });
+  }
+
+  #storeSize(id: string, slice: Slice): void {
+    const stored = this.#leases.get(id);
+    if (stored !== undefined) this.#leases.set(id, { ...stored, slices: stored.slices.with(slice.index, slice) });
   }
 
   #tell(id: string, what: (client: Client) => void): void {

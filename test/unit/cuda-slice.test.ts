@@ -334,7 +334,9 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await slice.copy({ destination: ARENA_BASE + 4, source: ARENA_BASE, byteCount: 4 }, second);
     expect(slice.queryEvent(event)).toBe(false);
     expect(slice.queryStream(second)).toBe(false);
+    expect(slice.isBusy?.(), "kernels run behind their launches").toBe(true);
     await slice.synchronizeStream(second);
+    expect(slice.isBusy?.()).toBe(false);
     expect(slice.queryEvent(event)).toBe(true);
     expect([...new Uint32Array((await read(slice, ARENA_BASE, 8)).buffer)]).toEqual([5, 5]);
     slice.destroyEvent(event);

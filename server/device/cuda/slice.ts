@@ -115,6 +115,15 @@ export class CudaSlice implements DeviceSlice {
     return this.#meter.totalMs();
   }
 
+  /** Kernels and copies run behind their calls; a slice that is lost does nothing that anybody waits for. */
+  isBusy(): boolean {
+    try {
+      return [this.#defaultStream, ...this.#streams, ...this.#ending].some((stream) => !this.queryStream(stream));
+    } catch {
+      return false;
+    }
+  }
+
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
     return this.#staging.write(address, data, this.#work(stream));
   }
