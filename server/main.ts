@@ -22,6 +22,9 @@ import { adminService } from "./control/admin-service.ts";
 import { Broker } from "./control/broker.ts";
 import type { PooledDevice } from "./control/broker-options.ts";
 import { systemClock } from "./control/clock.ts";
+import { History } from "./control/history.ts";
+import { pastFor } from "./control/history-series.ts";
+import { together } from "./control/pool-observer.ts";
 import { poolService } from "./control/pool-service.ts";
 import { PoolWatch } from "./control/pool-watch.ts";
 import { StandardServices } from "./control/standard-services.ts";
@@ -37,6 +40,7 @@ import { DataDoors } from "./session/data-doors.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
 import { tenantCaches } from "./session/tenant-caches.ts";
 import { lockState } from "./state-lock.ts";
+import { HistoryStore } from "./store/history-store.ts";
 import { usageByTenant } from "./store/ledger.ts";
 import { Settings } from "./store/settings.ts";
 import { Store } from "./store/store.ts";
@@ -140,6 +144,7 @@ class Daemon {
   readonly #dataDoors: DataDoors;
   readonly #access: Access;
   readonly #watch: PoolWatch;
+  readonly #history: History;
   readonly #monitor: DeviceMonitor;
   readonly #metrics: Metrics;
   readonly #standard = new StandardServices();
@@ -162,6 +167,7 @@ class Daemon {
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
     this.#metrics = new Metrics({ version: packageVersion(), priorityClasses: config.priorityClasses });
+    this.#history = new History({ store: new HistoryStore(store), clock: systemClock });
     this.#broker = new Broker({
       devices,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -174,7 +180,7 @@ class Daemon {
       resizeSlice: (leaseId, index, bytes) => this.#sessions.resize(leaseId, index, bytes),
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
       onUnhealthy: (deviceId, message) => this.#keepCordon(deviceId, message),
-      observer: this.#metrics.observer,
+      observer: together(this.#metrics.observer, this.#history.observer),
       onUncordoned: (deviceId) => this.#monitor.acknowledge(deviceId),
       log,
     });
@@ -280,6 +286,7 @@ class Daemon {
     this.#setServing(true);
     this.#executors.warm();
     this.#monitor.start();
+    this.#history.start(this.#broker);
   }
 
   /** The services of gRPC, each behind the gate. */
@@ -287,6 +294,7 @@ class Daemon {
     const pool = poolService({
       broker: this.#broker,
       watch: this.#watch,
+      history: this.#history,
       clock: systemClock,
       serverVersion: packageVersion(),
       serverId: randomUUID(),
@@ -334,6 +342,7 @@ class Daemon {
     const adminPort = new AdminPort({
       watch: this.#watch,
       metrics: this.#metrics,
+      past: (caller, question) => pastFor(this.#history, caller, question),
       isReady: () => this.#isServing,
       access: this.#access,
       tls: this.#config.tls,
@@ -374,6 +383,7 @@ class Daemon {
     this.#access.close();
     this.#adminPort?.close();
     this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
+    this.#history.close();
     this.#broker.close();
     await this.#executors.close();
     this.#sessions.leave();

@@ -26,9 +26,12 @@ import type { ExplainedGrant as _sluice_v1_ExplainedGrant, ExplainedGrant__Outpu
 import type { ExplainedWait as _sluice_v1_ExplainedWait, ExplainedWait__Output as _sluice_v1_ExplainedWait__Output } from './sluice/v1/ExplainedWait.ts';
 import type { ExtendRequest as _sluice_v1_ExtendRequest, ExtendRequest__Output as _sluice_v1_ExtendRequest__Output } from './sluice/v1/ExtendRequest.ts';
 import type { ExtendResponse as _sluice_v1_ExtendResponse, ExtendResponse__Output as _sluice_v1_ExtendResponse__Output } from './sluice/v1/ExtendResponse.ts';
+import type { GetHistoryRequest as _sluice_v1_GetHistoryRequest, GetHistoryRequest__Output as _sluice_v1_GetHistoryRequest__Output } from './sluice/v1/GetHistoryRequest.ts';
+import type { GetHistoryResponse as _sluice_v1_GetHistoryResponse, GetHistoryResponse__Output as _sluice_v1_GetHistoryResponse__Output } from './sluice/v1/GetHistoryResponse.ts';
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from './sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from './sluice/v1/GetLeaseResponse.ts';
 import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
+import type { HistorySeries as _sluice_v1_HistorySeries, HistorySeries__Output as _sluice_v1_HistorySeries__Output } from './sluice/v1/HistorySeries.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from './sluice/v1/HoldRequest.ts';
 import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
 import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Output } from './sluice/v1/Lease.ts';
@@ -119,9 +122,13 @@ export interface ProtoGrpcType {
       ExplainedWait: MessageTypeDefinition<_sluice_v1_ExplainedWait, _sluice_v1_ExplainedWait__Output>
       ExtendRequest: MessageTypeDefinition<_sluice_v1_ExtendRequest, _sluice_v1_ExtendRequest__Output>
       ExtendResponse: MessageTypeDefinition<_sluice_v1_ExtendResponse, _sluice_v1_ExtendResponse__Output>
+      GetHistoryRequest: MessageTypeDefinition<_sluice_v1_GetHistoryRequest, _sluice_v1_GetHistoryRequest__Output>
+      GetHistoryResponse: MessageTypeDefinition<_sluice_v1_GetHistoryResponse, _sluice_v1_GetHistoryResponse__Output>
       GetLeaseRequest: MessageTypeDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseRequest__Output>
       GetLeaseResponse: MessageTypeDefinition<_sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseResponse__Output>
       Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
+      HistorySeries: MessageTypeDefinition<_sluice_v1_HistorySeries, _sluice_v1_HistorySeries__Output>
+      HistorySpan: EnumTypeDefinition
       HoldRequest: MessageTypeDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldRequest__Output>
       HoldResponse: MessageTypeDefinition<_sluice_v1_HoldResponse, _sluice_v1_HoldResponse__Output>
       Lease: MessageTypeDefinition<_sluice_v1_Lease, _sluice_v1_Lease__Output>

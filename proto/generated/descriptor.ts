@@ -695,6 +695,10 @@ export const descriptor = {
                   "requestType": "WatchPoolRequest",
                   "responseType": "WatchPoolResponse",
                   "responseStream": true
+                },
+                "GetHistory": {
+                  "requestType": "GetHistoryRequest",
+                  "responseType": "GetHistoryResponse"
                 }
               }
             },
@@ -1889,6 +1893,67 @@ export const descriptor = {
                   "type": "string",
                   "id": 12,
                   "protoName": "gone_tenants"
+                }
+              }
+            },
+            "GetHistoryRequest": {
+              "fields": {
+                "span": {
+                  "type": "HistorySpan",
+                  "id": 1
+                },
+                "tenant": {
+                  "type": "string",
+                  "id": 2
+                },
+                "devices": {
+                  "type": "bool",
+                  "id": 3
+                }
+              }
+            },
+            "HistorySpan": {
+              "values": {
+                "HISTORY_SPAN_UNSPECIFIED": 0,
+                "HISTORY_SPAN_HOUR": 1,
+                "HISTORY_SPAN_DAY": 2,
+                "HISTORY_SPAN_WEEK": 3
+              }
+            },
+            "GetHistoryResponse": {
+              "fields": {
+                "stepMs": {
+                  "type": "uint64",
+                  "id": 1,
+                  "protoName": "step_ms"
+                },
+                "atMs": {
+                  "rule": "repeated",
+                  "type": "int64",
+                  "id": 2,
+                  "protoName": "at_ms"
+                },
+                "series": {
+                  "rule": "repeated",
+                  "type": "HistorySeries",
+                  "id": 3
+                }
+              }
+            },
+            "HistorySeries": {
+              "fields": {
+                "kind": {
+                  "type": "string",
+                  "id": 1
+                },
+                "subject": {
+                  "type": "string",
+                  "id": 2
+                },
+                "values": {
+                  "rule": "repeated",
+                  "type": "double",
+                  "id": 3
                 }
               }
             },

@@ -4,6 +4,7 @@ import type { Access } from "../access/access.ts";
 import type { TlsConfig } from "../access/tls.ts";
 import type { PoolWatch } from "../control/pool-watch.ts";
 import { shownBy } from "./caller.ts";
+import { type AskPast, historyRoute } from "./history-csv.ts";
 import { HttpServer } from "./http-server.ts";
 import type { Metrics } from "./metrics.ts";
 import { probeRoutes } from "./probe-routes.ts";
@@ -21,6 +22,7 @@ export interface AdminPortOptions {
   /** Where clients find the server, HOST:PORT. */
   readonly grpcAddress: string;
   readonly metrics: Metrics;
+  readonly past: AskPast;
   /** Whether new leases are granted. */
   readonly isReady: () => boolean;
   readonly onInternalError: (error: SluiceError) => void;
@@ -38,6 +40,7 @@ export class AdminPort {
         ...staticRoutes(),
         ...probeRoutes(options.metrics, options.isReady),
         ...sessionRoutes(options),
+        historyRoute(options.past),
         rpcBridge(options.services),
       ],
       tls: options.tls,

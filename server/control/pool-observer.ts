@@ -3,6 +3,22 @@ import type { CallShape } from "../executor/call-shape.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import type { Lease } from "../pool/types.ts";
 
+/** Several observers as one. */
+export const together = (...observers: readonly PoolObserver[]): PoolObserver => ({
+  granted: (lease) => {
+    for (const observer of observers) observer.granted(lease);
+  },
+  refused: (code) => {
+    for (const observer of observers) observer.refused(code);
+  },
+  ended: (lease, heldMs) => {
+    for (const observer of observers) observer.ended(lease, heldMs);
+  },
+  used: (tenant, use) => {
+    for (const observer of observers) observer.used(tenant, use);
+  },
+});
+
 export interface PoolObserver {
   granted(lease: Lease): void;
   /** A request ends without a grant. */

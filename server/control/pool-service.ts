@@ -19,6 +19,8 @@ import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { explanationMessage } from "./explanation.ts";
+import type { History } from "./history.ts";
+import { pastFor } from "./history-series.ts";
 import { describeLease, deviceMessages, leaseMessages, queueMessages } from "./listings.ts";
 import { noticeMessage, reasonMessages, resizedMessage, toWish, usageMessage } from "./messages.ts";
 import type { PoolWatch } from "./pool-watch.ts";
@@ -28,6 +30,7 @@ import { statusOf, type UnaryOptions, unary } from "./unary.ts";
 export interface PoolServiceOptions extends UnaryOptions {
   readonly broker: Broker;
   readonly watch: PoolWatch;
+  readonly history: History;
   readonly clock: Clock;
   readonly serverVersion: string;
   /** Random id of this run of the server. */
@@ -94,6 +97,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       };
     }),
     WatchPool: (call) => new Streams(options).watch(call),
+    GetHistory: unary(options, (question, call) => pastFor(options.history, identityOf(call), question)),
   };
 }
 

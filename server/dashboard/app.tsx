@@ -4,6 +4,7 @@ import { logout } from "./api.ts";
 import { duration } from "./format.ts";
 import { type LiveState, start, useLive, useNow } from "./live/live.ts";
 import { EventsPage } from "./pages/events.tsx";
+import { HistoryPage } from "./pages/history.tsx";
 import { LeasePage } from "./pages/lease.tsx";
 import { LeasesPage } from "./pages/leases.tsx";
 import { LoginPage } from "./pages/login.tsx";
@@ -25,6 +26,7 @@ const places: readonly Place[] = [
   { page: "pool", title: "Pool" },
   { page: "leases", title: "Leases", count: ({ model }) => model.leases.size },
   { page: "queue", title: "Queue", count: ({ model }) => model.waiting },
+  { page: "history", title: "History" },
   { page: "tenants", title: "Tenants", isForAdmins: true },
   { page: "events", title: "Events", isForAdmins: true },
 ];
@@ -135,6 +137,8 @@ function Page({ state, route }: { readonly state: LiveState; readonly route: Rou
       return route.item === "" ? <LeasesPage state={state} /> : <LeasePage state={state} id={route.item} />;
     case "queue":
       return <QueuePage state={state} />;
+    case "history":
+      return <HistoryPage state={state} />;
     case "tenants":
       return <TenantsPage state={state} />;
     case "events":

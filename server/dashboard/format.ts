@@ -57,3 +57,15 @@ export const moment = (atMs: number): string =>
 /** `1 lease`, `2 leases`. */
 export const plural = (amount: number, one: string, many = `${one}s`): string =>
   `${count(amount)} ${amount === 1 ? one : many}`;
+
+/** Bytes as a field reads them back: exact; empty for none. */
+export function sizeWritten(bytes: number | undefined): string {
+  if (bytes === undefined) return "";
+  for (const [unit, factor] of [
+    ["GiB", 1024 ** 3],
+    ["MiB", 1024 ** 2],
+  ] as const) {
+    if (bytes % factor === 0) return `${bytes / factor}${unit}`;
+  }
+  return String(bytes);
+}

@@ -13,6 +13,8 @@ export interface DeviceSums {
   /** The largest first within a tenant. */
   readonly slices: readonly HeldSlice[];
   readonly overheadBytes: number;
+  /** Kept for a tenant that does not use it now. */
+  readonly reservedBytes: number;
   /** Free and within reach of some request. */
   readonly freeBytes: number;
   /** Free, but no request can have it now. */
@@ -47,6 +49,7 @@ export function sumsOf(device: Device, slices: readonly HeldSlice[]): DeviceSums
     device,
     slices,
     overheadBytes: device.overheadBytes,
+    reservedBytes: device.reservedBytes,
     freeBytes: device.freeBytes - stranded,
     strandedBytes: stranded,
     strandedWhy: strandedWhy(device) || (stranded > 0 ? "what is left is smaller than any slice" : ""),

@@ -51,6 +51,9 @@ const migrations: readonly string[] = [
      lease_id TEXT NOT NULL REFERENCES leases (id), slice_index INTEGER NOT NULL, until_at INTEGER NOT NULL, bytes INTEGER NOT NULL
    );
    CREATE INDEX past_sizes_by_lease ON past_sizes (lease_id);`,
+  `CREATE TABLE samples (
+     step_ms INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (step_ms, slot)
+   ) WITHOUT ROWID;`,
 ];
 
 /** The version that this program reads and writes. */

@@ -147,6 +147,38 @@ describe.skipIf(chromiumPath === undefined)(
       await page.close();
     });
 
+    test("a lease is resized and a tenant bounded; the past is drawn and taken away as a table", async () => {
+      await using server = await startServer();
+      const control = new RawControl(server.grpc);
+      const job = await startJob({ control, data: server.data }, { name: "grows", memoryBytes: 2 * GiB });
+      const page = await open(server, `/#/leases/${job.lease.id}`);
+      await page.getByRole("button", { name: "Resize grows" }).click();
+      await page.getByLabel("New size").fill("3GiB");
+      await page.getByRole("button", { name: "Resize", exact: true }).click();
+      await page.getByText("null:0 3 GiB").waitFor();
+      await page.getByRole("link", { name: "Tenants" }).click();
+      await page.getByRole("button", { name: "Quota of local" }).click();
+      await page.getByLabel("Memory", { exact: true }).fill("4GiB");
+      await page.getByRole("button", { name: "Set the quota" }).click();
+      await page.getByText("of 4 GiB").waitFor();
+      await expect(control.allocate({ memoryBytes: 2 * GiB })).rejects.toMatchObject({
+        details: { reasons: [{ code: "QUOTA_EXCEEDED" }] },
+      });
+      await page.getByRole("link", { name: "History" }).click();
+      await page.getByRole("heading", { name: "History" }).waitFor();
+      await page.getByRole("button", { name: "Day" }).click();
+      // A second sample makes a line; until then the page says that there is none yet.
+      await page.locator(".uplot").first().or(page.getByText("There is no history yet")).waitFor();
+      const href = await page.getByRole("link", { name: "CSV" }).getAttribute("href");
+      expect(href).toContain("span=day");
+      const answer = await fetch(`${server.admin}${href}`);
+      expect(answer.headers.get("content-disposition")).toContain("sluice-day.csv");
+      expect(await answer.text()).toMatch(/^time,/);
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
     test("hostile names are text and nothing else", async () => {
       await using server = await startServer();
       const token = await createToken(server.grpc, { tenant: "<img src=x onerror=alert(1)>", role: "ROLE_ADMIN" });
@@ -259,7 +291,9 @@ describe.skipIf(chromiumPath === undefined)(
       // The focus is back where it was.
       await page.keyboard.press("Enter");
       await page.getByRole("dialog").waitFor();
-      await tabTo("Revoke");
+      // The first field has the focus: no grace.
+      await page.keyboard.press("Control+A");
+      await page.keyboard.type("0");
       await page.keyboard.press("Enter");
       expect(await job.hold.ended).toBe("LEASE_REVOKED");
       await page.getByRole("link", { name: "Pool", exact: true }).focus();
@@ -293,7 +327,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page.locator(".device").first().waitFor();
       for (const width of [360, 1280, 2560]) {
         await page.setViewportSize({ width, height: 800 });
-        for (const target of ["pool", "leases", "queue", "tenants", "events"]) {
+        for (const target of ["pool", "leases", "queue", "history", "tenants", "events"]) {
           await page.goto(`${server.admin}/#/${target}`);
           await page.locator("h1").waitFor();
           const beyond = await ask<number>(page, "document.documentElement.scrollWidth - innerWidth");

@@ -144,6 +144,7 @@ function Totals({ sums, highlighted, onHighlight }: TotalsProps) {
   const memory = total(({ device }) => device.memoryBytes);
   const lent = total(({ device }) => device.grantedBytes);
   const stranded = total(({ strandedBytes }) => strandedBytes);
+  const reserved = total(({ reservedBytes }) => reservedBytes);
   const overhead = total(({ overheadBytes }) => overheadBytes);
   const load = total((each) => each.load) / Math.max(1, sums.length);
   return (
@@ -160,6 +161,7 @@ function Totals({ sums, highlighted, onHighlight }: TotalsProps) {
           note={`on ${plural(sums.length, "device")}`}
         />
         {stranded > 0 && <Figure name="Out of reach" value={size(stranded)} note="cordoned or too small" />}
+        {reserved > 0 && <Figure name="Reserved" value={size(reserved)} note="and not in use" />}
         {overhead > 0 && <Figure name="Overhead" value={size(overhead)} note="beside the slices" />}
         <Figure name="Compute" value={percent(load)} note="in use on average" />
       </dl>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { parseDuration, parseSize } from "../../../shared/units.ts";
 import { call } from "../api.ts";
-import { duration, size } from "../format.ts";
+import { duration, size, sizeWritten } from "../format.ts";
 import { type LiveState, serverNow } from "../live/live.ts";
 import type { Tenant } from "../live/pool-model.ts";
 import { ActionDialog, Field, textOf } from "../parts/dialog.tsx";
@@ -213,16 +213,4 @@ function QuotaDialog({ tenant, onClose }: { readonly tenant: Partial<Tenant>; re
       </div>
     </ActionDialog>
   );
-}
-
-/** As the field reads it back: exact. */
-function sizeWritten(bytes: number | undefined): string {
-  if (bytes === undefined) return "";
-  for (const [unit, factor] of [
-    ["GiB", 1024 ** 3],
-    ["MiB", 1024 ** 2],
-  ] as const) {
-    if (bytes % factor === 0) return `${bytes / factor}${unit}`;
-  }
-  return String(bytes);
 }

@@ -1,5 +1,5 @@
 /** A chart over time, by uPlot: lines, or areas stacked upon each other, in the colours of the page. */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
@@ -19,7 +19,16 @@ export interface ChartProps {
   readonly format: (value: number) => string;
   /** Whether each series stands upon the one before it. */
   readonly isStacked?: boolean;
+  /** Whether values are rare: then they are points, joined over what is missing. */
+  readonly isSparse?: boolean;
+  /** Top of the scale, where it is fixed. */
+  readonly top?: number;
+  /** Whether the scale counts in powers of two. */
+  readonly isBinary?: boolean;
 }
+
+/** Steps of a scale of bytes: 1, 2, 4 ... */
+const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 
 const HEIGHT = 180;
 
@@ -43,26 +52,55 @@ function styleOf(parent: HTMLElement, property: string, className = ""): string 
   return value;
 }
 
-function optionsFor(host: HTMLElement, { series, format, isStacked = false }: ChartProps): uPlot.Options {
-  const muted = styleOf(host, "--muted");
+interface Drawing {
+  readonly host: HTMLElement;
+  /** Hears which time is pointed at. */
+  readonly onPoint: (index: number | undefined) => void;
+}
+
+function optionsFor({ host, onPoint }: Drawing, props: ChartProps): uPlot.Options {
+  const { series, format, isStacked = false, isSparse = false, top, isBinary = false } = props;
   const grid = { stroke: styleOf(host, "--line"), width: 1 };
-  const axis = { stroke: muted, grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const axis = { stroke: styleOf(host, "--muted"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const names = isStacked ? [...series].reverse() : series;
   return {
     width: host.clientWidth,
     height: HEIGHT,
     cursor: { y: false, points: { size: 6 } },
     legend: { show: false },
-    scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [axis, { ...axis, size: 72, values: (_plot, splits) => splits.map(format) }],
+    hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
+    scales: { y: { range: (_plot, _min, max) => [0, top ?? (max > 0 ? max * 1.08 : 1)] } },
+    axes: [
+      {
+        ...axis,
+        size: 30,
+        values: (_plot, splits, _index, _space, step) => splits.map((at) => clock(at * 1_000, step)),
+      },
+      {
+        ...{ ...axis, size: 72, values: (_plot: uPlot, splits: number[]) => splits.map(format) },
+        ...(isBinary ? { incrs: BINARY_STEPS } : {}),
+      },
+    ],
     series: [
       {},
       ...names.map(({ name, colour }) => {
         const stroke = styleOf(host, colour === undefined ? "--accent" : "--tenant", colour);
-        return { label: name, stroke, width: 1.5, fill: isStacked ? stroke : `${stroke}22`, points: { show: false } };
+        const points = { show: isSparse, size: 4, fill: stroke };
+        return {
+          ...{ label: name, stroke, width: 1.5, points, spanGaps: isSparse },
+          ...(isStacked ? { fill: stroke } : isSparse || series.length > 1 ? {} : { fill: `${stroke}22` }),
+        };
       }),
     ],
   };
+}
+
+/** A time on the axis, as short as the distance to the next allows. */
+function clock(atMs: number, stepSeconds: number): string {
+  const at = new Date(atMs);
+  if (stepSeconds >= 86_400) return at.toLocaleDateString(undefined, { weekday: "short", day: "numeric" });
+  const seconds = stepSeconds < 60 ? ({ second: "2-digit" } as const) : {};
+  return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", ...seconds });
 }
 
 function dataOf({ times, series, isStacked = false }: ChartProps): uPlot.AlignedData {
@@ -73,13 +111,14 @@ function dataOf({ times, series, isStacked = false }: ChartProps): uPlot.Aligned
 export function Chart(props: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
+  const [pointed, setPointed] = useState<number | undefined>(undefined);
   const shape = props.series.map(({ name, colour }) => `${name}/${colour}`).join("\n");
   // A chart is built anew when its series change, and fed otherwise.
   useEffect(() => {
     const element = host.current!;
     const build = (): void => {
       plot.current?.destroy();
-      plot.current = new uPlot(optionsFor(element, props), dataOf(props), element);
+      plot.current = new uPlot(optionsFor({ host: element, onPoint: setPointed }, props), dataOf(props), element);
     };
     build();
     const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT }));
@@ -92,12 +131,42 @@ export function Chart(props: ChartProps) {
       plot.current?.destroy();
     };
   }, [shape, props.isStacked]);
-  useEffect(() => plot.current?.setData(dataOf(props)));
-  const last = props.series.map(({ name, values }) => `${name}: ${props.format(values.at(-1) ?? 0)}`).join(", ");
+  useEffect(() => plot.current?.setData(dataOf(props)), [props.times, props.series]);
   return (
     <figure class="chart">
       <figcaption>{props.title}</figcaption>
-      <div ref={host} class="chart-host" role="img" aria-label={`${props.title}. Now: ${last || "nothing"}`} />
+      <div ref={host} class="chart-host" role="img" aria-label={`${props.title}. ${readingOf(props, undefined)}`} />
+      <Legend {...props} pointed={pointed} />
     </figure>
+  );
+}
+
+/** The values at a time, the last one without; as a sentence. */
+function readingOf({ series, format }: ChartProps, pointed: number | undefined): string {
+  const parts = series.map(({ name, values }) => `${name}: ${valueAt(values, { format, pointed })}`);
+  return parts.length === 0 ? "Nothing." : `Now ${parts.join(", ")}.`;
+}
+
+function valueAt(
+  values: Series["values"],
+  { format, pointed }: { readonly format: ChartProps["format"]; readonly pointed: number | undefined },
+): string {
+  const value = pointed === undefined ? values.findLast((each) => each !== null) : values[pointed];
+  return value === undefined || value === null ? "–" : format(value);
+}
+
+function Legend({ series, format, times, pointed }: ChartProps & { readonly pointed: number | undefined }) {
+  const at = pointed === undefined ? undefined : times[pointed];
+  return (
+    <p class="chart-legend" aria-hidden="true">
+      <span class="quiet">{at === undefined ? "now" : clock(at, 1)}</span>
+      {series.map(({ name, values, colour = "series-first" }) => (
+        <span key={name} class="tenant-name">
+          <i class={`dot ${colour} tenant`} />
+          <span class="clip">{name}</span>
+          <b>{valueAt(values, { format, pointed })}</b>
+        </span>
+      ))}
+    </p>
   );
 }

@@ -57,12 +57,13 @@ function whyMarked({ device }: DeviceSums, mark: string): string {
 }
 
 export function DeviceBar({ sums, highlighted }: Pick<DeviceRowProps, "sums" | "highlighted">) {
-  const { device, slices, overheadBytes, strandedBytes, strandedWhy } = sums;
+  const { device, slices, overheadBytes, reservedBytes, strandedBytes, strandedWhy } = sums;
   const width = (bytes: number) => ({ width: `${(bytes / device.memoryBytes) * 100}%` });
   const parts = [
     `${size(device.grantedBytes)} lent in ${device.slices} slices`,
     `${size(sums.freeBytes)} free`,
     ...(overheadBytes > 0 ? [`${size(overheadBytes)} overhead`] : []),
+    ...(reservedBytes > 0 ? [`${size(reservedBytes)} reserved`] : []),
     ...(strandedBytes > 0 ? [`${size(strandedBytes)} out of reach: ${strandedWhy}`] : []),
   ];
   return (
@@ -78,6 +79,13 @@ export function DeviceBar({ sums, highlighted }: Pick<DeviceRowProps, "sums" | "
       ))}
       {overheadBytes > 0 && (
         <span class="part part-overhead" style={width(overheadBytes)} title={`${size(overheadBytes)} overhead`} />
+      )}
+      {reservedBytes > 0 && (
+        <span
+          class="part part-reserved"
+          style={width(reservedBytes)}
+          title={`${size(reservedBytes)} kept for a reservation`}
+        />
       )}
       {strandedBytes > 0 && (
         <span

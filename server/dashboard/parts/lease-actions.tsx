@@ -1,12 +1,12 @@
 /** What an admin can do with a lease, each with a confirmation: revoke, extend. */
 import { useState } from "preact/hooks";
-import { parseDuration } from "../../../shared/units.ts";
+import { parseDuration, parseSize } from "../../../shared/units.ts";
 import { call } from "../api.ts";
-import { moment, plural, size } from "../format.ts";
+import { moment, plural, size, sizeWritten } from "../format.ts";
 import type { Lease } from "../live/pool-model.ts";
 import { ActionDialog, Field, textOf } from "./dialog.tsx";
 
-type Action = "revoke" | "extend";
+type Action = "revoke" | "extend" | "resize";
 
 /** `isShort`: only what fits beside others of its kind. */
 export function LeaseActions(props: {
@@ -32,6 +32,17 @@ export function LeaseActions(props: {
           Extend …
         </button>
       )}
+      {!isShort && (
+        <button
+          type="button"
+          class="button"
+          disabled={isDisabled || isEnding}
+          aria-label={`Resize ${name}`}
+          onClick={() => setAsked("resize")}
+        >
+          Resize …
+        </button>
+      )}
       <button
         type="button"
         class="button"
@@ -41,6 +52,7 @@ export function LeaseActions(props: {
       >
         Revoke …
       </button>
+      {asked === "resize" && <ResizeDialog lease={lease} onClose={close} />}
       {asked === "revoke" && <RevokeDialog lease={lease} onClose={close} />}
       {asked === "extend" && <ExtendDialog lease={lease} onClose={close} />}
     </span>
@@ -74,6 +86,39 @@ function RevokeDialog({ lease, onClose }: LeaseDialogProps) {
       </p>
       <Field name="grace" label="Grace" value="30s" hint="Such as 30s or 5m; 0 ends it now." />
       <Field name="message" label="Reason, for its holder" placeholder="The device is needed elsewhere." />
+    </ActionDialog>
+  );
+}
+
+function ResizeDialog({ lease, onClose }: LeaseDialogProps) {
+  const { slices } = lease;
+  return (
+    <ActionDialog
+      title={`Resize ${lease.name || lease.id}`}
+      action="Resize"
+      onClose={onClose}
+      run={(fields) =>
+        call("PoolService/Resize", {
+          leaseId: lease.id,
+          index: Number(textOf(fields, "index") || 0),
+          memoryBytes: parseSize(textOf(fields, "size")),
+        })
+      }
+    >
+      <p>A slice grows where its device has room. It shrinks only while no session uses it, or when its job agrees.</p>
+      {slices.length > 1 && (
+        <div class="field">
+          <label for="slice-index">Slice</label>
+          <select id="slice-index" name="index" class="select">
+            {slices.map(({ index, deviceId, memoryBytes }) => (
+              <option key={index} value={index}>
+                {deviceId}, {size(memoryBytes)}
+              </option>
+            ))}
+          </select>
+        </div>
+      )}
+      <Field name="size" label="New size" value={sizeWritten(slices[0]?.memoryBytes)} hint="Such as 6GiB." />
     </ActionDialog>
   );
 }

@@ -6,6 +6,8 @@ import type { AllocateRequest as _sluice_v1_AllocateRequest, AllocateRequest__Ou
 import type { AllocateResponse as _sluice_v1_AllocateResponse, AllocateResponse__Output as _sluice_v1_AllocateResponse__Output } from '../../sluice/v1/AllocateResponse.ts';
 import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Output as _sluice_v1_ExplainRequest__Output } from '../../sluice/v1/ExplainRequest.ts';
 import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from '../../sluice/v1/ExplainResponse.ts';
+import type { GetHistoryRequest as _sluice_v1_GetHistoryRequest, GetHistoryRequest__Output as _sluice_v1_GetHistoryRequest__Output } from '../../sluice/v1/GetHistoryRequest.ts';
+import type { GetHistoryResponse as _sluice_v1_GetHistoryResponse, GetHistoryResponse__Output as _sluice_v1_GetHistoryResponse__Output } from '../../sluice/v1/GetHistoryResponse.ts';
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from '../../sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from '../../sluice/v1/GetLeaseResponse.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from '../../sluice/v1/HoldRequest.ts';
@@ -56,6 +58,21 @@ export interface PoolServiceClient extends grpc.Client {
   explain(argument: _sluice_v1_ExplainRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
   explain(argument: _sluice_v1_ExplainRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
   explain(argument: _sluice_v1_ExplainRequest, callback: grpc.requestCallback<_sluice_v1_ExplainResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * How much was lent, used and waited for over the last hour, day or week. A tenant sees the pool's totals and its own part.
+   */
+  GetHistory(argument: _sluice_v1_GetHistoryRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  GetHistory(argument: _sluice_v1_GetHistoryRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  GetHistory(argument: _sluice_v1_GetHistoryRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  GetHistory(argument: _sluice_v1_GetHistoryRequest, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * How much was lent, used and waited for over the last hour, day or week. A tenant sees the pool's totals and its own part.
+   */
+  getHistory(argument: _sluice_v1_GetHistoryRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  getHistory(argument: _sluice_v1_GetHistoryRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  getHistory(argument: _sluice_v1_GetHistoryRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
+  getHistory(argument: _sluice_v1_GetHistoryRequest, callback: grpc.requestCallback<_sluice_v1_GetHistoryResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
@@ -198,6 +215,11 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   Explain: grpc.handleUnaryCall<_sluice_v1_ExplainRequest__Output, _sluice_v1_ExplainResponse>;
   
   /**
+   * How much was lent, used and waited for over the last hour, day or week. A tenant sees the pool's totals and its own part.
+   */
+  GetHistory: grpc.handleUnaryCall<_sluice_v1_GetHistoryRequest__Output, _sluice_v1_GetHistoryResponse>;
+  
+  /**
    * Everything needed to work under a lease whose id and secret one has: for a program that did not allocate it itself.
    */
   GetLease: grpc.handleUnaryCall<_sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse>;
@@ -249,6 +271,7 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
 export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   Allocate: MethodDefinition<_sluice_v1_AllocateRequest, _sluice_v1_AllocateResponse, _sluice_v1_AllocateRequest__Output, _sluice_v1_AllocateResponse__Output>
   Explain: MethodDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainResponse, _sluice_v1_ExplainRequest__Output, _sluice_v1_ExplainResponse__Output>
+  GetHistory: MethodDefinition<_sluice_v1_GetHistoryRequest, _sluice_v1_GetHistoryResponse, _sluice_v1_GetHistoryRequest__Output, _sluice_v1_GetHistoryResponse__Output>
   GetLease: MethodDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse__Output>
   Hold: MethodDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse, _sluice_v1_HoldRequest__Output, _sluice_v1_HoldResponse__Output>
   ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>
