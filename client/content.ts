@@ -21,6 +21,9 @@ import type { Session } from "./session.ts";
 
 const HASH_BYTES = 32;
 
+/** Images whose names are remembered: beyond it they are asked for anew. */
+const IMAGES_MAX = 4096;
+
 /** Questions about the cache that are under way at once: their pieces are hashed meanwhile. */
 const QUESTIONS_MAX = 4;
 
@@ -66,6 +69,7 @@ export class Content {
     const hashes = pieces.length === 1 ? hashNow(bytes) : await hashAll(pieces);
     const key = nameOf(hashes);
     const earlier = this.#images.get(key);
+    if (this.#images.size >= IMAGES_MAX) this.#images.clear();
     if (!this.#serverKeeps || (earlier === undefined && bytes.byteLength <= IMAGE_SENT_BYTES_MAX)) {
       this.#images.set(key, Promise.resolve());
       return await this.#sendAndLoad(bytes, target);

@@ -1,11 +1,11 @@
 /** What travels once, end to end: images and cached uploads of one job are free for the next, and nobody can make a lie of it. */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type Lease, type Pool } from "sluice";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ARENA, MiB, RawControl, RawSession, raw } from "../support/raw-client.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
 let pool: Pool;
@@ -100,11 +100,45 @@ test("a server that is told to keep nothing keeps nothing", async () => {
   expect(readdirSync(server.state)).not.toContain("cache");
 });
 
-test("another tenant's folder is no help, even for who knows the hash", async () => {
-  const secret = randomBytes(MiB);
-  mkdirSync(join(server.state, "cache", "another"), { recursive: true });
-  writeFileSync(join(server.state, "cache", "another", sha256(secret).toString("hex")), secret);
-  expect((await job(upload(secret))).bytesSaved).toBe(0);
+/** Pools of two tenants, on a server that asks for tokens. */
+async function tenants(...args: string[]): Promise<[Pool, Pool]> {
+  await pool.close();
+  await server.stop();
+  server = await startServer({ args: ["--device", "null:1x2GiB", "--require-token", ...args] });
+  const admin = { SLUICE_SERVER: server.grpc, SLUICE_TOKEN_FILE: join(server.state, "admin-token"), SLUICE_LEASE: "" };
+  const pools = ["alice", "bob"].map(async (tenant) => {
+    const bundle = join(server.state, `${tenant}.json`);
+    const made = await runSluice(["token", "create", "--tenant", tenant, "--bundle", bundle], { env: admin });
+    expect(made).toMatchObject({ code: 0 });
+    return await connect({ bundle, server: server.grpc, lease: "" });
+  });
+  const [alice, bob] = [await pools[0]!, await pools[1]!];
+  pool = alice;
+  return [alice, bob];
+}
+
+const savedIn = async (of: Pool, data: Uint8Array): Promise<number> => {
+  await using lease = await of.allocate({ memory: "256MiB", wait: "10s" });
+  return (await upload(data)(lease)).bytesSaved;
+};
+
+test("what one tenant sent is no help to another, even for who knows the hash", async () => {
+  const secret = randomBytes(2 * MiB);
+  const [alice, bob] = await tenants();
+  expect(await savedIn(alice, secret)).toBe(0);
+  expect(await savedIn(bob, secret)).toBe(0);
+  expect(await savedIn(alice, secret)).toBe(secret.length);
+  expect(readdirSync(join(server.state, "cache"))).toHaveLength(2);
+  await bob.close();
+});
+
+test("where the admin says so, all tenants share what they sent", async () => {
+  const weights = randomBytes(2 * MiB);
+  const [alice, bob] = await tenants("--shared-cache");
+  expect(await savedIn(alice, weights)).toBe(0);
+  expect(await savedIn(bob, weights)).toBe(weights.length);
+  expect(readdirSync(join(server.state, "cache"))).toEqual(["shared"]);
+  await bob.close();
 });
 
 test("hashes that are lies, malformed or of bytes never sent get nothing and break nothing", async () => {

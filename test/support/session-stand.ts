@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { LeaseSecret } from "../../server/control/lease-secret.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice, LaunchOptions } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
+import type { ContentCache } from "../../server/executor/content-cache.ts";
 import { Session } from "../../server/executor/session.ts";
 import { UsageCounter } from "../../server/executor/usage.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
@@ -33,6 +34,7 @@ export interface StandOptions {
   readonly graceMs?: number;
   /** Holds up a launch, as a slow device does. */
   readonly beforeLaunch?: () => Promise<void> | undefined;
+  readonly cache?: ContentCache;
 }
 
 export class SessionStand {
@@ -101,7 +103,11 @@ export class SessionStand {
   #begin(resumeMs: number): Session {
     this.sessions++;
     const assignment = { description, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
-    const work = new Workspace([assignment], () => this.#openDevice((text) => session.print(text)));
+    const work = new Workspace(
+      [assignment],
+      () => this.#openDevice((text) => session.print(text)),
+      this.#options.cache,
+    );
     const session = new Session({ resumeMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
     void session.ended.then(() => {
       this.session = undefined;

@@ -2,11 +2,15 @@
  * Sessions whose connection breaks: the client's session and the server's over real sockets, with a proxy between them that cuts. The
  * device's launches are a chain, and what kernels print is numbered, so that whatever is lost, repeated or out of order shows.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Content } from "../../client/content.ts";
 import { HandleCounter } from "../../client/context.ts";
 import { Device } from "../../client/device.ts";
 import { type ConnectionChange, Session, type SessionOptions } from "../../client/session.ts";
+import { ContentCache } from "../../server/executor/content-cache.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { encodeCopyToDeviceCall } from "../../shared/generated/calls.ts";
 import { ANSWER_BACKLOG_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
@@ -192,6 +196,51 @@ test("large copies and launches go on over hundreds of cuts, each of them done o
     expect(session.reconnects).toBeGreaterThan(30);
     expect(client.output().split(";").length - 1).toBe(Math.floor(step / 5));
   });
+}, 60_000);
+
+test("recordings, cached uploads and copies in pieces go on over cuts too, each replay done once", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-resume-"));
+  const cache = new ContentCache({ directory: folder, bytesMax: 64 * MiB, onProblem: () => {} });
+  const random = createRandom(11);
+  await withProxy({ cache }, async ({ stand, proxy }) => {
+    proxy.plan = () => ({
+      direction: random() < 0.5 ? "up" : "down",
+      afterBytes: Math.floor(random() ** 3 * 1.3 * MiB),
+      how: random() < 0.5 ? "reset" : "fin",
+    });
+    const { gpu, session } = await openClient(stand, proxy.address);
+    const chain = (await gpu.load(CHAIN)).kernel("chain");
+    const cells = [gpu.upload(Uint32Array.of(1)), gpu.upload(Uint32Array.of(1))] as const;
+    const step = gpu.record({ cell: cells[0], first: 0, second: 0 }, ({ cell, first, second }) => {
+      chain.launch(single, [cell, first]);
+      chain.launch(single, [cell, second]);
+    });
+    const stream = gpu.stream({ waitsForDefault: false });
+    const [weights, large] = [gpu.alloc(3 * MiB), gpu.alloc(3 * MiB)];
+    const expected = [1, 1];
+    const rounds = 12;
+    for (let round = 0; round < rounds; round++) {
+      const bytes = new Uint8Array(new Uint32Array((3 * MiB) / 4).fill(round % 3).buffer);
+      const copy = large.write(bytes, { stream, overlap: true });
+      await weights.write(bytes, { cached: true });
+      const which = (round % 2) as 0 | 1;
+      for (let count = 0; count < 100; count++) {
+        const [first, second] = [round * 200 + count * 2, round * 200 + count * 2 + 1];
+        step.replay({ cell: cells[which], first, second });
+        expected[which] = chained(chained(expected[which]!, first), second);
+      }
+      await copy;
+      await stream.synchronize();
+      for (const buffer of [weights, large]) expect(Buffer.compare(await buffer.read(Uint8Array), bytes)).toBe(0);
+      for (const index of [0, 1] as const) expect((await cells[index].read(Uint32Array))[0]).toBe(expected[index]);
+    }
+    proxy.plan = () => undefined;
+    proxy.cutAll();
+    expect(await session.close(closed())).toBeUndefined();
+    expect(stand.launches).toBe(rounds * 200);
+    expect(proxy.cuts).toBeGreaterThan(20);
+  });
+  rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
 test("a cut is told when it happens and when the session goes on, and counted", async () => {
