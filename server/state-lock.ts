@@ -1,12 +1,27 @@
 /**
- * One server per state directory: a file with the process id of the server that works there. What a dead server left behind is
- * taken over. Knows nothing of what is kept in the directory.
+ * One server per state directory: a file that the server which works there holds locked, with flock(2) through libc. The system ends the lock
+ * with the process, however that ends, so nothing is left behind that could be taken for a server. Knows nothing of what is kept there.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { getSystemErrorName } from "node:util";
+import koffi from "koffi";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 
+/** Holds the lock, and the process id of who has it, for people. */
 const LOCK_FILE = "serve.pid";
+
+const LOCK_EXCLUSIVE = 2;
+const LOCK_AT_ONCE = 4;
+
+/** False when another process has the lock. */
+function tryLock(fd: number): boolean {
+  const flock = koffi.load(null).func("flock", "int", ["int", "int"]);
+  if (flock(fd, LOCK_EXCLUSIVE | LOCK_AT_ONCE) === 0) return true;
+  const code = getSystemErrorName(-koffi.errno());
+  if (code === "EAGAIN") return false;
+  throw new Error(`flock fails [${code}]`);
+}
 
 /**
  * Takes the directory, made for its owner alone if it is missing; returns what gives it back.
@@ -14,47 +29,26 @@ const LOCK_FILE = "serve.pid";
  */
 export function lockState(directory: string): () => void {
   const file = join(directory, LOCK_FILE);
+  let fd: number | undefined;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (let attempt = 0; ; attempt++) {
-      if (create(file)) return () => rmSync(file, { force: true });
-      const owner = Number.parseInt(readFileSync(file, "utf8"), 10);
-      // A number of our own was left by a server that had it before a restart of the machine.
-      if (attempt > 0 || (owner !== process.pid && isAlive(owner))) {
-        throw new SluiceError(
-          "STORE_FAILED",
-          `The state directory [${directory}] is in use by the server with the process id [${owner}], says [${file}].`,
-        );
-      }
-      rmSync(file, { force: true });
+    fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+    if (!tryLock(fd)) {
+      throw new SluiceError(
+        "STORE_FAILED",
+        `The state directory [${directory}] is in use by the server with the process id [${readFileSync(file, "utf8").trim()}], says [${file}].`,
+      );
     }
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`);
+    const locked = fd;
+    return () => closeSync(locked);
   } catch (error) {
+    if (fd !== undefined) closeSync(fd);
     if (error instanceof SluiceError) throw error;
     throw new SluiceError(
       "STORE_FAILED",
       `The state directory [${directory}] cannot be written [${toSluiceError(error).message}].`,
     );
-  }
-}
-
-/** False when the file is there already. */
-function create(file: string): boolean {
-  try {
-    writeFileSync(file, `${process.pid}\n`, { flag: "wx", mode: 0o600 });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid < 1) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // Of another user is alive too.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
