@@ -532,7 +532,8 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const record = this.#records.get(effect.id);
     if (record === undefined) return;
     record.notice = { kind: effect.notice, message: effect.message, deadlineAtMs: effect.deadline };
-    if (movesEnd.has(effect.notice)) this.#options.store.saveEnd(effect.id, effect.deadline);
+    const lease = movesEnd.has(effect.notice) ? findLease(this.#pool, effect.id) : undefined;
+    if (lease !== undefined) this.#options.store.saveEnd(lease);
     for (const holder of record.holders) holder.notice(record.notice);
   }
 

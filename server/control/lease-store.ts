@@ -13,8 +13,8 @@ export interface LeaseStore {
   dropRequest(id: string): void;
   /** Notes what a lease has used so far; never throws. */
   saveUsage(leaseId: string, usage: ExecutorUsage): void;
-  /** Notes that a lease ends at another time than it was to; never throws. */
-  saveEnd(leaseId: string, endsAt: number): void;
+  /** Notes that a lease ends at another time than it was to, and why; never throws. */
+  saveEnd(lease: Pick<StoredLease, "id" | "endsAt" | "endsWith">): void;
   /** Notes that a slice has another size from `at` on; it is on disk when this returns. */
   saveSize(leaseId: string, slice: Slice, at: number): void;
   /** Closes a lease's record; never throws. */
@@ -23,10 +23,12 @@ export interface LeaseStore {
 
 /** A lease as the store keeps it. */
 export function toStored(lease: Lease): StoredLease {
-  const { id, tenant, name, slices, detached, requestedAt, grantedAt, endsAt, priority, idleMs, reservation } = lease;
+  const { id, tenant, name, slices, detached, requestedAt, grantedAt, priority } = lease;
+  const { endsAt, endsWith, idleMs, reservation } = lease;
   return {
     ...{ id, tenant, name, slices, detached, requestedAt, grantedAt, priority },
     ...(endsAt === undefined ? {} : { endsAt }),
+    ...(endsWith === undefined ? {} : { endsWith }),
     ...(idleMs === undefined ? {} : { idleMs }),
     ...(reservation === undefined ? {} : { reservation }),
   };

@@ -63,6 +63,9 @@ const libc = (): Libc => {
   return loaded;
 };
 
+/** Loads what the first use would load. Throws SluiceError UNSUPPORTED on other systems than Linux. */
+export const prepareHandles = (): void => void libc();
+
 function failure(what: string, errno = koffi.errno()): NodeJS.ErrnoException {
   const code = getSystemErrorName(-errno);
   return Object.assign(new Error(`${what} fails [${code}]`), { code, errno, syscall: what });

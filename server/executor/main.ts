@@ -9,7 +9,7 @@ import { markLease, markProcess } from "./control-folder.ts";
 import type { ToExecutor } from "./control-messages.ts";
 import { DaemonChannel } from "./daemon-channel.ts";
 import { Executor } from "./executor.ts";
-import { receiveHandle } from "./handle-passing.ts";
+import { prepareHandles, receiveHandle } from "./handle-passing.ts";
 
 /** How often the daemon hears what the lease costs. */
 const USAGE_INTERVAL_MS = 1_000;
@@ -31,7 +31,14 @@ process.on("SIGHUP", () => {});
 
 const executor = new Executor({
   send: (message) => channel.send(message),
-  onAssigned: (leaseId) => markLease(folder, leaseId),
+  onAssigned: (leaseId) => {
+    try {
+      markLease(folder, leaseId);
+    } catch (error) {
+      // The next daemon then has only this process's word for it.
+      console.error(error);
+    }
+  },
 });
 
 const fail = (error: unknown): void => {
@@ -74,6 +81,8 @@ const channel = new DaemonChannel({
   },
 });
 
+// The first client must not wait for it.
+prepareHandles();
 const identity = identityOf(process.pid);
 if (identity !== undefined) markProcess(folder, identity);
 setInterval(() => {

@@ -21,9 +21,11 @@ function heldBytes(lease: LeaseRecord): number {
 export const endOf = (state: PoolState, lease: LeaseRecord): number =>
   lease.state === "ending" ? state.now : lease.endsAt;
 
+const TIME_OVER: Ending = { code: "LEASE_TIME_OVER", message: "The lease reaches its maximum duration." };
+
 /** The lease as plain data. */
 export function viewLease(lease: LeaseRecord): Lease {
-  const { terms, state, attached, lastBeatAt, endsAt, ended } = lease;
+  const { terms, state, attached, lastBeatAt, endsAt, endsWith, ended } = lease;
   return {
     id: terms.id,
     tenant: terms.tenant,
@@ -38,6 +40,7 @@ export function viewLease(lease: LeaseRecord): Lease {
     priority: terms.priority,
     ...(terms.reservation === undefined ? {} : { reservation: terms.reservation }),
     ...(endsAt === Number.POSITIVE_INFINITY ? {} : { endsAt }),
+    ...(endsWith === TIME_OVER ? {} : { endsWith }),
     ...(terms.idleMs === Number.POSITIVE_INFINITY ? {} : { idleMs: terms.idleMs }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
@@ -60,7 +63,7 @@ export function startLease(
     lastBeatAt: state.now,
     attached: false,
     endsAt: terms.endsAt,
-    endsWith: { code: "LEASE_TIME_OVER", message: "The lease reaches its maximum duration." },
+    endsWith: terms.endsWith ?? TIME_OVER,
     ended: undefined,
     lastActiveAt: state.now,
     isBusy: false,

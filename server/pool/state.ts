@@ -206,6 +206,8 @@ export interface LeaseTerms {
   readonly grantedAt: number;
   /** End of its duration; Infinity: none. */
   readonly endsAt: number;
+  /** What happens then; undefined: its duration is over. */
+  readonly endsWith?: Ending | undefined;
   readonly slices: readonly Slice[];
   readonly priority: number;
   /** It ends without calls for so long; Infinity: never. */

@@ -203,6 +203,8 @@ export interface Lease {
   readonly reservation?: string;
   /** It ends without calls for so long, where it does. */
   readonly idleMs?: number;
+  /** Why it ends at `endsAt`, where that is not the end of its duration. */
+  readonly endsWith?: { readonly code: EndCode; readonly message: string };
   /** Set while `ending`. */
   readonly endCode?: EndCode;
   readonly endMessage?: string;
@@ -217,8 +219,9 @@ export interface StoredLease {
   readonly detached: boolean;
   readonly requestedAt: number;
   readonly grantedAt: number;
-  /** The end of its duration, where it has one. */
+  /** The end of its duration or of a grace, where it has one, and why it ends then if not for its duration. */
   readonly endsAt?: number;
+  readonly endsWith?: { readonly code: EndCode; readonly message: string };
   readonly priority?: number;
   readonly idleMs?: number;
   readonly reservation?: string;

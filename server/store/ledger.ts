@@ -72,6 +72,23 @@ export function usageByTenant(
 /** After so many half-lives use of the past is as good as nothing. */
 const HALF_LIVES = 20;
 
+/** Every size that a slice has had, and from when to when. */
+const spansQuestion = `
+  WITH held AS (
+    SELECT id, tenant, granted_at, coalesce(ended_at, ?1) AS ended FROM leases WHERE ended_at IS NULL OR ended_at > ?2
+  ),
+  sizes AS (
+    SELECT held.id, slices.slice_index, past_sizes.until_at, past_sizes.bytes + overhead_bytes AS bytes, past_sizes.rowid AS turn
+      FROM held JOIN slices ON slices.lease_id = held.id
+      JOIN past_sizes ON past_sizes.lease_id = held.id AND past_sizes.slice_index = slices.slice_index
+    UNION ALL
+    SELECT held.id, slice_index, ended, bytes + overhead_bytes, 9223372036854775807
+      FROM held JOIN slices ON slices.lease_id = held.id
+  )
+  SELECT tenant, bytes, until_at AS toAt,
+    coalesce(lag(until_at) OVER (PARTITION BY sizes.id, slice_index ORDER BY turn), granted_at) AS fromAt
+  FROM sizes JOIN held ON held.id = sizes.id`;
+
 /**
  * What every tenant has used until now as it counts in the fair share, in bytes x milliseconds: memory held, of which each moment counts
  * half after every half-life. Leases that still run count until now.
@@ -80,18 +97,13 @@ export function decayedUsage(
   store: Store,
   { now, halfLifeMs }: { readonly now: number; readonly halfLifeMs: number },
 ): ReadonlyMap<string, number> {
-  const rows = store.query<{ tenant: string; from_at: number; to_at: number; bytes: number }>(
-    `SELECT tenant, granted_at AS from_at, coalesce(ended_at, ?1) AS to_at,
-       (SELECT coalesce(sum(bytes + overhead_bytes), 0) FROM slices WHERE lease_id = leases.id) AS bytes
-     FROM leases WHERE ended_at IS NULL OR ended_at > ?2`,
-    now,
-    now - HALF_LIVES * halfLifeMs,
-  );
+  type Row = { tenant: string; bytes: number; fromAt: number; toAt: number };
+  const rows = store.query<Row>(spansQuestion, now, now - HALF_LIVES * halfLifeMs);
   const weightOf = (at: number): number => 2 ** ((Math.min(at, now) - now) / halfLifeMs);
   const usage = new Map<string, number>();
-  for (const { tenant, from_at: from, to_at: to, bytes } of rows) {
+  for (const { tenant, bytes, fromAt, toAt } of rows) {
     // The integral of the weight over the time that it was held.
-    const used = (bytes * Math.max(0, weightOf(to) - weightOf(from)) * halfLifeMs) / Math.LN2;
+    const used = (bytes * Math.max(0, weightOf(toAt) - weightOf(fromAt)) * halfLifeMs) / Math.LN2;
     usage.set(tenant, (usage.get(tenant) ?? 0) + used);
   }
   return usage;

@@ -54,6 +54,7 @@ const migrations: readonly string[] = [
   `CREATE TABLE samples (
      step_ms INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (step_ms, slot)
    ) WITHOUT ROWID;`,
+  "ALTER TABLE leases ADD COLUMN ends_with TEXT",
 ];
 
 /** The version that this program reads and writes. */

@@ -60,6 +60,7 @@ interface LeaseRow {
   readonly granted_at: number;
   readonly ends_at: number | null;
   readonly reservation: string | null;
+  readonly ends_with: string | null;
   readonly request_id: string;
   readonly priority: number;
   readonly idle_ms: number | null;
@@ -171,9 +172,10 @@ export class Store {
     });
   }
 
-  /** Notes that a lease ends at another time than it was to. */
-  saveEnd(id: string, endsAt: number): void {
-    this.#later(`ends ${id}`, ["UPDATE leases SET ends_at = ? WHERE id = ?", endsAt, id]);
+  /** Notes that a lease ends at another time than it was to, and why. */
+  saveEnd({ id, endsAt, endsWith }: Pick<StoredLease, "id" | "endsAt" | "endsWith">): void {
+    const why = endsWith === undefined ? null : JSON.stringify(endsWith);
+    this.#later(`ends ${id}`, ["UPDATE leases SET ends_at = ?, ends_with = ? WHERE id = ?", endsAt ?? null, why, id]);
   }
 
   /** Notes what a lease has used so far, so that a crash does not lose it. */
@@ -315,6 +317,9 @@ function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
       requestedAt: row.requested_at,
       grantedAt: row.granted_at,
       ...(row.ends_at === null ? {} : { endsAt: row.ends_at }),
+      ...(row.ends_with === null
+        ? {}
+        : { endsWith: JSON.parse(row.ends_with) as NonNullable<StoredLease["endsWith"]> }),
       ...(row.reservation === null ? {} : { reservation: row.reservation }),
       ...(row.priority === 0 ? {} : { priority: row.priority }),
       ...(row.idle_ms === null ? {} : { idleMs: row.idle_ms }),

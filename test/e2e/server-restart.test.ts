@@ -1,6 +1,7 @@
 /** What a server that died leaves, and what the next one makes of it: one sentence of ARCHITECTURE's promises each. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterEach, expect, test } from "vitest";
@@ -194,6 +195,82 @@ test("executors end when no server comes back within the time-out, and tell thei
   await waitFor("its end", () => !isAlive(executor!.pid));
   await server.start();
   await expect(RawSession.open(server.data, lease)).rejects.toThrow("EXECUTOR_FAILED");
+});
+
+test("an executor that says nothing at the start keeps its lease, and takes a session once it speaks", async () => {
+  const pool = await begin();
+  const control = rawControl();
+  const lease = await control.allocate({ memoryBytes: 64 * MiB });
+  control.hold(lease);
+  const first = await RawSession.open(server.data, lease);
+  await first.ask(raw.attach());
+  await first.close();
+  const [executor] = executorsOf(server.state);
+  await server.crash();
+  process.kill(executor!.pid, "SIGSTOP");
+  await server.start();
+  expect(await idsOf(pool)).toEqual([lease.id]);
+  await expect(RawSession.open(server.data, lease)).rejects.toThrow("SESSION_BUSY");
+  process.kill(executor!.pid, "SIGCONT");
+  const session = await waitFor("a session", () => RawSession.open(server.data, lease).catch(() => undefined));
+  expect((await session.ask(raw.attach())).code).toBe("OK");
+  expect(executorsOf(server.state).map(({ pid }) => pid)).toEqual([executor!.pid]);
+});
+
+test("a start that fails leaves the executors to the next one", async () => {
+  const pool = await begin();
+  await using lease = await pool.allocate({ memory: "64MiB" });
+  const buffer = lease.devices[0].upload(Uint8Array.of(5));
+  await buffer.read(Uint8Array);
+  await server.crash();
+  const [host, port] = server.grpc.split(":") as [string, string];
+  const squatter = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => squatter.listen(Number(port), host, resolve));
+  await expect(server.start()).rejects.toThrow("cannot be bound [it is in use]");
+  expect((await buffer.read(Uint8Array))[0]).toBe(5);
+  await new Promise((resolve) => squatter.close(resolve));
+  await server.start();
+  expect(await idsOf(pool)).toEqual([lease.id]);
+  expect((await buffer.read(Uint8Array))[0]).toBe(5);
+});
+
+test("a command under `sluice run` does not notice that the server dies, waiting and running", async () => {
+  const pool = await begin("--heartbeat-timeout", "3s");
+  const all = await pool.allocate({ devices: 2, fraction: 1 });
+  const script = `
+    const { connect } = await import("sluice");
+    const lease = await (await connect()).allocate({ memory: "64MiB" });
+    const buffer = lease.devices[0].upload(Uint8Array.of(42));
+    await buffer.read(Uint8Array);
+    console.log("running");
+    for await (const _ of process.stdin) break;
+    console.log("read", (await buffer.read(Uint8Array))[0]);
+    await lease.release();
+    process.exit(0);`;
+  const words = ["run", "-m", "64MiB", "--wait", "5m", "--", process.execPath, "--input-type=module", "-e", script];
+  const env = { ...process.env, SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: "" };
+  const job = spawn(process.execPath, ["dist/client/cli/main.js", ...words], { env });
+  let stdout = "";
+  let stderr = "";
+  job.stdout.on("data", (text) => (stdout += String(text)));
+  job.stderr.on("data", (text) => (stderr += String(text)));
+  const exited = new Promise((resolve) => job.once("exit", resolve));
+  try {
+    await waitFor("the job to wait", async () => (await pool.leases()).queue.length === 1);
+    await restart();
+    await all.release();
+    await waitFor("the job to run", () => stdout.includes("running"));
+    await restart();
+    const restartedAt = performance.now();
+    await waitFor("more than the time-out", () => performance.now() - restartedAt > 4_000);
+    job.stdin.end("go on");
+    expect(await inTime("the job's end", exited, 20_000), stderr).toBe(0);
+    expect(stdout).toContain("read 42");
+    expect(stderr).toContain("It is asked again; the request keeps its place.");
+    await isEmpty(pool);
+  } finally {
+    job.kill("SIGKILL");
+  }
 });
 
 test("folders that nobody made sense of do not keep a server from starting", async () => {
