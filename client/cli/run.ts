@@ -84,12 +84,16 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
   if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
   for (const warning of warnings) note(warning);
   const key = { leaseId: lease.id, secret };
+  let isOver = false;
   const holder = new Holder({
     control: job.control,
     key,
     connection,
     onNotice: (notice) => note(`Notice about the lease ${lease.id}: ${notice.message}`),
-    onEnded: (error) => note(sentence(error)),
+    onEnded: (error) => {
+      isOver = true;
+      note(sentence(error));
+    },
   });
   try {
     const { dataEndpoints } = connection;
@@ -108,7 +112,7 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
     });
   } finally {
     holder.stop();
-    await releaseQuietly(job.control, key);
+    if (!isOver) await releaseQuietly(job.control, key);
   }
 }
 

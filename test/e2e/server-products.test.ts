@@ -1,4 +1,5 @@
 /** Matrix products and compilation over the raw wire: what the server refuses although no client of ours would ask for it. */
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ARENA, MiB, RawControl, type RawLease, RawSession, raw, STRIDE } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -14,7 +15,7 @@ beforeAll(async () => {
     env: { SLUICE_NVRTC_LIBRARY: "libnvrtc-that-is-not-there.so" },
   });
   control = new RawControl(server.grpc);
-  lease = await control.allocate({ devices: 2, memoryBytes: 64 * MiB, requestId: "products" });
+  lease = await control.allocate({ devices: 2, memoryBytes: 64 * MiB, requestId: randomUUID() });
 });
 
 afterAll(async () => {
