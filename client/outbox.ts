@@ -11,7 +11,7 @@ import { SluiceError } from "../shared/errors.ts";
 import { FrameKind } from "../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
 import { FrameWriter } from "../shared/wire/frame.ts";
-import { FrameLog } from "../shared/wire/frame-log.ts";
+import { FrameLog, piecesOf } from "../shared/wire/frame-log.ts";
 import { protocolError, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -117,10 +117,12 @@ export class Outbox {
     if (this.#ended) return;
     this.batches++;
     // The bytes are the caller's again when this returns.
-    const pieces = this.#log.append(head, { mark: this.calls, bulk, adopts: false });
+    const kept = this.#log.append(head, { mark: this.calls, bulk, adopts: false });
     if (this.#transport === undefined) return;
     this.#receivedBytes = 0;
-    this.#send(this.#transport, pieces);
+    // Most batches are small and leave at once, from where they were written.
+    const taken = bulk === undefined ? this.#transport.writeNow(head) : 0;
+    if (taken < head.byteLength) this.#send(this.#transport, piecesOf(kept, taken));
     if (this.#log.byteLength > this.#lookAt) this.#look(this.#transport);
   }
 

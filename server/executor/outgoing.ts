@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { ANSWER_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
-import { FrameLog } from "../../shared/wire/frame-log.ts";
+import { FrameLog, piecesOf } from "../../shared/wire/frame-log.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { writeNow } from "./connection.ts";
 
@@ -52,8 +52,14 @@ export class Outgoing {
   /** Sends a frame that counts. `bulk`, if there is some, follows the head, and its memory is this object's until it is released. */
   send(head: Uint8Array, bulk?: Uint8Array): void {
     const mark = ++this.#sent;
-    const pieces = this.#log.append(head, { mark, bulk, adopts: true });
-    if (this.#socket !== undefined) this.#write(this.#socket, { mark, pieces });
+    const kept = this.#log.append(head, { mark, bulk, adopts: true });
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    // Most frames are small and leave at once, from where they were written.
+    const taken = bulk === undefined ? writeNow(socket, head) : 0;
+    this.byteCount += taken;
+    if (taken === head.byteLength) this.#onWritten(mark);
+    else this.#write(socket, { mark, pieces: piecesOf(kept, taken) });
   }
 
   /** Sends a frame that nobody misses: it only acknowledges. */

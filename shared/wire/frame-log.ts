@@ -15,13 +15,34 @@ interface Block {
   frames: number;
 }
 
-interface Kept {
+/** A frame that is kept. */
+export interface KeptFrame {
   readonly mark: number;
+  byteCount: number;
+  /** Where it lies, when it is whole in one block, as small frames nearly always are: no lists are made for those. */
+  readonly block: Block | undefined;
+  readonly start: number;
+  /** Else its pieces, and the blocks that they are in. */
   readonly pieces: Uint8Array[];
   readonly blocks: Block[];
   readonly adopted: Uint8Array | undefined;
-  byteCount: number;
 }
+
+/** The bytes of a frame that is kept, behind the first `from`, in pieces, which stay as they are until it is released. */
+export function piecesOf({ block, start, byteCount, pieces }: KeptFrame, from = 0): readonly Uint8Array[] {
+  if (block !== undefined) return [block.bytes.subarray(start + from, start + byteCount)];
+  if (from === 0) return pieces;
+  const rest: Uint8Array[] = [];
+  let at = 0;
+  for (const piece of pieces) {
+    if (at + piece.byteLength > from) rest.push(piece.subarray(Math.max(0, from - at)));
+    at += piece.byteLength;
+  }
+  return rest;
+}
+
+const noPieces: Uint8Array[] = [];
+const noBlocks: Block[] = [];
 
 export interface FrameLogOptions {
   /** Memory of released frames that is kept for later ones. */
@@ -43,7 +64,7 @@ export interface FrameLogEntry {
 export class FrameLog {
   readonly #options: FrameLogOptions;
   readonly #pool: MemoryPool;
-  #kept: Kept[] = [];
+  #kept: KeptFrame[] = [];
   /** Entries of `#kept` that are released already. */
   #head = 0;
   #block: Block | undefined;
@@ -60,23 +81,39 @@ export class FrameLog {
     return this.#byteCount;
   }
 
-  /** Keeps a frame; returns its bytes in pieces, which stay as they are until the frame is released. */
-  append(head: Uint8Array, { mark, bulk, adopts }: FrameLogEntry): readonly Uint8Array[] {
+  /** Keeps a frame. */
+  append(head: Uint8Array, entry: FrameLogEntry): KeptFrame {
+    const kept = this.#appendWhole(head, entry) ?? this.#appendInPieces(head, entry);
+    this.#byteCount += kept.byteCount;
+    this.#kept.push(kept);
+    return kept;
+  }
+
+  #appendWhole(head: Uint8Array, { mark, bulk }: FrameLogEntry): KeptFrame | undefined {
+    const block = this.#block;
+    const start = this.#used;
+    const byteCount = head.byteLength;
+    if (bulk !== undefined || block === undefined || byteCount > BLOCK_BYTES - start) return undefined;
+    block.bytes.set(head, start);
+    block.frames++;
+    this.#used += byteCount;
+    return { mark, byteCount, block, start, pieces: noPieces, blocks: noBlocks, adopted: undefined };
+  }
+
+  #appendInPieces(head: Uint8Array, { mark, bulk, adopts }: FrameLogEntry): KeptFrame {
     const adopted = adopts ? bulk : undefined;
-    const entry: Kept = { mark, pieces: [], blocks: [], adopted, byteCount: 0 };
-    this.#copy(entry, head);
+    const kept: KeptFrame = { mark, byteCount: 0, block: undefined, start: 0, pieces: [], blocks: [], adopted };
+    this.#copy(kept, head);
     if (bulk !== undefined) {
-      if (adopted === undefined) this.#copy(entry, bulk);
+      if (adopted === undefined) this.#copy(kept, bulk);
       else {
-        entry.pieces.push(adopted);
-        entry.byteCount += adopted.byteLength;
+        kept.pieces.push(adopted);
+        kept.byteCount += adopted.byteLength;
       }
       const padding = padTo8(bulk.byteLength) - bulk.byteLength;
-      if (padding > 0) this.#copy(entry, zeros.subarray(0, padding));
+      if (padding > 0) this.#copy(kept, zeros.subarray(0, padding));
     }
-    this.#byteCount += entry.byteCount;
-    this.#kept.push(entry);
-    return entry.pieces;
+    return kept;
   }
 
   /** Forgets the frames with this mark and below. */
@@ -100,7 +137,10 @@ export class FrameLog {
 
   /** All that is kept, in order. */
   *entries(): IterableIterator<{ readonly mark: number; readonly pieces: readonly Uint8Array[] }> {
-    for (let index = this.#head; index < this.#kept.length; index++) yield this.#kept[index]!;
+    for (let index = this.#head; index < this.#kept.length; index++) {
+      const kept = this.#kept[index]!;
+      yield { mark: kept.mark, pieces: piecesOf(kept) };
+    }
   }
 
   /** Lets go of the memory that is free. */
@@ -109,7 +149,7 @@ export class FrameLog {
     if (this.#block?.frames === 0) this.#block = undefined;
   }
 
-  #copy(entry: Kept, bytes: Uint8Array): void {
+  #copy(entry: KeptFrame, bytes: Uint8Array): void {
     entry.byteCount += bytes.byteLength;
     for (let at = 0; at < bytes.byteLength; ) {
       if (this.#block === undefined || this.#used === BLOCK_BYTES) this.#begin();
@@ -136,14 +176,17 @@ export class FrameLog {
     this.#used = 0;
   }
 
-  #release(entry: Kept): void {
+  #release(entry: KeptFrame): void {
     this.#byteCount -= entry.byteCount;
-    for (const block of entry.blocks) {
-      if (--block.frames > 0) continue;
-      // The memory written last is the memory in the processor's cache.
-      if (block === this.#block) this.#used = 0;
-      else this.#pool.give(block.bytes);
-    }
+    if (entry.block !== undefined) this.#leave(entry.block);
+    else for (const block of entry.blocks) this.#leave(block);
     if (entry.adopted !== undefined) this.#options.onReleased?.(entry.adopted);
+  }
+
+  #leave(block: Block): void {
+    if (--block.frames > 0) return;
+    // The memory written last is the memory in the processor's cache.
+    if (block === this.#block) this.#used = 0;
+    else this.#pool.give(block.bytes);
   }
 }
