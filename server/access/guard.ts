@@ -20,6 +20,7 @@ import { type AuditLog, NOBODY } from "./audit-log.ts";
 import { bearerOf } from "./bearer.ts";
 import { type Gate, hostOf, type Identity, type Role, requireAdmin } from "./identity.ts";
 import type { RateLimit } from "./rate-limit.ts";
+import { isOwner } from "./visibility.ts";
 
 type Stream = ServerDuplexStream<object, object> | ServerWritableStream<object, object>;
 type Call = ServerUnaryCall<object, object> | Stream;
@@ -37,18 +38,45 @@ export interface GuardOptions {
   readonly role: Role;
 }
 
-const identities = new WeakMap<object, Identity>();
+/** What is known of a call that was let in. */
+interface Admitted {
+  readonly identity: Identity;
+  readonly method: string;
+  /** Writes the call into the audit log; returns what to call at its end. */
+  readonly begin: () => (error?: unknown) => void;
+  /** Where it is written there. */
+  finish: ((error?: unknown) => void) | undefined;
+}
+
+const vouched = new WeakMap<object, Identity>();
+const admitted = new WeakMap<object, Admitted>();
+
+function admittedOf(call: object): Admitted {
+  const known = admitted.get(call);
+  if (known === undefined) throw new Error("The handler is not behind the gate.");
+  return known;
+}
 
 /** Who makes the call: for handlers of a guarded service. */
-export function identityOf(call: object): Identity {
-  const identity = identities.get(call);
-  if (identity === undefined) throw new Error("The handler is not behind the gate.");
-  return identity;
+export const identityOf = (call: object): Identity => admittedOf(call).identity;
+
+/**
+ * For handlers: throws SluiceError OTHER_TENANT unless what is asked for is the caller's own, or the caller is an admin. What an admin
+ * changes for somebody else is in the audit log, whatever service it is of.
+ */
+export function requireOwner(call: object, owner: string): void {
+  const known = admittedOf(call);
+  const { identity, method } = known;
+  if (identity.tenant === owner) return;
+  if (!isOwner(identity, owner)) {
+    throw new SluiceError("OTHER_TENANT", `The caller is the tenant [${identity.tenant}], and this is another's.`);
+  }
+  if (!isReading(method)) known.finish ??= known.begin();
 }
 
 /** Lets a call that comes from elsewhere than gRPC in as somebody whom that port has identified. */
 export function vouch(call: object, identity: Identity): void {
-  identities.set(call, identity);
+  vouched.set(call, identity);
 }
 
 /** The handlers, each behind the gate. */
@@ -72,15 +100,15 @@ function guardedUnary(
   options: GuardOptions,
 ): handleUnaryCall<object, object> {
   return (call, done) => {
-    let finish: ((error?: unknown) => void) | undefined;
+    let known: Admitted;
     try {
-      finish = admit(call, name, options);
+      known = admit(call, name, options);
     } catch (error) {
       done(toStatus(toSluiceError(error)));
       return;
     }
     (handler as handleUnaryCall<object, object>)(call, (error, ...answer) => {
-      finish?.(error === null ? undefined : fromStatus(error as ServiceError));
+      known.finish?.(error === null ? undefined : fromStatus(error as ServiceError));
       done(error, ...answer);
     });
   };
@@ -91,30 +119,37 @@ function guardedStream(name: string, handler: UntypedHandleCall, options: GuardO
     const end = (error: unknown): void => {
       call.emit("error", toStatus(toSluiceError(error)));
     };
+    let known: Admitted;
     try {
-      admit(call, name, options);
+      known = admit(call, name, options);
     } catch (error) {
       end(error);
       return;
     }
-    const identity = identityOf(call);
-    const leave = options.gate.follow(identity, (reason) => {
+    const { identity } = known;
+    const unfollow = options.gate.follow(identity, (reason) => {
       // Who was let in without a token keeps a lease that it has: its secret is proof enough.
       if (identity.tokenId === "" && (name === "Hold" || name === "Submit")) return;
       end(reason);
     });
-    for (const event of ["cancelled", "finish", "close", "error"]) call.once(event, leave);
+    const leave = (error?: ServiceError): void => {
+      unfollow();
+      known.finish?.(error === undefined ? undefined : fromStatus(error));
+      known.finish = undefined;
+    };
+    for (const event of ["cancelled", "finish", "close"]) call.once(event, () => leave());
+    call.once("error", leave);
     (handler as (call: Stream) => void)(call);
   };
 }
 
-/** Lets a call in, or throws why not; returns what to call at its end where it is written into the audit log. */
-function admit(call: Call, name: string, options: GuardOptions): ((error?: unknown) => void) | undefined {
+/** Lets a call in, or throws why not. What an admin changes is written into the audit log first. */
+function admit(call: Call, name: string, options: GuardOptions): Admitted {
   const { gate, clock, requests, audit, role } = options;
   const what = { address: call.getPeer(), action: name, request: "request" in call ? call.request : {} };
   let identity = NOBODY;
   try {
-    identity = identities.get(call) ?? gate.identify(bearerOf(call.metadata), what.address);
+    identity = vouched.get(call) ?? gate.identify(bearerOf(call.metadata), what.address);
     if (role === "admin") requireAdmin(identity);
   } catch (error) {
     audit.refused({ ...what, identity }, toSluiceError(error));
@@ -124,6 +159,9 @@ function admit(call: Call, name: string, options: GuardOptions): ((error?: unkno
   if (!requests.take(caller, clock.now())) {
     throw new SluiceError("TOO_MANY_REQUESTS", `The caller [${caller}] asks more often than it may.`);
   }
-  identities.set(call, identity);
-  return role === "admin" && !isReading(name) ? audit.begin({ ...what, identity }) : undefined;
+  const begin = () => audit.begin({ ...what, identity });
+  const finish = role === "admin" && !isReading(name) ? begin() : undefined;
+  const known = { identity, method: name, begin, finish };
+  admitted.set(call, known);
+  return known;
 }

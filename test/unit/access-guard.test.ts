@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { contract, fromStatus, toStatus } from "../../proto/load.ts";
 import { Access } from "../../server/access/access.ts";
 import { AuditLog, NOBODY } from "../../server/access/audit-log.ts";
-import { identityOf, isReading } from "../../server/access/guard.ts";
+import { identityOf, isReading, requireOwner } from "../../server/access/guard.ts";
 import type { Role } from "../../server/access/identity.ts";
 import { EventStore, type StoredEvent } from "../../server/store/event-store.ts";
 import { Store } from "../../server/store/store.ts";
@@ -54,9 +54,16 @@ interface Outcome {
 async function call(
   name: ServiceName,
   method: string,
-  options: { token?: string | undefined; request?: object; failure?: SluiceError; address?: string } = {},
+  options: {
+    token?: string | undefined;
+    request?: object;
+    failure?: SluiceError;
+    address?: string;
+    /** Whose is what the handler touches. */
+    owner?: string;
+  } = {},
 ): Promise<Outcome> {
-  const { token, request = {}, failure, address = ADDRESS } = options;
+  const { token, request = {}, failure, address = ADDRESS, owner } = options;
   const service = services[name];
   let tenant: string | undefined;
   const handlers = Object.fromEntries(
@@ -64,6 +71,12 @@ async function call(
       key,
       (handled: object, done?: (error: unknown, answer?: object) => void) => {
         tenant = identityOf(handled).tenant;
+        try {
+          if (owner !== undefined) requireOwner(handled, owner);
+        } catch (error) {
+          done?.(toStatus(error as SluiceError));
+          return;
+        }
         if (failure === undefined) done?.(null, {});
         else done?.(toStatus(failure));
       },
@@ -134,6 +147,30 @@ describe("the audit log", () => {
       { outcome: "BAD_ARGUMENT", message: "There is no device [x]." },
       { outcome: "OK", message: "" },
     ]);
+  });
+
+  it("tells how a stream ended, when it ends", async () => {
+    const { call: drain } = await call("AdminService", "Drain", { token: tokens.admin });
+    expect(events()).toMatchObject([{ action: "Drain", outcome: "" }]);
+    drain.emit("finish");
+    drain.emit("close");
+    expect(events()).toMatchObject([{ action: "Drain", outcome: "OK" }]);
+    const failing = await call("AdminService", "Drain", { token: tokens.admin });
+    failing.call.emit("error", toStatus(new SluiceError("SHUTTING_DOWN", "The server stops.")));
+    failing.call.emit("close");
+    expect(events()[0]).toMatchObject({ action: "Drain", outcome: "SHUTTING_DOWN" });
+  });
+
+  it("has what an admin does to another tenant's lease, and not what tenants do to their own", async () => {
+    const release = (token: string, owner: string) => call("PoolService", "Release", { token, owner });
+    expect((await release(tokens.tenant, "a-tenant")).code).toBe("OK");
+    expect((await release(tokens.admin, "a-admin")).code).toBe("OK");
+    expect((await call("PoolService", "GetLease", { token: tokens.admin, owner: "a-tenant" })).code).toBe("OK");
+    expect(events()).toEqual([]);
+    expect((await release(tokens.tenant, "a-admin")).code).toBe("OTHER_TENANT");
+    expect(events()).toEqual([]);
+    expect((await release(tokens.admin, "a-tenant")).code).toBe("OK");
+    expect(events()).toMatchObject([{ action: "Release", tenant: "a-admin", outcome: "OK" }]);
   });
 
   it("refuses an action that it cannot write down, and nothing of it is done", async () => {
