@@ -27,6 +27,9 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Connections that have not proved their lease yet, over all clients. */
 export const HANDSHAKES_MAX = 256;
 
+/** Of them from one address, so that one machine cannot keep the others out. */
+export const HANDSHAKES_PER_ADDRESS_MAX = 128;
+
 /** The largest program image. Fat binaries of large libraries stay below it. */
 export const IMAGE_BYTES_MAX = 256 * MiB;
 

@@ -18,9 +18,10 @@ export const grpcBounds: ChannelOptions = {
   "grpc.max_concurrent_streams": 4_096,
   // Mebibytes of answers that the peer does not take, and of its streams.
   "grpc-node.max_session_memory": 64,
-  // A peer that is gone without a word is noticed, so that its streams end.
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
+  // A peer that is gone without a word is noticed, so that its streams end. So is a connection that HTTP/2 has given up after garbage:
+  // Node leaves it open and tells nobody. The time-out bears a client that computes for a while and answers nothing.
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 20_000,
   // One without calls is closed; clients connect again by themselves.
   "grpc.max_connection_idle_ms": 30 * 60_000,
 };

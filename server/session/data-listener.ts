@@ -5,7 +5,7 @@
 import { chmodSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
-import { HANDSHAKES_MAX } from "../../shared/limits.ts";
+import { HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX } from "../../shared/limits.ts";
 import { type HandshakeOptions, type ProvenConnection, shakeHands } from "./handshake.ts";
 import { freeSocketPath } from "./local-socket.ts";
 import { refuse } from "./refusal.ts";
@@ -14,6 +14,8 @@ export interface DataListenerOptions extends HandshakeOptions {
   readonly onProven: (connection: ProvenConnection & { readonly clientAddress: string }) => void;
   /** Default HANDSHAKES_MAX. */
   readonly handshakesMax?: number;
+  /** Default HANDSHAKES_PER_ADDRESS_MAX. */
+  readonly handshakesPerAddressMax?: number;
 }
 
 export interface ListenAddress {
@@ -28,6 +30,7 @@ export class DataListener {
   /** Connections of this process: shaking hands, or reading their refusal. */
   readonly #sockets = new Set<Socket>();
   #handshakes = 0;
+  readonly #perAddress = new Map<string, number>();
 
   constructor(options: DataListenerOptions) {
     this.#options = options;
@@ -69,23 +72,27 @@ export class DataListener {
     socket.on("error", () => socket.destroy());
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    const { handshakesMax = HANDSHAKES_MAX } = this.#options;
+    const { handshakesMax = HANDSHAKES_MAX, handshakesPerAddressMax = HANDSHAKES_PER_ADDRESS_MAX } = this.#options;
+    const address = socket.remoteAddress ?? "";
+    const fromAddress = this.#perAddress.get(address) ?? 0;
     // Those that read their refusal count too, or a flood of them would have no bound.
     if (this.#sockets.size > 2 * handshakesMax) {
       socket.destroy();
       return;
     }
-    if (this.#handshakes >= handshakesMax) {
-      refuse(
-        socket,
-        new SluiceError("TOO_MANY_CONNECTIONS", `[${handshakesMax}] connections have not proved their lease yet.`),
-      );
+    if (this.#handshakes >= handshakesMax || fromAddress >= handshakesPerAddressMax) {
+      const counts = `[${this.#handshakes}] connections, [${fromAddress}] of them from this address,`;
+      refuse(socket, new SluiceError("TOO_MANY_CONNECTIONS", `${counts} have not proved their lease yet.`));
       return;
     }
     this.#handshakes++;
+    this.#perAddress.set(address, fromAddress + 1);
     void shakeHands(socket, this.#options).then((connection) => {
       // It never rejects: every fault of the peer ends in a refusal.
       this.#handshakes--;
+      const left = this.#perAddress.get(address)! - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
       if (connection === undefined) return;
       this.#sockets.delete(socket);
       this.#options.onProven({ ...connection, clientAddress });

@@ -272,7 +272,7 @@ test("a session that follows another at once finds a fresh arena", async () => {
 test("a flood of connections that say nothing is bounded, and running sessions do not notice", async () => {
   const session = await RawSession.open(server.data, lease);
   await session.ask(raw.attach());
-  const flood = Array.from({ length: 300 }, () => new RawConnection(server.data));
+  const flood = Array.from({ length: 300 }, (_, index) => new RawConnection(server.data, `127.0.2.${1 + (index % 3)}`));
   const kinds = await Promise.all(flood.map(async (connection) => (await connection.next())?.kind));
   expect(kinds.filter((kind) => kind === GREETING).length).toBe(256);
   expect(kinds.filter((kind) => kind === 7 || kind === undefined).length).toBe(44);

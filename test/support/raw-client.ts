@@ -276,10 +276,11 @@ export class RawConnection {
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(address: string) {
+  /** `localAddress`: where it comes from, such as another one of loopback. */
+  constructor(address: string, localAddress = "127.0.0.1") {
     const [host, port] = address.split(":");
     this.socket = createConnection(
-      address.startsWith("/") ? { path: address } : { host: host!, port: Number(port), noDelay: true },
+      address.startsWith("/") ? { path: address } : { host: host!, port: Number(port), noDelay: true, localAddress },
     );
     this.socket.on("error", () => {});
     this.socket.on("data", (chunk) => this.#receive(chunk));

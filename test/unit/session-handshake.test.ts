@@ -11,6 +11,7 @@ import { waitFor } from "../support/wait-for.ts";
 
 const TIMEOUT_MS = 200;
 const HANDSHAKES_MAX = 4;
+const HANDSHAKES_PER_ADDRESS_MAX = 2;
 
 let listener: DataListener;
 let address: string;
@@ -24,6 +25,7 @@ beforeEach(async () => {
     serverVersion: "1.2.3",
     timeoutMs: TIMEOUT_MS,
     handshakesMax: HANDSHAKES_MAX,
+    handshakesPerAddressMax: HANDSHAKES_PER_ADDRESS_MAX,
     leases: {
       find: (id) => {
         if (id !== "mine") throw new SluiceError("LEASE_NOT_FOUND", "There is no such lease.");
@@ -79,7 +81,10 @@ test("after the hand-over this process reads nothing: what comes is left for the
 });
 
 test("handshakes under way are bounded, and each end makes room", async () => {
-  const first = Array.from({ length: HANDSHAKES_MAX }, () => new RawConnection(address));
+  const first = Array.from(
+    { length: HANDSHAKES_MAX },
+    (_, index) => new RawConnection(address, `127.0.1.${index + 1}`),
+  );
   for (const connection of first) expect((await connection.next())?.kind).toBe(GREETING);
   expect(await new RawConnection(address).refusal()).toBe("TOO_MANY_CONNECTIONS");
   first[0]!.destroy();
@@ -89,6 +94,13 @@ test("handshakes under way are bounded, and each end makes room", async () => {
     connection.destroy();
     return kind === GREETING;
   });
+});
+
+test("one address has a part of them, and others have the rest", async () => {
+  const first = Array.from({ length: HANDSHAKES_PER_ADDRESS_MAX }, () => new RawConnection(address, "127.0.0.2"));
+  for (const connection of first) expect((await connection.next())?.kind).toBe(GREETING);
+  expect(await new RawConnection(address, "127.0.0.2").refusal()).toBe("TOO_MANY_CONNECTIONS");
+  expect((await new RawConnection(address, "127.0.0.3").next())?.kind).toBe(GREETING);
 });
 
 test("connections that do not read their refusal are bounded too", async () => {
