@@ -20,7 +20,7 @@ import { type AuditLog, NOBODY } from "./audit-log.ts";
 import { bearerOf } from "./bearer.ts";
 import { type Gate, hostOf, type Identity, type Role, requireAdmin } from "./identity.ts";
 import type { RateLimit } from "./rate-limit.ts";
-import { isOwner } from "./visibility.ts";
+import { requireOwner } from "./visibility.ts";
 
 type Stream = ServerDuplexStream<object, object> | ServerWritableStream<object, object>;
 type Call = ServerUnaryCall<object, object> | Stream;
@@ -64,14 +64,10 @@ export const identityOf = (call: object): Identity => admittedOf(call).identity;
  * For handlers: throws SluiceError OTHER_TENANT unless what is asked for is the caller's own, or the caller is an admin. What an admin
  * changes for somebody else is in the audit log, whatever service it is of.
  */
-export function requireOwner(call: object, owner: string): void {
+export function actFor(call: object, owner: string): void {
   const known = admittedOf(call);
-  const { identity, method } = known;
-  if (identity.tenant === owner) return;
-  if (!isOwner(identity, owner)) {
-    throw new SluiceError("OTHER_TENANT", `The caller is the tenant [${identity.tenant}], and this is another's.`);
-  }
-  if (!isReading(method)) known.finish ??= known.begin();
+  requireOwner(known.identity, owner);
+  if (known.identity.tenant !== owner && !isReading(known.method)) known.finish ??= known.begin();
 }
 
 /** Lets a call that comes from elsewhere than gRPC in as somebody whom that port has identified. */

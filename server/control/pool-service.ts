@@ -13,7 +13,7 @@ import type { WatchPoolRequest__Output } from "../../proto/generated/sluice/v1/W
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/limits.ts";
-import { identityOf, requireOwner } from "../access/guard.ts";
+import { actFor, identityOf } from "../access/guard.ts";
 import { entrySeenBy, leaseSeenBy } from "../access/visibility.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
@@ -60,7 +60,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     Hold: (call) => new Streams(options).hold(call),
     GetLease: unary(options, ({ leaseId, secret }, call) => {
       const lease = options.broker.lease(leaseId, secret);
-      requireOwner(call, lease.tenant);
+      actFor(call, lease.tenant);
       return { lease: describeLease(options.broker, lease), connection: connectionFor(options, lease) };
     }),
     Explain: unary(options, ({ request, queuedId }, call) => {
@@ -75,7 +75,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     }),
     Submit: options.submit,
     Release: unary(options, async ({ leaseId, secret }, call) => {
-      requireOwner(call, options.broker.ownerOf(leaseId));
+      actFor(call, options.broker.ownerOf(leaseId));
       const { usage, released } = await options.broker.release(leaseId, secret);
       return { usage: usageMessage(usage), released };
     }),
@@ -196,7 +196,7 @@ class Streams {
       if (over || now - beatAt < BEAT_STEP_MS) return;
       beatAt = now;
       try {
-        if (held === undefined) requireOwner(call, broker.lease(leaseId, secret).tenant);
+        if (held === undefined) actFor(call, broker.lease(leaseId, secret).tenant);
         held ??= broker.hold(leaseId, secret, {
           notice: (notice) => {
             call.write({ notice: noticeMessage(notice) });

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { contract, fromStatus, toStatus } from "../../proto/load.ts";
 import { Access } from "../../server/access/access.ts";
 import { AuditLog, NOBODY } from "../../server/access/audit-log.ts";
-import { identityOf, isReading, requireOwner } from "../../server/access/guard.ts";
+import { actFor, identityOf, isReading } from "../../server/access/guard.ts";
 import type { Role } from "../../server/access/identity.ts";
 import { EventStore, type StoredEvent } from "../../server/store/event-store.ts";
 import { Store } from "../../server/store/store.ts";
@@ -72,7 +72,7 @@ async function call(
       (handled: object, done?: (error: unknown, answer?: object) => void) => {
         tenant = identityOf(handled).tenant;
         try {
-          if (owner !== undefined) requireOwner(handled, owner);
+          if (owner !== undefined) actFor(handled, owner);
         } catch (error) {
           done?.(toStatus(error as SluiceError));
           return;
