@@ -66,7 +66,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     Explain: unary(options, ({ request, queuedId }, call) => {
       if (queuedId !== "") {
         const { explanation, tenant } = options.broker.queue.explain(queuedId);
-        requireOwner(identityOf(call), tenant);
+        actFor(call, tenant);
         return explanationMessage(explanation);
       }
       if (request === null) throw new SluiceError("BAD_ARGUMENT", "There is no request to explain.");
@@ -80,7 +80,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       return { usage: usageMessage(usage), released };
     }),
     Resize: unary(options, async ({ leaseId, secret, index, memoryBytes, yielded }, call) => {
-      if (secret.byteLength === 0) requireOwner(identityOf(call), options.broker.ownerOf(leaseId));
+      actFor(call, options.broker.ownerOf(leaseId));
       const resized = await options.broker.resize(leaseId, secret, { index, bytes: memoryBytes, yielded });
       return { resized: resizedMessage(resized) };
     }),
