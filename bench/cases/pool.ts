@@ -46,7 +46,19 @@ async function scale({ quick, progress }: CaseContext): Promise<{ tables: Table[
     progress((0.8 * index) / sizes.length, `a pool of ${devices} devices`);
     points.push(measure(PoolLoad, { devices, count: quick ? rounds.quick : rounds.full }));
   }
-  const kinds = ["request", "release", "reclaim", "withdraw", "heartbeat"];
+  const kinds = [
+    "request",
+    "release",
+    "reclaim",
+    "withdraw",
+    "resize",
+    "resized",
+    "extend",
+    "priority",
+    "cancel",
+    "cordon",
+    "uncordon",
+  ];
   const rows = points.map((point): Cell[] => [
     point.devices,
     point.leases,
@@ -89,6 +101,13 @@ function barsOf(points: readonly Point[]): Bar[] {
   const bars: Bar[] = [
     { what: `one decision at ${largest.devices} devices, p99`, unit: "ns", measured: largest.p99, atMost: 1_000_000 },
   ];
+  const [slowest, { p99 }] = [...largest.byKind].reduce((a, b) => (a[1].p99 > b[1].p99 ? a : b));
+  bars.push({
+    what: `one decision of the slowest kind [${slowest}] at ${largest.devices} devices, p99`,
+    unit: "ns",
+    measured: p99,
+    atMost: 1_000_000,
+  });
   // Steps grow with the logarithm of what a tree holds; a pool that has outgrown the processor's caches pays more for each.
   const depth = (point: Point): number => Math.log2(point.waiting / TENANTS) + Math.log2(point.devices);
   bars.push({

@@ -1,6 +1,6 @@
 /** A pool of any size, full of leases and with a full queue, and a load that keeps it so. Seeded. Times are
  * processor time of `decide` alone, to the microsecond: what other processes take meanwhile is not the pool's cost. */
-import { createPool, decide, listLeases, type PoolState } from "../../server/pool/pool.ts";
+import { createPool, decide, findLease, listLeases, type PoolState } from "../../server/pool/pool.ts";
 import type { PoolDevice, PoolEvent, PoolRequest } from "../../server/pool/types.ts";
 
 const GiB = 1024 ** 3;
@@ -104,7 +104,7 @@ export class PoolLoad {
     return this.pool.requests.size;
   }
 
-  /** One round of life: a lease goes, its memory comes back, one more request comes, some beat, and now and then one is withdrawn. */
+  /** One round of life: a lease goes, its memory comes back, one more request comes, some beat, and now and then everything else happens. */
   round(): void {
     this.#now += 20;
     const gone = this.#take(this.#living);
@@ -119,6 +119,41 @@ export class PoolLoad {
       const withdrawn = this.#take(this.#waiting);
       if (withdrawn !== undefined) this.#send("withdraw", { kind: "withdrawn", id: withdrawn });
     }
+    if (this.#random() < 0.3) this.#administer();
+    if (this.#random() < 0.1) this.#resize();
+  }
+
+  #any(ids: Bag): string {
+    return ids.at(Math.floor(this.#random() * ids.size)) ?? "none";
+  }
+
+  /** What an admin does, one thing at a time. */
+  #administer(): void {
+    const id = this.#any(this.#living);
+    const waiting = this.#any(this.#waiting);
+    const kind = Math.floor(this.#random() * 4);
+    if (kind === 0) this.#send("extend", { kind: "extended", id, byMs: 60_000 });
+    else if (kind === 1) {
+      const priority = Math.floor(this.#random() * 3) - 1;
+      this.#send("priority", { kind: "prioritySet", id: waiting, priority });
+    } else if (kind === 2) {
+      this.#waiting.delete(waiting);
+      this.#send("cancel", { kind: "cancelled", id: waiting, message: "" });
+    } else {
+      const device = Math.floor(this.#random() * this.pool.devices.size);
+      const deviceId = `gpu-${device}`;
+      this.#send("cordon", { kind: "deviceCordoned", deviceId, code: "DEVICE_CORDONED", message: "" });
+      this.#send("uncordon", { kind: "deviceUncordoned", deviceId });
+    }
+  }
+
+  #resize(): void {
+    const id = this.#any(this.#living);
+    const slice = findLease(this.pool, id)?.slices[0];
+    if (slice === undefined) return;
+    const bytes = Math.ceil(slice.bytes * (0.5 + this.#random()));
+    this.#send("resize", { kind: "resizeAsked", id, index: 0, bytes, usedBytes: 0 });
+    this.#send("resized", { kind: "resizeConfirmed", id });
   }
 
   #take(ids: Bag): string | undefined {
