@@ -80,7 +80,7 @@ async function scale({ quick, progress }: CaseContext): Promise<{ tables: Table[
       ...kinds.map((kind) => time(`${kind} p99`)),
     ],
     rows,
-    note: "Processor time of `decide`, to the microsecond. p50 and p99 are over all kinds but heartbeats. A reclaim grants everything that finds room in what came back.",
+    note: "Processor time of `decide`, to the microsecond. p50 and p99 are over all kinds but heartbeats. An event that grants several requests at once counts as so many decisions.",
   };
   const line = (name: string, pick: (point: Point) => number) => ({
     name,

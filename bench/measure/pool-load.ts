@@ -181,7 +181,9 @@ export class PoolLoad {
     const before = process.cpuUsage();
     const effects = decide(this.pool, event, this.#now);
     const { user, system } = process.cpuUsage(before);
-    const cost = (user + system) * 1000;
+    // An event that lets many in is as many decisions: the head of the queue that gives way, or a device that comes back.
+    const grants = effects.filter((effect) => effect.kind === "granted").length;
+    const cost = ((user + system) * 1000) / Math.max(1, grants);
     const list = this.costs.get(kind);
     if (list === undefined) this.costs.set(kind, [cost]);
     else list.push(cost);

@@ -17,6 +17,7 @@ struct allocation {
   uint64_t bytes;
   int references; /* the handle, and each mapping */
   int released;
+  int was_mapped;
   struct allocation *next;
 };
 
@@ -150,7 +151,8 @@ API int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle,
   if (mmap((void *)address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, a->file, 0) == MAP_FAILED)
     LEAVE(OUT_OF_MEMORY);
   /* Memory that comes from the device holds what its last owner left. */
-  memset((void *)address, 0xdb, bytes);
+  if (!a->was_mapped) memset((void *)address, 0xdb, bytes);
+  a->was_mapped = 1;
   mprotect((void *)address, bytes, PROT_NONE);
   struct mapping *m = calloc(1, sizeof *m);
   m->address = address;
@@ -200,10 +202,16 @@ API int cuMemSetAccess(uint64_t address, size_t bytes, const struct access *acce
 }
 
 int standin_range_ok(int device, uint64_t address, uint64_t bytes) {
-  for (struct mapping *m = mappings; m != NULL; m = m->next)
-    if ((m->access & (1 << device)) && address >= m->address && bytes <= m->bytes && address - m->address <= m->bytes - bytes)
-      return 1;
-  return 0;
+  /* Mappings that lie side by side are one range to whoever uses them. */
+  for (;;) {
+    struct mapping *m = mappings;
+    while (m != NULL && !((m->access & (1 << device)) && address >= m->address && address - m->address < m->bytes)) m = m->next;
+    if (m == NULL) return 0;
+    uint64_t left = m->address + m->bytes - address;
+    if (bytes <= left) return 1;
+    address += left;
+    bytes -= left;
+  }
 }
 
 API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {

@@ -317,6 +317,26 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await slice.synchronize();
   });
 
+  it("grows and shrinks at its end, keeps what stays, and shows nothing of what others left", async () => {
+    const [description] = await cudaDriver.discover("");
+    const slice = await openSlice({ arenaBytes: 4 * MiB });
+    expect(description!.sliceBytesMax).toBeGreaterThanOrEqual(12 * MiB);
+    await slice.write(ARENA_BASE + 4 * MiB - 4, new Uint8Array([1, 2, 3, 4]), undefined);
+    await slice.resize!(12 * MiB);
+    expect([...(await read(slice, ARENA_BASE + 4 * MiB - 4, 12))]).toEqual([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+    await slice.write(ARENA_BASE + 4 * MiB - 4, new Uint8Array([5, 6, 7, 8, 9]), undefined);
+    expect([...(await read(slice, ARENA_BASE + 12 * MiB - 2, 2))]).toEqual([0, 0]);
+    // In the middle of a piece, and then with another piece behind it again.
+    await slice.resize!(2 * MiB);
+    await slice.write(ARENA_BASE, new Uint8Array([42]), undefined);
+    await slice.resize!(6 * MiB);
+    expect([...(await read(slice, ARENA_BASE, 2))]).toEqual([42, 0]);
+    expect([...(await read(slice, ARENA_BASE + 4 * MiB - 4, 5))]).toEqual([0, 0, 0, 0, 0]);
+    expect(await failure(() => slice.resize!(6 * MiB + 1))).toMatchObject({ code: "BAD_ARGUMENT" });
+    expect(await failure(() => slice.resize!(2 ** 42))).toMatchObject({ code: "OUT_OF_MEMORY" });
+    expect([...(await read(slice, ARENA_BASE, 1))]).toEqual([42]);
+  });
+
   it("orders streams by events, and tells whether they are done", async () => {
     const slice = await openSlice();
     const module = await load(slice, knownKernels);

@@ -1,6 +1,6 @@
 /**
  * The memory of one slice: an address range, and physical memory of exactly the slice's size mapped into it, by the driver's virtual
- * memory management. The wanted address is a hint to the driver; what it gives is what `base` says.
+ * memory management; it grows and shrinks at its end. The wanted address is a hint to the driver; what it gives is what `base` says.
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import {
@@ -29,52 +29,161 @@ export function allocationGranularity(api: CudaApi, device: number): number | un
   return result === CUresult.SUCCESS ? Number(bytes[0]) : undefined;
 }
 
+/** Memory comes in pieces of at least this size and at most a sixteenth of the slice: what is cut off in the middle of one is copied. */
+const PIECE_BYTES_MIN = 64 * 1024 * 1024;
+const PIECES = 16;
+
+/** Physical memory, mapped at `base + offset`. */
+interface Piece {
+  readonly offset: number;
+  readonly byteCount: number;
+  readonly handle: bigint;
+}
+
 export class CudaArena {
   /** First address. */
   readonly base: number;
-  readonly byteCount: number;
   readonly #context: CudaContext;
-  readonly #undo: (() => void)[] = [];
+  /** Addresses are reserved for so much. */
+  readonly #capacityBytes: number;
+  readonly #granularity: number;
+  #pieces: Piece[] = [];
   /** Other devices that may use the memory. */
   readonly #peers = new Set<number>();
+  #isReserved = false;
 
   /**
-   * Reserves, allocates and maps; the memory holds what it held before, so the caller must zero it.
+   * Reserves, allocates and maps; the memory holds what it held before, so the caller must zero it. `capacityBytes`: what it may grow to.
    * @throws SluiceError OUT_OF_MEMORY when the device has not that much left, BAD_ARGUMENT for a size that is not whole granules.
    */
-  constructor(context: CudaContext, options: { byteCount: number; wantedBase: number }) {
+  constructor(context: CudaContext, options: { byteCount: number; wantedBase: number; capacityBytes: number }) {
     const { api, device } = context;
     const { byteCount, wantedBase } = options;
     this.#context = context;
-    this.byteCount = byteCount;
-    const granularity = allocationGranularity(api, device) ?? 1;
-    if (byteCount <= 0 || byteCount % granularity !== 0) {
-      throw new SluiceError(
-        "BAD_ARGUMENT",
-        `A slice of [${byteCount}] bytes is not a whole multiple of the device's granularity [${granularity}].`,
-      );
-    }
+    this.#granularity = allocationGranularity(api, device) ?? 1;
+    this.#requireGranules(byteCount);
+    this.#capacityBytes = Math.max(byteCount, options.capacityBytes - (options.capacityBytes % this.#granularity));
     try {
       const address = new BigUint64Array(1);
-      context.check(api.cuMemAddressReserve(address, byteCount, 0, wantedBase, 0), "reserve the arena's addresses");
-      const base = Number(address[0]);
-      this.base = base;
-      this.#undo.push(() => api.cuMemAddressFree(base, byteCount));
-
-      const allocation = new BigUint64Array(1);
-      const properties = allocationProperties(device);
-      context.check(api.cuMemCreate(allocation, byteCount, properties, 0), "allocate the slice's memory");
-      const handle = allocation[0]!;
-      this.#undo.push(() => api.cuMemRelease(handle));
-
-      context.check(api.cuMemMap(base, byteCount, 0, handle, 0), "map the slice's memory");
-      this.#undo.push(() => api.cuMemUnmap(base, byteCount));
-
-      this.#allow(device);
+      const result = api.cuMemAddressReserve(address, this.#capacityBytes, 0, wantedBase, 0);
+      context.check(result, "reserve the arena's addresses");
+      this.base = Number(address[0]);
+      this.#isReserved = true;
+      this.#grow(byteCount);
     } catch (error) {
       this.release();
       throw error;
     }
+  }
+
+  get byteCount(): number {
+    const last = this.#pieces.at(-1);
+    return last === undefined ? 0 : last.offset + last.byteCount;
+  }
+
+  /**
+   * Maps more at the end, or takes away from there; nothing may use the memory meanwhile. What comes new holds what it held before. Cutting
+   * off in the middle of a piece takes a little memory for a moment.
+   * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT; the size is then as it was.
+   */
+  resize(byteCount: number): void {
+    this.#requireGranules(byteCount);
+    const before = this.byteCount;
+    if (byteCount < before) {
+      this.#shrink(byteCount);
+      return;
+    }
+    try {
+      this.#grow(byteCount);
+    } catch (error) {
+      this.#shrink(before);
+      throw error;
+    }
+  }
+
+  #requireGranules(byteCount: number): void {
+    if (byteCount > 0 && byteCount % this.#granularity === 0) return;
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `A slice of [${byteCount}] bytes is not a whole multiple of the device's granularity [${this.#granularity}].`,
+    );
+  }
+
+  #grow(byteCount: number): void {
+    if (byteCount > this.#capacityBytes) {
+      const sizes = `[${byteCount}] bytes, and this one to [${this.#capacityBytes}] at most`;
+      throw new SluiceError("OUT_OF_MEMORY", `A slice is to grow to ${sizes}.`);
+    }
+    const wanted = Math.max(PIECE_BYTES_MIN, byteCount / PIECES);
+    const pieceBytes = Math.ceil(wanted / this.#granularity) * this.#granularity;
+    for (let offset = this.byteCount; offset < byteCount; offset = this.byteCount) {
+      const size = Math.min(pieceBytes, byteCount - offset);
+      const handle = this.#create(size);
+      try {
+        this.#map(this.base + offset, size, handle);
+      } catch (error) {
+        this.#context.api.cuMemRelease(handle);
+        throw error;
+      }
+      this.#pieces.push({ offset, byteCount: size, handle });
+    }
+  }
+
+  #shrink(byteCount: number): void {
+    const cut = this.#pieces.find((piece) => piece.offset < byteCount && piece.offset + piece.byteCount > byteCount);
+    if (cut !== undefined) this.#trim(cut, byteCount - cut.offset);
+    const gone = this.#pieces.filter(({ offset }) => offset >= byteCount);
+    this.#pieces = this.#pieces.filter(({ offset }) => offset < byteCount);
+    for (const piece of gone) this.#drop(piece);
+  }
+
+  /** The driver unmaps whole pieces only: the part that stays moves into a smaller one, which takes the place. */
+  #trim(piece: Piece, byteCount: number): void {
+    const { api } = this.#context;
+    const handle = this.#create(byteCount);
+    const place = new BigUint64Array(1);
+    const address = this.base + piece.offset;
+    try {
+      this.#context.check(api.cuMemAddressReserve(place, byteCount, 0, 0, 0), "reserve addresses for a copy");
+      try {
+        this.#map(Number(place[0]), byteCount, handle);
+        this.#context.check(api.cuMemcpyDtoDAsync_v2(Number(place[0]), address, byteCount, 0), "copy what stays");
+        this.#context.check(api.cuCtxSynchronize(), "wait for the copy");
+        api.cuMemUnmap(Number(place[0]), byteCount);
+      } finally {
+        api.cuMemAddressFree(Number(place[0]), byteCount);
+      }
+    } catch (error) {
+      api.cuMemRelease(handle);
+      throw error;
+    }
+    this.#drop(piece);
+    this.#pieces = this.#pieces.map((one) => (one === piece ? { ...piece, byteCount, handle } : one));
+    this.#map(address, byteCount, handle);
+  }
+
+  #create(byteCount: number): bigint {
+    const allocation = new BigUint64Array(1);
+    const { api, device } = this.#context;
+    const result = api.cuMemCreate(allocation, byteCount, allocationProperties(device), 0);
+    this.#context.check(result, "allocate the slice's memory");
+    return allocation[0]!;
+  }
+
+  #map(address: number, byteCount: number, handle: bigint): void {
+    const { api, device } = this.#context;
+    this.#context.check(api.cuMemMap(address, byteCount, 0, handle, 0), "map the slice's memory");
+    try {
+      for (const user of [device, ...this.#peers]) this.#allow(user, { address, byteCount });
+    } catch (error) {
+      api.cuMemUnmap(address, byteCount);
+      throw error;
+    }
+  }
+
+  #drop({ offset, byteCount, handle }: Piece): void {
+    this.#context.api.cuMemUnmap(this.base + offset, byteCount);
+    this.#context.api.cuMemRelease(handle);
   }
 
   /**
@@ -87,20 +196,22 @@ export class CudaArena {
     const { api, device: own } = this.#context;
     this.#context.check(api.cuDeviceCanAccessPeer(can, device, own), "tell whether devices are linked");
     if (can[0] !== 1) return false;
-    this.#allow(device);
+    for (const { offset, byteCount } of this.#pieces) this.#allow(device, { address: this.base + offset, byteCount });
     this.#peers.add(device);
     return true;
   }
 
-  #allow(device: number): void {
+  #allow(device: number, { address, byteCount }: { readonly address: number; readonly byteCount: number }): void {
     const access = Int32Array.of(MEM_LOCATION_TYPE_DEVICE, device, MEM_ACCESS_READWRITE);
-    const result = this.#context.api.cuMemSetAccess(this.base, this.byteCount, access, 1);
+    const result = this.#context.api.cuMemSetAccess(address, byteCount, access, 1);
     this.#context.check(result, "open the slice's memory for access");
   }
 
   /** Unmaps and frees everything, in the order that the driver demands. Idempotent. */
   release(): void {
     this.#context.enterToRelease();
-    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) undo();
+    for (const piece of this.#pieces.splice(0).reverse()) this.#drop(piece);
+    if (this.#isReserved) this.#context.api.cuMemAddressFree(this.base, this.#capacityBytes);
+    this.#isReserved = false;
   }
 }

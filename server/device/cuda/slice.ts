@@ -3,6 +3,7 @@
  * as the driver tells them. What the driver cannot do: end a kernel that runs. Such a slice is lost, and its process must end.
  */
 import { SluiceError } from "../../../shared/errors.ts";
+import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
 import type {
   DeviceAttributes,
   DeviceEvent,
@@ -71,7 +72,11 @@ export class CudaSlice implements DeviceSlice {
     this.#variableBytesMax = outsideBytesMax;
     const localBytesMax = Number(stackBytes[0]) + Math.floor(outsideBytesMax / Math.max(1, threads));
     this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
-    this.#arena = new CudaArena(context, { byteCount: options.arenaBytes, wantedBase: options.arenaBase });
+    this.#arena = new CudaArena(context, {
+      byteCount: options.arenaBytes,
+      wantedBase: options.arenaBase,
+      capacityBytes: Math.min(options.description.sliceBytesMax, ARENA_STRIDE_BYTES),
+    });
     this.arenaBase = this.#arena.base;
     try {
       this.#staging = new Staging(context);
@@ -122,6 +127,14 @@ export class CudaSlice implements DeviceSlice {
     } catch {
       return false;
     }
+  }
+
+  /** Behind all work; what comes new is zero. */
+  async resize(arenaBytes: number): Promise<void> {
+    await this.synchronize();
+    const before = this.#arena.byteCount;
+    this.#arena.resize(arenaBytes);
+    if (arenaBytes > before) await this.#zero(before);
   }
 
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
@@ -348,8 +361,10 @@ export class CudaSlice implements DeviceSlice {
     this.#context.release();
   }
 
-  async #zero(): Promise<void> {
-    this.fill({ address: this.arenaBase, count: this.#arena.byteCount / 4, width: 4, value: 0 }, undefined);
+  /** Memory from `offset` on was another's. */
+  async #zero(offset = 0): Promise<void> {
+    const count = (this.#arena.byteCount - offset) / 4;
+    this.fill({ address: this.arenaBase + offset, count, width: 4, value: 0 }, undefined);
     await this.synchronize();
   }
 
