@@ -40,12 +40,8 @@ function proofOf(secret: Uint8Array, ...parts: readonly (string | Uint8Array)[])
   return hmac.digest();
 }
 
-/**
- * The HELLO frame that answers a greeting.
- * @throws SluiceError FINGERPRINT_MISMATCH when the ends do not have the same table of calls, PROTOCOL_ERROR for a bad nonce.
- */
-export function helloFrame(greeting: Greeting, credentials: Credentials, position: SessionPosition): Uint8Array {
-  const { leaseId, secret, sessionId, nonce } = credentials;
+/** @throws SluiceError FINGERPRINT_MISMATCH when the ends do not have the same table of calls, PROTOCOL_ERROR for a bad nonce. */
+export function checkGreeting(greeting: Greeting): void {
   if (greeting.protocolVersion !== PROTOCOL_VERSION || greeting.fingerprint !== FINGERPRINT) {
     throw new SluiceError(
       "FINGERPRINT_MISMATCH",
@@ -56,6 +52,11 @@ export function helloFrame(greeting: Greeting, credentials: Credentials, positio
   if (greeting.nonce.byteLength !== NONCE_BYTES) {
     throw new SluiceError("PROTOCOL_ERROR", `The server's nonce has [${greeting.nonce.byteLength}] bytes.`);
   }
+}
+
+/** The HELLO frame that answers a greeting. */
+export function helloFrame(greeting: Greeting, credentials: Credentials, position: SessionPosition): Uint8Array {
+  const { leaseId, secret, sessionId, nonce } = credentials;
   const hello = {
     protocolVersion: PROTOCOL_VERSION,
     fingerprint: FINGERPRINT,

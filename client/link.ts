@@ -9,12 +9,21 @@ import { HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
 import { type Frame, FrameReader } from "../shared/wire/frame.ts";
 import { protocolError } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
-import { type Credentials, checkWelcome, helloFrame, NONCE_BYTES, type SessionPosition } from "./handshake.ts";
+import {
+  type Credentials,
+  checkGreeting,
+  checkWelcome,
+  helloFrame,
+  NONCE_BYTES,
+  type SessionPosition,
+} from "./handshake.ts";
 import { endpointsOf, openTransport, transportKinds, withHost } from "./transport/open.ts";
 import type { ServerLink, Transport } from "./transport/transport.ts";
 
 /** What a session and its links tell each other. */
 export interface LinkHandlers {
+  /** A server is there: where does the session stand? What an earlier link still brings counts no more. */
+  onGreeting(): SessionPosition;
   /** HELLO is sent; what may follow it at once is sent now. */
   onHello(link: Link): void;
   /** The server has proved itself. */
@@ -40,7 +49,6 @@ export interface LinkOptions {
   readonly leaseId: string;
   readonly secret: Uint8Array;
   readonly sessionId: Uint8Array;
-  readonly position: SessionPosition;
   readonly handlers: LinkHandlers;
   /** For each endpoint. Default HANDSHAKE_TIMEOUT_MS. */
   readonly timeoutMs?: number;
@@ -148,9 +156,10 @@ export class Link {
   #onGreeting(frame: Frame): void {
     if (frame.kind !== FrameKind.GREETING) throw unexpected(frame, "greeting");
     const greeting = decodeGreeting(frame.buffer, frame.start, frame.end);
-    const { position, handlers } = this.#options;
+    const { handlers } = this.#options;
     this.#serverNonce = Uint8Array.from(greeting.nonce);
-    this.transport.write(helloFrame(greeting, this.#credentials, position), () => {});
+    checkGreeting(greeting);
+    this.transport.write(helloFrame(greeting, this.#credentials, handlers.onGreeting()), () => {});
     handlers.onHello(this);
   }
 

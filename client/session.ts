@@ -16,17 +16,18 @@ import {
   Opcode,
   type Welcome,
 } from "../shared/generated/calls.ts";
-import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS } from "../shared/limits.ts";
+import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS, SILENCE_MS_MAX } from "../shared/limits.ts";
 import { type AnswerView, answersOf, FRAME_HEADER_BYTES, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
-import { SESSION_ID_BYTES } from "./handshake.ts";
+import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
 import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { RunningCopies } from "./pieces.ts";
 import { isPassing, Reconnection } from "./reconnection.ts";
 import type { Recorder } from "./recorder.ts";
+import { SilenceWatch } from "./silence-watch.ts";
 import type { ServerLink } from "./transport/transport.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
@@ -56,6 +57,8 @@ export interface SessionOptions {
   readonly devices: number;
   /** How long to try to resume the session when its connection breaks, at most; 0: not at all. Default SESSION_GRACE_MS. */
   readonly resumeMs?: number | undefined;
+  /** How long the server may be silent while it is waited for, before another connection is tried. Default SILENCE_MS_MAX. */
+  readonly silenceMs?: number | undefined;
   /** Receives what kernels print. */
   readonly onOutput: (text: string) => void;
   /** Called once when the session ends by itself. */
@@ -99,9 +102,12 @@ export class Session {
   readonly #outbox = new Outbox();
   readonly #reconnection: Reconnection;
   readonly #handlers: LinkHandlers;
+  readonly #watch: SilenceWatch;
   /** The connection in use; the last one while there is none. */
   #link: Link | undefined;
   #connected = false;
+  /** The connection that is being made. */
+  #dialing: Promise<void> | undefined;
   /** The connection whose HELLO was followed at once by the calls that attach. */
   #firstLink: Link | undefined;
   /** There has been a WELCOME. */
@@ -133,7 +139,14 @@ export class Session {
       connect: (timeoutMs) => this.#connect(timeoutMs),
       spread: this.#sessionId[0]! / 255,
     });
+    this.#watch = new SilenceWatch({
+      silenceMs: options.silenceMs ?? SILENCE_MS_MAX,
+      heard: () => this.bytesReceived,
+      isAwaited: () => this.#pending.size > 0 || this.#outbox.queuedBytes > 0,
+      onSilence: () => void this.#tryAnother(),
+    });
     this.#handlers = {
+      onGreeting: () => this.#onGreeting(),
       onHello: (link) => this.#onHello(link),
       onWelcome: (link, welcome) => this.#onWelcome(link, welcome),
       onFrame: (frame) => this.#onFrame(frame),
@@ -350,7 +363,22 @@ export class Session {
     }
   }
 
+  /** One at a time: where the session stands when it says HELLO must still be so when WELCOME comes. */
   async #connect(timeoutMs: number): Promise<void> {
+    const earlier = this.#dialing;
+    if (earlier !== undefined) {
+      await earlier.catch(() => {});
+      if (this.#connected) return;
+    }
+    this.#dialing = this.#dial(timeoutMs);
+    try {
+      await this.#dialing;
+    } finally {
+      this.#dialing = undefined;
+    }
+  }
+
+  async #dial(timeoutMs: number): Promise<void> {
     const { endpoints, host, server, leaseId, secret, signal } = this.#options;
     const over = this.#over.signal;
     try {
@@ -361,7 +389,6 @@ export class Session {
         leaseId,
         secret,
         sessionId: this.#sessionId,
-        position: { resumeMs: this.#resumeMs, begun: this.#begun, received: this.#outbox.received },
         handlers: this.#handlers,
         timeoutMs,
         signal: this.#begun || signal === undefined ? over : AbortSignal.any([over, signal]),
@@ -370,6 +397,15 @@ export class Session {
       if (!this.#connected) this.#outbox.detach();
       throw error;
     }
+  }
+
+  #onGreeting(): SessionPosition {
+    if (this.#connected) {
+      const reason = "the server is silent there";
+      this.#tellChange({ state: "lost", endpoint: this.endpoint, reason });
+      this.#leave(this.#link!);
+    }
+    return { resumeMs: this.#resumeMs, begun: this.#begun, received: this.#outbox.received };
   }
 
   /** The calls that attach follow the first HELLO at once; whoever comes back waits for what the server has. */
@@ -392,6 +428,7 @@ export class Session {
       this.#tellChange({ state: "resumed", endpoint: link.transport.endpoint, reason: undefined });
     }
     this.#begun = true;
+    if (this.#resumeMs > 0) this.#watch.start();
   }
 
   #onFrame(frame: Frame): void {
@@ -424,12 +461,32 @@ export class Session {
 
   #onLost(link: Link, { error, cause }: Loss): void {
     if (link !== this.#link || !this.#connected) return;
-    this.#bytesBefore = { sent: this.bytesSent, received: this.bytesReceived };
-    this.#connected = false;
-    this.#outbox.detach();
+    this.#leave(link);
     if (this.#ended) return;
     if (error !== undefined || this.#goodbyeHeard) this.#end(error ?? this.#broken!);
     else void this.#resume(cause?.message ?? "the server closes it");
+  }
+
+  /** Works with this connection no more. */
+  #leave(link: Link): void {
+    this.#watch.stop();
+    this.#bytesBefore = { sent: this.bytesSent, received: this.bytesReceived };
+    this.#connected = false;
+    this.#outbox.detach();
+    link.destroy();
+  }
+
+  /** The server is silent: if it can be reached over another connection, the session goes on there. */
+  async #tryAnother(): Promise<void> {
+    if (this.#dialing !== undefined) return;
+    const link = this.#link;
+    try {
+      await this.#connect(HANDSHAKE_TIMEOUT_MS);
+    } catch (error) {
+      const { message } = toSluiceError(error);
+      // Unless it was left for the attempt, the connection may still be good.
+      if (!this.#connected && this.#link === link && !this.#ended) await this.#resume(message);
+    }
   }
 
   /** Goes on over a new connection, or ends. */
@@ -477,6 +534,7 @@ export class Session {
     const byItself = !this.#closing;
     if (byItself) this.#broken = error;
     this.#over.abort();
+    this.#watch.stop();
     this.#outbox.discard();
     this.#pending.failAll(error);
     if (byItself) this.#options.onFailed(error);

@@ -88,6 +88,12 @@ export const ANSWER_BACKLOG_BYTES_MAX = 8 * MiB;
 /** How long a session waits for its client when its connection breaks, unless the server is told otherwise. */
 export const SESSION_GRACE_MS = 30_000;
 
+/** While a call takes long, the server shows this often that the connection is alive. */
+export const LIVENESS_INTERVAL_MS = 5_000;
+
+/** A client that waits, and hears nothing for so long, looks whether another connection fares better. */
+export const SILENCE_MS_MAX = 3 * LIVENESS_INTERVAL_MS;
+
 /** printf output kept between two answers; what is beyond it is dropped, and the text says so. */
 export const OUTPUT_BYTES_MAX = 1 * MiB;
 

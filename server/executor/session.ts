@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, type Welcome } from "../../shared/generated/calls.ts";
-import { ACKNOWLEDGE_BYTES_MAX } from "../../shared/limits.ts";
+import { ACKNOWLEDGE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
 import { CALL_HEADER_BYTES, type CallView, callsOf, type Frame, FrameReader } from "../../shared/wire/frame.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
@@ -27,6 +27,8 @@ const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "
 export interface SessionOptions {
   /** How long it waits for its client when its connection breaks; 0: it ends with it. */
   readonly resumeMs: number;
+  /** How often a client is shown that its connection is alive while a call takes long. Default LIVENESS_INTERVAL_MS. */
+  readonly livenessMs?: number;
   readonly work: Workspace;
   readonly usage: UsageCounter;
   /** What to do between a client's GOODBYE and the answer to it: give everything back. */
@@ -61,6 +63,7 @@ export class Session {
   /** The connection; undefined while the session waits for one. */
   #socket: Socket | undefined;
   #grace: NodeJS.Timeout | undefined;
+  readonly #liveness: NodeJS.Timeout | undefined;
 
   /** The frame being run: its calls, their decoded fields, and the next one to run. */
   #calls: CallView[] = [];
@@ -89,13 +92,14 @@ export class Session {
   #countedBusyMs = 0;
   #countedDeviceMs = 0;
 
-  constructor({ resumeMs, work, usage, beforeGoodbye }: SessionOptions) {
+  constructor({ resumeMs, livenessMs = LIVENESS_INTERVAL_MS, work, usage, beforeGoodbye }: SessionOptions) {
     this.#resumeMs = resumeMs;
     this.#work = work;
     this.#usage = usage;
     this.#beforeGoodbye = beforeGoodbye;
     this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, onReleased: giveBlock });
     this.#answers = new AnswerStream(this.#outgoing, () => this.#flush());
+    if (resumeMs > 0) this.#liveness = setInterval(() => this.#showLife(), livenessMs).unref();
     this.ended = new Promise<void>((resolve) => {
       this.#finish = resolve;
     }).then(() => this.#close());
@@ -103,15 +107,14 @@ export class Session {
 
   /**
    * Works with this connection from now on: says WELCOME, sends what the client lacks, and runs what comes. A connection that there was is
-   * closed, whatever it believes. A client that cannot be given what it lacks is refused with SESSION_LOST, and its session is over.
+   * closed, whatever it believes. A client that cannot be given what it lacks is refused with SESSION_LOST; the session waits on, since what
+   * it said may only have been late.
    */
   attach({ socket, received, clientReceived, welcome }: SessionConnection): void {
     try {
       if (this.#over || !this.#outgoing.canResumeFrom(clientReceived)) throw forgotten(clientReceived);
     } catch (error) {
-      const reason = toSluiceError(error);
-      refuse(socket, reason);
-      if (reason.code === "SESSION_LOST") this.refuse(reason);
+      refuse(socket, toSluiceError(error));
       return;
     }
     this.#leaveSocket()?.destroy();
@@ -180,6 +183,7 @@ export class Session {
 
   async #close(): Promise<void> {
     clearTimeout(this.#grace);
+    clearInterval(this.#liveness);
     this.#outgoing.end();
     this.#count();
     this.countDeviceTime();
@@ -208,6 +212,11 @@ export class Session {
       this.#over = true;
       this.#finish();
     }, this.#resumeMs);
+  }
+
+  /** A client that waits for a call that takes long hears that it is under way. */
+  #showLife(): void {
+    if (this.#heldUp === "device" && !this.#over && !this.#answers.pending) this.#flush();
   }
 
   /** Sequence number of the last call that is here, run or not. */

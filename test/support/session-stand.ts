@@ -32,6 +32,8 @@ const [description] = (await nullDriver.discover("1x64MiB")) as [DeviceDescripti
 export interface StandOptions {
   /** How long a session waits for its client, at most. Default 10 s. */
   readonly graceMs?: number;
+  /** Default 30 ms. */
+  readonly livenessMs?: number;
   /** Holds up a launch, as a slow device does. */
   readonly beforeLaunch?: () => Promise<void> | undefined;
   readonly cache?: ContentCache;
@@ -108,7 +110,8 @@ export class SessionStand {
       () => this.#openDevice((text) => session.print(text)),
       this.#options.cache,
     );
-    const session = new Session({ resumeMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
+    const { livenessMs = 30 } = this.#options;
+    const session = new Session({ resumeMs, livenessMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
     void session.ended.then(() => {
       this.session = undefined;
     });

@@ -270,6 +270,37 @@ test("a server that has not noticed that the connection is dead lets the session
   });
 });
 
+test("a client that waits, and does not know that its connection is dead, tries another", async () => {
+  await withProxy({}, async ({ stand, proxy }) => {
+    const { gpu, session, changes } = await openClient(stand, proxy.address, { silenceMs: 150 });
+    const buffer = gpu.upload(Uint8Array.of(7));
+    await gpu.flush();
+    proxy.cutAll("reset", "server");
+    expect((await buffer.read(Uint8Array))[0]).toBe(7);
+    expect(session.reconnects).toBe(1);
+    expect(changes.map(({ state }) => state)).toEqual(["lost", "resumed"]);
+  });
+});
+
+test("a call that takes long is no reason to try another connection", async () => {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await withProxy({ beforeLaunch: () => held }, async ({ stand, proxy }) => {
+    const { gpu, session } = await openClient(stand, proxy.address, { silenceMs: 1_500 });
+    const chain = (await gpu.load(CHAIN)).kernel("chain");
+    const cell = gpu.upload(Uint32Array.of(1));
+    chain.launch(single, [cell, 1]);
+    const value = cell.read(Uint32Array);
+    const { bytesReceived } = session;
+    await waitFor("many signs of life", () => session.bytesReceived > bytesReceived + 16 * 60);
+    release();
+    expect((await value)[0]).toBe(chained(1, 1));
+    expect(session.reconnects).toBe(0);
+  });
+});
+
 test("while its client is away, a session runs what it has received, and nothing twice", async () => {
   const waiting: (() => void)[] = [];
   const beforeLaunch = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
