@@ -11,6 +11,7 @@ import {
   HANDSHAKE_FRAME_BYTES_MAX,
   IMAGE_BYTES_MAX,
   PARAM_BYTES_MAX,
+  RECORDED_CALLS_MAX,
   SLICES_PER_LEASE_MAX,
 } from "../shared/limits.ts";
 import { type CallSpec, calls, type Field, frameKinds, messages, PROTOCOL_VERSION, records } from "./calls.ts";
@@ -43,20 +44,26 @@ function structOf(name: string, doc: string, layout: Layout): string {
   return `/* ${doc} */\nstruct sluice_${snake(name)} {\n${members.join("")}};\n`;
 }
 
-/** Size of the body, and a function that writes it; the padding is written as zero, so that equal calls have equal bytes. */
+/** Size of the body, and a function that writes it; a list is given with its records as they travel, and the padding is written as zero, so that equal calls have equal bytes. */
 function encoderOf(name: string, layout: Layout): string {
-  const tail = layout.fields.filter(isBytes);
+  const tail = layout.fields.filter((field) => isBytes(field) || isList(field));
   const size = [String(layout.fixedBytes), ...tail.map((field) => `sluice_pad8(v->${snake(field.name)}.byte_count)`)];
   const stores = layout.fields.map((field) =>
-    isBytes(field)
-      ? `    sluice_put_u32(at + ${field.offset}, (uint32_t)v->${snake(field.name)}.byte_count);\n`
+    isBytes(field) || isList(field)
+      ? `    sluice_put_u32(at + ${field.offset}, (uint32_t)v->${snake(field.name)}.${isList(field) ? "count" : "byte_count"});\n`
       : `    memcpy(at + ${field.offset}, &v->${snake(field.name)}, sizeof v->${snake(field.name)});\n`,
   );
   const last = layout.fields.at(-1);
   const end = last ? last.offset + (last.type === "u64" || last.type === "f64" ? 8 : 4) : 0;
   const holes = layout.fixedBytes > end ? `    sluice_put_u32(at + ${end}, 0);\n` : "";
   const inner = innerHoles(layout);
-  const tails = tail.map((field) => `    at = sluice_put_bytes(at, v->${snake(field.name)});\n`).join("");
+  const tails = tail
+    .map((field) => {
+      const member = `v->${snake(field.name)}`;
+      const bytes = isList(field) ? `(struct sluice_bytes){${member}.data, ${member}.byte_count}` : member;
+      return `    at = sluice_put_bytes(at, ${bytes});\n`;
+    })
+    .join("");
   const advance = tail.length > 0 ? `    at += ${layout.fixedBytes};\n${tails}` : "";
   return `static inline size_t sluice_size_${snake(name)}(const struct sluice_${snake(name)} *v) {
     (void)v;
@@ -234,6 +241,7 @@ export function generateC(fingerprint: string): string {
     ["HANDSHAKE_FRAME_BYTES_MAX", HANDSHAKE_FRAME_BYTES_MAX],
     ["IMAGE_BYTES_MAX", IMAGE_BYTES_MAX],
     ["PARAM_BYTES_MAX", PARAM_BYTES_MAX],
+    ["RECORDED_CALLS_MAX", RECORDED_CALLS_MAX],
     ["SLICES_PER_LEASE_MAX", SLICES_PER_LEASE_MAX],
   ];
   return [

@@ -28,9 +28,17 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
   it("waits for nothing when it allocates and frees, until memory runs out", async () => {
     let answers = Number.NaN;
     const command = [compileProgram("test/interposer/driver/frees.c", { suffix: "-counted" })];
-    await runProgram({ server, command, onAnswers: (count) => (answers = count) });
+    await runProgram({ server, command, onUsage: (usage) => (answers = Number(usage.answers)) });
     // 20,200 pairs: a trip only where the slice is full, a few for what is read, and those of the start.
     expect(answers).toBeLessThan(420);
+  });
+
+  it("sends one call per launch of a graph, whatever the graph has", async () => {
+    let calls = Number.NaN;
+    const command = [compileProgram("test/interposer/driver/graphs.c", { suffix: "-counted" })];
+    await runProgram({ server, command, onUsage: (usage) => (calls = Number(usage.calls)) });
+    // 100 launches of 302 nodes in 3 runs between host functions; without recordings they would be more than 30,000 calls.
+    expect(calls).toBeLessThan(1_000);
   });
 
   it("leaves a line per call in the file of SLUICE_TRACE", async () => {

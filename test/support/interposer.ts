@@ -6,6 +6,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatLeaseKey } from "../../client/environment.ts";
+import type { Usage__Output } from "../../proto/generated/sluice/v1/Usage.ts";
 import { MiB, RawControl } from "./raw-client.ts";
 import type { TestServer } from "./server.ts";
 
@@ -73,8 +74,8 @@ export interface ProgramOptions {
   readonly devices?: number;
   /** Called once the program has printed something. */
   readonly onOutput?: (control: RawControl, lease: { id: string; secret: Uint8Array }) => void | Promise<void>;
-  /** Called at the end with the number of calls that were answered. */
-  readonly onAnswers?: (answers: number) => void;
+  /** Called at the end with what the program's calls have cost. */
+  readonly onUsage?: (usage: Usage__Output) => void;
 }
 
 /** Runs a command under a fresh lease and returns when it has ended; one that takes too long is killed. */
@@ -115,7 +116,7 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
   } finally {
     hold.stop();
     const released = await control.release(lease.id, lease.secret).catch(() => undefined);
-    options.onAnswers?.(Number(released?.usage?.answers));
+    if (released?.usage) options.onUsage?.(released.usage);
     control.client.close();
   }
 }

@@ -174,7 +174,7 @@ struct driver {
     struct connection connection;
     uint32_t device_count;
     struct device *devices[SLUICE_SLICES_PER_LEASE_MAX];
-    atomic_uint_least32_t modules, images, streams, events;
+    atomic_uint_least32_t modules, images, streams, events, recordings;
 };
 
 enum { PHASE_FRESH = 0, PHASE_READY = 1, PHASE_FORKED = 2, PHASE_OVER = 3 };

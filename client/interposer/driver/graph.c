@@ -1,49 +1,13 @@
 /*
- * Graphs by capture and replay. A stream that captures records its calls here instead of sending them; other streams join by waiting for
- * an event recorded in the capture. The order of recording is an order that all dependencies allow, so a replay sends the calls in
- * it, to one stream, as one batch. Graphs built node by node are not served.
+ * Graphs by capture. A stream that captures records its calls here instead of sending them; other streams join by waiting for an event
+ * recorded in the capture. The order of recording is an order that all dependencies allow. Graphs built node by node are not served.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver.h"
-
-/* The numbers of CUgraphNodeType. */
-enum { NODE_LAUNCH = 0, NODE_COPY = 1, NODE_FILL = 2, NODE_HOST = 3 };
-
-struct graph_node {
-    struct object object;
-    int type;
-    struct sluice_launch_call launch; /* Its parameters follow the node. */
-    struct sluice_fill_call fill;
-    struct line line;
-    size_t bytes;
-    CUhostFn function;
-    void *user_data;
-    struct graph_node *next;
-};
-
-/* Nodes are shared by a graph and what is instantiated from it; they never change once the capture has ended. */
-struct node_list {
-    atomic_uint users;
-    size_t count;
-    struct graph_node *first, *last;
-};
-
-struct graph {
-    struct object object;
-    struct node_list *nodes;
-    struct stream *origin;
-    uint64_t id;
-};
-
-struct graph_exec {
-    struct object object;
-    struct node_list *nodes;
-};
+#include "graph.h"
 
 static struct object_pool graphs = OBJECT_POOL_INITIAL;
-static struct object_pool execs = OBJECT_POOL_INITIAL;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 bool graph_is_open(const struct graph *graph) {
@@ -108,7 +72,7 @@ static CUresult graph_new(struct graph **graph) {
     return CUDA_SUCCESS;
 }
 
-static void release(struct node_list *nodes) {
+void node_list_release(struct node_list *nodes) {
     if (atomic_fetch_sub(&nodes->users, 1) != 1) return;
     for (struct graph_node *node = nodes->first; node != NULL;) {
         struct graph_node *next = node->next;
@@ -188,7 +152,7 @@ API(cuGraphCreate, (CUgraph * graph, unsigned int flags), (graph, flags)) {
 
 API(cuGraphDestroy, (CUgraph graph), (graph)) {
     if (!object_is(graph, OBJECT_GRAPH)) return CUDA_ERROR_INVALID_VALUE;
-    release(graph->nodes);
+    node_list_release(graph->nodes);
     object_destroy(&graphs, &graph->object);
     return CUDA_SUCCESS;
 }
@@ -207,59 +171,3 @@ API(cuGraphNodeGetType, (CUgraphNode node, int *type), (node, type)) {
     *type = node->type;
     return CUDA_SUCCESS;
 }
-
-API(cuGraphInstantiateWithFlags, (CUgraphExec * exec, CUgraph graph, unsigned long long flags), (exec, graph, flags)) {
-    if (exec == NULL || !object_is(graph, OBJECT_GRAPH) || graph->origin != NULL) return CUDA_ERROR_INVALID_VALUE;
-    (void)flags; /* They speak of memory nodes, priorities and launches from the device, of which there are none. */
-    struct graph_exec *made = object_new(&execs, OBJECT_GRAPH_EXEC, sizeof *made);
-    if (made == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
-    atomic_fetch_add(&graph->nodes->users, 1);
-    made->nodes = graph->nodes;
-    *exec = made;
-    return CUDA_SUCCESS;
-}
-
-/* The older form reports the node at fault and a log; nothing is at fault here. */
-API(cuGraphInstantiate_v2, (CUgraphExec * exec, CUgraph graph, CUgraphNode *node, char *log, size_t log_bytes),
-    (exec, graph, node, log, log_bytes)) {
-    if (node != NULL) *node = NULL;
-    if (log != NULL && log_bytes > 0) *log = '\0';
-    return cuGraphInstantiateWithFlags(exec, graph, 0);
-}
-API_ALIAS(cuGraphInstantiate, cuGraphInstantiate_v2);
-
-API(cuGraphExecDestroy, (CUgraphExec exec), (exec)) {
-    if (!object_is(exec, OBJECT_GRAPH_EXEC)) return CUDA_ERROR_INVALID_VALUE;
-    release(exec->nodes);
-    object_destroy(&execs, &exec->object);
-    return CUDA_SUCCESS;
-}
-
-API(cuGraphUpload, (CUgraphExec exec, CUstream handle), (exec, handle)) {
-    struct stream *stream;
-    return object_is(exec, OBJECT_GRAPH_EXEC) ? stream_of(handle, &stream) : CUDA_ERROR_INVALID_VALUE;
-}
-API_ALIAS(cuGraphUpload_ptsz, cuGraphUpload);
-
-static CUresult replay(const struct graph_node *node, struct stream *stream) {
-    struct sluice_launch_call launch = node->launch;
-    struct sluice_fill_call fill = node->fill;
-    switch (node->type) {
-    case NODE_LAUNCH: return replay_launch(&launch, stream);
-    case NODE_FILL: return replay_fill(&fill, stream);
-    case NODE_COPY: return replay_copy(node->line, node->bytes, stream);
-    default: return replay_host(node->function, node->user_data, stream);
-    }
-}
-
-API(cuGraphLaunch, (CUgraphExec exec, CUstream handle), (exec, handle)) {
-    struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
-    if (result != CUDA_SUCCESS) return result;
-    if (!object_is(exec, OBJECT_GRAPH_EXEC)) return CUDA_ERROR_INVALID_VALUE;
-    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    for (const struct graph_node *node = exec->nodes->first; node != NULL && result == CUDA_SUCCESS; node = node->next)
-        result = replay(node, stream);
-    return result;
-}
-API_ALIAS(cuGraphLaunch_ptsz, cuGraphLaunch);

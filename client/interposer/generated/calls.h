@@ -70,6 +70,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_HANDSHAKE_FRAME_BYTES_MAX 4096
 #define SLUICE_IMAGE_BYTES_MAX 268435456
 #define SLUICE_PARAM_BYTES_MAX 32764
+#define SLUICE_RECORDED_CALLS_MAX 262144
 #define SLUICE_SLICES_PER_LEASE_MAX 16
 
 #define SLUICE_FRAME_GREETING 1
@@ -1410,17 +1411,18 @@ struct sluice_recording_create_call {
 
 static inline size_t sluice_size_recording_create_call(const struct sluice_recording_create_call *v) {
     (void)v;
-    return 24 + sluice_pad8(v->calls.byte_count);
+    return 24 + sluice_pad8(v->patches.byte_count) + sluice_pad8(v->calls.byte_count);
 }
 
 static inline void sluice_encode_recording_create_call(uint8_t *at, const struct sluice_recording_create_call *v) {
     memcpy(at + 0, &v->recording, sizeof v->recording);
     memcpy(at + 4, &v->count, sizeof v->count);
     memcpy(at + 8, &v->value_bytes, sizeof v->value_bytes);
-    memcpy(at + 12, &v->patches, sizeof v->patches);
+    sluice_put_u32(at + 12, (uint32_t)v->patches.count);
     sluice_put_u32(at + 16, (uint32_t)v->calls.byte_count);
     sluice_put_u32(at + 20, 0);
     at += 24;
+    at = sluice_put_bytes(at, (struct sluice_bytes){v->patches.data, v->patches.byte_count});
     at = sluice_put_bytes(at, v->calls);
 }
 
@@ -1544,14 +1546,16 @@ struct sluice_compile_call {
 
 static inline size_t sluice_size_compile_call(const struct sluice_compile_call *v) {
     (void)v;
-    return 16;
+    return 16 + sluice_pad8(v->options.byte_count);
 }
 
 static inline void sluice_encode_compile_call(uint8_t *at, const struct sluice_compile_call *v) {
     memcpy(at + 0, &v->module, sizeof v->module);
     memcpy(at + 4, &v->image, sizeof v->image);
     memcpy(at + 8, &v->device, sizeof v->device);
-    memcpy(at + 12, &v->options, sizeof v->options);
+    sluice_put_u32(at + 12, (uint32_t)v->options.count);
+    at += 16;
+    at = sluice_put_bytes(at, (struct sluice_bytes){v->options.data, v->options.byte_count});
 }
 
 /* The answer to `compile`. */
