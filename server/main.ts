@@ -346,6 +346,7 @@ class Daemon {
       isReady: () => this.#isServing,
       access: this.#access,
       tls: this.#config.tls,
+      limit: new ConnectionLimit(this.#config.limits),
       services,
       serverVersion: packageVersion(),
       grpcAddress,

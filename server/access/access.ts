@@ -11,7 +11,7 @@ import { AuditLog } from "./audit-log.ts";
 import { BrowserSessions } from "./browser-sessions.ts";
 import { guarded } from "./guard.ts";
 import type { Role } from "./identity.ts";
-import { RateLimit } from "./rate-limit.ts";
+import { RequestRates } from "./request-rates.ts";
 import { type TlsConfig, trustOf } from "./tls.ts";
 import { TokenGate } from "./token-gate.ts";
 
@@ -32,26 +32,23 @@ export class Access {
   readonly sessions: BrowserSessions;
   /** What a client must know to reach the server's ports. */
   readonly trust: { readonly tls: boolean; readonly ca: string };
-  /** Requests by token, or by address where there are none; shared by all ports. */
-  readonly requests: RateLimit;
-  readonly #clock: Clock;
+  /** Shared by all ports. */
+  readonly requests: RequestRates;
 
   constructor({ store, clock, randomBytes, requireToken, requestsPerSecond, tls }: AccessOptions) {
-    this.#clock = clock;
     this.events = new EventStore(store);
     this.audit = new AuditLog({ store: this.events, clock });
     this.tokens = new TokenGate({ store: new TokenStore(store), clock, randomBytes, required: requireToken });
     const secure = tls !== undefined;
     this.sessions = new BrowserSessions({ gate: this.tokens, clock, audit: this.audit, randomBytes, secure });
-    this.requests = new RateLimit({ perSecond: requestsPerSecond, burst: 2 * requestsPerSecond });
+    this.requests = new RequestRates(requestsPerSecond, clock);
     this.trust = { tls: tls !== undefined, ca: tls === undefined ? "" : trustOf(tls) };
   }
 
   /** The handlers of a gRPC service, each behind the gate; `role` is whose the service is. */
   guard(service: ServiceDefinition, handlers: object, role: Role): UntypedServiceImplementation {
     const { tokens: gate, requests, audit } = this;
-    const options = { gate, clock: this.#clock, requests, audit, role };
-    return guarded(service, handlers as UntypedServiceImplementation, options);
+    return guarded(service, handlers as UntypedServiceImplementation, { gate, requests, audit, role });
   }
 
   /** Ends browsers' sessions and stops its timers. */

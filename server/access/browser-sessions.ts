@@ -99,7 +99,16 @@ export class BrowserSessions {
     const hash = this.#hashIn(cookie);
     const session = hash === undefined ? undefined : this.#sessions.get(hash);
     if (session !== undefined) return session.identity;
-    return this.#options.gate.identify(bearer, address);
+    const { gate, audit } = this.#options;
+    try {
+      return gate.identify(bearer, address);
+    } catch (error) {
+      // A page that has not logged in yet is nothing to write down; a wrong token is.
+      if (bearer !== undefined) {
+        audit.refused({ identity: NOBODY, address, action: "Authenticate", request: {} }, toSluiceError(error));
+      }
+      throw error;
+    }
   }
 
   /**

@@ -14,12 +14,11 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { fromStatus, toStatus } from "../../proto/load.ts";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import type { Clock } from "../control/clock.ts";
+import { toSluiceError } from "../../shared/errors.ts";
 import { type AuditLog, NOBODY } from "./audit-log.ts";
 import { bearerOf } from "./bearer.ts";
-import { type Gate, hostOf, type Identity, type Role, requireAdmin } from "./identity.ts";
-import type { RateLimit } from "./rate-limit.ts";
+import { type Gate, type Identity, type Role, requireAdmin } from "./identity.ts";
+import type { RequestRates } from "./request-rates.ts";
 import { requireOwner } from "./visibility.ts";
 
 type Stream = ServerDuplexStream<object, object> | ServerWritableStream<object, object>;
@@ -30,9 +29,7 @@ export const isReading = (method: string): boolean => /^(List|Get|Watch|Explain)
 
 export interface GuardOptions {
   readonly gate: Gate;
-  readonly clock: Clock;
-  /** By token, or by address where there are none. */
-  readonly requests: RateLimit;
+  readonly requests: RequestRates;
   readonly audit: AuditLog;
   /** Whose the service is. An admin's is audited. */
   readonly role: Role;
@@ -141,7 +138,7 @@ function guardedStream(name: string, handler: UntypedHandleCall, options: GuardO
 
 /** Lets a call in, or throws why not. What an admin changes is written into the audit log first. */
 function admit(call: Call, name: string, options: GuardOptions): Admitted {
-  const { gate, clock, requests, audit, role } = options;
+  const { gate, requests, audit, role } = options;
   const what = { address: call.getPeer(), action: name, request: "request" in call ? call.request : {} };
   let identity = NOBODY;
   try {
@@ -151,10 +148,8 @@ function admit(call: Call, name: string, options: GuardOptions): Admitted {
     audit.refused({ ...what, identity }, toSluiceError(error));
     throw error;
   }
-  const caller = identity.tokenId || hostOf(what.address);
-  if (!requests.take(caller, clock.now())) {
-    throw new SluiceError("TOO_MANY_REQUESTS", `The caller [${caller}] asks more often than it may.`);
-  }
+  // A port that vouches has counted the request too.
+  if (!vouched.has(call)) requests.admit(identity, what.address);
   const begin = () => audit.begin({ ...what, identity });
   const finish = role === "admin" && !isReading(name) ? begin() : undefined;
   const known = { identity, method: name, begin, finish };

@@ -1,6 +1,9 @@
 /** What the admin port offers, put together: the dashboard's files, the RPCs over HTTP, and the live feed. */
+import type { IncomingMessage } from "node:http";
 import type { SluiceError } from "../../shared/errors.ts";
 import type { Access } from "../access/access.ts";
+import type { ConnectionLimit } from "../access/connection-limit.ts";
+import type { Identity } from "../access/identity.ts";
 import type { TlsConfig } from "../access/tls.ts";
 import type { PoolWatch } from "../control/pool-watch.ts";
 import { shownBy } from "./caller.ts";
@@ -17,6 +20,7 @@ export interface AdminPortOptions {
   readonly watch: PoolWatch;
   readonly access: Access;
   readonly tls: TlsConfig | undefined;
+  readonly limit: ConnectionLimit;
   readonly services: readonly BridgedService[];
   readonly serverVersion: string;
   /** Where clients find the server, HOST:PORT. */
@@ -33,7 +37,13 @@ export class AdminPort {
   readonly #feed: WatchFeed;
 
   constructor(options: AdminPortOptions) {
-    const { sessions, tokens } = options.access;
+    const { sessions, tokens, requests } = options.access;
+    const identify = (request: IncomingMessage): Identity => {
+      const shown = shownBy(request);
+      const caller = sessions.identify(shown);
+      requests.admit(caller, shown.address);
+      return caller;
+    };
     this.#feed = new WatchFeed(options.watch, (identity, ended) => sessions.follow(identity, ended));
     this.#server = new HttpServer({
       routes: [
@@ -44,7 +54,8 @@ export class AdminPort {
         rpcBridge(options.services),
       ],
       tls: options.tls,
-      identify: (request) => sessions.identify(shownBy(request)),
+      limit: options.limit,
+      identify,
       isOpen: () => tokens.open,
       upgrade: (upgrade) => this.#feed.upgrade(upgrade),
       onInternalError: options.onInternalError,

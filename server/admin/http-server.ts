@@ -8,12 +8,12 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { NOBODY } from "../access/audit-log.ts";
+import type { ConnectionLimit } from "../access/connection-limit.ts";
 import type { Identity } from "../access/identity.ts";
 import { type TlsConfig, tlsServerOptions } from "../access/tls.ts";
 import { answerError, type Exchange } from "./exchange.ts";
 import { requireSameOrigin } from "./same-origin.ts";
 
-const CONNECTIONS_MAX = 512;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 5_000;
@@ -31,6 +31,7 @@ export interface Route {
 export interface HttpServerOptions {
   readonly routes: readonly Route[];
   readonly tls: TlsConfig | undefined;
+  readonly limit: ConnectionLimit;
   /** Who asks; throws what the caller is told. */
   readonly identify: (request: IncomingMessage) => Identity;
   /** Whether anybody who can connect may use the server: then only pages that know it by its address may. */
@@ -67,7 +68,7 @@ export class HttpServer {
     };
     const { tls } = options;
     this.#server = tls === undefined ? createServer(bounds) : createTlsServer({ ...bounds, ...tlsServerOptions(tls) });
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on("connection", (socket: Socket) => options.limit.admit(socket));
     this.#server.on("request", (request, response) => void this.#answer(request, response)); // It never rejects.
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade({ request, socket, head }));
     this.#server.on("clientError", (_error, socket) => refuse(socket as Socket, 400));

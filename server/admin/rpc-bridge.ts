@@ -97,7 +97,11 @@ function call({ handler, definition }: Method, { request, asked, caller }: Asked
           resolve(message);
           return true;
         },
-        end: () => resolve({}),
+        end: () => {
+          resolve({});
+          // As gRPC's own stream says it: who follows the call lets go.
+          stream.emit("finish");
+        },
       });
       stream.on("error", fail);
       vouch(stream, caller);

@@ -6,6 +6,7 @@ import { chmodSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import { HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX } from "../../shared/limits.ts";
+import { hostOf } from "../access/identity.ts";
 import { type HandshakeOptions, type ProvenConnection, shakeHands } from "./handshake.ts";
 import { freeSocketPath } from "./local-socket.ts";
 import { refuse } from "./refusal.ts";
@@ -73,7 +74,7 @@ export class DataListener {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     const { handshakesMax = HANDSHAKES_MAX, handshakesPerAddressMax = HANDSHAKES_PER_ADDRESS_MAX } = this.#options;
-    const address = socket.remoteAddress ?? "";
+    const address = hostOf(clientAddress);
     const fromAddress = this.#perAddress.get(address) ?? 0;
     // Those that read their refusal count too, or a flood of them would have no bound.
     if (this.#sockets.size > 2 * handshakesMax) {

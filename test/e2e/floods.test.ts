@@ -12,6 +12,7 @@ import { connect, type Lease, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AllocateResponse__Output } from "../../proto/generated/sluice/v1/AllocateResponse.ts";
 import { contract } from "../../proto/load.ts";
+import { testCertificates } from "../support/certificates.ts";
 import {
   type Ending,
   malformedCalls,
@@ -235,4 +236,24 @@ describe("requests", () => {
     expect((await mine.devices()).length).toBe(1);
     for (const socket of sockets) socket.destroy();
   });
+});
+
+describe("ports that speak TLS", () => {
+  it("outlive more malformed handshakes than they let in at once, and serve who speaks TLS", async () => {
+    const certificates = await testCertificates();
+    await using secure = await startServer({ args: ["--device", "null:1x1GiB", ...certificates.args] });
+    const address = { server: secure.grpc, ca: certificates.ca.cert, lease: "", transports: ["tls"] } as const;
+    for (const port of [secure.data, secure.grpc, secure.admin]) {
+      const endings = await attempts(600, () => sendRaw(port, malformedHttp(random), someAddress(random)));
+      // An alert of TLS at most, or HTTP's word about plain text.
+      expect(endings.filter((ending) => /^HTTP\/1.1 [25]/.test(ending))).toEqual([]);
+    }
+    await using pool = await connect(address);
+    await using own = await pool.allocate({ memory: "1MiB" });
+    const buffer = own.devices[0].upload(new Uint32Array([7]));
+    expect([...(await buffer.read(Uint32Array))]).toEqual([7]);
+    expect(own.stats.endpoint).toMatch(/^tls:/);
+    expect((await fetch(secure.admin.replace("https", "http")).catch(() => undefined))?.ok).not.toBe(true);
+    certificates.remove();
+  }, 60_000);
 });
