@@ -104,7 +104,10 @@ export class PoolLoad {
     return this.pool.requests.size;
   }
 
-  /** One round of life: a lease goes, its memory comes back, one more request comes, some beat, and now and then everything else happens. */
+  /**
+   * One round of life: a lease goes, its memory comes back, one more request comes, some beat, an admin does one thing, and now and
+   * then one is withdrawn or a slice changes its size.
+   */
   round(): void {
     this.#now += 20;
     const gone = this.#take(this.#living);
@@ -119,8 +122,8 @@ export class PoolLoad {
       const withdrawn = this.#take(this.#waiting);
       if (withdrawn !== undefined) this.#send("withdraw", { kind: "withdrawn", id: withdrawn });
     }
-    if (this.#random() < 0.3) this.#administer();
-    if (this.#random() < 0.1) this.#resize();
+    this.#administer();
+    if (this.#random() < 0.3) this.#resize();
   }
 
   #any(ids: Bag): string {

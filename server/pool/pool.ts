@@ -34,7 +34,7 @@ import {
   waitingOf,
 } from "./queue.ts";
 import { quotaObstacle } from "./quota.ts";
-import { reasonsFor } from "./reasons.ts";
+import { EXPLAINED_MAX, reasonsFor } from "./reasons.ts";
 import { isPossibleWithoutQuota, replan } from "./request.ts";
 import {
   addReservation,
@@ -328,7 +328,7 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
     ? withoutHeadRoom(state, () => findPlace(state, record.plan))
     : parked === undefined && state.headRoom && findPassage(state, state.headRoom, record)?.place;
   if (place) return { kind: "granted", slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) };
-  const reasons = reasonsFor(state, record);
+  const reasons = reasonsFor(state, record, EXPLAINED_MAX);
   if (wish.waitMs > 0) return { kind: "queued", position, reasons, ...blockersOf(state, record.plan) };
   return { kind: "refused", ...waitIsOver(record), reasons };
 }

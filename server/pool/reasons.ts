@@ -11,6 +11,8 @@ import type { PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
 export const REASONS_MAX = 16;
+/** Who asks for an explanation gets a reason for every device that one server can have. */
+export const EXPLAINED_MAX = 256;
 
 function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
   const { id, memoryBytes, sliceBytesMax, overheadBytes } = device.spec;
@@ -74,13 +76,13 @@ export function deviceReason(device: DeviceRecord, plan: Plan, request: PoolRequ
   };
 }
 
-function* nearestDevices(state: PoolState): IterableIterator<DeviceRecord> {
-  if (state.devices.size <= REASONS_MAX) {
+function* nearestDevices(state: PoolState, max: number): IterableIterator<DeviceRecord> {
+  if (state.devices.size <= max) {
     yield* state.devices.values();
     return;
   }
   for (const deviceClass of state.classes.values()) {
-    let left = Math.ceil(REASONS_MAX / state.classes.size);
+    let left = Math.ceil(max / state.classes.size);
     for (const device of deviceClass.devices.backwards()) {
       if (left-- === 0) break;
       yield device;
@@ -89,17 +91,17 @@ function* nearestDevices(state: PoolState): IterableIterator<DeviceRecord> {
 }
 
 /** Why the request waits: what stands in its way on each device, or that others are before it. */
-export function reasonsFor(state: PoolState, record: RequestRecord): DeviceReason[] {
+export function reasonsFor(state: PoolState, record: RequestRecord, max = REASONS_MAX): DeviceReason[] {
   const { plan, request } = record;
   const reasons: DeviceReason[] = [];
   const quota = quotaObstacle(record, record.reservation === undefined ? "anywhere" : "inside");
   if (quota !== undefined) reasons.push({ device: "", code: "QUOTA_EXCEEDED", message: quota });
   if (record.reservation !== undefined) return [...reasons, insideReason(record, record.reservation)];
   let withRoom = 0;
-  for (const device of nearestDevices(state)) {
+  for (const device of nearestDevices(state, max)) {
     const reason = deviceReason(device, plan, request);
     if (reason === undefined) withRoom++;
-    else if (reasons.length < REASONS_MAX) reasons.push(reason);
+    else if (reasons.length < max) reasons.push(reason);
   }
   if (quota !== undefined) return reasons;
   if (withRoom >= request.count || (withRoom > 0 && plan.sameDevice)) {
@@ -131,7 +133,7 @@ function insideReason({ plan, request }: RequestRecord, reservation: Reservation
 export function impossibleReasons(state: PoolState, plan: Plan, request: PoolRequest): DeviceReason[] {
   const reasons: DeviceReason[] = [];
   for (const device of state.devices.values()) {
-    if (reasons.length >= REASONS_MAX) break;
+    if (reasons.length >= EXPLAINED_MAX) break;
     if (isUsable(device) && plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false) continue;
     const reason = deviceReason(device, plan, request);
     if (reason !== undefined) reasons.push(reason);

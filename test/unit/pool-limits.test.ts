@@ -246,6 +246,18 @@ describe("an explanation", () => {
   });
 });
 
+describe("an explanation in a large server", () => {
+  it("gives a reason for every device", () => {
+    const ids = Array.from({ length: 64 }, (_, index) => `d${index}`);
+    const scenario = new Scenario(ids.map((id) => device(id)));
+    for (const id of ids) scenario.lease(`on-${id}`, { filters: [`device.id=${id}`] });
+    const share = { kind: "fraction", fraction: 1 } as const;
+    const wish = { id: "w", tenant: "ada", name: "", share, count: 1, waitMs: 1000 };
+    const answer = explain(scenario.pool, wish);
+    expect(answer.kind === "queued" && answer.reasons.map((reason) => reason.device).sort()).toEqual(ids.sort());
+  });
+});
+
 describe("use of the past", () => {
   it("counts again after a restart", () => {
     const scenario = new Scenario([device("d")], quietly);
