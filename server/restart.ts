@@ -84,8 +84,8 @@ function findExecutor(folders: ControlFolders, folder: FoundFolder): Promise<Fou
 
 function leaseOf(folder: FoundFolder, hello: Hello | undefined): string | undefined {
   if (hello === undefined) return folder.leaseId;
-  // It was to end, so its lease may have a new one.
-  return hello.isLast && hello.clientAddress === undefined ? undefined : hello.leaseId;
+  // The last server had taken the lease from it, to end it or to replace it.
+  return hello.isLast && folder.leaseId === undefined ? undefined : hello.leaseId;
 }
 
 /** Kills an executor and resolves when its memory is free. */

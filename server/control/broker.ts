@@ -40,7 +40,7 @@ import {
   type Resized,
   wrongSecret,
 } from "./lease-record.ts";
-import { LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
+import { hashOfSecret, LeaseSecret, SECRET_BYTES } from "./lease-secret.ts";
 import { toStored } from "./lease-store.ts";
 import { QueueDesk } from "./queue-desk.ts";
 import { ReservationDesk } from "./reservation-desk.ts";
@@ -59,7 +59,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly #waiting: WaitingRequests;
   readonly #resizes: Resizes;
   readonly #records = new Map<string, LeaseRecord>();
-  readonly #ended = new EndedLeases();
+  readonly #ended = new EndedLeases((leaseId) => this.#options.store.endedLease(leaseId));
   readonly #health: DeviceHealthBook;
   #cancelForgetting: (() => void) | undefined;
   readonly #drains = new DrainWatch((deviceId) => findDevice(this.#pool, deviceId));
@@ -505,7 +505,8 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const { store, log, randomBytes } = this.#options;
     const secret = randomBytes(SECRET_BYTES);
     try {
-      store.saveLease(toStored(lease), { secret, requestId: this.#waiting.requestId(lease.id) });
+      const requestId = this.#waiting.requestId(lease.id);
+      store.saveLease(toStored(lease), { secret, secretHash: hashOfSecret(secret), requestId });
     } catch (error) {
       const { message } = toSluiceError(error);
       log.error({ lease: lease.id, error: message }, "The grant cannot be stored");

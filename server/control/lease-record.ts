@@ -3,7 +3,8 @@ import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import type { EndCode, NoticeKind, Slice } from "../pool/types.ts";
 import { LeaseActivity } from "./lease-activity.ts";
-import type { LeaseSecret } from "./lease-secret.ts";
+import { type LeaseSecret, SecretHash } from "./lease-secret.ts";
+import type { StoredEnd } from "./lease-store.ts";
 
 /** Ended leases remembered, so that a late question gets the reason and not "unknown". */
 const ENDED_LEASES_MAX = 10_000;
@@ -69,7 +70,8 @@ export const newRecord = (secret: LeaseSecret, usage = noUsage): LeaseRecord => 
 
 export interface EndedLease {
   readonly tenant: string;
-  readonly secret: LeaseSecret;
+  /** What is left of its secret. */
+  readonly secret: Pick<LeaseSecret, "matches">;
   readonly code: ErrorCode;
   readonly message: string;
   readonly usage: LeaseUsage;
@@ -78,9 +80,14 @@ export interface EndedLease {
 /** The code that a lease's end has towards clients: a plain release is LEASE_ENDED to those who did not ask for it. */
 export const endErrorCode = (code: EndCode): ErrorCode => (code === "RELEASED" ? "LEASE_ENDED" : code);
 
-/** The leases that ended last. */
+/** The leases that ended last; of earlier ones, those before a restart too, the store is asked. */
 export class EndedLeases {
   readonly #byId = new Map<string, EndedLease>();
+  readonly #recall: (leaseId: string) => StoredEnd | undefined;
+
+  constructor(recall: (leaseId: string) => StoredEnd | undefined) {
+    this.#recall = recall;
+  }
 
   add(leaseId: string, ended: EndedLease): void {
     this.#byId.set(leaseId, ended);
@@ -92,7 +99,11 @@ export class EndedLeases {
   }
 
   get(leaseId: string): EndedLease | undefined {
-    return this.#byId.get(leaseId);
+    const known = this.#byId.get(leaseId);
+    const stored = known === undefined ? this.#recall(leaseId) : undefined;
+    if (stored === undefined) return known;
+    const { tenant, code, message, usage, secretHash } = stored;
+    return { tenant, code: endErrorCode(code), message, usage, secret: new SecretHash(secretHash) };
   }
 }
 

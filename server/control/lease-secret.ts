@@ -1,5 +1,5 @@
 /** The secret of a lease: checked and used for proofs, never printed. It leaves this object only on its way to the client and to the store. */
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { LeaseKey } from "../session/lease-directory.ts";
 
 export const SECRET_BYTES = 32;
@@ -25,5 +25,22 @@ export class LeaseSecret implements LeaseKey {
   /** Whether `bytes` are the secret; takes the same time wherever they differ. */
   matches(bytes: Uint8Array): boolean {
     return bytes.byteLength === SECRET_BYTES && timingSafeEqual(bytes, this.#key.export());
+  }
+}
+
+/** What the store keeps of the secret of a lease that has ended: enough to know it again. */
+export const hashOfSecret = (secret: Uint8Array): Buffer => createHash("sha256").update(secret).digest();
+
+export class SecretHash {
+  readonly #hash: Uint8Array;
+
+  /** An empty hash is of no secret. */
+  constructor(hash: Uint8Array) {
+    this.#hash = hash;
+  }
+
+  matches(bytes: Uint8Array): boolean {
+    const hash = hashOfSecret(bytes);
+    return this.#hash.byteLength === hash.byteLength && timingSafeEqual(hash, this.#hash);
   }
 }

@@ -1,12 +1,31 @@
 /** What the broker wants of a store: that it forgets no grant and no request. */
 import type { ExecutorUsage } from "../executor/control-messages.ts";
-import type { Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
+import type { EndCode, Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
 import type { LeaseUsage } from "./lease-record.ts";
+
+/** What is stored with a lease and is not the pool's. */
+export interface GrantTerms {
+  readonly secret: Uint8Array;
+  /** SHA-256 of the secret: what is kept of it when the lease has ended. */
+  readonly secretHash: Uint8Array;
+  /** The client's own id of the request; empty: none. */
+  readonly requestId: string;
+}
+
+/** A lease that has ended, by the store. */
+export interface StoredEnd {
+  readonly tenant: string;
+  readonly code: EndCode;
+  readonly message: string;
+  readonly usage: LeaseUsage;
+  /** SHA-256 of its secret; empty where there is none. */
+  readonly secretHash: Uint8Array;
+}
 
 /** Where grants are kept; what it throws becomes STORE_FAILED. */
 export interface LeaseStore {
   /** Stores a grant; it is on disk when this returns. */
-  saveLease(lease: StoredLease, terms: { readonly secret: Uint8Array; readonly requestId: string }): void;
+  saveLease(lease: StoredLease, terms: GrantTerms): void;
   /** Stores a request that waits; never throws. */
   saveRequest(request: PoolRequest, requestId: string): void;
   /** Forgets a request that waits no more and is no lease; never throws. */
@@ -17,6 +36,8 @@ export interface LeaseStore {
   saveEnd(lease: Pick<StoredLease, "id" | "endsAt" | "endsWith">): void;
   /** Notes that a slice has another size from `at` on; it is on disk when this returns. */
   saveSize(leaseId: string, slice: Slice, at: number): void;
+  /** How a lease ended. */
+  endedLease(leaseId: string): StoredEnd | undefined;
   /** Closes a lease's record; never throws. */
   closeLease(lease: Lease, usage: LeaseUsage): void;
 }

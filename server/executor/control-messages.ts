@@ -76,6 +76,8 @@ export type FromExecutor =
       /** Set while there is a session. */
       readonly clientAddress?: string;
       readonly sessionId?: string;
+      /** Of the table of calls that it speaks: that of its own version, which the daemon after an upgrade may not share. */
+      readonly fingerprint: string;
       /** It was told to end, or must be killed before there is another session. */
       readonly isLast: boolean;
       readonly usage?: ExecutorUsage;

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { encodeWelcome, FrameKind } from "../../shared/generated/calls.ts";
+import { encodeWelcome, FINGERPRINT, FrameKind } from "../../shared/generated/calls.ts";
 import { messageFrame } from "../../shared/wire/frame.ts";
 import type { DeviceSlice } from "../device/device.ts";
 import { refuse } from "../session/refusal.ts";
@@ -64,6 +64,7 @@ export class Executor {
     const { leaseId } = this.#assignment ?? {};
     this.#send({
       kind: "hello",
+      fingerprint: FINGERPRINT,
       isLast: this.#isLast,
       ...(leaseId === undefined ? {} : { leaseId, usage: this.#usage.now() }),
       ...this.#client,

@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { FINGERPRINT } from "../../shared/generated/calls.ts";
 import type { CacheAssignment } from "../executor/content-cache.ts";
 import type { FromExecutor } from "../executor/control-messages.ts";
 import type { ExecutorPool } from "../executor/executor-pool.ts";
@@ -22,6 +23,8 @@ interface LeaseExecutor {
   readonly handedOver: Socket[];
   /** Set while the lease ends, or its process is to be replaced, so that its executor's death is no failure. */
   ending: boolean;
+  /** It takes no other session: it was told so, or it speaks another table of calls than this version. */
+  isLast: boolean;
   /** What waits for the answer to `resize`. */
   resizing: ((error: SluiceError | undefined) => void) | undefined;
 }
@@ -162,6 +165,7 @@ export class LeaseSessions {
       sessionId: undefined,
       handedOver: [],
       ending: false,
+      isLast: false,
       resizing: undefined,
     };
     this.#byLease.set(leaseId, work);
@@ -185,16 +189,18 @@ export class LeaseSessions {
   }
 
   /** An executor that was found says where it stands. */
-  #greeted(leaseId: string, work: LeaseExecutor, { clientAddress, sessionId, usage, isLast }: Hello): void {
+  #greeted(leaseId: string, work: LeaseExecutor, hello: Hello): void {
     const { events } = this.#options;
+    const { clientAddress, sessionId, usage } = hello;
+    work.isLast = hello.isLast || hello.fingerprint !== FINGERPRINT;
     work.sessionId = sessionId;
     if (usage !== undefined) events.used(leaseId, usage);
     if (clientAddress !== undefined) events.attached(leaseId, clientAddress);
-    else if (isLast) this.#retire(leaseId, work);
+    else if (work.isLast) this.#retire(leaseId, work);
     else work.busy = false;
   }
 
-  /** Kills an executor whose device is broken; the lease lives on, and its next session gets a new one. */
+  /** Kills an executor that takes no other session; the lease lives on, and its next session gets a new one. */
   #retire(leaseId: string, work: LeaseExecutor): void {
     work.ending = true;
     this.#retired.add(leaseId);
@@ -220,7 +226,7 @@ export class LeaseSessions {
         return;
       case "sessionEnded":
         work.sessionId = undefined;
-        if (message.needsNewProcess) this.#retire(leaseId, work);
+        if (message.needsNewProcess || work.isLast) this.#retire(leaseId, work);
         else work.busy = false;
         events.detached(leaseId);
         return;

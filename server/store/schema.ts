@@ -55,6 +55,7 @@ const migrations: readonly string[] = [
      step_ms INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (step_ms, slot)
    ) WITHOUT ROWID;`,
   "ALTER TABLE leases ADD COLUMN ends_with TEXT",
+  "ALTER TABLE leases ADD COLUMN secret_hash BLOB",
 ];
 
 /** The version that this program reads and writes. */

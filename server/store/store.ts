@@ -4,7 +4,8 @@
  * the disk is full: a full disk costs new grants and nothing else.
  */
 import type Database from "libsql";
-import { SluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, isErrorCode, SluiceError } from "../../shared/errors.ts";
+import type { GrantTerms, StoredEnd } from "../control/lease-store.ts";
 import type { Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
 import { openDatabase } from "./schema.ts";
 
@@ -34,12 +35,6 @@ export interface OpenLease {
 export interface OpenRequest {
   readonly request: PoolRequest;
   readonly requestId: string;
-}
-
-/** What is stored with a lease and is not the pool's. */
-export interface GrantTerms {
-  readonly secret?: Uint8Array;
-  readonly requestId?: string;
 }
 
 /** How a lease ended. */
@@ -72,6 +67,13 @@ interface LeaseRow {
   readonly device_ms: number;
 }
 
+interface EndRow extends LeaseRow {
+  readonly ended_at: number;
+  readonly end_code: string | null;
+  readonly end_message: string | null;
+  readonly secret_hash: Uint8Array | ArrayBuffer | null;
+}
+
 interface SliceRow {
   readonly lease_id: string;
   readonly slice_index: number;
@@ -81,7 +83,7 @@ interface SliceRow {
 }
 
 const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at, request_id,
-  priority, idle_ms, reservation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  priority, idle_ms, reservation, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const insertSlice =
   "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
 const insertPastSize = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
@@ -130,12 +132,14 @@ export class Store {
   }
 
   /** Stores a grant, on disk when this returns. Throws SluiceError STORE_FAILED, and then nothing of it is stored. */
-  saveLease(lease: StoredLease, { secret, requestId = "" }: GrantTerms = {}): void {
+  saveLease(lease: StoredLease, { secret, secretHash, requestId = "" }: Partial<GrantTerms> = {}): void {
     this.#transaction(() => {
       const { id, tenant, name, detached, requestedAt, grantedAt, endsAt = null, priority = 0, idleMs = null } = lease;
-      const bytes = secret === undefined ? null : Buffer.from(secret);
-      const start = [id, tenant, name, detached ? 1 : 0, bytes, requestedAt, grantedAt, endsAt];
-      this.#run(insertLease, ...start, requestId, priority, idleMs, lease.reservation ?? null);
+      const bytesOf = (bytes: Uint8Array | undefined): Buffer | null =>
+        bytes === undefined ? null : Buffer.from(bytes);
+      const start = [id, tenant, name, detached ? 1 : 0, bytesOf(secret), requestedAt, grantedAt, endsAt];
+      const { reservation = null } = lease;
+      this.#run(insertLease, ...start, requestId, priority, idleMs, reservation, bytesOf(secretHash));
       for (const slice of lease.slices) {
         this.#run(insertSlice, id, slice.index, slice.deviceId, slice.bytes, slice.overheadBytes);
       }
@@ -153,6 +157,19 @@ export class Store {
     const at = lease.grantedAt + usage.heldMs;
     this.endLease(lease.id, { code: lease.endCode ?? "RELEASED", message: lease.endMessage ?? "", at });
     this.flush();
+  }
+
+  /** How a lease ended; undefined for one that has not, or is not known. */
+  endedLease(id: string): StoredEnd | undefined {
+    const [row] = this.#all<EndRow>("SELECT * FROM leases WHERE id = ? AND ended_at IS NOT NULL", id);
+    if (row === undefined) return undefined;
+    return {
+      tenant: row.tenant,
+      code: isErrorCode(row.end_code ?? "") ? (row.end_code as ErrorCode) : "RELEASED",
+      message: row.end_message ?? "The lease has ended.",
+      usage: { ...usageOf(row), heldMs: row.ended_at - row.granted_at },
+      secretHash: new Uint8Array(row.secret_hash ?? []),
+    };
   }
 
   /** Closes the record of a lease, such as one found open after a restart. */
@@ -326,13 +343,15 @@ function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
     },
     requestId: row.request_id,
     secret: row.secret === null ? undefined : new Uint8Array(row.secret),
-    usage: {
-      calls: row.calls,
-      batches: row.batches,
-      answers: row.answers,
-      bytesReceived: row.bytes_received,
-      bytesSent: row.bytes_sent,
-      deviceMs: row.device_ms,
-    },
+    usage: usageOf(row),
   };
 }
+
+const usageOf = (row: LeaseRow): StoredUsage => ({
+  calls: row.calls,
+  batches: row.batches,
+  answers: row.answers,
+  bytesReceived: row.bytes_received,
+  bytesSent: row.bytes_sent,
+  deviceMs: row.device_ms,
+});

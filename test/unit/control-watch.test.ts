@@ -31,6 +31,7 @@ beforeEach(async () => {
       saveEnd: () => {},
       saveSize: () => {},
       saveUsage: () => {},
+      endedLease: () => undefined,
       closeLease: () => {},
     },
     clock,

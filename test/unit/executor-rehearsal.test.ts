@@ -38,7 +38,7 @@ test("a spare is ready behind its rehearsal, and counts nothing of it as use", a
   await executor.receive({ kind: "prepare", deviceKinds: ["null"] }, undefined);
   executor.reportUsage();
   const nothing = { calls: 0, batches: 0, answers: 0, bytesReceived: 0, bytesSent: 0, deviceMs: 0 };
-  expect(told).toEqual([{ kind: "ready" }, { kind: "usage", usage: nothing }]);
+  expect(told).toMatchObject([{ kind: "ready" }, { kind: "usage", usage: nothing }]);
 });
 
 test("a spare whose rehearsal cannot take place says so and is ready all the same", async () => {

@@ -252,6 +252,22 @@ describe("a lease", () => {
     expect(row!.end_code).toBe("EXECUTOR_FAILED");
   });
 
+  it("that ended before is known by its end, its use and its secret, and no other secret", async () => {
+    const { lease, secret } = ask("a", wish(32, { durationMs: 600_000 }));
+    broker.used(lease!.id, { calls: 7, batches: 2, answers: 1, bytesReceived: 100, bytesSent: 50, deviceMs: 3 });
+    clock.advance(1_500);
+    await broker.release(lease!.id, secret!);
+    await crash();
+    const again = await broker.release(lease!.id, secret!);
+    expect(again).toMatchObject({ released: false, usage: { calls: 7, heldMs: 1_500 } });
+    await expect(broker.release(lease!.id, randomBytes(32))).rejects.toThrow("is not that of the lease");
+    expect(() => broker.find(lease!.id)).toThrow(expect.objectContaining({ code: "LEASE_ENDED" }));
+    expect(broker.ownerOf(lease!.id)).toBe("ada");
+    expect(() => broker.find("lease-none")).toThrow(expect.objectContaining({ code: "LEASE_NOT_FOUND" }));
+    const rows = store.query<{ secret: null }>("SELECT secret FROM leases");
+    expect(rows.map((row) => row.secret)).toEqual([null]);
+  });
+
   it("on a device that is gone ends, and its executor with it", async () => {
     const { lease } = ask("a", wish(32));
     store.write("UPDATE slices SET device_id = 'null:7' WHERE lease_id = ?", lease!.id);

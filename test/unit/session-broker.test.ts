@@ -43,6 +43,7 @@ beforeEach(async () => {
     saveRequest: () => {},
     dropRequest: () => {},
     saveUsage: () => {},
+    endedLease: () => undefined,
     saveEnd: () => {},
     saveSize: () => {},
     closeLease: ({ id }) => {
