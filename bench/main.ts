@@ -19,6 +19,7 @@ import { messagesCase } from "./cases/messages.ts";
 import { poolCase } from "./cases/pool.ts";
 import { throughputCase } from "./cases/throughput.ts";
 import { trainingCase } from "./cases/training.ts";
+import { transportsCase } from "./cases/transports.ts";
 import { renderHtml } from "./report/html.ts";
 import { describeMachine } from "./report/machine.ts";
 import type { CaseReport, Report } from "./report/model.ts";
@@ -28,6 +29,7 @@ const cases: readonly BenchCase[] = [
   latencyCase,
   throughputCase,
   copiesCase,
+  transportsCase,
   allocateCase,
   trainingCase,
   messagesCase,

@@ -174,6 +174,14 @@ export class Outbox {
     if (this.#transport !== undefined) this.#sendFrame(this.#transport, FrameKind.GOODBYE);
   }
 
+  /** As `goodbye` for a program that ends now: only what the system takes at once still leaves, and GOODBYE only behind all of it. */
+  farewell(): void {
+    this.flush();
+    const transport = this.#transport;
+    if (transport === undefined || transport.unsentBytes > 0) return;
+    transport.writeNow(new FrameWriter(16).finish(FrameKind.GOODBYE, this.#received >>> 0));
+  }
+
   /** Resolves once the system has all that waits and there is room for more, or all is over. */
   drained(): Promise<void> {
     this.flush();

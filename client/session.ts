@@ -20,6 +20,7 @@ import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS, SILENCE_MS
 import { type AnswerView, answersOf, FRAME_HEADER_BYTES, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
+import { forgetAtExit, sayAtExit } from "./exit-farewell.ts";
 import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
 import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import { Outbox } from "./outbox.ts";
@@ -316,6 +317,11 @@ export class Session {
     return unheard;
   }
 
+  /** The program ends now: its session need not wait for it. */
+  farewell(): void {
+    if (this.#connected && !this.#goodbyeSaid) this.#outbox.farewell();
+  }
+
   #request<T, A>(opcode: number, call: Call<T, A>): Promise<A> {
     this.#outbox.append(opcode, call.fields, call.encode);
     this.#lastAnswered = this.calls;
@@ -428,7 +434,9 @@ export class Session {
       this.#tellChange({ state: "resumed", endpoint: link.transport.endpoint, reason: undefined });
     }
     this.#begun = true;
-    if (this.#resumeMs > 0) this.#watch.start();
+    if (this.#resumeMs === 0) return;
+    this.#watch.start();
+    sayAtExit(this);
   }
 
   #onFrame(frame: Frame): void {
@@ -535,6 +543,7 @@ export class Session {
     if (byItself) this.#broken = error;
     this.#over.abort();
     this.#watch.stop();
+    forgetAtExit(this);
     this.#outbox.discard();
     this.#pending.failAll(error);
     if (byItself) this.#options.onFailed(error);

@@ -1,5 +1,5 @@
 /** A `sluice serve` of its own for a case: the built one, with a state directory that goes with it. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,8 @@ export interface ServerOptions {
   readonly spareExecutors?: number;
   readonly nodeFlags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Certificate and key in PEM. Default: no TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
 export class Server {
@@ -38,6 +40,12 @@ export class Server {
     const ports = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", state];
     const rest = ["--grace", "0s", "--log-level", "error", "--spare-executors", String(options.spareExecutors ?? 1)];
     const devices = options.devices.flatMap((spec) => ["--device", spec]);
+    if (options.tls !== undefined) {
+      const files = { cert: join(state, "bench.crt"), key: join(state, "bench.key") };
+      writeFileSync(files.cert, options.tls.cert);
+      writeFileSync(files.key, options.tls.key, { mode: 0o600 });
+      rest.push("--tls-cert", files.cert, "--tls-key", files.key);
+    }
     const tool = await startTool([...command, ...ports, ...rest, ...devices], {
       cores: options.cores,
       lines: 1,

@@ -2,6 +2,7 @@
 import { allocateRequest } from "../../client/allocate-options.ts";
 import { Control } from "../../client/control.ts";
 import { openTimedLease, type TimedLease } from "../../client/measure/timed-lease.ts";
+import type { TransportKind } from "../../client/transport/open.ts";
 import { SluiceError } from "../../shared/errors.ts";
 
 export type TransportName = "tcp" | "unix";
@@ -13,7 +14,9 @@ export interface Target {
   /** Host to put into the data endpoints instead of the server's own. */
   readonly dataHost?: string | undefined;
   /** Use only endpoints of this kind. Default: whatever the client chooses by itself. */
-  readonly transport?: TransportName | undefined;
+  readonly transport?: TransportKind | undefined;
+  /** The CA of a server that speaks TLS, in PEM. Default: it does not. */
+  readonly ca?: string | undefined;
 }
 
 /** The endpoints of a grant, as the target wants them reached. */
@@ -41,4 +44,5 @@ export const openLease = (
     endpoints: (all) => endpointsFor(target, all),
   });
 
-export const openControl = (target: Target): Control => new Control({ server: target.server });
+export const openControl = ({ server, ca }: Target): Control =>
+  new Control({ server, tls: ca === undefined ? undefined : { ca, cert: undefined, key: undefined } });

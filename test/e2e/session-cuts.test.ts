@@ -3,9 +3,12 @@
  * those of a job that nobody disturbed. One kernel makes a chain of values, in which a call that is lost, repeated or out of order shows for
  * ever; another counts with atomics.
  */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocateRequest } from "../../client/allocate-options.ts";
 import { Control } from "../../client/control.ts";
+import { formatLeaseKey } from "../../client/environment.ts";
 import { Lease } from "../../client/lease.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
@@ -174,4 +177,29 @@ it("a session goes on when the server was killed and comes back", async () => {
   control.close();
   await proxy.close();
   await second.stop();
+}, 60_000);
+
+it("a program that ends without a word leaves its lease to the next program at once", async () => {
+  const control = new Control({ server: plain.grpc });
+  const { lease, secret } = await control.allocate(
+    allocateRequest({ memory: "1MiB", filters: ["device.id~null"] }),
+    {},
+  );
+  const key = { leaseId: lease!.id, secret };
+  const script = `
+    import { connect } from "sluice";
+    const lease = await (await connect()).allocate({ memory: 1 });
+    lease.devices[0].upload(Uint8Array.of(1));
+    console.log((await lease.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))[0]);
+    process.exit(0);`;
+  const env = { ...process.env, SLUICE_SERVER: plain.grpc, SLUICE_LEASE: formatLeaseKey(key) };
+  const started = performance.now();
+  for (let round = 0; round < 3; round++) {
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env });
+    expect(stdout).toBe("7\n");
+  }
+  // The session would wait for three times as long.
+  expect(performance.now() - started).toBeLessThan(30_000);
+  await control.release(key);
+  control.close();
 }, 60_000);

@@ -15,8 +15,9 @@
 #define SESSION_ID_BYTES 16
 #define INPUT_BYTES 65536
 
-/* A program that has just ended may have left work behind, which its session finishes first: the next program waits for it. */
-#define BUSY_MILLISECONDS_MAX 20000
+/* A program that has just ended may have left work behind, which its session finishes first, or a session that waits for it: the next
+ * program waits a little longer than that. */
+#define BUSY_MILLISECONDS_MAX 35000
 #define BUSY_STEP_MILLISECONDS 20
 
 #define CLIENT_VERSION "sluice-interposer/" SLUICE_VERSION
