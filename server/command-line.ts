@@ -82,8 +82,8 @@ const addAccessOptions = (command: Command): Command =>
       "--require-token",
       "ask for tokens from the start, also on loopback; always so where other machines reach it",
     )
-    .option("--connections <count>", "connections to one port at once (default: 1024)")
-    .option("--connections-per-address <count>", "of them from one address (default: 256)")
+    .option("--connections <count>", "connections to the gRPC port and to the admin port at once (default: 4096)")
+    .option("--connections-per-address <count>", "of them from one address (default: 512)")
     .option("--requests-per-second <count>", "requests of one token on average; 0 for no bound (default: 2000)")
     .option("--insecure", "allow addresses that other machines can reach, without TLS and without tokens");
 

@@ -145,8 +145,8 @@ const defaults: RawOptions = {
   "shared-cache": false,
   "tls-mutual": false,
   "require-token": false,
-  connections: 1024,
-  "connections-per-address": 256,
+  connections: 4096,
+  "connections-per-address": 512,
   "requests-per-second": 2000,
   insecure: false,
 };
@@ -202,7 +202,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
   if (config.healthIntervalMs < 100) throw bad("The option [health-interval] is below 100ms.");
   if (switchOf("insecure", raw.insecure)) return config;
   requireLoopback(config);
-  return isReachable(config) ? { ...config, requireToken: true } : config;
+  return reachableAddresses(config).length > 0 ? { ...config, requireToken: true } : config;
 }
 
 function readConfigFile(file: string): RawOptions {
@@ -247,7 +247,9 @@ function isLoopback(host: string): boolean {
 
 const portsOf = ({ listen, data, admin }: Config) => Object.entries({ listen, data, admin });
 
-const isReachable = (config: Config): boolean => portsOf(config).some(([, { host }]) => !isLoopback(host));
+/** The addresses that other machines can reach, HOST:PORT. */
+export const reachableAddresses = (config: Config): string[] =>
+  portsOf(config).flatMap(([, { host, port }]) => (isLoopback(host) ? [] : [`${host}:${port}`]));
 
 /** Without TLS nobody but this machine's users may reach the server: tokens would travel in the clear. */
 function requireLoopback(config: Config): void {

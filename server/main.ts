@@ -13,11 +13,13 @@ import { Access } from "./access/access.ts";
 import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
 import { GrpcListener, grpcBounds } from "./access/grpc-listener.ts";
+import { certificateEndsAt } from "./access/tls.ts";
+import { openingWarnings } from "./access/warnings.ts";
 import { AdminPort } from "./admin/admin-port.ts";
 import { Metrics } from "./admin/metrics.ts";
 import type { BridgedService } from "./admin/rpc-bridge.ts";
 import { readOptions } from "./command-line.ts";
-import { type Config, type Endpoint, loadConfig } from "./config.ts";
+import { type Config, type Endpoint, loadConfig, reachableAddresses } from "./config.ts";
 import { adminService } from "./control/admin-service.ts";
 import { Broker } from "./control/broker.ts";
 import type { PooledDevice } from "./control/broker-options.ts";
@@ -270,6 +272,7 @@ class Daemon {
   async start(): Promise<void> {
     const config = this.#config;
     this.#makeFirstToken();
+    this.#warnOfOpening();
     const opened = await bound("data", config.data, () => this.#dataDoors.open(config.data));
     const data = written({ host: config.data.host, port: opened.port });
     const services = this.#services(opened.endpoints);
@@ -324,6 +327,17 @@ class Daemon {
         firstOfStreams: true,
       },
     ];
+  }
+
+  /** Says how the server is opened, if that is worth a word. */
+  #warnOfOpening(): void {
+    const { tls } = this.#config;
+    const opening = {
+      reachable: reachableAddresses(this.#config),
+      certificateEndsAt: tls && certificateEndsAt(tls),
+      isOpen: this.#access.tokens.open,
+    };
+    for (const warning of openingWarnings(opening, systemClock.now())) this.#log.warn(warning);
   }
 
   /** Without an admin's token nobody could make the others. */

@@ -49,7 +49,7 @@ test("without options the server lends what the machine has to this machine alon
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
     requireToken: false,
-    limits: { connections: 1024, perAddress: 256, requestsPerSecond: 2000 },
+    limits: { connections: 4096, perAddress: 512, requestsPerSecond: 2000 },
   });
 });
 
