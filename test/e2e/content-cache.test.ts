@@ -90,6 +90,20 @@ test("without a place to keep anything all travels, and works", async () => {
   expect(server.log()).toContain("Nothing is kept in the cache");
 });
 
+test("on a disk that is full all travels, and nothing half written stays", async () => {
+  await pool.close();
+  await server.stop();
+  // No file may grow beyond half a piece.
+  const wrapper = ["prlimit", `--fsize=${MiB / 2}`];
+  server = await startServer({ args: ["--device", "null:1x2GiB"], wrapper });
+  pool = await connect({ server: server.grpc, lease: "" });
+  const weights = randomBytes(2 * MiB);
+  await job(upload(weights));
+  expect((await job(upload(weights))).bytesSaved).toBe(0);
+  expect(cacheFiles()).toEqual([]);
+  expect(server.log()).toContain("Nothing is kept in the cache");
+});
+
 test("a server that is told to keep nothing keeps nothing", async () => {
   await pool.close();
   await server.stop();
