@@ -111,7 +111,15 @@ export class Link {
       handlers: {
         // Without a held frame there is always room.
         space: () => link.#reader.space()!,
-        onFilled: (byteCount) => link.#onFilled(byteCount),
+        onFilled: (byteCount) => {
+          link.#reader.filled(byteCount);
+          link.#onReceived();
+        },
+        leaveSpace: () => link.#reader.leaveSpace(),
+        onBytes: (bytes) => {
+          link.#reader.push(bytes);
+          link.#onReceived();
+        },
         onClose: (cause) => link.#over({ error: link.#refusal, cause }),
       },
     });
@@ -130,10 +138,9 @@ export class Link {
     this.transport.destroy();
   }
 
-  #onFilled(byteCount: number): void {
+  #onReceived(): void {
     if (this.#isOver) return;
     try {
-      this.#reader.filled(byteCount);
       for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
         this.#onFrame(frame);
         if (this.#isOver) return;

@@ -10,6 +10,11 @@ import { cancelled } from "../abort.ts";
 import { parseHostPort } from "../address.ts";
 import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from "./transport.ts";
 
+/** What the stream has been given to read into, and whether bytes were read past it since: then what it reads next stands elsewhere. */
+interface Offer {
+  isPassed: boolean;
+}
+
 /** A connection that is silent so long is asked whether it still is one. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -19,6 +24,7 @@ class SocketTransport implements Transport {
   readonly #handlers: TransportHandlers;
   /** Whether what the program writes is what the system sends. */
   readonly #isPlain: boolean;
+  readonly #offer: Offer;
   /** Bytes that went past the stream. */
   #bytesWrittenNow = 0;
   #bytesReadNow = 0;
@@ -26,9 +32,13 @@ class SocketTransport implements Transport {
   #waiting: { bytes: Uint8Array; readonly whenWritten: () => void }[] = [];
   #waitingBytes = 0;
 
-  constructor(socket: Socket, options: { endpoint: string; handlers: TransportHandlers; isPlain: boolean }) {
+  constructor(
+    socket: Socket,
+    options: { endpoint: string; handlers: TransportHandlers; isPlain: boolean; offer: Offer },
+  ) {
     this.endpoint = options.endpoint;
     this.#isPlain = options.isPlain;
+    this.#offer = options.offer;
     this.#socket = socket;
     const { handlers } = options;
     this.#handlers = handlers;
@@ -58,6 +68,10 @@ class SocketTransport implements Transport {
   }
 
   readNow(): void {
+    // The stream holds the space that it was given last, and will read into it: bytes that come now go elsewhere.
+    if (this.#descriptor() === undefined) return;
+    if (!this.#offer.isPassed) this.#handlers.leaveSpace();
+    this.#offer.isPassed = true;
     for (let fd = this.#descriptor(); fd !== undefined; fd = this.#descriptor()) {
       let byteCount: number;
       try {
@@ -187,10 +201,15 @@ function openSocket(options: OpenOptions, { event, open }: SocketOpener): Promis
       reject(cancelled(signal));
       return;
     }
+    const offer: Offer = { isPassed: false };
     const socket = open({
-      buffer: () => handlers.space(),
-      callback: (byteCount: number): boolean => {
-        handlers.onFilled(byteCount);
+      buffer: () => {
+        offer.isPassed = false;
+        return handlers.space();
+      },
+      callback: (byteCount: number, bytes: Uint8Array): boolean => {
+        if (offer.isPassed) handlers.onBytes(bytes.subarray(0, byteCount));
+        else handlers.onFilled(byteCount);
         return true;
       },
     });
@@ -226,7 +245,7 @@ function openSocket(options: OpenOptions, { event, open }: SocketOpener): Promis
       settle();
       // A path that has died without a word is noticed, also while nothing is sent.
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
-      resolve(new SocketTransport(socket, { endpoint, handlers, isPlain: event === "connect" }));
+      resolve(new SocketTransport(socket, { endpoint, handlers, isPlain: event === "connect", offer }));
     });
   });
 }

@@ -12,6 +12,10 @@ export interface TransportHandlers {
   space(): Uint8Array;
   /** Bytes have come into the last `space`. */
   onFilled(byteCount: number): void;
+  /** Somebody still holds the last `space` and may write to it: the next one must be other memory. */
+  leaveSpace(): void;
+  /** Bytes have come into a space that was left. */
+  onBytes(bytes: Uint8Array): void;
   /** Called once, at the end, after the last `onFilled`. `cause` is set when the connection broke. */
   onClose(cause: Error | undefined): void;
 }

@@ -43,6 +43,8 @@ export class FrameReader {
   #start = 0;
   #end = 0;
   #held = 0;
+  /** Memory of a space that was left, for the next time. */
+  #spare: WireBuffer | undefined;
   /** What `space` returned last: the same view again costs nothing. */
   #space: Uint8Array<ArrayBuffer> | undefined;
 
@@ -84,6 +86,23 @@ export class FrameReader {
   /** Takes `byteCount` bytes that were read into what `space` returned. */
   filled(byteCount: number): void {
     this.#end += byteCount;
+  }
+
+  /**
+   * Leaves what `space` returned last to whoever holds it and may still write to it: from now on bytes go to other memory. Two pieces of memory
+   * take turns. No frame is held.
+   */
+  leaveSpace(): void {
+    const kept = this.#buffer.u8.subarray(this.#start, this.#end);
+    const spare = this.#spare;
+    const other =
+      spare !== undefined && spare.byteLength >= kept.byteLength ? spare : new WireBuffer(this.#buffer.byteLength);
+    other.u8.set(kept);
+    this.#spare = this.#buffer;
+    this.#buffer = other;
+    this.#start = 0;
+    this.#end = kept.byteLength;
+    this.#space = undefined;
   }
 
   /** The rest of the stream as bytes: for handing a connection over. */
