@@ -11,7 +11,7 @@ import {
 } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
-import { piecesOf, sendPieces } from "./pieces.ts";
+import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
@@ -53,7 +53,13 @@ export interface CachedWriteOptions extends Omit<WriteOptions, "cached">, WaitOp
   readonly cached: true;
 }
 
-export interface ReadIntoOptions extends Omit<WriteOptions, "cached" | "overlap">, WaitOptions {}
+export interface ReadIntoOptions extends Omit<WriteOptions, "cached" | "overlap">, WaitOptions {
+  /**
+   * Asks for a few pieces at a time, so that calls of other streams are answered between them; see `write`. For large reads in a stream of
+   * their own; in the default stream nothing could overtake them. Default false.
+   */
+  readonly overlap?: boolean;
+}
 
 export interface ReadOptions extends ReadIntoOptions {
   /** Number of elements. Default: all from `offset` on. */
@@ -170,7 +176,7 @@ export class DeviceBuffer {
   }
 
   /** Where a copy in pieces goes; throws when the bytes do not fit. */
-  #target(data: ArrayBufferView, options: CachedWriteOptions | OverlapWriteOptions) {
+  #target(data: ArrayBufferView, options: CachedWriteOptions | OverlapWriteOptions | ReadIntoOptions) {
     const { offset = 0, stream } = options;
     const range = { offset, byteCount: data.byteLength };
     const check = (): void => this.checkRange(range);
@@ -202,23 +208,48 @@ export class DeviceBuffer {
    * more than the copy. `into` must not be looked at before the promise resolves, and holds anything when it rejects.
    */
   async readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
+    if (options.overlap) return await this.#readOverlapping(into, options);
     const offset = options.offset ?? 0;
     const { byteLength } = into;
     this.checkRange({ offset, byteCount: byteLength });
     const { session, handles, idle } = this.context;
     const stream = streamHandle(options.stream, this.context);
-    const pieces: Promise<void>[] = [];
+    const pieces: Promise<boolean>[] = [];
     for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
       const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
       const piece = new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
-      const fields = { address: this.address + offset + at, byteCount, stream };
-      const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(piece) };
-      pieces.push(session.request(Opcode.copyFromDevice, call, options.signal));
+      pieces.push(this.#readPiece(piece, { at: offset + at, stream, signal: options.signal }));
     }
     const lastPiece = session.calls;
-    await (pieces.length === 1 ? pieces[0] : Promise.all(pieces));
+    const isWhole = pieces.length === 1 ? await pieces[0]! : (await Promise.all(pieces)).every(Boolean);
+    if (!isWhole) throw takenAway();
     // Where there is no other stream than the default one, a read waits for all work of the device.
     if (!handles.streams.used && byteLength > 0) idle.at = Math.max(idle.at, lastPiece);
+  }
+
+  async #readOverlapping(into: ArrayBufferView, options: ReadIntoOptions): Promise<void> {
+    refuseInRecording(this.context, Opcode.copyFromDevice);
+    const { signal } = options;
+    const place = this.#target(into, options);
+    await receivePieces(this.context.session, {
+      ...place,
+      pieces: piecesOf(into),
+      signal,
+      request: async (piece) => {
+        const at = place.offset + piece.at;
+        if (!(await this.#readPiece(bytesOf(piece), { at, stream: place.stream, signal }))) throw takenAway();
+      },
+    });
+  }
+
+  /** Resolves to whether `into` was still there when the bytes came. */
+  #readPiece(
+    into: Uint8Array,
+    from: { readonly at: number; readonly stream: number; readonly signal: AbortSignal | undefined },
+  ): Promise<boolean> {
+    const fields = { address: this.address + from.at, byteCount: into.byteLength, stream: from.stream };
+    const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into) };
+    return this.context.session.request(Opcode.copyFromDevice, call, from.signal);
   }
 
   /**
@@ -330,15 +361,25 @@ export class BufferView {
   }
 }
 
-function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFromDeviceAnswer>) => void {
+/** An array that is transferred to another thread meanwhile is the caller's mistake, and no reason to end the session. */
+const takenAway = (): SluiceError =>
+  new SluiceError(
+    "BAD_ARGUMENT",
+    "The array that is read into is transferred, or made smaller, before the bytes come.",
+  );
+
+function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFromDeviceAnswer>) => boolean {
+  const { byteLength } = into;
   return (buffer, start, end) => {
     const { data } = decodeCopyFromDeviceAnswer(buffer, start, end);
-    if (data.byteLength !== into.byteLength) {
+    if (data.byteLength !== byteLength) {
       throw new SluiceError(
         "PROTOCOL_ERROR",
-        `The server answers a read of [${into.byteLength}] bytes with [${data.byteLength}].`,
+        `The server answers a read of [${byteLength}] bytes with [${data.byteLength}].`,
       );
     }
+    if (into.byteLength !== byteLength) return false;
     into.set(data);
+    return true;
   };
 }

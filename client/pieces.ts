@@ -14,6 +14,9 @@ const WAITING_BYTES_MAX = CALL_DATA_BYTES_MAX;
 /** The same with what is not acknowledged: a copy leaves half of the room to the calls of others. */
 const HELD_BYTES_MAX = CLIENT_BACKLOG_BYTES_MAX / 2;
 
+/** Pieces of one copy from the device that are asked for at once: enough to keep a link busy, few enough that other answers come soon. */
+const RECEIVING_PIECES_MAX = 4;
+
 /** A piece of a larger array. */
 export interface Piece {
   /** In bytes from the start. */
@@ -32,34 +35,83 @@ export function piecesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): P
   });
 }
 
-export interface PiecesToSend {
-  readonly pieces: readonly Piece[];
-  /** The buffer that is written, and where in it the array's first byte goes. */
+/** Where a copy runs, which decides what may overtake it. */
+export interface CopyPlace {
+  /** Address of the buffer, and where in it the array's first byte is. */
   readonly buffer: number;
   readonly offset: number;
   /** Handle of the stream; 0 is the default stream. */
   readonly stream: number;
   /** Whether the stream waits for the default stream, and the other way round. */
   readonly waitsForDefault: boolean;
-  readonly opcode: number;
-  readonly encode: Encode<{ address: number; stream: number; data: Uint8Array }>;
+}
+
+export interface CopyInPieces extends CopyPlace {
+  readonly pieces: readonly Piece[];
   readonly signal?: AbortSignal | undefined;
 }
 
+interface Steps {
+  /** Issues one piece; what it throws ends the copy. */
+  readonly issue: (piece: Piece, isFirst: boolean) => void;
+  /** Resolves when there is room for the next; undefined when there is. */
+  readonly room: () => Promise<unknown> | undefined;
+}
+
 /**
- * Issues one copy per piece; the first before it returns, which gives the copy its place in its stream. Resolves when all bytes are taken.
- * Rejects with BAD_ARGUMENT when the array is taken away meanwhile, or why the session is over.
+ * Issues a copy to the device, one call per piece; the first before it returns, which gives the copy its place in its stream. Resolves when all
+ * bytes are taken. Rejects with BAD_ARGUMENT when the array is taken away meanwhile, or why the session is over.
  */
-export async function sendPieces(session: Session, to: PiecesToSend): Promise<void> {
-  if (to.signal?.aborted) throw cancelled(to.signal);
-  const copy = new RunningCopy(session, to);
+export async function sendPieces(
+  session: Session,
+  to: CopyInPieces & {
+    readonly opcode: number;
+    readonly encode: Encode<{ address: number; stream: number; data: Uint8Array }>;
+  },
+): Promise<void> {
+  const { opcode, encode, buffer, offset, stream } = to;
+  await runCopy(session, to, {
+    issue: (piece, isFirst) => {
+      const fields = { address: buffer + offset + piece.at, stream, data: bytesOf(piece) };
+      if (isFirst) session.issue(opcode, fields, encode);
+      else session.issueAlways(opcode, fields, encode);
+    },
+    room: () => {
+      const isFull = session.queuedBytes > WAITING_BYTES_MAX || session.heldBytes > HELD_BYTES_MAX;
+      return isFull ? session.flush(to.signal) : undefined;
+    },
+  });
+}
+
+/** Issues a copy from the device, one answered call per piece, a few at once; resolves when all have come. `request` asks for one. */
+export async function receivePieces(
+  session: Session,
+  from: CopyInPieces & { readonly request: (piece: Piece) => Promise<void> },
+): Promise<void> {
+  const underWay = new Set<Promise<void>>();
+  const all: Promise<void>[] = [];
+  await runCopy(session, from, {
+    issue: (piece) => {
+      const asked = from.request(piece).finally(() => underWay.delete(asked));
+      // It is heard below, or as the next to be waited for.
+      asked.catch(() => {});
+      underWay.add(asked);
+      all.push(asked);
+    },
+    room: () => (underWay.size < RECEIVING_PIECES_MAX ? undefined : Promise.race(underWay)),
+  });
+  await Promise.all(all);
+}
+
+async function runCopy(session: Session, place: CopyInPieces, steps: Steps): Promise<void> {
+  if (place.signal?.aborted) throw cancelled(place.signal);
+  const copy = new RunningCopy(place, steps);
   session.copies.add(copy);
   try {
     copy.issueNext();
     while (!copy.isOver) {
       await new Promise(setImmediate);
-      const isFull = session.queuedBytes > WAITING_BYTES_MAX || session.heldBytes > HELD_BYTES_MAX;
-      if (isFull) await roomFor(session, copy);
+      await roomFor(copy, steps);
       copy.issueNext();
     }
   } finally {
@@ -68,43 +120,40 @@ export async function sendPieces(session: Session, to: PiecesToSend): Promise<vo
   if (copy.failure !== undefined) throw copy.failure;
 }
 
-/** Waits until the system has what was issued; the end of the session is no failure of a copy that was completed meanwhile. */
-async function roomFor(session: Session, copy: RunningCopy): Promise<void> {
+/** The end of the session, or a piece that failed, is no news of a copy that was completed meanwhile: it is told where that is waited for. */
+async function roomFor(copy: RunningCopy, { room }: Steps): Promise<void> {
   try {
-    await session.flush(copy.to.signal);
+    await room();
   } catch (error) {
     if (!copy.isOver) throw error;
   }
 }
 
 class RunningCopy {
-  readonly to: PiecesToSend;
-  readonly #session: Session;
+  readonly place: CopyInPieces;
+  readonly #issue: Steps["issue"];
   #next = 0;
   failure: SluiceError | undefined;
   /** One of its own pieces is being issued. */
   isIssuing = false;
 
-  constructor(session: Session, to: PiecesToSend) {
-    this.#session = session;
-    this.to = to;
+  constructor(place: CopyInPieces, { issue }: Steps) {
+    this.place = place;
+    this.#issue = issue;
   }
 
   get isOver(): boolean {
-    return this.failure !== undefined || this.#next >= this.to.pieces.length;
+    return this.failure !== undefined || this.#next >= this.place.pieces.length;
   }
 
   /** Never throws: it may be another's call that waits for it. */
   issueNext(): void {
     if (this.isOver) return;
-    const { to } = this;
     const isFirst = this.#next === 0;
-    const piece = to.pieces[this.#next++]!;
+    const piece = this.place.pieces[this.#next++]!;
     this.isIssuing = true;
     try {
-      const fields = { address: to.buffer + to.offset + piece.at, stream: to.stream, data: bytesOf(piece) };
-      if (isFirst) this.#session.issue(to.opcode, fields, to.encode);
-      else this.#session.issueAlways(to.opcode, fields, to.encode);
+      this.#issue(piece, isFirst);
     } catch (error) {
       this.failure = toSluiceError(error);
     }
@@ -117,7 +166,7 @@ class RunningCopy {
 }
 
 /** An array that was transferred to another thread, or made smaller, has no such bytes any more. */
-function bytesOf(piece: Piece): Uint8Array {
+export function bytesOf(piece: Piece): Uint8Array {
   try {
     return piece.bytes();
   } catch (cause) {
@@ -179,7 +228,7 @@ export class RunningCopies {
 
   /** Completes the copies that a call must stay behind. */
   before(opcode: number, fields: unknown): void {
-    for (const copy of this.#running) if (!copy.isIssuing && !mayOvertake(copy.to, opcode, fields)) copy.finish();
+    for (const copy of this.#running) if (!copy.isIssuing && !mayOvertake(copy.place, opcode, fields)) copy.finish();
   }
 
   /** Completes all. */
@@ -192,7 +241,7 @@ export class RunningCopies {
  * A call in another stream may overtake, unless the two are ordered through the default stream. What ends the buffer, and what waits for the
  * whole device or is not known here, may not.
  */
-function mayOvertake({ stream, buffer, waitsForDefault }: PiecesToSend, opcode: number, fields: unknown): boolean {
+function mayOvertake({ stream, buffer, waitsForDefault }: CopyPlace, opcode: number, fields: unknown): boolean {
   if (independent.has(opcode)) return true;
   const call = fields as { readonly stream?: number; readonly address?: number };
   if (opcode === Opcode.free) return call.address !== buffer;

@@ -57,7 +57,7 @@ it("two uploads and a download at once do not disturb each other", async () => {
   const data = [words(24 * MiB, 2), words(24 * MiB, 3)] as const;
   const buffers = [gpu.alloc(24 * MiB), gpu.alloc(24 * MiB)] as const;
   const [read] = await Promise.all([
-    source.read(Uint8Array, { stream: streams[2] }),
+    source.read(Uint8Array, { stream: streams[2], overlap: true }),
     buffers[0].write(data[0], { stream: streams[0], overlap: true }),
     buffers[1].write(data[1], { stream: streams[1], overlap: true }),
   ]);

@@ -101,6 +101,61 @@ describe("behind all pieces of a copy stay", () => {
   });
 });
 
+describe("a copy from the device in pieces", () => {
+  const reads = (names: string[]) => names.filter((name) => name === "copyFromDevice").length;
+
+  it("lets other streams through, and nothing of its own", async () => {
+    await target.write(data, { stream: copying, overlap: true });
+    const into = new Uint8Array(PIECES * MiB);
+    for (const [stream, least, most] of [
+      [waiting, 1, PIECES - 1],
+      [copying, PIECES, PIECES],
+    ] as const) {
+      into.fill(0);
+      const from = fake.executor.calls.length;
+      const reading = target.readInto(into, { stream: copying, overlap: true });
+      other.fill(1, { stream });
+      await reading;
+      const names = fake.executor.names().slice(from);
+      expect(reads(names)).toBe(PIECES);
+      const before = reads(names.slice(0, names.indexOf("fill")));
+      expect(before).toBeGreaterThanOrEqual(least);
+      expect(before).toBeLessThanOrEqual(most);
+      expect(Buffer.compare(into, data)).toBe(0);
+    }
+  });
+
+  it("asks for a few pieces at a time", async () => {
+    fake.executor.holding = true;
+    const reading = target.read(Uint8Array, { stream: copying, overlap: true });
+    const failed = expect(reading).rejects.toMatchObject({ code: "CLOSED" });
+    const from = fake.executor.calls.length;
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+    expect(reads(fake.executor.names().slice(from))).toBe(4);
+    fake.session.fail(new SluiceError("CLOSED", "It is over."));
+    await failed;
+  });
+
+  it("tells a failure once, and leaves none unheard", async () => {
+    await expect(
+      target.read(Uint8Array, { stream: copying, overlap: true, signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({ code: "CANCELLED" });
+    const reading = target.read(Uint8Array, { stream: copying, overlap: true });
+    fake.session.fail(new SluiceError("LEASE_REVOKED", "It is taken away."));
+    await expect(reading).rejects.toMatchObject({ code: "LEASE_REVOKED" });
+  });
+});
+
+it("an array that is transferred while it is read into fails its read, and not the session", async () => {
+  for (const overlap of [false, true]) {
+    const into = new Uint8Array(2 * MiB);
+    const reading = target.readInto(into, { stream: copying, overlap });
+    structuredClone(into, { transfer: [into.buffer] });
+    await expect(reading).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  }
+  expect((await other.read(Uint8Array, { length: 1 })).byteLength).toBe(1);
+});
+
 it("two copies in different streams take turns", async () => {
   const second = pattern.slice().reverse();
   await Promise.all([
