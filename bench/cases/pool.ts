@@ -8,7 +8,7 @@ import { makeTrace, offlineBound, play, sluice, textbook } from "../measure/pool
 import type { Bar, Cell, Chart, Table } from "../report/model.ts";
 
 const SEED = 7;
-const rounds = { quick: 400, full: 3000 } as const;
+const rounds = { quick: 400, full: 6000 } as const;
 
 /** The built package is measured, as everywhere: a development loader's wrappers would cost more than a decision. */
 async function builtLoad(): Promise<typeof PoolLoadType> {
@@ -108,12 +108,12 @@ function barsOf(points: readonly Point[]): Bar[] {
     measured: p99,
     atMost: 1_000_000,
   });
-  // Steps grow with the logarithm of what a tree holds; a pool that has outgrown the processor's caches pays more for each.
+  // Steps grow with the logarithm of what a tree holds. Of the slowest hundredth, much is the garbage collector's and the compiler's.
   const depth = (point: Point): number => Math.log2(point.waiting / TENANTS) + Math.log2(point.devices);
   bars.push({
-    what: `growth of the 99th percentile from ${base.devices} to ${largest.devices} devices`,
+    what: `growth of the median from ${base.devices} to ${largest.devices} devices`,
     unit: "ratio",
-    measured: largest.p99 / base.p99,
+    measured: largest.p50 / base.p50,
     atMost: depth(largest) / depth(base),
     caveat: "the bar is the growth of the steps; time grows also with cache misses",
   });
