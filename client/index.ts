@@ -30,6 +30,7 @@ export type {
   TypedArrayConstructor,
   WriteOptions,
 } from "./buffer.ts";
+export type { ConnectionChange } from "./connection.ts";
 export type { QueuePlace } from "./control.ts";
 export type {
   CachedUploadOptions,
@@ -49,6 +50,5 @@ export type { MultiplyOptions } from "./multiply.ts";
 export { type AllocateOptions, type ConnectOptions, connect, type Pool, type PoolLeases } from "./pool.ts";
 export type { ScalarParameter, ScalarValue } from "./recorder.ts";
 export type { Parameters, ParameterValue, Placeholders, Recording, ReplayValues } from "./recording.ts";
-export type { ConnectionChange } from "./session.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";
 export type { TransportKind } from "./transport/open.ts";

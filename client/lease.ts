@@ -5,12 +5,13 @@ import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/U
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { bracketed } from "./address.ts";
 import type { Size } from "./allocate-options.ts";
+import type { ConnectionChange } from "./connection.ts";
 import { Content } from "./content.ts";
 import { HandleCounter, type SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
 import { Device, type SliceSize } from "./device.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
-import { type ConnectionChange, Session, type SessionOptions } from "./session.ts";
+import { Session, type SessionOptions } from "./session.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 /** What a lease did so far, counted by this client. */

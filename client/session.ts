@@ -3,7 +3,6 @@
  * one breaks, and tells everyone who waits when it ends, and why. It knows frames and calls (proto/README.md), no buffers, no kernels
  * and no gRPC.
  */
-import { randomBytes } from "node:crypto";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import {
   type AttachAnswer,
@@ -14,61 +13,27 @@ import {
   encodeMemoryInfoCall,
   FrameKind,
   Opcode,
-  type Welcome,
 } from "../shared/generated/calls.ts";
-import { ANSWERS_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS, SILENCE_MS_MAX } from "../shared/limits.ts";
+import { ANSWERS_PENDING_MAX } from "../shared/limits.ts";
 import { type AnswerView, answersOf, FRAME_HEADER_BYTES, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
-import { forgetAtExit, sayAtExit } from "./exit-farewell.ts";
-import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
-import { Link, type LinkHandlers, type Loss } from "./link.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { RunningCopies } from "./pieces.ts";
-import { isPassing, Reconnection } from "./reconnection.ts";
 import type { Recorder } from "./recorder.ts";
-import { SilenceWatch } from "./silence-watch.ts";
-import type { ServerLink } from "./transport/transport.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
 
-/** How often a session whose first connection breaks in the handshake tries another. */
-const HANDSHAKE_RETRIES = 3;
-
-/** What becomes of a session's connection. */
-export interface ConnectionChange {
-  readonly state: "lost" | "resumed";
-  /** The data endpoint that was in use, or is now. */
-  readonly endpoint: string;
-  /** Why it was lost, in the system's words; undefined when the server closed it, or it was resumed. */
-  readonly reason: string | undefined;
-}
-
-export interface SessionOptions {
-  readonly endpoints: readonly string[];
-  /** Host of the gRPC server, for endpoints that name none. */
-  readonly host: string;
-  /** For transports that need more than an address. */
-  readonly server?: ServerLink | undefined;
-  readonly leaseId: string;
-  readonly secret: Uint8Array;
+export interface SessionOptions extends ConnectionOptions {
   /** Devices to attach: the first ones of the lease. */
   readonly devices: number;
-  /** How long to try to resume the session when its connection breaks, at most; 0: not at all. Default SESSION_GRACE_MS. */
-  readonly resumeMs?: number | undefined;
-  /** How long the server may be silent while it is waited for, before another connection is tried. Default SILENCE_MS_MAX. */
-  readonly silenceMs?: number | undefined;
   /** Receives what kernels print. */
   readonly onOutput: (text: string) => void;
   /** Called once when the session ends by itself. */
   readonly onFailed: (error: SluiceError) => void;
-  /** Called when the connection breaks, and when the session goes on. */
-  readonly onConnection?: (change: ConnectionChange) => void;
-  /** Asked when the connection is lost without a word: why, if anyone knows. Bounded in time; never rejects. */
-  readonly reasonOfLoss: () => Promise<SluiceError | undefined>;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Answered calls that give the server no work. */
@@ -98,27 +63,10 @@ export class Session {
   /** Copies of which pieces are still to be issued: calls look here for what they must stay behind. */
   readonly copies = new RunningCopies();
   readonly #options: SessionOptions;
-  readonly #sessionId = randomBytes(SESSION_ID_BYTES);
   readonly #pending: PendingAnswers;
   readonly #outbox = new Outbox();
-  readonly #reconnection: Reconnection;
-  readonly #handlers: LinkHandlers;
-  readonly #watch: SilenceWatch;
-  /** The connection in use; the last one while there is none. */
-  #link: Link | undefined;
-  #connected = false;
-  /** The connection that is being made. */
-  #dialing: Promise<void> | undefined;
-  /** The connection whose HELLO was followed at once by the calls that attach. */
-  #firstLink: Link | undefined;
-  /** There has been a WELCOME. */
-  #begun = false;
-  /** What both ends agreed on. */
-  #resumeMs: number;
+  readonly #connection: Connection;
   #roundTrips = 0;
-  #reconnects = 0;
-  /** Bytes over the connections before this one. */
-  #bytesBefore = { sent: 0, received: 0 };
   /** Sequence number of the last call that an answer will follow. */
   #lastAnswered = 0;
   /** Sequence number of the last call that may have given the server work, or whose failure no answer has told about. */
@@ -126,33 +74,16 @@ export class Session {
   /** Why calls are refused: the session has ended, or is in error. */
   #broken: SluiceError | undefined;
   #ended = false;
-  /** Calls off what waits for the network. */
-  readonly #over = new AbortController();
   #closing = false;
-  #goodbyeSaid = false;
-  #goodbyeHeard = false;
 
   private constructor(options: SessionOptions) {
     this.#options = options;
-    this.#resumeMs = options.resumeMs ?? SESSION_GRACE_MS;
     this.#pending = new PendingAnswers(options.leaseId);
-    this.#reconnection = new Reconnection({
-      connect: (timeoutMs) => this.#connect(timeoutMs),
-      spread: this.#sessionId[0]! / 255,
-    });
-    this.#watch = new SilenceWatch({
-      silenceMs: options.silenceMs ?? SILENCE_MS_MAX,
-      heard: () => this.bytesReceived,
-      isAwaited: () => this.#pending.size > 0 || this.#outbox.queuedBytes > 0,
-      onSilence: () => void this.#tryAnother(),
-    });
-    this.#handlers = {
-      onGreeting: () => this.#onGreeting(),
-      onHello: (link) => this.#onHello(link),
-      onWelcome: (link, welcome) => this.#onWelcome(link, welcome),
+    this.#connection = new Connection(options, this.#outbox, {
       onFrame: (frame) => this.#onFrame(frame),
-      onLost: (link, loss) => this.#onLost(link, loss),
-    };
+      isAwaited: () => this.#pending.size > 0,
+      onOver: (error) => this.fail(error),
+    });
   }
 
   /** Connects, shakes hands and attaches the devices: two round trips. */
@@ -182,20 +113,20 @@ export class Session {
 
   /** The endpoint of the connection in use. */
   get endpoint(): string {
-    return this.#link?.transport.endpoint ?? "";
+    return this.#connection.endpoint;
   }
 
   /** How often a broken connection was replaced. */
   get reconnects(): number {
-    return this.#reconnects;
+    return this.#connection.reconnects;
   }
 
   get bytesSent(): number {
-    return this.#bytesBefore.sent + (this.#connected ? this.#link!.transport.bytesSent : 0);
+    return this.#connection.bytesSent;
   }
 
   get bytesReceived(): number {
-    return this.#bytesBefore.received + (this.#connected ? this.#link!.transport.bytesReceived : 0);
+    return this.#connection.bytesReceived;
   }
 
   /** Whether calls are refused: the session has ended, or an earlier call failed. */
@@ -280,11 +211,11 @@ export class Session {
   async flush(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw cancelled(signal);
     if (this.#broken !== undefined) throw again(this.#broken);
-    this.#keepAlive(true);
+    this.#connection.keepAlive(true);
     try {
       await orAborted(this.#outbox.drained(), signal);
     } finally {
-      if (this.#pending.size === 0) this.#keepAlive(false);
+      if (this.#pending.size === 0) this.#connection.keepAlive(false);
     }
     if (this.#broken !== undefined) throw again(this.#broken);
   }
@@ -292,7 +223,6 @@ export class Session {
   /** Ends the session because its lease ends. */
   fail(error: SluiceError): void {
     this.#end(error);
-    this.#link?.destroy();
   }
 
   /**
@@ -303,30 +233,24 @@ export class Session {
     if (this.#ended) return undefined;
     this.copies.finish();
     this.#closing = true;
-    const timeout = AbortSignal.any([AbortSignal.timeout(GOODBYE_TIMEOUT_MS), this.#over.signal]);
+    const timeout = AbortSignal.any([AbortSignal.timeout(GOODBYE_TIMEOUT_MS), this.#connection.over]);
     // A failure is heard before the server may forget the session.
     const isHeard = this.calls === this.#lastAnswered || this.#broken !== undefined;
     const check = isHeard ? undefined : this.#checkForFailure();
     this.#broken = error;
     const unheard = await orAborted(Promise.resolve(check), timeout).catch(() => undefined);
-    this.#goodbyeSaid = true;
-    if (this.#connected) this.#outbox.goodbye();
-    this.#keepAlive(true);
+    this.#connection.goodbye();
+    this.#connection.keepAlive(true);
     await untilAborted(timeout);
     this.fail(error);
     return unheard;
-  }
-
-  /** The program ends now: its session need not wait for it. */
-  farewell(): void {
-    if (this.#connected && !this.#goodbyeSaid) this.#outbox.farewell();
   }
 
   #request<T, A>(opcode: number, call: Call<T, A>): Promise<A> {
     this.#outbox.append(opcode, call.fields, call.encode);
     this.#lastAnswered = this.calls;
     if (!onlyAsking.has(opcode)) this.#lastWork = this.calls;
-    if (this.#pending.size === 0) this.#keepAlive(true);
+    if (this.#pending.size === 0) this.#connection.keepAlive(true);
     this.#outbox.flushSoon();
     return this.#pending.expect(this.calls, call.decode);
   }
@@ -353,95 +277,11 @@ export class Session {
       ),
     );
     attached.catch(() => {});
-    await this.#connectFirst();
+    await this.#connection.open();
     return await orAborted(attached, signal);
   }
 
-  /** A connection that breaks in the handshake is tried again a few times: the server may have begun the session. */
-  async #connectFirst(): Promise<void> {
-    for (let left = this.#resumeMs === 0 ? 0 : HANDSHAKE_RETRIES; ; left--) {
-      try {
-        await this.#connect(HANDSHAKE_TIMEOUT_MS);
-        return;
-      } catch (error) {
-        if (left === 0 || toSluiceError(error).code !== "CONNECTION_LOST") throw error;
-      }
-    }
-  }
-
-  /** One at a time: where the session stands when it says HELLO must still be so when WELCOME comes. */
-  async #connect(timeoutMs: number): Promise<void> {
-    const earlier = this.#dialing;
-    if (earlier !== undefined) {
-      await earlier.catch(() => {});
-      if (this.#connected) return;
-    }
-    this.#dialing = this.#dial(timeoutMs);
-    try {
-      await this.#dialing;
-    } finally {
-      this.#dialing = undefined;
-    }
-  }
-
-  async #dial(timeoutMs: number): Promise<void> {
-    const { endpoints, host, server, leaseId, secret, signal } = this.#options;
-    const over = this.#over.signal;
-    try {
-      await Link.open({
-        endpoints,
-        host,
-        server,
-        leaseId,
-        secret,
-        sessionId: this.#sessionId,
-        handlers: this.#handlers,
-        timeoutMs,
-        signal: this.#begun || signal === undefined ? over : AbortSignal.any([over, signal]),
-      });
-    } catch (error) {
-      if (!this.#connected) this.#outbox.detach();
-      throw error;
-    }
-  }
-
-  #onGreeting(): SessionPosition {
-    if (this.#connected) {
-      const reason = "the server is silent there";
-      this.#tellChange({ state: "lost", endpoint: this.endpoint, reason });
-      this.#leave(this.#link!);
-    }
-    return { resumeMs: this.#resumeMs, begun: this.#begun, received: this.#outbox.received };
-  }
-
-  /** The calls that attach follow the first HELLO at once; whoever comes back waits for what the server has. */
-  #onHello(link: Link): void {
-    if (this.#firstLink !== undefined || this.#ended) return;
-    this.#firstLink = link;
-    this.#outbox.attach(link.transport, 0);
-    this.#outbox.flush();
-  }
-
-  #onWelcome(link: Link, welcome: Welcome): void {
-    this.#link = link;
-    this.#connected = true;
-    this.#resumeMs = welcome.resumeMs;
-    this.#keepAlive(this.#pending.size > 0 || this.#goodbyeSaid);
-    if (link !== this.#firstLink) this.#outbox.attach(link.transport, welcome.received);
-    if (this.#goodbyeSaid) this.#outbox.goodbye();
-    if (this.#begun) {
-      this.#reconnects++;
-      this.#tellChange({ state: "resumed", endpoint: link.transport.endpoint, reason: undefined });
-    }
-    this.#begun = true;
-    if (this.#resumeMs === 0) return;
-    this.#watch.start();
-    sayAtExit(this);
-  }
-
   #onFrame(frame: Frame): void {
-    if (this.#ended) return;
-    this.#outbox.onAcknowledgement(frame.ack);
     if (frame.kind === FrameKind.ANSWERS) {
       const answers = answersOf(frame);
       if (answers.length === 0) return;
@@ -450,9 +290,6 @@ export class Session {
       const { text } = decodeOutput(frame.buffer, frame.start, frame.end);
       // In its own turn: what the caller's function throws must not look like a fault of the connection.
       queueMicrotask(() => this.#options.onOutput(text));
-    } else if (frame.kind === FrameKind.GOODBYE && this.#goodbyeSaid) {
-      this.#goodbyeHeard = true;
-      return;
     } else throw protocolError(`The server sends a frame of kind [${frame.kind}] in an open session.`);
     this.#outbox.onFrame(frame.end - frame.start + FRAME_HEADER_BYTES);
   }
@@ -464,75 +301,7 @@ export class Session {
     // What a failure left behind, only a later answer can say.
     if (answer.status !== 0) this.#lastWork = this.calls;
     this.#roundTrips++;
-    if (this.#pending.size === 0) this.#keepAlive(false);
-  }
-
-  #onLost(link: Link, { error, cause }: Loss): void {
-    if (link !== this.#link || !this.#connected) return;
-    this.#leave(link);
-    if (this.#ended) return;
-    if (error !== undefined || this.#goodbyeHeard) this.#end(error ?? this.#broken!);
-    else void this.#resume(cause?.message ?? "the server closes it");
-  }
-
-  /** Works with this connection no more. */
-  #leave(link: Link): void {
-    this.#watch.stop();
-    this.#bytesBefore = { sent: this.bytesSent, received: this.bytesReceived };
-    this.#connected = false;
-    this.#outbox.detach();
-    link.destroy();
-  }
-
-  /** The server is silent: if it can be reached over another connection, the session goes on there. */
-  async #tryAnother(): Promise<void> {
-    if (this.#dialing !== undefined) return;
-    const link = this.#link;
-    try {
-      await this.#connect(HANDSHAKE_TIMEOUT_MS);
-    } catch (error) {
-      const { message } = toSluiceError(error);
-      // Unless it was left for the attempt, the connection may still be good.
-      if (!this.#connected && this.#link === link && !this.#ended) await this.#resume(message);
-    }
-  }
-
-  /** Goes on over a new connection, or ends. */
-  async #resume(words: string): Promise<void> {
-    const { endpoint } = this;
-    let failure: SluiceError | undefined;
-    if (this.#resumeMs > 0) {
-      this.#tellChange({ state: "lost", endpoint, reason: words });
-      this.#reconnection.keepAlive(this.#pending.size > 0 || this.#goodbyeSaid);
-      try {
-        await this.#reconnection.run(this.#resumeMs);
-        return;
-      } catch (error) {
-        failure = toSluiceError(error);
-      }
-    }
-    if (this.#ended) return;
-    if (failure !== undefined && !isPassing(failure)) {
-      this.#end(failure);
-      return;
-    }
-    const reason = await this.#options.reasonOfLoss();
-    const after =
-      failure === undefined ? "" : `, and cannot be resumed within [${this.#resumeMs}] ms [${failure.message}]`;
-    const message = `The connection to [${endpoint}] breaks [${words}]${after}.`;
-    this.#end(reason ?? new SluiceError("CONNECTION_LOST", message, { leaseId: this.#options.leaseId }));
-  }
-
-  #tellChange(change: ConnectionChange): void {
-    // In its own turn, as with output.
-    queueMicrotask(() => this.#options.onConnection?.(change));
-  }
-
-  /** Whether the session keeps the program alive. */
-  #keepAlive(keeps: boolean): void {
-    this.#reconnection.keepAlive(keeps);
-    if (keeps) this.#link?.transport.ref();
-    else this.#link?.transport.unref();
+    if (this.#pending.size === 0) this.#connection.keepAlive(false);
   }
 
   /** Tells everyone who waits. The first reason stays, unless the session was only in error before. */
@@ -541,9 +310,7 @@ export class Session {
     this.#ended = true;
     const byItself = !this.#closing;
     if (byItself) this.#broken = error;
-    this.#over.abort();
-    this.#watch.stop();
-    forgetAtExit(this);
+    this.#connection.destroy();
     this.#outbox.discard();
     this.#pending.failAll(error);
     if (byItself) this.#options.onFailed(error);

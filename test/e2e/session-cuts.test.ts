@@ -118,7 +118,7 @@ describe.each<[Transport, number]>([
     });
     proxy.cutAll();
     let [expected, step, rounds] = [1, 0, 0];
-    const deadline = performance.now() + 75_000;
+    const deadline = performance.now() + 150_000;
     for (; proxy.cuts < cutsMin && performance.now() < deadline; rounds++) {
       for (let index = 0; index < 15; index++) {
         chain.launch({ grid: 1, block: 1 }, [cell, ++step]);
@@ -139,7 +139,7 @@ describe.each<[Transport, number]>([
     proxy.plan = () => undefined;
     proxy.tellAll();
     await close();
-  }, 120_000);
+  }, 200_000);
 });
 
 it("a session goes on when the server was killed and comes back", async () => {

@@ -6,10 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { ConnectionChange } from "../../client/connection.ts";
 import { Content } from "../../client/content.ts";
 import { HandleCounter } from "../../client/context.ts";
 import { Device } from "../../client/device.ts";
-import { type ConnectionChange, Session, type SessionOptions } from "../../client/session.ts";
+import { Session, type SessionOptions } from "../../client/session.ts";
 import { ContentCache } from "../../server/executor/content-cache.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { encodeCopyToDeviceCall } from "../../shared/generated/calls.ts";
@@ -145,7 +146,7 @@ test("a session that is cut behind any byte, in either direction, comes to the s
     for (let cut = cuts.pop(); cut !== undefined; cut = cuts.pop()) await runCut(cut, steps);
   });
   await Promise.all(workers);
-}, 120_000);
+}, 240_000);
 
 /** Runs `work` on a stand behind a proxy, and takes both down. */
 async function withProxy(
