@@ -76,7 +76,7 @@ function hash(text: string): number {
 
 function storage(): Memory | undefined {
   try {
-    return globalThis.localStorage;
+    return (globalThis as { localStorage?: Memory }).localStorage;
   } catch {
     return undefined; // The browser refuses it.
   }

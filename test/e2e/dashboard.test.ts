@@ -110,7 +110,7 @@ describe.skipIf(chromiumPath === undefined)(
       const page = await open(server, "/#/queue");
       await page.getByRole("button", { name: "Why does waits wait?" }).click();
       await page.getByText("Device [null:0] has [4GiB] free, and the request takes [8GiB].").waitFor();
-      await page.getByRole("link", { name: job.lease.id }).waitFor();
+      await page.getByRole("link", { name: job.lease.granted.lease!.name }).waitFor();
       await page.getByRole("button", { name: "Priority of waits" }).click();
       await page.getByLabel("Priority", { exact: true }).fill("high");
       await page.getByRole("button", { name: "Set the priority" }).click();
@@ -165,7 +165,7 @@ describe.skipIf(chromiumPath === undefined)(
         details: { reasons: [{ code: "QUOTA_EXCEEDED" }] },
       });
       await page.getByRole("link", { name: "History" }).click();
-      await page.getByRole("heading", { name: "History" }).waitFor();
+      await page.getByRole("heading", { name: "History", exact: true }).waitFor();
       await page.getByRole("button", { name: "Day" }).click();
       // A second sample makes a line; until then the page says that there is none yet.
       await page.locator(".uplot").first().or(page.getByText("There is no history yet")).waitFor();
@@ -296,6 +296,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page.keyboard.type("0");
       await page.keyboard.press("Enter");
       expect(await job.hold.ended).toBe("LEASE_REVOKED");
+      await page.locator("dialog").waitFor({ state: "detached" });
       await page.getByRole("link", { name: "Pool", exact: true }).focus();
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Pool" }).waitFor();

@@ -94,13 +94,14 @@ function Charts({ past }: { readonly past: readonly Moment[] }) {
         title="Calls per second"
         times={times}
         series={[{ name: "Calls", values: series(({ callsPerSecond }) => callsPerSecond) }]}
-        format={rate}
+        format={(value) => (value === 0 ? "0" : rate(value))}
       />
       <Chart
         title="Traffic"
         times={times}
         series={[{ name: "Bytes", values: series(({ bytesPerSecond }) => bytesPerSecond) }]}
-        format={byteRate}
+        format={(value) => (value === 0 ? "0" : byteRate(value))}
+        isBinary
       />
       <Chart
         title="Device time per second"

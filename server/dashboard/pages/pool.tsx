@@ -19,7 +19,8 @@ export function PoolPage({ state }: { readonly state: LiveState }) {
   const { devices, leases } = state.model;
   const all = sumsOfPool(devices.values(), leases.values());
   const shown = all.filter((sums) => matches(filter, textsOf(sums)));
-  const groups = grouped(shown, grouping || (all.length > MANY_DEVICES ? "model" : "none"));
+  const usual = all.length > MANY_DEVICES ? usualGrouping(all) : "none";
+  const groups = grouped(shown, grouping || usual);
   const current = all.find(({ device }) => device.id === opened);
   return (
     <>
@@ -91,6 +92,10 @@ function GroupingChoice(props: {
     </select>
   );
 }
+
+/** By server, where devices say theirs in a label; by model otherwise. */
+const usualGrouping = (sums: readonly DeviceSums[]): string =>
+  sums.some(({ device }) => device.labels["server"] !== undefined) ? "label:server" : "model";
 
 function grouped(sums: readonly DeviceSums[], grouping: string): [string, DeviceSums[]][] {
   const nameOf = (each: DeviceSums): string => {

@@ -100,7 +100,7 @@ function clock(atMs: number, stepSeconds: number): string {
   const at = new Date(atMs);
   if (stepSeconds >= 86_400) return at.toLocaleDateString(undefined, { weekday: "short", day: "numeric" });
   const seconds = stepSeconds < 60 ? ({ second: "2-digit" } as const) : {};
-  return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", ...seconds });
+  return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...seconds });
 }
 
 function dataOf({ times, series, isStacked = false }: ChartProps): uPlot.AlignedData {

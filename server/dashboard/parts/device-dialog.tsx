@@ -1,12 +1,12 @@
 /** One device in full, and what an admin can do with it: cordon, uncordon, drain. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { parseDuration } from "../../../shared/units.ts";
 import { call } from "../api.ts";
 import { percent, size } from "../format.ts";
 import type { LiveState } from "../live/live.ts";
 import type { DeviceSums } from "../pool-sums.ts";
 import { DeviceBar } from "./device-row.tsx";
-import { ActionDialog, Field, textOf } from "./dialog.tsx";
+import { ActionDialog, Field, textOf, useModal } from "./dialog.tsx";
 
 interface DeviceDialogProps {
   readonly sums: DeviceSums;
@@ -15,12 +15,11 @@ interface DeviceDialogProps {
 }
 
 export function DeviceDialog({ sums, state, onClose }: DeviceDialogProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const modal = useModal(onClose);
   const [asked, setAsked] = useState<"cordon" | "drain" | undefined>(undefined);
-  useEffect(() => dialog.current?.showModal(), []);
   const { device } = sums;
   return (
-    <dialog ref={dialog} class="dialog dialog-wide" aria-labelledby="device-title" onClose={onClose}>
+    <dialog {...modal} class="dialog dialog-wide" aria-labelledby="device-title">
       <h2 id="device-title">
         {device.id} <span class="quiet">{device.name}</span>
       </h2>

@@ -1,7 +1,27 @@
 /** A window over the page that asks for something: a form with its words, its fields, and two ways out. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api.ts";
+
+/** What makes a dialog stand over the page while it is there, and gives the focus back at once when it goes. */
+export function useModal(onClose: () => void) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const isGone = useRef(false);
+  useLayoutEffect(() => {
+    const dialog = ref.current!;
+    dialog.showModal();
+    return () => {
+      isGone.current = true;
+      dialog.close();
+    };
+  }, []);
+  return {
+    ref,
+    onClose: () => {
+      if (!isGone.current) onClose();
+    },
+  };
+}
 
 export interface ActionDialogProps {
   readonly title: string;
@@ -16,16 +36,9 @@ export interface ActionDialogProps {
 }
 
 export function ActionDialog({ title, children, action, isDangerous = false, run, onClose }: ActionDialogProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const modal = useModal(onClose);
   const [isRunning, setRunning] = useState(false);
   const [error, setError] = useState<ApiError | undefined>(undefined);
-  useEffect(() => {
-    const opened = document.activeElement;
-    dialog.current?.showModal();
-    return () => {
-      if (opened instanceof HTMLElement) opened.focus();
-    };
-  }, []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     setRunning(true);
@@ -39,7 +52,7 @@ export function ActionDialog({ title, children, action, isDangerous = false, run
     }
   };
   return (
-    <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={onClose}>
+    <dialog {...modal} class="dialog" aria-labelledby="dialog-title">
       <form onSubmit={(event) => void submit(event)}>
         <h2 id="dialog-title">{title}</h2>
         {children}

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, call } from "../api.ts";
 import { duration } from "../format.ts";
-import { serverNow } from "../live/live.ts";
+import { serverNow, useLive } from "../live/live.ts";
 import { linkTo } from "../route.ts";
 
 interface Explanation {
@@ -19,6 +19,7 @@ const REASONS_SHOWN = 24;
 
 export function Reasons({ id }: { readonly id: string }) {
   const [answer, setAnswer] = useState<Explanation | ApiError | undefined>(undefined);
+  const { leases } = useLive().model;
   useEffect(() => {
     let isGone = false;
     const ask = async (): Promise<void> => {
@@ -51,7 +52,7 @@ export function Reasons({ id }: { readonly id: string }) {
           {blockingLeaseIds.map((lease, index) => (
             <span key={lease}>
               {index > 0 && ", "}
-              <a href={linkTo("leases", lease)}>{lease}</a>
+              <a href={linkTo("leases", lease)}>{leases.get(lease)?.name || lease}</a>
             </span>
           ))}
           {startsAtMs > 0 && `, which they do within ${duration(startsAtMs - serverNow())}`}.
