@@ -88,6 +88,27 @@ describe("a reservation", () => {
     expect(await reservations()).toEqual([]);
   });
 
+  it("takes its leases in again after a server that was killed", async () => {
+    const { id } = JSON.parse(
+      (await sluice("reserve", "local", "-n", "2", "--same-device", "--json")).stdout,
+    ).reservation;
+    const inside = JSON.parse((await sluice("request", "--reservation", id, "--for", "1h", "--json")).stdout).lease;
+    await pool.close();
+    server.kill("SIGKILL");
+    await server.exited;
+    await start();
+    const [reservation] = await reservations();
+    expect(reservation.slices.map(({ leaseId }: { leaseId: string }) => leaseId)).toEqual([inside.id, ""]);
+    expect((await pool.devices())[0]).toMatchObject({
+      grantedBytes: 200 * MiB,
+      reservedBytes: 200 * MiB,
+      freeBytes: 400 * MiB,
+    });
+    await sluice("release", inside.id);
+    expect((await pool.devices())[0]).toMatchObject({ grantedBytes: 0, reservedBytes: 400 * MiB });
+    await sluice("unreserve", id);
+  });
+
   it("of another tenant serves nobody else", async () => {
     const { id } = JSON.parse(
       (await sluice("reserve", "team-a", "-n", "4", "--same-device", "--json")).stdout,

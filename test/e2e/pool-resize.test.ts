@@ -1,4 +1,7 @@
 /** Leases that grow and shrink while they run, against a real server: bytes in the pool, in the executor and in the program agree. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect, type Lease, type Pool, type SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
@@ -154,6 +157,24 @@ it("a lease without a session changes size, and begins with it", async () => {
   const usage = JSON.parse((await sluice("usage", "--json")).stdout).tenants[0];
   expect(usage.byteMs).toBeGreaterThan(0);
   await sluice("release", lease.id);
+});
+
+it("a server that is killed comes back with the size that a slice has grown to", async () => {
+  const state = mkdtempSync(join(tmpdir(), "sluice-resize-"));
+  const args = ["--device", "null:1x256MiB"];
+  let own = await startServer({ args, state });
+  const env = () => ({ env: { SLUICE_SERVER: own.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
+  const asked = await runSluice(["request", "-m", "32MiB", "--for", "1h", "--json"], env());
+  const { id } = JSON.parse(asked.stdout).lease;
+  expect((await runSluice(["resize", id, "96MiB"], env())).code).toBe(0);
+  own.kill("SIGKILL");
+  await own.exited;
+  own = await startServer({ args, state });
+  const { leases } = JSON.parse((await runSluice(["leases", "--json"], env())).stdout);
+  expect(leases).toMatchObject([{ id, slices: [{ memoryBytes: 96 * MiB }] }]);
+  expect((await runSluice(["resize", id, "16MiB"], env())).code).toBe(0);
+  await own.stop();
+  rmSync(state, { recursive: true, force: true });
 });
 
 it.each([
