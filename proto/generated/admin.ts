@@ -28,6 +28,8 @@ import type { ExtendRequest as _sluice_v1_ExtendRequest, ExtendRequest__Output a
 import type { ExtendResponse as _sluice_v1_ExtendResponse, ExtendResponse__Output as _sluice_v1_ExtendResponse__Output } from './sluice/v1/ExtendResponse.ts';
 import type { GetHistoryRequest as _sluice_v1_GetHistoryRequest, GetHistoryRequest__Output as _sluice_v1_GetHistoryRequest__Output } from './sluice/v1/GetHistoryRequest.ts';
 import type { GetHistoryResponse as _sluice_v1_GetHistoryResponse, GetHistoryResponse__Output as _sluice_v1_GetHistoryResponse__Output } from './sluice/v1/GetHistoryResponse.ts';
+import type { GetLeaseHistoryRequest as _sluice_v1_GetLeaseHistoryRequest, GetLeaseHistoryRequest__Output as _sluice_v1_GetLeaseHistoryRequest__Output } from './sluice/v1/GetLeaseHistoryRequest.ts';
+import type { GetLeaseHistoryResponse as _sluice_v1_GetLeaseHistoryResponse, GetLeaseHistoryResponse__Output as _sluice_v1_GetLeaseHistoryResponse__Output } from './sluice/v1/GetLeaseHistoryResponse.ts';
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from './sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from './sluice/v1/GetLeaseResponse.ts';
 import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
@@ -36,6 +38,7 @@ import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _slu
 import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
 import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Output } from './sluice/v1/Lease.ts';
 import type { LeaseActivity as _sluice_v1_LeaseActivity, LeaseActivity__Output as _sluice_v1_LeaseActivity__Output } from './sluice/v1/LeaseActivity.ts';
+import type { LeaseMoment as _sluice_v1_LeaseMoment, LeaseMoment__Output as _sluice_v1_LeaseMoment__Output } from './sluice/v1/LeaseMoment.ts';
 import type { ListDevicesRequest as _sluice_v1_ListDevicesRequest, ListDevicesRequest__Output as _sluice_v1_ListDevicesRequest__Output } from './sluice/v1/ListDevicesRequest.ts';
 import type { ListDevicesResponse as _sluice_v1_ListDevicesResponse, ListDevicesResponse__Output as _sluice_v1_ListDevicesResponse__Output } from './sluice/v1/ListDevicesResponse.ts';
 import type { ListEventsRequest as _sluice_v1_ListEventsRequest, ListEventsRequest__Output as _sluice_v1_ListEventsRequest__Output } from './sluice/v1/ListEventsRequest.ts';
@@ -124,6 +127,8 @@ export interface ProtoGrpcType {
       ExtendResponse: MessageTypeDefinition<_sluice_v1_ExtendResponse, _sluice_v1_ExtendResponse__Output>
       GetHistoryRequest: MessageTypeDefinition<_sluice_v1_GetHistoryRequest, _sluice_v1_GetHistoryRequest__Output>
       GetHistoryResponse: MessageTypeDefinition<_sluice_v1_GetHistoryResponse, _sluice_v1_GetHistoryResponse__Output>
+      GetLeaseHistoryRequest: MessageTypeDefinition<_sluice_v1_GetLeaseHistoryRequest, _sluice_v1_GetLeaseHistoryRequest__Output>
+      GetLeaseHistoryResponse: MessageTypeDefinition<_sluice_v1_GetLeaseHistoryResponse, _sluice_v1_GetLeaseHistoryResponse__Output>
       GetLeaseRequest: MessageTypeDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseRequest__Output>
       GetLeaseResponse: MessageTypeDefinition<_sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseResponse__Output>
       Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
@@ -133,6 +138,7 @@ export interface ProtoGrpcType {
       HoldResponse: MessageTypeDefinition<_sluice_v1_HoldResponse, _sluice_v1_HoldResponse__Output>
       Lease: MessageTypeDefinition<_sluice_v1_Lease, _sluice_v1_Lease__Output>
       LeaseActivity: MessageTypeDefinition<_sluice_v1_LeaseActivity, _sluice_v1_LeaseActivity__Output>
+      LeaseMoment: MessageTypeDefinition<_sluice_v1_LeaseMoment, _sluice_v1_LeaseMoment__Output>
       LeaseState: EnumTypeDefinition
       ListDevicesRequest: MessageTypeDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesRequest__Output>
       ListDevicesResponse: MessageTypeDefinition<_sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesResponse__Output>

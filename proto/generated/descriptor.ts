@@ -699,6 +699,10 @@ export const descriptor = {
                 "GetHistory": {
                   "requestType": "GetHistoryRequest",
                   "responseType": "GetHistoryResponse"
+                },
+                "GetLeaseHistory": {
+                  "requestType": "GetLeaseHistoryRequest",
+                  "responseType": "GetLeaseHistoryResponse"
                 }
               }
             },
@@ -1954,6 +1958,37 @@ export const descriptor = {
                   "rule": "repeated",
                   "type": "double",
                   "id": 3
+                }
+              }
+            },
+            "GetLeaseHistoryRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                }
+              }
+            },
+            "GetLeaseHistoryResponse": {
+              "fields": {
+                "moments": {
+                  "rule": "repeated",
+                  "type": "LeaseMoment",
+                  "id": 1
+                }
+              }
+            },
+            "LeaseMoment": {
+              "fields": {
+                "atMs": {
+                  "type": "int64",
+                  "id": 1,
+                  "protoName": "at_ms"
+                },
+                "activity": {
+                  "type": "LeaseActivity",
+                  "id": 2
                 }
               }
             },

@@ -27,7 +27,7 @@ import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lea
 import type { BrokerOptions, TenantTerms, Wish } from "./broker-options.ts";
 import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
 import { type DrainListener, DrainWatch } from "./drain-watch.ts";
-import { LeaseActivity, type LeaseRates } from "./lease-activity.ts";
+import { LeaseActivity, type LeaseMoment, type LeaseRates } from "./lease-activity.ts";
 import {
   EndedLeases,
   endErrorCode,
@@ -332,6 +332,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
   activityOf(leaseId: string): LeaseRates {
     const { clock } = this.#options;
     return (this.#records.get(leaseId)?.activity ?? new LeaseActivity(noUsage)).rates(clock.now());
+  }
+
+  /** What a lease did in the last minutes. Throws as `find` does. */
+  pastOf(leaseId: string): LeaseMoment[] {
+    return this.#live(leaseId).record.activity.past(this.#options.clock.now());
   }
 
   /** Changes whenever anything changes that a listing shows, but for what time alone brings. */

@@ -22,6 +22,16 @@ export interface LeaseRates {
   readonly lastCallAtMs: number;
 }
 
+/** Moments kept, this far apart: ten minutes. */
+const MOMENTS_MAX = 120;
+const MOMENT_MS = 5_000;
+
+/** What a lease did at a moment. */
+export interface LeaseMoment {
+  readonly atMs: number;
+  readonly activity: LeaseRates;
+}
+
 const idle = {
   callsPerSecond: 0,
   answersPerSecond: 0,
@@ -35,6 +45,7 @@ export class LeaseActivity {
   #at = 0;
   #rates: Omit<LeaseRates, "lastCallAtMs"> = idle;
   #lastCallAt = 0;
+  readonly #past: LeaseMoment[] = [];
 
   /** `usage`: where the lease stands, such as after a restart. */
   constructor(usage: ExecutorUsage) {
@@ -56,6 +67,16 @@ export class LeaseActivity {
     if (usage.calls !== before.calls) this.#lastCallAt = now;
     this.#usage = usage;
     this.#at = now;
+    const last = this.#past.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
+    // A report that is early by little belongs to its own step.
+    if (now - last < MOMENT_MS - INTERVAL_MS_MIN) return;
+    this.#past.push({ atMs: now, activity: this.rates(now) });
+    if (this.#past.length > MOMENTS_MAX) this.#past.shift();
+  }
+
+  /** What it did lately, the oldest first; times in which it did nothing are missing. */
+  past(now: number): LeaseMoment[] {
+    return this.#past.filter(({ atMs }) => now - atMs <= MOMENTS_MAX * MOMENT_MS);
   }
 
   rates(now: number): LeaseRates {

@@ -97,6 +97,10 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       };
     }),
     WatchPool: (call) => new Streams(options).watch(call),
+    GetLeaseHistory: unary(options, ({ leaseId }, call) => {
+      actFor(call, options.broker.ownerOf(leaseId));
+      return { moments: options.broker.pastOf(leaseId).map(({ atMs, activity }) => ({ atMs, activity })) };
+    }),
     GetHistory: unary(options, (question, call) => pastFor(options.history, identityOf(call), question)),
   };
 }

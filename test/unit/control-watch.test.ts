@@ -215,6 +215,22 @@ test("what a lease does is told as rates, which fall to nothing when nothing com
   expect(reader.leases.get(id)![0]!.activity).toMatchObject({ callsPerSecond: 0, deviceLoad: 0, lastCallAtMs: at });
 });
 
+test("what a lease did in the last ten minutes is remembered, and no more", () => {
+  const { id } = ask("alice", MiB);
+  const usage = { calls: 0, batches: 0, answers: 0, bytesReceived: 0, bytesSent: 0, deviceMs: 0 };
+  for (let second = 1; second <= 650; second++) {
+    clock.advance(1_000);
+    broker.used(id, { ...usage, calls: 10 * second });
+  }
+  const past = broker.pastOf(id);
+  expect(past).toHaveLength(120);
+  expect(past.at(-1)!.activity.callsPerSecond).toBe(10);
+  expect(past[1]!.atMs - past[0]!.atMs).toBe(5_000);
+  clock.advance(300_000);
+  expect(broker.pastOf(id).length).toBeLessThan(62);
+  expect(() => broker.pastOf("lease-0")).toThrow("There is no lease");
+});
+
 test("watchers are bounded, and all hear why they are ended", () => {
   const readers = Array.from({ length: WATCHERS_MAX }, () => new Reader(admin));
   expect(() => new Reader(admin)).toThrow("watchers look at the pool already");

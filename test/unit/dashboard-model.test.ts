@@ -9,7 +9,7 @@ import { contract } from "../../proto/load.ts";
 import { COLOURS, type Memory, TenantColours } from "../../server/dashboard/colours.ts";
 import { byteRate, duration, rate, size, sizeWritten } from "../../server/dashboard/format.ts";
 import { decode } from "../../server/dashboard/live/decode.ts";
-import { applied, emptyModel } from "../../server/dashboard/live/pool-model.ts";
+import { applied, emptyModel, momentOf, withPauses } from "../../server/dashboard/live/pool-model.ts";
 import { withGaps } from "../../server/dashboard/past.ts";
 import { statesOf, sumsOfPool } from "../../server/dashboard/pool-sums.ts";
 import { parseSize } from "../../shared/units.ts";
@@ -238,6 +238,20 @@ describe("colours", () => {
     };
     expect(new TenantColours(broken).indexOf("a")).toBe(new TenantColours(undefined).indexOf("a"));
   });
+});
+
+test("a pause is drawn as one", () => {
+  const at = (atMs: number, callsPerSecond: number) => ({ ...momentOf(atMs, null), callsPerSecond });
+  const drawn = withPauses([at(0, 5), at(5_000, 5), at(60_000, 7)]);
+  expect(drawn.map(({ atMs, callsPerSecond }) => [atMs, callsPerSecond])).toEqual([
+    ...[
+      [0, 5],
+      [5_000, 5],
+      [6_000, 0],
+      [59_000, 0],
+      [60_000, 7],
+    ],
+  ]);
 });
 
 test("numbers are short", () => {

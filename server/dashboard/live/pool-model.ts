@@ -30,6 +30,26 @@ export interface Moment {
   readonly deviceLoad: number;
 }
 
+/** A moment of what a lease does. */
+export const momentOf = (atMs: number, activity: Lease["activity"]): Moment => ({
+  atMs,
+  callsPerSecond: activity?.callsPerSecond ?? 0,
+  bytesPerSecond: (activity?.bytesReceivedPerSecond ?? 0) + (activity?.bytesSentPerSecond ?? 0),
+  deviceLoad: activity?.deviceLoad ?? 0,
+});
+
+/** Further apart than this, nothing was done between two moments. */
+const PAUSE_MS = 12_000;
+
+/** Moments with zeros where nothing was done, so that no line crosses a pause. */
+export function withPauses(moments: readonly Moment[]): Moment[] {
+  return moments.flatMap((each, index) => {
+    const before = moments[index - 1];
+    if (before === undefined || each.atMs - before.atMs <= PAUSE_MS) return [each];
+    return [momentOf(before.atMs + 1_000, null), momentOf(each.atMs - 1_000, null), each];
+  });
+}
+
 /** Moments kept of each lease, at most one a second: five minutes. */
 const MOMENTS_MAX = 300;
 const MOMENT_MS = 1_000;
@@ -87,13 +107,7 @@ function remembered(
       after.set(id, past);
       continue;
     }
-    const moment = {
-      atMs: nowAtMs,
-      callsPerSecond: activity.callsPerSecond,
-      bytesPerSecond: activity.bytesReceivedPerSecond + activity.bytesSentPerSecond,
-      deviceLoad: activity.deviceLoad,
-    };
-    after.set(id, [...past.slice(-MOMENTS_MAX + 1), moment]);
+    after.set(id, [...past.slice(-MOMENTS_MAX + 1), momentOf(nowAtMs, activity)]);
   }
   return after;
 }

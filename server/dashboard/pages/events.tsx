@@ -5,7 +5,7 @@ import { moment } from "../format.ts";
 import { Empty, Filter, matches, TenantName, Title } from "../parts/small.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 
-interface AuditEvent {
+export interface AuditEvent {
   readonly id: number;
   readonly atMs: number;
   readonly tenant: string;
@@ -21,7 +21,8 @@ interface AuditEvent {
 const ASK_MS = 3_000;
 const PAGE = 100;
 
-const listEvents = (beforeId: number): Promise<{ events: AuditEvent[] }> =>
+/** Those before an event, the newest first; 0: the newest of all. */
+export const listEvents = (beforeId: number): Promise<{ events: AuditEvent[] }> =>
   call("AdminService/ListEvents", { beforeId, limit: PAGE });
 
 const columns: Column<AuditEvent>[] = [

@@ -1,16 +1,20 @@
-/** One lease: what it is, what it did in the last minutes, what it used in all. */
+/** One lease: what it is, what it did in the last minutes, what it used in all, and what was done to it. */
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { call } from "../api.ts";
 import { byteRate, count, duration, moment, rate, size } from "../format.ts";
 import { type LiveState, useNow } from "../live/live.ts";
-import type { Lease, Moment } from "../live/pool-model.ts";
+import { type Lease, type Moment, momentOf, withPauses } from "../live/pool-model.ts";
 import { Chart } from "../parts/chart.tsx";
 import { LeaseActions } from "../parts/lease-actions.tsx";
 import { Empty, TenantName, Title } from "../parts/small.tsx";
 import { linkTo } from "../route.ts";
+import { type AuditEvent, listEvents } from "./events.tsx";
 import { bytesOf, lastCall, stateWords } from "./leases.tsx";
 
 export function LeasePage({ state, id }: { readonly state: LiveState; readonly id: string }) {
   const now = useNow();
   const lease = state.model.leases.get(id);
+  const past = usePast(id, state.model.pasts.get(id) ?? []);
   if (lease === undefined) {
     return (
       <>
@@ -38,13 +42,63 @@ export function LeasePage({ state, id }: { readonly state: LiveState; readonly i
         {lease.name || lease.id}
       </Title>
       <LeaseFacts lease={lease} now={now} />
-      <Charts past={state.model.pasts.get(id) ?? []} />
+      <Charts past={past} />
       <h2>Slices</h2>
       <ul class="slices">
         {lease.slices.map(({ index, deviceId, memoryBytes, overheadBytes }) => (
           <li key={index}>
             <b>{deviceId}</b> {size(memoryBytes)}
             {overheadBytes > 0 && <span class="quiet"> and {size(overheadBytes)} overhead</span>}
+          </li>
+        ))}
+      </ul>
+      {state.session?.role === "admin" && <LeaseEvents id={id} />}
+    </>
+  );
+}
+
+interface ToldMoment {
+  readonly atMs: number;
+  readonly activity: Lease["activity"];
+}
+
+/** What the server remembers of the lease, and from then on what the page has seen. */
+function usePast(id: string, seen: readonly Moment[]): readonly Moment[] {
+  const [told, setTold] = useState<readonly Moment[]>([]);
+  useEffect(() => {
+    let isGone = false;
+    call<{ moments: ToldMoment[] }>("PoolService/GetLeaseHistory", { leaseId: id }).then(
+      ({ moments }) => {
+        if (!isGone) setTold(moments.map(({ atMs, activity }) => momentOf(atMs, activity)));
+      },
+      () => undefined, // A lease of others, or one that has just ended: what is seen is all there is.
+    );
+    return () => {
+      isGone = true;
+    };
+  }, [id]);
+  const first = seen[0]?.atMs ?? Number.POSITIVE_INFINITY;
+  return useMemo(() => withPauses([...told.filter(({ atMs }) => atMs < first), ...seen]), [told, seen, first]);
+}
+
+/** What was done to the lease, from the audit log. */
+function LeaseEvents({ id }: { readonly id: string }) {
+  const [events, setEvents] = useState<readonly AuditEvent[]>([]);
+  useEffect(() => {
+    listEvents(0).then(
+      ({ events: found }) => setEvents(found.filter(({ details }) => details.includes(id))),
+      () => undefined, // The events' own page says what is wrong.
+    );
+  }, [id]);
+  if (events.length === 0) return null;
+  return (
+    <>
+      <h2>What was done to it</h2>
+      <ul class="slices">
+        {events.map(({ id: number, atMs, action, tenant, outcome }) => (
+          <li key={number}>
+            {moment(atMs)} <b>{action}</b> by {tenant || "the server"}
+            {outcome !== "OK" && <span class="outcome-bad"> {outcome}</span>}
           </li>
         ))}
       </ul>
@@ -89,7 +143,7 @@ function Charts({ past }: { readonly past: readonly Moment[] }) {
   const times = past.map(({ atMs }) => atMs);
   const series = (of: (each: Moment) => number): number[] => past.map(of);
   return (
-    <section class="charts" aria-label="The last five minutes, as long as this page is open">
+    <section class="charts" aria-label="The last ten minutes">
       <Chart
         title="Calls per second"
         times={times}

@@ -8,6 +8,8 @@ import type { ExplainRequest as _sluice_v1_ExplainRequest, ExplainRequest__Outpu
 import type { ExplainResponse as _sluice_v1_ExplainResponse, ExplainResponse__Output as _sluice_v1_ExplainResponse__Output } from '../../sluice/v1/ExplainResponse.ts';
 import type { GetHistoryRequest as _sluice_v1_GetHistoryRequest, GetHistoryRequest__Output as _sluice_v1_GetHistoryRequest__Output } from '../../sluice/v1/GetHistoryRequest.ts';
 import type { GetHistoryResponse as _sluice_v1_GetHistoryResponse, GetHistoryResponse__Output as _sluice_v1_GetHistoryResponse__Output } from '../../sluice/v1/GetHistoryResponse.ts';
+import type { GetLeaseHistoryRequest as _sluice_v1_GetLeaseHistoryRequest, GetLeaseHistoryRequest__Output as _sluice_v1_GetLeaseHistoryRequest__Output } from '../../sluice/v1/GetLeaseHistoryRequest.ts';
+import type { GetLeaseHistoryResponse as _sluice_v1_GetLeaseHistoryResponse, GetLeaseHistoryResponse__Output as _sluice_v1_GetLeaseHistoryResponse__Output } from '../../sluice/v1/GetLeaseHistoryResponse.ts';
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from '../../sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from '../../sluice/v1/GetLeaseResponse.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from '../../sluice/v1/HoldRequest.ts';
@@ -88,6 +90,21 @@ export interface PoolServiceClient extends grpc.Client {
   getLease(argument: _sluice_v1_GetLeaseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
   getLease(argument: _sluice_v1_GetLeaseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
   getLease(argument: _sluice_v1_GetLeaseRequest, callback: grpc.requestCallback<_sluice_v1_GetLeaseResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * What a lease did in the last ten minutes, for its tenant and admins.
+   */
+  GetLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  GetLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  GetLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  GetLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * What a lease did in the last ten minutes, for its tenant and admins.
+   */
+  getLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  getLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  getLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
+  getLeaseHistory(argument: _sluice_v1_GetLeaseHistoryRequest, callback: grpc.requestCallback<_sluice_v1_GetLeaseHistoryResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
@@ -225,6 +242,11 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   GetLease: grpc.handleUnaryCall<_sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse>;
   
   /**
+   * What a lease did in the last ten minutes, for its tenant and admins.
+   */
+  GetLeaseHistory: grpc.handleUnaryCall<_sluice_v1_GetLeaseHistoryRequest__Output, _sluice_v1_GetLeaseHistoryResponse>;
+  
+  /**
    * Keeps a lease alive and carries notices about it. The client sends one message at once and then one every
    * `heartbeat_interval_ms`; a lease without a message for `heartbeat_timeout_ms` ends. Ending the stream does not end the
    * lease: the client may open another. The server ends the stream when the lease ends, with the reason as its error.
@@ -273,6 +295,7 @@ export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   Explain: MethodDefinition<_sluice_v1_ExplainRequest, _sluice_v1_ExplainResponse, _sluice_v1_ExplainRequest__Output, _sluice_v1_ExplainResponse__Output>
   GetHistory: MethodDefinition<_sluice_v1_GetHistoryRequest, _sluice_v1_GetHistoryResponse, _sluice_v1_GetHistoryRequest__Output, _sluice_v1_GetHistoryResponse__Output>
   GetLease: MethodDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseRequest__Output, _sluice_v1_GetLeaseResponse__Output>
+  GetLeaseHistory: MethodDefinition<_sluice_v1_GetLeaseHistoryRequest, _sluice_v1_GetLeaseHistoryResponse, _sluice_v1_GetLeaseHistoryRequest__Output, _sluice_v1_GetLeaseHistoryResponse__Output>
   Hold: MethodDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldResponse, _sluice_v1_HoldRequest__Output, _sluice_v1_HoldResponse__Output>
   ListDevices: MethodDefinition<_sluice_v1_ListDevicesRequest, _sluice_v1_ListDevicesResponse, _sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse__Output>
   ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>
