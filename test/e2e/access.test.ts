@@ -264,6 +264,41 @@ describe("the audit log", () => {
   });
 });
 
+describe("a server without tokens", () => {
+  it("asks everybody for one from the first on, which is an admin's, and takes no lease from who holds one", async () => {
+    const args = ["--device", "null:1x1GiB", "--heartbeat-timeout", "1s"];
+    await using open = await startServer({ args });
+    await using pool = await connect({ server: open.grpc, lease: "" });
+    const lease = await pool.allocate({ memory: "1MiB" });
+    const local = { ...nobody, SLUICE_SERVER: open.grpc };
+    const first = await sluice(local, "token", "create", "--tenant", "alice");
+    expect([first.code, first.stderr]).toEqual([2, expect.stringContaining("The first token is an admin's")]);
+    const made = await sluice(local, "token", "create", "--tenant", "ops", "--admin", "--expires", "30d");
+    expect([made.code, made.stdout]).toEqual([0, expect.stringMatching(/^sluice_[0-9a-f]{12}_[\w-]{43}\n$/)]);
+    expect((await sluice(local, "list")).stderr).toContain("(UNAUTHENTICATED)");
+    expect((await failureOf(pool.devices())).code).toBe("UNAUTHENTICATED");
+    const beatAt = async (): Promise<number> => {
+      const { stdout } = await sluice({ ...local, SLUICE_TOKEN: made.stdout.trim() }, "leases", "--json");
+      return (JSON.parse(stdout) as { leases: { heartbeatAtMs: number }[] }).leases[0]?.heartbeatAtMs ?? 0;
+    };
+    const before = await beatAt();
+    await waitFor("heartbeats over more than the time-out", async () => (await beatAt()) > before + 1_500);
+    const buffer = lease.devices[0].upload(new Uint32Array([7]));
+    expect([...(await buffer.read(Uint32Array))]).toEqual([7]);
+    // Nor can it give the lease back: that ends by the time-out.
+    expect((await failureOf(pool.close())).code).toBe("UNAUTHENTICATED");
+  });
+});
+
+describe("no command", () => {
+  it("takes a token as an argument, which everybody on the machine could read", async () => {
+    for (const verb of [["list"], ["run"], ["token", "create", "--tenant", "x"], ["token", "revoke"]]) {
+      const { code, stderr } = await sluice(admin, ...verb, "--token", "x");
+      expect([code, stderr]).toEqual([2, expect.stringContaining("unknown option '--token'")]);
+    }
+  });
+});
+
 describe("mutual TLS", () => {
   it("lets in only clients with a certificate of the CA", async () => {
     const args = ["--device", "null:1x1GiB", ...certificates.args, "--tls-mutual"];
