@@ -25,6 +25,8 @@ export interface InterposerOptions {
   /** HOST:PORT of gRPC. */
   readonly server: string;
   readonly dataEndpoints: readonly string[];
+  /** A plain way to a server that has none of its own; undefined where it has. */
+  readonly relay?: string | undefined;
   /** Where the package has the libraries, if it has them. Default: its `dist/interposer`. */
   readonly packaged?: string;
   /** Hears what the user should know. */
@@ -75,11 +77,12 @@ async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<s
 export async function interposerEnvironment(options: InterposerOptions): Promise<NodeJS.ProcessEnv> {
   const folder = await findFolder(options);
   const { host } = parseHostPort(options.server, SERVER_PORT_DEFAULT);
-  // The libraries try the socket of the host first and fall back to TCP, which works from wherever the program runs.
+  // The libraries try the socket of the host first and fall back to TCP, which works from wherever the program runs, or to a relay.
   const endpoints = ["unix://", "tcp://"].flatMap((scheme) => {
     const endpoint = options.dataEndpoints.find((each) => each.startsWith(scheme) && !each.includes(" "));
     return endpoint === undefined ? [] : [withHost(endpoint, bracketed(host))];
   });
+  if (options.relay !== undefined) endpoints.push(options.relay);
   if (folder === undefined || endpoints.length === 0) return {};
   const before = options.env["LD_LIBRARY_PATH"];
   return {

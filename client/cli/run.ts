@@ -7,10 +7,12 @@ import { resolve as absolute } from "node:path";
 import type { Command } from "commander";
 import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { bracketed } from "../address.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import type { Control } from "../control.ts";
 import { BUNDLE_VARIABLE, formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { Holder } from "../holder.ts";
+import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
 import { interposerEnvironment } from "./interposer.ts";
 import {
@@ -95,12 +97,15 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
       note(sentence(error));
     },
   });
+  let relay: DataRelay | undefined;
   try {
     const { dataEndpoints } = connection;
+    relay = await relayTo(job.control, dataEndpoints);
     const libraries = await interposerEnvironment({
       env: process.env,
       server: job.control.address,
       dataEndpoints,
+      relay: relay?.endpoint,
       tell: note,
     });
     return await runCommand(job, {
@@ -112,8 +117,16 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
     });
   } finally {
     holder.stop();
+    relay?.close();
     if (!isOver) await releaseQuietly(job.control, key);
   }
+}
+
+/** Programs that speak plain sockets only need a way of their own to a server with TLS. */
+async function relayTo(control: Control, endpoints: readonly string[]): Promise<DataRelay | undefined> {
+  if (endpoints.some((endpoint) => endpoint.startsWith("tcp:"))) return undefined;
+  const server = { tls: control.tls, submit: () => control.submit() };
+  return await DataRelay.open({ endpoints, host: bracketed(control.server.host), server });
 }
 
 /** The command's own exit code counts; a server that cannot be reached takes the lease back by its time-out. */

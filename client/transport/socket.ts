@@ -8,6 +8,7 @@ import { type ConnectionOptions, checkServerIdentity, connect as connectSecurely
 import { SluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
 import { parseHostPort } from "../address.ts";
+import type { ClientTls } from "../server-access.ts";
 import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from "./transport.ts";
 
 /** What the stream has been given to read into, and whether bytes were read past it since: then what it reads next stands elsewhere. */
@@ -156,10 +157,10 @@ class SocketTransport implements Transport {
   }
 }
 
-const addressIn = ({ endpoint }: OpenOptions) => parseHostPort(endpoint.replace(/^\w+:\/\//, ""));
+const addressIn = (endpoint: string) => parseHostPort(endpoint.replace(/^\w+:\/\//, ""));
 
 export const openTcp: OpenTransport = (options) => {
-  const { host, port } = addressIn(options);
+  const { host, port } = addressIn(options.endpoint);
   return openSocket(options, { event: "connect", open: (onread) => connect({ host, port, noDelay: true, onread }) });
 };
 
@@ -168,10 +169,10 @@ export const openUnix: OpenTransport = (options) => {
   return openSocket(options, { event: "connect", open: (onread) => connect({ path, onread }) });
 };
 
-export const openTls: OpenTransport = (options) => {
-  const { host, port } = addressIn(options);
-  const { ca, cert, key } = options.server?.tls ?? {};
-  const secure: ConnectionOptions = {
+/** How to reach a `tls://` endpoint: TLS 1.3, and a certificate for the host that was asked for. */
+export function secureOptions(endpoint: string, { ca, cert, key }: Partial<ClientTls> = {}): ConnectionOptions {
+  const { host, port } = addressIn(endpoint);
+  return {
     host,
     port,
     minVersion: "TLSv1.3",
@@ -182,6 +183,10 @@ export const openTls: OpenTransport = (options) => {
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   };
+}
+
+export const openTls: OpenTransport = (options) => {
+  const secure = secureOptions(options.endpoint, options.server?.tls);
   return openSocket(options, {
     event: "secureConnect",
     open: (onread) => connectSecurely({ ...secure, onread } as ConnectionOptions).setNoDelay(true),

@@ -4,8 +4,11 @@ import { basename, join } from "node:path";
 import { type ConnectionOptions, connect as connectSecurely } from "node:tls";
 import { connect, type Pool, SluiceError, type TransportKind } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { allocateRequest } from "../../client/allocate-options.ts";
+import { DataRelay } from "../../client/cli/data-relay.ts";
+import { Control } from "../../client/control.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
-import { RawConnection } from "../support/raw-client.ts";
+import { ARENA, RawConnection, RawSession, raw } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
@@ -197,5 +200,40 @@ describe("TLS on the data port", () => {
     const connection = new RawConnection(secure.data);
     connection.send(new Uint8Array(64));
     expect(await connection.next()).toBeUndefined();
+  });
+});
+
+describe("a relay for programs that speak plain sockets only", () => {
+  it.each(["tls", "grpc"] as const)(
+    "carries their connections inside %s, large copies both ways included",
+    async (kind) => {
+      const server = kind === "tls" ? secure : plain;
+      const { ca, client } = certificates;
+      const tls = kind === "tls" ? { ca: ca.cert, cert: client.cert, key: client.key } : undefined;
+      const control = new Control({ server: server.grpc, tls });
+      const endpoint = kind === "tls" ? `tls://${server.data}` : "grpc://";
+      const options = { endpoints: [endpoint], host: "127.0.0.1", server: { tls, submit: () => control.submit() } };
+      const relay = (await DataRelay.open(options))!;
+      const { lease, secret } = await control.allocate(
+        allocateRequest({ memory: "64MiB", filters: ["device.id~null"] }),
+        {},
+      );
+      const key = { id: lease!.id, secret };
+      const session = await RawSession.open(relay.endpoint.slice("unix://".length), key);
+      await session.ask(raw.attach());
+      const piece = Buffer.from(pattern(MiB, 3));
+      for (let at = 0; at < 8; at++)
+        session.send(raw.allocate(ARENA + at * MiB, MiB), raw.copyToDevice(ARENA + at * MiB, piece));
+      for (let at = 0; at < 8; at++) expect((await session.read(ARENA + at * MiB, MiB)).equals(piece)).toBe(true);
+      await session.close();
+      await control.release({ leaseId: key.id, secret });
+      relay.close();
+      control.close();
+    },
+  );
+
+  it("is not there where the server has a plain way of its own", async () => {
+    const server = { tls: undefined, submit: () => expect.unreachable() };
+    expect(await DataRelay.open({ endpoints: ["tcp://:1"], host: "localhost", server })).toBeUndefined();
   });
 });
