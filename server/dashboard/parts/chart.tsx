@@ -67,6 +67,7 @@ function optionsFor({ host, onPoint }: Drawing, props: ChartProps): uPlot.Option
     width: host.clientWidth,
     height: HEIGHT,
     cursor: { y: false, points: { size: 6 } },
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
     scales: { y: { range: (_plot, _min, max) => [0, top ?? (max > 0 ? max * 1.08 : 1)] } },

@@ -40,9 +40,7 @@ export function Reasons({ id }: { readonly id: string }) {
     <div class="reasons">
       <ul>
         {reasons.slice(0, REASONS_SHOWN).map(({ device, message }) => (
-          <li key={device}>
-            {device !== "" && <b>{device}</b>} {message}
-          </li>
+          <li key={device}>{message}</li>
         ))}
         {reasons.length > REASONS_SHOWN && <li class="quiet">and {reasons.length - REASONS_SHOWN} devices more</li>}
       </ul>
