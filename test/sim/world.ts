@@ -382,12 +382,18 @@ class Daemon {
     if (grows) this.#storeSize(id, slice);
     this.#mayDie();
     if (!this.isUp) return;
+    const executor = this.#world.executors.get(id);
+    if (executor === undefined) {
+      // One that starts later begins with the new size.
+      if (!grows) this.#storeSize(id, slice);
+      this.receive({ kind: "resizeConfirmed", id });
+      return;
+    }
     const isEager = options.plant === "early-shrink" && !grows;
     if (isEager) this.receive({ kind: "resizeConfirmed", id });
     this.#world.after(this.#world.random() * (isEager ? 30_000 : 100), () => {
-      const executor = this.#world.executors.get(id);
-      const isDone = executor === undefined || !this.#world.happens(0.1);
-      if (executor !== undefined && isDone) executor.slices = executor.slices.with(slice.index, slice);
+      const isDone = this.#world.executors.get(id) === executor && !this.#world.happens(0.1);
+      if (isDone) executor.slices = executor.slices.with(slice.index, slice);
       this.#world.checkMemory();
       // The answer to a daemon that has died since is lost.
       if (life !== this.#life || !this.isUp) return;
