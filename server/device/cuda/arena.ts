@@ -2,7 +2,7 @@
  * The memory of one slice: an address range, and physical memory of exactly the slice's size mapped into it, by the driver's virtual
  * memory management; it grows and shrinks at its end. The wanted address is a hint to the driver; what it gives is what `base` says.
  */
-import { SluiceError } from "../../../shared/errors.ts";
+import { SluiceError, toSluiceError } from "../../../shared/errors.ts";
 import {
   CUresult,
   MEM_ACCESS_READWRITE,
@@ -12,6 +12,7 @@ import {
 } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaApi } from "./library.ts";
+import { waitUntil } from "./waiting.ts";
 
 /** A CUmemAllocationProp of 32 bytes: ordinary device memory, not exportable to other processes. */
 function allocationProperties(device: number): Uint8Array {
@@ -82,23 +83,14 @@ export class CudaArena {
   }
 
   /**
-   * Maps more at the end, or takes away from there; nothing may use the memory meanwhile. What comes new holds what it held before. Cutting
-   * off in the middle of a piece takes a little memory for a moment.
+   * Maps more at the end, or takes away from there; nothing may use the memory, nor release it, meanwhile. What comes new holds what it held
+   * before. Cutting off in the middle of a piece takes memory for what stays of it a second time, for the moment of the copy.
    * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT; the size is then as it was.
    */
-  resize(byteCount: number): void {
+  async resize(byteCount: number): Promise<void> {
     this.#requireGranules(byteCount);
-    const before = this.byteCount;
-    if (byteCount < before) {
-      this.#shrink(byteCount);
-      return;
-    }
-    try {
-      this.#grow(byteCount);
-    } catch (error) {
-      this.#shrink(before);
-      throw error;
-    }
+    if (byteCount < this.byteCount) await this.#shrink(byteCount);
+    else this.#grow(byteCount);
   }
 
   #requireGranules(byteCount: number): void {
@@ -109,6 +101,7 @@ export class CudaArena {
     );
   }
 
+  /** Adds pieces at the end: all of them, or none. */
   #grow(byteCount: number): void {
     if (byteCount > this.#capacityBytes) {
       const sizes = `[${byteCount}] bytes, and this one to [${this.#capacityBytes}] at most`;
@@ -116,50 +109,71 @@ export class CudaArena {
     }
     const wanted = Math.max(PIECE_BYTES_MIN, byteCount / PIECES);
     const pieceBytes = Math.ceil(wanted / this.#granularity) * this.#granularity;
-    for (let offset = this.byteCount; offset < byteCount; offset = this.byteCount) {
-      const size = Math.min(pieceBytes, byteCount - offset);
-      const handle = this.#create(size);
-      try {
-        this.#map(this.base + offset, size, handle);
-      } catch (error) {
-        this.#context.api.cuMemRelease(handle);
-        throw error;
-      }
-      this.#pieces.push({ offset, byteCount: size, handle });
-    }
-  }
-
-  #shrink(byteCount: number): void {
-    const cut = this.#pieces.find((piece) => piece.offset < byteCount && piece.offset + piece.byteCount > byteCount);
-    if (cut !== undefined) this.#trim(cut, byteCount - cut.offset);
-    const gone = this.#pieces.filter(({ offset }) => offset >= byteCount);
-    this.#pieces = this.#pieces.filter(({ offset }) => offset < byteCount);
-    for (const piece of gone) this.#drop(piece);
-  }
-
-  /** The driver unmaps whole pieces only: the part that stays moves into a smaller one, which takes the place. */
-  #trim(piece: Piece, byteCount: number): void {
-    const { api } = this.#context;
-    const handle = this.#create(byteCount);
-    const place = new BigUint64Array(1);
-    const address = this.base + piece.offset;
+    const before = this.#pieces.length;
     try {
-      this.#context.check(api.cuMemAddressReserve(place, byteCount, 0, 0, 0), "reserve addresses for a copy");
-      try {
-        this.#map(Number(place[0]), byteCount, handle);
-        this.#context.check(api.cuMemcpyDtoDAsync_v2(Number(place[0]), address, byteCount, 0), "copy what stays");
-        this.#context.check(api.cuCtxSynchronize(), "wait for the copy");
-        api.cuMemUnmap(Number(place[0]), byteCount);
-      } finally {
-        api.cuMemAddressFree(Number(place[0]), byteCount);
+      for (let offset = this.byteCount; offset < byteCount; offset = this.byteCount) {
+        const size = Math.min(pieceBytes, byteCount - offset);
+        const handle = this.#create(size);
+        this.#map(this.base + offset, size, handle);
+        this.#pieces.push({ offset, byteCount: size, handle });
       }
     } catch (error) {
-      api.cuMemRelease(handle);
+      for (const piece of this.#pieces.splice(before)) this.#drop(piece);
       throw error;
     }
+  }
+
+  async #shrink(byteCount: number): Promise<void> {
+    const cut = this.#pieces.find((piece) => piece.offset < byteCount && piece.offset + piece.byteCount > byteCount);
+    if (cut !== undefined) await this.#trim(cut, byteCount - cut.offset);
+    const kept = this.#pieces.filter(({ offset }) => offset < byteCount);
+    for (const piece of this.#pieces.splice(kept.length)) this.#drop(piece);
+  }
+
+  /**
+   * The driver unmaps whole pieces only: the part that stays moves into a smaller one, which takes the place. Should that fail once the old
+   * piece is gone, memory of the lease is lost, and with it the slice.
+   */
+  async #trim(piece: Piece, byteCount: number): Promise<void> {
+    const handle = await this.#copied(this.base + piece.offset, byteCount);
+    const index = this.#pieces.indexOf(piece);
     this.#drop(piece);
-    this.#pieces = this.#pieces.map((one) => (one === piece ? { ...piece, byteCount, handle } : one));
-    this.#map(address, byteCount, handle);
+    try {
+      this.#map(this.base + piece.offset, byteCount, handle);
+      this.#pieces[index] = { ...piece, byteCount, handle };
+    } catch (error) {
+      this.#pieces.splice(index, 1);
+      this.#context.poison(toSluiceError(error));
+      throw error;
+    }
+  }
+
+  /** Physical memory of its own, mapped nowhere, with the content of a range. */
+  async #copied(source: number, byteCount: number): Promise<bigint> {
+    const { api } = this.#context;
+    const place = new BigUint64Array(1);
+    const reserved = api.cuMemAddressReserve(place, byteCount, 0, 0, 0);
+    this.#context.check(reserved, "reserve addresses for a copy");
+    const address = Number(place[0]);
+    try {
+      const handle = this.#create(byteCount);
+      this.#map(address, byteCount, handle);
+      try {
+        this.#context.check(api.cuMemcpyDtoDAsync_v2(address, source, byteCount, 0), "copy what stays");
+        await waitUntil(() => {
+          this.#context.enter();
+          return this.#context.ready(api.cuStreamQuery(0), "copy what stays");
+        });
+      } catch (error) {
+        this.#unmap(address, byteCount, handle);
+        throw error;
+      }
+      this.#context.enter();
+      api.cuMemUnmap(address, byteCount);
+      return handle;
+    } finally {
+      api.cuMemAddressFree(address, byteCount);
+    }
   }
 
   #create(byteCount: number): bigint {
@@ -170,20 +184,27 @@ export class CudaArena {
     return allocation[0]!;
   }
 
+  /** Maps memory and opens it for its users; releases it where that fails. */
   #map(address: number, byteCount: number, handle: bigint): void {
     const { api, device } = this.#context;
-    this.#context.check(api.cuMemMap(address, byteCount, 0, handle, 0), "map the slice's memory");
+    const mapped = api.cuMemMap(address, byteCount, 0, handle, 0);
     try {
+      this.#context.check(mapped, "map the slice's memory");
       for (const user of [device, ...this.#peers]) this.#allow(user, { address, byteCount });
     } catch (error) {
-      api.cuMemUnmap(address, byteCount);
+      if (mapped === CUresult.SUCCESS) this.#unmap(address, byteCount, handle);
+      else api.cuMemRelease(handle);
       throw error;
     }
   }
 
-  #drop({ offset, byteCount, handle }: Piece): void {
-    this.#context.api.cuMemUnmap(this.base + offset, byteCount);
+  #unmap(address: number, byteCount: number, handle: bigint): void {
+    this.#context.api.cuMemUnmap(address, byteCount);
     this.#context.api.cuMemRelease(handle);
+  }
+
+  #drop({ offset, byteCount, handle }: Piece): void {
+    this.#unmap(this.base + offset, byteCount, handle);
   }
 
   /**

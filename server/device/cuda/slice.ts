@@ -54,6 +54,8 @@ export class CudaSlice implements DeviceSlice {
   readonly #ending = new Set<CudaStream>();
   readonly #modules = new Set<CudaModule>();
   readonly #events = new Set<CudaEvent>();
+  /** Resolves when the last change of the size is over, however. */
+  #resizing: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   private constructor(library: CudaLibrary, parts: { device: number; context: CudaContext; options: SliceOptions }) {
@@ -130,11 +132,24 @@ export class CudaSlice implements DeviceSlice {
   }
 
   /** Behind all work; what comes new is zero. */
-  async resize(arenaBytes: number): Promise<void> {
+  resize(arenaBytes: number): Promise<void> {
+    const resized = this.#resize(arenaBytes);
+    this.#resizing = resized.catch(() => undefined);
+    return resized;
+  }
+
+  async #resize(arenaBytes: number): Promise<void> {
     await this.synchronize();
+    this.#context.enter();
     const before = this.#arena.byteCount;
-    this.#arena.resize(arenaBytes);
-    if (arenaBytes > before) await this.#zero(before);
+    await this.#arena.resize(arenaBytes);
+    if (arenaBytes <= before) return;
+    try {
+      await this.#zero(before);
+    } catch (error) {
+      await this.#arena.resize(before);
+      throw error;
+    }
   }
 
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
@@ -339,6 +354,7 @@ export class CudaSlice implements DeviceSlice {
   }
 
   async #close(): Promise<void> {
+    await this.#resizing;
     try {
       await this.synchronize();
     } catch (error) {
