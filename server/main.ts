@@ -224,15 +224,15 @@ class Daemon {
     for (const reservation of this.#settings.reservations()) this.#broker.reservations.restore(reservation);
     for (const { tenant, ...terms } of this.#settings.tenants()) this.#broker.setTenant(tenant, terms);
     const here = new Set(this.#broker.devices().map(({ description }) => description.id));
-    for (const { deviceId, message } of this.#settings.cordons()) {
-      if (here.has(deviceId)) this.#broker.cordon(deviceId, message);
+    for (const { deviceId, ...cordon } of this.#settings.cordons()) {
+      if (here.has(deviceId)) this.#broker.cordon(deviceId, cordon);
     }
   }
 
-  /** A device that was closed because it is ill stays closed over a restart, as by an admin. */
+  /** A device that was closed because it is ill stays closed over a restart. */
   #keepCordon(deviceId: string, message: string): void {
     try {
-      this.#settings.saveCordon(deviceId, message);
+      this.#settings.saveCordon(deviceId, { code: "DEVICE_UNHEALTHY", message });
     } catch (error) {
       this.#log.error({ device: deviceId, error: toSluiceError(error).message }, "A cordon cannot be stored");
     }

@@ -8,7 +8,7 @@ import type { DrainRequest__Output as DrainRequest } from "../../proto/generated
 import type { DrainResponse } from "../../proto/generated/sluice/v1/DrainResponse.ts";
 import type { Quota__Output as QuotaMessage } from "../../proto/generated/sluice/v1/Quota.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import type { Quota } from "../pool/types.ts";
+import type { Cordon, Quota } from "../pool/types.ts";
 import type { Span, TenantUsage } from "../store/ledger.ts";
 import { type AccessCallsOptions, accessCalls } from "./access-calls.ts";
 import type { Broker } from "./broker.ts";
@@ -21,7 +21,7 @@ import { statusOf, unary } from "./unary.ts";
 
 /** What must outlive a restart; what it throws ends the call. */
 export interface AdminStore {
-  saveCordon(deviceId: string, message: string): void;
+  saveCordon(deviceId: string, cordon: Cordon): void;
   dropCordon(deviceId: string): void;
   saveTenant(tenant: string, terms: TenantTerms): void;
 }
@@ -46,8 +46,9 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
     Cordon: unary(options, ({ deviceId, message }) => {
       broker.checkDevice(deviceId);
       const why = checkText("message", message) || "An admin has cordoned the device.";
-      store.saveCordon(deviceId, why);
-      broker.cordon(deviceId, why);
+      const cordon = { code: "DEVICE_CORDONED", message: why } as const;
+      store.saveCordon(deviceId, cordon);
+      broker.cordon(deviceId, cordon);
       return {};
     }),
     Uncordon: unary(options, ({ deviceId }) => {
@@ -144,7 +145,7 @@ function drain(options: AdminServiceOptions, call: ServerWritableStream<DrainReq
     broker.checkDevice(deviceId);
     const graceMs = checkTime("grace", call.request.graceMs, WAIT_MS_MAX);
     const why = checkText("message", message) || "An admin empties the device.";
-    store.saveCordon(deviceId, why);
+    store.saveCordon(deviceId, { code: "DEVICE_CORDONED", message: why });
     const leave = broker.drain(deviceId, {
       graceMs,
       message: why,

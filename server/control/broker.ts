@@ -22,7 +22,16 @@ import {
   type PoolState,
   queuePlace,
 } from "../pool/pool.ts";
-import type { DeviceListing, Effect, Explanation, Lease, NoticeKind, PoolEvent, TenantListing } from "../pool/types.ts";
+import type {
+  Cordon,
+  DeviceListing,
+  Effect,
+  Explanation,
+  Lease,
+  NoticeKind,
+  PoolEvent,
+  TenantListing,
+} from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { BrokerOptions, TenantTerms, Wish } from "./broker-options.ts";
 import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
@@ -223,9 +232,9 @@ export class Broker implements LeaseDirectory, SessionEvents {
   }
 
   /** Places nothing new on a device. Throws SluiceError BAD_ARGUMENT for one that is not there. */
-  cordon(deviceId: string, message: string): void {
+  cordon(deviceId: string, cordon: Cordon): void {
     this.checkDevice(deviceId);
-    this.#apply({ kind: "deviceCordoned", deviceId, code: "DEVICE_CORDONED", message });
+    this.#apply({ kind: "deviceCordoned", deviceId, ...cordon });
   }
 
   /** Lends the device again. Of one that was ill, only what it reports from now on counts. */

@@ -4,8 +4,8 @@
  */
 import { classFacts } from "./filter.ts";
 import { OrderedTree } from "./ordered-tree.ts";
-import type { Cordon, DeviceClass, DeviceRecord, LeaseRecord, Nest, PoolState, ServerRecord } from "./state.ts";
-import type { PoolDevice, Slice } from "./types.ts";
+import type { DeviceClass, DeviceRecord, LeaseRecord, Nest, PoolState, ServerRecord } from "./state.ts";
+import type { Cordon, PoolDevice, Slice } from "./types.ts";
 
 /** What devices must have in common to be of one class: all that decides whether a request fits. */
 function classKey(device: PoolDevice): string {

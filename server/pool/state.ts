@@ -6,7 +6,17 @@ import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../../shared/limits.ts"
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import type { Filter } from "./filter.ts";
 import type { OrderedTree } from "./ordered-tree.ts";
-import type { EndCode, LeaseState, PoolDevice, PoolOptions, PoolRequest, Quota, Reservation, Slice } from "./types.ts";
+import type {
+  Cordon,
+  EndCode,
+  LeaseState,
+  PoolDevice,
+  PoolOptions,
+  PoolRequest,
+  Quota,
+  Reservation,
+  Slice,
+} from "./types.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -40,11 +50,6 @@ export interface ServerRecord {
   readonly name: string;
   readonly devices: Set<DeviceRecord>;
   readonly nests: Map<DeviceClass, Nest>;
-}
-
-export interface Cordon {
-  readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY";
-  readonly message: string;
 }
 
 export interface DeviceRecord {

@@ -227,18 +227,19 @@ export interface StoredLease {
   readonly reservation?: string;
 }
 
+/** Why nothing new is placed on a device: an admin wants it so, or it is ill. */
+export interface Cordon {
+  readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY";
+  readonly message: string;
+}
+
 export type PoolEvent =
   /** A device joins. One with a known id is ignored. */
   | { readonly kind: "deviceAdded"; readonly device: PoolDevice }
   /** A device leaves: its leases end (DEVICE_FAILED), and it is gone once they are reclaimed. */
   | { readonly kind: "deviceRemoved"; readonly deviceId: string; readonly message: string }
   /** Nothing new is placed on the device until it is uncordoned; what runs there runs on. */
-  | {
-      readonly kind: "deviceCordoned";
-      readonly deviceId: string;
-      readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY";
-      readonly message: string;
-    }
+  | ({ readonly kind: "deviceCordoned"; readonly deviceId: string } & Cordon)
   | { readonly kind: "deviceUncordoned"; readonly deviceId: string }
   /** As `deviceCordoned`, and all that runs there gets a notice and ends after the grace. Answered by `deviceEmpty`, in the end. */
   | { readonly kind: "deviceDrained"; readonly deviceId: string; readonly graceMs: number; readonly message: string }
@@ -374,7 +375,7 @@ export interface DeviceListing {
   /** Ids of the leases with slices here. */
   readonly leases: readonly string[];
   /** Set while nothing new is placed here. */
-  readonly cordon?: { readonly code: "DEVICE_CORDONED" | "DEVICE_UNHEALTHY"; readonly message: string };
+  readonly cordon?: Cordon;
   /** Whether its leases have notice to end. */
   readonly draining: boolean;
   readonly removed: boolean;

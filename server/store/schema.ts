@@ -56,6 +56,7 @@ const migrations: readonly string[] = [
    ) WITHOUT ROWID;`,
   "ALTER TABLE leases ADD COLUMN ends_with TEXT",
   "ALTER TABLE leases ADD COLUMN secret_hash BLOB",
+  "ALTER TABLE cordons ADD COLUMN code TEXT NOT NULL DEFAULT 'DEVICE_CORDONED'",
 ];
 
 /** The version that this program reads and writes. */

@@ -1,5 +1,5 @@
-/** What an admin has decided and a restart must not forget: cordoned devices, reservations, and the tenants' quotas and weights. */
-import type { Quota, Reservation } from "../pool/types.ts";
+/** What a restart must not forget: cordoned devices and why, and what an admin has decided beside that, reservations, and the tenants' quotas and weights. */
+import type { Cordon, Quota, Reservation } from "../pool/types.ts";
 import type { Store } from "./store.ts";
 
 /** Every write is on disk when it returns, and throws SluiceError STORE_FAILED otherwise. */
@@ -10,17 +10,18 @@ export class Settings {
     this.#store = store;
   }
 
-  saveCordon(deviceId: string, message: string): void {
-    this.#store.write("INSERT OR REPLACE INTO cordons (device_id, message) VALUES (?, ?)", deviceId, message);
+  saveCordon(deviceId: string, { code, message }: Cordon): void {
+    const sql = "INSERT OR REPLACE INTO cordons (device_id, code, message) VALUES (?, ?, ?)";
+    this.#store.write(sql, deviceId, code, message);
   }
 
   dropCordon(deviceId: string): void {
     this.#store.write("DELETE FROM cordons WHERE device_id = ?", deviceId);
   }
 
-  cordons(): { readonly deviceId: string; readonly message: string }[] {
-    const rows = this.#store.query<{ device_id: string; message: string }>("SELECT device_id, message FROM cordons");
-    return rows.map(({ device_id: deviceId, message }) => ({ deviceId, message }));
+  cordons(): (Cordon & { readonly deviceId: string })[] {
+    const sql = "SELECT device_id AS deviceId, code, message FROM cordons";
+    return this.#store.query<Cordon & { readonly deviceId: string }>(sql);
   }
 
   saveTenant(tenant: string, terms: { readonly weight: number; readonly quota: Quota }): void {

@@ -130,7 +130,10 @@ describe.skipIf(standinMissing !== undefined)("the health of CUDA devices", () =
     }
     await using server = await start();
     await using pool = await connect({ server: server.grpc });
-    expect((await device(pool, "cuda:0")).cordon!.message).toContain("[2] new errors");
+    expect((await device(pool, "cuda:0")).cordon).toMatchObject({
+      code: "DEVICE_UNHEALTHY",
+      message: expect.stringContaining("[2] new errors"),
+    });
   });
 
   it("is asked by a process that is replaced when it dies", async () => {

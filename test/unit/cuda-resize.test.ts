@@ -146,11 +146,8 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device that cha
 
   it("gives everything back when it is closed in the middle", async () => {
     standin.delay(5000);
-    const resizing = slice.resize!(smaller);
+    const resizing = Promise.resolve(slice.resize!(smaller)).catch(() => undefined);
     await slice.close();
-    await resizing.then(
-      () => undefined,
-      () => undefined,
-    );
+    await resizing;
   });
 });

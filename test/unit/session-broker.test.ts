@@ -295,7 +295,7 @@ test("a device that reports a problem is closed once, and its leases are told of
 });
 
 test("the cordon of an admin stays as it is when the device falls ill", () => {
-  broker.cordon(devices[0]!.id, "New fan on Tuesday.");
+  broker.cordon(devices[0]!.id, { code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
   broker.reportHealth(ill("It smokes."));
   expect(broker.devices()[0]!.listing.cordon).toEqual({ code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
   expect(broker.healthOf(devices[0]!.id)).toMatchObject({ problems: ["It smokes."], checkedAtMs: clock.now() });

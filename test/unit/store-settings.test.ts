@@ -29,14 +29,14 @@ afterEach(() => {
 });
 
 it("keeps cordons by device, the last message each, until they are dropped", () => {
-  settings.saveCordon("cuda:0", "first");
-  settings.saveCordon("cuda:1", "other");
-  settings.saveCordon("cuda:0", "it's; last");
+  settings.saveCordon("cuda:0", { code: "DEVICE_CORDONED", message: "first" });
+  settings.saveCordon("cuda:1", { code: "DEVICE_CORDONED", message: "other" });
+  settings.saveCordon("cuda:0", { code: "DEVICE_UNHEALTHY", message: "it's; last" });
   settings.dropCordon("cuda:1");
   settings.dropCordon("cuda:9");
   store.close();
   open();
-  expect(settings.cordons()).toEqual([{ deviceId: "cuda:0", message: "it's; last" }]);
+  expect(settings.cordons()).toEqual([{ deviceId: "cuda:0", code: "DEVICE_UNHEALTHY", message: "it's; last" }]);
 });
 
 it("keeps quotas and weights by tenant, bounds of 0 and no bounds told apart", () => {
@@ -66,16 +66,17 @@ it("finds a place in a database of version 1, and leaves what is there as it is"
   database.close();
   open();
   expect(store.query<{ user_version: number }>("PRAGMA user_version")[0]!.user_version).toBe(SCHEMA_VERSION);
-  settings.saveCordon("null:0", "new");
+  settings.saveCordon("null:0", { code: "DEVICE_CORDONED", message: "new" });
   expect(settings.cordons()).toHaveLength(1);
   expect(store.openLeases().map((open) => open.lease)).toMatchObject([lease]);
 });
 
 it("is on disk when it is told to be: a copy opened meanwhile sees it", () => {
-  settings.saveCordon("null:0", "seen");
+  const seen = { code: "DEVICE_UNHEALTHY", message: "seen" } as const;
+  settings.saveCordon("null:0", seen);
   const reader = new Store(folder, () => {});
   try {
-    expect(new Settings(reader).cordons()).toEqual([{ deviceId: "null:0", message: "seen" }]);
+    expect(new Settings(reader).cordons()).toEqual([{ deviceId: "null:0", ...seen }]);
   } finally {
     reader.close();
   }
