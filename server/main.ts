@@ -240,10 +240,9 @@ class Daemon {
 
   /** Ends a lease's executor. Devices that it may have left in a bad state are tried before their memory is lent again. */
   async #endSessions(leaseId: string, code: ErrorCode, message: string): Promise<void> {
-    const lease = this.#broker.leases().find(({ id }) => id === leaseId);
+    const used = new Set(this.#broker.deviceIdsOf(leaseId));
     const left = await this.#sessions.end(leaseId, code, message);
     if (left !== "killed" && code !== "EXECUTOR_FAILED") return;
-    const used = new Set(lease?.slices.map(({ deviceId }) => deviceId));
     const suspects = this.#broker.devices().filter(({ description }) => used.has(description.id));
     await Promise.all(suspects.map(({ description }) => this.#tryDevice(description)));
   }

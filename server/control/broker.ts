@@ -282,6 +282,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
     throw new SluiceError("BAD_ARGUMENT", `There is no device [${printable(deviceId)}]; the server has [${known}].`);
   }
 
+  /** The devices of a lease that is not closed yet; none for any other. Costs the same however many leases there are. */
+  deviceIdsOf(leaseId: string): string[] {
+    return findLease(this.#pool, leaseId)?.slices.map(({ deviceId }) => deviceId) ?? [];
+  }
+
   /** Takes a lease back after the grace; returns when it ends. Throws as `find` does. */
   revoke(leaseId: string, why: { readonly graceMs: number; readonly message: string }): number {
     this.#live(leaseId);

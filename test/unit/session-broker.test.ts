@@ -114,6 +114,17 @@ test("memory is back only when the executor is dead", async () => {
   expect(closedRecords).toEqual([lease!.id]);
 });
 
+test("the devices of a lease are known until it is closed", async () => {
+  const { lease, secret } = ask(wish(48));
+  const { id, slices } = lease!;
+  expect(broker.deviceIdsOf(id)).toEqual(slices.map(({ deviceId }) => deviceId));
+  const released = broker.release(id, secret);
+  expect(broker.deviceIdsOf(id)).toHaveLength(1);
+  await executorIsDead(id);
+  await released;
+  expect(broker.deviceIdsOf(id)).toEqual([]);
+});
+
 test("memory of an executor that cannot be ended is never lent again", async () => {
   const { lease, secret } = ask(wish(48));
   void broker.release(lease!.id, secret);
