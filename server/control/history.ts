@@ -42,6 +42,8 @@ export class History {
   readonly #store: HistoryStore;
   readonly #clock: Clock;
   readonly #happened = new Map<string, Happened>();
+  /** What was asked for since the last sample, so that asking often costs little. */
+  readonly #asked = new Map<Span, TimedSample[]>();
   #cancelTimer: (() => void) | undefined;
   /** Counts for the broker. */
   readonly observer: PoolObserver;
@@ -85,11 +87,16 @@ export class History {
   }
 
   /** The samples of a span, the oldest first. */
-  list(span: Span): TimedSample[] {
+  list(span: Span): readonly TimedSample[] {
+    const known = this.#asked.get(span);
+    if (known !== undefined) return known;
     const resolution = resolutions[span];
     const now = this.#clock.now();
     const since = { from: now - resolution.spanMs, to: now + resolution.stepMs };
-    return this.#store.list(resolution, since).map(({ at, text }) => ({ at, sample: JSON.parse(text) as Sample }));
+    const stored = this.#store.list(resolution, since);
+    const samples = stored.map(({ at, text }) => ({ at, sample: JSON.parse(text) as Sample }));
+    this.#asked.set(span, samples);
+    return samples;
   }
 
   #of(tenant: string): Happened {
@@ -102,6 +109,7 @@ export class History {
     const at = Math.floor(this.#clock.now() / hour.stepMs) * hour.stepMs - hour.stepMs;
     this.#store.put(hour, { at, text: JSON.stringify(this.#look(broker)) });
     this.#happened.clear();
+    this.#asked.clear();
     for (const [fine, coarse] of [
       [hour, day],
       [day, week],

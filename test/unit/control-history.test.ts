@@ -10,6 +10,7 @@ import { pastFor, type Series } from "../../server/control/history-series.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import { ANSWER_SECONDS_BOUNDS } from "../../server/executor/call-shape.ts";
 import { HistoryStore } from "../../server/store/history-store.ts";
+import { Settings } from "../../server/store/settings.ts";
 import { Store } from "../../server/store/store.ts";
 import { TestClock } from "../support/test-clock.ts";
 
@@ -31,16 +32,15 @@ beforeEach(async () => {
   broker = new Broker({
     devices: await nullDriver.discover("2x64MiB"),
     heartbeatTimeoutMs: 30 * 24 * HOUR,
-    store: {
-      ...{ saveLease: () => {}, saveEnd: () => {}, saveSlice: () => {}, saveUsage: () => {}, closeLease: () => {} },
-      ...{ saveRequest: () => {}, dropRequest: () => {} },
-    },
+    reservations: new Settings(store),
+    store,
     clock,
     randomBytes,
+    resizeSlice: () => Promise.resolve(),
     endSessions: () => Promise.resolve(),
     observer: history.observer,
     log: { info: () => {}, error: () => {} },
-  } as unknown as ConstructorParameters<typeof Broker>[0]);
+  });
   history.start(broker);
 });
 afterEach(() => {
@@ -84,6 +84,15 @@ test("a sample every ten seconds tells what was lent to whom, and who waited", a
   expect(seriesOf(series, "tenant.held", "bob")).toEqual([32, 32, 72].map((count) => count * MiB));
   expect(seriesOf(series, "queue.length")).toEqual([0, 1, 0]);
   expect(seriesOf(series, "wait.max")).toEqual([0, Number.NaN, 10_000]);
+});
+
+test("asking often reads the store once, and a new sample is seen at once", () => {
+  ask("alice", 16 * MiB);
+  clock.advance(10_000);
+  expect(history.list("hour")).toBe(history.list("hour"));
+  expect(history.list("hour")).toHaveLength(1);
+  clock.advance(10_000);
+  expect(history.list("hour")).toHaveLength(2);
 });
 
 test("the time of answers is told by quantiles, for the tenant that asked", () => {
