@@ -26,7 +26,7 @@ const program = `
   await pool.release("lease-0000000000000000").catch((error) => console.error(error.message));
   writeFileSync(OUT + ".part", JSON.stringify({ lease: process.env.SLUICE_LEASE, pid: process.pid }));
   renameSync(OUT + ".part", OUT);
-  while (!existsSync(OUT + ".go")) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const began = Date.now(); !existsSync(OUT + ".go") && Date.now() - began < 100_000; ) await new Promise((resolve) => setTimeout(resolve, 20));
   await pool.close();`;
 
 let folder: string;
@@ -165,6 +165,8 @@ it("leaves none of them where it may not be", async () => {
 
     expect(holding(outputs, [...secrets, Buffer.from(DATA_MARK)])).toEqual([]);
   } finally {
+    // Whatever failed: the program must not wait for ever.
+    writeFileSync(`${out}.go`, "");
     rmSync(script, { force: true });
   }
 }, 120_000);
