@@ -96,7 +96,8 @@ export class Connection {
     });
     this.#watch = new SilenceWatch({
       silenceMs: options.silenceMs ?? SILENCE_MS_MAX,
-      heard: () => this.bytesReceived,
+      // Bytes that leave are a sign of life too: a dead path takes no more.
+      moved: () => this.bytesReceived + this.bytesSent,
       isAwaited: () => handlers.isAwaited() || outbox.queuedBytes > 0,
       onSilence: () => void this.#tryAnother(),
     });

@@ -11,8 +11,8 @@ const PATIENCE_MAX = 16;
 
 export interface SilenceWatchOptions {
   readonly silenceMs: number;
-  /** Bytes that came so far. */
-  readonly heard: () => number;
+  /** Bytes that came and went so far. */
+  readonly moved: () => number;
   /** Whether the server should say something. */
   readonly isAwaited: () => boolean;
   readonly onSilence: () => void;
@@ -21,7 +21,7 @@ export interface SilenceWatchOptions {
 export class SilenceWatch {
   readonly #options: SilenceWatchOptions;
   #timer: NodeJS.Timeout | undefined;
-  #heard = 0;
+  #moved = 0;
   #silentLooks = 0;
   #patience = 1;
 
@@ -32,7 +32,7 @@ export class SilenceWatch {
   /** Begins anew, for another connection. */
   start(): void {
     this.stop();
-    this.#heard = this.#options.heard();
+    this.#moved = this.#options.moved();
     this.#silentLooks = 0;
     this.#timer = setInterval(this.#look, Math.ceil(this.#options.silenceMs / LOOKS)).unref();
   }
@@ -42,10 +42,10 @@ export class SilenceWatch {
   }
 
   readonly #look = (): void => {
-    const { heard, isAwaited, onSilence } = this.#options;
-    const now = heard();
-    if (now !== this.#heard) {
-      this.#heard = now;
+    const { moved, isAwaited, onSilence } = this.#options;
+    const now = moved();
+    if (now !== this.#moved) {
+      this.#moved = now;
       this.#patience = 1;
       this.#silentLooks = 0;
     } else if (!isAwaited()) this.#silentLooks = 0;

@@ -7,6 +7,9 @@ import { HANDSHAKE_TIMEOUT_MS, HANDSHAKES_MAX } from "../../shared/limits.ts";
 import { type TlsConfig, tlsServerOptions } from "../access/tls.ts";
 import { type ListenAddress, listening, portOf } from "./data-listener.ts";
 
+/** A connection that is silent so long is asked whether it still is one. */
+const KEEP_ALIVE_MS = 10_000;
+
 export interface TlsDoorOptions {
   readonly tls: TlsConfig;
   readonly onSecure: (socket: TLSSocket) => void;
@@ -36,6 +39,8 @@ export class TlsDoor {
     this.#server.on("secureConnection", (socket) => {
       this.#handshakes--;
       socket.on("error", () => socket.destroy());
+      // The executor's end of the connection is a local one: only here can a client that is gone without a word be noticed.
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
       onSecure(socket);
     });
   }
