@@ -27,10 +27,8 @@ export class QueueDesk {
   head(countMax: number): { first: QueuedRequest[]; waiting: number } {
     const { pool, waiting } = this.#options;
     const head = listQueueHead(pool, countMax);
-    // The start is known for the first alone.
-    const startsAt = head.first[0] && queuePlace(pool, head.first[0].request.id)?.startsAt;
-    const first = head.first.map((listing, index) => ({
-      place: { ...listing, reasons: [], ...(index > 0 || startsAt === undefined ? {} : { startsAt }) },
+    const first = head.first.map((listing) => ({
+      place: { ...listing, reasons: [] },
       requestId: waiting.requestId(listing.request.id),
     }));
     return { first, waiting: head.waiting };

@@ -51,7 +51,7 @@ function columnsFor(state: LiveState, { now, open }: { readonly now: number; rea
     {
       name: "Starts within",
       isNumber: true,
-      title: "Known for the first alone, where all leases in its way end in time",
+      title: "The latest for the first, an estimate for the next; known where all leases in the way end in time",
       cell: ({ startsAtMs }) => (startsAtMs === 0 ? "–" : duration(startsAtMs - now)),
       order: ({ startsAtMs }) => startsAtMs,
     },
