@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
-import { childrenOf } from "../support/processes.ts";
+import { executorsOf } from "../support/processes.ts";
 import { ARENA, body, MiB, RawControl, RawSession, raw } from "../support/raw-client.ts";
 import { startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -25,7 +25,7 @@ test.skipIf(standinMissing !== undefined)("a lease outlives a process that its k
   const broken = await RawSession.open(server.data, lease);
   const image = Buffer.from(knownKernels);
   await broken.ask(raw.attach(), raw.imageWrite(1, image.length, 0, image), raw.moduleLoad(1, 1));
-  const [executor] = childrenOf(server.pid);
+  const [executor] = executorsOf(server.state);
   const kernel = [...knownKernels.matchAll(/\.entry (\w+)/g)].findIndex((match) => match[1] === "store_at");
   const params = body(["u64", 0], ["u32", 1]).subarray(0, 12);
   expect(await broken.codeAfter(raw.launch({ module: 1, kernel, params }))).toBe("ILLEGAL_ADDRESS");
@@ -38,7 +38,7 @@ test.skipIf(standinMissing !== undefined)("a lease outlives a process that its k
     }),
   );
   expect((await next.ask(raw.attach(), raw.allocate(ARENA, 4096), raw.copyFromDevice(ARENA, 4096))).code).toBe("OK");
-  expect(childrenOf(server.pid)).not.toContain(executor);
+  expect(executorsOf(server.state).map(({ pid }) => pid)).not.toContain(executor!.pid);
   await next.close();
   const { usage } = await control.release(lease.id, lease.secret);
   expect(usage).toMatchObject({ calls: 8, answers: 5 });

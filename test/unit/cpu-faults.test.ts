@@ -5,6 +5,7 @@ import {
   ARENA_BYTES,
   bytesOf,
   type CpuMachine,
+  DEVICE_BYTES,
   failure,
   openCpu,
   ptxKernel,
@@ -44,6 +45,8 @@ async function launchOnly(
 }
 
 const end = ARENA_BASE + ARENA_BYTES;
+/** Behind all that a slice can grow to, the gap and the globals: where the workers keep their own. */
+const contexts = ARENA_BASE + DEVICE_BYTES + 80 * 1024 * 1024;
 const memory = ".shared .align 16 .b8 s[64]; .local .align 16 .b8 l[64]; mov.u32 %r1, s; mov.u64 %rd1, l;";
 
 describe("an illegal access ends the kernel", () => {
@@ -89,7 +92,11 @@ describe("an illegal access ends the kernel", () => {
     ],
     ["an address just below the arena through an offset", "ld.global.u32 %r1, [%rd0-4];"],
     ["an address that wraps around 64 bits", "mov.u64 %rd1, -8; ld.global.u32 %r1, [%rd1+16];"],
-    ["memory of the runtime behind the globals", `mov.u64 %rd1, ${end + 80 * 1024 * 1024}; st.global.u32 [%rd1], 1;`],
+    ["memory of the runtime behind the globals", `mov.u64 %rd1, ${contexts}; st.global.u32 [%rd1], 1;`],
+    [
+      "the room in which the arena could grow",
+      `mov.u64 %rd1, ${ARENA_BASE + DEVICE_BYTES / 2}; st.global.u32 [%rd1], 1;`,
+    ],
     [
       "an asynchronous copy from outside",
       `${memory} mov.u64 %rd2, ${end}; cp.async.ca.shared.global [%r1], [%rd2], 4;`,

@@ -3,7 +3,10 @@ import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 
-export const ARENA_BYTES = 1024 * 1024;
+const MiB = 1024 * 1024;
+export const ARENA_BYTES = MiB;
+/** The device, and so what a slice of it can grow to. */
+export const DEVICE_BYTES = 64 * MiB;
 
 export interface CpuMachine {
   readonly slice: DeviceSlice;
@@ -12,7 +15,7 @@ export interface CpuMachine {
 }
 
 export async function openCpu({ kernelTimeoutMs = 20_000, arenaBytes = ARENA_BYTES } = {}): Promise<CpuMachine> {
-  const [description] = await cpuDriver.discover("1x64MiB");
+  const [description] = await cpuDriver.discover(`1x${DEVICE_BYTES / MiB}MiB`);
   let printed = "";
   const slice = await cpuDriver.open({
     description: description!,
