@@ -5,7 +5,7 @@ export const knownKernels = `//
 .address_size 64
 
 .visible .global .align 4 .u32 counter = 7;
-.global .align 8 .b8 hidden[64];
+.global .align 8 .b8 unused[64];
 
 .visible .entry vector_add(
 	.param .u32 vector_add_param_0,

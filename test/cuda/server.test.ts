@@ -7,7 +7,8 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { linearCases } from "../kernels/cases/linear.ts";
 import { openClientMachine } from "../kernels/client-machine.ts";
 import { fixture } from "../kernels/support.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { knownKernels, printingKernels } from "./kernels.ts";
 import { standin, standinMissing } from "./standin.ts";
 
@@ -72,6 +73,32 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     print.launch({ grid: 1, block: 1 }, [8]);
     await gpu.synchronize();
     expect(printed).toBe("number 7\nnumber 8\n");
+  });
+
+  it("grows and shrinks the slice of a running job, by the command line and by its program", async () => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:0"] });
+    const [gpu] = lease.devices;
+    const granted = async (): Promise<number> => (await pool.devices())[0]!.grantedBytes;
+    const kept = gpu.upload(Uint32Array.of(1, 2, 3));
+    await gpu.synchronize();
+    const grown = await runSluice(["resize", lease.id, "160MiB"], { env: { SLUICE_SERVER: server.grpc } });
+    expect(grown).toMatchObject({ code: 0, stdout: `The lease ${lease.id} has 160MiB of cuda:0.\n` });
+    await waitFor("the program to know", () => gpu.memoryInfo().totalBytes === 160 * MiB);
+    expect(await granted()).toBe(160 * MiB);
+    const large = gpu.alloc(120 * MiB);
+    const last = { offset: 120 * MiB - 8, length: 2 };
+    expect([...(await large.read(Uint32Array, last))]).toEqual([0, 0]);
+    large.write(Uint32Array.of(9), { offset: 120 * MiB - 4 });
+    expect([...(await large.read(Uint32Array, last))]).toEqual([0, 9]);
+    await expect(gpu.resize(96 * MiB)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await expect(gpu.resize(4096 * MiB)).rejects.toMatchObject({ code: "IMPOSSIBLE_REQUEST" });
+    expect(await granted()).toBe(160 * MiB);
+    large.free();
+    await gpu.resize(62 * MiB);
+    expect(await granted()).toBe(62 * MiB);
+    expect([...(await kept.read(Uint32Array))]).toEqual([1, 2, 3]);
   });
 
   it("tells a fault with the driver's own error, and leaves the lease beside it alone", async () => {
@@ -160,7 +187,7 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     const data = Uint32Array.from({ length: 4096 }, (_, index) => index);
     const [from, to] = [first.upload(data), second!.alloc(data.byteLength)];
     expect(from.address).not.toBe(ARENA_BASE);
-    expect(server.log()).toContain("is not where it was wanted");
+    await waitFor("the log", () => server.log().includes("is not where it was wanted"));
     second!.copy(to, from);
     expect(await to.read(Uint32Array)).toEqual(data);
     const add = (await first.load(fixture("linear"))).kernel("vector_add");

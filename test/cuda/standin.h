@@ -37,6 +37,7 @@ enum {
 
 #define DEVICES 2
 #define GRANULARITY (2ull << 20)
+#define PAGE 4096ull
 /* 1 GiB, or SLUICE_STANDIN_MEMORY in MiB: memory that nobody touches costs nothing. */
 #define DEVICE_BYTES standin_device_bytes()
 uint64_t standin_device_bytes(void);
@@ -78,7 +79,8 @@ struct module {
   struct context *context;
   struct function *functions;
   char *text;
-  uint64_t globals[8];
+  struct variable *variables;
+  struct module *next;
 };
 
 /* One piece of work in a stream. */
@@ -122,6 +124,8 @@ void standin_violation(const char *what);
 
 /* Whether a device may use a range of device addresses. */
 int standin_range_ok(int device, uint64_t address, uint64_t bytes);
+/* Whether a range lies in one variable of a module of a device. */
+int standin_variable_ok(int device, uint64_t address, uint64_t bytes);
 /* Whether a range of host addresses is page-locked. */
 int standin_host_ok(uint64_t address, uint64_t bytes);
 /* Runs a kernel by its name; returns the error that it leaves behind. */

@@ -1,6 +1,6 @@
 /**
- * The end-to-end tests of calls, products, recordings and sizes once more, on CUDA devices over the stand-in instead of null devices: the same
- * server, the same wire, the same misuse, another device behind them.
+ * The end-to-end tests of the server once more, on CUDA devices over the stand-in instead of null devices: the same server, the same wire, the
+ * same misuse and deaths, another device behind them. Two files, so that they run side by side.
  */
 import { describe } from "vitest";
 import { standin, standinMissing } from "./standin.ts";
@@ -19,5 +19,11 @@ describe.skipIf(standinMissing !== undefined)("on CUDA devices", () => {
   });
   describe("recordings", async () => {
     await import("../e2e/server-recordings.test.ts");
+  });
+  describe("programs", async () => {
+    await import("../e2e/server-programs.test.ts");
+  });
+  describe("frames", async () => {
+    await import("../e2e/server-frames.test.ts");
   });
 });

@@ -1,6 +1,6 @@
 /** Many clients at once that come, work and go in every way there is, by a seed: afterwards the pool adds up, and nobody lives. */
 import { expect, test } from "vitest";
-import { childrenOf, isAlive } from "../support/processes.ts";
+import { childrenOf, executorChildrenOf, isAlive } from "../support/processes.ts";
 import { createRandom } from "../support/random.ts";
 import { ARENA, callsFrame, GiB, MiB, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
 import { startServer } from "../support/server.ts";
@@ -44,7 +44,7 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
         expect(["PROTOCOL_ERROR", "EXECUTOR_FAILED", undefined]).toContain(await session.connection.refusal());
         return;
       case "lose the executor": {
-        const victim = pick(childrenOf(server.pid));
+        const victim = pick(executorChildrenOf(server.pid));
         if (victim !== undefined) process.kill(victim, "SIGKILL");
         session.connection.destroy();
         return;
@@ -86,7 +86,7 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
   await Promise.all(Array.from({ length: CLIENTS }, live));
   expect(seen.size).toBe(endings.length);
   await waitFor("an empty pool", async () => (await control.inUse()) === 0, 20_000);
-  await waitFor("the executors' end, but for the spare", () => childrenOf(server.pid).length <= 1);
+  await waitFor("the executors' end, but for the spare", () => executorChildrenOf(server.pid).length <= 1);
   const whole = await control.allocate({ devices: 2, fraction: 1 });
   await control.release(whole.id, whole.secret);
   control.close();

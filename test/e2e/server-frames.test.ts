@@ -12,6 +12,7 @@ import {
   HELLO,
   MiB,
   RawControl,
+  type RawHold,
   type RawLease,
   RawSession,
   raw,
@@ -24,6 +25,7 @@ let server: TestServer;
 let control: RawControl;
 let lease: RawLease;
 let session: RawSession;
+let holds: RawHold[];
 let bystander: { lease: RawLease; session: RawSession };
 
 beforeAll(async () => {
@@ -33,6 +35,7 @@ beforeAll(async () => {
   bystander = { lease: other, session: await RawSession.open(server.data, other) };
   await bystander.session.ask(raw.attach());
   lease = await control.allocate({ memoryBytes: 64 * MiB });
+  holds = [control.hold(other, 5_000), control.hold(lease, 5_000)];
 });
 
 beforeEach(async () => {
@@ -46,6 +49,7 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
+  for (const hold of holds) hold.stop();
   await control.release(bystander.lease.id);
   await control.release(lease.id);
   await waitFor("an empty pool", async () => (await control.inUse()) === 0);

@@ -86,6 +86,7 @@ test("events, streams and recordings of several calls work as if sent one by one
   const calls = [raw.fill(ARENA, 8, 1, 1, 1), raw.eventRecord(1, 1), raw.streamWaitEvent(0, 1), launch()];
   session.send(raw.recordingCreate(1, calls), raw.recordingCreate(2, [launch()]));
   session.send(raw.recordingReplay(1), raw.recordingReplay(2), raw.recordingReplay(1), raw.recordingDestroy(2));
+  expect((await session.ask(raw.eventSynchronize(1))).code).toBe("OK");
   expect((await session.ask(raw.eventQuery(1))).body.readUInt32LE(0)).toBe(1);
   expect((await outcome()).code).toBe("OK");
 });

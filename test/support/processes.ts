@@ -16,6 +16,17 @@ export function childrenOf(pid: number): number[] {
     });
 }
 
+/** Those of them that are executors: a server with GPUs has other processes beside them, such as the one that watches the devices. */
+export function executorChildrenOf(pid: number): number[] {
+  return childrenOf(pid).filter((child) => {
+    try {
+      return readFileSync(`/proc/${child}/cmdline`, "utf8").includes("/executor/");
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** Whether a process is there, dead but not reaped ones not counted. */
 export function isAlive(pid: number): boolean {
   try {

@@ -67,8 +67,7 @@ function onChosenDevices(args: readonly string[]): {
 } {
   const folder = process.env["SLUICE_TEST_STANDIN"];
   const spec = args.map((arg) => /^null(?::(\d+)x(\d+)([GM])iB)?$/.exec(arg)).find((match) => match !== null);
-  if (process.env["SLUICE_TEST_DEVICES"] !== "cuda" || folder === undefined || spec === undefined)
-    return { args, env: {} };
+  if (folder === undefined || spec === undefined) return { args, env: {} };
   const [text, count = "1", size = "16", unit = "G"] = spec;
   const library = join(folder, "libcuda.so.1");
   return {
