@@ -24,9 +24,9 @@ export const allocateCase: BenchCase = {
     const server = await Server.start({ devices: ["null:1x16GiB"], spareExecutors: 2 });
     const worker = await Worker.start();
     try {
-      const rounds = context.quick ? 12 : 50;
+      const rounds = context.quick ? 8 : 50;
       context.progress(0.1, `${rounds} allocations`);
-      const options = { target: server.target, rounds, warmup: 5, pauseMs: PAUSE_MS };
+      const options = { target: server.target, rounds, warmup: context.quick ? 3 : 5, pauseMs: PAUSE_MS };
       const times = await worker.run("allocations", options);
       const summaries = parts.map(([key, name]) => ({ key, name, summary: summarize(times[key]) }));
       const rows = summaries.map(({ name, summary }): Cell[] => [

@@ -7,6 +7,8 @@ import type { Bar, Cell, Table } from "../report/model.ts";
 
 /** Bytes that the answer carries; 0 is a synchronise. */
 const payloads = [0, 64, 4096, 65_536, 1_048_576];
+/** A quick run measures these. */
+const quickPayloads = [64, 65_536];
 /** The call that the promises are about. */
 const PROMISED_BYTES = 64;
 /** A ping-pong has at least this in both directions. */
@@ -24,7 +26,7 @@ const WARMUP_CALLS = 12_000;
 
 function sizes(payloadBytes: number, quick: boolean): { rounds: number; warmup: number } {
   const many = payloadBytes <= 4096 ? 3000 : payloadBytes <= 65_536 ? 800 : 60;
-  const rounds = quick ? Math.ceil(many / 3) : many;
+  const rounds = quick ? Math.ceil(many / 5) : many;
   return { rounds, warmup: Math.ceil(rounds / 4) };
 }
 
@@ -36,7 +38,7 @@ async function measure(
   const counts = sizes(payloadBytes, quick);
   const bytes = { requestBytes: FLOOR_BYTES, answerBytes: Math.max(FLOOR_BYTES, payloadBytes) };
   const subject = () => stand.worker.run("roundTrips", { payloadBytes, ...counts });
-  const turns = quick ? 5 : 11;
+  const turns = quick ? 3 : 11;
   // A promise is against TCP whatever the transport, so both stand in the same turns.
   const comparison = await compare({ turns, subject, floor: () => stand.floor("tcp", { ...bytes, ...counts }) });
   if (transport === "tcp") return { ...comparison, transport, payloadBytes, overTcp: comparison.ratio };
@@ -99,11 +101,12 @@ async function measureLayout(
   const stand = await Stand.start(layout);
   const measured: Measured[] = [];
   try {
-    const steps = stand.transports.length * payloads.length;
+    const wanted = context.quick ? quickPayloads : payloads;
+    const steps = stand.transports.length * wanted.length;
     for (const transport of stand.transports) {
       await stand.open(transport);
       await stand.worker.run("roundTrips", { payloadBytes: PROMISED_BYTES, rounds: 1, warmup: WARMUP_CALLS });
-      for (const payloadBytes of payloads) {
+      for (const payloadBytes of wanted) {
         const what = `${layout.name}, ${transport}, ${payloadBytes} B`;
         context.progress(from + share * (measured.length / steps), what);
         measured.push(await measure(stand, { transport, payloadBytes, quick: context.quick }));
