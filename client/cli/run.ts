@@ -25,7 +25,7 @@ import {
 } from "./options.ts";
 import { note } from "./output.ts";
 import { tellWaiting } from "./place.ts";
-import { exitCodeOfSignal, interruptible, onStopSignal, type StopSignal } from "./signals.ts";
+import { exitCodeOfSignal, interruptible, SignalForwarder } from "./signals.ts";
 
 /** As shells do: the command does not exist, or cannot be executed. */
 const NOT_FOUND = 127;
@@ -87,6 +87,8 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
   for (const warning of warnings) note(warning);
   const key = { leaseId: lease.id, secret };
   let isOver = false;
+  // From here on, so that no signal ends this process between the grant and the command's start.
+  const signals = new SignalForwarder();
   const holder = new Holder({
     control: job.control,
     key,
@@ -108,7 +110,7 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
       relay: relay?.endpoint,
       tell: note,
     });
-    return await runCommand(job, {
+    return await runCommand(job, signals, {
       ...process.env,
       ...libraries,
       [LEASE_VARIABLE]: formatLeaseKey(key),
@@ -116,6 +118,7 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
       ...(job.bundle === undefined ? {} : { [BUNDLE_VARIABLE]: absolute(job.bundle) }),
     });
   } finally {
+    signals.close();
     holder.stop();
     relay?.close();
     if (!isOver) await releaseQuietly(job.control, key);
@@ -138,14 +141,14 @@ async function releaseQuietly(control: Control, key: { leaseId: string; secret: 
   }
 }
 
-function runCommand(job: Job, env: NodeJS.ProcessEnv): Promise<number> {
+function runCommand(job: Job, signals: SignalForwarder, env: NodeJS.ProcessEnv): Promise<number> {
+  if (signals.received !== undefined) return Promise.resolve(exitCodeOfSignal(signals.received));
   const child = spawn(job.file, job.args, { stdio: "inherit", env });
-  const forward = (signal: StopSignal): void => {
+  signals.forward((signal) => {
     // The terminal has sent its interrupt to the command already; twice would be more than was asked.
     if (signal === "SIGINT" && process.stdin.isTTY) return;
     child.kill(signal);
-  };
-  const stopForwarding = onStopSignal(forward);
+  });
   return new Promise<number>((resolve) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return;
@@ -153,5 +156,5 @@ function runCommand(job: Job, env: NodeJS.ProcessEnv): Promise<number> {
       resolve(error.code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE);
     });
     child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : exitCodeOfSignal(signal)));
-  }).finally(stopForwarding);
+  });
 }

@@ -16,6 +16,21 @@ export function onStopSignal(listener: (signal: StopSignal) => void): () => void
   };
 }
 
+/** Takes what asks this process to stop, from its making on, and passes it to a command once there is one. */
+export class SignalForwarder {
+  /** The first that came before there was a command. */
+  received: StopSignal | undefined;
+  #forward: ((signal: StopSignal) => void) | undefined;
+  readonly close = onStopSignal((signal) => {
+    if (this.#forward === undefined) this.received ??= signal;
+    else this.#forward(signal);
+  });
+
+  forward(to: (signal: StopSignal) => void): void {
+    this.#forward = to;
+  }
+}
+
 /**
  * Does work that a stop signal calls off, and then something with its result. The signals are listened to until `finish` has
  * begun, so that none ends the process in between; one that comes after the work is done still stops it before `finish`.
