@@ -122,8 +122,8 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device that cha
     ["cuMemMap", 1, larger, 1],
     ["cuMemSetAccess", 1, larger, 1],
     ["cuMemsetD32Async", 1, larger, 0],
-    ["cuMemAddressReserve", 2, smaller, 0],
-    ["cuMemCreate", 2, smaller, 0],
+    ["cuMemAddressReserve", 1, smaller, 0],
+    ["cuMemCreate", 1, smaller, 0],
     ["cuMemMap", 1, smaller, 0],
     ["cuMemSetAccess", 1, smaller, 0],
     ["cuMemcpyDtoDAsync_v2", 1, smaller, 0],
@@ -135,6 +135,26 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device that cha
     expect(await words(0, BYTES)).toEqual(marks(BYTES));
     await slice.resize!(size);
     expect(await words(0, Math.min(size, BYTES))).toEqual(marks(Math.min(size, BYTES)));
+  });
+
+  it("shrinks on a card that is full, by way of the host", async () => {
+    const others = 1024 * MiB - (await used());
+    standin.occupy(0, others);
+    try {
+      await expect(async () => slice.resize!(BYTES + 2 * MiB)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+      await slice.resize!(smaller);
+      expect(await used()).toBe(1024 * MiB - 2 * MiB);
+      expect(await words(0, smaller)).toEqual(marks(smaller));
+    } finally {
+      standin.occupy(0, -others);
+    }
+  });
+
+  it("is lost when the card has nothing for what stays after all", async () => {
+    standin.inject({ function: "cuMemCreate", code: 2, count: 2 });
+    await expect(async () => slice.resize!(smaller)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    await expect(async () => slice.synchronize()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    expect(slice.needsNewProcess).toBe(true);
   });
 
   it("is lost when what stays of a piece cannot come back to its place", async () => {

@@ -34,11 +34,26 @@ export function allocationGranularity(api: CudaApi, device: number): number | un
 const PIECE_BYTES_MIN = 64 * 1024 * 1024;
 const PIECES = 16;
 
+/** Undefined where the host has not that much. */
+function hostMemory(byteCount: number): Uint8Array | undefined {
+  try {
+    return new Uint8Array(byteCount);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Physical memory, mapped at `base + offset`. */
 interface Piece {
   readonly offset: number;
   readonly byteCount: number;
   readonly handle: bigint;
+}
+
+/** Copies between the arena and the host, done when they resolve. */
+export interface HostCopies {
+  read(address: number, into: Uint8Array): Promise<void>;
+  write(address: number, data: Uint8Array): Promise<void>;
 }
 
 export class CudaArena {
@@ -84,12 +99,13 @@ export class CudaArena {
 
   /**
    * Maps more at the end, or takes away from there; nothing may use the memory, nor release it, meanwhile. What comes new holds what it held
-   * before. Cutting off in the middle of a piece takes memory for what stays of it a second time, for the moment of the copy.
+   * before. Cutting off in the middle of a piece takes memory for what stays of it a second time, for the moment of the copy: on the device,
+   * or on the host where the device is full.
    * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT; the size is then as it was.
    */
-  async resize(byteCount: number): Promise<void> {
+  async resize(byteCount: number, host: HostCopies): Promise<void> {
     this.#requireGranules(byteCount);
-    if (byteCount < this.byteCount) await this.#shrink(byteCount);
+    if (byteCount < this.byteCount) await this.#shrink(byteCount, host);
     else this.#grow(byteCount);
   }
 
@@ -123,9 +139,9 @@ export class CudaArena {
     }
   }
 
-  async #shrink(byteCount: number): Promise<void> {
+  async #shrink(byteCount: number, host: HostCopies): Promise<void> {
     const cut = this.#pieces.find((piece) => piece.offset < byteCount && piece.offset + piece.byteCount > byteCount);
-    if (cut !== undefined) await this.#trim(cut, byteCount - cut.offset);
+    if (cut !== undefined) await this.#trim(cut, byteCount - cut.offset, host);
     const kept = this.#pieces.filter(({ offset }) => offset < byteCount);
     for (const piece of this.#pieces.splice(kept.length)) this.#drop(piece);
   }
@@ -134,15 +150,27 @@ export class CudaArena {
    * The driver unmaps whole pieces only: the part that stays moves into a smaller one, which takes the place. Should that fail once the old
    * piece is gone, memory of the lease is lost, and with it the slice.
    */
-  async #trim(piece: Piece, byteCount: number): Promise<void> {
-    const handle = await this.#copied(this.base + piece.offset, byteCount);
+  async #trim(piece: Piece, byteCount: number, host: HostCopies): Promise<void> {
+    const address = this.base + piece.offset;
+    let handle: bigint | undefined;
+    let content: Uint8Array | undefined;
+    try {
+      handle = await this.#copied(address, byteCount);
+    } catch (error) {
+      content = toSluiceError(error).code === "OUT_OF_MEMORY" ? hostMemory(byteCount) : undefined;
+      if (content === undefined) throw error;
+      await host.read(address, content);
+      this.#context.enter();
+    }
     const index = this.#pieces.indexOf(piece);
+    this.#pieces.splice(index, 1);
     this.#drop(piece);
     try {
-      this.#map(this.base + piece.offset, byteCount, handle);
-      this.#pieces[index] = { ...piece, byteCount, handle };
+      handle ??= this.#create(byteCount);
+      this.#map(address, byteCount, handle);
+      this.#pieces.splice(index, 0, { ...piece, byteCount, handle });
+      if (content !== undefined) await host.write(address, content);
     } catch (error) {
-      this.#pieces.splice(index, 1);
       this.#context.poison(toSluiceError(error));
       throw error;
     }

@@ -142,12 +142,19 @@ export class CudaSlice implements DeviceSlice {
     await this.synchronize();
     this.#context.enter();
     const before = this.#arena.byteCount;
-    await this.#arena.resize(arenaBytes);
+    const host = {
+      read: (address: number, into: Uint8Array) => this.read(address, into, undefined),
+      write: async (address: number, data: Uint8Array) => {
+        await this.write(address, data, undefined);
+        await this.synchronize();
+      },
+    };
+    await this.#arena.resize(arenaBytes, host);
     if (arenaBytes <= before) return;
     try {
       await this.#zero(before);
     } catch (error) {
-      await this.#arena.resize(before);
+      await this.#arena.resize(before, host);
       throw error;
     }
   }
