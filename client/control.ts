@@ -384,10 +384,12 @@ export class Control {
   /** Says which server it is that does not answer, in fewer words than gRPC. */
   #failure(error: ServiceError): SluiceError {
     const failure = fromStatus(error);
-    if (failure.code !== "SERVER_UNREACHABLE") return failure;
+    // A call that nobody here has cancelled, and without a word of Sluice: its server goes.
+    const isCut = error.code === status.CANCELLED && !hasWord(error);
+    if (failure.code !== "SERVER_UNREACHABLE" && !isCut) return failure;
     const why = /Last error: (?:Error: )?(.*?)\.? Resolution note/.exec(error.details)?.[1] ?? error.details;
     const address = `${bracketed(this.server.host)}:${this.server.port}`;
-    return new SluiceError(failure.code, `The server [${address}] does not answer [${why}].`, { cause: error });
+    return new SluiceError("SERVER_UNREACHABLE", `The server [${address}] does not answer [${why}].`, { cause: error });
   }
 
   #options(timeoutMs = REQUEST_TIMEOUT_MS): { readonly deadline: number } {
@@ -399,8 +401,8 @@ export class Control {
     if (!(error instanceof SluiceError) || error.code !== "SERVER_UNREACHABLE") return false;
     const { code, details } = error.cause as ServiceError;
     // A connection that breaks was one.
-    if (code === status.UNAVAILABLE && BROKEN_CONNECTION.test(details)) this.#wasThere = true;
-    return code === status.UNAVAILABLE && this.#wasThere;
+    if (code === status.CANCELLED || BROKEN_CONNECTION.test(details)) this.#wasThere = true;
+    return (code === status.UNAVAILABLE || code === status.CANCELLED) && this.#wasThere;
   }
 
   /** Asks again while a server that was there is away: for questions, and for what may be done twice. */
@@ -459,6 +461,9 @@ function headerText(token: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new SluiceError("BAD_ARGUMENT", "The token has characters that no token has.");
 }
+/** Whether the server itself says what is wrong. */
+const hasWord = ({ metadata }: ServiceError): boolean => (metadata?.get("sluice-error-bin").length ?? 0) > 0;
+
 /** gRPC's words about a connection that it had. */
 const BROKEN_CONNECTION = /Connection dropped|ECONNRESET|EPIPE|GOAWAY|RST_STREAM|Stream refused/;
 

@@ -9,7 +9,10 @@ Examples:
   sluice serve --device cpu:4x2GiB                   four devices of 2 GiB
   sluice serve --device cuda:0,mode=exclusive --device cuda:1,profile=8x10GiB --label zone=a
   sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0 --admin 127.0.0.1:0
-  sluice serve --config sluice.json --grace 2m       options of the command line win`;
+  sluice serve --config sluice.json --grace 2m       options of the command line win
+
+Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone, for an upgrade:
+jobs run on, and the next server on the same --state takes them up.`;
 
 function serveCommand(): Command {
   const command = new Command("sluice serve")

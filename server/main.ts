@@ -375,14 +375,22 @@ class Daemon {
     this.#standard.setServing(isServing);
   }
 
-  /** Waits for SIGTERM or SIGINT, lets running leases finish within the grace; a second signal ends at once. */
+  /**
+   * Waits for SIGTERM or SIGINT, lets running leases finish within the grace; a second one ends at once. SIGUSR2 leaves leases, queue and
+   * executors to the next server at once, as a crash does.
+   */
   async untilStopped(): Promise<void> {
     const { graceMs } = this.#config;
-    const signal = await nextSignal();
+    const signal = await nextSignal("SIGTERM", "SIGINT", "SIGUSR2");
+    if (signal === "SIGUSR2") {
+      this.#setServing(false);
+      this.#log.info({ signal }, "Leaving: leases go on, for the next server");
+      return;
+    }
     this.#log.info({ signal, graceMs }, "Stopping: no new leases, running ones have until the grace is over");
     this.#setServing(false);
     const stopped = this.#broker.shutDown(graceMs);
-    const second = nextSignal().then((name) => {
+    const second = nextSignal("SIGTERM", "SIGINT").then((name) => {
       this.#log.warn({ signal: name }, "Stopping at once");
       this.#sessions.kill();
     });
@@ -429,14 +437,12 @@ async function bound<T>(option: string, address: Endpoint, bind: () => Promise<T
   }
 }
 
-function nextSignal(): Promise<NodeJS.Signals> {
+function nextSignal(...names: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {
-      process.off("SIGTERM", stop);
-      process.off("SIGINT", stop);
+      for (const name of names) process.off(name, stop);
       resolve(signal);
     };
-    process.on("SIGTERM", stop);
-    process.on("SIGINT", stop);
+    for (const name of names) process.on(name, stop);
   });
 }

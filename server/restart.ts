@@ -63,7 +63,7 @@ export async function findLastRun({ folders, store, now, usageHalfLifeMs, log }:
     if (identity === undefined || !isThere(identity)) folders.remove(name);
   }
   if (open.size + executors.size > 0)
-    log.info({ leases: open.size, executors: executors.size }, "Takes up the last run");
+    if (open.size > 0) log.info({ leases: open.size, executors: executors.size }, "Takes up the last run");
   const state = {
     leases: [...open.values()].map((lease) => restored(lease, lost.has(lease.lease.id))),
     // One without an id nobody can ask for again.

@@ -32,6 +32,8 @@ interface Life {
   kill(): void;
   /** Its control socket is closed: it ends, or is to. */
   watch(): void;
+  /** This process need not wait for its end. */
+  leave(): void;
 }
 
 export class ExecutorProcess {
@@ -84,7 +86,7 @@ export class ExecutorProcess {
       return new ExecutorProcess(folders, name, lifeOfChild(child)).#connect();
     } catch (error) {
       const exited = Promise.resolve(`cannot be started: ${toSluiceError(error).message}`);
-      return new ExecutorProcess(folders, name, { exited, kill: () => {}, watch: () => {} });
+      return new ExecutorProcess(folders, name, { exited, kill: () => {}, watch: () => {}, leave: () => {} });
     } finally {
       for (const fd of opened) closeSync(fd);
     }
@@ -144,6 +146,7 @@ export class ExecutorProcess {
   /** Leaves the process to the daemon after this one. */
   leave(): void {
     this.#left = true;
+    this.#life.leave();
     this.#control?.destroy();
   }
 
@@ -191,6 +194,7 @@ function lifeOfChild(child: ChildProcess): Life {
   return {
     exited,
     kill,
+    leave: () => child.unref(),
     watch: () => {
       const timer = setTimeout(kill, FAREWELL_MS);
       void exited.then(() => clearTimeout(timer));
@@ -219,7 +223,7 @@ function lifeOfStranger(identity: ProcessIdentity): Life {
     if (!isWatched) look();
     isWatched = true;
   };
-  return { exited, kill: () => watch(0), watch: () => watch(FAREWELL_MS) };
+  return { exited, kill: () => watch(0), watch: () => watch(FAREWELL_MS), leave: () => {} };
 }
 
 function sendKill(pid: number): void {

@@ -136,6 +136,22 @@ describe("when the server is killed", () => {
     expect((await failureOf(pool.devices())).code).toBe("SERVER_UNREACHABLE");
   });
 
+  it("and none comes back, calls go on until the orphan time-out, then fail with EXECUTOR_FAILED", async () => {
+    const pool = await start("--orphan-timeout", "1s");
+    const lease = await pool.allocate({ memory: "128MiB" });
+    const buffer = lease.devices[0].upload(Uint8Array.of(42));
+    await buffer.read(Uint8Array);
+    server.kill("SIGKILL");
+    await server.exited;
+    const work = async (): Promise<never> => {
+      for (;;) expect((await buffer.read(Uint8Array))[0]).toBe(42);
+    };
+    const error = await failureOf(work());
+    expect(error.code).toBe("EXECUTOR_FAILED");
+    expect(error.message).toContain("No server comes back");
+    expect(lease.signal.aborted).toBe(true);
+  });
+
   it("a request that waits fails when its wait is over, and at once where nobody waits for servers", async () => {
     await start();
     const patient = await connectHere({ outage: "1s" });

@@ -324,6 +324,25 @@ test("a waiting request keeps its place over restarts, and so does everybody beh
   await isEmpty(pool);
 });
 
+test("SIGUSR2 ends the server alone: jobs, queue and leases are the next one's", async () => {
+  const pool = await begin();
+  const lease = await pool.allocate({ devices: 2, fraction: 1 });
+  const buffer = lease.devices[0].upload(Uint8Array.of(3));
+  await buffer.read(Uint8Array);
+  const other = await open();
+  const waiting = other.allocate({ memory: "64MiB", wait: "5m" });
+  await waitFor("the request", async () => (await pool.leases()).queue.length === 1);
+  expect(await inTime("its end", server.end("SIGUSR2"))).toBe(0);
+  expect((await buffer.read(Uint8Array))[0]).toBe(3);
+  await server.start();
+  expect(await idsOf(pool)).toEqual([lease.id]);
+  expect((await pool.leases()).queue.length).toBe(1);
+  expect((await buffer.read(Uint8Array))[0]).toBe(3);
+  await lease.release();
+  await (await inTime("the lease", waiting)).release();
+  await isEmpty(pool);
+});
+
 test("a request whose client died with the server leaves the queue after the heartbeat's time-out", async () => {
   const pool = await begin("--heartbeat-timeout", "2s");
   await using _all = await pool.allocate({ devices: 2, fraction: 1 });

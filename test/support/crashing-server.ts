@@ -64,6 +64,12 @@ export class CrashingServer {
     await this.#server.exited;
   }
 
+  /** Ends by a signal; tells its exit code. */
+  async end(signal: NodeJS.Signals): Promise<number | string> {
+    this.#server.kill(signal);
+    return this.#server.exited;
+  }
+
   async start(): Promise<void> {
     this.#log += this.#server.log();
     this.#server = await startServer(this.#options);
