@@ -1,23 +1,6 @@
-/**
- * The end-to-end tests of the server once more, on CUDA devices over the stand-in instead of null devices: the same server, the same wire, the
- * same misuse and deaths, another device behind them. Two files, so that they run side by side.
- */
-import { describe } from "vitest";
-import { standin, standinMissing } from "./standin.ts";
+/** Who dies, and what becomes of the rest, on CUDA devices. */
+import { onCudaDevices } from "./suite.ts";
 
-if (standinMissing === undefined) {
-  // Read by test/support/server.ts when a test starts its server.
-  process.env["SLUICE_TEST_STANDIN"] = standin.folder;
-}
-
-describe.skipIf(standinMissing !== undefined)("on CUDA devices", () => {
-  describe("handshakes", async () => {
-    await import("../e2e/server-handshake.test.ts");
-  });
-  describe("lives and deaths", async () => {
-    await import("../e2e/server-lifecycle.test.ts");
-  });
-  describe("churn", async () => {
-    await import("../e2e/server-churn.test.ts");
-  });
+onCudaDevices({
+  "lives and deaths": () => import("../e2e/server-lifecycle.test.ts"),
 });

@@ -58,7 +58,7 @@ interface Watched {
 }
 
 /**
- * With SLUICE_TEST_STANDIN, the folder of the stand-in driver's libraries (test/cuda/suite.test.ts sets it), null devices are CUDA devices over
+ * With SLUICE_TEST_STANDIN, the folder of the stand-in driver's libraries (test/cuda/suite.ts sets it), null devices are CUDA devices over
  * it instead, of the same number and size.
  */
 function onChosenDevices(args: readonly string[]): {
