@@ -11,6 +11,11 @@ Examples:
   sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0 --admin 127.0.0.1:0
   sluice serve --config sluice.json --grace 2m       options of the command line win
 
+First steps: on loopback the server asks for no tokens until one is made, and callers on its machine are
+admins; make the first one there with \`sluice token create --tenant ops --admin\`. Where it asks for tokens
+from the start, it makes an admin's itself: shown on the terminal, and in DIR/admin-token of --state DIR,
+for its owner alone.
+
 Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone, for an upgrade:
 jobs run on, and the next server on the same --state takes them up.`;
 

@@ -67,6 +67,14 @@ export const errorTable = {
   ),
   CANCELLED: spec(4, "CANCELLED", "retry", "The caller withdrew the request.", "Ask again when wanted."),
 
+  READ_ONLY: spec(
+    5,
+    "PERMISSION_DENIED",
+    "final",
+    "The token is a monitor's, and the call does more than read.",
+    "Use the token of a tenant to borrow, an admin's to change something.",
+  ),
+
   // The pool's answers.
   NO_CAPACITY: spec(
     10,

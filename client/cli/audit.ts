@@ -5,6 +5,7 @@ import {
   addJsonOption,
   addServerOption,
   type JsonOptions,
+  READERS_ALONE,
   readCount,
   readTime,
   type ServerOptions,
@@ -45,6 +46,7 @@ export function addAuditCommand(program: Command): void {
     `
 The newest comes first. An outcome is OK or the code of an error; INTERRUPTED means
 that the server died in the action.
+${READERS_ALONE}
 
 Examples:
   sluice audit --since 1d

@@ -1,6 +1,6 @@
 /** `sluice cordon` and `sluice uncordon`: close a device for new leases, and open it again. */
 import type { Command } from "commander";
-import { addServerOption, type ServerOptions, withControl } from "./options.ts";
+import { ADMINS_ALONE, addServerOption, type ServerOptions, withControl } from "./options.ts";
 import { print } from "./output.ts";
 
 export function addCordonCommands(program: Command): void {
@@ -12,7 +12,8 @@ export function addCordonCommands(program: Command): void {
   addServerOption(cordon).addHelpText(
     "after",
     `
-It outlives a restart of the server. On a server without tokens only from its own machine.
+It outlives a restart of the server.
+${ADMINS_ALONE}
 
 Examples:
   sluice cordon cuda:0 --message "new fan on Tuesday"

@@ -1,7 +1,7 @@
 /** `sluice drain`: empties a device, after a notice to all that runs there. */
 import type { Command } from "commander";
 import { ExitError } from "./failure.ts";
-import { addServerOption, readDuration, type ServerOptions, withControl } from "./options.ts";
+import { ADMINS_ALONE, addServerOption, readDuration, type ServerOptions, withControl } from "./options.ts";
 import { note, print } from "./output.ts";
 import { exitCodeOfSignal, onStopSignal, type StopSignal } from "./signals.ts";
 
@@ -22,7 +22,8 @@ export function addDrainCommand(program: Command): void {
     `
 Ends when no lease is left on the device; it stays closed, also over a restart,
 until \`sluice uncordon\`. Stopping this command does not stop the drain, lifting
-the cordon does. On a server without tokens only from its own machine.
+the cordon does.
+${ADMINS_ALONE}
 
 Examples:
   sluice drain cuda:0 --grace 10m --message "new fan on Tuesday"`,

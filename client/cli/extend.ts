@@ -1,6 +1,7 @@
 /** `sluice extend`: moves the end of a lease later. */
 import type { Command } from "commander";
 import {
+  ADMINS_ALONE,
   addJsonOption,
   addServerOption,
   type JsonOptions,
@@ -24,8 +25,8 @@ export function addExtendCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-The end of its duration, or of the grace after a notice. Its holder is told. On a
-server without tokens only from its own machine.
+The end of its duration, or of the grace after a notice. Its holder is told.
+${ADMINS_ALONE}
 
 Examples:
   sluice extend lease-3f9c2a --by 2h`,

@@ -1,7 +1,7 @@
 /** `sluice cancel` and `sluice priority`: what an admin does to a request that waits. */
 import type { Command } from "commander";
 import { type Priority, priorityFields } from "../allocate-options.ts";
-import { addServerOption, readPriority, type ServerOptions, withControl } from "./options.ts";
+import { ADMINS_ALONE, addServerOption, readPriority, type ServerOptions, withControl } from "./options.ts";
 import { print } from "./output.ts";
 
 export function addQueuedCommands(program: Command): void {
@@ -13,8 +13,8 @@ export function addQueuedCommands(program: Command): void {
   addServerOption(cancel).addHelpText(
     "after",
     `
-Whoever waits for it is told, and gets no lease. Only from the server's own
-machine.
+Whoever waits for it is told, and gets no lease.
+${ADMINS_ALONE}
 
 Examples:
   sluice cancel lease-3f9c2a --message "ask again on Monday"`,
@@ -32,8 +32,8 @@ Examples:
   addServerOption(priority).addHelpText(
     "after",
     `
-It moves at once to where the new priority puts it. Only from the server's own
-machine.
+It moves at once to where the new priority puts it.
+${ADMINS_ALONE}
 
 Examples:
   sluice priority lease-3f9c2a high

@@ -5,6 +5,7 @@ import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/T
 import { SluiceError } from "../../shared/errors.ts";
 import { type Priority, priorityFields } from "../allocate-options.ts";
 import {
+  ADMINS_ALONE,
   addJsonOption,
   addServerOption,
   type JsonOptions,
@@ -59,8 +60,8 @@ export function addQuotaCommand(program: Command): void {
     `
 Shows what is held of what is allowed. With a tenant it sets the quota as a
 whole: a bound that is not named is lifted. It takes effect at once, takes
-nothing away from anybody, and outlives a restart. Only from the server's own
-machine.
+nothing away from anybody, and outlives a restart.
+${ADMINS_ALONE} Reading takes a monitor's token too.
 
 Examples:
   sluice quota

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Reservation__Output as Reservation } from "../../proto/generated/sluice/v1/Reservation.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import {
+  ADMINS_ALONE,
   addJsonOption,
   addServerOption,
   addShareOptions,
@@ -45,6 +46,7 @@ Of devices that are cut into fixed slices (serve --device cuda:0,profile=8x10GiB
 The tenant's requests in the mode profile are served inside; --reservation of run
 and request takes slices of one reservation alone. Outlives jobs and restarts. The
 memory is charged to the tenant as long as it is held.
+${ADMINS_ALONE}
 
 Examples:
   sluice reserve team-a -n 4 --same-device --for 7d --name course

@@ -1,6 +1,7 @@
 /** `sluice revoke`: takes a lease back from its holder, after a notice and a grace. */
 import type { Command } from "commander";
 import {
+  ADMINS_ALONE,
   addJsonOption,
   addServerOption,
   type JsonOptions,
@@ -26,7 +27,8 @@ export function addRevokeCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Its holder is told at once. On a server without tokens only from its own machine.
+Its holder is told at once.
+${ADMINS_ALONE}
 
 Examples:
   sluice revoke lease-3f9c2a --grace 5m --message "the machine moves"

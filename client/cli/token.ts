@@ -1,6 +1,6 @@
 /** `sluice token create`, `list` and `revoke`: who may use the server, and as what. A token is shown once and never taken as an argument. */
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { CreateTokenResponse__Output as Created } from "../../proto/generated/sluice/v1/CreateTokenResponse.ts";
 import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Token.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
@@ -19,12 +19,15 @@ import { type Column, formatTable } from "./table.ts";
 interface CreateOptions extends Pick<ServerOptions, "server">, JsonOptions {
   readonly tenant: string;
   readonly admin?: true;
+  readonly role?: keyof typeof roles;
   readonly expires?: number;
   readonly note?: string;
   /** The file to write, not the one to use. */
   readonly bundle?: string;
   readonly address?: string;
 }
+
+const roles = { tenant: "ROLE_TENANT", monitor: "ROLE_MONITOR", admin: "ROLE_ADMIN" } as const;
 
 const columns: readonly Column[] = [
   { title: "TOKEN" },
@@ -49,7 +52,12 @@ function addCreate(parent: Command): void {
     .command("create")
     .description("make a token; it is shown once")
     .requiredOption("--tenant <name>", "who is charged for what its owner uses")
-    .option("--admin", "let its owner do what admins do (default: what tenants do)")
+    .addOption(
+      new Option("--role <role>", "what its owner may: borrow, read all and change nothing, or all (default: tenant)")
+        .choices(Object.keys(roles))
+        .conflicts("admin"),
+    )
+    .option("--admin", "the same as --role admin")
     .option("--expires <duration>", "how long it is good, like 30d (default: one year)", readDuration)
     .option("--note <text>", "what it is for")
     .option("--bundle <file>", "write address, CA and token to this new file instead, for SLUICE_BUNDLE")
@@ -58,13 +66,16 @@ function addCreate(parent: Command): void {
   command.addHelpText(
     "after",
     `
-The first token of a server is an admin's; from then on the server asks everybody
-for one. The token goes to standard output, everything else to standard error.
+The first token of a server is an admin's, made on the server's own machine while
+it asks for none; from then on it asks everybody for one. A server that asks from
+its start has made an admin's itself: in the file admin-token of its --state.
+A monitor's token reads what admins read, /metrics too. The token goes to standard output, everything else to standard error.
 
 Examples:
   sluice token create --tenant ops --admin > admin.token; export SLUICE_TOKEN_FILE=$PWD/admin.token
   sluice token create --tenant alice --bundle alice.json --address gpus.example:7460
-  SLUICE_BUNDLE=alice.json sluice list`,
+  SLUICE_BUNDLE=alice.json sluice list
+  sluice token create --tenant prometheus --role monitor --note scraping`,
   );
   command.action(create);
 }
@@ -76,7 +87,7 @@ async function create({ bundle, ...options }: CreateOptions): Promise<void> {
     await withControl({ server: options.server }, async (control) => {
       const created = await control.createToken({
         tenant: options.tenant,
-        role: options.admin ? "ROLE_ADMIN" : "ROLE_TENANT",
+        role: options.admin ? "ROLE_ADMIN" : roles[options.role ?? "tenant"],
         lifetimeMs: options.expires ?? 0,
         note: options.note ?? "",
       });

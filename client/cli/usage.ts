@@ -6,6 +6,7 @@ import {
   addJsonOption,
   addServerOption,
   type JsonOptions,
+  READERS_ALONE,
   readTime,
   type ServerOptions,
   withControl,
@@ -61,8 +62,8 @@ export function addUsageCommand(program: Command): void {
     "after",
     `
 Held memory counts overhead. A lease that is partly outside the span counts with
-the time inside; its calls count where it began. Only from the server's own
-machine.
+the time inside; its calls count where it began.
+${READERS_ALONE}
 
 Examples:
   sluice usage

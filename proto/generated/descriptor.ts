@@ -448,7 +448,8 @@ export const descriptor = {
               "values": {
                 "ROLE_UNSPECIFIED": 0,
                 "ROLE_TENANT": 1,
-                "ROLE_ADMIN": 2
+                "ROLE_ADMIN": 2,
+                "ROLE_MONITOR": 3
               }
             },
             "CreateTokenRequest": {

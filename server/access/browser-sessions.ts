@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Clock } from "../control/clock.ts";
 import { type AuditLog, NOBODY } from "./audit-log.ts";
-import { type Gate, hostOf, type Identity } from "./identity.ts";
+import { type Gate, hostOf, type Identity, seesAll } from "./identity.ts";
 import { RateLimit } from "./rate-limit.ts";
 
 /** A working day; then the token is asked for again. */
@@ -81,7 +81,7 @@ export class BrowserSessions {
       audit.refused({ ...what, identity: NOBODY }, toSluiceError(error));
       throw error;
     }
-    if (identity.role === "admin") audit.begin({ ...what, identity })();
+    if (seesAll(identity)) audit.begin({ ...what, identity })();
     const cookie = randomBytes(COOKIE_BYTES).toString("base64url");
     this.#add(hashOf(cookie), identity);
     return { setCookie: this.#cookie(cookie, BROWSER_SESSION_MS / 1000), identity };

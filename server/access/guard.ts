@@ -17,9 +17,9 @@ import { fromStatus, toStatus } from "../../proto/load.ts";
 import { toSluiceError } from "../../shared/errors.ts";
 import { type AuditLog, NOBODY } from "./audit-log.ts";
 import { bearerOf } from "./bearer.ts";
-import { type Gate, type Identity, type Role, requireAdmin } from "./identity.ts";
+import { type Gate, type Identity, type Role, requireAdmin, requireNoMonitor, requireReader } from "./identity.ts";
 import type { RequestRates } from "./request-rates.ts";
-import { requireOwner } from "./visibility.ts";
+import { requireOwner, requireReadable } from "./visibility.ts";
 
 type Stream = ServerDuplexStream<object, object> | ServerWritableStream<object, object>;
 type Call = ServerUnaryCall<object, object> | Stream;
@@ -58,13 +58,17 @@ function admittedOf(call: object): Admitted {
 export const identityOf = (call: object): Identity => admittedOf(call).identity;
 
 /**
- * For handlers: throws SluiceError OTHER_TENANT unless what is asked for is the caller's own, or the caller is an admin. What an admin
- * changes for somebody else is in the audit log, whatever service it is of.
+ * For handlers: throws SluiceError OTHER_TENANT unless what is asked for is the caller's own, or the caller is an admin, or reads it as a
+ * monitor. What an admin changes for somebody else is in the audit log, whatever service it is of.
  */
 export function actFor(call: object, owner: string): void {
   const known = admittedOf(call);
+  if (isReading(known.method)) {
+    requireReadable(known.identity, owner);
+    return;
+  }
   requireOwner(known.identity, owner);
-  if (known.identity.tenant !== owner && !isReading(known.method)) known.finish ??= known.begin();
+  if (known.identity.tenant !== owner) known.finish ??= known.begin();
 }
 
 /** Lets a call that comes from elsewhere than gRPC in as somebody whom that port has identified. */
@@ -136,6 +140,16 @@ function guardedStream(name: string, handler: UntypedHandleCall, options: GuardO
   };
 }
 
+/** Throws SluiceError unless the caller's role allows a call of the service: to a monitor, what only reads. */
+function requireRole(identity: Identity, call: { readonly service: Role; readonly reads: boolean }): void {
+  if (call.reads) {
+    if (call.service === "admin") requireReader(identity);
+    return;
+  }
+  requireNoMonitor(identity);
+  if (call.service === "admin") requireAdmin(identity);
+}
+
 /** Lets a call in, or throws why not. What an admin changes is written into the audit log first. */
 function admit(call: Call, name: string, options: GuardOptions): Admitted {
   const { gate, requests, audit, role } = options;
@@ -143,7 +157,7 @@ function admit(call: Call, name: string, options: GuardOptions): Admitted {
   let identity = NOBODY;
   try {
     identity = vouched.get(call) ?? gate.identify(bearerOf(call.metadata), what.address);
-    if (role === "admin") requireAdmin(identity);
+    requireRole(identity, { service: role, reads: isReading(name) });
   } catch (error) {
     audit.refused({ ...what, identity }, toSluiceError(error));
     throw error;

@@ -4,7 +4,8 @@
  */
 import { SluiceError } from "../../shared/errors.ts";
 
-export type Role = "tenant" | "admin";
+/** A monitor reads what an admin reads, and changes, takes and holds nothing. */
+export type Role = "tenant" | "monitor" | "admin";
 
 /** Whoever calls over loopback while there are no tokens, and everyone else then, is this tenant. */
 export const LOCAL_TENANT = "local";
@@ -12,7 +13,7 @@ export const LOCAL_TENANT = "local";
 export interface Identity {
   /** Who is charged. */
   readonly tenant: string;
-  /** An admin may do all that a tenant may, and the admin's calls. */
+  /** An admin may do all that a tenant may, for every tenant, and the admin's calls. */
   readonly role: Role;
   /** Id of the token, which is no secret; empty for a caller without one on an open server. */
   readonly tokenId: string;
@@ -36,7 +37,22 @@ export interface Gate {
 /** Throws SluiceError ADMIN_ONLY for anyone else. */
 export function requireAdmin(identity: Identity): void {
   if (identity.role === "admin") return;
-  throw new SluiceError("ADMIN_ONLY", `The caller is the tenant [${identity.tenant}] and no admin.`);
+  throw new SluiceError("ADMIN_ONLY", `The caller is the ${identity.role} [${identity.tenant}] and no admin.`);
+}
+
+/** Whether the caller sees what all tenants have and do. */
+export const seesAll = ({ role }: Identity): boolean => role !== "tenant";
+
+/** Throws SluiceError ADMIN_ONLY for who sees its own alone. */
+export function requireReader(identity: Identity): void {
+  if (seesAll(identity)) return;
+  throw new SluiceError("ADMIN_ONLY", `The caller is the tenant [${identity.tenant}] and neither admin nor monitor.`);
+}
+
+/** Throws SluiceError READ_ONLY for a monitor. */
+export function requireNoMonitor({ role, tenant }: Identity): void {
+  if (role !== "monitor") return;
+  throw new SluiceError("READ_ONLY", `The token of [${tenant}] is a monitor's, which reads and changes nothing.`);
 }
 
 /** The host of an address such as gRPC's name of a caller, without port and brackets. */

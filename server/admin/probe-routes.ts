@@ -1,5 +1,5 @@
-/** What monitoring asks the admin port: metrics for who is an admin, and two probes that anybody may ask and that tell nothing else. */
-import { requireAdmin } from "../access/identity.ts";
+/** What monitoring asks the admin port: metrics for admins and monitors, and two probes that anybody may ask and that tell nothing else. */
+import { requireReader } from "../access/identity.ts";
 import { answer } from "./exchange.ts";
 import type { Route } from "./http-server.ts";
 import type { Metrics } from "./metrics.ts";
@@ -14,7 +14,7 @@ export function probeRoutes(metrics: Metrics, isReady: () => boolean): Route[] {
       path: "/metrics",
       access: "login",
       handle: async ({ response, caller }) => {
-        requireAdmin(caller);
+        requireReader(caller);
         answer(response, await metrics.text(), { headers: { "content-type": metrics.contentType } });
       },
     },

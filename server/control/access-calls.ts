@@ -55,15 +55,18 @@ export function accessCalls(options: AccessCallsOptions): AccessCalls {
   };
 }
 
-function roleOf(role: string): Role {
-  if (role === "ROLE_ADMIN") return "admin";
-  if (role === "ROLE_TENANT" || role === "ROLE_UNSPECIFIED") return "tenant";
-  throw bad(`There is no role [${role}].`);
+const roles = { ROLE_TENANT: "tenant", ROLE_ADMIN: "admin", ROLE_MONITOR: "monitor" } as const;
+const roleNames = { tenant: "ROLE_TENANT", admin: "ROLE_ADMIN", monitor: "ROLE_MONITOR" } as const;
+
+function roleOf(name: string): Role {
+  if (name === "ROLE_UNSPECIFIED") return "tenant";
+  if (Object.hasOwn(roles, name)) return roles[name as keyof typeof roles];
+  throw bad(`There is no role [${name}].`);
 }
 
 const tokenMessage = ({ createdAt, expiresAt, revokedAt, usedAt, role, ...rest }: TokenInfo): TokenMessage => ({
   ...rest,
-  role: role === "admin" ? "ROLE_ADMIN" : "ROLE_TENANT",
+  role: roleNames[role],
   createdAtMs: createdAt,
   expiresAtMs: expiresAt,
   revokedAtMs: revokedAt,

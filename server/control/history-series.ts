@@ -1,8 +1,8 @@
 /** The pool's past as the message of pool.proto: each quantity of the samples as a series of its own, and what a caller may see of it. */
 import type { GetHistoryRequest__Output } from "../../proto/generated/sluice/v1/GetHistoryRequest.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import type { Identity } from "../access/identity.ts";
-import { requireOwner } from "../access/visibility.ts";
+import { type Identity, seesAll } from "../access/identity.ts";
+import { requireReadable } from "../access/visibility.ts";
 import { type History, resolutions, type Span } from "./history.ts";
 import { addedTenants, entryOf, noTenant, quantileMs, type Sample, type TenantSample } from "./history-sample.ts";
 
@@ -35,15 +35,13 @@ const spans: Readonly<Record<string, Span>> = {
 export function pastFor(history: History, caller: Identity, { span, tenant, devices }: PastQuestion): PastOfPool {
   const known = spans[span];
   if (known === undefined) throw new SluiceError("BAD_ARGUMENT", `There is no span [${span}].`);
-  if (tenant !== "") requireOwner(caller, tenant);
+  if (tenant !== "") requireReadable(caller, tenant);
   const timed = history.list(known);
   const samples = timed.map(({ sample }) => sample);
   const named = namesOf(samples.map((sample) => sample.tenants));
-  const shown = named.filter((name) =>
-    tenant === "" ? caller.role === "admin" || caller.tenant === name : tenant === name,
-  );
-  // What all tenants together wait for is the admin's to see.
-  const counted = tenant === "" && caller.role !== "admin" ? caller.tenant : tenant;
+  const shown = named.filter((name) => (tenant === "" ? seesAll(caller) || caller.tenant === name : tenant === name));
+  // What all tenants together wait for is for who sees all tenants.
+  const counted = tenant === "" && !seesAll(caller) ? caller.tenant : tenant;
   return {
     stepMs: resolutions[known].stepMs,
     atMs: timed.map(({ at }) => at),

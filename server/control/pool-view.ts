@@ -16,6 +16,8 @@ interface Item<Message> {
   /** The message as text, to see whether it changes. */
   readonly text: string;
   readonly revision: number;
+  /** In which it came. */
+  readonly since: number;
 }
 
 /** What has changed in one kind of items since a revision. */
@@ -28,7 +30,7 @@ export interface Changes<Message> {
 class Table<Message> {
   readonly #idOf: (message: Message) => string;
   readonly #items = new Map<string, Item<Message>>();
-  #gone: { readonly id: string; readonly revision: number }[] = [];
+  #gone: { readonly id: string; readonly revision: number; readonly since: number }[] = [];
   /** What is gone since this revision is remembered. */
   remembersSince = 0;
 
@@ -44,14 +46,15 @@ class Table<Message> {
       const id = this.#idOf(message);
       here.add(id);
       const text = JSON.stringify(message);
-      if (this.#items.get(id)?.text === text) continue;
-      this.#items.set(id, { message, text, revision });
+      const known = this.#items.get(id);
+      if (known?.text === text) continue;
+      this.#items.set(id, { message, text, revision, since: known?.since ?? revision });
       isChanged = true;
     }
-    for (const id of this.#items.keys()) {
+    for (const [id, { since }] of this.#items) {
       if (here.has(id)) continue;
       this.#items.delete(id);
-      this.#gone.push({ id, revision });
+      this.#gone.push({ id, revision, since });
       isChanged = true;
     }
     if (this.#gone.length > GONE_MAX) {
@@ -63,7 +66,10 @@ class Table<Message> {
 
   since(revision: number): Changes<Message> {
     const items = [...this.#items.values()].filter((item) => item.revision > revision);
-    const gone = this.#gone.filter((item) => item.revision > revision && !this.#items.has(item.id));
+    // What came and went in between was never told, and is nobody's business now.
+    const gone = this.#gone.filter((item) => {
+      return item.revision > revision && item.since <= revision && !this.#items.has(item.id);
+    });
     return { changed: items.map(({ message }) => message), gone: gone.map(({ id }) => id) };
   }
 }

@@ -5,7 +5,7 @@
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { QUEUE_SHOWN_MAX, WATCHERS_MAX } from "../../shared/limits.ts";
-import type { Identity } from "../access/identity.ts";
+import { type Identity, seesAll } from "../access/identity.ts";
 import { entrySeenBy, leaseSeenBy } from "../access/visibility.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
@@ -160,7 +160,7 @@ function messageOf(changes: NonNullable<ReturnType<PoolView["since"]>>, viewer: 
     ...(queue === undefined
       ? {}
       : { queueChanged: true, queue: queue.map((entry) => entrySeenBy(viewer, entry)), waiting }),
-    ...(viewer.role === "admin" ? { tenants: [...tenants.changed], goneTenants: [...tenants.gone] } : {}),
+    ...(seesAll(viewer) ? { tenants: [...tenants.changed], goneTenants: [...tenants.gone] } : {}),
   };
 }
 

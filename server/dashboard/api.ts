@@ -14,7 +14,7 @@ export class ApiError extends Error {
 /** Who looks, and at which server. */
 export interface Session {
   readonly tenant: string;
-  readonly role: "admin" | "tenant";
+  readonly role: "admin" | "monitor" | "tenant";
   /** Whether the server asks nobody for a token. */
   readonly isOpen: boolean;
   readonly serverVersion: string;

@@ -17,7 +17,8 @@ import { linkTo, type Route, useRoute } from "./route.ts";
 interface Place {
   readonly page: string;
   readonly title: string;
-  readonly isForAdmins?: boolean;
+  /** Of all tenants: for admins and monitors. */
+  readonly isOfAll?: boolean;
   /** A number beside the title, where it says something. */
   readonly count?: (state: LiveState) => number;
 }
@@ -27,9 +28,11 @@ const places: readonly Place[] = [
   { page: "leases", title: "Leases", count: ({ model }) => model.leases.size },
   { page: "queue", title: "Queue", count: ({ model }) => model.waiting },
   { page: "history", title: "History" },
-  { page: "tenants", title: "Tenants", isForAdmins: true },
-  { page: "events", title: "Events", isForAdmins: true },
+  { page: "tenants", title: "Tenants", isOfAll: true },
+  { page: "events", title: "Events", isOfAll: true },
 ];
+
+const roleWords = { admin: "Admin", monitor: "Monitor", tenant: "Tenant" } as const;
 
 export function App() {
   const state = useLive();
@@ -55,7 +58,7 @@ export function App() {
 }
 
 function Navigation({ state, route }: { readonly state: LiveState; readonly route: Route }) {
-  const isAdmin = state.session?.role === "admin";
+  const seesAll = state.session?.role !== "tenant";
   return (
     <header class="side">
       <a class="brand" href={linkTo("pool")} aria-label="Sluice, the pool">
@@ -64,7 +67,7 @@ function Navigation({ state, route }: { readonly state: LiveState; readonly rout
       </a>
       <nav aria-label="Pages">
         {places
-          .filter((place) => isAdmin || place.isForAdmins !== true)
+          .filter((place) => seesAll || place.isOfAll !== true)
           .map(({ page, title, count }) => {
             const number = count?.(state) ?? 0;
             return (
@@ -86,7 +89,7 @@ function Footer({ state: { session } }: { readonly state: LiveState }) {
   const leave = (): void => void logout().then(start, start);
   return (
     <div class="side-foot">
-      {session.role === "admin" ? "Admin" : "Tenant"} {session.tenant}
+      {roleWords[session.role]} {session.tenant}
       <span>{session.grpcAddress}</span>
       <span>Sluice {session.serverVersion}</span>
       {!session.isOpen && (

@@ -51,7 +51,7 @@ interface EventRow extends Omit<StoredEvent, "tokenId"> {
 }
 
 const trim = "DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?)";
-const refusal = "outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY')";
+const refusal = "outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY', 'READ_ONLY')";
 const trimRefusals = `DELETE FROM events WHERE ${refusal} AND id <=
   (SELECT id FROM events WHERE ${refusal} ORDER BY id DESC LIMIT 1 OFFSET ?)`;
 const insert = `INSERT INTO events (id, at, tenant, token_id, address, action, details, outcome, message)

@@ -57,6 +57,8 @@ const migrations: readonly string[] = [
   "ALTER TABLE leases ADD COLUMN ends_with TEXT",
   "ALTER TABLE leases ADD COLUMN secret_hash BLOB",
   "ALTER TABLE cordons ADD COLUMN code TEXT NOT NULL DEFAULT 'DEVICE_CORDONED'",
+  `DROP INDEX refusals;
+   CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY', 'READ_ONLY');`,
 ];
 
 /** The version that this program reads and writes. */

@@ -7,7 +7,7 @@ export interface StoredToken {
   /** SHA-256 of the whole token. */
   readonly hash: Uint8Array;
   readonly tenant: string;
-  readonly role: "tenant" | "admin";
+  readonly role: "tenant" | "monitor" | "admin";
   /** What it is for, in an admin's words. */
   readonly note: string;
   /** Times are milliseconds since the epoch. */

@@ -24,8 +24,8 @@ const sluice = (...args: readonly string[]) =>
     env: { SLUICE_SERVER: server.grpc, SLUICE_TOKEN_FILE: join(server.state, "admin-token"), SLUICE_LEASE: "" },
   });
 
-const tokenFor = async (tenant: string): Promise<string> =>
-  (await sluice("token", "create", "--tenant", tenant)).stdout.trim();
+const tokenFor = async (tenant: string, role = "tenant"): Promise<string> =>
+  (await sluice("token", "create", "--tenant", tenant, "--role", role)).stdout.trim();
 
 const asJson = { "content-type": "application/json" };
 
@@ -81,6 +81,22 @@ describe("without a login", () => {
 });
 
 describe("a login", () => {
+  it("a monitor's reads the metrics, which a tenant's does not, and changes nothing", async () => {
+    const monitor = await tokenFor("watchers", "monitor");
+    const cookie = await login(monitor);
+    for (const headers of [cookie, { authorization: `Bearer ${monitor}` }]) {
+      expect((await fetch(`${server.admin}/metrics`, { headers })).status).toBe(200);
+      expect((await post("/api/AdminService/ListEvents", {}, headers)).status).toBe(200);
+      expect(await post("/api/AdminService/Cordon", { deviceId: "null:0" }, headers)).toMatchObject({
+        status: 403,
+        body: { code: "READ_ONLY" },
+      });
+    }
+    expect((await fetch(`${server.admin}/metrics`, { headers: await login(await tokenFor("alice")) })).status).toBe(
+      403,
+    );
+  });
+
   it("takes a token once, and a cookie stands for it that scripts do not see", async () => {
     const { cookie, body } = await post("/api/login", { token: ` ${adminToken}\n` });
     expect(cookie).toMatch(/; HttpOnly; SameSite=Strict$/);

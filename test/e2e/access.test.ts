@@ -215,6 +215,35 @@ describe("tenants", () => {
   });
 });
 
+describe("a monitor", () => {
+  it("reads what admins read, and does nothing", async () => {
+    const made = await sluice(admin, "token", "create", "--tenant", "watchers", "--role", "monitor", "--json");
+    const { token, info } = JSON.parse(made.stdout) as { token: string; info: object };
+    expect(info).toMatchObject({ tenant: "watchers", role: "monitor" });
+    const mine = { ...admin, SLUICE_TOKEN: token, SLUICE_TOKEN_FILE: "" };
+    await using alice = await connectBy(await bundleFor("alice"));
+    await using lease = await alice.allocate({ memory: "64MiB", name: "seen by all" });
+    expect((await sluice(mine, "leases", "--json")).stdout).toContain("seen by all");
+    for (const args of [["token", "list"], ["audit"], ["quota"], ["usage"], ["reservations"], ["list"], ["smi"]]) {
+      const { code, stderr } = await sluice(mine, ...args);
+      expect([args, code, stderr]).toEqual([args, 0, ""]);
+    }
+    for (const args of [
+      ["revoke", lease.id],
+      ["release", lease.id],
+      ["cordon", "null:0"],
+      ["quota", "watchers", "--none"],
+      ["token", "create", "--tenant", "watchers"],
+      ["request", "-m", "64MiB", "--for", "1m"],
+      ["run", "-m", "64MiB", "--", "true"],
+    ]) {
+      const { code, stderr } = await sluice(mine, ...args);
+      expect([args, code, stderr]).toEqual([args, 1, expect.stringContaining("(READ_ONLY)")]);
+    }
+    expect(lease.signal.aborted).toBe(false);
+  });
+});
+
 describe("a revoked token", () => {
   it("ends what it had opened at once, waiting requests too, and its leases by their time-out", async () => {
     const bundle = await bundleFor("carol");

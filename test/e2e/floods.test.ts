@@ -225,6 +225,16 @@ describe("requests", () => {
     );
   });
 
+  it("of pages that cost work, the metrics and the table of the past, are under the same rate", async () => {
+    await using strict = await startServer({ args: ["--device", "null:1x1GiB", "--requests-per-second", "10"] });
+    for (const path of ["/metrics", "/api/history.csv"]) {
+      await waitFor("the rate to allow one", async () => (await fetch(`${strict.admin}${path}`)).ok);
+      const answers = await Promise.all(Array.from({ length: 60 }, () => fetch(`${strict.admin}${path}`)));
+      expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(20);
+    }
+    expect((await fetch(`${strict.admin}/healthz`)).status).toBe(200);
+  });
+
   it("come over no more than --connections-per-address connections, and the others go on", async () => {
     await using strict = await startServer({ args: ["--device", "null:1x1GiB", "--connections-per-address", "4"] });
     await using mine = await connect({ server: strict.grpc, lease: "" });

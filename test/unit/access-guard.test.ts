@@ -37,7 +37,7 @@ function begin(requestsPerSecond: number): void {
   access = new Access({ store, clock, randomBytes, requireToken: true, requestsPerSecond, tls: undefined });
   const make = (role: Role) =>
     access.tokens.create({ tenant: `a-${role}`, role, note: "", lifetimeMs: 3_600_000 }, "").token;
-  tokens = { admin: make("admin"), tenant: make("tenant") };
+  tokens = { admin: make("admin"), tenant: make("tenant"), monitor: make("monitor") };
 }
 
 const events = (): StoredEvent[] =>
@@ -113,6 +113,14 @@ describe("every RPC of the contract", () => {
     const tenant = await call(name, method, { token: tokens.tenant, request: { tenant: "a-admin" } });
     if (name === "AdminService") expect(tenant).toMatchObject({ tenant: undefined, code: "ADMIN_ONLY" });
     else expect(tenant).toMatchObject({ tenant: "a-tenant", code: "OK" });
+  });
+
+  it.each(methods)("%s.%s lets a monitor read, and nothing else, not even for its own tenant", async (name, method) => {
+    const reads = /^(List|Get|Watch|Explain)/.test(method);
+    for (const owner of ["a-tenant", "a-monitor"]) {
+      const { tenant, code } = await call(name, method, { token: tokens.monitor, owner });
+      expect([tenant, code]).toEqual(reads ? ["a-monitor", "OK"] : [undefined, "READ_ONLY"]);
+    }
   });
 
   it.each(methods.filter(([name]) => name === "AdminService"))(

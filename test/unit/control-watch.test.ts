@@ -184,6 +184,25 @@ test("a tenant sees its own in full, and of others only that they hold and wait"
   expect(text).not.toMatch(/"tenants":\[[^\]]/);
 });
 
+test("a watcher hears of the end of what it was told of, and hears nothing of leases that ended before, or came and went unseen", async () => {
+  const past = ask("bob", MiB);
+  const seen = ask("bob", MiB);
+  const early = new Reader(admin);
+  await broker.release(past.id, new Uint8Array());
+  const reader = new Reader({ tenant: "alice", role: "tenant", tokenId: "" }, 5_000);
+  clock.advance(5_000);
+  const brief = ask("bob", MiB);
+  clock.advance(200);
+  await broker.release(brief.id, new Uint8Array());
+  await broker.release(seen.id, new Uint8Array());
+  clock.advance(10_000);
+  expect(early.leaseIds).toEqual([]);
+  expect(reader.leaseIds).toEqual([]);
+  const told = reader.messages.flatMap(({ goneLeaseIds = [] }) => goneLeaseIds);
+  expect(told).toEqual([seen.id]);
+  expect(JSON.stringify(reader.messages)).not.toContain(past.id);
+});
+
 test("a long queue is shown by its head and its length", () => {
   ask("alice", 64 * MiB);
   ask("alice", 64 * MiB);

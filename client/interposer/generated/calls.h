@@ -122,6 +122,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_ERROR_UNSUPPORTED 2
 #define SLUICE_ERROR_INTERNAL 3
 #define SLUICE_ERROR_CANCELLED 4
+#define SLUICE_ERROR_READ_ONLY 5
 #define SLUICE_ERROR_NO_CAPACITY 10
 #define SLUICE_ERROR_IMPOSSIBLE_REQUEST 11
 #define SLUICE_ERROR_QUEUE_FULL 12
@@ -185,6 +186,7 @@ static inline const char *sluice_error_code(uint32_t wire) {
     case 2: return "UNSUPPORTED";
     case 3: return "INTERNAL";
     case 4: return "CANCELLED";
+    case 5: return "READ_ONLY";
     case 10: return "NO_CAPACITY";
     case 11: return "IMPOSSIBLE_REQUEST";
     case 12: return "QUEUE_FULL";

@@ -52,7 +52,7 @@ export function LeasePage({ state, id }: { readonly state: LiveState; readonly i
           </li>
         ))}
       </ul>
-      {state.session?.role === "admin" && <LeaseEvents id={id} />}
+      {state.session?.role !== "tenant" && <LeaseEvents id={id} />}
     </>
   );
 }

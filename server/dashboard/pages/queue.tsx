@@ -118,7 +118,7 @@ export function QueuePage({ state }: { readonly state: LiveState }) {
             <div class="tools">
               <span class="quiet">
                 {plural(waiting, "request")} {waiting === 1 ? "waits" : "wait"}
-                {waiting > queue.length && state.session?.role === "admin" && `, the first ${queue.length} are shown`}
+                {waiting > queue.length && state.session?.role !== "tenant" && `, the first ${queue.length} are shown`}
               </span>
               <Filter value={filter} onChange={setFilter} label="Filter requests by job or tenant" />
             </div>

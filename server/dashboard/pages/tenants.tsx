@@ -69,8 +69,11 @@ function Against(props: {
   );
 }
 
-function columnsFor(use: ReadonlyMap<string, TenantUse>, edit: (tenant: Tenant) => void): Column<Tenant>[] {
-  return [
+function columnsFor(
+  use: ReadonlyMap<string, TenantUse>,
+  edit: ((tenant: Tenant) => void) | undefined,
+): Column<Tenant>[] {
+  const columns: Column<Tenant>[] = [
     { name: "Tenant", isHead: true, cell: ({ name }) => <TenantName tenant={name} />, order: ({ name }) => name },
     {
       name: "Memory",
@@ -109,6 +112,10 @@ function columnsFor(use: ReadonlyMap<string, TenantUse>, edit: (tenant: Tenant) 
       cell: ({ name }) => duration(use.get(name)?.deviceMs ?? 0),
       order: ({ name }) => use.get(name)?.deviceMs ?? 0,
     },
+  ];
+  if (edit === undefined) return columns;
+  return [
+    ...columns,
     {
       name: "",
       label: "Actions",
@@ -124,6 +131,7 @@ function columnsFor(use: ReadonlyMap<string, TenantUse>, edit: (tenant: Tenant) 
 export function TenantsPage({ state }: { readonly state: LiveState }) {
   const use = useUse();
   const [edited, setEdited] = useState<Partial<Tenant> | undefined>(undefined);
+  const isAdmin = state.session?.role === "admin";
   const tenants = [...state.model.tenants.values()];
   const total = tenants.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
   return (
@@ -136,9 +144,11 @@ export function TenantsPage({ state }: { readonly state: LiveState }) {
                 <Bytes of={total} /> held in all
               </span>
             )}
-            <button type="button" class="button" onClick={() => setEdited({})}>
-              Set a quota …
-            </button>
+            {isAdmin && (
+              <button type="button" class="button" onClick={() => setEdited({})}>
+                Set a quota …
+              </button>
+            )}
           </div>
         }
       >
@@ -151,7 +161,7 @@ export function TenantsPage({ state }: { readonly state: LiveState }) {
       ) : (
         <Table
           name="Tenants"
-          columns={columnsFor(use, setEdited)}
+          columns={columnsFor(use, isAdmin ? setEdited : undefined)}
           rows={tenants}
           keyOf={({ name }) => name}
           none="There is no tenant."

@@ -27,10 +27,10 @@ function stateOf({ revokedAtMs, expiresAtMs }: Token): string {
 
 const isGood = ({ revokedAtMs, expiresAtMs }: Token): boolean => revokedAtMs === 0 && expiresAtMs > serverNow();
 
-const columnsFor = (revoke: (token: Token) => void): Column<Token>[] => [
+const columnsFor = (revoke: ((token: Token) => void) | undefined): Column<Token>[] => [
   { name: "Token", isHead: true, cell: ({ id }) => <code>{id}</code>, order: ({ id }) => id },
   { name: "Tenant", cell: ({ tenant }) => <TenantName tenant={tenant} />, order: ({ tenant }) => tenant },
-  { name: "Role", cell: ({ role }) => (role === "ROLE_ADMIN" ? "admin" : "tenant"), order: ({ role }) => role },
+  { name: "Role", cell: ({ role }) => role.replace("ROLE_", "").toLowerCase(), order: ({ role }) => role },
   { name: "For", cell: ({ note }) => note || "–", order: ({ note }) => note },
   {
     name: "Last used",
@@ -43,6 +43,7 @@ const columnsFor = (revoke: (token: Token) => void): Column<Token>[] => [
     name: "",
     label: "Actions",
     cell: (token) =>
+      revoke !== undefined &&
       isGood(token) && (
         <button type="button" class="button" aria-label={`Revoke the token ${token.id}`} onClick={() => revoke(token)}>
           Revoke …
@@ -55,6 +56,7 @@ export function Tokens({ state }: { readonly state: LiveState }) {
   const [tokens, setTokens] = useState<readonly Token[]>([]);
   const [asked, setAsked] = useState<"create" | Token | undefined>(undefined);
   const [made, setMade] = useState("");
+  const isAdmin = state.session?.role === "admin";
   const ask = useCallback((): void => {
     call<{ tokens: Token[] }>("AdminService/ListTokens", {}).then(
       ({ tokens: found }) => setTokens(found),
@@ -70,9 +72,11 @@ export function Tokens({ state }: { readonly state: LiveState }) {
     <section aria-labelledby="tokens-title">
       <div class="title title-second">
         <h2 id="tokens-title">Tokens</h2>
-        <button type="button" class="button" onClick={() => setAsked("create")}>
-          New token …
-        </button>
+        {isAdmin && (
+          <button type="button" class="button" onClick={() => setAsked("create")}>
+            New token …
+          </button>
+        )}
       </div>
       {state.session?.isOpen === true && (
         <p class="quiet">
@@ -83,7 +87,7 @@ export function Tokens({ state }: { readonly state: LiveState }) {
       {tokens.length > 0 && (
         <Table
           name="Tokens"
-          columns={columnsFor(setAsked)}
+          columns={columnsFor(isAdmin ? setAsked : undefined)}
           rows={[...tokens].reverse()}
           keyOf={({ id }) => id}
           none="There is no token."
@@ -135,8 +139,9 @@ function CreateDialog(props: {
       <div class="field">
         <label for="token-role">Role</label>
         <select id="token-role" name="role" class="select">
-          {!isFirst && <option value="ROLE_TENANT">tenant</option>}
-          <option value="ROLE_ADMIN">admin</option>
+          {!isFirst && <option value="ROLE_TENANT">tenant: borrows, sees its own</option>}
+          {!isFirst && <option value="ROLE_MONITOR">monitor: sees all, changes nothing</option>}
+          <option value="ROLE_ADMIN">admin: sees and changes all</option>
         </select>
       </div>
       <Field name="lifetime" label="Lifetime" placeholder="365d" hint="Such as 90d. Empty: a year." />

@@ -16,6 +16,10 @@ export const Role = {
    * That, for every tenant, and the calls of this service.
    */
   ROLE_ADMIN: 'ROLE_ADMIN',
+  /**
+   * Read what an admin reads (the calls List..., Get..., WatchPool and Explain, and the metrics), and nothing else: other calls get READ_ONLY.
+   */
+  ROLE_MONITOR: 'ROLE_MONITOR',
 } as const;
 
 /**
@@ -37,6 +41,11 @@ export type Role =
    */
   | 'ROLE_ADMIN'
   | 2
+  /**
+   * Read what an admin reads (the calls List..., Get..., WatchPool and Explain, and the metrics), and nothing else: other calls get READ_ONLY.
+   */
+  | 'ROLE_MONITOR'
+  | 3
 
 /**
  * What the owner of a token may do.

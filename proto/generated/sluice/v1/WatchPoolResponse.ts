@@ -35,7 +35,7 @@ export interface WatchPoolResponse {
    */
   'leases'?: (_sluice_v1_Lease)[];
   /**
-   * Leases that are gone.
+   * Leases that the reader was told of and that are gone.
    */
   'goneLeaseIds'?: (string)[];
   /**
@@ -51,11 +51,11 @@ export interface WatchPoolResponse {
    */
   'waiting'?: (number);
   /**
-   * For admins: tenants that are new or changed.
+   * For admins and monitors: tenants that are new or changed.
    */
   'tenants'?: (_sluice_v1_Tenant)[];
   /**
-   * For admins: tenants that are gone.
+   * For admins and monitors: tenants that are gone.
    */
   'goneTenants'?: (string)[];
 }
@@ -89,7 +89,7 @@ export interface WatchPoolResponse__Output {
    */
   'leases': (_sluice_v1_Lease__Output)[];
   /**
-   * Leases that are gone.
+   * Leases that the reader was told of and that are gone.
    */
   'goneLeaseIds': (string)[];
   /**
@@ -105,11 +105,11 @@ export interface WatchPoolResponse__Output {
    */
   'waiting': (number);
   /**
-   * For admins: tenants that are new or changed.
+   * For admins and monitors: tenants that are new or changed.
    */
   'tenants': (_sluice_v1_Tenant__Output)[];
   /**
-   * For admins: tenants that are gone.
+   * For admins and monitors: tenants that are gone.
    */
   'goneTenants': (string)[];
 }
