@@ -11,7 +11,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const sizes = [4, 64, KiB, 16 * KiB, 64 * KiB, 256 * KiB, MiB, 4 * MiB, 16 * MiB, 64 * MiB, 256 * MiB, 1024 * MiB];
 /** A quick run measures these. */
-const quickSizes = [4, 64 * KiB, MiB, 16 * MiB, 64 * MiB];
+const quickSizes = [64 * KiB, MiB, 64 * MiB];
 const PROMISED_BYTES = 64 * MiB;
 /** What a copy there is acknowledged with, and a copy back is asked for with. */
 const SMALL_BYTES = 64;

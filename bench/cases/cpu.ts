@@ -134,7 +134,7 @@ async function computeRow(
 }
 
 async function computeTable(slice: DeviceSlice, context: CaseContext): Promise<Table> {
-  const rounds: Rounds = context.quick ? { rounds: 3, warmup: 1 } : { rounds: 9, warmup: 3 };
+  const rounds: Rounds = context.quick ? { rounds: 1, warmup: 1 } : { rounds: 9, warmup: 3 };
   const rows: Cell[][] = [];
   for (const [i, computation] of computations.entries()) {
     context.progress(i / (computations.length + 2), computation.title);
@@ -245,7 +245,7 @@ async function compileTable(context: CaseContext): Promise<Table> {
   for (const [name, kernel] of modules) {
     context.progress((computations.length + 1) / (computations.length + 2), `compile ${name}.ptx`);
     const measured: Awaited<ReturnType<typeof measureLoad>>[] = [];
-    for (let round = 0; round < (context.quick ? 3 : 9); round++) measured.push(await measureLoad(name, kernel));
+    for (let round = 0; round < (context.quick ? 1 : 9); round++) measured.push(await measureLoad(name, kernel));
     const [load, launch] = [median(measured.map((m) => m.load)), median(measured.map((m) => m.launch))];
     rows.push([`${name}.ptx`, ptxOf(name).byteLength, measured[0]!.kernels, load, launch]);
   }

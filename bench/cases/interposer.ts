@@ -154,7 +154,7 @@ interface Wanted extends Built {
 
 async function measure({ layout, transport, program, libraries, quick }: Wanted): Promise<Figures> {
   const stand = await Stand.start(layout, transport, libraries);
-  const turns = quick ? 5 : 11;
+  const turns = quick ? 3 : 11;
   try {
     const startMs = await measureStart(stand, program, turns);
     const tool = await stand.program([program, "serve"]);

@@ -31,7 +31,7 @@ async function sample(server: Server, file: string): Promise<Sample> {
   const read = (): ProbeReading | undefined =>
     existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as ProbeReading) : undefined;
   const before = read()?.reading ?? 0;
-  process.kill(server.pid, "SIGUSR2");
+  process.kill(server.pid, "SIGWINCH");
   const deadline = performance.now() + 10_000;
   for (;;) {
     const reading = read();

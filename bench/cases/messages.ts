@@ -40,6 +40,7 @@ async function over<T>(link: LinkProperties, { server }: Stand, work: (target: T
 /** The first job that sends something, and later ones with the same. */
 async function firstAndLater(
   turns: number,
+  repeats: number,
   work: (name: string) => Promise<Cost>,
 ): Promise<{ first: Cost; later: Cost }> {
   const firsts: Cost[] = [];
@@ -47,14 +48,14 @@ async function firstAndLater(
   for (let turn = 0; turn < turns; turn++) {
     const name = `${turn}`;
     firsts.push(await work(name));
-    for (let repeat = 0; repeat < 3; repeat++) laters.push(await work(name));
+    for (let repeat = 0; repeat < repeats; repeat++) laters.push(await work(name));
   }
   return { first: middle(firsts), later: middle(laters) };
 }
 
 async function measureContent(stand: Stand, link: LinkProperties): Promise<Cell[][]> {
   const { worker, context } = stand;
-  const turns = context.quick ? 3 : 5;
+  const [turns, repeats] = context.quick ? [3, 1] : [5, 3];
   const uploadBytes = (context.quick ? 64 : 256) * MiB;
   return await over(link, stand, async (target) => {
     const rows: Cell[][] = [];
@@ -65,13 +66,13 @@ async function measureContent(stand: Stand, link: LinkProperties): Promise<Cell[
     for (const byteCount of [32 * KiB, 4 * MiB]) {
       const load = (name: string) =>
         worker.run("loadImage", { target, name: `${link.roundTripMs}-${name}`, byteCount });
-      add(`program of ${byteCount < MiB ? "32 KiB" : "4 MiB"}`, await firstAndLater(turns, load));
+      add(`program of ${byteCount < MiB ? "32 KiB" : "4 MiB"}`, await firstAndLater(turns, repeats, load));
       await worker.run("forget", {});
     }
     const once = (cached: boolean) => (name: string) =>
       worker.run("upload", { target, name: `${link.roundTripMs}-${name}`, byteCount: uploadBytes, cached });
     const plain = middle([await once(false)("0"), await once(false)("0"), await once(false)("0")]);
-    add(`upload of ${uploadBytes / MiB} MiB`, { plain, ...(await firstAndLater(turns, once(true))) });
+    add(`upload of ${uploadBytes / MiB} MiB`, { plain, ...(await firstAndLater(turns, repeats, once(true))) });
     await worker.run("forget", {});
     return rows;
   });

@@ -66,8 +66,8 @@ class Stand {
 
   /** Beside C TCP, whatever the transport. */
   compare(bytes: { requestBytes: number; answerBytes: number }, subject: () => Promise<number[]>, quick: boolean) {
-    const counts =
-      bytes.requestBytes + bytes.answerBytes > MiB ? { rounds: 3, warmup: 1 } : { rounds: 500, warmup: 300 };
+    const isCopy = bytes.requestBytes + bytes.answerBytes > MiB;
+    const counts = isCopy ? { rounds: quick ? 1 : 3, warmup: 1 } : { rounds: 500, warmup: 300 };
     const floor = () => this.#floor.rounds({ ...bytes, ...counts, cores: this.#layout.client });
     return compare({ turns: quick ? 3 : 7, subject, floor });
   }
@@ -82,12 +82,15 @@ class Stand {
 async function measure(stand: Stand, kind: TransportKind, quick: boolean): Promise<Figures> {
   await stand.open(kind);
   const { worker } = stand;
-  const copy = (direction: "to" | "from") => () =>
-    worker.run("copies", { bytes: COPY_BYTES, direction, rounds: 3, warmup: 1 });
+  // Copies through the daemon take up to a second: a quick run warms each direction up once, not in every turn.
+  const counts = quick ? { rounds: 1, warmup: 0 } : { rounds: 3, warmup: 1 };
+  const copy = (direction: "to" | "from") => () => worker.run("copies", { bytes: COPY_BYTES, direction, ...counts });
   const roundTrip = () => worker.run("roundTrips", { payloadBytes: SMALL_BYTES, rounds: 500, warmup: 300 });
   const small = { requestBytes: SMALL_BYTES, answerBytes: SMALL_BYTES };
   const call = await stand.compare(small, roundTrip, quick);
+  await copy("to")();
   const to = await stand.compare({ requestBytes: COPY_BYTES, answerBytes: SMALL_BYTES }, copy("to"), quick);
+  await copy("from")();
   const from = await stand.compare({ requestBytes: SMALL_BYTES, answerBytes: COPY_BYTES }, copy("from"), quick);
   await worker.run("close", {});
   return { kind, call, to, from };

@@ -1,5 +1,5 @@
 /**
- * Loaded into a daemon under test with `--import`: at SIGUSR2 it collects garbage and writes what the process costs to the file named
+ * Loaded into a daemon under test with `--import`: at SIGWINCH it collects garbage and writes what the process costs to the file named
  * by SLUICE_BENCH_PROBE. It does nothing in executors, which inherit the flags.
  */
 import { renameSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ if (file !== undefined && process.argv.includes("serve")) {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
   let reading = 0;
-  process.on("SIGUSR2", () => {
+  process.on("SIGWINCH", () => {
     // The histogram holds the whole time between two ticks of its timer; what is above the resolution is delay.
     const delayMs = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
     const loopP99Ms = delayMs(histogram.percentile(99));

@@ -83,7 +83,8 @@ export class Session {
   #over = false;
   #countedCalls = 0;
   #countedAnswers = 0;
-  /** When the batch being run was read, and the answers whose time is noted. */
+  /** When what runs now was found in the reader, when the batch of it being run was, and the answers whose time is noted. */
+  #readAt = 0;
   #takenAt = 0;
   #shapedAnswers = 0;
   #countedBytes = 0;
@@ -251,6 +252,7 @@ export class Session {
   /** Runs all that is there, until a call holds the session up. */
   #pump(): void {
     const startedAt = performance.now();
+    this.#readAt = startedAt;
     try {
       while (!this.#over) {
         const change = this.#changes.shift();
@@ -263,11 +265,13 @@ export class Session {
         if (frame === undefined) break;
         this.#take(frame);
       }
-      if (this.#answers.pending) this.#flush();
+      // One look at the clock for both: this path is short.
+      const endedAt = performance.now();
+      this.#busyMs += endedAt - startedAt;
+      if (this.#answers.pending) this.#flush(endedAt);
     } catch (error) {
       this.refuse(toSluiceError(error));
     }
-    this.#busyMs += performance.now() - startedAt;
     this.#count();
   }
 
@@ -305,7 +309,7 @@ export class Session {
     this.#next = 0;
     this.#usage.batches++;
     this.#usage.shape.batch(calls.length);
-    this.#takenAt = performance.now();
+    this.#takenAt = this.#readAt;
   }
 
   /** Runs the calls of the frame that are left; false when one holds the session up. */
@@ -381,11 +385,11 @@ export class Session {
     void reason.then(goOn); // It never rejects: failures are answers.
   }
 
-  #flush(): void {
+  #flush(now = performance.now()): void {
     const answers = this.#answers.answersSent - this.#shapedAnswers;
     if (answers > 0) {
       this.#shapedAnswers += answers;
-      this.#usage.shape.answered(answers, performance.now() - this.#takenAt);
+      this.#usage.shape.answered(answers, now - this.#takenAt);
     }
     this.#answers.flush(this.#executed);
     this.#unacknowledgedBytes = 0;
