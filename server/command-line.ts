@@ -17,7 +17,8 @@ from the start, it makes an admin's itself: shown on the terminal, and in DIR/ad
 for its owner alone.
 
 Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone, for an upgrade:
-jobs run on, and the next server on the same --state takes them up.`;
+jobs run on, and the next server on the same --state takes them up. SIGHUP reads the files of --tls-cert,
+--tls-key and --tls-ca again, for new connections; what runs goes on, and bad files change nothing.`;
 
 function serveCommand(): Command {
   const command = new Command("sluice serve")

@@ -10,7 +10,7 @@ import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX, SESSION_GRACE_MS } from "../shared/limits.ts";
 import { parseDuration, parseSize } from "../shared/units.ts";
 import type { ConnectionBounds } from "./access/connection-limit.ts";
-import { readTls, type TlsConfig } from "./access/tls.ts";
+import { readTls, type TlsConfig, type TlsFiles } from "./access/tls.ts";
 import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
 import { type PoolOptions, type PoolRequest, PRIORITY_MAX } from "./pool/types.ts";
@@ -68,6 +68,8 @@ export interface Config {
   };
   /** What every port uses; undefined: connections are not encrypted. */
   readonly tls: TlsConfig | undefined;
+  /** Where that was read from, to read it again. */
+  readonly tlsFiles: TlsFiles;
   /** Whether to ask for a token although there was none yet: by option, and where other machines can reach a port. */
   readonly requireToken: boolean;
   readonly limits: Limits;
@@ -190,7 +192,8 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
       bytesMax: sizeOf("cache-bytes", raw["cache-bytes"]),
       shared: switchOf("shared-cache", raw["shared-cache"]),
     },
-    tls: tlsOf(raw),
+    tls: readTls(tlsFilesOf(raw)),
+    tlsFiles: tlsFilesOf(raw),
     requireToken: switchOf("require-token", raw["require-token"]),
     limits: {
       connections: countOf("connections", raw.connections, { min: 1, max: CONNECTIONS_MAX }),
@@ -336,11 +339,11 @@ function poolOf(raw: RawOptions): Config["pool"] {
   };
 }
 
-function tlsOf(raw: RawOptions): TlsConfig | undefined {
+function tlsFilesOf(raw: RawOptions): TlsFiles {
   const fileOf = (name: "tls-cert" | "tls-key" | "tls-ca"): string | undefined =>
     raw[name] === undefined ? undefined : textOf(name, raw[name]);
   const mutual = switchOf("tls-mutual", raw["tls-mutual"]);
-  return readTls({ cert: fileOf("tls-cert"), key: fileOf("tls-key"), ca: fileOf("tls-ca"), mutual });
+  return { cert: fileOf("tls-cert"), key: fileOf("tls-key"), ca: fileOf("tls-ca"), mutual };
 }
 
 function switchOf(name: string, value: unknown): boolean {

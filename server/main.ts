@@ -13,7 +13,7 @@ import { Access } from "./access/access.ts";
 import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
 import { GrpcListener, grpcBounds } from "./access/grpc-listener.ts";
-import { certificateEndsAt } from "./access/tls.ts";
+import { certificateEndsAt, readTls } from "./access/tls.ts";
 import { openingWarnings } from "./access/warnings.ts";
 import { AdminPort } from "./admin/admin-port.ts";
 import { Metrics } from "./admin/metrics.ts";
@@ -270,6 +270,8 @@ class Daemon {
   /** Opens the doors and says so on stdout. */
   async start(): Promise<void> {
     const config = this.#config;
+    // Without TLS a terminal that closes ends the server, as it always did.
+    if (config.tls !== undefined) process.on("SIGHUP", this.#renewCertificates);
     this.#makeFirstToken();
     this.#warnOfOpening();
     const opened = await bound("data", config.data, () => this.#dataDoors.open(config.data));
@@ -290,6 +292,20 @@ class Daemon {
     this.#monitor.start();
     this.#history.start(this.#broker);
   }
+
+  /** Reads the certificates' files again: new connections get what they hold now. Nothing changes unless all of them are good. */
+  readonly #renewCertificates = (): void => {
+    try {
+      const tls = readTls(this.#config.tlsFiles)!;
+      for (const room of [this.#dataDoors, this.#grpcListener, this.#adminPort, this.#access]) room?.renew(tls);
+      const endsAt = certificateEndsAt(tls);
+      this.#log.info({ until: new Date(endsAt).toISOString() }, "New connections get the certificate as it is now");
+      const opening = { reachable: [], certificateEndsAt: endsAt, isOpen: false };
+      for (const warning of openingWarnings(opening, systemClock.now())) this.#log.warn(warning);
+    } catch (error) {
+      this.#log.error({ error: toSluiceError(error).message }, "The certificate stays as it was");
+    }
+  };
 
   /** The services of gRPC, each behind the gate. */
   #services(dataEndpoints: readonly string[]): BridgedService[] {
@@ -399,6 +415,7 @@ class Daemon {
 
   /** Closes every door that is open and ends the spare executors. */
   async close(): Promise<void> {
+    process.off("SIGHUP", this.#renewCertificates);
     await this.#monitor.close();
     this.#dataDoors.close();
     this.#grpcListener.close();

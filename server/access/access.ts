@@ -31,7 +31,7 @@ export class Access {
   /** For the admin port. */
   readonly sessions: BrowserSessions;
   /** What a client must know to reach the server's ports. */
-  readonly trust: { readonly tls: boolean; readonly ca: string };
+  readonly trust: { readonly tls: boolean; ca: string };
   /** Shared by all ports. */
   readonly requests: RequestRates;
 
@@ -49,6 +49,11 @@ export class Access {
   guard(service: ServiceDefinition, handlers: object, role: Role): UntypedServiceImplementation {
     const { tokens: gate, requests, audit } = this;
     return guarded(service, handlers as UntypedServiceImplementation, { gate, requests, audit, role });
+  }
+
+  /** New clients are told of another CA. */
+  renew(tls: TlsConfig): void {
+    this.trust.ca = trustOf(tls);
   }
 
   /** Ends browsers' sessions and stops its timers. */

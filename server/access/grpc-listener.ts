@@ -35,7 +35,7 @@ export interface GrpcListenerOptions {
 }
 
 export class GrpcListener {
-  readonly #injector: ConnectionInjector;
+  #injector: ConnectionInjector;
   readonly #listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   readonly #options: GrpcListenerOptions;
 
@@ -54,6 +54,11 @@ export class GrpcListener {
         resolve(typeof bound === "object" && bound !== null ? bound.port : port);
       });
     });
+  }
+
+  /** New connections get other certificates; those that there are go on with theirs, in the injector that they came by. */
+  renew(tls: TlsConfig): void {
+    this.#injector = this.#options.server.createConnectionInjector(grpcCredentials(tls));
   }
 
   /** Accepts no more; the connections that there are end with the gRPC server. */

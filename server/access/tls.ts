@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 
@@ -44,7 +45,19 @@ export function readTls({ cert, key, ca, mutual }: TlsFiles): TlsConfig | undefi
   }
   const caText = ca === undefined ? undefined : readPem("tls-ca", ca);
   if (ca !== undefined && caText !== undefined) certificateOf("tls-ca", { file: ca, text: caText });
-  return { ...texts, ca: caText, mutual };
+  const tls = { ...texts, ca: caText, mutual };
+  checkUsable(tls);
+  return tls;
+}
+
+/** Whether every port can use it: what stands behind the first certificate of a file is read only then. */
+function checkUsable(tls: TlsConfig): void {
+  try {
+    createSecureContext(tlsServerOptions(tls));
+  } catch {
+    // What OpenSSL says may quote a file.
+    throw bad("The files of [tls-cert], [tls-key] and [tls-ca] cannot be used together for TLS.");
+  }
 }
 
 /** Until when the server's certificate is good, in milliseconds since the epoch. */

@@ -67,6 +67,11 @@ export class AdminPort {
     return this.#server.listen(address);
   }
 
+  /** New connections get other certificates. */
+  renew(tls: TlsConfig): void {
+    this.#server.renew(tls);
+  }
+
   close(): void {
     this.#feed.close();
     this.#server.close();

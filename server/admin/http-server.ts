@@ -3,7 +3,7 @@
  * what routes do. Everything it takes is bounded.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
@@ -83,6 +83,11 @@ export class HttpServer {
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
+  }
+
+  /** New connections get other certificates. Only where TLS is configured. */
+  renew(tls: TlsConfig): void {
+    if (this.#server instanceof TlsServer) this.#server.setSecureContext(tlsServerOptions(tls));
   }
 
   /** Closes every connection. Idempotent. */

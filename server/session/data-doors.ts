@@ -56,6 +56,11 @@ export class DataDoors {
     }
   };
 
+  /** New connections get other certificates. Only where TLS is configured. */
+  renew(tls: TlsConfig): void {
+    this.#tls?.renew(tls);
+  }
+
   /** Closes every door, and the connections that end here. */
   close(): void {
     this.#listener.close();

@@ -17,6 +17,8 @@ export interface TlsDoorOptions {
   readonly handshakesMax?: number;
 }
 
+const optionsFor = (tls: TlsConfig) => ({ ...tlsServerOptions(tls), minVersion: "TLSv1.3" }) as const;
+
 export class TlsDoor {
   readonly #server: Server;
   /** Connections that are not secure yet. */
@@ -24,8 +26,7 @@ export class TlsDoor {
 
   constructor({ tls, onSecure, handshakesMax = HANDSHAKES_MAX }: TlsDoorOptions) {
     this.#server = createServer({
-      ...tlsServerOptions(tls),
-      minVersion: "TLSv1.3",
+      ...optionsFor(tls),
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });
@@ -48,6 +49,11 @@ export class TlsDoor {
   /** Listens, and returns the port; rejects with the system's error. */
   async listen(address: ListenAddress): Promise<number> {
     return portOf(await listening(this.#server, address), address);
+  }
+
+  /** New connections get other certificates; those that there are go on with theirs. */
+  renew(tls: TlsConfig): void {
+    this.#server.setSecureContext(optionsFor(tls));
   }
 
   /** Accepts no more; what is secure already is not its own. */

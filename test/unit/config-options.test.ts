@@ -48,6 +48,7 @@ test("without options the server lends what the machine has to this machine alon
     spareExecutors: 1,
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
+    tlsFiles: { cert: undefined, key: undefined, ca: undefined, mutual: false },
     requireToken: false,
     limits: { connections: 4096, perAddress: 512, requestsPerSecond: 2000 },
   });
