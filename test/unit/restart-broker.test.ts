@@ -2,46 +2,16 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Broker, type Wish } from "../../server/control/broker.ts";
-import type { Clock } from "../../server/control/clock.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { Lease } from "../../server/pool/types.ts";
 import { decayedUsage } from "../../server/store/ledger.ts";
 import { Store } from "../../server/store/store.ts";
 import type { SluiceError } from "../../shared/errors.ts";
+import { TestClock } from "../support/test-clock.ts";
 
 const MiB = 1024 ** 2;
 const HEARTBEAT_MS = 10_000;
 const HALF_LIFE_MS = 60_000;
-
-/** Time that passes only when it is told to. */
-class TestClock implements Clock {
-  #now = 1_000_000;
-  #timers: { at: number; action: () => void }[] = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  schedule(delayMs: number, action: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, delayMs), action };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-
-  advance(milliseconds: number): void {
-    const until = this.#now + milliseconds;
-    for (;;) {
-      const next = this.#timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
-      this.#timers = this.#timers.filter((timer) => timer !== next);
-      this.#now = next.at;
-      next.action();
-    }
-    this.#now = until;
-  }
-}
 
 let clock: TestClock;
 let store: Store;
