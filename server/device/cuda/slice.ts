@@ -154,6 +154,12 @@ export class CudaSlice implements DeviceSlice {
     try {
       await this.#zero(before);
     } catch (error) {
+      // What was queued for the new memory must be over before it goes; the failure is known already.
+      try {
+        await this.synchronize();
+      } catch {
+        // A context in error runs nothing any more.
+      }
       await this.#arena.resize(before, host);
       throw error;
     }
