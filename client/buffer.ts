@@ -217,7 +217,8 @@ export class DeviceBuffer {
     const pieces: Promise<boolean>[] = [];
     for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
       const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
-      const piece = new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
+      const isAll = byteCount === byteLength && into instanceof Uint8Array;
+      const piece = isAll ? into : new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
       pieces.push(this.#readPiece(piece, { at: offset + at, stream, signal: options.signal }));
     }
     const lastPiece = session.calls;

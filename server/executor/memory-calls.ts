@@ -64,6 +64,14 @@ export function copyToDevice(work: Workspace, call: CopyToDeviceCall): void | Pr
 
 /** For what is gone before the next call runs: one piece of memory serves them all. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
+/** The same for small reads, and the part of it used last: reads of one size often follow each other. */
+const smallScratch = new Uint8Array(BULK_BYTES_MIN);
+let smallPart = smallScratch;
+
+function takeSmall(byteCount: number): Uint8Array<ArrayBuffer> {
+  if (smallPart.byteLength !== byteCount) smallPart = smallScratch.subarray(0, byteCount);
+  return smallPart;
+}
 
 export function copyFromDevice(
   work: Workspace,
@@ -78,8 +86,7 @@ export function copyFromDevice(
   const slice = work.within(call.address, call.byteCount);
   const stream = work.stream(call.stream, slice);
   // Small data is copied into its frame before the next call runs; large data is the frame's own until the client has it.
-  scratch ??= new Uint8Array(CALL_DATA_BYTES_MAX);
-  const data = call.byteCount < BULK_BYTES_MIN ? scratch.subarray(0, call.byteCount) : takeBlock(call.byteCount);
+  const data = call.byteCount < BULK_BYTES_MIN ? takeSmall(call.byteCount) : takeBlock(call.byteCount);
   const reading = slice.device.read(call.address, data, stream);
   return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
 }

@@ -47,6 +47,9 @@ export class WireWriter {
   /** Data that follows what is written, padded to 8, and was not copied: the last thing appended since `clear`. */
   bulk: Uint8Array | undefined;
   readonly #bulkBytesMin: number;
+  /** What `bytes` returned last, of this buffer: small frames are alike, and a view costs more than a look at it. */
+  #view: Uint8Array<ArrayBuffer> | undefined;
+  #viewed: WireBuffer | undefined;
 
   /** Data of `bulkBytesMin` bytes or more is not copied but left in `bulk`. */
   constructor(capacityBytes = 4096, options: { readonly bulkBytesMin?: number } = {}) {
@@ -66,7 +69,11 @@ export class WireWriter {
 
   /** What was written, as a view that is valid until the next write. */
   get bytes(): Uint8Array<ArrayBuffer> {
-    return this.buffer.u8.subarray(0, this.length);
+    if (this.#view === undefined || this.#viewed !== this.buffer || this.#view.byteLength !== this.length) {
+      this.#viewed = this.buffer;
+      this.#view = this.buffer.u8.subarray(0, this.length);
+    }
+    return this.#view;
   }
 
   /** Makes room for `byteCount` more and returns the views, which growing replaces. */
