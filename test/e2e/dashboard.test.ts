@@ -179,6 +179,81 @@ describe.skipIf(chromiumPath === undefined)(
       control.close();
     });
 
+    test("slices are reserved for a tenant, seen in use, and given up", async () => {
+      await using server = await startServer({ args: ["--device", "null:1x16GiB,profile=4x4GiB"] });
+      const control = new RawControl(server.grpc);
+      const page = await open(server, "/#/tenants");
+      await page.getByText("Nothing is reserved: whoever comes first").waitFor();
+      await page.getByRole("button", { name: "Reserve …" }).click();
+      await page.getByLabel("Tenant", { exact: true }).fill("local");
+      await page.getByLabel("Slices", { exact: true }).fill("99");
+      await page.getByRole("button", { name: "Reserve", exact: true }).click();
+      // What cannot be reserved is said in the dialog, which stays.
+      await page.getByRole("alert").locator("p").waitFor();
+      await page.getByLabel("Slices", { exact: true }).fill("3");
+      await page.getByLabel("For how long").fill("7d");
+      await page.getByLabel("Name", { exact: true }).fill("course");
+      await page.getByRole("button", { name: "Reserve", exact: true }).click();
+      const row = page.locator("tr", { hasText: "course" });
+      await row.getByText("0 of 3").waitFor();
+      expect(await row.innerText()).toMatch(/3 × 4 GiB of null:0/);
+      const lease = await control.allocate({ mode: "SHARING_MODE_PROFILE", name: "inside" });
+      expect(lease.granted.lease!.reservationId).not.toBe("");
+      await row.getByText("1 of 3").waitFor();
+      await row.getByRole("button", { name: "Give course up" }).click();
+      await page.getByText("1 slice in use stay with their leases").waitFor();
+      await page.getByRole("button", { name: "Cancel" }).click();
+      expect(await row.count()).toBe(1);
+      await row.getByRole("button", { name: "Give course up" }).click();
+      await page.getByRole("button", { name: "Give it up" }).click();
+      await page.getByText("Nothing is reserved: whoever comes first").waitFor();
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
+    test("a monitor sees what admins see, and nothing to press", async () => {
+      await using server = await startServer({ args: ["--device", "null:2x16GiB,profile=4x4GiB"] });
+      const admin = await createToken(server.grpc, { tenant: "ops", role: "ROLE_ADMIN" });
+      const token = await createToken(server.grpc, { tenant: "wall", role: "ROLE_MONITOR" }, admin);
+      const control = new RawControl(server.grpc, admin);
+      const lease = await control.allocate({ mode: "SHARING_MODE_PROFILE", name: "watched" });
+      const waiting = control.allocate({
+        mode: "SHARING_MODE_PROFILE",
+        devices: 2,
+        memoryBytes: 9 * GiB,
+        waitMs: 60_000,
+      });
+      void waiting.catch(() => {}); // It may wait to the end, or be refused at once.
+      const page = await open(server);
+      await page.getByLabel("Token").fill(token);
+      await page.keyboard.press("Enter");
+      await page.getByText("Monitor wall").waitFor();
+      for (const [target, words] of [
+        ["leases", "watched"],
+        [`leases/${lease.granted.lease!.id}`, "Device time per second"],
+        ["queue", "Queue"],
+        ["tenants", "good for"],
+        ["events", "CreateToken"],
+      ] as const) {
+        await page.goto(`${server.admin}/#/${target}`);
+        await page.locator("main").getByText(words).first().waitFor();
+        expect(await page.getByRole("button", { name: /…$/ }).count()).toBe(0);
+        expect(
+          await page
+            .getByRole("button", { name: /^(Revoke|Cancel|Reserve|Give|Resize|Extend|Priority|Quota|Set|New)/ })
+            .count(),
+        ).toBe(0);
+      }
+      await page.goto(`${server.admin}/#/pool`);
+      await page.locator("[data-device='null:0']").getByRole("button", { name: "null:0" }).click();
+      await page.getByRole("dialog").waitFor();
+      expect(await page.getByRole("button", { name: /Cordon|Drain/ }).count()).toBe(0);
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
     test("hostile names are text and nothing else", async () => {
       await using server = await startServer();
       const token = await createToken(server.grpc, { tenant: "<img src=x onerror=alert(1)>", role: "ROLE_ADMIN" });

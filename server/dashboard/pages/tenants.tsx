@@ -6,6 +6,7 @@ import { duration, size, sizeWritten } from "../format.ts";
 import { type LiveState, serverNow } from "../live/live.ts";
 import type { Tenant } from "../live/pool-model.ts";
 import { ActionDialog, Field, textOf } from "../parts/dialog.tsx";
+import { Reservations } from "../parts/reservations.tsx";
 import { Bytes, Empty, Meter, TenantName, Title } from "../parts/small.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { Tokens } from "../parts/tokens.tsx";
@@ -167,6 +168,7 @@ export function TenantsPage({ state }: { readonly state: LiveState }) {
           none="There is no tenant."
         />
       )}
+      <Reservations state={state} />
       <Tokens state={state} />
       {edited !== undefined && <QuotaDialog tenant={edited} onClose={() => setEdited(undefined)} />}
     </>
