@@ -34,7 +34,7 @@ const columns: readonly Column[] = [
 export function addAuditCommand(program: Command): void {
   const command = program
     .command("audit")
-    .description("show what admins have done, and who was refused (admin)")
+    .description("show what admins have done, and who was refused (admin, monitor)")
     .option("--since <time>", "not before this time, like 2026-01-31 or 7d", readTime)
     .option("--until <time>", "before this time", readTime)
     .option("--tenant <name>", "only by this tenant's tokens")

@@ -31,6 +31,9 @@ Examples:
   addServerOption(uncordon).addHelpText(
     "after",
     `
+It ends a drain of the device, too.
+${ADMINS_ALONE}
+
 Examples:
   sluice uncordon cuda:0`,
   );

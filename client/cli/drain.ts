@@ -1,5 +1,5 @@
 /** `sluice drain`: empties a device, after a notice to all that runs there. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ExitError } from "./failure.ts";
 import { ADMINS_ALONE, addServerOption, readDuration, type ServerOptions, withControl } from "./options.ts";
 import { note, print } from "./output.ts";
@@ -15,7 +15,11 @@ export function addDrainCommand(program: Command): void {
     .command("drain")
     .description("empty a device: cordon it, give what runs there notice, wait until it is gone (admin)")
     .argument("<device>", "its id, such as cuda:0")
-    .option("--grace <duration>", "how long its leases still have, like 10m", readDuration, 30_000)
+    .addOption(
+      new Option("--grace <duration>", "how long its leases still have, like 10m")
+        .argParser(readDuration)
+        .default(30_000, "30s"),
+    )
     .option("--message <text>", "why, for their holders and for those who wait");
   addServerOption(command).addHelpText(
     "after",

@@ -8,6 +8,7 @@ import {
   addServerOption,
   addShareOptions,
   type JsonOptions,
+  READERS_ALONE,
   readDuration,
   type ServerOptions,
   type ShareFlags,
@@ -68,6 +69,9 @@ Examples:
   addServerOption(unreserve).addHelpText(
     "after",
     `
+Requests that wait for it are refused.
+${ADMINS_ALONE}
+
 Examples:
   sluice unreserve reservation-3f9c2a`,
   );
@@ -76,10 +80,12 @@ Examples:
     print(`The reservation ${id} is given up.`);
   });
 
-  const list = program.command("reservations").description("show what is reserved for whom (admin)");
+  const list = program.command("reservations").description("show what is reserved for whom (admin, monitor)");
   addJsonOption(addServerOption(list)).addHelpText(
     "after",
     `
+${READERS_ALONE}
+
 Examples:
   sluice reservations
   sluice reservations --json | jq -r '.reservations[].id'`,

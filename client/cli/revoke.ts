@@ -1,5 +1,5 @@
 /** `sluice revoke`: takes a lease back from its holder, after a notice and a grace. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import {
   ADMINS_ALONE,
   addJsonOption,
@@ -21,7 +21,11 @@ export function addRevokeCommand(program: Command): void {
     .command("revoke")
     .description("take a lease back, after a notice (admin)")
     .argument("<id>", "the lease")
-    .option("--grace <duration>", "how long it still has, like 30s", readDuration, 30_000)
+    .addOption(
+      new Option("--grace <duration>", "how long it still has, like 30s")
+        .argParser(readDuration)
+        .default(30_000, "30s"),
+    )
     .option("--message <text>", "why, for its holder");
   addJsonOption(addServerOption(command));
   command.addHelpText(

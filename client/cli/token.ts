@@ -6,9 +6,11 @@ import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Tok
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Bundle } from "../server-access.ts";
 import {
+  ADMINS_ALONE,
   addJsonOption,
   addServerOption,
   type JsonOptions,
+  READERS_ALONE,
   readDuration,
   type ServerOptions,
   withControl,
@@ -69,7 +71,9 @@ function addCreate(parent: Command): void {
 The first token of a server is an admin's, made on the server's own machine while
 it asks for none; from then on it asks everybody for one. A server that asks from
 its start has made an admin's itself: in the file admin-token of its --state.
-A monitor's token reads what admins read, /metrics too. The token goes to standard output, everything else to standard error.
+A monitor's token reads what admins read, /metrics too.
+The token goes to standard output, everything else to standard error.
+${ADMINS_ALONE}
 
 Examples:
   sluice token create --tenant ops --admin > admin.token; export SLUICE_TOKEN_FILE=$PWD/admin.token
@@ -147,6 +151,8 @@ function addList(parent: Command): void {
   command.addHelpText(
     "after",
     `
+${READERS_ALONE}
+
 Examples:
   sluice token list
   sluice token list --json | jq -r '.tokens[] | select(.tenant == "alice") | .id'`,
@@ -171,6 +177,7 @@ function addRevoke(parent: Command): void {
 What it had opened is closed. Leases are not taken back, but nobody can keep them
 alive with it: they end by their heartbeat time-out, or at their time when they
 have no heartbeats. \`sluice revoke\` ends one at once.
+${ADMINS_ALONE}
 
 Examples:
   sluice token revoke 3f9c2a01b7de`,

@@ -52,7 +52,7 @@ const csvFields = {
 export function addUsageCommand(program: Command): void {
   const command = program
     .command("usage")
-    .description("show who used how much, by tenant and time span (admin)")
+    .description("show who used how much, by tenant and time span (admin, monitor)")
     .option("--from <time>", "start, as 2026-01-31 or so long ago as 7d (default: 30d)", readTime)
     .option("--to <time>", "end, likewise (default: now)", readTime)
     .option("--tenant <name>", "this tenant alone")

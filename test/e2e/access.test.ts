@@ -199,6 +199,18 @@ describe("tenants", () => {
     expect((await failureOf(alice.release("lease-0000000000000000"))).code).toBe("LEASE_NOT_FOUND");
   });
 
+  it("are told by the help of every admin's verb that it is not theirs", async () => {
+    const verbs = [
+      ...["cordon", "uncordon", "drain", "revoke", "extend", "cancel", "priority", "quota", "reserve", "unreserve"],
+      ...["usage", "audit", "reservations", "token create", "token list", "token revoke"],
+    ];
+    const helps = await Promise.all(verbs.map((verb) => sluice(nobody, ...verb.split(" "), "--help")));
+    const silent = verbs.filter(
+      (_, index) => !/Needs (an admin's token|a token of an admin)/.test(helps[index]!.stdout),
+    );
+    expect(silent).toEqual([]);
+  });
+
   it("are no admins, whatever they ask for", async () => {
     const mine = { ...nobody, SLUICE_BUNDLE: await bundleFor("alice"), SLUICE_SERVER: server.grpc };
     for (const args of [
