@@ -122,3 +122,49 @@ describe("another CA", () => {
     expect(JSON.parse(readFileSync(bundle, "utf8"))).toMatchObject({ ca: after.ca.cert });
   });
 });
+
+describe("another CA of clients", () => {
+  it("lets in its own and nobody else any more, on every port", async () => {
+    const [old, renewed] = await Promise.all([testCertificates(), testCertificates()]);
+    const args = ["--device", "null:1x1GiB", "--log-level", "info", ...old.args, "--tls-mutual"];
+    await using mutual = await startServer({ args });
+    /** Whether a port talks to the owner of a certificate: the server's refusal comes behind the client's handshake. */
+    const talks = (
+      address: string,
+      { cert, key }: { readonly cert: string; readonly key: string },
+    ): Promise<boolean> => {
+      const [host = "", port = ""] = address.replace("https://", "").split(":");
+      const socket = connectTls({
+        host,
+        port: Number(port),
+        cert,
+        key,
+        rejectUnauthorized: false,
+        ALPNProtocols: ["h2", "http/1.1"],
+      });
+      const heard = new Promise<boolean>((resolve) => {
+        socket.once("secureConnect", () => {
+          if (address.startsWith("https")) socket.write("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+          else if (address === mutual.grpc) socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0");
+        });
+        socket.once("data", () => resolve(true));
+        socket.once("error", () => resolve(false));
+        socket.once("close", () => resolve(false));
+      });
+      return inTime("an answer", heard).finally(() => socket.destroy());
+    };
+    const all = (who: { readonly cert: string; readonly key: string }): Promise<boolean[]> =>
+      Promise.all([mutual.grpc, mutual.data, mutual.admin].map((address) => talks(address, who)));
+    expect(await all(old.client)).toEqual([true, true, true]);
+    expect(await all(renewed.client)).toEqual([false, false, false]);
+    writeFileSync(old.server.certFile, renewed.server.cert);
+    writeFileSync(old.server.keyFile, renewed.server.key);
+    writeFileSync(old.ca.certFile, renewed.ca.cert);
+    mutual.kill("SIGHUP");
+    await waitFor("the new CA", () => mutual.log().includes(TAKEN));
+    expect(await all(renewed.client)).toEqual([true, true, true]);
+    expect(await all(old.client)).toEqual([false, false, false]);
+    old.remove();
+    renewed.remove();
+  });
+});
