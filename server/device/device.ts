@@ -188,6 +188,11 @@ export interface DeviceSlice {
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /** Reads `into.byteLength` bytes; resolves once they are there. */
   read(address: number, into: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
+  /**
+   * The memory itself, where it is the host's and no work is under way in it; only to be read, and only until the next call. Undefined, or
+   * absent, where `read` must be asked.
+   */
+  view?(address: number, byteCount: number): Uint8Array | undefined;
   /** Copies within this slice. Between slices the executor reads and writes. */
   copy(
     to: { destination: number; source: number; byteCount: number },

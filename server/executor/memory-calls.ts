@@ -85,8 +85,11 @@ export function copyFromDevice(
   }
   const slice = work.within(call.address, call.byteCount);
   const stream = work.stream(call.stream, slice);
-  // Small data is copied into its frame before the next call runs; large data is the frame's own until the client has it.
-  const data = call.byteCount < BULK_BYTES_MIN ? takeSmall(call.byteCount) : takeBlock(call.byteCount);
+  const isBulk = call.byteCount >= BULK_BYTES_MIN;
+  // Small data is copied into its frame before the next call runs; large data is sent from where it is, or is the frame's own in a block.
+  const lent = isBulk && work.lends() ? slice.device.view?.(call.address, call.byteCount) : undefined;
+  if (lent !== undefined) return { data: lent };
+  const data = isBulk ? takeBlock(call.byteCount) : takeSmall(call.byteCount);
   const reading = slice.device.read(call.address, data, stream);
   return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
 }

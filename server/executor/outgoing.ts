@@ -11,12 +11,15 @@ import { writeNow } from "./connection.ts";
 export interface OutgoingOptions {
   /** Whether the client acknowledges frames and may come back for those that it lacks. Otherwise they are kept until they are written. */
   readonly isResumable: boolean;
+  /** Whether bulk data stays as it is until it is released. If not, `send` is done with it when it returns. Default: it does. */
+  readonly isKept?: (bulk: Uint8Array) => boolean;
   /** Gets the memory of bulk data back. */
   readonly onReleased?: (bulk: Uint8Array) => void;
 }
 
 export class Outgoing {
   readonly #isResumable: boolean;
+  readonly #isKept: (bulk: Uint8Array) => boolean;
   readonly #log: FrameLog;
   #socket: Socket | undefined;
   /** Numbers of frames: the last one sent, written whole, acknowledged, and no longer kept. */
@@ -30,8 +33,9 @@ export class Outgoing {
   /** Bytes given to connections. */
   byteCount = 0;
 
-  constructor({ isResumable, onReleased }: OutgoingOptions) {
+  constructor({ isResumable, isKept = () => true, onReleased }: OutgoingOptions) {
     this.#isResumable = isResumable;
+    this.#isKept = isKept;
     this.#log = new FrameLog({
       freeBytesMax: ANSWER_BACKLOG_BYTES_MAX,
       ...(onReleased === undefined ? {} : { onReleased }),
@@ -43,17 +47,27 @@ export class Outgoing {
     return this.#log.byteLength > ANSWER_BACKLOG_BYTES_MAX;
   }
 
+  /** Whether the system may get bulk data from where it lies: nobody asks for it again, and nothing waits before it. */
+  get takesNow(): boolean {
+    return !this.#isResumable && this.#socket !== undefined && this.#socket.writableLength === 0;
+  }
+
   /** Resolves when there is room, or nothing more is to come. */
   whenRoom(): Promise<void> {
     if (!this.isFull) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Sends a frame that counts. `bulk`, if there is some, follows the head, and its memory is this object's until it is released. */
+  /** Sends a frame that counts. `bulk`, if there is some, follows the head; if it `isKept`, its memory is this object's until it is released. */
   send(head: Uint8Array, bulk?: Uint8Array): void {
     const mark = ++this.#sent;
-    const kept = this.#log.append(head, { mark, bulk, adopts: true });
     const socket = this.#socket;
+    const adopts = bulk === undefined || this.#isKept(bulk);
+    if (!adopts && this.takesNow && bulk.byteLength % 8 === 0) {
+      this.#sendThrough(socket!, { mark, head, bulk });
+      return;
+    }
+    const kept = this.#log.append(head, { mark, bulk, adopts });
     if (socket === undefined) return;
     // Most frames are small and leave at once, from where they were written.
     const taken = bulk === undefined ? writeNow(socket, head) : 0;
@@ -131,6 +145,25 @@ export class Outgoing {
         });
       } else socket.write(rest);
     }
+  }
+
+  /** Sends what the system takes at once from where it lies, and copies only the rest. `bulk` needs no padding. */
+  #sendThrough(
+    socket: Socket,
+    { mark, head, bulk }: { readonly mark: number; readonly head: Uint8Array; readonly bulk: Uint8Array },
+  ): void {
+    const ofHead = writeNow(socket, head);
+    const ofBulk = ofHead < head.byteLength ? 0 : writeNow(socket, bulk);
+    this.byteCount += ofHead + ofBulk;
+    if (ofBulk === bulk.byteLength) {
+      this.#onWritten(mark);
+      return;
+    }
+    const kept =
+      ofBulk === 0
+        ? this.#log.append(head.subarray(ofHead), { mark, bulk, adopts: false })
+        : this.#log.append(bulk.subarray(ofBulk), { mark, adopts: false });
+    this.#write(socket, { mark, pieces: piecesOf(kept) });
   }
 
   #onWritten(mark: number): void {

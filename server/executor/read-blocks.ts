@@ -12,6 +12,9 @@ export function takeBlock(byteCount: number): Uint8Array<ArrayBuffer> {
   return block.subarray(0, byteCount);
 }
 
+/** Whether memory is a block, which nobody writes to while it is in use. */
+export const isBlock = ({ buffer }: Uint8Array): boolean => own.has(buffer);
+
 /** Gives memory back to which nothing refers any more; what is from elsewhere is left alone. */
 export function giveBlock(bytes: Uint8Array): void {
   const { buffer } = bytes;

@@ -14,7 +14,7 @@ import { AnswerStream, type CallFailure } from "./answer-stream.ts";
 import { callFunctions } from "./call-functions.ts";
 import { readInto } from "./connection.ts";
 import { Outgoing } from "./outgoing.ts";
-import { giveBlock } from "./read-blocks.ts";
+import { giveBlock, isBlock } from "./read-blocks.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -98,7 +98,8 @@ export class Session {
     this.#work = work;
     this.#usage = usage;
     this.#beforeGoodbye = beforeGoodbye;
-    this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, onReleased: giveBlock });
+    this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, isKept: isBlock, onReleased: giveBlock });
+    work.lends = () => this.#outgoing.takesNow;
     this.#answers = new AnswerStream(this.#outgoing, () => this.#flush());
     if (resumeMs > 0) this.#liveness = setInterval(() => this.#showLife(), livenessMs).unref();
     this.ended = new Promise<void>((resolve) => {

@@ -59,6 +59,8 @@ export class Workspace {
   readonly cache: ContentCache | undefined;
   /** Bytes of the images behind the live modules. */
   moduleBytes = 0;
+  /** Whether an answer with a device's own memory would be on its way, without a copy of all of it, before the next call runs. */
+  lends: () => boolean = () => false;
   /** Set by `close` when a device is broken beyond what this process can mend. */
   needsNewProcess = false;
   readonly #assignments: SliceAssignment[];

@@ -91,6 +91,12 @@ export class CpuSlice implements DeviceSlice {
     into.set(this.#bytes.subarray(at, at + into.byteLength));
   }
 
+  /** Kernels write only while their launch is waited for. */
+  view(address: number, byteCount: number): Uint8Array {
+    const at = this.#range(address, byteCount);
+    return this.#bytes.subarray(at, at + byteCount);
+  }
+
   copy({ destination, source, byteCount }: { destination: number; source: number; byteCount: number }): void {
     const from = this.#range(source, byteCount);
     const to = this.#range(destination, byteCount);

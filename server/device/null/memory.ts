@@ -24,6 +24,13 @@ export class SparseMemory {
     });
   }
 
+  /** The memory itself; undefined where a range is in two segments, or was never written. */
+  view(offset: number, byteCount: number): Uint8Array | undefined {
+    const start = offset % SEGMENT_BYTES;
+    if (start + byteCount > SEGMENT_BYTES) return undefined;
+    return this.#segments[Math.floor(offset / SEGMENT_BYTES)]?.subarray(start, start + byteCount);
+  }
+
   /** Copies between ranges that are equal or do not overlap. */
   copy(to: { readonly destination: number; readonly source: number; readonly byteCount: number }): void {
     this.#pieces(to.source, to.byteCount, (at, length, done) => {

@@ -83,6 +83,10 @@ export class NullSlice implements DeviceSlice {
     this.#memory.read(address - this.#base, into);
   }
 
+  view(address: number, byteCount: number): Uint8Array | undefined {
+    return this.#memory.view(address - this.#base, byteCount);
+  }
+
   copy(to: { destination: number; source: number; byteCount: number }): void {
     const { destination, source, byteCount } = to;
     if (source === destination) return;
