@@ -84,15 +84,12 @@ async function measure(stand: Stand, kind: TransportKind, quick: boolean): Promi
   await stand.open(kind);
   const bytes = copyBytes({ quick });
   const { worker } = stand;
-  // Copies through the daemon take up to a second: a quick run warms each direction up once, not in every turn.
-  const counts = quick ? { rounds: 1, warmup: 0 } : { rounds: 3, warmup: 1 };
+  const counts = { rounds: quick ? 1 : 3, warmup: 1 };
   const copy = (direction: "to" | "from") => () => worker.run("copies", { bytes, direction, ...counts });
   const roundTrip = () => worker.run("roundTrips", { payloadBytes: SMALL_BYTES, rounds: 500, warmup: 300 });
   const small = { requestBytes: SMALL_BYTES, answerBytes: SMALL_BYTES };
   const call = await stand.compare(small, roundTrip, quick);
-  await copy("to")();
   const to = await stand.compare({ requestBytes: bytes, answerBytes: SMALL_BYTES }, copy("to"), quick);
-  await copy("from")();
   const from = await stand.compare({ requestBytes: SMALL_BYTES, answerBytes: bytes }, copy("from"), quick);
   await worker.run("close", {});
   return { kind, call, to, from };
