@@ -38,7 +38,16 @@ export class Server {
     const state = mkdtempSync(join(tmpdir(), "sluice-bench-state-"));
     const command = [process.execPath, ...(options.nodeFlags ?? []), program, "serve"];
     const ports = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", state];
-    const rest = ["--grace", "0s", "--log-level", "error", "--spare-executors", String(options.spareExecutors ?? 1)];
+    const rest = [
+      "--grace",
+      "0s",
+      "--log-level",
+      "error",
+      "--requests-per-second",
+      "0",
+      "--spare-executors",
+      String(options.spareExecutors ?? 1),
+    ];
     const devices = options.devices.flatMap((spec) => ["--device", spec]);
     if (options.tls !== undefined) {
       const files = { cert: join(state, "bench.crt"), key: join(state, "bench.key") };
