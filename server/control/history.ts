@@ -124,7 +124,8 @@ export class History {
   #look(broker: Broker): Sample {
     const devices = broker.devices();
     const loads = new Map<string, number>();
-    for (const { id, slices } of broker.leases()) {
+    for (const { id, slices, attached } of broker.leases()) {
+      if (!attached) continue; // It makes no calls, and there may be ten thousand such.
       const load = broker.activityOf(id).deviceLoad / slices.length;
       for (const { deviceId } of slices) loads.set(deviceId, (loads.get(deviceId) ?? 0) + load);
     }
