@@ -473,6 +473,8 @@ export interface ErrorDetails {
   readonly nativeName?: string;
   /** Why each device cannot serve a request. */
   readonly reasons?: readonly DeviceReason[];
+  /** When the same request may succeed, in milliseconds from now. */
+  readonly retryAfterMs?: number;
 }
 
 /** Why one device (or, with an empty device, the request as a whole) cannot be served now. */

@@ -67,11 +67,10 @@ export class BrowserSessions {
     const { gate, clock, audit, randomBytes } = this.#options;
     const what = { address, action: "Login", request: {} };
     const now = clock.now();
-    if (!this.#failures.has(hostOf(address), now)) {
-      throw new SluiceError(
-        "TOO_MANY_REQUESTS",
-        `Too many wrong tokens come from [${hostOf(address)}]: wait a minute.`,
-      );
+    const retryAfterMs = this.#failures.waitMs(hostOf(address), now);
+    if (retryAfterMs > 0) {
+      const message = `Too many wrong tokens come from [${hostOf(address)}]: wait a minute.`;
+      throw new SluiceError("TOO_MANY_REQUESTS", message, { retryAfterMs });
     }
     let identity: Identity;
     try {

@@ -49,6 +49,13 @@ export class RateLimit {
     return allowed;
   }
 
+  /** Milliseconds from `now` until `take` would succeed. */
+  waitMs(key: string, now: number): number {
+    const known = this.#buckets.get(key);
+    if (known === undefined || this.has(key, now)) return 0;
+    return Math.ceil(((1 - this.#levelOf(known, now)) * 1000) / this.#options.perSecond);
+  }
+
   #levelOf({ level, at }: Bucket, now: number): number {
     const { perSecond, burst } = this.#options;
     return Math.min(burst, level + ((now - at) * perSecond) / 1000);

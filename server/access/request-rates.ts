@@ -17,7 +17,9 @@ export class RequestRates {
   /** Counts a request. Throws SluiceError TOO_MANY_REQUESTS. */
   admit({ tokenId }: Identity, peerAddress: string): void {
     const caller = tokenId || hostOf(peerAddress);
-    if (this.#limit.take(caller, this.#clock.now())) return;
-    throw new SluiceError("TOO_MANY_REQUESTS", `The caller [${caller}] asks more often than it may.`);
+    const now = this.#clock.now();
+    if (this.#limit.take(caller, now)) return;
+    const retryAfterMs = this.#limit.waitMs(caller, now);
+    throw new SluiceError("TOO_MANY_REQUESTS", `The caller [${caller}] asks more often than it may.`, { retryAfterMs });
   }
 }

@@ -34,6 +34,13 @@ const httpStatus: Partial<Record<(typeof errorTable)[keyof typeof errorTable]["g
   DEADLINE_EXCEEDED: 504,
 };
 
+/** The HTTP status that an error's code means. */
+export const statusOf = ({ code }: SluiceError): number => httpStatus[errorTable[code].grpc] ?? 500;
+
+/** What the error says beside its body: when to ask again, in whole seconds. */
+export const errorHeaders = ({ details: { retryAfterMs } }: SluiceError): Readonly<Record<string, string>> =>
+  retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
+
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -80,8 +87,9 @@ export function answerError(response: ServerResponse, cause: unknown, closes = f
     response.destroy();
     return;
   }
-  const { code, message, remedy, details } = toSluiceError(cause);
+  const error = toSluiceError(cause);
+  const { code, message, remedy, details } = error;
   if (closes) response.setHeader("connection", "close");
-  const status = httpStatus[errorTable[code].grpc] ?? 500;
-  answerJson(response, { code, message, remedy, reasons: details.reasons ?? [] }, status);
+  for (const [name, value] of Object.entries(errorHeaders(error))) response.setHeader(name, value);
+  answerJson(response, { code, message, remedy, reasons: details.reasons ?? [] }, statusOf(error));
 }

@@ -11,7 +11,7 @@ import { NOBODY } from "../access/audit-log.ts";
 import type { ConnectionLimit } from "../access/connection-limit.ts";
 import type { Identity } from "../access/identity.ts";
 import { type TlsConfig, tlsServerOptions } from "../access/tls.ts";
-import { answerError, type Exchange } from "./exchange.ts";
+import { answerError, type Exchange, errorHeaders, statusOf } from "./exchange.ts";
 import { requireSameOrigin } from "./same-origin.ts";
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -133,8 +133,8 @@ export class HttpServer {
       this.#requireOwnPage(request);
       this.#options.upgrade({ ...connection, caller: this.#options.identify(request) });
     } catch (cause) {
-      const { code } = toSluiceError(cause);
-      refuse(socket, code === "NO_SUCH_PAGE" ? 404 : code === "UNAUTHENTICATED" ? 401 : 403);
+      const error = toSluiceError(cause);
+      refuse(socket, statusOf(error), errorHeaders(error));
     }
   }
 }
@@ -148,9 +148,13 @@ function urlOf(request: IncomingMessage): URL {
 }
 
 /** Ends a connection with a bare status. */
-function refuse(socket: Duplex, status: 400 | 401 | 403 | 404): void {
-  if (socket.writable) socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-  else socket.destroy();
+function refuse(socket: Duplex, status: number, headers: Readonly<Record<string, string>> = {}): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const lines = Object.entries({ connection: "close", "content-length": "0", ...headers });
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
 }
 
 const printable = (text: string): string => text.replace(/[^\w./:-]/g, "?").slice(0, 64);

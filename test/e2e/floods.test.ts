@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { connect, type Lease, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import type { AllocateResponse__Output } from "../../proto/generated/sluice/v1/AllocateResponse.ts";
 import { contract } from "../../proto/load.ts";
 import { testCertificates } from "../support/certificates.ts";
@@ -197,6 +198,21 @@ describe("a peer that does not read", () => {
   });
 });
 
+/** Asks for the live feed; returns how it is refused, undefined where it opens. */
+const refusalOfFeed = (admin: string): Promise<{ status: number; retryAfter: unknown } | undefined> =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(`${admin.replace("http", "ws")}/api/watch`);
+    socket.once("unexpected-response", (_request, { statusCode = 0, headers }) => {
+      resolve({ status: statusCode, retryAfter: headers["retry-after"] });
+      socket.terminate();
+    });
+    socket.once("open", () => {
+      resolve(undefined);
+      socket.terminate();
+    });
+    socket.on("error", reject);
+  });
+
 describe("requests", () => {
   it("beyond the rate of --requests-per-second are refused with a code that says so, by every port alike", async () => {
     await using strict = await startServer({ args: ["--device", "null:1x1GiB", "--requests-per-second", "10"] });
@@ -217,6 +233,12 @@ describe("requests", () => {
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThan(20);
     expect(((await refused[0]!.json()) as { code: string }).code).toBe("TOO_MANY_REQUESTS");
+    // Ten a second: the next is free within one.
+    expect(refused.map(({ headers }) => headers.get("retry-after"))).toEqual(refused.map(() => "1"));
+    const feeds = await Promise.all(Array.from({ length: 60 }, () => refusalOfFeed(strict.admin)));
+    const refusedFeeds = feeds.filter((answer) => answer !== undefined);
+    expect(refusedFeeds.length).toBeGreaterThan(20);
+    expect(refusedFeeds).toEqual(refusedFeeds.map(() => ({ status: 429, retryAfter: "1" })));
     await waitFor("the rate to allow another", () =>
       busy.devices().then(
         () => true,
