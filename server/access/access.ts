@@ -14,6 +14,9 @@ import type { Role } from "./identity.ts";
 import { RequestRates } from "./request-rates.ts";
 import { type TlsConfig, trustOf } from "./tls.ts";
 import { TokenGate } from "./token-gate.ts";
+import { Visibility } from "./visibility.ts";
+
+const VISIBILITY_KEY_BYTES = 32;
 
 export interface AccessOptions {
   readonly store: Store;
@@ -34,6 +37,7 @@ export class Access {
   readonly trust: { readonly tls: boolean; ca: string };
   /** Shared by all ports. */
   readonly requests: RequestRates;
+  readonly visibility: Visibility;
 
   constructor({ store, clock, randomBytes, requireToken, requestsPerSecond, tls }: AccessOptions) {
     this.events = new EventStore(store);
@@ -42,6 +46,7 @@ export class Access {
     const secure = tls !== undefined;
     this.sessions = new BrowserSessions({ gate: this.tokens, clock, audit: this.audit, randomBytes, secure });
     this.requests = new RequestRates(requestsPerSecond, clock);
+    this.visibility = new Visibility(randomBytes(VISIBILITY_KEY_BYTES));
     this.trust = { tls: tls !== undefined, ca: tls === undefined ? "" : trustOf(tls) };
   }
 

@@ -14,7 +14,7 @@ import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoo
 import { SluiceError } from "../../shared/errors.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/limits.ts";
 import { actFor, identityOf } from "../access/guard.ts";
-import { entrySeenBy, leaseSeenBy } from "../access/visibility.ts";
+import type { Visibility } from "../access/visibility.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
@@ -29,6 +29,7 @@ import { statusOf, type UnaryOptions, unary } from "./unary.ts";
 
 export interface PoolServiceOptions extends UnaryOptions {
   readonly broker: Broker;
+  readonly visibility: Visibility;
   readonly watch: PoolWatch;
   readonly history: History;
   readonly clock: Clock;
@@ -90,10 +91,11 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       serverId: options.serverId,
     })),
     ListLeases: unary(options, (_request, call) => {
+      const { broker, visibility } = options;
       const identity = identityOf(call);
       return {
-        leases: leaseMessages(options.broker).map((lease) => leaseSeenBy(identity, lease)),
-        queue: queueMessages(options.broker).map((entry) => entrySeenBy(identity, entry)),
+        leases: leaseMessages(broker).map((lease) => visibility.leaseSeenBy(identity, lease)),
+        queue: queueMessages(broker).map((entry) => visibility.entrySeenBy(identity, entry)),
       };
     }),
     WatchPool: (call) => new Streams(options).watch(call),

@@ -20,22 +20,31 @@ interface Item<Message> {
   readonly since: number;
 }
 
+/** An item that is gone. */
+export interface Gone {
+  readonly id: string;
+  /** Whose it was; empty for what is nobody's. */
+  readonly tenant: string;
+}
+
 /** What has changed in one kind of items since a revision. */
 export interface Changes<Message> {
   readonly changed: readonly Message[];
-  readonly gone: readonly string[];
+  readonly gone: readonly Gone[];
 }
 
 /** One kind of items. */
 class Table<Message> {
   readonly #idOf: (message: Message) => string;
+  readonly #tenantOf: (message: Message) => string;
   readonly #items = new Map<string, Item<Message>>();
-  #gone: { readonly id: string; readonly revision: number; readonly since: number }[] = [];
+  #gone: (Gone & { readonly revision: number; readonly since: number })[] = [];
   /** What is gone since this revision is remembered. */
   remembersSince = 0;
 
-  constructor(idOf: (message: Message) => string) {
+  constructor(idOf: (message: Message) => string, tenantOf: (message: Message) => string = () => "") {
     this.#idOf = idOf;
+    this.#tenantOf = tenantOf;
   }
 
   /** Takes all items as they are now. True when anything differs. */
@@ -51,10 +60,10 @@ class Table<Message> {
       this.#items.set(id, { message, text, revision, since: known?.since ?? revision });
       isChanged = true;
     }
-    for (const [id, { since }] of this.#items) {
+    for (const [id, { message, since }] of this.#items) {
       if (here.has(id)) continue;
       this.#items.delete(id);
-      this.#gone.push({ id, revision, since });
+      this.#gone.push({ id, tenant: this.#tenantOf(message), revision, since });
       isChanged = true;
     }
     if (this.#gone.length > GONE_MAX) {
@@ -70,7 +79,7 @@ class Table<Message> {
     const gone = this.#gone.filter((item) => {
       return item.revision > revision && item.since <= revision && !this.#items.has(item.id);
     });
-    return { changed: items.map(({ message }) => message), gone: gone.map(({ id }) => id) };
+    return { changed: items.map(({ message }) => message), gone: gone.map(({ id, tenant }) => ({ id, tenant })) };
   }
 }
 
@@ -85,7 +94,10 @@ export interface PoolPicture {
 
 export class PoolView {
   readonly #devices = new Table<Device>(({ id = "" }) => id);
-  readonly #leases = new Table<Lease>(({ id = "" }) => id);
+  readonly #leases = new Table<Lease>(
+    ({ id = "" }) => id,
+    ({ tenant = "" }) => tenant,
+  );
   readonly #tenants = new Table<Tenant>(({ name = "" }) => name);
   #queue: readonly QueueEntry[] = [];
   #queueText = "";

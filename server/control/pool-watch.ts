@@ -6,7 +6,7 @@ import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoo
 import { SluiceError } from "../../shared/errors.ts";
 import { QUEUE_SHOWN_MAX, WATCHERS_MAX } from "../../shared/limits.ts";
 import { type Identity, seesAll } from "../access/identity.ts";
-import { entrySeenBy, leaseSeenBy } from "../access/visibility.ts";
+import type { Visibility } from "../access/visibility.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import { deviceMessages, leaseMessages, tenantMessages } from "./listings.ts";
@@ -49,6 +49,7 @@ interface Watcher extends WatchOptions {
 export class PoolWatch {
   readonly #broker: Broker;
   readonly #clock: Clock;
+  readonly #visibility: Visibility;
   readonly #view = new PoolView();
   readonly #watchers = new Set<Watcher>();
   #seenRevision = -1;
@@ -56,9 +57,10 @@ export class PoolWatch {
   #lookMs = LOOK_MS;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(options: { readonly broker: Broker; readonly clock: Clock }) {
+  constructor(options: { readonly broker: Broker; readonly clock: Clock; readonly visibility: Visibility }) {
     this.#broker = options.broker;
     this.#clock = options.clock;
+    this.#visibility = options.visibility;
   }
 
   /** Begins to tell a watcher, with a snapshot at once; returns what ends it. Throws SluiceError BAD_ARGUMENT or TOO_MANY_CONNECTIONS. */
@@ -137,7 +139,7 @@ export class PoolWatch {
     if (watcher.revision === this.#view.revision && silence < SILENCE_MS_MAX) return;
     const known = this.#view.since(watcher.revision);
     const snapshot = watcher.sequence === 0 || known === undefined;
-    const changes = messageOf(known ?? this.#view.since(0)!, watcher.viewer);
+    const changes = this.#messageOf(known ?? this.#view.since(0)!, watcher.viewer);
     watcher.revision = this.#view.revision;
     watcher.sentAt = now;
     for (const part of parts({ ...changes, snapshot, nowAtMs: now })) {
@@ -148,20 +150,22 @@ export class PoolWatch {
       });
     }
   }
-}
 
-function messageOf(changes: NonNullable<ReturnType<PoolView["since"]>>, viewer: Identity): WatchPoolResponse {
-  const { devices, leases, tenants, queue, waiting } = changes;
-  return {
-    devices: [...devices.changed],
-    goneDeviceIds: [...devices.gone],
-    leases: leases.changed.map((lease) => leaseSeenBy(viewer, lease)),
-    goneLeaseIds: [...leases.gone],
-    ...(queue === undefined
-      ? {}
-      : { queueChanged: true, queue: queue.map((entry) => entrySeenBy(viewer, entry)), waiting }),
-    ...(seesAll(viewer) ? { tenants: [...tenants.changed], goneTenants: [...tenants.gone] } : {}),
-  };
+  #messageOf(changes: NonNullable<ReturnType<PoolView["since"]>>, viewer: Identity): WatchPoolResponse {
+    const { devices, leases, tenants, queue, waiting } = changes;
+    const visibility = this.#visibility;
+    const idOf = ({ id }: { readonly id: string }): string => id;
+    return {
+      devices: [...devices.changed],
+      goneDeviceIds: devices.gone.map(idOf),
+      leases: leases.changed.map((lease) => visibility.leaseSeenBy(viewer, lease)),
+      goneLeaseIds: leases.gone.map((lease) => visibility.idSeenBy(viewer, lease)),
+      ...(queue === undefined
+        ? {}
+        : { queueChanged: true, queue: queue.map((entry) => visibility.entrySeenBy(viewer, entry)), waiting }),
+      ...(seesAll(viewer) ? { tenants: [...tenants.changed], goneTenants: tenants.gone.map(idOf) } : {}),
+    };
+  }
 }
 
 /** A message in parts of bounded size: the first is the snapshot, if it is one, and the others go on from it. */

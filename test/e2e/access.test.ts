@@ -188,8 +188,11 @@ describe("tenants", () => {
     await using alice = await connectBy(await bundleFor("alice"));
     await using bob = await connectBy(await bundleFor("bob"));
     await using lease = await alice.allocate({ memory: "64MiB", name: "secret plan" });
-    const seen = (await bob.leases()).leases.find(({ id }) => id === lease.id);
-    expect(seen).toMatchObject({ tenant: "alice", name: "", clientAddress: "", usage: null });
+    const all = (await bob.leases()).leases;
+    const seen = all.find(({ tenant }) => tenant === "alice");
+    expect(seen).toMatchObject({ id: expect.stringMatching(/^other-/), name: "", clientAddress: "", usage: null });
+    expect(JSON.stringify(all)).not.toContain(lease.id);
+    expect((await failureOf(bob.release(seen!.id))).code).toBe("LEASE_NOT_FOUND");
     expect(seen?.slices).toHaveLength(1);
     expect((await failureOf(bob.release(lease.id))).code).toBe("OTHER_TENANT");
     expect((await alice.leases()).leases.find(({ id }) => id === lease.id)?.name).toBe("secret plan");

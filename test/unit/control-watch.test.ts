@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import type { Identity } from "../../server/access/identity.ts";
+import { Visibility } from "../../server/access/visibility.ts";
 import { Broker } from "../../server/control/broker.ts";
 import { PoolView } from "../../server/control/pool-view.ts";
 import { PoolWatch } from "../../server/control/pool-watch.ts";
@@ -13,10 +14,12 @@ import { TestClock } from "../support/test-clock.ts";
 
 const MiB = 1024 ** 2;
 const admin: Identity = { tenant: "local", role: "admin", tokenId: "" };
+const alice: Identity = { tenant: "alice", role: "tenant", tokenId: "" };
 
 let clock: TestClock;
 let broker: Broker;
 let watch: PoolWatch;
+let visibility: Visibility;
 
 beforeEach(async () => {
   clock = new TestClock();
@@ -40,7 +43,8 @@ beforeEach(async () => {
     endSessions: () => Promise.resolve(),
     log: { info: () => {}, error: () => {} },
   });
-  watch = new PoolWatch({ broker, clock });
+  visibility = new Visibility(randomBytes(32));
+  watch = new PoolWatch({ broker, clock, visibility });
 });
 
 /** A lease of a tenant, or a place in the queue. */
@@ -173,10 +177,11 @@ test("a tenant sees its own in full, and of others only that they hold and wait"
   const foreign = ask("bob", 40 * MiB);
   ask("bob", 60 * MiB, 60_000);
   ask("alice", 50 * MiB, 60_000);
-  const reader = new Reader({ tenant: "alice", role: "tenant", tokenId: "" });
+  const reader = new Reader(alice);
   clock.advance(300);
   expect(reader.leases.get(own.id)).toMatchObject([{ name: "job of alice", usage: { calls: 0 } }]);
-  expect(reader.leases.get(foreign.id)).toMatchObject([{ name: "", usage: null, activity: null, clientAddress: "" }]);
+  const foreignId = visibility.idSeenBy(alice, { id: foreign.id, tenant: "bob" });
+  expect(reader.leases.get(foreignId)).toMatchObject([{ name: "", usage: null, activity: null, clientAddress: "" }]);
   expect(reader.devices.size).toBe(2);
   expect(reader.queue).toEqual(["bob", "alice"]);
   const text = JSON.stringify(reader.messages);
@@ -189,7 +194,7 @@ test("a watcher hears of the end of what it was told of, and hears nothing of le
   const seen = ask("bob", MiB);
   const early = new Reader(admin);
   await broker.release(past.id, new Uint8Array());
-  const reader = new Reader({ tenant: "alice", role: "tenant", tokenId: "" }, 5_000);
+  const reader = new Reader(alice, 5_000);
   clock.advance(5_000);
   const brief = ask("bob", MiB);
   clock.advance(200);
@@ -199,8 +204,32 @@ test("a watcher hears of the end of what it was told of, and hears nothing of le
   expect(early.leaseIds).toEqual([]);
   expect(reader.leaseIds).toEqual([]);
   const told = reader.messages.flatMap(({ goneLeaseIds = [] }) => goneLeaseIds);
-  expect(told).toEqual([seen.id]);
+  expect(told).toEqual([visibility.idSeenBy(alice, { id: seen.id, tenant: "bob" })]);
   expect(JSON.stringify(reader.messages)).not.toContain(past.id);
+});
+
+test("a tenant hears of others' leases and requests by stand-ins alone, from the queue to their end, and its copy adds up", async () => {
+  const own = ask("alice", 40 * MiB);
+  const foreign = [ask("bob", 60 * MiB), ask("carol", 16 * MiB)];
+  const waits = ask("bob", 60 * MiB, 60_000);
+  const reader = new Reader(alice);
+  const waiting = broker.queue.list().map(({ place }) => place.request.id);
+  expect(waiting).toHaveLength(1);
+  const [standin] = reader.messages[0]!.queue!.map(({ id }) => id);
+  for (const { id } of foreign) await broker.release(id, new Uint8Array());
+  clock.advance(300);
+  // It has its turn now, under the name that it waited by.
+  expect(reader.leaseIds.toSorted()).toEqual([own.id, standin].toSorted());
+  waits.withdraw();
+  await broker.release(waiting[0]!, new Uint8Array());
+  await broker.release(own.id, new Uint8Array());
+  clock.advance(300);
+  expect(reader.leaseIds).toEqual([]);
+  const text = JSON.stringify(reader.messages);
+  for (const id of [...foreign.map((lease) => lease.id), ...waiting]) expect(text).not.toContain(id);
+  expect(text).toContain(own.id);
+  // Who guesses an id can not tell that it guessed right: the stand-in hangs on a key of the server's own.
+  expect(new Visibility(randomBytes(32)).idSeenBy(alice, { id: waiting[0]!, tenant: "bob" })).not.toBe(standin);
 });
 
 test("a long queue is shown by its head and its length", () => {

@@ -137,14 +137,16 @@ export interface PoolServiceClient extends grpc.Client {
   listDevices(argument: _sluice_v1_ListDevicesRequest, callback: grpc.requestCallback<_sluice_v1_ListDevicesResponse__Output>): grpc.ClientUnaryCall;
   
   /**
-   * All leases and all waiting requests of the server.
+   * All leases and all waiting requests of the server. Of others a tenant sees that they hold and wait, without names, addresses and use,
+   * and in place of their ids stand-ins, good for nothing but telling one from the other until the server starts anew.
    */
   ListLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
   ListLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
   ListLeases(argument: _sluice_v1_ListLeasesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
   ListLeases(argument: _sluice_v1_ListLeasesRequest, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
   /**
-   * All leases and all waiting requests of the server.
+   * All leases and all waiting requests of the server. Of others a tenant sees that they hold and wait, without names, addresses and use,
+   * and in place of their ids stand-ins, good for nothing but telling one from the other until the server starts anew.
    */
   listLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
   listLeases(argument: _sluice_v1_ListLeasesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ListLeasesResponse__Output>): grpc.ClientUnaryCall;
@@ -259,7 +261,8 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   ListDevices: grpc.handleUnaryCall<_sluice_v1_ListDevicesRequest__Output, _sluice_v1_ListDevicesResponse>;
   
   /**
-   * All leases and all waiting requests of the server.
+   * All leases and all waiting requests of the server. Of others a tenant sees that they hold and wait, without names, addresses and use,
+   * and in place of their ids stand-ins, good for nothing but telling one from the other until the server starts anew.
    */
   ListLeases: grpc.handleUnaryCall<_sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse>;
   

@@ -35,7 +35,7 @@ export interface WatchPoolResponse {
    */
   'leases'?: (_sluice_v1_Lease)[];
   /**
-   * Leases that the reader was told of and that are gone.
+   * Leases that the reader was told of and that are gone, by the ids that it was told.
    */
   'goneLeaseIds'?: (string)[];
   /**
@@ -89,7 +89,7 @@ export interface WatchPoolResponse__Output {
    */
   'leases': (_sluice_v1_Lease__Output)[];
   /**
-   * Leases that the reader was told of and that are gone.
+   * Leases that the reader was told of and that are gone, by the ids that it was told.
    */
   'goneLeaseIds': (string)[];
   /**
