@@ -369,7 +369,14 @@ export class Control {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => stream.cancel();
       signal?.addEventListener("abort", onAbort, { once: true });
-      stream.on("data", onMessage);
+      stream.on("data", (message: T) => {
+        try {
+          onMessage(message);
+        } catch (error) {
+          reject(error);
+          stream.cancel();
+        }
+      });
       stream.on("error", (error: ServiceError) => {
         signal?.removeEventListener("abort", onAbort);
         reject(signal?.aborted ? cancelled(signal) : this.#failure(error));

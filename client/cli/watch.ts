@@ -1,5 +1,8 @@
 /** `sluice watch`: the pool as it changes. A picture that redraws itself on a terminal, a line of JSON per change with `--json`. */
 import type { Command } from "commander";
+import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/Tenant.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { changedCopy, emptyCopy, type PoolCopy } from "../../shared/pool-copy.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { stateText } from "./leases.ts";
@@ -12,13 +15,14 @@ import {
   withControl,
 } from "./options.ts";
 import { durationText, print, sizeText, terminalWidth, unicodeTerminal } from "./output.ts";
-import { PoolMirror } from "./pool-mirror.ts";
 import { onStopSignal } from "./signals.ts";
 import { type Column, formatBar, formatTable } from "./table.ts";
 
 interface WatchOptions extends ServerOptions, JsonOptions {
   readonly interval: number;
 }
+
+type Copy = PoolCopy<DeviceInfo, LeaseInfo, QueueEntryInfo, Tenant>;
 
 const BAR_WIDTH = 12;
 /** In raw mode no signal comes for Ctrl-C and Ctrl-D. */
@@ -84,12 +88,12 @@ Examples:
   );
   command.action((options: WatchOptions) =>
     withControl(options, async (control) => {
-      const mirror = new PoolMirror();
+      let copy: Copy = emptyCopy;
       const screen = options.json || !process.stdout.isTTY ? undefined : new Screen();
       const controller = new AbortController();
       const stop = (): void => controller.abort();
       const stopListening = onStopSignal(stop);
-      const draw = (): void => screen?.draw(picture(mirror, control.address, terminalWidth()));
+      const draw = (): void => screen?.draw(picture(copy, control.address, terminalWidth()));
       screen?.open({ onQuit: stop, onResize: draw });
       try {
         await control.watchPool(
@@ -98,9 +102,11 @@ Examples:
             signal: controller.signal,
             onChange: (change) => {
               if (options.json) return print(JSON.stringify(change));
-              mirror.apply(change);
+              const changed = changedCopy(copy, change);
+              if (changed === undefined) throw new SluiceError("PROTOCOL_ERROR", "The server leaves out a change.");
+              copy = changed;
               if (screen !== undefined) draw();
-              else print(`${picture(mirror, control.address, terminalWidth()).join("\n")}\n`);
+              else print(`${picture(copy, control.address, terminalWidth()).join("\n")}\n`);
             },
           },
         );
@@ -147,8 +153,10 @@ class Screen {
   };
 }
 
-function picture(mirror: PoolMirror, server: string, width: number): string[] {
-  const { devices, leases, queue, waiting, nowAtMs } = mirror;
+function picture(copy: Copy, server: string, width: number): string[] {
+  const { queue, waiting, nowAtMs } = copy;
+  const devices = [...copy.devices.values()];
+  const leases = [...copy.leases.values()].sort((a, b) => a.grantedAtMs - b.grantedAtMs);
   const total = devices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
   const free = devices.reduce((sum, { freeBytes }) => sum + freeBytes, 0);
   const time = new Date(nowAtMs).toISOString().slice(11, 19);
