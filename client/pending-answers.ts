@@ -57,7 +57,7 @@ export class PendingAnswers {
         pending.succeed(buffer, answer.start, answer.end);
         return undefined;
       }
-      const error = this.#failureIn(buffer, answer);
+      const error = this.#failureIn(buffer, answer, pending.sequence);
       pending.fail(error);
       return error.details.sequence === pending.sequence ? undefined : error;
     } catch (error) {
@@ -75,11 +75,14 @@ export class PendingAnswers {
     for (const pending of waiting) pending.fail(again(reason));
   }
 
-  #failureIn(buffer: WireBuffer, answer: AnswerView): SluiceError {
+  /** What the answer to the call `asked` tells: its own failure, or that of an earlier call, which then is named. */
+  #failureIn(buffer: WireBuffer, answer: AnswerView, asked: number): SluiceError {
     const { sequence, opcode, nativeCode, nativeName, message } = decodeFailure(buffer, answer.start, answer.end);
-    return new SluiceError(codeOfWire(answer.status), message, {
+    const call = callNames.get(opcode) ?? `opcode ${opcode}`;
+    const which = sequence === asked ? "" : ` The call that failed is [${call}], number [${sequence}] of the session.`;
+    return new SluiceError(codeOfWire(answer.status), `${message}${which}`, {
       sequence,
-      call: callNames.get(opcode) ?? `opcode ${opcode}`,
+      call,
       leaseId: this.#leaseId,
       ...(nativeName === "" ? {} : { nativeCode, nativeName }),
     });

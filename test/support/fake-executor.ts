@@ -251,9 +251,11 @@ export class FakeExecutor {
       const send = (to: FrameWriter): void => {
         if (failure === undefined) to.answer({ sequence, status: 0 }, undefined, run);
         else {
+          const failed = failure.sequence ?? sequence;
+          const { name } = this.calls.find((call) => call.sequence === failed)!;
           const fields = {
-            sequence: failure.sequence ?? sequence,
-            opcode: view.opcode,
+            sequence: failed,
+            opcode: callTable.find((call) => call.name === name)!.opcode,
             nativeCode: 0,
             nativeName: "",
             message: failure.message,

@@ -336,7 +336,11 @@ describe("failures of calls", () => {
     failed = true;
     kernel.launch(single, []);
     const error = await failureOf(fake.gpu.synchronize());
-    expect(error).toMatchObject({ code: "ILLEGAL_ADDRESS", details: { sequence: 5, leaseId: LEASE_ID } });
+    expect(error).toMatchObject({
+      code: "ILLEGAL_ADDRESS",
+      message: "A kernel reads [0x10]. The call that failed is [launch], number [5] of the session.",
+      details: { call: "launch", sequence: 5, leaseId: LEASE_ID },
+    });
     expect(() => kernel.launch(single, [])).toThrow(/A kernel reads/);
     expect((await failureOf(buffer.read(Uint8Array))).code).toBe("ILLEGAL_ADDRESS");
     expect((await failureOf(fake.gpu.flush())).code).toBe("ILLEGAL_ADDRESS");
