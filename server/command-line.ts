@@ -18,7 +18,8 @@ for its owner alone.
 
 Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone, for an upgrade:
 jobs run on, and the next server on the same --state takes them up. SIGHUP reads the files of --tls-cert,
---tls-key and --tls-ca again, for new connections; what runs goes on, and bad files change nothing.`;
+--tls-key and --tls-ca again, for new connections; what runs goes on, and bad files change nothing. A server that a Node program has
+forked (child_process.fork) also ends, as at SIGTERM, when that program is gone or disconnects.`;
 
 function serveCommand(): Command {
   const command = new Command("sluice serve")

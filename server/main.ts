@@ -73,6 +73,9 @@ export async function serve(argv: readonly string[]): Promise<number> {
     return EXIT_OK;
   } catch (error) {
     return complain(error);
+  } finally {
+    // Or the channel to a parent would keep the process.
+    if (process.connected) process.disconnect();
   }
 }
 
@@ -187,18 +190,22 @@ class Daemon {
       log,
     });
     this.#metrics.watch(this.#broker);
-    this.#watch = new PoolWatch({ broker: this.#broker, clock: systemClock });
+    this.#watch = new PoolWatch({
+      broker: this.#broker,
+      clock: systemClock,
+      visibility: this.#access.visibility,
+    });
     this.#monitor = new DeviceMonitor({
       devices,
       intervalMs: config.healthIntervalMs,
       clock: systemClock,
       onHealth: (reports) => {
-        for (const health of reports) this.#broker.reportHealth(health);
+        for (const health of reports) this.#broker.devices.report(health);
       },
       onLog,
     });
     this.#restoreSettings();
-    for (const health of problems) this.#broker.reportHealth(health);
+    for (const health of problems) this.#broker.devices.report(health);
     const { kernelTimeoutMs, orphanTimeoutMs, sessionGraceMs } = config;
     this.#sessions = new LeaseSessions({
       executors: this.#executors,
@@ -223,9 +230,9 @@ class Daemon {
   #restoreSettings(): void {
     for (const reservation of this.#settings.reservations()) this.#broker.reservations.restore(reservation);
     for (const { tenant, ...terms } of this.#settings.tenants()) this.#broker.setTenant(tenant, terms);
-    const here = new Set(this.#broker.devices().map(({ description }) => description.id));
+    const here = new Set(this.#broker.devices.list().map(({ description }) => description.id));
     for (const { deviceId, ...cordon } of this.#settings.cordons()) {
-      if (here.has(deviceId)) this.#broker.cordon(deviceId, cordon);
+      if (here.has(deviceId)) this.#broker.devices.cordon(deviceId, cordon);
     }
   }
 
@@ -243,7 +250,7 @@ class Daemon {
     const used = new Set(this.#broker.deviceIdsOf(leaseId));
     const left = await this.#sessions.end(leaseId, code, message);
     if (left !== "killed" && code !== "EXECUTOR_FAILED") return;
-    const suspects = this.#broker.devices().filter(({ description }) => used.has(description.id));
+    const suspects = this.#broker.devices.list().filter(({ description }) => used.has(description.id));
     await Promise.all(suspects.map(({ description }) => this.#tryDevice(description)));
   }
 
@@ -251,8 +258,8 @@ class Daemon {
     if (!isHardware(device)) return;
     const probed = await probeDevice(device, { clock: systemClock });
     if (probed.works) return;
-    const known = this.#broker.healthOf(device.id) ?? { throttling: [] };
-    this.#broker.reportHealth({ ...known, id: device.id, problems: [probed.problem] });
+    const known = this.#broker.devices.healthOf(device.id) ?? { throttling: [] };
+    this.#broker.devices.report({ ...known, id: device.id, problems: [probed.problem] });
   }
 
   /** Takes up what the server before this one has left. */
@@ -284,7 +291,7 @@ class Daemon {
     const admin = await this.#openAdminPort(services, grpc);
     process.stdout.write(`sluice ready grpc=${grpc} data=${data} admin=${admin}\n`);
     this.#log.info(
-      { grpc, data, admin, devices: this.#broker.devices().map(({ description }) => description.id) },
+      { grpc, data, admin, devices: this.#broker.devices.list().map(({ description }) => description.id) },
       "Ready",
     );
     this.#setServing(true);
@@ -311,6 +318,7 @@ class Daemon {
   #services(dataEndpoints: readonly string[]): BridgedService[] {
     const pool = poolService({
       broker: this.#broker,
+      visibility: this.#access.visibility,
       watch: this.#watch,
       history: this.#history,
       clock: systemClock,
@@ -392,12 +400,12 @@ class Daemon {
   }
 
   /**
-   * Waits for SIGTERM or SIGINT, lets running leases finish within the grace; a second one ends at once. SIGUSR2 leaves leases, queue and
-   * executors to the next server at once, as a crash does.
+   * Waits for SIGTERM or SIGINT, or the end of the parent that it was forked by, and lets running leases finish within the grace; a second
+   * one ends at once. SIGUSR2 leaves leases, queue and executors to the next server at once, as a crash does.
    */
   async untilStopped(): Promise<void> {
     const { graceMs } = this.#config;
-    const signal = await nextSignal("SIGTERM", "SIGINT", "SIGUSR2");
+    const signal = await Promise.race([nextSignal("SIGTERM", "SIGINT", "SIGUSR2"), parentGone()]);
     if (signal === "SIGUSR2") {
       this.#setServing(false);
       this.#log.info({ signal }, "Leaving: leases go on, for the next server");
@@ -452,6 +460,15 @@ async function bound<T>(option: string, address: Endpoint, bind: () => Promise<T
       `The address [${written(address)}] of [${option}] cannot be bound [${why}].`,
     );
   }
+}
+
+/** Resolves when the Node program that forked this one closes the channel between them, or is gone. Never without such a channel. */
+function parentGone(): Promise<"disconnect"> {
+  return new Promise((resolve) => {
+    const { connected } = process as { readonly connected?: boolean };
+    if (connected === false) resolve("disconnect");
+    else if (connected) process.once("disconnect", () => resolve("disconnect"));
+  });
 }
 
 function nextSignal(...names: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {

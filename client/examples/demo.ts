@@ -1,8 +1,8 @@
 /**
  * The demo: a server with one cpu device, and an ML job in a process of its own that borrows a quarter of it. Exits 0 only
- * if the job learned enough, gave its share back, and left the pool empty. Ends both processes whatever happens.
+ * if the job learned enough, gave its share back, and left the pool empty. Both processes end with it, whatever happens.
  */
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -92,11 +92,12 @@ async function main(children: Set<ChildProcess>): Promise<boolean> {
   const state = mkdtempSync(join(tmpdir(), "sluice-demo-"));
   try {
     console.log("Starting a server with one cpu device ...");
-    const command = [...process.execArgv, here(`../cli/main${ending}`), "serve", "--device", "cpu", "--state", state];
     const anyPort = ["--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     // The demo's own lines should stand out: of the server's, only what goes wrong.
-    const server = spawn(process.execPath, [...command, ...anyPort, "--log-level", "warn"], {
-      stdio: ["ignore", "pipe", "inherit"],
+    const options = ["--device", "cpu", "--state", state, "--grace", "0s", "--log-level", "warn"];
+    // Forked, so that it ends with the demo, and the job with it, however the demo ends.
+    const server = fork(here(`../cli/main${ending}`), ["serve", ...anyPort, ...options], {
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
     children.add(server);
     const address = await addressOf(server);

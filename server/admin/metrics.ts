@@ -159,7 +159,7 @@ export class Metrics {
     ]);
     this.#refreshers.push(() => {
       for (const gauge of [memory, granted, overhead, reserved, free, open, info]) gauge.reset();
-      for (const { listing, description } of broker.devices()) {
+      for (const { listing, description } of broker.devices.list()) {
         const { id: device, kind, name, capabilityMajor, capabilityMinor } = description;
         info.set({ device, kind, name, capability: `${capabilityMajor}.${capabilityMinor}` }, 1);
         memory.set({ device }, listing.device.memoryBytes);
@@ -193,9 +193,9 @@ export class Metrics {
     );
     this.#refreshers.push(() => {
       for (const gauge of [temperature, power, utilization, errors, problems]) gauge.reset();
-      for (const { description } of broker.devices()) {
+      for (const { description } of broker.devices.list()) {
         const device = description.id;
-        const health = broker.healthOf(device);
+        const health = broker.devices.healthOf(device);
         if (health === undefined) continue;
         problems.set({ device }, health.problems.length);
         setKnown(temperature, device, health.temperatureCelsius);

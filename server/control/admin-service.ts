@@ -44,17 +44,17 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
   return {
     ...accessCalls(options),
     Cordon: unary(options, ({ deviceId, message }) => {
-      broker.checkDevice(deviceId);
+      broker.devices.check(deviceId);
       const why = checkText("message", message) || "An admin has cordoned the device.";
       const cordon = { code: "DEVICE_CORDONED", message: why } as const;
       store.saveCordon(deviceId, cordon);
-      broker.cordon(deviceId, cordon);
+      broker.devices.cordon(deviceId, cordon);
       return {};
     }),
     Uncordon: unary(options, ({ deviceId }) => {
-      broker.checkDevice(deviceId);
+      broker.devices.check(deviceId);
       store.dropCordon(deviceId);
-      broker.uncordon(deviceId);
+      broker.devices.uncordon(deviceId);
       return {};
     }),
     Revoke: unary(options, ({ leaseId, graceMs, message }) => {
@@ -142,11 +142,11 @@ function drain(options: AdminServiceOptions, call: ServerWritableStream<DrainReq
   };
   try {
     const { deviceId, message } = call.request;
-    broker.checkDevice(deviceId);
+    broker.devices.check(deviceId);
     const graceMs = checkTime("grace", call.request.graceMs, WAIT_MS_MAX);
     const why = checkText("message", message) || "An admin empties the device.";
     store.saveCordon(deviceId, { code: "DEVICE_CORDONED", message: why });
-    const leave = broker.drain(deviceId, {
+    const leave = broker.devices.drain(deviceId, {
       graceMs,
       message: why,
       left: (leaseIds) => {

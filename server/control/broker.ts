@@ -4,16 +4,13 @@
  */
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
-import type { DeviceDescription, DeviceHealth } from "../device/device.ts";
 import type { CallShape } from "../executor/call-shape.ts";
 import type { ExecutorUsage } from "../executor/control-messages.ts";
 import {
   createPool,
   decide,
   explain,
-  findDevice,
   findLease,
-  listDevices,
   listLeases,
   listQueue,
   listReservations,
@@ -22,25 +19,16 @@ import {
   type PoolState,
   queuePlace,
 } from "../pool/pool.ts";
-import type {
-  Cordon,
-  DeviceListing,
-  Effect,
-  Explanation,
-  Lease,
-  NoticeKind,
-  PoolEvent,
-  TenantListing,
-} from "../pool/types.ts";
+import type { Effect, Explanation, Lease, NoticeKind, PoolEvent, TenantListing } from "../pool/types.ts";
 import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { BrokerOptions, TenantTerms, Wish } from "./broker-options.ts";
-import { type CheckedHealth, DeviceHealthBook } from "./device-health.ts";
-import { type DrainListener, DrainWatch } from "./drain-watch.ts";
+import { DeviceDesk } from "./device-desk.ts";
 import { LeaseActivity, type LeaseMoment, type LeaseRates } from "./lease-activity.ts";
 import {
   EndedLeases,
   endErrorCode,
   type Holder,
+  type LeaseNotice,
   type LeaseRecord,
   type LeaseUsage,
   newRecord,
@@ -62,16 +50,14 @@ export type { BrokerOptions, PooledDevice, TenantTerms, Wish } from "./broker-op
 export class Broker implements LeaseDirectory, SessionEvents {
   readonly reservations: ReservationDesk;
   readonly queue: QueueDesk;
+  readonly devices: DeviceDesk;
   readonly #options: BrokerOptions;
   readonly #pool: PoolState;
-  readonly #descriptions: ReadonlyMap<string, DeviceDescription>;
   readonly #waiting: WaitingRequests;
   readonly #resizes: Resizes;
   readonly #records = new Map<string, LeaseRecord>();
   readonly #ended = new EndedLeases((leaseId) => this.#options.store.endedLease(leaseId));
-  readonly #health: DeviceHealthBook;
   #cancelForgetting: (() => void) | undefined;
-  readonly #drains = new DrainWatch((deviceId) => findDevice(this.#pool, deviceId));
   readonly #events: PoolEvent[] = [];
   #applying = false;
   #revision = 0;
@@ -81,9 +67,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
 
   constructor(options: BrokerOptions) {
     this.#options = options;
-    this.#health = new DeviceHealthBook(options.clock);
     this.#pool = createPool({ ...options.pool, heartbeatTimeoutMs: options.heartbeatTimeoutMs });
-    this.#descriptions = new Map(options.devices.map((description) => [description.id, description]));
     this.reservations = new ReservationDesk({
       store: options.reservations,
       log: options.log,
@@ -109,6 +93,15 @@ export class Broker implements LeaseDirectory, SessionEvents {
       place: (id) => queuePlace(this.#pool, id),
     });
     this.queue = new QueueDesk({ pool: this.#pool, waiting: this.#waiting, apply: (event) => this.#apply(event) });
+    this.devices = new DeviceDesk({
+      ...options,
+      pool: this.#pool,
+      apply: (event) => this.#apply(event),
+      changed: () => {
+        this.#revision++;
+      },
+      notify: (deviceId, notice) => this.#notifyLeasesOn(deviceId, notice),
+    });
     for (const device of options.devices) this.#apply({ kind: "deviceAdded", device });
   }
 
@@ -224,64 +217,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return this.#resizes.ask(lease, wish);
   }
 
-  devices(): { listing: DeviceListing; description: DeviceDescription }[] {
-    return listDevices(this.#pool).map((listing) => ({
-      listing,
-      description: this.#descriptions.get(listing.device.id)!,
-    }));
-  }
-
-  /** Places nothing new on a device. Throws SluiceError BAD_ARGUMENT for one that is not there. */
-  cordon(deviceId: string, cordon: Cordon): void {
-    this.checkDevice(deviceId);
-    this.#apply({ kind: "deviceCordoned", deviceId, ...cordon });
-  }
-
-  /** Lends the device again. Of one that was ill, only what it reports from now on counts. */
-  uncordon(deviceId: string): void {
-    this.checkDevice(deviceId);
-    this.#health.acknowledge(deviceId);
-    this.#options.onUncordoned?.(deviceId);
-    this.#apply({ kind: "deviceUncordoned", deviceId });
-  }
-
-  /** How a device was when it was last asked; undefined before, and for what is no hardware. */
-  healthOf(deviceId: string): CheckedHealth | undefined {
-    return this.#health.latest(deviceId);
-  }
-
-  /**
-   * Takes what a device reports. A new problem closes it for new leases until an admin opens it again, however well it reports to be later,
-   * and is told to its leases, which live on.
-   */
-  reportHealth(health: DeviceHealth): void {
-    const news = this.#health.report(health);
-    this.#revision++;
-    if (news.length === 0) return;
-    const { id: deviceId } = health;
-    const message = `The device [${deviceId}] fails its health check: ${news.join(" ")}`;
-    this.#options.log.error({ device: deviceId, problems: news }, "The device is closed for new leases");
-    if (findDevice(this.#pool, deviceId)?.cordon === undefined) {
-      this.#options.onUnhealthy?.(deviceId, message);
-      this.#apply({ kind: "deviceCordoned", deviceId, code: "DEVICE_UNHEALTHY", message });
-    }
-    const notice = { kind: "device-unhealthy", message, deadlineAtMs: 0 } as const;
-    for (const { id, slices } of listLeases(this.#pool)) {
-      const record = slices.some((slice) => slice.deviceId === deviceId) ? this.#records.get(id) : undefined;
-      if (record === undefined) continue;
-      // A notice with a deadline is the more urgent one for holders that come later.
-      record.notice ??= notice;
-      for (const holder of record.holders) holder.notice(notice);
-    }
-  }
-
-  /** Throws SluiceError BAD_ARGUMENT for a device that is not there. */
-  checkDevice(deviceId: string): void {
-    if (this.#descriptions.has(deviceId)) return;
-    const known = [...this.#descriptions.keys()].join(", ");
-    throw new SluiceError("BAD_ARGUMENT", `There is no device [${printable(deviceId)}]; the server has [${known}].`);
-  }
-
   /** The devices of a lease that is not closed yet; none for any other. Costs the same however many leases there are. */
   deviceIdsOf(leaseId: string): string[] {
     return findLease(this.#pool, leaseId)?.slices.map(({ deviceId }) => deviceId) ?? [];
@@ -305,17 +240,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const endsAt = findLease(this.#pool, leaseId)?.endsAt ?? lease.endsAt;
     if (endsAt > lease.endsAt) return endsAt;
     throw new SluiceError("SHUTTING_DOWN", "The server is stopping, and its leases end with it.");
-  }
-
-  /**
-   * Closes a device and takes back what runs there after the grace. Returns what stops the telling. Throws SluiceError
-   * BAD_ARGUMENT for a device that is not there.
-   */
-  drain(deviceId: string, how: DrainListener & { readonly graceMs: number; readonly message: string }): () => void {
-    this.checkDevice(deviceId);
-    const { graceMs, message } = how;
-    this.#apply({ kind: "deviceDrained", deviceId, graceMs, message });
-    return this.#drains.add(deviceId, how);
   }
 
   /** What a tenant may have from now on, and its weight in the fair share. */
@@ -380,7 +304,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   find(leaseId: string): SessionLease {
     const { lease, record } = this.#live(leaseId);
     const slices = lease.slices.map((slice) => ({
-      description: this.#descriptions.get(slice.deviceId)!,
+      description: this.devices.describe(slice.deviceId),
       arenaBytes: slice.bytes,
       arenaBase: ARENA_BASE + slice.index * ARENA_STRIDE_BYTES,
     }));
@@ -464,7 +388,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     }
     this.#setTimer();
     this.#waiting.tellChanges();
-    this.#drains.tell();
+    this.devices.tellDrains();
     if (this.#records.size === 0) this.#onEmpty?.();
   }
 
@@ -557,6 +481,16 @@ export class Broker implements LeaseDirectory, SessionEvents {
     for (const holder of record.holders) holder.notice(record.notice);
   }
 
+  #notifyLeasesOn(deviceId: string, notice: LeaseNotice): void {
+    for (const { id, slices } of listLeases(this.#pool)) {
+      const record = slices.some((slice) => slice.deviceId === deviceId) ? this.#records.get(id) : undefined;
+      if (record === undefined) continue;
+      // A notice with a deadline is the more urgent one for holders that come later.
+      record.notice ??= notice;
+      for (const holder of record.holders) holder.notice(notice);
+    }
+  }
+
   #end({ id, code, message }: Extract<Effect, { kind: "end" }>): void {
     const errorCode = endErrorCode(code);
     const record = this.#records.get(id);
@@ -593,5 +527,3 @@ export class Broker implements LeaseDirectory, SessionEvents {
 
 /** Notices of an end that a restart must not forget; that of a shutdown is over with it. */
 const movesEnd: ReadonlySet<NoticeKind> = new Set(["revoked", "preempted", "extended"]);
-
-const printable = (id: string): string => id.replace(/[^\w:-]/g, "?").slice(0, 64);

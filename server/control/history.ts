@@ -122,7 +122,7 @@ export class History {
   }
 
   #look(broker: Broker): Sample {
-    const devices = broker.devices();
+    const devices = broker.devices.list();
     const loads = new Map<string, number>();
     for (const { id, slices, attached } of broker.leases()) {
       if (!attached) continue; // It makes no calls, and there may be ten thousand such.
@@ -130,7 +130,7 @@ export class History {
       for (const { deviceId } of slices) loads.set(deviceId, (loads.get(deviceId) ?? 0) + load);
     }
     const deviceSample = (id: string, allocated: number): DeviceSample => {
-      const health = broker.healthOf(id);
+      const health = broker.devices.healthOf(id);
       return [allocated, health?.memoryUsedBytes ?? null, Math.min(1, health?.utilization ?? loads.get(id) ?? 0)];
     };
     return {

@@ -12,8 +12,8 @@ export function deviceMessages(broker: Broker): Device[] {
   for (const { slices } of broker.leases()) {
     for (const { deviceId } of slices) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
   }
-  return broker.devices().map(({ listing, description }) => {
-    const health = broker.healthOf(description.id);
+  return broker.devices.list().map(({ listing, description }) => {
+    const health = broker.devices.healthOf(description.id);
     return deviceMessage(listing, { description, slices: counts.get(description.id) ?? 0, health });
   });
 }

@@ -20,7 +20,7 @@ export default function build(): void {
   const run = (...command: readonly string[]): void => {
     execFileSync(process.execPath, [...command], { stdio: "inherit" });
   };
-  run("node_modules/typescript/bin/tsc", "-b", "client", "server");
+  run("node_modules/typescript/bin/tsc", "-b", "client", "server", "test/gpu");
   if (!isStale()) return;
   run("node_modules/vite/bin/vite.js", "build", "--config", "server/dashboard/vite.config.ts", "--logLevel", "warn");
 }

@@ -96,7 +96,7 @@ async function crash(failures: ReadonlyMap<string, string> = new Map()): Promise
   broker.restore({ leases, requests: store.openRequests(), usage });
 }
 
-const freeMiB = (): number => broker.devices().reduce((sum, { listing }) => sum + listing.freeBytes, 0) / MiB;
+const freeMiB = (): number => broker.devices.list().reduce((sum, { listing }) => sum + listing.freeBytes, 0) / MiB;
 const queued = (): string[] => broker.queue.list().map(({ requestId }) => requestId);
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

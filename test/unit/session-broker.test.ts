@@ -92,7 +92,7 @@ function ask(request: Wish, clientIsThere = true): Told & { withdraw: () => void
   return Object.assign(told, { withdraw });
 }
 
-const freeMiB = (): number => broker.devices().reduce((sum, { listing }) => sum + listing.freeBytes, 0) / MiB;
+const freeMiB = (): number => broker.devices.list().reduce((sum, { listing }) => sum + listing.freeBytes, 0) / MiB;
 
 /** Lets promises settle. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -287,8 +287,8 @@ test("a device that reports a problem is closed once, and its leases are told of
   const { lease, secret } = ask(wish(8, { filters: [`device.id=${devices[0]!.id}`] }));
   const notices: LeaseNotice[] = [];
   broker.hold(lease!.id, secret, { notice: (notice) => notices.push(notice), resized: () => {}, ended: () => {} });
-  for (const problem of ["It smokes.", "It smokes.", "It burns."]) broker.reportHealth(ill(problem));
-  const [{ listing }] = broker.devices() as [ReturnType<typeof broker.devices>[0]];
+  for (const problem of ["It smokes.", "It smokes.", "It burns."]) broker.devices.report(ill(problem));
+  const [{ listing }] = broker.devices.list() as [ReturnType<typeof broker.devices.list>[0]];
   expect(listing.cordon).toMatchObject({ code: "DEVICE_UNHEALTHY", message: expect.stringContaining("It smokes.") });
   expect(notices.map(({ kind, message }) => [kind, message.split(": ")[1]])).toEqual([
     ["device-unhealthy", "It smokes."],
@@ -297,17 +297,17 @@ test("a device that reports a problem is closed once, and its leases are told of
   const late: LeaseNotice[] = [];
   broker.hold(lease!.id, secret, { notice: (notice) => late.push(notice), resized: () => {}, ended: () => {} });
   expect(late).toHaveLength(1);
-  broker.reportHealth({ ...ill(""), problems: [] });
-  expect(broker.devices()[0]!.listing.cordon, "it does not open by itself").toBeDefined();
-  broker.uncordon(devices[0]!.id);
-  expect(broker.devices()[0]!.listing.cordon).toBeUndefined();
-  broker.reportHealth(ill("It smokes."));
-  expect(broker.devices()[0]!.listing.cordon).toBeDefined();
+  broker.devices.report({ ...ill(""), problems: [] });
+  expect(broker.devices.list()[0]!.listing.cordon, "it does not open by itself").toBeDefined();
+  broker.devices.uncordon(devices[0]!.id);
+  expect(broker.devices.list()[0]!.listing.cordon).toBeUndefined();
+  broker.devices.report(ill("It smokes."));
+  expect(broker.devices.list()[0]!.listing.cordon).toBeDefined();
 });
 
 test("the cordon of an admin stays as it is when the device falls ill", () => {
-  broker.cordon(devices[0]!.id, { code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
-  broker.reportHealth(ill("It smokes."));
-  expect(broker.devices()[0]!.listing.cordon).toEqual({ code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
-  expect(broker.healthOf(devices[0]!.id)).toMatchObject({ problems: ["It smokes."], checkedAtMs: clock.now() });
+  broker.devices.cordon(devices[0]!.id, { code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
+  broker.devices.report(ill("It smokes."));
+  expect(broker.devices.list()[0]!.listing.cordon).toEqual({ code: "DEVICE_CORDONED", message: "New fan on Tuesday." });
+  expect(broker.devices.healthOf(devices[0]!.id)).toMatchObject({ problems: ["It smokes."], checkedAtMs: clock.now() });
 });
