@@ -80,6 +80,19 @@ describe.runIf(canBuild)("a program", () => {
     expect(finished.stderr).toContain("the connection to the server broke");
   });
 
+  it("that touches managed memory after its lease has ended is stopped, and told why", async () => {
+    const server = await start();
+    const finished = await runProgram({
+      server,
+      command: [compileProgram("test/interposer/faults/managed-lost.c")],
+      onOutput: async (control, lease) => {
+        await control.release(lease.id, lease.secret);
+      },
+    });
+    expect(finished.code).toBe("SIGSEGV");
+    expect(finished.stderr).toMatch(/managed memory at \[0x\w+\] cannot be fetched from the device: CUDA_ERROR_/);
+  });
+
   it("is told that the server does not answer", async () => {
     const server = await start();
     const finished = await runProgram({ server, command: [program], env: { SLUICE_DATA: "tcp://127.0.0.1:1" } });

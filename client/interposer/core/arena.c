@@ -31,13 +31,15 @@ static bool only_gaps_in(uint64_t start, uint64_t end) {
     return is_free;
 }
 
-static bool reserve(uint64_t base, uint64_t byte_count) {
+static bool reserve(struct arena *arena) {
 #ifdef __SANITIZE_THREAD__
-    (void)only_gaps_in, (void)base, (void)byte_count;
+    (void)only_gaps_in, (void)arena;
     return true; /* ThreadSanitizer keeps these addresses for itself and stops a program that maps them. */
 #else
+    uint64_t base = arena->base, byte_count = arena->byte_count;
     void *wanted = (void *)(uintptr_t)base;
     void *got = mmap(wanted, byte_count, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    arena->is_reserved = got == wanted;
     if (got == wanted) return true;
     if (got != MAP_FAILED) munmap(got, byte_count);
     if (only_gaps_in(base, base + byte_count)) return true;
@@ -144,7 +146,7 @@ bool arena_open(struct arena *arena, uint64_t base, uint64_t byte_count, uint64_
     arena->granularity = granularity;
     arena->random = 1;
     struct range *whole = new_range(arena);
-    if (whole == NULL || !reserve(base, byte_count)) return false;
+    if (whole == NULL || !reserve(arena)) return false;
     whole->address = base;
     whole->byte_count = byte_count;
     treap_add(arena, whole);
@@ -165,26 +167,47 @@ static struct range *find_free(struct arena *arena, uint64_t byte_count) {
     return best;
 }
 
-uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner) {
+/* Cuts a range in two behind its first `byte_count` bytes. Returns the second part, which is in no bin; NULL without memory. */
+static struct range *cut(struct arena *arena, struct range *range, uint64_t byte_count) {
+    struct range *rest = new_range(arena);
+    if (rest == NULL) return NULL;
+    rest->address = range->address + byte_count;
+    rest->byte_count = range->byte_count - byte_count;
+    rest->before = range;
+    rest->after = range->after;
+    if (rest->after != NULL) rest->after->before = rest;
+    range->after = rest;
+    range->byte_count = byte_count;
+    treap_add(arena, rest);
+    return rest;
+}
+
+/* Under the lock: a range of just this size, at a multiple of `alignment`, in no bin. */
+static struct range *take(struct arena *arena, uint64_t byte_count, uint64_t alignment) {
+    struct range *found = find_free(arena, byte_count + alignment - arena->granularity);
+    if (found == NULL) return NULL;
+    bin_remove(arena, found);
+    uint64_t before = (alignment - found->address % alignment) % alignment;
+    if (before > 0) {
+        struct range *rest = cut(arena, found, before);
+        bin_add(arena, found);
+        if (rest == NULL) return NULL;
+        found = rest;
+    }
+    if (found->byte_count == byte_count) return found;
+    struct range *rest = cut(arena, found, byte_count);
+    bin_add(arena, rest == NULL ? found : rest);
+    return rest == NULL ? NULL : found;
+}
+
+uint64_t arena_allocate_aligned(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner) {
     if (byte_count == 0 || byte_count > arena->byte_count) return 0;
+    if (alignment < arena->granularity) alignment = arena->granularity;
     uint64_t padded = (byte_count + arena->granularity - 1) / arena->granularity * arena->granularity;
     uint64_t address = 0;
     pthread_mutex_lock(&arena->lock);
-    struct range *found = find_free(arena, padded);
-    struct range *rest = found != NULL && found->byte_count > padded ? new_range(arena) : NULL;
-    if (found != NULL && (rest != NULL || found->byte_count == padded)) {
-        bin_remove(arena, found);
-        if (rest != NULL) {
-            rest->address = found->address + padded;
-            rest->byte_count = found->byte_count - padded;
-            rest->before = found;
-            rest->after = found->after;
-            if (rest->after != NULL) rest->after->before = rest;
-            found->after = rest;
-            found->byte_count = padded;
-            treap_add(arena, rest);
-            bin_add(arena, rest);
-        }
+    struct range *found = take(arena, padded, alignment);
+    if (found != NULL) {
         found->is_used = true;
         found->owner = owner;
         found->asked_bytes = byte_count;
@@ -194,6 +217,10 @@ uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner) {
     }
     pthread_mutex_unlock(&arena->lock);
     return address;
+}
+
+uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner) {
+    return arena_allocate_aligned(arena, byte_count, 0, owner);
 }
 
 /* Makes `second`, which begins where `first` ends, a part of `first`. Neither is in a bin. */

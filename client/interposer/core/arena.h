@@ -38,6 +38,8 @@ struct arena {
     struct range *bins[ARENA_BINS];
     struct range *spare;
     uint32_t random;
+    /* Whether the addresses are this process's own, so that memory can be mapped at them. */
+    bool is_reserved;
 };
 
 /* Reserves the range in this process. Returns false, after a report, when something else lies there. */
@@ -45,6 +47,9 @@ bool arena_open(struct arena *arena, uint64_t base, uint64_t byte_count, uint64_
 
 /* Finds room; returns the address, or 0 when there is none. The owner is the caller's. */
 uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner);
+
+/* As arena_allocate, at a multiple of `alignment`, a power of two. */
+uint64_t arena_allocate_aligned(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner);
 
 /* Gives back the range that starts at `address`; false when none does. */
 bool arena_free(struct arena *arena, uint64_t address);

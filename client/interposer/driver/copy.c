@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "driver.h"
+#include "managed.h"
 
 #define PIECES_UNDER_WAY_MAX 32
 
@@ -14,7 +14,7 @@ static size_t piece_of(size_t left) {
     return left < SLUICE_CALL_DATA_BYTES_MAX ? left : SLUICE_CALL_DATA_BYTES_MAX;
 }
 
-static CUresult write_device(uint64_t destination, const void *source, size_t bytes, struct stream *stream) {
+CUresult device_write(uint64_t destination, const void *source, size_t bytes, struct stream *stream) {
     const uint8_t *from = source;
     for (size_t done = 0; done < bytes;) {
         size_t piece = piece_of(bytes - done);
@@ -75,6 +75,35 @@ static CUresult finish_reading(struct reading *reading) {
     return reading->result != CUDA_SUCCESS ? reading->result : connection_result();
 }
 
+CUresult device_read(void *destination, uint64_t source, size_t bytes, struct stream *stream) {
+    struct reading reading;
+    reading.issued = reading.received = 0;
+    reading.result = CUDA_SUCCESS;
+    request_range(&reading, source, destination, bytes, stream);
+    return finish_reading(&reading);
+}
+
+static bool is_arena_address(uint64_t address) {
+    for (uint32_t index = 0; index < driver.device_count; index++)
+        if (arena_holds(&driver.devices[index]->arena, address)) return true;
+    return false;
+}
+
+/*
+ * An address of the arena is the device's, whatever the call says of it: managed memory may stand for either. What of it the host has
+ * written goes to the device first, and what it holds of the destination is out of date.
+ */
+static CUresult settle(struct line *line) {
+    line->to_device = line->to_device || is_arena_address(line->destination);
+    line->from_device = line->from_device || is_arena_address(line->source);
+    if (!atomic_load_explicit(&managed_in_use, memory_order_relaxed)) return CUDA_SUCCESS;
+    struct device *to = managed_device(line->destination), *from = managed_device(line->source);
+    line->to_device = line->to_device || to != NULL;
+    line->from_device = line->from_device || from != NULL;
+    CUresult result = to != NULL ? managed_release(to) : CUDA_SUCCESS;
+    return result == CUDA_SUCCESS && from != NULL && from != to ? managed_release(from) : result;
+}
+
 static CUresult check_line(struct line line, size_t bytes) {
     struct device *device;
     if (line.to_device && range_check(line.destination, bytes, &device) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_VALUE;
@@ -114,17 +143,18 @@ static void copy_line(struct line line, size_t bytes, struct stream *stream, str
     void *host = (void *)(uintptr_t)line.destination;
     const void *host_source = (const void *)(uintptr_t)line.source;
     if (line.to_device && line.from_device) reading->result = copy_on_device(line, bytes, stream);
-    else if (line.to_device) reading->result = write_device(line.destination, host_source, bytes, stream);
+    else if (line.to_device) reading->result = device_write(line.destination, host_source, bytes, stream);
     else if (line.from_device) request_range(reading, line.source, host, bytes, stream);
     else memmove(host, host_source, bytes);
 }
 
 static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
     if (bytes == 0) return CUDA_SUCCESS;
-    CUresult result = check_line(line, bytes);
+    CUresult result = settle(&line);
+    if (result == CUDA_SUCCESS) result = check_line(line, bytes);
     if (result != CUDA_SUCCESS) return result;
     if (stream->capture != NULL) return graph_add_copy(stream->capture, line, bytes);
-    if (line.to_device && !line.from_device && stream->id == 0) return write_device(line.destination, (void *)(uintptr_t)line.source, bytes, stream);
+    if (line.to_device && !line.from_device && stream->id == 0) return device_write(line.destination, (void *)(uintptr_t)line.source, bytes, stream);
     if (!line.to_device && !line.from_device) result = stream_wait(stream);
     else result = stream_for(line, &stream);
     if (result != CUDA_SUCCESS) return result;
@@ -240,7 +270,9 @@ static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
     }
     struct line first = {to.address, from.address, to.is_device, from.is_device};
     bool is_captured = stream->capture != NULL;
-    if (!is_captured) result = to.is_device || from.is_device ? stream_for(first, &stream) : stream_wait(stream);
+    result = settle(&first);
+    if (result != CUDA_SUCCESS) return result;
+    if (!is_captured) result = first.to_device || first.from_device ? stream_for(first, &stream) : stream_wait(stream);
     struct reading reading;
     reading.issued = reading.received = 0;
     reading.result = result;

@@ -29,6 +29,14 @@ typedef struct {
     char bytes[16];
 } CUuuid;
 
+/* A place of memory: its kind, and its number where there are several. */
+typedef struct {
+    int type;
+    int id;
+} CUmemLocation;
+
+enum { CU_MEM_LOCATION_DEVICE = 1, CU_MEM_LOCATION_HOST = 2, CU_MEM_LOCATION_HOST_NUMA_CURRENT = 4 };
+
 typedef void (*CUhostFn)(void *user_data);
 typedef void (*CUstreamCallback)(CUstream stream, CUresult status, void *user_data);
 
@@ -254,6 +262,10 @@ CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes);
 CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes);
 CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch, size_t width_bytes, size_t height, unsigned int element_bytes);
 CUresult cuMemFree_v2(CUdeviceptr address);
+CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flags);
+CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t bytes, CUmemLocation location, unsigned int flags, CUstream stream);
+CUresult cuMemAdvise_v2(CUdeviceptr address, size_t bytes, int advice, CUmemLocation location);
+CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t bytes, unsigned int flags);
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr address);
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream);
 CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream);
@@ -312,5 +324,8 @@ CUresult cuCtxDisablePeerAccess(CUcontext context);
 /* This library's own entries for its companions, not part of CUDA: bytes of a slice that allocations use, and of which it is. */
 CUresult sluiceMemoryInfo(CUdevice device, size_t *used_bytes, size_t *total_bytes);
 CUresult sluiceDeviceId(CUdevice device, const char **kind, const char **id);
+
+/* And for the runtime library: makes these variables of a library on the current device managed, and tells where they are. */
+CUresult sluiceAdoptManaged(CUlibrary library, const char *const *names, unsigned int count, CUdeviceptr *addresses);
 
 #endif

@@ -287,7 +287,18 @@ CUresult image_for(const void *code, const struct device *device, struct image *
 /* Bytes of PTX text, cubin or fatbin; 0 when it is none of them. */
 size_t image_bytes(const void *code);
 
-/* memory.c: whether [address, address + byte_count) lies in one allocation or global; its device. */
+/* memory.c: room in the arena, at a multiple of `alignment` (0: any), told to the server; and giving it back at once. */
+CUresult memory_allocate(struct context *context, uint64_t byte_count, uint64_t alignment, CUdeviceptr *address);
+CUresult memory_free(struct device *device, uint64_t address);
+/* copy.c and fill.c: bytes of this process to the device, back when they are there, and zeros. */
+CUresult device_write(uint64_t destination, const void *source, size_t byte_count, struct stream *stream);
+CUresult device_read(void *destination, uint64_t source, size_t byte_count, struct stream *stream);
+CUresult device_zero(uint64_t address, size_t byte_count, struct device *device);
+
+/* managed.c: whether there is any managed memory. */
+extern atomic_bool managed_in_use;
+
+/* Whether [address, address + byte_count) lies in one allocation or global; its device. */
 CUresult range_check(uint64_t address, uint64_t byte_count, struct device **device);
 /* Whether an address is the device's rather than the host's. */
 bool is_device_address(uint64_t address);

@@ -1,5 +1,5 @@
 /* Filling device memory, in lines and rectangles. */
-#include "driver.h"
+#include "managed.h"
 
 DEFINE_SEND(fill, FILL)
 
@@ -15,6 +15,7 @@ static CUresult fill(struct filling filling, struct stream *stream) {
     if (filling.count == 0) return CUDA_SUCCESS;
     if (filling.address % filling.width != 0 || filling.count > SIZE_MAX / filling.width) return CUDA_ERROR_INVALID_VALUE;
     CUresult result = range_check(filling.address, filling.count * filling.width, &device);
+    if (result == CUDA_SUCCESS && managed_find(filling.address, NULL, NULL)) result = managed_release(device);
     if (result != CUDA_SUCCESS) return result;
     if (stream->id != 0 && device != stream->device && stream->capture == NULL) {
         result = stream_wait(stream);
@@ -24,6 +25,11 @@ static CUresult fill(struct filling filling, struct stream *stream) {
         .address = filling.address, .count = filling.count, .width = filling.width, .value = filling.value, .stream = stream->id};
     if (result == CUDA_SUCCESS && stream->capture != NULL) return graph_add_fill(stream->capture, &call);
     return result == CUDA_SUCCESS ? send_fill(&call, &stream->last) : result;
+}
+
+CUresult device_zero(uint64_t address, size_t byte_count, struct device *device) {
+    struct sluice_fill_call call = {.address = address, .count = byte_count, .width = 1};
+    return send_fill(&call, &device->stream.last);
 }
 
 CUresult replay_fill(struct sluice_fill_call *call, struct stream *stream) {

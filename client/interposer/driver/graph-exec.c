@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph.h"
+#include "managed.h"
 
 /* A recording fits a batch with room for the rest of the call. */
 #define SEGMENT_BYTES_MAX (SLUICE_BATCH_BYTES - 1024)
@@ -208,6 +209,8 @@ API(cuGraphLaunch, (CUgraphExec exec, CUstream handle), (exec, handle)) {
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(exec, OBJECT_GRAPH_EXEC)) return CUDA_ERROR_INVALID_VALUE;
     if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    result = managed_release(stream->device);
+    if (result != CUDA_SUCCESS) return result;
     pthread_mutex_lock(&exec->lock);
     if (exec->segments != NULL && exec->stream_id != stream->id) forget_segments(exec);
     if (exec->segments == NULL) result = prepare(exec, stream);

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "driver.h"
+#include "managed.h"
 
 #define EXTRA_END ((void *)0)
 #define EXTRA_POINTER ((void *)1)
@@ -70,7 +70,8 @@ static CUresult capture(struct graph *graph, const struct function *function, co
 
 CUresult replay_launch(struct sluice_launch_call *call, struct stream *stream) {
     call->stream = stream->id;
-    return send_launch(call, &stream->last);
+    CUresult result = managed_release(stream->device);
+    return result == CUDA_SUCCESS ? send_launch(call, &stream->last) : result;
 }
 
 static CUresult launch(CUfunction handle, const struct shape *shape, CUstream stream_handle, void **params, void **extra) {
@@ -103,6 +104,16 @@ static CUresult launch(CUfunction handle, const struct shape *shape, CUstream st
         .shared_bytes = shape->shared_bytes, .stream = stream->id, .params = packed,
     };
     if (__builtin_expect(stream->capture != NULL, 0)) return capture(stream->capture, function, &call, params);
+    uint8_t block[SLUICE_PARAM_BYTES_MAX + 8];
+    if (__builtin_expect(atomic_load_explicit(&managed_in_use, memory_order_relaxed), 0)) {
+        /* Arguments may lie in managed memory, which cannot be fetched while the batch is locked. */
+        if (packed.data == NULL && packed.byte_count > 0) {
+            pack(function, params, block);
+            packed.data = call.params.data = block;
+        }
+        result = managed_release(device);
+        if (result != CUDA_SUCCESS) return result;
+    }
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LAUNCH, sluice_size_launch_call(&call));
     if (at == NULL) return connection_result();
     sluice_encode_launch_call(at, &call);

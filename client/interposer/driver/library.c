@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver.h"
+#include "managed.h"
 
 struct kernel {
     struct object object;
@@ -21,6 +21,8 @@ struct library {
     struct module *modules[SLUICE_SLICES_PER_LEASE_MAX];
     uint32_t kernel_count;
     struct kernel *kernels;
+    /* Where its managed variables are, or 0. */
+    uint64_t managed;
 };
 
 static struct object_pool libraries = OBJECT_POOL_INITIAL;
@@ -120,6 +122,7 @@ API(cuLibraryLoadFromFile,
 API(cuLibraryUnload, (CUlibrary library), (library)) {
     if (!object_is(library, OBJECT_LIBRARY)) return CUDA_ERROR_INVALID_HANDLE;
     pthread_mutex_lock(&list_lock);
+    if (library->managed != 0) managed_forget(library->managed);
     for (uint32_t i = 0; i < SLUICE_SLICES_PER_LEASE_MAX; i++)
         if (library->modules[i] != NULL) module_unload(library->modules[i]);
     for (uint32_t i = 0; i < library->kernel_count; i++) {
@@ -179,6 +182,25 @@ API(cuLibraryGetGlobal, (CUdeviceptr *address, size_t *bytes, CUlibrary library,
     if (address != NULL) *address = global->address;
     if (bytes != NULL) *bytes = global->byte_count;
     return CUDA_SUCCESS;
+}
+
+EXPORT CUresult sluiceAdoptManaged(CUlibrary library, const char *const *names, unsigned int count, CUdeviceptr *addresses) {
+    struct context *context;
+    struct module *module;
+    CUresult result = driver_check();
+    if (result == CUDA_SUCCESS) result = current_context(&context);
+    if (result == CUDA_SUCCESS) result = load_on(library, context->device, &module);
+    struct part *parts = calloc(count, sizeof *parts);
+    if (result == CUDA_SUCCESS && parts == NULL) result = CUDA_ERROR_OUT_OF_MEMORY;
+    for (unsigned int i = 0; i < count && result == CUDA_SUCCESS; i++) {
+        const struct global *global = module_global(module, names[i]);
+        if (global == NULL) result = CUDA_ERROR_NOT_FOUND;
+        else parts[i] = (struct part){addresses[i] = global->address, global->byte_count};
+    }
+    if (result == CUDA_SUCCESS) result = managed_adopt(context->device, parts, count, &library->managed);
+    if (result != CUDA_SUCCESS) library->managed = 0;
+    free(parts);
+    return result;
 }
 
 static CUresult function_on(struct kernel *kernel, struct device *device, struct function **function) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver.h"
+#include "managed.h"
 
 struct quarantined {
     uint64_t address;
@@ -41,13 +41,13 @@ static void release_quarantine(struct device *device, bool everything) {
 }
 
 /* Finds room, tells the server, and returns the address in `*address`. */
-static CUresult allocate(struct context *context, uint64_t bytes, CUdeviceptr *address) {
+CUresult memory_allocate(struct context *context, uint64_t bytes, uint64_t alignment, CUdeviceptr *address) {
     struct device *device = context->device;
     if (device->quarantined_bytes > 0) release_quarantine(device, false);
-    uint64_t found = arena_allocate(&device->arena, bytes, context);
+    uint64_t found = arena_allocate_aligned(&device->arena, bytes, alignment, context);
     if (found == 0 && device->quarantined_bytes > 0 && device_wait(device) == CUDA_SUCCESS) {
         release_quarantine(device, true);
-        found = arena_allocate(&device->arena, bytes, context);
+        found = arena_allocate_aligned(&device->arena, bytes, alignment, context);
     }
     if (found == 0) return CUDA_ERROR_OUT_OF_MEMORY;
     struct sluice_allocate_call call = {.address = found, .byte_count = bytes};
@@ -56,7 +56,11 @@ static CUresult allocate(struct context *context, uint64_t bytes, CUdeviceptr *a
     return result;
 }
 
-static CUresult free_range(struct device *device, uint64_t address) {
+static CUresult allocate(struct context *context, uint64_t bytes, CUdeviceptr *address) {
+    return memory_allocate(context, bytes, 0, address);
+}
+
+CUresult memory_free(struct device *device, uint64_t address) {
     struct sluice_free_call call = {.address = address};
     CUresult result = send_free(&call, NULL);
     arena_free(&device->arena, address);
@@ -116,7 +120,8 @@ API(cuMemFree_v2, (CUdeviceptr address), (address)) {
     struct device *device;
     if (address == 0) return CUDA_SUCCESS;
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
-    return atomic_load(&device->has_streams) ? quarantine(device, &range) : free_range(device, address);
+    managed_forget(address);
+    return atomic_load(&device->has_streams) ? quarantine(device, &range) : memory_free(device, address);
 }
 
 API(cuMemAllocAsync, (CUdeviceptr *address, size_t bytes, CUstream handle), (address, bytes, handle)) {
@@ -145,7 +150,8 @@ API(cuMemFreeAsync, (CUdeviceptr address, CUstream handle), (address, handle)) {
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
-    return atomic_load(&device->has_streams) ? quarantine(device, &range) : free_range(device, address);
+    managed_forget(address);
+    return atomic_load(&device->has_streams) ? quarantine(device, &range) : memory_free(device, address);
 }
 API_ALIAS(cuMemFreeAsync_ptsz, cuMemFreeAsync);
 
@@ -155,9 +161,10 @@ API(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total_bytes), (free_bytes, tot
     if (result != CUDA_SUCCESS) return result;
     struct device *device = context->device;
     pthread_mutex_lock(&device->arena.lock);
-    if (free_bytes != NULL) *free_bytes = device->arena.byte_count - device->arena.used_bytes + device->quarantined_bytes;
-    if (total_bytes != NULL) *total_bytes = device->arena.byte_count;
+    size_t unused = device->arena.byte_count - device->arena.used_bytes + device->quarantined_bytes;
     pthread_mutex_unlock(&device->arena.lock);
+    if (free_bytes != NULL) *free_bytes = unused;
+    if (total_bytes != NULL) *total_bytes = device->arena.byte_count;
     return CUDA_SUCCESS;
 }
 
@@ -196,7 +203,10 @@ bool is_device_address(uint64_t address) {
 void memory_drop(struct context *context) {
     struct range range;
     release_quarantine(context->device, true);
-    while (arena_find_owned(&context->device->arena, context, &range)) free_range(context->device, range.address);
+    while (arena_find_owned(&context->device->arena, context, &range)) {
+        managed_forget(range.address);
+        memory_free(context->device, range.address);
+    }
 }
 
 /* What is asked about a pointer; the numbers are CUpointer_attribute's. */
@@ -242,16 +252,16 @@ static struct pointer_facts facts_of(uint64_t pointer) {
 }
 
 static CUresult answer_pointer(const struct pointer_facts *facts, uint64_t pointer, int attribute, void *data) {
-    bool is_device = facts->type == CU_MEMORY_DEVICE;
+    bool is_device = facts->type == CU_MEMORY_DEVICE, is_managed = managed_find(pointer, NULL, NULL);
     switch (attribute) {
     case POINTER_CONTEXT: *(void **)data = facts->context; return CUDA_SUCCESS;
     case POINTER_MEMORY_TYPE: *(unsigned *)data = (unsigned)facts->type; return CUDA_SUCCESS;
     case POINTER_DEVICE_POINTER: *(CUdeviceptr *)data = is_device ? pointer : 0; return is_device ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    case POINTER_HOST_POINTER: *(void **)data = is_device ? NULL : (void *)(uintptr_t)pointer;
-        return is_device ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    case POINTER_HOST_POINTER: *(void **)data = is_device && !is_managed ? NULL : (void *)(uintptr_t)pointer;
+        return is_device && !is_managed ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
     case POINTER_SYNC_MEMOPS: *(unsigned *)data = 1; return CUDA_SUCCESS;
     case POINTER_BUFFER_ID: *(unsigned long long *)data = facts->start; return CUDA_SUCCESS;
-    case POINTER_IS_MANAGED:
+    case POINTER_IS_MANAGED: *(unsigned *)data = is_managed; return CUDA_SUCCESS;
     case POINTER_IPC_CAPABLE: *(unsigned *)data = 0; return CUDA_SUCCESS;
     case POINTER_DEVICE_ORDINAL: *(int *)data = (int)facts->device->index; return CUDA_SUCCESS;
     case POINTER_RANGE_START: *(CUdeviceptr *)data = facts->start; return CUDA_SUCCESS;

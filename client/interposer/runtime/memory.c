@@ -38,6 +38,53 @@ CONTEXT(cudaFreeAsync, (void *pointer, cudaStream_t stream), (pointer, stream)) 
 }
 RUNTIME_ALIAS(cudaFreeAsync_ptsz, cudaFreeAsync);
 
+CONTEXT(cudaMallocManaged, (void **pointer, size_t bytes, unsigned int flags), (pointer, bytes, flags)) {
+    CUdeviceptr address = 0;
+    if (pointer == NULL) return CUDA_ERROR_INVALID_VALUE;
+    cudaError_t error = cuMemAllocManaged(&address, bytes, flags);
+    if (error == CUDA_SUCCESS) *pointer = pointer_of(address);
+    return error;
+}
+
+CONTEXT(cudaStreamAttachMemAsync, (cudaStream_t stream, void *pointer, size_t bytes, unsigned int flags), (stream, pointer, bytes, flags)) {
+    return cuStreamAttachMemAsync(stream, address_of(pointer), bytes, flags);
+}
+RUNTIME_ALIAS(cudaStreamAttachMemAsync_ptsz, cudaStreamAttachMemAsync);
+
+#if CUDART_MAJOR == 12
+#define FORM_OF_13(name) name##_v2
+/* Before CUDA 13 a place is a device's number, or -1 for the host. */
+static CUmemLocation place_of(int device) {
+    return (CUmemLocation){device < 0 ? CU_MEM_LOCATION_HOST : CU_MEM_LOCATION_DEVICE, device < 0 ? 0 : device};
+}
+
+CONTEXT(cudaMemPrefetchAsync, (const void *pointer, size_t bytes, int device, cudaStream_t stream), (pointer, bytes, device, stream)) {
+    return cuMemPrefetchAsync_v2(address_of(pointer), bytes, place_of(device), 0, stream);
+}
+RUNTIME_ALIAS(cudaMemPrefetchAsync_ptsz, cudaMemPrefetchAsync);
+
+CONTEXT(cudaMemAdvise, (const void *pointer, size_t bytes, int advice, int device), (pointer, bytes, advice, device)) {
+    return cuMemAdvise_v2(address_of(pointer), bytes, advice, place_of(device));
+}
+#else
+#define FORM_OF_13(name) name
+#endif
+
+CONTEXT(FORM_OF_13(cudaMemPrefetchAsync),
+        (const void *pointer, size_t bytes, CUmemLocation place, unsigned int flags, cudaStream_t stream),
+        (pointer, bytes, place, flags, stream)) {
+    return cuMemPrefetchAsync_v2(address_of(pointer), bytes, place, flags, stream);
+}
+
+CONTEXT(FORM_OF_13(cudaMemAdvise), (const void *pointer, size_t bytes, int advice, CUmemLocation place), (pointer, bytes, advice, place)) {
+    return cuMemAdvise_v2(address_of(pointer), bytes, advice, place);
+}
+#if CUDART_MAJOR == 12
+RUNTIME_ALIAS(cudaMemPrefetchAsync_v2_ptsz, cudaMemPrefetchAsync_v2);
+#else
+RUNTIME_ALIAS(cudaMemPrefetchAsync_ptsz, cudaMemPrefetchAsync);
+#endif
+
 static cudaError_t allocate_rows(struct cudaPitchedPtr *rows, size_t width, size_t height, size_t depth) {
     CUdeviceptr address = 0;
     memset(rows, 0, sizeof *rows);
@@ -104,20 +151,21 @@ CONTEXT(cudaHostGetDevicePointer, (void **device, void *pointer, unsigned int fl
 
 /* CUDA 13 has reserved words behind these, which stay as they are. */
 struct pointer_attributes {
-    int type; /* 0 unknown, 1 host, 2 device. */
+    int type; /* 0 unknown, 1 host, 2 device, 3 managed. */
     int device;
     void *device_pointer;
     void *host_pointer;
 };
 
 CONTEXT(cudaPointerGetAttributes, (struct pointer_attributes *attributes, const void *pointer), (attributes, pointer)) {
-    unsigned int type = 0;
+    unsigned int type = 0, is_managed = 0;
     int ordinal = -2;
     if (attributes == NULL) return CUDA_ERROR_INVALID_VALUE;
     if (cuPointerGetAttribute(&type, 2, address_of(pointer)) == CUDA_SUCCESS) cuPointerGetAttribute(&ordinal, 9, address_of(pointer));
-    *attributes = (struct pointer_attributes){.type = (int)type, .device = ordinal};
+    if (type == CU_MEMORY_DEVICE) cuPointerGetAttribute(&is_managed, 8, address_of(pointer));
+    *attributes = (struct pointer_attributes){.type = is_managed != 0 ? 3 : (int)type, .device = ordinal};
     if (type == CU_MEMORY_DEVICE) attributes->device_pointer = (void *)(uintptr_t)pointer;
-    else attributes->host_pointer = (void *)(uintptr_t)pointer;
+    if (type != CU_MEMORY_DEVICE || is_managed != 0) attributes->host_pointer = (void *)(uintptr_t)pointer;
     return CUDA_SUCCESS;
 }
 

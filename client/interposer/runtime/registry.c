@@ -11,6 +11,10 @@ struct binary {
     const void *wrapper;
     CUlibrary library;
     bool is_gone;
+    /* Its managed variables: the program's pointer to each, and its name. */
+    unsigned managed_count;
+    void ***managed;
+    const char **managed_names;
 };
 
 struct entry {
@@ -147,12 +151,39 @@ EXPORT void __cudaRegisterVar(void **handle, char *host, char *device, const cha
 
 EXPORT void __cudaRegisterManagedVar(void **handle, void **host, char *device, const char *name, int is_external, size_t bytes,
                                      int is_constant, int is_global) {
-    (void)handle, (void)host, (void)device, (void)is_external, (void)bytes, (void)is_constant, (void)is_global;
-    report("the program has the managed variable [%s], and a remote device has no managed memory.", name);
+    (void)device, (void)is_external, (void)bytes, (void)is_constant, (void)is_global;
+    struct binary *binary = (struct binary *)handle;
+    size_t count = binary->managed_count + 1;
+    void ***managed = realloc(binary->managed, count * sizeof *managed);
+    const char **names = realloc(binary->managed_names, count * sizeof *names);
+    if (managed == NULL || names == NULL) abort();
+    managed[count - 1] = host;
+    names[count - 1] = name;
+    binary->managed = managed;
+    binary->managed_names = names;
+    binary->managed_count = (unsigned)count;
 }
 
+/*
+ * Called before a program's first access to a managed variable of the binary: tells it where they are. From then on the address stands for
+ * the variable where the API asks for one.
+ */
 EXPORT char __cudaInitModule(void **handle) {
-    (void)handle;
+    struct binary *binary = (struct binary *)handle;
+    CUlibrary library;
+    unsigned count = binary->managed_count;
+    CUdeviceptr *addresses = calloc(count + 1, sizeof *addresses);
+    cudaError_t error = addresses == NULL ? CUDA_ERROR_OUT_OF_MEMORY : enter_context();
+    pthread_mutex_lock(&lock);
+    if (error == CUDA_SUCCESS) error = library_of(binary, &library);
+    pthread_mutex_unlock(&lock);
+    if (error == CUDA_SUCCESS && count > 0) error = sluiceAdoptManaged(library, binary->managed_names, count, addresses);
+    for (unsigned i = 0; error == CUDA_SUCCESS && i < count; i++) {
+        *binary->managed[i] = (void *)(uintptr_t)addresses[i];
+        put((struct entry){.host = *binary->managed[i], .binary = binary, .name = binary->managed_names[i], .is_variable = true});
+    }
+    if (error != CUDA_SUCCESS) report("the program's managed variables cannot be reached: %s.", error_name(note_error(error)));
+    free(addresses);
     return 1;
 }
 

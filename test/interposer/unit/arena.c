@@ -35,9 +35,10 @@ static void play(unsigned seed, uint64_t base) {
     for (int step = 0; step < STEPS; step++) {
         if (count < LIVE_MAX) {
             uint64_t bytes = roll(4) == 0 ? roll(1 << 19) + 1 : roll(5000) + 1, padded = (bytes + 255) / 256 * 256;
-            uint64_t address = arena_allocate(&arena, bytes, &live);
+            uint64_t alignment = roll(8) == 0 ? 4096 : 256;
+            uint64_t address = arena_allocate_aligned(&arena, bytes, alignment, &live);
             if (address != 0) {
-                EXPECT(address % 256 == 0 && address >= base && address + padded <= base + size);
+                EXPECT(address % alignment == 0 && address >= base && address + padded <= base + size);
                 for (int i = 0; i < count; i++) EXPECT(address + padded <= live[i].address || live[i].address + live[i].bytes <= address);
                 EXPECT(arena_find(&arena, address + bytes - 1, &found) && found.address == address && found.asked_bytes == bytes);
                 EXPECT(!arena_find(&arena, address + bytes, &found) || found.address != address);
@@ -45,7 +46,7 @@ static void play(unsigned seed, uint64_t base) {
                 live[count++].bytes = bytes;
                 used += padded;
             } else {
-                EXPECT(used + padded > size / 4);
+                EXPECT(used + padded + alignment > size / 4);
             }
         }
         EXPECT(arena.used_bytes == used);
