@@ -95,7 +95,10 @@ const addAccessOptions = (command: Command): Command =>
     .option("--connections <count>", "connections to the gRPC port and to the admin port at once (default: 4096)")
     .option("--connections-per-address <count>", "of them from one address (default: 512)")
     .option("--requests-per-second <count>", "requests of one token on average; 0 for no bound (default: 2000)")
-    .option("--insecure", "allow addresses that other machines can reach, without TLS and without tokens");
+    .option(
+      "--insecure",
+      "allow addresses that other machines can reach, without TLS and without tokens, and GPUs whose kernels reach the host's memory",
+    );
 
 /**
  * The options by their own names, which commander turns into camel case.

@@ -72,6 +72,8 @@ export interface Config {
   readonly tlsFiles: TlsFiles;
   /** Whether to ask for a token although there was none yet: by option, and where other machines can reach a port. */
   readonly requireToken: boolean;
+  /** Whether the admin accepts what is not safe with people who do not trust each other. */
+  readonly insecure: boolean;
   readonly limits: Limits;
 }
 
@@ -195,6 +197,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     tls: readTls(tlsFilesOf(raw)),
     tlsFiles: tlsFilesOf(raw),
     requireToken: switchOf("require-token", raw["require-token"]),
+    insecure: switchOf("insecure", raw.insecure),
     limits: {
       connections: countOf("connections", raw.connections, { min: 1, max: CONNECTIONS_MAX }),
       perAddress: countOf("connections-per-address", raw["connections-per-address"], { min: 1, max: CONNECTIONS_MAX }),
@@ -203,7 +206,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
   };
   if (config.heartbeatTimeoutMs < 100) throw bad("The option [heartbeat-timeout] is below 100ms.");
   if (config.healthIntervalMs < 100) throw bad("The option [health-interval] is below 100ms.");
-  if (switchOf("insecure", raw.insecure)) return config;
+  if (config.insecure) return config;
   requireLoopback(config);
   return reachableAddresses(config).length > 0 ? { ...config, requireToken: true } : config;
 }

@@ -13,6 +13,7 @@ import { Access } from "./access/access.ts";
 import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
 import { GrpcListener, grpcBounds } from "./access/grpc-listener.ts";
+import { hostMemoryWarnings } from "./access/host-memory.ts";
 import { certificateEndsAt, readTls } from "./access/tls.ts";
 import { openingWarnings } from "./access/warnings.ts";
 import { AdminPort } from "./admin/admin-port.ts";
@@ -97,6 +98,7 @@ async function run(config: Config): Promise<void> {
     skip: (spec, why) => log.warn({ spec, why }, "Lends no device of a SPEC"),
     measure: (found) => measureDevices(found, { clock: systemClock, log, onProblem: (each) => problems.push(each) }),
   });
+  for (const warning of hostMemoryWarnings(devices, config)) log.warn(warning);
   const unlock = lockState(config.stateDirectory);
   try {
     await runWithState(config, { devices, problems, log });

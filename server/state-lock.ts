@@ -5,8 +5,8 @@
 import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { getSystemErrorName } from "node:util";
-import koffi from "koffi";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import koffi from "./device/native.ts";
 
 /** Holds the lock, and the process id of who has it, for people. */
 const LOCK_FILE = "serve.pid";

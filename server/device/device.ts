@@ -24,6 +24,8 @@ export interface DeviceDescription {
   readonly sliceBytesMax: number;
   /** Whether `overheadBytes` is an estimate, for want of a measurement. Default false. */
   readonly overheadEstimated?: boolean;
+  /** Whether kernels can read and write all memory of the process that runs them, which nothing but the machine's admin can end. Default false. */
+  readonly reachesHostMemory?: boolean;
   /** What real hardware tells beyond that; absent for devices that are none. */
   readonly details?: DeviceDetails;
 }

@@ -14,13 +14,15 @@ import { loadDriver } from "./drivers.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
-import { startWatchdog } from "./watchdog.ts";
+import { startWatchdog, type Watchdog } from "./watchdog.ts";
 import { Workspace } from "./workspace.ts";
 
 type Assignment = Extract<ToExecutor, { kind: "assign" }>;
 type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
 type Client = Pick<SessionMessage, "clientAddress" | "sessionId">;
 
+/** What a driver that was asleep may take for the first context of a machine with many cards. */
+const OPEN_MS_MAX = 60_000;
 /** A connection that is silent so long is asked whether it still is one. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -46,7 +48,7 @@ export class Executor {
   /** It was told to end, or its device is broken. */
   #isLast = false;
   /** A driver that never answers ends this process. */
-  #isWatched = false;
+  #watchdog: Watchdog | undefined;
   /** Settles at its end. */
   #rehearsal: Promise<void> | undefined;
 
@@ -207,13 +209,11 @@ export class Executor {
     const { description, arenaBytes, arenaBase } = assignment;
     const session = this.#session;
     const isHardware = description.details !== undefined;
-    if (isHardware && kernelTimeoutMs > 0 && !this.#isWatched) {
-      this.#isWatched = true;
-      startWatchdog(kernelTimeoutMs);
-    }
+    if (isHardware && kernelTimeoutMs > 0) this.#watchdog ??= startWatchdog(kernelTimeoutMs);
     const driver = await loadDriver(description.kind);
     const onOutput = (text: string): void => session?.print(text);
-    const device = await driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput });
+    const open = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput });
+    const device = await (this.#watchdog === undefined ? open() : this.#watchdog.allow(OPEN_MS_MAX, open));
     if (device.arenaBase !== undefined && device.arenaBase !== arenaBase) {
       const [wanted, is] = [arenaBase, device.arenaBase].map((address) => `0x${address.toString(16)}`);
       this.#warn(`The arena on [${description.id}] is not where it was wanted [${wanted}], but at [${is}].`);

@@ -6,8 +6,8 @@
 import { closeSync } from "node:fs";
 import { endianness } from "node:os";
 import { getSystemErrorName } from "node:util";
-import koffi from "koffi";
 import { SluiceError } from "../../shared/errors.ts";
+import koffi from "../device/native.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

@@ -14,11 +14,12 @@ const BEAT_MS_MIN = 20;
  * its own sleep for a hang. Plain JavaScript, since threads start from text or from a file of their own.
  */
 const watch = `
-const { workerData: { beats, limitMs } } = require("node:worker_threads");
+const { workerData: { beats } } = require("node:worker_threads");
 const { writeSync } = require("node:fs");
 const words = new Int32Array(beats);
 let missed = 0;
 for (let seen = 0; ; seen = Atomics.load(words, 0)) {
+  const limitMs = Atomics.load(words, 1);
   missed = Atomics.wait(words, 0, seen, limitMs / 2) === "timed-out" ? missed + 1 : 0;
   if (missed < 2) continue;
   try {
@@ -29,15 +30,32 @@ for (let seen = 0; ; seen = Atomics.load(words, 0)) {
 }
 `;
 
+export interface Watchdog {
+  /** Does work that may hold up the event loop for longer than a call may, up to `workMsMax`. */
+  allow<T>(workMsMax: number, work: () => Promise<T>): Promise<T>;
+}
+
 /** Kills this process once its event loop stands still for longer than a call may take. */
-export function startWatchdog(callMsMax: number): void {
-  const beats = new SharedArrayBuffer(4);
+export function startWatchdog(callMsMax: number): Watchdog {
+  const beats = new SharedArrayBuffer(8);
   const words = new Int32Array(beats);
   const limitMs = callMsMax + MARGIN_MS;
-  new Worker(watch, { eval: true, workerData: { beats, limitMs }, execArgv: [] }).unref();
+  words[1] = limitMs;
+  new Worker(watch, { eval: true, workerData: { beats }, execArgv: [] }).unref();
   const beat = (): void => {
     Atomics.add(words, 0, 1);
     Atomics.notify(words, 0);
   };
   setInterval(beat, Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, limitMs / 8))).unref();
+  const allow = async <T>(workMsMax: number, work: () => Promise<T>): Promise<T> => {
+    Atomics.store(words, 1, Math.max(limitMs, workMsMax + MARGIN_MS));
+    beat();
+    try {
+      return await work();
+    } finally {
+      Atomics.store(words, 1, limitMs);
+      beat();
+    }
+  };
+  return { allow };
 }

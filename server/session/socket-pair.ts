@@ -3,8 +3,8 @@
  * other: one end is handed on, the daemon carries bytes to and from the other. Through libc, as Node makes no pairs. Linux only.
  */
 import { Socket } from "node:net";
-import koffi from "koffi";
 import { SluiceError } from "../../shared/errors.ts";
+import koffi from "../device/native.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

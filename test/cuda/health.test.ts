@@ -198,6 +198,15 @@ describe.skipIf(standinMissing !== undefined)("an executor that hangs in the dri
     await again.devices[0].load(knownKernels);
   });
 
+  it("is not one whose driver takes its time for the first context", async () => {
+    await using server = await start({}, "--kernel-timeout", "200ms");
+    await using pool = await connect({ server: server.grpc });
+    inject("cuDevicePrimaryCtxRetain:9997");
+    await using lease = await borrow(pool);
+    await lease.devices[0].load(knownKernels);
+    expect(server.log()).not.toContain("hangs in a driver");
+  });
+
   it("leaves a device that fails the test behind it closed", async () => {
     await using server = await start({}, "--kernel-timeout", "200ms");
     await using pool = await connect({ server: server.grpc });

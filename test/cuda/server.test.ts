@@ -179,6 +179,17 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     expect(server.log()).toContain("needs a driver for CUDA 12.4 or later");
   });
 
+  it("does not lend a device whose kernels reach the server's memory to whoever has a token, and warns otherwise", async () => {
+    const reaching = { SLUICE_STANDIN_ATTRIBUTES: "88:1" };
+    await using server = await start(reaching);
+    expect(server.log()).toContain("uvm_disable_hmm=1");
+    const refused = await startServer({
+      args: ["--device", "cuda", "--require-token"],
+      env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), ...reaching },
+    }).catch((error: unknown) => error);
+    expect(String(refused)).toContain("can read and write the memory of the server's own processes");
+  });
+
   it("says the address of an arena that the driver has put elsewhere, and works there", async () => {
     await using server = await start({ SLUICE_STANDIN_IGNORE_HINT: "1" });
     await using pool = await connect({ server: server.grpc });

@@ -5,7 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLAS_SUCCESS = 0, BLAS_INVALID_VALUE = 7, BLAS_NOT_SUPPORTED = 15 };
+enum { BLAS_SUCCESS = 0, BLAS_NOT_INITIALIZED = 1, BLAS_INVALID_VALUE = 7, BLAS_EXECUTION_FAILED = 13, BLAS_NOT_SUPPORTED = 15 };
+
+/* As cublasLtMatmulHeuristicResult_t. */
+struct result {
+  uint32_t algorithm[16];
+  uint64_t workspace;
+  int state;
+  float waves;
+  int reserved[4];
+};
 
 struct operation {
   int compute, scale, transpose[2];
@@ -48,6 +57,7 @@ API int standin_blas_objects(void) { return objects; }
 
 API int cublasLtCreate(struct operation **out) {
   ASK();
+  if (standin_current == NULL || standin_current->users == 0) return BLAS_NOT_INITIALIZED;
   MAKE(operation);
   return BLAS_SUCCESS;
 }
@@ -111,14 +121,17 @@ static size_t type_bytes(int type) { return type == 0 ? 4 : 2; }
 
 /* The algorithm that it finds is the alignment that it may count on. */
 API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct layout *a, struct layout *b, struct layout *c,
-                                       struct layout *d, struct preference *p, int wanted, uint32_t *results, int *found) {
+                                       struct layout *d, struct preference *p, int wanted, struct result *results, int *found) {
   ASK();
   (void)handle;
   int inner = (int)(o->transpose[0] ? a->rows : a->columns), other = (int)(o->transpose[1] ? b->columns : b->rows);
   *found = 0;
   if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
   if (p->workspace == 0 || c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
-  memcpy(results, p->alignment, sizeof p->alignment);
+  memset(results, 0xee, sizeof *results);
+  memcpy(results->algorithm, p->alignment, sizeof p->alignment);
+  results->workspace = p->workspace;
+  results->state = standin_injected("heuristic state");
   *found = 1;
   return BLAS_SUCCESS;
 }
@@ -178,6 +191,7 @@ API int cublasLtMatmul(void *handle, struct operation *o, const float *alpha, ui
   if (c != d || lc != ld || workspace == 0 || workspace_bytes == 0) return BLAS_INVALID_VALUE;
   /* A product of other alignment than it was planned for goes wrong on a card. */
   if (a % algorithm[0] != 0 || b % algorithm[1] != 0 || c % algorithm[2] != 0) return BLAS_INVALID_VALUE;
+  if (standin_current->error != SUCCESS) return BLAS_EXECUTION_FAILED;
   struct product *p = malloc(sizeof *p);
   *p = (struct product){*o, *la, *lb, *lc, a, b, c, *alpha, *beta};
   LOCK();

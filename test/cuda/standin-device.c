@@ -120,8 +120,8 @@ static void inject_from_environment(void) {
   if (delay != NULL) standin_delay((unsigned)atoi(delay));
 }
 
-/* Codes that do not fail: the function never returns, or the process dies in it. */
-enum { HANGS = 9999, CRASHES = 9998 };
+/* Codes that do not fail: the function never returns, or the process dies in it, or it takes three seconds. */
+enum { HANGS = 9999, CRASHES = 9998, SLOW = 9997 };
 
 int standin_injected(const char *function) {
   inject_from_file();
@@ -134,6 +134,7 @@ int standin_injected(const char *function) {
     if (injections[i].count > 0) injections[i].count--;
     while (injections[i].code == HANGS) pause();
     if (injections[i].code == CRASHES) kill(getpid(), SIGSEGV);
+    if (injections[i].code == SLOW) return sleep(3), SUCCESS;
     return injections[i].code;
   }
   return SUCCESS;
@@ -144,6 +145,13 @@ void standin_violation(const char *what) {
     strncat(violations, what, sizeof violations - strlen(violations) - 2);
     strcat(violations, ";");
   }
+}
+
+void __attribute__((noinline)) standin_recurse(int kibibytes) {
+  volatile char frame[16384];
+  for (size_t i = 0; i < sizeof frame; i += PAGE) frame[i] = (char)kibibytes;
+  if (kibibytes > 16) standin_recurse(kibibytes - 16);
+  frame[0] = frame[PAGE];
 }
 
 int standin_enter(const char *function) {
@@ -164,15 +172,21 @@ API int cuInit(unsigned flags) {
     prepared = 1;
     inject_from_environment();
     atexit(report_at_exit);
+    /* The driver looks for a Multi-Process Service at a default place, and its clients share their fatal errors. */
+    if (getenv("CUDA_MPS_PIPE_DIRECTORY") == NULL) standin_violation("a Multi-Process Service would be joined");
   }
   int injected = standin_injected(__func__);
   if (injected == SUCCESS && flags == 0) standin_started = 1;
   LEAVE(injected != SUCCESS ? injected : flags == 0 ? SUCCESS : INVALID_VALUE);
 }
 
-API int cuDriverGetVersion(int *version) {
+int standin_version(void) {
   const char *old = getenv("SLUICE_STANDIN_VERSION");
-  *version = old == NULL ? 13000 : atoi(old);
+  return old == NULL ? 13000 : atoi(old);
+}
+
+API int cuDriverGetVersion(int *version) {
+  *version = standin_version();
   return SUCCESS;
 }
 
@@ -187,6 +201,7 @@ static const struct {
     {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_PTX, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
+    {UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
     {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
@@ -247,12 +262,23 @@ API int cuDeviceGetPCIBusId(char *text, int bytes, int device) {
   LEAVE(SUCCESS);
 }
 
+/* SLUICE_STANDIN_ATTRIBUTES is a list of attribute:value that comes before the table. */
+static int chosen_attribute(int attribute, int *value) {
+  const char *list = getenv("SLUICE_STANDIN_ATTRIBUTES");
+  for (int number, chosen; list != NULL && sscanf(list, "%d:%d", &number, &chosen) == 2; list++) {
+    if (number == attribute) return *value = chosen, 1;
+    if ((list = strchr(list, ',')) == NULL) break;
+  }
+  return 0;
+}
+
 API int cuDeviceGetAttribute(int *value, int attribute, int device) {
   BEGIN();
+  if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
+  if (chosen_attribute(attribute, value)) LEAVE(SUCCESS);
   static const int values[][2] = {{1, 1024},   {2, 1024},  {3, 1024}, {4, 64},  {5, 2147483647}, {6, 65535}, {7, 65535},
                                   {8, 49152},  {10, 32},   {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
-                                  {97, 232448}, {102, 1}};
-  (void)device;
+                                  {88, 0},     {97, 232448}, {102, 1}};
   for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
     if (values[i][0] == attribute) {
       *value = values[i][1];

@@ -140,9 +140,18 @@ static void end_module(struct module *module) {
   free(module);
 }
 
+/* The PTX ISA that came with the driver's CUDA. */
+static int newest_ptx(void) {
+  static const int versions[][2] = {{13000, 90}, {12090, 88}, {12080, 87}, {12070, 86}, {12050, 85}, {12040, 84}};
+  for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
+    if (standin_version() >= versions[i][0]) return versions[i][1];
+  return 83;
+}
+
 API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned count, const int *options, void **values) {
   ENTER();
   if (memcmp(image, "\177ELF", 4) == 0) LEAVE(NO_BINARY_FOR_GPU);
+  standin_recurse(6144);
   char *log = NULL;
   size_t log_bytes = 0;
   for (unsigned i = 0; i < count; i++) {
@@ -156,6 +165,9 @@ API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned c
     if (log != NULL) snprintf(log, log_bytes, "ptxas application ptx input, line %d; error   : Not a name of any known instruction: 'bogus'\n", line);
     LEAVE(INVALID_PTX);
   }
+  int major = 0, minor = 0;
+  sscanf(strstr(image, ".version"), ".version %d.%d", &major, &minor);
+  if (major * 10 + minor > newest_ptx()) LEAVE(UNSUPPORTED_PTX_VERSION);
   struct module *m = calloc(1, sizeof *m);
   m->context = standin_current;
   m->text = strdup(image);
@@ -248,8 +260,10 @@ API int cuFuncSetAttribute(struct function *f, int attribute, int value) {
 API int cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                        unsigned shared, struct stream *stream, void **params, void **extra) {
   ENTER();
-  if (gx == 0 || gy == 0 || gz == 0 || bx == 0 || by == 0 || bz == 0 || gy > 65535 || gz > 65535) LEAVE(INVALID_VALUE);
+  if (gx == 0 || gy == 0 || gz == 0 || bx == 0 || by == 0 || bz == 0) LEAVE(INVALID_VALUE);
+  if (gx > 2147483647u || gy > 65535 || gz > 65535 || bx > 1024 || by > 1024 || bz > 64) LEAVE(INVALID_VALUE);
   if ((uint64_t)bx * by * bz > 1024 || params != NULL || shared > (unsigned)f->dynamic_shared) LEAVE(INVALID_VALUE);
+  if (strcmp(f->name, "narrow") == 0 && (uint64_t)bx * by * bz > 256) LEAVE(LAUNCH_OUT_OF_RESOURCES);
   struct work w = {.kind = KERNEL, .function = f, .grid = {gx, gy, gz}, .block = {bx, by, bz}, .value = shared};
   if (extra != NULL) {
     if (extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4] != NULL) LEAVE(INVALID_VALUE);

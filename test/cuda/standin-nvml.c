@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NVML_SUCCESS = 0, NVML_INVALID_ARGUMENT = 2, NVML_NOT_FOUND = 6, NVML_INSUFFICIENT_SIZE = 7, NVML_TIMEOUT = 10 };
+enum { NVML_SUCCESS = 0, NVML_UNINITIALIZED = 1, NVML_INVALID_ARGUMENT = 2, NVML_NOT_FOUND = 6, NVML_INSUFFICIENT_SIZE = 7, NVML_TIMEOUT = 10 };
 
 struct nvml_device {
   int index;
@@ -19,10 +19,13 @@ static struct {
 static int xid_count;
 static int watched;
 
+static int started;
+
 #define ASK()                                      \
   do {                                             \
     int injected = standin_injected(__func__);     \
     if (injected != SUCCESS) return injected;      \
+    if (!started) return NVML_UNINITIALIZED;       \
   } while (0)
 
 /* Has a device report an Xid. */
@@ -32,6 +35,7 @@ API void standin_xid(int device, unsigned xid) {
 }
 
 API int nvmlInit_v2(void) {
+  started = 1;
   ASK();
   return NVML_SUCCESS;
 }
@@ -88,7 +92,7 @@ API int nvmlDeviceGetUtilizationRates(struct nvml_device *device, unsigned *perc
   return NVML_SUCCESS;
 }
 
-API int nvmlDeviceGetCurrentClocksThrottleReasons(struct nvml_device *device, unsigned long long *reasons) {
+API int nvmlDeviceGetCurrentClocksEventReasons(struct nvml_device *device, unsigned long long *reasons) {
   ASK();
   *reasons = device->index == 0 ? 0x1 : 0x4 | 0x40;
   return NVML_SUCCESS;

@@ -31,6 +31,7 @@ enum {
   ASSERT = 710,
   MISALIGNED_ADDRESS = 716,
   LAUNCH_FAILED = 719,
+  UNSUPPORTED_PTX_VERSION = 222,
   NOT_SUPPORTED = 801,
   FUNCTION_NOT_LOADED = 913,
 };
@@ -121,6 +122,10 @@ void standin_xid(int device, unsigned xid);
 void standin_uncorrected(unsigned count);
 /* Counts a misuse that the driver would not report. */
 void standin_violation(const char *what);
+/* Uses as much of the stack as a compiler may: most of what a thread has by default. */
+void standin_recurse(int kibibytes);
+/* Version of the driver as it tells it, such as 13000. */
+int standin_version(void);
 
 /* Whether a device may use a range of device addresses. */
 int standin_range_ok(int device, uint64_t address, uint64_t bytes);

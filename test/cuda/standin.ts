@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import koffi from "koffi";
+import koffi from "../../server/device/native.ts";
 
 const sources = new URL("./", import.meta.url);
 

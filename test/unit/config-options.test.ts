@@ -50,6 +50,7 @@ test("without options the server lends what the machine has to this machine alon
     tls: undefined,
     tlsFiles: { cert: undefined, key: undefined, ca: undefined, mutual: false },
     requireToken: false,
+    insecure: false,
     limits: { connections: 4096, perAddress: 512, requestsPerSecond: 2000 },
   });
 });

@@ -5,7 +5,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 
-const plain = { capability: 90, options: [] };
+const plain = { capability: 90, driverVersion: 13_000, options: [] };
 const badImage = expect.objectContaining({ code: "BAD_IMAGE" });
 
 describe("source that a tenant wants compiled", () => {
@@ -81,7 +81,11 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
 
   it("hands on options that name no file, and what the compiler warns of", async () => {
     const options = ["--use_fast_math", "--std=c++20", "-DTILE=16"];
-    const { image, log } = await compileSource("__global__ void k() { int unused; }", { capability: 90, options });
+    const { image, log } = await compileSource("__global__ void k() { int unused; }", {
+      capability: 90,
+      driverVersion: 13_000,
+      options,
+    });
     const text = Buffer.from(image).toString();
     for (const option of options) expect(text).toContain(`// ${option}\n`);
     expect(text).not.toContain("--std=c++17");
@@ -101,8 +105,27 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     "--time=/tmp/x",
     "",
   ])("refuses the option %j", async (option) => {
-    const work = compileSource("int a;", { capability: 90, options: ["-w", option] });
+    const work = compileSource("int a;", { capability: 90, driverVersion: 13_000, options: ["-w", option] });
     await expect(work).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  it("is for the newest architecture that both the compiler and the device know", async () => {
+    const targetFor = async (archs: string, capability: number): Promise<string> => {
+      process.env["SLUICE_STANDIN_ARCHS"] = archs;
+      // What the compiler knows is asked once per library.
+      process.env["SLUICE_NVRTC_LIBRARY"] = `${standin.folder}/${"./".repeat(archs.length)}libcuda.so.1`;
+      const { image } = await compileSource("__global__ void k() {}", { ...plain, capability });
+      return /target sm_\d+/.exec(Buffer.from(image).toString())![0];
+    };
+    const library = process.env["SLUICE_NVRTC_LIBRARY"];
+    try {
+      expect(await targetFor("75,80,86", 90)).toBe("target sm_86");
+      expect(await targetFor("75,80,86,90,100,120", 103)).toBe("target sm_100");
+      await expect(targetFor("100,120", 90)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    } finally {
+      delete process.env["SLUICE_STANDIN_ARCHS"];
+      process.env["SLUICE_NVRTC_LIBRARY"] = library;
+    }
   });
 
   it("does not hold up the event loop", async () => {

@@ -121,6 +121,18 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
     expect((await cudaDriver.discover(spec)).map(({ id }) => id)).toEqual(ids);
   });
 
+  it("tells of a device whose kernels reach the host's memory, and leaves out one that takes one process at a time", async () => {
+    try {
+      process.env["SLUICE_STANDIN_ATTRIBUTES"] = "88:1";
+      expect((await cudaDriver.discover("0"))[0]).toMatchObject({ reachesHostMemory: true });
+      process.env["SLUICE_STANDIN_ATTRIBUTES"] = "20:3";
+      const error = await failure(() => cudaDriver.discover(""));
+      expect(error).toMatchObject({ code: "DEVICE_FAILED", message: expect.stringContaining("one process at a time") });
+    } finally {
+      delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
+    }
+  });
+
   it.each([
     ["2", /\[2\].*\[2\]/],
     ["0,0", /twice/],

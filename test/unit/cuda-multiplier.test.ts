@@ -95,6 +95,7 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
     ["cublasLtMatrixLayoutSetAttribute", 7, "DEVICE_FAILED"],
     ["cublasLtMatmulPreferenceSetAttribute", 7, "DEVICE_FAILED"],
     ["cublasLtMatmulAlgoGetHeuristic", 15, "UNSUPPORTED"],
+    ["heuristic state", 15, "UNSUPPORTED"],
     ["cublasLtMatmul", 15, "UNSUPPORTED"],
   ])("tells when %s fails, and works the next time", async (name, code, expected) => {
     standin.inject({ function: name, code });
@@ -104,6 +105,18 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
     expect(error).toBeInstanceOf(SluiceError);
     expect(error).toMatchObject({ code: expected, details: { nativeCode: code } });
     await check(plain);
+  });
+
+  it("tells the driver's own error where a kernel has failed before it", async () => {
+    await check(plain);
+    standin.inject({ function: "cuStreamQuery", code: 700 });
+    standin.inject({ function: "cublasLtMatmul", code: 13 });
+    expect(() => slice.multiply!(plain, undefined)).toThrow(
+      expect.objectContaining({ code: "ILLEGAL_ADDRESS", details: expect.objectContaining({ nativeCode: 700 }) }),
+    );
+    await slice.close();
+    // What a broken context holds goes with its process.
+    standin.release(0);
   });
 
   it("is refused clearly where the server has no cuBLASLt", async () => {

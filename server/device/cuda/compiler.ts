@@ -1,11 +1,12 @@
 /**
  * CUDA C source to PTX by NVRTC, where the server has it. The compiler runs in the executor with the server's eyes, so the source may name no file: what
- * an include brings in would come back in the compiler's complaints. `SLUICE_NVRTC_LIBRARY` names another library file, and `SLUICE_CUDA_INCLUDE`
- * the folder of the toolkit's headers. The reference is NVIDIA's NVRTC documentation.
+ * an include brings in would come back in the compiler's complaints. `SLUICE_NVRTC_LIBRARY` names the library file, and `SLUICE_CUDA_INCLUDE`
+ * the folder of the toolkit's headers, where they are not to be searched (toolkit.ts). The reference is NVIDIA's NVRTC documentation.
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { SOURCE_BYTES_MAX } from "../../../shared/limits.ts";
-import { addressOf, type Bound, bind, openLibrary } from "./symbols.ts";
+import { addressOf, type Bound, bind } from "./symbols.ts";
+import { includeFolder, libraryNames, openBeside, openToolkitLibrary } from "./toolkit.ts";
 
 const signatures = {
   nvrtcCreateProgram: ["memory", "memory", "memory", "i32", "memory", "memory"],
@@ -14,6 +15,8 @@ const signatures = {
   nvrtcGetPTX: ["u64", "memory"],
   nvrtcGetProgramLogSize: ["u64", "memory"],
   nvrtcGetProgramLog: ["u64", "memory"],
+  nvrtcGetNumSupportedArchs: ["memory"],
+  nvrtcGetSupportedArchs: ["memory"],
 } as const;
 
 const SUCCESS = 0;
@@ -48,43 +51,66 @@ interface Compiler {
   readonly api: Bound<typeof signatures>;
   /** nvrtcCompileProgram on a thread of koffi's: it takes from milliseconds to minutes, and needs no context. */
   readonly compile: (program: number, options: readonly string[]) => Promise<number>;
+  /** Compute capabilities that it knows, as major * 10 + minor. */
+  readonly capabilities: readonly number[];
+  readonly include: string | undefined;
 }
 
-function load(): Compiler {
-  const named = process.env["SLUICE_NVRTC_LIBRARY"];
-  const names = named ? [named] : ["libnvrtc.so.13", "libnvrtc.so.12"];
-  for (const name of names) {
-    const opened = openLibrary(name);
-    if (!("handle" in opened)) continue;
-    const api = bind(opened.handle, signatures, {
-      lacking: (symbol) => `The NVRTC library [${name}] lacks [${symbol}].`,
-    });
-    const native = opened.handle.func("nvrtcCompileProgram", "int", ["uint64_t", "int", "void *"]);
-    const compile = (program: number, options: readonly string[]): Promise<number> => {
-      const texts = options.map((option) => Buffer.from(`${option}\0`));
-      const pointers = BigUint64Array.from(texts, (text) => addressOf(text));
-      return new Promise((resolve, reject) => {
-        native.async(program, texts.length, pointers, (error: Error | null, status: number) => {
-          // Held until here, since the compiler reads them meanwhile.
-          if (texts.length !== pointers.length || error !== null) reject(error ?? new Error("Options are gone."));
-          else resolve(status);
-        });
-      });
-    };
-    return { api, compile };
+const check = (status: number): void => {
+  if (status === SUCCESS) return;
+  throw new SluiceError("DEVICE_FAILED", `NVRTC fails [status ${status}].`, { nativeCode: status });
+};
+
+function load(named: string | undefined, driverVersion: number): Compiler {
+  const library = openToolkitLibrary("nvrtc", { named, driverVersion });
+  if (library === undefined) {
+    const names = named || libraryNames("nvrtc", driverVersion);
+    throw new SluiceError(
+      "UNSUPPORTED",
+      `This server has no NVRTC [${names}] to compile CUDA C with; load PTX instead, as \`nvcc -ptx\` makes it, or have the admin install NVRTC.`,
+    );
   }
-  throw new SluiceError(
-    "UNSUPPORTED",
-    `This server has no NVRTC [${names}] to compile CUDA C with; load PTX instead, as \`nvcc -ptx\` makes it, or have the admin install NVRTC.`,
-  );
+  openBeside(library, "libnvrtc-builtins.so");
+  const { handle, path } = library;
+  const api = bind(handle, signatures, { lacking: (symbol) => `The NVRTC library [${path}] lacks [${symbol}].` });
+  const native = handle.func("nvrtcCompileProgram", "int", ["uint64_t", "int", "void *"]);
+  const compile = (program: number, options: readonly string[]): Promise<number> => {
+    const texts = options.map((option) => Buffer.from(`${option}\0`));
+    const pointers = BigUint64Array.from(texts, (text) => addressOf(text));
+    return new Promise((resolve, reject) => {
+      native.async(program, texts.length, pointers, (error: Error | null, status: number) => {
+        // Held until here, since the compiler reads them meanwhile.
+        if (texts.length !== pointers.length || error !== null) reject(error ?? new Error("Options are gone."));
+        else resolve(status);
+      });
+    });
+  };
+  const count = new Int32Array(1);
+  check(api.nvrtcGetNumSupportedArchs(count));
+  const capabilities = new Int32Array(count[0]!);
+  check(api.nvrtcGetSupportedArchs(capabilities));
+  return { api, compile, capabilities: [...capabilities], include: includeFolder(library) };
 }
 
 let loaded: { readonly path: string | undefined; readonly compiler: Compiler } | undefined;
 
-function compiler(): Compiler {
+function compilerFor(driverVersion: number): Compiler {
   const path = process.env["SLUICE_NVRTC_LIBRARY"];
-  if (loaded === undefined || loaded.path !== path) loaded = { path, compiler: load() };
+  if (loaded === undefined || loaded.path !== path) loaded = { path, compiler: load(path, driverVersion) };
   return loaded.compiler;
+}
+
+/**
+ * The newest architecture that the compiler knows and the device runs: the driver translates PTX for an older one.
+ * @throws SluiceError UNSUPPORTED where it knows only newer ones.
+ */
+function targetOf(capabilities: readonly number[], capability: number): number {
+  const target = Math.max(...capabilities.filter((known) => known <= capability));
+  if (Number.isFinite(target)) return target;
+  throw new SluiceError(
+    "UNSUPPORTED",
+    `The server's NVRTC compiles for the compute capabilities [${capabilities}] and not for this device's [${capability}].`,
+  );
 }
 
 /**
@@ -108,13 +134,20 @@ export function refuseFiles(source: string): void {
   if (other !== null) throw new SluiceError("BAD_IMAGE", `The source may not use [${JSON.stringify(other[0])}].`);
 }
 
+export interface CompileOptions {
+  readonly capability: number;
+  /** Of the CUDA that the driver speaks, as it tells it: a newer compiler's output it cannot read. */
+  readonly driverVersion: number;
+  readonly options: readonly string[];
+}
+
 /**
  * Compiles for a compute capability, given as major * 10 + minor.
  * @throws SluiceError BAD_IMAGE with the compiler's complaints, BAD_ARGUMENT for an option, UNSUPPORTED where the server has no NVRTC.
  */
 export async function compileSource(
   source: string,
-  { capability, options: asked }: { readonly capability: number; readonly options: readonly string[] },
+  { capability, driverVersion, options: asked }: CompileOptions,
 ): Promise<{ image: Uint8Array; log: string }> {
   refuseFiles(source);
   checkOptions(asked);
@@ -125,16 +158,12 @@ export async function compileSource(
       `A source has [${text.byteLength}] bytes, more than [${SOURCE_BYTES_MAX}].`,
     );
   }
-  const { api, compile } = compiler();
-  const include = process.env["SLUICE_CUDA_INCLUDE"];
-  const options = [`--gpu-architecture=compute_${capability}`, "--no-source-include", ...asked];
+  const { api, compile, capabilities, include } = compilerFor(driverVersion);
+  const target = targetOf(capabilities, capability);
+  const options = [`--gpu-architecture=compute_${target}`, "--no-source-include", ...asked];
   if (!asked.some((option) => /^--?std=/.test(option))) options.push("--std=c++17");
-  if (include) options.push(`--include-path=${include}`);
+  if (include !== undefined) options.push(`--include-path=${include}`);
   const program = new BigUint64Array(1);
-  const check = (status: number): void => {
-    if (status === SUCCESS) return;
-    throw new SluiceError("DEVICE_FAILED", `NVRTC fails [status ${status}].`, { nativeCode: status });
-  };
   check(api.nvrtcCreateProgram(program, text, Buffer.from("program.cu\0"), 0, null, null));
   const handle = Number(program[0]);
   const size = new BigUint64Array(1);

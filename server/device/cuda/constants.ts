@@ -66,6 +66,7 @@ export const DeviceAttributeNumber = {
   MAX_THREADS_PER_MULTIPROCESSOR: 39,
   COMPUTE_CAPABILITY_MAJOR: 75,
   COMPUTE_CAPABILITY_MINOR: 76,
+  PAGEABLE_MEMORY_ACCESS: 88,
   MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: 97,
   VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED: 102,
 } as const;
@@ -73,8 +74,8 @@ export const DeviceAttributeNumber = {
 /** Attributes are asked for one after the other up to here; a number that the driver does not know is left out. */
 export const DEVICE_ATTRIBUTE_MAX = 160;
 
-/** CU_COMPUTEMODE_PROHIBITED: the admin of the machine allows no context on the device. */
-export const COMPUTE_MODE_PROHIBITED = 2;
+/** CUcomputemode: the admin of the machine allows no context on the device, or one process at a time. */
+export const ComputeMode = { PROHIBITED: 2, EXCLUSIVE_PROCESS: 3 } as const;
 
 export const FunctionAttribute = {
   MAX_THREADS_PER_BLOCK: 0,

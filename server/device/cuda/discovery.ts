@@ -6,7 +6,7 @@ import { SluiceError } from "../../../shared/errors.ts";
 import type { DeviceDescription, DeviceDetails } from "../device.ts";
 import { allocationGranularity } from "./arena.ts";
 import { readAttribute } from "./attributes.ts";
-import { COMPUTE_MODE_PROHIBITED, CUresult, DeviceAttributeNumber } from "./constants.ts";
+import { ComputeMode, CUresult, DeviceAttributeNumber } from "./constants.ts";
 import { type CudaLibrary, versionText } from "./library.ts";
 import { nativeError } from "./native-error.ts";
 import type { Nvml, NvmlDevice } from "./nvml.ts";
@@ -117,6 +117,8 @@ function describe(library: CudaLibrary, nvml: Nvml | undefined, found: Found): O
   const granularityBytes = allocationGranularity(library.api, device) ?? GRANULARITY_BYTES;
   const memoryBytes = Math.floor(lendableBytes(library, nvml, found) / granularityBytes) * granularityBytes;
   const overheadBytes = overheadOf(contextBytesEstimate, granularityBytes);
+  // By Linux's heterogeneous memory management, or by page tables that processor and device share.
+  const reachesHostMemory = attribute(DeviceAttributeNumber.PAGEABLE_MEMORY_ACCESS) === 1;
   return {
     id: `cuda:${found.index}`,
     kind: "cuda",
@@ -128,13 +130,17 @@ function describe(library: CudaLibrary, nvml: Nvml | undefined, found: Found): O
     capabilityMajor: attribute(DeviceAttributeNumber.COMPUTE_CAPABILITY_MAJOR),
     capabilityMinor: attribute(DeviceAttributeNumber.COMPUTE_CAPABILITY_MINOR),
     sliceBytesMax: Math.max(0, memoryBytes - overheadBytes),
+    ...(reachesHostMemory ? { reachesHostMemory } : {}),
   };
 }
 
 /** Why a device cannot be lent at all, as a sentence; undefined for a good one. */
 function unfit(library: CudaLibrary, found: Found): string | undefined {
-  if (readAttribute(library.api, found.device, DeviceAttributeNumber.COMPUTE_MODE) === COMPUTE_MODE_PROHIBITED) {
-    return `The CUDA device [${found.index}] is set to allow no program; change its compute mode with nvidia-smi.`;
+  const mode = readAttribute(library.api, found.device, DeviceAttributeNumber.COMPUTE_MODE);
+  if (mode === ComputeMode.PROHIBITED || mode === ComputeMode.EXCLUSIVE_PROCESS) {
+    const allowed =
+      mode === ComputeMode.PROHIBITED ? "no program" : "one process at a time, and each lease has its own";
+    return `The CUDA device [${found.index}] is set to allow ${allowed}; change its compute mode with nvidia-smi.`;
   }
   const managed = DeviceAttributeNumber.VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED;
   if (readAttribute(library.api, found.device, managed) === 0) {

@@ -107,7 +107,8 @@ function startFailure(api: ErrorApi, result: number): SluiceError {
     [CUresult.NO_DEVICE]: "The NVIDIA driver is there, but it shows this process no GPU.",
     [CUresult.OPERATING_SYSTEM]: "The NVIDIA driver may not be used by this user; look at the rights on /dev/nvidia*.",
     [CUresult.NOT_PERMITTED]: "The NVIDIA driver may not be used by this user; look at the rights on /dev/nvidia*.",
-    [CUresult.SYSTEM_NOT_READY]: "The NVIDIA driver waits for its fabric manager; start that service first.",
+    [CUresult.SYSTEM_NOT_READY]:
+      "The NVIDIA driver waits for its fabric manager, or for confidential computing to be made ready; start that first.",
     [CUresult.SYSTEM_DRIVER_MISMATCH]:
       "The NVIDIA kernel module and libcuda.so.1 have different versions; reboot or reload the module.",
     [CUresult.COMPAT_NOT_SUPPORTED_ON_DEVICE]:
@@ -136,6 +137,8 @@ export function loadCuda(): CudaLibrary {
   }
   // The order in which nvidia-smi counts; the driver's own default depends on which GPU it takes for the fastest.
   process.env["CUDA_DEVICE_ORDER"] ??= "PCI_BUS_ID";
+  // The driver becomes a client of a Multi-Process Service that runs on the machine, whose clients share their fatal errors. Unless told so.
+  process.env["CUDA_MPS_PIPE_DIRECTORY"] ??= "/nonexistent/sluice-uses-no-mps";
   const lacking = (name: string): string =>
     `The NVIDIA driver [${path}] lacks [${name}]; Sluice needs a driver for CUDA ${versionText(DRIVER_VERSION_MIN)} or later.`;
   const first = bind(opened.handle, firstSignatures, { lacking });

@@ -1,14 +1,15 @@
 /**
  * Matrix products by cuBLASLt, where the server has it: a library that programs need and no job wants to ship. Its matrices stand column by column,
  * ours row by row; a matrix read the other way is its transpose, so C is had as its transpose from B and A in that order.
- * `SLUICE_CUBLASLT_LIBRARY` names another library file. The reference is NVIDIA's cuBLAS documentation, chapter cuBLASLt.
+ * `SLUICE_CUBLASLT_LIBRARY` names the library file, where it is not to be searched (toolkit.ts). The reference is NVIDIA's cuBLAS documentation, chapter cuBLASLt.
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import type { MatrixOperand, MatrixProduct } from "../device.ts";
 import { EVENT_DISABLE_TIMING } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaStream } from "./stream.ts";
-import { type Bound, bind, openLibrary } from "./symbols.ts";
+import { type Bound, bind } from "./symbols.ts";
+import { libraryNames, openToolkitLibrary } from "./toolkit.ts";
 
 const signatures = {
   cublasLtCreate: ["memory"],
@@ -51,6 +52,8 @@ const ALIGNMENT_BYTES = 256;
 const PLANS_MAX = 256;
 /** cublasLtMatmulHeuristicResult_t; it begins with the algorithm. */
 const RESULT_BYTES = 96;
+/** Offset of its status: a way that is told with another than success is none. */
+const RESULT_STATE_AT = 72;
 
 interface Plan {
   readonly operation: number;
@@ -59,18 +62,15 @@ interface Plan {
   readonly algorithm: Uint8Array;
 }
 
-function load(): BlasApi {
+function load(driverVersion: number): BlasApi {
   const named = process.env["SLUICE_CUBLASLT_LIBRARY"];
-  const names = named ? [named] : ["libcublasLt.so.13", "libcublasLt.so.12"];
-  for (const name of names) {
-    const opened = openLibrary(name);
-    if ("handle" in opened) {
-      return bind(opened.handle, signatures, {
-        lacking: (symbol) => `The cuBLASLt library [${name}] lacks [${symbol}].`,
-      });
-    }
+  const library = openToolkitLibrary("cublasLt", { named, driverVersion });
+  if (library === undefined) {
+    const names = named || libraryNames("cublasLt", driverVersion);
+    throw new SluiceError("UNSUPPORTED", `This server has no cuBLASLt [${names}] to compute matrix products with.`);
   }
-  throw new SluiceError("UNSUPPORTED", `This server has no cuBLASLt [${names}] to compute matrix products with.`);
+  const { handle, path } = library;
+  return bind(handle, signatures, { lacking: (symbol) => `The cuBLASLt library [${path}] lacks [${symbol}].` });
 }
 
 /** The largest power of two, up to what the library looks at, that divides the address. */
@@ -95,9 +95,9 @@ export class Multiplier {
   #last: CudaStream | undefined;
 
   /** @throws SluiceError UNSUPPORTED where the server has no cuBLASLt, OUT_OF_MEMORY. */
-  constructor(context: CudaContext) {
+  constructor(context: CudaContext, driverVersion: number) {
     this.#context = context;
-    this.#blas = load();
+    this.#blas = load(driverVersion);
     context.enter();
     const value = new BigUint64Array(1);
     this.#check(this.#blas.cublasLtCreate(value), "start");
@@ -241,6 +241,7 @@ export class Multiplier {
         "find a way for",
       );
       if (found[0] === 0) this.#check(Status.NOT_SUPPORTED, "find a way for");
+      this.#check(new DataView(results.buffer).getInt32(RESULT_STATE_AT, true), "find a way for");
       return results;
     } finally {
       blas.cublasLtMatmulPreferenceDestroy(preference);
@@ -261,6 +262,8 @@ export class Multiplier {
         : status === Status.ALLOC_FAILED
           ? "OUT_OF_MEMORY"
           : "DEVICE_FAILED";
+    // The library says of a context in which a kernel has failed only that it cannot work there; the driver says why.
+    if (code === "DEVICE_FAILED") this.#context.ready(this.#context.api.cuStreamQuery(0), "compute a matrix product");
     throw new SluiceError(code, message, { nativeCode: status });
   }
 }

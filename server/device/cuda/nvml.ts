@@ -117,7 +117,7 @@ export class Nvml {
 
   /** Bits of nvmlClocksEventReasons. */
   clockReasons(device: NvmlDevice): number | undefined {
-    return this.#long("nvmlDeviceGetCurrentClocksThrottleReasons", ["u64", "memory"], device.handle);
+    return this.#long("nvmlDeviceGetCurrentClocksEventReasons", ["u64", "memory"], device.handle);
   }
 
   /** Uncorrected memory errors since the driver was loaded. */

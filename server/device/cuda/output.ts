@@ -4,8 +4,8 @@
  */
 import { closeSync, fstatSync, ftruncateSync, readSync } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
-import koffi from "koffi";
 import { SluiceError } from "../../../shared/errors.ts";
+import koffi from "../native.ts";
 
 const STDOUT = 1;
 const F_SETFL = 4;

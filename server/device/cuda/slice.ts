@@ -223,8 +223,8 @@ export class CudaSlice implements DeviceSlice {
   }
 
   compile(source: string, options: readonly string[]): Promise<{ image: Uint8Array; log: string }> {
-    const { capabilityMajor, capabilityMinor } = this.attributes;
-    return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, options });
+    const { capabilityMajor, capabilityMinor, driverVersion } = this.attributes;
+    return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, driverVersion, options });
   }
 
   /** Waits for the launches before it, since the driver frees the code at once. */
@@ -240,7 +240,7 @@ export class CudaSlice implements DeviceSlice {
   }
 
   multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
-    this.#multiplier ??= new Multiplier(this.#context);
+    this.#multiplier ??= new Multiplier(this.#context, this.attributes.driverVersion);
     this.#multiplier.multiply(product, this.#work(stream));
   }
 

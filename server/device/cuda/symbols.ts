@@ -2,8 +2,9 @@
  * How the functions of a native library are described and bound: one line per function, from which both koffi's signature and the type
  * of the TypeScript function follow. Handles and addresses travel as 64-bit numbers, which are exact below 2^53 and cheapest that way.
  */
-import koffi, { type LibraryHandle } from "koffi";
+import type { LibraryHandle } from "koffi";
 import { SluiceError } from "../../../shared/errors.ts";
+import koffi from "../native.ts";
 
 /** Kinds of argument: `u64` also carries handles, addresses and size_t; `memory` is an ArrayBufferView whose bytes C reads or writes. */
 export const nativeTypes = {

@@ -4,7 +4,7 @@
  * already waited, on koffi's worker threads, since timers of the event loop are no finer than a millisecond.
  */
 import { setImmediate as immediate } from "node:timers/promises";
-import koffi from "koffi";
+import koffi from "../native.ts";
 
 /** Short copies are done by then; a longer loop would hold up the event loop. */
 const TIGHT_LOOP_MS = 0.02;

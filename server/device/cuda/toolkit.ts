@@ -1,0 +1,108 @@
+/**
+ * Finds NVIDIA's libraries beside the driver, cuBLASLt and NVRTC: by the system's loader, then where toolkits and Python's packages put them.
+ * `SLUICE_CUDA_PATH` names further folders, which come first, with colons between them. A library of a newer major version than the driver does not work with it.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { LibraryHandle } from "koffi";
+import { openLibrary } from "./symbols.ts";
+
+const MAJOR_MIN = 12;
+
+/** Folders that match a path in which a part may be `*` or end with it, newest version first. */
+function matching(path: string): string[] {
+  let found = ["/"];
+  for (const part of path.split("/").filter((each) => each !== "")) {
+    if (part.includes("*")) found = found.flatMap((folder) => entries(folder, part).map((name) => join(folder, name)));
+    else found = found.map((folder) => join(folder, part));
+  }
+  return found.filter((folder) => existsSync(folder));
+}
+
+function entries(folder: string, pattern: string): string[] {
+  try {
+    const start = pattern.slice(0, pattern.indexOf("*"));
+    const names = readdirSync(folder).filter((name) => name.startsWith(start));
+    return names.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  } catch {
+    return [];
+  }
+}
+
+const listed = (value: string | undefined): string[] => (value ?? "").split(":").filter((path) => path !== "");
+
+function libraryFolders(): string[] {
+  const { CUDA_HOME, CUDA_PATH, VIRTUAL_ENV, CONDA_PREFIX, SLUICE_CUDA_PATH } = process.env;
+  const toolkits = [CUDA_HOME, CUDA_PATH, "/usr/local/cuda"].flatMap((root) => (root ? [join(root, "lib64")] : []));
+  const pythons = [VIRTUAL_ENV, CONDA_PREFIX, "/opt/conda", "/usr/local", "/usr"].flatMap((root) =>
+    ["site-packages", "dist-packages"].flatMap((packages) =>
+      root ? matching(`${root}/lib/python3*/${packages}/nvidia/*/lib`) : [],
+    ),
+  );
+  const conda = CONDA_PREFIX ? [join(CONDA_PREFIX, "lib")] : [];
+  return [
+    ...listed(SLUICE_CUDA_PATH),
+    ...toolkits,
+    ...matching("/usr/local/cuda-*/lib64"),
+    ...conda,
+    ...pythons,
+    ...matching("/usr/lib/python3/dist-packages/nvidia/*/lib"),
+  ];
+}
+
+export interface ToolkitLibrary {
+  readonly handle: LibraryHandle;
+  /** As it was opened: a path, or a name that the system's loader knows. */
+  readonly path: string;
+}
+
+/** Names with a major version that works with a driver, the newest first. */
+export const libraryNames = (name: string, driverVersion: number): string[] => {
+  const newest = Math.max(MAJOR_MIN, Math.floor(driverVersion / 1000));
+  return Array.from({ length: newest - MAJOR_MIN + 1 }, (_, index) => `lib${name}.so.${newest - index}`);
+};
+
+/**
+ * Opens a library such as `cublasLt`; undefined where there is none.
+ * @param named path or name to open instead of all that is searched
+ */
+export function openToolkitLibrary(
+  name: string,
+  { named, driverVersion }: { readonly named: string | undefined; readonly driverVersion: number },
+): ToolkitLibrary | undefined {
+  if (named) return opened(named);
+  const folders = libraryFolders();
+  for (const file of libraryNames(name, driverVersion)) {
+    const first = listed(process.env["SLUICE_CUDA_PATH"]).map((folder) => join(folder, file));
+    const paths = [...first, file, ...folders.map((folder) => join(folder, file))];
+    for (const path of paths) {
+      if (path !== file && !existsSync(path)) continue;
+      const library = opened(path);
+      if (library !== undefined) return library;
+    }
+  }
+  return undefined;
+}
+
+function opened(path: string): ToolkitLibrary | undefined {
+  const library = openLibrary(path);
+  return "handle" in library ? { handle: library.handle, path } : undefined;
+}
+
+/** Opens the files beside a library whose names begin so, for it opens them itself later and might not find them. */
+export function openBeside({ path }: ToolkitLibrary, start: string): void {
+  if (!path.includes("/")) return;
+  for (const name of entries(dirname(path), `${start}*`)) openLibrary(join(dirname(path), name));
+}
+
+/** The folder of the toolkit's headers that belongs to a library; undefined where it is not found. */
+export function includeFolder({ path }: ToolkitLibrary): string | undefined {
+  const named = process.env["SLUICE_CUDA_INCLUDE"];
+  if (named) return named;
+  const beside = path.includes("/")
+    ? [join(dirname(path), "../include"), join(dirname(path), "../../cuda_runtime/include")]
+    : [];
+  const { CUDA_HOME, CUDA_PATH } = process.env;
+  const toolkits = [CUDA_HOME, CUDA_PATH, "/usr/local/cuda"].flatMap((root) => (root ? [join(root, "include")] : []));
+  return [...beside, ...toolkits].find((folder) => existsSync(join(folder, "cuda_fp16.h")));
+}
