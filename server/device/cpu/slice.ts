@@ -320,6 +320,8 @@ export class CpuSlice implements DeviceSlice {
         );
       case FaultKind.TRAP:
         return new SluiceError("KERNEL_TRAP", `The kernel [${kernel}] stops itself${where}.`);
+      case FaultKind.ASSERTION:
+        return new SluiceError("KERNEL_TRAP", `An assertion in the kernel [${kernel}] fails${where}.`, DRIVER_ASSERT);
       case FaultKind.STACK:
         return new SluiceError("ILLEGAL_ADDRESS", `The kernel [${kernel}] overflows its stack${where}.`);
       case FaultKind.DEADLOCK:
@@ -334,6 +336,9 @@ export class CpuSlice implements DeviceSlice {
     }
   }
 }
+
+/** How the CUDA driver tells a failed assertion from other ends of a kernel; it is numbered in cuda.h. */
+const DRIVER_ASSERT = { nativeCode: 710, nativeName: "CUDA_ERROR_ASSERT" } as const;
 
 /** Fresh memory is zero, and costs nothing until touched. */
 function allocate(pages: number): WebAssembly.Memory {

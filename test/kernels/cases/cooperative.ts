@@ -284,4 +284,16 @@ export const cooperativeCases: readonly KernelCase[] = [
     await program.launch({ kernel: "spin_lock", grid: 4, block: 48, args: [lock, counter] });
     equalAll(await download(machine, counter, new Int32Array(1)), [192], "counter");
   }),
+
+  cooperative("dynamic shared memory behind a static byte is there to its last byte", async (machine) => {
+    const program = await loadFixture(machine, "cooperative");
+    for (const block of [1, 33, 128, 1024]) {
+      const data = Int32Array.from({ length: 3 * block }, (_, i) => i * 7 - 5);
+      const out = await scratch(machine, data.byteLength);
+      const args = [await upload(machine, data), out];
+      await program.launch({ kernel: "reverse_behind_byte", grid: 3, block, sharedBytes: block * 4, args });
+      const expected = [0, 1, 2].flatMap((row) => [...data.slice(row * block, (row + 1) * block)].reverse());
+      equalAll(await download(machine, out, new Int32Array(data.length)), expected, `block=${block}`);
+    }
+  }),
 ];

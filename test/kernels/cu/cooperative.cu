@@ -195,3 +195,15 @@ extern "C" __global__ void spin_lock(int *lock, int *counter) {
     }
   }
 }
+
+/* Reverses each block's words in two arrays of dynamic shared memory, which are one, behind a static byte. */
+extern "C" __global__ void reverse_behind_byte(const int *in, int *out) {
+  extern __shared__ int words[];
+  extern __shared__ unsigned same[];
+  __shared__ bool is_done;
+  int at = blockIdx.x * blockDim.x + threadIdx.x;
+  words[threadIdx.x] = in[at];
+  if (threadIdx.x == 0) is_done = blockIdx.x < gridDim.x;
+  __syncthreads();
+  if (is_done) out[at] = (int)same[blockDim.x - 1 - threadIdx.x];
+}

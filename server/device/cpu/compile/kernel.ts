@@ -172,8 +172,8 @@ function placeParams(unit: Unit, { params }: Routine): void {
 /** Shared variables that a routine declares or mentions. */
 function usedShared({ graph }: PlacedRoutine): Variable[] {
   const used = new Set<Variable>(graph.shared);
-  for (const { instructions } of graph.blocks) {
-    for (const { operands } of instructions) {
+  for (const { instructions, end } of graph.blocks) {
+    for (const { operands } of end.kind === "suspend" ? [...instructions, end.instruction] : instructions) {
       for (const operand of operands) {
         if (operand.kind === "variable" && operand.variable.space === "shared") used.add(operand.variable);
         if (operand.kind === "memory" && operand.base !== undefined && "space" in operand.base) {

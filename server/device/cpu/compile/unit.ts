@@ -97,11 +97,16 @@ export class Unit {
 
   /** Address of a variable of the module or the kernel, as `mov` gives it; undefined for variables of a frame. */
   address(variable: Variable): bigint | undefined {
-    if (variable.space === "shared") return BigInt(this.shared.get(variable) ?? this.#addDynamic(variable));
-    return this.#addresses.get(variable);
+    if (variable.space !== "shared") return this.#addresses.get(variable);
+    const offset = this.shared.get(variable);
+    if (offset === undefined) throw badImage(variable.line, `the variable [${variable.name}] has no place`);
+    return BigInt(offset);
   }
 
-  /** Lays out the kernel's shared variables; dynamic arrays begin behind them. */
+  /**
+   * Lays out the kernel's shared variables. Dynamic arrays all begin at one address behind them, aligned to at least the 16 that CUDA
+   * gives; what that skips counts as the kernel's own, so that a launch's bytes are all there.
+   */
   placeShared(variables: readonly Variable[]): void {
     for (const variable of variables) {
       if (variable.isDynamic || this.shared.has(variable)) continue;
@@ -109,14 +114,10 @@ export class Unit {
       this.shared.set(variable, offset);
       this.sharedBytes = offset + variable.byteCount;
     }
-  }
-
-  #addDynamic(variable: Variable): number {
-    if (!variable.isDynamic) throw badImage(variable.line, `the variable [${variable.name}] has no place`);
-    // All dynamic arrays begin at the same address; 16 is the alignment that CUDA gives them.
-    const offset = align(this.sharedBytes, Math.max(16, variable.alignment));
-    this.shared.set(variable, offset);
-    return offset;
+    const dynamic = variables.filter((variable) => variable.isDynamic);
+    if (dynamic.length === 0) return;
+    this.sharedBytes = align(this.sharedBytes, Math.max(16, ...dynamic.map((variable) => variable.alignment)));
+    for (const variable of dynamic) this.shared.set(variable, this.sharedBytes);
   }
 
   #source(name: string): Assembly {

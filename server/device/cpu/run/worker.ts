@@ -72,7 +72,7 @@ const imports = {
     print(
       `${text(file)}:${line}: ${text(name)}: block: [${x},${y},${z}], thread: [${at.join()}] Assertion \`${text(message)}\` failed.\n`,
     );
-    throw new KernelFault(FaultKind.TRAP, 0, 0n);
+    throw new KernelFault(FaultKind.ASSERTION, 0, 0n);
   },
   sin: Math.sin,
   cos: Math.cos,
