@@ -34,9 +34,22 @@ static void write_line(int file, const char *prefix, const char *format, va_list
     (void)written; /* There is nobody left to tell. */
 }
 
+static __thread char last[LINE_BYTES_MAX];
+
+const char *report_last(void) {
+    return last;
+}
+
+void report_forget(void) {
+    last[0] = '\0';
+}
+
 void report(const char *format, ...) {
     int saved = errno;
     va_list values;
+    va_start(values, format);
+    vsnprintf(last, sizeof last, format, values);
+    va_end(values);
     va_start(values, format);
     write_line(STDERR_FILENO, "sluice: ", format, values);
     va_end(values);

@@ -5,6 +5,10 @@
 /* One line on stderr, `sluice: ...`, and into the trace. */
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...);
 
+/* What this thread reported last, since it was told to forget; empty when that is nothing. */
+const char *report_last(void);
+void report_forget(void);
+
 /* Whether SLUICE_TRACE names a file. Set by trace_open(), which runs when the library is loaded. */
 extern int trace_on;
 

@@ -134,6 +134,7 @@ static CUresult create(CUcontext *context, unsigned flags, CUdevice device) {
 API(cuCtxCreate_v2, (CUcontext *context, unsigned int flags, CUdevice device), (context, flags, device)) {
     return create(context, flags, device);
 }
+API_ALIAS(cuCtxCreate, cuCtxCreate_v2);
 
 /* Execution affinity asks for a part of the device's processors; the pool has decided on that already. */
 API(cuCtxCreate_v3, (CUcontext *context, const void *affinity, int count, unsigned int flags, CUdevice device),
@@ -335,3 +336,9 @@ API(cuCtxDisablePeerAccess, (CUcontext peer), (peer)) {
     if (result != CUDA_SUCCESS) return result;
     return is_live(peer) ? CUDA_ERROR_PEER_ACCESS_NOT_ENABLED : CUDA_ERROR_INVALID_CONTEXT;
 }
+
+/* A profiler has nothing to switch on here. */
+API(cuProfilerStart, (void), ()) {
+    return CUDA_SUCCESS;
+}
+API_ALIAS(cuProfilerStop, cuProfilerStart);

@@ -165,15 +165,25 @@ struct global *module_global(struct module *module, const char *name) {
     return NULL;
 }
 
-/* Options of the compiler ask for logs and limits; logs are left empty, limits and levels are the server's business. */
-enum { JIT_INFO_LOG = 3, JIT_INFO_BYTES = 4, JIT_ERROR_LOG = 5, JIT_ERROR_BYTES = 6 };
+/* Options of the compiler ask for logs and limits; limits and levels are the server's business. */
+/* The size of each log is the next option. */
+enum { JIT_INFO_LOG = 3, JIT_ERROR_LOG = 5 };
 
-static void empty_logs(unsigned int count, const int *options, void **values) {
+/* Puts a text into a log of those options, as far as there is room, and says how much that was. */
+static void write_log(unsigned int count, const int *options, void **values, int log, const char *text) {
+    char *buffer = NULL;
+    size_t room = 0;
     for (unsigned int i = 0; options != NULL && values != NULL && i < count; i++) {
-        bool is_log = options[i] == JIT_INFO_LOG || options[i] == JIT_ERROR_LOG;
-        if (is_log && values[i] != NULL) *(char *)values[i] = '\0';
-        if (options[i] == JIT_INFO_BYTES || options[i] == JIT_ERROR_BYTES) values[i] = NULL;
+        if (options[i] == log) buffer = values[i];
+        if (options[i] == log + 1) room = (unsigned int)(uintptr_t)values[i];
     }
+    size_t length = buffer == NULL || room == 0 ? 0 : strnlen(text, room - 1);
+    if (buffer != NULL && room > 0) {
+        memcpy(buffer, text, length);
+        buffer[length] = '\0';
+    }
+    for (unsigned int i = 0; options != NULL && values != NULL && i < count; i++)
+        if (options[i] == log + 1) values[i] = (void *)length;
 }
 
 static CUresult load_in_current(CUmodule *module, const void *code) {
@@ -189,8 +199,11 @@ API(cuModuleLoadData, (CUmodule *module, const void *code), (module, code)) {
 
 API(cuModuleLoadDataEx, (CUmodule *module, const void *code, unsigned int count, int *options, void **values),
     (module, code, count, options, values)) {
-    empty_logs(count, options, values);
-    return load_in_current(module, code);
+    report_forget();
+    CUresult result = load_in_current(module, code);
+    write_log(count, options, values, JIT_INFO_LOG, "");
+    write_log(count, options, values, JIT_ERROR_LOG, result == CUDA_SUCCESS ? "" : report_last());
+    return result;
 }
 
 API(cuModuleLoadFatBinary, (CUmodule *module, const void *code), (module, code)) {

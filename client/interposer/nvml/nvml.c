@@ -3,6 +3,7 @@
  * is the total, and what this process has allocated is used. Questions about the machine that owns the GPU are not supported.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -206,25 +207,37 @@ NVML(nvmlDeviceGetMemoryInfo_v2, (nvmlDevice_t device, struct memory_v2 *memory)
     return result_of(result);
 }
 
-struct pci {
+/* The first two forms end before the longer text. */
+struct pci_v2 {
     char legacy_id[16];
     unsigned int domain, bus, device, device_id, subsystem_id;
+};
+
+struct pci {
+    struct pci_v2 first;
     char id[32];
 };
 
-NVML(nvmlDeviceGetPciInfo_v3, (nvmlDevice_t device, struct pci *pci), (device, pci)) {
+NVML(nvmlDeviceGetPciInfo_v2, (nvmlDevice_t device, struct pci_v2 *pci), (device, pci)) {
     char text[16];
     if (pci == NULL) return NVML_ERROR_INVALID_ARGUMENT;
     CUresult result = cuDeviceGetPCIBusId(text, sizeof text, device_of(device));
     if (result != CUDA_SUCCESS) return result_of(result);
     memset(pci, 0, sizeof *pci);
     strcpy(pci->legacy_id, text);
-    snprintf(pci->id, sizeof pci->id, "0000%s", text);
     sscanf(text, "%x:%x:%x", &pci->domain, &pci->bus, &pci->device);
     return NVML_SUCCESS;
 }
-NVML_ALIAS(nvmlDeviceGetPciInfo_v2, nvmlDeviceGetPciInfo_v3);
-NVML_ALIAS(nvmlDeviceGetPciInfo, nvmlDeviceGetPciInfo_v3);
+NVML_ALIAS(nvmlDeviceGetPciInfo, nvmlDeviceGetPciInfo_v2);
+
+NVML(nvmlDeviceGetPciInfo_v3, (nvmlDevice_t device, struct pci *pci), (device, pci)) {
+    if (pci == NULL) return NVML_ERROR_INVALID_ARGUMENT;
+    nvmlReturn_t result = nvmlDeviceGetPciInfo_v2_body(device, &pci->first);
+    if (result != NVML_SUCCESS) return result;
+    memset(pci->id, 0, sizeof pci->id);
+    snprintf(pci->id, sizeof pci->id, "0000%s", pci->first.legacy_id);
+    return NVML_SUCCESS;
+}
 
 NVML(nvmlDeviceGetCudaComputeCapability, (nvmlDevice_t device, int *major, int *minor), (device, major, minor)) {
     if (major == NULL || minor == NULL) return NVML_ERROR_INVALID_ARGUMENT;
@@ -233,10 +246,34 @@ NVML(nvmlDeviceGetCudaComputeCapability, (nvmlDevice_t device, int *major, int *
     return result_of(result);
 }
 
+/* From Volta on: Turing 6, Ampere 7, Ada 8, Hopper 9, Blackwell 10. */
+NVML(nvmlDeviceGetArchitecture, (nvmlDevice_t device, unsigned int *architecture), (device, architecture)) {
+    int major, minor;
+    if (architecture == NULL) return NVML_ERROR_INVALID_ARGUMENT;
+    nvmlReturn_t result = nvmlDeviceGetCudaComputeCapability_body(device, &major, &minor);
+    if (result != NVML_SUCCESS) return result;
+    if (major < 7) return NVML_ERROR_NOT_SUPPORTED;
+    if (major >= 9) *architecture = major == 9 ? 9 : 10;
+    else if (major == 8) *architecture = minor == 9 ? 8 : 7;
+    else *architecture = minor == 5 ? 6 : 5;
+    return NVML_SUCCESS;
+}
+
+NVML(nvmlDeviceGetMemoryBusWidth, (nvmlDevice_t device, unsigned int *bits), (device, bits)) {
+    if (bits == NULL) return NVML_ERROR_INVALID_ARGUMENT;
+    return result_of(cuDeviceGetAttribute((int *)bits, CU_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, device_of(device)));
+}
+
 NVML(nvmlDeviceGetComputeMode, (nvmlDevice_t device, int *mode), (device, mode)) {
     if (mode == NULL) return NVML_ERROR_INVALID_ARGUMENT;
     return result_of(cuDeviceGetAttribute(mode, CU_ATTRIBUTE_COMPUTE_MODE, device_of(device)));
 }
+
+/* The first form has the first two fields alone. */
+struct process_v1 {
+    unsigned int pid;
+    unsigned long long used_bytes;
+};
 
 struct process {
     unsigned int pid;
@@ -245,19 +282,60 @@ struct process {
 };
 
 /* Nobody but this process works on the slice. */
-NVML(nvmlDeviceGetComputeRunningProcesses_v3, (nvmlDevice_t device, unsigned int *count, struct process *processes),
-     (device, count, processes)) {
-    size_t used, total;
+static nvmlReturn_t own_use(nvmlDevice_t device, unsigned int *count, bool has_room, size_t *used) {
+    size_t total;
     if (count == NULL) return NVML_ERROR_INVALID_ARGUMENT;
-    CUresult result = sluiceMemoryInfo(device_of(device), &used, &total);
+    CUresult result = sluiceMemoryInfo(device_of(device), used, &total);
     if (result != CUDA_SUCCESS) return result_of(result);
     unsigned int room = *count;
     *count = 1;
-    if (room == 0 || processes == NULL) return NVML_ERROR_INSUFFICIENT_SIZE;
-    processes[0] = (struct process){(unsigned int)getpid(), used, 0xffffffffu, 0xffffffffu};
-    return NVML_SUCCESS;
+    return room == 0 || !has_room ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
+}
+
+NVML(nvmlDeviceGetComputeRunningProcesses_v3, (nvmlDevice_t device, unsigned int *count, struct process *processes),
+     (device, count, processes)) {
+    size_t used;
+    nvmlReturn_t result = own_use(device, count, processes != NULL, &used);
+    if (result == NVML_SUCCESS) processes[0] = (struct process){(unsigned int)getpid(), used, 0xffffffffu, 0xffffffffu};
+    return result;
 }
 NVML_ALIAS(nvmlDeviceGetComputeRunningProcesses_v2, nvmlDeviceGetComputeRunningProcesses_v3);
+
+NVML(nvmlDeviceGetComputeRunningProcesses, (nvmlDevice_t device, unsigned int *count, struct process_v1 *processes),
+     (device, count, processes)) {
+    size_t used;
+    nvmlReturn_t result = own_use(device, count, processes != NULL, &used);
+    if (result == NVML_SUCCESS) processes[0] = (struct process_v1){(unsigned int)getpid(), used};
+    return result;
+}
+
+/* Whatever the form, no process draws on the slice, and none came through NVIDIA's own sharing of a device. */
+NVML(nvmlDeviceGetGraphicsRunningProcesses_v3, (nvmlDevice_t device, unsigned int *count, void *processes), (device, count, processes)) {
+    (void)device, (void)processes;
+    if (count == NULL) return NVML_ERROR_INVALID_ARGUMENT;
+    *count = 0;
+    return NVML_SUCCESS;
+}
+NVML_ALIAS(nvmlDeviceGetGraphicsRunningProcesses_v2, nvmlDeviceGetGraphicsRunningProcesses_v3);
+NVML_ALIAS(nvmlDeviceGetGraphicsRunningProcesses, nvmlDeviceGetGraphicsRunningProcesses_v3);
+NVML_ALIAS(nvmlDeviceGetMPSComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3);
+NVML_ALIAS(nvmlDeviceGetMPSComputeRunningProcesses_v2, nvmlDeviceGetGraphicsRunningProcesses_v3);
+NVML_ALIAS(nvmlDeviceGetMPSComputeRunningProcesses, nvmlDeviceGetGraphicsRunningProcesses_v3);
+
+/* A slice is no instance of a device that NVIDIA divides, nor has it any. */
+NVML(nvmlDeviceIsMigDeviceHandle, (nvmlDevice_t device, unsigned int *value), (device, value)) {
+    (void)device;
+    if (value == NULL) return NVML_ERROR_INVALID_ARGUMENT;
+    *value = 0;
+    return NVML_SUCCESS;
+}
+NVML_ALIAS(nvmlDeviceGetMaxMigDeviceCount, nvmlDeviceIsMigDeviceHandle);
+
+NVML(nvmlUnitGetCount, (unsigned int *count), (count)) {
+    if (count == NULL) return NVML_ERROR_INVALID_ARGUMENT;
+    *count = 0;
+    return NVML_SUCCESS;
+}
 
 NVML(nvmlSystemGetCudaDriverVersion_v2, (int *version), (version)) {
     return version == NULL ? NVML_ERROR_INVALID_ARGUMENT : result_of(cuDriverGetVersion(version));

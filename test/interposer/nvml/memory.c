@@ -1,4 +1,6 @@
 /* NVML shows the slice: its memory as the total, the program's own as used. Argument: the slice's bytes, where they are known. */
+#include <unistd.h>
+
 #include "../driver/driver.h"
 
 typedef struct device_handle *nvmlDevice_t;
@@ -10,7 +12,32 @@ int nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device);
 int nvmlDeviceGetUUID(nvmlDevice_t device, char *text, unsigned int length);
 int nvmlDeviceGetName(nvmlDevice_t device, char *text, unsigned int length);
 int nvmlDeviceGetMemoryInfo(nvmlDevice_t device, void *memory);
+int nvmlDeviceGetPciInfo(nvmlDevice_t device, void *pci);
+int nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, void *pci);
+int nvmlDeviceGetComputeRunningProcesses(nvmlDevice_t device, unsigned int *count, void *processes);
+int nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsigned int *count, void *processes);
+int nvmlDeviceGetTemperatureThreshold(nvmlDevice_t device, int threshold, unsigned int *degrees);
 int nvmlDeviceGetTemperature(nvmlDevice_t device, int sensor, unsigned int *degrees);
+
+/* Structures of older forms are shorter, and what lies behind them is the program's. */
+static void check_older_forms(nvmlDevice_t device) {
+    unsigned char pci[52], recent[68];
+    struct {
+        unsigned int pid;
+        unsigned long long used_bytes;
+    } processes[2];
+    unsigned int count = 0, degrees;
+    memset(pci, 0x55, sizeof pci);
+    EXPECT(nvmlDeviceGetPciInfo(device, pci) == 0 && nvmlDeviceGetPciInfo_v3(device, recent) == 0 && memcmp(pci, recent, 36) == 0);
+    for (size_t i = 36; i < sizeof pci; i++) EXPECT(pci[i] == 0x55);
+    EXPECT(nvmlDeviceGetComputeRunningProcesses(device, &count, NULL) == 7 && count == 1);
+    memset(processes, 0x55, sizeof processes);
+    EXPECT(nvmlDeviceGetComputeRunningProcesses(device, &count, processes) == 0 && processes[0].pid == (unsigned int)getpid());
+    EXPECT(processes[1].pid == 0x55555555);
+    count = 2;
+    EXPECT(nvmlDeviceGetGraphicsRunningProcesses_v3(device, &count, processes) == 0 && count == 0);
+    EXPECT(nvmlDeviceGetTemperatureThreshold(device, 0, &degrees) == 3);
+}
 
 int main(int argc, char **argv) {
     struct {
@@ -35,6 +62,7 @@ int main(int argc, char **argv) {
     EXPECT(nvmlDeviceGetMemoryInfo(device, &after) == 0);
     EXPECT(after.used - before.used >= 10 << 20 && after.used + after.free == after.total);
     EXPECT(nvmlDeviceGetTemperature(device, 0, &degrees) == 3 || argc == 1);
+    check_older_forms(device);
     EXPECT(nvmlShutdown() == 0 && nvmlDeviceGetCount_v2(&count) == 1);
     printf("ok\n");
     return 0;
