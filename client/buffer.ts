@@ -1,19 +1,13 @@
 /** Buffers: device memory as the caller sees it. Every check that can be made here is made here; the server makes its own. */
 import { SluiceError } from "../shared/errors.ts";
-import {
-  decodeCopyFromDeviceAnswer,
-  encodeAllocateCall,
-  encodeCopyFromDeviceCall,
-  encodeCopyToDeviceCall,
-  encodeFillCall,
-  encodeFreeCall,
-  Opcode,
-} from "../shared/generated/calls.ts";
+import { encodeAllocateCall, encodeFillCall, encodeFreeCall, Opcode } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
+import { issueCopy, issuePiece, pieceBytesFor, requestPiece, stagingFor } from "./copies.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
+import type { Staging } from "./staging.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
 /** `Float32Array` and its kin: what `read` makes. */
@@ -150,14 +144,7 @@ export class DeviceBuffer {
     this.checkRange({ offset, byteCount: data.byteLength });
     const { session } = this.context;
     const stream = streamHandle(options.stream, this.context);
-    for (let at = 0; at < data.byteLength; at += CALL_DATA_BYTES_MAX) {
-      const byteCount = Math.min(CALL_DATA_BYTES_MAX, data.byteLength - at);
-      const piece = new Uint8Array(data.buffer, data.byteOffset + at, byteCount);
-      const fields = { address: this.address + offset + at, stream, data: piece };
-      // Once the first piece has found room the copy is complete or the session is over: never half of it.
-      if (at === 0) session.issue(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
-      else session.issueAlways(Opcode.copyToDevice, fields, encodeCopyToDeviceCall);
-    }
+    issueCopy(session, { address: this.address + offset, stream }, data);
   }
 
   async #writeCached(data: ArrayBufferView, options: CachedWriteOptions): Promise<void> {
@@ -171,8 +158,14 @@ export class DeviceBuffer {
   }
 
   async #writeOverlapping(data: ArrayBufferView, options: OverlapWriteOptions): Promise<void> {
-    const copy = { ...this.#target(data, options), pieces: piecesOf(data), signal: options.signal };
-    await sendPieces(this.context.session, { ...copy, opcode: Opcode.copyToDevice, encode: encodeCopyToDeviceCall });
+    const { session } = this.context;
+    const staging = stagingFor(session, data.byteLength);
+    await sendPieces(session, {
+      ...this.#target(data, options),
+      pieces: piecesOf(data, pieceBytesFor(staging)),
+      signal: options.signal,
+      issue: (place, piece, isFirst) => issuePiece(session, place, { data: piece, isFirst, staging, isPatient: false }),
+    });
   }
 
   /** Where a copy in pieces goes; throws when the bytes do not fit. */
@@ -208,49 +201,56 @@ export class DeviceBuffer {
    * more than the copy. `into` must not be looked at before the promise resolves, and holds anything when it rejects.
    */
   async readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
-    if (options.overlap) return await this.#readOverlapping(into, options);
+    const { session } = this.context;
+    const staging = stagingFor(session, into.byteLength);
+    if (options.overlap || staging !== undefined) {
+      await this.#readInPieces(into, options, staging);
+      return;
+    }
     const offset = options.offset ?? 0;
     const { byteLength } = into;
     this.checkRange({ offset, byteCount: byteLength });
-    const { session, handles, idle } = this.context;
     const stream = streamHandle(options.stream, this.context);
     const pieces: Promise<boolean>[] = [];
     for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
       const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
       const isAll = byteCount === byteLength && into instanceof Uint8Array;
       const piece = isAll ? into : new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
-      pieces.push(this.#readPiece(piece, { at: offset + at, stream, signal: options.signal }));
+      const place = { address: this.address + offset + at, stream };
+      pieces.push(requestPiece(session, place, { into: piece, staging, signal: options.signal }));
     }
     const lastPiece = session.calls;
     const isWhole = pieces.length === 1 ? await pieces[0]! : (await Promise.all(pieces)).every(Boolean);
     if (!isWhole) throw takenAway();
-    // Where there is no other stream than the default one, a read waits for all work of the device.
-    if (!handles.streams.used && byteLength > 0) idle.at = Math.max(idle.at, lastPiece);
+    this.#noteIdle(lastPiece);
   }
 
-  async #readOverlapping(into: ArrayBufferView, options: ReadIntoOptions): Promise<void> {
+  /** Where there is no other stream than the default one, a read waits for all work of the device. */
+  #noteIdle(lastPiece: number): void {
+    const { handles, idle } = this.context;
+    if (!handles.streams.used) idle.at = Math.max(idle.at, lastPiece);
+  }
+
+  /** A few pieces at a time; what must stay behind the copy finds all of them asked for. */
+  async #readInPieces(into: ArrayBufferView, options: ReadIntoOptions, staging: Staging | undefined): Promise<void> {
     refuseInRecording(this.context, Opcode.copyFromDevice);
-    const { signal } = options;
+    const { session } = this.context;
+    const { signal, overlap: mayBeOvertaken = false } = options;
     const place = this.#target(into, options);
-    await receivePieces(this.context.session, {
+    let lastPiece = 0;
+    await receivePieces(session, {
       ...place,
-      pieces: piecesOf(into),
+      mayBeOvertaken,
+      pieces: piecesOf(into, pieceBytesFor(staging)),
       signal,
       request: async (piece) => {
-        const at = place.offset + piece.at;
-        if (!(await this.#readPiece(bytesOf(piece), { at, stream: place.stream, signal }))) throw takenAway();
+        const from = { address: place.buffer + place.offset + piece.at, stream: place.stream };
+        const asked = requestPiece(session, from, { into: bytesOf(piece), staging, signal });
+        lastPiece = session.calls;
+        if (!(await asked)) throw takenAway();
       },
     });
-  }
-
-  /** Resolves to whether `into` was still there when the bytes came. */
-  #readPiece(
-    into: Uint8Array,
-    from: { readonly at: number; readonly stream: number; readonly signal: AbortSignal | undefined },
-  ): Promise<boolean> {
-    const fields = { address: this.address + from.at, byteCount: into.byteLength, stream: from.stream };
-    const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into) };
-    return this.context.session.request(Opcode.copyFromDevice, call, from.signal);
+    if (!mayBeOvertaken) this.#noteIdle(lastPiece);
   }
 
   /**
@@ -368,19 +368,3 @@ const takenAway = (): SluiceError =>
     "BAD_ARGUMENT",
     "The array that is read into is transferred, or made smaller, before the bytes come.",
   );
-
-function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFromDeviceAnswer>) => boolean {
-  const { byteLength } = into;
-  return (buffer, start, end) => {
-    const { data } = decodeCopyFromDeviceAnswer(buffer, start, end);
-    if (data.byteLength !== byteLength) {
-      throw new SluiceError(
-        "PROTOCOL_ERROR",
-        `The server answers a read of [${byteLength}] bytes with [${data.byteLength}].`,
-      );
-    }
-    if (into.byteLength !== byteLength) return false;
-    into.set(data);
-    return true;
-  };
-}

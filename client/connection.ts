@@ -231,6 +231,7 @@ export class Connection {
     this.#resumeMs = welcome.resumeMs;
     this.keepAlive(this.#handlers.isAwaited() || this.#goodbyeSaid);
     if (link !== this.#firstLink) this.#outbox.attach(link.transport, welcome.received);
+    this.#outbox.onAcknowledgement(welcome.executed >>> 0);
     if (this.#goodbyeSaid) this.#outbox.goodbye();
     if (this.#begun) {
       this.reconnects++;

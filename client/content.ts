@@ -106,8 +106,11 @@ export class Content {
       ...to,
       // As they come from several questions, they may be out of order.
       pieces: lacking.sort((one, other) => one.at - other.at),
-      opcode: Opcode.copyToDeviceKept,
-      encode: encodeCopyToDeviceKeptCall,
+      issue: (place, data, isFirst) => {
+        const fields = { ...place, data };
+        if (isFirst) this.#session.issue(Opcode.copyToDeviceKept, fields, encodeCopyToDeviceKeptCall);
+        else this.#session.issueAlways(Opcode.copyToDeviceKept, fields, encodeCopyToDeviceKeptCall);
+      },
     });
   }
 

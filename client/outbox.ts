@@ -35,8 +35,9 @@ export class Outbox {
   #transport: Transport | undefined;
   readonly #writer = new FrameWriter(WRITER_BYTES, { bulkBytesMin: BULK_BYTES_MIN });
   readonly #log = new FrameLog({ freeBytesMax: CLIENT_BACKLOG_BYTES_MAX });
-  /** Sequence number of the last call that the server has acknowledged. */
+  /** Sequence number of the last call that the server is known to have, and of the last one that it has executed. */
   #acknowledged = 0;
+  #executed = 0;
   /** Counted frames from the server, and bytes of them that it does not know to have arrived. */
   #received = 0;
   #receivedBytes = 0;
@@ -51,6 +52,11 @@ export class Outbox {
   /** Counted frames received from the server. */
   get received(): number {
     return this.#received;
+  }
+
+  /** Sequence number of the last call that the server says it has executed. */
+  get executed(): number {
+    return this.#executed;
   }
 
   /** Bytes that are not with the system yet. */
@@ -141,8 +147,10 @@ export class Outbox {
 
   /** Takes an acknowledgement: the low 32 bits of the sequence number of the last call executed. */
   onAcknowledgement(ack: number): void {
-    const news = (ack - this.#acknowledged) | 0;
-    if (news > 0) this.acknowledge(this.#acknowledged + news);
+    const news = (ack - this.#executed) | 0;
+    if (news <= 0) return;
+    this.acknowledge(this.#executed + news);
+    this.#executed += news;
   }
 
   /** Forgets the calls up to this one. Throws PROTOCOL_ERROR when they were never sent. */
@@ -219,6 +227,11 @@ export class Outbox {
         transport.write(taken === 0 ? piece : piece.subarray(taken), this.#tellDrained);
       }
     }
+  }
+
+  /** Takes what the server has said so far, for a program that does not return to the event loop. */
+  look(): void {
+    this.#transport?.readNow?.();
   }
 
   /** A program that issues calls without returning to the event loop still hears what is done, and so need not hold it all. */

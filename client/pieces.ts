@@ -6,7 +6,8 @@ import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { Opcode } from "../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../shared/limits.ts";
 import { cancelled } from "./abort.ts";
-import type { Encode, Session } from "./session.ts";
+import type { DevicePlace } from "./copies.ts";
+import type { Session } from "./session.ts";
 
 /** Bytes that wait to be sent before the next piece is taken. */
 const WAITING_BYTES_MAX = CALL_DATA_BYTES_MAX;
@@ -26,11 +27,14 @@ export interface Piece {
   readonly bytes: () => Uint8Array;
 }
 
-/** An array in pieces of CALL_DATA_BYTES_MAX, the last may be shorter. */
-export function piecesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Piece[] {
-  return Array.from({ length: Math.ceil(byteLength / CALL_DATA_BYTES_MAX) }, (_unused, index): Piece => {
-    const at = index * CALL_DATA_BYTES_MAX;
-    const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
+/** An array in pieces of `pieceBytes`, the last may be shorter. */
+export function piecesOf(
+  { buffer, byteOffset, byteLength }: ArrayBufferView,
+  pieceBytes = CALL_DATA_BYTES_MAX,
+): Piece[] {
+  return Array.from({ length: Math.ceil(byteLength / pieceBytes) }, (_unused, index): Piece => {
+    const at = index * pieceBytes;
+    const byteCount = Math.min(pieceBytes, byteLength - at);
     return { at, byteCount, bytes: () => new Uint8Array(buffer, byteOffset + at, byteCount) };
   });
 }
@@ -44,6 +48,8 @@ export interface CopyPlace {
   readonly stream: number;
   /** Whether the stream waits for the default stream, and the other way round. */
   readonly waitsForDefault: boolean;
+  /** Whether calls of other streams may. Default: they may. */
+  readonly mayBeOvertaken?: boolean;
 }
 
 export interface CopyInPieces extends CopyPlace {
@@ -64,18 +70,11 @@ interface Steps {
  */
 export async function sendPieces(
   session: Session,
-  to: CopyInPieces & {
-    readonly opcode: number;
-    readonly encode: Encode<{ address: number; stream: number; data: Uint8Array }>;
-  },
+  to: CopyInPieces & { readonly issue: (place: DevicePlace, data: Uint8Array, isFirst: boolean) => void },
 ): Promise<void> {
-  const { opcode, encode, buffer, offset, stream } = to;
+  const { issue, buffer, offset, stream } = to;
   await runCopy(session, to, {
-    issue: (piece, isFirst) => {
-      const fields = { address: buffer + offset + piece.at, stream, data: bytesOf(piece) };
-      if (isFirst) session.issue(opcode, fields, encode);
-      else session.issueAlways(opcode, fields, encode);
-    },
+    issue: (piece, isFirst) => issue({ address: buffer + offset + piece.at, stream }, bytesOf(piece), isFirst),
     room: () => {
       const isFull = session.queuedBytes > WAITING_BYTES_MAX || session.heldBytes > HELD_BYTES_MAX;
       return isFull ? session.flush(to.signal) : undefined;
@@ -110,7 +109,7 @@ async function runCopy(session: Session, place: CopyInPieces, steps: Steps): Pro
   try {
     copy.issueNext();
     while (!copy.isOver) {
-      await new Promise(setImmediate);
+      if (place.mayBeOvertaken !== false) await new Promise(setImmediate);
       await roomFor(copy, steps);
       copy.issueNext();
     }
@@ -180,9 +179,11 @@ const inStream: ReadonlySet<number> = new Set([
   Opcode.launch,
   Opcode.multiply,
   Opcode.copyToDevice,
+  Opcode.copyToDeviceStaged,
   Opcode.copyToDeviceKept,
   Opcode.copyCached,
   Opcode.copyFromDevice,
+  Opcode.copyFromDeviceStaged,
   Opcode.copyOnDevice,
   Opcode.fill,
   Opcode.eventRecord,
@@ -237,12 +238,20 @@ export class RunningCopies {
   }
 }
 
+/** Calls that change nothing that a copy from the device could see. */
+const reading: ReadonlySet<number> = new Set([Opcode.copyFromDevice, Opcode.copyFromDeviceStaged]);
+
 /**
  * A call in another stream may overtake, unless the two are ordered through the default stream. What ends the buffer, and what waits for the
  * whole device or is not known here, may not.
  */
-function mayOvertake({ stream, buffer, waitsForDefault }: CopyPlace, opcode: number, fields: unknown): boolean {
+function mayOvertake(
+  { stream, buffer, waitsForDefault, mayBeOvertaken = true }: CopyPlace,
+  opcode: number,
+  fields: unknown,
+): boolean {
   if (independent.has(opcode)) return true;
+  if (!mayBeOvertaken) return reading.has(opcode);
   const call = fields as { readonly stream?: number; readonly address?: number };
   if (opcode === Opcode.free) return call.address !== buffer;
   if (!inStream.has(opcode) || stream === 0 || call.stream === stream) return false;

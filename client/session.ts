@@ -23,6 +23,7 @@ import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { RunningCopies } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
+import { Staging, type StagingOffer } from "./staging.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
@@ -39,6 +40,7 @@ export interface SessionOptions extends ConnectionOptions {
 /** Answered calls that give the server no work. */
 const onlyAsking: ReadonlySet<number> = new Set([
   Opcode.copyFromDevice,
+  Opcode.copyFromDeviceStaged,
   Opcode.streamSynchronize,
   Opcode.streamQuery,
   Opcode.eventSynchronize,
@@ -66,6 +68,8 @@ export class Session {
   readonly #pending: PendingAnswers;
   readonly #outbox = new Outbox();
   readonly #connection: Connection;
+  #stagingOffer: StagingOffer | undefined;
+  #staging: Staging | undefined;
   #roundTrips = 0;
   /** Sequence number of the last call that an answer will follow. */
   #lastAnswered = 0;
@@ -121,12 +125,22 @@ export class Session {
     return this.#connection.reconnects;
   }
 
+  /** The file through which large copies go, where the server is on this host; opened when it is first asked for. */
+  get staging(): Staging | undefined {
+    if (this.#stagingOffer !== undefined) {
+      this.#staging = Staging.open(this.#stagingOffer, this.#outbox);
+      this.#stagingOffer = undefined;
+    }
+    return this.#staging;
+  }
+
+  /** Over all connections, and through the staging file. */
   get bytesSent(): number {
-    return this.#connection.bytesSent;
+    return this.#connection.bytesSent + (this.#staging?.bytesWritten ?? 0);
   }
 
   get bytesReceived(): number {
-    return this.#connection.bytesReceived;
+    return this.#connection.bytesReceived + (this.#staging?.bytesRead ?? 0);
   }
 
   /** Whether calls are refused: the session has ended, or an earlier call failed. */
@@ -207,6 +221,11 @@ export class Session {
     }
   }
 
+  /** Sends what waits now, as far as the system takes it. */
+  send(): void {
+    this.#outbox.flush();
+  }
+
   /** Sends what waits; resolves when the system has it all and there is room for more. Rejects when the session has ended. */
   async flush(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw cancelled(signal);
@@ -278,7 +297,10 @@ export class Session {
     );
     attached.catch(() => {});
     await this.#connection.open();
-    return await orAborted(attached, signal);
+    const answers = await orAborted(attached, signal);
+    const [first] = answers;
+    if (this.endpoint.startsWith("unix:") && !this.#ended && first?.stagingPath !== "") this.#stagingOffer = first;
+    return answers;
   }
 
   #onFrame(frame: Frame): void {
@@ -313,6 +335,8 @@ export class Session {
     this.#connection.destroy();
     this.#outbox.discard();
     this.#pending.failAll(error);
+    this.#stagingOffer = undefined;
+    this.#staging?.close();
     if (byItself) this.#options.onFailed(error);
   }
 }

@@ -148,6 +148,9 @@ export const calls = {
       ["name", "string", "the device's name"],
       ["uuid", "string", "the device's id in the pool"],
       ["attributes", { list: "DeviceAttribute" }, "snapshot of the device attributes"],
+      ["stagingPath", "string", "path of the session's staging file on the server's host; empty where there is none"],
+      ["stagingName", "string", "what the link at that path says where it is this file"],
+      ["stagingBytes", "u32", "size of the staging file in bytes"],
     ],
   },
   allocate: {
@@ -538,6 +541,29 @@ export const calls = {
       ["globals", { list: "GlobalInfo" }, "as in `moduleLoad`"],
       ["log", "string", "what the compiler says beside that, such as warnings"],
     ],
+  },
+  copyToDeviceStaged: {
+    opcode: 34,
+    doc: "As `copyToDevice`, with bytes of the staging file. The client may change them once the call is acknowledged, which it is as soon as it is executed.",
+    errors: ["ADDRESS_OUTSIDE_ARENA", "NOT_ALLOCATED", "NO_SUCH_HANDLE", "BAD_ARGUMENT"],
+    fields: [
+      ["address", "u64", "first destination address"],
+      ["offset", "u32", "where in the staging file the bytes are"],
+      ["byteCount", "u32", "number of bytes, at most CALL_DATA_BYTES_MAX"],
+      ["stream", "u32", "stream handle, 0 for the default stream"],
+    ],
+  },
+  copyFromDeviceStaged: {
+    opcode: 35,
+    doc: "As `copyFromDevice`, into the staging file. The bytes are there when it is answered.",
+    errors: ["ADDRESS_OUTSIDE_ARENA", "NOT_ALLOCATED", "NO_SUCH_HANDLE", "BAD_ARGUMENT"],
+    fields: [
+      ["address", "u64", "first source address"],
+      ["offset", "u32", "where in the staging file the bytes go"],
+      ["byteCount", "u32", "number of bytes, at most CALL_DATA_BYTES_MAX"],
+      ["stream", "u32", "stream handle, 0 for the default stream"],
+    ],
+    answer: [],
   },
 } as const satisfies Record<string, CallSpec>;
 

@@ -13,11 +13,18 @@ export interface CallFunction {
   readonly run: Run<unknown, unknown>;
   /** Absent for a call without an answer. */
   readonly encode: Encode<unknown> | undefined;
+  /** Whether the client waits for its acknowledgement, to use memory again: it gets one at once. */
+  readonly isAcknowledged: boolean;
 }
 
 /** A call without an answer. */
 export function silent<Fields>(decode: Decode<Fields>, run: Run<Fields, void>): CallFunction {
-  return { decode, run: run as Run<unknown, unknown>, encode: undefined };
+  return { decode, run: run as Run<unknown, unknown>, encode: undefined, isAcknowledged: false };
+}
+
+/** A call that says that it is executed, and if it failed, leaves that to the next answer. */
+export function acknowledged<Fields>(decode: Decode<Fields>, run: Run<Fields, void>): CallFunction {
+  return { ...silent(decode, run), isAcknowledged: true };
 }
 
 /** A call with an answer. */
@@ -26,7 +33,8 @@ export function answered<Fields, Answer>(call: {
   readonly run: Run<Fields, Answer>;
   readonly encode: Encode<Answer>;
 }): CallFunction {
-  return { decode: call.decode, run: call.run as Run<unknown, unknown>, encode: call.encode as Encode<unknown> };
+  const { decode, run, encode } = call;
+  return { decode, run: run as Run<unknown, unknown>, encode: encode as Encode<unknown>, isAcknowledged: false };
 }
 
 /** Encodes an answer without fields. */

@@ -6,7 +6,7 @@ import * as codec from "../../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { protocolError, type WireBuffer } from "../../shared/wire/wire-buffer.ts";
 import * as caches from "./cache-calls.ts";
-import { answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
+import { acknowledged, answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
 import * as libraries from "./library-calls.ts";
 import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
@@ -34,6 +34,15 @@ const byName: Record<codec.CallName, CallFunction> = {
     run: memory.copyFromDevice,
     encode: codec.encodeCopyFromDeviceAnswer,
   }),
+  copyToDeviceStaged: acknowledged(codec.decodeCopyToDeviceStagedCall, memory.copyToDeviceStaged),
+  copyFromDeviceStaged: {
+    ...answered({
+      decode: codec.decodeCopyFromDeviceStagedCall,
+      run: memory.copyFromDeviceStaged,
+      encode: encodeNothing,
+    }),
+    isAcknowledged: true,
+  },
   copyOnDevice: silent(codec.decodeCopyOnDeviceCall, memory.copyOnDevice),
   fill: silent(codec.decodeFillCall, memory.fill),
   imageWrite: silent(codec.decodeImageWriteCall, modules.imageWrite),

@@ -12,6 +12,9 @@ import type { DeviceDescription } from "../device/device.ts";
 import type { CallShape } from "./call-shape.ts";
 import type { CacheAssignment } from "./content-cache.ts";
 
+/** What stands for the address of a client that comes through the Unix socket of this host. */
+export const LOCAL_CLIENT_ADDRESS = "unix";
+
 /** One slice of the lease. Its index is its place in the list. */
 export interface SliceAssignment {
   readonly description: DeviceDescription;

@@ -9,7 +9,7 @@ import { messageFrame } from "../../shared/wire/frame.ts";
 import type { DeviceSlice } from "../device/device.ts";
 import { refuse } from "../session/refusal.ts";
 import { ContentCache } from "./content-cache.ts";
-import type { FromExecutor, SliceAssignment, ToExecutor } from "./control-messages.ts";
+import { type FromExecutor, LOCAL_CLIENT_ADDRESS, type SliceAssignment, type ToExecutor } from "./control-messages.ts";
 import { loadDriver } from "./drivers.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Session } from "./session.ts";
@@ -178,9 +178,10 @@ export class Executor {
     });
   }
 
-  #begin(assignment: Assignment, { resumeMs }: SessionMessage): Session {
+  #begin(assignment: Assignment, { resumeMs, clientAddress }: SessionMessage): Session {
     const open = (slice: SliceAssignment) => this.#open(slice, assignment.kernelTimeoutMs);
-    const work = new Workspace(assignment.slices, open, this.#cache);
+    const isLocal = clientAddress === LOCAL_CLIENT_ADDRESS;
+    const work = new Workspace(assignment.slices, open, { cache: this.#cache, isLocal });
     const finish = (): void => {
       if (this.#session === session) this.#ended(work.needsNewProcess);
     };

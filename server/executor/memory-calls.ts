@@ -4,8 +4,10 @@ import type {
   AllocateCall,
   CopyFromDeviceAnswer,
   CopyFromDeviceCall,
+  CopyFromDeviceStagedCall,
   CopyOnDeviceCall,
   CopyToDeviceCall,
+  CopyToDeviceStagedCall,
   FillCall,
   FreeCall,
   MemoryInfoAnswer,
@@ -92,6 +94,37 @@ export function copyFromDevice(
   const data = isBulk ? takeBlock(call.byteCount) : takeSmall(call.byteCount);
   const reading = slice.device.read(call.address, data, stream);
   return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
+}
+
+export function copyToDeviceStaged(work: Workspace, call: CopyToDeviceStagedCall): void | Promise<void> {
+  const part = stagedPart(work, call);
+  const slice = work.within(call.address, call.byteCount);
+  work.staged.toDevice += call.byteCount;
+  return noteCopy(work, slice.device.write(call.address, part, work.stream(call.stream, slice)));
+}
+
+export function copyFromDeviceStaged(work: Workspace, call: CopyFromDeviceStagedCall): void | Promise<void> {
+  const part = stagedPart(work, call);
+  const slice = work.within(call.address, call.byteCount);
+  work.staged.fromDevice += call.byteCount;
+  return noteCopy(work, slice.device.read(call.address, part, work.stream(call.stream, slice)));
+}
+
+/** The file's memory must stay as long as a device uses it. */
+function noteCopy(work: Workspace, copying: void | Promise<void>): void | Promise<void> {
+  if (copying instanceof Promise) work.stagedCopy = copying;
+  return copying;
+}
+
+function stagedPart(
+  { staging }: Workspace,
+  { offset, byteCount }: { readonly offset: number; readonly byteCount: number },
+): Uint8Array {
+  if (byteCount > CALL_DATA_BYTES_MAX) {
+    throw new SluiceError("BAD_ARGUMENT", `A copy of [${byteCount}] bytes is larger than [${CALL_DATA_BYTES_MAX}].`);
+  }
+  if (staging === undefined) throw new SluiceError("BAD_ARGUMENT", "The session has no staging file.");
+  return staging.part(offset, byteCount);
 }
 
 export function copyOnDevice(work: Workspace, call: CopyOnDeviceCall): void | Promise<void> {

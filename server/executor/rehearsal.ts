@@ -27,7 +27,8 @@ export async function rehearse(wanted: () => boolean): Promise<void> {
   const { mine, sessions } = await socketPair();
   const [description] = await nullDriver.discover("1x1MiB");
   const slice = { description: description!, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
-  const work = new Workspace([slice], () => nullDriver.open({ ...slice, kernelTimeoutMs: 0, onOutput: () => {} }));
+  const open = () => nullDriver.open({ ...slice, kernelTimeoutMs: 0, onOutput: () => {} });
+  const work = new Workspace([slice], open, { isLocal: true });
   const session = new Session({ resumeMs: 1, work, usage: new UsageCounter(), beforeGoodbye: () => work.close() });
   session.attach({
     socket: sessions,

@@ -11,6 +11,7 @@ import { CALL_HEADER_BYTES, type CallView, callsOf, type Frame, FrameReader } fr
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
+import type { CallFunction } from "./call-function.ts";
 import { callFunctions } from "./call-functions.ts";
 import { readInto } from "./connection.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -88,6 +89,7 @@ export class Session {
   #takenAt = 0;
   #shapedAnswers = 0;
   #countedBytes = 0;
+  #countedStagedBytes = 0;
   /** Time spent on calls here, for devices that do not measure their own. */
   #busyMs = 0;
   #countedBusyMs = 0;
@@ -269,7 +271,7 @@ export class Session {
       // One look at the clock for both: this path is short.
       const endedAt = performance.now();
       this.#busyMs += endedAt - startedAt;
-      if (this.#answers.pending) this.#flush(endedAt);
+      if (this.#owesFrame) this.#flush(endedAt);
     } catch (error) {
       this.refuse(toSluiceError(error));
     }
@@ -341,7 +343,7 @@ export class Session {
     const sequence = ++this.#sequence;
     if (this.#failure !== undefined) {
       if (entry.encode !== undefined) this.#answers.fail(sequence, this.#failure);
-      this.#executed = sequence;
+      this.#setExecuted(entry);
       return undefined;
     }
     try {
@@ -357,23 +359,35 @@ export class Session {
   }
 
   #done(opcode: number, result: unknown): void {
-    const { encode } = callFunctions[opcode]!;
+    const entry = callFunctions[opcode]!;
+    const { encode } = entry;
     if (encode !== undefined && !this.#over) this.#answers.succeed(this.#sequence, result, encode);
-    this.#executed = this.#sequence;
+    this.#setExecuted(entry);
   }
 
   #failed(opcode: number, cause: unknown): void {
     const error = toSluiceError(cause);
     const failure = { error, sequence: this.#sequence, opcode };
-    const { encode } = callFunctions[opcode]!;
+    const entry = callFunctions[opcode]!;
+    const { encode } = entry;
     if (encode === undefined || poisoning.has(error.code)) this.#failure = failure;
     if (encode !== undefined && !this.#over) this.#answers.fail(this.#sequence, failure);
+    this.#setExecuted(entry);
+  }
+
+  #setExecuted({ isAcknowledged }: CallFunction): void {
     this.#executed = this.#sequence;
+    if (isAcknowledged) this.#unacknowledgedBytes += ACKNOWLEDGE_BYTES_MAX;
+  }
+
+  /** Whether the client is to hear something now. */
+  get #owesFrame(): boolean {
+    return this.#answers.pending || this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX;
   }
 
   /** Runs nothing more until `reason` resolves; the answers so far do not wait for it. */
   #holdUp(reason: Promise<void>, by: "device" | "reader" | "change"): void {
-    if (this.#answers.pending) this.#flush();
+    if (this.#owesFrame) this.#flush();
     this.#heldUp = by;
     const startedAt = performance.now();
     const goOn = (): void => {
@@ -417,7 +431,10 @@ export class Session {
 
   #count(): void {
     const { answersSent } = this.#answers;
-    const bytesSent = this.#outgoing.byteCount;
+    const { staged } = this.#work;
+    const bytesSent = this.#outgoing.byteCount + staged.fromDevice;
+    this.#usage.bytesReceived += staged.toDevice - this.#countedStagedBytes;
+    this.#countedStagedBytes = staged.toDevice;
     this.#usage.calls += this.#executed - this.#countedCalls;
     this.#usage.answers += answersSent - this.#countedAnswers;
     this.#usage.bytesSent += bytesSent - this.#countedBytes;

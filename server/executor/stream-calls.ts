@@ -25,6 +25,7 @@ import type { Workspace } from "./workspace.ts";
 export async function attach(work: Workspace, call: AttachCall): Promise<AttachAnswer> {
   const { assignment, arenaBase, device } = await work.open(call.device);
   const { description, arenaBytes } = assignment;
+  const { staging } = work;
   return {
     arenaBase,
     arenaBytes,
@@ -33,6 +34,9 @@ export async function attach(work: Workspace, call: AttachCall): Promise<AttachA
     kind: description.kind,
     name: description.name,
     uuid: description.id,
+    stagingPath: staging?.path ?? "",
+    stagingName: staging?.name ?? "",
+    stagingBytes: staging?.byteLength ?? 0,
   };
 }
 

@@ -12,6 +12,7 @@ import { HandleTable } from "./handle-table.ts";
 import { ImageTable } from "./image-table.ts";
 import { RangeMap } from "./range-map.ts";
 import type { Recording } from "./recording-calls.ts";
+import { StagingFile } from "./staging-file.ts";
 
 export interface OpenSlice {
   readonly index: number;
@@ -47,6 +48,12 @@ export interface OwnedEvent {
 /** Opens the device behind one slice of the lease. */
 export type OpenDevice = (assignment: SliceAssignment) => Promise<DeviceSlice>;
 
+export interface WorkspaceOptions {
+  readonly cache?: ContentCache | undefined;
+  /** Whether the client is on this host. Default: it is not. */
+  readonly isLocal?: boolean;
+}
+
 export class Workspace {
   readonly modules = new HandleTable<LoadedModule>("module");
   readonly streams = new HandleTable<OwnedStream>("stream");
@@ -61,6 +68,12 @@ export class Workspace {
   moduleBytes = 0;
   /** Whether an answer with a device's own memory would be on its way, without a copy of all of it, before the next call runs. */
   lends: () => boolean = () => false;
+  /** Bytes that went through the staging file. */
+  readonly staged = { toDevice: 0, fromDevice: 0 };
+  /** The last copy there that a device took its time for. */
+  stagedCopy: Promise<void> | undefined;
+  readonly #isLocal: boolean;
+  #staging: StagingFile | undefined;
   /** Set by `close` when a device is broken beyond what this process can mend. */
   needsNewProcess = false;
   readonly #assignments: SliceAssignment[];
@@ -68,10 +81,15 @@ export class Workspace {
   readonly #slices: (OpenSlice | undefined)[];
   #closed = false;
 
-  constructor(assignments: readonly SliceAssignment[], openDevice: OpenDevice, cache?: ContentCache) {
+  constructor(
+    assignments: readonly SliceAssignment[],
+    openDevice: OpenDevice,
+    { cache, isLocal = false }: WorkspaceOptions = {},
+  ) {
     this.#assignments = [...assignments];
     this.#openDevice = openDevice;
     this.cache = cache;
+    this.#isLocal = isLocal;
     this.#slices = assignments.map(() => undefined);
   }
 
@@ -102,6 +120,12 @@ export class Workspace {
     };
     this.#slices[index] = slice;
     return slice;
+  }
+
+  /** The file through which a client on this host copies, if there is one: made when it is first asked for. */
+  get staging(): StagingFile | undefined {
+    if (this.#isLocal && !this.#closed) this.#staging ??= StagingFile.create();
+    return this.#staging;
   }
 
   /** All slices that are open. */
@@ -210,6 +234,10 @@ export class Workspace {
     const open = this.openSlices;
     this.#slices.fill(undefined);
     await Promise.all([...open.map((slice) => slice.device.close()), this.cache?.settled()]);
+    // A copy whose session was cut off may still be under way in it.
+    const closeStaging = (): void => this.#staging?.close();
+    if (this.stagedCopy === undefined) closeStaging();
+    else void this.stagedCopy.then(closeStaging, closeStaging);
     if (open.some(({ device }) => device.needsNewProcess)) this.needsNewProcess = true;
   }
 

@@ -7,6 +7,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from "node
 import { SluiceError } from "../../shared/errors.ts";
 import { HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX } from "../../shared/limits.ts";
 import { hostOf } from "../access/identity.ts";
+import { LOCAL_CLIENT_ADDRESS } from "../executor/control-messages.ts";
 import { type HandshakeOptions, type ProvenConnection, shakeHands } from "./handshake.ts";
 import { freeSocketPath } from "./local-socket.ts";
 import { refuse } from "./refusal.ts";
@@ -103,7 +104,7 @@ export class DataListener {
 
 /** Of the other end, for messages. */
 export function addressOf({ remoteAddress, remotePort }: Socket): string {
-  return remoteAddress === undefined ? "unix" : `${remoteAddress}:${remotePort ?? ""}`;
+  return remoteAddress === undefined ? LOCAL_CLIENT_ADDRESS : `${remoteAddress}:${remotePort ?? ""}`;
 }
 
 /** The server, once it listens; rejects with the system's error. */

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "898671607b08dd79";
+export const FINGERPRINT = "25954ce37282ff2b";
 
 export const FrameKind = {
   GREETING: 1,
@@ -53,6 +53,8 @@ export const Opcode = {
   recordingDestroy: 30,
   multiply: 32,
   compile: 33,
+  copyToDeviceStaged: 34,
+  copyFromDeviceStaged: 35,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -97,6 +99,8 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "recordingDestroy", opcode: 30, answered: false },
   { name: "multiply", opcode: 32, answered: false },
   { name: "compile", opcode: 33, answered: true },
+  { name: "copyToDeviceStaged", opcode: 34, answered: false },
+  { name: "copyFromDeviceStaged", opcode: 35, answered: true },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -625,13 +629,21 @@ export interface AttachAnswer {
   readonly uuid: string;
   /** Snapshot of the device attributes. */
   readonly attributes: readonly DeviceAttribute[];
+  /** Path of the session's staging file on the server's host; empty where there is none. */
+  readonly stagingPath: string;
+  /** What the link at that path says where it is this file. */
+  readonly stagingName: string;
+  /** Size of the staging file in bytes. */
+  readonly stagingBytes: number;
 }
 
 export function encodeAttachAnswer(w: WireWriter, v: AttachAnswer): void {
   const kind = utf8Encode(v.kind);
   const name = utf8Encode(v.name);
   const uuid = utf8Encode(v.uuid);
-  const b = w.reserve(56);
+  const stagingPath = utf8Encode(v.stagingPath);
+  const stagingName = utf8Encode(v.stagingName);
+  const b = w.reserve(64);
   const i = w.length >> 2;
   b.u32[i + 0] = v.arenaBase;
   b.u32[i + 1] = Math.floor(v.arenaBase / 0x1_0000_0000);
@@ -646,16 +658,20 @@ export function encodeAttachAnswer(w: WireWriter, v: AttachAnswer): void {
   b.u32[i + 10] = name.byteLength;
   b.u32[i + 11] = uuid.byteLength;
   b.u32[i + 12] = v.attributes.length;
-  b.u32[i + 13] = 0;
-  w.length += 56;
+  b.u32[i + 13] = stagingPath.byteLength;
+  b.u32[i + 14] = stagingName.byteLength;
+  b.u32[i + 15] = v.stagingBytes;
+  w.length += 64;
   w.appendPadded(kind);
   w.appendPadded(name);
   w.appendPadded(uuid);
   encodeList(w, v.attributes, encodeDeviceAttribute);
+  w.appendPadded(stagingPath);
+  w.appendPadded(stagingName);
 }
 
 export function decodeAttachAnswer(b: WireBuffer, start: number, end: number): AttachAnswer {
-  const t = new TailReader(b, { start, fixedBytes: 56, end });
+  const t = new TailReader(b, { start, fixedBytes: 64, end });
   const i = start >> 2;
   const v = {
     arenaBase: b.readU64(start + 0),
@@ -668,6 +684,9 @@ export function decodeAttachAnswer(b: WireBuffer, start: number, end: number): A
     name: t.string(b.u32[i + 10]!),
     uuid: t.string(b.u32[i + 11]!),
     attributes: t.list(b.u32[i + 12]!, decodeDeviceAttribute),
+    stagingPath: t.string(b.u32[i + 13]!),
+    stagingName: t.string(b.u32[i + 14]!),
+    stagingBytes: b.u32[i + 15]!,
   };
   t.finish();
   return v;
@@ -1905,4 +1924,74 @@ export function decodeCompileAnswer(b: WireBuffer, start: number, end: number): 
   };
   t.finish();
   return v;
+}
+
+/** As `copyToDevice`, with bytes of the staging file. The client may change them once the call is acknowledged, which it is as soon as it is executed. */
+export interface CopyToDeviceStagedCall {
+  /** First destination address. */
+  readonly address: number;
+  /** Where in the staging file the bytes are. */
+  readonly offset: number;
+  /** Number of bytes, at most CALL_DATA_BYTES_MAX. */
+  readonly byteCount: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+}
+
+export function encodeCopyToDeviceStagedCall(w: WireWriter, v: CopyToDeviceStagedCall): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.address;
+  b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 2] = v.offset;
+  b.u32[i + 3] = v.byteCount;
+  b.u32[i + 4] = v.stream;
+  b.u32[i + 5] = 0;
+  w.length += 24;
+}
+
+export function decodeCopyToDeviceStagedCall(b: WireBuffer, start: number, end: number): CopyToDeviceStagedCall {
+  if (end - start !== 24) throw wrongSize("CopyToDeviceStagedCall", { expected: 24, actual: end - start });
+  const i = start >> 2;
+  return {
+    address: b.readU64(start + 0),
+    offset: b.u32[i + 2]!,
+    byteCount: b.u32[i + 3]!,
+    stream: b.u32[i + 4]!,
+  };
+}
+
+/** As `copyFromDevice`, into the staging file. The bytes are there when it is answered. */
+export interface CopyFromDeviceStagedCall {
+  /** First source address. */
+  readonly address: number;
+  /** Where in the staging file the bytes go. */
+  readonly offset: number;
+  /** Number of bytes, at most CALL_DATA_BYTES_MAX. */
+  readonly byteCount: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+}
+
+export function encodeCopyFromDeviceStagedCall(w: WireWriter, v: CopyFromDeviceStagedCall): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.address;
+  b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 2] = v.offset;
+  b.u32[i + 3] = v.byteCount;
+  b.u32[i + 4] = v.stream;
+  b.u32[i + 5] = 0;
+  w.length += 24;
+}
+
+export function decodeCopyFromDeviceStagedCall(b: WireBuffer, start: number, end: number): CopyFromDeviceStagedCall {
+  if (end - start !== 24) throw wrongSize("CopyFromDeviceStagedCall", { expected: 24, actual: end - start });
+  const i = start >> 2;
+  return {
+    address: b.readU64(start + 0),
+    offset: b.u32[i + 2]!,
+    byteCount: b.u32[i + 3]!,
+    stream: b.u32[i + 4]!,
+  };
 }

@@ -40,19 +40,21 @@ export class CuttingProxy {
     this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
   }
 
-  /** `target` is `HOST:PORT`, or a path. */
-  static async to(target: string, plan: CutPlan = () => undefined): Promise<CuttingProxy> {
+  /** `target` is `HOST:PORT`, or a path; `path` is where it listens, by default at a free port. */
+  static async to(target: string, plan: CutPlan = () => undefined, path?: string): Promise<CuttingProxy> {
     const [host, port] = target.split(":");
     const where = target.startsWith("/") ? { path: target } : { host: host!, port: Number(port), noDelay: true };
     const proxy = new CuttingProxy(where, plan);
-    proxy.#server.listen(0, "127.0.0.1");
+    if (path === undefined) proxy.#server.listen(0, "127.0.0.1");
+    else proxy.#server.listen(path);
     await once(proxy.#server, "listening");
     return proxy;
   }
 
   get address(): string {
     const address = this.#server.address();
-    if (address === null || typeof address === "string") throw new Error("The proxy does not listen.");
+    if (address === null) throw new Error("The proxy does not listen.");
+    if (typeof address === "string") return address;
     return `127.0.0.1:${address.port}`;
   }
 
@@ -146,6 +148,7 @@ export class CuttingProxy {
         socket.unref();
         this.#deaf.push(socket);
       } else if (how === "fin") socket.end();
+      else if (socket.remoteAddress === undefined) socket.destroy();
       else socket.resetAndDestroy();
     }
   }

@@ -360,6 +360,9 @@ const attachAnswer = {
   name: "Fake",
   uuid: "null:0",
   attributes: [{ attribute: 16, value: 4 }],
+  stagingPath: "",
+  stagingName: "",
+  stagingBytes: 0,
 };
 
 /** A kernel's description with the given parameters as [type, size], laid out one behind the other. */

@@ -124,6 +124,10 @@ export const raw = {
   /** Without options. */
   compile: (module: number, image: number, device = 0): Buffer =>
     call(33, ["u32", module], ["u32", image], ["u32", device], ["bytes", new Uint8Array(0)]),
+  copyToDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
+    call(34, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
+  copyFromDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
+    call(35, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
   moduleLoad: (module: number, image: number, device = 0) => call(9, ["u32", module], ["u32", image], ["u32", device]),
   moduleUnload: (module: number) => call(10, ["u32", module]),
   launch: (options: {
@@ -235,6 +239,15 @@ export function parseModule(body: Buffer): {
     };
   });
   return { kernels, globals };
+}
+
+/** Where the answer to `attach` says that the session's staging file is. */
+export function parseStaging(body: Buffer): { path: string; name: string; byteCount: number } {
+  const [pathBytes, nameBytes] = [body.readUInt32LE(52), body.readUInt32LE(56)];
+  const nameAt = body.length - Math.ceil(nameBytes / 8) * 8;
+  const pathAt = nameAt - Math.ceil(pathBytes / 8) * 8;
+  const text = (start: number, length: number): string => body.subarray(start, start + length).toString();
+  return { path: text(pathAt, pathBytes), name: text(nameAt, nameBytes), byteCount: body.readUInt32LE(60) };
 }
 
 export interface RawFrame {

@@ -7,6 +7,7 @@ import { LeaseSecret } from "../../server/control/lease-secret.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice, LaunchOptions } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { ContentCache } from "../../server/executor/content-cache.ts";
+import { LOCAL_CLIENT_ADDRESS } from "../../server/executor/control-messages.ts";
 import { Session } from "../../server/executor/session.ts";
 import { UsageCounter } from "../../server/executor/usage.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
@@ -37,6 +38,8 @@ export interface StandOptions {
   /** Holds up a launch, as a slow device does. */
   readonly beforeLaunch?: () => Promise<void> | undefined;
   readonly cache?: ContentCache;
+  /** Listens here, as for clients on this host, instead of at a port. */
+  readonly path?: string;
 }
 
 export class SessionStand {
@@ -53,6 +56,8 @@ export class SessionStand {
   readonly #listener: DataListener;
   readonly #sockets: Socket[] = [];
   address = "";
+  /** Bytes that went through the staging file of the last session. */
+  staged: Workspace["staged"] = { toDevice: 0, fromDevice: 0 };
 
   private constructor(options: StandOptions) {
     this.#options = options;
@@ -68,7 +73,12 @@ export class SessionStand {
 
   static async start(options: StandOptions = {}): Promise<SessionStand> {
     const stand = new SessionStand(options);
-    stand.address = `127.0.0.1:${await stand.#listener.listen({ host: "127.0.0.1", port: 0 })}`;
+    const { path } = options;
+    if (path === undefined) stand.address = `127.0.0.1:${await stand.#listener.listen({ host: "127.0.0.1", port: 0 })}`;
+    else {
+      await stand.#listener.listenLocally(path);
+      stand.address = path;
+    }
     return stand;
   }
 
@@ -81,7 +91,8 @@ export class SessionStand {
   }
 
   /** As the daemon and the executor do. */
-  #attach({ socket, session, welcomeProof, received }: ProvenConnection): void {
+  #attach(connection: ProvenConnection & { readonly clientAddress: string }): void {
+    const { socket, session, welcomeProof, received, clientAddress } = connection;
     this.#sockets.push(socket);
     if (this.session !== undefined && this.#sessionId !== session.id) {
       refuse(socket, new SluiceError("SESSION_BUSY", "The lease has a session already."));
@@ -92,7 +103,8 @@ export class SessionStand {
       return;
     }
     this.#sessionId = session.id;
-    this.session ??= this.#begin(Math.min(session.resumeMs, this.#options.graceMs ?? 10_000));
+    const resumeMs = Math.min(session.resumeMs, this.#options.graceMs ?? 10_000);
+    this.session ??= this.#begin(resumeMs, clientAddress === LOCAL_CLIENT_ADDRESS);
     this.session.attach({
       socket,
       received,
@@ -102,15 +114,13 @@ export class SessionStand {
     });
   }
 
-  #begin(resumeMs: number): Session {
+  #begin(resumeMs: number, isLocal: boolean): Session {
     this.sessions++;
     const assignment = { description, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
-    const work = new Workspace(
-      [assignment],
-      () => this.#openDevice((text) => session.print(text)),
-      this.#options.cache,
-    );
-    const { livenessMs = 30 } = this.#options;
+    const { livenessMs = 30, cache } = this.#options;
+    const open = () => this.#openDevice((text) => session.print(text));
+    const work = new Workspace([assignment], open, { cache, isLocal });
+    this.staged = work.staged;
     const session = new Session({ resumeMs, livenessMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
     void session.ended.then(() => {
       this.session = undefined;

@@ -6,15 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { ConnectionChange } from "../../client/connection.ts";
-import { Content } from "../../client/content.ts";
-import { HandleCounter } from "../../client/context.ts";
-import { Device } from "../../client/device.ts";
-import { Session, type SessionOptions } from "../../client/session.ts";
 import { ContentCache } from "../../server/executor/content-cache.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { encodeCopyToDeviceCall } from "../../shared/generated/calls.ts";
 import { ANSWER_BACKLOG_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
+import { type ClientOnStand, openClient } from "../support/client-on-stand.ts";
 import { type Cut, CuttingProxy } from "../support/cutting-proxy.ts";
 import { createRandom } from "../support/random.ts";
 import { CHAIN, chained, SessionStand, type StandOptions } from "../support/session-stand.ts";
@@ -23,59 +19,10 @@ import { inTime, waitFor } from "../support/wait-for.ts";
 const MiB = 1024 * 1024;
 const single = { grid: 1, block: 1 };
 
-interface Client {
-  readonly session: Session;
-  readonly gpu: Device;
-  readonly changes: ConnectionChange[];
-  readonly failures: SluiceError[];
-  readonly output: () => string;
-}
-
-async function openClient(
-  stand: SessionStand,
-  address: string,
-  options: Partial<SessionOptions> = {},
-): Promise<Client> {
-  const changes: ConnectionChange[] = [];
-  const failures: SluiceError[] = [];
-  let output = "";
-  const { session, attached } = await Session.open({
-    endpoints: [`tcp://${address}`],
-    host: "localhost",
-    leaseId: stand.leaseId,
-    secret: stand.secret,
-    devices: 1,
-    onOutput: (text) => {
-      output += text;
-    },
-    onFailed: (error) => failures.push(error),
-    onConnection: (change) => changes.push(change),
-    reasonOfLoss: async () => undefined,
-    ...options,
-  });
-  const counter = (): HandleCounter => new HandleCounter();
-  const handles = {
-    images: counter(),
-    modules: counter(),
-    streams: counter(),
-    events: counter(),
-    recordings: counter(),
-  };
-  const gpu = new Device({
-    session,
-    handles,
-    content: new Content(session, handles),
-    index: 0,
-    leaseId: stand.leaseId,
-    attached: attached[0]!,
-  });
-  return { session, gpu, changes, failures, output: () => output };
-}
-
 const closed = (): SluiceError => new SluiceError("CLOSED", "The test is over.");
 
 /** A short session with everything in it: answers, calls without, output; returns what went wrong with the result, if anything. */
-async function shortJob({ gpu, output }: Client, steps: number): Promise<void> {
+async function shortJob({ gpu, output }: ClientOnStand, steps: number): Promise<void> {
   const chain = (await gpu.load(CHAIN)).kernel("chain");
   const cell = gpu.upload(Uint32Array.of(1));
   let expected = 1;

@@ -240,21 +240,30 @@ describe("bodies with lists and strings", () => {
       { attribute: 1, value: 1024 },
       { attribute: 2, value: -1 },
     ],
+    stagingPath: "/proc/7/fd/9",
+    stagingName: "",
+    stagingBytes: 0,
   };
 
   it("come back equal, with their golden bytes", () => {
     const writer = new FrameWriter(8);
     writer.answer({ sequence: 5, status: 0 }, attach, encodeAttachAnswer);
     const bytes = writer.finish(FrameKind.ANSWERS).slice();
-    expect(hex(bytes.subarray(16, 32))).toBe("88000000000000000500000000000000");
+    expect(hex(bytes.subarray(16, 32))).toBe("a0000000000000000500000000000000");
     const body = bytesOf(
-      "0000000000600000 f8ffffffff000000 0001000000000000 08000000 00000000 c8320000 03000000 12000000 00000000 02000000 00000000",
+      "0000000000600000 f8ffffffff000000 0001000000000000 08000000 00000000 c8320000 03000000 12000000 00000000 02000000 0c000000 00000000 00000000",
       "6370750000000000",
       "c39c626572736368 616c6c20e697a5e6 9cac000000000000",
     );
     expect(hex(bytes.subarray(32, 32 + body.byteLength))).toBe(hex(body));
-    expect(hex(bytes.subarray(-32))).toBe(
-      hex(bytesOf("08000000 00000000 01000000 00040000", "08000000 00000000 02000000 ffffffff")),
+    expect(hex(bytes.subarray(-48))).toBe(
+      hex(
+        bytesOf(
+          "08000000 00000000 01000000 00040000",
+          "08000000 00000000 02000000 ffffffff",
+          "2f70726f632f372f 66642f3900000000",
+        ),
+      ),
     );
     const reader = new FrameReader();
     reader.push(bytes);

@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "898671607b08dd79"
+#define SLUICE_FINGERPRINT "25954ce37282ff2b"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -114,6 +114,8 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_RECORDING_DESTROY 30
 #define SLUICE_OP_MULTIPLY 32
 #define SLUICE_OP_COMPILE 33
+#define SLUICE_OP_COPY_TO_DEVICE_STAGED 34
+#define SLUICE_OP_COPY_FROM_DEVICE_STAGED 35
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
@@ -281,6 +283,8 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 30: return "recordingDestroy";
     case 32: return "multiply";
     case 33: return "compile";
+    case 34: return "copyToDeviceStaged";
+    case 35: return "copyFromDeviceStaged";
     default: return "?";
     }
 }
@@ -695,11 +699,17 @@ struct sluice_attach_answer {
     struct sluice_bytes uuid;
     /* Snapshot of the device attributes. */
     struct sluice_list attributes;
+    /* Path of the session's staging file on the server's host; empty where there is none. */
+    struct sluice_bytes staging_path;
+    /* What the link at that path says where it is this file. */
+    struct sluice_bytes staging_name;
+    /* Size of the staging file in bytes. */
+    uint32_t staging_bytes;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_attach_answer(const uint8_t *body, size_t byte_count, struct sluice_attach_answer *v) {
-    size_t at = 56;
+    size_t at = 64;
     if (byte_count < at) return -1;
     memcpy(&v->arena_base, body + 0, sizeof v->arena_base);
     memcpy(&v->arena_bytes, body + 8, sizeof v->arena_bytes);
@@ -711,10 +721,15 @@ static inline int sluice_decode_attach_answer(const uint8_t *body, size_t byte_c
     v->name.byte_count = sluice_get_u32(body + 40);
     v->uuid.byte_count = sluice_get_u32(body + 44);
     v->attributes.count = sluice_get_u32(body + 48);
+    v->staging_path.byte_count = sluice_get_u32(body + 52);
+    v->staging_name.byte_count = sluice_get_u32(body + 56);
+    memcpy(&v->staging_bytes, body + 60, sizeof v->staging_bytes);
     if (sluice_take_bytes(body, byte_count, &at, &v->kind) != 0) return -1;
     if (sluice_take_bytes(body, byte_count, &at, &v->name) != 0) return -1;
     if (sluice_take_bytes(body, byte_count, &at, &v->uuid) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->attributes) != 0) return -1;
+    if (sluice_take_bytes(body, byte_count, &at, &v->staging_path) != 0) return -1;
+    if (sluice_take_bytes(body, byte_count, &at, &v->staging_name) != 0) return -1;
     return at == byte_count ? 0 : -1;
 }
 
@@ -1581,6 +1596,56 @@ static inline int sluice_decode_compile_answer(const uint8_t *body, size_t byte_
     if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
     if (sluice_take_bytes(body, byte_count, &at, &v->log) != 0) return -1;
     return at == byte_count ? 0 : -1;
+}
+
+/* As `copyToDevice`, with bytes of the staging file. The client may change them once the call is acknowledged, which it is as soon as it is executed. */
+struct sluice_copy_to_device_staged_call {
+    /* First destination address. */
+    uint64_t address;
+    /* Where in the staging file the bytes are. */
+    uint32_t offset;
+    /* Number of bytes, at most CALL_DATA_BYTES_MAX. */
+    uint32_t byte_count;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+};
+
+static inline size_t sluice_size_copy_to_device_staged_call(const struct sluice_copy_to_device_staged_call *v) {
+    (void)v;
+    return 24;
+}
+
+static inline void sluice_encode_copy_to_device_staged_call(uint8_t *at, const struct sluice_copy_to_device_staged_call *v) {
+    memcpy(at + 0, &v->address, sizeof v->address);
+    memcpy(at + 8, &v->offset, sizeof v->offset);
+    memcpy(at + 12, &v->byte_count, sizeof v->byte_count);
+    memcpy(at + 16, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 20, 0);
+}
+
+/* As `copyFromDevice`, into the staging file. The bytes are there when it is answered. */
+struct sluice_copy_from_device_staged_call {
+    /* First source address. */
+    uint64_t address;
+    /* Where in the staging file the bytes go. */
+    uint32_t offset;
+    /* Number of bytes, at most CALL_DATA_BYTES_MAX. */
+    uint32_t byte_count;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+};
+
+static inline size_t sluice_size_copy_from_device_staged_call(const struct sluice_copy_from_device_staged_call *v) {
+    (void)v;
+    return 24;
+}
+
+static inline void sluice_encode_copy_from_device_staged_call(uint8_t *at, const struct sluice_copy_from_device_staged_call *v) {
+    memcpy(at + 0, &v->address, sizeof v->address);
+    memcpy(at + 8, &v->offset, sizeof v->offset);
+    memcpy(at + 12, &v->byte_count, sizeof v->byte_count);
+    memcpy(at + 16, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 20, 0);
 }
 
 #endif

@@ -1,0 +1,139 @@
+/**
+ * Bytes on their way between this program and the device: in calls that carry them, or, on the server's own host, in the session's staging
+ * file with calls that name them there. Knows addresses and streams, no buffers.
+ */
+import { SluiceError } from "../shared/errors.ts";
+import {
+  decodeCopyFromDeviceAnswer,
+  encodeCopyFromDeviceCall,
+  encodeCopyFromDeviceStagedCall,
+  encodeCopyToDeviceCall,
+  encodeCopyToDeviceStagedCall,
+  Opcode,
+} from "../shared/generated/calls.ts";
+import { CALL_DATA_BYTES_MAX, STAGED_COPY_BYTES_MIN, STAGED_PIECE_BYTES } from "../shared/limits.ts";
+import { orAborted } from "./abort.ts";
+import { decodeNothing } from "./pending-answers.ts";
+import type { Session } from "./session.ts";
+import type { Staging } from "./staging.ts";
+
+/** Where bytes go, or come from. */
+export interface DevicePlace {
+  readonly address: number;
+  /** Handle of the stream; 0 is the default stream. */
+  readonly stream: number;
+}
+
+/** The staging file that a copy of so many bytes goes through, if it does. */
+export function stagingFor(session: Session, byteCount: number): Staging | undefined {
+  // A recording keeps its calls, and the bytes would not stay.
+  return byteCount < STAGED_COPY_BYTES_MIN || session.recorder !== undefined ? undefined : session.staging;
+}
+
+/** Bytes of the pieces in which such a copy is cut. */
+export const pieceBytesFor = (staging: Staging | undefined): number =>
+  staging === undefined ? CALL_DATA_BYTES_MAX : STAGED_PIECE_BYTES;
+
+/** Issues a whole copy to the device. The bytes are taken when this returns. @throws SluiceError as `session.issue` does */
+export function issueCopy(session: Session, { address, stream }: DevicePlace, data: ArrayBufferView): void {
+  const { byteLength } = data;
+  const staging = stagingFor(session, byteLength);
+  const step = pieceBytesFor(staging);
+  let isPatient = true;
+  for (let at = 0; at < byteLength; at += step) {
+    const piece = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(step, byteLength - at));
+    const place = { address: address + at, stream };
+    const isStaged = issuePiece(session, place, { data: piece, isFirst: at === 0, staging, isPatient });
+    // A server that is busy with something else is not waited for again.
+    isPatient &&= isStaged;
+  }
+}
+
+/**
+ * Issues one piece of a copy to the device; tells whether it went through the staging file. Once the first piece has found room the copy is
+ * complete or the session is over: never half of it.
+ */
+export function issuePiece(
+  session: Session,
+  { address, stream }: DevicePlace,
+  piece: {
+    readonly data: Uint8Array;
+    readonly isFirst: boolean;
+    /** As for the whole copy. */
+    readonly staging: Staging | undefined;
+    /** Whether to wait a little for room in the staging file. */
+    readonly isPatient: boolean;
+  },
+): boolean {
+  const { data, isFirst, staging, isPatient } = piece;
+  const issue: Session["issue"] = (...call) => (isFirst ? session.issue(...call) : session.issueAlways(...call));
+  const { byteLength } = data;
+  const part = isPatient ? staging?.takePatiently() : staging?.take();
+  if (staging === undefined || part === undefined) {
+    issue(Opcode.copyToDevice, { address, stream, data }, encodeCopyToDeviceCall);
+    return false;
+  }
+  try {
+    staging.write(part, data);
+    const fields = { address, stream, offset: part.offset, byteCount: byteLength };
+    issue(Opcode.copyToDeviceStaged, fields, encodeCopyToDeviceStagedCall);
+  } catch (error) {
+    staging.release(part);
+    throw error;
+  }
+  staging.sent(part, session.calls);
+  // The server begins while the next piece is written.
+  session.send();
+  return true;
+}
+
+/** Asks for one piece of a copy from the device; resolves to whether `into` was still there when the bytes came. */
+export function requestPiece(
+  session: Session,
+  place: DevicePlace,
+  piece: {
+    readonly into: Uint8Array;
+    /** As for the whole copy. */
+    readonly staging: Staging | undefined;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<boolean> {
+  const { into, staging, signal } = piece;
+  const { byteLength } = into;
+  const part = staging?.take();
+  if (staging === undefined || part === undefined) {
+    const fields = { ...place, byteCount: byteLength };
+    const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into) };
+    return session.request(Opcode.copyFromDevice, call, signal);
+  }
+  const answered = session.request(Opcode.copyFromDeviceStaged, {
+    fields: { ...place, offset: part.offset, byteCount: byteLength },
+    encode: encodeCopyFromDeviceStagedCall,
+    decode: (...body) => {
+      decodeNothing(...body);
+      if (into.byteLength !== byteLength) return false;
+      staging.read(part, into);
+      return true;
+    },
+  });
+  const release = (): void => staging.release(part);
+  // Whoever gives up waiting leaves the part to the server until it has answered.
+  answered.then(release, release);
+  return orAborted(answered, signal);
+}
+
+function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFromDeviceAnswer>) => boolean {
+  const { byteLength } = into;
+  return (buffer, start, end) => {
+    const { data } = decodeCopyFromDeviceAnswer(buffer, start, end);
+    if (data.byteLength !== byteLength) {
+      throw new SluiceError(
+        "PROTOCOL_ERROR",
+        `The server answers a read of [${byteLength}] bytes with [${data.byteLength}].`,
+      );
+    }
+    if (into.byteLength !== byteLength) return false;
+    into.set(data);
+    return true;
+  };
+}

@@ -1,0 +1,113 @@
+/**
+ * The staging file of a session (proto/README.md, "Copies on one host"): memory that the server's process and this one share, where both are on
+ * one host. Large copies go through it, a piece at a time, and only their calls travel. The account of which part is in use is kept here alone.
+ */
+import type { AttachAnswer } from "../shared/generated/calls.ts";
+import { STAGED_PIECE_BYTES } from "../shared/limits.ts";
+import { type MappedFile, mapFile } from "./mapped-file.ts";
+
+/** How long a copy waits for a part, event loop and all, before it takes the connection: the server works on something else. */
+const WAIT_MS_MAX = 2;
+
+/** A look at what the server has said costs a system call, and a pause lets a server on the same core go on. */
+const PAUSE_MS = 0.02;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** What a staging file asks its session. */
+export interface StagingHost {
+  /** Sequence number of the last call that the server says it has executed. */
+  readonly executed: number;
+  /** Takes what the server has said, without waiting for more. */
+  look(): void;
+}
+
+/** Where the server says that the file is. */
+export type StagingOffer = Pick<AttachAnswer, "stagingPath" | "stagingName" | "stagingBytes">;
+
+/** One part of the file, of STAGED_PIECE_BYTES. */
+export interface StagingPart {
+  readonly offset: number;
+  /** The copy to the device that uses it, once that is issued. */
+  sequence: number;
+}
+
+export class Staging {
+  readonly #host: StagingHost;
+  readonly #file: MappedFile;
+  /** Empty behind the end: then the memory is gone. */
+  #bytes: Uint8Array<ArrayBuffer>;
+  readonly #free: StagingPart[] = [];
+  /** Parts that copies to the device use, in the order of their calls. */
+  readonly #sent: StagingPart[] = [];
+  /** Bytes that went through it. */
+  bytesWritten = 0;
+  bytesRead = 0;
+
+  private constructor(host: StagingHost, file: MappedFile) {
+    this.#host = host;
+    this.#file = file;
+    this.#bytes = file.bytes;
+    for (let offset = 0; offset + STAGED_PIECE_BYTES <= file.bytes.byteLength; offset += STAGED_PIECE_BYTES) {
+      this.#free.unshift({ offset, sequence: 0 });
+    }
+  }
+
+  /** Opens what the server offers; undefined where it is not for this process, which may be on another host or another user's. */
+  static open({ stagingPath, stagingName, stagingBytes }: StagingOffer, host: StagingHost): Staging | undefined {
+    const file = mapFile({ path: stagingPath, name: stagingName, byteCount: stagingBytes });
+    return file && new Staging(host, file);
+  }
+
+  /** A part that nobody uses; undefined when there is none. The caller gives it to `sent` or to `release`. */
+  take(): StagingPart | undefined {
+    const { executed } = this.#host;
+    for (let next = this.#sent[0]; next !== undefined && next.sequence <= executed; next = this.#sent[0]) {
+      this.#free.push(next);
+      this.#sent.shift();
+    }
+    // The part used last is the part in the processor's caches.
+    return this.#free.pop();
+  }
+
+  /** As `take`, and waits a little for one that a copy to the device uses. */
+  takePatiently(): StagingPart | undefined {
+    let part = this.take();
+    if (part !== undefined) return part;
+    const until = performance.now() + WAIT_MS_MAX;
+    while (part === undefined && this.#sent.length > 0 && performance.now() < until) {
+      this.#host.look();
+      part = this.take();
+      if (part === undefined) Atomics.wait(pause, 0, 0, PAUSE_MS);
+    }
+    return part;
+  }
+
+  write({ offset }: StagingPart, bytes: Uint8Array): void {
+    this.#bytes.set(bytes, offset);
+    this.bytesWritten += bytes.byteLength;
+  }
+
+  read({ offset }: StagingPart, into: Uint8Array): void {
+    into.set(this.#bytes.subarray(offset, offset + into.byteLength));
+    this.bytesRead += into.byteLength;
+  }
+
+  /** The copy with this number uses the part until it is executed. */
+  sent(part: StagingPart, sequence: number): void {
+    part.sequence = sequence;
+    this.#sent.push(part);
+  }
+
+  release(part: StagingPart): void {
+    if (this.#bytes.byteLength > 0) this.#free.push(part);
+  }
+
+  /** The session is over: no copy takes a part from now on. */
+  close(): void {
+    if (this.#bytes.byteLength === 0) return;
+    this.#bytes = new Uint8Array(0);
+    this.#free.length = 0;
+    this.#sent.length = 0;
+    this.#file.unmap();
+  }
+}

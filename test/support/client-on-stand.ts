@@ -1,0 +1,58 @@
+/** The client's session and device on a session stand, over a socket: no gRPC, no lease, no daemon. */
+import type { ConnectionChange } from "../../client/connection.ts";
+import { Content } from "../../client/content.ts";
+import { HandleCounter } from "../../client/context.ts";
+import { Device } from "../../client/device.ts";
+import { Session, type SessionOptions } from "../../client/session.ts";
+import type { SluiceError } from "../../shared/errors.ts";
+import type { SessionStand } from "./session-stand.ts";
+
+export interface ClientOnStand {
+  readonly session: Session;
+  readonly gpu: Device;
+  readonly changes: ConnectionChange[];
+  readonly failures: SluiceError[];
+  readonly output: () => string;
+}
+
+/** `address` is `HOST:PORT`, or the path of a Unix socket: the stand's, or that of a proxy before it. */
+export async function openClient(
+  stand: SessionStand,
+  address: string,
+  options: Partial<SessionOptions> = {},
+): Promise<ClientOnStand> {
+  const changes: ConnectionChange[] = [];
+  const failures: SluiceError[] = [];
+  let output = "";
+  const { session, attached } = await Session.open({
+    endpoints: [address.startsWith("/") ? `unix://${address}` : `tcp://${address}`],
+    host: "localhost",
+    leaseId: stand.leaseId,
+    secret: stand.secret,
+    devices: 1,
+    onOutput: (text) => {
+      output += text;
+    },
+    onFailed: (error) => failures.push(error),
+    onConnection: (change) => changes.push(change),
+    reasonOfLoss: async () => undefined,
+    ...options,
+  });
+  const counter = (): HandleCounter => new HandleCounter();
+  const handles = {
+    images: counter(),
+    modules: counter(),
+    streams: counter(),
+    events: counter(),
+    recordings: counter(),
+  };
+  const gpu = new Device({
+    session,
+    handles,
+    content: new Content(session, handles),
+    index: 0,
+    leaseId: stand.leaseId,
+    attached: attached[0]!,
+  });
+  return { session, gpu, changes, failures, output: () => output };
+}
