@@ -1,11 +1,12 @@
 /**
  * The client's connection in the executor, read and written past Node's streams where this version of Node allows it: reads go
- * straight into the frame reader's memory, and writes are tried at once. Elsewhere the stream does both. The only file that knows
+ * straight into the frame reader's memory, writes are tried at once, and the call behind an answer is waited for where it will come. Elsewhere the stream does all that. The only file that knows
  * what Node does not document about sockets: `_handle`, and that a second socket can take it over.
  */
 import { writeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { FrameReader } from "../../shared/wire/frame.ts";
+import { isTurnOver, receiveSoon, sendNow } from "./socket-calls.ts";
 
 /** Room for what comes while the reader has none. */
 const OVERFLOW_BYTES = 64 * 1024;
@@ -23,6 +24,8 @@ export interface Reading {
   readonly reader: FrameReader;
   /** Bytes are in the reader; returns whether to go on reading. */
   onBytes(byteCount: number): boolean;
+  /** Whether more is likely to come soon, and nothing else is left to do: then it is waited for without a turn of the event loop. */
+  isAwaiting?(): boolean;
 }
 
 /**
@@ -36,6 +39,7 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   if (typeof handle?.readStop !== "function") return readFromStream(socket, reading);
   let overflow: Uint8Array | undefined;
   let into: Uint8Array | undefined;
+  const readOn = readerOn(() => (direct as unknown as WithHandle)._handle, reading);
   const onread = {
     buffer: (): Uint8Array => {
       into = reader.space();
@@ -46,7 +50,8 @@ export function readInto(socket: Socket, reading: Reading): Socket {
     callback: (byteCount: number): boolean => {
       if (into !== undefined) reader.filled(byteCount);
       else reader.push(overflow!.subarray(0, byteCount));
-      return reading.onBytes(byteCount);
+      if (!reading.onBytes(byteCount)) return false;
+      return readOn();
     },
   };
   // Starting anew also tells the end of the stream again, which the first socket may have read.
@@ -57,6 +62,38 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   (socket as unknown as WithHandle)._handle = null;
   direct.once("close", () => socket.destroy());
   return direct;
+}
+
+/**
+ * What reads what comes behind an answer, while there is nothing else to do; returns whether the socket is to go on reading. Once in a turn of the
+ * event loop: libuv calls back up to 32 times in one.
+ */
+function readerOn(handleOf: () => Handle | null, reading: Reading): () => boolean {
+  const { reader } = reading;
+  let mayWait = true;
+  const turn = (): void => {
+    mayWait = true;
+  };
+  const waitAndRead = (): boolean => {
+    const startedAt = performance.now();
+    do {
+      const space = reader.space();
+      // A socket that has been closed meanwhile has no handle, and its descriptor may be another's.
+      const fd = handleOf()?.fd;
+      const byteCount = space === undefined || fd === undefined ? 0 : receiveSoon(fd, space);
+      if (byteCount === 0) return true;
+      reader.filled(byteCount);
+      if (!reading.onBytes(byteCount)) return false;
+    } while (reading.isAwaiting?.() && !isTurnOver(startedAt));
+    return true;
+  };
+  return () => {
+    if (!(mayWait && reading.isAwaiting?.())) return true;
+    mayWait = false;
+    const goesOn = waitAndRead();
+    setImmediate(turn);
+    return goesOn;
+  };
 }
 
 function readFromStream(socket: Socket, { reader, onBytes }: Reading): Socket {
@@ -75,7 +112,7 @@ export function writeNow(socket: Socket, bytes: Uint8Array): number {
   const fd = (socket as unknown as WithHandle)._handle?.fd;
   if (socket.writableLength > 0 || fd === undefined || fd < 0) return 0;
   try {
-    return writeSync(fd, bytes);
+    return sendNow(fd, bytes) ?? writeSync(fd, bytes);
   } catch {
     // The system takes nothing now, or the connection is gone: the stream waits, or tells.
     return 0;

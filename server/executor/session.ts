@@ -79,6 +79,8 @@ export class Session {
   #failure: CallFailure | undefined;
   #heldUp: "device" | "reader" | "change" | undefined;
   #goodbyeWaits = false;
+  /** Answers have left since bytes came last. */
+  #hasAnswered = false;
   #onCalls: (() => void) | undefined;
   readonly #changes: (() => Promise<void>)[] = [];
   #over = false;
@@ -126,7 +128,8 @@ export class Session {
     const { bufferedBytes } = this.#reader;
     this.#reader.push(received);
     const onBytes = (byteCount: number): boolean => this.#socket === own && this.#receive(byteCount);
-    const own = readInto(socket, { reader: this.#reader, onBytes });
+    const isAwaiting = (): boolean => this.#socket === own && this.#isAwaiting();
+    const own = readInto(socket, { reader: this.#reader, onBytes, isAwaiting });
     this.#socket = own;
     this.#usage.bytesReceived += this.#reader.bufferedBytes - bufferedBytes;
     own.on("error", () => own.destroy());
@@ -236,9 +239,15 @@ export class Session {
   #receive(byteCount: number): boolean {
     if (this.#over) return true;
     this.#usage.bytesReceived += byteCount;
+    this.#hasAnswered = false;
     if (this.#heldUp === undefined) this.#pump();
     if (this.#heldUp === "reader") this.#lookForRoom();
     return this.#heldUp === undefined || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
+  }
+
+  /** Whether the client has just heard what it asked, and nothing is left to do here but to hear what it does next. */
+  #isAwaiting(): boolean {
+    return this.#hasAnswered && this.#heldUp === undefined && !this.#over && this.#socket?.writableLength === 0;
   }
 
   /** Acknowledgements that lie behind calls which wait for them count at once; where they lie too far behind, there is no waiting. */
@@ -403,6 +412,7 @@ export class Session {
   #flush(now = performance.now()): void {
     const answers = this.#answers.answersSent - this.#shapedAnswers;
     if (answers > 0) {
+      this.#hasAnswered = true;
       this.#shapedAnswers += answers;
       this.#usage.shape.answered(answers, now - this.#takenAt);
     }

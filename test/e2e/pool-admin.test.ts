@@ -98,6 +98,26 @@ describe("a revocation", () => {
     await lease.release().catch(() => {});
   });
 
+  it("comes through a flood of calls, which is counted meanwhile", async () => {
+    const lease = await pool.allocate({ memory: "64MiB" });
+    const buffer = lease.devices[0].alloc(64);
+    // Each asks again as soon as it has its answer, so that the executor always has a call to read.
+    const flood = Array.from({ length: 8 }, async () => {
+      for (const into = new Uint8Array(64); ; ) await buffer.readInto(into);
+    });
+    const ends = flood.map(failureOf);
+    const counted = async (): Promise<number> => {
+      const { stdout } = await sluice("leases", "--json");
+      return JSON.parse(stdout).leases[0].usage.calls;
+    };
+    const before = await counted();
+    await waitFor("calls to be counted", async () => (await counted()) > before);
+    expect((await sluice("revoke", lease.id, "--grace", "0", "--message", "enough")).code).toBe(0);
+    for (const error of await Promise.all(ends))
+      expect(error).toMatchObject({ code: "LEASE_REVOKED", message: "enough" });
+    await lease.release().catch(() => {});
+  });
+
   it("without a grace is at once; of a lease that is gone, an error", async () => {
     const { stdout } = await sluice("request", "-m", "1MiB", "--for", "1h", "--json");
     const { id } = JSON.parse(stdout).lease;

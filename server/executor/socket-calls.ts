@@ -1,0 +1,72 @@
+/**
+ * `poll`, `recv` and `send` on a connected socket, past Node's streams: a small answer leaves sooner by `send` than by the file system's
+ * write, and the call behind it is read without a turn of the event loop. Node stays the owner of the descriptor. Linux only, through libc and
+ * libuv's published functions; where one of them is missing, callers do without.
+ */
+import { isMainThread } from "node:worker_threads";
+import koffi from "koffi";
+
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const POLLIN = 1;
+
+/**
+ * How long one `poll` waits, and how long the event loop goes without a turn before it is given one. Longer than the system's tick, since a
+ * nearer timer has to be set in the hardware (6 us in a virtual machine); short beside anything that waits for a turn.
+ */
+const WAIT_MS = 20;
+
+type SocketCalls = ReturnType<typeof load>;
+let loaded: SocketCalls | undefined | "missing";
+
+function load() {
+  const library = koffi.load(null);
+  const recv = library.func("recv", "int64_t", ["int", "void *", "size_t", "int"]);
+  const send = library.func("send", "int64_t", ["int", "void *", "size_t", "int"]);
+  const poll = library.func("poll", "int", ["void *", "uint64_t", "int"]);
+  const defaultLoop = library.func("uv_default_loop", "void *", []);
+  const backendFd = library.func("uv_backend_fd", "int", ["void *"]);
+  // Two struct pollfd: the socket, and the descriptor in which libuv waits for everything else.
+  const words = new Int32Array(4);
+  words[1] = POLLIN;
+  words[2] = backendFd(defaultLoop()) as number;
+  words[3] = POLLIN;
+  const events = new Int16Array(words.buffer);
+  return { recv, send, poll, words, events };
+}
+
+function calls(): SocketCalls | undefined {
+  if (loaded === undefined) {
+    loaded = "missing";
+    try {
+      // The main thread's loop is the default one.
+      if (process.platform === "linux" && isMainThread) loaded = load();
+    } catch {
+      // This build of Node does not show libuv.
+    }
+  }
+  return loaded === "missing" ? undefined : loaded;
+}
+
+/** Sends what the system takes at once; returns how much that is, or undefined where this cannot be done. */
+export function sendNow(fd: number, bytes: Uint8Array): number | undefined {
+  const sent = calls()?.send(fd, bytes, bytes.byteLength, MSG_DONTWAIT | MSG_NOSIGNAL) as number | undefined;
+  return sent === undefined ? undefined : Math.max(0, sent);
+}
+
+/**
+ * Waits for bytes on `fd` and reads them into `into`. Returns 0 when the event loop is to have a turn instead: it has something to do, nothing
+ * came within WAIT_MS, or the connection has ended or failed, which its socket will tell.
+ */
+export function receiveSoon(fd: number, into: Uint8Array): number {
+  const socket = calls();
+  if (socket === undefined) return 0;
+  const { poll, recv, words, events } = socket;
+  words[0] = fd;
+  // What a failed socket says is said once: it is left for libuv to hear.
+  if ((poll(words, 2, WAIT_MS) as number) <= 0 || events[3] !== POLLIN) return 0;
+  return Math.max(0, recv(fd, into, into.byteLength, MSG_DONTWAIT) as number);
+}
+
+/** Whether a turn of the event loop that began at `startedAt` has lasted long enough. Milliseconds as of `performance.now`. */
+export const isTurnOver = (startedAt: number): boolean => performance.now() - startedAt >= WAIT_MS;

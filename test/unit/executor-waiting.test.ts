@@ -1,0 +1,181 @@
+/**
+ * A connection whose reader waits in `poll` behind an answer: nothing is lost or reordered, and nothing else in the process waits for it. The
+ * peer is a thread, since whoever waits so has no turns to give to a peer beside it.
+ */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { Worker } from "node:worker_threads";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { readInto, writeNow } from "../../server/executor/connection.ts";
+import { isTurnOver, receiveSoon, sendNow } from "../../server/executor/socket-calls.ts";
+import { FrameReader } from "../../shared/wire/frame.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let server: Server;
+let peer: Worker;
+const sockets: Socket[] = [];
+
+/** Runs `script` in a thread that has `connect()`, and that ends by itself: a test whose own turns never come could not end it. */
+async function accept(script: string, connections = 1): Promise<Socket[]> {
+  const { port } = server.address() as AddressInfo;
+  const prologue = `
+    const { connect: open } = require("node:net");
+    const { parentPort } = require("node:worker_threads");
+    const connect = () => open({ port: ${port}, host: "127.0.0.1", noDelay: true });
+    setTimeout(() => process.exit(), 30_000).unref();
+  `;
+  peer = new Worker(prologue + script, { eval: true });
+  while (sockets.length < connections) keep(((await once(server, "connection")) as [Socket])[0]);
+  return sockets;
+}
+
+/** Closed at the end; a peer that is ended cuts its connections. */
+function keep(socket: Socket): void {
+  socket.on("error", () => socket.destroy());
+  sockets.push(socket);
+}
+
+/** A reader that answers every 8 bytes with the 8 bytes, and always waits for more. */
+function echo(socket: Socket, onBytes = (_bytes: Buffer): void => {}): Socket {
+  const reader = new FrameReader();
+  const direct = readInto(socket, {
+    reader,
+    onBytes: () => {
+      const bytes = Buffer.from(reader.takeRest());
+      onBytes(bytes);
+      if (writeNow(direct, bytes) !== bytes.byteLength) throw new Error("A small answer is not taken.");
+      return true;
+    },
+    isAwaiting: () => true,
+  });
+  keep(direct);
+  return direct;
+}
+
+beforeEach(async () => {
+  server = createServer({ pauseOnConnect: true, noDelay: true });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+});
+
+afterEach(async () => {
+  // First, or it would fail when its connections break.
+  await peer.terminate();
+  for (const socket of sockets.splice(0)) socket.destroy();
+  server.close();
+});
+
+/** Sends numbers, each when the one before is back, and tells when `count` of them are in order. */
+const pingPong = (count: number): string => `
+  const socket = connect();
+  const numbers = new BigUint64Array(1);
+  const send = () => socket.write(Buffer.from(numbers.buffer.slice(0)));
+  socket.on("data", (bytes) => {
+    if (bytes.byteLength !== 8 || bytes.readBigUInt64LE() !== numbers[0]) throw new Error("Something else is back.");
+    if (++numbers[0] === ${count}n) parentPort.postMessage("done");
+    else send();
+  });
+  send();
+`;
+
+test("bytes are read in order and once, by the event loop or past it", async () => {
+  const [socket] = await accept(pingPong(5_000));
+  let expected = 0n;
+  echo(socket!, (bytes) => {
+    expect(bytes.readBigUInt64LE()).toBe(expected++);
+  });
+  await once(peer, "message");
+  expect(expected).toBe(5_000n);
+});
+
+test("timers, other connections and other threads have their turns while calls flood", async () => {
+  const flood = `
+    const socket = connect();
+    const bytes = Buffer.alloc(65_536);
+    const pour = () => { while (socket.write(bytes)); };
+    socket.on("drain", pour);
+    pour();
+    const other = connect();
+    other.on("data", () => parentPort.postMessage("heard"));
+    setInterval(() => other.write(Buffer.alloc(8)), 1);
+  `;
+  const [first, second] = await accept(flood, 2);
+  let flooded = 0;
+  const reader = new FrameReader();
+  const direct = readInto(first!, {
+    reader,
+    onBytes: () => {
+      flooded++;
+      reader.takeRest();
+      // Calls that take as long as this always find the next ones there.
+      for (const until = performance.now() + 1; performance.now() < until; );
+      return true;
+    },
+    isAwaiting: () => true,
+  });
+  keep(direct);
+  let heard = 0;
+  let timed = 0;
+  peer.on("message", () => {
+    heard++;
+  });
+  second!.on("data", (bytes: Buffer) => second!.write(bytes));
+  second!.resume();
+  const timer = setInterval(() => {
+    timed++;
+  }, 1);
+  await waitFor("turns of everybody", () => heard >= 20 && timed >= 20, 30_000);
+  const before = flooded;
+  await waitFor("the flood to have gone on meanwhile", () => flooded > before + 100, 30_000);
+  clearInterval(timer);
+});
+
+test("what another connection brings is heard while the wait has nothing to read", async () => {
+  const rounds = 1_000;
+  const alternate = `
+    const [first, second] = [connect(), connect()];
+    const bytes = Buffer.alloc(8);
+    let left = ${rounds};
+    first.on("data", () => second.write(bytes));
+    second.on("data", () => (--left === 0 ? parentPort.postMessage("done") : first.write(bytes)));
+    first.write(bytes);
+  `;
+  const [first, second] = await accept(alternate, 2);
+  echo(first!);
+  second!.on("data", (bytes: Buffer) => second!.write(bytes));
+  second!.resume();
+  // Waits that are sat out would take 20 s.
+  await once(peer, "message", { signal: AbortSignal.timeout(15_000) });
+});
+
+test.each(["end", "destroy", "resetAndDestroy"])(
+  "a peer that goes while it is waited for (%s) closes the connection",
+  async (how) => {
+    const [socket] = await accept(`
+    const socket = connect();
+    socket.on("error", () => {});
+    socket.on("data", () => socket.${how}());
+    socket.write(Buffer.alloc(8));
+  `);
+    const direct = echo(socket!);
+    await new Promise((resolve) => direct.once("close", resolve));
+  },
+);
+
+test("a peer that is silent costs no turns for long", async () => {
+  const [socket] = await accept(`connect().write(Buffer.alloc(8));`);
+  let read = 0;
+  const direct = echo(socket!, () => {
+    read++;
+  });
+  await waitFor("its bytes", () => read === 1);
+  const startedAt = performance.now();
+  await waitFor("a wait to be over", () => isTurnOver(startedAt));
+  expect(direct.closed).toBe(false);
+});
+
+test("a descriptor that is none gives and takes nothing", () => {
+  peer = new Worker("", { eval: true });
+  expect(receiveSoon(-1, new Uint8Array(8))).toBe(0);
+  expect(sendNow(-1, new Uint8Array(8))).toBe(0);
+});
