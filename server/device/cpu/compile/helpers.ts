@@ -4,7 +4,13 @@
  */
 import type { Assembly } from "../wasm/assembly.ts";
 import { floatHelpers } from "./helpers-float.ts";
+import { halfHelpers } from "./helpers-half.ts";
 import { integerHelpers } from "./helpers-integer.ts";
 import { memoryHelpers } from "./helpers-memory.ts";
 
-export const helpers: Readonly<Record<string, Assembly>> = { ...integerHelpers, ...floatHelpers, ...memoryHelpers };
+export const helpers: Readonly<Record<string, Assembly>> = {
+  ...integerHelpers,
+  ...floatHelpers,
+  ...halfHelpers,
+  ...memoryHelpers,
+};

@@ -7,6 +7,7 @@ import { addressOperand, type Space, spaceOf } from "../compile/memory-access.ts
 import { badImage, type Instruction, type Operand, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { pushIndex } from "./address.ts";
+import { isHalf, pushSum } from "./half.ts";
 import type { Handlers } from "./handler.ts";
 import { signed } from "./integer.ts";
 
@@ -64,7 +65,7 @@ function emitAtomic(emitter: Emitter, instruction: Instruction): void {
   }
   if (space === "shared") plain(emitter, atomic);
   else if (operation === "cas") compareAndSwap(emitter, atomic);
-  else if (native[operation] !== undefined && kind === bits) {
+  else if (native[operation] !== undefined && kind === bits && !isHalf(type)) {
     code.get(atomic.index).get(atomic.value);
     code.access(`${bits}.atomic.rmw.${native[operation]}` as OpName, atomic.constant);
     finish(emitter, atomic);
@@ -74,7 +75,7 @@ function emitAtomic(emitter: Emitter, instruction: Instruction): void {
 function requireType(instruction: Instruction, operation: Operation, type: PtxType): void {
   const isWord = typeBytes[type] === 4 || typeBytes[type] === 8;
   const isFloat = type === "f32" || type === "f64";
-  const small = type === "b16" && operation === "cas";
+  const small = (type === "b16" && operation === "cas") || (isHalf(type) && operation === "add");
   if (type.includes("16") && !small) throw unsupported(instruction, `on [${type}]`);
   if (type.includes("128") || (!isWord && !small)) throw unsupported(instruction, `on [${type}]`);
   if (isFloat && operation !== "add" && operation !== "exch") throw unsupported(instruction, `on [${type}]`);
@@ -98,7 +99,8 @@ function pushNext(emitter: Emitter, atomic: Atomic, old: number): void {
   const { code } = emitter;
   const { operation, type, value } = atomic;
   const both = (name: OpName) => code.get(old).get(value).op(name);
-  if (type === "f32" || type === "f64") {
+  if (isHalf(type)) pushSum(emitter, type, { left: old, right: value });
+  else if (type === "f32" || type === "f64") {
     if (operation === "exch") code.get(value);
     else {
       code.get(old).op(type === "f32" ? "f32.reinterpret_i32" : "f64.reinterpret_i64");
@@ -152,17 +154,18 @@ function compareAndSwap(emitter: Emitter, atomic: Atomic): void {
 function retry(emitter: Emitter, atomic: Atomic): void {
   const { code } = emitter;
   const { bits, constant, index } = atomic;
+  const isShort = typeBytes[atomic.type] === 2;
   const old = emitter.scratch(bits, "old");
   const seen = emitter.scratch(bits, "seen");
   code
     .get(index)
-    .access(`${bits}.atomic.load` as OpName, constant)
+    .access(isShort ? "i32.atomic.load16_u" : `${bits}.atomic.load`, constant)
     .set(old);
   const loop = code.loop();
   code.get(index).get(old);
   pushNext(emitter, atomic, old);
   code
-    .access(`${bits}.atomic.rmw.cmpxchg` as OpName, constant)
+    .access(isShort ? "i32.atomic.rmw16.cmpxchg_u" : `${bits}.atomic.rmw.cmpxchg`, constant)
     .tee(seen)
     .get(old)
     .op(`${bits}.ne`);

@@ -3,6 +3,7 @@ import { type Emitter, isSigned, wasmType } from "../compile/emitter.ts";
 import { badImage, type Instruction, type Operand, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { flush } from "./float.ts";
+import { isHalf, laneCount, popLanes, pushLane, wordOf } from "./half.ts";
 import type { Handlers } from "./handler.ts";
 
 const names = ["eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs"];
@@ -13,8 +14,9 @@ const combinations = ["and", "or", "xor"] as const;
 
 export const comparisons = [...names, ...Object.keys(unordered), "num", "nan", ...combinations, "ftz"].join(" ");
 
-/** Leaves 1 or 0 for the comparison of operands `first` and the one behind it. */
-function pushComparison(emitter: Emitter, instruction: Instruction, type: PtxType): void {
+/** Leaves 1 or 0 for the comparison of operands 1 and 2; of their `lane`, where they hold two halves. Halves are compared as 32-bit floats. */
+function pushComparison(emitter: Emitter, instruction: Instruction, compared: PtxType, lane = 0): void {
+  const type = isHalf(compared) ? "f32" : compared;
   const { modifiers } = instruction.mnemonic;
   const compare = [...modifiers].find(
     (name) => names.includes(name) || name in unordered || name === "num" || name === "nan",
@@ -22,11 +24,15 @@ function pushComparison(emitter: Emitter, instruction: Instruction, type: PtxTyp
   if (compare === undefined) throw badImage(instruction.line, "a comparison names no relation");
   const { code } = emitter;
   const operand = (index: number) => {
+    if (isHalf(compared)) {
+      pushLane(emitter, compared, { word: wordOf(emitter, instruction, { type: compared, index }), lane });
+      return;
+    }
     emitter.push(instruction.operands[index], type, instruction);
     if (modifiers.has("ftz") && type === "f32") flush(emitter);
   };
   if (type !== "f32" && type !== "f64") {
-    if (type === "f16" || type === "bf16" || typeBytes[type] === 1) throw unsupported(instruction);
+    if (typeBytes[type] === 1) throw unsupported(instruction);
     operand(1);
     operand(2);
     const relation = unsignedNames[compare] ?? compare;
@@ -77,6 +83,16 @@ function setPredicate(emitter: Emitter, instruction: Instruction): void {
   const { code } = emitter;
   const isPair = target?.kind === "pair";
   const first: Operand | undefined = isPair ? target.first : target;
+  if (laneCount(type) === 2) {
+    // Each lane has its predicate.
+    if (!isPair) throw badImage(instruction.line, "a comparison of two halves needs two predicates");
+    combine(emitter, instruction);
+    pushComparison(emitter, instruction, type, 1);
+    combine(emitter, instruction);
+    emitter.pop(target.second, "pred", instruction);
+    emitter.pop(first, "pred", instruction);
+    return;
+  }
   if (isPair) {
     // The second result is the complement, combined with the same predicate; both are made before either is written.
     const value = emitter.scratch("i32", "compared");
@@ -94,9 +110,39 @@ function setPredicate(emitter: Emitter, instruction: Instruction): void {
   emitter.pop(first, "pred", instruction);
 }
 
+/** 1.0 in each format, by the type of a result that has a half's width per lane. */
+const halfOnes: Partial<Record<PtxType, number>> = { f16: 0x3c00, bf16: 0x3f80, f16x2: 0x3c00, bf16x2: 0x3f80 };
+
+/** set on halves: a lane of the result for each lane compared. */
+function setHalves(
+  emitter: Emitter,
+  instruction: Instruction,
+  { result, type }: { result: PtxType; type: PtxType },
+): void {
+  const lanes = laneCount(type);
+  const isWord = ["u32", "s32", "b32"].includes(result);
+  const one = halfOnes[result] ?? (isWord && lanes === 1 ? -1 : isWord || typeBytes[result] === 2 ? 0xffff : undefined);
+  if (one === undefined || (isHalf(result) && laneCount(result) !== lanes)) throw unsupported(instruction);
+  const each = (lane: number) => {
+    pushComparison(emitter, instruction, type, lane);
+    combine(emitter, instruction);
+    emitter.code.i32(one).op("i32.mul");
+  };
+  if (lanes === 2 || typeBytes[result] === 2)
+    popLanes(emitter, instruction, { type: lanes === 2 ? type : "f16", each });
+  else {
+    each(0);
+    emitter.pop(instruction.operands[0], result, instruction);
+  }
+}
+
 /** set: all ones or zero for integers, 1.0 or 0.0 for floats. */
 function set(emitter: Emitter, instruction: Instruction): void {
   const [result, type] = instruction.mnemonic.types;
+  if (result !== undefined && isHalf(type)) {
+    setHalves(emitter, instruction, { result, type });
+    return;
+  }
   if (result === undefined || type === undefined || !["u32", "s32", "b32", "f32"].includes(result))
     throw unsupported(instruction);
   pushComparison(emitter, instruction, type);

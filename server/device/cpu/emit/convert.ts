@@ -3,6 +3,7 @@ import { type Emitter, isSigned, wasmType } from "../compile/emitter.ts";
 import { badImage, type Instruction, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { clampToUnit, exactRoundings, flush, roundingOf } from "./float.ts";
+import { isHalf, laneCount, laneType, narrow as narrowHalf, popLanes, pushLane, rectify, wordOf } from "./half.ts";
 import { floatTypes, type Handlers, integerTypes } from "./handler.ts";
 
 const integers: readonly PtxType[] = [...integerTypes, "u8", "s8", "b8", "b16", "b32", "b64"];
@@ -11,6 +12,11 @@ const isFloat = (type: PtxType): boolean => floatTypes.includes(type);
 function convert(emitter: Emitter, instruction: Instruction): void {
   const [to, from, more] = instruction.mnemonic.types;
   if (to === undefined || from === undefined || more !== undefined) throw unsupported(instruction);
+  if (isHalf(to) || isHalf(from)) {
+    convertHalf(emitter, instruction, { to, from });
+    return;
+  }
+  if (instruction.mnemonic.modifiers.has("relu")) throw unsupported(instruction);
   for (const type of [to, from]) {
     if (!isFloat(type) && !integers.includes(type)) throw unsupported(instruction, `on [${type}]`);
   }
@@ -20,6 +26,70 @@ function convert(emitter: Emitter, instruction: Instruction): void {
   else if (isFloat(to)) integerToFloat(emitter, instruction, { to, from });
   else integerToInteger(emitter, instruction, { to, from });
   emitter.pop(instruction.operands[0], to, instruction);
+}
+
+/** From a half: exactly to 32 bits, then on from there. To a half: to 64 bits without loss that counts, then rounded once. */
+function convertHalf(emitter: Emitter, instruction: Instruction, { to, from }: Conversion): void {
+  const isPacked = laneCount(to) === 2;
+  if (isPacked ? from !== "f32" : laneCount(from) === 2) throw unsupported(instruction);
+  if (!isHalf(to)) {
+    if (!isFloat(to) && !integers.includes(to)) throw unsupported(instruction, `on [${to}]`);
+    pushWidened(emitter, instruction, { from, index: 1 });
+    if (isFloat(to)) floatToFloat(emitter, instruction, { to, from: "f32" });
+    else floatToInteger(emitter, instruction, { to, from: "f32" });
+    emitter.pop(instruction.operands[0], to, instruction);
+    return;
+  }
+  // Of a pair, the first operand is the upper lane.
+  const each = (lane: number) => {
+    pushAs64(emitter, instruction, { from, index: isPacked ? 2 - lane : 1 });
+    if (instruction.mnemonic.modifiers.has("sat")) clampToUnit(emitter, "f64");
+    if (instruction.mnemonic.modifiers.has("relu")) rectify(emitter);
+    narrowHalf(emitter, to, roundingOf(instruction));
+  };
+  popLanes(emitter, instruction, { type: to, each });
+}
+
+/** Pushes a half as a 32-bit float. */
+function pushWidened(
+  emitter: Emitter,
+  instruction: Instruction,
+  { from, index }: { from: PtxType; index: number },
+): void {
+  const word = wordOf(emitter, instruction, { type: laneType(from), index });
+  pushLane(emitter, from, { word, lane: 0 });
+}
+
+/** Pushes a number of any type as a 64-bit float: whole where the instruction says so, and 64-bit integers rounded to odd. */
+function pushAs64(emitter: Emitter, instruction: Instruction, { from, index }: { from: PtxType; index: number }): void {
+  const { code } = emitter;
+  const whole = integralRounding(instruction);
+  if (isHalf(from)) pushWidened(emitter, instruction, { from, index });
+  else {
+    if (!isFloat(from) && !integers.includes(from)) throw unsupported(instruction, `on [${from}]`);
+    emitter.push(instruction.operands[index], from, instruction);
+  }
+  if (from === "f32" && instruction.mnemonic.modifiers.has("ftz")) flush(emitter);
+  if (isHalf(from) || from === "f32") code.op("f64.promote_f32");
+  else if (from !== "f64" && wasmType(from) === "i32")
+    code.op(isSigned(from) ? "f64.convert_i32_s" : "f64.convert_i32_u");
+  else if (from !== "f64") {
+    pushHalves(emitter, from, emitter.scratch("i64", "value"));
+    emitter.helper("add_odd");
+  }
+  if (whole !== undefined) code.op(`f64.${integral[whole]}` as OpName);
+}
+
+/** The 64-bit integer on the stack becomes two 64-bit floats, whose sum it is. */
+function pushHalves(emitter: Emitter, from: PtxType, value: number): void {
+  emitter.code
+    .tee(value)
+    .i64(32n)
+    .op(isSigned(from) ? "i64.shr_s" : "i64.shr_u")
+    .op(isSigned(from) ? "f64.convert_i64_s" : "f64.convert_i64_u")
+    .f64(2 ** 32)
+    .op("f64.mul");
+  emitter.code.get(value).op("i32.wrap_i64").op("f64.convert_i32_u");
 }
 
 interface Conversion {
@@ -81,16 +151,8 @@ function integerToFloat(emitter: Emitter, instruction: Instruction, { to, from }
   } else {
     // The two halves are exact; their sum is rounded once.
     const value = emitter.scratch("i64", "value");
-    if (to === "f64") {
-      code.set(value).i32(exactRoundings[rounding]).get(value);
-    } else code.tee(value);
-    code
-      .i64(32n)
-      .op(`i64.shr_${sign}`)
-      .op(`f64.convert_i64_${sign}`)
-      .f64(2 ** 32)
-      .op("f64.mul");
-    code.get(value).op("i32.wrap_i64").op("f64.convert_i32_u");
+    if (to === "f64") code.set(value).i32(exactRoundings[rounding]).get(value);
+    pushHalves(emitter, from, value);
     if (to === "f64") {
       code.f64(0);
       emitter.import("exact");
@@ -158,5 +220,5 @@ function floatToFloat(emitter: Emitter, instruction: Instruction, { to, from }: 
 }
 
 export const convertHandlers: Handlers = {
-  cvt: { allows: "rn rz rm rp rni rzi rmi rpi ftz sat", emit: convert },
+  cvt: { allows: "rn rz rm rp rni rzi rmi rpi ftz sat relu", emit: convert },
 };

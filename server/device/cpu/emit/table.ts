@@ -6,6 +6,7 @@ import { callHandlers } from "./call.ts";
 import { compareHandlers } from "./compare.ts";
 import { convertHandlers } from "./convert.ts";
 import * as float from "./float.ts";
+import { halfOperations, isHalf } from "./half.ts";
 import type { Handler, Handlers } from "./handler.ts";
 import * as integer from "./integer.ts";
 import { logicHandlers } from "./logic.ts";
@@ -26,6 +27,18 @@ function byType(options: { integer: Emit; integerAllows: string; float: Emit; fl
   };
 }
 
+/** Opcodes that exist for floats of 16 bits too go there by their type. `allows`: modifiers that halves take. */
+function orHalf(handler: Handler, name: keyof typeof halfOperations, allows: string): Handler {
+  return {
+    allows: `${handler.allows} ${allows}`,
+    emit(emitter, instruction) {
+      const half = isHalf(instruction.mnemonic.types[0]);
+      requireAllowed(instruction, half ? allows : handler.allows);
+      (half ? halfOperations[name] : handler.emit)(emitter, instruction);
+    },
+  };
+}
+
 const handlers: Handlers = {
   ...memoryHandlers,
   ...atomicHandlers,
@@ -34,26 +47,41 @@ const handlers: Handlers = {
   ...convertHandlers,
   ...callHandlers,
   ...float.floatHandlers,
-  add: byType({
-    integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "add"),
-    integerAllows: "sat cc",
-    float: float.addFloat,
-    floatAllows: float.rounded,
-  }),
-  sub: byType({
-    integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "sub"),
-    integerAllows: "sat cc",
-    float: float.subtractFloat,
-    floatAllows: float.rounded,
-  }),
+  fma: orHalf(float.floatHandlers["fma"]!, "fma", "rn ftz sat relu"),
+  ex2: orHalf(float.floatHandlers["ex2"]!, "ex2", "approx ftz"),
+  tanh: orHalf(float.floatHandlers["tanh"]!, "tanh", "approx"),
+  add: orHalf(
+    byType({
+      integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "add"),
+      integerAllows: "sat cc",
+      float: float.addFloat,
+      floatAllows: float.rounded,
+    }),
+    "add",
+    "rn ftz sat",
+  ),
+  sub: orHalf(
+    byType({
+      integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "sub"),
+      integerAllows: "sat cc",
+      float: float.subtractFloat,
+      floatAllows: float.rounded,
+    }),
+    "sub",
+    "rn ftz sat",
+  ),
   addc: { allows: "cc", emit: integer.addOrSubtractCarry },
   subc: { allows: "cc", emit: integer.addOrSubtractCarry },
-  mul: byType({
-    integer: integer.multiply,
-    integerAllows: "lo hi wide",
-    float: float.multiplyFloat,
-    floatAllows: float.rounded,
-  }),
+  mul: orHalf(
+    byType({
+      integer: integer.multiply,
+      integerAllows: "lo hi wide",
+      float: float.multiplyFloat,
+      floatAllows: float.rounded,
+    }),
+    "mul",
+    "rn ftz sat",
+  ),
   mad: byType({
     integer: integer.multiplyAdd,
     integerAllows: "lo hi wide sat cc",
@@ -70,30 +98,46 @@ const handlers: Handlers = {
     floatAllows: `${float.rounded} approx full`,
   }),
   rem: { allows: "", emit: (emitter, instruction) => integer.divide(emitter, instruction, "rem") },
-  abs: byType({
-    integer: integer.absolute,
-    integerAllows: "",
-    float: (emitter, instruction) => float.absoluteOrNegate(emitter, instruction, "abs"),
-    floatAllows: "ftz",
-  }),
-  neg: byType({
-    integer: integer.negate,
-    integerAllows: "",
-    float: (emitter, instruction) => float.absoluteOrNegate(emitter, instruction, "neg"),
-    floatAllows: "ftz",
-  }),
-  min: byType({
-    integer: (emitter, instruction) => integer.choose(emitter, instruction, "min"),
-    integerAllows: "",
-    float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "min"),
-    floatAllows: "ftz NaN",
-  }),
-  max: byType({
-    integer: (emitter, instruction) => integer.choose(emitter, instruction, "max"),
-    integerAllows: "",
-    float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "max"),
-    floatAllows: "ftz NaN",
-  }),
+  abs: orHalf(
+    byType({
+      integer: integer.absolute,
+      integerAllows: "",
+      float: (emitter, instruction) => float.absoluteOrNegate(emitter, instruction, "abs"),
+      floatAllows: "ftz",
+    }),
+    "abs",
+    "ftz",
+  ),
+  neg: orHalf(
+    byType({
+      integer: integer.negate,
+      integerAllows: "",
+      float: (emitter, instruction) => float.absoluteOrNegate(emitter, instruction, "neg"),
+      floatAllows: "ftz",
+    }),
+    "neg",
+    "ftz",
+  ),
+  min: orHalf(
+    byType({
+      integer: (emitter, instruction) => integer.choose(emitter, instruction, "min"),
+      integerAllows: "",
+      float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "min"),
+      floatAllows: "ftz NaN",
+    }),
+    "min",
+    "ftz NaN",
+  ),
+  max: orHalf(
+    byType({
+      integer: (emitter, instruction) => integer.choose(emitter, instruction, "max"),
+      integerAllows: "",
+      float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "max"),
+      floatAllows: "ftz NaN",
+    }),
+    "max",
+    "ftz NaN",
+  ),
   sad: { allows: "", emit: integer.absoluteDifference },
   dp4a: { allows: "", emit: integer.dot },
 };
