@@ -2,7 +2,7 @@
  * The check for real cards, run over the stand-in from a folder that holds what such a machine gets: the built package, the kernels, and the
  * runtime dependencies alone. What it measures here means nothing; that it runs to its end, and finds what it must find, does.
  */
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -16,6 +16,7 @@ interface Row {
   readonly ok?: boolean;
   readonly ratio?: number;
   readonly bar?: number;
+  readonly note?: string;
 }
 
 let box: string;
@@ -37,12 +38,23 @@ beforeAll(() => {
 
 afterAll(() => rmSync(box, { recursive: true, force: true }));
 
+interface Outcome {
+  readonly rows: Row[];
+  readonly text: string;
+  readonly code: number;
+}
+
+interface CheckOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly args?: readonly string[];
+  /** Sees the running check, and what it has said so far. */
+  readonly watch?: (child: ChildProcess, text: string) => void;
+}
+
 /** Runs groups of the check; tells its rows, and what it printed. */
-async function check(
-  groups: string,
-  env: NodeJS.ProcessEnv = {},
-): Promise<{ rows: Row[]; text: string; code: number }> {
+async function check(groups: string, { env = {}, args: further = [], watch }: CheckOptions = {}): Promise<Outcome> {
   const json = join(box, `${groups}.json`);
+  rmSync(json, { force: true });
   const library = join(standin.folder, "libcuda.so.1");
   const variables = {
     ...process.env,
@@ -52,12 +64,21 @@ async function check(
     SLUICE_NVRTC_LIBRARY: library,
     SLUICE_STANDIN_ANY_KERNEL: "1",
     SLUICE_STANDIN_PAGEABLE: "1",
+    SLUICE_STANDIN_CARD: join(box, "card"),
+    // As on a machine of others: nothing can be written at home, and there are no tools.
+    HOME: "/proc/nobody",
+    PATH: "/nowhere",
     ...env,
   };
-  const args = [join(box, "dist/test/gpu/check.js"), "--quick", "--only", groups, "--json", json];
+  const args = [join(box, "dist/test/gpu/check.js"), "--quick", "--only", groups, "--json", json, ...further];
   const { text, code } = await new Promise<{ text: string; code: number }>((done) => {
-    execFile(process.execPath, args, { cwd: tmpdir(), env: variables }, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, args, { cwd: tmpdir(), env: variables }, (error, stdout, stderr) => {
       done({ text: stdout + stderr, code: error === null ? 0 : Number(error.code) });
+    });
+    let said = "";
+    child.stderr!.on("data", (piece: string) => {
+      said += piece;
+      watch?.(child, said);
     });
   });
   if (code === 77) return { rows: [], text, code };
@@ -78,7 +99,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
 
   it("finds a card that breaks them", async () => {
     // Memory is not zeroed before it is lent.
-    const { rows, code } = await check("memory", { SLUICE_STANDIN_DIRTY: "1" });
+    const { rows, code } = await check("memory", { env: { SLUICE_STANDIN_DIRTY: "1" } });
     expect(failed(rows).map(({ name }) => name)).toEqual(["the next lease finds nothing but zeros"]);
     expect(code).toBe(1);
   }, 60_000);
@@ -92,8 +113,40 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(text).toMatch(/\| (met|MISSED) /);
   }, 120_000);
 
+  it("goes on with the next group when one cannot run, and says why", async () => {
+    // A server has no place for its state.
+    const { rows, text, code } = await check("remote,neighbours", { env: { TMPDIR: "/nowhere" } });
+    expect(failed(rows)).toMatchObject([{ group: "remote", name: "the group comes to its end" }]);
+    expect(rows.some(({ group, ok }) => group === "neighbours" && ok === true)).toBe(true);
+    expect(text).toContain("ENOENT");
+    expect(code).toBe(1);
+  }, 60_000);
+
+  it("keeps what it has found when it is stopped, and leaves nothing behind", async () => {
+    const { rows, text, code } = await check("memory,end to end", {
+      watch: (child, said) => {
+        if (said.includes("end to end: a slice is exact")) child.kill("SIGTERM");
+      },
+    });
+    expect(rows.filter(({ group }) => group === "memory").length).toBeGreaterThan(3);
+    expect(rows.at(-1)).toMatchObject({ name: "comes to its end", ok: false });
+    expect(text).toContain("stopped by SIGTERM");
+    expect(code).toBe(1);
+  }, 60_000);
+
+  it("says what it had no time for", async () => {
+    const { rows, code } = await check("memory,neighbours", { args: ["--limit", "1"] });
+    expect(rows.filter(({ name }) => name === "the group").map(({ group }) => group)).toEqual(["memory", "neighbours"]);
+    expect(code).toBe(1);
+  }, 60_000);
+
+  it("finds a card whose kernels reach the host's memory", async () => {
+    const { rows } = await check("neighbours", { env: { SLUICE_STANDIN_ATTRIBUTES: "88:1" } });
+    expect(failed(rows).map(({ name }) => name)).toEqual(["kernels cannot reach the memory of their process"]);
+  }, 60_000);
+
   it("says that there is nothing to check where there is no card", async () => {
-    const { text, code } = await check("memory", { SLUICE_CUDA_LIBRARY: "libcuda-that-is-not-there.so" });
+    const { text, code } = await check("memory", { env: { SLUICE_CUDA_LIBRARY: "libcuda-that-is-not-there.so" } });
     expect(code).toBe(77);
     expect(text).toContain("there is no GPU to check");
   });

@@ -34,6 +34,7 @@ const start = (env: NodeJS.ProcessEnv = {}, ...args: string[]): Promise<TestServ
       SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
       SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
       SLUICE_STANDIN_FILE: state.failures,
+      SLUICE_STANDIN_CARD: join(state.folder, "card"),
       ...env,
     },
   });

@@ -14,7 +14,6 @@ pthread_cond_t standin_changed = PTHREAD_COND_INITIALIZER;
 int standin_started;
 _Thread_local struct context *standin_current;
 struct context *standin_contexts[DEVICES];
-uint64_t standin_used_bytes[DEVICES];
 uint64_t standin_delay_ns;
 struct live standin_alive;
 
@@ -55,7 +54,7 @@ uint64_t standin_device_bytes(void) {
 API void standin_delay(unsigned microseconds) { standin_delay_ns = microseconds * 1000ull; }
 
 /* Takes memory of a device as another process would. */
-API void standin_occupy(int device, uint64_t bytes) { standin_used_bytes[device] += bytes; }
+API void standin_occupy(int device, int64_t bytes) { standin_take(device, bytes); }
 
 /* What is alive, and what was misused, as text. Nothing of either: an empty one. */
 API int standin_report(char *text, int bytes) {
@@ -263,7 +262,7 @@ API int cuDeviceGetPCIBusId(char *text, int bytes, int device) {
 }
 
 /* SLUICE_STANDIN_ATTRIBUTES is a list of attribute:value that comes before the table. */
-static int chosen_attribute(int attribute, int *value) {
+int standin_chosen_attribute(int attribute, int *value) {
   const char *list = getenv("SLUICE_STANDIN_ATTRIBUTES");
   for (int number, chosen; list != NULL && sscanf(list, "%d:%d", &number, &chosen) == 2; list++) {
     if (number == attribute) return *value = chosen, 1;
@@ -275,7 +274,7 @@ static int chosen_attribute(int attribute, int *value) {
 API int cuDeviceGetAttribute(int *value, int attribute, int device) {
   BEGIN();
   if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
-  if (chosen_attribute(attribute, value)) LEAVE(SUCCESS);
+  if (standin_chosen_attribute(attribute, value)) LEAVE(SUCCESS);
   static const int values[][2] = {{1, 1024},   {2, 1024},  {3, 1024}, {4, 64},  {5, 2147483647}, {6, 65535}, {7, 65535},
                                   {8, 49152},  {10, 32},   {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
                                   {88, 0},     {97, 232448}, {102, 1}};
@@ -303,12 +302,11 @@ API int cuDevicePrimaryCtxRetain(struct context **context, int device) {
   if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
   struct context *c = standin_contexts[device];
   if (c == NULL) {
-    if (standin_used_bytes[device] + CONTEXT_BYTES > DEVICE_BYTES) LEAVE(OUT_OF_MEMORY);
+    if (!standin_take(device, CONTEXT_BYTES)) LEAVE(OUT_OF_MEMORY);
     c = calloc(1, sizeof *c);
     c->device = device;
     c->default_stream = standin_new_stream(c, 1);
     standin_contexts[device] = c;
-    standin_used_bytes[device] += CONTEXT_BYTES;
     standin_alive.contexts++;
   }
   c->users++;
@@ -321,7 +319,7 @@ void standin_end_context(struct context *c) {
   while (c->streams != NULL) standin_end_stream(c->streams);
   c->users = 0;
   standin_contexts[c->device] = NULL;
-  standin_used_bytes[c->device] -= CONTEXT_BYTES;
+  standin_take(c->device, -(int64_t)CONTEXT_BYTES);
   standin_alive.contexts--;
 }
 

@@ -108,16 +108,18 @@ API int cuMemCreate(uint64_t *handle, size_t bytes, const struct properties *pro
   BEGIN();
   if (!properties_ok(properties) || flags != 0 || bytes == 0 || bytes % GRANULARITY != 0) LEAVE(INVALID_VALUE);
   int device = properties->location_id;
-  if (standin_used_bytes[device] + bytes > DEVICE_BYTES) LEAVE(OUT_OF_MEMORY);
   struct allocation *a = calloc(1, sizeof *a);
   a->file = memfd_create("standin", MFD_CLOEXEC);
-  if (a->file < 0 || resize(a->file, bytes) != 0) LEAVE(OUT_OF_MEMORY);
+  if (a->file < 0 || resize(a->file, bytes) != 0 || !standin_take(device, (int64_t)bytes)) {
+    close(a->file);
+    free(a);
+    LEAVE(OUT_OF_MEMORY);
+  }
   a->device = device;
   a->bytes = bytes;
   a->references = 1;
   a->next = allocations;
   allocations = a;
-  standin_used_bytes[device] += bytes;
   standin_alive.allocations++;
   *handle = (uint64_t)a;
   LEAVE(SUCCESS);
@@ -131,7 +133,7 @@ static void drop(struct allocation *gone) {
       break;
     }
   close(gone->file);
-  standin_used_bytes[gone->device] -= gone->bytes;
+  standin_take(gone->device, -(int64_t)gone->bytes);
   standin_alive.allocations--;
   free(gone);
 }
@@ -234,7 +236,7 @@ int standin_range_ok(int device, uint64_t address, uint64_t bytes) {
 API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
   ENTER();
   *total = DEVICE_BYTES;
-  *free_bytes = DEVICE_BYTES - standin_used_bytes[standin_current->device];
+  *free_bytes = DEVICE_BYTES - standin_used(standin_current->device);
   LEAVE(SUCCESS);
 }
 

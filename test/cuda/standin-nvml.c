@@ -68,7 +68,7 @@ API int nvmlDeviceGetMemoryInfo_v2(struct nvml_device *device, struct memory_v2 
   if (memory->version != (sizeof *memory | 2u << 24)) return NVML_INVALID_ARGUMENT;
   memory->total = DEVICE_BYTES + (64 << 20);
   memory->reserved = 64 << 20;
-  memory->used = standin_used_bytes[device->index];
+  memory->used = standin_used(device->index);
   memory->free = DEVICE_BYTES - memory->used;
   return NVML_SUCCESS;
 }

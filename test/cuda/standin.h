@@ -104,7 +104,6 @@ extern pthread_cond_t standin_changed;
 extern int standin_started;
 extern _Thread_local struct context *standin_current;
 extern struct context *standin_contexts[DEVICES];
-extern uint64_t standin_used_bytes[DEVICES];
 extern uint64_t standin_delay_ns;
 
 /* Counters of what is alive, by kind. */
@@ -112,6 +111,11 @@ struct live {
   int contexts, reservations, allocations, mappings, hosts, modules, streams, events;
 };
 extern struct live standin_alive;
+
+/* Memory of a device that is in use, by all who share it. */
+uint64_t standin_used(int device);
+/* Takes memory of a device; 0 where it has not that much. Negative: gives back. */
+int standin_take(int device, int64_t bytes);
 
 /* A failure to inject into the function, or 0. */
 int standin_injected(const char *function);
@@ -124,6 +128,8 @@ void standin_uncorrected(unsigned count);
 void standin_violation(const char *what);
 /* Uses as much of the stack as a compiler may: most of what a thread has by default. */
 void standin_recurse(int kibibytes);
+/* Whether the environment chooses an attribute of the devices, and its value. */
+int standin_chosen_attribute(int attribute, int *value);
 /* Version of the driver as it tells it, such as 13000. */
 int standin_version(void);
 

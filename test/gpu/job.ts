@@ -25,7 +25,9 @@ export type Job =
   /** Adds vectors and checks every sum until it is told to stop. */
   | { readonly kind: "steady"; readonly device: string }
   /** Runs a kernel that stores outside its slice. */
-  | { readonly kind: "fault"; readonly device: string };
+  | { readonly kind: "fault"; readonly device: string }
+  /** Runs a kernel that stores into ordinary memory of its own process. */
+  | { readonly kind: "host"; readonly device: string };
 
 /** How much is measured. */
 export interface Sizes {
@@ -54,6 +56,8 @@ export interface Row {
   /** The least that the ratio may be; `ok` tells whether it is met. */
   readonly bar?: number;
   readonly note?: string;
+  /** One of very many of its kind: the table counts those that pass. */
+  readonly isCase?: boolean;
 }
 
 export type Reply =
@@ -61,7 +65,9 @@ export type Reply =
   | { readonly kind: "case"; readonly position: number; readonly error?: string; readonly milliseconds: number }
   | { readonly kind: "number"; readonly value: number | undefined }
   | { readonly kind: "ready" }
-  | { readonly kind: "failed"; readonly error: string };
+  | { readonly kind: "failed"; readonly error: string }
+  /** The job has come to its end; the process dies by SIGKILL in any case. */
+  | { readonly kind: "done" };
 
 export interface Child {
   readonly process: ChildProcess;
@@ -70,36 +76,81 @@ export interface Child {
   readonly ended: Promise<string>;
 }
 
+const running = new Set<ChildProcess>();
+let deadline = Number.POSITIVE_INFINITY;
+
+/** From now on no job runs for longer than until then, by `performance.now()`. */
+export function setDeadline(atMs: number): void {
+  deadline = atMs;
+}
+
+export const isTimeOver = (): boolean => performance.now() > deadline;
+
+/** A bound for work that may take `limitMs`, or what is left of the time, and a second in any case. */
+export const withinTime = (limitMs: number): number => Math.min(limitMs, Math.max(1_000, deadline - performance.now()));
+
+export function killChildren(): void {
+  for (const child of running) child.kill("SIGKILL");
+}
+
 /** Starts a child on a job. It says nothing on standard output; what it writes to standard error is shown. */
 export function start(job: Job): Child {
   const child = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [JSON.stringify(job)], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
+  running.add(child);
   const replies: Reply[] = [];
   child.on("message", (reply) => replies.push(reply as Reply));
-  const ended = new Promise<string>((resolve) => {
-    child.on("exit", (code, signal) => resolve(signal ?? `exit ${code}`));
+  const exit = new Promise<string>((resolve) => {
+    child.on("exit", (code, signal) => {
+      running.delete(child);
+      resolve(signal ?? `exit ${code}`);
+    });
   });
-  return { process: child, replies, ended };
+  // Its last words may be read after its death is known.
+  const silence = new Promise<void>((resolve) => {
+    child.on("disconnect", resolve);
+  });
+  return { process: child, replies, ended: Promise.all([exit, silence]).then(([status]) => status) };
+}
+
+export interface Finished {
+  readonly replies: readonly Reply[];
+  /** Why the job did not come to its end; undefined when it did. */
+  readonly failure: string | undefined;
 }
 
 /** Runs a job to its end, or kills it after `limitMs`. */
-export async function runJob(job: Job, limitMs: number): Promise<{ replies: Reply[]; status: string }> {
+export async function runJob(job: Job, limitMs: number): Promise<Finished> {
   const child = start(job);
-  const timer = setTimeout(() => child.process.kill("SIGKILL"), limitMs);
+  const limit = withinTime(limitMs);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.process.kill("SIGKILL");
+  }, limit);
   const status = await child.ended;
   clearTimeout(timer);
-  return { replies: child.replies, status };
+  return { replies: child.replies, failure: failureOf(child.replies, isLate ? `at its limit of ${limit} ms` : status) };
+}
+
+/** What a child says of its failure, or how it died without a word; undefined when its job is done. */
+export function failureOf(replies: readonly Reply[], status: string): string | undefined {
+  for (const reply of replies) {
+    if (reply.kind === "failed") return reply.error;
+    if (reply.kind === "done") return undefined;
+  }
+  return `the process ended with ${status}`;
 }
 
 /** Waits until the child says that it is ready; false when it ends before, or does not in time. */
 export async function becomesReady(child: Child, limitMs: number): Promise<boolean> {
-  const deadline = performance.now() + limitMs;
+  const until = performance.now() + withinTime(limitMs);
   let ended = false;
   void child.ended.then(() => {
     ended = true;
   });
-  while (performance.now() < deadline && !ended) {
+  while (performance.now() < until && !ended) {
     if (child.replies.some(({ kind }) => kind === "ready")) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

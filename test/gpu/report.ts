@@ -1,6 +1,6 @@
 /** The check's table for people and its JSON for bench/results. */
-import { writeFileSync } from "node:fs";
-import { arch, cpus, platform, totalmem } from "node:os";
+import { renameSync, writeFileSync } from "node:fs";
+import { arch, cpus, platform, release, totalmem } from "node:os";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import type { Row } from "./job.ts";
 
@@ -17,9 +17,29 @@ function verdict({ ok, bar }: Row): string {
   return ok ? "met" : "MISSED";
 }
 
+/** A row as one line for people who watch. */
+export function lineOf(row: Row): string {
+  const value = row.value === undefined ? "" : `${figure(row.value)} ${row.unit ?? ""}`;
+  const ratio = row.ratio === undefined ? "" : `${row.ratio.toFixed(2)} of ${figure(row.local)}`;
+  return [verdict(row), row.name, value, ratio, row.note ?? ""].filter((part) => part !== "").join("  ");
+}
+
+/** Cases that pass become one row per group, in the place of the first. */
+function countCases(rows: readonly Row[]): Row[] {
+  const good = rows.filter(({ isCase, ok }) => isCase === true && ok === true);
+  const counted = new Set<string>();
+  return rows.flatMap((row) => {
+    if (!good.includes(row)) return [row];
+    if (counted.has(row.group)) return [];
+    counted.add(row.group);
+    const value = good.filter(({ group }) => group === row.group).length;
+    return [{ group: row.group, name: "kernel cases that pass", ok: true, value, unit: "cases" }];
+  });
+}
+
 /** The rows as a table in Markdown, so that it can be pasted as it is. */
 export function renderTable(rows: readonly Row[]): string {
-  const cells = rows.map((row) => [
+  const cells = countCases(rows).map((row) => [
     row.group,
     row.name,
     verdict(row),
@@ -40,20 +60,25 @@ export function renderTable(rows: readonly Row[]): string {
   );
 }
 
-export function writeJson(
-  path: string,
-  { device, rows, seconds }: { device: DeviceDescription; rows: readonly Row[]; seconds: number },
-): void {
+export interface Report {
+  readonly device: DeviceDescription;
+  readonly rows: readonly Row[];
+  /** By group. */
+  readonly seconds: Readonly<Record<string, number>>;
+  /** Whether every group that was asked for has run. */
+  readonly isComplete: boolean;
+}
+
+/** Writes the file as a whole: whoever reads it meanwhile finds the one before. */
+export function writeJson(path: string, report: Report): void {
   const [cpu] = cpus();
   const machine = {
     cpu: cpu?.model ?? "",
     cores: cpus().length,
     memoryBytes: totalmem(),
-    platform: `${platform()} ${arch()}`,
+    platform: `${platform()} ${release()} ${arch()}`,
     node: process.version,
   };
-  writeFileSync(
-    path,
-    `${JSON.stringify({ date: new Date().toISOString(), machine, device, seconds, rows }, null, 2)}\n`,
-  );
+  writeFileSync(`${path}.new`, `${JSON.stringify({ date: new Date().toISOString(), machine, ...report }, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
 }

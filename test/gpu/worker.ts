@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "../../client/index.ts";
+import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { loadCuda } from "../../server/device/cuda/library.ts";
+import { addressOf } from "../../server/device/cuda/symbols.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
@@ -47,8 +50,16 @@ async function openSlice(bytes: number, kernelTimeoutMs = 0): Promise<DeviceSlic
 
 const baseOf = (slice: DeviceSlice): number => slice.arenaBase ?? ARENA_BASE;
 
+/** Keeps the device's context while the process lives: opening one takes longer than most cases. */
+async function keepContext(description: DeviceDescription): Promise<void> {
+  const { api } = loadCuda();
+  const device = listOrdinals(loadCuda())[Number(description.id.split(":")[1])]!;
+  assert.equal(api.cuDevicePrimaryCtxRetain(new BigUint64Array(1), device), 0, "no context can be opened");
+}
+
 async function runCases(positions: readonly number[]): Promise<void> {
   const description = await describeDevice();
+  await keepContext(description);
   for (const position of positions) {
     const kernelCase = kernelCases[position]!;
     const start = performance.now();
@@ -62,6 +73,7 @@ async function runCases(positions: readonly number[]): Promise<void> {
           return base;
         },
         arenaBytes: CASE_ARENA_BYTES,
+        isHardware: true,
         open: async (onOutput) => {
           const slice = await cudaDriver.open({
             description,
@@ -231,11 +243,11 @@ async function steady(): Promise<void> {
   await tell({ kind: "number", value: rounds });
 }
 
-async function fault(): Promise<void> {
-  const slice = await openSlice(2 * MiB);
+async function storeAt(slice: DeviceSlice, address: bigint): Promise<void> {
   const module = await slice.loadModule(fixture("faults").slice());
   const params = new DataView(new ArrayBuffer(12));
-  params.setBigUint64(0, BigInt(baseOf(slice) + 2 * MiB), true);
+  params.setBigUint64(0, address, true);
+  params.setInt32(8, 1, true);
   await slice.launch({
     module,
     kernel: module.kernels.findIndex(({ name }) => name === "store_at"),
@@ -246,6 +258,19 @@ async function fault(): Promise<void> {
     stream: undefined,
   });
   await slice.synchronize();
+}
+
+async function fault(): Promise<void> {
+  const slice = await openSlice(2 * MiB);
+  await storeAt(slice, BigInt(baseOf(slice) + 2 * MiB));
+}
+
+/** Memory that the driver knows nothing of: a page-locked part of the process is a kernel's to use, and holds nothing but the lease's own. */
+async function reachHost(): Promise<void> {
+  const slice = await openSlice(2 * MiB);
+  const own = new Uint32Array(MiB);
+  await storeAt(slice, addressOf(own));
+  await tell({ kind: "number", value: own[0] });
 }
 
 async function tellRows(rows: AsyncIterable<Row>): Promise<void> {
@@ -263,11 +288,16 @@ async function main(): Promise<void> {
   else if (job.kind === "borrow") await borrow(job.server, job.bytes);
   else if (job.kind === "zero") await zero(job.bytes);
   else if (job.kind === "steady") await steady();
+  else if (job.kind === "host") await reachHost();
   else await fault();
 }
 
+// Without the check nobody needs what this process does.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+
 try {
   await main();
+  await tell({ kind: "done" });
 } catch (error) {
   await tell({ kind: "failed", error: describeError(error) });
 }

@@ -5,7 +5,7 @@ import type { KernelArgument, KernelBuffer, KernelMachine } from "./machine.ts";
 /** Borrows a share of `memoryBytes`; `close` gives it back. The server's own bound on kernels counts, not the case's. */
 export async function openClientMachine(
   pool: Pool,
-  { memoryBytes }: { memoryBytes: number },
+  { memoryBytes, isHardware = false }: { memoryBytes: number; isHardware?: boolean },
 ): Promise<KernelMachine & { close(): Promise<void> }> {
   let printed = "";
   const lease = await pool.allocate({
@@ -30,6 +30,7 @@ export async function openClientMachine(
     ArrayBuffer.isView(argument) ? argument : bufferOf(argument);
   return {
     arenaBase,
+    isHardware,
     arenaBytes: gpu.memoryInfo().totalBytes,
     async load(ptx) {
       const module = await gpu.load(ptx);

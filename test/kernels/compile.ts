@@ -50,6 +50,9 @@ export const compilations: readonly Compilation[] = [
   example("mnist", ["-fmad=false"]),
 ];
 
+/** What the oldest driver reads that Sluice takes, that of CUDA 12.4. */
+const PTX_VERSION = "8.4";
+
 /** The compiler's own name for itself, as it also stands in the PTX; undefined without a compiler. */
 export function compilerVersion(): string | undefined {
   try {
@@ -73,8 +76,10 @@ export function compile(compilation: Compilation): string {
       ["-ptx", "-O3", "-arch=compute_75", ...compilation.flags, basename(compilation.source), "-o", output],
       { cwd: join(root, dirname(compilation.source)), stdio: ["ignore", "inherit", "inherit"] },
     );
+    // The compiler names its own version of PTX whatever the program needs, and older drivers refuse that; ptxas tells whether this one will do.
+    const text = readFileSync(output, "utf8").replace(/^\.version .*$/m, `.version ${PTX_VERSION}`);
+    writeFileSync(output, text);
     execFileSync("ptxas", ["-arch=sm_75", output, "-o", join(folder, "out.cubin")], { stdio: "inherit" });
-    const text = readFileSync(output, "utf8");
     if (text.includes(root) || text.includes(folder) || text.includes(tmpdir()))
       throw new Error(`The PTX of [${compilation.source}] holds a path of this machine.`);
     return text;

@@ -29,6 +29,8 @@ export interface KernelMachine {
   /** Size of the memory in bytes, and its first address: what the fault cases step out of. */
   readonly arenaBase: number;
   readonly arenaBytes: number;
+  /** Real hardware tells some stray accesses by another exception than that of an illegal address. Default false. */
+  readonly isHardware?: boolean;
   load(ptx: Uint8Array): Promise<KernelProgram>;
   /** Memory aligned to at least 256 bytes. */
   alloc(byteCount: number): Promise<KernelBuffer>;

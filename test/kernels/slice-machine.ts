@@ -7,6 +7,7 @@ import type { KernelArgument, KernelBuffer, KernelMachine } from "./machine.ts";
 export interface SliceMachineOptions {
   readonly arenaBase: number;
   readonly arenaBytes: number;
+  readonly isHardware?: boolean;
   readonly open: (onOutput: (text: string) => void) => Promise<DeviceSlice>;
 }
 
@@ -50,6 +51,7 @@ export async function openSliceMachine(options: SliceMachineOptions): Promise<Sl
   return {
     arenaBase: options.arenaBase,
     arenaBytes: options.arenaBytes,
+    isHardware: options.isHardware === true,
     async load(ptx) {
       const module = await slice.loadModule(ptx.slice());
       modules.push(module);

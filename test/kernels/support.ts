@@ -110,10 +110,13 @@ export async function expectFailure(
     failure = error;
   }
   assert.ok(failure instanceof SluiceError, `expected ${code}, got ${failure === undefined ? "no error" : failure}`);
-  assert.equal(failure.code, code, failure.message);
+  // Which exception an address far outside of everything raises is the hardware's affair; that it ends the slice is not.
+  const codes = machine.isHardware && code === "ILLEGAL_ADDRESS" ? [code, "KERNEL_TRAP"] : [code];
+  assert.ok(codes.includes(failure.code), `expected ${codes}, got ${failure.code}: ${failure.message}`);
+  const { code: found } = failure;
   await assert.rejects(
     async () => machine.synchronize(),
-    (later) => later instanceof SluiceError && later.code === code,
+    (later) => later instanceof SluiceError && later.code === found,
     "a failed kernel must poison the slice",
   );
   return failure;

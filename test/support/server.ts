@@ -20,6 +20,8 @@ export interface ServerOptions {
   /** What to start instead of node directly, such as `["prlimit", "--fsize=0"]`. */
   readonly wrapper?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** How long it may take to be ready. Default: 20 s. */
+  readonly startMsMax?: number;
   /** Told the process before it is ready; one that dies before that fails the start. */
   readonly onSpawned?: (child: ChildProcess) => void;
 }
@@ -129,7 +131,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
       child.kill("SIGKILL");
       reject(new Error(`sluice serve ${why}.\n${stdout()}\n${log()}`));
     };
-    const timer = setTimeout(() => fail("is not ready in time"), START_MS_MAX);
+    const timer = setTimeout(() => fail("is not ready in time"), options.startMsMax ?? START_MS_MAX);
     void exited.then((code) => fail(`ends with ${code} before it is ready`), reject);
     child.stdout!.on("data", () => {
       if (!ready.test(stdout())) return;

@@ -1,4 +1,6 @@
 /** A slice of a GPU and all calls on it, against the stand-in for the driver in test/cuda, which also tells what is left behind. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceModule, DeviceSlice, DeviceStream, SliceOptions } from "../../server/device/device.ts";
@@ -110,6 +112,27 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await first.close();
     const second = await openSlice();
     expect((await read(second, ARENA_BASE, MiB)).every((byte) => byte === 0)).toBe(true);
+  });
+
+  it("loads the project's own PTX with the oldest driver, and says so where a program needs a newer one", async () => {
+    const slice = await openSlice();
+    process.env["SLUICE_STANDIN_VERSION"] = "12040";
+    try {
+      for (const folder of ["test/kernels/ptx", "client/examples"]) {
+        for (const name of readdirSync(folder).filter((each) => each.endsWith(".ptx"))) {
+          const module = await slice.loadModule(readFileSync(join(folder, name)));
+          expect(module.kernels.length).toBeGreaterThan(0);
+          await slice.unloadModule(module);
+        }
+      }
+      const newer = await failure(() => load(slice, ".version 8.5\n.target sm_75\n.visible .entry empty() { ret; }"));
+      expect(newer).toMatchObject({
+        code: "BAD_IMAGE",
+        details: { nativeCode: 222, nativeName: "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" },
+      });
+    } finally {
+      delete process.env["SLUICE_STANDIN_VERSION"];
+    }
   });
 
   it("says where its arena is when the driver chooses another address", async () => {

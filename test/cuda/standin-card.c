@@ -1,0 +1,66 @@
+/*
+ * How much of the stand-in's devices is in use. With SLUICE_STANDIN_CARD, the name of a file, all processes that name it share the devices, and what
+ * a dead one had is free, as on a card; else each process has devices of its own.
+ */
+#define _GNU_SOURCE
+#include "standin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SHARES 256
+
+/* What one process has. */
+struct share {
+  int pid;
+  int64_t bytes[DEVICES];
+};
+
+static struct share alone, *shares = &alone, *own = &alone;
+static int share_count = 1, file = -1;
+
+static int alive(const struct share *s) { return s == own || (s->pid != 0 && (kill(s->pid, 0) == 0 || errno != ESRCH)); }
+
+static void lock(int how) {
+  if (file >= 0) flock(file, how);
+}
+
+static void open_card(void) {
+  static int opened;
+  const char *path = opened++ ? NULL : getenv("SLUICE_STANDIN_CARD");
+  if (path == NULL) return;
+  file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0 || ftruncate(file, SHARES * sizeof *shares) != 0) abort();
+  struct share *all = mmap(NULL, SHARES * sizeof *shares, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (all == MAP_FAILED) abort();
+  lock(LOCK_EX);
+  struct share *mine = NULL;
+  for (int i = 0; i < SHARES && mine == NULL; i++)
+    if (!alive(&all[i])) mine = &all[i];
+  if (mine == NULL) abort();
+  *mine = (struct share){.pid = getpid()};
+  shares = all, own = mine, share_count = SHARES;
+  lock(LOCK_UN);
+}
+
+uint64_t standin_used(int device) {
+  open_card();
+  int64_t used = 0;
+  for (int i = 0; i < share_count; i++)
+    if (shares[i].bytes[device] != 0 && alive(&shares[i])) used += shares[i].bytes[device];
+  return (uint64_t)used;
+}
+
+int standin_take(int device, int64_t bytes) {
+  open_card();
+  lock(LOCK_EX);
+  int fits = bytes <= 0 || standin_used(device) + (uint64_t)bytes <= DEVICE_BYTES;
+  if (fits) own->bytes[device] += bytes;
+  lock(LOCK_UN);
+  return fits;
+}

@@ -1,0 +1,326 @@
+/** The groups of the check: what is asked of a card, each as rows that come one by one. A group that throws ends, and the others do not notice. */
+import { connect, type Pool } from "../../client/index.ts";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
+import { openClientMachine } from "../kernels/client-machine.ts";
+import type { KernelCase } from "../kernels/machine.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { checks, copyBetween } from "./end-to-end.ts";
+import { becomesReady, failureOf, type Row, runJob, type Sizes, start, withinTime } from "./job.ts";
+
+const MiB = 1024 * 1024;
+/** One case takes seconds at most, beside the context that its process may have to make. */
+const CASES_LIMIT_MS = 240_000;
+const CASE_LIMIT_MS = 60_000;
+/** The driver gives a killed process's memory back within this time. */
+const RETURN_LIMIT_MS = 10_000;
+/** A machine whose driver was asleep takes long for its first contexts. */
+const START_LIMIT_MS = 120_000;
+/** So many cases in a row that fail for want of a server say no more than the first. */
+const LOST_CASES_MAX = 5;
+const NOTE_CHARACTERS_MAX = 600;
+
+/** What is known of the card before a group begins. */
+export interface Card {
+  readonly device: DeviceDescription;
+  readonly sizes: Sizes;
+}
+
+export type Group = (card: Card) => AsyncGenerator<Row>;
+
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+
+const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).slice(0, NOTE_CHARACTERS_MAX);
+
+const noteOf = (note: string | undefined): { note?: string } =>
+  note === undefined ? {} : { note: note.slice(0, NOTE_CHARACTERS_MAX) };
+
+export const usedBytes = async (device: DeviceDescription): Promise<number | undefined> =>
+  (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
+
+/** Waits until no more memory is used than before; tells how much is left over. */
+async function leftOver(device: DeviceDescription, before: number | undefined): Promise<number | undefined> {
+  if (before === undefined) return undefined;
+  const deadline = performance.now() + withinTime(RETURN_LIMIT_MS);
+  for (;;) {
+    const left = ((await usedBytes(device)) ?? before) - before;
+    if (left <= 0 || performance.now() > deadline) return Math.max(0, left);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const leakRow = (group: string, left: number | undefined): Row => ({
+  group,
+  name: "bytes left on the card afterwards",
+  unit: "B",
+  ...(left === undefined ? { note: "NVML does not tell" } : { value: left, ok: left === 0 }),
+});
+
+const servers = new Set<TestServer>();
+
+/** Ends every server that still runs, with its executors. */
+export async function stopServers(): Promise<void> {
+  await Promise.all([...servers].map((server) => server.stop()));
+}
+
+async function openServer(...args: string[]): Promise<TestServer> {
+  const server = await startServer({ args, startMsMax: withinTime(START_LIMIT_MS) });
+  servers.add(server);
+  void server.exited.then(() => servers.delete(server));
+  return server;
+}
+
+/** A failure after `limitMs`, whatever the work does then. */
+async function bounded<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  const limit = withinTime(limitMs);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`It does not end within [${limit}] ms.`)), limit);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Has the driver do for the first time what it keeps memory for afterwards, so that this counts as nobody's leak. */
+export async function* warmUp({ device }: Card): AsyncGenerator<Row> {
+  const group = "start";
+  const cold = await usedBytes(device);
+  const { failure } = await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
+  yield { group, name: "a slice can be opened and read", ok: failure === undefined, ...noteOf(failure) };
+  // Two contexts at once and a kernel, as the groups have them.
+  const steady = start({ kind: "steady", device: device.id });
+  await becomesReady(steady, START_LIMIT_MS);
+  await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
+  steady.process.kill("SIGKILL");
+  await steady.ended;
+  await leftOver(device, cold);
+  const warm = await usedBytes(device);
+  const name = "memory that the driver keeps after its first contexts";
+  if (cold === undefined || warm === undefined) yield { group, name, note: "NVML does not tell" };
+  else yield { group, name, unit: "B", value: warm - cold, note: `[${warm}] bytes are in use before the check` };
+  const reached = await runJob({ kind: "host", device: device.id }, 60_000);
+  const isKept = reached.failure !== undefined && /^(ILLEGAL_ADDRESS|KERNEL_TRAP)/.test(reached.failure);
+  const hmm =
+    device.reachesHostMemory === true ? "the driver says that they can; see THREATS.md for the remedy" : undefined;
+  yield {
+    group,
+    name: "kernels cannot reach the memory of their process",
+    ok: isKept,
+    ...noteOf(isKept ? reached.failure : (hmm ?? reached.failure ?? "the store went through")),
+  };
+}
+
+/** Every kernel fixture, in as few processes as the faults allow. */
+async function* checkKernels({ device }: Card): AsyncGenerator<Row> {
+  const group = "kernels";
+  const before = await usedBytes(device);
+  const fatbin = await runJob({ kind: "fatbin", device: device.id }, CASE_LIMIT_MS);
+  for (const reply of fatbin.replies) if (reply.kind === "row") yield reply.row;
+  const { failure } = fatbin;
+  yield { group, name: "a fatbin has its text's kernels, and runs", ok: failure === undefined, ...noteOf(failure) };
+  let waiting = kernelCases.map((_, position) => position);
+  while (waiting.length > 0) {
+    const job = { kind: "cases", device: device.id, positions: waiting } as const;
+    const { replies, failure: problem } = await runJob(job, CASES_LIMIT_MS);
+    const done = replies.filter((reply) => reply.kind === "case");
+    for (const { position, error, milliseconds } of done) {
+      const { name } = kernelCases[position]!;
+      yield { group, name, ok: error === undefined, value: milliseconds, unit: "ms", isCase: true, ...noteOf(error) };
+    }
+    const finished = new Set(done.map(({ position }) => position));
+    if (problem !== undefined) {
+      const position = waiting.find((each) => !finished.has(each));
+      if (position !== undefined) {
+        finished.add(position);
+        yield { group, name: kernelCases[position]!.name, ok: false, isCase: true, ...noteOf(problem) };
+      }
+    }
+    waiting = waiting.filter((position) => !finished.has(position));
+    say(`kernels: ${kernelCases.length - waiting.length} of ${kernelCases.length}`);
+  }
+  yield leakRow(group, await leftOver(device, before));
+}
+
+/** Memory that one lease leaves is zero for the next, also when the first is killed in the middle of its work. */
+async function* checkMemory({ device }: Card): AsyncGenerator<Row> {
+  const group = "memory";
+  const granule = device.granularityBytes;
+  const before = await usedBytes(device);
+  const room = device.sliceBytesMax - (before ?? 0);
+  const bytes = Math.floor(Math.min(8192 * MiB, room * 0.9) / granule) * granule;
+  const holder = start({ kind: "hold", device: device.id, bytes });
+  const isReady = await becomesReady(holder, 60_000);
+  holder.process.kill("SIGKILL");
+  const status = await holder.ended;
+  const note = isReady ? undefined : failureOf(holder.replies, status);
+  const name = "a lease fills its slice until it is killed";
+  yield { group, name, ok: isReady, value: bytes, unit: "B", ...noteOf(note) };
+  yield leakRow(group, await leftOver(device, before));
+  const zero = await runJob({ kind: "zero", device: device.id, bytes }, 120_000);
+  const dirty = zero.replies.find((reply) => reply.kind === "number")?.value;
+  const zeroNote = zero.failure ?? (dirty === 0 ? undefined : `[${dirty}] pieces of 64 MiB are not zero`);
+  yield { group, name: "the next lease finds nothing but zeros", ok: dirty === 0, ...noteOf(zeroNote) };
+  const tooMuch = Math.ceil((device.memoryBytes * 2) / granule) * granule;
+  const { failure = "it is granted" } = await runJob({ kind: "zero", device: device.id, bytes: tooMuch }, 60_000);
+  const isRefused = failure.startsWith("OUT_OF_MEMORY");
+  yield { group, name: "a slice beyond the card is refused", ok: isRefused, ...noteOf(failure) };
+  yield leakRow(group, await leftOver(device, before));
+}
+
+/** A lease that faults ends alone. */
+async function* checkNeighbours({ device }: Card): AsyncGenerator<Row> {
+  const group = "neighbours";
+  const before = await usedBytes(device);
+  const steady = start({ kind: "steady", device: device.id });
+  const isReady = await becomesReady(steady, 60_000);
+  const { failure = "it goes through" } = await runJob({ kind: "fault", device: device.id }, 60_000);
+  const isEnded = failure.startsWith("ILLEGAL_ADDRESS");
+  yield { group, name: "a store outside the slice ends its lease", ok: isEnded, ...noteOf(failure) };
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  if (steady.process.connected) steady.process.send("stop");
+  const limit = setTimeout(() => steady.process.kill("SIGKILL"), 30_000);
+  const status = await steady.ended;
+  clearTimeout(limit);
+  const rounds = steady.replies.find((reply) => reply.kind === "number")?.value;
+  const isWell = isReady && rounds !== undefined && rounds > 0;
+  const note = isWell ? undefined : failureOf(steady.replies, status);
+  const figures = rounds === undefined ? {} : { value: rounds, unit: "rounds" };
+  yield { group, name: "the lease beside it computes on, and right", ok: isWell, ...figures, ...noteOf(note) };
+  yield leakRow(group, await leftOver(device, before));
+}
+
+async function* checkSpeed({ device, sizes }: Card): AsyncGenerator<Row> {
+  const group = "speed";
+  const before = await usedBytes(device);
+  const overhead = await runJob({ kind: "overhead", device: device.id }, 60_000);
+  const charged = overhead.replies.find((reply) => reply.kind === "number")?.value;
+  const name = "memory charged per lease beside its slice";
+  if (charged === undefined) yield { group, name, ...noteOf(overhead.failure ?? "NVML does not tell") };
+  else yield { group, name, unit: "MiB", value: charged / MiB };
+  const { replies, failure } = await runJob({ kind: "measure", device: device.id, sizes }, 240_000);
+  for (const reply of replies) if (reply.kind === "row") yield reply.row;
+  if (failure !== undefined) yield { group, name: "measuring comes to its end", ok: false, ...noteOf(failure) };
+  yield leakRow(group, await leftOver(device, before));
+}
+
+/** The promises of a lease, through a real server; behind each of them nothing may be left on the card. */
+async function* checkPromises({ device }: Card): AsyncGenerator<Row> {
+  const group = "end to end";
+  const cold = await usedBytes(device);
+  {
+    await using server = await openServer("--device", device.id, "--kernel-timeout", "2s", "--heartbeat-timeout", "5s");
+    await using pool = await connect({ server: server.grpc });
+    const idle = await usedBytes(device);
+    const before = cold === undefined || idle === undefined ? undefined : Math.max(cold, idle);
+    for (const [name, check] of Object.entries(checks)) {
+      say(`end to end: ${name}`);
+      let note: string | undefined;
+      let ok = true;
+      try {
+        note = await bounded(CASE_LIMIT_MS, check({ pool, server, device }));
+      } catch (error) {
+        note = messageOf(error);
+        ok = false;
+      }
+      const left = await leftOver(device, before);
+      const leak = left === undefined || left === 0 ? {} : { ok: false, note: `[${left}] bytes are left on the card` };
+      yield { group, name, ok, ...noteOf(note), ...leak };
+    }
+  }
+  yield* checkPair(group);
+  yield leakRow(group, await leftOver(device, cold));
+}
+
+/** Where there are two cards: a lease of both, and bytes that pass between them. */
+async function* checkPair(group: string): AsyncGenerator<Row> {
+  const name = "bytes pass between the two devices of a lease";
+  const cards = await cudaDriver.discover("");
+  if (cards.length < 2) {
+    yield { group, name, note: "there is one card" };
+    return;
+  }
+  let error: string | undefined;
+  try {
+    await using server = await openServer("--device", "cuda");
+    await using pool = await connect({ server: server.grpc });
+    await bounded(CASE_LIMIT_MS, copyBetween(pool));
+  } catch (caught) {
+    error = messageOf(caught);
+  }
+  yield { group, name, ok: error === undefined, ...noteOf(error) };
+}
+
+/** Every kernel fixture once more, through a real server and the client library. */
+async function* checkRemoteKernels({ device }: Card): AsyncGenerator<Row> {
+  const group = "remote kernels";
+  const before = await usedBytes(device);
+  {
+    await using server = await openServer("--device", device.id);
+    await using pool = await connect({ server: server.grpc });
+    const cases = kernelCases.filter(({ kernelTimeoutMs }) => kernelTimeoutMs === undefined);
+    let lost = 0;
+    for (const [index, kernelCase] of cases.entries()) {
+      const error = await runRemotely(pool, kernelCase);
+      yield { group, name: kernelCase.name, ok: error === undefined, isCase: true, ...noteOf(error) };
+      lost = error === undefined ? 0 : lost + 1;
+      if (lost === LOST_CASES_MAX) {
+        yield {
+          group,
+          name: "cases that are left out",
+          value: cases.length - index - 1,
+          note: "those before all fail",
+        };
+        break;
+      }
+      if (index % 10 === 9) say(`remote kernels: ${index + 1} of ${cases.length}`);
+    }
+  }
+  yield leakRow(group, await leftOver(device, before));
+}
+
+async function runRemotely(pool: Pool, kernelCase: KernelCase): Promise<string | undefined> {
+  try {
+    const options = { memoryBytes: CASE_ARENA_BYTES, isHardware: true };
+    const machine = await bounded(CASE_LIMIT_MS, openClientMachine(pool, options));
+    try {
+      await bounded(CASE_LIMIT_MS, kernelCase.run(machine));
+    } finally {
+      await bounded(CASE_LIMIT_MS, machine.close());
+    }
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** What borrowing costs, beside the same work in one process. */
+async function* checkRemote({ device, sizes }: Card): AsyncGenerator<Row> {
+  const group = "remote";
+  const before = await usedBytes(device);
+  {
+    await using server = await openServer("--device", device.id);
+    const job = { kind: "remote", device: device.id, server: server.grpc, sizes } as const;
+    const { replies, failure } = await runJob(job, 240_000);
+    for (const reply of replies) if (reply.kind === "row") yield reply.row;
+    if (failure !== undefined) yield { group, name: "measuring comes to its end", ok: false, ...noteOf(failure) };
+  }
+  yield leakRow(group, await leftOver(device, before));
+}
+
+/** In the order in which they run: what decides first, and what takes longest last. */
+export const groups: Readonly<Record<string, Group>> = {
+  memory: checkMemory,
+  neighbours: checkNeighbours,
+  "end to end": checkPromises,
+  remote: checkRemote,
+  speed: checkSpeed,
+  kernels: checkKernels,
+  "remote kernels": checkRemoteKernels,
+};
