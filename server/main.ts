@@ -90,7 +90,7 @@ function complain(cause: unknown): number {
 async function run(config: Config): Promise<void> {
   // What goes wrong is told once, in our words.
   setLogVerbosity(logVerbosity.NONE);
-  const log = createLog(config.logLevel);
+  const log = await createLog(config.logLevel);
   const here = { hostname: hostname(), address: config.listen.host, labels: config.labels };
   const problems: DeviceHealth[] = [];
   const devices = await takeInventory(config.devices, here, {

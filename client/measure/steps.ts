@@ -20,17 +20,18 @@ export interface Trainer {
   readonly classifier: DigitClassifier;
   readonly digits: DigitsOnDevice;
   readonly order: DeviceBuffer;
+  /** The pixels of all images. */
+  readonly images: Uint8Array;
 }
 
-const images = Uint8Array.from({ length: IMAGES * PIXELS }, (_, index) => (index * 2_654_435_761) >>> 24);
-
 export async function loadTrainer(gpu: Device): Promise<Trainer> {
+  const images = Uint8Array.from({ length: IMAGES * PIXELS }, (_, index) => (index * 2_654_435_761) >>> 24);
   const labels = Uint8Array.from({ length: IMAGES }, (_, index) => index % 10);
   const digits = uploadDigits(gpu, { images, labels, count: IMAGES });
   const order = gpu.upload(Uint32Array.from({ length: IMAGES }, (_, index) => index));
   const classifier = await DigitClassifier.load(gpu, { batchMax: BATCH_MAX, seed: 1 });
   await gpu.synchronize();
-  return { gpu, classifier, digits, order };
+  return { gpu, classifier, digits, order, images };
 }
 
 /** Nanoseconds per step. Training asks for an answer once, behind the last step; an inference asks for one each. */
@@ -53,7 +54,7 @@ async function runStep(
   { workload, batch: count }: { workload: Workload; batch: number },
   step: number,
 ) {
-  const { classifier, digits, order } = trainer;
+  const { classifier, digits, order, images } = trainer;
   const first = (step * count) % (IMAGES - count);
   const batch: Batch = { digits, order, first, count };
   if (workload === "inference") {

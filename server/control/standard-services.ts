@@ -3,23 +3,54 @@
  * and reflection, so that grpcurl and its kin need no files. Both tell nothing about the pool, and are open to every caller.
  */
 import type { Server } from "@grpc/grpc-js";
-import { ReflectionService } from "@grpc/reflection";
-import { HealthImplementation } from "grpc-health-check";
-import { packageDefinition } from "../../proto/load.ts";
+import type { HealthImplementation } from "grpc-health-check";
+import { conversion } from "../../proto/load.ts";
+import { addLateServices, type LateMethod } from "./late-services.ts";
 
 /** The server as a whole, and its services. */
 const NAMES = ["", "sluice.v1.PoolService", "sluice.v1.AdminService"] as const;
 
+const healthMethods: readonly LateMethod[] = [
+  { path: "/grpc.health.v1.Health/Check" },
+  { path: "/grpc.health.v1.Health/List" },
+  { path: "/grpc.health.v1.Health/Watch", responseStream: true },
+];
+const reflectionMethods: readonly LateMethod[] = ["v1", "v1alpha"].map((version) => ({
+  path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+  requestStream: true,
+  responseStream: true,
+}));
+
 export class StandardServices {
-  readonly #health = new HealthImplementation(Object.fromEntries(NAMES.map((name) => [name, "NOT_SERVING" as const])));
+  #isServing = false;
+  #health: HealthImplementation | undefined;
 
   addTo(server: Server): void {
-    this.#health.addToServer(server);
-    new ReflectionService(packageDefinition).addToServer(server);
+    addLateServices(server, healthMethods, async () => {
+      const { HealthImplementation } = await import("grpc-health-check");
+      const health = new HealthImplementation(this.#statuses());
+      this.#health = health;
+      return (added) => health.addToServer(added as Server);
+    });
+    addLateServices(server, reflectionMethods, async () => {
+      const [{ ReflectionService }, { fromJSON }, { descriptor }] = await Promise.all([
+        import("@grpc/reflection"),
+        import("@grpc/proto-loader"),
+        import("../../proto/generated/descriptor.ts"),
+      ]);
+      const definition = fromJSON(descriptor as unknown as Parameters<typeof fromJSON>[0], conversion);
+      return (added) => new ReflectionService(definition).addToServer(added as Server);
+    });
   }
 
   /** Whether new leases are granted. */
   setServing(isServing: boolean): void {
-    for (const name of NAMES) this.#health.setStatus(name, isServing ? "SERVING" : "NOT_SERVING");
+    this.#isServing = isServing;
+    for (const [name, status] of Object.entries(this.#statuses())) this.#health?.setStatus(name, status);
+  }
+
+  #statuses() {
+    const status = this.#isServing ? ("SERVING" as const) : ("NOT_SERVING" as const);
+    return Object.fromEntries(NAMES.map((name) => [name, status]));
   }
 }
