@@ -4,7 +4,7 @@ import { connect, type DeviceBuffer } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, programs, runProgram } from "../support/interposer.ts";
 import { createRandom } from "../support/random.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 type Step =
   | readonly ["a", id: number, bytes: number]
@@ -122,7 +122,10 @@ describe.runIf(canBuild)("the TypeScript client and the interposer", () => {
     const path = `${programs}/script-${seed}`;
     writeFileSync(path, script.map((step) => `${step.join(" ")}\n`).join(""));
     const expected = await playByLibrary(server, script);
-    const finished = await runProgram({ server, command: ["sh", "-c", `${program} < ${path}`] });
+    const command = ["sh", "-c", `${program} < ${path}`];
+    // The library goes over the Unix socket, and so does the interposer in two of three.
+    const env = seed % 3 === 0 ? {} : { SLUICE_DATA: `unix://${socketOf(server)}` };
+    const finished = await runProgram({ server, command, env });
     expect(finished.code, finished.stdout.slice(-300) + finished.stderr).toBe(0);
     expect(finished.stdout.trim().split("\n").map(Number)).toEqual(expected);
     expect(expected.length).toBeGreaterThan(20);

@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
 import { MiB } from "../support/raw-client.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
 
@@ -23,6 +23,16 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
   it.each(sourcesOf("test/interposer/driver"))("%s", async (source) => {
     const finished = await runProgram({ server, command: [compileProgram(source)] });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it.each(["large-copies", "managed", "memory", "streams", "threads"])("%s, over the Unix socket", async (name) => {
+    const command = [compileProgram(`test/interposer/driver/${name}.c`, { suffix: "-local" })];
+    const trace = `dist/interposer-programs/trace-${name}`;
+    rmSync(trace, { force: true });
+    const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_TRACE: trace };
+    const finished = await runProgram({ server, command, env });
+    expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+    expect(readFileSync(trace, "utf8")).toContain("memory that the server shares");
   });
 
   it("waits for nothing when it allocates and frees, until memory runs out", async () => {
@@ -47,6 +57,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const program = compileProgram("test/interposer/driver/vector-add.c", { suffix: "-traced" });
     await runProgram({ server, command: [program], env: { SLUICE_TRACE: trace } });
     const lines = readFileSync(trace, "utf8").trim().split("\n");
+    // Over TCP, that is without a line about memory that the server shares.
     expect(lines[0]).toMatch(/^\d+\.\d+ cuInit CUDA_SUCCESS$/);
     expect(lines.filter((line) => line.includes(" cuLaunchKernel CUDA_SUCCESS"))).toHaveLength(1);
   });

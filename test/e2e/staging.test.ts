@@ -12,7 +12,6 @@ import {
   readSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
 import { connect, type Pool, type TransportKind } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { allocateRequest } from "../../client/allocate-options.ts";
@@ -22,7 +21,7 @@ import { STAGING_BYTES } from "../../shared/limits.ts";
 import { executorsOf } from "../support/processes.ts";
 import { createRandom } from "../support/random.ts";
 import { ARENA, MiB, parseStaging, RawSession, raw } from "../support/raw-client.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 let server: TestServer;
@@ -45,8 +44,6 @@ afterAll(async () => {
   control.close();
   await server.stop();
 });
-
-const socketPath = (): string => join(server.state, readdirSync(server.state).find((name) => name.endsWith(".sock"))!);
 
 interface RawLease {
   readonly id: string;
@@ -71,7 +68,7 @@ interface LocalSession {
 
 /** A session over the Unix socket that has an allocation of 8 MiB, and opens what it is offered. */
 async function openLocally(lease: RawLease): Promise<LocalSession> {
-  const session = await RawSession.open(socketPath(), lease);
+  const session = await RawSession.open(socketOf(server), lease);
   const { path, name, byteCount } = parseStaging((await session.ask(raw.attach())).body);
   expect(byteCount).toBe(STAGING_BYTES);
   expect(readlinkSync(path)).toBe(name);

@@ -1,6 +1,6 @@
 /** The library over every transport that a server offers: the same calls, the same bytes, the same errors. */
-import { readdirSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
-import { basename, join } from "node:path";
+import { renameSync, symlinkSync, unlinkSync } from "node:fs";
+import { basename } from "node:path";
 import { type ConnectionOptions, connect as connectSecurely } from "node:tls";
 import { connect, type Pool, SluiceError, type TransportKind } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -9,7 +9,7 @@ import { DataRelay } from "../../client/cli/data-relay.ts";
 import { Control } from "../../client/control.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
 import { ARENA, RawConnection, RawSession, raw } from "../support/raw-client.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
 /** More than one call carries, and not a multiple of anything. */
@@ -64,13 +64,6 @@ async function connectBy(...transports: TransportKind[]): Promise<Pool> {
   });
   pools.push(pool);
   return pool;
-}
-
-/** The server's data socket. */
-function socketOf({ state }: TestServer): string {
-  const name = readdirSync(state).find((file) => file.endsWith(".sock"));
-  if (name === undefined) throw new Error("The server has no data socket.");
-  return join(state, name);
 }
 
 function pattern(byteCount: number, seed: number): Uint8Array {

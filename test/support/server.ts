@@ -3,7 +3,7 @@
  * its process id; `stop` tells the exit code, and what was logged is kept for assertions and for failures.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endExecutorsOf } from "./processes.ts";
@@ -116,6 +116,13 @@ export async function runSluice(args: readonly string[], options: ServerOptions 
   const code = await exited;
   clearTimeout(timer);
   return { code, stdout: stdout(), stderr: log() };
+}
+
+/** The path of the server's data socket, for clients on its host. */
+export function socketOf({ state }: Pick<TestServer, "state">): string {
+  const name = readdirSync(state).find((file) => file.endsWith(".sock"));
+  if (name === undefined) throw new Error("The server has no data socket.");
+  return join(state, name);
 }
 
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {

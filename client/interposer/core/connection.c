@@ -151,6 +151,13 @@ void call_end_with_data(struct connection *connection, uint64_t *mark, const voi
     call_end(connection, mark);
 }
 
+void call_end_staged(struct connection *connection, uint64_t *mark, int part) {
+    count_call(connection, mark);
+    staging_sent(&connection->staging, part, connection->sequence);
+    send_batch(connection, NULL, 0);
+    pthread_mutex_unlock(&connection->send_lock);
+}
+
 void call_end_expecting(struct connection *connection, struct answer *answer, uint64_t *mark) {
     count_call(connection, mark);
     answer->sequence = (uint32_t)connection->sequence;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "../generated/calls.h"
+#include "staging.h"
 
 /*
  * A batch is not held back longer than this while the program goes on calling. 50 us are ten times the cost of a write, and
@@ -65,11 +66,15 @@ struct connection {
     bool reading;
     struct answer *awaited;
     atomic_uint_least32_t last_answer;
+    /* Sequence number of the last call that the server says it has executed; only the reader writes it. */
+    atomic_uint_least64_t executed;
 
     /* Only the reader touches these. */
     uint8_t *input;
     size_t input_start;
     size_t input_end;
+
+    struct staging staging;
 
     /* The failure that answers every call from now on. */
     atomic_uint_least32_t failed_code;
@@ -115,6 +120,9 @@ void call_end(struct connection *connection, uint64_t *mark);
 /* As call_end, for a call whose last tail is `data`, not yet written: sends the batch and the data at once. */
 void call_end_with_data(struct connection *connection, uint64_t *mark, const void *data, size_t byte_count);
 
+/* As call_end, for a copy to the device out of a part of the staging file: sends the batch at once. */
+void call_end_staged(struct connection *connection, uint64_t *mark, int part);
+
 /* As call_end, for a call with an answer, which is expected from then on. Nothing is sent yet. */
 void call_end_expecting(struct connection *connection, struct answer *answer, uint64_t *mark);
 
@@ -123,6 +131,9 @@ void connection_flush(struct connection *connection);
 
 /* Sends the batch and reads until the answer is there. Returns its failure; code 0 is success. */
 struct failure answer_wait(struct connection *connection, struct answer *answer);
+
+/* Sends the batch and reads until the server has executed the calls up to this one; false when the connection is in failure. */
+bool executed_wait(struct connection *connection, uint64_t sequence);
 
 /* Frees the body of an answer. */
 void answer_release(struct answer *answer);

@@ -192,6 +192,13 @@ static bool read_text(struct connection *connection, uint32_t kind, size_t byte_
     return is_good;
 }
 
+/* Takes the low 32 bits of a sequence number; an older one than the last says nothing. */
+static void note_executed(struct connection *connection, uint32_t low) {
+    uint64_t known = atomic_load_explicit(&connection->executed, memory_order_relaxed);
+    int32_t news = (int32_t)(low - (uint32_t)known);
+    if (news > 0) atomic_store_explicit(&connection->executed, known + (uint32_t)news, memory_order_release);
+}
+
 /* Reads one frame and deals with it; false when the connection is in failure afterwards. */
 static bool read_frame(struct connection *connection) {
     uint8_t header[16];
@@ -202,6 +209,7 @@ static bool read_frame(struct connection *connection) {
         broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "a malformed frame");
         return false;
     }
+    note_executed(connection, sluice_get_u32(header + 12));
     if (kind == SLUICE_FRAME_ANSWERS) return read_answers(connection, sluice_get_u32(header + 8), byte_count - sizeof header);
     if (kind == SLUICE_FRAME_OUTPUT || kind == SLUICE_FRAME_REFUSAL) return read_text(connection, kind, byte_count - sizeof header);
     broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, kind == SLUICE_FRAME_GOODBYE ? "closed by the server" : "a frame of an unexpected kind");
@@ -234,28 +242,41 @@ static void forget(struct connection *connection, struct answer *answer) {
     if (*at != NULL) *at = answer->next;
 }
 
+/* Becomes the reader for one frame, or waits until the one that there is has read one; false when the connection is in failure. Locked. */
+static bool read_in_turn(struct connection *connection) {
+    if (connection->reading) {
+        pthread_cond_wait(&connection->received, &connection->receive_lock);
+        return true;
+    }
+    connection->reading = true;
+    pthread_mutex_unlock(&connection->receive_lock);
+    bool is_alive = read_frame(connection);
+    pthread_mutex_lock(&connection->receive_lock);
+    connection->reading = false;
+    pthread_cond_broadcast(&connection->received);
+    return is_alive;
+}
+
 struct failure answer_wait(struct connection *connection, struct answer *answer) {
     connection_flush(connection);
     bool is_alive = true;
     pthread_mutex_lock(&connection->receive_lock);
-    while (!answer->done && is_alive) {
-        if (connection->reading) {
-            pthread_cond_wait(&connection->received, &connection->receive_lock);
-            continue;
-        }
-        connection->reading = true;
-        pthread_mutex_unlock(&connection->receive_lock);
-        is_alive = read_frame(connection);
-        pthread_mutex_lock(&connection->receive_lock);
-        connection->reading = false;
-        pthread_cond_broadcast(&connection->received);
-    }
+    while (!answer->done && is_alive) is_alive = read_in_turn(connection);
     if (!answer->done) {
         forget(connection, answer);
         answer->failure = connection_failure(connection);
     }
     pthread_mutex_unlock(&connection->receive_lock);
     return answer->failure;
+}
+
+bool executed_wait(struct connection *connection, uint64_t sequence) {
+    connection_flush(connection);
+    bool is_alive = true;
+    pthread_mutex_lock(&connection->receive_lock);
+    while (is_alive && atomic_load_explicit(&connection->executed, memory_order_relaxed) < sequence) is_alive = read_in_turn(connection);
+    pthread_mutex_unlock(&connection->receive_lock);
+    return is_alive && connection_failure(connection).code == 0;
 }
 
 void answer_release(struct answer *answer) {

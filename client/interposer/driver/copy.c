@@ -1,6 +1,7 @@
 /*
  * Copies. Data to the device is sent from where it is and need not be waited for: the source may be reused at once. Data from the
- * device is read straight into its place, several pieces under way at a time. Rectangles are copied row by row.
+ * device is read straight into its place, several pieces under way at a time. Where the server shares memory with this process, large copies
+ * go through that. Rectangles are copied row by row.
  */
 #include <string.h>
 
@@ -14,10 +15,43 @@ static size_t piece_of(size_t left) {
     return left < SLUICE_CALL_DATA_BYTES_MAX ? left : SLUICE_CALL_DATA_BYTES_MAX;
 }
 
+/* Whether a copy of so many bytes goes through the staging file. */
+static bool is_staged(size_t bytes) {
+    return bytes >= SLUICE_STAGED_COPY_BYTES_MIN && driver.connection.staging.bytes != NULL;
+}
+
+static uint8_t *staging_at(int part) {
+    return driver.connection.staging.bytes + staging_offset(part);
+}
+
+/* How much of [from, from + left) goes into one part of the staging file and is on its way; 0 when there is no part. */
+static size_t write_staged(uint64_t destination, const void *from, size_t left, struct stream *stream) {
+    int part = staging_take_patiently(&driver.connection);
+    if (part < 0) return 0;
+    size_t piece = left < SLUICE_STAGED_PIECE_BYTES ? left : SLUICE_STAGED_PIECE_BYTES;
+    memcpy(staging_at(part), from, piece);
+    struct sluice_copy_to_device_staged_call call = {
+        .address = destination, .offset = staging_offset(part), .byte_count = (uint32_t)piece, .stream = stream->id};
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_TO_DEVICE_STAGED, sluice_size_copy_to_device_staged_call(&call));
+    if (at == NULL) {
+        staging_release(&driver.connection.staging, part);
+        return 0;
+    }
+    sluice_encode_copy_to_device_staged_call(at, &call);
+    call_end_staged(&driver.connection, &stream->last, part);
+    return piece;
+}
+
 CUresult device_write(uint64_t destination, const void *source, size_t bytes, struct stream *stream) {
     const uint8_t *from = source;
+    bool staged = is_staged(bytes);
     for (size_t done = 0; done < bytes;) {
-        size_t piece = piece_of(bytes - done);
+        size_t piece = staged ? write_staged(destination + done, from + done, bytes - done, stream) : 0;
+        if (piece > 0) {
+            done += piece;
+            continue;
+        }
+        piece = piece_of(bytes - done);
         struct sluice_copy_to_device_call call = {.address = destination + done, .stream = stream->id, .data = {NULL, piece}};
         size_t fixed = sluice_size_copy_to_device_call(&call) - sluice_pad8(piece);
         uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_TO_DEVICE, fixed);
@@ -30,43 +64,88 @@ CUresult device_write(uint64_t destination, const void *source, size_t bytes, st
     return connection_result();
 }
 
+/* A piece of a copy from the device: its answer brings the bytes, or says that they are in a part of the staging file. */
+struct piece {
+    struct answer answer;
+    int part; /* -1: the answer brings them. */
+    void *into;
+    size_t byte_count;
+};
+
 /* Pieces of one copy from the device that are under way, the oldest first. */
 struct reading {
-    struct answer answers[PIECES_UNDER_WAY_MAX];
+    struct piece pieces[PIECES_UNDER_WAY_MAX];
     unsigned issued, received;
     CUresult result;
 };
 
 static void receive_piece(struct reading *reading) {
-    struct answer *answer = &reading->answers[reading->received++ % PIECES_UNDER_WAY_MAX];
-    struct failure failure = answer_wait(&driver.connection, answer);
-    answer_release(answer);
+    struct piece *piece = &reading->pieces[reading->received++ % PIECES_UNDER_WAY_MAX];
+    struct failure failure = answer_wait(&driver.connection, &piece->answer);
+    answer_release(&piece->answer);
+    if (piece->part >= 0) {
+        if (failure.code == 0) memcpy(piece->into, staging_at(piece->part), piece->byte_count);
+        staging_release(&driver.connection.staging, piece->part);
+    }
     if (failure.code != 0 && reading->result == CUDA_SUCCESS) reading->result = result_of(failure);
 }
 
-static void request_piece(struct reading *reading, uint64_t source, void *into, size_t bytes, struct stream *stream) {
+/* A part for the next piece, once those under way have given theirs back if need be; -1 when the piece must do without. */
+static int part_for(struct reading *reading) {
+    int part = staging_take(&driver.connection);
+    while (part < 0 && reading->issued != reading->received) {
+        receive_piece(reading);
+        part = staging_take(&driver.connection);
+    }
+    return part >= 0 ? part : staging_take_patiently(&driver.connection);
+}
+
+static uint8_t *begin_request(const struct piece *piece, uint64_t source, struct stream *stream) {
+    struct connection *connection = &driver.connection;
+    uint32_t byte_count = (uint32_t)piece->byte_count;
+    uint8_t *at;
+    if (piece->part >= 0) {
+        struct sluice_copy_from_device_staged_call call = {
+            .address = source, .offset = staging_offset(piece->part), .byte_count = byte_count, .stream = stream->id};
+        at = call_begin(connection, SLUICE_OP_COPY_FROM_DEVICE_STAGED, sluice_size_copy_from_device_staged_call(&call));
+        if (at != NULL) sluice_encode_copy_from_device_staged_call(at, &call);
+    } else {
+        struct sluice_copy_from_device_call call = {.address = source, .byte_count = byte_count, .stream = stream->id};
+        at = call_begin(connection, SLUICE_OP_COPY_FROM_DEVICE, sluice_size_copy_from_device_call(&call));
+        if (at != NULL) sluice_encode_copy_from_device_call(at, &call);
+    }
+    return at;
+}
+
+static void request_piece(struct reading *reading, uint64_t source, struct piece wanted, struct stream *stream) {
     if (reading->issued - reading->received == PIECES_UNDER_WAY_MAX) receive_piece(reading);
-    if (reading->result != CUDA_SUCCESS) return;
-    struct answer *answer = &reading->answers[reading->issued % PIECES_UNDER_WAY_MAX];
-    memset(answer, 0, offsetof(struct answer, fixed));
-    answer->into = into;
-    answer->into_bytes = bytes;
-    struct sluice_copy_from_device_call call = {.address = source, .byte_count = (uint32_t)bytes, .stream = stream->id};
-    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_FROM_DEVICE, sluice_size_copy_from_device_call(&call));
-    if (at == NULL) {
-        reading->result = connection_result();
+    struct piece *piece = &reading->pieces[reading->issued % PIECES_UNDER_WAY_MAX];
+    memset(&piece->answer, 0, offsetof(struct answer, fixed));
+    piece->part = wanted.part;
+    piece->into = wanted.into;
+    piece->byte_count = wanted.byte_count;
+    if (piece->part < 0) {
+        piece->answer.into = wanted.into;
+        piece->answer.into_bytes = wanted.byte_count;
+    }
+    bool is_begun = reading->result == CUDA_SUCCESS && begin_request(piece, source, stream) != NULL;
+    if (is_begun) {
+        call_end_expecting(&driver.connection, &piece->answer, &stream->last);
+        reading->issued++;
         return;
     }
-    sluice_encode_copy_from_device_call(at, &call);
-    call_end_expecting(&driver.connection, answer, &stream->last);
-    reading->issued++;
+    if (piece->part >= 0) staging_release(&driver.connection.staging, piece->part);
+    if (reading->result == CUDA_SUCCESS) reading->result = connection_result();
 }
 
 static void request_range(struct reading *reading, uint64_t source, void *destination, size_t bytes, struct stream *stream) {
+    bool staged = is_staged(bytes);
     for (size_t done = 0; done < bytes && reading->result == CUDA_SUCCESS;) {
-        size_t piece = piece_of(bytes - done);
-        request_piece(reading, source + done, (uint8_t *)destination + done, piece, stream);
-        done += piece;
+        int part = staged ? part_for(reading) : -1;
+        size_t most = part >= 0 ? SLUICE_STAGED_PIECE_BYTES : SLUICE_CALL_DATA_BYTES_MAX;
+        size_t byte_count = bytes - done < most ? bytes - done : most;
+        request_piece(reading, source + done, (struct piece){.part = part, .into = (uint8_t *)destination + done, .byte_count = byte_count}, stream);
+        done += byte_count;
     }
 }
 

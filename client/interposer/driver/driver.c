@@ -89,6 +89,7 @@ static void hide_attributes(int *attributes) {
 static CUresult read_device(struct device *device, const struct answer *answer) {
     struct sluice_attach_answer attach;
     if (sluice_decode_attach_answer(answer->body, answer->body_bytes, &attach) != 0) return CUDA_ERROR_UNKNOWN;
+    if (device->index == 0 && !driver.connection.is_tcp) staging_open(&driver.connection.staging, &attach);
     copy_text(device->kind, sizeof device->kind, attach.kind);
     copy_text(device->name, sizeof device->name, attach.name);
     copy_text(device->id, sizeof device->id, attach.uuid);

@@ -72,6 +72,9 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_PARAM_BYTES_MAX 32764
 #define SLUICE_RECORDED_CALLS_MAX 262144
 #define SLUICE_SLICES_PER_LEASE_MAX 16
+#define SLUICE_STAGING_BYTES 8388608
+#define SLUICE_STAGED_COPY_BYTES_MIN 262144
+#define SLUICE_STAGED_PIECE_BYTES 524288
 
 #define SLUICE_FRAME_GREETING 1
 #define SLUICE_FRAME_HELLO 2
