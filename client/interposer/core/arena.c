@@ -278,10 +278,10 @@ bool arena_find(struct arena *arena, uint64_t address, struct range *found) {
     return is_good;
 }
 
-bool arena_find_owned(struct arena *arena, const void *owner, struct range *found) {
+bool arena_next_owned(struct arena *arena, const void *owner, uint64_t address, struct range *found) {
     pthread_mutex_lock(&arena->lock);
-    struct range *range = range_at(arena, arena->base);
-    while (range != NULL && !(range->is_used && range->owner == owner)) range = range->after;
+    struct range *range = range_at(arena, address < arena->base ? arena->base : address);
+    while (range != NULL && !(range->is_used && range->owner == owner && range->address >= address)) range = range->after;
     if (range != NULL) *found = *range;
     pthread_mutex_unlock(&arena->lock);
     return range != NULL;

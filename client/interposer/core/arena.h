@@ -60,8 +60,8 @@ bool arena_retire(struct arena *arena, uint64_t address);
 /* Copies the used range that holds `address` to `*found`; false when none does. */
 bool arena_find(struct arena *arena, uint64_t address, struct range *found);
 
-/* The first used range of an owner, for freeing them all; false when there is none. */
-bool arena_find_owned(struct arena *arena, const void *owner, struct range *found);
+/* The first used range of an owner at or above an address; false when there is none. */
+bool arena_next_owned(struct arena *arena, const void *owner, uint64_t address, struct range *found);
 
 static inline bool arena_holds(const struct arena *arena, uint64_t address) {
     return address - arena->base < arena->byte_count;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "graph.h"
 #include "managed.h"
 
 #define PIECES_UNDER_WAY_MAX 32
@@ -227,12 +228,27 @@ static void copy_line(struct line line, size_t bytes, struct stream *stream, str
     else memmove(host, host_source, bytes);
 }
 
+/* The same as a box of one row, for a graph. */
+static CUDA_MEMCPY3D box_of(struct line line, size_t bytes) {
+    CUDA_MEMCPY3D box = {.width_bytes = bytes, .height = 1, .depth = 1, .src_pitch = bytes, .dst_pitch = bytes, .src_height = 1, .dst_height = 1};
+    box.src_type = line.from_device ? CU_MEMORY_DEVICE : CU_MEMORY_HOST;
+    box.dst_type = line.to_device ? CU_MEMORY_DEVICE : CU_MEMORY_HOST;
+    if (line.from_device) box.src_device = line.source;
+    else box.src_host = (const void *)(uintptr_t)line.source;
+    if (line.to_device) box.dst_device = line.destination;
+    else box.dst_host = (void *)(uintptr_t)line.destination;
+    return box;
+}
+
 static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
     if (bytes == 0) return CUDA_SUCCESS;
-    CUresult result = settle(&line);
+    CUresult result = stream->capture == NULL ? settle(&line) : CUDA_SUCCESS;
     if (result == CUDA_SUCCESS) result = check_line(line, bytes);
     if (result != CUDA_SUCCESS) return result;
-    if (stream->capture != NULL) return graph_add_copy(stream->capture, line, bytes);
+    if (stream->capture != NULL) {
+        CUDA_MEMCPY3D box = box_of(line, bytes);
+        return capture_copy(stream, &box);
+    }
     if (line.to_device && !line.from_device && stream->id == 0) return device_write(line.destination, (void *)(uintptr_t)line.source, bytes, stream);
     if (!line.to_device && !line.from_device) result = stream_wait(stream);
     else result = stream_for(line, &stream);
@@ -242,10 +258,6 @@ static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
     reading.result = CUDA_SUCCESS;
     copy_line(line, bytes, stream, &reading);
     return finish_reading(&reading);
-}
-
-CUresult replay_copy(struct line line, size_t bytes, struct stream *stream) {
-    return copy(line, bytes, stream);
 }
 
 static CUresult copy_in(struct line line, size_t bytes, CUstream handle) {
@@ -329,9 +341,15 @@ static CUresult end_of(int type, uint64_t host, uint64_t device, size_t x_bytes,
     return CUDA_SUCCESS;
 }
 
-static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
+/* A box as its first row, the number of rows and planes, and how far they are apart. */
+struct rows {
+    struct line first;
+    size_t width, count;
     struct end to, from;
-    if (box->width_bytes == 0 || box->height == 0 || box->depth == 0) return CUDA_SUCCESS;
+};
+
+static CUresult rows_of(const CUDA_MEMCPY3D *box, struct rows *rows) {
+    struct end to, from;
     CUresult result = end_of(box->dst_type, (uintptr_t)box->dst_host, box->dst_device, box->dst_x_bytes, &to);
     if (result == CUDA_SUCCESS) result = end_of(box->src_type, (uintptr_t)box->src_host, box->src_device, box->src_x_bytes, &from);
     if (result != CUDA_SUCCESS) return result;
@@ -342,31 +360,61 @@ static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
     from.plane = from.pitch * (box->src_height == 0 ? box->height : box->src_height);
     to.address += box->dst_y * to.pitch + box->dst_z * to.plane;
     from.address += box->src_y * from.pitch + box->src_z * from.plane;
-    size_t rows = box->height, width = box->width_bytes;
-    if (to.pitch == width && from.pitch == width) {
-        width *= rows;
-        rows = 1;
+    *rows = (struct rows){{to.address, from.address, to.is_device, from.is_device}, box->width_bytes, box->height, to, from};
+    if (to.pitch == rows->width && from.pitch == rows->width) {
+        rows->width *= rows->count;
+        rows->count = 1;
     }
-    struct line first = {to.address, from.address, to.is_device, from.is_device};
-    bool is_captured = stream->capture != NULL;
-    result = settle(&first);
+    return CUDA_SUCCESS;
+}
+
+bool copy_is_line(const CUDA_MEMCPY3D *box, struct line *line, size_t *byte_count) {
+    struct rows rows;
+    if (box->width_bytes == 0 || rows_of(box, &rows) != CUDA_SUCCESS || rows.count != 1 || box->depth != 1) return false;
+    *line = rows.first;
+    *byte_count = rows.width;
+    return true;
+}
+
+/* Checks every row before the first is copied, or captured. */
+static CUresult check_rows(const struct rows *rows, size_t depth) {
+    for (size_t z = 0; z < depth; z++) {
+        for (size_t y = 0; y < rows->count; y++) {
+            struct line line = rows->first;
+            line.destination += z * rows->to.plane + y * rows->to.pitch;
+            line.source += z * rows->from.plane + y * rows->from.pitch;
+            CUresult result = check_line(line, rows->width);
+            if (result != CUDA_SUCCESS) return result;
+        }
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_box(const CUDA_MEMCPY3D *box, struct stream *stream) {
+    struct rows rows;
+    if (box->width_bytes == 0 || box->height == 0 || box->depth == 0) return CUDA_SUCCESS;
+    CUresult result = rows_of(box, &rows);
+    if (result == CUDA_SUCCESS && stream->capture == NULL) result = settle(&rows.first);
+    if (result == CUDA_SUCCESS) result = check_rows(&rows, box->depth);
     if (result != CUDA_SUCCESS) return result;
-    if (!is_captured) result = first.to_device || first.from_device ? stream_for(first, &stream) : stream_wait(stream);
+    if (stream->capture != NULL) return capture_copy(stream, box);
+    result = rows.first.to_device || rows.first.from_device ? stream_for(rows.first, &stream) : stream_wait(stream);
     struct reading reading;
     reading.issued = reading.received = 0;
     reading.result = result;
     for (size_t z = 0; z < box->depth && reading.result == CUDA_SUCCESS; z++) {
-        for (size_t y = 0; y < rows && reading.result == CUDA_SUCCESS; y++) {
-            struct line line = first;
-            line.destination += z * to.plane + y * to.pitch;
-            line.source += z * from.plane + y * from.pitch;
-            reading.result = check_line(line, width);
-            if (reading.result != CUDA_SUCCESS) break;
-            if (is_captured) reading.result = graph_add_copy(stream->capture, line, width);
-            else copy_line(line, width, stream, &reading);
+        for (size_t y = 0; y < rows.count && reading.result == CUDA_SUCCESS; y++) {
+            struct line line = rows.first;
+            line.destination += z * rows.to.plane + y * rows.to.pitch;
+            line.source += z * rows.from.plane + y * rows.from.pitch;
+            copy_line(line, rows.width, stream, &reading);
         }
     }
     return finish_reading(&reading);
+}
+
+CUresult replay_copy(const CUDA_MEMCPY3D *box, struct stream *stream) {
+    return copy_box(box, stream);
 }
 
 static CUresult copy_box_in(const CUDA_MEMCPY3D *box, CUstream handle) {

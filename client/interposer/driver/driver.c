@@ -124,6 +124,7 @@ static CUresult attach_device(uint32_t index) {
     atomic_store(&device->primary.object.kind, OBJECT_CONTEXT);
     device->primary.device = device;
     device->primary.is_primary = true;
+    device->graphs.device = device;
     atomic_store(&device->stream.object.kind, OBJECT_STREAM);
     device->stream.device = device;
     device->stream.context = &device->primary;

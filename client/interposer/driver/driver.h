@@ -14,7 +14,7 @@
 #include "../core/arena.h"
 #include "../core/connection.h"
 #include "../core/report.h"
-#include "cuda-api.h"
+#include "cuda-graph-api.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -33,6 +33,7 @@ enum object_kind {
     OBJECT_GRAPH,
     OBJECT_GRAPH_EXEC,
     OBJECT_GRAPH_NODE,
+    OBJECT_USER,
 };
 
 struct object {
@@ -57,6 +58,12 @@ static inline bool object_is(const void *pointer, enum object_kind kind) {
     return object != NULL && atomic_load_explicit(&object->kind, memory_order_acquire) == (uint_least32_t)kind;
 }
 
+/* Nodes of a graph. */
+struct node_list {
+    struct graph_node **items;
+    size_t count, capacity;
+};
+
 struct stream {
     struct object object;
     struct context *context;
@@ -67,8 +74,10 @@ struct stream {
     /* Sequence numbers of the last call in the stream, and of the last one known to be done. `last` is guarded by the send lock. */
     uint64_t last;
     atomic_uint_least64_t done;
-    /* What calls in the stream are recorded in instead of being sent, or NULL. */
+    /* What calls in the stream are recorded in instead of being sent, or NULL; the nodes behind which the next one comes; the next stream of it. */
     struct graph *capture;
+    struct node_list captured;
+    struct stream *next_capturing;
     struct stream *next;
 };
 
@@ -81,8 +90,10 @@ struct event {
     struct stream *stream;
     uint32_t stream_id;
     uint64_t recorded;
-    /* The capture in which it was recorded last, or NULL: a stream that waits for it joins that capture. */
+    /* The capture in which it was recorded last, or NULL, and behind which nodes: a stream that waits for it joins that capture. */
     struct graph *capture;
+    uint64_t capture_id;
+    struct node_list captured;
 };
 
 struct context {
@@ -159,6 +170,9 @@ struct device {
     struct stream stream; /* The default stream. */
     struct memory_pool pool;
     struct memory_pool *current_pool;
+    /* Owns the memory that graphs allocate. */
+    struct context graphs;
+    uint64_t graph_bytes_max;
     /* All calls up to this one are done on this device. */
     atomic_uint_least64_t done;
     /* Whether any stream was ever created: without one, all work is in order. */
@@ -287,6 +301,9 @@ CUresult image_for(const void *code, const struct device *device, struct image *
 /* Bytes of PTX text, cubin or fatbin; 0 when it is none of them. */
 size_t image_bytes(const void *code);
 
+/* memory.c: whether a graph has allocated the memory at an address; and giving a range back once the device is known to be done with it. */
+bool is_graph_memory(uint64_t address);
+void memory_free_later(struct device *device, uint64_t address);
 /* memory.c: room in the arena, at a multiple of `alignment` (0: any), told to the server; and giving it back at once. */
 CUresult memory_allocate(struct context *context, uint64_t byte_count, uint64_t alignment, CUdeviceptr *address);
 CUresult memory_free(struct device *device, uint64_t address);
@@ -313,18 +330,46 @@ struct line {
     bool to_device, from_device;
 };
 
-/* graph.c: what a stream that captures records; each copies what it is given. */
-CUresult graph_add_launch(struct graph *graph, const struct sluice_launch_call *call, const void *params);
-CUresult graph_add_fill(struct graph *graph, const struct sluice_fill_call *call);
-CUresult graph_add_copy(struct graph *graph, struct line line, size_t bytes);
-CUresult graph_add_host(struct graph *graph, CUhostFn function, void *user_data);
-/* Whether a capture is still going on. */
-bool graph_is_open(const struct graph *graph);
-/* The same calls, sent to a stream: launch.c, fill.c, copy.c and stream.c. */
-CUresult replay_launch(struct sluice_launch_call *call, struct stream *stream);
-CUresult replay_fill(struct sluice_fill_call *call, struct stream *stream);
-CUresult replay_copy(struct line line, size_t bytes, struct stream *stream);
+/* launch.c: a launch that has been checked, with its parameters packed into a block of SLUICE_PARAM_BYTES_MAX + 8 bytes or where they are. */
+struct launch_wish {
+    CUfunction handle;
+    unsigned grid[3], block[3];
+    unsigned shared_bytes;
+    void **params, **extra;
+    /* All blocks run at the same time, so that they can wait for each other. */
+    bool is_cooperative;
+};
+/* Reads an attribute of a launch: hints are let be, what is not served is refused. */
+CUresult launch_read_attribute(const CUlaunchAttribute *attribute, bool *is_cooperative);
+/* Whether all blocks of a launch fit the device at the same time. */
+CUresult launch_check_together(const struct function *function, const struct sluice_launch_call *call);
+CUresult launch_describe(const struct launch_wish *wish, struct device *device, struct sluice_launch_call *call, uint8_t *block,
+                         struct function **function);
+
+/* graph-capture.c: what a stream that captures records instead of doing it. */
+CUresult capture_launch(struct stream *stream, const struct launch_wish *wish);
+CUresult capture_copy(struct stream *stream, const CUDA_MEMCPY3D *copy);
+CUresult capture_fill(struct stream *stream, const CUDA_MEMSET_NODE_PARAMS *fill);
+CUresult capture_host(struct stream *stream, CUhostFn function, void *user_data);
+CUresult capture_record(struct stream *stream, struct event *event, bool is_external);
+CUresult capture_wait(struct stream *stream, struct event *event, bool is_external);
+CUresult capture_allocate(struct stream *stream, size_t byte_count, CUdeviceptr *address);
+CUresult capture_free(struct stream *stream, CUdeviceptr address);
+/* Spoils the capture of a stream in which something was asked that cannot be captured. */
+CUresult capture_refuse(struct stream *stream);
+/* Whether an event was last recorded in a capture that still goes on. */
+bool event_is_captured(const struct event *event);
+/* Ends a stream's part in a capture. */
+void capture_leave(struct stream *stream);
+
+/* The same work, sent to a stream: launch.c, fill.c, copy.c and stream.c. */
+CUresult replay_launch(struct sluice_launch_call *call, bool is_cooperative, struct stream *stream);
+CUresult replay_fill(const CUDA_MEMSET_NODE_PARAMS *fill, struct stream *stream);
+CUresult replay_copy(const CUDA_MEMCPY3D *copy, struct stream *stream);
 CUresult replay_host(CUhostFn function, void *user_data, struct stream *stream);
+
+/* occupancy.c: how many blocks run on one multiprocessor at the same time. */
+int blocks_that_fit(const struct function *function, unsigned threads, size_t shared_bytes);
 
 /* host-memory.c */
 bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsigned *flags);

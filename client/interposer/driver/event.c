@@ -1,5 +1,5 @@
 /* Events. An event whose recording is known to be done is answered without a trip. */
-#include "driver.h"
+#include "graph.h"
 
 enum { EVENT_BLOCKING = 1, EVENT_NO_TIMING = 2, EVENT_INTERPROCESS = 4 };
 
@@ -33,18 +33,19 @@ API(cuEventDestroy_v2, (CUevent event), (event)) {
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
     struct sluice_event_destroy_call call = {.event = event->id};
     CUresult result = send_event_destroy(&call, NULL);
+    list_drop(&event->captured);
     object_destroy(&events, &event->object);
     return result;
 }
 API_ALIAS(cuEventDestroy, cuEventDestroy_v2);
 
-API(cuEventRecord, (CUevent event, CUstream handle), (event, handle)) {
+static CUresult record(CUevent event, CUstream handle, bool is_external) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(event, OBJECT_EVENT) || event->device != stream->device) return CUDA_ERROR_INVALID_HANDLE;
-    event->capture = stream->capture;
-    if (stream->capture != NULL) return CUDA_SUCCESS;
+    if (stream->capture != NULL) return capture_record(stream, event, is_external);
+    event->capture = NULL;
     struct sluice_event_record_call call = {.event = event->id, .stream = stream->id};
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_EVENT_RECORD, sluice_size_event_record_call(&call));
     if (at == NULL) return connection_result();
@@ -55,10 +56,15 @@ API(cuEventRecord, (CUevent event, CUstream handle), (event, handle)) {
     call_end(&driver.connection, NULL);
     return CUDA_SUCCESS;
 }
+
+API(cuEventRecord, (CUevent event, CUstream stream), (event, stream)) {
+    return record(event, stream, false);
+}
 API_ALIAS(cuEventRecord_ptsz, cuEventRecord);
 
+/* An external event is recorded by the graph that a capture makes, instead of carrying its dependencies. */
 API(cuEventRecordWithFlags, (CUevent event, CUstream stream, unsigned int flags), (event, stream, flags)) {
-    return flags > 1 ? CUDA_ERROR_INVALID_VALUE : cuEventRecord(event, stream);
+    return flags > 1 ? CUDA_ERROR_INVALID_VALUE : record(event, stream, flags == 1);
 }
 API_ALIAS(cuEventRecordWithFlags_ptsz, cuEventRecordWithFlags);
 
@@ -80,6 +86,7 @@ static uint64_t recorded_of(struct event *event) {
 
 API(cuEventQuery, (CUevent event), (event)) {
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
+    if (event_is_captured(event)) return CUDA_ERROR_CAPTURED_EVENT;
     uint64_t recorded = recorded_of(event);
     if (recorded == 0 || is_done(event, recorded)) return CUDA_SUCCESS;
     struct answer answer = ANSWER_INITIAL;
@@ -96,6 +103,7 @@ API(cuEventQuery, (CUevent event), (event)) {
 
 API(cuEventSynchronize, (CUevent event), (event)) {
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
+    if (event_is_captured(event)) return CUDA_ERROR_CAPTURED_EVENT;
     uint64_t recorded = recorded_of(event);
     if (recorded == 0 || is_done(event, recorded)) return CUDA_SUCCESS;
     struct answer answer = ANSWER_INITIAL;

@@ -12,18 +12,12 @@
 
 #define GRID_YZ_MAX 65535u
 
-struct shape {
-    unsigned grid[3];
-    unsigned block[3];
-    unsigned shared_bytes;
-};
-
 static unsigned limit_of(const struct device *device, int attribute, unsigned otherwise) {
     int value = device->attributes[attribute];
     return value > 0 ? (unsigned)value : otherwise;
 }
 
-static CUresult check_shape(const struct shape *shape, const struct function *function, const struct device *device) {
+static CUresult check_shape(const struct launch_wish *shape, const struct function *function, const struct device *device) {
     static const unsigned block_limits[3] = {1024, 1024, 64};
     for (int i = 0; i < 3; i++) {
         unsigned grid_max = i == 0 ? 0x7fffffffu : GRID_YZ_MAX;
@@ -61,64 +55,92 @@ static void pack(const struct function *function, void **params, uint8_t *into) 
 
 DEFINE_SEND(launch, LAUNCH)
 
-static CUresult capture(struct graph *graph, const struct function *function, const struct sluice_launch_call *call, void **params) {
-    uint8_t block[SLUICE_PARAM_BYTES_MAX + 8];
-    if (call->params.data != NULL || call->params.byte_count == 0) return graph_add_launch(graph, call, call->params.data);
-    pack(function, params, block);
-    return graph_add_launch(graph, call, block);
+static CUresult send_call(const struct sluice_launch_call *call, bool is_cooperative, uint64_t *mark) {
+    if (is_cooperative) return CUDA_ERROR_NOT_SUPPORTED;
+    return send_launch(call, mark);
 }
 
-CUresult replay_launch(struct sluice_launch_call *call, struct stream *stream) {
+CUresult replay_launch(struct sluice_launch_call *call, bool is_cooperative, struct stream *stream) {
     call->stream = stream->id;
     CUresult result = managed_release(stream->device);
-    return result == CUDA_SUCCESS ? send_launch(call, &stream->last) : result;
+    return result == CUDA_SUCCESS ? send_call(call, is_cooperative, &stream->last) : result;
 }
 
-static CUresult launch(CUfunction handle, const struct shape *shape, CUstream stream_handle, void **params, void **extra) {
-    struct context *context;
-    struct function *function;
-    struct stream *stream;
-    CUresult result = current_context(&context);
-    if (result == CUDA_SUCCESS) result = function_of(handle, context, &function);
-    if (result == CUDA_SUCCESS) result = stream_of(stream_handle, &stream);
-    if (result != CUDA_SUCCESS) return result;
-    struct device *device = function->module->device;
-    if (device != context->device || stream->device != device) return CUDA_ERROR_INVALID_HANDLE;
-    result = check_shape(shape, function, device);
+CUresult launch_check_together(const struct function *function, const struct sluice_launch_call *call) {
+    const struct device *device = function->module->device;
+    uint64_t blocks = (uint64_t)call->grid_x * call->grid_y * call->grid_z;
+    int per_processor = blocks_that_fit(function, call->block_x * call->block_y * call->block_z, call->shared_bytes);
+    unsigned processors = limit_of(device, CU_ATTRIBUTE_MULTIPROCESSOR_COUNT, 1);
+    return blocks > (uint64_t)per_processor * processors ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
+}
+
+/* Checks a launch; `params.data` of the call is NULL when the parameters are still to be packed. */
+static CUresult describe(const struct launch_wish *wish, struct function *function, struct sluice_launch_call *call) {
+    CUresult result = check_shape(wish, function, function->module->device);
     if (result != CUDA_SUCCESS) return result;
     struct sluice_bytes packed = {NULL, function->parameter_bytes};
-    if (extra != NULL && *extra != EXTRA_END) {
+    if (wish->extra != NULL && *wish->extra != EXTRA_END) {
         packed.byte_count = 0;
-        if (params != NULL) return CUDA_ERROR_INVALID_VALUE;
-        result = read_extra(extra, &packed);
+        if (wish->params != NULL) return CUDA_ERROR_INVALID_VALUE;
+        result = read_extra(wish->extra, &packed);
         if (result != CUDA_SUCCESS) return result;
         /* A block may be longer by its padding; what is missing cannot be guessed. */
         if (packed.byte_count < function->parameter_bytes) return CUDA_ERROR_INVALID_VALUE;
         packed.byte_count = function->parameter_bytes;
-    } else if (params == NULL && function->parameter_count > 0) {
+    } else if (wish->params == NULL && function->parameter_count > 0) {
         return CUDA_ERROR_INVALID_VALUE;
     }
-    struct sluice_launch_call call = {
-        .module = function->module->id, .kernel = function->index, .grid_x = shape->grid[0], .grid_y = shape->grid[1],
-        .grid_z = shape->grid[2], .block_x = shape->block[0], .block_y = shape->block[1], .block_z = shape->block[2],
-        .shared_bytes = shape->shared_bytes, .stream = stream->id, .params = packed,
+    *call = (struct sluice_launch_call){
+        .module = function->module->id, .kernel = function->index, .grid_x = wish->grid[0], .grid_y = wish->grid[1],
+        .grid_z = wish->grid[2], .block_x = wish->block[0], .block_y = wish->block[1], .block_z = wish->block[2],
+        .shared_bytes = wish->shared_bytes, .params = packed,
     };
-    if (__builtin_expect(stream->capture != NULL, 0)) return capture(stream->capture, function, &call, params);
+    return wish->is_cooperative ? launch_check_together(function, call) : CUDA_SUCCESS;
+}
+
+static CUresult function_for_launch(CUfunction handle, struct device *device, struct function **function) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result == CUDA_SUCCESS) result = function_of(handle, context, function);
+    return result == CUDA_SUCCESS && (*function)->module->device != device ? CUDA_ERROR_INVALID_HANDLE : result;
+}
+
+CUresult launch_describe(const struct launch_wish *wish, struct device *device, struct sluice_launch_call *call, uint8_t *block,
+                         struct function **function) {
+    CUresult result = function_for_launch(wish->handle, device, function);
+    if (result == CUDA_SUCCESS) result = describe(wish, *function, call);
+    if (result != CUDA_SUCCESS || call->params.data != NULL) return result;
+    pack(*function, wish->params, block);
+    call->params.data = block;
+    return CUDA_SUCCESS;
+}
+
+static CUresult launch(const struct launch_wish *wish, CUstream stream_handle) {
+    struct function *function;
+    struct stream *stream;
+    struct sluice_launch_call call;
+    CUresult result = stream_of(stream_handle, &stream);
+    if (result != CUDA_SUCCESS) return result;
+    if (__builtin_expect(stream->capture != NULL, 0)) return capture_launch(stream, wish);
+    result = function_for_launch(wish->handle, stream->device, &function);
+    if (result == CUDA_SUCCESS) result = describe(wish, function, &call);
+    if (result != CUDA_SUCCESS) return result;
+    call.stream = stream->id;
     uint8_t block[SLUICE_PARAM_BYTES_MAX + 8];
-    if (__builtin_expect(atomic_load_explicit(&managed_in_use, memory_order_relaxed), 0)) {
+    bool has_managed = atomic_load_explicit(&managed_in_use, memory_order_relaxed);
+    if (__builtin_expect(has_managed || wish->is_cooperative, 0)) {
         /* Arguments may lie in managed memory, which cannot be fetched while the batch is locked. */
-        if (packed.data == NULL && packed.byte_count > 0) {
-            pack(function, params, block);
-            packed.data = call.params.data = block;
+        if (call.params.data == NULL && call.params.byte_count > 0) {
+            pack(function, wish->params, block);
+            call.params.data = block;
         }
-        result = managed_release(device);
-        if (result != CUDA_SUCCESS) return result;
+        return replay_launch(&call, wish->is_cooperative, stream);
     }
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LAUNCH, sluice_size_launch_call(&call));
     if (at == NULL) return connection_result();
     sluice_encode_launch_call(at, &call);
-    if (packed.data == NULL && packed.byte_count > 0)
-        pack(function, params, at + sluice_size_launch_call(&call) - sluice_pad8(packed.byte_count));
+    if (call.params.data == NULL && call.params.byte_count > 0)
+        pack(function, wish->params, at + sluice_size_launch_call(&call) - sluice_pad8(call.params.byte_count));
     call_end(&driver.connection, &stream->last);
     return CUDA_SUCCESS;
 }
@@ -127,36 +149,40 @@ API(cuLaunchKernel,
     (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x, unsigned int block_y,
      unsigned int block_z, unsigned int shared_bytes, CUstream stream, void **params, void **extra),
     (function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, params, extra)) {
-    struct shape shape = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
-    return launch(function, &shape, stream, params, extra);
+    struct launch_wish wish = {function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, params, extra, false};
+    return launch(&wish, stream);
 }
 API_ALIAS(cuLaunchKernel_ptsz, cuLaunchKernel);
 
+API(cuLaunchCooperativeKernel,
+    (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+     unsigned int block_z, unsigned int shared_bytes, CUstream stream, void **params),
+    (function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, params)) {
+    struct launch_wish wish = {function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, params, NULL, true};
+    return launch(&wish, stream);
+}
+API_ALIAS(cuLaunchCooperativeKernel_ptsz, cuLaunchCooperativeKernel);
+
 /* Attributes that change what a kernel computes cannot be left out; the others are hints. */
-static CUresult check_attributes(const CUlaunchConfig *config) {
-    for (unsigned int i = 0; i < config->attribute_count; i++) {
-        const CUlaunchAttribute *attribute = &config->attributes[i];
-        const unsigned *cluster = attribute->value.cluster;
-        if (attribute->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && attribute->value.cooperative != 0) {
-            trace("cuLaunchKernelEx asks for a cooperative launch");
-            return CUDA_ERROR_NOT_SUPPORTED;
-        }
-        if (attribute->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && (uint64_t)cluster[0] * cluster[1] * cluster[2] > 1) {
-            trace("cuLaunchKernelEx asks for clusters");
-            return CUDA_ERROR_NOT_SUPPORTED;
-        }
-    }
-    return CUDA_SUCCESS;
+CUresult launch_read_attribute(const CUlaunchAttribute *attribute, bool *is_cooperative) {
+    const unsigned *cluster = attribute->value.cluster;
+    if (attribute->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) *is_cooperative = attribute->value.cooperative != 0;
+    if (attribute->id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION || (uint64_t)cluster[0] * cluster[1] * cluster[2] <= 1) return CUDA_SUCCESS;
+    trace("a launch asks for clusters, which are not supported");
+    return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 API(cuLaunchKernelEx, (const CUlaunchConfig *config, CUfunction function, void **params, void **extra),
     (config, function, params, extra)) {
     if (config == NULL || (config->attribute_count > 0 && config->attributes == NULL)) return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = check_attributes(config);
+    bool is_cooperative = false;
+    CUresult result = CUDA_SUCCESS;
+    for (unsigned int i = 0; i < config->attribute_count && result == CUDA_SUCCESS; i++)
+        result = launch_read_attribute(&config->attributes[i], &is_cooperative);
     if (result != CUDA_SUCCESS) return result;
-    struct shape shape = {
-        {config->grid_x, config->grid_y, config->grid_z}, {config->block_x, config->block_y, config->block_z}, config->shared_bytes};
-    return launch(function, &shape, config->stream, params, extra);
+    struct launch_wish wish = {function, {config->grid_x, config->grid_y, config->grid_z}, {config->block_x, config->block_y, config->block_z},
+                               config->shared_bytes, params, extra, is_cooperative};
+    return launch(&wish, config->stream);
 }
 API_ALIAS(cuLaunchKernelEx_ptsz, cuLaunchKernelEx);
 

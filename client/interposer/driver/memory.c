@@ -93,6 +93,19 @@ static bool find_allocation(uint64_t address, struct range *range, struct device
     return *device != NULL && arena_find(&(*device)->arena, address, range);
 }
 
+bool is_graph_memory(uint64_t address) {
+    struct range range;
+    struct device *device;
+    return find_allocation(address, &range, &device) && range.owner == &device->graphs;
+}
+
+void memory_free_later(struct device *device, uint64_t address) {
+    struct range range;
+    if (!arena_find(&device->arena, address, &range)) return;
+    if (atomic_load(&device->has_streams)) quarantine(device, &range);
+    else memory_free(device, address);
+}
+
 API(cuMemAlloc_v2, (CUdeviceptr *address, size_t bytes), (address, bytes)) {
     struct context *context;
     CUresult result = current_context(&context);
@@ -120,6 +133,7 @@ API(cuMemFree_v2, (CUdeviceptr address), (address)) {
     struct device *device;
     if (address == 0) return CUDA_SUCCESS;
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
+    if (range.owner == &device->graphs) return CUDA_SUCCESS; /* It stays the graph's. */
     managed_forget(address);
     return atomic_load(&device->has_streams) ? quarantine(device, &range) : memory_free(device, address);
 }
@@ -129,7 +143,7 @@ API(cuMemAllocAsync, (CUdeviceptr *address, size_t bytes, CUstream handle), (add
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (address == NULL || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
-    return allocate(stream->context, bytes, address);
+    return stream->capture != NULL ? capture_allocate(stream, bytes, address) : allocate(stream->context, bytes, address);
 }
 API_ALIAS(cuMemAllocAsync_ptsz, cuMemAllocAsync);
 
@@ -139,6 +153,7 @@ API(cuMemAllocFromPoolAsync, (CUdeviceptr *address, size_t bytes, CUmemoryPool p
     if (result != CUDA_SUCCESS) return result;
     if (address == NULL || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
     if (!object_is(pool, OBJECT_POOL)) return CUDA_ERROR_INVALID_HANDLE;
+    if (stream->capture != NULL) return capture_allocate(stream, bytes, address);
     return allocate(&pool->device->primary, bytes, address);
 }
 API_ALIAS(cuMemAllocFromPoolAsync_ptsz, cuMemAllocFromPoolAsync);
@@ -149,7 +164,9 @@ API(cuMemFreeAsync, (CUdeviceptr address, CUstream handle), (address, handle)) {
     struct device *device;
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
+    if (stream->capture != NULL) return capture_free(stream, address);
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
+    if (range.owner == &device->graphs) return CUDA_SUCCESS; /* It stays the graph's. */
     managed_forget(address);
     return atomic_load(&device->has_streams) ? quarantine(device, &range) : memory_free(device, address);
 }
@@ -203,7 +220,7 @@ bool is_device_address(uint64_t address) {
 void memory_drop(struct context *context) {
     struct range range;
     release_quarantine(context->device, true);
-    while (arena_find_owned(&context->device->arena, context, &range)) {
+    while (arena_next_owned(&context->device->arena, context, 0, &range)) {
         managed_forget(range.address);
         memory_free(context->device, range.address);
     }
@@ -243,7 +260,8 @@ static struct pointer_facts facts_of(uint64_t pointer) {
     size_t bytes;
     unsigned flags;
     if (find_allocation(pointer, &range, &device))
-        return (struct pointer_facts){CU_MEMORY_DEVICE, range.address, range.asked_bytes, device, range.owner};
+        return (struct pointer_facts){CU_MEMORY_DEVICE, range.address, range.asked_bytes, device,
+                                      range.owner == &device->graphs ? &device->primary : range.owner};
     if (globals_find(pointer, &global, &device))
         return (struct pointer_facts){CU_MEMORY_DEVICE, global.address, global.byte_count, device, &device->primary};
     if (host_memory_find((void *)(uintptr_t)pointer, &base, &bytes, &flags))

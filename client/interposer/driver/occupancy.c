@@ -18,7 +18,7 @@ static unsigned known(const struct device *device, int attribute, unsigned other
     return device->attributes[attribute] > 0 ? (unsigned)device->attributes[attribute] : otherwise;
 }
 
-static int blocks_that_fit(const struct function *function, unsigned threads, size_t shared_bytes) {
+int blocks_that_fit(const struct function *function, unsigned threads, size_t shared_bytes) {
     const struct device *device = function->module->device;
     if (threads == 0 || threads > known(device, CU_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024)) return 0;
     if (function->threads_max != 0 && threads > function->threads_max) return 0;

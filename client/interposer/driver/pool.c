@@ -104,6 +104,42 @@ API(cuMemPoolGetAccess, (int *flags, CUmemoryPool pool, const int *location), (f
     return CUDA_SUCCESS;
 }
 
+/* What graphs allocate stays theirs, so that there is nothing to trim; used and reserved are the same. */
+API(cuDeviceGraphMemTrim, (CUdevice device), (device)) {
+    struct device *found;
+    return device_of(device, &found);
+}
+
+static uint64_t graph_bytes(struct device *device) {
+    uint64_t bytes = 0;
+    struct range range;
+    for (uint64_t at = 0; arena_next_owned(&device->arena, &device->graphs, at, &range); at = range.address + 1) bytes += range.byte_count;
+    return bytes;
+}
+
+enum { GRAPH_MEMORY_LAST = 3 };
+
+API(cuDeviceGetGraphMemAttribute, (CUdevice device, int attribute, void *value), (device, attribute, value)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (value == NULL || attribute < 0 || attribute > GRAPH_MEMORY_LAST) return CUDA_ERROR_INVALID_VALUE;
+    uint64_t now = graph_bytes(found);
+    if (now > found->graph_bytes_max) found->graph_bytes_max = now;
+    *(uint64_t *)value = attribute % 2 == 0 ? now : found->graph_bytes_max;
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceSetGraphMemAttribute, (CUdevice device, int attribute, void *value), (device, attribute, value)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    /* Only the two highest marks can be set, to 0. */
+    if (value == NULL || (attribute != 1 && attribute != 3) || *(uint64_t *)value != 0) return CUDA_ERROR_INVALID_VALUE;
+    found->graph_bytes_max = graph_bytes(found);
+    return CUDA_SUCCESS;
+}
+
 /* Access from another device, which pools may grant, is not there. */
 API(cuMemPoolSetAccess, (CUmemoryPool pool, const int *grants, size_t count), (pool, grants, count)) {
     if (!object_is(pool, OBJECT_POOL) || (grants == NULL && count > 0)) return CUDA_ERROR_INVALID_VALUE;

@@ -64,7 +64,7 @@ static bool is_done(struct stream *stream, uint64_t last) {
 }
 
 CUresult stream_wait(struct stream *stream) {
-    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (stream->capture != NULL) return capture_refuse(stream);
     if (stream->id == 0) return device_wait(stream->device);
     uint64_t last = last_of(stream);
     if (is_done(stream, last)) return connection_result();
@@ -117,6 +117,7 @@ static CUresult destroy(struct stream *stream) {
     while (*at != NULL && *at != stream) at = &(*at)->next;
     if (*at != NULL) *at = stream->next;
     pthread_mutex_unlock(&list_lock);
+    capture_leave(stream);
     struct sluice_stream_destroy_call call = {.stream = stream->id};
     CUresult result = send_stream_destroy(&call, NULL);
     object_destroy(&streams, &stream->object);
@@ -144,7 +145,7 @@ API(cuStreamQuery, (CUstream handle), (handle)) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
-    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (stream->capture != NULL) return capture_refuse(stream);
     uint64_t last = last_of(stream);
     if (is_done(stream, last)) return CUDA_SUCCESS;
     /* The wire's stream 0 does not say of which device; work in it is short to wait for, or done. */
@@ -167,13 +168,8 @@ API(cuStreamWaitEvent, (CUstream handle, CUevent event, unsigned int flags), (ha
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
-    (void)flags;
-    if (graph_is_open(event->capture)) {
-        if (stream->id == 0 || (stream->capture != NULL && stream->capture != event->capture)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-        stream->capture = event->capture;
-        return CUDA_SUCCESS;
-    }
-    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+    if (flags > 1) return CUDA_ERROR_INVALID_VALUE;
+    if (stream->capture != NULL || event_is_captured(event)) return capture_wait(stream, event, flags == 1);
     if (event->recorded == 0) return CUDA_SUCCESS;
     /* The wire knows no waiting of a default stream, nor between devices: then this thread waits, which is the stronger order. */
     if (stream->id == 0 || event->device != stream->device) return event->stream == stream ? CUDA_SUCCESS : stream_wait(event->stream);
@@ -193,7 +189,7 @@ API(cuLaunchHostFunc, (CUstream handle, CUhostFn function, void *user_data), (ha
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (function == NULL) return CUDA_ERROR_INVALID_VALUE;
-    return stream->capture != NULL ? graph_add_host(stream->capture, function, user_data) : replay_host(function, user_data, stream);
+    return stream->capture != NULL ? capture_host(stream, function, user_data) : replay_host(function, user_data, stream);
 }
 API_ALIAS(cuLaunchHostFunc_ptsz, cuLaunchHostFunc);
 
@@ -203,7 +199,7 @@ API(cuStreamAddCallback, (CUstream handle, CUstreamCallback callback, void *user
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (callback == NULL || flags != 0) return CUDA_ERROR_INVALID_VALUE;
-    if (stream->capture != NULL) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (stream->capture != NULL) return capture_refuse(stream);
     callback(handle, stream_wait(stream), user_data);
     return CUDA_SUCCESS;
 }
@@ -258,12 +254,3 @@ API(cuStreamGetDevice, (CUstream handle, CUdevice *device), (handle, device)) {
     return CUDA_SUCCESS;
 }
 API_ALIAS(cuStreamGetDevice_ptsz, cuStreamGetDevice);
-
-API(cuThreadExchangeStreamCaptureMode, (int *mode), (mode)) {
-    static __thread int current = 0;
-    if (mode == NULL || *mode < 0 || *mode > 2) return CUDA_ERROR_INVALID_VALUE;
-    int before = current;
-    current = *mode;
-    *mode = before;
-    return CUDA_SUCCESS;
-}

@@ -41,8 +41,7 @@ CONTEXT(cudaMemcpyPeerAsync, (void *to, int to_device, const void *from, int fro
     return copy(to, from, bytes, COPY_DEVICE_TO_DEVICE, stream);
 }
 
-/* Where a part of a variable is; the end of the part must lie within it. */
-static cudaError_t part_of_symbol(const void *symbol, size_t offset, size_t bytes, CUdeviceptr *address) {
+cudaError_t part_of_symbol(const void *symbol, size_t offset, size_t bytes, CUdeviceptr *address) {
     size_t total = 0;
     cudaError_t error = symbol_of(symbol, address, &total);
     if (error != CUDA_SUCCESS) return error;
@@ -89,7 +88,7 @@ CONTEXT(cudaMemcpyFromSymbolAsync, (void *to, const void *symbol, size_t bytes, 
 RUNTIME_ALIAS(cudaMemcpyFromSymbolAsync_ptsz, cudaMemcpyFromSymbolAsync);
 
 /* The kinds of memory at both ends, as the driver names them. */
-static cudaError_t set_types(CUDA_MEMCPY3D *box, int kind) {
+cudaError_t set_memory_types(CUDA_MEMCPY3D *box, int kind) {
     static const int from[] = {CU_MEMORY_HOST, CU_MEMORY_HOST, CU_MEMORY_DEVICE, CU_MEMORY_DEVICE, CU_MEMORY_UNIFIED};
     static const int to[] = {CU_MEMORY_HOST, CU_MEMORY_DEVICE, CU_MEMORY_HOST, CU_MEMORY_DEVICE, CU_MEMORY_UNIFIED};
     if (kind < COPY_HOST_TO_HOST || kind > COPY_DEFAULT) return cudaErrorInvalidMemcpyDirection;
@@ -99,13 +98,13 @@ static cudaError_t set_types(CUDA_MEMCPY3D *box, int kind) {
 }
 
 static cudaError_t copy_rows(CUDA_MEMCPY3D *box, int kind, cudaStream_t stream) {
-    cudaError_t error = set_types(box, kind);
+    cudaError_t error = set_memory_types(box, kind);
     if (error != CUDA_SUCCESS) return error;
     if (box->width_bytes > box->dst_pitch || box->width_bytes > box->src_pitch) return cudaErrorInvalidPitchValue;
     return cuMemcpy3DAsync_v2(box, stream);
 }
 
-static CUDA_MEMCPY3D rectangle(void *to, size_t to_pitch, const void *from, size_t from_pitch) {
+CUDA_MEMCPY3D rectangle_box(void *to, size_t to_pitch, const void *from, size_t from_pitch) {
     return (CUDA_MEMCPY3D){
         .src_host = from, .src_device = address_of(from), .src_pitch = from_pitch,
         .dst_host = to, .dst_device = address_of(to), .dst_pitch = to_pitch, .depth = 1,
@@ -114,7 +113,7 @@ static CUDA_MEMCPY3D rectangle(void *to, size_t to_pitch, const void *from, size
 
 CONTEXT(cudaMemcpy2D, (void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, int kind),
         (to, to_pitch, from, from_pitch, width, height, kind)) {
-    CUDA_MEMCPY3D box = rectangle(to, to_pitch, from, from_pitch);
+    CUDA_MEMCPY3D box = rectangle_box(to, to_pitch, from, from_pitch);
     box.width_bytes = width;
     box.height = height;
     return copy_rows(&box, kind, NULL);
@@ -124,40 +123,35 @@ RUNTIME_ALIAS(cudaMemcpy2D_ptds, cudaMemcpy2D);
 CONTEXT(cudaMemcpy2DAsync,
         (void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, int kind, cudaStream_t stream),
         (to, to_pitch, from, from_pitch, width, height, kind, stream)) {
-    CUDA_MEMCPY3D box = rectangle(to, to_pitch, from, from_pitch);
+    CUDA_MEMCPY3D box = rectangle_box(to, to_pitch, from, from_pitch);
     box.width_bytes = width;
     box.height = height;
     return copy_rows(&box, kind, stream);
 }
 RUNTIME_ALIAS(cudaMemcpy2DAsync_ptsz, cudaMemcpy2DAsync);
 
-struct box_parameters {
-    void *src_array;
-    struct cudaPos src_position;
-    struct cudaPitchedPtr src;
-    void *dst_array;
-    struct cudaPos dst_position;
-    struct cudaPitchedPtr dst;
-    struct cudaExtent extent;
-    int kind;
-};
-
-static cudaError_t copy_box(const struct box_parameters *wanted, cudaStream_t stream) {
+cudaError_t box_of_parameters(const struct box_parameters *wanted, CUDA_MEMCPY3D *box) {
     if (wanted == NULL) return CUDA_ERROR_INVALID_VALUE;
     if (wanted->src_array != NULL || wanted->dst_array != NULL) return CUDA_ERROR_NOT_SUPPORTED;
-    CUDA_MEMCPY3D box = rectangle(wanted->dst.ptr, wanted->dst.pitch, wanted->src.ptr, wanted->src.pitch);
-    box.src_x_bytes = wanted->src_position.x;
-    box.src_y = wanted->src_position.y;
-    box.src_z = wanted->src_position.z;
-    box.src_height = wanted->src.ysize;
-    box.dst_x_bytes = wanted->dst_position.x;
-    box.dst_y = wanted->dst_position.y;
-    box.dst_z = wanted->dst_position.z;
-    box.dst_height = wanted->dst.ysize;
-    box.width_bytes = wanted->extent.width;
-    box.height = wanted->extent.height;
-    box.depth = wanted->extent.depth;
-    return copy_rows(&box, wanted->kind, stream);
+    *box = rectangle_box(wanted->dst.ptr, wanted->dst.pitch, wanted->src.ptr, wanted->src.pitch);
+    box->src_x_bytes = wanted->src_position.x;
+    box->src_y = wanted->src_position.y;
+    box->src_z = wanted->src_position.z;
+    box->src_height = wanted->src.ysize;
+    box->dst_x_bytes = wanted->dst_position.x;
+    box->dst_y = wanted->dst_position.y;
+    box->dst_z = wanted->dst_position.z;
+    box->dst_height = wanted->dst.ysize;
+    box->width_bytes = wanted->extent.width;
+    box->height = wanted->extent.height;
+    box->depth = wanted->extent.depth;
+    return set_memory_types(box, wanted->kind);
+}
+
+static cudaError_t copy_box(const struct box_parameters *wanted, cudaStream_t stream) {
+    CUDA_MEMCPY3D box;
+    cudaError_t error = box_of_parameters(wanted, &box);
+    return error == CUDA_SUCCESS ? copy_rows(&box, wanted->kind, stream) : error;
 }
 
 CONTEXT(cudaMemcpy3D, (const struct box_parameters *wanted), (wanted)) {

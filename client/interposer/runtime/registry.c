@@ -110,6 +110,15 @@ cudaError_t symbol_of(const void *host, CUdeviceptr *address, size_t *bytes) {
     return error == CUDA_ERROR_NOT_FOUND ? cudaErrorInvalidSymbol : error;
 }
 
+const void *host_of_kernel(CUkernel kernel) {
+    const void *host = kernel;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < entry_capacity; i++)
+        if (entries[i].host != NULL && entries[i].kernel == kernel && entries[i].host != (const void *)kernel) host = entries[i].host;
+    pthread_mutex_unlock(&lock);
+    return host;
+}
+
 void kernel_remember(CUkernel kernel) {
     put((struct entry){.host = kernel, .kernel = kernel});
 }

@@ -75,10 +75,29 @@ const char *error_name(cudaError_t error);
 #define PLAIN(name, parameters, arguments) RUNTIME_DEFINE(CUDA_SUCCESS, name, parameters, arguments)
 #define RUNTIME_ALIAS(alias_name, name) EXPORT __typeof__(name) alias_name __attribute__((alias(#name)))
 
+/* copy.c: boxes as the driver has them. */
+struct box_parameters {
+    void *src_array;
+    struct cudaPos src_position;
+    struct cudaPitchedPtr src;
+    void *dst_array;
+    struct cudaPos dst_position;
+    struct cudaPitchedPtr dst;
+    struct cudaExtent extent;
+    int kind;
+};
+cudaError_t box_of_parameters(const struct box_parameters *wanted, CUDA_MEMCPY3D *box);
+CUDA_MEMCPY3D rectangle_box(void *to, size_t to_pitch, const void *from, size_t from_pitch);
+cudaError_t set_memory_types(CUDA_MEMCPY3D *box, int kind);
+/* Where a part of a variable is; the end of the part must lie within it. */
+cudaError_t part_of_symbol(const void *symbol, size_t offset, size_t bytes, CUdeviceptr *address);
+
 /* registry.c: what is registered under a host address; a kernel's own handle is an address of itself. */
 cudaError_t kernel_of(const void *host, CUkernel *kernel);
 cudaError_t function_of_host(const void *host, CUfunction *function);
 cudaError_t symbol_of(const void *host, CUdeviceptr *address, size_t *bytes);
 void kernel_remember(CUkernel kernel);
+/* The host address that stands for a kernel, or the kernel itself. */
+const void *host_of_kernel(CUkernel kernel);
 
 #endif

@@ -10,7 +10,6 @@ CUresult cuMemPoolSetAttribute(CUmemoryPool pool, int attribute, void *value);
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const void *wish);
 CUresult cuMemPoolDestroy(CUmemoryPool pool);
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPool pool, CUstream stream);
-CUresult cuThreadExchangeStreamCaptureMode(int *mode);
 
 CONTEXT(cudaStreamCreate, (cudaStream_t * stream), (stream)) {
     return cuStreamCreateWithPriority(stream, 0, 0);
@@ -68,16 +67,6 @@ CONTEXT(cudaStreamGetDevice, (cudaStream_t stream, int *device), (stream, device
     return cuStreamGetDevice(stream, device);
 }
 RUNTIME_ALIAS(cudaStreamGetDevice_ptsz, cudaStreamGetDevice);
-
-CONTEXT(cudaStreamIsCapturing, (cudaStream_t stream, int *status), (stream, status)) {
-    return cuStreamIsCapturing(stream, status);
-}
-RUNTIME_ALIAS(cudaStreamIsCapturing_ptsz, cudaStreamIsCapturing);
-
-PLAIN(cudaThreadExchangeStreamCaptureMode, (int *mode), (mode)) {
-    cudaError_t error = cuInit(0);
-    return error == CUDA_SUCCESS ? cuThreadExchangeStreamCaptureMode(mode) : error;
-}
 
 CONTEXT(cudaEventCreate, (cudaEvent_t * event), (event)) {
     return cuEventCreate(event, 0);

@@ -59,7 +59,7 @@ static void play(unsigned seed, uint64_t base) {
         }
         EXPECT(arena.used_bytes == used);
     }
-    while (arena_find_owned(&arena, &live, &found)) EXPECT(arena_free(&arena, found.address));
+    while (arena_next_owned(&arena, &live, 0, &found)) EXPECT(arena_free(&arena, found.address));
     EXPECT(arena.used_bytes == 0);
     EXPECT(arena_allocate(&arena, size, NULL) == base);
     EXPECT(arena_allocate(&arena, 1, NULL) == 0);
