@@ -2,9 +2,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { allocateRequest } from "../allocate-options.ts";
 import { type Cell, formatCell, type Unit } from "../measure/format.ts";
-import { measureServer, type ServerReport } from "../measure/server-suite.ts";
+import type { ServerReport } from "../measure/server-suite.ts";
 import type { Summary } from "../measure/statistics.ts";
-import { type Job, wordsOf } from "../measure/words.ts";
+import type { Job } from "../measure/words.ts";
 import { endpointsOf, type TransportKind, transportKinds } from "../transport/open.ts";
 import { Meter } from "./meter.ts";
 import {
@@ -86,6 +86,11 @@ async function run(options: BenchOptions): Promise<void> {
     name: "sluice bench",
     ...(filter === undefined ? {} : { filters: filter }),
   });
+  // With them comes the whole library, for which no other verb waits.
+  const [{ measureServer }, { wordsOf }] = await Promise.all([
+    import("../measure/server-suite.ts"),
+    import("../measure/words.ts"),
+  ]);
   const meter = new Meter("sluice bench");
   const report = await withControl(options, (control) =>
     interruptible(
@@ -102,8 +107,9 @@ async function run(options: BenchOptions): Promise<void> {
     ),
   );
   const job: Job = { stepMs: options.step, answersPerStep: options.answers };
-  if (options.json) printJson({ ...report, job, words: wordsOf(report, job) });
-  else print(textOf(report, job));
+  const words = wordsOf(report, job);
+  if (options.json) printJson({ ...report, job, words });
+  else print(textOf(report, words));
 }
 
 /** A table whose columns are figures of one unit each, but for the first. */
@@ -171,11 +177,11 @@ function tablesOf(report: ServerReport): string[] {
     : [...tables, table([["digit classifier"], ["steps per answer", "count"], ["step", "ns"]], work)];
 }
 
-function textOf(report: ServerReport, job: Job): string {
+function textOf(report: ServerReport, words: readonly string[]): string {
   const { server, endpoint, device } = report;
   const head = `${device.name} (${device.id}) of ${server}, calls over ${endpoint}`;
-  const words = wordsOf(report, job).map((sentence) => wrapped(sentence, Math.min(WIDTH, terminalWidth())));
-  return [head, ...tablesOf(report), words.join("\n")].join("\n\n");
+  const lines = words.map((sentence) => wrapped(sentence, Math.min(WIDTH, terminalWidth())));
+  return [head, ...tablesOf(report), lines.join("\n")].join("\n\n");
 }
 
 /** Breaks a sentence between words. */

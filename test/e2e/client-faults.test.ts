@@ -137,7 +137,8 @@ describe("when the server is killed", () => {
   });
 
   it("and none comes back, calls go on until the orphan time-out, then fail with EXECUTOR_FAILED", async () => {
-    const pool = await start("--orphan-timeout", "1s");
+    await start("--orphan-timeout", "1s");
+    const pool = await connectHere({ outage: "1s" });
     const lease = await pool.allocate({ memory: "128MiB" });
     const buffer = lease.devices[0].upload(Uint8Array.of(42));
     await buffer.read(Uint8Array);
@@ -268,7 +269,7 @@ describe("when the way to the server breaks", () => {
   it("and stays broken, both ends come to the same end by themselves", async () => {
     const watcher = await start("--heartbeat-timeout", "1500ms");
     const way = await proxy();
-    const pool = await connect({ server: way.address, lease: "" });
+    const pool = await connect({ server: way.address, lease: "", outage: "1s" });
     const lease = await pool.allocate({ memory: "128MiB" });
     await way.close();
     await waitFor("the client to know", () => lease.signal.aborted, 8_000);
