@@ -3,7 +3,7 @@ import { SluiceError } from "../shared/errors.ts";
 import { encodeAllocateCall, encodeFillCall, encodeFreeCall, Opcode } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
-import { issueCopy, issuePiece, pieceBytesFor, requestPiece, stagingFor } from "./copies.ts";
+import { issueCopy, issuePiece, requestPiece, stagingFor } from "./copies.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
@@ -162,7 +162,7 @@ export class DeviceBuffer {
     const staging = stagingFor(session, data.byteLength);
     await sendPieces(session, {
       ...this.#target(data, options),
-      pieces: piecesOf(data, pieceBytesFor(staging)),
+      pieces: piecesOf(data),
       signal: options.signal,
       issue: (place, piece, isFirst) => issuePiece(session, place, { data: piece, isFirst, staging, isPatient: false }),
     });
@@ -222,7 +222,7 @@ export class DeviceBuffer {
     const lastPiece = session.calls;
     const isWhole = pieces.length === 1 ? await pieces[0]! : (await Promise.all(pieces)).every(Boolean);
     if (!isWhole) throw takenAway();
-    this.#noteIdle(lastPiece);
+    if (byteLength > 0) this.#noteIdle(lastPiece);
   }
 
   /** Where there is no other stream than the default one, a read waits for all work of the device. */
@@ -241,7 +241,7 @@ export class DeviceBuffer {
     await receivePieces(session, {
       ...place,
       mayBeOvertaken,
-      pieces: piecesOf(into, pieceBytesFor(staging)),
+      pieces: piecesOf(into),
       signal,
       request: async (piece) => {
         const from = { address: place.buffer + place.offset + piece.at, stream: place.stream };

@@ -11,7 +11,7 @@ import {
   encodeCopyToDeviceStagedCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { CALL_DATA_BYTES_MAX, STAGED_COPY_BYTES_MIN, STAGED_PIECE_BYTES } from "../shared/limits.ts";
+import { CALL_DATA_BYTES_MAX, STAGED_COPY_BYTES_MIN } from "../shared/limits.ts";
 import { orAborted } from "./abort.ts";
 import { decodeNothing } from "./pending-answers.ts";
 import type { Session } from "./session.ts";
@@ -30,18 +30,13 @@ export function stagingFor(session: Session, byteCount: number): Staging | undef
   return byteCount < STAGED_COPY_BYTES_MIN || session.recorder !== undefined ? undefined : session.staging;
 }
 
-/** Bytes of the pieces in which such a copy is cut. */
-export const pieceBytesFor = (staging: Staging | undefined): number =>
-  staging === undefined ? CALL_DATA_BYTES_MAX : STAGED_PIECE_BYTES;
-
 /** Issues a whole copy to the device. The bytes are taken when this returns. @throws SluiceError as `session.issue` does */
 export function issueCopy(session: Session, { address, stream }: DevicePlace, data: ArrayBufferView): void {
   const { byteLength } = data;
   const staging = stagingFor(session, byteLength);
-  const step = pieceBytesFor(staging);
   let isPatient = true;
-  for (let at = 0; at < byteLength; at += step) {
-    const piece = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(step, byteLength - at));
+  for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
+    const piece = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(CALL_DATA_BYTES_MAX, byteLength - at));
     const place = { address: address + at, stream };
     const isStaged = issuePiece(session, place, { data: piece, isFirst: at === 0, staging, isPatient });
     // A server that is busy with something else is not waited for again.

@@ -24,7 +24,7 @@ export interface LeaseStats {
   readonly callsPerBatch: number;
   /** Calls that were answered. */
   readonly roundTrips: number;
-  /** Bytes on the wire to and from the server, frames and handshake included. */
+  /** Bytes to and from the server, frames and handshake included: on the wire, and on its own host through shared memory. */
   readonly bytesToDevice: number;
   readonly bytesFromDevice: number;
   /** The data endpoint in use, such as `tcp://127.0.0.1:7461`. */

@@ -27,14 +27,11 @@ export interface Piece {
   readonly bytes: () => Uint8Array;
 }
 
-/** An array in pieces of `pieceBytes`, the last may be shorter. */
-export function piecesOf(
-  { buffer, byteOffset, byteLength }: ArrayBufferView,
-  pieceBytes = CALL_DATA_BYTES_MAX,
-): Piece[] {
-  return Array.from({ length: Math.ceil(byteLength / pieceBytes) }, (_unused, index): Piece => {
-    const at = index * pieceBytes;
-    const byteCount = Math.min(pieceBytes, byteLength - at);
+/** An array in pieces of CALL_DATA_BYTES_MAX, the last may be shorter. */
+export function piecesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Piece[] {
+  return Array.from({ length: Math.ceil(byteLength / CALL_DATA_BYTES_MAX) }, (_unused, index): Piece => {
+    const at = index * CALL_DATA_BYTES_MAX;
+    const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
     return { at, byteCount, bytes: () => new Uint8Array(buffer, byteOffset + at, byteCount) };
   });
 }

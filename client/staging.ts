@@ -3,7 +3,7 @@
  * one host. Large copies go through it, a piece at a time, and only their calls travel. The account of which part is in use is kept here alone.
  */
 import type { AttachAnswer } from "../shared/generated/calls.ts";
-import { STAGED_PIECE_BYTES } from "../shared/limits.ts";
+import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { type MappedFile, mapFile } from "./mapped-file.ts";
 
 /** How long a copy waits for a part, event loop and all, before it takes the connection: the server works on something else. */
@@ -24,7 +24,7 @@ export interface StagingHost {
 /** Where the server says that the file is. */
 export type StagingOffer = Pick<AttachAnswer, "stagingPath" | "stagingName" | "stagingBytes">;
 
-/** One part of the file, of STAGED_PIECE_BYTES. */
+/** One part of the file, of CALL_DATA_BYTES_MAX. */
 export interface StagingPart {
   readonly offset: number;
   /** The copy to the device that uses it, once that is issued. */
@@ -47,7 +47,7 @@ export class Staging {
     this.#host = host;
     this.#file = file;
     this.#bytes = file.bytes;
-    for (let offset = 0; offset + STAGED_PIECE_BYTES <= file.bytes.byteLength; offset += STAGED_PIECE_BYTES) {
+    for (let offset = 0; offset + CALL_DATA_BYTES_MAX <= file.bytes.byteLength; offset += CALL_DATA_BYTES_MAX) {
       this.#free.unshift({ offset, sequence: 0 });
     }
   }

@@ -9,14 +9,11 @@ export const FRAME_BYTES_MAX = 2 * MiB;
 /** Data of one call. Larger copies travel as several calls, so that none holds up another stream for long. */
 export const CALL_DATA_BYTES_MAX = 1 * MiB;
 
-/** The staging file of a session on the server's own host: a few pieces under way, which the processor's caches hold as well. */
-export const STAGING_BYTES = 8 * MiB;
+/** The staging file of a session on the server's own host: pieces for one end to fill while the other empties those before. */
+export const STAGING_BYTES = 8 * CALL_DATA_BYTES_MAX;
 
 /** The smallest copy that goes through the staging file: below it, the connection is as fast. */
-export const STAGED_COPY_BYTES_MIN = 256 * KiB;
-
-/** Pieces of such a copy: one end fills a piece while the other empties the one before. */
-export const STAGED_PIECE_BYTES = 512 * KiB;
+export const STAGED_COPY_BYTES_MIN = 128 * KiB;
 
 /** Pieces that one call may ask the cache for: 16 MiB, since reading them holds up the session's other streams. */
 export const CACHED_PIECES_MAX = 16;

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DeviceBuffer } from "../../client/buffer.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { STAGED_COPY_BYTES_MIN, STAGED_PIECE_BYTES, STAGING_BYTES } from "../../shared/limits.ts";
+import { STAGED_COPY_BYTES_MIN, STAGING_BYTES } from "../../shared/limits.ts";
 import { type ClientOnStand, openClient } from "../support/client-on-stand.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { createRandom } from "../support/random.ts";
@@ -19,7 +19,7 @@ import { inTime, waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 * 1024;
 /** More than the file holds, and not a multiple of anything. */
-const LARGE_BYTES = 2 * STAGING_BYTES + STAGED_PIECE_BYTES + 4097;
+const LARGE_BYTES = 2 * STAGING_BYTES + 600_001;
 
 let folder: string;
 let stand: SessionStand;
@@ -84,7 +84,7 @@ describe("over the Unix socket", () => {
     const streams = [gpu.stream(), gpu.stream({ waitsForDefault: false })];
     const underWay: Promise<void>[] = [];
     for (let round = 0; round < 120; round++) {
-      const byteCount = random() < 0.3 ? upTo(6 * MiB) : upTo(2 * STAGED_PIECE_BYTES);
+      const byteCount = random() < 0.3 ? upTo(6 * MiB) : upTo(MiB);
       const offset = upTo(size - byteCount);
       const stream = random() < 0.2 ? streams[upTo(2)]! : undefined;
       const what = random();

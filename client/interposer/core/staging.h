@@ -11,7 +11,7 @@
 
 #include "../generated/calls.h"
 
-#define STAGING_PARTS (SLUICE_STAGING_BYTES / SLUICE_STAGED_PIECE_BYTES)
+#define STAGING_PARTS (SLUICE_STAGING_BYTES / SLUICE_CALL_DATA_BYTES_MAX)
 
 struct connection;
 
@@ -38,7 +38,7 @@ void staging_release(struct staging *staging, int part);
 void staging_sent(struct staging *staging, int part, uint64_t sequence);
 
 static inline uint32_t staging_offset(int part) {
-    return (uint32_t)part * SLUICE_STAGED_PIECE_BYTES;
+    return (uint32_t)part * SLUICE_CALL_DATA_BYTES_MAX;
 }
 
 #endif

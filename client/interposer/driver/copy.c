@@ -29,7 +29,7 @@ static uint8_t *staging_at(int part) {
 static size_t write_staged(uint64_t destination, const void *from, size_t left, struct stream *stream) {
     int part = staging_take_patiently(&driver.connection);
     if (part < 0) return 0;
-    size_t piece = left < SLUICE_STAGED_PIECE_BYTES ? left : SLUICE_STAGED_PIECE_BYTES;
+    size_t piece = piece_of(left);
     memcpy(staging_at(part), from, piece);
     struct sluice_copy_to_device_staged_call call = {
         .address = destination, .offset = staging_offset(part), .byte_count = (uint32_t)piece, .stream = stream->id};
@@ -143,8 +143,7 @@ static void request_range(struct reading *reading, uint64_t source, void *destin
     bool staged = is_staged(bytes);
     for (size_t done = 0; done < bytes && reading->result == CUDA_SUCCESS;) {
         int part = staged ? part_for(reading) : -1;
-        size_t most = part >= 0 ? SLUICE_STAGED_PIECE_BYTES : SLUICE_CALL_DATA_BYTES_MAX;
-        size_t byte_count = bytes - done < most ? bytes - done : most;
+        size_t byte_count = piece_of(bytes - done);
         request_piece(reading, source + done, (struct piece){.part = part, .into = (uint8_t *)destination + done, .byte_count = byte_count}, stream);
         done += byte_count;
     }
