@@ -186,6 +186,58 @@ API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned c
   LEAVE(SUCCESS);
 }
 
+/* The linker: texts one behind the other. */
+struct link {
+  char *text;
+  int count;
+  char *log;
+  size_t log_bytes;
+};
+
+API int cuLinkCreate_v2(unsigned count, const int *options, void **values, struct link **link) {
+  ENTER();
+  struct link *l = calloc(1, sizeof *l);
+  l->text = strdup("");
+  for (unsigned i = 0; i < count; i++) {
+    if (options[i] == 5) l->log = values[i];
+    if (options[i] == 6) l->log_bytes = (size_t)values[i];
+  }
+  *link = l;
+  LEAVE(SUCCESS);
+}
+
+API int cuLinkAddData_v2(struct link *link, int kind, const char *data, size_t bytes, const char *name, unsigned count, const int *options,
+                         void **values) {
+  ENTER();
+  (void)count, (void)options, (void)values;
+  if (kind != 1 || bytes == 0 || data[bytes - 1] != 0 || name == NULL) LEAVE(INVALID_VALUE);
+  char *longer = malloc(strlen(link->text) + bytes + 1);
+  sprintf(longer, "%s%s\n", link->text, data);
+  free(link->text);
+  link->text = longer;
+  link->count++;
+  LEAVE(SUCCESS);
+}
+
+API int cuLinkComplete(struct link *link, void **image, size_t *bytes) {
+  ENTER();
+  const char *missing = strstr(link->text, ".extern");
+  if (missing != NULL && strstr(link->text, ".visible .func") == NULL) {
+    if (link->log != NULL) snprintf(link->log, link->log_bytes, "error   : Undefined reference to 'helper' in 'input'\n");
+    LEAVE(INVALID_IMAGE);
+  }
+  *image = link->text;
+  *bytes = strlen(link->text) + 1;
+  LEAVE(SUCCESS);
+}
+
+API int cuLinkDestroy(struct link *link) {
+  BEGIN();
+  free(link->text);
+  free(link);
+  LEAVE(SUCCESS);
+}
+
 API int cuModuleUnload(struct module *module) {
   BEGIN();
   if (module->context->error == SUCCESS && standin_busy(module->context)) standin_violation("a module unloaded while work is under way");

@@ -33,6 +33,13 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
+  it("of several files, whose device code is linked, runs from its PTX", async () => {
+    const flags = [...ptx, "-rdc=true", "test/interposer/linked/parts.cu"];
+    const program = compileProgram("test/interposer/linked/main.cu", { flags, suffix: "-linked" });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
   it("that holds no PTX is told how to add it", async () => {
     const flags = ["-gencode", "arch=compute_75,code=sm_75"];
     const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-binary" });

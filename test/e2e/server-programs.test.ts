@@ -1,6 +1,7 @@
 /** Programs, launches, streams and events end to end over the raw wire, with real PTX, on devices that compute nothing. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { LinkKind, writeLinkImage } from "../../shared/link-image.ts";
 import { ARENA, MiB, parseModule, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -90,6 +91,22 @@ test("pointers, structures and floats are told apart, and globals can be written
   expect(await session.read(ARENA + 10, 4)).toEqual(Buffer.alloc(4, 5));
   expect((await session.ask(raw.copyFromDevice(table, 1025))).code).toBe("ADDRESS_OUTSIDE_ARENA");
   expect((await session.ask(raw.moduleUnload(1), raw.copyFromDevice(table, 4))).code).toBe("ADDRESS_OUTSIDE_ARENA");
+});
+
+test("several images become one module, and what is no image of several is refused alone", async () => {
+  const several = writeLinkImage([
+    { kind: LinkKind.PTX, data: ptx },
+    { kind: LinkKind.PTX, data: withGlobals },
+  ]);
+  const { kernels, globals } = parseModule((await load(several)).body);
+  expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining(["vector_add", "first", "second"]));
+  expect(globals.map(({ name }) => name)).toEqual(["table", "hidden", "scale"]);
+  for (const [index, bytes] of [20, several.length - 8].entries()) {
+    const [bad, good] = [2 + 2 * index, 3 + 2 * index];
+    const cut = several.subarray(0, bytes);
+    expect((await session.ask(raw.imageWrite(bad, bytes, 0, cut), raw.moduleLoad(bad, bad))).code).toBe("BAD_IMAGE");
+    expect((await session.ask(raw.imageWrite(good, ptx.length, 0, ptx), raw.moduleLoad(good, good))).code).toBe("OK");
+  }
 });
 
 test("an image in many pieces is put together", async () => {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define WRAPPER_MAGIC 0x466243b1u
+#define WRAPPER_OF_LINKER 2
 #define FATBIN_MAGIC 0xba55ed50u
 #define ENTRY_HEADER_BYTES_MIN 64
 #define KIND_PTX 1
@@ -37,6 +38,17 @@ const uint8_t *fatbin_of(const void *code) {
         at = data;
     }
     return at != NULL && get_u32(at) == FATBIN_MAGIC ? at : NULL;
+}
+
+const void *const *fatbin_prelinked(const void *code) {
+    const uint8_t *at = code;
+    const void *const *list = NULL;
+    if (at != NULL && get_u32(at) == WRAPPER_MAGIC && get_u32(at + 4) == WRAPPER_OF_LINKER) memcpy(&list, at + 16, sizeof list);
+    return list;
+}
+
+bool fatbin_is_empty(const uint8_t *fatbin) {
+    return get_u64(fatbin + 8) == 0;
 }
 
 size_t fatbin_bytes(const uint8_t *fatbin) {

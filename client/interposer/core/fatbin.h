@@ -12,6 +12,12 @@
 /* The container that `code` points to, itself or through a wrapper; NULL when it is neither. */
 const uint8_t *fatbin_of(const void *code);
 
+/* The containers that `code`, a wrapper of the linker, names to be linked at run time: an array that ends with NULL; NULL where it is none. */
+const void *const *fatbin_prelinked(const void *code);
+
+/* Whether a container holds nothing. */
+bool fatbin_is_empty(const uint8_t *fatbin);
+
 /* Bytes of a container, its header included. */
 size_t fatbin_bytes(const uint8_t *fatbin);
 

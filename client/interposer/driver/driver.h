@@ -298,8 +298,13 @@ struct image {
 };
 /* Finds the size of an image, and makes of it what the device can load. */
 CUresult image_for(const void *code, const struct device *device, struct image *image);
-/* Bytes of PTX text, cubin or fatbin; 0 when it is none of them. */
+/* Bytes of PTX text, cubin, fatbin, or several to be linked; 0 when it is none of them. A fat binary's wrapper points to what is meant. */
 size_t image_bytes(const void *code);
+const void *image_start(const void *code);
+/* module.c: the whole file with a terminator behind it; NULL when it cannot be read. */
+char *file_read(const char *path, size_t *byte_count);
+/* Puts what is known of a result into the logs among the compiler's options, and their lengths. */
+void write_logs(unsigned int count, const int *options, void **values, CUresult result);
 
 /* memory.c: whether a graph has allocated the memory at an address; and giving a range back once the device is known to be done with it. */
 bool is_graph_memory(uint64_t address);

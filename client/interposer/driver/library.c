@@ -28,18 +28,12 @@ struct library {
 static struct object_pool libraries = OBJECT_POOL_INITIAL;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 
-char *file_read(const char *path);
-
 /* A copy of the image: the program may free its own after cuLibraryLoadData. */
 static char *copy_code(const void *code) {
     size_t bytes = image_bytes(code);
     if (bytes == 0) return NULL;
     char *copy = calloc(1, bytes + 64);
-    const char *from = code;
-    uint32_t magic;
-    memcpy(&magic, code, sizeof magic);
-    if (magic == 0x466243b1u) memcpy(&from, (const char *)code + 8, sizeof from); /* A fat binary's wrapper points to it. */
-    if (copy != NULL) memcpy(copy, from, bytes);
+    if (copy != NULL) memcpy(copy, image_start(code), bytes);
     return copy;
 }
 
@@ -112,7 +106,7 @@ API(cuLibraryLoadFromFile,
     (library, path, jit_options, jit_values, jit_count, options, values, count)) {
     (void)jit_options, (void)jit_values, (void)jit_count, (void)options, (void)values, (void)count;
     if (path == NULL) return CUDA_ERROR_INVALID_VALUE;
-    char *code = file_read(path);
+    char *code = file_read(path, NULL);
     if (code == NULL) return CUDA_ERROR_FILE_NOT_FOUND;
     CUresult result = load(library, code);
     free(code);

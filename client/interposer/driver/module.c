@@ -197,12 +197,16 @@ API(cuModuleLoadData, (CUmodule *module, const void *code), (module, code)) {
     return load_in_current(module, code);
 }
 
+void write_logs(unsigned int count, const int *options, void **values, CUresult result) {
+    write_log(count, options, values, JIT_INFO_LOG, "");
+    write_log(count, options, values, JIT_ERROR_LOG, result == CUDA_SUCCESS ? "" : report_last());
+}
+
 API(cuModuleLoadDataEx, (CUmodule *module, const void *code, unsigned int count, int *options, void **values),
     (module, code, count, options, values)) {
     report_forget();
     CUresult result = load_in_current(module, code);
-    write_log(count, options, values, JIT_INFO_LOG, "");
-    write_log(count, options, values, JIT_ERROR_LOG, result == CUDA_SUCCESS ? "" : report_last());
+    write_logs(count, options, values, result);
     return result;
 }
 
@@ -210,8 +214,7 @@ API(cuModuleLoadFatBinary, (CUmodule *module, const void *code), (module, code))
     return load_in_current(module, code);
 }
 
-/* The whole file with a terminator behind it; NULL when it cannot be read. */
-char *file_read(const char *path) {
+char *file_read(const char *path, size_t *byte_count) {
     FILE *file = fopen(path, "rbe");
     if (file == NULL) return NULL;
     char *text = NULL;
@@ -223,12 +226,13 @@ char *file_read(const char *path) {
         text = NULL;
     }
     fclose(file);
+    if (byte_count != NULL) *byte_count = (size_t)bytes;
     return text;
 }
 
 API(cuModuleLoad, (CUmodule *module, const char *path), (module, path)) {
     if (path == NULL) return CUDA_ERROR_INVALID_VALUE;
-    char *code = file_read(path);
+    char *code = file_read(path, NULL);
     if (code == NULL) return CUDA_ERROR_FILE_NOT_FOUND;
     CUresult result = load_in_current(module, code);
     free(code);

@@ -2,11 +2,13 @@
 
 import { SluiceError } from "../../../shared/errors.ts";
 import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generated/calls.ts";
+import { LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
 import { CAPABILITY } from "./attributes.ts";
 import { type CompiledKernel, compileKernel, functionsToInline } from "./compile/kernel.ts";
 import { align } from "./compile/unit.ts";
 import { GlobalsWindow } from "./globals.ts";
+import { linkPrograms } from "./ptx/link.ts";
 import { parsePtx } from "./ptx/parser.ts";
 import { badImage, type Program, type Routine, type Variable } from "./ptx/program.ts";
 import { probeFeatures } from "./run/features.ts";
@@ -59,8 +61,19 @@ export interface LoadOptions {
   readonly memory: Uint8Array<ArrayBufferLike>;
 }
 
+/** PTX text, or several to be linked. */
+function readImage(image: Uint8Array): Program {
+  const inputs = readLinkImage(image);
+  if (inputs === undefined) return parsePtx(image);
+  const other = inputs.find(({ kind }) => kind !== LinkKind.PTX);
+  if (other !== undefined) {
+    throw new SluiceError("BAD_IMAGE", `The cpu device links PTX text, not inputs of kind [${other.kind}].`);
+  }
+  return linkPrograms(inputs.map(({ data }) => parsePtx(data)));
+}
+
 export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
-  const program = parsePtx(image);
+  const program = readImage(image);
   const inModule = program.variables.filter(({ space }) => space === "global" || space === "const");
   const { offsets, byteCount } = placeVariables(inModule);
   const place = byteCount === 0 ? undefined : options.window.take(byteCount);

@@ -4,12 +4,14 @@
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generated/calls.ts";
+import { type LinkInput, LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
-import { CUresult, FunctionAttribute, JitOption } from "./constants.ts";
+import { CUresult, FunctionAttribute } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import { imageFormat } from "./image.ts";
+import { errorLog, terminated, withLinkedImage } from "./linker.ts";
 import { type DeclaredParam, type PtxDeclarations, readPtxDeclarations } from "./ptx-declarations.ts";
-import { addressOf, textAt } from "./symbols.ts";
+import { textAt } from "./symbols.ts";
 
 const JIT_LOG_BYTES = 16 * 1024;
 /** Of the compiler's complaints this much reaches the client: the first ones say what is wrong. */
@@ -39,21 +41,23 @@ export class CudaModule implements DeviceModule {
   }
 }
 
-/** Hands the image to the driver; the just-in-time compiler's complaints become the error's message. */
-function loadImage(context: CudaContext, image: Uint8Array): number {
-  const log = Buffer.alloc(JIT_LOG_BYTES);
-  const options = Int32Array.of(JitOption.ERROR_LOG_BUFFER, JitOption.ERROR_LOG_BUFFER_SIZE_BYTES);
-  const values = BigUint64Array.of(addressOf(log), BigInt(JIT_LOG_BYTES));
-  const handle = new BigUint64Array(1);
-  const result = context.api.cuModuleLoadDataEx(handle, image, options.length, options, values);
-  if (result === CUresult.SUCCESS) return Number(handle[0]);
-  const said = log.toString("utf8").split("\0")[0]!.replace(/\s+/g, " ").trim().slice(0, JIT_LOG_CHARACTERS_MAX);
+/** The error of an image that the driver refuses, with what its compiler or linker says. */
+function refuse(context: CudaContext, result: number, said: string): never {
+  const cut = said.slice(0, JIT_LOG_CHARACTERS_MAX);
   try {
     context.fail(result, "load the image", "BAD_IMAGE");
   } catch (error) {
-    if (!(error instanceof SluiceError) || said === "") throw error;
-    throw new SluiceError(error.code, `${error.message.slice(0, -1)}: [${said}].`, error.details);
+    if (!(error instanceof SluiceError) || cut === "") throw error;
+    throw new SluiceError(error.code, `${error.message.slice(0, -1)}: [${cut}].`, error.details);
   }
+}
+
+/** Hands the image to the driver; the just-in-time compiler's complaints become the error's message. */
+function loadImage(context: CudaContext, image: Uint8Array): number {
+  const log = errorLog(JIT_LOG_BYTES);
+  const handle = new BigUint64Array(1);
+  const result = context.api.cuModuleLoadDataEx(handle, image, log.options.length, log.options, log.values);
+  return result === CUresult.SUCCESS ? Number(handle[0]) : refuse(context, result, log.text());
 }
 
 /** The layout of one function's parameters, by asking until the driver says that there is none further. */
@@ -126,8 +130,25 @@ function readGlobals(context: CudaContext, handle: number, names: readonly strin
   return globals;
 }
 
+/** What the PTX texts among the inputs of an image declare; undefined where there are none. */
+function declarationsOf(inputs: readonly LinkInput[]): PtxDeclarations | undefined {
+  const texts = inputs.filter(({ kind }) => kind === LinkKind.PTX);
+  if (texts.length === 0) return undefined;
+  const all = texts.map(({ data }) =>
+    readPtxDeclarations(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf8")),
+  );
+  return {
+    params: new Map(all.flatMap(({ params }) => [...params])),
+    globals: [...new Set(all.flatMap(({ globals }) => globals))],
+    variableBytes: all.reduce((sum, { variableBytes }) => sum + variableBytes, 0),
+    // Binary inputs do not show whether they print.
+    prints: texts.length < inputs.length || all.some(({ prints }) => prints),
+  };
+}
+
 /**
- * Loads PTX text, a cubin or a fatbin. `variableBytesMax` bounds what a PTX module's variables may take of the device outside the arena.
+ * Loads PTX text, a cubin, a fatbin, or several of them to be linked. `variableBytesMax` bounds what a PTX module's variables may take of the
+ * device outside the arena.
  * @throws SluiceError BAD_IMAGE with the driver's log, OUT_OF_MEMORY.
  */
 export function loadCudaModule(
@@ -135,17 +156,22 @@ export function loadCudaModule(
   image: Uint8Array,
   { variableBytesMax }: { variableBytesMax: number },
 ): CudaModule {
-  const isText = imageFormat(image) === "ptx";
-  const text = isText ? Buffer.from(image.buffer, image.byteOffset, image.byteLength).toString("utf8") : "";
-  const declarations = isText ? readPtxDeclarations(text) : undefined;
+  const several = readLinkImage(image);
+  const isText = several === undefined && imageFormat(image) === "ptx";
+  const declarations = declarationsOf(several ?? (isText ? [{ kind: LinkKind.PTX, data: image }] : []));
   if (declarations !== undefined && declarations.variableBytes > variableBytesMax) {
     throw new SluiceError(
       "OUT_OF_MEMORY",
       `The module's variables take [${declarations.variableBytes}] bytes outside the slice, more than [${variableBytesMax}].`,
     );
   }
-  // The driver reads text up to a NUL, which what came over the wire need not have.
-  const handle = loadImage(context, isText ? Buffer.from(`${text}\0`, "utf8") : image);
+  const handle =
+    several === undefined
+      ? loadImage(context, isText ? terminated(image) : image)
+      : withLinkedImage(context, several, {
+          use: (linked) => loadImage(context, linked),
+          fail: (result, said) => refuse(context, result, said),
+        });
   try {
     const functions = readFunctions(context, handle);
     return new CudaModule({

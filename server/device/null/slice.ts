@@ -5,6 +5,7 @@
 import { SluiceError } from "../../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo } from "../../../shared/generated/calls.ts";
 import { ALLOCATION_GRANULARITY_BYTES, ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
+import { readLinkImage } from "../../../shared/link-image.ts";
 import type {
   DeviceAttributes,
   DeviceEvent,
@@ -99,7 +100,9 @@ export class NullSlice implements DeviceSlice {
   }
 
   loadModule(image: Uint8Array): DeviceModule {
-    const { kernels, globals } = scanPtx(image);
+    const parts = (readLinkImage(image)?.map(({ data }) => data) ?? [image]).map(scanPtx);
+    const kernels = parts.flatMap((part) => part.kernels);
+    const globals = parts.flatMap((part) => part.globals);
     let end = this.#globalsEnd;
     const placed: GlobalInfo[] = globals.map(({ name, byteCount }) => {
       const address = Math.ceil(end / ALLOCATION_GRANULARITY_BYTES) * ALLOCATION_GRANULARITY_BYTES;

@@ -42,6 +42,14 @@ interface Header {
   readonly line: number;
 }
 
+/** How the word before a declaration ties its name to other modules. */
+interface Linkage {
+  readonly line: number;
+  readonly isExtern: boolean;
+  readonly isVisible: boolean;
+  readonly isWeak: boolean;
+}
+
 type Triple = readonly [x: number, y: number, z: number];
 
 class ModuleReader {
@@ -51,6 +59,8 @@ class ModuleReader {
   readonly #defined = new Set<string>();
   readonly #externals = new Set<string>();
   readonly #visible = new Set<string>();
+  readonly #weak = new Set<string>();
+  readonly #borrowed = new Set<string>();
   #version = 0;
   #target = 0;
   #instructions = 0;
@@ -70,6 +80,8 @@ class ModuleReader {
       externals: this.#externals,
       variables: [...this.#variables.values()],
       visible: this.#visible,
+      weak: this.#weak,
+      borrowed: this.#borrowed,
     };
   }
 
@@ -98,7 +110,7 @@ class ModuleReader {
     } else if (text === ".pragma" || text === ".alias") {
       while (!lexer.accept(";")) if (lexer.next().kind === "end") throw badImage(line, "a directive is not closed");
     } else if (/^\.(visible|weak|common|extern)$/.test(text)) this.#readLinked(text, line);
-    else this.#readDeclaration(text, { line, isExtern: false, isVisible: false });
+    else this.#readDeclaration(text, { line, isExtern: false, isVisible: false, isWeak: false });
   }
 
   #readTarget(): void {
@@ -112,10 +124,11 @@ class ModuleReader {
 
   #readLinked(linkage: string, line: number): void {
     const isExtern = linkage === ".extern";
-    this.#readDeclaration(this.#lexer.next().text, { line, isExtern, isVisible: !isExtern });
+    const isWeak = linkage === ".weak" || linkage === ".common";
+    this.#readDeclaration(this.#lexer.next().text, { line, isExtern, isVisible: !isExtern, isWeak });
   }
 
-  #readDeclaration(word: string, options: { line: number; isExtern: boolean; isVisible: boolean }): void {
+  #readDeclaration(word: string, options: Linkage): void {
     const lexer = this.#lexer;
     if (word === ".entry" || word === ".func") {
       this.#readRoutine(word === ".entry", options);
@@ -128,13 +141,18 @@ class ModuleReader {
       if (known !== undefined && !options.isExtern && known.byteCount > 0 && !options.isVisible) {
         throw badImage(options.line, `the variable [${variable.name}] is declared twice`);
       }
+      // What is defined already needs no declaration; a body keeps what it has seen.
+      if (options.isExtern && known !== undefined) continue;
       this.#variables.set(variable.name, variable);
       if (options.isVisible) this.#visible.add(variable.name);
+      if (options.isWeak) this.#weak.add(variable.name);
+      if (options.isExtern) this.#borrowed.add(variable.name);
+      else this.#borrowed.delete(variable.name);
     }
     lexer.expect(";");
   }
 
-  #readRoutine(isEntry: boolean, { line, isVisible }: { line: number; isVisible: boolean }): void {
+  #readRoutine(isEntry: boolean, { line, isVisible, isWeak }: Linkage): void {
     const lexer = this.#lexer;
     // Attributes such as `.attribute(.unified(...))` and `.noreturn` may stand before or behind the name.
     const returns = lexer.accept("(") ? readParams(lexer) : [];
@@ -142,6 +160,7 @@ class ModuleReader {
     const params = lexer.accept("(") ? readParams(lexer) : [];
     const limits = this.#readLimits();
     if (isVisible) this.#visible.add(name);
+    if (isWeak) this.#weak.add(name);
     this.#externals.add(name);
     if (lexer.accept(";")) return;
     lexer.expect("{");

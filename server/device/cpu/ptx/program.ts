@@ -133,6 +133,10 @@ export interface Program {
   readonly variables: readonly Variable[];
   /** Names declared `.visible`, `.weak` or `.common`. */
   readonly visible: ReadonlySet<string>;
+  /** Of those, names whose definition gives way to another's: `.weak` and `.common`. */
+  readonly weak: ReadonlySet<string>;
+  /** Variables that are only declared (`.extern`). */
+  readonly borrowed: ReadonlySet<string>;
 }
 
 /** The error of an image that is not PTX as it should be. */
