@@ -100,7 +100,7 @@ export class Metrics {
     };
   }
 
-  #callCounters(): Pick<PoolObserver, "used"> {
+  #callCounters(): Pick<PoolObserver, "used" | "connected"> {
     const registers = [this.#registry];
     const counter = (name: string, help: string): Counter<"tenant"> =>
       new Counter({ name, help, labelNames: ["tenant"], registers });
@@ -112,6 +112,8 @@ export class Metrics {
       bytesSent: counter("sluice_sent_bytes_total", "Bytes sent to clients on the data plane."),
     } as const;
     const busy = counter("sluice_device_busy_seconds_total", "Time that calls kept devices busy.");
+    const begun = counter("sluice_sessions_total", "Sessions begun.");
+    const resumed = counter("sluice_sessions_resumed_total", "Data connections that took a session up after a break.");
     const batchCalls = new ReportedHistogram({
       name: "sluice_batch_calls",
       help: "Calls in a batch.",
@@ -127,6 +129,7 @@ export class Metrics {
       registers,
     });
     return {
+      connected: (tenant, isResumed) => (isResumed ? resumed : begun).inc({ tenant }),
       used: (tenant, { before, usage, shape }) => {
         for (const name of Object.keys(totals) as (keyof typeof totals)[]) {
           totals[name].inc({ tenant }, Math.max(0, usage[name] - before[name]));

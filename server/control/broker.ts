@@ -20,7 +20,7 @@ import {
   queuePlace,
 } from "../pool/pool.ts";
 import type { Effect, Explanation, Lease, NoticeKind, PoolEvent, TenantListing } from "../pool/types.ts";
-import type { LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
+import type { Attachment, LeaseDirectory, SessionEvents, SessionLease } from "../session/lease-directory.ts";
 import type { BrokerOptions, TenantTerms, Wish } from "./broker-options.ts";
 import { DeviceDesk } from "./device-desk.ts";
 import { LeaseActivity, type LeaseMoment, type LeaseRates } from "./lease-activity.ts";
@@ -311,9 +311,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
     return { id: leaseId, tenant: lease.tenant, key: record.secret, slices, usage: record.usage };
   }
 
-  attached(leaseId: string, clientAddress: string): void {
+  attached(leaseId: string, clientAddress: string, how: Attachment): void {
     const record = this.#records.get(leaseId);
     if (record !== undefined) record.clientAddress = clientAddress;
+    const tenant = findLease(this.#pool, leaseId)?.tenant;
+    if (tenant !== undefined && how !== "found") this.#options.observer?.connected(tenant, how === "resumed");
     this.#apply({ kind: "attached", id: leaseId });
   }
 

@@ -64,6 +64,7 @@ export class History {
       },
       refused: () => {},
       ended: () => {},
+      connected: () => {},
       used: (tenant, { shape }) => {
         if (shape === undefined) return;
         const before = this.#of(tenant);

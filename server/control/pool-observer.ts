@@ -17,6 +17,9 @@ export const together = (...observers: readonly PoolObserver[]): PoolObserver =>
   used: (tenant, use) => {
     for (const observer of observers) observer.used(tenant, use);
   },
+  connected: (tenant, isResumed) => {
+    for (const observer of observers) observer.connected(tenant, isResumed);
+  },
 });
 
 export interface PoolObserver {
@@ -30,4 +33,6 @@ export interface PoolObserver {
     tenant: string,
     use: { readonly before: ExecutorUsage; readonly usage: ExecutorUsage; readonly shape: CallShape | undefined },
   ): void;
+  /** A data connection works under a lease of the tenant: of a new session, or of one whose last connection broke. */
+  connected(tenant: string, isResumed: boolean): void;
 }

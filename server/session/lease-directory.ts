@@ -24,9 +24,12 @@ export interface LeaseDirectory {
   find(leaseId: string): SessionLease;
 }
 
+/** How a data connection comes to its lease: with a new session, with one whose last connection broke, or it was there before this server. */
+export type Attachment = "begun" | "resumed" | "found";
+
 /** What becomes of sessions, for the control plane. */
 export interface SessionEvents {
-  attached(leaseId: string, clientAddress: string): void;
+  attached(leaseId: string, clientAddress: string, how: Attachment): void;
   detached(leaseId: string): void;
   /** The use so far, and what is new of its shape. */
   used(leaseId: string, usage: ExecutorUsage, shape?: CallShape): void;

@@ -59,7 +59,8 @@ export class LeaseSessions {
   attach(connection: ProvenConnection & { readonly clientAddress: string }): void {
     const { socket, lease, welcomeProof, session, received, clientAddress } = connection;
     const work = this.#byLease.get(lease.id) ?? this.#start(lease);
-    const isBusy = work.busy && work.sessionId !== session.id;
+    const isResumed = work.busy && work.sessionId === session.id;
+    const isBusy = work.busy && !isResumed;
     if (isBusy || work.ending) {
       const why = isBusy ? "has a session already" : "ends";
       refuse(socket, new SluiceError(isBusy ? "SESSION_BUSY" : "LEASE_ENDED", `The lease [${lease.id}] ${why}.`));
@@ -88,7 +89,7 @@ export class LeaseSessions {
     work.busy = true;
     work.sessionId = session.id;
     work.handedOver.push(socket);
-    this.#options.events.attached(lease.id, clientAddress);
+    this.#options.events.attached(lease.id, clientAddress, isResumed ? "resumed" : "begun");
   }
 
   /**
@@ -195,7 +196,7 @@ export class LeaseSessions {
     work.isLast = hello.isLast || hello.fingerprint !== FINGERPRINT;
     work.sessionId = sessionId;
     if (usage !== undefined) events.used(leaseId, usage);
-    if (clientAddress !== undefined) events.attached(leaseId, clientAddress);
+    if (clientAddress !== undefined) events.attached(leaseId, clientAddress, "found");
     else if (work.isLast) this.#retire(leaseId, work);
     else work.busy = false;
   }

@@ -142,6 +142,26 @@ describe.each<[Transport, number]>([
   }, 200_000);
 });
 
+it("the metrics count each session once, and each time that it is taken up", async () => {
+  const counts = async (): Promise<readonly [begun: number, resumed: number]> => {
+    const text = await (await fetch(`${plain.admin}/metrics`)).text();
+    const count = (name: string): number =>
+      Number(new RegExp(`^${name}{tenant="local"} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+    return [count("sluice_sessions_total"), count("sluice_sessions_resumed_total")];
+  };
+  const before = await counts();
+  const { proxy, lease, close } = await borrowThroughProxy("tcp");
+  const cell = lease.devices[0].upload(Uint32Array.of(7));
+  for (let cut = 0; cut < 3; cut++) {
+    expect((await cell.read(Uint32Array))[0]).toBe(7);
+    proxy.cutAll();
+  }
+  expect((await cell.read(Uint32Array))[0]).toBe(7);
+  const after = await counts();
+  expect([after[0] - before[0], after[1] - before[1]]).toEqual([1, 3]);
+  await close();
+});
+
 it("a session goes on when the server was killed and comes back", async () => {
   const first = await startServer({ args: ["--device", "cpu:1x256MiB"] });
   const [, port] = first.data.split(":") as [string, string];

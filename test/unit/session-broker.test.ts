@@ -270,7 +270,7 @@ test("an executor that fails ends its lease alone", async () => {
 
 test("what a session may work with is exactly what was granted", () => {
   const { lease } = ask(wish(8, { count: 2 }));
-  broker.attached(lease!.id, "127.0.0.1:1");
+  broker.attached(lease!.id, "127.0.0.1:1", "begun");
   expect(broker.find(lease!.id).slices).toEqual([
     { description: devices[0], arenaBytes: 8 * MiB, arenaBase: 0x6000_0000_0000 },
     { description: devices[1], arenaBytes: 8 * MiB, arenaBase: 0x6100_0000_0000 },
