@@ -51,6 +51,8 @@ export interface ConnectionOptions {
 
 /** What the session does. */
 export interface ConnectionHandlers {
+  /** Another connection goes on where one broke. */
+  onResumed(): void;
   onFrame(frame: Frame): void;
   /** Whether an answer is waited for. */
   isAwaited(): boolean;
@@ -235,6 +237,7 @@ export class Connection {
     if (this.#goodbyeSaid) this.#outbox.goodbye();
     if (this.#begun) {
       this.reconnects++;
+      this.#handlers.onResumed();
       this.#tell({ state: "resumed", endpoint: this.endpoint, reason: undefined });
     }
     this.#begun = true;

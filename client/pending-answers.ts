@@ -32,6 +32,13 @@ export class PendingAnswers {
     return this.#calls.size;
   }
 
+  /** The first call that waits; undefined for none. */
+  get oldest(): number | undefined {
+    // They are here in the order in which they were issued.
+    for (const { sequence } of this.#calls.values()) return sequence;
+    return undefined;
+  }
+
   /** The answer to the call with this sequence number, decoded. */
   expect<A>(sequence: number, decode: Decode<A>): Promise<A> {
     return new Promise((resolve, reject) => {

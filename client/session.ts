@@ -75,6 +75,8 @@ export class Session {
   #lastAnswered = 0;
   /** Sequence number of the last call that may have given the server work, or whose failure no answer has told about. */
   #lastWork = 0;
+  /** Until the calls up to this one are answered, frames are looked at for gaps: the connection broke behind it. */
+  #resumedAt = 0;
   /** Why calls are refused: the session has ended, or is in error. */
   #broken: SluiceError | undefined;
   #ended = false;
@@ -86,6 +88,9 @@ export class Session {
     this.#connection = new Connection(options, this.#outbox, {
       onFrame: (frame) => this.#onFrame(frame),
       isAwaited: () => this.#pending.size > 0,
+      onResumed: () => {
+        this.#resumedAt = this.calls;
+      },
       onOver: (error) => this.fail(error),
     });
   }
@@ -306,14 +311,24 @@ export class Session {
   #onFrame(frame: Frame): void {
     if (frame.kind === FrameKind.ANSWERS) {
       const answers = answersOf(frame);
-      if (answers.length === 0) return;
       for (const answer of answers) this.#onAnswer(frame.buffer, answer);
+      if (this.#resumedAt > 0) this.#lookForGap(frame.ack);
+      if (answers.length === 0) return;
     } else if (frame.kind === FrameKind.OUTPUT) {
       const { text } = decodeOutput(frame.buffer, frame.start, frame.end);
       // In its own turn: what the caller's function throws must not look like a fault of the connection.
       queueMicrotask(() => this.#options.onOutput(text));
     } else throw protocolError(`The server sends a frame of kind [${frame.kind}] in an open session.`);
     this.#outbox.onFrame(frame.end - frame.start + FRAME_HEADER_BYTES);
+  }
+
+  /** An executed call was answered before, or is in this frame; else what the server was to send again is lost. */
+  #lookForGap(executed: number): void {
+    const { oldest } = this.#pending;
+    if (oldest === undefined || oldest > this.#resumedAt) this.#resumedAt = 0;
+    else if (((executed - oldest) | 0) >= 0) {
+      throw protocolError(`The server has executed the call [${oldest}], and its answer is lost.`);
+    }
   }
 
   #onAnswer(buffer: WireBuffer, answer: AnswerView): void {

@@ -63,6 +63,7 @@ export class Session {
   #finish!: () => void;
   /** The connection; undefined while the session waits for one. */
   #socket: Socket | undefined;
+  #wasAttached = false;
   #grace: NodeJS.Timeout | undefined;
   readonly #liveness: NodeJS.Timeout | undefined;
 
@@ -138,6 +139,9 @@ export class Session {
     this.#usage.bytesSent += greeting.byteLength;
     own.write(greeting);
     this.#outgoing.attach(own, clientReceived);
+    // Behind what is sent again: by it the client knows that it has all.
+    if (this.#wasAttached) this.#flush();
+    this.#wasAttached = true;
     // The client may have been gone before this process was ready.
     if (own.closed) this.#onClose(own);
     else if (this.#heldUp === undefined) this.#pump();

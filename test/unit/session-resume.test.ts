@@ -5,11 +5,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ContentCache } from "../../server/executor/content-cache.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { encodeCopyToDeviceCall } from "../../shared/generated/calls.ts";
+import { encodeCopyToDeviceCall, FrameKind } from "../../shared/generated/calls.ts";
 import { ANSWER_BACKLOG_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
+import { FrameLog } from "../../shared/wire/frame-log.ts";
 import { type ClientOnStand, openClient } from "../support/client-on-stand.ts";
 import { type Cut, CuttingProxy } from "../support/cutting-proxy.ts";
 import { createRandom } from "../support/random.ts";
@@ -400,3 +401,50 @@ test("a failure that no answer has told about is told at the end, also when the 
     expect(await session.close(closed())).toMatchObject({ code: "NOT_ALLOCATED" });
   });
 });
+
+test.each([
+  ["first", 0],
+  ["last", 1],
+])(
+  "the %s frame that the server was to send again and has lost ends the session at once, with a word of it",
+  async (_, lost) => {
+    const entries = FrameLog.prototype.entries;
+    const isAnswers = ({ pieces }: { readonly pieces: readonly Uint8Array[] }): boolean =>
+      pieces[0]![4] === FrameKind.ANSWERS;
+    let isBroken = false;
+    const spy = vi.spyOn(FrameLog.prototype, "entries").mockImplementation(function (this: FrameLog) {
+      const all = [...entries.call(this)];
+      const answers = all.filter(isAnswers);
+      return (isBroken ? all.filter((frame) => frame !== answers[lost]) : all).values();
+    });
+    let letGo = (): void => {};
+    const beforeLaunch = (): Promise<void> =>
+      new Promise((resolve) => {
+        letGo = resolve;
+      });
+    try {
+      await withProxy({ beforeLaunch }, async ({ stand, proxy }) => {
+        const { gpu, failures } = await openClient(stand, proxy.address);
+        const chain = (await gpu.load(CHAIN)).kernel("chain");
+        const cell = gpu.upload(Uint32Array.of(1));
+        const bulk = gpu.alloc(MiB / 4);
+        chain.launch(single, [cell, 1]);
+        const answers = Promise.all([bulk.read(Uint8Array), cell.read(Uint32Array)]);
+        await waitFor("the launch to begin", () => stand.session?.isBusy);
+        proxy.plan = () => ({ direction: "up", afterBytes: 0, how: "reset" });
+        proxy.cutAll();
+        letGo();
+        await waitFor("the launch to end", () => stand.launches === 1 && !stand.session?.isBusy);
+        isBroken = true;
+        proxy.plan = () => undefined;
+        expect(await failureOf(answers)).toMatchObject({
+          code: "PROTOCOL_ERROR",
+          message: expect.stringMatching(/executed the call \[\d+\], and its answer is lost/),
+        });
+        expect(failures).toMatchObject([{ code: "PROTOCOL_ERROR" }]);
+      });
+    } finally {
+      spy.mockRestore();
+    }
+  },
+);
