@@ -130,9 +130,22 @@ static int alive(struct context *context, struct stream *stream) {
   return 0;
 }
 
+/* With SLUICE_STANDIN_INSTANT a device takes no time, and kernels and products do nothing: what is left is what the host spends. */
+static int do_at_once(struct work *w) {
+  if (w->kind == COPY) memmove((void *)w->destination, (void *)w->source, w->count);
+  if (w->kind == FILL) fill(w);
+  if (w->kind == PRODUCT) free((void *)w->source);
+  if (w->kind == RECORD) w->event->at_ns = now_ns(), w->event->done = w->generation;
+  if (w->kind == RECORD || w->kind == WAIT_EVENT) let_go(w->event);
+  return SUCCESS;
+}
+
 int standin_queue(struct context *context, struct stream *stream, struct work *work) {
+  static int instant = -1;
+  if (instant < 0) instant = getenv("SLUICE_STANDIN_INSTANT") != NULL;
   struct stream *on = stream == NULL ? context->default_stream : stream;
   if (!alive(context, on)) return INVALID_HANDLE;
+  if (instant) return do_at_once(work);
   if (on == context->default_stream) {
     for (struct stream *s = context->streams; s != NULL; s = s->next)
       if (s != on && s->blocking && s->done < s->queued)

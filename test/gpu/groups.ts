@@ -7,7 +7,7 @@ import { openClientMachine } from "../kernels/client-machine.ts";
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { checks, copyBetween } from "./end-to-end.ts";
-import { becomesReady, failureOf, type Row, runJob, type Sizes, start, withinTime } from "./job.ts";
+import { becomesReady, failureOf, type Row, rowsOf, runJob, type Sizes, start, withinTime } from "./job.ts";
 
 const MiB = 1024 * 1024;
 /** One case takes seconds at most, beside the context that its process may have to make. */
@@ -204,8 +204,7 @@ async function* checkSpeed({ device, sizes }: Card): AsyncGenerator<Row> {
   const name = "memory charged per lease beside its slice";
   if (charged === undefined) yield { group, name, ...noteOf(overhead.failure ?? "NVML does not tell") };
   else yield { group, name, unit: "MiB", value: charged / MiB };
-  const { replies, failure } = await runJob({ kind: "measure", device: device.id, sizes }, 240_000);
-  for (const reply of replies) if (reply.kind === "row") yield reply.row;
+  const failure = yield* rowsOf({ kind: "measure", device: device.id, sizes }, 240_000);
   if (failure !== undefined) yield { group, name: "measuring comes to its end", ok: false, ...noteOf(failure) };
   yield leakRow(group, await leftOver(device, before));
 }
@@ -307,8 +306,7 @@ async function* checkRemote({ device, sizes }: Card): AsyncGenerator<Row> {
   {
     await using server = await openServer("--device", device.id);
     const job = { kind: "remote", device: device.id, server: server.grpc, sizes } as const;
-    const { replies, failure } = await runJob(job, 240_000);
-    for (const reply of replies) if (reply.kind === "row") yield reply.row;
+    const failure = yield* rowsOf(job, 240_000);
     if (failure !== undefined) yield { group, name: "measuring comes to its end", ok: false, ...noteOf(failure) };
   }
   yield leakRow(group, await leftOver(device, before));

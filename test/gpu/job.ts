@@ -134,6 +134,28 @@ export async function runJob(job: Job, limitMs: number): Promise<Finished> {
   return { replies: child.replies, failure: failureOf(child.replies, isLate ? `at its limit of ${limit} ms` : status) };
 }
 
+/** Runs a job as `runJob` does and gives its rows as they come; tells at the end why it failed, or undefined. */
+export async function* rowsOf(job: Job, limitMs: number): AsyncGenerator<Row, string | undefined> {
+  const child = start(job);
+  const limit = withinTime(limitMs);
+  const timer = setTimeout(() => child.process.kill("SIGKILL"), limit);
+  let told = 0;
+  let status: string | undefined;
+  void child.ended.then((how) => {
+    status = how;
+  });
+  while (status === undefined || told < child.replies.length) {
+    const reply = child.replies[told];
+    if (reply === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+    else {
+      told++;
+      if (reply.kind === "row") yield reply.row;
+    }
+  }
+  clearTimeout(timer);
+  return failureOf(child.replies, `${status}, within its limit of ${limit} ms`);
+}
+
 /** What a child says of its failure, or how it died without a word; undefined when its job is done. */
 export function failureOf(replies: readonly Reply[], status: string): string | undefined {
   for (const reply of replies) {

@@ -17,15 +17,37 @@ import type { Row, Sizes } from "./job.ts";
 const MiB = 1024 * 1024;
 const ROUNDS = 7;
 
+type Work = () => void | Promise<void>;
+
+async function timeMs(work: Work): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+const median = (times: number[]): number => times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
+
 /** Median of several timings of `work` in milliseconds, after one for warming up. */
-export async function medianMs(work: () => void | Promise<void>): Promise<number> {
+export async function medianMs(work: Work): Promise<number> {
   const times: number[] = [];
-  for (let round = 0; round <= ROUNDS; round++) {
-    const start = performance.now();
-    await work();
-    if (round > 0) times.push(performance.now() - start);
+  await work();
+  for (let round = 0; round < ROUNDS; round++) times.push(await timeMs(work));
+  return median(times);
+}
+
+/** The same of two kinds of work that take turns, so that both meet the same machine. */
+export async function mediansMs(works: {
+  readonly far: Work;
+  readonly near: Work;
+}): Promise<{ far: number; near: number }> {
+  const [far, near]: [number[], number[]] = [[], []];
+  await works.far();
+  await works.near();
+  for (let round = 0; round < ROUNDS; round++) {
+    far.push(await timeMs(works.far));
+    near.push(await timeMs(works.near));
   }
-  return times.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)]!;
+  return { far: median(far), near: median(near) };
 }
 
 interface Bench {

@@ -9,7 +9,7 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
 import type { Row, Sizes } from "./job.ts";
 import { localDevice } from "./local-device.ts";
-import { localCopies, medianMs } from "./measure.ts";
+import { localCopies, medianMs, mediansMs } from "./measure.ts";
 
 const MiB = 1024 * 1024;
 const SLICE_BYTES = 256 * MiB;
@@ -32,63 +32,87 @@ const row = (
   ...(sizes.bar === undefined ? {} : { bar: sizes.bar, ok: sizes.ratio >= sizes.bar }),
 });
 
-/** Milliseconds for launches of an empty kernel, with the wait behind them. */
-async function launchesMs(gpu: Device, { launches }: Sizes): Promise<number> {
+/** Launches of an empty kernel, with the wait behind them. */
+async function launches(gpu: Device, count: number): Promise<() => Promise<void>> {
   const empty = (await gpu.load(fixture("linear").slice())).kernel("empty");
-  return medianMs(async () => {
-    for (let i = 0; i < launches; i++) empty.launch({ grid: 1, block: 32 }, []);
+  return async () => {
+    for (let i = 0; i < count; i++) empty.launch({ grid: 1, block: 32 }, []);
     await gpu.synchronize();
-  });
+  };
 }
 
-/** Milliseconds for one step of training the demo's classifier, with one wait behind many steps. */
-async function stepMs(gpu: Device, { trainingSteps }: Sizes): Promise<number> {
+/** Launches that are each waited for. */
+async function waits(gpu: Device, count: number): Promise<() => Promise<void>> {
+  const one = await launches(gpu, 1);
+  return async () => {
+    for (let i = 0; i < count; i++) await one();
+  };
+}
+
+/** Steps of training the demo's classifier, with one wait behind them. */
+async function steps(gpu: Device, count: number): Promise<() => Promise<void>> {
   const images = Uint8Array.from({ length: IMAGES * PIXELS }, (_, index) => (index * 2_654_435_761) >>> 24);
   const labels = Uint8Array.from({ length: IMAGES }, (_, index) => index % 10);
   const digits = uploadDigits(gpu, { images, labels, count: IMAGES });
   const order = gpu.upload(Uint32Array.from({ length: IMAGES }, (_, index) => index));
   const classifier = await DigitClassifier.load(gpu, { batchMax: BATCH, seed: 1 });
   await gpu.synchronize();
-  const all = await medianMs(async () => {
-    for (let step = 0; step < trainingSteps; step++) {
+  return async () => {
+    for (let step = 0; step < count; step++) {
       classifier.train({ digits, order, first: (step * BATCH) % (IMAGES - BATCH), count: BATCH }, 0.01);
     }
     await gpu.synchronize();
-  });
-  return all / trainingSteps;
+  };
 }
 
-/** Milliseconds for a product of two square matrices of bf16, waited for; undefined where nothing can compute it. */
-async function productMs(gpu: Device, { product: n }: Sizes): Promise<number | undefined> {
+/** A product of two square matrices of bf16, waited for. */
+function product(gpu: Device, n: number): () => Promise<void> {
   const [a, b, c] = [gpu.alloc(n * n * 2), gpu.alloc(n * n * 2), gpu.alloc(n * n * 2)];
-  try {
-    return await medianMs(async () => {
-      gpu.multiply({ m: n, n, k: n, a, b, c, type: "bf16" });
-      await gpu.synchronize();
-    });
-  } catch (error) {
-    if (error instanceof SluiceError && error.code === "UNSUPPORTED") return undefined;
-    throw error;
-  }
+  return async () => {
+    gpu.multiply({ m: n, n, k: n, a, b, c, type: "bf16" });
+    await gpu.synchronize();
+  };
 }
 
-/** All figures of a server, which lends the described device alone. */
-export async function* measureRemote(
-  description: DeviceDescription,
-  { server, sizes }: { readonly server: string; readonly sizes: Sizes },
+/** The same work on a borrowed slice and on one in this process. */
+interface Pair {
+  readonly far: Device;
+  readonly near: Device;
+}
+
+const both = async (
+  { far, near }: Pair,
+  make: (gpu: Device) => Promise<() => Promise<void>>,
+): Promise<{ far: number; near: number }> => mediansMs({ far: await make(far), near: await make(near) });
+
+async function* measureLaunches(pair: Pair, count: number): AsyncGenerator<Row> {
+  const few = 100;
+  const many = await both(pair, (gpu) => launches(gpu, count));
+  const perSecond = (milliseconds: number): number => (count / milliseconds) * 1000;
+  const rates = { value: perSecond(many.far), local: perSecond(many.near), ratio: many.near / many.far };
+  yield row("launch", { unit: "1/s", ...rates, bar: bars.launches });
+  const single = await both(pair, (gpu) => waits(gpu, few));
+  const microseconds = (milliseconds: number): number => (milliseconds / few) * 1000;
+  const times = { value: microseconds(single.far), local: microseconds(single.near), ratio: single.near / single.far };
+  yield row("launch and synchronise", { unit: "us", ...times });
+}
+
+async function* measureCopies(
+  gpu: Device,
+  { copyBytes, near }: { copyBytes: number; near: Awaited<ReturnType<typeof localCopies>> },
 ): AsyncGenerator<Row> {
-  const far = await measureBorrowed(server, sizes);
-  const near = await measureLocal(description, sizes);
-  const { launches, copyBytes, product } = sizes;
-  const perSecond = (milliseconds: number): number => (launches / milliseconds) * 1000;
-  const gigabytes = (milliseconds: number): number => copyBytes / milliseconds / 1e6;
-  yield row("launch", {
-    unit: "1/s",
-    value: perSecond(far.launches),
-    local: perSecond(near.launches),
-    ratio: near.launches / far.launches,
-    bar: bars.launches,
+  const data = new Uint8Array(copyBytes).fill(7);
+  const buffer = gpu.alloc(copyBytes);
+  const write = await medianMs(async () => {
+    buffer.write(data);
+    await gpu.synchronize();
   });
+  const read = await medianMs(async () => {
+    await buffer.readInto(data);
+  });
+  buffer.free();
+  const far = { write, read };
+  const gigabytes = (milliseconds: number): number => copyBytes / milliseconds / 1e6;
   for (const way of ["write", "read"] as const) {
     for (const kind of ["pageable", "pinned"] as const) {
       const direction = way === "write" ? "to" : "from";
@@ -101,27 +125,29 @@ export async function* measureRemote(
       });
     }
   }
-  if (far.product !== undefined && near.product !== undefined) {
-    const teraflops = (milliseconds: number): number => (2 * product ** 3) / milliseconds / 1e9;
-    yield row(`${product} x ${product} product of bf16 by cuBLASLt, waited for`, {
-      unit: "TFLOP/s",
-      value: teraflops(far.product),
-      local: teraflops(near.product),
-      ratio: near.product / far.product,
-    });
-  }
-  yield row(`training step of the digit classifier, batch ${BATCH}`, {
-    unit: "ms",
-    value: far.step,
-    local: near.step,
-    ratio: near.step / far.step,
-    bar: bars.training,
-  });
-  yield { group: "remote", name: "allocate and attach", unit: "ms", value: far.attach };
-  yield { group: "remote", name: "launch and synchronise", unit: "us", value: far.latency };
 }
 
-async function measureLocal(description: DeviceDescription, sizes: Sizes) {
+async function* measureProduct(pair: Pair, n: number): AsyncGenerator<Row> {
+  const name = `${n} x ${n} product of bf16 by cuBLASLt, waited for`;
+  try {
+    const { far, near } = await both(pair, async (gpu) => product(gpu, n));
+    const teraflops = (milliseconds: number): number => (2 * n ** 3) / milliseconds / 1e9;
+    yield row(name, { unit: "TFLOP/s", value: teraflops(far), local: teraflops(near), ratio: near / far });
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
+    yield { group: "remote", name, note: error.message };
+  }
+}
+
+/** All figures of a server, which lends the described device alone. */
+export async function* measureRemote(
+  description: DeviceDescription,
+  { server, sizes }: { readonly server: string; readonly sizes: Sizes },
+): AsyncGenerator<Row> {
+  await using pool = await connect({ server });
+  const start = performance.now();
+  await using lease = await pool.allocate({ memory: SLICE_BYTES, wait: "30s" });
+  yield { group: "remote", name: "allocate and attach", unit: "ms", value: performance.now() - start };
   const slice = await cudaDriver.open({
     description,
     arenaBytes: SLICE_BYTES,
@@ -129,42 +155,20 @@ async function measureLocal(description: DeviceDescription, sizes: Sizes) {
     kernelTimeoutMs: 0,
     onOutput: () => undefined,
   });
-  const gpu = localDevice(slice);
-  const launches = await launchesMs(gpu, sizes);
-  const step = await stepMs(gpu, sizes);
-  const product = await productMs(gpu, sizes);
-  const place = { base: slice.arenaBase ?? ARENA_BASE, byteCount: sizes.copyBytes };
-  const copies = await localCopies(description, place);
+  const pair = { far: lease.devices[0], near: localDevice(slice) };
+  const { launches: count, copyBytes, product: n, trainingSteps } = sizes;
+  yield* measureLaunches(pair, count);
+  // In the arena's upper half, which nothing else uses.
+  const place = { base: (slice.arenaBase ?? ARENA_BASE) + SLICE_BYTES / 2, byteCount: copyBytes };
+  yield* measureCopies(pair.far, { copyBytes, near: await localCopies(description, place) });
+  const training = await both(pair, (gpu) => steps(gpu, trainingSteps));
+  yield row(`training step of the digit classifier, batch ${BATCH}`, {
+    unit: "ms",
+    value: training.far / trainingSteps,
+    local: training.near / trainingSteps,
+    ratio: training.near / training.far,
+    bar: bars.training,
+  });
+  yield* measureProduct(pair, n);
   await slice.close();
-  return { launches, step, product, ...copies };
-}
-
-async function measureBorrowed(server: string, sizes: Sizes) {
-  await using pool = await connect({ server });
-  const start = performance.now();
-  await using lease = await pool.allocate({ memory: SLICE_BYTES, wait: "30s" });
-  const attach = performance.now() - start;
-  const [gpu] = lease.devices;
-  const launches = await launchesMs(gpu, sizes);
-  const empty = (await gpu.load(fixture("linear").slice())).kernel("empty");
-  const rounds = 100;
-  const waits = await medianMs(async () => {
-    for (let i = 0; i < rounds; i++) {
-      empty.launch({ grid: 1, block: 32 }, []);
-      await gpu.synchronize();
-    }
-  });
-  const data = new Uint8Array(sizes.copyBytes).fill(7);
-  const buffer = gpu.alloc(sizes.copyBytes);
-  const write = await medianMs(async () => {
-    buffer.write(data);
-    await gpu.synchronize();
-  });
-  const read = await medianMs(async () => {
-    await buffer.readInto(data);
-  });
-  buffer.free();
-  const step = await stepMs(gpu, sizes);
-  const product = await productMs(gpu, sizes);
-  return { launches, write, read, step, product, attach, latency: (waits / rounds) * 1000 };
 }
