@@ -67,6 +67,13 @@ export interface DeviceHealth {
   readonly uncorrectedErrors?: number;
 }
 
+/** Results of long work, by what they follow from; whatever fails in it costs the work and nothing else. */
+export interface KeptResults {
+  /** The result of these ingredients, which name everything that it depends on; undefined when there is none. */
+  find(ingredients: readonly string[]): Promise<Uint8Array | undefined>;
+  keep(ingredients: readonly string[], result: Uint8Array): void;
+}
+
 /** What `open` needs to know about the slice. */
 export interface SliceOptions {
   readonly description: DeviceDescription;
@@ -217,9 +224,9 @@ export interface DeviceSlice {
   loadModule(image: Uint8Array): DeviceModule | Promise<DeviceModule>;
   /**
    * Compiles CUDA C for this device; the result is an image for `loadModule`, and what the compiler says beside it. Absent, or UNSUPPORTED,
-   * where nothing can; BAD_ARGUMENT for an option that is not allowed; BAD_IMAGE with the compiler's complaints.
+   * where nothing can; BAD_ARGUMENT for an option that is not allowed; BAD_IMAGE with the compiler's complaints. `kept` remembers results.
    */
-  compile?(source: string, options: readonly string[]): Promise<{ image: Uint8Array; log: string }>;
+  compile?(source: string, options: readonly string[], kept?: KeptResults): Promise<{ image: Uint8Array; log: string }>;
   unloadModule(module: DeviceModule): void | Promise<void>;
   /**
    * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes;

@@ -1,16 +1,17 @@
 /**
- * Bytes that clients sent once and need not send again: pieces of at most CALL_DATA_BYTES_MAX, as files named by their SHA-256 in a folder of
+ * Bytes that clients sent once and need not send again, and results of work on them: pieces of at most CALL_DATA_BYTES_MAX, as files named by their SHA-256 in a folder of
  * the tenant's own. The hash is computed here, when a piece is kept and again when it is read: nobody can put other bytes under a name, and what
  * a disk spoils counts as lost. It is a cache: whatever fails costs a transfer and nothing else, and no state of a session depends on it.
  *
  * Several executors share a folder. A file appears by rename, whole; the least recently used go first once the folder is over its bound.
  */
-import { webcrypto } from "node:crypto";
-import { mkdir, open, readdir, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { createHash, webcrypto } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toSluiceError } from "../../shared/errors.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { MemoryPool } from "../../shared/wire/memory-pool.ts";
+import type { KeptResults } from "../device/device.ts";
 
 export const HASH_BYTES = 32;
 
@@ -106,6 +107,38 @@ export class ContentCache {
     return this.#keepingBytes > KEEPING_BYTES_MAX ? Promise.race(this.#keeping) : undefined;
   }
 
+  /**
+   * Results of long work, in the same folder under names that no piece has: the hash of their ingredients. Each file begins with the hash of the
+   * rest. They are this server's own work, so a client who knows the ingredients learns nothing that it could not compute.
+   */
+  readonly results: KeptResults = {
+    find: async (ingredients) => {
+      const path = this.#resultPath(ingredients);
+      const file = await readFile(path).catch(() => undefined);
+      if (file === undefined) return undefined;
+      const result = file.subarray(HASH_BYTES);
+      if (hex(await digest(result)) !== hex(file.subarray(0, HASH_BYTES))) {
+        await unlink(path).catch(() => {});
+        return undefined;
+      }
+      await touch(path, file.byteLength);
+      return result;
+    },
+    keep: (ingredients, result) => {
+      const own = result.slice();
+      const kept = digest(own)
+        .then((hash) => this.#put(this.#resultPath(ingredients), Buffer.concat([hash, own])))
+        .catch((error: unknown) => this.#tell(error))
+        .finally(() => this.#keeping.delete(kept));
+      this.#keeping.add(kept);
+    },
+  };
+
+  #resultPath(ingredients: readonly string[]): string {
+    const hash = createHash("sha256").update(JSON.stringify(ingredients)).digest("hex");
+    return join(this.#directory, `${hash}.result`);
+  }
+
   /** Resolves when what is being kept is on the disk, or given up. */
   async settled(): Promise<void> {
     while (this.#keeping.size > 0) await Promise.all(this.#keeping);
@@ -114,22 +147,26 @@ export class ContentCache {
   /** Never rejects. */
   async #keep(bytes: Uint8Array): Promise<void> {
     try {
-      if (bytes.byteLength > this.#bytesMax) return;
       const path = join(this.#directory, hex(await digest(bytes)));
       if (await touch(path, bytes.byteLength)) return;
-      const own = `${path}.${process.pid}.${++files}`;
-      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-      try {
-        await writeFile(own, bytes, { mode: 0o600, flag: "wx" });
-        await rename(own, path);
-      } catch (error) {
-        await unlink(own).catch(() => {});
-        throw error;
-      }
-      await this.#added(bytes.byteLength);
+      await this.#put(path, bytes);
     } catch (error) {
       this.#tell(error);
     }
+  }
+
+  async #put(path: string, bytes: Uint8Array): Promise<void> {
+    if (bytes.byteLength > this.#bytesMax) return;
+    const own = `${path}.${process.pid}.${++files}`;
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    try {
+      await writeFile(own, bytes, { mode: 0o600, flag: "wx" });
+      await rename(own, path);
+    } catch (error) {
+      await unlink(own).catch(() => {});
+      throw error;
+    }
+    await this.#added(bytes.byteLength);
   }
 
   async #added(byteCount: number): Promise<void> {

@@ -4,7 +4,7 @@
  * libuv's published functions; where one of them is missing, callers do without.
  */
 import { isMainThread } from "node:worker_threads";
-import koffi from "koffi";
+import koffi from "../device/native.ts";
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;

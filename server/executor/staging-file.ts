@@ -5,9 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, ftruncateSync } from "node:fs";
-import koffi from "koffi";
 import { SluiceError } from "../../shared/errors.ts";
 import { STAGING_BYTES } from "../../shared/limits.ts";
+import koffi from "../device/native.ts";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;

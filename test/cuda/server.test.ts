@@ -1,4 +1,6 @@
 /** A real server with CUDA devices: the built package over the stand-in for the driver. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../client/index.ts";
@@ -146,6 +148,30 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     });
     await expect(gpu.compile("int a;", { options: ["-I/etc"] })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     await gpu.synchronize();
+  });
+
+  it("compiles a source once for all jobs of a tenant", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-test-compile-"));
+    const failures = join(folder, "failures");
+    try {
+      await using server = await start({ SLUICE_STANDIN_FILE: failures });
+      await using pool = await connect({ server: server.grpc });
+      const source = 'extern "C" __global__ void empty() { int unused; }';
+      const compile = async (text: string) => {
+        await using lease = await pool.allocate({ memory: 64 * MiB });
+        const module = await lease.devices[0].compile(text);
+        module.kernel("empty").launch({ grid: 1, block: 1 }, []);
+        await lease.devices[0].synchronize();
+        return module.log;
+      };
+      const log = await compile(source);
+      expect(log).toContain("warning");
+      writeFileSync(failures, "nvrtcCompileProgram:11");
+      expect(await compile(source)).toBe(log);
+      await expect(compile(`${source} `)).rejects.toMatchObject({ code: "DEVICE_FAILED" });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("says what is missing where the server has neither cuBLASLt nor NVRTC", async () => {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { compileSource, refuseFiles } from "../../server/device/cuda/compiler.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { KeptResults } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 
@@ -152,6 +153,25 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
       code: "DEVICE_FAILED",
       details: { nativeCode: 11 },
     });
+  });
+
+  it("compiles the same for the same device once, where results are kept", async () => {
+    const results = new Map<string, Uint8Array>();
+    const kept: KeptResults = {
+      find: async (ingredients) => results.get(ingredients.join("\n")),
+      keep: (ingredients, result) => results.set(ingredients.join("\n"), result),
+    };
+    const source = "__global__ void k() { int unused; }";
+    const first = await compileSource(source, { ...plain, kept });
+    standin.inject({ function: "nvrtcCreateProgram", code: 11, count: -1 });
+    const again = await compileSource(source, { ...plain, kept });
+    expect(again.log).toBe(first.log);
+    expect(Buffer.compare(again.image, first.image)).toBe(0);
+    await expect(compileSource(source, { ...plain, kept, capability: 80 })).rejects.toThrow("NVRTC");
+    await expect(compileSource(source, { ...plain, kept, options: ["-w"] })).rejects.toThrow("NVRTC");
+    standin.clear();
+    await expect(compileSource("nonsense", { ...plain, kept })).rejects.toMatchObject({ code: "BAD_IMAGE" });
+    expect(results.size).toBe(1);
   });
 
   it("refuses source beyond its bound", async () => {

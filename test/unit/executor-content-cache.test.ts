@@ -188,3 +188,32 @@ test("who keeps faster than the disk has to wait", async () => {
   await cache.settled();
   expect(readdirSync(join(folder, "cache"))).toHaveLength(40);
 });
+
+test("a result comes back by its ingredients, all of them, also in another process", async () => {
+  const cache = cacheIn(join(folder, "cache"));
+  const result = randomBytes(10_007);
+  cache.results.keep(["compiler 1", "a", "b"], result);
+  await cache.settled();
+  const other = cacheIn(join(folder, "cache"));
+  expect(Buffer.from((await other.results.find(["compiler 1", "a", "b"]))!)).toEqual(result);
+  for (const ingredients of [["compiler 2", "a", "b"], ["compiler 1", "ab"], ["compiler 1", "a"], []]) {
+    expect(await other.results.find(ingredients)).toBeUndefined();
+  }
+  expect(problems).toEqual([]);
+});
+
+test("a result that a disk spoils, or cuts short, counts as lost", async () => {
+  const cache = cacheIn(join(folder, "cache"));
+  for (const spoil of [
+    (path: string) => writeFileSync(path, Buffer.alloc(64, 1)),
+    (path: string) => truncateSync(path, 40),
+    (path: string) => truncateSync(path, 0),
+  ]) {
+    cache.results.keep(["x"], randomBytes(100));
+    await cache.settled();
+    const [name] = readdirSync(join(folder, "cache"));
+    spoil(join(folder, "cache", name!));
+    expect(await cache.results.find(["x"])).toBeUndefined();
+    expect(readdirSync(join(folder, "cache"))).toEqual([]);
+  }
+});

@@ -59,6 +59,11 @@ describe("rooms", () => {
     expect(broken).toEqual([]);
   });
 
+  it("call native functions through the one module that gives them their stacks", () => {
+    const direct = sources.filter((name) => /^(server|test|bench)\//.test(name) && name !== "server/device/native.ts");
+    expect(direct.filter((name) => /^import koffi[ ,].*from "koffi"/m.test(read(name)))).toEqual([]);
+  });
+
   it("are the ones of the design, beside files that tools and readers expect", () => {
     const entries = readdirSync(root, { withFileTypes: true }).filter(
       (entry) => entry.isDirectory() && !entry.name.startsWith("."),

@@ -12,7 +12,6 @@ import {
 } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaApi } from "./library.ts";
-import { waitUntil } from "./waiting.ts";
 
 /** A CUmemAllocationProp of 32 bytes: ordinary device memory, not exportable to other processes. */
 function allocationProperties(device: number): Uint8Array {
@@ -30,16 +29,17 @@ export function allocationGranularity(api: CudaApi, device: number): number | un
   return result === CUresult.SUCCESS ? Number(bytes[0]) : undefined;
 }
 
-/** Memory comes in pieces of at least this size and at most a sixteenth of the slice: what is cut off in the middle of one is copied. */
+/** Memory comes in pieces of at least this size and at most this part of the slice: what stays of one that is cut passes through the host. */
 const PIECE_BYTES_MIN = 64 * 1024 * 1024;
-const PIECES = 16;
+const PIECES = 64;
 
-/** Undefined where the host has not that much. */
-function hostMemory(byteCount: number): Uint8Array | undefined {
+/** @throws SluiceError OUT_OF_MEMORY where the host has not that much */
+function hostMemory(byteCount: number): Uint8Array {
   try {
     return new Uint8Array(byteCount);
-  } catch {
-    return undefined;
+  } catch (cause) {
+    const message = `The server has no [${byteCount}] bytes of its own memory to shrink the slice by way of.`;
+    throw new SluiceError("OUT_OF_MEMORY", message, { cause });
   }
 }
 
@@ -99,8 +99,7 @@ export class CudaArena {
 
   /**
    * Maps more at the end, or takes away from there; nothing may use the memory, nor release it, meanwhile. What comes new holds what it held
-   * before. Cutting off in the middle of a piece takes memory for what stays of it a second time, for the moment of the copy: on the device,
-   * or on the host where the device is full.
+   * before. At no moment more of the device is taken than before and behind.
    * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT; the size is then as it was.
    */
   async resize(byteCount: number, host: HostCopies): Promise<void> {
@@ -139,68 +138,27 @@ export class CudaArena {
     }
   }
 
+  /**
+   * The driver unmaps whole pieces only: the part that stays of one that is cut waits in the host's memory until a smaller piece has its place,
+   * for the device may have no room for both. Should that fail once the old piece is gone, memory of the lease is lost, and with it the slice.
+   */
   async #shrink(byteCount: number, host: HostCopies): Promise<void> {
     const cut = this.#pieces.find((piece) => piece.offset < byteCount && piece.offset + piece.byteCount > byteCount);
-    if (cut !== undefined) await this.#trim(cut, byteCount - cut.offset, host);
-    const kept = this.#pieces.filter(({ offset }) => offset < byteCount);
-    for (const piece of this.#pieces.splice(kept.length)) this.#drop(piece);
-  }
-
-  /**
-   * The driver unmaps whole pieces only: the part that stays moves into a smaller one, which takes the place. Should that fail once the old
-   * piece is gone, memory of the lease is lost, and with it the slice.
-   */
-  async #trim(piece: Piece, byteCount: number, host: HostCopies): Promise<void> {
-    const address = this.base + piece.offset;
-    let handle: bigint | undefined;
-    let content: Uint8Array | undefined;
+    const address = this.base + (cut?.offset ?? 0);
+    const content = cut && hostMemory(byteCount - cut.offset);
+    if (content !== undefined) await host.read(address, content);
+    this.#context.enter();
+    const kept = this.#pieces.findIndex(({ offset }) => offset >= (cut?.offset ?? byteCount));
+    for (const piece of this.#pieces.splice(kept)) this.#drop(piece);
+    if (cut === undefined || content === undefined) return;
     try {
-      handle = await this.#copied(address, byteCount);
-    } catch (error) {
-      content = toSluiceError(error).code === "OUT_OF_MEMORY" ? hostMemory(byteCount) : undefined;
-      if (content === undefined) throw error;
-      await host.read(address, content);
-      this.#context.enter();
-    }
-    const index = this.#pieces.indexOf(piece);
-    this.#pieces.splice(index, 1);
-    this.#drop(piece);
-    try {
-      handle ??= this.#create(byteCount);
-      this.#map(address, byteCount, handle);
-      this.#pieces.splice(index, 0, { ...piece, byteCount, handle });
-      if (content !== undefined) await host.write(address, content);
+      const handle = this.#create(content.byteLength);
+      this.#map(address, content.byteLength, handle);
+      this.#pieces.push({ offset: cut.offset, byteCount: content.byteLength, handle });
+      await host.write(address, content);
     } catch (error) {
       this.#context.poison(toSluiceError(error));
       throw error;
-    }
-  }
-
-  /** Physical memory of its own, mapped nowhere, with the content of a range. */
-  async #copied(source: number, byteCount: number): Promise<bigint> {
-    const { api } = this.#context;
-    const place = new BigUint64Array(1);
-    const reserved = api.cuMemAddressReserve(place, byteCount, 0, 0, 0);
-    this.#context.check(reserved, "reserve addresses for a copy");
-    const address = Number(place[0]);
-    try {
-      const handle = this.#create(byteCount);
-      this.#map(address, byteCount, handle);
-      try {
-        this.#context.check(api.cuMemcpyDtoDAsync_v2(address, source, byteCount, 0), "copy what stays");
-        await waitUntil(() => {
-          this.#context.enter();
-          return this.#context.ready(api.cuStreamQuery(0), "copy what stays");
-        });
-      } catch (error) {
-        this.#unmap(address, byteCount, handle);
-        throw error;
-      }
-      this.#context.enter();
-      api.cuMemUnmap(address, byteCount);
-      return handle;
-    } finally {
-      api.cuMemAddressFree(address, byteCount);
     }
   }
 

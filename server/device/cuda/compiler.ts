@@ -5,10 +5,12 @@
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { SOURCE_BYTES_MAX } from "../../../shared/limits.ts";
+import type { KeptResults } from "../device.ts";
 import { addressOf, type Bound, bind } from "./symbols.ts";
 import { includeFolder, libraryNames, openBeside, openToolkitLibrary } from "./toolkit.ts";
 
 const signatures = {
+  nvrtcVersion: ["memory", "memory"],
   nvrtcCreateProgram: ["memory", "memory", "memory", "i32", "memory", "memory"],
   nvrtcDestroyProgram: ["memory"],
   nvrtcGetPTXSize: ["u64", "memory"],
@@ -54,6 +56,8 @@ interface Compiler {
   /** Compute capabilities that it knows, as major * 10 + minor. */
   readonly capabilities: readonly number[];
   readonly include: string | undefined;
+  /** Tells it from others, whose results differ. */
+  readonly name: string;
 }
 
 const check = (status: number): void => {
@@ -89,7 +93,11 @@ function load(named: string | undefined, driverVersion: number): Compiler {
   check(api.nvrtcGetNumSupportedArchs(count));
   const capabilities = new Int32Array(count[0]!);
   check(api.nvrtcGetSupportedArchs(capabilities));
-  return { api, compile, capabilities: [...capabilities], include: includeFolder(library) };
+  const [major, minor] = [new Int32Array(1), new Int32Array(1)];
+  check(api.nvrtcVersion(major, minor));
+  const include = includeFolder(library);
+  const name = `NVRTC ${major[0]}.${minor[0]} ${path}`;
+  return { api, compile, capabilities: [...capabilities], include, name };
 }
 
 let loaded: { readonly path: string | undefined; readonly compiler: Compiler } | undefined;
@@ -134,11 +142,26 @@ export function refuseFiles(source: string): void {
   if (other !== null) throw new SluiceError("BAD_IMAGE", `The source may not use [${JSON.stringify(other[0])}].`);
 }
 
+interface Compiled {
+  readonly image: Uint8Array;
+  readonly log: string;
+}
+
+/** The log and the image, which is text, with a NUL between them. */
+const pack = ({ image, log }: Compiled): Uint8Array => Buffer.concat([Buffer.from(`${log}\0`, "utf8"), image]);
+
+function unpack(packed: Uint8Array): Compiled {
+  const end = packed.indexOf(0);
+  return { log: Buffer.from(packed.subarray(0, end)).toString("utf8"), image: packed.slice(end + 1) };
+}
+
 export interface CompileOptions {
   readonly capability: number;
   /** Of the CUDA that the driver speaks, as it tells it: a newer compiler's output it cannot read. */
   readonly driverVersion: number;
   readonly options: readonly string[];
+  /** Where results are looked for, and remembered. */
+  readonly kept?: KeptResults | undefined;
 }
 
 /**
@@ -147,7 +170,7 @@ export interface CompileOptions {
  */
 export async function compileSource(
   source: string,
-  { capability, driverVersion, options: asked }: CompileOptions,
+  { capability, driverVersion, options: asked, kept }: CompileOptions,
 ): Promise<{ image: Uint8Array; log: string }> {
   refuseFiles(source);
   checkOptions(asked);
@@ -158,11 +181,14 @@ export async function compileSource(
       `A source has [${text.byteLength}] bytes, more than [${SOURCE_BYTES_MAX}].`,
     );
   }
-  const { api, compile, capabilities, include } = compilerFor(driverVersion);
+  const { api, compile, capabilities, include, name } = compilerFor(driverVersion);
   const target = targetOf(capabilities, capability);
   const options = [`--gpu-architecture=compute_${target}`, "--no-source-include", ...asked];
   if (!asked.some((option) => /^--?std=/.test(option))) options.push("--std=c++17");
   if (include !== undefined) options.push(`--include-path=${include}`);
+  const ingredients = [name, source, ...options];
+  const known = await kept?.find(ingredients);
+  if (known !== undefined) return unpack(known);
   const program = new BigUint64Array(1);
   check(api.nvrtcCreateProgram(program, text, Buffer.from("program.cu\0"), 0, null, null));
   const handle = Number(program[0]);
@@ -183,7 +209,9 @@ export async function compileSource(
     const said = fetch("nvrtcGetProgramLogSize", "nvrtcGetProgramLog").toString("utf8").trim();
     const log = said.slice(0, LOG_CHARACTERS_MAX);
     if (status === ERROR_COMPILATION) throw new SluiceError("BAD_IMAGE", `The source does not compile [${log}].`);
-    return { image: fetch("nvrtcGetPTXSize", "nvrtcGetPTX"), log };
+    const result = { image: fetch("nvrtcGetPTXSize", "nvrtcGetPTX"), log };
+    kept?.keep(ingredients, pack(result));
+    return result;
   } finally {
     api.nvrtcDestroyProgram(program);
   }

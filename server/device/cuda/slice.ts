@@ -10,6 +10,7 @@ import type {
   DeviceModule,
   DeviceSlice,
   DeviceStream,
+  KeptResults,
   LaunchOptions,
   MatrixProduct,
   SliceOptions,
@@ -222,9 +223,9 @@ export class CudaSlice implements DeviceSlice {
     return module;
   }
 
-  compile(source: string, options: readonly string[]): Promise<{ image: Uint8Array; log: string }> {
+  compile(source: string, options: readonly string[], kept?: KeptResults): Promise<{ image: Uint8Array; log: string }> {
     const { capabilityMajor, capabilityMinor, driverVersion } = this.attributes;
-    return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, driverVersion, options });
+    return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, driverVersion, options, kept });
   }
 
   /** Waits for the launches before it, since the driver frees the code at once. */
