@@ -168,7 +168,11 @@ class Daemon {
     this.#settings = new Settings(store);
     const { requireToken, limits, tls } = config;
     const { requestsPerSecond } = limits;
-    this.#access = new Access({ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond, tls });
+    this.#access = new Access({
+      ...{ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond, tls },
+      onUnwritten: (event, { message }) =>
+        log.error({ ...event, error: message }, "An action is done that cannot be written into the audit log yet"),
+    });
     this.#grpcListener = new GrpcListener({ server: this.#grpc, tls, limit: new ConnectionLimit(limits) });
     const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
@@ -186,7 +190,8 @@ class Daemon {
       randomBytes,
       resizeSlice: (leaseId, index, bytes) => this.#sessions.resize(leaseId, index, bytes),
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
-      onUnhealthy: (deviceId, message) => this.#keepCordon(deviceId, message),
+      // It stays closed over a restart.
+      onUnhealthy: (deviceId, message) => this.#settings.saveCordon(deviceId, { code: "DEVICE_UNHEALTHY", message }),
       observer: together(this.#metrics.observer, this.#history.observer),
       onUncordoned: (deviceId) => this.#monitor.acknowledge(deviceId),
       log,
@@ -235,15 +240,6 @@ class Daemon {
     const here = new Set(this.#broker.devices.list().map(({ description }) => description.id));
     for (const { deviceId, ...cordon } of this.#settings.cordons()) {
       if (here.has(deviceId)) this.#broker.devices.cordon(deviceId, cordon);
-    }
-  }
-
-  /** A device that was closed because it is ill stays closed over a restart. */
-  #keepCordon(deviceId: string, message: string): void {
-    try {
-      this.#settings.saveCordon(deviceId, { code: "DEVICE_UNHEALTHY", message });
-    } catch (error) {
-      this.#log.error({ device: deviceId, error: toSluiceError(error).message }, "A cordon cannot be stored");
     }
   }
 

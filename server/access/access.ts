@@ -7,7 +7,7 @@ import type { Clock } from "../control/clock.ts";
 import { EventStore } from "../store/event-store.ts";
 import type { Store } from "../store/store.ts";
 import { TokenStore } from "../store/token-store.ts";
-import { AuditLog } from "./audit-log.ts";
+import { AuditLog, type AuditLogOptions } from "./audit-log.ts";
 import { BrowserSessions } from "./browser-sessions.ts";
 import { guarded } from "./guard.ts";
 import type { Role } from "./identity.ts";
@@ -25,6 +25,7 @@ export interface AccessOptions {
   readonly requireToken: boolean;
   readonly requestsPerSecond: number;
   readonly tls: TlsConfig | undefined;
+  readonly onUnwritten?: AuditLogOptions["onUnwritten"];
 }
 
 export class Access {
@@ -39,9 +40,9 @@ export class Access {
   readonly requests: RequestRates;
   readonly visibility: Visibility;
 
-  constructor({ store, clock, randomBytes, requireToken, requestsPerSecond, tls }: AccessOptions) {
+  constructor({ store, clock, randomBytes, requireToken, requestsPerSecond, tls, onUnwritten }: AccessOptions) {
     this.events = new EventStore(store);
-    this.audit = new AuditLog({ store: this.events, clock });
+    this.audit = new AuditLog({ store: this.events, clock, onUnwritten });
     this.tokens = new TokenGate({ store: new TokenStore(store), clock, randomBytes, required: requireToken });
     const secure = tls !== undefined;
     this.sessions = new BrowserSessions({ gate: this.tokens, clock, audit: this.audit, randomBytes, secure });

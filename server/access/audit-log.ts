@@ -1,10 +1,11 @@
 /**
  * The audit log: who did what, when, from where, and how it ended. An action is written down before it is done, so that none is done
- * that is not written. Failed tokens are written too, but not so often that they fill the log. Never holds a secret.
+ * that is not written; on a full disk the few that take away or close are told to the server's log and written once there is room.
+ * Failed tokens are written too, but not so often that they fill the log. Never holds a secret.
  */
 import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Clock } from "../control/clock.ts";
-import type { EventStore } from "../store/event-store.ts";
+import type { EventStore, StoredEvent } from "../store/event-store.ts";
 import { hostOf, type Identity } from "./identity.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { withoutTokens } from "./token.ts";
@@ -33,7 +34,17 @@ export interface Action {
 export interface AuditLogOptions {
   readonly store: EventStore;
   readonly clock: Clock;
+  /** Hears of an action that is done and not written yet, and why. */
+  readonly onUnwritten?: ((event: Omit<StoredEvent, "id">, reason: SluiceError) => void) | undefined;
 }
+
+/**
+ * What an admin must be able to do whatever the disk does: stop somebody, free something, and come in to do so. After a crash before there
+ * is room again, it may have to be done once more.
+ */
+const urgent: ReadonlySet<string> = new Set([
+  ...["Cordon", "Drain", "Revoke", "RevokeToken", "CancelQueued", "Release", "Unreserve", "Login"],
+]);
 
 export class AuditLog {
   readonly #options: AuditLogOptions;
@@ -45,18 +56,35 @@ export class AuditLog {
     options.store.closeInterrupted();
   }
 
-  /** Writes an action down; it is on disk when this returns. Returns what to call at its end. Throws SluiceError STORE_FAILED. */
+  /**
+   * Writes an action down; it is on disk when this returns, but for an urgent one on a full disk. Returns what to call at its end. Throws
+   * SluiceError STORE_FAILED.
+   */
   begin({ identity, address, action, request }: Action): (error?: unknown) => void {
-    const { store, clock } = this.#options;
+    const { clock } = this.#options;
     const { tenant, tokenId } = identity;
-    const id = store.add({
+    const event = {
       ...{ at: clock.now(), tenant, tokenId, address, action },
       ...{ details: detailsOf(request), outcome: "", message: "" },
-    });
+    };
+    const finish = this.#add(event);
     return (cause) => {
       const error = cause === undefined ? undefined : toSluiceError(cause);
-      store.finish(id, error?.code ?? "OK", error?.message ?? "");
+      finish(error?.code ?? "OK", error?.message ?? "");
     };
+  }
+
+  #add(event: Omit<StoredEvent, "id">): (outcome: string, message: string) => void {
+    const { store, onUnwritten } = this.#options;
+    try {
+      const id = store.add(event);
+      return (outcome, message) => store.finish(id, outcome, message);
+    } catch (error) {
+      if (!urgent.has(event.action)) throw error;
+      onUnwritten?.(event, toSluiceError(error));
+      const id = store.addLate(event);
+      return (outcome, message) => store.finishLate({ ...event, id, outcome, message });
+    }
   }
 
   /** Does an action that is over at once, and writes it down. */

@@ -117,7 +117,7 @@ export class TokenGate implements Gate {
     return { token, info: infoOf(stored) };
   }
 
-  /** Makes a token, named by its id or itself, worthless at once. Revoking one again succeeds. Throws SluiceError BAD_ARGUMENT, STORE_FAILED. */
+  /** Makes a token, named by its id or itself, worthless at once. Revoking one again succeeds. Throws SluiceError BAD_ARGUMENT. */
   revoke(idOrToken: string): TokenInfo {
     const id = tokenIdOf(idOrToken) ?? idOrToken;
     const token = this.#tokens.get(id);

@@ -19,10 +19,12 @@ import { checkText, checkTime, DURATION_MS_MAX, reservationMessage, toWish, WAIT
 import { type PriorityClasses, priorityOf } from "./request-terms.ts";
 import { statusOf, unary } from "./unary.ts";
 
-/** What must outlive a restart; what it throws ends the call. */
+/** What must outlive a restart. */
 export interface AdminStore {
+  /** Never throws, since a device must be closed whatever the disk does. */
   saveCordon(deviceId: string, cordon: Cordon): void;
   dropCordon(deviceId: string): void;
+  /** What it throws ends the call. */
   saveTenant(tenant: string, terms: TenantTerms): void;
 }
 

@@ -70,7 +70,6 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#pool = createPool({ ...options.pool, heartbeatTimeoutMs: options.heartbeatTimeoutMs });
     this.reservations = new ReservationDesk({
       store: options.reservations,
-      log: options.log,
       apply: (event) => this.#apply(event),
       list: () => listReservations(this.#pool),
       newId: () => `reservation-${options.randomBytes(8).toString("hex")}`,

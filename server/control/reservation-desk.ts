@@ -3,15 +3,16 @@ import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Effect, PoolEvent, Reservation, ReservationListing } from "../pool/types.ts";
 import type { Wish } from "./broker-options.ts";
 
-/** Where reservations are kept. Each is on disk when this returns; what it throws becomes STORE_FAILED. */
+/** Where reservations are kept. */
 export interface ReservationStore {
+  /** On disk when this returns; what it throws becomes STORE_FAILED. */
   saveReservation(reservation: Reservation): void;
+  /** Never throws. */
   dropReservation(id: string): void;
 }
 
 export interface ReservationDeskOptions {
   readonly store: ReservationStore;
-  readonly log: { error(fields: object, message: string): void };
   /** Lets the pool decide about an event, and carries out what follows. */
   readonly apply: (event: PoolEvent) => void;
   readonly list: () => ReservationListing[];
@@ -69,7 +70,7 @@ export class ReservationDesk {
         this.#refusal = new SluiceError(effect.code, effect.message, { reasons: effect.reasons });
         return;
       case "reservationEnded":
-        this.#forget(effect.id);
+        this.#options.store.dropReservation(effect.id);
     }
   }
 
@@ -81,16 +82,6 @@ export class ReservationDesk {
       const message = `The server cannot store the reservation [${toSluiceError(error).message}].`;
       this.#refusal = new SluiceError("STORE_FAILED", message);
       apply({ kind: "unreserved", id: reservation.id });
-    }
-  }
-
-  #forget(id: string): void {
-    try {
-      this.#options.store.dropReservation(id);
-    } catch (error) {
-      // It comes back with the next start, which ends it anew if its time is over.
-      const { message } = toSluiceError(error);
-      this.#options.log.error({ reservation: id, error: message }, "A reservation cannot be forgotten");
     }
   }
 }

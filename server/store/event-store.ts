@@ -8,6 +8,9 @@ import type { Store } from "./store.ts";
 export const EVENTS_MAX = 100_000;
 export const REFUSALS_MAX = 10_000;
 
+/** Events that wait at once for a full disk; beyond them the oldest is forgotten. */
+const LATE_MAX = 1_000;
+
 /** Rows beyond the bound are dropped so many at a time. */
 const TRIM_EVERY = 100;
 
@@ -54,7 +57,7 @@ const trim = "DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id 
 const refusal = "outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY', 'READ_ONLY')";
 const trimRefusals = `DELETE FROM events WHERE ${refusal} AND id <=
   (SELECT id FROM events WHERE ${refusal} ORDER BY id DESC LIMIT 1 OFFSET ?)`;
-const insert = `INSERT INTO events (id, at, tenant, token_id, address, action, details, outcome, message)
+const insert = `INSERT OR REPLACE INTO events (id, at, tenant, token_id, address, action, details, outcome, message)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const question = `SELECT id, at, tenant, token_id, address, action, details, outcome, message FROM events
   WHERE at >= ?1 AND at < ?2 AND id < ?3 AND (?4 = '' OR tenant = ?4) AND (?5 = '' OR action = ?5) ORDER BY id DESC LIMIT ?6`;
@@ -73,15 +76,26 @@ export class EventStore {
 
   /** Numbers an event and stores it; on disk when this returns. Throws SluiceError STORE_FAILED. */
   add(event: Omit<StoredEvent, "id">): number {
-    const { at, tenant, tokenId, address, action, details, outcome, message } = event;
     const id = this.#lastId + 1;
-    this.#store.write(insert, id, at, tenant, tokenId, address, action, details, outcome, message);
+    this.#store.write(insert, ...valuesOf({ ...event, id }));
     this.#lastId = id;
     if (id % TRIM_EVERY === 0) {
       this.#store.writeLater("old refusals", trimRefusals, this.#bounds.refusals);
       this.#store.writeLater("old events", trim, this.#bounds.events);
     }
     return id;
+  }
+
+  /** Numbers an event and stores it as soon as there is room for it. Never throws. */
+  addLate(event: Omit<StoredEvent, "id">): number {
+    this.#lastId++;
+    this.finishLate({ ...event, id: this.#lastId });
+    return this.#lastId;
+  }
+
+  /** How an event of `addLate` ended. Never throws. */
+  finishLate(event: StoredEvent): void {
+    this.#store.writeLater(`late event ${event.id % LATE_MAX}`, insert, ...valuesOf(event));
   }
 
   /** How an event ended. Never throws. */
@@ -111,3 +125,6 @@ export class EventStore {
     }));
   }
 }
+
+const valuesOf = ({ id, at, tenant, tokenId, address, action, details, outcome, message }: StoredEvent) =>
+  [id, at, tenant, tokenId, address, action, details, outcome, message] as const;

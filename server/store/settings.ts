@@ -2,7 +2,10 @@
 import type { Cordon, Quota, Reservation } from "../pool/types.ts";
 import type { Store } from "./store.ts";
 
-/** Every write is on disk when it returns, and throws SluiceError STORE_FAILED otherwise. */
+/**
+ * Every write is on disk when it returns. What takes away or closes never throws: on a full disk it is tried again until it is there. What
+ * gives throws SluiceError STORE_FAILED.
+ */
 export class Settings {
   readonly #store: Store;
 
@@ -12,11 +15,11 @@ export class Settings {
 
   saveCordon(deviceId: string, { code, message }: Cordon): void {
     const sql = "INSERT OR REPLACE INTO cordons (device_id, code, message) VALUES (?, ?, ?)";
-    this.#store.write(sql, deviceId, code, message);
+    this.#store.writeSurely(`cordon ${deviceId}`, sql, deviceId, code, message);
   }
 
   dropCordon(deviceId: string): void {
-    this.#store.write("DELETE FROM cordons WHERE device_id = ?", deviceId);
+    this.#store.writeSurely(`cordon ${deviceId}`, "DELETE FROM cordons WHERE device_id = ?", deviceId);
   }
 
   cordons(): (Cordon & { readonly deviceId: string })[] {
@@ -44,7 +47,7 @@ export class Settings {
   }
 
   dropReservation(id: string): void {
-    this.#store.write("DELETE FROM reservations WHERE id = ?", id);
+    this.#store.writeSurely(`reservation ${id}`, "DELETE FROM reservations WHERE id = ?", id);
   }
 
   /** The oldest first. */

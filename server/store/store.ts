@@ -205,8 +205,7 @@ export class Store {
    * full; then it is tried again, and the request waits all the same.
    */
   saveRequest(request: PoolRequest, requestId: string): void {
-    this.#later(`request ${request.id}`, [insertRequest, request.id, requestId, JSON.stringify(request)]);
-    this.flush();
+    this.writeSurely(`request ${request.id}`, insertRequest, request.id, requestId, JSON.stringify(request));
   }
 
   /** Forgets a request that was refused or withdrawn; one that is granted is forgotten by `saveLease`. */
@@ -240,6 +239,15 @@ export class Store {
   /** Writes now: on disk when this returns. Throws SluiceError STORE_FAILED. */
   write(sql: string, ...values: (string | number | Buffer)[]): void {
     this.#transaction(() => this.#run(sql, ...values));
+  }
+
+  /**
+   * Writes now: on disk when this returns, unless the disk is full; then it is tried again until it is there, and `onError` hears. What is
+   * said later about the same takes its place. Never throws.
+   */
+  writeSurely(about: string, sql: string, ...values: readonly (string | number)[]): void {
+    this.#later(about, [sql, ...values]);
+    this.flush();
   }
 
   /** Writes at the end of the turn, and tries again when that fails. What is said later about the same takes its place. Never throws. */

@@ -49,9 +49,10 @@ export class TokenStore {
     this.#store.write(insert, id, Buffer.from(hash), tenant, role, note, createdAt, createdBy, expiresAt);
   }
 
-  /** On disk when it returns. Throws SluiceError STORE_FAILED. */
+  /** On disk when it returns, unless the disk is full: then as soon as it has room. Never throws. */
   revoke(id: string, at: number): void {
-    this.#store.write("UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", at, id);
+    const sql = "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
+    this.#store.writeSurely(`end of token ${id}`, sql, at, id);
   }
 
   /** On disk when it returns. Throws SluiceError STORE_FAILED. */

@@ -22,6 +22,8 @@ let store: Store;
 let clock: TestClock;
 let access: Access;
 let tokens: Record<Role, string>;
+/** Actions that were told to be unwritten. */
+let unwritten: string[];
 
 beforeEach(() => {
   store = new Store(":memory:", () => {});
@@ -34,7 +36,11 @@ afterEach(() => {
 });
 
 function begin(requestsPerSecond: number): void {
-  access = new Access({ store, clock, randomBytes, requireToken: true, requestsPerSecond, tls: undefined });
+  unwritten = [];
+  access = new Access({
+    ...{ store, clock, randomBytes, requireToken: true, requestsPerSecond, tls: undefined },
+    onUnwritten: ({ action }) => unwritten.push(action),
+  });
   const make = (role: Role) =>
     access.tokens.create({ tenant: `a-${role}`, role, note: "", lifetimeMs: 3_600_000 }, "").token;
   tokens = { admin: make("admin"), tenant: make("tenant"), monitor: make("monitor") };
@@ -181,10 +187,41 @@ describe("the audit log", () => {
     expect(events()).toMatchObject([{ action: "Release", tenant: "a-admin", outcome: "OK" }]);
   });
 
-  it("refuses an action that it cannot write down, and nothing of it is done", async () => {
+  it("refuses an action that gives and that it cannot write down, and nothing of it is done", async () => {
     store.write("DROP TABLE events");
-    const outcome = await call("AdminService", "Cordon", { token: tokens.admin });
-    expect(outcome).toMatchObject({ tenant: undefined, code: "STORE_FAILED" });
+    for (const action of ["Uncordon", "SetQuota", "CreateToken", "Reserve", "Extend", "SetPriority"]) {
+      const outcome = await call("AdminService", action, { token: tokens.admin });
+      expect(outcome).toMatchObject({ tenant: undefined, code: "STORE_FAILED" });
+    }
+    expect(unwritten).toEqual([]);
+  });
+
+  it("does what takes away or closes also when it cannot be written, says so at once, and writes it down later", async () => {
+    store.write("ALTER TABLE events RENAME TO away");
+    for (const action of ["Cordon", "Drain", "Revoke", "RevokeToken", "CancelQueued", "Unreserve"]) {
+      const { tenant, call: stream } = await call("AdminService", action, { token: tokens.admin });
+      expect(tenant).toBe("a-admin");
+      stream.emit("finish");
+    }
+    expect((await call("PoolService", "Release", { token: tokens.admin, owner: "a-tenant" })).code).toBe("OK");
+    const done = ["Cordon", "Drain", "Revoke", "RevokeToken", "CancelQueued", "Unreserve", "Release"];
+    expect(unwritten).toEqual(done);
+    store.write("ALTER TABLE away RENAME TO events");
+    expect(events().map(({ action, outcome, tenant }) => [action, outcome, tenant])).toEqual(
+      done.reverse().map((action) => [action, "OK", "a-admin"]),
+    );
+    // What comes then is numbered on.
+    expect((await call("AdminService", "Cordon", { token: tokens.admin })).code).toBe("OK");
+    expect(events()[0]!.id).toBe(done.length + 1);
+  });
+
+  it("keeps within bounds what waits for room, the newest of it", async () => {
+    store.write("ALTER TABLE events RENAME TO away");
+    for (let count = 0; count < 1_500; count++) await call("AdminService", "Cordon", { token: tokens.admin });
+    store.write("ALTER TABLE away RENAME TO events");
+    const kept = events().map(({ id }) => id);
+    expect(kept).toHaveLength(1_000);
+    expect([kept[0], kept.at(-1)]).toEqual([1_500, 501]);
   });
 
   it("says of an action in which the server died that it was interrupted", () => {
