@@ -565,6 +565,24 @@ export const calls = {
     ],
     answer: [],
   },
+  launchCooperative: {
+    opcode: 36,
+    doc: "As `launch`, with all blocks at the same time, so that they can wait for each other. Fails with BAD_LAUNCH when they do not all fit the device.",
+    errors: ["NO_SUCH_HANDLE", "NO_SUCH_KERNEL", "BAD_LAUNCH", "ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP"],
+    fields: [
+      ["module", "u32", "module handle"],
+      ["kernel", "u32", "index of the kernel in the answer of `moduleLoad`"],
+      ["gridX", "u32", "blocks along x, 1 to 2^31-1"],
+      ["gridY", "u32", "blocks along y, 1 to 65535"],
+      ["gridZ", "u32", "blocks along z, 1 to 65535"],
+      ["blockX", "u32", "threads along x, 1 to 1024"],
+      ["blockY", "u32", "threads along y, 1 to 1024"],
+      ["blockZ", "u32", "threads along z, 1 to 64"],
+      ["sharedBytes", "u32", "dynamic shared memory per block in bytes"],
+      ["stream", "u32", "stream handle, 0 for the default stream"],
+      ["params", "bytes", "the packed parameter block: exactly the kernel's paramBytes"],
+    ],
+  },
 } as const satisfies Record<string, CallSpec>;
 
 /** What a frame carries; the number stands in the low half of the header's second word. */

@@ -134,6 +134,8 @@ export interface LaunchOptions {
   /** The packed parameter block; valid only during the call. */
   readonly params: Uint8Array;
   readonly stream: DeviceStream | undefined;
+  /** All blocks run at the same time, and BAD_LAUNCH says when they do not fit. Default false. */
+  readonly cooperative?: boolean;
 }
 
 /** A matrix in device memory, row by row. */

@@ -53,6 +53,7 @@ const byName: Record<codec.CallName, CallFunction> = {
   }),
   moduleUnload: silent(codec.decodeModuleUnloadCall, modules.moduleUnload),
   launch: silent(codec.decodeLaunchCall, modules.launch),
+  launchCooperative: silent(codec.decodeLaunchCooperativeCall, modules.launchCooperative),
   streamCreate: silent(codec.decodeStreamCreateCall, streams.streamCreate),
   streamDestroy: silent(codec.decodeStreamDestroyCall, streams.streamDestroy),
   streamSynchronize: answered({

@@ -4,6 +4,7 @@ import type {
   ImageWriteCall,
   KernelInfo,
   LaunchCall,
+  LaunchCooperativeCall,
   ModuleLoadAnswer,
   ModuleLoadCachedAnswer,
   ModuleLoadCachedCall,
@@ -129,6 +130,14 @@ export function kernelOf(work: Workspace, call: Pick<LaunchCall, "module" | "ker
 }
 
 export function launch(work: Workspace, call: LaunchCall): void | Promise<void> {
+  return admit(work, call, false);
+}
+
+export function launchCooperative(work: Workspace, call: LaunchCooperativeCall): void | Promise<void> {
+  return admit(work, call, true);
+}
+
+function admit(work: Workspace, call: LaunchCall, cooperative: boolean): void | Promise<void> {
   const { slice, module } = kernelOf(work, call);
   // Beside `multiply`, the one place where work is admitted to a device.
   return slice.device.launch({
@@ -139,5 +148,6 @@ export function launch(work: Workspace, call: LaunchCall): void | Promise<void> 
     sharedBytes: call.sharedBytes,
     params: call.params,
     stream: call.stream === 0 ? undefined : work.stream(call.stream, slice),
+    cooperative,
   });
 }

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "25954ce37282ff2b";
+export const FINGERPRINT = "dd0203aba7ba36ca";
 
 export const FrameKind = {
   GREETING: 1,
@@ -55,6 +55,7 @@ export const Opcode = {
   compile: 33,
   copyToDeviceStaged: 34,
   copyFromDeviceStaged: 35,
+  launchCooperative: 36,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -101,6 +102,7 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "compile", opcode: 33, answered: true },
   { name: "copyToDeviceStaged", opcode: 34, answered: false },
   { name: "copyFromDeviceStaged", opcode: 35, answered: true },
+  { name: "launchCooperative", opcode: 36, answered: false },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -1994,4 +1996,69 @@ export function decodeCopyFromDeviceStagedCall(b: WireBuffer, start: number, end
     byteCount: b.u32[i + 3]!,
     stream: b.u32[i + 4]!,
   };
+}
+
+/** As `launch`, with all blocks at the same time, so that they can wait for each other. Fails with BAD_LAUNCH when they do not all fit the device. */
+export interface LaunchCooperativeCall {
+  /** Module handle. */
+  readonly module: number;
+  /** Index of the kernel in the answer of `moduleLoad`. */
+  readonly kernel: number;
+  /** Blocks along x, 1 to 2^31-1. */
+  readonly gridX: number;
+  /** Blocks along y, 1 to 65535. */
+  readonly gridY: number;
+  /** Blocks along z, 1 to 65535. */
+  readonly gridZ: number;
+  /** Threads along x, 1 to 1024. */
+  readonly blockX: number;
+  /** Threads along y, 1 to 1024. */
+  readonly blockY: number;
+  /** Threads along z, 1 to 64. */
+  readonly blockZ: number;
+  /** Dynamic shared memory per block in bytes. */
+  readonly sharedBytes: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** The packed parameter block: exactly the kernel's paramBytes. */
+  readonly params: Uint8Array;
+}
+
+export function encodeLaunchCooperativeCall(w: WireWriter, v: LaunchCooperativeCall): void {
+  const b = w.reserve(48);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.module;
+  b.u32[i + 1] = v.kernel;
+  b.u32[i + 2] = v.gridX;
+  b.u32[i + 3] = v.gridY;
+  b.u32[i + 4] = v.gridZ;
+  b.u32[i + 5] = v.blockX;
+  b.u32[i + 6] = v.blockY;
+  b.u32[i + 7] = v.blockZ;
+  b.u32[i + 8] = v.sharedBytes;
+  b.u32[i + 9] = v.stream;
+  b.u32[i + 10] = v.params.byteLength;
+  b.u32[i + 11] = 0;
+  w.length += 48;
+  w.appendPadded(v.params);
+}
+
+export function decodeLaunchCooperativeCall(b: WireBuffer, start: number, end: number): LaunchCooperativeCall {
+  const t = new TailReader(b, { start, fixedBytes: 48, end });
+  const i = start >> 2;
+  const v = {
+    module: b.u32[i + 0]!,
+    kernel: b.u32[i + 1]!,
+    gridX: b.u32[i + 2]!,
+    gridY: b.u32[i + 3]!,
+    gridZ: b.u32[i + 4]!,
+    blockX: b.u32[i + 5]!,
+    blockY: b.u32[i + 6]!,
+    blockZ: b.u32[i + 7]!,
+    sharedBytes: b.u32[i + 8]!,
+    stream: b.u32[i + 9]!,
+    params: t.bytes(b.u32[i + 10]!),
+  };
+  t.finish();
+  return v;
 }

@@ -330,6 +330,22 @@ API int cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz
   LEAVE(standin_queue(standin_current, stream, &w));
 }
 
+/* CUlaunchConfig; the one attribute that is known makes a launch cooperative, for which a grid of 8 blocks is the most that fits. */
+struct launch_config {
+  unsigned gx, gy, gz, bx, by, bz, shared;
+  struct stream *stream;
+  struct {
+    int id, padding, value[16];
+  } *attributes;
+  unsigned count;
+};
+
+API int cuLaunchKernelEx(const struct launch_config *config, struct function *f, void **params, void **extra) {
+  if (config->count != 1 || config->attributes[0].id != 2 || config->attributes[0].value[0] != 1) return INVALID_VALUE;
+  if ((uint64_t)config->gx * config->gy * config->gz > 8) return COOPERATIVE_LAUNCH_TOO_LARGE;
+  return cuLaunchKernel(f, config->gx, config->gy, config->gz, config->bx, config->by, config->bz, config->shared, config->stream, params, extra);
+}
+
 /* Parameters of a kernel, by index. */
 static uint64_t word(struct work *w, int index) {
   uint64_t value = 0;

@@ -135,6 +135,13 @@ test("an image that is not complete is refused with BAD_IMAGE", async () => {
   );
 });
 
+test("a cooperative launch is checked and run as any other", async () => {
+  await load(ptx);
+  const options = { module: 1, params: Buffer.alloc(32), cooperative: true };
+  expect(await session.codeAfter(raw.launch({ ...options, grid: [2, 1, 1] }))).toBe("OK");
+  expect(await session.codeAfter(raw.launch({ ...options, params: Buffer.alloc(8) }))).toBe("BAD_LAUNCH");
+});
+
 test("images wait only within their bounds", async () => {
   const images = Array.from({ length: 17 }, (_, index) => raw.imageWrite(index + 1, 10, 0, ptx.subarray(0, 10)));
   expect(await session.codeAfter(...images)).toBe("IMAGE_TOO_LARGE");

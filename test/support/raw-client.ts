@@ -138,10 +138,14 @@ export const raw = {
     sharedBytes?: number;
     stream?: number;
     params?: Uint8Array;
+    cooperative?: boolean;
   }) => {
     const { module, kernel = 0, grid = [1, 1, 1], block = [1, 1, 1], sharedBytes = 0, stream = 0 } = options;
     const numbers = [module, kernel, ...grid, ...block, sharedBytes, stream];
-    return call(11, ...numbers.map((value) => ["u32", value] as const), ["bytes", options.params ?? new Uint8Array()]);
+    return call(options.cooperative ? 36 : 11, ...numbers.map((value) => ["u32", value] as const), [
+      "bytes",
+      options.params ?? new Uint8Array(),
+    ]);
   },
   streamCreate: (stream: number, device = 0) => call(12, ["u32", stream], ["u32", device], ["u32", 0], ["i32", 0]),
   streamDestroy: (stream: number) => call(13, ["u32", stream]),

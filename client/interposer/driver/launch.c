@@ -54,10 +54,16 @@ static void pack(const struct function *function, void **params, uint8_t *into) 
 }
 
 DEFINE_SEND(launch, LAUNCH)
+DEFINE_SEND(launch_cooperative, LAUNCH_COOPERATIVE)
 
 static CUresult send_call(const struct sluice_launch_call *call, bool is_cooperative, uint64_t *mark) {
-    if (is_cooperative) return CUDA_ERROR_NOT_SUPPORTED;
-    return send_launch(call, mark);
+    if (!is_cooperative) return send_launch(call, mark);
+    struct sluice_launch_cooperative_call together = {
+        .module = call->module, .kernel = call->kernel, .grid_x = call->grid_x, .grid_y = call->grid_y, .grid_z = call->grid_z,
+        .block_x = call->block_x, .block_y = call->block_y, .block_z = call->block_z, .shared_bytes = call->shared_bytes,
+        .stream = call->stream, .params = call->params,
+    };
+    return send_launch_cooperative(&together, mark);
 }
 
 CUresult replay_launch(struct sluice_launch_call *call, bool is_cooperative, struct stream *stream) {
@@ -68,6 +74,7 @@ CUresult replay_launch(struct sluice_launch_call *call, bool is_cooperative, str
 
 CUresult launch_check_together(const struct function *function, const struct sluice_launch_call *call) {
     const struct device *device = function->module->device;
+    if (device->attributes[CU_ATTRIBUTE_COOPERATIVE_LAUNCH] == 0) return CUDA_ERROR_NOT_SUPPORTED;
     uint64_t blocks = (uint64_t)call->grid_x * call->grid_y * call->grid_z;
     int per_processor = blocks_that_fit(function, call->block_x * call->block_y * call->block_z, call->shared_bytes);
     unsigned processors = limit_of(device, CU_ATTRIBUTE_MULTIPROCESSOR_COUNT, 1);

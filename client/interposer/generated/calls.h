@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "25954ce37282ff2b"
+#define SLUICE_FINGERPRINT "dd0203aba7ba36ca"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -118,6 +118,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_COMPILE 33
 #define SLUICE_OP_COPY_TO_DEVICE_STAGED 34
 #define SLUICE_OP_COPY_FROM_DEVICE_STAGED 35
+#define SLUICE_OP_LAUNCH_COOPERATIVE 36
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
@@ -287,6 +288,7 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 33: return "compile";
     case 34: return "copyToDeviceStaged";
     case 35: return "copyFromDeviceStaged";
+    case 36: return "launchCooperative";
     default: return "?";
     }
 }
@@ -1648,6 +1650,54 @@ static inline void sluice_encode_copy_from_device_staged_call(uint8_t *at, const
     memcpy(at + 12, &v->byte_count, sizeof v->byte_count);
     memcpy(at + 16, &v->stream, sizeof v->stream);
     sluice_put_u32(at + 20, 0);
+}
+
+/* As `launch`, with all blocks at the same time, so that they can wait for each other. Fails with BAD_LAUNCH when they do not all fit the device. */
+struct sluice_launch_cooperative_call {
+    /* Module handle. */
+    uint32_t module;
+    /* Index of the kernel in the answer of `moduleLoad`. */
+    uint32_t kernel;
+    /* Blocks along x, 1 to 2^31-1. */
+    uint32_t grid_x;
+    /* Blocks along y, 1 to 65535. */
+    uint32_t grid_y;
+    /* Blocks along z, 1 to 65535. */
+    uint32_t grid_z;
+    /* Threads along x, 1 to 1024. */
+    uint32_t block_x;
+    /* Threads along y, 1 to 1024. */
+    uint32_t block_y;
+    /* Threads along z, 1 to 64. */
+    uint32_t block_z;
+    /* Dynamic shared memory per block in bytes. */
+    uint32_t shared_bytes;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* The packed parameter block: exactly the kernel's paramBytes. */
+    struct sluice_bytes params;
+};
+
+static inline size_t sluice_size_launch_cooperative_call(const struct sluice_launch_cooperative_call *v) {
+    (void)v;
+    return 48 + sluice_pad8(v->params.byte_count);
+}
+
+static inline void sluice_encode_launch_cooperative_call(uint8_t *at, const struct sluice_launch_cooperative_call *v) {
+    memcpy(at + 0, &v->module, sizeof v->module);
+    memcpy(at + 4, &v->kernel, sizeof v->kernel);
+    memcpy(at + 8, &v->grid_x, sizeof v->grid_x);
+    memcpy(at + 12, &v->grid_y, sizeof v->grid_y);
+    memcpy(at + 16, &v->grid_z, sizeof v->grid_z);
+    memcpy(at + 20, &v->block_x, sizeof v->block_x);
+    memcpy(at + 24, &v->block_y, sizeof v->block_y);
+    memcpy(at + 28, &v->block_z, sizeof v->block_z);
+    memcpy(at + 32, &v->shared_bytes, sizeof v->shared_bytes);
+    memcpy(at + 36, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 40, (uint32_t)v->params.byte_count);
+    sluice_put_u32(at + 44, 0);
+    at += 48;
+    at = sluice_put_bytes(at, v->params);
 }
 
 #endif

@@ -51,6 +51,18 @@ CONTEXT(cudaLaunchKernel,
 }
 RUNTIME_ALIAS(cudaLaunchKernel_ptsz, cudaLaunchKernel);
 
+CONTEXT(cudaLaunchCooperativeKernel,
+        (const void *host, struct dim3 grid, struct dim3 block, void **args, size_t shared_bytes, cudaStream_t stream),
+        (host, grid, block, args, shared_bytes, stream)) {
+    CUkernel kernel;
+    cudaError_t error = kernel_of(host, &kernel);
+    if (error != CUDA_SUCCESS) return error;
+    if (shared_bytes > 0xffffffffu) return cudaErrorInvalidConfiguration;
+    return launch_error(cuLaunchCooperativeKernel((CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z,
+                                                  (unsigned int)shared_bytes, stream, args));
+}
+RUNTIME_ALIAS(cudaLaunchCooperativeKernel_ptsz, cudaLaunchCooperativeKernel);
+
 CONTEXT(__cudaLaunchKernel, (CUkernel kernel, struct dim3 grid, struct dim3 block, void **args, size_t shared_bytes, cudaStream_t stream),
         (kernel, grid, block, args, shared_bytes, stream)) {
     if (kernel == NULL) return cudaErrorInvalidDeviceFunction;

@@ -73,7 +73,7 @@ export function describeAttributes(workers: number): DeviceAttributes {
     [88, 0],
     [89, 0],
     [90, 0],
-    [95, 0],
+    [95, 1],
     // Shared memory per block with opting in; virtual memory management; blocks per multiprocessor; reserved shared memory.
     [97, SHARED_BYTES_MAX],
     [102, 0],

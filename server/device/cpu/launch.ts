@@ -10,7 +10,9 @@ const refuse = (kernel: CompiledKernel, why: string): SluiceError =>
 
 const axes = ["x", "y", "z"] as const;
 
-export function checkLaunch(kernel: CompiledKernel, { grid, block, sharedBytes, params }: LaunchOptions): void {
+/** `workers`: how many blocks run at the same time. */
+export function checkLaunch(kernel: CompiledKernel, options: LaunchOptions, workers: number): void {
+  const { grid, block, sharedBytes, params, cooperative } = options;
   for (const [index, axis] of axes.entries()) {
     requireRange(kernel, `the grid's ${axis}`, { value: grid[index]!, max: GRID_MAX[index]! });
     requireRange(kernel, `the block's ${axis}`, { value: block[index]!, max: BLOCK_MAX[index]! });
@@ -37,6 +39,12 @@ export function checkLaunch(kernel: CompiledKernel, { grid, block, sharedBytes, 
   }
   const blocks = grid[0] * grid[1] * grid[2];
   if (!Number.isSafeInteger(blocks)) throw refuse(kernel, `the grid [${grid.join()}] has too many blocks`);
+  if (cooperative && blocks > workers) {
+    throw refuse(
+      kernel,
+      `a cooperative grid of [${blocks}] blocks is more than the [${workers}] that run at the same time`,
+    );
+  }
 }
 
 function requireRange(kernel: CompiledKernel, what: string, { value, max }: { value: number; max: number }): void {

@@ -29,10 +29,12 @@ import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
 const CHUNKS_PER_WORKER = 16;
 const BLOCKS_PER_CHUNK_MAX = 64;
 /** The counter of chunks has 32 bits, and each worker counts once past the end. */
+/** What cooperative groups keep for a grid is a few words. */
+const MEETING_PLACE_BYTES = 256;
 const CHUNKS_MAX = 2 ** 30;
 
 /** What the workers need to know of a launch beside its kernel. */
-type Work = Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params">;
+type Work = Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params" | "cooperative">;
 
 export class CpuSlice implements DeviceSlice {
   readonly attributes: DeviceAttributes;
@@ -47,6 +49,8 @@ export class CpuSlice implements DeviceSlice {
   readonly #products: Products;
   #nextKernel = 1;
   #launches = 0;
+  /** Where it lies in linear memory, once a cooperative launch has needed it. */
+  #meetingPlace: number | undefined;
   #poison: SluiceError | undefined;
   #isClosed = false;
   #deviceTimeMs = 0;
@@ -131,7 +135,7 @@ export class CpuSlice implements DeviceSlice {
     this.#requireHealthy();
     const kernel = own(options.module).loaded[options.kernel];
     if (kernel === undefined) throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${options.kernel}].`);
-    checkLaunch(kernel.compiled, options);
+    checkLaunch(kernel.compiled, options, this.#layout.workers);
     return this.#run(kernel, options);
   }
 
@@ -238,7 +242,7 @@ export class CpuSlice implements DeviceSlice {
   }
 
   /** Writes the launch into the control words; returns how many workers it is worth. */
-  #describe({ compiled, id }: LoadedKernel, { grid, block, sharedBytes, params }: Work): number {
+  #describe({ compiled, id }: LoadedKernel, { grid, block, sharedBytes, params, cooperative }: Work): number {
     const { words } = this.#control;
     const blocks = grid[0] * grid[1] * grid[2];
     const workers = Math.min(this.#layout.workers, blocks);
@@ -252,12 +256,22 @@ export class CpuSlice implements DeviceSlice {
       words[Word.GRID + axis] = grid[axis]!;
       words[Word.BLOCK + axis] = block[axis]!;
     }
+    const meetingPlace = cooperative ? this.#clearMeetingPlace() : 0;
+    words[Word.MEETING_PLACE] = meetingPlace % 2 ** 32;
+    words[Word.MEETING_PLACE + 1] = Math.floor(meetingPlace / 2 ** 32);
     words[Word.SHARED_BYTES] = compiled.sharedBytes + sharedBytes;
     words[Word.DYNAMIC_SHARED_BYTES] = sharedBytes;
     words[Word.PARAM_BYTES] = params.length;
     words[Word.FAULT] = 0;
     this.#control.params.set(params);
     return workers;
+  }
+
+  /** Address of zeroed memory by which the blocks of a launch wait for each other. */
+  #clearMeetingPlace(): number {
+    this.#meetingPlace ??= this.#window.take(MEETING_PLACE_BYTES);
+    this.#bytes.fill(0, this.#meetingPlace, this.#meetingPlace + MEETING_PLACE_BYTES);
+    return this.#layout.arenaBase + this.#meetingPlace;
   }
 
   /** Hands on what was printed, and turns what went wrong into an error. */

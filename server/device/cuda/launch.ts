@@ -36,6 +36,22 @@ export function launchLimits(attribute: (number: number) => number, localBytesMa
   };
 }
 
+/** A CUlaunchConfig with one attribute, the one that lets all blocks run at the same time. Both stand in the same memory. */
+function cooperativeConfig({ grid, block, sharedBytes }: LaunchOptions, stream: CudaStream): Uint32Array {
+  const CONFIG_WORDS = 14;
+  const ATTRIBUTE_WORDS = 18;
+  const ATTRIBUTE_COOPERATIVE = 2;
+  const words = new Uint32Array(CONFIG_WORDS + ATTRIBUTE_WORDS);
+  const wide = new BigUint64Array(words.buffer, 0, CONFIG_WORDS / 2);
+  words.set([...grid, ...block, sharedBytes]);
+  wide[4] = BigInt(stream.handle);
+  wide[5] = addressOf(words) + BigInt(CONFIG_WORDS * 4);
+  words[12] = 1;
+  // The attribute's number, padding, its value.
+  words.set([ATTRIBUTE_COOPERATIVE, 0, 1], CONFIG_WORDS);
+  return words;
+}
+
 const badLaunch = (message: string): SluiceError => new SluiceError("BAD_LAUNCH", message);
 
 export class Launcher {
@@ -70,19 +86,22 @@ export class Launcher {
     const { grid, block, params } = options;
     this.#params.set(params);
     this.#paramBytes[0] = BigInt(params.byteLength);
-    const result = this.#context.api.cuLaunchKernel(
-      f,
-      grid[0],
-      grid[1],
-      grid[2],
-      block[0],
-      block[1],
-      block[2],
-      options.sharedBytes,
-      stream.handle,
-      null,
-      params.byteLength === 0 ? null : this.#extra,
-    );
+    const extra = params.byteLength === 0 ? null : this.#extra;
+    const result = options.cooperative
+      ? this.#context.api.cuLaunchKernelEx(cooperativeConfig(options, stream), f, null, extra)
+      : this.#context.api.cuLaunchKernel(
+          f,
+          grid[0],
+          grid[1],
+          grid[2],
+          block[0],
+          block[1],
+          block[2],
+          options.sharedBytes,
+          stream.handle,
+          null,
+          extra,
+        );
     if (result !== 0) this.#context.fail(result, `launch [${kernel.name}]`, "BAD_LAUNCH");
   }
 

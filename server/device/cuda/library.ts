@@ -65,6 +65,7 @@ export const cudaSignatures = {
   cuFuncGetAttribute: ["memory", "i32", "u64"],
   cuFuncSetAttribute: ["u64", "i32", "i32"],
   cuLaunchKernel: ["u64", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "u64", "memory", "memory"],
+  cuLaunchKernelEx: ["memory", "u64", "memory", "memory"],
   cuStreamCreateWithPriority: ["memory", "u32", "i32"],
   cuStreamDestroy_v2: ["u64"],
   cuStreamQuery: ["u64"],

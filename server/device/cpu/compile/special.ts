@@ -12,6 +12,9 @@ const words: Record<string, number> = {
   nsmid: Context.WORKERS,
   dynamic_smem_size: Context.DYNAMIC_SHARED_BYTES,
   total_smem_size: Context.SHARED_BYTES,
+  // Where the blocks of a cooperative launch meet: the high and the low half of an address, as nvcc's code has it.
+  envreg1: Context.MEETING_PLACE + 4,
+  envreg2: Context.MEETING_PLACE,
 };
 
 const vectors: Record<string, number> = {

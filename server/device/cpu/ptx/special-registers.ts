@@ -15,6 +15,8 @@ const registers = new Map<string, PtxType>([
   ["smid", "u32"],
   ["nsmid", "u32"],
   ["gridid", "u64"],
+  ["envreg1", "u32"],
+  ["envreg2", "u32"],
   ["lanemask_eq", "u32"],
   ["lanemask_le", "u32"],
   ["lanemask_lt", "u32"],

@@ -29,6 +29,8 @@ export const Word = {
   FAULT_TEXT_BYTES: 25,
   OUTPUT_BYTES: 26,
   OUTPUT_DROPPED: 27,
+  /** Two words; see Context.MEETING_PLACE. */
+  MEETING_PLACE: 28,
   /** One word per worker to sleep on. */
   WAKE: 64,
 } as const;

@@ -47,6 +47,8 @@ export const Context = {
   WORKERS: 60,
   GRID_ID: 64,
   BARRIER_RESULT: 72,
+  /** Address of the memory by which the blocks of a cooperative launch wait for each other; 0 in other launches. */
+  MEETING_PLACE: 80,
   /** One mask of participating lanes per warp. */
   ACTIVE_LANES: 128,
   PARAMS: 1024,

@@ -108,6 +108,8 @@ function prepare(): void {
   }
   header[Context.SHARED_BYTES / 4] = words[Word.SHARED_BYTES]!;
   header[Context.DYNAMIC_SHARED_BYTES / 4] = words[Word.DYNAMIC_SHARED_BYTES]!;
+  header[Context.MEETING_PLACE / 4] = words[Word.MEETING_PLACE]!;
+  header[Context.MEETING_PLACE / 4 + 1] = words[Word.MEETING_PLACE + 1]!;
   header[Context.WORKER / 4] = worker;
   header[Context.WORKERS / 4] = layout.workers;
   gridId[0] = BigInt(words[Word.LAUNCH]!);
