@@ -2,6 +2,7 @@
 import { atomicsCases } from "./cases/atomics.ts";
 import { cooperativeCases } from "./cases/cooperative.ts";
 import { faultCases } from "./cases/faults.ts";
+import { halfCases } from "./cases/halves.ts";
 import { integerCases } from "./cases/integers.ts";
 import { languageCases } from "./cases/language.ts";
 import { libmCases } from "./cases/libm.ts";
@@ -21,6 +22,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...roundingCases,
   ...allNumericCases,
   ...libmCases,
+  ...halfCases,
   ...languageCases,
   ...mnistCases,
   ...faultCases,

@@ -16,6 +16,8 @@ export interface Compilation {
   /** PTX made from it, relative to the repository. */
   readonly ptx: string;
   readonly flags: readonly string[];
+  /** Compute capability as a number: 75 where it is not given. */
+  readonly capability?: number;
 }
 
 const fixture = (name: string, suffix = "", flags: readonly string[] = []): Compilation => ({
@@ -43,6 +45,8 @@ export const compilations: readonly Compilation[] = [
   fixture("rounding"),
   fixture("conversions"),
   fixture("integers"),
+  fixture("halves"),
+  { ...fixture("bfloats"), capability: 80 },
   fixture("language"),
   fixture("faults"),
   example("saxpy"),
@@ -68,18 +72,19 @@ export const committed = (compilation: Compilation): string => readFileSync(join
 /** Compiles to PTX text, and proves with ptxas that the text assembles, inline assembly included. */
 export function compile(compilation: Compilation): string {
   const folder = mkdtempSync(join(tmpdir(), "ptx-"));
+  const { capability = 75 } = compilation;
   try {
     const output = join(folder, "out.ptx");
     // Sources are named relative to their own folder, so that no path of this machine gets into the PTX.
     execFileSync(
       "nvcc",
-      ["-ptx", "-O3", "-arch=compute_75", ...compilation.flags, basename(compilation.source), "-o", output],
+      ["-ptx", "-O3", `-arch=compute_${capability}`, ...compilation.flags, basename(compilation.source), "-o", output],
       { cwd: join(root, dirname(compilation.source)), stdio: ["ignore", "inherit", "inherit"] },
     );
     // The compiler names its own version of PTX whatever the program needs, and older drivers refuse that; ptxas tells whether this one will do.
     const text = readFileSync(output, "utf8").replace(/^\.version .*$/m, `.version ${PTX_VERSION}`);
     writeFileSync(output, text);
-    execFileSync("ptxas", ["-arch=sm_75", output, "-o", join(folder, "out.cubin")], { stdio: "inherit" });
+    execFileSync("ptxas", [`-arch=sm_${capability}`, output, "-o", join(folder, "out.cubin")], { stdio: "inherit" });
     if (text.includes(root) || text.includes(folder) || text.includes(tmpdir()))
       throw new Error(`The PTX of [${compilation.source}] holds a path of this machine.`);
     return text;

@@ -15,6 +15,8 @@ export interface Format {
   /** Exponent of the largest finite number's first bit. */
   readonly exponentMax: number;
 }
+export const binary16: Format = { precision: 11, exponentMin: -24, exponentMax: 15 };
+export const bfloat16: Format = { precision: 8, exponentMin: -133, exponentMax: 127 };
 export const binary32: Format = { precision: 24, exponentMin: -149, exponentMax: 127 };
 export const binary64: Format = { precision: 53, exponentMin: -1074, exponentMax: 1023 };
 
@@ -159,6 +161,30 @@ export function toWhole(value: number, rounding: Rounding): number {
   const nearest = rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1;
   const whole = { rn: nearest, rz: Math.trunc(value), rm: floor, rp: Math.ceil(value) }[rounding];
   return whole === 0 ? (value < 0 || Object.is(value, -0) ? -0 : 0) : whole;
+}
+
+/** The 16 bits of a number that the format holds; NaN is the one that PTX gives. */
+export function toHalfBits(format: Format, value: number): number {
+  const fractionBits = format.precision - 1;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7fff;
+  if (magnitude === Infinity) return sign | (0x8000 - 2 ** fractionBits);
+  if (magnitude === 0) return sign;
+  const exponent = Math.max(Math.floor(Math.log2(magnitude)) - fractionBits, format.exponentMin);
+  // Logarithms of numbers beside a power of two may be off by one; both ways of writing such a number give the same bits.
+  const units = magnitude / 2 ** exponent;
+  return sign | (units + (exponent - format.exponentMin) * 2 ** fractionBits);
+}
+
+export function fromHalfBits(format: Format, bits: number): number {
+  const fractionBits = format.precision - 1;
+  const biased = (bits & 0x7fff) >> fractionBits;
+  const fraction = bits & (2 ** fractionBits - 1);
+  const sign = bits & 0x8000 ? -1 : 1;
+  if (biased === 2 ** (15 - fractionBits) - 1) return fraction === 0 ? sign * Infinity : NaN;
+  const units = biased === 0 ? fraction : fraction + 2 ** fractionBits;
+  return sign * units * 2 ** (format.exponentMin + Math.max(biased, 1) - 1);
 }
 
 /** Subnormals become zeros of the same sign, as `.ftz` does. */

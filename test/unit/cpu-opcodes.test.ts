@@ -48,6 +48,12 @@ const pairs: readonly (readonly [code: string, op: (a: bigint, b: bigint) => big
   ["setp.ne.u32 %p1|%p2, %r1, %r2; selp.u32 %r3, 1, 0, %p1; @%p2 add.u32 %r3, %r3, 2;", (a, b) => (a !== b ? 1n : 2n)],
   ["dp4a.s32.u32 %r3, %r1, %r2, 100;", (a, b) => dot(a, b, true, false) + 100n],
   ["dp4a.u32.s32 %r3, %r1, %r2, 100;", (a, b) => dot(a, b, false, true) + 100n],
+  ["bmsk.clamp.b32 %r3, %r1, %r2;", (a, b) => ones(a + b) & ~ones(a)],
+  ["bmsk.wrap.b32 %r3, %r1, %r2;", (a, b) => ones((a & 31n) + (b & 31n)) & ~ones(a & 31n)],
+  ["bmsk.clamp.b32 %r3, 3, 5;", () => 0xf8n],
+  ["szext.clamp.u32 %r3, %r1, %r2;", (a, b) => a & ones(b)],
+  ["szext.clamp.s32 %r3, %r1, %r2;", (a, b) => (b === 0n ? 0n : BigInt.asIntN(b > 32n ? 32 : Number(b), a))],
+  ["szext.wrap.s32 %r3, %r1, %r2;", (a, b) => ((b & 31n) === 0n ? 0n : BigInt.asIntN(Number(b & 31n), a))],
   ["shf.r.clamp.b32 %r3, %r1, %r2, 35;", (_, b) => b],
   ["mov.b32 {%h1, %h2}, %r1; mov.b32 %r3, {%h2, %h1};", (a) => (a << 16n) | (a >> 16n)],
   ["mov.b64 %rd5, {%r1, %r2}; mov.b64 {%r4, %r3}, %rd5; sub.u32 %r3, %r3, %r4;", (a, b) => b - a],
@@ -68,6 +74,9 @@ const pairs: readonly (readonly [code: string, op: (a: bigint, b: bigint) => big
   ],
   ["mad.lo.cc.u32 %r4, %r1, %r2, %r2; madc.hi.u32 %r3, %r1, %r2, 0;", (a, b) => (a * b + b) >> 32n],
 ];
+
+/** The lowest bits, up to 32 of them. */
+const ones = (count: bigint): bigint => (1n << (count > 32n ? 32n : count)) - 1n;
 
 const clamp = (value: bigint): bigint =>
   value > 0x7fffffffn ? 0x7fffffffn : value < -0x80000000n ? -0x80000000n : value;

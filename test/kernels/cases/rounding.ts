@@ -51,7 +51,7 @@ const flushOps: readonly FloatOp[] = [
 ];
 
 /** Numbers at every edge of a format, and random ones of every size; triples chosen so that sums cancel and products meet the edges. */
-function triplesFor(format: Format, seed: number): number[] {
+export function triplesFor(format: Format, seed: number): number[] {
   const tiny = 2 ** format.exponentMin;
   const normal = 2 ** (format.exponentMin + format.precision - 1);
   const epsilon = 2 ** (1 - format.precision);

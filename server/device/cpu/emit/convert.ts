@@ -12,6 +12,10 @@ const isFloat = (type: PtxType): boolean => floatTypes.includes(type);
 function convert(emitter: Emitter, instruction: Instruction): void {
   const [to, from, more] = instruction.mnemonic.types;
   if (to === undefined || from === undefined || more !== undefined) throw unsupported(instruction);
+  if (to === "tf32") {
+    toTf32(emitter, instruction, from);
+    return;
+  }
   if (isHalf(to) || isHalf(from)) {
     convertHalf(emitter, instruction, { to, from });
     return;
@@ -95,6 +99,17 @@ function pushHalves(emitter: Emitter, from: PtxType, value: number): void {
 interface Conversion {
   readonly to: PtxType;
   readonly from: PtxType;
+}
+
+/** The 19 bits of a tf32 in a word: to nearest, ties away from zero. Infinities and NaN stay. */
+function toTf32(emitter: Emitter, instruction: Instruction, from: PtxType): void {
+  if (from !== "f32" || !instruction.mnemonic.modifiers.has("rna")) throw unsupported(instruction);
+  const { code } = emitter;
+  const bits = emitter.scratch("i32", "tf32");
+  emitter.push(instruction.operands[1], "b32", instruction);
+  code.set(bits).get(bits).get(bits).i32(0x1000).op("i32.add").i32(-0x2000).op("i32.and");
+  code.get(bits).i32(0x7f800000).op("i32.and").i32(0x7f800000).op("i32.eq").op("select");
+  emitter.pop(instruction.operands[0], "b32", instruction);
 }
 
 /** Range of an integer type. */
@@ -220,5 +235,5 @@ function floatToFloat(emitter: Emitter, instruction: Instruction, { to, from }: 
 }
 
 export const convertHandlers: Handlers = {
-  cvt: { allows: "rn rz rm rp rni rzi rmi rpi ftz sat relu", emit: convert },
+  cvt: { allows: "rn rz rm rp rna rni rzi rmi rpi ftz sat relu", emit: convert },
 };

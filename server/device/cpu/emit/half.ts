@@ -75,6 +75,13 @@ function flushF16(emitter: Emitter): void {
   code.get(value).op("f64.abs").f64(SUBNORMAL_END).op("f64.lt").op("select");
 }
 
+/** The same on an f16's bits: a result is flushed after it is rounded. */
+function flushBits(emitter: Emitter): void {
+  const { code } = emitter;
+  const bits = emitter.scratch("i32", "flush");
+  code.set(bits).get(bits).get(bits).i32(0x8000).op("i32.and").get(bits).i32(0x7c00).op("i32.and").op("select");
+}
+
 /** An operation on `count` operands: `compute` takes their values as 64-bit floats from the stack and leaves the result, not yet rounded. */
 const elementwise =
   (count: number, compute: (emitter: Emitter, instruction: Instruction) => void): Emit =>
@@ -95,8 +102,8 @@ const elementwise =
       compute(emitter, instruction);
       if (modifiers.has("sat")) clampToUnit(emitter, "f64");
       if (modifiers.has("relu")) rectify(emitter);
-      if (flushes) flushF16(emitter);
       narrow(emitter, type);
+      if (flushes) flushBits(emitter);
     };
     popLanes(emitter, instruction, { type, each });
   };

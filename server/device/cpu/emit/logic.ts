@@ -295,6 +295,63 @@ function unpack(emitter: Emitter, instruction: Instruction, options: Parts): voi
   });
 }
 
+/** bmsk: as many ones as the second number says, from the bit that the first one says. */
+function maskOfBits(emitter: Emitter, instruction: Instruction): void {
+  typeAmong(instruction, ["b32"]);
+  const { code } = emitter;
+  const wraps = instruction.mnemonic.modifiers.has("wrap");
+  const [start, width] = ["start", "width"].map((name) => emitter.scratch("i32", name)) as [number, number];
+  pushAll(emitter, instruction, { type: "u32", count: 2 });
+  for (const local of [width, start]) {
+    code.set(local).get(local);
+    // Beyond 32 all are alike.
+    if (wraps) code.i32(31).op("i32.and");
+    else code.i32(32).get(local).i32(32).op("i32.lt_u").op("select");
+    code.set(local);
+  }
+  const ones = (count: () => unknown) => {
+    code.i64(1n);
+    count();
+    code.op("i64.extend_i32_u").op("i64.shl").i64(1n).op("i64.sub").op("i32.wrap_i64");
+  };
+  ones(() =>
+    code
+      .get(start)
+      .get(width)
+      .op("i32.add")
+      .i32(32)
+      .get(start)
+      .get(width)
+      .op("i32.add")
+      .i32(32)
+      .op("i32.lt_u")
+      .op("select"),
+  );
+  ones(() => code.get(start));
+  code.i32(-1).op("i32.xor").op("i32.and");
+  emitter.pop(instruction.operands[0], "b32", instruction);
+}
+
+/** szext: the lowest bits of a number, as many as the second one says, extended by zeroes or by their sign. */
+function extendBits(emitter: Emitter, instruction: Instruction): void {
+  const type = typeAmong(instruction, ["u32", "s32"]);
+  const { code } = emitter;
+  const dropped = emitter.scratch("i32", "dropped");
+  emitter.push(instruction.operands[2], "u32", instruction);
+  code.set(dropped).get(dropped);
+  if (instruction.mnemonic.modifiers.has("wrap")) code.i32(31).op("i32.and");
+  else code.i32(32).get(dropped).i32(32).op("i32.lt_u").op("select");
+  code.set(dropped).i32(32).get(dropped).op("i32.sub").set(dropped);
+  emitter.push(instruction.operands[1], "u32", instruction);
+  code.op("i64.extend_i32_u").get(dropped).op("i64.extend_i32_u").op("i64.shl").op("i32.wrap_i64");
+  code
+    .op(isSigned(type) ? "i64.extend_i32_s" : "i64.extend_i32_u")
+    .get(dropped)
+    .op("i64.extend_i32_u");
+  code.op(isSigned(type) ? "i64.shr_s" : "i64.shr_u").op("i32.wrap_i64");
+  emitter.pop(instruction.operands[0], "u32", instruction);
+}
+
 export const logicHandlers: Handlers = {
   and: { allows: "", emit: logic("and") },
   or: { allows: "", emit: logic("or") },
@@ -310,6 +367,8 @@ export const logicHandlers: Handlers = {
   popc: { allows: "", emit: count("popcnt") },
   clz: { allows: "", emit: count("clz") },
   brev: { allows: "", emit: reverse },
+  bmsk: { allows: "clamp wrap", emit: maskOfBits },
+  szext: { allows: "clamp wrap", emit: extendBits },
   prmt: { allows: "f4e b4e rc8 ecl ecr rc16", emit: permute },
   lop3: { allows: "", emit: lookup },
   mov: { allows: "", emit: move },
