@@ -156,7 +156,7 @@ describe("an instruction that this device does not have", () => {
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1}, {%r1}, {%r2}, {%f1};",
     ],
-    ["add.f16", "add.f16 %h1, %h2, %h3;"],
+    ["wgmma.fence.sync.aligned", "wgmma.fence.sync.aligned;"],
     ["add.rn.f32x2", "add.rn.f32x2 %rd1, %rd1, %rd1;"],
     ["madeup.u32", "madeup.u32 %r1, %r2;"],
     ["add.wrap.u32", "add.wrap.u32 %r1, %r1, %r1;"],
@@ -172,7 +172,7 @@ describe("an instruction that this device does not have", () => {
 
   test("is also refused in functions that a kernel calls, and so are functions that nobody defines", async () => {
     const inFunction = ptxModule(
-      `.func f() {\n.reg .b16 %h<2>;\nadd.bf16 %h1, %h1, %h1;\nret;\n}\n.entry k() { call.uni f; ret; }`,
+      `.func f() {\n.reg .b16 %h<2>;\nmadeup.b16 %h1, %h1, %h1;\nret;\n}\n.entry k() { call.uni f; ret; }`,
     );
     expect(await failure(() => load(inFunction))).toMatchObject({
       code: "UNSUPPORTED_INSTRUCTION",

@@ -39,7 +39,8 @@ function kindsFor(parameter: string): string[] {
     CUresult: "i32",
   };
   if (known[type] !== undefined) return [known[type]];
-  if (/^CU(limit|device_attribute|function_attribute|memAllocationGranularity_flags)$/.test(type)) return ["i32"];
+  if (/^CU(limit|device_attribute|function_attribute|jitInputType|memAllocationGranularity_flags)$/.test(type))
+    return ["i32"];
   return ["u64"];
 }
 
@@ -54,7 +55,7 @@ describe.skipIf(header === undefined)("the table of the driver's functions", () 
 
   it.each(Object.entries(cudaSignatures))("%s agrees with cuda.h", (name, kinds) => {
     const plain = versioned.get(name) ?? name;
-    const prototype = new RegExp(`CUresult CUDAAPI ${plain}\\(([^)]*)\\)`).exec(text);
+    const prototype = new RegExp(`CUresult CUDAAPI\\s+${plain}\\(([^)]*)\\)`).exec(text);
     expect(prototype, `cuda.h declares ${plain}`).not.toBeNull();
     const list = prototype![1]!.replace(/\s+/g, " ").trim();
     const parameters =
