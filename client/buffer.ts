@@ -164,7 +164,7 @@ export class DeviceBuffer {
       ...this.#target(data, options),
       pieces: piecesOf(data),
       signal: options.signal,
-      issue: (place, piece, isFirst) => issuePiece(session, place, { data: piece, isFirst, staging, isPatient: false }),
+      issue: (place, piece, isFirst) => issuePiece(session, place, { data: piece, isFirst, staging, patientUntil: 0 }),
     });
   }
 

@@ -17,6 +17,9 @@ import { decodeNothing } from "./pending-answers.ts";
 import type { Session } from "./session.ts";
 import type { Staging } from "./staging.ts";
 
+/** What a piece takes over the connection, about. A server that is busy with something else is waited for no longer than that would take. */
+const PIECE_MS = 0.4;
+
 /** Where bytes go, or come from. */
 export interface DevicePlace {
   readonly address: number;
@@ -34,20 +37,15 @@ export function stagingFor(session: Session, byteCount: number): Staging | undef
 export function issueCopy(session: Session, { address, stream }: DevicePlace, data: ArrayBufferView): void {
   const { byteLength } = data;
   const staging = stagingFor(session, byteLength);
-  let isPatient = true;
+  const patientUntil = performance.now() + (PIECE_MS * byteLength) / CALL_DATA_BYTES_MAX;
   for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
     const piece = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(CALL_DATA_BYTES_MAX, byteLength - at));
     const place = { address: address + at, stream };
-    const isStaged = issuePiece(session, place, { data: piece, isFirst: at === 0, staging, isPatient });
-    // A server that is busy with something else is not waited for again.
-    isPatient &&= isStaged;
+    issuePiece(session, place, { data: piece, isFirst: at === 0, staging, patientUntil });
   }
 }
 
-/**
- * Issues one piece of a copy to the device; tells whether it went through the staging file. Once the first piece has found room the copy is
- * complete or the session is over: never half of it.
- */
+/** Issues one piece of a copy to the device. Once the first has found room the copy is complete or the session is over: never half of it. */
 export function issuePiece(
   session: Session,
   { address, stream }: DevicePlace,
@@ -56,17 +54,17 @@ export function issuePiece(
     readonly isFirst: boolean;
     /** As for the whole copy. */
     readonly staging: Staging | undefined;
-    /** Whether to wait a little for room in the staging file. */
-    readonly isPatient: boolean;
+    /** When to stop waiting for room in the staging file, as `performance.now()` tells it; 0 is at once. */
+    readonly patientUntil: number;
   },
-): boolean {
-  const { data, isFirst, staging, isPatient } = piece;
+): void {
+  const { data, isFirst, staging, patientUntil } = piece;
   const issue: Session["issue"] = (...call) => (isFirst ? session.issue(...call) : session.issueAlways(...call));
   const { byteLength } = data;
-  const part = isPatient ? staging?.takePatiently() : staging?.take();
+  const part = staging?.takePatiently(patientUntil);
   if (staging === undefined || part === undefined) {
     issue(Opcode.copyToDevice, { address, stream, data }, encodeCopyToDeviceCall);
-    return false;
+    return;
   }
   try {
     staging.write(part, data);
@@ -79,7 +77,6 @@ export function issuePiece(
   staging.sent(part, session.calls);
   // The server begins while the next piece is written.
   session.send();
-  return true;
 }
 
 /** Asks for one piece of a copy from the device; resolves to whether `into` was still there when the bytes came. */

@@ -6,9 +6,6 @@ import type { AttachAnswer } from "../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { type MappedFile, mapFile } from "./mapped-file.ts";
 
-/** How long a copy waits for a part, event loop and all, before it takes the connection: the server works on something else. */
-const WAIT_MS_MAX = 2;
-
 /** A look at what the server has said costs a system call, and a pause lets a server on the same core go on. */
 const PAUSE_MS = 0.02;
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -69,11 +66,9 @@ export class Staging {
     return this.#free.pop();
   }
 
-  /** As `take`, and waits a little for one that a copy to the device uses. */
-  takePatiently(): StagingPart | undefined {
+  /** As `take`, and waits, event loop and all, for one that a copy to the device uses; `until` is a time of `performance.now()`. */
+  takePatiently(until: number): StagingPart | undefined {
     let part = this.take();
-    if (part !== undefined) return part;
-    const until = performance.now() + WAIT_MS_MAX;
     while (part === undefined && this.#sent.length > 0 && performance.now() < until) {
       this.#host.look();
       part = this.take();
