@@ -5,5 +5,6 @@ onCudaDevices({
   calls: () => import("../e2e/server-calls.test.ts"),
   products: () => import("../e2e/server-products.test.ts"),
   recordings: () => import("../e2e/server-recordings.test.ts"),
+  staging: () => import("../e2e/staging.test.ts"),
   programs: () => import("../e2e/server-programs.test.ts"),
 });

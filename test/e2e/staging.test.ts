@@ -52,7 +52,7 @@ interface RawLease {
 
 async function borrow(): Promise<RawLease> {
   const { lease, secret } = await control.allocate(
-    allocateRequest({ memory: "64MiB", filters: ["device.id~null"], wait: "10s" }),
+    allocateRequest({ memory: "64MiB", filters: ["device.id!=cpu:0"], wait: "10s" }),
     {},
   );
   const id = lease!.id;
@@ -91,8 +91,8 @@ const same = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one
 describe("a program on the server's host", () => {
   it.each<[TransportKind, string]>([
     ["unix", "device.id=cpu:0"],
-    ["unix", "device.id~null"],
-    ["tcp", "device.id~null"],
+    ["unix", "device.id!=cpu:0"],
+    ["tcp", "device.id!=cpu:0"],
   ])("copies over %s on the device %s whatever it likes", async (transport, filter) => {
     const local = await connect({ server: server.grpc, lease: "", transports: [transport] });
     undo.push(() => local.close());
@@ -102,7 +102,7 @@ describe("a program on the server's host", () => {
     const size = 40 * MiB + 12;
     const memory = pattern(size, 1);
     const buffer = gpu.upload(memory);
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < 15; round++) {
       const byteCount = Math.floor(random() ** 3 * size);
       const offset = Math.floor(random() * (size - byteCount));
       const data = pattern(byteCount, round);

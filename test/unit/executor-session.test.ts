@@ -36,6 +36,8 @@ let closed: boolean;
 let told: string[];
 /** Ends the wait of the launch under way; undefined when none is. */
 let finishLaunch: ((error?: Error) => void) | undefined;
+/** What a write waits for; undefined: for nothing. */
+let writing: Promise<void> | undefined;
 
 /** A null slice whose launches and synchronises wait. */
 async function openWaitingDevice(): Promise<DeviceSlice> {
@@ -62,7 +64,7 @@ async function openWaitingDevice(): Promise<DeviceSlice> {
   const write = slice.write.bind(slice);
   slice.write = (...args) => {
     told.push("write");
-    return write(...args);
+    return writing === undefined ? write(...args) : writing.then(() => write(...args));
   };
   const close = slice.close.bind(slice);
   slice.close = async () => {
@@ -76,6 +78,7 @@ beforeEach(async () => {
   told = [];
   closed = false;
   finishLaunch = undefined;
+  writing = undefined;
   server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -83,7 +86,7 @@ beforeEach(async () => {
   const [socket] = (await once(server, "connection")) as [Socket];
   usage = new UsageCounter();
   const assignment = { description, arenaBytes: 64 * MiB, arenaBase: ARENA };
-  const work = new Workspace([assignment], openWaitingDevice);
+  const work = new Workspace([assignment], openWaitingDevice, { isLocal: true });
   session = new Session({ resumeMs: 0, work, usage, beforeGoodbye: () => work.close() });
   const welcome = (): Buffer => frame(3, Buffer.alloc(32));
   session.attach({ socket, received: new Uint8Array(), clientReceived: 0, welcome });
@@ -125,6 +128,34 @@ test("a call that waits holds up those behind it, and not the answers before it"
   const [second] = await answered(1);
   expect(second!.ack).toBe(8);
   expect(told).toEqual(["launch", "write"]);
+});
+
+test("a copy out of the staging file is acknowledged once it is executed, at once, whatever becomes of it", async () => {
+  const copy = raw.copyToDeviceStaged(ARENA, 0, 64);
+  const acknowledged = async (): Promise<number> => {
+    const next = await client.next();
+    expect(next).toMatchObject({ kind: ANSWERS, count: 0 });
+    return next!.ack;
+  };
+  client.send(callsFrame(copy));
+  expect(await acknowledged()).toBe(5);
+  client.send(callsFrame(launch, copy));
+  await waitFor("the launch", () => finishLaunch !== undefined);
+  finishLaunch!();
+  expect(await acknowledged()).toBe(7);
+  let done = (): void => {};
+  writing = new Promise((resolve) => {
+    done = resolve;
+  });
+  client.send(callsFrame(copy));
+  await waitFor("the write", () => told.length === 4);
+  done();
+  expect(await acknowledged()).toBe(8);
+  // One that fails, and one that is not executed for that.
+  client.send(callsFrame(raw.copyToDeviceStaged(0, 0, 64)));
+  expect(await acknowledged()).toBe(9);
+  client.send(callsFrame(copy));
+  expect(await acknowledged()).toBe(10);
 });
 
 test("what a held-up frame carries is still there when its turn comes, however much follows", async () => {
