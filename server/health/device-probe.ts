@@ -23,6 +23,8 @@ export async function probeDevice(
   let result: ProbeResult | undefined;
   const child = new HealthProcess((message) => {
     if (message.kind === "probed") result = { works: true, overheadBytes: message.overheadBytes };
+    // Not the device's fault, and no sign of one: it answers as it should.
+    else if (message.kind === "full") result = { works: true, overheadBytes: undefined };
     else if (message.kind === "failed") result = { works: false, problem: message.message };
   });
   const cancel = clock.schedule(timeoutMs, () => {

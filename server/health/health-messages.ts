@@ -14,4 +14,6 @@ export type FromHealthProcess =
   | { readonly kind: "health"; readonly health: readonly DeviceHealth[]; readonly acknowledged: number }
   /** The device works. */
   | { readonly kind: "probed"; readonly overheadBytes?: number }
-  | { readonly kind: "failed"; readonly message: string };
+  | { readonly kind: "failed"; readonly message: string }
+  /** The driver answers, and the device has no memory left to try it with: leases, or others, have it. */
+  | { readonly kind: "full" };

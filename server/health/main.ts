@@ -39,7 +39,8 @@ async function probe(device: DeviceDescription): Promise<void> {
     const { overheadBytes } = (await (await loadDriver(device.kind)).probe?.(device)) ?? {};
     await send({ kind: "probed", ...(overheadBytes === undefined ? {} : { overheadBytes }) });
   } catch (error) {
-    await send({ kind: "failed", message: toSluiceError(error).message });
+    const { code, message } = toSluiceError(error);
+    await send(code === "OUT_OF_MEMORY" ? { kind: "full" } : { kind: "failed", message });
   }
   // Whatever the driver still does at an exit, it does not do it here.
   process.kill(process.pid, "SIGKILL");

@@ -199,6 +199,16 @@ describe.skipIf(standinMissing !== undefined)("an executor that hangs in the dri
     await again.devices[0].load(knownKernels);
   });
 
+  it("leaves a device open that is merely full when it is tried", async () => {
+    await using server = await start({}, "--kernel-timeout", "200ms");
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await borrow(pool);
+    inject("cuModuleLoadDataEx:9999,cuDevicePrimaryCtxRetain:2");
+    await expect(lease.devices[0].load(knownKernels)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
+    await waitFor("its memory", async () => (await device(pool, "cuda:0")).grantedBytes === 0);
+    expect((await device(pool, "cuda:0")).cordon).toBeNull();
+  });
+
   it("is not one whose driver takes its time for the first context", async () => {
     await using server = await start({}, "--kernel-timeout", "200ms");
     await using pool = await connect({ server: server.grpc });

@@ -39,10 +39,10 @@ export class CrashingServer {
     this.grpc = server.grpc;
   }
 
-  static async start(args: readonly string[]): Promise<CrashingServer> {
+  static async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CrashingServer> {
     const state = mkdtempSync(join(tmpdir(), "sluice-state-"));
     const ports = ["--listen", `127.0.0.1:${await freePort()}`, "--data", `127.0.0.1:${await freePort()}`];
-    const options = { state, args: [...args, ...ports] };
+    const options = { state, env, args: [...args, ...ports] };
     return new CrashingServer(await startServer(options), options);
   }
 

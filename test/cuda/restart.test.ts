@@ -1,0 +1,77 @@
+/** A server of CUDA devices that dies and comes back: what its executors have on the card stays theirs, and nobody else's is left. Over the stand-in. */
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { connect, type Pool } from "../../client/index.ts";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import { fixture } from "../kernels/support.ts";
+import { CrashingServer } from "../support/crashing-server.ts";
+import { executorsOf } from "../support/processes.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { standin, standinMissing } from "./standin.ts";
+
+const MiB = 1024 * 1024;
+/** Of the stand-in's contexts. */
+const CONTEXT_BYTES = 96 * MiB;
+const card = join(tmpdir(), `sluice-test-card-${process.pid}`);
+let server: CrashingServer;
+let pool: Pool;
+let device: DeviceDescription;
+
+/** What all processes together have of the first device. */
+const used = async (): Promise<number> => (await cudaDriver.health!([device]))[0]!.memoryUsedBytes!;
+
+beforeEach(async () => {
+  if (standinMissing !== undefined) return;
+  process.env["SLUICE_STANDIN_CARD"] = card;
+  [device] = (await cudaDriver.discover("0")) as [DeviceDescription];
+  const library = join(standin.folder, "libcuda.so.1");
+  const env = { SLUICE_CUDA_LIBRARY: library, SLUICE_NVML_LIBRARY: library };
+  server = await CrashingServer.start(["--device", "cuda:0", "--grace", "1s"], env);
+  pool = await connect({ server: server.grpc });
+});
+
+afterEach(async () => {
+  if (standinMissing !== undefined) return;
+  await pool.close();
+  await server[Symbol.asyncDispose]();
+  rmSync(card, { force: true });
+});
+
+describe.skipIf(standinMissing !== undefined)("a server of CUDA devices that is killed", () => {
+  it("leaves a job its slice and its work, and the next one has it to the byte", async () => {
+    const lease = await pool.allocate({ memory: 64 * MiB });
+    const [gpu] = lease.devices;
+    const add = (await gpu.load(fixture("linear"))).kernel("vector_add");
+    const [x, y] = [gpu.upload(Float32Array.of(1, 2, 3)), gpu.alloc(12)];
+    await gpu.synchronize();
+    await waitFor("the lease alone on the card", async () => (await used()) === CONTEXT_BYTES + 64 * MiB);
+    await server.crash();
+    add.launch({ grid: 1, block: 32 }, [3, x, x, y]);
+    expect([...(await y.read(Float32Array))]).toEqual([2, 4, 6]);
+    await server.start();
+    await waitFor("the lease", async () => (await pool.leases()).leases.some(({ id }) => id === lease.id));
+    expect((await pool.devices())[0]).toMatchObject({ grantedBytes: 64 * MiB, cordon: null });
+    await gpu.resize(80 * MiB);
+    expect([...(await x.read(Float32Array))]).toEqual([1, 2, 3]);
+    expect(await used()).toBe(CONTEXT_BYTES + 80 * MiB);
+    await lease.release();
+    await waitFor("an empty card", async () => (await used()) === 0);
+  });
+
+  it("with an executor leaves nothing on the card, and the next one lends it", async () => {
+    const lost = await pool.allocate({ memory: 64 * MiB });
+    await lost.devices[0].upload(new Uint8Array(MiB).fill(7)).read(Uint8Array, { length: 1 });
+    await server.crash();
+    const executor = executorsOf(server.state).find(({ leaseId }) => leaseId !== undefined);
+    process.kill(executor!.pid, "SIGKILL");
+    await server.start();
+    await waitFor("an empty card", async () => (await used()) === 0);
+    await using lease = await pool.allocate({ memory: 64 * MiB, wait: "10s" });
+    const bytes = await lease.devices[0].alloc(MiB).read(Uint8Array);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    expect((await pool.devices())[0]).toMatchObject({ cordon: null });
+  });
+});
