@@ -128,6 +128,29 @@ API(cuDeviceGetP2PAttribute, (int *value, int attribute, CUdevice source, CUdevi
     return CUDA_SUCCESS;
 }
 
+/* No operation is atomic across the network. */
+static CUresult no_atomics(unsigned int *capabilities, const int *operations, unsigned int count) {
+    if (capabilities == NULL || operations == NULL || count == 0) return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned int i = 0; i < count; i++) capabilities[i] = 0;
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGetHostAtomicCapabilities, (unsigned int *capabilities, const int *operations, unsigned int count, CUdevice device),
+    (capabilities, operations, count, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    return result == CUDA_SUCCESS ? no_atomics(capabilities, operations, count) : result;
+}
+
+API(cuDeviceGetP2PAtomicCapabilities,
+    (unsigned int *capabilities, const int *operations, unsigned int count, CUdevice source, CUdevice destination),
+    (capabilities, operations, count, source, destination)) {
+    struct device *found;
+    CUresult result = device_of(source, &found);
+    if (result == CUDA_SUCCESS) result = device_of(destination, &found);
+    return result == CUDA_SUCCESS ? no_atomics(capabilities, operations, count) : result;
+}
+
 EXPORT CUresult sluiceMemoryInfo(CUdevice device, size_t *used_bytes, size_t *total_bytes) {
     struct device *found;
     CUresult result = driver_check();

@@ -71,7 +71,7 @@ static void copy_text(char *into, size_t capacity, struct sluice_bytes text) {
 /* Attributes that promise what the remote device has and this library does not carry over. */
 static void hide_attributes(int *attributes) {
     static const unsigned char hidden[] = {
-        CU_ATTRIBUTE_CAN_MAP_HOST_MEMORY, CU_ATTRIBUTE_HOST_NATIVE_ATOMIC, CU_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
+        CU_ATTRIBUTE_HOST_NATIVE_ATOMIC, CU_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
         CU_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, CU_ATTRIBUTE_CAN_USE_HOST_POINTER, 92, 93, 94,
         CU_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE, CU_ATTRIBUTE_FLUSH_REMOTE_WRITES, CU_ATTRIBUTE_PAGEABLE_HOST_TABLES,
         CU_ATTRIBUTE_DIRECT_MANAGED_ACCESS, CU_ATTRIBUTE_VIRTUAL_MEMORY, 103, 104, 105, 107, 108, 109, 110, CU_ATTRIBUTE_SPARSE_ARRAYS,
@@ -103,7 +103,7 @@ static CUresult read_device(struct device *device, const struct answer *answer) 
     /* CUDA promises 256 bytes; programs count on it. */
     uint64_t granularity = attach.granularity_bytes < 256 ? 256 : attach.granularity_bytes;
     if (!arena_open(&device->arena, attach.arena_base, attach.arena_bytes, granularity)) return CUDA_ERROR_OUT_OF_MEMORY;
-    device->attributes[CU_ATTRIBUTE_MANAGED_MEMORY] = device->arena.is_reserved;
+    device->attributes[CU_ATTRIBUTE_MANAGED_MEMORY] = device->attributes[CU_ATTRIBUTE_CAN_MAP_HOST_MEMORY] = device->arena.is_reserved;
     return CUDA_SUCCESS;
 }
 

@@ -78,6 +78,7 @@ struct stream {
     struct graph *capture;
     struct node_list captured;
     struct stream *next_capturing;
+    char (*attributes)[64]; /* By number; NULL before any is set. */
     struct stream *next;
 };
 

@@ -1,11 +1,11 @@
 /*
- * Page-locked host memory: ordinary memory that is remembered, so that questions about its pointers have their answers. The device, being
- * elsewhere, cannot map it.
+ * Page-locked host memory: ordinary memory that is remembered, so that questions about its pointers have their answers. Memory that the
+ * program wants mapped for the device is managed memory by another name: it takes room of the slice, and its address is the same on both sides.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver.h"
+#include "managed.h"
 
 struct block {
     uintptr_t start;
@@ -13,6 +13,8 @@ struct block {
     unsigned flags;
     bool is_ours;
 };
+
+enum { HOST_MAPPED = 2 };
 
 /* In order of address. */
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -77,16 +79,33 @@ bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsi
     return is_found;
 }
 
+static void release(void *pointer) {
+    struct device *device = managed_device((uintptr_t)pointer);
+    if (device == NULL) {
+        free(pointer);
+        return;
+    }
+    managed_forget((uintptr_t)pointer);
+    memory_free_later(device, (uintptr_t)pointer);
+}
+
 static CUresult allocate(void **pointer, size_t bytes, unsigned flags) {
     struct context *context;
     CUresult result = current_context(&context);
     if (result != CUDA_SUCCESS) return result;
     if (pointer == NULL || bytes == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
     void *made;
-    if (posix_memalign(&made, 4096, bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    CUdeviceptr mapped = 0;
+    if ((flags & HOST_MAPPED) != 0 && context->device->arena.is_reserved) {
+        result = managed_allocate(context, bytes, &mapped);
+        if (result != CUDA_SUCCESS) return result;
+        made = (void *)(uintptr_t)mapped;
+    } else if (posix_memalign(&made, 4096, bytes) != 0) {
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
     result = remember((struct block){(uintptr_t)made, bytes, flags, true});
     if (result == CUDA_SUCCESS) *pointer = made;
-    else free(made);
+    else release(made);
     return result;
 }
 
@@ -102,7 +121,7 @@ API_ALIAS(cuMemAllocHost, cuMemAllocHost_v2);
 API(cuMemFreeHost, (void *pointer), (pointer)) {
     if (pointer == NULL) return CUDA_SUCCESS;
     if (!forget(pointer, true)) return CUDA_ERROR_INVALID_VALUE;
-    free(pointer);
+    release(pointer);
     return CUDA_SUCCESS;
 }
 
@@ -128,8 +147,12 @@ API(cuMemHostGetFlags, (unsigned int *flags, void *pointer), (flags, pointer)) {
 }
 
 API(cuMemHostGetDevicePointer_v2, (CUdeviceptr *address, void *pointer, unsigned int flags), (address, pointer, flags)) {
-    (void)pointer, (void)flags;
-    if (address != NULL) *address = 0;
-    trace("cuMemHostGetDevicePointer: a remote device cannot map host memory");
-    return CUDA_ERROR_NOT_SUPPORTED;
+    void *base;
+    size_t bytes;
+    unsigned own;
+    if (address == NULL || flags != 0 || !host_memory_find(pointer, &base, &bytes, &own)) return CUDA_ERROR_INVALID_VALUE;
+    bool is_mapped = managed_find((uintptr_t)pointer, NULL, NULL);
+    *address = is_mapped ? (uintptr_t)pointer : 0;
+    if (!is_mapped) trace("cuMemHostGetDevicePointer: only memory that is allocated with the flag for it is mapped");
+    return is_mapped ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -61,6 +61,41 @@ API(cuMemAdvise, (CUdeviceptr address, size_t bytes, int advice, CUdevice device
     return cuMemAdvise_v2(address, bytes, advice, place_of(device));
 }
 
+/* Many ranges at once: each has the place whose index is the last that begins at or before it. */
+API(cuMemPrefetchBatchAsync,
+    (CUdeviceptr * addresses, size_t *bytes, size_t count, CUmemLocation *places, size_t *starts, size_t place_count, unsigned long long flags,
+     CUstream stream),
+    (addresses, bytes, count, places, starts, place_count, flags, stream)) {
+    if (addresses == NULL || bytes == NULL || places == NULL || starts == NULL || count == 0 || place_count == 0 || flags != 0 || starts[0] != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = CUDA_SUCCESS;
+    for (size_t i = 0, place = 0; i < count && result == CUDA_SUCCESS; i++) {
+        while (place + 1 < place_count && starts[place + 1] <= i) place++;
+        result = cuMemPrefetchAsync_v2(addresses[i], bytes[i], places[place], 0, stream);
+    }
+    return result;
+}
+API_ALIAS(cuMemPrefetchBatchAsync_ptsz, cuMemPrefetchBatchAsync);
+
+/* What is discarded may be anything afterwards, also what it was. */
+API(cuMemDiscardBatchAsync, (CUdeviceptr * addresses, size_t *bytes, size_t count, unsigned long long flags, CUstream handle),
+    (addresses, bytes, count, flags, handle)) {
+    struct stream *stream;
+    CUresult result = stream_of(handle, &stream);
+    if (addresses == NULL || bytes == NULL || count == 0 || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    for (size_t i = 0; i < count && result == CUDA_SUCCESS; i++) result = check_range(addresses[i], bytes[i]);
+    return result;
+}
+API_ALIAS(cuMemDiscardBatchAsync_ptsz, cuMemDiscardBatchAsync);
+
+API(cuMemDiscardAndPrefetchBatchAsync,
+    (CUdeviceptr * addresses, size_t *bytes, size_t count, CUmemLocation *places, size_t *starts, size_t place_count, unsigned long long flags,
+     CUstream stream),
+    (addresses, bytes, count, places, starts, place_count, flags, stream)) {
+    return cuMemPrefetchBatchAsync(addresses, bytes, count, places, starts, place_count, flags, stream);
+}
+API_ALIAS(cuMemDiscardAndPrefetchBatchAsync_ptsz, cuMemDiscardAndPrefetchBatchAsync);
+
 /* Attaching tells which work may touch a block; here an access of the host waits for all work, which is the stronger order. */
 API(cuStreamAttachMemAsync, (CUstream handle, CUdeviceptr address, size_t bytes, unsigned int flags), (handle, address, bytes, flags)) {
     struct stream *stream;

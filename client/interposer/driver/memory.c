@@ -259,22 +259,23 @@ static struct pointer_facts facts_of(uint64_t pointer) {
     void *base;
     size_t bytes;
     unsigned flags;
+    if (host_memory_find((void *)(uintptr_t)pointer, &base, &bytes, &flags))
+        return (struct pointer_facts){CU_MEMORY_HOST, (uintptr_t)base, bytes, driver.devices[0], &driver.devices[0]->primary};
     if (find_allocation(pointer, &range, &device))
         return (struct pointer_facts){CU_MEMORY_DEVICE, range.address, range.asked_bytes, device,
                                       range.owner == &device->graphs ? &device->primary : range.owner};
     if (globals_find(pointer, &global, &device))
         return (struct pointer_facts){CU_MEMORY_DEVICE, global.address, global.byte_count, device, &device->primary};
-    if (host_memory_find((void *)(uintptr_t)pointer, &base, &bytes, &flags))
-        return (struct pointer_facts){CU_MEMORY_HOST, (uintptr_t)base, bytes, driver.devices[0], &driver.devices[0]->primary};
     return (struct pointer_facts){0};
 }
 
 static CUresult answer_pointer(const struct pointer_facts *facts, uint64_t pointer, int attribute, void *data) {
-    bool is_device = facts->type == CU_MEMORY_DEVICE, is_managed = managed_find(pointer, NULL, NULL);
+    bool is_device = facts->type == CU_MEMORY_DEVICE, is_shared = managed_find(pointer, NULL, NULL), is_managed = is_device && is_shared;
     switch (attribute) {
     case POINTER_CONTEXT: *(void **)data = facts->context; return CUDA_SUCCESS;
     case POINTER_MEMORY_TYPE: *(unsigned *)data = (unsigned)facts->type; return CUDA_SUCCESS;
-    case POINTER_DEVICE_POINTER: *(CUdeviceptr *)data = is_device ? pointer : 0; return is_device ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    case POINTER_DEVICE_POINTER: *(CUdeviceptr *)data = is_device || is_shared ? pointer : 0;
+        return is_device || is_shared ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     case POINTER_HOST_POINTER: *(void **)data = is_device && !is_managed ? NULL : (void *)(uintptr_t)pointer;
         return is_device && !is_managed ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
     case POINTER_SYNC_MEMOPS: *(unsigned *)data = 1; return CUDA_SUCCESS;

@@ -50,6 +50,31 @@ API(cuDeviceSetMemPool, (CUdevice device, CUmemoryPool pool), (device, pool)) {
     return CUDA_SUCCESS;
 }
 
+/* The later forms name a place; there are only those of devices. */
+static CUresult device_at(const CUmemLocation *place, int type, CUdevice *device) {
+    if (place == NULL || type != 1) return CUDA_ERROR_INVALID_VALUE;
+    *device = place->id;
+    return place->type == CU_MEM_LOCATION_DEVICE ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+API(cuMemGetDefaultMemPool, (CUmemoryPool *pool, CUmemLocation *place, int type), (pool, place, type)) {
+    CUdevice device;
+    CUresult result = device_at(place, type, &device);
+    return result == CUDA_SUCCESS ? cuDeviceGetDefaultMemPool(pool, device) : result;
+}
+
+API(cuMemGetMemPool, (CUmemoryPool *pool, CUmemLocation *place, int type), (pool, place, type)) {
+    CUdevice device;
+    CUresult result = device_at(place, type, &device);
+    return result == CUDA_SUCCESS ? cuDeviceGetMemPool(pool, device) : result;
+}
+
+API(cuMemSetMemPool, (CUmemLocation *place, int type, CUmemoryPool pool), (place, type, pool)) {
+    CUdevice device;
+    CUresult result = device_at(place, type, &device);
+    return result == CUDA_SUCCESS ? cuDeviceSetMemPool(device, pool) : result;
+}
+
 API(cuMemPoolCreate, (CUmemoryPool *pool, const struct pool_wish *wish), (pool, wish)) {
     struct device *device;
     if (pool == NULL || wish == NULL || wish->allocation_type != 1 || wish->location_type != 1) return CUDA_ERROR_INVALID_VALUE;

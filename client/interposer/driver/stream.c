@@ -2,6 +2,8 @@
  * Streams and waiting for them. What is known to be done is remembered, so that waiting for it again costs no trip. A host callback
  * runs in the thread that enqueues it, once the work before it is done: the work behind it then keeps its order by itself.
  */
+#include <stdlib.h>
+
 #include "driver.h"
 
 static struct object_pool streams = OBJECT_POOL_INITIAL;
@@ -118,6 +120,8 @@ static CUresult destroy(struct stream *stream) {
     if (*at != NULL) *at = stream->next;
     pthread_mutex_unlock(&list_lock);
     capture_leave(stream);
+    free(stream->attributes);
+    stream->attributes = NULL;
     struct sluice_stream_destroy_call call = {.stream = stream->id};
     CUresult result = send_stream_destroy(&call, NULL);
     object_destroy(&streams, &stream->object);

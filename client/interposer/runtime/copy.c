@@ -163,3 +163,50 @@ CONTEXT(cudaMemcpy3DAsync, (const struct box_parameters *wanted, cudaStream_t st
     return copy_box(wanted, stream);
 }
 RUNTIME_ALIAS(cudaMemcpy3DAsync_ptsz, cudaMemcpy3DAsync);
+
+/* Between devices: addresses tell them, so that their numbers are not needed. */
+struct peer_parameters {
+    void *src_array;
+    struct cudaPos src_position;
+    struct cudaPitchedPtr src;
+    int src_device;
+    void *dst_array;
+    struct cudaPos dst_position;
+    struct cudaPitchedPtr dst;
+    int dst_device;
+    struct cudaExtent extent;
+};
+
+static cudaError_t copy_peer_box(const struct peer_parameters *wanted, cudaStream_t stream) {
+    if (wanted == NULL) return CUDA_ERROR_INVALID_VALUE;
+    struct box_parameters box = {wanted->src_array, wanted->src_position, wanted->src, wanted->dst_array,
+                                 wanted->dst_position, wanted->dst, wanted->extent, COPY_DEVICE_TO_DEVICE};
+    return copy_box(&box, stream);
+}
+
+CONTEXT(cudaMemcpy3DPeer, (const struct peer_parameters *wanted), (wanted)) {
+    return copy_peer_box(wanted, NULL);
+}
+RUNTIME_ALIAS(cudaMemcpy3DPeer_ptds, cudaMemcpy3DPeer);
+
+CONTEXT(cudaMemcpy3DPeerAsync, (const struct peer_parameters *wanted, cudaStream_t stream), (wanted, stream)) {
+    return copy_peer_box(wanted, stream);
+}
+RUNTIME_ALIAS(cudaMemcpy3DPeerAsync_ptsz, cudaMemcpy3DPeerAsync);
+
+#if CUDART_MAJOR == 12
+CONTEXT(cudaMemcpyBatchAsync,
+        (CUdeviceptr * to, CUdeviceptr *from, size_t *bytes, size_t count, void *attributes, size_t *indices, size_t attribute_count,
+         size_t *failed, cudaStream_t stream),
+        (to, from, bytes, count, attributes, indices, attribute_count, failed, stream)) {
+    return cuMemcpyBatchAsync(to, from, bytes, count, attributes, indices, attribute_count, failed, stream);
+}
+#else
+CONTEXT(cudaMemcpyBatchAsync,
+        (CUdeviceptr * to, CUdeviceptr *from, size_t *bytes, size_t count, void *attributes, size_t *indices, size_t attribute_count,
+         cudaStream_t stream),
+        (to, from, bytes, count, attributes, indices, attribute_count, stream)) {
+    return cuMemcpyBatchAsync_v2(to, from, bytes, count, attributes, indices, attribute_count, stream);
+}
+#endif
+RUNTIME_ALIAS(cudaMemcpyBatchAsync_ptsz, cudaMemcpyBatchAsync);

@@ -125,6 +125,17 @@ PLAIN(cudaDeviceGetP2PAttribute, (int *value, int attribute, int source, int des
     return error == CUDA_SUCCESS ? cuDeviceGetP2PAttribute(value, attribute, source, destination) : error;
 }
 
+CONTEXT(cudaDeviceGetHostAtomicCapabilities, (unsigned int *capabilities, const int *operations, unsigned int count, int device),
+        (capabilities, operations, count, device)) {
+    return cuDeviceGetHostAtomicCapabilities(capabilities, operations, count, device);
+}
+
+CONTEXT(cudaDeviceGetP2PAtomicCapabilities,
+        (unsigned int *capabilities, const int *operations, unsigned int count, int source, int destination),
+        (capabilities, operations, count, source, destination)) {
+    return cuDeviceGetP2PAtomicCapabilities(capabilities, operations, count, source, destination);
+}
+
 CONTEXT(cudaDeviceEnablePeerAccess, (int peer, unsigned int flags), (peer, flags)) {
     CUdevice found;
     cudaError_t error = cuDeviceGet(&found, peer);

@@ -180,11 +180,6 @@ CONTEXT(cudaGraphExecMemsetNodeSetParams, (CUgraphExec exec, CUgraphNode node, c
 }
 
 /* Nodes whose parameters are the driver's own. */
-#define SAME(name, driver_name, parameters, arguments)                                                                                  \
-    CONTEXT(name, parameters, arguments) {                                                                                              \
-        return driver_name arguments;                                                                                                   \
-    }
-
 SAME(cudaGraphAddHostNode, cuGraphAddHostNode, (PLACE, const CUDA_HOST_NODE_PARAMS *params), (PLACE_ARGUMENTS, params))
 SAME(cudaGraphHostNodeGetParams, cuGraphHostNodeGetParams, (CUgraphNode node, CUDA_HOST_NODE_PARAMS *params), (node, params))
 SAME(cudaGraphHostNodeSetParams, cuGraphHostNodeSetParams, (CUgraphNode node, const CUDA_HOST_NODE_PARAMS *params), (node, params))

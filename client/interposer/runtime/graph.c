@@ -118,12 +118,6 @@ RUNTIME_ALIAS(cudaStreamGetCaptureInfo_ptsz, cudaStreamGetCaptureInfo);
 RUNTIME_ALIAS(cudaStreamUpdateCaptureDependencies_ptsz, cudaStreamUpdateCaptureDependencies);
 #endif
 
-/* Defines functions of the runtime API that are the driver's by another name. */
-#define SAME(name, driver_name, parameters, arguments)                                                                                  \
-    CONTEXT(name, parameters, arguments) {                                                                                              \
-        return driver_name arguments;                                                                                                   \
-    }
-
 SAME(cudaGraphCreate, cuGraphCreate, (CUgraph * graph, unsigned int flags), (graph, flags))
 SAME(cudaGraphDestroy, cuGraphDestroy, (CUgraph graph), (graph))
 SAME(cudaGraphClone, cuGraphClone, (CUgraph * clone, CUgraph original), (clone, original))

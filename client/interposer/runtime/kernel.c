@@ -92,6 +92,17 @@ CONTEXT(cudaLibraryLoadData,
     return cuLibraryLoadData(library, code, jit_options, jit_values, jit_count, options, values, count);
 }
 
+CONTEXT(cudaLibraryLoadFromFile,
+        (CUlibrary *library, const char *path, int *jit_options, void **jit_values, unsigned int jit_count, int *options, void **values,
+         unsigned int count),
+        (library, path, jit_options, jit_values, jit_count, options, values, count)) {
+    return cuLibraryLoadFromFile(library, path, jit_options, jit_values, jit_count, options, values, count);
+}
+
+CONTEXT(cudaKernelSetAttributeForDevice, (CUkernel kernel, int attribute, int value, int device), (kernel, attribute, value, device)) {
+    return cuKernelSetAttribute(attribute, value, kernel, device);
+}
+
 CONTEXT(cudaLibraryUnload, (CUlibrary library), (library)) {
     return cuLibraryUnload(library);
 }

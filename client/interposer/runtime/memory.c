@@ -79,6 +79,18 @@ CONTEXT(FORM_OF_13(cudaMemPrefetchAsync),
 CONTEXT(FORM_OF_13(cudaMemAdvise), (const void *pointer, size_t bytes, int advice, CUmemLocation place), (pointer, bytes, advice, place)) {
     return cuMemAdvise_v2(address_of(pointer), bytes, advice, place);
 }
+SAME(cudaMemPrefetchBatchAsync, cuMemPrefetchBatchAsync,
+     (CUdeviceptr * addresses, size_t *bytes, size_t count, CUmemLocation *places, size_t *starts, size_t place_count, unsigned long long flags,
+      cudaStream_t stream),
+     (addresses, bytes, count, places, starts, place_count, flags, stream))
+RUNTIME_ALIAS(cudaMemPrefetchBatchAsync_ptsz, cudaMemPrefetchBatchAsync);
+RUNTIME_ALIAS(cudaMemDiscardAndPrefetchBatchAsync, cudaMemPrefetchBatchAsync);
+RUNTIME_ALIAS(cudaMemDiscardAndPrefetchBatchAsync_ptsz, cudaMemPrefetchBatchAsync);
+SAME(cudaMemDiscardBatchAsync, cuMemDiscardBatchAsync,
+     (CUdeviceptr * addresses, size_t *bytes, size_t count, unsigned long long flags, cudaStream_t stream),
+     (addresses, bytes, count, flags, stream))
+RUNTIME_ALIAS(cudaMemDiscardBatchAsync_ptsz, cudaMemDiscardBatchAsync);
+
 #if CUDART_MAJOR == 12
 RUNTIME_ALIAS(cudaMemPrefetchAsync_v2_ptsz, cudaMemPrefetchAsync_v2);
 #else
@@ -164,7 +176,9 @@ CONTEXT(cudaPointerGetAttributes, (struct pointer_attributes *attributes, const 
     if (cuPointerGetAttribute(&type, 2, address_of(pointer)) == CUDA_SUCCESS) cuPointerGetAttribute(&ordinal, 9, address_of(pointer));
     if (type == CU_MEMORY_DEVICE) cuPointerGetAttribute(&is_managed, 8, address_of(pointer));
     *attributes = (struct pointer_attributes){.type = is_managed != 0 ? 3 : (int)type, .device = ordinal};
-    if (type == CU_MEMORY_DEVICE) attributes->device_pointer = (void *)(uintptr_t)pointer;
+    CUdeviceptr mapped = 0;
+    if (type == CU_MEMORY_DEVICE || cuPointerGetAttribute(&mapped, 3, address_of(pointer)) == CUDA_SUCCESS)
+        attributes->device_pointer = (void *)(uintptr_t)pointer;
     if (type != CU_MEMORY_DEVICE || is_managed != 0) attributes->host_pointer = (void *)(uintptr_t)pointer;
     return CUDA_SUCCESS;
 }

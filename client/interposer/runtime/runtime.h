@@ -73,6 +73,11 @@ const char *error_name(cudaError_t error);
     static cudaError_t name##_body parameters
 #define CONTEXT(name, parameters, arguments) RUNTIME_DEFINE(enter_context(), name, parameters, arguments)
 #define PLAIN(name, parameters, arguments) RUNTIME_DEFINE(CUDA_SUCCESS, name, parameters, arguments)
+/* Defines functions of the runtime API that are the driver's by another name. */
+#define SAME(name, driver_name, parameters, arguments)                                                                                  \
+    CONTEXT(name, parameters, arguments) {                                                                                              \
+        return driver_name arguments;                                                                                                   \
+    }
 #define RUNTIME_ALIAS(alias_name, name) EXPORT __typeof__(name) alias_name __attribute__((alias(#name)))
 
 /* copy.c: boxes as the driver has them. */

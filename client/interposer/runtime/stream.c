@@ -1,15 +1,5 @@
-/* Streams, events and memory pools of the runtime API. */
+/* Streams and events of the runtime API. */
 #include "runtime.h"
-
-CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool, CUdevice device);
-CUresult cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice device);
-CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool pool);
-CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t bytes);
-CUresult cuMemPoolGetAttribute(CUmemoryPool pool, int attribute, void *value);
-CUresult cuMemPoolSetAttribute(CUmemoryPool pool, int attribute, void *value);
-CUresult cuMemPoolCreate(CUmemoryPool *pool, const void *wish);
-CUresult cuMemPoolDestroy(CUmemoryPool pool);
-CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPool pool, CUstream stream);
 
 CONTEXT(cudaStreamCreate, (cudaStream_t * stream), (stream)) {
     return cuStreamCreateWithPriority(stream, 0, 0);
@@ -105,43 +95,13 @@ CONTEXT(cudaEventElapsedTime, (float *milliseconds, cudaEvent_t start, cudaEvent
 RUNTIME_ALIAS(cudaEventElapsedTime_v2, cudaEventElapsedTime);
 #endif
 
-CONTEXT(cudaDeviceGetDefaultMemPool, (CUmemoryPool * pool, int device), (pool, device)) {
-    return cuDeviceGetDefaultMemPool(pool, device);
-}
+CUresult cuStreamGetAttribute(CUstream stream, int attribute, void *value);
+CUresult cuStreamSetAttribute(CUstream stream, int attribute, const void *value);
+CUresult cuStreamCopyAttributes(CUstream to, CUstream from);
 
-CONTEXT(cudaDeviceGetMemPool, (CUmemoryPool * pool, int device), (pool, device)) {
-    return cuDeviceGetMemPool(pool, device);
-}
-
-CONTEXT(cudaDeviceSetMemPool, (int device, CUmemoryPool pool), (device, pool)) {
-    return cuDeviceSetMemPool(device, pool);
-}
-
-CONTEXT(cudaMemPoolTrimTo, (CUmemoryPool pool, size_t bytes), (pool, bytes)) {
-    return cuMemPoolTrimTo(pool, bytes);
-}
-
-CONTEXT(cudaMemPoolGetAttribute, (CUmemoryPool pool, int attribute, void *value), (pool, attribute, value)) {
-    return cuMemPoolGetAttribute(pool, attribute, value);
-}
-
-CONTEXT(cudaMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void *value), (pool, attribute, value)) {
-    return cuMemPoolSetAttribute(pool, attribute, value);
-}
-
-CONTEXT(cudaMemPoolCreate, (CUmemoryPool * pool, const void *wish), (pool, wish)) {
-    return cuMemPoolCreate(pool, wish);
-}
-
-CONTEXT(cudaMemPoolDestroy, (CUmemoryPool pool), (pool)) {
-    return cuMemPoolDestroy(pool);
-}
-
-CONTEXT(cudaMallocFromPoolAsync, (void **pointer, size_t bytes, CUmemoryPool pool, cudaStream_t stream), (pointer, bytes, pool, stream)) {
-    CUdeviceptr address = 0;
-    if (pointer == NULL) return CUDA_ERROR_INVALID_VALUE;
-    cudaError_t error = cuMemAllocFromPoolAsync(&address, bytes, pool, stream);
-    *pointer = (void *)(uintptr_t)address;
-    return error;
-}
-RUNTIME_ALIAS(cudaMallocFromPoolAsync_ptsz, cudaMallocFromPoolAsync);
+SAME(cudaStreamGetAttribute, cuStreamGetAttribute, (cudaStream_t stream, int attribute, void *value), (stream, attribute, value))
+RUNTIME_ALIAS(cudaStreamGetAttribute_ptsz, cudaStreamGetAttribute);
+SAME(cudaStreamSetAttribute, cuStreamSetAttribute, (cudaStream_t stream, int attribute, const void *value), (stream, attribute, value))
+RUNTIME_ALIAS(cudaStreamSetAttribute_ptsz, cudaStreamSetAttribute);
+SAME(cudaStreamCopyAttributes, cuStreamCopyAttributes, (cudaStream_t to, cudaStream_t from), (to, from))
+RUNTIME_ALIAS(cudaStreamCopyAttributes_ptsz, cudaStreamCopyAttributes);
