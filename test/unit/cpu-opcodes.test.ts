@@ -72,6 +72,26 @@ const pairs: readonly (readonly [code: string, op: (a: bigint, b: bigint) => big
     "add.cc.u32 %r4, %r1, %r2; addc.cc.u32 %r5, %r1, -1; addc.u32 %r3, 0, 0;",
     (a, b) => (a + 0xffffffffn + ((a + b) >> 32n)) >> 32n,
   ],
+  ["bmsk.clamp.b32 %r3, %r1, %r2;", (a, b) => (a > 31n ? 0n : ((1n << (b > 32n ? 32n : b)) - 1n) << a)],
+  ["bmsk.wrap.b32 %r3, %r1, %r2;", (a, b) => ((1n << (b & 31n)) - 1n) << (a & 31n)],
+  ["szext.clamp.u32 %r3, %r1, %r2;", (a, b) => BigInt.asUintN(Number(b > 32n ? 32n : b), a)],
+  ["szext.clamp.s32 %r3, %r1, %r2;", (a, b) => BigInt.asIntN(Number(b > 32n ? 32n : b), a)],
+  ["szext.wrap.s32 %r3, %r1, %r2;", (a, b) => BigInt.asIntN(Number(b & 31n), a)],
+  ["fns.b32 %r3, %r1, 5, 3;", (a) => nth(a, 5, 3)],
+  ["fns.b32 %r3, %r1, %r2, -2;", (a, b) => (b > 31n ? 0xffffffffn : nth(a, Number(b), -2))],
+  ["fns.b32 %r3, %r1, %r2, 0;", (a, b) => (b <= 31n && (a >> b) & 1n ? b : 0xffffffffn)],
+  [
+    "dp2a.lo.s32.u32 %r3, %r1, %r2, 100;",
+    (a, b) => low16(a) * (b & 0xffn) + low16(a >> 16n) * ((b >> 8n) & 0xffn) + 100n,
+  ],
+  [
+    "dp2a.hi.u32.s32 %r3, %r1, %r2, 100;",
+    (a, b) => (a & 0xffffn) * BigInt.asIntN(8, b >> 16n) + (a >> 16n) * BigInt.asIntN(8, b >> 24n) + 100n,
+  ],
+  ["vabsdiff4.u32.u32.u32 %r3, %r1, %r2, 0;", (a, b) => joined(differences(a, b, 8, false), 8n)],
+  ["vabsdiff4.u32.s32.s32 %r3, %r1, %r2, 0;", (a, b) => joined(differences(a, b, 8, true), 8n)],
+  ["vabsdiff4.u32.u32.u32.add %r3, %r1, %r2, 7;", (a, b) => differences(a, b, 8, false).reduce((x, y) => x + y, 7n)],
+  ["vabsdiff2.u32.u32.u32.add %r3, %r1, %r2, 7;", (a, b) => differences(a, b, 16, false).reduce((x, y) => x + y, 7n)],
   ["mad.lo.cc.u32 %r4, %r1, %r2, %r2; madc.hi.u32 %r3, %r1, %r2, 0;", (a, b) => (a * b + b) >> 32n],
 ];
 
@@ -80,6 +100,24 @@ const ones = (count: bigint): bigint => (1n << (count > 32n ? 32n : count)) - 1n
 
 const clamp = (value: bigint): bigint =>
   value > 0x7fffffffn ? 0x7fffffffn : value < -0x80000000n ? -0x80000000n : value;
+
+const low16 = (value: bigint): bigint => BigInt.asIntN(16, value);
+
+/** The place of the n-th one of `mask` from `base` on, downwards for a negative n. */
+function nth(mask: bigint, base: number, n: number): bigint {
+  const places = Array.from({ length: 32 }, (_, at) => at).filter((at) => (mask >> BigInt(at)) & 1n);
+  const found = n > 0 ? places.filter((at) => at >= base)[n - 1] : places.filter((at) => at <= base).at(n);
+  return BigInt(found ?? 0xffffffff);
+}
+
+/** Absolute differences of lanes, the lowest first. */
+function differences(a: bigint, b: bigint, bits: number, isSigned: boolean): bigint[] {
+  const lane = (value: bigint, at: number) =>
+    (isSigned ? BigInt.asIntN : BigInt.asUintN)(bits, value >> BigInt(at * bits));
+  return Array.from({ length: 32 / bits }, (_, at) => lane(a, at) - lane(b, at)).map((d) => (d < 0n ? -d : d));
+}
+const joined = (lanes: bigint[], bits: bigint): bigint =>
+  lanes.reduce((word, lane, at) => word | (BigInt.asUintN(Number(bits), lane) << (BigInt(at) * bits)), 0n);
 
 function dot(a: bigint, b: bigint, leftSigned: boolean, rightSigned: boolean): bigint {
   let sum = 0n;

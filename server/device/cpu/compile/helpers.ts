@@ -3,6 +3,7 @@
  * plain form where the machine has a fused multiply-add.
  */
 import type { Assembly } from "../wasm/assembly.ts";
+import { fieldHelpers } from "./helpers-field.ts";
 import { floatHelpers } from "./helpers-float.ts";
 import { halfHelpers } from "./helpers-half.ts";
 import { integerHelpers } from "./helpers-integer.ts";
@@ -10,6 +11,7 @@ import { memoryHelpers } from "./helpers-memory.ts";
 
 export const helpers: Readonly<Record<string, Assembly>> = {
   ...integerHelpers,
+  ...fieldHelpers,
   ...floatHelpers,
   ...halfHelpers,
   ...memoryHelpers,

@@ -5,6 +5,7 @@ import { atomicHandlers } from "./atomic.ts";
 import { callHandlers } from "./call.ts";
 import { compareHandlers } from "./compare.ts";
 import { convertHandlers } from "./convert.ts";
+import { fieldHandlers } from "./field.ts";
 import * as float from "./float.ts";
 import { halfOperations, isHalf } from "./half.ts";
 import type { Handler, Handlers } from "./handler.ts";
@@ -43,6 +44,7 @@ const handlers: Handlers = {
   ...memoryHandlers,
   ...atomicHandlers,
   ...logicHandlers,
+  ...fieldHandlers,
   ...compareHandlers,
   ...convertHandlers,
   ...callHandlers,
