@@ -54,7 +54,7 @@ export const records = {
     ["localBytes", "u32", "local memory per thread in bytes"],
     ["constantBytes", "u32", "constant memory in bytes"],
     ["registers", "u32", "registers per thread"],
-    ["ptxVersion", "u32", "PTX version as major * 10 + minor"],
+    ["ptxVersion", "u32", "virtual architecture that the PTX is for, as major * 10 + minor of its compute capability"],
     ["binaryVersion", "u32", "binary architecture as major * 10 + minor; 0 when none"],
   ],
   GlobalInfo: [

@@ -196,7 +196,7 @@ export interface KernelInfo {
   readonly constantBytes: number;
   /** Registers per thread. */
   readonly registers: number;
-  /** PTX version as major * 10 + minor. */
+  /** Virtual architecture that the PTX is for, as major * 10 + minor of its compute capability. */
   readonly ptxVersion: number;
   /** Binary architecture as major * 10 + minor; 0 when none. */
   readonly binaryVersion: number;

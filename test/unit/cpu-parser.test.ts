@@ -30,6 +30,11 @@ describe("a loaded module", () => {
     expect(kernels[0]).toMatchObject({ name: "k", paramBytes: 68, threadsPerBlockMax: 256, ptxVersion: 80 });
   });
 
+  test("says which virtual architecture its text is for, whatever version of PTX it is written in", async () => {
+    const { kernels } = await load(".version 9.0\n.target sm_75\n.address_size 64\n.visible .entry k() { ret; }");
+    expect(kernels[0]).toMatchObject({ ptxVersion: 75 });
+  });
+
   test("counts static shared, local and constant memory", async () => {
     const { kernels } = await load(
       ptxModule(`.const .align 4 .b8 table[12];

@@ -120,6 +120,7 @@ test("a thousand entries with long parameter lists are scanned in good time", ()
   const entries = Array.from({ length: 1_000 }, (_, index) => `.visible .entry k${index}(${params}) { ret; }`);
   const startedAt = performance.now();
   const { kernels } = scanPtx(Buffer.from(`.version 8.0\n.target sm_75\n${entries.join("\n")}`));
+  expect(kernels[0]?.ptxVersion).toBe(75);
   expect(kernels.length).toBe(1_000);
   expect(kernels[999]).toMatchObject({ name: "k999", paramBytes: 800 });
   expect(performance.now() - startedAt).toBeLessThan(5_000);

@@ -373,7 +373,7 @@ struct sluice_kernel_info {
     uint32_t constant_bytes;
     /* Registers per thread. */
     uint32_t registers;
-    /* PTX version as major * 10 + minor. */
+    /* Virtual architecture that the PTX is for, as major * 10 + minor of its compute capability. */
     uint32_t ptx_version;
     /* Binary architecture as major * 10 + minor; 0 when none. */
     uint32_t binary_version;

@@ -186,7 +186,7 @@ function describeKernel(
     constantBytes,
     // Registers are no bound here; this many never keeps a program from launching.
     registers: 32,
-    ptxVersion: program.version,
+    ptxVersion: program.target,
     binaryVersion: CAPABILITY.major * 10 + CAPABILITY.minor,
   };
 }

@@ -95,11 +95,11 @@ function outsideBraces(text: string): string {
 /** @throws SluiceError BAD_IMAGE for what is not PTX text. */
 export function scanPtx(image: Uint8Array): ScannedModule {
   const text = outsideBraces(textOf(image));
-  const version = /\.version\s+(\d+)\.(\d+)/.exec(text);
-  if (version === null || !/\.target\s/.test(text)) {
+  const target = /\.target\s+(?:[^;{}\n]*?\bsm_(\d+))?/.exec(text);
+  if (target === null || !/\.version\s+\d+\.\d+/.test(text)) {
     throw bad("The image is not PTX text: it has no .version and .target.");
   }
-  const ptxVersion = Number(version[1]) * 10 + Number(version[2]);
+  const ptxVersion = Number(target[1] ?? 0);
   const kernels = [...text.matchAll(/\.entry\s+([\w$%]+)\s*(?:\(([^)]*)\))?/g)].map(([, name, list]) =>
     scanEntry(name!, list ?? "", ptxVersion),
   );

@@ -33,6 +33,7 @@ int main() {
     EXPECT(attributes.type == cudaMemoryTypeUnregistered);
     CHECK(cudaFuncGetAttributes(&function, small));
     EXPECT(function.sharedSizeBytes >= 512 && function.maxThreadsPerBlock == 256);
+    EXPECT(function.ptxVersion >= 50 && function.ptxVersion <= properties.major * 10 + properties.minor);
     CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, small, 256, 0));
     EXPECT(blocks >= 1);
     CHECK(cudaOccupancyMaxPotentialBlockSize(&grid, &block, small, 0, 0));
