@@ -11,26 +11,6 @@ const word = (params: string, body: string, locals = ""): Assembly => ({
   body,
 });
 
-/** The lesser of an unsigned number and 32. */
-const upTo32 = (name: string) => `$${name} i32.const 32 $${name} i32.const 32 i32.lt_u select`;
-const within32 = (name: string) => `$${name} i32.const 31 i32.and`;
-
-/** `width` ones from bit `start` on. */
-const mask = (start: string, width: string): Assembly =>
-  word(
-    "start width",
-    `i64.const 1 ${width} i64.extend_i32_u i64.shl i64.const 1 i64.sub ${start} i64.extend_i32_u i64.shl i32.wrap_i64`,
-  );
-
-/** The lowest `width` bits, extended. */
-const extend = (width: string, sign: "s" | "u"): Assembly =>
-  word(
-    "value width",
-    `$value i64.extend_i32_u i64.const 64 ${width} i64.extend_i32_u i64.sub &shift i64.shl $shift i64.shr_${sign} i32.wrap_i64
-    i32.const 0 ${width} select`,
-    "shift:i64",
-  );
-
 /** The place of the n-th one from bit `base` on, upwards for a positive n, downwards for a negative one; all ones where there is none. */
 const findNth: Assembly = word(
   "mask base n",
@@ -78,12 +58,6 @@ const dot2 = (half: "lo" | "hi", left: "s" | "u", right: "s" | "u"): Assembly =>
 const signs = ["s", "u"] as const;
 
 export const fieldHelpers: Readonly<Record<string, Assembly>> = {
-  bmsk_clamp: mask(upTo32("start"), upTo32("width")),
-  bmsk_wrap: mask(within32("start"), within32("width")),
-  szext_clamp_s32: extend(upTo32("width"), "s"),
-  szext_clamp_u32: extend(upTo32("width"), "u"),
-  szext_wrap_s32: extend(within32("width"), "s"),
-  szext_wrap_u32: extend(within32("width"), "u"),
   fns: findNth,
   ...Object.fromEntries(
     signs.flatMap((sign) =>

@@ -142,7 +142,9 @@ class RegionWriter extends BodyWriter {
       this.#pushStateAddress();
       code.access("i32.load", Context.STATE).i32(id).op("i32.ne").brIf(this.#nextThread);
     }
+    const mentioned = this.#mentioned();
     for (const register of live) {
+      if (!mentioned.has(register)) continue;
       const load = this.emitter.isVector(register) ? "v128.load32_zero" : `${wasmType(register.type)}.load`;
       code.get(this.emitter.frame.record);
       code.access(load as OpName, this.#parts.record.slots.get(register)!);
@@ -172,6 +174,18 @@ class RegionWriter extends BodyWriter {
       this.#writtenOnce = new Set(all.flatMap((instruction) => accesses(instruction).writes));
     }
     return this.#writtenOnce;
+  }
+
+  /** What this region reads or may write: all else stays where it is, for regions behind it. */
+  #mentioned(): Set<Register> {
+    const mentioned = new Set(this.#written());
+    for (const { instructions, end } of this.#blocks) {
+      const all = end.kind === "suspend" ? [...instructions, end.instruction] : instructions;
+      for (const instruction of all) for (const register of accesses(instruction).reads) mentioned.add(register);
+      if (end.kind === "branch") mentioned.add(end.register);
+      if (end.kind === "table" && end.index.kind === "register") mentioned.add(end.index.register);
+    }
+    return mentioned;
   }
 
   #pushStateAddress(): void {

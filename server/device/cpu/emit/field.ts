@@ -17,19 +17,9 @@ function callHelper(
   emitter.pop(operands[0], "u32", instruction);
 }
 
-const modeOf = ({ mnemonic }: Instruction): string => (mnemonic.modifiers.has("wrap") ? "wrap" : "clamp");
-
 function signOf(type: PtxType | undefined, instruction: Instruction): "s" | "u" {
   if (type !== "s32" && type !== "u32") throw unsupported(instruction);
   return type === "s32" ? "s" : "u";
-}
-
-const bitMask = (emitter: Emitter, instruction: Instruction): void =>
-  callHelper(emitter, instruction, { helper: `bmsk_${modeOf(instruction)}`, count: 2 });
-
-function extend(emitter: Emitter, instruction: Instruction): void {
-  const sign = signOf(instruction.mnemonic.types[0], instruction);
-  callHelper(emitter, instruction, { helper: `szext_${modeOf(instruction)}_${sign}32`, count: 2 });
 }
 
 function dot2(emitter: Emitter, instruction: Instruction): void {
@@ -51,8 +41,6 @@ const differences =
   };
 
 export const fieldHandlers: Handlers = {
-  bmsk: { allows: "clamp wrap", emit: bitMask },
-  szext: { allows: "clamp wrap", emit: extend },
   fns: { allows: "", emit: (emitter, instruction) => callHelper(emitter, instruction, { helper: "fns", count: 3 }) },
   dp2a: { allows: "lo hi", emit: dot2 },
   vabsdiff2: { allows: "add", emit: differences(16) },
