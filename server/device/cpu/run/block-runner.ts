@@ -19,6 +19,9 @@ export class Deadlock extends Error {}
 /** Added to a thread's state to keep it from running while others at the same place do. */
 const HELD = 0x4000_0000;
 
+/** What came of trying a warp: "yielded" where a thread that may wait for another has run. */
+type Step = "moved" | "yielded" | "stuck";
+
 /** Steps that a warp may run before the others get a turn. */
 const STEPS_PER_TURN = 64;
 
@@ -131,11 +134,38 @@ export class BlockRunner {
   }
 
   /** Runs what can go on in one warp, once each. Tells whether anything could, and whether some of it had yielded before. */
-  #runWarp(first: number): "moved" | "yielded" | "stuck" {
+  #runWarp(first: number): Step {
+    const count = Math.min(WARP_SIZE, this.#threads - first);
+    let exited = count === WARP_SIZE ? 0 : -1 << count;
+    let region: number = EXITED;
+    let isOne = true;
+    for (let lane = 0; lane < count; lane++) {
+      const state = this.#state(first + lane);
+      if (state === EXITED) exited |= 1 << lane;
+      else if (region === EXITED) region = state;
+      else if (state !== region) isOne = false;
+    }
+    if (region === EXITED) return "stuck";
+    return isOne ? this.#runWhole(first, region, exited) : this.#runGroups(first, exited);
+  }
+
+  /** All lanes of the warp that are not gone are at one place. */
+  #runWhole(first: number, region: number, exited: number): Step {
+    const suspension = this.#kernel.suspensions[region]!;
+    const lanes = ~exited;
+    if (suspension.kind === "barrier") {
+      if (!suspension.isArrival) return "stuck";
+      this.#arrive(first, lanes);
+    }
+    const ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
+    if (ready === 0) return "stuck";
+    this.#runGroup(first, region, { lanes: ready, isWhole: ready === lanes });
+    return suspension.kind === "yield" ? "yielded" : "moved";
+  }
+
+  #runGroups(first: number, exited: number): Step {
     const groups = this.#groups(first);
-    let exited = 0;
-    for (let lane = 0; lane < WARP_SIZE; lane++) if (this.#isExited(first + lane)) exited |= 1 << lane;
-    let moved: "moved" | "yielded" | "stuck" = "stuck";
+    let moved: Step = "stuck";
     let last = -1;
     for (const [region, lanes] of groups) {
       const suspension = this.#kernel.suspensions[region]!;
@@ -149,12 +179,12 @@ export class BlockRunner {
       const ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
       if (suspension.kind === "barrier") this.#arrive(first, lanes);
       if (ready === 0) continue;
-      this.#runGroup(first, region, ready);
+      this.#runGroup(first, region, { lanes: ready, isWhole: false });
       if (suspension.kind === "yield") moved = "yielded";
       else if (moved === "stuck") moved = "moved";
     }
     if (moved !== "stuck" || last < 0) return moved;
-    this.#runGroup(first, last, groups.get(last)!);
+    this.#runGroup(first, last, { lanes: groups.get(last)!, isWhole: false });
     return "moved";
   }
 
@@ -169,31 +199,31 @@ export class BlockRunner {
     return groups;
   }
 
-  #isExited(thread: number): boolean {
-    return thread >= this.#threads || this.#state(thread) === EXITED;
-  }
-
   /** Those of `lanes` for which every lane of their mask is here or gone. */
   #complete(first: number, lanes: number, exited: number): number {
+    const missing = ~(lanes | exited);
     let ready = 0;
-    for (let lane = 0; lane < WARP_SIZE; lane++) {
-      if ((lanes & (1 << lane)) === 0) continue;
-      if ((this.#sync(first + lane) & ~(lanes | exited)) === 0) ready |= 1 << lane;
+    for (let rest = lanes; rest !== 0; rest &= rest - 1) {
+      const lane = 31 - Math.clz32(rest & -rest);
+      if ((this.#sync(first + lane) & missing) === 0) ready |= 1 << lane;
     }
     return ready;
   }
 
-  /** Runs the lanes of one warp that go on with `region`; the others there are held back. */
-  #runGroup(first: number, region: number, lanes: number): void {
+  /** Runs the lanes of one warp that go on with `region`; the others there are held back, if these are not all. */
+  #runGroup(first: number, region: number, { lanes, isWhole }: { lanes: number; isWhole: boolean }): void {
     const end = Math.min(first + WARP_SIZE, this.#threads);
-    for (let thread = first; thread < end; thread++) {
-      if (this.#state(thread) === region && (lanes & (1 << (thread - first))) === 0)
-        this.#setState(thread, region | HELD);
+    if (!isWhole) {
+      for (let thread = first; thread < end; thread++) {
+        if (this.#state(thread) === region && (lanes & (1 << (thread - first))) === 0)
+          this.#setState(thread, region | HELD);
+      }
     }
     this.#setActive(first, lanes);
-    this.#snapshot(first);
+    if (this.#kernel.suspensions[region]!.kind === "warp") this.#snapshot(first);
     this.#kernel.regions[region]!(this.#context, first, end);
     this.#setActive(first, this.#lanes(first));
+    if (isWhole) return;
     for (let thread = first; thread < end; thread++) {
       if (this.#state(thread) === (region | HELD)) this.#setState(thread, region);
     }
@@ -311,7 +341,7 @@ export class BlockRunner {
     for (let first = 0; first < this.#threads; first += WARP_SIZE) {
       for (const [region, lanes] of this.#groups(first)) {
         if (this.#kernel.suspensions[region]!.kind !== "warp") continue;
-        this.#runGroup(first, region, lanes);
+        this.#runGroup(first, region, { lanes, isWhole: false });
         return true;
       }
     }
