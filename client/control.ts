@@ -57,6 +57,7 @@ import { OUTAGE_MS_MAX, Outage } from "./outage.ts";
 import { quietCredentials } from "./quiet-credentials.ts";
 import type { ClientTls, ServerAccess } from "./server-access.ts";
 import type { SubmitStream } from "./transport/transport.ts";
+import { whyUnreachable } from "./unreachable.ts";
 
 /** A request that the server answers at once. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -394,7 +395,7 @@ export class Control {
     // A call that nobody here has cancelled, and without a word of Sluice: its server goes.
     const isCut = error.code === status.CANCELLED && !hasWord(error);
     if (failure.code !== "SERVER_UNREACHABLE" && !isCut) return failure;
-    const why = /Last error: (?:Error: )?(.*?)\.? Resolution note/.exec(error.details)?.[1] ?? error.details;
+    const why = whyUnreachable(error.details, this.tls !== undefined);
     const address = `${bracketed(this.server.host)}:${this.server.port}`;
     return new SluiceError("SERVER_UNREACHABLE", `The server [${address}] does not answer [${why}].`, { cause: error });
   }

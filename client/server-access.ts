@@ -3,7 +3,7 @@
  * `sluice token create --bundle`. It reads files and opens no connection; what is secret reaches no message.
  */
 import { readFileSync } from "node:fs";
-import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { SluiceError, wordsOf } from "../shared/errors.ts";
 import {
   BUNDLE_VARIABLE,
   CA_VARIABLE,
@@ -91,7 +91,7 @@ function readText(file: string, variable: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw bad(`The file [${file}] of [${variable}] cannot be read [${toSluiceError(error).message}].`);
+    throw bad(`The file [${file}] of [${variable}] cannot be read [${wordsOf(error)}].`);
   }
 }
 

@@ -5,24 +5,31 @@ import { logLevels } from "./log.ts";
 
 const examples = `
 Examples:
-  sluice serve                                       every CUDA device, else one cpu device, for this machine only
-  sluice serve --device cpu:4x2GiB                   four devices of 2 GiB
-  sluice serve --device cuda:0,mode=exclusive --device cuda:1,profile=8x10GiB --label zone=a
-  sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0 --admin 127.0.0.1:0
-  sluice serve --config sluice.json --grace 2m       options of the command line win
+  sluice serve                         every CUDA device, else one cpu device,
+                                       for this machine only
+  sluice serve --device cpu:4x2GiB     four devices of 2 GiB
+  sluice serve --device cuda:0,mode=exclusive --label zone=a \\
+    --device cuda:1,profile=8x10GiB
+  sluice serve --device null:2x16GiB --listen 127.0.0.1:0 --data 127.0.0.1:0
+  sluice serve --config sluice.json --grace 2m
+                                       options of the command line win
 
-First steps: on loopback the server asks for no tokens until one is made, and callers on its machine are
-admins; make the first one there with \`sluice token create --tenant ops --admin\`. Where it asks for tokens
-from the start, it makes an admin's itself: shown on the terminal, and in DIR/admin-token of --state DIR,
-for its owner alone.
+First steps: on loopback the server asks for no tokens until one is made, and
+callers on its machine are admins; make the first one there with
+\`sluice token create --tenant ops --admin\`. Where it asks for tokens from the
+start, it makes an admin's itself: shown on the terminal, and in DIR/admin-token
+of --state DIR, for its owner alone.
 
-Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone, for an upgrade:
-jobs run on, and the next server on the same --state takes them up. SIGHUP reads the files of --tls-cert,
---tls-key and --tls-ca again, for new connections; what runs goes on, and bad files change nothing. A server that a Node program has
-forked (child_process.fork) also ends, as at SIGTERM, when that program is gone or disconnects.`;
+Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone,
+for an upgrade: jobs run on, and the next server on the same --state takes them
+up. SIGHUP reads the files of --tls-cert, --tls-key and --tls-ca again, for new
+connections; what runs goes on, and bad files change nothing. A server that a
+Node program has forked (child_process.fork) also ends, as at SIGTERM, when that
+program is gone or disconnects.`;
 
 function serveCommand(): Command {
   const command = new Command("sluice serve")
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "sluice serve: ")) })
     .description("Lends the devices of this machine. Prints one line when it is ready; logs go to stderr.")
     .option("--config <file>", "JSON file with the options below by their names")
     .option("--listen <host:port>", "gRPC address; port 0 picks a free one (default: 127.0.0.1:7460)")

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { SluiceError, toSluiceError, wordsOf } from "../shared/errors.ts";
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX, SESSION_GRACE_MS } from "../shared/limits.ts";
 import { parseDuration, parseSize } from "../shared/units.ts";
 import type { ConnectionBounds } from "./access/connection-limit.ts";
@@ -216,7 +216,7 @@ function readConfigFile(file: string): RawOptions {
   try {
     parsed = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw bad(`The config file [${file}] cannot be read [${toSluiceError(error).message}].`);
+    throw bad(`The config file [${file}] cannot be read [${wordsOf(error)}].`);
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
     throw bad(`The config file [${file}] holds no JSON object.`);

@@ -8,7 +8,7 @@ import { Server as GrpcServer, logVerbosity, setLogVerbosity } from "@grpc/grpc-
 import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
-import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError, wordsOf } from "../shared/errors.ts";
 import { Access } from "./access/access.ts";
 import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
@@ -451,8 +451,8 @@ async function bound<T>(option: string, address: Endpoint, bind: () => Promise<T
   try {
     return await bind();
   } catch (error) {
-    const { message } = toSluiceError(error);
-    const why = message.includes("EADDRINUSE") ? "it is in use" : message;
+    const said = wordsOf(error);
+    const why = said.includes("EADDRINUSE") ? "it is in use" : said;
     throw new SluiceError(
       "SERVER_UNREACHABLE",
       `The address [${written(address)}] of [${option}] cannot be bound [${why}].`,

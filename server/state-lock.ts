@@ -5,7 +5,7 @@
 import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { getSystemErrorName } from "node:util";
-import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { SluiceError, wordsOf } from "../shared/errors.ts";
 import koffi from "./device/native.ts";
 
 /** Holds the lock, and the process id of who has it, for people. */
@@ -46,9 +46,6 @@ export function lockState(directory: string): () => void {
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
     if (error instanceof SluiceError) throw error;
-    throw new SluiceError(
-      "STORE_FAILED",
-      `The state directory [${directory}] cannot be written [${toSluiceError(error).message}].`,
-    );
+    throw new SluiceError("STORE_FAILED", `The state directory [${directory}] cannot be written [${wordsOf(error)}].`);
   }
 }

@@ -152,7 +152,13 @@ export const errorTable = {
   ),
 
   // Leases.
-  LEASE_NOT_FOUND: spec(20, "NOT_FOUND", "final", "There is no such lease.", "It may have ended; allocate again."),
+  LEASE_NOT_FOUND: spec(
+    20,
+    "NOT_FOUND",
+    "final",
+    "There is no such lease.",
+    "It may have ended; allocate again, or see `sluice leases`.",
+  ),
   LEASE_EXPIRED: spec(
     21,
     "ABORTED",
@@ -523,9 +529,11 @@ export class SluiceError extends Error {
   }
 }
 
+/** What an error says, for a sentence that quotes it. */
+export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** `error` as a SluiceError: itself, or INTERNAL with its message. */
 export function toSluiceError(error: unknown): SluiceError {
   if (error instanceof SluiceError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new SluiceError("INTERNAL", `An unexpected error occurs [${message}].`, { cause: error });
+  return new SluiceError("INTERNAL", `An unexpected error occurs [${wordsOf(error)}].`, { cause: error });
 }

@@ -3,7 +3,7 @@ import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { type Command, Option } from "commander";
 import type { CreateTokenResponse__Output as Created } from "../../proto/generated/sluice/v1/CreateTokenResponse.ts";
 import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Token.ts";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import type { Bundle } from "../server-access.ts";
 import {
   ADMINS_ALONE,
@@ -118,7 +118,7 @@ function openBundle(path: string) {
   try {
     descriptor = openSync(path, "wx", 0o600);
   } catch (error) {
-    throw new SluiceError("BAD_ARGUMENT", `The file [${path}] cannot be made [${toSluiceError(error).message}].`);
+    throw new SluiceError("BAD_ARGUMENT", `The file [${path}] cannot be made [${wordsOf(error)}].`);
   }
   let isDone = false;
   return {

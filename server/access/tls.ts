@@ -6,7 +6,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { SluiceError, wordsOf } from "../../shared/errors.ts";
 
 export interface TlsConfig {
   /** The server's certificate and, behind it, those between it and its CA; PEM. */
@@ -89,7 +89,7 @@ function readPem(option: string, file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw bad(`The file [${file}] of [${option}] cannot be read [${toSluiceError(error).message}].`);
+    throw bad(`The file [${file}] of [${option}] cannot be read [${wordsOf(error)}].`);
   }
 }
 

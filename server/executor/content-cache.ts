@@ -8,7 +8,7 @@
 import { createHash, webcrypto } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { toSluiceError } from "../../shared/errors.ts";
+import { wordsOf } from "../../shared/errors.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { MemoryPool } from "../../shared/wire/memory-pool.ts";
 import type { KeptResults } from "../device/device.ts";
@@ -198,7 +198,7 @@ export class ContentCache {
   #tell(error: unknown): void {
     if (this.#problemTold) return;
     this.#problemTold = true;
-    this.#onProblem(`Nothing is kept in the cache [${this.#directory}]: [${toSluiceError(error).message}].`);
+    this.#onProblem(`Nothing is kept in the cache [${this.#directory}]: [${wordsOf(error)}].`);
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import { formatIdentity, type ProcessIdentity, parseIdentity } from "../process-identity.ts";
 import { newSender } from "./handle-passing.ts";
 
@@ -47,7 +47,7 @@ export class ControlFolders {
       this.sender = newSender();
     } catch (error) {
       if (error instanceof SluiceError) throw error;
-      throw new SluiceError("STORE_FAILED", `The folder [${this.#root}] fails [${toSluiceError(error).message}].`);
+      throw new SluiceError("STORE_FAILED", `The folder [${this.#root}] fails [${wordsOf(error)}].`);
     }
   }
 

@@ -1,0 +1,69 @@
+/** What a user reads whose server does not answer as gRPC: another port, TLS on one side alone, another CA. */
+import { createServer, type Server } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Control } from "../../client/control.ts";
+import { type TestCertificates, testCertificates } from "../support/certificates.ts";
+
+let certificates: TestCertificates;
+let server: Server | undefined;
+
+beforeAll(async () => {
+  certificates = await testCertificates();
+});
+afterAll(() => certificates.remove());
+afterEach(() => {
+  server?.close();
+});
+
+const listen = (made: Server): Promise<string> =>
+  new Promise((resolve) => {
+    server = made.listen(0, "127.0.0.1", () => resolve(`127.0.0.1:${(made.address() as { port: number }).port}`));
+  });
+
+async function wordsFor(address: string, ca?: string): Promise<string> {
+  const tls = ca === undefined ? undefined : { ca, cert: undefined, key: undefined };
+  const control = new Control({ server: address, tls });
+  try {
+    await control.listDevices();
+    return "It answers.";
+  } catch (error) {
+    expect(error).toMatchObject({ code: "SERVER_UNREACHABLE" });
+    return (error as Error).message;
+  } finally {
+    control.close();
+  }
+}
+
+const speaksTls = (): Server =>
+  createTlsServer({ cert: certificates.server.cert, key: certificates.server.key, ALPNProtocols: ["h2"] });
+
+test("a port that speaks something else is told from one where nobody is", async () => {
+  const address = await listen(
+    createServer((socket) => void socket.on("error", () => {}).end("HTTP/1.1 400 Bad\r\n\r\n")),
+  );
+  expect(await wordsFor(address)).toBe(
+    `The server [${address}] does not answer [it does not speak gRPC there: the port is that behind \`grpc=\` of its first line].`,
+  );
+  server!.close();
+  expect(await wordsFor("127.0.0.1:1")).toBe(
+    "The server [127.0.0.1:1] does not answer [connect ECONNREFUSED 127.0.0.1:1].",
+  );
+});
+
+test("a client without a CA at a port with TLS is told of TLS", async () => {
+  expect(await wordsFor(await listen(speaksTls()))).toContain("it may speak TLS there, and the client was given no CA");
+});
+
+test("a client with a CA at a port without TLS is told that there is none", async () => {
+  const address = await listen(createServer((socket) => void socket.on("error", () => {}).end("no TLS here\r\n")));
+  const words = await wordsFor(address, certificates.ca.cert);
+  expect(words).toContain("[it speaks no TLS there, and the client does: it was given a CA]");
+  expect(words).not.toContain("\n");
+});
+
+test("a server of another CA is told from one that is not there", async () => {
+  expect(await wordsFor(await listen(speaksTls()), certificates.stranger.cert)).toContain(
+    "its certificate is not one of the CA that the client was given",
+  );
+});
