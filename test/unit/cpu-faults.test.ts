@@ -101,6 +101,10 @@ describe("an illegal access ends the kernel", () => {
       "an asynchronous copy from outside",
       `${memory} mov.u64 %rd2, ${end}; cp.async.ca.shared.global [%r1], [%rd2], 4;`,
     ],
+    [
+      "a call through a pointer that names no function",
+      "mov.u64 %rd1, 0x400000010; { .param .b32 a; st.param.b32 [a], 1; p: .callprototype _ (.param .b32 _); call %rd1, (a), p; }",
+    ],
     ["a constant outside the constants", "mov.u64 %rd1, 64; ld.const.u32 %r1, [%rd1];"],
   ])("of %s", async (_, body) => {
     const { code, message } = await fails(ptxKernel(body));

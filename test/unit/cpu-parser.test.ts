@@ -183,6 +183,13 @@ describe("an instruction that this device does not have", () => {
       code: "UNSUPPORTED_INSTRUCTION",
       message: expect.stringContaining("line [6]"),
     });
+    const waiting = ptxModule(
+      ".func f() {\nbar.sync 0;\nret;\n}\n.entry k() {\n.reg .b64 %rd<2>;\nmov.u64 %rd1, f;\np: .callprototype _ ();\ncall %rd1, (), p;\nret;\n}",
+    );
+    expect(await failure(() => load(waiting))).toMatchObject({
+      code: "UNSUPPORTED_INSTRUCTION",
+      message: expect.stringContaining("[f]"),
+    });
     const missing = ptxModule(".extern .func malloc();\n.entry k() {\ncall.uni malloc;\n}");
     expect(await failure(() => load(missing))).toMatchObject({
       code: "UNSUPPORTED_INSTRUCTION",

@@ -1,4 +1,7 @@
-/** Places the variables of modules in the slice's window for globals, and takes the room back when a module goes. */
+/**
+ * Places the variables of modules in the slice's window for globals, and takes the room back when a module goes. Numbers the functions
+ * whose addresses programs take; a number is never used again, so that a stale pointer calls nothing.
+ */
 import { SluiceError } from "../../../shared/errors.ts";
 import type { MemoryLayout } from "./run/layout.ts";
 
@@ -15,6 +18,7 @@ export class GlobalsWindow {
   readonly #end: number;
   /** Ranges in use, in order. */
   #used: Range[] = [];
+  #codes = 0;
 
   constructor({ globalsOffset, globalsEnd }: MemoryLayout) {
     this.#start = globalsOffset;
@@ -39,6 +43,13 @@ export class GlobalsWindow {
     }
     this.#used.splice(index, 0, { start, end: start + size });
     return start;
+  }
+
+  /** The first of so many new numbers of functions. */
+  takeCode(count: number): number {
+    const first = this.#codes;
+    this.#codes += count;
+    return first;
   }
 
   free(start: number): void {

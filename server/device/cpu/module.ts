@@ -6,6 +6,7 @@ import { LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
 import { CAPABILITY } from "./attributes.ts";
 import { type CompiledKernel, compileKernel, functionsToInline } from "./compile/kernel.ts";
+import { type Pointers, placeFunctions, takenFunctions } from "./compile/pointers.ts";
 import { align } from "./compile/unit.ts";
 import { GlobalsWindow } from "./globals.ts";
 import { linkPrograms } from "./ptx/link.ts";
@@ -81,13 +82,16 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     const base = options.layout.arenaBase + (place ?? 0);
     const addresses = new Map<Variable, bigint>();
     for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
-    const compile = (layout: MemoryLayout): CompiledKernel[] => compileAll(program, { layout, addresses });
+    const taken = takenFunctions(program);
+    const pointers = placeFunctions(taken, options.window.takeCode(taken.length));
+    const compile = (layout: MemoryLayout): CompiledKernel[] => compileAll(program, { layout, addresses, pointers });
     const compiled = compile(options.layout);
     for (const { name, bytes } of compiled) {
       if (!WebAssembly.validate(bytes)) throw new SluiceError("BAD_IMAGE", `The kernel [${name}] cannot be compiled.`);
     }
     if (place !== undefined) {
-      fillVariables(options.memory.subarray(place, place + byteCount), { program, offsets, addresses });
+      const bytes = options.memory.subarray(place, place + byteCount);
+      fillVariables(bytes, { program, offsets, addresses, pointers });
     }
     const constantBytes = inModule
       .filter(({ space }) => space === "const")
@@ -127,15 +131,14 @@ function placeVariables(variables: readonly Variable[]): { offsets: Map<Variable
 
 function compileAll(
   program: Program,
-  { layout, addresses }: { layout: MemoryLayout; addresses: ReadonlyMap<Variable, bigint> },
+  places: { layout: MemoryLayout; addresses: ReadonlyMap<Variable, bigint>; pointers: Pointers },
 ): CompiledKernel[] {
   const routines = new Map<string, Routine>(program.routines.map((routine) => [routine.name, routine]));
   const options = {
-    layout,
-    addresses,
+    ...places,
     features: probeFeatures(),
     functions: routines,
-    inlined: functionsToInline(program.routines),
+    inlined: functionsToInline(program.routines, places.pointers),
   };
   return program.routines.filter(({ isEntry }) => isEntry).map((routine) => compileKernel(routine, options));
 }
@@ -147,7 +150,13 @@ function fillVariables(
     program,
     offsets,
     addresses,
-  }: { program: Program; offsets: ReadonlyMap<Variable, number>; addresses: ReadonlyMap<Variable, bigint> },
+    pointers,
+  }: {
+    program: Program;
+    offsets: ReadonlyMap<Variable, number>;
+    addresses: ReadonlyMap<Variable, bigint>;
+    pointers: Pointers;
+  },
 ): void {
   const byName = new Map([...addresses].map(([variable, address]) => [variable.name, address]));
   bytes.fill(0);
@@ -160,7 +169,7 @@ function fillVariables(
         bytes.set(piece.bytes, offset + piece.offset);
         continue;
       }
-      const target = byName.get(piece.symbol);
+      const target = byName.get(piece.symbol) ?? pointers.get(piece.symbol)?.address;
       if (target === undefined) throw badImage(piece.line, `the name [${piece.symbol}] has no address`);
       if (piece.size !== 8) throw badImage(piece.line, "an address takes 8 bytes");
       view.setBigUint64(offset + piece.offset, BigInt.asUintN(64, target + piece.addend), true);

@@ -188,4 +188,38 @@ export const languageCases: readonly KernelCase[] = [
     const expected = Array.from(data, (value) => [1n, 1n, BigInt(value * 2)]).flat();
     equalAll(await download(machine, out, new BigUint64Array(threads * 3)), expected, "values");
   }),
+
+  language("functions are called through pointers, in tables and by what an object is", async (machine) => {
+    const program = await loadFixture(machine, "language");
+    const n = 256;
+    const numbers = (make: (index: number) => number) => Int32Array.from({ length: n }, (_, i) => make(i));
+    const [which, a, b] = [numbers((i) => i % 3), numbers((i) => i - 9), numbers((i) => 40 - i)];
+    const out = await scratch(machine, n * 4);
+    const inputs = [await upload(machine, which), await upload(machine, a), await upload(machine, b)];
+    await program.launch({ kernel: "call_through_table", grid: 2, block: 128, args: [...inputs, out] });
+    const operations = [
+      (x: number, y: number) => x + y,
+      (x: number, y: number) => x - y,
+      (x: number, y: number) => Math.max(0, y - x),
+    ];
+    const expected = [...a].map((value, i) => operations[which[i]!]!(value, b[i]!));
+    equalAll(await download(machine, out, new Int32Array(n)), expected, "table");
+    const kinds = numbers((i) => (i * 7) % 4);
+    await program.launch({ kernel: "call_virtual", grid: 2, block: 128, args: [await upload(machine, kinds), out] });
+    const areas = [() => 0, (i: number) => i * i, (i: number) => -i, () => 49];
+    equalAll(
+      await download(machine, out, new Int32Array(n)),
+      [...kinds].map((kind, i) => areas[kind]!(i) + 0),
+      "virtual",
+    );
+    const place = await scratch(machine, 8);
+    await program.launch({ kernel: "take_pointer", grid: 1, block: 1, args: [place, i32(1)] });
+    const [pointer] = await download(machine, place, new BigUint64Array(1));
+    await program.launch({ kernel: "call_pointer", grid: 1, block: 1, args: [u64(pointer!), i32(5), i32(3), out] });
+    equalAll(await download(machine, out, new Int32Array(1)), [2], "pointer");
+    await program.launch({ kernel: "take_pointer", grid: 1, block: 1, args: [place, i32(3)] });
+    const [other] = await download(machine, place, new BigUint64Array(1));
+    await program.launch({ kernel: "call_pointer", grid: 1, block: 1, args: [u64(other!), i32(5), i32(3), out] });
+    equalAll(await download(machine, out, new Int32Array(1)), [8], "pointer of a function by its name");
+  }),
 ];

@@ -1,5 +1,6 @@
 /* What the language brings beyond arithmetic: calls, recursion, structs, local arrays, constants, globals, printf. */
 #include <cstdio>
+#include <new>
 
 struct Inner {
   short weight;
@@ -151,4 +152,48 @@ extern "C" __global__ void machinery(const int *in, unsigned long long *out) {
   out[threadIdx.x * 3] = clock64() >= start;
   out[threadIdx.x * 3 + 1] = now > 0;
   out[threadIdx.x * 3 + 2] = v + __ldg(in + threadIdx.x);
+}
+
+/* Calls through pointers: functions from a table, and of objects by what they are. */
+typedef int (*Operation)(int, int);
+__device__ int op_add(int a, int b) { return a + b; }
+__device__ int op_sub(int a, int b) { return a - b; }
+__device__ int op_count(int a, int b) { return a < b ? 1 + op_count(a + 1, b) : 0; }
+__device__ Operation operations[3] = {op_add, op_sub, op_count};
+
+extern "C" __global__ void call_through_table(const int *which, const int *a, const int *b, int *out) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  out[i] = operations[which[i]](a[i], b[i]);
+}
+
+/* Any value of `pointer` that is no function must fault. */
+extern "C" __global__ void take_pointer(unsigned long long *out, int which) {
+  *out = (unsigned long long)(which < 3 ? operations[which] : op_add);
+}
+extern "C" __global__ void call_pointer(unsigned long long pointer, int a, int b, int *out) { *out = ((Operation)pointer)(a, b); }
+
+struct Shape {
+  int side;
+  __device__ Shape(int s) : side(s) {}
+  __device__ virtual int area() const { return 0; }
+};
+struct Square : Shape {
+  __device__ Square(int s) : Shape(s) {}
+  __device__ int area() const override { return side * side; }
+};
+struct Line : Shape {
+  __device__ Line(int s) : Shape(s) {}
+  __device__ int area() const override { return -side; }
+};
+
+extern "C" __global__ void call_virtual(const int *which, int *out) {
+  __shared__ char room[sizeof(Square)];
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  Square square(i);
+  Line line(i);
+  Shape plain(i);
+  if (threadIdx.x == 0) new (room) Square(7);
+  __syncthreads();
+  const Shape *all[] = {&plain, &square, &line, (const Shape *)room};
+  out[i] = all[which[i]]->area();
 }

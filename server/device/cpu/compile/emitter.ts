@@ -163,6 +163,9 @@ export class Emitter {
       case "variable":
         this.#pushAddress(operand.variable, operand.offset, { type, at });
         return;
+      case "function":
+        this.#pushFunction(operand.name, type, at);
+        return;
       default:
         throw badImage(at.line, `an operand of [${at.mnemonic.text}] is missing or of a wrong kind`);
     }
@@ -257,6 +260,12 @@ export class Emitter {
     if (typeBytes[own] === 8 && size < 8) this.op("i32.wrap_i64");
     if (typeBytes[own] === 4 && size === 8) this.op("i64.extend_i32_u");
     if (size < 4) this.#narrow(type, 4);
+  }
+
+  #pushFunction(name: string, type: PtxType, at: Instruction): void {
+    const pointer = this.unit.pointers.get(name);
+    if (pointer === undefined || typeBytes[type] !== 8) throw unsupported(at, `the address of [${name}]`);
+    this.code.i64(pointer.address);
   }
 
   #pushAddress(variable: Variable, offset: number, { type, at }: { type: PtxType; at: Instruction }): void {

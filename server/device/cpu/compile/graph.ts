@@ -135,7 +135,7 @@ export class GraphBuilder {
   ): Block | undefined {
     const { base } = instruction.mnemonic;
     const at = (label: Label): Block => starts.get(label.target)!;
-    const call = base === "call" ? this.#inlined.get(callOf(instruction).name) : undefined;
+    const call = base === "call" ? this.#inlined.get(callOf(instruction).name ?? "") : undefined;
     const ends = base === "bra" || base === "brx" || base === "ret" || base === "exit" || base === "trap";
     if (!ends && call === undefined && !isSuspension(instruction)) {
       block.instructions.push(instruction);

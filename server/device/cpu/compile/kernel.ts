@@ -10,10 +10,11 @@ import { Context, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.
 import type { Callee } from "./emitter.ts";
 import { writeFunction } from "./function-writer.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
+import { calleesOf, type Pointers } from "./pointers.ts";
 import { planRecord } from "./record.ts";
 import { writeKernelRegion } from "./region-writer.ts";
 import { cutRegions, hasSpinLoop } from "./regions.ts";
-import { callOf, isSuspension } from "./traits.ts";
+import { isSuspension } from "./traits.ts";
 import { align, Unit, type UnitOptions } from "./unit.ts";
 
 /** Local memory that recursion may use beyond one frame of each function. */
@@ -36,10 +37,10 @@ export interface CompiledKernel {
 }
 
 /** Functions of a program that must be copied into their callers. */
-export function functionsToInline(routines: readonly Routine[]): Map<string, Routine> {
+export function functionsToInline(routines: readonly Routine[], pointers: Pointers): Map<string, Routine> {
   const inlined = new Map<string, Routine>();
   const functions = routines.filter(({ isEntry }) => !isEntry);
-  const calls = new Map(functions.map((routine) => [routine.name, calledNames(routine.instructions)]));
+  const calls = new Map(functions.map((routine) => [routine.name, calledNames(routine.instructions, pointers)]));
   const isRecursive = (name: string): boolean => {
     const seen = new Set(calls.get(name));
     for (const called of seen) for (const next of calls.get(called) ?? []) seen.add(next);
@@ -64,12 +65,9 @@ export function functionsToInline(routines: readonly Routine[]): Map<string, Rou
   return inlined;
 }
 
-function calledNames(instructions: readonly Instruction[]): Set<string> {
-  const names = new Set<string>();
-  for (const instruction of instructions) {
-    if (instruction.mnemonic.base === "call") names.add(callOf(instruction).name);
-  }
-  return names;
+function calledNames(instructions: readonly Instruction[], pointers: Pointers): Set<string> {
+  const calls = instructions.filter(({ mnemonic }) => mnemonic.base === "call");
+  return new Set(calls.flatMap((instruction) => calleesOf(instruction, pointers)));
 }
 
 /** A function's graph, and where its variables lie in its frame. */
@@ -81,7 +79,7 @@ export interface PlacedRoutine {
   readonly calls: ReadonlySet<string>;
 }
 
-function placeRoutine(routine: Routine, inlined: ReadonlyMap<string, Routine>): PlacedRoutine {
+function placeRoutine(routine: Routine, { inlined, pointers }: KernelOptions): PlacedRoutine {
   const graph = new GraphBuilder(inlined).build(routine);
   const offsets = new Map<Variable, number>();
   let frameBytes = 0;
@@ -91,7 +89,7 @@ function placeRoutine(routine: Routine, inlined: ReadonlyMap<string, Routine>): 
     frameBytes += variable.byteCount;
   }
   const instructions = graph.blocks.flatMap((block) => block.instructions);
-  return { routine, graph, offsets, frameBytes: align(frameBytes, 16), calls: calledNames(instructions) };
+  return { routine, graph, offsets, frameBytes: align(frameBytes, 16), calls: calledNames(instructions, pointers) };
 }
 
 export interface KernelOptions extends UnitOptions {
@@ -101,7 +99,7 @@ export interface KernelOptions extends UnitOptions {
 
 export function compileKernel(routine: Routine, options: KernelOptions): CompiledKernel {
   const unit = new Unit(options);
-  const kernel = placeRoutine(routine, options.inlined);
+  const kernel = placeRoutine(routine, options);
   const callees = placeCallees(kernel, options);
   placeParams(unit, routine);
   unit.placeShared([kernel, ...callees.values()].flatMap(usedShared));
@@ -143,13 +141,15 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
 }
 
 /** Functions that the kernel reaches by calls that stay calls. */
-function placeCallees(kernel: PlacedRoutine, { functions, inlined }: KernelOptions): Map<string, PlacedRoutine> {
+function placeCallees(kernel: PlacedRoutine, options: KernelOptions): Map<string, PlacedRoutine> {
+  const { functions, inlined } = options;
   const callees = new Map<string, PlacedRoutine>();
   const open = [...kernel.calls];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     const routine = functions.get(name);
-    if (routine === undefined || callees.has(name)) continue;
-    const placed = placeRoutine(routine, inlined);
+    // What must be copied into its callers cannot be called through a pointer; the call itself says so.
+    if (routine === undefined || callees.has(name) || inlined.has(name)) continue;
+    const placed = placeRoutine(routine, options);
     callees.set(name, placed);
     open.push(...placed.calls);
   }

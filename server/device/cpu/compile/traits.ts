@@ -52,7 +52,9 @@ function collect(operand: Operand, into: Register[], addresses: Register[]): voi
 }
 
 export interface Call {
-  readonly name: string;
+  /** Undefined where the function is known only when the kernel runs: its address is in `pointer`. */
+  readonly name: string | undefined;
+  readonly pointer: Operand | undefined;
   readonly args: readonly Variable[];
   readonly results: readonly Variable[];
 }
@@ -62,12 +64,13 @@ export function callOf(instruction: Instruction): Call {
   const rest = [...instruction.operands];
   const results = rest[0]?.kind === "list" ? variables(rest.shift()!, instruction) : [];
   const target = rest.shift();
-  if (target?.kind !== "function") {
-    if (target?.kind === "register") throw unsupported(instruction, "a call through a pointer");
+  if (target?.kind !== "function" && target?.kind !== "register") {
     throw badImage(instruction.line, "a call names no function");
   }
-  const args = rest[0] === undefined ? [] : variables(rest.shift()!, instruction);
-  return { name: target.name, args, results };
+  // Behind a pointer and its arguments stands the label of a prototype, which says no more than the arguments.
+  const args = rest[0]?.kind === "list" ? variables(rest.shift()!, instruction) : [];
+  if (target.kind === "register") return { name: undefined, pointer: target, args, results };
+  return { name: target.name, pointer: undefined, args, results };
 }
 
 function variables(operand: Operand, instruction: Instruction): Variable[] {

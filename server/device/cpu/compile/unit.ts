@@ -8,6 +8,7 @@ import { type Assembly, assemble, paramTypes } from "../wasm/assembly.ts";
 import type { WasmType } from "../wasm/code.ts";
 import { ModuleWriter } from "../wasm/module.ts";
 import { helpers } from "./helpers.ts";
+import type { Pointers } from "./pointers.ts";
 
 /** Functions that the workers give to kernels. */
 export const imports = {
@@ -41,6 +42,8 @@ export interface UnitOptions {
   readonly features: Features;
   /** Addresses of module variables as 64-bit kernels see them. */
   readonly addresses: ReadonlyMap<Variable, bigint>;
+  /** Functions that a pointer may name. */
+  readonly pointers: Pointers;
 }
 
 export class Unit {
@@ -48,6 +51,7 @@ export class Unit {
   readonly layout: MemoryLayout;
   readonly features: Features;
   readonly arenaBase: bigint;
+  readonly pointers: Pointers;
   /** Offsets of the kernel's shared variables in its window. */
   readonly shared = new Map<Variable, number>();
   /** Static shared memory in bytes. */
@@ -62,8 +66,9 @@ export class Unit {
   readonly #imports = new Map<ImportName, number>();
   readonly #helpers = new Map<string, number>();
 
-  constructor({ layout, features, addresses }: UnitOptions) {
+  constructor({ layout, features, addresses, pointers }: UnitOptions) {
     this.layout = layout;
+    this.pointers = pointers;
     this.features = features;
     this.arenaBase = BigInt(layout.arenaBase);
     this.#addresses = addresses;

@@ -1,6 +1,7 @@
 /** Calls of device functions, of printf's and assert's inner functions, and the instructions that end a kernel. */
-import type { Emitter } from "../compile/emitter.ts";
+import type { Callee, Emitter } from "../compile/emitter.ts";
 import { Fault } from "../compile/fault.ts";
+import { calleesOf, fits } from "../compile/pointers.ts";
 import { callOf } from "../compile/traits.ts";
 import { badImage, type Instruction, unsupported, type Variable } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
@@ -23,29 +24,55 @@ function pushFrameAddress({ code, unit, frame }: Emitter, variable: Variable, at
 }
 
 function call(emitter: Emitter, instruction: Instruction): void {
-  const { name, args, results } = callOf(instruction);
+  const { name } = callOf(instruction);
+  if (name === undefined) callThroughPointer(emitter, instruction);
+  else if (name === "vprintf") print(emitter, instruction);
+  else if (name === "__assertfail") failAssertion(emitter, instruction);
+  else {
+    const callee = emitter.frame.functions.get(name);
+    if (callee === undefined) throw unsupported(instruction, `a call of [${name}]`);
+    const { args, results } = callOf(instruction);
+    if (!fits(callee.params, args) || !fits(callee.returns, results)) {
+      throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
+    }
+    emitCall(emitter, instruction, callee);
+  }
+}
+
+function emitCall(emitter: Emitter, instruction: Instruction, callee: Callee): void {
+  const { args, results } = callOf(instruction);
   const { code, frame } = emitter;
-  if (name === "vprintf") {
-    print(emitter, instruction);
-    return;
-  }
-  if (name === "__assertfail") {
-    failAssertion(emitter, instruction);
-    return;
-  }
-  const callee = frame.functions.get(name);
-  if (callee === undefined) throw unsupported(instruction, `a call of [${name}]`);
-  const matches = (formal: readonly Variable[], actual: readonly Variable[]) =>
-    formal.length === actual.length &&
-    formal.every((variable, index) => variable.byteCount <= actual[index]!.byteCount);
-  if (!matches(callee.params, args) || !matches(callee.returns, results)) {
-    throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
-  }
   code.get(frame.context).get(frame.thread);
   code.i32(frame.frameBytes);
   if (frame.stack !== undefined) code.get(frame.stack).op("i32.add");
   for (const variable of [...args, ...results]) pushFrameAddress(emitter, variable, instruction);
   code.call(callee.index);
+}
+
+/** Compares the address with those of all functions that fit; any other address faults. */
+function callThroughPointer(emitter: Emitter, instruction: Instruction): void {
+  const { pointer } = callOf(instruction);
+  const { code, frame, unit } = emitter;
+  const address = emitter.scratch("i64", "callee");
+  const candidates = calleesOf(instruction, unit.pointers);
+  emitter.push(pointer, "u64", instruction);
+  code.set(address);
+  for (const name of candidates) {
+    const callee = frame.functions.get(name);
+    if (callee === undefined) {
+      throw unsupported(
+        instruction,
+        `a call through a pointer that may mean [${name}], in which threads wait for each other`,
+      );
+    }
+    code.get(address).i64(unit.pointers.get(name)!.address).op("i64.eq");
+    code.if();
+    emitCall(emitter, instruction, callee);
+    code.else();
+  }
+  code.i32(Fault.ADDRESS).i32(instruction.line).get(address);
+  emitter.import("fault").op("unreachable");
+  for (const _ of candidates) code.end();
 }
 
 /** Pushes the arguments of a function of the runtime, each loaded from its variable. */

@@ -238,7 +238,6 @@ function move(emitter: Emitter, instruction: Instruction): void {
   if (source?.kind === "vector") pack(emitter, instruction, { type, parts: source.elements });
   else if (target?.kind === "vector") unpack(emitter, instruction, { type, parts: target.elements });
   else {
-    if (source?.kind === "function") throw unsupported(instruction, "the address of a function");
     if (typeBytes[type] === 4 && emitter.isVectorOperand(source) && emitter.isVectorOperand(target)) {
       emitter.pushVector(source, instruction);
       emitter.popVector(target, instruction);
