@@ -195,7 +195,7 @@ export interface DeviceSlice {
    * else's. Throws OUT_OF_MEMORY, and then the size is as it was. Absent where the size is fixed.
    */
   resize?(arenaBytes: number): void | Promise<void>;
-  /** `data` is valid only during the call. */
+  /** `data` is valid only during the call. What `place` returned for the same range is there already. */
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /** Reads `into.byteLength` bytes; resolves once they are there. */
   read(address: number, into: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
@@ -204,6 +204,11 @@ export interface DeviceSlice {
    * absent, where `read` must be asked.
    */
   view?(address: number, byteCount: number): Uint8Array | undefined;
+  /**
+   * Memory that the caller may fill with the data of the `write` that it calls next, which then need not copy; in part, if that never comes. The
+   * range's content is undefined from now on until then. Undefined, or absent, where `write` is to be given memory of the caller's.
+   */
+  place?(address: number, byteCount: number): Uint8Array | undefined;
   /** Copies within this slice. Between slices the executor reads and writes. */
   copy(
     to: { destination: number; source: number; byteCount: number },

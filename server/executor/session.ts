@@ -15,6 +15,7 @@ import type { CallFunction } from "./call-function.ts";
 import { callFunctions } from "./call-functions.ts";
 import { readInto } from "./connection.ts";
 import { Outgoing } from "./outgoing.ts";
+import { PLACED_HEAD_BYTES, placedCopy, placeFor } from "./placed-copy.ts";
 import { giveBlock, isBlock } from "./read-blocks.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { Workspace } from "./workspace.ts";
@@ -278,7 +279,10 @@ export class Session {
         }
         if (!this.#runCalls() || this.#endsHere()) break;
         const frame = this.#reader.next();
-        if (frame === undefined) break;
+        if (frame === undefined) {
+          this.#placeData();
+          break;
+        }
         this.#take(frame);
       }
       // One look at the clock for both: this path is short.
@@ -310,10 +314,32 @@ export class Session {
     }
   }
 
+  /** Has the data of a large copy that has begun read to where it goes. All calls before it have run. */
+  #placeData(): void {
+    // A session in error runs no call: it reads and forgets.
+    const begun = this.#failure === undefined ? this.#reader.begun() : undefined;
+    if (begun === undefined) return;
+    const into = placeFor(this.#work, begun);
+    if (into !== undefined) this.#reader.place(PLACED_HEAD_BYTES, into);
+  }
+
   /** All calls are decoded before the first runs: nothing of a malformed frame is executed. */
   #takeCalls(frame: Frame): void {
     this.#onCalls?.();
     this.#onCalls = undefined;
+    if (frame.placed === undefined) this.#decode(frame);
+    else {
+      const { call, fields } = placedCopy(frame, frame.placed);
+      this.#calls = [call];
+      this.#fields = [fields];
+    }
+    this.#next = 0;
+    this.#usage.batches++;
+    this.#usage.shape.batch(this.#calls.length);
+    this.#takenAt = this.#readAt;
+  }
+
+  #decode(frame: Frame): void {
     const calls = callsOf(frame);
     const fields = new Array<unknown>(calls.length);
     for (let index = 0; index < calls.length; index++) {
@@ -322,10 +348,6 @@ export class Session {
     }
     this.#calls = calls;
     this.#fields = fields;
-    this.#next = 0;
-    this.#usage.batches++;
-    this.#usage.shape.batch(calls.length);
-    this.#takenAt = this.#readAt;
   }
 
   /** Runs the calls of the frame that are left; false when one holds the session up. */

@@ -21,9 +21,22 @@ export interface Frame {
   /** Low 32 bits of a sequence number; see proto/README.md. */
   readonly ack: number;
   readonly buffer: WireBuffer;
-  /** Byte offsets of the frame's payload in the buffer. */
+  /** Byte offsets of the frame's payload in the buffer. Of a frame that was placed, the data is missing at the end. */
   readonly start: number;
   readonly end: number;
+  /** The memory that its data was read into. */
+  readonly placed: Uint8Array | undefined;
+}
+
+/** A frame of which not all has come. */
+export interface BegunFrame {
+  readonly kind: FrameKind;
+  readonly count: number;
+  readonly byteCount: number;
+  readonly buffer: WireBuffer;
+  /** Byte offset of its payload in the buffer; what is there of it. */
+  readonly start: number;
+  readonly payloadBytes: number;
 }
 
 /**
@@ -46,7 +59,14 @@ export class FrameReader {
   /** Memory of a space that was left, for the next time. */
   #spare: WireBuffer | undefined;
   /** What `space` returned last: the same view again costs nothing. */
-  #space: Uint8Array<ArrayBuffer> | undefined;
+  #space: Uint8Array | undefined;
+  /** Where in the buffer what `space` returned last begins; -1 when it was the place of data. */
+  #offeredAt = -1;
+  /** Where the data of the frame at `#start` goes, and how much of it is there. */
+  #place: Uint8Array | undefined;
+  #placedBytes = 0;
+  /** Bytes before the data of the frame that was placed last, while the next one is likely to be alike; else 0. */
+  #headBytes = 0;
 
   constructor(options: { frameBytesMax?: number; capacityBytes?: number } = {}) {
     this.#frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
@@ -58,7 +78,8 @@ export class FrameReader {
     return this.#end - this.#start - this.#held;
   }
 
-  push(chunk: Uint8Array): void {
+  push(bytes: Uint8Array): void {
+    const chunk = this.#place === undefined ? bytes : bytes.subarray(this.#fillPlace(bytes));
     if (this.#end + chunk.byteLength > this.#buffer.byteLength) this.#makeRoom(chunk.byteLength);
     this.#buffer.u8.set(chunk, this.#end);
     this.#end += chunk.byteLength;
@@ -68,10 +89,19 @@ export class FrameReader {
    * Where the next bytes of the stream go; the size of one large frame that has begun, so that the one behind it starts at the front.
    * Undefined while a frame that is held leaves no room. Between this and `filled` nothing else may be pushed.
    */
-  space(): Uint8Array<ArrayBuffer> | undefined {
+  space(): Uint8Array | undefined {
+    this.#offeredAt = -1;
+    if (this.#placeLeft > 0) {
+      this.#space = this.#place!.subarray(this.#placedBytes);
+      return this.#space;
+    }
     if (this.#held === 0) this.#prepareRead();
-    const limit = Math.min(this.#frameEnd() || this.#end + READ_BYTES, this.#buffer.byteLength);
+    const wanted = this.#frameEnd() || this.#end + READ_BYTES;
+    // Behind a frame that was placed, what comes is likely to be another: its data is not to be read along with its head.
+    const untilData = this.#start + this.#held + this.#headBytes;
+    const limit = Math.min(this.#end < untilData ? untilData : wanted, this.#buffer.byteLength);
     if (limit <= this.#end) return undefined;
+    this.#offeredAt = this.#end;
     const { u8 } = this.#buffer;
     const last = this.#space;
     const isSame =
@@ -85,7 +115,52 @@ export class FrameReader {
 
   /** Takes `byteCount` bytes that were read into what `space` returned. */
   filled(byteCount: number): void {
-    this.#end += byteCount;
+    const at = this.#offeredAt;
+    if (at < 0) this.#placedBytes += byteCount;
+    else if (at === this.#end && this.#placeLeft === 0) this.#end += byteCount;
+    // Since it was offered, it was decided that data goes elsewhere.
+    else this.push(this.#buffer.u8.subarray(at, at + byteCount));
+  }
+
+  /** The frame that has begun, unless it is whole or was placed; its header is known. For one that `next` has just said is not there. */
+  begun(): BegunFrame | undefined {
+    const payloadBytes = this.#end - this.#start - FRAME_HEADER_BYTES;
+    if (payloadBytes < 0 || this.#held > 0 || this.#place !== undefined) return undefined;
+    const word = this.#start >> 2;
+    const { u32 } = this.#buffer;
+    return {
+      kind: u32[word + 1]! as FrameKind,
+      count: u32[word + 2]!,
+      byteCount: u32[word]!,
+      buffer: this.#buffer,
+      start: this.#start + FRAME_HEADER_BYTES,
+      payloadBytes,
+    };
+  }
+
+  /**
+   * Has the data of the frame that has begun read into `into`: all that lies behind the first `headBytes` of its payload, which are there; both are
+   * multiples of 8. The memory is written to as the bytes come, and when the connection breaks, in part.
+   */
+  place(headBytes: number, into: Uint8Array): void {
+    const from = this.#start + FRAME_HEADER_BYTES + headBytes;
+    this.#place = into;
+    this.#placedBytes = 0;
+    this.#headBytes = FRAME_HEADER_BYTES + headBytes;
+    this.#fillPlace(this.#buffer.u8.subarray(from, this.#end));
+    this.#end = from;
+  }
+
+  /** Bytes of the data of the frame that is placed which have not come. */
+  get #placeLeft(): number {
+    return this.#place === undefined ? 0 : this.#place.byteLength - this.#placedBytes;
+  }
+
+  #fillPlace(bytes: Uint8Array): number {
+    const taken = Math.min(bytes.byteLength, this.#placeLeft);
+    if (taken > 0) this.#place!.set(bytes.subarray(0, taken), this.#placedBytes);
+    this.#placedBytes += taken;
+    return taken;
   }
 
   /**
@@ -117,6 +192,10 @@ export class FrameReader {
   /** Drops what is there of a frame that is not whole: its connection is gone, and the peer will send it again. */
   dropPartial(): void {
     this.#end = this.#visitWaiting(() => {});
+    if (this.#end === this.#start) {
+      this.#place = undefined;
+      this.#headBytes = 0;
+    }
   }
 
   /** Shows the header of each whole frame that waits, the one now held not among them. */
@@ -138,15 +217,20 @@ export class FrameReader {
       );
     }
     if (!knownKinds.has(kind)) throw protocolError(`A frame is of the unknown kind [${kind}].`);
-    if (available < byteCount) return undefined;
-    this.#held = byteCount;
+    const placed = this.#place;
+    const bytesHere = placed === undefined ? byteCount : this.#headBytes;
+    if (available < bytesHere || this.#placeLeft > 0) return undefined;
+    this.#held = bytesHere;
+    this.#place = undefined;
+    if (byteCount <= READ_BYTES) this.#headBytes = 0;
     return {
       kind: kind as FrameKind,
       count: u32[word + 2]!,
       ack: u32[word + 3]!,
       buffer: this.#buffer,
       start: this.#start + FRAME_HEADER_BYTES,
-      end: this.#start + byteCount,
+      end: this.#start + bytesHere,
+      placed,
     };
   }
 
@@ -159,9 +243,11 @@ export class FrameReader {
       const byteCount = u32[word]!;
       const isMalformed = byteCount < FRAME_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > this.#frameBytesMax;
       if (isMalformed) return this.#end;
-      if (byteCount > this.#end - at) break;
+      const isPlaced = this.#place !== undefined && at === this.#start;
+      const bytesHere = isPlaced ? this.#headBytes : byteCount;
+      if (bytesHere > this.#end - at || (isPlaced && this.#placeLeft > 0)) break;
       visit({ kind: u32[word + 1]! as FrameKind, count: u32[word + 2]!, ack: u32[word + 3]! });
-      at += byteCount;
+      at += bytesHere;
     }
     return at;
   }

@@ -82,6 +82,102 @@ describe("a reader that is read into", () => {
   });
 });
 
+describe("data that is read to its place", () => {
+  const HEAD_BYTES = 24;
+
+  /** Places what it can, when it can and `wants` to, as a session does: now or while a space is already given. Returns each frame's data. */
+  function* readPlaced(
+    stream: Uint8Array,
+    { most, wants }: { most: () => number; wants: () => boolean },
+  ): Generator<{ ack: number; data: Uint8Array; placed: boolean }> {
+    const reader = new FrameReader();
+    const place = (): void => {
+      const begun = reader.begun();
+      if (begun === undefined || begun.payloadBytes < HEAD_BYTES || begun.byteCount < 4 * KiB || !wants()) return;
+      const dataBytes = begun.buffer.u32[(begun.start >> 2) + 5]!;
+      if (dataBytes % 8 > 0) return;
+      reader.place(HEAD_BYTES, new Uint8Array(dataBytes).fill(255));
+    };
+    for (let at = 0; at < stream.byteLength; ) {
+      const space = reader.space();
+      if (wants()) place();
+      const part = stream.subarray(at, at + Math.min(space?.byteLength ?? most(), most()));
+      if (space === undefined) reader.push(part);
+      else {
+        space.set(part);
+        reader.filled(part.byteLength);
+      }
+      at += part.byteLength;
+      for (let frame = reader.next(); frame; frame = reader.next()) {
+        const { ack, placed } = frame;
+        if (placed !== undefined) {
+          expect(frame.end - frame.start).toBe(HEAD_BYTES);
+          yield { ack, data: placed, placed: true };
+          continue;
+        }
+        const [call] = callsOf(frame);
+        const { data } = decodeCopyToDeviceCall(frame.buffer, call!.start, call!.end);
+        yield { ack, data: data.slice(), placed: false };
+      }
+      place();
+    }
+  }
+
+  it("gives the same frames however the bytes come and whenever it is asked for", () => {
+    const random = createRandom(11);
+    const sizes = Array.from({ length: 60 }, (_, index) =>
+      index % 3 === 0 ? 8 * Math.floor(random() * 128 * KiB) : Math.floor(random() * 9 * KiB),
+    );
+    const stream = Buffer.concat(sizes.map((size, index) => copyFrame(size, index + 1)));
+    let placed = 0;
+    for (const most of [() => 1 << 30, () => 65_536, () => 1 + Math.floor(random() * 100_000), () => 4099]) {
+      for (const share of [1, 0.5]) {
+        const frames = [...readPlaced(stream, { most, wants: () => random() < share })];
+        expect(frames.map(({ ack }) => ack)).toEqual(sizes.map((_size, index) => index + 1));
+        expect(frames.map(({ data }) => data.byteLength)).toEqual(sizes);
+        for (const { ack, data } of frames) expect(data.every((byte) => byte === ack)).toBe(true);
+        placed += frames.filter((frame) => frame.placed).length;
+      }
+    }
+    expect(placed).toBeGreaterThan(100);
+  });
+
+  it("offers the rest of the data alone, and behind it only what comes before the data of the next", () => {
+    const reader = new FrameReader();
+    const frame = copyFrame(1024 * KiB, 1);
+    reader.push(frame.subarray(0, 100));
+    expect(reader.next()).toBeUndefined();
+    const into = new Uint8Array(1024 * KiB);
+    reader.place(HEAD_BYTES, into);
+    const rest = reader.space()!;
+    expect([rest.buffer, rest.byteOffset, rest.byteLength]).toEqual([into.buffer, 60, into.byteLength - 60]);
+    rest.set(frame.subarray(100));
+    reader.filled(rest.byteLength);
+    expect(reader.next()?.placed).toBe(into);
+    expect(reader.next()).toBeUndefined();
+    expect(reader.space()!.byteLength).toBe(16 + HEAD_BYTES);
+  });
+
+  it("is dropped with a frame that is not whole, and kept with one that is", () => {
+    for (const missing of [1, 0]) {
+      const reader = new FrameReader();
+      const frame = copyFrame(64 * KiB - 8, 1);
+      reader.push(frame.subarray(0, 1000));
+      expect(reader.next()).toBeUndefined();
+      reader.place(HEAD_BYTES, new Uint8Array(64 * KiB - 8));
+      reader.push(frame.subarray(1000, frame.byteLength - missing));
+      const waiting: number[] = [];
+      reader.visitWaiting(({ ack }) => waiting.push(ack));
+      expect(waiting).toEqual(missing === 0 ? [1] : []);
+      reader.dropPartial();
+      reader.push(copyFrame(10, 2));
+      const acks: number[] = [];
+      for (let next = reader.next(); next; next = reader.next()) acks.push(next.ack);
+      expect(acks).toEqual(missing === 0 ? [1, 2] : [2]);
+    }
+  });
+});
+
 describe("bulk data", () => {
   const address = 4096;
 

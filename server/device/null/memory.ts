@@ -11,8 +11,18 @@ export class SparseMemory {
 
   write(offset: number, data: Uint8Array): void {
     this.#pieces(offset, data.byteLength, (at, length, done) => {
-      this.#segment(at).set(data.subarray(done, done + length), at % SEGMENT_BYTES);
+      const segment = this.#segment(at);
+      // Data that was read into its place is there.
+      const isThere = data.buffer === segment.buffer && data.byteOffset + done === at % SEGMENT_BYTES;
+      if (!isThere) segment.set(data.subarray(done, done + length), at % SEGMENT_BYTES);
     });
+  }
+
+  /** The memory itself, to be written to and then given to `write` for the same range; undefined where the range is in two segments. */
+  place(offset: number, byteCount: number): Uint8Array | undefined {
+    const start = offset % SEGMENT_BYTES;
+    if (start + byteCount > SEGMENT_BYTES) return undefined;
+    return this.#segment(offset).subarray(start, start + byteCount);
   }
 
   read(offset: number, into: Uint8Array): void {

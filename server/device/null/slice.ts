@@ -80,6 +80,10 @@ export class NullSlice implements DeviceSlice {
     this.#memory.write(address - this.#base, data);
   }
 
+  place(address: number, byteCount: number): Uint8Array | undefined {
+    return this.#memory.place(address - this.#base, byteCount);
+  }
+
   read(address: number, into: Uint8Array): void {
     this.#memory.read(address - this.#base, into);
   }
