@@ -72,3 +72,7 @@ void trace(const char *format, ...) {
     va_end(values);
     errno = saved;
 }
+
+void trace_refusal(const char *name, const char *why) {
+    trace("%s is not supported: %s", name, why);
+}

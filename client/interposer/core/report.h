@@ -9,6 +9,9 @@ __attribute__((format(printf, 1, 2))) void report(const char *format, ...);
 const char *report_last(void);
 void report_forget(void);
 
+/* Traces that a documented function is refused, and why: one of the sentences of refusals.def. */
+void trace_refusal(const char *name, const char *why);
+
 /* Whether SLUICE_TRACE names a file. Set by trace_open(), which runs when the library is loaded. */
 extern int trace_on;
 

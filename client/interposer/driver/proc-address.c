@@ -20,7 +20,7 @@ static const struct entry entries[] = {
 };
 
 static const char *const unsupported[] = {
-#define UNSUPPORTED(symbol) #symbol,
+#define UNSUPPORTED(symbol, reason) #symbol,
 #include "unsupported.def"
 #undef UNSUPPORTED
 };
@@ -74,3 +74,4 @@ API_ALWAYS(cuGetProcAddress_v2, (const char *symbol, void **function, int versio
 API_ALWAYS(cuGetProcAddress, (const char *symbol, void **function, int version, uint64_t flags), (symbol, function, version, flags)) {
     return cuGetProcAddress_v2(symbol, function, version, flags, NULL);
 }
+API_ALIAS(cuGetProcAddress_v2_ptsz, cuGetProcAddress_v2);

@@ -1,16 +1,16 @@
-/* Documented functions that this library does not serve: programs that are linked to them start, and get told when they call one. */
+/*
+ * Documented functions that this library does not serve: programs that are linked to them start, and get told when they call one. The
+ * trace says why.
+ */
 #include "driver.h"
 
-CUresult sluice_unsupported(const char *symbol);
+#define REFUSAL(reason, sentence) static const char *const reason = sentence;
+#include "../core/refusals.def"
 
-CUresult sluice_unsupported(const char *symbol) {
-    trace("%s is not supported", symbol);
-    return CUDA_ERROR_NOT_SUPPORTED;
-}
-
-#define UNSUPPORTED(symbol)                                                                                                             \
+#define UNSUPPORTED(symbol, reason)                                                                                                     \
     EXPORT CUresult symbol(void);                                                                                                       \
     EXPORT CUresult symbol(void) {                                                                                                      \
-        return sluice_unsupported(#symbol);                                                                                             \
+        trace_refusal(#symbol, reason);                                                                                                 \
+        return CUDA_ERROR_NOT_SUPPORTED;                                                                                                \
     }
 #include "unsupported.def"

@@ -1,14 +1,13 @@
-/* Documented functions that this library does not serve: programs that are linked to them start, and get told when they call one. */
+/* Documented functions that this library does not serve; as driver/unsupported.c. */
 #include "runtime.h"
 
-static cudaError_t unsupported(const char *name) {
-    trace("%s is not supported", name);
-    return note_error(CUDA_ERROR_NOT_SUPPORTED);
-}
+#define REFUSAL(reason, sentence) __attribute__((unused)) static const char *const reason = sentence;
+#include "../core/refusals.def"
 
-#define UNSUPPORTED(symbol)                                                                                                             \
+#define UNSUPPORTED(symbol, reason)                                                                                                     \
     EXPORT cudaError_t symbol(void);                                                                                                    \
     EXPORT cudaError_t symbol(void) {                                                                                                   \
-        return unsupported(#symbol);                                                                                                    \
+        trace_refusal(#symbol, reason);                                                                                                 \
+        return note_error(CUDA_ERROR_NOT_SUPPORTED);                                                                                    \
     }
 #include "unsupported.def"

@@ -1,0 +1,108 @@
+/**
+ * Every function that the toolkit's headers declare is in the interposer's libraries: served, or refused for one of the reasons in
+ * core/refusals.def. The README's table of reasons is held against the code; the headers are read where nvcc is there.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, canBuild, hasNvcc, hasTool } from "../support/interposer.ts";
+
+const root = "client/interposer";
+const read = (file: string): string => readFileSync(`${root}/${file}`, "utf8");
+const reasons = new Map(
+  [...read("core/refusals.def").matchAll(/^REFUSAL\((\w+), "(.*)"\)$/gm)].map((match) => [match[1]!, match[2]!]),
+);
+const refusedBy = (room: string): Map<string, string> =>
+  new Map(
+    [...read(`${room}/unsupported.def`).matchAll(/^UNSUPPORTED\((\w+), (\w+)\)$/gm)].map((match) => [
+      match[1]!,
+      match[2]!,
+    ]),
+  );
+const refused = { driver: refusedBy("driver"), runtime: refusedBy("runtime") };
+
+describe("the list of refused functions", () => {
+  it.each(["driver", "runtime"] as const)(
+    "gives each of the %s one reason that there is, and no line is anything else",
+    (room) => {
+      const lines = read(`${room}/unsupported.def`)
+        .trim()
+        .split("\n")
+        .filter((line) => line.startsWith("UNSUPPORTED"));
+      expect(lines).toHaveLength(refused[room].size);
+      for (const reason of refused[room].values()) expect([...reasons.keys()]).toContain(reason);
+    },
+  );
+
+  it("stands in the README, counted by reason", () => {
+    const rows = [...read("README.md").matchAll(/^\| (.+) \| (\d+) \| (\d+) \|$/gm)].map((match) => [
+      match[1],
+      Number(match[2]),
+      Number(match[3]),
+    ]);
+    const count = (room: "driver" | "runtime", reason: string) =>
+      [...refused[room].values()].filter((each) => each === reason).length;
+    expect(rows).toEqual(
+      [...reasons].map(([reason, sentence]) => [sentence, count("driver", reason), count("runtime", reason)]),
+    );
+  });
+});
+
+/** Names of the functions that a library exports. */
+function exportsOf(library: string): Set<string> {
+  const table = execFileSync("nm", ["-D", "--defined-only", `dist/interposer/${library}`], { encoding: "utf8" });
+  return new Set(table.split("\n").map((line) => line.split(" ").at(-1)!.replace(/@.*/, "")));
+}
+
+/** Names that a header of the toolkit declares, as programs are linked to them. */
+function declaredIn(header: string, flags: readonly string[]): Set<string> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-names-"));
+  try {
+    writeFileSync(join(folder, "names.cu"), `#include <${header}>\n`);
+    const args = ["-E", ...flags, join(folder, "names.cu")];
+    const text = execFileSync("nvcc", args, { encoding: "utf8", maxBuffer: 256 * 1024 * 1024 });
+    const pattern =
+      header === "cuda.h"
+        ? /\bCUresult\s+(cu[A-Z]\w*)\s*\(/g
+        : /\bextern\s+__attribute__\(\(host\)\)(?:\s*__attribute__\(\([^()]*\)\))*[^;{}()]*\b(cuda[A-Z]\w*)\s*\(/g;
+    return new Set([...text.matchAll(pattern)].map((match) => match[1]!));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
+  beforeAll(() => {
+    buildInterposer();
+  });
+
+  it("export what cuGetProcAddress gives out", () => {
+    const exported = exportsOf("libcuda.so.1");
+    const symbols = [...read("driver/names.def").matchAll(/^ENTRY\(\w+, \d+, (\w+)\)$/gm)].map((match) => match[1]!);
+    expect(symbols.length).toBeGreaterThan(400);
+    expect(symbols.filter((symbol) => !exported.has(symbol))).toEqual([]);
+  });
+
+  it.each([
+    ["libcuda.so.1", "driver"],
+    ["libcudart.so.12", "runtime"],
+    ["libcudart.so.13", "runtime"],
+  ] as const)("of which %s exports what is refused", (library, room) => {
+    const exported = exportsOf(library);
+    expect([...refused[room].keys()].filter((name) => !exported.has(name))).toEqual([]);
+  });
+
+  it.runIf(hasNvcc).each([
+    ["cuda.h", "libcuda.so.1", 440],
+    ["cuda_runtime_api.h", "libcudart.so.13", 290],
+  ] as const)("have every function of %s, with either kind of default stream", (header, library, atLeast) => {
+    const exported = exportsOf(library);
+    for (const flags of [[], ["-DCUDA_API_PER_THREAD_DEFAULT_STREAM"]]) {
+      const declared = declaredIn(header, flags);
+      expect(declared.size).toBeGreaterThan(atLeast);
+      expect([...declared].filter((name) => !exported.has(name))).toEqual([]);
+    }
+  });
+});
