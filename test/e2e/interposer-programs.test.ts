@@ -77,6 +77,15 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
+  it("reaches all page-locked memory from its kernels where its user says so", async () => {
+    const command = [compileProgram("test/interposer/environment/page-locked.c")];
+    const finished = await runProgram({ server, command, env: { SLUICE_MAP_HOST_MEMORY: "1" } });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+    const refused = await runProgram({ server, command });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("ILLEGAL_ADDRESS");
+  });
+
   it("may follow another in one shell, also when that one left work behind", async () => {
     const program = compileProgram("test/interposer/driver/exit-order.c", { suffix: "-twice" });
     const finished = await runProgram({ server, command: ["sh", "-c", `${program} && ${program}`] });

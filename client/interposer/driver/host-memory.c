@@ -89,6 +89,15 @@ static void release(void *pointer) {
     memory_free_later(device, (uintptr_t)pointer);
 }
 
+/*
+ * With unified addressing a device reaches all page-locked memory, asked for or not. Here that has its price (managed.h), so that whoever
+ * runs a program that relies on it says so.
+ */
+static bool maps_all(void) {
+    const char *wanted = getenv("SLUICE_MAP_HOST_MEMORY");
+    return wanted != NULL && strcmp(wanted, "1") == 0;
+}
+
 static CUresult allocate(void **pointer, size_t bytes, unsigned flags) {
     struct context *context;
     CUresult result = current_context(&context);
@@ -96,7 +105,7 @@ static CUresult allocate(void **pointer, size_t bytes, unsigned flags) {
     if (pointer == NULL || bytes == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
     void *made;
     CUdeviceptr mapped = 0;
-    if ((flags & HOST_MAPPED) != 0 && context->device->arena.is_reserved) {
+    if (((flags & HOST_MAPPED) != 0 || maps_all()) && context->device->arena.is_reserved) {
         result = managed_allocate(context, bytes, &mapped);
         if (result != CUDA_SUCCESS) return result;
         made = (void *)(uintptr_t)mapped;

@@ -15,6 +15,7 @@ static CUresult call(const char *name) {
 int main(void) {
     void *found = NULL;
     CHECK(cuInit(0));
+    EXPECT(dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD) != NULL);
     CHECK(call("cuProfilerStart"));
     CHECK(call("cuProfilerStop"));
     CHECK(cuGetProcAddress_v2("cuProfilerStart", &found, 12000, 0, NULL));
