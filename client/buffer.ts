@@ -3,7 +3,7 @@ import { SluiceError } from "../shared/errors.ts";
 import { encodeAllocateCall, encodeFillCall, encodeFreeCall, Opcode } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
-import { issueCopy, issuePiece, requestPiece, stagingFor } from "./copies.ts";
+import { issueCopy, issuePiece, requestPiece } from "./copies.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
@@ -159,7 +159,7 @@ export class DeviceBuffer {
 
   async #writeOverlapping(data: ArrayBufferView, options: OverlapWriteOptions): Promise<void> {
     const { session } = this.context;
-    const staging = stagingFor(session, data.byteLength);
+    const staging = session.stagingFor(data.byteLength);
     await sendPieces(session, {
       ...this.#target(data, options),
       pieces: piecesOf(data),
@@ -202,7 +202,7 @@ export class DeviceBuffer {
    */
   async readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
     const { session } = this.context;
-    const staging = stagingFor(session, into.byteLength);
+    const staging = session.stagingFor(into.byteLength);
     if (options.overlap || staging !== undefined) {
       await this.#readInPieces(into, options, staging);
       return;

@@ -11,7 +11,7 @@ import {
   encodeCopyToDeviceStagedCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { CALL_DATA_BYTES_MAX, STAGED_COPY_BYTES_MIN } from "../shared/limits.ts";
+import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { orAborted } from "./abort.ts";
 import { decodeNothing } from "./pending-answers.ts";
 import type { Session } from "./session.ts";
@@ -27,16 +27,10 @@ export interface DevicePlace {
   readonly stream: number;
 }
 
-/** The staging file that a copy of so many bytes goes through, if it does. */
-export function stagingFor(session: Session, byteCount: number): Staging | undefined {
-  // A recording keeps its calls, and the bytes would not stay.
-  return byteCount < STAGED_COPY_BYTES_MIN || session.recorder !== undefined ? undefined : session.staging;
-}
-
 /** Issues a whole copy to the device. The bytes are taken when this returns. @throws SluiceError as `session.issue` does */
 export function issueCopy(session: Session, { address, stream }: DevicePlace, data: ArrayBufferView): void {
   const { byteLength } = data;
-  const staging = stagingFor(session, byteLength);
+  const staging = session.stagingFor(byteLength);
   const patientUntil = performance.now() + (PIECE_MS * byteLength) / CALL_DATA_BYTES_MAX;
   for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
     const piece = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(CALL_DATA_BYTES_MAX, byteLength - at));

@@ -14,7 +14,7 @@ import {
   FrameKind,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { ANSWERS_PENDING_MAX } from "../shared/limits.ts";
+import { ANSWERS_PENDING_MAX, STAGED_COPY_BYTES_MIN } from "../shared/limits.ts";
 import { type AnswerView, answersOf, FRAME_HEADER_BYTES, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
@@ -23,7 +23,7 @@ import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { RunningCopies } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
-import { Staging, type StagingOffer } from "./staging.ts";
+import { OPENING_PAYS_BYTES, Staging, type StagingOffer } from "./staging.ts";
 
 /** How long `close` waits for the server to execute what was sent before. */
 const GOODBYE_TIMEOUT_MS = 2_000;
@@ -68,7 +68,9 @@ export class Session {
   readonly #pending: PendingAnswers;
   readonly #outbox = new Outbox();
   readonly #connection: Connection;
+  /** What the server offers until it is taken, and the bytes of copies meanwhile. */
   #stagingOffer: StagingOffer | undefined;
+  #copiedBytes = 0;
   #staging: Staging | undefined;
   #roundTrips = 0;
   /** Sequence number of the last call that an answer will follow. */
@@ -130,12 +132,16 @@ export class Session {
     return this.#connection.reconnects;
   }
 
-  /** The file through which large copies go, where the server is on this host; opened when it is first asked for. */
-  get staging(): Staging | undefined {
-    if (this.#stagingOffer !== undefined) {
-      this.#staging = Staging.open(this.#stagingOffer, this.#outbox);
-      this.#stagingOffer = undefined;
-    }
+  /** The file through which a copy of so many bytes goes, where the server is on this host; opened when that pays. */
+  stagingFor(byteCount: number): Staging | undefined {
+    // A recording keeps its calls, and the bytes would not stay.
+    if (byteCount < STAGED_COPY_BYTES_MIN || this.recorder !== undefined) return undefined;
+    const offer = this.#stagingOffer;
+    if (offer === undefined) return this.#staging;
+    this.#copiedBytes += byteCount;
+    if (this.#copiedBytes < OPENING_PAYS_BYTES) return undefined;
+    this.#stagingOffer = undefined;
+    this.#staging = Staging.open(offer, this.#outbox);
     return this.#staging;
   }
 
