@@ -215,26 +215,36 @@ async function* checkPromises({ device }: Card): AsyncGenerator<Row> {
   const cold = await usedBytes(device);
   {
     await using server = await openServer("--device", device.id, "--kernel-timeout", "2s", "--heartbeat-timeout", "5s");
-    await using pool = await connect({ server: server.grpc });
     const idle = await usedBytes(device);
-    const before = cold === undefined || idle === undefined ? undefined : Math.max(cold, idle);
+    let before = cold === undefined || idle === undefined ? undefined : Math.max(cold, idle);
     for (const [name, check] of Object.entries(checks)) {
       say(`end to end: ${name}`);
-      let note: string | undefined;
-      let ok = true;
-      try {
-        note = await bounded(CASE_LIMIT_MS, check({ pool, server, device }));
-      } catch (error) {
-        note = messageOf(error);
-        ok = false;
-      }
-      const left = await leftOver(device, before);
-      const leak = left === undefined || left === 0 ? {} : { ok: false, note: `[${left}] bytes are left on the card` };
-      yield { group, name, ok, ...noteOf(note), ...leak };
+      const outcome = await keepsPromise(check, { server, device });
+      const left = (await leftOver(device, before)) ?? 0;
+      // What is left is told once, where it comes from.
+      if (before !== undefined) before += left;
+      const leak = left === 0 ? [] : [`[${left}] bytes are left on the card`];
+      const note = [...(outcome.note === undefined ? [] : [outcome.note]), ...leak].join("; ");
+      yield { group, name, ok: outcome.ok && left === 0, ...noteOf(note === "" ? undefined : note) };
     }
   }
   yield* checkPair(group);
   yield leakRow(group, await leftOver(device, cold));
+}
+
+/** Each with a client of its own, which gives back what a check that fails leaves borrowed. */
+async function keepsPromise(
+  check: (typeof checks)[string],
+  stage: { readonly server: TestServer; readonly device: DeviceDescription },
+): Promise<{ ok: boolean; note?: string | undefined }> {
+  const pool = await connect({ server: stage.server.grpc });
+  try {
+    return { ok: true, note: await bounded(CASE_LIMIT_MS, check({ ...stage, pool })) };
+  } catch (error) {
+    return { ok: false, note: messageOf(error) };
+  } finally {
+    await bounded(CASE_LIMIT_MS, pool.close()).catch(() => undefined);
+  }
 }
 
 /** Where there are two cards: a lease of both, and bytes that pass between them. */
