@@ -7,9 +7,10 @@ import koffi from "koffi";
 /** What the main thread of a process has by default on Linux. Only what is touched takes memory. */
 const STACK_BYTES = 8 * 1024 * 1024;
 
-// Refused once anything is loaded, which only this module's earlier self in the same process can have done.
-if (koffi.config().sync_stack_size !== STACK_BYTES) {
+try {
   koffi.config({ sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
+} catch {
+  // Somebody else in this process has used koffi already, such as a client of the library. An executor begins here.
 }
 
 export default koffi;

@@ -38,7 +38,7 @@ export interface Sizes {
   readonly trainingSteps: number;
 }
 
-export const fullSizes: Sizes = { launches: 20_000, copyBytes: 64 * 2 ** 20, product: 4096, trainingSteps: 50 };
+export const fullSizes: Sizes = { launches: 20_000, copyBytes: 64 * 2 ** 20, product: 4096, trainingSteps: 200 };
 /** For seeing that everything runs; its figures mean nothing. */
 export const quickSizes: Sizes = { launches: 200, copyBytes: 2 * 2 ** 20, product: 64, trainingSteps: 2 };
 
