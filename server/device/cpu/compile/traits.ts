@@ -85,6 +85,7 @@ function variables(operand: Operand, instruction: Instruction): Variable[] {
 export function maySpin({ mnemonic, operands }: Instruction): boolean {
   const { base, modifiers } = mnemonic;
   if (base === "nanosleep") return true;
+  if (base === "mbarrier") return modifiers.has("test_wait") || modifiers.has("try_wait");
   if (base === "atom") return operands[0]?.kind !== "sink";
   if (base !== "ld") return false;
   return modifiers.has("volatile") || modifiers.has("acquire") || modifiers.has("relaxed") || modifiers.has("mmio");

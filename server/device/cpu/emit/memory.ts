@@ -6,6 +6,7 @@ import { badImage, type Instruction, type Operand, type PtxType, typeBytes, unsu
 import type { OpName } from "../wasm/opcodes.ts";
 import { pushIndex } from "./address.ts";
 import type { Handlers } from "./handler.ts";
+import { arriveWhenCopied } from "./mbarrier.ts";
 
 /** Cache and coherence hints change nothing here; orders and scopes are met by WebAssembly's atomics being sequential. */
 const hints =
@@ -150,7 +151,11 @@ function isspacep(emitter: Emitter, instruction: Instruction): void {
 /** `cp.async` copies at once, so that its groups are always complete. */
 function copyAsync(emitter: Emitter, instruction: Instruction): void {
   const { modifiers } = instruction.mnemonic;
-  if (!modifiers.has("async") || modifiers.has("bulk") || modifiers.has("mbarrier")) throw unsupported(instruction);
+  if (!modifiers.has("async") || modifiers.has("bulk")) throw unsupported(instruction);
+  if (modifiers.has("mbarrier")) {
+    arriveWhenCopied(emitter, instruction);
+    return;
+  }
   if (["commit_group", "wait_group", "wait_all"].some((word) => modifiers.has(word))) return;
   const [, , size, sourceSize] = instruction.operands;
   const bytes = size?.kind === "integer" ? Number(size.value) : 0;
@@ -188,7 +193,7 @@ export const memoryHandlers: Handlers = {
   cvta: { allows: `${spaces} to`, emit: cvta },
   isspacep: { allows: spaces, emit: isspacep },
   cp: {
-    allows: `${hints} async bulk mbarrier shared shared::cta global commit_group wait_group wait_all`,
+    allows: `${hints} async bulk mbarrier arrive noinc shared shared::cta global commit_group wait_group wait_all`,
     emit: copyAsync,
   },
   prefetch: { allows: `${spaces} L1 L2 tensormap L2::evict_last L2::evict_normal`, emit: nothing },
