@@ -44,8 +44,8 @@ export function addAuditCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-The newest comes first. An outcome is OK or the code of an error; INTERRUPTED means
-that the server died in the action.
+The newest comes first. An outcome is OK or the code of an error; INTERRUPTED
+means that the server died in the action.
 ${READERS_ALONE}
 
 Examples:

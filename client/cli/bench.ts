@@ -180,8 +180,8 @@ function tablesOf(report: ServerReport): string[] {
 function textOf(report: ServerReport, words: readonly string[]): string {
   const { server, endpoint, device } = report;
   const head = `${device.name} (${device.id}) of ${server}, calls over ${endpoint}`;
-  const lines = words.map((sentence) => wrapped(sentence, Math.min(WIDTH, terminalWidth())));
-  return [head, ...tablesOf(report), lines.join("\n")].join("\n\n");
+  const fitted = (text: string): string => wrapped(text, Math.min(WIDTH, terminalWidth()));
+  return [fitted(head), ...tablesOf(report), words.map(fitted).join("\n")].join("\n\n");
 }
 
 /** Breaks a sentence between words. */

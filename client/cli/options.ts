@@ -79,15 +79,15 @@ export const readTime = reading((text) => {
   );
 });
 
-/** `bundle: false` for a command that means something else by it. */
 /** Who may: for the help of verbs that change something. */
-export const ADMINS_ALONE = `Needs an admin's token; where the server asks for none, its own machine's loopback
-address is enough.`;
+export const ADMINS_ALONE = `Needs an admin's token; where the server asks for none, its own machine's
+loopback address is enough.`;
 
 /** Who may: for the help of verbs that only read what admins see. */
 export const READERS_ALONE = `Needs a token of an admin or a monitor; where the server asks for none, its own
 machine's loopback address is enough.`;
 
+/** `bundle: false` for a command that means something else by it. */
 export function addServerOption(command: Command, { bundle = true } = {}): Command {
   command.option(
     "--server <host:port>",

@@ -34,11 +34,13 @@ export function addRequestCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-The lease ends after --for, or with \`sluice release ID\`. Its secret is shown once, here.
+The lease ends after --for, or with \`sluice release ID\`. Its secret is shown
+once, here.
 
 Examples:
   sluice request -m 4GiB --for 2h
-  eval "$(sluice request -p 0.25 --for 30m --export)"; node fit.js; sluice release`,
+  eval "$(sluice request -p 0.25 --for 30m --export)"
+  node fit.js; sluice release`,
   );
   command.action(request);
 }

@@ -43,10 +43,11 @@ export function addReservationCommands(program: Command): void {
   addJsonOption(addServerOption(reserve)).addHelpText(
     "after",
     `
-Of devices that are cut into fixed slices (serve --device cuda:0,profile=8x10GiB).
-The tenant's requests in the mode profile are served inside; --reservation of run
-and request takes slices of one reservation alone. Outlives jobs and restarts. The
-memory is charged to the tenant as long as it is held.
+Of devices that are cut into fixed slices (serve --device
+cuda:0,profile=8x10GiB). The tenant's requests in the mode profile are served
+inside; --reservation of run and request takes slices of one reservation
+alone. Outlives jobs and restarts. The memory is charged to the tenant as long
+as it is held.
 ${ADMINS_ALONE}
 
 Examples:

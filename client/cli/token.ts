@@ -68,16 +68,18 @@ function addCreate(parent: Command): void {
   command.addHelpText(
     "after",
     `
-The first token of a server is an admin's, made on the server's own machine while
-it asks for none; from then on it asks everybody for one. A server that asks from
-its start has made an admin's itself: in the file admin-token of its --state.
-A monitor's token reads what admins read, /metrics too.
+The first token of a server is an admin's, made on the server's own machine
+while it asks for none; from then on it asks everybody for one. A server that
+asks from its start has made an admin's itself: in the file admin-token of its
+--state. A monitor's token reads what admins read, /metrics too.
 The token goes to standard output, everything else to standard error.
 ${ADMINS_ALONE}
 
 Examples:
-  sluice token create --tenant ops --admin > admin.token; export SLUICE_TOKEN_FILE=$PWD/admin.token
-  sluice token create --tenant alice --bundle alice.json --address gpus.example:7460
+  sluice token create --tenant ops --admin > admin.token
+  export SLUICE_TOKEN_FILE=$PWD/admin.token
+  sluice token create --tenant alice --bundle alice.json \\
+    --address gpus.example:7460
   SLUICE_BUNDLE=alice.json sluice list
   sluice token create --tenant prometheus --role monitor --note scraping`,
   );
@@ -155,7 +157,8 @@ ${READERS_ALONE}
 
 Examples:
   sluice token list
-  sluice token list --json | jq -r '.tokens[] | select(.tenant == "alice") | .id'`,
+  sluice token list --json |
+    jq -r '.tokens[] | select(.tenant == "alice") | .id'`,
   );
   command.action(async (options: ServerOptions & JsonOptions) => {
     const { tokens } = await withControl(options, (control) => control.listTokens());
@@ -174,9 +177,9 @@ function addRevoke(parent: Command): void {
   command.addHelpText(
     "after",
     `
-What it had opened is closed. Leases are not taken back, but nobody can keep them
-alive with it: they end by their heartbeat time-out, or at their time when they
-have no heartbeats. \`sluice revoke\` ends one at once.
+What it had opened is closed. Leases are not taken back, but nobody can keep
+them alive with it: they end by their heartbeat time-out, or at their time
+when they have no heartbeats. \`sluice revoke\` ends one at once.
 ${ADMINS_ALONE}
 
 Examples:

@@ -78,8 +78,8 @@ export function addWatchCommand(program: Command): void {
   addJsonOption(addServerOption(command)).addHelpText(
     "after",
     `
-On a terminal it redraws until q or Ctrl-C. Elsewhere each change is a picture of
-its own; with --json it is one line: the message of WatchPool as JSON.
+On a terminal it redraws until q or Ctrl-C. Elsewhere each change is a picture
+of its own; with --json it is one line: the message of WatchPool as JSON.
 
 Examples:
   sluice watch

@@ -14,6 +14,9 @@ export interface Job {
 const GOOD_NS = 100e3;
 const SLOW_NS = 1e6;
 
+/** Less than this part is nothing that a measurement of some steps can tell. */
+const NOTHING_MORE = 0.005;
+
 const ns = (value: number): string => formatNumber(value, "ns");
 
 /** Whole per cent from ten on, a tenth below. */
@@ -44,6 +47,11 @@ export function wordsOf(report: ServerReport, { stepMs, answersPerStep }: Job): 
     words.push(
       `Calls sent together are executed ${times} as fast as calls sent one by one; the library sends them together.`,
     );
+    if (report.device.kind === "cpu") {
+      words.push(
+        "Their rate is that of the device, which is the server's own processor: no network is measured by it.",
+      );
+    }
   }
   const large = report.copies.at(-1);
   if (large !== undefined) {
@@ -61,8 +69,9 @@ function wordsOfWork({ work, device }: ServerReport): string[] {
     .filter(({ workload }) => workload === "training")
     .toSorted((a, b) => b.stepsPerAnswer - a.stepsPerAnswer);
   if (seldom === undefined || each === undefined) return [];
-  const more = Math.max(0, each.stepNs / seldom.stepNs - 1);
+  const more = each.stepNs / seldom.stepNs - 1;
+  const howMuch = more < NOTHING_MORE ? "no" : percentOf(more);
   return [
-    `A step of the example training takes ${ns(seldom.stepNs)} with an answer every ${seldom.stepsPerAnswer} steps, and ${percentOf(more)} more with one in each.`,
+    `A step of the example training takes ${ns(seldom.stepNs)} with an answer every ${seldom.stepsPerAnswer} steps, and ${howMuch} more with one in each.`,
   ];
 }

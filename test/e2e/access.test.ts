@@ -212,6 +212,8 @@ describe("tenants", () => {
       (_, index) => !/Needs (an admin's token|a token of an admin)/.test(helps[index]!.stdout),
     );
     expect(silent).toEqual([]);
+    const wide = helps.flatMap(({ stdout }) => stdout.split("\n")).filter((line) => line.length > 80);
+    expect(wide).toEqual([]);
   });
 
   it("are no admins, whatever they ask for", async () => {

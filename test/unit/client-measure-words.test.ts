@@ -77,3 +77,20 @@ test("a device whose kernels do nothing gets no sentence about a training", () =
   const device = { id: "null:0", kind: "null", name: "none" };
   expect(wordsOf(reportWith(31_000, { work, device }), { stepMs: 10, answersPerStep: 12 })).toHaveLength(3);
 });
+
+test("a training that does not notice its answers is told so, and a device that computes itself owns its rates", () => {
+  const report = reportWith(31_000, {
+    device: { id: "cpu:0", kind: "cpu", name: "A processor" },
+    throughput: [
+      { batch: 1, callsPerSecond: 15_000 },
+      { batch: 64, callsPerSecond: 60_000 },
+    ],
+    work: [
+      { workload: "training", batch: 256, stepsPerAnswer: 1, stepNs: 900_000 },
+      { workload: "training", batch: 256, stepsPerAnswer: 8, stepNs: 1_000_000 },
+    ],
+  });
+  const words = wordsOf(report, { stepMs: 10, answersPerStep: 12 });
+  expect(words[4]).toContain("Their rate is that of the device");
+  expect(words[5]).toContain("and no more with one in each.");
+});
