@@ -43,6 +43,12 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     expect(answers).toBeLessThan(420);
   });
 
+  it("may give managed memory to system calls where it asks for all of it", async () => {
+    const command = [compileProgram("test/interposer/whole/system-calls.c")];
+    const finished = await runProgram({ server, command, env: { SLUICE_MANAGED: "whole" } });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
   it("sends one call per launch of a graph, whatever the graph has", async () => {
     let calls = Number.NaN;
     const command = [compileProgram("test/interposer/driver/graphs.c", { suffix: "-counted" })];

@@ -1,7 +1,7 @@
 /* Contexts: they live here alone, since the executor has one per device. Each thread has a stack of them. */
 #include <string.h>
 
-#include "driver.h"
+#include "managed.h"
 
 #define STACK_DEPTH_MAX 64
 
@@ -212,15 +212,20 @@ API(cuCtxGetDevice_v2, (CUdevice *device, CUcontext context), (device, context))
     return CUDA_SUCCESS;
 }
 
+static CUresult wait_and_return(struct device *device) {
+    CUresult result = device_wait(device);
+    return result == CUDA_SUCCESS ? managed_return(device) : result;
+}
+
 API(cuCtxSynchronize, (void), ()) {
     struct context *context;
     CUresult result = current_context(&context);
-    return result == CUDA_SUCCESS ? device_wait(context->device) : result;
+    return result == CUDA_SUCCESS ? wait_and_return(context->device) : result;
 }
 
 API(cuCtxSynchronize_v2, (CUcontext context), (context)) {
     CUresult result = named_context(context, &context);
-    return result == CUDA_SUCCESS ? device_wait(context->device) : result;
+    return result == CUDA_SUCCESS ? wait_and_return(context->device) : result;
 }
 
 API(cuCtxGetFlags, (unsigned int *flags), (flags)) {

@@ -1,5 +1,6 @@
 /* Events. An event whose recording is known to be done is answered without a trip. */
 #include "graph.h"
+#include "managed.h"
 
 enum { EVENT_BLOCKING = 1, EVENT_NO_TIMING = 2, EVENT_INTERPROCESS = 4 };
 
@@ -105,14 +106,14 @@ API(cuEventSynchronize, (CUevent event), (event)) {
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
     if (event_is_captured(event)) return CUDA_ERROR_CAPTURED_EVENT;
     uint64_t recorded = recorded_of(event);
-    if (recorded == 0 || is_done(event, recorded)) return CUDA_SUCCESS;
+    if (recorded == 0 || is_done(event, recorded)) return managed_return(event->device);
     struct answer answer = ANSWER_INITIAL;
     struct sluice_event_synchronize_call call = {.event = event->id};
     CUresult result = ask_event_synchronize(&call, &answer);
     if (result != CUDA_SUCCESS) return result;
     answer_release(&answer);
     note_recorded(event, recorded);
-    return CUDA_SUCCESS;
+    return managed_return(event->device);
 }
 
 API(cuEventElapsedTime_v2, (float *milliseconds, CUevent start, CUevent end), (milliseconds, start, end)) {

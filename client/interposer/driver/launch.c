@@ -122,6 +122,17 @@ CUresult launch_describe(const struct launch_wish *wish, struct device *device, 
     return CUDA_SUCCESS;
 }
 
+/* The rare way: arguments may lie in managed memory, which cannot be fetched while the batch is locked. Kept out of the frame of the usual one. */
+static __attribute__((noinline)) CUresult launch_packed(const struct launch_wish *wish, const struct function *function,
+                                                        struct sluice_launch_call *call, struct stream *stream) {
+    uint8_t block[SLUICE_PARAM_BYTES_MAX + 8];
+    if (call->params.data == NULL && call->params.byte_count > 0) {
+        pack(function, wish->params, block);
+        call->params.data = block;
+    }
+    return replay_launch(call, wish->is_cooperative, stream);
+}
+
 static CUresult launch(const struct launch_wish *wish, CUstream stream_handle) {
     struct function *function;
     struct stream *stream;
@@ -133,16 +144,8 @@ static CUresult launch(const struct launch_wish *wish, CUstream stream_handle) {
     if (result == CUDA_SUCCESS) result = describe(wish, function, &call);
     if (result != CUDA_SUCCESS) return result;
     call.stream = stream->id;
-    uint8_t block[SLUICE_PARAM_BYTES_MAX + 8];
     bool has_managed = atomic_load_explicit(&managed_in_use, memory_order_relaxed);
-    if (__builtin_expect(has_managed || wish->is_cooperative, 0)) {
-        /* Arguments may lie in managed memory, which cannot be fetched while the batch is locked. */
-        if (call.params.data == NULL && call.params.byte_count > 0) {
-            pack(function, wish->params, block);
-            call.params.data = block;
-        }
-        return replay_launch(&call, wish->is_cooperative, stream);
-    }
+    if (__builtin_expect(has_managed || wish->is_cooperative, 0)) return launch_packed(wish, function, &call, stream);
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LAUNCH, sluice_size_launch_call(&call));
     if (at == NULL) return connection_result();
     sluice_encode_launch_call(at, &call);

@@ -57,6 +57,8 @@ static size_t block_count, block_capacity;
 /* Blocks of which the host has any chunk. */
 static struct block *active;
 atomic_bool managed_in_use;
+/* Whether SLUICE_MANAGED asks for all of it at every wait. */
+static bool is_whole;
 static struct sigaction handler_before;
 
 static size_t index_above(uint64_t address) {
@@ -210,6 +212,8 @@ static CUresult open_mirror(struct device *device) {
     if (!atomic_exchange(&managed_in_use, true)) {
         struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
         sigaction(SIGSEGV, &action, &handler_before);
+        const char *wish = getenv("SLUICE_MANAGED");
+        is_whole = wish != NULL && strcmp(wish, "whole") == 0;
     }
     return CUDA_SUCCESS;
 }
@@ -422,6 +426,26 @@ CUresult managed_fetch(uint64_t address, uint64_t byte_count) {
         size_t count = run_of(block, chunk, last - chunk + 1);
         if (count > 0) result = fetch(block, chunk, count);
         at = block->address + chunk_start(chunk + (count > 0 ? count : 1));
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+CUresult managed_return(struct device *device) {
+    if (!atomic_load_explicit(&managed_in_use, memory_order_relaxed) || !is_whole) return CUDA_SUCCESS;
+    CUresult result = CUDA_SUCCESS;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < block_count && result == CUDA_SUCCESS; i++) {
+        struct block *block = blocks[i];
+        if (block->device != device || block->chunks[0] == CHUNK_FRESH || block->chunk_count == 0) continue;
+        for (size_t chunk = 0; chunk < block->chunk_count && result == CUDA_SUCCESS;) {
+            size_t count = run_of(block, chunk, block->chunk_count);
+            if (count > 0) result = fetch(block, chunk, count);
+            chunk += count > 0 ? count : 1;
+        }
+        if (result != CUDA_SUCCESS) break;
+        memset(block->chunks, CHUNK_DIRTY, block->chunk_count);
+        result = protect(block, 0, block->chunk_count, PROT_READ | PROT_WRITE);
     }
     pthread_mutex_unlock(&lock);
     return result;

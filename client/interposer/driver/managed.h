@@ -29,6 +29,12 @@ struct device *managed_device(uint64_t address);
 /* Ends the block that starts at the address, if one does, for memory.c, which then frees the range. */
 void managed_forget(uint64_t address);
 
+/*
+ * Called when the program has waited for a device: with SLUICE_MANAGED=whole, brings all managed memory back, so that system calls, which do
+ * not fault, find it and may write to it.
+ */
+CUresult managed_return(struct device *device);
+
 /* Brings a range to the host in one go, or to the device. Both are only hints of what comes. */
 CUresult managed_fetch(uint64_t address, uint64_t byte_count);
 CUresult managed_release(struct device *device);

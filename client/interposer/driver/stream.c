@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "driver.h"
+#include "managed.h"
 
 static struct object_pool streams = OBJECT_POOL_INITIAL;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -141,7 +141,8 @@ void streams_drop(struct context *context) {
 API(cuStreamSynchronize, (CUstream handle), (handle)) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
-    return result == CUDA_SUCCESS ? stream_wait(stream) : result;
+    if (result == CUDA_SUCCESS) result = stream_wait(stream);
+    return result == CUDA_SUCCESS ? managed_return(stream->device) : result;
 }
 API_ALIAS(cuStreamSynchronize_ptsz, cuStreamSynchronize);
 
