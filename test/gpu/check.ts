@@ -4,8 +4,9 @@
  * `--device N` chooses the card, `--only GROUP,GROUP` some of its groups, `--limit SECONDS` the time; with `--quick` the figures mean nothing.
  */
 import { execFileSync, type StdioOptions } from "node:child_process";
-import { cpSync } from "node:fs";
-import { resolve } from "node:path";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
@@ -37,6 +38,17 @@ function findPythonLibraries(): void {
     process.env["SLUICE_CUDA_PATH"] ??= folders.join(":");
   } catch {
     // No Python, no libraries of its own.
+  }
+}
+
+/** A place for what the driver compiles, which else may be none, or old: every case is a process of its own. Returns what removes it. */
+function keepCompiled(): () => void {
+  try {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-check-compiled-"));
+    process.env["CUDA_CACHE_PATH"] = folder;
+    return () => rmSync(folder, { recursive: true, force: true });
+  } catch {
+    return () => undefined;
   }
 }
 
@@ -122,6 +134,7 @@ async function main(): Promise<number> {
   // The compiler leaves the kernels where they are; the cases look for them beside themselves.
   cpSync("test/kernels/ptx", "dist/test/kernels/ptx", { recursive: true });
   findPythonLibraries();
+  process.once("exit", keepCompiled());
   const { name, details } = device;
   say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
   const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false };
