@@ -7,6 +7,7 @@ import { integerCases } from "./cases/integers.ts";
 import { languageCases } from "./cases/language.ts";
 import { libmCases } from "./cases/libm.ts";
 import { linearCases } from "./cases/linear.ts";
+import { matrixCases } from "./cases/matrices.ts";
 import { mnistCases } from "./cases/mnist.ts";
 import { allNumericCases } from "./cases/numeric.ts";
 import { roundingCases } from "./cases/rounding.ts";
@@ -23,6 +24,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...allNumericCases,
   ...libmCases,
   ...halfCases,
+  ...matrixCases,
   ...languageCases,
   ...mnistCases,
   ...faultCases,

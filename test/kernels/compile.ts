@@ -47,6 +47,7 @@ export const compilations: readonly Compilation[] = [
   fixture("integers"),
   fixture("halves"),
   { ...fixture("bfloats"), capability: 80 },
+  { ...fixture("matrices"), capability: 80 },
   fixture("language"),
   fixture("faults"),
   example("saxpy"),

@@ -7,6 +7,7 @@ import { fieldHelpers } from "./helpers-field.ts";
 import { floatHelpers } from "./helpers-float.ts";
 import { halfHelpers } from "./helpers-half.ts";
 import { integerHelpers } from "./helpers-integer.ts";
+import { matrixHelpers } from "./helpers-matrix.ts";
 import { memoryHelpers } from "./helpers-memory.ts";
 
 export const helpers: Readonly<Record<string, Assembly>> = {
@@ -14,5 +15,6 @@ export const helpers: Readonly<Record<string, Assembly>> = {
   ...fieldHelpers,
   ...floatHelpers,
   ...halfHelpers,
+  ...matrixHelpers,
   ...memoryHelpers,
 };

@@ -14,7 +14,7 @@ import type { PlacedRoutine } from "./kernel.ts";
 import type { RecordPlan } from "./record.ts";
 import { type Region, type Regions, regionBlocks } from "./regions.ts";
 import { writeRegion } from "./structure.ts";
-import { accesses } from "./traits.ts";
+import { accesses, readsOnResuming } from "./traits.ts";
 import type { Unit } from "./unit.ts";
 
 /** A thread that may be waiting for another runs a loop this often before the others get a turn. */
@@ -179,6 +179,8 @@ class RegionWriter extends BodyWriter {
   /** What this region reads or may write: all else stays where it is, for regions behind it. */
   #mentioned(): Set<Register> {
     const mentioned = new Set(this.#written());
+    const { instruction: resumed } = this.#region;
+    if (resumed !== undefined) for (const register of readsOnResuming(resumed)) mentioned.add(register);
     for (const { instructions, end } of this.#blocks) {
       const all = end.kind === "suspend" ? [...instructions, end.instruction] : instructions;
       for (const instruction of all) for (const register of accesses(instruction).reads) mentioned.add(register);

@@ -6,7 +6,7 @@
 import type { Instruction, Register } from "../ptx/program.ts";
 import { innerSuccessors, reversePostorder } from "./flow.ts";
 import { type Block, type Graph, successors } from "./graph.ts";
-import { accesses, maySpin } from "./traits.ts";
+import { accesses, maySpin, readsOnResuming } from "./traits.ts";
 
 export interface Region {
   readonly id: number;
@@ -39,7 +39,8 @@ export function cutRegions(graph: Graph): Regions {
     const { instruction, next } = block.end;
     // What the suspension itself writes is written on resuming.
     const { writes } = accesses(instruction);
-    const live = liveAt(next).filter((register) => !writes.includes(register));
+    const kept = liveAt(next).filter((register) => !writes.includes(register));
+    const live = [...new Set([...kept, ...readsOnResuming(instruction)])];
     const region = { id: list.length, start: next, instruction, live };
     list.push(region);
     after.set(block, region);

@@ -4,8 +4,22 @@ import { badImage, type Instruction, type Operand, type Register, unsupported, t
 /** Opcodes at which threads wait for each other. */
 const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux"]);
 
+/** Products of matrices and loads of them, in which each lane takes from others what it needs. Loads and stores by `wmma` take nothing. */
+export const isMatrixExchange = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  base === "mma" || base === "ldmatrix" || (base === "wmma" && modifiers.has("mma"));
+
+/** Registers that an instruction reads not before threads go on behind it: the addend of a product. */
+export function readsOnResuming(instruction: Instruction): Register[] {
+  const reads: Register[] = [];
+  const addend = instruction.operands[3];
+  if (instruction.mnemonic.base !== "ldmatrix" && isMatrixExchange(instruction) && addend !== undefined)
+    collect(addend, reads, reads);
+  return reads;
+}
+
 /** An arrival at a barrier does not wait, but others count it, so that the scheduler must see it too. */
-export const isSuspension = ({ mnemonic }: Instruction): boolean => suspending.has(mnemonic.base);
+export const isSuspension = (instruction: Instruction): boolean =>
+  suspending.has(instruction.mnemonic.base) || isMatrixExchange(instruction);
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(

@@ -26,6 +26,13 @@ export function pushLane(emitter: Emitter, type: PtxType, { word, lane }: { word
   emitter.helper(`widen_${laneType(type)}`);
 }
 
+/** One half of the word on the stack as a 32-bit float. */
+export function widenLane(emitter: Emitter, type: PtxType, lane: number): void {
+  if (lane === 1) emitter.code.i32(16).op("i32.shr_u");
+  else emitter.code.i32(0xffff).op("i32.and");
+  emitter.helper(`widen_${laneType(type)}`);
+}
+
 /** Rounds the 64-bit float on the stack to a half's bits. */
 export function narrow(emitter: Emitter, type: PtxType, rounding = "rn"): void {
   emitter.helper(`narrow_${laneType(type)}_${rounding}`);

@@ -11,6 +11,7 @@ import { halfOperations, isHalf } from "./half.ts";
 import type { Handler, Handlers } from "./handler.ts";
 import * as integer from "./integer.ts";
 import { logicHandlers } from "./logic.ts";
+import { matrixHandlers } from "./matrix.ts";
 import { mbarrierHandlers } from "./mbarrier.ts";
 import { memoryHandlers } from "./memory.ts";
 
@@ -43,6 +44,7 @@ function orHalf(handler: Handler, name: keyof typeof halfOperations, allows: str
 
 const handlers: Handlers = {
   ...memoryHandlers,
+  ...matrixHandlers,
   ...atomicHandlers,
   ...mbarrierHandlers,
   ...logicHandlers,

@@ -3,8 +3,10 @@
  * goes on it reads the others' there. `write...` is emitted at the end of the region before, `read...` at the start of the region behind.
  */
 import type { Emitter } from "../compile/emitter.ts";
+import { isMatrixExchange } from "../compile/traits.ts";
 import { badImage, type Instruction, type Operand, type PtxType, unsupported } from "../ptx/program.ts";
 import { Context, PLANE_BYTES } from "../run/layout.ts";
+import { matrixPlanes, readMatrices, writeMatrices } from "./matrix.ts";
 
 /** What the scheduler must know about a suspension. Plain data: it travels to the workers. */
 export type Suspension =
@@ -12,7 +14,8 @@ export type Suspension =
   | { readonly kind: "yield" }
   /** Goes on with whoever is there. */
   | { readonly kind: "active" }
-  | { readonly kind: "warp" }
+  /** `planes`: how many exchange planes it uses, where those are more than two. */
+  | { readonly kind: "warp"; readonly planes?: number }
   | {
       readonly kind: "barrier";
       /** Its number, where it is constant and all threads of the block take part; else each thread leaves number and count. */
@@ -34,6 +37,7 @@ const allowed: Record<string, string> = {
 /** Classifies the instruction, and refuses forms that this device does not have. */
 export function suspensionOf(instruction: Instruction): Suspension {
   const { base, modifiers } = instruction.mnemonic;
+  if (isMatrixExchange(instruction)) return { kind: "warp", planes: matrixPlanes(instruction) };
   const permitted = (allowed[base] ?? "").split(" ");
   for (const modifier of modifiers) if (!permitted.includes(modifier)) throw unsupported(instruction);
   if (base === "activemask") return { kind: "active" };
@@ -64,7 +68,10 @@ function barrierOperands({ mnemonic, operands }: Instruction): {
 export function writeSuspension(emitter: Emitter, instruction: Instruction): void {
   const { base, modifiers } = instruction.mnemonic;
   const suspension = suspensionOf(instruction);
-  if (suspension.kind === "barrier") writeBarrier(emitter, instruction, suspension.id !== undefined);
+  if (isMatrixExchange(instruction)) {
+    writeMask(emitter, instruction, instruction.operands.length);
+    writeMatrices(emitter, instruction, (plane, push) => writePlane(emitter, plane, push));
+  } else if (suspension.kind === "barrier") writeBarrier(emitter, instruction, suspension.id !== undefined);
   else if (suspension.kind === "warp") {
     if (base === "bar")
       writeWord(emitter, Context.SYNC, () => emitter.push(instruction.operands[0], "u32", instruction));
@@ -86,7 +93,8 @@ export function writeSuspension(emitter: Emitter, instruction: Instruction): voi
 /** Emits what a thread does first when it goes on behind `instruction`. */
 export function readSuspension(emitter: Emitter, instruction: Instruction): void {
   const { base, modifiers } = instruction.mnemonic;
-  if (base === "shfl") readShuffle(emitter, instruction);
+  if (isMatrixExchange(instruction)) readMatrices(emitter, instruction, (plane) => pushWarpPlane(emitter, plane));
+  else if (base === "shfl") readShuffle(emitter, instruction);
   else if (base === "vote") readVote(emitter, instruction);
   else if (base === "match") readMatch(emitter, instruction);
   else if (base === "redux") readReduction(emitter, instruction);
@@ -108,7 +116,7 @@ function writeWord(emitter: Emitter, offset: number, push: () => void): void {
   code.access("i32.store", offset);
 }
 
-function writePlane(emitter: Emitter, plane: 0 | 1, push: () => void): void {
+function writePlane(emitter: Emitter, plane: number, push: () => void): void {
   const { code, frame } = emitter;
   code.get(frame.context).access("i32.load", Context.EXCHANGE_WRITE);
   code.get(frame.thread).i32(2).op("i32.shl").op("i32.add");
@@ -227,10 +235,10 @@ function pushMembers(emitter: Emitter): void {
 }
 
 /** Pushes the address of the warp's first word in a plane. */
-function pushWarpPlane({ code, frame }: Emitter, plane: 0 | 1 = 0): void {
+function pushWarpPlane({ code, frame }: Emitter, plane = 0): void {
   code.get(frame.context).access("i32.load", Context.EXCHANGE_READ);
   code.get(frame.thread).i32(-32).op("i32.and").i32(2).op("i32.shl").op("i32.add");
-  if (plane === 1) code.i32(PLANE_BYTES).op("i32.add");
+  if (plane > 0) code.i32(plane * PLANE_BYTES).op("i32.add");
 }
 
 function readVote(emitter: Emitter, instruction: Instruction): void {

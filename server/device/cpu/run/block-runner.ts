@@ -3,7 +3,7 @@
  * place a step is one call for the whole block; when they part, each group that can go on is run by itself.
  */
 import type { Suspension } from "../emit/warp.ts";
-import { Context, EXITED, MIXED, PLANE_BYTES, WARP_SIZE } from "./layout.ts";
+import { Context, EXCHANGE_BYTES, EXITED, MIXED, PLANE_BYTES, WARP_SIZE } from "./layout.ts";
 
 /** Region functions: (context, first thread, end of threads) -> where they stopped. */
 export type RegionFunction = (context: number, first: number, end: number) => number;
@@ -33,6 +33,8 @@ export class BlockRunner {
   #threads = 0;
   /** Which pair of exchange planes is read. */
   #phase = 0;
+  /** Offsets in words of the planes that the kernel uses. */
+  #planes: readonly number[] = [];
 
   /** `context`: where the worker's context lies in `memory`. */
   constructor(memory: ArrayBufferLike, context: number) {
@@ -44,6 +46,8 @@ export class BlockRunner {
   begin(kernel: RunnableKernel, threads: number): void {
     this.#kernel = kernel;
     this.#threads = threads;
+    const count = Math.max(2, ...kernel.suspensions.map((each) => (each.kind === "warp" ? (each.planes ?? 0) : 0)));
+    this.#planes = Array.from({ length: count }, (_, plane) => (plane * PLANE_BYTES) / 4);
     this.#phase = 0;
     this.#turn();
     this.#resetActive();
@@ -77,8 +81,8 @@ export class BlockRunner {
   #turn(): void {
     const base = this.#context + Context.EXCHANGE;
     this.#phase ^= 1;
-    this.#words[Context.EXCHANGE_READ / 4] = base + (this.#phase ^ 1) * 2 * PLANE_BYTES;
-    this.#words[Context.EXCHANGE_WRITE / 4] = base + this.#phase * 2 * PLANE_BYTES;
+    this.#words[Context.EXCHANGE_READ / 4] = base + (this.#phase ^ 1) * EXCHANGE_BYTES;
+    this.#words[Context.EXCHANGE_WRITE / 4] = base + this.#phase * EXCHANGE_BYTES;
   }
 
   #resetActive(): void {
@@ -231,9 +235,9 @@ export class BlockRunner {
 
   /** Copies the warp's words from the planes that are written to those that are read, so that a group can write anew. */
   #snapshot(first: number): void {
-    const from = (Context.EXCHANGE + this.#phase * 2 * PLANE_BYTES) / 4 + first;
-    const to = (Context.EXCHANGE + (this.#phase ^ 1) * 2 * PLANE_BYTES) / 4 + first;
-    for (const plane of [0, PLANE_BYTES / 4]) {
+    const from = (Context.EXCHANGE + this.#phase * EXCHANGE_BYTES) / 4 + first;
+    const to = (Context.EXCHANGE + (this.#phase ^ 1) * EXCHANGE_BYTES) / 4 + first;
+    for (const plane of this.#planes) {
       this.#words.copyWithin(to + plane, from + plane, from + plane + WARP_SIZE);
     }
   }
@@ -318,17 +322,17 @@ export class BlockRunner {
   #keepOthers(moving: readonly number[]): void {
     if (moving.length === this.#threads) return;
     const moves = new Set(moving);
-    const from = (Context.EXCHANGE + (this.#phase ^ 1) * 2 * PLANE_BYTES) / 4;
-    const to = (Context.EXCHANGE + this.#phase * 2 * PLANE_BYTES) / 4;
+    const from = (Context.EXCHANGE + (this.#phase ^ 1) * EXCHANGE_BYTES) / 4;
+    const to = (Context.EXCHANGE + this.#phase * EXCHANGE_BYTES) / 4;
     for (let thread = 0; thread < this.#threads; thread++) {
       if (moves.has(thread)) continue;
-      for (const plane of [0, PLANE_BYTES / 4]) this.#words[to + plane + thread] = this.#words[from + plane + thread]!;
+      for (const plane of this.#planes) this.#words[to + plane + thread] = this.#words[from + plane + thread]!;
     }
   }
 
   /** Combines the predicates that threads brought to a barrier. */
   #reduce(reduction: "popc" | "and" | "or", threads: readonly number[] | undefined): void {
-    const plane = (Context.EXCHANGE + this.#phase * 2 * PLANE_BYTES) / 4;
+    const plane = (Context.EXCHANGE + this.#phase * EXCHANGE_BYTES) / 4;
     const count = threads?.length ?? this.#threads;
     let set = 0;
     for (let index = 0; index < count; index++) if (this.#words[plane + (threads?.[index] ?? index)] !== 0) set++;

@@ -54,16 +54,18 @@ export const Context = {
   PARAMS: 1024,
   /** Per thread: the region it goes on with, or EXITED. */
   STATE: 33_792,
-  /** Two pairs of planes of one word per thread; pairs swap at each step. */
+  /** Two sets of planes of one word per thread; sets swap at each step. */
   EXCHANGE: 37_888,
   /** Per thread: the mask of a warp operation, or the number of a barrier; and the barrier's thread count. */
-  SYNC: 54_272,
-  SYNC_COUNT: 58_368,
-  SHARED: 65_536,
-  THREADS: 65_536 + SHARED_BYTES_MAX,
+  SYNC: 119_808,
+  SYNC_COUNT: 123_904,
+  SHARED: 131_072,
+  THREADS: 131_072 + SHARED_BYTES_MAX,
 } as const;
 
 export const PLANE_BYTES = THREADS_PER_BLOCK_MAX * 4;
+/** Bytes of a set: 10 planes, as many as a product of matrices needs. Other operations use the first two. */
+export const EXCHANGE_BYTES = 10 * PLANE_BYTES;
 
 /** State of a thread that has ended. */
 export const EXITED = -1;
