@@ -87,10 +87,10 @@ export function milliseconds(what: string, value: Duration): number {
   return result;
 }
 
-export function sizeInBytes(value: Size): number {
+export function sizeInBytes(value: Size, what = "memory of a slice"): number {
   const bytes = typeof value === "number" ? value : parseSize(value);
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
-    throw bad(`The memory of a slice is a whole number of bytes, 1 or more, and [${value}] is not.`);
+    throw bad(`The ${what} is a whole number of bytes, 1 or more, and [${value}] is not.`);
   }
   return bytes;
 }

@@ -2,6 +2,7 @@
 import { SluiceError } from "../shared/errors.ts";
 import { encodeAllocateCall, encodeFillCall, encodeFreeCall, Opcode } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
+import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
 import { issueCopy, issuePiece, requestPiece } from "./copies.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
@@ -43,8 +44,11 @@ export interface OverlapWriteOptions extends Omit<WriteOptions, "overlap" | "str
 }
 
 export interface CachedWriteOptions extends Omit<WriteOptions, "cached">, WaitOptions {
-  /** Names the bytes by their hash, and sends only what the server has not kept. */
-  readonly cached: true;
+  /**
+   * Names the bytes by their hash, and sends only what the server has not kept. `true`: from 1 MiB on, below which the question usually costs
+   * more than the bytes; on a slow link a smaller size may pay, on a fast one with a slow processor a larger one.
+   */
+  readonly cached: true | { readonly from: Size };
 }
 
 export interface ReadIntoOptions extends Omit<WriteOptions, "cached" | "overlap">, WaitOptions {
@@ -127,7 +131,7 @@ export class DeviceBuffer {
    *
    * With `cached` the server is asked by hash (SHA-256 of each MiB) whether it has the bytes from an earlier job of this tenant; it writes those
    * that it has, only the rest travels, and is kept for the next time. Resolves when all bytes are there or taken: until then the array must not
-   * change, and what uses the buffer must not be issued. Below 1 MiB it is an ordinary write.
+   * change, and what uses the buffer must not be issued. Below the size of `cached` it is an ordinary write.
    * @throws SluiceError BAD_ARGUMENT when they do not fit, or the array is transferred meanwhile; CLOSED after `free`; BACKLOG_FULL.
    */
   write(data: ArrayBufferView, options: OverlapWriteOptions): Promise<void>;
@@ -148,8 +152,11 @@ export class DeviceBuffer {
   }
 
   async #writeCached(data: ArrayBufferView, options: CachedWriteOptions): Promise<void> {
-    const { cached: _cached, signal, ...ordinary } = options;
-    if (data.byteLength < CACHED_UPLOAD_BYTES_MIN) {
+    const { cached, signal, ...ordinary } = options;
+    if (
+      data.byteLength <
+      (cached === true ? CACHED_UPLOAD_BYTES_MIN : sizeInBytes(cached.from, "size from which on an upload is cached"))
+    ) {
       this.write(data, ordinary);
       return;
     }

@@ -18,7 +18,7 @@ export const STAGED_COPY_BYTES_MIN = 128 * KiB;
 /** Pieces that one call may ask the cache for: 16 MiB, since reading them holds up the session's other streams. */
 export const CACHED_PIECES_MAX = 16;
 
-/** The smallest upload of which a client asks the cache: below it, the question costs more than the bytes. */
+/** The smallest upload of which a client asks the cache unless it is told another: below it, the question costs more than the bytes. */
 export const CACHED_UPLOAD_BYTES_MIN = 1 * MiB;
 
 /** The client sends a batch when it reaches this size: beyond it, fewer writes no longer pay. */

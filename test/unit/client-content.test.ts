@@ -139,6 +139,19 @@ test("a small cached upload is an ordinary one", async () => {
   expect(count(fake, "copyToDevice")).toBe(1);
 });
 
+test("from which size on an upload is cached is the job's to say", async () => {
+  const fake = await open();
+  const data = randomBytes(64 * 1024);
+  await fake.gpu.upload(data, { cached: { from: "64KiB" } });
+  const again = await fake.gpu.upload(data, { cached: { from: 65_536 } });
+  expect(fake.content.bytesSaved).toBe(data.byteLength);
+  expect(Buffer.compare(await again.read(Uint8Array), data)).toBe(0);
+  await fake.gpu.upload(large(), { cached: { from: "1GiB" } });
+  expect(count(fake, "copyCached")).toBe(2);
+  const wrong = fake.gpu.upload(data, { cached: { from: 0 } });
+  await expect(wrong).rejects.toMatchObject({ code: "BAD_ARGUMENT", message: expect.stringContaining("[0]") });
+});
+
 test("a buffer that is freed while the server is asked is not written", async () => {
   const fake = await open();
   const buffer = fake.gpu.alloc(4 * CALL_DATA_BYTES_MAX);
