@@ -5,7 +5,7 @@
 
 #define STACK_DEPTH_MAX 64
 
-enum { LIMIT_COUNT = 12, LIMIT_STACK = 0, LIMIT_PRINTF = 1, LIMIT_HEAP = 2, LIMIT_SYNC_DEPTH = 3, LIMIT_LAUNCHES = 4, LIMIT_L2 = 5 };
+enum { LIMIT_COUNT = 12, LIMIT_STACK = 0, LIMIT_PRINTF = 1, LIMIT_HEAP = 2, LIMIT_SYNC_DEPTH = 3, LIMIT_LAUNCHES = 4, LIMIT_L2 = 5, LIMIT_L2_PERSISTING = 6 };
 
 static struct object_pool contexts = OBJECT_POOL_INITIAL;
 static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -265,7 +265,7 @@ API(cuCtxGetLimit, (size_t *value, int limit), (value, limit)) {
     CUresult result = current_context(&context);
     if (result != CUDA_SUCCESS) return result;
     if (value == NULL) return CUDA_ERROR_INVALID_VALUE;
-    if (limit < 0 || limit > LIMIT_L2) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+    if (limit < 0 || limit > LIMIT_L2_PERSISTING) return CUDA_ERROR_UNSUPPORTED_LIMIT;
     *value = context->limits[limit];
     return CUDA_SUCCESS;
 }
@@ -275,7 +275,7 @@ API(cuCtxSetLimit, (int limit, size_t value), (limit, value)) {
     struct context *context;
     CUresult result = current_context(&context);
     if (result != CUDA_SUCCESS) return result;
-    if (limit < 0 || limit > LIMIT_L2) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+    if (limit < 0 || limit > LIMIT_L2_PERSISTING) return CUDA_ERROR_UNSUPPORTED_LIMIT;
     context->limits[limit] = value;
     return CUDA_SUCCESS;
 }

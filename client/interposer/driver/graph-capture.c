@@ -38,8 +38,7 @@ CUresult capture_refuse(struct stream *stream) {
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
-/* Adds a node to a stream's capture; takes over the work, also when it fails. */
-static CUresult add(struct stream *stream, struct node_work *work) {
+CUresult capture_add(struct stream *stream, struct node_work *work) {
     struct graph_node *node;
     if (stream->capture->is_invalid) {
         work_drop(work);
@@ -61,25 +60,25 @@ CUresult capture_launch(struct stream *stream, const struct launch_wish *wish) {
     CUresult result = work_of_kernel(&params, &work);
     if (result != CUDA_SUCCESS) return result;
     work.kernel.is_cooperative = wish->is_cooperative;
-    return add(stream, &work);
+    return capture_add(stream, &work);
 }
 
 CUresult capture_copy(struct stream *stream, const CUDA_MEMCPY3D *copy) {
     struct node_work work;
     CUresult result = work_of_copy(copy, &work);
-    return result == CUDA_SUCCESS ? add(stream, &work) : result;
+    return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
 }
 
 CUresult capture_fill(struct stream *stream, const CUDA_MEMSET_NODE_PARAMS *fill) {
     struct node_work work;
     CUresult result = work_of_fill(fill, &work);
-    return result == CUDA_SUCCESS ? add(stream, &work) : result;
+    return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
 }
 
 CUresult capture_host(struct stream *stream, CUhostFn function, void *user_data) {
     struct node_work work;
     CUresult result = work_of_host(&(CUDA_HOST_NODE_PARAMS){function, user_data}, &work);
-    return result == CUDA_SUCCESS ? add(stream, &work) : result;
+    return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
 }
 
 CUresult capture_allocate(struct stream *stream, size_t byte_count, CUdeviceptr *address) {
@@ -87,7 +86,7 @@ CUresult capture_allocate(struct stream *stream, size_t byte_count, CUdeviceptr 
     CUDA_MEM_ALLOC_NODE_PARAMS params = {
         .pool = {.allocation_type = 1, .location = {CU_MEM_LOCATION_DEVICE, (int)stream->device->index}}, .bytes = byte_count};
     CUresult result = work_of_memory(stream->context, &params, &work);
-    if (result == CUDA_SUCCESS) result = add(stream, &work);
+    if (result == CUDA_SUCCESS) result = capture_add(stream, &work);
     if (result == CUDA_SUCCESS) *address = params.address;
     return result;
 }
@@ -95,7 +94,7 @@ CUresult capture_allocate(struct stream *stream, size_t byte_count, CUdeviceptr 
 CUresult capture_free(struct stream *stream, CUdeviceptr address) {
     struct node_work work;
     CUresult result = work_of_free(address, &work);
-    return result == CUDA_SUCCESS ? add(stream, &work) : result;
+    return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
 }
 
 /* An external event is recorded by each launch; any other only carries dependencies. */
@@ -103,7 +102,7 @@ CUresult capture_record(struct stream *stream, struct event *event, bool is_exte
     struct node_work work;
     if (is_external) {
         CUresult result = work_of_event(NODE_EVENT_RECORD, event, &work);
-        return result == CUDA_SUCCESS ? add(stream, &work) : result;
+        return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
     }
     event->capture = stream->capture;
     event->capture_id = stream->capture->id;
@@ -114,7 +113,7 @@ CUresult capture_wait(struct stream *stream, struct event *event, bool is_extern
     struct node_work work;
     if (is_external && stream->capture != NULL) {
         CUresult result = work_of_event(NODE_EVENT_WAIT, event, &work);
-        return result == CUDA_SUCCESS ? add(stream, &work) : result;
+        return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
     }
     if (!event_is_captured(event)) {
         stream->capture->is_invalid = true;

@@ -323,12 +323,34 @@ API(cuGraphUpload, (CUgraphExec exec, CUstream handle), (exec, handle)) {
 }
 API_ALIAS(cuGraphUpload_ptsz, cuGraphUpload);
 
+/* A graph whose nodes follow each other as the steps do. */
+static CUresult graph_of(const struct graph_exec *exec, struct graph **graph) {
+    struct graph *made;
+    struct graph_node *node = NULL;
+    CUresult result = graph_new(&made);
+    if (result != CUDA_SUCCESS) return result;
+    for (size_t i = 0; i < exec->count && result == CUDA_SUCCESS; i++) {
+        struct node_work work;
+        if (is_idle(&exec->steps[i])) continue;
+        result = work_copy(&work, &exec->steps[i].work);
+        struct node_list behind = {&node, node != NULL, node != NULL};
+        if (result == CUDA_SUCCESS) result = graph_add(made, &behind, &work, &node);
+    }
+    if (result == CUDA_SUCCESS) *graph = made;
+    else graph_drop(made);
+    return result;
+}
+
 API(cuGraphLaunch, (CUgraphExec exec, CUstream handle), (exec, handle)) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(exec, OBJECT_GRAPH_EXEC)) return CUDA_ERROR_INVALID_VALUE;
-    if (stream->capture != NULL) return capture_refuse(stream);
+    if (stream->capture != NULL) {
+        struct node_work work = {.type = NODE_CHILD};
+        result = graph_of(exec, &work.child);
+        return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
+    }
     result = managed_release(stream->device);
     if (result != CUDA_SUCCESS) return result;
     pthread_mutex_lock(&exec->lock);

@@ -123,6 +123,9 @@ void list_drop(struct node_list *list);
 /* The nodes in an order that all dependencies allow, in memory of malloc. CUDA_ERROR_INVALID_VALUE when there is a cycle. */
 CUresult graph_sort(struct graph *graph, struct graph_node ***nodes);
 
+/* graph-capture.c: adds a node to a stream's capture; takes over the work, also when it fails. */
+CUresult capture_add(struct stream *stream, struct node_work *work);
+
 /* user-object.c */
 CUresult references_copy(struct user_reference **to, const struct user_reference *from);
 void references_drop(struct user_reference **references);

@@ -162,7 +162,21 @@ static bool is_write_fault(const void *machine) {
 #endif
 }
 
+/*
+ * The fault that was passed on last, and from which frame: another handler may itself pass on to this one, which it found here before it. A
+ * later fault may have the same place on the stack, since handlers may jump out, but it never comes from a frame below.
+ */
+static __thread const void *passed_machine;
+static __thread uintptr_t passed_frame;
+
 static void pass_on(int signal_number, siginfo_t *info, void *machine) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    if (passed_machine == machine && frame < passed_frame) {
+        signal(signal_number, SIG_DFL);
+        return;
+    }
+    passed_machine = machine;
+    passed_frame = frame;
     if ((handler_before.sa_flags & SA_SIGINFO) != 0) {
         handler_before.sa_sigaction(signal_number, info, machine);
     } else if (handler_before.sa_handler != SIG_DFL && handler_before.sa_handler != SIG_IGN) {
@@ -192,6 +206,14 @@ static void on_fault(int signal_number, siginfo_t *info, void *machine) {
     errno = error;
 }
 
+/* Under the lock: takes the signal, again if the program has given it to another handler, which then gets what is not managed memory. */
+static void keep_handler(void) {
+    struct sigaction now, own = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    if (sigaction(SIGSEGV, NULL, &now) != 0 || ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)) return;
+    handler_before = now;
+    sigaction(SIGSEGV, &own, NULL);
+}
+
 /* Under the lock. */
 static CUresult open_mirror(struct device *device) {
     struct mirror *mirror = &mirrors[device->index];
@@ -210,8 +232,6 @@ static CUresult open_mirror(struct device *device) {
     }
     *mirror = (struct mirror){file, bytes};
     if (!atomic_exchange(&managed_in_use, true)) {
-        struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-        sigaction(SIGSEGV, &action, &handler_before);
         const char *wish = getenv("SLUICE_MANAGED");
         is_whole = wish != NULL && strcmp(wish, "whole") == 0;
     }
@@ -282,6 +302,7 @@ CUresult managed_allocate(struct context *context, uint64_t byte_count, CUdevice
 }
 
 static CUresult map_parts(struct block *block) {
+    keep_handler();
     block->file = memfd_create("sluice-managed", MFD_CLOEXEC);
     void *copy = MAP_FAILED;
     if (block->file >= 0 && ftruncate(block->file, (off_t)block->padded_bytes) == 0)
@@ -382,6 +403,7 @@ static CUresult send_touched(const struct block *block, size_t first, size_t cou
 
 /* Takes a block from the host and sends what is newer there. */
 static CUresult release(struct block *block, bool *has_sent) {
+    keep_handler();
     CUresult result = protect(block, 0, block->chunk_count, PROT_NONE);
     for (size_t first = 0; first < block->chunk_count && result == CUDA_SUCCESS;) {
         uint8_t state = block->chunks[first];

@@ -174,6 +174,31 @@ static void memory_and_events(void) {
     CHECK(cuEventDestroy_v2(event));
 }
 
+/* Launching a graph into a stream that captures makes it a child of what is captured. */
+static void inside_a_capture(void) {
+    CUgraph inner = chain(2, 5, NULL), outer;
+    CUgraphExec inner_exec, exec;
+    CUgraphNode nodes[4];
+    size_t total = 4;
+    int type;
+    void *params[] = {&data, &count};
+    CHECK(cuGraphInstantiateWithFlags(&inner_exec, inner, 0));
+    CHECK(cuStreamBeginCapture_v2(stream, 0));
+    CHECK(cuGraphLaunch(inner_exec, stream));
+    CHECK(launch(add_one, 1, COUNT, stream, params));
+    CHECK(cuMemcpyDtoHAsync_v2(values, data, sizeof values, stream));
+    CHECK(cuStreamEndCapture(stream, &outer));
+    CHECK(cuGraphExecDestroy(inner_exec));
+    CHECK(cuGraphDestroy(inner));
+    CHECK(cuGraphGetNodes(outer, nodes, &total));
+    CHECK(cuGraphNodeGetType(nodes[0], &type));
+    EXPECT(total == 3 && type == 4);
+    CHECK(cuGraphInstantiateWithFlags(&exec, outer, 0));
+    EXPECT(run(exec) == 8 && run(exec) == 8);
+    CHECK(cuGraphExecDestroy(exec));
+    CHECK(cuGraphDestroy(outer));
+}
+
 static void what_lives_as_long(void) {
     CUgraph graph = chain(1, 0, NULL);
     CUgraphExec exec;
@@ -197,6 +222,7 @@ int main(void) {
     build_and_ask();
     children_and_updates();
     memory_and_events();
+    inside_a_capture();
     what_lives_as_long();
     CHECK(cuMemFree_v2(data));
     printf("ok\n");

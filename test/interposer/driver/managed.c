@@ -10,6 +10,12 @@ enum { COUNT = 300000 };
 static sigjmp_buf back;
 static void on_own_fault(int signal_number) { siglongjmp(back, signal_number); }
 
+static volatile int later_faults;
+static void on_later_fault(int signal_number) {
+    later_faults++;
+    siglongjmp(back, signal_number);
+}
+
 int main(void) {
     int count = COUNT, *volatile nowhere = (int *)16;
     unsigned is_managed = 0;
@@ -53,6 +59,17 @@ int main(void) {
         *nowhere = 1;
         EXPECT(!"a store to nowhere comes through");
     }
+    /* A handler that comes later gets its faults as well, and takes none of the others. */
+    action.sa_handler = on_later_fault;
+    sigaction(SIGSEGV, &action, NULL);
+    CHECK(launch(add_one, 16, 128, stream, params));
+    CHECK(cuStreamSynchronize(stream));
+    EXPECT(values[0] == 10 && values[5] == -4 && later_faults == 0);
+    if (sigsetjmp(back, 1) == 0) {
+        *nowhere = 1;
+        EXPECT(!"a store to nowhere comes through");
+    }
+    EXPECT(later_faults == 1);
     CHECK(cuStreamAttachMemAsync(stream, managed, 0, 4));
     CHECK_FAILS(cuStreamAttachMemAsync(stream, plain, 0, 4), CUDA_ERROR_INVALID_VALUE);
     CHECK(cuMemFree_v2(managed));
