@@ -119,8 +119,8 @@ static void inject_from_environment(void) {
   if (delay != NULL) standin_delay((unsigned)atoi(delay));
 }
 
-/* Codes that do not fail: the function never returns, or the process dies in it, or it takes three seconds. */
-enum { HANGS = 9999, CRASHES = 9998, SLOW = 9997 };
+/* Codes that do not fail: the function never returns, or the process dies in it, or it takes three seconds, or others give 60 MiB back meanwhile. */
+enum { HANGS = 9999, CRASHES = 9998, SLOW = 9997, OTHERS_GIVE_BACK = 9996 };
 
 int standin_injected(const char *function) {
   inject_from_file();
@@ -134,6 +134,7 @@ int standin_injected(const char *function) {
     while (injections[i].code == HANGS) pause();
     if (injections[i].code == CRASHES) kill(getpid(), SIGSEGV);
     if (injections[i].code == SLOW) return sleep(3), SUCCESS;
+    if (injections[i].code == OTHERS_GIVE_BACK) return standin_take(0, -(60ll << 20)), SUCCESS;
     return injections[i].code;
   }
   return SUCCESS;

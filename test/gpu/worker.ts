@@ -119,6 +119,9 @@ async function checkCompiler(slice: DeviceSlice): Promise<void> {
     await slice.launch({ module, kernel: 0, ...shape, params, stream: undefined });
     const squares = new Float32Array(64);
     await slice.read(base, new Uint8Array(squares.buffer), undefined);
+    // The compiler recurses as deep as the source nests.
+    const nested = `*x = ${"(".repeat(200)}*x${"+1)".repeat(200)};`;
+    await slice.compile!(`extern "C" __global__ void deep(float *x) { ${nested} }`, []);
     const ok = squares.every((value, i) => value === i * i);
     await tell({ kind: "row", row: { group: "kernels", name, ok } });
   } catch (error) {

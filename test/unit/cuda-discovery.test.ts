@@ -187,6 +187,10 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
   it("measures what a context takes of the card", async () => {
     const [device] = await cudaDriver.discover("0");
     expect(await cudaDriver.probe!(device!)).toEqual({ overheadBytes: (96 + 256) * MiB });
+    // Whatever others give back meanwhile must not make a lease look cheaper than any is.
+    standin.occupy(0, 60 * MiB);
+    standin.inject({ function: "cuMemHostAlloc", code: 9996 });
+    expect(await cudaDriver.probe!(device!), "others have given memory back").toEqual({});
     for (const name of ["nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetHandleByUUID"]) {
       standin.inject({ function: name, code: 3, count: -1 });
       expect(await cudaDriver.probe!(device!), "only NVML tells").toEqual({});

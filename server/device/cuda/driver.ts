@@ -27,7 +27,8 @@ function findDevice(library: CudaLibrary, description: DeviceDescription): numbe
   return found;
 }
 
-/** No driver's context takes as much. */
+/** No driver's context takes as little, or as much. */
+const CONTEXT_BYTES_MIN = 64 * 1024 ** 2;
 const CONTEXT_BYTES_MAX = 4 * 1024 ** 3;
 
 /** Memory that anybody uses on the device; undefined where NVML does not tell. */
@@ -98,7 +99,7 @@ export const cudaDriver: DeviceDriver = {
     if (before === undefined || after === undefined) return {};
     const contextBytes = after - before - description.granularityBytes;
     // Beyond these bounds somebody else has taken or given memory meanwhile.
-    if (contextBytes < 0 || contextBytes > CONTEXT_BYTES_MAX) return {};
+    if (contextBytes < CONTEXT_BYTES_MIN || contextBytes > CONTEXT_BYTES_MAX) return {};
     return { overheadBytes: overheadOf(contextBytes, description.granularityBytes) };
   },
 };
