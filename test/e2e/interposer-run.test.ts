@@ -64,9 +64,11 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
     expect(first).toEqual(second);
     expect(first["SLUICE_DATA"]).toBe("tcp://gpus.example:7461");
     expect(readdirSync(first["LD_LIBRARY_PATH"]!).sort()).toEqual([
+      "libcuda.so",
       "libcuda.so.1",
       "libcudart.so.12",
       "libcudart.so.13",
+      "libnvidia-ml.so",
       "libnvidia-ml.so.1",
     ]);
     expect(readdirSync(join(cache, "sluice"))).toHaveLength(1);
