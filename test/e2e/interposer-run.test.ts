@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 
@@ -52,6 +52,9 @@ describe.runIf(canBuild)("sluice run", () => {
 describe.runIf(canBuild)("the libraries, where the package has none", () => {
   it("are built once, say so, and are found again", { timeout: 120_000 }, async () => {
     const { interposerEnvironment } = await import("../../client/cli/interposer.ts");
+    // How fast they are is nothing to this test, and there are two builds at once.
+    vi.stubEnv("CFLAGS", "-O0");
+    onTestFinished(() => void vi.unstubAllEnvs());
     const said: string[] = [];
     const options = {
       env: { XDG_CACHE_HOME: cache },
