@@ -56,13 +56,14 @@ export interface RunOptions {
   readonly block?: number | readonly [number, number, number];
   readonly sharedBytes?: number;
   readonly args?: readonly (number | bigint)[];
+  readonly cooperative?: boolean;
 }
 
 /** Loads `ptx` and launches its first kernel with 64-bit arguments. */
 export async function runPtx({ slice }: CpuMachine, ptx: string, options: RunOptions = {}): Promise<void> {
   const module = await slice.loadModule(bytesOf(ptx));
   try {
-    const { grid = [1, 1, 1], block = 1, sharedBytes = 0, args = [ARENA_BASE] } = options;
+    const { grid = [1, 1, 1], block = 1, sharedBytes = 0, args = [ARENA_BASE], cooperative = false } = options;
     await slice.launch({
       module,
       kernel: 0,
@@ -71,6 +72,7 @@ export async function runPtx({ slice }: CpuMachine, ptx: string, options: RunOpt
       sharedBytes,
       params: new Uint8Array(BigUint64Array.from(args, (value) => BigInt.asUintN(64, BigInt(value))).buffer),
       stream: undefined,
+      cooperative,
     });
   } finally {
     await slice.unloadModule(module);

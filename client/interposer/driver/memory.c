@@ -93,6 +93,13 @@ static bool find_allocation(uint64_t address, struct range *range, struct device
     return *device != NULL && arena_find(&(*device)->arena, address, range);
 }
 
+/* Managed memory takes whole pages; the program has asked for less. */
+static uint64_t asked_bytes_of(const struct range *range) {
+    uint64_t bytes = range->asked_bytes;
+    managed_find(range->address, NULL, &bytes);
+    return bytes;
+}
+
 bool is_graph_memory(uint64_t address) {
     struct range range;
     struct device *device;
@@ -191,7 +198,7 @@ API(cuMemGetAddressRange_v2, (CUdeviceptr *base, size_t *bytes, CUdeviceptr addr
     struct device *device;
     if (find_allocation(address, &range, &device)) {
         if (base != NULL) *base = range.address;
-        if (bytes != NULL) *bytes = range.asked_bytes;
+        if (bytes != NULL) *bytes = asked_bytes_of(&range);
         return CUDA_SUCCESS;
     }
     if (!globals_find(address, &global, &device)) return CUDA_ERROR_NOT_FOUND;
@@ -262,7 +269,7 @@ static struct pointer_facts facts_of(uint64_t pointer) {
     if (host_memory_find((void *)(uintptr_t)pointer, &base, &bytes, &flags))
         return (struct pointer_facts){CU_MEMORY_HOST, (uintptr_t)base, bytes, driver.devices[0], &driver.devices[0]->primary};
     if (find_allocation(pointer, &range, &device))
-        return (struct pointer_facts){CU_MEMORY_DEVICE, range.address, range.asked_bytes, device,
+        return (struct pointer_facts){CU_MEMORY_DEVICE, range.address, asked_bytes_of(&range), device,
                                       range.owner == &device->graphs ? &device->primary : range.owner};
     if (globals_find(pointer, &global, &device))
         return (struct pointer_facts){CU_MEMORY_DEVICE, global.address, global.byte_count, device, &device->primary};

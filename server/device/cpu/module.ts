@@ -9,6 +9,7 @@ import { type CompiledKernel, compileKernel, functionsToInline } from "./compile
 import { type Pointers, placeFunctions, takenFunctions } from "./compile/pointers.ts";
 import { align } from "./compile/unit.ts";
 import { GlobalsWindow } from "./globals.ts";
+import { deviceRuntimeFor } from "./ptx/device-runtime.ts";
 import { linkPrograms } from "./ptx/link.ts";
 import { parsePtx } from "./ptx/parser.ts";
 import { badImage, type Program, type Routine, type Variable } from "./ptx/program.ts";
@@ -64,13 +65,14 @@ export interface LoadOptions {
 
 /** PTX text, or several to be linked. */
 function readImage(image: Uint8Array): Program {
-  const inputs = readLinkImage(image);
-  if (inputs === undefined) return parsePtx(image);
+  const inputs = readLinkImage(image) ?? [{ kind: LinkKind.PTX, data: image }];
   const other = inputs.find(({ kind }) => kind !== LinkKind.PTX);
   if (other !== undefined) {
     throw new SluiceError("BAD_IMAGE", `The cpu device links PTX text, not inputs of kind [${other.kind}].`);
   }
-  return linkPrograms(inputs.map(({ data }) => parsePtx(data)));
+  const programs = inputs.map(({ data }) => parsePtx(data));
+  const all = [...programs, ...deviceRuntimeFor(programs)];
+  return all.length === 1 ? all[0]! : linkPrograms(all);
 }
 
 export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {

@@ -36,6 +36,10 @@ int main(void) {
     EXPECT(is_managed == 1);
     CHECK(cuPointerGetAttribute(&is_managed, 8, plain));
     EXPECT(is_managed == 0);
+    CUdeviceptr base = 0;
+    size_t bytes = 0;
+    CHECK(cuMemGetAddressRange_v2(&base, &bytes, managed + 100));
+    EXPECT(base == managed && bytes == sizeof(int) * COUNT);
     values = (int *)(uintptr_t)managed;
     for (int i = 0; i < COUNT; i++) values[i] = i;
     void *params[] = {&managed, &count};
