@@ -23,6 +23,19 @@ function pushFrameAddress({ code, unit, frame }: Emitter, variable: Variable, at
   if (frame.stack !== undefined) code.get(frame.stack).op("i32.add");
 }
 
+const noHeap = ": kernels allocate no memory here, so allocate it before the launch";
+const noLaunches = ": kernels launch no kernels here";
+
+/** What programs do that name these functions, where the name alone does not say it. */
+const remarks: Readonly<Record<string, string>> = {
+  malloc: noHeap,
+  free: noHeap,
+  cudaGetParameterBuffer: noLaunches,
+  cudaGetParameterBufferV2: noLaunches,
+  cudaLaunchDevice: noLaunches,
+  cudaLaunchDeviceV2: noLaunches,
+};
+
 function call(emitter: Emitter, instruction: Instruction): void {
   const { name } = callOf(instruction);
   if (name === undefined) callThroughPointer(emitter, instruction);
@@ -30,7 +43,7 @@ function call(emitter: Emitter, instruction: Instruction): void {
   else if (name === "__assertfail") failAssertion(emitter, instruction);
   else {
     const callee = emitter.frame.functions.get(name);
-    if (callee === undefined) throw unsupported(instruction, `a call of [${name}]`);
+    if (callee === undefined) throw unsupported(instruction, `a call of [${name}]${remarks[name] ?? ""}`);
     const { args, results } = callOf(instruction);
     if (!fits(callee.params, args) || !fits(callee.returns, results)) {
       throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
