@@ -4,7 +4,7 @@ import { encodeAllocateCall, encodeFillCall, encodeFreeCall, Opcode } from "../s
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
-import { issueCopy, issuePiece, requestPiece } from "./copies.ts";
+import { type DevicePlace, issueCopy, issuePiece, requestPiece } from "./copies.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
@@ -207,29 +207,45 @@ export class DeviceBuffer {
    * As `read`, into memory that is there already: as many bytes as `into` has, from `offset` on. For loops, since fresh memory costs
    * more than the copy. `into` must not be looked at before the promise resolves, and holds anything when it rejects.
    */
-  async readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
-    const { session } = this.context;
-    const staging = session.stagingFor(into.byteLength);
-    if (options.overlap || staging !== undefined) {
-      await this.#readInPieces(into, options, staging);
-      return;
+  readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
+    // Not `async`: one promise per small read is enough.
+    try {
+      const { byteLength } = into;
+      const staging = this.context.session.stagingFor(byteLength);
+      if (options.overlap || staging !== undefined) return this.#readInPieces(into, options, staging);
+      const { offset = 0, stream } = options;
+      this.checkRange({ offset, byteCount: byteLength });
+      const place = { address: this.address + offset, stream: streamHandle(stream, this.context) };
+      const isOne = into instanceof Uint8Array && byteLength > 0 && byteLength <= CALL_DATA_BYTES_MAX;
+      return isOne ? this.#readOne(into, place, options.signal) : this.#readAll(into, place, options.signal);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const offset = options.offset ?? 0;
-    const { byteLength } = into;
-    this.checkRange({ offset, byteCount: byteLength });
-    const stream = streamHandle(options.stream, this.context);
-    const pieces: Promise<boolean>[] = [];
-    for (let at = 0; at < byteLength; at += CALL_DATA_BYTES_MAX) {
-      const byteCount = Math.min(CALL_DATA_BYTES_MAX, byteLength - at);
-      const isAll = byteCount === byteLength && into instanceof Uint8Array;
-      const piece = isAll ? into : new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
-      const place = { address: this.address + offset + at, stream };
-      pieces.push(requestPiece(session, place, { into: piece, staging, signal: options.signal }));
+  }
+
+  /** In one call. */
+  #readOne(into: Uint8Array, place: DevicePlace, signal: AbortSignal | undefined): Promise<void> {
+    const { session } = this.context;
+    let call = 0;
+    const onArrived = (): void => this.#noteIdle(call);
+    const asked = requestPiece(session, place, { into, staging: undefined, signal, onArrived });
+    call = session.calls;
+    return asked;
+  }
+
+  /** In as many calls as it takes, all asked for at once. */
+  async #readAll(into: ArrayBufferView, place: DevicePlace, signal: AbortSignal | undefined): Promise<void> {
+    const { session } = this.context;
+    const pieces: Promise<void>[] = [];
+    for (let at = 0; at < into.byteLength; at += CALL_DATA_BYTES_MAX) {
+      const byteCount = Math.min(CALL_DATA_BYTES_MAX, into.byteLength - at);
+      const piece = new Uint8Array(into.buffer, into.byteOffset + at, byteCount);
+      const from = { address: place.address + at, stream: place.stream };
+      pieces.push(requestPiece(session, from, { into: piece, staging: undefined, signal }));
     }
     const lastPiece = session.calls;
-    const isWhole = pieces.length === 1 ? await pieces[0]! : (await Promise.all(pieces)).every(Boolean);
-    if (!isWhole) throw takenAway();
-    if (byteLength > 0) this.#noteIdle(lastPiece);
+    await Promise.all(pieces);
+    if (pieces.length > 0) this.#noteIdle(lastPiece);
   }
 
   /** Where there is no other stream than the default one, a read waits for all work of the device. */
@@ -254,7 +270,7 @@ export class DeviceBuffer {
         const from = { address: place.buffer + place.offset + piece.at, stream: place.stream };
         const asked = requestPiece(session, from, { into: bytesOf(piece), staging, signal });
         lastPiece = session.calls;
-        if (!(await asked)) throw takenAway();
+        await asked;
       },
     });
     if (!mayBeOvertaken) this.#noteIdle(lastPiece);
@@ -368,10 +384,3 @@ export class BufferView {
     return this.buffer.address + this.offset;
   }
 }
-
-/** An array that is transferred to another thread meanwhile is the caller's mistake, and no reason to end the session. */
-const takenAway = (): SluiceError =>
-  new SluiceError(
-    "BAD_ARGUMENT",
-    "The array that is read into is transferred, or made smaller, before the bytes come.",
-  );

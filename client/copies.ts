@@ -13,7 +13,7 @@ import {
 } from "../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { orAborted } from "./abort.ts";
-import { decodeNothing } from "./pending-answers.ts";
+import { type Decode, decodeNothing } from "./pending-answers.ts";
 import type { Session } from "./session.ts";
 import type { Staging } from "./staging.ts";
 
@@ -73,7 +73,7 @@ export function issuePiece(
   session.send();
 }
 
-/** Asks for one piece of a copy from the device; resolves to whether `into` was still there when the bytes came. */
+/** Asks for one piece of a copy from the device. Rejects with BAD_ARGUMENT when `into` is not there any more as the bytes come. */
 export function requestPiece(
   session: Session,
   place: DevicePlace,
@@ -82,24 +82,27 @@ export function requestPiece(
     /** As for the whole copy. */
     readonly staging: Staging | undefined;
     readonly signal: AbortSignal | undefined;
+    /** Told when the bytes are there. */
+    readonly onArrived?: () => void;
   },
-): Promise<boolean> {
-  const { into, staging, signal } = piece;
+): Promise<void> {
+  const { into, staging, signal, onArrived } = piece;
+  const { address, stream } = place;
   const { byteLength } = into;
   const part = staging?.take();
   if (staging === undefined || part === undefined) {
-    const fields = { ...place, byteCount: byteLength };
-    const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into) };
+    const fields = { address, stream, byteCount: byteLength };
+    const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into, onArrived) };
     return session.request(Opcode.copyFromDevice, call, signal);
   }
   const answered = session.request(Opcode.copyFromDeviceStaged, {
-    fields: { ...place, offset: part.offset, byteCount: byteLength },
+    fields: { address, stream, offset: part.offset, byteCount: byteLength },
     encode: encodeCopyFromDeviceStagedCall,
     decode: (...body) => {
       decodeNothing(...body);
-      if (into.byteLength !== byteLength) return false;
+      if (into.byteLength !== byteLength) return takenAway();
       staging.read(part, into);
-      return true;
+      return onArrived?.();
     },
   });
   const release = (): void => staging.release(part);
@@ -108,7 +111,7 @@ export function requestPiece(
   return orAborted(answered, signal);
 }
 
-function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFromDeviceAnswer>) => boolean {
+function decodeInto(into: Uint8Array, onArrived: (() => void) | undefined): Decode<void> {
   const { byteLength } = into;
   return (buffer, start, end) => {
     const { data } = decodeCopyFromDeviceAnswer(buffer, start, end);
@@ -118,8 +121,17 @@ function decodeInto(into: Uint8Array): (...body: Parameters<typeof decodeCopyFro
         `The server answers a read of [${byteLength}] bytes with [${data.byteLength}].`,
       );
     }
-    if (into.byteLength !== byteLength) return false;
+    if (into.byteLength !== byteLength) return takenAway();
     into.set(data);
-    return true;
+    return onArrived?.();
   };
 }
+
+/** An array that is transferred to another thread meanwhile is the caller's mistake, and no reason to end the session. */
+const takenAway = (): Promise<never> =>
+  Promise.reject(
+    new SluiceError(
+      "BAD_ARGUMENT",
+      "The array that is read into is transferred, or made smaller, before the bytes come.",
+    ),
+  );

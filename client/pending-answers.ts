@@ -7,46 +7,56 @@ import { callTable, decodeFailure } from "../shared/generated/calls.ts";
 import type { AnswerView } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer } from "../shared/wire/wire-buffer.ts";
 
-/** What an answered call does with its answer; the body is valid only during the call. */
-export type Decode<A> = (buffer: WireBuffer, start: number, end: number) => A;
+/** What an answered call does with its answer; the body is valid only during the call. A rejected promise is the caller's failure alone. */
+export type Decode<A> = (buffer: WireBuffer, start: number, end: number) => A | Promise<A>;
 
 interface Pending {
   readonly sequence: number;
   /** Decodes and resolves. */
-  readonly succeed: Decode<void>;
+  readonly succeed: (buffer: WireBuffer, start: number, end: number) => void;
   readonly fail: (error: SluiceError) => void;
+  /** The call that was issued behind it and waits too. */
+  next: Pending | undefined;
 }
 
 const callNames = new Map(callTable.map((entry) => [entry.opcode, entry.name]));
 
 export class PendingAnswers {
   readonly #leaseId: string;
-  /** Keyed as answers name their calls: by the low 32 bits. Far fewer than 2^32 wait at once. */
-  readonly #calls = new Map<number, Pending>();
+  /**
+   * In the order in which they were issued, which is nearly always that of their answers. A list, since a map that is empty again gives its memory
+   * back and gets new memory with the next call.
+   */
+  #first: Pending | undefined;
+  #last: Pending | undefined;
+  #size = 0;
 
   constructor(leaseId: string) {
     this.#leaseId = leaseId;
   }
 
   get size(): number {
-    return this.#calls.size;
+    return this.#size;
   }
 
   /** The first call that waits; undefined for none. */
   get oldest(): number | undefined {
-    // They are here in the order in which they were issued.
-    for (const { sequence } of this.#calls.values()) return sequence;
-    return undefined;
+    return this.#first?.sequence;
   }
 
   /** The answer to the call with this sequence number, decoded. */
   expect<A>(sequence: number, decode: Decode<A>): Promise<A> {
     return new Promise((resolve, reject) => {
-      this.#calls.set(sequence >>> 0, {
+      const pending: Pending = {
         sequence,
         succeed: (buffer, start, end) => resolve(decode(buffer, start, end)),
         fail: reject,
-      });
+        next: undefined,
+      };
+      if (this.#last === undefined) this.#first = pending;
+      else this.#last.next = pending;
+      this.#last = pending;
+      this.#size++;
     });
   }
 
@@ -55,7 +65,7 @@ export class PendingAnswers {
    * @throws SluiceError PROTOCOL_ERROR for an answer that no call waits for, or that is malformed.
    */
   settle(buffer: WireBuffer, answer: AnswerView): SluiceError | undefined {
-    const pending = this.#calls.get(answer.sequence);
+    const pending = this.#take(answer.sequence);
     if (pending === undefined) {
       throw protocolError(`The server answers the call [${answer.sequence}], which waits for no answer.`);
     }
@@ -70,16 +80,32 @@ export class PendingAnswers {
     } catch (error) {
       pending.fail(toSluiceError(error));
       throw error;
-    } finally {
-      this.#calls.delete(answer.sequence);
     }
   }
 
   /** Fails every call that waits, each with an error of its own. */
   failAll(reason: SluiceError): void {
-    const waiting = [...this.#calls.values()];
-    this.#calls.clear();
-    for (const pending of waiting) pending.fail(again(reason));
+    let waiting = this.#first;
+    this.#first = undefined;
+    this.#last = undefined;
+    this.#size = 0;
+    for (; waiting !== undefined; waiting = waiting.next) waiting.fail(again(reason));
+  }
+
+  /** Takes a call out by the low 32 bits of its number, as answers name it. Far fewer than 2^32 wait at once. */
+  #take(low: number): Pending | undefined {
+    let before: Pending | undefined;
+    let found = this.#first;
+    while (found !== undefined && found.sequence >>> 0 !== low) {
+      before = found;
+      found = found.next;
+    }
+    if (found === undefined) return undefined;
+    if (before === undefined) this.#first = found.next;
+    else before.next = found.next;
+    if (found === this.#last) this.#last = before;
+    this.#size--;
+    return found;
   }
 
   /** What the answer to the call `asked` tells: its own failure, or that of an earlier call, which then is named. */
@@ -97,7 +123,7 @@ export class PendingAnswers {
 }
 
 /** The decoder of an answer without fields. */
-export const decodeNothing: Decode<void> = (_buffer, start, end) => {
+export const decodeNothing = (_buffer: WireBuffer, start: number, end: number): void => {
   if (start !== end) throw protocolError(`An answer without fields has [${end - start}] bytes.`);
 };
 

@@ -43,6 +43,16 @@ export function piecesOf({ block, start, byteCount, pieces }: KeptFrame, from = 
 
 const noPieces: Uint8Array[] = [];
 const noBlocks: Block[] = [];
+/** Stands where a frame was that is released. */
+const released: KeptFrame = {
+  mark: 0,
+  byteCount: 0,
+  block: undefined,
+  start: 0,
+  pieces: noPieces,
+  blocks: noBlocks,
+  adopted: undefined,
+};
 
 export interface FrameLogOptions {
   /** Memory of released frames that is kept for later ones. */
@@ -123,13 +133,11 @@ export class FrameLog {
       entry !== undefined && entry.mark <= mark;
       entry = this.#kept[this.#head]
     ) {
-      this.#head++;
+      this.#kept[this.#head++] = released;
       this.#release(entry);
     }
-    if (this.#head === this.#kept.length) {
-      this.#kept.length = 0;
-      this.#head = 0;
-    } else if (this.#head > 256 && this.#head * 2 > this.#kept.length) {
+    // Not whenever it is empty: an array that shrinks and grows with every frame costs more than the frame.
+    if (this.#head > 256 && this.#head * 2 > this.#kept.length) {
       this.#kept.splice(0, this.#head);
       this.#head = 0;
     }
