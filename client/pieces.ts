@@ -18,6 +18,9 @@ const HELD_BYTES_MAX = CLIENT_BACKLOG_BYTES_MAX / 2;
 /** Pieces of one copy from the device that are asked for at once: enough to keep a link busy, few enough that other answers come soon. */
 const RECEIVING_PIECES_MAX = 4;
 
+/** The same where no other answer could come between them: nearly what the staging file holds. */
+const RECEIVING_ALONE_PIECES_MAX = 7;
+
 /** A piece of a larger array. */
 export interface Piece {
   /** In bytes from the start. */
@@ -84,6 +87,7 @@ export async function receivePieces(
   session: Session,
   from: CopyInPieces & { readonly request: (piece: Piece) => Promise<void> },
 ): Promise<void> {
+  const most = from.mayBeOvertaken === false ? RECEIVING_ALONE_PIECES_MAX : RECEIVING_PIECES_MAX;
   const underWay = new Set<Promise<void>>();
   const all: Promise<void>[] = [];
   await runCopy(session, from, {
@@ -94,7 +98,7 @@ export async function receivePieces(
       underWay.add(asked);
       all.push(asked);
     },
-    room: () => (underWay.size < RECEIVING_PIECES_MAX ? undefined : Promise.race(underWay)),
+    room: () => (underWay.size < most ? undefined : Promise.race(underWay)),
   });
   await Promise.all(all);
 }
