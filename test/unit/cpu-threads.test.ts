@@ -55,6 +55,20 @@ describe("warp operations", () => {
     expect(await each(body, 96)).toEqual(values);
   });
 
+  /** Threads come to one barrier at two places, all at once; those with an even number then take their time. */
+  const twoPlaces = `and.b32 %r2, %r0, 1; setp.eq.u32 %p1, %r2, 1; @%p1 bra ODD; bar.sync 0; mov.u32 %r3, 0;
+    WAIT: ld.volatile.global.u32 %r4, [%rd0]; add.u32 %r3, %r3, 1; setp.lt.u32 %p2, %r3, 300; @%p2 bra WAIT; bra MEET;
+    ODD: bar.sync 0; MEET:`;
+
+  test("wait for lanes that a barrier has let go on, and that have not arrived", async () => {
+    const body = `${twoPlaces} mul.lo.u32 %r1, %r0, 10; shfl.sync.bfly.b32 %r1, %r1, 1, 31, -1;`;
+    expect(await each(body, 64)).toEqual(threads(64).map((thread) => (thread ^ 1) * 10));
+  });
+
+  test("and barriers too: threads that are under way are no deadlock", async () => {
+    expect(await each(`${twoPlaces} bar.sync 0; mov.u32 %r1, %r0;`, 64)).toEqual(threads(64));
+  });
+
   test("votes of a partial warp count only threads that exist", async () => {
     const body = `and.b32 %r2, %r0, 1; setp.eq.u32 %p1, %r2, 1; vote.sync.ballot.b32 %r1, %p1, -1;
       vote.sync.all.pred %p2, !%p3, -1; @%p2 add.u32 %r1, %r1, 1; vote.sync.any.pred %p4, %p1, -1; @!%p4 mov.u32 %r1, 0;`;

@@ -125,8 +125,8 @@ export class BlockRunner {
         }
       }
       const released = this.#releaseBarriers();
-      if (released !== undefined) return released;
-      if (moved) continue;
+      if (typeof released === "number") return released;
+      if (moved || released === "moved") continue;
       if (this.#allExited()) return EXITED;
       if (!this.#runIncomplete()) throw new Deadlock();
     }
@@ -253,8 +253,8 @@ export class BlockRunner {
     }
   }
 
-  /** Lets the threads of each complete barrier go on. Returns the common place if that is all threads of the block. */
-  #releaseBarriers(): number | undefined {
+  /** Lets the threads of each complete barrier go on. Returns the common place if that is all threads of the block, and whether any has moved. */
+  #releaseBarriers(): number | "moved" | undefined {
     const waiting = new Map<number, number[]>();
     let alive = 0;
     for (let thread = 0; thread < this.#threads; thread++) {
@@ -276,7 +276,7 @@ export class BlockRunner {
       const result = this.#release(threads);
       if (threads.length === this.#threads && result !== MIXED) return result;
       // The threads have moved: what else waits is looked at anew.
-      return this.#releaseBarriers();
+      return this.#releaseBarriers() ?? "moved";
     }
     return undefined;
   }
