@@ -179,6 +179,7 @@ export class Outgoing {
   }
 
   #tell(): void {
+    if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();

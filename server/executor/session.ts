@@ -272,7 +272,7 @@ export class Session {
     this.#readAt = startedAt;
     try {
       while (!this.#over) {
-        const change = this.#changes.shift();
+        const change = this.#changes.length > 0 ? this.#changes.shift() : undefined;
         if (change !== undefined) {
           this.#holdUp(change(), "change");
           break;
