@@ -6,7 +6,7 @@
 import { writeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { FrameReader } from "../../shared/wire/frame.ts";
-import { isTurnOver, receiveSoon, sendNow } from "./socket-calls.ts";
+import { isTurnOver, receiveSoon, sendNow, takesSoon } from "./socket-calls.ts";
 
 /** Room for what comes while the reader has none. */
 const OVERFLOW_BYTES = 64 * 1024;
@@ -117,4 +117,28 @@ export function writeNow(socket: Socket, bytes: Uint8Array): number {
     // The system takes nothing now, or the connection is gone: the stream waits, or tells.
     return 0;
   }
+}
+
+/** When the first wait of `writeSoon` in this turn of the event loop began. */
+let waitingSince: number | undefined;
+
+/**
+ * As `writeNow`, but waits while the system takes more soon, so that what is written can stay where it lies. In one turn of the event loop it waits
+ * no longer than a turn may last, however often it is called.
+ */
+export function writeSoon(socket: Socket, bytes: Uint8Array): number {
+  let taken = writeNow(socket, bytes);
+  if (taken === bytes.byteLength) return taken;
+  if (waitingSince === undefined) {
+    waitingSince = performance.now();
+    setImmediate(() => {
+      waitingSince = undefined;
+    });
+  }
+  while (taken < bytes.byteLength && !isTurnOver(waitingSince)) {
+    const fd = (socket as unknown as WithHandle)._handle?.fd;
+    if (fd === undefined || fd < 0 || !takesSoon(fd)) break;
+    taken += writeNow(socket, bytes.subarray(taken));
+  }
+  return taken;
 }

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { ANSWER_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameLog, piecesOf } from "../../shared/wire/frame-log.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
-import { writeNow } from "./connection.ts";
+import { writeNow, writeSoon } from "./connection.ts";
 
 export interface OutgoingOptions {
   /** Whether the client acknowledges frames and may come back for those that it lacks. Otherwise they are kept until they are written. */
@@ -147,13 +147,13 @@ export class Outgoing {
     }
   }
 
-  /** Sends what the system takes at once from where it lies, and copies only the rest. `bulk` needs no padding. */
+  /** Sends what the system takes soon from where it lies, and copies only the rest. `bulk` needs no padding. */
   #sendThrough(
     socket: Socket,
     { mark, head, bulk }: { readonly mark: number; readonly head: Uint8Array; readonly bulk: Uint8Array },
   ): void {
     const ofHead = writeNow(socket, head);
-    const ofBulk = ofHead < head.byteLength ? 0 : writeNow(socket, bulk);
+    const ofBulk = ofHead < head.byteLength ? 0 : writeSoon(socket, bulk);
     this.byteCount += ofHead + ofBulk;
     if (ofBulk === bulk.byteLength) {
       this.#onWritten(mark);

@@ -9,6 +9,7 @@ import koffi from "../device/native.ts";
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const POLLIN = 1;
+const POLLOUT = 4;
 
 /**
  * How long one `poll` waits, and how long the event loop goes without a turn before it is given one. Longer than the system's tick, since a
@@ -28,7 +29,6 @@ function load() {
   const backendFd = library.func("uv_backend_fd", "int", ["void *"]);
   // Two struct pollfd: the socket, and the descriptor in which libuv waits for everything else.
   const words = new Int32Array(4);
-  words[1] = POLLIN;
   words[2] = backendFd(defaultLoop()) as number;
   words[3] = POLLIN;
   const events = new Int16Array(words.buffer);
@@ -63,9 +63,20 @@ export function receiveSoon(fd: number, into: Uint8Array): number {
   if (socket === undefined) return 0;
   const { poll, recv, words, events } = socket;
   words[0] = fd;
+  words[1] = POLLIN;
   // What a failed socket says is said once: it is left for libuv to hear.
   if ((poll(words, 2, WAIT_MS) as number) <= 0 || events[3] !== POLLIN) return 0;
   return Math.max(0, recv(fd, into, into.byteLength, MSG_DONTWAIT) as number);
+}
+
+/** Waits until the system takes more on `fd`; false when the event loop is to have a turn instead, as with `receiveSoon`. */
+export function takesSoon(fd: number): boolean {
+  const socket = calls();
+  if (socket === undefined) return false;
+  const { poll, words, events } = socket;
+  words[0] = fd;
+  words[1] = POLLOUT;
+  return (poll(words, 2, WAIT_MS) as number) > 0 && events[3] === POLLOUT;
 }
 
 /** Whether a turn of the event loop that began at `startedAt` has lasted long enough. Milliseconds as of `performance.now`. */

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { readInto, writeNow } from "../../server/executor/connection.ts";
+import { readInto, writeNow, writeSoon } from "../../server/executor/connection.ts";
 import { isTurnOver, receiveSoon, sendNow } from "../../server/executor/socket-calls.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -172,6 +172,39 @@ test("a peer that is silent costs no turns for long", async () => {
   const startedAt = performance.now();
   await waitFor("a wait to be over", () => isTurnOver(startedAt));
   expect(direct.closed).toBe(false);
+});
+
+test("large data goes whole from where it lies to a peer that reads, in order", async () => {
+  const bytes = Buffer.from(Uint32Array.from({ length: 4 << 20 }, (_, index) => index).buffer);
+  const [socket] = await accept(`
+    let word = 0;
+    let rest = Buffer.alloc(0);
+    connect().on("data", (chunk) => {
+      rest = Buffer.concat([rest, chunk]);
+      const whole = rest.byteLength & ~3;
+      for (let at = 0; at < whole; at += 4) if (rest.readUInt32LE(at) !== word++) throw new Error("Out of order.");
+      rest = rest.subarray(whole);
+      if (word === ${4 << 20}) parentPort.postMessage("done");
+    });
+  `);
+  const direct = echo(socket!);
+  const done = once(peer, "message");
+  for (let at = 0; at < bytes.byteLength; ) {
+    const taken = writeSoon(direct, bytes.subarray(at, at + (1 << 20)));
+    at += taken;
+    if (taken === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await done;
+});
+
+test("a peer that does not read is waited for once in a turn of the event loop", async () => {
+  const [socket] = await accept("connect().pause();");
+  const direct = echo(socket!);
+  const bytes = Buffer.alloc(1 << 20);
+  const startedAt = performance.now();
+  for (let call = 0; call < 500; call++) writeSoon(direct, bytes);
+  // Waits in every call would take 10 s.
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
 });
 
 test("a descriptor that is none gives and takes nothing", () => {
