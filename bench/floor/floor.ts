@@ -38,7 +38,7 @@ export class Floor {
 
   /** `address` is `127.0.0.1:0` or `unix:PATH`. */
   static async start(address: string, cores?: Placement): Promise<Floor> {
-    const tool = await startTool([...floorCommand(), "serve", address], { cores, lines: 1 });
+    const tool = await startTool([...floorCommand(), "serve", address], { cores, lines: 1, ownSession: true });
     return new Floor(tool, address.startsWith("unix:") ? address : `127.0.0.1:${tool.lines[0]}`);
   }
 

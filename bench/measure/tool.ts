@@ -41,6 +41,8 @@ export interface ToolOptions {
   /** Lines that it prints when it is ready. */
   readonly lines: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** Whether it has a session of its own, as a server has that outlives whoever started it. Linux schedules sessions against each other (autogroup). */
+  readonly ownSession?: boolean;
   /** What ends it: the end of its stdin, or SIGTERM. */
   readonly endsBy?: "stdin" | "SIGTERM";
 }
@@ -48,7 +50,11 @@ export interface ToolOptions {
 /** Starts a tool and waits until it is ready. */
 export async function startTool(command: readonly string[], options: ToolOptions): Promise<Tool> {
   const [program, ...args] = placed(command, options.cores);
-  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: options.env ?? process.env });
+  const child = spawn(program, args, {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: options.env ?? process.env,
+    detached: options.ownSession ?? false,
+  });
   running.add(child);
   let words = "";
   child.stderr.on("data", (chunk) => {
