@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { SluiceError } from "../shared/errors.ts";
 import type { RestoredLease, RestoredState } from "./control/restored-state.ts";
 import type { ControlFolders, FoundFolder } from "./executor/control-folder.ts";
+import type { ExecutorUsage } from "./executor/control-messages.ts";
 import { ExecutorProcess, type Hello } from "./executor/executor-process.ts";
 import { isThere } from "./process-identity.ts";
 import { decayedUsage } from "./store/ledger.ts";
@@ -22,6 +23,8 @@ interface Found {
   readonly executor: ExecutorProcess;
   /** By its folder, or by its own word; undefined for a spare, and for one that was to end. */
   readonly leaseId: string | undefined;
+  /** Its own word, whatever becomes of it. */
+  readonly hello: Hello | undefined;
 }
 
 export interface RestartOptions {
@@ -46,6 +49,7 @@ export interface LastRun {
 export async function findLastRun({ folders, store, now, usageHalfLifeMs, log }: RestartOptions): Promise<LastRun> {
   const folderList = folders.list();
   const found = await Promise.all(folderList.flatMap((folder) => findExecutor(folders, folder) ?? []));
+  storeUse(store, found);
   const open = new Map(store.openLeases().map((lease) => [lease.lease.id, lease]));
   const executors = new Map<string, ExecutorProcess>();
   const ends: Promise<void>[] = [];
@@ -79,7 +83,7 @@ function findExecutor(folders: ControlFolders, folder: FoundFolder): Promise<Fou
   if (identity === undefined || !isThere(identity)) return undefined;
   const executor = ExecutorProcess.find(folders, { ...folder, identity });
   const late = new Promise<undefined>((resolve) => setTimeout(resolve, HELLO_MS_MAX, undefined).unref());
-  return Promise.race([executor.hello, late]).then((hello) => ({ executor, leaseId: leaseOf(folder, hello) }));
+  return Promise.race([executor.hello, late]).then((hello) => ({ executor, hello, leaseId: leaseOf(folder, hello) }));
 }
 
 function leaseOf(folder: FoundFolder, hello: Hello | undefined): string | undefined {
@@ -87,6 +91,31 @@ function leaseOf(folder: FoundFolder, hello: Hello | undefined): string | undefi
   // The last server had taken the lease from it, to end it or to replace it.
   return hello.isLast && folder.leaseId === undefined ? undefined : hello.leaseId;
 }
+
+/**
+ * Stores what executors say that their leases have used, before one of them is ended: the last server may have died before it heard. Of several
+ * executors of one lease the later ones count on from the earlier ones.
+ */
+function storeUse(store: Store, found: readonly Found[]): void {
+  for (const { lease, usage } of store.openLeases()) {
+    const told = found.flatMap(({ hello }) => (hello?.leaseId === lease.id ? (hello.usage ?? []) : []));
+    if (told.length > 0) store.saveUsage(lease.id, most([usage, ...told]));
+  }
+  store.flush();
+}
+
+/** All of it only grows. */
+const most = (usages: readonly ExecutorUsage[]): ExecutorUsage => {
+  const largest = (count: keyof ExecutorUsage): number => Math.max(...usages.map((usage) => usage[count]));
+  return {
+    calls: largest("calls"),
+    batches: largest("batches"),
+    answers: largest("answers"),
+    bytesReceived: largest("bytesReceived"),
+    bytesSent: largest("bytesSent"),
+    deviceMs: largest("deviceMs"),
+  };
+};
 
 /** Kills an executor and resolves when its memory is free. */
 async function seeDead(executor: ExecutorProcess): Promise<void> {

@@ -68,7 +68,7 @@ export type ToExecutor =
     }
   /** Give a slice another size, between two calls; answered by `resized`. */
   | { readonly kind: "resize"; readonly index: number; readonly arenaBytes: number }
-  /** Tell the client why, then exit. */
+  /** Tell the client why; answered by `ended`. */
   | { readonly kind: "end"; readonly code: ErrorCode; readonly message: string };
 
 export type FromExecutor =
@@ -102,6 +102,8 @@ export type FromExecutor =
     }
   /** Calls came since the last such message, or kernels run: sent every second while that is so, and once when it no longer is. */
   | { readonly kind: "active"; readonly isBusy: boolean }
-  /** The lease's use so far, and what is new of its shape: sent every second while it changes, with `sessionEnded`, and before an exit. */
+  /** The lease's use so far, and what is new of its shape: sent every second while it changes, with `sessionEnded`, and before `ended`. */
   | { readonly kind: "usage"; readonly usage: ExecutorUsage; readonly shape: CallShape }
+  /** `end` is carried out. The process waits to be killed: should the daemon die before it has stored the use, the next one is told. */
+  | { readonly kind: "ended" }
   | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };

@@ -49,6 +49,8 @@ export class ExecutorProcess {
   /** Where it stands, by its own word; undefined when it dies before that. */
   readonly hello: Promise<Hello | undefined>;
   #onHello: (hello: Hello | undefined) => void = () => {};
+  readonly #ended: Promise<void>;
+  #onEnded: () => void = () => {};
   #receive: ((message: FromExecutor) => void) | undefined;
   /** What came before anybody listened. */
   #early: FromExecutor[] = [];
@@ -60,6 +62,9 @@ export class ExecutorProcess {
     this.#life = life;
     this.hello = new Promise((resolve) => {
       this.#onHello = resolve;
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#onEnded = resolve;
     });
     this.exited = life.exited.then(async (how) => {
       await this.#lastWords();
@@ -119,23 +124,29 @@ export class ExecutorProcess {
     this.send(message);
   }
 
-  /** From now on its death is not its lease's, for the daemon after this one too. */
-  dropLease(): void {
-    this.#folders.dropLease(this.#name);
-  }
-
-  /** Lets the executor tell its client why, and sees it dead; tells whether it left by itself, or hung and had to be killed. */
+  /** Lets the executor tell its client why, and sees it dead; tells whether it did what it was told, or hung and had to be killed. */
   async end(code: ErrorCode, message: string): Promise<"left" | "killed"> {
-    this.dropLease();
+    this.#dropLease();
     this.send({ kind: "end", code, message });
     let how: "left" | "killed" = "left";
     const timer = setTimeout(() => {
       how = "killed";
       this.kill();
     }, FAREWELL_MS);
-    await this.exited;
+    await Promise.race([this.#ended, this.exited]);
     clearTimeout(timer);
+    this.dismiss();
+    await this.exited;
     return how;
+  }
+
+  /**
+   * It is no lease's any more, and dies once what it has said is stored, which is done with the end of the turn: from then on nobody can
+   * ask it again.
+   */
+  dismiss(): void {
+    this.#dropLease();
+    setImmediate(() => this.kill());
   }
 
   /** Ends the process at once. */
@@ -148,6 +159,11 @@ export class ExecutorProcess {
     this.#left = true;
     this.#life.leave();
     this.#control?.destroy();
+  }
+
+  /** From now on its death is not its lease's, for the daemon after this one too. */
+  #dropLease(): void {
+    this.#folders.dropLease(this.#name);
   }
 
   /** What it said before its end may still be on its way. */
@@ -174,6 +190,7 @@ export class ExecutorProcess {
     readMessages(control, (value) => {
       const message = value as FromExecutor;
       if (message.kind === "hello") this.#onHello(message);
+      if (message.kind === "ended") this.#onEnded();
       if (this.#receive === undefined) this.#early.push(message);
       else this.#receive(message);
     });

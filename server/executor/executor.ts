@@ -73,20 +73,20 @@ export class Executor {
     });
   }
 
-  /** Carries out one message; resolves to true when the process should exit. */
-  async receive(message: ToExecutor, socket: Socket | undefined): Promise<boolean> {
+  /** Carries out one message. */
+  async receive(message: ToExecutor, socket: Socket | undefined): Promise<void> {
     switch (message.kind) {
       case "prepare":
         await Promise.all(message.deviceKinds.map(async (kind) => (await loadDriver(kind)).prepare?.()));
         await this.#rehearse();
         this.#send({ kind: "ready" });
-        return false;
+        return;
       case "assign":
         this.#options.onAssigned(message.leaseId);
         this.#usage.startFrom(message.usage);
         this.#assignment = message;
         this.#cache = message.cache && new ContentCache({ ...message.cache, onProblem: this.#warn });
-        return false;
+        return;
       case "session":
         if (socket !== undefined) this.#client = { clientAddress: message.clientAddress, sessionId: message.sessionId };
         await this.#rehearsal;
@@ -94,14 +94,15 @@ export class Executor {
         if (socket !== undefined) this.#connect(message, socket);
         // The client was gone before its socket arrived.
         else if (this.#session === undefined) this.#ended(false);
-        return false;
+        return;
       case "resize":
         await this.#resize(message);
-        return false;
+        return;
       case "end":
         this.#isLast = true;
         await this.#end(new SluiceError(message.code, message.message));
-        return true;
+        this.#send({ kind: "ended" });
+        return;
     }
   }
 

@@ -69,7 +69,7 @@ const channel = new DaemonChannel({
   },
   onMessage: (value) => {
     const message = value as ToExecutor;
-    executor.receive(message, socketOf(message)).then((done) => (done ? leave() : undefined), fail);
+    executor.receive(message, socketOf(message)).catch(fail);
   },
   onLost: () => {
     const { orphanTimeoutMs } = executor;

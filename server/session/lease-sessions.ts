@@ -205,8 +205,7 @@ export class LeaseSessions {
   #retire(leaseId: string, work: LeaseExecutor): void {
     work.ending = true;
     this.#retired.add(leaseId);
-    work.executor.dropLease();
-    work.executor.kill();
+    work.executor.dismiss();
     void work.executor.exited.then(() => {
       // Unless the lease has ended meanwhile.
       if (this.#byLease.get(leaseId) === work) this.#byLease.delete(leaseId);
@@ -217,6 +216,7 @@ export class LeaseSessions {
     const { events, onLog } = this.#options;
     switch (message.kind) {
       case "ready":
+      case "ended": // The executor's process itself is who waits for it.
         return;
       case "hello":
         // One that was started here has no lease yet when it says so.

@@ -378,3 +378,22 @@ test("a job can release while no server is there: it is done when the next one c
   expect((await inTime("the release", released, 20_000))!.calls).toBeGreaterThan(0);
   await isEmpty(pool);
 });
+
+test("what a lease has used is in the ledger when its server dies while it releases it", async () => {
+  await begin();
+  const control = rawControl();
+  const lease = await control.allocate({ memoryBytes: 64 * MiB });
+  const session = await RawSession.open(server.data, lease);
+  for (let call = 0; call < 10; call++) await session.ask(raw.attach());
+  const [executor] = executorsOf(server.state);
+  // The release has come as far as its executor, and no further.
+  process.kill(executor!.pid, "SIGSTOP");
+  control.release(lease.id, lease.secret).catch(() => {});
+  await waitFor("the end of the executor's lease", () => executorsOf(server.state)[0]?.leaseId === undefined);
+  await server.crash();
+  process.kill(executor!.pid, "SIGCONT");
+  await server.start();
+  const { usage } = await rawControl().release(lease.id, lease.secret);
+  expect(Number(usage!.calls)).toBe(10);
+  expect(isAlive(executor!.pid)).toBe(false);
+});

@@ -26,8 +26,9 @@ class FakeExecutor {
   handOver(message: ToExecutor): void {
     this.told.push(message.kind);
   }
-  dropLease(): void {
+  dismiss(): void {
     this.isLeaseDropped = true;
+    this.kill();
   }
   kill(): void {
     this.isKilled = true;
