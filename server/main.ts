@@ -409,13 +409,14 @@ class Daemon {
       this.#log.info({ signal }, "Leaving: leases go on, for the next server");
       return;
     }
-    this.#log.info({ signal, graceMs }, "Stopping: no new leases, running ones have until the grace is over");
-    this.#setServing(false);
-    const stopped = this.#broker.shutDown(graceMs);
+    // Before anything is said: whoever reads of the first may send the second at once.
     const second = nextSignal("SIGTERM", "SIGINT").then((name) => {
       this.#log.warn({ signal: name }, "Stopping at once");
       this.#sessions.kill();
     });
+    this.#log.info({ signal, graceMs }, "Stopping: no new leases, running ones have until the grace is over");
+    this.#setServing(false);
+    const stopped = this.#broker.shutDown(graceMs);
     await Promise.race([stopped, second]);
   }
 
@@ -472,7 +473,10 @@ function parentGone(): Promise<"disconnect"> {
 function nextSignal(...names: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {
-      for (const name of names) process.off(name, stop);
+      // Not before the next wait for a signal has begun, or one in between would end the process.
+      setImmediate(() => {
+        for (const name of names) process.off(name, stop);
+      });
       resolve(signal);
     };
     for (const name of names) process.on(name, stop);
