@@ -38,6 +38,15 @@ static void fill(struct work *w) {
     for (uint64_t i = 0; i < w->count; i++) memcpy((char *)w->destination + i * w->width, &w->value, w->width);
 }
 
+/* Lets the time of `standin_delay` pass; called and left with the lock held. */
+static void delay(void) {
+  if (standin_delay_ns == 0) return;
+  struct timespec t = {(time_t)(standin_delay_ns / 1000000000ull), (long)(standin_delay_ns % 1000000000ull)};
+  UNLOCK();
+  nanosleep(&t, NULL);
+  LOCK();
+}
+
 /* Does one piece of work; called and left with the lock held. */
 static void run(struct stream *stream, struct work *w) {
   struct context *c = stream->context;
@@ -54,14 +63,12 @@ static void run(struct stream *stream, struct work *w) {
     w->event->at_ns = now_ns();
     if (w->event->done < w->generation) w->event->done = w->generation;
     let_go(w->event);
+    /* Whoever sees that an event is done does not know that its stream is: it may have other events behind this one. */
+    pthread_cond_broadcast(&standin_changed);
+    delay();
     return;
   }
-  if (standin_delay_ns > 0) {
-    struct timespec t = {(time_t)(standin_delay_ns / 1000000000ull), (long)(standin_delay_ns % 1000000000ull)};
-    UNLOCK();
-    nanosleep(&t, NULL);
-    LOCK();
-  }
+  delay();
   if (c->error != SUCCESS || stream->ending) return;
   if (w->kind == KERNEL || w->kind == PRODUCT) {
     UNLOCK();

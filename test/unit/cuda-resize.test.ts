@@ -93,6 +93,13 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device that cha
     expect(await words(0, 2 * MiB)).toEqual([104]);
   });
 
+  it("takes no memory away while anything is under way behind the copies that save what stays", async () => {
+    standin.delay(1000);
+    await slice.resize!(smaller);
+    standin.delay(0);
+    expect(await words(0, smaller)).toEqual(marks(smaller));
+  });
+
   it("does not reach with its kernels what was cut off", async () => {
     const module = await slice.loadModule(Buffer.from(knownKernels));
     await slice.resize!(2 * MiB);

@@ -447,7 +447,10 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await slice.synchronize();
     expect(printed).toBe("number 1\nnumber 2\n");
     await launch(slice, module, { kernel: "print", params: number(3) });
+    standin.delay(2000);
     await read(slice, ARENA_BASE, 4);
+    standin.delay(0);
+    expect(standin.report(), "the event loop did not wait").not.toContain("blocking");
     expect(printed).toBe("number 1\nnumber 2\nnumber 3\n");
     await launch(slice, module, { kernel: "print", params: number(4) });
     await slice.synchronizeStream(undefined);

@@ -50,7 +50,7 @@ interface Piece {
   readonly handle: bigint;
 }
 
-/** Copies between the arena and the host, done when they resolve. */
+/** Copies between the arena and the host; when they resolve they are done, and the device has nothing else under way. */
 export interface HostCopies {
   read(address: number, into: Uint8Array): Promise<void>;
   write(address: number, data: Uint8Array): Promise<void>;

@@ -143,8 +143,12 @@ export class CudaSlice implements DeviceSlice {
     await this.synchronize();
     this.#context.enter();
     const before = this.#arena.byteCount;
+    // The device is idle when they resolve: behind a copy that is done the meter may have a mark of its time under way.
     const host = {
-      read: (address: number, into: Uint8Array) => this.read(address, into, undefined),
+      read: async (address: number, into: Uint8Array) => {
+        await this.read(address, into, undefined);
+        await this.synchronize();
+      },
       write: async (address: number, data: Uint8Array) => {
         await this.write(address, data, undefined);
         await this.synchronize();
@@ -171,9 +175,9 @@ export class CudaSlice implements DeviceSlice {
   }
 
   async read(address: number, into: Uint8Array, stream: DeviceStream | undefined): Promise<void> {
-    const on = this.#work(stream);
-    await this.#staging.read(address, into, on);
-    this.#collectOutput(on);
+    await this.#staging.read(address, into, this.#work(stream));
+    // What kernels printed is passed on by a stream that is idle, which the copy's end is not: the meter may have a mark behind it.
+    if (this.#output !== undefined) await this.synchronizeStream(stream);
   }
 
   copy(to: { destination: number; source: number; byteCount: number }, stream: DeviceStream | undefined): void {
