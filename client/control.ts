@@ -122,6 +122,7 @@ export class Control {
   /** Whether the server has ever answered: only then is it waited for. */
   #wasThere = false;
   readonly #outageMs: number;
+  #isClosed = false;
 
   constructor({ server, token, tls, outageMs }: ServerAccess & ControlOptions) {
     this.server = parseHostPort(server, SERVER_PORT_DEFAULT);
@@ -355,7 +356,13 @@ export class Control {
     return this.#quiet.submit(this.#metadata);
   }
 
+  /** A closed one opens no stream and asks nothing any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   close(): void {
+    this.#isClosed = true;
     this.#client.close();
     this.#admin.close();
     this.#quiet.close();

@@ -93,6 +93,11 @@ export class Holder {
 
   #open(): void {
     const { control, key } = this.#options;
+    // Whoever closed it wants no word about its leases any more.
+    if (control.isClosed) {
+      this.stop();
+      return;
+    }
     const stream = control.hold();
     this.#stream = stream;
     stream.on("data", (response: HoldResponse) => this.#onResponse(response));

@@ -53,8 +53,8 @@ export interface LeaseGrant {
   readonly owned: boolean;
   readonly warnings?: readonly string[];
   readonly onOutput: (text: string) => void;
-  /** Called once when the release begins. */
-  readonly onReleased?: () => void;
+  /** Called once when the release begins, with its end. */
+  readonly onReleasing?: (release: Promise<unknown>) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -200,7 +200,11 @@ export class Lease {
    * SERVER_UNREACHABLE (the lease then ends by its time-out).
    */
   release(): Promise<LeaseUsage | undefined> {
-    this.#release ??= this.#releaseOnce();
+    if (this.#release === undefined) {
+      const release = this.#releaseOnce();
+      this.#release = release;
+      this.#grant.onReleasing?.(release);
+    }
     return this.#release;
   }
 
@@ -215,7 +219,6 @@ export class Lease {
   }
 
   async #releaseOnce(): Promise<LeaseUsage | undefined> {
-    this.#grant.onReleased?.();
     const unheard = await this.#session.close(new SluiceError("CLOSED", `The lease [${this.id}] is released.`));
     this.#holder?.stop();
     const released = this.#releaseOnServer();

@@ -121,6 +121,8 @@ export class Pool {
   readonly #control: Control;
   readonly #options: PoolOptions;
   readonly #leases = new Set<Lease>();
+  /** Settled, however, when releases that are under way are over. */
+  readonly #releasing = new Set<Promise<void>>();
 
   /** @internal */
   constructor(control: Control, options: PoolOptions) {
@@ -143,7 +145,7 @@ export class Pool {
       transports,
       resumeMs,
       onOutput: options.onOutput ?? printOutput,
-      onReleased: () => this.#leases.delete(lease),
+      onReleasing: (release) => this.#leave(lease, release),
       signal: options.signal,
     });
     this.#leases.add(lease);
@@ -176,16 +178,27 @@ export class Pool {
     return (await this.#control.release({ leaseId })).usage ?? undefined;
   }
 
-  /** Releases the leases allocated here that are still held, and closes the connection. Idempotent. */
+  /** Releases the leases allocated here that are still held, waits for those that are being released, and closes the connection. Idempotent. */
   async close(): Promise<void> {
     const leases = [...this.#leases];
     this.#leases.clear();
-    await Promise.all(leases.map((lease) => lease[Symbol.asyncDispose]()));
+    await Promise.all([...this.#releasing, ...leases.map((lease) => lease[Symbol.asyncDispose]())]);
     this.#control.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #leave(lease: Lease, release: Promise<unknown>): void {
+    this.#leases.delete(lease);
+    // What goes wrong is told to whoever releases the lease.
+    const over = release.then(
+      () => {},
+      () => {},
+    );
+    this.#releasing.add(over);
+    void over.then(() => this.#releasing.delete(over));
   }
 
   async #allocate(options: AllocateOptions): Promise<Grant> {

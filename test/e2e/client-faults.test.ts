@@ -325,6 +325,17 @@ describe("a program", () => {
     expect(job.stdout()).toMatch(/^LEASE_EXPIRED .*do not block the event loop/);
   });
 
+  it("that closes its pool while it releases a lease has it released before", async () => {
+    const watcher = await start();
+    const pool = await connectHere();
+    const lease = await pool.allocate({ memory: "128MiB" });
+    lease.devices[0].upload(new Uint8Array(1000));
+    const released = lease.release();
+    await pool.close();
+    expect(await isIdle(watcher)).toBe(true);
+    expect(await released).toMatchObject({ calls: lease.stats.calls });
+  });
+
   it("that outlives its maximum duration hears so", async () => {
     const pool = await start();
     const lease = await pool.allocate({ memory: "128MiB", durationMax: "3s" });
