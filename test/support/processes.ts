@@ -57,11 +57,14 @@ function namesIn(folder: string): string[] {
 
 /** Ends the executors that a server left behind. */
 export function endExecutorsOf(state: string): void {
-  for (const { pid } of executorsOf(state)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It is dead already.
-    }
+  for (const { pid } of executorsOf(state)) killIfThere(pid);
+}
+
+/** Kills a process that may have died since it was looked for. */
+export function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is dead already.
   }
 }
