@@ -29,7 +29,14 @@ export async function rehearse(wanted: () => boolean): Promise<void> {
   const slice = { description: description!, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
   const open = () => nullDriver.open({ ...slice, kernelTimeoutMs: 0, onOutput: () => {} });
   const work = new Workspace([slice], open, { isLocal: true });
-  const session = new Session({ resumeMs: 1, work, usage: new UsageCounter(), beforeGoodbye: () => work.close() });
+  const session = new Session({
+    resumeMs: 1,
+    // Its client is in this process.
+    waitsBehindAnswers: false,
+    work,
+    usage: new UsageCounter(),
+    beforeGoodbye: () => work.close(),
+  });
   session.attach({
     socket: sessions,
     received: new Uint8Array(0),

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly resumeMs: number;
   /** How often a client is shown that its connection is alive while a call takes long. Default LIVENESS_INTERVAL_MS. */
   readonly livenessMs?: number;
+  /** Whether the call behind an answer is waited for without a turn of the event loop. Default: it is. Not where the client needs those turns. */
+  readonly waitsBehindAnswers?: boolean;
   readonly work: Workspace;
   readonly usage: UsageCounter;
   /** What to do between a client's GOODBYE and the answer to it: give everything back. */
@@ -53,6 +55,7 @@ export interface SessionConnection {
 
 export class Session {
   readonly #resumeMs: number;
+  readonly #waitsBehindAnswers: boolean;
   readonly #work: Workspace;
   readonly #usage: UsageCounter;
   readonly #beforeGoodbye: () => Promise<void>;
@@ -99,8 +102,10 @@ export class Session {
   #countedBusyMs = 0;
   #countedDeviceMs = 0;
 
-  constructor({ resumeMs, livenessMs = LIVENESS_INTERVAL_MS, work, usage, beforeGoodbye }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { resumeMs, livenessMs = LIVENESS_INTERVAL_MS, work, usage, beforeGoodbye } = options;
     this.#resumeMs = resumeMs;
+    this.#waitsBehindAnswers = options.waitsBehindAnswers ?? true;
     this.#work = work;
     this.#usage = usage;
     this.#beforeGoodbye = beforeGoodbye;
@@ -252,7 +257,13 @@ export class Session {
 
   /** Whether the client has just heard what it asked, and nothing is left to do here but to hear what it does next. */
   #isAwaiting(): boolean {
-    return this.#hasAnswered && this.#heldUp === undefined && !this.#over && this.#socket?.writableLength === 0;
+    return (
+      this.#waitsBehindAnswers &&
+      this.#hasAnswered &&
+      this.#heldUp === undefined &&
+      !this.#over &&
+      this.#socket?.writableLength === 0
+    );
   }
 
   /** Acknowledgements that lie behind calls which wait for them count at once; where they lie too far behind, there is no waiting. */
