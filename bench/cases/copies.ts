@@ -29,7 +29,8 @@ interface CopyPoint extends Comparison {
 function countsOf(bytes: number, quick: boolean): { rounds: number; warmup: number; turns: number } {
   if (bytes <= 64 * KiB) return { rounds: quick ? 150 : 600, warmup: 100, turns: quick ? 3 : 7 };
   if (bytes <= 4 * MiB) return { rounds: quick ? 15 : 40, warmup: 6, turns: quick ? 3 : 7 };
-  if (bytes <= 64 * MiB) return { rounds: quick ? 3 : 5, warmup: 1, turns: quick ? 3 : 7 };
+  // The first copies of a turn find the memory of both ends gone cold.
+  if (bytes <= 64 * MiB) return { rounds: quick ? 7 : 9, warmup: 3, turns: quick ? 3 : 7 };
   return { rounds: 1, warmup: 1, turns: 3 };
 }
 
