@@ -1,10 +1,10 @@
 /** The client's session and device on a fake executor, for unit tests: no gRPC, no lease, no server. */
-import { Content } from "../../client/content.ts";
-import { HandleCounter } from "../../client/context.ts";
-import { Device } from "../../client/device.ts";
+import type { Content } from "../../client/content.ts";
+import type { Device } from "../../client/device.ts";
 import { Session, type SessionOptions } from "../../client/session.ts";
 import type { SluiceError } from "../../shared/errors.ts";
 import { FakeExecutor, type FakeExecutorOptions } from "./fake-executor.ts";
+import { deviceOf } from "./session-device.ts";
 
 export const SECRET = new Uint8Array(32).fill(7);
 export const LEASE_ID = "lease-under-test";
@@ -39,16 +39,7 @@ export async function openFakeGpu(
       reasonOfLoss: async () => undefined,
       ...sessionOptions,
     });
-    const counter = (): HandleCounter => new HandleCounter();
-    const handles = {
-      images: counter(),
-      modules: counter(),
-      streams: counter(),
-      events: counter(),
-      recordings: counter(),
-    };
-    const content = new Content(session, handles);
-    const gpu = new Device({ session, handles, content, index: 0, leaseId: LEASE_ID, attached: attached[0]! });
+    const { gpu, content } = deviceOf(session, attached[0]!, LEASE_ID);
     return { executor, session, content, gpu, failures, output, close: () => executor.close() };
   } catch (error) {
     await executor.close();

@@ -1,10 +1,9 @@
 /** The client's session and device on a session stand, over a socket: no gRPC, no lease, no daemon. */
 import type { ConnectionChange } from "../../client/connection.ts";
-import { Content } from "../../client/content.ts";
-import { HandleCounter } from "../../client/context.ts";
-import { Device } from "../../client/device.ts";
+import type { Device } from "../../client/device.ts";
 import { Session, type SessionOptions } from "../../client/session.ts";
 import type { SluiceError } from "../../shared/errors.ts";
+import { deviceOf } from "./session-device.ts";
 import type { SessionStand } from "./session-stand.ts";
 
 export interface ClientOnStand {
@@ -38,21 +37,6 @@ export async function openClient(
     reasonOfLoss: async () => undefined,
     ...options,
   });
-  const counter = (): HandleCounter => new HandleCounter();
-  const handles = {
-    images: counter(),
-    modules: counter(),
-    streams: counter(),
-    events: counter(),
-    recordings: counter(),
-  };
-  const gpu = new Device({
-    session,
-    handles,
-    content: new Content(session, handles),
-    index: 0,
-    leaseId: stand.leaseId,
-    attached: attached[0]!,
-  });
+  const { gpu } = deviceOf(session, attached[0]!, stand.leaseId);
   return { session, gpu, changes, failures, output: () => output };
 }
