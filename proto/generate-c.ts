@@ -16,8 +16,9 @@ import {
   STAGED_COPY_BYTES_MIN,
   STAGING_BYTES,
 } from "../shared/limits.ts";
-import { type CallSpec, calls, type Field, frameKinds, messages, PROTOCOL_VERSION, records } from "./calls.ts";
+import { type CallSpec, calls } from "./calls.ts";
 import { type Layout, layoutOf, type PlacedField } from "./layout.ts";
+import { type Field, frameKinds, messages, PROTOCOL_VERSION, records } from "./messages.ts";
 
 const snake = (name: string): string => name.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").toLowerCase();
 const upper = (name: string): string => snake(name).toUpperCase();

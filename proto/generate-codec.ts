@@ -1,6 +1,7 @@
 /** Writes shared/generated/calls.ts: types, encoders and decoders for the table of calls. */
-import { type CallSpec, calls, type Field, frameKinds, messages, PROTOCOL_VERSION, records } from "./calls.ts";
+import { type CallSpec, calls } from "./calls.ts";
 import { type Layout, layoutOf, type PlacedField } from "./layout.ts";
+import { type Field, frameKinds, messages, PROTOCOL_VERSION, records } from "./messages.ts";
 
 const capital = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1);
 const isTail = (field: PlacedField): boolean =>

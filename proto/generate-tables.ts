@@ -1,7 +1,8 @@
 /** Writes the tables of proto/README.md: calls, records, messages, frame kinds and errors. */
 import { errorTable, reasonCodes } from "../shared/errors.ts";
-import { type CallSpec, calls, type Field, frameKinds, messages, records } from "./calls.ts";
+import { type CallSpec, calls } from "./calls.ts";
 import { layoutOf } from "./layout.ts";
+import { type Field, frameKinds, messages, records } from "./messages.ts";
 
 function fieldTable(fields: readonly Field[]): string {
   if (fields.length === 0) return "No fields.\n";

@@ -9,10 +9,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
-import { calls, frameKinds, messages, PROTOCOL_VERSION, records } from "./calls.ts";
+import { calls } from "./calls.ts";
 import { generateC } from "./generate-c.ts";
 import { generateCodec } from "./generate-codec.ts";
 import { generateTables } from "./generate-tables.ts";
+import { frameKinds, messages, PROTOCOL_VERSION, records } from "./messages.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const protoFiles = readdirSync(join(root, "proto/sluice/v1"))

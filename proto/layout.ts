@@ -1,5 +1,5 @@
 /** Where each field of the table of calls sits: the rules of FieldType as numbers, for the generators. */
-import type { Field, FieldType } from "./calls.ts";
+import type { Field, FieldType } from "./messages.ts";
 
 export interface PlacedField {
   readonly name: string;

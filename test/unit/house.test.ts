@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { calls, frameKinds } from "../../proto/calls.ts";
+import { calls } from "../../proto/calls.ts";
+import { frameKinds } from "../../proto/messages.ts";
 import { codeOfWire, errorTable, grpcStatus } from "../../shared/errors.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
