@@ -134,8 +134,9 @@ export class Device {
 
   /**
    * Loads a program: PTX text, a cubin or a fatbin, as the device kind allows. One round trip, or two the first time that the server sees
-   * an image larger than 64 KiB; an image that the server has from this tenant does not travel.
-   * @throws SluiceError BAD_IMAGE, UNSUPPORTED_INSTRUCTION (naming instruction and line), IMAGE_TOO_LARGE.
+   * an image larger than 64 KiB; an image that the server has from this tenant does not travel. A kernel that the device cannot run does
+   * not keep the others from it: asking the module for it says why.
+   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE.
    */
   async load(image: string | Uint8Array, options: WaitOptions = {}): Promise<Module> {
     const bytes = typeof image === "string" ? utf8Encode(image) : image;

@@ -1,5 +1,5 @@
 /** Modules and kernels: programs on a device, and their launches. */
-import { SluiceError } from "../shared/errors.ts";
+import { codeOfWire, SluiceError } from "../shared/errors.ts";
 import { encodeModuleUnloadCall, type GlobalInfo, type KernelInfo, Opcode } from "../shared/generated/calls.ts";
 import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { type ArgumentPlan, type KernelArgument, packArguments, planArguments } from "./arguments.ts";
@@ -22,7 +22,7 @@ export interface LaunchOptions {
 
 /** A program loaded on one device, from `gpu.load()`. */
 export class Module {
-  /** The module's kernels in order. */
+  /** The module's kernels in order, also those that the device cannot run: their `refusal` says why. */
   readonly kernels: readonly KernelInfo[];
   /** The module's global variables. */
   readonly globals: readonly GlobalInfo[];
@@ -57,11 +57,19 @@ export class Module {
     );
   }
 
-  /** The kernel with that name, as it stands in the image. @throws SluiceError NO_SUCH_KERNEL */
+  /**
+   * The kernel with that name, as it stands in the image.
+   * @throws SluiceError NO_SUCH_KERNEL; UNSUPPORTED_INSTRUCTION (naming instruction and line), UNSUPPORTED or OUT_OF_MEMORY for a kernel that
+   * the device cannot run.
+   */
   kernel(name: string): Kernel {
     if (this.#unloaded) throw closedError("A module");
     const kernel = this.#byName.get(name);
-    if (kernel !== undefined) return kernel;
+    if (kernel !== undefined) {
+      const { refusalCode, refusal } = kernel.info;
+      if (refusalCode !== 0) throw new SluiceError(codeOfWire(refusalCode), refusal);
+      return kernel;
+    }
     const names = this.kernels.map((info) => info.name).join(", ");
     throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${name}]; it has [${names}].`);
   }

@@ -110,12 +110,11 @@ export const calls = {
   },
   moduleLoad: {
     opcode: 9,
-    doc: "Loads a complete image (PTX text, cubin or fatbin) on a device. The image is dropped afterwards, loaded or not.",
+    doc: "Loads a complete image (PTX text, cubin or fatbin) on a device. The image is dropped afterwards, loaded or not. A kernel that the device cannot run is described with its refusal, and the others can be launched.",
     errors: [
       "NO_SUCH_HANDLE",
       "NO_SUCH_DEVICE",
       "BAD_IMAGE",
-      "UNSUPPORTED_INSTRUCTION",
       "OUT_OF_MEMORY",
       "HANDLE_IN_USE",
       "TOO_MANY_HANDLES",
@@ -140,7 +139,15 @@ export const calls = {
   launch: {
     opcode: 11,
     doc: "Runs a kernel.",
-    errors: ["NO_SUCH_HANDLE", "NO_SUCH_KERNEL", "BAD_LAUNCH", "ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP"],
+    errors: [
+      "NO_SUCH_HANDLE",
+      "NO_SUCH_KERNEL",
+      "BAD_LAUNCH",
+      "UNSUPPORTED_INSTRUCTION",
+      "ILLEGAL_ADDRESS",
+      "KERNEL_TIMEOUT",
+      "KERNEL_TRAP",
+    ],
     fields: [
       ["module", "u32", "module handle"],
       ["kernel", "u32", "index of the kernel in the answer of `moduleLoad`"],
@@ -294,7 +301,6 @@ export const calls = {
       "NO_SUCH_HANDLE",
       "NO_SUCH_DEVICE",
       "BAD_IMAGE",
-      "UNSUPPORTED_INSTRUCTION",
       "OUT_OF_MEMORY",
       "HANDLE_IN_USE",
       "TOO_MANY_HANDLES",
@@ -453,7 +459,15 @@ export const calls = {
   launchCooperative: {
     opcode: 36,
     doc: "As `launch`, with all blocks at the same time, so that they can wait for each other. Fails with BAD_LAUNCH when they do not all fit the device.",
-    errors: ["NO_SUCH_HANDLE", "NO_SUCH_KERNEL", "BAD_LAUNCH", "ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP"],
+    errors: [
+      "NO_SUCH_HANDLE",
+      "NO_SUCH_KERNEL",
+      "BAD_LAUNCH",
+      "UNSUPPORTED_INSTRUCTION",
+      "ILLEGAL_ADDRESS",
+      "KERNEL_TIMEOUT",
+      "KERNEL_TRAP",
+    ],
     fields: [
       ["module", "u32", "module handle"],
       ["kernel", "u32", "index of the kernel in the answer of `moduleLoad`"],

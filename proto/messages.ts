@@ -45,6 +45,12 @@ export const records = {
     ["registers", "u32", "registers per thread"],
     ["ptxVersion", "u32", "virtual architecture that the PTX is for, as major * 10 + minor of its compute capability"],
     ["binaryVersion", "u32", "binary architecture as major * 10 + minor; 0 when none"],
+    [
+      "refusalCode",
+      "u32",
+      "wire number of the error with which every launch of the kernel fails; 0 when the device can run it",
+    ],
+    ["refusal", "string", "that error as a sentence, naming the instruction that the device lacks; else empty"],
   ],
   GlobalInfo: [
     ["name", "string", "the variable's name"],

@@ -227,7 +227,7 @@ export interface DeviceSlice {
     to: { address: number; count: number; width: 1 | 2 | 4; value: number },
     stream: DeviceStream | undefined,
   ): void | Promise<void>;
-  /** `image` is the caller's to give away. Throws BAD_IMAGE or UNSUPPORTED_INSTRUCTION with line and name. */
+  /** `image` is the caller's to give away. Throws BAD_IMAGE with its line; a kernel that the device cannot run is described with its refusal. */
   loadModule(image: Uint8Array): DeviceModule | Promise<DeviceModule>;
   /**
    * Compiles CUDA C for this device; the result is an image for `loadModule`, and what the compiler says beside it. Absent, or UNSUPPORTED,
@@ -236,7 +236,7 @@ export interface DeviceSlice {
   compile?(source: string, options: readonly string[], kept?: KeptResults): Promise<{ image: Uint8Array; log: string }>;
   unloadModule(module: DeviceModule): void | Promise<void>;
   /**
-   * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes;
+   * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes; a kernel's refusal;
    * ILLEGAL_ADDRESS, KERNEL_TRAP or KERNEL_TIMEOUT for what went wrong inside (then, or at a later call).
    */
   launch(options: LaunchOptions): void | Promise<void>;

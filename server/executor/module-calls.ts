@@ -99,7 +99,8 @@ export function moduleKeeper(
 
 /** The answer must fit into one frame; a module with more kernels than that stays with the device until the session ends. */
 function checkDescription(module: DeviceModule): void {
-  const kernelBytes = ({ name, params }: KernelInfo): number => 64 + name.length * 3 + params.length * 24;
+  const kernelBytes = ({ name, params, refusal }: KernelInfo): number =>
+    72 + (name.length + refusal.length) * 3 + params.length * 24;
   const bytes =
     module.kernels.reduce((sum, kernel) => sum + kernelBytes(kernel), 0) +
     module.globals.reduce((sum, { name }) => sum + 48 + name.length * 3, 0);

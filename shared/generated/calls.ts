@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "dd0203aba7ba36ca";
+export const FINGERPRINT = "fa117968061749e3";
 
 export const FrameKind = {
   GREETING: 1,
@@ -200,11 +200,16 @@ export interface KernelInfo {
   readonly ptxVersion: number;
   /** Binary architecture as major * 10 + minor; 0 when none. */
   readonly binaryVersion: number;
+  /** Wire number of the error with which every launch of the kernel fails; 0 when the device can run it. */
+  readonly refusalCode: number;
+  /** That error as a sentence, naming the instruction that the device lacks; else empty. */
+  readonly refusal: string;
 }
 
 export function encodeKernelInfo(w: WireWriter, v: KernelInfo): void {
   const name = utf8Encode(v.name);
-  const b = w.reserve(40);
+  const refusal = utf8Encode(v.refusal);
+  const b = w.reserve(48);
   const i = w.length >> 2;
   b.u32[i + 0] = name.byteLength;
   b.u32[i + 1] = v.params.length;
@@ -216,13 +221,16 @@ export function encodeKernelInfo(w: WireWriter, v: KernelInfo): void {
   b.u32[i + 7] = v.registers;
   b.u32[i + 8] = v.ptxVersion;
   b.u32[i + 9] = v.binaryVersion;
-  w.length += 40;
+  b.u32[i + 10] = v.refusalCode;
+  b.u32[i + 11] = refusal.byteLength;
+  w.length += 48;
   w.appendPadded(name);
   encodeList(w, v.params, encodeParamInfo);
+  w.appendPadded(refusal);
 }
 
 export function decodeKernelInfo(b: WireBuffer, start: number, end: number): KernelInfo {
-  const t = new TailReader(b, { start, fixedBytes: 40, end });
+  const t = new TailReader(b, { start, fixedBytes: 48, end });
   const i = start >> 2;
   const v = {
     name: t.string(b.u32[i + 0]!),
@@ -235,6 +243,8 @@ export function decodeKernelInfo(b: WireBuffer, start: number, end: number): Ker
     registers: b.u32[i + 7]!,
     ptxVersion: b.u32[i + 8]!,
     binaryVersion: b.u32[i + 9]!,
+    refusalCode: b.u32[i + 10]!,
+    refusal: t.string(b.u32[i + 11]!),
   };
   t.finish();
   return v;
@@ -942,7 +952,7 @@ export function decodeImageWriteCall(b: WireBuffer, start: number, end: number):
   return v;
 }
 
-/** Loads a complete image (PTX text, cubin or fatbin) on a device. The image is dropped afterwards, loaded or not. */
+/** Loads a complete image (PTX text, cubin or fatbin) on a device. The image is dropped afterwards, loaded or not. A kernel that the device cannot run is described with its refusal, and the others can be launched. */
 export interface ModuleLoadCall {
   /** Module handle, invented by the client. */
   readonly module: number;

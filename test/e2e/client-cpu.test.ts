@@ -61,6 +61,24 @@ describe("on the cpu device", () => {
     expect([...(await c.read(Float32Array, { length: 1 }))]).toEqual([53]);
   });
 
+  it("a kernel that the device cannot run says why when it is asked for, and its module's others run", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const lacking = ".visible .entry lacking()\n{\nfrobnicate.u32 1;\nret;\n}\n";
+    const module = await gpu.load(ptx("linear") + lacking);
+    const line = ptx("linear").split("\n").length + 2;
+    expect(() => module.kernel("lacking")).toThrow(
+      expect.objectContaining({
+        code: "UNSUPPORTED_INSTRUCTION",
+        message: `The cpu device does not have the instruction [frobnicate.u32] in line [${line}].`,
+      }),
+    );
+    expect(module.kernels.find(({ name }) => name === "lacking")?.refusal).toContain("frobnicate");
+    const [x, y] = [gpu.upload(Float32Array.of(3)), gpu.upload(Float32Array.of(1))];
+    module.kernel("saxpy").launch(single, [1, 2, x, y]);
+    expect([...(await y.read(Float32Array))]).toEqual([7]);
+  });
+
   it("a thousand launches travel in a few frames, in order", async () => {
     await using lease = await quarter();
     const [gpu] = lease.devices;

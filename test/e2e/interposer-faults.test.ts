@@ -108,3 +108,17 @@ describe.runIf(canBuild)("a program", () => {
     expect(finished.stderr).toMatch(/refuses the session \[(LEASE_NOT_FOUND|WRONG_SECRET)\]/);
   });
 });
+
+describe.runIf(canBuild)("a kernel that the device cannot run", () => {
+  it("fails where it is used, with its reason once on stderr, and costs its module and its session nothing", async () => {
+    const server = await startServer({ args: ["--device", "cpu:1x1GiB"] });
+    servers.push(server);
+    const command = [compileProgram("test/interposer/faults/refused-kernel.c")];
+    const { code, stdout, stderr } = await runProgram({ server, command });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
+    const why = "The cpu device does not have the instruction [frobnicate.u32] in line [13].";
+    // One line for the module's kernel, one for the library's.
+    const line = `sluice: the kernel [lacking] cannot run on this device [UNSUPPORTED_INSTRUCTION]: ${why}`;
+    expect(stderr.trim().split("\n")).toEqual([line, line]);
+  });
+});

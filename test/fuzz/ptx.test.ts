@@ -21,8 +21,8 @@ const memory = new Uint8Array(layout.globalsEnd);
 function load(text: string | Uint8Array): "loaded" | "refused" {
   const image = typeof text === "string" ? new TextEncoder().encode(text) : text;
   try {
-    loadImage(image, { layout, window: new GlobalsWindow(layout), memory });
-    return "loaded";
+    const { kernels } = loadImage(image, { layout, window: new GlobalsWindow(layout), memory });
+    return kernels.some(({ refusalCode }) => refusalCode !== 0) ? "refused" : "loaded";
   } catch (error) {
     if (error instanceof SluiceError && error.code !== "INTERNAL") return "refused";
     throw error;

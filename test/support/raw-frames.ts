@@ -197,6 +197,7 @@ export interface RawKernel {
   readonly name: string;
   readonly params: readonly (readonly number[])[];
   readonly paramBytes: number;
+  readonly refusalCode: number;
 }
 
 /** The kernels and global variables of an answer to `moduleLoad`. Of each parameter: offset, size, alignment, type. */
@@ -215,10 +216,11 @@ export function parseModule(body: Buffer): {
     const start = record();
     const nameBytes = body.readUInt32LE(start);
     const params = Array.from({ length: body.readUInt32LE(start + 4) }, (_, index) => {
-      const paramAt = start + 40 + Math.ceil(nameBytes / 8) * 8 + index * 24 + 8;
+      const paramAt = start + 48 + Math.ceil(nameBytes / 8) * 8 + index * 24 + 8;
       return [0, 4, 8, 12].map((field) => body.readUInt32LE(paramAt + field));
     });
-    return { name: text(start + 40, nameBytes), params, paramBytes: body.readUInt32LE(start + 8) };
+    const [paramBytes, refusalCode] = [body.readUInt32LE(start + 8), body.readUInt32LE(start + 40)] as const;
+    return { name: text(start + 48, nameBytes), params, paramBytes, refusalCode };
   });
   const globals = Array.from({ length: body.readUInt32LE(4) }, () => {
     const start = record();

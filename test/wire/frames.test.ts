@@ -286,6 +286,8 @@ describe("bodies with lists and strings", () => {
       registers: 0,
       ptxVersion: 90,
       binaryVersion: 0,
+      refusalCode: count === 0 ? 52 : 0,
+      refusal: count === 0 ? "It lacks [x]." : "",
     });
     const answer: ModuleLoadAnswer = {
       kernels: [kernel("a", 3), kernel("", 0), kernel("long name of a kernel", 1)],

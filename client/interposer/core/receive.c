@@ -118,7 +118,7 @@ static bool read_failure(struct connection *connection, struct answer *answer, u
     } else {
         trace("the call [%s] fails [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status), (int)failure.message.byte_count,
               (const char *)failure.message.data);
-        if (status == SLUICE_ERROR_BAD_IMAGE || status == SLUICE_ERROR_UNSUPPORTED_INSTRUCTION)
+        if (status == SLUICE_ERROR_BAD_IMAGE)
             report("the program image is refused [%s]: %.*s", sluice_error_code(status), (int)failure.message.byte_count,
                    (const char *)failure.message.data);
     }

@@ -128,6 +128,10 @@ struct function {
     struct parameter *parameters;
     uint32_t threads_max;
     uint32_t shared_bytes, local_bytes, constant_bytes, registers, ptx_version, binary_version;
+    /* Why the device cannot run it: the number of an error, or 0, and its sentence, which is reported once. */
+    uint32_t refusal_code;
+    const char *refusal;
+    atomic_bool refusal_reported;
     /* Set by the program. */
     int shared_dynamic_max;
     int carveout;
@@ -290,6 +294,8 @@ void module_unload(struct module *module);
 struct function *module_function(struct module *module, const char *name);
 struct global *module_global(struct module *module, const char *name);
 CUresult function_of(CUfunction handle, struct context *context, struct function **function);
+/* CUDA_SUCCESS for a function that the device can run; else says why not. */
+CUresult function_check(struct function *function);
 
 /* An image as it is sent to one device. */
 struct image {

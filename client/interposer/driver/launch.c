@@ -83,7 +83,8 @@ CUresult launch_check_together(const struct function *function, const struct slu
 
 /* Checks a launch; `params.data` of the call is NULL when the parameters are still to be packed. */
 static CUresult describe(const struct launch_wish *wish, struct function *function, struct sluice_launch_call *call) {
-    CUresult result = check_shape(wish, function, function->module->device);
+    CUresult result = function_check(function);
+    if (result == CUDA_SUCCESS) result = check_shape(wish, function, function->module->device);
     if (result != CUDA_SUCCESS) return result;
     struct sluice_bytes packed = {NULL, function->parameter_bytes};
     if (wish->extra != NULL && *wish->extra != EXTRA_END) {
@@ -231,6 +232,7 @@ static int dynamic_max_of(const struct function *function) {
 API(cuFuncGetAttribute, (int *value, int attribute, CUfunction handle), (value, attribute, handle)) {
     struct function *function;
     CUresult result = function_for_question(handle, &function);
+    if (result == CUDA_SUCCESS) result = function_check(function);
     if (result != CUDA_SUCCESS) return result;
     if (value == NULL) return CUDA_ERROR_INVALID_VALUE;
     switch (attribute) {
@@ -253,6 +255,7 @@ API(cuFuncGetAttribute, (int *value, int attribute, CUfunction handle), (value, 
 API(cuFuncSetAttribute, (CUfunction handle, int attribute, int value), (handle, attribute, value)) {
     struct function *function;
     CUresult result = function_for_question(handle, &function);
+    if (result == CUDA_SUCCESS) result = function_check(function);
     if (result != CUDA_SUCCESS) return result;
     const struct device *device = function->module->device;
     if (attribute == FUNCTION_CARVEOUT && value >= -1 && value <= 100) {
@@ -316,11 +319,12 @@ API(cuFuncIsLoaded, (int *state, CUfunction handle), (state, handle)) {
     CUresult result = function_for_question(handle, &function);
     if (result != CUDA_SUCCESS) return result;
     if (state == NULL) return CUDA_ERROR_INVALID_VALUE;
-    *state = 1;
+    *state = function->refusal_code == 0;
     return CUDA_SUCCESS;
 }
 
 API(cuFuncLoad, (CUfunction handle), (handle)) {
     struct function *function;
-    return function_for_question(handle, &function);
+    CUresult result = function_for_question(handle, &function);
+    return result == CUDA_SUCCESS ? function_check(function) : result;
 }

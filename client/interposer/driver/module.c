@@ -56,9 +56,11 @@ static bool read_function(struct function *function, const struct sluice_kernel_
     function->registers = info->registers;
     function->ptx_version = info->ptx_version;
     function->binary_version = info->binary_version;
+    function->refusal_code = info->refusal_code;
+    function->refusal = copy_name(info->refusal);
     function->shared_dynamic_max = -1;
     function->carveout = -1;
-    if (function->name == NULL || function->parameters == NULL || info->param_bytes > SLUICE_PARAM_BYTES_MAX) return false;
+    if (function->name == NULL || function->refusal == NULL || function->parameters == NULL || info->param_bytes > SLUICE_PARAM_BYTES_MAX) return false;
     for (uint32_t i = 0; sluice_next_param_info(&parameters, &parameter) == 1; i++) {
         if (parameter.offset > info->param_bytes || parameter.size > info->param_bytes - parameter.offset) return false;
         function->parameters[i] = (struct parameter){parameter.offset, parameter.size};
@@ -90,6 +92,7 @@ static void drop(struct module *module) {
     for (uint32_t i = 0; i < module->function_count; i++) {
         atomic_store(&module->functions[i].object.kind, OBJECT_DESTROYED);
         free((char *)(uintptr_t)module->functions[i].name);
+        free((char *)(uintptr_t)module->functions[i].refusal);
         free(module->functions[i].parameters);
     }
     for (uint32_t i = 0; i < module->global_count; i++) free(module->globals[i].name);
@@ -157,6 +160,15 @@ struct function *module_function(struct module *module, const char *name) {
     for (uint32_t i = 0; i < module->function_count; i++)
         if (strcmp(module->functions[i].name, name) == 0) return &module->functions[i];
     return NULL;
+}
+
+CUresult function_check(struct function *function) {
+    if (__builtin_expect(function->refusal_code == 0, 1)) return CUDA_SUCCESS;
+    const char *code = sluice_error_code(function->refusal_code);
+    if (!atomic_exchange(&function->refusal_reported, true))
+        report("the kernel [%s] cannot run on this device [%s]: %s", function->name, code, function->refusal);
+    else trace("the kernel [%s] cannot run on this device [%s]", function->name, code);
+    return result_of((struct failure){function->refusal_code, 0});
 }
 
 struct global *module_global(struct module *module, const char *name) {

@@ -45,7 +45,8 @@ int blocks_that_fit(const struct function *function, unsigned threads, size_t sh
 static CUresult function_here(CUfunction handle, struct function **function) {
     struct context *context;
     CUresult result = current_context(&context);
-    return result == CUDA_SUCCESS ? function_of(handle, context, function) : result;
+    if (result == CUDA_SUCCESS) result = function_of(handle, context, function);
+    return result == CUDA_SUCCESS ? function_check(*function) : result;
 }
 
 API(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,

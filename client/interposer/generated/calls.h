@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "dd0203aba7ba36ca"
+#define SLUICE_FINGERPRINT "fa117968061749e3"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -377,11 +377,15 @@ struct sluice_kernel_info {
     uint32_t ptx_version;
     /* Binary architecture as major * 10 + minor; 0 when none. */
     uint32_t binary_version;
+    /* Wire number of the error with which every launch of the kernel fails; 0 when the device can run it. */
+    uint32_t refusal_code;
+    /* That error as a sentence, naming the instruction that the device lacks; else empty. */
+    struct sluice_bytes refusal;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_kernel_info(const uint8_t *body, size_t byte_count, struct sluice_kernel_info *v) {
-    size_t at = 40;
+    size_t at = 48;
     if (byte_count < at) return -1;
     v->name.byte_count = sluice_get_u32(body + 0);
     v->params.count = sluice_get_u32(body + 4);
@@ -393,8 +397,11 @@ static inline int sluice_decode_kernel_info(const uint8_t *body, size_t byte_cou
     memcpy(&v->registers, body + 28, sizeof v->registers);
     memcpy(&v->ptx_version, body + 32, sizeof v->ptx_version);
     memcpy(&v->binary_version, body + 36, sizeof v->binary_version);
+    memcpy(&v->refusal_code, body + 40, sizeof v->refusal_code);
+    v->refusal.byte_count = sluice_get_u32(body + 44);
     if (sluice_take_bytes(body, byte_count, &at, &v->name) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->params) != 0) return -1;
+    if (sluice_take_bytes(body, byte_count, &at, &v->refusal) != 0) return -1;
     return at == byte_count ? 0 : -1;
 }
 
@@ -908,7 +915,7 @@ static inline void sluice_encode_image_write_call(uint8_t *at, const struct slui
     at = sluice_put_bytes(at, v->data);
 }
 
-/* Loads a complete image (PTX text, cubin or fatbin) on a device. The image is dropped afterwards, loaded or not. */
+/* Loads a complete image (PTX text, cubin or fatbin) on a device. The image is dropped afterwards, loaded or not. A kernel that the device cannot run is described with its refusal, and the others can be launched. */
 struct sluice_module_load_call {
     /* Module handle, invented by the client. */
     uint32_t module;

@@ -1,11 +1,20 @@
-/** Loads a PTX image: places and fills its variables, compiles its kernels, and describes both as the interface wants it. */
+/**
+ * Loads a PTX image: places and fills its variables, compiles its kernels, and describes both as the interface wants it. A kernel that
+ * cannot be compiled is kept with the reason and costs its module nothing; what is no PTX refuses the whole image.
+ */
 
-import { SluiceError } from "../../../shared/errors.ts";
+import { errorTable, SluiceError } from "../../../shared/errors.ts";
 import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generated/calls.ts";
 import { LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
 import { CAPABILITY } from "./attributes.ts";
-import { type CompiledKernel, compileKernel, functionsToInline } from "./compile/kernel.ts";
+import {
+  type CompiledKernel,
+  compileKernel,
+  functionsToInline,
+  type KernelOptions,
+  placeParams,
+} from "./compile/kernel.ts";
 import { type Pointers, placeFunctions, takenFunctions } from "./compile/pointers.ts";
 import { align } from "./compile/unit.ts";
 import { GlobalsWindow } from "./globals.ts";
@@ -23,39 +32,57 @@ export interface LoadedKernel {
   id: number | undefined;
 }
 
+/** A kernel, or why this device cannot run it: every launch of it fails so. */
+type Compiled = CompiledKernel | SluiceError;
+type Loaded = LoadedKernel | SluiceError;
+
 export class CpuModule implements DeviceModule {
   readonly kernels: readonly KernelInfo[];
   readonly globals: readonly GlobalInfo[];
-  readonly loaded: readonly LoadedKernel[];
+  readonly #loaded: Loaded[];
   /** Where its variables begin in linear memory; undefined where it has none. */
   readonly place: number | undefined;
-  readonly #compile: (layout: MemoryLayout) => CompiledKernel[];
+  readonly #compile: (layout: MemoryLayout) => Compiled[];
 
   constructor(parts: {
     kernels: KernelInfo[];
     globals: GlobalInfo[];
-    loaded: LoadedKernel[];
+    compiled: Compiled[];
     place: number | undefined;
-    compile: (layout: MemoryLayout) => CompiledKernel[];
+    compile: (layout: MemoryLayout) => Compiled[];
   }) {
     this.kernels = parts.kernels;
     this.globals = parts.globals;
-    this.loaded = parts.loaded;
+    this.#loaded = parts.compiled.map(loadedFrom);
     this.place = parts.place;
     this.#compile = parts.compile;
   }
 
+  /** @throws SluiceError NO_SUCH_KERNEL, or why the device cannot run it */
+  kernel(index: number): LoadedKernel {
+    const kernel = this.#loaded[index];
+    if (kernel === undefined) throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${index}].`);
+    if (kernel instanceof SluiceError) throw new SluiceError(kernel.code, kernel.message);
+    return kernel;
+  }
+
+  /** The workers' numbers of kernels that were launched. */
+  launched(): number[] {
+    return this.#loaded.flatMap((kernel) =>
+      kernel instanceof SluiceError || kernel.id === undefined ? [] : [kernel.id],
+    );
+  }
+
   /** Kernels know the arena's size: for another one they are compiled anew. Returns the workers' numbers of those that are gone. */
   fit(layout: MemoryLayout): number[] {
-    const gone = this.loaded.flatMap(({ id }) => (id === undefined ? [] : [id]));
-    for (const [index, compiled] of this.#compile(layout).entries()) {
-      const kernel = this.loaded[index]!;
-      kernel.compiled = compiled;
-      kernel.id = undefined;
-    }
+    const gone = this.launched();
+    for (const [index, compiled] of this.#compile(layout).entries()) this.#loaded[index] = loadedFrom(compiled);
     return gone;
   }
 }
+
+const loadedFrom = (compiled: Compiled): Loaded =>
+  compiled instanceof SluiceError ? compiled : { compiled, id: undefined };
 
 export interface LoadOptions {
   readonly layout: MemoryLayout;
@@ -86,11 +113,8 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
     const taken = takenFunctions(program);
     const pointers = placeFunctions(taken, options.window.takeCode(taken.length));
-    const compile = (layout: MemoryLayout): CompiledKernel[] => compileAll(program, { layout, addresses, pointers });
+    const compile = (layout: MemoryLayout): Compiled[] => compileAll(program, { layout, addresses, pointers });
     const compiled = compile(options.layout);
-    for (const { name, bytes } of compiled) {
-      if (!WebAssembly.validate(bytes)) throw new SluiceError("BAD_IMAGE", `The kernel [${name}] cannot be compiled.`);
-    }
     if (place !== undefined) {
       const bytes = options.memory.subarray(place, place + byteCount);
       fillVariables(bytes, { program, offsets, addresses, pointers });
@@ -106,13 +130,13 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
         address: Number(addresses.get(variable)),
         byteCount: variable.byteCount,
       })),
-      loaded: compiled.map((kernel) => ({ compiled: kernel, id: undefined })),
+      compiled,
       place,
       compile,
     });
   } catch (error) {
     if (place !== undefined) options.window.free(place);
-    // The text decides how deep the compiler recurses.
+    // The text decides how deep what is asked of all its functions recurses.
     if (error instanceof RangeError) {
       throw new SluiceError("BAD_IMAGE", "The image nests too deep to be compiled.", { cause: error });
     }
@@ -134,7 +158,7 @@ function placeVariables(variables: readonly Variable[]): { offsets: Map<Variable
 function compileAll(
   program: Program,
   places: { layout: MemoryLayout; addresses: ReadonlyMap<Variable, bigint>; pointers: Pointers },
-): CompiledKernel[] {
+): Compiled[] {
   const routines = new Map<string, Routine>(program.routines.map((routine) => [routine.name, routine]));
   const options = {
     ...places,
@@ -142,7 +166,22 @@ function compileAll(
     functions: routines,
     inlined: functionsToInline(program.routines, places.pointers),
   };
-  return program.routines.filter(({ isEntry }) => isEntry).map((routine) => compileKernel(routine, options));
+  return program.routines.filter(({ isEntry }) => isEntry).map((routine) => tryCompile(routine, options));
+}
+
+/** Compiles one kernel. What this device lacks concerns that kernel alone; a mistake in the text is its whole image's. */
+function tryCompile(routine: Routine, options: KernelOptions): Compiled {
+  const tooMuch = (why: string, cause?: unknown) =>
+    new SluiceError("UNSUPPORTED", `The kernel [${routine.name}] ${why} for the cpu device.`, { cause });
+  try {
+    const compiled = compileKernel(routine, options);
+    return WebAssembly.validate(compiled.bytes) ? compiled : tooMuch("is too large");
+  } catch (error) {
+    // The text decides how deep the compiler recurses.
+    if (error instanceof RangeError) return tooMuch("nests too deep", error);
+    if (error instanceof SluiceError && error.code !== "BAD_IMAGE") return error;
+    throw error;
+  }
 }
 
 /** Writes zeroes and initial values; addresses of other variables are known by now. */
@@ -182,23 +221,32 @@ function fillVariables(
 /** Types of parameters as the contract numbers them. */
 const ParamType = { UNSIGNED: 1, SIGNED: 2, FLOAT: 3, BYTES: 4, POINTER: 5 } as const;
 
+/** Bounds the descriptions of modules with thousands of kernels. */
+const REFUSAL_CHARACTERS_MAX = 400;
+
 function describeKernel(
-  kernel: CompiledKernel,
+  kernel: Compiled,
   routine: Routine,
   { program, constantBytes }: { program: Program; constantBytes: number },
 ): KernelInfo {
+  const refusal = kernel instanceof SluiceError ? kernel : undefined;
+  const { threadsMax, sharedBytes, localBytes } =
+    kernel instanceof SluiceError ? { threadsMax: 0, sharedBytes: 0, localBytes: 0 } : kernel;
+  const { offsets, byteCount } = placeParams(routine);
   return {
-    name: kernel.name,
-    params: routine.params.map((param, index) => describeParam(param, kernel.paramOffsets[index]!)),
-    paramBytes: kernel.paramBytes,
-    threadsPerBlockMax: kernel.threadsMax,
-    sharedBytes: kernel.sharedBytes,
-    localBytes: kernel.localBytes,
+    name: routine.name,
+    params: routine.params.map((param) => describeParam(param, offsets.get(param)!)),
+    paramBytes: byteCount,
+    threadsPerBlockMax: threadsMax,
+    sharedBytes,
+    localBytes,
     constantBytes,
     // Registers are no bound here; this many never keeps a program from launching.
     registers: 32,
     ptxVersion: program.target,
     binaryVersion: CAPABILITY.major * 10 + CAPABILITY.minor,
+    refusalCode: refusal === undefined ? 0 : errorTable[refusal.code].wire,
+    refusal: refusal?.message.slice(0, REFUSAL_CHARACTERS_MAX) ?? "",
   };
 }
 

@@ -47,7 +47,6 @@ export function productKernel(
     localBytes: 0,
     threadBytes: 0,
     paramBytes: productParams.length * 4,
-    paramOffsets: productParams.map((_, position) => position * 4),
     threadsMax: 1,
     threadsRequired: undefined,
   };

@@ -131,16 +131,15 @@ export class CpuSlice implements DeviceSlice {
   }
 
   unloadModule(module: DeviceModule): void {
-    const { loaded, place } = own(module);
-    this.#modules.delete(module as CpuModule);
-    for (const { id } of loaded) if (id !== undefined) this.#pool.dropKernel(id);
-    if (place !== undefined) this.#window.free(place);
+    const mine = own(module);
+    this.#modules.delete(mine);
+    for (const id of mine.launched()) this.#pool.dropKernel(id);
+    if (mine.place !== undefined) this.#window.free(mine.place);
   }
 
   launch(options: LaunchOptions): void | Promise<void> {
     this.#requireHealthy();
-    const kernel = own(options.module).loaded[options.kernel];
-    if (kernel === undefined) throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${options.kernel}].`);
+    const kernel = own(options.module).kernel(options.kernel);
     checkLaunch(kernel.compiled, options, this.#layout.workers);
     return this.#run(kernel, options);
   }

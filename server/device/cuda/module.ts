@@ -100,6 +100,8 @@ function readKernel(context: CudaContext, f: number, declarations: PtxDeclaratio
     registers: attribute(FunctionAttribute.NUM_REGS),
     ptxVersion: attribute(FunctionAttribute.PTX_VERSION),
     binaryVersion: attribute(FunctionAttribute.BINARY_VERSION),
+    refusalCode: 0,
+    refusal: "",
   };
 }
 

@@ -2,6 +2,7 @@
  * A routine as basic blocks. Functions that must see the scheduler (they hold a barrier, a warp operation, a spin loop or `exit`) are
  * copied into their callers here; the others stay calls.
  */
+import { SluiceError } from "../../../../shared/errors.ts";
 import {
   badImage,
   type Instruction,
@@ -72,7 +73,12 @@ export class GraphBuilder {
   }
 
   #block(): Block {
-    if (this.#blocks.length >= BLOCKS_MAX) throw badImage(0, "functions copied into their callers grow too large");
+    if (this.#blocks.length >= BLOCKS_MAX) {
+      throw new SluiceError(
+        "UNSUPPORTED",
+        `Functions copied into their callers make more than [${BLOCKS_MAX}] blocks.`,
+      );
+    }
     const block: Block = { index: this.#blocks.length, instructions: [], end: { kind: "exit" } };
     this.#blocks.push(block);
     return block;

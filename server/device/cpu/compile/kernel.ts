@@ -1,6 +1,6 @@
 /**
  * Compiles one kernel with the functions it calls into a WebAssembly module: places its variables, cuts it into regions, writes
- * each. Everything that this device does not support is refused here, so at the loading of a module.
+ * each. Everything that this device does not support is refused here: an error concerns this kernel alone, unless it is BAD_IMAGE.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
 import { PARAM_BYTES_MAX } from "../../../../shared/limits.ts";
@@ -31,7 +31,6 @@ export interface CompiledKernel {
   /** Bytes in a worker's context per thread. */
   readonly threadBytes: number;
   readonly paramBytes: number;
-  readonly paramOffsets: readonly number[];
   readonly threadsMax: number;
   readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
 }
@@ -50,7 +49,8 @@ export function functionsToInline(routines: readonly Routine[], pointers: Pointe
     const meets = routine.instructions.some(
       (instruction) => isSuspension(instruction) || instruction.mnemonic.base === "exit",
     );
-    const spins = () => !isRecursive(routine.name) && hasSpinLoop(new GraphBuilder(new Map()).build(routine));
+    const hasSpin = () => hasSpinLoop(new GraphBuilder(new Map()).build(routine));
+    const spins = () => !isRecursive(routine.name) && unlessRefused(hasSpin, false);
     if (meets || spins()) inlined.set(routine.name, routine);
   }
   for (let grown = true; grown; ) {
@@ -67,7 +67,17 @@ export function functionsToInline(routines: readonly Routine[], pointers: Pointe
 
 function calledNames(instructions: readonly Instruction[], pointers: Pointers): Set<string> {
   const calls = instructions.filter(({ mnemonic }) => mnemonic.base === "call");
-  return new Set(calls.flatMap((instruction) => calleesOf(instruction, pointers)));
+  return new Set(calls.flatMap((instruction) => unlessRefused(() => calleesOf(instruction, pointers), [])));
+}
+
+/** What `ask` finds, or `otherwise` where it meets what this device lacks: the kernels that need it are refused when they are written. */
+function unlessRefused<T>(ask: () => T, otherwise: T): T {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof SluiceError && error.code !== "BAD_IMAGE") return otherwise;
+    throw error;
+  }
 }
 
 /** A function's graph, and where its variables lie in its frame. */
@@ -101,7 +111,9 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
   const unit = new Unit(options);
   const kernel = placeRoutine(routine, options);
   const callees = placeCallees(kernel, options);
-  placeParams(unit, routine);
+  const params = placeParams(routine);
+  for (const [param, offset] of params.offsets) unit.params.set(param, offset);
+  unit.paramBytes = params.byteCount;
   unit.placeShared([kernel, ...callees.values()].flatMap(usedShared));
   unit.localBytes = stackBytes(kernel, callees);
   const regions = cutRegions(kernel.graph);
@@ -134,7 +146,6 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
     localBytes: unit.localBytes,
     threadBytes: unit.threadBytes,
     paramBytes: unit.paramBytes,
-    paramOffsets: routine.params.map((param) => unit.params.get(param)!),
     threadsMax: threadsMax(unit, routine),
     threadsRequired: routine.threadsRequired,
   };
@@ -156,17 +167,19 @@ function placeCallees(kernel: PlacedRoutine, options: KernelOptions): Map<string
   return callees;
 }
 
-function placeParams(unit: Unit, { params }: Routine): void {
-  let offset = 0;
+/** Where an entry's parameters lie in the parameter block, and its size. */
+export function placeParams({ params }: Routine): { offsets: ReadonlyMap<Variable, number>; byteCount: number } {
+  const offsets = new Map<Variable, number>();
+  let byteCount = 0;
   for (const param of params) {
-    offset = align(offset, param.alignment);
-    unit.params.set(param, offset);
-    offset += param.byteCount;
+    byteCount = align(byteCount, param.alignment);
+    offsets.set(param, byteCount);
+    byteCount += param.byteCount;
   }
-  unit.paramBytes = offset;
-  if (offset > PARAM_BYTES_MAX) {
-    throw badImage(params[0]?.line ?? 0, `the parameters take [${offset}] of at most [${PARAM_BYTES_MAX}] bytes`);
+  if (byteCount > PARAM_BYTES_MAX) {
+    throw badImage(params[0]?.line ?? 0, `the parameters take [${byteCount}] of at most [${PARAM_BYTES_MAX}] bytes`);
   }
+  return { offsets, byteCount };
 }
 
 /** Shared variables that a routine declares or mentions. */
