@@ -15,12 +15,17 @@ export const LEASE_VARIABLE = "SLUICE_LEASE";
 
 export const SERVER_DEFAULT = "localhost:7460";
 
-/** `LEASEID:SECRET`, the secret in base64url. */
-export const formatLeaseKey = (key: LeaseKey): string =>
-  `${key.leaseId}:${Buffer.from(key.secret).toString("base64url")}`;
+/** `LEASEID:SECRET`, the secret in base64url; several with a space between them, any one of which will do. */
+export const formatLeaseKeys = (keys: readonly LeaseKey[]): string =>
+  keys.map(({ leaseId, secret }) => `${leaseId}:${Buffer.from(secret).toString("base64url")}`).join(" ");
 
-/** @throws SluiceError BAD_ARGUMENT; the text itself is a secret and is not shown. */
-export function parseLeaseKey(text: string): LeaseKey {
+/** At least one. @throws SluiceError BAD_ARGUMENT; the text itself has secrets and is not shown. */
+export function parseLeaseKeys(text: string): readonly [LeaseKey, ...LeaseKey[]] {
+  const [first, ...others] = text.trim().split(/ +/).map(parseLeaseKey);
+  return [first!, ...others];
+}
+
+function parseLeaseKey(text: string): LeaseKey {
   const match = /^(.+):([A-Za-z0-9_-]+)$/.exec(text);
   const secret = Buffer.from(match?.[2] ?? "", "base64url");
   if (match === null || secret.byteLength !== SECRET_BYTES) {

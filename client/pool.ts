@@ -3,7 +3,7 @@ import type { Device__Output as DeviceInfo } from "../proto/generated/sluice/v1/
 import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
 import type { QueueEntry__Output as QueueEntryInfo } from "../proto/generated/sluice/v1/QueueEntry.ts";
 import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
-import { SluiceError } from "../shared/errors.ts";
+import { type ErrorCode, SluiceError } from "../shared/errors.ts";
 import { formatSize } from "../shared/units.ts";
 import {
   allocateRequest,
@@ -15,7 +15,7 @@ import {
   sizeInBytes,
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
-import { LEASE_VARIABLE, parseLeaseKey } from "./environment.ts";
+import { LEASE_VARIABLE, parseLeaseKeys } from "./environment.ts";
 import { type Explanation, explanationOf } from "./explanation.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import { serverAccess } from "./server-access.ts";
@@ -38,8 +38,8 @@ export interface ConnectOptions {
   /** A file of `sluice token create --bundle`, with address, CA and token. Default: the variable SLUICE_BUNDLE, else none. */
   readonly bundle?: string;
   /**
-   * The lease to work under, as `LEASEID:SECRET`; `allocate` then asks for no other. Default: the variable SLUICE_LEASE, which
-   * `sluice run` sets, else none.
+   * The lease to work under, as `LEASEID:SECRET`, or several with spaces between them; `allocate` then asks for no other and takes the
+   * first that has no session. Default: the variable SLUICE_LEASE, which `sluice run` sets, else none.
    */
   readonly lease?: string;
   /** Kinds of data connections to use, of those that the server offers. Default: all; the server's best that works is taken. */
@@ -81,7 +81,7 @@ export interface PoolLeases {
 export async function connect(options: ConnectOptions = {}): Promise<Pool> {
   const { env } = process;
   const lease = options.lease ?? env[LEASE_VARIABLE];
-  const key = lease ? parseLeaseKey(lease) : undefined;
+  const keys = lease ? parseLeaseKeys(lease) : [];
   const { outage } = options;
   const control = new Control({
     ...serverAccess(options, env),
@@ -91,7 +91,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
     // Any answer shows that a Sluice server is there, before the program relies on it.
     await control.listDevices(options.signal);
     return new Pool(control, {
-      key,
+      keys,
       transports: options.transports,
       resumeMs: options.resume === undefined ? undefined : resumeTime(options.resume),
     });
@@ -111,7 +111,7 @@ function resumeTime(duration: Duration): number {
 }
 
 interface PoolOptions {
-  readonly key: LeaseKey | undefined;
+  readonly keys: readonly LeaseKey[];
   readonly transports: readonly TransportKind[] | undefined;
   readonly resumeMs: number | undefined;
 }
@@ -137,8 +137,25 @@ export class Pool {
    * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, and the handshake's errors.
    */
   async allocate(options: AllocateOptions): Promise<Lease> {
-    const { key, transports, resumeMs } = this.#options;
-    const grant = key === undefined ? await this.#allocate(options) : await this.#adopt(key, options);
+    const { keys } = this.#options;
+    if (keys.length === 0) return await this.#open(await this.#allocate(options), options);
+    let busy: unknown;
+    let ended: unknown;
+    for (const key of keys) {
+      try {
+        return await this.#open(await this.#adopt(key, options), options);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+        if (error.code === "SESSION_BUSY") busy ??= error;
+        else if (endCodes.has(error.code)) ended = error;
+        else throw error;
+      }
+    }
+    throw busy ?? ended;
+  }
+
+  async #open(grant: Grant, options: AllocateOptions): Promise<Lease> {
+    const { transports, resumeMs } = this.#options;
     const lease: Lease = await Lease.open({
       ...grant,
       control: this.#control,
@@ -232,6 +249,19 @@ export class Pool {
     return { info: lease, key, connection, devices, owned: false };
   }
 }
+
+/** What says that one lease is no more, and nothing of others. */
+const endCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "LEASE_NOT_FOUND",
+  "LEASE_EXPIRED",
+  "LEASE_REVOKED",
+  "LEASE_ENDED",
+  "LEASE_TIME_OVER",
+  "LEASE_IDLE",
+  "LEASE_PREEMPTED",
+  "EXECUTOR_FAILED",
+  "DEVICE_FAILED",
+]);
 
 type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned" | "warnings">;
 

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { allocateRequest } from "../../client/allocate-options.ts";
 import type { Control, LeaseKey } from "../../client/control.ts";
-import { formatLeaseKey, LEASE_VARIABLE } from "../../client/environment.ts";
+import { formatLeaseKeys, LEASE_VARIABLE } from "../../client/environment.ts";
 import { Holder } from "../../client/holder.ts";
 import { median } from "../../client/measure/statistics.ts";
 import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
@@ -76,7 +76,7 @@ class Stand {
     const holder = new Holder({ control, key, connection, onNotice: () => {}, onEnded: () => {} });
     const env = {
       ...process.env,
-      [LEASE_VARIABLE]: formatLeaseKey(key),
+      [LEASE_VARIABLE]: formatLeaseKeys([key]),
       SLUICE_DATA: endpoint,
       LD_LIBRARY_PATH: libraries,
     };

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import type { LeaseKey } from "../control.ts";
-import { LEASE_VARIABLE, parseLeaseKey } from "../environment.ts";
+import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
 import { print, printJson, usageText } from "./output.ts";
 
@@ -10,7 +10,7 @@ export function addReleaseCommand(program: Command): void {
   const command = program
     .command("release")
     .description("end a lease now")
-    .argument("[id]", `the lease; without it the one in ${LEASE_VARIABLE}`);
+    .argument("[id]", `the lease; without it what ${LEASE_VARIABLE} has`);
   addJsonOption(addServerOption(command));
   command.addHelpText(
     "after",
@@ -22,21 +22,28 @@ Examples:
   sluice leases --json | jq -r '.leases[].id' | xargs -n1 sluice release`,
   );
   command.action(async (id: string | undefined, options: ServerOptions & JsonOptions) => {
-    const lease = leaseToRelease(id);
+    const leases = leasesToRelease(id);
     await withControl(options, async (control) => {
-      const { released, usage } = await control.release(lease);
-      if (options.json) printJson({ leaseId: lease.leaseId, released, usage });
-      else if (!released) print(`The lease ${lease.leaseId} had ended before.`);
-      else print(`The lease ${lease.leaseId} is released${usage === null ? "" : `: ${usageText(usage)}`}.`);
+      const outcomes = [];
+      for (const lease of leases) {
+        const { released, usage } = await control.release(lease);
+        outcomes.push({ leaseId: lease.leaseId, released, usage });
+        if (options.json) continue;
+        if (!released) print(`The lease ${lease.leaseId} had ended before.`);
+        else print(`The lease ${lease.leaseId} is released${usage === null ? "" : `: ${usageText(usage)}`}.`);
+      }
+      if (options.json) printJson(outcomes.length === 1 ? outcomes[0] : { leases: outcomes });
     });
   });
 }
 
 /** The secret goes along where the environment has it: it proves the right to release without a token. */
-function leaseToRelease(id: string | undefined): { readonly leaseId: string; readonly secret?: Uint8Array } {
+function leasesToRelease(
+  id: string | undefined,
+): readonly { readonly leaseId: string; readonly secret?: Uint8Array }[] {
   const variable = process.env[LEASE_VARIABLE];
-  const own: LeaseKey | undefined = variable ? parseLeaseKey(variable) : undefined;
-  if (id !== undefined) return own?.leaseId === id ? own : { leaseId: id };
-  if (own === undefined) throw new SluiceError("NO_LEASE", `No lease is named, and ${LEASE_VARIABLE} is not set.`);
+  const own: readonly LeaseKey[] = variable ? parseLeaseKeys(variable) : [];
+  if (id !== undefined) return [own.find(({ leaseId }) => leaseId === id) ?? { leaseId: id }];
+  if (own.length === 0) throw new SluiceError("NO_LEASE", `No lease is named, and ${LEASE_VARIABLE} is not set.`);
   return own;
 }

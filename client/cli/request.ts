@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { allocateRequest } from "../allocate-options.ts";
-import { formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import { formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { stateText } from "./leases.ts";
 import {
   addJsonOption,
@@ -63,7 +63,7 @@ async function request(options: RequestOptions): Promise<void> {
 function show({ lease, secret, warnings }: Granted, options: RequestOptions & { readonly server: string }): void {
   if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
   const environment = {
-    [LEASE_VARIABLE]: formatLeaseKey({ leaseId: lease.id, secret }),
+    [LEASE_VARIABLE]: formatLeaseKeys([{ leaseId: lease.id, secret }]),
     [SERVER_VARIABLE]: options.server,
   };
   const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);

@@ -1,7 +1,7 @@
 /** `sluice resize`: gives a slice of a running lease another size. */
 import { type Command, Option } from "commander";
 import { sizeInBytes } from "../allocate-options.ts";
-import { LEASE_VARIABLE, parseLeaseKey } from "../environment.ts";
+import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
 import {
   addJsonOption,
   addServerOption,
@@ -39,8 +39,8 @@ Examples:
   sluice resize lease-3f9c2a 2GiB --device 1`,
   );
   command.action(async (leaseId: string, memoryBytes: number, { device, lease, json, ...options }: ResizeOptions) => {
-    const known = lease ? parseLeaseKey(lease) : undefined;
-    const key = known?.leaseId === leaseId ? known : { leaseId };
+    const known = lease ? parseLeaseKeys(lease) : [];
+    const key = known.find((each) => each.leaseId === leaseId) ?? { leaseId };
     const { slice } = await withControl(options, (control) =>
       control.resize(key, { index: device, memoryBytes: sizeInBytes(memoryBytes), yielded: false }),
     );

@@ -10,7 +10,7 @@ import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { bracketed } from "../address.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import type { Control } from "../control.ts";
-import { BUNDLE_VARIABLE, formatLeaseKey, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import { BUNDLE_VARIABLE, formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { Holder } from "../holder.ts";
 import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
@@ -113,7 +113,7 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
     return await runCommand(job, signals, {
       ...process.env,
       ...libraries,
-      [LEASE_VARIABLE]: formatLeaseKey(key),
+      [LEASE_VARIABLE]: formatLeaseKeys([key]),
       [SERVER_VARIABLE]: job.control.address,
       ...(job.bundle === undefined ? {} : { [BUNDLE_VARIABLE]: absolute(job.bundle) }),
     });

@@ -297,6 +297,23 @@ describe("under another's lease", () => {
     expect((await failureOf(inside.allocate({ memory: 1 }))).code).toMatch(/^LEASE_/);
   });
 
+  it("a program takes the first of several that is free, and minds none that has ended", async () => {
+    const own = [await request("-m", "64MiB"), await request("-m", "64MiB"), await request("-m", "64MiB")];
+    await pool.release(own[0]!.id);
+    await using inside = await connect({ server: server.grpc, lease: own.map(({ key }) => key).join(" ") });
+    {
+      await using first = await inside.allocate({ memory: "64MiB" });
+      await using second = await inside.allocate({ memory: "64MiB" });
+      expect([first.id, second.id]).toEqual([own[1]!.id, own[2]!.id]);
+      expect((await failureOf(inside.allocate({ memory: "64MiB" }))).code).toBe("SESSION_BUSY");
+      await first.release();
+      await using third = await inside.allocate({ memory: "64MiB" });
+      expect(third.id).toBe(own[1]!.id);
+    }
+    for (const { id } of own) await pool.release(id);
+    expect((await failureOf(inside.allocate({ memory: "64MiB" }))).code).toBe("LEASE_ENDED");
+  });
+
   it("a stolen id without its secret is worth nothing", async () => {
     const { id, key } = await request("-m", "64MiB");
     const forged = `${id}:${Buffer.alloc(32, 1).toString("base64url")}`;

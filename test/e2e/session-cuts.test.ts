@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocateRequest } from "../../client/allocate-options.ts";
 import { Control } from "../../client/control.ts";
-import { formatLeaseKey } from "../../client/environment.ts";
+import { formatLeaseKeys } from "../../client/environment.ts";
 import { Lease } from "../../client/lease.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
@@ -212,7 +212,7 @@ it("a program that ends without a word leaves its lease to the next program at o
     lease.devices[0].upload(Uint8Array.of(1));
     console.log((await lease.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))[0]);
     process.exit(0);`;
-  const env = { ...process.env, SLUICE_SERVER: plain.grpc, SLUICE_LEASE: formatLeaseKey(key) };
+  const env = { ...process.env, SLUICE_SERVER: plain.grpc, SLUICE_LEASE: formatLeaseKeys([key]) };
   const started = performance.now();
   for (let round = 0; round < 3; round++) {
     const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env });

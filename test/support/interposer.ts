@@ -5,7 +5,7 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { formatLeaseKey } from "../../client/environment.ts";
+import { formatLeaseKeys } from "../../client/environment.ts";
 import type { Usage__Output } from "../../proto/generated/sluice/v1/Usage.ts";
 import { MiB, RawControl } from "./raw-client.ts";
 import type { TestServer } from "./server.ts";
@@ -93,7 +93,7 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
       killSignal: "SIGKILL",
       env: {
         ...process.env,
-        SLUICE_LEASE: formatLeaseKey({ leaseId: lease.id, secret: lease.secret }),
+        SLUICE_LEASE: formatLeaseKeys([{ leaseId: lease.id, secret: lease.secret }]),
         SLUICE_SERVER: server.grpc,
         SLUICE_DATA: `tcp://${server.data}`,
         LD_LIBRARY_PATH: `${process.cwd()}/${libraries}`,

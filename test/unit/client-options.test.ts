@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { parseHostPort } from "../../client/address.ts";
 import { allocateRequest } from "../../client/allocate-options.ts";
-import { formatLeaseKey, parseLeaseKey } from "../../client/environment.ts";
+import { formatLeaseKeys, parseLeaseKeys } from "../../client/environment.ts";
 import { connect } from "../../client/pool.ts";
 import type { SluiceError } from "../../shared/errors.ts";
 
@@ -97,14 +97,16 @@ describe("the lease in the environment", () => {
   it("reads back as it was written, for any secret and an id with colons", () => {
     for (let byte = 0; byte < 256; byte += 5) {
       const key = { leaseId: "lease:a:b", secret: Buffer.alloc(32, byte) };
-      expect(parseLeaseKey(formatLeaseKey(key))).toEqual(key);
+      expect(parseLeaseKeys(formatLeaseKeys([key]))).toEqual([key]);
+      const other = { leaseId: "lease-2", secret: Buffer.alloc(32, 255 - byte) };
+      expect(parseLeaseKeys(` ${formatLeaseKeys([key, other, key])}  `)).toEqual([key, other, key]);
     }
   });
 
-  it.each(["", "x", "lease:", ":abc", `lease:${"A".repeat(10)}`, "lease:not+base64url/"])(
+  it.each(["", "x", "lease:", ":abc", `lease:${"A".repeat(43)} x`, `lease:${"A".repeat(10)}`, "lease:not+base64url/"])(
     "like %j is refused without showing it",
     async (text) => {
-      expect(codeOf(() => parseLeaseKey(text))).toBe("BAD_ARGUMENT");
+      expect(codeOf(() => parseLeaseKeys(text))).toBe("BAD_ARGUMENT");
       if (text === "") return;
       const error = await connect({ lease: text }).catch((cause: SluiceError) => cause);
       expect(error).toMatchObject({ code: "BAD_ARGUMENT" });

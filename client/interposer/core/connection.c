@@ -188,5 +188,13 @@ void connection_close(struct connection *connection) {
     }
     connection_fail(connection, SLUICE_ERROR_CLOSED, 0);
     close(connection->file);
+    if (connection->holder >= 0) close(connection->holder);
     pthread_mutex_unlock(&connection->send_lock);
+}
+
+void connection_abandon(struct connection *connection) {
+    connection_fail(connection, SLUICE_ERROR_CLOSED, 0);
+    close(connection->file);
+    if (connection->holder >= 0) close(connection->holder);
+    connection->file = connection->holder = -1;
 }

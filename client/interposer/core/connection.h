@@ -26,6 +26,8 @@
 
 #define ANSWER_INLINE_BYTES 128
 
+#define CONNECTION_INPUT_BYTES 65536
+
 /* Why calls fail: 0 while all is well, else the wire number of an error and, where there is one, the driver's own. */
 struct failure {
     uint32_t code;
@@ -50,6 +52,8 @@ struct answer {
 struct connection {
     int file;
     bool is_tcp;
+    /* Shows other processes who has the session (holders.h), or -1. */
+    int holder;
 
     /* Guards the batch, the counting of calls, and writing. Taken before `receive_lock` where both are. */
     pthread_mutex_t send_lock;
@@ -81,9 +85,17 @@ struct connection {
     atomic_int_least32_t failed_native;
 };
 
-struct endpoint {
-    char lease_id[256];
+struct lease_key {
+    char id[256];
     uint8_t secret[32];
+    /* Why there is no such lease any more, once that is known. */
+    uint32_t over;
+};
+
+struct endpoint {
+    /* Any one of them will do; memory of malloc. */
+    struct lease_key *leases;
+    uint32_t lease_count;
     /* A socket of this host, tried first, and HOST and PORT; either may be empty. */
     char path[256];
     char host[256];
@@ -96,11 +108,26 @@ uint32_t endpoint_of_environment(struct endpoint *endpoint);
 /* Opens a socket to the endpoint. Returns it, and whether it is one of TCP, or -1 after a report. */
 int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp);
 
-/* Connects and shakes hands; `*devices` is the number of devices of the lease. Returns 0 or the wire number of an error, after a report. */
-uint32_t connection_open(struct connection *connection, const struct endpoint *endpoint, uint32_t *devices);
+/*
+ * Opens a session under the first lease that has none, and waits while all have one (opening.c); `*devices` is the number of devices of
+ * that lease. Returns 0 or the wire number of an error, after a report.
+ */
+uint32_t connection_open(struct connection *connection, struct endpoint *endpoint, uint32_t *devices);
+
+/* What there is to say of a handshake that failed; empty when it has been said. */
+struct complaint {
+    char words[512];
+};
+
+/* Connects and shakes hands once, for connection_open. Returns 0 or the wire number of an error, for which there may be a complaint. */
+uint32_t session_open(struct connection *connection, const struct endpoint *endpoint, const struct lease_key *lease, uint32_t *devices,
+                      struct complaint *complaint);
 
 /* Sends what is left and GOODBYE without waiting for anything, and closes. Does nothing when other threads are busy with it. */
 void connection_close(struct connection *connection);
+
+/* In the child of a fork, which shares the connection and must not use it: lets go of it, so that it ends with the parent. */
+void connection_abandon(struct connection *connection);
 
 /* Puts the connection into failure, for good. The first failure stays. Returns the one that holds. */
 struct failure connection_fail(struct connection *connection, uint32_t code, int32_t native_code);

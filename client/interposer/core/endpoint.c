@@ -81,21 +81,49 @@ static bool read_addresses(const char *text, struct endpoint *endpoint) {
     return endpoint->path[0] != '\0' || endpoint->host[0] != '\0';
 }
 
+/* One LEASE:SECRET, which ends at `end`. */
+static bool read_lease(const char *text, const char *end, struct lease_key *lease) {
+    const char *colon = end;
+    while (colon > text && *colon != ':') colon--;
+    size_t length = (size_t)(colon - text), digits = (size_t)(end - colon);
+    char secret[64];
+    if (length == 0 || length >= sizeof lease->id || digits > sizeof secret) return false;
+    memcpy(secret, colon + 1, digits - 1);
+    secret[digits - 1] = '\0';
+    memcpy(lease->id, text, length);
+    lease->id[length] = '\0';
+    lease->over = 0;
+    return read_secret(secret, lease->secret);
+}
+
+/* One or more LEASE:SECRET with spaces between them. */
+static bool read_leases(const char *text, struct endpoint *endpoint) {
+    endpoint->leases = NULL;
+    endpoint->lease_count = 0;
+    for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
+        const char *end = text + strcspn(text, " ");
+        struct lease_key *leases = realloc(endpoint->leases, (endpoint->lease_count + 1) * sizeof *leases);
+        if (leases == NULL) return false;
+        endpoint->leases = leases;
+        if (!read_lease(text, end, &leases[endpoint->lease_count])) return false;
+        endpoint->lease_count++;
+        text = end;
+    }
+    return endpoint->lease_count > 0;
+}
+
 uint32_t endpoint_of_environment(struct endpoint *endpoint) {
     const char *lease = getenv("SLUICE_LEASE");
     const char *data = getenv("SLUICE_DATA");
+    endpoint->leases = NULL;
     if (lease == NULL || *lease == '\0' || data == NULL || *data == '\0') {
         report("there is no GPU here: the environment names no lease. Start the program with `sluice run -- COMMAND`.");
         return SLUICE_ERROR_NO_LEASE;
     }
-    const char *colon = strrchr(lease, ':');
-    size_t length = colon == NULL ? 0 : (size_t)(colon - lease);
-    if (length == 0 || length >= sizeof endpoint->lease_id || !read_secret(colon + 1, endpoint->secret)) {
+    if (!read_leases(lease, endpoint)) {
         report("SLUICE_LEASE is not LEASE:SECRET as `sluice run` sets it.");
         return SLUICE_ERROR_BAD_ARGUMENT;
     }
-    memcpy(endpoint->lease_id, lease, length);
-    endpoint->lease_id[length] = '\0';
     if (!read_addresses(data, endpoint)) {
         report("SLUICE_DATA is like tcp://HOST:PORT or unix://PATH or both with a space between them, and [%s] is not.", data);
         return SLUICE_ERROR_BAD_ARGUMENT;

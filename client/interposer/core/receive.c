@@ -11,8 +11,6 @@
 #include "connection.h"
 #include "report.h"
 
-#define INPUT_BYTES 65536
-
 /* From this size on data is read straight into its place. */
 #define DIRECT_BYTES_MIN 16384
 
@@ -54,7 +52,7 @@ bool receive_exactly(struct connection *connection, void *into, size_t byte_coun
             byte_count -= got;
         } else {
             connection->input_start = 0;
-            connection->input_end = receive_some(connection, connection->input, INPUT_BYTES);
+            connection->input_end = receive_some(connection, connection->input, CONNECTION_INPUT_BYTES);
             if (connection->input_end == 0) return false;
         }
     }

@@ -141,6 +141,7 @@ static CUresult open_session(void) {
     uint32_t devices = 0;
     uint32_t error = endpoint_of_environment(&endpoint);
     if (error == 0) error = connection_open(&driver.connection, &endpoint, &devices);
+    free(endpoint.leases);
     if (error != 0) return result_of((struct failure){error, 0});
     if (devices == 0 || devices > SLUICE_SLICES_PER_LEASE_MAX) return CUDA_ERROR_NO_DEVICE;
     CUresult result = CUDA_SUCCESS;
@@ -153,7 +154,7 @@ static CUresult open_session(void) {
 /* The child shares the parent's socket, which it must not use; CUDA does not work in it either. */
 static void forked(void) {
     int ready = PHASE_READY;
-    atomic_compare_exchange_strong(&driver.phase, &ready, PHASE_FORKED);
+    if (atomic_compare_exchange_strong(&driver.phase, &ready, PHASE_FORKED)) connection_abandon(&driver.connection);
     pthread_mutex_init(&opening, NULL);
 }
 

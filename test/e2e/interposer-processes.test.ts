@@ -1,0 +1,211 @@
+/**
+ * Several processes under several leases: each takes a session of its own, waits while there is none, is told by whom, and leaves nothing
+ * behind that is in the way of the next.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { formatLeaseKeys } from "../../client/environment.ts";
+import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
+import { MiB, RawControl, type RawLease } from "../support/raw-client.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { inTime, waitFor } from "../support/wait-for.ts";
+
+let server: TestServer;
+let control: RawControl;
+let libraries: string;
+let [hold, ask, orphan] = ["", "", ""];
+const running: ChildProcess[] = [];
+const strays: number[] = [];
+let ends: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  if (!canBuild) return;
+  libraries = `${process.cwd()}/${buildInterposer()}`;
+  const compile = (name: string) => compileProgram(`test/interposer/processes/${name}.c`, { suffix: "-process" });
+  [hold, ask, orphan] = [compile("hold"), compile("ask"), compile("orphan")];
+  server = await startServer({ args: ["--device", "cpu:2x256MiB"] });
+  control = new RawControl(server.grpc);
+});
+afterEach(async () => {
+  for (const child of running.splice(0)) child.kill("SIGKILL");
+  for (const pid of strays.splice(0)) process.kill(pid, "SIGKILL");
+  for (const end of ends) await end();
+  ends = [];
+});
+afterAll(async () => {
+  control?.client.close();
+  await server?.stop();
+});
+
+/** So many leases of 32 MiB, until the end of the test. */
+async function leases(count: number): Promise<RawLease[]> {
+  const granted: RawLease[] = [];
+  for (let index = 0; index < count; index++) {
+    const lease = await control.allocate({ memoryBytes: 32 * MiB });
+    const held = control.hold(lease);
+    granted.push(lease);
+    ends.push(() => {
+      held.stop();
+      return control.release(lease.id, lease.secret).catch(() => undefined);
+    });
+  }
+  return granted;
+}
+
+const keysOf = (granted: readonly RawLease[]): string =>
+  formatLeaseKeys(granted.map(({ id, secret }) => ({ leaseId: id, secret })));
+
+/** A program under any of the leases, with an open input. */
+function start(granted: readonly RawLease[], command: readonly string[], more: NodeJS.ProcessEnv = {}) {
+  const [file, ...args] = command;
+  const env = {
+    ...process.env,
+    SLUICE_LEASE: keysOf(granted),
+    SLUICE_DATA: `tcp://${server.data}`,
+    LD_LIBRARY_PATH: libraries,
+    ...more,
+  };
+  const child = spawn(file!, args, { stdio: "pipe", env });
+  running.push(child);
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const ended = new Promise<number | string>((resolve) =>
+    child.once("close", (code, signal) => resolve(signal ?? code ?? "unknown")),
+  );
+  return {
+    child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    /** Ends its input. */
+    finish: () => child.stdin.end(),
+    isReady: () => waitFor("the program to have a session", () => stdout.includes("ready")),
+    ended: () => inTime("the program's end", ended, 20_000),
+  };
+}
+
+const attached = async (): Promise<string[]> =>
+  (await control.leases()).leases.filter(({ state }) => state === "LEASE_STATE_ATTACHED").map(({ id }) => id);
+
+describe.runIf(canBuild)("processes under several leases", () => {
+  it("work at once, each under one of its own, and each sees the devices of that one", async () => {
+    const granted = await leases(3);
+    const programs = granted.map(() => start(granted, [hold]));
+    await Promise.all(programs.map((program) => program.isReady()));
+    expect((await attached()).sort()).toEqual(granted.map(({ id }) => id).sort());
+    for (const { finish } of programs) finish();
+    for (const { ended, stdout, stderr } of programs) {
+      expect([await ended(), stderr()]).toEqual([0, ""]);
+      expect(stdout()).toMatch(/^ready \d+ devices 1\nok\n$/);
+    }
+  });
+
+  it("that are one more wait, say who has what and what to do, and go on when one ends", async () => {
+    const granted = await leases(2);
+    const first = [start(granted, [hold]), start(granted, [hold])];
+    for (const program of first) await program.isReady();
+    const late = start(granted, [hold]);
+    await waitFor("its word", () => late.stderr().endsWith("\n"));
+    expect(late.stderr()).toBe(
+      "sluice: all [2] sessions are in use; this process waits for up to 35 s. For 3 CUDA processes at once: `sluice run --processes 3`.\n",
+    );
+    first[1]!.finish();
+    expect(await first[1]!.ended()).toBe(0);
+    await late.isReady();
+    for (const program of [first[0]!, late]) program.finish();
+    expect([await first[0]!.ended(), await late.ended()]).toEqual([0, 0]);
+  });
+
+  it("do not mind that one of the leases has ended, before or while they wait", async () => {
+    const granted = await leases(3);
+    await control.release(granted[0]!.id, granted[0]!.secret);
+    const holders = [start(granted, [hold]), start(granted, [hold])];
+    for (const program of holders) await program.isReady();
+    const late = start(granted, [hold]);
+    await waitFor("its word", () => late.stderr().includes("all [2] sessions"));
+    // The lease of the first holder goes, under its feet: the one that waits gets none of it.
+    const [lost] = await attached();
+    await control.release(lost!, granted.find(({ id }) => id === lost)!.secret);
+    await waitFor("the others to go on", async () => (await attached()).length === 1);
+    for (const program of holders) program.finish();
+    const codes = await Promise.all(holders.map(({ ended }) => ended()));
+    expect(codes.sort()).toEqual([0, 1]);
+    await late.isReady();
+    late.finish();
+    expect(await late.ended()).toBe(0);
+  });
+
+  it("are told why when all of the leases have ended", async () => {
+    const granted = await leases(2);
+    for (const { id, secret } of granted) await control.release(id, secret);
+    const program = start(granted, [ask]);
+    expect(await program.ended()).toBe(3);
+    expect(program.stderr()).toMatch(/^sluice: the server refuses the session \[LEASE_ENDED\]: .*\n$/);
+  });
+
+  it("that are killed give their session to the next, also with children that have forked from them", async () => {
+    const granted = await leases(1);
+    const killed = start(granted, [orphan]);
+    const child = await waitFor("the child", () => Number(/^(\d+)\n/.exec(killed.stdout())?.[1]) || undefined);
+    strays.push(child);
+    killed.child.kill("SIGKILL");
+    const next = start(granted, [hold]);
+    await next.isReady();
+    expect(next.stderr()).toBe("");
+    process.kill(child, 0);
+    next.finish();
+    expect(await next.ended()).toBe(0);
+  });
+});
+
+describe.runIf(canBuild)("a process that finds no free session", () => {
+  it("of its parent is told at once that it will get none, and once only, however often it asks", async () => {
+    const granted = await leases(1);
+    const trace = `dist/interposer-programs/trace-parent-${process.pid}`;
+    const parent = start(granted, [hold, `${ask} 3`], { SLUICE_TRACE: trace });
+    expect(await parent.ended()).toBe(3);
+    const [holder] = /(?<=ready )\d+/.exec(parent.stdout())!;
+    // A shell is between the two.
+    const words =
+      `the ancestor [${holder}] (hold-process) has the only session and keeps it until it ends, so this process gets no GPU. ` +
+      "For 2 CUDA processes at once: `sluice run --processes 2`.";
+    expect(parent.stderr()).toBe(`sluice: ${words}\n`);
+    expect(readFileSync(trace, "utf8")).toContain(`! ${words}\n`);
+    expect(parent.stdout()).toMatch(/\n46 after [12]\.\d s\n46 after 0\.\d s\n46 after 0\.\d s\nok\n$/);
+  });
+
+  it("names the process that has it, waits as long as it is told to, and then says so", async () => {
+    const granted = await leases(1);
+    const holder = start(granted, [hold]);
+    await holder.isReady();
+    const patient = start(granted, [ask], { SLUICE_SESSION_WAIT: "1500ms" });
+    const hasty = start(granted, [ask], { SLUICE_SESSION_WAIT: "0" });
+    expect([await patient.ended(), await hasty.ended()]).toEqual([3, 3]);
+    const who = `sluice: process [${holder.child.pid}] (hold-process) has the only session`;
+    const remedy = "For 2 CUDA processes at once: `sluice run --processes 2`.";
+    expect(patient.stderr()).toMatch(/waits for up to 1\.5 s\. .*\nsluice: no session came free within 1\.[56] s: /);
+    expect(patient.stderr().startsWith(who)).toBe(true);
+    expect(hasty.stderr()).toBe(`${who}; none came free within 0 s, so this process gets no GPU. ${remedy}\n`);
+  });
+
+  it.each(["soon", "-1s", "5", "1e99s"])("takes no wait of [%s], says so, and waits as ever", async (wait) => {
+    const granted = await leases(1);
+    const holder = start(granted, [hold]);
+    await holder.isReady();
+    const program = start(granted, [ask], { SLUICE_SESSION_WAIT: wait });
+    await waitFor("its word", () => program.stderr().includes("\n"));
+    expect(program.stderr()).toContain(`SLUICE_SESSION_WAIT is a duration like 10s or 5m, and [${wait}] is not`);
+    holder.finish();
+    expect([await holder.ended(), await program.ended()]).toEqual([0, 0]);
+  });
+
+  it.each(["", "lease-1", "lease-1:x", "lease-1:x lease-2:y", " "])(
+    "is told what is wrong with the leases [%s]",
+    async (text) => {
+      const program = start([], [ask], { SLUICE_LEASE: text });
+      expect(await program.ended()).toBe(3);
+      expect(program.stderr()).toMatch(/^sluice: (SLUICE_LEASE is not LEASE:SECRET|there is no GPU here)/);
+    },
+  );
+});

@@ -1,0 +1,21 @@
+/* Asks for a session as many times as its argument says, and prints each answer and the tenths of a second that it took. */
+#include <time.h>
+
+#include "../driver/driver.h"
+
+static double now(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
+}
+
+int main(int argc, char **argv) {
+    CUresult result = CUDA_SUCCESS;
+    for (int i = 0; i < (argc > 1 ? atoi(argv[1]) : 1); i++) {
+        double began = now();
+        result = cuInit(0);
+        printf("%d after %.1f s\n", result, now() - began);
+        fflush(stdout);
+    }
+    return result == CUDA_SUCCESS ? 0 : 3;
+}
