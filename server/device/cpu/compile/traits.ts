@@ -4,16 +4,19 @@ import { badImage, type Instruction, type Operand, type Register, unsupported, t
 /** Opcodes at which threads wait for each other. */
 const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux"]);
 
-/** Products of matrices and loads of them, in which each lane takes from others what it needs. Loads and stores by `wmma` take nothing. */
-export const isMatrixExchange = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
-  base === "mma" || base === "ldmatrix" || (base === "wmma" && modifiers.has("mma"));
+/** Products of matrices, in which each lane takes from others what it needs. Loads and stores by `wmma` take nothing. */
+const isProduct = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  base === "mma" || (base === "wmma" && modifiers.has("mma"));
+
+/** Products, and loads and transpositions of what they multiply. */
+export const isMatrixExchange = (instruction: Instruction): boolean =>
+  isProduct(instruction) || instruction.mnemonic.base === "ldmatrix" || instruction.mnemonic.base === "movmatrix";
 
 /** Registers that an instruction reads not before threads go on behind it: the addend of a product. */
 export function readsOnResuming(instruction: Instruction): Register[] {
   const reads: Register[] = [];
   const addend = instruction.operands[3];
-  if (instruction.mnemonic.base !== "ldmatrix" && isMatrixExchange(instruction) && addend !== undefined)
-    collect(addend, reads, reads);
+  if (isProduct(instruction) && addend !== undefined) collect(addend, reads, reads);
   return reads;
 }
 

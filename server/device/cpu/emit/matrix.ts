@@ -1,5 +1,5 @@
 /**
- * Products of small matrices by a warp: `mma` and `wmma` on f16 and bf16, and `ldmatrix`. Lanes leave their words in the exchange planes, and
+ * Products of small matrices by a warp: `mma` and `wmma` on f16 and bf16, `ldmatrix` and `movmatrix`. Lanes leave their words in the exchange planes, and
  * each takes from there the rows and columns that its results need. What this device lacks is refused by name.
  */
 import type { Emitter } from "../compile/emitter.ts";
@@ -14,6 +14,7 @@ import {
   typeBytes,
   unsupported,
 } from "../ptx/program.ts";
+import { Window } from "../run/layout.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { pushIndex } from "./address.ts";
 import { laneType, narrow, widenLane } from "./half.ts";
@@ -103,7 +104,7 @@ function productOf(instruction: Instruction): Product {
 
 /** How many exchange planes the instruction uses. */
 export function matrixPlanes(instruction: Instruction): number {
-  if (instruction.mnemonic.base === "ldmatrix") return 2;
+  if (/^(ld|mov)matrix$/.test(instruction.mnemonic.base)) return 2;
   const { a, b } = productOf(instruction);
   return Math.max(2, a.planes + b.planes);
 }
@@ -122,7 +123,15 @@ export function writeMatrices(
 ): void {
   if (instruction.mnemonic.base === "ldmatrix") {
     const { base, offset } = addressOperand(instruction, 1);
-    write(0, () => pushBase(emitter, instruction, { base, offset, wide: false }));
+    const isGeneric = spaceOf(instruction) === undefined;
+    write(0, () => {
+      pushBase(emitter, instruction, { base, offset, wide: isGeneric });
+      if (isGeneric) pushSharedAddress(emitter);
+    });
+    return;
+  }
+  if (instruction.mnemonic.base === "movmatrix") {
+    write(0, () => emitter.push(instruction.operands[1], "b32", instruction));
     return;
   }
   const { a, b } = productOf(instruction);
@@ -137,6 +146,10 @@ export function writeMatrices(
 export function readMatrices(emitter: Emitter, instruction: Instruction, pushPlane: (plane: number) => void): void {
   if (instruction.mnemonic.base === "ldmatrix") {
     readRows(emitter, instruction, pushPlane);
+    return;
+  }
+  if (instruction.mnemonic.base === "movmatrix") {
+    readTransposed(emitter, instruction, pushPlane);
     return;
   }
   const { a, b, helper, result, addend, row, column, count } = productOf(instruction);
@@ -200,6 +213,14 @@ function pushBase(
   else code.i32(offset).op("i32.add");
 }
 
+/** The high half of a generic address names its memory: where that is not shared, the address becomes an offset that no block has. */
+function pushSharedAddress(emitter: Emitter): void {
+  const { code } = emitter;
+  const wide = emitter.scratch("i64", "matrix");
+  code.tee(wide).op("i32.wrap_i64").i32(-16).get(wide).i64(32n).op("i64.shr_u");
+  code.i64(BigInt(Window.SHARED)).op("i64.eq").op("select");
+}
+
 /** Registers of this file's own, in which computed addresses stand for `pushIndex`. */
 const narrowPointer: Register = { name: "a matrix's address", type: "u32" };
 const widePointer: Register = { name: "a matrix's address", type: "u64" };
@@ -208,7 +229,8 @@ const widePointer: Register = { name: "a matrix's address", type: "u64" };
 function readRows(emitter: Emitter, instruction: Instruction, pushPlane: (plane: number) => void): void {
   const { modifiers, types } = instruction.mnemonic;
   const count = modifiers.has("x4") ? 4 : modifiers.has("x2") ? 2 : 1;
-  if (!modifiers.has("m8n8") || types[0] !== "b16" || spaceOf(instruction) !== "shared") throw unsupported(instruction);
+  const space = spaceOf(instruction) ?? "shared";
+  if (!modifiers.has("m8n8") || types[0] !== "b16" || space !== "shared") throw unsupported(instruction);
   for (const modifier of modifiers)
     if (!/^(sync|aligned|m8n8|x1|x2|x4|trans|shared|shared::cta)$/.test(modifier)) throw unsupported(instruction);
   const { code } = emitter;
@@ -253,6 +275,23 @@ function readRows(emitter: Emitter, instruction: Instruction, pushPlane: (plane:
     code.get(value);
     emitter.pop(targets[matrix], "b32", instruction);
   }
+}
+
+/** movmatrix: a lane's two numbers stand one below the other in the matrix of which four lanes hold a row. */
+function readTransposed(emitter: Emitter, instruction: Instruction, pushPlane: (plane: number) => void): void {
+  const { modifiers, types } = instruction.mnemonic;
+  if (!modifiers.has("m8n8") || !modifiers.has("trans") || types[0] !== "b16") throw unsupported(instruction);
+  for (const modifier of modifiers) if (!/^(sync|aligned|m8n8|trans)$/.test(modifier)) throw unsupported(instruction);
+  const { code } = emitter;
+  for (const part of [0, 1]) {
+    pushPlane(0);
+    // Rows of four words: the row is the lane's column, the column its row.
+    pushLane(emitter).i32(3).op("i32.and").i32(5).op("i32.shl").op("i32.add");
+    pushLane(emitter).i32(2).op("i32.shr_u").i32(1).op("i32.shl").op("i32.add");
+    code.access("i32.load16_u", part * 16);
+  }
+  code.i32(16).op("i32.shl").op("i32.or");
+  emitter.pop(instruction.operands[0], "b32", instruction);
 }
 
 interface Fragment {
