@@ -11,6 +11,9 @@ import type { Control, LeaseKey } from "./control.ts";
 import type { SliceSize } from "./device.ts";
 import { isRefused, PAUSE_MS_MAX } from "./outage.ts";
 
+/** A program's first calls are over before it is opened: a beat is due in seconds, and the server keeps its notices until then. */
+const OPEN_MS = 50;
+
 /** Pause before a broken stream is opened again; it doubles up to PAUSE_MS_MAX while the server is away. */
 const REOPEN_MS = 100;
 
@@ -52,7 +55,7 @@ export class Holder {
   readonly #options: HolderOptions;
   #stream: ReturnType<Control["hold"]> | undefined;
   #beats: NodeJS.Timeout | undefined;
-  #reopen: NodeJS.Timeout | undefined;
+  #opening: NodeJS.Timeout | undefined;
   #lastBeatAt = performance.now();
   #reopenMs = REOPEN_MS;
   #stopped = false;
@@ -61,16 +64,18 @@ export class Holder {
 
   constructor(options: HolderOptions) {
     this.#options = options;
-    if (options.connection.heartbeatIntervalMs > 0) {
-      this.#beats = setInterval(() => this.#beat(), options.connection.heartbeatIntervalMs);
+    const { heartbeatIntervalMs } = options.connection;
+    if (heartbeatIntervalMs > 0) {
+      this.#beats = setInterval(() => this.#beat(), heartbeatIntervalMs);
       this.#beats.unref();
     }
-    this.#open();
+    this.#openIn(Math.min(OPEN_MS, heartbeatIntervalMs));
   }
 
   /** Why the lease has ended, as soon as the server says so; undefined when it does not within a second. Keeps the program alive. */
   reason(): Promise<SluiceError | undefined> {
     if (this.#ended !== undefined || this.#stopped) return Promise.resolve(this.#ended);
+    if (this.#stream === undefined) this.#openIn(0);
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(undefined), REASON_WAIT_MS);
       this.#waiting.push((error) => {
@@ -85,10 +90,15 @@ export class Holder {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#beats);
-    clearTimeout(this.#reopen);
+    clearTimeout(this.#opening);
     this.#stream?.cancel();
     for (const tell of this.#waiting) tell(this.#ended);
     this.#waiting = [];
+  }
+
+  #openIn(milliseconds: number): void {
+    clearTimeout(this.#opening);
+    this.#opening = setTimeout(() => this.#open(), milliseconds).unref();
   }
 
   #open(): void {
@@ -149,8 +159,7 @@ export class Holder {
     }
     // Nobody is there who could end the lease: its executor runs on, and the server that comes back counts from then.
     if (error !== undefined && isRefused(error)) this.#lastBeatAt = performance.now();
-    this.#reopen = setTimeout(() => this.#open(), this.#reopenMs);
-    this.#reopen.unref();
+    this.#openIn(this.#reopenMs);
     this.#reopenMs = Math.min(this.#reopenMs * 2, PAUSE_MS_MAX);
   }
 

@@ -1,5 +1,5 @@
 /** The heartbeats of a lease, and a client that closes under them. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Control } from "../../client/control.ts";
 import { Holder, type HolderOptions } from "../../client/holder.ts";
 import type { SluiceError } from "../../shared/errors.ts";
@@ -19,12 +19,12 @@ class CountingControl extends Control {
   }
 }
 
-function hold(control: Control): { readonly holder: Holder; readonly ends: SluiceError[] } {
+function hold(control: Control, heartbeatIntervalMs = 10): { readonly holder: Holder; readonly ends: SluiceError[] } {
   const ends: SluiceError[] = [];
   const holder = new Holder({
     control,
     key: { leaseId: "lease-1", secret: new Uint8Array(32) },
-    connection: { heartbeatIntervalMs: 10, heartbeatTimeoutMs: 60_000 } as HolderOptions["connection"],
+    connection: { heartbeatIntervalMs, heartbeatTimeoutMs: 60_000 } as HolderOptions["connection"],
     onNotice: () => {},
     onEnded: (error) => ends.push(error),
   });
@@ -48,4 +48,30 @@ test("a hold on a client that is closed already ends quietly", async () => {
   expect(await holder.reason()).toBeUndefined();
   expect(control.holds).toBe(0);
   expect(ends).toEqual([]);
+});
+
+test("a hold is opened a moment behind the grant, at once when somebody wants its word, and not at all once it is over", () => {
+  vi.useFakeTimers();
+  try {
+    const control = new CountingControl();
+    const { holder } = hold(control, 5_000);
+    expect(control.holds).toBe(0);
+    vi.advanceTimersByTime(1_000);
+    expect(control.holds).toBe(1);
+    holder.stop();
+
+    const asked = hold(control, 5_000);
+    void asked.holder.reason();
+    vi.advanceTimersByTime(1);
+    expect(control.holds).toBe(2);
+    asked.holder.stop();
+
+    const over = hold(control, 5_000);
+    over.holder.stop();
+    vi.advanceTimersByTime(60_000);
+    expect(control.holds).toBe(2);
+    control.close();
+  } finally {
+    vi.useRealTimers();
+  }
 });
