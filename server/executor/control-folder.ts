@@ -4,7 +4,7 @@
  * starts, its lease in one step with taking it. The paths of the sockets go through a descriptor of the folder above, so that no state
  * directory is too deep for them.
  */
-import { mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import { formatIdentity, type ProcessIdentity, parseIdentity } from "../process-identity.ts";
@@ -15,6 +15,9 @@ const CONTROL_SOCKET = "control";
 const HANDLE_SOCKET = "handles";
 const PROCESS_MARK = "process-";
 const LEASE_MARK = "lease-";
+/** Of no lease yet. */
+const BLANK_MARK = "blank";
+const REHEARSAL_MARK = "rehearsal";
 
 /** The sockets of one executor, by paths that are short and mean something in this process alone. */
 export interface ControlPaths {
@@ -92,11 +95,25 @@ export class ControlFolders {
 /** In the executor: the folder is this process's. Throws the system's error. */
 export function markProcess(folder: string, identity: ProcessIdentity): void {
   writeFileSync(join(folder, PROCESS_MARK + formatIdentity(identity)), "");
+  writeFileSync(join(folder, BLANK_MARK), "");
 }
 
-/** In the executor: it has this lease from now on. A lease's id begins with LEASE_MARK. Throws the system's error. */
+/**
+ * In the executor: it has this lease from now on. A lease's id begins with LEASE_MARK. By a new name for the file that `markProcess` has
+ * made: to make one takes several times as long, and the first client waits. Throws the system's error.
+ */
 export function markLease(folder: string, leaseId: string): void {
-  writeFileSync(join(folder, leaseId), "");
+  try {
+    renameSync(join(folder, BLANK_MARK), join(folder, leaseId));
+  } catch {
+    writeFileSync(join(folder, leaseId), "");
+  }
+}
+
+/** Does what `markLease` does, for no lease, and undoes it. Throws the system's error. */
+export function rehearseMark(folder: string): void {
+  markLease(folder, REHEARSAL_MARK);
+  renameSync(join(folder, REHEARSAL_MARK), join(folder, BLANK_MARK));
 }
 
 function tryTo<T>(work: () => T): T | undefined {

@@ -11,7 +11,6 @@ import { refuse } from "../session/refusal.ts";
 import { ContentCache } from "./content-cache.ts";
 import { type FromExecutor, LOCAL_CLIENT_ADDRESS, type SliceAssignment, type ToExecutor } from "./control-messages.ts";
 import { loadDriver } from "./drivers.ts";
-import { rehearse } from "./rehearsal.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
 import { startWatchdog, type Watchdog } from "./watchdog.ts";
@@ -30,6 +29,10 @@ export interface ExecutorOptions {
   readonly send: (message: FromExecutor) => void;
   /** Called when it takes its lease, before anything else happens for that. */
   readonly onAssigned: (leaseId: string) => void;
+  /** Runs once before it says that it is ready, while `wanted` says so; no session begins before it has settled. Default: nothing. */
+  readonly rehearse?: (wanted: () => boolean) => Promise<void>;
+  /** As a session's. Default: it does. */
+  readonly waitsBehindAnswers?: boolean;
 }
 
 export class Executor {
@@ -147,8 +150,9 @@ export class Executor {
 
   /** Only a spare has the time for it. */
   async #rehearse(): Promise<void> {
+    const { rehearse } = this.#options;
     const isSpare = (): boolean => this.#assignment === undefined;
-    if (!isSpare()) return;
+    if (rehearse === undefined || !isSpare()) return;
     this.#rehearsal = rehearse(isSpare).catch((error: unknown) => {
       this.#send({ kind: "log", level: "warn", message: `The rehearsal fails [${toSluiceError(error).message}].` });
     });
@@ -193,7 +197,8 @@ export class Executor {
     };
     // The daemon must know that the lease is free before the client does, which may come back at once.
     const beforeGoodbye = (): Promise<void> => work.close().then(finish, failed);
-    const session = new Session({ resumeMs, work, usage: this.#usage, beforeGoodbye });
+    const { waitsBehindAnswers = true } = this.#options;
+    const session = new Session({ resumeMs, work, usage: this.#usage, beforeGoodbye, waitsBehindAnswers });
     this.#work = work;
     session.ended.then(finish, failed);
     return session;

@@ -133,21 +133,21 @@ function writeHeader(tagBytes: number): Buffer {
 }
 
 /**
- * Sends a copy of the descriptor `fd`, which stays open here, under `tag` (1 to TAG_BYTES_MAX bytes) to the receiver at `path`. It is in
- * the receiver's hands when this returns: whatever is said to it later comes later. Throws with the system's code, such as EAGAIN when the
+ * Sends a copy of the descriptor `fd`, which stays open here, under `tag` (1 to TAG_BYTES_MAX bytes) to the receiver at `path`, or without
+ * one to the receiver that the sender is joined with. It is in the receiver's hands when this returns: whatever is said to it later comes later. Throws with the system's code, such as EAGAIN when the
  * receiver has not taken what was sent before, or ECONNREFUSED when it is gone.
  */
 export function sendHandle(message: {
   readonly sender: number;
-  readonly path: string;
+  readonly path?: string;
   readonly fd: number;
   readonly tag: Uint8Array;
 }): void {
   const { sender, path, fd, tag } = message;
   if (tag.byteLength < 1 || tag.byteLength > TAG_BYTES_MAX) throw new Error(`A tag has ${tag.byteLength} bytes.`);
-  const nameLength = writeName(path);
+  const nameLength = path === undefined ? 0 : writeName(path);
   const memory = writeHeader(tag.byteLength);
-  memory.writeBigUInt64LE(koffi.address(memory) + BigInt(NAME_AT), MSGHDR.name);
+  if (nameLength > 0) memory.writeBigUInt64LE(koffi.address(memory) + BigInt(NAME_AT), MSGHDR.name);
   memory.writeUInt32LE(nameLength, MSGHDR.nameLength);
   memory.writeBigUInt64LE(BigInt(CONTROL_LENGTH), CONTROL_AT);
   memory.writeInt32LE(SOL_SOCKET, CONTROL_AT + 8);

@@ -3,13 +3,13 @@
  * and outlives it while it has a lease. It lives by the messages of control-messages.ts, and leaves signals to the daemon.
  * Its argument is its folder (control-folder.ts); its third and fourth descriptor are the sockets in it.
  */
-import { Socket } from "node:net";
 import { identityOf } from "../process-identity.ts";
-import { markLease, markProcess } from "./control-folder.ts";
-import type { ToExecutor } from "./control-messages.ts";
+import { markLease, markProcess, rehearseMark } from "./control-folder.ts";
 import { DaemonChannel } from "./daemon-channel.ts";
+import { deliverTo } from "./delivery.ts";
 import { Executor } from "./executor.ts";
-import { prepareHandles, receiveHandle } from "./handle-passing.ts";
+import { prepareHandles } from "./handle-passing.ts";
+import { rehearse } from "./rehearsal.ts";
 
 /** How often the daemon hears what the lease costs. */
 const USAGE_INTERVAL_MS = 1_000;
@@ -39,6 +39,7 @@ const executor = new Executor({
       console.error(error);
     }
   },
+  rehearse: (wanted) => rehearse({ wanted, onAssigned: () => rehearseMark(folder) }),
 });
 
 const fail = (error: unknown): void => {
@@ -54,12 +55,7 @@ const leave = async (): Promise<void> => {
 
 let orphaned: NodeJS.Timeout | undefined = setTimeout(() => process.exit(0), FIRST_DAEMON_MS);
 
-/** The client's socket that comes with a message. */
-function socketOf(message: ToExecutor): Socket | undefined {
-  if (message.kind !== "session") return undefined;
-  const fd = receiveHandle(HANDLES, Buffer.from(message.welcomeProof, "base64"));
-  return fd === undefined ? undefined : new Socket({ fd, readable: true, writable: true });
-}
+const deliver = deliverTo(executor, HANDLES);
 
 const channel = new DaemonChannel({
   listener: LISTENER,
@@ -67,9 +63,8 @@ const channel = new DaemonChannel({
     clearTimeout(orphaned);
     executor.greet();
   },
-  onMessage: (value) => {
-    const message = value as ToExecutor;
-    executor.receive(message, socketOf(message)).catch(fail);
+  onMessage: (message) => {
+    deliver(message).catch(fail);
   },
   onLost: () => {
     const { orphanTimeoutMs } = executor;

@@ -1,26 +1,35 @@
 /**
  * Two sockets of the system that are joined, for connections that end in the daemon (TLS, gRPC) but are handed to executors like any
- * other: one end is handed on, the daemon carries bytes to and from the other. Through libc, as Node makes no pairs. Linux only.
+ * other: one end is handed on, the daemon carries bytes to and from the other. An executor's rehearsal plays both ends. Through libc, as
+ * Node makes no pairs. Linux only.
  */
 import { Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import koffi from "../device/native.ts";
 
 const AF_UNIX = 1;
-const SOCK_STREAM = 1;
+const types = { stream: 1, datagram: 2 } as const;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
 type SocketPair = (domain: number, type: number, protocol: number, fds: Int32Array) => number;
 let socketpair: SocketPair | undefined;
 
-/** @throws SluiceError TOO_MANY_CONNECTIONS when the process may open no more */
-export function joinedSockets(): readonly [Socket, Socket] {
+/** Descriptors that are the caller's to close. Throws SluiceError TOO_MANY_CONNECTIONS when the process may open no more. */
+export function joinedDescriptors(type: keyof typeof types): readonly [number, number] {
   socketpair ??= koffi.load(null).func("socketpair", "int", ["int", "int", "int", "void *"]) as unknown as SocketPair;
   const fds = new Int32Array(2);
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) !== 0) {
+  if (socketpair(AF_UNIX, types[type] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) !== 0) {
     throw new SluiceError("TOO_MANY_CONNECTIONS", `The server cannot open another connection [${koffi.errno()}].`);
   }
-  const socketOf = (fd: number): Socket => new Socket({ fd, readable: true, writable: true });
-  return [socketOf(fds[0]!), socketOf(fds[1]!)];
+  return [fds[0]!, fds[1]!];
+}
+
+/** The socket of a connected descriptor, which is the socket's from then on. */
+export const socketOf = (fd: number): Socket => new Socket({ fd, readable: true, writable: true });
+
+/** @throws SluiceError TOO_MANY_CONNECTIONS when the process may open no more */
+export function joinedSockets(): readonly [Socket, Socket] {
+  const [one, other] = joinedDescriptors("stream");
+  return [socketOf(one), socketOf(other)];
 }
