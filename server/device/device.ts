@@ -5,6 +5,7 @@
  */
 import type { SluiceError } from "../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo, KernelInfo } from "../../shared/generated/calls.ts";
+import type { TexelLayout, TextureOptions } from "./texel.ts";
 
 /** One whole device as a server owns it. Plain data: it travels from the daemon to the executor as JSON. */
 export interface DeviceDescription {
@@ -170,6 +171,12 @@ export interface DeviceEvent {
   readonly kind: "event";
 }
 
+/** A texture or a surface of a device. */
+export interface DeviceImage {
+  /** What kernels take for it: below 2^53, never 0, and never the same again within a slice. */
+  readonly object: number;
+}
+
 /**
  * The memory and the contexts of one lease on one device. Calls arrive in the order of the session. A call that returns a
  * promise has taken effect when it resolves; the executor starts the next call only then. A device that queues work itself (CUDA)
@@ -242,6 +249,14 @@ export interface DeviceSlice {
   launch(options: LaunchOptions): void | Promise<void>;
   /** Queues a matrix product; absent, or UNSUPPORTED, where nothing can compute it. The caller has checked the ranges. */
   multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
+  /**
+   * Textures and surfaces over memory of the slice, whose range and shape the caller has checked; absent, or UNSUPPORTED, where the device has
+   * none of that kind. A kernel that uses one after its end, or what never was one, fails or, on real hardware, reads anything of the slice's.
+   */
+  createTexture?(options: TextureOptions): DeviceImage;
+  destroyTexture?(texture: DeviceImage): void;
+  createSurface?(layout: TexelLayout): DeviceImage;
+  destroySurface?(surface: DeviceImage): void;
   createStream(options: { flags: number; priority: number }): DeviceStream;
   destroyStream(stream: DeviceStream): void;
   createEvent(flags: number): DeviceEvent;

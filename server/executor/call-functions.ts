@@ -12,6 +12,7 @@ import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
 import * as recordings from "./recording-calls.ts";
 import * as streams from "./stream-calls.ts";
+import * as textures from "./texture-calls.ts";
 
 /** The bound on a call's data is a rule of the format, so breaking it is not a failure of the call. Kept copies have the same fields. */
 function decodeCopyToDeviceCall(buffer: WireBuffer, start: number, end: number): codec.CopyToDeviceCall {
@@ -110,6 +111,18 @@ const byName: Record<codec.CallName, CallFunction> = {
   recordingReplay: silent(codec.decodeRecordingReplayCall, recordings.recordingReplay),
   recordingDestroy: silent(codec.decodeRecordingDestroyCall, recordings.recordingDestroy),
   multiply: silent(codec.decodeMultiplyCall, libraries.multiply),
+  textureCreate: answered({
+    decode: codec.decodeTextureCreateCall,
+    run: textures.textureCreate,
+    encode: codec.encodeTextureCreateAnswer,
+  }),
+  textureDestroy: silent(codec.decodeTextureDestroyCall, textures.textureDestroy),
+  surfaceCreate: answered({
+    decode: codec.decodeSurfaceCreateCall,
+    run: textures.surfaceCreate,
+    encode: codec.encodeSurfaceCreateAnswer,
+  }),
+  surfaceDestroy: silent(codec.decodeSurfaceDestroyCall, textures.surfaceDestroy),
   compile: answered({ decode: codec.decodeCompileCall, run: libraries.compile, encode: codec.encodeCompileAnswer }),
 };
 

@@ -1,11 +1,11 @@
 /**
- * All that a session has: its open slices with their allocations, its modules, streams, events, images and recordings. This list is
- * closed: what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
+ * All that a session has: its open slices with their allocations, its modules, streams, events, textures, surfaces, images and recordings. This
+ * list is closed: what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
  */
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { formatSize } from "../../shared/units.ts";
-import type { DeviceEvent, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
+import type { DeviceEvent, DeviceImage, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { SliceAssignment } from "./control-messages.ts";
 import { HandleTable } from "./handle-table.ts";
@@ -45,6 +45,16 @@ export interface OwnedEvent {
   readonly event: DeviceEvent;
 }
 
+export interface OwnedTexture {
+  readonly slice: OpenSlice;
+  readonly texture: DeviceImage;
+}
+
+export interface OwnedSurface {
+  readonly slice: OpenSlice;
+  readonly surface: DeviceImage;
+}
+
 /** Opens the device behind one slice of the lease. */
 export type OpenDevice = (assignment: SliceAssignment) => Promise<DeviceSlice>;
 
@@ -58,6 +68,8 @@ export class Workspace {
   readonly modules = new HandleTable<LoadedModule>("module");
   readonly streams = new HandleTable<OwnedStream>("stream");
   readonly events = new HandleTable<OwnedEvent>("event");
+  readonly textures = new HandleTable<OwnedTexture>("texture");
+  readonly surfaces = new HandleTable<OwnedSurface>("surface");
   readonly images = new ImageTable();
   readonly recordings = new HandleTable<Recording>("recording");
   /** Calls of all live recordings. */

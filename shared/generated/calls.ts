@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "fa117968061749e3";
+export const FINGERPRINT = "61be6087e835b3de";
 
 export const FrameKind = {
   GREETING: 1,
@@ -56,6 +56,10 @@ export const Opcode = {
   copyToDeviceStaged: 34,
   copyFromDeviceStaged: 35,
   launchCooperative: 36,
+  textureCreate: 37,
+  textureDestroy: 38,
+  surfaceCreate: 39,
+  surfaceDestroy: 40,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -103,6 +107,10 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "copyToDeviceStaged", opcode: 34, answered: false },
   { name: "copyFromDeviceStaged", opcode: 35, answered: true },
   { name: "launchCooperative", opcode: 36, answered: false },
+  { name: "textureCreate", opcode: 37, answered: true },
+  { name: "textureDestroy", opcode: 38, answered: false },
+  { name: "surfaceCreate", opcode: 39, answered: true },
+  { name: "surfaceDestroy", opcode: 40, answered: false },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -2071,4 +2079,252 @@ export function decodeLaunchCooperativeCall(b: WireBuffer, start: number, end: n
   };
   t.finish();
   return v;
+}
+
+/** Makes a texture over memory within one allocation; its answer is what kernels take for it. It stays until it is destroyed, whatever becomes of the memory. */
+export interface TextureCreateCall {
+  /** Texture handle, invented by the client. */
+  readonly texture: number;
+  /** 0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one). */
+  readonly resource: number;
+  /** Address of the first texel, a multiple of a texel's bytes. */
+  readonly address: number;
+  /** Bytes from one row to the next, a multiple of a texel's bytes. */
+  readonly rowBytes: number;
+  /** Bytes from one plane or layer to the next, a multiple of a texel's bytes. */
+  readonly planeBytes: number;
+  /** Texels in a row, 1 or more. */
+  readonly width: number;
+  /** Rows; 0 in one dimension. */
+  readonly height: number;
+  /** Planes; 0 in less than three dimensions. */
+  readonly depth: number;
+  /** Layers; 0 where there are none. */
+  readonly layers: number;
+  /** Of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32. */
+  readonly format: number;
+  /** Numbers per texel: 1, 2 or 4. */
+  readonly channels: number;
+  /** Outside along x: 0 wrap, 1 clamp, 2 mirror, 3 border. */
+  readonly addressModeX: number;
+  /** The same along y. */
+  readonly addressModeY: number;
+  /** The same along z. */
+  readonly addressModeZ: number;
+  /** 0 the nearest texel, 1 linear. */
+  readonly filter: number;
+  /** 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube. */
+  readonly flags: number;
+  /** Bits of the first number that is read outside with border. */
+  readonly borderX: number;
+  /** Of the second. */
+  readonly borderY: number;
+  /** Of the third. */
+  readonly borderZ: number;
+  /** Of the fourth. */
+  readonly borderW: number;
+}
+
+export function encodeTextureCreateCall(w: WireWriter, v: TextureCreateCall): void {
+  const b = w.reserve(96);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.texture;
+  b.u32[i + 1] = v.resource;
+  b.u32[i + 2] = v.address;
+  b.u32[i + 3] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 4] = v.rowBytes;
+  b.u32[i + 5] = Math.floor(v.rowBytes / 0x1_0000_0000);
+  b.u32[i + 6] = v.planeBytes;
+  b.u32[i + 7] = Math.floor(v.planeBytes / 0x1_0000_0000);
+  b.u32[i + 8] = v.width;
+  b.u32[i + 9] = v.height;
+  b.u32[i + 10] = v.depth;
+  b.u32[i + 11] = v.layers;
+  b.u32[i + 12] = v.format;
+  b.u32[i + 13] = v.channels;
+  b.u32[i + 14] = v.addressModeX;
+  b.u32[i + 15] = v.addressModeY;
+  b.u32[i + 16] = v.addressModeZ;
+  b.u32[i + 17] = v.filter;
+  b.u32[i + 18] = v.flags;
+  b.u32[i + 19] = v.borderX;
+  b.u32[i + 20] = v.borderY;
+  b.u32[i + 21] = v.borderZ;
+  b.u32[i + 22] = v.borderW;
+  b.u32[i + 23] = 0;
+  w.length += 96;
+}
+
+export function decodeTextureCreateCall(b: WireBuffer, start: number, end: number): TextureCreateCall {
+  if (end - start !== 96) throw wrongSize("TextureCreateCall", { expected: 96, actual: end - start });
+  const i = start >> 2;
+  return {
+    texture: b.u32[i + 0]!,
+    resource: b.u32[i + 1]!,
+    address: b.readU64(start + 8),
+    rowBytes: b.readU64(start + 16),
+    planeBytes: b.readU64(start + 24),
+    width: b.u32[i + 8]!,
+    height: b.u32[i + 9]!,
+    depth: b.u32[i + 10]!,
+    layers: b.u32[i + 11]!,
+    format: b.u32[i + 12]!,
+    channels: b.u32[i + 13]!,
+    addressModeX: b.u32[i + 14]!,
+    addressModeY: b.u32[i + 15]!,
+    addressModeZ: b.u32[i + 16]!,
+    filter: b.u32[i + 17]!,
+    flags: b.u32[i + 18]!,
+    borderX: b.u32[i + 19]!,
+    borderY: b.u32[i + 20]!,
+    borderZ: b.u32[i + 21]!,
+    borderW: b.u32[i + 22]!,
+  };
+}
+
+/** The answer to `textureCreate`. */
+export interface TextureCreateAnswer {
+  /** What kernels take: its meaning is the device's. */
+  readonly object: number;
+}
+
+export function encodeTextureCreateAnswer(w: WireWriter, v: TextureCreateAnswer): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.object;
+  b.u32[i + 1] = Math.floor(v.object / 0x1_0000_0000);
+  w.length += 8;
+}
+
+export function decodeTextureCreateAnswer(b: WireBuffer, start: number, end: number): TextureCreateAnswer {
+  if (end - start !== 8) throw wrongSize("TextureCreateAnswer", { expected: 8, actual: end - start });
+  return {
+    object: b.readU64(start + 0),
+  };
+}
+
+/** Destroys a texture; kernels that still run must not use it. */
+export interface TextureDestroyCall {
+  /** Texture handle. */
+  readonly texture: number;
+}
+
+export function encodeTextureDestroyCall(w: WireWriter, v: TextureDestroyCall): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.texture;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+}
+
+export function decodeTextureDestroyCall(b: WireBuffer, start: number, end: number): TextureDestroyCall {
+  if (end - start !== 8) throw wrongSize("TextureDestroyCall", { expected: 8, actual: end - start });
+  const i = start >> 2;
+  return {
+    texture: b.u32[i + 0]!,
+  };
+}
+
+/** Makes a surface, which kernels read and write, over memory within one allocation; otherwise as `textureCreate`. */
+export interface SurfaceCreateCall {
+  /** Surface handle, invented by the client. */
+  readonly surface: number;
+  /** Address of the first texel, a multiple of a texel's bytes. */
+  readonly address: number;
+  /** Bytes from one row to the next, a multiple of a texel's bytes. */
+  readonly rowBytes: number;
+  /** Bytes from one plane or layer to the next, a multiple of a texel's bytes. */
+  readonly planeBytes: number;
+  /** Texels in a row, 1 or more. */
+  readonly width: number;
+  /** Rows; 0 in one dimension. */
+  readonly height: number;
+  /** Planes; 0 in less than three dimensions. */
+  readonly depth: number;
+  /** Layers; 0 where there are none. */
+  readonly layers: number;
+  /** Of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32. */
+  readonly format: number;
+  /** Numbers per texel: 1, 2 or 4. */
+  readonly channels: number;
+}
+
+export function encodeSurfaceCreateCall(w: WireWriter, v: SurfaceCreateCall): void {
+  const b = w.reserve(56);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.surface;
+  b.u32[i + 1] = 0;
+  b.u32[i + 2] = v.address;
+  b.u32[i + 3] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 4] = v.rowBytes;
+  b.u32[i + 5] = Math.floor(v.rowBytes / 0x1_0000_0000);
+  b.u32[i + 6] = v.planeBytes;
+  b.u32[i + 7] = Math.floor(v.planeBytes / 0x1_0000_0000);
+  b.u32[i + 8] = v.width;
+  b.u32[i + 9] = v.height;
+  b.u32[i + 10] = v.depth;
+  b.u32[i + 11] = v.layers;
+  b.u32[i + 12] = v.format;
+  b.u32[i + 13] = v.channels;
+  w.length += 56;
+}
+
+export function decodeSurfaceCreateCall(b: WireBuffer, start: number, end: number): SurfaceCreateCall {
+  if (end - start !== 56) throw wrongSize("SurfaceCreateCall", { expected: 56, actual: end - start });
+  const i = start >> 2;
+  return {
+    surface: b.u32[i + 0]!,
+    address: b.readU64(start + 8),
+    rowBytes: b.readU64(start + 16),
+    planeBytes: b.readU64(start + 24),
+    width: b.u32[i + 8]!,
+    height: b.u32[i + 9]!,
+    depth: b.u32[i + 10]!,
+    layers: b.u32[i + 11]!,
+    format: b.u32[i + 12]!,
+    channels: b.u32[i + 13]!,
+  };
+}
+
+/** The answer to `surfaceCreate`. */
+export interface SurfaceCreateAnswer {
+  /** What kernels take: its meaning is the device's. */
+  readonly object: number;
+}
+
+export function encodeSurfaceCreateAnswer(w: WireWriter, v: SurfaceCreateAnswer): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.object;
+  b.u32[i + 1] = Math.floor(v.object / 0x1_0000_0000);
+  w.length += 8;
+}
+
+export function decodeSurfaceCreateAnswer(b: WireBuffer, start: number, end: number): SurfaceCreateAnswer {
+  if (end - start !== 8) throw wrongSize("SurfaceCreateAnswer", { expected: 8, actual: end - start });
+  return {
+    object: b.readU64(start + 0),
+  };
+}
+
+/** Destroys a surface; kernels that still run must not use it. */
+export interface SurfaceDestroyCall {
+  /** Surface handle. */
+  readonly surface: number;
+}
+
+export function encodeSurfaceDestroyCall(w: WireWriter, v: SurfaceDestroyCall): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.surface;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+}
+
+export function decodeSurfaceDestroyCall(b: WireBuffer, start: number, end: number): SurfaceDestroyCall {
+  if (end - start !== 8) throw wrongSize("SurfaceDestroyCall", { expected: 8, actual: end - start });
+  const i = start >> 2;
+  return {
+    surface: b.u32[i + 0]!,
+  };
 }

@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "fa117968061749e3"
+#define SLUICE_FINGERPRINT "61be6087e835b3de"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -119,6 +119,10 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_COPY_TO_DEVICE_STAGED 34
 #define SLUICE_OP_COPY_FROM_DEVICE_STAGED 35
 #define SLUICE_OP_LAUNCH_COOPERATIVE 36
+#define SLUICE_OP_TEXTURE_CREATE 37
+#define SLUICE_OP_TEXTURE_DESTROY 38
+#define SLUICE_OP_SURFACE_CREATE 39
+#define SLUICE_OP_SURFACE_DESTROY 40
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
@@ -289,6 +293,10 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 34: return "copyToDeviceStaged";
     case 35: return "copyFromDeviceStaged";
     case 36: return "launchCooperative";
+    case 37: return "textureCreate";
+    case 38: return "textureDestroy";
+    case 39: return "surfaceCreate";
+    case 40: return "surfaceDestroy";
     default: return "?";
     }
 }
@@ -1705,6 +1713,182 @@ static inline void sluice_encode_launch_cooperative_call(uint8_t *at, const stru
     sluice_put_u32(at + 44, 0);
     at += 48;
     at = sluice_put_bytes(at, v->params);
+}
+
+/* Makes a texture over memory within one allocation; its answer is what kernels take for it. It stays until it is destroyed, whatever becomes of the memory. */
+struct sluice_texture_create_call {
+    /* Texture handle, invented by the client. */
+    uint32_t texture;
+    /* 0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one). */
+    uint32_t resource;
+    /* Address of the first texel, a multiple of a texel's bytes. */
+    uint64_t address;
+    /* Bytes from one row to the next, a multiple of a texel's bytes. */
+    uint64_t row_bytes;
+    /* Bytes from one plane or layer to the next, a multiple of a texel's bytes. */
+    uint64_t plane_bytes;
+    /* Texels in a row, 1 or more. */
+    uint32_t width;
+    /* Rows; 0 in one dimension. */
+    uint32_t height;
+    /* Planes; 0 in less than three dimensions. */
+    uint32_t depth;
+    /* Layers; 0 where there are none. */
+    uint32_t layers;
+    /* Of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32. */
+    uint32_t format;
+    /* Numbers per texel: 1, 2 or 4. */
+    uint32_t channels;
+    /* Outside along x: 0 wrap, 1 clamp, 2 mirror, 3 border. */
+    uint32_t address_mode_x;
+    /* The same along y. */
+    uint32_t address_mode_y;
+    /* The same along z. */
+    uint32_t address_mode_z;
+    /* 0 the nearest texel, 1 linear. */
+    uint32_t filter;
+    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube. */
+    uint32_t flags;
+    /* Bits of the first number that is read outside with border. */
+    uint32_t border_x;
+    /* Of the second. */
+    uint32_t border_y;
+    /* Of the third. */
+    uint32_t border_z;
+    /* Of the fourth. */
+    uint32_t border_w;
+};
+
+static inline size_t sluice_size_texture_create_call(const struct sluice_texture_create_call *v) {
+    (void)v;
+    return 96;
+}
+
+static inline void sluice_encode_texture_create_call(uint8_t *at, const struct sluice_texture_create_call *v) {
+    memcpy(at + 0, &v->texture, sizeof v->texture);
+    memcpy(at + 4, &v->resource, sizeof v->resource);
+    memcpy(at + 8, &v->address, sizeof v->address);
+    memcpy(at + 16, &v->row_bytes, sizeof v->row_bytes);
+    memcpy(at + 24, &v->plane_bytes, sizeof v->plane_bytes);
+    memcpy(at + 32, &v->width, sizeof v->width);
+    memcpy(at + 36, &v->height, sizeof v->height);
+    memcpy(at + 40, &v->depth, sizeof v->depth);
+    memcpy(at + 44, &v->layers, sizeof v->layers);
+    memcpy(at + 48, &v->format, sizeof v->format);
+    memcpy(at + 52, &v->channels, sizeof v->channels);
+    memcpy(at + 56, &v->address_mode_x, sizeof v->address_mode_x);
+    memcpy(at + 60, &v->address_mode_y, sizeof v->address_mode_y);
+    memcpy(at + 64, &v->address_mode_z, sizeof v->address_mode_z);
+    memcpy(at + 68, &v->filter, sizeof v->filter);
+    memcpy(at + 72, &v->flags, sizeof v->flags);
+    memcpy(at + 76, &v->border_x, sizeof v->border_x);
+    memcpy(at + 80, &v->border_y, sizeof v->border_y);
+    memcpy(at + 84, &v->border_z, sizeof v->border_z);
+    memcpy(at + 88, &v->border_w, sizeof v->border_w);
+    sluice_put_u32(at + 92, 0);
+}
+
+/* The answer to `textureCreate`. */
+struct sluice_texture_create_answer {
+    /* What kernels take: its meaning is the device's. */
+    uint64_t object;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_texture_create_answer(const uint8_t *body, size_t byte_count, struct sluice_texture_create_answer *v) {
+    size_t at = 8;
+    if (byte_count < at) return -1;
+    memcpy(&v->object, body + 0, sizeof v->object);
+    return at == byte_count ? 0 : -1;
+}
+
+/* Destroys a texture; kernels that still run must not use it. */
+struct sluice_texture_destroy_call {
+    /* Texture handle. */
+    uint32_t texture;
+};
+
+static inline size_t sluice_size_texture_destroy_call(const struct sluice_texture_destroy_call *v) {
+    (void)v;
+    return 8;
+}
+
+static inline void sluice_encode_texture_destroy_call(uint8_t *at, const struct sluice_texture_destroy_call *v) {
+    memcpy(at + 0, &v->texture, sizeof v->texture);
+    sluice_put_u32(at + 4, 0);
+}
+
+/* Makes a surface, which kernels read and write, over memory within one allocation; otherwise as `textureCreate`. */
+struct sluice_surface_create_call {
+    /* Surface handle, invented by the client. */
+    uint32_t surface;
+    /* Address of the first texel, a multiple of a texel's bytes. */
+    uint64_t address;
+    /* Bytes from one row to the next, a multiple of a texel's bytes. */
+    uint64_t row_bytes;
+    /* Bytes from one plane or layer to the next, a multiple of a texel's bytes. */
+    uint64_t plane_bytes;
+    /* Texels in a row, 1 or more. */
+    uint32_t width;
+    /* Rows; 0 in one dimension. */
+    uint32_t height;
+    /* Planes; 0 in less than three dimensions. */
+    uint32_t depth;
+    /* Layers; 0 where there are none. */
+    uint32_t layers;
+    /* Of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32. */
+    uint32_t format;
+    /* Numbers per texel: 1, 2 or 4. */
+    uint32_t channels;
+};
+
+static inline size_t sluice_size_surface_create_call(const struct sluice_surface_create_call *v) {
+    (void)v;
+    return 56;
+}
+
+static inline void sluice_encode_surface_create_call(uint8_t *at, const struct sluice_surface_create_call *v) {
+    memcpy(at + 0, &v->surface, sizeof v->surface);
+    memcpy(at + 8, &v->address, sizeof v->address);
+    memcpy(at + 16, &v->row_bytes, sizeof v->row_bytes);
+    memcpy(at + 24, &v->plane_bytes, sizeof v->plane_bytes);
+    memcpy(at + 32, &v->width, sizeof v->width);
+    memcpy(at + 36, &v->height, sizeof v->height);
+    memcpy(at + 40, &v->depth, sizeof v->depth);
+    memcpy(at + 44, &v->layers, sizeof v->layers);
+    memcpy(at + 48, &v->format, sizeof v->format);
+    memcpy(at + 52, &v->channels, sizeof v->channels);
+    sluice_put_u32(at + 4, 0);
+}
+
+/* The answer to `surfaceCreate`. */
+struct sluice_surface_create_answer {
+    /* What kernels take: its meaning is the device's. */
+    uint64_t object;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_surface_create_answer(const uint8_t *body, size_t byte_count, struct sluice_surface_create_answer *v) {
+    size_t at = 8;
+    if (byte_count < at) return -1;
+    memcpy(&v->object, body + 0, sizeof v->object);
+    return at == byte_count ? 0 : -1;
+}
+
+/* Destroys a surface; kernels that still run must not use it. */
+struct sluice_surface_destroy_call {
+    /* Surface handle. */
+    uint32_t surface;
+};
+
+static inline size_t sluice_size_surface_destroy_call(const struct sluice_surface_destroy_call *v) {
+    (void)v;
+    return 8;
+}
+
+static inline void sluice_encode_surface_destroy_call(uint8_t *at, const struct sluice_surface_destroy_call *v) {
+    memcpy(at + 0, &v->surface, sizeof v->surface);
+    sluice_put_u32(at + 4, 0);
 }
 
 #endif

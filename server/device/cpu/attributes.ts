@@ -13,9 +13,55 @@ const DRIVER_VERSION = 12_040;
 export const GRID_MAX = [2_147_483_647, 65_535, 65_535] as const;
 export const BLOCK_MAX = [1024, 1024, 64] as const;
 
+type Attribute = readonly [attribute: number, value: number];
+
+/** The largest textures and surfaces: memory is the only bound here, so these are those of compute capability 8.0. */
+const imageSizes: readonly Attribute[] = [
+  // Widths, heights, depths and layers of textures on arrays: 1D, 2D, 3D, layered 2D, layered 1D; gathered 2D; 3D of another shape.
+  [21, 131_072],
+  [22, 131_072],
+  [23, 65_536],
+  [24, 16_384],
+  [25, 16_384],
+  [26, 16_384],
+  [27, 32_768],
+  [28, 32_768],
+  [29, 2048],
+  [42, 32_768],
+  [43, 2048],
+  [45, 32_768],
+  [46, 32_768],
+  [47, 16_384],
+  [48, 16_384],
+  [49, 16_384],
+  // Cubes of textures, alone and in layers; surfaces 1D, 2D, 3D, layered 1D, layered 2D, cubes; textures on lines of memory, on rows of it.
+  [52, 32_768],
+  [53, 32_768],
+  [54, 2046],
+  [55, 32_768],
+  [56, 131_072],
+  [57, 65_536],
+  [58, 16_384],
+  [59, 16_384],
+  [60, 16_384],
+  [61, 32_768],
+  [62, 2048],
+  [63, 32_768],
+  [64, 32_768],
+  [65, 2048],
+  [66, 32_768],
+  [67, 32_768],
+  [68, 2046],
+  [69, 268_435_456],
+  [70, 131_072],
+  [71, 65_000],
+  [72, 2_097_120],
+];
+
 /** `workers`: how many blocks run at once. */
 export function describeAttributes(workers: number): DeviceAttributes {
-  const values: readonly (readonly [attribute: number, value: number])[] = [
+  const values: readonly Attribute[] = [
+    ...imageSizes,
     [1, THREADS_PER_BLOCK_MAX],
     [2, BLOCK_MAX[0]],
     [3, BLOCK_MAX[1]],

@@ -8,6 +8,7 @@ import { OUTPUT_BYTES_MAX } from "../../../shared/limits.ts";
 import type {
   DeviceAttributes,
   DeviceEvent,
+  DeviceImage,
   DeviceModule,
   DeviceSlice,
   DeviceStream,
@@ -15,9 +16,11 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
+import { layoutBytes, type TexelLayout, type TextureOptions } from "../texel.ts";
 import { describeAttributes } from "./attributes.ts";
 import { EventBook } from "./events.ts";
 import { GlobalsWindow } from "./globals.ts";
+import { SliceImages } from "./images.ts";
 import { checkLaunch } from "./launch.ts";
 import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
 import { Products } from "./product.ts";
@@ -47,6 +50,7 @@ export class CpuSlice implements DeviceSlice {
   readonly #window: GlobalsWindow;
   readonly #events = new EventBook();
   readonly #products: Products;
+  readonly #images: SliceImages;
   #nextKernel = 1;
   #launches = 0;
   /** Where it lies in linear memory, once a cooperative launch has needed it. */
@@ -68,6 +72,7 @@ export class CpuSlice implements DeviceSlice {
     const layout = { ...this.#layout, arenaBytes: this.#layout.capacityBytes };
     const setup = { memory, control: this.#control.buffer, layout };
     this.#pool = new WorkerPool(this.#control, setup, () => this.#loseWorker());
+    this.#images = new SliceImages(this.#pool, layout);
     this.attributes = describeAttributes(workers);
     // The first launch should find a worker awake.
     this.#pool.start(1);
@@ -82,6 +87,7 @@ export class CpuSlice implements DeviceSlice {
       throw new SluiceError("OUT_OF_MEMORY", `A slice ${sizes}, the most that this one can grow to.`);
     }
     this.#layout = { ...this.#layout, arenaBytes };
+    this.#images.fit(this.#layout);
     for (const module of this.#modules) for (const id of module.fit(this.#layout)) this.#pool.dropKernel(id);
   }
 
@@ -165,6 +171,24 @@ export class CpuSlice implements DeviceSlice {
   /** Time in which kernels ran; copies are the caller's own time. */
   deviceTimeMs(): number {
     return this.#deviceTimeMs;
+  }
+
+  createTexture(options: TextureOptions): DeviceImage {
+    this.#range(options.layout.address, layoutBytes(options.layout));
+    return this.#images.createTexture(options);
+  }
+
+  destroyTexture(texture: DeviceImage): void {
+    this.#images.destroy(texture);
+  }
+
+  createSurface(layout: TexelLayout): DeviceImage {
+    this.#range(layout.address, layoutBytes(layout));
+    return this.#images.createSurface(layout);
+  }
+
+  destroySurface(surface: DeviceImage): void {
+    this.#images.destroy(surface);
   }
 
   createStream(): DeviceStream {
@@ -341,6 +365,16 @@ export class CpuSlice implements DeviceSlice {
         return new SluiceError("KERNEL_TRAP", `The kernel [${kernel}] stops itself${where}.`);
       case FaultKind.ASSERTION:
         return new SluiceError("KERNEL_TRAP", `An assertion in the kernel [${kernel}] fails${where}.`, DRIVER_ASSERT);
+      case FaultKind.IMAGE:
+        return new SluiceError(
+          "ILLEGAL_ADDRESS",
+          `The kernel [${kernel}] uses [0x${address.toString(16)}] as a texture or surface, which names none${where}.`,
+        );
+      case FaultKind.BOUNDARY:
+        return new SluiceError(
+          "ILLEGAL_ADDRESS",
+          `The kernel [${kernel}] accesses a surface outside its bounds${where}.`,
+        );
       case FaultKind.STACK:
         return new SluiceError("ILLEGAL_ADDRESS", `The kernel [${kernel}] overflows its stack${where}.`);
       case FaultKind.DEADLOCK:

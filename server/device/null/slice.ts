@@ -9,6 +9,7 @@ import { readLinkImage } from "../../../shared/link-image.ts";
 import type {
   DeviceAttributes,
   DeviceEvent,
+  DeviceImage,
   DeviceModule,
   DeviceSlice,
   DeviceStream,
@@ -55,6 +56,7 @@ export class NullSlice implements DeviceSlice {
   #globalsEnd: number;
   #arenaBytes: number;
   readonly #capacityBytes: number;
+  #images = 0;
 
   constructor({ description, arenaBase, arenaBytes }: SliceOptions) {
     const { capabilityMajor, capabilityMinor } = description;
@@ -149,6 +151,23 @@ export class NullSlice implements DeviceSlice {
 
   /** Checked by the caller, and forgotten. */
   multiply(): void {}
+
+  /** Only a number: no kernel runs that could use it. */
+  createTexture(): DeviceImage {
+    return { object: ++this.#images };
+  }
+
+  destroyTexture(): void {
+    // Nothing is kept of it.
+  }
+
+  createSurface(): DeviceImage {
+    return { object: ++this.#images };
+  }
+
+  destroySurface(): void {
+    // Nothing is kept of it.
+  }
 
   createStream(): DeviceStream {
     return { kind: "stream" };

@@ -43,7 +43,7 @@ export abstract class BodyWriter implements BlockWriter {
 export function usesPosition(blocks: readonly Block[]): boolean {
   const reads = ({ operands }: Instruction) =>
     operands.some((operand) => {
-      if (operand.kind === "vector") return operand.elements.some(isPosition);
+      if (operand.kind === "vector" || operand.kind === "list") return operand.elements.some(isPosition);
       return isPosition(operand);
     });
   return blocks.some(

@@ -26,7 +26,7 @@ export const isSuspension = (instruction: Instruction): boolean =>
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(
-  "st red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol".split(
+  "st sust red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol".split(
     " ",
   ),
 );

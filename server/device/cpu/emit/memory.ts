@@ -14,7 +14,7 @@ const hints =
 const spaces = "global const shared shared::cta local param param::entry param::func";
 
 /** The load whose value is held as `type` is held. */
-function loadName(type: PtxType): OpName {
+export function loadName(type: PtxType): OpName {
   const size = typeBytes[type];
   if (type === "f32") return "f32.load";
   if (type === "f64") return "f64.load";
@@ -24,7 +24,7 @@ function loadName(type: PtxType): OpName {
   return isSigned(type) ? "i32.load8_s" : "i32.load8_u";
 }
 
-function storeName(type: PtxType): OpName {
+export function storeName(type: PtxType): OpName {
   const size = typeBytes[type];
   if (type === "f32") return "f32.store";
   if (type === "f64") return "f64.store";
@@ -114,7 +114,7 @@ function store(emitter: Emitter, instruction: Instruction): void {
 }
 
 /** The registers of a vector, or the one of a scalar. */
-function elements(operand: Operand | undefined, count: number, at: Instruction): readonly Operand[] {
+export function elements(operand: Operand | undefined, count: number, at: Instruction): readonly Operand[] {
   const list = operand?.kind === "vector" ? operand.elements : operand === undefined ? [] : [operand];
   if (list.length !== count) throw badImage(at.line, `[${at.mnemonic.text}] needs [${count}] values`);
   return list;

@@ -14,6 +14,7 @@ import { logicHandlers } from "./logic.ts";
 import { matrixHandlers } from "./matrix.ts";
 import { mbarrierHandlers } from "./mbarrier.ts";
 import { memoryHandlers } from "./memory.ts";
+import { textureHandlers } from "./texture.ts";
 
 type Emit = Handler["emit"];
 
@@ -44,6 +45,7 @@ function orHalf(handler: Handler, name: keyof typeof halfOperations, allows: str
 
 const handlers: Handlers = {
   ...memoryHandlers,
+  ...textureHandlers,
   ...matrixHandlers,
   ...atomicHandlers,
   ...mbarrierHandlers,

@@ -80,15 +80,26 @@ function readMemory(lexer: Lexer, names: Names): Operand {
   if (token.kind !== "word") throw badImage(token.line, `an address is expected before ${describe(token)}`);
   const base = names.find(token.text);
   if (lexer.peek().text === ",") {
-    // Coordinates of textures and of bulk copies: read over, since such instructions are refused by name.
-    while (lexer.peek().text !== "]" && lexer.peek().kind !== "end" && lexer.peek().text !== ";") lexer.next();
-    lexer.expect("]");
-    return { kind: "list", elements: [] };
+    return readCoordinates(lexer, names, base);
   }
   if (base === undefined) throw notDeclared(token);
   const offset = readOffset(lexer);
   lexer.expect("]");
   return { kind: "memory", base, offset };
+}
+
+/** `[object, {x, y}]` of textures and surfaces, as a list that begins with the object. */
+function readCoordinates(lexer: Lexer, names: Names, base: Register | Variable | undefined): Operand {
+  lexer.expect(",");
+  if (base !== undefined && isRegister(base) && lexer.accept("{")) {
+    const coordinates = readElements(lexer, names, "}");
+    if (lexer.accept("]"))
+      return { kind: "list", elements: [{ kind: "register", register: base, negated: false }, ...coordinates] };
+  }
+  // Samplers beside textures, and bulk copies: read over, since such instructions are refused by name.
+  while (lexer.peek().text !== "]" && lexer.peek().kind !== "end" && lexer.peek().text !== ";") lexer.next();
+  lexer.expect("]");
+  return { kind: "list", elements: [] };
 }
 
 /** `+4`, `-4`, `+-4`, or nothing. */

@@ -48,7 +48,16 @@ const OUTPUT_AT = TEXT_AT + FAULT_TEXT_BYTES_MAX;
 const CONTROL_BYTES = OUTPUT_AT + OUTPUT_BYTES_MAX;
 
 /** Kinds of faults beyond those that kernels report themselves. */
-export const FaultKind = { ADDRESS: 1, TRAP: 2, STACK: 3, DEADLOCK: 4, INTERNAL: 5, ASSERTION: 6 } as const;
+export const FaultKind = {
+  ADDRESS: 1,
+  TRAP: 2,
+  STACK: 3,
+  DEADLOCK: 4,
+  INTERNAL: 5,
+  ASSERTION: 6,
+  IMAGE: 7,
+  BOUNDARY: 8,
+} as const;
 
 export interface Control {
   readonly buffer: SharedArrayBuffer;

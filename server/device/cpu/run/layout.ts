@@ -49,6 +49,8 @@ export const Context = {
   BARRIER_RESULT: 72,
   /** Address of the memory by which the blocks of a cooperative launch wait for each other; 0 in other launches. */
   MEETING_PLACE: 80,
+  /** Four words: what a texture gives, and where a surface has nothing. */
+  TEXEL: 96,
   /** One mask of participating lanes per warp. */
   ACTIVE_LANES: 128,
   PARAMS: 1024,

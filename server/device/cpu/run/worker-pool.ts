@@ -37,6 +37,8 @@ export class WorkerPool {
   readonly #members: Member[] = [];
   /** What every worker must know, also one that starts later. */
   readonly #kernels = new Map<number, WorkerMessage>();
+  /** Textures and surfaces likewise. */
+  readonly #images = new Map<number, WorkerMessage>();
   #launch = 0;
   #interrupt: ((outcome: Outcome) => void) | undefined;
   #ended: Outcome | undefined;
@@ -64,6 +66,16 @@ export class WorkerPool {
   dropKernel(id: number): void {
     if (!this.#kernels.delete(id)) return;
     for (const { port } of this.#members) port.postMessage({ kind: "drop", id });
+  }
+
+  addImage(message: Extract<WorkerMessage, { kind: "texture" | "surface" }>): void {
+    this.#images.set(message.object, message);
+    for (const { port } of this.#members) port.postMessage(message);
+  }
+
+  dropImage(object: number): void {
+    if (!this.#images.delete(object)) return;
+    for (const { port } of this.#members) port.postMessage({ kind: "drop-image", object });
   }
 
   /** Starts workers until there are `count`. Returns at once; they catch up by themselves. */
@@ -149,7 +161,7 @@ export class WorkerPool {
       died();
     });
     worker.on("exit", died);
-    for (const message of this.#kernels.values()) port1.postMessage(message);
+    for (const message of [...this.#kernels.values(), ...this.#images.values()]) port1.postMessage(message);
     this.#members.push({ worker, port: port1 });
   }
 }

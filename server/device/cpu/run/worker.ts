@@ -8,6 +8,7 @@ import { receiveMessageOnPort, workerData } from "node:worker_threads";
 import { BlockRunner, Deadlock, type RegionFunction, type RunnableKernel } from "./block-runner.ts";
 import { controlOver, FaultKind, Word } from "./control.ts";
 import { exact } from "./exact.ts";
+import { Images } from "./images.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { Context } from "./layout.ts";
 import type { WorkerMessage, WorkerSetup } from "./messages.ts";
@@ -23,6 +24,14 @@ const gridId = new BigInt64Array(memory.buffer, context + Context.GRID_ID, 1);
 const runner = new BlockRunner(memory.buffer, context);
 const kernelMemory = new KernelMemory(memory.buffer, layout);
 const kernels = new Map<number, RunnableKernel>();
+const images = new Images({
+  memory: memory.buffer,
+  arenaBase: layout.arenaBase,
+  texelAt: context + Context.TEXEL,
+  fault: (kind, line, address) => {
+    throw new KernelFault(kind, line, address);
+  },
+});
 
 /** A fault that a kernel reports; it unwinds the kernel. */
 class KernelFault extends Error {
@@ -81,6 +90,7 @@ const imports = {
   pow: Math.pow,
   tanh: Math.tanh,
   exact,
+  ...images.imports,
   clock: () => process.hrtime.bigint(),
 };
 
@@ -91,6 +101,10 @@ function receive(): void {
     const { message } = received;
     if (message.kind === "drop") {
       kernels.delete(message.id);
+      continue;
+    }
+    if (message.kind !== "kernel") {
+      images.receive(message);
       continue;
     }
     const instance = new WebAssembly.Instance(message.module, { env: imports });

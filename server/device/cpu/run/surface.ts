@@ -1,0 +1,43 @@
+/** A surface as kernels read and write it: by bytes along a row, by whole texels otherwise. Nothing outside its memory is given out. */
+import { type TexelLayout, texelBytes } from "../../texel.ts";
+
+/** What becomes of a place outside: the kernel ends, the nearest place stands for it, or there is nothing. */
+export const Boundary = { TRAP: 0, CLAMP: 1, ZERO: 2 } as const;
+
+export interface SurfacePlace {
+  /** In bytes. */
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  readonly layer: number;
+  /** Bytes of the access. */
+  readonly bytes: number;
+}
+
+export class Surface {
+  readonly layout: TexelLayout;
+  readonly #start: number;
+  readonly #rowEnd: number;
+
+  constructor(layout: TexelLayout, arenaBase: number) {
+    this.layout = layout;
+    this.#start = layout.address - arenaBase;
+    this.#rowEnd = layout.width * texelBytes(layout);
+  }
+
+  /** Where in linear memory a place is; undefined outside, and where the access is not aligned. */
+  locate({ x, y, z, layer, bytes }: SurfacePlace, boundary: number): number | undefined {
+    const { height, depth, layers, rowBytes, planeBytes } = this.layout;
+    const last = [this.#rowEnd - bytes, Math.max(1, height) - 1, Math.max(1, depth) - 1, Math.max(1, layers) - 1];
+    const place = [x, y, z, layer];
+    if (x % bytes !== 0 || last[0]! < 0) return undefined;
+    for (let axis = 0; axis < 4; axis++) {
+      const at = place[axis]!;
+      if (at >= 0 && at <= last[axis]!) continue;
+      if (boundary !== Boundary.CLAMP) return undefined;
+      // The row may end within an access.
+      place[axis] = at < 0 ? 0 : axis === 0 ? last[0]! - (last[0]! % bytes) : last[axis]!;
+    }
+    return this.#start + place[0]! + place[1]! * rowBytes + (place[2]! + place[3]!) * planeBytes;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The calls about textures and surfaces; see proto/calls.ts. What one is made over must lie within one live allocation when it is made.
+ * Afterwards the program may free that memory, as in CUDA: kernels then read what the lease has there, and nobody else's.
+ */
+import { SluiceError } from "../../shared/errors.ts";
+import type {
+  SurfaceCreateAnswer,
+  SurfaceCreateCall,
+  SurfaceDestroyCall,
+  TextureCreateAnswer,
+  TextureCreateCall,
+  TextureDestroyCall,
+} from "../../shared/generated/calls.ts";
+import {
+  AddressMode,
+  layoutBytes,
+  type TexelLayout,
+  type TextureOptions,
+  texelBytes,
+  texelFormats,
+} from "../device/texel.ts";
+import type { OpenSlice, Workspace } from "./workspace.ts";
+
+const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+const resources = ["linear", "rows", "array"] as const;
+const filters = ["point", "linear"] as const;
+/** Bits of `flags`. */
+const Flag = { READS_INTEGERS: 1, IS_NORMALIZED: 2, IS_CUBE: 4 } as const;
+const FACES = 6;
+
+export function textureCreate(work: Workspace, call: TextureCreateCall): TextureCreateAnswer {
+  work.textures.claim(call.texture);
+  const options = textureOptions(call);
+  const slice = work.within(call.address, layoutBytes(options.layout));
+  if (slice.device.createTexture === undefined) throw without(slice, "textures");
+  const texture = slice.device.createTexture(options);
+  work.textures.set(call.texture, { slice, texture });
+  return { object: texture.object };
+}
+
+export function textureDestroy(work: Workspace, call: TextureDestroyCall): void {
+  const { slice, texture } = work.textures.remove(call.texture);
+  slice.device.destroyTexture?.(texture);
+}
+
+export function surfaceCreate(work: Workspace, call: SurfaceCreateCall): SurfaceCreateAnswer {
+  work.surfaces.claim(call.surface);
+  const layout = checkedLayout(call);
+  const slice = work.within(call.address, layoutBytes(layout));
+  if (slice.device.createSurface === undefined) throw without(slice, "surfaces");
+  const surface = slice.device.createSurface(layout);
+  work.surfaces.set(call.surface, { slice, surface });
+  return { object: surface.object };
+}
+
+export function surfaceDestroy(work: Workspace, call: SurfaceDestroyCall): void {
+  const { slice, surface } = work.surfaces.remove(call.surface);
+  slice.device.destroySurface?.(surface);
+}
+
+const without = ({ assignment }: OpenSlice, what: string): SluiceError =>
+  new SluiceError("UNSUPPORTED", `A device of the kind [${assignment.description.kind}] has no ${what}.`);
+
+function textureOptions(call: TextureCreateCall): TextureOptions {
+  const layout = checkedLayout(call);
+  const resource = resources[call.resource];
+  const filter = filters[call.filter];
+  const addressModes = [call.addressModeX, call.addressModeY, call.addressModeZ] as const;
+  if (resource === undefined || filter === undefined || addressModes.some((mode) => mode > AddressMode.BORDER)) {
+    throw bad(
+      `A texture has the resource [${call.resource}], the filter [${call.filter}] and the address modes [${addressModes.join(", ")}].`,
+    );
+  }
+  const { height, depth, layers } = layout;
+  const axes = [height, depth, layers].map((size) => size > 0);
+  if ((resource === "linear" && axes.includes(true)) || (resource === "rows" && axes.join() !== "true,false,false")) {
+    throw bad(`A texture over ${resource} memory has [${height}, ${depth}, ${layers}] rows, planes and layers.`);
+  }
+  const isCube = (call.flags & Flag.IS_CUBE) !== 0;
+  if (isCube && (layers === 0 || layers % FACES !== 0 || height !== layout.width)) {
+    throw bad(`The faces of a cube are [${layout.width}, ${height}] in size, and [${layers}] in number.`);
+  }
+  const readsIntegers = (call.flags & Flag.READS_INTEGERS) !== 0;
+  const { name, bytes } = texelFormats[layout.format];
+  if (filter === "linear" && !name.startsWith("f") && (readsIntegers || bytes === 4)) {
+    throw bad(`Integers [${name}] are read as they are, so that the filter cannot be linear.`);
+  }
+  return {
+    resource,
+    layout,
+    addressModes,
+    filter,
+    readsIntegers,
+    isNormalized: (call.flags & Flag.IS_NORMALIZED) !== 0,
+    isCube,
+    border: [call.borderX, call.borderY, call.borderZ, call.borderW],
+  };
+}
+
+/** The shape of texels, such that each is within the whole and none is another. */
+function checkedLayout(call: Omit<SurfaceCreateCall, "surface">): TexelLayout {
+  const { address, channels, width, height, depth, layers, rowBytes, planeBytes } = call;
+  const format = call.format as TexelLayout["format"];
+  if (!Object.hasOwn(texelFormats, format) || ![1, 2, 4].includes(channels)) {
+    throw bad(`Texels have the format [${format}] and [${channels}] channels; 1, 2 or 4 can be.`);
+  }
+  const layout: TexelLayout = { address, format, channels, width, height, depth, layers, rowBytes, planeBytes };
+  const bytes = texelBytes(layout);
+  const isEmpty = width === 0 || (depth > 0 && height === 0) || (depth > 0 && layers > 0);
+  if (isEmpty) throw bad(`Texels of [${width}, ${height}, ${depth}] with [${layers}] layers are no shape.`);
+  if (address % bytes !== 0 || rowBytes % bytes !== 0 || planeBytes % bytes !== 0) {
+    throw bad(
+      `Texels of [${bytes}] bytes are at [0x${address.toString(16)}], rows [${rowBytes}] and planes [${planeBytes}] bytes apart.`,
+    );
+  }
+  const rows = Math.max(1, height);
+  const planes = Math.max(1, depth) * Math.max(1, layers);
+  const planeEnd = (rows - 1) * rowBytes + width * bytes;
+  if ((rows > 1 && rowBytes < width * bytes) || (planes > 1 && planeBytes < planeEnd)) {
+    throw bad(
+      `Rows of [${width * bytes}] bytes are [${rowBytes}] apart, and planes of [${planeEnd}] bytes [${planeBytes}].`,
+    );
+  }
+  return layout;
+}

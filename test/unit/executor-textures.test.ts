@@ -1,0 +1,178 @@
+/** The calls about textures and surfaces, as a session sees them: what they may be made over, and whose they are. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { cpuDriver } from "../../server/device/cpu/driver.ts";
+import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
+import { nullDriver } from "../../server/device/null/driver.ts";
+import { allocate, free } from "../../server/executor/memory-calls.ts";
+import { attach } from "../../server/executor/stream-calls.ts";
+import { surfaceCreate, surfaceDestroy, textureCreate, textureDestroy } from "../../server/executor/texture-calls.ts";
+import { Workspace } from "../../server/executor/workspace.ts";
+import type { SurfaceCreateCall, TextureCreateCall } from "../../shared/generated/calls.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+
+const MiB = 1024 ** 2;
+const [description] = (await nullDriver.discover("1x64MiB")) as [DeviceDescription];
+
+async function open(change: Partial<DeviceSlice> = {}): Promise<Workspace> {
+  const assignments = [0, 1].map((index) => ({
+    description,
+    arenaBytes: 16 * MiB,
+    arenaBase: ARENA_BASE + index * ARENA_STRIDE_BYTES,
+  }));
+  const work = new Workspace(assignments, async (assignment) =>
+    Object.assign(await nullDriver.open({ ...assignment, kernelTimeoutMs: 0, onOutput: () => {} }), change),
+  );
+  await attach(work, { device: 0 });
+  await attach(work, { device: 1 });
+  return work;
+}
+
+const ROWS = ARENA_BASE + 4096;
+const surface: SurfaceCreateCall = {
+  surface: 1,
+  address: ROWS,
+  rowBytes: 64,
+  planeBytes: 0,
+  width: 16,
+  height: 8,
+  depth: 0,
+  layers: 0,
+  format: 32,
+  channels: 1,
+};
+const { surface: _, ...layout } = surface;
+const texture: TextureCreateCall = {
+  texture: 1,
+  resource: 1,
+  ...layout,
+  addressModeX: 1,
+  addressModeY: 1,
+  addressModeZ: 1,
+  filter: 0,
+  flags: 1,
+  borderX: 0,
+  borderY: 0,
+  borderZ: 0,
+  borderW: 0,
+};
+
+let work: Workspace;
+beforeEach(async () => {
+  work = await open();
+  allocate(work, { address: ROWS, byteCount: 8 * 64 });
+});
+
+const codeOf = (call: () => unknown): string => {
+  try {
+    call();
+    return "none";
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+};
+
+describe("a texture", () => {
+  it("gets a number for kernels that is not 0 and never comes again", () => {
+    const { object } = textureCreate(work, texture);
+    textureDestroy(work, { texture: 1 });
+    const again = textureCreate(work, { ...texture, texture: 2 });
+    expect(object).toBeGreaterThan(0);
+    expect(again.object).not.toBe(object);
+    expect(surfaceCreate(work, surface).object).not.toBe(again.object);
+  });
+
+  it("has another number on another device of the lease", async () => {
+    const [cpu] = (await cpuDriver.discover("1x64MiB")) as [DeviceDescription];
+    const objects = await Promise.all(
+      [0, 1].map(async (index) => {
+        const arenaBase = ARENA_BASE + index * ARENA_STRIDE_BYTES;
+        const slice = await cpuDriver.open({
+          description: cpu,
+          arenaBytes: MiB,
+          arenaBase,
+          kernelTimeoutMs: 0,
+          onOutput: () => {},
+        });
+        const own = new Workspace([{ description: cpu, arenaBytes: MiB, arenaBase }], async () => slice);
+        await attach(own, { device: 0 });
+        allocate(own, { address: arenaBase, byteCount: 512 });
+        const { object } = textureCreate(own, { ...texture, address: arenaBase });
+        await own.close();
+        return object;
+      }),
+    );
+    expect(objects[0]).not.toBe(objects[1]);
+  });
+
+  it("lies within one allocation, to its last row and not beyond", () => {
+    expect(codeOf(() => textureCreate(work, { ...texture, height: 9 }))).toBe("NOT_ALLOCATED");
+    expect(codeOf(() => textureCreate(work, { ...texture, texture: 2, address: ROWS + 64 }))).toBe("NOT_ALLOCATED");
+    expect(codeOf(() => textureCreate(work, { ...texture, texture: 3, address: 0x1000 }))).toBe(
+      "ADDRESS_OUTSIDE_ARENA",
+    );
+    expect(codeOf(() => textureCreate(work, { ...texture, texture: 4, rowBytes: 128 }))).toBe("NOT_ALLOCATED");
+    // The last row ends where its texels do.
+    expect(codeOf(() => textureCreate(work, { ...texture, texture: 5, rowBytes: 68, width: 4 }))).toBe("none");
+    free(work, { address: ROWS });
+    expect(codeOf(() => textureCreate(work, { ...texture, texture: 6 }))).toBe("NOT_ALLOCATED");
+    expect(codeOf(() => textureDestroy(work, { texture: 6 }))).toBe("NO_SUCH_HANDLE");
+  });
+
+  it.each([
+    ["of sizes whose product passes every number", { width: 2 ** 32 - 1, height: 2 ** 32 - 1, rowBytes: 2 ** 52 }],
+    ["of planes that pass every number", { resource: 2, depth: 2 ** 32 - 1, planeBytes: 2 ** 52 }],
+    ["of a width that passes the arena", { resource: 0, height: 0, width: 2 ** 32 - 1 }],
+  ])("%s is outside", (_name, change) => {
+    expect(codeOf(() => textureCreate(work, { ...texture, ...change }))).toMatch("ADDRESS_OUTSIDE_ARENA");
+  });
+
+  it.each([
+    ["no such format", { format: 4 }],
+    ["a format from a prototype", { format: Number.NaN }],
+    ["three channels", { channels: 3 }],
+    ["no width", { width: 0 }],
+    ["rows that overlap", { rowBytes: 60 }],
+    ["rows that split texels", { rowBytes: 66 }],
+    ["a misaligned address", { address: ROWS + 2 }],
+    ["planes that overlap", { resource: 2, depth: 2, height: 4, planeBytes: 128 }],
+    ["planes and layers", { resource: 2, depth: 2, height: 2, layers: 2, planeBytes: 128 }],
+    ["planes without rows", { resource: 2, depth: 2, height: 0, planeBytes: 128 }],
+    ["no such resource", { resource: 3 }],
+    ["a line of several rows", { resource: 0 }],
+    ["rows of several planes", { depth: 2, height: 4, planeBytes: 256 }],
+    ["no such filter", { filter: 2 }],
+    ["no such address mode", { addressModeZ: 4 }],
+    ["faces that are no squares", { resource: 2, flags: 5, layers: 6, height: 1, planeBytes: 64 }],
+    ["five faces", { resource: 2, flags: 5, layers: 5, width: 1, height: 1, planeBytes: 64 }],
+    ["whole numbers to be filtered", { format: 1, filter: 1 }],
+    ["whole numbers of 32 bits to be filtered", { format: 3, filter: 1, flags: 0 }],
+  ])("with %s is refused, and its handle is used up", (_name, change) => {
+    expect(codeOf(() => textureCreate(work, { ...texture, ...change }))).toBe("BAD_ARGUMENT");
+    expect(codeOf(() => textureDestroy(work, { texture: 1 }))).toBe("NO_SUCH_HANDLE");
+    expect(codeOf(() => textureCreate(work, texture))).toBe("HANDLE_IN_USE");
+  });
+
+  it("that is destroyed is not there again", () => {
+    textureCreate(work, texture);
+    textureDestroy(work, { texture: 1 });
+    expect(codeOf(() => textureDestroy(work, { texture: 1 }))).toBe("NO_SUCH_HANDLE");
+    expect(codeOf(() => surfaceDestroy(work, { surface: 1 }))).toBe("NO_SUCH_HANDLE");
+  });
+});
+
+describe("a surface", () => {
+  it("lies within one allocation too", () => {
+    expect(codeOf(() => surfaceCreate(work, { ...surface, height: 9 }))).toBe("NOT_ALLOCATED");
+    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 2, channels: 3 }))).toBe("BAD_ARGUMENT");
+    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 3 }))).toBe("none");
+    surfaceDestroy(work, { surface: 3 });
+    expect(codeOf(() => surfaceDestroy(work, { surface: 3 }))).toBe("NO_SUCH_HANDLE");
+  });
+});
+
+it("a device that has no textures says so by its kind", async () => {
+  const without = await open({ createTexture: undefined, createSurface: undefined } as unknown as Partial<DeviceSlice>);
+  allocate(without, { address: ROWS, byteCount: 8 * 64 });
+  expect(() => textureCreate(without, texture)).toThrow("A device of the kind [null] has no textures.");
+  expect(() => surfaceCreate(without, surface)).toThrow("A device of the kind [null] has no surfaces.");
+});
