@@ -1,10 +1,13 @@
 /** What a program sees when its server dies, its lease ends or its connection is cut: a CUDA error within seconds, never a hang. */
 import { createConnection, createServer, type Socket } from "node:net";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { Control } from "../../client/control.ts";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { executorsOf, killIfThere } from "../support/processes.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 let program: string;
+let threads: string;
 const servers: TestServer[] = [];
 const closing: (() => void)[] = [];
 
@@ -18,6 +21,7 @@ beforeAll(() => {
   if (!canBuild) return;
   buildInterposer();
   program = compileProgram("test/interposer/faults/until-error.c");
+  threads = compileProgram("test/interposer/faults/threads-until-error.c");
 });
 afterEach(async () => {
   for (const close of closing.splice(0)) close();
@@ -40,6 +44,39 @@ describe.runIf(canBuild).each(["wait", "launch", "read", "write"])("a program th
     expect(finished.code, finished.stdout + finished.stderr).toBe(3);
     expect(finished.stdout).toContain("CUDA_ERROR_DEVICE_UNAVAILABLE again 1");
     expect(finished.stderr).toContain("sluice: ");
+    expect(secondsOf(finished.stdout)).toBeLessThan(5);
+  });
+});
+
+const killExecutors = ({ state }: TestServer): void => {
+  for (const { pid, leaseId } of executorsOf(state)) if (leaseId !== undefined) killIfThere(pid);
+};
+
+/** Ways in which it ends for a program that has done nothing wrong. */
+const ends: Record<string, (server: TestServer, leaseId: string) => Promise<void>> = {
+  "its executor is killed": async (server) => killExecutors(server),
+  "server and executor are killed": async (server) => {
+    server.kill("SIGKILL");
+    killExecutors(server);
+  },
+  "its lease is revoked": async (server, leaseId) => {
+    const control = new Control({ server: server.grpc });
+    await control.revoke({ leaseId });
+    control.close();
+  },
+};
+
+describe.runIf(canBuild).each(["tcp", "unix"])("every thread of a program, over %s,", (transport) => {
+  it.each(Object.keys(ends))("gets an error and never a wrong number when %s", async (end) => {
+    const server = await start();
+    const finished = await runProgram({
+      server,
+      command: [threads],
+      ...(transport === "unix" ? { env: { SLUICE_DATA: `unix://${socketOf(server)}` } } : {}),
+      onOutput: (_control, lease) => ends[end]!(server, lease.id),
+    });
+    expect(finished.code, finished.stdout + finished.stderr).toBe(3);
+    expect(finished.stdout).toContain("8 failed, 0 wrong, after");
     expect(secondsOf(finished.stdout)).toBeLessThan(5);
   });
 });

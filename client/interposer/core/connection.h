@@ -68,6 +68,8 @@ struct connection {
     pthread_mutex_t receive_lock;
     pthread_cond_t received;
     bool reading;
+    /* What came in cannot be trusted, or no more comes: nobody reads again. */
+    bool unreadable;
     struct answer *awaited;
     atomic_uint_least32_t last_answer;
     /* Sequence number of the last call that the server says it has executed; only the reader writes it. */

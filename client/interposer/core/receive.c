@@ -223,13 +223,15 @@ static bool input_is_there(struct connection *connection) {
 /* Reads what has come in and waits for nothing, unless another thread is the reader: then that is its work. */
 void receive_pending(struct connection *connection) {
     pthread_mutex_lock(&connection->receive_lock);
-    bool is_taken = connection->reading;
-    connection->reading = true;
+    bool is_taken = connection->reading || connection->unreadable;
+    if (!is_taken) connection->reading = true;
     pthread_mutex_unlock(&connection->receive_lock);
     if (is_taken) return;
-    while (connection_failure(connection).code == 0 && input_is_there(connection) && read_frame(connection)) continue;
+    bool is_alive = true;
+    while (is_alive && connection_failure(connection).code == 0 && input_is_there(connection)) is_alive = read_frame(connection);
     pthread_mutex_lock(&connection->receive_lock);
     connection->reading = false;
+    connection->unreadable = !is_alive;
     pthread_cond_broadcast(&connection->received);
     pthread_mutex_unlock(&connection->receive_lock);
 }
@@ -242,6 +244,7 @@ static void forget(struct connection *connection, struct answer *answer) {
 
 /* Becomes the reader for one frame, or waits until the one that there is has read one; false when the connection is in failure. Locked. */
 static bool read_in_turn(struct connection *connection) {
+    if (connection->unreadable) return false;
     if (connection->reading) {
         pthread_cond_wait(&connection->received, &connection->receive_lock);
         return true;
@@ -251,6 +254,7 @@ static bool read_in_turn(struct connection *connection) {
     bool is_alive = read_frame(connection);
     pthread_mutex_lock(&connection->receive_lock);
     connection->reading = false;
+    connection->unreadable = !is_alive;
     pthread_cond_broadcast(&connection->received);
     return is_alive;
 }

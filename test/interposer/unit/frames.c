@@ -1,6 +1,7 @@
 /*
  * The frame reader against a peer that sends anything: whole answers, answers of others, mutated and truncated frames. Whatever comes, a
- * wait ends, nothing outside its memory is touched (the sanitizer looks), and a good answer has the bytes that were sent.
+ * wait ends, nothing outside its memory is touched (the sanitizer looks), and a good answer has the bytes that were sent. Nothing counts that
+ * comes behind what broke the format, for whoever waits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,43 @@ static void open_on(struct connection *connection, int file) {
     connection->input = malloc(65536);
 }
 
+/* Two calls, of which the answers are awaited. */
+static void ask(struct connection *connection, struct answer *first, struct answer *second) {
+    struct sluice_memory_info_call call = {.device = 0};
+    for (int i = 0; i < 2; i++) {
+        uint8_t *at = call_begin(connection, SLUICE_OP_MEMORY_INFO, sluice_size_memory_info_call(&call));
+        sluice_encode_memory_info_call(at, &call);
+        call_end_expecting(connection, i == 0 ? first : second, NULL);
+    }
+}
+
+static void close_on(struct connection *connection, const int *ends) {
+    free(connection->batch);
+    free(connection->input);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* A good answer behind a frame of no kind, which is in the reader's memory already. */
+static int play_behind_fault(void) {
+    uint8_t stream[256];
+    uint8_t body[16] = {0};
+    int ends[2];
+    struct connection connection;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return 1;
+    open_on(&connection, ends[0]);
+    struct answer first = {.into = NULL}, second = {.into = NULL};
+    ask(&connection, &first, &second);
+    size_t bytes = put_header(stream, 16, 99, 0);
+    size_t at = 16 + put_answer(stream + bytes + 16, 2, 0, body, sizeof body);
+    bytes += put_header(stream + bytes, at, SLUICE_FRAME_ANSWERS, 1);
+    if (write(ends[1], stream, bytes) != (ssize_t)bytes) return 1;
+    bool is_refused = answer_wait(&connection, &first).code != 0 && answer_wait(&connection, &second).code != 0;
+    if (!is_refused) printf("an answer counts behind a frame of no kind\n");
+    close_on(&connection, ends);
+    return is_refused ? 0 : 1;
+}
+
 static int play(unsigned seed) {
     static uint8_t stream[1 << 16], data[4096], body[8192], into[4096];
     int ends[2], code = 0;
@@ -65,12 +103,7 @@ static int play(unsigned seed) {
     open_on(&connection, ends[0]);
     for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)roll(256);
     struct answer first = {.into = into, .into_bytes = roll(4000) + 1}, second = {.into = NULL};
-    struct sluice_memory_info_call call = {.device = 0};
-    for (int i = 0; i < 2; i++) {
-        uint8_t *at = call_begin(&connection, SLUICE_OP_MEMORY_INFO, sluice_size_memory_info_call(&call));
-        sluice_encode_memory_info_call(at, &call);
-        call_end_expecting(&connection, i == 0 ? &first : &second, NULL);
-    }
+    ask(&connection, &first, &second);
     size_t bytes = 0;
     if (roll(2) == 0) bytes += put_header(stream, 16 + put_data(stream + 16, data, 24), SLUICE_FRAME_OUTPUT, 0);
     uint8_t *frame = stream + bytes;
@@ -98,10 +131,7 @@ static int play(unsigned seed) {
     if (code != 0) printf("seed %u: a good answer is lost\n", seed);
     answer_release(&first);
     answer_release(&second);
-    free(connection.batch);
-    free(connection.input);
-    close(ends[0]);
-    close(ends[1]);
+    close_on(&connection, ends);
     return code;
 }
 
@@ -110,6 +140,7 @@ int main(int argc, char **argv) {
     if (freopen("/dev/null", "w", stderr) == NULL) return 1;
     for (unsigned seed = first; seed < first + seeds; seed++)
         if (play(seed) != 0) return 1;
+    if (play_behind_fault() != 0) return 1;
     printf("\nok\n");
     return 0;
 }
