@@ -2,11 +2,12 @@
  * One server per state directory: a file that the server which works there holds locked, with flock(2) through libc. The system ends the lock
  * with the process, however that ends, so nothing is left behind that could be taken for a server. Knows nothing of what is kept there.
  */
-import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { getSystemErrorName } from "node:util";
 import { SluiceError, wordsOf } from "../shared/errors.ts";
 import koffi from "./device/native.ts";
+import { makeFolder } from "./folder.ts";
 
 /** Holds the lock, and the process id of who has it, for people. */
 const LOCK_FILE = "serve.pid";
@@ -31,7 +32,7 @@ export function lockState(directory: string): () => void {
   const file = join(directory, LOCK_FILE);
   let fd: number | undefined;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeFolder(directory);
     fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
     if (!tryLock(fd)) {
       throw new SluiceError(

@@ -6,12 +6,13 @@
  * Several executors share a folder. A file appears by rename, whole; the least recently used go first once the folder is over its bound.
  */
 import { createHash, webcrypto } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { wordsOf } from "../../shared/errors.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { MemoryPool } from "../../shared/wire/memory-pool.ts";
 import type { KeptResults } from "../device/device.ts";
+import { makeFolder } from "../folder.ts";
 
 export const HASH_BYTES = 32;
 
@@ -158,7 +159,7 @@ export class ContentCache {
   async #put(path: string, bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength > this.#bytesMax) return;
     const own = `${path}.${process.pid}.${++files}`;
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    makeFolder(this.#directory);
     try {
       await writeFile(own, bytes, { mode: 0o600, flag: "wx" });
       await rename(own, path);

@@ -4,9 +4,10 @@
  * starts, its lease in one step with taking it. The paths of the sockets go through a descriptor of the folder above, so that no state
  * directory is too deep for them.
  */
-import { mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
+import { makeFolder } from "../folder.ts";
 import { formatIdentity, type ProcessIdentity, parseIdentity } from "../process-identity.ts";
 import { newSender } from "./handle-passing.ts";
 
@@ -44,7 +45,7 @@ export class ControlFolders {
   constructor(stateDirectory: string) {
     this.#root = join(stateDirectory, FOLDER);
     try {
-      mkdirSync(this.#root, { recursive: true, mode: 0o700 });
+      makeFolder(this.#root);
       // Both stay open as long as the process runs.
       this.#rootDescriptor = openSync(this.#root, "r");
       this.sender = newSender();

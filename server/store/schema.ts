@@ -2,11 +2,12 @@
  * The tables of the state database and how one is opened. A database that is damaged, of a newer version, or not ours is refused
  * and left byte for byte as it is.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import Database from "libsql";
 import { SluiceError } from "../../shared/errors.ts";
+import { makeFolder } from "../folder.ts";
 
 /** Marks a file as a state database of Sluice ("Slce"). */
 const APPLICATION_ID = 0x536c_6365;
@@ -126,7 +127,7 @@ export function openDatabase(folder: string): { readonly database: Database.Data
   const path = folder === ":memory:" ? folder : join(folder, "sluice.db");
   try {
     if (folder !== ":memory:") {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
       if (existsSync(path)) {
         checkHeader(path);
         checkContent(path);

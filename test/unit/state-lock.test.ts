@@ -40,4 +40,6 @@ test("a missing directory is made for its owner alone, and one that cannot be is
   lockState(inner)();
   expect(statSync(inner).mode & 0o777).toBe(0o700);
   expect(() => lockState(join(folder, "a", "b", "serve.pid"))).toThrow("cannot be written");
+  // Where the parent is there and takes no folder.
+  expect(() => lockState("/proc/sluice/state")).toThrow(/cannot be written \[ENOENT/);
 });
