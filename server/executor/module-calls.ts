@@ -87,12 +87,13 @@ export function moduleKeeper(
     );
   }
   return (module) => {
+    // Also of one that cannot be described, which stays with the device.
+    work.moduleBytes += imageBytes;
     checkDescription(module);
     for (const { address, byteCount } of module.globals) {
       if (byteCount > 0) slice.globals.add({ start: address, end: address + byteCount });
     }
     work.modules.set(handle, { slice, module, imageBytes });
-    work.moduleBytes += imageBytes;
     return { kernels: module.kernels, globals: module.globals };
   };
 }

@@ -22,6 +22,8 @@ describe("source that a tenant wants compiled", () => {
     "#include/**/<cuda_fp16.h>",
     '#inc\\\nlude "/etc/passwd"',
     '#inc\\  \r\nlude "/etc/passwd"',
+    '#inc\\ \f\v\nlude "/etc/passwd"',
+    '#inc??/\nlude "/etc/passwd"',
     '#/* between */include "/etc/passwd"',
     '#/* between\n lines */ include /* more */ "/etc/passwd"',
     '%:include "/etc/passwd"',
@@ -52,7 +54,7 @@ describe("source that a tenant wants compiled", () => {
 describe("hostile source", () => {
   it("is looked through in time that grows with its length alone", () => {
     const start = performance.now();
-    for (const piece of ["/**/", "/*", "*/", "# ", "/* ", "#\n", "%: ", "\\ ", "\\\n", "# pragma\n"])
+    for (const piece of ["/**/", "/*", "*/", "# ", "/* ", "#\n", "%: ", "\\ ", "\\\n", "??/\n", "\\\f", "# pragma\n"])
       refuseFiles(`/${piece.repeat(50_000)}x`);
     expect(performance.now() - start).toBeLessThan(5000);
   });

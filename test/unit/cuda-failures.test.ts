@@ -219,6 +219,18 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     await slice.close();
   });
 
+  it("variables of several modules count together, as long as they are loaded", async () => {
+    const slice = await openSlice();
+    const image = Buffer.from(`${knownKernels}\n.global .align 4 .b8 large[100 ][1024][1024];\n`);
+    const first = await slice.loadModule(image);
+    const second = await slice.loadModule(image);
+    expect((await failure(() => slice.loadModule(image))).code).toBe("OUT_OF_MEMORY");
+    await slice.unloadModule(first);
+    await slice.unloadModule(second);
+    await slice.unloadModule(await slice.loadModule(image));
+    await slice.close();
+  });
+
   const opening = [
     "cuDevicePrimaryCtxSetFlags_v2",
     "cuDevicePrimaryCtxRetain",

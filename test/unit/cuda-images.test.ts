@@ -95,6 +95,17 @@ describe("declarations of PTX text", () => {
     expect(found.variableBytes).toBe(4 + 24 + 16 + 256 + 8);
   });
 
+  it.each([
+    [".global .b8 a[0x100];", 256],
+    [".global .align 4 .u32 a[4U][0b10];", 32],
+    [".global .u16 a, b[3] = {1, 2, 3}, c = 5, d[4];", 2 + 6 + 2 + 8],
+    [".global .s32 a[] = {1, 2};", 0],
+    [".global .b8 a[1024*1024*1024];", Number.POSITIVE_INFINITY],
+    [".global .b8 a[][SIZE];", Number.POSITIVE_INFINITY],
+  ])("tell how much memory the variables take, as far as the text says it: %s", (text, byteCount) => {
+    expect(readPtxDeclarations(`.version 8.0\n${text}`).variableBytes).toBe(byteCount);
+  });
+
   it("are not misled by comments, strings and braces inside them", () => {
     const found = readPtxDeclarations(`.version 8.0
       // .visible .entry commented(.param .u32 a) { ret; }

@@ -260,6 +260,8 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
       registers: 16,
       ptxVersion: 90,
       binaryVersion: 90,
+      refusalCode: 0,
+      refusal: "",
     });
     expect(module.kernels.find(({ name }) => name === "wants_shared")?.params).toEqual([
       { offset: 0, size: 24, alignment: 8, type: 4 },

@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import { allocate, copyOnDevice } from "../../server/executor/memory-calls.ts";
+import { moduleKeeper } from "../../server/executor/module-calls.ts";
 import { attach } from "../../server/executor/stream-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
-import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES, MODULE_BYTES_MAX } from "../../shared/limits.ts";
 
 const MiB = 1024 ** 2;
 const ELSEWHERE = 0x7f12_3400_0000;
@@ -78,4 +79,16 @@ test("nothing works on a session that is closed, also not a device that opens la
   await work.close();
   expect(() => work.slice(0)).toThrow(expect.objectContaining({ code: "NO_SUCH_DEVICE" }));
   await expect(work.open(0)).rejects.toMatchObject({ code: "CLOSED" });
+});
+
+test("a module that no answer can describe stays with the device, and so counts among the session's", async () => {
+  const work = await open({});
+  const imageBytes = MODULE_BYTES_MAX / 2;
+  const name = "k".repeat(1000);
+  const kernels = Array.from({ length: 1000 }, () => ({ name, params: [], refusal: "" }));
+  const keep = (module: number): unknown =>
+    moduleKeeper(work, { module, slice: work.slice(0), imageBytes })({ kernels, globals: [] } as never);
+  expect(() => keep(1)).toThrow(expect.objectContaining({ code: "IMAGE_TOO_LARGE" }));
+  expect(() => keep(2)).toThrow(expect.objectContaining({ code: "IMAGE_TOO_LARGE" }));
+  expect(() => keep(3)).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
 });

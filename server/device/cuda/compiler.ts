@@ -127,8 +127,8 @@ function targetOf(capabilities: readonly number[], capability: number): number {
  * @throws SluiceError BAD_IMAGE naming the directive.
  */
 export function refuseFiles(source: string): void {
-  // A backslash at the end of a line joins it with the next, before anything else is read.
-  const joined = source.replace(/\\[ \t]*\r?\n/g, "");
+  // A backslash at the end of a line, in whichever spelling, joins it with the next, before anything else is read.
+  const joined = source.replace(/(?:\\|\?\?\/)[ \t\f\v]*\r?\n/g, "");
   const directive = /(?:#|%:|\?\?=)\s*(include_next|include|import|embed)\b[ \t]*(?:<([^>\n]*)>)?/g;
   for (const [text, kind, header] of joined.matchAll(directive)) {
     if (kind === "include" && header !== undefined && allowedHeaders.has(header)) continue;

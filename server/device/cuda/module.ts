@@ -30,13 +30,21 @@ export class CudaModule implements DeviceModule {
   readonly sharedBytesSet: number[];
   /** Whether a kernel of it may print. */
   readonly prints: boolean;
+  /** What its variables take outside the arena, as far as its text says so. */
+  readonly variableBytes: number;
 
-  constructor(parts: Pick<CudaModule, "kernels" | "globals" | "handle" | "functions" | "prints" | "sharedBytesSet">) {
+  constructor(
+    parts: Pick<
+      CudaModule,
+      "kernels" | "globals" | "handle" | "functions" | "prints" | "variableBytes" | "sharedBytesSet"
+    >,
+  ) {
     this.kernels = parts.kernels;
     this.globals = parts.globals;
     this.handle = parts.handle;
     this.functions = parts.functions;
     this.prints = parts.prints;
+    this.variableBytes = parts.variableBytes;
     this.sharedBytesSet = parts.sharedBytesSet;
   }
 }
@@ -183,6 +191,7 @@ export function loadCudaModule(
       globals: readGlobals(context, handle, declarations?.globals ?? []),
       // A binary image does not show whether it prints, so it is taken to.
       prints: declarations?.prints ?? true,
+      variableBytes: declarations?.variableBytes ?? 0,
       sharedBytesSet: functions.map(() => 0),
     });
   } catch (error) {

@@ -16,7 +16,7 @@ export interface PtxDeclarations {
   readonly params: ReadonlyMap<string, readonly DeclaredParam[]>;
   /** Names of the variables in global or constant memory; nvcc writes most of them without `.visible`. */
   readonly globals: readonly string[];
-  /** Size of all module-scope variables in bytes: memory that lies outside the arena. */
+  /** Size of all module-scope variables in bytes: memory that lies outside the arena. Infinite where a length cannot be read. */
   readonly variableBytes: number;
   readonly prints: boolean;
 }
@@ -35,8 +35,8 @@ function outermost(text: string): string {
     if (character === "{") {
       if (depth++ === 0) kept += text.slice(from, at);
     } else if (character === "}" && depth > 0 && --depth === 0) {
-      // A body ends its declaration as a semicolon does; after an initialiser the semicolon itself follows.
-      kept += ";";
+      // A body ends its declaration as a semicolon does; after an initialiser the semicolon itself follows, or the next variable.
+      if (!/=\s*$/.test(kept.slice(-40))) kept += ";";
       from = at + 1;
     }
   }
@@ -65,6 +65,29 @@ function declaredParam(text: string): DeclaredParam {
   };
 }
 
+/** Elements of one dimension: a number, or nothing where the initialiser says it; what is neither may be anything. */
+function lengthOf(text: string): number {
+  const length = Number(text.trim().replace(/U$/, ""));
+  return Number.isFinite(length) ? length : Number.POSITIVE_INFINITY;
+}
+
+/** The variables in global or constant memory that one statement declares; it may name several, each with a first value. */
+function declaredVariables(statement: string): { readonly name: string; readonly byteCount: number }[] {
+  const match = /\.(?:global|const)\b([\s\S]*)/.exec(statement);
+  if (match === null || /\.(?:entry|func|extern)\b/.test(statement)) return [];
+  const parts = match[1]!.split(",").map((part) => part.replace(/=[\s\S]*/, ""));
+  const type = /\.(\w+)\s+[\w$%]+\s*(?:\[[^\]]*\]\s*)*$/.exec(parts[0]!)?.[1];
+  if (type === undefined) return [];
+  return parts.flatMap((part) => {
+    const declared = /([\w$%]+)\s*((?:\[[^\]]*\]\s*)*)$/.exec(part);
+    if (declared === null) return [];
+    const lengths = [...declared[2]!.matchAll(/\[([^\]]*)\]/g)].map(([, length]) => lengthOf(length!));
+    const byteCount = lengths.reduce((product, length) => product * length, typeBytes(type));
+    // No length is none of the product: an unknown one beside it stays unknown.
+    return [{ name: declared[1]!, byteCount: Number.isNaN(byteCount) ? Number.POSITIVE_INFINITY : byteCount }];
+  });
+}
+
 /** Reads the declarations of PTX text; never throws. */
 export function readPtxDeclarations(source: string): PtxDeclarations {
   const text = bare(source);
@@ -77,13 +100,10 @@ export function readPtxDeclarations(source: string): PtxDeclarations {
   const globals: string[] = [];
   let variableBytes = 0;
   for (const statement of top.split(";")) {
-    const match = /\.(?:global|const)\b([^=]*)/.exec(statement);
-    if (match === null || /\.(?:entry|func)\b/.test(statement) || /\.extern\b/.test(statement)) continue;
-    const declaration = /\.(\w+)\s+([\w$%]+)\s*((?:\[[^\]]*\]\s*)*)\s*$/.exec(match[1]!);
-    if (declaration === null) continue;
-    const lengths = [...declaration[3]!.matchAll(/\[\s*(\d*)\s*\]/g)].map(([, length]) => Number(length));
-    variableBytes += lengths.reduce((product, length) => product * length, typeBytes(declaration[1]!));
-    globals.push(declaration[2]!);
+    for (const { name, byteCount } of declaredVariables(statement)) {
+      variableBytes += byteCount;
+      globals.push(name);
+    }
   }
   return { params, globals, variableBytes, prints: /\bvprintf\b/.test(text) };
 }

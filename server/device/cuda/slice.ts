@@ -43,7 +43,6 @@ export class CudaSlice implements DeviceSlice {
   readonly #staging: Staging;
   readonly #meter: Meter;
   readonly #launcher: Launcher;
-  readonly #variableBytesMax: number;
   readonly #onOutput: (text: string) => void;
   /** There from the first module on whose kernels may print. */
   #output: OutputCapture | undefined;
@@ -72,7 +71,6 @@ export class CudaSlice implements DeviceSlice {
     const stackBytes = new BigUint64Array(1);
     context.check(context.api.cuCtxGetLimit(stackBytes, LIMIT_STACK_SIZE), "tell the stack size");
     // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
-    this.#variableBytesMax = outsideBytesMax;
     const localBytesMax = Number(stackBytes[0]) + Math.floor(outsideBytesMax / Math.max(1, threads));
     this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
     this.#arena = new CudaArena(context, {
@@ -221,7 +219,9 @@ export class CudaSlice implements DeviceSlice {
 
   loadModule(image: Uint8Array): DeviceModule {
     this.#context.enter();
-    const module = loadCudaModule(this.#context, image, { variableBytesMax: this.#variableBytesMax });
+    // One allowance for all modules: a lease is charged for it once.
+    const variableBytes = [...this.#modules].reduce((sum, loaded) => sum + loaded.variableBytes, 0);
+    const module = loadCudaModule(this.#context, image, { variableBytesMax: outsideBytesMax - variableBytes });
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
