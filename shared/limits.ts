@@ -110,6 +110,9 @@ export const ARENA_STRIDE_BYTES = 0x100_0000_0000;
 /** Slices per lease: a server holds at most 16 devices, as CUDA servers do. */
 export const SLICES_PER_LEASE_MAX = 16;
 
+/** Leases of one request, which are granted together: as many processes of one job on a server. */
+export const LEASES_PER_REQUEST_MAX = 64;
+
 /** The client beats this often; a lease without a beat for the time-out ends. */
 export const HEARTBEAT_INTERVAL_MS = 5_000;
 export const HEARTBEAT_TIMEOUT_MS = 30_000;

@@ -45,7 +45,10 @@ function impossibleIn(state: PoolState, wish: PoolRequest): Refused | undefined 
   if (memoryBytes !== undefined && isPossibleWithoutQuota(state, wish)) {
     return quotaExceeded(`The quota of the tenant allows [${formatSize(memoryBytes)}], less than the request takes.`);
   }
-  const message = `No server has [${wish.count}] devices that could ever serve the request.`;
+  const message =
+    plan.leases === 1
+      ? `No server has [${wish.count}] devices that could ever serve the request.`
+      : `No server could ever have room for [${plan.leases}] leases of [${wish.count}] slices at once.`;
   return { code: "IMPOSSIBLE_REQUEST", message, reasons: impossibleReasons(state, plan, wish) };
 }
 
@@ -85,7 +88,7 @@ export function askReservation(state: PoolState, wish: PoolRequest): Effect[] {
     return [{ kind: "reserveRefused", id, code: "NO_CAPACITY", message, reasons }];
   }
   const end = durationMs === undefined ? {} : { endsAt: state.now + durationMs };
-  const reservation = { id, tenant, name, slices: slicesAt(plan, place), createdAt: state.now, ...end };
+  const reservation = { id, tenant, name, slices: slicesAt(plan, place).flat(), createdAt: state.now, ...end };
   addReservation(state, reservation);
   return [{ kind: "reserved", reservation }];
 }

@@ -87,9 +87,9 @@ function startOn(
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !isUsable(device) || plan.narrow?.has(device) === false) continue;
-    usable.push({ device, bytes: chargeOf(fit, plan.sameDevice ? plan.count : 1) });
+    usable.push({ device, bytes: chargeOf(fit, plan.perDevice) });
   }
-  const wanted = plan.sameDevice ? 1 : plan.count;
+  const wanted = Math.ceil(plan.count / plan.perDevice);
   if (usable.length < wanted) return undefined;
   const times = [...new Set(usable.flatMap(({ device }) => future.stepsOf(device).map(({ at }) => at)))];
   for (const at of times.sort((a, b) => a - b)) {

@@ -51,7 +51,7 @@ function freeBytesAt(state: PoolState, device: DeviceRecord, at: number): number
   return free;
 }
 
-const wanted = (plan: Plan, fit: Fit): number => chargeOf(fit, plan.sameDevice ? plan.count : 1);
+const wanted = (plan: Plan, fit: Fit): number => chargeOf(fit, plan.perDevice);
 
 interface Choice {
   readonly devices: readonly DeviceRecord[];
@@ -68,7 +68,7 @@ function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Cho
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !device.filed || plan.narrow?.has(device) === false) continue;
-    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
+    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.perDevice });
     const charge = Math.min(wanted(plan, fit), chargeOf(fit, room));
     found.push({ device, at: freeAt(state, device, charge), room });
   }
@@ -103,7 +103,7 @@ export function* candidates(state: PoolState, plan: Plan): IterableIterator<Serv
   }
   for (const fit of plan.fits) {
     let left = CANDIDATES_MAX;
-    if (plan.count === 1 || plan.sameDevice) {
+    if (plan.count === 1 || plan.perDevice > 1) {
       for (const device of fit.class.devices.backwards()) {
         if (left-- === 0) break;
         yield device.server;
@@ -201,7 +201,7 @@ function startOn(state: PoolState, devices: readonly DeviceRecord[], plan: Plan)
   for (const device of devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined) return undefined;
-    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
+    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.perDevice });
     startsAt = Math.max(startsAt, freeAt(state, device, chargeOf(fit, room)));
   }
   return startsAt === Number.POSITIVE_INFINITY ? undefined : startsAt;

@@ -22,22 +22,38 @@ export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable):
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !usable(device) || plan.narrow?.has(device) === false) continue;
-    const room = slicesWithin(fit, { freeBytes: device.freeBytes, max: plan.sameDevice ? plan.count : 1 });
+    const room = slicesWithin(fit, { freeBytes: device.freeBytes, max: plan.perDevice });
     if (room > 0) found.push({ device, room, left: device.freeBytes - chargeOf(fit, 1) });
   }
   const sign = plan.policy === "spread" ? -1 : 1;
   found.sort((a, b) => sign * (a.left - b.left) || a.device.order - b.device.order);
-  if (plan.policy === "topology" && !plan.sameDevice) {
+  if (plan.policy === "topology" && plan.perDevice === 1) {
     return bestJoined(
       found.map(({ device }) => device),
       plan.count,
     );
   }
-  const place: DeviceRecord[] = [];
-  for (const { device, room } of found) {
-    for (let slice = 0; slice < room && place.length < plan.count; slice++) place.push(device);
+  return share(found, plan);
+}
+
+/** Fills one device after the other; leases that are to be spread go to all of them in turn. Slices on one device stand together. */
+function share(
+  found: readonly { readonly device: DeviceRecord; readonly room: number }[],
+  plan: Plan,
+): Place | undefined {
+  const step = plan.leases > 1 && plan.policy === "spread" ? 1 : plan.count;
+  const taken = found.map(() => 0);
+  let left = plan.count;
+  for (let least = 0; left > 0 && found.some(({ room }) => room > least); least += step) {
+    for (const [index, { room }] of found.entries()) {
+      const more = Math.min(Math.max(0, room - taken[index]!), step, left);
+      taken[index]! += more;
+      left -= more;
+    }
   }
-  return place.length === plan.count ? place : undefined;
+  return left > 0
+    ? undefined
+    : found.flatMap(({ device }, index) => Array.from({ length: taken[index]! }, () => device));
 }
 
 const isOpen: Usable = (device) => device.filed;
@@ -60,6 +76,10 @@ function placeOnOne(plan: Plan): Place | undefined {
   }
   return best === undefined ? undefined : Array.from({ length: plan.count }, () => best.device);
 }
+
+/** All slices on one device, where they may be and are not to be spread. */
+const placeTogether = (plan: Plan): Place | undefined =>
+  plan.perDevice < plan.count || (plan.leases > 1 && plan.policy === "spread") ? undefined : placeOnOne(plan);
 
 /** Devices of one class on one server. */
 function placeInNest(plan: Plan): Place | undefined {
@@ -128,27 +148,34 @@ export function findPlace(state: PoolState, plan: Plan): Place | undefined {
     return placeOnAny(new Set([...plan.narrow].map((device) => device.server)), plan);
   }
   if (plan.count === 1) return placeOnOne(plan);
-  if (plan.sameDevice) return placeOnOne(plan) ?? placeOnAny(state.servers.values(), plan);
+  if (plan.perDevice > 1) return placeTogether(plan) ?? placeOnAny(state.servers.values(), plan);
   if (plan.policy === "topology") return placeByTopology(state, plan);
   return placeInNest(plan) ?? placeOnAny(state.mixedServers, plan);
 }
 
-/** The slices that a plan has at a place. */
-export function slicesAt(plan: Plan, place: Place): Slice[] {
-  return place.map((device, index) => {
-    const fit = plan.fitOf.get(device.class)!;
-    const isCharged = fit.isOverheadEach || place.indexOf(device) === index;
-    return {
-      index,
-      deviceId: device.spec.id,
-      bytes: fit.sliceBytes,
-      overheadBytes: isCharged ? fit.overheadBytes : 0,
-    };
-  });
+/** The slices that each lease of a plan has at a place. */
+export function slicesAt(plan: Plan, place: Place): Slice[][] {
+  return deal(place, plan.leases).map((part) =>
+    part.map((device, index) => {
+      const fit = plan.fitOf.get(device.class)!;
+      const isCharged = fit.isOverheadEach || part.indexOf(device) === index;
+      return {
+        index,
+        deviceId: device.spec.id,
+        bytes: fit.sliceBytes,
+        overheadBytes: isCharged ? fit.overheadBytes : 0,
+      };
+    }),
+  );
 }
+
+/** Gives each of several leases its part of what is at a place, in order: of each device one slice, where slices on it stand together. */
+export const deal = <T>(all: readonly T[], leases: number): T[][] =>
+  Array.from({ length: leases }, (_, lease) => all.filter((_, index) => index % leases === lease));
 
 /** What a client should know about its place. */
 export function warningsAt(plan: Plan, place: Place): string[] {
-  if (plan.policy !== "topology" || isJoined(place)) return [];
-  return [`No NVLink joins all of the devices [${place.map((device) => device.spec.id).join(", ")}].`];
+  const apart = plan.policy === "topology" ? deal(place, plan.leases).find((part) => !isJoined(part)) : undefined;
+  if (apart === undefined) return [];
+  return [`No NVLink joins all of the devices [${apart.map((device) => device.spec.id).join(", ")}].`];
 }

@@ -35,7 +35,7 @@ import {
 } from "./queue.ts";
 import { quotaObstacle } from "./quota.ts";
 import { EXPLAINED_MAX, reasonsFor } from "./reasons.ts";
-import { isPossibleWithoutQuota, replan } from "./request.ts";
+import { isPossibleWithoutQuota, leasesFrom, replan } from "./request.ts";
 import {
   addReservation,
   blockersInside,
@@ -44,6 +44,7 @@ import {
   forgetReservedOn,
   placeInside,
   slicesAgain,
+  slicesInside,
 } from "./reservation.ts";
 import { askResize, finishResize } from "./resize.ts";
 import { refuse, removeRequest, runPass, serveReservations, tryToPass } from "./schedule.ts";
@@ -304,7 +305,7 @@ function setTenant(state: PoolState, event: PoolEvent & { kind: "tenantSet" }): 
 }
 
 function request(state: PoolState, wish: PoolRequest): Effect[] {
-  if (state.requests.has(wish.id) || state.leases.has(wish.id)) return [];
+  if (state.requests.has(wish.id) || leasesFrom(state, wish.id, wish.leases).length > 0) return [];
   const refused = refusalOf(state, wish);
   if (refused !== undefined) return [{ kind: "refused", id: wish.id, ...refused }];
   const record = newRecord(state, wish);
@@ -327,7 +328,8 @@ export function explain(state: PoolState, wish: PoolRequest): Explanation {
   const place = isFirst
     ? withoutHeadRoom(state, () => findPlace(state, record.plan))
     : parked === undefined && state.headRoom && findPassage(state, state.headRoom, record)?.place;
-  if (place) return { kind: "granted", slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) };
+  if (place)
+    return { kind: "granted", slices: slicesAt(record.plan, place).flat(), warnings: warningsAt(record.plan, place) };
   const reasons = reasonsFor(state, record, EXPLAINED_MAX);
   if (wish.waitMs > 0) return { kind: "queued", position, reasons, ...blockersOf(state, record.plan) };
   return { kind: "refused", ...waitIsOver(record), reasons };
@@ -340,7 +342,7 @@ function explainInside(state: PoolState, record: RequestRecord): Explanation | u
   for (const own of reservation === undefined ? tenant.reservations : [reservation]) {
     const found = wish.mode === "profile" && !isHeldUp && own.waiting.size === 0 ? placeInside(own, plan) : undefined;
     if (found === undefined) continue;
-    return { kind: "granted", slices: found.map(({ slice }, index) => ({ ...slice, index })), warnings: [] };
+    return { kind: "granted", slices: slicesInside(found, plan.leases).flat(), warnings: [] };
   }
   if (reservation === undefined) return undefined;
   const reasons = reasonsFor(state, record);
@@ -383,10 +385,9 @@ function waitOrRefuse(state: PoolState, record: RequestRecord, effects: readonly
 }
 
 function withdraw(state: PoolState, id: string): Effect[] {
-  const lease = state.leases.get(id);
-  if (lease !== undefined) return endLease(state, lease, RELEASED);
   const record = state.requests.get(id);
-  if (record !== undefined) removeRequest(state, record);
+  if (record === undefined) return leasesFrom(state, id).flatMap((lease) => endLease(state, lease, RELEASED));
+  removeRequest(state, record);
   return [];
 }
 

@@ -33,7 +33,7 @@ function clear(device: DeviceRecord, head: RequestRecord): Clearing | undefined 
   const fit = plan.fitOf.get(device.class);
   if (fit === undefined || device.removed || device.cordon !== undefined || plan.narrow?.has(device) === false)
     return undefined;
-  const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.sameDevice ? plan.count : 1 });
+  const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.perDevice });
   const charge = chargeOf(fit, room);
   const priority = head.request.priority ?? 0;
   const leases = [...device.leases].filter(

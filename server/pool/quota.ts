@@ -1,5 +1,6 @@
 /** What tenants may have: refuses what a quota never allows, and tells what has to wait until the tenant gives something back. */
 import { formatDuration, formatSize } from "../../shared/units.ts";
+import { slicesOf } from "./request.ts";
 import type { RequestRecord, TenantRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 
@@ -9,9 +10,10 @@ const over = (what: string, asked: string | number, allowed: string | number): s
 /** Why the tenant's quota never allows the request; undefined when it may. */
 export function quotaRefusal(tenant: TenantRecord, request: PoolRequest): string | undefined {
   const { quota } = tenant;
-  const { count, durationMs, priority = 0 } = request;
-  if (quota.devices !== undefined && count > quota.devices) return over("slices", count, quota.devices);
-  if (quota.leases !== undefined && quota.leases < 1) return over("leases", 1, quota.leases);
+  const { leases = 1, durationMs, priority = 0 } = request;
+  const slices = slicesOf(request);
+  if (quota.devices !== undefined && slices > quota.devices) return over("slices", slices, quota.devices);
+  if (quota.leases !== undefined && leases > quota.leases) return over("leases", leases, quota.leases);
   if (quota.priority !== undefined && priority > quota.priority) return over("as priority", priority, quota.priority);
   if (quota.durationMs !== undefined && durationMs !== undefined && durationMs > quota.durationMs) {
     return over("for a lease", formatDuration(durationMs), formatDuration(quota.durationMs));
@@ -27,12 +29,12 @@ export function quotaRefusal(tenant: TenantRecord, request: PoolRequest): string
  * that `inside` a reservation no memory is added.
  */
 export function quotaObstacle(record: RequestRecord, where: "anywhere" | "inside" = "anywhere"): string | undefined {
-  const { tenant, plan, request } = record;
+  const { tenant, plan } = record;
   const { quota } = tenant;
-  if (quota.leases !== undefined && tenant.leaseCount >= quota.leases) {
-    return `The tenant holds [${tenant.leaseCount}] leases, as many as its quota allows.`;
+  if (quota.leases !== undefined && tenant.leaseCount + plan.leases > quota.leases) {
+    return `The tenant holds [${tenant.leaseCount}] leases, and its quota allows [${quota.leases}].`;
   }
-  if (quota.devices !== undefined && tenant.sliceCount + request.count > quota.devices) {
+  if (quota.devices !== undefined && tenant.sliceCount + plan.count > quota.devices) {
     return `The tenant holds [${tenant.sliceCount}] slices, and its quota allows [${quota.devices}].`;
   }
   if (where === "inside") return undefined;

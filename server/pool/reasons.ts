@@ -4,9 +4,9 @@ import { formatSize } from "../../shared/units.ts";
 import { labelObstacle, meets } from "./filter.ts";
 import { isUsable } from "./head-room.ts";
 import { quotaObstacle } from "./quota.ts";
-import { chargeOf } from "./request.ts";
+import { chargeOf, slicesWithin } from "./request.ts";
 import { countInside } from "./reservation.ts";
-import type { DeviceRecord, Plan, PoolState, RequestRecord, ReservationRecord } from "./state.ts";
+import type { DeviceRecord, Plan, PoolState, RequestRecord, ReservationRecord, ServerRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
@@ -97,31 +97,38 @@ export function reasonsFor(state: PoolState, record: RequestRecord, max = REASON
   const quota = quotaObstacle(record, record.reservation === undefined ? "anywhere" : "inside");
   if (quota !== undefined) reasons.push({ device: "", code: "QUOTA_EXCEEDED", message: quota });
   if (record.reservation !== undefined) return [...reasons, insideReason(record, record.reservation)];
+  const isHolder = state.headRoom?.holder === record;
   let withRoom = 0;
   for (const device of nearestDevices(state, max)) {
     const reason = deviceReason(device, plan, request);
-    if (reason === undefined) withRoom++;
+    // What is kept for the request itself is not in its way.
+    if (reason === undefined || (isHolder && reason.code === "AHEAD_IN_QUEUE")) withRoom++;
     else if (reasons.length < max) reasons.push(reason);
   }
   if (quota !== undefined) return reasons;
-  if (withRoom >= request.count || (withRoom > 0 && plan.sameDevice)) {
+  const together =
+    plan.perDevice > 1 && withRoom > 0 ? mostTogether(state, plan, isHolder ? "kept" : "now") : plan.count;
+  if (together < plan.count) {
+    const message = `A server has room for [${together}] of the [${plan.count}] slices that the request takes together.`;
+    reasons.unshift({ device: "", code: "NOT_ENOUGH_MEMORY", message });
+  } else if (withRoom >= plan.count || (withRoom > 0 && plan.perDevice > 1)) {
     reasons.unshift({
       device: "",
       code: "AHEAD_IN_QUEUE",
       message: "There may be room, but other requests are served first.",
     });
   } else if (withRoom > 0) {
-    const message = `Only [${withRoom}] of the [${request.count}] devices that one server must have for the request have room.`;
+    const message = `Only [${withRoom}] of the [${plan.count}] devices that one server must have for the request have room.`;
     reasons.unshift({ device: "", code: "TOO_FEW_DEVICES", message });
   }
   return reasons;
 }
 
-function insideReason({ plan, request }: RequestRecord, reservation: ReservationRecord): DeviceReason {
+function insideReason({ plan }: RequestRecord, reservation: ReservationRecord): DeviceReason {
   const { free, all } = countInside(reservation, plan);
   const sizes = `[${free}] of its [${all}] slices free`;
-  const message = `The reservation [${reservation.terms.id}] has ${sizes}, and the request wants [${request.count}].`;
-  if (free < request.count) return { device: "", code: "RESERVATION_FULL", message };
+  const message = `The reservation [${reservation.terms.id}] has ${sizes}, and the request wants [${plan.count}].`;
+  if (free < plan.count) return { device: "", code: "RESERVATION_FULL", message };
   return {
     device: "",
     code: "AHEAD_IN_QUEUE",
@@ -139,16 +146,28 @@ export function impossibleReasons(state: PoolState, plan: Plan, request: PoolReq
     if (reason !== undefined) reasons.push(reason);
   }
   if (plan.fits.length > 0) {
-    const most = Math.max(...[...state.servers.values()].map((server) => countFits(server.devices, plan)));
-    const message = `The request needs [${request.count}] devices on one server, and no server has more than [${most}] that could serve it.`;
+    const most = mostTogether(state, plan, "empty");
+    const message =
+      plan.perDevice === 1
+        ? `The request needs [${plan.count}] devices on one server, and no server has more than [${most}] that could serve it.`
+        : `The request needs room for [${plan.count}] slices on one server, and no server has it for more than [${most}].`;
     reasons.unshift({ device: "", code: "TOO_FEW_DEVICES", message });
   }
   return reasons;
 }
 
-function countFits(devices: Iterable<DeviceRecord>, plan: Plan): number {
-  let count = 0;
-  for (const device of devices)
-    if (!device.removed && plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false) count++;
-  return count;
+/** The most slices of the plan that one server has room for: now, also on what is kept for the first of the queue, or were it empty. */
+const mostTogether = (state: PoolState, plan: Plan, when: "now" | "kept" | "empty"): number =>
+  Math.max(0, ...[...state.servers.values()].map((server) => roomOn(server, plan, when)));
+
+function roomOn(server: ServerRecord, plan: Plan, when: "now" | "kept" | "empty"): number {
+  let room = 0;
+  for (const device of server.devices) {
+    const fit = plan.fitOf.get(device.class);
+    if (fit === undefined || device.removed || plan.narrow?.has(device) === false) continue;
+    if (when !== "empty" && (device.cordon !== undefined || (device.withheld && when === "now"))) continue;
+    const freeBytes = when === "empty" ? device.spec.memoryBytes : device.freeBytes;
+    room += slicesWithin(fit, { freeBytes, max: plan.perDevice });
+  }
+  return room;
 }

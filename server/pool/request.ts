@@ -1,8 +1,17 @@
 /** What a request means: checks its values, and works out what it takes on every class of devices. */
 import type { ErrorCode } from "../../shared/errors.ts";
-import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import { LEASES_PER_REQUEST_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import { type Filter, labelObstacle, meets, parseFilter } from "./filter.ts";
-import type { DeviceClass, DeviceRecord, Fit, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
+import type {
+  DeviceClass,
+  DeviceRecord,
+  Fit,
+  LeaseRecord,
+  Plan,
+  PoolState,
+  RequestRecord,
+  ServerRecord,
+} from "./state.ts";
 import { type PoolDevice, type PoolRequest, PRIORITY_MAX, type Share } from "./types.ts";
 
 /** Plans kept for requests that ask for the same; beyond it they are worked out anew. */
@@ -47,6 +56,10 @@ export function checkRequest(state: PoolState, request: PoolRequest): Refusal | 
   if (!Number.isInteger(request.count) || request.count < 1 || request.count > SLICES_PER_LEASE_MAX) {
     return bad(`The number of devices [${request.count}] is not a whole number from 1 to ${SLICES_PER_LEASE_MAX}.`);
   }
+  const { leases = 1 } = request;
+  if (!Number.isInteger(leases) || leases < 1 || leases > LEASES_PER_REQUEST_MAX) {
+    return bad(`The number of leases [${leases}] is not a whole number from 1 to ${LEASES_PER_REQUEST_MAX}.`);
+  }
   const priority = request.priority ?? 0;
   if (!Number.isInteger(priority) || Math.abs(priority) > PRIORITY_MAX) {
     return bad(`The priority [${priority}] is not a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}.`);
@@ -69,6 +82,16 @@ export function checkRequest(state: PoolState, request: PoolRequest): Refusal | 
       : checkTime("time of the request", request.requestedAt, { min: 0, max }))
   );
 }
+
+/** The id of one of the leases that a request becomes, counted from 0. */
+export const leaseIdOf = (id: string, index: number): string => (index === 0 ? id : `${id}-${index + 1}`);
+
+/** The leases there are that a request with this id, for so many at most, became. */
+export const leasesFrom = (state: PoolState, id: string, most = LEASES_PER_REQUEST_MAX): LeaseRecord[] =>
+  Array.from({ length: most }, (_, index) => state.leases.get(leaseIdOf(id, index)) ?? []).flat();
+
+/** Slices of all leases of a request. */
+export const slicesOf = ({ count, leases = 1 }: PoolRequest): number => count * leases;
 
 const roundDown = (bytes: number, unit: number): number => bytes - (bytes % unit);
 
@@ -121,8 +144,8 @@ type Parts = Omit<Plan, "possible" | "key" | "version">;
 function isPossible(state: PoolState, parts: Parts): boolean {
   const roomOn = (fit: Fit | undefined): number => {
     if (fit === undefined) return 0;
-    if (!parts.sameDevice) return 1;
-    return slicesWithin(fit, { freeBytes: fit.class.sample.memoryBytes, max: parts.count });
+    if (parts.perDevice === 1) return 1;
+    return slicesWithin(fit, { freeBytes: fit.class.sample.memoryBytes, max: parts.perDevice });
   };
   if (parts.narrow !== undefined) return isPossibleOn(parts.narrow, parts, roomOn);
   if (parts.fits.some((fit) => fit.class.largestNest * roomOn(fit) >= parts.count)) return true;
@@ -147,12 +170,16 @@ function isPossibleOn(
 
 /** What tells plans apart; the quota belongs to it, as it rules out devices on which the request would be too large. */
 function planKey(request: PoolRequest, memoryMaxBytes: number): string {
-  const { share, count, sameDevice, mode, policy, filters, tolerate, avoid } = request;
+  const { share, count, leases = 1, mode, policy, filters, tolerate, avoid } = request;
   const size = share.kind === "bytes" ? `b${share.bytes}` : `f${share.fraction}`;
-  const plain = `${size} ${count} ${sameDevice === true && count > 1} ${mode ?? ""} ${policy ?? ""} ${memoryMaxBytes}`;
+  const plain = `${size} ${count} ${leases} ${perDevice(request)} ${mode ?? ""} ${policy ?? ""} ${memoryMaxBytes}`;
   if (filters === undefined && tolerate === undefined && avoid === undefined) return plain;
   return `${plain} ${JSON.stringify([filters, tolerate, avoid])}`;
 }
+
+/** Leases do not mind each other on a device; slices of one lease do, unless the request says otherwise. */
+const perDevice = (request: PoolRequest): number =>
+  request.sameDevice === true ? slicesOf(request) : (request.leases ?? 1);
 
 function fitsOf(
   state: PoolState,
@@ -160,13 +187,15 @@ function fitsOf(
   limits: { filters: readonly Filter[]; memoryMaxBytes: number },
 ): Fit[] {
   const fits: Fit[] = [];
+  const slices = slicesOf(request);
+  const isOverheadEach = request.mode === "profile" || (request.leases ?? 1) > 1;
   const broad = limits.filters.filter((filter) => !filter.isNarrow);
   for (const deviceClass of state.classes.values()) {
     const { sample } = deviceClass;
     const fit = fitSlice(request, sample);
-    if (fit === undefined || (fit.sliceBytes + fit.overheadBytes) * request.count > limits.memoryMaxBytes) continue;
+    if (fit === undefined || (fit.sliceBytes + fit.overheadBytes) * slices > limits.memoryMaxBytes) continue;
     if (!broad.every((filter) => meets(sample, filter)) || labelObstacle(sample, request) !== undefined) continue;
-    fits.push({ class: deviceClass, ...fit, isOverheadEach: request.mode === "profile" });
+    fits.push({ class: deviceClass, ...fit, isOverheadEach });
   }
   // An exclusive request leaves shared devices to others where it can.
   const isShared = (fit: Fit): number => (fit.class.sample.sharing?.mode === "exclusive" ? 0 : 1);
@@ -205,13 +234,14 @@ function planWithin(state: PoolState, request: PoolRequest, memoryMaxBytes: numb
   const filters = (request.filters ?? []).map(parseFilter).filter((filter) => typeof filter !== "string");
   const fits = fitsOf(state, request, { filters, memoryMaxBytes });
   const fitOf = new Map(fits.map((fit) => [fit.class, fit]));
-  const { count } = request;
+  const count = slicesOf(request);
   const costs = fits.map((fit) => (fit.sliceBytes + fit.overheadBytes) * count);
   const parts: Parts = {
     fits,
     fitOf,
     count,
-    sameDevice: request.sameDevice === true && count > 1,
+    leases: request.leases ?? 1,
+    perDevice: perDevice(request),
     costBytes: costs.length === 0 ? 1 : Math.min(...costs),
     costMostBytes: Math.max(0, ...costs),
     policy: request.policy ?? "pack",

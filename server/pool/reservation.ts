@@ -7,6 +7,7 @@ import { isUsable } from "./head-room.ts";
 import { reserveSlice, unreserveSlice } from "./inventory.ts";
 import { endOf } from "./leases.ts";
 import { OrderedTree } from "./ordered-tree.ts";
+import { deal } from "./placement.ts";
 import { changeHeld, tenantOf } from "./queue.ts";
 import type { LeaseRecord, Plan, PoolState, RequestRecord, ReservationRecord, ReservedSlice } from "./state.ts";
 import type { Effect, Reservation, ReservationListing, Slice } from "./types.ts";
@@ -77,16 +78,22 @@ function choose(
   for (const reserved of record.slices) {
     const { device } = reserved;
     if (!plan.fitOf.has(device.class) || plan.narrow?.has(device) === false || !free(reserved)) continue;
-    if (!plan.sameDevice && taken.some((other) => other.device === device)) continue;
+    if (taken.filter((other) => other.device === device).length >= plan.perDevice) continue;
     taken.push(reserved);
     if (taken.length === plan.count) return taken;
   }
   return undefined;
 }
 
-/** Slices that a request can have inside now. */
+/** Slices that a request can have inside now; those on one device stand together. */
 export const placeInside = (record: ReservationRecord, plan: Plan): ReservedSlice[] | undefined =>
-  choose(record, plan, ({ lease, device }) => lease === undefined && isUsable(device));
+  choose(record, plan, ({ lease, device }) => lease === undefined && isUsable(device))?.sort(
+    (a, b) => a.device.order - b.device.order,
+  );
+
+/** The slices of each of several leases that are given these. */
+export const slicesInside = (inside: readonly ReservedSlice[], leases: number): Slice[][] =>
+  deal(inside, leases).map((part) => part.map(({ slice }, index) => ({ ...slice, index })));
 
 /** Whether the request fits inside when no lease is there. */
 export const fitsInside = (record: ReservationRecord, plan: Plan): boolean =>

@@ -5,13 +5,13 @@
 
 import { clearHeadRoom, isUsable, placeToPass, reserveFor } from "./head-room.ts";
 import { startLease, viewLease } from "./leases.ts";
-import { findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
+import { deal, findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
 import { preemptFor } from "./preemption.ts";
 import { bandOfRequest, dequeue, firstInOrder, inOrder, refileTenant } from "./queue.ts";
 import { durationOf, quotaObstacle } from "./quota.ts";
 import { reasonsFor } from "./reasons.ts";
-import { refreshPlan } from "./request.ts";
-import { fitsInside, placeInside } from "./reservation.ts";
+import { leaseIdOf, refreshPlan } from "./request.ts";
+import { fitsInside, placeInside, slicesInside } from "./reservation.ts";
 import type { PoolState, RequestRecord, ReservationRecord, ReservedSlice } from "./state.ts";
 import type { Effect, PoolRequest, Slice } from "./types.ts";
 
@@ -24,39 +24,41 @@ export const grant = (state: PoolState, record: RequestRecord, place: Place): Ef
 
 /** Grants slices of a reservation. */
 function grantInside(state: PoolState, record: RequestRecord, inside: readonly ReservedSlice[]): Effect {
-  const slices = inside.map(({ slice }, index) => ({ ...slice, index }));
-  return start(state, record, { slices, warnings: [], reserved: inside });
+  const reserved = deal(inside, record.plan.leases);
+  return start(state, record, { slices: slicesInside(inside, record.plan.leases), warnings: [], reserved });
 }
 
 interface Found {
-  readonly slices: readonly Slice[];
+  /** Of each lease. */
+  readonly slices: readonly (readonly Slice[])[];
   readonly warnings: readonly string[];
-  readonly reserved?: readonly ReservedSlice[];
+  readonly reserved?: readonly (readonly ReservedSlice[])[];
 }
 
 function start(state: PoolState, record: RequestRecord, found: Found): Effect {
   const { request } = record;
-  const { slices, warnings, reserved } = found;
+  const { warnings, reserved } = found;
   removeRequest(state, record);
   const terms = {
-    id: request.id,
     tenant: request.tenant,
     name: request.name,
     detached: request.detached === true,
     requestedAt: record.requestedAt,
     grantedAt: state.now,
     endsAt: state.now + durationOf(record.tenant, request),
-    slices,
     priority: request.priority ?? 0,
     idleMs: idleOf(state, request),
     reservation: reserved === undefined ? undefined : reservationOf(record, reserved),
   };
-  const lease = viewLease(startLease(state, terms, { phase: "granting", reserved }));
-  return { kind: "granted", lease, warnings };
+  const [lease, ...others] = found.slices.map((slices, index) => {
+    const own = { ...terms, id: leaseIdOf(request.id, index), slices };
+    return viewLease(startLease(state, own, { phase: "granting", reserved: reserved?.[index] }));
+  });
+  return { kind: "granted", lease: lease!, ...(others.length === 0 ? {} : { others }), warnings };
 }
 
-const reservationOf = ({ tenant }: RequestRecord, [first]: readonly ReservedSlice[]): string | undefined =>
-  [...tenant.reservations].find(({ slices }) => slices.includes(first!))?.terms.id;
+const reservationOf = ({ tenant }: RequestRecord, [first]: readonly (readonly ReservedSlice[])[]): string | undefined =>
+  [...tenant.reservations].find(({ slices }) => slices.includes(first![0]!))?.terms.id;
 
 /** Grants what there is room for in reservations that somebody may find room in; in each strictly in order. */
 export function serveReservations(state: PoolState): Effect[] {

@@ -77,7 +77,7 @@ export interface DeviceRecord {
 export interface Fit {
   readonly class: DeviceClass;
   readonly sliceBytes: number;
-  /** Overhead on the first slice of the lease on a device, or on each. */
+  /** Overhead on the first slice of the lease on a device, or on each: of a profile, and of several leases at once. */
   readonly overheadBytes: number;
   readonly isOverheadEach: boolean;
 }
@@ -89,8 +89,11 @@ export interface Plan {
   readonly version: number;
   readonly fits: readonly Fit[];
   readonly fitOf: ReadonlyMap<DeviceClass, Fit>;
+  /** Slices of all leases together. */
   readonly count: number;
-  readonly sameDevice: boolean;
+  readonly leases: number;
+  /** How many of them may be on one device. */
+  readonly perDevice: number;
   /** The least that it can take in all: what it weighs in the queue. */
   readonly costBytes: number;
   /** The most that it can take in all: what quotas are compared with. */

@@ -103,7 +103,7 @@ export type Share =
   | { readonly kind: "bytes"; readonly bytes: number }
   | { readonly kind: "fraction"; readonly fraction: number };
 
-/** A wish for a lease. Its lease, once granted, keeps the id. */
+/** A wish for a lease, or for several. Its lease, once granted, keeps the id. */
 export interface PoolRequest {
   /** Unique among all requests and leases, for ever. */
   readonly id: string;
@@ -111,8 +111,13 @@ export interface PoolRequest {
   /** What the user calls the job; may be empty. */
   readonly name: string;
   readonly share: Share;
-  /** Number of slices, 1 to SLICES_PER_LEASE_MAX. */
+  /** Number of slices of each lease, 1 to SLICES_PER_LEASE_MAX. */
   readonly count: number;
+  /**
+   * Leases to be granted together or not at all, all on one server, each with its own overhead: 1 to LEASES_PER_REQUEST_MAX. The first
+   * keeps the request's id, the others have `-2`, `-3` and so on behind it. Default 1.
+   */
+  readonly leases?: number;
   /** Whether several of the slices may be on one device. Default false. */
   readonly sameDevice?: boolean;
   /** How long to wait for capacity; 0: now or never. */
@@ -245,7 +250,7 @@ export type PoolEvent =
   | { readonly kind: "deviceDrained"; readonly deviceId: string; readonly graceMs: number; readonly message: string }
   /** Answered at once by `granted`, `queued` or `refused`. */
   | { readonly kind: "requested"; readonly request: PoolRequest }
-  /** The client does not want its request any more; if it has become a lease meanwhile, that is released. */
+  /** The client does not want its request any more; if it has become a lease meanwhile, or several, those are released. */
   | { readonly kind: "withdrawn"; readonly id: string }
   /** An admin takes a request out of the queue: it is refused with CANCELLED. */
   | { readonly kind: "cancelled"; readonly id: string; readonly message: string }
@@ -309,10 +314,12 @@ export type PoolEvent =
 export type NoticeKind = "revoked" | "shutdown" | "time-almost-over" | "idle" | "preempted" | "extended";
 
 export type Effect =
-  /** Store the lease, tell the client, then report `grantConfirmed` or `grantFailed`. */
+  /** Store the lease, or all of them or none, tell the client, then report `grantConfirmed` or `grantFailed` of each. */
   | {
       readonly kind: "granted";
       readonly lease: Lease;
+      /** The others of a request for several. */
+      readonly others?: readonly Lease[];
       /** What the client should know about its slices, such as that no link joins them. */
       readonly warnings: readonly string[];
     }
@@ -416,6 +423,7 @@ export interface TenantListing {
 
 /** What would become of a request now, without making it. */
 export type Explanation =
+  /** The slices of all of its leases, one after the other. */
   | { readonly kind: "granted"; readonly slices: readonly Slice[]; readonly warnings: readonly string[] }
   | {
       readonly kind: "queued";

@@ -54,6 +54,7 @@ const floorTo = (bytes: number, unit: number): number => Number((BigInt(bytes) /
 /** What one slice of a request must be on a device, worked out anew; undefined when the device can never serve it. */
 export function expectedSlice(request: PoolRequest, device: PoolDevice): Expected | undefined {
   const { share, mode = "dynamic" } = request;
+  const isSeveral = (request.leases ?? 1) > 1;
   const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = { mode: "dynamic" } } = device;
   const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
   const part = share.kind === "fraction" ? Math.floor(memoryBytes * share.fraction) : 0;
@@ -61,7 +62,7 @@ export function expectedSlice(request: PoolRequest, device: PoolDevice): Expecte
   if (mode === "exclusive") {
     if (sharing.mode === "profile" || most < unit) return undefined;
     const bytes = floorTo(most, unit);
-    return { bytes, overheadBytes: memoryBytes - bytes, isOverheadEach: false };
+    return { bytes, overheadBytes: memoryBytes - bytes, isOverheadEach: isSeveral };
   }
   if (mode !== sharing.mode) return undefined;
   if (sharing.mode === "profile") {
@@ -72,7 +73,7 @@ export function expectedSlice(request: PoolRequest, device: PoolDevice): Expecte
   }
   const wanted =
     share.kind === "bytes" ? floorTo(share.bytes + unit - 1, unit) : floorTo(floorTo(part, unit) - overheadBytes, unit);
-  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, isOverheadEach: false } : undefined;
+  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, isOverheadEach: isSeveral } : undefined;
 }
 
 /** Knows only the filters `device.id=X` and `label.K=V`, which is enough for tests of placement. */
@@ -143,7 +144,7 @@ export class Auditor {
         }
         return;
       case "requested":
-        if (!this.leases.has(event.request.id) && !this.waiting.has(event.request.id)) {
+        if (!this.#isKnown(event.request.id)) {
           this.#wishes.set(event.request.id, event.request);
           const answers = effects.filter((effect) => "id" in effect && effect.id === event.request.id);
           const grants = effects.filter((effect) => effect.kind === "granted" && effect.lease.id === event.request.id);
@@ -187,10 +188,16 @@ export class Auditor {
     }
   }
 
+  /** Whether the request waits, or lives in a lease. */
+  #isKnown(id: string): boolean {
+    const parts = Array.from({ length: 64 }, (_, index) => (index === 0 ? id : `${id}-${index + 1}`));
+    return this.waiting.has(id) || parts.some((part) => this.leases.has(part));
+  }
+
   #bookEffect(event: PoolEvent, effect: Effect, now: number): void {
     switch (effect.kind) {
       case "granted":
-        this.#bookGrant(effect.lease, now);
+        this.#bookGrants([effect.lease, ...(effect.others ?? [])], now);
         return;
       case "queued": {
         const request = this.#wishes.get(effect.id);
@@ -310,13 +317,26 @@ export class Auditor {
     check(bytes <= (quota.memoryBytes ?? bytes), `Tenant ${tenant} has no more memory than its quota.`);
   }
 
-  #bookGrant(lease: Lease, now: number): void {
-    const wish = this.waiting.get(lease.id)?.request ?? this.#wishes.get(lease.id);
-    check(wish !== undefined, `Grant ${lease.id} answers a request.`);
-    check(!this.leases.has(lease.id), `Request ${lease.id} is granted once.`);
+  /** All leases of a request: each as asked for, all on one server, none missing. */
+  #bookGrants(leases: readonly Lease[], now: number): void {
+    const { id } = leases[0]!;
+    const wish = this.waiting.get(id)?.request ?? this.#wishes.get(id);
+    check(wish !== undefined, `Grant ${id} answers a request.`);
     check(!this.#isShutDown, "Nothing is granted after a shutdown.");
-    const deadline = this.waiting.get(lease.id)?.deadline;
-    check(deadline === undefined || deadline >= now, `Request ${lease.id} is granted within its wait.`);
+    const deadline = this.waiting.get(id)?.deadline;
+    check(deadline === undefined || deadline >= now, `Request ${id} is granted within its wait.`);
+    check(leases.length === (wish.leases ?? 1), `Request ${id} gets all of its leases.`);
+    const slices = leases.flatMap((lease) => lease.slices);
+    const servers = new Set(slices.map((slice) => this.devices.get(slice.deviceId)!.server ?? ""));
+    check(servers.size === 1, "All slices are on one server.");
+    this.#checkTurn(wish);
+    this.waiting.delete(id);
+    for (const lease of leases) this.#bookGrant(lease, wish);
+    this.granted++;
+  }
+
+  #bookGrant(lease: Lease, wish: PoolRequest): void {
+    check(!this.leases.has(lease.id), `Request ${lease.id} is granted once.`);
     check(lease.slices.length === wish.count, `Lease ${lease.id} has as many slices as asked for.`);
     const charged = new Set<string>();
     for (const [index, slice] of lease.slices.entries()) {
@@ -329,18 +349,13 @@ export class Auditor {
       check(slice.overheadBytes === (isCharged ? expected.overheadBytes : 0), "Overhead is charged as promised.");
       charged.add(device.id);
     }
-    const servers = new Set(lease.slices.map((slice) => this.devices.get(slice.deviceId)!.server ?? ""));
-    check(servers.size === 1, "All slices are on one server.");
     check(wish.sameDevice === true || charged.size === wish.count, "Slices are on different devices.");
-    this.#checkTurn(wish);
-    this.waiting.delete(lease.id);
     const home = lease.reservation === undefined ? undefined : this.reservations.get(lease.reservation);
     if (lease.reservation !== undefined) {
       check(home?.tenant === wish.tenant, `Lease ${lease.id} is inside a reservation of its tenant.`);
     }
     check(wish.reservation === undefined || wish.reservation === lease.reservation, "A lease is where it was to be.");
     this.leases.set(lease.id, { request: wish, slices: lease.slices, phase: "granting", home });
-    this.granted++;
     if (home === undefined) this.#checkQuota(wish.tenant);
   }
 
@@ -445,10 +460,11 @@ export class Auditor {
       const taken = granted + overhead + (reserved.get(id) ?? 0);
       const free = device.memoryBytes - taken - (slice.isOverheadEach ? 0 : slice.overheadBytes);
       const each = slice.bytes + (slice.isOverheadEach ? slice.overheadBytes : 0);
-      const room = Math.min(Math.max(0, Math.floor(free / each)), request.sameDevice === true ? request.count : 1);
+      const most = request.sameDevice === true ? request.count * (request.leases ?? 1) : (request.leases ?? 1);
+      const room = Math.min(Math.max(0, Math.floor(free / each)), most);
       rooms.set(device.server ?? "", (rooms.get(device.server ?? "") ?? 0) + room);
     }
-    return [...rooms.values()].some((room) => room >= request.count);
+    return [...rooms.values()].some((room) => room >= request.count * (request.leases ?? 1));
   }
 }
 

@@ -84,7 +84,8 @@ export class Client {
   readonly #name: string;
   #number = 0;
   #request: string | undefined;
-  #lease: Lease | undefined;
+  /** Those that live, of the leases of its request. */
+  readonly #leases = new Map<string, Lease>();
   #workMs = 0;
   #isDead = false;
 
@@ -119,7 +120,7 @@ export class Client {
     this.#mayDie();
     // Whatever got lost: at some time the client gives up and asks anew.
     this.#world.after(request.waitMs + 30_000, () => {
-      if (this.#request !== id || this.#lease !== undefined) return;
+      if (this.#request !== id || this.#leases.size > 0) return;
       this.#send({ kind: "withdrawn", id });
       this.#forget(id);
     });
@@ -147,19 +148,21 @@ export class Client {
     if (id === this.#request && !this.#isDead) this.#forget(id);
   }
 
-  grantedLease(lease: Lease): void {
+  grantedLeases(leases: readonly Lease[]): void {
     if (this.#isDead) return;
-    if (lease.id !== this.#request) {
-      this.#send({ kind: "released", id: lease.id });
+    if (leases[0]!.id !== this.#request) {
+      for (const { id } of leases) this.#send({ kind: "released", id });
       return;
     }
-    if (this.#lease !== undefined) return;
-    this.#lease = lease;
-    this.#world.send(() => this.#world.daemon.attach(lease.id));
-    this.#beat(lease.id);
-    this.#mayDie();
-    if (this.#world.happens(0.2)) this.#askResize(lease);
-    this.#world.after(this.#workMs, () => this.#release(lease.id, 0));
+    if (this.#leases.size > 0) return;
+    for (const lease of leases) this.#leases.set(lease.id, lease);
+    for (const lease of leases) {
+      this.#world.send(() => this.#world.daemon.attach(lease.id));
+      this.#beat(lease.id);
+      this.#mayDie();
+      if (this.#world.happens(0.2)) this.#askResize(lease);
+      this.#world.after(this.#workMs, () => this.#release(lease.id, 0));
+    }
   }
 
   #askResize(lease: Lease): void {
@@ -171,16 +174,16 @@ export class Client {
   }
 
   #beat(id: string): void {
-    if (this.#isDead || this.#lease?.id !== id) return;
+    if (this.#isDead || !this.#leases.has(id)) return;
     this.#send({ kind: "heartbeat", id });
     this.#world.after(BEAT_MS, () => this.#beat(id));
   }
 
   /** Releases until it hears that the lease is gone, or gives up. */
   #release(id: string, attempt: number): void {
-    if (this.#isDead || this.#lease?.id !== id) return;
+    if (this.#isDead || !this.#leases.has(id)) return;
     if (attempt > 5) {
-      this.#forget(id);
+      this.ended(id);
       return;
     }
     this.#send({ kind: "released", id });
@@ -188,13 +191,17 @@ export class Client {
   }
 
   ended(id: string): void {
-    if (id === this.#request && !this.#isDead) this.#forget(id);
+    if (this.#isDead || this.#request === undefined) return;
+    if (this.#leases.delete(id) ? this.#leases.size === 0 : id === this.#request && this.#leases.size === 0) {
+      this.#forget(this.#request);
+    }
+    if (id !== this.#request) this.#world.daemon.clients.delete(id);
   }
 
   #forget(id: string): void {
     this.#world.daemon.clients.delete(id);
     this.#request = undefined;
-    this.#lease = undefined;
+    this.#leases.clear();
     this.begin();
   }
 }

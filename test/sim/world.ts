@@ -310,7 +310,7 @@ class Daemon {
     if (!this.isUp) return;
     switch (effect.kind) {
       case "granted":
-        this.#storeGrant(effect.lease);
+        this.#storeGrant([effect.lease, ...(effect.others ?? [])]);
         return;
       case "queued": {
         const entry = listQueue(this.pool).find(({ request }) => request.id === effect.id);
@@ -343,21 +343,26 @@ class Daemon {
     }
   }
 
-  #storeGrant(lease: Lease): void {
+  /** All leases of a request are stored at once, or none. */
+  #storeGrant(leases: readonly Lease[]): void {
+    const lease = leases[0]!;
     if (this.#world.happens(this.#world.options.faults.storeFails)) {
-      this.receive({ kind: "grantFailed", id: lease.id });
+      for (const { id } of leases) this.receive({ kind: "grantFailed", id });
       this.#requests.delete(lease.id);
       this.#tell(lease.id, (client) => client.refused(lease.id));
       return;
     }
-    const { endsAt, ...rest } = lease;
-    this.#leases.set(lease.id, endsAt === undefined ? rest : { ...rest, endsAt });
+    for (const { endsAt, ...rest } of leases) {
+      this.#leases.set(rest.id, endsAt === undefined ? rest : { ...rest, endsAt });
+    }
     this.#requests.delete(lease.id);
     this.granted++;
     this.#mayDie();
-    this.receive({ kind: "grantConfirmed", id: lease.id });
+    for (const { id } of leases) this.receive({ kind: "grantConfirmed", id });
     this.#mayDie();
-    if (this.isUp) this.#tell(lease.id, (client) => client.grantedLease(lease));
+    const client = this.clients.get(lease.id);
+    if (client !== undefined) for (const { id } of leases) this.clients.set(id, client);
+    if (this.isUp) this.#tell(lease.id, (one) => one.grantedLeases(leases));
     if (this.#world.options.plant !== "double-grant" || this.granted % 50 !== 0) return;
     this.receive({ kind: "adopted", lease: { ...lease, id: `${lease.id}-twin`, slices: lease.slices } });
     this.#world.startExecutor(lease);

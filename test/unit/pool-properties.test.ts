@@ -56,6 +56,7 @@ const wish = fc.record({
     fc.constantFrom(0.1, 0.25, 0.5, 0.999, 1).map((fraction) => ({ kind: "fraction" as const, fraction })),
   ),
   count: fc.constantFrom(1, 1, 1, 2, 3),
+  leases: fc.constantFrom(undefined, undefined, undefined, 2, 3),
   sameDevice: fc.boolean(),
   waitMs: fc.constantFrom(0, 1000, 60_000),
   priority: fc.constantFrom(0, 0, 0, 1, -1),
@@ -145,6 +146,7 @@ class Run {
   request(fields: Omit<PoolRequest, "id" | "name">): readonly Effect[] {
     const id = `r${this.ids.length}`;
     this.ids.push(id);
+    for (let part = 2; part <= (fields.leases ?? 1); part++) this.ids.push(`${id}-${part}`);
     const request = { id, name: "", ...fields };
     this.wishes.set(id, request);
     return this.send({ kind: "requested", request });
@@ -287,8 +289,10 @@ describe("a pool under arbitrary events", () => {
               ("id" in effect && effect.id === "last") || (effect.kind === "granted" && effect.lease.id === "last"),
           );
           expect(answer?.kind).toBe(before.kind);
-          if (answer?.kind === "granted" && before.kind === "granted")
-            expect(answer.lease.slices).toEqual(before.slices);
+          if (answer?.kind === "granted" && before.kind === "granted") {
+            const leases = [answer.lease, ...(answer.others ?? [])];
+            expect(leases.flatMap((lease) => lease.slices)).toEqual(before.slices);
+          }
           if (answer?.kind === "queued" && before.kind === "queued") expect(answer.position).toBe(before.position);
           if (answer?.kind === "refused" && before.kind === "refused") expect(answer.code).toBe(before.code);
         },
