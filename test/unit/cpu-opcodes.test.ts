@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ARENA_BASE } from "../../shared/limits.ts";
-import { type CpuMachine, openCpu, ptxKernel, readWords, runPtx, writeWords } from "./cpu-machine.ts";
+import { bytesOf, type CpuMachine, failure, openCpu, ptxKernel, readWords, runPtx, writeWords } from "./cpu-machine.ts";
 
 let machine: CpuMachine;
 beforeAll(async () => {
@@ -277,5 +277,28 @@ describe("control and memory", () => {
       st.volatile.global.v2.f32 [%rd0+16], {%f1, %f2};`;
     await runPtx(machine, ptxKernel(body));
     expect([...readWords(machine, 6)]).toEqual([0xfffffffc, 0xfffffffe, 0xfffefdfc, 0x80000001, 2, 3]);
+  });
+});
+
+describe("declarations as other compilers write them", () => {
+  test("a vector of registers moves as a whole and by its elements", async () => {
+    const text = `.reg .v2 .u32 %v; .reg .v4 .f32 %w;
+      mov.v2.u32 %v, {1, 2}; mov.u32 %v.x, 7; mov.v2.u32 %v, {%v.y, %v.x}; st.global.v2.u32 [%rd0], %v;
+      mov.v4.f32 %w, {0f3F800000, 0f40000000, 0f40400000, 0f40800000}; add.f32 %w.z, %w.z, %w.w; st.global.v4.f32 [%rd0+16], %w;
+      ld.global.v2.u32 %v, [%rd0]; add.u32 %r1, %v.x, %v.y; st.global.u32 [%rd0+8], %r1;`;
+    await runPtx(machine, ptxKernel(text));
+    expect([...readWords(machine, 3)]).toEqual([2, 7, 9]);
+    expect([...new Float32Array(readWords(machine, 4, 16).buffer)]).toEqual([1, 2, 7, 4]);
+  });
+
+  test("one name with a count declares several variables", async () => {
+    const before = `.func (.param .u32 r) take(.param .u32 a, .param .u32 b) { .reg .u32 %x<2>;
+      ld.param.u32 %x0, [a]; ld.param.u32 %x1, [b]; sub.u32 %x0, %x0, %x1; st.param.u32 [r], %x0; ret; }`;
+    const text = `{ .param .u32 P<3>; st.param.u32 [P0], 9; st.param.u32 [P1], 4; call.uni (P2), take, (P0, P1);
+      ld.param.u32 %r1, [P2]; } st.global.u32 [%rd0], %r1;`;
+    await runPtx(machine, ptxKernel(text, { before }));
+    expect([...readWords(machine, 1)]).toEqual([5]);
+    const many = ptxKernel(".param .u32 P<99999>;");
+    expect(await failure(() => machine.slice.loadModule(bytesOf(many)))).toMatchObject({ code: "BAD_IMAGE" });
   });
 });

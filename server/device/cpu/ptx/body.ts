@@ -118,18 +118,20 @@ export class BodyReader {
 
   #readRegisters(): void {
     const lexer = this.#lexer;
+    const vector = lexer.accept(".v2") ? 2 : lexer.accept(".v4") ? 4 : undefined;
     const { text, line } = lexer.expectWord("a type");
     const type = text.slice(1);
     if (!isPtxType(type)) throw badImage(line, `a register's type is expected instead of [${text}]`);
-    do this.#readRegister(type);
+    do this.#readRegister(type, vector);
     while (lexer.accept(","));
     lexer.expect(";");
   }
 
-  #readRegister(type: PtxType): void {
+  #readRegister(type: PtxType, vector: number | undefined): void {
     const lexer = this.#lexer;
     const { text: name, line } = lexer.expectWord("a register's name");
-    if (lexer.accept("<")) {
+    if (vector !== undefined) this.#scope.declareVector(name, { type, count: vector }, line);
+    else if (lexer.accept("<")) {
       this.#scope.declareRange(name, { type, count: lexer.expectCount("a number of registers") });
       lexer.expect(">");
     } else this.#scope.declare(name, { name, type }, line);
@@ -153,6 +155,7 @@ export class BodyReader {
     const mnemonic = parseMnemonic(text);
     const names = {
       find: (name: string) => this.#scope.find(name) ?? this.#module.variable(name),
+      findVector: (name: string) => this.#scope.findVector(name),
       isFunction: (name: string) => this.#module.isFunction(name),
       label: (name: string, at: number) => this.#mention(name, at),
     };
@@ -162,7 +165,9 @@ export class BodyReader {
       while (lexer.accept(","));
       lexer.expect(";");
     }
-    this.#body.instructions.push({ mnemonic, operands, guard, line });
+    const instruction = { mnemonic, operands, guard, line };
+    const isVectors = mnemonic.base === "mov" && (mnemonic.modifiers.has("v2") || mnemonic.modifiers.has("v4"));
+    this.#body.instructions.push(...(isVectors ? moveElements(instruction) : [instruction]));
   }
 
   #mention(name: string, line: number): Label {
@@ -178,6 +183,22 @@ export class BodyReader {
       if (token.kind === "punctuation" && token.text === ";") return;
     }
   }
+}
+
+/** Moves a vector element by element; all are read before any is written. */
+function moveElements({ mnemonic, operands, guard, line }: Instruction): Instruction[] {
+  const [target, source] = operands;
+  const type = mnemonic.types[0];
+  if (target?.kind !== "vector" || source?.kind !== "vector" || type === undefined)
+    throw badImage(line, `[${mnemonic.text}] takes two vectors`);
+  if (target.elements.length !== source.elements.length) throw badImage(line, "a vector does not fit the other");
+  const move = parseMnemonic(`mov.${type}`);
+  const between = source.elements.map((_, index): Operand => {
+    return { kind: "register", register: { name: `${mnemonic.text} ${index}`, type }, negated: false };
+  });
+  const moves = (to: readonly Operand[], from: readonly Operand[]): Instruction[] =>
+    to.map((element, index) => ({ mnemonic: move, operands: [element, from[index]!], guard, line }));
+  return [...moves(between, source.elements), ...moves(target.elements, between)];
 }
 
 function resolve({ label, scope, line }: Mention): void {

@@ -9,13 +9,32 @@ const ALIGNMENT_MAX = 4096;
 /** Declared variables are bounded by 32-bit memory. */
 const VARIABLE_BYTES_MAX = 0xffff_ffff;
 
-/** Variables of one declaration: `.shared .align 4 .b8 a[64], b[32];` without the semicolon; its space was taken. */
+/** Bounds what one name with a count declares: far above the arguments of any call. */
+const RANGE_VARIABLES_MAX = 1024;
+
+/** Variables of one declaration: `.shared .align 4 .b8 a[64], b[32], c<2>;` without the semicolon; its space was taken. */
 export function readVariables(lexer: Lexer, space: Space, { isExtern = false } = {}): Variable[] {
   const shape = readShape(lexer);
   const variables: Variable[] = [];
-  do variables.push(readVariable(lexer, { space, isExtern, ...shape }));
-  while (lexer.accept(","));
+  do {
+    const variable = readVariable(lexer, { space, isExtern, ...shape });
+    if (lexer.accept("<")) variables.push(...readRange(lexer, variable));
+    else variables.push(variable);
+  } while (lexer.accept(","));
   return variables;
+}
+
+/** `c<2>` stands for `c0` and `c1`. */
+function readRange(lexer: Lexer, variable: Variable): Variable[] {
+  const count = lexer.expectCount("a number of variables");
+  lexer.expect(">");
+  if (count > RANGE_VARIABLES_MAX) {
+    throw badImage(
+      variable.line,
+      `[${variable.name}] stands for [${count}] of at most ${RANGE_VARIABLES_MAX} variables`,
+    );
+  }
+  return Array.from({ length: count }, (_, index) => ({ ...variable, name: `${variable.name}${index}` }));
 }
 
 /** A parenthesised list of `.param` variables; the opening parenthesis was taken. */

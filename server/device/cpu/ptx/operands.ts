@@ -6,6 +6,8 @@ import { isSpecialRegister } from "./special-registers.ts";
 /** What a name may mean beyond the scope of the body. */
 export interface Names {
   find(name: string): Register | Variable | undefined;
+  /** The elements of a vector of registers. */
+  findVector(name: string): readonly Register[] | undefined;
   isFunction(name: string): boolean;
   /** A mention of a label; its target is filled in later. */
   label(name: string, line: number): Label;
@@ -63,6 +65,10 @@ function readName(lexer: Lexer, names: Names, token: Token): Operand {
   if (meaning !== undefined) {
     if (isRegister(meaning)) return { kind: "register", register: meaning, negated: false };
     return { kind: "variable", variable: meaning, offset: readOffset(lexer) };
+  }
+  const elements = names.findVector(name);
+  if (elements !== undefined) {
+    return { kind: "vector", elements: elements.map((register) => ({ kind: "register", register, negated: false })) };
   }
   if (isSpecialRegister(name)) return { kind: "special", name };
   if (names.isFunction(name)) return { kind: "function", name };

@@ -11,6 +11,7 @@ export class Scope {
   readonly parent: Scope | undefined;
   readonly #names = new Map<string, Register | Variable>();
   readonly #ranges = new Map<string, RegisterRange>();
+  readonly #vectors = new Map<string, readonly Register[]>();
   readonly #labels = new Map<string, Label>();
 
   constructor(parent: Scope | undefined) {
@@ -24,6 +25,21 @@ export class Scope {
 
   declareRange(prefix: string, range: RegisterRange): void {
     this.#ranges.set(prefix, range);
+  }
+
+  /** A vector `v` is its elements: registers of their own, with the names `v.x`, `v.y`, ... */
+  declareVector(name: string, { type, count }: RegisterRange, line: number): void {
+    const elements = [..."xyzw"].slice(0, count).map((place) => ({ name: `${name}.${place}`, type }));
+    for (const element of elements) this.declare(element.name, element, line);
+    this.#vectors.set(name, elements);
+  }
+
+  findVector(name: string): readonly Register[] | undefined {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
+      const elements = scope.#vectors.get(name);
+      if (elements !== undefined) return elements;
+    }
+    return undefined;
   }
 
   defineLabel(label: Label, line: number): void {
