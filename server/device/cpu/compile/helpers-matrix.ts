@@ -1,6 +1,6 @@
 /**
- * Dot products of a row and a column of 16-bit floats that lie in the exchange planes, two numbers in a word. Products are exact in 32 bits;
- * each sum is rounded. See wasm/assembly.ts for the notation.
+ * Dot products of a row and a column that lie in the exchange planes, one to four numbers in a word. Products of floats are exact in 32 bits
+ * and each sum is rounded; sums of integers wrap. See wasm/assembly.ts for the notation.
  */
 import { PLANE_BYTES } from "../run/layout.ts";
 import type { Assembly } from "../wasm/assembly.ts";
@@ -30,35 +30,86 @@ export const mmaSides = (kind: "a" | "b", words: number): Side => {
   return { stride: 16, at: (k) => (k & 3) * 4 + (k >> 2) * step * PLANE_BYTES, planes: (words / 4) * step };
 };
 
-const dot = (format: "f16" | "bf16", { a, b, words }: { a: Side; b: Side; words: number }): Assembly => {
-  const half = (word: string, cut: string) => `${word} ${cut} @widen_${format}`;
-  const low = "i32.const 65535 i32.and";
-  const high = "i32.const 16 i32.shr_u";
+/** What can be multiplied: numbers in a word, the type that they are summed in, and how number `index` of a word becomes of that type. */
+interface Kind {
+  readonly numbers: number;
+  readonly sum: "f32" | "i32";
+  readonly take: (word: string, index: number) => string;
+}
+
+const half = (widen: string): Kind => ({
+  numbers: 2,
+  sum: "f32",
+  take: (word, index) => `${word} ${index === 0 ? "i32.const 65535 i32.and" : "i32.const 16 i32.shr_u"} @${widen}`,
+});
+
+/** The lower 13 bits of a tf32 count for nothing. */
+const tf32: Kind = { numbers: 1, sum: "f32", take: (word) => `${word} i32.const -8192 i32.and f32.reinterpret_i32` };
+
+const byte = (cut: string): Kind => ({
+  numbers: 4,
+  sum: "i32",
+  take: (word, index) => `${word} i32.const ${index * 8} i32.shr_u ${cut}`,
+});
+
+const signedByte = byte("i32.extend8_s");
+const unsignedByte = byte("i32.const 255 i32.and");
+
+/** The types of A and B by name, as `mma` has them. */
+const kinds: Readonly<Record<string, readonly [a: Kind, b: Kind]>> = {
+  f16: [half("widen_f16"), half("widen_f16")],
+  bf16: [half("widen_bf16"), half("widen_bf16")],
+  tf32: [tf32, tf32],
+  s8: [signedByte, signedByte],
+  u8: [unsignedByte, unsignedByte],
+  s8_u8: [signedByte, unsignedByte],
+  u8_s8: [unsignedByte, signedByte],
+};
+
+/** The name of a pair of types in the names of helpers, and how many numbers a word has; undefined where there is no such product. */
+export function kindOf(a: string, b: string): { name: string; numbers: number; isInteger: boolean } | undefined {
+  const name = a === b ? a : `${a}_${b}`;
+  if (!Object.hasOwn(kinds, name)) return undefined;
+  const [{ numbers, sum }] = kinds[name]!;
+  return { name, numbers, isInteger: sum === "i32" };
+}
+
+const dot = (kind: string, { a, b, words }: { a: Side; b: Side; words: number }): Assembly => {
+  const [left, right] = kinds[kind]!;
+  const { sum, numbers } = left;
   return {
-    params: "a:i32 b:i32 sum:f32",
-    result: "f32",
+    params: `a:i32 b:i32 sum:${sum}`,
+    result: sum,
     locals: "x:i32 y:i32",
     body: `${Array.from({ length: words }, (_, k) => k)
       .map(
         (k) => `
         $a i32.const ${a.at(k)} i32.add i32.load =x $b i32.const ${b.at(k)} i32.add i32.load =y
-        ${[low, high].map((cut) => `$sum ${half("$x", cut)} ${half("$y", cut)} f32.mul f32.add =sum`).join(" ")}`,
+        ${Array.from({ length: numbers }, (_, index) => `$sum ${left.take("$x", index)} ${right.take("$y", index)} ${sum}.mul ${sum}.add =sum`).join(" ")}`,
       )
       .join("")} $sum`,
   };
 };
 
-const formats = ["f16", "bf16"] as const;
-
-export const matrixHelpers: Readonly<Record<string, Assembly>> = Object.fromEntries(
-  formats.flatMap((format) => [
-    ...([8, 4] as const).map((words) => [
-      `dot_${format}_k${words * 2}`,
-      dot(format, { a: mmaSides("a", words), b: mmaSides("b", words), words }),
-    ]),
-    ...([16, 32, 8] as const).map((m) => [
-      `dot_${format}_m${m}`,
-      dot(format, { a: wmmaSides[m]!, b: wmmaSides[256 / m]!, words: 8 }),
-    ]),
+/** `mma` by the rows of A, 16 or 8, and the words of a row. */
+const mmaHelpers = Object.keys(kinds).flatMap((kind) =>
+  (
+    [
+      [16, 8],
+      [16, 4],
+      [8, 4],
+    ] as const
+  ).map(([m, words]): [string, Assembly] => [
+    `dot_${kind}_${m}x${words}`,
+    dot(kind, { a: mmaSides(m === 16 ? "a" : "b", words), b: mmaSides("b", words), words }),
   ]),
 );
+
+const wmmaHelpers = ["f16", "bf16"].flatMap((kind) =>
+  ([16, 32, 8] as const).map((m): [string, Assembly] => [
+    `dot_${kind}_m${m}`,
+    dot(kind, { a: wmmaSides[m]!, b: wmmaSides[256 / m]!, words: 8 }),
+  ]),
+);
+
+export const matrixHelpers: Readonly<Record<string, Assembly>> = Object.fromEntries([...mmaHelpers, ...wmmaHelpers]);

@@ -1,9 +1,9 @@
 /**
- * Products of small matrices by a warp: `mma` and `wmma` on f16 and bf16, `ldmatrix` and `movmatrix`. Lanes leave their words in the exchange planes, and
+ * Products of small matrices by a warp: `mma` and `wmma` on f16 and bf16, `mma` on tf32 and bytes, `ldmatrix` and `movmatrix`. Lanes leave their words in the exchange planes, and
  * each takes from there the rows and columns that its results need. What this device lacks is refused by name.
  */
 import type { Emitter } from "../compile/emitter.ts";
-import { mmaSides, type Side, wmmaSides } from "../compile/helpers-matrix.ts";
+import { kindOf, mmaSides, type Side, wmmaSides } from "../compile/helpers-matrix.ts";
 import { addressOperand, spaceOf } from "../compile/memory-access.ts";
 import {
   badImage,
@@ -50,22 +50,35 @@ function shapeOf(instruction: Instruction): { m: number; n: number; k: number } 
 
 const pushLane = ({ code, frame }: Emitter) => code.get(frame.thread).i32(31).op("i32.and");
 
+/** What is multiplied and summed, as the types of the mnemonic say. */
+function typesOf(instruction: Instruction): { a: PtxType; b: PtxType; result: PtxType; addend: PtxType } {
+  const { types } = instruction.mnemonic;
+  const [result, a, b] = types;
+  const addend = types[types.length - 1];
+  // `wmma` on f16 names the types of its sums alone.
+  if (types.length === 2) return { a: "f16", b: "f16", result: result!, addend: addend! };
+  if (types.length !== 4) throw unsupported(instruction);
+  return { a: a!, b: b!, result: result!, addend: addend! };
+}
+
 function productOf(instruction: Instruction): Product {
-  const { base, types, modifiers } = instruction.mnemonic;
+  const { base, modifiers } = instruction.mnemonic;
   for (const modifier of modifiers)
     if (!/^(sync|aligned|row|col|mma|m\d+n\d+k\d+)$/.test(modifier)) throw unsupported(instruction);
   const { m, n, k } = shapeOf(instruction);
-  const result = types[0];
-  const addend = types[types.length - 1];
-  const format = types.length === 2 ? "f16" : formatOf(types[1]);
-  if (format === undefined || (types.length === 4 && types[2] !== types[1])) throw unsupported(instruction);
-  if (!accumulates(result) || !accumulates(addend)) throw unsupported(instruction);
+  const { a, b, result, addend } = typesOf(instruction);
+  const kind = kindOf(a, b);
+  if (kind === undefined) throw unsupported(instruction);
+  const isSum = kind.isInteger ? (type: PtxType) => type === "s32" : accumulates;
+  if (!isSum(result) || !isSum(addend)) throw unsupported(instruction);
   if (base === "mma") {
-    if (m !== 16 || n !== 8 || (k !== 8 && k !== 16)) throw unsupported(instruction);
+    const words = k / kind.numbers;
+    const isLow = m === 8 && words === 4 && kind.isInteger;
+    if (n !== 8 || !(isLow || (m === 16 && (words === 4 || words === 8)))) throw unsupported(instruction);
     return {
-      helper: `dot_${format}_k${k}`,
-      a: mmaSides("a", k / 2),
-      b: mmaSides("b", k / 2),
+      helper: `dot_${kind.name}_${m}x${words}`,
+      a: mmaSides(isLow ? "b" : "a", words),
+      b: mmaSides("b", words),
       result,
       addend,
       // The lower eight rows lie a plane further, at the same place.
@@ -78,13 +91,14 @@ function productOf(instruction: Instruction): Product {
           .op("i32.shl")
           .i32(index & 1)
           .op("i32.add"),
-      count: 4,
+      count: isLow ? 2 : 4,
     };
   }
   if (k !== 16 || m * n !== 256 || wmmaSides[m] === undefined || wmmaSides[n] === undefined)
     throw unsupported(instruction);
+  if (formatOf(a) === undefined || a !== b) throw unsupported(instruction);
   return {
-    helper: `dot_${format}_m${m}`,
+    helper: `dot_${a}_m${m}`,
     a: wmmaSides[m],
     b: wmmaSides[n],
     result,
@@ -155,9 +169,10 @@ export function readMatrices(emitter: Emitter, instruction: Instruction, pushPla
   const { a, b, helper, result, addend, row, column, count } = productOf(instruction);
   const { code } = emitter;
   const isMma = instruction.mnemonic.base === "mma";
-  const sums = elementsOf(instruction.operands[3], addend === "f32" ? count : count / 2, instruction);
+  const sums = elementsOf(instruction.operands[3], addend === "f16" ? count / 2 : count, instruction);
   // All results are made before any is written: registers of the addend may be those of the results.
-  const values = Array.from({ length: count }, (_, index) => emitter.scratch("f32", `result ${index}`));
+  const kind = result === "s32" ? "i32" : "f32";
+  const values = Array.from({ length: count }, (_, index) => emitter.scratch(kind, `result ${index}`));
   for (const [index, value] of values.entries()) {
     // With `mma`, results 2 and 3 are those of the row eight further down.
     pushPlane(isMma && index > 1 ? 1 : 0);
@@ -166,7 +181,7 @@ export function readMatrices(emitter: Emitter, instruction: Instruction, pushPla
     pushPlane(a.planes);
     column(emitter, index);
     code.i32(b.stride).op("i32.mul").op("i32.add");
-    if (addend === "f32") emitter.push(sums[index], "f32", instruction);
+    if (addend !== "f16") emitter.push(sums[index], addend, instruction);
     else {
       emitter.push(sums[index >> 1], "b32", instruction);
       widenLane(emitter, "f16", index & 1);
@@ -174,11 +189,11 @@ export function readMatrices(emitter: Emitter, instruction: Instruction, pushPla
     emitter.helper(helper);
     code.set(value);
   }
-  const targets = elementsOf(instruction.operands[0], result === "f32" ? count : count / 2, instruction);
-  if (result === "f32") {
+  const targets = elementsOf(instruction.operands[0], result === "f16" ? count / 2 : count, instruction);
+  if (result !== "f16") {
     for (const [index, value] of values.entries()) {
       code.get(value);
-      emitter.pop(targets[index], "f32", instruction);
+      emitter.pop(targets[index], result, instruction);
     }
     return;
   }
