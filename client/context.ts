@@ -39,6 +39,8 @@ export interface DeviceContext {
   readonly leaseId: string;
   /** When all work of the device was known to be done. */
   readonly idle: KnownIdle;
+  /** Whether kernels have memory on which they allocate by themselves. */
+  readonly heap: { isThere: boolean };
 }
 
 /**

@@ -25,6 +25,7 @@ import {
 import type { Content } from "./content.ts";
 import { type DeviceContext, KnownIdle, type SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
+import { type HeapOptions, provideHeap } from "./kernel-heap.ts";
 import { Module } from "./module.ts";
 import { type MultiplyOptions, multiply } from "./multiply.ts";
 import { decodeNothing } from "./pending-answers.ts";
@@ -51,7 +52,9 @@ export interface CopyOptions {
   readonly stream?: Stream;
 }
 
-export interface CompileOptions extends WaitOptions {
+export interface LoadOptions extends WaitOptions, HeapOptions {}
+
+export interface CompileOptions extends LoadOptions {
   /**
    * Options of NVRTC, such as `--use_fast_math`, `--std=c++20`, `--maxrregcount=64` or `-DTILE=16`; those that name files are refused.
    * Default: none, with C++17. At most 32.
@@ -129,6 +132,7 @@ export class Device {
       leaseId,
       deviceId: attached.uuid,
       idle: new KnownIdle(),
+      heap: { isThere: false },
     };
   }
 
@@ -136,12 +140,13 @@ export class Device {
    * Loads a program: PTX text, a cubin or a fatbin, as the device kind allows. One round trip, or two the first time that the server sees
    * an image larger than 64 KiB; an image that the server has from this tenant does not travel. A kernel that the device cannot run does
    * not keep the others from it: asking the module for it says why.
-   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE.
+   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE, OUT_OF_MEMORY without room for `heap`.
    */
-  async load(image: string | Uint8Array, options: WaitOptions = {}): Promise<Module> {
+  async load(image: string | Uint8Array, options: LoadOptions = {}): Promise<Module> {
     const bytes = typeof image === "string" ? utf8Encode(image) : image;
     const { content, index } = this.#context;
-    return new Module(this.#context, await content.load(bytes, { device: index, signal: options.signal }));
+    const loaded = await content.load(bytes, { device: index, signal: options.signal });
+    return provideHeap(this.#context, new Module(this.#context, loaded), options);
   }
 
   /**
@@ -150,7 +155,7 @@ export class Device {
    * @throws SluiceError BAD_IMAGE with the compiler's complaints, BAD_ARGUMENT for an option, UNSUPPORTED where the device or the server has no
    * compiler: then load PTX.
    */
-  async compile(source: string, { options = [], signal }: CompileOptions = {}): Promise<Module> {
+  async compile(source: string, { options = [], signal, ...heap }: CompileOptions = {}): Promise<Module> {
     const bytes = utf8Encode(source);
     if (bytes.byteLength === 0) throw new SluiceError("BAD_IMAGE", "The source is empty.");
     if (bytes.byteLength > SOURCE_BYTES_MAX) {
@@ -173,7 +178,8 @@ export class Device {
       encode: encodeCompileCall,
       decode: decodeCompileAnswer,
     };
-    return new Module(this.#context, { handle, ...(await session.request(Opcode.compile, call, signal)) });
+    const loaded = await session.request(Opcode.compile, call, signal);
+    return provideHeap(this.#context, new Module(this.#context, { handle, ...loaded }), heap);
   }
 
   /**

@@ -38,6 +38,7 @@ export type {
   CopyOptions,
   Device,
   DeviceMemory,
+  LoadOptions,
   MemoryInfo,
   UploadOptions,
 } from "./device.ts";

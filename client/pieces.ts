@@ -197,6 +197,7 @@ const inStream: ReadonlySet<number> = new Set([
 /** Calls for which no copy's progress means anything: an event that a copy could hold up is recorded in its stream, behind it. */
 const independent: ReadonlySet<number> = new Set([
   Opcode.allocate,
+  Opcode.heap,
   Opcode.streamCreate,
   Opcode.eventCreate,
   Opcode.eventDestroy,

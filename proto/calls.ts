@@ -50,7 +50,7 @@ export const calls = {
   free: {
     opcode: 3,
     doc: "Gives back a range told with `allocate`, in order behind all calls before it.",
-    errors: ["NOT_ALLOCATED"],
+    errors: ["NOT_ALLOCATED", "RANGE_IN_USE"],
     fields: [["address", "u64", "the address given to `allocate`"]],
   },
   copyToDevice: {
@@ -569,5 +569,14 @@ export const calls = {
     doc: "Destroys a surface; kernels that still run must not use it.",
     errors: ["NO_SUCH_HANDLE"],
     fields: [["surface", "u32", "surface handle"]],
+  },
+  heap: {
+    opcode: 45,
+    doc: "Names memory on which kernels of a device allocate by themselves (malloc, new), where `KernelInfo` says that they do; without it such an allocation gives 0. Once in a session for each device; the range stays allocated as long.",
+    errors: ["ADDRESS_OUTSIDE_ARENA", "NOT_ALLOCATED", "BAD_ARGUMENT", "UNSUPPORTED"],
+    fields: [
+      ["address", "u64", "first address of the range, a multiple of 256; which also says on which device it is"],
+      ["byteCount", "u64", "size in bytes, within one allocation"],
+    ],
   },
 } as const satisfies Record<string, CallSpec>;

@@ -45,6 +45,7 @@ export const records = {
     ["registers", "u32", "registers per thread"],
     ["ptxVersion", "u32", "virtual architecture that the PTX is for, as major * 10 + minor of its compute capability"],
     ["binaryVersion", "u32", "binary architecture as major * 10 + minor; 0 when none"],
+    ["usesHeap", "u32", "1 where it allocates memory by itself (malloc, new), on the range that `heap` names; else 0"],
     [
       "refusalCode",
       "u32",

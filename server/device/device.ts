@@ -247,6 +247,11 @@ export interface DeviceSlice {
    * ILLEGAL_ADDRESS, KERNEL_TRAP or KERNEL_TIMEOUT for what went wrong inside (then, or at a later call).
    */
   launch(options: LaunchOptions): void | Promise<void>;
+  /**
+   * Gives kernels that allocate memory by themselves a range to do it in; called at most once, and the range stays allocated. Throws BAD_ARGUMENT
+   * for one that is too small. Absent where the device's own driver has one, or kernels do no such thing.
+   */
+  setHeap?(address: number, byteCount: number): void;
   /** Queues a matrix product; absent, or UNSUPPORTED, where nothing can compute it. The caller has checked the ranges. */
   multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
   /**

@@ -46,6 +46,7 @@ const byName: Record<codec.CallName, CallFunction> = {
   },
   copyOnDevice: silent(codec.decodeCopyOnDeviceCall, memory.copyOnDevice),
   fill: silent(codec.decodeFillCall, memory.fill),
+  heap: silent(codec.decodeHeapCall, memory.heap),
   imageWrite: silent(codec.decodeImageWriteCall, modules.imageWrite),
   moduleLoad: answered({
     decode: codec.decodeModuleLoadCall,

@@ -10,6 +10,7 @@ import type {
   CopyToDeviceStagedCall,
   FillCall,
   FreeCall,
+  HeapCall,
   MemoryInfoAnswer,
   MemoryInfoCall,
 } from "../../shared/generated/calls.ts";
@@ -55,7 +56,28 @@ export function free(work: Workspace, { address }: FreeCall): void {
   if (slice === undefined || byteCount === undefined) {
     throw new SluiceError("NOT_ALLOCATED", `No live allocation starts at [${hex(address)}].`);
   }
+  if (slice.heap !== undefined && slice.heap >= address && slice.heap < address + byteCount) {
+    slice.allocations.add({ start: address, end: address + byteCount });
+    throw new SluiceError("RANGE_IN_USE", `The allocation at [${hex(address)}] holds the heap of kernels.`);
+  }
   slice.usedBytes -= paddedBytes(byteCount);
+}
+
+export function heap(work: Workspace, { address, byteCount }: HeapCall): void {
+  const slice = work.sliceAt(address);
+  work.within(address, byteCount);
+  const { device, index } = slice;
+  if (slice.heap !== undefined)
+    throw new SluiceError("BAD_ARGUMENT", `The device [${index}] has a heap at [${hex(slice.heap)}] already.`);
+  if (device.setHeap === undefined)
+    throw new SluiceError("UNSUPPORTED", `Kernels of the device [${index}] take no heap of the session's.`);
+  if (address % ALLOCATION_GRANULARITY_BYTES !== 0)
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `A heap at [${hex(address)}] is not aligned to [${ALLOCATION_GRANULARITY_BYTES}] bytes.`,
+    );
+  device.setHeap(address, byteCount);
+  slice.heap = address;
 }
 
 export function copyToDevice(work: Workspace, call: CopyToDeviceCall): void | Promise<void> {

@@ -25,6 +25,8 @@ export interface OpenSlice {
   readonly allocations: RangeMap;
   /** Global variables of loaded modules, which lie outside the arena. */
   readonly globals: RangeMap;
+  /** First address of its kernels' own heap, which lies within an allocation. */
+  heap: number | undefined;
   /** Bytes of the arena in use, alignment included. */
   usedBytes: number;
 }
@@ -128,6 +130,7 @@ export class Workspace {
       arenaBase: device.arenaBase ?? assignment.arenaBase,
       allocations: new RangeMap(),
       globals: new RangeMap(),
+      heap: undefined,
       usedBytes: 0,
     };
     this.#slices[index] = slice;

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "61be6087e835b3de";
+export const FINGERPRINT = "0625a35c1acfe3d2";
 
 export const FrameKind = {
   GREETING: 1,
@@ -60,6 +60,7 @@ export const Opcode = {
   textureDestroy: 38,
   surfaceCreate: 39,
   surfaceDestroy: 40,
+  heap: 45,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -111,6 +112,7 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "textureDestroy", opcode: 38, answered: false },
   { name: "surfaceCreate", opcode: 39, answered: true },
   { name: "surfaceDestroy", opcode: 40, answered: false },
+  { name: "heap", opcode: 45, answered: false },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -208,6 +210,8 @@ export interface KernelInfo {
   readonly ptxVersion: number;
   /** Binary architecture as major * 10 + minor; 0 when none. */
   readonly binaryVersion: number;
+  /** 1 where it allocates memory by itself (malloc, new), on the range that `heap` names; else 0. */
+  readonly usesHeap: number;
   /** Wire number of the error with which every launch of the kernel fails; 0 when the device can run it. */
   readonly refusalCode: number;
   /** That error as a sentence, naming the instruction that the device lacks; else empty. */
@@ -217,7 +221,7 @@ export interface KernelInfo {
 export function encodeKernelInfo(w: WireWriter, v: KernelInfo): void {
   const name = utf8Encode(v.name);
   const refusal = utf8Encode(v.refusal);
-  const b = w.reserve(48);
+  const b = w.reserve(56);
   const i = w.length >> 2;
   b.u32[i + 0] = name.byteLength;
   b.u32[i + 1] = v.params.length;
@@ -229,16 +233,18 @@ export function encodeKernelInfo(w: WireWriter, v: KernelInfo): void {
   b.u32[i + 7] = v.registers;
   b.u32[i + 8] = v.ptxVersion;
   b.u32[i + 9] = v.binaryVersion;
-  b.u32[i + 10] = v.refusalCode;
-  b.u32[i + 11] = refusal.byteLength;
-  w.length += 48;
+  b.u32[i + 10] = v.usesHeap;
+  b.u32[i + 11] = v.refusalCode;
+  b.u32[i + 12] = refusal.byteLength;
+  b.u32[i + 13] = 0;
+  w.length += 56;
   w.appendPadded(name);
   encodeList(w, v.params, encodeParamInfo);
   w.appendPadded(refusal);
 }
 
 export function decodeKernelInfo(b: WireBuffer, start: number, end: number): KernelInfo {
-  const t = new TailReader(b, { start, fixedBytes: 48, end });
+  const t = new TailReader(b, { start, fixedBytes: 56, end });
   const i = start >> 2;
   const v = {
     name: t.string(b.u32[i + 0]!),
@@ -251,8 +257,9 @@ export function decodeKernelInfo(b: WireBuffer, start: number, end: number): Ker
     registers: b.u32[i + 7]!,
     ptxVersion: b.u32[i + 8]!,
     binaryVersion: b.u32[i + 9]!,
-    refusalCode: b.u32[i + 10]!,
-    refusal: t.string(b.u32[i + 11]!),
+    usesHeap: b.u32[i + 10]!,
+    refusalCode: b.u32[i + 11]!,
+    refusal: t.string(b.u32[i + 12]!),
   };
   t.finish();
   return v;
@@ -2326,5 +2333,31 @@ export function decodeSurfaceDestroyCall(b: WireBuffer, start: number, end: numb
   const i = start >> 2;
   return {
     surface: b.u32[i + 0]!,
+  };
+}
+
+/** Names memory on which kernels of a device allocate by themselves (malloc, new), where `KernelInfo` says that they do; without it such an allocation gives 0. Once in a session for each device; the range stays allocated as long. */
+export interface HeapCall {
+  /** First address of the range, a multiple of 256; which also says on which device it is. */
+  readonly address: number;
+  /** Size in bytes, within one allocation. */
+  readonly byteCount: number;
+}
+
+export function encodeHeapCall(w: WireWriter, v: HeapCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.address;
+  b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 2] = v.byteCount;
+  b.u32[i + 3] = Math.floor(v.byteCount / 0x1_0000_0000);
+  w.length += 16;
+}
+
+export function decodeHeapCall(b: WireBuffer, start: number, end: number): HeapCall {
+  if (end - start !== 16) throw wrongSize("HeapCall", { expected: 16, actual: end - start });
+  return {
+    address: b.readU64(start + 0),
+    byteCount: b.readU64(start + 8),
   };
 }

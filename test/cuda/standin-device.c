@@ -341,6 +341,6 @@ API int cuCtxSetCurrent(struct context *context) {
 
 API int cuCtxGetLimit(size_t *value, int limit) {
   ENTER();
-  *value = limit == 0 ? 1024 : 1 << 20;
+  *value = limit == 0 ? 1024 : limit == 2 ? 8 << 20 : 1 << 20;
   LEAVE(SUCCESS);
 }

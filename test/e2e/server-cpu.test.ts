@@ -131,6 +131,34 @@ test("a release during a kernel that never ends is quick, and the memory is back
   expect((await control.leases()).leases.length).toBe(1);
 });
 
+test("kernels allocate on the range that is named for it, once, and it stays allocated", async () => {
+  const refused = async (code: string, ...calls: Buffer[]) => {
+    const misused = await borrow();
+    expect(await misused.session.codeAfter(raw.allocate(ARENA, MiB), ...calls)).toBe(code);
+    await misused.session.close();
+    await control.release(misused.lease.id, misused.lease.secret);
+  };
+  await refused("NOT_ALLOCATED", raw.heap(ARENA + MiB, MiB));
+  await refused("NOT_ALLOCATED", raw.heap(ARENA, MiB + 1));
+  await refused("ADDRESS_OUTSIDE_ARENA", raw.heap(ARENA - MiB, MiB));
+  await refused("BAD_ARGUMENT", raw.heap(ARENA + 16, 65_536));
+  await refused("BAD_ARGUMENT", raw.heap(ARENA, 256));
+  await refused("BAD_ARGUMENT", raw.heap(ARENA, 65_536), raw.heap(ARENA, 65_536));
+  await refused("RANGE_IN_USE", raw.heap(ARENA + 512, 65_536), raw.free(ARENA));
+  await load("heap");
+  const [out, heap] = [ARENA, ARENA + MiB];
+  const counts = async (...before: Buffer[]): Promise<number[]> => {
+    session.send(...before, launch("exhaust", 1, ["u64", out], ["u64", 1000], ["u64", 2]));
+    const bytes = await session.read(out, 8);
+    return [bytes.readInt32LE(0), bytes.readInt32LE(4)];
+  };
+  expect(await counts(raw.allocate(out, 256))).toEqual([0, 0]);
+  const [first, second] = await counts(raw.allocate(heap, MiB), raw.heap(heap, MiB));
+  expect(first).toBeGreaterThan(900);
+  expect(first).toBeLessThanOrEqual(MiB / 1000);
+  expect(second).toBe(first);
+});
+
 test("what kernels print comes with the answer behind them", async () => {
   await load("language");
   const launched = launch("print", 3, ["u32", 2], ["u64", 0x3ff8000000000000n], ["u64", 0]);

@@ -3,6 +3,7 @@ import { atomicsCases } from "./cases/atomics.ts";
 import { cooperativeCases } from "./cases/cooperative.ts";
 import { faultCases } from "./cases/faults.ts";
 import { halfCases } from "./cases/halves.ts";
+import { heapCases } from "./cases/heap.ts";
 import { integerCases } from "./cases/integers.ts";
 import { languageCases } from "./cases/language.ts";
 import { libmCases } from "./cases/libm.ts";
@@ -26,6 +27,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...halfCases,
   ...matrixCases,
   ...languageCases,
+  ...heapCases,
   ...mnistCases,
   ...faultCases,
 ];

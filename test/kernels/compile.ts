@@ -49,6 +49,7 @@ export const compilations: readonly Compilation[] = [
   { ...fixture("bfloats"), capability: 80 },
   { ...fixture("matrices"), capability: 80 },
   fixture("language"),
+  fixture("heap"),
   fixture("faults"),
   example("saxpy"),
   // Without fused multiply-adds: a CPU that has none spends several operations on each.

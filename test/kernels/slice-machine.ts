@@ -13,6 +13,9 @@ export interface SliceMachineOptions {
 
 const ALIGNMENT_BYTES = 256;
 
+/** At the arena's end: memory on which kernels allocate by themselves, of the size that CUDA gives them. */
+const HEAP_BYTES = 8 * 1024 * 1024;
+
 const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 const triple = (size: number | readonly [number, number, number]): readonly [number, number, number] =>
@@ -48,6 +51,13 @@ export async function openSliceMachine(options: SliceMachineOptions): Promise<Sl
   });
   let next = options.arenaBase;
   const modules: DeviceModule[] = [];
+  let arenaEnd = options.arenaBase + options.arenaBytes;
+  const provideHeap = ({ kernels }: DeviceModule) => {
+    const isThere = arenaEnd < options.arenaBase + options.arenaBytes;
+    if (isThere || slice.setHeap === undefined || !kernels.some(({ usesHeap }) => usesHeap !== 0)) return;
+    arenaEnd -= HEAP_BYTES;
+    slice.setHeap(arenaEnd, HEAP_BYTES);
+  };
   return {
     arenaBase: options.arenaBase,
     arenaBytes: options.arenaBytes,
@@ -55,6 +65,7 @@ export async function openSliceMachine(options: SliceMachineOptions): Promise<Sl
     async load(ptx) {
       const module = await slice.loadModule(ptx.slice());
       modules.push(module);
+      provideHeap(module);
       return {
         async launch({ kernel: name, grid, block, sharedBytes = 0, args }) {
           const index = module.kernels.findIndex((kernel) => kernel.name === name);
@@ -75,7 +86,7 @@ export async function openSliceMachine(options: SliceMachineOptions): Promise<Sl
     async alloc(byteCount): Promise<KernelBuffer> {
       const address = next;
       next += Math.ceil(Math.max(byteCount, 1) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
-      if (next > options.arenaBase + options.arenaBytes) throw new Error(`No room for [${byteCount}] bytes.`);
+      if (next > arenaEnd) throw new Error(`No room for [${byteCount}] bytes.`);
       return { address, byteCount };
     },
     async write(buffer, data) {

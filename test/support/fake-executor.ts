@@ -386,6 +386,7 @@ export function kernelInfo(name: string, params: readonly (readonly [type: numbe
     registers: 0,
     ptxVersion: 90,
     binaryVersion: 0,
+    usesHeap: 0,
     refusalCode: 0,
     refusal: "",
   };

@@ -114,6 +114,7 @@ export const raw = {
     call(34, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
   copyFromDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
     call(35, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
+  heap: (address: number, byteCount: number) => call(45, ["u64", address], ["u64", byteCount]),
   moduleLoad: (module: number, image: number, device = 0) => call(9, ["u32", module], ["u32", image], ["u32", device]),
   moduleUnload: (module: number) => call(10, ["u32", module]),
   launch: (options: {
@@ -216,11 +217,11 @@ export function parseModule(body: Buffer): {
     const start = record();
     const nameBytes = body.readUInt32LE(start);
     const params = Array.from({ length: body.readUInt32LE(start + 4) }, (_, index) => {
-      const paramAt = start + 48 + Math.ceil(nameBytes / 8) * 8 + index * 24 + 8;
+      const paramAt = start + 56 + Math.ceil(nameBytes / 8) * 8 + index * 24 + 8;
       return [0, 4, 8, 12].map((field) => body.readUInt32LE(paramAt + field));
     });
-    const [paramBytes, refusalCode] = [body.readUInt32LE(start + 8), body.readUInt32LE(start + 40)] as const;
-    return { name: text(start + 48, nameBytes), params, paramBytes, refusalCode };
+    const [paramBytes, refusalCode] = [body.readUInt32LE(start + 8), body.readUInt32LE(start + 44)] as const;
+    return { name: text(start + 56, nameBytes), params, paramBytes, refusalCode };
   });
   const globals = Array.from({ length: body.readUInt32LE(4) }, () => {
     const start = record();

@@ -8,6 +8,7 @@ import {
   decodeEventRecordCall,
   decodeFillCall,
   decodeFreeCall,
+  decodeHeapCall,
   decodeImageWriteCall,
   decodeStreamCreateCall,
 } from "../../shared/generated/calls.ts";
@@ -269,6 +270,30 @@ describe("programs", () => {
     expect(executor.names().filter((name) => name === "moduleUnload")).toHaveLength(1);
     expect(errorOf(() => kernel.launch({ grid: 1, block: 1 }, [])).code).toBe("CLOSED");
     expect(errorOf(() => module.kernel("k")).code).toBe("CLOSED");
+  });
+
+  it("whose kernels allocate memory give the device a heap once, out of the slice", async () => {
+    const kernels = [kernelInfo("plain", []), { ...kernelInfo("allocates", []), usesHeap: 1 }];
+    const fake = await open({ arenaBytes: 64 * MiB, kernels });
+    const { gpu } = fake;
+    await gpu.load("x", { heap: "3MiB" });
+    await gpu.load("x", { heap: "5MiB" });
+    await gpu.synchronize();
+    expect(bodies(fake, "allocate", decodeAllocateCall)).toEqual([{ address: ARENA_BASE, byteCount: 3 * MiB }]);
+    expect(bodies(fake, "heap", decodeHeapCall)).toEqual([{ address: ARENA_BASE, byteCount: 3 * MiB }]);
+    expect(gpu.memoryInfo().freeBytes).toBe(61 * MiB);
+  });
+
+  it("need room for that heap, of 8 MiB unless they ask for less, and are unloaded without it", async () => {
+    const kernels = [{ ...kernelInfo("allocates", []), usesHeap: 1 }];
+    const fake = await open({ arenaBytes: 4 * MiB, kernels });
+    await expect(fake.gpu.load("x")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    await expect(fake.gpu.load("x", { heap: 0 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await fake.gpu.synchronize();
+    expect(fake.executor.names().filter((name) => name === "moduleUnload")).toHaveLength(2);
+    await fake.gpu.load("x", { heap: "1MiB" });
+    await fake.gpu.synchronize();
+    expect(bodies(fake, "heap", decodeHeapCall)).toEqual([{ address: ARENA_BASE, byteCount: MiB }]);
   });
 
   it("with a parameter layout that no kernel has are a protocol error", async () => {

@@ -260,6 +260,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
       registers: 16,
       ptxVersion: 90,
       binaryVersion: 90,
+      usesHeap: 0,
       refusalCode: 0,
       refusal: "",
     });

@@ -286,6 +286,7 @@ describe("bodies with lists and strings", () => {
       registers: 0,
       ptxVersion: 90,
       binaryVersion: 0,
+      usesHeap: 0,
       refusalCode: count === 0 ? 52 : 0,
       refusal: count === 0 ? "It lacks [x]." : "",
     });

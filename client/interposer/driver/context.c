@@ -5,8 +5,6 @@
 
 #define STACK_DEPTH_MAX 64
 
-enum { LIMIT_COUNT = 12, LIMIT_STACK = 0, LIMIT_PRINTF = 1, LIMIT_HEAP = 2, LIMIT_SYNC_DEPTH = 3, LIMIT_LAUNCHES = 4, LIMIT_L2 = 5, LIMIT_L2_PERSISTING = 6 };
-
 static struct object_pool contexts = OBJECT_POOL_INITIAL;
 static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -29,7 +27,7 @@ void context_start(struct context *context, struct device *device, unsigned flag
     context->version = 13000;
     context->limits[LIMIT_STACK] = 1024;
     context->limits[LIMIT_PRINTF] = 1 << 20;
-    context->limits[LIMIT_HEAP] = 8 << 20;
+    context->limits[LIMIT_HEAP] = HEAP_BYTES_DEFAULT;
     context->limits[LIMIT_SYNC_DEPTH] = 2;
     context->limits[LIMIT_LAUNCHES] = 2048;
     context->limits[LIMIT_L2] = 64;
@@ -266,16 +264,18 @@ API(cuCtxGetLimit, (size_t *value, int limit), (value, limit)) {
     if (result != CUDA_SUCCESS) return result;
     if (value == NULL) return CUDA_ERROR_INVALID_VALUE;
     if (limit < 0 || limit > LIMIT_L2_PERSISTING) return CUDA_ERROR_UNSUPPORTED_LIMIT;
-    *value = context->limits[limit];
+    uint64_t heap_bytes = atomic_load(&context->device->heap_bytes);
+    *value = limit == LIMIT_HEAP && heap_bytes != 0 ? heap_bytes : context->limits[limit];
     return CUDA_SUCCESS;
 }
 
-/* A limit is a wish, which the executor's own context does not need: it is kept so that it reads back. */
+/* The other limits are wishes, which the executor's own context does not need: they are kept so that they read back. */
 API(cuCtxSetLimit, (int limit, size_t value), (limit, value)) {
     struct context *context;
     CUresult result = current_context(&context);
     if (result != CUDA_SUCCESS) return result;
     if (limit < 0 || limit > LIMIT_L2_PERSISTING) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+    if (limit == LIMIT_HEAP) return heap_limit(context, value);
     context->limits[limit] = value;
     return CUDA_SUCCESS;
 }

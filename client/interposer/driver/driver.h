@@ -97,6 +97,11 @@ struct event {
     struct node_list captured;
 };
 
+/* Numbers of CUlimit. */
+enum { LIMIT_STACK = 0, LIMIT_PRINTF = 1, LIMIT_HEAP = 2, LIMIT_SYNC_DEPTH = 3, LIMIT_LAUNCHES = 4, LIMIT_L2 = 5, LIMIT_L2_PERSISTING = 6 };
+#define HEAP_BYTES_DEFAULT (8 << 20)
+#define HEAP_BYTES_MIN (64 << 10)
+
 struct context {
     struct object object;
     struct device *device;
@@ -128,6 +133,8 @@ struct function {
     struct parameter *parameters;
     uint32_t threads_max;
     uint32_t shared_bytes, local_bytes, constant_bytes, registers, ptx_version, binary_version;
+    /* Whether it allocates memory by itself, for which this library must provide. */
+    bool uses_heap;
     /* Why the device cannot run it: the number of an error, or 0, and its sentence, which is reported once. */
     uint32_t refusal_code;
     const char *refusal;
@@ -178,6 +185,9 @@ struct device {
     /* Owns the memory that graphs allocate. */
     struct context graphs;
     uint64_t graph_bytes_max;
+    /* Owns the memory on which kernels allocate by themselves; its size, 0 until there is one. */
+    struct context heap_owner;
+    atomic_uint_least64_t heap_bytes;
     /* All calls up to this one are done on this device. */
     atomic_uint_least64_t done;
     /* Whether any stream was ever created: without one, all work is in order. */
@@ -316,6 +326,9 @@ void write_logs(unsigned int count, const int *options, void **values, CUresult 
 /* memory.c: whether a graph has allocated the memory at an address; and giving a range back once the device is known to be done with it. */
 bool is_graph_memory(uint64_t address);
 void memory_free_later(struct device *device, uint64_t address);
+/* heap.c: makes sure that kernels have memory on which they allocate by themselves; and how much it will be. */
+CUresult heap_provide(struct context *context);
+CUresult heap_limit(struct context *context, size_t bytes);
 /* memory.c: room in the arena, at a multiple of `alignment` (0: any), told to the server; and giving it back at once. */
 CUresult memory_allocate(struct context *context, uint64_t byte_count, uint64_t alignment, CUdeviceptr *address);
 CUresult memory_free(struct device *device, uint64_t address);

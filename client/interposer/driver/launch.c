@@ -81,10 +81,17 @@ CUresult launch_check_together(const struct function *function, const struct slu
     return blocks > (uint64_t)per_processor * processors ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
+static CUresult provide_heap(void) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    return result == CUDA_SUCCESS ? heap_provide(context) : result;
+}
+
 /* Checks a launch; `params.data` of the call is NULL when the parameters are still to be packed. */
 static CUresult describe(const struct launch_wish *wish, struct function *function, struct sluice_launch_call *call) {
     CUresult result = function_check(function);
     if (result == CUDA_SUCCESS) result = check_shape(wish, function, function->module->device);
+    if (__builtin_expect(result == CUDA_SUCCESS && function->uses_heap, 0)) result = provide_heap();
     if (result != CUDA_SUCCESS) return result;
     struct sluice_bytes packed = {NULL, function->parameter_bytes};
     if (wish->extra != NULL && *wish->extra != EXTRA_END) {

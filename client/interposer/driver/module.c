@@ -56,6 +56,7 @@ static bool read_function(struct function *function, const struct sluice_kernel_
     function->registers = info->registers;
     function->ptx_version = info->ptx_version;
     function->binary_version = info->binary_version;
+    function->uses_heap = info->uses_heap != 0;
     function->refusal_code = info->refusal_code;
     function->refusal = copy_name(info->refusal);
     function->shared_dynamic_max = -1;

@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "61be6087e835b3de"
+#define SLUICE_FINGERPRINT "0625a35c1acfe3d2"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -123,6 +123,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_TEXTURE_DESTROY 38
 #define SLUICE_OP_SURFACE_CREATE 39
 #define SLUICE_OP_SURFACE_DESTROY 40
+#define SLUICE_OP_HEAP 45
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
@@ -297,6 +298,7 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 38: return "textureDestroy";
     case 39: return "surfaceCreate";
     case 40: return "surfaceDestroy";
+    case 45: return "heap";
     default: return "?";
     }
 }
@@ -385,6 +387,8 @@ struct sluice_kernel_info {
     uint32_t ptx_version;
     /* Binary architecture as major * 10 + minor; 0 when none. */
     uint32_t binary_version;
+    /* 1 where it allocates memory by itself (malloc, new), on the range that `heap` names; else 0. */
+    uint32_t uses_heap;
     /* Wire number of the error with which every launch of the kernel fails; 0 when the device can run it. */
     uint32_t refusal_code;
     /* That error as a sentence, naming the instruction that the device lacks; else empty. */
@@ -393,7 +397,7 @@ struct sluice_kernel_info {
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_kernel_info(const uint8_t *body, size_t byte_count, struct sluice_kernel_info *v) {
-    size_t at = 48;
+    size_t at = 56;
     if (byte_count < at) return -1;
     v->name.byte_count = sluice_get_u32(body + 0);
     v->params.count = sluice_get_u32(body + 4);
@@ -405,8 +409,9 @@ static inline int sluice_decode_kernel_info(const uint8_t *body, size_t byte_cou
     memcpy(&v->registers, body + 28, sizeof v->registers);
     memcpy(&v->ptx_version, body + 32, sizeof v->ptx_version);
     memcpy(&v->binary_version, body + 36, sizeof v->binary_version);
-    memcpy(&v->refusal_code, body + 40, sizeof v->refusal_code);
-    v->refusal.byte_count = sluice_get_u32(body + 44);
+    memcpy(&v->uses_heap, body + 40, sizeof v->uses_heap);
+    memcpy(&v->refusal_code, body + 44, sizeof v->refusal_code);
+    v->refusal.byte_count = sluice_get_u32(body + 48);
     if (sluice_take_bytes(body, byte_count, &at, &v->name) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->params) != 0) return -1;
     if (sluice_take_bytes(body, byte_count, &at, &v->refusal) != 0) return -1;
@@ -1889,6 +1894,24 @@ static inline size_t sluice_size_surface_destroy_call(const struct sluice_surfac
 static inline void sluice_encode_surface_destroy_call(uint8_t *at, const struct sluice_surface_destroy_call *v) {
     memcpy(at + 0, &v->surface, sizeof v->surface);
     sluice_put_u32(at + 4, 0);
+}
+
+/* Names memory on which kernels of a device allocate by themselves (malloc, new), where `KernelInfo` says that they do; without it such an allocation gives 0. Once in a session for each device; the range stays allocated as long. */
+struct sluice_heap_call {
+    /* First address of the range, a multiple of 256; which also says on which device it is. */
+    uint64_t address;
+    /* Size in bytes, within one allocation. */
+    uint64_t byte_count;
+};
+
+static inline size_t sluice_size_heap_call(const struct sluice_heap_call *v) {
+    (void)v;
+    return 16;
+}
+
+static inline void sluice_encode_heap_call(uint8_t *at, const struct sluice_heap_call *v) {
+    memcpy(at + 0, &v->address, sizeof v->address);
+    memcpy(at + 8, &v->byte_count, sizeof v->byte_count);
 }
 
 #endif

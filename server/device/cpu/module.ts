@@ -230,8 +230,8 @@ function describeKernel(
   { program, constantBytes }: { program: Program; constantBytes: number },
 ): KernelInfo {
   const refusal = kernel instanceof SluiceError ? kernel : undefined;
-  const { threadsMax, sharedBytes, localBytes } =
-    kernel instanceof SluiceError ? { threadsMax: 0, sharedBytes: 0, localBytes: 0 } : kernel;
+  const { threadsMax, sharedBytes, localBytes, usesHeap } =
+    kernel instanceof SluiceError ? { threadsMax: 0, sharedBytes: 0, localBytes: 0, usesHeap: false } : kernel;
   const { offsets, byteCount } = placeParams(routine);
   return {
     name: routine.name,
@@ -245,6 +245,7 @@ function describeKernel(
     registers: 32,
     ptxVersion: program.target,
     binaryVersion: CAPABILITY.major * 10 + CAPABILITY.minor,
+    usesHeap: usesHeap ? 1 : 0,
     refusalCode: refusal === undefined ? 0 : errorTable[refusal.code].wire,
     refusal: refusal?.message.slice(0, REFUSAL_CHARACTERS_MAX) ?? "",
   };

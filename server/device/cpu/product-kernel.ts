@@ -47,6 +47,7 @@ export function productKernel(
     localBytes: 0,
     threadBytes: 0,
     paramBytes: productParams.length * 4,
+    usesHeap: false,
     threadsMax: 1,
     threadsRequired: undefined,
   };

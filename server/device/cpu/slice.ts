@@ -25,6 +25,7 @@ import { checkLaunch } from "./launch.ts";
 import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
 import { Products } from "./product.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
+import { HEAP_BYTES_MIN, Heap } from "./run/heap.ts";
 import { isGlobalRange, type MemoryLayout, PAGE_BYTES, planMemory } from "./run/layout.ts";
 import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
 
@@ -141,6 +142,18 @@ export class CpuSlice implements DeviceSlice {
     this.#modules.delete(mine);
     for (const id of mine.launched()) this.#pool.dropKernel(id);
     if (mine.place !== undefined) this.#window.free(mine.place);
+  }
+
+  setHeap(address: number, byteCount: number): void {
+    const offset = this.#range(address, byteCount);
+    if (byteCount < HEAP_BYTES_MIN) {
+      const sizes = `of [${byteCount}] bytes is smaller than [${HEAP_BYTES_MIN}], which it needs for itself`;
+      throw new SluiceError("BAD_ARGUMENT", `A heap ${sizes}.`);
+    }
+    new Heap(this.#bytes.buffer, { offset, byteCount }).format();
+    const { words } = this.#control;
+    words[Word.HEAP] = offset;
+    words[Word.HEAP_BYTES] = byteCount;
   }
 
   launch(options: LaunchOptions): void | Promise<void> {

@@ -103,6 +103,8 @@ export const MEM_LOCATION_TYPE_DEVICE = 1;
 export const MEM_ACCESS_READWRITE = 3;
 export const MEM_GRANULARITY_MINIMUM = 0;
 export const LIMIT_STACK_SIZE = 0;
+/** The heap on which kernels allocate by themselves. */
+export const LIMIT_MALLOC_HEAP_SIZE = 2;
 
 /** nvmlReturn_t. */
 export const NvmlReturn = {

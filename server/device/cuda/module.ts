@@ -108,6 +108,7 @@ function readKernel(context: CudaContext, f: number, declarations: PtxDeclaratio
     registers: attribute(FunctionAttribute.NUM_REGS),
     ptxVersion: attribute(FunctionAttribute.PTX_VERSION),
     binaryVersion: attribute(FunctionAttribute.BINARY_VERSION),
+    usesHeap: 0,
     refusalCode: 0,
     refusal: "",
   };

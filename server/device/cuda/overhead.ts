@@ -4,7 +4,7 @@
  */
 const MiB = 1024 * 1024;
 
-/** What a module's variables, or the local memory of a kernel's threads, may take beyond the context: a share of each lease's charge. */
+/** What a module's variables, or the local memory of a kernel's threads, may take beyond the context, with the heap of kernels: a share of each lease's charge. */
 export const outsideBytesMax = 256 * MiB;
 
 /**

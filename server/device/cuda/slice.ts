@@ -18,7 +18,13 @@ import type {
 import { CudaArena } from "./arena.ts";
 import { readAttributes } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
-import { CUresult, DeviceAttributeNumber, EVENT_DISABLE_TIMING, LIMIT_STACK_SIZE } from "./constants.ts";
+import {
+  CUresult,
+  DeviceAttributeNumber,
+  EVENT_DISABLE_TIMING,
+  LIMIT_MALLOC_HEAP_SIZE,
+  LIMIT_STACK_SIZE,
+} from "./constants.ts";
 import { CudaContext } from "./context.ts";
 import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
@@ -43,6 +49,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #staging: Staging;
   readonly #meter: Meter;
   readonly #launcher: Launcher;
+  readonly #variableBytesMax: number;
   readonly #onOutput: (text: string) => void;
   /** There from the first module on whose kernels may print. */
   #output: OutputCapture | undefined;
@@ -68,10 +75,15 @@ export class CudaSlice implements DeviceSlice {
     const threads =
       attribute(DeviceAttributeNumber.MULTIPROCESSOR_COUNT) *
       attribute(DeviceAttributeNumber.MAX_THREADS_PER_MULTIPROCESSOR);
-    const stackBytes = new BigUint64Array(1);
-    context.check(context.api.cuCtxGetLimit(stackBytes, LIMIT_STACK_SIZE), "tell the stack size");
+    const limit = new BigUint64Array(1);
+    context.check(context.api.cuCtxGetLimit(limit, LIMIT_STACK_SIZE), "tell the stack size");
+    const stackBytes = Number(limit[0]);
+    // The driver takes memory for kernels' own heap when a module needs it, and nobody is asked.
+    context.check(context.api.cuCtxGetLimit(limit, LIMIT_MALLOC_HEAP_SIZE), "tell the size of kernels' heap");
+    const allowanceBytes = Math.max(0, outsideBytesMax - Number(limit[0]));
     // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
-    const localBytesMax = Number(stackBytes[0]) + Math.floor(outsideBytesMax / Math.max(1, threads));
+    this.#variableBytesMax = allowanceBytes;
+    const localBytesMax = stackBytes + Math.floor(allowanceBytes / Math.max(1, threads));
     this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
     this.#arena = new CudaArena(context, {
       byteCount: options.arenaBytes,
@@ -221,7 +233,7 @@ export class CudaSlice implements DeviceSlice {
     this.#context.enter();
     // One allowance for all modules: a lease is charged for it once.
     const variableBytes = [...this.#modules].reduce((sum, loaded) => sum + loaded.variableBytes, 0);
-    const module = loadCudaModule(this.#context, image, { variableBytesMax: outsideBytesMax - variableBytes });
+    const module = loadCudaModule(this.#context, image, { variableBytesMax: this.#variableBytesMax - variableBytes });
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;

@@ -74,6 +74,7 @@ function scanEntry(name: string, list: string, ptxVersion: number): KernelInfo {
     registers: 0,
     ptxVersion,
     binaryVersion: 0,
+    usesHeap: 0,
     refusalCode: 0,
     refusal: "",
   };

@@ -31,6 +31,8 @@ export interface CompiledKernel {
   /** Bytes in a worker's context per thread. */
   readonly threadBytes: number;
   readonly paramBytes: number;
+  /** Whether it allocates on the heap of kernels. */
+  readonly usesHeap: boolean;
   readonly threadsMax: number;
   readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
 }
@@ -146,6 +148,7 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
     localBytes: unit.localBytes,
     threadBytes: unit.threadBytes,
     paramBytes: unit.paramBytes,
+    usesHeap: unit.usesHeap,
     threadsMax: threadsMax(unit, routine),
     threadsRequired: routine.threadsRequired,
   };

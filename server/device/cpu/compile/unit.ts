@@ -18,6 +18,10 @@ export const imports = {
   vprintf: { params: ["i64", "i64", "i32"], results: ["i32"] },
   /** message, file, line, function, context, thread: never returns. */
   assertfail: { params: ["i64", "i64", "i32", "i64", "i32", "i32"], results: [] },
+  /** bytes, alignment: address, or 0. */
+  malloc: { params: ["i64", "i64"], results: ["i64"] },
+  /** address, line. */
+  free: { params: ["i64", "i32"], results: [] },
   sin: { params: ["f64"], results: ["f64"] },
   cos: { params: ["f64"], results: ["f64"] },
   exp: { params: ["f64"], results: ["f64"] },
@@ -68,6 +72,8 @@ export class Unit {
   /** Offset of each kernel parameter in the parameter block. */
   readonly params = new Map<Variable, number>();
   paramBytes = 0;
+  /** Whether anything in it allocates memory. */
+  usesHeap = false;
   readonly #addresses: ReadonlyMap<Variable, bigint>;
   readonly #imports = new Map<ImportName, number>();
   readonly #helpers = new Map<string, number>();

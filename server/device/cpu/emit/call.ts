@@ -23,26 +23,35 @@ function pushFrameAddress({ code, unit, frame }: Emitter, variable: Variable, at
   if (frame.stack !== undefined) code.get(frame.stack).op("i32.add");
 }
 
-const noHeap = ": kernels allocate no memory here, so allocate it before the launch";
 const noLaunches = ": kernels launch no kernels here";
 
 /** What programs do that name these functions, where the name alone does not say it. */
 const remarks: Readonly<Record<string, string>> = {
-  malloc: noHeap,
-  free: noHeap,
   cudaGetParameterBuffer: noLaunches,
   cudaGetParameterBufferV2: noLaunches,
   cudaLaunchDevice: noLaunches,
   cudaLaunchDeviceV2: noLaunches,
 };
 
+/** What device code calls of the runtime. A program's own functions of these names go before. */
+const runtime: Readonly<Record<string, (emitter: Emitter, instruction: Instruction) => void>> = {
+  vprintf: print,
+  __assertfail: failAssertion,
+  malloc: allocate,
+  __cuda_syscall_aligned_malloc: allocate,
+  free: release,
+};
+
 function call(emitter: Emitter, instruction: Instruction): void {
   const { name } = callOf(instruction);
   if (name === undefined) callThroughPointer(emitter, instruction);
-  else if (name === "vprintf") print(emitter, instruction);
-  else if (name === "__assertfail") failAssertion(emitter, instruction);
   else {
     const callee = emitter.frame.functions.get(name);
+    const builtin = Object.hasOwn(runtime, name) ? runtime[name] : undefined;
+    if (callee === undefined && builtin !== undefined) {
+      builtin(emitter, instruction);
+      return;
+    }
     if (callee === undefined) throw unsupported(instruction, `a call of [${name}]${remarks[name] ?? ""}`);
     const { args, results } = callOf(instruction);
     if (!fits(callee.params, args) || !fits(callee.returns, results)) {
@@ -114,6 +123,30 @@ function failAssertion(emitter: Emitter, instruction: Instruction): void {
   // The size of a character is always 1.
   emitter.code.op("drop").get(emitter.frame.context).get(emitter.frame.thread);
   emitter.import("assertfail").op("unreachable");
+}
+
+/** malloc, and its form with an alignment. */
+function allocate(emitter: Emitter, instruction: Instruction): void {
+  const { code, unit } = emitter;
+  const { args, results } = callOf(instruction);
+  unit.usesHeap = true;
+  if (results.length !== 1) throw badImage(instruction.line, "an allocation has one result");
+  pushFrameAddress(emitter, results[0]!, instruction);
+  pushArguments(
+    emitter,
+    instruction,
+    args.map(() => "i64.load"),
+  );
+  if (args.length === 1) code.i64(0n);
+  else if (args.length !== 2) throw badImage(instruction.line, "an allocation has a size and at most an alignment");
+  emitter.import("malloc");
+  code.access("i64.store", 0);
+}
+
+function release(emitter: Emitter, instruction: Instruction): void {
+  pushArguments(emitter, instruction, ["i64.load"]);
+  emitter.code.i32(instruction.line);
+  emitter.import("free");
 }
 
 function trap(emitter: Emitter, instruction: Instruction): void {

@@ -31,6 +31,10 @@ export const Word = {
   OUTPUT_DROPPED: 27,
   /** Two words; see Context.MEETING_PLACE. */
   MEETING_PLACE: 28,
+  /** Where the heap of kernels lies in linear memory and its size, 0 without one; and who works on it. */
+  HEAP: 30,
+  HEAP_BYTES: 31,
+  HEAP_LOCK: 32,
   /** One word per worker to sleep on. */
   WAKE: 64,
 } as const;

@@ -8,6 +8,7 @@ import { receiveMessageOnPort, workerData } from "node:worker_threads";
 import { BlockRunner, Deadlock, type RegionFunction, type RunnableKernel } from "./block-runner.ts";
 import { controlOver, FaultKind, Word } from "./control.ts";
 import { exact } from "./exact.ts";
+import { Heap, HeapFault, locked } from "./heap.ts";
 import { Images } from "./images.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { Context } from "./layout.ts";
@@ -63,6 +64,48 @@ function print(text: string): void {
   }
 }
 
+/** The heap of kernels, and where it lies; undefined without one. */
+let heap: Heap | undefined;
+let heapOffset = 0;
+
+function findHeap(): void {
+  const byteCount = words[Word.HEAP_BYTES]! >>> 0;
+  if (heap !== undefined || byteCount === 0) return;
+  heapOffset = words[Word.HEAP]! >>> 0;
+  heap = new Heap(memory.buffer, { offset: heapOffset, byteCount });
+}
+
+/** Works on the heap alone. What it finds wrong there is the kernel's fault, at `address`. */
+function onHeap<Result>({ line, address }: { line: number; address: bigint }, work: (heap: Heap) => Result): Result {
+  const faulty = () => new KernelFault(FaultKind.ADDRESS, line, address);
+  if (heap === undefined) throw faulty();
+  const own = heap;
+  try {
+    return locked(words, Word.HEAP_LOCK, () => work(own));
+  } catch (error) {
+    throw error instanceof HeapFault ? faulty() : error;
+  }
+}
+
+/** Beyond this an alignment is a mistake. */
+const ALIGNMENT_MAX = 4096n;
+
+function malloc(byteCount: bigint, alignment: bigint): bigint {
+  const isPower = alignment > 0n && alignment <= ALIGNMENT_MAX && (alignment & (alignment - 1n)) === 0n;
+  const size = BigInt.asUintN(64, byteCount);
+  if (heap === undefined || size > 0xffff_ffffn || (alignment !== 0n && !isPower)) return 0n;
+  const at = { line: 0, address: BigInt(layout.arenaBase + heapOffset) };
+  const offset = onHeap(at, (own) => own.allocate(Number(size), Math.max(16, Number(alignment))));
+  return offset === 0 ? 0n : BigInt(layout.arenaBase + heapOffset + offset);
+}
+
+function free(pointer: bigint, line: number): void {
+  if (pointer === 0n) return;
+  const address = BigInt.asUintN(64, pointer);
+  const offset = Number(address - BigInt(layout.arenaBase + heapOffset));
+  onHeap({ line, address }, (own) => own.free(offset));
+}
+
 const imports = {
   memory,
   fault: (kind: number, line: number, address: bigint) => {
@@ -83,6 +126,8 @@ const imports = {
     );
     throw new KernelFault(FaultKind.ASSERTION, 0, 0n);
   },
+  malloc,
+  free,
   sin: Math.sin,
   cos: Math.cos,
   exp: Math.exp,
@@ -127,6 +172,7 @@ function prepare(): void {
   header[Context.WORKER / 4] = worker;
   header[Context.WORKERS / 4] = layout.workers;
   gridId[0] = BigInt(words[Word.LAUNCH]!);
+  findHeap();
   params.set(control.params.subarray(0, words[Word.PARAM_BYTES]!));
 }
 
