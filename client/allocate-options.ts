@@ -2,7 +2,13 @@
 import { randomUUID } from "node:crypto";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import { SluiceError } from "../shared/errors.ts";
-import { CONDITION_LENGTH_MAX, CONDITIONS_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../shared/limits.ts";
+import {
+  CONDITION_LENGTH_MAX,
+  CONDITIONS_MAX,
+  LEASES_PER_REQUEST_MAX,
+  NAME_LENGTH_MAX,
+  SLICES_PER_LEASE_MAX,
+} from "../shared/limits.ts";
 import { formatDuration, parseDuration, parseSize } from "../shared/units.ts";
 
 const DAY_MS = 86_400_000;
@@ -109,6 +115,13 @@ export function checkedDevices(value: number): number {
   return value;
 }
 
+export function checkedLeases(value: number): number {
+  if (!Number.isInteger(value) || value < 1 || value > LEASES_PER_REQUEST_MAX) {
+    throw bad(`A request is for 1 to ${LEASES_PER_REQUEST_MAX} processes, and [${value}] is not in that range.`);
+  }
+  return value;
+}
+
 /** The priority as messages have it: a number, or a name that the server knows. */
 export function priorityFields(value: Priority): { readonly priority: number } | { readonly priorityClass: string } {
   if (typeof value === "string" && /^[A-Za-z][\w.-]{0,31}$/.test(value)) return { priorityClass: value };
@@ -174,7 +187,10 @@ function shareOf({
 }
 
 /** The request for the wire. @throws SluiceError BAD_ARGUMENT naming the value at fault. */
-export function allocateRequest(options: ShareOptions, extra: { readonly detached?: boolean } = {}): AllocateRequest {
+export function allocateRequest(
+  options: ShareOptions,
+  extra: { readonly detached?: boolean; readonly leases?: number } = {},
+): AllocateRequest {
   const name = options.name ?? "";
   if (name.length > NAME_LENGTH_MAX)
     throw bad(`A name has at most ${NAME_LENGTH_MAX} characters, and this one [${name.length}].`);
@@ -190,6 +206,7 @@ export function allocateRequest(options: ShareOptions, extra: { readonly detache
     durationMaxMs: milliseconds("maximum duration", options.durationMax ?? 0),
     idleTimeoutMs: milliseconds("idle time", options.idleTimeout ?? 0),
     detached: extra.detached ?? false,
+    leases: checkedLeases(extra.leases ?? 1),
     requestId: randomUUID(),
   };
 }

@@ -35,7 +35,7 @@ Examples:
   sluice explain -n 2 --mode exclusive --policy topology --json`,
   );
   command.action(async (options: ServerOptions & JsonOptions & ShareFlags) => {
-    const request = allocateRequest({ ...shareOf(options), wait: "30d" });
+    const request = allocateRequest({ ...shareOf(options), wait: "30d" }, { leases: options.processes });
     const explanation = explanationOf(await withControl(options, (control) => control.explain(request)));
     if (options.json) printJson(explanation);
     else print(describe(explanation));

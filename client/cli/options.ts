@@ -4,6 +4,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { parseDuration, parseFraction, parseSize } from "../../shared/units.ts";
 import {
   checkedDevices,
+  checkedLeases,
   type PolicyName,
   type Priority,
   policies,
@@ -28,6 +29,7 @@ export interface JsonOptions {
 /** What `--devices`, `--fraction`, `--memory` and their kin become. */
 export interface ShareFlags {
   readonly devices: number;
+  readonly processes: number;
   readonly fraction?: number;
   readonly memory?: number;
   readonly wait?: number;
@@ -110,6 +112,11 @@ export function addShareOptions(command: Command): Command {
     .addOption(
       new Option("-n, --devices <count>", "devices, each slice on one of its own")
         .argParser(reading((text) => checkedDevices(Number(text))))
+        .default(1),
+    )
+    .addOption(
+      new Option("--processes <count>", "as many shares: for so many CUDA processes at once")
+        .argParser(reading((text) => checkedLeases(Number(text))))
         .default(1),
     )
     .addOption(

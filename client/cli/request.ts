@@ -1,9 +1,9 @@
 /** `sluice request`: a lease that outlives the command, for a shell or for jobs that share it. */
 import type { Command } from "commander";
-import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import { formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
+import { checkCount, type GrantedLease, type GrantedLeases, leasesOf } from "./granted.ts";
 import { stateText } from "./leases.ts";
 import {
   addJsonOption,
@@ -35,7 +35,8 @@ export function addRequestCommand(program: Command): void {
     "after",
     `
 The lease ends after --for, or with \`sluice release ID\`. Its secret is shown
-once, here.
+once, here. With --processes it is several leases, granted together, and
+\`sluice release\` ends all that ${LEASE_VARIABLE} has.
 
 Examples:
   sluice request -m 4GiB --for 2h
@@ -48,35 +49,51 @@ Examples:
 async function request(options: RequestOptions): Promise<void> {
   if (options.for === 0)
     throw new SluiceError("BAD_ARGUMENT", "A lease without heartbeats is kept for [0]: that is no time.");
-  const wanted = allocateRequest({ ...shareOf(options), durationMax: options.for }, { detached: true });
+  const { processes } = options;
+  const wanted = allocateRequest(
+    { ...shareOf(options), durationMax: options.for },
+    { detached: true, leases: processes },
+  );
   await withControl(options, (control) =>
     interruptible((signal) => control.allocate(wanted, { signal, ...tellWaiting }), {
-      finish: async (granted) => show(granted, { ...options, server: control.address }),
-      // Asked to stop at the last moment: nobody would know of the lease.
-      undo: async ({ lease, secret }) => {
-        await control.release({ leaseId: lease?.id ?? "", secret });
+      finish: async (granted) => {
+        const grant = leasesOf(granted);
+        await checkCount(control, grant, processes);
+        show(grant, { ...options, server: control.address });
+      },
+      // Asked to stop at the last moment: nobody would know of the leases.
+      undo: async (granted) => {
+        await Promise.all(leasesOf(granted).leases.map(({ key }) => control.release(key)));
       },
     }),
   );
 }
 
-function show({ lease, secret, warnings }: Granted, options: RequestOptions & { readonly server: string }): void {
-  if (lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+function show({ leases, warnings }: GrantedLeases, options: RequestOptions & { readonly server: string }): void {
   const environment = {
-    [LEASE_VARIABLE]: formatLeaseKeys([{ leaseId: lease.id, secret }]),
+    [LEASE_VARIABLE]: formatLeaseKeys(leases.map(({ key }) => key)),
     [SERVER_VARIABLE]: options.server,
   };
   const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
-  const slices = lease.slices.map((slice) => `${sizeText(slice.memoryBytes)} of ${slice.deviceId}`).join(", ");
-  const summary = `Lease ${lease.id}: ${slices}, until ${new Date(lease.endsAtMs).toISOString()}.`;
+  const summaries = leases.map(({ lease }) => summaryOf(lease)).join("\n");
   for (const warning of warnings) note(warning);
-  if (options.json) printJson({ lease: { ...lease, state: stateText(lease) }, environment });
-  else if (options.export) {
-    note(summary);
+  if (options.json) {
+    const [first, ...others] = leases.map(({ lease }) => ({ ...lease, state: stateText(lease) }));
+    printJson({ lease: first, ...(others.length === 0 ? {} : { others }), environment });
+  } else if (options.export) {
+    for (const { lease } of leases) note(summaryOf(lease));
     print(lines.join("\n"));
   } else {
-    print(`${summary}\n\nTo work under it:\n  ${lines.join("\n  ")}\nTo end it before:\n  sluice release ${lease.id}`);
+    const ids = leases.map(({ lease }) => `  sluice release ${lease.id}`).join("\n");
+    print(
+      `${summaries}\n\nTo work under ${leases.length === 1 ? "it" : "them"}:\n  ${lines.join("\n  ")}\nTo end ${leases.length === 1 ? "it" : "them"} before:\n${ids}`,
+    );
   }
+}
+
+function summaryOf(lease: GrantedLease["lease"]): string {
+  const slices = lease.slices.map((slice) => `${sizeText(slice.memoryBytes)} of ${slice.deviceId}`).join(", ");
+  return `Lease ${lease.id}: ${slices}, until ${new Date(lease.endsAtMs).toISOString()}.`;
 }
 
 /** For a POSIX shell. */

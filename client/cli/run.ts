@@ -5,8 +5,7 @@
 import { spawn } from "node:child_process";
 import { resolve as absolute } from "node:path";
 import type { Command } from "commander";
-import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { SluiceError } from "../../shared/errors.ts";
 import { bracketed } from "../address.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import type { Control } from "../control.ts";
@@ -14,6 +13,7 @@ import { BUNDLE_VARIABLE, formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } fro
 import { Holder } from "../holder.ts";
 import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
+import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQuietly } from "./granted.ts";
 import { interposerEnvironment } from "./interposer.ts";
 import {
   addRequestOptions,
@@ -47,12 +47,18 @@ export function addRunCommand(program: Command): void {
 Without -p or -m it asks for whole devices. The library in the command finds its
 lease in ${LEASE_VARIABLE}.
 
+One process at a time uses a share; another waits for it. A command that has
+several CUDA processes at once (MPI, workers, a shell's background jobs) needs
+--processes: as many shares, all of one server, granted together or not at all.
+Each process takes one, sees its devices from 0 on, and leaves it to the next.
+
 Exit codes: the command's own (128 + number for a signal); 75 when there is no
 capacity within --wait; 2 for bad usage; 1 otherwise.
 
 Examples:
   sluice run -m 4GiB -- node train.js
   sluice run -n 2 -p 0.5 --wait 10m -- python3 fit.py --epochs 3
+  sluice run --processes 2 -m 4GiB -- mpirun -n 2 ./solve
   sluice run -n 4 --mode exclusive --policy topology -- node train.js
   sluice run -m 4GiB --filter 'device.name~A100' --filter label.zone=a -- ./fit`,
   );
@@ -63,11 +69,12 @@ async function run(words: string[], options: RunOptions): Promise<void> {
   // Commander leaves the `--` where options are passed through.
   const [file, ...args] = words[0] === "--" ? words.slice(1) : words;
   if (file === undefined) throw new SluiceError("BAD_ARGUMENT", "No command is given after [--].");
-  const request = allocateRequest(shareOf(options));
+  const { processes } = options;
+  const request = allocateRequest(shareOf(options), { leases: processes });
   const exitCode = await withControl(options, (control) =>
     interruptible((signal) => control.allocate(request, { signal, ...tellWaiting }), {
-      finish: (granted) => runUnder(granted, { control, bundle: options.bundle, file, args }),
-      undo: ({ lease, secret }) => releaseQuietly(control, { leaseId: lease?.id ?? "", secret }),
+      finish: (granted) => runUnder(leasesOf(granted), { control, processes, bundle: options.bundle, file, args }),
+      undo: (granted) => releaseQuietly(control, leasesOf(granted).leases),
     }),
   );
   throw new ExitError(exitCode);
@@ -75,33 +82,54 @@ async function run(words: string[], options: RunOptions): Promise<void> {
 
 interface Job {
   readonly control: Control;
+  readonly processes: number;
   readonly bundle: string | undefined;
   readonly file: string;
   readonly args: readonly string[];
 }
 
-/** Runs the command under the lease and releases it, however the command ends. */
-async function runUnder(granted: Granted, job: Job): Promise<number> {
-  const { lease, connection, secret, warnings } = granted;
-  if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
-  for (const warning of warnings) note(warning);
-  const key = { leaseId: lease.id, secret };
-  let isOver = false;
+/** Keeps leases alive, and tells what becomes of them. */
+class Held {
+  readonly #lost = new Set<GrantedLease>();
+  readonly #holders: readonly Holder[];
+  readonly #leases: readonly GrantedLease[];
+
+  constructor(control: Control, { leases, connection }: GrantedLeases) {
+    this.#leases = leases;
+    this.#holders = leases.map(
+      (one) =>
+        new Holder({
+          control,
+          key: one.key,
+          connection,
+          onNotice: (notice) => note(`Notice about the lease ${one.lease.id}: ${notice.message}`),
+          onEnded: (error) => {
+            this.#lost.add(one);
+            const left = leases.length - this.#lost.size;
+            const rest = leases.length === 1 ? "" : ` [${left}] of [${leases.length}] leases are left.`;
+            note(`${sentence(error)}${rest}`);
+          },
+        }),
+    );
+  }
+
+  /** Those that nobody has ended. */
+  stop(): readonly GrantedLease[] {
+    for (const holder of this.#holders) holder.stop();
+    return this.#leases.filter((one) => !this.#lost.has(one));
+  }
+}
+
+/** Runs the command under the leases and releases them, however the command ends. */
+async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
+  for (const warning of grant.warnings) note(warning);
   // From here on, so that no signal ends this process between the grant and the command's start.
   const signals = new SignalForwarder();
-  const holder = new Holder({
-    control: job.control,
-    key,
-    connection,
-    onNotice: (notice) => note(`Notice about the lease ${lease.id}: ${notice.message}`),
-    onEnded: (error) => {
-      isOver = true;
-      note(sentence(error));
-    },
-  });
+  const held = new Held(job.control, grant);
   let relay: DataRelay | undefined;
   try {
-    const { dataEndpoints } = connection;
+    await checkCount(job.control, grant, job.processes);
+    const { dataEndpoints } = grant.connection;
     relay = await relayTo(job.control, dataEndpoints);
     const libraries = await interposerEnvironment({
       env: process.env,
@@ -113,15 +141,14 @@ async function runUnder(granted: Granted, job: Job): Promise<number> {
     return await runCommand(job, signals, {
       ...process.env,
       ...libraries,
-      [LEASE_VARIABLE]: formatLeaseKeys([key]),
+      [LEASE_VARIABLE]: formatLeaseKeys(grant.leases.map(({ key }) => key)),
       [SERVER_VARIABLE]: job.control.address,
       ...(job.bundle === undefined ? {} : { [BUNDLE_VARIABLE]: absolute(job.bundle) }),
     });
   } finally {
     signals.close();
-    holder.stop();
     relay?.close();
-    if (!isOver) await releaseQuietly(job.control, key);
+    await releaseQuietly(job.control, held.stop());
   }
 }
 
@@ -130,15 +157,6 @@ async function relayTo(control: Control, endpoints: readonly string[]): Promise<
   if (endpoints.some((endpoint) => endpoint.startsWith("tcp:"))) return undefined;
   const server = { tls: control.tls, submit: () => control.submit() };
   return await DataRelay.open({ endpoints, host: bracketed(control.server.host), server });
-}
-
-/** The command's own exit code counts; a server that cannot be reached takes the lease back by its time-out. */
-async function releaseQuietly(control: Control, key: { leaseId: string; secret: Uint8Array }): Promise<void> {
-  try {
-    await control.release(key);
-  } catch (error) {
-    note(`The lease ${key.leaseId} ends by its time-out: ${toSluiceError(error).message}`);
-  }
 }
 
 function runCommand(job: Job, signals: SignalForwarder, env: NodeJS.ProcessEnv): Promise<number> {

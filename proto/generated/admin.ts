@@ -33,6 +33,7 @@ import type { GetLeaseHistoryResponse as _sluice_v1_GetLeaseHistoryResponse, Get
 import type { GetLeaseRequest as _sluice_v1_GetLeaseRequest, GetLeaseRequest__Output as _sluice_v1_GetLeaseRequest__Output } from './sluice/v1/GetLeaseRequest.ts';
 import type { GetLeaseResponse as _sluice_v1_GetLeaseResponse, GetLeaseResponse__Output as _sluice_v1_GetLeaseResponse__Output } from './sluice/v1/GetLeaseResponse.ts';
 import type { Granted as _sluice_v1_Granted, Granted__Output as _sluice_v1_Granted__Output } from './sluice/v1/Granted.ts';
+import type { GrantedLease as _sluice_v1_GrantedLease, GrantedLease__Output as _sluice_v1_GrantedLease__Output } from './sluice/v1/GrantedLease.ts';
 import type { HistorySeries as _sluice_v1_HistorySeries, HistorySeries__Output as _sluice_v1_HistorySeries__Output } from './sluice/v1/HistorySeries.ts';
 import type { HoldRequest as _sluice_v1_HoldRequest, HoldRequest__Output as _sluice_v1_HoldRequest__Output } from './sluice/v1/HoldRequest.ts';
 import type { HoldResponse as _sluice_v1_HoldResponse, HoldResponse__Output as _sluice_v1_HoldResponse__Output } from './sluice/v1/HoldResponse.ts';
@@ -132,6 +133,7 @@ export interface ProtoGrpcType {
       GetLeaseRequest: MessageTypeDefinition<_sluice_v1_GetLeaseRequest, _sluice_v1_GetLeaseRequest__Output>
       GetLeaseResponse: MessageTypeDefinition<_sluice_v1_GetLeaseResponse, _sluice_v1_GetLeaseResponse__Output>
       Granted: MessageTypeDefinition<_sluice_v1_Granted, _sluice_v1_Granted__Output>
+      GrantedLease: MessageTypeDefinition<_sluice_v1_GrantedLease, _sluice_v1_GrantedLease__Output>
       HistorySeries: MessageTypeDefinition<_sluice_v1_HistorySeries, _sluice_v1_HistorySeries__Output>
       HistorySpan: EnumTypeDefinition
       HoldRequest: MessageTypeDefinition<_sluice_v1_HoldRequest, _sluice_v1_HoldRequest__Output>

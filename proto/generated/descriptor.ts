@@ -800,6 +800,10 @@ export const descriptor = {
                   "type": "string",
                   "id": 18,
                   "protoName": "reservation_id"
+                },
+                "leases": {
+                  "type": "uint32",
+                  "id": 19
                 }
               }
             },
@@ -895,6 +899,23 @@ export const descriptor = {
                   "rule": "repeated",
                   "type": "string",
                   "id": 4
+                },
+                "others": {
+                  "rule": "repeated",
+                  "type": "GrantedLease",
+                  "id": 5
+                }
+              }
+            },
+            "GrantedLease": {
+              "fields": {
+                "lease": {
+                  "type": "Lease",
+                  "id": 1
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
                 }
               }
             },
@@ -1699,6 +1720,10 @@ export const descriptor = {
                   "type": "string",
                   "id": 14,
                   "protoName": "reservation_id"
+                },
+                "leases": {
+                  "type": "uint32",
+                  "id": 15
                 }
               }
             },

@@ -124,9 +124,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
   /** The answer to a request got lost, after its lease was stored. */
   #tellGrantAgain(id: string, listener: RequestListener): void {
     try {
-      const { lease, record } = this.#live(id);
-      this.#waiting.claim(id);
-      listener.granted({ lease, secret: record.secret.reveal(), warnings: [] });
+      const [first, ...others] = this.#waiting.claim(id).map((each) => {
+        const { lease, record } = this.#live(each);
+        return { lease, secret: record.secret.reveal() };
+      });
+      listener.granted({ ...first!, others, warnings: [] });
     } catch (error) {
       listener.refused(toSluiceError(error));
     }
@@ -444,24 +446,33 @@ export class Broker implements LeaseDirectory, SessionEvents {
     }
   }
 
-  /** Stores a grant and tells the client; the pool learns what became of it. */
-  #grant({ lease, warnings }: Extract<Effect, { kind: "granted" }>): void {
+  /** Stores a grant and tells the client; the pool learns what became of it. Of several leases all are granted, or none. */
+  #grant({ lease, others = [], warnings }: Extract<Effect, { kind: "granted" }>): void {
     const { store, log, randomBytes } = this.#options;
-    const secret = randomBytes(SECRET_BYTES);
+    const [first, ...more] = [lease, ...others].map((one) => ({ lease: one, secret: randomBytes(SECRET_BYTES) }));
+    const grants = [first!, ...more];
     try {
       const requestId = this.#waiting.requestId(lease.id);
-      store.saveLease(toStored(lease), { secret, secretHash: hashOfSecret(secret), requestId });
+      store.atomically(() => {
+        for (const { lease: one, secret } of grants)
+          store.saveLease(toStored(one), { secret, secretHash: hashOfSecret(secret), requestId });
+      });
     } catch (error) {
       const { message } = toSluiceError(error);
       log.error({ lease: lease.id, error: message }, "The grant cannot be stored");
-      this.#apply({ kind: "grantFailed", id: lease.id });
+      for (const one of grants) this.#apply({ kind: "grantFailed", id: one.lease.id });
       const told = new SluiceError("STORE_FAILED", `The server cannot store the grant [${message}].`);
       this.#waiting.refuse(lease.id, told);
       return;
     }
-    this.#records.set(lease.id, newRecord(new LeaseSecret(secret)));
-    const told = this.#waiting.grant(lease.id, { lease, secret, warnings });
+    for (const one of grants) this.#records.set(one.lease.id, newRecord(new LeaseSecret(one.secret)));
+    const told = this.#waiting.grant(lease.id, { ...first!, others: more, warnings });
     // A client that went away meanwhile never had the lease: no executor was started either.
+    for (const one of grants) this.#settleGrant(one.lease, told);
+  }
+
+  #settleGrant(lease: Lease, told: boolean): void {
+    const { store, log, observer } = this.#options;
     this.#apply({ kind: told ? "grantConfirmed" : "grantFailed", id: lease.id });
     if (!told) {
       this.#records.delete(lease.id);
@@ -469,7 +480,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
       store.closeLease(lease, { ...noUsage, heldMs: 0 });
       return;
     }
-    this.#options.observer?.granted(lease);
+    observer?.granted(lease);
     log.info({ lease: lease.id, slices: lease.slices.map(({ deviceId }) => deviceId) }, "The lease is granted");
   }
 

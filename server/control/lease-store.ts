@@ -24,6 +24,8 @@ export interface StoredEnd {
 
 /** Where grants are kept; what it throws becomes STORE_FAILED. */
 export interface LeaseStore {
+  /** Does all of what is stored inside `work`, or nothing; it is on disk when this returns. */
+  atomically(work: () => void): void;
   /** Stores a grant; it is on disk when this returns. */
   saveLease(lease: StoredLease, terms: GrantTerms): void;
   /** Stores a request that waits; never throws. */

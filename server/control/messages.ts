@@ -10,7 +10,7 @@ import type { Resized as ResizedMessage } from "../../proto/generated/sluice/v1/
 import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slice.ts";
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
-import { NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import { LEASES_PER_REQUEST_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import type { DeviceListing, Lease, QueuePlace, ReservationListing, Slice } from "../pool/types.ts";
 import type { Wish } from "./broker-options.ts";
@@ -49,6 +49,9 @@ export function toWish(
   const count = request.devices === 0 ? 1 : request.devices;
   if (count > SLICES_PER_LEASE_MAX)
     throw bad(`[${count}] devices are more than the [${SLICES_PER_LEASE_MAX}] of a lease.`);
+  const leases = request.leases === 0 ? 1 : request.leases;
+  if (leases > LEASES_PER_REQUEST_MAX)
+    throw bad(`[${leases}] leases are more than the [${LEASES_PER_REQUEST_MAX}] of a request.`);
   const durationMs = checkTime("maximum duration", request.durationMaxMs, DURATION_MS_MAX);
   const idleMs = checkTime("idle time", request.idleTimeoutMs, DURATION_MS_MAX);
   if (request.detached && durationMs === 0) throw bad("A detached lease needs a maximum duration.");
@@ -58,6 +61,7 @@ export function toWish(
     name: checkText("name", request.name),
     share: shareOf(request),
     count,
+    ...(leases === 1 ? {} : { leases }),
     sameDevice: request.sameDeviceAllowed,
     waitMs: checkTime("wait", request.waitMs, WAIT_MS_MAX),
     detached: request.detached,
@@ -148,13 +152,13 @@ const hardwareMessage = ({ nvlink, ...details }: DeviceDetails): HardwareMessage
 
 export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMessage {
   const { request, priority, position, requestedAt, deadline, reasons, startsAt = 0 } = place;
-  const { share } = request;
+  const { share, leases = 1 } = request;
   return {
     requestId,
     tenant: request.tenant,
     name: request.name,
     position,
-    devices: request.count,
+    devices: request.count * leases,
     ...(share.kind === "bytes" ? { memoryBytes: share.bytes } : { fraction: share.fraction }),
     queuedAtMs: requestedAt,
     waitEndsAtMs: deadline,
@@ -163,6 +167,7 @@ export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMe
     startsAtMs: startsAt,
     id: request.id,
     reservationId: request.reservation ?? "",
+    leases,
   };
 }
 

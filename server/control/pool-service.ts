@@ -148,11 +148,17 @@ class Streams {
         queued: (id, { position, reasons, startsAt = 0 }) => {
           tellPlace({ queued: { position, reasons: reasonMessages(reasons), startsAtMs: startsAt, id } });
         },
-        granted: ({ lease, secret, warnings }) => {
+        granted: ({ lease, secret, others, warnings }) => {
           if (call.cancelled) return false;
-          const connection = connectionFor(this.#options, lease);
+          const shown = (one: Lease) => describeLease(this.#options.broker, one);
           call.write({
-            granted: { lease: describeLease(this.#options.broker, lease), secret, connection, warnings: [...warnings] },
+            granted: {
+              lease: shown(lease),
+              secret,
+              connection: connectionFor(this.#options, lease),
+              warnings: [...warnings],
+              others: others.map((other) => ({ lease: shown(other.lease), secret: other.secret })),
+            },
           });
           call.end();
           return true;

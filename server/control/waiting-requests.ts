@@ -16,9 +16,14 @@ const START_NEWS_MS = 1_000;
 /** Where a request stands. */
 export type Place = Pick<QueuePlace, "position" | "reasons" | "startsAt">;
 
-export interface Grant {
+export interface GrantedLease {
   readonly lease: Lease;
   readonly secret: Buffer;
+}
+
+export interface Grant extends GrantedLease {
+  /** The other leases of a request for several. */
+  readonly others: readonly GrantedLease[];
   /** What the client should know about its slices. */
   readonly warnings: readonly string[];
 }
@@ -83,7 +88,7 @@ export class WaitingRequests {
     return this.#ids.find(tenant, requestId);
   }
 
-  /** A lease that came from a request with that id, found after a restart. */
+  /** A lease that came from a request with that id: one of several, or found after a restart. */
   noteLease({ id, tenant }: Pick<Lease, "id" | "tenant">, requestId: string): void {
     this.#ids.add(tenant, requestId, id);
   }
@@ -99,9 +104,11 @@ export class WaitingRequests {
     return true;
   }
 
-  /** The client has its lease. */
-  claim(id: string): void {
-    this.#untold.delete(id);
+  /** The leases that came from the same request as this one. The client has them from now on. */
+  claim(id: string): readonly string[] {
+    const ids = this.#ids.alike(id);
+    for (const each of ids) this.#untold.delete(each);
+    return ids;
   }
 
   /** Forgets a request, if it is not decided and still `listener`'s; whether it was. */
@@ -148,8 +155,9 @@ export class WaitingRequests {
     const waiting = this.#byId.get(id);
     this.#byId.delete(id);
     if (waiting === undefined) return false;
+    for (const { lease } of grant.others) this.noteLease(lease, waiting.requestId);
     if (waiting.listener !== undefined) return waiting.listener.granted(grant);
-    this.#untold.add(id);
+    for (const { lease } of [grant, ...grant.others]) this.#untold.add(lease.id);
     return true;
   }
 

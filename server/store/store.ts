@@ -131,6 +131,11 @@ export class Store {
     this.#onError = onError;
   }
 
+  /** Stores all that `work` saves, or nothing; on disk when this returns. Throws SluiceError STORE_FAILED. */
+  atomically(work: () => void): void {
+    this.#transaction(work);
+  }
+
   /** Stores a grant, on disk when this returns. Throws SluiceError STORE_FAILED, and then nothing of it is stored. */
   saveLease(lease: StoredLease, { secret, secretHash, requestId = "" }: Partial<GrantTerms> = {}): void {
     this.#transaction(() => {
@@ -316,6 +321,10 @@ export class Store {
   }
 
   #transaction(write: () => void): void {
+    if (this.#database.inTransaction) {
+      write();
+      return;
+    }
     try {
       this.#database.exec("BEGIN IMMEDIATE");
       write();

@@ -28,6 +28,7 @@ beforeEach(async () => {
     heartbeatTimeoutMs: 1_000_000,
     reservations: { saveReservation: () => {}, dropReservation: () => {} },
     store: {
+      atomically: (work) => work(),
       saveLease: () => {},
       saveRequest: () => {},
       dropRequest: () => {},

@@ -1,6 +1,6 @@
 /** A broker that takes up the run before it: requests without their clients, grants that nobody heard of, leases that cannot go on. */
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Broker, type Wish } from "../../server/control/broker.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { Lease } from "../../server/pool/types.ts";
@@ -61,6 +61,8 @@ const wish = (mebibytes: number, more: Partial<Wish> = {}): Wish => ({
 interface Told {
   lease?: Lease;
   secret?: Buffer;
+  /** All leases that were granted, by their ids. */
+  all?: Map<string, Buffer>;
   error?: SluiceError;
   positions: number[];
   withdraw: () => void;
@@ -71,9 +73,10 @@ function ask(requestId: string, request: Wish): Told {
   told.withdraw = broker.request(request, {
     requestId,
     queued: (_id, { position }) => told.positions.push(position),
-    granted: ({ lease, secret }) => {
+    granted: ({ lease, secret, others }) => {
       told.lease = lease;
       told.secret = secret;
+      told.all = new Map([{ lease, secret }, ...others].map((one) => [one.lease.id, one.secret]));
       return true;
     },
     refused: (error) => {
@@ -128,6 +131,53 @@ describe("a grant", () => {
     await settle();
     expect(freeMiB()).toBe(128);
     expect(ask("a", wish(32)).lease).toBeDefined();
+  });
+});
+
+describe("a grant of several leases", () => {
+  it("that was stored and not heard is told again, with all of its leases and their secrets", async () => {
+    const first = ask("a", wish(16, { leases: 3 }));
+    expect(first.all!.size).toBe(3);
+    expect(ask("a", wish(16, { leases: 3 })).all).toEqual(first.all);
+    await crash();
+    const again = ask("a", wish(16, { leases: 3 }));
+    expect(again.all).toEqual(first.all);
+    expect(freeMiB()).toBe(80);
+    for (const [id, secret] of again.all!) await broker.release(id, secret);
+    expect(freeMiB()).toBe(128);
+    // The id of the request is free with the last of them.
+    expect(ask("a", wish(16, { leases: 2 })).all!.size).toBe(2);
+  });
+
+  it("is in the store as a whole or not at all", async () => {
+    const save = store.saveLease.bind(store);
+    let saves = 0;
+    vi.spyOn(store, "saveLease").mockImplementation((lease, terms) => {
+      if (++saves === 2) throw new Error("The disk is full.");
+      save(lease, terms);
+    });
+    expect(ask("a", wish(16, { leases: 3 })).error?.code).toBe("STORE_FAILED");
+    expect([freeMiB(), store.openLeases()]).toEqual([128, []]);
+    await crash();
+    expect([freeMiB(), broker.leases()]).toEqual([128, []]);
+    expect(ask("a", wish(16, { leases: 3 })).all!.size).toBe(3);
+  });
+
+  it("that nobody comes back for ends as a whole, also when it was granted meanwhile", async () => {
+    const all = ask("all", wish(64, { count: 2 }));
+    ask("next", wish(32, { leases: 3, detached: true, durationMs: 600_000 }));
+    await crash();
+    await broker.release(all.lease!.id, all.secret!);
+    expect(freeMiB()).toBe(32);
+    clock.advance(HEARTBEAT_MS);
+    await settle();
+    expect([freeMiB(), store.openLeases()]).toEqual([128, []]);
+  });
+
+  it("is taken back as a whole when its client is gone", () => {
+    const listener = { requestId: "a", queued: () => {}, granted: () => false, refused: () => {} };
+    broker.request(wish(16, { leases: 3 }), listener);
+    expect([freeMiB(), broker.leases(), store.openLeases()]).toEqual([128, [], []]);
   });
 });
 

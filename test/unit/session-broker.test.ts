@@ -36,6 +36,7 @@ beforeEach(async () => {
   executorDies = new Map();
   devices = await nullDriver.discover("2x64MiB");
   const store: LeaseStore = {
+    atomically: (work) => work(),
     saveLease: ({ id }) => {
       if (diskIsFull) throw new Error("disk is full");
       stored.add(id);

@@ -6,7 +6,7 @@ import type { Long } from '@grpc/proto-loader';
 
 export interface AllocateRequest {
   /**
-   * Number of slices, each on a device of its own unless `same_device_allowed`. Default 1, at most 16.
+   * Number of slices of a lease, each on a device of its own unless `same_device_allowed`. Default 1, at most 16.
    */
   'devices'?: (number);
   /**
@@ -85,6 +85,11 @@ export interface AllocateRequest {
    */
   'reservationId'?: (string);
   /**
+   * Leases to be granted together or not at all, on one server, each with as many slices as `devices` says and on the same terms; as
+   * for processes of one job, each of which needs a lease of its own. Default 1, at most 64.
+   */
+  'leases'?: (number);
+  /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.
    */
@@ -93,7 +98,7 @@ export interface AllocateRequest {
 
 export interface AllocateRequest__Output {
   /**
-   * Number of slices, each on a device of its own unless `same_device_allowed`. Default 1, at most 16.
+   * Number of slices of a lease, each on a device of its own unless `same_device_allowed`. Default 1, at most 16.
    */
   'devices': (number);
   /**
@@ -171,6 +176,11 @@ export interface AllocateRequest__Output {
    * Id of a reservation of the caller's tenant: the lease is inside it or nowhere. The mode is then profile.
    */
   'reservationId': (string);
+  /**
+   * Leases to be granted together or not at all, on one server, each with as many slices as `devices` says and on the same terms; as
+   * for processes of one job, each of which needs a lease of its own. Default 1, at most 64.
+   */
+  'leases': (number);
   /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.

@@ -7,7 +7,7 @@ import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Outp
  */
 export interface ExplainedGrant {
   /**
-   * The slices it would get.
+   * The slices it would get; those of several leases one after the other.
    */
   'slices'?: (_sluice_v1_Slice)[];
   /**
@@ -21,7 +21,7 @@ export interface ExplainedGrant {
  */
 export interface ExplainedGrant__Output {
   /**
-   * The slices it would get.
+   * The slices it would get; those of several leases one after the other.
    */
   'slices': (_sluice_v1_Slice__Output)[];
   /**

@@ -2,6 +2,7 @@
 
 import type { Lease as _sluice_v1_Lease, Lease__Output as _sluice_v1_Lease__Output } from '../../sluice/v1/Lease.ts';
 import type { Connection as _sluice_v1_Connection, Connection__Output as _sluice_v1_Connection__Output } from '../../sluice/v1/Connection.ts';
+import type { GrantedLease as _sluice_v1_GrantedLease, GrantedLease__Output as _sluice_v1_GrantedLease__Output } from '../../sluice/v1/GrantedLease.ts';
 
 export interface Granted {
   /**
@@ -20,6 +21,10 @@ export interface Granted {
    * What its holder should know about its devices, such as that no link joins them.
    */
   'warnings'?: (string)[];
+  /**
+   * The other leases of a request for several. Each is held and released for itself.
+   */
+  'others'?: (_sluice_v1_GrantedLease)[];
 }
 
 export interface Granted__Output {
@@ -39,4 +44,8 @@ export interface Granted__Output {
    * What its holder should know about its devices, such as that no link joins them.
    */
   'warnings': (string)[];
+  /**
+   * The other leases of a request for several. Each is held and released for itself.
+   */
+  'others': (_sluice_v1_GrantedLease__Output)[];
 }

@@ -24,7 +24,7 @@ export interface QueueEntry {
    */
   'position'?: (number);
   /**
-   * Number of slices asked for.
+   * Number of slices asked for, of all leases together.
    */
   'devices'?: (number);
   /**
@@ -63,6 +63,10 @@ export interface QueueEntry {
    * The reservation that it waits for, in whose own line its place counts; empty: the queue's.
    */
   'reservationId'?: (string);
+  /**
+   * As in the request.
+   */
+  'leases'?: (number);
 }
 
 /**
@@ -86,7 +90,7 @@ export interface QueueEntry__Output {
    */
   'position': (number);
   /**
-   * Number of slices asked for.
+   * Number of slices asked for, of all leases together.
    */
   'devices': (number);
   /**
@@ -125,4 +129,8 @@ export interface QueueEntry__Output {
    * The reservation that it waits for, in whose own line its place counts; empty: the queue's.
    */
   'reservationId': (string);
+  /**
+   * As in the request.
+   */
+  'leases': (number);
 }

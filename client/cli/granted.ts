@@ -1,0 +1,52 @@
+/** The leases of a grant, as the commands that ask for them need them. */
+import type { Connection__Output as Connection } from "../../proto/generated/sluice/v1/Connection.ts";
+import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
+import type { Lease__Output as LeaseInfo } from "../../proto/generated/sluice/v1/Lease.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { Control, LeaseKey } from "../control.ts";
+import { note } from "./output.ts";
+
+export interface GrantedLease {
+  readonly lease: LeaseInfo;
+  readonly key: LeaseKey;
+}
+
+export interface GrantedLeases {
+  /** At least one. */
+  readonly leases: readonly GrantedLease[];
+  readonly connection: Connection;
+  readonly warnings: readonly string[];
+}
+
+/** @throws SluiceError INTERNAL for a grant without a lease */
+export function leasesOf({ lease, secret, others, connection, warnings }: Granted): GrantedLeases {
+  const leases = [{ lease, secret }, ...others].map((one) => {
+    if (one.lease === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+    return { lease: one.lease, key: { leaseId: one.lease.id, secret: one.secret } };
+  });
+  if (connection === null) throw new SluiceError("INTERNAL", "The server grants without a connection.");
+  return { leases, connection, warnings };
+}
+
+/**
+ * Gives back a grant that has fewer leases than were asked for, as one of a server that knows no requests for several.
+ * @throws SluiceError UNSUPPORTED
+ */
+export async function checkCount(control: Control, { leases }: GrantedLeases, count: number): Promise<void> {
+  if (leases.length === count) return;
+  await releaseQuietly(control, leases);
+  throw new SluiceError("UNSUPPORTED", `The server grants [${leases.length}] of the [${count}] shares asked for.`);
+}
+
+/** Whatever happens, a server that cannot be reached takes leases that are held back by their time-out. */
+export async function releaseQuietly(control: Control, leases: readonly GrantedLease[]): Promise<void> {
+  await Promise.all(
+    leases.map(async ({ key }) => {
+      try {
+        await control.release(key);
+      } catch (error) {
+        note(`The lease ${key.leaseId} ends by its time-out: ${toSluiceError(error).message}`);
+      }
+    }),
+  );
+}
