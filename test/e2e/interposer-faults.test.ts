@@ -159,3 +159,16 @@ describe.runIf(canBuild)("a kernel that the device cannot run", () => {
     expect(stderr.trim().split("\n")).toEqual([line, line]);
   });
 });
+
+describe.runIf(canBuild)("a texture that is gone, or never was one", () => {
+  it.each(["destroyed", "none", "address"])("ends the kernel that uses it: %s", async (what) => {
+    const server = await startServer({ args: ["--device", "cpu:1x1GiB"] });
+    servers.push(server);
+    const program = compileProgram("test/interposer/faults/stale-textures.c", { suffix: `-${what}` });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program, what] });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
+    expect(stderr).toMatch(
+      /^sluice: the call \[launch\] failed \[ILLEGAL_ADDRESS\]: .* as a texture or surface, which names none/,
+    );
+  });
+});

@@ -1,6 +1,7 @@
 /* Contexts: they live here alone, since the executor has one per device. Each thread has a stack of them. */
 #include <string.h>
 
+#include "array.h"
 #include "managed.h"
 
 #define STACK_DEPTH_MAX 64
@@ -38,6 +39,8 @@ void context_drop(struct context *context) {
     device_wait(context->device);
     while (context->modules != NULL) module_unload(context->modules);
     streams_drop(context);
+    textures_drop(context);
+    arrays_drop(context);
     memory_drop(context);
     context->peers = 0;
 }

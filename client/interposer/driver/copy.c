@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "array.h"
 #include "graph.h"
 #include "managed.h"
 
@@ -331,13 +332,42 @@ struct end {
     bool is_device;
 };
 
-static CUresult end_of(int type, uint64_t host, uint64_t device, size_t x_bytes, struct end *end) {
-    if (type < CU_MEMORY_HOST || type > CU_MEMORY_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
-    if (type == CU_MEMORY_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
-    end->address = type == CU_MEMORY_HOST ? host : device;
-    end->is_device = type == CU_MEMORY_DEVICE || (type == CU_MEMORY_UNIFIED && is_device_address(device));
-    end->address += x_bytes;
+/* What a box says of one end. */
+struct box_end {
+    int type;
+    uint64_t host, device;
+    CUarray array;
+    size_t x_bytes, y, z, pitch, height;
+};
+
+/* Texels are moved whole. */
+static CUresult array_end(const struct box_end *wish, const CUDA_MEMCPY3D *box, struct end *end) {
+    struct CUarray_st *array;
+    CUresult result = array_of(wish->array, &array);
+    if (result != CUDA_SUCCESS) return result;
+    size_t row = array->shape.width * array->texel_bytes;
+    size_t rows = array->shape.height == 0 ? 1 : array->shape.height, planes = array->shape.depth == 0 ? 1 : array->shape.depth;
+    if (wish->x_bytes % array->texel_bytes != 0 || box->width_bytes % array->texel_bytes != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (wish->x_bytes > row || box->width_bytes > row - wish->x_bytes) return CUDA_ERROR_INVALID_VALUE;
+    if (wish->y > rows || box->height > rows - wish->y) return CUDA_ERROR_INVALID_VALUE;
+    if (wish->z > planes || box->depth > planes - wish->z) return CUDA_ERROR_INVALID_VALUE;
+    *end = (struct end){array->address, array->pitch, array->plane, true};
     return CUDA_SUCCESS;
+}
+
+static CUresult memory_end(const struct box_end *wish, const CUDA_MEMCPY3D *box, struct end *end) {
+    end->address = wish->type == CU_MEMORY_HOST ? wish->host : wish->device;
+    end->is_device = wish->type == CU_MEMORY_DEVICE || (wish->type == CU_MEMORY_UNIFIED && is_device_address(wish->device));
+    end->pitch = wish->pitch == 0 ? box->width_bytes : wish->pitch;
+    end->plane = end->pitch * (wish->height == 0 ? box->height : wish->height);
+    return end->pitch < box->width_bytes ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+static CUresult end_of(struct box_end wish, const CUDA_MEMCPY3D *box, struct end *end) {
+    if (wish.type < CU_MEMORY_HOST || wish.type > CU_MEMORY_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = wish.type == CU_MEMORY_ARRAY ? array_end(&wish, box, end) : memory_end(&wish, box, end);
+    if (result == CUDA_SUCCESS) end->address += wish.x_bytes + wish.y * end->pitch + wish.z * end->plane;
+    return result;
 }
 
 /* A box as its first row, the number of rows and planes, and how far they are apart. */
@@ -349,16 +379,14 @@ struct rows {
 
 static CUresult rows_of(const CUDA_MEMCPY3D *box, struct rows *rows) {
     struct end to, from;
-    CUresult result = end_of(box->dst_type, (uintptr_t)box->dst_host, box->dst_device, box->dst_x_bytes, &to);
-    if (result == CUDA_SUCCESS) result = end_of(box->src_type, (uintptr_t)box->src_host, box->src_device, box->src_x_bytes, &from);
+    struct box_end wish = {box->dst_type, (uintptr_t)box->dst_host, box->dst_device, box->dst_array, box->dst_x_bytes,
+                           box->dst_y, box->dst_z, box->dst_pitch, box->dst_height};
+    CUresult result = end_of(wish, box, &to);
     if (result != CUDA_SUCCESS) return result;
-    to.pitch = box->dst_pitch == 0 ? box->width_bytes : box->dst_pitch;
-    from.pitch = box->src_pitch == 0 ? box->width_bytes : box->src_pitch;
-    if (to.pitch < box->width_bytes || from.pitch < box->width_bytes) return CUDA_ERROR_INVALID_VALUE;
-    to.plane = to.pitch * (box->dst_height == 0 ? box->height : box->dst_height);
-    from.plane = from.pitch * (box->src_height == 0 ? box->height : box->src_height);
-    to.address += box->dst_y * to.pitch + box->dst_z * to.plane;
-    from.address += box->src_y * from.pitch + box->src_z * from.plane;
+    wish = (struct box_end){box->src_type, (uintptr_t)box->src_host, box->src_device, box->src_array, box->src_x_bytes,
+                            box->src_y, box->src_z, box->src_pitch, box->src_height};
+    result = end_of(wish, box, &from);
+    if (result != CUDA_SUCCESS) return result;
     *rows = (struct rows){{to.address, from.address, to.is_device, from.is_device}, box->width_bytes, box->height, to, from};
     if (to.pitch == rows->width && from.pitch == rows->width) {
         rows->width *= rows->count;
@@ -427,8 +455,8 @@ static CUresult copy_rectangle_in(const CUDA_MEMCPY2D *copy, CUstream handle) {
     if (copy == NULL) return CUDA_ERROR_INVALID_VALUE;
     CUDA_MEMCPY3D box = {
         .src_x_bytes = copy->src_x_bytes, .src_y = copy->src_y, .src_type = copy->src_type, .src_host = copy->src_host,
-        .src_device = copy->src_device, .src_pitch = copy->src_pitch, .dst_x_bytes = copy->dst_x_bytes, .dst_y = copy->dst_y,
-        .dst_type = copy->dst_type, .dst_host = copy->dst_host, .dst_device = copy->dst_device, .dst_pitch = copy->dst_pitch,
+        .src_device = copy->src_device, .src_array = copy->src_array, .src_pitch = copy->src_pitch, .dst_x_bytes = copy->dst_x_bytes, .dst_y = copy->dst_y,
+        .dst_type = copy->dst_type, .dst_host = copy->dst_host, .dst_device = copy->dst_device, .dst_array = copy->dst_array, .dst_pitch = copy->dst_pitch,
         .width_bytes = copy->width_bytes, .height = copy->height, .depth = 1,
     };
     return copy_box_in(&box, handle);

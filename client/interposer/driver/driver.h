@@ -34,6 +34,7 @@ enum object_kind {
     OBJECT_GRAPH_EXEC,
     OBJECT_GRAPH_NODE,
     OBJECT_USER,
+    OBJECT_ARRAY,
 };
 
 struct object {
@@ -116,6 +117,7 @@ struct context {
     uint32_t peers;
     struct stream *streams;
     struct module *modules;
+    struct CUarray_st *arrays;
 };
 
 struct parameter {
@@ -203,7 +205,7 @@ struct driver {
     struct connection connection;
     uint32_t device_count;
     struct device *devices[SLUICE_SLICES_PER_LEASE_MAX];
-    atomic_uint_least32_t modules, images, streams, events, recordings;
+    atomic_uint_least32_t modules, images, streams, events, recordings, textures, surfaces;
 };
 
 enum { PHASE_FRESH = 0, PHASE_READY = 1, PHASE_FORKED = 2, PHASE_OVER = 3 };

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "graph.h"
 
 /* The pointers first, then the block. */
@@ -68,7 +69,9 @@ CUresult work_of_kernel(const CUDA_KERNEL_NODE_PARAMS *params, struct node_work 
 
 CUresult work_of_copy(const CUDA_MEMCPY3D *copy, struct node_work *work) {
     if (copy == NULL) return CUDA_ERROR_INVALID_VALUE;
-    if (copy->src_type == CU_MEMORY_ARRAY || copy->dst_type == CU_MEMORY_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
+    struct CUarray_st *array;
+    if (copy->src_type == CU_MEMORY_ARRAY && array_of(copy->src_array, &array) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_VALUE;
+    if (copy->dst_type == CU_MEMORY_ARRAY && array_of(copy->dst_array, &array) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_VALUE;
     if (copy->src_type < CU_MEMORY_HOST || copy->src_type > CU_MEMORY_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
     if (copy->dst_type < CU_MEMORY_HOST || copy->dst_type > CU_MEMORY_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
     *work = (struct node_work){.type = NODE_COPY, .copy = *copy};

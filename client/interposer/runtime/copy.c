@@ -97,11 +97,16 @@ cudaError_t set_memory_types(CUDA_MEMCPY3D *box, int kind) {
     return CUDA_SUCCESS;
 }
 
-static cudaError_t copy_rows(CUDA_MEMCPY3D *box, int kind, cudaStream_t stream) {
-    cudaError_t error = set_memory_types(box, kind);
-    if (error != CUDA_SUCCESS) return error;
-    if (box->width_bytes > box->dst_pitch || box->width_bytes > box->src_pitch) return cudaErrorInvalidPitchValue;
+/* Arrays know their own pitch. */
+static cudaError_t copy_rows(const CUDA_MEMCPY3D *box, cudaStream_t stream) {
+    if (box->dst_type != CU_MEMORY_ARRAY && box->width_bytes > box->dst_pitch) return cudaErrorInvalidPitchValue;
+    if (box->src_type != CU_MEMORY_ARRAY && box->width_bytes > box->src_pitch) return cudaErrorInvalidPitchValue;
     return cuMemcpy3DAsync_v2(box, stream);
+}
+
+static cudaError_t copy_rectangle(CUDA_MEMCPY3D *box, int kind, cudaStream_t stream) {
+    cudaError_t error = set_memory_types(box, kind);
+    return error == CUDA_SUCCESS ? copy_rows(box, stream) : error;
 }
 
 CUDA_MEMCPY3D rectangle_box(void *to, size_t to_pitch, const void *from, size_t from_pitch) {
@@ -116,7 +121,7 @@ CONTEXT(cudaMemcpy2D, (void *to, size_t to_pitch, const void *from, size_t from_
     CUDA_MEMCPY3D box = rectangle_box(to, to_pitch, from, from_pitch);
     box.width_bytes = width;
     box.height = height;
-    return copy_rows(&box, kind, NULL);
+    return copy_rectangle(&box, kind, NULL);
 }
 RUNTIME_ALIAS(cudaMemcpy2D_ptds, cudaMemcpy2D);
 
@@ -126,13 +131,37 @@ CONTEXT(cudaMemcpy2DAsync,
     CUDA_MEMCPY3D box = rectangle_box(to, to_pitch, from, from_pitch);
     box.width_bytes = width;
     box.height = height;
-    return copy_rows(&box, kind, stream);
+    return copy_rectangle(&box, kind, stream);
 }
 RUNTIME_ALIAS(cudaMemcpy2DAsync_ptsz, cudaMemcpy2DAsync);
 
+/* Where an array takes part the box is counted in its elements; a place in memory is counted in bytes all the same. */
+static cudaError_t set_arrays(const struct box_parameters *wanted, CUDA_MEMCPY3D *box) {
+    CUarray either = wanted->src_array != NULL ? wanted->src_array : wanted->dst_array;
+    size_t bytes = 1, other = 1;
+    if (either == NULL) return CUDA_SUCCESS;
+    cudaError_t error = element_bytes(either, &bytes);
+    if (error == CUDA_SUCCESS && wanted->dst_array != NULL) error = element_bytes(wanted->dst_array, &other);
+    if (error != CUDA_SUCCESS) return error;
+    if (box->width_bytes > SIZE_MAX / 16 || box->src_x_bytes > SIZE_MAX / 16 || box->dst_x_bytes > SIZE_MAX / 16) return CUDA_ERROR_INVALID_VALUE;
+    box->width_bytes *= bytes;
+    if (wanted->src_array != NULL) {
+        box->src_type = CU_MEMORY_ARRAY;
+        box->src_array = wanted->src_array;
+        box->src_x_bytes *= bytes;
+    }
+    if (wanted->dst_array != NULL) {
+        box->dst_type = CU_MEMORY_ARRAY;
+        box->dst_array = wanted->dst_array;
+        box->dst_x_bytes *= other;
+    }
+    return CUDA_SUCCESS;
+}
+
 cudaError_t box_of_parameters(const struct box_parameters *wanted, CUDA_MEMCPY3D *box) {
     if (wanted == NULL) return CUDA_ERROR_INVALID_VALUE;
-    if (wanted->src_array != NULL || wanted->dst_array != NULL) return CUDA_ERROR_NOT_SUPPORTED;
+    if (wanted->src_array != NULL && wanted->src.ptr != NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (wanted->dst_array != NULL && wanted->dst.ptr != NULL) return CUDA_ERROR_INVALID_VALUE;
     *box = rectangle_box(wanted->dst.ptr, wanted->dst.pitch, wanted->src.ptr, wanted->src.pitch);
     box->src_x_bytes = wanted->src_position.x;
     box->src_y = wanted->src_position.y;
@@ -145,13 +174,14 @@ cudaError_t box_of_parameters(const struct box_parameters *wanted, CUDA_MEMCPY3D
     box->width_bytes = wanted->extent.width;
     box->height = wanted->extent.height;
     box->depth = wanted->extent.depth;
-    return set_memory_types(box, wanted->kind);
+    cudaError_t error = set_memory_types(box, wanted->kind);
+    return error == CUDA_SUCCESS ? set_arrays(wanted, box) : error;
 }
 
 static cudaError_t copy_box(const struct box_parameters *wanted, cudaStream_t stream) {
     CUDA_MEMCPY3D box;
     cudaError_t error = box_of_parameters(wanted, &box);
-    return error == CUDA_SUCCESS ? copy_rows(&box, wanted->kind, stream) : error;
+    return error == CUDA_SUCCESS ? copy_rows(&box, stream) : error;
 }
 
 CONTEXT(cudaMemcpy3D, (const struct box_parameters *wanted), (wanted)) {
@@ -166,11 +196,11 @@ RUNTIME_ALIAS(cudaMemcpy3DAsync_ptsz, cudaMemcpy3DAsync);
 
 /* Between devices: addresses tell them, so that their numbers are not needed. */
 struct peer_parameters {
-    void *src_array;
+    CUarray src_array;
     struct cudaPos src_position;
     struct cudaPitchedPtr src;
     int src_device;
-    void *dst_array;
+    CUarray dst_array;
     struct cudaPos dst_position;
     struct cudaPitchedPtr dst;
     int dst_device;

@@ -143,6 +143,26 @@ static const void *address_at(int type, const void *host, CUdeviceptr device) {
     return type == CU_MEMORY_HOST ? host : (const void *)(uintptr_t)device;
 }
 
+/* Arrays in the place of memory, and what is counted in their elements. */
+static cudaError_t name_arrays(const CUDA_MEMCPY3D *box, struct box_parameters *params) {
+    size_t bytes = 1;
+    cudaError_t error = CUDA_SUCCESS;
+    if (box->dst_type == CU_MEMORY_ARRAY) {
+        params->dst_array = box->dst_array;
+        memset(&params->dst, 0, sizeof params->dst);
+        error = element_bytes(box->dst_array, &bytes);
+        params->dst_position.x /= bytes;
+    }
+    if (error == CUDA_SUCCESS && box->src_type == CU_MEMORY_ARRAY) {
+        params->src_array = box->src_array;
+        memset(&params->src, 0, sizeof params->src);
+        error = element_bytes(box->src_array, &bytes);
+        params->src_position.x /= bytes;
+    }
+    params->extent.width /= bytes;
+    return error;
+}
+
 CONTEXT(cudaGraphMemcpyNodeGetParams, (CUgraphNode node, struct box_parameters *params), (node, params)) {
     CUDA_MEMCPY3D box;
     if (params == NULL) return CUDA_ERROR_INVALID_VALUE;
@@ -159,8 +179,8 @@ CONTEXT(cudaGraphMemcpyNodeGetParams, (CUgraphNode node, struct box_parameters *
     params->dst_position = (struct cudaPos){box.dst_x_bytes, box.dst_y, box.dst_z};
     params->extent = (struct cudaExtent){box.width_bytes, box.height, box.depth};
     bool is_known = box.src_type != CU_MEMORY_UNIFIED && box.dst_type != CU_MEMORY_UNIFIED;
-    params->kind = is_known ? (box.src_type == CU_MEMORY_DEVICE) * 2 + (box.dst_type == CU_MEMORY_DEVICE) : COPY_DEFAULT;
-    return CUDA_SUCCESS;
+    params->kind = is_known ? (box.src_type != CU_MEMORY_HOST) * 2 + (box.dst_type != CU_MEMORY_HOST) : COPY_DEFAULT;
+    return name_arrays(&box, params);
 }
 
 CONTEXT(cudaGraphAddMemsetNode, (PLACE, const CUDA_MEMSET_NODE_PARAMS *params), (PLACE_ARGUMENTS, params)) {

@@ -223,11 +223,3 @@ CONTEXT(cudaMemset3DAsync, (struct cudaPitchedPtr rows, int value, struct cudaEx
     return fill_planes(rows, value, extent, stream);
 }
 RUNTIME_ALIAS(cudaMemset3DAsync_ptsz, cudaMemset3DAsync);
-
-struct channel {
-    int x, y, z, w, kind;
-};
-
-EXPORT struct channel cudaCreateChannelDesc(int x, int y, int z, int w, int kind) {
-    return (struct channel){x, y, z, w, kind};
-}

@@ -12,6 +12,7 @@
 
 #include "../core/report.h"
 #include "../driver/cuda-api.h"
+#include "../driver/cuda-image-api.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -23,7 +24,10 @@ enum {
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInvalidPitchValue = 12,
     cudaErrorInvalidSymbol = 13,
+    cudaErrorInvalidChannelDescriptor = 20,
     cudaErrorInvalidMemcpyDirection = 21,
+    cudaErrorInvalidFilterSetting = 26,
+    cudaErrorInvalidNormSetting = 27,
     cudaErrorInsufficientDriver = 35,
     cudaErrorMissingConfiguration = 52,
     cudaErrorInvalidDeviceFunction = 98,
@@ -44,6 +48,10 @@ struct cudaPos {
 struct cudaPitchedPtr {
     void *ptr;
     size_t pitch, xsize, ysize;
+};
+
+struct cudaChannelFormatDesc {
+    int x, y, z, w, kind;
 };
 
 /* cudaMemcpyKind */
@@ -80,12 +88,18 @@ const char *error_name(cudaError_t error);
     }
 #define RUNTIME_ALIAS(alias_name, name) EXPORT __typeof__(name) alias_name __attribute__((alias(#name)))
 
+/* array.c: formats as both APIs have them. */
+cudaError_t format_of(const struct cudaChannelFormatDesc *channel, int *format, unsigned int *channels);
+struct cudaChannelFormatDesc channel_of(int format, unsigned int channels);
+/* Bytes of an element of an array. */
+cudaError_t element_bytes(CUarray array, size_t *bytes);
+
 /* copy.c: boxes as the driver has them. */
 struct box_parameters {
-    void *src_array;
+    CUarray src_array;
     struct cudaPos src_position;
     struct cudaPitchedPtr src;
-    void *dst_array;
+    CUarray dst_array;
     struct cudaPos dst_position;
     struct cudaPitchedPtr dst;
     struct cudaExtent extent;

@@ -1,0 +1,334 @@
+/*
+ * Textures and surfaces. The server makes them and says by which number kernels know them; what the program said of one is kept here. Each is
+ * over memory of the arena: a line of it, rows of it, or an array.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+
+/* One of either. */
+struct texture {
+    struct context *context;
+    uint64_t object;
+    uint32_t id;
+    bool is_surface, has_view;
+    CUDA_RESOURCE_DESC resource;
+    CUDA_TEXTURE_DESC texture;
+    CUDA_RESOURCE_VIEW_DESC view;
+    struct texture *next;
+};
+
+#define BUCKETS 1024
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct texture *buckets[BUCKETS];
+
+DEFINE_SEND(texture_destroy, TEXTURE_DESTROY)
+DEFINE_SEND(surface_destroy, SURFACE_DESTROY)
+
+/* As DEFINE_CREATE, with an answer that says which number kernels take. */
+#define DEFINE_ASK_OBJECT(name, OP, handle, counter)                                                                                    \
+    static CUresult ask_##name(struct sluice_##name##_call *call, uint64_t *object) {                                                   \
+        struct sluice_##name##_answer made;                                                                                             \
+        struct answer answer = ANSWER_INITIAL;                                                                                          \
+        uint8_t *at = call_begin(&driver.connection, SLUICE_OP_##OP, sluice_size_##name##_call(call));                                  \
+        if (at == NULL) return connection_result();                                                                                     \
+        call->handle = atomic_fetch_add(&driver.counter, 1) + 1;                                                                        \
+        sluice_encode_##name##_call(at, call);                                                                                          \
+        CUresult result = answer_of_call(&answer);                                                                                      \
+        if (result != CUDA_SUCCESS) return result;                                                                                      \
+        if (sluice_decode_##name##_answer(answer.body, answer.body_bytes, &made) != 0) result = CUDA_ERROR_UNKNOWN;                     \
+        else *object = made.object;                                                                                                     \
+        answer_release(&answer);                                                                                                        \
+        return result;                                                                                                                  \
+    }
+DEFINE_ASK_OBJECT(texture_create, TEXTURE_CREATE, texture, textures)
+DEFINE_ASK_OBJECT(surface_create, SURFACE_CREATE, surface, surfaces)
+
+static void send_destroy(const struct texture *gone) {
+    struct sluice_texture_destroy_call texture = {.texture = gone->id};
+    struct sluice_surface_destroy_call surface = {.surface = gone->id};
+    if (gone->is_surface) send_surface_destroy(&surface, NULL);
+    else send_texture_destroy(&texture, NULL);
+}
+
+static struct texture **bucket_of(uint64_t object) {
+    return &buckets[object % BUCKETS];
+}
+
+/* Under `list_lock`. Numbers are a device's own. */
+static struct texture **find(const struct device *device, uint64_t object, bool is_surface) {
+    struct texture **at = bucket_of(object);
+    while (*at != NULL && !((*at)->object == object && (*at)->is_surface == is_surface && (*at)->context->device == device)) at = &(*at)->next;
+    return at;
+}
+
+static CUresult take_copy(uint64_t object, bool is_surface, struct texture *copy) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result != CUDA_SUCCESS) return result;
+    pthread_mutex_lock(&list_lock);
+    struct texture *found = *find(context->device, object, is_surface);
+    if (found != NULL) *copy = *found;
+    pthread_mutex_unlock(&list_lock);
+    return found == NULL ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+static CUresult destroy(uint64_t object, bool is_surface) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result != CUDA_SUCCESS) return result;
+    pthread_mutex_lock(&list_lock);
+    struct texture **at = find(context->device, object, is_surface), *gone = *at;
+    if (gone != NULL) *at = gone->next;
+    pthread_mutex_unlock(&list_lock);
+    if (gone == NULL) return CUDA_ERROR_INVALID_VALUE;
+    send_destroy(gone);
+    free(gone);
+    return CUDA_SUCCESS;
+}
+
+void textures_drop(struct context *context) {
+    pthread_mutex_lock(&list_lock);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct texture **at = &buckets[i]; *at != NULL;) {
+            struct texture *gone = *at;
+            if (gone->context != context) {
+                at = &gone->next;
+                continue;
+            }
+            *at = gone->next;
+            send_destroy(gone);
+            free(gone);
+        }
+    }
+    pthread_mutex_unlock(&list_lock);
+}
+
+static CUresult keep(const struct texture *made) {
+    struct texture *kept = malloc(sizeof *kept);
+    if (kept == NULL) {
+        send_destroy(made);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *kept = *made;
+    pthread_mutex_lock(&list_lock);
+    kept->next = *bucket_of(made->object);
+    *bucket_of(made->object) = kept;
+    pthread_mutex_unlock(&list_lock);
+    return CUDA_SUCCESS;
+}
+
+/* Texels in memory as the calls describe them; a surface's call, which has all of it. */
+typedef struct sluice_surface_create_call texels;
+
+static bool is_aligned(const struct device *device, uint64_t value, int attribute) {
+    int unit = device->attributes[attribute];
+    return unit <= 1 || value % (unsigned)unit == 0;
+}
+
+static CUresult linear_texels(const CUDA_RESOURCE_DESC *resource, const struct device *device, texels *found) {
+    size_t bytes = texel_bytes(resource->of.linear.format, resource->of.linear.channels);
+    if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+    size_t width = resource->of.linear.byte_count / bytes;
+    if (width == 0 || width > UINT32_MAX || width > device_limit(device, 69)) return CUDA_ERROR_INVALID_VALUE;
+    if (!is_aligned(device, resource->of.linear.address, CU_ATTRIBUTE_TEXTURE_ALIGNMENT)) return CUDA_ERROR_INVALID_VALUE;
+    *found = (texels){.address = resource->of.linear.address, .width = (uint32_t)width, .format = (uint32_t)resource->of.linear.format,
+                      .channels = resource->of.linear.channels};
+    return CUDA_SUCCESS;
+}
+
+static CUresult pitched_texels(const CUDA_RESOURCE_DESC *resource, const struct device *device, texels *found) {
+    size_t width = resource->of.pitch2d.width, height = resource->of.pitch2d.height, pitch = resource->of.pitch2d.pitch;
+    size_t bytes = texel_bytes(resource->of.pitch2d.format, resource->of.pitch2d.channels);
+    if (bytes == 0 || width == 0 || height == 0 || width > UINT32_MAX || height > UINT32_MAX || pitch > INT64_MAX / UINT32_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (width > device_limit(device, 70) || height > device_limit(device, 71) || pitch > device_limit(device, 72)) return CUDA_ERROR_INVALID_VALUE;
+    if (pitch < width * bytes || !is_aligned(device, pitch, CU_ATTRIBUTE_TEXTURE_PITCH_ALIGNMENT)) return CUDA_ERROR_INVALID_VALUE;
+    if (!is_aligned(device, resource->of.pitch2d.address, CU_ATTRIBUTE_TEXTURE_ALIGNMENT)) return CUDA_ERROR_INVALID_VALUE;
+    *found = (texels){.address = resource->of.pitch2d.address, .row_bytes = pitch, .width = (uint32_t)width, .height = (uint32_t)height,
+                      .format = (uint32_t)resource->of.pitch2d.format, .channels = resource->of.pitch2d.channels};
+    return CUDA_SUCCESS;
+}
+
+static CUresult array_texels(const CUDA_RESOURCE_DESC *resource, const struct device *device, texels *found) {
+    struct CUarray_st *array;
+    CUresult result = array_of(resource->of.array, &array);
+    if (result != CUDA_SUCCESS) return result;
+    if (array->context->device != device) return CUDA_ERROR_INVALID_VALUE;
+    const CUDA_ARRAY3D_DESCRIPTOR *shape = &array->shape;
+    bool is_layered = (shape->flags & (CU_ARRAY_LAYERED | CU_ARRAY_CUBEMAP)) != 0;
+    *found = (texels){.address = array->address, .row_bytes = array->pitch, .plane_bytes = array->plane, .width = (uint32_t)shape->width,
+                      .height = (uint32_t)shape->height, .depth = is_layered ? 0 : (uint32_t)shape->depth,
+                      .layers = is_layered ? (uint32_t)shape->depth : 0, .format = (uint32_t)shape->format, .channels = shape->channels};
+    return CUDA_SUCCESS;
+}
+
+static CUresult texels_of(const CUDA_RESOURCE_DESC *resource, const struct device *device, texels *found) {
+    if (resource->flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    CUresult result;
+    switch (resource->type) {
+    case CU_RESOURCE_ARRAY: return array_texels(resource, device, found);
+    case CU_RESOURCE_MIPMAPPED_ARRAY: return CUDA_ERROR_INVALID_HANDLE; /* None was ever made. */
+    case CU_RESOURCE_LINEAR: result = linear_texels(resource, device, found); break;
+    case CU_RESOURCE_PITCH2D: result = pitched_texels(resource, device, found); break;
+    default: return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (result != CUDA_SUCCESS) return result;
+    struct device *owner;
+    size_t row = found->width * texel_bytes((int)found->format, found->channels);
+    uint64_t bytes = row + (found->height > 0 ? (uint64_t)(found->height - 1) * found->row_bytes : 0);
+    if (range_check(found->address, bytes, &owner) != CUDA_SUCCESS || owner != device) return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+/* The same texels read as others of their size, or some of the layers alone. */
+static CUresult look_through(const CUDA_RESOURCE_VIEW_DESC *view, const CUDA_RESOURCE_DESC *resource, texels *found) {
+    static const unsigned char formats[] = {CU_FORMAT_UINT8, CU_FORMAT_SINT8, CU_FORMAT_UINT16, CU_FORMAT_SINT16,
+                                            CU_FORMAT_UINT32, CU_FORMAT_SINT32, CU_FORMAT_HALF, CU_FORMAT_FLOAT};
+    if (resource->type != CU_RESOURCE_ARRAY || view->format < 0) return CUDA_ERROR_INVALID_VALUE;
+    size_t depth = found->layers > 0 ? found->layers : found->depth;
+    if (view->format > 24) return CUDA_ERROR_NOT_SUPPORTED;
+    if (view->width != found->width || view->height != found->height || view->depth != depth) return CUDA_ERROR_INVALID_VALUE;
+    if (view->first_level != 0 || view->last_level != 0 || view->first_layer > view->last_layer) return CUDA_ERROR_INVALID_VALUE;
+    if (view->last_layer >= (found->layers > 0 ? found->layers : 1)) return CUDA_ERROR_INVALID_VALUE;
+    if (view->format > 0) {
+        int format = formats[(view->format - 1) / 3];
+        unsigned channels = 1u << (view->format - 1) % 3;
+        if (texel_bytes(format, channels) != texel_bytes((int)found->format, found->channels)) return CUDA_ERROR_INVALID_VALUE;
+        found->format = (uint32_t)format;
+        found->channels = channels;
+    }
+    if (found->layers > 0) {
+        found->address += view->first_layer * found->plane_bytes;
+        found->layers = view->last_layer - view->first_layer + 1;
+    }
+    return CUDA_SUCCESS;
+}
+
+/* The call's numbers for resources; a plain array of two dimensions on a GPU is rows of memory to it. */
+static uint32_t resource_number(const CUDA_RESOURCE_DESC *resource, const struct device *device) {
+    if (resource->type == CU_RESOURCE_LINEAR) return 0;
+    return resource->type == CU_RESOURCE_PITCH2D || strcmp(device->kind, "cuda") == 0 ? 1 : 2;
+}
+
+static CUresult describe(const struct texture *wish, struct sluice_texture_create_call *call) {
+    const struct device *device = wish->context->device;
+    const CUDA_TEXTURE_DESC *texture = &wish->texture;
+    texels found;
+    CUresult result = texels_of(&wish->resource, device, &found);
+    if (result == CUDA_SUCCESS && wish->has_view) result = look_through(&wish->view, &wish->resource, &found);
+    if (result != CUDA_SUCCESS) return result;
+    for (int axis = 0; axis < 3; axis++)
+        if (texture->address_mode[axis] < 0 || texture->address_mode[axis] > CU_ADDRESS_BORDER) return CUDA_ERROR_INVALID_VALUE;
+    if (texture->filter_mode != CU_FILTER_POINT && texture->filter_mode != CU_FILTER_LINEAR) return CUDA_ERROR_INVALID_VALUE;
+    bool is_float = found.format == CU_FORMAT_HALF || found.format == CU_FORMAT_FLOAT;
+    bool is_whole = !is_float && ((texture->flags & CU_TEXTURE_READ_AS_INTEGER) != 0 || found.format == CU_FORMAT_UINT32 || found.format == CU_FORMAT_SINT32);
+    if (is_whole && texture->filter_mode == CU_FILTER_LINEAR && wish->resource.type != CU_RESOURCE_LINEAR) return CUDA_ERROR_INVALID_VALUE;
+    const unsigned known = CU_TEXTURE_READ_AS_INTEGER | CU_TEXTURE_NORMALIZED | CU_TEXTURE_DISABLE_TRILINEAR;
+    if ((texture->flags & ~known) != 0) {
+        trace("cuTexObjectCreate with the flags [0x%x]: sRGB and seamless cubes are not carried over", texture->flags);
+        return (texture->flags & ~(known | CU_TEXTURE_SRGB | CU_TEXTURE_SEAMLESS)) != 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_SUPPORTED;
+    }
+    bool is_cube = wish->resource.type == CU_RESOURCE_ARRAY && (wish->resource.of.array->shape.flags & CU_ARRAY_CUBEMAP) != 0 && found.layers % 6 == 0;
+    uint32_t border[4];
+    memcpy(border, texture->border, sizeof border);
+    *call = (struct sluice_texture_create_call){
+        .resource = resource_number(&wish->resource, device), .address = found.address, .row_bytes = found.row_bytes,
+        .plane_bytes = found.plane_bytes, .width = found.width, .height = found.height, .depth = found.depth, .layers = found.layers,
+        .format = found.format, .channels = found.channels, .address_mode_x = (uint32_t)texture->address_mode[0],
+        .address_mode_y = (uint32_t)texture->address_mode[1], .address_mode_z = (uint32_t)texture->address_mode[2],
+        /* Lines of memory are not filtered, whatever is asked. */
+        .filter = wish->resource.type == CU_RESOURCE_LINEAR ? 0 : (uint32_t)texture->filter_mode,
+        .flags = (texture->flags & CU_TEXTURE_READ_AS_INTEGER) | (is_cube || (texture->flags & CU_TEXTURE_NORMALIZED) ? 2u : 0u) | (is_cube ? 4u : 0u),
+        .border_x = border[0], .border_y = border[1], .border_z = border[2], .border_w = border[3],
+    };
+    return CUDA_SUCCESS;
+}
+
+API(cuTexObjectCreate,
+    (CUtexObject *object, const CUDA_RESOURCE_DESC *resource, const CUDA_TEXTURE_DESC *texture, const CUDA_RESOURCE_VIEW_DESC *view),
+    (object, resource, texture, view)) {
+    struct texture made = {0};
+    struct sluice_texture_create_call call;
+    CUresult result = current_context(&made.context);
+    if (result != CUDA_SUCCESS) return result;
+    if (object == NULL || resource == NULL || texture == NULL) return CUDA_ERROR_INVALID_VALUE;
+    made.resource = *resource;
+    made.texture = *texture;
+    made.has_view = view != NULL;
+    if (view != NULL) made.view = *view;
+    result = describe(&made, &call);
+    if (result == CUDA_SUCCESS) result = ask_texture_create(&call, &made.object);
+    if (result != CUDA_SUCCESS) return result;
+    made.id = call.texture;
+    result = keep(&made);
+    if (result == CUDA_SUCCESS) *object = made.object;
+    return result;
+}
+
+API(cuSurfObjectCreate, (CUsurfObject *object, const CUDA_RESOURCE_DESC *resource), (object, resource)) {
+    struct texture made = {.is_surface = true};
+    texels call;
+    CUresult result = current_context(&made.context);
+    if (result != CUDA_SUCCESS) return result;
+    if (object == NULL || resource == NULL || resource->type != CU_RESOURCE_ARRAY) return CUDA_ERROR_INVALID_VALUE;
+    made.resource = *resource;
+    result = texels_of(resource, made.context->device, &call);
+    if (result == CUDA_SUCCESS) result = ask_surface_create(&call, &made.object);
+    if (result != CUDA_SUCCESS) return result;
+    made.id = call.surface;
+    result = keep(&made);
+    if (result == CUDA_SUCCESS) *object = made.object;
+    return result;
+}
+
+API(cuTexObjectDestroy, (CUtexObject object), (object)) {
+    return destroy(object, false);
+}
+API(cuSurfObjectDestroy, (CUsurfObject object), (object)) {
+    return destroy(object, true);
+}
+
+API(cuTexObjectGetResourceDesc, (CUDA_RESOURCE_DESC *resource, CUtexObject object), (resource, object)) {
+    struct texture found;
+    CUresult result = take_copy(object, false, &found);
+    if (result != CUDA_SUCCESS || resource == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *resource = found.resource;
+    return CUDA_SUCCESS;
+}
+
+API(cuSurfObjectGetResourceDesc, (CUDA_RESOURCE_DESC *resource, CUsurfObject object), (resource, object)) {
+    struct texture found;
+    CUresult result = take_copy(object, true, &found);
+    if (result != CUDA_SUCCESS || resource == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *resource = found.resource;
+    return CUDA_SUCCESS;
+}
+
+API(cuTexObjectGetTextureDesc, (CUDA_TEXTURE_DESC *texture, CUtexObject object), (texture, object)) {
+    struct texture found;
+    CUresult result = take_copy(object, false, &found);
+    if (result != CUDA_SUCCESS || texture == NULL) return CUDA_ERROR_INVALID_VALUE;
+    *texture = found.texture;
+    return CUDA_SUCCESS;
+}
+
+API(cuTexObjectGetResourceViewDesc, (CUDA_RESOURCE_VIEW_DESC *view, CUtexObject object), (view, object)) {
+    struct texture found;
+    CUresult result = take_copy(object, false, &found);
+    if (result != CUDA_SUCCESS || view == NULL || !found.has_view) return CUDA_ERROR_INVALID_VALUE;
+    *view = found.view;
+    return CUDA_SUCCESS;
+}
+
+API(cuDeviceGetTexture1DLinearMaxWidth, (size_t *width, int format, unsigned int channels, CUdevice device), (width, format, channels, device)) {
+    struct device *found;
+    CUresult result = device_of(device, &found);
+    if (result != CUDA_SUCCESS) return result;
+    if (width == NULL || texel_bytes(format, channels) == 0) return CUDA_ERROR_INVALID_VALUE;
+    size_t limit = device_limit(found, 69), memory = found->arena.byte_count / texel_bytes(format, channels);
+    *width = limit < memory ? limit : memory;
+    return CUDA_SUCCESS;
+}
