@@ -36,9 +36,26 @@ export interface InterposerOptions {
 const packageFolder = dirname(createRequire(import.meta.url).resolve("sluice/package.json"));
 const isComplete = (folder: string): boolean => existsSync(join(folder, LAST_LIBRARY));
 
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
+/** Not by `recursive`, which Node tries for ever where the system refuses a folder although its parent is there. */
+async function makeFolder(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await make();
+  }
+}
+
 /** Builds into a folder of its own and moves that into place, so that whoever comes at the same time sees all or nothing. */
 async function build(target: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   const work = await mkdtemp(`${target}-`);
   try {
     const make = ["--silent", "-j2", "-C", join(packageFolder, "client/interposer"), `OUT=${work}`, "WARNINGS="];
@@ -50,6 +67,17 @@ async function build(target: string): Promise<void> {
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Why there are no libraries, and what would help. */
+function reasonOf(error: unknown, target: string): string {
+  const { syscall = "", stderr = "" } = error as { syscall?: string; stderr?: string };
+  if (syscall.startsWith("spawn")) return "there is no [make] here; they need make and a C compiler.";
+  if (syscall !== "") {
+    return `they are kept in [${dirname(target)}], which cannot be written [${codeOf(error)}]; XDG_CACHE_HOME names another folder.`;
+  }
+  const [said = ""] = stderr.split("\n").filter((line) => /error|not found|no such/i.test(line));
+  return `their build fails [${said.trim()}]; they need make and a C compiler.`;
 }
 
 /** The libraries' folder; undefined where there is none and none can be built, which `tell` hears. */
@@ -67,8 +95,9 @@ async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<s
     await build(cached);
     return cached;
   } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no [make] here" : "the build fails";
-    tell(`CUDA programs that do not use Sluice's library find no device: ${why}. It needs make and a C compiler.`);
+    tell(
+      `CUDA programs that do not use Sluice's library find no device, for want of its own: ${reasonOf(error, cached)}`,
+    );
     return undefined;
   }
 }

@@ -79,4 +79,24 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
     expect(await interposerEnvironment(options)).toEqual(first);
     expect(said).toEqual([]);
   });
+
+  it.each<[string, { cache?: string; variable?: readonly [string, string] }, RegExp]>([
+    ["there is no make", { variable: ["PATH", "/nonexistent"] }, /there is no \[make\] here/],
+    ["there is no compiler", { variable: ["CC", "no-such-compiler"] }, /their build fails \[.*no-such-compiler.*\]/],
+    ["nothing can be kept", { cache: "/proc/self" }, /kept in \[\/proc\/self\/sluice\], .* \[ENOENT\]; XDG_CACHE_HOME/],
+  ])("are done without where %s, and the user hears why", async (_why, { cache: folder, variable }, words) => {
+    const { interposerEnvironment } = await import("../../client/cli/interposer.ts");
+    if (variable !== undefined) vi.stubEnv(...variable);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const said: string[] = [];
+    const environment = await interposerEnvironment({
+      env: { XDG_CACHE_HOME: folder ?? join(cache, "other") },
+      server: "gpus.example:7460",
+      dataEndpoints: ["tcp://:7461"],
+      packaged: join(cache, "none"),
+      tell: (text: string) => void said.push(text),
+    });
+    expect(environment).toEqual({});
+    expect(said.at(-1)).toMatch(words);
+  });
 });
