@@ -85,6 +85,16 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     expect(symbols.filter((symbol) => !exported.has(symbol))).toEqual([]);
   });
 
+  it.each(["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"])(
+    "need no younger C library than that of 2012: %s",
+    (library) => {
+      const table = execFileSync("objdump", ["-T", `dist/interposer/${library}`], { encoding: "utf8" });
+      const minors = [...table.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+      expect(Math.max(...minors)).toBeGreaterThan(1);
+      expect(Math.max(...minors)).toBeLessThanOrEqual(17);
+    },
+  );
+
   it.each([
     ["libcuda.so.1", "driver"],
     ["libcudart.so.12", "runtime"],

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "connection.h"
@@ -34,7 +34,7 @@ static void prove(const uint8_t secret[32], struct proof proof, uint8_t digest[S
 
 static bool fill_random(uint8_t *into, size_t byte_count) {
     while (byte_count > 0) {
-        ssize_t got = getrandom(into, byte_count, 0);
+        ssize_t got = syscall(SYS_getrandom, into, byte_count, 0);
         if (got < 0 && errno != EINTR) return false;
         if (got > 0) {
             into += got;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -214,6 +215,11 @@ static void keep_handler(void) {
     sigaction(SIGSEGV, &own, NULL);
 }
 
+/* The system's own call: the C library's function is younger than those that this is to run with. */
+static int memory_file(void) {
+    return (int)syscall(SYS_memfd_create, "sluice-managed", MFD_CLOEXEC);
+}
+
 /* Under the lock. */
 static CUresult open_mirror(struct device *device) {
     struct mirror *mirror = &mirrors[device->index];
@@ -222,7 +228,7 @@ static CUresult open_mirror(struct device *device) {
         trace("managed memory is not supported in a process that uses the device's addresses itself");
         return CUDA_ERROR_NOT_SUPPORTED;
     }
-    int file = memfd_create("sluice-managed", MFD_CLOEXEC);
+    int file = memory_file();
     void *bytes = MAP_FAILED;
     if (file >= 0 && ftruncate(file, (off_t)device->arena.byte_count) == 0)
         bytes = mmap(NULL, device->arena.byte_count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
@@ -303,7 +309,7 @@ CUresult managed_allocate(struct context *context, uint64_t byte_count, CUdevice
 
 static CUresult map_parts(struct block *block) {
     keep_handler();
-    block->file = memfd_create("sluice-managed", MFD_CLOEXEC);
+    block->file = memory_file();
     void *copy = MAP_FAILED;
     if (block->file >= 0 && ftruncate(block->file, (off_t)block->padded_bytes) == 0)
         copy = mmap(NULL, block->padded_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, block->file, 0);

@@ -1,0 +1,32 @@
+/*
+ * Included before everything (Makefile): takes the oldest versions of what newer C libraries offer under new ones, so that the libraries run
+ * with glibc 2.17 and later, wherever they were built. A folder of them may serve machines and containers of several ages.
+ */
+#ifndef SLUICE_BASELINE_H
+#define SLUICE_BASELINE_H
+
+#include <features.h>
+
+#if defined(__GLIBC__) && defined(__x86_64__)
+#define OLDEST "GLIBC_2.2.5"
+#elif defined(__GLIBC__) && defined(__aarch64__)
+#define OLDEST "GLIBC_2.17"
+#endif
+
+/* glibc 2.34 moved these from libpthread and libdl, under a new version. */
+#ifdef OLDEST
+#define TAKE_OLDEST(name) __asm__(".symver " #name "," #name "@" OLDEST);
+TAKE_OLDEST(dladdr)
+TAKE_OLDEST(dlclose)
+TAKE_OLDEST(dlopen)
+TAKE_OLDEST(dlsym)
+TAKE_OLDEST(pthread_create)
+TAKE_OLDEST(pthread_join)
+TAKE_OLDEST(pthread_mutex_trylock)
+TAKE_OLDEST(pthread_once)
+TAKE_OLDEST(pthread_rwlock_rdlock)
+TAKE_OLDEST(pthread_rwlock_unlock)
+TAKE_OLDEST(pthread_rwlock_wrlock)
+#endif
+
+#endif
