@@ -52,7 +52,7 @@ describe("an instruction that this device does not have", () => {
     ["madeup.u32", "madeup.u32 %r1, %r2;"],
     ["add.wrap.u32", "add.wrap.u32 %r1, %r1, %r1;"],
     ["shfl.sync.wild.b32", "shfl.sync.wild.b32 %r1, %r1, 1, 31, -1;"],
-    ["barrier.cluster.arrive", "barrier.cluster.arrive;"],
+    ["setmaxnreg.inc.sync.aligned.u32", "setmaxnreg.inc.sync.aligned.u32 64;"],
     ["constructor", "constructor %r1;"],
   ])("refuses its kernel by name and line: %s", async (name, instruction) => {
     const module = await load(ptxKernel(`\n${instruction}`));
@@ -148,10 +148,12 @@ describe("a module with kernels that this device cannot run", () => {
       code: "UNSUPPORTED_INSTRUCTION",
       message: expect.stringContaining("[f]"),
     });
-    const missing = await load(ptxModule(".extern .func malloc();\n.entry k() {\ncall.uni malloc;\n}"));
+    const missing = await load(
+      ptxModule(".extern .func cudaLaunchDevice();\n.entry k() {\ncall.uni cudaLaunchDevice;\n}"),
+    );
     expect(await failure(() => launch(missing, "k"))).toMatchObject({
       code: "UNSUPPORTED_INSTRUCTION",
-      message: expect.stringMatching(/\[malloc\]: kernels allocate no memory here/),
+      message: expect.stringMatching(/\[cudaLaunchDevice\]: kernels launch no kernels here/),
     });
   });
 

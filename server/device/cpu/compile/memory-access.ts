@@ -19,6 +19,8 @@ const spaces: Record<string, Space> = {
   const: "const",
   shared: "shared",
   "shared::cta": "shared",
+  // The block is the only one of its cluster.
+  "shared::cluster": "shared",
   local: "local",
   param: "param",
   "param::entry": "param",

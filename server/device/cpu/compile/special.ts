@@ -12,6 +12,7 @@ const words: Record<string, number> = {
   nsmid: Context.WORKERS,
   dynamic_smem_size: Context.DYNAMIC_SHARED_BYTES,
   total_smem_size: Context.SHARED_BYTES,
+  aggr_smem_size: Context.SHARED_BYTES,
   // Where the blocks of a cooperative launch meet: the high and the low half of an address, as nvcc's code has it.
   envreg1: Context.MEETING_PLACE + 4,
   envreg2: Context.MEETING_PLACE,
@@ -21,6 +22,9 @@ const vectors: Record<string, number> = {
   ntid: Context.BLOCK_SIZE,
   nctaid: Context.GRID_SIZE,
   ctaid: Context.BLOCK_INDEX,
+  // Each block is a cluster of its own.
+  clusterid: Context.BLOCK_INDEX,
+  nclusterid: Context.GRID_SIZE,
 };
 
 /** Pushes the special register with this name, with the per cent sign. */
@@ -45,7 +49,17 @@ export function pushSpecial(emitter: Emitter, name: string, at: Instruction): vo
     emitter.import("clock");
     code.i64(32n).op("i64.shr_u").op("i32.wrap_i64");
   } else if (register === "clock64" || register === "globaltimer") emitter.import("clock");
+  else if (/^(envreg|pm|reserved_smem)|^(cluster_ctaid|cluster_ctarank|is_explicit_cluster)$/.test(register))
+    pushZeroOf(emitter, name);
+  else if (register === "current_graph_exec") code.i64(0n);
+  else if (register === "cluster_nctaid" || register === "cluster_nctarank") code.i32(1);
   else throw unsupported(at, `the special register [${name}]`);
+}
+
+/** What this device has no number for is zero: performance counters, the environment, the system's shared memory, the place in a cluster of one. */
+function pushZeroOf({ code }: Emitter, name: string): void {
+  if (name.endsWith("_64")) code.i64(0n);
+  else code.i32(0);
 }
 
 function pushLaneMask({ code, frame }: Emitter, kind: string): void {

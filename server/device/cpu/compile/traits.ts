@@ -20,9 +20,13 @@ export function readsOnResuming(instruction: Instruction): Register[] {
   return reads;
 }
 
+/** An arrival at a cluster's barrier: each of its threads comes to wait there too, and the waiting is what counts. */
+const isClusterArrival = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  base === "barrier" && modifiers.has("cluster") && modifiers.has("arrive");
+
 /** An arrival at a barrier does not wait, but others count it, so that the scheduler must see it too. */
 export const isSuspension = (instruction: Instruction): boolean =>
-  suspending.has(instruction.mnemonic.base) || isMatrixExchange(instruction);
+  (suspending.has(instruction.mnemonic.base) && !isClusterArrival(instruction)) || isMatrixExchange(instruction);
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(

@@ -25,12 +25,15 @@ export interface AddressOptions {
   readonly group?: AccessGroup | undefined;
 }
 
+/** `ld.v8.b32` and `ld.v4.b64`. */
+const ACCESS_BYTES_MAX = 32;
+
 type Memory = Extract<Operand, { kind: "memory" }>;
 
 /** Pushes the index as a 32-bit number; returns the constant to put into the access itself. */
 export function pushIndex(emitter: Emitter, operand: Memory, options: AddressOptions): number {
   const { base, offset } = operand;
-  if (options.bytes > 16 || (options.bytes & (options.bytes - 1)) !== 0) {
+  if (options.bytes > ACCESS_BYTES_MAX || (options.bytes & (options.bytes - 1)) !== 0) {
     throw unsupported(options.at, `an access of [${options.bytes}] bytes`);
   }
   if (base !== undefined && "space" in base) return pushVariable(emitter, base, { ...options, offset });
@@ -71,7 +74,7 @@ function pushVariable(emitter: Emitter, variable: Variable, place: Place): numbe
   }
   const address = unit.address(variable);
   if (address === undefined) throw badImage(at.line, `the variable [${variable.name}] cannot be accessed here`);
-  if (inside && (Number(address & 15n) + offset) % bytes === 0) {
+  if (inside && (Number(address & BigInt(ACCESS_BYTES_MAX - 1)) + offset) % bytes === 0) {
     if (variable.space === "shared") {
       code.get(frame.context);
       return Context.SHARED + Number(address) + offset;

@@ -177,7 +177,7 @@ function retry(emitter: Emitter, atomic: Atomic): void {
   finish(emitter, atomic);
 }
 
-const modifiers = `global shared shared::cta relaxed acquire release acq_rel cta gpu sys cluster noftz ${operations.join(" ")}`;
+const modifiers = `global shared shared::cta relaxed acquire release acq_rel cta gpu sys cluster noftz L2::cache_hint ${operations.join(" ")}`;
 
 export const atomicHandlers: Handlers = {
   atom: { allows: modifiers, emit: emitAtomic },

@@ -5,11 +5,16 @@ import type { OpName } from "../wasm/opcodes.ts";
 import { clampToUnit, exactRoundings, flush, roundingOf } from "./float.ts";
 import { isHalf, laneCount, laneType, narrow as narrowHalf, popLanes, pushLane, rectify, wordOf } from "./half.ts";
 import { floatTypes, type Handlers, integerTypes } from "./handler.ts";
+import { packClamped } from "./packed.ts";
 
 const integers: readonly PtxType[] = [...integerTypes, "u8", "s8", "b8", "b16", "b32", "b64"];
 const isFloat = (type: PtxType): boolean => floatTypes.includes(type);
 
 function convert(emitter: Emitter, instruction: Instruction): void {
+  if (instruction.mnemonic.modifiers.has("pack")) {
+    packClamped(emitter, instruction);
+    return;
+  }
   const [to, from, more] = instruction.mnemonic.types;
   if (to === undefined || from === undefined || more !== undefined) throw unsupported(instruction);
   if (to === "tf32") {
@@ -101,13 +106,34 @@ interface Conversion {
   readonly from: PtxType;
 }
 
-/** The 19 bits of a tf32 in a word: to nearest, ties away from zero. Infinities and NaN stay. */
+/** The 19 bits of a tf32 in a word: to nearest, ties away from zero or to even, or towards zero. Infinities and NaN stay. */
 function toTf32(emitter: Emitter, instruction: Instruction, from: PtxType): void {
-  if (from !== "f32" || !instruction.mnemonic.modifiers.has("rna")) throw unsupported(instruction);
+  const { modifiers } = instruction.mnemonic;
+  if (from !== "f32") throw unsupported(instruction);
   const { code } = emitter;
   const bits = emitter.scratch("i32", "tf32");
   emitter.push(instruction.operands[1], "b32", instruction);
-  code.set(bits).get(bits).get(bits).i32(0x1000).op("i32.add").i32(-0x2000).op("i32.and");
+  code.set(bits);
+  // What is below zero becomes zero; NaN stays.
+  if (modifiers.has("relu"))
+    code
+      .i32(0)
+      .get(bits)
+      .get(bits)
+      .i32(-0x800001)
+      .op("i32.le_u")
+      .get(bits)
+      .i32(0)
+      .op("i32.lt_s")
+      .op("i32.and")
+      .op("select")
+      .set(bits);
+  code.get(bits).get(bits);
+  if (modifiers.has("rna")) code.i32(0x1000).op("i32.add");
+  else if (modifiers.has("rn"))
+    code.i32(0xfff).op("i32.add").get(bits).i32(13).op("i32.shr_u").i32(1).op("i32.and").op("i32.add");
+  else if (!modifiers.has("rz")) throw unsupported(instruction);
+  code.i32(-0x2000).op("i32.and");
   code.get(bits).i32(0x7f800000).op("i32.and").i32(0x7f800000).op("i32.eq").op("select");
   emitter.pop(instruction.operands[0], "b32", instruction);
 }
@@ -235,5 +261,5 @@ function floatToFloat(emitter: Emitter, instruction: Instruction, { to, from }: 
 }
 
 export const convertHandlers: Handlers = {
-  cvt: { allows: "rn rz rm rp rna rni rzi rmi rpi ftz sat relu", emit: convert },
+  cvt: { allows: "rn rz rm rp rna rni rzi rmi rpi ftz sat relu pack u4 s4 u2 s2", emit: convert },
 };

@@ -36,7 +36,7 @@ function pushFloats(emitter: Emitter, instruction: Instruction, options: { type:
 }
 
 /** Pops a float result: flushed and saturated to [0, 1] where the instruction says so. */
-function popFloat(emitter: Emitter, instruction: Instruction, type: PtxType): void {
+export function popFloat(emitter: Emitter, instruction: Instruction, type: PtxType): void {
   if (type === "f32" && isFlushing(instruction)) flush(emitter);
   if (instruction.mnemonic.modifiers.has("sat")) clampToUnit(emitter, type);
   emitter.pop(instruction.operands[0], type, instruction);
@@ -59,7 +59,7 @@ export function clampToUnit(emitter: Emitter, type: PtxType): void {
 }
 
 /** An operation on pushed operands, rounded as the instruction says. `count`: its operands. */
-function arithmetic(
+export function arithmetic(
   emitter: Emitter,
   instruction: Instruction,
   { name, type, count }: { name: "add" | "sub" | "mul" | "div" | "sqrt" | "fma"; type: PtxType; count: number },
@@ -206,11 +206,13 @@ export function absoluteOrNegate(emitter: Emitter, instruction: Instruction, nam
 export function chooseFloat(emitter: Emitter, instruction: Instruction, name: "min" | "max"): void {
   const type = typeAmong(instruction, floatTypes);
   const { modifiers } = instruction.mnemonic;
-  if (modifiers.has("xorsign") || modifiers.has("abs") || instruction.operands.length !== 3)
+  const xorsign = modifiers.has("xorsign");
+  if (xorsign !== modifiers.has("abs") || (xorsign && type !== "f32") || instruction.operands.length !== 3)
     throw unsupported(instruction);
   const kind = type === "f64" ? "f64" : "f32";
   const { code } = emitter;
   pushFloats(emitter, instruction, { type, count: 2 });
+  if (xorsign) takeMagnitudes(emitter);
   if (!modifiers.has("NaN")) {
     const a = emitter.scratch(kind, "a");
     const b = emitter.scratch(kind, "b");
@@ -219,7 +221,16 @@ export function chooseFloat(emitter: Emitter, instruction: Instruction, name: "m
     code.get(b).get(b).op(`${kind}.ne`).op("select");
     code.get(a).get(a).op(`${kind}.ne`).op("select");
   } else code.op(`${kind}.${name}`);
+  if (xorsign) code.get(emitter.scratch("i32", "sign")).op("f32.reinterpret_i32").op("f32.copysign");
   popFloat(emitter, instruction, type);
+}
+
+/** Two 32-bit numbers on the stack become their magnitudes; the sign of their product stays in a local. */
+function takeMagnitudes(emitter: Emitter): void {
+  const { code } = emitter;
+  const [a, b] = [emitter.scratch("f32", "a"), emitter.scratch("f32", "b")];
+  code.set(b).set(a).get(a).op("i32.reinterpret_f32").get(b).op("i32.reinterpret_f32").op("i32.xor");
+  code.set(emitter.scratch("i32", "sign")).get(a).op("f32.abs").get(b).op("f32.abs");
 }
 
 /** copysign d, a, b: the magnitude of b with the sign of a. */

@@ -125,6 +125,13 @@ function product(emitter: Emitter, instruction: Instruction, type: PtxType): Ptx
   return type;
 }
 
+/** Two signed numbers on the stack become their sum, clamped. */
+function addSaturated(emitter: Emitter): void {
+  const addend = emitter.scratch("i32", "addend");
+  emitter.code.set(addend).op("i64.extend_i32_s").get(addend).op("i64.extend_i32_s").op("i64.add");
+  saturate(emitter);
+}
+
 export function multiply(emitter: Emitter, instruction: Instruction): void {
   const result = product(emitter, instruction, typeAmong(instruction, integerTypes));
   emitter.pop(instruction.operands[0], result, instruction);
@@ -137,9 +144,7 @@ export function multiplyAdd(emitter: Emitter, instruction: Instruction): void {
   emitter.push(instruction.operands[3], result, instruction);
   if (modifiers.has("sat")) {
     if (type !== "s32" || !modifiers.has("hi")) throw unsupported(instruction);
-    const addend = emitter.scratch("i32", "addend");
-    emitter.code.set(addend).op("i64.extend_i32_s").get(addend).op("i64.extend_i32_s").op("i64.add");
-    saturate(emitter);
+    addSaturated(emitter);
   } else if (modifiers.has("cc") || base === "madc") {
     emitCarry(emitter, instruction, { type: result, name: "add", takes: base === "madc" });
   } else emitter.op(word("add", result));
@@ -160,9 +165,11 @@ export function multiply24(emitter: Emitter, instruction: Instruction): void {
   if (modifiers.has("hi")) code.i64(16n).op("i64.shr_u");
   code.op("i32.wrap_i64");
   if (base === "mad24") {
-    if (modifiers.has("sat")) throw unsupported(instruction);
     emitter.push(instruction.operands[3], type, instruction);
-    code.op("i32.add");
+    if (modifiers.has("sat")) {
+      if (type !== "s32" || !modifiers.has("hi")) throw unsupported(instruction);
+      addSaturated(emitter);
+    } else code.op("i32.add");
   }
   emitter.pop(instruction.operands[0], type, instruction);
 }
@@ -218,7 +225,10 @@ export function choose(emitter: Emitter, instruction: Instruction, name: "min" |
     .get(b)
     .op(signed(name === "min" ? "lt" : "gt", type))
     .op("select");
-  if (instruction.mnemonic.modifiers.has("relu")) throw unsupported(instruction);
+  if (instruction.mnemonic.modifiers.has("relu")) {
+    if (type !== "s32") throw unsupported(instruction);
+    code.tee(a).i32(0).get(a).i32(0).op("i32.gt_s").op("select");
+  }
   emitter.pop(instruction.operands[0], type, instruction);
 }
 

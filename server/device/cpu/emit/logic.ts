@@ -194,7 +194,9 @@ function lookup(emitter: Emitter, instruction: Instruction): void {
   typeAmong(instruction, ["b32"]);
   const { code } = emitter;
   const table = instruction.operands[4];
-  if (table?.kind !== "integer" || instruction.operands.length !== 5) throw unsupported(instruction);
+  const combine = (["or", "and"] as const).find((name) => instruction.mnemonic.modifiers.has(name));
+  if (table?.kind !== "integer" || instruction.operands.length !== (combine === undefined ? 5 : 6))
+    throw unsupported(instruction);
   const bits = Number(table.value & 0xffn);
   const [a, b, c] = ["a", "b", "c"].map((name) => emitter.scratch("i32", name)) as [number, number, number];
   pushAll(emitter, instruction, { type: "b32", count: 3 });
@@ -207,7 +209,22 @@ function lookup(emitter: Emitter, instruction: Instruction): void {
     pushFunctionOfTwo(emitter, { b, c, table: bits & 15 });
     code.op("i32.xor");
   }
-  emitter.pop(instruction.operands[0], "b32", instruction);
+  if (combine === undefined) emitter.pop(instruction.operands[0], "b32", instruction);
+  else popWithPredicate(emitter, instruction, combine);
+}
+
+/** The second result is whether the first is not zero, combined with the last operand. */
+function popWithPredicate(emitter: Emitter, instruction: Instruction, combine: "or" | "and"): void {
+  const [target] = instruction.operands;
+  if (target?.kind !== "pair") throw badImage(instruction.line, `[${instruction.mnemonic.text}] has two results`);
+  const { code } = emitter;
+  const result = emitter.scratch("i32", "a");
+  code.set(result).get(result).i32(0).op("i32.ne");
+  emitter.push(instruction.operands[5], "pred", instruction);
+  code.op(`i32.${combine}`);
+  emitter.pop(target.second, "pred", instruction);
+  code.get(result);
+  emitter.pop(target.first, "b32", instruction);
 }
 
 /** Bit b * 2 + c of `table` is the function's value; the upper eight are complements of the lower eight. */
@@ -369,6 +386,6 @@ export const logicHandlers: Handlers = {
   bmsk: { allows: "clamp wrap", emit: maskOfBits },
   szext: { allows: "clamp wrap", emit: extendBits },
   prmt: { allows: "f4e b4e rc8 ecl ecr rc16", emit: permute },
-  lop3: { allows: "", emit: lookup },
+  lop3: { allows: "or and", emit: lookup },
   mov: { allows: "", emit: move },
 };

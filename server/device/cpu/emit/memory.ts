@@ -11,7 +11,7 @@ import { arriveWhenCopied } from "./mbarrier.ts";
 /** Cache and coherence hints change nothing here; orders and scopes are met by WebAssembly's atomics being sequential. */
 const hints =
   "ca cg cs cv lu wb wt nc weak volatile relaxed acquire release mmio cta gpu sys cluster unified level::eviction_priority L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last L1::no_allocate L2::evict_last L2::evict_normal L2::evict_first L2::cache_hint L2::64B L2::128B L2::256B";
-const spaces = "global const shared shared::cta local param param::entry param::func";
+const spaces = "global const shared shared::cta shared::cluster local param param::entry param::func";
 
 /** The load whose value is held as `type` is held. */
 export function loadName(type: PtxType): OpName {
@@ -202,7 +202,8 @@ export const memoryHandlers: Handlers = {
   applypriority: { allows: "global L2::evict_normal", emit: nothing },
   membar: { allows: "cta gl sys gpu", emit: ({ code }) => code.fence() },
   fence: {
-    allows: "cta gpu sys cluster acq_rel sc acquire release proxy alias async global shared::cta",
+    allows:
+      "cta gpu sys cluster acq_rel sc acquire release proxy alias async global shared::cta shared::cluster mbarrier_init tensormap::generic sync_restrict::shared::cta sync_restrict::shared::cluster",
     emit: ({ code }) => code.fence(),
   },
   nanosleep: { allows: "", emit: nothing },

@@ -14,6 +14,8 @@ import { logicHandlers } from "./logic.ts";
 import { matrixHandlers } from "./matrix.ts";
 import { mbarrierHandlers } from "./mbarrier.ts";
 import { memoryHandlers } from "./memory.ts";
+import { isMixed, mixedArithmetic } from "./mixed.ts";
+import { addPacked, choosePacked, isPacked, packedHandlers } from "./packed.ts";
 import { textureHandlers } from "./texture.ts";
 
 type Emit = Handler["emit"];
@@ -43,6 +45,24 @@ function orHalf(handler: Handler, name: keyof typeof halfOperations, allows: str
   };
 }
 
+/** Another form of an opcode, which it takes where `applies`, with modifiers of its own. */
+function or(
+  handler: Handler,
+  { applies, allows, emit }: Handler & { applies: (instruction: Instruction) => boolean },
+): Handler {
+  return {
+    allows: `${handler.allows} ${allows}`,
+    emit(emitter, instruction) {
+      const isOther = applies(instruction);
+      requireAllowed(instruction, isOther ? allows : handler.allows);
+      (isOther ? emit : handler.emit)(emitter, instruction);
+    },
+  };
+}
+
+const orMixed = (handler: Handler, name: "add" | "sub" | "fma", halves: 1 | 2): Handler =>
+  or(handler, { applies: isMixed, allows: "rn rz rm rp sat", emit: mixedArithmetic(name, halves) });
+
 const handlers: Handlers = {
   ...memoryHandlers,
   ...textureHandlers,
@@ -54,29 +74,41 @@ const handlers: Handlers = {
   ...compareHandlers,
   ...convertHandlers,
   ...callHandlers,
+  ...packedHandlers,
   ...float.floatHandlers,
-  fma: orHalf(float.floatHandlers["fma"]!, "fma", "rn ftz sat relu"),
+  fma: orMixed(orHalf(float.floatHandlers["fma"]!, "fma", "rn ftz sat relu"), "fma", 2),
   ex2: orHalf(float.floatHandlers["ex2"]!, "ex2", "approx ftz"),
   tanh: orHalf(float.floatHandlers["tanh"]!, "tanh", "approx"),
-  add: orHalf(
-    byType({
-      integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "add"),
-      integerAllows: "sat cc",
-      float: float.addFloat,
-      floatAllows: float.rounded,
-    }),
-    "add",
-    "rn ftz sat",
+  add: or(
+    orMixed(
+      orHalf(
+        byType({
+          integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "add"),
+          integerAllows: "sat cc",
+          float: float.addFloat,
+          floatAllows: float.rounded,
+        }),
+        "add",
+        "rn ftz sat",
+      ),
+      "add",
+      1,
+    ),
+    { applies: isPacked, allows: "", emit: addPacked },
   ),
-  sub: orHalf(
-    byType({
-      integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "sub"),
-      integerAllows: "sat cc",
-      float: float.subtractFloat,
-      floatAllows: float.rounded,
-    }),
+  sub: orMixed(
+    orHalf(
+      byType({
+        integer: (emitter, instruction) => integer.addOrSubtract(emitter, instruction, "sub"),
+        integerAllows: "sat cc",
+        float: float.subtractFloat,
+        floatAllows: float.rounded,
+      }),
+      "sub",
+      "rn ftz sat",
+    ),
     "sub",
-    "rn ftz sat",
+    1,
   ),
   addc: { allows: "cc", emit: integer.addOrSubtractCarry },
   subc: { allows: "cc", emit: integer.addOrSubtractCarry },
@@ -126,25 +158,31 @@ const handlers: Handlers = {
     "neg",
     "ftz",
   ),
-  min: orHalf(
-    byType({
-      integer: (emitter, instruction) => integer.choose(emitter, instruction, "min"),
-      integerAllows: "",
-      float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "min"),
-      floatAllows: "ftz NaN",
-    }),
-    "min",
-    "ftz NaN",
+  min: or(
+    orHalf(
+      byType({
+        integer: (emitter, instruction) => integer.choose(emitter, instruction, "min"),
+        integerAllows: "relu",
+        float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "min"),
+        floatAllows: "ftz NaN xorsign abs",
+      }),
+      "min",
+      "ftz NaN",
+    ),
+    { applies: isPacked, allows: "relu", emit: choosePacked("min") },
   ),
-  max: orHalf(
-    byType({
-      integer: (emitter, instruction) => integer.choose(emitter, instruction, "max"),
-      integerAllows: "",
-      float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "max"),
-      floatAllows: "ftz NaN",
-    }),
-    "max",
-    "ftz NaN",
+  max: or(
+    orHalf(
+      byType({
+        integer: (emitter, instruction) => integer.choose(emitter, instruction, "max"),
+        integerAllows: "relu",
+        float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "max"),
+        floatAllows: "ftz NaN xorsign abs",
+      }),
+      "max",
+      "ftz NaN",
+    ),
+    { applies: isPacked, allows: "relu", emit: choosePacked("max") },
   ),
   sad: { allows: "", emit: integer.absoluteDifference },
   dp4a: { allows: "", emit: integer.dot },

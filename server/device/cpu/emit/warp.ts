@@ -24,9 +24,12 @@ export type Suspension =
       readonly isArrival: boolean;
     };
 
+/** The number of the barrier of a block that is the only one of its cluster: behind those that programs can name. */
+const CLUSTER_BARRIER = 16;
+
 const allowed: Record<string, string> = {
   bar: "sync arrive red warp popc and or cta",
-  barrier: "cta sync arrive red aligned popc and or",
+  barrier: "cta cluster sync arrive wait red aligned popc and or release acquire relaxed",
   shfl: "sync up down bfly idx",
   vote: "sync all any uni ballot",
   match: "any all sync",
@@ -46,6 +49,7 @@ export function suspensionOf(instruction: Instruction): Suspension {
     ? (["popc", "and", "or"] as const).find((name) => modifiers.has(name))
     : undefined;
   const { id, count } = barrierOperands(instruction);
+  if (modifiers.has("cluster")) return { kind: "barrier", id: CLUSTER_BARRIER, reduction, isArrival: false };
   return {
     kind: "barrier",
     id: count === undefined && id?.kind === "integer" && !modifiers.has("arrive") ? Number(id.value & 15n) : undefined,

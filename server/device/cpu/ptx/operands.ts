@@ -13,8 +13,8 @@ export interface Names {
   label(name: string, line: number): Label;
 }
 
-/** `ld.v8.b32` is the widest vector. */
-const VECTOR_ELEMENTS_MAX = 16;
+/** `tcgen05.ld` has the widest vectors. */
+const VECTOR_ELEMENTS_MAX = 256;
 /** Arguments of a call. */
 const LIST_ELEMENTS_MAX = 1024;
 
@@ -72,6 +72,10 @@ function readName(lexer: Lexer, names: Names, token: Token): Operand {
   }
   if (isSpecialRegister(name)) return { kind: "special", name };
   if (names.isFunction(name)) return { kind: "function", name };
+  const whole = names.find(/^(.+)\.[bh][0-7]{1,4}$/.exec(name)?.[1] ?? "");
+  // Bytes and halves of a register, as video instructions choose them; those are refused by name.
+  if (whole !== undefined && isRegister(whole))
+    return { kind: "list", elements: [{ kind: "register", register: whole, negated: false }] };
   if (name.startsWith("%")) throw notDeclared(token);
   return { kind: "label", label: names.label(name, token.line) };
 }

@@ -22,6 +22,8 @@ export const typeBytes = {
   tf32: 4,
   f16x2: 4,
   bf16x2: 4,
+  u16x2: 4,
+  s16x2: 4,
   b64: 8,
   u64: 8,
   s64: 8,
