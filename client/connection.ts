@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { FrameKind, type Welcome } from "../shared/generated/calls.ts";
 import { HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS, SILENCE_MS_MAX } from "../shared/limits.ts";
-import type { Frame } from "../shared/wire/frame.ts";
+import type { BegunFrame, Frame } from "../shared/wire/frame.ts";
 import { protocolError } from "../shared/wire/wire-buffer.ts";
 import { forgetAtExit, sayAtExit } from "./exit-farewell.ts";
 import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
@@ -54,6 +54,8 @@ export interface ConnectionHandlers {
   /** Another connection goes on where one broke. */
   onResumed(): void;
   onFrame(frame: Frame): void;
+  /** As the link asks. */
+  placeFor(frame: BegunFrame): Uint8Array | undefined;
   /** Whether an answer is waited for. */
   isAwaited(): boolean;
   /** The session cannot go on. */
@@ -108,6 +110,7 @@ export class Connection {
       onHello: (link) => this.#onHello(link),
       onWelcome: (link, welcome) => this.#onWelcome(link, welcome),
       onFrame: (frame) => this.#onFrame(frame),
+      placeFor: (frame) => (this.#isOver ? undefined : handlers.placeFor(frame)),
       onLost: (link, loss) => this.#onLost(link, loss),
     };
   }

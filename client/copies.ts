@@ -14,6 +14,7 @@ import {
 import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
 import { orAborted } from "./abort.ts";
 import { type Decode, decodeNothing } from "./pending-answers.ts";
+import { isPlace } from "./placed-answer.ts";
 import type { Session } from "./session.ts";
 import type { Staging } from "./staging.ts";
 
@@ -92,14 +93,15 @@ export function requestPiece(
   const part = staging?.take();
   if (staging === undefined || part === undefined) {
     const fields = { address, stream, byteCount: byteLength };
-    const call = { fields, encode: encodeCopyFromDeviceCall, decode: decodeInto(into, onArrived) };
+    const decode = decodeInto(into, onArrived);
+    const call = { fields, encode: encodeCopyFromDeviceCall, decode, into: isPlace(into) ? into : undefined };
     return session.request(Opcode.copyFromDevice, call, signal);
   }
   const answered = session.request(Opcode.copyFromDeviceStaged, {
     fields: { address, stream, offset: part.offset, byteCount: byteLength },
     encode: encodeCopyFromDeviceStagedCall,
-    decode: (...body) => {
-      decodeNothing(...body);
+    decode: (buffer, start, end) => {
+      decodeNothing(buffer, start, end);
       if (into.byteLength !== byteLength) return takenAway();
       staging.read(part, into);
       return onArrived?.();
@@ -113,7 +115,8 @@ export function requestPiece(
 
 function decodeInto(into: Uint8Array, onArrived: (() => void) | undefined): Decode<void> {
   const { byteLength } = into;
-  return (buffer, start, end) => {
+  return (buffer, start, end, placed) => {
+    if (placed === into) return into.byteLength === byteLength ? onArrived?.() : takenAway();
     const { data } = decodeCopyFromDeviceAnswer(buffer, start, end);
     if (data.byteLength !== byteLength) {
       throw new SluiceError(

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { codeOfWire, type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
 import { decodeGreeting, decodeRefusal, decodeWelcome, FrameKind, type Welcome } from "../shared/generated/calls.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
-import { type Frame, FrameReader } from "../shared/wire/frame.ts";
+import { type BegunFrame, type Frame, FrameReader } from "../shared/wire/frame.ts";
 import { protocolError } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
 import {
@@ -17,6 +17,7 @@ import {
   NONCE_BYTES,
   type SessionPosition,
 } from "./handshake.ts";
+import { PLACED_BYTES_MIN, PLACED_HEAD_BYTES } from "./placed-answer.ts";
 import { endpointsOf, openTransport, transportKinds, withHost } from "./transport/open.ts";
 import type { ServerLink, Transport } from "./transport/transport.ts";
 
@@ -30,6 +31,8 @@ export interface LinkHandlers {
   onWelcome(link: Link, welcome: Welcome): void;
   /** A frame behind WELCOME. What it throws ends the link with that error. */
   onFrame(frame: Frame): void;
+  /** Where the data of a frame that has begun may be read to, behind its first PLACED_HEAD_BYTES; undefined: as any frame. */
+  placeFor(frame: BegunFrame): Uint8Array | undefined;
   /** The link that was opened is over: by the server's word, by a fault of what it sent, or because the connection broke. */
   onLost(link: Link, loss: Loss): void;
 }
@@ -62,7 +65,7 @@ export class Link {
   transport!: Transport;
   readonly #options: LinkOptions;
   readonly #credentials: Credentials;
-  readonly #reader = new FrameReader();
+  readonly #reader = new FrameReader({ placesAreLent: true });
   #serverNonce: Uint8Array | undefined;
   #isOpen = false;
   #isOver = false;
@@ -115,6 +118,11 @@ export class Link {
           link.#reader.filled(byteCount);
           link.#onReceived();
         },
+        place: () => link.#reader.placeSpace(),
+        onPlaced: (byteCount) => {
+          link.#reader.placed(byteCount);
+          link.#onReceived();
+        },
         leaveSpace: () => link.#reader.leaveSpace(),
         onBytes: (bytes) => {
           link.#reader.push(bytes);
@@ -145,10 +153,19 @@ export class Link {
         this.#onFrame(frame);
         if (this.#isOver) return;
       }
+      this.#placeData();
     } catch (error) {
       this.transport.destroy();
       this.#over({ error: toSluiceError(error), cause: undefined });
     }
+  }
+
+  /** Has the data of a large answer that has begun read to where it goes. */
+  #placeData(): void {
+    const begun = this.#isOpen ? this.#reader.begun() : undefined;
+    if (begun === undefined || begun.byteCount < PLACED_BYTES_MIN || !this.transport.places) return;
+    const into = this.#options.handlers.placeFor(begun);
+    if (into !== undefined) this.#reader.place(PLACED_HEAD_BYTES, into);
   }
 
   #onFrame(frame: Frame): void {

@@ -123,7 +123,7 @@ export class Outbox {
     if (this.#ended) return;
     this.batches++;
     // The bytes are the caller's again when this returns.
-    const kept = this.#log.append(head, { mark: this.calls, bulk, adopts: false });
+    const kept = this.#log.append(head, { mark: this.calls, bulk });
     if (this.#transport === undefined) return;
     this.#receivedBytes = 0;
     // Most batches are small and leave at once, from where they were written.

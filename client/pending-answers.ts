@@ -7,13 +7,18 @@ import { callTable, decodeFailure } from "../shared/generated/calls.ts";
 import type { AnswerView } from "../shared/wire/frame.ts";
 import { protocolError, type WireBuffer } from "../shared/wire/wire-buffer.ts";
 
-/** What an answered call does with its answer; the body is valid only during the call. A rejected promise is the caller's failure alone. */
-export type Decode<A> = (buffer: WireBuffer, start: number, end: number) => A | Promise<A>;
+/**
+ * What an answered call does with its answer; the body is valid only during the call. `placed` is its `into` when its data was read there,
+ * and is missing in the body. A rejected promise is the caller's failure alone.
+ */
+export type Decode<A> = (buffer: WireBuffer, start: number, end: number, placed?: Uint8Array) => A | Promise<A>;
 
 interface Pending {
   readonly sequence: number;
   /** Decodes and resolves. */
-  readonly succeed: (buffer: WireBuffer, start: number, end: number) => void;
+  readonly succeed: (...answer: Parameters<Decode<void>>) => void;
+  /** Where the data of its answer may be read to. */
+  readonly into: Uint8Array | undefined;
   readonly fail: (error: SluiceError) => void;
   /** The call that was issued behind it and waits too. */
   next: Pending | undefined;
@@ -45,12 +50,13 @@ export class PendingAnswers {
   }
 
   /** The answer to the call with this sequence number, decoded. */
-  expect<A>(sequence: number, decode: Decode<A>): Promise<A> {
+  expect<A>(sequence: number, decode: Decode<A>, into?: Uint8Array): Promise<A> {
     return new Promise((resolve, reject) => {
       const pending: Pending = {
         sequence,
-        succeed: (buffer, start, end) => resolve(decode(buffer, start, end)),
+        succeed: (buffer, start, end, placed) => resolve(decode(buffer, start, end, placed)),
         fail: reject,
+        into,
         next: undefined,
       };
       if (this.#last === undefined) this.#first = pending;
@@ -60,18 +66,25 @@ export class PendingAnswers {
     });
   }
 
+  /** Where the data of the answer to this call may be read to. */
+  placeOf(low: number): Uint8Array | undefined {
+    let found = this.#first;
+    while (found !== undefined && found.sequence >>> 0 !== low) found = found.next;
+    return found?.into;
+  }
+
   /**
    * Gives an answer to its call. Returns the failure of an earlier call, when that is what the answer tells.
    * @throws SluiceError PROTOCOL_ERROR for an answer that no call waits for, or that is malformed.
    */
-  settle(buffer: WireBuffer, answer: AnswerView): SluiceError | undefined {
+  settle(buffer: WireBuffer, answer: AnswerView, placed?: Uint8Array): SluiceError | undefined {
     const pending = this.#take(answer.sequence);
     if (pending === undefined) {
       throw protocolError(`The server answers the call [${answer.sequence}], which waits for no answer.`);
     }
     try {
       if (answer.status === 0) {
-        pending.succeed(buffer, answer.start, answer.end);
+        pending.succeed(buffer, answer.start, answer.end, placed);
         return undefined;
       }
       const error = this.#failureIn(buffer, answer, pending.sequence);

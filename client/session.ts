@@ -15,13 +15,14 @@ import {
   Opcode,
 } from "../shared/generated/calls.ts";
 import { ANSWERS_PENDING_MAX, STAGED_COPY_BYTES_MIN } from "../shared/limits.ts";
-import { type AnswerView, answersOf, FRAME_HEADER_BYTES, type Frame } from "../shared/wire/frame.ts";
-import { protocolError, type WireBuffer, type WireWriter } from "../shared/wire/wire-buffer.ts";
+import { type AnswerView, answersOf, type BegunFrame, type Frame } from "../shared/wire/frame.ts";
+import { protocolError, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
 import { RunningCopies } from "./pieces.ts";
+import { headOf, placedAnswer } from "./placed-answer.ts";
 import type { Recorder } from "./recorder.ts";
 import { OPENING_PAYS_BYTES, Staging, type StagingOffer } from "./staging.ts";
 
@@ -57,6 +58,8 @@ interface Call<T, A> {
   readonly fields: T;
   readonly encode: Encode<T>;
   readonly decode: Decode<A>;
+  /** Where the data of its answer goes: read there as it comes, where that is possible. */
+  readonly into?: Uint8Array | undefined;
 }
 
 export class Session {
@@ -89,6 +92,7 @@ export class Session {
     this.#pending = new PendingAnswers(options.leaseId);
     this.#connection = new Connection(options, this.#outbox, {
       onFrame: (frame) => this.#onFrame(frame),
+      placeFor: (frame) => this.#placeFor(frame),
       isAwaited: () => this.#pending.size > 0,
       onResumed: () => {
         this.#resumedAt = this.calls;
@@ -282,7 +286,7 @@ export class Session {
     if (!onlyAsking.has(opcode)) this.#lastWork = this.calls;
     if (this.#pending.size === 0) this.#connection.keepAlive(true);
     this.#outbox.flushSoon();
-    return this.#pending.expect(this.calls, call.decode);
+    return this.#pending.expect(this.calls, call.decode, call.into);
   }
 
   /** Any answered call tells about a failure of the calls before it. */
@@ -314,10 +318,16 @@ export class Session {
     return answers;
   }
 
+  #placeFor(frame: BegunFrame): Uint8Array | undefined {
+    const head = headOf(frame);
+    const into = head === undefined ? undefined : this.#pending.placeOf(head.sequence);
+    return into?.byteLength === head?.dataBytes ? into : undefined;
+  }
+
   #onFrame(frame: Frame): void {
     if (frame.kind === FrameKind.ANSWERS) {
-      const answers = answersOf(frame);
-      for (const answer of answers) this.#onAnswer(frame.buffer, answer);
+      const answers = frame.placed === undefined ? answersOf(frame) : [placedAnswer(frame)];
+      for (const answer of answers) this.#onAnswer(frame, answer);
       if (this.#resumedAt > 0) this.#lookForGap(frame.ack);
       if (answers.length === 0) return;
     } else if (frame.kind === FrameKind.OUTPUT) {
@@ -325,7 +335,7 @@ export class Session {
       // In its own turn: what the caller's function throws must not look like a fault of the connection.
       queueMicrotask(() => this.#options.onOutput(text));
     } else throw protocolError(`The server sends a frame of kind [${frame.kind}] in an open session.`);
-    this.#outbox.onFrame(frame.end - frame.start + FRAME_HEADER_BYTES);
+    this.#outbox.onFrame(frame.byteCount);
   }
 
   /** An executed call was answered before, or is in this frame; else what the server was to send again is lost. */
@@ -337,9 +347,9 @@ export class Session {
     }
   }
 
-  #onAnswer(buffer: WireBuffer, answer: AnswerView): void {
+  #onAnswer({ buffer, placed }: Frame, answer: AnswerView): void {
     // The failure of an earlier call: the session is in error from now on, and no later call would be executed.
-    const earlier = this.#pending.settle(buffer, answer);
+    const earlier = this.#pending.settle(buffer, answer, placed);
     if (earlier !== undefined) this.#broken ??= earlier;
     // What a failure left behind, only a later answer can say.
     if (answer.status !== 0) this.#lastWork = this.calls;

@@ -14,6 +14,7 @@ const FOREVER_MS = 2 ** 31 - 1;
 
 class GrpcTransport implements Transport {
   readonly endpoint: string;
+  readonly places = false;
   readonly #stream: SubmitStream;
   bytesReceived = 0;
   #bytesGiven = 0;

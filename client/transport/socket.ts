@@ -13,6 +13,7 @@ import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from ".
 
 /** What the stream has been given to read into, and whether bytes were read past it since: then what it reads next stands elsewhere. */
 interface Offer {
+  byteCount: number;
   isPassed: boolean;
 }
 
@@ -58,6 +59,10 @@ class SocketTransport implements Transport {
     return this.#socket.bytesRead + this.#bytesReadNow;
   }
 
+  get places(): boolean {
+    return this.#descriptor() !== undefined;
+  }
+
   get unsentBytes(): number {
     return this.#socket.writableLength + this.#waitingBytes;
   }
@@ -74,17 +79,32 @@ class SocketTransport implements Transport {
     if (!this.#offer.isPassed) this.#handlers.leaveSpace();
     this.#offer.isPassed = true;
     for (let fd = this.#descriptor(); fd !== undefined; fd = this.#descriptor()) {
-      let byteCount: number;
-      try {
-        byteCount = readSync(fd, this.#handlers.space());
-      } catch {
-        // There is nothing now, or the connection is gone: the stream waits, or tells.
-        return;
-      }
-      // The end is the stream's to tell.
+      this.readPlaced();
+      const byteCount = this.#read(fd, this.#handlers.space());
       if (byteCount === 0) return;
-      this.#bytesReadNow += byteCount;
       this.#handlers.onFilled(byteCount);
+    }
+  }
+
+  /** Reads data straight to its place as long as all that is asked for is there. */
+  readPlaced(): void {
+    const { place, onPlaced } = this.#handlers;
+    for (let into = place(); into !== undefined; into = place()) {
+      const fd = this.#descriptor();
+      const byteCount = fd === undefined ? 0 : this.#read(fd, into);
+      if (byteCount > 0) onPlaced(byteCount);
+      if (byteCount < into.byteLength) return;
+    }
+  }
+
+  /** Bytes that are there at once; 0 also when the connection is gone, or ends, which is the stream's to tell. */
+  #read(fd: number, into: Uint8Array): number {
+    try {
+      const byteCount = readSync(fd, into);
+      this.#bytesReadNow += byteCount;
+      return byteCount;
+    } catch {
+      return 0;
     }
   }
 
@@ -206,15 +226,20 @@ function openSocket(options: OpenOptions, { event, open }: SocketOpener): Promis
       reject(cancelled(signal));
       return;
     }
-    const offer: Offer = { isPassed: false };
+    const offer: Offer = { byteCount: 0, isPassed: false };
+    let transport: SocketTransport | undefined;
     const socket = open({
       buffer: () => {
+        const space = handlers.space();
+        offer.byteCount = space.byteLength;
         offer.isPassed = false;
-        return handlers.space();
+        return space;
       },
       callback: (byteCount: number, bytes: Uint8Array): boolean => {
         if (offer.isPassed) handlers.onBytes(bytes.subarray(0, byteCount));
         else handlers.onFilled(byteCount);
+        // More is there only behind a full read; to ask in vain costs an exception.
+        if (byteCount === offer.byteCount) transport?.readPlaced();
         return true;
       },
     });
@@ -250,7 +275,8 @@ function openSocket(options: OpenOptions, { event, open }: SocketOpener): Promis
       settle();
       // A path that has died without a word is noticed, also while nothing is sent.
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
-      resolve(new SocketTransport(socket, { endpoint, handlers, isPlain: event === "connect", offer }));
+      transport = new SocketTransport(socket, { endpoint, handlers, isPlain: event === "connect", offer });
+      resolve(transport);
     });
   });
 }

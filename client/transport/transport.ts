@@ -12,6 +12,9 @@ export interface TransportHandlers {
   space(): Uint8Array;
   /** Bytes have come into the last `space`. */
   onFilled(byteCount: number): void;
+  /** Where bytes that come next go in memory that may be taken away: asked, and told with `onPlaced`, only around a read that is over at once. */
+  place(): Uint8Array | undefined;
+  onPlaced(byteCount: number): void;
   /** Somebody still holds the last `space` and may write to it: the next one must be other memory. */
   leaveSpace(): void;
   /** Bytes have come into a space that was left. */
@@ -26,6 +29,8 @@ export interface Transport {
   /** Bytes sent and received so far, as counted on the wire. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Whether it reads into `place`. */
+  readonly places: boolean;
   /** Bytes given to `write` that the system has not taken yet. */
   readonly unsentBytes: number;
   /**

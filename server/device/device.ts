@@ -207,8 +207,8 @@ export interface DeviceSlice {
   /** Reads `into.byteLength` bytes; resolves once they are there. */
   read(address: number, into: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /**
-   * The memory itself, where it is the host's and no work is under way in it; only to be read, and only until the next call. Undefined, or
-   * absent, where `read` must be asked.
+   * The memory itself, where it is the host's and no work is under way in it; only to be read, and only until the next call that writes to memory.
+   * Undefined, or absent, where `read` must be asked.
    */
   view?(address: number, byteCount: number): Uint8Array | undefined;
   /**

@@ -9,7 +9,7 @@ import { FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
 import type { WireWriter } from "../../shared/wire/wire-buffer.ts";
 import type { Outgoing } from "./outgoing.ts";
 
-/** Data of this size is not copied into its frame: its memory is the frame's own until the client has it. */
+/** Data of this size is not copied into its frame: its memory is the frame's own until the client has it, or the device's, which lends it. */
 export const BULK_BYTES_MIN = 32 * 1024;
 
 /** A call that failed, as it is told. */
@@ -98,7 +98,7 @@ export class AnswerStream {
 
   #added(): void {
     this.answersSent++;
-    // Bulk data ends its frame, and its memory is the device's again when the next call runs.
+    // Bulk data ends its frame.
     if (this.#writer.byteLength >= BATCH_BYTES || this.#writer.body.bulk !== undefined) this.#onFull();
   }
 

@@ -104,13 +104,21 @@ function readFromStream(socket: Socket, { reader, onBytes }: Reading): Socket {
   return socket;
 }
 
+const descriptorOf = (socket: Socket): number | undefined => {
+  const fd = (socket as unknown as WithHandle)._handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
+};
+
+/** Whether `writeNow` ever takes anything. */
+export const isDirect = (socket: Socket): boolean => descriptorOf(socket) !== undefined;
+
 /**
  * Writes what the system takes at once and returns how much that is; 0 while the socket still has something to send. The rest
  * is the caller's to give to `socket.write`.
  */
 export function writeNow(socket: Socket, bytes: Uint8Array): number {
-  const fd = (socket as unknown as WithHandle)._handle?.fd;
-  if (socket.writableLength > 0 || fd === undefined || fd < 0) return 0;
+  const fd = descriptorOf(socket);
+  if (socket.writableLength > 0 || fd === undefined) return 0;
   try {
     return sendNow(fd, bytes) ?? writeSync(fd, bytes);
   } catch {
@@ -136,8 +144,8 @@ export function writeSoon(socket: Socket, bytes: Uint8Array): number {
     });
   }
   while (taken < bytes.byteLength && !isTurnOver(waitingSince)) {
-    const fd = (socket as unknown as WithHandle)._handle?.fd;
-    if (fd === undefined || fd < 0 || !takesSoon(fd)) break;
+    const fd = descriptorOf(socket);
+    if (fd === undefined || !takesSoon(fd)) break;
     taken += writeNow(socket, bytes.subarray(taken));
   }
   return taken;

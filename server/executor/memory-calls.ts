@@ -111,7 +111,7 @@ export function copyFromDevice(
   const stream = work.stream(call.stream, slice);
   const isBulk = call.byteCount >= BULK_BYTES_MIN;
   // Small data is copied into its frame before the next call runs; large data is sent from where it is, or is the frame's own in a block.
-  const lent = isBulk && work.lends() ? slice.device.view?.(call.address, call.byteCount) : undefined;
+  const lent = isBulk && work.lends ? slice.device.view?.(call.address, call.byteCount) : undefined;
   if (lent !== undefined) return { data: lent };
   const data = isBulk ? takeBlock(call.byteCount) : takeSmall(call.byteCount);
   const reading = slice.device.read(call.address, data, stream);

@@ -1,20 +1,32 @@
 /**
  * The frames of a session on their way to its client: sent as far as the system takes them at once, kept until they are with the client,
  * and sent again over the connection that follows a broken one. Bounded: whoever produces them asks `isFull`, and waits for `whenRoom`.
+ * Large data goes from where it lies, which may be a device's memory, as long as nobody needs to write there.
  */
 import type { Socket } from "node:net";
 import { ANSWER_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
-import { FrameLog, piecesOf } from "../../shared/wire/frame-log.ts";
+import { FrameLog, type KeptFrame, piecesOf } from "../../shared/wire/frame-log.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
-import { writeNow, writeSoon } from "./connection.ts";
+import { isDirect, writeNow, writeSoon } from "./connection.ts";
+
+/** What a socket is given of lent memory when the system takes no more: copied, so little; it tells when there is room for the rest. */
+const PROBE_BYTES = 16 * 1024;
 
 export interface OutgoingOptions {
   /** Whether the client acknowledges frames and may come back for those that it lacks. Otherwise they are kept until they are written. */
   readonly isResumable: boolean;
-  /** Whether bulk data stays as it is until it is released. If not, `send` is done with it when it returns. Default: it does. */
+  /** Whether bulk data is this object's until it is released. What is not is lent to it until `keepLent`. Default: it is. */
   readonly isKept?: (bulk: Uint8Array) => boolean;
   /** Gets the memory of bulk data back. */
   readonly onReleased?: (bulk: Uint8Array) => void;
+}
+
+/** A frame, or what acknowledges without being one that counts, of which not all is with the socket. */
+interface Unsent {
+  readonly frame: Uint8Array | KeptFrame;
+  readonly byteCount: number;
+  /** Bytes that the socket has. */
+  given: number;
 }
 
 export class Outgoing {
@@ -22,11 +34,15 @@ export class Outgoing {
   readonly #isKept: (bulk: Uint8Array) => boolean;
   readonly #log: FrameLog;
   #socket: Socket | undefined;
-  /** Numbers of frames: the last one sent, written whole, acknowledged, and no longer kept. */
+  /** Numbers of frames: the last one sent, given to a socket whole, written whole, acknowledged, and no longer kept. */
   #sent = 0;
+  #given = 0;
   #written = 0;
   #acknowledged = 0;
   #released = 0;
+  /** What waits for this connection, in order, while its socket has more than the system takes. */
+  #unsent: Unsent[] = [];
+  #isWaiting = false;
   /** Acknowledgements are not waited for. */
   #forgets = false;
   #waiting: (() => void)[] = [];
@@ -47,9 +63,19 @@ export class Outgoing {
     return this.#log.byteLength > ANSWER_BACKLOG_BYTES_MAX;
   }
 
-  /** Whether the system may get bulk data from where it lies: nobody asks for it again, and nothing waits before it. */
-  get takesNow(): boolean {
-    return !this.#isResumable && this.#socket !== undefined && this.#socket.writableLength === 0;
+  /** Whether the system has all that was sent. */
+  get isIdle(): boolean {
+    return this.#unsent.length === 0 && this.#socket?.writableLength === 0;
+  }
+
+  /** Whether bulk data is lent to frames that are kept: then `keepLent` comes before anything that writes to it. */
+  get borrows(): boolean {
+    return this.#log.borrows;
+  }
+
+  /** Copies what is lent; it is the lender's again when this returns. */
+  keepLent(): void {
+    this.#log.keepLent();
   }
 
   /** Resolves when there is room, or nothing more is to come. */
@@ -58,36 +84,35 @@ export class Outgoing {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Sends a frame that counts. `bulk`, if there is some, follows the head; if it `isKept`, its memory is this object's until it is released. */
+  /** Sends a frame that counts. `bulk`, if there is some, follows the head. */
   send(head: Uint8Array, bulk?: Uint8Array): void {
     const mark = ++this.#sent;
+    const use = bulk !== undefined && this.#isKept(bulk) ? "adopt" : "lend";
+    const frame = this.#log.append(head, { mark, bulk, use });
     const socket = this.#socket;
-    const adopts = bulk === undefined || this.#isKept(bulk);
-    if (!adopts && this.takesNow && bulk.byteLength % 8 === 0) {
-      this.#sendThrough(socket!, { mark, head, bulk });
-      return;
-    }
-    const kept = this.#log.append(head, { mark, bulk, adopts });
     if (socket === undefined) return;
     // Most frames are small and leave at once, from where they were written.
-    const taken = bulk === undefined ? writeNow(socket, head) : 0;
-    this.byteCount += taken;
-    if (taken === head.byteLength) this.#onWritten(mark);
-    else this.#write(socket, { mark, pieces: piecesOf(kept, taken) });
+    const given = bulk === undefined && this.#unsent.length === 0 ? writeNow(socket, head) : 0;
+    this.byteCount += given;
+    if (given === frame.byteCount) {
+      this.#given = mark;
+      this.#onWritten(mark);
+    } else this.#queue(socket, { frame, byteCount: frame.byteCount, given });
   }
 
   /** Sends a frame that nobody misses: it only acknowledges. */
   sendUncounted(frame: Uint8Array): void {
     const socket = this.#socket;
     if (socket === undefined) return;
-    this.byteCount += frame.byteLength;
-    const taken = writeNow(socket, frame);
-    if (taken < frame.byteLength) socket.write(frame.slice(taken));
+    const given = this.#unsent.length === 0 ? writeNow(socket, frame) : 0;
+    this.byteCount += given;
+    if (given === frame.byteLength) return;
+    this.#queue(socket, { frame: frame.slice(), byteCount: frame.byteLength, given });
   }
 
   /** Whether a client that has received `count` frames can be given the rest. Throws PROTOCOL_ERROR for more than were sent. */
   canResumeFrom(count: number): boolean {
-    if (count > this.#sent) throw protocolError(`The client has [${count}] frames, and [${this.#sent}] were sent.`);
+    this.#checkReceived(count);
     return count >= this.#released;
   }
 
@@ -96,12 +121,28 @@ export class Outgoing {
     this.#acknowledged = count;
     this.#release(count);
     this.#socket = socket;
-    for (const frame of this.#log.entries()) this.#write(socket, frame);
+    for (const { kept } of [...this.#log.entries()]) {
+      this.#queue(socket, { frame: kept, byteCount: kept.byteCount, given: 0 });
+    }
   }
 
   /** The connection is gone: frames wait for the next. */
   detach(): void {
     this.#socket = undefined;
+    this.#unsent = [];
+    this.#isWaiting = false;
+  }
+
+  /** Gives all that waits to the socket, which somebody else writes to and closes from now on. */
+  handOver(): void {
+    const socket = this.#socket;
+    if (socket === undefined || this.#unsent.length === 0) return;
+    this.keepLent();
+    for (const unsent of this.#unsent) {
+      this.byteCount += unsent.byteCount - unsent.given;
+      for (const piece of restOf(unsent)) socket.write(piece);
+    }
+    this.#unsent = [];
   }
 
   /** The client has the frames up to the one with these low 32 bits. */
@@ -110,7 +151,7 @@ export class Outgoing {
     const news = (ack - this.#acknowledged) | 0;
     if (news <= 0) return;
     const count = this.#acknowledged + news;
-    if (count > this.#sent) throw protocolError(`The client has [${count}] frames, and [${this.#sent}] were sent.`);
+    this.#checkReceived(count);
     this.#acknowledged = count;
     this.#forgets &&= count < this.#released;
     this.#release(count);
@@ -130,40 +171,66 @@ export class Outgoing {
     this.#tell();
   }
 
-  #write(socket: Socket, { mark, pieces }: { readonly mark: number; readonly pieces: readonly Uint8Array[] }): void {
-    const last = pieces.length - 1;
-    for (const [index, piece] of pieces.entries()) {
-      this.byteCount += piece.byteLength;
-      const taken = writeNow(socket, piece);
-      const rest = taken === 0 ? piece : piece.subarray(taken);
-      const isLast = index === last;
-      if (rest.byteLength === 0) {
-        if (isLast) this.#onWritten(mark);
-      } else if (isLast) {
-        socket.write(rest, (error) => {
-          if (socket === this.#socket && !error) this.#onWritten(mark);
-        });
-      } else socket.write(rest);
+  /** What is not with a socket, nobody can have: its memory is still in use. */
+  #checkReceived(count: number): void {
+    if (count > this.#given) throw protocolError(`The client has [${count}] frames, and [${this.#given}] were sent.`);
+  }
+
+  #queue(socket: Socket, unsent: Unsent): void {
+    this.#unsent.push(unsent);
+    if (!this.#isWaiting) this.#work(socket);
+  }
+
+  /** Gives the socket what waits, until it has more than the system takes. */
+  #work(socket: Socket): void {
+    for (let first = this.#unsent[0]; first !== undefined && !this.#isWaiting; first = this.#unsent[0]) {
+      if (this.#sendFrom(socket, first)) this.#take(first);
     }
   }
 
-  /** Sends what the system takes soon from where it lies, and copies only the rest. `bulk` needs no padding. */
-  #sendThrough(
-    socket: Socket,
-    { mark, head, bulk }: { readonly mark: number; readonly head: Uint8Array; readonly bulk: Uint8Array },
-  ): void {
-    const ofHead = writeNow(socket, head);
-    const ofBulk = ofHead < head.byteLength ? 0 : writeSoon(socket, bulk);
-    this.byteCount += ofHead + ofBulk;
-    if (ofBulk === bulk.byteLength) {
-      this.#onWritten(mark);
-      return;
+  /** Whether the socket has all of it. */
+  #sendFrom(socket: Socket, unsent: Unsent): boolean {
+    const lent = "lent" in unsent.frame ? unsent.frame.lent : undefined;
+    for (const piece of restOf(unsent)) {
+      const isLent = piece.buffer === lent?.buffer;
+      // Of a client that waits in its call, nothing else comes meanwhile.
+      const taken = isLent && !this.#isResumable ? writeSoon(socket, piece) : writeNow(socket, piece);
+      this.#count(unsent, taken);
+      if (taken === piece.byteLength) continue;
+      this.#giveToStream(socket, unsent, { rest: piece.subarray(taken), isLent });
+      return false;
     }
-    const kept =
-      ofBulk === 0
-        ? this.#log.append(head.subarray(ofHead), { mark, bulk, adopts: false })
-        : this.#log.append(bulk.subarray(ofBulk), { mark, adopts: false });
-    this.#write(socket, { mark, pieces: piecesOf(kept) });
+    return true;
+  }
+
+  /** The stream waits until the system takes more. */
+  #giveToStream(
+    socket: Socket,
+    unsent: Unsent,
+    { rest, isLent }: { readonly rest: Uint8Array; readonly isLent: boolean },
+  ): void {
+    const bytes = isLent ? rest.slice(0, isDirect(socket) ? PROBE_BYTES : rest.byteLength) : rest;
+    this.#count(unsent, bytes.byteLength);
+    this.#isWaiting = true;
+    socket.write(bytes, (error) => {
+      if (socket !== this.#socket || error) return;
+      this.#isWaiting = false;
+      if (unsent.given === unsent.byteCount && unsent === this.#unsent[0]) this.#take(unsent);
+      this.#work(socket);
+    });
+  }
+
+  #count(unsent: Unsent, byteCount: number): void {
+    unsent.given += byteCount;
+    this.byteCount += byteCount;
+    if (unsent.given === unsent.byteCount && "mark" in unsent.frame)
+      this.#given = Math.max(this.#given, unsent.frame.mark);
+  }
+
+  /** The first of those that wait is with the system. */
+  #take({ frame }: Unsent): void {
+    this.#unsent.shift();
+    if ("mark" in frame) this.#onWritten(frame.mark);
   }
 
   #onWritten(mark: number): void {
@@ -185,3 +252,6 @@ export class Outgoing {
     for (const resolve of waiting) resolve();
   }
 }
+
+const restOf = ({ frame, given }: Unsent): readonly Uint8Array[] =>
+  "mark" in frame ? piecesOf(frame, given) : [frame.subarray(given)];

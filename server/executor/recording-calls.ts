@@ -68,8 +68,7 @@ export function recordingCreate(work: Workspace, call: RecordingCreateCall): voi
 
 /** The bytes inside are the client's: what is wrong with them is its recording's failure, as everything else about it. */
 function callsIn(buffer: WireBuffer, { calls, count }: RecordingCreateCall): RecordedCall[] {
-  const range = { buffer, start: 0, end: calls.byteLength };
-  const frame = { kind: codec.FrameKind.CALLS, count, ack: 0, ...range, placed: undefined };
+  const frame = { buffer, count, start: 0, end: calls.byteLength };
   try {
     return callsOf(frame).map((view, index): RecordedCall => {
       const kind = recordableCalls.get(view.opcode);

@@ -5,7 +5,7 @@
  */
 import type { Socket } from "node:net";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { FrameKind, type Welcome } from "../../shared/generated/calls.ts";
+import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
 import { CALL_HEADER_BYTES, type CallView, callsOf, type Frame, FrameReader } from "../../shared/wire/frame.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
@@ -22,6 +22,19 @@ import type { Workspace } from "./workspace.ts";
 
 /** Bytes read ahead while a call holds the session up, beyond which the socket is paused. */
 const READ_AHEAD_BYTES_MAX = 1024 * 1024;
+
+/** Calls that write to no device's memory. What is lent to answers is copied before any other runs. */
+const readingCalls: ReadonlySet<number> = new Set([
+  Opcode.copyFromDevice,
+  Opcode.copyFromDeviceStaged,
+  Opcode.streamSynchronize,
+  Opcode.streamQuery,
+  Opcode.eventRecord,
+  Opcode.eventSynchronize,
+  Opcode.eventQuery,
+  Opcode.deviceSynchronize,
+  Opcode.memoryInfo,
+]);
 
 /** Failures of a kernel or a device end the session's work also when a call with an answer meets them. */
 const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "DEVICE_FAILED"]);
@@ -110,7 +123,7 @@ export class Session {
     this.#usage = usage;
     this.#beforeGoodbye = beforeGoodbye;
     this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, isKept: isBlock, onReleased: giveBlock });
-    work.lends = () => this.#outgoing.takesNow;
+    work.lends = true;
     this.#answers = new AnswerStream(this.#outgoing, () => this.#flush());
     if (resumeMs > 0) this.#liveness = setInterval(() => this.#showLife(), livenessMs).unref();
     this.ended = new Promise<void>((resolve) => {
@@ -183,6 +196,7 @@ export class Session {
     if (this.#over) return;
     this.#over = true;
     if (this.#answers.pending) this.#flush();
+    this.#outgoing.handOver();
     if (this.#socket === undefined) this.#finish();
     else refuse(this.#socket, error);
   }
@@ -262,7 +276,7 @@ export class Session {
       this.#hasAnswered &&
       this.#heldUp === undefined &&
       !this.#over &&
-      this.#socket?.writableLength === 0
+      this.#outgoing.isIdle
     );
   }
 
@@ -285,6 +299,7 @@ export class Session {
       while (!this.#over) {
         const change = this.#changes.length > 0 ? this.#changes.shift() : undefined;
         if (change !== undefined) {
+          this.#outgoing.keepLent();
           this.#holdUp(change(), "change");
           break;
         }
@@ -331,7 +346,9 @@ export class Session {
     const begun = this.#failure === undefined ? this.#reader.begun() : undefined;
     if (begun === undefined) return;
     const into = placeFor(this.#work, begun);
-    if (into !== undefined) this.#reader.place(PLACED_HEAD_BYTES, into);
+    if (into === undefined) return;
+    this.#outgoing.keepLent();
+    this.#reader.place(PLACED_HEAD_BYTES, into);
   }
 
   /** All calls are decoded before the first runs: nothing of a malformed frame is executed. */
@@ -387,6 +404,7 @@ export class Session {
   #run(opcode: number, fields: unknown): Promise<void> | undefined {
     const entry = callFunctions[opcode]!;
     const sequence = ++this.#sequence;
+    if (this.#outgoing.borrows && !readingCalls.has(opcode)) this.#outgoing.keepLent();
     if (this.#failure !== undefined) {
       if (entry.encode !== undefined) this.#answers.fail(sequence, this.#failure);
       this.#setExecuted(entry);
@@ -472,6 +490,7 @@ export class Session {
       if (this.#socket === undefined) this.#finish();
       else closeAfter(this.#socket, last);
     };
+    this.#outgoing.handOver();
     this.#beforeGoodbye().then(close, close);
     return true;
   }

@@ -80,8 +80,8 @@ export class Workspace {
   readonly cache: ContentCache | undefined;
   /** Bytes of the images behind the live modules. */
   moduleBytes = 0;
-  /** Whether an answer with a device's own memory would be on its way, without a copy of all of it, before the next call runs. */
-  lends: () => boolean = () => false;
+  /** Whether an answer may carry a device's own memory: who sends it copies it before anything is written there. */
+  lends = false;
   /** Bytes that went through the staging file. */
   readonly staged = { toDevice: 0, fromDevice: 0 };
   /** The last copy there that a device took its time for. */

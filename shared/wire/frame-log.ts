@@ -26,6 +26,8 @@ export interface KeptFrame {
   readonly pieces: Uint8Array[];
   readonly blocks: Block[];
   readonly adopted: Uint8Array | undefined;
+  /** The one of its pieces that is another's memory. */
+  lent: Uint8Array | undefined;
 }
 
 /** The bytes of a frame that is kept, behind the first `from`, in pieces, which stay as they are until it is released. */
@@ -52,6 +54,7 @@ const released: KeptFrame = {
   pieces: noPieces,
   blocks: noBlocks,
   adopted: undefined,
+  lent: undefined,
 };
 
 export interface FrameLogOptions {
@@ -67,8 +70,11 @@ export interface FrameLogEntry {
   readonly mark: number;
   /** Data behind the head, padded to 8 on the wire. */
   readonly bulk?: Uint8Array | undefined;
-  /** Whether `bulk` is kept as it is, and must not change until it is released, or is copied. */
-  readonly adopts: boolean;
+  /**
+   * What becomes of `bulk`. Copied, by default, it is the caller's again at once. Lent, it stays as it is until it is released or
+   * `keepLent` has copied it; adopted, until it is released.
+   */
+  readonly use?: "copy" | "lend" | "adopt";
 }
 
 export class FrameLog {
@@ -80,6 +86,8 @@ export class FrameLog {
   #block: Block | undefined;
   #used = 0;
   #byteCount = 0;
+  /** Frames with memory that is lent. */
+  readonly #lent = new Set<KeptFrame>();
 
   constructor(options: FrameLogOptions) {
     this.#options = options;
@@ -89,6 +97,23 @@ export class FrameLog {
   /** Bytes of the frames kept. */
   get byteLength(): number {
     return this.#byteCount;
+  }
+
+  /** Whether memory is lent to frames that are kept. */
+  get borrows(): boolean {
+    return this.#lent.size > 0;
+  }
+
+  /** Copies what is lent, which is the lender's again when this returns. */
+  keepLent(): void {
+    for (const kept of this.#lent) {
+      const { pieces, lent } = kept;
+      const copies: Uint8Array[] = [];
+      this.#copy(kept, lent!, copies);
+      pieces.splice(pieces.indexOf(lent!), 1, ...copies);
+      kept.lent = undefined;
+    }
+    this.#lent.clear();
   }
 
   /** Keeps a frame. */
@@ -107,22 +132,28 @@ export class FrameLog {
     block.bytes.set(head, start);
     block.frames++;
     this.#used += byteCount;
-    return { mark, byteCount, block, start, pieces: noPieces, blocks: noBlocks, adopted: undefined };
+    return { mark, byteCount, block, start, pieces: noPieces, blocks: noBlocks, adopted: undefined, lent: undefined };
   }
 
-  #appendInPieces(head: Uint8Array, { mark, bulk, adopts }: FrameLogEntry): KeptFrame {
-    const adopted = adopts ? bulk : undefined;
-    const kept: KeptFrame = { mark, byteCount: 0, block: undefined, start: 0, pieces: [], blocks: [], adopted };
-    this.#copy(kept, head);
-    if (bulk !== undefined) {
-      if (adopted === undefined) this.#copy(kept, bulk);
-      else {
-        kept.pieces.push(adopted);
-        kept.byteCount += adopted.byteLength;
-      }
-      const padding = padTo8(bulk.byteLength) - bulk.byteLength;
-      if (padding > 0) this.#copy(kept, zeros.subarray(0, padding));
-    }
+  #appendInPieces(head: Uint8Array, { mark, bulk, use = "copy" }: FrameLogEntry): KeptFrame {
+    const pieces: Uint8Array[] = [];
+    const kept: KeptFrame = {
+      mark,
+      byteCount: head.byteLength + padTo8(bulk?.byteLength ?? 0),
+      block: undefined,
+      start: 0,
+      pieces,
+      blocks: [],
+      adopted: use === "adopt" ? bulk : undefined,
+      lent: use === "lend" ? bulk : undefined,
+    };
+    this.#copy(kept, head, pieces);
+    if (bulk === undefined) return kept;
+    if (use === "copy") this.#copy(kept, bulk, pieces);
+    else pieces.push(bulk);
+    if (use === "lend") this.#lent.add(kept);
+    const padding = padTo8(bulk.byteLength) - bulk.byteLength;
+    if (padding > 0) this.#copy(kept, zeros.subarray(0, padding), pieces);
     return kept;
   }
 
@@ -144,10 +175,14 @@ export class FrameLog {
   }
 
   /** All that is kept, in order. */
-  *entries(): IterableIterator<{ readonly mark: number; readonly pieces: readonly Uint8Array[] }> {
+  *entries(): IterableIterator<{
+    readonly mark: number;
+    readonly pieces: readonly Uint8Array[];
+    readonly kept: KeptFrame;
+  }> {
     for (let index = this.#head; index < this.#kept.length; index++) {
       const kept = this.#kept[index]!;
-      yield { mark: kept.mark, pieces: piecesOf(kept) };
+      yield { mark: kept.mark, pieces: piecesOf(kept), kept };
     }
   }
 
@@ -157,8 +192,8 @@ export class FrameLog {
     if (this.#block?.frames === 0) this.#block = undefined;
   }
 
-  #copy(entry: KeptFrame, bytes: Uint8Array): void {
-    entry.byteCount += bytes.byteLength;
+  /** Copies bytes of a frame into blocks, and adds to `pieces` where they lie. */
+  #copy(entry: KeptFrame, bytes: Uint8Array, pieces: Uint8Array[]): void {
     for (let at = 0; at < bytes.byteLength; ) {
       if (this.#block === undefined || this.#used === BLOCK_BYTES) this.#begin();
       const block = this.#block!;
@@ -171,11 +206,11 @@ export class FrameLog {
         entry.blocks.push(block);
         block.frames++;
       }
-      const last = entry.pieces.at(-1);
+      const last = pieces.at(-1);
       // What lies behind one another is one piece: one write.
       if (last?.buffer === block.bytes.buffer && last.byteOffset + last.byteLength === start) {
-        entry.pieces[entry.pieces.length - 1] = block.bytes.subarray(last.byteOffset, this.#used);
-      } else entry.pieces.push(block.bytes.subarray(start, this.#used));
+        pieces[pieces.length - 1] = block.bytes.subarray(last.byteOffset, this.#used);
+      } else pieces.push(block.bytes.subarray(start, this.#used));
     }
   }
 
@@ -189,6 +224,7 @@ export class FrameLog {
     if (entry.block !== undefined) this.#leave(entry.block);
     else for (const block of entry.blocks) this.#leave(block);
     if (entry.adopted !== undefined) this.#options.onReleased?.(entry.adopted);
+    if (entry.lent !== undefined) this.#lent.delete(entry);
   }
 
   #leave(block: Block): void {

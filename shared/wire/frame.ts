@@ -20,6 +20,8 @@ export interface Frame {
   readonly count: number;
   /** Low 32 bits of a sequence number; see proto/README.md. */
   readonly ack: number;
+  /** Bytes that it has on the wire. */
+  readonly byteCount: number;
   readonly buffer: WireBuffer;
   /** Byte offsets of the frame's payload in the buffer. Of a frame that was placed, the data is missing at the end. */
   readonly start: number;
@@ -45,6 +47,19 @@ export interface BegunFrame {
  */
 const READ_BYTES = 256 * 1024;
 
+/** The same while data is on its way to a place that is lent: copied there, so little; what is behind it is read into the place itself. */
+const LENT_READ_BYTES = 16 * 1024;
+
+export interface FrameReaderOptions {
+  readonly frameBytesMax?: number;
+  readonly capacityBytes?: number;
+  /**
+   * Whether memory that data is placed in may be detached while it is on its way. Then `space` never offers it, which somebody might hold on to,
+   * but `placeSpace`. Default: it stays.
+   */
+  readonly placesAreLent?: boolean;
+}
+
 /**
  * Cuts a byte stream into frames. `push` takes bytes as they come and copies them; a transport that can read straight into
  * place asks for `space` before each read and tells what came with `filled`. `next` returns the next whole frame.
@@ -64,11 +79,14 @@ export class FrameReader {
   #offeredAt = -1;
   /** Where the data of the frame at `#start` goes, and how much of it is there. */
   #place: Uint8Array | undefined;
+  #placeBytes = 0;
   #placedBytes = 0;
+  readonly #placesAreLent: boolean;
   /** Bytes before the data of the frame that was placed last, while the next one is likely to be alike; else 0. */
   #headBytes = 0;
 
-  constructor(options: { frameBytesMax?: number; capacityBytes?: number } = {}) {
+  constructor(options: FrameReaderOptions = {}) {
+    this.#placesAreLent = options.placesAreLent ?? false;
     this.#frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
     this.#buffer = new WireBuffer(options.capacityBytes ?? 64 * 1024);
   }
@@ -91,7 +109,9 @@ export class FrameReader {
    */
   space(): Uint8Array | undefined {
     this.#offeredAt = -1;
-    if (this.#placeLeft > 0) {
+    const placeLeft = this.#placeLeft;
+    if (placeLeft > 0) {
+      if (this.#placesAreLent) return this.#offer(this.#end + Math.min(placeLeft, LENT_READ_BYTES));
       this.#space = this.#place!.subarray(this.#placedBytes);
       return this.#space;
     }
@@ -99,7 +119,12 @@ export class FrameReader {
     const wanted = this.#frameEnd() || this.#end + READ_BYTES;
     // Behind a frame that was placed, what comes is likely to be another: its data is not to be read along with its head.
     const untilData = this.#start + this.#held + this.#headBytes;
-    const limit = Math.min(this.#end < untilData ? untilData : wanted, this.#buffer.byteLength);
+    return this.#offer(this.#end < untilData ? untilData : wanted);
+  }
+
+  /** The buffer from what is there to `wanted`, or to its end. */
+  #offer(wanted: number): Uint8Array | undefined {
+    const limit = Math.min(wanted, this.#buffer.byteLength);
     if (limit <= this.#end) return undefined;
     this.#offeredAt = this.#end;
     const { u8 } = this.#buffer;
@@ -111,6 +136,16 @@ export class FrameReader {
       last.byteLength === limit - this.#end;
     if (!isSame) this.#space = u8.subarray(this.#end, limit);
     return this.#space;
+  }
+
+  /** Where the next bytes of data that is placed go, for a read that is over before anything else can run. Undefined for other bytes, and when the place is gone. */
+  placeSpace(): Uint8Array | undefined {
+    return this.#placeLeft > 0 && this.#placeIsThere ? this.#place!.subarray(this.#placedBytes) : undefined;
+  }
+
+  /** Takes `byteCount` bytes that were read into what `placeSpace` returned. */
+  placed(byteCount: number): void {
+    this.#placedBytes += byteCount;
   }
 
   /** Takes `byteCount` bytes that were read into what `space` returned. */
@@ -145,20 +180,28 @@ export class FrameReader {
   place(headBytes: number, into: Uint8Array): void {
     const from = this.#start + FRAME_HEADER_BYTES + headBytes;
     this.#place = into;
+    this.#placeBytes = into.byteLength;
     this.#placedBytes = 0;
     this.#headBytes = FRAME_HEADER_BYTES + headBytes;
     this.#fillPlace(this.#buffer.u8.subarray(from, this.#end));
     this.#end = from;
+    // There is room behind the head, which is all that is there.
+    this.#moveToFront();
   }
 
   /** Bytes of the data of the frame that is placed which have not come. */
   get #placeLeft(): number {
-    return this.#place === undefined ? 0 : this.#place.byteLength - this.#placedBytes;
+    return this.#place === undefined ? 0 : this.#placeBytes - this.#placedBytes;
+  }
+
+  /** What is detached has no bytes; its frame is read to its end all the same. */
+  get #placeIsThere(): boolean {
+    return this.#place?.byteLength === this.#placeBytes;
   }
 
   #fillPlace(bytes: Uint8Array): number {
     const taken = Math.min(bytes.byteLength, this.#placeLeft);
-    if (taken > 0) this.#place!.set(bytes.subarray(0, taken), this.#placedBytes);
+    if (taken > 0 && this.#placeIsThere) this.#place!.set(bytes.subarray(0, taken), this.#placedBytes);
     this.#placedBytes += taken;
     return taken;
   }
@@ -227,6 +270,7 @@ export class FrameReader {
       kind: kind as FrameKind,
       count: u32[word + 2]!,
       ack: u32[word + 3]!,
+      byteCount,
       buffer: this.#buffer,
       start: this.#start + FRAME_HEADER_BYTES,
       end: this.#start + bytesHere,
@@ -268,13 +312,16 @@ export class FrameReader {
 
   /** Moves what is left to the front, and makes room for the frame that has begun. No frame is held. */
   #prepareRead(): void {
-    if (this.#start > 0) {
-      if (this.#end > this.#start) this.#buffer.u8.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
+    this.#moveToFront();
     const wanted = Math.max(this.#frameEnd(), Math.min(READ_BYTES, this.#frameBytesMax));
     if (wanted > this.#buffer.byteLength) this.#replace(wanted);
+  }
+
+  #moveToFront(): void {
+    if (this.#start === 0) return;
+    if (this.#end > this.#start) this.#buffer.u8.copyWithin(0, this.#start, this.#end);
+    this.#end -= this.#start;
+    this.#start = 0;
   }
 
   /** Makes room for bytes that are pushed: by moving what is there, or in a new buffer. */
@@ -399,7 +446,7 @@ const knownOpcodes = new Set(callTable.map((entry) => entry.opcode));
  * @throws SluiceError PROTOCOL_ERROR before the first call when a header, the count or an opcode is wrong: nothing of a
  * malformed frame is executed.
  */
-export function callsOf(frame: Frame): CallView[] {
+export function callsOf(frame: Pick<Frame, "buffer" | "count" | "start" | "end">): CallView[] {
   const calls: CallView[] = [];
   let at = frame.start;
   while (at < frame.end) {

@@ -18,16 +18,26 @@ function frameOf(number: number, payloadBytes: number): Uint8Array {
   return writer.finish(FrameKind.ANSWERS, number).slice();
 }
 
-test("frames come whole and in order, read by the stream or past it, cut anywhere", async () => {
+test.each([
+  ["into the reader", false],
+  ["to places of their own, where they are large", true],
+])("frames come whole and in order, read by the stream or past it, cut anywhere, %s", async (_, places) => {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const reader = new FrameReader();
+  const reader = new FrameReader({ placesAreLent: places });
+  const random = createRandom(5);
   const seen: Uint8Array[] = [];
+  let placed = 0;
   const take = (): void => {
     for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
-      seen.push(frame.buffer.u8.slice(frame.start - 16, frame.end));
+      const head = frame.buffer.u8.slice(frame.start - 16, frame.end);
+      seen.push(frame.placed === undefined ? head : Buffer.concat([head, frame.placed]));
+      if (frame.placed !== undefined) placed++;
     }
+    const begun = places ? reader.begun() : undefined;
+    if (begun === undefined || begun.payloadBytes < 8 || begun.byteCount < 64 * 1024 || random() < 0.2) return;
+    reader.place(8, new Uint8Array(begun.byteCount - 24).fill(255));
   };
   const accepted = once(server, "connection") as Promise<[Socket]>;
   const transport = await openTcp({
@@ -39,6 +49,11 @@ test("frames come whole and in order, read by the stream or past it, cut anywher
         reader.filled(byteCount);
         take();
       },
+      place: () => reader.placeSpace(),
+      onPlaced: (byteCount) => {
+        reader.placed(byteCount);
+        take();
+      },
       leaveSpace: () => reader.leaveSpace(),
       onBytes: (bytes) => {
         reader.push(bytes);
@@ -48,7 +63,6 @@ test("frames come whole and in order, read by the stream or past it, cut anywher
     },
   });
   const [socket] = await accepted;
-  const random = createRandom(5);
   const frames: Uint8Array[] = [];
   for (let round = 0; round < 150; round++) {
     const large = random() < 0.2 ? MiB : 4096;
@@ -71,6 +85,7 @@ test("frames come whole and in order, read by the stream or past it, cut anywher
   }
   await waitFor("all frames", () => seen.length === frames.length);
   expect(seen.findIndex((frame, index) => Buffer.compare(frame, frames[index]!) !== 0)).toBe(-1);
+  expect(placed > 10).toBe(places);
   expect(transport.bytesReceived).toBe(frames.reduce((sum, frame) => sum + frame.byteLength, 0));
   transport.destroy();
   socket.destroy();

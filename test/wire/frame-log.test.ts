@@ -12,10 +12,10 @@ const joined = (pieces: readonly Uint8Array[]): Buffer => Buffer.concat([...piec
 test("small frames, frames over the end of a block and frames with data are kept as they were given", () => {
   const log = new FrameLog({ freeBytesMax: MiB });
   const frames = [40, 400_000, 400_000, 400_000, 8, 3 * MiB, 104].map((byteCount, index) => bytesOf(byteCount, index));
-  const kept = frames.map((head, index) => log.append(head, { mark: index + 1, adopts: false }));
+  const kept = frames.map((head, index) => log.append(head, { mark: index + 1 }));
   const bulk = bytesOf(100_001, 99);
   const head = bytesOf(64, 98);
-  const withData = log.append(head, { mark: frames.length + 1, bulk, adopts: true });
+  const withData = log.append(head, { mark: frames.length + 1, bulk, use: "adopt" });
   for (const [index, frame] of frames.entries()) {
     expect(joined(piecesOf(kept[index]!)).equals(frame)).toBe(true);
   }
@@ -35,10 +35,10 @@ test("small frames, frames over the end of a block and frames with data are kept
 
 test("the rest of a frame begins at any byte, also behind the end of a block", () => {
   const log = new FrameLog({ freeBytesMax: MiB });
-  log.append(bytesOf(MiB - 24, 1), { mark: 1, adopts: false });
+  log.append(bytesOf(MiB - 24, 1), { mark: 1 });
   const frame = bytesOf(64, 2);
-  const across = log.append(frame, { mark: 2, adopts: false });
-  const whole = log.append(frame, { mark: 3, adopts: false });
+  const across = log.append(frame, { mark: 2 });
+  const whole = log.append(frame, { mark: 3 });
   expect(piecesOf(across)).toHaveLength(2);
   expect(piecesOf(whole)).toHaveLength(1);
   for (let from = 0; from < frame.byteLength; from++) {
@@ -50,9 +50,9 @@ test("the rest of a frame begins at any byte, also behind the end of a block", (
 test("memory of released frames is used again, and frames that are kept stay as they are", () => {
   const log = new FrameLog({ freeBytesMax: 4 * MiB });
   const first = bytesOf(1000, 1);
-  const kept = log.append(first, { mark: 1, adopts: false });
+  const kept = log.append(first, { mark: 1 });
   for (let mark = 2; mark < 900; mark++) {
-    log.append(bytesOf(1000, mark), { mark, adopts: false });
+    log.append(bytesOf(1000, mark), { mark });
     if (mark % 7 === 0) expect(joined(piecesOf(kept)).equals(first)).toBe(true);
   }
   expect(log.byteLength).toBe(899 * 1000);

@@ -158,6 +158,39 @@ describe("data that is read to its place", () => {
     expect(reader.space()!.byteLength).toBe(16 + HEAD_BYTES);
   });
 
+  it("goes to a place that is lent only by its own way, and is read to its end when the place is gone", () => {
+    for (const goesAt of [undefined, 0, 5000, 200 * KiB]) {
+      const reader = new FrameReader({ placesAreLent: true });
+      const [frame, behind] = [copyFrame(300 * KiB, 1), copyFrame(8, 2)];
+      reader.push(frame.subarray(0, 100));
+      expect(reader.next()).toBeUndefined();
+      const into = new Uint8Array(300 * KiB);
+      const isGone = (): boolean => into.byteLength === 0;
+      reader.place(HEAD_BYTES, into);
+      let at = 100;
+      for (let turn = 0; at < frame.byteLength; turn++) {
+        if (goesAt !== undefined && at > goesAt && !isGone()) structuredClone(into, { transfer: [into.buffer] });
+        const place = turn % 2 === 0 ? undefined : reader.placeSpace();
+        if (turn % 2 === 1) expect(place === undefined).toBe(isGone());
+        const space = place ?? reader.space()!;
+        if (place === undefined) expect(space.buffer).not.toBe(into.buffer);
+        const part = frame.subarray(at, at + Math.min(space.byteLength, 10_000));
+        space.set(part);
+        if (place === undefined) reader.filled(part.byteLength);
+        else reader.placed(part.byteLength);
+        at += part.byteLength;
+      }
+      expect(reader.placeSpace()).toBeUndefined();
+      reader.push(behind);
+      const whole = reader.next()!;
+      expect([whole.ack, whole.byteCount]).toEqual([1, frame.byteLength]);
+      expect(whole.placed).toBe(into);
+      expect(isGone()).toBe(goesAt !== undefined);
+      if (!isGone()) expect(into.every((byte) => byte === 1)).toBe(true);
+      expect(reader.next()?.ack).toBe(2);
+    }
+  });
+
   it("is dropped with a frame that is not whole, and kept with one that is", () => {
     for (const missing of [1, 0]) {
       const reader = new FrameReader();
