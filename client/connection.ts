@@ -3,21 +3,24 @@
  * and says when there is no point any more. It knows the outbox and frames as a whole, no calls and no answers.
  */
 import { randomBytes } from "node:crypto";
-import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
 import { FrameKind, type Welcome } from "../shared/generated/calls.ts";
 import { HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS, SILENCE_MS_MAX } from "../shared/limits.ts";
 import type { BegunFrame, Frame } from "../shared/wire/frame.ts";
 import { protocolError } from "../shared/wire/wire-buffer.ts";
+import type { EarlyLink } from "./early-link.ts";
 import { forgetAtExit, sayAtExit } from "./exit-farewell.ts";
 import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
 import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import type { Outbox } from "./outbox.ts";
 import { isPassing, Reconnection } from "./reconnection.ts";
 import { SilenceWatch } from "./silence-watch.ts";
+import { withHost } from "./transport/open.ts";
 import type { ServerLink } from "./transport/transport.ts";
 
 /** How often a session whose first connection breaks in the handshake tries another. */
 const HANDSHAKE_RETRIES = 3;
+const retried: ReadonlySet<ErrorCode> = new Set(["CONNECTION_LOST", "TOO_MANY_CONNECTIONS"]);
 
 /** What becomes of a session's connection. */
 export interface ConnectionChange {
@@ -45,6 +48,8 @@ export interface ConnectionOptions {
   readonly onConnection?: (change: ConnectionChange) => void;
   /** Asked when the connection is lost without a word: why, if anyone knows. Bounded in time; never rejects. */
   readonly reasonOfLoss: () => Promise<SluiceError | undefined>;
+  /** A connection that may be there already, for the first connecting. */
+  readonly early?: EarlyLink | undefined;
   /** Calls the first connecting off. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -136,6 +141,7 @@ export class Connection {
 
   /**
    * Connects for the first time. One that breaks in the handshake is tried again a few times: the server may have begun the session.
+   * So is one that was refused because too many are under way, such as those of other clients that connect before their grants.
    * @throws SluiceError
    */
   async open(): Promise<void> {
@@ -144,7 +150,7 @@ export class Connection {
         await this.#connect(HANDSHAKE_TIMEOUT_MS);
         return;
       } catch (error) {
-        if (left === 0 || toSluiceError(error).code !== "CONNECTION_LOST") throw error;
+        if (left === 0 || !retried.has(toSluiceError(error).code)) throw error;
       }
     }
   }
@@ -197,7 +203,9 @@ export class Connection {
   async #dial(timeoutMs: number): Promise<void> {
     const { endpoints, host, server, leaseId, secret, signal } = this.#options;
     try {
+      const early = await this.#options.early?.take(endpoints.map((each) => withHost(each, host)));
       await Link.open({
+        early,
         endpoints,
         host,
         server,

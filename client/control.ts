@@ -119,6 +119,8 @@ export class Control {
   /** Its connection does not keep the program alive: heartbeats alone must not. */
   readonly #quiet: PoolServiceClient;
   readonly #metadata = new Metadata();
+  /** Where sessions of this server connect, as it said last: empty before it has. */
+  dataEndpoints: readonly string[] = [];
   /** Whether the server has ever answered: only then is it waited for. */
   #wasThere = false;
   readonly #outageMs: number;
@@ -138,8 +140,13 @@ export class Control {
     if (token) this.#metadata.set("authorization", `Bearer ${headerText(token)}`);
   }
 
-  listDevices(signal?: AbortSignal): Promise<ListDevicesResponse> {
-    return this.#unary((callback) => this.#client.listDevices({}, this.#metadata, this.#options(), callback), signal);
+  async listDevices(signal?: AbortSignal): Promise<ListDevicesResponse> {
+    const response = await this.#unary<ListDevicesResponse>(
+      (callback) => this.#client.listDevices({}, this.#metadata, this.#options(), callback),
+      signal,
+    );
+    this.dataEndpoints = response.dataEndpoints;
+    return response;
   }
 
   listLeases(signal?: AbortSignal): Promise<ListLeasesResponse> {
@@ -328,6 +335,7 @@ export class Control {
         this.#wasThere = true;
         if (response.granted) {
           granted = response.granted;
+          this.dataEndpoints = granted.connection?.dataEndpoints ?? [];
           settle();
           resolve(granted);
         } else if (response.queued) {

@@ -10,6 +10,7 @@ import { Content } from "./content.ts";
 import { HandleCounter, type SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
 import { Device, type SliceSize } from "./device.ts";
+import type { EarlyLink } from "./early-link.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
@@ -52,6 +53,8 @@ export interface LeaseGrant {
   /** Whether this client keeps the lease alive and releases it, or works under another's. */
   readonly owned: boolean;
   readonly warnings?: readonly string[];
+  /** A data connection that may be there already. */
+  readonly early?: EarlyLink | undefined;
   readonly onOutput: (text: string) => void;
   /** Called once when the release begins, with its end. */
   readonly onReleasing?: (release: Promise<unknown>) => void;
@@ -113,6 +116,7 @@ export class Lease {
         devices: grant.devices,
         onOutput: grant.onOutput,
         resumeMs: grant.resumeMs,
+        early: grant.early,
         onFailed: (error) => life.end(error),
         onConnection: (change) => {
           for (const listener of life.connectionListeners) listener(change);
@@ -145,6 +149,8 @@ export class Lease {
       // The failure itself is what the caller must hear; a lease that cannot be released now ends by its time-out.
       if (grant.owned) await grant.control.release(grant.key).catch(() => {});
       throw life.signal.aborted ? life.signal.reason : error;
+    } finally {
+      grant.early?.drop();
     }
   }
 

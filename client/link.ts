@@ -1,14 +1,22 @@
 /**
  * One connection of a session: it finds the first endpoint behind which the lease's server is, shakes hands, and cuts what comes into
- * frames. A session whose link breaks goes on over another. It knows the frames of the handshake (proto/README.md) and no calls.
+ * frames. It may be made before there is a lease to prove. A session whose link breaks goes on over another. It knows the frames of the
+ * handshake (proto/README.md) and no calls.
  */
 import { randomBytes } from "node:crypto";
 import { codeOfWire, type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
-import { decodeGreeting, decodeRefusal, decodeWelcome, FrameKind, type Welcome } from "../shared/generated/calls.ts";
+import {
+  decodeGreeting,
+  decodeRefusal,
+  decodeWelcome,
+  FrameKind,
+  type Greeting,
+  type Welcome,
+} from "../shared/generated/calls.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
 import { type BegunFrame, type Frame, FrameReader } from "../shared/wire/frame.ts";
 import { protocolError } from "../shared/wire/wire-buffer.ts";
-import { cancelled, orAborted } from "./abort.ts";
+import { cancelled } from "./abort.ts";
 import {
   type Credentials,
   checkGreeting,
@@ -44,18 +52,27 @@ export interface Loss {
   readonly cause: Error | undefined;
 }
 
-export interface LinkOptions {
-  readonly endpoints: readonly string[];
-  /** Host of the gRPC server, for endpoints that name none. */
-  readonly host: string;
+export interface DialOptions {
   readonly server?: ServerLink | undefined;
+  /** For each endpoint, and there for each step: the connection, the greeting, the welcome. Default HANDSHAKE_TIMEOUT_MS. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is to be proved, and who hears of the link from then on. */
+export interface Claim {
   readonly leaseId: string;
   readonly secret: Uint8Array;
   readonly sessionId: Uint8Array;
   readonly handlers: LinkHandlers;
-  /** For each endpoint. Default HANDSHAKE_TIMEOUT_MS. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LinkOptions extends DialOptions, Claim {
+  /** Host of the gRPC server, for endpoints that name none. */
+  readonly host: string;
+  readonly endpoints: readonly string[];
+  /** One that is there already, to try before all others. */
+  readonly early?: Link | undefined;
 }
 
 /** Of all reasons why no endpoint serves, those that say least. */
@@ -63,20 +80,18 @@ const weak: ReadonlySet<ErrorCode> = new Set(["SERVER_UNREACHABLE", "CONNECTION_
 
 export class Link {
   transport!: Transport;
-  readonly #options: LinkOptions;
-  readonly #credentials: Credentials;
   readonly #reader = new FrameReader({ placesAreLent: true });
-  #serverNonce: Uint8Array | undefined;
+  #greeting: Greeting | undefined;
+  #claim: { readonly handlers: LinkHandlers; readonly credentials: Credentials } | undefined;
   #isOpen = false;
   #isOver = false;
   #refusal: SluiceError | undefined;
-  #settle: { readonly resolve: () => void; readonly reject: (error: SluiceError) => void } | undefined;
+  /** Why it was over before it was open. */
+  #failure: SluiceError | undefined;
+  /** Ends the step that is waited for. */
+  #settle: ((error?: SluiceError) => void) | undefined;
 
-  private constructor(options: LinkOptions) {
-    const { leaseId, secret, sessionId } = options;
-    this.#options = options;
-    this.#credentials = { leaseId, secret, sessionId, nonce: randomBytes(NONCE_BYTES) };
-  }
+  private constructor() {}
 
   /**
    * Opens the first endpoint whose server proves itself. An endpoint may lead to a wrong server (the path of a socket exists on many
@@ -84,11 +99,16 @@ export class Link {
    * @throws SluiceError the most telling reason, or CANCELLED.
    */
   static async open(options: LinkOptions): Promise<Link> {
+    const { early, host } = options;
     const known = endpointsOf(options.endpoints).filter((each) => options.server !== undefined || each !== "grpc://");
+    const dialers = known.map((endpoint) => () => Link.dial(withHost(endpoint, host), options));
+    if (early !== undefined) dialers.unshift(() => Promise.resolve(early));
     let failure: SluiceError | undefined;
-    for (const endpoint of known) {
+    for (const dial of dialers) {
       try {
-        return await Link.#openOne(options, withHost(endpoint, options.host));
+        const link = await dial();
+        await link.#prove(options);
+        return link;
       } catch (error) {
         const reason = toSluiceError(error);
         if (reason.code === "CANCELLED") throw reason;
@@ -98,17 +118,16 @@ export class Link {
     throw failure ?? unsupported(options.endpoints);
   }
 
-  static async #openOne(options: LinkOptions, endpoint: string): Promise<Link> {
-    const { timeoutMs = HANDSHAKE_TIMEOUT_MS, signal } = options;
-    const link = new Link(options);
-    const welcomed = new Promise<void>((resolve, reject) => {
-      link.#settle = { resolve, reject };
-    });
-    // It may be rejected before it is awaited, when the connection breaks at once.
-    welcomed.catch(() => {});
+  /**
+   * Connects to one endpoint and waits for its server's greeting; the lease is proved later, or never.
+   * @throws SluiceError
+   */
+  static async dial(endpoint: string, options: DialOptions): Promise<Link> {
+    const { server, timeoutMs = HANDSHAKE_TIMEOUT_MS, signal } = options;
+    const link = new Link();
     link.transport = await openTransport({
       endpoint,
-      server: options.server,
+      server,
       timeoutMs,
       signal,
       handlers: {
@@ -131,19 +150,61 @@ export class Link {
         onClose: (cause) => link.#over({ error: link.#refusal, cause }),
       },
     });
-    try {
-      await withinTime(welcomed, { timeoutMs, signal });
-      return link;
-    } catch (error) {
-      link.destroy();
-      throw error;
-    }
+    if (link.#greeting === undefined) await link.#step(options);
+    return link;
+  }
+
+  /** Whether it is over: then there is no point in proving anything over it. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Closes it at once, without telling the session. */
   destroy(): void {
     this.#isOver = true;
     this.transport.destroy();
+  }
+
+  /** Says HELLO, and waits until the server has proved itself too. */
+  async #prove({ leaseId, secret, sessionId, handlers, timeoutMs, signal }: LinkOptions): Promise<void> {
+    const greeting = this.#greeting;
+    if (greeting === undefined || this.#failure !== undefined)
+      throw this.#failure ?? new Error("There is no greeting.");
+    if (signal?.aborted) {
+      this.destroy();
+      throw cancelled(signal);
+    }
+    const credentials = { leaseId, secret, sessionId, nonce: randomBytes(NONCE_BYTES) };
+    this.#claim = { handlers, credentials };
+    const welcomed = this.#step({ timeoutMs, signal });
+    this.transport.write(helloFrame(greeting, credentials, handlers.onGreeting()), () => {});
+    handlers.onHello(this);
+    await welcomed;
+  }
+
+  /** Waits for the other end's next word; closes the link if that does not come. */
+  #step({ timeoutMs = HANDSHAKE_TIMEOUT_MS, signal }: Pick<DialOptions, "timeoutMs" | "signal">): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: SluiceError): void => {
+        this.#settle = undefined;
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        if (error === undefined) {
+          resolve();
+          return;
+        }
+        this.destroy();
+        reject(error);
+      };
+      const onAbort = (): void => settle(cancelled(signal));
+      const silent = `The server says nothing for [${timeoutMs}] ms in the handshake.`;
+      const timer = setTimeout(() => settle(new SluiceError("HANDSHAKE_TIMEOUT", silent)), timeoutMs);
+      this.#settle = settle;
+      signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal?.aborted) onAbort();
+      // It may have broken at once.
+      else if (this.#failure !== undefined) settle(this.#failure);
+    });
   }
 
   #onReceived(): void {
@@ -164,48 +225,49 @@ export class Link {
   #placeData(): void {
     const begun = this.#isOpen ? this.#reader.begun() : undefined;
     if (begun === undefined || begun.byteCount < PLACED_BYTES_MIN || !this.transport.places) return;
-    const into = this.#options.handlers.placeFor(begun);
+    const into = this.#claim!.handlers.placeFor(begun);
     if (into !== undefined) this.#reader.place(PLACED_HEAD_BYTES, into);
   }
 
   #onFrame(frame: Frame): void {
     if (frame.kind === FrameKind.REFUSAL) {
       const { code, message } = decodeRefusal(frame.buffer, frame.start, frame.end);
-      this.#refusal = new SluiceError(codeOfWire(code), message, { leaseId: this.#credentials.leaseId });
-    } else if (this.#isOpen) this.#options.handlers.onFrame(frame);
-    else if (this.#serverNonce === undefined) this.#onGreeting(frame);
-    else this.#onWelcome(frame, this.#serverNonce);
+      const leaseId = this.#claim?.credentials.leaseId;
+      this.#refusal = new SluiceError(codeOfWire(code), message, leaseId === undefined ? {} : { leaseId });
+    } else if (this.#isOpen) this.#claim!.handlers.onFrame(frame);
+    else if (this.#greeting === undefined) this.#onGreeting(frame);
+    else this.#onWelcome(frame, this.#greeting);
   }
 
   #onGreeting(frame: Frame): void {
     if (frame.kind !== FrameKind.GREETING) throw unexpected(frame, "greeting");
     const greeting = decodeGreeting(frame.buffer, frame.start, frame.end);
-    const { handlers } = this.#options;
-    this.#serverNonce = Uint8Array.from(greeting.nonce);
     checkGreeting(greeting);
-    this.transport.write(helloFrame(greeting, this.#credentials, handlers.onGreeting()), () => {});
-    handlers.onHello(this);
+    this.#greeting = { ...greeting, nonce: Uint8Array.from(greeting.nonce) };
+    this.#settle?.();
   }
 
-  #onWelcome(frame: Frame, serverNonce: Uint8Array): void {
-    if (frame.kind !== FrameKind.WELCOME) throw unexpected(frame, "welcome");
+  #onWelcome(frame: Frame, greeting: Greeting): void {
+    const claim = this.#claim;
+    if (frame.kind !== FrameKind.WELCOME || claim === undefined) throw unexpected(frame, "welcome");
     const welcome = decodeWelcome(frame.buffer, frame.start, frame.end);
-    checkWelcome(welcome, serverNonce, this.#credentials);
-    this.#options.handlers.onWelcome(this, welcome);
+    checkWelcome(welcome, greeting.nonce, claim.credentials);
+    claim.handlers.onWelcome(this, welcome);
     this.#isOpen = true;
-    this.#settle?.resolve();
+    this.#settle?.();
   }
 
   #over(loss: Loss): void {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#isOpen) {
-      this.#options.handlers.onLost(this, loss);
+      this.#claim!.handlers.onLost(this, loss);
       return;
     }
     const words = loss.cause?.message ?? "the server closes it";
     const broken = `The connection breaks in the handshake [${words}].`;
-    this.#settle?.reject(loss.error ?? new SluiceError("CONNECTION_LOST", broken, { cause: loss.cause }));
+    this.#failure = loss.error ?? new SluiceError("CONNECTION_LOST", broken, { cause: loss.cause });
+    this.#settle?.(this.#failure);
   }
 }
 
@@ -217,17 +279,3 @@ const unsupported = (endpoints: readonly string[]): SluiceError =>
     "UNSUPPORTED",
     `The server offers the data endpoints [${endpoints.join(", ")}], and this client speaks [${transportKinds.join(", ")}].`,
   );
-
-async function withinTime<T>(
-  promise: Promise<T>,
-  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
-): Promise<T> {
-  const timeout = AbortSignal.timeout(timeoutMs);
-  try {
-    return await orAborted(promise, signal === undefined ? timeout : AbortSignal.any([signal, timeout]));
-  } catch (error) {
-    if (signal?.aborted) throw cancelled(signal);
-    if (!timeout.aborted) throw error;
-    throw new SluiceError("HANDSHAKE_TIMEOUT", `The server says nothing for [${timeoutMs}] ms in the handshake.`);
-  }
-}

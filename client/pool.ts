@@ -15,12 +15,13 @@ import {
   sizeInBytes,
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
+import { EarlyLink, requestLease } from "./early-link.ts";
 import { LEASE_VARIABLE, parseLeaseKeys } from "./environment.ts";
 import { type Explanation, explanationOf } from "./explanation.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import { serverAccess } from "./server-access.ts";
 import type { WaitOptions } from "./stream.ts";
-import type { TransportKind } from "./transport/open.ts";
+import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 export interface ConnectOptions {
   /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else that of the bundle, else `localhost:7460`. */
@@ -124,6 +125,9 @@ export class Pool {
   /** Settled, however, when releases that are under way are over. */
   readonly #releasing = new Set<Promise<void>>();
 
+  /** Data endpoints that may be used. */
+  readonly #choose = (all: readonly string[]): readonly string[] => endpointsOf(all, this.#options.transports);
+
   /** @internal */
   constructor(control: Control, options: PoolOptions) {
     this.#control = control;
@@ -221,14 +225,28 @@ export class Pool {
   async #allocate(options: AllocateOptions): Promise<Grant> {
     const request = allocateRequest(options);
     const { onQueued, signal } = options;
-    const granted = await this.#control.allocate(request, { onQueued, signal });
+    const wish = { request, choose: this.#choose, onQueued, signal };
+    const { granted, early } = await requestLease(this.#control, wish);
     const { lease, connection, secret, warnings } = granted;
-    if (lease === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
+    if (lease === null || connection === null) {
+      early.drop();
+      throw new SluiceError("INTERNAL", "The server grants without a lease.");
+    }
     const key = { leaseId: lease.id, secret };
-    return { info: lease, key, connection, devices: lease.slices.length, owned: true, warnings };
+    return { info: lease, key, connection, devices: lease.slices.length, owned: true, warnings, early };
   }
 
   async #adopt(key: LeaseKey, options: AllocateOptions): Promise<Grant> {
+    const early = new EarlyLink(this.#control, this.#choose(this.#control.dataEndpoints));
+    try {
+      return { ...(await this.#find(key, options)), early };
+    } catch (error) {
+      early.drop();
+      throw error;
+    }
+  }
+
+  async #find(key: LeaseKey, options: AllocateOptions): Promise<Grant> {
     const { lease, connection } = await this.#control.getLease(key, options.signal);
     if (lease === null || connection === null)
       throw new SluiceError("INTERNAL", "The server knows the lease and does not show it.");
@@ -263,7 +281,7 @@ const endCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "DEVICE_FAILED",
 ]);
 
-type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned" | "warnings">;
+type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned" | "warnings" | "early">;
 
 /** Bytes of a slice that a request asks for: rounded as the server would. */
 function bytesAsked(options: AllocateOptions, device: DeviceInfo | undefined): number {

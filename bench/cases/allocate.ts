@@ -11,7 +11,7 @@ const PAUSE_MS = 600;
 
 const parts = [
   ["grant", "request to grant"],
-  ["attach", "grant to attached: connect, handshake, devices"],
+  ["attach", "grant to attached: handshake, executor, devices"],
   ["firstResult", "request to first result"],
   ["release", "release"],
 ] as const;
@@ -49,7 +49,7 @@ export const allocateCase: BenchCase = {
         { title: "p99", unit: "ns" },
       ] as const;
       const note =
-        "One client process that is connected already asks again and again; a spare executor is warm each time.";
+        "One client process that is connected already asks again and again; a spare executor is warm each time. The data connection is made beside the grant.";
       return { tables: [{ title: "Allocation", columns, rows, note }], bars };
     } finally {
       await worker.stop();

@@ -2,6 +2,7 @@
 import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { Control } from "../control.ts";
+import { requestLease } from "../early-link.ts";
 import { Lease } from "../lease.ts";
 import { since } from "./calls.ts";
 
@@ -22,12 +23,14 @@ export interface TimedLeaseOptions {
 export async function openTimedLease(control: Control, options: TimedLeaseOptions): Promise<TimedLease> {
   const { request, endpoints = (all) => all, signal } = options;
   const start = process.hrtime.bigint();
-  const { lease: info, connection, secret } = await control.allocate(request, { signal });
+  const { granted, early } = await requestLease(control, { request, choose: endpoints, signal });
   const grantNs = since(start);
+  const { lease: info, connection, secret } = granted;
   if (info === null || connection === null) throw new SluiceError("INTERNAL", "The server grants without a lease.");
   const key = { leaseId: info.id, secret };
   const dataEndpoints = [...endpoints(connection.dataEndpoints)];
   if (dataEndpoints.length === 0) {
+    early.drop();
     await control.release(key);
     const all = connection.dataEndpoints.join(", ");
     throw new SluiceError(
@@ -42,6 +45,7 @@ export async function openTimedLease(control: Control, options: TimedLeaseOption
     connection: { ...connection, dataEndpoints },
     devices: info.slices.length,
     owned: true,
+    early,
     onOutput: () => {},
     signal,
   });

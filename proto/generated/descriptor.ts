@@ -1394,6 +1394,12 @@ export const descriptor = {
                   "type": "string",
                   "id": 3,
                   "protoName": "server_id"
+                },
+                "dataEndpoints": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 4,
+                  "protoName": "data_endpoints"
                 }
               }
             },

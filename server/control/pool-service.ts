@@ -89,6 +89,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       devices: deviceMessages(options.broker),
       serverVersion: options.serverVersion,
       serverId: options.serverId,
+      dataEndpoints: [...options.dataEndpoints],
     })),
     ListLeases: unary(options, (_request, call) => {
       const { broker, visibility } = options;

@@ -85,6 +85,8 @@ export class FakeExecutor {
   /** Number of calls in each CALLS frame, and its acknowledgement. */
   readonly frames: { readonly calls: number; readonly ack: number; readonly bytes: number }[] = [];
   readonly hellos: Hello[] = [];
+  /** Connections that came. */
+  accepted = 0;
   goodbyes = 0;
   /** What it keeps: pieces and images by the hexadecimal SHA-256 of their pieces. */
   readonly kept = new Map<string, Uint8Array>();
@@ -181,6 +183,7 @@ export class FakeExecutor {
   }
 
   #accept(socket: Socket): void {
+    this.accepted++;
     this.#socket = socket;
     this.#sequence = 0;
     socket.on("error", () => {});

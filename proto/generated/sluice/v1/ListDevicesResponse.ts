@@ -15,6 +15,10 @@ export interface ListDevicesResponse {
    * Random id of this run of the server.
    */
   'serverId'?: (string);
+  /**
+   * As in `Connection`: a client may connect while it asks for a lease, and say HELLO once it has one.
+   */
+  'dataEndpoints'?: (string)[];
 }
 
 export interface ListDevicesResponse__Output {
@@ -30,4 +34,8 @@ export interface ListDevicesResponse__Output {
    * Random id of this run of the server.
    */
   'serverId': (string);
+  /**
+   * As in `Connection`: a client may connect while it asks for a lease, and say HELLO once it has one.
+   */
+  'dataEndpoints': (string)[];
 }
