@@ -42,3 +42,10 @@ export const printingKernels = `.version 8.0
 .extern .func (.param .b32 func_retval0) vprintf(.param .b64 p0, .param .b64 p1);
 .visible .entry print(.param .u32 number) { ret; }
 `;
+
+/** A kernel that fetches through a texture: fetch_texel(texture, x, y, out) writes four words. */
+export const fetchingKernel = `.version 8.0
+.target sm_75
+.address_size 64
+.visible .entry fetch_texel(.param .u64 texture, .param .u32 x, .param .u32 y, .param .u64 out) { ret; }
+`;

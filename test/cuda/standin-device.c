@@ -60,10 +60,10 @@ API void standin_occupy(int device, int64_t bytes) { standin_take(device, bytes)
 API int standin_report(char *text, int bytes) {
   struct live *l = &standin_alive;
   text[0] = 0;
-  if (l->contexts || l->reservations || l->allocations || l->mappings || l->hosts || l->modules || l->streams || l->events)
+  if (l->contexts || l->reservations || l->allocations || l->mappings || l->hosts || l->modules || l->streams || l->events || l->textures)
     snprintf(text, bytes,
-             "contexts=%d reservations=%d allocations=%d mappings=%d hosts=%d modules=%d streams=%d events=%d ",
-             l->contexts, l->reservations, l->allocations, l->mappings, l->hosts, l->modules, l->streams, l->events);
+             "contexts=%d reservations=%d allocations=%d mappings=%d hosts=%d modules=%d streams=%d events=%d textures=%d ",
+             l->contexts, l->reservations, l->allocations, l->mappings, l->hosts, l->modules, l->streams, l->events, l->textures);
   strncat(text, violations, bytes - strlen(text) - 1);
   return 0;
 }
@@ -277,7 +277,8 @@ API int cuDeviceGetAttribute(int *value, int attribute, int device) {
   if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
   if (standin_chosen_attribute(attribute, value)) LEAVE(SUCCESS);
   static const int values[][2] = {{1, 1024},   {2, 1024},  {3, 1024}, {4, 64},  {5, 2147483647}, {6, 65535}, {7, 65535},
-                                  {8, 49152},  {10, 32},   {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
+                                  {8, 49152},  {10, 32},   {14, 512}, {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
+                                  {22, 131072}, {23, 65536}, {51, 32}, {69, 134217728}, {70, 131072}, {71, 65000}, {72, 2097120},
                                   {88, 0},     {97, 232448}, {102, 1}};
   for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
     if (values[i][0] == attribute) {

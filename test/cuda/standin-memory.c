@@ -363,6 +363,7 @@ API void standin_release(uint64_t address) {
     free(r);
   }
   hosts = NULL;
+  standin_forget_textures();
   memset(&standin_alive, 0, sizeof standin_alive);
   UNLOCK();
 }

@@ -109,7 +109,7 @@ extern uint64_t standin_delay_ns;
 
 /* Counters of what is alive, by kind. */
 struct live {
-  int contexts, reservations, allocations, mappings, hosts, modules, streams, events;
+  int contexts, reservations, allocations, mappings, hosts, modules, streams, events, textures;
 };
 extern struct live standin_alive;
 
@@ -144,6 +144,10 @@ int standin_host_ok(uint64_t address, uint64_t bytes);
 int standin_run_kernel(struct context *context, struct work *work);
 /* Computes a matrix product that cuBLASLt has queued. */
 int standin_run_product(struct work *work);
+/* fetch_texel(u64 texture, u32 x, u32 y, u64 out): four words of the nearest texel. */
+int standin_fetch_texel(struct context *context, struct work *work);
+/* Forgets all textures. */
+void standin_forget_textures(void);
 int standin_knows_kernel(const char *name);
 
 int standin_queue(struct context *context, struct stream *stream, struct work *work);

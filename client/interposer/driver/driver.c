@@ -100,8 +100,10 @@ static CUresult read_device(struct device *device, const struct answer *answer) 
     device->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR] = (int)attach.capability_major;
     device->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR] = (int)attach.capability_minor;
     hide_attributes(device->attributes);
-    /* CUDA promises 256 bytes; programs count on it. */
+    /* CUDA promises 256 bytes, and what textures want; programs count on it. */
     uint64_t granularity = attach.granularity_bytes < 256 ? 256 : attach.granularity_bytes;
+    uint64_t texture_alignment = (uint64_t)(unsigned)device->attributes[CU_ATTRIBUTE_TEXTURE_ALIGNMENT];
+    if (texture_alignment == 512 || texture_alignment == 1024) granularity = granularity < texture_alignment ? texture_alignment : granularity;
     if (!arena_open(&device->arena, attach.arena_base, attach.arena_bytes, granularity)) return CUDA_ERROR_OUT_OF_MEMORY;
     device->attributes[CU_ATTRIBUTE_MANAGED_MEMORY] = device->attributes[CU_ATTRIBUTE_CAN_MAP_HOST_MEMORY] = device->arena.is_reserved;
     return CUDA_SUCCESS;

@@ -2,6 +2,7 @@
  * What the cpu device says about itself, numbered as CUdevice_attribute in cuda.h. It stands for compute capability 8.0; where a
  * number describes hardware that is not there, it is what makes programs behave.
  */
+import { ALLOCATION_GRANULARITY_BYTES } from "../../../shared/limits.ts";
 import type { DeviceAttributes } from "../device.ts";
 import { SHARED_BYTES_DEFAULT_MAX, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX, WARP_SIZE } from "./run/layout.ts";
 
@@ -75,9 +76,9 @@ export function describeAttributes(workers: number): DeviceAttributes {
     [10, WARP_SIZE],
     [11, 2_147_483_647],
     [12, 65_536],
-    // Clock rate in kHz; texture alignment; copies overlap (no).
+    // Clock rate in kHz; texture alignment, which every allocation has; copies overlap (no).
     [13, 1_000_000],
-    [14, 512],
+    [14, ALLOCATION_GRANULARITY_BYTES],
     [15, 0],
     // Multiprocessors; kernels run in bounded time; integrated; maps host memory; compute mode.
     [16, workers],
@@ -86,7 +87,7 @@ export function describeAttributes(workers: number): DeviceAttributes {
     [19, 0],
     [20, 0],
     // Surface alignment; concurrent kernels; ECC; PCI bus, device; TCC driver.
-    [30, 512],
+    [30, ALLOCATION_GRANULARITY_BYTES],
     [31, 0],
     [32, 0],
     [33, 0],

@@ -66,6 +66,8 @@ export const cudaSignatures = {
   cuFuncSetAttribute: ["u64", "i32", "i32"],
   cuLaunchKernel: ["u64", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "u64", "memory", "memory"],
   cuLaunchKernelEx: ["memory", "u64", "memory", "memory"],
+  cuTexObjectCreate: ["memory", "memory", "memory", "memory"],
+  cuTexObjectDestroy: ["u64"],
   cuStreamCreateWithPriority: ["memory", "u32", "i32"],
   cuStreamDestroy_v2: ["u64"],
   cuStreamQuery: ["u64"],

@@ -7,6 +7,7 @@ import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
 import type {
   DeviceAttributes,
   DeviceEvent,
+  DeviceImage,
   DeviceModule,
   DeviceSlice,
   DeviceStream,
@@ -15,6 +16,7 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
+import type { TextureOptions } from "../texel.ts";
 import { CudaArena } from "./arena.ts";
 import { readAttributes } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
@@ -35,6 +37,7 @@ import { OutputCapture } from "./output.ts";
 import { outsideBytesMax } from "./overhead.ts";
 import { Staging } from "./staging.ts";
 import { CudaEvent, CudaStream } from "./stream.ts";
+import { CudaTextures } from "./texture.ts";
 import { waitUntil } from "./waiting.ts";
 
 /** Flag of the table of calls: the stream does not wait for the default stream. The driver's has the same number. */
@@ -49,6 +52,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #staging: Staging;
   readonly #meter: Meter;
   readonly #launcher: Launcher;
+  readonly #textures: CudaTextures;
   readonly #variableBytesMax: number;
   readonly #onOutput: (text: string) => void;
   /** There from the first module on whose kernels may print. */
@@ -85,6 +89,7 @@ export class CudaSlice implements DeviceSlice {
     this.#variableBytesMax = allowanceBytes;
     const localBytesMax = stackBytes + Math.floor(allowanceBytes / Math.max(1, threads));
     this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
+    this.#textures = new CudaTextures(context);
     this.#arena = new CudaArena(context, {
       byteCount: options.arenaBytes,
       wantedBase: options.arenaBase,
@@ -261,6 +266,14 @@ export class CudaSlice implements DeviceSlice {
     this.#multiplier.multiply(product, this.#work(stream));
   }
 
+  createTexture(options: TextureOptions): DeviceImage {
+    return this.#textures.create(options);
+  }
+
+  destroyTexture(texture: DeviceImage): void {
+    this.#textures.destroy(texture);
+  }
+
   createStream({ flags, priority }: { flags: number; priority: number }): DeviceStream {
     this.#context.enter();
     const handle = new BigUint64Array(1);
@@ -400,6 +413,7 @@ export class CudaSlice implements DeviceSlice {
     for (const event of this.#events) api.cuEventDestroy_v2(event.handle);
     for (const stream of [...this.#streams, ...this.#ending]) api.cuStreamDestroy_v2(stream.handle);
     for (const module of this.#modules) api.cuModuleUnload(module.handle);
+    this.#textures.release();
     this.#multiplier?.close();
     this.#meter.close();
     this.#staging.close();

@@ -56,6 +56,8 @@ static void lines() {
     const int count = 1000;
     std::vector<int2> numbers(count);
     for (int i = 0; i < count; i++) numbers[i] = make_int2(i * 7 - 3000, -i);
+    /* An allocation is where a texture may begin, whatever lies before it. */
+    char *odd = upload(std::vector<char>(1));
     int2 *memory = upload(numbers), *out = upload(std::vector<int2>(count + 20));
     cudaResourceDesc resource;
     memset(&resource, 0, sizeof resource);
@@ -90,6 +92,7 @@ static void lines() {
     CHECK(cudaDeviceGetTexture1DLinearMaxWidth(&widest, &bytes, 0));
     EXPECT(widest >= count);
     CHECK(cudaDestroyTextureObject(object));
+    CHECK(cudaFree(odd));
     CHECK(cudaFree(memory));
     CHECK(cudaFree(out));
 }

@@ -1,0 +1,28 @@
+/** An unmodified program's textures on a CUDA device: the interposer, a real server, and the stand-in for the driver, which keeps the driver's rules. */
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import { startServer } from "../support/server.ts";
+import { standin, standinMissing } from "./standin.ts";
+
+it.skipIf(standinMissing !== undefined || !canBuild)(
+  "a program's textures are over memory of its slice, and what would need a GPU's own arrays is refused in one line",
+  async () => {
+    buildInterposer();
+    await using server = await startServer({
+      args: ["--device", "cuda:0"],
+      env: {
+        SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+        SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+      },
+    });
+    const { code, stdout, stderr } = await runProgram({
+      server,
+      command: [compileProgram("test/interposer/card/textures.c", { suffix: "-card" })],
+    });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
+    expect(stderr.trim().split("\n")).toEqual([
+      "sluice: of a GPU a slice has memory, and no arrays beside it: those of two dimensions for textures are carried over, and no others (1D, 3D, layers, cubes, gathers, surfaces)",
+    ]);
+  },
+);
