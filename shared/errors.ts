@@ -81,7 +81,7 @@ export const errorTable = {
     "RESOURCE_EXHAUSTED",
     "retry",
     "No device has enough free now, and the wait is over.",
-    "Wait longer, ask for less, or look at the reasons per device.",
+    "Wait, as with `--wait 10m`, ask for less, or look at the reasons per device.",
   ),
   IMPOSSIBLE_REQUEST: spec(
     11,

@@ -4,7 +4,7 @@ import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1
 import type { Lease__Output as LeaseInfo } from "../../proto/generated/sluice/v1/Lease.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Control, LeaseKey } from "../control.ts";
-import { note } from "./output.ts";
+import { note, sizeText } from "./output.ts";
 
 export interface GrantedLease {
   readonly lease: LeaseInfo;
@@ -38,15 +38,31 @@ export async function checkCount(control: Control, { leases }: GrantedLeases, co
   throw new SluiceError("UNSUPPORTED", `The server grants [${leases.length}] of the [${count}] shares asked for.`);
 }
 
-/** Whatever happens, a server that cannot be reached takes leases that are held back by their time-out. */
-export async function releaseQuietly(control: Control, leases: readonly GrantedLease[]): Promise<void> {
-  await Promise.all(
+/**
+ * Whatever happens, a server that cannot be reached takes leases that are held back by their time-out. Returns how many calls they have made;
+ * undefined where that is not known of all.
+ */
+export async function releaseQuietly(control: Control, leases: readonly GrantedLease[]): Promise<number | undefined> {
+  const calls = await Promise.all(
     leases.map(async ({ key }) => {
       try {
-        await control.release(key);
+        return Number((await control.release(key)).usage?.calls ?? Number.NaN);
       } catch (error) {
         note(`The lease ${key.leaseId} ends by its time-out: ${toSluiceError(error).message}`);
+        return Number.NaN;
       }
     }),
   );
+  const sum = calls.reduce((all, one) => all + one, leases.length === 0 ? Number.NaN : 0);
+  return Number.isNaN(sum) ? undefined : sum;
+}
+
+/** What the leases have, such as `2 x 4GiB of cuda:0`. */
+export function shareText(leases: readonly GrantedLease[]): string {
+  const counts = new Map<string, number>();
+  for (const { deviceId, memoryBytes } of leases.flatMap(({ lease }) => lease.slices)) {
+    const text = `${sizeText(memoryBytes)} of ${deviceId}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => (count === 1 ? text : `${count} x ${text}`)).join(", ");
 }

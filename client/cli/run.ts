@@ -8,12 +8,13 @@ import type { Command } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import { bracketed } from "../address.ts";
 import { allocateRequest } from "../allocate-options.ts";
-import type { Control } from "../control.ts";
+import type { Control, QueuePlace } from "../control.ts";
 import { BUNDLE_VARIABLE, formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { Holder } from "../holder.ts";
+import { obstacleOf, obstacleTo } from "./command.ts";
 import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
-import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQuietly } from "./granted.ts";
+import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQuietly, shareText } from "./granted.ts";
 import { interposerEnvironment } from "./interposer.ts";
 import {
   addRequestOptions,
@@ -27,9 +28,8 @@ import { note } from "./output.ts";
 import { tellWaiting } from "./place.ts";
 import { exitCodeOfSignal, interruptible, SignalForwarder } from "./signals.ts";
 
-/** As shells do: the command does not exist, or cannot be executed. */
-const NOT_FOUND = 127;
-const NOT_EXECUTABLE = 126;
+const UNUSED =
+  "No process of the command has used its share. Sluice's libraries are found through LD_LIBRARY_PATH, so not by programs that are linked statically or that run without it, as under sudo.";
 
 type RunOptions = ServerOptions & ShareFlags;
 
@@ -44,7 +44,7 @@ export function addRunCommand(program: Command): void {
   command.addHelpText(
     "after",
     `
-Without -p or -m it asks for whole devices. The library in the command finds its
+Without -p or -m it asks for whole devices, for each process. The library in the command finds its
 lease in ${LEASE_VARIABLE}.
 
 One process at a time uses a share; another waits for it. A command that has
@@ -69,12 +69,29 @@ async function run(words: string[], options: RunOptions): Promise<void> {
   // Commander leaves the `--` where options are passed through.
   const [file, ...args] = words[0] === "--" ? words.slice(1) : words;
   if (file === undefined) throw new SluiceError("BAD_ARGUMENT", "No command is given after [--].");
-  const { processes } = options;
+  // Nobody waits an hour to hear of a slip of the pen.
+  const obstacle = await obstacleTo(file, process.env["PATH"]);
+  if (obstacle !== undefined) {
+    note(obstacle.message);
+    throw new ExitError(obstacle.exitCode);
+  }
+  const { processes, bundle } = options;
   const request = allocateRequest(shareOf(options), { leases: processes });
+  let hasWaited = false;
+  const onQueued = (place: QueuePlace): void => {
+    hasWaited = true;
+    tellWaiting.onQueued(place);
+  };
   const exitCode = await withControl(options, (control) =>
-    interruptible((signal) => control.allocate(request, { signal, ...tellWaiting }), {
-      finish: (granted) => runUnder(leasesOf(granted), { control, processes, bundle: options.bundle, file, args }),
-      undo: (granted) => releaseQuietly(control, leasesOf(granted).leases),
+    interruptible((signal) => control.allocate(request, { signal, ...tellWaiting, onQueued }), {
+      finish: (granted) => {
+        const grant = leasesOf(granted);
+        if (hasWaited) note(`The wait is over: the command starts with ${shareText(grant.leases)}.`);
+        return runUnder(grant, { control, processes, bundle, file, args });
+      },
+      undo: async (granted) => {
+        await releaseQuietly(control, leasesOf(granted).leases);
+      },
     }),
   );
   throw new ExitError(exitCode);
@@ -127,6 +144,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
   const signals = new SignalForwarder();
   const held = new Held(job.control, grant);
   let relay: DataRelay | undefined;
+  let usesLibraries = false;
   try {
     await checkCount(job.control, grant, job.processes);
     const { dataEndpoints } = grant.connection;
@@ -138,6 +156,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
       relay: relay?.endpoint,
       tell: note,
     });
+    usesLibraries = Object.keys(libraries).length > 0;
     return await runCommand(job, signals, {
       ...process.env,
       ...libraries,
@@ -148,7 +167,9 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
   } finally {
     signals.close();
     relay?.close();
-    await releaseQuietly(job.control, held.stop());
+    const calls = await releaseQuietly(job.control, held.stop());
+    // A script that runs all kinds of commands this way is not told.
+    if (usesLibraries && calls === 0 && process.stderr.isTTY) note(UNUSED);
   }
 }
 
@@ -170,8 +191,9 @@ function runCommand(job: Job, signals: SignalForwarder, env: NodeJS.ProcessEnv):
   return new Promise<number>((resolve) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return;
-      note(`The command [${job.file}] does not start: ${error.message}.`);
-      resolve(error.code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE);
+      const obstacle = obstacleOf(job.file, error);
+      note(obstacle.message);
+      resolve(obstacle.exitCode);
     });
     child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : exitCodeOfSignal(signal)));
   });

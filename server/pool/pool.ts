@@ -3,6 +3,7 @@
  * socket, no file, no randomness; the words are in types.ts. This file alone is the door of the room.
  */
 
+import { formatDuration } from "../../shared/units.ts";
 import { askReservation, newRecord, refusalOf } from "./admission.ts";
 import { restoreUsage } from "./fair-share.ts";
 import { blockersOf, clearHeadRoom, findPassage, withoutHeadRoom } from "./head-room.ts";
@@ -130,7 +131,12 @@ function ring(state: PoolState, timer: Timer): Effect[] {
 }
 
 function waitIsOver(record: RequestRecord): { code: "NO_CAPACITY"; message: string } {
-  return { code: "NO_CAPACITY", message: `No device has room within the wait of [${record.request.waitMs}] ms.` };
+  const { waitMs } = record.request;
+  const message =
+    waitMs === 0
+      ? "There is no room now, and the request does not wait."
+      : `There is no room within the wait of [${formatDuration(waitMs)}].`;
+  return { code: "NO_CAPACITY", message };
 }
 
 function happen(state: PoolState, event: PoolEvent): Effect[] {

@@ -1,7 +1,12 @@
 /** `sluice run` as users start it: what the command gets, what comes back, and that the share is given back whatever happens. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { connect, type Pool } from "sluice";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { hasTool } from "../support/interposer.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
@@ -111,11 +116,41 @@ describe("the command", () => {
   });
 
   it("that does not exist or is no program is 127 or 126, with a sentence", async () => {
-    const missing = await run("-m", "1MiB", "--", "no-such-command-here");
-    expect(missing).toMatchObject({ code: 127, stdout: "" });
-    expect(missing.stderr).toMatch(/^sluice: The command \[no-such-command-here\] does not start: .*\n$/);
-    expect((await run("-m", "1MiB", "--", "package.json")).code).toBe(127);
-    expect((await run("-m", "1MiB", "--", "./package.json")).code).toBe(126);
+    const folder = mkdtempSync(join(tmpdir(), "sluice-command-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, "lost"), "#!/no/such/interpreter\n", { mode: 0o755 });
+    const endings: [file: string, code: number, why: string][] = [
+      ["no-such-command-here", 127, "no folder of PATH has it"],
+      ["package.json", 127, "no folder of PATH has it"],
+      ["./no-such-command-here", 127, "there is no such file"],
+      ["./package.json/x", 127, "there is no such file"],
+      ["./package.json", 126, "its file may not be executed"],
+      ["./client", 126, "it is a folder"],
+      [join(folder, "lost"), 127, "its file, or the interpreter that this one names, is not there"],
+    ];
+    for (const [file, code, why] of endings) {
+      const stderr = `sluice: The command [${file}] does not start: ${why}.\n`;
+      expect(await run("-m", "1MiB", "--", file)).toEqual({ code, stdout: "", stderr });
+    }
+  });
+
+  it("that does not exist is not waited for with", async () => {
+    await using _holder = await pool.allocate({ memory: "1GiB" });
+    expect((await run("-m", "512MiB", "--wait", "1h", "--", "./no-such-command-here")).code).toBe(127);
+  });
+
+  it.runIf(hasTool("script"))("that uses nothing of its share has a user who is told so, at a terminal", async () => {
+    const terminal = async (...command: string[]): Promise<string> => {
+      const words = ["node", "dist/client/cli/main.js", "run", "--server", server.grpc, "-m", "64MiB", ...command];
+      const line = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+      const env = { ...process.env, SLUICE_INTERPOSER: "/some/folder" };
+      const { stdout } = await promisify(execFile)("script", ["-qec", line, "/dev/null"], { env });
+      return stdout;
+    };
+    expect(await terminal(...shell("echo done"))).toMatch(
+      /^done\r\nsluice: No process of the command has used its share\. /,
+    );
+    expect(await terminal(...node(job))).toMatch(/^lease-\w+ 1,2,3\r\n$/);
   });
 });
 
@@ -184,12 +219,17 @@ describe("run", () => {
     await holder.release();
     expect(await exited).toBe(0);
     expect(stdout()).toBe("started\n");
+    expect(stderr()).toMatch(/\nsluice: The wait is over: the command starts with 512MiB of null:0\.\n$/);
   });
 
   it("exits with 75 when there is no capacity within the wait, and says why", async () => {
     await using _holder = await pool.allocate({ memory: "1GiB" });
-    for (const wait of [[], ["--wait", "200ms"]]) {
+    for (const [words, ...wait] of [
+      ["and the request does not wait"],
+      ["within the wait of [200ms]", "--wait", "200ms"],
+    ]) {
       const { code, stderr, stdout } = await run("-m", "512MiB", ...wait, ...shell("echo started"));
+      expect(stderr).toContain(words);
       expect(code).toBe(75);
       expect(stdout).toBe("");
       expect(stderr).toContain("(NO_CAPACITY)");

@@ -159,6 +159,19 @@ describe.runIf(canBuild)("processes under several leases", () => {
   });
 });
 
+describe.runIf(canBuild)("a process that takes its rank for its device", () => {
+  it("is told that it has devices of its own, once, where it is one of several", async () => {
+    const several = start(await leases(2), [ask, "1", "1", "1"]);
+    expect(await several.ended()).toBe(0);
+    expect(several.stdout()).toMatch(/^0 after .* s\ndevice 1: 101\ndevice 1: 101\n$/);
+    expect(several.stderr()).toMatch(/^sluice: this process asks for device \[1\], and it has \[1\], from 0 on: .*\n$/);
+    const beyond = start(await leases(2), [ask, "1", "2"]);
+    const alone = start(await leases(1), [ask, "1", "1"]);
+    expect([await beyond.ended(), await alone.ended()]).toEqual([0, 0]);
+    expect([beyond.stderr(), alone.stderr()]).toEqual(["", ""]);
+  });
+});
+
 describe.runIf(canBuild)("a process that finds no free session", () => {
   it("of its parent is told at once that it will get none, and once only, however often it asks", async () => {
     const granted = await leases(1);

@@ -4,8 +4,21 @@
 
 #include "driver.h"
 
+/* One of several processes with leases of their own takes its rank for its device: it has no such. */
+static void explain_ordinal(unsigned ordinal) {
+    static atomic_bool told = false;
+    if (ordinal >= driver.lease_count || atomic_exchange(&told, true)) return;
+    report("this process asks for device [%u], and it has [%u], from 0 on: under `sluice run --processes` each process has devices of its own. Use "
+           "device 0, or the rank modulo the number of devices, or give each process as many devices as there are processes (`-n`).",
+           ordinal, (unsigned)driver.device_count);
+}
+
 CUresult device_of(CUdevice ordinal, struct device **device) {
-    if (ordinal < 0 || (uint32_t)ordinal >= driver.device_count) return CUDA_ERROR_INVALID_DEVICE;
+    if (ordinal < 0) return CUDA_ERROR_INVALID_DEVICE;
+    if ((uint32_t)ordinal >= driver.device_count) {
+        explain_ordinal((unsigned)ordinal);
+        return CUDA_ERROR_INVALID_DEVICE;
+    }
     *device = driver.devices[ordinal];
     return CUDA_SUCCESS;
 }

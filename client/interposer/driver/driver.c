@@ -143,6 +143,7 @@ static CUresult open_session(void) {
     uint32_t devices = 0;
     uint32_t error = endpoint_of_environment(&endpoint);
     if (error == 0) error = connection_open(&driver.connection, &endpoint, &devices);
+    driver.lease_count = error == 0 ? endpoint.lease_count : 0;
     free(endpoint.leases);
     if (error != 0) return result_of((struct failure){error, 0});
     if (devices == 0 || devices > SLUICE_SLICES_PER_LEASE_MAX) return CUDA_ERROR_NO_DEVICE;

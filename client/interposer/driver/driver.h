@@ -204,6 +204,8 @@ struct driver {
     atomic_int phase;
     struct connection connection;
     uint32_t device_count;
+    /* Leases of which this process has one. */
+    uint32_t lease_count;
     struct device *devices[SLUICE_SLICES_PER_LEASE_MAX];
     atomic_uint_least32_t modules, images, streams, events, recordings, textures, surfaces;
 };

@@ -48,11 +48,10 @@ PLAIN(cudaGetDeviceCount, (int *count), (count)) {
 }
 
 PLAIN(cudaSetDevice, (int device), (device)) {
-    int count = 0;
+    CUdevice found;
     cudaError_t error = cuInit(0);
-    if (error == CUDA_SUCCESS) error = cuDeviceGetCount(&count);
+    if (error == CUDA_SUCCESS) error = cuDeviceGet(&found, device);
     if (error != CUDA_SUCCESS) return error;
-    if (device < 0 || device >= count) return CUDA_ERROR_INVALID_DEVICE;
     chosen = device;
     return make_current(device);
 }

@@ -1,4 +1,7 @@
-/* Asks for a session as many times as its argument says, and prints each answer and the tenths of a second that it took. */
+/*
+ * Asks for a session as many times as its first argument says, and prints each answer and the tenths of a second that it took. Then asks for
+ * the devices that the others name.
+ */
 #include <time.h>
 
 #include "../driver/driver.h"
@@ -16,6 +19,10 @@ int main(int argc, char **argv) {
         result = cuInit(0);
         printf("%d after %.1f s\n", result, now() - began);
         fflush(stdout);
+    }
+    for (int i = 2; i < argc; i++) {
+        CUdevice device;
+        printf("device %s: %d\n", argv[i], cuDeviceGet(&device, atoi(argv[i])));
     }
     return result == CUDA_SUCCESS ? 0 : 3;
 }
