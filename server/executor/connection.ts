@@ -1,7 +1,8 @@
 /**
  * The client's connection in the executor, read and written past Node's streams where this version of Node allows it: reads go
- * straight into the frame reader's memory, writes are tried at once, and the call behind an answer is waited for where it will come. Elsewhere the stream does all that. The only file that knows
- * what Node does not document about sockets: `_handle`, and that a second socket can take it over.
+ * straight into the frame reader's memory, writes are tried at once, and the call behind an answer is waited for where it will
+ * come. Elsewhere the stream does all that. The only file that knows what Node does not document about sockets: `_handle`, and
+ * that a second socket can take it over.
  */
 import { writeSync } from "node:fs";
 import { Socket } from "node:net";

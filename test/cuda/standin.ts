@@ -4,16 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import koffi from "../../server/device/native.ts";
@@ -33,8 +24,10 @@ function build(): string {
   execFileSync("cc", [...flags, "-o", join(fresh, "libcuda.so.1"), ...files], { stdio: ["ignore", "ignore", "pipe"] });
   symlinkSync("libcuda.so.1", join(fresh, "libnvidia-ml.so.1"));
   try {
-    mkdirSync(folder, { recursive: true });
-    for (const name of readdirSync(fresh).reverse()) renameSync(join(fresh, name), join(folder, name));
+    // As a whole: who has loaded one file of it must not find another behind the second name, which would be a library with a state of its own.
+    renameSync(fresh, folder);
+  } catch (error) {
+    if (!existsSync(join(folder, "libcuda.so.1"))) throw error;
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
