@@ -12,6 +12,7 @@ import { matrixCases } from "./cases/matrices.ts";
 import { mnistCases } from "./cases/mnist.ts";
 import { allNumericCases } from "./cases/numeric.ts";
 import { roundingCases } from "./cases/rounding.ts";
+import { tensorCases } from "./cases/tensors.ts";
 import { warpCases } from "./cases/warp.ts";
 import type { KernelCase } from "./machine.ts";
 
@@ -26,6 +27,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...libmCases,
   ...halfCases,
   ...matrixCases,
+  ...tensorCases,
   ...languageCases,
   ...heapCases,
   ...mnistCases,

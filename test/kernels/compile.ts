@@ -48,6 +48,7 @@ export const compilations: readonly Compilation[] = [
   fixture("halves"),
   { ...fixture("bfloats"), capability: 80 },
   { ...fixture("matrices"), capability: 80 },
+  { ...fixture("tensors"), capability: 80 },
   fixture("language"),
   fixture("heap"),
   fixture("faults"),

@@ -42,17 +42,66 @@ test("ldmatrix refuses an address outside shared memory", async () => {
   await other.slice.close();
 });
 
-type Kind = "s8" | "u8" | "tf32";
-const numbersOf = (kind: Kind): number => (kind === "tf32" ? 1 : 4);
-const wordOf = (kind: Kind, numbers: readonly number[]): number =>
-  kind === "tf32"
-    ? new Uint32Array(Float32Array.from(numbers).buffer)[0]!
-    : numbers.reduce((word, value, index) => word | ((value & 0xff) << (index * 8)), 0) >>> 0;
+test.each([
+  ["x4", 4, ""],
+  ["x2", 2, ""],
+  ["x1", 1, ".shared"],
+])("stmatrix stores what ldmatrix loads: %s", async (form, count, space) => {
+  const list = Array.from({ length: count }, (_, index) => `%r${10 + index}`).join(", ");
+  // Each lane makes words of its own; matrices go to shared memory by rows, the last row first, and come back as lanes held them.
+  const makes = Array.from(
+    { length: count },
+    (_, index) => `mad.lo.u32 %r${10 + index}, %r0, 0x20002, ${(index << 8) | 0x10000};`,
+  );
+  const stores = Array.from({ length: count }, (_, index) => `st.global.u32 [%rd2+${index * 4}], %r${10 + index};`);
+  for (const [store, load] of [
+    ["", ""],
+    [".trans", ".trans"],
+    [".trans", ""],
+  ]) {
+    const body = `mov.u32 %r2, tile; and.b32 %r4, %r0, 31; sub.u32 %r4, 31, %r4; mad.lo.u32 %r5, %r4, 16, %r2;
+      cvt.u64.u32 %rd1, %r5; ${space === "" ? "cvta.shared.u64 %rd1, %rd1;" : ""} mul.wide.u32 %rd2, %r0, 16; add.u64 %rd2, %rd0, %rd2;
+      ${makes.join(" ")}
+      stmatrix.sync.aligned.m8n8.${form}${store}${space}.b16 [%rd1], {${list}};
+      bar.sync 0; ldmatrix.sync.aligned.m8n8.${form}${load}${space}.b16 {${list}}, [%rd1];
+      ${stores.join(" ")}`;
+    await runPtx(machine, ptxKernel(body, { before: ".shared .align 16 .b8 tile[512];" }), { block: 32 });
+    const read = readWords(machine, 128);
+    const word = (lane: number, index: number) => (Math.imul(lane, 0x20002) + ((index << 8) | 0x10000)) >>> 0;
+    const half = (lane: number, index: number, part: number) => (word(lane, index) >>> (16 * part)) & 0xffff;
+    for (let lane = 0; lane < 32; lane++) {
+      for (let index = 0; index < count; index++) {
+        // What stands transposed of lane L at (row, column): row L / 4, columns 2 (L % 4) and one more.
+        const at = (part: number) => half((2 * (lane & 3) + part) * 4 + (lane >> 3), index, (lane >> 2) & 1);
+        const expected = store === load ? word(lane, index) : (at(0) | (at(1) << 16)) >>> 0;
+        expect(read[lane * 4 + index], `lane ${lane} matrix ${index} ${store}${load}`).toBe(expected);
+      }
+    }
+  }
+});
+
+test("stmatrix refuses an address outside shared memory", async () => {
+  const other = await openCpu();
+  const stores = "stmatrix.sync.aligned.m8n8.x1.b16 [%rd0], {%r0};";
+  await expect(runPtx(other, ptxKernel(stores), { block: 32 })).rejects.toMatchObject({ code: "ILLEGAL_ADDRESS" });
+  await other.slice.close();
+});
+
+type Kind = "s8" | "u8" | "s4" | "u4" | "b1" | "tf32";
+const bitsOf: Record<Kind, number> = { s8: 8, u8: 8, s4: 4, u4: 4, b1: 1, tf32: 32 };
+const numbersOf = (kind: Kind): number => 32 / bitsOf[kind];
+const wordOf = (kind: Kind, numbers: readonly number[]): number => {
+  if (kind === "tf32") return new Uint32Array(Float32Array.from(numbers).buffer)[0]!;
+  const bits = bitsOf[kind];
+  return numbers.reduce((word, value, index) => word | ((value & (2 ** bits - 1)) << (index * bits)), 0) >>> 0;
+};
 
 /** Odd values that each type holds exactly. */
 const oddValue = (kind: Kind, seed: number): number => {
   const value = (seed * 2654435761) % 256;
-  return kind === "s8" ? value - 128 : kind === "u8" ? value : (value - 100) / 8;
+  if (kind === "tf32") return (value - 100) / 8;
+  const below = 2 ** bitsOf[kind];
+  return (value % below) - (kind.startsWith("s") ? below / 2 : 0);
 };
 
 /**
@@ -85,7 +134,16 @@ test.each([
   ["m8n8k16", "s8", "s8"],
   ["m16n8k8", "tf32", "tf32"],
   ["m16n8k4", "tf32", "tf32"],
-] as const)("mma.%s multiplies %s by %s", async (shape, left, right) => {
+  ["m8n8k32", "s4", "s4"],
+  ["m8n8k32", "u4", "s4"],
+  ["m16n8k32", "s4", "u4"],
+  ["m16n8k64", "s4", "s4"],
+  ["m16n8k64", "u4", "u4"],
+  ["m8n8k128", "b1", "b1", "xor"],
+  ["m16n8k128", "b1", "b1", "and"],
+  ["m16n8k256", "b1", "b1", "xor"],
+  ["m16n8k256", "b1", "b1", "and"],
+] as const)("mma.%s multiplies %s by %s", async (shape, left, right, combine = undefined) => {
   const [m, , k] = /m(\d+)n(\d+)k(\d+)/.exec(shape)!.slice(1).map(Number) as [number, number, number];
   const words = k / numbersOf(left);
   const a = (row: number, at: number) => oddValue(left, row * k + at + 1);
@@ -110,7 +168,7 @@ test.each([
     machine,
     ptxKernel(`mul.wide.u32 %rd1, %r0, 32; add.u64 %rd1, %rd0, %rd1; mul.wide.u32 %rd2, %r0, 16; add.u64 %rd2, %rd0, %rd2;
       ${loads} ${sums} bar.sync 0;
-      mma.sync.aligned.${shape}.row.col.${accumulate}.${left}.${right}.${accumulate} {${list(20, counts.d)}}, {${list(10, counts.a)}},
+      mma.sync.aligned.${shape}.row.col.${accumulate}.${left}.${right}.${accumulate}${combine === undefined ? "" : `.${combine}.popc`} {${list(20, counts.d)}}, {${list(10, counts.a)}},
         {${list(10 + counts.a, counts.b)}}, {${list(20, counts.d)}};
       ${stores.join(" ")}`),
     { block: 32 },
@@ -121,8 +179,51 @@ test.each([
     for (let index = 0; index < counts.d; index++) {
       const [row, column] = [(lane >> 2) + (index >> 1) * 8, (lane & 3) * 2 + (index & 1)];
       let sum = 3;
-      for (let at = 0; at < k; at++) sum += a(row, at) * b(column, at);
+      for (let at = 0; at < k; at++) {
+        const [x, y] = [a(row, at), b(column, at)];
+        sum += combine === "xor" ? x ^ y : combine === "and" ? x & y : x * y;
+      }
       expect(results[lane * 4 + index], `row ${row}, column ${column}`).toBe(sum);
     }
   }
+});
+
+test("mma on f64 multiplies numbers of two words, with one rounding or two for each product", async () => {
+  const a = (row: number, at: number) => (row - 3) / 7 + at;
+  const b = (column: number, at: number) => (column + 1) / 3 - at * 2;
+  const lanes = Array.from({ length: 32 }, (_, lane) => [a(lane >> 2, lane & 3), b(lane >> 2, lane & 3)]);
+  writeWords(machine, new Uint32Array(Float64Array.from(lanes.flat()).buffer));
+  const body = `mul.wide.u32 %rd1, %r0, 16; add.u64 %rd1, %rd0, %rd1; ld.global.f64 %fd3, [%rd1]; ld.global.f64 %fd4, [%rd1+8];
+    mov.f64 %fd1, 0d4008000000000000; mov.f64 %fd2, 0dBFF0000000000000; bar.sync 0;
+    mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64.rn {%fd1, %fd2}, {%fd3}, {%fd4}, {%fd1, %fd2};
+    st.global.f64 [%rd1], %fd1; st.global.f64 [%rd1+8], %fd2;`;
+  await runPtx(machine, ptxKernel(body), { block: 32 });
+  const results = new Float64Array(readWords(machine, 128).buffer);
+  for (let lane = 0; lane < 32; lane++) {
+    for (const index of [0, 1]) {
+      let sum = index === 0 ? 3 : -1;
+      for (let at = 0; at < 4; at++) sum += a(lane >> 2, at) * b((lane & 3) * 2 + index, at);
+      expect(Math.abs(results[lane * 2 + index]! - sum)).toBeLessThan(1e-14);
+    }
+  }
+});
+
+test("a sum of integers is clamped where the instruction says so, and wraps else", async () => {
+  const run = async (form: string, addend: number): Promise<number> => {
+    // Every number of A and B is 127, or -128 in A where the addend is below zero.
+    const left = addend < 0 ? "0x80808080" : "0x7f7f7f7f";
+    const body = `mov.b32 %r1, ${left}; mov.b32 %r2, 0x7f7f7f7f; mov.b32 %r3, ${addend}; mov.b32 %r4, ${addend};
+      mma.sync.aligned.m8n8k16.row.col${form}.s32.s8.s8.s32 {%r3, %r4}, {%r1}, {%r2}, {%r3, %r4};
+      mul.wide.u32 %rd1, %r0, 4; add.u64 %rd1, %rd0, %rd1; st.global.u32 [%rd1], %r4;`;
+    await runPtx(machine, ptxKernel(body), { block: 32 });
+    const results = new Set(new Int32Array(readWords(machine, 32).buffer));
+    expect(results.size).toBe(1);
+    return [...results][0]!;
+  };
+  const product = 16 * 127 * 127;
+  expect(await run(".satfinite", 1000)).toBe(1000 + product);
+  expect(await run(".satfinite", 0x7fffffff)).toBe(0x7fffffff);
+  expect(await run("", 0x7fffffff)).toBe((0x7fffffff + product) | 0);
+  expect(await run(".satfinite", -0x80000000)).toBe(-0x80000000);
+  expect(await run("", -0x80000000)).toBe((-0x80000000 - 16 * 128 * 127) | 0);
 });

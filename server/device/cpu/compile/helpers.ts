@@ -7,14 +7,16 @@ import { fieldHelpers } from "./helpers-field.ts";
 import { floatHelpers } from "./helpers-float.ts";
 import { halfHelpers } from "./helpers-half.ts";
 import { integerHelpers } from "./helpers-integer.ts";
-import { matrixHelpers } from "./helpers-matrix.ts";
+import { matrixHelper } from "./helpers-matrix.ts";
 import { memoryHelpers } from "./helpers-memory.ts";
 
-export const helpers: Readonly<Record<string, Assembly>> = {
+const helpers: Readonly<Record<string, Assembly>> = {
   ...integerHelpers,
   ...fieldHelpers,
   ...floatHelpers,
   ...halfHelpers,
-  ...matrixHelpers,
   ...memoryHelpers,
 };
+
+/** The helper with a name; undefined where there is none. */
+export const findHelper = (name: string): Assembly | undefined => helpers[name] ?? matrixHelper(name);

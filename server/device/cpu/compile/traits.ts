@@ -10,13 +10,15 @@ const isProduct = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
 
 /** Products, and loads and transpositions of what they multiply. */
 export const isMatrixExchange = (instruction: Instruction): boolean =>
-  isProduct(instruction) || instruction.mnemonic.base === "ldmatrix" || instruction.mnemonic.base === "movmatrix";
+  isProduct(instruction) || /^(ld|st|mov)matrix$/.test(instruction.mnemonic.base);
 
-/** Registers that an instruction reads not before threads go on behind it: the addend of a product. */
+/** Registers that an instruction reads not before threads go on behind it: the addend of a product, and what is stored to rows. */
 export function readsOnResuming(instruction: Instruction): Register[] {
   const reads: Register[] = [];
   const addend = instruction.operands[3];
   if (isProduct(instruction) && addend !== undefined) collect(addend, reads, reads);
+  const stored = instruction.operands[1];
+  if (instruction.mnemonic.base === "stmatrix" && stored !== undefined) collect(stored, reads, reads);
   return reads;
 }
 
@@ -30,7 +32,7 @@ export const isSuspension = (instruction: Instruction): boolean =>
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(
-  "st sust red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol".split(
+  "st stmatrix sust red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol".split(
     " ",
   ),
 );

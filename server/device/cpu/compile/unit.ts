@@ -7,7 +7,7 @@ import { type MemoryLayout, WINDOW_BYTES, Window } from "../run/layout.ts";
 import { type Assembly, assemble, paramTypes } from "../wasm/assembly.ts";
 import type { WasmType } from "../wasm/code.ts";
 import { ModuleWriter } from "../wasm/module.ts";
-import { helpers } from "./helpers.ts";
+import { findHelper } from "./helpers.ts";
 import type { Pointers } from "./pointers.ts";
 
 /** Functions that the workers give to kernels. */
@@ -138,8 +138,8 @@ export class Unit {
   }
 
   #source(name: string): Assembly {
-    const fused = this.features.fusedMultiplyAdd ? helpers[`${name}.fused`] : undefined;
-    const source = fused ?? helpers[name];
+    const fused = this.features.fusedMultiplyAdd ? findHelper(`${name}.fused`) : undefined;
+    const source = fused ?? findHelper(name);
     if (source === undefined) throw new Error(`no helper ${name}`);
     return source;
   }

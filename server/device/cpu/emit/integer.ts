@@ -126,7 +126,7 @@ function product(emitter: Emitter, instruction: Instruction, type: PtxType): Ptx
 }
 
 /** Two signed numbers on the stack become their sum, clamped. */
-function addSaturated(emitter: Emitter): void {
+export function addSaturated(emitter: Emitter): void {
   const addend = emitter.scratch("i32", "addend");
   emitter.code.set(addend).op("i64.extend_i32_s").get(addend).op("i64.extend_i32_s").op("i64.add");
   saturate(emitter);

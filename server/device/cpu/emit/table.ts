@@ -7,11 +7,11 @@ import { compareHandlers } from "./compare.ts";
 import { convertHandlers } from "./convert.ts";
 import { fieldHandlers } from "./field.ts";
 import * as float from "./float.ts";
+import { fragmentHandlers } from "./fragment.ts";
 import { halfOperations, isHalf } from "./half.ts";
 import type { Handler, Handlers } from "./handler.ts";
 import * as integer from "./integer.ts";
 import { logicHandlers } from "./logic.ts";
-import { matrixHandlers } from "./matrix.ts";
 import { mbarrierHandlers } from "./mbarrier.ts";
 import { memoryHandlers } from "./memory.ts";
 import { isMixed, mixedArithmetic } from "./mixed.ts";
@@ -66,7 +66,7 @@ const orMixed = (handler: Handler, name: "add" | "sub" | "fma", halves: 1 | 2): 
 const handlers: Handlers = {
   ...memoryHandlers,
   ...textureHandlers,
-  ...matrixHandlers,
+  ...fragmentHandlers,
   ...atomicHandlers,
   ...mbarrierHandlers,
   ...logicHandlers,
