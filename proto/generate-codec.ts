@@ -38,9 +38,9 @@ function storeFixed(layout: Layout): string[] {
     } else {
       const count =
         field.type === "bytes"
-          ? `${value}.byteLength`
+          ? `${value}.length`
           : field.type === "string"
-            ? `${field.name}.byteLength`
+            ? `${field.name}.length`
             : `${value}.length`;
       words.set(word, `b.u32[i + ${word}] = ${count};`);
     }

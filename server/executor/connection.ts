@@ -6,8 +6,9 @@
  */
 import { writeSync } from "node:fs";
 import { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
 import type { FrameReader } from "../../shared/wire/frame.ts";
-import { isTurnOver, receiveSoon, sendNow, takesSoon } from "./socket-calls.ts";
+import { isTurnOver, limitWaits, receive, sendNow, setWaiting, takesSoon } from "./socket-calls.ts";
 
 /** Room for what comes while the reader has none. */
 const OVERFLOW_BYTES = 64 * 1024;
@@ -25,8 +26,11 @@ export interface Reading {
   readonly reader: FrameReader;
   /** Bytes are in the reader; returns whether to go on reading. */
   onBytes(byteCount: number): boolean;
-  /** Whether more is likely to come soon, and nothing else is left to do: then it is waited for without a turn of the event loop. */
-  isAwaiting?(): boolean;
+  /**
+   * When the peer was answered last, in milliseconds as of `performance.now`, if nothing is left to do but to hear what it does next: then that is
+   * waited for without a turn of the event loop. Otherwise undefined.
+   */
+  answeredAt?(): number | undefined;
 }
 
 /**
@@ -40,7 +44,7 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   if (typeof handle?.readStop !== "function") return readFromStream(socket, reading);
   let overflow: Uint8Array | undefined;
   let into: Uint8Array | undefined;
-  const readOn = readerOn(() => (direct as unknown as WithHandle)._handle, reading);
+  const readOn = readerOn(() => direct, reading);
   const onread = {
     buffer: (): Uint8Array => {
       into = reader.space();
@@ -58,7 +62,7 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   // Starting anew also tells the end of the stream again, which the first socket may have read.
   handle.readStop();
   handle.reading = false;
-  const direct = new Socket({ handle, onread, readable: true, writable: true } as object);
+  const direct = new ClientSocket(handle, onread);
   // The first socket must not close what is no longer its own.
   (socket as unknown as WithHandle)._handle = null;
   direct.once("close", () => socket.destroy());
@@ -66,34 +70,83 @@ export function readInto(socket: Socket, reading: Reading): Socket {
 }
 
 /**
+ * The client's socket, whose descriptor may wait for the next call while the event loop has no turn. What the stream writes is libuv's to
+ * send, so from then on it does not wait any more.
+ */
+class ClientSocket extends Socket {
+  readonly #fd: number;
+  readonly #canWait: boolean;
+  #waits = false;
+
+  constructor(handle: Handle, onread: object) {
+    super({ handle, onread, readable: true, writable: true } as object);
+    this.#fd = handle.fd ?? -1;
+    this.#canWait = this.#fd >= 0 && limitWaits(this.#fd);
+  }
+
+  /** Its descriptor; -1 once it is closed, when the number may be another's. */
+  get fd(): number {
+    return (this as unknown as WithHandle)._handle === null ? -1 : this.#fd;
+  }
+
+  /** Reads wait from now on, as long as `limitWaits` says; false where they cannot. Whoever says so takes it back before the event loop has a turn. */
+  wait(): boolean {
+    this.#waits = this.#canWait && this.fd >= 0 && setWaiting(this.fd, true);
+    return this.#waits;
+  }
+
+  stopWaiting(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    // Not closed, nor another's: whatever is wrong with it, libuv would hang in it.
+    if (this.fd >= 0 && !setWaiting(this.fd, false)) this.destroy();
+  }
+
+  override _write(...args: Parameters<Socket["_write"]>): void {
+    this.stopWaiting();
+    super._write(...args);
+  }
+
+  override _writev(...args: Parameters<NonNullable<Socket["_writev"]>>): void {
+    this.stopWaiting();
+    super._writev!(...args);
+  }
+}
+
+/**
  * What reads what comes behind an answer, while there is nothing else to do; returns whether the socket is to go on reading. Once in a turn of the
  * event loop: libuv calls back up to 32 times in one.
  */
-function readerOn(handleOf: () => Handle | null, reading: Reading): () => boolean {
+function readerOn(socketOf: () => ClientSocket, reading: Reading): () => boolean {
   const { reader } = reading;
   let mayWait = true;
   const turn = (): void => {
     mayWait = true;
   };
-  const waitAndRead = (): boolean => {
-    const startedAt = performance.now();
-    do {
+  const readWhileAnswering = (socket: ClientSocket, startedAt: number): boolean => {
+    for (;;) {
       const space = reader.space();
-      // A socket that has been closed meanwhile has no handle, and its descriptor may be another's.
-      const fd = handleOf()?.fd;
-      const byteCount = space === undefined || fd === undefined ? 0 : receiveSoon(fd, space);
+      const { fd } = socket;
+      const byteCount = space === undefined || fd < 0 ? 0 : receive(fd, space);
       if (byteCount === 0) return true;
       reader.filled(byteCount);
       if (!reading.onBytes(byteCount)) return false;
-    } while (reading.isAwaiting?.() && !isTurnOver(startedAt));
-    return true;
+      const answeredAt = reading.answeredAt?.();
+      if (answeredAt === undefined || isTurnOver(startedAt, answeredAt)) return true;
+    }
   };
   return () => {
-    if (!(mayWait && reading.isAwaiting?.())) return true;
+    const startedAt = mayWait ? reading.answeredAt?.() : undefined;
+    if (startedAt === undefined) return true;
+    const socket = socketOf();
+    if (!socket.wait()) return true;
     mayWait = false;
-    const goesOn = waitAndRead();
     setImmediate(turn);
-    return goesOn;
+    try {
+      return readWhileAnswering(socket, startedAt);
+    } finally {
+      socket.stopWaiting();
+    }
   };
 }
 
@@ -105,21 +158,20 @@ function readFromStream(socket: Socket, { reader, onBytes }: Reading): Socket {
   return socket;
 }
 
-const descriptorOf = (socket: Socket): number | undefined => {
-  const fd = (socket as unknown as WithHandle)._handle?.fd;
-  return fd === undefined || fd < 0 ? undefined : fd;
-};
+/** Its descriptor; -1 where there is none, or none any more. */
+const fdOf = (socket: Socket): number =>
+  socket instanceof ClientSocket ? socket.fd : ((socket as unknown as WithHandle)._handle?.fd ?? -1);
 
 /** Whether `writeNow` ever takes anything. */
-export const isDirect = (socket: Socket): boolean => descriptorOf(socket) !== undefined;
+export const isDirect = (socket: Socket): boolean => fdOf(socket) >= 0;
 
 /**
  * Writes what the system takes at once and returns how much that is; 0 while the socket still has something to send. The rest
  * is the caller's to give to `socket.write`.
  */
 export function writeNow(socket: Socket, bytes: Uint8Array): number {
-  const fd = descriptorOf(socket);
-  if (socket.writableLength > 0 || fd === undefined) return 0;
+  const fd = fdOf(socket);
+  if (fd < 0 || socket.writableLength > 0) return 0;
   try {
     return sendNow(fd, bytes) ?? writeSync(fd, bytes);
   } catch {
@@ -144,9 +196,9 @@ export function writeSoon(socket: Socket, bytes: Uint8Array): number {
       waitingSince = undefined;
     });
   }
-  while (taken < bytes.byteLength && !isTurnOver(waitingSince)) {
-    const fd = descriptorOf(socket);
-    if (fd === undefined || !takesSoon(fd)) break;
+  while (taken < bytes.byteLength && !isTurnOver(waitingSince, performance.now())) {
+    const fd = fdOf(socket);
+    if (fd < 0 || !takesSoon(fd)) break;
     taken += writeNow(socket, bytes.subarray(taken));
   }
   return taken;

@@ -93,7 +93,7 @@ const smallScratch = new Uint8Array(BULK_BYTES_MIN);
 let smallPart = smallScratch;
 
 function takeSmall(byteCount: number): Uint8Array<ArrayBuffer> {
-  if (smallPart.byteLength !== byteCount) smallPart = smallScratch.subarray(0, byteCount);
+  if (smallPart.length !== byteCount) smallPart = smallScratch.subarray(0, byteCount);
   return smallPart;
 }
 

@@ -4,6 +4,7 @@
  * unless a device asks to wait. The rules are those of proto/README.md.
  */
 import type { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
@@ -97,8 +98,8 @@ export class Session {
   #failure: CallFailure | undefined;
   #heldUp: "device" | "reader" | "change" | undefined;
   #goodbyeWaits = false;
-  /** Answers have left since bytes came last. */
-  #hasAnswered = false;
+  /** When answers left last since bytes came last; else 0. */
+  #answeredAt = 0;
   #onCalls: (() => void) | undefined;
   readonly #changes: (() => Promise<void>)[] = [];
   #over = false;
@@ -148,8 +149,8 @@ export class Session {
     const { bufferedBytes } = this.#reader;
     this.#reader.push(received);
     const onBytes = (byteCount: number): boolean => this.#socket === own && this.#receive(byteCount);
-    const isAwaiting = (): boolean => this.#socket === own && this.#isAwaiting();
-    const own = readInto(socket, { reader: this.#reader, onBytes, isAwaiting });
+    const answeredAt = (): number | undefined => (this.#socket === own ? this.#awaitingSince() : undefined);
+    const own = readInto(socket, { reader: this.#reader, onBytes, answeredAt });
     this.#socket = own;
     this.#usage.bytesReceived += this.#reader.bufferedBytes - bufferedBytes;
     own.on("error", () => own.destroy());
@@ -263,21 +264,21 @@ export class Session {
   #receive(byteCount: number): boolean {
     if (this.#over) return true;
     this.#usage.bytesReceived += byteCount;
-    this.#hasAnswered = false;
+    this.#answeredAt = 0;
     if (this.#heldUp === undefined) this.#pump();
     if (this.#heldUp === "reader") this.#lookForRoom();
     return this.#heldUp === undefined || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
   }
 
-  /** Whether the client has just heard what it asked, and nothing is left to do here but to hear what it does next. */
-  #isAwaiting(): boolean {
-    return (
+  /** When the client heard what it asked, if it has just heard, and nothing is left to do here but to hear what it does next. */
+  #awaitingSince(): number | undefined {
+    const isAwaiting =
       this.#waitsBehindAnswers &&
-      this.#hasAnswered &&
+      this.#answeredAt > 0 &&
       this.#heldUp === undefined &&
       !this.#over &&
-      this.#outgoing.isIdle
-    );
+      this.#outgoing.isIdle;
+    return isAwaiting ? this.#answeredAt : undefined;
   }
 
   /** Acknowledgements that lie behind calls which wait for them count at once; where they lie too far behind, there is no waiting. */
@@ -467,7 +468,7 @@ export class Session {
   #flush(now = performance.now()): void {
     const answers = this.#answers.answersSent - this.#shapedAnswers;
     if (answers > 0) {
-      this.#hasAnswered = true;
+      this.#answeredAt = now;
       this.#shapedAnswers += answers;
       this.#usage.shape.answered(answers, now - this.#takenAt);
     }

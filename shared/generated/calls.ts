@@ -223,7 +223,7 @@ export function encodeKernelInfo(w: WireWriter, v: KernelInfo): void {
   const refusal = utf8Encode(v.refusal);
   const b = w.reserve(56);
   const i = w.length >> 2;
-  b.u32[i + 0] = name.byteLength;
+  b.u32[i + 0] = name.length;
   b.u32[i + 1] = v.params.length;
   b.u32[i + 2] = v.paramBytes;
   b.u32[i + 3] = v.threadsPerBlockMax;
@@ -235,7 +235,7 @@ export function encodeKernelInfo(w: WireWriter, v: KernelInfo): void {
   b.u32[i + 9] = v.binaryVersion;
   b.u32[i + 10] = v.usesHeap;
   b.u32[i + 11] = v.refusalCode;
-  b.u32[i + 12] = refusal.byteLength;
+  b.u32[i + 12] = refusal.length;
   b.u32[i + 13] = 0;
   w.length += 56;
   w.appendPadded(name);
@@ -279,7 +279,7 @@ export function encodeGlobalInfo(w: WireWriter, v: GlobalInfo): void {
   const name = utf8Encode(v.name);
   const b = w.reserve(24);
   const i = w.length >> 2;
-  b.u32[i + 0] = name.byteLength;
+  b.u32[i + 0] = name.length;
   b.u32[i + 1] = 0;
   b.u32[i + 2] = v.address;
   b.u32[i + 3] = Math.floor(v.address / 0x1_0000_0000);
@@ -311,7 +311,7 @@ export function encodeCompileOption(w: WireWriter, v: CompileOption): void {
   const text = utf8Encode(v.text);
   const b = w.reserve(8);
   const i = w.length >> 2;
-  b.u32[i + 0] = text.byteLength;
+  b.u32[i + 0] = text.length;
   b.u32[i + 1] = 0;
   w.length += 8;
   w.appendPadded(text);
@@ -378,9 +378,9 @@ export function encodeGreeting(w: WireWriter, v: Greeting): void {
   const b = w.reserve(16);
   const i = w.length >> 2;
   b.u32[i + 0] = v.protocolVersion;
-  b.u32[i + 1] = fingerprint.byteLength;
-  b.u32[i + 2] = serverVersion.byteLength;
-  b.u32[i + 3] = v.nonce.byteLength;
+  b.u32[i + 1] = fingerprint.length;
+  b.u32[i + 2] = serverVersion.length;
+  b.u32[i + 3] = v.nonce.length;
   w.length += 16;
   w.appendPadded(fingerprint);
   w.appendPadded(serverVersion);
@@ -431,12 +431,12 @@ export function encodeHello(w: WireWriter, v: Hello): void {
   const b = w.reserve(48);
   const i = w.length >> 2;
   b.u32[i + 0] = v.protocolVersion;
-  b.u32[i + 1] = fingerprint.byteLength;
-  b.u32[i + 2] = clientVersion.byteLength;
-  b.u32[i + 3] = leaseId.byteLength;
-  b.u32[i + 4] = v.sessionId.byteLength;
-  b.u32[i + 5] = v.nonce.byteLength;
-  b.u32[i + 6] = v.proof.byteLength;
+  b.u32[i + 1] = fingerprint.length;
+  b.u32[i + 2] = clientVersion.length;
+  b.u32[i + 3] = leaseId.length;
+  b.u32[i + 4] = v.sessionId.length;
+  b.u32[i + 5] = v.nonce.length;
+  b.u32[i + 6] = v.proof.length;
   b.u32[i + 7] = v.resumeMs;
   b.u32[i + 8] = v.begun;
   b.u32[i + 9] = 0;
@@ -487,7 +487,7 @@ export interface Welcome {
 export function encodeWelcome(w: WireWriter, v: Welcome): void {
   const b = w.reserve(32);
   const i = w.length >> 2;
-  b.u32[i + 0] = v.proof.byteLength;
+  b.u32[i + 0] = v.proof.length;
   b.u32[i + 1] = 0;
   b.u32[i + 2] = v.executed;
   b.u32[i + 3] = Math.floor(v.executed / 0x1_0000_0000);
@@ -526,7 +526,7 @@ export function encodeRefusal(w: WireWriter, v: Refusal): void {
   const b = w.reserve(8);
   const i = w.length >> 2;
   b.u32[i + 0] = v.code;
-  b.u32[i + 1] = message.byteLength;
+  b.u32[i + 1] = message.length;
   w.length += 8;
   w.appendPadded(message);
 }
@@ -552,7 +552,7 @@ export function encodeOutput(w: WireWriter, v: Output): void {
   const text = utf8Encode(v.text);
   const b = w.reserve(8);
   const i = w.length >> 2;
-  b.u32[i + 0] = text.byteLength;
+  b.u32[i + 0] = text.length;
   b.u32[i + 1] = 0;
   w.length += 8;
   w.appendPadded(text);
@@ -591,8 +591,8 @@ export function encodeFailure(w: WireWriter, v: Failure): void {
   b.u32[i + 1] = Math.floor(v.sequence / 0x1_0000_0000);
   b.u32[i + 2] = v.opcode;
   b.i32[i + 3] = v.nativeCode;
-  b.u32[i + 4] = nativeName.byteLength;
-  b.u32[i + 5] = message.byteLength;
+  b.u32[i + 4] = nativeName.length;
+  b.u32[i + 5] = message.length;
   w.length += 24;
   w.appendPadded(nativeName);
   w.appendPadded(message);
@@ -681,12 +681,12 @@ export function encodeAttachAnswer(w: WireWriter, v: AttachAnswer): void {
   b.u32[i + 6] = v.capabilityMajor;
   b.u32[i + 7] = v.capabilityMinor;
   b.u32[i + 8] = v.driverVersion;
-  b.u32[i + 9] = kind.byteLength;
-  b.u32[i + 10] = name.byteLength;
-  b.u32[i + 11] = uuid.byteLength;
+  b.u32[i + 9] = kind.length;
+  b.u32[i + 10] = name.length;
+  b.u32[i + 11] = uuid.length;
   b.u32[i + 12] = v.attributes.length;
-  b.u32[i + 13] = stagingPath.byteLength;
-  b.u32[i + 14] = stagingName.byteLength;
+  b.u32[i + 13] = stagingPath.length;
+  b.u32[i + 14] = stagingName.length;
   b.u32[i + 15] = v.stagingBytes;
   w.length += 64;
   w.appendPadded(kind);
@@ -782,7 +782,7 @@ export function encodeCopyToDeviceCall(w: WireWriter, v: CopyToDeviceCall): void
   b.u32[i + 0] = v.address;
   b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
   b.u32[i + 2] = v.stream;
-  b.u32[i + 3] = v.data.byteLength;
+  b.u32[i + 3] = v.data.length;
   w.length += 16;
   w.appendPadded(v.data);
 }
@@ -838,7 +838,7 @@ export interface CopyFromDeviceAnswer {
 export function encodeCopyFromDeviceAnswer(w: WireWriter, v: CopyFromDeviceAnswer): void {
   const b = w.reserve(8);
   const i = w.length >> 2;
-  b.u32[i + 0] = v.data.byteLength;
+  b.u32[i + 0] = v.data.length;
   b.u32[i + 1] = 0;
   w.length += 8;
   w.appendPadded(v.data);
@@ -949,7 +949,7 @@ export function encodeImageWriteCall(w: WireWriter, v: ImageWriteCall): void {
   b.u32[i + 0] = v.image;
   b.u32[i + 1] = v.totalBytes;
   b.u32[i + 2] = v.offset;
-  b.u32[i + 3] = v.data.byteLength;
+  b.u32[i + 3] = v.data.length;
   w.length += 16;
   w.appendPadded(v.data);
 }
@@ -1087,7 +1087,7 @@ export function encodeLaunchCall(w: WireWriter, v: LaunchCall): void {
   b.u32[i + 7] = v.blockZ;
   b.u32[i + 8] = v.sharedBytes;
   b.u32[i + 9] = v.stream;
-  b.u32[i + 10] = v.params.byteLength;
+  b.u32[i + 10] = v.params.length;
   b.u32[i + 11] = 0;
   w.length += 48;
   w.appendPadded(v.params);
@@ -1534,7 +1534,7 @@ export function encodeCopyToDeviceKeptCall(w: WireWriter, v: CopyToDeviceKeptCal
   b.u32[i + 0] = v.address;
   b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
   b.u32[i + 2] = v.stream;
-  b.u32[i + 3] = v.data.byteLength;
+  b.u32[i + 3] = v.data.length;
   w.length += 16;
   w.appendPadded(v.data);
 }
@@ -1571,7 +1571,7 @@ export function encodeCopyCachedCall(w: WireWriter, v: CopyCachedCall): void {
   b.u32[i + 2] = v.byteCount;
   b.u32[i + 3] = Math.floor(v.byteCount / 0x1_0000_0000);
   b.u32[i + 4] = v.stream;
-  b.u32[i + 5] = v.hashes.byteLength;
+  b.u32[i + 5] = v.hashes.length;
   w.length += 24;
   w.appendPadded(v.hashes);
 }
@@ -1598,7 +1598,7 @@ export interface CopyCachedAnswer {
 export function encodeCopyCachedAnswer(w: WireWriter, v: CopyCachedAnswer): void {
   const b = w.reserve(8);
   const i = w.length >> 2;
-  b.u32[i + 0] = v.held.byteLength;
+  b.u32[i + 0] = v.held.length;
   b.u32[i + 1] = 0;
   w.length += 8;
   w.appendPadded(v.held);
@@ -1635,7 +1635,7 @@ export function encodeModuleLoadCachedCall(w: WireWriter, v: ModuleLoadCachedCal
   b.u32[i + 1] = v.image;
   b.u32[i + 2] = v.device;
   b.u32[i + 3] = v.totalBytes;
-  b.u32[i + 4] = v.hashes.byteLength;
+  b.u32[i + 4] = v.hashes.length;
   b.u32[i + 5] = 0;
   w.length += 24;
   w.appendPadded(v.hashes);
@@ -1710,7 +1710,7 @@ export function encodeRecordingCreateCall(w: WireWriter, v: RecordingCreateCall)
   b.u32[i + 1] = v.count;
   b.u32[i + 2] = v.valueBytes;
   b.u32[i + 3] = v.patches.length;
-  b.u32[i + 4] = v.calls.byteLength;
+  b.u32[i + 4] = v.calls.length;
   b.u32[i + 5] = 0;
   w.length += 24;
   encodeList(w, v.patches, encodeRecordingPatch);
@@ -1743,7 +1743,7 @@ export function encodeRecordingReplayCall(w: WireWriter, v: RecordingReplayCall)
   const b = w.reserve(8);
   const i = w.length >> 2;
   b.u32[i + 0] = v.recording;
-  b.u32[i + 1] = v.values.byteLength;
+  b.u32[i + 1] = v.values.length;
   w.length += 8;
   w.appendPadded(v.values);
 }
@@ -1933,7 +1933,7 @@ export function encodeCompileAnswer(w: WireWriter, v: CompileAnswer): void {
   const i = w.length >> 2;
   b.u32[i + 0] = v.kernels.length;
   b.u32[i + 1] = v.globals.length;
-  b.u32[i + 2] = log.byteLength;
+  b.u32[i + 2] = log.length;
   b.u32[i + 3] = 0;
   w.length += 16;
   encodeList(w, v.kernels, encodeKernelInfo);
@@ -2062,7 +2062,7 @@ export function encodeLaunchCooperativeCall(w: WireWriter, v: LaunchCooperativeC
   b.u32[i + 7] = v.blockZ;
   b.u32[i + 8] = v.sharedBytes;
   b.u32[i + 9] = v.stream;
-  b.u32[i + 10] = v.params.byteLength;
+  b.u32[i + 10] = v.params.length;
   b.u32[i + 11] = 0;
   w.length += 48;
   w.appendPadded(v.params);

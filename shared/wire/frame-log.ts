@@ -127,7 +127,7 @@ export class FrameLog {
   #appendWhole(head: Uint8Array, { mark, bulk }: FrameLogEntry): KeptFrame | undefined {
     const block = this.#block;
     const start = this.#used;
-    const byteCount = head.byteLength;
+    const byteCount = head.length;
     if (bulk !== undefined || block === undefined || byteCount > BLOCK_BYTES - start) return undefined;
     block.bytes.set(head, start);
     block.frames++;

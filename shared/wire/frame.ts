@@ -73,8 +73,11 @@ export class FrameReader {
   #held = 0;
   /** Memory of a space that was left, for the next time. */
   #spare: WireBuffer | undefined;
-  /** What `space` returned last: the same view again costs nothing. */
+  /** What `space` returned last, and where it ends in which buffer, unless it was the place of data: the same view again costs nothing. */
   #space: Uint8Array | undefined;
+  #spaceOf: WireBuffer | undefined;
+  #spaceFrom = 0;
+  #spaceTo = 0;
   /** Where in the buffer what `space` returned last begins; -1 when it was the place of data. */
   #offeredAt = -1;
   /** Where the data of the frame at `#start` goes, and how much of it is there. */
@@ -98,9 +101,9 @@ export class FrameReader {
 
   push(bytes: Uint8Array): void {
     const chunk = this.#place === undefined ? bytes : bytes.subarray(this.#fillPlace(bytes));
-    if (this.#end + chunk.byteLength > this.#buffer.byteLength) this.#makeRoom(chunk.byteLength);
+    if (this.#end + chunk.length > this.#buffer.byteLength) this.#makeRoom(chunk.length);
     this.#buffer.u8.set(chunk, this.#end);
-    this.#end += chunk.byteLength;
+    this.#end += chunk.length;
   }
 
   /**
@@ -112,6 +115,7 @@ export class FrameReader {
     const placeLeft = this.#placeLeft;
     if (placeLeft > 0) {
       if (this.#placesAreLent) return this.#offer(this.#end + Math.min(placeLeft, LENT_READ_BYTES));
+      this.#spaceOf = undefined;
       this.#space = this.#place!.subarray(this.#placedBytes);
       return this.#space;
     }
@@ -127,14 +131,12 @@ export class FrameReader {
     const limit = Math.min(wanted, this.#buffer.byteLength);
     if (limit <= this.#end) return undefined;
     this.#offeredAt = this.#end;
-    const { u8 } = this.#buffer;
-    const last = this.#space;
-    const isSame =
-      last !== undefined &&
-      last.buffer === u8.buffer &&
-      last.byteOffset === this.#end &&
-      last.byteLength === limit - this.#end;
-    if (!isSame) this.#space = u8.subarray(this.#end, limit);
+    if (this.#spaceOf !== this.#buffer || this.#spaceFrom !== this.#end || this.#spaceTo !== limit) {
+      this.#spaceOf = this.#buffer;
+      this.#spaceFrom = this.#end;
+      this.#spaceTo = limit;
+      this.#space = this.#buffer.u8.subarray(this.#end, limit);
+    }
     return this.#space;
   }
 
@@ -196,11 +198,11 @@ export class FrameReader {
 
   /** What is detached has no bytes; its frame is read to its end all the same. */
   get #placeIsThere(): boolean {
-    return this.#place?.byteLength === this.#placeBytes;
+    return this.#place?.length === this.#placeBytes;
   }
 
   #fillPlace(bytes: Uint8Array): number {
-    const taken = Math.min(bytes.byteLength, this.#placeLeft);
+    const taken = Math.min(bytes.length, this.#placeLeft);
     if (taken > 0 && this.#placeIsThere) this.#place!.set(bytes.subarray(0, taken), this.#placedBytes);
     this.#placedBytes += taken;
     return taken;
@@ -221,6 +223,7 @@ export class FrameReader {
     this.#start = 0;
     this.#end = kept.byteLength;
     this.#space = undefined;
+    this.#spaceOf = undefined;
   }
 
   /** The rest of the stream as bytes: for handing a connection over. */

@@ -1,13 +1,14 @@
 /**
- * A connection whose reader waits in `poll` behind an answer: nothing is lost or reordered, and nothing else in the process waits for it. The
- * peer is a thread, since whoever waits so has no turns to give to a peer beside it.
+ * A connection whose reader waits in `recv` behind an answer: nothing is lost or reordered, nothing else in the process waits for it, and the
+ * event loop never gets a socket that waits. The peer is a thread, since whoever waits so has no turns to give to a peer beside it.
  */
 import { once } from "node:events";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readInto, writeNow, writeSoon } from "../../server/executor/connection.ts";
-import { isTurnOver, receiveSoon, sendNow } from "../../server/executor/socket-calls.ts";
+import { isTurnOver, limitWaits, receive, sendNow, setWaiting } from "../../server/executor/socket-calls.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -43,10 +44,11 @@ function echo(socket: Socket, onBytes = (_bytes: Buffer): void => {}): Socket {
     onBytes: () => {
       const bytes = Buffer.from(reader.takeRest());
       onBytes(bytes);
-      if (writeNow(direct, bytes) !== bytes.byteLength) throw new Error("A small answer is not taken.");
+      if (!direct.destroyed && writeNow(direct, bytes) !== bytes.byteLength)
+        throw new Error("A small answer is not taken.");
       return true;
     },
-    isAwaiting: () => true,
+    answeredAt: () => performance.now(),
   });
   keep(direct);
   return direct;
@@ -111,7 +113,7 @@ test("timers, other connections and other threads have their turns while calls f
       for (const until = performance.now() + 1; performance.now() < until; );
       return true;
     },
-    isAwaiting: () => true,
+    answeredAt: () => performance.now(),
   });
   keep(direct);
   let heard = 0;
@@ -170,8 +172,137 @@ test("a peer that is silent costs no turns for long", async () => {
   });
   await waitFor("its bytes", () => read === 1);
   const startedAt = performance.now();
-  await waitFor("a wait to be over", () => isTurnOver(startedAt));
+  await waitFor("a wait to be over", () => isTurnOver(startedAt, performance.now()));
   expect(direct.closed).toBe(false);
+});
+
+const fdOf = (socket: Socket): number => (socket as unknown as { _handle: { fd: number } })._handle.fd;
+/** Whether reads and writes of it wait: O_NONBLOCK is not among its flags. */
+const waits = (fd: number): boolean => {
+  const flags = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]!;
+  return (Number.parseInt(flags, 8) & 0o4000) === 0;
+};
+
+test("a socket waits only while the event loop has no turn", async () => {
+  const [socket] = await accept(`${pingPong(200)} socket.pause(); setTimeout(() => socket.resume(), 100);`);
+  const seen = new Set<boolean>();
+  const direct = echo(socket!, () => seen.add(waits(fdOf(direct))));
+  const inTurns: boolean[] = [];
+  const timer = setInterval(() => inTurns.push(waits(fdOf(direct))), 1);
+  await once(peer, "message");
+  clearInterval(timer);
+  // The first bytes come by the event loop, those behind an answer past it.
+  expect([...seen]).toEqual([false, true]);
+  expect(inTurns).not.toContain(true);
+  expect(inTurns.length).toBeGreaterThan(0);
+});
+
+test("what the stream writes while the socket waits neither hangs nor is lost when the peer does not read", async () => {
+  const [socket] = await accept(`
+    const socket = connect();
+    const chunks = [];
+    socket.write(Buffer.alloc(8));
+    socket.once("data", () => {
+      // Its answer is read, and nothing more until the other end has had its turns.
+      socket.pause();
+      socket.write(Buffer.alloc(8));
+    });
+    parentPort.once("message", () => {
+      let bytes = 8;
+      socket.on("data", (chunk) => {
+        for (const byte of chunk) if (byte !== 7) throw new Error("Something else is there.");
+        bytes += chunk.byteLength;
+        if (bytes === 8 + ${32 << 20}) parentPort.postMessage("done");
+      });
+      socket.resume();
+    });
+  `);
+  const reader = new FrameReader();
+  let wasWaiting: boolean | undefined;
+  let isWaiting: boolean | undefined;
+  let asked = 0;
+  const direct = readInto(socket!, {
+    reader,
+    onBytes: () => {
+      const bytes = Buffer.from(reader.takeRest());
+      if (asked++ === 0) writeNow(direct, bytes);
+      else {
+        wasWaiting = waits(fdOf(direct));
+        direct.write(Buffer.alloc(32 << 20, 7));
+        isWaiting = waits(fdOf(direct));
+      }
+      return true;
+    },
+    answeredAt: () => (direct.writableLength === 0 ? performance.now() : undefined),
+  });
+  keep(direct);
+  await waitFor("the second question", () => asked === 2);
+  expect([wasWaiting, isWaiting]).toEqual([true, false]);
+  // This process goes on, though the peer takes nothing.
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(direct.writableLength).toBeGreaterThan(0);
+  peer.postMessage("read");
+  await once(peer, "message");
+});
+
+test("a frame that comes in pieces, longer apart than a wait, is whole in the end", async () => {
+  const [socket] = await accept(`
+    const socket = connect();
+    const pieces = Array.from({ length: 6 }, (_, index) => Buffer.alloc(3, index));
+    const next = () => {
+      const piece = pieces.shift();
+      if (piece === undefined) return;
+      socket.write(piece);
+      setTimeout(next, 45);
+    };
+    let back = 0;
+    socket.on("data", (bytes) => {
+      back += bytes.byteLength;
+      if (back === 18) parentPort.postMessage("done");
+    });
+    next();
+  `);
+  const whole: number[] = [];
+  echo(socket!, (bytes) => whole.push(...bytes));
+  await once(peer, "message");
+  expect(whole).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5]);
+});
+
+test("a socket that is closed while it waits leaves whatever gets its descriptor's number alone", async () => {
+  const [socket] = await accept(pingPong(3));
+  let fd = -1;
+  const others: number[] = [];
+  const direct = echo(socket!, (bytes) => {
+    if (bytes.readBigUInt64LE() < 1n) return;
+    fd = fdOf(direct);
+    expect(waits(fd)).toBe(true);
+    direct.destroy();
+    // Numbers are given out from the lowest on.
+    do others.push(openSync("/dev/null", "r"));
+    while (others.at(-1)! < fd);
+  });
+  direct.on("error", () => {});
+  await once(direct, "close");
+  expect(others).toContain(fd);
+  // As it was opened.
+  expect(waits(fd)).toBe(true);
+  for (const other of others) closeSync(other);
+});
+
+test("a reader that throws leaves a socket that does not wait", async () => {
+  const [socket] = await accept(pingPong(3));
+  let fd = -1;
+  const failed = new Promise<void>((resolve) => {
+    process.once("uncaughtException", () => resolve());
+  });
+  const direct = echo(socket!, (bytes) => {
+    if (bytes.readBigUInt64LE() < 1n) return;
+    fd = fdOf(direct);
+    expect(waits(fd)).toBe(true);
+    throw new Error("This is what is tried.");
+  });
+  await failed;
+  expect(waits(fd)).toBe(false);
 });
 
 test("large data goes whole from where it lies to a peer that reads, in order", async () => {
@@ -209,6 +340,8 @@ test("a peer that does not read is waited for once in a turn of the event loop",
 
 test("a descriptor that is none gives and takes nothing", () => {
   peer = new Worker("", { eval: true });
-  expect(receiveSoon(-1, new Uint8Array(8))).toBe(0);
+  expect(limitWaits(-1)).toBe(false);
+  expect(setWaiting(-1, true)).toBe(false);
+  expect(receive(-1, new Uint8Array(8))).toBe(0);
   expect(sendNow(-1, new Uint8Array(8))).toBe(0);
 });

@@ -10,7 +10,7 @@ export class SparseMemory {
   #segments: (Uint8Array<ArrayBuffer> | undefined)[] = [];
 
   write(offset: number, data: Uint8Array): void {
-    this.#pieces(offset, data.byteLength, (at, length, done) => {
+    this.#pieces(offset, data.length, (at, length, done) => {
       const segment = this.#segment(at);
       // Data that was read into its place is there.
       const isThere = data.buffer === segment.buffer && data.byteOffset + done === at % SEGMENT_BYTES;
@@ -26,7 +26,7 @@ export class SparseMemory {
   }
 
   read(offset: number, into: Uint8Array): void {
-    this.#pieces(offset, into.byteLength, (at, length, done) => {
+    this.#pieces(offset, into.length, (at, length, done) => {
       const segment = this.#segments[Math.floor(at / SEGMENT_BYTES)];
       const start = at % SEGMENT_BYTES;
       if (segment === undefined) into.fill(0, done, done + length);
