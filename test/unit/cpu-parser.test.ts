@@ -108,6 +108,12 @@ lines */ .target sm_75, debug
   });
 });
 
+test("words of a declaration need no space between them", async () => {
+  const text = ".visible.global.align 8 .b8 area[24]; .visible.entry k(.param.u64 p) {.reg.b32 r<2>;.reg.pred q; ret; }";
+  const { kernels, globals } = await load(ptxModule(text));
+  expect([kernels[0]!.name, kernels[0]!.paramBytes, globals[0]!.byteCount]).toEqual(["k", 8, 24]);
+});
+
 describe("an image that is not PTX", () => {
   test.each([
     ["nothing at all", "", 1],

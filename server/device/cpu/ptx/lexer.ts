@@ -15,7 +15,8 @@ export interface Token {
   readonly line: number;
 }
 
-const wordPattern = /[.%]?[A-Za-z_$%][\w$]*(?:(?:\.|::)[\w$]+)*/y;
+/** An opcode with all its parts is one word; a directive is one by itself, since `.reg.b32` may be written without a space. */
+const wordPattern = /\.[A-Za-z_$][\w$]*(?:::[\w$]+)*|%?[A-Za-z_$%][\w$]*(?:(?:\.|::)[\w$]+)*/y;
 const numberPattern =
   /0[fF][0-9A-Fa-f]{8}|0[dD][0-9A-Fa-f]{16}|0[xX][0-9A-Fa-f]+U?|0[bB][01]+U?|\d+\.\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?/y;
 const bits = new DataView(new ArrayBuffer(8));
