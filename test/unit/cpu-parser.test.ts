@@ -109,7 +109,8 @@ lines */ .target sm_75, debug
 });
 
 test("words of a declaration need no space between them", async () => {
-  const text = ".visible.global.align 8 .b8 area[24]; .visible.entry k(.param.u64 p) {.reg.b32 r<2>;.reg.pred q; ret; }";
+  const text =
+    ".visible.global.align 8 .b8 area[24]; .visible.entry k(.param.u64 p) {.reg.b32 r<2>;.reg.pred q; ret; }";
   const { kernels, globals } = await load(ptxModule(text));
   expect([kernels[0]!.name, kernels[0]!.paramBytes, globals[0]!.byteCount]).toEqual(["k", 8, 24]);
 });
