@@ -1,4 +1,4 @@
-/** Trying to connect again: at once, then with growing pauses, until it works, there is no point in it, or the time is over. */
+/** Trying to connect again: at once, then with growing pauses, shorter ones towards the end, until it works, there is no point in it, or the time is over. */
 import { type ErrorCode, type SluiceError, toSluiceError } from "../shared/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
 
@@ -37,9 +37,10 @@ export class Reconnection {
         await this.#connect(Math.min(leftMs, HANDSHAKE_TIMEOUT_MS));
         return;
       } catch (error) {
-        const nextMs = pauseMs * (1 + this.#spread);
-        if (!isPassing(toSluiceError(error)) || performance.now() + nextMs > deadline) throw error;
-        await this.#pause(nextMs);
+        const restMs = deadline - performance.now();
+        if (!isPassing(toSluiceError(error)) || restMs < PAUSE_MS_MIN) throw error;
+        // A pause that outlasts the time would give up what is left of it.
+        await this.#pause(Math.min(pauseMs * (1 + this.#spread), restMs / 2));
       }
     }
   }
