@@ -44,6 +44,11 @@ describe.runIf(canBuild)("the interposer's", () => {
     expect(run(build("arena"))).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
   });
 
+  it("environment is read as it is or not at all, and who has a session is known", () => {
+    const { status, stdout } = run(build("endpoints"));
+    expect([status, stdout]).toEqual([0, "ok\n"]);
+  });
+
   it("frame reader survives any bytes and loses no good answer", () => {
     const finished = run(build("frames"));
     expect(finished.stdout.endsWith("\nok\n"), finished.stdout.slice(-500) + finished.stderr).toBe(true);

@@ -11,14 +11,30 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PREFIX "sluice-session/"
+#include "sha256.h"
+
+#define MARK_BYTES 40
 #define ANCESTORS_MAX 64
 
-int holder_show(const char *lease_id) {
+/* `sluice/`, 16 digits, and a `/`. */
+static void mark_of(const uint8_t secret[32], char mark[MARK_BYTES]) {
+    static const char purpose[] = "holder";
+    uint8_t digest[SLUICE_SHA256_BYTES];
+    struct hmac mac;
+    hmac_start(&mac, secret, 32);
+    hmac_add(&mac, purpose, sizeof purpose);
+    hmac_finish(&mac, digest);
+    int length = snprintf(mark, MARK_BYTES, "sluice/");
+    for (int i = 0; i < 8; i++) length += snprintf(mark + length, MARK_BYTES - (size_t)length, "%02x", digest[i]);
+    snprintf(mark + length, MARK_BYTES - (size_t)length, "/");
+}
+
+int holder_show(const uint8_t secret[32]) {
+    char mark[MARK_BYTES];
+    mark_of(secret, mark);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     /* The first byte of an abstract name is 0. */
-    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, PREFIX "%s/%d", lease_id, (int)getpid());
-    if (length < 0 || (size_t)length >= sizeof address.sun_path - 1) return -1;
+    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s%d", mark, (int)getpid());
     int file = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (file < 0) return -1;
     socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
@@ -56,16 +72,16 @@ static bool is_ancestor(pid_t process) {
     return false;
 }
 
-struct holder holder_find(const char *lease_id) {
+struct holder holder_find(const uint8_t secret[32]) {
     struct holder found = {0};
-    char line[512], wanted[320];
-    int length = snprintf(wanted, sizeof wanted, "@" PREFIX "%s/", lease_id);
+    char line[512], mark[MARK_BYTES];
+    mark_of(secret, mark);
     FILE *file = fopen("/proc/net/unix", "re");
     if (file == NULL) return found;
     while (found.process == 0 && fgets(line, sizeof line, file) != NULL) {
-        const char *at = strstr(line, wanted);
+        const char *at = strstr(line, mark);
         if (at == NULL) continue;
-        long process = strtol(at + length, NULL, 10);
+        long process = strtol(at + strlen(mark), NULL, 10);
         if (process > 0 && process <= INT32_MAX) found.process = (pid_t)process;
     }
     fclose(file);

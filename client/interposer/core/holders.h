@@ -1,15 +1,17 @@
 /*
- * Which processes of this host have a session of which lease: for those who wait for one. A process with a session listens at an abstract
- * socket (unix(7)) named after the lease and itself, which is gone with it however it ends. Nothing is ever sent there.
+ * Which processes of this host have a session of which lease: for those who wait for one. A process with a session binds an abstract
+ * socket (unix(7)) whose name has a mark of the lease and the process, and which is gone with it however it ends. Nothing is ever sent
+ * there. The mark follows from the lease's secret, so that nobody else can tell what it is, or make one.
  */
 #ifndef SLUICE_HOLDERS_H
 #define SLUICE_HOLDERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Shows that this process has the lease's session. Returns the socket, or -1 where that does not work: then nobody knows. */
-int holder_show(const char *lease_id);
+int holder_show(const uint8_t secret[32]);
 
 struct holder {
     pid_t process; /* 0 when no process of this host is known to have it. */
@@ -19,6 +21,6 @@ struct holder {
 };
 
 /* Who has the lease's session. */
-struct holder holder_find(const char *lease_id);
+struct holder holder_find(const uint8_t secret[32]);
 
 #endif

@@ -72,7 +72,7 @@ static uint32_t try_leases(struct connection *connection, struct endpoint *endpo
         if (lease->over != 0) continue;
         error = session_open(connection, endpoint, lease, devices, complaint);
         if (error == 0) {
-            connection->holder = holder_show(lease->id);
+            connection->holder = holder_show(lease->secret);
             trace("works under the lease [%s]", lease->id);
             return 0;
         }
@@ -98,7 +98,7 @@ static struct crowd look_around(const struct endpoint *endpoint) {
     struct crowd crowd = {.is_ancestral = true};
     for (uint32_t i = 0; i < endpoint->lease_count; i++) {
         if (endpoint->leases[i].over != 0) continue;
-        crowd.holder = holder_find(endpoint->leases[i].id);
+        crowd.holder = holder_find(endpoint->leases[i].secret);
         crowd.is_ancestral &= crowd.holder.is_ancestor;
         crowd.busy++;
     }

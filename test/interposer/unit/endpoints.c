@@ -1,0 +1,98 @@
+/*
+ * What the environment says of leases and addresses, against texts of all kinds: good ones are read as they are, and nothing else is
+ * believed, read beyond its end or kept in memory that is too small (the sanitizer looks).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../../client/interposer/core/connection.h"
+#include "../../../client/interposer/core/holders.h"
+
+static unsigned random_state = 1;
+
+static unsigned roll(unsigned below) {
+    random_state = random_state * 1103515245u + 12345u;
+    return (random_state >> 8) % below;
+}
+
+static uint32_t read_leases(const char *leases, struct endpoint *endpoint) {
+    setenv("SLUICE_LEASE", leases, 1);
+    return endpoint_of_environment(endpoint);
+}
+
+static void fail(const char *what, const char *text) {
+    printf("%s [%s]\n", what, text);
+    exit(1);
+}
+
+/* 43 digits of base64url, all the same. */
+static void put_secret(char *at, char digit) {
+    memset(at, digit, 43);
+    at[43] = '\0';
+}
+
+static void good_ones(void) {
+    char text[8192] = "";
+    struct endpoint endpoint;
+    for (int count = 1; count <= 64; count++) {
+        size_t length = strlen(text);
+        length += (size_t)snprintf(text + length, sizeof text - length, "%slease:%d:", count % 3 == 0 ? "  " : " ", count);
+        put_secret(text + length, (char)('A' + count % 26));
+        if (read_leases(text, &endpoint) != 0 || endpoint.lease_count != (uint32_t)count) fail("is not read", text);
+        for (int i = 0; i < count; i++) {
+            char id[32];
+            snprintf(id, sizeof id, "lease:%d", i + 1);
+            /* The first six bits of the secret are its first digit. */
+            if (strcmp(endpoint.leases[i].id, id) != 0 || endpoint.leases[i].secret[0] >> 2 != (i + 1) % 26) fail("is read wrong", text);
+        }
+        free(endpoint.leases);
+    }
+}
+
+static void bad_ones(void) {
+    static const char *const bad[] = {"x", ":", "a:", ":AAAA", "a:AAAA", "lease-1:=", "a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "   "};
+    char text[2048];
+    struct endpoint endpoint;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (read_leases(bad[i], &endpoint) == 0) fail("is believed", bad[i]);
+        free(endpoint.leases);
+    }
+    /* An id beyond all bounds. */
+    memset(text, 'x', 600);
+    text[600] = ':';
+    put_secret(text + 601, 'A');
+    if (read_leases(text, &endpoint) == 0) fail("is believed", text);
+    free(endpoint.leases);
+    /* Whatever it is, reading it ends. */
+    for (int round = 0; round < 4000; round++) {
+        static const char letters[] = "ab:AZ09-_= \t\x7f\xff";
+        size_t length = roll(200);
+        for (size_t i = 0; i < length; i++) text[i] = letters[roll(sizeof letters - 1)];
+        text[length] = '\0';
+        if (length > 60 && roll(2) == 0) put_secret(text + length - 43, 'B');
+        read_leases(text, &endpoint);
+        free(endpoint.leases);
+    }
+}
+
+static void holders(void) {
+    uint8_t one[32] = {1}, other[32] = {2};
+    if (holder_find(one).process != 0) fail("is held", "one");
+    int file = holder_show(one);
+    struct holder holder = holder_find(one);
+    if (file < 0 || holder.process != getpid() || holder.is_ancestor) fail("is not held by this process", "one");
+    if (holder_find(other).process != 0) fail("is held", "other");
+    close(file);
+    if (holder_find(one).process != 0) fail("is still held", "one");
+}
+
+int main(void) {
+    setenv("SLUICE_DATA", "tcp://127.0.0.1:1", 1);
+    good_ones();
+    bad_ones();
+    holders();
+    printf("ok\n");
+    return 0;
+}
