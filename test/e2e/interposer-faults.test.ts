@@ -2,6 +2,8 @@
 import { createConnection, createServer, type Socket } from "node:net";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Control } from "../../client/control.ts";
+import { formatLeaseKeys } from "../../client/environment.ts";
+import { FakeExecutor } from "../support/fake-executor.ts";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { executorsOf, killIfThere } from "../support/processes.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
@@ -171,4 +173,18 @@ describe.runIf(canBuild)("a texture that is gone, or never was one", () => {
       /^sluice: the call \[launch\] failed \[ILLEGAL_ADDRESS\]: .* as a texture or surface, which names none/,
     );
   });
+});
+
+it.runIf(canBuild)("a program attaches its first device right behind HELLO, and waits for no WELCOME", async () => {
+  const secret = new Uint8Array(32).fill(7);
+  // It refuses every HELLO: what comes behind one nobody has asked for.
+  const refuse = { code: "LEASE_ENDED", message: "The lease is over." } as const;
+  const executor = await FakeExecutor.start({ secret, refuse });
+  closing.push(() => void executor.close());
+  const env = { SLUICE_LEASE: formatLeaseKeys([{ leaseId: "lease-1", secret }]), SLUICE_DATA: executor.endpoint };
+  const finished = await runProgram({ server: await start(), command: [program], env });
+  expect(finished.code).toBe(1);
+  expect(finished.stderr).toContain("LEASE_ENDED");
+  expect(executor.hellos).toHaveLength(1);
+  expect(executor.names()).toEqual(["attach"]);
 });

@@ -82,6 +82,9 @@ struct connection {
 
     struct staging staging;
 
+    /* The answer to the call that attaches the lease's first device: that is sent with HELLO, and whoever opens the connection awaits it. */
+    struct answer attached;
+
     /* The failure that answers every call from now on. */
     atomic_uint_least32_t failed_code;
     atomic_int_least32_t failed_native;

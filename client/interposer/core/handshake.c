@@ -74,15 +74,35 @@ static bool write_exactly(int file, const uint8_t *data, size_t byte_count) {
     return true;
 }
 
-static bool send_hello(struct connection *connection, const struct sluice_hello *hello) {
-    uint8_t frame[SLUICE_HANDSHAKE_FRAME_BYTES_MAX];
-    size_t byte_count = 16 + sluice_size_hello(hello);
-    sluice_put_u32(frame, (uint32_t)byte_count);
-    sluice_put_u32(frame + 4, SLUICE_FRAME_HELLO);
-    sluice_put_u32(frame + 8, 0);
+/* A frame's header; returns where its payload goes. */
+static uint8_t *put_header(uint8_t *frame, uint32_t kind, size_t payload_bytes, uint32_t calls) {
+    sluice_put_u32(frame, (uint32_t)(16 + payload_bytes));
+    sluice_put_u32(frame + 4, kind);
+    sluice_put_u32(frame + 8, calls);
     sluice_put_u32(frame + 12, 0);
-    sluice_encode_hello(frame + 16, hello);
-    return write_exactly(connection->file, frame, byte_count);
+    return frame + 16;
+}
+
+/* HELLO, and behind it at once the call that attaches the first device, which every lease has: it need not wait for the WELCOME. */
+static bool send_hello(struct connection *connection, const struct sluice_hello *hello) {
+    uint8_t frames[SLUICE_HANDSHAKE_FRAME_BYTES_MAX + 64];
+    size_t hello_bytes = sluice_size_hello(hello);
+    uint8_t *at = put_header(frames, SLUICE_FRAME_HELLO, hello_bytes, 0);
+    sluice_encode_hello(at, hello);
+    struct sluice_attach_call call = {.device = 0};
+    size_t call_bytes = 8 + sluice_size_attach_call(&call);
+    at = put_header(at + hello_bytes, SLUICE_FRAME_CALLS, call_bytes, 1);
+    sluice_put_u32(at, SLUICE_OP_ATTACH);
+    sluice_put_u32(at + 4, (uint32_t)call_bytes);
+    sluice_encode_attach_call(at + 8, &call);
+    return write_exactly(connection->file, frames, (size_t)(at - frames) + call_bytes);
+}
+
+/* From now on its answer is awaited. Nobody else has the connection yet. */
+static void expect_first_device(struct connection *connection) {
+    memset(&connection->attached, 0, sizeof connection->attached);
+    connection->sequence = connection->attached.sequence = 1;
+    connection->awaited = &connection->attached;
 }
 
 static uint32_t check_greeting(const struct sluice_greeting *greeting) {
@@ -130,6 +150,7 @@ static uint32_t shake_hands(struct connection *connection, const struct lease_ke
     prove(lease->secret, (struct proof){"server", nonce, server_nonce, session_id}, proof);
     if (welcome.proof.byte_count != sizeof proof || !digests_equal(welcome.proof.data, proof)) return SLUICE_ERROR_SERVER_IDENTITY;
     *devices = welcome.devices;
+    expect_first_device(connection);
     return 0;
 }
 

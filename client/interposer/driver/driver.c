@@ -50,8 +50,8 @@ CUresult driver_check(void) {
     return phase == PHASE_READY ? connection_result() : phase_result(phase);
 }
 
-CUresult answer_of_call(struct answer *answer) {
-    call_end_expecting(&driver.connection, answer, NULL);
+/* Waits for the answer; the caller releases it when this is a success. */
+static CUresult await_answer(struct answer *answer) {
     struct failure failure = answer_wait(&driver.connection, answer);
     if (failure.code != 0) {
         answer_release(answer);
@@ -60,6 +60,11 @@ CUresult answer_of_call(struct answer *answer) {
     CUresult result = connection_result();
     if (result != CUDA_SUCCESS) answer_release(answer);
     return result;
+}
+
+CUresult answer_of_call(struct answer *answer) {
+    call_end_expecting(&driver.connection, answer, NULL);
+    return await_answer(answer);
 }
 
 static void copy_text(char *into, size_t capacity, struct sluice_bytes text) {
@@ -109,20 +114,26 @@ static CUresult read_device(struct device *device, const struct answer *answer) 
     return CUDA_SUCCESS;
 }
 
+static CUresult ask_for_device(uint32_t index, struct answer *answer) {
+    struct sluice_attach_call call = {.device = index};
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_ATTACH, sluice_size_attach_call(&call));
+    if (at == NULL) return connection_result();
+    sluice_encode_attach_call(at, &call);
+    return answer_of_call(answer);
+}
+
 static CUresult attach_device(uint32_t index) {
     struct device *device = calloc(1, sizeof *device);
     if (device == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
     device->index = index;
     pthread_mutex_init(&device->quarantine_lock, NULL);
-    struct answer answer = ANSWER_INITIAL;
-    struct sluice_attach_call call = {.device = index};
-    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_ATTACH, sluice_size_attach_call(&call));
-    if (at == NULL) return connection_result();
-    sluice_encode_attach_call(at, &call);
-    CUresult result = answer_of_call(&answer);
+    struct answer other = ANSWER_INITIAL;
+    /* The first one was asked for when the session was opened. */
+    struct answer *answer = index == 0 ? &driver.connection.attached : &other;
+    CUresult result = index == 0 ? await_answer(answer) : ask_for_device(index, answer);
     if (result != CUDA_SUCCESS) return result;
-    result = read_device(device, &answer);
-    answer_release(&answer);
+    result = read_device(device, answer);
+    answer_release(answer);
     atomic_store(&device->primary.object.kind, OBJECT_CONTEXT);
     device->primary.device = device;
     device->primary.is_primary = true;

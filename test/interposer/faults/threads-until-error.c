@@ -13,6 +13,7 @@ static CUcontext context;
 static CUfunction add_one;
 static int wrong[THREADS];
 static double seconds[THREADS];
+static pthread_barrier_t ready;
 
 static double now(void) {
     struct timespec at;
@@ -43,6 +44,8 @@ static void *work(void *argument) {
     CHECK(cuCtxSetCurrent(context));
     CHECK(cuStreamCreate(&stream, 1));
     CHECK(cuMemAlloc_v2(&memory, BYTES));
+    /* The end may come as soon as one of them works. */
+    pthread_barrier_wait(&ready);
     for (unsigned char value = 1;; value++) {
         double began = now();
         CUresult result = turn(index, memory, stream, value);
@@ -63,6 +66,7 @@ int main(void) {
     double slowest = 0;
     context = start();
     add_one = load(PTX_ADD_ONE, "add_one", &module);
+    pthread_barrier_init(&ready, NULL, THREADS);
     for (size_t i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, work, (void *)i);
     for (size_t i = 0; i < THREADS; i++) {
         void *stays;
