@@ -5,7 +5,8 @@ import type { Axis, Chart } from "./model.ts";
 const WIDTH = 720;
 const HEIGHT = 380;
 const LEFT = 76;
-const RIGHT = 20;
+/** Half of the last column's label stands there. */
+const RIGHT = 34;
 const TOP = 16;
 const BOTTOM = 52;
 
@@ -42,7 +43,8 @@ function logScale(values: readonly number[], binary: boolean): Scale {
   const high = Math.max(...positive);
   const base = binary ? 2 : 10;
   const exponent = (value: number): number => Math.log(value) / Math.log(base);
-  const first = Math.floor(exponent(low) + 1e-9);
+  // A value a tenth below a power does not open another decade.
+  const first = Math.floor(exponent(low) + (binary ? 1e-9 : 0.05));
   const last = Math.max(first + 1, Math.ceil(exponent(high) - 1e-9));
   const every = Math.max(1, Math.ceil((last - first) / 8));
   const factors = base === 10 && last - first <= 2 ? [1, 2, 5] : [1];
