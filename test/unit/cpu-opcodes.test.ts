@@ -68,6 +68,9 @@ const pairs: readonly (readonly [code: string, op: (a: bigint, b: bigint) => big
     (a, b) => BigInt.asIntN(16, a) * BigInt.asIntN(16, b),
   ],
   ["sub.cc.u32 %r4, %r1, %r2; subc.u32 %r3, 10, 3;", (a, b) => 7n - (a < b ? 1n : 0n)],
+  ["sub.cc.u32 %r4, %r1, %r2; addc.u32 %r3, 0, 0;", (a, b) => (a < b ? 0n : 1n)],
+  ["sub.cc.u32 %r4, %r1, %r2; subc.cc.u32 %r5, 0, 0; addc.u32 %r3, 0, 0;", (a, b) => (a < b ? 0n : 1n)],
+  ["add.cc.u32 %r4, %r1, %r2; subc.u32 %r3, 10, 3;", (a, b) => 6n + ((a + b) >> 32n)],
   [
     "add.cc.u32 %r4, %r1, %r2; addc.cc.u32 %r5, %r1, -1; addc.u32 %r3, 0, 0;",
     (a, b) => (a + 0xffffffffn + ((a + b) >> 32n)) >> 32n,

@@ -55,7 +55,10 @@ function saturate(emitter: Emitter): void {
   code.get(value).op("i32.wrap_i64");
 }
 
-/** With two numbers pushed: leaves their sum or difference, and sets the carry. */
+/**
+ * With two numbers pushed: leaves their sum or difference, and sets the carry. A difference is `a + ~b + 1`, as in hardware: its carry is set
+ * where nothing is borrowed. So compilers may read with `addc` whether a `sub.cc` borrowed; nvcc's 128-bit division does.
+ */
 function emitCarry(
   emitter: Emitter,
   instruction: Instruction,
@@ -71,20 +74,24 @@ function emitCarry(
   const gives = instruction.mnemonic.modifiers.has("cc");
   code.set(b).set(a);
   code.get(a).get(b).op(word(name, type)).set(out);
+  // A borrow and a carry are each other's opposite.
+  const turned = () => (name === "sub" ? code.op("i32.eqz") : code);
   const lost = () => (name === "add" ? code.get(out).get(a) : code.get(a).get(b)).op(word("lt_u", type));
   if (!takes) {
-    lost().set(carry);
+    lost();
+    turned().set(carry);
     code.get(out);
     return;
   }
   // Either step may carry, never both.
   lost();
   code.get(out).get(carry);
+  turned();
   if (kind === "i64") code.op("i64.extend_i32_u");
   code.op(word(name, type)).set(a);
   const second = () => (name === "add" ? code.get(a).get(out) : code.get(out).get(a)).op(word("lt_u", type));
   second().op("i32.or");
-  if (gives) code.set(carry);
+  if (gives) turned().set(carry);
   else code.op("drop");
   code.get(a);
 }
