@@ -193,7 +193,7 @@ export const errorTable = {
     "FAILED_PRECONDITION",
     "retry",
     "Another session is attached to the lease.",
-    "End the other session first, or allocate a lease of your own.",
+    "End the other session first, or let each process have a lease of its own (`sluice run --processes 2`).",
   ),
   NO_LEASE: spec(
     27,
