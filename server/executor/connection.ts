@@ -8,10 +8,13 @@ import { writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { FrameReader } from "../../shared/wire/frame.ts";
-import { isTurnOver, limitWaits, receive, sendNow, setWaiting, takesSoon } from "./socket-calls.ts";
+import { isTurnOver, limitWaits, receive, sendNow, setWaiting, takesSoon, wakeAt } from "./socket-calls.ts";
 
 /** Room for what comes while the reader has none. */
 const OVERFLOW_BYTES = 64 * 1024;
+
+/** Bytes of large data that come together: enough to spare wakes, few enough that reading and sending overlap. */
+const WAKING_BYTES = 256 * 1024;
 
 interface Handle {
   readonly fd?: number;
@@ -45,9 +48,11 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   let overflow: Uint8Array | undefined;
   let into: Uint8Array | undefined;
   const readOn = readerOn(() => direct, reading);
+  const wake = socket.remoteAddress === undefined ? undefined : wakerOf(() => direct.fd);
   const onread = {
     buffer: (): Uint8Array => {
       into = reader.space();
+      wake?.(reader.placedBytesLeft);
       if (into !== undefined) return into;
       overflow ??= new Uint8Array(OVERFLOW_BYTES);
       return overflow;
@@ -67,6 +72,18 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   (socket as unknown as WithHandle)._handle = null;
   direct.once("close", () => socket.destroy());
   return direct;
+}
+
+/** Has the socket wake this process only once so much of the data is there that is on its way to its place: each time costs its sender too. For TCP. */
+function wakerOf(fdOfSocket: () => number): (bytesLeft: number) => void {
+  let wakesAt = 1;
+  return (bytesLeft) => {
+    const wanted = Math.max(1, Math.min(bytesLeft, WAKING_BYTES));
+    const fd = wanted === wakesAt ? -1 : fdOfSocket();
+    if (fd < 0) return;
+    wakesAt = wanted;
+    wakeAt(fd, wanted);
+  };
 }
 
 /**
@@ -167,13 +184,13 @@ export const isDirect = (socket: Socket): boolean => fdOf(socket) >= 0;
 
 /**
  * Writes what the system takes at once and returns how much that is; 0 while the socket still has something to send. The rest
- * is the caller's to give to `socket.write`.
+ * is the caller's to give to `socket.write`. With `isBegin` more follows at once, with which the bytes may travel.
  */
-export function writeNow(socket: Socket, bytes: Uint8Array): number {
+export function writeNow(socket: Socket, bytes: Uint8Array, isBegin = false): number {
   const fd = fdOf(socket);
   if (fd < 0 || socket.writableLength > 0) return 0;
   try {
-    return sendNow(fd, bytes) ?? writeSync(fd, bytes);
+    return sendNow(fd, bytes, isBegin) ?? writeSync(fd, bytes);
   } catch {
     // The system takes nothing now, or the connection is gone: the stream waits, or tells.
     return 0;

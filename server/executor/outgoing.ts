@@ -192,9 +192,10 @@ export class Outgoing {
   #sendFrom(socket: Socket, unsent: Unsent): boolean {
     const lent = "lent" in unsent.frame ? unsent.frame.lent : undefined;
     for (const piece of restOf(unsent)) {
+      const isBegin = unsent.given + piece.byteLength < unsent.byteCount;
       const isLent = piece.buffer === lent?.buffer;
       // Of a client that waits in its call, nothing else comes meanwhile.
-      const taken = isLent && !this.#isResumable ? writeSoon(socket, piece) : writeNow(socket, piece);
+      const taken = isLent && !this.#isResumable ? writeSoon(socket, piece) : writeNow(socket, piece, isBegin);
       this.#count(unsent, taken);
       if (taken === piece.byteLength) continue;
       this.#giveToStream(socket, unsent, { rest: piece.subarray(taken), isLent });

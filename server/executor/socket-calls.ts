@@ -3,13 +3,16 @@
  * write, and the call behind it is read without a turn of the event loop. Node stays the owner of the descriptor. Linux only, through libc;
  * elsewhere callers do without.
  */
+import { release } from "node:os";
 import koffi from "../device/native.ts";
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_MORE = 0x8000;
 const POLLOUT = 4;
 const FIONBIO = 0x5421;
 const SOL_SOCKET = 1;
+const SO_RCVLOWAT = 18;
 const SO_RCVTIMEO = 20;
 
 /**
@@ -47,9 +50,10 @@ function calls(): SocketCalls | undefined {
   return loaded === "missing" ? undefined : loaded;
 }
 
-/** Sends what the system takes at once; returns how much that is, or undefined where this cannot be done. */
-export function sendNow(fd: number, bytes: Uint8Array): number | undefined {
-  const sent = calls()?.send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL) as number | undefined;
+/** Sends what the system takes at once; returns how much that is, or undefined where this cannot be done. With `isBegin` more follows, which it waits for. */
+export function sendNow(fd: number, bytes: Uint8Array, isBegin = false): number | undefined {
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL | (isBegin ? MSG_MORE : 0);
+  const sent = calls()?.send(fd, bytes, bytes.length, flags) as number | undefined;
   return sent === undefined ? undefined : Math.max(0, sent);
 }
 
@@ -74,6 +78,21 @@ export function setWaiting(fd: number, waits: boolean): boolean {
  */
 export function receive(fd: number, into: Uint8Array): number {
   return Math.max(0, (calls()?.recv(fd, into, into.length, 0) as number | undefined) ?? 0);
+}
+
+/** Older systems may wait for ever, where what is there fills the socket's memory before it is as much as is waited for. */
+const canWaitForMore = ((): boolean => {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return process.platform === "linux" && (major > 5 || (major === 5 && minor >= 8));
+})();
+
+/** Has waits for bytes on `fd` end only once `byteCount` are there, its peer has ended, or no more can come before some are read. */
+export function wakeAt(fd: number, byteCount: number): void {
+  const socket = canWaitForMore ? calls() : undefined;
+  if (socket === undefined) return;
+  const { setsockopt, words } = socket;
+  words[0] = byteCount;
+  setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, words, 4);
 }
 
 /** Waits until the system takes more on `fd`; false when the event loop is to have a turn instead, as with `receive`. */

@@ -140,6 +140,11 @@ export class FrameReader {
     return this.#space;
   }
 
+  /** Bytes of data on its way to its place that have not come; 0 for any other bytes. */
+  get placedBytesLeft(): number {
+    return this.#placeLeft;
+  }
+
   /** Where the next bytes of data that is placed go, for a read that is over before anything else can run. Undefined for other bytes, and when the place is gone. */
   placeSpace(): Uint8Array | undefined {
     return this.#placeLeft > 0 && this.#placeIsThere ? this.#place!.subarray(this.#placedBytes) : undefined;

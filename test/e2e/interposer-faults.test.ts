@@ -6,6 +6,7 @@ import { formatLeaseKeys } from "../../client/environment.ts";
 import { FakeExecutor } from "../support/fake-executor.ts";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { executorsOf, killIfThere } from "../support/processes.ts";
+import { createRandom } from "../support/random.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 let program: string;
@@ -84,14 +85,33 @@ describe.runIf(canBuild).each(["tcp", "unix"])("every thread of a program, over 
 });
 
 /** Passes bytes on until it is told to cut, or to stop passing. */
-async function proxyTo(data: string) {
+/** Passes bytes on in pieces of any size, each for itself. */
+async function dribble(from: Socket, to: Socket, random: () => number): Promise<void> {
+  for await (const chunk of from) {
+    for (let at = 0; at < (chunk as Buffer).byteLength; ) {
+      const byteCount = 1 + Math.floor(random() ** 4 * 200_000);
+      to.write((chunk as Buffer).subarray(at, at + byteCount));
+      at += byteCount;
+      await new Promise(setImmediate);
+    }
+  }
+  to.end();
+}
+
+async function proxyTo(data: string, random?: () => number) {
   const [host, port] = [data.slice(0, data.lastIndexOf(":")), Number(data.slice(data.lastIndexOf(":") + 1))];
   const sockets: Socket[] = [];
   const proxy = createServer((client) => {
     const server = createConnection({ host, port });
     sockets.push(client, server);
-    client.on("error", () => {}).pipe(server);
-    server.on("error", () => {}).pipe(client);
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      from.on("error", () => {});
+      if (random === undefined) from.pipe(to);
+      else void dribble(from, to.setNoDelay(true), random).catch(() => to.destroy());
+    }
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   const cut = (): void => {
@@ -105,6 +125,17 @@ async function proxyTo(data: string) {
 }
 
 describe.runIf(canBuild)("a program", () => {
+  it("has every byte of its copies in its place when they come in dribs", async () => {
+    const server = await start();
+    const proxy = await proxyTo(server.data, createRandom(3));
+    const finished = await runProgram({
+      server,
+      command: [compileProgram("test/interposer/driver/large-copies.c")],
+      env: { SLUICE_DATA: `tcp://${proxy.address}` },
+    });
+    expect(finished.code, finished.stdout + finished.stderr).toBe(0);
+  });
+
   it("gets an error when its connection is cut", async () => {
     const server = await start();
     const proxy = await proxyTo(server.data);

@@ -76,6 +76,48 @@ test("what is written at once and what waits arrive as one stream", async () => 
   direct.destroy();
 });
 
+test.each([1024, 100_000, 300_000, 1_000_000])(
+  "data that comes in pieces of %i bytes is whole when its last byte is there, and so is what follows it",
+  async (pieceBytes) => {
+    const dataBytes = 640 * 1024;
+    const head = Buffer.alloc(40);
+    for (const [index, word] of [head.byteLength + dataBytes, 4, 1, 7].entries()) head.writeUInt32LE(word, index * 4);
+    const into = new Uint8Array(dataBytes);
+    const frames: string[] = [];
+    const reader = new FrameReader();
+    const direct = readInto(socket, {
+      reader,
+      onBytes: () => {
+        for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+          frames.push(frame.placed === into ? "placed" : `${frame.kind}`);
+        }
+        const begun = reader.begun();
+        if (begun !== undefined && begun.payloadBytes >= 24) reader.place(24, into);
+        return true;
+      },
+    });
+    const data = Buffer.from(Uint8Array.from({ length: dataBytes }, (_unused, index) => index % 251));
+    for (let round = 1; round <= 2; round++) {
+      into.fill(255);
+      peer.write(head);
+      await waitFor("the head", () => reader.begun() === undefined);
+      for (let at = 0; at < dataBytes; at += pieceBytes) {
+        peer.write(data.subarray(at, at + pieceBytes));
+        if (pieceBytes > 10_000) await new Promise(setImmediate);
+      }
+      await waitFor("the data", () => frames.length === 2 * round - 1);
+      expect(Buffer.compare(into, data)).toBe(0);
+      peer.write(goodbye);
+      await waitFor("what follows it", () => frames.length === 2 * round);
+      expect(frames.slice(-2)).toEqual(["placed", "8"]);
+    }
+    // The end is told, also in the middle of data that will never be enough.
+    const closed = once(direct, "close");
+    peer.end(Buffer.concat([head, data.subarray(0, 5)]));
+    await closed;
+  },
+);
+
 test("writing to a connection that is gone takes nothing and does not throw", async () => {
   const direct = readInto(socket, { reader: new FrameReader(), onBytes: () => true });
   const closed = once(direct, "close");

@@ -79,6 +79,10 @@ struct connection {
     uint8_t *input;
     size_t input_start;
     size_t input_end;
+    /* The bytes read last were data that went straight to its place. */
+    bool is_behind_data;
+    /* Bytes that are there when the system ends a wait for more. */
+    int waking_bytes;
 
     struct staging staging;
 

@@ -158,6 +158,8 @@ uint32_t session_open(struct connection *connection, const struct endpoint *endp
                       struct complaint *complaint) {
     static const char unsaid[] = "?";
     connection->input_start = connection->input_end = 0;
+    connection->is_behind_data = false;
+    connection->waking_bytes = 1;
     atomic_store(&connection->failed_code, 0);
     complaint->words[0] = '\0';
     connection->file = endpoint_connect(endpoint, &connection->is_tcp);

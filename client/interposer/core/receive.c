@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include "connection.h"
 #include "report.h"
@@ -14,12 +15,34 @@
 /* From this size on data is read straight into its place. */
 #define DIRECT_BYTES_MIN 16384
 
+/* What comes before the data of an answer that is alone in its frame. */
+#define DATA_HEAD_BYTES (16 + 16 + 8)
+
+/* Bytes of large data that come together: enough to spare wakes, which cost the sender too, few enough that both ends are busy. */
+#define WAKING_BYTES 262144
+
 /* Handshake messages, failures and lists of kernels are the largest bodies that are not data. */
 #define TEXT_BYTES_MAX SLUICE_FRAME_BYTES_MAX
 
 static void broken(struct connection *connection, uint32_t code, const char *why) {
     if (connection_failure(connection).code == 0) report("the connection to the server broke [%s].", why);
     connection_fail(connection, code, 0);
+}
+
+/* Older systems may wait for ever, where what is there fills the socket's memory before it is as much as is waited for. */
+static bool can_wait_for_more(void) {
+    static int known = -1;
+    struct utsname system;
+    unsigned major = 0, minor = 0;
+    if (known < 0) known = uname(&system) == 0 && sscanf(system.release, "%u.%u", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 8));
+    return known > 0;
+}
+
+/* Has waits end once so much of `byte_count` is there as it pays to wake for, or no more can come before some is read. */
+static void wake_for(struct connection *connection, size_t byte_count) {
+    int wanted = byte_count < DIRECT_BYTES_MIN ? 1 : byte_count < WAKING_BYTES ? (int)byte_count : WAKING_BYTES;
+    if (wanted == connection->waking_bytes || !connection->is_tcp || !can_wait_for_more()) return;
+    if (setsockopt(connection->file, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0) connection->waking_bytes = wanted;
 }
 
 /* At least one byte into [into, into + byte_count), or 0 when the connection is gone. */
@@ -45,14 +68,20 @@ bool receive_exactly(struct connection *connection, void *into, size_t byte_coun
             connection->input_start += step;
             at += step;
             byte_count -= step;
-        } else if (byte_count >= DIRECT_BYTES_MIN) {
+        } else if (byte_count >= DIRECT_BYTES_MIN || (connection->is_behind_data && byte_count >= DATA_HEAD_BYTES)) {
+            wake_for(connection, byte_count);
             size_t got = receive_some(connection, at, byte_count);
             if (got == 0) return false;
             at += got;
             byte_count -= got;
+            connection->is_behind_data = true;
         } else {
+            /* Behind data, more of it is likely to come: its head is read alone, so that it can go to its place as well. */
+            size_t wanted = connection->is_behind_data ? DATA_HEAD_BYTES : CONNECTION_INPUT_BYTES;
+            connection->is_behind_data = false;
             connection->input_start = 0;
-            connection->input_end = receive_some(connection, connection->input, CONNECTION_INPUT_BYTES);
+            wake_for(connection, 1);
+            connection->input_end = receive_some(connection, connection->input, wanted);
             if (connection->input_end == 0) return false;
         }
     }
