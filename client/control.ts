@@ -65,6 +65,9 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Releasing waits until the memory is back in the pool, which may mean killing an executor. */
 const RELEASE_TIMEOUT_MS = 30_000;
 
+/** How long a request that is called off waits for the server's first word, before it is simply cut off. */
+const ABORT_PATIENCE_MS = 500;
+
 /** A slice changes its size behind the call that runs now, which may take as long as a kernel may. */
 const RESIZE_TIMEOUT_MS = 330_000;
 
@@ -215,11 +218,12 @@ export class Control {
   }
 
   /** Follows the pool until `signal` is aborted; rejects when the stream breaks. */
-  watchPool(
+  async watchPool(
     request: WatchPoolRequest,
     options: { readonly onChange: (change: WatchPoolResponse) => void; readonly signal: AbortSignal },
   ): Promise<void> {
     const { onChange, signal } = options;
+    this.#refuseIfClosed();
     return this.#follow(this.#client.watchPool(request, this.#metadata), { onMessage: onChange, signal }).catch(
       (error: unknown) => {
         if (!signal.aborted) throw error;
@@ -228,14 +232,15 @@ export class Control {
   }
 
   /** Resolves when the device is empty; `onLeft` hears which leases are left. An aborted `signal` stops the telling, not the drain. */
-  drain(
+  async drain(
     request: DrainRequest,
     options: { readonly onLeft: (leaseIds: readonly string[]) => void; readonly signal?: AbortSignal },
   ): Promise<void> {
     const { onLeft, signal } = options;
-    if (signal?.aborted) return Promise.reject(cancelled(signal));
+    if (signal?.aborted) throw cancelled(signal);
+    this.#refuseIfClosed();
     const stream = this.#admin.drain(request, this.#metadata);
-    return this.#follow(stream, { onMessage: ({ leaseIds }: DrainResponse) => onLeft(leaseIds), signal });
+    await this.#follow(stream, { onMessage: ({ leaseIds }: DrainResponse) => onLeft(leaseIds), signal });
   }
 
   reserve(request: ReserveRequest): Promise<ReserveResponse> {
@@ -324,43 +329,76 @@ export class Control {
         reject(cancelled(signal));
         return;
       }
+      this.#refuseIfClosed();
       const stream = this.#client.allocate(request, this.#metadata);
       let granted: Granted | undefined;
+      let queuedId: string | undefined;
+      let hasFailed = false;
+      let patience: NodeJS.Timeout | undefined;
       const onAbort = (): void => {
-        if (granted === undefined) stream.cancel();
+        if (granted !== undefined) return;
+        if (queuedId !== undefined) stream.cancel();
+        // A grant may be on its way, and only that names its lease.
+        else patience = setTimeout(() => stream.cancel(), ABORT_PATIENCE_MS);
       };
       signal?.addEventListener("abort", onAbort, { once: true });
-      const settle = (): void => signal?.removeEventListener("abort", onAbort);
+      const settle = (): void => {
+        clearTimeout(patience);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      /** Nobody wants the lease any more. */
+      const giveBack = (lease: { leaseId?: string; secret?: Buffer }): void => {
+        void this.#giveBack(lease).then(() => reject(cancelled(signal)));
+      };
       stream.on("data", (response: AllocateResponse) => {
         this.#wasThere = true;
         if (response.granted) {
           granted = response.granted;
           this.dataEndpoints = granted.connection?.dataEndpoints ?? [];
           settle();
-          resolve(granted);
+          if (signal?.aborted) giveBack({ leaseId: granted.lease?.id ?? "", secret: granted.secret });
+          else resolve(granted);
         } else if (response.queued) {
           const { id, position, reasons, startsAtMs } = response.queued;
-          onQueued({ id, position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
+          queuedId = id;
+          if (signal?.aborted) stream.cancel();
+          else onQueued({ id, position, reasons: reasonsOf(reasons), startsAtMs: startsAtMs || undefined });
         }
       });
       stream.on("error", (error: ServiceError) => {
         settle();
-        reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
+        if (granted !== undefined) return;
+        hasFailed = true;
+        // It may have been granted at the same moment, under the id that it had in the queue.
+        if (signal?.aborted) giveBack(queuedId === undefined ? {} : { leaseId: queuedId });
+        else reject(this.#failure(error));
       });
       stream.on("end", () => {
         settle();
-        if (granted === undefined) reject(new SluiceError("INTERNAL", "The server ends a request without a grant."));
+        if (granted === undefined && !hasFailed)
+          reject(new SluiceError("INTERNAL", "The server ends a request without a grant."));
       });
     });
   }
 
+  /** Ends a lease that nobody has heard of, if there is one. What cannot be told to the server ends by its time-out. */
+  async #giveBack({ leaseId, secret }: { readonly leaseId?: string; readonly secret?: Buffer }): Promise<void> {
+    if (leaseId === undefined) return;
+    const request = secret === undefined ? { leaseId } : { leaseId, secret };
+    const options = this.#options();
+    const asked = this.#unaryOnce((callback) => this.#client.release(request, this.#metadata, options, callback));
+    await asked.catch(() => {});
+  }
+
   /** A stream of heartbeats that does not keep the program alive. */
   hold(): HoldStream {
+    this.#refuseIfClosed();
     return this.#quiet.hold(this.#metadata);
   }
 
   /** A stream that carries a data connection. */
   submit(): SubmitStream {
+    this.#refuseIfClosed();
     return this.#quiet.submit(this.#metadata);
   }
 
@@ -374,6 +412,11 @@ export class Control {
     this.#client.close();
     this.#admin.close();
     this.#quiet.close();
+  }
+
+  /** gRPC's own complaint has no code. */
+  #refuseIfClosed(): void {
+    if (this.#isClosed) throw new SluiceError("CLOSED", "The connection to the server is closed.");
   }
 
   /** Reads a stream to its end. Rejects with CANCELLED when `signal` is aborted. */
@@ -450,6 +493,7 @@ export class Control {
         reject(cancelled(signal));
         return;
       }
+      this.#refuseIfClosed();
       const onAbort = (): void => call.cancel();
       const call = start((error, response) => {
         signal?.removeEventListener("abort", onAbort);

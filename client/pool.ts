@@ -124,6 +124,9 @@ export class Pool {
   readonly #leases = new Set<Lease>();
   /** Settled, however, when releases that are under way are over. */
   readonly #releasing = new Set<Promise<void>>();
+  /** Requests for leases that are under way, and what calls each off. */
+  readonly #asking = new Map<AbortController, Promise<void>>();
+  #isClosed = false;
 
   /** Data endpoints that may be used. */
   readonly #choose = (all: readonly string[]): readonly string[] => endpointsOf(all, this.#options.transports);
@@ -138,9 +141,29 @@ export class Pool {
    * Asks for a lease and attaches to its devices. Under `sluice run` it attaches to that lease instead, if it covers the request:
    * all of its devices, or the first `devices` of them; that lease is neither kept alive nor released here.
    * @throws SluiceError BAD_ARGUMENT, NO_CAPACITY (with the reasons in `details.reasons`), IMPOSSIBLE_REQUEST, QUEUE_FULL,
-   * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, and the handshake's errors.
+   * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, CLOSED when the pool is closed before there is a lease, and the
+   * handshake's errors.
    */
   async allocate(options: AllocateOptions): Promise<Lease> {
+    if (this.#isClosed) throw closedPool();
+    const { signal } = options;
+    const calledOff = new AbortController();
+    const onAbort = (): void => calledOff.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener("abort", onAbort, { once: true });
+    const asked = this.#ask({ ...options, signal: calledOff.signal });
+    this.#asking.set(calledOff, settled(asked));
+    try {
+      return await asked;
+    } catch (error) {
+      throw this.#isClosed && calledOff.signal.aborted && !signal?.aborted ? closedPool() : error;
+    } finally {
+      this.#asking.delete(calledOff);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #ask(options: AllocateOptions): Promise<Lease> {
     const { keys } = this.#options;
     if (keys.length === 0) return await this.#open(await this.#allocate(options), options);
     let busy: unknown;
@@ -199,8 +222,11 @@ export class Pool {
     return (await this.#control.release({ leaseId })).usage ?? undefined;
   }
 
-  /** Releases the leases allocated here that are still held, waits for those that are being released, and closes the connection. Idempotent. */
+  /** Withdraws requests for leases, releases the leases allocated here that are still held, waits for those that are being released, and closes the connection. Idempotent. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const calledOff of this.#asking.keys()) calledOff.abort(closedPool());
+    await Promise.all(this.#asking.values());
     const leases = [...this.#leases];
     this.#leases.clear();
     await Promise.all([...this.#releasing, ...leases.map((lease) => lease[Symbol.asyncDispose]())]);
@@ -214,10 +240,7 @@ export class Pool {
   #leave(lease: Lease, release: Promise<unknown>): void {
     this.#leases.delete(lease);
     // What goes wrong is told to whoever releases the lease.
-    const over = release.then(
-      () => {},
-      () => {},
-    );
+    const over = settled(release);
     this.#releasing.add(over);
     void over.then(() => this.#releasing.delete(over));
   }
@@ -298,6 +321,15 @@ function uncovered(key: LeaseKey, { asked, has }: { asked: string; has: string }
     { leaseId: key.leaseId },
   );
 }
+
+const closedPool = (): SluiceError => new SluiceError("CLOSED", "The pool is closed.");
+
+/** Resolves when the promise is settled, however. */
+const settled = (promise: Promise<unknown>): Promise<void> =>
+  promise.then(
+    () => {},
+    () => {},
+  );
 
 const printOutput = (text: string): void => {
   process.stdout.write(text);
