@@ -30,8 +30,9 @@ afterEach(async () => {
   );
 });
 afterAll(async () => {
-  await pool.close();
-  await server.stop();
+  // What a failed test has left behind must not keep the server running.
+  await pool?.close().catch(() => {});
+  await server?.stop();
 });
 
 const sluice = (...args: readonly string[]) =>
@@ -164,17 +165,20 @@ it("a server that is killed comes back with the size that a slice has grown to",
   const args = ["--device", "null:1x256MiB"];
   let own = await startServer({ args, state });
   const env = () => ({ env: { SLUICE_SERVER: own.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
-  const asked = await runSluice(["request", "-m", "32MiB", "--for", "1h", "--json"], env());
-  const { id } = JSON.parse(asked.stdout).lease;
-  expect((await runSluice(["resize", id, "96MiB"], env())).code).toBe(0);
-  own.kill("SIGKILL");
-  await own.exited;
-  own = await startServer({ args, state });
-  const { leases } = JSON.parse((await runSluice(["leases", "--json"], env())).stdout);
-  expect(leases).toMatchObject([{ id, slices: [{ memoryBytes: 96 * MiB }] }]);
-  expect((await runSluice(["resize", id, "16MiB"], env())).code).toBe(0);
-  await own.stop();
-  rmSync(state, { recursive: true, force: true });
+  try {
+    const asked = await runSluice(["request", "-m", "32MiB", "--for", "1h", "--json"], env());
+    const { id } = JSON.parse(asked.stdout).lease;
+    expect((await runSluice(["resize", id, "96MiB"], env())).code).toBe(0);
+    own.kill("SIGKILL");
+    await own.exited;
+    own = await startServer({ args, state });
+    const { leases } = JSON.parse((await runSluice(["leases", "--json"], env())).stdout);
+    expect(leases).toMatchObject([{ id, slices: [{ memoryBytes: 96 * MiB }] }]);
+    expect((await runSluice(["resize", id, "16MiB"], env())).code).toBe(0);
+  } finally {
+    await own.stop();
+    rmSync(state, { recursive: true, force: true });
+  }
 });
 
 it.each([
