@@ -49,7 +49,7 @@ export interface LastRun {
 export async function findLastRun({ folders, store, now, usageHalfLifeMs, log }: RestartOptions): Promise<LastRun> {
   const folderList = folders.list();
   const found = await Promise.all(folderList.flatMap((folder) => findExecutor(folders, folder) ?? []));
-  storeUse(store, found);
+  storeUse(store, found, folderList);
   const open = new Map(store.openLeases().map((lease) => [lease.lease.id, lease]));
   const executors = new Map<string, ExecutorProcess>();
   const ends: Promise<void>[] = [];
@@ -93,12 +93,13 @@ function leaseOf(folder: FoundFolder, hello: Hello | undefined): string | undefi
 }
 
 /**
- * Stores what executors say that their leases have used, before one of them is ended: the last server may have died before it heard. Of several
+ * Stores what executors say that their leases have used, or have left in their folders when they ended alone, before one of them is ended: the last server may have died before it heard. Of several
  * executors of one lease the later ones count on from the earlier ones.
  */
-function storeUse(store: Store, found: readonly Found[]): void {
+function storeUse(store: Store, found: readonly Found[], folders: readonly FoundFolder[]): void {
+  const words = [...found.map(({ hello }) => hello), ...folders];
   for (const { lease, usage } of store.openLeases()) {
-    const told = found.flatMap(({ hello }) => (hello?.leaseId === lease.id ? (hello.usage ?? []) : []));
+    const told = words.flatMap((word) => (word?.leaseId === lease.id ? (word.usage ?? []) : []));
     if (told.length > 0) store.saveUsage(lease.id, most([usage, ...told]));
   }
   store.flush();

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import { makeFolder } from "../folder.ts";
 import { formatIdentity, type ProcessIdentity, parseIdentity } from "../process-identity.ts";
+import type { ExecutorUsage } from "./control-messages.ts";
 import { newSender } from "./handle-passing.ts";
 
 const FOLDER = "executors";
@@ -16,6 +17,9 @@ const CONTROL_SOCKET = "control";
 const HANDLE_SOCKET = "handles";
 const PROCESS_MARK = "process-";
 const LEASE_MARK = "lease-";
+const USAGE_MARK = "usage-";
+/** In the order in which a mark has them. */
+const counts = ["calls", "batches", "answers", "bytesReceived", "bytesSent", "deviceMs"] as const;
 /** Of no lease yet. */
 const BLANK_MARK = "blank";
 const REHEARSAL_MARK = "rehearsal";
@@ -32,6 +36,8 @@ export interface FoundFolder {
   /** Undefined where no process has come so far as to mark it. */
   readonly identity: ProcessIdentity | undefined;
   readonly leaseId: string | undefined;
+  /** What its lease has used, where no daemon was there to be told. */
+  readonly usage: ExecutorUsage | undefined;
 }
 
 /** All folders under one state directory. */
@@ -88,7 +94,8 @@ export class ControlFolders {
     return readdirSync(this.#root).map((name) => {
       const files = tryTo(() => readdirSync(this.path(name))) ?? [];
       const mark = files.find((file) => file.startsWith(PROCESS_MARK))?.slice(PROCESS_MARK.length) ?? "";
-      return { name, identity: parseIdentity(mark), leaseId: files.find((file) => file.startsWith(LEASE_MARK)) };
+      const leaseId = files.find((file) => file.startsWith(LEASE_MARK));
+      return { name, identity: parseIdentity(mark), leaseId, usage: usageIn(files) };
     });
   }
 }
@@ -109,6 +116,18 @@ export function markLease(folder: string, leaseId: string): void {
   } catch {
     writeFileSync(join(folder, leaseId), "");
   }
+}
+
+/** In the executor, which ends with no daemon there: what its lease has used. Throws the system's error. */
+export function markUsage(folder: string, usage: ExecutorUsage): void {
+  writeFileSync(join(folder, USAGE_MARK + counts.map((count) => usage[count]).join("-")), "");
+}
+
+function usageIn(files: readonly string[]): ExecutorUsage | undefined {
+  const mark = files.find((file) => file.startsWith(USAGE_MARK))?.slice(USAGE_MARK.length);
+  const numbers = mark?.split("-").map(Number) ?? [];
+  if (numbers.length !== counts.length || !numbers.every(Number.isSafeInteger)) return undefined;
+  return Object.fromEntries(counts.map((count, at) => [count, numbers[at]])) as Record<(typeof counts)[number], number>;
 }
 
 /** Does what `markLease` does, for no lease, and undoes it. Throws the system's error. */

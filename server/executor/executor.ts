@@ -9,7 +9,13 @@ import { messageFrame } from "../../shared/wire/frame.ts";
 import type { DeviceSlice } from "../device/device.ts";
 import { refuse } from "../session/refusal.ts";
 import { ContentCache } from "./content-cache.ts";
-import { type FromExecutor, LOCAL_CLIENT_ADDRESS, type SliceAssignment, type ToExecutor } from "./control-messages.ts";
+import {
+  type ExecutorUsage,
+  type FromExecutor,
+  LOCAL_CLIENT_ADDRESS,
+  type SliceAssignment,
+  type ToExecutor,
+} from "./control-messages.ts";
 import { loadDriver } from "./drivers.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
@@ -29,6 +35,8 @@ export interface ExecutorOptions {
   readonly send: (message: FromExecutor) => void;
   /** Called when it takes its lease, before anything else happens for that. */
   readonly onAssigned: (leaseId: string) => void;
+  /** Called when it ends with no daemon there, with what its lease has used. */
+  readonly onOrphaned?: (usage: ExecutorUsage) => void;
   /** Runs once before it says that it is ready, while `wanted` says so; no session begins before it has settled. Default: nothing. */
   readonly rehearse?: (wanted: () => boolean) => Promise<void>;
   /** As a session's. Default: it does. */
@@ -114,6 +122,7 @@ export class Executor {
     this.#isLast = true;
     const message = `No server comes back within [${this.orphanTimeoutMs}] ms, so the lease ends.`;
     await this.#end(new SluiceError("EXECUTOR_FAILED", message));
+    this.#options.onOrphaned?.(this.#usage.now());
   }
 
   /** Tells the daemon what the lease has cost since it was told last. */

@@ -4,7 +4,7 @@
  * Its argument is its folder (control-folder.ts); its third and fourth descriptor are the sockets in it.
  */
 import { identityOf } from "../process-identity.ts";
-import { markLease, markProcess, rehearseMark } from "./control-folder.ts";
+import { markLease, markProcess, markUsage, rehearseMark } from "./control-folder.ts";
 import { DaemonChannel } from "./daemon-channel.ts";
 import { deliverTo } from "./delivery.ts";
 import { Executor } from "./executor.ts";
@@ -39,6 +39,7 @@ const executor = new Executor({
       console.error(error);
     }
   },
+  onOrphaned: (usage) => markUsage(folder, usage),
   rehearse: (wanted) => rehearse({ wanted, onAssigned: () => rehearseMark(folder) }),
 });
 

@@ -183,7 +183,7 @@ test("an executor without a lease is ended at the start", async () => {
   await waitFor("the job to hear of it", () => lease.signal.aborted);
 });
 
-test("executors end when no server comes back within the time-out, and tell their clients", async () => {
+test("executors end when no server comes back within the time-out, tell their clients, and leave what their leases have used", async () => {
   await begin("--orphan-timeout", "1s");
   const control = rawControl();
   const lease = await control.allocate({ memoryBytes: 64 * MiB });
@@ -191,10 +191,14 @@ test("executors end when no server comes back within the time-out, and tell thei
   await session.ask(raw.attach());
   const [executor] = executorsOf(server.state);
   await server.crash();
+  // Of these no server has heard.
+  for (let calls = 0; calls < 10; calls++) await session.ask(raw.attach());
   expect(await session.connection.refusal()).toBe("EXECUTOR_FAILED");
   await waitFor("its end", () => !isAlive(executor!.pid));
   await server.start();
   await expect(RawSession.open(server.data, lease)).rejects.toThrow("EXECUTOR_FAILED");
+  const { usage } = await rawControl().release(lease.id, lease.secret);
+  expect(Number(usage!.calls)).toBe(11);
 });
 
 test("an executor that says nothing at the start keeps its lease, and takes a session once it speaks", async () => {

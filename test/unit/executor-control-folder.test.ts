@@ -1,9 +1,15 @@
 /** What the names in an executor's folder say to the next daemon. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ControlFolders, markLease, markProcess, rehearseMark } from "../../server/executor/control-folder.ts";
+import {
+  ControlFolders,
+  markLease,
+  markProcess,
+  markUsage,
+  rehearseMark,
+} from "../../server/executor/control-folder.ts";
 import { identityOf } from "../../server/process-identity.ts";
 
 const identity = identityOf(process.pid)!;
@@ -42,4 +48,15 @@ test("a lease is marked also where there is nothing to rename, and not without a
   expect(folders.list()).toEqual([{ name, identity: undefined, leaseId: "lease-1" }]);
   folders.remove(name);
   expect(() => markLease(folders.path(name), "lease-2")).toThrow("ENOENT");
+});
+
+test("what a lease has used is there as it was written, and what is no such mark counts for nothing", () => {
+  const usage = { calls: 2 ** 40, batches: 3, answers: 0, bytesReceived: 2 ** 53 - 1, bytesSent: 5, deviceMs: 6 };
+  markUsage(folders.path(name), usage);
+  expect(folders.list()).toMatchObject([{ name, usage }]);
+  for (const mark of ["usage-", "usage-1-2-3", "usage-1-2-3-4-5-x", "usage-1-2-3-4-5-1e400"]) {
+    const other = folders.create();
+    writeFileSync(join(folders.path(other), mark), "");
+    expect(folders.list().find((folder) => folder.name === other)?.usage).toBeUndefined();
+  }
 });
