@@ -52,6 +52,7 @@ export const compilations: readonly Compilation[] = [
   fixture("language"),
   fixture("heap"),
   fixture("faults"),
+  fixture("textures"),
   example("saxpy"),
   // Without fused multiply-adds: a CPU that has none spends several operations on each.
   example("mnist", ["-fmad=false"]),
