@@ -37,6 +37,12 @@ describe("several leases", () => {
     for (const lease of leases) expect(lease.slices).toMatchObject([slice]);
   });
 
+  it("as parts of a device fit as often as the part says, the overhead of each inside", () => {
+    const scenario = new Scenario([device("a", { overheadBytes: 300 * MiB })]);
+    expect(placesOf(leasesOf(scenario.request("r", { leases: 4, share: fraction(0.25) })))).toHaveLength(4);
+    expect(scenario.request("s", { leases: 5, share: fraction(0.25) })).toMatchObject([{ code: "IMPOSSIBLE_REQUEST" }]);
+  });
+
   it("go to all devices in turn where they are to be spread", () => {
     const scenario = new Scenario([device("a"), device("b"), device("c")]);
     const leases = leasesOf(scenario.request("r", { leases: 4, share: bytes(GiB), policy: "spread" }));
