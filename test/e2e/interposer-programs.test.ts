@@ -64,7 +64,8 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     await runProgram({ server, command: [program], env: { SLUICE_TRACE: trace } });
     const lines = readFileSync(trace, "utf8").trim().split("\n");
     // Over TCP, that is without a line about memory that the server shares.
-    expect(lines[0]).toMatch(/^\d+\.\d+ cuInit CUDA_SUCCESS$/);
+    expect(lines[0]).toMatch(/ works under the lease \[/);
+    expect(lines[1]).toMatch(/^\d+\.\d+ cuInit CUDA_SUCCESS$/);
     expect(lines.filter((line) => line.includes(" cuLaunchKernel CUDA_SUCCESS"))).toHaveLength(1);
   });
 

@@ -107,10 +107,10 @@ describe("a module with kernels that this device cannot run", () => {
   });
 
   test("refuses who calls a refused function, through a pointer too, and nobody else", async () => {
-    const functions = `.extern .func nobody(.param .b32 x);\n.func f() { .reg .b32 %r<2>;\n${bad}\nret; }
+    const functions = `.func f() { .reg .b32 %r<2>;\n${bad}\nret; }
 .func g() { call.uni f; ret; }
 .func h(.param .b32 x) { .reg .b32 %r<2>;\n${bad}\nret; }
-.func alone() { .reg .b32 %r<2>; call.uni nobody, (%r1); ${bad} bar.sync 0; ret; }
+.func alone() { .reg .b32 %r<2>; call.uni f, (%r1); ${bad} bar.sync 0; ret; }
 `;
     const pointer = "mov.u64 %rd2, h;\nq: .callprototype _ ();\ncall %rd2, (), q;";
     const module = await load(
@@ -120,13 +120,12 @@ describe("a module with kernels that this device cannot run", () => {
           storing("behind", 2, "call.uni g;") +
           storing("copied", 3, "call.uni alone;") +
           storing("pointed", 4, `${pointer}`) +
-          storing("missing", 5, "{ .param .b32 x; call.uni nobody, (x); }") +
           storing("well", 6),
       ),
     );
-    for (const name of ["direct", "behind", "copied", "missing"])
+    for (const name of ["direct", "behind", "copied"])
       expect(await failure(() => stored(module, name)), name).toMatchObject({ code: "UNSUPPORTED_INSTRUCTION" });
-    expect(module.kernels.find(({ name }) => name === "behind")!.refusal).toContain("line [6]");
+    expect(module.kernels.find(({ name }) => name === "behind")!.refusal).toContain("line [5]");
     // No function fits that pointer's call: it faults when it is made, so this kernel is not refused.
     expect(module.kernels.find(({ name }) => name === "pointed")!.refusalCode).toBe(0);
     expect(await stored(module, "well")).toBe(6);
@@ -177,6 +176,11 @@ describe("a module with kernels that this device cannot run", () => {
       const text = ptxModule(storing("well", 1) + storing("mistaken", 2, mistake));
       expect(await failure(() => load(text)), mistake).toMatchObject({ code: "BAD_IMAGE" });
     }
+    const incomplete = `.extern .func nobody();\n${storing("well", 1)}${storing("calling", 2, "call.uni nobody;")}`;
+    expect(await failure(() => load(ptxModule(incomplete)))).toEqual({
+      code: "BAD_IMAGE",
+      message: "The image cannot be linked: [nobody] is declared, and nothing in it defines it.",
+    });
     const large = ptxModule(`${storing("well", 1)}.entry k(.param .b8 x[${PARAM_BYTES_MAX + 1}]) { ret; }`);
     expect((await failure(() => load(large))).code).toBe("BAD_IMAGE");
   });

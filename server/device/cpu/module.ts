@@ -19,7 +19,7 @@ import { type Pointers, placeFunctions, takenFunctions } from "./compile/pointer
 import { align } from "./compile/unit.ts";
 import { GlobalsWindow } from "./globals.ts";
 import { deviceRuntimeFor } from "./ptx/device-runtime.ts";
-import { linkPrograms } from "./ptx/link.ts";
+import { linkPrograms, requireDefined } from "./ptx/link.ts";
 import { parsePtx } from "./ptx/parser.ts";
 import { badImage, type Program, type Routine, type Variable } from "./ptx/program.ts";
 import { probeFeatures } from "./run/features.ts";
@@ -99,7 +99,9 @@ function readImage(image: Uint8Array): Program {
   }
   const programs = inputs.map(({ data }) => parsePtx(data));
   const all = [...programs, ...deviceRuntimeFor(programs)];
-  return all.length === 1 ? all[0]! : linkPrograms(all);
+  const program = all.length === 1 ? all[0]! : linkPrograms(all);
+  requireDefined(program);
+  return program;
 }
 
 export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {

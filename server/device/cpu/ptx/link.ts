@@ -12,7 +12,7 @@ interface Meaning {
 }
 
 const unresolved = (name: string): SluiceError =>
-  new SluiceError("BAD_IMAGE", `The images cannot be linked: [${name}] is declared, and none of them defines it.`);
+  new SluiceError("BAD_IMAGE", `The image cannot be linked: [${name}] is declared, and nothing in it defines it.`);
 const ambiguous = (name: string): SluiceError =>
   new SluiceError("BAD_IMAGE", `The images cannot be linked: [${name}] is defined in more than one of them.`);
 
@@ -89,6 +89,22 @@ export function linkPrograms(programs: readonly Program[]): Program {
     weak: new Set(),
     borrowed: new Set(),
   };
+}
+
+/** Functions that CUDA's runtime has for device code: which of them this device has is told by the kernels that call them. */
+const ofRuntime = (name: string): boolean => /^(__)?cuda|^(vprintf|malloc|free|__assertfail)$/.test(name);
+
+/** Throws BAD_IMAGE for a call of a function that is declared and defined nowhere, as CUDA's linker fails. */
+export function requireDefined({ routines, externals }: Program): void {
+  for (const { instructions } of routines) {
+    for (const { mnemonic, operands } of instructions) {
+      if (mnemonic.base !== "call") continue;
+      for (const operand of operands) {
+        if (operand.kind === "function" && externals.has(operand.name) && !ofRuntime(operand.name))
+          throw unresolved(operand.name);
+      }
+    }
+  }
 }
 
 /** Gives a program's own variables their place in the linked one. */
