@@ -154,7 +154,7 @@ describe.runIf(canBuild)("processes of one command", () => {
     const run = start("--processes", "2", "-m", "64MiB");
     run.tell("+");
     await run.isReady(0);
-    const first = executorsOf(server.state).find(({ leaseId }) => leaseId !== undefined);
+    const first = executorsOf(server.state).find(({ pid, leaseId }) => leaseId !== undefined && isAlive(pid));
     run.tell("+");
     await run.isReady(1);
     process.kill(first!.pid, "SIGKILL");

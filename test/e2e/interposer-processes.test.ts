@@ -185,7 +185,11 @@ describe.runIf(canBuild)("a process that finds no free session", () => {
       "For 2 CUDA processes at once: `sluice run --processes 2`.";
     expect(parent.stderr()).toBe(`sluice: ${words}\n`);
     expect(readFileSync(trace, "utf8")).toContain(`! ${words}\n`);
-    expect(parent.stdout()).toMatch(/\n46 after [12]\.\d s\n46 after 0\.\d s\n46 after 0\.\d s\nok\n$/);
+    expect(parent.stdout()).toMatch(/\n(46 after \S+ s\n){3}ok\n$/);
+    const seconds = [...parent.stdout().matchAll(/46 after (\S+) s/g)].map(([, text]) => Number(text));
+    expect(seconds[0]).toBeGreaterThanOrEqual(1);
+    // Far from the 35 of others, on however slow a machine.
+    expect(Math.max(...seconds)).toBeLessThan(15);
   });
 
   it("names the process that has it, waits as long as it is told to, and then says so", async () => {
@@ -197,9 +201,11 @@ describe.runIf(canBuild)("a process that finds no free session", () => {
     expect([await patient.ended(), await hasty.ended()]).toEqual([3, 3]);
     const who = `sluice: process [${holder.child.pid}] (hold-process) has the only session`;
     const remedy = "For 2 CUDA processes at once: `sluice run --processes 2`.";
-    expect(patient.stderr()).toMatch(/waits for up to 1\.5 s\. .*\nsluice: no session came free within 1\.[56] s: /);
+    expect(patient.stderr()).toMatch(/waits for up to 1\.5 s\. .*\nsluice: no session came free within \d\S* s: /);
     expect(patient.stderr().startsWith(who)).toBe(true);
-    expect(hasty.stderr()).toBe(`${who}; none came free within 0 s, so this process gets no GPU. ${remedy}\n`);
+    expect(hasty.stderr().replace(/within \S+ s/, "in time")).toBe(
+      `${who}; none came free in time, so this process gets no GPU. ${remedy}\n`,
+    );
   });
 
   it.each(["soon", "-1s", "5", "1e99s"])("takes no wait of [%s], says so, and waits as ever", async (wait) => {
