@@ -35,6 +35,8 @@ static void write_line(int file, const char *prefix, const char *format, va_list
 }
 
 static __thread char last[LINE_BYTES_MAX];
+/* What this thread has shown last: programs that try the same again, or never look at an error, say it once. */
+static __thread char shown[LINE_BYTES_MAX];
 
 const char *report_last(void) {
     return last;
@@ -50,9 +52,12 @@ void report(const char *format, ...) {
     va_start(values, format);
     vsnprintf(last, sizeof last, format, values);
     va_end(values);
-    va_start(values, format);
-    write_line(STDERR_FILENO, "sluice: ", format, values);
-    va_end(values);
+    if (strcmp(last, shown) != 0) {
+        memcpy(shown, last, sizeof shown);
+        va_start(values, format);
+        write_line(STDERR_FILENO, "sluice: ", format, values);
+        va_end(values);
+    }
     if (trace_on) {
         va_start(values, format);
         write_line(trace_file, "! ", format, values);

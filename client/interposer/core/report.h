@@ -2,7 +2,7 @@
 #ifndef SLUICE_REPORT_H
 #define SLUICE_REPORT_H
 
-/* One line on stderr, `sluice: ...`, and into the trace. */
+/* One line on stderr, `sluice: ...`, unless it is the line that this thread showed last; and into the trace. */
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...);
 
 /* What this thread reported last, since it was told to forget; empty when that is nothing. */
