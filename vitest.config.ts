@@ -13,7 +13,8 @@ export default defineConfig({
     // Most of the time of most tests goes into waiting for other processes.
     maxWorkers: 4,
     testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // The first of the tests that need the interposer builds it, and others wait for it.
+    hookTimeout: 180_000,
     projects: [
       { extends: true, test: { name: "pure", include: pure, exclude: alone, isolate: false } },
       { extends: true, test: { name: "cuda", include: alone } },
