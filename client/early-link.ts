@@ -68,7 +68,9 @@ export async function requestLease(
   control: Control,
   { request, choose, onQueued, signal }: LeaseWish,
 ): Promise<{ readonly granted: Granted; readonly early: EarlyLink }> {
-  const early = new EarlyLink(control, choose(control.dataEndpoints));
+  const { dataEndpoints } = control;
+  // Before the server's first answer there is nothing to choose of, and whoever chooses may object to that.
+  const early = new EarlyLink(control, dataEndpoints.length === 0 ? [] : choose(dataEndpoints));
   try {
     const granted = await control.allocate(request, {
       onQueued: (place) => {
