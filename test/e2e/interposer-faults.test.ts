@@ -1,8 +1,12 @@
 /** What a program sees when its server dies, its lease ends or its connection is cut: a CUDA error within seconds, never a hang. */
+import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Control } from "../../client/control.ts";
 import { formatLeaseKeys } from "../../client/environment.ts";
+import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { FakeExecutor } from "../support/fake-executor.ts";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { executorsOf, killIfThere } from "../support/processes.ts";
@@ -149,6 +153,38 @@ describe.runIf(canBuild)("a program", () => {
     expect(finished.stdout).toContain("CUDA_ERROR_DEVICE_UNAVAILABLE again 1");
     expect(finished.stderr).toContain("the connection to the server broke");
   });
+
+  it.each(["tcp", "unix"])(
+    "whose connection over %s is cut at any byte has the right result, or an error",
+    async (kind) => {
+      const server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
+      servers.push(server);
+      const command = [compileProgram("test/interposer/driver/vector-add.c", { suffix: "-cut" })];
+      const random = createRandom(23);
+      const folder = mkdtempSync(join(tmpdir(), "sluice-cut-"));
+      closing.push(() => rmSync(folder, { recursive: true }));
+      let failed = 0;
+      for (let run = 0; run < 12; run++) {
+        const cut = {
+          direction: random() < 0.5 ? "up" : "down",
+          // Every second in the handshake.
+          afterBytes: Math.floor(random() * (run % 2 === 0 ? 250 : 60_000)),
+          how: random() < 0.5 ? "reset" : "fin",
+        } as const;
+        const [target, path] =
+          kind === "unix" ? [socketOf(server), join(folder, `${run}.sock`)] : [server.data, undefined];
+        const proxy = await CuttingProxy.to(target, () => cut, path);
+        const address = `${kind}://${proxy.address}`;
+        const { code, stdout, stderr } = await runProgram({ server, command, env: { SLUICE_DATA: address } });
+        await proxy.close();
+        const said = `${JSON.stringify(cut)}: ${stdout}${stderr}`;
+        if (code === 0) expect(stdout, said).toBe("ok\n");
+        else expect(stdout, said).toMatch(/^line \d+: .*: 46 CUDA_ERROR_DEVICE_UNAVAILABLE\n$/);
+        failed += code === 0 ? 0 : 1;
+      }
+      expect(failed).toBeGreaterThan(4);
+    },
+  );
 
   it("that touches managed memory after its lease has ended is stopped, and told why", async () => {
     const server = await start();

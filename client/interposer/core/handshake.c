@@ -118,6 +118,12 @@ static uint32_t check_greeting(const struct sluice_greeting *greeting) {
     return greeting->nonce.byte_count == NONCE_BYTES ? 0 : SLUICE_ERROR_PROTOCOL_ERROR;
 }
 
+/* Why there is no message: the connection broke, or what came is none. */
+static uint32_t no_message(struct connection *connection) {
+    uint32_t code = connection_failure(connection).code;
+    return code != 0 ? code : SLUICE_ERROR_PROTOCOL_ERROR;
+}
+
 static uint32_t shake_hands(struct connection *connection, const struct lease_key *lease, uint32_t *devices, struct complaint *complaint) {
     uint8_t frame[SLUICE_HANDSHAKE_FRAME_BYTES_MAX], random[NONCE_BYTES + SESSION_ID_BYTES];
     uint8_t server_nonce[NONCE_BYTES], proof[SLUICE_SHA256_BYTES];
@@ -126,7 +132,7 @@ static uint32_t shake_hands(struct connection *connection, const struct lease_ke
     uint32_t kind = read_message(connection, frame, &body_bytes);
     if (kind == SLUICE_FRAME_REFUSAL) return refused(frame + 16, body_bytes, complaint);
     struct sluice_greeting greeting;
-    if (kind != SLUICE_FRAME_GREETING || sluice_decode_greeting(frame + 16, body_bytes, &greeting) != 0) return SLUICE_ERROR_PROTOCOL_ERROR;
+    if (kind != SLUICE_FRAME_GREETING || sluice_decode_greeting(frame + 16, body_bytes, &greeting) != 0) return no_message(connection);
     uint32_t error = check_greeting(&greeting);
     if (error == SLUICE_ERROR_FINGERPRINT_MISMATCH) complaint->words[0] = '\0';
     if (error != 0) return error;
@@ -146,7 +152,7 @@ static uint32_t shake_hands(struct connection *connection, const struct lease_ke
     kind = read_message(connection, frame, &body_bytes);
     if (kind == SLUICE_FRAME_REFUSAL) return refused(frame + 16, body_bytes, complaint);
     struct sluice_welcome welcome;
-    if (kind != SLUICE_FRAME_WELCOME || sluice_decode_welcome(frame + 16, body_bytes, &welcome) != 0) return SLUICE_ERROR_PROTOCOL_ERROR;
+    if (kind != SLUICE_FRAME_WELCOME || sluice_decode_welcome(frame + 16, body_bytes, &welcome) != 0) return no_message(connection);
     prove(lease->secret, (struct proof){"server", nonce, server_nonce, session_id}, proof);
     if (welcome.proof.byte_count != sizeof proof || !digests_equal(welcome.proof.data, proof)) return SLUICE_ERROR_SERVER_IDENTITY;
     *devices = welcome.devices;
