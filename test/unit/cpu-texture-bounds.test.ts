@@ -1,0 +1,98 @@
+/** Whatever shape a texture or surface has and whatever place a kernel names, what is touched lies within its texels: many random ones of both. */
+import { expect, test } from "vitest";
+import { Boundary, Surface } from "../../server/device/cpu/run/surface.ts";
+import { Texture } from "../../server/device/cpu/run/texture.ts";
+import { layoutBytes, type TexelLayout, texelBytes } from "../../server/device/texel.ts";
+import { seeded } from "../kernels/support.ts";
+
+const SEED = 20_261_125;
+const ROUNDS = 20_000;
+/** Words: where results go, and where texels begin. */
+const RESULT = 16;
+const TEXELS = 1024;
+/** A float as texels have it, and one that nothing may find. */
+const INSIDE = 3;
+const OUTSIDE = 777;
+
+type Random = ReturnType<typeof seeded>;
+
+/** A shape of every kind, with gaps behind rows and planes. */
+function shape({ int }: Random): TexelLayout {
+  const channels = [1, 2, 4][int(3)]!;
+  const bytes = channels * 4;
+  const width = 1 + int(9);
+  const height = int(3) === 0 ? 0 : 1 + int(6);
+  const depth = height > 0 && int(2) === 0 ? 1 + int(4) : 0;
+  const layers = depth === 0 && int(2) === 0 ? 1 + int(4) : 0;
+  const rowBytes = (width + int(3)) * bytes;
+  const planeBytes = rowBytes * Math.max(1, height) + int(2) * bytes;
+  return { address: TEXELS * 4, format: 32, channels, width, height, depth, layers, rowBytes, planeBytes };
+}
+
+/** Ordinary places, and those that programs reach by mistake. */
+function place({ int }: Random, width: number): number {
+  const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30, -1e30, -0, 2 ** 31, -(2 ** 31)];
+  const common = [int(1000) / 100 - 3, int(7) - 3, width, 1, int(100) / 100];
+  return [...odd, ...common, ...common][int(odd.length + 2 * common.length)]!;
+}
+
+test(`a fetch finds texels, or nothing (SEED=${SEED})`, () => {
+  const random = seeded(SEED);
+  const { int } = random;
+  const memory = new SharedArrayBuffer(64 * 1024);
+  const floats = new Float32Array(memory).fill(OUTSIDE);
+  const three = new Uint32Array(Float32Array.of(INSIDE).buffer)[0]!;
+  for (let round = 0; round < ROUNDS; round++) {
+    const layout = shape(random);
+    const end = TEXELS + layoutBytes(layout) / 4;
+    floats.fill(INSIDE, TEXELS, end);
+    const isLine = layout.height === 0 && layout.layers === 0 && int(2) === 0;
+    const texture = new Texture(
+      memory,
+      {
+        resource: isLine ? "linear" : "array",
+        layout,
+        addressModes: [int(4), int(4), int(4)],
+        filter: int(2) === 0 ? "point" : "linear",
+        readsIntegers: true,
+        isNormalized: int(2) === 0,
+        isCube: false,
+        border: [three, three, three, three],
+      },
+      { arenaBase: 0, at: RESULT * 4 },
+    );
+    const at = [0, 1, 2].map(() => place(random, layout.width));
+    if (int(4) === 0) texture.gather(at, int(4));
+    else texture.fetch(at, int(2) === 0 ? int(6) : -int(2 ** 31), int(2) === 0);
+    const found = [...floats.subarray(RESULT, RESULT + 4)];
+    expect(
+      found.every((value) => value === INSIDE || value === 0),
+      JSON.stringify({ layout, at, found }),
+    ).toBe(true);
+    floats.fill(OUTSIDE, TEXELS, end);
+  }
+});
+
+test(`a surface's place is in a row of it, or nowhere (SEED=${SEED})`, () => {
+  const random = seeded(SEED);
+  const { int } = random;
+  let places = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const layout = shape(random);
+    const surface = new Surface(layout, 0);
+    const bytes = [1, 2, 4, 8, 16][int(5)]!;
+    const coordinate = () => [int(12), -int(5), 2 ** 31 - 1, -(2 ** 31)][int(4)]!;
+    const x = coordinate() * (int(2) === 0 ? bytes : 1);
+    const boundary = [Boundary.TRAP, Boundary.CLAMP, Boundary.ZERO][int(3)]!;
+    const layer = int(2) === 0 ? int(6) : int(2 ** 31);
+    const found = surface.locate({ x, y: coordinate(), z: coordinate(), layer, bytes }, boundary);
+    if (found === undefined) continue;
+    places++;
+    const offset = found - layout.address;
+    const inPlane = offset % layout.planeBytes;
+    expect(offset).toBeGreaterThanOrEqual(0);
+    expect(offset + bytes, JSON.stringify({ layout, found })).toBeLessThanOrEqual(layoutBytes(layout));
+    expect((inPlane % layout.rowBytes) + bytes).toBeLessThanOrEqual(layout.width * texelBytes(layout));
+  }
+  expect(places).toBeGreaterThan(ROUNDS / 20);
+});
