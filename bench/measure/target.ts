@@ -3,7 +3,6 @@ import { allocateRequest } from "../../client/allocate-options.ts";
 import { Control } from "../../client/control.ts";
 import { openTimedLease, type TimedLease } from "../../client/measure/timed-lease.ts";
 import type { TransportKind } from "../../client/transport/open.ts";
-import { SluiceError } from "../../shared/errors.ts";
 
 export type TransportName = "tcp" | "unix";
 
@@ -19,14 +18,12 @@ export interface Target {
   readonly ca?: string | undefined;
 }
 
-/** The endpoints of a grant, as the target wants them reached. */
+/** Those of a server's endpoints that the target may use, as it wants them reached. */
 export function endpointsFor(target: Target, endpoints: readonly string[]): string[] {
   const { dataHost } = target;
   // A link emulated in front of the server carries TCP.
   const transport = target.transport ?? (dataHost === undefined ? undefined : "tcp");
   const wanted = endpoints.filter((endpoint) => transport === undefined || endpoint.startsWith(`${transport}:`));
-  if (wanted.length === 0)
-    throw new SluiceError("UNSUPPORTED", `The server offers no endpoint of the kind [${transport}].`);
   if (dataHost === undefined) return wanted;
   return wanted.map((endpoint) =>
     endpoint.replace(/^tcp:\/\/.*:(\d+)$/, (_all, port: string) => `tcp://${dataHost}:${port}`),

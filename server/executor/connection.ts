@@ -6,8 +6,8 @@
  */
 import { writeSync } from "node:fs";
 import { Socket } from "node:net";
-import { performance } from "node:perf_hooks";
 import type { FrameReader } from "../../shared/wire/frame.ts";
+import { nowMs } from "./clock.ts";
 import { isTurnOver, limitWaits, receive, sendNow, setWaiting, takesSoon, wakeAt } from "./socket-calls.ts";
 
 /** Room for what comes while the reader has none. */
@@ -30,7 +30,7 @@ export interface Reading {
   /** Bytes are in the reader; returns whether to go on reading. */
   onBytes(byteCount: number): boolean;
   /**
-   * When the peer was answered last, in milliseconds as of `performance.now`, if nothing is left to do but to hear what it does next: then that is
+   * When the peer was answered last, in milliseconds as of `nowMs`, if nothing is left to do but to hear what it does next: then that is
    * waited for without a turn of the event loop. Otherwise undefined.
    */
   answeredAt?(): number | undefined;
@@ -91,19 +91,20 @@ function wakerOf(fdOfSocket: () => number): (bytesLeft: number) => void {
  * send, so from then on it does not wait any more.
  */
 class ClientSocket extends Socket {
-  readonly #fd: number;
+  /** What its descriptor was when it was opened. No private field: V8 looks those of an object like a Stream up by a hash. */
+  readonly descriptor: number;
   readonly #canWait: boolean;
   #waits = false;
 
   constructor(handle: Handle, onread: object) {
     super({ handle, onread, readable: true, writable: true } as object);
-    this.#fd = handle.fd ?? -1;
-    this.#canWait = this.#fd >= 0 && limitWaits(this.#fd);
+    this.descriptor = handle.fd ?? -1;
+    this.#canWait = this.descriptor >= 0 && limitWaits(this.descriptor);
   }
 
   /** Its descriptor; -1 once it is closed, when the number may be another's. */
   get fd(): number {
-    return (this as unknown as WithHandle)._handle === null ? -1 : this.#fd;
+    return (this as unknown as WithHandle)._handle === null ? -1 : this.descriptor;
   }
 
   /** Reads wait from now on, as long as `limitWaits` says; false where they cannot. Whoever says so takes it back before the event loop has a turn. */
@@ -208,12 +209,12 @@ export function writeSoon(socket: Socket, bytes: Uint8Array): number {
   let taken = writeNow(socket, bytes);
   if (taken === bytes.byteLength) return taken;
   if (waitingSince === undefined) {
-    waitingSince = performance.now();
+    waitingSince = nowMs();
     setImmediate(() => {
       waitingSince = undefined;
     });
   }
-  while (taken < bytes.byteLength && !isTurnOver(waitingSince, performance.now())) {
+  while (taken < bytes.byteLength && !isTurnOver(waitingSince, nowMs())) {
     const fd = fdOf(socket);
     if (fd < 0 || !takesSoon(fd)) break;
     taken += writeNow(socket, bytes.subarray(taken));

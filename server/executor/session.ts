@@ -4,7 +4,6 @@
  * unless a device asks to wait. The rules are those of proto/README.md.
  */
 import type { Socket } from "node:net";
-import { performance } from "node:perf_hooks";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
@@ -14,6 +13,7 @@ import { closeAfter, refuse } from "../session/refusal.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
 import type { CallFunction } from "./call-function.ts";
 import { callFunctions } from "./call-functions.ts";
+import { nowMs } from "./clock.ts";
 import { readInto } from "./connection.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PLACED_HEAD_BYTES, placedCopy, placeFor } from "./placed-copy.ts";
@@ -294,7 +294,7 @@ export class Session {
 
   /** Runs all that is there, until a call holds the session up. */
   #pump(): void {
-    const startedAt = performance.now();
+    const startedAt = nowMs();
     this.#readAt = startedAt;
     try {
       while (!this.#over) {
@@ -313,7 +313,7 @@ export class Session {
         this.#take(frame);
       }
       // One look at the clock for both: this path is short.
-      const endedAt = performance.now();
+      const endedAt = nowMs();
       this.#busyMs += endedAt - startedAt;
       if (this.#owesFrame) this.#flush(endedAt);
     } catch (error) {
@@ -454,10 +454,10 @@ export class Session {
   #holdUp(reason: Promise<void>, by: "device" | "reader" | "change"): void {
     if (this.#owesFrame) this.#flush();
     this.#heldUp = by;
-    const startedAt = performance.now();
+    const startedAt = nowMs();
     const goOn = (): void => {
       this.#heldUp = undefined;
-      if (by === "device") this.#busyMs += performance.now() - startedAt;
+      if (by === "device") this.#busyMs += nowMs() - startedAt;
       if (this.#over) return;
       this.#pump();
       if (this.#heldUp === undefined) this.#socket?.resume();
@@ -465,7 +465,7 @@ export class Session {
     void reason.then(goOn); // It never rejects: failures are answers.
   }
 
-  #flush(now = performance.now()): void {
+  #flush(now = nowMs()): void {
     const answers = this.#answers.answersSent - this.#shapedAnswers;
     if (answers > 0) {
       this.#answeredAt = now;

@@ -105,5 +105,5 @@ export function takesSoon(fd: number): boolean {
   return (poll(words, 1, WAIT_MS) as number) > 0 && events[3] === POLLOUT;
 }
 
-/** Whether a turn of the event loop that began at `startedAt` has lasted long enough by `now`. Milliseconds as of `performance.now`. */
+/** Whether a turn of the event loop that began at `startedAt` has lasted long enough by `now`. Milliseconds as of `nowMs`. */
 export const isTurnOver = (startedAt: number, now: number): boolean => now - startedAt >= WAIT_MS;

@@ -447,7 +447,8 @@ export interface CallView {
   readonly end: number;
 }
 
-const knownOpcodes = new Set(callTable.map((entry) => entry.opcode));
+const knownOpcodes: boolean[] = [];
+for (const { opcode } of callTable) knownOpcodes[opcode] = true;
 
 /**
  * The calls of a CALLS frame in order.
@@ -463,7 +464,8 @@ export function callsOf(frame: Pick<Frame, "buffer" | "count" | "start" | "end">
     if (byteCount < CALL_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > frame.end - at) {
       throw protocolError(`A call says it has [${byteCount}] bytes; its frame has [${frame.end - at}] left.`);
     }
-    if (!knownOpcodes.has(opcode)) throw protocolError(`A call has the unknown opcode [${opcode}].`);
+    if (opcode >= knownOpcodes.length || knownOpcodes[opcode] !== true)
+      throw protocolError(`A call has the unknown opcode [${opcode}].`);
     calls.push({ opcode, start: at + CALL_HEADER_BYTES, end: at + byteCount });
     at += byteCount;
   }

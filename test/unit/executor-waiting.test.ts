@@ -7,6 +7,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { nowMs } from "../../server/executor/clock.ts";
 import { readInto, writeNow, writeSoon } from "../../server/executor/connection.ts";
 import { isTurnOver, limitWaits, receive, sendNow, setWaiting } from "../../server/executor/socket-calls.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
@@ -48,7 +49,7 @@ function echo(socket: Socket, onBytes = (_bytes: Buffer): void => {}): Socket {
         throw new Error("A small answer is not taken.");
       return true;
     },
-    answeredAt: () => performance.now(),
+    answeredAt: () => nowMs(),
   });
   keep(direct);
   return direct;
@@ -113,7 +114,7 @@ test("timers, other connections and other threads have their turns while calls f
       for (const until = performance.now() + 1; performance.now() < until; );
       return true;
     },
-    answeredAt: () => performance.now(),
+    answeredAt: () => nowMs(),
   });
   keep(direct);
   let heard = 0;
@@ -171,8 +172,8 @@ test("a peer that is silent costs no turns for long", async () => {
     read++;
   });
   await waitFor("its bytes", () => read === 1);
-  const startedAt = performance.now();
-  await waitFor("a wait to be over", () => isTurnOver(startedAt, performance.now()));
+  const startedAt = nowMs();
+  await waitFor("a wait to be over", () => isTurnOver(startedAt, nowMs()));
   expect(direct.closed).toBe(false);
 });
 
@@ -233,7 +234,7 @@ test("what the stream writes while the socket waits neither hangs nor is lost wh
       }
       return true;
     },
-    answeredAt: () => (direct.writableLength === 0 ? performance.now() : undefined),
+    answeredAt: () => (direct.writableLength === 0 ? nowMs() : undefined),
   });
   keep(direct);
   await waitFor("the second question", () => asked === 2);
