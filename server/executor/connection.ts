@@ -52,7 +52,6 @@ export function readInto(socket: Socket, reading: Reading): Socket {
   const onread = {
     buffer: (): Uint8Array => {
       into = reader.space();
-      wake?.(reader.placedBytesLeft);
       if (into !== undefined) return into;
       overflow ??= new Uint8Array(OVERFLOW_BYTES);
       return overflow;
@@ -60,8 +59,12 @@ export function readInto(socket: Socket, reading: Reading): Socket {
     callback: (byteCount: number): boolean => {
       if (into !== undefined) reader.filled(byteCount);
       else reader.push(overflow!.subarray(0, byteCount));
-      if (!reading.onBytes(byteCount)) return false;
-      return readOn();
+      const wantsMore = reading.onBytes(byteCount);
+      // Before either waits, this process or libuv, which does not always ask for room in between.
+      wake?.(reader.placedBytesLeft);
+      const goesOn = wantsMore && readOn();
+      wake?.(reader.placedBytesLeft);
+      return goesOn;
     },
   };
   // Starting anew also tells the end of the stream again, which the first socket may have read.

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { nowMs } from "../../server/executor/clock.ts";
 import { readInto, writeNow, writeSoon } from "../../server/executor/connection.ts";
 import { isTurnOver, limitWaits, receive, sendNow, setWaiting } from "../../server/executor/socket-calls.ts";
+import { FrameKind } from "../../shared/generated/calls.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -304,6 +305,49 @@ test("a reader that throws leaves a socket that does not wait", async () => {
   });
   await failed;
   expect(waits(fd)).toBe(false);
+});
+
+test("what comes behind large data is heard, however little it is and in however many pieces the data came", async () => {
+  const dataBytes = 300 * 1024;
+  const rounds = 48;
+  const [socket] = await accept(`
+    const socket = connect();
+    const large = Buffer.alloc(24 + ${dataBytes});
+    large.writeUInt32LE(large.byteLength, 0);
+    large.writeUInt32LE(${FrameKind.CALLS}, 4);
+    const small = Buffer.alloc(16);
+    small.writeUInt32LE(16, 0);
+    small.writeUInt32LE(${FrameKind.CALLS}, 4);
+    let round = 0;
+    const next = () => {
+      if (++round > ${rounds}) return parentPort.postMessage("done");
+      for (let frame = 0; frame < round; frame++) socket.write(large);
+    };
+    // Asked for what is to come last, and then told that it is there.
+    socket.on("data", (bytes) => { for (const byte of bytes) if (byte === 1) socket.write(small); else next(); });
+    next();
+  `);
+  const reader = new FrameReader();
+  const into = new Uint8Array(dataBytes);
+  let round = 1;
+  let left = 1;
+  const direct = readInto(socket!, {
+    reader,
+    onBytes: () => {
+      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+        if (frame.placed === undefined && frame.end - frame.start < dataBytes) {
+          left = ++round;
+          writeNow(direct, Uint8Array.of(2));
+        } else if (--left === 0) writeNow(direct, Uint8Array.of(1));
+      }
+      const begun = reader.begun();
+      if (begun !== undefined && begun.payloadBytes >= 8 && begun.byteCount > dataBytes) reader.place(8, into);
+      return true;
+    },
+  });
+  keep(direct);
+  await once(peer, "message");
+  expect(round).toBe(rounds + 1);
 });
 
 test("large data goes whole from where it lies to a peer that reads, in order", async () => {
