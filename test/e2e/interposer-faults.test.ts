@@ -255,3 +255,26 @@ it.runIf(canBuild)("a program attaches its first device right behind HELLO, and 
   expect(executor.hellos).toHaveLength(1);
   expect(executor.names()).toEqual(["attach"]);
 });
+
+it.runIf(canBuild)(
+  "a program that finds the server full of connections tries again, since those come and go",
+  async () => {
+    const secret = new Uint8Array(32).fill(7);
+    const full = { code: "TOO_MANY_CONNECTIONS", message: "There are too many." } as const;
+    const over = { code: "LEASE_ENDED", message: "The lease is over." } as const;
+    let left = 2;
+    const options = {
+      secret,
+      get refuse() {
+        return left-- > 0 ? full : over;
+      },
+    };
+    const executor = await FakeExecutor.start(options);
+    closing.push(() => void executor.close());
+    const env = { SLUICE_LEASE: formatLeaseKeys([{ leaseId: "lease-1", secret }]), SLUICE_DATA: executor.endpoint };
+    const finished = await runProgram({ server: await start(), command: [program], env });
+    expect(finished.stderr).toContain("LEASE_ENDED");
+    expect(finished.stderr).not.toContain("TOO_MANY_CONNECTIONS");
+    expect(executor.hellos).toHaveLength(3);
+  },
+);

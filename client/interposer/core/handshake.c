@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +13,10 @@
 
 #define NONCE_BYTES 32
 #define SESSION_ID_BYTES 16
+
+/* How often a server that is full of connections is tried again: those that have not proved their leases come and go within moments. */
+#define CROWDED_TRIES_MAX 50
+#define CROWDED_PAUSE_NANOSECONDS 20000000
 
 #define CLIENT_VERSION "sluice-interposer/" SLUICE_VERSION
 
@@ -160,8 +165,8 @@ static uint32_t shake_hands(struct connection *connection, const struct lease_ke
     return 0;
 }
 
-uint32_t session_open(struct connection *connection, const struct endpoint *endpoint, const struct lease_key *lease, uint32_t *devices,
-                      struct complaint *complaint) {
+static uint32_t try_session(struct connection *connection, const struct endpoint *endpoint, const struct lease_key *lease, uint32_t *devices,
+                            struct complaint *complaint) {
     static const char unsaid[] = "?";
     connection->input_start = connection->input_end = 0;
     connection->is_behind_data = false;
@@ -177,5 +182,16 @@ uint32_t session_open(struct connection *connection, const struct endpoint *endp
         snprintf(complaint->words, sizeof complaint->words, "the session with the server fails [%s].", sluice_error_code(error));
     close(connection->file);
     connection->file = -1;
+    return error;
+}
+
+uint32_t session_open(struct connection *connection, const struct endpoint *endpoint, const struct lease_key *lease, uint32_t *devices,
+                      struct complaint *complaint) {
+    uint32_t error = try_session(connection, endpoint, lease, devices, complaint);
+    for (int tries = 1; error == SLUICE_ERROR_TOO_MANY_CONNECTIONS && tries < CROWDED_TRIES_MAX; tries++) {
+        struct timespec pause = {.tv_nsec = CROWDED_PAUSE_NANOSECONDS};
+        nanosleep(&pause, NULL);
+        error = try_session(connection, endpoint, lease, devices, complaint);
+    }
     return error;
 }
