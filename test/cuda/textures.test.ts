@@ -1,14 +1,18 @@
 /** An unmodified program's textures on a CUDA device: the interposer, a real server, and the stand-in for the driver, which keeps the driver's rules. */
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { startServer } from "../support/server.ts";
 import { standin, standinMissing } from "./standin.ts";
 
-it.skipIf(standinMissing !== undefined || !canBuild)(
+const isMissing = standinMissing !== undefined || !canBuild;
+beforeAll(() => {
+  if (!isMissing) buildInterposer();
+});
+
+it.skipIf(isMissing)(
   "a program's textures are over memory of its slice, and what would need a GPU's own arrays is refused in one line",
   async () => {
-    buildInterposer();
     await using server = await startServer({
       args: ["--device", "cuda:0"],
       env: {
