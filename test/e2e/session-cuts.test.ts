@@ -4,6 +4,7 @@
  * ever; another counts with atomics.
  */
 import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocateRequest } from "../../client/allocate-options.ts";
@@ -13,7 +14,7 @@ import { Lease } from "../../client/lease.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { createRandom } from "../support/random.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const KERNELS = `.version 8.0
@@ -56,7 +57,7 @@ afterAll(async () => {
   certificates.remove();
 });
 
-type Transport = "tcp" | "tls" | "grpc";
+type Transport = "tcp" | "unix" | "tls" | "grpc";
 
 interface Stand {
   readonly proxy: CuttingProxy;
@@ -68,13 +69,16 @@ interface Stand {
 async function borrowThroughProxy(transport: Transport): Promise<Stand> {
   const server = transport === "tls" ? secure : plain;
   const tls = transport === "tls" ? { ca: certificates.ca.cert, cert: undefined, key: undefined } : undefined;
-  const proxy = await CuttingProxy.to(transport === "grpc" ? server.grpc : server.data);
+  const proxy =
+    transport === "unix"
+      ? await CuttingProxy.to(socketOf(server), undefined, join(server.state, "proxy.sock"))
+      : await CuttingProxy.to(transport === "grpc" ? server.grpc : server.data);
   const control = new Control({ server: server.grpc, tls });
   const request = allocateRequest({ memory: "64MiB", filters: ["device.id=cpu:0"], wait: "20s" });
   const { lease: info, connection, secret } = await control.allocate(request, {});
   if (info === null || connection === null) throw new Error("The server grants without a lease.");
   // Inside gRPC the heartbeats go through the proxy too.
-  const through = new Control({ server: proxy.address });
+  const through = new Control({ server: transport === "grpc" ? proxy.address : server.grpc });
   const endpoint = transport === "grpc" ? "grpc://" : `${transport}://${proxy.address}`;
   const lease = await Lease.open({
     control: transport === "grpc" ? through : control,
@@ -96,6 +100,7 @@ async function borrowThroughProxy(transport: Transport): Promise<Stand> {
 
 describe.each<[Transport, number]>([
   ["tcp", 1_000],
+  ["unix", 100],
   ["tls", 100],
   ["grpc", 50],
 ])("over %s", (transport, cutsMin) => {
@@ -109,7 +114,7 @@ describe.each<[Transport, number]>([
     const counter = gpu.upload(Uint32Array.of(0));
     await gpu.flush();
     // Above TCP a handshake takes more bytes, and must come through now and then.
-    const bytesMax = transport === "tcp" ? 9_000 : 24_000;
+    const bytesMax = transport === "tcp" || transport === "unix" ? 9_000 : 24_000;
     proxy.plan = () => ({
       direction: random() < 0.5 ? "up" : "down",
       afterBytes: Math.floor(random() ** 2 * bytesMax),
