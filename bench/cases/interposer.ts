@@ -171,7 +171,8 @@ async function measure({ layout, transport, program, libraries, quick }: Wanted)
   try {
     const startMs = await measureStart(stand, program, turns);
     const tool = await stand.program([program, "serve"]);
-    await tool.ask("answered 2000");
+    // As many as in the case `latency`: before, the executor's code is still being compiled, on the same core.
+    await tool.ask("answered 12000");
     const answered = await compare({
       turns,
       subject: async () => numbersIn(await tool.ask("answered 1000")),
