@@ -21,6 +21,9 @@ import type { Bar, Cell, Table } from "../report/model.ts";
 const COPY_BYTES = 16 * 1024 * 1024;
 const MEMORY = "1GiB";
 
+/** The server starts its next spare executor in this time; what is measured is the start of a program whose lease finds one. */
+const PAUSE_MS = 600;
+
 interface Figures {
   readonly layout: Layout;
   readonly transport: TransportName;
@@ -36,51 +39,68 @@ interface Figures {
   readonly startMs: number;
 }
 
-/** A program under a lease of its own on a server of its own. */
+interface Held {
+  readonly key: LeaseKey;
+  readonly holder: Holder;
+  readonly endpoint: string;
+}
+
+/** Programs under leases of their own, one after the other, on a server of its own. */
 class Stand {
   readonly #server: Server;
   readonly #control: Control;
-  readonly #holder: Holder;
-  readonly #key: LeaseKey;
   readonly #floor: Floor;
   readonly #layout: Layout;
-  readonly env: NodeJS.ProcessEnv;
+  readonly #transport: TransportName;
+  readonly #libraries: string;
+  #held: Held | undefined;
 
   private constructor(parts: {
     server: Server;
-    control: Control;
-    holder: Holder;
-    key: LeaseKey;
     floor: Floor;
     layout: Layout;
-    env: NodeJS.ProcessEnv;
+    transport: TransportName;
+    libraries: string;
   }) {
     this.#server = parts.server;
-    this.#control = parts.control;
-    this.#holder = parts.holder;
-    this.#key = parts.key;
+    this.#control = openControl(parts.server.target);
     this.#floor = parts.floor;
     this.#layout = parts.layout;
-    this.env = parts.env;
+    this.#transport = parts.transport;
+    this.#libraries = parts.libraries;
   }
 
   static async start(layout: Layout, transport: TransportName, libraries: string): Promise<Stand> {
     const server = await Server.start({ devices: ["null:1x16GiB"], cores: layout.server });
     const floor = await Floor.start("127.0.0.1:0", layout.server);
-    const control = openControl(server.target);
+    return new Stand({ server, floor, layout, transport, libraries });
+  }
+
+  /** Takes a lease for the next program, once the server has had time to make an executor ready. */
+  async renew(): Promise<void> {
+    await this.#release();
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    const control = this.#control;
     const { lease, secret, connection } = await control.allocate(allocateRequest({ memory: MEMORY }), {});
     if (lease === null || connection === null) throw new Error("The server grants without a lease.");
-    const endpoint = connection.dataEndpoints.find((each) => each.startsWith(`${transport}:`));
-    if (endpoint === undefined) throw new Error(`The server offers no data endpoint of the kind [${transport}].`);
+    const endpoint = connection.dataEndpoints.find((each) => each.startsWith(`${this.#transport}:`));
+    if (endpoint === undefined) throw new Error(`The server offers no data endpoint of the kind [${this.#transport}].`);
     const key = { leaseId: lease.id, secret };
     const holder = new Holder({ control, key, connection, onNotice: () => {}, onEnded: () => {} });
-    const env = {
-      ...process.env,
-      [LEASE_VARIABLE]: formatLeaseKeys([key]),
-      SLUICE_DATA: endpoint,
-      LD_LIBRARY_PATH: libraries,
-    };
-    return new Stand({ server, control, holder, key, floor, layout, env });
+    this.#held = { key, holder, endpoint };
+  }
+
+  async #release(): Promise<void> {
+    const held = this.#held;
+    this.#held = undefined;
+    held?.holder.stop();
+    if (held !== undefined) await this.#control.release(held.key);
+  }
+
+  get env(): NodeJS.ProcessEnv {
+    const { key, endpoint } = this.#held!;
+    const lease = { [LEASE_VARIABLE]: formatLeaseKeys([key]), SLUICE_DATA: endpoint };
+    return { ...process.env, ...lease, LD_LIBRARY_PATH: this.#libraries };
   }
 
   program(command: readonly string[]): Promise<Tool> {
@@ -96,20 +116,12 @@ class Stand {
     return performance.now() - began;
   }
 
-  /** Resolves when no session is attached to the lease. */
-  async untilFree(): Promise<void> {
-    for (;;) {
-      const { lease } = await this.#control.getLease(this.#key);
-      if (lease?.state !== "LEASE_STATE_ATTACHED") return;
-    }
-  }
-
   floor(requestBytes: number, answerBytes: number, rounds: number): Promise<number[]> {
     return this.#floor.rounds({ requestBytes, answerBytes, rounds, warmup: rounds >> 2, cores: this.#layout.client });
   }
 
   async stop(): Promise<void> {
-    this.#holder.stop();
+    await this.#release();
     this.#control.close();
     await this.#floor.stop();
     await this.#server.stop();
@@ -146,16 +158,14 @@ async function measureCopies(stand: Stand, tool: Tool, turns: number): Promise<F
   return copies;
 }
 
-/** Milliseconds that a first answered call adds to a process, the median of several turns. */
+/** Milliseconds that a first answered call adds to a process, the median of several turns, each with a lease of its own. */
 async function measureStart(stand: Stand, program: string, turns: number): Promise<number> {
   const added: number[] = [];
   for (let turn = 0; turn < turns; turn++) {
-    // The session of the program before is over a moment after the program.
-    await stand.untilFree();
+    await stand.renew();
     const nothing = stand.processMs([program, "nothing"]);
     added.push(stand.processMs([program, "first"]) - nothing);
   }
-  await stand.untilFree();
   return median(added);
 }
 
@@ -170,6 +180,7 @@ async function measure({ layout, transport, program, libraries, quick }: Wanted)
   const turns = quick ? 3 : 11;
   try {
     const startMs = await measureStart(stand, program, turns);
+    await stand.renew();
     const tool = await stand.program([program, "serve"]);
     // As many as in the case `latency`: before, the executor's code is still being compiled, on the same core.
     await tool.ask("answered 12000");
@@ -227,7 +238,7 @@ function tablesOf(all: readonly Figures[]): Table[] {
       figures.pairNs,
       figures.startMs * 1e6,
     ]),
-    note: "The last column is what a process takes to start, make one answered call and end, above one that does nothing.",
+    note: "The last column is what a process takes to start, make one answered call and end, above one that does nothing, each with a new lease and a spare executor that is ready.",
   };
   const copies: Table = {
     title: "Copies of 16 MiB by an unmodified CUDA program",

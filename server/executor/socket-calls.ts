@@ -9,6 +9,7 @@ import koffi from "../device/native.ts";
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_MORE = 0x8000;
+const POLLIN = 1;
 const POLLOUT = 4;
 const FIONBIO = 0x5421;
 const SOL_SOCKET = 1;
@@ -78,6 +79,18 @@ export function setWaiting(fd: number, waits: boolean): boolean {
  */
 export function receive(fd: number, into: Uint8Array): number {
   return Math.max(0, (calls()?.recv(fd, into, into.length, 0) as number | undefined) ?? 0);
+}
+
+/** As `receive`, but of a socket that does not wait: `poll` does. */
+export function receiveSoon(fd: number, into: Uint8Array): number {
+  const socket = calls();
+  if (socket === undefined) return 0;
+  const { poll, recv, words, events } = socket;
+  words[0] = fd;
+  words[1] = POLLIN;
+  // What a failed socket says is said once: it is left for libuv to hear.
+  if ((poll(words, 1, WAIT_MS) as number) <= 0 || events[3] !== POLLIN) return 0;
+  return Math.max(0, recv(fd, into, into.length, MSG_DONTWAIT) as number);
 }
 
 /** Older systems may wait for ever, where what is there fills the socket's memory before it is as much as is waited for. */
