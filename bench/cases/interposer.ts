@@ -22,7 +22,7 @@ const COPY_BYTES = 16 * 1024 * 1024;
 const MEMORY = "1GiB";
 
 /** The server starts its next spare executor in this time; what is measured is the start of a program whose lease finds one. */
-const PAUSE_MS = 600;
+const PAUSE_MS = 500;
 
 interface Figures {
   readonly layout: Layout;
@@ -76,10 +76,10 @@ class Stand {
     return new Stand({ server, floor, layout, transport, libraries });
   }
 
-  /** Takes a lease for the next program, once the server has had time to make an executor ready. */
-  async renew(): Promise<void> {
+  /** Takes a lease for the next program; `isReady` once the server has had time to make an executor ready. */
+  async renew({ isReady }: { readonly isReady: boolean }): Promise<void> {
     await this.#release();
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    if (isReady) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     const control = this.#control;
     const { lease, secret, connection } = await control.allocate(allocateRequest({ memory: MEMORY }), {});
     if (lease === null || connection === null) throw new Error("The server grants without a lease.");
@@ -162,7 +162,7 @@ async function measureCopies(stand: Stand, tool: Tool, turns: number): Promise<F
 async function measureStart(stand: Stand, program: string, turns: number): Promise<number> {
   const added: number[] = [];
   for (let turn = 0; turn < turns; turn++) {
-    await stand.renew();
+    await stand.renew({ isReady: true });
     const nothing = stand.processMs([program, "nothing"]);
     added.push(stand.processMs([program, "first"]) - nothing);
   }
@@ -180,7 +180,7 @@ async function measure({ layout, transport, program, libraries, quick }: Wanted)
   const turns = quick ? 3 : 11;
   try {
     const startMs = await measureStart(stand, program, turns);
-    await stand.renew();
+    await stand.renew({ isReady: false });
     const tool = await stand.program([program, "serve"]);
     // As many as in the case `latency`: before, the executor's code is still being compiled, on the same core.
     await tool.ask("answered 12000");

@@ -69,9 +69,11 @@ export function readInto(socket: Socket, reading: Reading): Socket {
       if (into !== undefined) reader.filled(byteCount);
       else reader.push(overflow!.subarray(0, byteCount));
       const wantsMore = reading.onBytes(byteCount);
-      // Before either waits, this process or libuv, which does not always ask for room in between.
+      // Before libuv waits, which does not always ask for room in between. A read that waits for more than a byte would take what there is first,
+      // and sleep on when what is left is less.
       wake?.(reader.placedBytesLeft);
-      const goesOn = wantsMore && readOn();
+      if (!wantsMore || reader.placedBytesLeft > 0) return wantsMore;
+      const goesOn = readOn();
       wake?.(reader.placedBytesLeft);
       return goesOn;
     },

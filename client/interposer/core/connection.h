@@ -27,6 +27,8 @@
 #define ANSWER_INLINE_BYTES 128
 
 #define CONNECTION_INPUT_BYTES 65536
+/* A read or write that waits returns after this time with nothing done, so that a peer that is gone is noticed; see socket_is_dead. */
+#define SOCKET_WAIT_MS 1000
 
 /* Why calls fail: 0 while all is well, else the wire number of an error and, where there is one, the driver's own. */
 struct failure {

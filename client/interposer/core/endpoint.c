@@ -148,11 +148,10 @@ static int connect_within(int file, const struct sockaddr *address, socklen_t le
     return error;
 }
 
-/* A read or write returns after a second with nothing done, so that a peer that is gone is noticed; see socket_is_dead. */
 static void set_options(int file, bool is_tcp) {
-    struct timeval second = {.tv_sec = 1, .tv_usec = 0};
-    setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
-    setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
+    struct timeval wait = {.tv_sec = SOCKET_WAIT_MS / 1000, .tv_usec = SOCKET_WAIT_MS % 1000 * 1000};
+    setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
     if (!is_tcp) return;
     int on = 1, idle = 3, interval = 1, count = 3;
     setsockopt(file, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -4,6 +4,7 @@
  * format ends the connection.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -45,10 +46,20 @@ static void wake_for(struct connection *connection, size_t byte_count) {
     if (setsockopt(connection->file, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0) connection->waking_bytes = wanted;
 }
 
+/* As `recv` on a socket that waits. One that waits for more than a byte waits in `poll`: `recv` takes what there is first, and sleeps on when what is left is less. */
+static ssize_t receive_or_wait(const struct connection *connection, void *into, size_t byte_count) {
+    if (connection->waking_bytes <= 1) return recv(connection->file, into, byte_count, 0);
+    struct pollfd readable = {.fd = connection->file, .events = POLLIN};
+    int ready = poll(&readable, 1, SOCKET_WAIT_MS);
+    if (ready > 0) return recv(connection->file, into, byte_count, MSG_DONTWAIT);
+    if (ready == 0) errno = EAGAIN;
+    return -1;
+}
+
 /* At least one byte into [into, into + byte_count), or 0 when the connection is gone. */
 static size_t receive_some(struct connection *connection, void *into, size_t byte_count) {
     for (;;) {
-        ssize_t got = recv(connection->file, into, byte_count, 0);
+        ssize_t got = receive_or_wait(connection, into, byte_count);
         if (got > 0) return (size_t)got;
         if (got < 0 && errno == EINTR) continue;
         bool is_timeout = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
