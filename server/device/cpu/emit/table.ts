@@ -63,6 +63,22 @@ function or(
 const orMixed = (handler: Handler, name: "add" | "sub" | "fma", halves: 1 | 2): Handler =>
   or(handler, { applies: isMixed, allows: "rn rz rm rp sat", emit: mixedArithmetic(name, halves) });
 
+/** The smaller or the larger of two, of every type. */
+const choosing = (name: "min" | "max"): Handler =>
+  or(
+    orHalf(
+      byType({
+        integer: (emitter, instruction) => integer.choose(emitter, instruction, name),
+        integerAllows: "relu",
+        float: (emitter, instruction) => float.chooseFloat(emitter, instruction, name),
+        floatAllows: "ftz NaN xorsign abs",
+      }),
+      name,
+      "ftz NaN",
+    ),
+    { applies: isPacked, allows: "relu", emit: choosePacked(name) },
+  );
+
 const handlers: Handlers = {
   ...memoryHandlers,
   ...textureHandlers,
@@ -158,32 +174,8 @@ const handlers: Handlers = {
     "neg",
     "ftz",
   ),
-  min: or(
-    orHalf(
-      byType({
-        integer: (emitter, instruction) => integer.choose(emitter, instruction, "min"),
-        integerAllows: "relu",
-        float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "min"),
-        floatAllows: "ftz NaN xorsign abs",
-      }),
-      "min",
-      "ftz NaN",
-    ),
-    { applies: isPacked, allows: "relu", emit: choosePacked("min") },
-  ),
-  max: or(
-    orHalf(
-      byType({
-        integer: (emitter, instruction) => integer.choose(emitter, instruction, "max"),
-        integerAllows: "relu",
-        float: (emitter, instruction) => float.chooseFloat(emitter, instruction, "max"),
-        floatAllows: "ftz NaN xorsign abs",
-      }),
-      "max",
-      "ftz NaN",
-    ),
-    { applies: isPacked, allows: "relu", emit: choosePacked("max") },
-  ),
+  min: choosing("min"),
+  max: choosing("max"),
   sad: { allows: "", emit: integer.absoluteDifference },
   dp4a: { allows: "", emit: integer.dot },
 };
