@@ -19,12 +19,12 @@ export class HandleCounter {
 }
 
 /** Shared by all devices of one session. */
-export interface SessionHandles {
-  readonly images: HandleCounter;
-  readonly modules: HandleCounter;
-  readonly streams: HandleCounter;
-  readonly events: HandleCounter;
-  readonly recordings: HandleCounter;
+export class SessionHandles {
+  readonly images = new HandleCounter();
+  readonly modules = new HandleCounter();
+  readonly streams = new HandleCounter();
+  readonly events = new HandleCounter();
+  readonly recordings = new HandleCounter();
 }
 
 export interface DeviceContext {

@@ -7,7 +7,7 @@ import { bracketed } from "./address.ts";
 import type { Size } from "./allocate-options.ts";
 import type { ConnectionChange } from "./connection.ts";
 import { Content } from "./content.ts";
-import { HandleCounter, type SessionHandles } from "./context.ts";
+import { SessionHandles } from "./context.ts";
 import type { Control, LeaseKey } from "./control.ts";
 import { Device, type SliceSize } from "./device.ts";
 import type { EarlyLink } from "./early-link.ts";
@@ -126,14 +126,7 @@ export class Lease {
         signal: grant.signal === undefined ? life.signal : AbortSignal.any([grant.signal, life.signal]),
       });
       life.session = session;
-      const counter = (): HandleCounter => new HandleCounter();
-      const handles: SessionHandles = {
-        images: counter(),
-        modules: counter(),
-        streams: counter(),
-        events: counter(),
-        recordings: counter(),
-      };
+      const handles = new SessionHandles();
       const content = new Content(session, handles);
       const leaseId = grant.key.leaseId;
       const devices = attached.map(
