@@ -31,7 +31,10 @@ export interface ShareOptions {
   readonly memory?: Size;
   /** Part of each device's memory, above 0 and at most 1. */
   readonly fraction?: number;
-  /** How long to wait for capacity. Default 0: now or not at all. At most 30 days. */
+  /**
+   * How long to wait for capacity. Default 0: now or not at all. At most 30 days. Under `sluice run`, where the share is there: how long to wait for
+   * a session while other processes have them; default there 35 s (the variable SLUICE_SESSION_WAIT), and 0 for those that the program has itself.
+   */
   readonly wait?: Duration;
   /** A name for people, such as the job's. At most 128 characters. */
   readonly name?: string;

@@ -12,6 +12,8 @@ export const CERT_VARIABLE = "SLUICE_CERT";
 export const KEY_VARIABLE = "SLUICE_KEY";
 export const BUNDLE_VARIABLE = "SLUICE_BUNDLE";
 export const LEASE_VARIABLE = "SLUICE_LEASE";
+/** How long a program waits for a session while other processes have those of all its leases. */
+export const SESSION_WAIT_VARIABLE = "SLUICE_SESSION_WAIT";
 
 export const SERVER_DEFAULT = "localhost:7460";
 

@@ -3,7 +3,7 @@ import type { Device__Output as DeviceInfo } from "../proto/generated/sluice/v1/
 import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
 import type { QueueEntry__Output as QueueEntryInfo } from "../proto/generated/sluice/v1/QueueEntry.ts";
 import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
-import { type ErrorCode, SluiceError } from "../shared/errors.ts";
+import { SluiceError } from "../shared/errors.ts";
 import { formatSize } from "../shared/units.ts";
 import {
   allocateRequest,
@@ -16,8 +16,9 @@ import {
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
 import { EarlyLink, requestLease } from "./early-link.ts";
-import { LEASE_VARIABLE, parseLeaseKeys } from "./environment.ts";
+import { LEASE_VARIABLE, parseLeaseKeys, SESSION_WAIT_VARIABLE } from "./environment.ts";
 import { type Explanation, explanationOf } from "./explanation.ts";
+import { firstFreeSession, SESSION_WAIT_MS_DEFAULT } from "./free-session.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import { serverAccess } from "./server-access.ts";
 import type { WaitOptions } from "./stream.ts";
@@ -95,6 +96,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
       keys,
       transports: options.transports,
       resumeMs: options.resume === undefined ? undefined : resumeTime(options.resume),
+      sessionWaitMs: milliseconds("session wait", env[SESSION_WAIT_VARIABLE] || SESSION_WAIT_MS_DEFAULT),
     });
   } catch (error) {
     control.close();
@@ -115,6 +117,8 @@ interface PoolOptions {
   readonly keys: readonly LeaseKey[];
   readonly transports: readonly TransportKind[] | undefined;
   readonly resumeMs: number | undefined;
+  /** How long to wait for a session of another's lease, where the request says nothing. */
+  readonly sessionWaitMs: number;
 }
 
 /** A connection to the pool of one server, from `connect()`. */
@@ -139,7 +143,8 @@ export class Pool {
 
   /**
    * Asks for a lease and attaches to its devices. Under `sluice run` it attaches to that lease instead, if it covers the request:
-   * all of its devices, or the first `devices` of them; that lease is neither kept alive nor released here.
+   * all of its devices, or the first `devices` of them; that lease is neither kept alive nor released here. While other processes have the
+   * sessions of all its leases, it waits for `wait`, or, without one, for SLUICE_SESSION_WAIT (35 s).
    * @throws SluiceError BAD_ARGUMENT, NO_CAPACITY (with the reasons in `details.reasons`), IMPOSSIBLE_REQUEST, QUEUE_FULL,
    * SHUTTING_DOWN, SESSION_BUSY, SERVER_UNREACHABLE, CANCELLED, CLOSED when the pool is closed before there is a lease, and the
    * handshake's errors.
@@ -164,21 +169,16 @@ export class Pool {
   }
 
   async #ask(options: AllocateOptions): Promise<Lease> {
-    const { keys } = this.#options;
+    const { keys, sessionWaitMs } = this.#options;
     if (keys.length === 0) return await this.#open(await this.#allocate(options), options);
-    let busy: unknown;
-    let ended: unknown;
-    for (const key of keys) {
-      try {
-        return await this.#open(await this.#adopt(key, options), options);
-      } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-        if (error.code === "SESSION_BUSY") busy ??= error;
-        else if (endCodes.has(error.code)) ended = error;
-        else throw error;
-      }
-    }
-    throw busy ?? ended;
+    return await firstFreeSession({
+      keys,
+      attach: async (key) => await this.#open(await this.#adopt(key, options), options),
+      isOwn: (leaseId) => [...this.#leases].some((lease) => lease.id === leaseId),
+      askedWaitMs: options.wait === undefined ? undefined : milliseconds("wait", options.wait),
+      defaultWaitMs: sessionWaitMs,
+      signal: options.signal,
+    });
   }
 
   async #open(grant: Grant, options: AllocateOptions): Promise<Lease> {
@@ -290,19 +290,6 @@ export class Pool {
     return { info: lease, key, connection, devices, owned: false };
   }
 }
-
-/** What says that one lease is no more, and nothing of others. */
-const endCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "LEASE_NOT_FOUND",
-  "LEASE_EXPIRED",
-  "LEASE_REVOKED",
-  "LEASE_ENDED",
-  "LEASE_TIME_OVER",
-  "LEASE_IDLE",
-  "LEASE_PREEMPTED",
-  "EXECUTOR_FAILED",
-  "DEVICE_FAILED",
-]);
 
 type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned" | "warnings" | "early">;
 

@@ -116,19 +116,19 @@ struct endpoint {
 /* Reads SLUICE_LEASE and SLUICE_DATA. Returns 0, or the wire number of an error after a report. */
 uint32_t endpoint_of_environment(struct endpoint *endpoint);
 
-/* Opens a socket to the endpoint. Returns it, and whether it is one of TCP, or -1 after a report. */
-int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp);
+/* What there is to say of a connection or a handshake that failed; empty when it has been said. */
+struct complaint {
+    char words[512];
+};
+
+/* Opens a socket to the endpoint. Returns it, and whether it is one of TCP, or -1 and a complaint. */
+int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp, struct complaint *complaint);
 
 /*
  * Opens a session under the first lease that has none, and waits while all have one (opening.c); `*devices` is the number of devices of
  * that lease. Returns 0 or the wire number of an error, after a report.
  */
 uint32_t connection_open(struct connection *connection, struct endpoint *endpoint, uint32_t *devices);
-
-/* What there is to say of a handshake that failed; empty when it has been said. */
-struct complaint {
-    char words[512];
-};
 
 /* Connects and shakes hands once, for connection_open. Returns 0 or the wire number of an error, for which there may be a complaint. */
 uint32_t session_open(struct connection *connection, const struct endpoint *endpoint, const struct lease_key *lease, uint32_t *devices,

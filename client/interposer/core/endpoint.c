@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,23 +178,27 @@ static int connect_unix(const char *path, int *connected) {
     return error;
 }
 
-int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp) {
+/* Why there is no connection. */
+__attribute__((format(printf, 2, 3))) static int complain(struct complaint *complaint, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(complaint->words, sizeof complaint->words, format, values);
+    va_end(values);
+    return -1;
+}
+
+int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp, struct complaint *complaint) {
     *is_tcp = false;
     if (endpoint->path[0] != '\0') {
         int file, error = connect_unix(endpoint->path, &file);
         if (error == 0) return file;
-        if (endpoint->host[0] == '\0') {
-            report("the server does not answer at [unix://%s] [%s].", endpoint->path, strerror(error));
-            return -1;
-        }
+        if (endpoint->host[0] == '\0')
+            return complain(complaint, "the server does not answer at [unix://%s] [%s].", endpoint->path, strerror(error));
     }
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
-    if (failed != 0) {
-        report("the server's name [%s] is not known [%s].", endpoint->host, gai_strerror(failed));
-        return -1;
-    }
+    if (failed != 0) return complain(complaint, "the server's name [%s] is not known [%s].", endpoint->host, gai_strerror(failed));
     int error = 0;
     for (struct addrinfo *each = found; each != NULL; each = each->ai_next) {
         int file = socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -207,6 +212,5 @@ int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp) {
         if (file >= 0) close(file);
     }
     freeaddrinfo(found);
-    report("the server does not answer at [tcp://%s:%s] [%s].", endpoint->host, endpoint->port, strerror(error));
-    return -1;
+    return complain(complaint, "the server does not answer at [tcp://%s:%s] [%s].", endpoint->host, endpoint->port, strerror(error));
 }

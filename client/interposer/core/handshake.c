@@ -173,7 +173,7 @@ static uint32_t try_session(struct connection *connection, const struct endpoint
     connection->waking_bytes = 1;
     atomic_store(&connection->failed_code, 0);
     complaint->words[0] = '\0';
-    connection->file = endpoint_connect(endpoint, &connection->is_tcp);
+    connection->file = endpoint_connect(endpoint, &connection->is_tcp, complaint);
     if (connection->file < 0) return SLUICE_ERROR_SERVER_UNREACHABLE;
     memcpy(complaint->words, unsaid, sizeof unsaid);
     uint32_t error = shake_hands(connection, lease, devices, complaint);

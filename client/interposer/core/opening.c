@@ -63,6 +63,18 @@ static bool is_over(uint32_t error) {
     }
 }
 
+/* Whether the error may be over at the next try: of a server that starts anew, or has too much to do. */
+static bool is_passing(uint32_t error) {
+    switch (error) {
+    case SLUICE_ERROR_SERVER_UNREACHABLE:
+    case SLUICE_ERROR_CONNECTION_LOST:
+    case SLUICE_ERROR_HANDSHAKE_TIMEOUT:
+    case SLUICE_ERROR_TOO_MANY_CONNECTIONS:
+    case SLUICE_ERROR_SESSION_BUSY: return true;
+    default: return false;
+    }
+}
+
 /* Tries each lease once. Returns 0 with a session, SESSION_BUSY while one may come free, or an error, with its complaint. */
 static uint32_t try_leases(struct connection *connection, struct endpoint *endpoint, uint32_t *devices, struct complaint *complaint) {
     bool is_busy = false;
@@ -124,15 +136,20 @@ static double seconds_of(int64_t milliseconds) {
     return (double)((milliseconds + 50) / 100) / 10;
 }
 
-/* Asks again and again while all leases are busy. Returns 0 with a session, or an error that has been reported. */
+/* Asks again and again while all leases are busy, also of a server that starts anew meanwhile. Returns 0 with a session, or an error that has been reported. */
 static uint32_t wait_for_session(struct connection *connection, struct endpoint *endpoint, uint32_t *devices, struct complaint *complaint) {
     int64_t wait = longest_wait(), began = now_milliseconds(), step = STEP_MILLISECONDS_MIN;
     bool told = false;
+    uint32_t error = SLUICE_ERROR_SESSION_BUSY;
     for (;;) {
         struct crowd crowd = look_around(endpoint);
         int64_t limit = crowd.is_ancestral && wait > ANCESTOR_MILLISECONDS_MAX ? ANCESTOR_MILLISECONDS_MAX : wait;
         int64_t waited = now_milliseconds() - began;
         char words[160];
+        if (waited >= limit && error != SLUICE_ERROR_SESSION_BUSY) {
+            report("%s", complaint->words);
+            return error;
+        }
         if (waited >= limit) {
             snprintf(words, sizeof words, "; none came free within %g s, so this process gets no GPU.", seconds_of(waited));
             if (told) report("no session came free within %g s: this process gets no GPU.", seconds_of(waited));
@@ -149,8 +166,8 @@ static uint32_t wait_for_session(struct connection *connection, struct endpoint 
         struct timespec pause = {.tv_sec = 0, .tv_nsec = (step < limit - waited ? step : limit - waited) * 1000000L};
         nanosleep(&pause, NULL);
         if (step < STEP_MILLISECONDS_MAX) step += step / 2;
-        uint32_t error = try_leases(connection, endpoint, devices, complaint);
-        if (error == SLUICE_ERROR_SESSION_BUSY) continue;
+        error = try_leases(connection, endpoint, devices, complaint);
+        if (is_passing(error)) continue;
         if (error != 0 && complaint->words[0] != '\0') report("%s", complaint->words);
         return error;
     }
