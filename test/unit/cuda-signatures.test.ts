@@ -1,89 +1,323 @@
-/** Holds the table of driver functions and the numbers against cuda.h, where a toolkit is installed. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+/**
+ * Holds what the cuda device believes of NVIDIA's interfaces against their headers, where they are installed: functions, numbers and structs.
+ * The compiler compares: programs are made of our tables, and must compile. For cuda.h that needs a toolkit; the others come with its libraries.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
-import { CUresult, DeviceAttributeNumber, FunctionAttribute, JitOption } from "../../server/device/cuda/constants.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { accessDescription, allocationProperties } from "../../server/device/cuda/arena.ts";
+import { nvrtcSignatures } from "../../server/device/cuda/compiler.ts";
+import * as numbers from "../../server/device/cuda/constants.ts";
+import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
 import { cudaSignatures } from "../../server/device/cuda/library.ts";
+import {
+  cublasLtSignatures,
+  DescAttribute,
+  LayoutAttribute,
+  PreferenceAttribute,
+  productTypes,
+  RESULT_BYTES,
+  RESULT_STATE_AT,
+  Status,
+} from "../../server/device/cuda/multiplier.ts";
+import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
+import type { Signatures } from "../../server/device/cuda/symbols.ts";
+import { describeResource, describeTexture } from "../../server/device/cuda/texture.ts";
+import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
+import { LinkKind } from "../../shared/link-image.ts";
 
-/** cuda.h of an installed toolkit, newest first. */
-function findHeader(): string | undefined {
-  const roots = [process.env["CUDA_HOME"], process.env["CUDA_PATH"], "/usr/local/cuda"].filter(
-    (root) => root !== undefined,
-  );
-  const versions = existsSync("/usr/local") ? readdirSync("/usr/local").filter((name) => name.startsWith("cuda-")) : [];
-  roots.push(
-    ...versions
-      .sort()
-      .reverse()
-      .map((name) => join("/usr/local", name)),
-  );
-  return roots.map((root) => join(root, "include", "cuda.h")).find((path) => existsSync(path));
+/** Folders of headers: one that is named, then those of toolkits, newest first. */
+function includeFolders(): string[] {
+  const { SLUICE_CUDA_INCLUDE, CUDA_HOME, CUDA_PATH } = process.env;
+  const toolkits = existsSync("/usr/local") ? readdirSync("/usr/local").filter((name) => name.startsWith("cuda-")) : [];
+  const newest = toolkits.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  const roots = [CUDA_HOME, CUDA_PATH, "/usr/local/cuda", ...newest.map((name) => join("/usr/local", name))];
+  const folders = [SLUICE_CUDA_INCLUDE, ...roots.map((root) => root && join(root, "include"))];
+  return folders.filter((folder): folder is string => !!folder && existsSync(folder));
 }
 
-const header = findHeader();
-
-/** Kinds that fit a parameter of a C prototype. */
-function kindsFor(parameter: string): string[] {
-  const type = parameter.replace(/\b\w+\s*$/, "").trim();
-  if (/^const char \*$/.test(type)) return ["text"];
-  // Pointers into memory of ours go as views; pointers to page-locked memory, whose address is known, as numbers.
-  if (type.includes("*")) return /void \*$/.test(type) ? ["memory", "u64"] : ["memory"];
-  const known: Record<string, string> = {
-    int: "i32",
-    "unsigned int": "u32",
-    "unsigned short": "u16",
-    "unsigned char": "u8",
-    "unsigned long long": "u64",
-    size_t: "u64",
-    CUdevice: "i32",
-    CUresult: "i32",
-  };
-  if (known[type] !== undefined) return [known[type]];
-  if (/^CU(limit|device_attribute|function_attribute|jitInputType|memAllocationGranularity_flags)$/.test(type))
-    return ["i32"];
-  return ["u64"];
+function hasCompiler(): boolean {
+  try {
+    execFileSync("c++", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-describe.skipIf(header === undefined)("the table of the driver's functions", () => {
-  const text = header === undefined ? "" : readFileSync(header, "utf8");
-  const versioned = new Map(
-    [...text.matchAll(/^\s*#define (cu\w+)\s+(?:__CUDA_API_PT[SD][ZS]\()?(cu\w+?)\)?\s*$/gm)].map(([, plain, real]) => [
-      real!,
-      plain!,
-    ]),
-  );
+const folders = includeFolders();
+const compiles = hasCompiler();
+const has = (header: string): boolean => compiles && folders.some((folder) => existsSync(join(folder, header)));
 
-  it.each(Object.entries(cudaSignatures))("%s agrees with cuda.h", (name, kinds) => {
-    const plain = versioned.get(name) ?? name;
-    const prototype = new RegExp(`CUresult CUDAAPI\\s+${plain}\\(([^)]*)\\)`).exec(text);
-    expect(prototype, `cuda.h declares ${plain}`).not.toBeNull();
-    const list = prototype![1]!.replace(/\s+/g, " ").trim();
-    const parameters =
-      list === "void" ? [] : list.split(",").map((parameter) => parameter.trim().replace(/\*(\w)/, "* $1"));
-    expect(kinds.length, list).toBe(parameters.length);
-    kinds.forEach((kind, index) => {
-      expect(kindsFor(parameters[index]!), `${name}: ${parameters[index]}`).toContain(kind);
-    });
+let folder: string | undefined;
+afterAll(() => folder && rmSync(folder, { recursive: true, force: true }));
+
+/** Compiles C++ with the headers, and runs it if it is to; what the compiler has against it is the error. */
+function compile(source: string, { runs = false } = {}): string {
+  folder ??= mkdtempSync(join(tmpdir(), "sluice-test-headers-"));
+  const [file, program] = [join(folder, "check.cpp"), join(folder, "check")];
+  writeFileSync(file, source);
+  const output = runs ? ["-o", program] : ["-fsyntax-only"];
+  const include = folders.flatMap((each) => ["-isystem", each]);
+  try {
+    execFileSync("c++", ["-std=c++17", ...include, ...output, file], { encoding: "utf8", stdio: "pipe" });
+  } catch (error) {
+    throw new Error((error as { stderr: string }).stderr.slice(0, 4000));
+  }
+  return runs ? execFileSync(program, { encoding: "utf8" }) : "";
+}
+
+/** Which C types a kind of argument may stand for. */
+const prelude = `
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <tuple>
+#include <type_traits>
+template <class F> struct arguments;
+template <class R, class... A> struct arguments<R(A...)> {
+  static_assert(sizeof(R) == 4, "a status");
+  static constexpr std::size_t count = sizeof...(A);
+  template <std::size_t I> using at = std::tuple_element_t<I, std::tuple<A...>>;
+};
+template <class T> constexpr bool i32 = std::is_same_v<T, int> || (std::is_enum_v<T> && sizeof(T) == 4);
+template <class T> constexpr bool u32 = std::is_same_v<T, unsigned int>;
+template <class T> constexpr bool u16 = std::is_same_v<T, unsigned short>;
+template <class T> constexpr bool u8 = std::is_same_v<T, unsigned char>;
+template <class T> constexpr bool u64 = sizeof(T) == 8 && (std::is_pointer_v<T> || std::is_integral_v<T>);
+template <class T> constexpr bool memory = std::is_pointer_v<T>;
+template <class T> constexpr bool text = std::is_same_v<T, const char *>;
+`;
+
+/** Statements that hold where the header's functions take what ours are given. */
+const functions = (signatures: Signatures): string =>
+  Object.entries(signatures)
+    .map(([name, kinds]) =>
+      [
+        `static_assert(arguments<decltype(${name})>::count == ${kinds.length}, "${name}");`,
+        ...kinds.map((kind, i) => `static_assert(${kind}<arguments<decltype(${name})>::at<${i}>>, "${name}, ${i}");`),
+      ].join("\n"),
+    )
+    .join("\n");
+
+/** The same for numbers, by their names in the header. */
+const equalities = (prefix: string, table: Readonly<Record<string, number>>): string =>
+  Object.entries(table)
+    .map(([name, value]) => `static_assert((long long)${prefix}${name} == ${value}, "${prefix}${name}");`)
+    .join("\n");
+
+/** With this macro cuda.h declares every version of a function that a driver exports, and renames none. */
+const cuda = `#define __CUDA_API_VERSION_INTERNAL 1\n#include <cuda.h>\n${prelude}`;
+
+const cudaFormats = { u8: "UNSIGNED_INT8", u16: "UNSIGNED_INT16", u32: "UNSIGNED_INT32", s8: "SIGNED_INT8" };
+const moreFormats = { s16: "SIGNED_INT16", s32: "SIGNED_INT32", f16: "HALF", f32: "FLOAT" };
+const formatNames: Readonly<Record<string, string>> = { ...cudaFormats, ...moreFormats };
+
+describe.skipIf(!has("cuda.h"))("cuda.h", () => {
+  it("declares every function of the driver that is called, with the arguments that it is called with", () => {
+    compile(`${cuda}${functions(cudaSignatures)}`);
+  });
+
+  it("has the numbers that are used", () => {
+    const { SUCCESS, ...results } = numbers.CUresult;
+    const { FATBIN, ...kinds } = LinkKind;
+    const formats = Object.entries(texelFormats).map(([value, { name }]) => [formatNames[name]!, Number(value)]);
+    const single = {
+      CUDA_SUCCESS: SUCCESS,
+      CU_JIT_INPUT_FATBINARY: FATBIN,
+      CU_CTX_SCHED_BLOCKING_SYNC: numbers.CTX_SCHED_BLOCKING_SYNC,
+      CU_EVENT_DISABLE_TIMING: numbers.EVENT_DISABLE_TIMING,
+      CU_STREAM_NON_BLOCKING: numbers.STREAM_NON_BLOCKING,
+      CU_MEM_ALLOC_GRANULARITY_MINIMUM: numbers.MEM_GRANULARITY_MINIMUM,
+      CU_LIMIT_STACK_SIZE: numbers.LIMIT_STACK_SIZE,
+      CU_LIMIT_MALLOC_HEAP_SIZE: numbers.LIMIT_MALLOC_HEAP_SIZE,
+    };
+    compile(
+      [
+        cuda,
+        equalities("", single),
+        equalities("CUDA_ERROR_", results),
+        equalities("CU_DEVICE_ATTRIBUTE_", numbers.DeviceAttributeNumber),
+        equalities("CU_COMPUTEMODE_", numbers.ComputeMode),
+        equalities("CU_FUNC_ATTRIBUTE_", numbers.FunctionAttribute),
+        equalities("CU_JIT_", numbers.JitOption),
+        equalities("CU_JIT_INPUT_", kinds),
+        equalities("CU_TR_ADDRESS_MODE_", AddressMode),
+        equalities("CU_AD_FORMAT_", Object.fromEntries(formats)),
+        equalities(
+          "CU_LAUNCH_PARAM_",
+          Object.fromEntries(Object.entries(numbers.LaunchParam).map(([name, value]) => [`${name}_AS_INT`, value])),
+        ),
+      ].join("\n"),
+    );
+  });
+
+  it("lays structs out as they are written", () => {
+    const [grid, block] = [[2, 3, 5] as const, [7, 11, 13] as const];
+    const layout = { address: 0x6000_1234_0000, format: 9, channels: 2, width: 21, height: 22, rowBytes: 96 } as const;
+    const texture: TextureOptions = {
+      resource: "rows",
+      layout: { ...layout, depth: 0, layers: 0, planeBytes: 0 },
+      addressModes: [AddressMode.CLAMP, AddressMode.BORDER, AddressMode.MIRROR],
+      filter: "linear",
+      readsIntegers: true,
+      isNormalized: true,
+      isCube: false,
+      border: [1, 2, 3, 0x3f80_0000],
+    };
+    const bytes = (view: ArrayBufferView): string =>
+      Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString("hex");
+    const config = cooperativeConfig({ grid, block, sharedBytes: 17 }, { handle: 0x7000_0000_1000 });
+    // It ends with its attribute, whose address is in it.
+    const attribute = config.subarray(14);
+    const described = config.slice(0, 14);
+    new BigUint64Array(described.buffer)[5] = 0n;
+    const ours = {
+      prop: bytes(allocationProperties(3)),
+      access: bytes(accessDescription(3)),
+      config: bytes(described),
+      attribute: bytes(attribute),
+      rows: bytes(describeResource(texture)),
+      line: bytes(describeResource({ ...texture, resource: "linear" })),
+      texture: bytes(describeTexture(texture)),
+    };
+    const lines = compile(structs, { runs: true }).trim().split("\n");
+    expect(ours).toEqual(Object.fromEntries(lines.map((line) => line.split(" "))));
   });
 });
 
-describe.skipIf(header === undefined)("the numbers of the driver", () => {
-  const text = header === undefined ? "" : readFileSync(header, "utf8");
-  const enumerators = new Map(
-    [...text.matchAll(/^\s*(CU\w+)\s*=\s*(0x[0-9a-f]+|\d+)\b/gim)].map(([, name, value]) => [name!, Number(value)]),
-  );
+/** Fills the structs of cuda.h as the test above has ours filled, and prints their bytes. */
+const structs = `${cuda}
+#include <cstring>
+static void print(const char *name, const void *bytes, size_t count) {
+  printf("%s ", name);
+  for (size_t i = 0; i < count; i++) printf("%02x", ((const unsigned char *)bytes)[i]);
+  puts("");
+}
+int main() {
+  CUmemAllocationProp prop;
+  memset(&prop, 0, sizeof prop);
+  prop.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  prop.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  prop.location.id = 3;
+  print("prop", &prop, sizeof prop);
+  CUmemAccessDesc access;
+  memset(&access, 0, sizeof access);
+  access.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  access.location.id = 3;
+  access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+  print("access", &access, sizeof access);
+  CUlaunchConfig config;
+  memset(&config, 0, sizeof config);
+  config.gridDimX = 2, config.gridDimY = 3, config.gridDimZ = 5;
+  config.blockDimX = 7, config.blockDimY = 11, config.blockDimZ = 13;
+  config.sharedMemBytes = 17, config.hStream = (CUstream)0x700000001000, config.numAttrs = 1;
+  print("config", &config, sizeof config);
+  CUlaunchAttribute attribute;
+  memset(&attribute, 0, sizeof attribute);
+  attribute.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, attribute.value.cooperative = 1;
+  print("attribute", &attribute, sizeof attribute);
+  CUDA_RESOURCE_DESC rows, line;
+  memset(&rows, 0, sizeof rows);
+  rows.resType = CU_RESOURCE_TYPE_PITCH2D;
+  rows.res.pitch2D.devPtr = 0x600012340000, rows.res.pitch2D.format = CU_AD_FORMAT_SIGNED_INT16;
+  rows.res.pitch2D.numChannels = 2, rows.res.pitch2D.width = 21, rows.res.pitch2D.height = 22;
+  rows.res.pitch2D.pitchInBytes = 96;
+  print("rows", &rows, sizeof rows);
+  memset(&line, 0, sizeof line);
+  line.resType = CU_RESOURCE_TYPE_LINEAR;
+  line.res.linear.devPtr = 0x600012340000, line.res.linear.format = CU_AD_FORMAT_SIGNED_INT16;
+  line.res.linear.numChannels = 2, line.res.linear.sizeInBytes = 21 * 4;
+  print("line", &line, sizeof line);
+  CUDA_TEXTURE_DESC texture;
+  memset(&texture, 0, sizeof texture);
+  texture.addressMode[0] = CU_TR_ADDRESS_MODE_CLAMP, texture.addressMode[1] = CU_TR_ADDRESS_MODE_BORDER;
+  texture.addressMode[2] = CU_TR_ADDRESS_MODE_MIRROR;
+  texture.filterMode = CU_TR_FILTER_MODE_LINEAR;
+  texture.flags = CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES;
+  const unsigned border[] = {1, 2, 3, 0x3f800000};
+  memcpy(texture.borderColor, border, sizeof border);
+  print("texture", &texture, sizeof texture);
+}
+`;
 
-  it.each([
-    ["CUDA_ERROR_", CUresult],
-    ["CU_DEVICE_ATTRIBUTE_", DeviceAttributeNumber],
-    ["CU_FUNC_ATTRIBUTE_", FunctionAttribute],
-    ["CU_JIT_", JitOption],
-  ] as [string, Record<string, number>][])("%s agree with cuda.h", (prefix, table) => {
-    for (const [name, value] of Object.entries(table)) {
-      if (name === "SUCCESS") expect(enumerators.get("CUDA_SUCCESS")).toBe(value);
-      else expect(enumerators.get(`${prefix}${name}`), name).toBe(value);
-    }
+describe.skipIf(!has("nvml.h"))("nvml.h", () => {
+  const nvml = `#define NVML_NO_UNVERSIONED_FUNC_DEFS 1\n#include <nvml.h>\n${prelude}`;
+
+  it("declares every function of NVML that is called, with the arguments that it is called with", () => {
+    compile(`${nvml}${functions(nvmlSignatures)}`);
+  });
+
+  it("has the numbers and the structs that are used", () => {
+    const { SUCCESS, ...results } = numbers.NvmlReturn;
+    const names = ["SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown"];
+    const layouts = Object.entries(nvmlLayouts).flatMap(([name, { size, ...offsets }]) => [
+      equalities("", { [`sizeof(${name})`]: size }),
+      ...Object.entries(offsets).map(([field, at]) => equalities("", { [`offsetof(${name}, ${field})`]: at })),
+    ]);
+    const single = {
+      NVML_SUCCESS: SUCCESS,
+      NVML_TEMPERATURE_GPU: numbers.NVML_TEMPERATURE_GPU,
+      NVML_MEMORY_ERROR_TYPE_UNCORRECTED: numbers.NVML_ECC_UNCORRECTED,
+      NVML_VOLATILE_ECC: numbers.NVML_ECC_VOLATILE,
+      NVML_P2P_CAPS_INDEX_NVLINK: numbers.NVML_P2P_CAPS_NVLINK,
+      nvmlEventTypeXidCriticalError: numbers.NVML_EVENT_XID,
+    };
+    const reasons = Object.fromEntries(numbers.clockReasons.map(([bit], index) => [names[index]!, bit]));
+    compile(
+      [
+        nvml,
+        equalities("", single),
+        equalities("NVML_ERROR_", results),
+        equalities("nvmlClocksThrottleReason", reasons),
+        ...layouts,
+      ].join("\n"),
+    );
   });
 });
 
-if (header === undefined) console.warn("Skipped: there is no cuda.h to compare with.");
+describe.skipIf(!has("nvrtc.h"))("nvrtc.h", () => {
+  it("declares every function of NVRTC that is called, with the arguments that it is called with", () => {
+    compile(`#include <nvrtc.h>\n${prelude}${functions(nvrtcSignatures)}`);
+  });
+});
+
+describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
+  const products = [
+    ["f32", "32F", "32F"],
+    ["tf32", "32F_FAST_TF32", "32F"],
+    ["f16", "32F", "16F"],
+    ["bf16", "32F", "16BF"],
+  ] as const;
+
+  it("declares the functions, numbers and structs of cuBLASLt that are used", () => {
+    compile(
+      [
+        `#include <cublasLt.h>\n${prelude}${functions(cublasLtSignatures)}`,
+        equalities("CUBLAS_STATUS_", Status),
+        equalities("CUBLASLT_MATMUL_DESC_", DescAttribute),
+        equalities("CUBLASLT_MATRIX_LAYOUT_", LayoutAttribute),
+        equalities("CUBLASLT_MATMUL_PREF_", {
+          MAX_WORKSPACE_BYTES: PreferenceAttribute.MAX_WORKSPACE_BYTES,
+          MIN_ALIGNMENT_A_BYTES: PreferenceAttribute.MIN_ALIGNMENT_A,
+          MIN_ALIGNMENT_B_BYTES: PreferenceAttribute.MIN_ALIGNMENT_A + 1,
+          MIN_ALIGNMENT_C_BYTES: PreferenceAttribute.MIN_ALIGNMENT_A + 2,
+          MIN_ALIGNMENT_D_BYTES: PreferenceAttribute.MIN_ALIGNMENT_A + 3,
+        }),
+        ...products.map(([type, name]) => equalities("CUBLAS_COMPUTE_", { [name]: productTypes[type].compute })),
+        ...products.map(([type, , name]) => equalities("CUDA_R_", { [name]: productTypes[type].data })),
+        equalities("", { "sizeof(cublasLtMatmulHeuristicResult_t)": RESULT_BYTES }),
+        equalities("", { "offsetof(cublasLtMatmulHeuristicResult_t, state)": RESULT_STATE_AT }),
+        equalities("", { "offsetof(cublasLtMatmulHeuristicResult_t, algo)": 0 }),
+      ].join("\n"),
+    );
+  });
+});
+
+const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h"].filter((header) => !has(header));
+if (absent.length > 0) {
+  const why = compiles ? "they are in no toolkit here" : "there is no C++ compiler";
+  console.warn(`Skipped: [${absent}] cannot be compared with, for ${why}.`);
+}

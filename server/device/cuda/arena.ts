@@ -14,13 +14,17 @@ import type { CudaContext } from "./context.ts";
 import type { CudaApi } from "./library.ts";
 
 /** A CUmemAllocationProp of 32 bytes: ordinary device memory, not exportable to other processes. */
-function allocationProperties(device: number): Uint8Array {
+export function allocationProperties(device: number): Uint8Array {
   const words = new Int32Array(8);
   words[0] = MEM_ALLOCATION_TYPE_PINNED;
   words[2] = MEM_LOCATION_TYPE_DEVICE;
   words[3] = device;
   return new Uint8Array(words.buffer);
 }
+
+/** A CUmemAccessDesc of 12 bytes: one device may read and write. */
+export const accessDescription = (device: number): Int32Array =>
+  Int32Array.of(MEM_LOCATION_TYPE_DEVICE, device, MEM_ACCESS_READWRITE);
 
 /** What sizes of physical memory must be multiples of; undefined when the driver does not tell. Needs no context. */
 export function allocationGranularity(api: CudaApi, device: number): number | undefined {
@@ -209,8 +213,7 @@ export class CudaArena {
   }
 
   #allow(device: number, { address, byteCount }: { readonly address: number; readonly byteCount: number }): void {
-    const access = Int32Array.of(MEM_LOCATION_TYPE_DEVICE, device, MEM_ACCESS_READWRITE);
-    const result = this.#context.api.cuMemSetAccess(address, byteCount, access, 1);
+    const result = this.#context.api.cuMemSetAccess(address, byteCount, accessDescription(device), 1);
     this.#context.check(result, "open the slice's memory for access");
   }
 

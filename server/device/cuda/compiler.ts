@@ -6,13 +6,15 @@
 import { SluiceError } from "../../../shared/errors.ts";
 import { SOURCE_BYTES_MAX } from "../../../shared/limits.ts";
 import type { KeptResults } from "../device.ts";
-import { addressOf, type Bound, bind } from "./symbols.ts";
+import { addressOf, type Bound, bind, nativeTypes } from "./symbols.ts";
 import { includeFolder, libraryNames, openBeside, openToolkitLibrary } from "./toolkit.ts";
 
-const signatures = {
+/** Every function of NVRTC that is used, with the kinds of its arguments. */
+export const nvrtcSignatures = {
   nvrtcVersion: ["memory", "memory"],
   nvrtcCreateProgram: ["memory", "memory", "memory", "i32", "memory", "memory"],
   nvrtcDestroyProgram: ["memory"],
+  nvrtcCompileProgram: ["u64", "i32", "memory"],
   nvrtcGetPTXSize: ["u64", "memory"],
   nvrtcGetPTX: ["u64", "memory"],
   nvrtcGetProgramLogSize: ["u64", "memory"],
@@ -50,7 +52,7 @@ export function checkOptions(options: readonly string[]): void {
 }
 
 interface Compiler {
-  readonly api: Bound<typeof signatures>;
+  readonly api: Bound<typeof nvrtcSignatures>;
   /** nvrtcCompileProgram on a thread of koffi's: it takes from milliseconds to minutes, and needs no context. */
   readonly compile: (program: number, options: readonly string[]) => Promise<number>;
   /** Compute capabilities that it knows, as major * 10 + minor. */
@@ -76,8 +78,12 @@ function load(named: string | undefined, driverVersion: number): Compiler {
   }
   openBeside(library, "libnvrtc-builtins.so");
   const { handle, path } = library;
-  const api = bind(handle, signatures, { lacking: (symbol) => `The NVRTC library [${path}] lacks [${symbol}].` });
-  const native = handle.func("nvrtcCompileProgram", "int", ["uint64_t", "int", "void *"]);
+  const api = bind(handle, nvrtcSignatures, { lacking: (symbol) => `The NVRTC library [${path}] lacks [${symbol}].` });
+  const native = handle.func(
+    "nvrtcCompileProgram",
+    "int",
+    nvrtcSignatures.nvrtcCompileProgram.map((kind) => nativeTypes[kind]),
+  );
   const compile = (program: number, options: readonly string[]): Promise<number> => {
     const texts = options.map((option) => Buffer.from(`${option}\0`));
     const pointers = BigUint64Array.from(texts, (text) => addressOf(text));

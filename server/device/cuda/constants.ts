@@ -98,6 +98,8 @@ export const LaunchParam = { END: 0, BUFFER_POINTER: 1, BUFFER_SIZE: 2 } as cons
 
 export const CTX_SCHED_BLOCKING_SYNC = 4;
 export const EVENT_DISABLE_TIMING = 2;
+/** The stream does not wait for the default stream; the table of calls has the same number. */
+export const STREAM_NON_BLOCKING = 1;
 export const MEM_ALLOCATION_TYPE_PINNED = 1;
 export const MEM_LOCATION_TYPE_DEVICE = 1;
 export const MEM_ACCESS_READWRITE = 3;
@@ -125,8 +127,8 @@ export const NVML_ECC_VOLATILE = 0;
 export const NVML_P2P_CAPS_NVLINK = 2;
 export const NVML_NVLINK_LINKS_MAX = 18;
 export const NVML_EVENT_XID = 8;
-/** Size of nvmlMemory_v2_t with its version in the top byte. */
-export const NVML_MEMORY_V2 = 40 | (2 << 24);
+/** The second version of a struct, beside its size in its first word. */
+export const NVML_STRUCT_V2 = 2 << 24;
 
 /** Bits of nvmlClocksEventReasons that slow a device down against its owner's wish; idle and chosen clocks do not count. */
 export const clockReasons = [

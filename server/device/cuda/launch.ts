@@ -37,7 +37,10 @@ export function launchLimits(attribute: (number: number) => number, localBytesMa
 }
 
 /** A CUlaunchConfig with one attribute, the one that lets all blocks run at the same time. Both stand in the same memory. */
-function cooperativeConfig({ grid, block, sharedBytes }: LaunchOptions, stream: CudaStream): Uint32Array {
+export function cooperativeConfig(
+  { grid, block, sharedBytes }: Pick<LaunchOptions, "grid" | "block" | "sharedBytes">,
+  stream: Pick<CudaStream, "handle">,
+): Uint32Array {
   const CONFIG_WORDS = 14;
   const ATTRIBUTE_WORDS = 18;
   const ATTRIBUTE_COOPERATIVE = 2;

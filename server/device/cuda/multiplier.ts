@@ -11,7 +11,8 @@ import type { CudaStream } from "./stream.ts";
 import { type Bound, bind } from "./symbols.ts";
 import { libraryNames, openToolkitLibrary } from "./toolkit.ts";
 
-const signatures = {
+/** Every function of cuBLASLt that is used, with the kinds of its arguments. */
+export const cublasLtSignatures = {
   cublasLtCreate: ["memory"],
   cublasLtDestroy: ["u64"],
   cublasLtMatmulDescCreate: ["memory", "i32", "i32"],
@@ -29,15 +30,15 @@ const signatures = {
     ...(["u64", "u64", "u64", "u64", "memory", "u64", "u64", "u64"] as const),
   ],
 } as const;
-type BlasApi = Bound<typeof signatures>;
+type BlasApi = Bound<typeof cublasLtSignatures>;
 
-const Status = { SUCCESS: 0, ALLOC_FAILED: 3, NOT_SUPPORTED: 15 } as const;
-const DescAttribute = { TRANSA: 3, TRANSB: 4 } as const;
-const LayoutAttribute = { BATCH_COUNT: 5, STRIDED_BATCH_OFFSET: 6 } as const;
-const PreferenceAttribute = { MAX_WORKSPACE_BYTES: 1, MIN_ALIGNMENT_A: 5 } as const;
+export const Status = { SUCCESS: 0, ALLOC_FAILED: 3, NOT_SUPPORTED: 15 } as const;
+export const DescAttribute = { TRANSA: 3, TRANSB: 4 } as const;
+export const LayoutAttribute = { BATCH_COUNT: 5, STRIDED_BATCH_OFFSET: 6 } as const;
+export const PreferenceAttribute = { MAX_WORKSPACE_BYTES: 1, MIN_ALIGNMENT_A: 5 } as const;
 const R_32F = 0;
 /** cudaDataType of the matrices and cublasComputeType_t of the sums. */
-const types = {
+export const productTypes = {
   f32: { data: 0, compute: 68 },
   tf32: { data: 0, compute: 77 },
   f16: { data: 2, compute: 68 },
@@ -51,9 +52,9 @@ const ALIGNMENT_BYTES = 256;
 /** Shapes remembered with the algorithm found for each: programs use few, and finding one takes longer than many products. */
 const PLANS_MAX = 256;
 /** cublasLtMatmulHeuristicResult_t; it begins with the algorithm. */
-const RESULT_BYTES = 96;
+export const RESULT_BYTES = 96;
 /** Offset of its status: a way that is told with another than success is none. */
-const RESULT_STATE_AT = 72;
+export const RESULT_STATE_AT = 72;
 
 interface Plan {
   readonly operation: number;
@@ -70,7 +71,7 @@ function load(driverVersion: number): BlasApi {
     throw new SluiceError("UNSUPPORTED", `This server has no cuBLASLt [${names}] to compute matrix products with.`);
   }
   const { handle, path } = library;
-  return bind(handle, signatures, { lacking: (symbol) => `The cuBLASLt library [${path}] lacks [${symbol}].` });
+  return bind(handle, cublasLtSignatures, { lacking: (symbol) => `The cuBLASLt library [${path}] lacks [${symbol}].` });
 }
 
 /** The largest power of two, up to what the library looks at, that divides the address. */
@@ -177,7 +178,7 @@ export class Multiplier {
   #makePlan(product: MatrixProduct): Plan {
     const { type, m, n, k, a, b, c } = product;
     const value = new BigUint64Array(1);
-    this.#check(this.#blas.cublasLtMatmulDescCreate(value, types[type].compute, R_32F), "describe");
+    this.#check(this.#blas.cublasLtMatmulDescCreate(value, productTypes[type].compute, R_32F), "describe");
     const operation = Number(value[0]);
     const layouts: number[] = [];
     try {
@@ -207,7 +208,7 @@ export class Multiplier {
     const blas = this.#blas;
     const value = new BigUint64Array(1);
     // Their rows run along our columns.
-    const made = blas.cublasLtMatrixLayoutCreate(value, types[type].data, columns, rows, operand.rowStride);
+    const made = blas.cublasLtMatrixLayoutCreate(value, productTypes[type].data, columns, rows, operand.rowStride);
     this.#check(made, "describe");
     const layout = Number(value[0]);
     layouts.push(layout);

@@ -6,18 +6,49 @@ import {
   NVML_ECC_UNCORRECTED,
   NVML_ECC_VOLATILE,
   NVML_EVENT_XID,
-  NVML_MEMORY_V2,
   NVML_NVLINK_LINKS_MAX,
   NVML_P2P_CAPS_NVLINK,
+  NVML_STRUCT_V2,
   NVML_TEMPERATURE_GPU,
   NvmlReturn,
 } from "./constants.ts";
-import { type ArgumentKind, nativeTypes, openLibrary } from "./symbols.ts";
+import { nativeTypes, openLibrary, type Signatures } from "./symbols.ts";
 
+/** Every function that is used, with the kinds of its arguments. */
+export const nvmlSignatures = {
+  nvmlInit_v2: [],
+  nvmlSystemGetDriverVersion: ["memory", "u32"],
+  nvmlDeviceGetHandleByUUID: ["text", "memory"],
+  nvmlDeviceGetMemoryInfo_v2: ["u64", "memory"],
+  nvmlDeviceGetTemperature: ["u64", "i32", "memory"],
+  nvmlDeviceGetPowerUsage: ["u64", "memory"],
+  nvmlDeviceGetUtilizationRates: ["u64", "memory"],
+  nvmlDeviceGetCurrentClocksEventReasons: ["u64", "memory"],
+  nvmlDeviceGetTotalEccErrors: ["u64", "i32", "i32", "memory"],
+  nvmlDeviceGetRemappedRows: ["u64", "memory", "memory", "memory", "memory"],
+  nvmlDeviceGetEccMode: ["u64", "memory", "memory"],
+  nvmlDeviceGetMigMode: ["u64", "memory", "memory"],
+  nvmlDeviceGetP2PStatus: ["u64", "u64", "i32", "memory"],
+  nvmlDeviceGetNvLinkState: ["u64", "u32", "memory"],
+  nvmlDeviceGetNvLinkRemotePciInfo_v2: ["u64", "u32", "memory"],
+  nvmlEventSetCreate: ["memory"],
+  nvmlDeviceRegisterEvents: ["u64", "u64", "u64"],
+  nvmlEventSetWait_v2: ["u64", "memory", "u32"],
+} as const satisfies Signatures;
+
+type NvmlName = keyof typeof nvmlSignatures;
 type NvmlValue = number | bigint | string | ArrayBufferView | null;
 type NvmlFunction = (...values: NvmlValue[]) => number;
 /** Finds a function of the library; undefined when it has none of that name. */
-type Find = (name: string, kinds: readonly ArgumentKind[]) => NvmlFunction | undefined;
+type Find = (name: NvmlName) => NvmlFunction | undefined;
+
+/** Sizes of the structs in nvml.h, and offsets in them, in bytes. */
+export const nvmlLayouts = {
+  nvmlMemory_v2_t: { size: 40, version: 0, total: 8, reserved: 16, used: 32 },
+  nvmlUtilization_t: { size: 8, gpu: 0 },
+  nvmlPciInfo_t: { size: 68, busId: 36 },
+  nvmlEventData_t: { size: 32, device: 0, eventType: 8, eventData: 16 },
+} as const;
 
 /** A device as NVML knows it. */
 export interface NvmlDevice {
@@ -36,7 +67,7 @@ const cString = (bytes: Buffer): string => bytes.toString("latin1").split("\0")[
 
 export class Nvml {
   readonly #find: Find;
-  readonly #found = new Map<string, NvmlFunction | undefined>();
+  readonly #found = new Map<NvmlName, NvmlFunction | undefined>();
   #xidEvents: { readonly set: number; readonly watched: Set<number> } | undefined;
 
   private constructor(find: Find) {
@@ -53,27 +84,25 @@ export class Nvml {
   static #load(path: string): Nvml | undefined {
     const opened = openLibrary(path);
     if ("failure" in opened) return undefined;
-    const nvml = new Nvml((name, argumentKinds) => {
+    const nvml = new Nvml((name) => {
       try {
         return opened.handle.func(
           name,
           "int",
-          argumentKinds.map((kind) => nativeTypes[kind]),
+          nvmlSignatures[name].map((kind) => nativeTypes[kind]),
         );
       } catch {
         // An older library lacks the younger questions.
         return undefined;
       }
     });
-    return nvml.#call("nvmlInit_v2", []) === NvmlReturn.SUCCESS ? nvml : undefined;
+    return nvml.#call("nvmlInit_v2") === NvmlReturn.SUCCESS ? nvml : undefined;
   }
 
   /** Version of the driver, such as `580.65.06`. */
   driverVersion(): string | undefined {
     const text = Buffer.alloc(80);
-    return this.#succeeds("nvmlSystemGetDriverVersion", ["memory", "u32"], text, text.length)
-      ? cString(text)
-      : undefined;
+    return this.#succeeds("nvmlSystemGetDriverVersion", text, text.length) ? cString(text) : undefined;
   }
 
   /**
@@ -82,7 +111,7 @@ export class Nvml {
    */
   device(uuid: string): NvmlDevice | { status: number } {
     const handle = new BigUint64Array(1);
-    const ask = (name: string): number => this.#call("nvmlDeviceGetHandleByUUID", ["text", "memory"], name, handle);
+    const ask = (name: string): number => this.#call("nvmlDeviceGetHandleByUUID", name, handle);
     let status = ask(uuid);
     if (status === NvmlReturn.NOT_FOUND && ask(uuid.replace(/^GPU-/, "MIG-")) === NvmlReturn.SUCCESS) {
       status = NvmlReturn.SUCCESS;
@@ -91,39 +120,41 @@ export class Nvml {
   }
 
   memory(device: NvmlDevice): NvmlMemory | undefined {
-    // nvmlMemory_v2_t: version, total, reserved, free, used; each in a 64-bit word.
-    const words = new BigUint64Array(5);
-    new Uint32Array(words.buffer)[0] = NVML_MEMORY_V2;
-    if (!this.#succeeds("nvmlDeviceGetMemoryInfo_v2", ["u64", "memory"], device.handle, words)) return undefined;
-    return { totalBytes: Number(words[1]), reservedBytes: Number(words[2]), usedBytes: Number(words[4]) };
+    const { size, version, total, reserved, used } = nvmlLayouts.nvmlMemory_v2_t;
+    const memory = new DataView(new ArrayBuffer(size));
+    memory.setUint32(version, size | NVML_STRUCT_V2, true);
+    if (!this.#succeeds("nvmlDeviceGetMemoryInfo_v2", device.handle, memory)) return undefined;
+    const bytes = (offset: number): number => Number(memory.getBigUint64(offset, true));
+    return { totalBytes: bytes(total), reservedBytes: bytes(reserved), usedBytes: bytes(used) };
   }
 
   temperatureCelsius(device: NvmlDevice): number | undefined {
-    return this.#number("nvmlDeviceGetTemperature", ["u64", "i32", "memory"], device.handle, NVML_TEMPERATURE_GPU);
+    return this.#number("nvmlDeviceGetTemperature", device.handle, NVML_TEMPERATURE_GPU);
   }
 
   powerWatts(device: NvmlDevice): number | undefined {
-    const milliwatts = this.#number("nvmlDeviceGetPowerUsage", ["u64", "memory"], device.handle);
+    const milliwatts = this.#number("nvmlDeviceGetPowerUsage", device.handle);
     return milliwatts === undefined ? undefined : milliwatts / 1000;
   }
 
   /** Part of the last sample period in which a kernel ran, 0 to 1. */
   utilization(device: NvmlDevice): number | undefined {
-    const percent = new Uint32Array(2);
-    return this.#succeeds("nvmlDeviceGetUtilizationRates", ["u64", "memory"], device.handle, percent)
-      ? percent[0]! / 100
+    const { size, gpu } = nvmlLayouts.nvmlUtilization_t;
+    const percent = new DataView(new ArrayBuffer(size));
+    return this.#succeeds("nvmlDeviceGetUtilizationRates", device.handle, percent)
+      ? percent.getUint32(gpu, true) / 100
       : undefined;
   }
 
   /** Bits of nvmlClocksEventReasons. */
   clockReasons(device: NvmlDevice): number | undefined {
-    return this.#long("nvmlDeviceGetCurrentClocksEventReasons", ["u64", "memory"], device.handle);
+    return this.#long("nvmlDeviceGetCurrentClocksEventReasons", device.handle);
   }
 
   /** Uncorrected memory errors since the driver was loaded. */
   uncorrectedErrors(device: NvmlDevice): number | undefined {
     const name = "nvmlDeviceGetTotalEccErrors";
-    return this.#long(name, ["u64", "i32", "i32", "memory"], device.handle, NVML_ECC_UNCORRECTED, NVML_ECC_VOLATILE);
+    return this.#long(name, device.handle, NVML_ECC_UNCORRECTED, NVML_ECC_VOLATILE);
   }
 
   /** Whether replacing bad memory rows has failed; then the device needs a repair. */
@@ -131,9 +162,7 @@ export class Nvml {
     const [corrected, uncorrected, pending, failed] = Array.from({ length: 4 }, () => new Uint32Array(1));
     const values = [device.handle, corrected!, uncorrected!, pending!, failed!];
     const name = "nvmlDeviceGetRemappedRows";
-    return this.#succeeds(name, ["u64", "memory", "memory", "memory", "memory"], ...values)
-      ? failed![0] === 1
-      : undefined;
+    return this.#succeeds(name, ...values) ? failed![0] === 1 : undefined;
   }
 
   /** Whether ECC is on. */
@@ -149,34 +178,25 @@ export class Nvml {
   /** The state of the device as the status of a plain question: GPU_IS_LOST and RESET_REQUIRED mean that it is gone. */
   status(device: NvmlDevice): number {
     const value = new Uint32Array(1);
-    return this.#call("nvmlDeviceGetTemperature", ["u64", "i32", "memory"], device.handle, NVML_TEMPERATURE_GPU, value);
+    return this.#call("nvmlDeviceGetTemperature", device.handle, NVML_TEMPERATURE_GPU, value);
   }
 
   /** Whether two devices reach each other over NVLink, directly or through a switch. */
   joinedByNvlink(a: NvmlDevice, b: NvmlDevice): boolean {
     const status = new Int32Array(1);
     const name = "nvmlDeviceGetP2PStatus";
-    const asked = this.#succeeds(
-      name,
-      ["u64", "u64", "i32", "memory"],
-      a.handle,
-      b.handle,
-      NVML_P2P_CAPS_NVLINK,
-      status,
-    );
-    return asked && status[0] === 0;
+    return this.#succeeds(name, a.handle, b.handle, NVML_P2P_CAPS_NVLINK, status) && status[0] === 0;
   }
 
   /** PCI addresses, as NVML writes them, at the far ends of the device's active NVLinks. A switch has one too. */
   nvlinkPeers(device: NvmlDevice): string[] {
     const peers: string[] = [];
     for (let link = 0; link < NVML_NVLINK_LINKS_MAX; link++) {
-      if (this.#number("nvmlDeviceGetNvLinkState", ["u64", "u32", "memory"], device.handle, link) !== 1) continue;
-      // nvmlPciInfo_t: 16 characters, five 32-bit words, then the address in 32 characters.
-      const info = Buffer.alloc(68);
+      if (this.#number("nvmlDeviceGetNvLinkState", device.handle, link) !== 1) continue;
+      const { size, busId } = nvmlLayouts.nvmlPciInfo_t;
+      const info = Buffer.alloc(size);
       const name = "nvmlDeviceGetNvLinkRemotePciInfo_v2";
-      if (this.#succeeds(name, ["u64", "u32", "memory"], device.handle, link, info))
-        peers.push(cString(info.subarray(36)));
+      if (this.#succeeds(name, device.handle, link, info)) peers.push(cString(info.subarray(busId)));
     }
     return peers;
   }
@@ -186,12 +206,13 @@ export class Nvml {
     const events = this.#watchXids(devices);
     const xids: { handle: number; xid: number }[] = [];
     if (events === undefined) return xids;
-    // nvmlEventData_t: device, event type, event data, two instance ids.
-    const data = new BigUint64Array(4);
+    const { size, device, eventType, eventData } = nvmlLayouts.nvmlEventData_t;
+    const data = new DataView(new ArrayBuffer(size));
+    const word = (offset: number): number => Number(data.getBigUint64(offset, true));
     // Bounded, so that a device which reports without end cannot hold up the daemon.
     for (let count = 0; count < 64; count++) {
-      if (!this.#succeeds("nvmlEventSetWait_v2", ["u64", "memory", "u32"], events.set, data, 0)) break;
-      if (Number(data[1]) === NVML_EVENT_XID) xids.push({ handle: Number(data[0]), xid: Number(data[2]) });
+      if (!this.#succeeds("nvmlEventSetWait_v2", events.set, data, 0)) break;
+      if (word(eventType) === NVML_EVENT_XID) xids.push({ handle: word(device), xid: word(eventData) });
     }
     return xids;
   }
@@ -199,42 +220,42 @@ export class Nvml {
   #watchXids(devices: readonly NvmlDevice[]): { readonly set: number } | undefined {
     if (this.#xidEvents === undefined) {
       const set = new BigUint64Array(1);
-      if (!this.#succeeds("nvmlEventSetCreate", ["memory"], set)) return undefined;
+      if (!this.#succeeds("nvmlEventSetCreate", set)) return undefined;
       this.#xidEvents = { set: Number(set[0]), watched: new Set() };
     }
     const { set, watched } = this.#xidEvents;
     for (const { handle } of devices) {
       if (watched.has(handle)) continue;
       watched.add(handle);
-      this.#call("nvmlDeviceRegisterEvents", ["u64", "u64", "u64"], handle, NVML_EVENT_XID, set);
+      this.#call("nvmlDeviceRegisterEvents", handle, NVML_EVENT_XID, set);
     }
     return this.#xidEvents;
   }
 
-  #mode(name: string, device: NvmlDevice): boolean | undefined {
+  #mode(name: NvmlName, device: NvmlDevice): boolean | undefined {
     const now = new Uint32Array(1);
     const pending = new Uint32Array(1);
-    const asked = this.#succeeds(name, ["u64", "memory", "memory"], device.handle, now, pending);
+    const asked = this.#succeeds(name, device.handle, now, pending);
     return asked ? now[0] === 1 : undefined;
   }
 
-  #number(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): number | undefined {
+  #number(name: NvmlName, ...values: NvmlValue[]): number | undefined {
     const value = new Uint32Array(1);
-    return this.#succeeds(name, argumentKinds, ...values, value) ? value[0] : undefined;
+    return this.#succeeds(name, ...values, value) ? value[0] : undefined;
   }
 
-  #long(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): number | undefined {
+  #long(name: NvmlName, ...values: NvmlValue[]): number | undefined {
     const value = new BigUint64Array(1);
-    return this.#succeeds(name, argumentKinds, ...values, value) ? Number(value[0]) : undefined;
+    return this.#succeeds(name, ...values, value) ? Number(value[0]) : undefined;
   }
 
-  #succeeds(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): boolean {
-    return this.#call(name, argumentKinds, ...values) === NvmlReturn.SUCCESS;
+  #succeeds(name: NvmlName, ...values: NvmlValue[]): boolean {
+    return this.#call(name, ...values) === NvmlReturn.SUCCESS;
   }
 
   /** The status of a function, or FUNCTION_NOT_FOUND for one that the library lacks. */
-  #call(name: string, argumentKinds: readonly ArgumentKind[], ...values: NvmlValue[]): number {
-    if (!this.#found.has(name)) this.#found.set(name, this.#find(name, argumentKinds));
+  #call(name: NvmlName, ...values: NvmlValue[]): number {
+    if (!this.#found.has(name)) this.#found.set(name, this.#find(name));
     return this.#found.get(name)?.(...values) ?? NvmlReturn.FUNCTION_NOT_FOUND;
   }
 }

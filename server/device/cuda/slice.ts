@@ -26,6 +26,7 @@ import {
   EVENT_DISABLE_TIMING,
   LIMIT_MALLOC_HEAP_SIZE,
   LIMIT_STACK_SIZE,
+  STREAM_NON_BLOCKING,
 } from "./constants.ts";
 import { CudaContext } from "./context.ts";
 import { Launcher, launchLimits } from "./launch.ts";
@@ -39,9 +40,6 @@ import { Staging } from "./staging.ts";
 import { CudaEvent, CudaStream } from "./stream.ts";
 import { CudaTextures } from "./texture.ts";
 import { waitUntil } from "./waiting.ts";
-
-/** Flag of the table of calls: the stream does not wait for the default stream. The driver's has the same number. */
-const STREAM_FLAGS = 1;
 
 export class CudaSlice implements DeviceSlice {
   readonly attributes: DeviceAttributes;
@@ -278,7 +276,7 @@ export class CudaSlice implements DeviceSlice {
     this.#context.enter();
     const handle = new BigUint64Array(1);
     this.#context.check(
-      this.#context.api.cuStreamCreateWithPriority(handle, flags & STREAM_FLAGS, priority),
+      this.#context.api.cuStreamCreateWithPriority(handle, flags & STREAM_NON_BLOCKING, priority),
       "create a stream",
     );
     const stream = new CudaStream(Number(handle[0]));

@@ -18,7 +18,7 @@ const RESOURCE_BYTES = 144;
 const TEXTURE_BYTES = 104;
 
 /** CUDA_RESOURCE_DESC. */
-function describeResource({ resource, layout }: TextureOptions): Uint8Array {
+export function describeResource({ resource, layout }: TextureOptions): Uint8Array {
   const bytes = new DataView(new ArrayBuffer(RESOURCE_BYTES));
   const { address, format, channels, width, height, rowBytes } = layout;
   bytes.setInt32(0, resource === "linear" ? Resource.LINEAR : Resource.PITCH2D, true);
@@ -31,7 +31,13 @@ function describeResource({ resource, layout }: TextureOptions): Uint8Array {
 }
 
 /** CUDA_TEXTURE_DESC; there is one level of detail, so that what chooses among several stays 0. */
-function describeTexture({ addressModes, filter, readsIntegers, isNormalized, border }: TextureOptions): Uint8Array {
+export function describeTexture({
+  addressModes,
+  filter,
+  readsIntegers,
+  isNormalized,
+  border,
+}: TextureOptions): Uint8Array {
   const words = new Uint32Array(TEXTURE_BYTES / 4);
   words.set(addressModes, 0);
   words[3] = filter === "linear" ? 1 : 0;
