@@ -1,5 +1,6 @@
 /** Every kernel case, in the order in which a new device should be brought up. */
 import { atomicsCases } from "./cases/atomics.ts";
+import { callCases } from "./cases/calls.ts";
 import { cooperativeCases } from "./cases/cooperative.ts";
 import { faultCases } from "./cases/faults.ts";
 import { halfCases } from "./cases/halves.ts";
@@ -29,6 +30,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...matrixCases,
   ...tensorCases,
   ...languageCases,
+  ...callCases,
   ...heapCases,
   ...mnistCases,
   ...faultCases,

@@ -50,6 +50,7 @@ export const compilations: readonly Compilation[] = [
   { ...fixture("matrices"), capability: 80 },
   { ...fixture("tensors"), capability: 80 },
   fixture("language"),
+  fixture("calls"),
   fixture("heap"),
   fixture("faults"),
   fixture("textures"),

@@ -38,7 +38,9 @@ export function writeFunction(unit: Unit, placed: PlacedRoutine, functions: Read
   const emitter = new Emitter(unit, code, frame);
   code.get(THREAD).i32(unit.threadBytes).op("i32.mul").get(CONTEXT).op("i32.add");
   code.i32(Context.THREADS).op("i32.add").set(record);
-  code.get(STACK).i32(frameBytes).op("i32.add").i32(unit.localBytes).op("i32.gt_u");
+  code.get(STACK).i32(frameBytes).op("i32.add");
+  unit.pushStackEnd(code, record);
+  code.op("i32.gt_u");
   code.if();
   code.i32(Fault.STACK).i32(routine.line).i64(0n);
   emitter.import("fault").op("unreachable");

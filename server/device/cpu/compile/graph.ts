@@ -13,7 +13,7 @@ import {
   unsupported,
   type Variable,
 } from "../ptx/program.ts";
-import { callOf, isSuspension } from "./traits.ts";
+import { callOf, isSuspension, usesStack } from "./traits.ts";
 
 export type End =
   | { readonly kind: "jump"; readonly to: Block }
@@ -93,9 +93,18 @@ export class GraphBuilder {
     }
     this.#shared.push(...routine.shared);
     const starts = this.#starts(routine);
-    const entry = starts.get(0) ?? this.#block();
-    let current: Block | undefined = entry;
-    const done = (): End => (after === undefined ? { kind: "exit" } : { kind: "jump", to: after });
+    const first = starts.get(0)!;
+    let current: Block | undefined = first;
+    const stack = routine.isEntry || !routine.instructions.some(usesStack) ? undefined : savedStack(routine);
+    const entry = stack === undefined ? first : this.#block();
+    if (stack !== undefined) {
+      entry.instructions.push(stack.save);
+      entry.end = { kind: "jump", to: first };
+    }
+    const done = (block: Block): void => {
+      if (stack !== undefined) block.instructions.push(stack.restore);
+      block.end = after === undefined ? { kind: "exit" } : { kind: "jump", to: after };
+    };
     routine.instructions.forEach((original, index) => {
       const start = starts.get(index);
       if (start !== undefined && start !== current) {
@@ -109,10 +118,10 @@ export class GraphBuilder {
     if (current !== undefined) {
       const last = starts.get(routine.instructions.length);
       if (last !== undefined && last !== current) current.end = { kind: "jump", to: last };
-      (last ?? current).end = done();
+      done(last ?? current);
     } else {
       const last = starts.get(routine.instructions.length);
-      if (last !== undefined) last.end = done();
+      if (last !== undefined) done(last);
     }
     return entry;
   }
@@ -137,7 +146,7 @@ export class GraphBuilder {
   #add(
     block: Block,
     instruction: Instruction,
-    { starts, done }: { starts: Map<number, Block>; done: () => End },
+    { starts, done }: { starts: Map<number, Block>; done: (block: Block) => void },
   ): Block | undefined {
     const { base } = instruction.mnemonic;
     const at = (label: Label): Block => starts.get(label.target)!;
@@ -163,7 +172,7 @@ export class GraphBuilder {
     }
     if (base === "bra") body.end = { kind: "jump", to: at(labelOf(instruction)) };
     else if (base === "brx") body.end = tableEnd(instruction, at);
-    else if (base === "ret") body.end = done();
+    else if (base === "ret") done(body);
     else if (base === "exit") body.end = { kind: "exit" };
     else if (base === "trap") {
       body.instructions.push({ ...instruction, guard: undefined });
@@ -195,6 +204,18 @@ export class GraphBuilder {
     this.#open.pop();
     return entry;
   }
+}
+
+/** What a function allocates in its frame is gone when it returns: what was there before is kept in a register of its own. */
+function savedStack({ line }: Routine): { save: Instruction; restore: Instruction } {
+  const register: Register = { name: "stack", type: "u64" };
+  const instruction = (base: string): Instruction => ({
+    mnemonic: { text: `${base}.u64`, base, modifiers: new Set(), types: ["u64"] },
+    operands: [{ kind: "register", register, negated: false }],
+    guard: undefined,
+    line,
+  });
+  return { save: instruction("stacksave"), restore: instruction("stackrestore") };
 }
 
 function labelOf(instruction: Instruction): Label {

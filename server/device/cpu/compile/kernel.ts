@@ -14,11 +14,14 @@ import { calleesOf, type Pointers } from "./pointers.ts";
 import { planRecord } from "./record.ts";
 import { writeKernelRegion } from "./region-writer.ts";
 import { cutRegions, hasSpinLoop } from "./regions.ts";
-import { isSuspension } from "./traits.ts";
+import { isSuspension, usesStack } from "./traits.ts";
 import { align, Unit, type UnitOptions } from "./unit.ts";
 
-/** Local memory that recursion may use beyond one frame of each function. */
-const RECURSION_BYTES = 16 * 1024;
+/** Local memory that recursion may use beyond one frame of each function, and what functions allocate in their frames. */
+const STACK_BYTES = 16 * 1024;
+
+/** What a thread's record has beside registers: the end of its stack. */
+const STACK_WORDS_BYTES = 16;
 
 export interface CompiledKernel {
   readonly name: string;
@@ -117,10 +120,12 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
   for (const [param, offset] of params.offsets) unit.params.set(param, offset);
   unit.paramBytes = params.byteCount;
   unit.placeShared([kernel, ...callees.values()].flatMap(usedShared));
-  unit.localBytes = stackBytes(kernel, callees);
+  const allocates = [kernel, ...callees.values()].some(allocatesOnStack);
+  unit.localBytes = stackBytes(kernel, callees) + (allocates ? STACK_BYTES : 0);
   const regions = cutRegions(kernel.graph);
   const record = planRecord(regions.list);
-  unit.recordBytes = record.bytes;
+  unit.recordBytes = record.bytes + (allocates ? STACK_WORDS_BYTES : 0);
+  if (allocates) unit.stackEndAt = record.bytes;
   requireRoom(unit, routine);
   const functions = new Map<string, Callee>();
   for (const [name, callee] of callees) {
@@ -201,6 +206,9 @@ function usedShared({ graph }: PlacedRoutine): Variable[] {
   return [...used];
 }
 
+const allocatesOnStack = ({ graph }: PlacedRoutine): boolean =>
+  graph.blocks.some(({ instructions }) => instructions.some(usesStack));
+
 /** Bytes of all frames that can be open at once. */
 function stackBytes(kernel: PlacedRoutine, callees: ReadonlyMap<string, PlacedRoutine>): number {
   const known = new Map<PlacedRoutine, number>();
@@ -209,7 +217,7 @@ function stackBytes(kernel: PlacedRoutine, callees: ReadonlyMap<string, PlacedRo
     const before = known.get(placed);
     if (before !== undefined) return before;
     // A function that is open already is recursive: it gets a fixed reserve, and overflow is checked.
-    if (open.has(placed)) return RECURSION_BYTES;
+    if (open.has(placed)) return STACK_BYTES;
     open.add(placed);
     let below = 0;
     for (const name of placed.calls) {

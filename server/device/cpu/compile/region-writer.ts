@@ -142,6 +142,9 @@ class RegionWriter extends BodyWriter {
       this.#pushStateAddress();
       code.access("i32.load", Context.STATE).i32(id).op("i32.ne").brIf(this.#nextThread);
     }
+    if (id === 0 && this.#unit.stackEndAt !== undefined) {
+      code.get(this.emitter.frame.record).i32(this.#unit.localBytes).access("i32.store", this.#unit.stackEndAt);
+    }
     const mentioned = this.#mentioned();
     for (const register of live) {
       if (!mentioned.has(register)) continue;

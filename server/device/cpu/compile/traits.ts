@@ -32,7 +32,7 @@ export const isSuspension = (instruction: Instruction): boolean =>
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(
-  "st stmatrix sust red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol".split(
+  "st stmatrix sust red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol stackrestore".split(
     " ",
   ),
 );
@@ -103,6 +103,10 @@ function variables(operand: Operand, instruction: Instruction): Variable[] {
     throw unsupported(instruction, "an argument that is no .param variable");
   });
 }
+
+/** Whether an instruction works on the memory that a function allocates in its frame. */
+export const usesStack = ({ mnemonic: { base } }: Instruction): boolean =>
+  base === "alloca" || base === "stacksave" || base === "stackrestore";
 
 /** Whether a loop with this instruction may wait for another thread. */
 export function maySpin({ mnemonic, operands }: Instruction): boolean {

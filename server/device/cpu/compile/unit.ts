@@ -5,7 +5,7 @@
 import { badImage, type Variable } from "../ptx/program.ts";
 import { type MemoryLayout, WINDOW_BYTES, Window } from "../run/layout.ts";
 import { type Assembly, assemble, paramTypes } from "../wasm/assembly.ts";
-import type { WasmType } from "../wasm/code.ts";
+import type { Code, WasmType } from "../wasm/code.ts";
 import { ModuleWriter } from "../wasm/module.ts";
 import { findHelper } from "./helpers.ts";
 import type { Pointers } from "./pointers.ts";
@@ -69,6 +69,8 @@ export class Unit {
   /** Bytes of a thread's record, and of its local memory behind it. */
   recordBytes = 0;
   localBytes = 0;
+  /** Where a thread's record has the lower end of what its functions have allocated, which grows down; undefined where none does. */
+  stackEndAt: number | undefined;
   /** Offset of each kernel parameter in the parameter block. */
   readonly params = new Map<Variable, number>();
   paramBytes = 0;
@@ -94,6 +96,12 @@ export class Unit {
   get threadBytes(): number {
     const bytes = align(this.recordBytes + this.localBytes, 16);
     return bytes % 512 === 0 ? bytes + 64 : bytes;
+  }
+
+  /** Pushes the offset in the thread's local memory that frames of functions end before. */
+  pushStackEnd(code: Code, record: number): void {
+    if (this.stackEndAt === undefined) code.i32(this.localBytes);
+    else code.get(record).access("i32.load", this.stackEndAt);
   }
 
   import(name: ImportName): number {

@@ -16,6 +16,7 @@ import { mbarrierHandlers } from "./mbarrier.ts";
 import { memoryHandlers } from "./memory.ts";
 import { isMixed, mixedArithmetic } from "./mixed.ts";
 import { addPacked, choosePacked, isPacked, packedHandlers } from "./packed.ts";
+import { stackHandlers } from "./stack.ts";
 import { textureHandlers } from "./texture.ts";
 
 type Emit = Handler["emit"];
@@ -91,6 +92,7 @@ const handlers: Handlers = {
   ...convertHandlers,
   ...callHandlers,
   ...packedHandlers,
+  ...stackHandlers,
   ...float.floatHandlers,
   fma: orMixed(orHalf(float.floatHandlers["fma"]!, "fma", "rn ftz sat relu"), "fma", 2),
   ex2: orHalf(float.floatHandlers["ex2"]!, "ex2", "approx ftz"),
