@@ -2,6 +2,7 @@
  * Unmodified programs in CUDA C on borrowed slices of the cpu device, where nvcc is there to build them. Each checks its own results and
  * prints `ok` as its last line.
  */
+import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, compileProgram, hasNvcc, runProgram, sourcesOf } from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -56,5 +57,21 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     const finished = await runProgram({ server, command: [program] });
     expect(finished.code).not.toBe(0);
     expect(finished.stderr.split("\n").filter((line) => line.includes("-cudart shared"))).toHaveLength(1);
+  });
+
+  it("that finds another runtime by a path of its own is told how to start it with Sluice's", async () => {
+    const libraries = /"-L([^"]+)"\s*$/m.exec(
+      spawnSync("nvcc", ["--dryrun", "none.cu"], { encoding: "utf8" }).stderr,
+    )?.[1];
+    const program = compileProgram("test/interposer/cuda/vector-add.cu", {
+      flags: [...ptx, "-Xlinker", `--disable-new-dtags,-rpath,${libraries}`],
+      suffix: "-own-path",
+    });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished.code).toBe(1);
+    const preload = /Start it with (LD_PRELOAD=\S+libcudart\.so\.\d+)\.$/m.exec(finished.stderr)?.[1];
+    expect(preload).toBeDefined();
+    const mended = await runProgram({ server, command: ["env", preload!, program] });
+    expect(mended).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 });

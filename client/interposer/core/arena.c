@@ -268,6 +268,15 @@ bool arena_retire(struct arena *arena, uint64_t address) {
     return is_good;
 }
 
+bool arena_give(struct arena *arena, uint64_t address, void *owner) {
+    pthread_mutex_lock(&arena->lock);
+    struct range *range = range_at(arena, address);
+    bool is_good = range != NULL && range->is_used && range->address == address && range->asked_bytes > 0;
+    if (is_good) range->owner = owner;
+    pthread_mutex_unlock(&arena->lock);
+    return is_good;
+}
+
 bool arena_find(struct arena *arena, uint64_t address, struct range *found) {
     if (!arena_holds(arena, address)) return false;
     pthread_mutex_lock(&arena->lock);

@@ -57,6 +57,9 @@ bool arena_free(struct arena *arena, uint64_t address);
 /* Makes the range that starts at `address` nobody's, but keeps it used until `arena_free`; false when none does, or it is so already. */
 bool arena_retire(struct arena *arena, uint64_t address);
 
+/* Gives the used range that starts at `address` to another owner; false when none does, or it is nobody's. */
+bool arena_give(struct arena *arena, uint64_t address, void *owner);
+
 /* Copies the used range that holds `address` to `*found`; false when none does. */
 bool arena_find(struct arena *arena, uint64_t address, struct range *found);
 

@@ -137,7 +137,7 @@ static CUresult attach_device(uint32_t index) {
     atomic_store(&device->primary.object.kind, OBJECT_CONTEXT);
     device->primary.device = device;
     device->primary.is_primary = true;
-    device->graphs.device = device;
+    device->graphs.device = device->graphs_live.device = device;
     atomic_store(&device->stream.object.kind, OBJECT_STREAM);
     device->stream.device = device;
     device->stream.context = &device->primary;
@@ -201,13 +201,3 @@ API_ALWAYS(cuDriverGetVersion, (int *version), (version)) {
     return CUDA_SUCCESS;
 }
 
-/* Asked for by statically linked runtimes alone: documented interfaces have no export tables. */
-API_ALWAYS(cuGetExportTable, (const void **table, const CUuuid *id), (table, id)) {
-    static atomic_bool told = false;
-    (void)id;
-    if (table != NULL) *table = NULL;
-    if (!atomic_exchange(&told, true))
-        report("this program contains the CUDA runtime as a static library, which asks the driver for private interfaces that Sluice "
-               "does not offer. Build it with `nvcc -cudart shared`.");
-    return CUDA_ERROR_NOT_FOUND;
-}

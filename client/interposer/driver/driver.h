@@ -184,8 +184,8 @@ struct device {
     struct stream stream; /* The default stream. */
     struct memory_pool pool;
     struct memory_pool *current_pool;
-    /* Owns the memory that graphs allocate. */
-    struct context graphs;
+    /* Own the memory that graphs allocate: what a launch has allocated and nobody has freed since, and the rest. */
+    struct context graphs_live, graphs;
     uint64_t graph_bytes_max;
     /* Owns the memory on which kernels allocate by themselves; its size, 0 until there is one. */
     struct context heap_owner;
@@ -330,6 +330,9 @@ void write_logs(unsigned int count, const int *options, void **values, CUresult 
 /* memory.c: whether a graph has allocated the memory at an address; and giving a range back once the device is known to be done with it. */
 bool is_graph_memory(uint64_t address);
 void memory_free_later(struct device *device, uint64_t address);
+/* Whether a launch has allocated it and nothing has freed it since. What lives on when its graph is gone is memory like any other. */
+void graph_memory_set_live(uint64_t address, bool is_live);
+void graph_memory_drop(struct device *device, uint64_t address);
 /* heap.c: makes sure that kernels have memory on which they allocate by themselves; and how much it will be. */
 CUresult heap_provide(struct context *context);
 CUresult heap_limit(struct context *context, size_t bytes);

@@ -46,6 +46,7 @@ struct graph_exec {
     /* What the steps have become for the stream with this id; NULL before the first launch and after a change. */
     struct segment *segments;
     uint32_t stream_id;
+    bool has_memory;
     /* Whether anything has changed since the last launch: what changes each time is not worth recording. */
     bool is_changed;
 };
@@ -217,6 +218,7 @@ static CUresult add_step(struct graph_exec *exec, struct graph_node *node, size_
             return result;
         }
     }
+    exec->has_memory |= node->work.type == NODE_ALLOCATE || node->work.type == NODE_FREE;
     exec->count++;
     return CUDA_SUCCESS;
 }
@@ -341,6 +343,15 @@ static CUresult graph_of(const struct graph_exec *exec, struct graph **graph) {
     return result;
 }
 
+/* After a launch what it has allocated and not freed is the program's to free. */
+static void note_memory(const struct graph_exec *exec) {
+    for (size_t i = 0; i < exec->count; i++) {
+        const struct node_work *work = &exec->steps[i].work;
+        if (work->type == NODE_ALLOCATE) graph_memory_set_live(work->memory->address, true);
+        else if (work->type == NODE_FREE) graph_memory_set_live(work->freed, false);
+    }
+}
+
 API(cuGraphLaunch, (CUgraphExec exec, CUstream handle), (exec, handle)) {
     struct stream *stream;
     CUresult result = stream_of(handle, &stream);
@@ -362,6 +373,7 @@ API(cuGraphLaunch, (CUgraphExec exec, CUstream handle), (exec, handle)) {
     /* Unless it changes again, it is recorded at the next launch. */
     if (exec->is_changed) forget_segments(exec);
     exec->is_changed = false;
+    if (exec->has_memory && result == CUDA_SUCCESS) note_memory(exec);
     pthread_mutex_unlock(&exec->lock);
     return result;
 }

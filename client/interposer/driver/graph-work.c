@@ -42,7 +42,7 @@ void work_drop(struct node_work *work) {
     } else if (work->type == NODE_CHILD) {
         graph_drop(work->child);
     } else if (work->type == NODE_ALLOCATE && atomic_fetch_sub(&work->memory->users, 1) == 1) {
-        memory_free_later(work->memory->device, work->memory->address);
+        graph_memory_drop(work->memory->device, work->memory->address);
         free(work->memory);
     }
     *work = (struct node_work){.type = NODE_EMPTY};

@@ -100,17 +100,33 @@ static uint64_t asked_bytes_of(const struct range *range) {
     return bytes;
 }
 
-bool is_graph_memory(uint64_t address) {
-    struct range range;
-    struct device *device;
-    return find_allocation(address, &range, &device) && range.owner == &device->graphs;
-}
-
 void memory_free_later(struct device *device, uint64_t address) {
     struct range range;
     if (!arena_find(&device->arena, address, &range)) return;
     if (atomic_load(&device->has_streams)) quarantine(device, &range);
     else memory_free(device, address);
+}
+
+static bool is_of_graphs(const struct device *device, const struct range *range) {
+    return range->owner == &device->graphs || range->owner == &device->graphs_live;
+}
+
+bool is_graph_memory(uint64_t address) {
+    struct range range;
+    struct device *device;
+    return find_allocation(address, &range, &device) && is_of_graphs(device, &range);
+}
+
+void graph_memory_set_live(uint64_t address, bool is_live) {
+    struct device *device = arena_device(address);
+    if (device != NULL && is_graph_memory(address)) arena_give(&device->arena, address, is_live ? &device->graphs_live : &device->graphs);
+}
+
+void graph_memory_drop(struct device *device, uint64_t address) {
+    struct range range;
+    if (!arena_find(&device->arena, address, &range)) return;
+    if (range.owner == &device->graphs_live) arena_give(&device->arena, address, &device->primary);
+    else memory_free_later(device, address);
 }
 
 API(cuMemAlloc_v2, (CUdeviceptr *address, size_t bytes), (address, bytes)) {
@@ -140,7 +156,10 @@ API(cuMemFree_v2, (CUdeviceptr address), (address)) {
     struct device *device;
     if (address == 0) return CUDA_SUCCESS;
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
-    if (range.owner == &device->graphs) return CUDA_SUCCESS; /* It stays the graph's. */
+    if (is_of_graphs(device, &range)) {
+        graph_memory_set_live(address, false); /* It stays the graph's. */
+        return CUDA_SUCCESS;
+    }
     managed_forget(address);
     return atomic_load(&device->has_streams) ? quarantine(device, &range) : memory_free(device, address);
 }
@@ -173,7 +192,10 @@ API(cuMemFreeAsync, (CUdeviceptr address, CUstream handle), (address, handle)) {
     if (result != CUDA_SUCCESS) return result;
     if (stream->capture != NULL) return capture_free(stream, address);
     if (!find_allocation(address, &range, &device) || range.address != address) return CUDA_ERROR_INVALID_VALUE;
-    if (range.owner == &device->graphs) return CUDA_SUCCESS; /* It stays the graph's. */
+    if (is_of_graphs(device, &range)) {
+        graph_memory_set_live(address, false); /* It stays the graph's. */
+        return CUDA_SUCCESS;
+    }
     managed_forget(address);
     return atomic_load(&device->has_streams) ? quarantine(device, &range) : memory_free(device, address);
 }
@@ -270,7 +292,7 @@ static struct pointer_facts facts_of(uint64_t pointer) {
         return (struct pointer_facts){CU_MEMORY_HOST, (uintptr_t)base, bytes, driver.devices[0], &driver.devices[0]->primary};
     if (find_allocation(pointer, &range, &device))
         return (struct pointer_facts){CU_MEMORY_DEVICE, range.address, asked_bytes_of(&range), device,
-                                      range.owner == &device->graphs ? &device->primary : range.owner};
+                                      is_of_graphs(device, &range) ? &device->primary : range.owner};
     if (globals_find(pointer, &global, &device))
         return (struct pointer_facts){CU_MEMORY_DEVICE, global.address, global.byte_count, device, &device->primary};
     return (struct pointer_facts){0};

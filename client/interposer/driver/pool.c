@@ -138,7 +138,9 @@ API(cuDeviceGraphMemTrim, (CUdevice device), (device)) {
 static uint64_t graph_bytes(struct device *device) {
     uint64_t bytes = 0;
     struct range range;
-    for (uint64_t at = 0; arena_next_owned(&device->arena, &device->graphs, at, &range); at = range.address + 1) bytes += range.byte_count;
+    const struct context *const owners[] = {&device->graphs, &device->graphs_live};
+    for (int i = 0; i < 2; i++)
+        for (uint64_t at = 0; arena_next_owned(&device->arena, owners[i], at, &range); at = range.address + 1) bytes += range.byte_count;
     return bytes;
 }
 

@@ -1,6 +1,7 @@
 /*
  * cuGetProcAddress: names and the versions since which their forms exist (names.def, from the toolkit's documentation of entry points).
- * The newest form that the caller's version knows is the one; what this library does not serve is not found, and the trace says so.
+ * The newest form that the caller's version knows is the one. What this library refuses is found like the rest, as a driver has all its
+ * functions whatever the device can do: it says so when it is called, and programs that ask first ask the device's attributes.
  */
 #include <dlfcn.h>
 #include <string.h>
@@ -19,19 +20,7 @@ static const struct entry entries[] = {
 #undef ENTRY
 };
 
-static const char *const unsupported[] = {
-#define UNSUPPORTED(symbol, reason) #symbol,
-#include "unsupported.def"
-#undef UNSUPPORTED
-};
-
 enum { STATUS_FOUND = 0, STATUS_NOT_FOUND = 1, STATUS_VERSION = 2 };
-
-static bool is_unsupported(const char *symbol) {
-    for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
-        if (strcmp(unsupported[i], symbol) == 0) return true;
-    return false;
-}
 
 /* This library's own functions, whatever else the process has loaded. */
 void *symbol_named(const char *symbol) {
@@ -42,7 +31,7 @@ void *symbol_named(const char *symbol) {
         handle = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
         atomic_store(&self, handle);
     }
-    return handle == NULL || is_unsupported(symbol) ? NULL : dlsym(handle, symbol);
+    return handle == NULL ? NULL : dlsym(handle, symbol);
 }
 
 static CUresult look_up(const char *name, int version, void **function, int *status) {

@@ -106,7 +106,7 @@ export function describeAttributes(workers: number): DeviceAttributes {
     [75, CAPABILITY.major],
     [76, CAPABILITY.minor],
     // Stream priorities; caching of global and local memory in level 1.
-    [78, 0],
+    [78, 1],
     [79, 1],
     [80, 1],
     // Shared memory and registers per multiprocessor; managed memory; multi-GPU board.

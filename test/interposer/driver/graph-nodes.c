@@ -174,6 +174,28 @@ static void memory_and_events(void) {
     CHECK(cuEventDestroy_v2(event));
 }
 
+/* What a launch has allocated and nobody has freed outlives its graph, and is freed like any other memory. */
+static void memory_left_behind(int is_freed_before) {
+    enum { BYTES = 16 << 20 };
+    CUgraph graph;
+    CUgraphExec exec;
+    CUdeviceptr left;
+    CHECK(cuStreamBeginCapture_v2(stream, 0));
+    CHECK(cuMemAllocAsync(&left, BYTES, stream));
+    CHECK(cuMemsetD32Async(left, 7, COUNT, stream));
+    CHECK(cuStreamEndCapture(stream, &graph));
+    CHECK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    CHECK(cuGraphLaunch(exec, stream));
+    if (is_freed_before) CHECK(cuMemFreeAsync(left, stream));
+    CHECK(cuGraphExecDestroy(exec));
+    CHECK(cuGraphDestroy(graph));
+    if (is_freed_before) return;
+    CHECK(cuMemcpyDtoHAsync_v2(values, left, sizeof values, stream));
+    CHECK(cuStreamSynchronize(stream));
+    EXPECT(values[0] == 7 && values[COUNT - 1] == 7);
+    CHECK(cuMemFreeAsync(left, stream));
+}
+
 /* Launching a graph into a stream that captures makes it a child of what is captured. */
 static void inside_a_capture(void) {
     CUgraph inner = chain(2, 5, NULL), outer;
@@ -222,6 +244,7 @@ int main(void) {
     build_and_ask();
     children_and_updates();
     memory_and_events();
+    for (int i = 0; i < 64; i++) memory_left_behind(i % 2 == 1);
     inside_a_capture();
     what_lives_as_long();
     CHECK(cuMemFree_v2(data));

@@ -21,6 +21,9 @@ int main(void) {
     CHECK_FAILS(cuGetProcAddress_v2("cuLibraryLoadData", &none, 11000, 0, &status), CUDA_ERROR_NOT_FOUND);
     EXPECT(none == NULL && status == 2);
     CHECK(cuGetProcAddress_v2("cuLibraryLoadData", NULL, 12000, 0, NULL));
+    /* Found on any GPU, whatever it can do. */
+    CHECK(cuGetProcAddress_v2("cuMemAddressReserve", &recent, 12000, 0, &status));
+    EXPECT(recent != NULL && status == 0);
     CHECK(cuDriverGetVersion(&version));
     EXPECT(version >= 11000);
     CHECK(cuDeviceGet(&device, 0));

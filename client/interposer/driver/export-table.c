@@ -1,0 +1,49 @@
+/*
+ * cuGetExportTable, which NVIDIA's runtime alone asks for: documented interfaces have no export tables. Whoever asks is told what stands in
+ * the way, and what cures it.
+ */
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "driver.h"
+
+static bool is_program(const char *file) {
+    char program[PATH_MAX], real[PATH_MAX];
+    ssize_t bytes = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (bytes < 0 || realpath(file, real) == NULL) return true;
+    program[bytes] = '\0';
+    return strcmp(program, real) == 0;
+}
+
+/* Tells it once for each library that asks, unless several take turns. */
+static void tell(const void *caller) {
+    static void *_Atomic told;
+    Dl_info asking = {0}, own = {0};
+    if (dladdr(caller, &asking) == 0 || dladdr((void *)(uintptr_t)&cuInit, &own) == 0) return;
+    if (atomic_exchange(&told, asking.dli_fbase) == asking.dli_fbase) return;
+    const char *slash = strrchr(asking.dli_fname, '/'), *name = slash == NULL ? asking.dli_fname : slash + 1;
+    const char *folder_end = strrchr(own.dli_fname, '/');
+    int folder_bytes = folder_end == NULL ? 0 : (int)(folder_end + 1 - own.dli_fname);
+    if (strncmp(name, "libcudart.so", strlen("libcudart.so")) == 0)
+        report("the program has loaded another CUDA runtime [%s] than Sluice's, by a path of its own; that one asks the driver for private "
+               "interfaces that Sluice does not offer. Start it with LD_PRELOAD=%.*s%.*s.",
+               asking.dli_fname, folder_bytes, own.dli_fname, (int)strlen("libcudart.so.13"), name);
+    else if (is_program(asking.dli_fname))
+        report("this program contains the CUDA runtime as a static library, which asks the driver for private interfaces that Sluice "
+               "does not offer. Build it with `nvcc -cudart shared`.");
+    else
+        report("the library [%s] asks the driver for private interfaces that Sluice does not offer, as all do that contain the CUDA runtime "
+               "as a static library: what needs them in it fails. Built with `nvcc -cudart shared` it works.",
+               asking.dli_fname);
+}
+
+EXPORT CUresult cuGetExportTable(const void **table, const CUuuid *id) {
+    (void)id;
+    if (table != NULL) *table = NULL;
+    tell(__builtin_return_address(0));
+    if (trace_on) trace_call("cuGetExportTable", CUDA_ERROR_NOT_FOUND);
+    return CUDA_ERROR_NOT_FOUND;
+}
