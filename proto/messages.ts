@@ -59,6 +59,11 @@ export const records = {
     ["byteCount", "u64", "size in bytes"],
   ],
   CompileOption: [["text", "string", "one option, such as `--use_fast_math` or `-DTILE=16`"]],
+  TextureLevel: [
+    ["address", "u64", "address of the level's first texel, a multiple of a texel's bytes"],
+    ["rowBytes", "u64", "bytes from one row to the next, a multiple of a texel's bytes"],
+    ["planeBytes", "u64", "bytes from one plane or layer to the next, a multiple of a texel's bytes"],
+  ],
   RecordingPatch: [
     ["call", "u32", "index of the call in the recording"],
     [

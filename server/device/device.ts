@@ -5,7 +5,7 @@
  */
 import type { SluiceError } from "../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo, KernelInfo } from "../../shared/generated/calls.ts";
-import type { TexelLayout, TextureOptions } from "./texel.ts";
+import type { SurfaceOptions, TextureOptions } from "./texel.ts";
 
 /** One whole device as a server owns it. Plain data: it travels from the daemon to the executor as JSON. */
 export interface DeviceDescription {
@@ -260,7 +260,7 @@ export interface DeviceSlice {
    */
   createTexture?(options: TextureOptions): DeviceImage;
   destroyTexture?(texture: DeviceImage): void;
-  createSurface?(layout: TexelLayout): DeviceImage;
+  createSurface?(options: SurfaceOptions): DeviceImage;
   destroySurface?(surface: DeviceImage): void;
   createStream(options: { flags: number; priority: number }): DeviceStream;
   destroyStream(stream: DeviceStream): void;

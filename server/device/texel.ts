@@ -49,8 +49,45 @@ export function layoutBytes(layout: TexelLayout): number {
   return (planes - 1) * layout.planeBytes + (rows - 1) * layout.rowBytes + layout.width * texelBytes(layout);
 }
 
+/** Where a level of detail lies. */
+export type LevelPlace = Pick<TexelLayout, "address" | "rowBytes" | "planeBytes">;
+
+const half = (size: number): number => (size === 0 ? 0 : Math.max(1, Math.floor(size / 2)));
+
+/** The level behind one: half as large in every direction, with as many layers. */
+export const nextLevel = (layout: TexelLayout, place: LevelPlace): TexelLayout => ({
+  ...layout,
+  ...place,
+  width: half(layout.width),
+  height: half(layout.height),
+  depth: half(layout.depth),
+});
+
+/** How many levels there can be: the last has one texel in every direction. */
+export const levelsMax = ({ width, height, depth }: TexelLayout): number =>
+  1 + Math.floor(Math.log2(Math.max(width, height, depth)));
+
 /** What becomes of a coordinate outside, as CUaddress_mode numbers it. */
 export const AddressMode = { WRAP: 0, CLAMP: 1, MIRROR: 2, BORDER: 3 } as const;
+
+/** How kernels that store texels by their format have numbers become texels. */
+export interface SurfaceOptions {
+  readonly layout: TexelLayout;
+  /** Whether numbers of 8 and 16 bits stand for parts of their largest, so that floats are stored. */
+  readonly storesParts: boolean;
+}
+
+/** Levels of detail, and how one is chosen. */
+export interface LevelsOfDetail {
+  /** Those behind the first, each half as large as the one before. */
+  readonly further: readonly TexelLayout[];
+  /** Between two: the nearer one, or both. */
+  readonly filter: "point" | "linear";
+  /** Added to a level before it is held within bounds. */
+  readonly bias: number;
+  readonly least: number;
+  readonly most: number;
+}
 
 /** How a kernel's coordinates become numbers. */
 export interface TextureOptions {
@@ -68,4 +105,8 @@ export interface TextureOptions {
   readonly isCube: boolean;
   /** What is read outside with AddressMode.BORDER: four words, floats where floats are read. */
   readonly border: readonly [number, number, number, number];
+  /** Whether numbers of 8 bits, read as parts of the largest, are sRGB and become linear; the fourth of a texel always is. */
+  readonly convertsSrgb: boolean;
+  /** Undefined where there is one. */
+  readonly levels: LevelsOfDetail | undefined;
 }

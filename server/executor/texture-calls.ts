@@ -13,7 +13,10 @@ import type {
 } from "../../shared/generated/calls.ts";
 import {
   AddressMode,
+  type LevelsOfDetail,
   layoutBytes,
+  levelsMax,
+  nextLevel,
   type TexelLayout,
   type TextureOptions,
   texelBytes,
@@ -26,13 +29,18 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 const resources = ["linear", "rows", "array"] as const;
 const filters = ["point", "linear"] as const;
 /** Bits of `flags`. */
-const Flag = { READS_INTEGERS: 1, IS_NORMALIZED: 2, IS_CUBE: 4 } as const;
+const Flag = { READS_INTEGERS: 1, IS_NORMALIZED: 2, IS_CUBE: 4, CONVERTS_SRGB: 8 } as const;
+const SurfaceFlag = { STORES_PARTS: 1 } as const;
 const FACES = 6;
 
 export function textureCreate(work: Workspace, call: TextureCreateCall): TextureCreateAnswer {
   work.textures.claim(call.texture);
   const options = textureOptions(call);
   const slice = work.within(call.address, layoutBytes(options.layout));
+  for (const level of options.levels?.further ?? []) {
+    if (work.within(level.address, layoutBytes(level)) === slice) continue;
+    throw bad(`A level of detail at [0x${level.address.toString(16)}] is on another device than the first.`);
+  }
   if (slice.device.createTexture === undefined) throw without(slice, "textures");
   const texture = slice.device.createTexture(options);
   work.textures.set(call.texture, { slice, texture });
@@ -47,9 +55,13 @@ export function textureDestroy(work: Workspace, call: TextureDestroyCall): void 
 export function surfaceCreate(work: Workspace, call: SurfaceCreateCall): SurfaceCreateAnswer {
   work.surfaces.claim(call.surface);
   const layout = checkedLayout(call);
+  const storesParts = (call.flags & SurfaceFlag.STORES_PARTS) !== 0;
+  if (storesParts && !["u8", "s8", "u16", "s16"].includes(texelFormats[layout.format].name)) {
+    throw bad(`Numbers of [${texelFormats[layout.format].name}] stand for themselves in a surface.`);
+  }
   const slice = work.within(call.address, layoutBytes(layout));
   if (slice.device.createSurface === undefined) throw without(slice, "surfaces");
-  const surface = slice.device.createSurface(layout);
+  const surface = slice.device.createSurface({ layout, storesParts });
   work.surfaces.set(call.surface, { slice, surface });
   return { object: surface.object };
 }
@@ -82,9 +94,18 @@ function textureOptions(call: TextureCreateCall): TextureOptions {
     throw bad(`The faces of a cube are [${layout.width}, ${height}] in size, and [${layers}] in number.`);
   }
   const readsIntegers = (call.flags & Flag.READS_INTEGERS) !== 0;
+  const convertsSrgb = (call.flags & Flag.CONVERTS_SRGB) !== 0;
+  const isNormalized = (call.flags & Flag.IS_NORMALIZED) !== 0;
   const { name, bytes } = texelFormats[layout.format];
+  if (convertsSrgb && (name !== "u8" || readsIntegers)) {
+    throw bad(`Texels of [${name}]${readsIntegers ? ", read as they are," : ""} are not converted from sRGB.`);
+  }
   if (filter === "linear" && !name.startsWith("f") && (readsIntegers || bytes === 4)) {
     throw bad(`Integers [${name}] are read as they are, so that the filter cannot be linear.`);
+  }
+  const levels = levelsOf(call, layout);
+  if (levels !== undefined && (resource !== "array" || !isNormalized)) {
+    throw bad("A texture with several levels of detail is over an array and has coordinates from 0 to 1.");
   }
   return {
     resource,
@@ -92,23 +113,52 @@ function textureOptions(call: TextureCreateCall): TextureOptions {
     addressModes,
     filter,
     readsIntegers,
-    isNormalized: (call.flags & Flag.IS_NORMALIZED) !== 0,
+    isNormalized,
     isCube,
     border: [call.borderX, call.borderY, call.borderZ, call.borderW],
+    convertsSrgb,
+    levels,
   };
 }
 
+/** Each behind the first half as large as the one before; undefined where there are none. */
+function levelsOf(call: TextureCreateCall, first: TexelLayout): LevelsOfDetail | undefined {
+  const filter = filters[call.levelFilter];
+  if (filter === undefined) throw bad(`Levels of detail have the filter [${call.levelFilter}].`);
+  if (call.levels.length >= levelsMax(first)) {
+    throw bad(
+      `An array has [${call.levels.length + 1}] levels of detail; at most [${levelsMax(first)}] make one texel.`,
+    );
+  }
+  if (call.levels.length === 0) return undefined;
+  const further: TexelLayout[] = [];
+  let layout = first;
+  for (const place of call.levels) {
+    layout = nextLevel(layout, place);
+    requirePlaced(layout);
+    further.push(layout);
+  }
+  return { further, filter, bias: call.levelBias, least: call.levelLeast, most: call.levelMost };
+}
+
 /** The shape of texels, such that each is within the whole and none is another. */
-function checkedLayout(call: Omit<SurfaceCreateCall, "surface">): TexelLayout {
+function checkedLayout(call: Omit<SurfaceCreateCall, "surface" | "flags">): TexelLayout {
   const { address, channels, width, height, depth, layers, rowBytes, planeBytes } = call;
   const format = call.format as TexelLayout["format"];
   if (!Object.hasOwn(texelFormats, format) || ![1, 2, 4].includes(channels)) {
     throw bad(`Texels have the format [${format}] and [${channels}] channels; 1, 2 or 4 can be.`);
   }
   const layout: TexelLayout = { address, format, channels, width, height, depth, layers, rowBytes, planeBytes };
-  const bytes = texelBytes(layout);
   const isEmpty = width === 0 || (depth > 0 && height === 0) || (depth > 0 && layers > 0);
   if (isEmpty) throw bad(`Texels of [${width}, ${height}, ${depth}] with [${layers}] layers are no shape.`);
+  requirePlaced(layout);
+  return layout;
+}
+
+/** Each texel at a multiple of its bytes, and none over another. */
+function requirePlaced(layout: TexelLayout): void {
+  const { address, width, height, depth, layers, rowBytes, planeBytes } = layout;
+  const bytes = texelBytes(layout);
   if (address % bytes !== 0 || rowBytes % bytes !== 0 || planeBytes % bytes !== 0) {
     throw bad(
       `Texels of [${bytes}] bytes are at [0x${address.toString(16)}], rows [${rowBytes}] and planes [${planeBytes}] bytes apart.`,
@@ -122,5 +172,4 @@ function checkedLayout(call: Omit<SurfaceCreateCall, "surface">): TexelLayout {
       `Rows of [${width * bytes}] bytes are [${rowBytes}] apart, and planes of [${planeEnd}] bytes [${planeBytes}].`,
     );
   }
-  return layout;
 }

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "0625a35c1acfe3d2";
+export const FINGERPRINT = "3360de4ae397558e";
 
 export const FrameKind = {
   GREETING: 1,
@@ -325,6 +325,37 @@ export function decodeCompileOption(b: WireBuffer, start: number, end: number): 
   };
   t.finish();
   return v;
+}
+
+/** Record `TextureLevel` of the table of calls. */
+export interface TextureLevel {
+  /** Address of the level's first texel, a multiple of a texel's bytes. */
+  readonly address: number;
+  /** Bytes from one row to the next, a multiple of a texel's bytes. */
+  readonly rowBytes: number;
+  /** Bytes from one plane or layer to the next, a multiple of a texel's bytes. */
+  readonly planeBytes: number;
+}
+
+export function encodeTextureLevel(w: WireWriter, v: TextureLevel): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.address;
+  b.u32[i + 1] = Math.floor(v.address / 0x1_0000_0000);
+  b.u32[i + 2] = v.rowBytes;
+  b.u32[i + 3] = Math.floor(v.rowBytes / 0x1_0000_0000);
+  b.u32[i + 4] = v.planeBytes;
+  b.u32[i + 5] = Math.floor(v.planeBytes / 0x1_0000_0000);
+  w.length += 24;
+}
+
+export function decodeTextureLevel(b: WireBuffer, start: number, end: number): TextureLevel {
+  if (end - start !== 24) throw wrongSize("TextureLevel", { expected: 24, actual: end - start });
+  return {
+    address: b.readU64(start + 0),
+    rowBytes: b.readU64(start + 8),
+    planeBytes: b.readU64(start + 16),
+  };
 }
 
 /** Record `RecordingPatch` of the table of calls. */
@@ -2120,7 +2151,7 @@ export interface TextureCreateCall {
   readonly addressModeZ: number;
   /** 0 the nearest texel, 1 linear. */
   readonly filter: number;
-  /** 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube. */
+  /** 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear). */
   readonly flags: number;
   /** Bits of the first number that is read outside with border. */
   readonly borderX: number;
@@ -2130,10 +2161,20 @@ export interface TextureCreateCall {
   readonly borderZ: number;
   /** Of the fourth. */
   readonly borderW: number;
+  /** Between two levels of detail: 0 the nearer one, 1 linear. */
+  readonly levelFilter: number;
+  /** Added to every level that a kernel asks for. */
+  readonly levelBias: number;
+  /** The least level that is read, counted from 0. */
+  readonly levelLeast: number;
+  /** The last that is read. */
+  readonly levelMost: number;
+  /** Levels of detail behind the first, of an array read by coordinates from 0 to 1: each half as large as the one before in every direction (at least 1), with as many layers, and within one allocation; at most as many as it takes to come to 1. */
+  readonly levels: readonly TextureLevel[];
 }
 
 export function encodeTextureCreateCall(w: WireWriter, v: TextureCreateCall): void {
-  const b = w.reserve(96);
+  const b = w.reserve(112);
   const i = w.length >> 2;
   b.u32[i + 0] = v.texture;
   b.u32[i + 1] = v.resource;
@@ -2158,14 +2199,19 @@ export function encodeTextureCreateCall(w: WireWriter, v: TextureCreateCall): vo
   b.u32[i + 20] = v.borderY;
   b.u32[i + 21] = v.borderZ;
   b.u32[i + 22] = v.borderW;
-  b.u32[i + 23] = 0;
-  w.length += 96;
+  b.u32[i + 23] = v.levelFilter;
+  b.f32[i + 24] = v.levelBias;
+  b.f32[i + 25] = v.levelLeast;
+  b.f32[i + 26] = v.levelMost;
+  b.u32[i + 27] = v.levels.length;
+  w.length += 112;
+  encodeList(w, v.levels, encodeTextureLevel);
 }
 
 export function decodeTextureCreateCall(b: WireBuffer, start: number, end: number): TextureCreateCall {
-  if (end - start !== 96) throw wrongSize("TextureCreateCall", { expected: 96, actual: end - start });
+  const t = new TailReader(b, { start, fixedBytes: 112, end });
   const i = start >> 2;
-  return {
+  const v = {
     texture: b.u32[i + 0]!,
     resource: b.u32[i + 1]!,
     address: b.readU64(start + 8),
@@ -2186,7 +2232,14 @@ export function decodeTextureCreateCall(b: WireBuffer, start: number, end: numbe
     borderY: b.u32[i + 20]!,
     borderZ: b.u32[i + 21]!,
     borderW: b.u32[i + 22]!,
+    levelFilter: b.u32[i + 23]!,
+    levelBias: b.f32[i + 24]!,
+    levelLeast: b.f32[i + 25]!,
+    levelMost: b.f32[i + 26]!,
+    levels: t.list(b.u32[i + 27]!, decodeTextureLevel),
   };
+  t.finish();
+  return v;
 }
 
 /** The answer to `textureCreate`. */
@@ -2254,10 +2307,12 @@ export interface SurfaceCreateCall {
   readonly format: number;
   /** Numbers per texel: 1, 2 or 4. */
   readonly channels: number;
+  /** 1 numbers of 8 and 16 bits stand for parts of their largest, where kernels store texels by their format. */
+  readonly flags: number;
 }
 
 export function encodeSurfaceCreateCall(w: WireWriter, v: SurfaceCreateCall): void {
-  const b = w.reserve(56);
+  const b = w.reserve(64);
   const i = w.length >> 2;
   b.u32[i + 0] = v.surface;
   b.u32[i + 1] = 0;
@@ -2273,11 +2328,13 @@ export function encodeSurfaceCreateCall(w: WireWriter, v: SurfaceCreateCall): vo
   b.u32[i + 11] = v.layers;
   b.u32[i + 12] = v.format;
   b.u32[i + 13] = v.channels;
-  w.length += 56;
+  b.u32[i + 14] = v.flags;
+  b.u32[i + 15] = 0;
+  w.length += 64;
 }
 
 export function decodeSurfaceCreateCall(b: WireBuffer, start: number, end: number): SurfaceCreateCall {
-  if (end - start !== 56) throw wrongSize("SurfaceCreateCall", { expected: 56, actual: end - start });
+  if (end - start !== 64) throw wrongSize("SurfaceCreateCall", { expected: 64, actual: end - start });
   const i = start >> 2;
   return {
     surface: b.u32[i + 0]!,
@@ -2290,6 +2347,7 @@ export function decodeSurfaceCreateCall(b: WireBuffer, start: number, end: numbe
     layers: b.u32[i + 11]!,
     format: b.u32[i + 12]!,
     channels: b.u32[i + 13]!,
+    flags: b.u32[i + 14]!,
   };
 }
 

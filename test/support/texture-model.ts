@@ -62,3 +62,24 @@ export function linear(texture: ModelTexture, place: readonly number[]): number 
   };
   return Math.fround(blend(place.length - 1, []));
 }
+
+/** Levels of detail, the first the finest, and how one is chosen. */
+export interface ModelLevels {
+  readonly levels: readonly ModelTexture[];
+  readonly filter: "nearest" | "linear";
+  readonly levelFilter: "nearest" | "linear";
+  readonly bias: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What is read at a level of detail, by OpenGL 4.6, 8.14: lambda is within its bounds, and its fraction has eight bits. */
+export function detailed(texture: ModelLevels, place: readonly number[], level: number): number {
+  const { levels, least, most, bias } = texture;
+  const read = (index: number) => (texture.filter === "linear" ? linear : nearest)(levels[index]!, place);
+  const lambda = Math.max(0, Math.min(Math.max(level + bias, least), most, levels.length - 1));
+  if (texture.levelFilter === "nearest") return read(lambda <= 0.5 ? 0 : Math.ceil(lambda + 0.5) - 1);
+  const fine = Math.min(Math.floor(lambda), levels.length - 1);
+  const weight = Math.round((lambda - fine) * 256) / 256;
+  return weight === 0 ? read(fine) : (1 - weight) * read(fine) + weight * read(fine + 1);
+}

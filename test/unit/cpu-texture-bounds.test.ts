@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { Boundary, Surface } from "../../server/device/cpu/run/surface.ts";
 import { Texture } from "../../server/device/cpu/run/texture.ts";
-import { layoutBytes, type TexelLayout, texelBytes } from "../../server/device/texel.ts";
+import { type LevelsOfDetail, layoutBytes, type TexelLayout, texelBytes } from "../../server/device/texel.ts";
 import { seeded } from "../kernels/support.ts";
 
 const SEED = 20_261_125;
@@ -29,6 +29,22 @@ function shape({ int }: Random): TexelLayout {
   return { address: TEXELS * 4, format: 32, channels, width, height, depth, layers, rowBytes, planeBytes };
 }
 
+/** Up to four levels behind a first, each behind a gap. */
+function levelsBehind(first: TexelLayout, { int }: Random): readonly TexelLayout[] {
+  const levels: TexelLayout[] = [];
+  let last = first;
+  const half = (size: number) => (size === 0 ? 0 : Math.max(1, size >> 1));
+  for (let count = int(5); count > 0 && Math.max(last.width, last.height, last.depth) > 1; count--) {
+    const bytes = texelBytes(last);
+    const [width, height, depth] = [half(last.width), half(last.height), half(last.depth)];
+    const rowBytes = (width + int(2)) * bytes;
+    const address = last.address + layoutBytes(last) + int(3) * bytes;
+    last = { ...last, address, width, height, depth, rowBytes, planeBytes: rowBytes * Math.max(1, height) };
+    levels.push(last);
+  }
+  return levels;
+}
+
 /** Ordinary places, and those that programs reach by mistake. */
 function place({ int }: Random, width: number): number {
   const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30, -1e30, -0, 2 ** 31, -(2 ** 31)];
@@ -44,9 +60,18 @@ test(`a fetch finds texels, or nothing (SEED=${SEED})`, () => {
   const three = new Uint32Array(Float32Array.of(INSIDE).buffer)[0]!;
   for (let round = 0; round < ROUNDS; round++) {
     const layout = shape(random);
-    const end = TEXELS + layoutBytes(layout) / 4;
-    floats.fill(INSIDE, TEXELS, end);
+    const further = levelsBehind(layout, random);
+    const fill = (number: number) => {
+      for (const { address, ...level } of [layout, ...further])
+        floats.fill(number, address / 4, address / 4 + layoutBytes({ address, ...level }) / 4);
+    };
+    fill(INSIDE);
     const isLine = layout.height === 0 && layout.layers === 0 && int(2) === 0;
+    const bound = () => place(random, further.length);
+    const levels: LevelsOfDetail | undefined =
+      further.length === 0 || isLine
+        ? undefined
+        : { further, filter: int(2) === 0 ? "point" : "linear", bias: bound(), least: bound(), most: bound() };
     const texture = new Texture(
       memory,
       {
@@ -58,18 +83,21 @@ test(`a fetch finds texels, or nothing (SEED=${SEED})`, () => {
         isNormalized: int(2) === 0,
         isCube: false,
         border: [three, three, three, three],
+        convertsSrgb: false,
+        levels,
       },
       { arenaBase: 0, at: RESULT * 4 },
     );
     const at = [0, 1, 2].map(() => place(random, layout.width));
-    if (int(4) === 0) texture.gather(at, int(4));
-    else texture.fetch(at, int(2) === 0 ? int(6) : -int(2 ** 31), int(2) === 0);
+    const where = { at, layer: int(2) === 0 ? int(6) : -int(2 ** 31), isWhole: int(2) === 0 };
+    if (int(4) === 0) texture.gather(where, int(4));
+    else texture.fetch(where, int(2) === 0 ? place(random, 3) : texture.levelOf([at, [place(random, 1), 0, 0]]));
     const found = [...floats.subarray(RESULT, RESULT + 4)];
     expect(
       found.every((value) => value === INSIDE || value === 0),
       JSON.stringify({ layout, at, found }),
     ).toBe(true);
-    floats.fill(OUTSIDE, TEXELS, end);
+    fill(OUTSIDE);
   }
 });
 
@@ -79,7 +107,7 @@ test(`a surface's place is in a row of it, or nowhere (SEED=${SEED})`, () => {
   let places = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const layout = shape(random);
-    const surface = new Surface(layout, 0);
+    const surface = new Surface(new SharedArrayBuffer(16), { layout, storesParts: false }, 0);
     const bytes = [1, 2, 4, 8, 16][int(5)]!;
     const coordinate = () => [int(12), -int(5), 2 ** 31 - 1, -(2 ** 31)][int(4)]!;
     const x = coordinate() * (int(2) === 0 ? bytes : 1);

@@ -59,6 +59,8 @@ const plain: Omit<TextureOptions, "layout"> = {
   isNormalized: false,
   isCube: false,
   border: [0, 0, 0, 0],
+  convertsSrgb: false,
+  levels: undefined,
 };
 
 /** What a kernel fetches at each place: `fetch` takes coordinates from %f0, %f1, %f2 or %r1 to %r3 and gives %r10 to %r13. */
@@ -338,8 +340,12 @@ describe("further fetches", () => {
       "tex.2d.v4.f16.f32 {%h1, %h2, %h3, %h4}, [%rd0, {%f0, %f1}];",
       "tex.2d.v4.f32.f32 {%f4, %f5, %f6, %f7}, [%rd0, %rd1, {%f0, %f1}];",
       "tex.2dms.v4.f32.s32 {%f4, %f5, %f6, %f7}, [%rd0, {%r1, %r2, %r3, %r3}];",
-      "sured.b.add.2d.u32.trap [%rd0, {%r1, %r2}], %r3;",
-      "sust.p.2d.v4.b32.trap [%rd0, {%r1, %r2}], {%r1, %r2, %r3, %r4};",
+      "tex.2d.v4.f32.f32 {%f4, %f5, %f6, %f7}, [%rd0, {%f0, %f1}], {%r1, %r2};",
+      "tld4.r.2d.v4.f32.f32 {%f4, %f5, %f6, %f7}, [%rd0, {%f0, %f1}], {%r1, %r2};",
+      "sured.b.add.2d.f32.trap [%rd0, {%r1, %r2}], %f3;",
+      "sured.p.add.2d.u32.trap [%rd0, {%r1, %r2}], %r3;",
+      "sust.p.2d.v4.b16.trap [%rd0, {%r1, %r2}], {%h1, %h2, %h3, %h4};",
+      "suld.b.cube.b32.trap %r1, [%rd0, {%r1, %r2, %r3, %r3}];",
       "txq.channel_order.b32 %r1, [%rd0];",
     ]) {
       const { code, message } = await failure(() => runPtx(machine, ptxKernel(line, { params: 2 }), { args: [0, 0] }));
@@ -369,7 +375,7 @@ describe("a kernel that names no texture ends", () => {
     ["a number of its own", () => 123_456_789_012_345n],
     ["a number with high bits", (own: CpuMachine) => BigInt(own.slice.createTexture!(options).object) | (1n << 60n)],
     ["the next one", (own: CpuMachine) => own.slice.createTexture!(options).object + 1],
-    ["a surface", (own: CpuMachine) => own.slice.createSurface!(options.layout).object],
+    ["a surface", (own: CpuMachine) => own.slice.createSurface!({ layout: options.layout, storesParts: false }).object],
     [
       "one that is destroyed",
       (own: CpuMachine) => {

@@ -166,6 +166,8 @@ describe.skipIf(!has("cuda.h"))("cuda.h", () => {
       isNormalized: true,
       isCube: false,
       border: [1, 2, 3, 0x3f80_0000],
+      convertsSrgb: true,
+      levels: undefined,
     };
     const bytes = (view: ArrayBufferView): string =>
       Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString("hex");
@@ -236,7 +238,7 @@ int main() {
   texture.addressMode[0] = CU_TR_ADDRESS_MODE_CLAMP, texture.addressMode[1] = CU_TR_ADDRESS_MODE_BORDER;
   texture.addressMode[2] = CU_TR_ADDRESS_MODE_MIRROR;
   texture.filterMode = CU_TR_FILTER_MODE_LINEAR;
-  texture.flags = CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES;
+  texture.flags = CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB;
   const unsigned border[] = {1, 2, 3, 0x3f800000};
   memcpy(texture.borderColor, border, sizeof border);
   print("texture", &texture, sizeof texture);

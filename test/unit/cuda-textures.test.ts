@@ -28,6 +28,8 @@ const rows: TextureOptions = {
   filter: "point",
   readsIntegers: true,
   isNormalized: false,
+  convertsSrgb: false,
+  levels: undefined,
   isCube: false,
   border: [0, 0, 0, 0],
 };

@@ -39,8 +39,9 @@ const surface: SurfaceCreateCall = {
   layers: 0,
   format: 32,
   channels: 1,
+  flags: 0,
 };
-const { surface: _, ...layout } = surface;
+const { surface: _, flags: __, ...layout } = surface;
 const texture: TextureCreateCall = {
   texture: 1,
   resource: 1,
@@ -54,6 +55,11 @@ const texture: TextureCreateCall = {
   borderY: 0,
   borderZ: 0,
   borderW: 0,
+  levelFilter: 0,
+  levelBias: 0,
+  levelLeast: 0,
+  levelMost: 0,
+  levels: [],
 };
 
 let work: Workspace;
@@ -160,13 +166,75 @@ describe("a texture", () => {
   });
 });
 
+describe("levels of detail", () => {
+  const LEVEL = ARENA_BASE + 65_536;
+  const detailed: TextureCreateCall = {
+    ...texture,
+    resource: 2,
+    flags: 3,
+    levelMost: 3,
+    // Of 16 by 8: 8 by 4, 4 by 2, 2 by 1, 1 by 1, close together.
+    levels: [
+      { address: LEVEL, rowBytes: 32, planeBytes: 128 },
+      { address: LEVEL + 128, rowBytes: 16, planeBytes: 32 },
+      { address: LEVEL + 160, rowBytes: 8, planeBytes: 8 },
+      { address: LEVEL + 168, rowBytes: 4, planeBytes: 4 },
+    ],
+  };
+  const changed = (level: number, change: object) => ({
+    levels: detailed.levels.map((each, index) => (index === level ? { ...each, ...change } : each)),
+  });
+  beforeEach(() => allocate(work, { address: LEVEL, byteCount: 172 }));
+
+  it("each lie within one allocation, of the same device", () => {
+    expect(codeOf(() => textureCreate(work, detailed))).toBe("none");
+    const last = detailed.levels[3]!;
+    const further = (address: number) => changed(3, { ...last, address });
+    const wrong = (change: object) => codeOf(() => textureCreate(work, { ...detailed, ...change }));
+    expect(wrong({ texture: 2, ...further(LEVEL + 172) })).toBe("NOT_ALLOCATED");
+    expect(wrong({ texture: 3, ...further(0x1000) })).toBe("ADDRESS_OUTSIDE_ARENA");
+    const other = ARENA_BASE + ARENA_STRIDE_BYTES;
+    allocate(work, { address: other, byteCount: 4 });
+    expect(wrong({ texture: 4, ...further(other) })).toBe("BAD_ARGUMENT");
+  });
+
+  it.each([
+    ["one level too many", { levels: [...detailed.levels, { address: LEVEL, rowBytes: 4, planeBytes: 4 }] }],
+    ["a thousand levels", { levels: Array.from({ length: 1000 }, () => detailed.levels[3]!) }],
+    ["rows that overlap", changed(0, { rowBytes: 28 })],
+    ["rows that split texels", changed(0, { rowBytes: 34 })],
+    ["a misaligned level", changed(2, { address: LEVEL + 2 })],
+    ["rows of memory", { resource: 1 }],
+    ["coordinates that count texels", { flags: 1 }],
+    ["no such filter between levels", { levelFilter: 2 }],
+    ["planes that overlap", { layers: 2, height: 4, planeBytes: 256, ...changed(0, { planeBytes: 60 }) }],
+  ])("with %s are refused", (_name, change) => {
+    expect(codeOf(() => textureCreate(work, { ...detailed, ...change }))).toBe("BAD_ARGUMENT");
+  });
+
+  it("pass every number where their rows do", () => {
+    const far = changed(0, { rowBytes: 2 ** 52 });
+    expect(codeOf(() => textureCreate(work, { ...detailed, ...far }))).toMatch("ADDRESS_OUTSIDE_ARENA");
+  });
+});
+
+it("conversion from sRGB is of unsigned bytes that are read as parts of the largest", () => {
+  const bytes = { ...texture, format: 1, flags: 8 };
+  expect(codeOf(() => textureCreate(work, bytes))).toBe("none");
+  expect(codeOf(() => textureCreate(work, { ...bytes, texture: 2, flags: 9 }))).toBe("BAD_ARGUMENT");
+  expect(codeOf(() => textureCreate(work, { ...bytes, texture: 3, format: 2 }))).toBe("BAD_ARGUMENT");
+  expect(codeOf(() => textureCreate(work, { ...bytes, texture: 4, format: 32 }))).toBe("BAD_ARGUMENT");
+});
+
 describe("a surface", () => {
   it("lies within one allocation too", () => {
     expect(codeOf(() => surfaceCreate(work, { ...surface, height: 9 }))).toBe("NOT_ALLOCATED");
     expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 2, channels: 3 }))).toBe("BAD_ARGUMENT");
-    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 3 }))).toBe("none");
-    surfaceDestroy(work, { surface: 3 });
-    expect(codeOf(() => surfaceDestroy(work, { surface: 3 }))).toBe("NO_SUCH_HANDLE");
+    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 3, flags: 1 }))).toBe("BAD_ARGUMENT");
+    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 4, flags: 1, format: 9 }))).toBe("none");
+    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 5 }))).toBe("none");
+    surfaceDestroy(work, { surface: 5 });
+    expect(codeOf(() => surfaceDestroy(work, { surface: 5 }))).toBe("NO_SUCH_HANDLE");
   });
 });
 

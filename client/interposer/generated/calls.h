@@ -63,7 +63,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "0625a35c1acfe3d2"
+#define SLUICE_FINGERPRINT "3360de4ae397558e"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -481,6 +481,37 @@ static inline int sluice_next_compile_option(struct sluice_list *list, struct sl
     if (list->count == 0) return 0;
     size_t record = sluice_get_u32(list->data);
     if (sluice_decode_compile_option(list->data + 8, record, v) != 0) return -1;
+    list->data += 8 + record;
+    list->byte_count -= 8 + record;
+    list->count--;
+    return 1;
+}
+
+/* Record `TextureLevel` of the table of calls. */
+struct sluice_texture_level {
+    /* Address of the level's first texel, a multiple of a texel's bytes. */
+    uint64_t address;
+    /* Bytes from one row to the next, a multiple of a texel's bytes. */
+    uint64_t row_bytes;
+    /* Bytes from one plane or layer to the next, a multiple of a texel's bytes. */
+    uint64_t plane_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_texture_level(const uint8_t *body, size_t byte_count, struct sluice_texture_level *v) {
+    size_t at = 24;
+    if (byte_count < at) return -1;
+    memcpy(&v->address, body + 0, sizeof v->address);
+    memcpy(&v->row_bytes, body + 8, sizeof v->row_bytes);
+    memcpy(&v->plane_bytes, body + 16, sizeof v->plane_bytes);
+    return at == byte_count ? 0 : -1;
+}
+
+/* Takes the next record: 1, 0 when there is none left, -1 when it breaks the format. */
+static inline int sluice_next_texture_level(struct sluice_list *list, struct sluice_texture_level *v) {
+    if (list->count == 0) return 0;
+    size_t record = sluice_get_u32(list->data);
+    if (sluice_decode_texture_level(list->data + 8, record, v) != 0) return -1;
     list->data += 8 + record;
     list->byte_count -= 8 + record;
     list->count--;
@@ -1752,7 +1783,7 @@ struct sluice_texture_create_call {
     uint32_t address_mode_z;
     /* 0 the nearest texel, 1 linear. */
     uint32_t filter;
-    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube. */
+    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear). */
     uint32_t flags;
     /* Bits of the first number that is read outside with border. */
     uint32_t border_x;
@@ -1762,11 +1793,21 @@ struct sluice_texture_create_call {
     uint32_t border_z;
     /* Of the fourth. */
     uint32_t border_w;
+    /* Between two levels of detail: 0 the nearer one, 1 linear. */
+    uint32_t level_filter;
+    /* Added to every level that a kernel asks for. */
+    float level_bias;
+    /* The least level that is read, counted from 0. */
+    float level_least;
+    /* The last that is read. */
+    float level_most;
+    /* Levels of detail behind the first, of an array read by coordinates from 0 to 1: each half as large as the one before in every direction (at least 1), with as many layers, and within one allocation; at most as many as it takes to come to 1. */
+    struct sluice_list levels;
 };
 
 static inline size_t sluice_size_texture_create_call(const struct sluice_texture_create_call *v) {
     (void)v;
-    return 96;
+    return 112 + sluice_pad8(v->levels.byte_count);
 }
 
 static inline void sluice_encode_texture_create_call(uint8_t *at, const struct sluice_texture_create_call *v) {
@@ -1790,7 +1831,13 @@ static inline void sluice_encode_texture_create_call(uint8_t *at, const struct s
     memcpy(at + 80, &v->border_y, sizeof v->border_y);
     memcpy(at + 84, &v->border_z, sizeof v->border_z);
     memcpy(at + 88, &v->border_w, sizeof v->border_w);
-    sluice_put_u32(at + 92, 0);
+    memcpy(at + 92, &v->level_filter, sizeof v->level_filter);
+    memcpy(at + 96, &v->level_bias, sizeof v->level_bias);
+    memcpy(at + 100, &v->level_least, sizeof v->level_least);
+    memcpy(at + 104, &v->level_most, sizeof v->level_most);
+    sluice_put_u32(at + 108, (uint32_t)v->levels.count);
+    at += 112;
+    at = sluice_put_bytes(at, (struct sluice_bytes){v->levels.data, v->levels.byte_count});
 }
 
 /* The answer to `textureCreate`. */
@@ -1845,11 +1892,13 @@ struct sluice_surface_create_call {
     uint32_t format;
     /* Numbers per texel: 1, 2 or 4. */
     uint32_t channels;
+    /* 1 numbers of 8 and 16 bits stand for parts of their largest, where kernels store texels by their format. */
+    uint32_t flags;
 };
 
 static inline size_t sluice_size_surface_create_call(const struct sluice_surface_create_call *v) {
     (void)v;
-    return 56;
+    return 64;
 }
 
 static inline void sluice_encode_surface_create_call(uint8_t *at, const struct sluice_surface_create_call *v) {
@@ -1863,7 +1912,9 @@ static inline void sluice_encode_surface_create_call(uint8_t *at, const struct s
     memcpy(at + 44, &v->layers, sizeof v->layers);
     memcpy(at + 48, &v->format, sizeof v->format);
     memcpy(at + 52, &v->channels, sizeof v->channels);
+    memcpy(at + 56, &v->flags, sizeof v->flags);
     sluice_put_u32(at + 4, 0);
+    sluice_put_u32(at + 60, 0);
 }
 
 /* The answer to `surfaceCreate`. */

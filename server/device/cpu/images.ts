@@ -1,7 +1,7 @@
 /** The textures and surfaces of a slice: numbers for kernels, and what the workers hear of them. */
 import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
 import type { DeviceImage } from "../device.ts";
-import { layoutBytes, type TexelLayout, type TextureOptions } from "../texel.ts";
+import { layoutBytes, type SurfaceOptions, type TexelLayout, type TextureOptions } from "../texel.ts";
 import type { MemoryLayout } from "./run/layout.ts";
 import type { WorkerPool } from "./run/worker-pool.ts";
 
@@ -12,7 +12,8 @@ const SLICES = 256;
 export class SliceImages {
   readonly #pool: WorkerPool;
   readonly #arenaBase: number;
-  readonly #ends = new Map<number, number>();
+  /** Where the levels of each end, counted from the arena's first byte. */
+  readonly #ends = new Map<number, readonly number[]>();
   #next: number;
 
   constructor(pool: WorkerPool, { arenaBase }: Pick<MemoryLayout, "arenaBase">) {
@@ -22,14 +23,14 @@ export class SliceImages {
   }
 
   createTexture(options: TextureOptions): DeviceImage {
-    const object = this.#number(options.layout);
+    const object = this.#number(options.layout, options.levels?.further);
     this.#pool.addImage({ kind: "texture", object, options });
     return { object };
   }
 
-  createSurface(layout: TexelLayout): DeviceImage {
-    const object = this.#number(layout);
-    this.#pool.addImage({ kind: "surface", object, layout });
+  createSurface(options: SurfaceOptions): DeviceImage {
+    const object = this.#number(options.layout);
+    this.#pool.addImage({ kind: "surface", object, options });
     return { object };
   }
 
@@ -40,12 +41,14 @@ export class SliceImages {
 
   /** The arena has another size: what is over memory that is gone, and so was freed, ends. Globals stay where they are. */
   fit({ arenaBytes, capacityBytes }: MemoryLayout): void {
-    for (const [object, end] of this.#ends) if (end > arenaBytes && end <= capacityBytes) this.destroy({ object });
+    for (const [object, ends] of this.#ends)
+      if (ends.some((end) => end > arenaBytes && end <= capacityBytes)) this.destroy({ object });
   }
 
-  #number(layout: TexelLayout): number {
+  #number(layout: TexelLayout, further: readonly TexelLayout[] = []): number {
     const object = this.#next++;
-    this.#ends.set(object, layout.address - this.#arenaBase + layoutBytes(layout));
+    const ends = [layout, ...further].map((each) => each.address - this.#arenaBase + layoutBytes(each));
+    this.#ends.set(object, ends);
     return object;
   }
 }

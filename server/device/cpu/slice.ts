@@ -16,7 +16,7 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
-import { layoutBytes, type TexelLayout, type TextureOptions } from "../texel.ts";
+import { layoutBytes, type SurfaceOptions, type TextureOptions } from "../texel.ts";
 import { describeAttributes } from "./attributes.ts";
 import { EventBook } from "./events.ts";
 import { GlobalsWindow } from "./globals.ts";
@@ -187,7 +187,8 @@ export class CpuSlice implements DeviceSlice {
   }
 
   createTexture(options: TextureOptions): DeviceImage {
-    this.#range(options.layout.address, layoutBytes(options.layout));
+    for (const each of [options.layout, ...(options.levels?.further ?? [])])
+      this.#range(each.address, layoutBytes(each));
     return this.#images.createTexture(options);
   }
 
@@ -195,9 +196,9 @@ export class CpuSlice implements DeviceSlice {
     this.#images.destroy(texture);
   }
 
-  createSurface(layout: TexelLayout): DeviceImage {
-    this.#range(layout.address, layoutBytes(layout));
-    return this.#images.createSurface(layout);
+  createSurface(options: SurfaceOptions): DeviceImage {
+    this.#range(options.layout.address, layoutBytes(options.layout));
+    return this.#images.createSurface(options);
   }
 
   destroySurface(surface: DeviceImage): void {
@@ -387,6 +388,11 @@ export class CpuSlice implements DeviceSlice {
         return new SluiceError(
           "ILLEGAL_ADDRESS",
           `The kernel [${kernel}] accesses a surface outside its bounds${where}.`,
+        );
+      case FaultKind.REDUCTION:
+        return new SluiceError(
+          "ILLEGAL_ADDRESS",
+          `The kernel [${kernel}] reduces what is no whole number of its size in a surface, or not at a multiple of that${where}.`,
         );
       case FaultKind.STACK:
         return new SluiceError("ILLEGAL_ADDRESS", `The kernel [${kernel}] overflows its stack${where}.`);

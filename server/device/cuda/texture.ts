@@ -11,7 +11,7 @@ import type { CudaContext } from "./context.ts";
 const Resource = { LINEAR: 2, PITCH2D: 3 } as const;
 
 /** Bits of CUDA_TEXTURE_DESC's flags. */
-const Flag = { READ_AS_INTEGER: 1, NORMALIZED_COORDINATES: 2 } as const;
+const Flag = { READ_AS_INTEGER: 1, NORMALIZED_COORDINATES: 2, SRGB: 0x10 } as const;
 
 /** Sizes of the structs in cuda.h. */
 const RESOURCE_BYTES = 144;
@@ -31,17 +31,15 @@ export function describeResource({ resource, layout }: TextureOptions): Uint8Arr
 }
 
 /** CUDA_TEXTURE_DESC; there is one level of detail, so that what chooses among several stays 0. */
-export function describeTexture({
-  addressModes,
-  filter,
-  readsIntegers,
-  isNormalized,
-  border,
-}: TextureOptions): Uint8Array {
+export function describeTexture(options: TextureOptions): Uint8Array {
+  const { addressModes, filter, readsIntegers, isNormalized, convertsSrgb, border } = options;
   const words = new Uint32Array(TEXTURE_BYTES / 4);
   words.set(addressModes, 0);
   words[3] = filter === "linear" ? 1 : 0;
-  words[4] = (readsIntegers ? Flag.READ_AS_INTEGER : 0) | (isNormalized ? Flag.NORMALIZED_COORDINATES : 0);
+  words[4] =
+    (readsIntegers ? Flag.READ_AS_INTEGER : 0) |
+    (isNormalized ? Flag.NORMALIZED_COORDINATES : 0) |
+    (convertsSrgb ? Flag.SRGB : 0);
   words.set(border, 10);
   return new Uint8Array(words.buffer);
 }

@@ -32,7 +32,7 @@ export const isSuspension = (instruction: Instruction): boolean =>
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(
-  "st stmatrix sust red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol stackrestore".split(
+  "st stmatrix sust sured red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol stackrestore".split(
     " ",
   ),
 );

@@ -30,12 +30,18 @@ export const imports = {
   tanh: { params: ["f64"], results: ["f64"] },
   /** operation * 4 + rounding, three operands: the exactly rounded result. */
   exact: { params: ["i32", "f64", "f64", "f64"], results: ["f64"] },
-  /** Operation, line, object (low and high half), layer, place: writes the texel's words into the context. See emit/texture.ts. */
-  texture: { params: ["i32", "i32", "i32", "i32", "i32", "f64", "f64", "f64"], results: [] },
+  /** Operation, line, object (low and high half), layer, place, level of detail: writes the texel's words into the context. See emit/texture.ts. */
+  texture: { params: ["i32", "i32", "i32", "i32", "i32", "f64", "f64", "f64", "f64"], results: [] },
+  /** How coordinates change in two directions, three numbers each: of the fetch that follows. */
+  changes: { params: ["f64", "f64", "f64", "f64", "f64", "f64"], results: [] },
   /** The same with the bytes of the access behind the line; results in its index in linear memory. */
   surface: { params: ["i32", "i32", "i32", "i32", "i32", "i32", "f64", "f64", "f64"], results: ["i32"] },
-  /** Number of the question, line, object. */
-  image_query: { params: ["i32", "i32", "i32", "i32"], results: ["i32"] },
+  /** Boundary, line, number of words in the context, object, layer, place in texels: stores a texel by its format. */
+  surface_store: { params: ["i32", "i32", "i32", "i32", "i32", "i32", "f64", "f64", "f64"], results: [] },
+  /** Bits of run/reduction.ts, line, object, layer, place: reduces with what is in the context. */
+  surface_reduce: { params: ["i32", "i32", "i32", "i32", "i32", "f64", "f64", "f64"], results: [] },
+  /** Number of the question, line, object, level of detail. */
+  image_query: { params: ["i32", "i32", "i32", "i32", "i32"], results: ["i32"] },
   /** Nanoseconds of a clock that does not run backwards. */
   clock: { params: [], results: ["i64"] },
 } as const satisfies Record<string, { params: readonly WasmType[]; results: readonly WasmType[] }>;

@@ -17,6 +17,7 @@ import { memoryHandlers } from "./memory.ts";
 import { isMixed, mixedArithmetic } from "./mixed.ts";
 import { addPacked, choosePacked, isPacked, packedHandlers } from "./packed.ts";
 import { stackHandlers } from "./stack.ts";
+import { surfaceHandlers } from "./surface.ts";
 import { textureHandlers } from "./texture.ts";
 
 type Emit = Handler["emit"];
@@ -83,6 +84,7 @@ const choosing = (name: "min" | "max"): Handler =>
 const handlers: Handlers = {
   ...memoryHandlers,
   ...textureHandlers,
+  ...surfaceHandlers,
   ...fragmentHandlers,
   ...atomicHandlers,
   ...mbarrierHandlers,

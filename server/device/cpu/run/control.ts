@@ -61,6 +61,7 @@ export const FaultKind = {
   ASSERTION: 6,
   IMAGE: 7,
   BOUNDARY: 8,
+  REDUCTION: 9,
 } as const;
 
 export interface Control {

@@ -3,8 +3,10 @@
  * as does a place outside a surface where the kernel says so.
  */
 import { FaultKind } from "./control.ts";
+import { projectOnFace } from "./cube.ts";
 import type { WorkerMessage } from "./messages.ts";
-import { Boundary, Surface } from "./surface.ts";
+import { Reducer, ReductionFlag } from "./reduction.ts";
+import { Boundary, Surface, type SurfacePlace } from "./surface.ts";
 import { Texture } from "./texture.ts";
 
 /** What a kernel asks of a texture: bits of a number. */
@@ -15,11 +17,13 @@ export const TextureOperation = {
   IS_CUBE: 2,
   /** One component of four texels; which one stands from bit 4 on. */
   GATHERS: 4,
+  /** The level follows from changes, which were told before. */
+  HAS_CHANGES: 8,
   COMPONENT_SHIFT: 4,
 } as const;
 
-/** What a kernel asks about a texture or a surface. */
-export const ImageQuestion = { WIDTH: 0, HEIGHT: 1, DEPTH: 2, LAYERS: 3, IS_NORMALIZED: 4 } as const;
+/** What a kernel asks about a texture or a surface; the first three also about a level of detail. */
+export const ImageQuestion = { WIDTH: 0, HEIGHT: 1, DEPTH: 2, LAYERS: 3, IS_NORMALIZED: 4, LEVELS: 5 } as const;
 
 const FACES = 6;
 
@@ -36,20 +40,24 @@ export class Images {
   readonly #known = new Map<number, Texture | Surface>();
   readonly #texel: Int32Array<ArrayBufferLike>;
   readonly #place = new Float64Array(3);
+  readonly #changes = [new Float64Array(3), new Float64Array(3)] as const;
   /** What was found last: kernels ask for one again and again. */
+  readonly #reducer: Reducer;
   #last: Texture | Surface | undefined;
   #lastObject = 0;
 
   constructor(options: ImagesOptions) {
     this.#options = options;
     this.#texel = new Int32Array(options.memory, options.texelAt, 4);
+    this.#reducer = new Reducer(options.memory);
   }
 
   receive(message: Extract<WorkerMessage, { kind: "texture" | "surface" | "drop-image" }>): void {
     const { memory, arenaBase, texelAt } = this.#options;
     this.#last = undefined;
     if (message.kind === "drop-image") this.#known.delete(message.object);
-    else if (message.kind === "surface") this.#known.set(message.object, new Surface(message.layout, arenaBase));
+    else if (message.kind === "surface")
+      this.#known.set(message.object, new Surface(memory, message.options, arenaBase));
     else this.#known.set(message.object, new Texture(memory, message.options, { arenaBase, at: texelAt }));
   }
 
@@ -64,17 +72,30 @@ export class Images {
       x: number,
       y: number,
       z: number,
+      level: number,
     ): void => {
       const texture = this.#find(low, high);
       if (!(texture instanceof Texture)) throw this.#unknown(line, low, high);
-      const place = this.#place;
-      place[0] = x;
-      place[1] = y;
-      place[2] = z;
-      const { GATHERS, IS_CUBE, IS_WHOLE, COMPONENT_SHIFT } = TextureOperation;
+      const at = this.#place;
+      at[0] = x;
+      at[1] = y;
+      at[2] = z;
+      const { GATHERS, HAS_CHANGES, IS_CUBE, IS_WHOLE, COMPONENT_SHIFT } = TextureOperation;
+      const changes = (operation & HAS_CHANGES) === 0 ? undefined : this.#changes;
+      const face = (operation & IS_CUBE) === 0 ? undefined : projectOnFace(at, changes);
+      const place = {
+        at,
+        // The nearest layer stands for those beyond, and so does the last cube.
+        layer: face === undefined ? layer : this.#cube(layer, texture) * FACES + face,
+        isWhole: (operation & IS_WHOLE) !== 0,
+      };
       if ((operation & GATHERS) !== 0) texture.gather(place, operation >> COMPONENT_SHIFT);
-      else if ((operation & IS_CUBE) !== 0) texture.fetch(place, (layer >>> 0) * FACES + projectOnFace(place), false);
-      else texture.fetch(place, layer, (operation & IS_WHOLE) !== 0);
+      else texture.fetch(place, changes === undefined ? level : texture.levelOf(changes));
+    },
+    /** How coordinates change from one fetch to the next in two directions: of the fetch that follows. */
+    changes: (x: number, y: number, z: number, otherX: number, otherY: number, otherZ: number): void => {
+      this.#changes[0].set([x, y, z]);
+      this.#changes[1].set([otherX, otherY, otherZ]);
     },
     surface: (
       boundary: number,
@@ -87,23 +108,77 @@ export class Images {
       y: number,
       z: number,
     ): number => {
-      const surface = this.#find(low, high);
-      if (!(surface instanceof Surface)) return this.#unknown(line, low, high);
-      const index = surface.locate({ x, y, z, layer: layer >>> 0, bytes }, boundary);
+      const surface = this.#surface(line, low, high);
+      const index = this.#locate(surface, { x, y, z, layer: layer >>> 0, bytes }, { boundary, line });
       if (index !== undefined) return index;
-      if (boundary !== Boundary.ZERO || x % bytes !== 0) return this.#options.fault(FaultKind.BOUNDARY, line, 0n);
       // There is nothing: zeros are read from here, and what is written here nobody reads.
       this.#texel.fill(0);
       return this.#options.texelAt;
     },
-    image_query: (question: number, line: number, low: number, high: number): number => {
+    surface_store: (
+      boundary: number,
+      line: number,
+      count: number,
+      low: number,
+      high: number,
+      layer: number,
+      x: number,
+      y: number,
+      z: number,
+    ): void => {
+      const surface = this.#surface(line, low, high);
+      const bytes = surface.texelBytes;
+      const index = this.#locate(surface, { x: x * bytes, y, z, layer: layer >>> 0, bytes }, { boundary, line });
+      if (index !== undefined) surface.store(index, this.#texel, count);
+    },
+    surface_reduce: (
+      flags: number,
+      line: number,
+      low: number,
+      high: number,
+      layer: number,
+      x: number,
+      y: number,
+      z: number,
+    ): void => {
+      const surface = this.#surface(line, low, high);
+      const { IS_LONG, IS_TEXEL, IS_SIGNED, BOUNDARY_SHIFT } = ReductionFlag;
+      const bytes = (flags & IS_LONG) !== 0 ? 8 : 4;
+      const isTexel = (flags & IS_TEXEL) !== 0;
+      if (isTexel && surface.words === undefined) this.#options.fault(FaultKind.REDUCTION, line, 0n);
+      const place = { x: isTexel ? x * bytes : x, y, z, layer: layer >>> 0, bytes };
+      const index = this.#locate(surface, place, { boundary: flags >> BOUNDARY_SHIFT, line });
+      if (index === undefined) return;
+      if (index % bytes !== 0) this.#options.fault(FaultKind.REDUCTION, line, 0n);
+      const isSigned = isTexel && surface.words === "signed" ? IS_SIGNED : 0;
+      this.#reducer.reduce(flags | isSigned, index, this.#options.texelAt);
+    },
+    image_query: (question: number, line: number, low: number, high: number, level: number): number => {
       const image = this.#find(low, high);
       if (image === undefined) return this.#unknown(line, low, high);
       const { width, height, depth, layers } = image instanceof Texture ? image.options.layout : image.layout;
       const isNormalized = image instanceof Texture && image.options.isNormalized;
-      return [width, height, depth, layers, isNormalized ? 1 : 0][question]!;
+      const levels = image instanceof Texture ? image.levels : 1;
+      // Nothing is of any size on a level that there is not.
+      if (level >>> 0 >= levels) return 0;
+      const sizes = [width, height, depth].map((size) => (size === 0 ? 0 : Math.max(1, Math.floor(size / 2 ** level))));
+      return [...sizes, layers, isNormalized ? 1 : 0, levels][question]!;
     },
   };
+
+  #surface(line: number, low: number, high: number): Surface {
+    const surface = this.#find(low, high);
+    return surface instanceof Surface ? surface : this.#unknown(line, low, high);
+  }
+
+  /** Undefined where there is nothing, and the kernel knows it. */
+  #locate(surface: Surface, place: SurfacePlace, at: { boundary: number; line: number }): number | undefined {
+    const index = surface.locate(place, at.boundary);
+    if (index === undefined && (at.boundary !== Boundary.ZERO || place.x % place.bytes !== 0)) {
+      return this.#options.fault(FaultKind.BOUNDARY, at.line, 0n);
+    }
+    return index;
+  }
 
   #find(low: number, high: number): Texture | Surface | undefined {
     const object = (high >>> 0) * 2 ** 32 + (low >>> 0);
@@ -114,32 +189,12 @@ export class Images {
     return this.#last;
   }
 
+  /** The nearest cube that there is; the number has no sign. */
+  #cube(number: number, { options }: Texture): number {
+    return Math.min(number >>> 0, Math.max(1, Math.floor(options.layout.layers / FACES)) - 1);
+  }
+
   #unknown(line: number, low: number, high: number): never {
     return this.#options.fault(FaultKind.IMAGE, line, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
   }
-}
-
-/**
- * Replaces a direction by the place where it meets a face of the cube, both coordinates from 0 to 1; returns the face's number. By the
- * table of the CUDA C++ Programming Guide ("Cubemap Textures").
- */
-export function projectOnFace(place: Float64Array): number {
-  const [x, y, z] = [place[0]!, place[1]!, place[2]!];
-  const [across, up, along] = [Math.abs(x), Math.abs(y), Math.abs(z)];
-  let face: number;
-  let [m, s, t] = [across, 0, 0];
-  if (across > up && across > along) {
-    face = x >= 0 ? 0 : 1;
-    [s, t] = [x >= 0 ? -z : z, -y];
-  } else if (up > along) {
-    face = y >= 0 ? 2 : 3;
-    [m, s, t] = [up, x, y >= 0 ? z : -z];
-  } else {
-    face = z >= 0 ? 4 : 5;
-    [m, s, t] = [along, z >= 0 ? x : -x, -y];
-  }
-  place[0] = (s / m + 1) / 2;
-  place[1] = (t / m + 1) / 2;
-  place[2] = 0;
-  return face;
 }

@@ -1,6 +1,6 @@
 /** What the slice tells a worker beside launches: plain data and WebAssembly modules. */
 
-import type { TexelLayout, TextureOptions } from "../../texel.ts";
+import type { SurfaceOptions, TextureOptions } from "../../texel.ts";
 import type { Suspension } from "../emit/warp.ts";
 import type { MemoryLayout } from "./layout.ts";
 
@@ -22,5 +22,5 @@ export type WorkerMessage =
   | { readonly kind: "drop"; readonly id: number }
   /** `object` is what kernels call it by. */
   | { readonly kind: "texture"; readonly object: number; readonly options: TextureOptions }
-  | { readonly kind: "surface"; readonly object: number; readonly layout: TexelLayout }
+  | { readonly kind: "surface"; readonly object: number; readonly options: SurfaceOptions }
   | { readonly kind: "drop-image"; readonly object: number };

@@ -28,9 +28,35 @@ export const readsFloats = (format: TexelLayout["format"], readsIntegers: boolea
   return name.startsWith("f") || (!readsIntegers && bytes < 4);
 };
 
-export function numberReader(memory: ArrayBufferLike, format: TexelLayout["format"], asFloats: boolean): ReadNumber {
+/** How numbers are read: `isSrgb` counts for unsigned ones of 8 bits that are read as floats. */
+export interface Reading {
+  readonly asFloats: boolean;
+  readonly isSrgb: boolean;
+}
+
+let linears: Float32Array | undefined;
+
+/** Linear numbers by the byte that stands for each in sRGB (IEC 61966-2-1). */
+function srgbTable(): Float32Array {
+  linears ??= Float32Array.from({ length: 256 }, (_, byte) => {
+    const part = byte / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return linears;
+}
+
+export function numberReader(
+  memory: ArrayBufferLike,
+  format: TexelLayout["format"],
+  { asFloats, isSrgb }: Reading,
+): ReadNumber {
   switch (texelFormats[format].name) {
     case "u8":
+      if (asFloats && isSrgb) {
+        const table = srgbTable();
+        const bytes = new Uint8Array(memory);
+        return (index) => table[bytes[index]!]!;
+      }
       return over(new Uint8Array(memory), asFloats ? 255 : 0);
     case "s8":
       return over(new Int8Array(memory), asFloats ? 127 : 0);

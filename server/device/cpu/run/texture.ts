@@ -1,166 +1,82 @@
 /**
- * A texture as kernels fetch from it: coordinates become texels by the formulas of the CUDA C++ Programming Guide ("Texture Fetching"), the
- * weights of linear filtering with eight bits of fraction. Whatever the coordinates are, nothing outside the texture's memory is read.
+ * A texture as kernels fetch from it: which of its levels of detail a fetch reads, by the rules of OpenGL 4.6 (8.14), which CUDA's documents
+ * leave to the hardware: a level is what the kernel asks for, or follows from how fast coordinates change; the texture's bias is added, and
+ * its bounds hold. Filtering is the same in all directions, whatever anisotropy is wished.
  */
-import { AddressMode, type TextureOptions, texelBytes, texelFormats } from "../../texel.ts";
-import { numberReader, type ReadNumber, readsFloats } from "./texel-reader.ts";
-
-/** Steps in which the weights of linear filtering are told. */
-const WEIGHT_STEPS = 256;
-
-/** A texel outside, for which the border stands. */
-const OUTSIDE = -1;
-
-/** One direction of a texture. */
-interface Axis {
-  readonly size: number;
-  readonly mode: number;
-  readonly isNormalized: boolean;
-  /** Numbers from one texel to the next in this direction. */
-  readonly stride: number;
-}
-
-/** Where a fetch falls along an axis: two texels side by side, of which the second counts for `weight`. */
-interface Position {
-  first: number;
-  second: number;
-  weight: number;
-}
+import type { TextureOptions } from "../../texel.ts";
+import { readsFloats } from "./texel-reader.ts";
+import { inSteps, type Place, TextureLevel } from "./texture-level.ts";
 
 export class Texture {
   readonly options: TextureOptions;
-  /** As many as the texture has dimensions. */
-  readonly #axes: readonly Axis[];
-  readonly #positions: readonly Position[];
-  readonly #read: ReadNumber;
+  readonly #levels: readonly [TextureLevel, ...TextureLevel[]];
   readonly #isFloat: boolean;
-  /** Index of the first number, and numbers from one layer to the next. */
-  readonly #start: number;
-  readonly #layerStride: number;
-  readonly #layers: number;
-  readonly #border: ArrayLike<number>;
   readonly #words: Int32Array<ArrayBufferLike>;
   readonly #floats: Float32Array<ArrayBufferLike>;
+  readonly #found = new Float64Array(4);
+  readonly #next = new Float64Array(4);
 
   /** `at`: where in linear memory the four words of a result go. */
   constructor(memory: ArrayBufferLike, options: TextureOptions, { arenaBase, at }: { arenaBase: number; at: number }) {
-    const { layout, addressModes } = options;
-    const { bytes } = texelFormats[layout.format];
+    const { layout, levels } = options;
     this.options = options;
     this.#isFloat = readsFloats(layout.format, options.readsIntegers);
-    this.#read = numberReader(memory, layout.format, this.#isFloat);
     this.#words = new Int32Array(memory, at, 4);
     this.#floats = new Float32Array(memory, at, 4);
-    this.#start = (layout.address - arenaBase) / bytes;
-    this.#layerStride = layout.planeBytes / bytes;
-    this.#layers = Math.max(1, layout.layers);
-    const axis = (index: 0 | 1 | 2, size: number, strideBytes: number): Axis => ({
-      size: Math.max(1, size),
-      // Outside of lines is nothing; folding coordinates is defined for those that go from 0 to 1.
-      mode: options.resource === "linear" ? AddressMode.BORDER : addressModes[index],
-      isNormalized: options.isNormalized,
-      stride: strideBytes / bytes,
-    });
-    this.#axes = [
-      axis(0, layout.width, texelBytes(layout)),
-      ...(layout.height > 0 ? [axis(1, layout.height, layout.rowBytes)] : []),
-      ...(layout.depth > 0 ? [axis(2, layout.depth, layout.planeBytes)] : []),
-    ];
-    this.#positions = this.#axes.map(() => ({ first: 0, second: 0, weight: 0 }));
-    const border = options.resource === "linear" ? [0, 0, 0, 0] : options.border;
-    this.#border = this.#isFloat
-      ? new Float32Array(Uint32Array.from(border).buffer)
-      : new Int32Array(Uint32Array.from(border).buffer);
+    const [first, ...further] = [layout, ...(levels?.further ?? [])].map(
+      (each) => new TextureLevel(memory, options, each, arenaBase),
+    );
+    this.#levels = [first!, ...further];
   }
 
-  /** Writes the four words at a place. `isWhole`: coordinates count texels, whatever else is said of them, and nothing is filtered. */
-  fetch(place: ArrayLike<number>, layer: number, isWhole: boolean): void {
-    const isLinear = this.options.filter === "linear" && !isWhole && this.options.resource !== "linear";
-    this.#locate(place, isLinear, isWhole);
-    const { channels } = this.options.layout;
-    const base = this.#start + this.#layer(layer) * this.#layerStride;
+  get levels(): number {
+    return this.#levels.length;
+  }
+
+  /** Writes the four words at a place; `level` is the one that is asked for, whole or not. */
+  fetch(place: Place, level = 0): void {
+    const last = this.#levels.length - 1;
+    const { levels } = this.options;
+    const bounded = levels === undefined ? 0 : Math.min(this.#bounded(level), last);
+    if (levels?.filter === "linear") this.#fetchBoth(place, bounded);
+    // Half way between two it is the one before.
+    else this.#levels[Math.max(0, Math.ceil(bounded + 0.5) - 1)]!.fetch(place, this.#found);
+    this.#put();
+  }
+
+  /** One number of each of the four texels around a place in two dimensions, of the first level. */
+  gather(place: Place, component: number): void {
+    this.#levels[0].gather(place, component, this.#found);
+    this.#put();
+  }
+
+  /** The level for coordinates that change by so much from one fetch to the next, in two directions. */
+  levelOf(changes: readonly ArrayLike<number>[]): number {
+    return Math.log2(Math.max(...changes.map((change) => this.#levels[0].distance(change))));
+  }
+
+  /** At least 0; the least that there may be for what is no number. */
+  #bounded(level: number): number {
+    const { bias, least, most } = this.options.levels!;
+    const biased = level + bias;
+    const bounded = Math.min(biased >= least ? biased : least, most);
+    return bounded >= 0 ? bounded : 0;
+  }
+
+  #fetchBoth(place: Place, level: number): void {
+    const below = Math.floor(level);
+    const weight = inSteps(level - below);
+    this.#levels[below]!.fetch(place, this.#found);
+    if (weight === 0) return;
+    this.#levels[below + 1]!.fetch(place, this.#next);
     for (let channel = 0; channel < 4; channel++) {
-      const value = channel >= channels ? 0 : isLinear ? this.#blend(base, channel) : this.#texel(base, channel, 0);
-      this.#put(channel, value);
+      const [near, far] = [this.#found[channel]!, this.#next[channel]!];
+      this.#found[channel] = weight === 1 ? far : (1 - weight) * near + weight * far;
     }
   }
 
-  /** One number of each of the four texels around a place in two dimensions, counter-clockwise from the one below at the left. */
-  gather(place: ArrayLike<number>, component: number): void {
-    this.#locate(place, true, false);
-    for (const [word, corner] of [2, 3, 1, 0].entries()) {
-      const isThere = component < this.options.layout.channels;
-      this.#put(word, isThere ? this.#texel(this.#start, component, corner) : 0);
-    }
+  #put(): void {
+    if (this.#isFloat) this.#floats.set(this.#found);
+    else for (let channel = 0; channel < 4; channel++) this.#words[channel] = this.#found[channel]!;
   }
-
-  #put(word: number, value: number): void {
-    if (this.#isFloat) this.#floats[word] = value;
-    else this.#words[word] = value;
-  }
-
-  /** The nearest that there is; the number has no sign. */
-  #layer(layer: number): number {
-    return Math.min(layer >>> 0, this.#layers - 1);
-  }
-
-  #locate(place: ArrayLike<number>, isLinear: boolean, isWhole: boolean): void {
-    for (let index = 0; index < this.#axes.length; index++) {
-      const axis = this.#axes[index]!;
-      const position = this.#positions[index]!;
-      const at = isWhole ? place[index]! : scale(axis, place[index]!);
-      const below = Math.floor(isLinear ? at - 0.5 : at);
-      position.first = resolve(axis, below);
-      if (!isLinear) continue;
-      position.second = resolve(axis, below + 1);
-      // Infinities are as far out as anything.
-      const weight = Math.round((at - 0.5 - below) * WEIGHT_STEPS) / WEIGHT_STEPS;
-      position.weight = weight >= 0 ? weight : 0;
-    }
-  }
-
-  /** The number of the texel at one corner: bits of `corner` say along which axes it is the second. */
-  #texel(base: number, channel: number, corner: number): number {
-    let index = base + channel;
-    for (let axis = 0; axis < this.#axes.length; axis++) {
-      const { first, second } = this.#positions[axis]!;
-      const texel = (corner & (1 << axis)) === 0 ? first : second;
-      if (texel === OUTSIDE) return this.#border[channel]!;
-      index += texel * this.#axes[axis]!.stride;
-    }
-    return this.#read(index);
-  }
-
-  #blend(base: number, channel: number): number {
-    let sum = 0;
-    const axes = this.#axes.length;
-    for (let corner = 0; corner < 1 << axes; corner++) {
-      let weight = 1;
-      for (let axis = 0; axis < axes; axis++) {
-        const { weight: second } = this.#positions[axis]!;
-        weight *= (corner & (1 << axis)) === 0 ? 1 - second : second;
-      }
-      // What does not count may be infinite.
-      if (weight > 0) sum += weight * this.#texel(base, channel, corner);
-    }
-    return sum;
-  }
-}
-
-/** A coordinate in texels; folded back where that is asked of coordinates from 0 to 1. */
-function scale({ size, mode, isNormalized }: Axis, coordinate: number): number {
-  if (!isNormalized) return coordinate;
-  const whole = Math.floor(coordinate);
-  const part = coordinate - whole;
-  if (mode === AddressMode.WRAP) return part * size;
-  if (mode === AddressMode.MIRROR) return (whole % 2 === 0 ? part : 1 - part) * size;
-  return coordinate * size;
-}
-
-/** The texel that stands for one that may be outside; the first for what is no number. */
-function resolve({ size, mode, isNormalized }: Axis, texel: number): number {
-  if (texel >= 0 && texel < size) return texel;
-  if (mode === AddressMode.BORDER) return OUTSIDE;
-  if (mode === AddressMode.WRAP && isNormalized) return texel < 0 ? size - 1 : 0;
-  return texel >= size ? size - 1 : 0;
 }

@@ -1,0 +1,177 @@
+/**
+ * One level of detail of a texture: coordinates become texels by the formulas of the CUDA C++ Programming Guide ("Texture Fetching"), the
+ * weights of linear filtering with eight bits of fraction. Whatever the coordinates are, nothing outside the level's memory is read.
+ */
+import { AddressMode, type TexelLayout, type TextureOptions, texelBytes, texelFormats } from "../../texel.ts";
+import { numberReader, type ReadNumber, readsFloats } from "./texel-reader.ts";
+
+/** Steps in which the weights of linear filtering are told. */
+const WEIGHT_STEPS = 256;
+
+/** A texel outside, for which the border stands. */
+const OUTSIDE = -1;
+
+/** One direction of a texture. */
+interface Axis {
+  readonly size: number;
+  readonly mode: number;
+  readonly isNormalized: boolean;
+  /** Numbers from one texel to the next in this direction. */
+  readonly stride: number;
+}
+
+/** Where a fetch falls along an axis: two texels side by side, of which the second counts for `weight`. */
+interface Position {
+  first: number;
+  second: number;
+  weight: number;
+}
+
+export interface Place {
+  readonly at: ArrayLike<number>;
+  readonly layer: number;
+  /** Coordinates count texels, whatever else is said of them, and nothing is filtered. */
+  readonly isWhole: boolean;
+}
+
+/** A weight in the steps in which it counts; 0 for what is no number: infinities are as far out as anything. */
+export function inSteps(weight: number): number {
+  const rounded = Math.round(weight * WEIGHT_STEPS) / WEIGHT_STEPS;
+  return rounded >= 0 ? rounded : 0;
+}
+
+export class TextureLevel {
+  readonly #isFiltered: boolean;
+  readonly #channels: number;
+  /** As many as the texture has dimensions. */
+  readonly #axes: readonly Axis[];
+  readonly #positions: readonly Position[];
+  readonly #read: readonly ReadNumber[];
+  /** Index of the first number, and numbers from one layer to the next. */
+  readonly #start: number;
+  readonly #layerStride: number;
+  readonly #layers: number;
+  readonly #border: ArrayLike<number>;
+
+  constructor(memory: ArrayBufferLike, options: TextureOptions, layout: TexelLayout, arenaBase: number) {
+    const { addressModes, resource } = options;
+    const { bytes } = texelFormats[layout.format];
+    const isFloat = readsFloats(layout.format, options.readsIntegers);
+    const read = numberReader(memory, layout.format, { asFloats: isFloat, isSrgb: options.convertsSrgb });
+    const readLast = options.convertsSrgb
+      ? numberReader(memory, layout.format, { asFloats: isFloat, isSrgb: false })
+      : read;
+    this.#read = [read, read, read, readLast];
+    this.#isFiltered = options.filter === "linear" && resource !== "linear";
+    this.#channels = layout.channels;
+    this.#start = (layout.address - arenaBase) / bytes;
+    this.#layerStride = layout.planeBytes / bytes;
+    this.#layers = Math.max(1, layout.layers);
+    const axis = (index: 0 | 1 | 2, size: number, strideBytes: number): Axis => ({
+      size: Math.max(1, size),
+      // Outside of lines is nothing; folding coordinates is defined for those that go from 0 to 1.
+      mode: resource === "linear" ? AddressMode.BORDER : addressModes[index],
+      isNormalized: options.isNormalized,
+      stride: strideBytes / bytes,
+    });
+    this.#axes = [
+      axis(0, layout.width, texelBytes(layout)),
+      ...(layout.height > 0 ? [axis(1, layout.height, layout.rowBytes)] : []),
+      ...(layout.depth > 0 ? [axis(2, layout.depth, layout.planeBytes)] : []),
+    ];
+    this.#positions = this.#axes.map(() => ({ first: 0, second: 0, weight: 0 }));
+    const border = Uint32Array.from(resource === "linear" ? [0, 0, 0, 0] : options.border);
+    this.#border = isFloat ? new Float32Array(border.buffer) : new Int32Array(border.buffer);
+  }
+
+  /** Writes the four numbers at a place. */
+  fetch({ at, layer, isWhole }: Place, into: Float64Array): void {
+    const isLinear = this.#isFiltered && !isWhole;
+    this.#locate(at, isLinear, isWhole);
+    const base = this.#start + this.#layer(layer) * this.#layerStride;
+    for (let channel = 0; channel < 4; channel++) {
+      if (channel >= this.#channels) into[channel] = 0;
+      else into[channel] = isLinear ? this.#blend(base, channel) : this.#texel(base, channel, 0);
+    }
+  }
+
+  /** One number of each of the four texels around a place in two dimensions, counter-clockwise from the one below at the left. */
+  gather({ at, layer }: Place, component: number, into: Float64Array): void {
+    this.#locate(at, true, false);
+    const base = this.#start + this.#layer(layer) * this.#layerStride;
+    for (const [index, corner] of [2, 3, 1, 0].entries()) {
+      into[index] = component < this.#channels ? this.#texel(base, component, corner) : 0;
+    }
+  }
+
+  /** By how many texels a change of coordinates moves. */
+  distance(change: ArrayLike<number>): number {
+    return Math.hypot(...this.#axes.map(({ size, isNormalized }, index) => change[index]! * (isNormalized ? size : 1)));
+  }
+
+  /** The nearest that there is; the number has no sign. */
+  #layer(layer: number): number {
+    return Math.min(layer >>> 0, this.#layers - 1);
+  }
+
+  #locate(place: ArrayLike<number>, isLinear: boolean, isWhole: boolean): void {
+    for (let index = 0; index < this.#axes.length; index++) {
+      const axis = this.#axes[index]!;
+      const position = this.#positions[index]!;
+      const at = isWhole ? place[index]! : scale(axis, place[index]!);
+      const below = Math.floor(isLinear ? at - 0.5 : at);
+      position.first = resolve(axis, below);
+      if (!isLinear) continue;
+      position.second = resolve(axis, below + 1);
+      position.weight = inSteps(at - 0.5 - below);
+    }
+  }
+
+  /** The number of the texel at one corner: bits of `corner` say along which axes it is the second. */
+  #texel(base: number, channel: number, corner: number): number {
+    let index = base + channel;
+    for (let axis = 0; axis < this.#axes.length; axis++) {
+      const { first, second } = this.#positions[axis]!;
+      const texel = (corner & (1 << axis)) === 0 ? first : second;
+      if (texel === OUTSIDE) return this.#border[channel]!;
+      index += texel * this.#axes[axis]!.stride;
+    }
+    return this.#read[channel]!(index);
+  }
+
+  #blend(base: number, channel: number): number {
+    let sum = 0;
+    const axes = this.#axes.length;
+    for (let corner = 0; corner < 1 << axes; corner++) {
+      let weight = 1;
+      for (let axis = 0; axis < axes; axis++) {
+        const { weight: second } = this.#positions[axis]!;
+        weight *= (corner & (1 << axis)) === 0 ? 1 - second : second;
+      }
+      // What does not count may be infinite.
+      if (weight > 0) sum += weight * this.#texel(base, channel, corner);
+    }
+    return sum;
+  }
+}
+
+/** A coordinate in texels; folded back where that is asked of coordinates from 0 to 1. */
+function scale({ size, mode, isNormalized }: Axis, coordinate: number): number {
+  if (!isNormalized) return coordinate;
+  const whole = Math.floor(coordinate);
+  const part = coordinate - whole;
+  if (mode === AddressMode.WRAP) return part * size;
+  if (mode === AddressMode.MIRROR) return (whole % 2 === 0 ? part : 1 - part) * size;
+  return coordinate * size;
+}
+
+/** The texel that stands for one that may be outside; the first for what is no number. */
+function resolve({ size, mode, isNormalized }: Axis, texel: number): number {
+  if (texel >= 0 && texel < size) return texel;
+  if (mode === AddressMode.BORDER) return OUTSIDE;
+  if (mode === AddressMode.WRAP && isNormalized) {
+    const rest = texel % size;
+    return rest < 0 ? rest + size : rest || 0;
+  }
+  return texel >= size ? size - 1 : 0;
+}
