@@ -41,6 +41,13 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
+  it("that holds PTX for newer devices alone runs from the oldest of it", async () => {
+    const newer = ["90", "100"].flatMap((number) => ["-gencode", `arch=compute_${number},code=compute_${number}`]);
+    const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags: newer, suffix: "-newer" });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
   it("that holds no PTX is told how to add it", async () => {
     const flags = ["-gencode", "arch=compute_75,code=sm_75"];
     const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-binary" });

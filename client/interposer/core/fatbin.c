@@ -103,11 +103,14 @@ static bool unpack(const struct entry *entry, struct fatbin_choice *choice) {
 struct fatbin_choice fatbin_choose(const uint8_t *fatbin, unsigned capability) {
     struct fatbin_choice choice = {0};
     const uint8_t *at = fatbin + get_u16(fatbin + 6), *end = fatbin + fatbin_bytes(fatbin);
-    struct entry entry, best = {0};
+    struct entry entry, best = {0}, newer = {0};
     while (at < end && read_entry(&at, end, &entry)) {
-        if (entry.kind == KIND_PTX && entry.architecture <= capability && entry.architecture >= best.architecture) best = entry;
-        else choice.has_other_code = true;
+        if (entry.kind != KIND_PTX) continue;
+        if (entry.architecture > capability) newer = newer.data == NULL || entry.architecture < newer.architecture ? entry : newer;
+        else if (entry.architecture >= best.architecture) best = entry;
     }
+    choice.is_newer = best.data == NULL;
+    if (choice.is_newer) best = newer;
     if (best.data != NULL) choice.is_broken = !unpack(&best, &choice);
     return choice;
 }

@@ -48,17 +48,18 @@ const void *image_start(const void *code) {
     return fatbin == NULL || is_prelinked(code) ? code : fatbin;
 }
 
+static unsigned capability_of(const struct device *device) {
+    return (unsigned)(device->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR] * 10 + device->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR]);
+}
+
 static CUresult choose_text(const uint8_t *fatbin, const struct device *device, struct image *image) {
-    unsigned capability =
-        (unsigned)(device->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR] * 10 + device->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR]);
-    struct fatbin_choice choice = fatbin_choose(fatbin, capability);
+    struct fatbin_choice choice = fatbin_choose(fatbin, capability_of(device));
     if (choice.text != NULL) {
         *image = (struct image){choice.text, choice.byte_count, choice.text};
         return CUDA_SUCCESS;
     }
     if (choice.is_broken) report("the program's fat binary cannot be unpacked. " REMEDY);
-    else report("the program's fat binary has no PTX for compute capability %u.%u, which is all that a device of kind [%s] runs. " REMEDY,
-                capability / 10, capability % 10, device->kind);
+    else report("the program's fat binary has no PTX, which is all that a device of kind [%s] runs. " REMEDY, device->kind);
     return CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
@@ -130,8 +131,7 @@ static CUresult link_as_text(const void *code, const struct device *device, stru
 /* The containers of a prelinked program: as they are for a CUDA device, as texts for the others, where those without any are left out. */
 static CUresult link_prelinked(const void *code, const struct device *device, bool is_cuda, struct image *image) {
     const void *const *list = fatbin_prelinked(code);
-    unsigned capability =
-        (unsigned)(device->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR] * 10 + device->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR]);
+    unsigned capability = capability_of(device);
     struct texts texts = {0};
     static __thread struct link_input inputs[LINK_INPUTS_MAX];
     size_t count = 0, bytes;
@@ -139,7 +139,8 @@ static CUresult link_prelinked(const void *code, const struct device *device, bo
     for (; list[count] != NULL && count < LINK_INPUTS_MAX && result == CUDA_SUCCESS; count++) {
         inputs[count] = (struct link_input){INPUT_FATBIN, list[count], fatbin_bytes(list[count])};
         struct fatbin_choice choice = is_cuda ? (struct fatbin_choice){0} : fatbin_choose(list[count], capability);
-        if (choice.text != NULL) result = add_text(&texts, choice.text, choice.byte_count);
+        /* What is for newer devices alone is the toolkit's own, by which kernels launch kernels. */
+        if (choice.text != NULL && !choice.is_newer) result = add_text(&texts, choice.text, choice.byte_count);
         free(choice.text);
     }
     if (is_cuda) {
@@ -149,7 +150,7 @@ static CUresult link_prelinked(const void *code, const struct device *device, bo
         return CUDA_SUCCESS;
     }
     if (result == CUDA_SUCCESS && texts.count == 0) {
-        report("the program's parts have no PTX for compute capability %u.%u. " REMEDY, capability / 10, capability % 10);
+        report("the program's parts have no PTX, which is all that a device of kind [%s] runs. " REMEDY, device->kind);
         result = CUDA_ERROR_NO_BINARY_FOR_GPU;
     }
     if (result == CUDA_SUCCESS) result = join_texts(&texts, image);
