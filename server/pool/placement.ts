@@ -5,7 +5,7 @@
  */
 import { chargeOf, slicesWithin } from "./request.ts";
 import type { DeviceRecord, Fit, Nest, Plan, PoolState, ServerRecord } from "./state.ts";
-import { bestJoined, isBetterJoint, isJoined, jointOf } from "./topology.ts";
+import { bestJoined, isBetterJoint, isJoined, type Joint, jointOf, sumOf } from "./topology.ts";
 import type { Slice } from "./types.ts";
 
 /** Servers that are compared for the best joined devices. */
@@ -27,20 +27,33 @@ export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable):
   }
   const sign = plan.policy === "spread" ? -1 : 1;
   found.sort((a, b) => sign * (a.left - b.left) || a.device.order - b.device.order);
-  if (plan.policy === "topology" && plan.perDevice === 1) {
-    return bestJoined(
-      found.map(({ device }) => device),
-      plan.count,
+  return (plan.policy === "topology" ? shareJoined(found, plan) : undefined) ?? share(found, plan);
+}
+
+type Found = readonly { readonly device: DeviceRecord; readonly room: number }[];
+
+/** Gives each lease the devices that are joined best, of those that still have room. Not where slices of one lease may be on one device. */
+function shareJoined(found: Found, plan: Plan): Place | undefined {
+  const { leases, count, perDevice } = plan;
+  if (perDevice !== leases) return undefined;
+  const taken = new Map<DeviceRecord, number>();
+  const parts: DeviceRecord[][] = [];
+  while (parts.length < leases) {
+    const left = found.filter(({ device, room }) => (taken.get(device) ?? 0) < room);
+    const part = bestJoined(
+      left.map(({ device }) => device),
+      count / leases,
     );
+    if (part === undefined) return undefined;
+    for (const device of part) taken.set(device, (taken.get(device) ?? 0) + 1);
+    parts.push(part);
   }
-  return share(found, plan);
+  // In the order in which `deal` gives them out.
+  return Array.from({ length: count }, (_, index) => parts[index % leases]![Math.floor(index / leases)]!);
 }
 
 /** Fills one device after the other; leases that are to be spread go to all of them in turn. Slices on one device stand together. */
-function share(
-  found: readonly { readonly device: DeviceRecord; readonly room: number }[],
-  plan: Plan,
-): Place | undefined {
+function share(found: Found, plan: Plan): Place | undefined {
   const step = plan.leases > 1 && plan.policy === "spread" ? 1 : plan.count;
   const taken = found.map(() => 0);
   let left = plan.count;
@@ -97,18 +110,7 @@ function placeInNest(plan: Plan): Place | undefined {
   return best === undefined ? undefined : placeOnServer(best.nest.server, plan, isOpen);
 }
 
-/** The best joined devices of the servers that come first for the plan. */
-function placeByTopology(state: PoolState, plan: Plan): Place | undefined {
-  let best: Place | undefined;
-  for (const server of serversWithRoom(state, plan)) {
-    const place = placeOnServer(server, plan, isOpen);
-    if (place === undefined) continue;
-    if (isJoined(place)) return place;
-    if (best === undefined || isBetterJoint(jointOf(place), jointOf(best))) best = place;
-  }
-  return best;
-}
-
+/** Servers with so many devices, those first that the policy looks at first. */
 function* serversWithRoom(state: PoolState, plan: Plan): IterableIterator<ServerRecord> {
   for (const fit of plan.fits) {
     const charge = chargeOf(fit, 1);
@@ -121,12 +123,19 @@ function* serversWithRoom(state: PoolState, plan: Plan): IterableIterator<Server
   yield* state.mixedServers;
 }
 
+/** Room on the first of the servers that has it; by topology, on the one whose devices are joined best. */
 function placeOnAny(servers: Iterable<ServerRecord>, plan: Plan): Place | undefined {
+  let best: { place: Place; joint: Joint } | undefined;
   for (const server of servers) {
     const place = placeOnServer(server, plan, isOpen);
-    if (place !== undefined) return place;
+    if (place === undefined) continue;
+    if (plan.policy !== "topology") return place;
+    const parts = deal(place, plan.leases);
+    if (parts.every(isJoined)) return place;
+    const joint = sumOf(parts.map(jointOf));
+    if (best === undefined || isBetterJoint(joint, best.joint)) best = { place, joint };
   }
-  return undefined;
+  return best?.place;
 }
 
 /** The best single device among those that the filters leave. */
@@ -149,7 +158,7 @@ export function findPlace(state: PoolState, plan: Plan): Place | undefined {
   }
   if (plan.count === 1) return placeOnOne(plan);
   if (plan.perDevice > 1) return placeTogether(plan) ?? placeOnAny(state.servers.values(), plan);
-  if (plan.policy === "topology") return placeByTopology(state, plan);
+  if (plan.policy === "topology") return placeOnAny(serversWithRoom(state, plan), plan);
   return placeInNest(plan) ?? placeOnAny(state.mixedServers, plan);
 }
 
@@ -158,7 +167,7 @@ export function slicesAt(plan: Plan, place: Place): Slice[][] {
   return deal(place, plan.leases).map((part) =>
     part.map((device, index) => {
       const fit = plan.fitOf.get(device.class)!;
-      const isCharged = fit.isOverheadEach || part.indexOf(device) === index;
+      const isCharged = fit.overheadsMax === Number.POSITIVE_INFINITY || part.indexOf(device) === index;
       return {
         index,
         deviceId: device.spec.id,

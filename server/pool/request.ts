@@ -127,15 +127,16 @@ export function fitSlice(
 
 const dynamic = { mode: "dynamic" } as const;
 
-/** Bytes that `slices` slices of one lease take together on one device. */
+/** Bytes that `slices` slices of a request take together on one device; they belong to as many of its leases as can be. */
 export const chargeOf = (fit: Fit, slices: number): number =>
-  fit.sliceBytes * slices + fit.overheadBytes * (fit.isOverheadEach ? slices : 1);
+  fit.sliceBytes * slices + fit.overheadBytes * Math.min(slices, fit.overheadsMax);
 
-/** How many slices of one lease a device with `freeBytes` has room for, at most `max`. */
+/** How many slices of a request a device with `freeBytes` has room for, at most `max`. */
 export function slicesWithin(fit: Fit, room: { freeBytes: number; max: number }): number {
-  const each = fit.sliceBytes + (fit.isOverheadEach ? fit.overheadBytes : 0);
-  const left = room.freeBytes - (fit.isOverheadEach ? 0 : fit.overheadBytes);
-  return left < each ? 0 : Math.min(room.max, Math.floor(left / each));
+  const { sliceBytes, overheadBytes, overheadsMax } = fit;
+  const charged = Math.floor(room.freeBytes / (sliceBytes + overheadBytes));
+  if (charged < overheadsMax) return Math.min(room.max, charged);
+  return Math.min(room.max, Math.floor((room.freeBytes - overheadsMax * overheadBytes) / sliceBytes));
 }
 
 type Parts = Omit<Plan, "possible" | "key" | "version">;
@@ -188,14 +189,14 @@ function fitsOf(
 ): Fit[] {
   const fits: Fit[] = [];
   const slices = slicesOf(request);
-  const isOverheadEach = request.mode === "profile" || (request.leases ?? 1) > 1;
+  const overheadsMax = request.mode === "profile" ? Number.POSITIVE_INFINITY : (request.leases ?? 1);
   const broad = limits.filters.filter((filter) => !filter.isNarrow);
   for (const deviceClass of state.classes.values()) {
     const { sample } = deviceClass;
     const fit = fitSlice(request, sample);
     if (fit === undefined || (fit.sliceBytes + fit.overheadBytes) * slices > limits.memoryMaxBytes) continue;
     if (!broad.every((filter) => meets(sample, filter)) || labelObstacle(sample, request) !== undefined) continue;
-    fits.push({ class: deviceClass, ...fit, isOverheadEach });
+    fits.push({ class: deviceClass, ...fit, overheadsMax });
   }
   // An exclusive request leaves shared devices to others where it can.
   const isShared = (fit: Fit): number => (fit.class.sample.sharing?.mode === "exclusive" ? 0 : 1);

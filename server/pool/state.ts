@@ -77,9 +77,10 @@ export interface DeviceRecord {
 export interface Fit {
   readonly class: DeviceClass;
   readonly sliceBytes: number;
-  /** Overhead on the first slice of the lease on a device, or on each: of a profile, and of several leases at once. */
+  /** Charged for every lease on a device, however many of its slices are there, or for every slice of a profile. */
   readonly overheadBytes: number;
-  readonly isOverheadEach: boolean;
+  /** How often it is charged on one device at most. */
+  readonly overheadsMax: number;
 }
 
 /** What a request takes on each class of devices; shared by all requests that ask for the same. */

@@ -27,6 +27,12 @@ export function jointOf(devices: readonly DeviceRecord[]): Joint {
 export const isJoined = (devices: readonly DeviceRecord[]): boolean =>
   jointOf(devices).pairs === (devices.length * (devices.length - 1)) / 2;
 
+/** Of several sets, each for itself. */
+export const sumOf = (joints: readonly Joint[]): Joint => ({
+  pairs: joints.reduce((sum, { pairs }) => sum + pairs, 0),
+  links: joints.reduce((sum, { links }) => sum + links, 0),
+});
+
 export const isBetterJoint = (a: Joint, b: Joint): boolean =>
   a.pairs > b.pairs || (a.pairs === b.pairs && a.links > b.links);
 

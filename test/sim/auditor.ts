@@ -43,7 +43,8 @@ function check(holds: boolean, sentence: string): asserts holds {
 interface Expected {
   readonly bytes: number;
   readonly overheadBytes: number;
-  readonly isOverheadEach: boolean;
+  /** How often the overhead is charged on one device at most: once for each lease, or for each slice. */
+  readonly overheadsMax: number;
 }
 
 /** Events that change nothing in queue and leases when they have no effects. */
@@ -54,7 +55,7 @@ const floorTo = (bytes: number, unit: number): number => Number((BigInt(bytes) /
 /** What one slice of a request must be on a device, worked out anew; undefined when the device can never serve it. */
 export function expectedSlice(request: PoolRequest, device: PoolDevice): Expected | undefined {
   const { share, mode = "dynamic" } = request;
-  const isSeveral = (request.leases ?? 1) > 1;
+  const overheadsMax = request.leases ?? 1;
   const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = { mode: "dynamic" } } = device;
   const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
   const part = share.kind === "fraction" ? Math.floor(memoryBytes * share.fraction) : 0;
@@ -62,18 +63,20 @@ export function expectedSlice(request: PoolRequest, device: PoolDevice): Expecte
   if (mode === "exclusive") {
     if (sharing.mode === "profile" || most < unit) return undefined;
     const bytes = floorTo(most, unit);
-    return { bytes, overheadBytes: memoryBytes - bytes, isOverheadEach: isSeveral };
+    return { bytes, overheadBytes: memoryBytes - bytes, overheadsMax };
   }
   if (mode !== sharing.mode) return undefined;
   if (sharing.mode === "profile") {
     const { profileBytes } = sharing;
     const bytes = Math.min(floorTo(profileBytes - overheadBytes, unit), floorTo(device.sliceBytesMax, unit));
     const asked = share.kind === "bytes" ? share.bytes : part - overheadBytes;
-    return asked > bytes ? undefined : { bytes, overheadBytes: profileBytes - bytes, isOverheadEach: true };
+    return asked > bytes
+      ? undefined
+      : { bytes, overheadBytes: profileBytes - bytes, overheadsMax: Number.POSITIVE_INFINITY };
   }
   const wanted =
     share.kind === "bytes" ? floorTo(share.bytes + unit - 1, unit) : floorTo(floorTo(part, unit) - overheadBytes, unit);
-  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, isOverheadEach: isSeveral } : undefined;
+  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, overheadsMax } : undefined;
 }
 
 /** Knows only the filters `device.id=X` and `label.K=V`, which is enough for tests of placement. */
@@ -339,13 +342,14 @@ export class Auditor {
     check(!this.leases.has(lease.id), `Request ${lease.id} is granted once.`);
     check(lease.slices.length === wish.count, `Lease ${lease.id} has as many slices as asked for.`);
     const charged = new Set<string>();
+    const { mode } = wish;
     for (const [index, slice] of lease.slices.entries()) {
       const device = this.devices.get(slice.deviceId);
       check(device !== undefined && !this.closed.has(slice.deviceId), `Device ${slice.deviceId} takes new leases.`);
       check(slice.index === index, "Slices are numbered in order.");
       const expected = expectedSlice(wish, device);
       check(slice.bytes === expected?.bytes, `Slice [${slice.bytes}] of ${lease.id} is exact.`);
-      const isCharged = expected.isOverheadEach || !charged.has(device.id);
+      const isCharged = mode === "profile" || !charged.has(device.id);
       check(slice.overheadBytes === (isCharged ? expected.overheadBytes : 0), "Overhead is charged as promised.");
       charged.add(device.id);
     }
@@ -458,10 +462,12 @@ export class Auditor {
       if (slice === undefined || this.closed.has(id)) continue;
       const { granted, overhead } = sums.get(id)!;
       const taken = granted + overhead + (reserved.get(id) ?? 0);
-      const free = device.memoryBytes - taken - (slice.isOverheadEach ? 0 : slice.overheadBytes);
-      const each = slice.bytes + (slice.isOverheadEach ? slice.overheadBytes : 0);
+      const free = device.memoryBytes - taken;
       const most = request.sameDevice === true ? request.count * (request.leases ?? 1) : (request.leases ?? 1);
-      const room = Math.min(Math.max(0, Math.floor(free / each)), most);
+      const takenBy = (count: number): number =>
+        slice.bytes * count + slice.overheadBytes * Math.min(count, slice.overheadsMax);
+      let room = 0;
+      while (room < most && takenBy(room + 1) <= free) room++;
       rooms.set(device.server ?? "", (rooms.get(device.server ?? "") ?? 0) + room);
     }
     return [...rooms.values()].some((room) => room >= request.count * (request.leases ?? 1));

@@ -56,6 +56,7 @@ const everything: Plan = {
       ...(isExclusive ? { mode: "exclusive" as const } : {}),
       ...(isProfile ? { mode: "profile" as const, share: bytes(GiB) } : {}),
       ...(random() < 0.1 ? { leases: 2 + Math.floor(random() * 3) } : {}),
+      ...(random() < 0.1 ? { sameDevice: true } : {}),
       ...(random() < 0.5 ? { durationMs: Math.ceil(workMs * (0.8 + random())) } : {}),
       ...(random() < 0.1 ? { policy: "topology" as const } : {}),
       ...(random() < 0.1 ? { policy: "spread" as const } : {}),

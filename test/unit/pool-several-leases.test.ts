@@ -57,6 +57,69 @@ describe("several leases", () => {
     expect(new Set(placesOf(close).flat()).size).toBe(1);
   });
 
+  it("of several slices on one device are charged its overhead once for each lease, since each has one context there", () => {
+    const scenario = new Scenario([device("a", { memoryBytes: 10 * GiB, overheadBytes: GiB })]);
+    const wanted = { leases: 2, count: 2, share: bytes(2 * GiB), sameDevice: true } as const;
+    const leases = leasesOf(scenario.request("r", wanted));
+    expect(leases.map(({ slices }) => slices.map(({ overheadBytes }) => overheadBytes))).toEqual([
+      [GiB, 0],
+      [GiB, 0],
+    ]);
+    scenario.end("r");
+    scenario.end("r-2");
+    expect(scenario.request("s", { ...wanted, share: bytes(2 * GiB + 1) })).toMatchObject([
+      { kind: "refused", code: "IMPOSSIBLE_REQUEST" },
+    ]);
+  });
+
+  it("of several slices have each their own joined by NVLink, where the policy is topology", () => {
+    const ring = (id: string, ...others: string[]) =>
+      device(id, { links: Object.fromEntries(others.map((other) => [other, 4])) });
+    const scenario = new Scenario([ring("a", "c"), ring("b", "d"), ring("c", "a"), ring("d", "b")]);
+    const pairs = [
+      ["a", "c"],
+      ["b", "d"],
+    ];
+    const wanted = { leases: 2, count: 2, policy: "topology" } as const;
+    const apart = scenario.request("r", { ...wanted, share: fraction(1) });
+    expect(apart).toMatchObject([{ kind: "granted", warnings: [] }]);
+    expect(placesOf(leasesOf(apart)).sort()).toEqual(pairs);
+    for (const id of ["r", "r-2"]) {
+      scenario.send({ kind: "grantConfirmed", id });
+      scenario.end(id);
+    }
+    const beside = scenario.request("s", { ...wanted, leases: 3, share: fraction(0.5) });
+    expect(beside).toMatchObject([{ kind: "granted", warnings: [] }]);
+    for (const place of placesOf(leasesOf(beside))) expect(pairs).toContainEqual(place);
+  });
+
+  it("find the server whose devices are joined, and room where they are not", () => {
+    const scenario = new Scenario([
+      device("a0", { server: "a" }),
+      device("a1", { server: "a" }),
+      device("b0", { server: "b", links: { b1: 4 } }),
+      device("b1", { server: "b", links: { b0: 4 } }),
+    ]);
+    const wanted = { leases: 2, count: 2, share: fraction(0.5), policy: "topology" } as const;
+    expect(placesOf(leasesOf(scenario.request("r", wanted)))).toEqual([
+      ["b0", "b1"],
+      ["b0", "b1"],
+    ]);
+    expect(scenario.request("s", wanted)).toMatchObject([
+      { kind: "granted", warnings: [expect.stringContaining("[a0, a1]")] },
+    ]);
+  });
+
+  it("have room where taking the joined devices first would leave none", () => {
+    const scenario = new Scenario([device("a"), device("b", { links: { c: 4 } }), device("c", { links: { b: 4 } })]);
+    for (const id of ["b", "c"]) scenario.lease(`x${id}`, { share: fraction(0.5), filters: [`device.id=${id}`] });
+    const leases = leasesOf(scenario.request("r", { leases: 2, count: 2, share: fraction(0.5), policy: "topology" }));
+    expect(placesOf(leases).map((place) => place.sort())).toEqual([
+      ["a", "b"],
+      ["a", "c"],
+    ]);
+  });
+
   it("are all on one server, however much room there is elsewhere", () => {
     const scenario = new Scenario([device("a", { server: "a" }), device("b", { server: "b" })]);
     expect(scenario.request("r", { leases: 3, share: fraction(0.5) })).toMatchObject([
