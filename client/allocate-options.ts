@@ -10,6 +10,7 @@ import {
   SLICES_PER_LEASE_MAX,
 } from "../shared/limits.ts";
 import { formatDuration, parseDuration, parseSize } from "../shared/units.ts";
+import type { KnownOptions } from "./known-options.ts";
 
 const DAY_MS = 86_400_000;
 const WAIT_MS_MAX = 30 * DAY_MS;
@@ -74,6 +75,24 @@ export interface ShareOptions {
   /** Id of a reservation of one's own: the lease is inside it or nowhere. The mode is then `profile`. */
   readonly reservation?: string;
 }
+
+export const shareOptions = {
+  devices: true,
+  memory: true,
+  fraction: true,
+  wait: true,
+  name: true,
+  durationMax: true,
+  sameDevice: true,
+  mode: true,
+  policy: true,
+  priority: true,
+  filters: true,
+  tolerate: true,
+  avoid: true,
+  idleTimeout: true,
+  reservation: true,
+} satisfies KnownOptions<ShareOptions>;
 
 /** How a device is shared. */
 export const sharingModes = ["dynamic", "exclusive", "profile"] as const;

@@ -5,6 +5,7 @@ import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.t
 import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
 import { type DevicePlace, issueCopy, issuePiece, requestPiece } from "./copies.ts";
+import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
 import { addressSlot } from "./slot.ts";
@@ -70,6 +71,16 @@ export interface FillOptions extends WriteOptions {
   /** Number of elements. Default: all from `offset` on. */
   readonly length?: number;
 }
+
+const placeOptions = { offset: true, stream: true } as const;
+const known = {
+  write: { ...placeOptions, cached: true, overlap: true, signal: true } satisfies KnownOptions<
+    WriteOptions & WaitOptions
+  >,
+  read: { ...placeOptions, overlap: true, signal: true, length: true } satisfies KnownOptions<ReadOptions>,
+  readInto: { ...placeOptions, overlap: true, signal: true } satisfies KnownOptions<ReadIntoOptions>,
+  fill: { ...placeOptions, as: true, length: true, cached: true, overlap: true } satisfies KnownOptions<FillOptions>,
+};
 
 /**
  * A piece of device memory, from `gpu.alloc()` or `gpu.upload()`. It holds what the memory held before: zeros, or what an earlier
@@ -141,6 +152,7 @@ export class DeviceBuffer {
     data: ArrayBufferView,
     options: WriteOptions | CachedWriteOptions | OverlapWriteOptions = {},
   ): void | Promise<void> {
+    refuseUnknown("a write", options, known.write);
     if (options.cached || options.overlap) refuseInRecording(this.context, Opcode.copyToDevice);
     if (options.cached) return this.#writeCached(data, options);
     if (options.overlap) return this.#writeOverlapping(data, options);
@@ -197,9 +209,10 @@ export class DeviceBuffer {
    * it, or why the session has ended.
    */
   async read<A extends ArrayBufferView>(ctor: TypedArrayConstructor<A>, options: ReadOptions = {}): Promise<A> {
+    refuseUnknown("a read", options, known.read);
     const byteCount = this.#elements(options, ctor.BYTES_PER_ELEMENT) * ctor.BYTES_PER_ELEMENT;
     const into = new Uint8Array(byteCount);
-    await this.readInto(into, options);
+    await this.#readInto(into, options);
     return new ctor(into.buffer);
   }
 
@@ -209,6 +222,15 @@ export class DeviceBuffer {
    */
   readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
     // Not `async`: one promise per small read is enough.
+    try {
+      refuseUnknown("a read into memory", options, known.readInto);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#readInto(into, options);
+  }
+
+  #readInto(into: ArrayBufferView, options: ReadIntoOptions): Promise<void> {
     try {
       const { byteLength } = into;
       const staging = this.context.session.stagingFor(byteLength);
@@ -281,6 +303,7 @@ export class DeviceBuffer {
    * @throws SluiceError BAD_ARGUMENT for a range outside the buffer or not at a multiple of the element's size.
    */
   fill(value: number, options: FillOptions = {}): void {
+    refuseUnknown("a fill", options, known.fill);
     const ctor = options.as ?? Uint8Array;
     const width = ctor.BYTES_PER_ELEMENT;
     const offset = options.offset ?? 0;

@@ -26,6 +26,7 @@ import type { Content } from "./content.ts";
 import { type DeviceContext, KnownIdle, type SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
 import { type HeapOptions, provideHeap } from "./kernel-heap.ts";
+import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import { Module } from "./module.ts";
 import { type MultiplyOptions, multiply } from "./multiply.ts";
 import { decodeNothing } from "./pending-answers.ts";
@@ -51,6 +52,8 @@ export interface CopyOptions {
   /** A stream of the destination's device. Default: the default stream. */
   readonly stream?: Stream;
 }
+
+const copyOptions = { bytes: true, stream: true } satisfies KnownOptions<CopyOptions>;
 
 export interface LoadOptions extends WaitOptions, HeapOptions {}
 
@@ -226,6 +229,7 @@ export class Device {
    * @throws SluiceError BAD_ARGUMENT for a range outside a buffer, or overlapping ranges.
    */
   copy(destination: DeviceMemory, source: DeviceMemory, options: CopyOptions = {}): void {
+    refuseUnknown("a copy", options, copyOptions);
     const to = placeOf(destination);
     const from = placeOf(source);
     const byteCount = options.bytes ?? Math.min(to.buffer.byteLength - to.offset, from.buffer.byteLength - from.offset);

@@ -4,6 +4,7 @@ import { encodeModuleUnloadCall, type GlobalInfo, type KernelInfo, Opcode } from
 import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { type ArgumentPlan, type KernelArgument, packArguments, planArguments } from "./arguments.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
+import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import { type Stream, streamHandle } from "./stream.ts";
 
 /** One number, or up to three for x, y and z; what is left out is 1. */
@@ -19,6 +20,15 @@ export interface LaunchOptions {
   /** Default: the default stream. */
   readonly stream?: Stream;
 }
+
+/** A slip stands in the program's text, so a kernel's first launches show it; looking at all would cost a fifth of a launch. */
+const CHECKED_LAUNCHES = 8;
+const launchOptions = {
+  grid: true,
+  block: true,
+  sharedBytes: true,
+  stream: true,
+} satisfies KnownOptions<LaunchOptions>;
 
 /** A program loaded on one device, from `gpu.load()`. */
 export class Module {
@@ -110,6 +120,7 @@ export class Kernel {
   readonly #index: number;
   readonly #plan: ArgumentPlan;
   readonly #isUnloaded: () => boolean;
+  #checksLeft = CHECKED_LAUNCHES;
   readonly #prepared: PreparedLaunch = { grid: 1, block: 1, sharedBytes: 0, stream: 0, args: [] };
 
   /** @internal */
@@ -142,6 +153,10 @@ export class Kernel {
    */
   launch(options: LaunchOptions, args: readonly KernelArgument[]): void {
     if (this.#isUnloaded()) throw closedError("A module");
+    if (this.#checksLeft > 0) {
+      this.#checksLeft--;
+      refuseUnknown("a launch", options, launchOptions);
+    }
     const prepared = this.#prepared;
     prepared.grid = options.grid;
     prepared.block = options.block;

@@ -12,6 +12,7 @@ import {
   type Duration,
   milliseconds,
   type ShareOptions,
+  shareOptions,
   sizeInBytes,
 } from "./allocate-options.ts";
 import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
@@ -19,6 +20,7 @@ import { EarlyLink, requestLease } from "./early-link.ts";
 import { LEASE_VARIABLE, parseLeaseKeys, SESSION_WAIT_VARIABLE } from "./environment.ts";
 import { type Explanation, explanationOf } from "./explanation.ts";
 import { firstFreeSession, SESSION_WAIT_MS_DEFAULT } from "./free-session.ts";
+import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import { serverAccess } from "./server-access.ts";
 import type { WaitOptions } from "./stream.ts";
@@ -69,6 +71,24 @@ export interface AllocateOptions extends ShareOptions {
   readonly onOutput?: (text: string) => void;
 }
 
+const known = {
+  connect: {
+    server: true,
+    token: true,
+    ca: true,
+    cert: true,
+    key: true,
+    bundle: true,
+    lease: true,
+    transports: true,
+    resume: true,
+    outage: true,
+    signal: true,
+  } satisfies KnownOptions<ConnectOptions>,
+  allocate: { ...shareOptions, signal: true, onQueued: true, onOutput: true } satisfies KnownOptions<AllocateOptions>,
+  explain: { ...shareOptions, signal: true } satisfies KnownOptions<ShareOptions & WaitOptions>,
+};
+
 /** Who holds what, and who waits. */
 export interface PoolLeases {
   readonly leases: readonly LeaseInfo[];
@@ -81,6 +101,7 @@ export interface PoolLeases {
  * @throws SluiceError SERVER_UNREACHABLE, UNAUTHENTICATED, BAD_ARGUMENT for a malformed address, lease or file, CANCELLED.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Pool> {
+  refuseUnknown("a connection", options, known.connect);
   const { env } = process;
   const lease = options.lease ?? env[LEASE_VARIABLE];
   const keys = lease ? parseLeaseKeys(lease) : [];
@@ -151,6 +172,7 @@ export class Pool {
    */
   async allocate(options: AllocateOptions): Promise<Lease> {
     if (this.#isClosed) throw closedPool();
+    refuseUnknown("a request", options, known.allocate);
     const { signal } = options;
     const calledOff = new AbortController();
     const onAbort = (): void => calledOff.abort(signal?.reason);
@@ -202,6 +224,7 @@ export class Pool {
    * @throws SluiceError BAD_ARGUMENT, SERVER_UNREACHABLE, CANCELLED.
    */
   async explain(options: ShareOptions & WaitOptions): Promise<Explanation> {
+    refuseUnknown("a request", options, known.explain);
     const request = allocateRequest({ wait: "30d", ...options });
     return explanationOf(await this.#control.explain(request, options.signal));
   }

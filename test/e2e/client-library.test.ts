@@ -250,6 +250,7 @@ describe("a request", () => {
     [{ devices: 3, fraction: 0.1 }, "IMPOSSIBLE_REQUEST"],
     [{ fraction: 1.5 }, "BAD_ARGUMENT"],
     [{ memory: 0 }, "BAD_ARGUMENT"],
+    [{ memory: "1MiB", gpus: 2 }, "BAD_ARGUMENT"],
   ] as const)("like %j is refused at once with %s", async (options, code) => {
     expect((await failureOf(pool.allocate({ ...options, wait: "1h" }))).code).toBe(code);
   });

@@ -206,6 +206,15 @@ describe("kernel arguments", () => {
 });
 
 describe("a launch", () => {
+  it("with an option that nobody knows is refused among a kernel's first", async () => {
+    const fresh = (await fake.gpu.load("// any")).kernel("none");
+    const before = fake.session.calls;
+    expect(() => fresh.launch({ grid: 1, block: 1, shared: 48 } as never, [])).toThrow(
+      "The option [shared] of a launch is none of [grid, block, sharedBytes, stream].",
+    );
+    expect(fake.session.calls).toBe(before);
+  });
+
   it("takes grid and block as a number or up to three", async () => {
     const before = fake.executor.launches.length;
     kernel("none").launch({ grid: 7, block: [8, 4], sharedBytes: 48 }, []);

@@ -191,6 +191,27 @@ describe("buffers", () => {
   });
 });
 
+describe("an option that nobody knows", () => {
+  it("is refused where it is given, naming those that there are, and nothing is sent", async () => {
+    const { gpu, session } = await open();
+    const [a, b] = [gpu.alloc(64), gpu.alloc(64)];
+    const { calls } = session;
+    for (const [work, message] of [
+      [() => gpu.copy(a, b, { length: 8 } as never), "The option [length] of a copy is none of [bytes, stream]."],
+      [() => a.fill(0, { bytes: 8 } as never), "The option [bytes] of a fill is none of [offset, stream, as, "],
+      [() => a.write(new Uint8Array(1), { at: 8 } as never), "The option [at] of a write is none of [offset, "],
+      [() => gpu.copy(a, b, { toString: 8 } as never), "The option [toString] of a copy "],
+    ] as const) {
+      const error = errorOf(work);
+      expect([error.code, error.message.slice(0, message.length)]).toEqual(["BAD_ARGUMENT", message]);
+    }
+    const slips = { length: 1, offsetBytes: 1 } as never;
+    await expect(a.read(Uint8Array, slips)).rejects.toThrow("The option [offsetBytes] of a read ");
+    await expect(a.readInto(new Uint8Array(1), slips)).rejects.toThrow("The option [length] of a read into memory ");
+    expect(session.calls).toBe(calls);
+  });
+});
+
 describe("fills and copies on the device", () => {
   it("carry the element's bits, its width, and the place", async () => {
     const { gpu, ...fake } = await open();

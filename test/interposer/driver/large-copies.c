@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,9 +98,11 @@ int main(void) {
     context = start();
     copy_rows();
     for (size_t i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, work, (void *)(i + 1));
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child == 0) {
-        pause();
+        /* It ends with its parent, however that ends. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == parent) pause();
         _exit(0);
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
