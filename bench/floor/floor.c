@@ -8,7 +8,8 @@
  *                                             travels in writes of PIECE bytes, by default in one
  *   floor pin CPU[,CPU...] COMMAND...
  *
- * ADDRESS is HOST:PORT (numeric, port 0 picks one) or unix:PATH.
+ * ADDRESS is HOST:PORT (numeric, port 0 picks one) or unix:PATH. SLUICE_FLOOR_CONGESTION in the environment names the congestion control of TCP;
+ * by default it is the system's.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -66,7 +67,10 @@ static socklen_t parse(const char *address, struct sockaddr_storage *out) {
 
 static void no_delay(int fd, const char *address) {
   int on = 1;
-  if (!is_unix(address) && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) die("TCP_NODELAY");
+  const char *congestion = getenv("SLUICE_FLOOR_CONGESTION");
+  if (is_unix(address)) return;
+  if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) die("TCP_NODELAY");
+  if (congestion != NULL && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion)) != 0) die(congestion);
 }
 
 /* 0 at the end of the stream. */

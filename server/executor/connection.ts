@@ -14,6 +14,7 @@ import {
   receive,
   receiveSoon,
   sendNow,
+  sendUnpaced,
   setWaiting,
   takesSoon,
   wakeAt,
@@ -117,7 +118,9 @@ class ClientSocket extends Socket {
   constructor(handle: Handle, onread: object) {
     super({ handle, onread, readable: true, writable: true } as object);
     this.descriptor = handle.fd ?? -1;
-    this.#waitsInRead = this.remoteAddress !== undefined && this.descriptor >= 0 && limitWaits(this.descriptor);
+    const { remoteAddress } = this;
+    this.#waitsInRead = remoteAddress !== undefined && this.descriptor >= 0 && limitWaits(this.descriptor);
+    if (this.#waitsInRead && remoteAddress === this.localAddress) sendUnpaced(this.descriptor);
   }
 
   /** Its descriptor; -1 once it is closed, when the number may be another's. */

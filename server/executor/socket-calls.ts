@@ -15,6 +15,10 @@ const FIONBIO = 0x5421;
 const SOL_SOCKET = 1;
 const SO_RCVLOWAT = 18;
 const SO_RCVTIMEO = 20;
+const IPPROTO_TCP = 6;
+const TCP_CONGESTION = 13;
+/** The congestion control that every Linux has and lets everybody use; it does not pace. */
+const UNPACED = Buffer.from("reno");
 
 /**
  * How long one wait lasts at most, and how long the event loop goes without a turn before it is given one. Short beside anything that waits for
@@ -91,6 +95,14 @@ export function receiveSoon(fd: number, into: Uint8Array): number {
   // What a failed socket says is said once: it is left for libuv to hear.
   if ((poll(words, 1, WAIT_MS) as number) <= 0 || events[3] !== POLLIN) return 0;
   return Math.max(0, recv(fd, into, into.length, MSG_DONTWAIT) as number);
+}
+
+/**
+ * Has a connection within this host send as fast as its peer reads. There is no network to be careful of, and a congestion control that paces, as
+ * BBR does, sets a timer for each 64 KiB.
+ */
+export function sendUnpaced(fd: number): void {
+  calls()?.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, UNPACED, UNPACED.byteLength);
 }
 
 /** Older systems may wait for ever, where what is there fills the socket's memory before it is as much as is waited for. */

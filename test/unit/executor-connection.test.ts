@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import koffi from "../../server/device/native.ts";
 import { readInto, writeNow } from "../../server/executor/connection.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -117,6 +118,29 @@ test.each([1024, 100_000, 300_000, 1_000_000])(
     await closed;
   },
 );
+
+/** The congestion control of a socket of TCP. */
+function congestionOf(socket: Socket): string {
+  const get = koffi.load(null).func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
+  const name = Buffer.alloc(16);
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  expect(get(fd, 6, 13, name, Uint32Array.of(name.byteLength))).toBe(0);
+  return name.toString("latin1").replace(/\0.*/, "");
+}
+
+test("a connection within this host is not paced, and one of another address is as the system has it", async () => {
+  const usual = congestionOf(socket);
+  const within = readInto(socket, { reader: new FrameReader(), onBytes: () => true });
+  expect(congestionOf(within)).toBe("reno");
+  within.destroy();
+  const { port } = server.address() as AddressInfo;
+  const distant = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  const [accepted] = (await once(server, "connection")) as [Socket];
+  const across = readInto(accepted, { reader: new FrameReader(), onBytes: () => true });
+  expect(congestionOf(across)).toBe(usual);
+  distant.destroy();
+  across.destroy();
+});
 
 test("writing to a connection that is gone takes nothing and does not throw", async () => {
   const direct = readInto(socket, { reader: new FrameReader(), onBytes: () => true });

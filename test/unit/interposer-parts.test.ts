@@ -44,7 +44,7 @@ describe.runIf(canBuild)("the interposer's", () => {
     expect(run(build("arena"))).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
   });
 
-  it("environment is read as it is or not at all, and who has a session is known", () => {
+  it("environment is read as it is or not at all, who has a session is known, and connections within this host are not paced", () => {
     const { status, stdout } = run(build("endpoints"));
     expect([status, stdout]).toEqual([0, "ok\n"]);
   });

@@ -1,10 +1,13 @@
 /*
  * What the environment says of leases and addresses, against texts of all kinds: good ones are read as they are, and nothing else is
- * believed, read beyond its end or kept in memory that is too small (the sanitizer looks).
+ * believed, read beyond its end or kept in memory that is too small (the sanitizer looks). And how the connections are that are made to them.
  */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../../client/interposer/core/connection.h"
@@ -88,11 +91,46 @@ static void holders(void) {
     if (holder_find(one).process != 0) fail("is still held", "one");
 }
 
+/* The congestion control of a socket, in `name` of 16 bytes. */
+static void congestion_of(int file, char *name) {
+    socklen_t size = 15;
+    memset(name, 0, 16);
+    if (getsockopt(file, IPPROTO_TCP, TCP_CONGESTION, name, &size) != 0) fail("has no congestion control", "socket");
+}
+
+/* Connects to a listener at `host` and compares; with NULL it is the system's default that is wanted. */
+static void congestion(const char *host, const char *wanted) {
+    char chosen[16], text[16];
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    socklen_t size = sizeof name;
+    inet_pton(AF_INET, host, &name.sin_addr);
+    if (bind(listener, (struct sockaddr *)&name, size) != 0 || listen(listener, 1) != 0) fail("cannot be listened at", host);
+    getsockname(listener, (struct sockaddr *)&name, &size);
+    congestion_of(listener, chosen);
+    snprintf(text, sizeof text, "%d", ntohs(name.sin_port));
+    struct endpoint endpoint = {.path = ""};
+    memcpy(endpoint.host, host, strlen(host) + 1);
+    memcpy(endpoint.port, text, sizeof text);
+    bool is_tcp;
+    struct complaint complaint;
+    int file = endpoint_connect(&endpoint, &is_tcp, &complaint);
+    if (file < 0 || !is_tcp) fail("is not connected to", host);
+    if (wanted == NULL) wanted = chosen;
+    char used[16];
+    congestion_of(file, used);
+    if (strcmp(used, wanted) != 0) fail("has another congestion control", host);
+    close(file);
+    close(listener);
+}
+
 int main(void) {
     setenv("SLUICE_DATA", "tcp://127.0.0.1:1", 1);
     good_ones();
     bad_ones();
     holders();
+    congestion("127.0.0.1", "reno");
+    congestion("127.0.0.2", NULL); /* Whose own end is 127.0.0.1: it might be another host. */
     printf("ok\n");
     return 0;
 }
