@@ -73,7 +73,7 @@ const kernelNames = ["empty", "vector_add"] as const;
 async function* measureLaunches({ slice, local, sizes }: Bench): AsyncGenerator<Row> {
   const { api } = local;
   const module = await slice.loadModule(fixture("linear").slice());
-  const plain = loadCudaModule(local, fixture("linear").slice(), { variableBytesMax: MiB });
+  const plain = loadCudaModule(local, fixture("linear").slice(), { outsideBytesMax: MiB, capability: 75 });
   for (const name of kernelNames) {
     const kernel = module.kernels.findIndex((info) => info.name === name);
     const f = plain.functions[plain.kernels.findIndex((info) => info.name === name)]!;

@@ -219,6 +219,25 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     await slice.close();
   });
 
+  it("a cubin that would take more is refused before the driver sees it, and a small one is not", async () => {
+    const slice = await openSlice();
+    const cubin = (variableBytes: number): Buffer => {
+      const image = Buffer.alloc(128);
+      image.write("\x7fELF\x02\x01", "latin1");
+      image.writeBigUInt64LE(64n, 40);
+      image.writeUInt16LE(64, 58);
+      image.writeUInt16LE(1, 60);
+      image.writeUInt32LE(8, 64 + 4);
+      image.writeBigUInt64LE(BigInt(variableBytes), 64 + 32);
+      return image;
+    };
+    const error = await failure(() => slice.loadModule(cubin(1024 * MiB)));
+    expect(error.code).toBe("OUT_OF_MEMORY");
+    expect(error.message).toContain("[1073741824] bytes of the device outside the slice");
+    expect((await failure(() => slice.loadModule(cubin(MiB)))).details.nativeName).toBe("CUDA_ERROR_NO_BINARY_FOR_GPU");
+    await slice.close();
+  });
+
   it("variables of several modules count together, as long as they are loaded", async () => {
     const slice = await openSlice();
     const image = Buffer.from(`${knownKernels}\n.global .align 4 .b8 large[100 ][1024][1024];\n`);
@@ -292,7 +311,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
 /** A complete ELF header without sections. */
 function elf(): Buffer {
   const image = Buffer.alloc(64);
-  image.write("\x7fELF", "latin1");
+  image.write("\x7fELF\x02\x01", "latin1");
   image.writeUInt16LE(64, 52);
   return image;
 }

@@ -9,6 +9,7 @@ import type { DeviceModule } from "../device.ts";
 import { CUresult, FunctionAttribute } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import { imageFormat } from "./image.ts";
+import { imageMemoryBytes } from "./image-memory.ts";
 import { errorLog, terminated, withLinkedImage } from "./linker.ts";
 import { type DeclaredParam, type PtxDeclarations, readPtxDeclarations } from "./ptx-declarations.ts";
 import { textAt } from "./symbols.ts";
@@ -30,13 +31,13 @@ export class CudaModule implements DeviceModule {
   readonly sharedBytesSet: number[];
   /** Whether a kernel of it may print. */
   readonly prints: boolean;
-  /** What its variables take outside the arena, as far as its text says so. */
-  readonly variableBytes: number;
+  /** What it takes of the device outside the arena: its variables, and as a binary image its code too. */
+  readonly outsideBytes: number;
 
   constructor(
     parts: Pick<
       CudaModule,
-      "kernels" | "globals" | "handle" | "functions" | "prints" | "variableBytes" | "sharedBytesSet"
+      "kernels" | "globals" | "handle" | "functions" | "prints" | "outsideBytes" | "sharedBytesSet"
     >,
   ) {
     this.kernels = parts.kernels;
@@ -44,7 +45,7 @@ export class CudaModule implements DeviceModule {
     this.handle = parts.handle;
     this.functions = parts.functions;
     this.prints = parts.prints;
-    this.variableBytes = parts.variableBytes;
+    this.outsideBytes = parts.outsideBytes;
     this.sharedBytesSet = parts.sharedBytesSet;
   }
 }
@@ -83,7 +84,7 @@ function readParams(context: CudaContext, f: number, declared: readonly Declared
   return params;
 }
 
-function readKernel(context: CudaContext, f: number, declarations: PtxDeclarations | undefined): KernelInfo {
+function readKernel(context: CudaContext, f: number, declarations: Declarations | undefined): KernelInfo {
   const { api } = context;
   // Some attributes can only be had of a function that is wholly loaded, which the driver may have put off.
   context.check(api.cuFuncLoad(f), "load a kernel", "BAD_IMAGE");
@@ -141,8 +142,10 @@ function readGlobals(context: CudaContext, handle: number, names: readonly strin
   return globals;
 }
 
+type Declarations = Omit<PtxDeclarations, "variableBytes">;
+
 /** What the PTX texts among the inputs of an image declare; undefined where there are none. */
-function declarationsOf(inputs: readonly LinkInput[]): PtxDeclarations | undefined {
+function declarationsOf(inputs: readonly LinkInput[]): Declarations | undefined {
   const texts = inputs.filter(({ kind }) => kind === LinkKind.PTX);
   if (texts.length === 0) return undefined;
   const all = texts.map(({ data }) =>
@@ -151,36 +154,55 @@ function declarationsOf(inputs: readonly LinkInput[]): PtxDeclarations | undefin
   return {
     params: new Map(all.flatMap(({ params }) => [...params])),
     globals: [...new Set(all.flatMap(({ globals }) => globals))],
-    variableBytes: all.reduce((sum, { variableBytes }) => sum + variableBytes, 0),
     // Binary inputs do not show whether they print.
     prints: texts.length < inputs.length || all.some(({ prints }) => prints),
   };
 }
 
-/**
- * Loads PTX text, a cubin, a fatbin, or several of them to be linked. `variableBytesMax` bounds what a PTX module's variables may take of the
- * device outside the arena.
- * @throws SluiceError BAD_IMAGE with the driver's log, OUT_OF_MEMORY.
- */
-export function loadCudaModule(
+export interface ModuleLimits {
+  /** What the module may take of the device outside the arena. */
+  readonly outsideBytesMax: number;
+  /** The device's, as major * 10 + minor. */
+  readonly capability: number;
+}
+
+/** What an image takes outside the arena. @throws SluiceError OUT_OF_MEMORY beyond the limit, BAD_IMAGE */
+function outsideBytesOf(image: Uint8Array, { outsideBytesMax, capability }: ModuleLimits): number {
+  const byteCount = imageMemoryBytes(image, capability);
+  if (byteCount <= outsideBytesMax) return byteCount;
+  const taken = `The module takes [${byteCount}] bytes of the device outside the slice`;
+  throw new SluiceError(
+    "OUT_OF_MEMORY",
+    `${taken}, for its variables or its code; the lease has [${outsideBytesMax}] left for that.`,
+  );
+}
+
+/** Hands the image to the driver, once it is known what it takes. */
+function admit(
   context: CudaContext,
   image: Uint8Array,
-  { variableBytesMax }: { variableBytesMax: number },
-): CudaModule {
+  limits: ModuleLimits,
+): { handle: number; outsideBytes: number } {
+  const outsideBytes = outsideBytesOf(image, limits);
+  const isText = imageFormat(image) === "ptx";
+  return { handle: loadImage(context, isText ? terminated(image) : image), outsideBytes };
+}
+
+/**
+ * Loads PTX text, a cubin, a fatbin, or several of them to be linked.
+ * @throws SluiceError BAD_IMAGE with the driver's log, OUT_OF_MEMORY.
+ */
+export function loadCudaModule(context: CudaContext, image: Uint8Array, limits: ModuleLimits): CudaModule {
   const several = readLinkImage(image);
   const isText = several === undefined && imageFormat(image) === "ptx";
   const declarations = declarationsOf(several ?? (isText ? [{ kind: LinkKind.PTX, data: image }] : []));
-  if (declarations !== undefined && declarations.variableBytes > variableBytesMax) {
-    throw new SluiceError(
-      "OUT_OF_MEMORY",
-      `The module's variables take [${declarations.variableBytes}] bytes outside the slice, more than [${variableBytesMax}].`,
-    );
-  }
-  const handle =
+  // Of what is linked the result counts; what its texts alone would take need not be linked.
+  for (const { kind, data } of several ?? []) if (kind === LinkKind.PTX) outsideBytesOf(data, limits);
+  const { handle, outsideBytes } =
     several === undefined
-      ? loadImage(context, isText ? terminated(image) : image)
+      ? admit(context, image, limits)
       : withLinkedImage(context, several, {
-          use: (linked) => loadImage(context, linked),
+          use: (linked) => admit(context, linked, limits),
           fail: (result, said) => refuse(context, result, said),
         });
   try {
@@ -192,7 +214,7 @@ export function loadCudaModule(
       globals: readGlobals(context, handle, declarations?.globals ?? []),
       // A binary image does not show whether it prints, so it is taken to.
       prints: declarations?.prints ?? true,
-      variableBytes: declarations?.variableBytes ?? 0,
+      outsideBytes,
       sharedBytesSet: functions.map(() => 0),
     });
   } catch (error) {

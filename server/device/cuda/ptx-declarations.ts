@@ -67,24 +67,60 @@ function declaredParam(text: string): DeclaredParam {
 
 /** Elements of one dimension: a number, or nothing where the initialiser says it; what is neither may be anything. */
 function lengthOf(text: string): number {
-  const length = Number(text.trim().replace(/U$/, ""));
+  const digits = text.trim().replace(/U$/, "");
+  const length = /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
   return Number.isFinite(length) ? length : Number.POSITIVE_INFINITY;
 }
 
-/** The variables in global or constant memory that one statement declares; it may name several, each with a first value. */
+/** Text without the first values of variables, which may name others. */
+const withoutInitialisers = (text: string): string => {
+  let kept = "";
+  let from = 0;
+  for (const { index } of text.matchAll(/=\s*\{/g)) {
+    if (index < from) continue;
+    kept += text.slice(from, index);
+    from = text.indexOf("{", index) + 1;
+    for (let depth = 1; depth > 0 && from < text.length; from++)
+      depth += text[from] === "{" ? 1 : text[from] === "}" ? -1 : 0;
+  }
+  return kept + text.slice(from);
+};
+
+/** What is not understood may be anything. */
+const UNKNOWN_BYTES = Number.POSITIVE_INFINITY;
+
+/** Bytes of one element of a variable with these words before its name, such as `.align 16 .v4 .f32`; and what its size is a multiple of. */
+function elementOf(words: string): { byteCount: number; alignment: number } | undefined {
+  const type = /\.(\w+)\s*$/.exec(words)?.[1];
+  if (type === undefined) return undefined;
+  const lanes = Number(/\.v(\d+)\b/.exec(words)?.[1] ?? 1) * (/x2$/.test(type) ? 2 : 1);
+  const byteCount = typeBytes(type) * lanes;
+  const alignment = /\.align\s+([^\s.]+)/.exec(words)?.[1];
+  return { byteCount, alignment: alignment === undefined ? byteCount : lengthOf(alignment) };
+}
+
+/** The variables in global or constant memory that one statement declares, in a function's body or outside; it may name several. */
 function declaredVariables(statement: string): { readonly name: string; readonly byteCount: number }[] {
-  const match = /\.(?:global|const)\b([\s\S]*)/.exec(statement);
-  if (match === null || /\.(?:entry|func|extern)\b/.test(statement)) return [];
-  const parts = match[1]!.split(",").map((part) => part.replace(/=[\s\S]*/, ""));
-  const type = /\.(\w+)\s+[\w$%]+\s*(?:\[[^\]]*\]\s*)*$/.exec(parts[0]!)?.[1];
-  if (type === undefined) return [];
-  return parts.flatMap((part) => {
-    const declared = /([\w$%]+)\s*((?:\[[^\]]*\]\s*)*)$/.exec(part);
-    if (declared === null) return [];
-    const lengths = [...declared[2]!.matchAll(/\[([^\]]*)\]/g)].map(([, length]) => lengthOf(length!));
-    const byteCount = lengths.reduce((product, length) => product * length, typeBytes(type));
+  // Instructions name these spaces too, behind a word of theirs.
+  const match = /(?:^|[^\w$%.])(?:\.\w+)*?\.(?:global|const)\b([\s\S]*)/.exec(statement);
+  if (match === null || /\.(?:entry|func|extern|callprototype)\b/.test(statement)) return [];
+  const parts = match[1]!
+    .replace(/\.attribute\s*\((?:[^()]|\([^()]*\))*\)/g, " ")
+    .split(",")
+    .map((part) => part.replace(/=[\s\S]*/, ""));
+  const declarator = /([\w$%]+)\s*((?:<[^>]*>\s*)?(?:\[[^\]]*\]\s*)*)$/;
+  const element = elementOf(parts[0]!.replace(declarator, ""));
+  return parts.map((part) => {
+    const declared = declarator.exec(part);
+    if (declared === null || element === undefined) return { name: "", byteCount: UNKNOWN_BYTES };
+    // `x<3>` declares three variables, `x[3]` one of three elements.
+    const counts = [...declared[2]!.matchAll(/[<[]([^\]>]*)[\]>]/g)].map(([, count]) => lengthOf(count!));
+    const whole = counts.reduce((product, count) => product * count, element.byteCount);
+    const isMany = declared[2]!.startsWith("<");
+    const places = isMany ? counts[0]! : 1;
+    const padded = Math.ceil(whole / places / element.alignment) * element.alignment * places;
     // No length is none of the product: an unknown one beside it stays unknown.
-    return [{ name: declared[1]!, byteCount: Number.isNaN(byteCount) ? Number.POSITIVE_INFINITY : byteCount }];
+    return { name: declared[1]!, byteCount: Number.isNaN(padded) ? UNKNOWN_BYTES : padded };
   });
 }
 
@@ -99,10 +135,10 @@ export function readPtxDeclarations(source: string): PtxDeclarations {
   }
   const globals: string[] = [];
   let variableBytes = 0;
-  for (const statement of top.split(";")) {
+  for (const statement of withoutInitialisers(text).split(/[;{}]/)) {
     for (const { name, byteCount } of declaredVariables(statement)) {
       variableBytes += byteCount;
-      globals.push(name);
+      if (name !== "") globals.push(name);
     }
   }
   return { params, globals, variableBytes, prints: /\bvprintf\b/.test(text) };

@@ -51,7 +51,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #meter: Meter;
   readonly #launcher: Launcher;
   readonly #textures: CudaTextures;
-  readonly #variableBytesMax: number;
+  readonly #outsideBytesMax: number;
   readonly #onOutput: (text: string) => void;
   /** There from the first module on whose kernels may print. */
   #output: OutputCapture | undefined;
@@ -84,7 +84,7 @@ export class CudaSlice implements DeviceSlice {
     context.check(context.api.cuCtxGetLimit(limit, LIMIT_MALLOC_HEAP_SIZE), "tell the size of kernels' heap");
     const allowanceBytes = Math.max(0, outsideBytesMax - Number(limit[0]));
     // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
-    this.#variableBytesMax = allowanceBytes;
+    this.#outsideBytesMax = allowanceBytes;
     const localBytesMax = stackBytes + Math.floor(allowanceBytes / Math.max(1, threads));
     this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
     this.#textures = new CudaTextures(context);
@@ -235,8 +235,12 @@ export class CudaSlice implements DeviceSlice {
   loadModule(image: Uint8Array): DeviceModule {
     this.#context.enter();
     // One allowance for all modules: a lease is charged for it once.
-    const variableBytes = [...this.#modules].reduce((sum, loaded) => sum + loaded.variableBytes, 0);
-    const module = loadCudaModule(this.#context, image, { variableBytesMax: this.#variableBytesMax - variableBytes });
+    const outsideBytes = [...this.#modules].reduce((sum, loaded) => sum + loaded.outsideBytes, 0);
+    const { capabilityMajor, capabilityMinor } = this.attributes;
+    const module = loadCudaModule(this.#context, image, {
+      outsideBytesMax: this.#outsideBytesMax - outsideBytes,
+      capability: capabilityMajor * 10 + capabilityMinor,
+    });
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
