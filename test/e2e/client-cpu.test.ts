@@ -79,6 +79,49 @@ describe("on the cpu device", () => {
     expect([...(await y.read(Float32Array))]).toEqual([7]);
   });
 
+  /** A module of many kernels that each add their number to a word, in so many steps. */
+  const adding = (kernels: number, steps: number): string => `.version 8.0\n.target sm_80\n.address_size 64
+${Array.from(
+  { length: kernels },
+  (_unused, index) => `.visible .entry add${index}(.param .u64 p) {
+.reg .b64 %rd<2>; .reg .b32 %r<3>; ld.param.u64 %rd1, [p]; mov.u32 %r1, 1;
+${"atom.global.add.u32 %r2, [%rd1], %r1;\n".repeat(steps)}ret; }`,
+).join("\n")}`;
+
+  it("two streams launch the same kernels for the first time at once, and each is known to all workers", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const module = await gpu.load(adding(40, 3));
+    const word = gpu.upload(new Uint32Array(1));
+    const streams = [gpu.stream(), gpu.stream()];
+    for (let index = 0; index < 40; index++)
+      for (const [turn, stream] of streams.entries())
+        module.kernel(`add${index}`).launch({ grid: turn === 0 ? 1 : 64, block: 32, stream }, [word]);
+    expect([...(await word.read(Uint32Array))]).toEqual([40 * 65 * 32 * 3]);
+  });
+
+  it("a lease is given back in the middle of its kernels' compilation, and the next job has the device at once", async () => {
+    const large = adding(40, 2000);
+    for (let round = 0; round < 2; round++) {
+      const lease = await pool.allocate({ fraction: 1, wait: "30s" });
+      const [gpu] = lease.devices;
+      const module = await gpu.load(large);
+      const word = gpu.upload(new Uint32Array(1));
+      for (let index = 0; index < 40; index++) module.kernel(`add${index}`).launch(single, [word]);
+      const pending = word.read(Uint32Array).catch((error: unknown) => error);
+      await lease.release();
+      const outcome = await pending;
+      // A machine may have been that quick.
+      if (outcome instanceof Uint32Array) expect([...outcome]).toEqual([80_000]);
+      else expect(outcome).toBeInstanceOf(SluiceError);
+    }
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const word = gpu.upload(new Uint32Array(1));
+    (await gpu.load(adding(1, 1))).kernel("add0").launch(single, [word]);
+    expect([...(await word.read(Uint32Array))]).toEqual([1]);
+  });
+
   it("a thousand launches travel in a few frames, in order", async () => {
     await using lease = await quarter();
     const [gpu] = lease.devices;

@@ -1,5 +1,6 @@
 /** Loading of PTX on the cpu device: what is described, what is refused, and with which words. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { surveyBody } from "../../server/device/cpu/compile/survey.ts";
 import { parsePtx } from "../../server/device/cpu/ptx/parser.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { bytesOf, type CpuMachine, failure, openCpu, ptxKernel, ptxModule, runPtx } from "./cpu-machine.ts";
@@ -157,6 +158,6 @@ describe("an image that is not PTX", () => {
   });
 
   test("may end with zero bytes, as C strings do", () => {
-    expect(parsePtx(bytesOf(`${ptxModule(".entry k() { ret; }")}\0\0rest`)).routines).toHaveLength(1);
+    expect(parsePtx(bytesOf(`${ptxModule(".entry k() { ret; }")}\0\0rest`), surveyBody).routines).toHaveLength(1);
   });
 });

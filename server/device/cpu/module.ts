@@ -1,6 +1,6 @@
 /**
- * Loads a PTX image: places and fills its variables, compiles its kernels, and describes both as the interface wants it. A kernel that
- * cannot be compiled is kept with the reason and costs its module nothing; what is no PTX refuses the whole image.
+ * Loads a PTX image: places and fills its variables, and describes them and its kernels as the interface wants it. A kernel that this device cannot
+ * run is described with the reason and costs its module nothing; what is no PTX refuses the whole image.
  */
 
 import { errorTable, SluiceError } from "../../../shared/errors.ts";
@@ -8,81 +8,37 @@ import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generate
 import { LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
 import { CAPABILITY } from "./attributes.ts";
-import {
-  type CompiledKernel,
-  compileKernel,
-  functionsToInline,
-  type KernelOptions,
-  placeParams,
-} from "./compile/kernel.ts";
+import type { KernelFacts } from "./compile/kernel.ts";
+import { align, placeParams } from "./compile/places.ts";
 import { type Pointers, placeFunctions, takenFunctions } from "./compile/pointers.ts";
-import { align } from "./compile/unit.ts";
+import { surveyBody } from "./compile/survey.ts";
 import { GlobalsWindow } from "./globals.ts";
+import { KernelTable } from "./kernel-table.ts";
 import { deviceRuntimeFor } from "./ptx/device-runtime.ts";
 import { linkPrograms, requireDefined } from "./ptx/link.ts";
 import { parsePtx } from "./ptx/parser.ts";
-import { badImage, type Program, type Routine, type Variable } from "./ptx/program.ts";
-import { probeFeatures } from "./run/features.ts";
+import { badImage, type Header, type Program, type Variable } from "./ptx/program.ts";
 import { type MemoryLayout, PAGE_BYTES, planMemory } from "./run/layout.ts";
-
-/** A kernel of a loaded module, with what a launch needs. */
-export interface LoadedKernel {
-  compiled: CompiledKernel;
-  /** Number by which the workers know it, once it has been launched. */
-  id: number | undefined;
-}
-
-/** A kernel, or why this device cannot run it: every launch of it fails so. */
-type Compiled = CompiledKernel | SluiceError;
-type Loaded = LoadedKernel | SluiceError;
 
 export class CpuModule implements DeviceModule {
   readonly kernels: readonly KernelInfo[];
   readonly globals: readonly GlobalInfo[];
-  readonly #loaded: Loaded[];
+  readonly table: KernelTable;
   /** Where its variables begin in linear memory; undefined where it has none. */
   readonly place: number | undefined;
-  readonly #compile: (layout: MemoryLayout) => Compiled[];
 
   constructor(parts: {
     kernels: KernelInfo[];
     globals: GlobalInfo[];
-    compiled: Compiled[];
+    table: KernelTable;
     place: number | undefined;
-    compile: (layout: MemoryLayout) => Compiled[];
   }) {
     this.kernels = parts.kernels;
     this.globals = parts.globals;
-    this.#loaded = parts.compiled.map(loadedFrom);
+    this.table = parts.table;
     this.place = parts.place;
-    this.#compile = parts.compile;
-  }
-
-  /** @throws SluiceError NO_SUCH_KERNEL, or why the device cannot run it */
-  kernel(index: number): LoadedKernel {
-    const kernel = this.#loaded[index];
-    if (kernel === undefined) throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${index}].`);
-    if (kernel instanceof SluiceError) throw new SluiceError(kernel.code, kernel.message);
-    return kernel;
-  }
-
-  /** The workers' numbers of kernels that were launched. */
-  launched(): number[] {
-    return this.#loaded.flatMap((kernel) =>
-      kernel instanceof SluiceError || kernel.id === undefined ? [] : [kernel.id],
-    );
-  }
-
-  /** Kernels know the arena's size: for another one they are compiled anew. Returns the workers' numbers of those that are gone. */
-  fit(layout: MemoryLayout): number[] {
-    const gone = this.launched();
-    for (const [index, compiled] of this.#compile(layout).entries()) this.#loaded[index] = loadedFrom(compiled);
-    return gone;
   }
 }
-
-const loadedFrom = (compiled: Compiled): Loaded =>
-  compiled instanceof SluiceError ? compiled : { compiled, id: undefined };
 
 export interface LoadOptions {
   readonly layout: MemoryLayout;
@@ -97,8 +53,8 @@ function readImage(image: Uint8Array): Program {
   if (other !== undefined) {
     throw new SluiceError("BAD_IMAGE", `The cpu device links PTX text, not inputs of kind [${other.kind}].`);
   }
-  const programs = inputs.map(({ data }) => parsePtx(data));
-  const all = [...programs, ...deviceRuntimeFor(programs)];
+  const programs = inputs.map(({ data }) => parsePtx(data, surveyBody));
+  const all = [...programs, ...deviceRuntimeFor(programs, surveyBody)];
   const program = all.length === 1 ? all[0]! : linkPrograms(all);
   requireDefined(program);
   return program;
@@ -115,8 +71,7 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
     const taken = takenFunctions(program);
     const pointers = placeFunctions(taken, options.window.takeCode(taken.length));
-    const compile = (layout: MemoryLayout): Compiled[] => compileAll(program, { layout, addresses, pointers });
-    const compiled = compile(options.layout);
+    const table = new KernelTable(program, { layout: options.layout, addresses, pointers });
     if (place !== undefined) {
       const bytes = options.memory.subarray(place, place + byteCount);
       fillVariables(bytes, { program, offsets, addresses, pointers });
@@ -124,17 +79,16 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     const constantBytes = inModule
       .filter(({ space }) => space === "const")
       .reduce((sum, { byteCount: size }) => sum + size, 0);
-    const entries = program.routines.filter(({ isEntry }) => isEntry);
+    const context = { target: program.target, constantBytes };
     return new CpuModule({
-      kernels: compiled.map((kernel, index) => describeKernel(kernel, entries[index]!, { program, constantBytes })),
+      kernels: table.facts.map((facts, index) => describeKernel(facts, table.entries[index]!, context)),
       globals: inModule.map((variable) => ({
         name: variable.name,
         address: Number(addresses.get(variable)),
         byteCount: variable.byteCount,
       })),
-      compiled,
+      table,
       place,
-      compile,
     });
   } catch (error) {
     if (place !== undefined) options.window.free(place);
@@ -155,35 +109,6 @@ function placeVariables(variables: readonly Variable[]): { offsets: Map<Variable
     byteCount += variable.byteCount;
   }
   return { offsets, byteCount };
-}
-
-function compileAll(
-  program: Program,
-  places: { layout: MemoryLayout; addresses: ReadonlyMap<Variable, bigint>; pointers: Pointers },
-): Compiled[] {
-  const routines = new Map<string, Routine>(program.routines.map((routine) => [routine.name, routine]));
-  const options = {
-    ...places,
-    features: probeFeatures(),
-    functions: routines,
-    inlined: functionsToInline(program.routines, places.pointers),
-  };
-  return program.routines.filter(({ isEntry }) => isEntry).map((routine) => tryCompile(routine, options));
-}
-
-/** Compiles one kernel. What this device lacks concerns that kernel alone; a mistake in the text is its whole image's. */
-function tryCompile(routine: Routine, options: KernelOptions): Compiled {
-  const tooMuch = (why: string, cause?: unknown) =>
-    new SluiceError("UNSUPPORTED", `The kernel [${routine.name}] ${why} for the cpu device.`, { cause });
-  try {
-    const compiled = compileKernel(routine, options);
-    return WebAssembly.validate(compiled.bytes) ? compiled : tooMuch("is too large");
-  } catch (error) {
-    // The text decides how deep the compiler recurses.
-    if (error instanceof RangeError) return tooMuch("nests too deep", error);
-    if (error instanceof SluiceError && error.code !== "BAD_IMAGE") return error;
-    throw error;
-  }
 }
 
 /** Writes zeroes and initial values; addresses of other variables are known by now. */
@@ -227,13 +152,13 @@ const ParamType = { UNSIGNED: 1, SIGNED: 2, FLOAT: 3, BYTES: 4, POINTER: 5 } as 
 const REFUSAL_CHARACTERS_MAX = 400;
 
 function describeKernel(
-  kernel: Compiled,
-  routine: Routine,
-  { program, constantBytes }: { program: Program; constantBytes: number },
+  facts: KernelFacts | SluiceError,
+  routine: Header,
+  { target, constantBytes }: { target: number; constantBytes: number },
 ): KernelInfo {
-  const refusal = kernel instanceof SluiceError ? kernel : undefined;
+  const refusal = facts instanceof SluiceError ? facts : undefined;
   const { threadsMax, sharedBytes, localBytes, usesHeap } =
-    kernel instanceof SluiceError ? { threadsMax: 0, sharedBytes: 0, localBytes: 0, usesHeap: false } : kernel;
+    facts instanceof SluiceError ? { threadsMax: 0, sharedBytes: 0, localBytes: 0, usesHeap: false } : facts;
   const { offsets, byteCount } = placeParams(routine);
   return {
     name: routine.name,
@@ -245,7 +170,7 @@ function describeKernel(
     constantBytes,
     // Registers are no bound here; this many never keeps a program from launching.
     registers: 32,
-    ptxVersion: program.target,
+    ptxVersion: target,
     binaryVersion: CAPABILITY.major * 10 + CAPABILITY.minor,
     usesHeap: usesHeap ? 1 : 0,
     refusalCode: refusal === undefined ? 0 : errorTable[refusal.code].wire,
@@ -286,5 +211,5 @@ export function warmCompiler(): void {
   const layout = planMemory({ arenaBytes: PAGE_BYTES, arenaBase: 0, workers: 1 });
   const image = new TextEncoder().encode(WARMING);
   const options = { layout, window: new GlobalsWindow(layout), memory: new Uint8Array(0) };
-  for (let round = 0; round < WARMING_ROUNDS; round++) loadImage(image, options);
+  for (let round = 0; round < WARMING_ROUNDS; round++) loadImage(image, options).table.get(0);
 }

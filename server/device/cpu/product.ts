@@ -1,6 +1,6 @@
 /** Matrix products of a slice: which kernel computes one, and the launch that does it. */
 import type { LaunchOptions, MatrixProduct } from "../device.ts";
-import type { LoadedKernel } from "./module.ts";
+import type { LoadedKernel } from "./kernel-table.ts";
 import { type ProductParam, productKernel, productParams, TILE } from "./product-kernel.ts";
 import { probeFeatures } from "./run/features.ts";
 import type { MemoryLayout } from "./run/layout.ts";

@@ -21,8 +21,9 @@ import { describeAttributes } from "./attributes.ts";
 import { EventBook } from "./events.ts";
 import { GlobalsWindow } from "./globals.ts";
 import { SliceImages } from "./images.ts";
+import type { LoadedKernel } from "./kernel-table.ts";
 import { checkLaunch } from "./launch.ts";
-import { CpuModule, type LoadedKernel, loadImage } from "./module.ts";
+import { CpuModule, loadImage } from "./module.ts";
 import { Products } from "./product.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
 import { HEAP_BYTES_MIN, Heap } from "./run/heap.ts";
@@ -89,7 +90,7 @@ export class CpuSlice implements DeviceSlice {
     }
     this.#layout = { ...this.#layout, arenaBytes };
     this.#images.fit(this.#layout);
-    for (const module of this.#modules) for (const id of module.fit(this.#layout)) this.#pool.dropKernel(id);
+    for (const module of this.#modules) for (const id of module.table.fit(this.#layout)) this.#pool.dropKernel(id);
   }
 
   write(address: number, data: Uint8Array): void {
@@ -140,7 +141,7 @@ export class CpuSlice implements DeviceSlice {
   unloadModule(module: DeviceModule): void {
     const mine = own(module);
     this.#modules.delete(mine);
-    for (const id of mine.launched()) this.#pool.dropKernel(id);
+    for (const id of mine.table.launched()) this.#pool.dropKernel(id);
     if (mine.place !== undefined) this.#window.free(mine.place);
   }
 
@@ -158,7 +159,7 @@ export class CpuSlice implements DeviceSlice {
 
   launch(options: LaunchOptions): void | Promise<void> {
     this.#requireHealthy();
-    const kernel = own(options.module).kernel(options.kernel);
+    const kernel = own(options.module).table.get(options.kernel);
     checkLaunch(kernel.compiled, options, this.#layout.workers);
     return this.#run(kernel, options);
   }

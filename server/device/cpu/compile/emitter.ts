@@ -146,6 +146,8 @@ export class Emitter {
 
   /** Pushes an operand as `type`. */
   push(operand: Operand | undefined, type: PtxType, at: Instruction): void {
+    const isWhole = operand?.kind === "special" || operand?.kind === "variable" || operand?.kind === "function";
+    if (isWhole && (type === "f32" || type === "f64")) throw wrongKind(at);
     switch (operand?.kind) {
       case "register":
         this.#pushRegister(operand.register, type, at);
@@ -167,7 +169,7 @@ export class Emitter {
         this.#pushFunction(operand.name, type, at);
         return;
       default:
-        throw badImage(at.line, `an operand of [${at.mnemonic.text}] is missing or of a wrong kind`);
+        throw wrongKind(at);
     }
   }
 
@@ -185,6 +187,7 @@ export class Emitter {
 
   popRegister(register: Register, type: PtxType, at: Instruction): void {
     const size = typeBytes[register.type];
+    if (size === 16) throw unsupported(at, "128-bit values");
     if (typeBytes[type] > size || (type === "pred") !== (register.type === "pred")) throw wrongWidth(register, at);
     const held = wasmType(type);
     const target = wasmType(register.type);
@@ -205,6 +208,7 @@ export class Emitter {
 
   #pushRegister(register: Register, type: PtxType, at: Instruction): void {
     const size = typeBytes[register.type];
+    if (size === 16) throw unsupported(at, "128-bit values");
     if (typeBytes[type] > size || (type === "pred") !== (register.type === "pred")) throw wrongWidth(register, at);
     const held = wasmType(register.type);
     const wanted = wasmType(type);
@@ -289,6 +293,9 @@ export class Emitter {
     if (wide) this.op("i64.extend_i32_u");
   }
 }
+
+const wrongKind = (at: Instruction) =>
+  badImage(at.line, `an operand of [${at.mnemonic.text}] is missing or of a wrong kind`);
 
 const wrongWidth = (register: Register, at: Instruction) =>
   badImage(at.line, `the register [${register.name}] of [${register.type}] does not fit [${at.mnemonic.text}]`);

@@ -3,19 +3,19 @@
  * each. Everything that this device does not support is refused here: an error concerns this kernel alone, unless it is BAD_IMAGE.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
-import { PARAM_BYTES_MAX } from "../../../../shared/limits.ts";
 import { type Suspension, suspensionOf } from "../emit/warp.ts";
-import { badImage, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
-import { Context, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
+import { badImage, type Header, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
+import { Context, type MemoryLayout, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
 import type { Callee } from "./emitter.ts";
 import { writeFunction } from "./function-writer.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
+import { placeFrame, placeParams } from "./places.ts";
 import { calleesOf, type Pointers } from "./pointers.ts";
 import { planRecord } from "./record.ts";
 import { writeKernelRegion } from "./region-writer.ts";
 import { cutRegions, hasSpinLoop } from "./regions.ts";
 import { isSuspension, usesStack } from "./traits.ts";
-import { align, Unit, type UnitOptions } from "./unit.ts";
+import { threadBytes, Unit, type UnitOptions } from "./unit.ts";
 
 /** Local memory that recursion may use beyond one frame of each function, and what functions allocate in their frames. */
 const STACK_BYTES = 16 * 1024;
@@ -23,20 +23,24 @@ const STACK_BYTES = 16 * 1024;
 /** What a thread's record has beside registers: the end of its stack. */
 const STACK_WORDS_BYTES = 16;
 
-export interface CompiledKernel {
+/** What a kernel needs. */
+export interface KernelFacts {
+  readonly threadsMax: number;
+  readonly sharedBytes: number;
+  readonly localBytes: number;
+  /** Whether it allocates on the heap of kernels. */
+  readonly usesHeap: boolean;
+}
+
+export interface CompiledKernel extends KernelFacts {
   readonly name: string;
   /** The WebAssembly module. Region `n` is its export `rn`. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** What threads wait for before each region. */
   readonly suspensions: readonly Suspension[];
-  readonly sharedBytes: number;
-  readonly localBytes: number;
   /** Bytes in a worker's context per thread. */
   readonly threadBytes: number;
   readonly paramBytes: number;
-  /** Whether it allocates on the heap of kernels. */
-  readonly usesHeap: boolean;
-  readonly threadsMax: number;
   readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
 }
 
@@ -96,15 +100,9 @@ export interface PlacedRoutine {
 
 function placeRoutine(routine: Routine, { inlined, pointers }: KernelOptions): PlacedRoutine {
   const graph = new GraphBuilder(inlined).build(routine);
-  const offsets = new Map<Variable, number>();
-  let frameBytes = 0;
-  for (const variable of graph.frame) {
-    frameBytes = align(frameBytes, variable.alignment);
-    offsets.set(variable, frameBytes);
-    frameBytes += variable.byteCount;
-  }
+  const { offsets, byteCount: frameBytes } = placeFrame(graph.frame);
   const instructions = graph.blocks.flatMap((block) => block.instructions);
-  return { routine, graph, offsets, frameBytes: align(frameBytes, 16), calls: calledNames(instructions, pointers) };
+  return { routine, graph, offsets, frameBytes, calls: calledNames(instructions, pointers) };
 }
 
 export interface KernelOptions extends UnitOptions {
@@ -154,7 +152,7 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
     threadBytes: unit.threadBytes,
     paramBytes: unit.paramBytes,
     usesHeap: unit.usesHeap,
-    threadsMax: threadsMax(unit, routine),
+    threadsMax: threadsMax(routine, unit),
     threadsRequired: routine.threadsRequired,
   };
 }
@@ -173,21 +171,6 @@ function placeCallees(kernel: PlacedRoutine, options: KernelOptions): Map<string
     open.push(...placed.calls);
   }
   return callees;
-}
-
-/** Where an entry's parameters lie in the parameter block, and its size. */
-export function placeParams({ params }: Routine): { offsets: ReadonlyMap<Variable, number>; byteCount: number } {
-  const offsets = new Map<Variable, number>();
-  let byteCount = 0;
-  for (const param of params) {
-    byteCount = align(byteCount, param.alignment);
-    offsets.set(param, byteCount);
-    byteCount += param.byteCount;
-  }
-  if (byteCount > PARAM_BYTES_MAX) {
-    throw badImage(params[0]?.line ?? 0, `the parameters take [${byteCount}] of at most [${PARAM_BYTES_MAX}] bytes`);
-  }
-  return { offsets, byteCount };
 }
 
 /** Shared variables that a routine declares or mentions. */
@@ -231,10 +214,13 @@ function stackBytes(kernel: PlacedRoutine, callees: ReadonlyMap<string, PlacedRo
   return depth(kernel);
 }
 
-function threadsMax(unit: Unit, routine: Routine): number {
-  const room = Math.floor((unit.layout.contextBytes - Context.THREADS) / unit.threadBytes);
-  const declared = routine.threadsMax === 0 ? THREADS_PER_BLOCK_MAX : routine.threadsMax;
-  return Math.min(THREADS_PER_BLOCK_MAX, declared, room);
+/** Threads to a block that have room in a context. */
+export function threadsMax(
+  { threadsMax: wanted }: Pick<Header, "threadsMax">,
+  { layout, ...bytes }: { layout: MemoryLayout; recordBytes: number; localBytes: number },
+): number {
+  const room = Math.floor((layout.contextBytes - Context.THREADS) / threadBytes(bytes));
+  return Math.min(THREADS_PER_BLOCK_MAX, wanted === 0 ? THREADS_PER_BLOCK_MAX : wanted, room);
 }
 
 function requireRoom(unit: Unit, routine: Routine): void {
@@ -244,7 +230,7 @@ function requireRoom(unit: Unit, routine: Routine): void {
       `[${routine.name}] has [${unit.sharedBytes}] of at most [${SHARED_BYTES_MAX}] bytes of shared memory`,
     );
   }
-  if (threadsMax(unit, routine) < 1) {
+  if (threadsMax(routine, unit) < 1) {
     throw new SluiceError(
       "OUT_OF_MEMORY",
       `The kernel [${routine.name}] needs [${unit.threadBytes}] bytes of local memory per thread; a context has [${unit.layout.contextBytes}].`,

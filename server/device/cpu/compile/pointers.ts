@@ -2,11 +2,11 @@
  * Functions of a program whose addresses it takes, and which of them a call through a pointer may mean: those that fit its arguments and
  * results. An address lies in a window of its own, so that it is never one of memory.
  */
-import type { Instruction, Program, Routine, Variable } from "../ptx/program.ts";
+import type { Header, Instruction, Outline, Program, Variable } from "../ptx/program.ts";
 import { callOf } from "./traits.ts";
 
 export interface Pointer {
-  readonly routine: Routine;
+  readonly routine: Header;
   readonly address: bigint;
 }
 export type Pointers = ReadonlyMap<string, Pointer>;
@@ -16,20 +16,15 @@ const CODE_WINDOW = 4n << 32n;
 const CODE_BYTES = 16n;
 
 /** The functions of which a `mov` or an initialiser takes the address. */
-export function takenFunctions({ routines, variables }: Program): Routine[] {
+export function takenFunctions({ routines, variables }: Program): Outline[] {
   const names = new Set<string>();
   for (const { initial } of variables)
     for (const piece of initial) if (piece.kind === "address") names.add(piece.symbol);
-  for (const { instructions } of routines) {
-    for (const { mnemonic, operands } of instructions) {
-      if (mnemonic.base === "call") continue;
-      for (const operand of operands) if (operand.kind === "function") names.add(operand.name);
-    }
-  }
+  for (const { survey } of routines) for (const name of survey.addresses) names.add(name);
   return routines.filter(({ name, isEntry }) => !isEntry && names.has(name));
 }
 
-export function placeFunctions(taken: readonly Routine[], first: number): Pointers {
+export function placeFunctions(taken: readonly Header[], first: number): Pointers {
   const address = (index: number): bigint => CODE_WINDOW + BigInt(first + index + 1) * CODE_BYTES;
   return new Map(taken.map((routine, index) => [routine.name, { routine, address: address(index) }]));
 }

@@ -1,5 +1,13 @@
 /** What can be told about an instruction without emitting it: where it suspends, what it reads and writes, whom it calls. */
-import { badImage, type Instruction, type Operand, type Register, unsupported, type Variable } from "../ptx/program.ts";
+import {
+  badImage,
+  type Call,
+  type Instruction,
+  type Operand,
+  type Register,
+  unsupported,
+  type Variable,
+} from "../ptx/program.ts";
 
 /** Opcodes at which threads wait for each other. */
 const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux"]);
@@ -72,14 +80,6 @@ function collect(operand: Operand, into: Register[], addresses: Register[]): voi
       return;
     default:
   }
-}
-
-export interface Call {
-  /** Undefined where the function is known only when the kernel runs: its address is in `pointer`. */
-  readonly name: string | undefined;
-  readonly pointer: Operand | undefined;
-  readonly args: readonly Variable[];
-  readonly results: readonly Variable[];
 }
 
 /** Takes a `call` apart. */

@@ -8,6 +8,7 @@ import { type Assembly, assemble, paramTypes } from "../wasm/assembly.ts";
 import type { Code, WasmType } from "../wasm/code.ts";
 import { ModuleWriter } from "../wasm/module.ts";
 import { findHelper } from "./helpers.ts";
+import { align, placeShared } from "./places.ts";
 import type { Pointers } from "./pointers.ts";
 
 /** Functions that the workers give to kernels. */
@@ -98,10 +99,8 @@ export class Unit {
     }
   }
 
-  /** Bytes from one thread's record to the next. A multiple of a large power of two would make all threads share cache sets. */
   get threadBytes(): number {
-    const bytes = align(this.recordBytes + this.localBytes, 16);
-    return bytes % 512 === 0 ? bytes + 64 : bytes;
+    return threadBytes(this);
   }
 
   /** Pushes the offset in the thread's local memory that frames of functions end before. */
@@ -134,21 +133,10 @@ export class Unit {
     return BigInt(offset);
   }
 
-  /**
-   * Lays out the kernel's shared variables. Dynamic arrays all begin at one address behind them, aligned to at least the 16 that CUDA
-   * gives; what that skips counts as the kernel's own, so that a launch's bytes are all there.
-   */
-  placeShared(variables: readonly Variable[]): void {
-    for (const variable of variables) {
-      if (variable.isDynamic || this.shared.has(variable)) continue;
-      const offset = align(this.sharedBytes, variable.alignment);
-      this.shared.set(variable, offset);
-      this.sharedBytes = offset + variable.byteCount;
-    }
-    const dynamic = variables.filter((variable) => variable.isDynamic);
-    if (dynamic.length === 0) return;
-    this.sharedBytes = align(this.sharedBytes, Math.max(16, ...dynamic.map((variable) => variable.alignment)));
-    for (const variable of dynamic) this.shared.set(variable, this.sharedBytes);
+  placeShared(variables: Iterable<Variable>): void {
+    const { offsets, byteCount } = placeShared(variables);
+    for (const [variable, offset] of offsets) this.shared.set(variable, offset);
+    this.sharedBytes = byteCount;
   }
 
   #source(name: string): Assembly {
@@ -159,7 +147,11 @@ export class Unit {
   }
 }
 
-export const align = (offset: number, alignment: number): number => Math.ceil(offset / alignment) * alignment;
+/** Bytes from one thread's record to the next. A multiple of a large power of two would make all threads share cache sets. */
+export function threadBytes({ recordBytes, localBytes }: { recordBytes: number; localBytes: number }): number {
+  const bytes = align(recordBytes + localBytes, 16);
+  return bytes % 512 === 0 ? bytes + 64 : bytes;
+}
 
 /** Start of a window of generic addresses. */
 export const windowBase = (window: keyof typeof Window): bigint => BigInt(Window[window]) * BigInt(WINDOW_BYTES);

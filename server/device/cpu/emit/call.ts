@@ -42,12 +42,18 @@ const runtime: Readonly<Record<string, (emitter: Emitter, instruction: Instructi
   free: release,
 };
 
+/** Whether the device has a function of the runtime with this name. */
+export const isRuntimeFunction = (name: string): boolean => Object.hasOwn(runtime, name);
+
+/** Whether it takes memory from the heap of kernels. */
+export const allocates = (name: string): boolean => isRuntimeFunction(name) && runtime[name] === allocate;
+
 function call(emitter: Emitter, instruction: Instruction): void {
   const { name } = callOf(instruction);
   if (name === undefined) callThroughPointer(emitter, instruction);
   else {
     const callee = emitter.frame.functions.get(name);
-    const builtin = Object.hasOwn(runtime, name) ? runtime[name] : undefined;
+    const builtin = isRuntimeFunction(name) ? runtime[name] : undefined;
     if (callee === undefined && builtin !== undefined) {
       builtin(emitter, instruction);
       return;

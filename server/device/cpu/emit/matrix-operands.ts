@@ -36,6 +36,7 @@ export const pushLane = ({ code, frame }: Emitter) => code.get(frame.thread).i32
 export function elementsOf(operand: Operand | undefined, count: number, at: Instruction): readonly Operand[] {
   const elements = operand?.kind === "vector" ? operand.elements : operand === undefined ? [] : [operand];
   if (elements.length < count) throw badImage(at.line, `[${at.mnemonic.text}] has too few registers`);
+  if (elements.some(({ kind }) => kind === "special")) throw badImage(at.line, `[${at.mnemonic.text}] takes registers`);
   return elements;
 }
 

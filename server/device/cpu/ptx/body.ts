@@ -1,8 +1,9 @@
 /** Reads the body of an entry or function: declarations, labels and instructions, up to its closing brace. */
 import { readVariables } from "./declarations.ts";
 import { describe, type Lexer } from "./lexer.ts";
-import { readOperand } from "./operands.ts";
+import { type Names, readOperand } from "./operands.ts";
 import {
+  type Body,
   badImage,
   type Instruction,
   isPtxType,
@@ -29,12 +30,6 @@ export interface ModuleNames {
   countInstruction(line: number): void;
 }
 
-export interface Body {
-  readonly instructions: Instruction[];
-  readonly frame: Variable[];
-  readonly shared: Variable[];
-}
-
 interface Mention {
   readonly label: Label;
   readonly scope: Scope;
@@ -44,7 +39,8 @@ interface Mention {
 export class BodyReader {
   readonly #lexer: Lexer;
   readonly #module: ModuleNames;
-  readonly #body: Body = { instructions: [], frame: [], shared: [] };
+  readonly #names: Names;
+  readonly #body = { instructions: [] as Instruction[], frame: [] as Variable[], shared: [] as Variable[] };
   readonly #mentions: Mention[] = [];
   #scope: Scope;
   #depth = 1;
@@ -55,6 +51,12 @@ export class BodyReader {
     const outer = new Scope(undefined);
     for (const param of params) outer.declare(param.name, param, param.line);
     this.#scope = new Scope(outer);
+    this.#names = {
+      find: (name) => this.#scope.find(name) ?? module.variable(name),
+      findVector: (name) => this.#scope.findVector(name),
+      isFunction: (name) => module.isFunction(name),
+      label: (name, at) => this.#mention(name, at),
+    };
   }
 
   /** Reads up to the brace that closes the body; the opening one was taken. */
@@ -153,15 +155,9 @@ export class BodyReader {
     const lexer = this.#lexer;
     this.#module.countInstruction(line);
     const mnemonic = parseMnemonic(text);
-    const names = {
-      find: (name: string) => this.#scope.find(name) ?? this.#module.variable(name),
-      findVector: (name: string) => this.#scope.findVector(name),
-      isFunction: (name: string) => this.#module.isFunction(name),
-      label: (name: string, at: number) => this.#mention(name, at),
-    };
     const operands: Operand[] = [];
     if (!lexer.accept(";")) {
-      do operands.push(readOperand(lexer, names));
+      do operands.push(readOperand(lexer, this.#names));
       while (lexer.accept(","));
       lexer.expect(";");
     }

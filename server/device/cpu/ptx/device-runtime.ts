@@ -3,7 +3,7 @@
  * documented functions of cuda_device_runtime_api.h. It is linked to programs that call it.
  */
 import { parsePtx } from "./parser.ts";
-import type { Program } from "./program.ts";
+import type { Program, Routine, Survey } from "./program.ts";
 
 /** The barrier: every block counts up, the first by what turns the sign when all have come; each waits for the sign to turn. */
 const synchronize = (name: string): string => `
@@ -60,8 +60,11 @@ const names = ["cudaCGGetIntrinsicHandle", "cudaCGSynchronize", "cudaCGSynchroni
 let parsed: Program | undefined;
 
 /** The library, where one of the programs calls it. */
-export function deviceRuntimeFor(programs: readonly Program[]): readonly Program[] {
+export function deviceRuntimeFor(
+  programs: readonly Program[],
+  survey: (routine: Routine) => Survey,
+): readonly Program[] {
   if (!programs.some(({ externals }) => names.some((name) => externals.has(name)))) return [];
-  parsed ??= parsePtx(new TextEncoder().encode(text));
+  parsed ??= parsePtx(new TextEncoder().encode(text), survey);
   return [parsed];
 }

@@ -17,7 +17,34 @@ interface Place {
 export function readInitializer(lexer: Lexer, place: Place): InitialPiece[] {
   const pieces: InitialPiece[] = [];
   readValue({ lexer, place, pieces }, 0, { depth: 0 });
-  return pieces;
+  return joined(pieces);
+}
+
+/** Numbers that lie behind each other as one piece, since tables have thousands of them. */
+function joined(pieces: readonly InitialPiece[]): InitialPiece[] {
+  const result: InitialPiece[] = [];
+  for (let at = 0; at < pieces.length; ) {
+    const run: Uint8Array[] = [];
+    const { offset } = pieces[at]!;
+    let end = offset;
+    for (let piece = pieces[at]; piece?.kind === "bytes" && piece.offset === end; piece = pieces[++at]) {
+      run.push(piece.bytes);
+      end += piece.bytes.length;
+    }
+    if (run.length > 0) result.push({ kind: "bytes", offset, bytes: concatenate(run, end - offset) });
+    else result.push(pieces[at++]!);
+  }
+  return result;
+}
+
+function concatenate(parts: readonly Uint8Array[], byteCount: number): Uint8Array {
+  const whole = new Uint8Array(byteCount);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 interface Reading {

@@ -15,6 +15,12 @@ export interface Token {
   readonly line: number;
 }
 
+/** A place in the text, for a lexer that begins there. */
+export interface Place {
+  readonly at: number;
+  readonly line: number;
+}
+
 /** An opcode with all its parts is one word; a directive is one by itself, since `.reg.b32` may be written without a space. */
 const wordPattern = /\.[A-Za-z_$][\w$]*(?:::[\w$]+)*|%?[A-Za-z_$%][\w$]*(?:(?:\.|::)[\w$]+)*/y;
 const numberPattern =
@@ -25,12 +31,20 @@ const NEWLINE = 10;
 
 export class Lexer {
   readonly #text: string;
-  #at = 0;
-  #line = 1;
+  #at: number;
+  #line: number;
   #ahead: Token | undefined;
 
-  constructor(text: string) {
+  constructor(text: string, { at, line }: Place = { at: 0, line: 1 }) {
     this.#text = text;
+    this.#at = at;
+    this.#line = line;
+  }
+
+  /** Where the next token will be looked for. None may have been looked at ahead. */
+  place(): Place {
+    if (this.#ahead !== undefined) throw new Error("a token has been looked at");
+    return { at: this.#at, line: this.#line };
   }
 
   /** Line of the next token. */
@@ -109,10 +123,9 @@ export class Lexer {
     const isDigit = first >= 0x30 && first <= 0x39;
     if (isDigit || (first === 0x2e && /\d/.test(text[at + 1] ?? ""))) return this.#readNumber();
     wordPattern.lastIndex = at;
-    const word = wordPattern.exec(text);
-    if (word !== null) {
+    if (wordPattern.test(text)) {
       this.#at = wordPattern.lastIndex;
-      return this.#token("word", word[0]);
+      return this.#token("word", text.slice(at, this.#at));
     }
     this.#at++;
     return this.#token("punctuation", text[at]!);
@@ -120,25 +133,24 @@ export class Lexer {
 
   #readNumber(): Token {
     numberPattern.lastIndex = this.#at;
-    const match = numberPattern.exec(this.#text);
-    if (match === null) throw badImage(this.#line, "a number is malformed");
-    const text = match[0];
+    if (!numberPattern.test(this.#text)) throw badImage(this.#line, "a number is malformed");
+    const text = this.#text.slice(this.#at, numberPattern.lastIndex);
     this.#at = numberPattern.lastIndex;
     const mark = text[1]?.toLowerCase();
     if (mark === "f" && text[0] === "0") {
       bits.setUint32(0, Number.parseInt(text.slice(2), 16));
-      return this.#token("float", text, { float: bits.getFloat32(0) });
+      return { ...this.#token("float", text), float: bits.getFloat32(0) };
     }
     if (mark === "d" && text[0] === "0") {
       bits.setBigUint64(0, BigInt(`0x${text.slice(2)}`));
-      return this.#token("float", text, { float: bits.getFloat64(0) });
+      return { ...this.#token("float", text), float: bits.getFloat64(0) };
     }
-    if (mark !== "x" && /[.eE]/.test(text)) return this.#token("float", text, { float: Number(text) });
+    if (mark !== "x" && /[.eE]/.test(text)) return { ...this.#token("float", text), float: Number(text) };
     const digits = text.replace(/U$/, "");
     if (digits.length > 70) throw badImage(this.#line, `the number [${digits.slice(0, 20)}...] is too long`);
     const isOctal = /^0\d+$/.test(digits);
     if (isOctal && /[89]/.test(digits)) throw badImage(this.#line, `the octal number [${digits}] is malformed`);
-    return this.#token("integer", text, { value: BigInt(isOctal ? `0o${digits.slice(1)}` : digits) });
+    return { ...this.#token("integer", text), value: BigInt(isOctal ? `0o${digits.slice(1)}` : digits) };
   }
 
   #readString(): Token {
@@ -173,8 +185,8 @@ export class Lexer {
     for (; this.#at < end + 2; this.#at++) if (this.#text.charCodeAt(this.#at) === NEWLINE) this.#line++;
   }
 
-  #token(kind: Token["kind"], text: string, number: { value?: bigint; float?: number } = {}): Token {
-    return { kind, text, value: number.value ?? 0n, float: number.float ?? 0, line: this.#line };
+  #token(kind: Token["kind"], text: string): Token {
+    return { kind, text, value: 0n, float: 0, line: this.#line };
   }
 }
 

@@ -3,7 +3,7 @@
  * of the others. Works on parsed programs and changes none of them.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
-import type { InitialPiece, Operand, Program, Routine, Variable } from "./program.ts";
+import type { Forecast, InitialPiece, Operand, Outline, Program, Routine, Survey, Variable } from "./program.ts";
 
 /** What the names and variables of one program mean in the linked one. */
 interface Meaning {
@@ -76,7 +76,7 @@ export function linkPrograms(programs: readonly Program[]): Program {
   const routines = programs.flatMap((program) =>
     program.routines
       .filter(({ name }) => !program.visible.has(name) || owners.get(name) === program)
-      .map((routine) => rewriteRoutine(routine, meanings.get(program)!)),
+      .map((outline) => rewriteOutline(outline, meanings.get(program)!)),
   );
   const bodies = new Set(routines.map(({ name }) => name));
   return {
@@ -96,14 +96,8 @@ const ofRuntime = (name: string): boolean => /^(__)?cuda|^(vprintf|malloc|free|_
 
 /** Throws BAD_IMAGE for a call of a function that is declared and defined nowhere, as CUDA's linker fails. */
 export function requireDefined({ routines, externals }: Program): void {
-  for (const { instructions } of routines) {
-    for (const { mnemonic, operands } of instructions) {
-      if (mnemonic.base !== "call") continue;
-      for (const operand of operands) {
-        if (operand.kind === "function" && externals.has(operand.name) && !ofRuntime(operand.name))
-          throw unresolved(operand.name);
-      }
-    }
+  for (const { survey } of routines) {
+    for (const name of survey.calls) if (externals.has(name) && !ofRuntime(name)) throw unresolved(name);
   }
 }
 
@@ -146,10 +140,35 @@ function rewritePiece(piece: InitialPiece, names: ReadonlyMap<string, string>): 
   return piece.kind === "address" ? { ...piece, symbol: names.get(piece.symbol) ?? piece.symbol } : piece;
 }
 
+function rewriteOutline(outline: Outline, meaning: Meaning): Outline {
+  return {
+    ...outline,
+    name: nameIn(meaning, outline.name),
+    survey: rewriteSurvey(outline.survey, meaning),
+    read: () => rewriteRoutine(outline.read(), meaning),
+  };
+}
+
+const nameIn = ({ names }: Meaning, name: string): string => names.get(name) ?? name;
+const variableIn = ({ variables }: Meaning, variable: Variable): Variable => variables.get(variable) ?? variable;
+
+function rewriteSurvey({ calls, addresses, forecast }: Survey, meaning: Meaning): Survey {
+  const all = (names: ReadonlySet<string>) => new Set([...names].map((name) => nameIn(meaning, name)));
+  return { calls: all(calls), addresses: all(addresses), forecast: forecast && rewriteForecast(forecast, meaning) };
+}
+
+function rewriteForecast(forecast: Forecast, meaning: Meaning): Forecast {
+  return {
+    ...forecast,
+    calls: forecast.calls.map((call) => ({ ...call, name: call.name && nameIn(meaning, call.name) })),
+    shared: forecast.shared.map((variable) => variableIn(meaning, variable)),
+  };
+}
+
 function rewriteRoutine(routine: Routine, meaning: Meaning): Routine {
   return {
     ...routine,
-    name: meaning.names.get(routine.name) ?? routine.name,
+    name: nameIn(meaning, routine.name),
     instructions: routine.instructions.map((instruction) => {
       const operands = instruction.operands.map((operand) => rewriteOperand(operand, meaning));
       const isSame = operands.every((operand, index) => operand === instruction.operands[index]);
@@ -161,14 +180,14 @@ function rewriteRoutine(routine: Routine, meaning: Meaning): Routine {
 function rewriteOperand(operand: Operand, meaning: Meaning): Operand {
   switch (operand.kind) {
     case "variable":
-      return { ...operand, variable: meaning.variables.get(operand.variable) ?? operand.variable };
+      return { ...operand, variable: variableIn(meaning, operand.variable) };
     case "memory": {
       const { base } = operand;
       if (base === undefined || !("space" in base)) return operand;
-      return { ...operand, base: meaning.variables.get(base) ?? base };
+      return { ...operand, base: variableIn(meaning, base) };
     }
     case "function":
-      return { ...operand, name: meaning.names.get(operand.name) ?? operand.name };
+      return { ...operand, name: nameIn(meaning, operand.name) };
     case "vector":
     case "list":
       return { ...operand, elements: operand.elements.map((element) => rewriteOperand(element, meaning)) };

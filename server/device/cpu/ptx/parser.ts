@@ -1,15 +1,28 @@
-/** Reads a PTX module. Every mistake is BAD_IMAGE with its line; nothing here knows what instructions mean. */
+/**
+ * Reads a PTX module. Every mistake is BAD_IMAGE with its line; nothing here knows what instructions mean. A body is read to its end, surveyed
+ * and dropped; who needs it has it read again.
+ */
 import { SluiceError } from "../../../../shared/errors.ts";
-import { BodyReader, INSTRUCTIONS_MAX } from "./body.ts";
+import { BodyReader, INSTRUCTIONS_MAX, type ModuleNames } from "./body.ts";
 import { readParams, readVariables } from "./declarations.ts";
 import { describe, Lexer } from "./lexer.ts";
-import { badImage, type Program, type Routine, type Variable } from "./program.ts";
+import {
+  badImage,
+  type Header,
+  type Outline,
+  type Program,
+  type Routine,
+  type Survey,
+  type Variable,
+} from "./program.ts";
 
-/** PTX text takes several times its size once parsed; real modules stay far below this. */
+/** A program's text stays with it; real modules stay far below this. */
 export const PTX_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Reads an image as PTX text. */
-export function parsePtx(image: Uint8Array): Program {
+type Surveyor = (routine: Routine) => Survey;
+
+/** Reads an image as PTX text. `survey` is asked about every routine while its body is there. */
+export function parsePtx(image: Uint8Array, survey: Surveyor): Program {
   if (image.length > PTX_BYTES_MAX) {
     throw new SluiceError("IMAGE_TOO_LARGE", `The image has [${image.length}] bytes; PTX may have [${PTX_BYTES_MAX}].`);
   }
@@ -23,7 +36,7 @@ export function parsePtx(image: Uint8Array): Program {
     );
   }
   const end = image.indexOf(0);
-  return new ModuleReader(decode(end < 0 ? image : image.subarray(0, end))).read();
+  return new ModuleReader(decode(end < 0 ? image : image.subarray(0, end)), survey).read();
 }
 
 function decode(bytes: Uint8Array): string {
@@ -32,14 +45,6 @@ function decode(bytes: Uint8Array): string {
   } catch (cause) {
     throw new SluiceError("BAD_IMAGE", "The image is not text.", { cause });
   }
-}
-
-interface Header {
-  readonly isEntry: boolean;
-  readonly name: string;
-  readonly params: Variable[];
-  readonly returns: Variable[];
-  readonly line: number;
 }
 
 /** How the word before a declaration ties its name to other modules. */
@@ -53,11 +58,15 @@ interface Linkage {
 type Triple = readonly [x: number, y: number, z: number];
 
 class ModuleReader {
+  readonly #text: string;
+  readonly #survey: Surveyor;
   readonly #lexer: Lexer;
   readonly #variables = new Map<string, Variable>();
-  readonly #routines: Routine[] = [];
+  /** Every name of a variable or function, with how many stand before it: a body knows those before it. */
+  readonly #order = new Map<string, number>();
+  readonly #routines: Outline[] = [];
   readonly #defined = new Set<string>();
-  readonly #externals = new Set<string>();
+  readonly #functions = new Set<string>();
   readonly #visible = new Set<string>();
   readonly #weak = new Set<string>();
   readonly #borrowed = new Set<string>();
@@ -65,19 +74,20 @@ class ModuleReader {
   #target = 0;
   #instructions = 0;
 
-  constructor(text: string) {
+  constructor(text: string, survey: Surveyor) {
+    this.#text = text;
+    this.#survey = survey;
     this.#lexer = new Lexer(text);
   }
 
   read(): Program {
     this.#readPreamble();
     while (this.#lexer.peek().kind !== "end") this.#readDirective();
-    for (const name of this.#defined) this.#externals.delete(name);
     return {
       version: this.#version,
       target: this.#target,
       routines: this.#routines,
-      externals: this.#externals,
+      externals: new Set([...this.#functions].filter((name) => !this.#defined.has(name))),
       variables: [...this.#variables.values()],
       visible: this.#visible,
       weak: this.#weak,
@@ -144,6 +154,7 @@ class ModuleReader {
       // What is defined already needs no declaration; a body keeps what it has seen.
       if (options.isExtern && known !== undefined) continue;
       this.#variables.set(variable.name, variable);
+      this.#declare(variable.name);
       if (options.isVisible) this.#visible.add(variable.name);
       if (options.isWeak) this.#weak.add(variable.name);
       if (options.isExtern) this.#borrowed.add(variable.name);
@@ -161,30 +172,42 @@ class ModuleReader {
     const limits = this.#readLimits();
     if (isVisible) this.#visible.add(name);
     if (isWeak) this.#weak.add(name);
-    this.#externals.add(name);
+    this.#functions.add(name);
+    this.#declare(name);
     if (lexer.accept(";")) return;
     lexer.expect("{");
     if (this.#defined.has(name)) throw badImage(line, `the function [${name}] is defined twice`);
     this.#defined.add(name);
-    this.#readBody({ isEntry, name, params, returns, line }, limits);
+    const bound = limits.required ?? limits.maximum;
+    const threadsMax = bound === undefined ? 0 : bound[0] * bound[1] * bound[2];
+    this.#readBody({ isEntry, name, params, returns, line, threadsMax, threadsRequired: limits.required });
   }
 
-  #readBody(header: Header, limits: { maximum: Triple | undefined; required: Triple | undefined }): void {
-    const module = {
-      variable: (name: string) => this.#variables.get(name),
-      isFunction: (name: string) => this.#externals.has(name),
-      countInstruction: (line: number) => {
+  #declare(name: string): void {
+    if (!this.#order.has(name)) this.#order.set(name, this.#order.size);
+  }
+
+  /** Behind the body's opening brace. */
+  #readBody(header: Header): void {
+    const known = this.#order.size;
+    const names: ModuleNames = {
+      variable: (name) => (this.#isKnown(name, known) ? this.#variables.get(name) : undefined),
+      isFunction: (name) => this.#functions.has(name) && this.#isKnown(name, known),
+      countInstruction: (line) => {
         if (++this.#instructions > INSTRUCTIONS_MAX) throw badImage(line, "there are too many instructions");
       },
     };
-    const body = new BodyReader(this.#lexer, module, [...header.params, ...header.returns]).read();
-    const bound = limits.required ?? limits.maximum;
-    this.#routines.push({
-      ...header,
-      ...body,
-      threadsMax: bound === undefined ? 0 : bound[0] * bound[1] * bound[2],
-      threadsRequired: limits.required,
-    });
+    const outer = [...header.params, ...header.returns];
+    const place = this.#lexer.place();
+    const survey = this.#survey({ ...header, ...new BodyReader(this.#lexer, names, outer).read() });
+    const again = { ...names, countInstruction: () => {} };
+    const read = () => ({ ...header, ...new BodyReader(new Lexer(this.#text, place), again, outer).read() });
+    this.#routines.push({ ...header, survey, read });
+  }
+
+  #isKnown(name: string, known: number): boolean {
+    const order = this.#order.get(name);
+    return order !== undefined && order < known;
   }
 
   /** Performance directives between the parameters and the body. */

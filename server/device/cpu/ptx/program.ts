@@ -106,21 +106,67 @@ export interface Instruction {
   readonly line: number;
 }
 
-export interface Routine {
+/** What is known of an entry or function without its body. */
+export interface Header {
   readonly name: string;
   readonly isEntry: boolean;
   readonly params: readonly Variable[];
   /** What a `.func` returns; empty for entries. */
   readonly returns: readonly Variable[];
+  /** `.maxntid` or `.reqntid`; 0 where not given. */
+  readonly threadsMax: number;
+  readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
+  readonly line: number;
+}
+
+export interface Body {
   readonly instructions: readonly Instruction[];
   /** Variables of `.local` and call parameters (`.param`) declared in the body. */
   readonly frame: readonly Variable[];
   /** Variables of `.shared` declared in the body. */
   readonly shared: readonly Variable[];
-  /** `.maxntid` or `.reqntid`; 0 where not given. */
-  readonly threadsMax: number;
-  readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
-  readonly line: number;
+}
+
+export interface Routine extends Header, Body {}
+
+/** A routine of a loaded program: its body was found to be well-formed and dropped, since it takes many times the room of its text. */
+export interface Outline extends Header {
+  /** What was asked about the body while it was there. */
+  readonly survey: Survey;
+  /** Reads the body again: its registers, and variables that it declares, are new ones each time. */
+  read(): Routine;
+}
+
+/** What a program's other routines need to know about a body. */
+export interface Survey {
+  /** Functions that are called by name. */
+  readonly calls: ReadonlySet<string>;
+  /** Functions whose addresses are taken. */
+  readonly addresses: ReadonlySet<string>;
+  /** What can be told of a kernel with this body before it is compiled; undefined where only compiling it tells. */
+  readonly forecast: Forecast | undefined;
+}
+
+/** A body that the device is certain to take, by itself. */
+export interface Forecast {
+  /** Calls of functions by name; what they are called with must fit. */
+  readonly calls: readonly Call[];
+  /** Shared variables that it declares or mentions. */
+  readonly shared: readonly Variable[];
+  readonly frameBytes: number;
+  /** At most so many bytes outlive a suspension in each thread. */
+  readonly recordBytesMax: number;
+  /** Whether it can stay a function where it is called: nothing in it waits for other threads, or ends the thread. */
+  readonly canBeCalled: boolean;
+}
+
+/** A call of a function, and the variables for its arguments and results. */
+export interface Call {
+  /** Undefined where the function is known only when the kernel runs: its address is in `pointer`. */
+  readonly name: string | undefined;
+  readonly pointer: Operand | undefined;
+  readonly args: readonly Variable[];
+  readonly results: readonly Variable[];
 }
 
 export interface Program {
@@ -129,7 +175,7 @@ export interface Program {
   /** The target's number, 80 for `sm_80`. */
   readonly target: number;
   /** Entries and functions with a body, in order. */
-  readonly routines: readonly Routine[];
+  readonly routines: readonly Outline[];
   /** Names declared without a body. */
   readonly externals: ReadonlySet<string>;
   readonly variables: readonly Variable[];
