@@ -216,6 +216,11 @@ export interface DeviceSlice {
    * range's content is undefined from now on until then. Undefined, or absent, where `write` is to be given memory of the caller's.
    */
   place?(address: number, byteCount: number): Uint8Array | undefined;
+  /**
+   * Host memory that many copies are going to use, by its whole buffer, so that the device may reach it by itself; it must stay until the slice is
+   * closed. Nothing but speed depends on it; absent where nothing can be gained.
+   */
+  adopt?(memory: Uint8Array<ArrayBuffer>): void;
   /** Copies within this slice. Between slices the executor reads and writes. */
   copy(
     to: { destination: number; source: number; byteCount: number },

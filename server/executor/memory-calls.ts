@@ -121,6 +121,7 @@ export function copyFromDevice(
 export function copyToDeviceStaged(work: Workspace, call: CopyToDeviceStagedCall): void | Promise<void> {
   const part = stagedPart(work, call);
   const slice = work.within(call.address, call.byteCount);
+  slice.device.adopt?.(work.staging!.bytes);
   work.staged.toDevice += call.byteCount;
   return noteCopy(work, slice.device.write(call.address, part, work.stream(call.stream, slice)));
 }
@@ -128,6 +129,7 @@ export function copyToDeviceStaged(work: Workspace, call: CopyToDeviceStagedCall
 export function copyFromDeviceStaged(work: Workspace, call: CopyFromDeviceStagedCall): void | Promise<void> {
   const part = stagedPart(work, call);
   const slice = work.within(call.address, call.byteCount);
+  slice.device.adopt?.(work.staging!.bytes);
   work.staged.fromDevice += call.byteCount;
   return noteCopy(work, slice.device.read(call.address, part, work.stream(call.stream, slice)));
 }

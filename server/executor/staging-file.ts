@@ -71,6 +71,11 @@ export class StagingFile {
     return undefined;
   }
 
+  /** All of it. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
   /** A part of it. @throws SluiceError BAD_ARGUMENT */
   part(offset: number, byteCount: number): Uint8Array<ArrayBuffer> {
     if (offset + byteCount <= this.#bytes.byteLength) return this.#bytes.subarray(offset, offset + byteCount);

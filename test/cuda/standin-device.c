@@ -160,7 +160,8 @@ int standin_enter(const char *function) {
   if (standin_current == NULL || standin_current->users == 0) return INVALID_CONTEXT;
   if (standin_current->error != SUCCESS) return standin_current->error;
   /* Injected failures of a kernel's kind stay, as they do on a card. */
-  if (injected == 214 || (injected >= 700 && injected < 800 && injected != LAUNCH_OUT_OF_RESOURCES))
+  if (injected == 214 || (injected >= 700 && injected < 800 && injected != LAUNCH_OUT_OF_RESOURCES &&
+                          injected != HOST_MEMORY_ALREADY_REGISTERED))
     standin_current->error = injected;
   return injected;
 }

@@ -31,6 +31,7 @@ struct mapping {
 
 struct host {
   uint64_t address, bytes;
+  int registered; /* the process's own, and not to be freed */
   struct host *next;
 };
 
@@ -258,7 +259,7 @@ API int cuMemFree_v2(uint64_t pointer) {
 API int cuMemHostAlloc(void **pointer, size_t bytes, unsigned flags) {
   ENTER();
   if (bytes == 0 || (flags & ~7u) != 0) LEAVE(INVALID_VALUE);
-  struct host *h = malloc(sizeof *h);
+  struct host *h = calloc(1, sizeof *h);
   h->address = (uint64_t)aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
   h->bytes = bytes;
   h->next = hosts;
@@ -272,7 +273,7 @@ API int cuMemFreeHost(void *pointer) {
   /* Also in a failed context, as the tests look for leaks after faults. */
   BEGIN();
   for (struct host **h = &hosts; *h != NULL; h = &(*h)->next) {
-    if ((*h)->address != (uint64_t)pointer) continue;
+    if ((*h)->address != (uint64_t)pointer || (*h)->registered) continue;
     struct host *gone = *h;
     if (standin_current != NULL && standin_current->error == SUCCESS && standin_busy(standin_current))
       standin_violation("page-locked memory freed while work is under way");
@@ -283,6 +284,42 @@ API int cuMemFreeHost(void *pointer) {
     LEAVE(SUCCESS);
   }
   LEAVE(INVALID_VALUE);
+}
+
+/* Memory of the process that becomes page-locked. */
+API int cuMemHostRegister_v2(void *pointer, size_t bytes, unsigned flags) {
+  ENTER();
+  uint64_t address = (uint64_t)pointer;
+  if (bytes == 0 || address == 0 || (flags & ~0xfu) != 0) LEAVE(INVALID_VALUE);
+  for (struct host *h = hosts; h != NULL; h = h->next)
+    if (address < h->address + h->bytes && h->address < address + bytes) LEAVE(HOST_MEMORY_ALREADY_REGISTERED);
+  unsigned char vector[1];
+  if (mincore((void *)(address / PAGE * PAGE), 1, vector) != 0) LEAVE(INVALID_VALUE);
+  struct host *h = calloc(1, sizeof *h);
+  h->address = address;
+  h->bytes = bytes;
+  h->registered = 1;
+  h->next = hosts;
+  hosts = h;
+  standin_alive.hosts++;
+  LEAVE(SUCCESS);
+}
+
+API int cuMemHostUnregister(void *pointer) {
+  BEGIN();
+  for (struct host **h = &hosts; *h != NULL; h = &(*h)->next) {
+    if ((*h)->address != (uint64_t)pointer || !(*h)->registered) continue;
+    struct host *gone = *h;
+    unsigned char vector[1];
+    if (mincore((void *)(gone->address / PAGE * PAGE), 1, vector) != 0) standin_violation("registered memory unmapped before its end");
+    if (standin_current != NULL && standin_current->error == SUCCESS && standin_busy(standin_current))
+      standin_violation("page-locked memory given back while work is under way");
+    *h = gone->next;
+    free(gone);
+    standin_alive.hosts--;
+    LEAVE(SUCCESS);
+  }
+  LEAVE(HOST_MEMORY_NOT_REGISTERED);
 }
 
 int standin_host_ok(uint64_t address, uint64_t bytes) {

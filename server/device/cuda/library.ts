@@ -44,6 +44,8 @@ export const cudaSignatures = {
   cuMemFree_v2: ["u64"],
   cuMemHostAlloc: ["memory", "u64", "u32"],
   cuMemFreeHost: ["u64"],
+  cuMemHostRegister_v2: ["u64", "u64", "u32"],
+  cuMemHostUnregister: ["u64"],
   cuMemcpyHtoDAsync_v2: ["u64", "u64", "u64", "u64"],
   cuMemcpyDtoHAsync_v2: ["u64", "u64", "u64", "u64"],
   cuMemcpyDtoDAsync_v2: ["u64", "u64", "u64", "u64"],

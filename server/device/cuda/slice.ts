@@ -184,7 +184,15 @@ export class CudaSlice implements DeviceSlice {
   }
 
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
-    return this.#staging.write(address, data, this.#work(stream));
+    // Memory that the device fetches by itself is the caller's again when it has: behind other work that would hold up all calls.
+    const isFetched = this.#staging.isAdopted(data) && this.queryStream(stream);
+    const on = this.#work(stream);
+    return isFetched ? this.#staging.fetch(address, data, on) : this.#staging.write(address, data, on);
+  }
+
+  adopt(memory: Uint8Array<ArrayBuffer>): void {
+    this.#context.enter();
+    this.#staging.adopt(memory);
   }
 
   async read(address: number, into: Uint8Array, stream: DeviceStream | undefined): Promise<void> {

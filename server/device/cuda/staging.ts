@@ -1,12 +1,13 @@
 /**
  * Page-locked host memory through which copies pass, so that the device fetches them by itself while the network fills the next piece. Writes
- * go through a ring of segments; a segment is used again once the device has fetched all of it. Reads have buffers of their own.
+ * go through a ring of segments; a segment is used again once the device has fetched all of it. Reads have buffers of their own. Memory that the
+ * executor shares with a client is page-locked too, where the system allows it, and then copies need not pass through here.
  */
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
-import { EVENT_DISABLE_TIMING } from "./constants.ts";
+import { CUresult, EVENT_DISABLE_TIMING } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaStream } from "./stream.ts";
-import { bytesAt } from "./symbols.ts";
+import { addressOf, bytesAt } from "./symbols.ts";
 import { waitUntil } from "./waiting.ts";
 
 /** One call's data fills a segment; eight cover what a fast link brings while the device is busy with a kernel of a millisecond. */
@@ -38,6 +39,8 @@ export class Staging {
   readonly #readers: Segment[];
   readonly #spareEvents: number[] = [];
   readonly #allEvents: number[] = [];
+  /** Buffers of the executor that were to be page-locked: where they are, or undefined where that was refused. */
+  readonly #adopted = new Map<ArrayBufferLike, Segment | undefined>();
   #current = 0;
   #reading: Promise<void> = Promise.resolve();
 
@@ -66,6 +69,37 @@ export class Staging {
     }
   }
 
+  /** Page-locks memory of the executor, once. Refused (by a limit of the system, say), its copies take the ring as all others. */
+  adopt(memory: Uint8Array<ArrayBuffer>): void {
+    if (this.#adopted.has(memory.buffer)) return;
+    const address = Number(addressOf(memory)) - memory.byteOffset;
+    const { byteLength } = memory.buffer;
+    const isLocked = this.#context.api.cuMemHostRegister_v2(address, byteLength, 0) === CUresult.SUCCESS;
+    const segment = {
+      address,
+      bytes: new Uint8Array(memory.buffer),
+      used: 0,
+      streams: new Set<CudaStream>(),
+      fences: [],
+    };
+    this.#adopted.set(memory.buffer, isLocked ? segment : undefined);
+  }
+
+  /** Whether the device reaches this memory by itself. */
+  isAdopted(memory: Uint8Array): boolean {
+    return this.#adopted.get(memory.buffer) !== undefined;
+  }
+
+  /** Has the device fetch memory that is adopted; it may change once this returns or resolves. */
+  fetch(address: number, data: Uint8Array, stream: CudaStream): void | Promise<void> {
+    const segment = this.#adopted.get(data.buffer)!;
+    const { api } = this.#context;
+    const result = api.cuMemcpyHtoDAsync_v2(address, segment.address + data.byteOffset, data.byteLength, stream.handle);
+    this.#context.check(result, "copy to the device");
+    this.#fence(segment, stream);
+    return waitUntil(() => this.#free(segment));
+  }
+
   /** Reads device memory into `into`; resolves once it is there. Reads take their turns. */
   read(address: number, into: Uint8Array, stream: CudaStream): Promise<void> {
     const turn = this.#reading.then(() => this.#readPieces(address, into, stream));
@@ -81,6 +115,10 @@ export class Staging {
 
   /** Frees the memory. Nothing may be under way. */
   close(): void {
+    for (const segment of this.#adopted.values()) {
+      if (segment !== undefined) this.#context.api.cuMemHostUnregister(segment.address);
+    }
+    this.#adopted.clear();
     for (const event of this.#allEvents) this.#context.api.cuEventDestroy_v2(event);
     this.#allEvents.length = 0;
     this.#context.api.cuMemFreeHost(this.#memory);
@@ -166,6 +204,20 @@ export class Staging {
   }
 
   async #readPieces(address: number, into: Uint8Array, stream: CudaStream): Promise<void> {
+    const adopted = this.#adopted.get(into.buffer);
+    if (adopted !== undefined) {
+      const { api } = this.#context;
+      this.#context.enter();
+      const result = api.cuMemcpyDtoHAsync_v2(
+        adopted.address + into.byteOffset,
+        address,
+        into.byteLength,
+        stream.handle,
+      );
+      this.#context.check(result, "copy from the device");
+      this.#fence(adopted, stream);
+      return waitUntil(() => this.#free(adopted));
+    }
     const count = Math.ceil(into.byteLength / READ_PIECE_BYTES);
     const issue = (index: number): void => {
       if (index >= count) return;

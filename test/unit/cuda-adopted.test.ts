@@ -1,0 +1,128 @@
+/** Copies through memory that an executor shares with a client: page-locked where the system allows it, and right also where it does not. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceSlice } from "../../server/device/device.ts";
+import { StagingFile } from "../../server/executor/staging-file.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { knownKernels } from "../cuda/kernels.ts";
+import { standin, standinMissing } from "../cuda/standin.ts";
+
+const MiB = 1024 * 1024;
+
+async function openSlice(device = 0): Promise<DeviceSlice> {
+  const descriptions = await cudaDriver.discover("");
+  return cudaDriver.open({
+    description: descriptions[device]!,
+    arenaBytes: 16 * MiB,
+    arenaBase: ARENA_BASE + device * ARENA_STRIDE_BYTES,
+    kernelTimeoutMs: 0,
+    onOutput: () => undefined,
+  });
+}
+
+const pageLocked = (): number => Number(/hosts=(\d+)/.exec(standin.report())?.[1] ?? 0);
+
+/** A pattern that fits no power of two, so that no part looks like another. */
+const bytesOf = (seed: number): Uint8Array => Buffer.alloc(MiB, Buffer.of(seed, 1, 2, 3, 4, 5, 6));
+
+describe.skipIf(standinMissing !== undefined)("memory that is shared with a client", () => {
+  let file: StagingFile;
+
+  beforeEach(() => {
+    standin.clear();
+    file = StagingFile.create()!;
+  });
+  afterEach(() => {
+    standin.delay(0);
+    file.close();
+    expect(standin.report(), "nothing is left on the device, and nothing was misused").toBe("");
+  });
+
+  /** Writes from all of its parts and reads into them; whoever fills them may change them when a copy is said to be over. */
+  async function copiesAreRight(slice: DeviceSlice): Promise<void> {
+    slice.adopt!(file.bytes);
+    for (let round = 0; round < 16; round++) {
+      const part = file.part((round % 8) * MiB, MiB);
+      part.set(bytesOf(round));
+      await slice.write(ARENA_BASE + round * MiB, part, undefined);
+      part.fill(0);
+    }
+    for (let round = 0; round < 16; round++) {
+      const part = file.part((round % 8) * MiB, MiB);
+      await slice.read(ARENA_BASE + round * MiB, part, undefined);
+      expect(Buffer.compare(part, bytesOf(round)), `${round}`).toBe(0);
+    }
+  }
+
+  it("is page-locked once, and the device copies from and to it by itself", async () => {
+    const slice = await openSlice();
+    const before = pageLocked();
+    standin.delay(200);
+    await copiesAreRight(slice);
+    await copiesAreRight(slice);
+    expect(pageLocked()).toBe(before + 1);
+    await slice.close();
+  });
+
+  it.each([
+    ["memory that may be locked is short", 2],
+    ["the system cannot do it", 801],
+    ["another device of the lease has it", 712],
+  ])("is copied as all other memory where %s", async (_, code) => {
+    const slice = await openSlice();
+    const before = pageLocked();
+    standin.inject({ function: "cuMemHostRegister_v2", code, count: -1 });
+    await copiesAreRight(slice);
+    expect(pageLocked()).toBe(before);
+    standin.clear();
+    await slice.close();
+  });
+
+  it("may serve both devices of a lease", async () => {
+    const [first, second] = [await openSlice(0), await openSlice(1)];
+    first.adopt!(file.bytes);
+    second.adopt!(file.bytes);
+    const part = file.part(0, MiB);
+    part.set(bytesOf(1));
+    await second.write(ARENA_BASE + ARENA_STRIDE_BYTES, part, undefined);
+    await first.write(ARENA_BASE, part, undefined);
+    part.fill(0);
+    for (const [slice, base] of [
+      [first, ARENA_BASE],
+      [second, ARENA_BASE + ARENA_STRIDE_BYTES],
+    ] as const) {
+      await slice.read(base, part, undefined);
+      expect(Buffer.compare(part, bytesOf(1))).toBe(0);
+    }
+    await Promise.all([first.close(), second.close()]);
+  });
+
+  it("does not hold up calls behind a kernel: a copy that would have to wait is taken over at once", async () => {
+    const slice = await openSlice();
+    slice.adopt!(file.bytes);
+    const module = await slice.loadModule(Buffer.from(knownKernels));
+    const kernel = module.kernels.findIndex(({ name }) => name === "pause_for");
+    const params = new Uint8Array(Uint32Array.of(300_000).buffer);
+    const shape = { grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0 } as const;
+    await slice.launch({ module, kernel, ...shape, params, stream: undefined });
+    const part = file.part(0, MiB);
+    part.set(bytesOf(3));
+    const copied = slice.write(ARENA_BASE, part, undefined);
+    expect(copied).toBeUndefined();
+    part.fill(0);
+    await slice.read(ARENA_BASE, part, undefined);
+    expect(Buffer.compare(part, bytesOf(3))).toBe(0);
+    await slice.close();
+  });
+
+  it("is let go with its slice, also behind a fault", async () => {
+    const slice = await openSlice();
+    slice.adopt!(file.bytes);
+    standin.inject({ function: "cuMemcpyHtoDAsync_v2", code: 700 });
+    const part = file.part(0, MiB);
+    await expect((async () => slice.write(ARENA_BASE, part, undefined))()).rejects.toMatchObject({
+      code: "ILLEGAL_ADDRESS",
+    });
+    await slice.close();
+  });
+});
