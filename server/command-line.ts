@@ -41,7 +41,7 @@ function serveCommand(): Command {
     )
     .option(
       "--device <spec...>",
-      "devices to lend: cuda, cuda:0, cpu, cpu:4x2GiB, null:2x16GiB, each with ,mode=exclusive ,profile=8x10GiB ,label=KEY=VALUE ,taint=KEY; may be repeated (default: auto, every CUDA device, else one cpu)",
+      "devices to lend: cuda, cuda:0, cpu, cpu:4x2GiB, null:2x16GiB, each with ,mode=exclusive ,profile=8x10GiB ,label=KEY=VALUE ,taint=KEY, a cpu also with ,capability=8.9; may be repeated (default: auto, every CUDA device, else one cpu)",
     )
     .option("--label <key=value...>", "a label of every device, for filters; may be repeated")
     .addOption(

@@ -1,6 +1,7 @@
 /**
  * The devices of this server as the pool takes them: what `--device` SPECs find, how each is shared, and the facts and labels that
- * filters ask about. A SPEC may end in options: `,mode=exclusive`, `,profile=8x10GiB`, `,label=KEY=VALUE`, `,taint=KEY`.
+ * filters ask about. A SPEC may end in options: `,mode=exclusive`, `,profile=8x10GiB`, `,label=KEY=VALUE`, `,taint=KEY`,
+ * `,capability=8.9`.
  */
 import { SluiceError } from "../shared/errors.ts";
 import { CONDITION_LENGTH_MAX } from "../shared/limits.ts";
@@ -26,7 +27,11 @@ export interface DeviceSpec {
   readonly profileSlices: number | undefined;
   readonly labels: Labels;
   readonly taints: readonly string[];
+  /** The compute capability that devices of kind `cpu` stand for; their own without it. */
+  readonly capability: Capability | undefined;
 }
+
+type Capability = Pick<DeviceDescription, "capabilityMajor" | "capabilityMinor">;
 
 const labelKey = /^[\w.-]+$/;
 
@@ -58,6 +63,17 @@ function parseMode(text: string): Sharing {
   return { mode: text };
 }
 
+/** Only a cpu device can choose what it stands for: it takes a program's PTX up to that, and programs take it for such a GPU. */
+function parseCapability(text: string, spec: string): Capability {
+  const match = /^(\d{1,2})\.(\d)$/.exec(text);
+  const [capabilityMajor, capabilityMinor] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || capabilityMajor < 5)
+    throw bad(`A compute capability is written like 8.9, and [${text}] is not.`);
+  if (!/^cpu(:|$|,)/.test(spec))
+    throw bad(`The device [${spec}] has a capability of its own; a [cpu] device alone can be given one.`);
+  return { capabilityMajor, capabilityMinor };
+}
+
 /** Reads a SPEC. Parts without a `=` belong to the devices, as in `cuda:0,2`. @throws SluiceError BAD_ARGUMENT */
 export function parseDeviceSpec(text: string): DeviceSpec {
   const parts = text.split(",");
@@ -65,6 +81,7 @@ export function parseDeviceSpec(text: string): DeviceSpec {
   const taints: string[] = [];
   let sharing: Sharing | undefined;
   let profileSlices: number | undefined;
+  let capability: Capability | undefined;
   const share = (chosen: Sharing): void => {
     if (sharing !== undefined) throw bad(`The device [${text}] is given more than one of [mode, profile].`);
     sharing = chosen;
@@ -80,12 +97,16 @@ export function parseDeviceSpec(text: string): DeviceSpec {
     } else if (key === "label") {
       const [name, content] = parseLabel(value);
       labels[name] = content;
-    } else if (key === "taint" && labelKey.test(value)) taints.push(value);
+    } else if (key === "capability") capability = parseCapability(value, text);
+    else if (key === "taint" && labelKey.test(value)) taints.push(value);
     else if (key === "taint") throw bad(`The taint [${value}] of the device [${text}] is not the key of a label.`);
-    else throw bad(`The device [${text}] has the option [${key}], which is none of [mode, profile, label, taint].`);
+    else
+      throw bad(
+        `The device [${text}] has the option [${key}], which is none of [mode, profile, label, taint, capability].`,
+      );
   }
   const devices = parts.filter((each) => !each.includes("=")).join(",");
-  return { text, devices, sharing: sharing ?? { mode: "dynamic" }, profileSlices, labels, taints };
+  return { text, devices, sharing: sharing ?? { mode: "dynamic" }, profileSlices, labels, taints, capability };
 }
 
 /** Cuts the device into the slices of its profile: what they leave is not lent. */
@@ -140,14 +161,15 @@ export async function takeInventory(
   { measure, ...missing }: MissingDevices & { readonly measure: MeasureDevices },
 ): Promise<PooledDevice[]> {
   const specs = texts.map(parseDeviceSpec);
-  const found = await discoverDevices(
+  const discovered = await discoverDevices(
     specs.map(({ devices }) => devices),
     missing,
   );
-  const measured = await measure(found.map(({ device }) => device));
-  const known = found.map(({ specIndex }, index) => ({ device: measured[index]!, specIndex }));
-  return known.map(({ device, specIndex }) => {
+  const measured = await measure(discovered.map(({ device }) => device));
+  const known = discovered.map(({ specIndex }, index) => ({ device: measured[index]!, specIndex }));
+  return known.map(({ device: found, specIndex }) => {
     const spec = specs[specIndex]!;
+    const device = { ...found, ...spec.capability };
     const labels = { ...server.labels, ...spec.labels };
     const bare = spec.taints.find((taint) => !Object.hasOwn(labels, taint));
     // Requests tolerate labels: without one nothing could ever use the device.

@@ -41,10 +41,14 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
-  it("that holds PTX for newer devices alone runs from the oldest of it", async () => {
+  it("that holds PTX for newer devices alone runs on one that stands for such a device, and elsewhere is told of it", async () => {
     const newer = ["90", "100"].flatMap((number) => ["-gencode", `arch=compute_${number},code=compute_${number}`]);
     const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags: newer, suffix: "-newer" });
-    const finished = await runProgram({ server, command: [program] });
+    const refused = await runProgram({ server, command: [program] });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("--device cpu,capability=9.0");
+    const newerServer = await startServer({ args: ["--device", "cpu:1x512MiB,capability=9.0"] });
+    const finished = await runProgram({ server: newerServer, command: [program] }).finally(() => newerServer.stop());
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 

@@ -22,6 +22,7 @@ describe("a SPEC", () => {
       profileSlices: undefined,
       labels: {},
       taints: [],
+      capability: undefined,
     });
   });
 
@@ -45,6 +46,9 @@ describe("a SPEC", () => {
     ["null,label=zone", "[zone]"],
     ["null,taint=a b", "[a b]"],
     ["null,colour=red", "[colour]"],
+    ["cpu,capability=89", "[89]"],
+    ["cpu,capability=3.5", "[3.5]"],
+    ["cuda:0,capability=8.9", "a [cpu] device alone"],
   ])("like %j is refused by what is wrong with it", (text, words) => {
     expect(() => parseDeviceSpec(text)).toThrow(words);
   });
@@ -68,6 +72,12 @@ describe("a device", () => {
     });
     expect(first!.facts).not.toHaveProperty(["server.driver-version"]);
     expect(second).toMatchObject({ id: "null:1", memoryBytes: 2 * GiB, labels: { zone: "b", tier: "free" } });
+  });
+
+  it("of kind cpu stands for the compute capability that it is given", async () => {
+    const [first, second] = await take("cpu:1x1GiB", "cpu:1x1GiB,capability=12.0");
+    expect(first).toMatchObject({ capabilityMajor: 8, capabilityMinor: 0, facts: { "device.capability": "8.0" } });
+    expect(second).toMatchObject({ capabilityMajor: 12, capabilityMinor: 0, facts: { "device.capability": "12.0" } });
   });
 
   it("lends the slices of its profile and nothing beside them", async () => {

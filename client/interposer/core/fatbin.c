@@ -103,14 +103,12 @@ static bool unpack(const struct entry *entry, struct fatbin_choice *choice) {
 struct fatbin_choice fatbin_choose(const uint8_t *fatbin, unsigned capability) {
     struct fatbin_choice choice = {0};
     const uint8_t *at = fatbin + get_u16(fatbin + 6), *end = fatbin + fatbin_bytes(fatbin);
-    struct entry entry, best = {0}, newer = {0};
+    struct entry entry, best = {0};
     while (at < end && read_entry(&at, end, &entry)) {
         if (entry.kind != KIND_PTX) continue;
-        if (entry.architecture > capability) newer = newer.data == NULL || entry.architecture < newer.architecture ? entry : newer;
-        else if (entry.architecture >= best.architecture) best = entry;
+        if (entry.architecture <= capability) best = entry.architecture >= best.architecture ? entry : best;
+        else if (choice.newer == 0 || entry.architecture < choice.newer) choice.newer = entry.architecture;
     }
-    choice.is_newer = best.data == NULL;
-    if (choice.is_newer) best = newer;
     if (best.data != NULL) choice.is_broken = !unpack(&best, &choice);
     return choice;
 }

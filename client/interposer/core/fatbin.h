@@ -22,16 +22,13 @@ bool fatbin_is_empty(const uint8_t *fatbin);
 size_t fatbin_bytes(const uint8_t *fatbin);
 
 struct fatbin_choice {
-    char *text; /* PTX, with a terminator, in memory of malloc; NULL when there is none. */
+    char *text; /* PTX, with a terminator, in memory of malloc; NULL when there is none that fits. */
     size_t byte_count;
-    bool is_newer;  /* It is for a newer architecture. */
+    unsigned newer; /* The lowest architecture above `capability` that there is PTX for; 0 when there is none. */
     bool is_broken; /* PTX was there and could not be unpacked. */
 };
 
-/*
- * The PTX for the highest architecture up to `capability` (major * 10 + minor); where all is for newer ones, for the lowest: most of such
- * kernels have no instruction that is new, and one that has is refused by itself.
- */
+/* The PTX for the highest architecture up to `capability` (major * 10 + minor). */
 struct fatbin_choice fatbin_choose(const uint8_t *fatbin, unsigned capability);
 
 /* Unpack into exactly `into_bytes`; false when the data is malformed or does not fill them. */

@@ -53,13 +53,17 @@ static unsigned capability_of(const struct device *device) {
 }
 
 static CUresult choose_text(const uint8_t *fatbin, const struct device *device, struct image *image) {
-    struct fatbin_choice choice = fatbin_choose(fatbin, capability_of(device));
+    unsigned capability = capability_of(device);
+    struct fatbin_choice choice = fatbin_choose(fatbin, capability);
     if (choice.text != NULL) {
         *image = (struct image){choice.text, choice.byte_count, choice.text};
         return CUDA_SUCCESS;
     }
     if (choice.is_broken) report("the program's fat binary cannot be unpacked. " REMEDY);
-    else report("the program's fat binary has no PTX, which is all that a device of kind [%s] runs. " REMEDY, device->kind);
+    else if (choice.newer == 0) report("the program's fat binary has no PTX, which is all that a device of kind [%s] runs. " REMEDY, device->kind);
+    else report("the program's fat binary has PTX for compute capability %u.%u and newer alone, and the device stands for %u.%u. " REMEDY
+                " Or have the server lend a device that stands for more: --device cpu,capability=%u.%u.",
+                choice.newer / 10, choice.newer % 10, capability / 10, capability % 10, choice.newer / 10, choice.newer % 10);
     return CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
@@ -139,8 +143,7 @@ static CUresult link_prelinked(const void *code, const struct device *device, bo
     for (; list[count] != NULL && count < LINK_INPUTS_MAX && result == CUDA_SUCCESS; count++) {
         inputs[count] = (struct link_input){INPUT_FATBIN, list[count], fatbin_bytes(list[count])};
         struct fatbin_choice choice = is_cuda ? (struct fatbin_choice){0} : fatbin_choose(list[count], capability);
-        /* What is for newer devices alone is the toolkit's own, by which kernels launch kernels. */
-        if (choice.text != NULL && !choice.is_newer) result = add_text(&texts, choice.text, choice.byte_count);
+        if (choice.text != NULL) result = add_text(&texts, choice.text, choice.byte_count);
         free(choice.text);
     }
     if (is_cuda) {

@@ -1,10 +1,12 @@
 /**
- * What the cpu device says about itself, numbered as CUdevice_attribute in cuda.h. It stands for compute capability 8.0; where a
- * number describes hardware that is not there, it is what makes programs behave.
+ * What the cpu device says about itself, numbered as CUdevice_attribute in cuda.h. It stands for compute capability 8.0 unless its admin
+ * says another; where a number describes hardware that is not there, it is what makes programs behave.
  */
 import { ALLOCATION_GRANULARITY_BYTES } from "../../../shared/limits.ts";
-import type { DeviceAttributes } from "../device.ts";
+import type { DeviceAttributes, DeviceDescription } from "../device.ts";
 import { SHARED_BYTES_DEFAULT_MAX, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX, WARP_SIZE } from "./run/layout.ts";
+
+type Capability = Pick<DeviceDescription, "capabilityMajor" | "capabilityMinor">;
 
 export const CAPABILITY = { major: 8, minor: 0 } as const;
 
@@ -60,7 +62,10 @@ const imageSizes: readonly Attribute[] = [
 ];
 
 /** `workers`: how many blocks run at once. */
-export function describeAttributes(workers: number): DeviceAttributes {
+export function describeAttributes(
+  workers: number,
+  { capabilityMajor, capabilityMinor }: Capability,
+): DeviceAttributes {
   const values: readonly Attribute[] = [
     ...imageSizes,
     [1, THREADS_PER_BLOCK_MAX],
@@ -103,8 +108,8 @@ export function describeAttributes(workers: number): DeviceAttributes {
     [41, 1],
     [50, 0],
     [51, 32],
-    [75, CAPABILITY.major],
-    [76, CAPABILITY.minor],
+    [75, capabilityMajor],
+    [76, capabilityMinor],
     // Stream priorities; caching of global and local memory in level 1.
     [78, 1],
     [79, 1],
@@ -128,8 +133,8 @@ export function describeAttributes(workers: number): DeviceAttributes {
     [111, 0],
   ];
   return {
-    capabilityMajor: CAPABILITY.major,
-    capabilityMinor: CAPABILITY.minor,
+    capabilityMajor,
+    capabilityMinor,
     driverVersion: DRIVER_VERSION,
     attributes: values.map(([attribute, value]) => ({ attribute, value })),
   };

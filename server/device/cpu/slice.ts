@@ -75,7 +75,7 @@ export class CpuSlice implements DeviceSlice {
     const setup = { memory, control: this.#control.buffer, layout };
     this.#pool = new WorkerPool(this.#control, setup, () => this.#loseWorker());
     this.#images = new SliceImages(this.#pool, layout);
-    this.attributes = describeAttributes(workers);
+    this.attributes = describeAttributes(workers, description);
     // The first launch should find a worker awake.
     this.#pool.start(1);
   }
