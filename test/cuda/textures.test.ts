@@ -26,7 +26,7 @@ it.skipIf(isMissing)(
     });
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
     expect(stderr.trim().split("\n")).toEqual([
-      "sluice: of a GPU a slice has memory, and no arrays beside it: those of two dimensions for textures are carried over, and no others (1D, 3D, layers, cubes, gathers, surfaces)",
+      "sluice: of a GPU a slice has memory, and no arrays beside it: those of two dimensions for textures are carried over, and no others (1D, 3D, layers, cubes, levels of detail, gathers, surfaces)",
     ]);
   },
 );

@@ -14,7 +14,7 @@ afterAll(async () => {
 });
 
 describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanitizer", (sanitize) => {
-  const chosen = ["threads", "streams", "pools", "memory", "textures", "forks", "large-copies"];
+  const chosen = ["threads", "streams", "pools", "memory", "textures", "mipmaps", "forks", "large-copies"];
 
   it("the interposer is clean", async () => {
     const libraries = buildInterposer(sanitize);

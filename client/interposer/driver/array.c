@@ -10,8 +10,22 @@
 static struct object_pool arrays = OBJECT_POOL_INITIAL;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 
+bool texel_format(int format, unsigned int channels, struct texel_format *found) {
+    static const int numbers[] = {CU_FORMAT_UINT8, CU_FORMAT_UINT16, CU_FORMAT_SINT8, CU_FORMAT_SINT16};
+    if (channels != 1 && channels != 2 && channels != 4) return false;
+    *found = (struct texel_format){format, channels, false};
+    if (format >= CU_FORMAT_PARTS && format < CU_FORMAT_PARTS_END) {
+        unsigned int index = (unsigned int)(format - CU_FORMAT_PARTS);
+        *found = (struct texel_format){numbers[index / 3], channels, true};
+        return channels == 1u << index % 3;
+    }
+    return format < CU_FORMAT_FURTHER && texel_bytes(format, channels) != 0;
+}
+
 size_t texel_bytes(int format, unsigned int channels) {
+    struct texel_format parts;
     if (channels != 1 && channels != 2 && channels != 4) return 0;
+    if (format >= CU_FORMAT_FURTHER) return texel_format(format, channels, &parts) ? texel_bytes(parts.numbers, channels) : 0;
     switch (format) {
     case CU_FORMAT_UINT8:
     case CU_FORMAT_SINT8: return channels;
@@ -39,8 +53,10 @@ struct limits {
     unsigned char width, height, depth;
 };
 
-static struct limits limits_of(const CUDA_ARRAY3D_DESCRIPTOR *wish) {
+static struct limits limits_of(const CUDA_ARRAY3D_DESCRIPTOR *wish, bool is_mipmapped) {
     bool is_surface = (wish->flags & CU_ARRAY_SURFACE) != 0;
+    bool is_plain = wish->depth == 0 && (wish->flags & (CU_ARRAY_CUBEMAP | CU_ARRAY_LAYERED)) == 0;
+    if (is_mipmapped && is_plain && !is_surface) return wish->height == 0 ? (struct limits){77, 0, 0} : (struct limits){73, 74, 0};
     if ((wish->flags & CU_ARRAY_CUBEMAP) != 0) {
         if ((wish->flags & CU_ARRAY_LAYERED) == 0) return is_surface ? (struct limits){66, 66, 0} : (struct limits){52, 52, 0};
         return is_surface ? (struct limits){67, 67, 68} : (struct limits){53, 53, 54};
@@ -56,7 +72,7 @@ static struct limits limits_of(const CUDA_ARRAY3D_DESCRIPTOR *wish) {
 }
 
 /* Whether the sizes make the kind of array that the flags speak of, and the device allows them. */
-static bool is_shape(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *device) {
+static bool is_shape(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *device, bool is_mipmapped) {
     bool is_layered = (wish->flags & CU_ARRAY_LAYERED) != 0;
     if (wish->width == 0) return false;
     if ((wish->flags & CU_ARRAY_CUBEMAP) != 0) {
@@ -66,42 +82,70 @@ static bool is_shape(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *d
         return false;
     }
     if ((wish->flags & CU_ARRAY_GATHER) != 0 && (wish->height == 0 || wish->depth > 0)) return false;
-    struct limits limits = limits_of(wish);
+    struct limits limits = limits_of(wish, is_mipmapped);
     if (wish->width > device_limit(device, limits.width)) return false;
     if (limits.height != 0 && wish->height > device_limit(device, limits.height)) return false;
     return limits.depth == 0 || wish->depth <= device_limit(device, limits.depth);
 }
 
-static CUresult check(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *device) {
+CUresult array_check(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *device, bool is_mipmapped) {
     static atomic_bool is_told;
-    if (wish->format >= CU_FORMAT_FURTHER) return CUDA_ERROR_NOT_SUPPORTED;
+    if (wish->format >= CU_FORMAT_FURTHER && (wish->format < CU_FORMAT_PARTS || wish->format >= CU_FORMAT_PARTS_END)) {
+        trace("an array of the format [0x%x]: packed, planar and block-compressed texels are not carried over", (unsigned)wish->format);
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
     if (texel_bytes(wish->format, wish->channels) == 0) return CUDA_ERROR_INVALID_VALUE;
     if ((wish->flags & ~(unsigned)(CU_ARRAY_LAYERED | CU_ARRAY_SURFACE | CU_ARRAY_CUBEMAP | CU_ARRAY_GATHER)) != 0) return CUDA_ERROR_NOT_SUPPORTED;
-    if (!is_shape(wish, device)) return CUDA_ERROR_INVALID_VALUE;
-    bool is_plain = wish->height > 0 && wish->depth == 0 && wish->flags == 0;
+    if (!is_shape(wish, device, is_mipmapped)) return CUDA_ERROR_INVALID_VALUE;
+    bool is_plain = wish->height > 0 && wish->depth == 0 && wish->flags == 0 && !is_mipmapped;
     if (is_plain || strcmp(device->kind, "cuda") != 0) return CUDA_SUCCESS;
     if (!atomic_exchange(&is_told, true))
         report("of a GPU a slice has memory, and no arrays beside it: those of two dimensions for textures are carried over, and no others "
-               "(1D, 3D, layers, cubes, gathers, surfaces)");
+               "(1D, 3D, layers, cubes, levels of detail, gathers, surfaces)");
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 /* Rows stand close together, so that whole arrays are copied at once; for a GPU as its textures want them. */
-static CUresult place(struct CUarray_st *array, const struct device *device) {
+static void measure(struct CUarray_st *array, const struct device *device) {
     const CUDA_ARRAY3D_DESCRIPTOR *shape = &array->shape;
     size_t rows = shape->height == 0 ? 1 : shape->height, planes = shape->depth == 0 ? 1 : shape->depth;
     int pitch_unit = device->attributes[CU_ATTRIBUTE_TEXTURE_PITCH_ALIGNMENT];
     size_t unit = strcmp(device->kind, "cuda") == 0 && pitch_unit > 1 ? (size_t)pitch_unit : 1;
     array->texel_bytes = texel_bytes(shape->format, shape->channels);
-    if (shape->width > SIZE_MAX / array->texel_bytes - unit) return CUDA_ERROR_OUT_OF_MEMORY;
+    array->byte_count = SIZE_MAX;
+    if (shape->width > SIZE_MAX / array->texel_bytes - unit) return;
     array->pitch = (shape->width * array->texel_bytes + unit - 1) / unit * unit;
-    if (rows > SIZE_MAX / array->pitch) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (rows > SIZE_MAX / array->pitch) return;
     array->plane = array->pitch * rows;
-    if (planes > SIZE_MAX / array->plane) return CUDA_ERROR_OUT_OF_MEMORY;
-    CUdeviceptr address;
-    CUresult result = memory_allocate(array->context, array->plane * planes, 512, &address);
-    if (result == CUDA_SUCCESS) array->address = address;
-    return result;
+    if (planes <= SIZE_MAX / array->plane) array->byte_count = array->plane * planes;
+}
+
+struct CUarray_st *array_make(struct context *context, const CUDA_ARRAY3D_DESCRIPTOR *shape) {
+    struct CUarray_st *made = object_new(&arrays, OBJECT_ARRAY, sizeof *made);
+    if (made == NULL) return NULL;
+    made->context = context;
+    made->shape = *shape;
+    made->is_level = false;
+    measure(made, context->device);
+    pthread_mutex_lock(&list_lock);
+    made->next = context->arrays;
+    context->arrays = made;
+    pthread_mutex_unlock(&list_lock);
+    return made;
+}
+
+/* Under `list_lock`. */
+static void let_go(struct CUarray_st *array) {
+    struct CUarray_st **at = &array->context->arrays;
+    while (*at != array) at = &(*at)->next;
+    *at = array->next;
+    object_destroy(&arrays, &array->object);
+}
+
+void array_let_go(struct CUarray_st *array) {
+    pthread_mutex_lock(&list_lock);
+    let_go(array);
+    pthread_mutex_unlock(&list_lock);
 }
 
 API(cuArray3DCreate_v2, (CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *wish), (array, wish)) {
@@ -109,21 +153,17 @@ API(cuArray3DCreate_v2, (CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *wish), (
     CUresult result = current_context(&context);
     if (result != CUDA_SUCCESS) return result;
     if (array == NULL || wish == NULL) return CUDA_ERROR_INVALID_VALUE;
-    result = check(wish, context->device);
+    result = array_check(wish, context->device, false);
     if (result != CUDA_SUCCESS) return result;
-    struct CUarray_st *made = object_new(&arrays, OBJECT_ARRAY, sizeof *made);
+    struct CUarray_st *made = array_make(context, wish);
     if (made == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
-    made->context = context;
-    made->shape = *wish;
-    result = place(made, context->device);
+    CUdeviceptr address = 0;
+    result = made->byte_count == SIZE_MAX ? CUDA_ERROR_OUT_OF_MEMORY : memory_allocate(context, made->byte_count, 512, &address);
     if (result != CUDA_SUCCESS) {
-        object_destroy(&arrays, &made->object);
+        array_let_go(made);
         return result;
     }
-    pthread_mutex_lock(&list_lock);
-    made->next = context->arrays;
-    context->arrays = made;
-    pthread_mutex_unlock(&list_lock);
+    made->address = address;
     *array = made;
     return CUDA_SUCCESS;
 }
@@ -155,16 +195,13 @@ API(cuArrayGetDescriptor_v2, (CUDA_ARRAY_DESCRIPTOR *descriptor, CUarray handle)
 API(cuArrayDestroy, (CUarray handle), (handle)) {
     struct CUarray_st *array = handle;
     pthread_mutex_lock(&list_lock);
-    if (!object_is(handle, OBJECT_ARRAY)) {
+    if (!object_is(handle, OBJECT_ARRAY) || array->is_level) {
         pthread_mutex_unlock(&list_lock);
         return CUDA_ERROR_INVALID_HANDLE;
     }
-    struct CUarray_st **at = &array->context->arrays;
-    while (*at != array) at = &(*at)->next;
-    *at = array->next;
     struct device *device = array->context->device;
     uint64_t address = array->address;
-    object_destroy(&arrays, &array->object);
+    let_go(array);
     pthread_mutex_unlock(&list_lock);
     memory_free_later(device, address);
     return CUDA_SUCCESS;

@@ -40,6 +40,7 @@ void context_drop(struct context *context) {
     while (context->modules != NULL) module_unload(context->modules);
     streams_drop(context);
     textures_drop(context);
+    mipmapped_arrays_drop(context);
     arrays_drop(context);
     memory_drop(context);
     context->peers = 0;

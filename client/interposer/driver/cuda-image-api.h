@@ -9,6 +9,7 @@
 
 typedef unsigned long long CUtexObject;
 typedef unsigned long long CUsurfObject;
+typedef struct CUmipmappedArray_st *CUmipmappedArray;
 
 /* CUarray_format */
 enum {
@@ -22,6 +23,9 @@ enum {
     CU_FORMAT_FLOAT = 0x20,
     /* From here on formats of packed, planar and compressed texels. */
     CU_FORMAT_FURTHER = 0x50,
+    /* Twelve formats of numbers that stand for parts of their largest: without and with a sign, of 8 and of 16 bits, 1, 2 or 4 in a texel. */
+    CU_FORMAT_PARTS = 0xc0,
+    CU_FORMAT_PARTS_END = 0xcc,
 };
 
 /* Flags of an array. */
@@ -52,6 +56,7 @@ typedef struct {
     int type;
     union {
         CUarray array;
+        CUmipmappedArray mipmapped;
         struct {
             CUdeviceptr address;
             int format;
@@ -106,6 +111,11 @@ CUresult cuArrayDestroy(CUarray array);
 CUresult cuArrayGetPlane(CUarray *plane, CUarray array, unsigned int index);
 CUresult cuArrayGetSparseProperties(void *properties, CUarray array);
 CUresult cuArrayGetMemoryRequirements(void *requirements, CUarray array, CUdevice device);
+CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESCRIPTOR *wish, unsigned int levels);
+CUresult cuMipmappedArrayGetLevel(CUarray *level, CUmipmappedArray array, unsigned int number);
+CUresult cuMipmappedArrayDestroy(CUmipmappedArray array);
+CUresult cuMipmappedArrayGetSparseProperties(void *properties, CUmipmappedArray array);
+CUresult cuMipmappedArrayGetMemoryRequirements(void *requirements, CUmipmappedArray array, CUdevice device);
 CUresult cuTexObjectCreate(CUtexObject *object, const CUDA_RESOURCE_DESC *resource, const CUDA_TEXTURE_DESC *texture,
                            const CUDA_RESOURCE_VIEW_DESC *view);
 CUresult cuTexObjectDestroy(CUtexObject object);

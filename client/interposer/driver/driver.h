@@ -35,6 +35,7 @@ enum object_kind {
     OBJECT_GRAPH_NODE,
     OBJECT_USER,
     OBJECT_ARRAY,
+    OBJECT_MIPMAPPED_ARRAY,
 };
 
 struct object {
@@ -118,6 +119,7 @@ struct context {
     struct stream *streams;
     struct module *modules;
     struct CUarray_st *arrays;
+    struct CUmipmappedArray_st *mipmapped_arrays;
 };
 
 struct parameter {

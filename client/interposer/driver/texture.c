@@ -1,6 +1,6 @@
 /*
  * Textures and surfaces. The server makes them and says by which number kernels know them; what the program said of one is kept here. Each is
- * over memory of the arena: a line of it, rows of it, or an array.
+ * over memory of the arena: a line of it, rows of it, an array, or all levels of one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -152,9 +152,9 @@ static CUresult pitched_texels(const CUDA_RESOURCE_DESC *resource, const struct 
     return CUDA_SUCCESS;
 }
 
-static CUresult array_texels(const CUDA_RESOURCE_DESC *resource, const struct device *device, texels *found) {
+static CUresult array_texels(CUarray handle, const struct device *device, texels *found) {
     struct CUarray_st *array;
-    CUresult result = array_of(resource->of.array, &array);
+    CUresult result = array_of(handle, &array);
     if (result != CUDA_SUCCESS) return result;
     if (array->context->device != device) return CUDA_ERROR_INVALID_VALUE;
     const CUDA_ARRAY3D_DESCRIPTOR *shape = &array->shape;
@@ -165,12 +165,42 @@ static CUresult array_texels(const CUDA_RESOURCE_DESC *resource, const struct de
     return CUDA_SUCCESS;
 }
 
-static CUresult texels_of(const CUDA_RESOURCE_DESC *resource, const struct device *device, texels *found) {
+/* Records of a call's list, as they travel. */
+struct level_record {
+    uint32_t byte_count, zero;
+    uint64_t address, row_bytes, plane_bytes;
+};
+
+/* Levels of detail behind the first. */
+struct further_levels {
+    uint32_t count;
+    struct level_record records[LEVELS_MAX];
+};
+
+/* The levels of a mipmapped array that are seen, all or those of a view. */
+static CUresult level_texels(const struct texture *wish, texels *found, struct further_levels *further) {
+    struct CUmipmappedArray_st *array;
+    CUresult result = mipmapped_array_of(wish->resource.of.mipmapped, &array);
+    if (result != CUDA_SUCCESS) return result;
+    unsigned int first = wish->has_view ? wish->view.first_level : 0, last = wish->has_view ? wish->view.last_level : array->level_count - 1;
+    if (first > last || last >= array->level_count) return CUDA_ERROR_INVALID_VALUE;
+    result = array_texels(array->levels[first], wish->context->device, found);
+    for (unsigned int i = first + 1; i <= last && result == CUDA_SUCCESS; i++) {
+        const struct CUarray_st *level = array->levels[i];
+        further->records[further->count++] =
+            (struct level_record){sizeof(struct level_record) - 8, 0, level->address, level->pitch, level->plane};
+    }
+    return result;
+}
+
+static CUresult texels_of(const struct texture *wish, texels *found, struct further_levels *further) {
+    const CUDA_RESOURCE_DESC *resource = &wish->resource;
+    const struct device *device = wish->context->device;
     if (resource->flags != 0) return CUDA_ERROR_INVALID_VALUE;
     CUresult result;
     switch (resource->type) {
-    case CU_RESOURCE_ARRAY: return array_texels(resource, device, found);
-    case CU_RESOURCE_MIPMAPPED_ARRAY: return CUDA_ERROR_INVALID_HANDLE; /* None was ever made. */
+    case CU_RESOURCE_ARRAY: return array_texels(resource->of.array, device, found);
+    case CU_RESOURCE_MIPMAPPED_ARRAY: return level_texels(wish, found, further);
     case CU_RESOURCE_LINEAR: result = linear_texels(resource, device, found); break;
     case CU_RESOURCE_PITCH2D: result = pitched_texels(resource, device, found); break;
     default: return CUDA_ERROR_INVALID_VALUE;
@@ -184,14 +214,21 @@ static CUresult texels_of(const CUDA_RESOURCE_DESC *resource, const struct devic
 }
 
 /* The same texels read as others of their size, or some of the layers alone. */
-static CUresult look_through(const CUDA_RESOURCE_VIEW_DESC *view, const CUDA_RESOURCE_DESC *resource, texels *found) {
+static CUresult look_through(const struct texture *wish, texels *found, struct further_levels *further) {
+    const CUDA_RESOURCE_VIEW_DESC *view = &wish->view;
+    const CUDA_RESOURCE_DESC *resource = &wish->resource;
     static const unsigned char formats[] = {CU_FORMAT_UINT8, CU_FORMAT_SINT8, CU_FORMAT_UINT16, CU_FORMAT_SINT16,
                                             CU_FORMAT_UINT32, CU_FORMAT_SINT32, CU_FORMAT_HALF, CU_FORMAT_FLOAT};
-    if (resource->type != CU_RESOURCE_ARRAY || view->format < 0) return CUDA_ERROR_INVALID_VALUE;
-    size_t depth = found->layers > 0 ? found->layers : found->depth;
-    if (view->format > 24) return CUDA_ERROR_NOT_SUPPORTED;
-    if (view->width != found->width || view->height != found->height || view->depth != depth) return CUDA_ERROR_INVALID_VALUE;
-    if (view->first_level != 0 || view->last_level != 0 || view->first_layer > view->last_layer) return CUDA_ERROR_INVALID_VALUE;
+    bool is_mipmapped = resource->type == CU_RESOURCE_MIPMAPPED_ARRAY;
+    if ((resource->type != CU_RESOURCE_ARRAY && !is_mipmapped) || view->format < 0) return CUDA_ERROR_INVALID_VALUE;
+    const CUDA_ARRAY3D_DESCRIPTOR *shape = is_mipmapped ? &resource->of.mipmapped->shape : &resource->of.array->shape;
+    if (view->format > 24) {
+        trace("a view of the format [0x%x]: block-compressed texels are not carried over", (unsigned)view->format);
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    if (view->width != shape->width || view->height != shape->height || view->depth != shape->depth) return CUDA_ERROR_INVALID_VALUE;
+    if (!is_mipmapped && (view->first_level != 0 || view->last_level != 0)) return CUDA_ERROR_INVALID_VALUE;
+    if (view->first_layer > view->last_layer) return CUDA_ERROR_INVALID_VALUE;
     if (view->last_layer >= (found->layers > 0 ? found->layers : 1)) return CUDA_ERROR_INVALID_VALUE;
     if (view->format > 0) {
         int format = formats[(view->format - 1) / 3];
@@ -202,6 +239,7 @@ static CUresult look_through(const CUDA_RESOURCE_VIEW_DESC *view, const CUDA_RES
     }
     if (found->layers > 0) {
         found->address += view->first_layer * found->plane_bytes;
+        for (uint32_t i = 0; i < further->count; i++) further->records[i].address += view->first_layer * further->records[i].plane_bytes;
         found->layers = view->last_layer - view->first_layer + 1;
     }
     return CUDA_SUCCESS;
@@ -213,37 +251,71 @@ static uint32_t resource_number(const CUDA_RESOURCE_DESC *resource, const struct
     return resource->type == CU_RESOURCE_PITCH2D || strcmp(device->kind, "cuda") == 0 ? 1 : 2;
 }
 
-static CUresult describe(const struct texture *wish, struct sluice_texture_create_call *call) {
-    const struct device *device = wish->context->device;
+/* Whether its modes are some, and go with what is read. */
+static CUresult check_modes(const struct texture *wish, bool is_whole) {
     const CUDA_TEXTURE_DESC *texture = &wish->texture;
-    texels found;
-    CUresult result = texels_of(&wish->resource, device, &found);
-    if (result == CUDA_SUCCESS && wish->has_view) result = look_through(&wish->view, &wish->resource, &found);
-    if (result != CUDA_SUCCESS) return result;
     for (int axis = 0; axis < 3; axis++)
         if (texture->address_mode[axis] < 0 || texture->address_mode[axis] > CU_ADDRESS_BORDER) return CUDA_ERROR_INVALID_VALUE;
     if (texture->filter_mode != CU_FILTER_POINT && texture->filter_mode != CU_FILTER_LINEAR) return CUDA_ERROR_INVALID_VALUE;
-    bool is_float = found.format == CU_FORMAT_HALF || found.format == CU_FORMAT_FLOAT;
-    bool is_whole = !is_float && ((texture->flags & CU_TEXTURE_READ_AS_INTEGER) != 0 || found.format == CU_FORMAT_UINT32 || found.format == CU_FORMAT_SINT32);
     if (is_whole && texture->filter_mode == CU_FILTER_LINEAR && wish->resource.type != CU_RESOURCE_LINEAR) return CUDA_ERROR_INVALID_VALUE;
-    const unsigned known = CU_TEXTURE_READ_AS_INTEGER | CU_TEXTURE_NORMALIZED | CU_TEXTURE_DISABLE_TRILINEAR;
-    if ((texture->flags & ~known) != 0) {
-        trace("cuTexObjectCreate with the flags [0x%x]: sRGB and seamless cubes are not carried over", texture->flags);
-        return (texture->flags & ~(known | CU_TEXTURE_SRGB | CU_TEXTURE_SEAMLESS)) != 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_SUPPORTED;
+    if (wish->resource.type == CU_RESOURCE_MIPMAPPED_ARRAY) {
+        if (texture->mipmap_filter_mode != CU_FILTER_POINT && texture->mipmap_filter_mode != CU_FILTER_LINEAR) return CUDA_ERROR_INVALID_VALUE;
+        if ((texture->flags & CU_TEXTURE_NORMALIZED) == 0) return CUDA_ERROR_INVALID_VALUE;
     }
-    bool is_cube = wish->resource.type == CU_RESOURCE_ARRAY && (wish->resource.of.array->shape.flags & CU_ARRAY_CUBEMAP) != 0 && found.layers % 6 == 0;
+    const unsigned known = CU_TEXTURE_READ_AS_INTEGER | CU_TEXTURE_NORMALIZED | CU_TEXTURE_SRGB | CU_TEXTURE_DISABLE_TRILINEAR;
+    if ((texture->flags & ~(known | CU_TEXTURE_SEAMLESS)) != 0) return CUDA_ERROR_INVALID_VALUE;
+    if ((texture->flags & CU_TEXTURE_SEAMLESS) == 0) return CUDA_SUCCESS;
+    trace("cuTexObjectCreate with the flags [0x%x]: seamless cubes are not carried over", texture->flags);
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+/* Whether the faces of a cube are read: all six of one, or of several. */
+static bool is_cube(const CUDA_RESOURCE_DESC *resource, const texels *found) {
+    unsigned int flags = resource->type == CU_RESOURCE_ARRAY             ? resource->of.array->shape.flags
+                         : resource->type == CU_RESOURCE_MIPMAPPED_ARRAY ? resource->of.mipmapped->shape.flags
+                                                                         : 0;
+    return (flags & CU_ARRAY_CUBEMAP) != 0 && found->layers % 6 == 0;
+}
+
+/* Flags of the call. */
+enum { CALL_INTEGERS = 1, CALL_NORMALIZED = 2, CALL_CUBE = 4, CALL_SRGB = 8 };
+
+static CUresult describe(const struct texture *wish, struct sluice_texture_create_call *call, struct further_levels *further) {
+    const struct device *device = wish->context->device;
+    const CUDA_TEXTURE_DESC *texture = &wish->texture;
+    texels found;
+    struct texel_format format;
+    CUresult result = texels_of(wish, &found, further);
+    if (result == CUDA_SUCCESS && wish->has_view) result = look_through(wish, &found, further);
+    if (result != CUDA_SUCCESS) return result;
+    if (!texel_format((int)found.format, found.channels, &format)) return CUDA_ERROR_INVALID_VALUE;
+    bool is_float = format.numbers == CU_FORMAT_HALF || format.numbers == CU_FORMAT_FLOAT;
+    bool is_wide = format.numbers == CU_FORMAT_UINT32 || format.numbers == CU_FORMAT_SINT32;
+    bool as_integers = (texture->flags & CU_TEXTURE_READ_AS_INTEGER) != 0 && !format.is_parts;
+    result = check_modes(wish, !is_float && (as_integers || is_wide));
+    if (result != CUDA_SUCCESS) return result;
+    /* Other numbers than bytes have no such conversion. */
+    bool is_srgb = (texture->flags & CU_TEXTURE_SRGB) != 0 && format.numbers == CU_FORMAT_UINT8 && !as_integers;
+    bool cube = is_cube(&wish->resource, &found);
     uint32_t border[4];
     memcpy(border, texture->border, sizeof border);
     *call = (struct sluice_texture_create_call){
         .resource = resource_number(&wish->resource, device), .address = found.address, .row_bytes = found.row_bytes,
         .plane_bytes = found.plane_bytes, .width = found.width, .height = found.height, .depth = found.depth, .layers = found.layers,
-        .format = found.format, .channels = found.channels, .address_mode_x = (uint32_t)texture->address_mode[0],
+        .format = (uint32_t)format.numbers, .channels = found.channels, .address_mode_x = (uint32_t)texture->address_mode[0],
         .address_mode_y = (uint32_t)texture->address_mode[1], .address_mode_z = (uint32_t)texture->address_mode[2],
         /* Lines of memory are not filtered, whatever is asked. */
         .filter = wish->resource.type == CU_RESOURCE_LINEAR ? 0 : (uint32_t)texture->filter_mode,
-        .flags = (texture->flags & CU_TEXTURE_READ_AS_INTEGER) | (is_cube || (texture->flags & CU_TEXTURE_NORMALIZED) ? 2u : 0u) | (is_cube ? 4u : 0u),
+        .flags = (as_integers ? CALL_INTEGERS : 0u) | (cube || (texture->flags & CU_TEXTURE_NORMALIZED) ? CALL_NORMALIZED : 0u) |
+                 (cube ? CALL_CUBE : 0u) | (is_srgb ? CALL_SRGB : 0u),
         .border_x = border[0], .border_y = border[1], .border_z = border[2], .border_w = border[3],
     };
+    if (wish->resource.type != CU_RESOURCE_MIPMAPPED_ARRAY) return CUDA_SUCCESS;
+    call->level_filter = (uint32_t)texture->mipmap_filter_mode;
+    call->level_bias = texture->mipmap_bias;
+    call->level_least = texture->mipmap_least;
+    call->level_most = texture->mipmap_most;
+    call->levels = (struct sluice_list){(const uint8_t *)further->records, further->count * sizeof(struct level_record), further->count};
     return CUDA_SUCCESS;
 }
 
@@ -252,6 +324,7 @@ API(cuTexObjectCreate,
     (object, resource, texture, view)) {
     struct texture made = {0};
     struct sluice_texture_create_call call;
+    struct further_levels further = {0};
     CUresult result = current_context(&made.context);
     if (result != CUDA_SUCCESS) return result;
     if (object == NULL || resource == NULL || texture == NULL) return CUDA_ERROR_INVALID_VALUE;
@@ -259,7 +332,7 @@ API(cuTexObjectCreate,
     made.texture = *texture;
     made.has_view = view != NULL;
     if (view != NULL) made.view = *view;
-    result = describe(&made, &call);
+    result = describe(&made, &call, &further);
     if (result == CUDA_SUCCESS) result = ask_texture_create(&call, &made.object);
     if (result != CUDA_SUCCESS) return result;
     made.id = call.texture;
@@ -271,12 +344,17 @@ API(cuTexObjectCreate,
 API(cuSurfObjectCreate, (CUsurfObject *object, const CUDA_RESOURCE_DESC *resource), (object, resource)) {
     struct texture made = {.is_surface = true};
     texels call;
+    struct texel_format format;
     CUresult result = current_context(&made.context);
     if (result != CUDA_SUCCESS) return result;
     if (object == NULL || resource == NULL || resource->type != CU_RESOURCE_ARRAY) return CUDA_ERROR_INVALID_VALUE;
     made.resource = *resource;
-    result = texels_of(resource, made.context->device, &call);
-    if (result == CUDA_SUCCESS) result = ask_surface_create(&call, &made.object);
+    result = texels_of(&made, &call, NULL);
+    if (result != CUDA_SUCCESS) return result;
+    if (!texel_format((int)call.format, call.channels, &format)) return CUDA_ERROR_INVALID_VALUE;
+    call.format = (uint32_t)format.numbers;
+    call.flags = format.is_parts ? 1 : 0;
+    result = ask_surface_create(&call, &made.object);
     if (result != CUDA_SUCCESS) return result;
     made.id = call.surface;
     result = keep(&made);

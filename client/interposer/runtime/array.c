@@ -4,10 +4,18 @@
 #include "runtime.h"
 
 /* cudaChannelFormatKind */
-enum { CHANNEL_SIGNED = 0, CHANNEL_UNSIGNED = 1, CHANNEL_FLOAT = 2, CHANNEL_NONE = 3 };
+enum { CHANNEL_SIGNED = 0, CHANNEL_UNSIGNED = 1, CHANNEL_FLOAT = 2, CHANNEL_NONE = 3, CHANNEL_PARTS = 5, CHANNEL_PARTS_END = 17 };
 
 EXPORT struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, int kind) {
     return (struct cudaChannelFormatDesc){x, y, z, w, kind};
+}
+
+/* Numbers that stand for parts of their largest: the kind says how many, of which size and sign. */
+static cudaError_t parts_of(int index, int bits, unsigned int count, int *format, unsigned int *channels) {
+    if (count != 1u << index % 3 || bits != (index / 3 % 2 == 0 ? 8 : 16)) return cudaErrorInvalidChannelDescriptor;
+    *format = CU_FORMAT_PARTS + index;
+    *channels = count;
+    return CUDA_SUCCESS;
 }
 
 cudaError_t format_of(const struct cudaChannelFormatDesc *channel, int *format, unsigned int *channels) {
@@ -15,13 +23,18 @@ cudaError_t format_of(const struct cudaChannelFormatDesc *channel, int *format, 
                                       {CU_FORMAT_UINT8, CU_FORMAT_UINT16, CU_FORMAT_UINT32},
                                       {0, CU_FORMAT_HALF, CU_FORMAT_FLOAT}};
     if (channel == NULL) return CUDA_ERROR_INVALID_VALUE;
-    if (channel->kind > CHANNEL_NONE) return CUDA_ERROR_NOT_SUPPORTED; /* Packed, planar and compressed texels. */
+    bool is_parts = channel->kind >= CHANNEL_PARTS && channel->kind < CHANNEL_PARTS_END;
+    if (channel->kind > CHANNEL_NONE && !is_parts) {
+        trace("a channel of the kind [%d]: packed, planar and block-compressed texels are not carried over", channel->kind);
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
     if (channel->kind < 0 || channel->kind == CHANNEL_NONE) return cudaErrorInvalidChannelDescriptor;
     const int bits[] = {channel->x, channel->y, channel->z, channel->w};
     unsigned int count = 0;
     while (count < 4 && bits[count] == bits[0]) count++;
     for (unsigned int i = count; i < 4; i++)
         if (bits[i] != 0) return cudaErrorInvalidChannelDescriptor;
+    if (is_parts) return parts_of(channel->kind - CHANNEL_PARTS, bits[0], count, format, channels);
     int size = bits[0] == 8 ? 0 : bits[0] == 16 ? 1 : bits[0] == 32 ? 2 : -1;
     if (size < 0 || count == 3 || formats[channel->kind][size] == 0) return cudaErrorInvalidChannelDescriptor;
     *format = formats[channel->kind][size];
@@ -30,6 +43,10 @@ cudaError_t format_of(const struct cudaChannelFormatDesc *channel, int *format, 
 }
 
 struct cudaChannelFormatDesc channel_of(int format, unsigned int channels) {
+    if (format >= CU_FORMAT_PARTS) {
+        int index = format - CU_FORMAT_PARTS, size = index / 3 % 2 == 0 ? 8 : 16;
+        return (struct cudaChannelFormatDesc){size, channels > 1 ? size : 0, channels > 2 ? size : 0, channels > 3 ? size : 0, CHANNEL_PARTS + index};
+    }
     bool is_float = format == CU_FORMAT_HALF || format == CU_FORMAT_FLOAT, is_signed = format >= CU_FORMAT_SINT8 && format <= CU_FORMAT_SINT32;
     int bits = is_float ? (int)format : 8 << ((format & 3) - (is_signed ? 0 : 1));
     return (struct cudaChannelFormatDesc){bits, channels > 1 ? bits : 0, channels > 2 ? bits : 0, channels > 3 ? bits : 0,
@@ -70,6 +87,21 @@ CONTEXT(cudaFreeArray, (CUarray array), (array)) {
     return array == NULL ? CUDA_SUCCESS : cuArrayDestroy(array);
 }
 
+CONTEXT(cudaMallocMipmappedArray,
+        (CUmipmappedArray * array, const struct cudaChannelFormatDesc *channel, struct cudaExtent extent, unsigned int levels, unsigned int flags),
+        (array, channel, extent, levels, flags)) {
+    CUDA_ARRAY3D_DESCRIPTOR shape = {extent.width, extent.height, extent.depth, 0, 0, flags};
+    if (array == NULL) return CUDA_ERROR_INVALID_VALUE;
+    cudaError_t error = format_of(channel, &shape.format, &shape.channels);
+    return error == CUDA_SUCCESS ? cuMipmappedArrayCreate(array, &shape, levels) : error;
+}
+
+CONTEXT(cudaFreeMipmappedArray, (CUmipmappedArray array), (array)) {
+    return array == NULL ? CUDA_SUCCESS : cuMipmappedArrayDestroy(array);
+}
+
+SAME(cudaGetMipmappedArrayLevel, cuMipmappedArrayGetLevel, (CUarray * level, CUmipmappedArray array, unsigned int number), (level, array, number))
+
 CONTEXT(cudaArrayGetInfo, (struct cudaChannelFormatDesc * channel, struct cudaExtent *extent, unsigned int *flags, CUarray array),
         (channel, extent, flags, array)) {
     CUDA_ARRAY3D_DESCRIPTOR shape;
@@ -93,6 +125,10 @@ CONTEXT(cudaGetChannelDesc, (struct cudaChannelFormatDesc * channel, CUarray arr
 SAME(cudaArrayGetPlane, cuArrayGetPlane, (CUarray * plane, CUarray array, unsigned int index), (plane, array, index))
 SAME(cudaArrayGetSparseProperties, cuArrayGetSparseProperties, (void *properties, CUarray array), (properties, array))
 SAME(cudaArrayGetMemoryRequirements, cuArrayGetMemoryRequirements, (void *requirements, CUarray array, int device), (requirements, array, device))
+
+SAME(cudaMipmappedArrayGetSparseProperties, cuMipmappedArrayGetSparseProperties, (void *properties, CUmipmappedArray array), (properties, array))
+SAME(cudaMipmappedArrayGetMemoryRequirements, cuMipmappedArrayGetMemoryRequirements, (void *requirements, CUmipmappedArray array, int device),
+     (requirements, array, device))
 
 /* A place in an array: bytes along the row, and rows. */
 struct place {

@@ -7,6 +7,7 @@ struct cudaResourceDesc {
     int type;
     union {
         CUarray array;
+        CUmipmappedArray mipmapped;
         struct {
             void *pointer;
             struct cudaChannelFormatDesc channel;
@@ -54,6 +55,7 @@ static cudaError_t resource_of(const struct cudaResourceDesc *wish, CUDA_RESOURC
         resource->of.pitch2d.height = wish->of.pitch2d.height;
         resource->of.pitch2d.pitch = wish->of.pitch2d.pitch;
         return format_of(&wish->of.pitch2d.channel, &resource->of.pitch2d.format, &resource->of.pitch2d.channels);
+    case CU_RESOURCE_MIPMAPPED_ARRAY: resource->of.mipmapped = wish->of.mipmapped; return CUDA_SUCCESS;
     default: resource->of.array = wish->of.array; return CUDA_SUCCESS;
     }
 }
@@ -71,16 +73,19 @@ static void describe_resource(const CUDA_RESOURCE_DESC *found, struct cudaResour
         resource->of.pitch2d.width = found->of.pitch2d.width;
         resource->of.pitch2d.height = found->of.pitch2d.height;
         resource->of.pitch2d.pitch = found->of.pitch2d.pitch;
-    } else resource->of.array = found->of.array;
+    } else if (found->type == CU_RESOURCE_MIPMAPPED_ARRAY) resource->of.mipmapped = found->of.mipmapped;
+    else resource->of.array = found->of.array;
 }
 
 /* The format that will be read, to tell mistakes by the runtime's own errors. */
 static cudaError_t format_read(const CUDA_RESOURCE_DESC *resource, const CUDA_RESOURCE_VIEW_DESC *view, int *format) {
     CUDA_ARRAY3D_DESCRIPTOR shape;
+    CUarray array = resource->of.array;
     if (resource->type == CU_RESOURCE_LINEAR) *format = resource->of.linear.format;
     else if (resource->type == CU_RESOURCE_PITCH2D) *format = resource->of.pitch2d.format;
-    else if (resource->type == CU_RESOURCE_ARRAY) {
-        cudaError_t error = cuArray3DGetDescriptor_v2(&shape, resource->of.array);
+    else if (resource->type == CU_RESOURCE_ARRAY || resource->type == CU_RESOURCE_MIPMAPPED_ARRAY) {
+        cudaError_t error = resource->type == CU_RESOURCE_ARRAY ? CUDA_SUCCESS : cuMipmappedArrayGetLevel(&array, resource->of.mipmapped, 0);
+        if (error == CUDA_SUCCESS) error = cuArray3DGetDescriptor_v2(&shape, array);
         if (error != CUDA_SUCCESS) return error;
         *format = view != NULL && view->format != 0 ? CU_FORMAT_FLOAT : shape.format; /* The driver looks at views. */
     } else *format = CU_FORMAT_FLOAT;
@@ -88,7 +93,7 @@ static cudaError_t format_read(const CUDA_RESOURCE_DESC *resource, const CUDA_RE
 }
 
 static cudaError_t check_reading(const struct cudaTextureDesc *wish, int format, int resource_type) {
-    bool is_float = format == CU_FORMAT_HALF || format == CU_FORMAT_FLOAT;
+    bool is_float = format == CU_FORMAT_HALF || format == CU_FORMAT_FLOAT || format >= CU_FORMAT_PARTS;
     bool is_wide = format == CU_FORMAT_UINT32 || format == CU_FORMAT_SINT32;
     if (wish->read_mode == READ_NORMALIZED && is_wide) return cudaErrorInvalidNormSetting;
     bool is_whole = !is_float && wish->read_mode == READ_ELEMENTS;

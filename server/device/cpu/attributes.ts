@@ -59,6 +59,10 @@ const imageSizes: readonly Attribute[] = [
   [70, 131_072],
   [71, 65_000],
   [72, 2_097_120],
+  // Textures with levels of detail: 2D, 1D.
+  [73, 32_768],
+  [74, 32_768],
+  [77, 32_768],
 ];
 
 /** `workers`: how many blocks run at once. */
