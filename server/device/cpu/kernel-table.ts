@@ -3,14 +3,9 @@
  * compiled when the program is loaded, so that what the device cannot run is refused there, and a mistake in the text refuses its image.
  */
 import { SluiceError } from "../../../shared/errors.ts";
+import { functionsThatWait } from "./compile/calls.ts";
 import { forecastKernel } from "./compile/forecast.ts";
-import {
-  type CompiledKernel,
-  compileKernel,
-  functionsToInline,
-  type KernelFacts,
-  type KernelOptions,
-} from "./compile/kernel.ts";
+import { type CompiledKernel, compileKernel, type KernelFacts, type KernelOptions } from "./compile/kernel.ts";
 import type { Pointers } from "./compile/pointers.ts";
 import type { Outline, Program, Routine, Variable } from "./ptx/program.ts";
 import { probeFeatures } from "./run/features.ts";
@@ -90,13 +85,13 @@ export class KernelTable {
   /** The functions that a kernel may call. */
   #reached(entry: Outline): Set<Outline> {
     const reached = new Set([entry]);
+    for (const name of this.#places.pointers.keys()) reached.add(this.#functions.get(name)!);
     for (const { survey } of reached) {
       for (const name of [...survey.calls, ...survey.addresses]) {
         const callee = this.#functions.get(name);
         if (callee !== undefined) reached.add(callee);
       }
     }
-    for (const name of this.#places.pointers.keys()) reached.add(this.#functions.get(name)!);
     reached.delete(entry);
     return reached;
   }
@@ -108,7 +103,7 @@ export class KernelTable {
       layout: this.#layout,
       features: probeFeatures(),
       functions: new Map(functions.map((routine) => [routine.name, routine])),
-      inlined: functionsToInline(functions, this.#places.pointers),
+      waiting: functionsThatWait(functions, this.#places.pointers),
     };
   }
 

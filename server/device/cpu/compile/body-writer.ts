@@ -5,7 +5,7 @@ import { Context } from "../run/layout.ts";
 import type { Code } from "../wasm/code.ts";
 import { planAccesses } from "./access-plan.ts";
 import type { Emitter } from "./emitter.ts";
-import type { Block, End } from "./graph.ts";
+import type { Block, End, Leave } from "./graph.ts";
 import type { BlockWriter } from "./structure.ts";
 
 export abstract class BodyWriter implements BlockWriter {
@@ -34,7 +34,7 @@ export abstract class BodyWriter implements BlockWriter {
     this.emitter.push(index, "u32", { mnemonic, operands: [], guard: undefined, line });
   }
 
-  abstract leave(end: Extract<End, { kind: "exit" | "suspend" | "stop" }>, block: Block): void;
+  abstract leave(end: Leave, block: Block): void;
 
   abstract backEdge(header: Block): void;
 }

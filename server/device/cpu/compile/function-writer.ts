@@ -5,7 +5,7 @@ import { Code } from "../wasm/code.ts";
 import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "./body-writer.ts";
 import { type Callee, Emitter } from "./emitter.ts";
 import { Fault } from "./fault.ts";
-import type { End } from "./graph.ts";
+import type { Leave } from "./graph.ts";
 import type { PlacedRoutine } from "./kernel.ts";
 import { writeRegion } from "./structure.ts";
 import type { Unit } from "./unit.ts";
@@ -52,12 +52,12 @@ export function writeFunction(unit: Unit, placed: PlacedRoutine, functions: Read
 }
 
 class FunctionWriter extends BodyWriter {
-  override leave(end: Extract<End, { kind: "exit" | "suspend" | "stop" }>): void {
-    if (end.kind === "suspend") throw new Error("a function that waits is copied into its callers");
-    this.code.op(end.kind === "exit" ? "return" : "unreachable");
+  override leave(end: Leave): void {
+    if (end.kind === "suspend" || end.kind === "exit") throw new Error("a function that waits is no plain one");
+    this.code.op(end.kind === "return" ? "return" : "unreachable");
   }
 
   override backEdge(): void {
-    // Functions with loops that wait are copied into their callers.
+    // Functions with loops that wait are no plain ones.
   }
 }

@@ -1,6 +1,6 @@
 /**
  * A routine as basic blocks. Functions that must see the scheduler (they hold a barrier, a warp operation, a spin loop or `exit`) are
- * copied into their callers here; the others stay calls.
+ * copied into their callers here, or are called in a way that it sees: see calls.ts. The others stay calls.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
 import {
@@ -25,12 +25,17 @@ export type End =
       readonly otherwise: Block;
     }
   | { readonly kind: "table"; readonly index: Operand; readonly targets: readonly Block[]; readonly line: number }
-  /** The thread is done, or the function returns. */
+  /** The thread is done. */
   | { readonly kind: "exit" }
-  /** All threads of a warp or block meet at `instruction` and go on with `next`. */
+  /** A function that was not copied goes back to its caller. */
+  | { readonly kind: "return" }
+  /** All threads of a warp or block meet at `instruction` and go on with `next`; or it calls a function that may wait. */
   | { readonly kind: "suspend"; readonly instruction: Instruction; readonly next: Block }
   /** Never left: what stands before it does not return. */
   | { readonly kind: "stop" };
+
+/** How a block ends that nothing in its region follows. */
+export type Leave = Extract<End, { kind: "exit" | "return" | "suspend" | "stop" }>;
 
 export interface Block {
   readonly index: number;
@@ -56,15 +61,17 @@ interface Substitution {
 
 export class GraphBuilder {
   readonly #inlined: ReadonlyMap<string, Routine>;
+  readonly #mayWait: (call: Instruction) => boolean;
   readonly #blocks: Block[] = [];
   readonly #frame: Variable[] = [];
   readonly #shared: Variable[] = [];
   /** Names of functions being copied, outermost first. */
   readonly #open: string[] = [];
 
-  /** `inlined`: the functions to copy into their callers, by name. */
-  constructor(inlined: ReadonlyMap<string, Routine>) {
+  /** `inlined`: the functions to copy into their callers, by name. `mayWait`: whether threads may wait in what a call of another one calls. */
+  constructor(inlined: ReadonlyMap<string, Routine>, mayWait: (call: Instruction) => boolean = () => false) {
     this.#inlined = inlined;
+    this.#mayWait = mayWait;
   }
 
   build(routine: Routine): Graph {
@@ -103,7 +110,8 @@ export class GraphBuilder {
     }
     const done = (block: Block): void => {
       if (stack !== undefined) block.instructions.push(stack.restore);
-      block.end = after === undefined ? { kind: "exit" } : { kind: "jump", to: after };
+      if (after !== undefined) block.end = { kind: "jump", to: after };
+      else block.end = { kind: routine.isEntry ? "exit" : "return" };
     };
     routine.instructions.forEach((original, index) => {
       const start = starts.get(index);
@@ -152,7 +160,8 @@ export class GraphBuilder {
     const at = (label: Label): Block => starts.get(label.target)!;
     const call = base === "call" ? this.#inlined.get(callOf(instruction).name ?? "") : undefined;
     const ends = base === "bra" || base === "brx" || base === "ret" || base === "exit" || base === "trap";
-    if (!ends && call === undefined && !isSuspension(instruction)) {
+    const waits = base === "call" ? this.#mayWait(instruction) : isSuspension(instruction);
+    if (!ends && call === undefined && !waits) {
       block.instructions.push(instruction);
       return block;
     }

@@ -6,22 +6,24 @@ import { SluiceError } from "../../../../shared/errors.ts";
 import { type Suspension, suspensionOf } from "../emit/warp.ts";
 import { badImage, type Header, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
 import { Context, type MemoryLayout, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
+import { type Activation, CALLS_BYTES, placeActivation } from "./activation.ts";
+import { type CallPlan, calledNames, planCalls } from "./calls.ts";
 import type { Callee } from "./emitter.ts";
 import { writeFunction } from "./function-writer.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
 import { placeFrame, placeParams } from "./places.ts";
-import { calleesOf, type Pointers } from "./pointers.ts";
-import { planRecord } from "./record.ts";
-import { writeKernelRegion } from "./region-writer.ts";
-import { cutRegions, hasSpinLoop } from "./regions.ts";
-import { isSuspension, usesStack } from "./traits.ts";
+import { calleesOf } from "./pointers.ts";
+import { planRecord, type RecordPlan } from "./record.ts";
+import { writeThreads } from "./region-writer.ts";
+import { cutRegions, type Region } from "./regions.ts";
+import { usesStack } from "./traits.ts";
 import { threadBytes, Unit, type UnitOptions } from "./unit.ts";
 
 /** Local memory that recursion may use beyond one frame of each function, and what functions allocate in their frames. */
 const STACK_BYTES = 16 * 1024;
 
-/** What a thread's record has beside registers: the end of its stack. */
-const STACK_WORDS_BYTES = 16;
+/** What a thread's record has for the end of its stack. */
+const STACK_END_BYTES = 16;
 
 /** What a kernel needs. */
 export interface KernelFacts {
@@ -44,51 +46,6 @@ export interface CompiledKernel extends KernelFacts {
   readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
 }
 
-/** Functions of a program that must be copied into their callers. */
-export function functionsToInline(routines: readonly Routine[], pointers: Pointers): Map<string, Routine> {
-  const inlined = new Map<string, Routine>();
-  const functions = routines.filter(({ isEntry }) => !isEntry);
-  const calls = new Map(functions.map((routine) => [routine.name, calledNames(routine.instructions, pointers)]));
-  const isRecursive = (name: string): boolean => {
-    const seen = new Set(calls.get(name));
-    for (const called of seen) for (const next of calls.get(called) ?? []) seen.add(next);
-    return seen.has(name);
-  };
-  for (const routine of functions) {
-    const meets = routine.instructions.some(
-      (instruction) => isSuspension(instruction) || instruction.mnemonic.base === "exit",
-    );
-    const hasSpin = () => hasSpinLoop(new GraphBuilder(new Map()).build(routine));
-    const spins = () => !isRecursive(routine.name) && unlessRefused(hasSpin, false);
-    if (meets || spins()) inlined.set(routine.name, routine);
-  }
-  for (let grown = true; grown; ) {
-    grown = false;
-    for (const routine of functions) {
-      if (inlined.has(routine.name)) continue;
-      if (![...(calls.get(routine.name) ?? [])].some((name) => inlined.has(name))) continue;
-      inlined.set(routine.name, routine);
-      grown = true;
-    }
-  }
-  return inlined;
-}
-
-function calledNames(instructions: readonly Instruction[], pointers: Pointers): Set<string> {
-  const calls = instructions.filter(({ mnemonic }) => mnemonic.base === "call");
-  return new Set(calls.flatMap((instruction) => unlessRefused(() => calleesOf(instruction, pointers), [])));
-}
-
-/** What `ask` finds, or `otherwise` where it meets what this device lacks: the kernels that need it are refused when they are written. */
-function unlessRefused<T>(ask: () => T, otherwise: T): T {
-  try {
-    return ask();
-  } catch (error) {
-    if (error instanceof SluiceError && error.code !== "BAD_IMAGE") return otherwise;
-    throw error;
-  }
-}
-
 /** A function's graph, and where its variables lie in its frame. */
 export interface PlacedRoutine {
   readonly routine: Routine;
@@ -98,55 +55,55 @@ export interface PlacedRoutine {
   readonly calls: ReadonlySet<string>;
 }
 
-function placeRoutine(routine: Routine, { inlined, pointers }: KernelOptions): PlacedRoutine {
-  const graph = new GraphBuilder(inlined).build(routine);
+function placeRoutine(routine: Routine, { inlined, resumable, pointers }: Placing): PlacedRoutine {
+  const mayWait = (call: Instruction) =>
+    resumable.size > 0 && calleesOf(call, pointers).some((name) => resumable.has(name));
+  const graph = new GraphBuilder(inlined, mayWait).build(routine);
   const { offsets, byteCount: frameBytes } = placeFrame(graph.frame);
-  const instructions = graph.blocks.flatMap((block) => block.instructions);
+  const instructions = graph.blocks.flatMap((block) =>
+    block.end.kind === "suspend" ? [...block.instructions, block.end.instruction] : block.instructions,
+  );
   return { routine, graph, offsets, frameBytes, calls: calledNames(instructions, pointers) };
 }
 
 export interface KernelOptions extends UnitOptions {
   readonly functions: ReadonlyMap<string, Routine>;
-  readonly inlined: ReadonlyMap<string, Routine>;
+  /** Functions in which threads may wait. */
+  readonly waiting: ReadonlyMap<string, Routine>;
 }
+
+type Placing = KernelOptions & CallPlan;
 
 export function compileKernel(routine: Routine, options: KernelOptions): CompiledKernel {
   const unit = new Unit(options);
-  const kernel = placeRoutine(routine, options);
-  const callees = placeCallees(kernel, options);
+  const placing = { ...options, ...planCalls(routine, options) };
+  const kernel = placeRoutine(routine, placing);
+  const regions = cutRegions(kernel.graph);
+  const record = planRecord(regions.list);
+  const callees = placeCallees(kernel, placing);
+  const activations = placeActivations(callees, placing, regions.list.length);
+  const placed = [kernel, ...callees.values()].map((each) => activations.get(each.routine.name)?.placed ?? each);
   const params = placeParams(routine);
   for (const [param, offset] of params.offsets) unit.params.set(param, offset);
   unit.paramBytes = params.byteCount;
-  unit.placeShared([kernel, ...callees.values()].flatMap(usedShared));
-  const allocates = [kernel, ...callees.values()].some(allocatesOnStack);
-  unit.localBytes = stackBytes(kernel, callees) + (allocates ? STACK_BYTES : 0);
-  const regions = cutRegions(kernel.graph);
-  const record = planRecord(regions.list);
-  unit.recordBytes = record.bytes + (allocates ? STACK_WORDS_BYTES : 0);
-  if (allocates) unit.stackEndAt = record.bytes;
+  unit.placeShared(placed.flatMap(usedShared));
+  placeRecord(unit, { record, placed, hasActivations: activations.size > 0 });
   requireRoom(unit, routine);
-  const functions = new Map<string, Callee>();
-  for (const [name, callee] of callees) {
-    const { params, returns } = callee.routine;
-    const pointers = [...params, ...returns].map(() => "i32" as const);
-    const index = unit.writer.declare({ params: ["i32", "i32", "i32", ...pointers], results: [] });
-    functions.set(name, { index, params, returns });
+  const functions = writePlainFunctions(unit, placed.slice(1), activations);
+  const own = { placed: kernel, regions, slots: record.slots };
+  const bodies = [own, ...activations.values()];
+  const waits = bodies.reduce((count, body) => count + body.regions.list.length, 0) > 1;
+  for (const body of bodies) {
+    for (const region of body.regions.list) {
+      const index = unit.writer.declare({ params: ["i32", "i32", "i32"], results: ["i32"] });
+      unit.writer.define(index, writeThreads(unit, region, { ...body, functions, activations, waits }));
+      unit.writer.export(`r${region.id}`, index);
+    }
   }
-  for (const [name, callee] of callees)
-    unit.writer.define(functions.get(name)!.index, writeFunction(unit, callee, functions));
-  for (const region of regions.list) {
-    const index = unit.writer.declare({ params: ["i32", "i32", "i32"], results: ["i32"] });
-    unit.writer.define(index, writeKernelRegion(unit, region, { kernel, regions, record, functions }));
-    unit.writer.export(`r${region.id}`, index);
-  }
-  const suspensions = regions.list.map(({ id, instruction }): Suspension => {
-    if (instruction !== undefined) return suspensionOf(instruction);
-    return { kind: id === 0 ? "entry" : "yield" };
-  });
   return {
     name: routine.name,
     bytes: unit.writer.finish(),
-    suspensions,
+    suspensions: bodies.flatMap((body) => body.regions.list.map((region) => suspensionBefore(region, body === own))),
     sharedBytes: unit.sharedBytes,
     localBytes: unit.localBytes,
     threadBytes: unit.threadBytes,
@@ -157,14 +114,77 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
   };
 }
 
+/** What a thread waits for before a region of the kernel itself, or of a function. */
+function suspensionBefore({ instruction, isEntry }: Region, isKernel: boolean): Suspension {
+  if (instruction !== undefined)
+    return instruction.mnemonic.base === "call" ? { kind: "call" } : suspensionOf(instruction);
+  if (isEntry) return { kind: isKernel ? "entry" : "call" };
+  return { kind: "yield" };
+}
+
+/** Lays out those of the functions that are called as activations; their regions are numbered from `first` on. */
+function placeActivations(
+  callees: ReadonlyMap<string, PlacedRoutine>,
+  { resumable }: CallPlan,
+  first: number,
+): Map<string, Activation> {
+  const activations = new Map<string, Activation>();
+  let next = first;
+  for (const [name, callee] of callees) {
+    if (!resumable.has(name)) continue;
+    const activation = placeActivation(callee, next);
+    activations.set(name, activation);
+    next += activation.regions.list.length;
+  }
+  return activations;
+}
+
+/** Sizes of a thread's record and its local memory. */
+function placeRecord(
+  unit: Unit,
+  options: { record: RecordPlan; placed: readonly PlacedRoutine[]; hasActivations: boolean },
+): void {
+  const { record, placed, hasActivations } = options;
+  const allocates = placed.some(allocatesOnStack);
+  unit.localBytes = stackBytes(placed) + (allocates ? STACK_BYTES : 0);
+  unit.recordBytes = record.bytes;
+  if (allocates) {
+    unit.stackEndAt = unit.recordBytes;
+    unit.recordBytes += STACK_END_BYTES;
+  }
+  if (hasActivations) {
+    unit.callsAt = unit.recordBytes;
+    unit.recordBytes += CALLS_BYTES;
+  }
+}
+
+/** Writes the functions that stay functions of WebAssembly. */
+function writePlainFunctions(
+  unit: Unit,
+  placed: readonly PlacedRoutine[],
+  activations: ReadonlyMap<string, Activation>,
+): Map<string, Callee> {
+  const functions = new Map<string, Callee>();
+  const plain = placed.filter(({ routine }) => !activations.has(routine.name));
+  for (const { routine } of plain) {
+    const { name, params, returns } = routine;
+    const pointers = [...params, ...returns].map(() => "i32" as const);
+    const index = unit.writer.declare({ params: ["i32", "i32", "i32", ...pointers], results: [] });
+    functions.set(name, { index, params, returns });
+  }
+  for (const each of plain) {
+    unit.writer.define(functions.get(each.routine.name)!.index, writeFunction(unit, each, functions));
+  }
+  return functions;
+}
+
 /** Functions that the kernel reaches by calls that stay calls. */
-function placeCallees(kernel: PlacedRoutine, options: KernelOptions): Map<string, PlacedRoutine> {
+function placeCallees(kernel: PlacedRoutine, options: Placing): Map<string, PlacedRoutine> {
   const { functions, inlined } = options;
   const callees = new Map<string, PlacedRoutine>();
   const open = [...kernel.calls];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     const routine = functions.get(name);
-    // What must be copied into its callers cannot be called through a pointer; the call itself says so.
     if (routine === undefined || callees.has(name) || inlined.has(name)) continue;
     const placed = placeRoutine(routine, options);
     callees.set(name, placed);
@@ -192,26 +212,27 @@ function usedShared({ graph }: PlacedRoutine): Variable[] {
 const allocatesOnStack = ({ graph }: PlacedRoutine): boolean =>
   graph.blocks.some(({ instructions }) => instructions.some(usesStack));
 
-/** Bytes of all frames that can be open at once. */
-function stackBytes(kernel: PlacedRoutine, callees: ReadonlyMap<string, PlacedRoutine>): number {
+/** Bytes of all frames that can be open at once: the kernel's, which is the first, and those of functions. */
+function stackBytes(placed: readonly PlacedRoutine[]): number {
+  const byName = new Map(placed.slice(1).map((each) => [each.routine.name, each]));
   const known = new Map<PlacedRoutine, number>();
   const open = new Set<PlacedRoutine>();
-  const depth = (placed: PlacedRoutine): number => {
-    const before = known.get(placed);
+  const depth = (each: PlacedRoutine): number => {
+    const before = known.get(each);
     if (before !== undefined) return before;
     // A function that is open already is recursive: it gets a fixed reserve, and overflow is checked.
-    if (open.has(placed)) return STACK_BYTES;
-    open.add(placed);
+    if (open.has(each)) return STACK_BYTES;
+    open.add(each);
     let below = 0;
-    for (const name of placed.calls) {
-      const callee = callees.get(name);
+    for (const name of each.calls) {
+      const callee = byName.get(name);
       if (callee !== undefined) below = Math.max(below, depth(callee));
     }
-    open.delete(placed);
-    known.set(placed, placed.frameBytes + below);
-    return placed.frameBytes + below;
+    open.delete(each);
+    known.set(each, each.frameBytes + below);
+    return each.frameBytes + below;
   };
-  return depth(kernel);
+  return depth(placed[0]!);
 }
 
 /** Threads to a block that have room in a context. */

@@ -1,5 +1,5 @@
 /**
- * Cuts a kernel's graph into regions: pieces that a thread runs without waiting for others. Region 0 starts at the entry, the
+ * Cuts the graph of a kernel, or of a function in which threads may wait, into regions: pieces that a thread runs without waiting for others. Region 0 starts at the entry, the
  * others behind each suspension, or at the header of a loop in which a thread may wait for another (it yields now and then).
  * What must survive a suspension gets a slot in the thread's record.
  */
@@ -11,6 +11,8 @@ import { accesses, maySpin, readsOnResuming } from "./traits.ts";
 export interface Region {
   readonly id: number;
   readonly start: Block;
+  /** Whether the routine begins here. */
+  readonly isEntry: boolean;
   /** The instruction at which threads wait before this region; undefined for the entry and after a yield. */
   readonly instruction: Instruction | undefined;
   /** Registers that threads bring along. */
@@ -25,13 +27,14 @@ export interface Regions {
   readonly yields: ReadonlyMap<Block, Region>;
 }
 
-export function cutRegions(graph: Graph): Regions {
+/** `first`: the number of the region at the entry. */
+export function cutRegions(graph: Graph, first = 0): Regions {
   const order = reversePostorder(graph.entry, (block) => successors(block.end));
   const suspended = order.filter((block) => block.end.kind === "suspend");
   const headers = spinHeaders(order);
   const isSimple = suspended.length === 0 && headers.size === 0;
   const liveAt = isSimple ? () => [] : liveness(order);
-  const list: Region[] = [{ id: 0, start: graph.entry, instruction: undefined, live: [] }];
+  const list: Region[] = [{ id: first, start: graph.entry, isEntry: true, instruction: undefined, live: [] }];
   const after = new Map<Block, Region>();
   const yields = new Map<Block, Region>();
   for (const block of suspended) {
@@ -41,12 +44,18 @@ export function cutRegions(graph: Graph): Regions {
     const { writes } = accesses(instruction);
     const kept = liveAt(next).filter((register) => !writes.includes(register));
     const live = [...new Set([...kept, ...readsOnResuming(instruction)])];
-    const region = { id: list.length, start: next, instruction, live };
+    const region = { id: first + list.length, start: next, isEntry: false, instruction, live };
     list.push(region);
     after.set(block, region);
   }
   for (const header of headers) {
-    const region = { id: list.length, start: header, instruction: undefined, live: liveAt(header) };
+    const region = {
+      id: first + list.length,
+      start: header,
+      isEntry: false,
+      instruction: undefined,
+      live: liveAt(header),
+    };
     list.push(region);
     yields.set(header, region);
   }

@@ -4,7 +4,7 @@
  */
 import type { Code, Label } from "../wasm/code.ts";
 import { analyzeFlow, type Flow } from "./flow.ts";
-import type { Block, End } from "./graph.ts";
+import type { Block, End, Leave } from "./graph.ts";
 
 /** What the structure needs to have written in between. */
 export interface BlockWriter {
@@ -16,7 +16,7 @@ export interface BlockWriter {
   /** Leaves the index as a 32-bit number. */
   tableIndex(end: Extract<End, { kind: "table" }>): void;
   /** Writes the end of a block that leaves the region; nothing behind it runs. */
-  leave(end: Extract<End, { kind: "exit" | "suspend" | "stop" }>, block: Block): void;
+  leave(end: Leave, block: Block): void;
   /** Writes what an edge back to `header` does beside jumping. */
   backEdge(header: Block): void;
 }

@@ -78,6 +78,8 @@ export class Unit {
   localBytes = 0;
   /** Where a thread's record has the lower end of what its functions have allocated, which grows down; undefined where none does. */
   stackEndAt: number | undefined;
+  /** Where a thread's record has its open calls of functions that may wait (see activation.ts); undefined where there are none. */
+  callsAt: number | undefined;
   /** Offset of each kernel parameter in the parameter block. */
   readonly params = new Map<Variable, number>();
   paramBytes = 0;

@@ -8,7 +8,7 @@ import type { OpName } from "../wasm/opcodes.ts";
 import type { Handlers } from "./handler.ts";
 
 /** Pushes the address of a variable of the frame. */
-function pushFrameAddress({ code, unit, frame }: Emitter, variable: Variable, at: Instruction): void {
+export function pushFrameAddress({ code, unit, frame }: Emitter, variable: Variable, at: Instruction): void {
   const pointer = frame.pointers.get(variable);
   if (pointer !== undefined) {
     code.get(pointer);
@@ -59,12 +59,16 @@ function call(emitter: Emitter, instruction: Instruction): void {
       return;
     }
     if (callee === undefined) throw unsupported(instruction, `a call of [${name}]${remarks[name] ?? ""}`);
-    const { args, results } = callOf(instruction);
-    if (!fits(callee.params, args) || !fits(callee.returns, results)) {
-      throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
-    }
+    requireFit(instruction, callee);
     emitCall(emitter, instruction, callee);
   }
+}
+
+/** Throws BAD_IMAGE where a call does not have what a function declares. */
+export function requireFit(instruction: Instruction, { params, returns }: Pick<Callee, "params" | "returns">): void {
+  const { name, args, results } = callOf(instruction);
+  if (fits(params, args) && fits(returns, results)) return;
+  throw badImage(instruction.line, `the call of [${name}] has wrong arguments`);
 }
 
 function emitCall(emitter: Emitter, instruction: Instruction, callee: Callee): void {
@@ -87,12 +91,7 @@ function callThroughPointer(emitter: Emitter, instruction: Instruction): void {
   code.set(address);
   for (const name of candidates) {
     const callee = frame.functions.get(name);
-    if (callee === undefined) {
-      throw unsupported(
-        instruction,
-        `a call through a pointer that may mean [${name}], in which threads wait for each other`,
-      );
-    }
+    if (callee === undefined) throw new Error("a call of a function that may wait ends its block");
     code.get(address).i64(unit.pointers.get(name)!.address).op("i64.eq");
     code.if();
     emitCall(emitter, instruction, callee);

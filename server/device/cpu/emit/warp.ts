@@ -11,6 +11,8 @@ import { matrixPlanes, readMatrices, writeMatrices } from "./matrix.ts";
 /** What the scheduler must know about a suspension. Plain data: it travels to the workers. */
 export type Suspension =
   | { readonly kind: "entry" }
+  /** Behind a call of a function that may wait, or at its entry: there is nothing to wait for. */
+  | { readonly kind: "call" }
   | { readonly kind: "yield" }
   /** Goes on with whoever is there. */
   | { readonly kind: "active" }
