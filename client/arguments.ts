@@ -10,10 +10,20 @@ import { BufferView, DeviceBuffer, needBuffer } from "./buffer.ts";
 import type { DeviceContext } from "./context.ts";
 import { ScalarParameter } from "./recorder.ts";
 import { type ArgumentSlot, expectation, packAddress, packBigint, packBytes, packNumber, slotOf } from "./slot.ts";
+import { TexelObject } from "./texture.ts";
 
-/** What a kernel takes: numbers, 64-bit integers, buffers or places in them, bytes for a struct passed by value, and parameters of a
- * recording. */
-export type KernelArgument = number | bigint | DeviceBuffer | BufferView | ArrayBufferView | ScalarParameter;
+/**
+ * What a kernel takes: numbers, 64-bit integers, buffers or places in them, textures, surfaces, bytes for a struct passed by value, and
+ * parameters of a recording.
+ */
+export type KernelArgument =
+  | number
+  | bigint
+  | DeviceBuffer
+  | BufferView
+  | TexelObject
+  | ArrayBufferView
+  | ScalarParameter;
 
 export interface ArgumentPlan {
   readonly kernel: string;
@@ -85,6 +95,11 @@ export function packValue(
   if (value instanceof BufferView) {
     return packMemory(buffer, place, { slot, owner: value.buffer, context, offset: value.offset + offset });
   }
+  if (value instanceof TexelObject) {
+    return (
+      slot.wide && !slot.signed && value.isFor(context) && packBigint(buffer, place, { slot, value: value.object })
+    );
+  }
   if (value instanceof ScalarParameter) return packParameter(buffer, place, { slot, value, context });
   return ArrayBuffer.isView(value) && packBytes(buffer, place, { slot, bytes: value });
 }
@@ -131,9 +146,13 @@ export function mismatch(options: {
   if (buffer instanceof DeviceBuffer && buffer.freed) {
     return new SluiceError("CLOSED", `${what} is a buffer of [${buffer.byteLength}] bytes that is freed.`);
   }
-  if (buffer instanceof DeviceBuffer && buffer.context !== context) {
+  if (given instanceof TexelObject && given.destroyed) {
+    return new SluiceError("CLOSED", `${what} is a texture or surface that is destroyed.`);
+  }
+  const owned = given instanceof TexelObject ? given : buffer instanceof DeviceBuffer ? buffer : undefined;
+  if (owned !== undefined && owned.context !== context) {
     return bad(
-      `${what} is a buffer of the device [${buffer.context.deviceId}] in the lease [${buffer.context.leaseId}]; ` +
+      `${what} is ${describe(given)} of the device [${owned.context.deviceId}] in the lease [${owned.context.leaseId}]; ` +
         `the kernel is on [${context.deviceId}] in [${context.leaseId}].`,
     );
   }
@@ -145,6 +164,7 @@ function describe(given: unknown): string {
   if (typeof given === "number") return `the number [${given}]`;
   if (typeof given === "bigint") return `the bigint [${given}n]`;
   if (given instanceof DeviceBuffer || given instanceof BufferView) return "a buffer";
+  if (given instanceof TexelObject) return "a texture or surface";
   if (given instanceof ScalarParameter) return `the parameter [${given.name}] of another recording`;
   if (ArrayBuffer.isView(given)) return `[${given.byteLength}] bytes`;
   if (Array.isArray(given)) return "an array";

@@ -25,6 +25,8 @@ export class SessionHandles {
   readonly streams = new HandleCounter();
   readonly events = new HandleCounter();
   readonly recordings = new HandleCounter();
+  readonly textures = new HandleCounter();
+  readonly surfaces = new HandleCounter();
 }
 
 export interface DeviceContext {

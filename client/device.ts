@@ -33,6 +33,14 @@ import { decodeNothing } from "./pending-answers.ts";
 import { type Parameters, type Placeholders, type Recording, record } from "./recording.ts";
 import type { Session } from "./session.ts";
 import { Stream, type StreamOptions, streamHandle, type WaitOptions } from "./stream.ts";
+import {
+  createSurface,
+  createTexture,
+  type Surface,
+  type SurfaceOptions,
+  type Texture,
+  type TextureOptions,
+} from "./texture.ts";
 
 /** A slice's size; `revision` grows with every change of the lease. */
 export interface SliceSize {
@@ -299,6 +307,29 @@ export class Device {
     ...given: [() => void] | [parameters: P, build: (parameters: Placeholders<P>) => void]
   ): Recording<P> | Recording<Record<never, never>> {
     return given.length === 1 ? record(this.#context, {}, given[0]) : record(this.#context, given[0], given[1]);
+  }
+
+  /**
+   * A texture over a buffer's texels, for kernels to read by coordinates; give it to them as an argument. One round trip. Without `height` it is
+   * a line, read by whole numbers and zero outside. It stays until it is destroyed, whatever becomes of the buffer.
+   *
+   * ```ts
+   * const image = await gpu.texture(pixels, { width, height, format: "u8", channels: 4, fractions: true, filter: "linear", normalized: true });
+   * resize.launch({ grid, block }, [image, scaled]);
+   * ```
+   * @throws SluiceError BAD_ARGUMENT for texels outside the buffer or a wish that does not go with them; UNSUPPORTED where the device has no
+   * textures of that kind: a GPU has lines and rows of memory, and neither planes nor layers.
+   */
+  texture(memory: DeviceMemory, options: TextureOptions): Promise<Texture> {
+    return createTexture(this.#context, memory, options);
+  }
+
+  /**
+   * A surface over a buffer's texels, for kernels to read and write. One round trip.
+   * @throws SluiceError as `texture`; UNSUPPORTED on a GPU.
+   */
+  surface(memory: DeviceMemory, options: SurfaceOptions): Promise<Surface> {
+    return createSurface(this.#context, memory, options);
   }
 
   /** A new stream; no round trip. */

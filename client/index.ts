@@ -52,4 +52,5 @@ export { type AllocateOptions, type ConnectOptions, connect, type Pool, type Poo
 export type { ScalarParameter, ScalarValue } from "./recorder.ts";
 export type { Parameters, ParameterValue, Placeholders, Recording, ReplayValues } from "./recording.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";
+export type { AddressMode, Surface, SurfaceOptions, TexelFormat, Texture, TextureOptions } from "./texture.ts";
 export type { TransportKind } from "./transport/open.ts";

@@ -48,6 +48,94 @@ describe("on the cpu device", () => {
     expect(result.findIndex((value, index) => value !== 2 * index + 1)).toBe(-1);
   });
 
+  it("textures and surfaces over buffers are arguments of kernels", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const module = await gpu.load(`.version 8.0
+      .target sm_75
+      .address_size 64
+      .visible .entry k(.param .u64 t, .param .u64 s, .param .u64 line, .param .u64 out) {
+        .reg .b32 %r<12>; .reg .f32 %f<12>; .reg .b64 %d<8>;
+        ld.param.u64 %d0, [t]; ld.param.u64 %d1, [s]; ld.param.u64 %d2, [line]; ld.param.u64 %d3, [out];
+        mov.u32 %r0, %tid.x; mov.u32 %r1, 1; shl.b32 %r2, %r0, 2; cvt.rn.f32.u32 %f0, %r0; mov.f32 %f1, 0f3F800000;
+        tex.2d.v4.f32.f32 {%f2, %f3, %f4, %f5}, [%d0, {%f0, %f1}];
+        tex.1d.v4.s32.s32 {%r4, %r5, %r6, %r7}, [%d2, {%r0}];
+        sust.b.2d.b32.trap [%d1, {%r2, %r1}], %r4;
+        mul.wide.u32 %d4, %r0, 8; add.s64 %d3, %d3, %d4; st.global.v2.f32 [%d3], {%f2, %f5};
+        ret;
+      }`);
+    const kernel = module.kernel("k");
+    const width = 4;
+    const pixels = gpu.upload(Uint8Array.from({ length: 3 * 64 }, (_, index) => index));
+    // Rows of four texels with a gap behind, from the second row on.
+    const image = await gpu.texture(pixels.at(64), {
+      width,
+      height: 2,
+      rowBytes: 64,
+      format: "u8",
+      channels: 4,
+      fractions: true,
+      filter: "linear",
+      address: ["border", "clamp"],
+      border: [1, 0, 0, 0.5],
+    });
+    const rows = gpu.upload(new Int32Array(2 * width));
+    const surface = await gpu.surface(rows, { width, height: 2, format: "s32" });
+    const line = await gpu.texture(gpu.upload(Int32Array.of(5, -6, 7)), { width: 3, format: "s32" });
+    const out = gpu.alloc(width * 8);
+    const args = [image, surface, line, out] as const;
+    const step = gpu.record(() => kernel.launch({ grid: 1, block: width }, [...args]));
+    step.replay();
+    const found = await out.read(Float32Array);
+    // Between both rows; at the left edge half of the border.
+    const red = (x: number) => (64 + 64 / 2 + 4 * x) / 255;
+    const between = [0.5 * (red(0) + 1), (red(0) + red(1)) / 2, (red(1) + red(2)) / 2, (red(2) + red(3)) / 2];
+    for (const x of [0, 1, 2, 3]) expect(found[2 * x]).toBeCloseTo(between[x]!, 5);
+    expect(found[1]).toBeCloseTo(0.5 * ((64 + 32 + 3) / 255 + 0.5), 5);
+    expect([...(await rows.read(Int32Array))]).toEqual([0, 0, 0, 0, 5, -6, 7, 0]);
+    image.destroy();
+    image.destroy();
+    expect(() => kernel.launch({ grid: 1, block: width }, [...args])).toThrow(
+      "The kernel [k], argument [0], is a texture or surface that is destroyed.",
+    );
+    expect(() => step.replay()).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    using again = await gpu.texture(pixels, { width, height: 1, format: "u8" });
+    expect(again.object).not.toBe(image.object);
+  });
+
+  it("a texture that cannot be is refused, and costs nothing", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const buffer = gpu.alloc(1024);
+    const wish = { width: 16, height: 16, format: "f32" } as const;
+    for (const change of [
+      { height: 17 },
+      { width: -1 },
+      { width: 2 ** 32 },
+      { width: 2 ** 31, height: 2 ** 31, rowBytes: 2 ** 40 },
+      { format: "f64" },
+      { address: "around" },
+      { filter: "cubic" },
+      { border: [1, 2, 3, 4, 5] },
+      { heigth: 3 },
+      { channels: 3, width: 2 },
+      { rowBytes: 63, height: 2 },
+      { format: "u8", filter: "linear" },
+      { srgb: true },
+      { cube: true, layers: 5, height: 2, width: 2 },
+    ]) {
+      const error = await failureOf(gpu.texture(buffer, { ...wish, ...change } as typeof wish));
+      expect(error.code, JSON.stringify(change)).toBe("BAD_ARGUMENT");
+    }
+    expect((await failureOf(gpu.surface(buffer.at(4), wish))).code).toBe("BAD_ARGUMENT");
+    const texture = await gpu.texture(buffer, wish);
+    buffer.free();
+    expect((await failureOf(gpu.texture(buffer, wish))).code).toBe("CLOSED");
+    await gpu.synchronize();
+    texture.destroy();
+    await gpu.synchronize();
+  });
+
   it("matrix products are computed in the order of the calls, and CUDA C is refused with what to do instead", async () => {
     await using lease = await quarter();
     const [gpu] = lease.devices;
