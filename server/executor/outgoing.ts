@@ -7,7 +7,8 @@ import type { Socket } from "node:net";
 import { ANSWER_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameLog, type KeptFrame, piecesOf } from "../../shared/wire/frame-log.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
-import { isDirect, writeNow, writeSoon } from "./connection.ts";
+import { lineOf } from "./connection.ts";
+import type { Line } from "./line.ts";
 
 /** What a socket is given of lent memory when the system takes no more: copied, so little; it tells when there is room for the rest. */
 const PROBE_BYTES = 16 * 1024;
@@ -34,6 +35,7 @@ export class Outgoing {
   readonly #isKept: (bulk: Uint8Array) => boolean;
   readonly #log: FrameLog;
   #socket: Socket | undefined;
+  #line: Line | undefined;
   /** Numbers of frames: the last one sent, given to a socket whole, written whole, acknowledged, and no longer kept. */
   #sent = 0;
   #given = 0;
@@ -65,7 +67,7 @@ export class Outgoing {
 
   /** Whether the system has all that was sent. */
   get isIdle(): boolean {
-    return this.#unsent.length === 0 && this.#socket?.writableLength === 0;
+    return this.#unsent.length === 0 && this.#line?.isIdle === true;
   }
 
   /** Whether bulk data is lent to frames that are kept: then `keepLent` comes before anything that writes to it. */
@@ -87,24 +89,31 @@ export class Outgoing {
   /** Sends a frame that counts. `bulk`, if there is some, follows the head. */
   send(head: Uint8Array, bulk?: Uint8Array): void {
     const mark = ++this.#sent;
-    const use = bulk !== undefined && this.#isKept(bulk) ? "adopt" : "lend";
-    const frame = this.#log.append(head, { mark, bulk, use });
-    const socket = this.#socket;
-    if (socket === undefined) return;
-    // Most frames are small and leave at once, from where they were written.
-    const given = bulk === undefined && this.#unsent.length === 0 ? writeNow(socket, head) : 0;
+    const line = bulk === undefined && this.#unsent.length === 0 ? this.#line : undefined;
+    // Most frames are small and leave at once, from where they were written. What nobody comes back for is not kept then.
+    const isKept = this.#isResumable || line === undefined;
+    const kept = isKept ? this.#keep(head, mark, bulk) : undefined;
+    const given = line?.writeNow(head) ?? 0;
     this.byteCount += given;
-    if (given === frame.byteCount) {
+    if (line !== undefined && given === head.length) {
       this.#given = mark;
       this.#onWritten(mark);
-    } else this.#queue(socket, { frame, byteCount: frame.byteCount, given });
+      return;
+    }
+    const frame = kept ?? this.#keep(head, mark, bulk);
+    if (this.#socket !== undefined) this.#queue(this.#socket, { frame, byteCount: frame.byteCount, given });
+  }
+
+  #keep(head: Uint8Array, mark: number, bulk: Uint8Array | undefined): KeptFrame {
+    const use = bulk !== undefined && this.#isKept(bulk) ? "adopt" : "lend";
+    return this.#log.append(head, { mark, bulk, use });
   }
 
   /** Sends a frame that nobody misses: it only acknowledges. */
   sendUncounted(frame: Uint8Array): void {
     const socket = this.#socket;
     if (socket === undefined) return;
-    const given = this.#unsent.length === 0 ? writeNow(socket, frame) : 0;
+    const given = this.#unsent.length === 0 ? this.#line!.writeNow(frame) : 0;
     this.byteCount += given;
     if (given === frame.byteLength) return;
     this.#queue(socket, { frame: frame.slice(), byteCount: frame.byteLength, given });
@@ -121,6 +130,7 @@ export class Outgoing {
     this.#acknowledged = count;
     this.#release(count);
     this.#socket = socket;
+    this.#line = lineOf(socket);
     for (const { kept } of [...this.#log.entries()]) {
       this.#queue(socket, { frame: kept, byteCount: kept.byteCount, given: 0 });
     }
@@ -129,6 +139,7 @@ export class Outgoing {
   /** The connection is gone: frames wait for the next. */
   detach(): void {
     this.#socket = undefined;
+    this.#line = undefined;
     this.#unsent = [];
     this.#isWaiting = false;
   }
@@ -195,7 +206,8 @@ export class Outgoing {
       const isBegin = unsent.given + piece.byteLength < unsent.byteCount;
       const isLent = piece.buffer === lent?.buffer;
       // Of a client that waits in its call, nothing else comes meanwhile.
-      const taken = isLent && !this.#isResumable ? writeSoon(socket, piece) : writeNow(socket, piece, isBegin);
+      const line = this.#line!;
+      const taken = isLent && !this.#isResumable ? line.writeSoon(piece) : line.writeNow(piece, isBegin);
       this.#count(unsent, taken);
       if (taken === piece.byteLength) continue;
       this.#giveToStream(socket, unsent, { rest: piece.subarray(taken), isLent });
@@ -210,7 +222,7 @@ export class Outgoing {
     unsent: Unsent,
     { rest, isLent }: { readonly rest: Uint8Array; readonly isLent: boolean },
   ): void {
-    const bytes = isLent ? rest.slice(0, isDirect(socket) ? PROBE_BYTES : rest.byteLength) : rest;
+    const bytes = isLent ? rest.slice(0, this.#line?.isDirect ? PROBE_BYTES : rest.byteLength) : rest;
     this.#count(unsent, bytes.byteLength);
     this.#isWaiting = true;
     socket.write(bytes, (error) => {

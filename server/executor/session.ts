@@ -7,7 +7,14 @@ import type { Socket } from "node:net";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
-import { CALL_HEADER_BYTES, type CallView, callsOf, type Frame, FrameReader } from "../../shared/wire/frame.ts";
+import {
+  CALL_HEADER_BYTES,
+  type CallView,
+  callsOf,
+  type Frame,
+  FrameReader,
+  onlyCallOf,
+} from "../../shared/wire/frame.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
@@ -310,7 +317,7 @@ export class Session {
           this.#placeData();
           break;
         }
-        this.#take(frame);
+        if (!this.#take(frame)) break;
       }
       // One look at the clock for both: this path is short.
       const endedAt = nowMs();
@@ -322,20 +329,20 @@ export class Session {
     this.#count();
   }
 
-  #take(frame: Frame): void {
+  /** False when a call of the frame holds the session up. */
+  #take(frame: Frame): boolean {
     this.#outgoing.acknowledge(frame.ack);
     switch (frame.kind) {
       case FrameKind.CALLS:
-        this.#takeCalls(frame);
-        return;
+        return this.#takeCalls(frame);
       case FrameKind.ANSWERS:
         // The client only acknowledges with it.
         if (frame.count !== 0 || frame.end !== frame.start) throw protocolError("A client sends answers.");
-        return;
+        return true;
       case FrameKind.GOODBYE:
         if (frame.end !== frame.start) throw protocolError("A GOODBYE has a payload.");
         this.#goodbyeWaits = true;
-        return;
+        return true;
       default:
         throw protocolError(`A frame of the kind [${frame.kind}] comes after the handshake.`);
     }
@@ -352,20 +359,32 @@ export class Session {
     this.#reader.place(PLACED_HEAD_BYTES, into);
   }
 
-  /** All calls are decoded before the first runs: nothing of a malformed frame is executed. */
-  #takeCalls(frame: Frame): void {
+  /**
+   * All calls are decoded before the first runs: nothing of a malformed frame is executed. One that is alone runs at once, without lists; then
+   * this is false when it holds the session up.
+   */
+  #takeCalls(frame: Frame): boolean {
     this.#onCalls?.();
     this.#onCalls = undefined;
-    if (frame.placed === undefined) this.#decode(frame);
-    else {
-      const { call, fields } = placedCopy(frame, frame.placed);
-      this.#calls = [call];
-      this.#fields = [fields];
-    }
-    this.#next = 0;
-    this.#usage.batches++;
-    this.#usage.shape.batch(this.#calls.length);
     this.#takenAt = this.#readAt;
+    if (frame.placed !== undefined) {
+      const { call, fields } = placedCopy(frame, frame.placed);
+      this.#countBatch(1);
+      return this.#runOne(call, fields);
+    }
+    const only = onlyCallOf(frame);
+    if (only === undefined) {
+      this.#decode(frame);
+      return true;
+    }
+    const fields = callFunctions[only.opcode]!.decode(frame.buffer, only.start, only.end);
+    this.#countBatch(1);
+    return this.#runOne(only, fields);
+  }
+
+  #countBatch(calls: number): void {
+    this.#usage.batches++;
+    this.#usage.shape.batch(calls);
   }
 
   #decode(frame: Frame): void {
@@ -377,6 +396,8 @@ export class Session {
     }
     this.#calls = calls;
     this.#fields = fields;
+    this.#next = 0;
+    this.#countBatch(calls.length);
   }
 
   /** Runs the calls of the frame that are left; false when one holds the session up. */
@@ -385,20 +406,24 @@ export class Session {
     while (this.#next < calls.length) {
       const call = calls[this.#next]!;
       const fields = this.#fields[this.#next++];
-      this.#unacknowledgedBytes += call.end - call.start + CALL_HEADER_BYTES;
-      const pending = this.#run(call.opcode, fields);
-      if (pending !== undefined) {
-        this.#holdUp(pending, "device");
-        return false;
-      }
-      if (this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX) this.#flush();
-      if (this.#outgoing.isFull) {
-        this.#holdUp(this.#outgoing.whenRoom(), "reader");
-        this.#lookForRoom();
-        return false;
-      }
+      if (!this.#runOne(call, fields)) return false;
     }
     return true;
+  }
+
+  /** False when the call, or what it has made, holds the session up. */
+  #runOne({ opcode, start, end }: CallView, fields: unknown): boolean {
+    this.#unacknowledgedBytes += end - start + CALL_HEADER_BYTES;
+    const pending = this.#run(opcode, fields);
+    if (pending !== undefined) {
+      this.#holdUp(pending, "device");
+      return false;
+    }
+    if (this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX) this.#flush();
+    if (!this.#outgoing.isFull) return true;
+    this.#holdUp(this.#outgoing.whenRoom(), "reader");
+    this.#lookForRoom();
+    return false;
   }
 
   /** Runs one call; a promise when it is not done at once. */
@@ -414,17 +439,16 @@ export class Session {
     try {
       const result = entry.run(this.#work, fields);
       if (result instanceof Promise) {
-        return result.then((value) => this.#done(opcode, value)).catch((error) => this.#failed(opcode, error));
+        return result.then((value) => this.#done(entry, value)).catch((error) => this.#failed(opcode, error));
       }
-      this.#done(opcode, result);
+      this.#done(entry, result);
     } catch (error) {
       this.#failed(opcode, error);
     }
     return undefined;
   }
 
-  #done(opcode: number, result: unknown): void {
-    const entry = callFunctions[opcode]!;
+  #done(entry: CallFunction, result: unknown): void {
     const { encode } = entry;
     if (encode !== undefined && !this.#over) this.#answers.succeed(this.#sequence, result, encode);
     this.#setExecuted(entry);

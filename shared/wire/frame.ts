@@ -11,7 +11,8 @@ export const FRAME_HEADER_BYTES = 16;
 export const CALL_HEADER_BYTES = 8;
 export const ANSWER_HEADER_BYTES = 16;
 
-const knownKinds = new Set<number>(Object.values(kinds));
+const knownKinds: boolean[] = [];
+for (const kind of Object.values(kinds)) knownKinds[kind] = true;
 
 /** One frame inside a reader's buffer: valid until the reader's next `next()`. */
 export interface Frame {
@@ -267,7 +268,8 @@ export class FrameReader {
         `A frame says it has [${byteCount}] bytes: not a multiple of 8 from 16 to ${this.#frameBytesMax}.`,
       );
     }
-    if (!knownKinds.has(kind)) throw protocolError(`A frame is of the unknown kind [${kind}].`);
+    if (kind >= knownKinds.length || knownKinds[kind] !== true)
+      throw protocolError(`A frame is of the unknown kind [${kind}].`);
     const placed = this.#place;
     const bytesHere = placed === undefined ? byteCount : this.#headBytes;
     if (available < bytesHere || this.#placeLeft > 0) return undefined;
@@ -450,24 +452,38 @@ export interface CallView {
 const knownOpcodes: boolean[] = [];
 for (const { opcode } of callTable) knownOpcodes[opcode] = true;
 
+type Payload = Pick<Frame, "buffer" | "count" | "start" | "end">;
+
+/** The call that begins at `at`; throws as `callsOf` does. */
+function callAt({ buffer, end }: Payload, at: number): CallView {
+  const opcode = buffer.u32[at >> 2]!;
+  const byteCount = buffer.u32[(at >> 2) + 1]!;
+  if (byteCount < CALL_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > end - at) {
+    throw protocolError(`A call says it has [${byteCount}] bytes; its frame has [${end - at}] left.`);
+  }
+  if (opcode >= knownOpcodes.length || knownOpcodes[opcode] !== true)
+    throw protocolError(`A call has the unknown opcode [${opcode}].`);
+  return { opcode, start: at + CALL_HEADER_BYTES, end: at + byteCount };
+}
+
+/** The call that is alone in its frame, without a list; undefined when there are none or more. Throws as `callsOf` does. */
+export function onlyCallOf(frame: Payload): CallView | undefined {
+  if (frame.count !== 1 || frame.end === frame.start) return undefined;
+  const call = callAt(frame, frame.start);
+  return call.end === frame.end ? call : undefined;
+}
+
 /**
  * The calls of a CALLS frame in order.
  * @throws SluiceError PROTOCOL_ERROR before the first call when a header, the count or an opcode is wrong: nothing of a
  * malformed frame is executed.
  */
-export function callsOf(frame: Pick<Frame, "buffer" | "count" | "start" | "end">): CallView[] {
+export function callsOf(frame: Payload): CallView[] {
   const calls: CallView[] = [];
-  let at = frame.start;
-  while (at < frame.end) {
-    const opcode = frame.buffer.u32[at >> 2]!;
-    const byteCount = frame.buffer.u32[(at >> 2) + 1]!;
-    if (byteCount < CALL_HEADER_BYTES || byteCount % 8 !== 0 || byteCount > frame.end - at) {
-      throw protocolError(`A call says it has [${byteCount}] bytes; its frame has [${frame.end - at}] left.`);
-    }
-    if (opcode >= knownOpcodes.length || knownOpcodes[opcode] !== true)
-      throw protocolError(`A call has the unknown opcode [${opcode}].`);
-    calls.push({ opcode, start: at + CALL_HEADER_BYTES, end: at + byteCount });
-    at += byteCount;
+  for (let at = frame.start; at < frame.end; ) {
+    const call = callAt(frame, at);
+    calls.push(call);
+    at = call.end;
   }
   if (calls.length !== frame.count)
     throw protocolError(`A frame says it has [${frame.count}] calls and has [${calls.length}].`);

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import koffi from "../../server/device/native.ts";
-import { readInto, writeNow } from "../../server/executor/connection.ts";
+import { lineOf, readInto } from "../../server/executor/connection.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -60,12 +60,12 @@ test("an end that the first socket has read already closes both, behind the byte
 test("what is written at once and what waits arrive as one stream", async () => {
   const bytes = Buffer.alloc(8 * 1024 * 1024, "0123456789abcdef-");
   const direct = readInto(socket, { reader: new FrameReader(), onBytes: () => true });
-  const taken = writeNow(direct, bytes);
+  const taken = lineOf(direct).writeNow(bytes);
   expect(taken).toBeGreaterThan(0);
   expect(taken).toBeLessThan(bytes.byteLength);
   direct.write(bytes.subarray(taken));
   // While something waits, nothing may pass it.
-  expect(writeNow(direct, bytes)).toBe(0);
+  expect(lineOf(direct).writeNow(bytes)).toBe(0);
   const chunks: Buffer[] = [];
   let byteCount = 0;
   peer.on("data", (chunk: Buffer) => {
@@ -147,5 +147,5 @@ test("writing to a connection that is gone takes nothing and does not throw", as
   const closed = once(direct, "close");
   peer.destroy();
   await closed;
-  expect(writeNow(direct, goodbye)).toBe(0);
+  expect(lineOf(direct).writeNow(goodbye)).toBe(0);
 });

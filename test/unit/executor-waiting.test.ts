@@ -8,7 +8,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { nowMs } from "../../server/executor/clock.ts";
-import { readInto, writeNow, writeSoon } from "../../server/executor/connection.ts";
+import { lineOf, readInto } from "../../server/executor/connection.ts";
 import { isTurnOver, limitWaits, receive, sendNow, setWaiting } from "../../server/executor/socket-calls.ts";
 import { FrameKind } from "../../shared/generated/calls.ts";
 import { FrameReader } from "../../shared/wire/frame.ts";
@@ -46,7 +46,7 @@ function echo(socket: Socket, onBytes = (_bytes: Buffer): void => {}): Socket {
     onBytes: () => {
       const bytes = Buffer.from(reader.takeRest());
       onBytes(bytes);
-      if (!direct.destroyed && writeNow(direct, bytes) !== bytes.byteLength)
+      if (!direct.destroyed && lineOf(direct).writeNow(bytes) !== bytes.byteLength)
         throw new Error("A small answer is not taken.");
       return true;
     },
@@ -227,7 +227,7 @@ test("what the stream writes while the socket waits neither hangs nor is lost wh
     reader,
     onBytes: () => {
       const bytes = Buffer.from(reader.takeRest());
-      if (asked++ === 0) writeNow(direct, bytes);
+      if (asked++ === 0) lineOf(direct).writeNow(bytes);
       else {
         wasWaiting = waits(fdOf(direct));
         direct.write(Buffer.alloc(32 << 20, 7));
@@ -337,8 +337,8 @@ test("what comes behind large data is heard, however little it is and in however
       for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
         if (frame.placed === undefined && frame.end - frame.start < dataBytes) {
           left = ++round;
-          writeNow(direct, Uint8Array.of(2));
-        } else if (--left === 0) writeNow(direct, Uint8Array.of(1));
+          lineOf(direct).writeNow(Uint8Array.of(2));
+        } else if (--left === 0) lineOf(direct).writeNow(Uint8Array.of(1));
       }
       const begun = reader.begun();
       if (begun !== undefined && begun.payloadBytes >= 8 && begun.byteCount > dataBytes) reader.place(8, into);
@@ -366,7 +366,7 @@ test("large data goes whole from where it lies to a peer that reads, in order", 
   const direct = echo(socket!);
   const done = once(peer, "message");
   for (let at = 0; at < bytes.byteLength; ) {
-    const taken = writeSoon(direct, bytes.subarray(at, at + (1 << 20)));
+    const taken = lineOf(direct).writeSoon(bytes.subarray(at, at + (1 << 20)));
     at += taken;
     if (taken === 0) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -378,7 +378,7 @@ test("a peer that does not read is waited for once in a turn of the event loop",
   const direct = echo(socket!);
   const bytes = Buffer.alloc(1 << 20);
   const startedAt = performance.now();
-  for (let call = 0; call < 500; call++) writeSoon(direct, bytes);
+  for (let call = 0; call < 500; call++) lineOf(direct).writeSoon(bytes);
   // Waits in every call would take 10 s.
   expect(performance.now() - startedAt).toBeLessThan(5_000);
 });

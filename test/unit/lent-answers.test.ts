@@ -97,6 +97,29 @@ test.each([true, false])(
   },
 );
 
+test.each([true, false])(
+  "frames from memory that is used again at once arrive as they were, also of a peer that reads late, resumable: %s",
+  async (isResumable) => {
+    const { direct, peer, close } = await connected();
+    const outgoing = new Outgoing({ isResumable });
+    outgoing.attach(direct, 0);
+    const memory = new Uint8Array(16 * KiB);
+    const expected: Uint8Array[] = [];
+    for (let mark = 1; mark <= 1_500; mark++) {
+      const frame = memory.subarray(0, mark % 2 === 0 ? 104 : memory.byteLength).fill(mark);
+      outgoing.send(frame);
+      expected.push(frame.slice());
+    }
+    expect(outgoing.isIdle).toBe(false);
+    memory.fill(255);
+    const all = Buffer.concat(expected);
+    expect(Buffer.compare(await received(peer, all.byteLength), all)).toBe(0);
+    await waitFor("the last of it to be written", () => outgoing.isIdle);
+    expect(outgoing.byteCount).toBe(all.byteLength);
+    close();
+  },
+);
+
 test("what waits is with the socket once it is handed over, before what is written to the socket next", async () => {
   const { direct, peer, close } = await connected();
   const outgoing = new Outgoing({ isResumable: true, isKept: () => false });

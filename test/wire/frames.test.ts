@@ -21,7 +21,15 @@ import {
   type ModuleLoadAnswer,
   Opcode,
 } from "../../shared/generated/calls.ts";
-import { answersOf, callsOf, type Frame, FrameReader, FrameWriter, messageFrame } from "../../shared/wire/frame.ts";
+import {
+  answersOf,
+  callsOf,
+  type Frame,
+  FrameReader,
+  FrameWriter,
+  messageFrame,
+  onlyCallOf,
+} from "../../shared/wire/frame.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const bytesOf = (...lines: string[]): Uint8Array => Buffer.from(lines.join("").replaceAll(" ", ""), "hex");
@@ -105,7 +113,22 @@ describe("frames", () => {
     const [first, second] = callsOf(frame);
     expect(decodeLaunchCall(frame.buffer, first!.start, first!.end)).toEqual(launch);
     expect(second!.opcode).toBe(Opcode.copyToDevice);
+    expect(onlyCallOf(frame)).toBeUndefined();
     expect(reader.next()).toBeUndefined();
+  });
+
+  it("with one call say so", () => {
+    const reader = new FrameReader();
+    const whole = Buffer.concat([bytesOf("10000000 04000000 01000000 00000000"), launchCall]);
+    whole.writeUInt32LE(whole.byteLength, 0);
+    reader.push(whole);
+    const frame = reader.next()!;
+    expect(onlyCallOf(frame)).toEqual(callsOf(frame)[0]);
+    // What is left over is for `callsOf` to refuse.
+    expect(onlyCallOf({ ...frame, end: frame.end + 8 })).toBeUndefined();
+    expect(onlyCallOf({ ...frame, end: frame.start })).toBeUndefined();
+    expect(onlyCallOf({ ...frame, count: 2 })).toBeUndefined();
+    expect(() => onlyCallOf({ ...frame, end: frame.end - 8 })).toThrow("A call says it has [64] bytes");
   });
 
   it("are the same however the stream is cut: byte by byte and at every split", () => {

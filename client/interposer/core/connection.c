@@ -56,11 +56,17 @@ static void lost(struct connection *connection, const char *why) {
     shutdown(connection->file, SHUT_RDWR);
 }
 
+/* One piece goes by `send`, which costs less than `sendmsg`. */
+static ssize_t send_some(const struct connection *connection, struct iovec *parts, int count) {
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    if (count == 1) return send(connection->file, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
+    return sendmsg(connection->file, &message, MSG_NOSIGNAL);
+}
+
 /* Writes all of it, or puts the connection into failure. */
 static void write_all(struct connection *connection, struct iovec *parts, int count) {
     while (count > 0) {
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-        ssize_t sent = sendmsg(connection->file, &message, MSG_NOSIGNAL);
+        ssize_t sent = send_some(connection, parts, count);
         if (sent < 0) {
             if (errno == EINTR) continue;
             if ((errno == EAGAIN || errno == EWOULDBLOCK) && !socket_is_dead(connection)) continue;

