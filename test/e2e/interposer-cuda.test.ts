@@ -12,7 +12,7 @@ let server: TestServer;
 beforeAll(async () => {
   if (!hasNvcc) return;
   buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
+  server = await startServer({ args: ["--device", "cpu:2x512MiB"] });
 });
 afterAll(async () => {
   await server?.stop();
@@ -25,6 +25,12 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     const finished = await runProgram({ server, command: [compileProgram(source, { flags: ptx })] });
     expect(finished.code, finished.stdout + finished.stderr).toBe(0);
     expect(finished.stdout).toMatch(/ok\n$/);
+  });
+
+  it("copies between the devices of its lease, and is told that kernels reach only their own", async () => {
+    const command = [compileProgram("test/interposer/two-devices/peers.cu", { flags: ptx })];
+    const finished = await runProgram({ server, command, devices: 2 });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it.each(["none", "speed"])("runs with its device code compressed for [%s]", async (mode) => {

@@ -103,6 +103,34 @@ typedef struct {
     unsigned int reserved[16];
 } CUDA_RESOURCE_VIEW_DESC;
 
+/* CUmemcpy3DOperandType */
+enum { CU_OPERAND_POINTER = 1, CU_OPERAND_ARRAY = 2 };
+
+typedef struct {
+    int type;
+    union {
+        struct {
+            CUdeviceptr address;
+            /* In elements. */
+            size_t row_length, layer_height;
+            int location[2];
+        } pointer;
+        struct {
+            CUarray array;
+            size_t x, y, z;
+        } array;
+    } of;
+} CUmemcpy3DOperand;
+
+typedef struct {
+    CUmemcpy3DOperand src, dst;
+    size_t width, height, depth;
+    int access_order;
+    unsigned int flags;
+} CUDA_MEMCPY3D_BATCH_OP;
+
+CUresult cuMemcpy3DBatchAsync_v2(size_t count, CUDA_MEMCPY3D_BATCH_OP *copies, unsigned long long flags, CUstream stream);
+CUresult cuMemcpy3DBatchAsync(size_t count, CUDA_MEMCPY3D_BATCH_OP *copies, size_t *failed, unsigned long long flags, CUstream stream);
 CUresult cuArrayCreate_v2(CUarray *array, const CUDA_ARRAY_DESCRIPTOR *wish);
 CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *wish);
 CUresult cuArrayGetDescriptor_v2(CUDA_ARRAY_DESCRIPTOR *descriptor, CUarray array);

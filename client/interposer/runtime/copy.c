@@ -240,3 +240,17 @@ CONTEXT(cudaMemcpyBatchAsync,
 }
 #endif
 RUNTIME_ALIAS(cudaMemcpyBatchAsync_ptsz, cudaMemcpyBatchAsync);
+
+/* Copies of boxes are described as the driver has them. */
+#if CUDART_MAJOR == 12
+CONTEXT(cudaMemcpy3DBatchAsync, (size_t count, CUDA_MEMCPY3D_BATCH_OP *copies, size_t *failed, unsigned long long flags, cudaStream_t stream),
+        (count, copies, failed, flags, stream)) {
+    return cuMemcpy3DBatchAsync(count, copies, failed, flags, stream);
+}
+#else
+CONTEXT(cudaMemcpy3DBatchAsync, (size_t count, CUDA_MEMCPY3D_BATCH_OP *copies, unsigned long long flags, cudaStream_t stream),
+        (count, copies, flags, stream)) {
+    return cuMemcpy3DBatchAsync_v2(count, copies, flags, stream);
+}
+#endif
+RUNTIME_ALIAS(cudaMemcpy3DBatchAsync_ptsz, cudaMemcpy3DBatchAsync);

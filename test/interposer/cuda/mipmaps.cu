@@ -296,6 +296,57 @@ static void shapes() {
     CHECK(cudaFree(out));
 }
 
+#if CUDART_VERSION >= 13000
+/* Boxes between memory and levels, many in one call. */
+static void batches() {
+    cudaMipmappedArray_t array = make(make_cudaExtent(8, 8, 3), 2, cudaArrayLayered);
+    cudaArray_t level;
+    CHECK(cudaGetMipmappedArrayLevel(&level, array, 1));
+    std::vector<float> from(4 * 4 * 3), to(6 * 5 * 2, -1);
+    for (size_t i = 0; i < from.size(); i++) from[i] = (float)i;
+    cudaStream_t stream;
+    CHECK(cudaStreamCreate(&stream));
+    cudaMemcpy3DBatchOp in, out;
+    memset(&in, 0, sizeof in);
+    in.src.type = cudaMemcpyOperandTypePointer;
+    in.src.op.ptr.ptr = from.data();
+    in.dst.type = cudaMemcpyOperandTypeArray;
+    in.dst.op.array.array = level;
+    in.extent = make_cudaExtent(4, 4, 3);
+    in.srcAccessOrder = cudaMemcpySrcAccessOrderStream;
+    CHECK(cudaMemcpy3DBatchAsync(1, &in, 0, stream));
+    memset(&out, 0, sizeof out);
+    out.src.type = cudaMemcpyOperandTypeArray;
+    out.src.op.array.array = level;
+    out.src.op.array.offset = {1, 2, 1};
+    out.dst.type = cudaMemcpyOperandTypePointer;
+    out.dst.op.ptr.ptr = to.data();
+    out.dst.op.ptr.rowLength = 6;
+    out.dst.op.ptr.layerHeight = 5;
+    out.extent = make_cudaExtent(3, 2, 2);
+    out.srcAccessOrder = cudaMemcpySrcAccessOrderStream;
+    CHECK(cudaMemcpy3DBatchAsync(1, &out, 0, stream));
+    CHECK(cudaStreamSynchronize(stream));
+    for (int z = 0; z < 2; z++)
+        for (int y = 0; y < 5; y++)
+            for (int x = 0; x < 6; x++) EXPECT(to[(z * 5 + y) * 6 + x] == (x < 3 && y < 2 ? from[((z + 1) * 4 + y + 2) * 4 + x + 1] : -1));
+    out.extent.width = 4;
+    EXPECT(cudaMemcpy3DBatchAsync(1, &out, 0, stream) == cudaErrorInvalidValue);
+    out.extent.width = 0;
+    EXPECT(cudaMemcpy3DBatchAsync(1, &out, 0, stream) == cudaErrorInvalidValue);
+    out.extent.width = 3;
+    out.dst.op.ptr.rowLength = 2;
+    EXPECT(cudaMemcpy3DBatchAsync(1, &out, 0, stream) == cudaErrorInvalidValue);
+    EXPECT(cudaMemcpy3DBatchAsync(0, &in, 0, stream) == cudaErrorInvalidValue);
+    cudaGetLastError();
+    CHECK(cudaStreamDestroy(stream));
+    CHECK(cudaFreeMipmappedArray(array));
+}
+#else
+static void batches() {
+}
+#endif
+
 static void mistakes() {
     cudaChannelFormatDesc channel = cudaCreateChannelDesc<float>();
     cudaMipmappedArray_t array;
@@ -328,6 +379,7 @@ static void mistakes() {
 int main() {
     planes();
     shapes();
+    batches();
     mistakes();
     printf("ok\n");
     return 0;
