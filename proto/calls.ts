@@ -520,7 +520,7 @@ export const calls = {
       [
         "flags",
         "u32",
-        "1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear)",
+        "1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes",
       ],
       ["borderX", "u32", "bits of the first number that is read outside with border"],
       ["borderY", "u32", "of the second"],

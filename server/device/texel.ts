@@ -103,6 +103,8 @@ export interface TextureOptions {
   readonly isNormalized: boolean;
   /** Whether six layers each are the faces of a cube. */
   readonly isCube: boolean;
+  /** Whether those are filtered across the cube's edges, whatever the address modes. */
+  readonly isSeamless: boolean;
   /** What is read outside with AddressMode.BORDER: four words, floats where floats are read. */
   readonly border: readonly [number, number, number, number];
   /** Whether numbers of 8 bits, read as parts of the largest, are sRGB and become linear; the fourth of a texel always is. */

@@ -29,7 +29,7 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 const resources = ["linear", "rows", "array"] as const;
 const filters = ["point", "linear"] as const;
 /** Bits of `flags`. */
-const Flag = { READS_INTEGERS: 1, IS_NORMALIZED: 2, IS_CUBE: 4, CONVERTS_SRGB: 8 } as const;
+const Flag = { READS_INTEGERS: 1, IS_NORMALIZED: 2, IS_CUBE: 4, CONVERTS_SRGB: 8, IS_SEAMLESS: 16 } as const;
 const SurfaceFlag = { STORES_PARTS: 1 } as const;
 const FACES = 6;
 
@@ -93,6 +93,8 @@ function textureOptions(call: TextureCreateCall): TextureOptions {
   if (isCube && (layers === 0 || layers % FACES !== 0 || height !== layout.width)) {
     throw bad(`The faces of a cube are [${layout.width}, ${height}] in size, and [${layers}] in number.`);
   }
+  const isSeamless = (call.flags & Flag.IS_SEAMLESS) !== 0;
+  if (isSeamless && !isCube) throw bad("Only cubes are filtered across their edges.");
   const readsIntegers = (call.flags & Flag.READS_INTEGERS) !== 0;
   const convertsSrgb = (call.flags & Flag.CONVERTS_SRGB) !== 0;
   const isNormalized = (call.flags & Flag.IS_NORMALIZED) !== 0;
@@ -115,6 +117,7 @@ function textureOptions(call: TextureCreateCall): TextureOptions {
     readsIntegers,
     isNormalized,
     isCube,
+    isSeamless,
     border: [call.borderX, call.borderY, call.borderZ, call.borderW],
     convertsSrgb,
     levels,

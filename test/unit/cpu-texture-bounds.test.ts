@@ -82,6 +82,7 @@ test(`a fetch finds texels, or nothing (SEED=${SEED})`, () => {
         readsIntegers: true,
         isNormalized: int(2) === 0,
         isCube: false,
+        isSeamless: false,
         border: [three, three, three, three],
         convertsSrgb: false,
         levels,
@@ -98,6 +99,47 @@ test(`a fetch finds texels, or nothing (SEED=${SEED})`, () => {
       JSON.stringify({ layout, at, found }),
     ).toBe(true);
     fill(OUTSIDE);
+  }
+});
+
+test(`a fetch across the edges of a cube finds texels of that cube (SEED=${SEED})`, () => {
+  const random = seeded(SEED);
+  const { int } = random;
+  const memory = new SharedArrayBuffer(64 * 1024);
+  const floats = new Float32Array(memory);
+  for (let round = 0; round < ROUNDS / 10; round++) {
+    const width = 1 + int(5);
+    const cubes = 1 + int(3);
+    const sizes = {
+      width,
+      height: width,
+      depth: 0,
+      layers: 6 * cubes,
+      rowBytes: width * 4,
+      planeBytes: width * width * 4,
+    };
+    const layout: TexelLayout = { address: TEXELS * 4, format: 32, channels: 1, ...sizes };
+    floats.fill(OUTSIDE);
+    // Each cube has its own number.
+    for (let cube = 0; cube < cubes; cube++)
+      floats.fill(cube, TEXELS + cube * 6 * width * width, TEXELS + (cube + 1) * 6 * width * width);
+    const modes = { addressModes: [int(4), int(4), int(4)], filter: "linear", readsIntegers: true } as const;
+    const kind = {
+      isNormalized: true,
+      isCube: true,
+      isSeamless: true,
+      convertsSrgb: false,
+      levels: undefined,
+    } as const;
+    const texture = new Texture(
+      memory,
+      { resource: "array", layout, ...modes, ...kind, border: [1, 1, 1, 1] },
+      { arenaBase: 0, at: RESULT * 4 },
+    );
+    const cube = int(cubes);
+    const at = [0, 1].map(() => (int(2) === 0 ? int(1000) / 1000 : place(random, width)));
+    texture.fetch({ at, layer: cube * 6 + int(6), isWhole: false });
+    expect(floats[RESULT], JSON.stringify({ layout, at })).toBeCloseTo(cube, 5);
   }
 });
 

@@ -32,6 +32,7 @@ const options = (of: TexelLayout, change: Partial<TextureOptions> = {}): Texture
   readsIntegers: true,
   isNormalized: false,
   isCube: false,
+  isSeamless: false,
   border: [0, 0, 0, 0],
   convertsSrgb: false,
   levels: undefined,

@@ -69,6 +69,7 @@ const optionsOf = (layouts: readonly TexelLayout[], change: Partial<LevelsOfDeta
   readsIntegers: true,
   isNormalized: true,
   isCube: false,
+  isSeamless: false,
   border: [0, 0, 0, 0],
   convertsSrgb: false,
   levels: { further: layouts.slice(1), filter: "point", bias: 0, least: 0, most: 100, ...change },
@@ -235,6 +236,91 @@ describe("a level of detail", () => {
     const body = `tex.2d.v4.u32.f32 ${result}, [%rd0, {0f00000000, 0f00000000}];`;
     await expect(runPtx(own, ptxKernel(body), { args: [object] })).rejects.toMatchObject({ code: "ILLEGAL_ADDRESS" });
     await own.slice.close();
+  });
+});
+
+describe("a cube that is filtered across its edges", () => {
+  const SIDE = 4;
+  const STEP = 1 / SIDE;
+  type Place = readonly [x: number, y: number, z: number];
+  /** Where texels of the faces are on the cube of all places whose largest coordinate is 1: the table of the guide, from faces to places. */
+  const surfaces: readonly ((s: number, t: number) => Place)[] = [
+    (s, t) => [1, -t, -s],
+    (s, t) => [-1, -t, s],
+    (s, t) => [s, 1, t],
+    (s, t) => [s, -1, -t],
+    (s, t) => [s, -t, 1],
+    (s, t) => [-s, -t, -1],
+  ];
+  const color = ([x, y, z]: Place): number => 100 * x + 10 * y + z;
+  const layout = levelsOf([SIDE, SIDE, 0, 6], 1)[0]!;
+  const cube: TextureOptions = {
+    ...optionsOf([layout]),
+    levels: undefined,
+    isCube: true,
+    isSeamless: true,
+    filter: "linear",
+    addressModes: [3, 3, 3],
+  };
+  const fetch = "tex.cube.v4.f32.f32 {%f10, %f11, %f12, %f13}, [%rd0, {%f0, %f1, %f2, %f2}]; mov.b32 %r10, %f10;";
+  const centre = (index: number): number => (2 * index + 1) * STEP - 1;
+
+  async function fillCube(): Promise<void> {
+    const numbers = surfaces.flatMap((place) =>
+      Array.from({ length: SIDE * SIDE }, (_, index) =>
+        color(place(centre(index % SIDE), centre(Math.floor(index / SIDE)))),
+      ),
+    );
+    await machine.slice.write(layout.address, new Uint8Array(Float32Array.from(numbers).buffer), undefined);
+  }
+
+  it("blends the texels on both sides of each edge", async () => {
+    await fillCube();
+    const places: Place[] = [];
+    const expected: number[] = [];
+    const near = 1 - STEP;
+    for (const along of [0, 1, 2]) {
+      const [first, second] = [0, 1, 2].filter((axis) => axis !== along) as [number, number];
+      for (const [one, two] of [
+        [1, 1],
+        [1, -1],
+        [-1, 1],
+        [-1, -1],
+      ] as const)
+        for (let index = 0; index < SIDE; index++) {
+          const at = (a: number, b: number): Place => {
+            const place = [0, 0, 0];
+            place[along] = centre(index);
+            place[first] = a * one;
+            place[second] = b * two;
+            return place as unknown as Place;
+          };
+          places.push(at(1, 1));
+          expected.push((color(at(1, near)) + color(at(near, 1))) / 2);
+          // A quarter of a texel from the edge, on the first of both faces.
+          places.push(at(1, 1 - STEP / 2));
+          expected.push(0.75 * color(at(1, near)) + 0.25 * color(at(near, 1)));
+        }
+    }
+    const found = firsts(await run(cube, fetch, places));
+    for (const [index, value] of found.entries()) expect(value, `${places[index]}`).toBeCloseTo(expected[index]!, 3);
+  });
+
+  it("takes the mean of three for the fourth texel around a corner, and clamps where it does not filter", async () => {
+    await fillCube();
+    const near = 1 - STEP;
+    const corner = [color([1, near, near]), color([near, 1, near]), color([near, near, 1])];
+    const mean = corner.reduce((sum, value) => sum + value, 0) / 3;
+    const [found] = await run(cube, fetch, [[1, 1, 1]]);
+    expect(found).toBeCloseTo(mean, 3);
+    const [texel] = await run({ ...cube, filter: "point" }, fetch, [[0.2, 0.999, 1]]);
+    expect(texel).toBe(Math.fround(color([centre(2), near, 1])));
+  });
+
+  it("stays inside for directions that are none", async () => {
+    await fillCube();
+    const odd = [Number.NaN, 0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].map((x) => [x, x, x]);
+    for (const value of firsts(await run(cube, fetch, odd))) expect(Math.abs(value)).toBeLessThan(112);
   });
 });
 

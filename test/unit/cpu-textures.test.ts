@@ -58,6 +58,7 @@ const plain: Omit<TextureOptions, "layout"> = {
   readsIntegers: true,
   isNormalized: false,
   isCube: false,
+  isSeamless: false,
   border: [0, 0, 0, 0],
   convertsSrgb: false,
   levels: undefined,

@@ -165,6 +165,7 @@ describe.skipIf(!has("cuda.h"))("cuda.h", () => {
       readsIntegers: true,
       isNormalized: true,
       isCube: false,
+      isSeamless: false,
       border: [1, 2, 3, 0x3f80_0000],
       convertsSrgb: true,
       levels: undefined,

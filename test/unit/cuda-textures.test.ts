@@ -31,6 +31,7 @@ const rows: TextureOptions = {
   convertsSrgb: false,
   levels: undefined,
   isCube: false,
+  isSeamless: false,
   border: [0, 0, 0, 0],
 };
 const line: TextureOptions = { ...rows, resource: "linear", layout: { ...rows.layout, width: 32, height: 0 } };

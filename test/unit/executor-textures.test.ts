@@ -150,6 +150,7 @@ describe("a texture", () => {
     ["no such address mode", { addressModeZ: 4 }],
     ["faces that are no squares", { resource: 2, flags: 5, layers: 6, height: 1, planeBytes: 64 }],
     ["five faces", { resource: 2, flags: 5, layers: 5, width: 1, height: 1, planeBytes: 64 }],
+    ["edges to be filtered of what is no cube", { resource: 2, flags: 19 }],
     ["whole numbers to be filtered", { format: 1, filter: 1 }],
     ["whole numbers of 32 bits to be filtered", { format: 3, filter: 1, flags: 0 }],
   ])("with %s is refused, and its handle is used up", (_name, change) => {

@@ -262,11 +262,8 @@ static CUresult check_modes(const struct texture *wish, bool is_whole) {
         if (texture->mipmap_filter_mode != CU_FILTER_POINT && texture->mipmap_filter_mode != CU_FILTER_LINEAR) return CUDA_ERROR_INVALID_VALUE;
         if ((texture->flags & CU_TEXTURE_NORMALIZED) == 0) return CUDA_ERROR_INVALID_VALUE;
     }
-    const unsigned known = CU_TEXTURE_READ_AS_INTEGER | CU_TEXTURE_NORMALIZED | CU_TEXTURE_SRGB | CU_TEXTURE_DISABLE_TRILINEAR;
-    if ((texture->flags & ~(known | CU_TEXTURE_SEAMLESS)) != 0) return CUDA_ERROR_INVALID_VALUE;
-    if ((texture->flags & CU_TEXTURE_SEAMLESS) == 0) return CUDA_SUCCESS;
-    trace("cuTexObjectCreate with the flags [0x%x]: seamless cubes are not carried over", texture->flags);
-    return CUDA_ERROR_NOT_SUPPORTED;
+    const unsigned known = CU_TEXTURE_READ_AS_INTEGER | CU_TEXTURE_NORMALIZED | CU_TEXTURE_SRGB | CU_TEXTURE_DISABLE_TRILINEAR | CU_TEXTURE_SEAMLESS;
+    return (texture->flags & ~known) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* Whether the faces of a cube are read: all six of one, or of several. */
@@ -278,7 +275,7 @@ static bool is_cube(const CUDA_RESOURCE_DESC *resource, const texels *found) {
 }
 
 /* Flags of the call. */
-enum { CALL_INTEGERS = 1, CALL_NORMALIZED = 2, CALL_CUBE = 4, CALL_SRGB = 8 };
+enum { CALL_INTEGERS = 1, CALL_NORMALIZED = 2, CALL_CUBE = 4, CALL_SRGB = 8, CALL_SEAMLESS = 16 };
 
 static CUresult describe(const struct texture *wish, struct sluice_texture_create_call *call, struct further_levels *further) {
     const struct device *device = wish->context->device;
@@ -296,7 +293,8 @@ static CUresult describe(const struct texture *wish, struct sluice_texture_creat
     if (result != CUDA_SUCCESS) return result;
     /* Other numbers than bytes have no such conversion. */
     bool is_srgb = (texture->flags & CU_TEXTURE_SRGB) != 0 && format.numbers == CU_FORMAT_UINT8 && !as_integers;
-    bool cube = is_cube(&wish->resource, &found);
+    bool cube = is_cube(&wish->resource, &found), is_seamless = (texture->flags & CU_TEXTURE_SEAMLESS) != 0;
+    if (is_seamless && !cube) return CUDA_ERROR_INVALID_VALUE;
     uint32_t border[4];
     memcpy(border, texture->border, sizeof border);
     *call = (struct sluice_texture_create_call){
@@ -307,7 +305,7 @@ static CUresult describe(const struct texture *wish, struct sluice_texture_creat
         /* Lines of memory are not filtered, whatever is asked. */
         .filter = wish->resource.type == CU_RESOURCE_LINEAR ? 0 : (uint32_t)texture->filter_mode,
         .flags = (as_integers ? CALL_INTEGERS : 0u) | (cube || (texture->flags & CU_TEXTURE_NORMALIZED) ? CALL_NORMALIZED : 0u) |
-                 (cube ? CALL_CUBE : 0u) | (is_srgb ? CALL_SRGB : 0u),
+                 (cube ? CALL_CUBE : 0u) | (is_srgb ? CALL_SRGB : 0u) | (is_seamless ? CALL_SEAMLESS : 0u),
         .border_x = border[0], .border_y = border[1], .border_z = border[2], .border_w = border[3],
     };
     if (wish->resource.type != CU_RESOURCE_MIPMAPPED_ARRAY) return CUDA_SUCCESS;

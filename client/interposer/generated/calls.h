@@ -1783,7 +1783,7 @@ struct sluice_texture_create_call {
     uint32_t address_mode_z;
     /* 0 the nearest texel, 1 linear. */
     uint32_t filter;
-    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear). */
+    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes. */
     uint32_t flags;
     /* Bits of the first number that is read outside with border. */
     uint32_t border_x;

@@ -1,6 +1,7 @@
 /* Arrays of one, two and three dimensions, with layers and of cubes: copies to, from and between them, and textures over them. */
 #include "check.h"
 
+#include <algorithm>
 #include <cmath>
 
 static cudaArray_t make(size_t width, size_t height, size_t depth, unsigned flags = 0) {
@@ -110,6 +111,37 @@ static void shapes() {
         expect_texels(array, each.shape, places, data);
         CHECK(cudaFreeArray(array));
     }
+}
+
+/* Faces of one number each, filtered across the edges between them. */
+static void seamless_cubes() {
+    const int size = 8;
+    std::vector<float> data(size * size * 6);
+    for (int face = 0; face < 6; face++) std::fill_n(data.begin() + face * size * size, size * size, (float)(1 << face));
+    cudaArray_t cube = make(size, size, 6, cudaArrayCubemap), plane = make(size, size, 0);
+    fill(cube, data, make_cudaExtent(size, size, 6));
+    cudaResourceDesc resource;
+    cudaTextureDesc texture;
+    memset(&resource, 0, sizeof resource);
+    memset(&texture, 0, sizeof texture);
+    resource.resType = cudaResourceTypeArray;
+    resource.res.array.array = cube;
+    texture.filterMode = cudaFilterModeLinear;
+    texture.normalizedCoords = 1;
+    texture.seamlessCubemap = 1;
+    cudaTextureObject_t object;
+    CHECK(cudaCreateTextureObject(&object, &resource, &texture, NULL));
+    const float e = 0.1f, n = 1 - 0.5f / size;
+    std::vector<float4> places = {{1, 1, e, 0}, {-1, e, 1, 0}, {e, -1, -1, 0}, {1, e, e, 0}, {e, 1, n, 0}, {-n, e, -1, 0}};
+    std::vector<float> want = {(1 + 4) / 2.0f, (2 + 16) / 2.0f, (8 + 32) / 2.0f, 1, 0.75f * 4 + 0.25f * 16, 0.75f * 32 + 0.25f * 2};
+    std::vector<float> got = fetch_all(object, CUBE, places);
+    for (size_t i = 0; i < places.size(); i++) EXPECT(fabsf(got[i] - want[i]) < 0.1f);
+    CHECK(cudaDestroyTextureObject(object));
+    resource.res.array.array = plane;
+    EXPECT(cudaCreateTextureObject(&object, &resource, &texture, NULL) != cudaSuccess);
+    cudaGetLastError();
+    CHECK(cudaFreeArray(cube));
+    CHECK(cudaFreeArray(plane));
 }
 
 static void cubes() {
@@ -289,6 +321,7 @@ static void graph() {
 int main() {
     shapes();
     cubes();
+    seamless_cubes();
     filtered();
     rectangles();
     boxes();

@@ -15,6 +15,28 @@ const faces = [
 
 const named = (vector: ArrayLike<number>, name: number): number => (name > 0 ? vector[name - 1]! : -vector[-name - 1]!);
 
+export interface FacePlace {
+  readonly face: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The texel of another face that stands where one beyond an edge of a face would be, but not beyond a corner; each is `size` texels wide. */
+export function acrossEdge({ face, x, y }: FacePlace, size: number): FacePlace {
+  const direction = new Float64Array(3);
+  const [side, other, out] = faces[face]!;
+  const set = (name: number, value: number): void => {
+    direction[Math.abs(name) - 1] = Math.sign(name) * value;
+  };
+  set(side, (2 * x + 1) / size - 1);
+  set(other, (2 * y + 1) / size - 1);
+  set(out, 1);
+  const found = projectOnFace(direction);
+  const [s, t] = [direction[0]!, direction[1]!];
+  const texel = (place: number) => Math.min(Math.floor(place * size), size - 1);
+  return { face: found, x: texel(s), y: texel(t) };
+}
+
 /**
  * Replaces a direction by its place on a face; returns the face's number. Changes of the direction, if there are any, become changes of the
  * place.

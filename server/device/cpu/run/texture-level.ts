@@ -3,10 +3,13 @@
  * weights of linear filtering with eight bits of fraction. Whatever the coordinates are, nothing outside the level's memory is read.
  */
 import { AddressMode, type TexelLayout, type TextureOptions, texelBytes, texelFormats } from "../../texel.ts";
+import { acrossEdge, type FacePlace } from "./cube.ts";
 import { numberReader, type ReadNumber, readsFloats } from "./texel-reader.ts";
 
 /** Steps in which the weights of linear filtering are told. */
 const WEIGHT_STEPS = 256;
+
+const FACES = 6;
 
 /** A texel outside, for which the border stands. */
 const OUTSIDE = -1;
@@ -42,6 +45,7 @@ export function inSteps(weight: number): number {
 
 export class TextureLevel {
   readonly #isFiltered: boolean;
+  readonly #isSeamless: boolean;
   readonly #channels: number;
   /** As many as the texture has dimensions. */
   readonly #axes: readonly Axis[];
@@ -52,6 +56,8 @@ export class TextureLevel {
   readonly #layerStride: number;
   readonly #layers: number;
   readonly #border: ArrayLike<number>;
+  /** The one that is read. */
+  #layer = 0;
 
   constructor(memory: ArrayBufferLike, options: TextureOptions, layout: TexelLayout, arenaBase: number) {
     const { addressModes, resource } = options;
@@ -62,6 +68,7 @@ export class TextureLevel {
       ? numberReader(memory, layout.format, { asFloats: isFloat, isSrgb: false })
       : read;
     this.#read = [read, read, read, readLast];
+    this.#isSeamless = options.isSeamless;
     this.#isFiltered = options.filter === "linear" && resource !== "linear";
     this.#channels = layout.channels;
     this.#start = (layout.address - arenaBase) / bytes;
@@ -70,7 +77,7 @@ export class TextureLevel {
     const axis = (index: 0 | 1 | 2, size: number, strideBytes: number): Axis => ({
       size: Math.max(1, size),
       // Outside of lines is nothing; folding coordinates is defined for those that go from 0 to 1.
-      mode: resource === "linear" ? AddressMode.BORDER : addressModes[index],
+      mode: resource === "linear" ? AddressMode.BORDER : options.isSeamless ? AddressMode.CLAMP : addressModes[index],
       isNormalized: options.isNormalized,
       stride: strideBytes / bytes,
     });
@@ -88,7 +95,7 @@ export class TextureLevel {
   fetch({ at, layer, isWhole }: Place, into: Float64Array): void {
     const isLinear = this.#isFiltered && !isWhole;
     this.#locate(at, isLinear, isWhole);
-    const base = this.#start + this.#layer(layer) * this.#layerStride;
+    const base = this.#base(layer);
     for (let channel = 0; channel < 4; channel++) {
       if (channel >= this.#channels) into[channel] = 0;
       else into[channel] = isLinear ? this.#blend(base, channel) : this.#texel(base, channel, 0);
@@ -98,7 +105,7 @@ export class TextureLevel {
   /** One number of each of the four texels around a place in two dimensions, counter-clockwise from the one below at the left. */
   gather({ at, layer }: Place, component: number, into: Float64Array): void {
     this.#locate(at, true, false);
-    const base = this.#start + this.#layer(layer) * this.#layerStride;
+    const base = this.#base(layer);
     for (const [index, corner] of [2, 3, 1, 0].entries()) {
       into[index] = component < this.#channels ? this.#texel(base, component, corner) : 0;
     }
@@ -109,9 +116,10 @@ export class TextureLevel {
     return Math.hypot(...this.#axes.map(({ size, isNormalized }, index) => change[index]! * (isNormalized ? size : 1)));
   }
 
-  /** The nearest that there is; the number has no sign. */
-  #layer(layer: number): number {
-    return Math.min(layer >>> 0, this.#layers - 1);
+  /** Index of a layer's first number; the nearest layer that there is, whose number has no sign. */
+  #base(layer: number): number {
+    this.#layer = Math.min(layer >>> 0, this.#layers - 1);
+    return this.#start + this.#layer * this.#layerStride;
   }
 
   #locate(place: ArrayLike<number>, isLinear: boolean, isWhole: boolean): void {
@@ -120,15 +128,19 @@ export class TextureLevel {
       const position = this.#positions[index]!;
       const at = isWhole ? place[index]! : scale(axis, place[index]!);
       const below = Math.floor(isLinear ? at - 0.5 : at);
-      position.first = resolve(axis, below);
+      // Beyond an edge of a cube is another face, which is found texel by texel.
+      const crosses = this.#isSeamless && isLinear && below >= -1 && below < axis.size;
+      position.first = crosses ? below : resolve(axis, below);
       if (!isLinear) continue;
-      position.second = resolve(axis, below + 1);
+      if (crosses) position.second = below + 1;
+      else position.second = resolve(axis, below + 1);
       position.weight = inSteps(at - 0.5 - below);
     }
   }
 
   /** The number of the texel at one corner: bits of `corner` say along which axes it is the second. */
   #texel(base: number, channel: number, corner: number): number {
+    if (this.#isSeamless) return this.#texelOfCube(channel, corner);
     let index = base + channel;
     for (let axis = 0; axis < this.#axes.length; axis++) {
       const { first, second } = this.#positions[axis]!;
@@ -137,6 +149,31 @@ export class TextureLevel {
       index += texel * this.#axes[axis]!.stride;
     }
     return this.#read[channel]!(index);
+  }
+
+  #texelOfCube(channel: number, corner: number): number {
+    const [across, along] = this.#positions;
+    const { size } = this.#axes[0]!;
+    const x = (corner & 1) === 0 ? across!.first : across!.second;
+    const y = (corner & 2) === 0 ? along!.first : along!.second;
+    const face = this.#layer % FACES;
+    const inside = (at: number) => Math.min(Math.max(at, 0), size - 1);
+    const [nearX, nearY] = [inside(x), inside(y)];
+    if (x === nearX && y === nearY) return this.#texelOn({ face, x, y }, channel);
+    if (x === nearX || y === nearY) return this.#texelOn(acrossEdge({ face, x, y }, size), channel);
+    // Three faces meet in a corner, where there is no fourth texel: the mean of the others stands for it.
+    const beside = acrossEdge({ face, x, y: nearY }, size);
+    const above = acrossEdge({ face, x: nearX, y }, size);
+    const texels = [{ face, x: nearX, y: nearY }, beside, above].map((place) => this.#texelOn(place, channel));
+    return (texels[0]! + texels[1]! + texels[2]!) / 3;
+  }
+
+  /** A number of a texel on a face of the cube that is read. */
+  #texelOn({ face, x, y }: FacePlace, channel: number): number {
+    const layer = this.#layer - (this.#layer % FACES) + face;
+    const [across, along] = this.#axes;
+    const base = this.#start + layer * this.#layerStride;
+    return this.#read[channel]!(base + channel + x * across!.stride + y * along!.stride);
   }
 
   #blend(base: number, channel: number): number {
