@@ -38,8 +38,14 @@ beforeAll(() => {
 
 afterAll(() => rmSync(box, { recursive: true, force: true }));
 
+interface Report {
+  readonly rows: Row[];
+  readonly inventory: Readonly<Record<string, string>>;
+}
+
 interface Outcome {
   readonly rows: Row[];
+  readonly report: Report;
   readonly text: string;
   readonly code: number;
 }
@@ -81,8 +87,8 @@ async function check(groups: string, { env = {}, args: further = [], watch }: Ch
       watch?.(child, said);
     });
   });
-  if (code === 77) return { rows: [], text, code };
-  return { rows: (JSON.parse(readFileSync(json, "utf8")) as { rows: Row[] }).rows, text, code };
+  const report = JSON.parse(readFileSync(json, "utf8")) as Report;
+  return { rows: report.rows, report, text, code };
 }
 
 const failed = (rows: readonly Row[]): Row[] => rows.filter(({ ok, bar }) => ok === false && bar === undefined);
@@ -96,6 +102,19 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(text).toContain("| end to end |");
     expect(code).toBe(0);
   }, 120_000);
+
+  it("makes the driver's calls one by one, and tells in the JSON what each returned and what the machine is", async () => {
+    const { rows, report } = await check("driver");
+    expect(failed(rows)).toEqual([]);
+    const step = rows.find(({ name }) => name === "reserve addresses");
+    expect(step?.note).toBe("wanted 0x600000000000, given 0x600000000000");
+    expect(report.inventory["/dev"]).toBeDefined();
+    const refused = await check("driver", { env: { SLUICE_STANDIN_FAIL: "cuMemHostRegister_v2:801" } });
+    expect(failed(refused.rows)).toMatchObject([
+      { name: "page-lock a shared file", note: "801 CUDA_ERROR_NOT_SUPPORTED" },
+    ]);
+    expect(refused.text).toContain("FAIL driver: FAIL page-lock a shared file");
+  }, 60_000);
 
   it("finds a card that breaks them", async () => {
     // Memory is not zeroed before it is lent.
@@ -146,8 +165,13 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
   }, 60_000);
 
   it("says that there is nothing to check where there is no card", async () => {
-    const { text, code } = await check("memory", { env: { SLUICE_CUDA_LIBRARY: "libcuda-that-is-not-there.so" } });
+    const { text, code, report } = await check("memory", {
+      env: { SLUICE_CUDA_LIBRARY: "libcuda-that-is-not-there.so" },
+    });
     expect(code).toBe(77);
     expect(text).toContain("there is no GPU to check");
+    // What the machine's own tools say is kept, so that the reason can be found elsewhere.
+    expect(report.rows).toMatchObject([{ name: "a GPU is found", ok: false }]);
+    expect(report.inventory).toHaveProperty("nvidia-smi");
   });
 });

@@ -13,10 +13,13 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { type Card, type Group, groups, stopServers, warmUp } from "./groups.ts";
+import { takeInventory } from "./inventory.ts";
 import { fullSizes, isTimeOver, killChildren, quickSizes, type Row, setDeadline } from "./job.ts";
-import { lineOf, renderTable, writeJson } from "./report.ts";
+import { lineOf, renderFailures, renderTable, writeJson } from "./report.ts";
 
 const EXIT_NO_GPU = 77;
+/** Of what the machine's tools say where there is no GPU. */
+const SAID_CHARACTERS_MAX = 1500;
 /** One call of a machine that gives ten minutes. */
 const LIMIT_S = 540;
 
@@ -58,6 +61,8 @@ interface Outcome {
   /** By group. */
   readonly seconds: Record<string, number>;
   isComplete: boolean;
+  /** What the machine is, in the words of its own tools. */
+  inventory: Record<string, string>;
 }
 
 async function runGroup(
@@ -125,6 +130,12 @@ async function main(): Promise<number> {
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== "DEVICE_FAILED") throw error;
     say(`Nothing is checked, for there is no GPU to check: ${error.message}`);
+    const inventory = await takeInventory();
+    const row: Row = { group: "check", name: "a GPU is found", ok: false, note: error.message };
+    if (json !== undefined) writeJson(json, { rows: [row], seconds: {}, isComplete: false, inventory });
+    for (const part of ["nvidia-smi", "/proc/driver/nvidia/version", "/dev"]) {
+      say(`${part}: ${inventory[part]?.slice(0, SAID_CHARACTERS_MAX)}`);
+    }
     return EXIT_NO_GPU;
   }
   const started = performance.now();
@@ -137,13 +148,13 @@ async function main(): Promise<number> {
   process.once("exit", keepCompiled());
   const { name, details } = device;
   say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
-  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false };
+  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false, inventory: await takeInventory() };
   const save = (): void => {
     if (json !== undefined) writeJson(json, outcome);
   };
   const tell = (): void => {
     save();
-    process.stdout.write(`${renderTable(outcome.rows)}\n`);
+    process.stdout.write(`${renderTable(outcome.rows)}\n${renderFailures(outcome.rows)}`);
     const count = (wantedOk: boolean): number => outcome.rows.filter(({ ok }) => ok === wantedOk).length;
     const seconds = Math.round((performance.now() - started) / 1000);
     process.stdout.write(`${count(true)} passed, ${count(false)} failed, ${seconds} s\n`);

@@ -123,6 +123,16 @@ export const checks: Readonly<Record<string, Check>> = {
     return `arena at 0x${all.address.toString(16)}`;
   },
 
+  "the largest slice that is offered can be had, and used to its last byte": async ({ pool }) => {
+    const [listed] = await pool.devices();
+    await using lease = await borrow(pool, listed!.sliceBytesMax);
+    const [gpu] = lease.devices;
+    const all = gpu.alloc(listed!.sliceBytesMax);
+    all.write(Uint8Array.of(7), { offset: listed!.sliceBytesMax - 1 });
+    assert.deepEqual([...(await all.read(Uint8Array, { offset: listed!.sliceBytesMax - 2 }))], [0, 7]);
+    return `${listed!.sliceBytesMax / MiB} MiB`;
+  },
+
   "a request beyond the card is refused": async ({ pool, device }) => {
     const error = await failureOf(pool.allocate({ memory: device.memoryBytes * 2 }));
     assert.equal(error.code, "IMPOSSIBLE_REQUEST");

@@ -1,4 +1,5 @@
 /** The groups of the check: what is asked of a card, each as rows that come one by one. A group that throws ends, and the others do not notice. */
+import { availableParallelism } from "node:os";
 import { connect, type Pool } from "../../client/index.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
@@ -8,6 +9,7 @@ import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { checks, copyBetween } from "./end-to-end.ts";
 import { becomesReady, failureOf, type Row, rowsOf, runJob, type Sizes, start, withinTime } from "./job.ts";
+import { comparePrograms } from "./programs.ts";
 
 const MiB = 1024 * 1024;
 /** One case takes seconds at most, beside the context that its process may have to make. */
@@ -20,6 +22,9 @@ const START_LIMIT_MS = 120_000;
 /** So many cases in a row that fail for want of a server say no more than the first. */
 const LOST_CASES_MAX = 5;
 const NOTE_CHARACTERS_MAX = 600;
+
+/** Cases at a time: most of their time is the driver's compiler's, on a core of its own. */
+const WORKERS = Math.min(6, Math.max(1, Math.floor(availableParallelism() / 2)));
 
 /** What is known of the card before a group begins. */
 export interface Card {
@@ -74,6 +79,22 @@ async function openServer(...args: string[]): Promise<TestServer> {
   return server;
 }
 
+/** The rows of several sources as they come. */
+async function* merged(sources: readonly AsyncGenerator<Row>[]): AsyncGenerator<Row> {
+  const waiting = new Map(sources.map((source) => [source, source.next().then((next) => ({ source, next }))]));
+  while (waiting.size > 0) {
+    const { source, next } = await Promise.race(waiting.values());
+    if (next.done === true) waiting.delete(source);
+    else {
+      waiting.set(
+        source,
+        source.next().then((following) => ({ source, next: following })),
+      );
+      yield next.value;
+    }
+  }
+}
+
 /** A failure after `limitMs`, whatever the work does then. */
 async function bounded<T>(limitMs: number, work: Promise<T>): Promise<T> {
   const limit = withinTime(limitMs);
@@ -117,15 +138,17 @@ export async function* warmUp({ device }: Card): AsyncGenerator<Row> {
   };
 }
 
-/** Every kernel fixture, in as few processes as the faults allow. */
-async function* checkKernels({ device }: Card): AsyncGenerator<Row> {
+/** The driver's own calls, step by step. */
+async function* checkDriver({ device }: Card): AsyncGenerator<Row> {
+  const group = "driver";
+  const failure = yield* rowsOf({ kind: "ladder", device: device.id }, START_LIMIT_MS);
+  if (failure !== undefined) yield { group, name: "the steps come to their end", ok: false, ...noteOf(failure) };
+}
+
+/** Kernel fixtures by their positions, in as few processes as the faults allow. */
+async function* runCases({ device }: Card, positions: readonly number[]): AsyncGenerator<Row> {
   const group = "kernels";
-  const before = await usedBytes(device);
-  const fatbin = await runJob({ kind: "fatbin", device: device.id }, CASE_LIMIT_MS);
-  for (const reply of fatbin.replies) if (reply.kind === "row") yield reply.row;
-  const { failure } = fatbin;
-  yield { group, name: "a fatbin has its text's kernels, and runs", ok: failure === undefined, ...noteOf(failure) };
-  let waiting = kernelCases.map((_, position) => position);
+  let waiting = positions;
   while (waiting.length > 0) {
     const job = { kind: "cases", device: device.id, positions: waiting } as const;
     const { replies, failure: problem } = await runJob(job, CASES_LIMIT_MS);
@@ -143,8 +166,22 @@ async function* checkKernels({ device }: Card): AsyncGenerator<Row> {
       }
     }
     waiting = waiting.filter((position) => !finished.has(position));
-    say(`kernels: ${kernelCases.length - waiting.length} of ${kernelCases.length}`);
+    say(`kernels: ${waiting.length} of ${positions.length} are left to one of ${WORKERS}`);
   }
+}
+
+/** Every kernel fixture. */
+async function* checkKernels(card: Card): AsyncGenerator<Row> {
+  const group = "kernels";
+  const { device } = card;
+  const before = await usedBytes(device);
+  const fatbin = await runJob({ kind: "fatbin", device: device.id }, CASE_LIMIT_MS);
+  for (const reply of fatbin.replies) if (reply.kind === "row") yield reply.row;
+  const { failure } = fatbin;
+  yield { group, name: "a fatbin has its text's kernels, and runs", ok: failure === undefined, ...noteOf(failure) };
+  const positions = kernelCases.map((_, position) => position);
+  const shares = Array.from({ length: WORKERS }, (_, worker) => positions.filter((each) => each % WORKERS === worker));
+  yield* merged(shares.map((share) => runCases(card, share)));
   yield leakRow(group, await leftOver(device, before));
 }
 
@@ -274,22 +311,19 @@ async function* checkRemoteKernels({ device }: Card): AsyncGenerator<Row> {
     await using server = await openServer("--device", device.id);
     await using pool = await connect({ server: server.grpc });
     const cases = kernelCases.filter(({ kernelTimeoutMs }) => kernelTimeoutMs === undefined);
+    const waiting = [...cases];
     let lost = 0;
-    for (const [index, kernelCase] of cases.entries()) {
-      const error = await runRemotely(pool, kernelCase);
-      yield { group, name: kernelCase.name, ok: error === undefined, isCase: true, ...noteOf(error) };
-      lost = error === undefined ? 0 : lost + 1;
-      if (lost === LOST_CASES_MAX) {
-        yield {
-          group,
-          name: "cases that are left out",
-          value: cases.length - index - 1,
-          note: "those before all fail",
-        };
-        break;
+    const worker = async function* (): AsyncGenerator<Row> {
+      for (let next = waiting.shift(); next !== undefined && lost < LOST_CASES_MAX; next = waiting.shift()) {
+        const error = await runRemotely(pool, next);
+        lost = error === undefined ? 0 : lost + 1;
+        yield { group, name: next.name, ok: error === undefined, isCase: true, ...noteOf(error) };
+        if (waiting.length % 10 === 0) say(`remote kernels: ${waiting.length} of ${cases.length} are left`);
       }
-      if (index % 10 === 9) say(`remote kernels: ${index + 1} of ${cases.length}`);
-    }
+    };
+    yield* merged(Array.from({ length: WORKERS }, worker));
+    const leftOut = { name: "cases that are left out", value: waiting.length, note: "those before all fail" };
+    if (waiting.length > 0) yield { group, ...leftOut };
   }
   yield leakRow(group, await leftOver(device, before));
 }
@@ -322,13 +356,26 @@ async function* checkRemote({ device, sizes }: Card): AsyncGenerator<Row> {
   yield leakRow(group, await leftOver(device, before));
 }
 
+/** Programs that know nothing of Sluice, by the card's own driver and borrowed. */
+async function* checkPrograms({ device }: Card): AsyncGenerator<Row> {
+  const group = "programs";
+  const before = await usedBytes(device);
+  {
+    await using server = await openServer("--device", device.id);
+    yield* comparePrograms(server.grpc, `${device.capabilityMajor}${device.capabilityMinor}`);
+  }
+  yield leakRow(group, await leftOver(device, before));
+}
+
 /** In the order in which they run: what decides first, and what takes longest last. */
 export const groups: Readonly<Record<string, Group>> = {
+  driver: checkDriver,
   memory: checkMemory,
   neighbours: checkNeighbours,
   "end to end": checkPromises,
   remote: checkRemote,
   speed: checkSpeed,
   kernels: checkKernels,
+  programs: checkPrograms,
   "remote kernels": checkRemoteKernels,
 };

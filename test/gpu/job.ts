@@ -10,6 +10,8 @@ export type Job =
   | { readonly kind: "cases"; readonly device: string; readonly positions: readonly number[] }
   /** Loads a binary image and compares it with its text. */
   | { readonly kind: "fatbin"; readonly device: string }
+  /** Makes the driver's calls one by one and tells what each returns. */
+  | { readonly kind: "ladder"; readonly device: string }
   /** Tells what a context takes of the card. */
   | { readonly kind: "overhead"; readonly device: string }
   /** Measures rates and times. */

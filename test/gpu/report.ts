@@ -4,7 +4,12 @@ import { arch, cpus, platform, release, totalmem } from "node:os";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import type { Row } from "./job.ts";
 
-const NOTE_CHARACTERS_MAX = 160;
+/** Of the notes of rows that are well, as much as leaves a table that a terminal of 12,000 characters keeps whole. */
+const NOTE_CHARACTERS = [160, 80, 40, 0];
+const TABLE_CHARACTERS_MAX = 9000;
+/** What failed is told once more behind the table, with more of its words. */
+const FAILURES_MAX = 12;
+const FAILURE_CHARACTERS_MAX = 180;
 
 const figure = (value: number | undefined): string => {
   if (value === undefined) return "";
@@ -24,22 +29,32 @@ export function lineOf(row: Row): string {
   return [verdict(row), row.name, value, ratio, row.note ?? ""].filter((part) => part !== "").join("  ");
 }
 
-/** Cases that pass become one row per group, in the place of the first. */
+/** So many cases of a group that fail are told one by one. */
+const FAILED_CASES_MAX = 5;
+
+/** Cases that pass become one row per group, in the place of the first; and so do those that fail beyond a few. */
 function countCases(rows: readonly Row[]): Row[] {
-  const good = rows.filter(({ isCase, ok }) => isCase === true && ok === true);
-  const counted = new Set<string>();
+  const counts = new Map<string, number>();
+  const keyOf = ({ group, ok }: Row): string => `${group} ${ok}`;
+  const count = (row: Row): number =>
+    rows.filter((other) => other.isCase === true && keyOf(other) === keyOf(row)).length;
   return rows.flatMap((row) => {
-    if (!good.includes(row)) return [row];
-    if (counted.has(row.group)) return [];
-    counted.add(row.group);
-    const value = good.filter(({ group }) => group === row.group).length;
-    return [{ group: row.group, name: "kernel cases that pass", ok: true, value, unit: "cases" }];
+    if (row.isCase !== true) return [row];
+    const before = counts.get(keyOf(row)) ?? 0;
+    counts.set(keyOf(row), before + 1);
+    if (row.ok === true) {
+      if (before > 0) return [];
+      return [{ group: row.group, name: "cases that pass", ok: true, value: count(row), unit: "cases" }];
+    }
+    if (before < FAILED_CASES_MAX) return [row];
+    if (before > FAILED_CASES_MAX) return [];
+    const value = count(row) - FAILED_CASES_MAX;
+    return [{ group: row.group, name: "further cases that fail", ok: false, value, unit: "cases" }];
   });
 }
 
-/** The rows as a table in Markdown, so that it can be pasted as it is. */
-export function renderTable(rows: readonly Row[]): string {
-  const cells = countCases(rows).map((row) => [
+function tableOf(rows: readonly Row[], noteCharactersMax: number): string {
+  const cells = rows.map((row) => [
     row.group,
     row.name,
     verdict(row),
@@ -49,24 +64,39 @@ export function renderTable(rows: readonly Row[]): string {
     row.ratio === undefined ? "" : row.ratio.toFixed(2),
     row.bar === undefined ? "" : row.bar.toFixed(2),
     // Whole in the JSON; a line of the table stays a line.
-    (row.note ?? "").replace(/[\s|]+/g, " ").slice(0, NOTE_CHARACTERS_MAX),
+    (row.note ?? "").replace(/[\s|]+/g, " ").slice(0, row.ok === false ? NOTE_CHARACTERS[0] : noteCharactersMax),
   ]);
-  const table = [["group", "what", "", "value", "unit", "local", "ratio", "bar", "note"], ...cells];
-  const widths = table[0]!.map((_, column) => Math.max(3, ...table.map((line) => line[column]!.length)));
-  const line = (parts: readonly string[]): string =>
-    `| ${parts.map((part, i) => part.padEnd(widths[i]!)).join(" | ")} |`;
-  return [line(table[0]!), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...cells.map(line)].join(
-    "\n",
+  const head = ["group", "what", "", "value", "unit", "local", "ratio", "bar", "note"];
+  const line = (parts: readonly string[]): string => `| ${parts.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...cells.map(line)].join("\n");
+}
+
+/** The rows as a table in Markdown, so that it can be pasted as it is. */
+export function renderTable(rows: readonly Row[]): string {
+  const counted = countCases(rows);
+  const tables = NOTE_CHARACTERS.map((characters) => tableOf(counted, characters));
+  return tables.find((table) => table.length <= TABLE_CHARACTERS_MAX) ?? tables.at(-1)!;
+}
+
+/** What failed, a line each; empty where nothing did. */
+export function renderFailures(rows: readonly Row[]): string {
+  const failed = countCases(rows).filter(({ ok }) => ok === false);
+  const lines = failed.map((row) =>
+    `FAIL ${row.group}: ${lineOf(row)}`.replace(/\s+/g, " ").slice(0, FAILURE_CHARACTERS_MAX),
   );
+  const more = failed.length > FAILURES_MAX ? [`… and ${failed.length - FAILURES_MAX} more in the JSON`] : [];
+  return [...lines.slice(0, FAILURES_MAX), ...more].map((line) => `${line}\n`).join("");
 }
 
 export interface Report {
-  readonly device: DeviceDescription;
+  /** Absent where there is none. */
+  readonly device?: DeviceDescription;
   readonly rows: readonly Row[];
   /** By group. */
   readonly seconds: Readonly<Record<string, number>>;
   /** Whether every group that was asked for has run. */
   readonly isComplete: boolean;
+  readonly inventory: Readonly<Record<string, string>>;
 }
 
 /** Writes the file as a whole: whoever reads it meanwhile finds the one before. */

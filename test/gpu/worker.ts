@@ -13,6 +13,7 @@ import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openSliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
 import type { Job, Reply, Row } from "./job.ts";
+import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
 import { measureRemote } from "./remote.ts";
 
@@ -286,7 +287,9 @@ async function main(): Promise<void> {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
   } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));
   else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job));
-  else if (job.kind === "fatbin") await checkFatbin();
+  else if (job.kind === "ladder") {
+    for (const row of climb(await describeDevice())) await tell({ kind: "row", row });
+  } else if (job.kind === "fatbin") await checkFatbin();
   else if (job.kind === "hold") await hold(job.bytes);
   else if (job.kind === "borrow") await borrow(job.server, job.bytes);
   else if (job.kind === "zero") await zero(job.bytes);

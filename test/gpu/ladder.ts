@@ -1,0 +1,176 @@
+/**
+ * The driver, step by step, by the calls that the cuda device makes and in their order: what each returns and how long it takes. Where a card does not
+ * do what is expected, this says at which step, and with which of the driver's words, without a second visit to the machine.
+ */
+import { accessDescription, allocationProperties } from "../../server/device/cuda/arena.ts";
+import { listOrdinals } from "../../server/device/cuda/discovery.ts";
+import { type CudaLibrary, errorName, loadCuda } from "../../server/device/cuda/library.ts";
+import { addressOf } from "../../server/device/cuda/symbols.ts";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import { StagingFile } from "../../server/executor/staging-file.ts";
+import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { fixture } from "../kernels/support.ts";
+import type { Row } from "./job.ts";
+
+const MiB = 1024 * 1024;
+const GiB = 1024 * MiB;
+const group = "driver";
+
+class Ladder {
+  readonly library: CudaLibrary;
+  readonly rows: Row[] = [];
+
+  constructor(library: CudaLibrary) {
+    this.library = library;
+  }
+
+  /** One call. What fails is told and the next step is tried all the same. */
+  step(name: string, call: () => number, note?: () => string): boolean {
+    const started = performance.now();
+    const result = call();
+    const value = performance.now() - started;
+    const said = result === 0 ? note?.() : `${result} ${errorName(this.library.api, result)}`;
+    this.rows.push({ group, name, ok: result === 0, value, unit: "ms", isCase: true, ...(said ? { note: said } : {}) });
+    return result === 0;
+  }
+
+  /** A fact that is neither good nor bad. */
+  fact(name: string, fact: { value?: number; unit?: string; note?: string }): void {
+    this.rows.push({ group, name, ...fact });
+  }
+
+  gigabytesPerSecond(name: string, byteCount: number): void {
+    const { value = 0 } = this.rows.at(-1)!;
+    this.fact(name, { unit: "GB/s", value: byteCount / value / 1e6 });
+  }
+}
+
+interface Space {
+  readonly address: number;
+  readonly byteCount: number;
+  readonly handle: bigint;
+}
+
+/** Addresses, memory behind them, and access to it. */
+function mapMemory(ladder: Ladder, device: number, byteCount: number): Space | undefined {
+  const { api } = ladder.library;
+  const [granularity, address, handle] = [new BigUint64Array(1), new BigUint64Array(1), new BigUint64Array(1)];
+  const properties = allocationProperties(device);
+  const told = (): string => `${granularity[0]} bytes`;
+  ladder.step("granularity", () => api.cuMemGetAllocationGranularity(granularity, properties, 0), told);
+  ladder.step("recommended granularity", () => api.cuMemGetAllocationGranularity(granularity, properties, 1), told);
+  const where = (): string => `wanted 0x${ARENA_BASE.toString(16)}, given 0x${address[0]!.toString(16)}`;
+  const reserve = (): number => api.cuMemAddressReserve(address, ARENA_STRIDE_BYTES, 0, ARENA_BASE, 0);
+  if (ladder.step("reserve a TiB of addresses", reserve, where)) api.cuMemAddressFree(address[0]!, ARENA_STRIDE_BYTES);
+  ladder.step("reserve addresses", () => api.cuMemAddressReserve(address, byteCount, 0, ARENA_BASE, 0), where);
+  const at = Number(address[0]);
+  if (!ladder.step("create memory", () => api.cuMemCreate(handle, byteCount, properties, 0))) return undefined;
+  ladder.step("map memory", () => api.cuMemMap(at, byteCount, 0, handle[0]!, 0));
+  const granted = ladder.step("give access", () => api.cuMemSetAccess(at, byteCount, accessDescription(device), 1));
+  return granted ? { address: at, byteCount, handle: handle[0]! } : undefined;
+}
+
+function useMemory(ladder: Ladder, { address, byteCount }: Space): void {
+  const { api } = ladder.library;
+  const synchronised = (result: number): number => (result === 0 ? api.cuCtxSynchronize() : result);
+  const fill = (): number => synchronised(api.cuMemsetD32Async(address, 0, byteCount / 4, 0));
+  ladder.step("fill memory, the first time", fill);
+  ladder.step("fill memory", fill);
+  ladder.gigabytesPerSecond("rate of filling", byteCount);
+  const pinned = new BigUint64Array(1);
+  if (ladder.step("allocate page-locked memory", () => api.cuMemHostAlloc(pinned, 64 * MiB, 0))) {
+    for (const round of ["the first time", "again"]) {
+      ladder.step(`copy 64 MiB to the device, ${round}`, () =>
+        synchronised(api.cuMemcpyHtoDAsync_v2(address, pinned[0]!, 64 * MiB, 0)),
+      );
+      ladder.step(`copy 64 MiB from the device, ${round}`, () =>
+        synchronised(api.cuMemcpyDtoHAsync_v2(pinned[0]!, address, 64 * MiB, 0)),
+      );
+    }
+    ladder.step("free page-locked memory", () => api.cuMemFreeHost(pinned[0]!));
+  }
+  const file = StagingFile.create();
+  if (file === undefined) ladder.fact("page-lock a shared file", { note: "the system has no such file" });
+  else {
+    const bytes = file.bytes;
+    const [at, size] = [addressOf(bytes), bytes.byteLength];
+    if (ladder.step("page-lock a shared file", () => api.cuMemHostRegister_v2(at, size, 0))) {
+      const copy = (): number => synchronised(api.cuMemcpyHtoDAsync_v2(address, at, size, 0));
+      ladder.step("copy from a shared file", copy);
+      ladder.step("copy from a shared file again", copy);
+      ladder.gigabytesPerSecond("rate of copying from a shared file", size);
+      ladder.step("let go of a shared file", () => api.cuMemHostUnregister(at));
+    }
+    file.close();
+  }
+}
+
+/** What a module takes of the card besides the arena: whether variables count at once, and how long a first compilation takes. */
+function loadModules(ladder: Ladder): void {
+  const { api } = ladder.library;
+  const free = (): number => {
+    const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+    return api.cuMemGetInfo_v2(left, total) === 0 ? Number(left[0]) : Number.NaN;
+  };
+  const text = (source: string): Uint8Array => Buffer.from(`${source}\0`);
+  const large = `.version 7.0\n.target sm_75\n.address_size 64\n.visible .global .align 4 .b8 large[${128 * MiB}];
+    .visible .entry touch() { .reg .b64 %rd<2>; mov.u64 %rd1, large; st.global.u8 [%rd1], 1; ret; }`;
+  for (const [name, source] of [
+    ["the fixtures' PTX", Buffer.from(fixture("linear")).toString("utf8")],
+    ["a variable of 128 MiB", large],
+  ] as const) {
+    const module = new BigUint64Array(1);
+    const before = free();
+    const load = (): number => api.cuModuleLoadDataEx(module, text(source), 0, null, null);
+    if (!ladder.step(`load ${name}`, load)) continue;
+    ladder.fact(`memory that ${name} takes`, { unit: "B", value: before - free() });
+    const count = new Uint32Array(1);
+    ladder.step(
+      "count kernels",
+      () => api.cuModuleGetFunctionCount(count, module[0]!),
+      () => `${count[0]}`,
+    );
+    const functions = new BigUint64Array(Math.max(1, count[0]!));
+    ladder.step("list kernels", () => api.cuModuleEnumerateFunctions(functions, count[0]!, module[0]!));
+    ladder.step("load a kernel", () => api.cuFuncLoad(functions[0]!));
+    const [offset, size] = [new BigUint64Array(1), new BigUint64Array(1)];
+    const result = api.cuFuncGetParamInfo(functions[0]!, 100, offset, size);
+    ladder.fact("what the driver says of a parameter that is not there", {
+      note: `${result} ${errorName(api, result)}`,
+    });
+    ladder.step("unload a module", () => api.cuModuleUnload(module[0]!));
+  }
+}
+
+/** All of it, from the driver's start to its end. Leaves a context behind that ends with the process. */
+export function climb({ id }: DeviceDescription): Row[] {
+  const started = performance.now();
+  const library = loadCuda();
+  const ladder = new Ladder(library);
+  ladder.fact("start of the driver", { unit: "ms", value: performance.now() - started });
+  const { api } = library;
+  const device = listOrdinals(library)[Number(id.split(":")[1])]!;
+  const [context, left, total] = [new BigUint64Array(1), new BigUint64Array(1), new BigUint64Array(1)];
+  ladder.step("set the context's flags", () => api.cuDevicePrimaryCtxSetFlags_v2(device, 4));
+  if (!ladder.step("make a context", () => api.cuDevicePrimaryCtxRetain(context, device))) return ladder.rows;
+  ladder.step("make it current", () => api.cuCtxSetCurrent(context[0]!));
+  const memory = (): string => `${left[0]} of ${total[0]} bytes are free`;
+  ladder.step("ask for free memory", () => api.cuMemGetInfo_v2(left, total), memory);
+  for (const limit of [0, 1, 2]) {
+    ladder.step(
+      `limit ${limit}`,
+      () => api.cuCtxGetLimit(total, limit),
+      () => `${total[0]} bytes`,
+    );
+  }
+  const byteCount = Number(left[0]) > 4 * GiB ? 2 * GiB : 128 * MiB;
+  const space = mapMemory(ladder, device, byteCount);
+  if (space !== undefined) useMemory(ladder, space);
+  loadModules(ladder);
+  if (space !== undefined) {
+    ladder.step("unmap memory", () => api.cuMemUnmap(space.address, byteCount));
+    ladder.step("release memory", () => api.cuMemRelease(space.handle));
+    ladder.step("free addresses", () => api.cuMemAddressFree(space.address, byteCount));
+  }
+  return ladder.rows;
+}
