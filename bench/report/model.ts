@@ -1,43 +1,9 @@
 /** What a case hands in: tables, charts, and figures held against a bar. Plain data, written to JSON as it is and drawn by the rest of this folder. */
-
+import type { Chart, Table } from "../../client/measure/figures.ts";
 import type { Cell, Unit } from "../../client/measure/format.ts";
 
+export type { Axis, Chart, Series, Table } from "../../client/measure/figures.ts";
 export type { Cell, Unit };
-
-export interface Column {
-  readonly title: string;
-  /** Absent for words. */
-  readonly unit?: Unit;
-}
-
-export interface Table {
-  readonly title: string;
-  readonly columns: readonly Column[];
-  readonly rows: readonly (readonly Cell[])[];
-  /** What a reader must know to read it. */
-  readonly note?: string;
-}
-
-export interface Axis {
-  readonly title: string;
-  readonly unit: Unit;
-  readonly scale: "linear" | "log";
-}
-
-export interface Series {
-  readonly name: string;
-  readonly points: readonly (readonly [x: number, y: number])[];
-  /** Drawn thinner and dashed, in the colour of the series before it, which is measured against it. */
-  readonly baseline?: boolean;
-}
-
-export interface Chart {
-  readonly title: string;
-  readonly x: Axis;
-  readonly y: Axis;
-  readonly series: readonly Series[];
-  readonly note?: string;
-}
 
 /** A figure that the project has promised. */
 export interface Bar {

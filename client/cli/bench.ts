@@ -1,11 +1,17 @@
 /** `sluice bench`: measures the user's own server over the user's own network, and says what the figures mean. */
+import { accessSync, constants } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { availableParallelism, hostname } from "node:os";
+import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { SluiceError } from "../../shared/errors.ts";
 import { allocateRequest } from "../allocate-options.ts";
-import { type Cell, formatCell, type Unit } from "../measure/format.ts";
+import type { Table } from "../measure/figures.ts";
+import { formatCell } from "../measure/format.ts";
 import type { ServerReport } from "../measure/server-suite.ts";
-import type { Summary } from "../measure/statistics.ts";
 import type { Job } from "../measure/words.ts";
 import { endpointsOf, type TransportKind, transportKinds } from "../transport/open.ts";
+import { VERSION } from "../version.ts";
 import { Meter } from "./meter.ts";
 import {
   addJsonOption,
@@ -17,7 +23,7 @@ import {
   type ServerOptions,
   withControl,
 } from "./options.ts";
-import { print, printJson, terminalWidth } from "./output.ts";
+import { note, print, printJson, terminalWidth } from "./output.ts";
 import { interruptible } from "./signals.ts";
 import { formatTable } from "./table.ts";
 
@@ -30,6 +36,7 @@ interface BenchOptions extends ServerOptions, JsonOptions {
   readonly wait: number;
   readonly transport?: TransportKind;
   readonly quick?: true;
+  readonly html?: string;
   readonly step: number;
   readonly answers: number;
 }
@@ -56,7 +63,8 @@ export function addBenchCommand(program: Command): void {
       new Option("--step <duration>", "how long a step of your job takes").argParser(readStep).default(10, "10ms"),
     )
     .addOption(new Option("--answers <count>", "calls of such a step that wait").argParser(readCount).default(12, "12"))
-    .option("--quick", "measure for some seconds only");
+    .option("--quick", "measure for some seconds only")
+    .option("--html <file>", "write a page with charts to this file, too");
   addJsonOption(addServerOption(command));
   command.addHelpText(
     "after",
@@ -67,7 +75,8 @@ gives it back. Run it on the machine of the job: it measures what is in between.
 Examples:
   sluice bench --server gpu1:7460
   sluice bench --quick --transport tcp --step 25ms --answers 3
-  sluice bench --filter 'device.name~A100' --json`,
+  sluice bench --filter 'device.name~A100' --json
+  sluice bench --html bench.html`,
   );
   command.action(run);
 }
@@ -79,7 +88,7 @@ function readStep(text: string): number {
 }
 
 async function run(options: BenchOptions): Promise<void> {
-  const { memory, filter, wait, transport, quick = false } = options;
+  const { memory, filter, wait, transport, html, quick = false } = options;
   const request = allocateRequest({
     memory,
     wait,
@@ -87,10 +96,13 @@ async function run(options: BenchOptions): Promise<void> {
     ...(filter === undefined ? {} : { filters: filter }),
   });
   // With them comes the whole library, for which no other verb waits.
-  const [{ measureServer }, { wordsOf }] = await Promise.all([
+  const [{ measureServer }, { wordsOf }, { tablesOf }] = await Promise.all([
     import("../measure/server-suite.ts"),
     import("../measure/words.ts"),
+    import("../measure/server-tables.ts"),
   ]);
+  if (html !== undefined) checkFolder(html);
+  const measuredAt = new Date();
   const meter = new Meter("sluice bench");
   const report = await withControl(options, (control) =>
     interruptible(
@@ -109,79 +121,41 @@ async function run(options: BenchOptions): Promise<void> {
   const job: Job = { stepMs: options.step, answersPerStep: options.answers };
   const words = wordsOf(report, job);
   if (options.json) printJson({ ...report, job, words });
-  else print(textOf(report, words));
+  else print(textOf(report, tablesOf(report), words));
+  if (html === undefined) return;
+  const { renderServerPage } = await import("../measure/server-page.ts");
+  await writeFile(html, renderServerPage({ report, job, words, facts: factsOf(measuredAt, quick) }));
+  note(`The figures are also in ${html}.`);
 }
 
-/** A table whose columns are figures of one unit each, but for the first. */
-function table(titles: readonly (readonly [title: string, unit?: Unit])[], rows: readonly (readonly Cell[])[]): string {
-  const columns = titles.map(([title], index) => ({ title, align: index === 0 ? "left" : "right" }) as const);
-  const cells = rows.map((row) => row.map((cell, index) => formatCell(cell, titles[index]![1])));
-  return formatTable(columns, cells, WIDTH);
+/** Half a minute later it would be too late to say. */
+function checkFolder(file: string): void {
+  try {
+    accessSync(dirname(resolve(file)), constants.W_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SluiceError("BAD_ARGUMENT", `The page cannot be written to [${file}]: ${why}.`);
+  }
 }
 
-const spread = ({ n, p50, p90, p99 }: Summary): Cell[] => [n, p50, p90, p99];
-const spreadTitles = [
-  ["n", "count"],
-  ["p50", "ns"],
-  ["p90", "ns"],
-  ["p99", "ns"],
-] as const;
+const factsOf = (measuredAt: Date, quick: boolean): [string, string][] => [
+  ["measured from", `${hostname()}, ${availableParallelism()} cores, Node ${process.version}`],
+  ["with", `Sluice ${VERSION}`],
+  ["at", `${measuredAt.toISOString()}${quick ? ", for some seconds only" : ""}`],
+];
 
-const partNames = {
-  grant: "request to grant",
-  attach: "grant to attached",
-  firstResult: "request to first result",
-  release: "release",
-} as const;
-
-function tablesOf(report: ServerReport): string[] {
-  const rate = (bytes: number, time: number): number => bytes / (time / 1e9);
-  const parts = (Object.keys(partNames) as (keyof typeof partNames)[]).map((part) => [
-    partNames[part],
-    ...spread(report.allocation[part]),
-  ]);
-  const answered = report.answered.map(({ payloadBytes, ...summary }) => [payloadBytes, ...spread(summary)]);
-  const throughput = report.throughput.map(({ batch, callsPerSecond }) => [
-    batch === 0 ? "as the library does" : String(batch),
-    callsPerSecond,
-  ]);
-  const copies = report.copies.map(({ bytes, toNs, fromNs }) => [
-    bytes,
-    toNs,
-    rate(bytes, toNs),
-    fromNs,
-    rate(bytes, fromNs),
-  ]);
-  const work = report.work.map(({ workload, batch, stepsPerAnswer, stepNs }) => [
-    `${workload}, batch ${batch}`,
-    stepsPerAnswer,
-    stepNs,
-  ]);
-  const tables = [
-    table([["allocation"], ...spreadTitles], parts),
-    table([["answered call", "bytes"], ...spreadTitles], answered),
-    table([["calls per write"], ["executed", "perSecond"]], throughput),
-    table(
-      [
-        ["copy", "bytes"],
-        ["there", "ns"],
-        ["rate", "bytesPerSecond"],
-        ["back", "ns"],
-        ["rate", "bytesPerSecond"],
-      ],
-      copies,
-    ),
-  ];
-  return work.length === 0
-    ? tables
-    : [...tables, table([["digit classifier"], ["steps per answer", "count"], ["step", "ns"]], work)];
+/** Its title is for pages: in the terminal the first column says as much. */
+function textOfTable({ columns, rows }: Table): string {
+  const titles = columns.map(({ title }, index) => ({ title, align: index === 0 ? "left" : "right" }) as const);
+  const cells = rows.map((row) => row.map((cell, index) => formatCell(cell, columns[index]!.unit)));
+  return formatTable(titles, cells, WIDTH);
 }
 
-function textOf(report: ServerReport, words: readonly string[]): string {
+function textOf(report: ServerReport, tables: readonly Table[], words: readonly string[]): string {
   const { server, endpoint, device } = report;
   const head = `${device.name} (${device.id}) of ${server}, calls over ${endpoint}`;
   const fitted = (text: string): string => wrapped(text, Math.min(WIDTH, terminalWidth()));
-  return [fitted(head), ...tablesOf(report), words.map(fitted).join("\n")].join("\n\n");
+  return [fitted(head), ...tables.map(textOfTable), words.map(fitted).join("\n")].join("\n\n");
 }
 
 /** Breaks a sentence between words. */

@@ -9,6 +9,9 @@ export interface Summary {
   readonly p99: number;
 }
 
+/** What is shown of a summary's spread. */
+export const summaryParts = ["p50", "p90", "p99"] as const;
+
 /** The value below which the share `fraction` of sorted values lies, by the nearest rank. */
 export function percentile(sorted: readonly number[], fraction: number): number {
   if (sorted.length === 0) throw new Error("There is no percentile of nothing.");

@@ -1,6 +1,9 @@
 /** `sluice bench`: it measures a server that is there, over the transport asked for, and leaves nothing behind. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
@@ -52,6 +55,23 @@ it("prints tables and words within 80 columns", async () => {
   expect([code, stderr]).toEqual([0, ""]);
   for (const line of stdout.split("\n").slice(1)) expect(line.length).toBeLessThanOrEqual(80);
   expect(stdout).toContain("Your network and Sluice add");
+});
+
+it("writes a page beside them, and says so before it measures where it cannot", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
+  try {
+    const file = join(folder, "page.html");
+    const { code, stdout, stderr } = await bench("--html", file);
+    expect([code, stderr]).toEqual([0, `sluice: The figures are also in ${file}.\n`]);
+    expect(stdout).toContain("Your network and Sluice add");
+    const [, added] = /add (.*?) to each call/.exec(stdout)!;
+    expect(readFileSync(file, "utf8")).toContain(`<b>${added}</b>`);
+    const nowhere = await bench("--html", join(folder, "no", "page.html"));
+    expect([nowhere.code, nowhere.stdout]).toEqual([2, ""]);
+    expect(nowhere.stderr).toContain("The page cannot be written to [");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it("gives its share back when it is stopped", async () => {

@@ -1,10 +1,11 @@
 /** The report: figures are summarised by rank, shown with their units, and every word of it is escaped. */
 import { describe, expect, it } from "vitest";
-import { drawChart } from "../../bench/report/chart.ts";
 import { renderHtml } from "../../bench/report/html.ts";
 import { type Chart, meetsBar, type Report } from "../../bench/report/model.ts";
 import { renderCase, renderTable } from "../../bench/report/terminal.ts";
+import { drawChart } from "../../client/measure/chart.ts";
 import { formatNumber, threeDigits } from "../../client/measure/format.ts";
+import { renderServerPage } from "../../client/measure/server-page.ts";
 import { median, ofRounds, percentile, summarize } from "../../client/measure/statistics.ts";
 
 describe("statistics", () => {
@@ -120,6 +121,41 @@ describe("the page", () => {
     expect(numbers).toHaveLength(4);
     expect(numbers.every((value) => value >= 0 && value <= 720)).toBe(true);
     expect(drawChart({ ...chart, series: [] })).toBe("");
+  });
+});
+
+describe("the page of one server", () => {
+  const times = { n: 3, p10: 1e3, p50: 20e3, p90: 30e3, p99: 90e3 };
+  const page = renderServerPage({
+    report: {
+      server: "gpu<1>:7460",
+      endpoint: "tcp://gpu1:7461",
+      device: { id: "cuda:0", kind: "cuda", name: '<b>"H100"</b>' },
+      allocation: { grant: times, attach: times, firstResult: times, release: times },
+      answered: [64, 4096].map((payloadBytes) => ({ payloadBytes, ...times })),
+      issueNs: 90,
+      throughput: [1, 64, 0].map((batch) => ({ batch, callsPerSecond: 1e6 })),
+      copies: [4, 65_536, 2 ** 24].map((bytes) => ({ bytes, toNs: bytes, fromNs: 2 * bytes })),
+      work: [],
+    },
+    job: { stepMs: 25, answersPerStep: 3 },
+    words: ["Twenty <us>.", "Good."],
+    facts: [["measured from", "a&b"]],
+  });
+
+  it("has its figures large, in charts and in tables", () => {
+    for (const text of ["<b>20 µs</b>", "<b>1 M/s</b>", "<b>500 MB/s</b>", "What answers cost a step of 25 ms"]) {
+      expect(page).toContain(text);
+    }
+    expect(page.match(/<svg /g)).toHaveLength(4);
+    expect(page.match(/<table>/g)).toHaveLength(4);
+    expect(page).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
+  it("escapes every word, and needs nothing from anywhere else", () => {
+    expect(page).toContain("gpu&lt;1&gt;:7460");
+    for (const text of ["gpu<1>", '<b>"H100', "<us>", "a&b"]) expect(page).not.toContain(text);
+    expect(page).not.toMatch(/https?:|src=|@import|url\(|<script/);
   });
 });
 

@@ -1,10 +1,10 @@
 /** Charts as SVG text: lines over linear or logarithmic axes. Colours come from the page's variables, so that one drawing serves light and dark. */
-import { formatNumber } from "../../client/measure/format.ts";
-import type { Axis, Chart } from "./model.ts";
+import type { Axis, Chart } from "./figures.ts";
+import { formatNumber } from "./format.ts";
 
 const WIDTH = 720;
 const HEIGHT = 380;
-const LEFT = 76;
+const LEFT = 92;
 /** Half of the last column's label stands there. */
 const RIGHT = 34;
 const TOP = 16;
