@@ -46,6 +46,11 @@ describe("the documents", () => {
     expect(links.filter(({ from, to }) => isPackaged(from) && !isPackaged(to))).toEqual([]);
   });
 
+  it("name every result that is kept of a benchmark", () => {
+    const kept = files.filter((file) => file.startsWith("bench/results/"));
+    expect(kept.filter((file) => !read("bench/README.md").includes(file.split("/").at(-1)!))).toEqual([]);
+  });
+
   it.each(documents)("name files that exist: %s", (document) => {
     // In the text: a transcript may show files of a user's own.
     const text = read(document).replace(/^```[\s\S]*?^```/gm, "");

@@ -1,0 +1,118 @@
+/** What becomes of executors that have lost their server, and what the next one makes of them. */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import type { SluiceError } from "sluice";
+import { expect, test } from "vitest";
+import { executorsOf, isAlive } from "../support/processes.ts";
+import { MiB, RawSession, raw } from "../support/raw-client.ts";
+import { leaseIds, restarts, untilEmpty } from "../support/restarts.ts";
+import { inTime, waitFor } from "../support/wait-for.ts";
+
+const stage = restarts();
+
+test("an executor that dies while no server is there ends its lease, with the reason for whoever asks", async () => {
+  const pool = await stage.begin();
+  const lost = await pool.allocate({ memory: "64MiB" });
+  const kept = await pool.allocate({ memory: "64MiB" });
+  const buffer = kept.devices[0].upload(Uint8Array.of(7));
+  await buffer.read(Uint8Array);
+  await stage.server.crash();
+  const [victim] = executorsOf(stage.server.state).filter(({ leaseId }) => leaseId === lost.id);
+  process.kill(victim!.pid, "SIGKILL");
+  await waitFor("its death", () => !isAlive(victim!.pid));
+  await stage.server.start();
+  await waitFor("the lease's end", () => lost.signal.aborted);
+  expect(await leaseIds(pool)).toEqual([kept.id]);
+  expect((await pool.devices()).reduce((sum, device) => sum + device.grantedBytes, 0)).toBe(64 * MiB);
+  expect((await buffer.read(Uint8Array))[0]).toBe(7);
+});
+
+test("an adopted executor that is killed ends its lease at once, and its memory is free when it is gone", async () => {
+  const pool = await stage.begin();
+  const lease = await pool.allocate({ memory: "64MiB" });
+  await stage.restart();
+  const [executor] = executorsOf(stage.server.state);
+  const ended = new Promise<SluiceError>((resolve) =>
+    lease.signal.addEventListener("abort", () => resolve(lease.signal.reason as SluiceError)),
+  );
+  process.kill(executor!.pid, "SIGKILL");
+  expect((await inTime("the lease's end", ended)).code).toBe("EXECUTOR_FAILED");
+  await untilEmpty(pool);
+  expect(executorsOf(stage.server.state)).toEqual([]);
+});
+
+test("an executor without a lease is ended at the start", async () => {
+  const pool = await stage.begin();
+  const lease = await pool.allocate({ memory: "64MiB" });
+  await stage.server.crash();
+  const [executor] = executorsOf(stage.server.state);
+  // As if the lease had been closed in the store, and the server killed before it could end the executor.
+  execFileSync(process.execPath, [
+    "-e",
+    `const Database = require("libsql"); const database = new Database(process.argv[1]);
+     database.exec("UPDATE leases SET ended_at = 1, secret = NULL");`,
+    join(stage.server.state, "sluice.db"),
+  ]);
+  await stage.server.start();
+  expect(isAlive(executor!.pid)).toBe(false);
+  expect(executorsOf(stage.server.state)).toEqual([]);
+  await untilEmpty(pool);
+  await waitFor("the job to hear of it", () => lease.signal.aborted);
+});
+
+test("executors end when no server comes back within the time-out, tell their clients, and leave what their leases have used", async () => {
+  await stage.begin("--orphan-timeout", "1s");
+  const control = stage.rawControl();
+  const lease = await control.allocate({ memoryBytes: 64 * MiB });
+  const session = await RawSession.open(stage.server.data, lease);
+  await session.ask(raw.attach());
+  const [executor] = executorsOf(stage.server.state);
+  await stage.server.crash();
+  // Of these no server has heard.
+  for (let calls = 0; calls < 10; calls++) await session.ask(raw.attach());
+  expect(await session.connection.refusal()).toBe("EXECUTOR_FAILED");
+  await waitFor("its end", () => !isAlive(executor!.pid));
+  await stage.server.start();
+  await expect(RawSession.open(stage.server.data, lease)).rejects.toThrow("EXECUTOR_FAILED");
+  const { usage } = await stage.rawControl().release(lease.id, lease.secret);
+  expect(Number(usage!.calls)).toBe(11);
+});
+
+test("an executor that says nothing at the start keeps its lease, and takes a session once it speaks", async () => {
+  const pool = await stage.begin();
+  const control = stage.rawControl();
+  const lease = await control.allocate({ memoryBytes: 64 * MiB });
+  control.hold(lease);
+  const first = await RawSession.open(stage.server.data, lease);
+  await first.ask(raw.attach());
+  await first.close();
+  const [executor] = executorsOf(stage.server.state);
+  await stage.server.crash();
+  process.kill(executor!.pid, "SIGSTOP");
+  await stage.server.start();
+  expect(await leaseIds(pool)).toEqual([lease.id]);
+  await expect(RawSession.open(stage.server.data, lease)).rejects.toThrow("SESSION_BUSY");
+  process.kill(executor!.pid, "SIGCONT");
+  const session = await waitFor("a session", () => RawSession.open(stage.server.data, lease).catch(() => undefined));
+  expect((await session.ask(raw.attach())).code).toBe("OK");
+  expect(executorsOf(stage.server.state).map(({ pid }) => pid)).toEqual([executor!.pid]);
+});
+
+test("what a lease has used is in the ledger when its server dies while it releases it", async () => {
+  await stage.begin();
+  const control = stage.rawControl();
+  const lease = await control.allocate({ memoryBytes: 64 * MiB });
+  const session = await RawSession.open(stage.server.data, lease);
+  for (let call = 0; call < 10; call++) await session.ask(raw.attach());
+  const [executor] = executorsOf(stage.server.state);
+  // The release has come as far as its executor, and no further.
+  process.kill(executor!.pid, "SIGSTOP");
+  control.release(lease.id, lease.secret).catch(() => {});
+  await waitFor("the end of the executor's lease", () => executorsOf(stage.server.state)[0]?.leaseId === undefined);
+  await stage.server.crash();
+  process.kill(executor!.pid, "SIGCONT");
+  await stage.server.start();
+  const { usage } = await stage.rawControl().release(lease.id, lease.secret);
+  expect(Number(usage!.calls)).toBe(10);
+  expect(isAlive(executor!.pid)).toBe(false);
+});
