@@ -47,14 +47,21 @@ class Future {
     return steps;
   }
 
-  /** Whether the device has so many bytes free from `at` on, for so long. */
-  hasRoom(device: DeviceRecord, bytes: number, span: { readonly at: number; readonly until: number }): boolean {
+  /** When something that takes so many bytes for so long may start on the device: spans in order, their ends included. */
+  startsOn(
+    device: DeviceRecord,
+    { bytes, durationMs }: { readonly bytes: number; readonly durationMs: number },
+  ): Span[] {
     const steps = this.stepsOf(device);
-    for (const [index, step] of steps.entries()) {
-      const isOver = (steps[index + 1]?.at ?? Number.POSITIVE_INFINITY) <= span.at;
-      if (!isOver && step.at < span.until && step.free < bytes) return false;
+    const spans: Span[] = [];
+    let from = steps[0]!.at;
+    for (const [index, { at, free }] of steps.entries()) {
+      if (free >= bytes) continue;
+      if (at - durationMs >= from) spans.push({ from, to: at - durationMs });
+      from = steps[index + 1]?.at ?? Number.POSITIVE_INFINITY;
     }
-    return true;
+    if (from !== Number.POSITIVE_INFINITY) spans.push({ from, to: Number.POSITIVE_INFINITY });
+    return spans;
   }
 
   take(device: DeviceRecord, bytes: number, span: { readonly at: number; readonly until: number }): void {
@@ -71,6 +78,11 @@ class Future {
   }
 }
 
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 interface Start {
   readonly at: number;
   readonly devices: readonly { readonly device: DeviceRecord; readonly bytes: number }[];
@@ -83,19 +95,33 @@ function startOn(
   wish: { readonly plan: Plan; readonly durationMs: number },
 ): Start | undefined {
   const { plan, durationMs } = wish;
-  const usable: { device: DeviceRecord; bytes: number }[] = [];
+  const wanted = Math.ceil(plan.count / plan.perDevice);
+  const usable: { device: DeviceRecord; bytes: number; spans: readonly Span[] }[] = [];
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !isUsable(device) || plan.narrow?.has(device) === false) continue;
-    usable.push({ device, bytes: chargeOf(fit, plan.perDevice) });
+    const bytes = chargeOf(fit, plan.perDevice);
+    usable.push({ device, bytes, spans: future.startsOn(device, { bytes, durationMs }) });
   }
-  const wanted = Math.ceil(plan.count / plan.perDevice);
-  if (usable.length < wanted) return undefined;
-  const times = [...new Set(usable.flatMap(({ device }) => future.stepsOf(device).map(({ at }) => at)))];
-  for (const at of times.sort((a, b) => a - b)) {
-    const span = { at, until: at + durationMs };
-    const devices = usable.filter(({ device, bytes }) => future.hasRoom(device, bytes, span));
-    if (devices.length >= wanted) return { at, devices: devices.slice(0, wanted) };
+  const at = firstTogether(
+    usable.flatMap(({ spans }) => spans),
+    wanted,
+  );
+  if (at === undefined) return undefined;
+  const devices = usable.filter(({ spans }) => spans.some(({ from, to }) => from <= at && at <= to));
+  return { at, devices: devices.slice(0, wanted) };
+}
+
+/** The first time that lies in so many of the spans. */
+function firstTogether(spans: readonly Span[], wanted: number): number | undefined {
+  const ends = spans.map(({ to }) => to).sort((a, b) => a - b);
+  let ended = 0;
+  for (const [begun, from] of spans
+    .map(({ from }) => from)
+    .sort((a, b) => a - b)
+    .entries()) {
+    while (ends[ended]! < from) ended++;
+    if (begun + 1 - ended >= wanted) return from;
   }
   return undefined;
 }
@@ -128,10 +154,10 @@ function work(state: PoolState): Map<RequestRecord, number> {
   return starts;
 }
 
-/** When the request is served, by estimate; of the first of the queue, at the latest. Undefined where that is not known. */
-export function estimatedStart(state: PoolState, record: RequestRecord): number | undefined {
+/** When the request at this place is served, by estimate; of the first of the queue, at the latest. Undefined where that is not known. */
+export function estimatedStart(state: PoolState, record: RequestRecord, position: number): number | undefined {
   if (state.headRoom?.holder === record) return state.headRoom.startsAt;
-  if (state.headRoom === undefined || record.reservation !== undefined) return undefined;
+  if (state.headRoom === undefined || record.reservation !== undefined || position > ESTIMATES_MAX) return undefined;
   if (state.estimates?.changes !== state.changes) {
     state.estimates = { changes: state.changes, starts: withoutHeadRoom(state, () => work(state)) };
   }

@@ -40,7 +40,7 @@ export function findLease(state: PoolState, id: string): Lease | undefined {
 }
 
 function viewRequest(state: PoolState, record: RequestRecord, position: number): QueueListing {
-  const startsAt = estimatedStart(state, record);
+  const startsAt = estimatedStart(state, record, position);
   return {
     request: record.request,
     priority: record.priority,
