@@ -78,6 +78,8 @@ const channelOptions: ChannelOptions = {
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.min_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
+  // A list of as many requests as may wait, and of as many leases.
+  "grpc.max_receive_message_length": 128 * 1024 * 1024,
   // The data plane goes straight to the server, so the control plane does too.
   "grpc.enable_http_proxy": 0,
 };
@@ -156,12 +158,10 @@ export class Control {
     return this.#unary((callback) => this.#client.listLeases({}, this.#metadata, this.#options(), callback), signal);
   }
 
-  /** What would become of the request. */
-  explain(request: AllocateRequest, signal?: AbortSignal): Promise<ExplainResponse> {
-    return this.#unary(
-      (callback) => this.#client.explain({ request }, this.#metadata, this.#options(), callback),
-      signal,
-    );
+  /** What would become of the request, or why the one with this id waits. */
+  explain(wish: AllocateRequest | { readonly queuedId: string }, signal?: AbortSignal): Promise<ExplainResponse> {
+    const asked = "queuedId" in wish ? wish : { request: wish };
+    return this.#unary((callback) => this.#client.explain(asked, this.#metadata, this.#options(), callback), signal);
   }
 
   getLease(key: LeaseKey, signal?: AbortSignal): Promise<GetLeaseResponse> {

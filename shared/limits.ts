@@ -132,5 +132,5 @@ export const CONDITION_LENGTH_MAX = 256;
 /** Streams that watch the pool, over gRPC and the dashboard together. */
 export const WATCHERS_MAX = 256;
 
-/** Requests of the queue that watchers are shown: nobody reads on, and their number says the rest. */
+/** Requests of the queue that watchers are shown, and that listings give reasons for: nobody reads on, and their number says the rest. */
 export const QUEUE_SHOWN_MAX = 200;

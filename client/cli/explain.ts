@@ -1,5 +1,5 @@
 /** `sluice explain`: what would become of a request, without making it. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { allocateRequest } from "../allocate-options.ts";
 import { type Explanation, explanationOf, type SliceInfo } from "../explanation.ts";
 import { ExitCode, ExitError } from "./failure.ts";
@@ -20,6 +20,12 @@ export function addExplainCommand(program: Command): void {
   const command = program
     .command("explain")
     .description("tell what would become of a request, and why, without making it");
+  command.addOption(
+    new Option("--queued <request>", "instead: why this request of `sluice leases` waits").conflicts([
+      "memory",
+      "fraction",
+    ]),
+  );
   addJsonOption(addServerOption(addShareOptions(command)));
   command.addHelpText(
     "after",
@@ -32,11 +38,16 @@ bad usage; 1 when it could never be served.
 
 Examples:
   sluice explain -m 40GiB --filter 'device.name~A100'
-  sluice explain -n 2 --mode exclusive --policy topology --json`,
+  sluice explain -n 2 --mode exclusive --policy topology --json
+  sluice explain --queued lease-3dff3cfda9e43e3c`,
   );
-  command.action(async (options: ServerOptions & JsonOptions & ShareFlags) => {
-    const request = allocateRequest({ ...shareOf(options), wait: "30d" }, { leases: options.processes });
-    const explanation = explanationOf(await withControl(options, (control) => control.explain(request)));
+  command.action(async (options: ServerOptions & JsonOptions & ShareFlags & { readonly queued?: string }) => {
+    const { queued, processes } = options;
+    const wish =
+      queued === undefined
+        ? allocateRequest({ ...shareOf(options), wait: "30d" }, { leases: processes })
+        : { queuedId: queued };
+    const explanation = explanationOf(await withControl(options, (control) => control.explain(wish)));
     if (options.json) printJson(explanation);
     else print(describe(explanation));
     throw new ExitError(exitCodes[explanation.outcome]);

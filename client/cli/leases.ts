@@ -27,6 +27,9 @@ const queueColumns: readonly Column[] = [
   { title: "GIVES UP IN", align: "right" },
 ];
 
+/** Of so many of the queue it is said why they wait: nobody reads it of thousands. */
+const REASONED_MAX = 10;
+
 export function addLeasesCommand(program: Command): void {
   const command = program.command("leases").description("show who holds what, and who waits and why");
   addJsonOption(addServerOption(command));
@@ -64,15 +67,18 @@ function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
     queue.map((entry) => queueRow(entry, now)),
     terminalWidth(),
   ).split("\n");
-  const reasons = queue.map((entry) =>
-    [
-      ...(entry.startsAtMs > 0 ? [`It is ${describeExpected(entry.startsAtMs, entry.position)}.`] : []),
-      ...describeReasons(entry.reasons),
-    ]
-      .map((reason) => `\n         ${reason}`)
-      .join(""),
-  );
-  return [title, ...rows.map((row, index) => row + reasons[index]!)].join("\n");
+  const reasons = queue
+    .slice(0, REASONED_MAX)
+    .map((entry) =>
+      [
+        ...(entry.startsAtMs > 0 ? [`It is ${describeExpected(entry.startsAtMs, entry.position)}.`] : []),
+        ...describeReasons(entry.reasons),
+      ]
+        .map((reason) => `\n         ${reason}`)
+        .join(""),
+    );
+  const more = queue.length > REASONED_MAX ? ["Why one of the others waits: `sluice explain --queued REQUEST`."] : [];
+  return [title, ...rows.map((row, index) => row + (reasons[index] ?? "")), ...more].join("\n");
 }
 
 function leaseRow(lease: LeaseInfo): string[] {
@@ -89,14 +95,19 @@ function leaseRow(lease: LeaseInfo): string[] {
   ];
 }
 
+/** What a request asks for. */
+export function wishText({ memoryBytes, fraction, devices }: QueueEntryInfo): string {
+  const share = memoryBytes > 0 ? sizeText(memoryBytes) : fraction === 1 ? "a whole device" : `${fraction} of a device`;
+  return devices === 1 ? share : `${devices} x ${share}`;
+}
+
 function queueRow(entry: QueueEntryInfo, now: number): string[] {
-  const share = entry.memoryBytes > 0 ? sizeText(entry.memoryBytes) : `${entry.fraction} of a device`;
   return [
     String(entry.position),
     entry.id,
     entry.tenant,
     entry.name || "-",
-    entry.devices === 1 ? share : `${entry.devices} x ${share}`,
+    wishText(entry),
     durationText(Math.max(0, now - entry.queuedAtMs)),
     durationText(Math.max(0, entry.waitEndsAtMs - now)),
   ];

@@ -1,8 +1,9 @@
 /** `sluice list`: the devices of a server, what is lent and what is free. */
 import type { Command } from "commander";
+import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
-import { print, printJson, sizeText, terminalWidth, unicodeTerminal } from "./output.ts";
+import { countText, print, printJson, sizeText, terminalWidth, unicodeTerminal } from "./output.ts";
 import { type Column, formatBar, formatTable } from "./table.ts";
 
 const columns: readonly Column[] = [
@@ -16,6 +17,8 @@ const columns: readonly Column[] = [
 ];
 
 const BAR_WIDTH = 10;
+/** So many devices nobody adds up. */
+const TOTAL_FROM = 8;
 
 export function addListCommand(program: Command): void {
   const command = program.command("list").description("show the devices of a server, what is lent and what is free");
@@ -33,9 +36,20 @@ Examples:
       if (options.json) {
         printJson({ server: { address: control.address, version: serverVersion, id: serverId }, devices });
       } else if (devices.length === 0) print("No devices.");
-      else print([formatTable(columns, devices.map(row), terminalWidth()), ...remarks(devices)].join("\n"));
+      else {
+        const table = formatTable(columns, devices.map(row), terminalWidth());
+        print([table, ...(devices.length < TOTAL_FROM ? [] : [total(devices)]), ...remarks(devices)].join("\n"));
+      }
     });
   });
+}
+
+function total(devices: readonly DeviceInfo[]): string {
+  const sum = (part: (device: DeviceInfo) => number): string =>
+    formatSizeRounded(devices.reduce((all, device) => all + part(device), 0));
+  const [all, free] = [sum(({ memoryBytes }) => memoryBytes), sum(({ freeBytes }) => freeBytes)];
+  const slices = devices.reduce((count, device) => count + device.slices, 0);
+  return `${countText(devices.length, "device")}, ${all}: ${free} free, ${countText(slices, "slice")} lent.`;
 }
 
 /** What is out of the ordinary, as sentences: a column of it would be empty nearly always. */

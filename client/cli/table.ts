@@ -12,8 +12,9 @@ const GAP = 2;
 
 /** Lines of a table, none longer than `width` unless columns that may not be cut need more. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
+  // Not by spreading: there may be more rows than a function takes arguments.
   const widths = columns.map((column, index) =>
-    Math.max(column.title.length, ...rows.map((row) => lengthOf(row[index] ?? ""))),
+    rows.reduce((most, row) => Math.max(most, lengthOf(row[index] ?? "")), column.title.length),
   );
   shrink(columns, widths, width);
   const line = (cells: readonly string[]): string =>

@@ -5,7 +5,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { changedCopy, emptyCopy, type PoolCopy } from "../../shared/pool-copy.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo, QueueEntryInfo } from "../index.ts";
-import { stateText } from "./leases.ts";
+import { stateText, wishText } from "./leases.ts";
 import {
   addJsonOption,
   addServerOption,
@@ -227,12 +227,11 @@ function leaseRow(lease: LeaseInfo): string[] {
 }
 
 function queueRow(entry: QueueEntryInfo, nowAtMs: number): string[] {
-  const share = entry.memoryBytes > 0 ? sizeText(entry.memoryBytes) : `${entry.fraction} of a device`;
   return [
     String(entry.position),
     entry.tenant,
     entry.name || "-",
-    entry.devices === 1 ? share : `${entry.devices} x ${share}`,
+    wishText(entry),
     durationText(Math.max(0, nowAtMs - entry.queuedAtMs)),
   ];
 }

@@ -29,7 +29,7 @@ export function describeLease(broker: Broker, lease: Lease): LeaseMessage {
 export const leaseMessages = (broker: Broker): LeaseMessage[] =>
   broker.leases().map((lease) => describeLease(broker, lease));
 
-/** The whole queue, with the reasons of every request. */
+/** The whole queue, with the reasons of its first requests. */
 export const queueMessages = (broker: Broker): QueueEntry[] =>
   broker.queue.list().map(({ place, requestId }) => queueMessage(place, requestId));
 

@@ -1,5 +1,6 @@
 /** The queue towards the world: what is shown of it, and what an admin does to a request that waits. */
 import { SluiceError } from "../../shared/errors.ts";
+import { QUEUE_SHOWN_MAX } from "../../shared/limits.ts";
 import { explainWaiting, listQueue, listQueueHead, type PoolState, queuePlace } from "../pool/pool.ts";
 import type { Explanation, PoolEvent, QueuePlace } from "../pool/types.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
@@ -34,11 +35,12 @@ export class QueueDesk {
     return { first, waiting: head.waiting };
   }
 
+  /** All that wait; the first of them with the reasons. */
   list(): QueuedRequest[] {
     const { pool, waiting } = this.#options;
-    return listQueue(pool).map(({ request }) => ({
-      place: queuePlace(pool, request.id)!,
-      requestId: waiting.requestId(request.id),
+    return listQueue(pool).map((listing, index) => ({
+      place: index < QUEUE_SHOWN_MAX ? queuePlace(pool, listing.request.id)! : { ...listing, reasons: [] },
+      requestId: waiting.requestId(listing.request.id),
     }));
   }
 

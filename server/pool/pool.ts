@@ -364,7 +364,7 @@ export function explainWaiting(state: PoolState, id: string): Explanation | unde
   if (place === undefined || record === undefined) return undefined;
   const { reservation, plan } = record;
   const blockers = reservation === undefined ? blockersOf(state, plan) : blockersInside(state, reservation, plan);
-  return { kind: "queued", position: place.position, reasons: place.reasons, ...blockers };
+  return { kind: "queued", position: place.position, reasons: reasonsFor(state, record, EXPLAINED_MAX), ...blockers };
 }
 
 /** Serves a new request at once, lets it wait, or refuses it. */

@@ -44,7 +44,7 @@ export interface QueueEntry {
    */
   'waitEndsAtMs'?: (number | string | Long);
   /**
-   * Why each device can not serve it now.
+   * Why each device can not serve it now: of the first 200 of the queue. Explain tells it of any.
    */
   'reasons'?: (_sluice_v1_Reason)[];
   /**
@@ -110,7 +110,7 @@ export interface QueueEntry__Output {
    */
   'waitEndsAtMs': (number);
   /**
-   * Why each device can not serve it now.
+   * Why each device can not serve it now: of the first 200 of the queue. Explain tells it of any.
    */
   'reasons': (_sluice_v1_Reason__Output)[];
   /**
