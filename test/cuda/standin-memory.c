@@ -40,6 +40,13 @@ static struct allocation *allocations;
 static struct mapping *mappings;
 static struct host *hosts;
 
+/* Memory of a device outside any arena. */
+static struct plain {
+  uint64_t address, bytes;
+  int device;
+  struct plain *next;
+} *plains;
+
 struct properties {
   int type, handle_types, location_type, location_id;
   void *metadata;
@@ -190,7 +197,7 @@ API int cuMemUnmap(uint64_t address, size_t bytes) {
     if ((*m)->address != address || (*m)->bytes != bytes) continue;
     struct mapping *gone = *m;
     for (int device = 0; device < DEVICES; device++)
-      if (standin_contexts[device] != NULL && gone->allocation->device == device &&
+      if (standin_contexts[device] != NULL && (gone->allocation->device == device || (gone->access & (1 << device))) &&
           standin_contexts[device]->error == SUCCESS && standin_busy(standin_contexts[device]))
         standin_violation("memory unmapped while work is under way");
     mmap((void *)address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -211,7 +218,7 @@ API int cuMemSetAccess(uint64_t address, size_t bytes, const struct access *acce
   BEGIN();
   struct mapping *m = mappings;
   while (m != NULL && !(m->address == address && m->bytes == bytes)) m = m->next;
-  if (m == NULL || count == 0) LEAVE(INVALID_VALUE);
+  if (m == NULL || count == 0 || address % GRANULARITY != 0 || bytes % GRANULARITY != 0) LEAVE(INVALID_VALUE);
   for (size_t i = 0; i < count; i++) {
     if (access[i].location_type != 1 || access[i].location_id < 0 || access[i].location_id >= DEVICES) LEAVE(INVALID_DEVICE);
     if (access[i].flags == 3) m->access |= 1 << access[i].location_id;
@@ -244,16 +251,32 @@ API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
 /* Memory outside any arena. */
 API int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
   ENTER();
-  *pointer = (uint64_t)aligned_alloc(256, bytes);
+  int device = standin_current->device;
+  if (bytes == 0) LEAVE(INVALID_VALUE);
+  if (!standin_take(device, (int64_t)bytes)) LEAVE(OUT_OF_MEMORY);
+  struct plain *p = calloc(1, sizeof *p);
+  *p = (struct plain){(uint64_t)aligned_alloc(256, (bytes + 255) / 256 * 256), bytes, device, plains};
+  plains = p;
+  *pointer = p->address;
   standin_alive.hosts++;
   LEAVE(SUCCESS);
 }
 
 API int cuMemFree_v2(uint64_t pointer) {
   BEGIN();
-  free((void *)pointer);
-  standin_alive.hosts--;
-  LEAVE(SUCCESS);
+  for (struct plain **p = &plains; *p != NULL; p = &(*p)->next) {
+    if ((*p)->address != pointer) continue;
+    struct plain *gone = *p;
+    struct context *c = standin_contexts[gone->device];
+    if (c != NULL && c->error == SUCCESS && standin_busy(c)) standin_violation("memory freed while work is under way");
+    *p = gone->next;
+    free((void *)gone->address);
+    standin_take(gone->device, -(int64_t)gone->bytes);
+    free(gone);
+    standin_alive.hosts--;
+    LEAVE(SUCCESS);
+  }
+  LEAVE(INVALID_VALUE);
 }
 
 API int cuMemHostAlloc(void **pointer, size_t bytes, unsigned flags) {
@@ -399,8 +422,13 @@ API void standin_release(uint64_t address) {
     munmap((void *)r->address, r->bytes);
     free(r);
   }
+  while (plains != NULL) {
+    standin_take(plains->device, -(int64_t)plains->bytes);
+    plains = plains->next;
+  }
   hosts = NULL;
   standin_forget_textures();
+  standin_forget_events();
   memset(&standin_alive, 0, sizeof standin_alive);
   UNLOCK();
 }

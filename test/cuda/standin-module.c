@@ -28,6 +28,20 @@ int standin_variable_ok(int device, uint64_t address, uint64_t bytes) {
   return 0;
 }
 
+static int known_module(const struct module *module) {
+  const struct module *m = modules;
+  while (m != NULL && m != module) m = m->next;
+  return m != NULL;
+}
+
+/* Whether it is a function of a module that is loaded in the current context. */
+static int known_function(const struct function *function) {
+  for (const struct module *m = modules; m != NULL; m = m->next)
+    for (const struct function *f = m->functions; f != NULL; f = f->next)
+      if (f == function) return m->context == standin_current;
+  return 0;
+}
+
 /* Puts blanks in the place of comments. */
 static void drop_comments(char *text) {
   for (char *at = text; *at != 0; at++) {
@@ -240,6 +254,7 @@ API int cuLinkDestroy(struct link *link) {
 
 API int cuModuleUnload(struct module *module) {
   BEGIN();
+  if (!known_module(module)) LEAVE(INVALID_HANDLE);
   if (module->context->error == SUCCESS && standin_busy(module->context)) standin_violation("a module unloaded while work is under way");
   standin_alive.modules--;
   end_module(module);
@@ -248,6 +263,7 @@ API int cuModuleUnload(struct module *module) {
 
 API int cuModuleGetFunctionCount(unsigned *count, struct module *module) {
   ENTER();
+  if (!known_module(module)) LEAVE(INVALID_HANDLE);
   *count = 0;
   for (struct function *f = module->functions; f != NULL; f = f->next) ++*count;
   LEAVE(SUCCESS);
@@ -255,6 +271,7 @@ API int cuModuleGetFunctionCount(unsigned *count, struct module *module) {
 
 API int cuModuleEnumerateFunctions(struct function **functions, unsigned count, struct module *module) {
   ENTER();
+  if (!known_module(module)) LEAVE(INVALID_HANDLE);
   unsigned i = 0;
   for (struct function *f = module->functions; f != NULL && i < count; f = f->next) functions[i++] = f;
   LEAVE(SUCCESS);
@@ -262,6 +279,7 @@ API int cuModuleEnumerateFunctions(struct function **functions, unsigned count, 
 
 API int cuModuleGetGlobal_v2(uint64_t *address, size_t *bytes, struct module *module, const char *name) {
   ENTER();
+  if (!known_module(module)) LEAVE(INVALID_HANDLE);
   struct variable *v = module->variables;
   while (v != NULL && strcmp(v->name, name) != 0) v = v->next;
   if (v == NULL) v = read_variable(module, name);
@@ -273,12 +291,14 @@ API int cuModuleGetGlobal_v2(uint64_t *address, size_t *bytes, struct module *mo
 
 API int cuFuncGetName(const char **name, struct function *f) {
   ENTER();
+  if (!known_function(f)) LEAVE(INVALID_HANDLE);
   *name = f->name;
   LEAVE(SUCCESS);
 }
 
 API int cuFuncGetParamInfo(struct function *f, size_t index, size_t *offset, size_t *bytes) {
   ENTER();
+  if (!known_function(f)) LEAVE(INVALID_HANDLE);
   if (index >= (size_t)f->param_count) LEAVE(INVALID_VALUE);
   *offset = f->param_offset[index];
   if (bytes != NULL) *bytes = f->param_size[index];
@@ -287,24 +307,28 @@ API int cuFuncGetParamInfo(struct function *f, size_t index, size_t *offset, siz
 
 API int cuFuncLoad(struct function *f) {
   ENTER();
+  if (!known_function(f)) LEAVE(INVALID_HANDLE);
   f->loaded = 1;
   LEAVE(SUCCESS);
 }
 
 API int cuFuncGetAttribute(int *value, int attribute, struct function *f) {
   ENTER();
+  if (!known_function(f)) LEAVE(INVALID_HANDLE);
   if (!f->loaded && (attribute == 0 || attribute == 2 || attribute == 8)) LEAVE(FUNCTION_NOT_LOADED);
   static const int values[] = {1024, 0, 0, 0, 16, 90, 90, 0, 49152};
   if (attribute < 0 || attribute > 8) LEAVE(INVALID_VALUE);
   *value = values[attribute];
   if (attribute == 0 && strcmp(f->name, "narrow") == 0) *value = 256;
   if (attribute == 3 && strcmp(f->name, "greedy") == 0) *value = 262144;
+  if (attribute == 3 && strcmp(f->name, "roomy") == 0) *value = 16384;
   if (attribute == 8) *value = f->dynamic_shared;
   LEAVE(SUCCESS);
 }
 
 API int cuFuncSetAttribute(struct function *f, int attribute, int value) {
   ENTER();
+  if (!known_function(f)) LEAVE(INVALID_HANDLE);
   if (attribute != 8 || value < 0 || value > 232448) LEAVE(INVALID_VALUE);
   f->dynamic_shared = value;
   LEAVE(SUCCESS);
@@ -313,6 +337,7 @@ API int cuFuncSetAttribute(struct function *f, int attribute, int value) {
 API int cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                        unsigned shared, struct stream *stream, void **params, void **extra) {
   ENTER();
+  if (!known_function(f)) LEAVE(INVALID_HANDLE);
   if (gx == 0 || gy == 0 || gz == 0 || bx == 0 || by == 0 || bz == 0) LEAVE(INVALID_VALUE);
   if (gx > 2147483647u || gy > 65535 || gz > 65535 || bx > 1024 || by > 1024 || bz > 64) LEAVE(INVALID_VALUE);
   if ((uint64_t)bx * by * bz > 1024 || params != NULL || shared > (unsigned)f->dynamic_shared) LEAVE(INVALID_VALUE);
@@ -439,7 +464,7 @@ static const struct {
   const char *name;
   int (*run)(struct context *, struct work *);
 } kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
-               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},
+               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},
                {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel}};
 
 int standin_knows_kernel(const char *name) {

@@ -3,15 +3,20 @@
 #include "standin.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { NVML_SUCCESS = 0, NVML_UNINITIALIZED = 1, NVML_INVALID_ARGUMENT = 2, NVML_NOT_FOUND = 6, NVML_INSUFFICIENT_SIZE = 7, NVML_TIMEOUT = 10 };
+enum { NVML_SUCCESS = 0, NVML_UNINITIALIZED = 1, NVML_INVALID_ARGUMENT = 2, NVML_NOT_SUPPORTED = 3, NVML_NOT_FOUND = 6, NVML_INSUFFICIENT_SIZE = 7, NVML_TIMEOUT = 10 };
 
 struct nvml_device {
   int index;
+  int is_instance;
 };
 
-static struct nvml_device devices[DEVICES] = {{0}, {1}};
+static struct nvml_device devices[DEVICES] = {{0, 0}, {1, 0}};
+/* With SLUICE_STANDIN_MIG each device that CUDA shows is an instance of a card: it has the other prefix, and tells its memory alone. */
+static struct nvml_device instances[DEVICES] = {{0, 1}, {1, 1}};
+static int is_cut(void) { return getenv("SLUICE_STANDIN_MIG") != NULL; }
 static struct {
   struct nvml_device *device;
   unsigned long long xid;
@@ -26,6 +31,13 @@ static int started;
     int injected = standin_injected(__func__);     \
     if (injected != SUCCESS) return injected;      \
     if (!started) return NVML_UNINITIALIZED;       \
+  } while (0)
+
+/* Opens a question that only a card answers. */
+#define ASK_CARD()                                        \
+  do {                                                    \
+    ASK();                                                \
+    if (device->is_instance) return NVML_NOT_SUPPORTED;   \
   } while (0)
 
 /* Has a device report an Xid. */
@@ -50,12 +62,19 @@ API int nvmlDeviceGetHandleByUUID(const char *uuid, struct nvml_device **device)
   ASK();
   for (int i = 0; i < DEVICES; i++) {
     char known[64];
-    snprintf(known, sizeof known, "GPU-abababab-abab-abab-abab-ababababab%02x", i);
+    snprintf(known, sizeof known, "%s-abababab-abab-abab-abab-ababababab%02x", is_cut() ? "MIG" : "GPU", i);
     if (strcmp(known, uuid) != 0) continue;
-    *device = &devices[i];
+    *device = is_cut() ? &instances[i] : &devices[i];
     return NVML_SUCCESS;
   }
   return NVML_NOT_FOUND;
+}
+
+API int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(struct nvml_device *instance, struct nvml_device **device) {
+  ASK();
+  if (!instance->is_instance) return NVML_INVALID_ARGUMENT;
+  *device = &devices[instance->index];
+  return NVML_SUCCESS;
 }
 
 struct memory_v2 {
@@ -74,26 +93,26 @@ API int nvmlDeviceGetMemoryInfo_v2(struct nvml_device *device, struct memory_v2 
 }
 
 API int nvmlDeviceGetTemperature(struct nvml_device *device, int sensor, unsigned *value) {
-  ASK();
+  ASK_CARD();
   *value = 40 + (unsigned)device->index;
   return sensor == 0 ? NVML_SUCCESS : NVML_INVALID_ARGUMENT;
 }
 
 API int nvmlDeviceGetPowerUsage(struct nvml_device *device, unsigned *milliwatts) {
-  ASK();
+  ASK_CARD();
   *milliwatts = 123456 + (unsigned)device->index;
   return NVML_SUCCESS;
 }
 
 API int nvmlDeviceGetUtilizationRates(struct nvml_device *device, unsigned *percent) {
-  ASK();
+  ASK_CARD();
   percent[0] = 37 + (unsigned)device->index;
   percent[1] = 12;
   return NVML_SUCCESS;
 }
 
 API int nvmlDeviceGetCurrentClocksEventReasons(struct nvml_device *device, unsigned long long *reasons) {
-  ASK();
+  ASK_CARD();
   *reasons = device->index == 0 ? 0x1 : 0x4 | 0x40;
   return NVML_SUCCESS;
 }
@@ -103,29 +122,29 @@ static unsigned long long uncorrected;
 API void standin_uncorrected(unsigned count) { uncorrected = count; }
 
 API int nvmlDeviceGetTotalEccErrors(struct nvml_device *device, int type, int counter, unsigned long long *count) {
-  ASK();
+  ASK_CARD();
   *count = device->index == 0 && type == 1 && counter == 0 ? uncorrected : 0;
   return NVML_SUCCESS;
 }
 
 API int nvmlDeviceGetRemappedRows(struct nvml_device *device, unsigned *corrected, unsigned *bad, unsigned *pending, unsigned *failed) {
-  ASK();
+  ASK_CARD();
   (void)device;
   *corrected = *bad = *pending = *failed = 0;
   return NVML_SUCCESS;
 }
 
 API int nvmlDeviceGetEccMode(struct nvml_device *device, unsigned *now, unsigned *pending) {
-  ASK();
+  ASK_CARD();
   (void)device;
   *now = *pending = 1;
   return NVML_SUCCESS;
 }
 
 API int nvmlDeviceGetMigMode(struct nvml_device *device, unsigned *now, unsigned *pending) {
-  ASK();
+  ASK_CARD();
   (void)device;
-  *now = *pending = 0;
+  *now = *pending = (unsigned)is_cut();
   return NVML_SUCCESS;
 }
 
@@ -136,7 +155,7 @@ API int nvmlDeviceGetP2PStatus(struct nvml_device *a, struct nvml_device *b, int
 }
 
 API int nvmlDeviceGetNvLinkState(struct nvml_device *device, unsigned link, unsigned *active) {
-  ASK();
+  ASK_CARD();
   (void)device;
   *active = link < 4;
   return link < 18 ? NVML_SUCCESS : NVML_INVALID_ARGUMENT;
@@ -162,7 +181,7 @@ API int nvmlEventSetCreate(void **set) {
 }
 
 API int nvmlDeviceRegisterEvents(struct nvml_device *device, unsigned long long types, void *set) {
-  ASK();
+  ASK_CARD();
   if (set != &watched || types != 8) return NVML_INVALID_ARGUMENT;
   watched |= 1 << device->index;
   return NVML_SUCCESS;

@@ -25,6 +25,17 @@ static uint64_t now_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
+static struct event *events;
+
+/* Whether it is an event that is alive: what a program makes up is no handle. */
+static int known(const struct event *event) {
+  const struct event *e = events;
+  while (e != NULL && e != event) e = e->next;
+  return e != NULL;
+}
+
+void standin_forget_events(void) { events = NULL; }
+
 static void let_go(struct event *e) {
   if (--e->references == 0) free(e);
 }
@@ -232,6 +243,8 @@ API int cuEventCreate(struct event **event, unsigned flags) {
   e->references = 1;
   e->timed = (flags & 2) == 0;
   e->context = standin_current;
+  e->next = events;
+  events = e;
   *event = e;
   standin_alive.events++;
   LEAVE(SUCCESS);
@@ -239,6 +252,12 @@ API int cuEventCreate(struct event **event, unsigned flags) {
 
 API int cuEventDestroy_v2(struct event *event) {
   BEGIN();
+  if (!known(event)) LEAVE(INVALID_HANDLE);
+  for (struct event **e = &events; *e != NULL; e = &(*e)->next)
+    if (*e == event) {
+      *e = event->next;
+      break;
+    }
   standin_alive.events--;
   let_go(event);
   LEAVE(SUCCESS);
@@ -246,7 +265,7 @@ API int cuEventDestroy_v2(struct event *event) {
 
 API int cuEventRecord(struct event *event, struct stream *stream) {
   ENTER();
-  if (event->context != standin_current) LEAVE(INVALID_HANDLE);
+  if (!known(event) || event->context != standin_current) LEAVE(INVALID_HANDLE);
   event->references++;
   event->recorded++;
   LEAVE(standin_queue(standin_current, stream, &(struct work){.kind = RECORD, .event = event, .generation = event->recorded}));
@@ -255,6 +274,7 @@ API int cuEventRecord(struct event *event, struct stream *stream) {
 API int cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags) {
   ENTER();
   if (flags != 0) LEAVE(INVALID_VALUE);
+  if (!known(event) || !alive(standin_current, stream == NULL ? standin_current->default_stream : stream)) LEAVE(INVALID_HANDLE);
   if (event->done == event->recorded) LEAVE(SUCCESS);
   event->references++;
   LEAVE(standin_queue(standin_current, stream, &(struct work){.kind = WAIT_EVENT, .event = event, .generation = event->recorded}));
@@ -262,11 +282,13 @@ API int cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned f
 
 API int cuEventQuery(struct event *event) {
   ENTER();
+  if (!known(event)) LEAVE(INVALID_HANDLE);
   LEAVE(event->done < event->recorded ? NOT_READY : SUCCESS);
 }
 
 API int cuEventSynchronize(struct event *event) {
   ENTER();
+  if (!known(event)) LEAVE(INVALID_HANDLE);
   struct context *c = standin_current;
   if (event->done < event->recorded) standin_violation("a blocking wait");
   while (event->done < event->recorded) pthread_cond_wait(&standin_changed, &standin_lock);
@@ -276,6 +298,7 @@ API int cuEventSynchronize(struct event *event) {
 
 API int cuEventElapsedTime(float *milliseconds, struct event *start, struct event *end) {
   ENTER();
+  if (!known(start) || !known(end) || start->context != end->context) LEAVE(INVALID_HANDLE);
   if (!start->timed || !end->timed || start->recorded == 0 || end->recorded == 0) LEAVE(INVALID_HANDLE);
   if (start->done < start->recorded || end->done < end->recorded) LEAVE(NOT_READY);
   *milliseconds = (float)((double)(int64_t)(end->at_ns - start->at_ns) / 1e6);

@@ -61,6 +61,7 @@ struct context {
 };
 
 struct event {
+  struct event *next;
   int references;
   int timed;
   uint64_t recorded; /* number of recordings asked for, and done */
@@ -148,6 +149,8 @@ int standin_run_kernel(struct context *context, struct work *work);
 int standin_run_product(struct work *work);
 /* fetch_texel(u64 texture, u32 x, u32 y, u64 out): four words of the nearest texel. */
 int standin_fetch_texel(struct context *context, struct work *work);
+/* Forgets all events. */
+void standin_forget_events(void);
 /* Forgets all textures. */
 void standin_forget_textures(void);
 int standin_knows_kernel(const char *name);

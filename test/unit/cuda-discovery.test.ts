@@ -266,3 +266,25 @@ describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
     }
   });
 });
+
+describe.skipIf(standinMissing !== undefined)("an instance of a card (MIG)", () => {
+  it("is told from a whole one, has its own memory, and is as well as its card", async () => {
+    process.env["SLUICE_STANDIN_MIG"] = "1";
+    try {
+      const [device] = await cudaDriver.discover("0");
+      expect(device!.details).toMatchObject({ mig: "enabled", ecc: "enabled" });
+      expect((await cudaDriver.health!([device!]))[0]).toMatchObject({
+        problems: [],
+        temperatureCelsius: 40,
+        powerWatts: 123.456,
+        memoryUsedBytes: expect.any(Number),
+      });
+      standin.xid(0, 79);
+      const [health] = await cudaDriver.health!([device!]);
+      expect(health!.problems).toEqual(["The driver reports the hardware error Xid [79]."]);
+      cudaDriver.acknowledge!(device!.id);
+    } finally {
+      delete process.env["SLUICE_STANDIN_MIG"];
+    }
+  });
+});

@@ -1,6 +1,7 @@
 /** What goes wrong on a GPU: faults, kernels that never end, bad images, and every failing step of opening a slice. Against the stand-in. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { loadCuda } from "../../server/device/cuda/library.ts";
 import type { DeviceModule, DeviceSlice, SliceOptions } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
@@ -247,6 +248,48 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     await slice.unloadModule(first);
     await slice.unloadModule(second);
     await slice.unloadModule(await slice.loadModule(image));
+    await slice.close();
+  });
+
+  it("variables and the local memory of threads come out of one allowance, whichever is first", async () => {
+    const roomy = Buffer.from(".version 8.0\n.target sm_75\n.address_size 64\n.visible .entry roomy() { ret; }");
+    const large = Buffer.from(`${knownKernels}\n.global .align 4 .b8 large[200][1024][1024];\n`);
+    const first = await openSlice();
+    await run(first, await first.loadModule(roomy), "roomy");
+    await run(first, await first.loadModule(roomy), "roomy");
+    expect((await failure(() => first.loadModule(large))).code).toBe("OUT_OF_MEMORY");
+    await first.close();
+    const second = await openSlice();
+    const variables = await second.loadModule(large);
+    const module = await second.loadModule(roomy);
+    const error = await failure(() => run(second, module, "roomy"));
+    expect(error.code).toBe("BAD_LAUNCH");
+    expect(error.message).toContain("[16384] bytes of local memory per thread");
+    await second.unloadModule(variables);
+    await run(second, module, "roomy");
+    await second.close();
+  });
+
+  it("handles that are destroyed or made up are refused by the stand-in as by a driver", async () => {
+    const slice = await openSlice();
+    const { api } = loadCuda();
+    const event = new BigUint64Array(1);
+    expect(api.cuEventCreate(event, 0)).toBe(0);
+    expect(api.cuEventDestroy_v2(event[0]!)).toBe(0);
+    for (const result of [
+      api.cuEventDestroy_v2(event[0]!),
+      api.cuEventQuery(event[0]!),
+      api.cuEventRecord(event[0]!, 0),
+      api.cuStreamWaitEvent(0, event[0]!, 0),
+      api.cuStreamQuery(4096),
+      api.cuFuncLoad(4096),
+      api.cuModuleUnload(4096),
+    ]) {
+      expect(result).toBe(400);
+    }
+    for (const result of [api.cuMemFree_v2(4096), api.cuMemFreeHost(4096), api.cuMemRelease(4096)]) {
+      expect(result).toBe(1);
+    }
     await slice.close();
   });
 

@@ -219,7 +219,8 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     count();
     await slice.synchronize();
     ended = true;
-    expect(turns).toBeGreaterThan(10);
+    // Of a loop that stands still there is one, from before the wait; a loaded machine may have few.
+    expect(turns).toBeGreaterThan(2);
   });
 
   it.each([

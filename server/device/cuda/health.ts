@@ -29,8 +29,8 @@ export class HealthWatch {
       details?.uuid ? this.#nvml.device(details.uuid) : { status: NvmlReturn.SUCCESS },
     );
     const devices = found.filter((device): device is NvmlDevice => "handle" in device);
-    for (const { handle, xid } of this.#nvml.takeXids(devices)) {
-      const index = found.findIndex((device) => "handle" in device && device.handle === handle);
+    for (const { card, xid } of this.#nvml.takeXids(devices)) {
+      const index = found.findIndex((device) => "handle" in device && device.card === card);
       if (index >= 0 && !programXids.has(xid)) this.#xidsOf(descriptions[index]!.id).add(xid);
     }
     return descriptions.map((description, index) => {

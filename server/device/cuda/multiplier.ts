@@ -7,6 +7,7 @@ import { SluiceError } from "../../../shared/errors.ts";
 import type { MatrixOperand, MatrixProduct } from "../device.ts";
 import { EVENT_DISABLE_TIMING } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
+import type { Allowance } from "./overhead.ts";
 import type { CudaStream } from "./stream.ts";
 import { type Bound, bind } from "./symbols.ts";
 import { libraryNames, openToolkitLibrary } from "./toolkit.ts";
@@ -96,9 +97,13 @@ export class Multiplier {
   #last: CudaStream | undefined;
 
   /** @throws SluiceError UNSUPPORTED where the server has no cuBLASLt, OUT_OF_MEMORY. */
-  constructor(context: CudaContext, driverVersion: number) {
+  constructor(context: CudaContext, { driverVersion, outside }: { driverVersion: number; outside: Allowance }) {
     this.#context = context;
     this.#blas = load(driverVersion);
+    if (outside.leftBytes < WORKSPACE_BYTES) {
+      const left = `the lease has [${outside.leftBytes}] left beside its slice`;
+      throw new SluiceError("OUT_OF_MEMORY", `Matrix products take [${WORKSPACE_BYTES}] bytes, and ${left}.`);
+    }
     context.enter();
     const value = new BigUint64Array(1);
     this.#check(this.#blas.cublasLtCreate(value), "start");
@@ -108,6 +113,7 @@ export class Multiplier {
       this.#handover = Number(value[0]);
       context.check(context.api.cuMemAlloc_v2(value, WORKSPACE_BYTES), "allocate the workspace of matrix products");
       this.#workspace = Number(value[0]);
+      outside.take(WORKSPACE_BYTES);
     } catch (error) {
       this.close();
       throw error;

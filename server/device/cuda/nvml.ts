@@ -19,6 +19,7 @@ export const nvmlSignatures = {
   nvmlInit_v2: [],
   nvmlSystemGetDriverVersion: ["memory", "u32"],
   nvmlDeviceGetHandleByUUID: ["text", "memory"],
+  nvmlDeviceGetDeviceHandleFromMigDeviceHandle: ["u64", "memory"],
   nvmlDeviceGetMemoryInfo_v2: ["u64", "memory"],
   nvmlDeviceGetTemperature: ["u64", "i32", "memory"],
   nvmlDeviceGetPowerUsage: ["u64", "memory"],
@@ -53,6 +54,8 @@ export const nvmlLayouts = {
 /** A device as NVML knows it. */
 export interface NvmlDevice {
   readonly handle: number;
+  /** The card that an instance (MIG) is a part of, which alone can be asked how it is; of a whole card the same. */
+  readonly card: number;
 }
 
 export interface NvmlMemory {
@@ -112,11 +115,13 @@ export class Nvml {
   device(uuid: string): NvmlDevice | { status: number } {
     const handle = new BigUint64Array(1);
     const ask = (name: string): number => this.#call("nvmlDeviceGetHandleByUUID", name, handle);
-    let status = ask(uuid);
-    if (status === NvmlReturn.NOT_FOUND && ask(uuid.replace(/^GPU-/, "MIG-")) === NvmlReturn.SUCCESS) {
-      status = NvmlReturn.SUCCESS;
-    }
-    return status === NvmlReturn.SUCCESS ? { handle: Number(handle[0]) } : { status };
+    const status = ask(uuid);
+    if (status === NvmlReturn.SUCCESS) return { handle: Number(handle[0]), card: Number(handle[0]) };
+    if (status !== NvmlReturn.NOT_FOUND || ask(uuid.replace(/^GPU-/, "MIG-")) !== NvmlReturn.SUCCESS) return { status };
+    const card = new BigUint64Array(1);
+    const instance = Number(handle[0]);
+    const hasCard = this.#succeeds("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", instance, card);
+    return { handle: instance, card: hasCard ? Number(card[0]) : instance };
   }
 
   memory(device: NvmlDevice): NvmlMemory | undefined {
@@ -129,11 +134,11 @@ export class Nvml {
   }
 
   temperatureCelsius(device: NvmlDevice): number | undefined {
-    return this.#number("nvmlDeviceGetTemperature", device.handle, NVML_TEMPERATURE_GPU);
+    return this.#number("nvmlDeviceGetTemperature", device.card, NVML_TEMPERATURE_GPU);
   }
 
   powerWatts(device: NvmlDevice): number | undefined {
-    const milliwatts = this.#number("nvmlDeviceGetPowerUsage", device.handle);
+    const milliwatts = this.#number("nvmlDeviceGetPowerUsage", device.card);
     return milliwatts === undefined ? undefined : milliwatts / 1000;
   }
 
@@ -148,19 +153,19 @@ export class Nvml {
 
   /** Bits of nvmlClocksEventReasons. */
   clockReasons(device: NvmlDevice): number | undefined {
-    return this.#long("nvmlDeviceGetCurrentClocksEventReasons", device.handle);
+    return this.#long("nvmlDeviceGetCurrentClocksEventReasons", device.card);
   }
 
   /** Uncorrected memory errors since the driver was loaded. */
   uncorrectedErrors(device: NvmlDevice): number | undefined {
     const name = "nvmlDeviceGetTotalEccErrors";
-    return this.#long(name, device.handle, NVML_ECC_UNCORRECTED, NVML_ECC_VOLATILE);
+    return this.#long(name, device.card, NVML_ECC_UNCORRECTED, NVML_ECC_VOLATILE);
   }
 
   /** Whether replacing bad memory rows has failed; then the device needs a repair. */
   remapFailed(device: NvmlDevice): boolean | undefined {
     const [corrected, uncorrected, pending, failed] = Array.from({ length: 4 }, () => new Uint32Array(1));
-    const values = [device.handle, corrected!, uncorrected!, pending!, failed!];
+    const values = [device.card, corrected!, uncorrected!, pending!, failed!];
     const name = "nvmlDeviceGetRemappedRows";
     return this.#succeeds(name, ...values) ? failed![0] === 1 : undefined;
   }
@@ -170,7 +175,7 @@ export class Nvml {
     return this.#mode("nvmlDeviceGetEccMode", device);
   }
 
-  /** Whether the device is cut into MIG instances; undefined also for such an instance itself. */
+  /** Whether the card is cut into MIG instances. */
   mig(device: NvmlDevice): boolean | undefined {
     return this.#mode("nvmlDeviceGetMigMode", device);
   }
@@ -178,7 +183,7 @@ export class Nvml {
   /** The state of the device as the status of a plain question: GPU_IS_LOST and RESET_REQUIRED mean that it is gone. */
   status(device: NvmlDevice): number {
     const value = new Uint32Array(1);
-    return this.#call("nvmlDeviceGetTemperature", device.handle, NVML_TEMPERATURE_GPU, value);
+    return this.#call("nvmlDeviceGetTemperature", device.card, NVML_TEMPERATURE_GPU, value);
   }
 
   /** Whether two devices reach each other over NVLink, directly or through a switch. */
@@ -201,10 +206,10 @@ export class Nvml {
     return peers;
   }
 
-  /** Xid errors since the last call, of all devices ever passed here. */
-  takeXids(devices: readonly NvmlDevice[]): { handle: number; xid: number }[] {
+  /** Xid errors of cards since the last call, of all devices ever passed here. */
+  takeXids(devices: readonly NvmlDevice[]): { card: number; xid: number }[] {
     const events = this.#watchXids(devices);
-    const xids: { handle: number; xid: number }[] = [];
+    const xids: { card: number; xid: number }[] = [];
     if (events === undefined) return xids;
     const { size, device, eventType, eventData } = nvmlLayouts.nvmlEventData_t;
     const data = new DataView(new ArrayBuffer(size));
@@ -212,7 +217,7 @@ export class Nvml {
     // Bounded, so that a device which reports without end cannot hold up the daemon.
     for (let count = 0; count < 64; count++) {
       if (!this.#succeeds("nvmlEventSetWait_v2", events.set, data, 0)) break;
-      if (word(eventType) === NVML_EVENT_XID) xids.push({ handle: word(device), xid: word(eventData) });
+      if (word(eventType) === NVML_EVENT_XID) xids.push({ card: word(device), xid: word(eventData) });
     }
     return xids;
   }
@@ -224,10 +229,10 @@ export class Nvml {
       this.#xidEvents = { set: Number(set[0]), watched: new Set() };
     }
     const { set, watched } = this.#xidEvents;
-    for (const { handle } of devices) {
-      if (watched.has(handle)) continue;
-      watched.add(handle);
-      this.#call("nvmlDeviceRegisterEvents", handle, NVML_EVENT_XID, set);
+    for (const { card } of devices) {
+      if (watched.has(card)) continue;
+      watched.add(card);
+      this.#call("nvmlDeviceRegisterEvents", card, NVML_EVENT_XID, set);
     }
     return this.#xidEvents;
   }
@@ -235,7 +240,7 @@ export class Nvml {
   #mode(name: NvmlName, device: NvmlDevice): boolean | undefined {
     const now = new Uint32Array(1);
     const pending = new Uint32Array(1);
-    const asked = this.#succeeds(name, device.handle, now, pending);
+    const asked = this.#succeeds(name, device.card, now, pending);
     return asked ? now[0] === 1 : undefined;
   }
 

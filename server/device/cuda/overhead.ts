@@ -4,7 +4,7 @@
  */
 const MiB = 1024 * 1024;
 
-/** What a module's variables, or the local memory of a kernel's threads, may take beyond the context, with the heap of kernels: a share of each lease's charge. */
+/** What modules, the local memory of kernels' threads, the heap of kernels and the workspace of products may take together beyond the context: a share of each lease's charge. */
 export const outsideBytesMax = 256 * MiB;
 
 /**
@@ -12,6 +12,30 @@ export const outsideBytesMax = 256 * MiB;
  * the true figure of a card and driver.
  */
 export const contextBytesEstimate = 512 * MiB;
+
+/** One account of memory outside an arena, whatever it goes to. */
+export class Allowance {
+  #leftBytes: number;
+
+  constructor(byteCount: number) {
+    this.#leftBytes = Math.max(0, byteCount);
+  }
+
+  get leftBytes(): number {
+    return this.#leftBytes;
+  }
+
+  /** False, and nothing is taken, where there is not so much left. */
+  take(byteCount: number): boolean {
+    if (byteCount > this.#leftBytes) return false;
+    this.#leftBytes -= byteCount;
+    return true;
+  }
+
+  give(byteCount: number): void {
+    this.#leftBytes += byteCount;
+  }
+}
 
 /** The charge per lease for a context of a size, in whole granules. */
 export const overheadOf = (contextBytes: number, granularityBytes: number): number =>

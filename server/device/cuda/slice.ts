@@ -22,7 +22,6 @@ import { readAttributes } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
 import {
   CUresult,
-  DeviceAttributeNumber,
   EVENT_DISABLE_TIMING,
   LIMIT_MALLOC_HEAP_SIZE,
   LIMIT_STACK_SIZE,
@@ -35,7 +34,7 @@ import { Meter } from "./meter.ts";
 import { type CudaModule, loadCudaModule } from "./module.ts";
 import { Multiplier } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
-import { outsideBytesMax } from "./overhead.ts";
+import { Allowance, outsideBytesMax } from "./overhead.ts";
 import { Staging } from "./staging.ts";
 import { CudaEvent, CudaStream } from "./stream.ts";
 import { CudaTextures } from "./texture.ts";
@@ -51,7 +50,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #meter: Meter;
   readonly #launcher: Launcher;
   readonly #textures: CudaTextures;
-  readonly #outsideBytesMax: number;
+  readonly #outside: Allowance;
   readonly #onOutput: (text: string) => void;
   /** There from the first module on whose kernels may print. */
   #output: OutputCapture | undefined;
@@ -74,19 +73,14 @@ export class CudaSlice implements DeviceSlice {
     this.#onOutput = options.onOutput;
     const known = new Map(this.attributes.attributes.map(({ attribute, value }) => [attribute, value]));
     const attribute = (number: number): number => known.get(number) ?? 0;
-    const threads =
-      attribute(DeviceAttributeNumber.MULTIPROCESSOR_COUNT) *
-      attribute(DeviceAttributeNumber.MAX_THREADS_PER_MULTIPROCESSOR);
     const limit = new BigUint64Array(1);
     context.check(context.api.cuCtxGetLimit(limit, LIMIT_STACK_SIZE), "tell the stack size");
     const stackBytes = Number(limit[0]);
     // The driver takes memory for kernels' own heap when a module needs it, and nobody is asked.
     context.check(context.api.cuCtxGetLimit(limit, LIMIT_MALLOC_HEAP_SIZE), "tell the size of kernels' heap");
-    const allowanceBytes = Math.max(0, outsideBytesMax - Number(limit[0]));
+    this.#outside = new Allowance(outsideBytesMax - Number(limit[0]));
     // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
-    this.#outsideBytesMax = allowanceBytes;
-    const localBytesMax = stackBytes + Math.floor(allowanceBytes / Math.max(1, threads));
-    this.#launcher = new Launcher(context, launchLimits(attribute, localBytesMax));
+    this.#launcher = new Launcher(context, launchLimits(attribute, stackBytes), this.#outside);
     this.#textures = new CudaTextures(context);
     this.#arena = new CudaArena(context, {
       byteCount: options.arenaBytes,
@@ -242,13 +236,12 @@ export class CudaSlice implements DeviceSlice {
 
   loadModule(image: Uint8Array): DeviceModule {
     this.#context.enter();
-    // One allowance for all modules: a lease is charged for it once.
-    const outsideBytes = [...this.#modules].reduce((sum, loaded) => sum + loaded.outsideBytes, 0);
     const { capabilityMajor, capabilityMinor } = this.attributes;
     const module = loadCudaModule(this.#context, image, {
-      outsideBytesMax: this.#outsideBytesMax - outsideBytes,
+      outsideBytesMax: this.#outside.leftBytes,
       capability: capabilityMajor * 10 + capabilityMinor,
     });
+    this.#outside.take(module.outsideBytes);
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
@@ -265,6 +258,7 @@ export class CudaSlice implements DeviceSlice {
     this.#modules.delete(module as CudaModule);
     this.#context.enter();
     this.#context.check(this.#context.api.cuModuleUnload((module as CudaModule).handle), "unload a module");
+    this.#outside.give((module as CudaModule).outsideBytes);
   }
 
   launch(options: LaunchOptions): void {
@@ -272,7 +266,8 @@ export class CudaSlice implements DeviceSlice {
   }
 
   multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
-    this.#multiplier ??= new Multiplier(this.#context, this.attributes.driverVersion);
+    const { driverVersion } = this.attributes;
+    this.#multiplier ??= new Multiplier(this.#context, { driverVersion, outside: this.#outside });
     this.#multiplier.multiply(product, this.#work(stream));
   }
 
