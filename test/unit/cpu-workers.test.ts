@@ -1,8 +1,15 @@
-/** The end of a launch is the change of a word: wake-ups that mean nothing, such as a late one of the launch before, do not end it. */
+/**
+ * The workers of a slice: all that a launch wants wake, wherever they come from, and its end is the change of a word: wake-ups that mean nothing,
+ * such as a late one of the launch before, do not end it.
+ */
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
+import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import { controlOver, Word } from "../../server/device/cpu/run/control.ts";
-import { WorkerPool } from "../../server/device/cpu/run/worker-pool.ts";
+import { keepSpareWorkers, WorkerPool } from "../../server/device/cpu/run/worker-pool.ts";
+import { CpuSlice } from "../../server/device/cpu/slice.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import { bytesOf, ptxKernel, readWords, writeWords } from "./cpu-machine.ts";
 
 /** Wakes whoever waits for the word, again and again, and counts those it woke. */
 const nuisance = `
@@ -33,5 +40,33 @@ test("a launch is over when its workers have finished, however often the slice i
   } finally {
     await worker.terminate();
     await pool.end("closed");
+  }
+});
+
+/** Each block adds to a word, and goes on when as many blocks as there are have done so. */
+const meeting = ptxKernel(`mov.u32 %r1, %nctaid.x; atom.global.add.u32 %r2, [%rd0], 1;
+MEET: ld.volatile.global.u32 %r3, [%rd0]; setp.lt.u32 %p1, %r3, %r1; @%p1 bra MEET;`);
+
+test("a launch wakes every worker that it wants, spare ones and such as start only now, in every slice of a process", async () => {
+  keepSpareWorkers(2);
+  const [description] = await cpuDriver.discover("1x64MiB");
+  const options = { arenaBytes: 2 ** 20, arenaBase: ARENA_BASE, kernelTimeoutMs: 20_000, onOutput: () => {} };
+  const slices = [4, 2].map((workers) => new CpuSlice({ description: description!, ...options }, workers));
+  try {
+    for (const [slice, most] of [
+      [slices[0]!, 4],
+      [slices[1]!, 2],
+    ] as const) {
+      const module = slice.loadModule(bytesOf(meeting));
+      const params = new Uint8Array(BigUint64Array.of(BigInt(ARENA_BASE)).buffer);
+      for (const blocks of [1, 2, most, 3].filter((count) => count <= most)) {
+        writeWords({ slice, output: () => "" }, [0]);
+        const shape = { grid: [blocks, 1, 1], block: [1, 1, 1], sharedBytes: 0, stream: undefined } as const;
+        await slice.launch({ module, kernel: 0, params, ...shape });
+        expect(readWords({ slice, output: () => "" }, 1)[0]).toBe(blocks);
+      }
+    }
+  } finally {
+    await Promise.all(slices.map((slice) => slice.close()));
   }
 });

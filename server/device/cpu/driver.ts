@@ -6,6 +6,7 @@ import { CAPABILITY } from "./attributes.ts";
 import { warmCompiler } from "./module.ts";
 import { WORKERS_MAX } from "./run/control.ts";
 import { arenaBytesMax, PAGE_BYTES } from "./run/layout.ts";
+import { keepSpareWorkers } from "./run/worker-pool.ts";
 import { CpuSlice } from "./slice.ts";
 
 const GiB = 2 ** 30;
@@ -15,6 +16,9 @@ const MEMORY_BYTES_DEFAULT = 3.5 * GiB;
 const DEVICES_MAX = 64;
 /** A device may be larger than a slice of it can be. */
 const MEMORY_BYTES_MAX = 2 ** 43;
+
+/** A worker that waits takes some MiB; the others of a large machine start when a launch wants them. */
+const SPARE_WORKERS_MAX = 4;
 
 const units: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB, TiB: 2 ** 40 };
 
@@ -40,8 +44,9 @@ export const cpuDriver: DeviceDriver = {
     }));
   },
 
-  /** Probes the machine and compiles one small kernel, so that the compiler itself is warm. */
+  /** Probes the machine, compiles one small kernel, so that the compiler itself is warm, and starts workers for the first slice. */
   async prepare(): Promise<void> {
+    keepSpareWorkers(Math.min(workerCount(), SPARE_WORKERS_MAX));
     warmCompiler();
   },
 

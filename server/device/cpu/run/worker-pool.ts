@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { type Control, Word } from "./control.ts";
-import type { WorkerMessage, WorkerSetup } from "./messages.ts";
+import type { WorkerBirth, WorkerMessage, WorkerSetup } from "./messages.ts";
 
 /** A launch is waited for this long with the thread blocked: most are over by then, and waking through the event loop costs more. */
 const BLOCKING_WAIT_MS = 0.2;
@@ -31,9 +31,38 @@ function sourceLoader(): string {
   return `require(${JSON.stringify(register)}).register(); require(${JSON.stringify(fileURLToPath(workerUrl))});`;
 }
 
+/** A worker that has read its code and waits to be told for which slice. */
+interface Spare {
+  readonly worker: Worker;
+  readonly bell: Int32Array<SharedArrayBuffer>;
+}
+
+const spares: Spare[] = [];
+
+function hire(): Spare {
+  const bell = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: WorkerBirth = { bell };
+  const options = { workerData, stdin: false, eval: isSource, execArgv: [] };
+  const worker = new Worker(isSource ? sourceLoader() : workerUrl, options);
+  worker.unref();
+  return { worker, bell };
+}
+
+/** Starts workers before there is a slice for them, which takes as long as a hundred launches. Returns at once. */
+export function keepSpareWorkers(count: number): void {
+  while (spares.length < count) {
+    const spare = hire();
+    const forget = () => {
+      if (spares.includes(spare)) spares.splice(spares.indexOf(spare), 1);
+    };
+    spare.worker.once("error", forget).once("exit", forget);
+    spares.push(spare);
+  }
+}
+
 export class WorkerPool {
   readonly #control: Control;
-  readonly #setup: Omit<WorkerSetup, "worker">;
+  readonly #setup: Omit<WorkerSetup, "worker" | "port">;
   readonly #members: Member[] = [];
   /** What every worker must know, also one that starts later. */
   readonly #kernels = new Map<number, WorkerMessage>();
@@ -47,7 +76,7 @@ export class WorkerPool {
   readonly #onDeath: () => void;
 
   /** `onDeath` hears when a worker ends by itself, also between launches. */
-  constructor(control: Control, setup: Omit<WorkerSetup, "worker">, onDeath: () => void) {
+  constructor(control: Control, setup: Omit<WorkerSetup, "worker" | "port">, onDeath: () => void) {
     this.#control = control;
     this.#setup = setup;
     this.#onDeath = onDeath;
@@ -78,8 +107,10 @@ export class WorkerPool {
     for (const { port } of this.#members) port.postMessage({ kind: "drop-image", object });
   }
 
-  /** Starts workers until there are `count`. Returns at once; they catch up by themselves. */
+  /** Starts workers until there are `count`, and those that wait as spares. Returns at once; they catch up by themselves. */
   start(count: number): void {
+    while (spares.length > 0 && this.#members.length < this.#setup.layout.workers && this.#ended === undefined)
+      this.#startOne(this.#members.length);
     while (this.#members.length < count && this.#ended === undefined) this.#startOne(this.#members.length);
   }
 
@@ -93,10 +124,9 @@ export class WorkerPool {
     words[Word.FINISHED_WORKERS] = 0;
     words[Word.NEXT_CHUNK] = 0;
     const before = Atomics.load(words, Word.DONE);
-    for (let worker = 0; worker < count; worker++) {
-      Atomics.store(words, Word.WAKE + worker, launch);
-      Atomics.notify(words, Word.WAKE + worker);
-    }
+    for (let worker = 0; worker < count; worker++) Atomics.store(words, Word.WAKE + worker, launch);
+    // It wakes the others, when this thread has gone to sleep: woken from here, two would share a core, and this thread's would stay idle.
+    Atomics.notify(words, Word.WAKE);
     // A wake-up says little: the last launch's may come late, when its result has been seen already. Only the word counts.
     const end = performance.now() + BLOCKING_WAIT_MS;
     for (let left = BLOCKING_WAIT_MS; left > 0; left = end - performance.now()) {
@@ -141,14 +171,10 @@ export class WorkerPool {
 
   #startOne(index: number): void {
     const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(isSource ? sourceLoader() : workerUrl, {
-      workerData: { ...this.#setup, worker: index, port: port2 },
-      transferList: [port2],
-      stdin: false,
-      eval: isSource,
-      execArgv: [],
-    });
-    worker.unref();
+    const { worker, bell } = spares.shift() ?? hire();
+    worker.postMessage({ ...this.#setup, worker: index, port: port2 } satisfies WorkerSetup, [port2]);
+    Atomics.store(bell, 0, 1);
+    Atomics.notify(bell, 0);
     port1.unref();
     const died = () => {
       if (this.#ended !== undefined) return;

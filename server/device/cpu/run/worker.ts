@@ -3,8 +3,7 @@
  * It answers nothing else; the slice ends it from outside, whatever it does.
  */
 
-import type { MessagePort } from "node:worker_threads";
-import { receiveMessageOnPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { BlockRunner, Deadlock, type RegionFunction, type RunnableKernel } from "./block-runner.ts";
 import { controlOver, FaultKind, Word } from "./control.ts";
 import { exact } from "./exact.ts";
@@ -12,10 +11,12 @@ import { Heap, HeapFault, locked } from "./heap.ts";
 import { Images } from "./images.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { Context } from "./layout.ts";
-import type { WorkerMessage, WorkerSetup } from "./messages.ts";
+import type { WorkerBirth, WorkerMessage, WorkerSetup } from "./messages.ts";
 import { formatPrint } from "./printf.ts";
 
-const { memory, control: buffer, layout, worker, port } = workerData as WorkerSetup & { port: MessagePort };
+Atomics.wait((workerData as WorkerBirth).bell, 0, 0);
+const { message: setup } = receiveMessageOnPort(parentPort!) as { message: WorkerSetup };
+const { memory, control: buffer, layout, worker, port } = setup;
 const control = controlOver(buffer);
 const { words } = control;
 const context = layout.contextOffset + worker * layout.contextBytes;
@@ -229,12 +230,19 @@ function runLaunch(): void {
   }
 }
 
+/** Wakes the two workers that are this one's to wake: so all wake in a few steps. */
+function wakeOthers(): void {
+  const count = words[Word.WANTED_WORKERS]!;
+  for (const other of [2 * worker + 1, 2 * worker + 2]) if (other < count) Atomics.notify(words, Word.WAKE + other);
+}
+
 let seen = 0;
 for (;;) {
   Atomics.wait(words, Word.WAKE + worker, seen);
   const launch = Atomics.load(words, Word.WAKE + worker);
   if (launch === seen) continue;
   seen = launch;
+  wakeOthers();
   runLaunch();
   if (Atomics.add(words, Word.FINISHED_WORKERS, 1) + 1 === Atomics.load(words, Word.WANTED_WORKERS)) {
     Atomics.store(words, Word.DONE, launch);
