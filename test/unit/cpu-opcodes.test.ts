@@ -90,11 +90,26 @@ const pairs: readonly (readonly [code: string, op: (a: bigint, b: bigint) => big
   ["vabsdiff4.u32.s32.s32 %r3, %r1, %r2, 0;", (a, b) => joined(differences(a, b, 8, true), 8n)],
   ["vabsdiff4.u32.u32.u32.add %r3, %r1, %r2, 7;", (a, b) => differences(a, b, 8, false).reduce((x, y) => x + y, 7n)],
   ["vabsdiff2.u32.u32.u32.add %r3, %r1, %r2, 7;", (a, b) => differences(a, b, 16, false).reduce((x, y) => x + y, 7n)],
+  ["vadd.u32.u32.u32 %r3, %r1, %r2;", (a, b) => a + b],
+  ["vadd.u32.u32.u32.sat %r3, %r1, %r2;", (a, b) => (a + b > 0xffffffffn ? 0xffffffffn : a + b)],
+  ["vadd.s32.u32.s32.sat %r3, %r1, %r2;", (a, b) => clamp(a + BigInt.asIntN(32, b))],
+  ["vsub.u32.u32.u32.add %r3, %r1, %r2, 9;", (a, b) => a - b + 9n],
+  ["vsub.s32.s32.u32.sat.max %r3, %r1, %r2, -7;", (a, b) => larger(clamp(BigInt.asIntN(32, a) - b), -7n)],
+  ["vsub.u32.u32.u32.sat %r3, %r1, %r2;", (a, b) => larger(a - b, 0n)],
+  ["vabsdiff.u32.s32.s32 %r3, %r1, %r2;", (a, b) => distance(BigInt.asIntN(32, a), BigInt.asIntN(32, b))],
+  ["vabsdiff.u32.u32.u32.add %r3, %r1, %r2, 5;", (a, b) => distance(a, b) + 5n],
+  ["vmin.s32.u32.s32 %r3, %r1, %r2;", (a, b) => -larger(-a, -BigInt.asIntN(32, b))],
+  ["vmax.u32.u32.u32.min %r3, %r1, %r2, 1000;", (a, b) => -larger(-larger(a, b), -1000n)],
+  ["vset.s32.u32.lt %r3, %r1, %r2;", (a, b) => (BigInt.asIntN(32, a) < b ? 1n : 0n)],
+  ["vset.u32.u32.ge.add %r3, %r1, %r2, 40;", (a, b) => (a >= b ? 41n : 40n)],
   ["mad.lo.cc.u32 %r4, %r1, %r2, %r2; madc.hi.u32 %r3, %r1, %r2, 0;", (a, b) => (a * b + b) >> 32n],
 ];
 
 /** The lowest bits, up to 32 of them. */
 const ones = (count: bigint): bigint => (1n << (count > 32n ? 32n : count)) - 1n;
+
+const larger = (left: bigint, right: bigint): bigint => (left > right ? left : right);
+const distance = (left: bigint, right: bigint): bigint => (left > right ? left - right : right - left);
 
 const clamp = (value: bigint): bigint =>
   value > 0x7fffffffn ? 0x7fffffffn : value < -0x80000000n ? -0x80000000n : value;

@@ -7,6 +7,7 @@ import { functionsThatWait } from "./compile/calls.ts";
 import { forecastKernel } from "./compile/forecast.ts";
 import { type CompiledKernel, compileKernel, type KernelFacts, type KernelOptions } from "./compile/kernel.ts";
 import type { Pointers } from "./compile/pointers.ts";
+import { LANE_SWITCH } from "./ptx/lanes.ts";
 import type { Outline, Program, Routine, Variable } from "./ptx/program.ts";
 import { probeFeatures } from "./run/features.ts";
 import type { MemoryLayout } from "./run/layout.ts";
@@ -31,6 +32,8 @@ export class KernelTable {
   readonly #functions: ReadonlyMap<string, Outline>;
   readonly #places: ProgramPlaces;
   readonly #loaded: (LoadedKernel | SluiceError | undefined)[];
+  /** Whether it may have kernels in which one lane of each warp stands for all. */
+  readonly #isUniform: boolean;
   #layout: MemoryLayout;
 
   /** @throws SluiceError BAD_IMAGE */
@@ -40,6 +43,7 @@ export class KernelTable {
       program.routines.filter(({ isEntry }) => !isEntry).map((outline) => [outline.name, outline]),
     );
     this.#places = places;
+    this.#isUniform = program.variables.some(({ name }) => name === LANE_SWITCH);
     this.#layout = layout;
     const forecasts = this.entries.map((entry) => forecastKernel(entry, { functions: this.#functions, layout }));
     this.#loaded = this.#compileUncertain(forecasts);
@@ -103,7 +107,7 @@ export class KernelTable {
       layout: this.#layout,
       features: probeFeatures(),
       functions: new Map(functions.map((routine) => [routine.name, routine])),
-      waiting: functionsThatWait(functions, this.#places.pointers),
+      waiting: functionsThatWait(functions, { pointers: this.#places.pointers, isUniform: this.#isUniform }),
     };
   }
 

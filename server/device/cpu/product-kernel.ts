@@ -49,6 +49,7 @@ export function productKernel(
     paramBytes: productParams.length * 4,
     usesHeap: false,
     threadsMax: 1,
+    isUniform: false,
     threadsRequired: undefined,
   };
 }

@@ -281,7 +281,8 @@ export class CpuSlice implements DeviceSlice {
   #deliver({ compiled }: LoadedKernel): number {
     const id = this.#nextKernel++;
     const module = new WebAssembly.Module(compiled.bytes);
-    this.#pool.addKernel({ kind: "kernel", id, module, suspensions: compiled.suspensions });
+    const { suspensions, threadBytes, isUniform } = compiled;
+    this.#pool.addKernel({ kind: "kernel", id, module, suspensions, threadBytes, isUniform });
     return id;
   }
 

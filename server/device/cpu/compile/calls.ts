@@ -4,6 +4,7 @@
  * called as activations (activation.ts). What cannot wait stays a plain function of WebAssembly.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
+import { usesLanes } from "../ptx/lanes.ts";
 import type { Instruction, Routine } from "../ptx/program.ts";
 import { GraphBuilder } from "./graph.ts";
 import { calleesOf, type Pointers } from "./pointers.ts";
@@ -78,8 +79,11 @@ function hasCycle(start: Routine, next: (routine: Routine) => readonly Routine[]
   return false;
 }
 
-/** Functions of a program in which threads may wait, or end. */
-export function functionsThatWait(routines: readonly Routine[], pointers: Pointers): Map<string, Routine> {
+/** Functions of a program in which threads may wait, or end. `isUniform`: whether it has kernels in which one lane of a warp stands for all. */
+export function functionsThatWait(
+  routines: readonly Routine[],
+  { pointers, isUniform }: { pointers: Pointers; isUniform: boolean },
+): Map<string, Routine> {
   const waiting = new Map<string, Routine>();
   const functions = routines.filter(({ isEntry }) => !isEntry);
   const calls = new Map(functions.map((routine) => [routine.name, calledNames(routine.instructions, pointers)]));
@@ -87,8 +91,8 @@ export function functionsThatWait(routines: readonly Routine[], pointers: Pointe
     const meets = routine.instructions.some(
       (instruction) => isSuspension(instruction) || instruction.mnemonic.base === "exit",
     );
-    const spins = () => unlessRefused(() => hasSpinLoop(new GraphBuilder(new Map()).build(routine)), false);
-    if (meets || spins()) waiting.set(routine.name, routine);
+    const spins = () => unlessRefused(() => hasSpinLoop(new GraphBuilder().build(routine)), false);
+    if (meets || (isUniform && usesLanes(routine)) || spins()) waiting.set(routine.name, routine);
   }
   for (let grown = true; grown; ) {
     grown = false;

@@ -3,6 +3,7 @@
  * copied into their callers here, or are called in a way that it sees: see calls.ts. The others stay calls.
  */
 import { SluiceError } from "../../../../shared/errors.ts";
+import { readsLane, restLanes, usesLanes, wakeLanes } from "../ptx/lanes.ts";
 import {
   badImage,
   type Instruction,
@@ -59,19 +60,29 @@ interface Substitution {
   readonly variables: Map<Variable, Variable>;
 }
 
+export interface GraphOptions {
+  /** Functions to copy into their callers, by name. */
+  readonly inlined?: ReadonlyMap<string, Routine>;
+  /** Whether threads may wait in what a call of another function calls. */
+  readonly mayWait?: (call: Instruction) => boolean;
+  /** Whether one lane of each warp stands for all: see ../ptx/lanes.ts. */
+  readonly isUniform?: boolean;
+}
+
 export class GraphBuilder {
   readonly #inlined: ReadonlyMap<string, Routine>;
   readonly #mayWait: (call: Instruction) => boolean;
+  readonly #isUniform: boolean;
   readonly #blocks: Block[] = [];
   readonly #frame: Variable[] = [];
   readonly #shared: Variable[] = [];
   /** Names of functions being copied, outermost first. */
   readonly #open: string[] = [];
 
-  /** `inlined`: the functions to copy into their callers, by name. `mayWait`: whether threads may wait in what a call of another one calls. */
-  constructor(inlined: ReadonlyMap<string, Routine>, mayWait: (call: Instruction) => boolean = () => false) {
+  constructor({ inlined = new Map(), mayWait = () => false, isUniform = false }: GraphOptions = {}) {
     this.#inlined = inlined;
     this.#mayWait = mayWait;
+    this.#isUniform = isUniform;
   }
 
   build(routine: Routine): Graph {
@@ -108,7 +119,9 @@ export class GraphBuilder {
       entry.instructions.push(stack.save);
       entry.end = { kind: "jump", to: first };
     }
-    const done = (block: Block): void => {
+    const usesItsLanes = this.#isUniform && usesLanes(routine);
+    const done = (last: Block): void => {
+      const block = usesItsLanes ? this.#suspend(last, restLanes(routine.line)) : last;
       if (stack !== undefined) block.instructions.push(stack.restore);
       if (after !== undefined) block.end = { kind: "jump", to: after };
       else block.end = { kind: routine.isEntry ? "exit" : "return" };
@@ -121,6 +134,7 @@ export class GraphBuilder {
       }
       // Code behind a jump that no label leads to.
       current ??= this.#block();
+      if (usesItsLanes && readsLane(original)) current = this.#suspend(current, wakeLanes(original.line));
       current = this.#add(current, substitute(original, substitution, after !== undefined), { starts, done });
     });
     if (current !== undefined) {
@@ -148,6 +162,13 @@ export class GraphBuilder {
       }
     }
     return starts;
+  }
+
+  /** Ends a block where its thread waits; returns the one behind. */
+  #suspend(block: Block, instruction: Instruction): Block {
+    const next = this.#block();
+    block.end = { kind: "suspend", instruction, next };
+    return next;
   }
 
   /** Adds one instruction to `block`; returns the block that goes on, if any. */

@@ -4,6 +4,7 @@
  */
 import { SluiceError } from "../../../../shared/errors.ts";
 import { type Suspension, suspensionOf } from "../emit/warp.ts";
+import { LANES } from "../ptx/lanes.ts";
 import { badImage, type Header, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
 import { Context, type MemoryLayout, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
 import { type Activation, CALLS_BYTES, placeActivation } from "./activation.ts";
@@ -11,6 +12,7 @@ import { type CallPlan, calledNames, planCalls } from "./calls.ts";
 import type { Callee } from "./emitter.ts";
 import { writeFunction } from "./function-writer.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
+import { meetBeforeStores } from "./lockstep.ts";
 import { placeFrame, placeParams } from "./places.ts";
 import { calleesOf } from "./pointers.ts";
 import { planRecord, type RecordPlan } from "./record.ts";
@@ -42,6 +44,8 @@ export interface CompiledKernel extends KernelFacts {
   readonly suspensions: readonly Suspension[];
   /** Bytes in a worker's context per thread. */
   readonly threadBytes: number;
+  /** Whether one lane of each warp stands for all at first: see ../ptx/lanes.ts. */
+  readonly isUniform: boolean;
   readonly paramBytes: number;
   readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
 }
@@ -55,10 +59,11 @@ export interface PlacedRoutine {
   readonly calls: ReadonlySet<string>;
 }
 
-function placeRoutine(routine: Routine, { inlined, resumable, pointers }: Placing): PlacedRoutine {
+function placeRoutine(routine: Routine, { inlined, resumable, pointers, isUniform }: Placing): PlacedRoutine {
   const mayWait = (call: Instruction) =>
     resumable.size > 0 && calleesOf(call, pointers).some((name) => resumable.has(name));
-  const graph = new GraphBuilder(inlined, mayWait).build(routine);
+  const built = new GraphBuilder({ inlined, mayWait, isUniform }).build(routine);
+  const graph = isUniform ? meetBeforeStores(built) : built;
   const { offsets, byteCount: frameBytes } = placeFrame(graph.frame);
   const instructions = graph.blocks.flatMap((block) =>
     block.end.kind === "suspend" ? [...block.instructions, block.end.instruction] : block.instructions,
@@ -72,11 +77,12 @@ export interface KernelOptions extends UnitOptions {
   readonly waiting: ReadonlyMap<string, Routine>;
 }
 
-type Placing = KernelOptions & CallPlan;
+type Placing = KernelOptions & CallPlan & { readonly isUniform: boolean };
 
 export function compileKernel(routine: Routine, options: KernelOptions): CompiledKernel {
   const unit = new Unit(options);
-  const placing = { ...options, ...planCalls(routine, options) };
+  const isUniform = routine.instructions.some(({ mnemonic }) => mnemonic.base === LANES);
+  const placing = { ...options, ...planCalls(routine, options), isUniform };
   const kernel = placeRoutine(routine, placing);
   const regions = cutRegions(kernel.graph);
   const record = planRecord(regions.list);
@@ -107,6 +113,7 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
     sharedBytes: unit.sharedBytes,
     localBytes: unit.localBytes,
     threadBytes: unit.threadBytes,
+    isUniform,
     paramBytes: unit.paramBytes,
     usesHeap: unit.usesHeap,
     threadsMax: threadsMax(routine, unit),

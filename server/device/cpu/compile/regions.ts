@@ -67,22 +67,38 @@ function spinHeaders(order: readonly Block[]): Set<Block> {
   const headers = new Set<Block>();
   const spinning = new Set(order.filter(({ instructions }) => instructions.some(maySpin)));
   if (spinning.size === 0) return headers;
+  eachLoop(order, (header, body) => {
+    for (const inside of body) if (spinning.has(inside)) headers.add(header);
+  });
+  return headers;
+}
+
+/** Visits the body of each back edge: what reaches it without passing the loop's header. */
+function eachLoop(order: readonly Block[], visit: (header: Block, body: ReadonlySet<Block>) => void): void {
   const position = new Map(order.map((block, index) => [block, index]));
   const predecessors = new Map<Block, Block[]>(order.map((block) => [block, []]));
   for (const block of order) for (const next of successors(block.end)) predecessors.get(next)!.push(block);
   for (const block of order) {
     for (const header of successors(block.end)) {
-      if (position.get(header)! > position.get(block)! || headers.has(header)) continue;
-      // The loop's body: what reaches the back edge without passing the header.
+      if (position.get(header)! > position.get(block)!) continue;
       const body = new Set([header, block]);
       for (const inside of body) {
         if (inside === header) continue;
         for (const before of predecessors.get(inside)!) body.add(before);
       }
-      for (const inside of body) if (spinning.has(inside)) headers.add(header);
+      visit(header, body);
     }
   }
-  return headers;
+}
+
+/** The bodies of all loops, by their back edges. */
+export function loopsOf(entry: Block): ReadonlySet<Block>[] {
+  const bodies: ReadonlySet<Block>[] = [];
+  eachLoop(
+    reversePostorder(entry, (block) => successors(block.end)),
+    (_, body) => bodies.push(body),
+  );
+  return bodies;
 }
 
 /** Whether any loop of the routine may wait for another thread. */

@@ -1,4 +1,5 @@
 /** What can be told about an instruction without emitting it: where it suspends, what it reads and writes, whom it calls. */
+import { LANES } from "../ptx/lanes.ts";
 import {
   badImage,
   type Call,
@@ -10,7 +11,7 @@ import {
 } from "../ptx/program.ts";
 
 /** Opcodes at which threads wait for each other. */
-const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux"]);
+const suspending = new Set(["bar", "barrier", "shfl", "vote", "match", "activemask", "redux", LANES]);
 
 /** Products of matrices, in which each lane takes from others what it needs. Loads and stores by `wmma` take nothing. */
 const isProduct = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
@@ -20,13 +21,14 @@ const isProduct = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
 export const isMatrixExchange = (instruction: Instruction): boolean =>
   isProduct(instruction) || /^(ld|st|mov)matrix$/.test(instruction.mnemonic.base);
 
-/** Registers that an instruction reads not before threads go on behind it: the addend of a product, and what is stored to rows. */
+/** Registers that an instruction reads not before threads go on behind it: the addend of a product, and what is stored then. */
 export function readsOnResuming(instruction: Instruction): Register[] {
   const reads: Register[] = [];
   const addend = instruction.operands[3];
   if (isProduct(instruction) && addend !== undefined) collect(addend, reads, reads);
   const stored = instruction.operands[1];
   if (instruction.mnemonic.base === "stmatrix" && stored !== undefined) collect(stored, reads, reads);
+  if (instruction.mnemonic.base === LANES) reads.push(...accesses(instruction).reads);
   return reads;
 }
 
@@ -40,7 +42,7 @@ export const isSuspension = (instruction: Instruction): boolean =>
 
 /** Opcodes that write no register. */
 const withoutResult = new Set(
-  "st stmatrix sust sured red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol stackrestore".split(
+  "st stmatrix sust sured red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol stackrestore (lanes)".split(
     " ",
   ),
 );

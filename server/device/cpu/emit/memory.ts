@@ -93,7 +93,7 @@ function loadElement(
   emitter.pop(target, type, instruction);
 }
 
-function store(emitter: Emitter, instruction: Instruction): void {
+export function store(emitter: Emitter, instruction: Instruction): void {
   const access = memoryAccess(instruction);
   const { code } = emitter;
   const sources = elements(instruction.operands[1], access.count, instruction);

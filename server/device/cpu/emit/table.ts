@@ -19,6 +19,7 @@ import { addPacked, choosePacked, isPacked, packedHandlers } from "./packed.ts";
 import { stackHandlers } from "./stack.ts";
 import { surfaceHandlers } from "./surface.ts";
 import { textureHandlers } from "./texture.ts";
+import { videoHandlers } from "./video.ts";
 
 type Emit = Handler["emit"];
 
@@ -95,6 +96,7 @@ const handlers: Handlers = {
   ...callHandlers,
   ...packedHandlers,
   ...stackHandlers,
+  ...videoHandlers,
   ...float.floatHandlers,
   fma: orMixed(orHalf(float.floatHandlers["fma"]!, "fma", "rn ftz sat relu"), "fma", 2),
   ex2: orHalf(float.floatHandlers["ex2"]!, "ex2", "approx ftz"),

@@ -4,9 +4,11 @@
  */
 import type { Emitter } from "../compile/emitter.ts";
 import { isMatrixExchange } from "../compile/traits.ts";
+import { LANES, storeOf } from "../ptx/lanes.ts";
 import { badImage, type Instruction, type Operand, type PtxType, unsupported } from "../ptx/program.ts";
-import { Context, PLANE_BYTES } from "../run/layout.ts";
+import { Context, LaneSwitch, PLANE_BYTES } from "../run/layout.ts";
 import { matrixPlanes, readMatrices, writeMatrices } from "./matrix.ts";
+import { store } from "./memory.ts";
 
 /** What the scheduler must know about a suspension. Plain data: it travels to the workers. */
 export type Suspension =
@@ -14,6 +16,8 @@ export type Suspension =
   /** Behind a call of a function that may wait, or at its entry: there is nothing to wait for. */
   | { readonly kind: "call" }
   | { readonly kind: "yield" }
+  /** Wakes the lanes of a warp as copies of its first, or sends all but the first to rest, by the LaneSwitch that each leaves. */
+  | { readonly kind: "lanes" }
   /** Goes on with whoever is there. */
   | { readonly kind: "active" }
   /** `planes`: how many exchange planes it uses, where those are more than two. */
@@ -43,6 +47,7 @@ const allowed: Record<string, string> = {
 export function suspensionOf(instruction: Instruction): Suspension {
   const { base, modifiers } = instruction.mnemonic;
   if (isMatrixExchange(instruction)) return { kind: "warp", planes: matrixPlanes(instruction) };
+  if (base === LANES) return { kind: modifiers.has("step") ? "active" : "lanes" };
   const permitted = (allowed[base] ?? "").split(" ");
   for (const modifier of modifiers) if (!permitted.includes(modifier)) throw unsupported(instruction);
   if (base === "activemask") return { kind: "active" };
@@ -77,6 +82,15 @@ export function writeSuspension(emitter: Emitter, instruction: Instruction): voi
   if (isMatrixExchange(instruction)) {
     writeMask(emitter, instruction, instruction.operands.length);
     writeMatrices(emitter, instruction, (plane, push) => writePlane(emitter, plane, push));
+  } else if (suspension.kind === "lanes") {
+    writeWord(emitter, Context.SYNC, () => {
+      if (modifiers.has("wake")) emitter.code.i32(LaneSwitch.USE);
+      else if (modifiers.has("rest")) emitter.code.i32(LaneSwitch.END);
+      else {
+        emitter.push(instruction.operands[1], "u32", instruction);
+        emitter.code.i32(0).op("i32.ne");
+      }
+    });
   } else if (suspension.kind === "barrier") writeBarrier(emitter, instruction, suspension.id !== undefined);
   else if (suspension.kind === "warp") {
     if (base === "bar")
@@ -100,7 +114,9 @@ export function writeSuspension(emitter: Emitter, instruction: Instruction): voi
 export function readSuspension(emitter: Emitter, instruction: Instruction): void {
   const { base, modifiers } = instruction.mnemonic;
   if (isMatrixExchange(instruction)) readMatrices(emitter, instruction, (plane) => pushWarpPlane(emitter, plane));
-  else if (base === "shfl") readShuffle(emitter, instruction);
+  else if (base === LANES) {
+    if (instruction.operands.length > 0) store(emitter, storeOf(instruction));
+  } else if (base === "shfl") readShuffle(emitter, instruction);
   else if (base === "vote") readVote(emitter, instruction);
   else if (base === "match") readMatch(emitter, instruction);
   else if (base === "redux") readReduction(emitter, instruction);

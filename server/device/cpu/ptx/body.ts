@@ -1,5 +1,6 @@
 /** Reads the body of an entry or function: declarations, labels and instructions, up to its closing brace. */
 import { readVariables } from "./declarations.ts";
+import { LANE_SWITCH, markLaneSwitches } from "./lanes.ts";
 import { describe, type Lexer } from "./lexer.ts";
 import { type Names, readOperand } from "./operands.ts";
 import {
@@ -44,6 +45,7 @@ export class BodyReader {
   readonly #mentions: Mention[] = [];
   #scope: Scope;
   #depth = 1;
+  #switchesLanes = false;
 
   constructor(lexer: Lexer, module: ModuleNames, params: readonly Variable[]) {
     this.#lexer = lexer;
@@ -52,7 +54,10 @@ export class BodyReader {
     for (const param of params) outer.declare(param.name, param, param.line);
     this.#scope = new Scope(outer);
     this.#names = {
-      find: (name) => this.#scope.find(name) ?? module.variable(name),
+      find: (name) => {
+        this.#switchesLanes ||= name === LANE_SWITCH;
+        return this.#scope.find(name) ?? module.variable(name);
+      },
       findVector: (name) => this.#scope.findVector(name),
       isFunction: (name) => module.isFunction(name),
       label: (name, at) => this.#mention(name, at),
@@ -63,7 +68,8 @@ export class BodyReader {
   read(): Body {
     while (this.#depth > 0) this.#readStatement();
     for (const mention of this.#mentions) resolve(mention);
-    return this.#body;
+    if (!this.#switchesLanes) return this.#body;
+    return { ...this.#body, instructions: markLaneSwitches(this.#body.instructions) };
   }
 
   #readStatement(): void {

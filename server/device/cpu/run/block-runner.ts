@@ -3,7 +3,16 @@
  * place a step is one call for the whole block; when they part, each group that can go on is run by itself.
  */
 import type { Suspension } from "../emit/warp.ts";
-import { Context, EXCHANGE_BYTES, EXITED, MIXED, PLANE_BYTES, WARP_SIZE } from "./layout.ts";
+import {
+  Context,
+  EXCHANGE_BYTES,
+  EXITED,
+  LaneSwitch,
+  MIXED,
+  PLANE_BYTES,
+  THREADS_PER_BLOCK_MAX,
+  WARP_SIZE,
+} from "./layout.ts";
 
 /** Region functions: (context, first thread, end of threads) -> where they stopped. */
 export type RegionFunction = (context: number, first: number, end: number) => number;
@@ -11,6 +20,10 @@ export type RegionFunction = (context: number, first: number, end: number) => nu
 export interface RunnableKernel {
   readonly regions: readonly RegionFunction[];
   readonly suspensions: readonly Suspension[];
+  /** Bytes of a thread's record and local memory. */
+  readonly threadBytes: number;
+  /** Whether one lane of each warp stands for all until the kernel wakes the others. */
+  readonly isUniform: boolean;
 }
 
 /** The block can never end: its threads wait for each other at different places. */
@@ -29,7 +42,10 @@ export class BlockRunner {
   readonly #context: number;
   /** The context's words. */
   readonly #words: Int32Array<ArrayBufferLike>;
-  #kernel: RunnableKernel = { regions: [], suspensions: [] };
+  readonly #bytes: Uint8Array<ArrayBufferLike>;
+  /** How the lanes of each warp are: a LaneSwitch. */
+  readonly #lanesOf = new Uint8Array(THREADS_PER_BLOCK_MAX / WARP_SIZE);
+  #kernel: RunnableKernel = { regions: [], suspensions: [], threadBytes: 0, isUniform: false };
   #threads = 0;
   /** Which pair of exchange planes is read. */
   #phase = 0;
@@ -40,6 +56,7 @@ export class BlockRunner {
   constructor(memory: ArrayBufferLike, context: number) {
     this.#context = context;
     this.#words = new Int32Array(memory, context, Context.SHARED / 4);
+    this.#bytes = new Uint8Array(memory);
   }
 
   /** Prepares for blocks of one launch. */
@@ -49,6 +66,7 @@ export class BlockRunner {
     const count = Math.max(2, ...kernel.suspensions.map((each) => (each.kind === "warp" ? (each.planes ?? 0) : 0)));
     this.#planes = Array.from({ length: count }, (_, plane) => (plane * PLANE_BYTES) / 4);
     this.#phase = 0;
+    this.#lanesOf.fill(LaneSwitch.WAKE);
     this.#turn();
     this.#resetActive();
   }
@@ -57,7 +75,7 @@ export class BlockRunner {
   run(): void {
     const { regions, suspensions } = this.#kernel;
     const threads = this.#threads;
-    let at = regions[0]!(this.#context, 0, threads);
+    let at = this.#kernel.isUniform ? this.#beginUniform() : regions[0]!(this.#context, 0, threads);
     while (at !== EXITED) {
       const suspension = suspensions[at];
       if (at === MIXED || suspension === undefined || !this.#isUniform(suspension)) {
@@ -74,7 +92,46 @@ export class BlockRunner {
   /** Whether all threads of the block may go on together once they have all stopped here. */
   #isUniform(suspension: Suspension): boolean {
     if (suspension.kind === "barrier") return suspension.id !== undefined;
-    return suspension.kind !== "entry";
+    return suspension.kind !== "entry" && suspension.kind !== "lanes";
+  }
+
+  /** Starts the first lane of each warp. */
+  #beginUniform(): number {
+    for (let thread = 0; thread < this.#threads; thread++) this.#setState(thread, EXITED);
+    for (let first = 0; first < this.#threads; first += WARP_SIZE) {
+      this.#lanesOf[first / WARP_SIZE] = LaneSwitch.REST;
+      this.#setActive(first, 1);
+      this.#kernel.regions[0]!(this.#context, first, first + 1);
+      this.#setActive(first, this.#lanes(first));
+    }
+    return MIXED;
+  }
+
+  /** Wakes the lanes of a warp as copies of the lowest, or sends all others to rest, by the word that it left. Returns the lanes that go on. */
+  #switchLanes(first: number, region: number, here: number): number {
+    const warp = first / WARP_SIZE;
+    const lane = 31 - Math.clz32(here & -here);
+    const before = this.#lanesOf[warp]!;
+    const word = this.#sync(first + lane);
+    if (word === LaneSwitch.END && before !== LaneSwitch.USE) return here;
+    const wakes = word === LaneSwitch.WAKE || word === LaneSwitch.USE;
+    const wereResting = before === LaneSwitch.REST;
+    if (word !== LaneSwitch.USE || wereResting) this.#lanesOf[warp] = wakes ? word : LaneSwitch.REST;
+    if (wakes !== wereResting) return here;
+    const all = wakes ? this.#lanes(first) : here;
+    const { threadBytes } = this.#kernel;
+    const own = this.#context + Context.THREADS + (first + lane) * threadBytes;
+    for (let rest = all & ~(1 << lane); rest !== 0; rest &= rest - 1) {
+      const other = 31 - Math.clz32(rest & -rest);
+      this.#setState(first + other, wakes ? region : EXITED);
+      if (wakes) this.#bytes.copyWithin(own + (other - lane) * threadBytes, own, own + threadBytes);
+    }
+    return wakes ? all : 1 << lane;
+  }
+
+  /** For how many threads one counts at a barrier. */
+  #weight(thread: number): number {
+    return this.#lanesOf[Math.floor(thread / WARP_SIZE)] === LaneSwitch.REST ? WARP_SIZE : 1;
   }
 
   /** What was written is read from now on. */
@@ -161,9 +218,11 @@ export class BlockRunner {
       if (!suspension.isArrival) return "stuck";
       this.#arrive(first, lanes);
     }
-    const ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
+    let ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
     if (ready === 0) return "stuck";
-    this.#runGroup(first, region, { lanes: ready, isWhole: ready === lanes });
+    const isWhole = ready === lanes;
+    if (suspension.kind === "lanes") ready = this.#switchLanes(first, region, lanes);
+    this.#runGroup(first, region, { lanes: ready, isWhole });
     return suspension.kind === "yield" ? "yielded" : "moved";
   }
 
@@ -179,7 +238,7 @@ export class BlockRunner {
         // Whoever else may still arrive here goes first.
         last = region;
         continue;
-      }
+      } else if (suspension.kind === "lanes") continue;
       const ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
       if (suspension.kind === "barrier") this.#arrive(first, lanes);
       if (ready === 0) continue;
@@ -249,7 +308,7 @@ export class BlockRunner {
     for (let lane = 0; lane < WARP_SIZE; lane++) {
       if ((lanes & (1 << lane)) === 0) continue;
       const barrier = this.#sync(first + lane);
-      this.#arrived.set(barrier, (this.#arrived.get(barrier) ?? 0) + 1);
+      this.#arrived.set(barrier, (this.#arrived.get(barrier) ?? 0) + this.#weight(first + lane));
     }
   }
 
@@ -260,7 +319,7 @@ export class BlockRunner {
     for (let thread = 0; thread < this.#threads; thread++) {
       const state = this.#state(thread);
       if (state === EXITED) continue;
-      alive++;
+      alive += this.#weight(thread);
       const suspension = this.#kernel.suspensions[state];
       if (suspension?.kind !== "barrier") continue;
       const barrier = suspension.id ?? this.#sync(thread);
@@ -271,7 +330,8 @@ export class BlockRunner {
     for (const [barrier, threads] of waiting) {
       const wanted = this.#wanted(threads[0]!) || alive;
       const arrived = this.#arrived.get(barrier) ?? 0;
-      if (threads.length + arrived < wanted) continue;
+      const waits = threads.reduce((sum, thread) => sum + this.#weight(thread), 0);
+      if (waits + arrived < wanted) continue;
       this.#arrived.delete(barrier);
       const result = this.#release(threads);
       if (threads.length === this.#threads && result !== MIXED) return result;

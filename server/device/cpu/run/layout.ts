@@ -69,6 +69,12 @@ export const PLANE_BYTES = THREADS_PER_BLOCK_MAX * 4;
 /** Bytes of a set: 10 planes, as many as a product of matrices needs. Other operations use the first two. */
 export const EXCHANGE_BYTES = 10 * PLANE_BYTES;
 
+/**
+ * What becomes of the lanes of a warp of which one stands for all: they rest or wake by the program's word; or are used until a function ends,
+ * unless they were awake before.
+ */
+export const LaneSwitch = { REST: 0, WAKE: 1, USE: 2, END: 3 } as const;
+
 /** State of a thread that has ended. */
 export const EXITED = -1;
 /** Result of a region whose threads did not all stop at the same place. */

@@ -26,6 +26,8 @@ export type WorkerMessage =
       readonly id: number;
       readonly module: WebAssembly.Module;
       readonly suspensions: readonly Suspension[];
+      readonly threadBytes: number;
+      readonly isUniform: boolean;
     }
   | { readonly kind: "drop"; readonly id: number }
   /** `object` is what kernels call it by. */

@@ -154,9 +154,9 @@ function receive(): void {
       continue;
     }
     const instance = new WebAssembly.Instance(message.module, { env: imports });
-    const { suspensions } = message;
+    const { suspensions, threadBytes, isUniform } = message;
     const regions = suspensions.map((_, index) => instance.exports[`r${index}`] as RegionFunction);
-    kernels.set(message.id, { regions, suspensions });
+    kernels.set(message.id, { regions, suspensions, threadBytes, isUniform });
   }
 }
 

@@ -1,0 +1,48 @@
+/**
+ * Stores by the lanes of a warp in kernels where one mostly stands for all (../ptx/lanes.ts). Behind a loop that its lanes share, all of them
+ * store the one result, which each has made of what was there before: none may store before all have loaded.
+ */
+import { LANES, laneMarker } from "../ptx/lanes.ts";
+import type { Instruction } from "../ptx/program.ts";
+import type { Block, Graph } from "./graph.ts";
+import { loopsOf } from "./regions.ts";
+
+/** Stores that other lanes may see. */
+const isStore = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  base === "st" && !modifiers.has("param") && !modifiers.has("local");
+
+const enters = ({ end }: Block): boolean =>
+  end.kind === "suspend" && end.instruction.mnemonic.base === LANES && !end.instruction.mnemonic.modifiers.has("rest");
+
+/** Lets lanes meet before stores, except in a loop that they share: there each has its own. */
+export function meetBeforeStores(graph: Graph): Graph {
+  if (!graph.blocks.some(enters)) return graph;
+  const loops = loopsOf(graph.entry);
+  const added: Block[] = [];
+  for (const block of graph.blocks) {
+    const around = loops.filter((body) => body.has(block));
+    const innermost = around.reduce<ReadonlySet<Block> | undefined>(
+      (best, body) => (best === undefined || body.size < best.size ? body : best),
+      undefined,
+    );
+    if (innermost !== undefined && ![...innermost].some(enters)) continue;
+    splitBeforeStores(block, graph.blocks.length, added);
+  }
+  return { ...graph, blocks: [...graph.blocks, ...added] };
+}
+
+function splitBeforeStores(block: Block, first: number, added: Block[]): void {
+  const all = block.instructions.splice(0);
+  const { end } = block;
+  let current = block;
+  for (const instruction of all) {
+    if (isStore(instruction)) {
+      const next: Block = { index: first + added.length, instructions: [], end };
+      current.end = { kind: "suspend", instruction: laneMarker("step", instruction.line), next };
+      added.push(next);
+      current = next;
+    }
+    current.instructions.push(instruction);
+  }
+  current.end = end;
+}
