@@ -84,6 +84,10 @@ export interface SliceOptions {
   readonly arenaBase: number;
   /** A kernel that runs longer fails with KERNEL_TIMEOUT. 0: no bound. */
   readonly kernelTimeoutMs: number;
+  /**
+   * Does what may take the driver long without being a hang: compiling a program, loading a library. Default: just does it.
+   */
+  readonly longWork?: <T>(work: () => T) => T;
   /** Receives what kernels print, in order. */
   readonly onOutput: (text: string) => void;
   /** Hears once when the slice is lost, also when no call is under way; every later call fails with the same error. */

@@ -26,8 +26,8 @@ type Assignment = Extract<ToExecutor, { kind: "assign" }>;
 type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
 type Client = Pick<SessionMessage, "clientAddress" | "sessionId">;
 
-/** What a driver that was asleep may take for the first context of a machine with many cards. */
-const OPEN_MS_MAX = 60_000;
+/** What a driver may take for the first context of a machine with many cards when it was asleep, for a large program, or for a library on a slow disk. */
+const LONG_WORK_MS_MAX = 60_000;
 /** A connection that is silent so long is asked whether it still is one. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -228,8 +228,12 @@ export class Executor {
     if (isHardware && kernelTimeoutMs > 0) this.#watchdog ??= startWatchdog(kernelTimeoutMs);
     const driver = await loadDriver(description.kind);
     const onOutput = (text: string): void => session?.print(text);
-    const open = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput });
-    const device = await (this.#watchdog === undefined ? open() : this.#watchdog.allow(OPEN_MS_MAX, open));
+    const watchdog = this.#watchdog;
+    const longWork = <T>(work: () => T): T =>
+      watchdog === undefined ? work() : watchdog.allow(LONG_WORK_MS_MAX, work);
+    const device = await longWork(() =>
+      driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput, longWork }),
+    );
     if (device.arenaBase !== undefined && device.arenaBase !== arenaBase) {
       const [wanted, is] = [arenaBase, device.arenaBase].map((address) => `0x${address.toString(16)}`);
       this.#warn(`The arena on [${description.id}] is not where it was wanted [${wanted}], but at [${is}].`);

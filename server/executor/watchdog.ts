@@ -31,8 +31,8 @@ for (let seen = 0; ; seen = Atomics.load(words, 0)) {
 `;
 
 export interface Watchdog {
-  /** Does work that may hold up the event loop for longer than a call may, up to `workMsMax`. */
-  allow<T>(workMsMax: number, work: () => Promise<T>): Promise<T>;
+  /** Does work, with a promise or without, that may hold up the event loop for longer than a call may, up to `workMsMax`. */
+  allow<T>(workMsMax: number, work: () => T): T;
 }
 
 /** Kills this process once its event loop stands still for longer than a call may take. */
@@ -47,14 +47,18 @@ export function startWatchdog(callMsMax: number): Watchdog {
     Atomics.notify(words, 0);
   };
   setInterval(beat, Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, limitMs / 8))).unref();
-  const allow = async <T>(workMsMax: number, work: () => Promise<T>): Promise<T> => {
-    Atomics.store(words, 1, Math.max(limitMs, workMsMax + MARGIN_MS));
+  const limit = (milliseconds: number): void => {
+    Atomics.store(words, 1, milliseconds);
     beat();
+  };
+  const allow = <T>(workMsMax: number, work: () => T): T => {
+    limit(Math.max(limitMs, workMsMax + MARGIN_MS));
+    let result: T | undefined;
     try {
-      return await work();
+      result = work();
+      return result instanceof Promise ? (result.finally(() => limit(limitMs)) as T) : result;
     } finally {
-      Atomics.store(words, 1, limitMs);
-      beat();
+      if (!(result instanceof Promise)) limit(limitMs);
     }
   };
   return { allow };

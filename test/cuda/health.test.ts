@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { connect, type DeviceInfo, type LeaseNotice, type Pool } from "../../client/index.ts";
+import { connect, type Device, type DeviceInfo, type LeaseNotice, type Pool } from "../../client/index.ts";
 import { contract } from "../../proto/load.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -184,13 +184,18 @@ describe.skipIf(standinMissing !== undefined)("the first look at CUDA devices", 
 describe.skipIf(standinMissing !== undefined)("an executor that hangs in the driver", () => {
   const borrow = (pool: Pool) => pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:0"] });
 
+  const usesStream = (gpu: Device): Promise<void> => {
+    gpu.stream();
+    return gpu.synchronize();
+  };
+
   it("is killed after its time-out, and a device that works is lent again", async () => {
     await using server = await start({}, "--kernel-timeout", "200ms");
     await using pool = await connect({ server: server.grpc });
     await using lease = await borrow(pool);
-    inject("cuModuleLoadDataEx:9999");
+    inject("cuStreamCreateWithPriority:9999");
     const [gpu] = lease.devices;
-    await expect(gpu.load(knownKernels)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
+    await expect(usesStream(gpu)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
     expect(server.log()).toContain("hangs in a driver");
     await waitFor("its memory", async () => (await device(pool, "cuda:0")).grantedBytes === 0);
     expect((await device(pool, "cuda:0")).cordon).toBeNull();
@@ -203,17 +208,19 @@ describe.skipIf(standinMissing !== undefined)("an executor that hangs in the dri
     await using server = await start({}, "--kernel-timeout", "200ms");
     await using pool = await connect({ server: server.grpc });
     await using lease = await borrow(pool);
-    inject("cuModuleLoadDataEx:9999,cuDevicePrimaryCtxRetain:2");
-    await expect(lease.devices[0].load(knownKernels)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
+    inject("cuStreamCreateWithPriority:9999,cuDevicePrimaryCtxRetain:2");
+    await expect(usesStream(lease.devices[0])).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
     await waitFor("its memory", async () => (await device(pool, "cuda:0")).grantedBytes === 0);
     expect((await device(pool, "cuda:0")).cordon).toBeNull();
   });
 
-  it("is not one whose driver takes its time for the first context", async () => {
+  it("is not one whose driver takes its time for the first context, or for a program", async () => {
     await using server = await start({}, "--kernel-timeout", "200ms");
     await using pool = await connect({ server: server.grpc });
     inject("cuDevicePrimaryCtxRetain:9997");
     await using lease = await borrow(pool);
+    // Nor one whose compiler does.
+    inject("cuModuleLoadDataEx:9997");
     await lease.devices[0].load(knownKernels);
     expect(server.log()).not.toContain("hangs in a driver");
   });
@@ -222,8 +229,8 @@ describe.skipIf(standinMissing !== undefined)("an executor that hangs in the dri
     await using server = await start({}, "--kernel-timeout", "200ms");
     await using pool = await connect({ server: server.grpc });
     await using lease = await borrow(pool);
-    inject("cuModuleLoadDataEx:9999,cuDevicePrimaryCtxRetain:999");
-    await expect(lease.devices[0].load(knownKernels)).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
+    inject("cuStreamCreateWithPriority:9999,cuDevicePrimaryCtxRetain:999");
+    await expect(usesStream(lease.devices[0])).rejects.toMatchObject({ code: "EXECUTOR_FAILED" });
     const found = await closed(pool, "cuda:0");
     expect(found.cordon).toMatchObject({
       code: "DEVICE_UNHEALTHY",
@@ -250,10 +257,10 @@ describe.skipIf(standinMissing !== undefined)("an executor that hangs in the dri
     await using server = await start();
     await using pool = await connect({ server: server.grpc });
     const lease = await borrow(pool);
-    inject("cuModuleLoadDataEx:9999,cuDevicePrimaryCtxRetain:999");
-    const loading = lease.devices[0].load(knownKernels).catch(() => undefined);
+    inject("cuStreamCreateWithPriority:9999,cuDevicePrimaryCtxRetain:999");
+    const waiting = usesStream(lease.devices[0]).catch(() => undefined);
     await lease.release();
-    await loading;
+    await waiting;
     expect((await closed(pool, "cuda:0")).cordon!.code).toBe("DEVICE_UNHEALTHY");
   });
 });

@@ -82,10 +82,29 @@ const alignmentOf = (address: number): number => {
   return alignment;
 };
 
+/** What the way to compute a product follows from. */
+function keyOf({ type, m, n, k, batchCount, a, b, c }: MatrixProduct): string {
+  const shape = ({ address, rowStride, batchStride }: MatrixOperand): number[] => [
+    rowStride,
+    batchStride,
+    alignmentOf(address),
+  ];
+  return [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c)].join();
+}
+
+interface MultiplierOptions {
+  readonly driverVersion: number;
+  /** What the workspace is taken from. */
+  readonly outside: Allowance;
+  /** Does what may take the library long without being a hang. */
+  readonly longWork: <T>(work: () => T) => T;
+}
+
 export class Multiplier {
   readonly #context: CudaContext;
   readonly #blas: BlasApi;
   readonly #handle: number;
+  readonly #longWork: <T>(work: () => T) => T;
   /** 0 for none. */
   #workspace = 0;
   /** Event by which one stream hands the workspace to another; 0 for none. */
@@ -97,8 +116,9 @@ export class Multiplier {
   #last: CudaStream | undefined;
 
   /** @throws SluiceError UNSUPPORTED where the server has no cuBLASLt, OUT_OF_MEMORY. */
-  constructor(context: CudaContext, { driverVersion, outside }: { driverVersion: number; outside: Allowance }) {
+  constructor(context: CudaContext, { driverVersion, outside, longWork }: MultiplierOptions) {
     this.#context = context;
+    this.#longWork = longWork;
     this.#blas = load(driverVersion);
     if (outside.leftBytes < WORKSPACE_BYTES) {
       const left = `the lease has [${outside.leftBytes}] left beside its slice`;
@@ -122,8 +142,15 @@ export class Multiplier {
 
   /** Queues the product in the stream. The caller has entered the context. */
   multiply(product: MatrixProduct, stream: CudaStream): void {
+    const key = keyOf(product);
+    const known = this.#plans.get(key);
+    if (known !== undefined) this.#queue(known, product, stream);
+    // The first product of a shape loads kernels of the library.
+    else this.#longWork(() => this.#queue(this.#addPlan(key, product), product, stream));
+  }
+
+  #queue(plan: Plan, product: MatrixProduct, stream: CudaStream): void {
     const { a, b, c } = product;
-    const plan = this.#plan(product);
     this.#takeWorkspace(stream);
     this.#alpha[0] = product.alpha;
     this.#beta[0] = product.beta;
@@ -161,16 +188,7 @@ export class Multiplier {
     this.#last = stream;
   }
 
-  #plan(product: MatrixProduct): Plan {
-    const { type, m, n, k, batchCount, a, b, c } = product;
-    const shape = ({ address, rowStride, batchStride }: MatrixOperand): number[] => [
-      rowStride,
-      batchStride,
-      alignmentOf(address),
-    ];
-    const key = [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c)].join();
-    const known = this.#plans.get(key);
-    if (known !== undefined) return known;
+  #addPlan(key: string, product: MatrixProduct): Plan {
     const [oldest] = this.#plans.keys();
     if (this.#plans.size >= PLANS_MAX && oldest !== undefined) {
       this.#drop(this.#plans.get(oldest)!);

@@ -52,6 +52,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #textures: CudaTextures;
   readonly #outside: Allowance;
   readonly #onOutput: (text: string) => void;
+  readonly #longWork: <T>(work: () => T) => T;
   /** There from the first module on whose kernels may print. */
   #output: OutputCapture | undefined;
   /** There from the first matrix product on. */
@@ -71,6 +72,7 @@ export class CudaSlice implements DeviceSlice {
     this.attributes = readAttributes(library, device);
     this.#context = context;
     this.#onOutput = options.onOutput;
+    this.#longWork = options.longWork ?? ((work) => work());
     const known = new Map(this.attributes.attributes.map(({ attribute, value }) => [attribute, value]));
     const attribute = (number: number): number => known.get(number) ?? 0;
     const limit = new BigUint64Array(1);
@@ -237,10 +239,11 @@ export class CudaSlice implements DeviceSlice {
   loadModule(image: Uint8Array): DeviceModule {
     this.#context.enter();
     const { capabilityMajor, capabilityMinor } = this.attributes;
-    const module = loadCudaModule(this.#context, image, {
+    const limits = {
       outsideBytesMax: this.#outside.leftBytes,
       capability: capabilityMajor * 10 + capabilityMinor,
-    });
+    };
+    const module = this.#longWork(() => loadCudaModule(this.#context, image, limits));
     this.#outside.take(module.outsideBytes);
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
@@ -267,7 +270,10 @@ export class CudaSlice implements DeviceSlice {
 
   multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
     const { driverVersion } = this.attributes;
-    this.#multiplier ??= new Multiplier(this.#context, { driverVersion, outside: this.#outside });
+    const longWork = this.#longWork;
+    this.#multiplier ??= longWork(
+      () => new Multiplier(this.#context, { driverVersion, outside: this.#outside, longWork }),
+    );
     this.#multiplier.multiply(product, this.#work(stream));
   }
 
