@@ -79,6 +79,9 @@ export const MODULE_BYTES_MAX = 512 * MiB;
 /** Bytes of frames that either end takes at most before it acknowledges them, so that the other may forget them. */
 export const ACKNOWLEDGE_BYTES_MAX = 256 * KiB;
 
+/** The same of a server that finds more of a large copy at once: an acknowledgement is for all that is there. */
+export const ACKNOWLEDGE_LATE_BYTES_MAX = 4 * MiB;
+
 /** The packed parameter block of a launch, as in CUDA 12.1 and later. */
 export const PARAM_BYTES_MAX = 32_764;
 

@@ -23,8 +23,8 @@ type WithHandle = { _handle: Handle | null };
 
 export interface Reading {
   readonly reader: FrameReader;
-  /** Bytes are in the reader; returns whether to go on reading. */
-  onBytes(byteCount: number): boolean;
+  /** Bytes are in the reader; returns whether to go on reading. With `isFull` they were all that there was room for, so more is likely to be there. */
+  onBytes(byteCount: number, isFull: boolean): boolean;
   /**
    * When the peer was answered last, in milliseconds as of `nowMs`, if nothing is left to do but to hear what it does next: then that is
    * waited for without a turn of the event loop. Otherwise undefined.
@@ -54,10 +54,11 @@ export function readInto(socket: Socket, reading: Reading): Socket {
     callback: (byteCount: number): boolean => {
       if (into !== undefined) reader.filled(byteCount);
       else reader.push(overflow!.subarray(0, byteCount));
-      const wantsMore = reading.onBytes(byteCount);
-      // Before libuv waits, which does not always ask for room in between. A read that waits for more than a byte would take what there is first,
-      // and sleep on when what is left is less.
-      direct.line.wakeFor(reader.placedBytesLeft);
+      const isFull = byteCount === into?.length;
+      const wantsMore = reading.onBytes(byteCount, isFull);
+      // Before libuv waits, which does not always ask for room in between; behind a full read it reads again first. A read that waits for more than
+      // a byte would take what there is first, and sleep on when what is left is less.
+      if (!isFull || reader.placedBytesLeft === 0) direct.line.wakeFor(reader.placedBytesLeft);
       if (!wantsMore || reader.placedBytesLeft > 0) return wantsMore;
       const goesOn = readOn();
       direct.line.wakeFor(reader.placedBytesLeft);
@@ -128,7 +129,7 @@ function readerOn(lineOfSocket: () => Line, reading: Reading): () => boolean {
       const byteCount = space === undefined ? 0 : line.receive(space);
       if (byteCount === 0) return true;
       reader.filled(byteCount);
-      if (!reading.onBytes(byteCount)) return false;
+      if (!reading.onBytes(byteCount, byteCount === space!.length)) return false;
       const answeredAt = reading.answeredAt?.();
       if (answeredAt === undefined || isTurnOver(startedAt, answeredAt)) return true;
     }
@@ -151,7 +152,7 @@ function readerOn(lineOfSocket: () => Line, reading: Reading): () => boolean {
 function readFromStream(socket: Socket, { reader, onBytes }: Reading): Socket {
   socket.on("data", (chunk: Buffer) => {
     reader.push(chunk);
-    if (!onBytes(chunk.byteLength)) socket.pause();
+    if (!onBytes(chunk.byteLength, false)) socket.pause();
   });
   return socket;
 }

@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
-import { ACKNOWLEDGE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
+import { ACKNOWLEDGE_BYTES_MAX, ACKNOWLEDGE_LATE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
 import {
   CALL_HEADER_BYTES,
   type CallView,
@@ -102,6 +102,8 @@ export class Session {
   #executed = 0;
   /** Bytes of calls executed since the last frame to the client. */
   #unacknowledgedBytes = 0;
+  /** How many of them there may be. */
+  #acknowledgeAt = ACKNOWLEDGE_BYTES_MAX;
   #failure: CallFailure | undefined;
   #heldUp: "device" | "reader" | "change" | undefined;
   #goodbyeWaits = false;
@@ -155,7 +157,8 @@ export class Session {
     clearTimeout(this.#grace);
     const { bufferedBytes } = this.#reader;
     this.#reader.push(received);
-    const onBytes = (byteCount: number): boolean => this.#socket === own && this.#receive(byteCount);
+    const onBytes = (byteCount: number, isFull: boolean): boolean =>
+      this.#socket === own && this.#receive(byteCount, isFull);
     const answeredAt = (): number | undefined => (this.#socket === own ? this.#awaitingSince() : undefined);
     const own = readInto(socket, { reader: this.#reader, onBytes, answeredAt });
     this.#socket = own;
@@ -268,8 +271,13 @@ export class Session {
   }
 
   /** Bytes are in the reader; false stops reading until the call that holds the session up is done. */
-  #receive(byteCount: number): boolean {
+  #receive(byteCount: number, isFull: boolean): boolean {
     if (this.#over) return true;
+    // An acknowledgement costs its sender, and wakes a client that waits for room to send: one does for all that is there.
+    if (isFull && this.#acknowledgeAt === ACKNOWLEDGE_BYTES_MAX) {
+      this.#acknowledgeAt = ACKNOWLEDGE_LATE_BYTES_MAX;
+      setImmediate(this.#onTurn);
+    }
     this.#usage.bytesReceived += byteCount;
     this.#answeredAt = 0;
     if (this.#heldUp === undefined) this.#pump();
@@ -419,7 +427,7 @@ export class Session {
       this.#holdUp(pending, "device");
       return false;
     }
-    if (this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX) this.#flush();
+    if (this.#unacknowledgedBytes >= this.#acknowledgeAt) this.#flush();
     if (!this.#outgoing.isFull) return true;
     this.#holdUp(this.#outgoing.whenRoom(), "reader");
     this.#lookForRoom();
@@ -466,13 +474,19 @@ export class Session {
 
   #setExecuted({ isAcknowledged }: CallFunction): void {
     this.#executed = this.#sequence;
-    if (isAcknowledged) this.#unacknowledgedBytes += ACKNOWLEDGE_BYTES_MAX;
+    if (isAcknowledged) this.#unacknowledgedBytes += ACKNOWLEDGE_LATE_BYTES_MAX;
   }
 
   /** Whether the client is to hear something now. */
   get #owesFrame(): boolean {
-    return this.#answers.pending || this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX;
+    return this.#answers.pending || this.#unacknowledgedBytes >= this.#acknowledgeAt;
   }
+
+  /** What came at once has been read, or a good deal of it. */
+  readonly #onTurn = (): void => {
+    this.#acknowledgeAt = ACKNOWLEDGE_BYTES_MAX;
+    if (this.#owesFrame && !this.#over) this.#flush();
+  };
 
   /** Runs nothing more until `reason` resolves; the answers so far do not wait for it. */
   #holdUp(reason: Promise<void>, by: "device" | "reader" | "change"): void {

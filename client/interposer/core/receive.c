@@ -69,6 +69,22 @@ static size_t receive_some(struct connection *connection, void *into, size_t byt
     }
 }
 
+/*
+ * Some of the data to its place: what is there, or else, and behind a part of it, so much as it pays to wake for. Most of the time all of it is there,
+ * where both ends share a core, and nothing needs to be set or waited for.
+ */
+static size_t receive_data(struct connection *connection, void *into, size_t byte_count) {
+    if (connection->waking_bytes <= 1) {
+        ssize_t got = recv(connection->file, into, byte_count, MSG_DONTWAIT);
+        if (got > 0) {
+            if ((size_t)got < byte_count) wake_for(connection, byte_count - (size_t)got);
+            return (size_t)got;
+        }
+    }
+    wake_for(connection, byte_count);
+    return receive_some(connection, into, byte_count);
+}
+
 bool receive_exactly(struct connection *connection, void *into, size_t byte_count) {
     uint8_t *at = into;
     while (byte_count > 0) {
@@ -80,8 +96,7 @@ bool receive_exactly(struct connection *connection, void *into, size_t byte_coun
             at += step;
             byte_count -= step;
         } else if (byte_count >= DIRECT_BYTES_MIN || (connection->is_behind_data && byte_count >= DATA_HEAD_BYTES)) {
-            wake_for(connection, byte_count);
-            size_t got = receive_some(connection, at, byte_count);
+            size_t got = receive_data(connection, at, byte_count);
             if (got == 0) return false;
             at += got;
             byte_count -= got;
