@@ -7,7 +7,7 @@ import { nullDriver } from "../../server/device/null/driver.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { DeviceStand, dataOf, drivers, MEMORY_BYTES, patterned } from "../support/device-stand.ts";
 import { createRandom } from "../support/random.ts";
-import { ARENA, call, callsFrame, frame, MiB, raw } from "../support/raw-client.ts";
+import { ANSWERS, ARENA, call, callsFrame, frame, MiB, raw } from "../support/raw-client.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const KiB = 1024;
@@ -106,6 +106,44 @@ test("a copy that has come whole while a call holds the session up counts as rec
   await held;
   await waitFor("the copy to run", () => stand.usage.calls === 3);
   expect((await memory(MiB)).equals(pattern)).toBe(true);
+});
+
+test("a client that stops in the middle of a large copy is told what has run, holds up nothing but its session, and may go on", async () => {
+  stand = await DeviceStand.start(nullDriver);
+  const pattern = patterned(8 * MiB);
+  const frames = Array.from({ length: 8 }, (_, index) =>
+    callsFrame(raw.copyToDevice(ARENA + index * MiB, pattern.subarray(index * MiB, (index + 1) * MiB))),
+  );
+  const bytes = Buffer.concat(frames);
+  const stop = 5 * frames[0]!.length + 300_000;
+  stand.client.send(bytes.subarray(0, stop));
+  // The attachment and the allocation are calls too.
+  let acknowledged = 0;
+  while (acknowledged < 7) {
+    const next = await stand.client.next();
+    expect(next).toMatchObject({ kind: ANSWERS, count: 0 });
+    expect(next!.ack).toBeGreaterThan(acknowledged);
+    acknowledged = next!.ack;
+  }
+  expect(acknowledged).toBe(7);
+  // What the daemon wants of the executor does not wait for the rest.
+  let isChanged = false;
+  await stand.session.between(async () => {
+    isChanged = true;
+  });
+  expect(isChanged).toBe(true);
+  stand.client.send(bytes.subarray(stop));
+  expect((await memory(pattern.length)).equals(pattern)).toBe(true);
+});
+
+test("a session that is ended in the middle of a large copy says so at once, and takes nothing more of it", async () => {
+  stand = await DeviceStand.start(nullDriver);
+  const copy = callsFrame(raw.copyToDevice(ARENA, patterned(MiB)));
+  await sendInPieces(copy.subarray(0, 500_000), () => 500_000);
+  stand.session.refuse(new SluiceError("LEASE_ENDED", "The lease is revoked."));
+  stand.client.send(copy.subarray(500_000));
+  expect(await stand.client.refusal()).toBe("LEASE_ENDED");
+  expect(stand.usage.calls).toBe(2);
 });
 
 const wrong: readonly (readonly [string, Buffer])[] = [
