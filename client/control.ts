@@ -450,8 +450,8 @@ export class Control {
   /** Says which server it is that does not answer, in fewer words than gRPC. */
   #failure(error: ServiceError): SluiceError {
     const failure = fromStatus(error);
-    // A call that nobody here has cancelled, and without a word of Sluice: its server goes.
-    const isCut = error.code === status.CANCELLED && !hasWord(error);
+    // A call that nobody here has cancelled, or that ends in its middle, and without a word of Sluice: its server goes.
+    const isCut = !hasWord(error) && (error.code === status.CANCELLED || isReset(error));
     if (failure.code !== "SERVER_UNREACHABLE" && !isCut) return failure;
     const why = whyUnreachable(error.details, this.tls !== undefined);
     const address = `${bracketed(this.server.host)}:${this.server.port}`;
@@ -465,10 +465,11 @@ export class Control {
   /** Whether the server was there, and is not any more or not yet again. */
   #isAway(error: unknown): error is SluiceError {
     if (!(error instanceof SluiceError) || error.code !== "SERVER_UNREACHABLE") return false;
-    const { code, details } = error.cause as ServiceError;
+    const cause = error.cause as ServiceError;
+    const { code, details } = cause;
     // A connection that breaks was one.
     if (code === status.CANCELLED || BROKEN_CONNECTION.test(details)) this.#wasThere = true;
-    return (code === status.UNAVAILABLE || code === status.CANCELLED) && this.#wasThere;
+    return (code === status.UNAVAILABLE || code === status.CANCELLED || isReset(cause)) && this.#wasThere;
   }
 
   /** Asks again while a server that was there is away: for questions, and for what may be done twice. */
@@ -530,6 +531,10 @@ function headerText(token: string): string {
 }
 /** Whether the server itself says what is wrong. */
 const hasWord = ({ metadata }: ServiceError): boolean => (metadata?.get("sluice-error-bin").length ?? 0) > 0;
+
+/** Whether gRPC says that the stream of a call was broken off. */
+const isReset = ({ code, details }: ServiceError): boolean =>
+  code === status.INTERNAL && details.startsWith("Received RST_STREAM");
 
 /** gRPC's words about a connection that it had. */
 const BROKEN_CONNECTION = /Connection dropped|ECONNRESET|EPIPE|GOAWAY|RST_STREAM|Stream refused/;

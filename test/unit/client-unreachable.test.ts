@@ -1,4 +1,5 @@
 /** What a user reads whose server does not answer as gRPC: another port, TLS on one side alone, another CA. */
+import { constants, createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { createServer, type Server } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -67,3 +68,27 @@ test("a server of another CA is told from one that is not there", async () => {
     "its certificate is not one of the CA that the client was given",
   );
 });
+
+test.each([constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_INTERNAL_ERROR, constants.NGHTTP2_CANCEL])(
+  "a request whose stream is broken off with the code %i, as by a server that goes, is asked again",
+  async (code) => {
+    let asked = 0;
+    const sessions: ServerHttp2Session[] = [];
+    const http2 = createHttp2Server().on("session", (session) => sessions.push(session));
+    http2.on("stream", (stream) => {
+      stream.on("error", () => {});
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      if (++asked === 1) stream.close(code);
+      else stream.end(Buffer.alloc(5)); // An empty message.
+    });
+    const control = new Control({ server: await listen(http2 as unknown as Server) });
+    try {
+      await expect(control.listDevices()).resolves.toMatchObject({ devices: [] });
+      expect(asked).toBe(2);
+    } finally {
+      control.close();
+      for (const session of sessions) session.destroy();
+    }
+  },
+);
