@@ -193,12 +193,15 @@ describe("a peer that does not read", () => {
         stream.once("close", resolve);
         send();
       });
-    // The first makes the heap as large as such traffic needs it, which differs between versions of Node; a leak would go on.
-    await beside(flood());
-    const before = memoryBytes();
-    await beside(flood());
+    // The first ones make the heap as large as such traffic needs it, which differs between versions of Node; a leak would go on.
+    const growths: number[] = [];
+    for (let turn = 0; turn < 4; turn++) {
+      const before = memoryBytes();
+      await beside(flood());
+      growths.push(memoryBytes() - before);
+    }
     expect(stream.destroyed).toBe(false);
-    expect(memoryBytes() - before).toBeLessThan(GROWTH_BYTES_MAX);
+    expect(Math.min(...growths)).toBeLessThan(GROWTH_BYTES_MAX / 2);
     session.destroy();
   });
 });
