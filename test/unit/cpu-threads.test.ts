@@ -175,6 +175,46 @@ describe("barriers", () => {
   });
 });
 
+describe("lanes of a warp that give no sign but volatile accesses of shared memory", () => {
+  const place = "mul.lo.u32 %r5, %r0, 4; mov.u32 %r4, room; add.u32 %r5, %r4, %r5;";
+  const shared = async (body: string, block: number): Promise<number[]> => {
+    await runPtx(machine, ptxKernel(`.shared .align 4 .b32 room[160];\n${place}\n${body}\n${store}`), { block });
+    return [...readWords(machine, block)];
+  };
+
+  test("add up in step", async () => {
+    const rounds = [16, 8, 4, 2, 1].map(
+      (apart) =>
+        `ld.volatile.shared.u32 %r2, [%r5+${4 * apart}]; add.u32 %r1, %r1, %r2; st.volatile.shared.u32 [%r5], %r1;`,
+    );
+    // Each lane adds what stands behind it, so that a lane that hurried ahead would be found out.
+    const body = `mul.lo.u32 %r1, %r0, %r0; st.volatile.shared.u32 [%r5], %r1; bar.sync 0;\n${rounds.join("\n")}`;
+    const sums = await shared(body, 96);
+    const expected = (first: number) => threads(32).reduce((sum, lane) => sum + (first + lane) ** 2, 0);
+    expect([sums[0], sums[32], sums[64]]).toEqual([expected(0), expected(32), expected(64)]);
+  });
+
+  test("turn an array round in place", async () => {
+    const body = `st.volatile.shared.u32 [%r5], %r0; bar.sync 0;
+      sub.u32 %r6, 31, %r0; mul.lo.u32 %r6, %r6, 4; add.u32 %r6, %r4, %r6;
+      ld.volatile.shared.u32 %r2, [%r6]; st.volatile.shared.u32 [%r5], %r2; ld.volatile.shared.u32 %r1, [%r5];`;
+    expect(await shared(body, 32)).toEqual(threads(32).map((lane) => 31 - lane));
+  });
+
+  test("read what one of them, whichever it is, has stored in a branch", async () => {
+    const body = `setp.ne.u32 %p1, %r0, 31; @%p1 bra PAST; mov.u32 %r2, 77; st.volatile.shared.u32 [%r4], %r2;
+      PAST: ld.volatile.shared.u32 %r1, [%r4];`;
+    expect(await shared(body, 32)).toEqual(threads(32).map(() => 77));
+  });
+
+  test("take turns, each waiting in a loop for the one before it", async () => {
+    const body = `setp.ne.u32 %p1, %r0, 0; mov.u32 %r2, 31; @!%p1 st.volatile.shared.u32 [%r4], %r2; bar.sync 0;
+      WAIT: ld.volatile.shared.u32 %r1, [%r4]; setp.ne.u32 %p1, %r1, %r0; @%p1 bra WAIT;
+      sub.u32 %r2, %r0, 1; st.volatile.shared.u32 [%r4], %r2;`;
+    expect(await shared(body, 32)).toEqual(threads(32));
+  });
+});
+
 describe("threads that wait in a loop for another", () => {
   test.each([2, 33, 256])("of their block of %i are let go on, whatever their order", async (block) => {
     writeWords(machine, [0, 0], 0x8000);

@@ -18,6 +18,12 @@ static bool is_program(const char *file) {
     return strcmp(program, real) == 0;
 }
 
+/* The version in a name like libcudart.so.13 or libcudart.4f8a.so.13 (as Python's packages rename what they bring along); 0 for any other. */
+static int runtime_version(const char *name) {
+    const char *end = strstr(name, ".so.");
+    return strncmp(name, "libcudart", strlen("libcudart")) == 0 && end != NULL ? atoi(end + strlen(".so.")) : 0;
+}
+
 /* Tells it once for each library that asks, unless several take turns. */
 static void tell(const void *caller) {
     static void *_Atomic told;
@@ -27,10 +33,10 @@ static void tell(const void *caller) {
     const char *slash = strrchr(asking.dli_fname, '/'), *name = slash == NULL ? asking.dli_fname : slash + 1;
     const char *folder_end = strrchr(own.dli_fname, '/');
     int folder_bytes = folder_end == NULL ? 0 : (int)(folder_end + 1 - own.dli_fname);
-    if (strncmp(name, "libcudart.so", strlen("libcudart.so")) == 0)
+    if (runtime_version(name) >= 12)
         report("the program has loaded another CUDA runtime [%s] than Sluice's, by a path of its own; that one asks the driver for private "
-               "interfaces that Sluice does not offer. Start it with LD_PRELOAD=%.*s%.*s.",
-               asking.dli_fname, folder_bytes, own.dli_fname, (int)strlen("libcudart.so.13"), name);
+               "interfaces that Sluice does not offer. Start it with LD_PRELOAD=%.*slibcudart.so.%d.",
+               asking.dli_fname, folder_bytes, own.dli_fname, runtime_version(name));
     else if (is_program(asking.dli_fname))
         report("this program contains the CUDA runtime as a static library, which asks the driver for private interfaces that Sluice "
                "does not offer. Build it with `nvcc -cudart shared`.");

@@ -81,7 +81,9 @@ type Placing = KernelOptions & CallPlan & { readonly isUniform: boolean };
 
 export function compileKernel(routine: Routine, options: KernelOptions): CompiledKernel {
   const unit = new Unit(options);
-  const isUniform = routine.instructions.some(({ mnemonic }) => mnemonic.base === LANES);
+  const isUniform = routine.instructions.some(
+    ({ mnemonic }) => mnemonic.base === LANES && !mnemonic.modifiers.has("step"),
+  );
   const placing = { ...options, ...planCalls(routine, options), isUniform };
   const kernel = placeRoutine(routine, placing);
   const regions = cutRegions(kernel.graph);

@@ -3,7 +3,7 @@
  * store the one result, which each has made of what was there before: none may store before all have loaded.
  */
 import { LANES, laneMarker } from "../ptx/lanes.ts";
-import type { Instruction } from "../ptx/program.ts";
+import type { Instruction, Mnemonic } from "../ptx/program.ts";
 import type { Block, Graph } from "./graph.ts";
 import { loopsOf } from "./regions.ts";
 
@@ -11,8 +11,10 @@ import { loopsOf } from "./regions.ts";
 const isStore = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
   base === "st" && !modifiers.has("param") && !modifiers.has("local");
 
+const isSwitch = ({ base, modifiers }: Mnemonic): boolean => base === LANES && !modifiers.has("step");
+
 const enters = ({ end }: Block): boolean =>
-  end.kind === "suspend" && end.instruction.mnemonic.base === LANES && !end.instruction.mnemonic.modifiers.has("rest");
+  end.kind === "suspend" && isSwitch(end.instruction.mnemonic) && !end.instruction.mnemonic.modifiers.has("rest");
 
 /** Lets lanes meet before stores, except in a loop that they share: there each has its own. */
 export function meetBeforeStores(graph: Graph): Graph {

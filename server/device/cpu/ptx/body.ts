@@ -1,6 +1,6 @@
 /** Reads the body of an entry or function: declarations, labels and instructions, up to its closing brace. */
 import { readVariables } from "./declarations.ts";
-import { LANE_SWITCH, markLaneSwitches } from "./lanes.ts";
+import { LANE_SWITCH, laneMarker, markLaneSwitches } from "./lanes.ts";
 import { describe, type Lexer } from "./lexer.ts";
 import { type Names, readOperand } from "./operands.ts";
 import {
@@ -168,6 +168,7 @@ export class BodyReader {
       lexer.expect(";");
     }
     const instruction = { mnemonic, operands, guard, line };
+    if (isVolatileShared(mnemonic)) this.#body.instructions.push(laneMarker("step", line));
     const isVectors = mnemonic.base === "mov" && (mnemonic.modifiers.has("v2") || mnemonic.modifiers.has("v4"));
     this.#body.instructions.push(...(isVectors ? moveElements(instruction) : [instruction]));
   }
@@ -209,6 +210,15 @@ function resolve({ label, scope, line }: Mention): void {
   label.target = found.target;
   if (found.table !== undefined) label.table = found.table;
 }
+
+/**
+ * Before each such access the lanes of a warp wait for those of them that can still come: programs that give no other sign count there on a
+ * warp going in step, as it does on a GPU.
+ */
+const isVolatileShared = ({ base, modifiers }: Mnemonic): boolean =>
+  (base === "ld" || base === "st") &&
+  modifiers.has("volatile") &&
+  (modifiers.has("shared") || modifiers.has("shared::cta"));
 
 const mnemonics = new Map<string, Mnemonic>();
 

@@ -38,6 +38,9 @@ type Step = "moved" | "yielded" | "stuck";
 /** Steps that a warp may run before the others get a turn. */
 const STEPS_PER_TURN = 64;
 
+/** Of so many steps of lanes that are behind others of their warp, one is given to any of them. */
+const CATCH_UPS = 16;
+
 export class BlockRunner {
   readonly #context: number;
   /** The context's words. */
@@ -49,6 +52,7 @@ export class BlockRunner {
   #threads = 0;
   /** Which pair of exchange planes is read. */
   #phase = 0;
+  #catchUps = 0;
   /** Offsets in words of the planes that the kernel uses. */
   #planes: readonly number[] = [];
 
@@ -229,14 +233,14 @@ export class BlockRunner {
   #runGroups(first: number, exited: number): Step {
     const groups = this.#groups(first);
     let moved: Step = "stuck";
-    let last = -1;
+    const waiting: number[] = [];
     for (const [region, lanes] of groups) {
       const suspension = this.#kernel.suspensions[region]!;
       if (suspension.kind === "barrier") {
         if (!suspension.isArrival) continue;
       } else if (suspension.kind === "active") {
         // Whoever else may still arrive here goes first.
-        last = region;
+        waiting.push(region);
         continue;
       } else if (suspension.kind === "lanes") continue;
       const ready = suspension.kind === "warp" ? this.#complete(first, lanes, exited) : lanes;
@@ -246,8 +250,12 @@ export class BlockRunner {
       if (suspension.kind === "yield") moved = "yielded";
       else if (moved === "stuck") moved = "moved";
     }
-    if (moved !== "stuck" || last < 0) return moved;
-    this.#runGroup(first, last, { lanes: groups.get(last)!, isWhole: false });
+    if (moved !== "stuck" || waiting.length === 0) return moved;
+    // Those that are behind catch up, but not for ever: they may wait for one that is ahead.
+    waiting.sort((one, other) => one - other);
+    const turn =
+      ++this.#catchUps % CATCH_UPS === 0 ? waiting[(this.#catchUps / CATCH_UPS) % waiting.length]! : waiting[0]!;
+    this.#runGroup(first, turn, { lanes: groups.get(turn)!, isWhole: false });
     return "moved";
   }
 
