@@ -322,6 +322,13 @@ describe("further fetches", () => {
     expect([...words].slice(0, 2)).toEqual([texel([3, 2], 0), texel([3, 2], 0)]);
   });
 
+  it("say of every texel that it is there", async () => {
+    const layout = layoutOf(3, 1);
+    const texel = await fill(layout);
+    const fetch = `setp.ne.u32 %p1, 0, 0; tex.2d.v4.u32.f32 {%r10, %r20, %r21, %r22}|%p1, [%rd0, {%f0, %f1}]; selp.u32 %r11, 1, 2, %p1;`;
+    expect([...(await run({ ...plain, layout }, fetch, [[3.5, 2.5]]))].slice(0, 2)).toEqual([texel([3, 2], 0), 1]);
+  });
+
   it("answer what a texture's sizes are", async () => {
     const layout = layoutOf(3, 1, [4, 3, 2, 0]);
     const fetch = `txq.width.b32 %r10, [%rd0]; txq.height.b32 %r11, [%rd0]; txq.depth.b32 %r12, [%rd0];

@@ -3,12 +3,14 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
+import { layoutBytes, type SurfaceOptions, type TextureOptions } from "../../server/device/texel.ts";
 import { allocate, free } from "../../server/executor/memory-calls.ts";
 import { attach } from "../../server/executor/stream-calls.ts";
 import { surfaceCreate, surfaceDestroy, textureCreate, textureDestroy } from "../../server/executor/texture-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
 import type { SurfaceCreateCall, TextureCreateCall } from "../../shared/generated/calls.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { seeded } from "../kernels/support.ts";
 
 const MiB = 1024 ** 2;
 const [description] = (await nullDriver.discover("1x64MiB")) as [DeviceDescription];
@@ -225,6 +227,69 @@ it("conversion from sRGB is of unsigned bytes that are read as parts of the larg
   expect(codeOf(() => textureCreate(work, { ...bytes, texture: 2, flags: 9 }))).toBe("BAD_ARGUMENT");
   expect(codeOf(() => textureCreate(work, { ...bytes, texture: 3, format: 2 }))).toBe("BAD_ARGUMENT");
   expect(codeOf(() => textureCreate(work, { ...bytes, texture: 4, format: 32 }))).toBe("BAD_ARGUMENT");
+});
+
+it("whatever a client says of a texture or a surface, it is made within what is allocated, or refused by name", () => {
+  const { int } = seeded(20_261_126);
+  const START = ARENA_BASE + 1_048_576;
+  const BYTES = 4096;
+  allocate(work, { address: START, byteCount: BYTES });
+  let made: TextureOptions | SurfaceOptions | undefined;
+  const [slice] = [work.within(START, 1)];
+  Object.assign(slice.device, {
+    createTexture: (options: TextureOptions) => {
+      made = options;
+      return { object: 1 };
+    },
+    createSurface: (options: SurfaceOptions) => {
+      made = options;
+      return { object: 1 };
+    },
+  });
+  const u32 = () => [0, 1, 2, 3, 4, 6, 8, 12, 16, 64, 2 ** 31, 2 ** 32 - 1][int(12)]!;
+  const small = () => [0, 0, 1, 1, 2, 3, 4, 6, 7][int(9)]!;
+  const u64 = () => [0, 4, 8, 16, 32, 64, 128, 256, 2 ** 32, 2 ** 52, Number.MAX_SAFE_INTEGER][int(11)]!;
+  const address = () => [START, START, START + 4 * int(64), START + BYTES - 8 * int(8), u64(), START - 4][int(6)]!;
+  const size = () => (int(3) === 0 ? u32() : small());
+  const allowed = ["BAD_ARGUMENT", "ADDRESS_OUTSIDE_ARENA", "NOT_ALLOCATED"];
+  let good = 0;
+  for (let round = 1; round <= 20_000; round++) {
+    const shape = { address: address(), rowBytes: u64(), planeBytes: u64(), width: size(), height: size() };
+    const rest = {
+      depth: int(2) * size(),
+      layers: int(2) * size(),
+      format: [1, 2, 3, 8, 9, 10, 16, 32, u32()][int(9)]!,
+    };
+    const texels = { ...shape, ...rest, channels: [1, 1, 2, 4, u32()][int(5)]!, flags: int(3) === 0 ? u32() : int(4) };
+    const levels = Array.from({ length: int(4) }, () => ({ address: address(), rowBytes: u64(), planeBytes: u64() }));
+    const modes = {
+      addressModeX: int(5),
+      addressModeY: int(5),
+      addressModeZ: int(5),
+      filter: int(3),
+      resource: int(4),
+    };
+    made = undefined;
+    const code = codeOf(() =>
+      int(2) === 0
+        ? surfaceCreate(work, { surface: round, ...texels })
+        : textureCreate(work, { ...texture, ...modes, texture: round, ...texels, levels, levelFilter: int(3) }),
+    );
+    if (code !== "none") {
+      expect(allowed).toContain(code);
+      expect(made).toBeUndefined();
+      continue;
+    }
+    good++;
+    const { layout, ...others } = made!;
+    const all = [layout, ...("levels" in others ? (others.levels?.further ?? []) : [])];
+    for (const each of all) {
+      expect(each.address).toBeGreaterThanOrEqual(START);
+      expect(each.address + layoutBytes(each), JSON.stringify(each)).toBeLessThanOrEqual(START + BYTES);
+      expect(each.width).toBeGreaterThan(0);
+    }
+  }
+  expect(good).toBeGreaterThan(100);
 });
 
 describe("a surface", () => {

@@ -93,6 +93,8 @@ int main(void) {
     refused(16, 16, 6, CU_ARRAY_CUBEMAP);
     refused(16, 16, 0, CU_ARRAY_SURFACE);
     refused(16, 16, 0, CU_ARRAY_GATHER);
+    CUmipmappedArray levels;
+    CHECK_FAILS(cuMipmappedArrayCreate(&levels, &shape, 2), CUDA_ERROR_NOT_SUPPORTED);
     CHECK(cuArrayDestroy(array));
     CHECK(cuMemFree_v2(rows));
     CHECK(cuCtxSynchronize());

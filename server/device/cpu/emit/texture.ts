@@ -111,12 +111,18 @@ function pushChanges(emitter: Emitter, instruction: Instruction): void {
 
 function takeTexel(emitter: Emitter, instruction: Instruction, context: number): void {
   const [type] = instruction.mnemonic.types;
+  const [target] = instruction.operands;
+  const texel = target?.kind === "pair" ? target.first : target;
   if (type === undefined || !results.includes(type)) throw unsupported(instruction, `on [${type}]`);
-  for (const [index, target] of elements(instruction.operands[0], 4, instruction).entries()) {
-    if (target.kind === "sink") continue;
+  for (const [index, element] of elements(texel, 4, instruction).entries()) {
+    if (element.kind === "sink") continue;
     emitter.code.get(context).access(loadName(type), Context.TEXEL + 4 * index);
-    emitter.pop(target, type, instruction);
+    emitter.pop(element, type, instruction);
   }
+  if (target?.kind !== "pair") return;
+  // Only sparse textures have texels that are not there.
+  emitter.code.i32(1);
+  emitter.pop(target.second, "pred", instruction);
 }
 
 function gather(emitter: Emitter, instruction: Instruction): void {

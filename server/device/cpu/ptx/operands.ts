@@ -22,10 +22,11 @@ const isRegister = (meaning: Register | Variable): meaning is Register => !("spa
 
 /** One operand as it stands between commas. */
 export function readOperand(lexer: Lexer, names: Names): Operand {
-  if (lexer.accept("{")) return { kind: "vector", elements: readElements(lexer, names, "}") };
   if (lexer.accept("(")) return { kind: "list", elements: readElements(lexer, names, ")") };
   if (lexer.accept("[")) return readMemory(lexer, names);
-  const first = readSimple(lexer, names);
+  const first: Operand = lexer.accept("{")
+    ? { kind: "vector", elements: readElements(lexer, names, "}") }
+    : readSimple(lexer, names);
   if (lexer.accept("|")) return { kind: "pair", first, second: readSimple(lexer, names) };
   return first;
 }

@@ -8,6 +8,7 @@ import type { WorkerMessage } from "./messages.ts";
 import { Reducer, ReductionFlag } from "./reduction.ts";
 import { Boundary, Surface, type SurfacePlace } from "./surface.ts";
 import { Texture } from "./texture.ts";
+import type { Place } from "./texture-level.ts";
 
 /** What a kernel asks of a texture: bits of a number. */
 export const TextureOperation = {
@@ -39,7 +40,8 @@ export class Images {
   readonly #options: ImagesOptions;
   readonly #known = new Map<number, Texture | Surface>();
   readonly #texel: Int32Array<ArrayBufferLike>;
-  readonly #place = new Float64Array(3);
+  readonly #at = new Float64Array(3);
+  readonly #place: Place = { at: this.#at, layer: 0, isWhole: false };
   readonly #changes = [new Float64Array(3), new Float64Array(3)] as const;
   /** What was found last: kernels ask for one again and again. */
   readonly #reducer: Reducer;
@@ -76,19 +78,17 @@ export class Images {
     ): void => {
       const texture = this.#find(low, high);
       if (!(texture instanceof Texture)) throw this.#unknown(line, low, high);
-      const at = this.#place;
+      const at = this.#at;
       at[0] = x;
       at[1] = y;
       at[2] = z;
       const { GATHERS, HAS_CHANGES, IS_CUBE, IS_WHOLE, COMPONENT_SHIFT } = TextureOperation;
       const changes = (operation & HAS_CHANGES) === 0 ? undefined : this.#changes;
       const face = (operation & IS_CUBE) === 0 ? undefined : projectOnFace(at, changes);
-      const place = {
-        at,
-        // The nearest layer stands for those beyond, and so does the last cube.
-        layer: face === undefined ? layer : this.#cube(layer, texture) * FACES + face,
-        isWhole: (operation & IS_WHOLE) !== 0,
-      };
+      const place = this.#place;
+      // The nearest layer stands for those beyond, and so does the last cube.
+      place.layer = face === undefined ? layer : this.#cube(layer, texture) * FACES + face;
+      place.isWhole = (operation & IS_WHOLE) !== 0;
       if ((operation & GATHERS) !== 0) texture.gather(place, operation >> COMPONENT_SHIFT);
       else texture.fetch(place, changes === undefined ? level : texture.levelOf(changes));
     },

@@ -11,6 +11,9 @@ const WEIGHT_STEPS = 256;
 
 const FACES = 6;
 
+/** Of a place in three dimensions; in a cube three may stand for one of four. */
+const TEXELS_MAX = 8;
+
 /** A texel outside, for which the border stands. */
 const OUTSIDE = -1;
 
@@ -30,11 +33,12 @@ interface Position {
   weight: number;
 }
 
+/** A fetch uses one and the same again and again. */
 export interface Place {
   readonly at: ArrayLike<number>;
-  readonly layer: number;
+  layer: number;
   /** Coordinates count texels, whatever else is said of them, and nothing is filtered. */
-  readonly isWhole: boolean;
+  isWhole: boolean;
 }
 
 /** A weight in the steps in which it counts; 0 for what is no number: infinities are as far out as anything. */
@@ -50,14 +54,20 @@ export class TextureLevel {
   /** As many as the texture has dimensions. */
   readonly #axes: readonly Axis[];
   readonly #positions: readonly Position[];
-  readonly #read: readonly ReadNumber[];
+  readonly #read: ReadNumber;
+  /** Of a texel's fourth number. */
+  readonly #readLast: ReadNumber;
   /** Index of the first number, and numbers from one layer to the next. */
   readonly #start: number;
   readonly #layerStride: number;
   readonly #layers: number;
   readonly #border: ArrayLike<number>;
-  /** The one that is read. */
+  /** The layer that is read, the index of its first number, and its texels that count. */
   #layer = 0;
+  #base = 0;
+  #count = 0;
+  readonly #indexes = new Float64Array(TEXELS_MAX);
+  readonly #weights = new Float64Array(TEXELS_MAX);
 
   constructor(memory: ArrayBufferLike, options: TextureOptions, layout: TexelLayout, arenaBase: number) {
     const { addressModes, resource } = options;
@@ -67,7 +77,8 @@ export class TextureLevel {
     const readLast = options.convertsSrgb
       ? numberReader(memory, layout.format, { asFloats: isFloat, isSrgb: false })
       : read;
-    this.#read = [read, read, read, readLast];
+    this.#read = read;
+    this.#readLast = readLast;
     this.#isSeamless = options.isSeamless;
     this.#isFiltered = options.filter === "linear" && resource !== "linear";
     this.#channels = layout.channels;
@@ -95,19 +106,25 @@ export class TextureLevel {
   fetch({ at, layer, isWhole }: Place, into: Float64Array): void {
     const isLinear = this.#isFiltered && !isWhole;
     this.#locate(at, isLinear, isWhole);
-    const base = this.#base(layer);
-    for (let channel = 0; channel < 4; channel++) {
-      if (channel >= this.#channels) into[channel] = 0;
-      else into[channel] = isLinear ? this.#blend(base, channel) : this.#texel(base, channel, 0);
+    this.#choose(layer);
+    if (isLinear) {
+      for (let corner = 0; corner < 1 << this.#axes.length; corner++) this.#add(corner, this.#weight(corner));
+      for (let channel = 0; channel < 4; channel++) into[channel] = channel < this.#channels ? this.#sum(channel) : 0;
+    } else {
+      const index = this.#index(0);
+      for (let channel = 0; channel < 4; channel++) {
+        into[channel] = channel < this.#channels ? this.#number(index, channel) : 0;
+      }
     }
   }
 
   /** One number of each of the four texels around a place in two dimensions, counter-clockwise from the one below at the left. */
   gather({ at, layer }: Place, component: number, into: Float64Array): void {
     this.#locate(at, true, false);
-    const base = this.#base(layer);
     for (const [index, corner] of [2, 3, 1, 0].entries()) {
-      into[index] = component < this.#channels ? this.#texel(base, component, corner) : 0;
+      this.#choose(layer);
+      this.#add(corner, 1);
+      into[index] = component < this.#channels ? this.#sum(component) : 0;
     }
   }
 
@@ -116,10 +133,11 @@ export class TextureLevel {
     return Math.hypot(...this.#axes.map(({ size, isNormalized }, index) => change[index]! * (isNormalized ? size : 1)));
   }
 
-  /** Index of a layer's first number; the nearest layer that there is, whose number has no sign. */
-  #base(layer: number): number {
+  /** Begins to sum up texels of a layer; the nearest that there is, whose number has no sign. */
+  #choose(layer: number): void {
     this.#layer = Math.min(layer >>> 0, this.#layers - 1);
-    return this.#start + this.#layer * this.#layerStride;
+    this.#base = this.#start + this.#layer * this.#layerStride;
+    this.#count = 0;
   }
 
   #locate(place: ArrayLike<number>, isLinear: boolean, isWhole: boolean): void {
@@ -138,20 +156,49 @@ export class TextureLevel {
     }
   }
 
-  /** The number of the texel at one corner: bits of `corner` say along which axes it is the second. */
-  #texel(base: number, channel: number, corner: number): number {
-    if (this.#isSeamless) return this.#texelOfCube(channel, corner);
-    let index = base + channel;
+  /** How much the texel at a corner counts: bits of `corner` say along which axes it is the second. */
+  #weight(corner: number): number {
+    let weight = 1;
+    for (let axis = 0; axis < this.#axes.length; axis++) {
+      const { weight: second } = this.#positions[axis]!;
+      weight *= (corner & (1 << axis)) === 0 ? 1 - second : second;
+    }
+    return weight;
+  }
+
+  /** Adds a corner's texel to the sum. What does not count may be infinite, and is left out. */
+  #add(corner: number, weight: number): void {
+    if (weight === 0) return;
+    if (this.#isSeamless) {
+      this.#addOfCube(corner, weight);
+      return;
+    }
+    this.#put(this.#index(corner), weight);
+  }
+
+  /** Index of a corner's texel, which may be OUTSIDE. */
+  #index(corner: number): number {
+    let index = this.#base;
     for (let axis = 0; axis < this.#axes.length; axis++) {
       const { first, second } = this.#positions[axis]!;
       const texel = (corner & (1 << axis)) === 0 ? first : second;
-      if (texel === OUTSIDE) return this.#border[channel]!;
+      if (texel === OUTSIDE) return OUTSIDE;
       index += texel * this.#axes[axis]!.stride;
     }
-    return this.#read[channel]!(index);
+    return index;
   }
 
-  #texelOfCube(channel: number, corner: number): number {
+  #number(index: number, channel: number): number {
+    if (index === OUTSIDE) return this.#border[channel]!;
+    return channel < 3 ? this.#read(index + channel) : this.#readLast(index + channel);
+  }
+
+  #put(index: number, weight: number): void {
+    this.#indexes[this.#count] = index;
+    this.#weights[this.#count++] = weight;
+  }
+
+  #addOfCube(corner: number, weight: number): void {
     const [across, along] = this.#positions;
     const { size } = this.#axes[0]!;
     const x = (corner & 1) === 0 ? across!.first : across!.second;
@@ -159,34 +206,30 @@ export class TextureLevel {
     const face = this.#layer % FACES;
     const inside = (at: number) => Math.min(Math.max(at, 0), size - 1);
     const [nearX, nearY] = [inside(x), inside(y)];
-    if (x === nearX && y === nearY) return this.#texelOn({ face, x, y }, channel);
-    if (x === nearX || y === nearY) return this.#texelOn(acrossEdge({ face, x, y }, size), channel);
-    // Three faces meet in a corner, where there is no fourth texel: the mean of the others stands for it.
-    const beside = acrossEdge({ face, x, y: nearY }, size);
-    const above = acrossEdge({ face, x: nearX, y }, size);
-    const texels = [{ face, x: nearX, y: nearY }, beside, above].map((place) => this.#texelOn(place, channel));
-    return (texels[0]! + texels[1]! + texels[2]!) / 3;
+    if (x === nearX && y === nearY) this.#put(this.#indexOn({ face, x, y }), weight);
+    else if (x === nearX || y === nearY) this.#put(this.#indexOn(acrossEdge({ face, x, y }, size)), weight);
+    else {
+      // Three faces meet in a corner, where there is no fourth texel: the mean of the others stands for it.
+      const beside = acrossEdge({ face, x, y: nearY }, size);
+      const above = acrossEdge({ face, x: nearX, y }, size);
+      for (const place of [{ face, x: nearX, y: nearY }, beside, above]) this.#put(this.#indexOn(place), weight / 3);
+    }
   }
 
-  /** A number of a texel on a face of the cube that is read. */
-  #texelOn({ face, x, y }: FacePlace, channel: number): number {
+  /** Index of a texel on a face of the cube that is read. */
+  #indexOn({ face, x, y }: FacePlace): number {
     const layer = this.#layer - (this.#layer % FACES) + face;
     const [across, along] = this.#axes;
-    const base = this.#start + layer * this.#layerStride;
-    return this.#read[channel]!(base + channel + x * across!.stride + y * along!.stride);
+    return this.#start + layer * this.#layerStride + x * across!.stride + y * along!.stride;
   }
 
-  #blend(base: number, channel: number): number {
+  #sum(channel: number): number {
     let sum = 0;
-    const axes = this.#axes.length;
-    for (let corner = 0; corner < 1 << axes; corner++) {
-      let weight = 1;
-      for (let axis = 0; axis < axes; axis++) {
-        const { weight: second } = this.#positions[axis]!;
-        weight *= (corner & (1 << axis)) === 0 ? 1 - second : second;
-      }
-      // What does not count may be infinite.
-      if (weight > 0) sum += weight * this.#texel(base, channel, corner);
+    for (let each = 0; each < this.#count; each++) {
+      const weight = this.#weights[each]!;
+      const value = this.#number(this.#indexes[each]!, channel);
+      if (weight === 1) return value;
+      sum += weight * value;
     }
     return sum;
   }

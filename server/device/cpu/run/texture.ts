@@ -35,12 +35,14 @@ export class Texture {
 
   /** Writes the four words at a place; `level` is the one that is asked for, whole or not. */
   fetch(place: Place, level = 0): void {
-    const last = this.#levels.length - 1;
     const { levels } = this.options;
-    const bounded = levels === undefined ? 0 : Math.min(this.#bounded(level), last);
-    if (levels?.filter === "linear") this.#fetchBoth(place, bounded);
-    // Half way between two it is the one before.
-    else this.#levels[Math.max(0, Math.ceil(bounded + 0.5) - 1)]!.fetch(place, this.#found);
+    if (levels === undefined) this.#levels[0].fetch(place, this.#found);
+    else {
+      const bounded = Math.min(this.#bounded(level), this.#levels.length - 1);
+      if (levels.filter === "linear") this.#fetchBoth(place, bounded);
+      // Half way between two it is the one before.
+      else this.#levels[Math.max(0, Math.ceil(bounded + 0.5) - 1)]!.fetch(place, this.#found);
+    }
     this.#put();
   }
 
@@ -76,7 +78,8 @@ export class Texture {
   }
 
   #put(): void {
-    if (this.#isFloat) this.#floats.set(this.#found);
+    // One by one: setting an array from one of another type costs more than all the rest of a fetch.
+    if (this.#isFloat) for (let channel = 0; channel < 4; channel++) this.#floats[channel] = this.#found[channel]!;
     else for (let channel = 0; channel < 4; channel++) this.#words[channel] = this.#found[channel]!;
   }
 }
