@@ -87,19 +87,35 @@ test("stmatrix refuses an address outside shared memory", async () => {
   await other.slice.close();
 });
 
-type Kind = "s8" | "u8" | "s4" | "u4" | "b1" | "tf32";
-const bitsOf: Record<Kind, number> = { s8: 8, u8: 8, s4: 4, u4: 4, b1: 1, tf32: 32 };
+type Kind = "s8" | "u8" | "s4" | "u4" | "b1" | "tf32" | "e4m3" | "e5m2";
+const bitsOf: Record<Kind, number> = { s8: 8, u8: 8, s4: 4, u4: 4, b1: 1, tf32: 32, e4m3: 8, e5m2: 8 };
 const numbersOf = (kind: Kind): number => 32 / bitsOf[kind];
 const wordOf = (kind: Kind, numbers: readonly number[]): number => {
   if (kind === "tf32") return new Uint32Array(Float32Array.from(numbers).buffer)[0]!;
   const bits = bitsOf[kind];
+  if (kind === "e4m3" || kind === "e5m2")
+    return wordOf(
+      "u8",
+      numbers.map((value) => float8(value, kind)),
+    );
   return numbers.reduce((word, value, index) => word | ((value & (2 ** bits - 1)) << (index * bits)), 0) >>> 0;
 };
+
+/** The code of a number that a float of 8 bits holds exactly, and that is none of its subnormal ones. */
+function float8(value: number, kind: "e4m3" | "e5m2"): number {
+  if (value === 0) return 0;
+  const [mantissaBits, bias] = kind === "e4m3" ? [3, 7] : [2, 15];
+  const exponent = Math.floor(Math.log2(Math.abs(value)));
+  const mantissa = (Math.abs(value) / 2 ** exponent - 1) * 2 ** mantissaBits;
+  return (value < 0 ? 0x80 : 0) | ((exponent + bias) << mantissaBits) | mantissa;
+}
 
 /** Odd values that each type holds exactly. */
 const oddValue = (kind: Kind, seed: number): number => {
   const value = (seed * 2654435761) % 256;
   if (kind === "tf32") return (value - 100) / 8;
+  if (kind === "e4m3") return ((value % 31) - 15) / 2;
+  if (kind === "e5m2") return (1 + (value % 4) / 4) * 2 ** (((value >> 2) % 6) - 3) * (value & 64 ? -1 : 1);
   const below = 2 ** bitsOf[kind];
   return (value % below) - (kind.startsWith("s") ? below / 2 : 0);
 };
@@ -134,6 +150,10 @@ test.each([
   ["m8n8k16", "s8", "s8"],
   ["m16n8k8", "tf32", "tf32"],
   ["m16n8k4", "tf32", "tf32"],
+  ["m16n8k32", "e4m3", "e4m3"],
+  ["m16n8k32", "e4m3", "e5m2"],
+  ["m16n8k16", "e5m2", "e4m3"],
+  ["m16n8k16", "e5m2", "e5m2"],
   ["m8n8k32", "s4", "s4"],
   ["m8n8k32", "u4", "s4"],
   ["m16n8k32", "s4", "u4"],
@@ -148,7 +168,7 @@ test.each([
   const words = k / numbersOf(left);
   const a = (row: number, at: number) => oddValue(left, row * k + at + 1);
   const b = (column: number, at: number) => oddValue(right, column * k + at + 1000);
-  const isFloat = left === "tf32";
+  const isFloat = ["tf32", "e4m3", "e5m2"].includes(left);
   const counts = { a: (words / 4) * (m / 8), b: words / 4, d: m / 4 };
   const inputs = [fragments(left, a, { rows: m, words }), fragments(right, b, { rows: 8, words })];
   const lanes = Array.from({ length: 32 }, (_, lane) => [...inputs[0]![lane]!, ...inputs[1]![lane]!]).map((lane) => [

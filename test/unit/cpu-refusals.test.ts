@@ -138,13 +138,13 @@ describe("a module with kernels that this device cannot run", () => {
   });
 
   test("says of a launch by a kernel what is the matter", async () => {
-    const missing = await load(
-      ptxModule(".extern .func cudaLaunchDevice();\n.entry k() {\ncall.uni cudaLaunchDevice;\n}"),
-    );
-    expect(await failure(() => launch(missing, "k"))).toMatchObject({
-      code: "UNSUPPORTED_INSTRUCTION",
-      message: expect.stringMatching(/\[cudaLaunchDevice\]: kernels launch no kernels here/),
-    });
+    for (const name of ["cudaLaunchDevice", "cudaGetParameterBufferV2", "__cudaCDP2LaunchDeviceV2"]) {
+      const missing = await load(ptxModule(`.extern .func ${name}();\n.entry k() {\ncall.uni ${name};\n}`));
+      expect(await failure(() => launch(missing, "k"))).toMatchObject({
+        code: "UNSUPPORTED_INSTRUCTION",
+        message: expect.stringMatching(new RegExp(`\\[${name}\\]: kernels launch no kernels here`)),
+      });
+    }
   });
 
   test.each([

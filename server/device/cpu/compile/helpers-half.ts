@@ -73,9 +73,22 @@ const widenBf16: Assembly = {
   body: "$half i32.const 16 i32.shl f32.reinterpret_i32",
 };
 
+/** Floats of 8 bits as 32-bit floats, by way of the f16 with the same fields; the exponent of e4m3 counts from 7 rather than 15. */
+const widenE5m2: Assembly = { params: "byte:i32", result: "f32", body: "$byte i32.const 8 i32.shl @widen_f16" };
+const widenE4m3: Assembly = {
+  params: "byte:i32",
+  result: "f32",
+  body: `
+    $byte i32.const 127 i32.and i32.const 127 i32.eq if f32.const NaN return end
+    $byte i32.const 128 i32.and i32.const 8 i32.shl $byte i32.const 127 i32.and i32.const 7 i32.shl i32.or
+    @widen_f16 f32.const 256 f32.mul`,
+};
+
 export const halfHelpers: Readonly<Record<string, Assembly>> = {
   widen_f16: widenF16,
   widen_bf16: widenBf16,
+  widen_e4m3: widenE4m3,
+  widen_e5m2: widenE5m2,
   ...Object.fromEntries(modes.map((mode) => [`narrow_f16_${mode}`, narrow(formats.f16, mode)])),
   ...Object.fromEntries(modes.map((mode) => [`narrow_bf16_${mode}`, narrow(formats.bf16, mode)])),
 };

@@ -54,9 +54,17 @@ const integer = (bits: 4 | 8, sign: "s" | "u"): Kind => ({
   take: (word, index) => `${word} i32.const ${32 - bits * (index + 1)} i32.shl i32.const ${32 - bits} i32.shr_${sign}`,
 });
 
+const float8 = (name: string): Kind => ({
+  bits: 8,
+  sum: "f32",
+  take: (word, index) => `${word} i32.const ${8 * index} i32.shr_u i32.const 255 i32.and @widen_${name}`,
+});
+
 const kinds: Readonly<Record<string, Kind>> = {
   f16: half("widen_f16"),
   bf16: half("widen_bf16"),
+  e4m3: float8("e4m3"),
+  e5m2: float8("e5m2"),
   /** The lower 13 bits count for nothing. */
   tf32: { bits: 32, sum: "f32", take: (word) => `${word} i32.const -8192 i32.and f32.reinterpret_i32` },
   f64: { bits: 64, sum: "f64", take: (word) => word },
@@ -71,7 +79,7 @@ const kinds: Readonly<Record<string, Kind>> = {
 export function kindOf(a: string, b: string): { bits: number; sum: Sum } | undefined {
   const [left, right] = [kinds[a], kinds[b]];
   if (left === undefined || right === undefined) return undefined;
-  const isPair = a === b || (left.sum === "i32" && left.bits === right.bits && left.bits > 1);
+  const isPair = a === b || (left.sum === right.sum && left.bits === right.bits && left.bits > 1 && left.bits <= 8);
   return isPair ? { bits: left.bits, sum: left.sum } : undefined;
 }
 

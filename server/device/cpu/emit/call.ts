@@ -25,13 +25,8 @@ export function pushFrameAddress({ code, unit, frame }: Emitter, variable: Varia
 
 const noLaunches = ": kernels launch no kernels here";
 
-/** What programs do that name these functions, where the name alone does not say it. */
-const remarks: Readonly<Record<string, string>> = {
-  cudaGetParameterBuffer: noLaunches,
-  cudaGetParameterBufferV2: noLaunches,
-  cudaLaunchDevice: noLaunches,
-  cudaLaunchDeviceV2: noLaunches,
-};
+/** Functions by which kernels launch kernels, by their documented names and by those of CUDA 12 and later, whose library is binary alone. */
+const launches = (name: string): boolean => /^(cuda(GetParameterBuffer|LaunchDevice)|__cudaCDP2)/.test(name);
 
 /** What device code calls of the runtime. A program's own functions of these names go before. */
 const runtime: Readonly<Record<string, (emitter: Emitter, instruction: Instruction) => void>> = {
@@ -58,7 +53,7 @@ function call(emitter: Emitter, instruction: Instruction): void {
       builtin(emitter, instruction);
       return;
     }
-    if (callee === undefined) throw unsupported(instruction, `a call of [${name}]${remarks[name] ?? ""}`);
+    if (callee === undefined) throw unsupported(instruction, `a call of [${name}]${launches(name) ? noLaunches : ""}`);
     requireFit(instruction, callee);
     emitCall(emitter, instruction, callee);
   }

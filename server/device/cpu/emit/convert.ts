@@ -3,6 +3,7 @@ import { type Emitter, isSigned, wasmType } from "../compile/emitter.ts";
 import { badImage, type Instruction, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { clampToUnit, exactRoundings, flush, roundingOf } from "./float.ts";
+import { convertFloat8, isFloat8 } from "./float8.ts";
 import { isHalf, laneCount, laneType, narrow as narrowHalf, popLanes, pushLane, rectify, wordOf } from "./half.ts";
 import { floatTypes, type Handlers, integerTypes } from "./handler.ts";
 import { packClamped } from "./packed.ts";
@@ -15,6 +16,11 @@ function convert(emitter: Emitter, instruction: Instruction): void {
     packClamped(emitter, instruction);
     return;
   }
+  if (isFloat8(instruction)) {
+    convertFloat8(emitter, instruction);
+    return;
+  }
+  if (instruction.mnemonic.modifiers.has("satfinite")) throw unsupported(instruction);
   const [to, from, more] = instruction.mnemonic.types;
   if (to === undefined || from === undefined || more !== undefined) throw unsupported(instruction);
   if (to === "tf32") {
@@ -261,5 +267,8 @@ function floatToFloat(emitter: Emitter, instruction: Instruction, { to, from }: 
 }
 
 export const convertHandlers: Handlers = {
-  cvt: { allows: "rn rz rm rp rna rni rzi rmi rpi ftz sat relu pack u4 s4 u2 s2", emit: convert },
+  cvt: {
+    allows: "rn rz rm rp rna rni rzi rmi rpi ftz sat relu pack u4 s4 u2 s2 satfinite e4m3x2 e5m2x2",
+    emit: convert,
+  },
 };

@@ -19,13 +19,14 @@ export function shapeOf(instruction: Instruction): Shape {
 
 /** The types of numbers that the name has, in order: some are of no register. */
 export const numberTypes = ({ mnemonic }: Instruction): string[] =>
-  mnemonic.text.split(".").filter((part) => /^(f16|bf16|tf32|f32|f64|[su]8|[su]4|b1|s32)$/.test(part));
+  mnemonic.text.split(".").filter((part) => /^(f16|bf16|tf32|f32|f64|[su]8|[su]4|b1|s32|e4m3|e5m2)$/.test(part));
 
 /** Refuses modifiers other than a shape, types, and those given, separated by blanks. */
 export function requireModifiers(instruction: Instruction, allowed: string): void {
   const names = allowed.split(" ");
   for (const modifier of instruction.mnemonic.modifiers) {
-    if (!names.includes(modifier) && !/^(m\d+n\d+k\d+|[su]4|b1)$/.test(modifier)) throw unsupported(instruction);
+    if (!names.includes(modifier) && !/^(m\d+n\d+k\d+|[su]4|b1|e4m3|e5m2)$/.test(modifier))
+      throw unsupported(instruction);
   }
 }
 

@@ -49,6 +49,8 @@ function productOf(instruction: Instruction): Product {
   const words = (k * kind.bits) / 32;
   const isSum = (type: string) =>
     kind.sum === "i32" ? type === "s32" : kind.sum === "f64" ? type === "f64" : /^f(16|32)$/.test(type);
+  // `wmma` has none of these.
+  if (kind.bits === 8 && kind.sum === "f32" && base !== "mma") throw unsupported(instruction);
   if (!isSum(result!) || !isSum(addend!) || !isKnown(instruction, shape, { bits: kind.bits, words }))
     throw unsupported(instruction);
   const isBits = kind.bits === 1;
