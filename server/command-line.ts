@@ -54,6 +54,7 @@ function serveCommand(): Command {
       "a name for a priority beside low=-50, normal=0 and high=50; may be repeated",
     )
     .option("--usage-half-life <duration>", "after this time past use weighs half in the fair share (default: 1d)")
+    .option("--ledger-kept <duration>", "how long ended leases count in `sluice usage`; 0 for ever (default: 400d)")
     .option("--queue-entries <count>", "requests that may wait at once (default: 100000)")
     .option("--queue-passes <count>", "how many may be served before the first although they delay it (default: 16)")
     .option("--preemption", "let leases of lower priority make room for the first of the queue")

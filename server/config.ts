@@ -60,6 +60,8 @@ export interface Config {
   readonly healthIntervalMs: number;
   readonly logLevel: LogLevel;
   readonly spareExecutors: number;
+  /** How long leases that have ended are kept; 0 for ever. */
+  readonly ledgerKeptMs: number;
   /** What clients send is kept, so that it need not be sent again: for each tenant, or in one folder for all. */
   readonly cache: {
     /** Of each folder; 0 keeps nothing. */
@@ -108,6 +110,7 @@ export interface RawOptions {
   "health-interval"?: unknown;
   "log-level"?: unknown;
   "spare-executors"?: unknown;
+  "ledger-kept"?: unknown;
   "tls-cert"?: unknown;
   "tls-key"?: unknown;
   "tls-ca"?: unknown;
@@ -145,6 +148,8 @@ const defaults: RawOptions = {
   "health-interval": "5s",
   "log-level": "info",
   "spare-executors": 1,
+  // A year, and time to write its bill.
+  "ledger-kept": "400d",
   "cache-bytes": "4GiB",
   "shared-cache": false,
   "tls-mutual": false,
@@ -164,6 +169,8 @@ const CONNECTIONS_MAX = 100_000;
 const REQUESTS_MAX = 1_000_000;
 /** Timers of Node reach no further, and none of these times makes sense beyond it. */
 const DURATION_MS_MAX = 2 ** 31 - 1;
+const DAY_MS = 86_400_000;
+const LEDGER_DAYS_MAX = 36_500;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -190,6 +197,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     healthIntervalMs: durationOf("health-interval", raw["health-interval"]),
     logLevel: oneOf("log-level", logLevels, raw["log-level"]),
     spareExecutors: countOf("spare-executors", raw["spare-executors"], { min: 0, max: SPARE_EXECUTORS_MAX }),
+    ledgerKeptMs: durationOf("ledger-kept", raw["ledger-kept"], LEDGER_DAYS_MAX * DAY_MS),
     cache: {
       bytesMax: sizeOf("cache-bytes", raw["cache-bytes"]),
       shared: switchOf("shared-cache", raw["shared-cache"]),
@@ -281,7 +289,8 @@ function devicesOf(value: unknown): readonly string[] {
   return specs.map((spec) => textOf("device", spec));
 }
 
-function durationOf(name: string, value: unknown): number {
+/** `max` is what a timer can wait, unless nothing waits for it. */
+function durationOf(name: string, value: unknown, max = DURATION_MS_MAX): number {
   const text = textOf(name, value);
   let milliseconds: number;
   try {
@@ -289,7 +298,9 @@ function durationOf(name: string, value: unknown): number {
   } catch (error) {
     throw bad(`The option [${name}] is wrong: ${toSluiceError(error).message}`);
   }
-  if (milliseconds > DURATION_MS_MAX) throw bad(`The option [${name}] of [${text}] is above 24 days.`);
+  if (milliseconds > max) {
+    throw bad(`The option [${name}] of [${text}] is above ${Math.floor(max / DAY_MS)} days.`);
+  }
   return milliseconds;
 }
 

@@ -45,6 +45,7 @@ import { tenantCaches } from "./session/tenant-caches.ts";
 import { lockState } from "./state-lock.ts";
 import { HistoryStore } from "./store/history-store.ts";
 import { usageByTenant } from "./store/ledger.ts";
+import { LedgerKeeper } from "./store/ledger-keeper.ts";
 import { Settings } from "./store/settings.ts";
 import { Store } from "./store/store.ts";
 import { packageVersion } from "./version.ts";
@@ -151,6 +152,7 @@ class Daemon {
   readonly #dataDoors: DataDoors;
   readonly #access: Access;
   readonly #watch: PoolWatch;
+  readonly #ledgerKeeper: LedgerKeeper;
   readonly #history: History;
   readonly #monitor: DeviceMonitor;
   readonly #metrics: Metrics;
@@ -179,6 +181,13 @@ class Daemon {
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
     this.#metrics = new Metrics({ version: packageVersion(), priorityClasses: config.priorityClasses });
     this.#history = new History({ store: new HistoryStore(store), clock: systemClock });
+    this.#ledgerKeeper = new LedgerKeeper({
+      store,
+      clock: systemClock,
+      keepMs: config.ledgerKeptMs,
+      halfLifeMs: config.pool.usageHalfLifeMs ?? 0,
+      onError: (error) => onLog("warn", error.message),
+    });
     this.#broker = new Broker({
       devices,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -296,6 +305,7 @@ class Daemon {
     this.#executors.warm();
     this.#monitor.start();
     this.#history.start(this.#broker);
+    this.#ledgerKeeper.start();
   }
 
   /** Reads the certificates' files again: new connections get what they hold now. Nothing changes unless all of them are good. */
@@ -430,6 +440,7 @@ class Daemon {
     this.#adminPort?.close();
     this.#watch.close(new SluiceError("SHUTTING_DOWN", "The server stops."));
     this.#history.close();
+    this.#ledgerKeeper.close();
     this.#broker.close();
     await this.#executors.close();
     this.#sessions.leave();

@@ -70,7 +70,7 @@ export function usageByTenant(
 }
 
 /** After so many half-lives use of the past is as good as nothing. */
-const HALF_LIVES = 20;
+export const HALF_LIVES = 20;
 
 /** Every size that a slice has had, and from when to when. */
 const spansQuestion = `

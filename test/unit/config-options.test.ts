@@ -46,6 +46,7 @@ test("without options the server lends what the machine has to this machine alon
     sessionGraceMs: 30_000,
     logLevel: "info",
     spareExecutors: 1,
+    ledgerKeptMs: 400 * 86_400_000,
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
     tlsFiles: { cert: undefined, key: undefined, ca: undefined, mutual: false },

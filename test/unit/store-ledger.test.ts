@@ -7,9 +7,11 @@ import Database from "libsql";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Lease, StoredLease } from "../../server/pool/types.ts";
 import { usageByTenant } from "../../server/store/ledger.ts";
+import { LedgerKeeper } from "../../server/store/ledger-keeper.ts";
 import { SCHEMA_VERSION } from "../../server/store/schema.ts";
 import { Store } from "../../server/store/store.ts";
 import type { SluiceError } from "../../shared/errors.ts";
+import { TestClock } from "../support/test-clock.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -325,6 +327,61 @@ describe("a slice that changes its size", () => {
     expect(store.openLeases()[0]!.lease.slices).toEqual([{ ...slices[0], bytes: 50 }]);
     store.closeLease(ended(lease("a", { slices, grantedAt: 1_000 })), { ...usage, heldMs: 4_000 });
     expect(byteMs(0, 10_000)).toBe(2_000 * 101 + 1_000 * 201 + 1_000 * 51);
+    store.close();
+  });
+});
+
+describe("leases that ended long ago", () => {
+  const DAY_MS = 86_400_000;
+  const countOf = (store: Store, table: string): number =>
+    store.query<{ count: number }>(`SELECT count(*) AS count FROM ${table}`)[0]!.count;
+
+  /** A store with so many leases of a day each, one a minute, half of them resized. */
+  function storeWith(count: number): Store {
+    const store = open();
+    store.atomically(() => {
+      for (let index = 0; index < count; index++) {
+        const one = lease(`lease-${index}`, { grantedAt: index * 60_000 });
+        store.saveLease(one);
+        if (index % 2 === 0) store.saveSize(one.id, { ...one.slices[0]!, bytes: 99 }, index * 60_000 + 5);
+      }
+    });
+    for (let index = 0; index < count; index++) {
+      store.endLease(`lease-${index}`, { at: index * 60_000 + DAY_MS, code: "RELEASED", message: "" });
+    }
+    return store;
+  }
+
+  const keeperOf = (store: Store, clock: TestClock, keepMs: number, halfLifeMs = 1_000): LedgerKeeper =>
+    new LedgerKeeper({ store, clock, keepMs, halfLifeMs, onError: fail });
+
+  it("are forgotten with all that belongs to them, a few at a time, and no others", () => {
+    const store = storeWith(1_200);
+    store.saveLease(lease("open", { grantedAt: 1 }));
+    const clock = new TestClock();
+    clock.advance(10 * DAY_MS + 1_100 * 60_000 - 5_000 - clock.now());
+    const keeper = keeperOf(store, clock, 9 * DAY_MS);
+    keeper.start();
+    expect(countOf(store, "leases")).toBe(701);
+    clock.advance(2_000);
+    expect([countOf(store, "leases"), countOf(store, "slices"), countOf(store, "past_sizes")]).toEqual([101, 202, 50]);
+    expect(store.endedLease("lease-1099")).toBeUndefined();
+    expect(store.endedLease("lease-1100")).toBeDefined();
+    clock.advance(10 * 60_000);
+    expect(countOf(store, "leases")).toBe(91);
+    clock.advance(2 * DAY_MS);
+    expect(store.query<{ id: string }>("SELECT id FROM leases")).toMatchObject([{ id: "open" }]);
+    keeper.close();
+    store.close();
+  });
+
+  it("stay for ever where the admin says so, and as long as the fair share counts them", () => {
+    const store = storeWith(10);
+    const clock = new TestClock();
+    clock.advance(1_000 * DAY_MS);
+    keeperOf(store, clock, 0).start();
+    keeperOf(store, clock, DAY_MS, 100 * DAY_MS).start();
+    expect(countOf(store, "leases")).toBe(10);
     store.close();
   });
 });
