@@ -163,8 +163,22 @@ static int newest_ptx(void) {
   return 83;
 }
 
+/* The text of a fatbin's first entry of PTX that is not packed, with a terminator, in memory that is never given back; NULL for none. */
+static const char *text_of_fatbin(const char *image) {
+  uint16_t header, kind;
+  uint32_t entry_header;
+  uint64_t bytes, entry_bytes;
+  memcpy(&header, image + 6, 2), memcpy(&bytes, image + 8, 8);
+  for (const char *at = image + header, *end = at + bytes; at < end; at += entry_header + entry_bytes) {
+    memcpy(&kind, at, 2), memcpy(&entry_header, at + 4, 4), memcpy(&entry_bytes, at + 8, 8);
+    if (kind == 1 && (at[41] & 0xa0) == 0) return strndup(at + entry_header, entry_bytes);
+  }
+  return NULL;
+}
+
 API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned count, const int *options, void **values) {
   ENTER();
+  if (memcmp(image, "\x50\xed\x55\xba", 4) == 0 && (image = text_of_fatbin(image)) == NULL) LEAVE(NO_BINARY_FOR_GPU);
   if (memcmp(image, "\177ELF", 4) == 0) LEAVE(NO_BINARY_FOR_GPU);
   standin_recurse(6144);
   char *log = NULL;

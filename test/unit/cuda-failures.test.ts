@@ -239,6 +239,25 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     await slice.close();
   });
 
+  it("variables of a fatbin, which the driver does not list, are told with their addresses", async () => {
+    const slice = await openSlice();
+    const text = Buffer.from(`${knownKernels}\n.visible .global .align 4 .b8 told[24];\n`);
+    const header = Buffer.alloc(16 + 64);
+    header.writeUInt32LE(0xba55ed50, 0);
+    [1, 16].forEach((value, index) => {
+      header.writeUInt16LE(value, 4 + 2 * index);
+    });
+    header.writeBigUInt64LE(BigInt(64 + text.length), 8);
+    header.writeUInt16LE(1, 16);
+    header.writeUInt32LE(64, 16 + 4);
+    header.writeBigUInt64LE(BigInt(text.length), 16 + 8);
+    header.writeUInt32LE(75, 16 + 28);
+    const module = await slice.loadModule(Buffer.concat([header, text]));
+    expect(module.globals).toContainEqual({ name: "told", address: expect.any(Number), byteCount: 24 });
+    await run(slice, module, "empty");
+    await slice.close();
+  });
+
   it("variables of several modules count together, as long as they are loaded", async () => {
     const slice = await openSlice();
     const image = Buffer.from(`${knownKernels}\n.global .align 4 .b8 large[100 ][1024][1024];\n`);

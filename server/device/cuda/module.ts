@@ -9,7 +9,7 @@ import type { DeviceModule } from "../device.ts";
 import { CUresult, FunctionAttribute } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import { imageFormat } from "./image.ts";
-import { imageMemoryBytes } from "./image-memory.ts";
+import { type ImageContent, readImageContent } from "./image-content.ts";
 import { errorLog, terminated, withLinkedImage } from "./linker.ts";
 import { type DeclaredParam, type PtxDeclarations, readPtxDeclarations } from "./ptx-declarations.ts";
 import { textAt } from "./symbols.ts";
@@ -142,7 +142,7 @@ function readGlobals(context: CudaContext, handle: number, names: readonly strin
   return globals;
 }
 
-type Declarations = Omit<PtxDeclarations, "variableBytes">;
+type Declarations = Omit<PtxDeclarations, "variableBytes" | "globals">;
 
 /** What the PTX texts among the inputs of an image declare; undefined where there are none. */
 function declarationsOf(inputs: readonly LinkInput[]): Declarations | undefined {
@@ -153,7 +153,6 @@ function declarationsOf(inputs: readonly LinkInput[]): Declarations | undefined 
   );
   return {
     params: new Map(all.flatMap(({ params }) => [...params])),
-    globals: [...new Set(all.flatMap(({ globals }) => globals))],
     // Binary inputs do not show whether they print.
     prints: texts.length < inputs.length || all.some(({ prints }) => prints),
   };
@@ -166,10 +165,11 @@ export interface ModuleLimits {
   readonly capability: number;
 }
 
-/** What an image takes outside the arena. @throws SluiceError OUT_OF_MEMORY beyond the limit, BAD_IMAGE */
-function outsideBytesOf(image: Uint8Array, { outsideBytesMax, capability }: ModuleLimits): number {
-  const byteCount = imageMemoryBytes(image, capability);
-  if (byteCount <= outsideBytesMax) return byteCount;
+/** What is in an image. @throws SluiceError OUT_OF_MEMORY where it would take more than the limit, BAD_IMAGE */
+function checkedContent(image: Uint8Array, { outsideBytesMax, capability }: ModuleLimits): ImageContent {
+  const content = readImageContent(image, capability);
+  const { byteCount } = content;
+  if (byteCount <= outsideBytesMax) return content;
   const taken = `The module takes [${byteCount}] bytes of the device outside the slice`;
   throw new SluiceError(
     "OUT_OF_MEMORY",
@@ -177,15 +177,15 @@ function outsideBytesOf(image: Uint8Array, { outsideBytesMax, capability }: Modu
   );
 }
 
-/** Hands the image to the driver, once it is known what it takes. */
+/** Hands the image to the driver, once it is known what is in it. */
 function admit(
   context: CudaContext,
   image: Uint8Array,
   limits: ModuleLimits,
-): { handle: number; outsideBytes: number } {
-  const outsideBytes = outsideBytesOf(image, limits);
+): { handle: number; content: ImageContent } {
+  const content = checkedContent(image, limits);
   const isText = imageFormat(image) === "ptx";
-  return { handle: loadImage(context, isText ? terminated(image) : image), outsideBytes };
+  return { handle: loadImage(context, isText ? terminated(image) : image), content };
 }
 
 /**
@@ -197,8 +197,8 @@ export function loadCudaModule(context: CudaContext, image: Uint8Array, limits: 
   const isText = several === undefined && imageFormat(image) === "ptx";
   const declarations = declarationsOf(several ?? (isText ? [{ kind: LinkKind.PTX, data: image }] : []));
   // Of what is linked the result counts; what its texts alone would take need not be linked.
-  for (const { kind, data } of several ?? []) if (kind === LinkKind.PTX) outsideBytesOf(data, limits);
-  const { handle, outsideBytes } =
+  for (const { kind, data } of several ?? []) if (kind === LinkKind.PTX) checkedContent(data, limits);
+  const { handle, content } =
     several === undefined
       ? admit(context, image, limits)
       : withLinkedImage(context, several, {
@@ -211,10 +211,10 @@ export function loadCudaModule(context: CudaContext, image: Uint8Array, limits: 
       handle,
       functions,
       kernels: functions.map((f) => readKernel(context, f, declarations)),
-      globals: readGlobals(context, handle, declarations?.globals ?? []),
+      globals: readGlobals(context, handle, content.variables),
       // A binary image does not show whether it prints, so it is taken to.
       prints: declarations?.prints ?? true,
-      outsideBytes,
+      outsideBytes: content.byteCount,
       sharedBytesSet: functions.map(() => 0),
     });
   } catch (error) {

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { imageMemoryBytes } from "../../server/device/cuda/image-memory.ts";
+import { readImageContent } from "../../server/device/cuda/image-content.ts";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -84,7 +84,7 @@ function fatbin(entries: readonly Entry[]): Buffer {
 const variables = (size: number): Section => ({ name: ".nv.global", size });
 const small = elf([variables(MiB)]);
 const large = elf([variables(GiB)]);
-const bytesOf = (image: Uint8Array): number => imageMemoryBytes(image, 90);
+const bytesOf = (image: Uint8Array): number => readImageContent(image, 90).byteCount;
 
 /** As LZ4 and Zstandard pack it without compressing: literals in one sequence, and one raw block of a single segment. */
 const lz4 = (data: Buffer): Buffer => {
@@ -145,6 +145,37 @@ describe("memory of a cubin", () => {
       patched((image) => image.writeUInt16LE(32, 54)),
     ];
     for (const image of broken) expect(() => bytesOf(image)).toThrow(expect.objectContaining({ code: "BAD_IMAGE" }));
+  });
+});
+
+describe("variables of binary images", () => {
+  it("are the objects among a cubin's symbols", () => {
+    const names = Buffer.from("\0counter\0elsewhere\0kernel\0", "latin1");
+    const entry = (name: string, options: { kind: number; section: number }): Buffer => {
+      const bytes = Buffer.alloc(24);
+      bytes.writeUInt32LE(names.indexOf(`\0${name}\0`) + 1, 0);
+      bytes.writeUInt8(0x10 | options.kind, 4);
+      bytes.writeUInt16LE(options.section, 6);
+      bytes.writeBigUInt64LE(4n, 16);
+      return bytes;
+    };
+    const symbols = Buffer.concat([
+      entry("counter", { kind: 1, section: 2 }),
+      entry("elsewhere", { kind: 1, section: 0 }),
+      entry("kernel", { kind: 2, section: 3 }),
+    ]);
+    const image = elf([
+      { name: ".strtab", kind: 3, flags: 0n, size: names.length, bytes: names },
+      { name: ".symtab", kind: 2, flags: 0n, size: symbols.length, bytes: symbols },
+      variables(4),
+    ]);
+    expect(readImageContent(image, 90).variables).toEqual(["counter"]);
+    const text = Buffer.from(".version 8.0\n.global .u32 other;");
+    const both = fatbin([
+      { kind: 2, data: image },
+      { kind: 1, data: text },
+    ]);
+    expect(readImageContent(both, 90).variables).toEqual(["counter", "other"]);
   });
 });
 
@@ -265,6 +296,18 @@ const declarations = [
 ];
 
 describe.skipIf(toolkit === undefined)("memory of what NVIDIA's compilers make", () => {
+  it("has all variables that a program can name", () => {
+    const text = `__device__ int counter = 1; __constant__ float table[10]; static __device__ long hidden[3];
+      extern "C" __global__ void touch(int i) { hidden[i] = counter + (int)table[i]; }`;
+    for (const args of [
+      ["-cubin", "-arch=sm_90"],
+      ["-fatbin", "-arch=sm_90", "-compress-mode=size"],
+    ]) {
+      const found = readImageContent(make("nvcc", args, { name: "variables.cu", text }), 90).variables;
+      expect(found).toEqual(expect.arrayContaining(["counter", "table", expect.stringContaining("hidden")]));
+    }
+  });
+
   it("is refused by far for a variable of a GiB in a cubin or a fatbin, packed or not", () => {
     const source = {
       name: "big.cu",

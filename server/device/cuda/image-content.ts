@@ -1,6 +1,6 @@
 /**
- * What an image takes of a device outside the arena, told before the driver sees it: PTX by its declarations, binary images by the sections and
- * segments of their ELF files. Whatever the driver goes by, it is counted, so that a tenant's headers cannot say less than is taken. Cubins are
+ * What is in an image, told before the driver sees it: the names of its variables, which the driver tells addresses for and does not list, and what it
+ * takes of a device outside the arena. PTX by its declarations, binary images by the symbols, sections and segments of their ELF files. Whatever the driver goes by, it is counted, so that a tenant's headers cannot say less than is taken. Cubins are
  * ELF files as the System V ABI describes them; the container of a fatbin is read as client/interposer/core/fatbin.c reads it.
  */
 import { decompress } from "fzstd";
@@ -17,6 +17,7 @@ const Section = { SYMBOLS: 2, WITHOUT_BYTES: 8 } as const;
 const SECTION_IS_LOADED = 2;
 const SEGMENT_IS_LOADED = 1;
 const SYMBOL_IS_COMMON = 0xfff2;
+const SYMBOL_IS_OBJECT = 1;
 const SECTION_HEADER_BYTES = 64;
 const SEGMENT_HEADER_BYTES = 56;
 const SYMBOL_BYTES = 24;
@@ -26,6 +27,8 @@ const SHARED_BYTES_MAX = 1024 * 1024;
 interface ElfSection {
   readonly name: string;
   readonly kind: number;
+  /** The section of names that belongs to one of symbols. */
+  readonly link: number;
   readonly isLoaded: boolean;
   readonly offset: number;
   readonly size: number;
@@ -55,6 +58,7 @@ function readSections(elf: Uint8Array): ElfSection[] {
       flags: wide(8),
       offset: wide(24),
       size: wide(32),
+      link: view.getUint32(at + 40, true),
       alignment: wide(48),
     };
   });
@@ -69,20 +73,31 @@ function readSections(elf: Uint8Array): ElfSection[] {
   }));
 }
 
-/** Variables that the linker is to place: of a file that is not linked, their sizes are in its symbols alone. */
-function commonBytes(elf: Uint8Array, sections: readonly ElfSection[]): number {
+interface ElfSymbol {
+  readonly name: string;
+  readonly isVariable: boolean;
+  /** Not zero for one that the linker is to place: of a file that is not linked, the sizes of such variables are here alone. */
+  readonly commonBytes: number;
+}
+
+function* readSymbols(elf: Uint8Array, sections: readonly ElfSection[]): Generator<ElfSymbol> {
   const view = viewOf(elf);
-  let sum = 0;
-  for (const { kind, offset, size } of sections) {
+  for (const { kind, offset, size, link } of sections) {
     if (kind !== Section.SYMBOLS) continue;
+    const names = sections[link];
+    const text = Buffer.from(names === undefined ? [] : elf.subarray(names.offset, names.offset + names.size));
     for (let at = offset; at + SYMBOL_BYTES <= offset + size; at += SYMBOL_BYTES) {
-      if (view.getUint16(at + 6, true) === SYMBOL_IS_COMMON) {
+      const [start, section] = [view.getUint32(at, true), view.getUint16(at + 6, true)];
+      const [value, byteCount] = [Number(view.getBigUint64(at + 8, true)), Number(view.getBigUint64(at + 16, true))];
+      const end = text.indexOf(0, start);
+      yield {
+        name: text.toString("utf8", start, end < 0 ? text.length : end),
+        isVariable: (view.getUint8(at + 4) & 15) === SYMBOL_IS_OBJECT && section !== 0 && byteCount > 0,
         // Of such a symbol the value is the alignment.
-        sum += padded(Number(view.getBigUint64(at + 16, true)), Number(view.getBigUint64(at + 8, true)));
-      }
+        commonBytes: section === SYMBOL_IS_COMMON ? padded(byteCount, value) : 0,
+      };
     }
   }
-  return sum;
 }
 
 function segmentBytes(elf: Uint8Array): number {
@@ -98,17 +113,29 @@ function segmentBytes(elf: Uint8Array): number {
   return sum;
 }
 
-/** Code, constants and variables of a cubin whose format is known to be whole. */
-function cubinBytes(elf: Uint8Array): number {
+export interface ImageContent {
+  /** What it takes outside the arena in bytes: variables, and of binary images code too. Infinite where PTX does not say. */
+  readonly byteCount: number;
+  /** Names of its variables; the compiler may have dropped some. */
+  readonly variables: readonly string[];
+}
+
+/** A cubin whose format is known to be whole. */
+function readCubin(elf: Uint8Array): ImageContent {
   if (elf[4] !== 2 || elf[5] !== 1) throw broken("it is no little-endian ELF file of 64 bits");
   const sections = readSections(elf);
-  let sum = commonBytes(elf, sections);
+  const variables: string[] = [];
+  let sum = 0;
+  for (const { name, isVariable, commonBytes } of readSymbols(elf, sections)) {
+    sum += commonBytes;
+    if (isVariable && name !== "") variables.push(name);
+  }
   for (const { name, kind, isLoaded, size, alignment } of sections) {
     if (name.startsWith(".nv.shared.") && size <= SHARED_BYTES_MAX) continue;
     // What has no bytes in the file costs a tenant nothing to send, so it counts whatever else is said of it.
     if (isLoaded || kind === Section.WITHOUT_BYTES) sum += padded(size, alignment);
   }
-  return Math.max(sum, segmentBytes(elf));
+  return { byteCount: Math.max(sum, segmentBytes(elf)), variables };
 }
 
 const EntryKind = { PTX: 1, CUBIN: 2, LTO: 8 } as const;
@@ -189,12 +216,16 @@ function* readEntries(fatbin: Uint8Array): Generator<Entry> {
   }
 }
 
-const ptxBytes = (text: Uint8Array): number =>
-  readPtxDeclarations(Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString("utf8")).variableBytes;
+function readPtx(text: Uint8Array): ImageContent {
+  const source = Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString("utf8");
+  const { variableBytes, globals } = readPtxDeclarations(source);
+  return { byteCount: variableBytes, variables: globals };
+}
 
-/** The most that an entry takes: which of them a device of `capability` gets is the driver's choice. */
-function fatbinBytes(fatbin: Uint8Array, capability: number): number {
-  let most = 0;
+/** The most that an entry takes, and the variables of all: which of them a device of `capability` gets is the driver's choice. */
+function readFatbin(fatbin: Uint8Array, capability: number): ImageContent {
+  const variables = new Set<string>();
+  let byteCount = 0;
   for (const entry of readEntries(fatbin)) {
     // Code of the compiler's own is for the linker, and what that makes is counted; PTX is for its own capability and later ones.
     if (entry.kind === EntryKind.LTO || (entry.kind === EntryKind.PTX && entry.capability > capability)) continue;
@@ -202,20 +233,20 @@ function fatbinBytes(fatbin: Uint8Array, capability: number): number {
       throw broken(`it has an entry of the kind [${entry.kind}], whose memory is not known`);
     }
     const inner = entry.unpack();
-    if (entry.kind === EntryKind.PTX) most = Math.max(most, ptxBytes(inner));
-    else if (imageFormat(inner) === "cubin") most = Math.max(most, cubinBytes(inner));
-    else throw broken("an entry is no cubin");
+    if (entry.kind === EntryKind.CUBIN && imageFormat(inner) !== "cubin") throw broken("an entry is no cubin");
+    const content = entry.kind === EntryKind.PTX ? readPtx(inner) : readCubin(inner);
+    byteCount = Math.max(byteCount, content.byteCount);
+    for (const name of content.variables) variables.add(name);
   }
-  return most;
+  return { byteCount, variables: [...variables] };
 }
 
 /**
- * Bytes of a device, outside the arena, that an image of a single input takes when it is loaded: variables, and of binary images code too.
- * Infinite where PTX does not say. `capability`: the device's, as major * 10 + minor.
+ * What is in an image of a single input. `capability`: the device's, as major * 10 + minor.
  * @throws SluiceError BAD_IMAGE for what cannot be read.
  */
-export function imageMemoryBytes(image: Uint8Array, capability: number): number {
+export function readImageContent(image: Uint8Array, capability: number): ImageContent {
   const format = imageFormat(image);
-  if (format === "ptx") return ptxBytes(image);
-  return format === "cubin" ? cubinBytes(image) : fatbinBytes(image, capability);
+  if (format === "ptx") return readPtx(image);
+  return format === "cubin" ? readCubin(image) : readFatbin(image, capability);
 }
