@@ -4,7 +4,7 @@
  * `--device N` chooses the card, `--only GROUP,GROUP` some of its groups, `--limit SECONDS` the time; with `--quick` the figures mean nothing.
  */
 import { execFileSync, type StdioOptions } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -143,14 +143,19 @@ async function main(): Promise<number> {
   // Paths below are those of the checkout, wherever this was started.
   process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
   // The compiler leaves the kernels where they are; the cases look for them beside themselves.
-  cpSync("test/kernels/ptx", "dist/test/kernels/ptx", { recursive: true });
+  if (!existsSync("dist/test/kernels/ptx")) cpSync("test/kernels/ptx", "dist/test/kernels/ptx", { recursive: true });
   findPythonLibraries();
   process.once("exit", keepCompiled());
   const { name, details } = device;
   say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
   const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false, inventory: await takeInventory() };
   const save = (): void => {
-    if (json !== undefined) writeJson(json, outcome);
+    try {
+      if (json !== undefined) writeJson(json, outcome);
+    } catch (error) {
+      // The table is still to come.
+      say(`The JSON cannot be written: ${error instanceof Error ? error.message : error}`);
+    }
   };
   const tell = (): void => {
     save();
