@@ -170,7 +170,8 @@ export class BodyReader {
     const instruction = { mnemonic, operands, guard, line };
     if (isVolatileShared(mnemonic)) this.#body.instructions.push(laneMarker("step", line));
     const isVectors = mnemonic.base === "mov" && (mnemonic.modifiers.has("v2") || mnemonic.modifiers.has("v4"));
-    this.#body.instructions.push(...(isVectors ? moveElements(instruction) : [instruction]));
+    if (isVectors) this.#body.instructions.push(...moveElements(instruction));
+    else this.#body.instructions.push(instruction);
   }
 
   #mention(name: string, line: number): Label {
