@@ -10,6 +10,7 @@ import { cancelled } from "../abort.ts";
 import { parseHostPort } from "../address.ts";
 import type { ClientTls } from "../server-access.ts";
 import type { OpenOptions, OpenTransport, Transport, TransportHandlers } from "./transport.ts";
+import { sendUnpaced, UNPACING_PAYS_BYTES } from "./unpaced.ts";
 
 /** What the stream has been given to read into, and whether bytes were read past it since: then what it reads next stands elsewhere. */
 interface Offer {
@@ -30,6 +31,8 @@ class SocketTransport implements Transport {
   /** Bytes that went past the stream. */
   #bytesWrittenNow = 0;
   #bytesReadNow = 0;
+  /** Whether it was looked whether it need not be paced. */
+  #isUnpaced = false;
   /** What the stream gets at the end of the tick, unless the system takes it before. */
   #waiting: { bytes: Uint8Array; readonly whenWritten: () => void }[] = [];
   #waitingBytes = 0;
@@ -145,6 +148,10 @@ class SocketTransport implements Transport {
     try {
       const taken = writeSync(fd, bytes, 0, byteCount);
       this.#bytesWrittenNow += taken;
+      if (!this.#isUnpaced && this.#bytesWrittenNow >= UNPACING_PAYS_BYTES) {
+        this.#isUnpaced = true;
+        sendUnpaced(this.#socket, fd);
+      }
       return taken;
     } catch {
       // The system takes nothing now, or the connection is gone: the stream waits, or tells.

@@ -1,8 +1,11 @@
 /** A transport that is read past its stream: the bytes of the stream stay in order, wherever it was cut, and none is written over. */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { openTcp } from "../../client/transport/socket.ts";
+import { sendUnpaced } from "../../client/transport/unpaced.ts";
+import koffi from "../../server/device/native.ts";
 import { FrameKind } from "../../shared/generated/calls.ts";
 import { FrameReader, FrameWriter } from "../../shared/wire/frame.ts";
 import { createRandom } from "../support/random.ts";
@@ -89,5 +92,71 @@ test.each([
   expect(transport.bytesReceived).toBe(frames.reduce((sum, frame) => sum + frame.byteLength, 0));
   transport.destroy();
   socket.destroy();
+  server.close();
+});
+
+/** The congestion control of a socket of TCP. */
+function congestionOf(fd: number): string {
+  const get = koffi.load(null).func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
+  const name = Buffer.alloc(16);
+  expect(get(fd, 6, 13, name, Uint32Array.of(name.byteLength))).toBe(0);
+  return name.toString("latin1").replace(/\0.*/, "");
+}
+
+test.each([
+  ["within this host is not paced", "127.0.0.1", false],
+  ["between two addresses is as the system has it", "127.0.0.2", true],
+])("a connection %s", async (_, localAddress, isUsual) => {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = connect({ port: (server.address() as { port: number }).port, host: "127.0.0.1", localAddress });
+  await once(socket, "connect");
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  const usual = congestionOf(fd);
+  sendUnpaced(socket, fd);
+  expect(congestionOf(fd)).toBe(isUsual || !usual.startsWith("bbr") ? usual : "reno");
+  socket.destroy();
+  server.close();
+});
+
+test("a connection that sends much goes on as fast as its peer reads, and loses nothing", async () => {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const accepted = once(server, "connection") as Promise<[Socket]>;
+  const unexpected = (): never => {
+    throw new Error("Nothing is sent back.");
+  };
+  const transport = await openTcp({
+    endpoint: `tcp://127.0.0.1:${(server.address() as { port: number }).port}`,
+    timeoutMs: 5_000,
+    handlers: {
+      space: () => new Uint8Array(64),
+      onFilled: unexpected,
+      place: () => undefined,
+      onPlaced: unexpected,
+      leaveSpace: unexpected,
+      onBytes: unexpected,
+      onClose: () => {},
+    },
+  });
+  const [peer] = await accepted;
+  const hash = createHash("sha256");
+  let byteCount = 0;
+  peer.on("data", (bytes: Buffer) => {
+    hash.update(bytes);
+    byteCount += bytes.byteLength;
+  });
+  const expected = createHash("sha256");
+  for (let piece = 0; piece < 40; piece++) {
+    const bytes = new Uint8Array(Uint32Array.from({ length: MiB / 4 }, (_unused, index) => piece * MiB + index).buffer);
+    expected.update(bytes);
+    const taken = transport.writeNow(bytes);
+    if (taken < MiB) await new Promise<void>((resolve) => transport.write(bytes.subarray(taken), resolve));
+  }
+  await waitFor("all of it", () => byteCount === 40 * MiB);
+  expect(hash.digest("hex")).toBe(expected.digest("hex"));
+  transport.destroy();
   server.close();
 });
