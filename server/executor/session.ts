@@ -28,6 +28,8 @@ import { giveBlock, isBlock } from "./read-blocks.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { Workspace } from "./workspace.ts";
 
+/** A call of so many bytes is a piece of a large copy. */
+const LARGE_COPY_BYTES_MIN = 64 * 1024;
 /** Bytes read ahead while a call holds the session up, beyond which the socket is paused. */
 const READ_AHEAD_BYTES_MAX = 1024 * 1024;
 
@@ -427,7 +429,7 @@ export class Session {
       this.#holdUp(pending, "device");
       return false;
     }
-    if (this.#unacknowledgedBytes >= this.#acknowledgeAt) this.#flush();
+    if (this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX && this.#isDue(end - start)) this.#flush();
     if (!this.#outgoing.isFull) return true;
     this.#holdUp(this.#outgoing.whenRoom(), "reader");
     this.#lookForRoom();
@@ -470,6 +472,11 @@ export class Session {
     if (encode === undefined || poisoning.has(error.code)) this.#failure = failure;
     if (encode !== undefined && !this.#over) this.#answers.fail(this.#sequence, failure);
     this.#setExecuted(entry);
+  }
+
+  /** Whether an acknowledgement is sent behind a call of so many bytes: only those of a large copy may wait for what is there behind them. */
+  #isDue(callBytes: number): boolean {
+    return callBytes < LARGE_COPY_BYTES_MIN || this.#unacknowledgedBytes >= this.#acknowledgeAt;
   }
 
   #setExecuted({ isAcknowledged }: CallFunction): void {
