@@ -73,6 +73,8 @@ export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly memoryBytes?: number;
   readonly devices?: number;
+  /** After this it is killed. */
+  readonly msMax?: number;
   /** Called once the program has printed something. */
   readonly onOutput?: (control: RawControl, lease: { id: string; secret: Uint8Array }) => void | Promise<void>;
   /** Called at the end with what the program's calls have cost. */
@@ -89,7 +91,7 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
     const [file, ...args] = command;
     const child = spawn(file!, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: PROGRAM_MS_MAX,
+      timeout: options.msMax ?? PROGRAM_MS_MAX,
       killSignal: "SIGKILL",
       env: {
         ...process.env,
