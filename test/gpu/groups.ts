@@ -81,15 +81,18 @@ async function openServer(...args: string[]): Promise<TestServer> {
 
 /** The rows of several sources as they come. */
 async function* merged(sources: readonly AsyncGenerator<Row>[]): AsyncGenerator<Row> {
-  const waiting = new Map(sources.map((source) => [source, source.next().then((next) => ({ source, next }))]));
+  const ask = (source: AsyncGenerator<Row>) => {
+    const asked = source.next().then((next) => ({ source, next }));
+    // One that fails ends the group; what others say then nobody hears.
+    asked.catch(() => undefined);
+    return asked;
+  };
+  const waiting = new Map(sources.map((source) => [source, ask(source)]));
   while (waiting.size > 0) {
     const { source, next } = await Promise.race(waiting.values());
     if (next.done === true) waiting.delete(source);
     else {
-      waiting.set(
-        source,
-        source.next().then((following) => ({ source, next: following })),
-      );
+      waiting.set(source, ask(source));
       yield next.value;
     }
   }
