@@ -42,9 +42,9 @@ beforeAll(async () => {
 afterAll(async () => {
   calledOff.abort();
   await Promise.all(waiting);
-  control.close();
-  await pool.close();
-  await server.stop();
+  control?.close();
+  await pool?.close();
+  await server?.stop();
 });
 
 const sluice = async (...args: string[]): Promise<string> => {
