@@ -207,6 +207,13 @@ describe("lanes of a warp that give no sign but volatile accesses of shared memo
     expect(await shared(body, 32)).toEqual(threads(32).map(() => 77));
   });
 
+  test("read what is stored in a branch that is written the other way round", async () => {
+    const body = `setp.eq.u32 %p1, %r0, 31; @%p1 bra ONE; bra PAST;
+      ONE: mov.u32 %r2, 78; st.volatile.shared.u32 [%r4], %r2;
+      PAST: ld.volatile.shared.u32 %r1, [%r4];`;
+    expect(await shared(body, 32)).toEqual(threads(32).map(() => 78));
+  });
+
   test("take turns, each waiting in a loop for the one before it", async () => {
     const body = `setp.ne.u32 %p1, %r0, 0; mov.u32 %r2, 31; @!%p1 st.volatile.shared.u32 [%r4], %r2; bar.sync 0;
       WAIT: ld.volatile.shared.u32 %r1, [%r4]; setp.ne.u32 %p1, %r1, %r0; @%p1 bra WAIT;

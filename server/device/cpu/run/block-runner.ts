@@ -252,11 +252,16 @@ export class BlockRunner {
     }
     if (moved !== "stuck" || waiting.length === 0) return moved;
     // Those that are behind catch up, but not for ever: they may wait for one that is ahead.
-    waiting.sort((one, other) => one - other);
+    waiting.sort((one, other) => this.#line(one) - this.#line(other));
     const turn =
       ++this.#catchUps % CATCH_UPS === 0 ? waiting[(this.#catchUps / CATCH_UPS) % waiting.length]! : waiting[0]!;
     this.#runGroup(first, turn, { lanes: groups.get(turn)!, isWhole: false });
     return "moved";
+  }
+
+  #line(region: number): number {
+    const suspension = this.#kernel.suspensions[region]!;
+    return suspension.kind === "active" ? suspension.line : 0;
   }
 
   /** Lanes of the warp by the region they go on with, without those that have exited. */
