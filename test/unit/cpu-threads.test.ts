@@ -207,6 +207,14 @@ describe("lanes of a warp that give no sign but volatile accesses of shared memo
     expect(await shared(body, 32)).toEqual(threads(32).map(() => 77));
   });
 
+  test("read it each time, round after round", async () => {
+    const body = `mov.u32 %r3, 0; mov.u32 %r1, 0;
+      ROUND: setp.ne.u32 %p1, %r0, 31; @%p1 bra PAST; st.volatile.shared.u32 [%r4], %r3;
+      PAST: ld.volatile.shared.u32 %r2, [%r4]; setp.eq.u32 %p2, %r2, %r3; @%p2 add.u32 %r1, %r1, 1;
+      add.u32 %r3, %r3, 1; setp.lt.u32 %p1, %r3, 1000; @%p1 bra ROUND;`;
+    expect(await shared(body, 32)).toEqual(threads(32).map(() => 1000));
+  });
+
   test("read what is stored in a branch that is written the other way round", async () => {
     const body = `setp.eq.u32 %p1, %r0, 31; @%p1 bra ONE; bra PAST;
       ONE: mov.u32 %r2, 78; st.volatile.shared.u32 [%r4], %r2;

@@ -38,8 +38,8 @@ type Step = "moved" | "yielded" | "stuck";
 /** Steps that a warp may run before the others get a turn. */
 const STEPS_PER_TURN = 64;
 
-/** Of so many steps of lanes that are behind others of their warp, one is given to any of them. */
-const CATCH_UPS = 16;
+/** Steps in a row that lanes may make while others of their warp are ahead and wait for them: more is taken for waiting in a loop. */
+const CATCH_UPS_MAX = 256;
 
 export class BlockRunner {
   readonly #context: number;
@@ -52,7 +52,10 @@ export class BlockRunner {
   #threads = 0;
   /** Which pair of exchange planes is read. */
   #phase = 0;
-  #catchUps = 0;
+  /** For each warp the steps that lanes have made while others were ahead, since all were at one place. */
+  readonly #catchUps = new Uint16Array(THREADS_PER_BLOCK_MAX / WARP_SIZE);
+  /** Whose turn it was last when lanes waited in a loop. */
+  #othersFirst = 0;
   /** Offsets in words of the planes that the kernel uses. */
   #planes: readonly number[] = [];
 
@@ -218,6 +221,7 @@ export class BlockRunner {
   #runWhole(first: number, region: number, exited: number): Step {
     const suspension = this.#kernel.suspensions[region]!;
     const lanes = ~exited;
+    this.#catchUps[first / WARP_SIZE] = 0;
     if (suspension.kind === "barrier") {
       if (!suspension.isArrival) return "stuck";
       this.#arrive(first, lanes);
@@ -253,8 +257,10 @@ export class BlockRunner {
     if (moved !== "stuck" || waiting.length === 0) return moved;
     // Those that are behind catch up, but not for ever: they may wait for one that is ahead.
     waiting.sort((one, other) => this.#line(one) - this.#line(other));
-    const turn =
-      ++this.#catchUps % CATCH_UPS === 0 ? waiting[(this.#catchUps / CATCH_UPS) % waiting.length]! : waiting[0]!;
+    const warp = first / WARP_SIZE;
+    const isSpinning = waiting.length > 1 && ++this.#catchUps[warp]! > CATCH_UPS_MAX;
+    const turn = waiting[isSpinning ? 1 + (this.#othersFirst++ % (waiting.length - 1)) : 0]!;
+    if (isSpinning || waiting.length === 1) this.#catchUps[warp] = 0;
     this.#runGroup(first, turn, { lanes: groups.get(turn)!, isWhole: false });
     return "moved";
   }
