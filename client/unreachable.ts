@@ -12,6 +12,8 @@ const causes: readonly { readonly says: RegExp; readonly tls?: boolean; readonly
     tls: true,
     why: "its certificate is not one of the CA that the client was given",
   },
+  // gRPC has tried shortly before, and pauses.
+  { says: /^null$/, why: "it did not a moment ago either, and is tried again in another" },
   { says: /Protocol error/, why: "it does not speak gRPC there: the port is that behind `grpc=` of its first line" },
   {
     says: /Failed to connect|socket hang up|closed|ECONNRESET/,

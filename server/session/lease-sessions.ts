@@ -143,9 +143,12 @@ export class LeaseSessions {
     }
   }
 
-  /** Leaves every executor to the daemon after this one. */
+  /** Leaves every executor, and what becomes of it, to the daemon after this one. */
   leave(): void {
-    for (const work of this.#byLease.values()) work.executor.leave();
+    for (const work of this.#byLease.values()) {
+      work.ending = true;
+      work.executor.leave();
+    }
   }
 
   #start(lease: ProvenConnection["lease"]): LeaseExecutor {

@@ -110,6 +110,33 @@ test("SIGUSR2 ends the server alone: jobs, queue and leases are the next one's",
   await untilEmpty(pool);
 });
 
+test("jobs that get their leases while SIGUSR2 ends the server notice nothing, again and again", async () => {
+  const pool = await stage.begin();
+  const jobs = await Promise.all(Array.from({ length: 6 }, () => stage.open()));
+  let goOn = true;
+  let done = 0;
+  const working = jobs.map(async (own, at) => {
+    while (goOn) {
+      const lease = await own.allocate({ memory: "16MiB", wait: "1m" });
+      const buffer = lease.devices[0].upload(Uint8Array.of(at));
+      expect([...(await buffer.read(Uint8Array))]).toEqual([at]);
+      await lease.release();
+      done++;
+    }
+  });
+  const all = Promise.all(working);
+  all.catch(() => {});
+  for (let round = 0; round < 3; round++) {
+    const before = done;
+    await Promise.race([all, waitFor("jobs that are done", () => done >= before + 6, 30_000)]);
+    expect(await inTime("its end", stage.server.end("SIGUSR2"))).toBe(0);
+    await stage.server.start();
+  }
+  goOn = false;
+  await inTime("the last jobs", all, 30_000);
+  await untilEmpty(pool);
+});
+
 test("a job can release while no server is there: it is done when the next one comes", async () => {
   const pool = await stage.begin();
   const lease = await pool.allocate({ memory: "64MiB" });

@@ -92,3 +92,12 @@ test.each([constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_INTERNAL_ERROR, constan
     }
   },
 );
+
+test("a server that is asked again at once says so in words, not in gRPC's", async () => {
+  const control = new Control({ server: "127.0.0.1:1", tls: undefined });
+  const words = new Set<string>();
+  for (let tries = 0; tries < 5; tries++) await control.listDevices().catch((error: Error) => words.add(error.message));
+  control.close();
+  expect(words.size).toBeGreaterThan(0);
+  for (const said of words) expect(said).toMatch(/ECONNREFUSED|a moment ago/);
+});
