@@ -271,6 +271,8 @@ export class Store {
     clearImmediate(this.#turn);
     this.#turn = undefined;
     if (this.#pending.size === 0) return true;
+    // The next server finds out what came too late for this one.
+    if (this.#isClosed) return false;
     try {
       this.#transaction(() => {
         for (const [sql, ...values] of this.#pending.values()) this.#run(sql, ...values);
@@ -279,7 +281,7 @@ export class Store {
       return true;
     } catch (error) {
       this.#onError(error as SluiceError);
-      if (!this.#isClosed) this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS).unref();
+      this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS).unref();
       return false;
     }
   }
@@ -292,9 +294,9 @@ export class Store {
   /** Writes what waits and closes the database. Idempotent. */
   close(): void {
     if (this.#isClosed) return;
-    this.#isClosed = true;
-    clearTimeout(this.#retry);
     this.flush();
+    clearTimeout(this.#retry);
+    this.#isClosed = true;
     this.#database.close();
   }
 
@@ -304,6 +306,7 @@ export class Store {
   }
 
   #statement(sql: string): Database.Statement {
+    this.#mustBeOpen();
     let found = this.#statements.get(sql);
     if (found === undefined) {
       found = this.#database.prepare(sql);
@@ -320,7 +323,14 @@ export class Store {
     return this.#statement(sql).all(...values) as Row[];
   }
 
+  /** The library ends the whole process when it is asked for a database that is closed. */
+  #mustBeOpen(): void {
+    if (this.#isClosed)
+      throw new SluiceError("STORE_FAILED", `The state in [${this.#path}] is closed: the server stops.`);
+  }
+
   #transaction(write: () => void): void {
+    this.#mustBeOpen();
     if (this.#database.inTransaction) {
       write();
       return;

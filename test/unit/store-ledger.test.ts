@@ -385,3 +385,20 @@ describe("leases that ended long ago", () => {
     store.close();
   });
 });
+
+it("takes nothing once it is closed, and says so instead of ending the process", async () => {
+  const store = open();
+  store.saveLease(lease("l1"));
+  store.close();
+  expect(() => store.saveLease(lease("l2"))).toThrow("the server stops");
+  expect(() => store.openLeases()).toThrow("the server stops");
+  store.saveUsage("l1", { calls: 1, batches: 1, answers: 1, bytesReceived: 1, bytesSent: 1, deviceMs: 1 });
+  store.dropRequest("r1");
+  expect(store.flush()).toBe(false);
+  // The end of the turn, when late writes are due.
+  await new Promise((resolve) => setImmediate(resolve));
+  store.close();
+  const next = open();
+  expect(next.openLeases().map((each) => each.lease.id)).toEqual(["l1"]);
+  next.close();
+});
