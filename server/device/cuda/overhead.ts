@@ -8,7 +8,7 @@ const MiB = 1024 * 1024;
 export const outsideBytesMax = 256 * MiB;
 
 /**
- * A CUDA context before any is measured on this machine: contexts of recent drivers take 300 to 550 MiB. a probe of the device gives
+ * A CUDA context before any is measured on this machine: contexts of recent drivers take 300 to 550 MiB; a probe of the device gives
  * the true figure of a card and driver.
  */
 export const contextBytesEstimate = 512 * MiB;
