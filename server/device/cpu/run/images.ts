@@ -43,8 +43,8 @@ export class Images {
   readonly #at = new Float64Array(3);
   readonly #place: Place = { at: this.#at, layer: 0, isWhole: false };
   readonly #changes = [new Float64Array(3), new Float64Array(3)] as const;
-  /** What was found last: kernels ask for one again and again. */
   readonly #reducer: Reducer;
+  /** What was found last: kernels ask for one again and again. */
   #last: Texture | Surface | undefined;
   #lastObject = 0;
 

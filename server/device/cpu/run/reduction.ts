@@ -26,34 +26,40 @@ export class Reducer {
     const sign = (flags & ReductionFlag.IS_SIGNED) === 0 ? 0 : 1;
     if ((flags & ReductionFlag.IS_LONG) !== 0) {
       const words = this.#longs[sign]!;
-      reduceLong(operation, words, at / 8, words[operandAt / 8]!);
+      reduceBy<LongWords, bigint>(Atomics, { operation, words, index: at / 8, operand: words[operandAt / 8]! });
     } else {
       const words = this.#words[sign]!;
-      reduceWord(operation, words, at / 4, words[operandAt / 4]!);
+      reduceBy<Words, number>(Atomics, { operation, words, index: at / 4, operand: words[operandAt / 4]! });
     }
   }
 }
 
-function reduceWord(operation: Reduction, words: Words, index: number, operand: number): void {
-  if (operation === "add") Atomics.add(words, index, operand);
-  else if (operation === "and") Atomics.and(words, index, operand);
-  else if (operation === "or") Atomics.or(words, index, operand);
-  else {
-    for (let old = Atomics.load(words, index); operation === "min" ? operand < old : operand > old; ) {
-      const seen = Atomics.compareExchange(words, index, old, operand);
-      if (seen === old) return;
-      old = seen;
-    }
-  }
+/** What of `Atomics` works on numbers of one kind. */
+interface AtomicsOn<Words, Value> {
+  add(words: Words, index: number, value: Value): Value;
+  and(words: Words, index: number, value: Value): Value;
+  or(words: Words, index: number, value: Value): Value;
+  load(words: Words, index: number): Value;
+  compareExchange(words: Words, index: number, expected: Value, value: Value): Value;
 }
 
-function reduceLong(operation: Reduction, words: LongWords, index: number, operand: bigint): void {
-  if (operation === "add") Atomics.add(words, index, operand);
-  else if (operation === "and") Atomics.and(words, index, operand);
-  else if (operation === "or") Atomics.or(words, index, operand);
+interface Step<Words, Value> {
+  readonly operation: Reduction;
+  readonly words: Words;
+  readonly index: number;
+  readonly operand: Value;
+}
+
+function reduceBy<Words, Value extends number | bigint>(
+  atomics: AtomicsOn<Words, Value>,
+  { operation, words, index, operand }: Step<Words, Value>,
+): void {
+  if (operation === "add") atomics.add(words, index, operand);
+  else if (operation === "and") atomics.and(words, index, operand);
+  else if (operation === "or") atomics.or(words, index, operand);
   else {
-    for (let old = Atomics.load(words, index); operation === "min" ? operand < old : operand > old; ) {
-      const seen = Atomics.compareExchange(words, index, old, operand);
+    for (let old = atomics.load(words, index); operation === "min" ? operand < old : operand > old; ) {
+      const seen = atomics.compareExchange(words, index, old, operand);
       if (seen === old) return;
       old = seen;
     }

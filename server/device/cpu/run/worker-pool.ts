@@ -124,9 +124,10 @@ export class WorkerPool {
     words[Word.FINISHED_WORKERS] = 0;
     words[Word.NEXT_CHUNK] = 0;
     const before = Atomics.load(words, Word.DONE);
-    for (let worker = 0; worker < count; worker++) Atomics.store(words, Word.WAKE + worker, launch);
-    // It wakes the others, when this thread has gone to sleep: woken from here, two would share a core, and this thread's would stay idle.
-    Atomics.notify(words, Word.WAKE);
+    for (let worker = 0; worker < count; worker++) {
+      Atomics.store(words, Word.WAKE + worker, launch);
+      Atomics.notify(words, Word.WAKE + worker);
+    }
     // A wake-up says little: the last launch's may come late, when its result has been seen already. Only the word counts.
     const end = performance.now() + BLOCKING_WAIT_MS;
     for (let left = BLOCKING_WAIT_MS; left > 0; left = end - performance.now()) {

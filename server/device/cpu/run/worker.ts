@@ -230,19 +230,12 @@ function runLaunch(): void {
   }
 }
 
-/** Wakes the two workers that are this one's to wake: so all wake in a few steps. */
-function wakeOthers(): void {
-  const count = words[Word.WANTED_WORKERS]!;
-  for (const other of [2 * worker + 1, 2 * worker + 2]) if (other < count) Atomics.notify(words, Word.WAKE + other);
-}
-
 let seen = 0;
 for (;;) {
   Atomics.wait(words, Word.WAKE + worker, seen);
   const launch = Atomics.load(words, Word.WAKE + worker);
   if (launch === seen) continue;
   seen = launch;
-  wakeOthers();
   runLaunch();
   if (Atomics.add(words, Word.FINISHED_WORKERS, 1) + 1 === Atomics.load(words, Word.WANTED_WORKERS)) {
     Atomics.store(words, Word.DONE, launch);
