@@ -49,8 +49,9 @@ class Reach {
       if (bytes === undefined) return undefined;
       below = Math.max(below, bytes);
     }
-    this.#stackBytes.set(routine, forecast.frameBytes + below);
-    return forecast.frameBytes + below;
+    const bytes = forecast.frameBytes + below;
+    this.#stackBytes.set(routine, bytes);
+    return bytes;
   }
 
   #callBytes({ name = "", args, results }: Call): number | undefined {
