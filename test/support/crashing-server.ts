@@ -1,5 +1,6 @@
-/** A server that is killed and started again with the same state and the same ports, as a service manager does. */
+/** A server that is killed and started again with the same state and the same addresses, as a service manager does. */
 import type { ChildProcess } from "node:child_process";
+import { randomBytes, randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,16 +12,17 @@ import { type ServerOptions, startServer, type TestServer } from "./server.ts";
 const PORT_MIN = 10_000;
 const PORT_COUNT = 20_000;
 
-/** A port that nobody listens at. */
-async function freePort(): Promise<number> {
+/** One of 2^24 hosts that are all this machine, by chance: no other test's server takes its port while its own is away. */
+async function ownAddress(): Promise<string> {
   for (;;) {
-    const port = PORT_MIN + Math.floor(Math.random() * PORT_COUNT);
+    const host = `127.${randomBytes(3).join(".")}`;
+    const port = PORT_MIN + randomInt(PORT_COUNT);
     const isFree = await new Promise<boolean>((resolve) => {
       const probe = createServer();
       probe.once("error", () => resolve(false));
-      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+      probe.listen(port, host, () => probe.close(() => resolve(true)));
     });
-    if (isFree) return port;
+    if (isFree) return `${host}:${port}`;
   }
 }
 
@@ -41,8 +43,8 @@ export class CrashingServer {
 
   static async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CrashingServer> {
     const state = mkdtempSync(join(tmpdir(), "sluice-state-"));
-    const ports = ["--listen", `127.0.0.1:${await freePort()}`, "--data", `127.0.0.1:${await freePort()}`];
-    const options = { state, env, args: [...args, ...ports] };
+    const addresses = ["--listen", await ownAddress(), "--data", await ownAddress()];
+    const options = { state, env, args: [...args, ...addresses] };
     return new CrashingServer(await startServer(options), options);
   }
 
