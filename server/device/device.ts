@@ -75,6 +75,16 @@ export interface KeptResults {
   keep(ingredients: readonly string[], result: Uint8Array): void;
 }
 
+/** What becomes of a source. */
+export interface CompiledSource {
+  /** For `loadModule`. */
+  readonly image: Uint8Array;
+  /** PTX of the same program where the image is binary: for `loadModule` beside it. */
+  readonly text?: Uint8Array;
+  /** What the compiler says beside it. */
+  readonly log: string;
+}
+
 /** What `open` needs to know about the slice. */
 export interface SliceOptions {
   readonly description: DeviceDescription;
@@ -243,13 +253,16 @@ export interface DeviceSlice {
     to: { address: number; count: number; width: 1 | 2 | 4; value: number },
     stream: DeviceStream | undefined,
   ): void | Promise<void>;
-  /** `image` is the caller's to give away. Throws BAD_IMAGE with its line; a kernel that the device cannot run is described with its refusal. */
-  loadModule(image: Uint8Array): DeviceModule | Promise<DeviceModule>;
   /**
-   * Compiles CUDA C for this device; the result is an image for `loadModule`, and what the compiler says beside it. Absent, or UNSUPPORTED,
-   * where nothing can; BAD_ARGUMENT for an option that is not allowed; BAD_IMAGE with the compiler's complaints. `kept` remembers results.
+   * `image` is the caller's to give away. Throws BAD_IMAGE with its line; a kernel that the device cannot run is described with its refusal.
+   * `text` is PTX of the same program, which alone says of what types a binary image's parameters are.
    */
-  compile?(source: string, options: readonly string[], kept?: KeptResults): Promise<{ image: Uint8Array; log: string }>;
+  loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule | Promise<DeviceModule>;
+  /**
+   * Compiles CUDA C for this device. Absent, or UNSUPPORTED, where nothing can; BAD_ARGUMENT for an option that is not allowed; BAD_IMAGE with the
+   * compiler's complaints. `kept` remembers results.
+   */
+  compile?(source: string, options: readonly string[], kept?: KeptResults): Promise<CompiledSource>;
   unloadModule(module: DeviceModule): void | Promise<void>;
   /**
    * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes; a kernel's refusal;

@@ -133,9 +133,9 @@ export async function compile(work: Workspace, call: CompileCall): Promise<Compi
     throw without(slice, "compile CUDA C", "; load PTX instead, as `nvcc -ptx` makes it");
   }
   const options = call.options.map(({ text }) => text);
-  const { image, log } = await slice.device.compile(decodeText(source), options, work.cache?.results);
+  const { image, text, log } = await slice.device.compile(decodeText(source), options, work.cache?.results);
   const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
-  const module: DeviceModule = await slice.device.loadModule(image);
+  const module: DeviceModule = await slice.device.loadModule(image, text);
   return { ...keep(module), log };
 }
 

@@ -274,20 +274,21 @@ int standin_chosen_attribute(int attribute, int *value) {
   return 0;
 }
 
-API int cuDeviceGetAttribute(int *value, int attribute, int device) {
-  BEGIN();
-  if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
-  if (standin_chosen_attribute(attribute, value)) LEAVE(SUCCESS);
+int standin_attribute(int attribute, int *value) {
+  if (standin_chosen_attribute(attribute, value)) return 1;
   static const int values[][2] = {{1, 1024},   {2, 1024},  {3, 1024}, {4, 64},  {5, 2147483647}, {6, 65535}, {7, 65535},
                                   {8, 49152},  {10, 32},   {14, 512}, {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
                                   {22, 131072}, {23, 65536}, {51, 32}, {69, 134217728}, {70, 131072}, {71, 65000}, {72, 2097120},
                                   {88, 0},     {97, 232448}, {102, 1}};
   for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-    if (values[i][0] == attribute) {
-      *value = values[i][1];
-      LEAVE(SUCCESS);
-    }
-  LEAVE(INVALID_VALUE);
+    if (values[i][0] == attribute) return *value = values[i][1], 1;
+  return 0;
+}
+
+API int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  BEGIN();
+  if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
+  LEAVE(standin_attribute(attribute, value) ? SUCCESS : INVALID_VALUE);
 }
 
 API int cuDeviceCanAccessPeer(int *can, int device, int peer) {

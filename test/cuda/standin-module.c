@@ -176,10 +176,33 @@ static const char *text_of_fatbin(const char *image) {
   return NULL;
 }
 
+enum { CUBIN_HEADER = 64, MACHINE_AT = 18, FLAGS_AT = 48, MACHINE_CUDA = 190 };
+
+unsigned char *standin_make_cubin(const char *text, int capability, size_t *bytes) {
+  uint16_t machine = MACHINE_CUDA;
+  uint32_t flags = (uint32_t)capability;
+  unsigned char *cubin = calloc(1, *bytes = CUBIN_HEADER + strlen(text) + 1);
+  memcpy(cubin, "\177ELF\2\1\1\0STANDIN", 15);
+  memcpy(cubin + MACHINE_AT, &machine, 2), memcpy(cubin + FLAGS_AT, &flags, 4);
+  strcpy((char *)cubin + CUBIN_HEADER, text);
+  return cubin;
+}
+
+/* The text of the stand-in's own cubin, for which it must be for this device or an earlier one of the same major number. */
+static const char *text_of_cubin(const char *image) {
+  uint32_t capability;
+  int major = 0, minor = 0;
+  memcpy(&capability, image + FLAGS_AT, 4);
+  if (memcmp(image + 8, "STANDIN", 7) != 0) return NULL;
+  standin_attribute(75, &major), standin_attribute(76, &minor);
+  return (int)capability / 10 == major && (int)capability % 10 <= minor ? image + CUBIN_HEADER : NULL;
+}
+
 API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned count, const int *options, void **values) {
   ENTER();
   if (memcmp(image, "\x50\xed\x55\xba", 4) == 0 && (image = text_of_fatbin(image)) == NULL) LEAVE(NO_BINARY_FOR_GPU);
-  if (memcmp(image, "\177ELF", 4) == 0) LEAVE(NO_BINARY_FOR_GPU);
+  int is_binary = memcmp(image, "\177ELF", 4) == 0;
+  if (is_binary && (image = text_of_cubin(image)) == NULL) LEAVE(NO_BINARY_FOR_GPU);
   standin_recurse(6144);
   char *log = NULL;
   size_t log_bytes = 0;
@@ -196,7 +219,7 @@ API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned c
   }
   int major = 0, minor = 0;
   sscanf(strstr(image, ".version"), ".version %d.%d", &major, &minor);
-  if (major * 10 + minor > newest_ptx()) LEAVE(UNSUPPORTED_PTX_VERSION);
+  if (!is_binary && major * 10 + minor > newest_ptx()) LEAVE(UNSUPPORTED_PTX_VERSION);
   struct module *m = calloc(1, sizeof *m);
   m->context = standin_current;
   m->text = strdup(image);

@@ -134,6 +134,8 @@ void standin_violation(const char *what);
 void standin_recurse(int kibibytes);
 /* Whether the environment chooses an attribute of the devices, and its value. */
 int standin_chosen_attribute(int attribute, int *value);
+/* An attribute of the devices; 0 for one that they do not have. */
+int standin_attribute(int attribute, int *value);
 /* Version of the driver as it tells it, such as 13000. */
 int standin_version(void);
 
@@ -143,6 +145,8 @@ int standin_range_ok(int device, uint64_t address, uint64_t bytes);
 int standin_variable_ok(int device, uint64_t address, uint64_t bytes);
 /* Whether a range of host addresses is page-locked. */
 int standin_host_ok(uint64_t address, uint64_t bytes);
+/* An ELF file without sections for a compute capability, in which the stand-in's driver finds a program's text. */
+unsigned char *standin_make_cubin(const char *text, int capability, size_t *bytes);
 /* Runs a kernel by its name; returns the error that it leaves behind. */
 int standin_run_kernel(struct context *context, struct work *work);
 /* Computes a matrix product that cuBLASLt has queued. */

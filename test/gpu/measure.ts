@@ -73,7 +73,11 @@ const kernelNames = ["empty", "vector_add"] as const;
 async function* measureLaunches({ slice, local, sizes }: Bench): AsyncGenerator<Row> {
   const { api } = local;
   const module = await slice.loadModule(fixture("linear").slice());
-  const plain = loadCudaModule(local, fixture("linear").slice(), { outsideBytesMax: MiB, capability: 75 });
+  const plain = loadCudaModule(
+    local,
+    { image: fixture("linear").slice(), text: undefined },
+    { outsideBytesMax: MiB, capability: 75 },
+  );
   for (const name of kernelNames) {
     const kernel = module.kernels.findIndex((info) => info.name === name);
     const f = plain.functions[plain.kernels.findIndex((info) => info.name === name)]!;

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "../../client/index.ts";
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { imageFormat } from "../../server/device/cuda/image.ts";
 import { loadCuda } from "../../server/device/cuda/library.ts";
 import { addressOf } from "../../server/device/cuda/symbols.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
@@ -110,8 +111,8 @@ async function checkCompiler(slice: DeviceSlice): Promise<void> {
   const name = "CUDA C is compiled by NVRTC, and runs";
   try {
     const source = 'extern "C" __global__ void square(float *x) { x[threadIdx.x] *= x[threadIdx.x]; }';
-    const { image } = await slice.compile!(source, ["--use_fast_math"]);
-    const module = await slice.loadModule(image);
+    const { image, text, log } = await slice.compile!(source, ["--use_fast_math"]);
+    const module = await slice.loadModule(image, text);
     const base = baseOf(slice);
     const x = Float32Array.from({ length: 64 }, (_, i) => i);
     await slice.write(base, new Uint8Array(x.buffer), undefined);
@@ -124,7 +125,9 @@ async function checkCompiler(slice: DeviceSlice): Promise<void> {
     const nested = `*x = ${"(".repeat(200)}*x${"+1)".repeat(200)};`;
     await slice.compile!(`extern "C" __global__ void deep(float *x) { ${nested} }`, []);
     const ok = squares.every((value, i) => value === i * i);
-    await tell({ kind: "row", row: { group: "kernels", name, ok } });
+    const isKnown = module.kernels[0]!.params[0]!.type !== 0;
+    const note = `${imageFormat(image)} of ${image.byteLength} bytes; ${isKnown ? "types known" : "types unknown"} ${log}`;
+    await tell({ kind: "row", row: { group: "kernels", name, ok: ok && isKnown, note } });
   } catch (error) {
     const ok = error instanceof SluiceError && error.code === "UNSUPPORTED" ? {} : { ok: false };
     await tell({ kind: "row", row: { group: "kernels", name, ...ok, note: describeError(error) } });

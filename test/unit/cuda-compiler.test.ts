@@ -1,7 +1,9 @@
-/** CUDA C source on its way to PTX: what the server refuses to read for a tenant, and the compiler over its stand-in in test/cuda. */
+/** CUDA C source on its way to the device: what the server refuses to read for a tenant, and the compiler over its stand-in in test/cuda. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { compileSource, refuseFiles } from "../../server/device/cuda/compiler.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { imageFormat } from "../../server/device/cuda/image.ts";
+import { ParamType } from "../../server/device/cuda/ptx-declarations.ts";
 import type { KeptResults } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -68,30 +70,50 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     const [description] = await cudaDriver.discover("0");
     const options = { arenaBytes: 2 ** 21, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
     const slice = await cudaDriver.open({ description: description!, ...options });
-    const { image, log } = await slice.compile!(
-      'extern "C" __global__ void empty() {}\nextern "C" __global__ void narrow() {}',
+    const { image, text, log } = await slice.compile!(
+      'extern "C" __global__ void empty() {}\nextern "C" __global__ void pause_for(unsigned microseconds) {}',
       [],
     );
     expect(log).toBe("");
-    expect(Buffer.from(image).toString()).toContain(".target sm_90");
-    const module = await slice.loadModule(image);
-    expect(module.kernels.map(({ name }) => name)).toEqual(["empty", "narrow"]);
+    expect(imageFormat(image)).toBe("cubin");
+    expect(Buffer.from(text!).toString()).toContain(".target sm_90");
+    const module = await slice.loadModule(image, text);
+    expect(module.kernels.map(({ name }) => name)).toEqual(["empty", "pause_for"]);
+    // Which type a parameter has is in no binary image.
+    expect(module.kernels[1]!.params).toEqual([{ offset: 0, size: 4, alignment: 4, type: ParamType.UNSIGNED }]);
+    expect((await slice.loadModule(image)).kernels[1]!.params[0]!.type).toBe(ParamType.UNKNOWN);
     const shape = { grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0 } as const;
     await slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(0), stream: undefined });
     await slice.synchronize();
     await slice.close();
   });
 
+  it("runs with a compiler that is newer than the driver, whose PTX that would refuse", async () => {
+    process.env["SLUICE_STANDIN_PTX"] = "9.1";
+    const [description] = await cudaDriver.discover("0");
+    const options = { arenaBytes: 2 ** 21, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
+    const slice = await cudaDriver.open({ description: description!, ...options });
+    try {
+      const { image, text } = await slice.compile!('extern "C" __global__ void empty() {}', []);
+      expect(() => slice.loadModule(Uint8Array.from(text!))).toThrow(
+        /CUDA_ERROR_UNSUPPORTED_PTX_VERSION.*its compiler is newer than the server's driver; compile for the device itself/,
+      );
+      const module = await slice.loadModule(image, text);
+      const shape = { grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0 } as const;
+      await slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(0), stream: undefined });
+      await slice.synchronize();
+    } finally {
+      delete process.env["SLUICE_STANDIN_PTX"];
+      await slice.close();
+    }
+  });
+
   it("hands on options that name no file, and what the compiler warns of", async () => {
     const options = ["--use_fast_math", "--std=c++20", "-DTILE=16"];
-    const { image, log } = await compileSource("__global__ void k() { int unused; }", {
-      capability: 90,
-      driverVersion: 13_000,
-      options,
-    });
-    const text = Buffer.from(image).toString();
-    for (const option of options) expect(text).toContain(`// ${option}\n`);
-    expect(text).not.toContain("--std=c++17");
+    const { text, log } = await compileSource("__global__ void k() { int unused; }", { ...plain, options });
+    const said = Buffer.from(text!).toString();
+    for (const option of options) expect(said).toContain(`// ${option}\n`);
+    expect(said).not.toContain("--std=c++17");
     expect(log).toBe('program.cu(1): warning: variable "unused" was never used');
   });
 
@@ -112,18 +134,19 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     await expect(work).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
   });
 
-  it("is for the newest architecture that both the compiler and the device know", async () => {
+  it("is for the device itself where the compiler knows it, and PTX for the newest one before it where not", async () => {
     const targetFor = async (archs: string, capability: number): Promise<string> => {
       process.env["SLUICE_STANDIN_ARCHS"] = archs;
       // What the compiler knows is asked once per library.
       process.env["SLUICE_NVRTC_LIBRARY"] = `${standin.folder}/${"./".repeat(archs.length)}libcuda.so.1`;
       const { image } = await compileSource("__global__ void k() {}", { ...plain, capability });
-      return /target sm_\d+/.exec(Buffer.from(image).toString())![0];
+      return `${imageFormat(image)} ${/target sm_\d+/.exec(Buffer.from(image).toString())![0]}`;
     };
     const library = process.env["SLUICE_NVRTC_LIBRARY"];
     try {
-      expect(await targetFor("75,80,86", 90)).toBe("target sm_86");
-      expect(await targetFor("75,80,86,90,100,120", 103)).toBe("target sm_100");
+      expect(await targetFor("75,80,86", 90)).toBe("ptx target sm_86");
+      expect(await targetFor("75,80,86,90,100,120", 103)).toBe("ptx target sm_100");
+      expect(await targetFor("75,80,86,90", 90)).toBe("cubin target sm_90");
       await expect(targetFor("100,120", 90)).rejects.toMatchObject({ code: "UNSUPPORTED" });
     } finally {
       delete process.env["SLUICE_STANDIN_ARCHS"];
@@ -169,6 +192,7 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     const again = await compileSource(source, { ...plain, kept });
     expect(again.log).toBe(first.log);
     expect(Buffer.compare(again.image, first.image)).toBe(0);
+    expect(Buffer.compare(again.text!, first.text!)).toBe(0);
     await expect(compileSource(source, { ...plain, kept, capability: 80 })).rejects.toThrow("NVRTC");
     await expect(compileSource(source, { ...plain, kept, options: ["-w"] })).rejects.toThrow("NVRTC");
     standin.clear();

@@ -1,11 +1,11 @@
 /**
- * CUDA C source to PTX by NVRTC, where the server has it. The compiler runs in the executor with the server's eyes, so the source may name no file: what
+ * CUDA C source to code of the device by NVRTC, where the server has it. The compiler runs in the executor with the server's eyes, so the source may name no file: what
  * an include brings in would come back in the compiler's complaints. `SLUICE_NVRTC_LIBRARY` names the library file, and `SLUICE_CUDA_INCLUDE`
  * the folder of the toolkit's headers, where they are not to be searched (toolkit.ts). The reference is NVIDIA's NVRTC documentation.
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { SOURCE_BYTES_MAX } from "../../../shared/limits.ts";
-import type { KeptResults } from "../device.ts";
+import type { CompiledSource, KeptResults } from "../device.ts";
 import { addressOf, type Bound, bind, nativeTypes } from "./symbols.ts";
 import { includeFolder, libraryNames, openBeside, openToolkitLibrary } from "./toolkit.ts";
 
@@ -17,6 +17,8 @@ export const nvrtcSignatures = {
   nvrtcCompileProgram: ["u64", "i32", "memory"],
   nvrtcGetPTXSize: ["u64", "memory"],
   nvrtcGetPTX: ["u64", "memory"],
+  nvrtcGetCUBINSize: ["u64", "memory"],
+  nvrtcGetCUBIN: ["u64", "memory"],
   nvrtcGetProgramLogSize: ["u64", "memory"],
   nvrtcGetProgramLog: ["u64", "memory"],
   nvrtcGetNumSupportedArchs: ["memory"],
@@ -115,12 +117,14 @@ function compilerFor(driverVersion: number): Compiler {
 }
 
 /**
- * The newest architecture that the compiler knows and the device runs: the driver translates PTX for an older one.
+ * What to compile for. A device that the compiler knows gets its own code: PTX of a compiler that is newer than the driver is refused by it
+ * (CUDA_ERROR_UNSUPPORTED_PTX_VERSION), code of the same major version is not. Any other gets PTX for the newest architecture before it.
  * @throws SluiceError UNSUPPORTED where it knows only newer ones.
  */
-function targetOf(capabilities: readonly number[], capability: number): number {
-  const target = Math.max(...capabilities.filter((known) => known <= capability));
-  if (Number.isFinite(target)) return target;
+function targetOf(capabilities: readonly number[], capability: number): string {
+  if (capabilities.includes(capability)) return `sm_${capability}`;
+  const newest = Math.max(...capabilities.filter((known) => known < capability));
+  if (Number.isFinite(newest)) return `compute_${newest}`;
   throw new SluiceError(
     "UNSUPPORTED",
     `The server's NVRTC compiles for the compute capabilities [${capabilities}] and not for this device's [${capability}].`,
@@ -148,17 +152,48 @@ export function refuseFiles(source: string): void {
   if (other !== null) throw new SluiceError("BAD_IMAGE", `The source may not use [${JSON.stringify(other[0])}].`);
 }
 
-interface Compiled {
-  readonly image: Uint8Array;
-  readonly log: string;
+/** The log, the text and the image, with a NUL behind each of the first two. */
+const pack = ({ image, text, log }: CompiledSource): Uint8Array =>
+  Buffer.concat([Buffer.from(`${log}\0`, "utf8"), text ?? new Uint8Array(0), Buffer.of(0), image]);
+
+function unpack(packed: Uint8Array): CompiledSource {
+  const logEnd = packed.indexOf(0);
+  const textEnd = packed.indexOf(0, logEnd + 1);
+  const log = Buffer.from(packed.subarray(0, logEnd)).toString("utf8");
+  const text = packed.slice(logEnd + 1, textEnd);
+  return { image: packed.slice(textEnd + 1), log, ...(text.byteLength === 0 ? {} : { text }) };
 }
 
-/** The log and the image, which is text, with a NUL between them. */
-const pack = ({ image, log }: Compiled): Uint8Array => Buffer.concat([Buffer.from(`${log}\0`, "utf8"), image]);
-
-function unpack(packed: Uint8Array): Compiled {
-  const end = packed.indexOf(0);
-  return { log: Buffer.from(packed.subarray(0, end)).toString("utf8"), image: packed.slice(end + 1) };
+/** One run of the compiler. @throws SluiceError BAD_IMAGE with its complaints, DEVICE_FAILED */
+async function runCompiler(
+  { api, compile }: Compiler,
+  source: Uint8Array,
+  options: readonly string[],
+): Promise<{ log: string; ptx: Uint8Array; cubin: Uint8Array }> {
+  const program = new BigUint64Array(1);
+  check(api.nvrtcCreateProgram(program, source, Buffer.from("program.cu\0"), 0, null, null));
+  const handle = Number(program[0]);
+  const size = new BigUint64Array(1);
+  const fetch = (what: "PTX" | "CUBIN" | "ProgramLog"): Buffer => {
+    check(api[`nvrtcGet${what}Size`](handle, size));
+    const bytes = Buffer.alloc(Number(size[0]));
+    if (bytes.byteLength > 0) check(api[`nvrtcGet${what}`](handle, bytes));
+    return bytes;
+  };
+  // What is text ends with a NUL.
+  const fetchText = (what: "PTX" | "ProgramLog"): Buffer => fetch(what).subarray(0, Math.max(0, Number(size[0]) - 1));
+  try {
+    const status = await compile(handle, options);
+    if (status !== SUCCESS && status !== ERROR_COMPILATION) check(status);
+    const log = fetchText("ProgramLog").toString("utf8").trim().slice(0, LOG_CHARACTERS_MAX);
+    if (status === ERROR_COMPILATION) throw new SluiceError("BAD_IMAGE", `The source does not compile [${log}].`);
+    const cubin = fetch("CUBIN");
+    // Beside a cubin the text only tells more of it.
+    const hasText = cubin.byteLength === 0 || api.nvrtcGetPTXSize(handle, size) === SUCCESS;
+    return { log, ptx: hasText ? fetchText("PTX") : Buffer.alloc(0), cubin };
+  } finally {
+    api.nvrtcDestroyProgram(program);
+  }
 }
 
 export interface CompileOptions {
@@ -177,7 +212,7 @@ export interface CompileOptions {
 export async function compileSource(
   source: string,
   { capability, driverVersion, options: asked, kept }: CompileOptions,
-): Promise<{ image: Uint8Array; log: string }> {
+): Promise<CompiledSource> {
   refuseFiles(source);
   checkOptions(asked);
   const text = Buffer.from(`${source}\0`, "utf8");
@@ -187,38 +222,17 @@ export async function compileSource(
       `A source has [${text.byteLength}] bytes, more than [${SOURCE_BYTES_MAX}].`,
     );
   }
-  const { api, compile, capabilities, include, name } = compilerFor(driverVersion);
-  const target = targetOf(capabilities, capability);
-  const options = [`--gpu-architecture=compute_${target}`, "--no-source-include", ...asked];
+  const compiler = compilerFor(driverVersion);
+  const target = targetOf(compiler.capabilities, capability);
+  const options = [`--gpu-architecture=${target}`, "--no-source-include", ...asked];
   if (!asked.some((option) => /^--?std=/.test(option))) options.push("--std=c++17");
-  if (include !== undefined) options.push(`--include-path=${include}`);
-  const ingredients = [name, source, ...options];
+  if (compiler.include !== undefined) options.push(`--include-path=${compiler.include}`);
+  const ingredients = ["image and text", compiler.name, source, ...options];
   const known = await kept?.find(ingredients);
   if (known !== undefined) return unpack(known);
-  const program = new BigUint64Array(1);
-  check(api.nvrtcCreateProgram(program, text, Buffer.from("program.cu\0"), 0, null, null));
-  const handle = Number(program[0]);
-  const size = new BigUint64Array(1);
-  const fetch = (
-    sizeOf: "nvrtcGetPTXSize" | "nvrtcGetProgramLogSize",
-    get: "nvrtcGetPTX" | "nvrtcGetProgramLog",
-  ): Buffer => {
-    check(api[sizeOf](handle, size));
-    const bytes = Buffer.alloc(Math.max(1, Number(size[0])));
-    check(api[get](handle, bytes));
-    // Both end with a NUL.
-    return bytes.subarray(0, bytes.byteLength - 1);
-  };
-  try {
-    const status = await compile(handle, options);
-    if (status !== SUCCESS && status !== ERROR_COMPILATION) check(status);
-    const said = fetch("nvrtcGetProgramLogSize", "nvrtcGetProgramLog").toString("utf8").trim();
-    const log = said.slice(0, LOG_CHARACTERS_MAX);
-    if (status === ERROR_COMPILATION) throw new SluiceError("BAD_IMAGE", `The source does not compile [${log}].`);
-    const result = { image: fetch("nvrtcGetPTXSize", "nvrtcGetPTX"), log };
-    kept?.keep(ingredients, pack(result));
-    return result;
-  } finally {
-    api.nvrtcDestroyProgram(program);
-  }
+  const { log, ptx, cubin } = await runCompiler(compiler, text, options);
+  const result =
+    cubin.byteLength === 0 ? { image: ptx, log } : { image: cubin, log, ...(ptx.byteLength > 0 ? { text: ptx } : {}) };
+  kept?.keep(ingredients, pack(result));
+  return result;
 }

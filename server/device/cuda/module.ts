@@ -50,9 +50,12 @@ export class CudaModule implements DeviceModule {
   }
 }
 
+const REMEDY_FOR_NEW_PTX =
+  "its compiler is newer than the server's driver; compile for the device itself, as `nvcc -arch=sm_NN` does, or by an older one";
+
 /** The error of an image that the driver refuses, with what its compiler or linker says. */
 function refuse(context: CudaContext, result: number, said: string): never {
-  const cut = said.slice(0, JIT_LOG_CHARACTERS_MAX);
+  const cut = result === CUresult.UNSUPPORTED_PTX_VERSION ? REMEDY_FOR_NEW_PTX : said.slice(0, JIT_LOG_CHARACTERS_MAX);
   try {
     context.fail(result, "load the image", "BAD_IMAGE");
   } catch (error) {
@@ -189,13 +192,17 @@ function admit(
 }
 
 /**
- * Loads PTX text, a cubin, a fatbin, or several of them to be linked.
+ * Loads PTX text, a cubin, a fatbin, or several of them to be linked. `text` is the PTX of a binary image, where it is known.
  * @throws SluiceError BAD_IMAGE with the driver's log, OUT_OF_MEMORY.
  */
-export function loadCudaModule(context: CudaContext, image: Uint8Array, limits: ModuleLimits): CudaModule {
+export function loadCudaModule(
+  context: CudaContext,
+  { image, text }: { readonly image: Uint8Array; readonly text: Uint8Array | undefined },
+  limits: ModuleLimits,
+): CudaModule {
   const several = readLinkImage(image);
-  const isText = several === undefined && imageFormat(image) === "ptx";
-  const declarations = declarationsOf(several ?? (isText ? [{ kind: LinkKind.PTX, data: image }] : []));
+  const data = several === undefined && imageFormat(image) === "ptx" ? image : text;
+  const declarations = declarationsOf(several ?? (data === undefined ? [] : [{ kind: LinkKind.PTX, data }]));
   // Of what is linked the result counts; what its texts alone would take need not be linked.
   for (const { kind, data } of several ?? []) if (kind === LinkKind.PTX) checkedContent(data, limits);
   const { handle, content } =

@@ -5,6 +5,7 @@
 import { SluiceError } from "../../../shared/errors.ts";
 import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
 import type {
+  CompiledSource,
   DeviceAttributes,
   DeviceEvent,
   DeviceImage,
@@ -236,21 +237,21 @@ export class CudaSlice implements DeviceSlice {
     this.#context.check(result, "fill memory");
   }
 
-  loadModule(image: Uint8Array): DeviceModule {
+  loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule {
     this.#context.enter();
     const { capabilityMajor, capabilityMinor } = this.attributes;
     const limits = {
       outsideBytesMax: this.#outside.leftBytes,
       capability: capabilityMajor * 10 + capabilityMinor,
     };
-    const module = this.#longWork(() => loadCudaModule(this.#context, image, limits));
+    const module = this.#longWork(() => loadCudaModule(this.#context, { image, text }, limits));
     this.#outside.take(module.outsideBytes);
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
   }
 
-  compile(source: string, options: readonly string[], kept?: KeptResults): Promise<{ image: Uint8Array; log: string }> {
+  compile(source: string, options: readonly string[], kept?: KeptResults): Promise<CompiledSource> {
     const { capabilityMajor, capabilityMinor, driverVersion } = this.attributes;
     return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, driverVersion, options, kept });
   }
