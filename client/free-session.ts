@@ -3,7 +3,7 @@
  * interposer has the same rule (interposer/core/opening.c).
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { type ErrorCode, SluiceError } from "../shared/errors.ts";
+import { errorTable, SluiceError } from "../shared/errors.ts";
 import { formatDuration } from "../shared/units.ts";
 import { cancelled } from "./abort.ts";
 import type { LeaseKey } from "./control.ts";
@@ -18,19 +18,6 @@ const STEP_MS_MIN = 20;
 const STEP_MS_MAX = 200;
 /** Who waits for longer than this without having said so is told why. */
 const SILENT_MS_MAX = 1_000;
-
-/** What says that one lease is no more, and nothing of others. */
-const endCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "LEASE_NOT_FOUND",
-  "LEASE_EXPIRED",
-  "LEASE_REVOKED",
-  "LEASE_ENDED",
-  "LEASE_TIME_OVER",
-  "LEASE_IDLE",
-  "LEASE_PREEMPTED",
-  "EXECUTOR_FAILED",
-  "DEVICE_FAILED",
-]);
 
 export interface FreeSessionOptions<Attached> {
   readonly keys: readonly LeaseKey[];
@@ -93,7 +80,7 @@ async function tryEach<Attached>({
       return { attached: await attach(key) };
     } catch (reason) {
       if (!(reason instanceof SluiceError)) throw reason;
-      if (endCodes.has(reason.code)) {
+      if (errorTable[reason.code].whenTrying === "leaseIsOver") {
         ended = reason;
         continue;
       }

@@ -1,20 +1,12 @@
 /** Trying to connect again: at once, then with growing pauses, shorter ones towards the end, until it works, there is no point in it, or the time is over. */
-import { type ErrorCode, type SluiceError, toSluiceError } from "../shared/errors.ts";
+import { errorTable, type SluiceError, toSluiceError } from "../shared/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
 
 const PAUSE_MS_MIN = 25;
 const PAUSE_MS_MAX = 1_000;
 
-/** Failures that may be gone at the next try. */
-const passing: ReadonlySet<ErrorCode> = new Set([
-  "SERVER_UNREACHABLE",
-  "CONNECTION_LOST",
-  "HANDSHAKE_TIMEOUT",
-  "TOO_MANY_CONNECTIONS",
-  "SESSION_BUSY",
-]);
-
-export const isPassing = (error: SluiceError): boolean => passing.has(error.code);
+/** Whether the failure may be gone at the next try. */
+export const isPassing = (error: SluiceError): boolean => errorTable[error.code].whenTrying === "mayPass";
 
 export class Reconnection {
   readonly #connect: (timeoutMs: number) => Promise<void>;

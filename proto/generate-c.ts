@@ -3,7 +3,7 @@
  * encoders for calls and for Hello, decoders for answers, records and the server's messages. The rules of layout are those
  * of proto/README.md, "Conventions".
  */
-import { errorTable } from "../shared/errors.ts";
+import { type ErrorSpec, errorTable } from "../shared/errors.ts";
 import {
   BATCH_BYTES,
   CALL_DATA_BYTES_MAX,
@@ -148,6 +148,20 @@ ${rows.join("")}    default: return "INTERNAL";
 `;
 }
 
+/** Whether an error tells that of a program that tries its leases. */
+function errorsSaying(what: ErrorSpec["whenTrying"], name: string, doc: string): string {
+  const cases = Object.entries<ErrorSpec>(errorTable).filter(([, entry]) => entry.whenTrying === what);
+  const rows = cases.map(([code]) => `    case SLUICE_ERROR_${code}:\n`);
+  return `/* ${doc} */
+static inline bool ${name}(uint32_t wire) {
+    switch (wire) {
+${rows.join("").trimEnd()} return true;
+    default: return false;
+    }
+}
+`;
+}
+
 function callNames(all: [string, CallSpec][]): string {
   const rows = all.map(([name, spec]) => `    case ${spec.opcode}: return "${name}";\n`);
   return `/* The name of a call by its opcode. */
@@ -159,7 +173,8 @@ ${rows.join("")}    default: return "?";
 `;
 }
 
-const prelude = `#include <stddef.h>
+const prelude = `#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -272,6 +287,16 @@ ${defines(
   Object.entries(errorTable).map(([code, entry]) => [code, entry.wire]),
 )}`,
     errorNames(),
+    errorsSaying(
+      "leaseIsOver",
+      "sluice_error_ends_lease",
+      "Whether the error says that this lease is no more, which says nothing of others.",
+    ),
+    errorsSaying(
+      "mayPass",
+      "sluice_error_may_pass",
+      "Whether the error may be over at the next try: of a server that starts anew, or has too much to do.",
+    ),
     callNames(all),
     ...Object.entries<readonly Field[]>(records).flatMap(([name, fields]) => [
       decoded(name, `Record \`${name}\` of the table of calls.`, fields),

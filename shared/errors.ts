@@ -14,6 +14,11 @@ export interface ErrorSpec {
   readonly meaning: string;
   /** What to do about it. */
   readonly remedy: string;
+  /**
+   * What it tells a program that tries the sessions of its leases: that this lease is no more, which says nothing of the others, or that the
+   * next try may succeed. Default: that trying is over.
+   */
+  readonly whenTrying?: "leaseIsOver" | "mayPass";
 }
 
 /** The gRPC status numbers used in the table. */
@@ -41,6 +46,9 @@ const spec = (
   meaning: string,
   remedy: string,
 ): ErrorSpec => ({ wire, grpc, retryable: retry === "retry", meaning, remedy });
+
+const leaseIsOver = (entry: ErrorSpec): ErrorSpec => ({ ...entry, whenTrying: "leaseIsOver" });
+const mayPass = (entry: ErrorSpec): ErrorSpec => ({ ...entry, whenTrying: "mayPass" });
 
 export const errorTable = {
   // Anyone's mistakes in a request.
@@ -152,34 +160,30 @@ export const errorTable = {
   ),
 
   // Leases.
-  LEASE_NOT_FOUND: spec(
-    20,
-    "NOT_FOUND",
-    "final",
-    "There is no such lease.",
-    "It may have ended; allocate again, or see `sluice leases`.",
+  LEASE_NOT_FOUND: leaseIsOver(
+    spec(
+      20,
+      "NOT_FOUND",
+      "final",
+      "There is no such lease.",
+      "It may have ended; allocate again, or see `sluice leases`.",
+    ),
   ),
-  LEASE_EXPIRED: spec(
-    21,
-    "ABORTED",
-    "final",
-    "The lease ended because no heartbeat came in time.",
-    "Allocate again; do not block the event loop longer than the heartbeat time-out.",
+  LEASE_EXPIRED: leaseIsOver(
+    spec(
+      21,
+      "ABORTED",
+      "final",
+      "The lease ended because no heartbeat came in time.",
+      "Allocate again; do not block the event loop longer than the heartbeat time-out.",
+    ),
   ),
-  LEASE_REVOKED: spec(
-    22,
-    "ABORTED",
-    "final",
-    "An admin, or the server's shutdown, ended the lease.",
-    "Allocate again.",
+  LEASE_REVOKED: leaseIsOver(
+    spec(22, "ABORTED", "final", "An admin, or the server's shutdown, ended the lease.", "Allocate again."),
   ),
-  LEASE_ENDED: spec(23, "ABORTED", "final", "The lease has ended.", "Allocate again."),
-  LEASE_TIME_OVER: spec(
-    24,
-    "ABORTED",
-    "final",
-    "The lease reached its maximum duration.",
-    "Ask for a longer duration.",
+  LEASE_ENDED: leaseIsOver(spec(23, "ABORTED", "final", "The lease has ended.", "Allocate again.")),
+  LEASE_TIME_OVER: leaseIsOver(
+    spec(24, "ABORTED", "final", "The lease reached its maximum duration.", "Ask for a longer duration."),
   ),
   WRONG_SECRET: spec(
     25,
@@ -188,12 +192,14 @@ export const errorTable = {
     "The proof of the lease's secret is wrong.",
     "Use the secret that came with the lease.",
   ),
-  SESSION_BUSY: spec(
-    26,
-    "FAILED_PRECONDITION",
-    "retry",
-    "Another session is attached to the lease.",
-    "End the other session first, or let each process have a lease of its own (`sluice run --processes 2`).",
+  SESSION_BUSY: mayPass(
+    spec(
+      26,
+      "FAILED_PRECONDITION",
+      "retry",
+      "Another session is attached to the lease.",
+      "End the other session first, or let each process have a lease of its own (`sluice run --processes 2`).",
+    ),
   ),
   NO_LEASE: spec(
     27,
@@ -203,19 +209,23 @@ export const errorTable = {
     "Start the command with `sluice run`, or call connect() and allocate().",
   ),
 
-  LEASE_IDLE: spec(
-    28,
-    "ABORTED",
-    "final",
-    "The lease ended because it made no calls for its idle time.",
-    "Allocate again when there is work; ask the admin for a longer idle time.",
+  LEASE_IDLE: leaseIsOver(
+    spec(
+      28,
+      "ABORTED",
+      "final",
+      "The lease ended because it made no calls for its idle time.",
+      "Allocate again when there is work; ask the admin for a longer idle time.",
+    ),
   ),
-  LEASE_PREEMPTED: spec(
-    29,
-    "ABORTED",
-    "final",
-    "The lease made room for a request of higher priority.",
-    "Allocate again, or ask with a higher priority.",
+  LEASE_PREEMPTED: leaseIsOver(
+    spec(
+      29,
+      "ABORTED",
+      "final",
+      "The lease made room for a request of higher priority.",
+      "Allocate again, or ask with a higher priority.",
+    ),
   ),
 
   // Connections.
@@ -233,33 +243,41 @@ export const errorTable = {
     "The two ends have different tables of calls.",
     "Install the same version of Sluice on both ends.",
   ),
-  HANDSHAKE_TIMEOUT: spec(
-    32,
-    "DEADLINE_EXCEEDED",
-    "retry",
-    "The handshake did not finish in time.",
-    "Look at the network between both ends.",
+  HANDSHAKE_TIMEOUT: mayPass(
+    spec(
+      32,
+      "DEADLINE_EXCEEDED",
+      "retry",
+      "The handshake did not finish in time.",
+      "Look at the network between both ends.",
+    ),
   ),
-  TOO_MANY_CONNECTIONS: spec(
-    33,
-    "RESOURCE_EXHAUSTED",
-    "retry",
-    "There are more connections of one kind than the server takes at once.",
-    "Try again later.",
+  TOO_MANY_CONNECTIONS: mayPass(
+    spec(
+      33,
+      "RESOURCE_EXHAUSTED",
+      "retry",
+      "There are more connections of one kind than the server takes at once.",
+      "Try again later.",
+    ),
   ),
-  CONNECTION_LOST: spec(
-    34,
-    "UNAVAILABLE",
-    "retry",
-    "The connection broke.",
-    "Allocate again; work since the last answer may or may not have run.",
+  CONNECTION_LOST: mayPass(
+    spec(
+      34,
+      "UNAVAILABLE",
+      "retry",
+      "The connection broke.",
+      "Allocate again; work since the last answer may or may not have run.",
+    ),
   ),
-  SERVER_UNREACHABLE: spec(
-    35,
-    "UNAVAILABLE",
-    "retry",
-    "The server does not answer.",
-    "Check the address in SLUICE_SERVER, and that `sluice serve` runs there.",
+  SERVER_UNREACHABLE: mayPass(
+    spec(
+      35,
+      "UNAVAILABLE",
+      "retry",
+      "The server does not answer.",
+      "Check the address in SLUICE_SERVER, and that `sluice serve` runs there.",
+    ),
   ),
   SERVER_IDENTITY: spec(
     36,
@@ -277,19 +295,17 @@ export const errorTable = {
   ),
 
   // Executors and devices.
-  EXECUTOR_FAILED: spec(
-    40,
-    "ABORTED",
-    "final",
-    "The lease's executor process died.",
-    "Allocate again; if it happens again, report it with the server's log.",
+  EXECUTOR_FAILED: leaseIsOver(
+    spec(
+      40,
+      "ABORTED",
+      "final",
+      "The lease's executor process died.",
+      "Allocate again; if it happens again, report it with the server's log.",
+    ),
   ),
-  DEVICE_FAILED: spec(
-    41,
-    "ABORTED",
-    "final",
-    "The device reports an error of its own.",
-    "See the driver's error in the message.",
+  DEVICE_FAILED: leaseIsOver(
+    spec(41, "ABORTED", "final", "The device reports an error of its own.", "See the driver's error in the message."),
   ),
   NO_SUCH_DEVICE: spec(
     42,

@@ -39,10 +39,10 @@ afterAll(async () => {
 });
 
 /** So many leases of 32 MiB, until the end of the test. */
-async function leases(count: number): Promise<RawLease[]> {
+async function leases(count: number, terms: { readonly durationMaxMs?: number } = {}): Promise<RawLease[]> {
   const granted: RawLease[] = [];
   for (let index = 0; index < count; index++) {
-    const lease = await control.allocate({ memoryBytes: 32 * MiB });
+    const lease = await control.allocate({ memoryBytes: 32 * MiB, ...terms });
     const held = control.hold(lease);
     granted.push(lease);
     ends.push(() => {
@@ -87,6 +87,14 @@ function start(granted: readonly RawLease[], command: readonly string[], more: N
 
 const attached = async (): Promise<string[]> =>
   (await control.leases()).leases.filter(({ state }) => state === "LEASE_STATE_ATTACHED").map(({ id }) => id);
+
+/** As an admin. */
+async function revoke({ id }: RawLease): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ leaseId: id });
+  const { status } = await fetch(`${server.admin}/api/AdminService/Revoke`, { method: "POST", headers, body });
+  expect(status).toBe(200);
+}
 
 describe.runIf(canBuild)("processes under several leases", () => {
   it("work at once, each under one of its own, and each sees the devices of that one", async () => {
@@ -134,6 +142,30 @@ describe.runIf(canBuild)("processes under several leases", () => {
     await late.isReady();
     late.finish();
     expect(await late.ended()).toBe(0);
+  });
+
+  it("do not mind that one was revoked or had its time, before or while they wait, and are told when it was the last", async () => {
+    const [short] = await leases(1, { durationMaxMs: 100 });
+    const [revoked, first, second] = await leases(3);
+    await revoke(revoked!);
+    await waitFor("its time", async () => (await control.leases()).leases.every(({ id }) => id !== short!.id));
+    const granted = [revoked!, short!, first!, second!];
+    const holders = [start([first!], [hold]), start(granted, [hold])];
+    for (const program of holders) await program.isReady();
+    const late = start(granted, [hold]);
+    await waitFor("its word", () => late.stderr().includes("all [2] sessions"));
+    await revoke(first!);
+    await waitFor("the end of one session", async () => (await attached()).length === 1);
+    holders[0]!.finish();
+    holders[1]!.finish();
+    expect(await Promise.all(holders.map(({ ended }) => ended()))).toEqual([1, 0]);
+    await late.isReady();
+    late.finish();
+    expect(await late.ended()).toBe(0);
+    await revoke(second!);
+    const last = start([short!, first!, second!], [ask]);
+    expect(await last.ended()).toBe(3);
+    expect(last.stderr()).toMatch(/^sluice: the server refuses the session \[LEASE_REVOKED\]: .*\n$/);
   });
 
   it("are told why when all of the leases have ended", async () => {

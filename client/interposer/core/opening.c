@@ -47,34 +47,6 @@ static int64_t longest_wait(void) {
     return WAIT_MILLISECONDS_DEFAULT;
 }
 
-/* Whether the error says that this lease is no more, which says nothing of the others. */
-static bool is_over(uint32_t error) {
-    switch (error) {
-    case SLUICE_ERROR_LEASE_NOT_FOUND:
-    case SLUICE_ERROR_LEASE_EXPIRED:
-    case SLUICE_ERROR_LEASE_REVOKED:
-    case SLUICE_ERROR_LEASE_ENDED:
-    case SLUICE_ERROR_LEASE_TIME_OVER:
-    case SLUICE_ERROR_LEASE_IDLE:
-    case SLUICE_ERROR_LEASE_PREEMPTED:
-    case SLUICE_ERROR_EXECUTOR_FAILED:
-    case SLUICE_ERROR_DEVICE_FAILED: return true;
-    default: return false;
-    }
-}
-
-/* Whether the error may be over at the next try: of a server that starts anew, or has too much to do. */
-static bool is_passing(uint32_t error) {
-    switch (error) {
-    case SLUICE_ERROR_SERVER_UNREACHABLE:
-    case SLUICE_ERROR_CONNECTION_LOST:
-    case SLUICE_ERROR_HANDSHAKE_TIMEOUT:
-    case SLUICE_ERROR_TOO_MANY_CONNECTIONS:
-    case SLUICE_ERROR_SESSION_BUSY: return true;
-    default: return false;
-    }
-}
-
 /* Tries each lease once. Returns 0 with a session, SESSION_BUSY while one may come free, or an error, with its complaint. */
 static uint32_t try_leases(struct connection *connection, struct endpoint *endpoint, uint32_t *devices, struct complaint *complaint) {
     bool is_busy = false;
@@ -90,7 +62,7 @@ static uint32_t try_leases(struct connection *connection, struct endpoint *endpo
         }
         is_busy |= error == SLUICE_ERROR_SESSION_BUSY;
         if (error == SLUICE_ERROR_SESSION_BUSY) continue;
-        if (!is_over(error)) return error;
+        if (!sluice_error_ends_lease(error)) return error;
         lease->over = error;
         trace("the lease [%s] is over: %s", lease->id, complaint->words);
     }
@@ -167,7 +139,7 @@ static uint32_t wait_for_session(struct connection *connection, struct endpoint 
         nanosleep(&pause, NULL);
         if (step < STEP_MILLISECONDS_MAX) step += step / 2;
         error = try_leases(connection, endpoint, devices, complaint);
-        if (is_passing(error)) continue;
+        if (sluice_error_may_pass(error)) continue;
         if (error != 0 && complaint->words[0] != '\0') report("%s", complaint->words);
         return error;
     }

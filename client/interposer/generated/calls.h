@@ -2,6 +2,7 @@
 #ifndef SLUICE_GENERATED_CALLS_H
 #define SLUICE_GENERATED_CALLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -253,6 +254,34 @@ static inline const char *sluice_error_code(uint32_t wire) {
     case 61: return "BAD_KERNEL_ARGUMENTS";
     case 62: return "CLOSED";
     default: return "INTERNAL";
+    }
+}
+
+/* Whether the error says that this lease is no more, which says nothing of others. */
+static inline bool sluice_error_ends_lease(uint32_t wire) {
+    switch (wire) {
+    case SLUICE_ERROR_LEASE_NOT_FOUND:
+    case SLUICE_ERROR_LEASE_EXPIRED:
+    case SLUICE_ERROR_LEASE_REVOKED:
+    case SLUICE_ERROR_LEASE_ENDED:
+    case SLUICE_ERROR_LEASE_TIME_OVER:
+    case SLUICE_ERROR_LEASE_IDLE:
+    case SLUICE_ERROR_LEASE_PREEMPTED:
+    case SLUICE_ERROR_EXECUTOR_FAILED:
+    case SLUICE_ERROR_DEVICE_FAILED: return true;
+    default: return false;
+    }
+}
+
+/* Whether the error may be over at the next try: of a server that starts anew, or has too much to do. */
+static inline bool sluice_error_may_pass(uint32_t wire) {
+    switch (wire) {
+    case SLUICE_ERROR_SESSION_BUSY:
+    case SLUICE_ERROR_HANDSHAKE_TIMEOUT:
+    case SLUICE_ERROR_TOO_MANY_CONNECTIONS:
+    case SLUICE_ERROR_CONNECTION_LOST:
+    case SLUICE_ERROR_SERVER_UNREACHABLE: return true;
+    default: return false;
     }
 }
 
