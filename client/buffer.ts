@@ -210,6 +210,9 @@ export class DeviceBuffer {
    */
   async read<A extends ArrayBufferView>(ctor: TypedArrayConstructor<A>, options: ReadOptions = {}): Promise<A> {
     refuseUnknown("a read", options, known.read);
+    if (typeof ctor !== "function" || ctor.BYTES_PER_ELEMENT === undefined) {
+      throw new SluiceError("BAD_ARGUMENT", "A read takes what makes its result, such as [Float32Array].");
+    }
     const byteCount = this.#elements(options, ctor.BYTES_PER_ELEMENT) * ctor.BYTES_PER_ELEMENT;
     const into = new Uint8Array(byteCount);
     await this.#readInto(into, options);

@@ -57,6 +57,7 @@ export class Holder {
   #beats: NodeJS.Timeout | undefined;
   #opening: NodeJS.Timeout | undefined;
   #lastBeatAt = performance.now();
+  #lastTryAt = performance.now();
   #reopenMs = REOPEN_MS;
   #stopped = false;
   #ended: SluiceError | undefined;
@@ -118,8 +119,12 @@ export class Holder {
   }
 
   #beat(): void {
-    const silenceMs = performance.now() - this.#lastBeatAt;
     const { heartbeatTimeoutMs } = this.#options.connection;
+    const now = performance.now();
+    // Who stood still (a stopped process, a machine out of memory) has not listened either: whether the lease lives, the server will say.
+    if (now - this.#lastTryAt > heartbeatTimeoutMs / 2) this.#lastBeatAt = now;
+    this.#lastTryAt = now;
+    const silenceMs = now - this.#lastBeatAt;
     if (heartbeatTimeoutMs > 0 && silenceMs > heartbeatTimeoutMs) {
       const seconds = Math.round(silenceMs / 1000);
       this.#end(

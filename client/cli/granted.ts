@@ -2,6 +2,7 @@
 import type { Connection__Output as Connection } from "../../proto/generated/sluice/v1/Connection.ts";
 import type { Granted__Output as Granted } from "../../proto/generated/sluice/v1/Granted.ts";
 import type { Lease__Output as LeaseInfo } from "../../proto/generated/sluice/v1/Lease.ts";
+import type { Slice__Output as Slice } from "../../proto/generated/sluice/v1/Slice.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { Control, LeaseKey } from "../control.ts";
 import { note, sizeText } from "./output.ts";
@@ -57,10 +58,12 @@ export async function releaseQuietly(control: Control, leases: readonly GrantedL
   return Number.isNaN(sum) ? undefined : sum;
 }
 
-/** What the leases have, such as `2 x 4GiB of cuda:0`. */
-export function shareText(leases: readonly GrantedLease[]): string {
+/** What leases or reservations have, such as `2 x 4GiB of cuda:0`. */
+export function shareText(
+  holdings: readonly { readonly slices: readonly Pick<Slice, "deviceId" | "memoryBytes">[] }[],
+): string {
   const counts = new Map<string, number>();
-  for (const { deviceId, memoryBytes } of leases.flatMap(({ lease }) => lease.slices)) {
+  for (const { deviceId, memoryBytes } of holdings.flatMap(({ slices }) => slices)) {
     const text = `${sizeText(memoryBytes)} of ${deviceId}`;
     counts.set(text, (counts.get(text) ?? 0) + 1);
   }

@@ -27,20 +27,24 @@ export interface JsonOptions {
 }
 
 /** What `--devices`, `--fraction`, `--memory` and their kin become. */
-export interface ShareFlags {
+export interface SlicesFlags {
   readonly devices: number;
-  readonly processes: number;
   readonly fraction?: number;
   readonly memory?: number;
-  readonly wait?: number;
-  readonly name?: string;
-  readonly sameDevice?: true;
-  readonly mode?: SharingModeName;
-  readonly policy?: PolicyName;
-  readonly priority?: Priority;
   readonly filter?: readonly string[];
+  readonly policy?: PolicyName;
   readonly tolerate?: readonly string[];
   readonly avoid?: readonly string[];
+  readonly sameDevice?: true;
+  readonly name?: string;
+}
+
+/** What those of a request become. */
+export interface ShareFlags extends SlicesFlags {
+  readonly processes: number;
+  readonly wait?: number;
+  readonly mode?: SharingModeName;
+  readonly priority?: Priority;
   readonly reservation?: string;
   readonly idleTimeout?: number;
 }
@@ -106,17 +110,12 @@ export function addJsonOption(command: Command): Command {
 /** Gathers the values of an option that may be repeated. */
 const gathered = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
-/** Which devices, how many, how much of them, and how. */
-export function addShareOptions(command: Command): Command {
+/** Which devices, how many, and how much of them. */
+export function addSlicesOptions(command: Command): Command {
   return command
     .addOption(
       new Option("-n, --devices <count>", "devices, each slice on one of its own")
         .argParser(reading((text) => checkedDevices(Number(text))))
-        .default(1),
-    )
-    .addOption(
-      new Option("--processes <count>", "as many shares: for so many CUDA processes at once")
-        .argParser(reading((text) => checkedLeases(Number(text))))
         .default(1),
     )
     .addOption(
@@ -126,18 +125,28 @@ export function addShareOptions(command: Command): Command {
     )
     .addOption(new Option("-m, --memory <size>", "memory of each slice, like 4GiB").argParser(reading(parseSize)))
     .addOption(new Option("--filter <condition>", "only devices like device.name~A100; repeatable").argParser(gathered))
-    .addOption(new Option("--mode <mode>", "how devices are shared (default: dynamic)").choices(sharingModes))
     .addOption(new Option("--policy <policy>", "which devices (default: the server's)").choices(policies))
+    .addOption(new Option("--tolerate <label>", "tainted devices too; repeatable").argParser(gathered))
+    .addOption(new Option("--avoid <label>", "no devices with this label; repeatable").argParser(gathered))
+    .option("--same-device", "let several slices lie on one device");
+}
+
+/** What may be asked for: slices, for how many, and how. */
+export function addShareOptions(command: Command): Command {
+  return addSlicesOptions(command)
+    .addOption(
+      new Option("--processes <count>", "as many shares: for so many CUDA processes at once")
+        .argParser(reading((text) => checkedLeases(Number(text))))
+        .default(1),
+    )
+    .addOption(new Option("--mode <mode>", "how devices are shared (default: dynamic)").choices(sharingModes))
     .addOption(
       new Option(
         "--priority <priority>",
         "served first if higher: low, normal, high, or -100 to 100 (default: 0)",
       ).argParser(readPriority),
     )
-    .addOption(new Option("--tolerate <label>", "tainted devices too; repeatable").argParser(gathered))
-    .addOption(new Option("--avoid <label>", "no devices with this label; repeatable").argParser(gathered))
-    .option("--reservation <id>", "fixed slices of this reservation, and no others")
-    .option("--same-device", "let several slices lie on one device");
+    .option("--reservation <id>", "fixed slices of this reservation, and no others");
 }
 
 /** What a request has that is made, beside its share. */
@@ -153,40 +162,10 @@ export function addRequestOptions(command: Command): Command {
 }
 
 /** A command line that names no share asks for whole devices, or for any slice of a profile. */
-export function shareOf(flags: ShareFlags): ShareOptions {
-  const {
-    devices,
-    fraction,
-    memory,
-    wait,
-    name,
-    sameDevice,
-    mode,
-    policy,
-    priority,
-    filter,
-    tolerate,
-    avoid,
-    reservation,
-    idleTimeout,
-  } = flags;
-  const whole = mode === "profile" || reservation !== undefined ? {} : { fraction: 1 };
-  const share = memory !== undefined ? { memory } : fraction !== undefined ? { fraction } : whole;
-  return {
-    devices,
-    ...share,
-    ...(wait === undefined ? {} : { wait }),
-    ...(name === undefined ? {} : { name }),
-    ...(sameDevice === undefined ? {} : { sameDevice }),
-    ...(mode === undefined ? {} : { mode }),
-    ...(policy === undefined ? {} : { policy }),
-    ...(priority === undefined ? {} : { priority }),
-    ...(filter === undefined ? {} : { filters: filter }),
-    ...(tolerate === undefined ? {} : { tolerate }),
-    ...(avoid === undefined ? {} : { avoid }),
-    ...(reservation === undefined ? {} : { reservation }),
-    ...(idleTimeout === undefined ? {} : { idleTimeout }),
-  };
+export function shareOf({ filter, ...flags }: SlicesFlags & Partial<ShareFlags>): ShareOptions {
+  const { fraction, memory, mode, reservation } = flags;
+  const isAll = (fraction ?? memory ?? reservation) === undefined && mode !== "profile";
+  return { ...flags, ...(isAll ? { fraction: 1 } : {}), ...(filter === undefined ? {} : { filters: filter }) };
 }
 
 /** Runs `work` with a control connection, and closes it whatever happens. */

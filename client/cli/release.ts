@@ -18,7 +18,7 @@ export function addReleaseCommand(program: Command): void {
 Releasing a lease that has ended already succeeds.
 
 Examples:
-  sluice release L3f9c2
+  sluice release lease-3f9c2a
   sluice leases --json | jq -r '.leases[].id' | xargs -n1 sluice release`,
   );
   command.action(async (id: string | undefined, options: ServerOptions & JsonOptions) => {

@@ -2,23 +2,24 @@
 import type { Command } from "commander";
 import type { Reservation__Output as Reservation } from "../../proto/generated/sluice/v1/Reservation.ts";
 import { allocateRequest } from "../allocate-options.ts";
+import { shareText } from "./granted.ts";
 import {
   ADMINS_ALONE,
   addJsonOption,
   addServerOption,
-  addShareOptions,
+  addSlicesOptions,
   type JsonOptions,
   READERS_ALONE,
   readDuration,
   type ServerOptions,
-  type ShareFlags,
+  type SlicesFlags,
   shareOf,
   withControl,
 } from "./options.ts";
-import { print, printJson, sizeText, terminalWidth } from "./output.ts";
+import { print, printJson, terminalWidth } from "./output.ts";
 import { type Column, formatTable } from "./table.ts";
 
-interface ReserveOptions extends ServerOptions, JsonOptions, ShareFlags {
+interface ReserveOptions extends ServerOptions, JsonOptions, SlicesFlags {
   readonly for?: number;
 }
 
@@ -37,7 +38,7 @@ export function addReservationCommands(program: Command): void {
     .command("reserve")
     .description("hold fixed slices for a tenant, whether or not it uses them (admin)")
     .argument("<tenant>", "whom they are for");
-  addShareOptions(reserve)
+  addSlicesOptions(reserve)
     .option("--for <duration>", "how long, like 7d (default: until they are given up)", readDuration)
     .option("--name <text>", "a name for people");
   addJsonOption(addServerOption(reserve)).addHelpText(
@@ -55,12 +56,11 @@ Examples:
   sluice run --reservation reservation-3f9c2a -- node fit.js`,
   );
   reserve.action(async (tenant: string, options: ReserveOptions) => {
-    const { for: duration, mode = "profile", ...flags } = options;
-    const life = duration === undefined ? {} : { durationMax: duration };
-    const request = allocateRequest({ ...shareOf({ ...flags, mode }), ...life });
+    const life = options.for === undefined ? {} : { durationMax: options.for };
+    const request = allocateRequest({ ...shareOf({ ...options, mode: "profile" }), ...life });
     const { reservation } = await withControl(options, (control) => control.reserve({ tenant, request }));
     if (options.json) printJson({ reservation });
-    else if (reservation !== null) print(`Reserved for ${tenant}: ${slicesText(reservation)}, as ${reservation.id}.`);
+    else if (reservation !== null) print(`Reserved for ${tenant}: ${shareText([reservation])}, as ${reservation.id}.`);
   });
 
   const unreserve = program
@@ -99,19 +99,17 @@ Examples:
   });
 }
 
-/** As `2 x 9.5GiB of cuda:0`. */
-function slicesText({ slices }: Reservation): string {
-  const counts = new Map<string, number>();
-  for (const { deviceId, memoryBytes } of slices) {
-    const text = `${sizeText(memoryBytes)} of ${deviceId}`;
-    counts.set(text, (counts.get(text) ?? 0) + 1);
-  }
-  return [...counts].map(([text, count]) => (count === 1 ? text : `${count} x ${text}`)).join(", ") || "-";
-}
-
 function row(reservation: Reservation): string[] {
   const { id, tenant, name, slices, endsAtMs, waiting } = reservation;
   const used = slices.filter(({ leaseId }) => leaseId !== "").length;
   const until = endsAtMs === 0 ? "given up" : new Date(endsAtMs).toISOString();
-  return [id, tenant, name || "-", slicesText(reservation), `${used} of ${slices.length}`, String(waiting), until];
+  return [
+    id,
+    tenant,
+    name || "-",
+    shareText([reservation]) || "-",
+    `${used} of ${slices.length}`,
+    String(waiting),
+    until,
+  ];
 }

@@ -86,7 +86,8 @@ async function run(words: string[], options: RunOptions): Promise<void> {
     interruptible((signal) => control.allocate(request, { signal, ...tellWaiting, onQueued }), {
       finish: (granted) => {
         const grant = leasesOf(granted);
-        if (hasWaited) note(`The wait is over: the command starts with ${shareText(grant.leases)}.`);
+        if (hasWaited)
+          note(`The wait is over: the command starts with ${shareText(grant.leases.map(({ lease }) => lease))}.`);
         return runUnder(grant, { control, processes, bundle, file, args });
       },
       undo: async (granted) => {

@@ -1,5 +1,5 @@
 /** `sluice watch`: the pool as it changes. A picture that redraws itself on a terminal, a line of JSON per change with `--json`. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/Tenant.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { changedCopy, emptyCopy, type PoolCopy } from "../../shared/pool-copy.ts";
@@ -74,7 +74,11 @@ export function addWatchCommand(program: Command): void {
   const command = program
     .command("watch")
     .description("show the pool as it changes: devices, leases with their rates, the queue")
-    .option("--interval <duration>", "the least time between two pictures, from 100ms to 1m", readDuration, 1_000);
+    .addOption(
+      new Option("--interval <duration>", "the least time between two pictures, from 100ms to 1m")
+        .argParser(readDuration)
+        .default(1_000, "1s"),
+    );
   addJsonOption(addServerOption(command)).addHelpText(
     "after",
     `

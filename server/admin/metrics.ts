@@ -30,6 +30,9 @@ export class Metrics {
     this.#classNames = new Map([...priorityClasses].map(([name, priority]) => [priority, name]));
     // Among them the delay of the event loop, which says whether the daemon keeps up.
     collectDefaultMetrics({ register: this.#registry });
+    // Gauges that are named as counters, which Prometheus' own check of names refuses.
+    for (const what of ["handles", "requests", "resources"])
+      this.#registry.removeSingleMetric(`nodejs_active_${what}_total`);
     const about = this.#gauge("sluice_build_info", "Version of the server; always 1.", ["version"]);
     about.set({ version }, 1);
     this.observer = { ...this.#leaseCounters(), ...this.#callCounters() };

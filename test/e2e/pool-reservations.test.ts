@@ -127,7 +127,7 @@ describe("a reservation", () => {
   });
 
   it.each([
-    [["reserve", "local", "--mode", "dynamic", "-p", "0.5"], 2, "the mode is [profile]"],
+    [["reserve", "local", "--processes", "2"], 2, "unknown option '--processes'"],
     [["reserve", "local", "-n", "2"], 1, "IMPOSSIBLE_REQUEST"],
     [["reserve", ""], 2, "names no tenant"],
     [["unreserve", "none"], 1, "RESERVATION_NOT_FOUND"],

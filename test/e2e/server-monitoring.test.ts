@@ -89,12 +89,12 @@ describe("metrics", () => {
     expect(refused.reduce((sum, { value }) => sum + value, 0)).toBeGreaterThan(0);
   });
 
-  it("keep the conventions: every name is explained, counters end in _total, buckets rise to the count", async () => {
+  it("keep the conventions: every name is explained, counters and nothing else end in _total, buckets rise to the count", async () => {
     const text = await (await get("/metrics")).text();
     const types = new Map([...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [name!, type!]));
     for (const [name, type] of types) {
       expect(text).toContain(`# HELP ${name} `);
-      if (type === "counter") expect(name).toMatch(/_total$/);
+      expect(name.endsWith("_total"), name).toBe(type === "counter");
     }
     const all = samplesOf(text);
     for (const { name } of all) expect([...types.keys()].some((known) => name.startsWith(known))).toBe(true);

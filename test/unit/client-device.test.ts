@@ -161,6 +161,9 @@ describe("buffers", () => {
     ]) {
       await expect(buffer.read(Float32Array, options)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     }
+    for (const slip of [undefined, 4, DataView]) {
+      await expect(buffer.read(slip as unknown as Float32ArrayConstructor)).rejects.toThrow("A read takes what makes ");
+    }
     expect(fakes[0]!.session.calls).toBe(calls);
   });
 

@@ -19,6 +19,8 @@ class CountingControl extends Control {
   }
 }
 
+const BEAT_MS = 5_000;
+
 function hold(control: Control, heartbeatIntervalMs = 10): { readonly holder: Holder; readonly ends: SluiceError[] } {
   const ends: SluiceError[] = [];
   const holder = new Holder({
@@ -54,24 +56,50 @@ test("a hold is opened a moment behind the grant, at once when somebody wants it
   vi.useFakeTimers();
   try {
     const control = new CountingControl();
-    const { holder } = hold(control, 5_000);
+    const { holder } = hold(control, BEAT_MS);
     expect(control.holds).toBe(0);
     vi.advanceTimersByTime(1_000);
     expect(control.holds).toBe(1);
     holder.stop();
 
-    const asked = hold(control, 5_000);
+    const asked = hold(control, BEAT_MS);
     void asked.holder.reason();
     vi.advanceTimersByTime(1);
     expect(control.holds).toBe(2);
     asked.holder.stop();
 
-    const over = hold(control, 5_000);
+    const over = hold(control, BEAT_MS);
     over.holder.stop();
     vi.advanceTimersByTime(60_000);
     expect(control.holds).toBe(2);
     control.close();
   } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a client that stood still asks the server whether the lease lives; one that hears nothing for as long knows that it does not", () => {
+  vi.useFakeTimers();
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+  try {
+    const control = new CountingControl();
+    const { ends } = hold(control, BEAT_MS);
+    const pass = (beats: number): void => {
+      for (let beat = 0; beat < beats; beat++) {
+        now += BEAT_MS;
+        vi.advanceTimersByTime(BEAT_MS);
+      }
+    };
+    pass(3);
+    now += 10 * 60_000;
+    pass(13);
+    expect(ends).toEqual([]);
+    pass(1);
+    expect(ends).toMatchObject([{ code: "LEASE_EXPIRED" }]);
+    control.close();
+  } finally {
+    clock.mockRestore();
     vi.useRealTimers();
   }
 });
