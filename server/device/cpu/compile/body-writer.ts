@@ -20,7 +20,7 @@ export abstract class BodyWriter implements BlockWriter {
   }
 
   instructions(block: Block): void {
-    this.emitter.plan = planAccesses(block.instructions);
+    this.emitter.begin(planAccesses(block.instructions));
     for (const instruction of block.instructions) emitInstruction(this.emitter, instruction);
   }
 

@@ -16,6 +16,7 @@ import { specialType } from "../ptx/special-registers.ts";
 import type { Code, WasmType } from "../wasm/code.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import type { AccessPlan } from "./access-plan.ts";
+import { type RegionUse, shareRegisters } from "./register-spans.ts";
 import { pushSpecial } from "./special.ts";
 import type { ImportName, Unit } from "./unit.ts";
 
@@ -68,6 +69,9 @@ export class Emitter {
   plan: AccessPlan = new Map();
   readonly #registers = new Map<Register, number>();
   readonly #scratch = new Map<string, number>();
+  /** Locals of the block that is being written, for what is worked out once in it; how many are in use. */
+  readonly #indices: number[] = [];
+  #indicesUsed = 0;
 
   constructor(unit: Unit, code: Code, frame: Frame) {
     this.unit = unit;
@@ -75,14 +79,38 @@ export class Emitter {
     this.frame = frame;
   }
 
+  /** Gives the registers of what is to be written their locals, those that are never wanted at the same time the same. */
+  share(use: RegionUse): void {
+    const kindOf = (register: Register) => this.#kindOf(register);
+    for (const [register, number] of shareRegisters(use, kindOf)) {
+      this.#registers.set(register, this.scratch(kindOf(register), `register ${number}`));
+    }
+  }
+
+  #kindOf(register: Register): WasmType {
+    return this.isVector(register) ? "v128" : wasmType(register.type);
+  }
+
   /** The local of a register. */
   register(register: Register): number {
     let local = this.#registers.get(register);
     if (local === undefined) {
-      local = this.code.local(this.isVector(register) ? "v128" : wasmType(register.type));
+      local = this.code.local(this.#kindOf(register));
       this.#registers.set(register, local);
     }
     return local;
+  }
+
+  /** Begins a block, of which this is decided. */
+  begin(plan: AccessPlan): void {
+    this.plan = plan;
+    this.#indicesUsed = 0;
+  }
+
+  /** A local for a checked index, until the block ends. */
+  index(): number {
+    this.#indices[this.#indicesUsed] ??= this.code.local("i32");
+    return this.#indices[this.#indicesUsed++]!;
   }
 
   /**
@@ -119,7 +147,7 @@ export class Emitter {
   }
 
   /** A local for values that live only within one instruction; the same name and type is the same local. */
-  scratch(type: HeldType, name = ""): number {
+  scratch(type: WasmType, name = ""): number {
     const key = `${type}${name}`;
     let local = this.#scratch.get(key);
     if (local === undefined) {

@@ -47,6 +47,7 @@ export function writeFunction(unit: Unit, placed: PlacedRoutine, functions: Read
   code.end();
   writeSharedLimit(emitter);
   if (position !== undefined) writePosition(emitter, position);
+  emitter.share({ start: graph.entry, brought: [], kept: () => [] });
   writeRegion(graph.entry, new FunctionWriter(emitter));
   return code;
 }

@@ -20,6 +20,7 @@ import { type Callee, Emitter, wasmType } from "./emitter.ts";
 import type { Block, Leave } from "./graph.ts";
 import type { PlacedRoutine } from "./kernel.ts";
 import { type Region, type Regions, regionBlocks } from "./regions.ts";
+import { useOf } from "./register-spans.ts";
 import { writeRegion } from "./structure.ts";
 import { accesses, readsOnResuming } from "./traits.ts";
 import type { Unit } from "./unit.ts";
@@ -94,6 +95,7 @@ class RegionWriter extends BodyWriter {
     const { frame } = this.emitter;
     const { position } = frame;
     const end = 2;
+    this.emitter.share(useOf(this.#region, this.#parts.regions));
     this.#writeRecordAddress();
     writeSharedLimit(this.emitter);
     if (position !== undefined) writePosition(this.emitter, position);

@@ -93,7 +93,7 @@ function requireInside(inside: boolean, variable: Variable, { at }: Place): void
 function pushGroup(emitter: Emitter, register: Register | undefined, place: Place & { group: AccessGroup }): number {
   const { group, offset } = place;
   if (group.local === undefined) {
-    group.local = emitter.code.local("i32");
+    group.local = emitter.index();
     const span = group.high - group.low;
     const constant = pushDynamic(emitter, register, { ...place, offset: group.low }, span);
     if (constant !== 0) emitter.code.i32(constant).op("i32.add");
