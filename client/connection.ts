@@ -46,6 +46,11 @@ export interface ConnectionOptions {
   readonly silenceMs?: number | undefined;
   /** Called when the connection breaks, and when the session goes on. */
   readonly onConnection?: (change: ConnectionChange) => void;
+  /**
+   * Asked when the first connecting has failed: resolves with the endpoints to try then, as the same session, which the server may have begun;
+   * rejects with why there is no point. Default: there is none.
+   */
+  readonly again?: (failure: SluiceError) => Promise<readonly string[]>;
   /** Asked when the connection is lost without a word: why, if anyone knows. Bounded in time; never rejects. */
   readonly reasonOfLoss: () => Promise<SluiceError | undefined>;
   /** A connection that may be there already, for the first connecting. */
@@ -71,7 +76,8 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #outbox: Outbox;
   readonly #handlers: ConnectionHandlers;
-  readonly #sessionId = randomBytes(SESSION_ID_BYTES);
+  #sessionId = randomBytes(SESSION_ID_BYTES);
+  #endpoints: readonly string[];
   readonly #reconnection: Reconnection;
   readonly #watch: SilenceWatch;
   readonly #linkHandlers: LinkHandlers;
@@ -96,6 +102,7 @@ export class Connection {
 
   constructor(options: ConnectionOptions, outbox: Outbox, handlers: ConnectionHandlers) {
     this.#options = options;
+    this.#endpoints = options.endpoints;
     this.#outbox = outbox;
     this.#handlers = handlers;
     this.#resumeMs = options.resumeMs ?? SESSION_GRACE_MS;
@@ -141,10 +148,26 @@ export class Connection {
 
   /**
    * Connects for the first time. One that breaks in the handshake is tried again a few times: the server may have begun the session.
-   * So is one that was refused because too many are under way, such as those of other clients that connect before their grants.
+   * So is one that was refused because too many are under way, such as those of other clients that connect before their grants. Then it asks
+   * whether to try on, and where.
    * @throws SluiceError
    */
   async open(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#openHere();
+        return;
+      } catch (error) {
+        const { again } = this.#options;
+        if (again === undefined || this.#isOver) throw error;
+        this.#endpoints = await again(toSluiceError(error));
+        // One that ends with its connection is not to be met again.
+        if (this.#resumeMs === 0) this.#sessionId = randomBytes(SESSION_ID_BYTES);
+      }
+    }
+  }
+
+  async #openHere(): Promise<void> {
     for (let left = this.#resumeMs === 0 ? 0 : HANDSHAKE_RETRIES; ; left--) {
       try {
         await this.#connect(HANDSHAKE_TIMEOUT_MS);
@@ -201,7 +224,8 @@ export class Connection {
   }
 
   async #dial(timeoutMs: number): Promise<void> {
-    const { endpoints, host, server, leaseId, secret, signal } = this.#options;
+    const { host, server, leaseId, secret, signal } = this.#options;
+    const endpoints = this.#endpoints;
     try {
       const early = await this.#options.early?.take(endpoints.map((each) => withHost(each, host)));
       await Link.open({

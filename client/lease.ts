@@ -3,6 +3,7 @@ import type { Connection__Output as Connection } from "../proto/generated/sluice
 import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
 import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
+import { SESSION_GRACE_MS } from "../shared/limits.ts";
 import { bracketed } from "./address.ts";
 import type { Size } from "./allocate-options.ts";
 import type { ConnectionChange } from "./connection.ts";
@@ -12,7 +13,9 @@ import type { Control, LeaseKey } from "./control.ts";
 import { Device, type SliceSize } from "./device.ts";
 import type { EarlyLink } from "./early-link.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
-import { Session, type SessionOptions } from "./session.ts";
+import { Outage } from "./outage.ts";
+import { isPassing } from "./reconnection.ts";
+import { Session } from "./session.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 /** What a lease did so far, counted by this client. */
@@ -107,8 +110,12 @@ export class Lease {
   static async open(grant: LeaseGrant): Promise<Lease> {
     const life = new LeaseLife();
     const holder = grant.owned ? startHolder(grant, life) : undefined;
+    // A lease that ends meanwhile ends the opening too.
+    const signal = grant.signal === undefined ? life.signal : AbortSignal.any([grant.signal, life.signal]);
     try {
-      const { session, attached } = await openSession(grant, {
+      const { session, attached } = await Session.open({
+        endpoints: endpointsOf(grant.connection.dataEndpoints, grant.transports),
+        again: openingAgain(grant, signal),
         host: bracketed(grant.control.server.host),
         server: { tls: grant.control.tls, submit: () => grant.control.submit() },
         leaseId: grant.key.leaseId,
@@ -122,8 +129,7 @@ export class Lease {
           for (const listener of life.connectionListeners) listener(change);
         },
         reasonOfLoss: () => (holder === undefined ? askForReason(grant) : holder.reason()),
-        // A lease that ends meanwhile ends the opening too.
-        signal: grant.signal === undefined ? life.signal : AbortSignal.any([grant.signal, life.signal]),
+        signal,
       });
       life.session = session;
       const handles = new SessionHandles();
@@ -244,35 +250,26 @@ export class Lease {
 const OPENINGS_MAX = 3;
 
 /**
- * Opens the session. A connection that is lost because the server dies is opened again with the next one, for which the control plane
- * waits: the lease is still there.
+ * Whether to try the first connection again, and where: one that is lost because the server dies is made again with the next server, for which
+ * the control plane waits, since the lease is still there. A new lease of this program's own has no other session than this one: a server that
+ * says so has not heard yet of what its executors do.
  */
-async function openSession(
-  grant: LeaseGrant,
-  options: Omit<SessionOptions, "endpoints">,
-): Promise<Awaited<ReturnType<typeof Session.open>>> {
-  const { control, key } = grant;
-  let { connection } = grant;
+function openingAgain(grant: LeaseGrant, signal: AbortSignal): (failure: SluiceError) => Promise<readonly string[]> {
+  const { control, key, owned, transports } = grant;
+  const busy = new Outage(SESSION_GRACE_MS);
+  let openings = 1;
   let serverId = "";
-  for (let openings = 1; ; openings++) {
-    const endpoints = endpointsOf(connection.dataEndpoints, grant.transports);
-    let isOpen = false;
-    try {
-      // What cannot be opened has not failed yet: it is tried again.
-      const onFailed = (error: SluiceError): void => (isOpen ? options.onFailed(error) : undefined);
-      const opened = await Session.open({ ...options, endpoints, onFailed });
-      isOpen = true;
-      return opened;
-    } catch (error) {
-      const { code } = toSluiceError(error);
-      const mayPass = code === "SERVER_UNREACHABLE" || code === "CONNECTION_LOST";
-      if (!mayPass || openings >= OPENINGS_MAX) throw error;
-      const server = await control.listDevices(options.signal);
-      if (server.serverId !== serverId) openings = 1;
-      serverId = server.serverId;
-      connection = (await control.getLease(key, options.signal)).connection ?? connection;
-    }
-  }
+  return async (failure) => {
+    const isBusy = failure.code === "SESSION_BUSY";
+    if (!isPassing(failure) || (isBusy && !owned)) throw failure;
+    if (isBusy) await busy.pause(failure, signal);
+    else if (openings++ >= OPENINGS_MAX) throw failure;
+    const server = await control.listDevices(signal);
+    if (server.serverId !== serverId) openings = 1;
+    serverId = server.serverId;
+    const { connection } = await control.getLease(key, signal);
+    return endpointsOf((connection ?? grant.connection).dataEndpoints, transports);
+  };
 }
 
 /** What the parts of a lease tell each other about its end. */

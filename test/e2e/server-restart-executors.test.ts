@@ -3,6 +3,8 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import type { SluiceError } from "sluice";
 import { expect, test } from "vitest";
+import { Control } from "../../client/control.ts";
+import { Lease } from "../../client/lease.ts";
 import { executorsOf, isAlive } from "../support/processes.ts";
 import { MiB, RawSession, raw } from "../support/raw-client.ts";
 import { leaseIds, restarts, untilEmpty } from "../support/restarts.ts";
@@ -92,10 +94,19 @@ test("an executor that says nothing at the start keeps its lease, and takes a se
   await stage.server.start();
   expect(await leaseIds(pool)).toEqual([lease.id]);
   await expect(RawSession.open(stage.server.data, lease)).rejects.toThrow("SESSION_BUSY");
+  // A program whose own new lease it is knows that this passes.
+  const own = new Control({ server: stage.server.grpc });
+  const { lease: info, connection } = lease.granted;
+  const key = { leaseId: lease.id, secret: lease.secret };
+  const terms = { info: info!, connection: connection!, devices: 1, owned: true, onOutput: () => {} };
+  const opening = Lease.open({ control: own, key, ...terms });
+  await expect(inTime("nothing", opening, 300)).rejects.toThrow("in vain");
   process.kill(executor!.pid, "SIGCONT");
-  const session = await waitFor("a session", () => RawSession.open(stage.server.data, lease).catch(() => undefined));
-  expect((await session.ask(raw.attach())).code).toBe("OK");
+  const opened = await inTime("the program's session", opening);
+  expect([...(await opened.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))]).toEqual([7]);
   expect(executorsOf(stage.server.state).map(({ pid }) => pid)).toEqual([executor!.pid]);
+  await opened.release();
+  own.close();
 });
 
 test("what a lease has used is in the ledger when its server dies while it releases it", async () => {

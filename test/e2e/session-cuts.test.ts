@@ -12,8 +12,9 @@ import { Control } from "../../client/control.ts";
 import { formatLeaseKeys } from "../../client/environment.ts";
 import { Lease } from "../../client/lease.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
-import { CuttingProxy } from "../support/cutting-proxy.ts";
+import { type CutPlan, CuttingProxy } from "../support/cutting-proxy.ts";
 import { createRandom } from "../support/random.ts";
+import { RawConnection } from "../support/raw-client.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -65,14 +66,14 @@ interface Stand {
   close(): Promise<void>;
 }
 
-/** A lease on the cpu device whose data connection goes through a proxy. */
-async function borrowThroughProxy(transport: Transport): Promise<Stand> {
+/** A lease on the cpu device whose data connection goes through a proxy, which breaks from the first on where `plan` says. */
+async function borrowThroughProxy(transport: Transport, plan?: CutPlan): Promise<Stand> {
   const server = transport === "tls" ? secure : plain;
   const tls = transport === "tls" ? { ca: certificates.ca.cert, cert: undefined, key: undefined } : undefined;
   const proxy =
     transport === "unix"
-      ? await CuttingProxy.to(socketOf(server), undefined, join(server.state, "proxy.sock"))
-      : await CuttingProxy.to(transport === "grpc" ? server.grpc : server.data);
+      ? await CuttingProxy.to(socketOf(server), plan, join(server.state, "proxy.sock"))
+      : await CuttingProxy.to(transport === "grpc" ? server.grpc : server.data, plan);
   const control = new Control({ server: server.grpc, tls });
   const request = allocateRequest({ memory: "64MiB", filters: ["device.id=cpu:0"], wait: "20s" });
   const { lease: info, connection, secret } = await control.allocate(request, {});
@@ -97,6 +98,25 @@ async function borrowThroughProxy(transport: Transport): Promise<Stand> {
   };
   return { proxy, lease, close };
 }
+
+it("a first connection that breaks behind HELLO, and all that are tried at once, cost the lease neither its session nor a second one", async () => {
+  const greeting = new RawConnection(plain.data);
+  const greetingBytes = 16 + (await greeting.next())!.payload.byteLength;
+  greeting.destroy();
+  // The server has begun the session, and WELCOME is lost; then nothing comes through until the server is asked where to go.
+  const { proxy, lease, close } = await borrowThroughProxy("tcp", (connection) => ({
+    direction: "down",
+    afterBytes: connection === 0 ? greetingBytes + 8 : 0,
+    how: "reset",
+  }));
+  try {
+    expect(proxy.cuts).toBeGreaterThan(1);
+    expect([...(await lease.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))]).toEqual([7]);
+    expect(lease.stats.reconnects).toBe(0);
+  } finally {
+    await close();
+  }
+});
 
 describe.each<[Transport, number]>([
   ["tcp", 1_000],
