@@ -2,6 +2,7 @@
  * What a server finds of the one before it: executors that run on, and what the store has of leases and requests. Brings both together before
  * any door is open. Decides nothing about who gets what.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { SluiceError } from "../shared/errors.ts";
 import type { RestoredLease, RestoredState } from "./control/restored-state.ts";
@@ -9,11 +10,16 @@ import type { ControlFolders, FoundFolder } from "./executor/control-folder.ts";
 import type { ExecutorUsage } from "./executor/control-messages.ts";
 import { ExecutorProcess, type Hello } from "./executor/executor-process.ts";
 import { isThere } from "./process-identity.ts";
+import { isListenedAt } from "./session/local-socket.ts";
 import { decayedUsage } from "./store/ledger.ts";
 import type { OpenLease, Store } from "./store/store.ts";
 
 /** How long a start waits for executors to say where they stand. One that is busy for longer is taken up all the same, as busy. */
 const HELLO_MS_MAX = 2_000;
+
+/** How long an executor may take to come so far as to mark its folder. */
+const MARK_MS_MAX = 30_000;
+const MARK_POLL_MS = 10;
 
 /** How long a killed process may take to die before the start is given up: a driver may hold it up. */
 const DEATH_MS_MAX = 30_000;
@@ -47,7 +53,7 @@ export interface LastRun {
  * @throws SluiceError EXECUTOR_FAILED when one that must end does not
  */
 export async function findLastRun({ folders, store, now, usageHalfLifeMs, log }: RestartOptions): Promise<LastRun> {
-  const folderList = folders.list();
+  const folderList = await Promise.all(folders.list().map((folder) => marked(folders, folder)));
   const found = await Promise.all(folderList.flatMap((folder) => findExecutor(folders, folder) ?? []));
   storeUse(store, found, folderList);
   const open = new Map(store.openLeases().map((lease) => [lease.lease.id, lease]));
@@ -75,6 +81,20 @@ export async function findLastRun({ folders, store, now, usageHalfLifeMs, log }:
     usage: decayedUsage(store, { now, halfLifeMs: usageHalfLifeMs }),
   };
   return { state, executors };
+}
+
+/**
+ * The folder, once its process has marked it: one that has just been started has yet to, and may already have been told whose it is. Where nobody
+ * listens there is no process. One that takes too long finds its folder gone, and ends.
+ */
+async function marked(folders: ControlFolders, folder: FoundFolder): Promise<FoundFolder> {
+  const { name } = folder;
+  const deadline = performance.now() + MARK_MS_MAX;
+  for (let now = folder; ; now = folders.look(name)) {
+    const isOver = now.identity !== undefined || performance.now() >= deadline;
+    if (isOver || !(await isListenedAt(folders.sockets(name).control))) return now;
+    await pause(MARK_POLL_MS);
+  }
 }
 
 /** An executor that runs, by its folder, once it has said where it stands or takes too long for that. */

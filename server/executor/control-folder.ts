@@ -91,12 +91,15 @@ export class ControlFolders {
   }
 
   list(): FoundFolder[] {
-    return readdirSync(this.#root).map((name) => {
-      const files = tryTo(() => readdirSync(this.path(name))) ?? [];
-      const mark = files.find((file) => file.startsWith(PROCESS_MARK))?.slice(PROCESS_MARK.length) ?? "";
-      const leaseId = files.find((file) => file.startsWith(LEASE_MARK));
-      return { name, identity: parseIdentity(mark), leaseId, usage: usageIn(files) };
-    });
+    return readdirSync(this.#root).map((name) => this.look(name));
+  }
+
+  /** A folder as it is now; an empty one where there is none. */
+  look(name: string): FoundFolder {
+    const files = tryTo(() => readdirSync(this.path(name))) ?? [];
+    const mark = files.find((file) => file.startsWith(PROCESS_MARK))?.slice(PROCESS_MARK.length) ?? "";
+    const leaseId = files.find((file) => file.startsWith(LEASE_MARK));
+    return { name, identity: parseIdentity(mark), leaseId, usage: usageIn(files) };
   }
 }
 

@@ -1,8 +1,9 @@
 /**
  * The executor's end of the control socket: it listens, and daemons connect, one after the other. What the last one still said is heard
- * before the next one is greeted. Knows no message.
+ * before the next one is greeted, also of one that was gone before it was greeted itself. Knows no message.
  */
 import { createServer, type Server, type Socket } from "node:net";
+import { writerOf } from "../session/socket-pair.ts";
 import { readMessages, writeMessage } from "./message-lines.ts";
 
 export interface DaemonChannelOptions {
@@ -10,6 +11,8 @@ export interface DaemonChannelOptions {
   readonly listener: number;
   readonly onConnected: () => void;
   readonly onMessage: (message: unknown) => void;
+  /** A daemon is gone, and all that it said has been heard. */
+  readonly onGone: () => void;
   /** The daemon is gone and no other is there yet. */
   readonly onLost: () => void;
 }
@@ -19,6 +22,8 @@ export class DaemonChannel {
   readonly #server: Server;
   readonly #waiting: Socket[] = [];
   #current: Socket | undefined;
+  /** Of the current one: a write that fails must not end the reading of what came before. */
+  #writer: Socket | undefined;
 
   constructor(options: DaemonChannelOptions) {
     this.#options = options;
@@ -32,31 +37,39 @@ export class DaemonChannel {
 
   /** Says it to the daemon; without one it is lost, as the next is told where things stand. */
   send(message: object): void {
-    if (this.#current !== undefined) writeMessage(this.#current, message);
+    if (this.#writer !== undefined) writeMessage(this.#writer, message);
   }
 
   /** Resolves when all that was said is on its way. */
   close(): Promise<void> {
     this.#server.close();
     return new Promise((resolve) => {
-      const current = this.#current;
-      if (!current?.writable) {
+      const writer = this.#writer;
+      if (!writer?.writable) {
         resolve();
         return;
       }
-      current.once("close", resolve);
-      current.end(resolve);
+      writer.once("close", resolve);
+      writer.end(resolve);
     });
   }
 
   #next(): void {
     const socket = this.#waiting.shift();
     this.#current = socket;
+    this.#writer = undefined;
     if (socket === undefined) {
       this.#options.onLost();
       return;
     }
-    socket.once("close", () => this.#next());
+    const writer = writerOf(socket);
+    this.#writer = writer;
+    writer.on("error", () => writer.destroy());
+    socket.once("close", () => {
+      writer.destroy();
+      this.#options.onGone();
+      this.#next();
+    });
     this.#options.onConnected();
     readMessages(socket, this.#options.onMessage);
     socket.resume();

@@ -154,11 +154,12 @@ export class ExecutorProcess {
     this.#life.kill();
   }
 
-  /** Leaves the process to the daemon after this one. */
+  /** Leaves the process to the daemon after this one. What it was told is still sent, if this process lives for another turn; nothing waits for it. */
   leave(): void {
     this.#left = true;
     this.#life.leave();
-    this.#control?.destroy();
+    this.#control?.end();
+    this.#control?.unref();
   }
 
   /** From now on its death is not its lease's, for the daemon after this one too. */
@@ -188,6 +189,7 @@ export class ExecutorProcess {
       else this.#life.watch();
     });
     readMessages(control, (value) => {
+      if (this.#left) return;
       const message = value as FromExecutor;
       if (message.kind === "hello") this.#onHello(message);
       if (message.kind === "ended") this.#onEnded();

@@ -35,6 +35,8 @@ const CONTROL_BYTES = 24;
 const TAG_AT = 216;
 /** The most bytes that a tag may have. */
 export const TAG_BYTES_MAX = 64;
+/** Nothing is sent under it. */
+const NO_TAG = new Uint8Array(0);
 
 /** Connections that wait to be accepted. A daemon connects once; those of daemons that died before count too. */
 const BACKLOG = 64;
@@ -176,3 +178,6 @@ export function receiveHandle(receiver: number, tag: Uint8Array): number | undef
     if (fd !== undefined) closeSync(fd);
   }
 }
+
+/** Closes what was sent and not asked for, so that those whose connections these are need not wait for an answer. */
+export const closeHandles = (receiver: number): void => void receiveHandle(receiver, NO_TAG);

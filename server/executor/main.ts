@@ -3,13 +3,14 @@
  * and outlives it while it has a lease. It lives by the messages of control-messages.ts, and leaves signals to the daemon.
  * Its argument is its folder (control-folder.ts); its third and fourth descriptor are the sockets in it.
  */
+import { existsSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { identityOf } from "../process-identity.ts";
 import { markLease, markProcess, markUsage, rehearseMark } from "./control-folder.ts";
 import { DaemonChannel } from "./daemon-channel.ts";
 import { deliverTo } from "./delivery.ts";
 import { Executor } from "./executor.ts";
-import { prepareHandles } from "./handle-passing.ts";
+import { closeHandles, prepareHandles } from "./handle-passing.ts";
 import { rehearse } from "./rehearsal.ts";
 
 /** How often the daemon hears what the lease costs. */
@@ -39,6 +40,8 @@ const executor = new Executor({
     try {
       markLease(folder, leaseId);
     } catch (error) {
+      // A daemon that saw nobody in the folder has removed it, and would lend the lease's memory again.
+      if (!existsSync(folder)) fail(error);
       // The next daemon then has only this process's word for it.
       console.error(error);
     }
@@ -71,6 +74,8 @@ const channel = new DaemonChannel({
   onMessage: (message) => {
     deliver(message).catch(fail);
   },
+  // What it handed over and did not say for what, nobody else will.
+  onGone: () => closeHandles(HANDLES),
   onLost: () => {
     const { orphanTimeoutMs } = executor;
     // A spare ends with its daemon.

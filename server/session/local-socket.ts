@@ -25,7 +25,8 @@ export async function freeSocketPath(path: string): Promise<void> {
   unlinkSync(path);
 }
 
-function isListenedAt(path: string): Promise<boolean> {
+/** Whether somebody listens at a socket's path, which need not be there. */
+export function isListenedAt(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once("connect", () => {
@@ -33,6 +34,6 @@ function isListenedAt(path: string): Promise<boolean> {
       resolve(true);
     });
     // Refused: the file outlived its process. Anything else, such as a missing permission, may be somebody's.
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
   });
 }

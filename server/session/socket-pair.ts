@@ -12,6 +12,9 @@ const types = { stream: 1, datagram: 2 } as const;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
+type Dup = (fd: number) => number;
+let dup: Dup | undefined;
+
 type SocketPair = (domain: number, type: number, protocol: number, fds: Int32Array) => number;
 let socketpair: SocketPair | undefined;
 
@@ -32,4 +35,16 @@ export const socketOf = (fd: number): Socket => new Socket({ fd, readable: true,
 export function joinedSockets(): readonly [Socket, Socket] {
   const [one, other] = joinedDescriptors("stream");
   return [socketOf(one), socketOf(other)];
+}
+
+/**
+ * Another socket on the same connection, for writing alone, so that what fails there costs nothing that is still to be read. The caller's to
+ * destroy. @throws SluiceError TOO_MANY_CONNECTIONS when the process may open no more
+ */
+export function writerOf(socket: Socket): Socket {
+  dup ??= koffi.load(null).func("dup", "int", ["int"]) as unknown as Dup;
+  const { _handle: handle } = socket as { _handle?: { fd?: number } | null };
+  const fd = dup(handle?.fd ?? -1);
+  if (fd < 0) throw new SluiceError("TOO_MANY_CONNECTIONS", `The process can open no other socket [${koffi.errno()}].`);
+  return new Socket({ fd, readable: false, writable: true });
 }

@@ -75,11 +75,15 @@ describe("messages", () => {
 
 describe("an executor's channel", () => {
   let channel: DaemonChannel;
+  let listener: number;
   let heard: string[];
 
   beforeEach(() => {
     heard = [];
-    const listener = listenAt(path);
+    listener = listenAt(path);
+  });
+
+  const begin = (): void => {
     channel = new DaemonChannel({
       listener,
       onConnected: () => {
@@ -87,15 +91,17 @@ describe("an executor's channel", () => {
         channel.send({ kind: "hello" });
       },
       onMessage: (message) => heard.push(String((message as { kind: string }).kind)),
+      onGone: () => heard.push("gone"),
       onLost: () => heard.push("lost"),
     });
-  });
+  };
 
   /** What a daemon hears first. */
   const greeting = (socket: Socket): Promise<unknown> =>
     new Promise((resolve) => readMessages(socket, (message) => resolve(message)));
 
   it("hears what the last daemon said before it greets the next, which came meanwhile", async () => {
+    begin();
     const first = await open();
     await inTime("the greeting", greeting(first));
     const second = await open();
@@ -107,7 +113,7 @@ describe("an executor's channel", () => {
     expect(await inTime("the greeting", secondGreeted)).toEqual({ kind: "hello" });
     writeMessage(second, { kind: "three" });
     await waitFor("the last message", () => heard.includes("three"));
-    expect(heard).toEqual(["connected", "one", "two", "connected", "three"]);
+    expect(heard).toEqual(["connected", "one", "two", "gone", "connected", "three"]);
     second.destroy();
     await waitFor("the loss", () => heard.at(-1) === "lost");
     const third = await open();
@@ -117,6 +123,7 @@ describe("an executor's channel", () => {
   });
 
   it("sends all that was said before it closes, and listens no more", async () => {
+    begin();
     const daemon = await open();
     const messages: unknown[] = [];
     readMessages(daemon, (message) => messages.push(message));
@@ -128,7 +135,31 @@ describe("an executor's channel", () => {
     daemon.destroy();
   });
 
+  it("hears a daemon that was gone before this process came to greet it", async () => {
+    const daemon = await open();
+    writeMessage(daemon, { kind: "one" });
+    await new Promise<void>((resolve) => daemon.write('{"kind":"two"}\n', () => resolve()));
+    daemon.destroy();
+    begin();
+    await waitFor("the loss", () => heard.at(-1) === "lost");
+    expect(heard).toEqual(["connected", "one", "two", "gone", "lost"]);
+    await channel.close();
+  });
+
+  it("hears what a daemon said at its end, also when it says something to that daemon before", async () => {
+    begin();
+    const daemon = await open();
+    await inTime("the greeting", greeting(daemon));
+    writeMessage(daemon, { kind: "one" });
+    daemon.destroy();
+    for (let count = 0; count < 3; count++) channel.send({ kind: "usage", count });
+    await waitFor("the loss", () => heard.at(-1) === "lost");
+    expect(heard).toEqual(["connected", "one", "gone", "lost"]);
+    await channel.close();
+  });
+
   it("without a daemon says nothing and closes at once", async () => {
+    begin();
     channel.send({ kind: "usage" });
     await inTime("the close", channel.close());
     expect(heard).toEqual([]);

@@ -13,7 +13,14 @@ import { connect, createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { listenAt, newSender, receiveHandle, receiverAt, sendHandle } from "../../server/executor/handle-passing.ts";
+import {
+  closeHandles,
+  listenAt,
+  newSender,
+  receiveHandle,
+  receiverAt,
+  sendHandle,
+} from "../../server/executor/handle-passing.ts";
 import { inTime } from "../support/wait-for.ts";
 
 let folder: string;
@@ -66,6 +73,14 @@ describe("a descriptor", () => {
     closeSync(fd);
     expect(openDescriptors()).toBe(before);
     expect(receiveHandle(receiver, tagOf("stale"))).toBeUndefined();
+  });
+
+  it("that nobody asks for is closed with all others when that is said", () => {
+    const before = openDescriptors();
+    for (const text of ["one", "other"]) send(text);
+    closeHandles(receiver);
+    expect(receiveHandle(receiver, tagOf("other"))).toBeUndefined();
+    expect(openDescriptors()).toBe(before);
   });
 
   it("is a socket that works on in the process that gets it", async () => {
