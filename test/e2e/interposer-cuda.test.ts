@@ -47,6 +47,13 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
+  it("whose kernels launch kernels runs from its PTX, in the order that streams of the device give", async () => {
+    const flags = [...ptx, "-rdc=true", "-lcudadevrt"];
+    const program = compileProgram("test/interposer/launches/tree.cu", { flags, suffix: "-launches" });
+    const finished = await runProgram({ server, command: [program] });
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
   it("that holds PTX for newer devices alone runs on one that stands for such a device, and elsewhere is told of it", async () => {
     const newer = ["90", "100"].flatMap((number) => ["-gencode", `arch=compute_${number},code=compute_${number}`]);
     const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags: newer, suffix: "-newer" });

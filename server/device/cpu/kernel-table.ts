@@ -89,7 +89,8 @@ export class KernelTable {
   /** The functions that a kernel may call. */
   #reached(entry: Outline): Set<Outline> {
     const reached = new Set([entry]);
-    for (const name of this.#places.pointers.keys()) reached.add(this.#functions.get(name)!);
+    for (const [name, { routine }] of this.#places.pointers)
+      if (!routine.isEntry) reached.add(this.#functions.get(name)!);
     for (const { survey } of reached) {
       for (const name of [...survey.calls, ...survey.addresses]) {
         const callee = this.#functions.get(name);

@@ -10,11 +10,12 @@ import type { DeviceModule } from "../device.ts";
 import { CAPABILITY } from "./attributes.ts";
 import type { KernelFacts } from "./compile/kernel.ts";
 import { align, placeParams } from "./compile/places.ts";
-import { type Pointers, placeFunctions, takenFunctions } from "./compile/pointers.ts";
+import { type Pointer, type Pointers, placeFunctions, takenRoutines } from "./compile/pointers.ts";
 import { surveyBody } from "./compile/survey.ts";
 import { GlobalsWindow } from "./globals.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { deviceRuntimeFor } from "./ptx/device-runtime.ts";
+import { KERNEL_DESCRIPTOR_BYTES, LAUNCH_LIST } from "./ptx/launches.ts";
 import { linkPrograms, requireDefined } from "./ptx/link.ts";
 import { parsePtx } from "./ptx/parser.ts";
 import { badImage, type Header, type Program, type Variable } from "./ptx/program.ts";
@@ -26,18 +27,29 @@ export class CpuModule implements DeviceModule {
   readonly table: KernelTable;
   /** Where its variables begin in linear memory; undefined where it has none. */
   readonly place: number | undefined;
+  /** Where kernels leave what they launch; undefined where they launch nothing. */
+  readonly launches: LaunchPlaces | undefined;
 
   constructor(parts: {
     kernels: KernelInfo[];
     globals: GlobalInfo[];
     table: KernelTable;
     place: number | undefined;
+    launches: LaunchPlaces | undefined;
   }) {
     this.kernels = parts.kernels;
     this.globals = parts.globals;
     this.table = parts.table;
     this.place = parts.place;
+    this.launches = parts.launches;
   }
+}
+
+export interface LaunchPlaces {
+  /** Offset in linear memory of the word that names the newest launch. */
+  readonly listAt: number;
+  /** Numbers of the kernels that may be launched so, by the addresses that kernels know. */
+  readonly kernels: ReadonlyMap<bigint, number>;
 }
 
 export interface LoadOptions {
@@ -63,19 +75,32 @@ function readImage(image: Uint8Array): Program {
 export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
   const program = readImage(image);
   const inModule = program.variables.filter(({ space }) => space === "global" || space === "const");
-  const { offsets, byteCount } = placeVariables(inModule);
+  const { offsets, byteCount: variableBytes } = placeVariables(inModule);
+  const taken = takenRoutines(program);
+  const descriptorsAt = align(variableBytes, KERNEL_DESCRIPTOR_BYTES);
+  const byteCount =
+    taken.kernels.length === 0 ? variableBytes : descriptorsAt + taken.kernels.length * KERNEL_DESCRIPTOR_BYTES;
   const place = byteCount === 0 ? undefined : options.window.take(byteCount);
   try {
     const base = options.layout.arenaBase + (place ?? 0);
     const addresses = new Map<Variable, bigint>();
     for (const [variable, offset] of offsets) addresses.set(variable, BigInt(base + offset));
-    const taken = takenFunctions(program);
-    const pointers = placeFunctions(taken, options.window.takeCode(taken.length));
+    const kernels = taken.kernels.map((routine, index): [string, Pointer] => {
+      const address = BigInt(base + descriptorsAt + index * KERNEL_DESCRIPTOR_BYTES);
+      return [routine.name, { routine, address }];
+    });
+    const functions = placeFunctions(taken.functions, options.window.takeCode(taken.functions.length));
+    const pointers: Pointers = new Map([...functions, ...kernels]);
     const table = new KernelTable(program, { layout: options.layout, addresses, pointers });
     if (place !== undefined) {
       const bytes = options.memory.subarray(place, place + byteCount);
       fillVariables(bytes, { program, offsets, addresses, pointers });
+      describeForLaunches(bytes.subarray(descriptorsAt), taken.kernels);
     }
+    const list = [...offsets].find(([{ name }]) => name === LAUNCH_LIST)?.[1];
+    const numbers = new Map(table.entries.map(({ name }, index) => [name, index]));
+    const known = new Map(kernels.map(([name, { address }]) => [address, numbers.get(name)!]));
+    const launches = list === undefined ? undefined : { listAt: (place ?? 0) + list, kernels: known };
     const constantBytes = inModule
       .filter(({ space }) => space === "const")
       .reduce((sum, { byteCount: size }) => sum + size, 0);
@@ -89,6 +114,7 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
       })),
       table,
       place,
+      launches,
     });
   } catch (error) {
     if (place !== undefined) options.window.free(place);
@@ -143,6 +169,13 @@ function fillVariables(
       view.setBigUint64(offset + piece.offset, BigInt.asUintN(64, target + piece.addend), true);
     }
   }
+}
+
+/** Writes what the addresses of kernels point to. */
+function describeForLaunches(bytes: Uint8Array<ArrayBufferLike>, kernels: readonly Header[]): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const [index, kernel] of kernels.entries())
+    view.setUint32(index * KERNEL_DESCRIPTOR_BYTES, placeParams(kernel).byteCount, true);
 }
 
 /** Types of parameters as the contract numbers them. */

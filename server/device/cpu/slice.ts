@@ -26,7 +26,8 @@ import { checkLaunch } from "./launch.ts";
 import { CpuModule, loadImage } from "./module.ts";
 import { Products } from "./product.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
-import { HEAP_BYTES_MIN, Heap } from "./run/heap.ts";
+import { HEAP_BYTES_MIN, Heap, HeapFault } from "./run/heap.ts";
+import { type LaunchMemory, type LaunchRecord, launchParams, takeLaunches } from "./run/launch-list.ts";
 import { isGlobalRange, type MemoryLayout, PAGE_BYTES, planMemory } from "./run/layout.ts";
 import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
 
@@ -159,9 +160,45 @@ export class CpuSlice implements DeviceSlice {
 
   launch(options: LaunchOptions): void | Promise<void> {
     this.#requireHealthy();
-    const kernel = own(options.module).table.get(options.kernel);
+    const module = own(options.module);
+    const kernel = module.table.get(options.kernel);
     checkLaunch(kernel.compiled, options, this.#layout.workers);
-    return this.#run(kernel, options);
+    const started = performance.now();
+    const running = this.#run(kernel, options, started);
+    if (module.launches === undefined) return running;
+    return Promise.resolve(running).then(() => this.#runLaunched(module, started));
+  }
+
+  /** Runs what a kernel has launched, and what that launches: each with all of its own before the next, which is one launch to whoever waits. */
+  async #runLaunched(module: CpuModule, started: number): Promise<void> {
+    const { listAt, kernels } = module.launches!;
+    const { words } = this.#control;
+    const heap = { offset: words[Word.HEAP]! >>> 0, byteCount: words[Word.HEAP_BYTES]! >>> 0 };
+    const memory: LaunchMemory = { bytes: this.#bytes, base: this.#layout.arenaBase, heap, listAt };
+    const open: LaunchRecord[] = [];
+    try {
+      for (;;) {
+        open.push(...takeLaunches(memory).reverse());
+        const record = open.pop();
+        if (record === undefined) return;
+        const number = kernels.get(record.kernel);
+        if (number === undefined) {
+          const what = `[0x${record.kernel.toString(16)}], which is no kernel of its module`;
+          throw new SluiceError("BAD_LAUNCH", `A kernel launches ${what}.`);
+        }
+        const kernel = module.table.get(number);
+        const { grid, block, sharedBytes } = record;
+        const params = launchParams(record, kernel.compiled.paramBytes, memory);
+        const options = { module, kernel: number, grid, block, sharedBytes, params, stream: undefined };
+        checkLaunch(kernel.compiled, options, this.#layout.workers);
+        new Heap(this.#bytes.buffer, heap).free(record.offset - heap.offset);
+        await this.#run(kernel, options, started);
+      }
+    } catch (error) {
+      if (error instanceof HeapFault)
+        throw this.#fail(new SluiceError("ILLEGAL_ADDRESS", "A kernel has overwritten the heap of kernels."));
+      throw error instanceof SluiceError ? this.#fail(error) : error;
+    }
   }
 
   multiply(product: MatrixProduct): void | Promise<void> {
@@ -170,7 +207,8 @@ export class CpuSlice implements DeviceSlice {
     return this.#run(this.#products.kernel(product.type), launch);
   }
 
-  #run(kernel: LoadedKernel, options: Work): void | Promise<void> {
+  /** `started`: when the launch began that this one is a part of. */
+  #run(kernel: LoadedKernel, options: Work, started = performance.now()): void | Promise<void> {
     kernel.id ??= this.#deliver(kernel);
     const workers = this.#describe(kernel, options);
     const before = performance.now();
@@ -178,7 +216,8 @@ export class CpuSlice implements DeviceSlice {
       this.#deviceTimeMs += performance.now() - before;
       return this.#finish(outcome, kernel);
     };
-    const outcome = this.#pool.run(workers, this.#options.kernelTimeoutMs);
+    const limit = this.#options.kernelTimeoutMs;
+    const outcome = this.#pool.run(workers, limit === 0 ? 0 : Math.max(1, limit - (before - started)));
     return typeof outcome === "string" ? finish(outcome) : outcome.then(finish);
   }
 

@@ -1,6 +1,7 @@
 /**
  * Functions of a program whose addresses it takes, and which of them a call through a pointer may mean: those that fit its arguments and
- * results. An address lies in a window of its own, so that it is never one of memory.
+ * results. An address lies in a window of its own, so that it is never one of memory. That of a kernel, by which other kernels launch it, is one
+ * of its module's memory.
  */
 import type { Header, Instruction, Outline, Program, Variable } from "../ptx/program.ts";
 import { callOf } from "./traits.ts";
@@ -15,13 +16,14 @@ export type Pointers = ReadonlyMap<string, Pointer>;
 const CODE_WINDOW = 4n << 32n;
 const CODE_BYTES = 16n;
 
-/** The functions of which a `mov` or an initialiser takes the address. */
-export function takenFunctions({ routines, variables }: Program): Outline[] {
+/** The functions and kernels of which a `mov` or an initialiser takes the address. */
+export function takenRoutines({ routines, variables }: Program): { functions: Outline[]; kernels: Outline[] } {
   const names = new Set<string>();
   for (const { initial } of variables)
     for (const piece of initial) if (piece.kind === "address") names.add(piece.symbol);
   for (const { survey } of routines) for (const name of survey.addresses) names.add(name);
-  return routines.filter(({ name, isEntry }) => !isEntry && names.has(name));
+  const taken = routines.filter(({ name }) => names.has(name));
+  return { functions: taken.filter(({ isEntry }) => !isEntry), kernels: taken.filter(({ isEntry }) => isEntry) };
 }
 
 export function placeFunctions(taken: readonly Header[], first: number): Pointers {
@@ -38,6 +40,6 @@ export function calleesOf(instruction: Instruction, pointers: Pointers): string[
   const { name, args, results } = callOf(instruction);
   if (name !== undefined) return [name];
   return [...pointers]
-    .filter(([, { routine }]) => fits(routine.params, args) && fits(routine.returns, results))
+    .filter(([, { routine }]) => !routine.isEntry && fits(routine.params, args) && fits(routine.returns, results))
     .map(([candidate]) => candidate);
 }

@@ -23,10 +23,9 @@ export function pushFrameAddress({ code, unit, frame }: Emitter, variable: Varia
   if (frame.stack !== undefined) code.get(frame.stack).op("i32.add");
 }
 
-const noLaunches = ": kernels launch no kernels here";
-
-/** Functions by which kernels launch kernels, by their documented names and by those of CUDA 12 and later, whose library is binary alone. */
-const launches = (name: string): boolean => /^(cuda(GetParameterBuffer|LaunchDevice)|__cudaCDP2)/.test(name);
+/** Functions of CUDA's runtime for device code, by their documented names and by those of CUDA 12 and later, whose library is binary alone. */
+const isOfDeviceRuntime = (name: string): boolean => /^(cuda|__cudaCDP2)/.test(name);
+const onlyLaunches = ": of what kernels may ask of the runtime there are launches, streams and events here";
 
 /** What device code calls of the runtime. A program's own functions of these names go before. */
 const runtime: Readonly<Record<string, (emitter: Emitter, instruction: Instruction) => void>> = {
@@ -53,7 +52,8 @@ function call(emitter: Emitter, instruction: Instruction): void {
       builtin(emitter, instruction);
       return;
     }
-    if (callee === undefined) throw unsupported(instruction, `a call of [${name}]${launches(name) ? noLaunches : ""}`);
+    if (callee === undefined)
+      throw unsupported(instruction, `a call of [${name}]${isOfDeviceRuntime(name) ? onlyLaunches : ""}`);
     requireFit(instruction, callee);
     emitCall(emitter, instruction, callee);
   }

@@ -1,7 +1,8 @@
 /**
- * What programs expect of CUDA's library of device code (libcudadevrt), as far as this device has it: the grid of a cooperative launch, in the
- * documented functions of cuda_device_runtime_api.h. It is linked to programs that call it.
+ * What programs expect of CUDA's library of device code (libcudadevrt), as far as this device has it: the grid of a cooperative launch here, launches by
+ * kernels in launches.ts; all of them functions that cuda_device_runtime_api.h declares. What a program calls of it is linked to it.
  */
+import { launchNames, launchText } from "./launches.ts";
 import { parsePtx } from "./parser.ts";
 import type { Program, Routine, Survey } from "./program.ts";
 
@@ -41,9 +42,9 @@ st.param.b32 [result], %r7;
 ret;
 }`;
 
-const text = `.version 8.0
-.target sm_75
-.address_size 64
+const head = ".version 8.0\n.target sm_75\n.address_size 64\n";
+
+const gridText = `
 .visible .func (.param .b64 result) cudaCGGetIntrinsicHandle(.param .b32 scope) {
 .reg .b32 %r<2>; .reg .b64 %rd<3>;
 mov.u32 %r0, %envreg2; mov.u32 %r1, %envreg1;
@@ -56,15 +57,27 @@ ${synchronize("cudaCGSynchronize")}
 ${synchronize("cudaCGSynchronizeGrid")}
 `;
 
-const names = ["cudaCGGetIntrinsicHandle", "cudaCGSynchronize", "cudaCGSynchronizeGrid"];
-let parsed: Program | undefined;
+interface Library {
+  readonly names: readonly string[];
+  readonly text: string;
+  parsed?: Program;
+}
 
-/** The library, where one of the programs calls it. */
+const libraries: readonly Library[] = [
+  { names: ["cudaCGGetIntrinsicHandle", "cudaCGSynchronize", "cudaCGSynchronizeGrid"], text: gridText },
+  { names: launchNames, text: launchText },
+];
+
+/** The libraries of which one of the programs calls something. */
 export function deviceRuntimeFor(
   programs: readonly Program[],
   survey: (routine: Routine) => Survey,
 ): readonly Program[] {
-  if (!programs.some(({ externals }) => names.some((name) => externals.has(name)))) return [];
-  parsed ??= parsePtx(new TextEncoder().encode(text), survey);
-  return [parsed];
+  const isCalled = (name: string) => programs.some(({ externals }) => externals.has(name));
+  return libraries
+    .filter(({ names }) => names.some(isCalled))
+    .map((library) => {
+      library.parsed ??= parsePtx(new TextEncoder().encode(head + library.text), survey);
+      return library.parsed;
+    });
 }
