@@ -95,7 +95,7 @@ export interface SliceOptions {
   /** A kernel that runs longer fails with KERNEL_TIMEOUT. 0: no bound. */
   readonly kernelTimeoutMs: number;
   /**
-   * Does what may take the driver long without being a hang: compiling a program, loading a library. Default: just does it.
+   * Does what may hold up the event loop for seconds without being a hang: compiling a program, loading a library. Default: just does it.
    */
   readonly longWork?: <T>(work: () => T) => T;
   /** Receives what kernels print, in order. */

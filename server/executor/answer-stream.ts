@@ -89,6 +89,11 @@ export class AnswerStream {
     else this.#outgoing.send(bytes, bulk);
   }
 
+  /** A frame without answers, which may come at any time. */
+  lifeSign(executed: number): Uint8Array {
+    return new FrameWriter(64).finish(FrameKind.ANSWERS, executed >>> 0);
+  }
+
   /** Sends all that is left and returns the GOODBYE that ends the connection. */
   finish(executed: number): Uint8Array {
     this.#sendOutput();

@@ -19,15 +19,17 @@ import {
 import { loadDriver } from "./drivers.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
-import { startWatchdog, type Watchdog } from "./watchdog.ts";
+import { Watchdog } from "./watchdog.ts";
 import { Workspace } from "./workspace.ts";
 
 type Assignment = Extract<ToExecutor, { kind: "assign" }>;
 type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
 type Client = Pick<SessionMessage, "clientAddress" | "sessionId">;
 
-/** What a driver may take for the first context of a machine with many cards when it was asleep, for a large program, or for a library on a slow disk. */
-const LONG_WORK_MS_MAX = 60_000;
+/** What a driver may take for the first context of a machine with many cards when it was asleep. */
+const OPENING_MS_MAX = 60_000;
+/** And for a program or a library: thousands of kernels that come as PTX take minutes. */
+const LOADING_MS_MAX = 600_000;
 /** A connection that is silent so long is asked whether it still is one. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -58,7 +60,7 @@ export class Executor {
   #client: Client | undefined;
   /** It was told to end, or its device is broken. */
   #isLast = false;
-  /** A driver that never answers ends this process. */
+  /** A driver that never answers ends this process; one that takes long does not silence it. */
   #watchdog: Watchdog | undefined;
   /** Settles at its end. */
   #rehearsal: Promise<void> | undefined;
@@ -225,15 +227,16 @@ export class Executor {
     const { description, arenaBytes, arenaBase } = assignment;
     const session = this.#session;
     const isHardware = description.details !== undefined;
-    if (isHardware && kernelTimeoutMs > 0) this.#watchdog ??= startWatchdog(kernelTimeoutMs);
+    if (isHardware && kernelTimeoutMs > 0) this.#watchdog ??= new Watchdog({ callMsMax: kernelTimeoutMs });
     const driver = await loadDriver(description.kind);
     const onOutput = (text: string): void => session?.print(text);
-    const watchdog = this.#watchdog;
-    const longWork = <T>(work: () => T): T =>
-      watchdog === undefined ? work() : watchdog.allow(LONG_WORK_MS_MAX, work);
-    const device = await longWork(() =>
-      driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput, longWork }),
-    );
+    const longWork = <T>(work: () => T): T => {
+      this.#watchdog ??= new Watchdog({ callMsMax: 0 });
+      return this.#watchdog.allow({ workMsMax: LOADING_MS_MAX, sign: session?.lifeSign(), work });
+    };
+    const open = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput, longWork });
+    const device = await (this.#watchdog?.allow({ workMsMax: OPENING_MS_MAX, sign: session?.lifeSign(), work: open }) ??
+      open());
     if (device.arenaBase !== undefined && device.arenaBase !== arenaBase) {
       const [wanted, is] = [arenaBase, device.arenaBase].map((address) => `0x${address.toString(16)}`);
       this.#warn(`The arena on [${description.id}] is not where it was wanted [${wanted}], but at [${is}].`);

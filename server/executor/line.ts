@@ -57,6 +57,12 @@ export class Line {
     return this.#streamWrites === 0;
   }
 
+  /** The descriptor, for somebody who must not be made to wait by it; undefined where there is none. */
+  takeFile(): number | undefined {
+    this.stopWaiting();
+    return this.#fd < 0 ? undefined : this.#fd;
+  }
+
   /** Before the stream writes, and when it has: what it writes is libuv's to send, so reads do not wait any more. */
   streamBegins(): void {
     this.#streamWrites++;

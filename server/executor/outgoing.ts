@@ -70,6 +70,11 @@ export class Outgoing {
     return this.#unsent.length === 0 && this.#line?.isIdle === true;
   }
 
+  /** The descriptor over which another thread may send a whole frame until this one sends the next; undefined where some of one is under way. */
+  idleFile(): number | undefined {
+    return this.isIdle ? this.#line!.takeFile() : undefined;
+  }
+
   /** Whether bulk data is lent to frames that are kept: then `keepLent` comes before anything that writes to it. */
   get borrows(): boolean {
     return this.#log.borrows;

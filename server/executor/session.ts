@@ -26,6 +26,7 @@ import { Outgoing } from "./outgoing.ts";
 import { PLACED_HEAD_BYTES, placedCopy, placeFor } from "./placed-copy.ts";
 import { giveBlock, isBlock } from "./read-blocks.ts";
 import type { UsageCounter } from "./usage.ts";
+import type { LifeSign } from "./watchdog.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** A call of so many bytes is a piece of a large copy. */
@@ -256,6 +257,15 @@ export class Session {
       this.#over = true;
       this.#finish();
     }, this.#resumeMs);
+  }
+
+  /** What may be said to the client while a call holds up the event loop, from another thread; undefined where it is not waited for. */
+  lifeSign(): LifeSign | undefined {
+    if (this.#resumeMs === 0 || this.#over) return undefined;
+    // What went before need not wait for the call.
+    if (this.#answers.pending) this.#flush();
+    const fd = this.#outgoing.idleFile();
+    return fd === undefined ? undefined : { fd, frame: this.#answers.lifeSign(this.#executed) };
   }
 
   /** A client that waits for a call that takes long hears that it is under way. */

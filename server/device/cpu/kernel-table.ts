@@ -60,6 +60,11 @@ export class KernelTable {
     return kernel;
   }
 
+  /** Whether `get` has it at once. */
+  isCompiled(index: number): boolean {
+    return this.#loaded[index] !== undefined;
+  }
+
   /** The workers' numbers of kernels that were launched. */
   launched(): number[] {
     return this.#loaded.flatMap((kernel) =>

@@ -34,6 +34,9 @@ import { type Outcome, WorkerPool } from "./run/worker-pool.ts";
 /** Blocks per chunk: few enough that workers end together, enough that dealing costs nothing. */
 const CHUNKS_PER_WORKER = 16;
 const BLOCKS_PER_CHUNK_MAX = 64;
+/** Of an image of this size loading and compiling may take seconds. */
+const LARGE_IMAGE_BYTES = 256 * 1024;
+
 /** The counter of chunks has 32 bits, and each worker counts once past the end. */
 /** What cooperative groups keep for a grid is a few words. */
 const MEETING_PLACE_BYTES = 256;
@@ -47,6 +50,7 @@ export class CpuSlice implements DeviceSlice {
   readonly #options: SliceOptions;
   #layout: MemoryLayout;
   readonly #modules = new Set<CpuModule>();
+  readonly #large = new WeakSet<CpuModule>();
   readonly #bytes: Uint8Array<ArrayBufferLike>;
   readonly #control: Control = controlOver();
   readonly #pool: WorkerPool;
@@ -134,8 +138,11 @@ export class CpuSlice implements DeviceSlice {
 
   loadModule(image: Uint8Array): DeviceModule {
     this.#requireHealthy();
-    const module = loadImage(image, { layout: this.#layout, window: this.#window, memory: this.#bytes });
+    const isLarge = image.byteLength >= LARGE_IMAGE_BYTES;
+    const load = () => loadImage(image, { layout: this.#layout, window: this.#window, memory: this.#bytes });
+    const module = isLarge ? this.#takesLong(load) : load();
     this.#modules.add(module);
+    if (isLarge) this.#large.add(module);
     return module;
   }
 
@@ -161,7 +168,7 @@ export class CpuSlice implements DeviceSlice {
   launch(options: LaunchOptions): void | Promise<void> {
     this.#requireHealthy();
     const module = own(options.module);
-    const kernel = module.table.get(options.kernel);
+    const kernel = this.#kernel(module, options.kernel);
     checkLaunch(kernel.compiled, options, this.#layout.workers);
     const started = performance.now();
     const running = this.#run(kernel, options, started);
@@ -186,7 +193,7 @@ export class CpuSlice implements DeviceSlice {
           const what = `[0x${record.kernel.toString(16)}], which is no kernel of its module`;
           throw new SluiceError("BAD_LAUNCH", `A kernel launches ${what}.`);
         }
-        const kernel = module.table.get(number);
+        const kernel = this.#kernel(module, number);
         const { grid, block, sharedBytes } = record;
         const params = launchParams(record, kernel.compiled.paramBytes, memory);
         const options = { module, kernel: number, grid, block, sharedBytes, params, stream: undefined };
@@ -199,6 +206,17 @@ export class CpuSlice implements DeviceSlice {
         throw this.#fail(new SluiceError("ILLEGAL_ADDRESS", "A kernel has overwritten the heap of kernels."));
       throw error instanceof SluiceError ? this.#fail(error) : error;
     }
+  }
+
+  #kernel(module: CpuModule, index: number): LoadedKernel {
+    const { table } = module;
+    if (table.isCompiled(index) || !this.#large.has(module)) return table.get(index);
+    return this.#takesLong(() => table.get(index));
+  }
+
+  #takesLong<T>(work: () => T): T {
+    const { longWork } = this.#options;
+    return longWork === undefined ? work() : longWork(work);
   }
 
   multiply(product: MatrixProduct): void | Promise<void> {
