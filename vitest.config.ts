@@ -12,7 +12,8 @@ export default defineConfig({
     pool: "forks",
     // Most of the time of most tests goes into waiting for other processes.
     maxWorkers: 4,
-    testTimeout: 60_000,
+    // A test says itself how long it waits for something; this is for one that hangs on a busy machine.
+    testTimeout: 120_000,
     // The first of the tests that need the interposer builds it, and others wait for it.
     hookTimeout: 180_000,
     projects: [

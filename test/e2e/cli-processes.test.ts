@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
-  await waitFor("the pool to be empty", isIdle, 20_000);
+  await waitFor("the pool to be empty", isIdle);
 });
 afterAll(async () => {
   await pool.close();
@@ -93,7 +93,7 @@ function start(...args: string[]) {
     child,
     stderr: () => stderr,
     tell: (...lines: string[]) => child.stdin.write(lines.map((line) => `${line}\n`).join("")),
-    hasSaid: (words: RegExp) => waitFor(`${words}`, () => words.exec(stdout) ?? undefined, 20_000),
+    hasSaid: (words: RegExp) => waitFor(`${words}`, () => words.exec(stdout) ?? undefined),
     /** The process of a program, once it has its session. */
     isReady: async (index: number) => {
       const found = await waitFor(
@@ -103,7 +103,7 @@ function start(...args: string[]) {
       );
       return { pid: Number(found[1]), devices: Number(found[2]) };
     },
-    exited: () => inTime("the end of the run", exited, 20_000),
+    exited: () => inTime("the end of the run", exited),
   };
 }
 
@@ -188,7 +188,7 @@ describe.runIf(canBuild)("processes of one command", () => {
     expect(await leases()).toHaveLength(3);
     run.child.kill("SIGKILL");
     await run.exited();
-    await waitFor("the shares to come back", isIdle, 20_000);
+    await waitFor("the shares to come back", isIdle);
     // Its command has lost its input, and has nothing more to do.
     await waitFor("the program to end", () => !isAlive(pid));
   });

@@ -204,7 +204,7 @@ describe("run", () => {
     );
     await waitFor("the command", () => /^\d+\n/.test(stdout()));
     child.kill("SIGKILL");
-    await waitFor("the share to come back", isIdle, 20_000);
+    await waitFor("the share to come back", isIdle);
     await waitFor("the command to hear", () => stdout().includes("LEASE_EXPIRED"));
   });
 

@@ -308,7 +308,7 @@ ${"atom.global.add.u32 %r2, [%rd1], %r1;\n".repeat(steps)}ret; }`,
     const waiting = failureOf(gpu.synchronize());
     const started = performance.now();
     await lease.release().catch(() => {});
-    expect(performance.now() - started).toBeLessThan(6_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     expect(["CLOSED", "KERNEL_TIMEOUT"]).toContain((await waiting).code);
   });
 });

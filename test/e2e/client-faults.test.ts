@@ -33,7 +33,7 @@ async function connectHere(options: ConnectOptions = {}): Promise<Pool> {
 }
 
 async function failureOf(work: Promise<unknown>): Promise<SluiceError> {
-  const error = await inTime("a failure", work, 8_000).then(
+  const error = await inTime("a failure", work).then(
     () => new Error("It did not fail."),
     (cause: unknown) => cause,
   );
@@ -132,7 +132,7 @@ describe("when the server is killed", () => {
       expect((await failureOf(pool.allocate({ memory: 1 }))).code).toBe("SERVER_UNREACHABLE");
       expect(performance.now() - started).toBeGreaterThan(900);
     };
-    await inTime("the end of the block", work(), 20_000);
+    await inTime("the end of the block", work());
     expect((await failureOf(pool.devices())).code).toBe("SERVER_UNREACHABLE");
   });
 
@@ -182,7 +182,7 @@ describe("when the server stops", () => {
     expect(notices).toEqual(["SHUTTING_DOWN"]);
     expect((await lease.devices[0].upload(Uint8Array.of(9)).read(Uint8Array))[0]).toBe(9);
     expect((await failureOf(pool.allocate({ memory: 1 }))).code).toMatch(/^(SHUTTING_DOWN|SERVER_UNREACHABLE)$/);
-    await waitFor("the end", () => lease.signal.aborted, 8_000);
+    await waitFor("the end", () => lease.signal.aborted);
     expect((lease.signal.reason as SluiceError).code).toBe("LEASE_REVOKED");
     expect((await failureOf(lease.devices[0].synchronize())).code).toBe("LEASE_REVOKED");
   });
@@ -200,7 +200,7 @@ describe("when a client is killed", () => {
     await waitFor("the lease", () => job.stdout().includes("held"));
     expect(await isIdle(pool)).toBe(false);
     job.child.kill("SIGKILL");
-    await waitFor("the share to come back", () => isIdle(pool), 15_000);
+    await waitFor("the share to come back", () => isIdle(pool));
   });
 
   it("while it waits, its request leaves the queue", async () => {
@@ -272,7 +272,7 @@ describe("when the way to the server breaks", () => {
     const pool = await connect({ server: way.address, lease: "", outage: "1s" });
     const lease = await pool.allocate({ memory: "128MiB" });
     await way.close();
-    await waitFor("the client to know", () => lease.signal.aborted, 8_000);
+    await waitFor("the client to know", () => lease.signal.aborted);
     expect((lease.signal.reason as SluiceError).code).toBe("LEASE_EXPIRED");
     expect((await failureOf(lease.devices[0].synchronize())).code).toBe("LEASE_EXPIRED");
     await waitFor("the server to know", () => isIdle(watcher));
@@ -290,7 +290,7 @@ describe("a program", () => {
     expect(await inTime("its end", job.exited)).toBe(0);
     expect(job.stdout()).toBe("last line\n");
     expect(job.stderr()).toBe("");
-    await waitFor("the share to come back", () => isIdle(pool), 15_000);
+    await waitFor("the share to come back", () => isIdle(pool));
   });
 
   it("that waits for an answer is kept alive by it", async () => {

@@ -54,11 +54,11 @@ test("the demo's server, its executors and the job end when the demo is killed",
   child.stdout.on("data", (chunk: Buffer) => {
     output += chunk.toString();
   });
-  await waitFor("the job to have its share", () => output.includes("Borrowed a quarter"), 30_000);
+  await waitFor("the job to have its share", () => output.includes("Borrowed a quarter"));
   const started = descendants(child.pid!);
   // The server with the lease's executor, and the job.
   expect(started.length).toBeGreaterThanOrEqual(3);
   child.kill("SIGKILL");
-  await waitFor("all of them to end", () => !started.some(isRunning), 20_000);
+  await waitFor("all of them to end", () => !started.some(isRunning));
   rmSync(folder, { recursive: true });
 });

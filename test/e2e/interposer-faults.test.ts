@@ -35,6 +35,9 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.stop();
 });
 
+/** Far from a hang, on however busy a machine. */
+const SECONDS_MAX = 15;
+
 /** The seconds that the failing call took. */
 const secondsOf = (stdout: string): number => Number(/after ([\d.]+) s/.exec(stdout)?.[1]);
 
@@ -51,7 +54,7 @@ describe.runIf(canBuild).each(["wait", "launch", "read", "write"])("a program th
     expect(finished.code, finished.stdout + finished.stderr).toBe(3);
     expect(finished.stdout).toContain("CUDA_ERROR_DEVICE_UNAVAILABLE again 1");
     expect(finished.stderr).toContain("sluice: ");
-    expect(secondsOf(finished.stdout)).toBeLessThan(5);
+    expect(secondsOf(finished.stdout)).toBeLessThan(SECONDS_MAX);
   });
 });
 
@@ -84,7 +87,7 @@ describe.runIf(canBuild).each(["tcp", "unix"])("every thread of a program, over 
     });
     expect(finished.code, finished.stdout + finished.stderr).toBe(3);
     expect(finished.stdout).toContain("8 failed, 0 wrong, after");
-    expect(secondsOf(finished.stdout)).toBeLessThan(5);
+    expect(secondsOf(finished.stdout)).toBeLessThan(SECONDS_MAX);
   });
 });
 
@@ -168,16 +171,18 @@ describe.runIf(canBuild)("a program", () => {
 
   it("does not sleep on when the last bytes of a copy come late", async () => {
     const server = await start();
-    const proxy = await proxyTo(server.data, { server: passEndsLate });
-    const began = performance.now();
-    const finished = await runProgram({
-      server,
-      command: [compileProgram("test/interposer/driver/large-copies.c", { suffix: "-late" })],
-      env: { SLUICE_DATA: `tcp://${proxy.address}` },
-    });
-    expect(finished.code, finished.stdout + finished.stderr).toBe(0);
+    const command = [compileProgram("test/interposer/driver/large-copies.c", { suffix: "-late" })];
+    const millisecondsThrough = async (proxy: { readonly address: string }): Promise<number> => {
+      const began = performance.now();
+      const finished = await runProgram({ server, command, env: { SLUICE_DATA: `tcp://${proxy.address}` } });
+      expect(finished.code, finished.stdout + finished.stderr).toBe(0);
+      return performance.now() - began;
+    };
+    const atOnce = await millisecondsThrough(await proxyTo(server.data));
     // It would be a second for each of many copies.
-    expect(performance.now() - began).toBeLessThan(9_000);
+    expect(await millisecondsThrough(await proxyTo(server.data, { server: passEndsLate }))).toBeLessThan(
+      9_000 + 3 * atOnce,
+    );
   });
 
   it("gets an error when its connection is cut", async () => {

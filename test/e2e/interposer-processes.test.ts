@@ -81,7 +81,7 @@ function start(granted: readonly RawLease[], command: readonly string[], more: N
     /** Ends its input. */
     finish: () => child.stdin.end(),
     isReady: () => waitFor("the program to have a session", () => stdout.includes("ready")),
-    ended: () => inTime("the program's end", ended, 20_000),
+    ended: () => inTime("the program's end", ended),
   };
 }
 

@@ -35,7 +35,7 @@ beforeAll(async () => {
       waiting.push(control.allocate(request, { signal: calledOff.signal, onQueued: () => onQueued() }).catch(() => {}));
     });
     // A few at a time: a crowd is none of this test's business.
-    if (++queued % 50 === 0) await inTime("the request to wait", told, 30_000);
+    if (++queued % 50 === 0) await inTime("the request to wait", told);
   }
   await waitFor("all to wait", async () => (await pool.leases()).queue.length === WAITING, 60_000);
 }, 120_000);

@@ -114,7 +114,7 @@ it("leaves none of them where it may not be", async () => {
   for (const stream of [run.stdout!, run.stderr!])
     stream.on("data", (text: Buffer) => (said += text.toString("latin1")));
   try {
-    await waitFor("the program to be at work", () => existsSync(out) || run?.exitCode != null, 30_000);
+    await waitFor("the program to be at work", () => existsSync(out) || run?.exitCode != null);
     expect(run.exitCode, said).toBeNull();
     const told = JSON.parse(readFileSync(out, "utf8")) as { lease: string; pid: number };
     const secret = Buffer.from(told.lease.slice(told.lease.lastIndexOf(":") + 1), "base64url");
@@ -157,7 +157,7 @@ it("leaves none of them where it may not be", async () => {
     await sluice(admin, "token", "revoke", token);
     await sluice({ SLUICE_BUNDLE: bundle }, "list");
     writeFileSync(`${out}.go`, "");
-    await waitFor("the command to end", () => run?.exitCode != null || run?.signalCode != null, 20_000);
+    await waitFor("the command to end", () => run?.exitCode != null || run?.signalCode != null);
     await sluice(admin, "audit", "--json");
     await server.stop();
     outputs.set("the command and its program", said);

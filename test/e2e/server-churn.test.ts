@@ -86,7 +86,7 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
 
   await Promise.all(Array.from({ length: CLIENTS }, live));
   expect(seen.size).toBe(endings.length);
-  await waitFor("an empty pool", async () => (await control.inUse()) === 0, 20_000);
+  await waitFor("an empty pool", async () => (await control.inUse()) === 0);
   await waitFor("the executors' end, but for the spare", () => executorChildrenOf(server.pid).length <= 1);
   const whole = await control.allocate({ devices: 2, fraction: 1 });
   await control.release(whole.id, whole.secret);

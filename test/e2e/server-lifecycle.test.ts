@@ -37,21 +37,21 @@ async function attached(): Promise<{ lease: RawLease; session: RawSession }> {
 }
 
 test("kill -9 of a client frees its share within the heartbeat's time-out", async () => {
-  const { grpc, data } = await begin("--heartbeat-timeout", "1s");
+  const { grpc, data } = await begin("--heartbeat-timeout", "3s");
   const job = spawn(process.execPath, ["--import", "tsx", "test/support/raw-job.ts", grpc, data]);
   const [line] = (await inTime("the job", once(job.stdout, "data"))) as [Buffer];
   const { leases } = await control.leases();
   expect(leases).toMatchObject([{ id: line.toString().trim(), name: "raw-job", state: "LEASE_STATE_ATTACHED" }]);
   // It lives as long as it beats: longer than the time-out.
   const heldFrom = performance.now();
-  await waitFor("twice the time-out", () => performance.now() - heldFrom > 2_000);
+  await waitFor("twice the time-out", () => performance.now() - heldFrom > 6_000);
   expect((await control.leases()).leases.length).toBe(1);
   job.kill("SIGKILL");
   await once(job, "exit");
   const killedAt = performance.now();
   await emptyPool();
-  // The time-out is one second; the rest is for a busy machine.
-  expect(performance.now() - killedAt).toBeLessThan(4_000);
+  // The rest is for a busy machine; without being told, a server waits for half a minute.
+  expect(performance.now() - killedAt).toBeLessThan(20_000);
 });
 
 test("a lease that never beats ends, with the reason for whoever asks later", async () => {
@@ -266,7 +266,7 @@ test("a second signal ends the server at once", async () => {
   kill("SIGINT");
   await waitFor("the first signal to be seen", () => log().includes("Stopping: no new leases"));
   kill("SIGINT");
-  expect(await inTime("the server's end", exited, 5_000)).toBe(0);
+  expect(await inTime("the server's end", exited)).toBe(0);
   await waitFor("the executors' end", () => !children.some(isAlive));
 });
 

@@ -85,7 +85,7 @@ describe("a program of the library", () => {
     await server.crash();
     killed.child.kill("SIGKILL");
     await server.start();
-    const lease = await inTime("the session", waiting, 20_000);
+    const lease = await inTime("the session", waiting);
     expect((await lease.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))[0]).toBe(7);
   });
 

@@ -57,7 +57,7 @@ export function sendRaw(address: string, bytes: Uint8Array, localAddress: string
     socket.once("close", () => resolve(answer.toString("latin1").split("\r\n")[0] ?? ""));
     socket.on("connect", () => socket.end(bytes));
   });
-  return inTime("the server to end a connection", ended, 20_000);
+  return inTime("the server to end a connection", ended);
 }
 
 const header = (size: number, kind: number): Buffer => {
@@ -180,7 +180,7 @@ export async function malformedCalls(address: string, random: Bytes, count: numb
     });
   };
   const endings: Ending[] = [];
-  for (let index = 0; index < count; index++) endings.push(await inTime("a call to end", one(), 20_000));
+  for (let index = 0; index < count; index++) endings.push(await inTime("a call to end", one()));
   session.destroy();
   return endings;
 }

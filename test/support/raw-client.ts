@@ -32,7 +32,7 @@ import {
   raw,
   WELCOME,
 } from "./raw-frames.ts";
-import { inTime } from "./wait-for.ts";
+import { inTime, WAIT_MS_MAX } from "./wait-for.ts";
 
 export * from "./raw-frames.ts";
 
@@ -67,7 +67,7 @@ export class RawConnection {
   }
 
   /** The next frame; undefined when the connection is closed. */
-  next(timeoutMs = 10_000): Promise<RawFrame | undefined> {
+  next(timeoutMs = WAIT_MS_MAX): Promise<RawFrame | undefined> {
     const wait = async (): Promise<RawFrame | undefined> => {
       while (this.#frames.length === 0 && !this.#closed) {
         await new Promise<void>((resolve) => {
@@ -80,7 +80,7 @@ export class RawConnection {
   }
 
   /** Everything up to the close: the code of the REFUSAL in it, or undefined. */
-  async refusal(timeoutMs = 10_000): Promise<ErrorCode | undefined> {
+  async refusal(timeoutMs = WAIT_MS_MAX): Promise<ErrorCode | undefined> {
     let code: ErrorCode | undefined;
     for (let next = await this.next(timeoutMs); next !== undefined; next = await this.next(timeoutMs)) {
       if (next.kind === REFUSAL) code = codeOfWire(next.payload.readUInt32LE(0));

@@ -8,8 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endExecutorsOf } from "./processes.ts";
 
-const START_MS_MAX = 20_000;
-const STOP_MS_MAX = 20_000;
+/** For a busy machine; what takes longer hangs. */
+const START_MS_MAX = 60_000;
+const STOP_MS_MAX = 60_000;
+const RUN_MS_MAX = 90_000;
 const entry = "dist/client/cli/main.js";
 
 export interface ServerOptions {
@@ -20,7 +22,7 @@ export interface ServerOptions {
   /** What to start instead of node directly, such as `["prlimit", "--fsize=0"]`. */
   readonly wrapper?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** How long it may take to be ready. Default: 20 s. */
+  /** How long it may take to be ready. Default: 60 s. */
   readonly startMsMax?: number;
   /** Told the process before it is ready; one that dies before that fails the start. */
   readonly onSpawned?: (child: ChildProcess) => void;
@@ -112,7 +114,7 @@ function start(given: readonly string[], { wrapper = [], env: ownEnv = {} }: Ser
 /** Runs `sluice` with these arguments to its end. */
 export async function runSluice(args: readonly string[], options: ServerOptions = {}): Promise<FinishedProcess> {
   const { child, stdout, log, exited } = start(args, options);
-  const timer = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);
+  const timer = setTimeout(() => child.kill("SIGKILL"), RUN_MS_MAX);
   const code = await exited;
   clearTimeout(timer);
   return { code, stdout: stdout(), stderr: log() };

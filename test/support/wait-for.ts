@@ -1,12 +1,14 @@
 /** Waiting in tests: for a condition, with a deadline; never for a fixed time. */
 
 const STEP_MS = 10;
+/** What never happens is told after this time. Long, as a busy machine is no fault: a wait says nothing of how soon something happens. */
+export const WAIT_MS_MAX = 30_000;
 
 /** Polls `probe` until it returns something other than undefined and false; fails with `what` after `timeoutMs`. */
 export async function waitFor<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 10_000,
+  timeoutMs = WAIT_MS_MAX,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -18,7 +20,7 @@ export async function waitFor<T>(
 }
 
 /** The value of `promise`, or a failure naming `what` after `timeoutMs`. */
-export async function inTime<T>(what: string, promise: Promise<T>, timeoutMs = 10_000): Promise<T> {
+export async function inTime<T>(what: string, promise: Promise<T>, timeoutMs = WAIT_MS_MAX): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`Waited ${timeoutMs} ms in vain for ${what}.`)), timeoutMs);

