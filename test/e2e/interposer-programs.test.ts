@@ -91,6 +91,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const refused = await runProgram({ server, command });
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain("ILLEGAL_ADDRESS");
+    expect(refused.stderr).toContain("SLUICE_MAP_HOST_MEMORY=1");
   });
 
   it("may follow another in one shell, also when that one left work behind", async () => {

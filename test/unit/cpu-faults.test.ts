@@ -188,3 +188,16 @@ describe("a kernel that never ends", () => {
     });
   });
 });
+
+test("an assertion tells what its kernel has composed in memory of its own", async () => {
+  const before = `.extern .func __assertfail(.param .b64 what, .param .b64 file, .param .b32 line, .param .b64 function, .param .b64 size);`;
+  const body = `.local .align 4 .b8 l[16]; mov.u64 %rd1, l; cvta.local.u64 %rd1, %rd1;
+add.u32 %r1, %r0, 65; st.u8 [%rd1], %r1; mov.u32 %r2, 0; st.u8 [%rd1+1], %r2;
+setp.ne.u32 %p1, %r0, 2; @%p1 ret;
+{ .param .b64 what; .param .b64 file; .param .b32 line; .param .b64 function; .param .b64 size;
+st.param.b64 [what], %rd1; st.param.b64 [file], %rd1; st.param.b32 [line], 7; st.param.b64 [function], %rd1; st.param.b64 [size], 1;
+call.uni __assertfail, (what, file, line, function, size); }`;
+  const { code, output } = await fails(ptxKernel(body, { before }), { block: 4 });
+  expect(code).toBe("KERNEL_TRAP");
+  expect(output).toBe("C:7: C: block: [0,0,0], thread: [2,0,0] Assertion `C` failed.\n");
+});

@@ -138,7 +138,7 @@ describe("a module with kernels that this device cannot run", () => {
   });
 
   test("says of what kernels may not ask of the runtime what they may", async () => {
-    for (const name of ["cudaMemcpyAsync", "__cudaCDP2MemsetAsync"]) {
+    for (const name of ["cudaMemcpy2DAsync", "__cudaCDP2FuncGetAttributes"]) {
       const missing = await load(ptxModule(`.extern .func ${name}();\n.entry k() {\ncall.uni ${name};\n}`));
       expect(await failure(() => launch(missing, "k"))).toMatchObject({
         code: "UNSUPPORTED_INSTRUCTION",

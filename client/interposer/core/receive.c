@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
@@ -150,6 +151,17 @@ static bool is_lasting(const struct sluice_failure *failure, uint32_t status, ui
            status == SLUICE_ERROR_EXECUTOR_FAILED;
 }
 
+/* Adds to a kernel's illegal address what is known of it here: the first number in brackets, as in [0x7f0012345678]. */
+static void report_address(const struct sluice_failure *failure) {
+    char digits[20] = "";
+    const char *found = memmem(failure->message.data, failure->message.byte_count, "[0x", 3);
+    if (found == NULL || report_about_address == NULL) return;
+    size_t length = (size_t)((const char *)failure->message.data + failure->message.byte_count - found) - 1;
+    memcpy(digits, found + 1, length < sizeof digits - 1 ? length : sizeof digits - 1);
+    const char *about = report_about_address(strtoull(digits, NULL, 16));
+    if (about != NULL) report("%s", about);
+}
+
 static bool read_failure(struct connection *connection, struct answer *answer, uint32_t status, size_t byte_count) {
     uint8_t *body = malloc(byte_count + 1);
     struct sluice_failure failure;
@@ -164,9 +176,11 @@ static bool read_failure(struct connection *connection, struct answer *answer, u
     }
     answer->failure = (struct failure){status, failure.native_code};
     if (is_lasting(&failure, status, answer->sequence)) {
-        if (connection_failure(connection).code == 0)
+        if (connection_failure(connection).code == 0) {
             report("the call [%s] failed [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status),
                    (int)failure.message.byte_count, (const char *)failure.message.data);
+            if (status == SLUICE_ERROR_ILLEGAL_ADDRESS) report_address(&failure);
+        }
         connection_fail(connection, status, failure.native_code);
     } else {
         trace("the call [%s] fails [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status), (int)failure.message.byte_count,

@@ -13,6 +13,7 @@
 #define LINE_BYTES_MAX 1024
 
 int trace_on = 0;
+const char *(*report_about_address)(unsigned long long address);
 static int trace_file = -1;
 
 __attribute__((constructor)) static void trace_open(void) {

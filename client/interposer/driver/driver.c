@@ -185,6 +185,7 @@ API_ALWAYS(cuInit, (unsigned int flags), (flags)) {
     pthread_mutex_lock(&opening);
     CUresult result = phase_result(atomic_load(&driver.phase));
     if (atomic_load(&driver.phase) == PHASE_FRESH) {
+        report_about_address = host_memory_about;
         result = open_session();
         if (!watches_fork) pthread_atfork(NULL, NULL, forked);
         watches_fork = true;

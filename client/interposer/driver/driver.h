@@ -407,6 +407,8 @@ int blocks_that_fit(const struct function *function, unsigned threads, size_t sh
 
 /* host-memory.c */
 bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsigned *flags);
+/* What to tell of an address at which a kernel failed; NULL where nothing is known. */
+const char *host_memory_about(unsigned long long address);
 
 /* proc-address.c */
 void *symbol_named(const char *symbol);

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "managed.h"
 
@@ -77,6 +78,22 @@ bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsi
     }
     pthread_rwlock_unlock(&lock);
     return is_found;
+}
+
+const char *host_memory_about(unsigned long long address) {
+    void *base;
+    size_t byte_count;
+    unsigned flags;
+    void *page = (void *)(uintptr_t)(address & ~4095ULL);
+    unsigned char is_there;
+    if (is_device_address(address)) return NULL;
+    if (host_memory_find((const void *)(uintptr_t)address, &base, &byte_count, &flags)) {
+        /* What a program registers keeps its address, which is none of the device's. */
+        return "that address is page-locked memory of this program. Kernels reach what was allocated to be mapped (cudaHostAllocMapped); with "
+               "SLUICE_MAP_HOST_MEMORY=1 they reach all that is allocated as page-locked, and never what is registered.";
+    }
+    if (mincore(page, 1, &is_there) != 0) return NULL;
+    return "that address is this program's own memory. Kernels reach memory of cudaMalloc and cudaMallocManaged.";
 }
 
 static void release(void *pointer) {

@@ -49,6 +49,14 @@ __global__ void spread(float *values, int each) {
     scale<<<(each + 63) / 64, 64, 64 * sizeof(float)>>>(values + i * each, each, i + 1.0f);
 }
 
+/* Copies and fills of a kernel have their place among its launches. */
+__global__ void move(int *values, int n) {
+    cudaMemsetAsync(values, 1, n * sizeof *values);
+    scale<<<1, n, n * sizeof(float)>>>((float *)values + n, n, 3.0f);
+    cudaMemcpyAsync(values + 2 * n, values + n, n * sizeof *values, cudaMemcpyDeviceToDevice, 0);
+    cudaMemcpyAsync((char *)values + 3 * n * sizeof *values + 1, (char *)values + n * sizeof *values, 7, cudaMemcpyDeviceToDevice, 0);
+}
+
 int main() {
     int *counts, host[6], *list, listed[32];
     CHECK(cudaMalloc(&counts, sizeof host));
@@ -80,6 +88,15 @@ int main() {
         CHECK(cudaMemcpy(back.data(), device, back.size() * sizeof(float), cudaMemcpyDeviceToHost));
         for (size_t i = 0; i < back.size(); i++) EXPECT(back[i] == 2.0f * (i / each + 1));
     }
+    const int n = 64;
+    std::vector<float> parts(4 * n, 5.0f);
+    CHECK(cudaMemcpy(device, parts.data(), parts.size() * sizeof(float), cudaMemcpyHostToDevice));
+    move<<<1, 1>>>((int *)device, n);
+    CHECK(cudaMemcpy(parts.data(), device, parts.size() * sizeof(float), cudaMemcpyDeviceToHost));
+    int filled;
+    memcpy(&filled, &parts[n - 1], sizeof filled);
+    EXPECT(filled == 0x01010101 && parts[n] == 15.0f && parts[2 * n] == 15.0f && parts[3 * n - 1] == 15.0f);
+    EXPECT(memcmp((char *)&parts[3 * n] + 1, &parts[n], 7) == 0 && parts[3 * n + 2] == 5.0f);
     printf("ok\n");
     return 0;
 }

@@ -17,7 +17,7 @@ export const imports = {
   fault: { params: ["i32", "i32", "i64"], results: [] },
   /** address of the format, address of the arguments, thread's frame: number of arguments. */
   vprintf: { params: ["i64", "i64", "i32"], results: ["i32"] },
-  /** message, file, line, function, context, thread: never returns. */
+  /** message, file, line, function, thread's frame, thread: never returns. */
   assertfail: { params: ["i64", "i64", "i32", "i64", "i32", "i32"], results: [] },
   /** bytes, alignment: address, or 0. */
   malloc: { params: ["i64", "i64"], results: ["i64"] },

@@ -25,7 +25,8 @@ export function pushFrameAddress({ code, unit, frame }: Emitter, variable: Varia
 
 /** Functions of CUDA's runtime for device code, by their documented names and by those of CUDA 12 and later, whose library is binary alone. */
 const isOfDeviceRuntime = (name: string): boolean => /^(cuda|__cudaCDP2)/.test(name);
-const onlyLaunches = ": of what kernels may ask of the runtime there are launches, streams and events here";
+const onlyLaunches =
+  ": of what kernels may ask of the runtime there are launches, copies in one line, fills, streams and events here";
 
 /** What device code calls of the runtime. A program's own functions of these names go before. */
 const runtime: Readonly<Record<string, (emitter: Emitter, instruction: Instruction) => void>> = {
@@ -121,7 +122,8 @@ function print(emitter: Emitter, instruction: Instruction): void {
 function failAssertion(emitter: Emitter, instruction: Instruction): void {
   pushArguments(emitter, instruction, ["i64.load", "i64.load", "i32.load", "i64.load", "i64.load"]);
   // The size of a character is always 1.
-  emitter.code.op("drop").get(emitter.frame.context).get(emitter.frame.thread);
+  emitter.code.op("drop").get(emitter.frame.record).i32(emitter.unit.recordBytes).op("i32.add");
+  emitter.code.get(emitter.frame.thread);
   emitter.import("assertfail").op("unreachable");
 }
 

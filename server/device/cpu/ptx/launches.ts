@@ -138,6 +138,65 @@ mov.u32 %r0, 0; st.param.b32 [result], %r0;
 ret;
 }`;
 
+/** Kernels of the library's own, of 128 threads: whole words where addresses and count allow it. */
+const COPY = "__sluice_copy";
+const FILL = "__sluice_fill";
+const THREADS = 128;
+
+const loop = (name: string, step: number, body: string): string => `
+${name}: setp.ge.u64 %p0, %rd3, %rd2;
+@%p0 ret;
+add.s64 %rd4, %rd0, %rd3; add.s64 %rd5, %rd1, %rd3;
+${body}
+add.s64 %rd3, %rd3, ${step * THREADS};
+bra ${name};`;
+
+const ownKernels = `
+.visible .entry ${COPY}(.param .b64 to, .param .b64 from, .param .b64 bytes) {
+.reg .pred %p<2>; .reg .b32 %r<2>; .reg .b64 %rd<8>;
+ld.param.u64 %rd0, [to]; ld.param.u64 %rd1, [from]; ld.param.u64 %rd2, [bytes];
+mov.u32 %r0, %tid.x; cvt.u64.u32 %rd3, %r0;
+or.b64 %rd6, %rd0, %rd1; or.b64 %rd6, %rd6, %rd2; and.b64 %rd6, %rd6, 3;
+setp.ne.s64 %p1, %rd6, 0;
+@%p1 bra BYTES;
+shl.b64 %rd3, %rd3, 2;
+${loop("WORDS", 4, "ld.u32 %r1, [%rd5]; st.u32 [%rd4], %r1;")}
+${loop("BYTES", 1, "ld.u8 %r1, [%rd5]; st.u8 [%rd4], %r1;")}
+}
+.visible .entry ${FILL}(.param .b64 to, .param .b64 value, .param .b64 bytes) {
+.reg .pred %p<2>; .reg .b32 %r<2>; .reg .b64 %rd<8>;
+ld.param.u64 %rd0, [to]; ld.param.u64 %rd1, [value]; ld.param.u64 %rd2, [bytes]; cvt.u32.u64 %r1, %rd1;
+mov.u32 %r0, %tid.x; cvt.u64.u32 %rd3, %r0;
+${loop("BYTES", 1, "st.u8 [%rd4], %r1;")}
+}`;
+
+/** A copy or fill in its place among the launches of a stream: one of those kernels. */
+const move = (kernel: string, params: string) => (name: string) =>
+  `
+.visible .func (.param .b32 result) ${name}(.param .b64 to, ${params}) {
+${registers} .reg .b64 %v;
+ld.param.u64 %rd0, [bytes];
+setp.eq.s64 %p1, %rd0, 0;
+@%p1 bra NONE;
+mov.u64 %rd0, 24;
+${takeRecord}
+mov.u64 %rd2, ${kernel}; st.u64 [%rd1+${Launch.KERNEL}], %rd2;
+mov.u32 %r0, 1; mov.u32 %r1, ${THREADS}; mov.u32 %r2, 0;
+st.u32 [%rd1+${Launch.GRID}], %r0; st.u32 [%rd1+${Launch.GRID + 4}], %r0; st.u32 [%rd1+${Launch.GRID + 8}], %r0;
+st.u32 [%rd1+${Launch.BLOCK}], %r1; st.u32 [%rd1+${Launch.BLOCK + 4}], %r0; st.u32 [%rd1+${Launch.BLOCK + 8}], %r0;
+st.u32 [%rd1+${Launch.SHARED_BYTES}], %r2;
+ld.param.u64 %rd2, [to]; st.u64 [%rd1+${Launch.PARAMS}], %rd2;
+${kernel === COPY ? "ld.param.u64 %v, [from];" : "ld.param.u32 %r0, [value]; cvt.u64.u32 %v, %r0;"} st.u64 [%rd1+${Launch.PARAMS + 8}], %v;
+ld.param.u64 %rd2, [bytes]; st.u64 [%rd1+${Launch.PARAMS + 16}], %rd2;
+add.s64 %rd0, %rd1, ${Launch.PARAMS};
+${enlist}
+NONE:
+mov.u32 %r0, 0; st.param.b32 [result], %r0;
+ret;
+}`;
+const copy = move(COPY, ".param .b64 from, .param .b64 bytes, .param .b32 kind, .param .b64 stream");
+const fill = move(FILL, ".param .b32 value, .param .b64 bytes, .param .b64 stream");
+
 const functions: Readonly<Record<string, (name: string) => string>> = {
   GetParameterBufferV2: withDescription,
   LaunchDeviceV2: described,
@@ -145,6 +204,10 @@ const functions: Readonly<Record<string, (name: string) => string>> = {
   GetParameterBuffer: buffer,
   LaunchDevice: launch,
   LaunchDevice_ptsz: launch,
+  MemcpyAsync: copy,
+  MemcpyAsync_ptsz: copy,
+  MemsetAsync: fill,
+  MemsetAsync_ptsz: fill,
   StreamCreateWithFlags: handle,
   EventCreateWithFlags: handle,
   StreamDestroy: nothing(".param .b64 stream"),
@@ -175,5 +238,6 @@ export const launchText = `
 .global .align 8 .b64 __sluice_handles = 16;
 .global .align 1 .b8 __sluice_no_room[] = {${bytesOf(NO_ROOM)}};
 .global .align 1 .b8 __sluice_here[] = {${bytesOf("a launch by a kernel")}};
+${ownKernels}
 ${forms.map(({ name, write }) => write(name)).join("\n")}
 `;

@@ -117,7 +117,8 @@ const imports = {
     print(formatPrint(kernelMemory, format, args));
     return 0;
   },
-  assertfail: (message: bigint, file: bigint, line: number, name: bigint, _context: number, thread: number) => {
+  assertfail: (message: bigint, file: bigint, line: number, name: bigint, locals: number, thread: number) => {
+    kernelMemory.locals = locals >>> 0;
     const text = (address: bigint) => kernelMemory.string(address);
     const [x, y, z] = [0, 1, 2].map((axis) => header[Context.BLOCK_INDEX / 4 + axis]!);
     const [width, height] = [header[0]!, header[1]!];
