@@ -100,7 +100,7 @@ async function run(config: Config): Promise<void> {
     measure: (found) => measureDevices(found, { clock: systemClock, log, onProblem: (each) => problems.push(each) }),
   });
   for (const warning of hostMemoryWarnings(devices, config)) log.warn(warning);
-  const unlock = lockState(config.stateDirectory);
+  const unlock = await lockState(config.stateDirectory);
   try {
     await runWithState(config, { devices, problems, log });
   } finally {
