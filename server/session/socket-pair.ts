@@ -12,8 +12,11 @@ const types = { stream: 1, datagram: 2 } as const;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
-type Dup = (fd: number) => number;
-let dup: Dup | undefined;
+/** A copy of the descriptor, not below the last argument, which a program that this process starts does not get. */
+const F_DUPFD_CLOEXEC = 1030;
+
+type Fcntl = (fd: number, command: number, type: "int", value: number) => number;
+let fcntl: Fcntl | undefined;
 
 type SocketPair = (domain: number, type: number, protocol: number, fds: Int32Array) => number;
 let socketpair: SocketPair | undefined;
@@ -39,12 +42,11 @@ export function joinedSockets(): readonly [Socket, Socket] {
 
 /**
  * Another socket on the same connection, for writing alone, so that what fails there costs nothing that is still to be read. The caller's to
- * destroy. @throws SluiceError TOO_MANY_CONNECTIONS when the process may open no more
+ * destroy. The same one where the process may open no other.
  */
 export function writerOf(socket: Socket): Socket {
-  dup ??= koffi.load(null).func("dup", "int", ["int"]) as unknown as Dup;
+  fcntl ??= koffi.load(null).func("int fcntl(int, int, ...)") as unknown as Fcntl;
   const { _handle: handle } = socket as { _handle?: { fd?: number } | null };
-  const fd = dup(handle?.fd ?? -1);
-  if (fd < 0) throw new SluiceError("TOO_MANY_CONNECTIONS", `The process can open no other socket [${koffi.errno()}].`);
-  return new Socket({ fd, readable: false, writable: true });
+  const fd = fcntl(handle?.fd ?? -1, F_DUPFD_CLOEXEC, "int", 0);
+  return fd < 0 ? socket : new Socket({ fd, readable: false, writable: true });
 }
