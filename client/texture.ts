@@ -35,7 +35,10 @@ const filters = { nearest: 0, linear: 1 } as const;
 export type TexelFormat = keyof typeof formats;
 export type AddressMode = keyof typeof addressModes;
 
-/** How texels lie in a buffer: rows one behind the other, planes or layers of rows too. */
+/**
+ * How texels lie in a buffer: rows one behind the other, planes or layers of rows too. On a GPU a surface, and a texture with planes or layers, sees what
+ * copies and fills write to the buffer, not what kernels write there by its address; copies see what kernels store through a surface.
+ */
 export interface SurfaceOptions extends WaitOptions {
   /** Texels in a row. */
   readonly width: number;

@@ -498,7 +498,7 @@ export const calls = {
       [
         "resource",
         "u32",
-        "0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one)",
+        "0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one: whether a texture shows what kernels write there by its address is the device's to say)",
       ],
       ["address", "u64", "address of the first texel, a multiple of a texel's bytes"],
       ["rowBytes", "u64", "bytes from one row to the next, a multiple of a texel's bytes"],
@@ -520,7 +520,7 @@ export const calls = {
       [
         "flags",
         "u32",
-        "1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes",
+        "1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes, 32 kernels name a cube by a number though there is one",
       ],
       ["borderX", "u32", "bits of the first number that is read outside with border"],
       ["borderY", "u32", "of the second"],

@@ -280,10 +280,12 @@ export interface DeviceSlice {
    * Textures and surfaces over memory of the slice, whose range and shape the caller has checked; absent, or UNSUPPORTED, where the device has
    * none of that kind. A kernel that uses one after its end, or what never was one, fails or, on real hardware, reads anything of the slice's.
    */
-  createTexture?(options: TextureOptions): DeviceImage;
-  destroyTexture?(texture: DeviceImage): void;
-  createSurface?(options: SurfaceOptions): DeviceImage;
-  destroySurface?(surface: DeviceImage): void;
+  createTexture?(options: TextureOptions): DeviceImage | Promise<DeviceImage>;
+  destroyTexture?(texture: DeviceImage): void | Promise<void>;
+  createSurface?(options: SurfaceOptions): DeviceImage | Promise<DeviceImage>;
+  destroySurface?(surface: DeviceImage): void | Promise<void>;
+  /** An allocation ended: textures and surfaces over its memory stay, and have nothing to do with what comes there next. Absent where it makes no difference. */
+  freed?(address: number, byteCount: number): void;
   createStream(options: { flags: number; priority: number }): DeviceStream;
   destroyStream(stream: DeviceStream): void;
   createEvent(flags: number): DeviceEvent;

@@ -103,6 +103,8 @@ export interface TextureOptions {
   readonly isNormalized: boolean;
   /** Whether six layers each are the faces of a cube. */
   readonly isCube: boolean;
+  /** Whether kernels name a cube by a number, though there be one. Default: where there are several. */
+  readonly hasCubeLayers?: boolean;
   /** Whether those are filtered across the cube's edges, whatever the address modes. */
   readonly isSeamless: boolean;
   /** What is read outside with AddressMode.BORDER: four words, floats where floats are read. */

@@ -61,6 +61,7 @@ export function free(work: Workspace, { address }: FreeCall): void {
     throw new SluiceError("RANGE_IN_USE", `The allocation at [${hex(address)}] holds the heap of kernels.`);
   }
   slice.usedBytes -= paddedBytes(byteCount);
+  slice.device.freed?.(address, byteCount);
 }
 
 export function heap(work: Workspace, { address, byteCount }: HeapCall): void {

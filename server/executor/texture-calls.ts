@@ -11,6 +11,7 @@ import type {
   TextureCreateCall,
   TextureDestroyCall,
 } from "../../shared/generated/calls.ts";
+import type { DeviceImage } from "../device/device.ts";
 import {
   AddressMode,
   type LevelsOfDetail,
@@ -29,11 +30,21 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 const resources = ["linear", "rows", "array"] as const;
 const filters = ["point", "linear"] as const;
 /** Bits of `flags`. */
-const Flag = { READS_INTEGERS: 1, IS_NORMALIZED: 2, IS_CUBE: 4, CONVERTS_SRGB: 8, IS_SEAMLESS: 16 } as const;
+const Flag = {
+  READS_INTEGERS: 1,
+  IS_NORMALIZED: 2,
+  IS_CUBE: 4,
+  CONVERTS_SRGB: 8,
+  IS_SEAMLESS: 16,
+  HAS_CUBE_LAYERS: 32,
+} as const;
 const SurfaceFlag = { STORES_PARTS: 1 } as const;
 const FACES = 6;
 
-export function textureCreate(work: Workspace, call: TextureCreateCall): TextureCreateAnswer {
+export function textureCreate(
+  work: Workspace,
+  call: TextureCreateCall,
+): TextureCreateAnswer | Promise<TextureCreateAnswer> {
   work.textures.claim(call.texture);
   const options = textureOptions(call);
   const slice = work.within(call.address, layoutBytes(options.layout));
@@ -42,17 +53,23 @@ export function textureCreate(work: Workspace, call: TextureCreateCall): Texture
     throw bad(`A level of detail at [0x${level.address.toString(16)}] is on another device than the first.`);
   }
   if (slice.device.createTexture === undefined) throw without(slice, "textures");
-  const texture = slice.device.createTexture(options);
-  work.textures.set(call.texture, { slice, texture });
-  return { object: texture.object };
+  const keep = (texture: DeviceImage): TextureCreateAnswer => {
+    work.textures.set(call.texture, { slice, texture });
+    return { object: texture.object };
+  };
+  const made = slice.device.createTexture(options);
+  return made instanceof Promise ? made.then(keep) : keep(made);
 }
 
-export function textureDestroy(work: Workspace, call: TextureDestroyCall): void {
+export function textureDestroy(work: Workspace, call: TextureDestroyCall): void | Promise<void> {
   const { slice, texture } = work.textures.remove(call.texture);
-  slice.device.destroyTexture?.(texture);
+  return slice.device.destroyTexture?.(texture);
 }
 
-export function surfaceCreate(work: Workspace, call: SurfaceCreateCall): SurfaceCreateAnswer {
+export function surfaceCreate(
+  work: Workspace,
+  call: SurfaceCreateCall,
+): SurfaceCreateAnswer | Promise<SurfaceCreateAnswer> {
   work.surfaces.claim(call.surface);
   const layout = checkedLayout(call);
   const storesParts = (call.flags & SurfaceFlag.STORES_PARTS) !== 0;
@@ -61,14 +78,17 @@ export function surfaceCreate(work: Workspace, call: SurfaceCreateCall): Surface
   }
   const slice = work.within(call.address, layoutBytes(layout));
   if (slice.device.createSurface === undefined) throw without(slice, "surfaces");
-  const surface = slice.device.createSurface({ layout, storesParts });
-  work.surfaces.set(call.surface, { slice, surface });
-  return { object: surface.object };
+  const keep = (surface: DeviceImage): SurfaceCreateAnswer => {
+    work.surfaces.set(call.surface, { slice, surface });
+    return { object: surface.object };
+  };
+  const made = slice.device.createSurface({ layout, storesParts });
+  return made instanceof Promise ? made.then(keep) : keep(made);
 }
 
-export function surfaceDestroy(work: Workspace, call: SurfaceDestroyCall): void {
+export function surfaceDestroy(work: Workspace, call: SurfaceDestroyCall): void | Promise<void> {
   const { slice, surface } = work.surfaces.remove(call.surface);
-  slice.device.destroySurface?.(surface);
+  return slice.device.destroySurface?.(surface);
 }
 
 const without = ({ assignment }: OpenSlice, what: string): SluiceError =>
@@ -93,6 +113,7 @@ function textureOptions(call: TextureCreateCall): TextureOptions {
   if (isCube && (layers === 0 || layers % FACES !== 0 || height !== layout.width)) {
     throw bad(`The faces of a cube are [${layout.width}, ${height}] in size, and [${layers}] in number.`);
   }
+  const hasCubeLayers = layers > FACES || (call.flags & Flag.HAS_CUBE_LAYERS) !== 0;
   const isSeamless = (call.flags & Flag.IS_SEAMLESS) !== 0;
   if (isSeamless && !isCube) throw bad("Only cubes are filtered across their edges.");
   const readsIntegers = (call.flags & Flag.READS_INTEGERS) !== 0;
@@ -117,6 +138,7 @@ function textureOptions(call: TextureCreateCall): TextureOptions {
     readsIntegers,
     isNormalized,
     isCube,
+    hasCubeLayers: isCube && hasCubeLayers,
     isSeamless,
     border: [call.borderX, call.borderY, call.borderZ, call.borderW],
     convertsSrgb,

@@ -2123,7 +2123,7 @@ export function decodeLaunchCooperativeCall(b: WireBuffer, start: number, end: n
 export interface TextureCreateCall {
   /** Texture handle, invented by the client. */
   readonly texture: number;
-  /** 0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one). */
+  /** 0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one: whether a texture shows what kernels write there by its address is the device's to say). */
   readonly resource: number;
   /** Address of the first texel, a multiple of a texel's bytes. */
   readonly address: number;
@@ -2151,7 +2151,7 @@ export interface TextureCreateCall {
   readonly addressModeZ: number;
   /** 0 the nearest texel, 1 linear. */
   readonly filter: number;
-  /** 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes. */
+  /** 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes, 32 kernels name a cube by a number though there is one. */
   readonly flags: number;
   /** Bits of the first number that is read outside with border. */
   readonly borderX: number;

@@ -49,3 +49,12 @@ export const fetchingKernel = `.version 8.0
 .address_size 64
 .visible .entry fetch_texel(.param .u64 texture, .param .u32 x, .param .u32 y, .param .u64 out) { ret; }
 `;
+
+/** Kernels on arrays: fetch_at(texture, x, y, z, level, out) writes four words, store_texel(surface, x, y, z, value) stores one texel. */
+export const arrayKernels = `.version 8.0
+.target sm_75
+.address_size 64
+.visible .entry fetch_at(.param .u64 texture, .param .u32 x, .param .u32 y, .param .u32 z, .param .u32 level, .param .u64 out) { ret; }
+.visible .entry store_texel(.param .u64 surface, .param .u32 x, .param .u32 y, .param .u32 z, .param .u32 value) { ret; }
+.visible .entry fetch_texel(.param .u64 texture, .param .u32 x, .param .u32 y, .param .u64 out) { ret; }
+`;

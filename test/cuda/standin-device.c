@@ -60,10 +60,10 @@ API void standin_occupy(int device, int64_t bytes) { standin_take(device, bytes)
 API int standin_report(char *text, int bytes) {
   struct live *l = &standin_alive;
   text[0] = 0;
-  if (l->contexts || l->reservations || l->allocations || l->mappings || l->hosts || l->modules || l->streams || l->events || l->textures)
+  if (l->contexts || l->reservations || l->allocations || l->mappings || l->hosts || l->modules || l->streams || l->events || l->textures || l->arrays)
     snprintf(text, bytes,
-             "contexts=%d reservations=%d allocations=%d mappings=%d hosts=%d modules=%d streams=%d events=%d textures=%d ",
-             l->contexts, l->reservations, l->allocations, l->mappings, l->hosts, l->modules, l->streams, l->events, l->textures);
+             "contexts=%d reservations=%d allocations=%d mappings=%d hosts=%d modules=%d streams=%d events=%d textures=%d arrays=%d ",
+             l->contexts, l->reservations, l->allocations, l->mappings, l->hosts, l->modules, l->streams, l->events, l->textures, l->arrays);
   strncat(text, violations, bytes - strlen(text) - 1);
   return 0;
 }

@@ -428,6 +428,7 @@ API void standin_release(uint64_t address) {
   }
   hosts = NULL;
   standin_forget_textures();
+  standin_forget_arrays();
   standin_forget_events();
   memset(&standin_alive, 0, sizeof standin_alive);
   UNLOCK();

@@ -502,7 +502,8 @@ static const struct {
   int (*run)(struct context *, struct work *);
 } kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
                {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},
-               {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel}};
+               {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel},
+               {"fetch_at", standin_fetch_at}, {"store_texel", standin_store_texel}};
 
 int standin_knows_kernel(const char *name) {
   for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)

@@ -90,6 +90,7 @@ static void run(struct stream *stream, struct work *w) {
   }
   if (w->kind == COPY) memmove((void *)w->destination, (void *)w->source, w->count);
   if (w->kind == FILL) fill(w);
+  if (w->kind == ARRAY_COPY) standin_copy_array(w);
 }
 
 static void *serve(void *argument) {
@@ -152,6 +153,7 @@ static int alive(struct context *context, struct stream *stream) {
 static int do_at_once(struct work *w) {
   if (w->kind == COPY) memmove((void *)w->destination, (void *)w->source, w->count);
   if (w->kind == FILL) fill(w);
+  if (w->kind == ARRAY_COPY) standin_copy_array(w);
   if (w->kind == PRODUCT) free((void *)w->source);
   if (w->kind == RECORD) w->event->at_ns = now_ns(), w->event->done = w->generation;
   if (w->kind == RECORD || w->kind == WAIT_EVENT) let_go(w->event);

@@ -90,7 +90,7 @@ struct module {
 
 /* One piece of work in a stream. */
 struct work {
-  enum { COPY, FILL, KERNEL, PRODUCT, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
+  enum { COPY, FILL, KERNEL, PRODUCT, ARRAY_COPY, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
   uint64_t destination, source, count;
   uint32_t value, width;
   struct function *function;
@@ -112,7 +112,7 @@ extern uint64_t standin_delay_ns;
 
 /* Counters of what is alive, by kind. */
 struct live {
-  int contexts, reservations, allocations, mappings, hosts, modules, streams, events, textures;
+  int contexts, reservations, allocations, mappings, hosts, modules, streams, events, textures, arrays;
 };
 extern struct live standin_alive;
 
@@ -153,6 +153,23 @@ int standin_run_kernel(struct context *context, struct work *work);
 int standin_run_product(struct work *work);
 /* fetch_texel(u64 texture, u32 x, u32 y, u64 out): four words of the nearest texel. */
 int standin_fetch_texel(struct context *context, struct work *work);
+/* The same from any texture, with plane (or layer) and level; and a store through a surface. */
+int standin_fetch_at(struct context *context, struct work *work);
+int standin_store_texel(struct context *context, struct work *work);
+struct array;
+struct mipmapped;
+/* Bytes of a number of a format; 0 for what is none. */
+unsigned standin_number_bytes(int format);
+/* Whether a texture or a surface is over an array, or a mipmapped one. */
+int standin_is_image_over(const void *array);
+void standin_copy_array(struct work *work);
+unsigned char *standin_texel(const struct array *array, uint64_t x, uint64_t y, uint64_t z, unsigned *bytes);
+int standin_array_ok(const struct array *array, int is_surface);
+unsigned standin_array_number_bytes(const struct array *array);
+int standin_array_format(const struct array *array);
+int standin_array_is_cube(const struct array *array);
+struct array *standin_level(const struct mipmapped *mipmapped, uint64_t level);
+void standin_forget_arrays(void);
 /* Forgets all events. */
 void standin_forget_events(void);
 /* Forgets all textures. */

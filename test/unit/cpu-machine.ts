@@ -1,6 +1,14 @@
 /** A slice of the cpu device for unit tests, and the shortest way to run a hand-written kernel on it. */
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
-import type { DeviceSlice } from "../../server/device/device.ts";
+import type { DeviceImage, DeviceSlice } from "../../server/device/device.ts";
+import type { SurfaceOptions, TextureOptions } from "../../server/device/texel.ts";
+
+/** A slice whose textures and surfaces are there at once. */
+type CpuSlice = Omit<DeviceSlice, "createTexture" | "createSurface"> & {
+  createTexture?(options: TextureOptions): DeviceImage;
+  createSurface?(options: SurfaceOptions): DeviceImage;
+};
+
 import { ARENA_BASE } from "../../shared/limits.ts";
 
 const MiB = 1024 * 1024;
@@ -9,9 +17,15 @@ export const ARENA_BYTES = MiB;
 export const DEVICE_BYTES = 64 * MiB;
 
 export interface CpuMachine {
-  readonly slice: DeviceSlice;
+  readonly slice: CpuSlice;
   /** All that kernels have printed. */
   output(): string;
+}
+
+/** What is enough to run kernels. */
+interface AnyMachine {
+  readonly slice: DeviceSlice;
+  output?(): string;
 }
 
 export async function openCpu({ kernelTimeoutMs = 20_000, arenaBytes = ARENA_BYTES } = {}): Promise<CpuMachine> {
@@ -26,7 +40,7 @@ export async function openCpu({ kernelTimeoutMs = 20_000, arenaBytes = ARENA_BYT
       printed += text;
     },
   });
-  return { slice, output: () => printed };
+  return { slice: slice as CpuSlice, output: () => printed };
 }
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -60,7 +74,7 @@ export interface RunOptions {
 }
 
 /** Loads `ptx` and launches its first kernel with 64-bit arguments. */
-export async function runPtx({ slice }: CpuMachine, ptx: string, options: RunOptions = {}): Promise<void> {
+export async function runPtx({ slice }: AnyMachine, ptx: string, options: RunOptions = {}): Promise<void> {
   const module = await slice.loadModule(bytesOf(ptx));
   try {
     const { grid = [1, 1, 1], block = 1, sharedBytes = 0, args = [ARENA_BASE], cooperative = false } = options;
@@ -80,13 +94,13 @@ export async function runPtx({ slice }: CpuMachine, ptx: string, options: RunOpt
 }
 
 /** Words at an offset of the arena. */
-export function readWords({ slice }: CpuMachine, count: number, offset = 0): Uint32Array {
+export function readWords({ slice }: AnyMachine, count: number, offset = 0): Uint32Array {
   const words = new Uint32Array(count);
   void slice.read(ARENA_BASE + offset, new Uint8Array(words.buffer), undefined);
   return words;
 }
 
-export function writeWords({ slice }: CpuMachine, words: ArrayLike<number>, offset = 0): void {
+export function writeWords({ slice }: AnyMachine, words: ArrayLike<number>, offset = 0): void {
   void slice.write(ARENA_BASE + offset, new Uint8Array(Uint32Array.from(words).buffer), undefined);
 }
 

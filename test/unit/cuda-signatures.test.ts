@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { accessDescription, allocationProperties } from "../../server/device/cuda/arena.ts";
+import { ArrayFlag, describeArray, describeCopy, MemoryType, PartsFormat } from "../../server/device/cuda/array.ts";
 import { nvrtcSignatures } from "../../server/device/cuda/compiler.ts";
 import * as numbers from "../../server/device/cuda/constants.ts";
 import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
@@ -24,7 +25,7 @@ import {
 } from "../../server/device/cuda/multiplier.ts";
 import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
-import { describeResource, describeTexture } from "../../server/device/cuda/texture.ts";
+import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
 import { LinkKind } from "../../shared/link-image.ts";
 
@@ -124,6 +125,8 @@ describe.skipIf(!has("cuda.h"))("cuda.h", () => {
     const { SUCCESS, ...results } = numbers.CUresult;
     const { FATBIN, ...kinds } = LinkKind;
     const formats = Object.entries(texelFormats).map(([value, { name }]) => [formatNames[name]!, Number(value)]);
+    const { u8, u16, s8, s16 } = PartsFormat;
+    const partsFormats = { UNORM_INT8X1: u8, UNORM_INT16X1: u16, SNORM_INT8X1: s8, SNORM_INT16X1: s16 };
     const single = {
       CUDA_SUCCESS: SUCCESS,
       CU_JIT_INPUT_FATBINARY: FATBIN,
@@ -146,6 +149,9 @@ describe.skipIf(!has("cuda.h"))("cuda.h", () => {
         equalities("CU_JIT_INPUT_", kinds),
         equalities("CU_TR_ADDRESS_MODE_", AddressMode),
         equalities("CU_AD_FORMAT_", Object.fromEntries(formats)),
+        equalities("CUDA_ARRAY3D_", ArrayFlag),
+        equalities("CU_MEMORYTYPE_", MemoryType),
+        equalities("CU_AD_FORMAT_", partsFormats),
         equalities(
           "CU_LAUNCH_PARAM_",
           Object.fromEntries(Object.entries(numbers.LaunchParam).map(([name, value]) => [`${name}_AS_INT`, value])),
@@ -165,11 +171,14 @@ describe.skipIf(!has("cuda.h"))("cuda.h", () => {
       readsIntegers: true,
       isNormalized: true,
       isCube: false,
-      isSeamless: false,
+      isSeamless: true,
       border: [1, 2, 3, 0x3f80_0000],
       convertsSrgb: true,
-      levels: undefined,
+      levels: { further: [], filter: "linear", bias: 0.5, least: 1.5, most: 2.5 },
     };
+    const box = { x: 8, y: 3, z: 5, widthBytes: 16, height: 7, depth: 2, offset: 4096, isRounded: false };
+    const planes = { ...layout, depth: 0, layers: 12, planeBytes: 96 * 40 };
+    const shape = { levels: [planes], isCube: true, hasCubeLayers: true, storesParts: true, isSurface: true };
     const bytes = (view: ArrayBufferView): string =>
       Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString("hex");
     const config = cooperativeConfig({ grid, block, sharedBytes: 17 }, { handle: 0x7000_0000_1000 });
@@ -182,8 +191,14 @@ describe.skipIf(!has("cuda.h"))("cuda.h", () => {
       access: bytes(accessDescription(3)),
       config: bytes(described),
       attribute: bytes(attribute),
-      rows: bytes(describeResource(texture)),
-      line: bytes(describeResource({ ...texture, resource: "linear" })),
+      rows: bytes(describeMemory(texture)),
+      line: bytes(describeMemory({ ...texture, resource: "linear" })),
+      array: bytes(describeArrayResource({ isMipmapped: false, handle: 0x7000_0000_2000n })),
+      mipmapped: bytes(describeArrayResource({ isMipmapped: true, handle: 0x7000_0000_2000n })),
+      shape: bytes(describeArray(shape, ArrayFlag.CUBEMAP | ArrayFlag.LAYERED)),
+      into: bytes(describeCopy(box, { layout: planes, array: 0x7000_0000_2000n, isInto: true })),
+      outof: bytes(describeCopy(box, { layout: planes, array: 0x7000_0000_2000n, isInto: false })),
+      requirements: "32",
       texture: bytes(describeTexture(texture)),
     };
     const lines = compile(structs, { runs: true }).trim().split("\n");
@@ -234,12 +249,39 @@ int main() {
   line.res.linear.devPtr = 0x600012340000, line.res.linear.format = CU_AD_FORMAT_SIGNED_INT16;
   line.res.linear.numChannels = 2, line.res.linear.sizeInBytes = 21 * 4;
   print("line", &line, sizeof line);
+  CUDA_RESOURCE_DESC array, mipmapped;
+  memset(&array, 0, sizeof array);
+  array.resType = CU_RESOURCE_TYPE_ARRAY, array.res.array.hArray = (CUarray)0x700000002000;
+  print("array", &array, sizeof array);
+  memset(&mipmapped, 0, sizeof mipmapped);
+  mipmapped.resType = CU_RESOURCE_TYPE_MIPMAPPED_ARRAY, mipmapped.res.mipmap.hMipmappedArray = (CUmipmappedArray)0x700000002000;
+  print("mipmapped", &mipmapped, sizeof mipmapped);
+  CUDA_ARRAY3D_DESCRIPTOR shape;
+  memset(&shape, 0, sizeof shape);
+  shape.Width = 21, shape.Height = 22, shape.Depth = 12, shape.Format = CU_AD_FORMAT_SNORM_INT16X2, shape.NumChannels = 2;
+  shape.Flags = CUDA_ARRAY3D_CUBEMAP | CUDA_ARRAY3D_LAYERED;
+  print("shape", &shape, sizeof shape);
+  CUDA_MEMCPY3D into, outof;
+  memset(&into, 0, sizeof into);
+  into.srcMemoryType = CU_MEMORYTYPE_DEVICE, into.srcDevice = 0x600012341000, into.srcPitch = 96, into.srcHeight = 40;
+  into.dstMemoryType = CU_MEMORYTYPE_ARRAY, into.dstArray = (CUarray)0x700000002000;
+  into.dstXInBytes = 8, into.dstY = 3, into.dstZ = 5, into.WidthInBytes = 16, into.Height = 7, into.Depth = 2;
+  print("into", &into, sizeof into);
+  memset(&outof, 0, sizeof outof);
+  outof.dstMemoryType = CU_MEMORYTYPE_DEVICE, outof.dstDevice = 0x600012341000, outof.dstPitch = 96, outof.dstHeight = 40;
+  outof.srcMemoryType = CU_MEMORYTYPE_ARRAY, outof.srcArray = (CUarray)0x700000002000;
+  outof.srcXInBytes = 8, outof.srcY = 3, outof.srcZ = 5, outof.WidthInBytes = 16, outof.Height = 7, outof.Depth = 2;
+  print("outof", &outof, sizeof outof);
+  printf("requirements %d\\n", (int)sizeof(CUDA_ARRAY_MEMORY_REQUIREMENTS));
+  static_assert(offsetof(CUDA_ARRAY_MEMORY_REQUIREMENTS, size) == 0, "the size comes first");
   CUDA_TEXTURE_DESC texture;
   memset(&texture, 0, sizeof texture);
   texture.addressMode[0] = CU_TR_ADDRESS_MODE_CLAMP, texture.addressMode[1] = CU_TR_ADDRESS_MODE_BORDER;
   texture.addressMode[2] = CU_TR_ADDRESS_MODE_MIRROR;
   texture.filterMode = CU_TR_FILTER_MODE_LINEAR;
-  texture.flags = CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB;
+  texture.flags = CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB | CU_TRSF_SEAMLESS_CUBEMAP;
+  texture.mipmapFilterMode = CU_TR_FILTER_MODE_LINEAR, texture.mipmapLevelBias = 0.5f;
+  texture.minMipmapLevelClamp = 1.5f, texture.maxMipmapLevelClamp = 2.5f;
   const unsigned border[] = {1, 2, 3, 0x3f800000};
   memcpy(texture.borderColor, border, sizeof border);
   print("texture", &texture, sizeof texture);

@@ -70,9 +70,9 @@ beforeEach(async () => {
   allocate(work, { address: ROWS, byteCount: 8 * 64 });
 });
 
-const codeOf = (call: () => unknown): string => {
+const codeOf = async (call: () => unknown): Promise<string> => {
   try {
-    call();
+    await call();
     return "none";
   } catch (error) {
     return (error as { code: string }).code;
@@ -80,13 +80,13 @@ const codeOf = (call: () => unknown): string => {
 };
 
 describe("a texture", () => {
-  it("gets a number for kernels that is not 0 and never comes again", () => {
-    const { object } = textureCreate(work, texture);
-    textureDestroy(work, { texture: 1 });
-    const again = textureCreate(work, { ...texture, texture: 2 });
+  it("gets a number for kernels that is not 0 and never comes again", async () => {
+    const { object } = await textureCreate(work, texture);
+    await textureDestroy(work, { texture: 1 });
+    const again = await textureCreate(work, { ...texture, texture: 2 });
     expect(object).toBeGreaterThan(0);
     expect(again.object).not.toBe(object);
-    expect(surfaceCreate(work, surface).object).not.toBe(again.object);
+    expect((await surfaceCreate(work, surface)).object).not.toBe(again.object);
   });
 
   it("has another number on another device of the lease", async () => {
@@ -104,7 +104,7 @@ describe("a texture", () => {
         const own = new Workspace([{ description: cpu, arenaBytes: MiB, arenaBase }], async () => slice);
         await attach(own, { device: 0 });
         allocate(own, { address: arenaBase, byteCount: 512 });
-        const { object } = textureCreate(own, { ...texture, address: arenaBase });
+        const { object } = await textureCreate(own, { ...texture, address: arenaBase });
         await own.close();
         return object;
       }),
@@ -112,26 +112,28 @@ describe("a texture", () => {
     expect(objects[0]).not.toBe(objects[1]);
   });
 
-  it("lies within one allocation, to its last row and not beyond", () => {
-    expect(codeOf(() => textureCreate(work, { ...texture, height: 9 }))).toBe("NOT_ALLOCATED");
-    expect(codeOf(() => textureCreate(work, { ...texture, texture: 2, address: ROWS + 64 }))).toBe("NOT_ALLOCATED");
-    expect(codeOf(() => textureCreate(work, { ...texture, texture: 3, address: 0x1000 }))).toBe(
+  it("lies within one allocation, to its last row and not beyond", async () => {
+    expect(await codeOf(() => textureCreate(work, { ...texture, height: 9 }))).toBe("NOT_ALLOCATED");
+    expect(await codeOf(() => textureCreate(work, { ...texture, texture: 2, address: ROWS + 64 }))).toBe(
+      "NOT_ALLOCATED",
+    );
+    expect(await codeOf(() => textureCreate(work, { ...texture, texture: 3, address: 0x1000 }))).toBe(
       "ADDRESS_OUTSIDE_ARENA",
     );
-    expect(codeOf(() => textureCreate(work, { ...texture, texture: 4, rowBytes: 128 }))).toBe("NOT_ALLOCATED");
+    expect(await codeOf(() => textureCreate(work, { ...texture, texture: 4, rowBytes: 128 }))).toBe("NOT_ALLOCATED");
     // The last row ends where its texels do.
-    expect(codeOf(() => textureCreate(work, { ...texture, texture: 5, rowBytes: 68, width: 4 }))).toBe("none");
+    expect(await codeOf(() => textureCreate(work, { ...texture, texture: 5, rowBytes: 68, width: 4 }))).toBe("none");
     free(work, { address: ROWS });
-    expect(codeOf(() => textureCreate(work, { ...texture, texture: 6 }))).toBe("NOT_ALLOCATED");
-    expect(codeOf(() => textureDestroy(work, { texture: 6 }))).toBe("NO_SUCH_HANDLE");
+    expect(await codeOf(() => textureCreate(work, { ...texture, texture: 6 }))).toBe("NOT_ALLOCATED");
+    expect(await codeOf(() => textureDestroy(work, { texture: 6 }))).toBe("NO_SUCH_HANDLE");
   });
 
   it.each([
     ["of sizes whose product passes every number", { width: 2 ** 32 - 1, height: 2 ** 32 - 1, rowBytes: 2 ** 52 }],
     ["of planes that pass every number", { resource: 2, depth: 2 ** 32 - 1, planeBytes: 2 ** 52 }],
     ["of a width that passes the arena", { resource: 0, height: 0, width: 2 ** 32 - 1 }],
-  ])("%s is outside", (_name, change) => {
-    expect(codeOf(() => textureCreate(work, { ...texture, ...change }))).toMatch("ADDRESS_OUTSIDE_ARENA");
+  ])("%s is outside", async (_name, change) => {
+    expect(await codeOf(() => textureCreate(work, { ...texture, ...change }))).toMatch("ADDRESS_OUTSIDE_ARENA");
   });
 
   it.each([
@@ -155,17 +157,17 @@ describe("a texture", () => {
     ["edges to be filtered of what is no cube", { resource: 2, flags: 19 }],
     ["whole numbers to be filtered", { format: 1, filter: 1 }],
     ["whole numbers of 32 bits to be filtered", { format: 3, filter: 1, flags: 0 }],
-  ])("with %s is refused, and its handle is used up", (_name, change) => {
-    expect(codeOf(() => textureCreate(work, { ...texture, ...change }))).toBe("BAD_ARGUMENT");
-    expect(codeOf(() => textureDestroy(work, { texture: 1 }))).toBe("NO_SUCH_HANDLE");
-    expect(codeOf(() => textureCreate(work, texture))).toBe("HANDLE_IN_USE");
+  ])("with %s is refused, and its handle is used up", async (_name, change) => {
+    expect(await codeOf(() => textureCreate(work, { ...texture, ...change }))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(() => textureDestroy(work, { texture: 1 }))).toBe("NO_SUCH_HANDLE");
+    expect(await codeOf(() => textureCreate(work, texture))).toBe("HANDLE_IN_USE");
   });
 
-  it("that is destroyed is not there again", () => {
-    textureCreate(work, texture);
-    textureDestroy(work, { texture: 1 });
-    expect(codeOf(() => textureDestroy(work, { texture: 1 }))).toBe("NO_SUCH_HANDLE");
-    expect(codeOf(() => surfaceDestroy(work, { surface: 1 }))).toBe("NO_SUCH_HANDLE");
+  it("that is destroyed is not there again", async () => {
+    await textureCreate(work, texture);
+    await textureDestroy(work, { texture: 1 });
+    expect(await codeOf(() => textureDestroy(work, { texture: 1 }))).toBe("NO_SUCH_HANDLE");
+    expect(await codeOf(() => surfaceDestroy(work, { surface: 1 }))).toBe("NO_SUCH_HANDLE");
   });
 });
 
@@ -189,16 +191,16 @@ describe("levels of detail", () => {
   });
   beforeEach(() => allocate(work, { address: LEVEL, byteCount: 172 }));
 
-  it("each lie within one allocation, of the same device", () => {
-    expect(codeOf(() => textureCreate(work, detailed))).toBe("none");
+  it("each lie within one allocation, of the same device", async () => {
+    expect(await codeOf(() => textureCreate(work, detailed))).toBe("none");
     const last = detailed.levels[3]!;
     const further = (address: number) => changed(3, { ...last, address });
     const wrong = (change: object) => codeOf(() => textureCreate(work, { ...detailed, ...change }));
-    expect(wrong({ texture: 2, ...further(LEVEL + 172) })).toBe("NOT_ALLOCATED");
-    expect(wrong({ texture: 3, ...further(0x1000) })).toBe("ADDRESS_OUTSIDE_ARENA");
+    expect(await wrong({ texture: 2, ...further(LEVEL + 172) })).toBe("NOT_ALLOCATED");
+    expect(await wrong({ texture: 3, ...further(0x1000) })).toBe("ADDRESS_OUTSIDE_ARENA");
     const other = ARENA_BASE + ARENA_STRIDE_BYTES;
     allocate(work, { address: other, byteCount: 4 });
-    expect(wrong({ texture: 4, ...further(other) })).toBe("BAD_ARGUMENT");
+    expect(await wrong({ texture: 4, ...further(other) })).toBe("BAD_ARGUMENT");
   });
 
   it.each([
@@ -211,25 +213,25 @@ describe("levels of detail", () => {
     ["coordinates that count texels", { flags: 1 }],
     ["no such filter between levels", { levelFilter: 2 }],
     ["planes that overlap", { layers: 2, height: 4, planeBytes: 256, ...changed(0, { planeBytes: 60 }) }],
-  ])("with %s are refused", (_name, change) => {
-    expect(codeOf(() => textureCreate(work, { ...detailed, ...change }))).toBe("BAD_ARGUMENT");
+  ])("with %s are refused", async (_name, change) => {
+    expect(await codeOf(() => textureCreate(work, { ...detailed, ...change }))).toBe("BAD_ARGUMENT");
   });
 
-  it("pass every number where their rows do", () => {
+  it("pass every number where their rows do", async () => {
     const far = changed(0, { rowBytes: 2 ** 52 });
-    expect(codeOf(() => textureCreate(work, { ...detailed, ...far }))).toMatch("ADDRESS_OUTSIDE_ARENA");
+    expect(await codeOf(() => textureCreate(work, { ...detailed, ...far }))).toMatch("ADDRESS_OUTSIDE_ARENA");
   });
 });
 
-it("conversion from sRGB is of unsigned bytes that are read as parts of the largest", () => {
+it("conversion from sRGB is of unsigned bytes that are read as parts of the largest", async () => {
   const bytes = { ...texture, format: 1, flags: 8 };
-  expect(codeOf(() => textureCreate(work, bytes))).toBe("none");
-  expect(codeOf(() => textureCreate(work, { ...bytes, texture: 2, flags: 9 }))).toBe("BAD_ARGUMENT");
-  expect(codeOf(() => textureCreate(work, { ...bytes, texture: 3, format: 2 }))).toBe("BAD_ARGUMENT");
-  expect(codeOf(() => textureCreate(work, { ...bytes, texture: 4, format: 32 }))).toBe("BAD_ARGUMENT");
+  expect(await codeOf(() => textureCreate(work, bytes))).toBe("none");
+  expect(await codeOf(() => textureCreate(work, { ...bytes, texture: 2, flags: 9 }))).toBe("BAD_ARGUMENT");
+  expect(await codeOf(() => textureCreate(work, { ...bytes, texture: 3, format: 2 }))).toBe("BAD_ARGUMENT");
+  expect(await codeOf(() => textureCreate(work, { ...bytes, texture: 4, format: 32 }))).toBe("BAD_ARGUMENT");
 });
 
-it("whatever a client says of a texture or a surface, it is made within what is allocated, or refused by name", () => {
+it("whatever a client says of a texture or a surface, it is made within what is allocated, or refused by name", async () => {
   const { int } = seeded(20_261_126);
   const START = ARENA_BASE + 1_048_576;
   const BYTES = 4096;
@@ -270,7 +272,7 @@ it("whatever a client says of a texture or a surface, it is made within what is 
       resource: int(4),
     };
     made = undefined;
-    const code = codeOf(() =>
+    const code = await codeOf(() =>
       int(2) === 0
         ? surfaceCreate(work, { surface: round, ...texels })
         : textureCreate(work, { ...texture, ...modes, texture: round, ...texels, levels, levelFilter: int(3) }),
@@ -293,14 +295,14 @@ it("whatever a client says of a texture or a surface, it is made within what is 
 });
 
 describe("a surface", () => {
-  it("lies within one allocation too", () => {
-    expect(codeOf(() => surfaceCreate(work, { ...surface, height: 9 }))).toBe("NOT_ALLOCATED");
-    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 2, channels: 3 }))).toBe("BAD_ARGUMENT");
-    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 3, flags: 1 }))).toBe("BAD_ARGUMENT");
-    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 4, flags: 1, format: 9 }))).toBe("none");
-    expect(codeOf(() => surfaceCreate(work, { ...surface, surface: 5 }))).toBe("none");
-    surfaceDestroy(work, { surface: 5 });
-    expect(codeOf(() => surfaceDestroy(work, { surface: 5 }))).toBe("NO_SUCH_HANDLE");
+  it("lies within one allocation too", async () => {
+    expect(await codeOf(() => surfaceCreate(work, { ...surface, height: 9 }))).toBe("NOT_ALLOCATED");
+    expect(await codeOf(() => surfaceCreate(work, { ...surface, surface: 2, channels: 3 }))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(() => surfaceCreate(work, { ...surface, surface: 3, flags: 1 }))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(() => surfaceCreate(work, { ...surface, surface: 4, flags: 1, format: 9 }))).toBe("none");
+    expect(await codeOf(() => surfaceCreate(work, { ...surface, surface: 5 }))).toBe("none");
+    await surfaceDestroy(work, { surface: 5 });
+    expect(await codeOf(() => surfaceDestroy(work, { surface: 5 }))).toBe("NO_SUCH_HANDLE");
   });
 });
 

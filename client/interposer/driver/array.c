@@ -1,7 +1,6 @@
 /*
  * Arrays lie in the arena: rows one behind the other, planes or layers of them too. So they take exactly what they take of the slice, copies are
- * copies of memory, and a texture or surface over one is one over memory. A GPU has no such memory but for plain arrays of two dimensions,
- * which its textures read from rows.
+ * copies of memory, and a texture or surface over one is one over memory. What a GPU needs beside that is the server's to keep.
  */
 #include <string.h>
 
@@ -89,28 +88,26 @@ static bool is_shape(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *d
 }
 
 CUresult array_check(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *device, bool is_mipmapped) {
-    static atomic_bool is_told;
     if (wish->format >= CU_FORMAT_FURTHER && (wish->format < CU_FORMAT_PARTS || wish->format >= CU_FORMAT_PARTS_END)) {
         trace("an array of the format [0x%x]: packed, planar and block-compressed texels are not carried over", (unsigned)wish->format);
         return CUDA_ERROR_NOT_SUPPORTED;
     }
     if (texel_bytes(wish->format, wish->channels) == 0) return CUDA_ERROR_INVALID_VALUE;
     if ((wish->flags & ~(unsigned)(CU_ARRAY_LAYERED | CU_ARRAY_SURFACE | CU_ARRAY_CUBEMAP | CU_ARRAY_GATHER)) != 0) return CUDA_ERROR_NOT_SUPPORTED;
-    if (!is_shape(wish, device, is_mipmapped)) return CUDA_ERROR_INVALID_VALUE;
-    bool is_plain = wish->height > 0 && wish->depth == 0 && wish->flags == 0 && !is_mipmapped;
-    if (is_plain || strcmp(device->kind, "cuda") != 0) return CUDA_SUCCESS;
-    if (!atomic_exchange(&is_told, true))
-        report("of a GPU a slice has memory, and no arrays beside it: those of two dimensions for textures are carried over, and no others "
-               "(1D, 3D, layers, cubes, levels of detail, gathers, surfaces)");
-    return CUDA_ERROR_NOT_SUPPORTED;
+    return is_shape(wish, device, is_mipmapped) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Rows stand close together, so that whole arrays are copied at once; for a GPU as its textures want them. */
+bool array_is_rows(const struct CUarray_st *array) {
+    const CUDA_ARRAY3D_DESCRIPTOR *shape = &array->shape;
+    return strcmp(array->context->device->kind, "cuda") == 0 && shape->height > 0 && shape->depth == 0 && shape->flags == 0 && !array->is_level;
+}
+
+/* Rows stand close together, so that whole arrays are copied at once; for a GPU's textures over rows as those want them. */
 static void measure(struct CUarray_st *array, const struct device *device) {
     const CUDA_ARRAY3D_DESCRIPTOR *shape = &array->shape;
     size_t rows = shape->height == 0 ? 1 : shape->height, planes = shape->depth == 0 ? 1 : shape->depth;
     int pitch_unit = device->attributes[CU_ATTRIBUTE_TEXTURE_PITCH_ALIGNMENT];
-    size_t unit = strcmp(device->kind, "cuda") == 0 && pitch_unit > 1 ? (size_t)pitch_unit : 1;
+    size_t unit = array_is_rows(array) && pitch_unit > 1 ? (size_t)pitch_unit : 1;
     array->texel_bytes = texel_bytes(shape->format, shape->channels);
     array->byte_count = SIZE_MAX;
     if (shape->width > SIZE_MAX / array->texel_bytes - unit) return;

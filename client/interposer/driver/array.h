@@ -48,6 +48,9 @@ size_t texel_bytes(int format, unsigned int channels);
 /* Whether there may be such an array on a device: as one level of detail, or with several. */
 CUresult array_check(const CUDA_ARRAY3D_DESCRIPTOR *wish, const struct device *device, bool is_mipmapped);
 
+/* Whether a GPU's textures read it from where it is in memory: a plain one of two dimensions. All others it has arrays of its own for. */
+bool array_is_rows(const struct CUarray_st *array);
+
 /* An array that has no memory yet, known to its context; NULL without room for it. `byte_count` is SIZE_MAX for what passes every number. */
 struct CUarray_st *array_make(struct context *context, const CUDA_ARRAY3D_DESCRIPTOR *shape);
 

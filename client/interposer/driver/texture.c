@@ -245,10 +245,11 @@ static CUresult look_through(const struct texture *wish, texels *found, struct f
     return CUDA_SUCCESS;
 }
 
-/* The call's numbers for resources; a plain array of two dimensions on a GPU is rows of memory to it. */
-static uint32_t resource_number(const CUDA_RESOURCE_DESC *resource, const struct device *device) {
+/* The call's numbers for resources. */
+static uint32_t resource_number(const CUDA_RESOURCE_DESC *resource) {
     if (resource->type == CU_RESOURCE_LINEAR) return 0;
-    return resource->type == CU_RESOURCE_PITCH2D || strcmp(device->kind, "cuda") == 0 ? 1 : 2;
+    if (resource->type == CU_RESOURCE_PITCH2D) return 1;
+    return resource->type == CU_RESOURCE_ARRAY && array_is_rows(resource->of.array) ? 1 : 2;
 }
 
 /* Whether its modes are some, and go with what is read. */
@@ -266,19 +267,21 @@ static CUresult check_modes(const struct texture *wish, bool is_whole) {
     return (texture->flags & ~known) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+static unsigned int array_flags(const CUDA_RESOURCE_DESC *resource) {
+    return resource->type == CU_RESOURCE_ARRAY             ? resource->of.array->shape.flags
+           : resource->type == CU_RESOURCE_MIPMAPPED_ARRAY ? resource->of.mipmapped->shape.flags
+                                                           : 0;
+}
+
 /* Whether the faces of a cube are read: all six of one, or of several. */
 static bool is_cube(const CUDA_RESOURCE_DESC *resource, const texels *found) {
-    unsigned int flags = resource->type == CU_RESOURCE_ARRAY             ? resource->of.array->shape.flags
-                         : resource->type == CU_RESOURCE_MIPMAPPED_ARRAY ? resource->of.mipmapped->shape.flags
-                                                                         : 0;
-    return (flags & CU_ARRAY_CUBEMAP) != 0 && found->layers % 6 == 0;
+    return (array_flags(resource) & CU_ARRAY_CUBEMAP) != 0 && found->layers % 6 == 0;
 }
 
 /* Flags of the call. */
-enum { CALL_INTEGERS = 1, CALL_NORMALIZED = 2, CALL_CUBE = 4, CALL_SRGB = 8, CALL_SEAMLESS = 16 };
+enum { CALL_INTEGERS = 1, CALL_NORMALIZED = 2, CALL_CUBE = 4, CALL_SRGB = 8, CALL_SEAMLESS = 16, CALL_CUBE_LAYERS = 32 };
 
 static CUresult describe(const struct texture *wish, struct sluice_texture_create_call *call, struct further_levels *further) {
-    const struct device *device = wish->context->device;
     const CUDA_TEXTURE_DESC *texture = &wish->texture;
     texels found;
     struct texel_format format;
@@ -298,14 +301,14 @@ static CUresult describe(const struct texture *wish, struct sluice_texture_creat
     uint32_t border[4];
     memcpy(border, texture->border, sizeof border);
     *call = (struct sluice_texture_create_call){
-        .resource = resource_number(&wish->resource, device), .address = found.address, .row_bytes = found.row_bytes,
+        .resource = resource_number(&wish->resource), .address = found.address, .row_bytes = found.row_bytes,
         .plane_bytes = found.plane_bytes, .width = found.width, .height = found.height, .depth = found.depth, .layers = found.layers,
         .format = (uint32_t)format.numbers, .channels = found.channels, .address_mode_x = (uint32_t)texture->address_mode[0],
         .address_mode_y = (uint32_t)texture->address_mode[1], .address_mode_z = (uint32_t)texture->address_mode[2],
         /* Lines of memory are not filtered, whatever is asked. */
         .filter = wish->resource.type == CU_RESOURCE_LINEAR ? 0 : (uint32_t)texture->filter_mode,
         .flags = (as_integers ? CALL_INTEGERS : 0u) | (cube || (texture->flags & CU_TEXTURE_NORMALIZED) ? CALL_NORMALIZED : 0u) |
-                 (cube ? CALL_CUBE : 0u) | (is_srgb ? CALL_SRGB : 0u) | (is_seamless ? CALL_SEAMLESS : 0u),
+                 (cube ? CALL_CUBE : 0u) | (cube && (array_flags(&wish->resource) & CU_ARRAY_LAYERED) ? CALL_CUBE_LAYERS : 0u) | (is_srgb ? CALL_SRGB : 0u) | (is_seamless ? CALL_SEAMLESS : 0u),
         .border_x = border[0], .border_y = border[1], .border_z = border[2], .border_w = border[3],
     };
     if (wish->resource.type != CU_RESOURCE_MIPMAPPED_ARRAY) return CUDA_SUCCESS;
@@ -349,6 +352,9 @@ API(cuSurfObjectCreate, (CUsurfObject *object, const CUDA_RESOURCE_DESC *resourc
     made.resource = *resource;
     result = texels_of(&made, &call, NULL);
     if (result != CUDA_SUCCESS) return result;
+    /* A GPU's array must be made for surfaces. */
+    bool is_card = strcmp(made.context->device->kind, "cuda") == 0;
+    if (is_card && (resource->of.array->shape.flags & CU_ARRAY_SURFACE) == 0) return CUDA_ERROR_INVALID_VALUE;
     if (!texel_format((int)call.format, call.channels, &format)) return CUDA_ERROR_INVALID_VALUE;
     call.format = (uint32_t)format.numbers;
     call.flags = format.is_parts ? 1 : 0;

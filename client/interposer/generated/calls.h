@@ -1784,7 +1784,7 @@ static inline void sluice_encode_launch_cooperative_call(uint8_t *at, const stru
 struct sluice_texture_create_call {
     /* Texture handle, invented by the client. */
     uint32_t texture;
-    /* 0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one). */
+    /* 0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one: whether a texture shows what kernels write there by its address is the device's to say). */
     uint32_t resource;
     /* Address of the first texel, a multiple of a texel's bytes. */
     uint64_t address;
@@ -1812,7 +1812,7 @@ struct sluice_texture_create_call {
     uint32_t address_mode_z;
     /* 0 the nearest texel, 1 linear. */
     uint32_t filter;
-    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes. */
+    /* 1 integers are read as they are, 2 coordinates go from 0 to 1, 4 six layers each are the faces of a cube, 8 numbers are sRGB and read as linear ones (of 8 bits, unsigned, not read as they are; the fourth of a texel is linear), 16 cubes are filtered across their edges, whatever the address modes, 32 kernels name a cube by a number though there is one. */
     uint32_t flags;
     /* Bits of the first number that is read outside with border. */
     uint32_t border_x;

@@ -17,7 +17,7 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
-import type { TextureOptions } from "../texel.ts";
+import type { SurfaceOptions, TextureOptions } from "../texel.ts";
 import { CudaArena } from "./arena.ts";
 import { readAttributes } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
@@ -32,6 +32,7 @@ import { CudaContext } from "./context.ts";
 import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
 import { Meter } from "./meter.ts";
+import { Mirrors, rangeOf } from "./mirror.ts";
 import { type CudaModule, loadCudaModule } from "./module.ts";
 import { Multiplier } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
@@ -50,6 +51,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #staging: Staging;
   readonly #meter: Meter;
   readonly #launcher: Launcher;
+  readonly #mirrors: Mirrors;
   readonly #textures: CudaTextures;
   readonly #outside: Allowance;
   readonly #onOutput: (text: string) => void;
@@ -84,7 +86,12 @@ export class CudaSlice implements DeviceSlice {
     this.#outside = new Allowance(outsideBytesMax - Number(limit[0]));
     // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
     this.#launcher = new Launcher(context, launchLimits(attribute, stackBytes), this.#outside);
-    this.#textures = new CudaTextures(context);
+    this.#mirrors = new Mirrors(context, {
+      outside: this.#outside,
+      idle: () => this.synchronize(),
+      defaultStream: this.#defaultStream,
+    });
+    this.#textures = new CudaTextures(context, this.#mirrors);
     this.#arena = new CudaArena(context, {
       byteCount: options.arenaBytes,
       wantedBase: options.arenaBase,
@@ -184,7 +191,10 @@ export class CudaSlice implements DeviceSlice {
     // Memory that the device fetches by itself is the caller's again when it has: behind other work that would hold up all calls.
     const isFetched = this.#staging.isAdopted(data) && this.queryStream(stream);
     const on = this.#work(stream);
-    return isFetched ? this.#staging.fetch(address, data, on) : this.#staging.write(address, data, on);
+    const range = rangeOf(address, data.byteLength);
+    this.#mirrors.willWrite(range, on);
+    const written = isFetched ? this.#staging.fetch(address, data, on) : this.#staging.write(address, data, on);
+    return this.#mirrors.isEmpty ? written : this.#after(written, () => this.#mirrors.wrote(range, on));
   }
 
   adopt(memory: Uint8Array<ArrayBuffer>): void {
@@ -193,18 +203,24 @@ export class CudaSlice implements DeviceSlice {
   }
 
   async read(address: number, into: Uint8Array, stream: DeviceStream | undefined): Promise<void> {
-    await this.#staging.read(address, into, this.#work(stream));
+    const on = this.#work(stream);
+    this.#mirrors.willRead(rangeOf(address, into.byteLength), on);
+    await this.#staging.read(address, into, on);
     // What kernels printed is passed on by a stream that is idle, which the copy's end is not: the meter may have a mark behind it.
     if (this.#output !== undefined) await this.synchronizeStream(stream);
   }
 
   copy(to: { destination: number; source: number; byteCount: number }, stream: DeviceStream | undefined): void {
     if (to.byteCount === 0) return;
-    const { handle } = this.#work(stream);
+    const on = this.#work(stream);
+    const written = rangeOf(to.destination, to.byteCount);
+    this.#mirrors.willRead(rangeOf(to.source, to.byteCount), on);
+    this.#mirrors.willWrite(written, on);
     this.#context.check(
-      this.#context.api.cuMemcpyDtoDAsync_v2(to.destination, to.source, to.byteCount, handle),
+      this.#context.api.cuMemcpyDtoDAsync_v2(to.destination, to.source, to.byteCount, on.handle),
       "copy on the device",
     );
+    this.#mirrors.wrote(written, on);
   }
 
   copyFrom(
@@ -212,12 +228,16 @@ export class CudaSlice implements DeviceSlice {
     { destination, source, byteCount }: { destination: number; source: number; byteCount: number },
     stream: DeviceStream | undefined,
   ): boolean {
-    if (!(from instanceof CudaSlice)) return false;
-    const { handle } = this.#work(stream);
+    // What an array has is the other slice's to fetch, in a stream of its own.
+    if (!(from instanceof CudaSlice) || !from.#mirrors.isEmpty) return false;
+    const on = this.#work(stream);
     if (from.#context.device !== this.#context.device && !from.#arena.allowPeer(this.#context.device)) return false;
     // One address space holds all devices, so that this is an ordinary copy once the memory may be used.
-    const result = this.#context.api.cuMemcpyDtoDAsync_v2(destination, source, byteCount, handle);
+    const written = rangeOf(destination, byteCount);
+    this.#mirrors.willWrite(written, on);
+    const result = this.#context.api.cuMemcpyDtoDAsync_v2(destination, source, byteCount, on.handle);
     this.#context.check(result, "copy between devices");
+    this.#mirrors.wrote(written, on);
     return true;
   }
 
@@ -226,8 +246,11 @@ export class CudaSlice implements DeviceSlice {
     stream: DeviceStream | undefined,
   ): void {
     if (count === 0) return;
-    const { handle } = this.#work(stream);
+    const on = this.#work(stream);
+    const { handle } = on;
     const { api } = this.#context;
+    const written = rangeOf(address, count * width);
+    this.#mirrors.willWrite(written, on);
     const result =
       width === 1
         ? api.cuMemsetD8Async(address, value & 0xff, count, handle)
@@ -235,6 +258,7 @@ export class CudaSlice implements DeviceSlice {
           ? api.cuMemsetD16Async(address, value & 0xffff, count, handle)
           : api.cuMemsetD32Async(address, value >>> 0, count, handle);
     this.#context.check(result, "fill memory");
+    this.#mirrors.wrote(written, on);
   }
 
   loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule {
@@ -266,7 +290,9 @@ export class CudaSlice implements DeviceSlice {
   }
 
   launch(options: LaunchOptions): void {
-    this.#launcher.launch(options, this.#work(options.stream));
+    const on = this.#work(options.stream);
+    this.#launcher.launch(options, on);
+    if (!this.#mirrors.isEmpty) this.#mirrors.launched(on);
   }
 
   multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
@@ -278,12 +304,24 @@ export class CudaSlice implements DeviceSlice {
     this.#multiplier.multiply(product, this.#work(stream));
   }
 
-  createTexture(options: TextureOptions): DeviceImage {
-    return this.#textures.create(options);
+  freed(address: number, byteCount: number): void {
+    this.#mirrors.freed(rangeOf(address, byteCount));
   }
 
-  destroyTexture(texture: DeviceImage): void {
-    this.#textures.destroy(texture);
+  createTexture(options: TextureOptions): DeviceImage | Promise<DeviceImage> {
+    return this.#textures.createTexture(options);
+  }
+
+  destroyTexture(texture: DeviceImage): void | Promise<void> {
+    return this.#textures.destroyTexture(texture);
+  }
+
+  createSurface(options: SurfaceOptions): Promise<DeviceImage> {
+    return this.#textures.createSurface(options);
+  }
+
+  destroySurface(surface: DeviceImage): Promise<void> {
+    return this.#textures.destroySurface(surface);
   }
 
   createStream({ flags, priority }: { flags: number; priority: number }): DeviceStream {
@@ -458,8 +496,8 @@ export class CudaSlice implements DeviceSlice {
   }
 
   /** Runs `finish` after a wait, at once where there was none. */
-  #after(waiting: undefined | Promise<void>, finish: () => void): void | Promise<void> {
-    if (waiting !== undefined) return waiting.then(finish);
+  #after(waiting: void | Promise<void>, finish: () => void): void | Promise<void> {
+    if (waiting instanceof Promise) return waiting.then(finish);
     finish();
   }
 
