@@ -9,6 +9,7 @@ import { integerCases } from "./cases/integers.ts";
 import { languageCases } from "./cases/language.ts";
 import { libmCases } from "./cases/libm.ts";
 import { linearCases } from "./cases/linear.ts";
+import { lockstepCases } from "./cases/lockstep.ts";
 import { matrixCases } from "./cases/matrices.ts";
 import { mnistCases } from "./cases/mnist.ts";
 import { allNumericCases } from "./cases/numeric.ts";
@@ -21,6 +22,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...linearCases,
   ...cooperativeCases,
   ...warpCases,
+  ...lockstepCases,
   ...atomicsCases,
   ...integerCases,
   ...roundingCases,

@@ -37,6 +37,7 @@ export const compilations: readonly Compilation[] = [
   fixture("linear"),
   fixture("cooperative"),
   fixture("warp"),
+  fixture("lockstep"),
   fixture("atomics"),
   fixture("numeric"),
   fixture("numeric", "-fast", ["-use_fast_math"]),

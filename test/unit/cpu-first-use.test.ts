@@ -31,7 +31,7 @@ function tableOf(text: string): KernelTable {
 /** What compiling finds of a kernel, or the code of its refusal. */
 function compiledFacts(table: KernelTable, index: number): unknown {
   try {
-    const { threadsMax, sharedBytes, localBytes, usesHeap } = table.get(index).compiled;
+    const { threadsMax, sharedBytes, localBytes, usesHeap } = table.get(index, [1, 1, 1]).compiled;
     return { threadsMax, sharedBytes, localBytes, usesHeap };
   } catch (error) {
     return (error as SluiceError).code;

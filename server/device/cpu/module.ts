@@ -244,5 +244,5 @@ export function warmCompiler(): void {
   const layout = planMemory({ arenaBytes: PAGE_BYTES, arenaBase: 0, workers: 1 });
   const image = new TextEncoder().encode(WARMING);
   const options = { layout, window: new GlobalsWindow(layout), memory: new Uint8Array(0) };
-  for (let round = 0; round < WARMING_ROUNDS; round++) loadImage(image, options).table.get(0);
+  for (let round = 0; round < WARMING_ROUNDS; round++) loadImage(image, options).table.get(0, [1, 1, 1]);
 }

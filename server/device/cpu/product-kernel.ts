@@ -50,6 +50,7 @@ export function productKernel(
     usesHeap: false,
     threadsMax: 1,
     isUniform: false,
+    hangsOnShape: false,
     threadsRequired: undefined,
   };
 }

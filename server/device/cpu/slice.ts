@@ -168,7 +168,7 @@ export class CpuSlice implements DeviceSlice {
   launch(options: LaunchOptions): void | Promise<void> {
     this.#requireHealthy();
     const module = own(options.module);
-    const kernel = this.#kernel(module, options.kernel);
+    const kernel = this.#kernel(module, options.kernel, options.block);
     checkLaunch(kernel.compiled, options, this.#layout.workers);
     const started = performance.now();
     const running = this.#run(kernel, options, started);
@@ -193,8 +193,8 @@ export class CpuSlice implements DeviceSlice {
           const what = `[0x${record.kernel.toString(16)}], which is no kernel of its module`;
           throw new SluiceError("BAD_LAUNCH", `A kernel launches ${what}.`);
         }
-        const kernel = this.#kernel(module, number);
         const { grid, block, sharedBytes } = record;
+        const kernel = this.#kernel(module, number, block);
         const params = launchParams(record, kernel.compiled.paramBytes, memory);
         const options = { module, kernel: number, grid, block, sharedBytes, params, stream: undefined };
         checkLaunch(kernel.compiled, options, this.#layout.workers);
@@ -208,10 +208,10 @@ export class CpuSlice implements DeviceSlice {
     }
   }
 
-  #kernel(module: CpuModule, index: number): LoadedKernel {
+  #kernel(module: CpuModule, index: number, block: LaunchOptions["block"]): LoadedKernel {
     const { table } = module;
-    if (table.isCompiled(index) || !this.#large.has(module)) return table.get(index);
-    return this.#takesLong(() => table.get(index));
+    if (table.isCompiled(index, block) || !this.#large.has(module)) return table.get(index, block);
+    return this.#takesLong(() => table.get(index, block));
   }
 
   #takesLong<T>(work: () => T): T {

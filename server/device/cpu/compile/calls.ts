@@ -9,7 +9,7 @@ import type { Instruction, Routine } from "../ptx/program.ts";
 import { GraphBuilder } from "./graph.ts";
 import { calleesOf, type Pointers } from "./pointers.ts";
 import { hasSpinLoop } from "./regions.ts";
-import { callOf, isSuspension } from "./traits.ts";
+import { callOf, isSuspension, writesShared } from "./traits.ts";
 
 export interface CallPlan {
   /** Functions to copy into their callers. */
@@ -79,7 +79,7 @@ function hasCycle(start: Routine, next: (routine: Routine) => readonly Routine[]
   return false;
 }
 
-/** Functions of a program in which threads may wait, or end. `isUniform`: whether it has kernels in which one lane of a warp stands for all. */
+/** Functions of a program in which threads may wait, or must go in step, or end. `isUniform`: whether it has kernels in which one lane of a warp stands for all. */
 export function functionsThatWait(
   routines: readonly Routine[],
   { pointers, isUniform }: { pointers: Pointers; isUniform: boolean },
@@ -92,7 +92,8 @@ export function functionsThatWait(
       (instruction) => isSuspension(instruction) || instruction.mnemonic.base === "exit",
     );
     const spins = () => unlessRefused(() => hasSpinLoop(new GraphBuilder().build(routine)), false);
-    if (meets || (isUniform && usesLanes(routine)) || spins()) waiting.set(routine.name, routine);
+    const isInStep = isUniform ? usesLanes(routine) : routine.instructions.some(writesShared);
+    if (meets || isInStep || spins()) waiting.set(routine.name, routine);
   }
   for (let grown = true; grown; ) {
     grown = false;

@@ -11,9 +11,13 @@ import { fits } from "./pointers.ts";
 
 export function forecastKernel(
   kernel: Outline,
-  { functions, layout }: { functions: ReadonlyMap<string, Outline>; layout: MemoryLayout },
+  {
+    functions,
+    layout,
+    isUniform,
+  }: { functions: ReadonlyMap<string, Outline>; layout: MemoryLayout; isUniform: boolean },
 ): KernelFacts | undefined {
-  const reach = new Reach(functions);
+  const reach = new Reach(functions, isUniform);
   const localBytes = reach.stackBytes(kernel);
   const { forecast } = kernel.survey;
   if (localBytes === undefined || forecast === undefined) return undefined;
@@ -33,8 +37,11 @@ class Reach {
   /** Bytes of a routine's frame and of those below it; undefined while it is open, and where nothing is certain. */
   readonly #stackBytes = new Map<Outline, number | undefined>();
 
-  constructor(functions: ReadonlyMap<string, Outline>) {
+  readonly #isUniform: boolean;
+
+  constructor(functions: ReadonlyMap<string, Outline>, isUniform: boolean) {
     this.#functions = functions;
+    this.#isUniform = isUniform;
   }
 
   stackBytes(routine: Outline): number | undefined {
@@ -60,7 +67,10 @@ class Reach {
       this.usesHeap ||= allocates(name);
       return isRuntimeFunction(name) ? 0 : undefined;
     }
-    const isCertain = callee.survey.forecast?.canBeCalled && fits(callee.params, args) && fits(callee.returns, results);
+    const { forecast } = callee.survey;
+    // Where lanes must go in step, it is copied into its callers (calls.ts).
+    const isCalled = forecast?.canBeCalled && (this.#isUniform || !forecast.writesShared);
+    const isCertain = isCalled && fits(callee.params, args) && fits(callee.returns, results);
     return isCertain ? this.stackBytes(callee) : undefined;
   }
 }

@@ -12,7 +12,8 @@ import { type CallPlan, calledNames, planCalls } from "./calls.ts";
 import type { Callee } from "./emitter.ts";
 import { writeFunction } from "./function-writer.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
-import { meetBeforeStores } from "./lockstep.ts";
+import { findHazards } from "./hazards.ts";
+import { meetAtHazards, meetBeforeStores } from "./lockstep.ts";
 import { placeFrame, placeParams } from "./places.ts";
 import { calleesOf } from "./pointers.ts";
 import { planRecord, type RecordPlan } from "./record.ts";
@@ -20,6 +21,7 @@ import { writeThreads } from "./region-writer.ts";
 import { cutRegions, type Region } from "./regions.ts";
 import { usesStack } from "./traits.ts";
 import { threadBytes, Unit, type UnitOptions } from "./unit.ts";
+import type { WarpShape } from "./warp-shape.ts";
 
 /** Local memory that recursion may use beyond one frame of each function, and what functions allocate in their frames. */
 const STACK_BYTES = 16 * 1024;
@@ -46,6 +48,8 @@ export interface CompiledKernel extends KernelFacts {
   readonly threadBytes: number;
   /** Whether one lane of each warp stands for all at first: see ../ptx/lanes.ts. */
   readonly isUniform: boolean;
+  /** Whether it is right only for warps of the shape that it was compiled for. */
+  readonly hangsOnShape: boolean;
   readonly paramBytes: number;
   readonly threadsRequired: readonly [x: number, y: number, z: number] | undefined;
 }
@@ -56,25 +60,31 @@ export interface PlacedRoutine {
   readonly graph: Graph;
   readonly offsets: ReadonlyMap<Variable, number>;
   readonly frameBytes: number;
+  /** Whether it may be another for warps of another shape. */
+  readonly hangsOnShape: boolean;
   readonly calls: ReadonlySet<string>;
 }
 
-function placeRoutine(routine: Routine, { inlined, resumable, pointers, isUniform }: Placing): PlacedRoutine {
+function placeRoutine(routine: Routine, { inlined, resumable, pointers, isUniform, shape }: Placing): PlacedRoutine {
   const mayWait = (call: Instruction) =>
     resumable.size > 0 && calleesOf(call, pointers).some((name) => resumable.has(name));
   const built = new GraphBuilder({ inlined, mayWait, isUniform }).build(routine);
-  const graph = isUniform ? meetBeforeStores(built) : built;
+  const hazards = isUniform ? undefined : findHazards(built, shape);
+  const graph = hazards === undefined ? meetBeforeStores(built) : meetAtHazards(built, hazards);
   const { offsets, byteCount: frameBytes } = placeFrame(graph.frame);
   const instructions = graph.blocks.flatMap((block) =>
     block.end.kind === "suspend" ? [...block.instructions, block.end.instruction] : block.instructions,
   );
-  return { routine, graph, offsets, frameBytes, calls: calledNames(instructions, pointers) };
+  const hangsOnShape = hazards?.hangsOnShape ?? false;
+  return { routine, graph, offsets, frameBytes, hangsOnShape, calls: calledNames(instructions, pointers) };
 }
 
 export interface KernelOptions extends UnitOptions {
   readonly functions: ReadonlyMap<string, Routine>;
   /** Functions in which threads may wait. */
   readonly waiting: ReadonlyMap<string, Routine>;
+  /** The shape of the warps that it is compiled for; undefined for any. */
+  readonly shape: WarpShape | undefined;
 }
 
 type Placing = KernelOptions & CallPlan & { readonly isUniform: boolean };
@@ -116,6 +126,7 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
     localBytes: unit.localBytes,
     threadBytes: unit.threadBytes,
     isUniform,
+    hangsOnShape: placed.some((each) => each.hangsOnShape),
     paramBytes: unit.paramBytes,
     usesHeap: unit.usesHeap,
     threadsMax: threadsMax(routine, unit),

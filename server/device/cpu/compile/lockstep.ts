@@ -5,6 +5,7 @@
 import { LANES, laneMarker } from "../ptx/lanes.ts";
 import type { Instruction, Mnemonic } from "../ptx/program.ts";
 import type { Block, Graph } from "./graph.ts";
+import type { Hazards } from "./hazards.ts";
 import { loopsOf } from "./regions.ts";
 
 /** Stores that other lanes may see. */
@@ -45,6 +46,31 @@ function splitBeforeStores(block: Block, first: number, added: Block[]): void {
       current = next;
     }
     current.instructions.push(instruction);
+  }
+  current.end = end;
+}
+
+/** Lets the lanes of a warp meet where it shows that they did not go in step (hazards.ts). */
+export function meetAtHazards(graph: Graph, { cuts }: Hazards): Graph {
+  const added: Block[] = [];
+  for (const [block, places] of cuts) splitAt(block, places, { first: graph.blocks.length, added });
+  return added.length === 0 ? graph : { ...graph, blocks: [...graph.blocks, ...added] };
+}
+
+/** Splits before the instructions with these numbers; the one behind the last is the block's end. */
+function splitAt(block: Block, places: ReadonlySet<number>, { first, added }: { first: number; added: Block[] }): void {
+  const all = block.instructions.splice(0);
+  const { end } = block;
+  let current = block;
+  for (let index = 0; index <= all.length; index++) {
+    const line = (all[index] ?? all[index - 1])?.line ?? 0;
+    if (places.has(index)) {
+      const next: Block = { index: first + added.length, instructions: [], end };
+      current.end = { kind: "suspend", instruction: laneMarker("step", line), next };
+      added.push(next);
+      current = next;
+    }
+    if (index < all.length) current.instructions.push(all[index]!);
   }
   current.end = end;
 }

@@ -74,7 +74,7 @@ function spinHeaders(order: readonly Block[]): Set<Block> {
 }
 
 /** Visits the body of each back edge: what reaches it without passing the loop's header. */
-function eachLoop(order: readonly Block[], visit: (header: Block, body: ReadonlySet<Block>) => void): void {
+export function eachLoop(order: readonly Block[], visit: (header: Block, body: ReadonlySet<Block>) => void): void {
   const position = new Map(order.map((block, index) => [block, index]));
   const predecessors = new Map<Block, Block[]>(order.map((block) => [block, []]));
   for (const block of order) for (const next of successors(block.end)) predecessors.get(next)!.push(block);

@@ -5,7 +5,7 @@
 import { SluiceError } from "../../../../shared/errors.ts";
 import { isRuntimeFunction } from "../emit/call.ts";
 import { type Call, type Forecast, type Instruction, type Routine, type Survey, typeBytes } from "../ptx/program.ts";
-import { callOf, isSuspension, maySpin, usesStack } from "./traits.ts";
+import { callOf, isSuspension, isWrite, maySpin, usesStack, writesShared } from "./traits.ts";
 import { Trial } from "./trial.ts";
 
 /** Beyond these a kernel may be too much for WebAssembly, or nest too deep for the compiler's own stack. */
@@ -41,6 +41,7 @@ class Forecaster {
   #branches = 0;
   #waits = false;
   #canBeCalled = true;
+  #writesShared = false;
 
   constructor(routine: Routine) {
     this.#routine = routine;
@@ -55,7 +56,8 @@ class Forecaster {
       return undefined;
     let recordBytesMax = 0;
     if (this.#waits) for (const { type } of registers) recordBytesMax += typeBytes[type] >= 8 ? 8 : 4;
-    return { calls: this.#calls, shared: [...shared], frameBytes, recordBytesMax, canBeCalled: this.#canBeCalled };
+    const own = { canBeCalled: this.#canBeCalled, writesShared: this.#writesShared };
+    return { calls: this.#calls, shared: [...shared], frameBytes, recordBytesMax, ...own };
   }
 
   /** False where only compiling tells. */
@@ -67,7 +69,8 @@ class Forecaster {
     if (base === "ret") return true;
     if (usesStack(instruction)) return false;
     const waits = maySpin(instruction) || isSuspension(instruction);
-    this.#waits ||= waits;
+    this.#waits ||= waits || isWrite(instruction);
+    this.#writesShared ||= writesShared(instruction);
     this.#canBeCalled &&= !waits && base !== "exit";
     if (base === "exit") return true;
     // Each may need a place of its own for its checked address.

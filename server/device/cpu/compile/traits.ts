@@ -110,6 +110,18 @@ function variables(operand: Operand, instruction: Instruction): Variable[] {
 export const usesStack = ({ mnemonic: { base } }: Instruction): boolean =>
   base === "alloca" || base === "stacksave" || base === "stackrestore";
 
+/** Whether other threads may see what an instruction does to memory. */
+export const isWrite = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  (base === "st" && !modifiers.has("param") && !modifiers.has("local")) ||
+  base === "atom" ||
+  base === "red" ||
+  base === "cp";
+
+/** Whether it writes to what it calls shared memory. */
+export const writesShared = (instruction: Instruction): boolean =>
+  isWrite(instruction) &&
+  (instruction.mnemonic.modifiers.has("shared") || instruction.mnemonic.modifiers.has("shared::cta"));
+
 /** Whether a loop with this instruction may wait for another thread. */
 export function maySpin({ mnemonic, operands }: Instruction): boolean {
   const { base, modifiers } = mnemonic;

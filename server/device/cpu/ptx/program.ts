@@ -158,6 +158,8 @@ export interface Forecast {
   readonly recordBytesMax: number;
   /** Whether it can stay a function where it is called: nothing in it waits for other threads, or ends the thread. */
   readonly canBeCalled: boolean;
+  /** Whether it writes to shared memory. */
+  readonly writesShared: boolean;
 }
 
 /** A call of a function, and the variables for its arguments and results. */

@@ -41,6 +41,9 @@ const STEPS_PER_TURN = 64;
 /** Steps in a row that lanes may make while others of their warp are ahead and wait for them: more is taken for waiting in a loop. */
 const CATCH_UPS_MAX = 256;
 
+/** How often lanes may yield in loops before those that wait for them to come go on. */
+const YIELDS_MAX = 2;
+
 export class BlockRunner {
   readonly #context: number;
   /** The context's words. */
@@ -54,6 +57,8 @@ export class BlockRunner {
   #phase = 0;
   /** For each warp the steps that lanes have made while others were ahead, since all were at one place. */
   readonly #catchUps = new Uint16Array(THREADS_PER_BLOCK_MAX / WARP_SIZE);
+  /** For each warp how often lanes have yielded while others waited for them. */
+  readonly #yields = new Uint8Array(THREADS_PER_BLOCK_MAX / WARP_SIZE);
   /** Whose turn it was last when lanes waited in a loop. */
   #othersFirst = 0;
   /** Offsets in words of the planes that the kernel uses. */
@@ -254,15 +259,18 @@ export class BlockRunner {
       if (suspension.kind === "yield") moved = "yielded";
       else if (moved === "stuck") moved = "moved";
     }
-    if (moved !== "stuck" || waiting.length === 0) return moved;
+    const warp = first / WARP_SIZE;
+    // One that waits in a loop may come nearer for a while, or wait for one that waits here.
+    const isWaitedFor = moved === "yielded" && ++this.#yields[warp]! >= YIELDS_MAX;
+    if (isWaitedFor || waiting.length === 0) this.#yields[warp] = 0;
+    if ((moved !== "stuck" && !isWaitedFor) || waiting.length === 0) return moved;
     // Those that are behind catch up, but not for ever: they may wait for one that is ahead.
     waiting.sort((one, other) => this.#line(one) - this.#line(other));
-    const warp = first / WARP_SIZE;
     const isSpinning = waiting.length > 1 && ++this.#catchUps[warp]! > CATCH_UPS_MAX;
     const turn = waiting[isSpinning ? 1 + (this.#othersFirst++ % (waiting.length - 1)) : 0]!;
     if (isSpinning || waiting.length === 1) this.#catchUps[warp] = 0;
     this.#runGroup(first, turn, { lanes: groups.get(turn)!, isWhole: false });
-    return "moved";
+    return moved === "yielded" ? moved : "moved";
   }
 
   #line(region: number): number {
