@@ -1,4 +1,7 @@
 /** The server's calls, as JSON over HTTP. What goes wrong is an ApiError with the server's own words. */
+import type { MethodDefinition } from "@grpc/proto-loader";
+import type { AdminServiceDefinition } from "../../proto/generated/sluice/v1/AdminService.ts";
+import type { PoolServiceDefinition } from "../../proto/generated/sluice/v1/PoolService.ts";
 
 export class ApiError extends Error {
   readonly code: string;
@@ -41,14 +44,21 @@ async function answerOf<Answer>(path: string, init?: RequestInit): Promise<Answe
   throw new ApiError(code, message, remedy);
 }
 
-const post = <Answer>(path: string, body: object): Promise<Answer> =>
+const post = <Answer>(path: string, body: unknown): Promise<Answer> =>
   answerOf(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
-/** Calls an RPC. @throws ApiError */
-export const call = <Answer = unknown>(
-  method: `${"AdminService" | "PoolService"}/${string}`,
-  request: object,
-): Promise<Answer> => post(`/api/${method}`, request);
+type MethodsOf<Service extends string, Definition> = {
+  [Name in keyof Definition as string extends Name ? never : `${Service}/${Name & string}`]: Definition[Name];
+};
+type Methods = MethodsOf<"AdminService", AdminServiceDefinition> & MethodsOf<"PoolService", PoolServiceDefinition>;
+type RequestOf<Method> = Method extends MethodDefinition<infer Request, infer _R, infer _O, infer _A> ? Request : never;
+type AnswerOf<Method> = Method extends MethodDefinition<infer _Q, infer _R, infer _O, infer Answer> ? Answer : never;
+
+/** Calls an RPC. Its answer is what the contract says: a field that is not set has its default there. @throws ApiError */
+export const call = <Name extends keyof Methods>(
+  method: Name,
+  request: RequestOf<Methods[Name]>,
+): Promise<AnswerOf<Methods[Name]>> => post(`/api/${method}`, request);
 
 /** Exchanges a token for a cookie that scripts cannot read. @throws ApiError UNAUTHENTICATED, TOO_MANY_REQUESTS */
 export const login = (token: string): Promise<unknown> => post("/api/login", { token });

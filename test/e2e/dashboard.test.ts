@@ -161,6 +161,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page.getByLabel("Memory", { exact: true }).fill("4GiB");
       await page.getByRole("button", { name: "Set the quota" }).click();
       await page.getByText("of 4 GiB").waitFor();
+      await page.locator("td[data-name^='GiB hours']", { hasText: /[1-9]/ }).waitFor();
       await expect(control.allocate({ memoryBytes: 2 * GiB })).rejects.toMatchObject({
         details: { reasons: [{ code: "QUOTA_EXCEEDED" }] },
       });
@@ -398,17 +399,22 @@ describe.skipIf(chromiumPath === undefined)(
       await startJob(
         { control, data: server.data },
         { name: "a-name-that-is-as-long-as-names-may-be".repeat(3), memoryBytes: GiB / 2 },
+        40,
       );
       const page = await open(server);
       await page.emulateMedia({ colorScheme });
       await page.locator(".device").first().waitFor();
-      for (const width of [360, 1280, 2560]) {
+      for (const width of [360, 1280, 1600, 1900, 2560]) {
         await page.setViewportSize({ width, height: 800 });
         for (const target of ["pool", "leases", "queue", "history", "tenants", "events"]) {
           await page.goto(`${server.admin}/#/${target}`);
           await page.locator("h1").waitFor();
-          const beyond = await ask<number>(page, "document.documentElement.scrollWidth - innerWidth");
-          expect({ width, target, beyond: Math.max(0, beyond) }).toEqual({ width, target, beyond: 0 });
+          const beyond = await ask<number>(
+            page,
+            `Math.max(...[document.documentElement, ...document.querySelectorAll(".table-frame")]
+              .map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth))`,
+          );
+          expect({ width, target, beyond }).toEqual({ width, target, beyond: 0 });
         }
       }
       const ofBody = (property: string): Promise<string> => ask(page, `getComputedStyle(document.body).${property}`);

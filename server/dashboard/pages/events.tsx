@@ -1,29 +1,17 @@
 /** The audit log: who did what, when, from where, and how it ended. */
 import { useEffect, useState } from "preact/hooks";
+import type { Event__Output as AuditEvent } from "../../../proto/generated/sluice/v1/Event.ts";
 import { type ApiError, call } from "../api.ts";
 import { moment } from "../format.ts";
 import { Empty, Filter, matches, TenantName, Title } from "../parts/small.tsx";
 import { type Column, Table } from "../parts/table.tsx";
-
-export interface AuditEvent {
-  readonly id: number;
-  readonly atMs: number;
-  readonly tenant: string;
-  readonly tokenId: string;
-  readonly address: string;
-  readonly action: string;
-  readonly details: string;
-  readonly outcome: string;
-  readonly message: string;
-}
 
 /** New events are asked for so often. */
 const ASK_MS = 3_000;
 const PAGE = 100;
 
 /** Those before an event, the newest first; 0: the newest of all. */
-export const listEvents = (beforeId: number): Promise<{ events: AuditEvent[] }> =>
-  call("AdminService/ListEvents", { beforeId, limit: PAGE });
+export const listEvents = (beforeId: number) => call("AdminService/ListEvents", { beforeId, limit: PAGE });
 
 const columns: Column<AuditEvent>[] = [
   { name: "When", isHead: true, cell: ({ atMs }) => moment(atMs), order: ({ atMs }) => atMs },

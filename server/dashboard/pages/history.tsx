@@ -8,12 +8,12 @@ import { Chart, type Series } from "../parts/chart.tsx";
 import { Empty, Title } from "../parts/small.tsx";
 import { type Past, withGaps } from "../past.ts";
 
-const spans = [
-  ["hour", "HISTORY_SPAN_HOUR", "Hour"],
-  ["day", "HISTORY_SPAN_DAY", "Day"],
-  ["week", "HISTORY_SPAN_WEEK", "Week"],
-] as const;
-type SpanName = (typeof spans)[number][0];
+const spans = {
+  hour: { wire: "HISTORY_SPAN_HOUR", title: "Hour" },
+  day: { wire: "HISTORY_SPAN_DAY", title: "Day" },
+  week: { wire: "HISTORY_SPAN_WEEK", title: "Week" },
+} as const;
+type SpanName = keyof typeof spans;
 
 const ASK_MS = 10_000;
 /** Tenants drawn one by one; the rest is one more. */
@@ -24,8 +24,7 @@ function usePast(span: SpanName, tenant: string): Past | ApiError | undefined {
   useEffect(() => {
     let isGone = false;
     const ask = (): void => {
-      const name = spans.find(([known]) => known === span)?.[1];
-      call<Past>("PoolService/GetHistory", { span: name, tenant }).then(
+      call("PoolService/GetHistory", { span: spans[span].wire, tenant }).then(
         (answer) => !isGone && setPast(withGaps(answer)),
         // What is drawn stays; the connection's state is said above.
         (error: ApiError) => !isGone && setPast((before) => (before === undefined ? error : before)),
@@ -86,9 +85,9 @@ function SpanChoice({ span, onChange }: { readonly span: SpanName; readonly onCh
   return (
     <fieldset class="segments">
       <legend class="hidden">How far back</legend>
-      {spans.map(([name, , title]) => (
+      {(Object.keys(spans) as SpanName[]).map((name) => (
         <button key={name} type="button" aria-pressed={span === name} onClick={() => onChange(name)}>
-          {title}
+          {spans[name].title}
         </button>
       ))}
     </fieldset>
@@ -114,7 +113,14 @@ function Charts({ past, tenant }: { readonly past: Past; readonly tenant: string
   const common = { times: past.atMs };
   return (
     <div class="charts">
-      <Chart {...common} title="Memory lent, by tenant" series={heldByTenant(past)} format={size} isStacked isBinary />
+      <Chart
+        {...common}
+        title="Memory lent, by tenant"
+        series={heldByTenant(past)}
+        format={size}
+        isStacked
+        steps="binary"
+      />
       {tenant === "" && (
         <Chart
           {...common}
@@ -125,7 +131,7 @@ function Charts({ past, tenant }: { readonly past: Past; readonly tenant: string
             ...line("pool.allocated", "Lent, with overhead"),
           ]}
           format={size}
-          isBinary
+          steps="binary"
         />
       )}
       {tenant === "" && (
@@ -142,6 +148,7 @@ function Charts({ past, tenant }: { readonly past: Past; readonly tenant: string
         title="Waiting requests"
         series={tenant === "" ? line("queue.length", "In the queue") : line("tenant.waiting", "Of the tenant")}
         format={whole}
+        steps="whole"
       />
       <Chart
         {...common}

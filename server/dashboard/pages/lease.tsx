@@ -1,5 +1,6 @@
 /** One lease: what it is, what it did in the last minutes, what it used in all, and what was done to it. */
 import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Event__Output as AuditEvent } from "../../../proto/generated/sluice/v1/Event.ts";
 import { call } from "../api.ts";
 import { byteRate, count, duration, moment, rate, size } from "../format.ts";
 import { type LiveState, useNow } from "../live/live.ts";
@@ -8,7 +9,7 @@ import { Chart } from "../parts/chart.tsx";
 import { LeaseActions } from "../parts/lease-actions.tsx";
 import { Empty, TenantName, Title } from "../parts/small.tsx";
 import { linkTo } from "../route.ts";
-import { type AuditEvent, listEvents } from "./events.tsx";
+import { listEvents } from "./events.tsx";
 import { bytesOf, lastCall, stateWords } from "./leases.tsx";
 
 export function LeasePage({ state, id }: { readonly state: LiveState; readonly id: string }) {
@@ -57,17 +58,12 @@ export function LeasePage({ state, id }: { readonly state: LiveState; readonly i
   );
 }
 
-interface ToldMoment {
-  readonly atMs: number;
-  readonly activity: Lease["activity"];
-}
-
 /** What the server remembers of the lease, and from then on what the page has seen. */
 function usePast(id: string, seen: readonly Moment[]): readonly Moment[] {
   const [told, setTold] = useState<readonly Moment[]>([]);
   useEffect(() => {
     let isGone = false;
-    call<{ moments: ToldMoment[] }>("PoolService/GetLeaseHistory", { leaseId: id }).then(
+    call("PoolService/GetLeaseHistory", { leaseId: id }).then(
       ({ moments }) => {
         if (!isGone) setTold(moments.map(({ atMs, activity }) => momentOf(atMs, activity)));
       },
@@ -155,7 +151,7 @@ function Charts({ past }: { readonly past: readonly Moment[] }) {
         times={times}
         series={[{ name: "Bytes", values: series(({ bytesPerSecond }) => bytesPerSecond) }]}
         format={(value) => (value === 0 ? "0" : byteRate(value))}
-        isBinary
+        steps="binary"
       />
       <Chart
         title="Device time per second"

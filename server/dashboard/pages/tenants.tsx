@@ -1,5 +1,6 @@
 /** What every tenant may have and has, and what it used lately. */
 import { useEffect, useState } from "preact/hooks";
+import type { TenantUsage__Output as TenantUse } from "../../../proto/generated/sluice/v1/TenantUsage.ts";
 import { parseDuration, parseSize } from "../../../shared/units.ts";
 import { call } from "../api.ts";
 import { duration, size, sizeWritten } from "../format.ts";
@@ -11,19 +12,15 @@ import { Bytes, Empty, Meter, TenantName, Title } from "../parts/small.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { Tokens } from "../parts/tokens.tsx";
 
-interface TenantUse {
-  readonly name: string;
-  readonly leases: number;
-  readonly heldMs: number;
-  readonly byteMs: number;
-  readonly calls: number;
-  readonly deviceMs: number;
-}
-
 const DAY_MS = 86_400_000;
 const GIB_HOUR = 1024 ** 3 * 3_600_000;
 /** The ledger is asked again so often. */
 const ASK_MS = 10_000;
+
+const gibHours = (byteMs: number): string => {
+  const hours = byteMs / GIB_HOUR;
+  return hours.toFixed(hours < 1 ? 3 : 1);
+};
 
 /** Use of the last day by tenant. */
 function useUse(): ReadonlyMap<string, TenantUse> {
@@ -32,11 +29,8 @@ function useUse(): ReadonlyMap<string, TenantUse> {
     let isGone = false;
     const ask = async (): Promise<void> => {
       const span = { fromAtMs: Math.max(0, Math.floor(serverNow() - DAY_MS)) };
-      const answer = await call<{ tenants: (Omit<TenantUse, "name"> & { name: string })[] }>(
-        "AdminService/ListUsage",
-        span,
-      ).catch(() => undefined); // The old numbers stay; the connection's state is said above.
-      if (answer !== undefined && !isGone) setUse(new Map(answer.tenants.map((tenant) => [tenant.name, tenant])));
+      const answer = await call("AdminService/ListUsage", span).catch(() => undefined); // The old numbers stay; the connection's state is said above.
+      if (answer !== undefined && !isGone) setUse(new Map(answer.tenants.map((one) => [one.tenant, one])));
     };
     void ask(); // It never rejects.
     const timer = setInterval(() => void ask(), ASK_MS);
@@ -104,7 +98,7 @@ function columnsFor(
     {
       name: "GiB hours, last day",
       isNumber: true,
-      cell: ({ name }) => ((use.get(name)?.byteMs ?? 0) / GIB_HOUR).toFixed(1),
+      cell: ({ name }) => gibHours(use.get(name)?.byteMs ?? 0),
       order: ({ name }) => use.get(name)?.byteMs ?? 0,
     },
     {
@@ -175,28 +169,33 @@ export function TenantsPage({ state }: { readonly state: LiveState }) {
   );
 }
 
+function whole(text: string): number {
+  if (!/^-?\d+$/.test(text)) throw new Error(`A whole number is wanted, and [${text}] is none.`);
+  return Number(text);
+}
+
 function QuotaDialog({ tenant, onClose }: { readonly tenant: Partial<Tenant>; readonly onClose: () => void }) {
   const { name, quota, weight = 1 } = tenant;
   const written = (value: number | undefined): string => (value === undefined ? "" : String(value));
-  const whole = (fields: FormData, field: string): number | undefined => {
-    const text = textOf(fields, field);
-    if (text === "") return undefined;
-    if (!/^-?\d+$/.test(text)) throw new Error(`A whole number is wanted, and [${text}] is none.`);
-    return Number(text);
+  const bound = <Name extends string>(
+    fields: FormData,
+    name: Name,
+    read = whole,
+  ): { readonly [N in Name]?: number } => {
+    const text = textOf(fields, name);
+    return text === "" ? {} : ({ [name]: read(text) } as { readonly [N in Name]: number });
   };
   const run = (fields: FormData): Promise<unknown> => {
-    const memory = textOf(fields, "memory");
-    const longest = textOf(fields, "duration");
     return call("AdminService/SetQuota", {
       tenant: name ?? textOf(fields, "tenant"),
       weight: Number(textOf(fields, "weight") || 1),
       quota: {
-        ...(memory === "" ? {} : { memoryBytes: parseSize(memory) }),
-        ...(longest === "" ? {} : { durationMs: parseDuration(longest) }),
-        devices: whole(fields, "devices"),
-        leases: whole(fields, "leases"),
-        requests: whole(fields, "requests"),
-        priority: whole(fields, "priority"),
+        ...bound(fields, "memoryBytes", parseSize),
+        ...bound(fields, "durationMs", parseDuration),
+        ...bound(fields, "devices"),
+        ...bound(fields, "leases"),
+        ...bound(fields, "requests"),
+        ...bound(fields, "priority"),
       },
     });
   };
@@ -210,12 +209,12 @@ function QuotaDialog({ tenant, onClose }: { readonly tenant: Partial<Tenant>; re
       <p>An empty field is no bound. A quota takes effect at once and takes nothing away.</p>
       {name === undefined && <Field name="tenant" label="Tenant" />}
       <div class="field-pairs">
-        <Field name="memory" label="Memory" value={sizeWritten(quota?.memoryBytes)} placeholder="64GiB" />
+        <Field name="memoryBytes" label="Memory" value={sizeWritten(quota?.memoryBytes)} placeholder="64GiB" />
         <Field name="devices" label="Slices" value={written(quota?.devices)} />
         <Field name="leases" label="Leases" value={written(quota?.leases)} />
         <Field name="requests" label="Waiting requests" value={written(quota?.requests)} />
         <Field
-          name="duration"
+          name="durationMs"
           label="Longest lease"
           value={quota?.durationMs === undefined ? "" : `${quota.durationMs}ms`}
           placeholder="8h"

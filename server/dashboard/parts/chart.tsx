@@ -23,12 +23,15 @@ export interface ChartProps {
   readonly isSparse?: boolean;
   /** Top of the scale, where it is fixed. */
   readonly top?: number;
-  /** Whether the scale counts in powers of two. */
-  readonly isBinary?: boolean;
+  /** What the scale counts in, where not in any decimal part: powers of two, or whole things. */
+  readonly steps?: keyof typeof STEPS;
 }
 
-/** Steps of a scale of bytes: 1, 2, 4 ... */
-const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
+/** Steps of a scale of bytes: 1, 2, 4 ...; of one of things: 1, 2, 5, 10 ... */
+const STEPS = {
+  binary: Array.from({ length: 60 }, (_, power) => 2 ** power),
+  whole: Array.from({ length: 30 }, (_, index) => [1, 2, 5][index % 3]! * 10 ** Math.floor(index / 3)),
+};
 
 const HEIGHT = 180;
 
@@ -59,7 +62,7 @@ interface Drawing {
 }
 
 function optionsFor({ host, onPoint }: Drawing, props: ChartProps): uPlot.Options {
-  const { series, format, isStacked = false, isSparse = false, top, isBinary = false } = props;
+  const { series, format, isStacked = false, isSparse = false, top, steps } = props;
   const grid = { stroke: styleOf(host, "--line"), width: 1 };
   const axis = { stroke: styleOf(host, "--muted"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const names = isStacked ? [...series].reverse() : series;
@@ -79,7 +82,7 @@ function optionsFor({ host, onPoint }: Drawing, props: ChartProps): uPlot.Option
       },
       {
         ...{ ...axis, size: 72, values: (_plot: uPlot, splits: number[]) => splits.map(format) },
-        ...(isBinary ? { incrs: BINARY_STEPS } : {}),
+        ...(steps === undefined ? {} : { incrs: STEPS[steps] }),
       },
     ],
     series: [

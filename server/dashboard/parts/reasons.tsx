@@ -1,17 +1,10 @@
 /** Why a request waits, in words for every device, as the pool says when it is asked. */
 import { useEffect, useState } from "preact/hooks";
+import type { ExplainResponse__Output as Explanation } from "../../../proto/generated/sluice/v1/ExplainResponse.ts";
 import { ApiError, call } from "../api.ts";
 import { duration } from "../format.ts";
 import { serverNow, useLive } from "../live/live.ts";
 import { linkTo } from "../route.ts";
-
-interface Explanation {
-  readonly queued?: {
-    readonly reasons: readonly { readonly device: string; readonly code: string; readonly message: string }[];
-    readonly blockingLeaseIds: readonly string[];
-    readonly startsAtMs: number;
-  };
-}
 
 /** Reasons change while one reads: they are asked for again so often. */
 const ASK_MS = 3_000;
@@ -23,7 +16,7 @@ export function Reasons({ id }: { readonly id: string }) {
   useEffect(() => {
     let isGone = false;
     const ask = async (): Promise<void> => {
-      const said = await call<Explanation>("PoolService/Explain", { queuedId: id }).catch((error: ApiError) => error);
+      const said = await call("PoolService/Explain", { queuedId: id }).catch((error: ApiError) => error);
       if (!isGone) setAnswer(said);
     };
     void ask(); // It never rejects.

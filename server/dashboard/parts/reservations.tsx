@@ -1,5 +1,6 @@
 /** Fixed slices that are held for tenants, whether or not they use them: who has which, until when, making them and giving them up. */
 import { useCallback, useEffect, useState } from "preact/hooks";
+import type { Reservation__Output as Reservation } from "../../../proto/generated/sluice/v1/Reservation.ts";
 import type { ReserveRequest } from "../../../proto/generated/sluice/v1/ReserveRequest.ts";
 import { parseDuration, parseSize } from "../../../shared/units.ts";
 import { call } from "../api.ts";
@@ -8,16 +9,6 @@ import { type LiveState, serverNow } from "../live/live.ts";
 import { ActionDialog, Field, textOf } from "./dialog.tsx";
 import { Command, TenantName } from "./small.tsx";
 import { type Column, Table } from "./table.tsx";
-
-interface Reservation {
-  readonly id: string;
-  readonly tenant: string;
-  readonly name: string;
-  readonly slices: readonly { readonly deviceId: string; readonly memoryBytes: number; readonly leaseId: string }[];
-  /** 0: when it is given up. */
-  readonly endsAtMs: number;
-  readonly waiting: number;
-}
 
 /** They are asked for again so often: leases come and go in them. */
 const ASK_MS = 5_000;
@@ -79,7 +70,7 @@ function columnsFor(giveUp: ((reservation: Reservation) => void) | undefined): C
 function useReservations(): readonly [readonly Reservation[], () => void] {
   const [reservations, setReservations] = useState<readonly Reservation[]>([]);
   const ask = useCallback((): void => {
-    call<{ reservations: Reservation[] }>("AdminService/ListReservations", {}).then(
+    call("AdminService/ListReservations", {}).then(
       ({ reservations: found }) => setReservations(found),
       () => undefined, // The old ones stay; the connection's state is said above.
     );

@@ -1,5 +1,7 @@
 /** The tokens of the server: who may call, until when, and since when not any more. A new one is shown once. */
 import { useCallback, useEffect, useState } from "preact/hooks";
+import type { Role__Output as RoleName } from "../../../proto/generated/sluice/v1/Role.ts";
+import type { Token__Output as Token } from "../../../proto/generated/sluice/v1/Token.ts";
 import { parseDuration } from "../../../shared/units.ts";
 import { call } from "../api.ts";
 import { duration, moment } from "../format.ts";
@@ -7,17 +9,6 @@ import { type LiveState, serverNow } from "../live/live.ts";
 import { ActionDialog, Field, textOf } from "./dialog.tsx";
 import { TenantName } from "./small.tsx";
 import { type Column, Table } from "./table.tsx";
-
-interface Token {
-  readonly id: string;
-  readonly tenant: string;
-  readonly role: string;
-  readonly note: string;
-  readonly createdAtMs: number;
-  readonly expiresAtMs: number;
-  readonly revokedAtMs: number;
-  readonly usedAtMs: number;
-}
 
 function stateOf({ revokedAtMs, expiresAtMs }: Token): string {
   if (revokedAtMs > 0) return `revoked on ${moment(revokedAtMs)}`;
@@ -58,7 +49,7 @@ export function Tokens({ state }: { readonly state: LiveState }) {
   const [made, setMade] = useState("");
   const isAdmin = state.session?.role === "admin";
   const ask = useCallback((): void => {
-    call<{ tokens: Token[] }>("AdminService/ListTokens", {}).then(
+    call("AdminService/ListTokens", {}).then(
       ({ tokens: found }) => setTokens(found),
       () => undefined, // The connection's state is said above.
     );
@@ -125,9 +116,9 @@ function CreateDialog(props: {
       onClose={onClose}
       run={async (fields) => {
         const lifetime = textOf(fields, "lifetime");
-        const { token } = await call<{ token: string }>("AdminService/CreateToken", {
+        const { token } = await call("AdminService/CreateToken", {
           tenant: textOf(fields, "tenant"),
-          role: textOf(fields, "role"),
+          role: textOf(fields, "role") as RoleName,
           note: textOf(fields, "note"),
           lifetimeMs: lifetime === "" ? 0 : parseDuration(lifetime),
         });
