@@ -5,7 +5,7 @@ import type { DeviceInfo, LeaseInfo } from "../index.ts";
 import { VERSION } from "../version.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { deviceState } from "./watch.ts";
+import { deviceState } from "./pool-picture.ts";
 
 /** Inner widths of the three columns; the whole is 80 characters wide. */
 const WIDTHS = [35, 24, 17] as const;

@@ -6,6 +6,8 @@ export interface Column {
   readonly align?: "left" | "right";
   /** Whether the column may be cut when the line is too long for the terminal, and down to how many characters. Default: never. */
   readonly shrinkTo?: number;
+  /** Whether the column is left out where the line is too long even so. Default: never. */
+  readonly isOptional?: boolean;
 }
 
 const GAP = 2;
@@ -16,7 +18,10 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   const widths = columns.map((column, index) =>
     rows.reduce((most, row) => Math.max(most, lengthOf(row[index] ?? "")), column.title.length),
   );
-  shrink(columns, widths, width);
+  if (shrink(columns, widths, width) > 0 && columns.some(({ isOptional }) => isOptional)) {
+    const kept = <T>(cells: readonly T[]): T[] => cells.filter((_, index) => columns[index]!.isOptional !== true);
+    return formatTable(kept(columns), rows.map(kept), width);
+  }
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, index) => padded(cell, { width: widths[index]!, align: columns[index]!.align ?? "left" }))
@@ -25,18 +30,19 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   return [line(columns.map((column) => column.title)), ...rows.map(line)].join("\n");
 }
 
-/** Takes what is too much from the widest column that may be cut, one character at a time. */
-function shrink(columns: readonly Column[], widths: number[], width: number): void {
-  const total = (): number => widths.reduce((sum, each) => sum + each, 0) + GAP * (columns.length - 1);
-  for (let excess = total() - width; excess > 0; excess--) {
+/** Takes what is too much from the widest column that may be cut, one character at a time. Returns what is too much even so. */
+function shrink(columns: readonly Column[], widths: number[], width: number): number {
+  let excess = widths.reduce((sum, each) => sum + each, 0) + GAP * (columns.length - 1) - width;
+  for (; excess > 0; excess--) {
     let widest = -1;
     for (const [index, column] of columns.entries()) {
       if (column.shrinkTo === undefined || widths[index]! <= column.shrinkTo) continue;
       if (widest < 0 || widths[index]! > widths[widest]!) widest = index;
     }
-    if (widest < 0) return;
+    if (widest < 0) break;
     widths[widest]!--;
   }
+  return excess;
 }
 
 /** Characters, not UTF-16 units. */

@@ -25,6 +25,14 @@ describe("a table", () => {
     for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(24);
   });
 
+  it("leaves out what may be left out where a line is too long even so", () => {
+    const rates = [...columns, { title: "RATE", isOptional: true }];
+    expect(formatTable(rates, [["abc", "a name", "1GiB", "9"]], 24)).toBe(
+      "ID   NAME    SIZE  RATE\nabc  a name  1GiB  9",
+    );
+    expect(formatTable(rates, [["abc", "a name", "1GiB", "9"]], 20)).toBe("ID   NAME    SIZE\nabc  a name  1GiB");
+  });
+
   it("never cuts below what is readable, nor columns that must be whole", () => {
     const text = formatTable(columns, [["a-very-long-id-that-matters", "a very long name", "512MiB"]], 10);
     expect(text).toContain("a-very-long-id-that-matters  a ver…  512MiB");
