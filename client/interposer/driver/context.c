@@ -163,6 +163,28 @@ API(cuCtxDestroy_v2, (CUcontext context), (context)) {
 }
 API_ALIAS(cuCtxDestroy, cuCtxDestroy_v2);
 
+API(cuCtxAttach, (CUcontext *context, unsigned int flags), (context, flags)) {
+    struct context *current;
+    CUresult result = current_context(&current);
+    if (result != CUDA_SUCCESS) return result;
+    if (context == NULL || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (current->is_primary) return CUDA_ERROR_INVALID_CONTEXT;
+    current->attached++;
+    *context = current;
+    return CUDA_SUCCESS;
+}
+
+/* The context must be the thread's own. */
+API(cuCtxDetach, (CUcontext context), (context)) {
+    struct context *current;
+    CUresult result = current_context(&current);
+    if (result != CUDA_SUCCESS) return result;
+    if (context != current || context->is_primary) return CUDA_ERROR_INVALID_CONTEXT;
+    if (context->attached == 0) return cuCtxDestroy_v2(context);
+    context->attached--;
+    return CUDA_SUCCESS;
+}
+
 API(cuCtxPushCurrent_v2, (CUcontext context), (context)) {
     return is_live(context) ? push(context) : CUDA_ERROR_INVALID_CONTEXT;
 }

@@ -110,6 +110,8 @@ struct context {
     bool is_primary;
     bool is_active;
     unsigned retained;
+    /* Times that the program has attached it beyond the first. */
+    unsigned attached;
     unsigned flags;
     unsigned version;
     int cache_config;
@@ -147,6 +149,8 @@ struct function {
     int shared_dynamic_max;
     int carveout;
     int cache_config;
+    /* What a launch in steps has set; NULL until one does. */
+    struct launch_steps *steps;
 };
 
 struct global {

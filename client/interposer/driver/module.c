@@ -95,6 +95,7 @@ static void drop(struct module *module) {
         free((char *)(uintptr_t)module->functions[i].name);
         free((char *)(uintptr_t)module->functions[i].refusal);
         free(module->functions[i].parameters);
+        free(module->functions[i].steps);
     }
     for (uint32_t i = 0; i < module->global_count; i++) free(module->globals[i].name);
     free(module->globals);

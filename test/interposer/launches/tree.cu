@@ -41,10 +41,11 @@ __global__ void scale(float *values, int n, float factor) {
     if (i < n) values[i] = part[threadIdx.x];
 }
 
-/* Every thread launches a kernel with shared memory over a part of its own, and sees that its device is the first. */
+/* Every thread launches a kernel with shared memory over a part of its own, and sees that its device is the first and that nothing is wrong. */
 __global__ void spread(float *values, int each) {
     int device = -1;
     if (cudaGetDevice(&device) != cudaSuccess || device != 0) return;
+    if (cudaGetErrorString(cudaGetLastError())[0] != 'n' || cudaGetErrorName(cudaSuccess)[4] != 'S') return;
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     scale<<<(each + 63) / 64, 64, 64 * sizeof(float)>>>(values + i * each, each, i + 1.0f);
 }

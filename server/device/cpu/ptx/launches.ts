@@ -197,6 +197,23 @@ ret;
 const copy = move(COPY, ".param .b64 from, .param .b64 bytes, .param .b32 kind, .param .b64 stream");
 const fill = move(FILL, ".param .b32 value, .param .b64 bytes, .param .b64 stream");
 
+/** What these functions give for the two results that they have. */
+const texts = {
+  fine: ["no error", "cudaSuccess"],
+  wrong: ["invalid configuration argument", "cudaErrorInvalidConfiguration"],
+} as const;
+const text = (which: 0 | 1) => (name: string) =>
+  `
+.global .align 1 .b8 ${name}_fine[] = {${bytesOf(texts.fine[which])}};
+.global .align 1 .b8 ${name}_wrong[] = {${bytesOf(texts.wrong[which])}};
+.visible .func (.param .b64 result) ${name}(.param .b32 error) {
+.reg .pred %p<1>; .reg .b32 %r<1>; .reg .b64 %rd<2>;
+ld.param.u32 %r0, [error]; setp.eq.u32 %p0, %r0, 0;
+mov.u64 %rd0, ${name}_fine; mov.u64 %rd1, ${name}_wrong; selp.b64 %rd0, %rd0, %rd1, %p0;
+cvta.global.u64 %rd0, %rd0; st.param.b64 [result], %rd0;
+ret;
+}`;
+
 const functions: Readonly<Record<string, (name: string) => string>> = {
   GetParameterBufferV2: withDescription,
   LaunchDeviceV2: described,
@@ -218,6 +235,8 @@ const functions: Readonly<Record<string, (name: string) => string>> = {
   EventRecordWithFlags: nothing(".param .b64 event, .param .b64 stream, .param .b32 flags"),
   EventRecordWithFlags_ptsz: nothing(".param .b64 event, .param .b64 stream, .param .b32 flags"),
   EventDestroy: nothing(".param .b64 event"),
+  GetErrorString: text(0),
+  GetErrorName: text(1),
   GetLastError: nothing(""),
   PeekAtLastError: nothing(""),
   GetDeviceCount: answer(1),
