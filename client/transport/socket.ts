@@ -5,6 +5,7 @@
 import { readSync, writeSync } from "node:fs";
 import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
 import { type ConnectionOptions, checkServerIdentity, connect as connectSecurely } from "node:tls";
+import { NO_BYTES } from "../../shared/byte-count.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
 import { parseHostPort } from "../address.ts";
@@ -29,8 +30,8 @@ class SocketTransport implements Transport {
   readonly #isPlain: boolean;
   readonly #offer: Offer;
   /** Bytes that went past the stream. */
-  #bytesWrittenNow = 0;
-  #bytesReadNow = 0;
+  #bytesWrittenNow = NO_BYTES;
+  #bytesReadNow = NO_BYTES;
   /** Whether it was looked whether it need not be paced. */
   #isUnpaced = false;
   /** What the stream gets at the end of the tick, unless the system takes it before. */

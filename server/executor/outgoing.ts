@@ -4,6 +4,7 @@
  * Large data goes from where it lies, which may be a device's memory, as long as nobody needs to write there.
  */
 import type { Socket } from "node:net";
+import { NO_BYTES } from "../../shared/byte-count.ts";
 import { ANSWER_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameLog, type KeptFrame, piecesOf } from "../../shared/wire/frame-log.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
@@ -49,7 +50,7 @@ export class Outgoing {
   #forgets = false;
   #waiting: (() => void)[] = [];
   /** Bytes given to connections. */
-  byteCount = 0;
+  byteCount = NO_BYTES;
 
   constructor({ isResumable, isKept = () => true, onReleased }: OutgoingOptions) {
     this.#isResumable = isResumable;

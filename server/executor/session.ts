@@ -4,6 +4,7 @@
  * unless a device asks to wait. The rules are those of proto/README.md.
  */
 import type { Socket } from "node:net";
+import { NO_BYTES } from "../../shared/byte-count.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, ACKNOWLEDGE_LATE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
@@ -121,8 +122,8 @@ export class Session {
   #readAt = 0;
   #takenAt = 0;
   #shapedAnswers = 0;
-  #countedBytes = 0;
-  #countedStagedBytes = 0;
+  #countedBytes = NO_BYTES;
+  #countedStagedBytes = NO_BYTES;
   /** Time spent on calls here, for devices that do not measure their own. */
   #busyMs = 0;
   #countedBusyMs = 0;

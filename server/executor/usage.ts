@@ -1,4 +1,5 @@
 /** Counts what the sessions of one lease cost, and tells the daemon about it while it changes. */
+import { NO_BYTES } from "../../shared/byte-count.ts";
 import { CallShapeCounter } from "./call-shape.ts";
 import type { ExecutorUsage } from "./control-messages.ts";
 
@@ -6,8 +7,8 @@ export class UsageCounter {
   calls = 0;
   batches = 0;
   answers = 0;
-  bytesReceived = 0;
-  bytesSent = 0;
+  bytesReceived = NO_BYTES;
+  bytesSent = NO_BYTES;
   deviceMs = 0;
   readonly shape = new CallShapeCounter();
   #told = "";
@@ -23,8 +24,8 @@ export class UsageCounter {
       calls: this.calls,
       batches: this.batches,
       answers: this.answers,
-      bytesReceived: this.bytesReceived,
-      bytesSent: this.bytesSent,
+      bytesReceived: this.bytesReceived + 0,
+      bytesSent: this.bytesSent + 0,
       deviceMs: Math.round(this.deviceMs),
     };
   }

@@ -2,6 +2,7 @@
  * All that a session has: its open slices with their allocations, its modules, streams, events, textures, surfaces, images and recordings. This
  * list is closed: what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
  */
+import { NO_BYTES } from "../../shared/byte-count.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { formatSize } from "../../shared/units.ts";
@@ -83,7 +84,7 @@ export class Workspace {
   /** Whether an answer may carry a device's own memory: who sends it copies it before anything is written there. */
   lends = false;
   /** Bytes that went through the staging file. */
-  readonly staged = { toDevice: 0, fromDevice: 0 };
+  readonly staged = { toDevice: NO_BYTES, fromDevice: NO_BYTES };
   /** The last copy there that a device took its time for. */
   stagedCopy: Promise<void> | undefined;
   readonly #isLocal: boolean;
