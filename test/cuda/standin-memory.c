@@ -67,7 +67,8 @@ API int cuMemGetAllocationGranularity(size_t *bytes, const struct properties *pr
 API int cuMemAddressReserve(uint64_t *pointer, size_t bytes, size_t alignment, uint64_t hint, unsigned long long flags) {
   BEGIN();
   if (bytes == 0 || bytes % GRANULARITY != 0 || (alignment & (alignment - 1)) != 0 || flags != 0) LEAVE(INVALID_VALUE);
-  /* SLUICE_STANDIN_IGNORE_HINT: a driver need not follow the hint. */
+  /* SLUICE_STANDIN_IGNORE_HINT and SLUICE_STANDIN_REFUSE_HINT: a driver need not follow the hint, and some then fail. */
+  if (hint != 0 && getenv("SLUICE_STANDIN_REFUSE_HINT") != NULL) LEAVE(OUT_OF_MEMORY);
   int fixed = hint != 0 && getenv("SLUICE_STANDIN_IGNORE_HINT") == NULL ? MAP_FIXED_NOREPLACE : 0;
   void *at = mmap(fixed ? (void *)hint : NULL, fixed ? bytes : bytes + GRANULARITY, PROT_NONE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);

@@ -3,9 +3,11 @@
  * do what is expected, this says at which step, and with which of the driver's words, without a second visit to the machine.
  */
 import { accessDescription, allocationProperties } from "../../server/device/cuda/arena.ts";
+import { ArrayFlag, describeArray, describeCopy } from "../../server/device/cuda/array.ts";
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { type CudaLibrary, errorName, loadCuda } from "../../server/device/cuda/library.ts";
 import { addressOf } from "../../server/device/cuda/symbols.ts";
+import { describeArrayResource } from "../../server/device/cuda/texture.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { StagingFile } from "../../server/executor/staging-file.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
@@ -62,7 +64,9 @@ function mapMemory(ladder: Ladder, device: number, byteCount: number): Space | u
   const where = (): string => `wanted 0x${ARENA_BASE.toString(16)}, given 0x${address[0]!.toString(16)}`;
   const reserve = (): number => api.cuMemAddressReserve(address, ARENA_STRIDE_BYTES, 0, ARENA_BASE, 0);
   if (ladder.step("reserve a TiB of addresses", reserve, where)) api.cuMemAddressFree(address[0]!, ARENA_STRIDE_BYTES);
-  ladder.step("reserve addresses", () => api.cuMemAddressReserve(address, byteCount, 0, ARENA_BASE, 0), where);
+  const reserveAt = (hint: number): number => api.cuMemAddressReserve(address, byteCount, 0, hint, 0);
+  if (!ladder.step("reserve addresses", () => reserveAt(ARENA_BASE), where))
+    ladder.step("reserve addresses anywhere", () => reserveAt(0), where);
   const at = Number(address[0]);
   if (!ladder.step("create memory", () => api.cuMemCreate(handle, byteCount, properties, 0))) return undefined;
   ladder.step("map memory", () => api.cuMemMap(at, byteCount, 0, handle[0]!, 0));
@@ -102,6 +106,57 @@ function useMemory(ladder: Ladder, { address, byteCount }: Space): void {
       ladder.step("let go of a shared file", () => api.cuMemHostUnregister(at));
     }
     file.close();
+  }
+}
+
+/** Arrays as the cuda device makes them: which flags go together, what the driver says that one takes, and copies both ways. */
+function useArrays(ladder: Ladder, device: number, { address }: Space): void {
+  const { api } = ladder.library;
+  const [handle, told, object] = [new BigUint64Array(1), new BigUint64Array(4), new BigUint64Array(1)];
+  const layout = {
+    address,
+    format: 32,
+    channels: 1,
+    width: 256,
+    height: 256,
+    rowBytes: 1024,
+    planeBytes: 262_144,
+  } as const;
+  const { SURFACE_LDST, TEXTURE_GATHER, LAYERED, DEFERRED_MAPPING } = ArrayFlag;
+  const kinds = [
+    ["a plane", { depth: 0, layers: 0 }, SURFACE_LDST | TEXTURE_GATHER],
+    ["a volume", { depth: 4, layers: 0 }, SURFACE_LDST],
+    ["layers", { depth: 0, layers: 4 }, SURFACE_LDST | LAYERED],
+  ] as const;
+  for (const [name, sizes, flags] of kinds) {
+    const levels = [{ ...layout, ...sizes }];
+    const shape = { levels, isCube: false, hasCubeLayers: false, storesParts: false, isSurface: true };
+    const make = (chosen: number) => (): number => api.cuArray3DCreate_v2(handle, describeArray(shape, chosen));
+    if (ladder.step(`make an array to be mapped later, ${name}`, make(flags | DEFERRED_MAPPING))) {
+      const ask = (): number => api.cuArrayGetMemoryRequirements(told, handle[0]!, device);
+      ladder.step("ask what it takes", ask, () => `${told[0]} bytes, at multiples of ${told[1]}`);
+      ladder.step("destroy it", () => api.cuArrayDestroy(handle[0]!));
+    }
+    if (!ladder.step(`make an array, ${name}`, make(flags))) continue;
+    const planes = Math.max(1, sizes.depth + sizes.layers);
+    const box = { x: 0, y: 0, z: 0, widthBytes: 1024, height: 256, depth: planes, offset: 0, isRounded: false };
+    for (const isInto of [true, false]) {
+      const copy = describeCopy(box, { layout: levels[0]!, array: handle[0]!, isInto });
+      ladder.step(
+        isInto ? "copy into it" : "copy out of it",
+        () => api.cuMemcpy3DAsync_v2(copy, 0) || api.cuCtxSynchronize(),
+      );
+    }
+    const resource = describeArrayResource({ isMipmapped: false, handle: handle[0]! });
+    if (
+      ladder.step(
+        "make a surface",
+        () => api.cuSurfObjectCreate(object, resource),
+        () => `${object[0]}`,
+      )
+    )
+      ladder.step("destroy a surface", () => api.cuSurfObjectDestroy(object[0]!));
+    ladder.step("destroy an array", () => api.cuArrayDestroy(handle[0]!));
   }
 }
 
@@ -166,6 +221,7 @@ export function climb({ id }: DeviceDescription): Row[] {
   const byteCount = Number(left[0]) > 4 * GiB ? 2 * GiB : 128 * MiB;
   const space = mapMemory(ladder, device, byteCount);
   if (space !== undefined) useMemory(ladder, space);
+  if (space !== undefined) useArrays(ladder, device, space);
   loadModules(ladder);
   if (space !== undefined) {
     ladder.step("unmap memory", () => api.cuMemUnmap(space.address, byteCount));

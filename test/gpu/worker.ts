@@ -13,6 +13,7 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openSliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
+import { fetchFromAll, moveInAll } from "../kernels/texture-kernels.ts";
 import type { Job, Reply, Row } from "./job.ts";
 import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
@@ -134,6 +135,25 @@ async function checkCompiler(slice: DeviceSlice): Promise<void> {
   }
 }
 
+/** Textures and surfaces of every kind, over the card's own arrays where it needs them. */
+async function checkImages(slice: DeviceSlice): Promise<void> {
+  const kinds = { "textures of every kind": fetchFromAll, "surfaces of every kind": moveInAll };
+  for (const [name, run] of Object.entries(kinds)) {
+    let row: Row;
+    try {
+      const { actual, wanted } = await run(slice, baseOf(slice));
+      const wrong = wanted.flatMap((value, index) =>
+        value === actual[index] ? [] : [`${index}: ${actual[index]} for ${value}`],
+      );
+      const isRight = wrong.length === 0 && actual.length === wanted.length;
+      row = { group: "kernels", name, ok: isRight, ...(isRight ? {} : { note: wrong.join(", ") }) };
+    } catch (error) {
+      row = { group: "kernels", name, ok: false, note: describeError(error) };
+    }
+    await tell({ kind: "row", row });
+  }
+}
+
 /** A binary image tells the same kernels as its text, and runs. */
 async function checkFatbin(): Promise<void> {
   const slice = await openSlice(2 * MiB);
@@ -172,6 +192,7 @@ async function checkFatbin(): Promise<void> {
   await slice.read(base + 256, new Uint8Array(sums.buffer), undefined);
   assert.deepEqual([...sums], [2, 4, 6]);
   await checkCompiler(slice);
+  await checkImages(slice);
   await slice.close();
   await tell({ kind: "row", row: { group: "kernels", name: "a fatbin has its text's kernels, and runs", ok: true } });
 }

@@ -135,8 +135,11 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     }
   });
 
-  it("says where its arena is when the driver chooses another address", async () => {
-    process.env["SLUICE_STANDIN_IGNORE_HINT"] = "1";
+  it.each([
+    ["chooses another address", "SLUICE_STANDIN_IGNORE_HINT"],
+    ["refuses the wanted one", "SLUICE_STANDIN_REFUSE_HINT"],
+  ])("says where its arena is when the driver %s", async (_what, variable) => {
+    process.env[variable] = "1";
     try {
       const slice = await openSlice();
       expect(slice.arenaBase).toBeGreaterThan(0);
@@ -144,7 +147,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
       await slice.write(slice.arenaBase!, Uint8Array.of(1, 2, 3), undefined);
       expect(await read(slice, slice.arenaBase!, 4)).toEqual(Uint8Array.of(1, 2, 3, 0));
     } finally {
-      delete process.env["SLUICE_STANDIN_IGNORE_HINT"];
+      delete process.env[variable];
     }
   });
 

@@ -85,8 +85,9 @@ export class CudaArena {
     this.#capacityBytes = Math.max(byteCount, options.capacityBytes - (options.capacityBytes % this.#granularity));
     try {
       const address = new BigUint64Array(1);
-      const result = api.cuMemAddressReserve(address, this.#capacityBytes, 0, wantedBase, 0);
-      context.check(result, "reserve the arena's addresses");
+      const reserve = (hint: number): number => api.cuMemAddressReserve(address, this.#capacityBytes, 0, hint, 0);
+      // Some drivers refuse a hint that they do not follow.
+      if (reserve(wantedBase) !== CUresult.SUCCESS) context.check(reserve(0), "reserve the arena's addresses");
       this.base = Number(address[0]);
       this.#isReserved = true;
       this.#grow(byteCount);
