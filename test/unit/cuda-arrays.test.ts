@@ -130,6 +130,13 @@ describe.skipIf(standinMissing !== undefined)("an array of a CUDA device", () =>
     expect(await taken(ARENA_BASE + 256 + 60, 1)).toEqual([99]);
   });
 
+  it("shows nothing of what its memory was before, in no texel", async () => {
+    const layout = words({ width: 5, height: 3, depth: 2, rowBytes: 32, planeBytes: 4096, address: ARENA_BASE + MiB });
+    const texture = await slice.createTexture!(textureOver(layout));
+    for (let z = 0; z < 2; z++)
+      for (let y = 0; y < 3; y++) for (let x = 0; x < 5; x++) expect(await fetched(texture, [x, y, z])).toBe(0);
+  });
+
   it("follows copies, fills and copies on the device, whatever part of it they are of", async () => {
     const texture = await slice.createTexture!(textureOver(volume));
     // From within a row to within one of another plane.
