@@ -22,11 +22,12 @@ interface Access {
   readonly isShared: boolean;
   readonly address: LaneValue;
   readonly bytes: number;
+  /** The same for all accesses of a kind and size at one address. */
+  readonly code: number;
 }
 
 /** An access that threads have behind them. */
 interface Pending extends Access {
-  readonly key: string;
   /** By what its address may have been less, any number of times but at least once: it was made in earlier rounds of loops. */
   readonly steps: readonly LaneValue[];
 }
@@ -34,6 +35,8 @@ interface Pending extends Access {
 /** More at once are not followed: lanes meet instead, where it is shared memory. */
 const PENDING_MAX = 600;
 const PASSES_MAX = 40;
+/** Bounds the numbers for accesses, two of which make one that is exact. */
+const CODES_MAX = 2 ** 26;
 
 export interface Hazards {
   readonly cuts: Cuts;
@@ -83,8 +86,9 @@ class HazardFinder {
   readonly #flow: LaneFlow;
   readonly #accesses = new Map<Block, readonly (Access | undefined)[]>();
   readonly #cuts = new Map<Block, Set<number>>();
-  readonly #ends = new Map<Block, ReadonlyMap<string, Pending>>();
-  readonly #conflicts = new Map<string, boolean>();
+  readonly #ends = new Map<Block, ReadonlyMap<number, Pending>>();
+  readonly #codes = new Map<string, number>();
+  readonly #conflicts = new Map<number, boolean>();
   readonly #differences = new Map<string, readonly number[]>();
   readonly #stale = new Map<Unknown, Unknown>();
   readonly #anywhere: Unknown;
@@ -127,7 +131,22 @@ class HazardFinder {
           : 1;
     const bytes =
       kind === "copy" ? 16 : mnemonic.base === "wmma" ? 8192 : typeBytes[mnemonic.types.at(-1) ?? "b64"] * count;
-    return { instruction, block, kind, isShared, address, bytes };
+    if (!isShared && !isFollowed(address)) return undefined;
+    const code = this.#codeOf({ kind, isShared, bytes, address });
+    return { instruction, block, kind, isShared, address, bytes, code };
+  }
+
+  #codeOf(
+    { kind, isShared, bytes, address }: Pick<Access, "kind" | "isShared" | "bytes" | "address">,
+    steps: readonly LaneValue[] = [],
+  ): number {
+    const key = `${kind} ${isShared} ${bytes} ${address.id} ${steps.map(({ id }) => id).join()}`;
+    let code = this.#codes.get(key);
+    if (code === undefined) {
+      code = this.#codes.size;
+      this.#codes.set(key, code);
+    }
+    return code;
   }
 
   /** What a lane does behind the suspension of `ldmatrix` or `stmatrix`, at addresses that other lanes give. */
@@ -139,14 +158,8 @@ class HazardFinder {
     const any = values.ofUnknown(this.#anywhere);
     const root = rootOf(address);
     const place = root === undefined ? any : (values.add(any, values.ofUnknown(root)) ?? any);
-    return {
-      instruction,
-      block,
-      kind: base === "ldmatrix" ? "load" : "store",
-      isShared: true,
-      address: place,
-      bytes: 16,
-    };
+    const access = { kind: base === "ldmatrix" ? "load" : "store", isShared: true, address: place, bytes: 16 } as const;
+    return { instruction, block, ...access, code: this.#codeOf(access) };
   }
 
   /** Tells whether more is known than before. */
@@ -171,14 +184,13 @@ class HazardFinder {
         }
       }
       if (!access.isShared && pending.size > PENDING_MAX) continue;
-      const key = `${access.kind}${access.isShared ? "" : "g"}${access.bytes} ${access.address.id}`;
-      pending.set(key, { ...access, key, steps: [] });
+      pending.set(access.code, { ...access, steps: [] });
     }
     if (this.#cuts.get(block)?.has(block.instructions.length)) pending.clear();
     if (block.end.kind === "suspend") {
       pending.clear();
       const behind = this.#matrixAccess(block.end.instruction, block);
-      if (behind !== undefined) pending.set("matrix", { ...behind, key: `matrix ${behind.address.id}`, steps: [] });
+      if (behind !== undefined) pending.set(behind.code, { ...behind, steps: [] });
     }
     const before = this.#ends.get(block);
     if (before !== undefined && before.size === pending.size && [...pending.keys()].every((key) => before.has(key)))
@@ -187,13 +199,13 @@ class HazardFinder {
     return true;
   }
 
-  #begin(block: Block): Map<string, Pending> {
-    const pending = new Map<string, Pending>();
+  #begin(block: Block): Map<number, Pending> {
+    const pending = new Map<number, Pending>();
     for (const before of this.#flow.predecessors.get(block)!) {
       const isBack = this.#flow.isBackEdge(before, block);
       for (const each of this.#ends.get(before)?.values() ?? []) {
         const later = isBack ? this.#nextRound(each, block) : each;
-        pending.set(later.key, later);
+        pending.set(later.code, later);
       }
     }
     return pending;
@@ -227,7 +239,7 @@ class HazardFinder {
   #nextRound(pending: Pending, header: Block): Pending {
     const { values } = this.#flow.arithmetic;
     let step: LaneValue | undefined = values.constant(0);
-    const address = values.replace(pending.address, (unknown) => {
+    let address = values.replace(pending.address, (unknown) => {
       if (!unknown.loops.has(header)) return unknown;
       return unknown.rounds === header ? unknown : this.#staleOf(unknown);
     });
@@ -236,12 +248,13 @@ class HazardFinder {
       const growth = unknown.growth ?? values.constant(1);
       step = step && values.add(step, growth, factor);
     }
+    if (step === undefined) address = values.ofUnknown(this.#anywhere);
     const isSame = step !== undefined && step.terms.length === 0 && step.constant === 0;
     let steps = pending.steps;
     if (step !== undefined && !isSame && !steps.includes(step)) steps = [...steps, step];
     if (address === pending.address && steps === pending.steps) return pending;
-    const key = `${pending.kind}${pending.isShared ? "" : "g"}${pending.bytes} ${address.id} ${steps.map(({ id }) => id).join()}`;
-    return { ...pending, address, steps, key };
+    const later = { ...pending, address, steps };
+    return { ...later, code: this.#codeOf(later, steps) };
   }
 
   #staleOf(unknown: Unknown): Unknown {
@@ -262,7 +275,7 @@ class HazardFinder {
   /** Whether a later lane may make the first access where an earlier one has made the second. */
   #conflict(first: Pending, second: Access): boolean {
     if (first.isShared !== second.isShared || !areOrdered(first, second)) return false;
-    const key = `${first.key}:${second.kind} ${second.bytes} ${second.address.id}`;
+    const key = first.code * CODES_MAX + second.code;
     let known = this.#conflicts.get(key);
     if (known === undefined) {
       known = this.#mayOverlap(first, second);
@@ -285,9 +298,8 @@ class HazardFinder {
           isPosition: false,
         });
     }
-    // In global memory pointers of different origin are taken to lead elsewhere, and what all lanes share to be one lane's, or under a lock.
-    if (!first.isShared && (parts.some(({ isPosition }) => !isPosition) || isFlat(first) || isFlat(second)))
-      return false;
+    // In global memory pointers of different origin are taken to lead elsewhere.
+    if (!first.isShared && parts.some(({ isPosition }) => !isPosition)) return false;
     const window = { low: -first.bytes, high: second.bytes };
     return overlap(this.#laneDifferences(first.address, second.address), parts, window);
   }
@@ -318,7 +330,12 @@ function rootOf({ terms }: LaneValue): Unknown | undefined {
   return terms.find(([{ isPlace }]) => isPlace)?.[0];
 }
 
-const isFlat = ({ address: { shape } }: Access): boolean => shape.offsets.every((offset) => offset === 0);
+/**
+ * Whether an address in global memory can be told from others: it differs among lanes by what is known. What all lanes share is one lane's, or under
+ * a lock.
+ */
+const isFollowed = ({ terms, shape }: LaneValue): boolean =>
+  shape.id !== 0 && terms.every(([unknown]) => unknown.isUniform);
 
 interface Part {
   readonly factor: number;

@@ -34,6 +34,8 @@ export class LaneFlow {
   readonly #around = new Map<Block, Block[]>();
   readonly #loopSets = new Map<Block, ReadonlySet<Block>>();
   readonly #definitions = new Map<Register, Definition[]>();
+  /** Registers that matter. */
+  readonly #needed = new Set<Register>();
   /** Values of registers that are written once. */
   readonly #values = new Map<Register, LaneValue>();
   /** Numbers of registers that are written in several places. */
@@ -92,10 +94,35 @@ export class LaneFlow {
       for (const instruction of block.instructions) add(instruction, block);
       if (block.end.kind === "suspend") add(block.end.instruction, block);
     }
-    for (const [register, definitions] of this.#definitions) {
-      if (definitions.length === 1 || register.type === "pred" || register.type.startsWith("f")) continue;
+    this.#findNeeded();
+    for (const register of this.#needed) {
+      if ((this.#definitions.get(register)?.length ?? 0) < 2) continue;
       this.#numbers.set(register, this.#variables.length);
       this.#variables.push(register);
+    }
+  }
+
+  /** Registers of which addresses are made, and arguments of functions. */
+  #findNeeded(): void {
+    const open: Register[] = [];
+    const need = (register: Register) => {
+      if (register.type === "pred" || register.type.startsWith("f") || this.#needed.has(register)) return;
+      this.#needed.add(register);
+      open.push(register);
+    };
+    const look = ({ mnemonic: { base, modifiers }, operands }: Instruction) => {
+      for (const operand of operands) {
+        if (operand.kind === "memory" && operand.base !== undefined && !("space" in operand.base)) need(operand.base);
+        if (operand.kind === "register" && base === "st" && modifiers.has("param")) need(operand.register);
+      }
+    };
+    for (const block of this.order) {
+      block.instructions.forEach(look);
+      if (block.end.kind === "suspend") look(block.end.instruction);
+    }
+    for (let register = open.pop(); register !== undefined; register = open.pop()) {
+      for (const { instruction } of this.#definitions.get(register) ?? [])
+        if (!isSuspension(instruction)) accesses(instruction).reads.forEach(need);
     }
   }
 
@@ -238,15 +265,12 @@ export class LaneFlow {
 
   #step(instruction: Instruction, block: Block): void {
     this.#noteAddress(instruction, block);
-    const { writes } = accesses(instruction);
-    const [first] = writes;
-    if (first === undefined) {
-      this.#noteParameter(instruction);
-      return;
-    }
-    // No address is made of these.
-    if (writes.every(({ type }) => type === "pred" || type.startsWith("f"))) return;
+    this.#noteParameter(instruction);
     const [target] = instruction.operands;
+    if (target === undefined || target.kind === "memory") return;
+    if (target.kind === "register" && !this.#needed.has(target.register)) return;
+    const writes = accesses(instruction).writes.filter((register) => this.#needed.has(register));
+    if (writes.length === 0) return;
     const value = target?.kind === "register" ? this.#result(instruction, block) : undefined;
     for (const register of writes) {
       let given = value ?? this.arithmetic.values.ofUnknown(this.#fresh(instruction, block));
