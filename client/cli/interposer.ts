@@ -17,6 +17,8 @@ import { VERSION } from "../version.ts";
 /** A folder to use instead; empty for none. */
 const FOLDER_VARIABLE = "SLUICE_INTERPOSER";
 const DATA_VARIABLE = "SLUICE_DATA";
+/** How many devices each lease has: a program that asks no more takes no session. */
+const DEVICES_VARIABLE = "SLUICE_DEVICES";
 /** The build makes this one last. */
 const LAST_LIBRARY = "libnvidia-ml.so.1";
 
@@ -25,6 +27,8 @@ export interface InterposerOptions {
   /** HOST:PORT of gRPC. */
   readonly server: string;
   readonly dataEndpoints: readonly string[];
+  /** Devices of each lease. */
+  readonly devices: number;
   /** A plain way to a server that has none of its own; undefined where it has. */
   readonly relay?: string | undefined;
   /** Where the package has the libraries, if it has them. Default: its `dist/interposer`. */
@@ -116,6 +120,7 @@ export async function interposerEnvironment(options: InterposerOptions): Promise
   const before = options.env["LD_LIBRARY_PATH"];
   return {
     [DATA_VARIABLE]: endpoints.join(" "),
+    [DEVICES_VARIABLE]: String(options.devices),
     LD_LIBRARY_PATH: before ? `${folder}${delimiter}${before}` : folder,
   };
 }

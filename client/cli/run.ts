@@ -154,6 +154,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
       env: process.env,
       server: job.control.address,
       dataEndpoints,
+      devices: grant.leases[0]!.lease.slices.length,
       relay: relay?.endpoint,
       tell: note,
     });

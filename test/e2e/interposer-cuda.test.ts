@@ -3,19 +3,26 @@
  * prints `ok` as its last line.
  */
 import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, compileProgram, hasNvcc, runProgram, sourcesOf } from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
+const hasPython = spawnSync("python3", ["--version"]).status === 0;
 let server: TestServer;
+let folder: string;
 
 beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-test-libraries-"));
   if (!hasNvcc) return;
   buildInterposer();
   server = await startServer({ args: ["--device", "cpu:2x512MiB"] });
 });
 afterAll(async () => {
   await server?.stop();
+  rmSync(folder, { recursive: true });
 });
 
 describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
@@ -82,6 +89,23 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished.code).not.toBe(0);
     expect(finished.stderr.split("\n").filter((line) => line.includes("-cudart shared"))).toHaveLength(1);
   });
+
+  it.runIf(hasPython)(
+    "with it linked statically into a library is told about that, and what does without NVIDIA's",
+    async () => {
+      const flags = [...ptx, "-cudart", "static", "-shared", "-Xcompiler", "-fPIC"];
+      const built = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-library" });
+      const run = async (name: string): Promise<string> => {
+        const path = join(folder, name);
+        copyFileSync(built, path);
+        const call = `import ctypes; ctypes.CDLL("${path}").main()`;
+        return (await runProgram({ server, command: ["python3", "-c", call] })).stderr;
+      };
+      expect(await run("libnccl.so.2")).toContain("by the backend gloo");
+      expect(await run("libcufft.so.12")).toContain("has to do without it");
+      expect(await run("libown.so")).toContain("`nvcc -cudart shared`");
+    },
+  );
 
   it("that finds another runtime by a path of its own is told how to start it with Sluice's", async () => {
     const libraries = /"-L([^"]+)"\s*$/m.exec(

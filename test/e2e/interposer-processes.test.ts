@@ -14,7 +14,7 @@ import { inTime, waitFor } from "../support/wait-for.ts";
 let server: TestServer;
 let control: RawControl;
 let libraries: string;
-let [hold, ask, orphan] = ["", "", ""];
+let [hold, ask, orphan, launcher] = ["", "", "", ""];
 const running: ChildProcess[] = [];
 const strays: number[] = [];
 let ends: (() => unknown)[] = [];
@@ -23,7 +23,7 @@ beforeAll(async () => {
   if (!canBuild) return;
   libraries = `${process.cwd()}/${buildInterposer()}`;
   const compile = (name: string) => compileProgram(`test/interposer/processes/${name}.c`, { suffix: "-process" });
-  [hold, ask, orphan] = [compile("hold"), compile("ask"), compile("orphan")];
+  [hold, ask, orphan, launcher] = [compile("hold"), compile("ask"), compile("orphan"), compile("launcher")];
   server = await startServer({ args: ["--device", "cpu:2x256MiB"] });
   control = new RawControl(server.grpc);
 });
@@ -107,6 +107,13 @@ describe.runIf(canBuild)("processes under several leases", () => {
       expect([await ended(), stderr()]).toEqual([0, ""]);
       expect(stdout()).toMatch(/^ready \d+ devices 1\nok\n$/);
     }
+  });
+
+  it("take none while they only count the devices that `sluice run` tells of, and leave it to those that they start", async () => {
+    const granted = await leases(1);
+    const { ended, stdout, stderr } = start(granted, [launcher, `${hold} </dev/null`], { SLUICE_DEVICES: "1" });
+    expect([await ended(), stderr()]).toEqual([0, ""]);
+    expect(stdout()).toMatch(/^counts 1\nready \d+ devices 1\nok\nworks with 1\n$/);
   });
 
   it("that are one more wait, say who has what and what to do, and go on when one ends", async () => {

@@ -60,12 +60,14 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
       env: { XDG_CACHE_HOME: cache },
       server: "gpus.example:7460",
       dataEndpoints: ["tcp://:7461"],
+      devices: 2,
       packaged: join(cache, "none"),
       tell: (words: string) => void said.push(words),
     };
     const [first, second] = await Promise.all([interposerEnvironment(options), interposerEnvironment(options)]);
     expect(first).toEqual(second);
     expect(first["SLUICE_DATA"]).toBe("tcp://gpus.example:7461");
+    expect(first["SLUICE_DEVICES"]).toBe("2");
     expect(readdirSync(first["LD_LIBRARY_PATH"]!).sort()).toEqual([
       "libcuda.so",
       "libcuda.so.1",
@@ -93,6 +95,7 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
       env: { XDG_CACHE_HOME: folder ?? join(cache, "other") },
       server: "gpus.example:7460",
       dataEndpoints: ["tcp://:7461"],
+      devices: 2,
       packaged: join(cache, "none"),
       tell: (text: string) => void said.push(text),
     });

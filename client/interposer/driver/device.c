@@ -23,15 +23,29 @@ CUresult device_of(CUdevice ordinal, struct device **device) {
     return CUDA_SUCCESS;
 }
 
-API(cuDeviceGetCount, (int *count), (count)) {
+/*
+ * A process that asks no more than how many devices there are, as launchers do, takes no session: those that it starts want them. Nor does the
+ * number of a device.
+ */
+API_ALWAYS(cuDeviceGetCount, (int *count), (count)) {
+    uint32_t promised = promised_devices();
+    CUresult result = promised > 0 ? CUDA_SUCCESS : driver_check();
+    if (result != CUDA_SUCCESS) return result;
     if (count == NULL) return CUDA_ERROR_INVALID_VALUE;
-    *count = (int)driver.device_count;
+    *count = (int)(promised > 0 ? promised : driver.device_count);
     return CUDA_SUCCESS;
 }
 
-API(cuDeviceGet, (CUdevice *device, int ordinal), (device, ordinal)) {
+API_ALWAYS(cuDeviceGet, (CUdevice *device, int ordinal), (device, ordinal)) {
     struct device *found;
+    bool is_promised = ordinal >= 0 && (uint32_t)ordinal < promised_devices();
+    CUresult checked = is_promised ? CUDA_SUCCESS : driver_check();
+    if (checked != CUDA_SUCCESS) return checked;
     if (device == NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (is_promised) {
+        *device = ordinal;
+        return CUDA_SUCCESS;
+    }
     CUresult result = device_of(ordinal, &found);
     if (result == CUDA_SUCCESS) *device = ordinal;
     return result;

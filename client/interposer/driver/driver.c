@@ -41,13 +41,16 @@ CUresult result_of(struct failure failure) {
 }
 
 static CUresult phase_result(int phase) {
-    if (phase == PHASE_READY) return CUDA_SUCCESS;
+    if (phase == PHASE_READY || phase == PHASE_PROMISED) return CUDA_SUCCESS;
     return phase == PHASE_OVER ? CUDA_ERROR_DEINITIALIZED : CUDA_ERROR_NOT_INITIALIZED;
 }
 
+static CUresult open_promised(void);
+
 CUresult driver_check(void) {
     int phase = atomic_load_explicit(&driver.phase, memory_order_acquire);
-    return phase == PHASE_READY ? connection_result() : phase_result(phase);
+    if (phase == PHASE_READY) return connection_result();
+    return phase == PHASE_PROMISED ? open_promised() : phase_result(phase);
 }
 
 /* Waits for the answer; the caller releases it when this is a success. */
@@ -165,6 +168,24 @@ static CUresult open_session(void) {
     return result;
 }
 
+static CUresult open_promised(void) {
+    pthread_mutex_lock(&opening);
+    CUresult result = phase_result(atomic_load(&driver.phase));
+    if (atomic_load(&driver.phase) == PHASE_PROMISED) {
+        result = open_session();
+        if (result == CUDA_SUCCESS) atomic_store(&driver.phase, PHASE_READY);
+    }
+    pthread_mutex_unlock(&opening);
+    return result;
+}
+
+/* SLUICE_DEVICES: how many devices each lease has. */
+static uint32_t read_promise(void) {
+    const char *text = getenv("SLUICE_DEVICES");
+    int count = text == NULL || getenv("SLUICE_LEASE") == NULL ? 0 : atoi(text);
+    return count < 0 || count > SLUICE_SLICES_PER_LEASE_MAX ? 0 : (uint32_t)count;
+}
+
 /* The child shares the parent's socket, which it must not use; CUDA does not work in it either. */
 static void forked(void) {
     int ready = PHASE_READY;
@@ -174,7 +195,8 @@ static void forked(void) {
 
 /* Runs after the destructors of all that depends on this library. Whatever still calls in gets CUDA_ERROR_DEINITIALIZED. */
 __attribute__((destructor)) static void close_session(void) {
-    int ready = PHASE_READY;
+    int ready = PHASE_READY, promised = PHASE_PROMISED;
+    atomic_compare_exchange_strong(&driver.phase, &promised, PHASE_OVER);
     if (atomic_compare_exchange_strong(&driver.phase, &ready, PHASE_OVER)) connection_close(&driver.connection);
 }
 
@@ -186,10 +208,11 @@ API_ALWAYS(cuInit, (unsigned int flags), (flags)) {
     CUresult result = phase_result(atomic_load(&driver.phase));
     if (atomic_load(&driver.phase) == PHASE_FRESH) {
         report_about_address = host_memory_about;
-        result = open_session();
+        driver.promised_count = read_promise();
+        result = driver.promised_count > 0 ? CUDA_SUCCESS : open_session();
         if (!watches_fork) pthread_atfork(NULL, NULL, forked);
         watches_fork = true;
-        if (result == CUDA_SUCCESS) atomic_store(&driver.phase, PHASE_READY);
+        if (result == CUDA_SUCCESS) atomic_store(&driver.phase, driver.promised_count > 0 ? PHASE_PROMISED : PHASE_READY);
     }
     pthread_mutex_unlock(&opening);
     return result;
@@ -197,7 +220,8 @@ API_ALWAYS(cuInit, (unsigned int flags), (flags)) {
 
 API_ALWAYS(cuDriverGetVersion, (int *version), (version)) {
     if (version == NULL) return CUDA_ERROR_INVALID_VALUE;
-    /* Before a session there is nobody to ask; this is what the library itself speaks. */
+    driver_check();
+    /* Without a session there is nobody to ask; this is what the library itself speaks. */
     *version = atomic_load(&driver.phase) == PHASE_READY ? (int)driver.devices[0]->driver_version : 13000;
     return CUDA_SUCCESS;
 }

@@ -210,21 +210,29 @@ struct driver {
     atomic_int phase;
     struct connection connection;
     uint32_t device_count;
+    /* How many devices each lease has, by the word of `sluice run`; 0 where nobody says so. */
+    uint32_t promised_count;
     /* Leases of which this process has one. */
     uint32_t lease_count;
     struct device *devices[SLUICE_SLICES_PER_LEASE_MAX];
     atomic_uint_least32_t modules, images, streams, events, recordings, textures, surfaces;
 };
 
-enum { PHASE_FRESH = 0, PHASE_READY = 1, PHASE_FORKED = 2, PHASE_OVER = 3 };
+/* A promised session opens with the first call that needs it. */
+enum { PHASE_FRESH = 0, PHASE_READY = 1, PHASE_FORKED = 2, PHASE_OVER = 3, PHASE_PROMISED = 4 };
 
 extern struct driver driver;
 
 /* The CUDA error for a failure on the wire. */
 CUresult result_of(struct failure failure);
 
-/* The error that answers any call, or CUDA_SUCCESS. */
+/* The error that answers any call, or CUDA_SUCCESS. Opens a promised session. */
 CUresult driver_check(void);
+
+/* How many devices are promised, before there is a session; else 0. */
+static inline uint32_t promised_devices(void) {
+    return atomic_load_explicit(&driver.phase, memory_order_acquire) == PHASE_PROMISED ? driver.promised_count : 0;
+}
 
 static inline CUresult connection_result(void) {
     struct failure failure = connection_failure(&driver.connection);

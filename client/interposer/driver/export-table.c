@@ -18,6 +18,22 @@ static bool is_program(const char *file) {
     return strcmp(program, real) == 0;
 }
 
+/* NVIDIA's own libraries come in this form alone: what does without each, by the begin of its name. */
+static const char *way_without(const char *name) {
+    static const struct {
+        const char *begin, *way;
+    } ways[] = {
+        {"libcublas", "PyTorch makes products without it where torch.compile has TORCHINDUCTOR_MAX_AUTOTUNE_GEMM=1 and "
+                      "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS=TRITON."},
+        {"libcudnn", "PyTorch does without it by torch.backends.cudnn.enabled = False."},
+        {"libnccl", "PyTorch's processes do without it by the backend gloo."},
+        {"libcufft", ""}, {"libcusparse", ""}, {"libcusolver", ""}, {"libcurand", ""}, {"libnpp", ""}, {"libnvjpeg", ""},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strncmp(name, ways[i].begin, strlen(ways[i].begin)) == 0) return ways[i].way;
+    return NULL;
+}
+
 /* The version in a name like libcudart.so.13 or libcudart.4f8a.so.13 (as Python's packages rename what they bring along); 0 for any other. */
 static int runtime_version(const char *name) {
     const char *end = strstr(name, ".so.");
@@ -40,10 +56,15 @@ static void tell(const void *caller) {
     else if (is_program(asking.dli_fname))
         report("this program contains the CUDA runtime as a static library, which asks the driver for private interfaces that Sluice "
                "does not offer. Build it with `nvcc -cudart shared`.");
-    else
+    else {
+        const char *way = way_without(name);
         report("the library [%s] asks the driver for private interfaces that Sluice does not offer, as all do that contain the CUDA runtime "
-               "as a static library: what needs them in it fails. Built with `nvcc -cudart shared` it works.",
-               asking.dli_fname);
+               "as a static library: what needs them in it fails. %s",
+               asking.dli_fname,
+               way == NULL       ? "Built with `nvcc -cudart shared` it works."
+               : *way != '\0' ? way
+                                 : "NVIDIA builds it in no other way, so the program has to do without it.");
+    }
 }
 
 EXPORT CUresult cuGetExportTable(const void **table, const CUuuid *id) {

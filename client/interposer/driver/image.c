@@ -60,7 +60,10 @@ static CUresult choose_text(const uint8_t *fatbin, const struct device *device, 
         return CUDA_SUCCESS;
     }
     if (choice.is_broken) report("the program's fat binary cannot be unpacked. " REMEDY);
-    else if (choice.newer == 0) report("the program's fat binary has no PTX, which is all that a device of kind [%s] runs. " REMEDY, device->kind);
+    else if (choice.newer == 0)
+        report("the program's fat binary, or that of a library that it has loaded, has no PTX, which is all that a device of kind [%s] runs. " REMEDY
+               " Without, its kernels need a device of kind [cuda].",
+               device->kind);
     else report("the program's fat binary has PTX for compute capability %u.%u and newer alone, and the device stands for %u.%u. " REMEDY
                 " Or have the server lend a device that stands for more: --device cpu,capability=%u.%u.",
                 choice.newer / 10, choice.newer % 10, capability / 10, capability % 10, choice.newer / 10, choice.newer % 10);
