@@ -39,6 +39,43 @@ const requireGlobal: Assembly = {
     i32.const ${Fault.ADDRESS} $line $offset $globals i64.add @fault unreachable`,
 };
 
+/**
+ * Faults with the first thread's address that is neither within `start` to `start + size` nor within the globals, or not aligned. `size` and `end` are
+ * less what each thread accesses behind its address; the offset counts from `start`.
+ */
+const requireThreads: Assembly = {
+  params: "offset:i64 step:i64 count:i32 size:i64 start:i64 globals:i64 end:i64 bytes:i32 line:i32 base:i64",
+  result: "i32",
+  locals: "at:i64",
+  body: `
+    loop
+      $offset $start i64.add =at
+      $offset $size i64.lt_u
+      $at $globals i64.ge_u $at $end i64.lt_u i32.and i32.or
+      $offset i32.wrap_i64 $bytes i32.const 1 i32.sub i32.and i32.eqz i32.and i32.eqz
+      if i32.const ${Fault.ADDRESS} $line $at $base i64.add @fault unreachable end
+      $offset $step i64.add =offset
+      $count i32.const 1 i32.sub &count br_if 0
+    end
+    i32.const 0`,
+};
+
+/** The first of threads' offsets that is not aligned, or beyond `limit` with what the thread accesses behind it. One of them is. */
+const firstOutside: Assembly = {
+  params: "offset:i32 step:i32 span:i32 bytes:i32 limit:i32",
+  result: "i32",
+  body: `
+    loop
+      $offset $bytes i32.const 1 i32.sub i32.and
+      $offset $limit i32.ge_u i32.or
+      $offset $span i32.add $limit i32.ge_u i32.or
+      if $offset return end
+      $offset $step i32.add =offset
+      br 0
+    end
+    unreachable`,
+};
+
 /** Bits of the lanes whose word at `plane` is not 0; words are 0 or -1. `plane` is the address of the warp's first word. */
 const ballot: Assembly = {
   params: "plane:i32",
@@ -96,6 +133,8 @@ const choose = (compare: string): string => `$value $word $value $word ${compare
 export const memoryHelpers: Readonly<Record<string, Assembly>> = {
   generic,
   require_global: requireGlobal,
+  require_threads: requireThreads,
+  first_outside: firstOutside,
   ballot,
   match_any_32: matchAny32,
   reduce_add: reduce("0", "$value $word i32.add"),

@@ -7,6 +7,7 @@ import { type Suspension, suspensionOf } from "../emit/warp.ts";
 import { LANES } from "../ptx/lanes.ts";
 import { badImage, type Header, type Instruction, type Routine, type Variable } from "../ptx/program.ts";
 import { Context, type MemoryLayout, SHARED_BYTES_MAX, THREADS_PER_BLOCK_MAX } from "../run/layout.ts";
+import { planGroups } from "../wide/plan.ts";
 import { type Activation, CALLS_BYTES, placeActivation } from "./activation.ts";
 import { type CallPlan, calledNames, planCalls } from "./calls.ts";
 import type { Callee } from "./emitter.ts";
@@ -28,6 +29,9 @@ const STACK_BYTES = 16 * 1024;
 
 /** What a thread's record has for the end of its stack. */
 const STACK_END_BYTES = 16;
+
+/** Regions as functions: context, first thread, end of threads; where they stopped. */
+const REGION = { params: ["i32", "i32", "i32"], results: ["i32"] } as const;
 
 /** What a kernel needs. */
 export interface KernelFacts {
@@ -111,11 +115,14 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
   const own = { placed: kernel, regions, slots: record.slots };
   const bodies = [own, ...activations.values()];
   const waits = bodies.reduce((count, body) => count + body.regions.list.length, 0) > 1;
+  const wide = isUniform ? undefined : planGroups(unit, kernel.graph, regions);
   for (const body of bodies) {
     for (const region of body.regions.list) {
-      const index = unit.writer.declare({ params: ["i32", "i32", "i32"], results: ["i32"] });
-      unit.writer.define(index, writeThreads(unit, region, { ...body, functions, activations, waits }));
-      unit.writer.export(`r${region.id}`, index);
+      const parts = { ...body, functions, activations, waits };
+      const index = unit.writer.declare(REGION);
+      unit.writer.define(index, writeThreads(unit, region, parts));
+      const groups = body === own ? wide?.write(region, { ...parts, single: index }) : undefined;
+      unit.writer.export(`r${region.id}`, groups ?? index);
     }
   }
   return {

@@ -23,6 +23,8 @@ export interface AddressOptions {
   readonly bytes: number;
   readonly at: Instruction;
   readonly group?: AccessGroup | undefined;
+  /** For accesses of several threads at once: how far from one to the next, and how many. One check is for all. */
+  readonly threads?: { readonly step: number; readonly count: number } | undefined;
 }
 
 /** `ld.v8.b32` and `ld.v4.b64`. */
@@ -94,8 +96,7 @@ function pushGroup(emitter: Emitter, register: Register | undefined, place: Plac
   const { group, offset } = place;
   if (group.local === undefined) {
     group.local = emitter.index();
-    const span = group.high - group.low;
-    const constant = pushDynamic(emitter, register, { ...place, offset: group.low }, span);
+    const constant = pushDynamic(emitter, register, { ...place, offset: group.low }, group.high - group.low);
     if (constant !== 0) emitter.code.i32(constant).op("i32.add");
     emitter.code.set(group.local);
   }
@@ -111,6 +112,10 @@ function pushDynamic(emitter: Emitter, register: Register | undefined, place: Pl
 }
 
 const log2 = (bytes: number): number => 31 - Math.clz32(bytes);
+
+/** How far behind the first thread's access the last one's is. */
+const reachOf = (threads: AddressOptions["threads"]): number =>
+  threads === undefined ? 0 : threads.step * (threads.count - 1);
 
 /** Pushes register plus constant as 64 bits. */
 function pushSum(
@@ -132,18 +137,34 @@ function pushSum(
 /** The arena inline; the globals, which are fewer and less used, in a helper. Constants are always among the globals. */
 function pushGlobal(emitter: Emitter, register: Register | undefined, place: Place, span: number): number {
   const { code, unit } = emitter;
-  const { at, bytes, offset, space } = place;
+  const { at, bytes, offset, space, threads } = place;
   const shift = log2(bytes);
   const { layout, arenaBase } = unit;
   const start = space === "const" ? layout.globalsOffset : 0;
   const size = space === "const" ? layout.globalsEnd - layout.globalsOffset : layout.arenaBytes;
+  const reach = span + reachOf(threads);
   const index = emitter.scratch("i64", "address");
   pushSum(emitter, register, { constant: BigInt(offset) - arenaBase - BigInt(start), at });
   code.tee(index);
   if (shift > 0) code.i64(BigInt(shift)).op("i64.rotr");
-  code.i64(BigInt(size - span) >> BigInt(shift)).op("i64.ge_u");
+  code.i64(BigInt(Math.max(0, size - reach)) >> BigInt(shift)).op("i64.ge_u");
   code.if();
-  if (space === "const") {
+  if (threads !== undefined) {
+    // The helper returns if and only if all threads' ranges are in the arena or among the globals.
+    code
+      .get(index)
+      .i64(BigInt(threads.step))
+      .i32(threads.count)
+      .i64(BigInt(size - span))
+      .i64(BigInt(start));
+    code
+      .i64(BigInt(layout.globalsOffset))
+      .i64(BigInt(layout.globalsEnd - span))
+      .i32(bytes)
+      .i32(at.line)
+      .i64(arenaBase);
+    emitter.helper("require_threads").op("drop");
+  } else if (space === "const") {
     code
       .i32(Fault.ADDRESS)
       .i32(at.line)
@@ -177,8 +198,9 @@ function pushWindow(
   span: number,
 ): number {
   const { code, unit, frame } = emitter;
-  const { at, bytes, offset, space } = place;
+  const { at, bytes, offset, space, threads } = place;
   const shift = log2(bytes);
+  const reach = span + reachOf(threads);
   const limit = () => {
     if (space === "shared") {
       code.get(frame.sharedLimit);
@@ -200,13 +222,20 @@ function pushWindow(
   if (shift > 0) code.i32(shift).op("i32.rotr");
   limit();
   code.op("i32.ge_u");
-  if (span > 0) {
-    code.get(index).i32(span).op("i32.add").i32(shift).op("i32.rotr");
+  if (reach > 0) {
+    code.get(index).i32(reach).op("i32.add").i32(shift).op("i32.rotr");
     limit();
     code.op("i32.ge_u").op("i32.or");
   }
   code.if();
-  code.i32(Fault.ADDRESS).i32(at.line).get(index).op("i64.extend_i32_u");
+  code.i32(Fault.ADDRESS).i32(at.line).get(index);
+  if (threads !== undefined) {
+    code.i32(threads.step).i32(span).i32(bytes);
+    limit();
+    code.i32(shift).op("i32.shl");
+    emitter.helper("first_outside");
+  }
+  code.op("i64.extend_i32_u");
   emitter.import("fault").op("unreachable");
   code.end();
   code

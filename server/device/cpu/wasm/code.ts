@@ -190,9 +190,30 @@ export class Code {
     return this;
   }
 
-  lane(name: "i32x4.extract_lane" | "f32x4.extract_lane" | "f64x2.extract_lane", lane: number): this {
+  lane(name: `${"i32x4" | "i64x2" | "f32x4" | "f64x2"}.${"extract" | "replace"}_lane`, lane: number): this {
     this.op(name);
     this.#out.byte(lane);
+    return this;
+  }
+
+  /** A load or store of one lane; what a load does not fill stays. */
+  accessLane(name: `v128.${"load" | "store"}${32 | 64}_lane`, offset: number, lane: number): this {
+    this.access(name, offset);
+    this.#out.byte(lane);
+    return this;
+  }
+
+  /** Sixteen bytes, the lowest first. */
+  v128(bytes: Uint8Array): this {
+    this.op("v128.const");
+    for (const byte of bytes) this.#out.byte(byte);
+    return this;
+  }
+
+  /** Sixteen of the thirty-two bytes of two vectors, by their numbers. */
+  shuffle(bytes: readonly number[]): this {
+    this.op("i8x16.shuffle");
+    for (const byte of bytes) this.#out.byte(byte);
     return this;
   }
 
