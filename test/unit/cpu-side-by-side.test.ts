@@ -221,7 +221,7 @@ describe("a thread that strays beside others is told by its own address", () => 
     ["a load of long words", 8, "ld.global.u64 %rd3, [%rd2];"],
     ["a load at a distance", 64, "ld.global.f32 %f1, [%rd2]; st.global.f32 [%rd0-8192], %f1;"],
     ["a vector", 16, "ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%rd2];"],
-    ["a store behind one of the same memory", 4, "st.global.u32 [%rd2-4096], %r0; st.global.u32 [%rd2], %r0;"],
+    ["a store behind one of the same memory", 4, "st.global.u8 [%rd2-4096], %r0; st.global.u32 [%rd2], %r0;"],
   ])("%s", async (_, step, access) => {
     const own = await openCpu();
     const args = [end - 13 * step];
