@@ -25,6 +25,9 @@ export async function freeSocketPath(path: string): Promise<void> {
   unlinkSync(path);
 }
 
+/** Refused: the file outlived its process. The others: there is no socket. */
+const nobody: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOENT", "ENOTDIR"]);
+
 /** Whether somebody listens at a socket's path, which need not be there. */
 export function isListenedAt(path: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -33,7 +36,7 @@ export function isListenedAt(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    // Refused: the file outlived its process. Anything else, such as a missing permission, may be somebody's.
-    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
+    // Anything else, such as a missing permission, may be somebody's.
+    socket.once("error", ({ code = "" }: NodeJS.ErrnoException) => resolve(!nobody.has(code)));
   });
 }

@@ -30,7 +30,9 @@ test("folders that nobody made sense of do not keep a server from starting", asy
   mkdirSync(join(stage.server.state, "executors", "enobody"));
   mkdirSync(join(stage.server.state, "executors", "eother"));
   writeFileSync(join(stage.server.state, "executors", "eother", `process-${process.pid}.1.00000000`), "");
+  writeFileSync(join(stage.server.state, "executors", "efile"), "");
   await stage.server.start();
+  expect(existsSync(join(stage.server.state, "executors", "efile"))).toBe(false);
   expect(existsSync(join(stage.server.state, "executors", "enobody"))).toBe(false);
   expect(existsSync(join(stage.server.state, "executors", "eother"))).toBe(false);
   await untilEmpty(pool);

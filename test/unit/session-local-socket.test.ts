@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DataListener } from "../../server/session/data-listener.ts";
+import { isListenedAt } from "../../server/session/local-socket.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { GREETING, RawConnection } from "../support/raw-client.ts";
 
@@ -62,6 +63,15 @@ test("it greets who opens it, is its owner's alone, and is gone when the listene
   connection.destroy();
   listener.close();
   expect(statSync(path, { throwIfNoEntry: false })).toBeUndefined();
+});
+
+test("where nobody listens is told from where somebody does", async () => {
+  expect(await isListenedAt(path)).toBe(false);
+  await leaveSocketBehind();
+  expect(await isListenedAt(path)).toBe(false);
+  expect(await isListenedAt(join(path, "below"))).toBe(false);
+  await listener.listenLocally(path);
+  expect(await isListenedAt(path)).toBe(true);
 });
 
 test("the file of a process that was killed makes way", async () => {
