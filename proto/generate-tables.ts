@@ -1,5 +1,6 @@
-/** Writes the tables of proto/README.md: calls, records, messages, frame kinds and errors. */
+/** Writes the tables of proto/README.md: calls, records, messages, frame kinds, bounds and errors. */
 import { errorTable, reasonCodes } from "../shared/errors.ts";
+import * as limits from "../shared/limits.ts";
 import { type CallSpec, calls } from "./calls.ts";
 import { layoutOf } from "./layout.ts";
 import { type Field, frameKinds, messages, records } from "./messages.ts";
@@ -37,6 +38,31 @@ function errorRows(): string {
   return `| wire | code | gRPC status | retry | meaning | what to do |\n|---|---|---|---|---|---|\n${rows.join("")}`;
 }
 
+/** What a client must keep to, and is refused beyond. */
+const bounds: Partial<Record<keyof typeof limits, string>> = {
+  FRAME_BYTES_MAX: "bytes of a frame, its header included",
+  HANDSHAKE_FRAME_BYTES_MAX: "bytes of a frame of the handshake",
+  CALL_DATA_BYTES_MAX: "bytes of data of one call, or of one answer",
+  PARAM_BYTES_MAX: "bytes of a packed parameter block",
+  HANDLES_MAX: "live handles of one kind in a session",
+  ALLOCATIONS_MAX: "live allocations on one device of a session",
+  IMAGE_BYTES_MAX: "bytes of one image, and of all that are sent and not loaded",
+  IMAGES_MAX: "images that are sent and not loaded",
+  MODULE_BYTES_MAX: "bytes of images behind the live modules of a session",
+  CACHED_PIECES_MAX: "pieces named in one `copyCached`",
+  RECORDING_CALLS_MAX: "calls of one recording",
+  RECORDING_BYTES_MAX: "bytes of the calls of one recording",
+  RECORDING_PATCHES_MAX: "places of one recording",
+  RECORDING_VALUE_BYTES_MAX: "bytes of the values of one replay",
+  RECORDED_CALLS_MAX: "calls of all recordings of a session",
+};
+
+const values = new Map(Object.entries(limits));
+const boundRows = (): string =>
+  `| at most | | of |\n|---|---|---|\n${Object.entries(bounds)
+    .map(([name, doc]) => `| ${values.get(name)} | ${name} | ${doc} |\n`)
+    .join("")}`;
+
 /** The text of each generated part, by its mark. */
 export function generateTables(): Record<string, string> {
   return {
@@ -46,6 +72,7 @@ export function generateTables(): Record<string, string> {
     messages: layoutSections(messages),
     records: layoutSections(records),
     calls: Object.entries<CallSpec>(calls).map(callSection).join(""),
+    bounds: boundRows(),
     errors: errorRows(),
     reasons: `${reasonCodes.map((code) => `\`${code}\``).join(", ")}\n`,
   };

@@ -61,7 +61,7 @@ export const RECORDING_VALUE_BYTES_MAX = 64 * KiB;
 /** Calls of all recordings of a session: decoded they take some hundred bytes each. */
 export const RECORDED_CALLS_MAX = 262_144;
 
-/** Live allocations per lease. */
+/** Live allocations on one device of a lease. */
 export const ALLOCATIONS_MAX = 1_048_576;
 
 /** Alignment of every allocation in an arena, as of cudaMalloc. */
@@ -110,7 +110,7 @@ export const OUTPUT_BYTES_MAX = 1 * MiB;
 export const ARENA_BASE = 0x6000_0000_0000;
 export const ARENA_STRIDE_BYTES = 0x100_0000_0000;
 
-/** Slices per lease: a server holds at most 16 devices, as CUDA servers do. */
+/** Slices per lease: as many GPUs as the largest machines have. */
 export const SLICES_PER_LEASE_MAX = 16;
 
 /** Leases of one request, which are granted together: as many processes of one job on a server. */
