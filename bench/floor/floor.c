@@ -9,7 +9,7 @@
  *   floor pin CPU[,CPU...] COMMAND...
  *
  * ADDRESS is HOST:PORT (numeric, port 0 picks one) or unix:PATH. SLUICE_FLOOR_CONGESTION in the environment names the congestion control of TCP;
- * by default it is the system's.
+ * by default it is the system's. The suite sets it for the floor that is not paced.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -14,11 +14,19 @@ import { Worker } from "./worker.ts";
 /** Room for the largest copy and its neighbours. */
 const MEMORY = "4GiB";
 
+/** What tables with both floors say below. */
+export const UNPACED_WORDS =
+  "C TCP is sent as the system sends by default; unpaced, as Sluice sends within one host. Where the system does not pace, they are the same. A bar is held against the faster.";
+
 export interface Comparison {
   readonly subject: Summary;
   readonly floor: Summary;
   /** Subject over floor, of the medians of each turn; the middle one. */
   readonly ratio: number;
+  /** The same of the floor that is not paced; where the system paces nothing, that is the floor. */
+  readonly unpaced: { readonly floor: Summary; readonly ratio: number };
+  /** The larger of the two ratios: what a bar is held against. */
+  readonly strict: number;
 }
 
 export class Stand {
@@ -28,6 +36,7 @@ export class Stand {
   /** Transports that the server offers. */
   readonly transports: readonly TransportName[];
   readonly #floors: Readonly<Record<TransportName, Floor>>;
+  readonly #unpaced: Floor | undefined;
   readonly #folder: TemporaryFolder;
 
   private constructor(parts: {
@@ -36,6 +45,7 @@ export class Stand {
     worker: Worker;
     transports: readonly TransportName[];
     floors: Record<TransportName, Floor>;
+    unpaced: Floor | undefined;
     folder: TemporaryFolder;
   }) {
     this.layout = parts.layout;
@@ -43,6 +53,7 @@ export class Stand {
     this.worker = parts.worker;
     this.transports = parts.transports;
     this.#floors = parts.floors;
+    this.#unpaced = parts.unpaced;
     this.#folder = parts.folder;
   }
 
@@ -54,8 +65,9 @@ export class Stand {
       tcp: await Floor.start("127.0.0.1:0", layout.server),
       unix: await Floor.start(`unix:${join(folder.path, "floor.sock")}`, layout.server),
     };
+    const unpaced = await Floor.startUnpaced(layout.server);
     const transports = await worker.run("transports", { target: server.target });
-    return new Stand({ layout, server, worker, transports, floors, folder });
+    return new Stand({ layout, server, worker, transports, floors, unpaced, folder });
   }
 
   /** Takes a lease over the transport; the one before must be closed. */
@@ -72,26 +84,41 @@ export class Stand {
     return this.#floors[transport].rounds({ ...options, cores: this.layout.client });
   }
 
+  /** The same over TCP that is not paced; undefined where `floor` is that. */
+  get unpacedFloor(): ((options: FloorRounds) => Promise<number[]>) | undefined {
+    const floor = this.#unpaced;
+    return floor && ((options) => floor.rounds({ ...options, cores: this.layout.client }));
+  }
+
   async stop(): Promise<void> {
     await this.worker.stop();
     await this.server.stop();
+    await this.#unpaced?.stop();
     await Promise.all(Object.values(this.#floors).map((floor) => floor.stop()));
     this.#folder[Symbol.dispose]();
   }
 }
 
-/** Lets two measurements take turns. Both give nanoseconds per thing done. */
+/** Lets measurements take turns: the subject, the floor, and one that is not paced, if there is one beside it. All give nanoseconds per thing done. */
 export async function compare(options: {
   readonly turns: number;
   readonly subject: () => Promise<number[]>;
   readonly floor: () => Promise<number[]>;
+  readonly unpaced?: (() => Promise<number[]>) | undefined;
 }): Promise<Comparison> {
   const subjects: Summary[] = [];
   const floors: Summary[] = [];
+  const unpacedFloors: Summary[] = [];
   for (let turn = 0; turn < options.turns; turn++) {
     floors.push(summarize(await options.floor()));
     subjects.push(summarize(await options.subject()));
+    if (options.unpaced !== undefined) unpacedFloors.push(summarize(await options.unpaced()));
   }
-  const ratio = median(subjects.map((subject, turn) => subject.p50 / floors[turn]!.p50));
-  return { subject: ofRounds(subjects), floor: ofRounds(floors), ratio };
+  const over = (those: readonly Summary[]) => ({
+    floor: ofRounds(those),
+    ratio: median(subjects.map((subject, turn) => subject.p50 / those[turn]!.p50)),
+  });
+  const plain = over(floors);
+  const unpaced = options.unpaced === undefined ? plain : over(unpacedFloors);
+  return { subject: ofRounds(subjects), ...plain, unpaced, strict: Math.max(plain.ratio, unpaced.ratio) };
 }

@@ -97,9 +97,12 @@ export async function startTool(command: readonly string[], options: ToolOptions
 }
 
 /** Runs a command to its end and returns what it printed. */
-export async function runTool(command: readonly string[], options: { cores?: Placement } = {}): Promise<string> {
+export async function runTool(
+  command: readonly string[],
+  options: { cores?: Placement; env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
   const [program, ...args] = placed(command, options.cores);
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: options.env ?? process.env });
   running.add(child);
   let output = "";
   let words = "";

@@ -15,7 +15,7 @@ const TCP_CONGESTION = 13;
 const UNPACED = Buffer.from("reno");
 
 /** Whether the system paces what is sent over TCP unless it is told otherwise. */
-function paces(): boolean {
+export function paces(): boolean {
   try {
     return readFileSync("/proc/sys/net/ipv4/tcp_congestion_control", "latin1").startsWith("bbr");
   } catch {
