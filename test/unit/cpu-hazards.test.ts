@@ -127,8 +127,8 @@ describe("lanes must meet", () => {
       "cvt.u64.u32 %rd3, %r1; cvta.shared.u64 %rd4, %rd3; st.u32 [%rd4], %r2; ld.u32 %r3, [%rd4+4];",
     ],
     [
-      "in each round of a loop",
-      1,
+      "in each round of a loop, and behind it",
+      2,
       LOOP("ld.shared.u32 %r3, [%r1+4]; add.u32 %r2, %r2, %r3; st.shared.u32 [%r1], %r2;", ""),
     ],
     [

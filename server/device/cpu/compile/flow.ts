@@ -65,7 +65,7 @@ export function analyzeFlow(entry: Block): Flow {
 }
 
 /** Immediate dominators by position, after Cooper, Harvey and Kennedy. */
-function dominators(predecessors: readonly (readonly number[])[]): Int32Array {
+export function dominators(predecessors: readonly (readonly number[])[]): Int32Array {
   const dominator = new Int32Array(predecessors.length).fill(-1);
   dominator[0] = 0;
   const meet = (left: number, right: number): number => {

@@ -5,6 +5,7 @@
  */
 import { type Instruction, typeBytes } from "../ptx/program.ts";
 import type { Block, Graph } from "./graph.ts";
+import { joinsAround } from "./joins.ts";
 import { LaneFlow } from "./lane-flow.ts";
 import { gcd, type LaneValue, type Shape, type Unknown } from "./lane-value.ts";
 import { spaceOf } from "./memory-access.ts";
@@ -47,7 +48,18 @@ export interface Hazards {
 export function findHazards(graph: Graph, shape: WarpShape | undefined): Hazards {
   if (!mayHaveHazards(graph)) return { cuts: new Map(), hangsOnShape: false };
   const finder = new HazardFinder(graph, shape);
-  return { cuts: finder.find(), hangsOnShape: finder.hangsOnShape };
+  const cuts = finder.find();
+  if (cuts.size > 0) meetAtJoins(graph, cuts);
+  return { cuts, hangsOnShape: finder.hangsOnShape };
+}
+
+/** Where some lanes take a way on which they meet, they wait for the others where the ways join, as on hardware: else those could be a round ahead. */
+function meetAtJoins(graph: Graph, cuts: Map<Block, Set<number>>): void {
+  for (const join of joinsAround(graph, new Set(cuts.keys()))) {
+    const known = cuts.get(join);
+    if (known === undefined) cuts.set(join, new Set([0]));
+    else known.add(0);
+  }
 }
 
 function mayHaveHazards(graph: Graph): boolean {
@@ -106,7 +118,7 @@ class HazardFinder {
     return this.#flow.arithmetic.readsPosition;
   }
 
-  find(): Cuts {
+  find(): Map<Block, Set<number>> {
     for (let pass = 0, changed = true; changed && pass < PASSES_MAX; pass++) {
       changed = false;
       for (const block of this.#flow.order) if (this.#visit(block)) changed = true;

@@ -27,6 +27,9 @@ import type { WarpShape } from "./warp-shape.ts";
 /** Local memory that recursion may use beyond one frame of each function, and what functions allocate in their frames. */
 const STACK_BYTES = 16 * 1024;
 
+/** Above the number of any region. */
+const REGIONS_MAX = 2 ** 30;
+
 /** What a thread's record has for the end of its stack. */
 const STACK_END_BYTES = 16;
 
@@ -142,9 +145,13 @@ export function compileKernel(routine: Routine, options: KernelOptions): Compile
 }
 
 /** What a thread waits for before a region of the kernel itself, or of a function. */
-function suspensionBefore({ instruction, isEntry }: Region, isKernel: boolean): Suspension {
-  if (instruction !== undefined)
-    return instruction.mnemonic.base === "call" ? { kind: "call" } : suspensionOf(instruction);
+function suspensionBefore({ id, instruction, isEntry }: Region, isKernel: boolean): Suspension {
+  if (instruction !== undefined) {
+    if (instruction.mnemonic.base === "call") return { kind: "call" };
+    const suspension = suspensionOf(instruction);
+    // Regions are numbered as control flows; who is in a function has not gone on behind its call.
+    return suspension.kind === "active" ? { kind: "active", order: isKernel ? id : id - REGIONS_MAX } : suspension;
+  }
   if (isEntry) return { kind: isKernel ? "entry" : "call" };
   return { kind: "yield" };
 }

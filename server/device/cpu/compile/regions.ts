@@ -6,7 +6,7 @@
 import type { Instruction, Register } from "../ptx/program.ts";
 import { innerSuccessors, reversePostorder } from "./flow.ts";
 import { type Block, type Graph, successors } from "./graph.ts";
-import { accesses, maySpin, readsOnResuming } from "./traits.ts";
+import { accesses, isWaitForLanes, maySpin, readsOnResuming } from "./traits.ts";
 
 export interface Region {
   readonly id: number;
@@ -30,7 +30,7 @@ export interface Regions {
 /** `first`: the number of the region at the entry. */
 export function cutRegions(graph: Graph, first = 0): Regions {
   const order = reversePostorder(graph.entry, (block) => successors(block.end));
-  const suspended = order.filter((block) => block.end.kind === "suspend");
+  const suspended = suspensionsOf(graph.entry, order);
   const headers = spinHeaders(order);
   const isSimple = suspended.length === 0 && headers.size === 0;
   const liveAt = isSimple ? () => [] : liveness(order);
@@ -60,6 +60,27 @@ export function cutRegions(graph: Graph, first = 0): Regions {
     yields.set(header, region);
   }
   return { list, after, yields };
+}
+
+/** Blocks that end in a suspension, in the order of control: all of a loop before what follows it, where lanes wait for those that are behind. */
+function suspensionsOf(entry: Block, order: readonly Block[]): Block[] {
+  const isSuspended = ({ end }: Block) => end.kind === "suspend";
+  const waits = ({ end }: Block) => end.kind === "suspend" && isWaitForLanes(end.instruction);
+  if (!order.some(waits)) return order.filter(isSuspended);
+  const innermost = new Map<Block, ReadonlySet<Block>>();
+  eachLoop(order, (_, body) => {
+    for (const block of body) {
+      const known = innermost.get(block);
+      if (known === undefined || known.size > body.size) innermost.set(block, body);
+    }
+  });
+  const exitsFirst = (block: Block): readonly Block[] => {
+    const body = innermost.get(block);
+    const next = successors(block.end);
+    if (body === undefined || next.length < 2) return next;
+    return [...next.filter((each) => !body.has(each)), ...next.filter((each) => body.has(each))];
+  };
+  return reversePostorder(entry, exitsFirst).filter(isSuspended);
 }
 
 /** Headers of loops that hold an instruction with which a thread may wait for another. */

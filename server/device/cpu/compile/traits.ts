@@ -40,6 +40,10 @@ const isClusterArrival = ({ mnemonic: { base, modifiers } }: Instruction): boole
 export const isSuspension = (instruction: Instruction): boolean =>
   (suspending.has(instruction.mnemonic.base) && !isClusterArrival(instruction)) || isMatrixExchange(instruction);
 
+/** Whether lanes wait here for those of their warp that may still come, and only for those. */
+export const isWaitForLanes = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  base === "activemask" || (base === LANES && modifiers.has("step"));
+
 /** Opcodes that write no register. */
 const withoutResult = new Set(
   "st stmatrix sust sured red bra brx ret exit trap call membar fence prefetch prefetchu nanosleep cp brkpt discard applypriority pmevent griddepcontrol stackrestore (lanes)".split(

@@ -18,8 +18,8 @@ export type Suspension =
   | { readonly kind: "yield" }
   /** Wakes the lanes of a warp as copies of its first, or sends all but the first to rest, by the LaneSwitch that each leaves. */
   | { readonly kind: "lanes" }
-  /** Goes on with whoever is there. `line`: where it stands in the text; lanes that wait before others there are behind them. */
-  | { readonly kind: "active"; readonly line: number }
+  /** Goes on with whoever is there. `order`: lanes that wait at a lower one are behind others, as control flows. */
+  | { readonly kind: "active"; readonly order: number }
   /** `planes`: how many exchange planes it uses, where those are more than two. */
   | { readonly kind: "warp"; readonly planes?: number }
   | {
@@ -47,10 +47,10 @@ const allowed: Record<string, string> = {
 export function suspensionOf(instruction: Instruction): Suspension {
   const { base, modifiers } = instruction.mnemonic;
   if (isMatrixExchange(instruction)) return { kind: "warp", planes: matrixPlanes(instruction) };
-  if (base === LANES) return modifiers.has("step") ? { kind: "active", line: instruction.line } : { kind: "lanes" };
+  if (base === LANES) return modifiers.has("step") ? { kind: "active", order: 0 } : { kind: "lanes" };
   const permitted = (allowed[base] ?? "").split(" ");
   for (const modifier of modifiers) if (!permitted.includes(modifier)) throw unsupported(instruction);
-  if (base === "activemask") return { kind: "active", line: instruction.line };
+  if (base === "activemask") return { kind: "active", order: 0 };
   if ((base !== "bar" && base !== "barrier") || modifiers.has("warp")) return { kind: "warp" };
   const reduction = modifiers.has("red")
     ? (["popc", "and", "or"] as const).find((name) => modifiers.has(name))

@@ -265,7 +265,7 @@ export class BlockRunner {
     if (isWaitedFor || waiting.length === 0) this.#yields[warp] = 0;
     if ((moved !== "stuck" && !isWaitedFor) || waiting.length === 0) return moved;
     // Those that are behind catch up, but not for ever: they may wait for one that is ahead.
-    waiting.sort((one, other) => this.#line(one) - this.#line(other));
+    waiting.sort((one, other) => this.#order(one) - this.#order(other));
     const isSpinning = waiting.length > 1 && ++this.#catchUps[warp]! > CATCH_UPS_MAX;
     const turn = waiting[isSpinning ? 1 + (this.#othersFirst++ % (waiting.length - 1)) : 0]!;
     if (isSpinning || waiting.length === 1) this.#catchUps[warp] = 0;
@@ -273,9 +273,9 @@ export class BlockRunner {
     return moved === "yielded" ? moved : "moved";
   }
 
-  #line(region: number): number {
+  #order(region: number): number {
     const suspension = this.#kernel.suspensions[region]!;
-    return suspension.kind === "active" ? suspension.line : 0;
+    return suspension.kind === "active" ? suspension.order : 0;
   }
 
   /** Lanes of the warp by the region they go on with, without those that have exited. */
