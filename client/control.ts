@@ -5,48 +5,20 @@ import {
   type ChannelCredentials,
   type ChannelOptions,
   type ClientReadableStream,
-  type ClientUnaryCall,
   credentials,
   Metadata,
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import type { AdminServiceClient } from "../proto/generated/sluice/v1/AdminService.ts";
+import type { MethodDefinition } from "@grpc/proto-loader";
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { AllocateResponse__Output as AllocateResponse } from "../proto/generated/sluice/v1/AllocateResponse.ts";
-import type { CancelQueuedRequest } from "../proto/generated/sluice/v1/CancelQueuedRequest.ts";
-import type { CordonRequest } from "../proto/generated/sluice/v1/CordonRequest.ts";
-import type { CreateTokenRequest } from "../proto/generated/sluice/v1/CreateTokenRequest.ts";
-import type { CreateTokenResponse__Output as CreateTokenResponse } from "../proto/generated/sluice/v1/CreateTokenResponse.ts";
 import type { DrainRequest } from "../proto/generated/sluice/v1/DrainRequest.ts";
 import type { DrainResponse__Output as DrainResponse } from "../proto/generated/sluice/v1/DrainResponse.ts";
-import type { ExplainResponse__Output as ExplainResponse } from "../proto/generated/sluice/v1/ExplainResponse.ts";
 import type { ExtendRequest } from "../proto/generated/sluice/v1/ExtendRequest.ts";
-import type { ExtendResponse__Output as ExtendResponse } from "../proto/generated/sluice/v1/ExtendResponse.ts";
-import type { GetLeaseResponse__Output as GetLeaseResponse } from "../proto/generated/sluice/v1/GetLeaseResponse.ts";
 import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
-import type { ListDevicesResponse__Output as ListDevicesResponse } from "../proto/generated/sluice/v1/ListDevicesResponse.ts";
-import type { ListEventsRequest } from "../proto/generated/sluice/v1/ListEventsRequest.ts";
-import type { ListEventsResponse__Output as ListEventsResponse } from "../proto/generated/sluice/v1/ListEventsResponse.ts";
-import type { ListLeasesResponse__Output as ListLeasesResponse } from "../proto/generated/sluice/v1/ListLeasesResponse.ts";
-import type { ListQuotasResponse__Output as ListQuotasResponse } from "../proto/generated/sluice/v1/ListQuotasResponse.ts";
-import type { ListReservationsResponse__Output as ListReservationsResponse } from "../proto/generated/sluice/v1/ListReservationsResponse.ts";
-import type { ListTokensResponse__Output as ListTokensResponse } from "../proto/generated/sluice/v1/ListTokensResponse.ts";
-import type { ListUsageRequest } from "../proto/generated/sluice/v1/ListUsageRequest.ts";
-import type { ListUsageResponse__Output as ListUsageResponse } from "../proto/generated/sluice/v1/ListUsageResponse.ts";
 import type { PoolServiceClient } from "../proto/generated/sluice/v1/PoolService.ts";
 import type { Reason__Output as Reason } from "../proto/generated/sluice/v1/Reason.ts";
-import type { ReleaseResponse__Output as ReleaseResponse } from "../proto/generated/sluice/v1/ReleaseResponse.ts";
-import type { ReserveRequest } from "../proto/generated/sluice/v1/ReserveRequest.ts";
-import type { ReserveResponse__Output as ReserveResponse } from "../proto/generated/sluice/v1/ReserveResponse.ts";
-import type { Resized__Output as Resized } from "../proto/generated/sluice/v1/Resized.ts";
-import type { ResizeResponse__Output as ResizeResponse } from "../proto/generated/sluice/v1/ResizeResponse.ts";
-import type { RevokeRequest } from "../proto/generated/sluice/v1/RevokeRequest.ts";
-import type { RevokeResponse__Output as RevokeResponse } from "../proto/generated/sluice/v1/RevokeResponse.ts";
-import type { RevokeTokenResponse__Output as RevokeTokenResponse } from "../proto/generated/sluice/v1/RevokeTokenResponse.ts";
-import type { SetPriorityRequest } from "../proto/generated/sluice/v1/SetPriorityRequest.ts";
-import type { SetPriorityResponse__Output as SetPriorityResponse } from "../proto/generated/sluice/v1/SetPriorityResponse.ts";
-import type { SetQuotaRequest } from "../proto/generated/sluice/v1/SetQuotaRequest.ts";
 import type { WatchPoolRequest } from "../proto/generated/sluice/v1/WatchPoolRequest.ts";
 import type { WatchPoolResponse__Output as WatchPoolResponse } from "../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { contract, fromStatus } from "../proto/load.ts";
@@ -106,7 +78,20 @@ export interface LeaseKey {
 
 type HoldStream = ReturnType<PoolServiceClient["hold"]>;
 
-type Unary<T> = (callback: (error: ServiceError | null, response?: T) => void) => ClientUnaryCall;
+/** A lease by its id; its secret, where one has it, proves the right to it without a token. */
+interface NamedLease {
+  readonly leaseId: string;
+  readonly secret?: Uint8Array | undefined;
+}
+
+interface AskOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number;
+}
+
+const pool = contract.PoolService.service;
+/** The admin's calls. */
+export const admin = contract.AdminService.service;
 
 export interface ControlOptions {
   /** How long to wait for a server that was there and is away. Default: OUTAGE_MS_MAX. */
@@ -120,7 +105,6 @@ export class Control {
   /** What the data plane speaks too. Undefined: connections are not encrypted. */
   readonly tls: ClientTls | undefined;
   readonly #client: PoolServiceClient;
-  readonly #admin: AdminServiceClient;
   /** Its connection does not keep the program alive: heartbeats alone must not. */
   readonly #quiet: PoolServiceClient;
   readonly #metadata = new Metadata();
@@ -140,81 +124,69 @@ export class Control {
     const { host } = this.server;
     const options = { ...channelOptions, ...(tls === undefined ? {} : nameOptions(host)) };
     this.#client = new contract.PoolService(target, channelCredentials(tls, host), options);
-    this.#admin = new contract.AdminService(target, channelCredentials(tls, host), options);
     this.#quiet = new contract.PoolService(target, quietCredentials(channelCredentials(tls, host)), options);
     if (token) this.#metadata.set("authorization", `Bearer ${headerText(token)}`);
   }
 
-  async listDevices(signal?: AbortSignal): Promise<ListDevicesResponse> {
-    const response = await this.#unary<ListDevicesResponse>(
-      (callback) => this.#client.listDevices({}, this.#metadata, this.#options(), callback),
-      signal,
-    );
+  /**
+   * Calls an RPC that answers once. Asks again while a server that was there is away: for questions, and for what may be done twice. Those of
+   * `admin` throw ADMIN_ONLY unless the server takes the caller for one.
+   */
+  async ask<Request, Response, Answer>(
+    method: MethodDefinition<Request, Response, unknown, Answer>,
+    request: Request,
+    options: AskOptions = {},
+  ): Promise<Answer> {
+    let outage: Outage | undefined;
+    for (;;) {
+      try {
+        const answer = await this.#askOnce(method, request, options);
+        this.#wasThere = true;
+        return answer;
+      } catch (error) {
+        if (!this.#isAway(error)) throw error;
+        outage ??= new Outage(this.#outageMs);
+        await outage.pause(error, options.signal);
+      }
+    }
+  }
+
+  async listDevices(signal?: AbortSignal) {
+    const response = await this.ask(pool.ListDevices, {}, { signal });
     this.dataEndpoints = response.dataEndpoints;
     return response;
   }
 
-  listLeases(signal?: AbortSignal): Promise<ListLeasesResponse> {
-    return this.#unary((callback) => this.#client.listLeases({}, this.#metadata, this.#options(), callback), signal);
+  listLeases(signal?: AbortSignal) {
+    return this.ask(pool.ListLeases, {}, { signal });
   }
 
   /** What would become of the request, or why the one with this id waits. */
-  explain(wish: AllocateRequest | { readonly queuedId: string }, signal?: AbortSignal): Promise<ExplainResponse> {
-    const asked = "queuedId" in wish ? wish : { request: wish };
-    return this.#unary((callback) => this.#client.explain(asked, this.#metadata, this.#options(), callback), signal);
+  explain(wish: AllocateRequest | { readonly queuedId: string }, signal?: AbortSignal) {
+    return this.ask(pool.Explain, "queuedId" in wish ? wish : { request: wish }, { signal });
   }
 
-  getLease(key: LeaseKey, signal?: AbortSignal): Promise<GetLeaseResponse> {
-    return this.#unary(
-      (callback) => this.#client.getLease(asRequest(key), this.#metadata, this.#options(), callback),
-      signal,
-    );
+  getLease(key: LeaseKey, signal?: AbortSignal) {
+    return this.ask(pool.GetLease, asRequest(key), { signal });
   }
 
-  release(lease: { readonly leaseId: string; readonly secret?: Uint8Array | undefined }): Promise<ReleaseResponse> {
-    const request =
-      lease.secret === undefined ? { leaseId: lease.leaseId } : asRequest({ ...lease, secret: lease.secret });
-    const options = this.#options(RELEASE_TIMEOUT_MS);
-    return this.#unary((callback) => this.#client.release(request, this.#metadata, options, callback));
+  release(lease: NamedLease) {
+    return this.ask(pool.Release, asRequest(lease), { timeoutMs: RELEASE_TIMEOUT_MS });
   }
 
   async resize(
-    lease: { readonly leaseId: string; readonly secret?: Uint8Array | undefined },
+    lease: NamedLease,
     wish: { readonly index: number; readonly memoryBytes: number; readonly yielded: boolean },
-  ): Promise<Resized> {
-    const { leaseId, secret } = lease;
-    const request = { ...(secret === undefined ? { leaseId } : asRequest({ leaseId, secret })), ...wish };
-    const { resized } = await this.#unary<ResizeResponse>((callback) =>
-      this.#client.resize(request, this.#metadata, this.#options(RESIZE_TIMEOUT_MS), callback),
-    );
+  ) {
+    const request = { ...asRequest(lease), ...wish };
+    const { resized } = await this.ask(pool.Resize, request, { timeoutMs: RESIZE_TIMEOUT_MS });
     if (resized?.slice == null) throw new SluiceError("INTERNAL", "The server resizes a slice and does not show it.");
     return resized;
   }
 
-  /** The admin's calls; ADMIN_ONLY unless the server takes the caller for one. */
-  cordon(request: CordonRequest): Promise<unknown> {
-    return this.#unary((callback) => this.#admin.cordon(request, this.#metadata, this.#options(), callback));
-  }
-
-  uncordon(deviceId: string): Promise<unknown> {
-    return this.#unary((callback) => this.#admin.uncordon({ deviceId }, this.#metadata, this.#options(), callback));
-  }
-
-  revoke(request: RevokeRequest): Promise<RevokeResponse> {
-    return this.#unary((callback) => this.#admin.revoke(request, this.#metadata, this.#options(), callback));
-  }
-
-  extend(request: ExtendRequest): Promise<ExtendResponse> {
-    // Twice would be twice as long.
-    return this.#unaryOnce((callback) => this.#admin.extend(request, this.#metadata, this.#options(), callback));
-  }
-
-  cancelQueued(request: CancelQueuedRequest): Promise<unknown> {
-    return this.#unary((callback) => this.#admin.cancelQueued(request, this.#metadata, this.#options(), callback));
-  }
-
-  setPriority(request: SetPriorityRequest): Promise<SetPriorityResponse> {
-    return this.#unary((callback) => this.#admin.setPriority(request, this.#metadata, this.#options(), callback));
+  /** Later by so much; not asked twice, which would be twice as long. */
+  extend(request: ExtendRequest) {
+    return this.#askOnce(admin.Extend, request);
   }
 
   /** Follows the pool until `signal` is aborted; rejects when the stream breaks. */
@@ -239,50 +211,15 @@ export class Control {
     const { onLeft, signal } = options;
     if (signal?.aborted) throw cancelled(signal);
     this.#refuseIfClosed();
-    const stream = this.#admin.drain(request, this.#metadata);
-    await this.#follow(stream, { onMessage: ({ leaseIds }: DrainResponse) => onLeft(leaseIds), signal });
-  }
-
-  reserve(request: ReserveRequest): Promise<ReserveResponse> {
-    return this.#unary((callback) => this.#admin.reserve(request, this.#metadata, this.#options(), callback));
-  }
-
-  unreserve(reservationId: string): Promise<unknown> {
-    return this.#unary((callback) =>
-      this.#admin.unreserve({ reservationId }, this.#metadata, this.#options(), callback),
+    const { path, requestSerialize, responseDeserialize } = admin.Drain;
+    const stream = this.#client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      this.#metadata,
     );
-  }
-
-  listReservations(): Promise<ListReservationsResponse> {
-    return this.#unary((callback) => this.#admin.listReservations({}, this.#metadata, this.#options(), callback));
-  }
-
-  setQuota(request: SetQuotaRequest): Promise<unknown> {
-    return this.#unary((callback) => this.#admin.setQuota(request, this.#metadata, this.#options(), callback));
-  }
-
-  listQuotas(): Promise<ListQuotasResponse> {
-    return this.#unary((callback) => this.#admin.listQuotas({}, this.#metadata, this.#options(), callback));
-  }
-
-  createToken(request: CreateTokenRequest): Promise<CreateTokenResponse> {
-    return this.#unary((callback) => this.#admin.createToken(request, this.#metadata, this.#options(), callback));
-  }
-
-  listTokens(): Promise<ListTokensResponse> {
-    return this.#unary((callback) => this.#admin.listTokens({}, this.#metadata, this.#options(), callback));
-  }
-
-  revokeToken(tokenId: string): Promise<RevokeTokenResponse> {
-    return this.#unary((callback) => this.#admin.revokeToken({ tokenId }, this.#metadata, this.#options(), callback));
-  }
-
-  listEvents(request: ListEventsRequest): Promise<ListEventsResponse> {
-    return this.#unary((callback) => this.#admin.listEvents(request, this.#metadata, this.#options(), callback));
-  }
-
-  listUsage(request: ListUsageRequest): Promise<ListUsageResponse> {
-    return this.#unary((callback) => this.#admin.listUsage(request, this.#metadata, this.#options(), callback));
+    await this.#follow(stream, { onMessage: ({ leaseIds }: DrainResponse) => onLeft(leaseIds), signal });
   }
 
   /**
@@ -385,9 +322,7 @@ export class Control {
   async #giveBack({ leaseId, secret }: { readonly leaseId?: string; readonly secret?: Buffer }): Promise<void> {
     if (leaseId === undefined) return;
     const request = secret === undefined ? { leaseId } : { leaseId, secret };
-    const options = this.#options();
-    const asked = this.#unaryOnce((callback) => this.#client.release(request, this.#metadata, options, callback));
-    await asked.catch(() => {});
+    await this.#askOnce(pool.Release, request).catch(() => {});
   }
 
   /** A stream of heartbeats that does not keep the program alive. */
@@ -410,7 +345,6 @@ export class Control {
   close(): void {
     this.#isClosed = true;
     this.#client.close();
-    this.#admin.close();
     this.#quiet.close();
   }
 
@@ -458,10 +392,6 @@ export class Control {
     return new SluiceError("SERVER_UNREACHABLE", `The server [${address}] does not answer [${why}].`, { cause: error });
   }
 
-  #options(timeoutMs = REQUEST_TIMEOUT_MS): { readonly deadline: number } {
-    return { deadline: Date.now() + timeoutMs };
-  }
-
   /** Whether the server was there, and is not any more or not yet again. */
   #isAway(error: unknown): error is SluiceError {
     if (!(error instanceof SluiceError) || error.code !== "SERVER_UNREACHABLE") return false;
@@ -472,23 +402,11 @@ export class Control {
     return (code === status.UNAVAILABLE || code === status.CANCELLED || isReset(cause)) && this.#wasThere;
   }
 
-  /** Asks again while a server that was there is away: for questions, and for what may be done twice. */
-  async #unary<T>(start: Unary<T>, signal?: AbortSignal): Promise<T> {
-    let outage: Outage | undefined;
-    for (;;) {
-      try {
-        const response = await this.#unaryOnce(start, signal);
-        this.#wasThere = true;
-        return response;
-      } catch (error) {
-        if (!this.#isAway(error)) throw error;
-        outage ??= new Outage(this.#outageMs);
-        await outage.pause(error, signal);
-      }
-    }
-  }
-
-  #unaryOnce<T>(start: Unary<T>, signal?: AbortSignal): Promise<T> {
+  #askOnce<Request, Response, Answer>(
+    method: MethodDefinition<Request, Response, unknown, Answer>,
+    request: Request,
+    { signal, timeoutMs = REQUEST_TIMEOUT_MS }: AskOptions = {},
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(cancelled(signal));
@@ -496,11 +414,22 @@ export class Control {
       }
       this.#refuseIfClosed();
       const onAbort = (): void => call.cancel();
-      const call = start((error, response) => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      const options = { deadline: Date.now() + timeoutMs };
+      const onEnd = (error: ServiceError | null, answer?: Answer): void => {
         signal?.removeEventListener("abort", onAbort);
         if (error !== null) reject(signal?.aborted ? cancelled(signal) : this.#failure(error));
-        else resolve(response as T);
-      });
+        else resolve(answer as Answer);
+      };
+      const call = this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        this.#metadata,
+        options,
+        onEnd,
+      );
       signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
@@ -543,7 +472,5 @@ const BROKEN_CONNECTION = /Connection dropped|ECONNRESET|EPIPE|GOAWAY|RST_STREAM
 export const reasonsOf = (reasons: readonly Reason[]): DeviceReason[] =>
   reasons.map((reason) => ({ ...reason, code: reason.code as ReasonCode }));
 
-const asRequest = (key: LeaseKey): { leaseId: string; secret: Buffer } => ({
-  leaseId: key.leaseId,
-  secret: Buffer.from(key.secret),
-});
+const asRequest = ({ leaseId, secret }: NamedLease): { leaseId: string; secret?: Buffer } =>
+  secret === undefined ? { leaseId } : { leaseId, secret: Buffer.from(secret) };

@@ -1,6 +1,7 @@
 /** `sluice audit`: what admins have done, and who was refused, from the server's audit log. */
 import type { Command } from "commander";
 import type { Event__Output as Event } from "../../proto/generated/sluice/v1/Event.ts";
+import { admin } from "../control.ts";
 import {
   addJsonOption,
   addServerOption,
@@ -54,7 +55,7 @@ Examples:
   );
   command.action(async (options: AuditOptions) => {
     const { events } = await withControl(options, (control) =>
-      control.listEvents({
+      control.ask(admin.ListEvents, {
         fromAtMs: options.since ?? 0,
         toAtMs: options.until ?? 0,
         tenant: options.tenant ?? "",

@@ -1,5 +1,6 @@
 /** `sluice cordon` and `sluice uncordon`: close a device for new leases, and open it again. */
 import type { Command } from "commander";
+import { admin } from "../control.ts";
 import { ADMINS_ALONE, addServerOption, type ServerOptions, withControl } from "./options.ts";
 import { print } from "./output.ts";
 
@@ -20,7 +21,7 @@ Examples:
   sluice uncordon cuda:0`,
   );
   cordon.action(async (deviceId: string, options: ServerOptions & { readonly message?: string }) => {
-    await withControl(options, (control) => control.cordon({ deviceId, message: options.message ?? "" }));
+    await withControl(options, (control) => control.ask(admin.Cordon, { deviceId, message: options.message ?? "" }));
     print(`The device ${deviceId} takes no new leases.`);
   });
 
@@ -38,7 +39,7 @@ Examples:
   sluice uncordon cuda:0`,
   );
   uncordon.action(async (deviceId: string, options: ServerOptions) => {
-    await withControl(options, (control) => control.uncordon(deviceId));
+    await withControl(options, (control) => control.ask(admin.Uncordon, { deviceId }));
     print(`The device ${deviceId} takes new leases.`);
   });
 }

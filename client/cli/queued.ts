@@ -1,6 +1,7 @@
 /** `sluice cancel` and `sluice priority`: what an admin does to a request that waits. */
 import type { Command } from "commander";
 import { type Priority, priorityFields } from "../allocate-options.ts";
+import { admin } from "../control.ts";
 import { ADMINS_ALONE, addServerOption, readPriority, type ServerOptions, withControl } from "./options.ts";
 import { print } from "./output.ts";
 
@@ -20,7 +21,7 @@ Examples:
   sluice cancel lease-3f9c2a --message "ask again on Monday"`,
   );
   cancel.action(async (id: string, { message = "", ...options }: ServerOptions & { readonly message?: string }) => {
-    await withControl(options, (control) => control.cancelQueued({ id, message }));
+    await withControl(options, (control) => control.ask(admin.CancelQueued, { id, message }));
     print(`The request ${id} waits no more.`);
   });
 
@@ -41,7 +42,7 @@ Examples:
   );
   priority.action(async (id: string, wanted: Priority, options: ServerOptions) => {
     const request = { id, ...priorityFields(wanted) };
-    const { position } = await withControl(options, (control) => control.setPriority(request));
+    const { position } = await withControl(options, (control) => control.ask(admin.SetPriority, request));
     print(position === 0 ? `The request ${id} is granted.` : `The request ${id} is at place ${position} of the queue.`);
   });
 }

@@ -4,6 +4,7 @@ import type { Quota__Output as Quota } from "../../proto/generated/sluice/v1/Quo
 import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/Tenant.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { type Priority, priorityFields } from "../allocate-options.ts";
+import { admin, type Control } from "../control.ts";
 import {
   ADMINS_ALONE,
   addJsonOption,
@@ -73,7 +74,7 @@ Examples:
     if (tenant !== undefined) await set(tenant, { quota, options });
     else if (isSetting(options))
       throw new SluiceError("BAD_ARGUMENT", "A quota is set for a tenant, and none is named.");
-    const { tenants } = await withControl(options, (control) => control.listQuotas());
+    const { tenants } = await withControl(options, (control) => control.ask(admin.ListQuotas, {}));
     const shown = tenants.filter(({ name }) => tenant === undefined || name === tenant);
     if (options.json) printJson({ tenants: shown.map((each) => ({ ...each, quota: boundsOf(each.quota) })) });
     else if (shown.length === 0) print("No tenants yet.");
@@ -109,12 +110,12 @@ async function set(
   await withControl(options, async (control) => {
     // A new weight alone leaves the bounds as they are.
     const kept = bounded || options.none ? quota : await quotaNow(control, tenant);
-    await control.setQuota({ tenant, quota: kept, weight });
+    await control.ask(admin.SetQuota, { tenant, quota: kept, weight });
   });
 }
 
-async function quotaNow(control: { listQuotas(): Promise<{ tenants: Tenant[] }> }, tenant: string): Promise<Quota> {
-  const { tenants } = await control.listQuotas();
+async function quotaNow(control: Control, tenant: string): Promise<Quota> {
+  const { tenants } = await control.ask(admin.ListQuotas, {});
   return tenants.find(({ name }) => name === tenant)?.quota ?? {};
 }
 

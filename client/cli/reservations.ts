@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Reservation__Output as Reservation } from "../../proto/generated/sluice/v1/Reservation.ts";
 import { allocateRequest } from "../allocate-options.ts";
+import { admin } from "../control.ts";
 import { shareText } from "./granted.ts";
 import {
   ADMINS_ALONE,
@@ -58,7 +59,7 @@ Examples:
   reserve.action(async (tenant: string, options: ReserveOptions) => {
     const life = options.for === undefined ? {} : { durationMax: options.for };
     const request = allocateRequest({ ...shareOf({ ...options, mode: "profile" }), ...life });
-    const { reservation } = await withControl(options, (control) => control.reserve({ tenant, request }));
+    const { reservation } = await withControl(options, (control) => control.ask(admin.Reserve, { tenant, request }));
     if (options.json) printJson({ reservation });
     else if (reservation !== null) print(`Reserved for ${tenant}: ${shareText([reservation])}, as ${reservation.id}.`);
   });
@@ -77,7 +78,7 @@ Examples:
   sluice unreserve reservation-3f9c2a`,
   );
   unreserve.action(async (id: string, options: ServerOptions) => {
-    await withControl(options, (control) => control.unreserve(id));
+    await withControl(options, (control) => control.ask(admin.Unreserve, { reservationId: id }));
     print(`The reservation ${id} is given up.`);
   });
 
@@ -92,7 +93,7 @@ Examples:
   sluice reservations --json | jq -r '.reservations[].id'`,
   );
   list.action(async (options: ServerOptions & JsonOptions) => {
-    const { reservations } = await withControl(options, (control) => control.listReservations());
+    const { reservations } = await withControl(options, (control) => control.ask(admin.ListReservations, {}));
     if (options.json) printJson({ reservations });
     else if (reservations.length === 0) print("No reservations.");
     else print(formatTable(columns, reservations.map(row), terminalWidth()));

@@ -1,5 +1,6 @@
 /** `sluice revoke`: takes a lease back from its holder, after a notice and a grace. */
 import { type Command, Option } from "commander";
+import { admin } from "../control.ts";
 import {
   ADMINS_ALONE,
   addJsonOption,
@@ -39,7 +40,9 @@ Examples:
   sluice leases --json | jq -r '.leases[].id' | xargs -n1 sluice revoke`,
   );
   command.action(async (leaseId: string, { grace, message = "", ...options }: RevokeOptions) => {
-    const { endsAtMs } = await withControl(options, (control) => control.revoke({ leaseId, graceMs: grace, message }));
+    const { endsAtMs } = await withControl(options, (control) =>
+      control.ask(admin.Revoke, { leaseId, graceMs: grace, message }),
+    );
     if (options.json) printJson({ leaseId, endsAtMs });
     else print(`The lease ${leaseId} ends by ${new Date(endsAtMs).toISOString()}.`);
   });

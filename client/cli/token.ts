@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import type { CreateTokenResponse__Output as Created } from "../../proto/generated/sluice/v1/CreateTokenResponse.ts";
 import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Token.ts";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
+import { admin } from "../control.ts";
 import type { Bundle } from "../server-access.ts";
 import {
   ADMINS_ALONE,
@@ -91,7 +92,7 @@ async function create({ bundle, ...options }: CreateOptions): Promise<void> {
   const file = bundle === undefined ? undefined : openBundle(bundle);
   try {
     await withControl({ server: options.server }, async (control) => {
-      const created = await control.createToken({
+      const created = await control.ask(admin.CreateToken, {
         tenant: options.tenant,
         role: options.admin ? "ROLE_ADMIN" : roles[options.role ?? "tenant"],
         lifetimeMs: options.expires ?? 0,
@@ -161,7 +162,7 @@ Examples:
     jq -r '.tokens[] | select(.tenant == "alice") | .id'`,
   );
   command.action(async (options: ServerOptions & JsonOptions) => {
-    const { tokens } = await withControl(options, (control) => control.listTokens());
+    const { tokens } = await withControl(options, (control) => control.ask(admin.ListTokens, {}));
     if (options.json) printJson({ tokens: tokens.map(plain) });
     else if (tokens.length === 0) print("No tokens: the server asks for none.");
     else print(formatTable(columns, tokens.map(row), terminalWidth()));
@@ -188,7 +189,7 @@ Examples:
   command.action(async (text: string, options: ServerOptions & JsonOptions) => {
     // Who pastes the whole token means its id; the rest need not travel.
     const id = /^sluice_([0-9a-f]{12})_/.exec(text)?.[1] ?? text;
-    const { info } = await withControl(options, (control) => control.revokeToken(id));
+    const { info } = await withControl(options, (control) => control.ask(admin.RevokeToken, { tokenId: id }));
     if (options.json) printJson({ info: plain(info) });
     else print(`The token ${info?.id} of ${info?.tenant} is worthless now; what it had opened is closed.`);
   });

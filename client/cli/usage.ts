@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import type { TenantUsage__Output as TenantUsage } from "../../proto/generated/sluice/v1/TenantUsage.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
+import { admin } from "../control.ts";
 import {
   addJsonOption,
   addServerOption,
@@ -72,7 +73,9 @@ Examples:
   );
   command.action(async (options: UsageOptions) => {
     const { from = Math.max(0, (options.to ?? Date.now()) - 30 * DAY_MS), to = 0, tenant = "" } = options;
-    const usage = await withControl(options, (control) => control.listUsage({ fromAtMs: from, toAtMs: to, tenant }));
+    const usage = await withControl(options, (control) =>
+      control.ask(admin.ListUsage, { fromAtMs: from, toAtMs: to, tenant }),
+    );
     if (options.json) printJson(usage);
     else if (options.csv) print(csvOf(usage.tenants));
     else if (usage.tenants.length === 0) print("No use in this span.");

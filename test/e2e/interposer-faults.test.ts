@@ -4,7 +4,7 @@ import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Control } from "../../client/control.ts";
+import { admin, Control } from "../../client/control.ts";
 import { formatLeaseKeys } from "../../client/environment.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { FakeExecutor } from "../support/fake-executor.ts";
@@ -71,7 +71,7 @@ const ends: Record<string, (server: TestServer, leaseId: string) => Promise<void
   },
   "its lease is revoked": async (server, leaseId) => {
     const control = new Control({ server: server.grpc });
-    await control.revoke({ leaseId });
+    await control.ask(admin.Revoke, { leaseId });
     control.close();
   },
 };
