@@ -23,7 +23,7 @@ const deviceColumns: readonly Column[] = [
 ];
 
 const leaseColumns: readonly Column[] = [
-  { title: "LEASE", shrinkTo: 12 },
+  { title: "LEASE", shrinkTo: 8 },
   { title: "TENANT", shrinkTo: 6 },
   { title: "NAME", shrinkTo: 4 },
   { title: "DEVICES", shrinkTo: 6 },

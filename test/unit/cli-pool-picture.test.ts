@@ -26,7 +26,12 @@ function pool(of: {
     ),
     leases: byId(
       Array.from({ length: leases }, (_, index) => ({
-        ...{ id: `lease-${String(index).padStart(16, "0")}`, tenant: "a-tenant-with-a-name", name: "", slices: [] },
+        ...{ id: `lease-${String(index).padStart(16, "0")}`, tenant: "a-tenant-with-a-name", name: "a name" },
+        ...{ slices: [{ deviceId: "cuda:10", memoryBytes: 9.5 * GiB }] },
+        activity: {
+          ...{ callsPerSecond: 1988, answersPerSecond: 900, deviceLoad: 1 },
+          ...{ bytesReceivedPerSecond: 651 * 1024, bytesSentPerSecond: 999.5 * 1024 },
+        },
         ...{ grantedAtMs: index, state: index === leases - 1 ? "LEASE_STATE_ATTACHED" : "LEASE_STATE_GRANTED" },
       })),
     ),
