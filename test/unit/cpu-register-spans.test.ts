@@ -8,7 +8,7 @@ import { surveyBody } from "../../server/device/cpu/compile/survey.ts";
 import { accesses } from "../../server/device/cpu/compile/traits.ts";
 import { parsePtx } from "../../server/device/cpu/ptx/parser.ts";
 import type { Register, Routine } from "../../server/device/cpu/ptx/program.ts";
-import { bytesOf, type CpuMachine, openCpu, ptxModule, readWords, runPtx } from "./cpu-machine.ts";
+import { bytesOf, type CpuMachine, openCpu, ptxModule, readWords, runPtx, writeWords } from "./cpu-machine.ts";
 
 const folder = new URL("../kernels/ptx/", import.meta.url);
 const kindOf = ({ type }: Register): string => type;
@@ -105,6 +105,30 @@ describe("registers that share a local", () => {
   });
 });
 
+/** The same with an address at each step, in a register that is written twice. */
+function addressed(steps: number): string {
+  const body = Array.from(
+    { length: steps },
+    (_, step) => `
+mul.wide.u32 %rd${step + 2}, %r${step + 1}, 4;
+add.s64 %rd${step + 2}, %rd1, %rd${step + 2};
+ld.global.u32 %r${step + 2}, [%rd${step + 2}];
+setp.lt.u32 %p1, %r${step + 2}, 1000000;
+@%p1 bra L${step};
+st.global.u32 [%rd${step + 2}], %r0;
+L${step}:`,
+  );
+  return ptxModule(`.visible .entry k(.param .u64 p) {
+.reg .pred %p<2>; .reg .b32 %r<${steps + 3}>; .reg .b64 %rd<${steps + 3}>;
+ld.param.u64 %rd1, [p];
+mov.u32 %r0, 0;
+mov.u32 %r1, 0;
+${body.join("")}
+st.global.u32 [%rd1], %r${steps + 1};
+ret;
+}`);
+}
+
 describe("a kernel with thousands of values and branches", () => {
   let machine: CpuMachine;
   beforeAll(async () => {
@@ -119,5 +143,13 @@ describe("a kernel with thousands of values and branches", () => {
     expect(readWords(machine, 1)[0]).toBe(((steps * (steps - 1)) / 2) % 2 ** 32);
     // With a local for each value it is beyond 4 GiB.
     expect(process.memoryUsage().rss - before).toBeLessThan(600 * 2 ** 20);
+  });
+
+  test("is so with an address for each, too", async () => {
+    const before = process.memoryUsage().rss;
+    writeWords(machine, [0]);
+    await runPtx(machine, addressed(6000), { block: 1 });
+    expect(readWords(machine, 1)[0]).toBe(0);
+    expect(process.memoryUsage().rss - before).toBeLessThan(400 * 2 ** 20);
   });
 });

@@ -41,7 +41,9 @@ export class LaneFlow {
   /** Numbers of registers that are written in several places. */
   readonly #numbers = new Map<Register, number>();
   readonly #variables: Register[] = [];
+  /** What is known at the ends of blocks from which a way leads on to one that is not walked yet; how many such each has. */
   readonly #ends = new Map<Block, Environment>();
+  readonly #waiting = new Map<Block, number>();
   readonly #stored = new Map<Variable, Map<number, LaneValue | undefined>>();
   #environment: Environment = [];
 
@@ -130,13 +132,20 @@ export class LaneFlow {
     this.#environment = this.#begin(block);
     for (const instruction of block.instructions) this.#step(instruction, block);
     if (block.end.kind === "suspend") this.#step(block.end.instruction, block);
-    this.#ends.set(block, this.#environment);
+    const ahead = [...new Set(successors(block.end))].filter((next) => !this.isBackEdge(block, next));
+    this.#waiting.set(block, ahead.length);
+    if (ahead.length > 0) this.#ends.set(block, this.#environment);
   }
 
   #begin(block: Block): Environment {
     const position = this.position.get(block)!;
     const before = this.predecessors.get(block)!.filter((each) => this.position.get(each)! < position);
     const ends = before.map((each) => this.#ends.get(each)!);
+    for (const each of before) {
+      const left = this.#waiting.get(each)! - 1;
+      this.#waiting.set(each, left);
+      if (left === 0) this.#ends.delete(each);
+    }
     if (ends.length === 1 && !this.loops.has(block)) return ends[0]!.slice();
     const body = this.loops.get(block);
     return this.#variables.map((register, index) => {
