@@ -157,8 +157,12 @@ describe.runIf(canBuild)("processes under several leases", () => {
     await revoke(revoked!);
     await waitFor("its time", async () => (await control.leases()).leases.every(({ id }) => id !== short!.id));
     const granted = [revoked!, short!, first!, second!];
-    const holders = [start([first!], [hold]), start(granted, [hold])];
-    for (const program of holders) await program.isReady();
+    // One after the other: the second takes what the first leaves.
+    const holders: ReturnType<typeof start>[] = [];
+    for (const leased of [[first!], granted]) {
+      holders.push(start(leased, [hold]));
+      await holders.at(-1)!.isReady();
+    }
     const late = start(granted, [hold]);
     await waitFor("its word", () => late.stderr().includes("all [2] sessions"));
     await revoke(first!);
