@@ -14,7 +14,7 @@ import {
   withControl,
 } from "./options.ts";
 import { print, printJson, sizeText } from "./output.ts";
-import { describeReason, describeStart } from "./place.ts";
+import { describeEveryReason, describeReason, describeStart } from "./place.ts";
 
 export function addExplainCommand(program: Command): void {
   const command = program
@@ -65,8 +65,7 @@ function describe(explanation: Explanation): string {
     const { slices, warnings } = explanation;
     return ["It would be granted now:", ...slices.map(describeSlice), ...warnings].join("\n");
   }
-  // Someone who asks for every reason gets every reason.
-  const reasons = explanation.reasons.map((reason) => `  ${describeReason(reason)}`);
+  const reasons = describeEveryReason(explanation.reasons, describeReason).map((sentence) => `  ${sentence}`);
   if (explanation.outcome === "refused") {
     const { code, message, remedy } = explanation;
     return [`It would be refused: ${message} (${code}) ${remedy}`, ...reasons].join("\n");

@@ -1,8 +1,8 @@
 /** How a failed command ends: one sentence, the remedy, and an exit code. Never a stack, which helps no user. */
 import { CommanderError } from "commander";
-import { type SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { type DeviceReason, type SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { note } from "./output.ts";
-import { describeReason } from "./place.ts";
+import { describeEveryReason, describeReason } from "./place.ts";
 
 export const ExitCode = { OK: 0, FAILED: 1, USAGE: 2, NO_CAPACITY: 75 } as const;
 
@@ -23,9 +23,8 @@ export function reportFailure(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
   const failure = toSluiceError(error);
   note(sentence(failure));
-  for (const reason of failure.details.reasons ?? []) {
-    process.stderr.write(`  ${describeReason(reason)} (${reason.code})\n`);
-  }
+  const withCode = (reason: DeviceReason): string => `${describeReason(reason)} (${reason.code})`;
+  for (const line of describeEveryReason(failure.details.reasons ?? [], withCode)) process.stderr.write(`  ${line}\n`);
   return exitCodeOf(failure);
 }
 

@@ -12,6 +12,27 @@ type Reason = Pick<DeviceReason, "device" | "message">;
 export const describeReason = ({ device, message }: Reason): string =>
   device === "" || message.includes(`[${device}]`) ? message : `${device}: ${message}`;
 
+/** All reasons as sentences, in their order; what is the same of several devices is said of the first, with their number. */
+export function describeEveryReason<T extends Reason>(
+  reasons: readonly T[],
+  describe: (reason: T) => string,
+): string[] {
+  const alike = new Map<string, T[]>();
+  for (const reason of reasons) {
+    const key = reason.message.replaceAll(`[${reason.device}]`, "[]");
+    const known = alike.get(key);
+    if (known) known.push(reason);
+    else alike.set(key, [reason]);
+  }
+  return [...alike.values()].map(([first, ...others]) => {
+    const last = others.at(-1)?.device;
+    const sentence = describe(first!);
+    return last === undefined
+      ? sentence
+      : `${sentence} So it is with [${others.length}] more, the last of them [${last}].`;
+  });
+}
+
 /** The first few reasons as sentences, and how many more there are. */
 export function describeReasons(reasons: readonly Reason[]): string[] {
   const more = reasons.length - REASONS_MAX;

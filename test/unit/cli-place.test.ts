@@ -1,6 +1,6 @@
 /** What someone who waits is told. */
 import { expect, it } from "vitest";
-import { describePlace, describeReason, describeReasons } from "../../client/cli/place.ts";
+import { describeEveryReason, describePlace, describeReason, describeReasons } from "../../client/cli/place.ts";
 
 const reason = (index: number) => ({
   device: `null:${index}`,
@@ -19,6 +19,19 @@ it("a few reasons are told, and how many more there are", () => {
   expect(describeReasons(all.slice(0, 4))).toHaveLength(4);
   expect(describeReasons(all)).toHaveLength(5);
   expect(describeReasons(all).at(-1)).toContain("The other [96] devices");
+});
+
+it("every reason is told once, with how many devices it holds for and in the order of the first of them", () => {
+  const many = Array.from({ length: 200 }, (_unused, index) => reason(index));
+  const cordoned = { device: "null:7", code: "DEVICE_CORDONED" as const, message: "Device [null:7] is cordoned." };
+  const told = describeEveryReason([...many.slice(0, 7), cordoned, ...many.slice(8)], describeReason);
+  expect(told).toEqual([
+    "Device [null:0] has [0B] free. So it is with [198] more, the last of them [null:199].",
+    "Device [null:7] is cordoned.",
+  ]);
+  // Devices that differ in a number are told one by one.
+  const other = { ...reason(1), message: "Device [null:1] has [1GiB] free." };
+  expect(describeEveryReason([reason(0), other], describeReason)).toHaveLength(2);
 });
 
 it("a place in the queue is one line", () => {
