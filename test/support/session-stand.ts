@@ -56,8 +56,7 @@ export class SessionStand {
   readonly #listener: DataListener;
   readonly #sockets: Socket[] = [];
   address = "";
-  /** Bytes that went through the staging file of the last session. */
-  staged: Workspace["staged"] = { toDevice: 0, fromDevice: 0 };
+  #staged: Workspace["staged"] = { toDevice: 0, fromDevice: 0 };
 
   private constructor(options: StandOptions) {
     this.#options = options;
@@ -80,6 +79,13 @@ export class SessionStand {
       stand.address = path;
     }
     return stand;
+  }
+
+  /** Bytes that went through the staging file of the last session, so far. */
+  get staged(): Workspace["staged"] {
+    const { toDevice, fromDevice } = this.#staged;
+    // Counts begin with a zero below zero.
+    return { toDevice: toDevice + 0, fromDevice: fromDevice + 0 };
   }
 
   async close(): Promise<void> {
@@ -120,7 +126,7 @@ export class SessionStand {
     const { livenessMs = 30, cache } = this.#options;
     const open = () => this.#openDevice((text) => session.print(text));
     const work = new Workspace([assignment], open, { cache, isLocal });
-    this.staged = work.staged;
+    this.#staged = work.staged;
     const session = new Session({ resumeMs, livenessMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
     void session.ended.then(() => {
       this.session = undefined;

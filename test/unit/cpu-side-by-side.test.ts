@@ -251,6 +251,16 @@ describe("a thread that strays beside others is told by its own address", () => 
   });
 });
 
+test("a register that nothing sets is zero beside what each thread has", async () => {
+  machine ??= await openCpu();
+  const body = `mul.wide.u32 %rd1, %r0, 4; add.s64 %rd2, %rd0, %rd1; st.global.u32 [%rd2], %r0; ld.global.u32 %r2, [%rd2];
+add.s32 %r3, %r40, %r2; st.global.u32 [%rd2], %r3;`;
+  await runPtx(machine, ptxKernel(body), { block: 32, args: [OUTPUT] });
+  const bytes = new Uint8Array(32 * 4);
+  await machine.slice.read(OUTPUT, bytes, undefined);
+  expect([...new Uint32Array(bytes.buffer)]).toEqual(Array.from({ length: 32 }, (_, i) => i));
+});
+
 describe("a word that wraps on its way to a long one", () => {
   test.each(["s", "u"])("is what each thread has, as %s32", async (sign) => {
     machine ??= await openCpu();

@@ -331,7 +331,8 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
 
   it.each(opening)("a failing %s while a slice opens gives everything back", async (name) => {
     const descriptions = await cudaDriver.discover("");
-    standin.inject({ function: name, code: 2, count: 1 });
+    // Addresses are asked for once more, without a hint.
+    standin.inject({ function: name, code: 2, count: name === "cuMemAddressReserve" ? 2 : 1 });
     const error = await failure(() => openSlice({ description: descriptions[0]! }));
     expect(error.code).toBe("OUT_OF_MEMORY");
     expect(error.details).toMatchObject({ nativeCode: 2, nativeName: "CUDA_ERROR_OUT_OF_MEMORY" });

@@ -112,9 +112,9 @@ export function resultShape(
     if (shape?.step !== 0) return shape && varying;
   }
   const simple = all(sources);
-  if (simple === undefined) return sources.some((shape) => shape?.step === "varying") ? varying : undefined;
+  if (simple === undefined) return undefined;
   if (simple.step === 0) return uniform;
-  if (sources.some((shape) => shape!.step === "varying") || operands[0]?.kind !== "register") return varying;
+  if (sources.some((shape) => shape?.step === "varying") || operands[0]?.kind !== "register") return varying;
   if (mnemonic.base === "ld") return varying;
   return steppingResult(instruction, sources as Shape[], mayRepeat);
 }
