@@ -6,11 +6,11 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { toSluiceError } from "../../shared/errors.ts";
 import type { TlsConfig } from "../access/tls.ts";
 import { addressOf, DataListener, type DataListenerOptions, type ListenAddress } from "./data-listener.ts";
+import { relay } from "./relay.ts";
 import { joinedSockets } from "./socket-pair.ts";
 import { carrySubmit, type SubmitCall } from "./submit.ts";
 import { TlsDoor } from "./tls-door.ts";
@@ -102,34 +102,6 @@ export class DataDoors {
     join(inner);
     this.#listener.accept(outer, clientAddress);
   }
-}
-
-/** Bytes that wait for a slow end of a connection that is carried on, beyond which the other end is not read. */
-const WAITING_BYTES_MAX = 1024 * 1024;
-
-/** What a record of TLS holds at most: behind a full one more is likely to follow at once. */
-const RECORD_BYTES = 16 * 1024;
-
-/**
- * Carries on what comes. Unlike `pipe`, which stops the reading for every record, since each alone is as much as a stream lets wait, and writes each
- * alone, which wakes an executor for it.
- */
-function relay(from: Duplex, to: Duplex): void {
-  let isCorked = false;
-  from.on("data", (data: Buffer) => {
-    if (data.length >= RECORD_BYTES && !isCorked) {
-      isCorked = true;
-      to.cork();
-      setImmediate(() => {
-        isCorked = false;
-        to.uncork();
-      });
-    }
-    if (to.write(data) || to.writableLength < WAITING_BYTES_MAX) return;
-    from.pause();
-    to.once("drain", () => from.resume());
-  });
-  from.once("end", () => to.end());
 }
 
 /**
