@@ -34,9 +34,9 @@ function layoutsAt(address: number) {
   };
 }
 
-const texture = (layout: TexelLayout, change: Partial<TextureOptions> = {}): TextureOptions => ({
+/** Reads texels as they are, with coordinates that are clamped. */
+export const plainTexture: Omit<TextureOptions, "layout"> = {
   resource: "array",
-  layout,
   addressModes: [1, 1, 1],
   filter: "point",
   readsIntegers: true,
@@ -46,6 +46,11 @@ const texture = (layout: TexelLayout, change: Partial<TextureOptions> = {}): Tex
   border: [0, 0, 0, 0],
   convertsSrgb: false,
   levels: undefined,
+};
+
+export const texture = (layout: TexelLayout, change: Partial<TextureOptions> = {}): TextureOptions => ({
+  ...plainTexture,
+  layout,
   ...change,
 });
 

@@ -13,6 +13,7 @@ import {
   texelFormats,
 } from "../../server/device/texel.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
+import { plainTexture as plain } from "../kernels/texture-kernels.ts";
 import { linear, type ModelTexture, nearest } from "../support/texture-model.ts";
 import { type CpuMachine, failure, openCpu, ptxKernel, readWords, runPtx } from "./cpu-machine.ts";
 
@@ -50,19 +51,6 @@ function layoutOf(
     planeBytes: rowBytes * Math.max(1, height) + 3 * bytes,
   };
 }
-
-const plain: Omit<TextureOptions, "layout"> = {
-  resource: "array",
-  addressModes: [AddressMode.CLAMP, AddressMode.CLAMP, AddressMode.CLAMP],
-  filter: "point",
-  readsIntegers: true,
-  isNormalized: false,
-  isCube: false,
-  isSeamless: false,
-  border: [0, 0, 0, 0],
-  convertsSrgb: false,
-  levels: undefined,
-};
 
 /** What a kernel fetches at each place: `fetch` takes coordinates from %f0, %f1, %f2 or %r1 to %r3 and gives %r10 to %r13. */
 async function run(

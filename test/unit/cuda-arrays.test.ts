@@ -4,10 +4,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Box, boxesOf } from "../../server/device/cuda/array.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceImage, DeviceModule, DeviceSlice, DeviceStream } from "../../server/device/device.ts";
-import { nextLevel, type TexelLayout, type TextureOptions, texelBytes } from "../../server/device/texel.ts";
+import { nextLevel, type TexelLayout, texelBytes } from "../../server/device/texel.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { arrayKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { texture as textureOver } from "../kernels/texture-kernels.ts";
 
 const MiB = 1024 * 1024;
 const OUT = ARENA_BASE + 3 * MiB;
@@ -18,21 +19,6 @@ const words = (sizes: Partial<TexelLayout>): TexelLayout => {
   const common = { address: ARENA_BASE, format: 3, channels: 1, width, height, depth: 0, layers: 0 } as const;
   return { ...common, rowBytes: 4 * width, planeBytes: 4 * width * Math.max(1, height), ...sizes };
 };
-
-const textureOver = (layout: TexelLayout, more: Partial<TextureOptions> = {}): TextureOptions => ({
-  resource: "array",
-  layout,
-  addressModes: [1, 1, 1],
-  filter: "point",
-  readsIntegers: true,
-  isNormalized: false,
-  convertsSrgb: false,
-  levels: undefined,
-  isCube: false,
-  isSeamless: false,
-  border: [0, 0, 0, 0],
-  ...more,
-});
 
 const volume = words({ width: 8, height: 4, depth: 3 });
 

@@ -19,10 +19,9 @@ import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "./bod
 import { type Callee, Emitter, wasmType } from "./emitter.ts";
 import type { Block, Leave } from "./graph.ts";
 import type { PlacedRoutine } from "./kernel.ts";
-import { type Region, type Regions, regionBlocks } from "./regions.ts";
+import { mentionedIn, type Region, type Regions, regionBlocks, writtenIn } from "./regions.ts";
 import { useOf } from "./register-spans.ts";
 import { writeRegion } from "./structure.ts";
-import { accesses, readsOnResuming } from "./traits.ts";
 import type { Unit } from "./unit.ts";
 
 /** A thread that may be waiting for another runs a loop this often before the others get a turn. */
@@ -166,7 +165,7 @@ class RegionWriter extends BodyWriter {
       code.access("i32.load", Context.STATE).i32(id).op("i32.ne").brIf(this.#nextThread);
     } else this.#begin();
     this.#find();
-    const mentioned = this.#mentioned();
+    const mentioned = mentionedIn(this.#region, this.#blocks);
     for (const register of live) {
       if (!mentioned.has(register)) continue;
       const load = this.emitter.isVector(register) ? "v128.load32_zero" : `${wasmType(register.type)}.load`;
@@ -210,26 +209,8 @@ class RegionWriter extends BodyWriter {
   #writtenOnce: Set<Register> | undefined;
 
   #written(): Set<Register> {
-    if (this.#writtenOnce === undefined) {
-      const all = this.#blocks.flatMap((block) => block.instructions);
-      if (this.#region.instruction !== undefined) all.push(this.#region.instruction);
-      this.#writtenOnce = new Set(all.flatMap((instruction) => accesses(instruction).writes));
-    }
+    this.#writtenOnce ??= writtenIn(this.#region, this.#blocks);
     return this.#writtenOnce;
-  }
-
-  /** What this region reads or may write: all else stays where it is, for regions behind it. */
-  #mentioned(): Set<Register> {
-    const mentioned = new Set(this.#written());
-    const { instruction: resumed } = this.#region;
-    if (resumed !== undefined) for (const register of readsOnResuming(resumed)) mentioned.add(register);
-    for (const { instructions, end } of this.#blocks) {
-      const all = end.kind === "suspend" ? [...instructions, end.instruction] : instructions;
-      for (const instruction of all) for (const register of accesses(instruction).reads) mentioned.add(register);
-      if (end.kind === "branch") mentioned.add(end.register);
-      if (end.kind === "table" && end.index.kind === "register") mentioned.add(end.index.register);
-    }
-    return mentioned;
   }
 
   #pushStateAddress(): void {

@@ -27,6 +27,27 @@ export interface Regions {
   readonly yields: ReadonlyMap<Block, Region>;
 }
 
+/** What a region of these blocks may write, with what it resumes from. */
+export function writtenIn({ instruction }: Region, blocks: readonly Block[]): Set<Register> {
+  const all = blocks.flatMap((block) => block.instructions);
+  if (instruction !== undefined) all.push(instruction);
+  return new Set(all.flatMap((each) => accesses(each).writes));
+}
+
+/** What it reads or may write: all else stays where it is, for regions behind it. */
+export function mentionedIn(region: Region, blocks: readonly Block[]): Set<Register> {
+  const mentioned = writtenIn(region, blocks);
+  const { instruction: resumed } = region;
+  if (resumed !== undefined) for (const register of readsOnResuming(resumed)) mentioned.add(register);
+  for (const { instructions, end } of blocks) {
+    const all = end.kind === "suspend" ? [...instructions, end.instruction] : instructions;
+    for (const instruction of all) for (const register of accesses(instruction).reads) mentioned.add(register);
+    if (end.kind === "branch") mentioned.add(end.register);
+    if (end.kind === "table" && end.index.kind === "register") mentioned.add(end.index.register);
+  }
+  return mentioned;
+}
+
 /** `first`: the number of the region at the entry. */
 export function cutRegions(graph: Graph, first = 0): Regions {
   const order = reversePostorder(graph.entry, (block) => successors(block.end));

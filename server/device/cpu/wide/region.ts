@@ -8,9 +8,9 @@ import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "../co
 import { Emitter } from "../compile/emitter.ts";
 import type { Block, End, Leave } from "../compile/graph.ts";
 import type { RegionParts } from "../compile/region-writer.ts";
-import { type Region, regionBlocks } from "../compile/regions.ts";
+import { mentionedIn, type Region, regionBlocks, writtenIn } from "../compile/regions.ts";
 import { writeRegion } from "../compile/structure.ts";
-import { accesses, readsOnResuming } from "../compile/traits.ts";
+import { accesses } from "../compile/traits.ts";
 import type { Unit } from "../compile/unit.ts";
 import { emitInstruction } from "../emit/table.ts";
 import { type Instruction, type Register, typeBytes } from "../ptx/program.ts";
@@ -252,7 +252,7 @@ class GroupWriter extends BodyWriter {
   #enter(): void {
     const { id, live, instruction } = this.#region;
     if (id > 0) this.#requireAllHere(id);
-    const mentioned = this.#mentioned();
+    const mentioned = mentionedIn(this.#region, this.#blocks);
     for (const register of live) if (mentioned.has(register)) this.#load(register);
     if (instruction !== undefined) readExchange(this.#group, instruction);
   }
@@ -323,7 +323,7 @@ class GroupWriter extends BodyWriter {
   #spill(next: Region): void {
     const { code } = this;
     const group = this.#group;
-    const written = this.#written();
+    const written = writtenIn(this.#region, this.#blocks);
     const { record } = this.emitter.frame;
     for (const register of next.live) {
       if (!written.has(register)) continue;
@@ -345,25 +345,6 @@ class GroupWriter extends BodyWriter {
         }
       }
     }
-  }
-
-  #written(): Set<Register> {
-    const all = this.#blocks.flatMap((block) => block.instructions);
-    if (this.#region.instruction !== undefined) all.push(this.#region.instruction);
-    return new Set(all.flatMap((instruction) => accesses(instruction).writes));
-  }
-
-  #mentioned(): Set<Register> {
-    const mentioned = this.#written();
-    const { instruction: resumed } = this.#region;
-    if (resumed !== undefined) for (const register of readsOnResuming(resumed)) mentioned.add(register);
-    for (const { instructions, end } of this.#blocks) {
-      const all = end.kind === "suspend" ? [...instructions, end.instruction] : instructions;
-      for (const instruction of all) for (const register of accesses(instruction).reads) mentioned.add(register);
-      if (end.kind === "branch") mentioned.add(end.register);
-      if (end.kind === "table" && end.index.kind === "register") mentioned.add(end.index.register);
-    }
-    return mentioned;
   }
 
   /** Notes where all threads of the group go on, and turns to the next. */
