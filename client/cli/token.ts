@@ -178,9 +178,8 @@ function addRevoke(parent: Command): void {
   command.addHelpText(
     "after",
     `
-What it had opened is closed. Leases are not taken back, but nobody can keep
-them alive with it: they end by their heartbeat time-out, or at their time
-when they have no heartbeats. \`sluice revoke\` ends one at once.
+What it had opened is closed, and the leases that it asked for end, with their
+data connections; those of the tenant's other tokens live on.
 ${ADMINS_ALONE}
 
 Examples:
@@ -189,9 +188,10 @@ Examples:
   command.action(async (text: string, options: ServerOptions & JsonOptions) => {
     // Who pastes the whole token means its id; the rest need not travel.
     const id = /^sluice_([0-9a-f]{12})_/.exec(text)?.[1] ?? text;
-    const { info } = await withControl(options, (control) => control.ask(admin.RevokeToken, { tokenId: id }));
-    if (options.json) printJson({ info: plain(info) });
+    const { info, leaseIds } = await withControl(options, (control) => control.ask(admin.RevokeToken, { tokenId: id }));
+    if (options.json) printJson({ info: plain(info), leaseIds });
     else print(`The token ${info?.id} of ${info?.tenant} is worthless now; what it had opened is closed.`);
+    if (!options.json && leaseIds.length > 0) print(`Its leases end: ${leaseIds.join(", ")}.`);
   });
 }
 

@@ -564,6 +564,12 @@ export const descriptor = {
                 "info": {
                   "type": "Token",
                   "id": 1
+                },
+                "leaseIds": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 2,
+                  "protoName": "lease_ids"
                 }
               }
             },

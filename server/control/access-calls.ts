@@ -6,10 +6,12 @@ import { identityOf } from "../access/guard.ts";
 import type { Role } from "../access/identity.ts";
 import { TOKEN_LIFETIME_MS, TOKEN_LIFETIME_MS_MAX, type TokenGate, type TokenInfo } from "../access/token-gate.ts";
 import type { EventStore } from "../store/event-store.ts";
+import type { Broker } from "./broker.ts";
 import { checkText, checkTime } from "./messages.ts";
 import { type UnaryOptions, unary } from "./unary.ts";
 
 export interface AccessCallsOptions extends UnaryOptions {
+  readonly broker: Pick<Broker, "leases" | "revoke">;
   readonly tokens: TokenGate;
   readonly events: EventStore;
   /** What clients must know to reach the server. */
@@ -38,7 +40,10 @@ export function accessCalls(options: AccessCallsOptions): AccessCalls {
       return { token, info: tokenMessage(info), ...trust };
     }),
     ListTokens: unary(options, () => ({ tokens: tokens.list().map(tokenMessage) })),
-    RevokeToken: unary(options, ({ tokenId }) => ({ info: tokenMessage(tokens.revoke(tokenId)) })),
+    RevokeToken: unary(options, ({ tokenId }) => {
+      const info = tokens.revoke(tokenId);
+      return { info: tokenMessage(info), leaseIds: endLeasesOf(options.broker, info.id) };
+    }),
     ListEvents: unary(options, ({ fromAtMs, toAtMs, tenant, action, beforeId, limit }) => {
       const to = toAtMs === 0 ? Number.MAX_SAFE_INTEGER : toAtMs;
       if (!(fromAtMs >= 0 && fromAtMs <= to)) {
@@ -53,6 +58,14 @@ export function accessCalls(options: AccessCallsOptions): AccessCalls {
       return { events: found.map(({ at, ...event }) => ({ ...event, atMs: at })) };
     }),
   };
+}
+
+/** Takes back at once what was granted to a token; returns the leases' ids. */
+function endLeasesOf(broker: AccessCallsOptions["broker"], token: string): string[] {
+  const leases = broker.leases().filter(({ tokenId, state }) => tokenId === token && state !== "ending");
+  const why = { graceMs: 0, message: `The token [${token}], which had asked for the lease, is revoked.` };
+  for (const { id } of leases) broker.revoke(id, why);
+  return leases.map(({ id }) => id);
 }
 
 const roles = { ROLE_TENANT: "tenant", ROLE_ADMIN: "admin", ROLE_MONITOR: "monitor" } as const;

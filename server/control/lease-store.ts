@@ -47,12 +47,13 @@ export interface LeaseStore {
 /** A lease as the store keeps it. */
 export function toStored(lease: Lease): StoredLease {
   const { id, tenant, name, slices, detached, requestedAt, grantedAt, priority } = lease;
-  const { endsAt, endsWith, idleMs, reservation } = lease;
+  const { endsAt, endsWith, idleMs, reservation, tokenId } = lease;
   return {
     ...{ id, tenant, name, slices, detached, requestedAt, grantedAt, priority },
     ...(endsAt === undefined ? {} : { endsAt }),
     ...(endsWith === undefined ? {} : { endsWith }),
     ...(idleMs === undefined ? {} : { idleMs }),
     ...(reservation === undefined ? {} : { reservation }),
+    ...(tokenId === undefined ? {} : { tokenId }),
   };
 }

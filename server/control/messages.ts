@@ -44,7 +44,7 @@ export function checkTime(field: string, value: number, max: number): number {
 /** @throws SluiceError BAD_ARGUMENT with the field and its value */
 export function toWish(
   request: AllocateRequest__Output,
-  { tenant, classes }: { readonly tenant: string; readonly classes: PriorityClasses },
+  caller: { readonly tenant: string; readonly tokenId?: string; readonly classes: PriorityClasses },
 ): Wish {
   const count = request.devices === 0 ? 1 : request.devices;
   if (count > SLICES_PER_LEASE_MAX)
@@ -57,7 +57,7 @@ export function toWish(
   if (request.detached && durationMs === 0) throw bad("A detached lease needs a maximum duration.");
   checkText("request id", request.requestId);
   return {
-    tenant,
+    tenant: caller.tenant,
     name: checkText("name", request.name),
     share: shareOf(request),
     count,
@@ -65,7 +65,8 @@ export function toWish(
     sameDevice: request.sameDeviceAllowed,
     waitMs: checkTime("wait", request.waitMs, WAIT_MS_MAX),
     detached: request.detached,
-    ...termsOf(request, classes),
+    ...termsOf(request, caller.classes),
+    ...(caller.tokenId ? { tokenId: caller.tokenId } : {}),
     ...(durationMs === 0 ? {} : { durationMs }),
     ...(idleMs === 0 ? {} : { idleMs }),
   };

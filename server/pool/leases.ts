@@ -42,6 +42,7 @@ export function viewLease(lease: LeaseRecord): Lease {
     ...(endsAt === Number.POSITIVE_INFINITY ? {} : { endsAt }),
     ...(endsWith === TIME_OVER ? {} : { endsWith }),
     ...(terms.idleMs === Number.POSITIVE_INFINITY ? {} : { idleMs: terms.idleMs }),
+    ...(terms.tokenId === undefined ? {} : { tokenId: terms.tokenId }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
 }

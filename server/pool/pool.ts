@@ -447,8 +447,8 @@ function slicesFit(state: PoolState, lease: StoredLease): boolean {
 function adopt(state: PoolState, stored: StoredLease): Effect[] {
   if (state.leases.has(stored.id) || state.requests.has(stored.id)) return [];
   const never = Number.POSITIVE_INFINITY;
-  const { endsAt = never, priority = 0, idleMs = never, reservation } = stored;
-  const terms = { ...stored, endsAt, priority, idleMs, reservation };
+  const { endsAt = never, priority = 0, idleMs = never, reservation, tokenId } = stored;
+  const terms = { ...stored, endsAt, priority, idleMs, reservation, tokenId };
   const home = reservation === undefined ? undefined : state.reservations.get(reservation);
   const reserved = home && slicesAgain(home, stored.slices);
   if (reserved !== undefined) {

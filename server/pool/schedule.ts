@@ -48,6 +48,7 @@ function start(state: PoolState, record: RequestRecord, found: Found): Effect {
     endsAt: state.now + durationOf(record.tenant, request),
     priority: request.priority ?? 0,
     idleMs: idleOf(state, request),
+    tokenId: request.tokenId,
     reservation: reserved === undefined ? undefined : reservationOf(record, reserved),
   };
   const [lease, ...others] = found.slices.map((slices, index) => {

@@ -222,6 +222,7 @@ export interface LeaseTerms {
   /** It ends without calls for so long; Infinity: never. */
   readonly idleMs: number;
   readonly reservation: string | undefined;
+  readonly tokenId: string | undefined;
 }
 
 export interface LeaseRecord {

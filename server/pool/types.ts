@@ -146,6 +146,8 @@ export interface PoolRequest {
   readonly reservation?: string;
   /** When the request was made, if earlier than now: one restored from the store keeps its place in time. Default: now. */
   readonly requestedAt?: number;
+  /** Id of the token that asks; decides nothing here. Default: none was asked for. */
+  readonly tokenId?: string;
 }
 
 export interface Slice {
@@ -208,6 +210,8 @@ export interface Lease {
   readonly reservation?: string;
   /** It ends without calls for so long, where it does. */
   readonly idleMs?: number;
+  /** Id of the token that asked for it. */
+  readonly tokenId?: string;
   /** Why it ends at `endsAt`, where that is not the end of its duration. */
   readonly endsWith?: { readonly code: EndCode; readonly message: string };
   /** Set while `ending`. */
@@ -230,6 +234,7 @@ export interface StoredLease {
   readonly priority?: number;
   readonly idleMs?: number;
   readonly reservation?: string;
+  readonly tokenId?: string;
 }
 
 /** Why nothing new is placed on a device: an admin wants it so, or it is ill. */

@@ -60,6 +60,7 @@ const migrations: readonly string[] = [
   "ALTER TABLE cordons ADD COLUMN code TEXT NOT NULL DEFAULT 'DEVICE_CORDONED'",
   `DROP INDEX refusals;
    CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY', 'READ_ONLY');`,
+  "ALTER TABLE leases ADD COLUMN token_id TEXT",
 ];
 
 /** The version that this program reads and writes. */

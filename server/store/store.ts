@@ -55,6 +55,7 @@ interface LeaseRow {
   readonly granted_at: number;
   readonly ends_at: number | null;
   readonly reservation: string | null;
+  readonly token_id: string | null;
   readonly ends_with: string | null;
   readonly request_id: string;
   readonly priority: number;
@@ -83,7 +84,7 @@ interface SliceRow {
 }
 
 const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at, request_id,
-  priority, idle_ms, reservation, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  priority, idle_ms, reservation, secret_hash, token_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const insertSlice =
   "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
 const insertPastSize = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
@@ -143,8 +144,8 @@ export class Store {
       const bytesOf = (bytes: Uint8Array | undefined): Buffer | null =>
         bytes === undefined ? null : Buffer.from(bytes);
       const start = [id, tenant, name, detached ? 1 : 0, bytesOf(secret), requestedAt, grantedAt, endsAt];
-      const { reservation = null } = lease;
-      this.#run(insertLease, ...start, requestId, priority, idleMs, reservation, bytesOf(secretHash));
+      const { reservation = null, tokenId = null } = lease;
+      this.#run(insertLease, ...start, requestId, priority, idleMs, reservation, bytesOf(secretHash), tokenId);
       for (const slice of lease.slices) {
         this.#run(insertSlice, id, slice.index, slice.deviceId, slice.bytes, slice.overheadBytes);
       }
@@ -365,6 +366,7 @@ function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
         ? {}
         : { endsWith: JSON.parse(row.ends_with) as NonNullable<StoredLease["endsWith"]> }),
       ...(row.reservation === null ? {} : { reservation: row.reservation }),
+      ...(row.token_id === null ? {} : { tokenId: row.token_id }),
       ...(row.priority === 0 ? {} : { priority: row.priority }),
       ...(row.idle_ms === null ? {} : { idleMs: row.idle_ms }),
     },

@@ -298,6 +298,19 @@ describe("a lease", () => {
     expect(store.openLeases()).toEqual([]);
   });
 
+  it("is known as that of the token that asked for it, also when it waited meanwhile", async () => {
+    ask("a", wish(64, { tokenId: "one" }));
+    ask("b", wish(64, { tokenId: "two" }));
+    expect(ask("c", wish(64)).lease).toBeUndefined();
+    ask("d", wish(64, { tokenId: "four" }));
+    await crash();
+    const tokens = (): unknown[] => broker.leases().map(({ tokenId }) => tokenId);
+    expect(tokens().toSorted()).toEqual(["one", "two"]);
+    for (const { id } of broker.leases()) void broker.release(id, Buffer.alloc(0));
+    await settle();
+    expect(tokens().toSorted()).toEqual(["four", undefined]);
+  });
+
   it("that was revoked ends when it was to, for the reason that was given", async () => {
     const { lease, secret } = ask("a", wish(32, { durationMs: 600_000 }));
     broker.revoke(lease!.id, { graceMs: 5_000, message: "The machine moves." });

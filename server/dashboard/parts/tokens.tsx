@@ -94,7 +94,8 @@ export function Tokens({ state }: { readonly state: LiveState }) {
           run={() => call("AdminService/RevokeToken", { tokenId: asked.id })}
         >
           <p>
-            It is worthless at once, and what <b>{asked.tenant}</b> does with it ends. That cannot be taken back.
+            It is worthless at once, and what <b>{asked.tenant}</b> does with it ends, leases included. That cannot be
+            taken back.
           </p>
         </ActionDialog>
       )}

@@ -226,16 +226,16 @@ export interface AdminServiceClient extends grpc.Client {
   revoke(argument: _sluice_v1_RevokeRequest, callback: grpc.requestCallback<_sluice_v1_RevokeResponse__Output>): grpc.ClientUnaryCall;
   
   /**
-   * Makes a token worthless at once: streams, `Submit` and logins that it opened end with UNAUTHENTICATED. Leases are not taken back by that,
-   * but nobody can beat for them with this token any more, so that they end by their heartbeat time-out.
+   * Makes a token worthless at once: streams, `Submit` and logins that it opened end with UNAUTHENTICATED, and the leases that it asked for
+   * with LEASE_REVOKED, data connections and all. Leases of the tenant's other tokens live on.
    */
   RevokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
   RevokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
   RevokeToken(argument: _sluice_v1_RevokeTokenRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
   RevokeToken(argument: _sluice_v1_RevokeTokenRequest, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
   /**
-   * Makes a token worthless at once: streams, `Submit` and logins that it opened end with UNAUTHENTICATED. Leases are not taken back by that,
-   * but nobody can beat for them with this token any more, so that they end by their heartbeat time-out.
+   * Makes a token worthless at once: streams, `Submit` and logins that it opened end with UNAUTHENTICATED, and the leases that it asked for
+   * with LEASE_REVOKED, data connections and all. Leases of the tenant's other tokens live on.
    */
   revokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
   revokeToken(argument: _sluice_v1_RevokeTokenRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_RevokeTokenResponse__Output>): grpc.ClientUnaryCall;
@@ -381,8 +381,8 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
   Revoke: grpc.handleUnaryCall<_sluice_v1_RevokeRequest__Output, _sluice_v1_RevokeResponse>;
   
   /**
-   * Makes a token worthless at once: streams, `Submit` and logins that it opened end with UNAUTHENTICATED. Leases are not taken back by that,
-   * but nobody can beat for them with this token any more, so that they end by their heartbeat time-out.
+   * Makes a token worthless at once: streams, `Submit` and logins that it opened end with UNAUTHENTICATED, and the leases that it asked for
+   * with LEASE_REVOKED, data connections and all. Leases of the tenant's other tokens live on.
    */
   RevokeToken: grpc.handleUnaryCall<_sluice_v1_RevokeTokenRequest__Output, _sluice_v1_RevokeTokenResponse>;
   

@@ -7,6 +7,10 @@ export interface RevokeTokenResponse {
    * The token that is worthless now.
    */
   'info'?: (_sluice_v1_Token | null);
+  /**
+   * The leases that end with it.
+   */
+  'leaseIds'?: (string)[];
 }
 
 export interface RevokeTokenResponse__Output {
@@ -14,4 +18,8 @@ export interface RevokeTokenResponse__Output {
    * The token that is worthless now.
    */
   'info': (_sluice_v1_Token__Output | null);
+  /**
+   * The leases that end with it.
+   */
+  'leaseIds': (string)[];
 }
