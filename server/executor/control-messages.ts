@@ -24,6 +24,17 @@ export interface SliceAssignment {
   readonly arenaBase: number;
 }
 
+/**
+ * Whether the lease's work goes on, and whether its devices have their memory. `parking` and `unparking` end by themselves, in `parked` or
+ * `running`. While it is not `running` no call is run; one that comes waits.
+ */
+export type ParkState = "running" | "parking" | "parked" | "unparking";
+
+/** What became of a request of the daemon's that may be refused. */
+export interface Outcome {
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+}
+
 /** What the calls of a lease cost so far, over all its sessions and executors. */
 export interface ExecutorUsage {
   readonly calls: number;
@@ -68,6 +79,21 @@ export type ToExecutor =
     }
   /** Give a slice another size, between two calls; answered by `resized`. */
   | { readonly kind: "resize"; readonly index: number; readonly arenaBytes: number }
+  /**
+   * Stop at the next boundary between two calls, save what the devices' memory holds to a file, and give the memory back; answered by `parked`, with
+   * the same `id`. Where that is so already, nothing is done. A lease without a session is parked too: a session that comes waits.
+   */
+  | {
+      readonly kind: "park";
+      readonly id: number;
+      /** Where the file goes; default: the executor's own folder. */
+      readonly folder?: string | undefined;
+    }
+  /**
+   * Take the memory again, at the same addresses, with what it held, and go on; answered by `unparked`, with the same `id`. One that is still parking is told
+   * to give that up. Where it runs already, nothing is done.
+   */
+  | { readonly kind: "unpark"; readonly id: number }
   /** Tell the client why; answered by `ended`. */
   | { readonly kind: "end"; readonly code: ErrorCode; readonly message: string };
 
@@ -84,6 +110,10 @@ export type FromExecutor =
       /** It was told to end, or must be killed before there is another session. */
       readonly isLast: boolean;
       readonly usage?: ExecutorUsage;
+      /** Absent from a version that cannot park. */
+      readonly parkState?: ParkState;
+      /** In the file, while it is parked; else 0. */
+      readonly savedBytes?: number;
     }
   /** The drivers are loaded. */
   | { readonly kind: "ready" }
@@ -95,11 +125,13 @@ export type FromExecutor =
    */
   | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }
   /** What became of `resize`: with an error, the size is as it was. */
-  | {
-      readonly kind: "resized";
-      readonly index: number;
-      readonly error?: { readonly code: ErrorCode; readonly message: string };
-    }
+  | ({ readonly kind: "resized"; readonly index: number } & Outcome)
+  /** What became of `park`: with an error, it runs on as before. `savedBytes` are in the file. */
+  | ({ readonly kind: "parked"; readonly id: number; readonly savedBytes: number } & Outcome)
+  /** What became of `unpark`: with an error it is parked as before, and nothing is lost; unless it says that it fails. */
+  | ({ readonly kind: "unparked"; readonly id: number } & Outcome)
+  /** What was saved cannot be had again: the client has been told why, and the process ends. */
+  | { readonly kind: "failed"; readonly message: string }
   /** Calls came since the last such message, or kernels run: sent every second while that is so, and once when it no longer is. */
   | { readonly kind: "active"; readonly isBusy: boolean }
   /** The lease's use so far, and what is new of its shape: sent every second while it changes, with `sessionEnded`, and before `ended`. */

@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { type ErrorCode, toSluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { isThere, type ProcessIdentity } from "../process-identity.ts";
 import type { ControlFolders, ControlPaths, FoundFolder } from "./control-folder.ts";
-import type { FromExecutor, ToExecutor } from "./control-messages.ts";
+import type { FromExecutor, Outcome, ToExecutor } from "./control-messages.ts";
 import { listenAt, receiverAt, sendHandle } from "./handle-passing.ts";
 import { readMessages, writeMessage } from "./message-lines.ts";
 
@@ -24,6 +24,9 @@ const entry = fileURLToPath(new URL(`./main${import.meta.url.endsWith(".ts") ? "
 
 export type Hello = Extract<FromExecutor, { kind: "hello" }>;
 export type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
+
+/** Answers that have an `id`, which their questions gave them. */
+type ParkAnswer = Extract<FromExecutor, { kind: "parked" | "unparked" }>;
 
 /** What there is of the process itself. */
 interface Life {
@@ -54,8 +57,20 @@ export class ExecutorProcess {
   #receive: ((message: FromExecutor) => void) | undefined;
   /** What came before anybody listened. */
   #early: FromExecutor[] = [];
+  /** Questions that are not answered. */
+  readonly #asked = new Map<number, (answer: ParkAnswer | Outcome) => void>();
+  /** No two daemons count alike. */
+  #lastId = process.pid * 2 ** 20;
+  /** Whether it is of this version. */
+  readonly #isOwn: boolean;
+  /** Why it ends, by its own word. */
+  #failure: string | undefined;
 
-  private constructor(folders: ControlFolders, name: string, life: Life) {
+  private constructor(
+    { folders, name, isOwn }: { readonly folders: ControlFolders; readonly name: string; readonly isOwn: boolean },
+    life: Life,
+  ) {
+    this.#isOwn = isOwn;
     this.#folders = folders;
     this.#name = name;
     this.#paths = folders.sockets(name);
@@ -71,7 +86,9 @@ export class ExecutorProcess {
       this.#dead = true;
       this.#onHello(undefined);
       folders.remove(name);
-      return how;
+      const why = this.#failure ?? how;
+      this.#answerAll(why);
+      return why;
     });
   }
 
@@ -88,10 +105,11 @@ export class ExecutorProcess {
         detached: true,
         stdio: ["ignore", 2, 2, ...opened],
       });
-      return new ExecutorProcess(folders, name, lifeOfChild(child)).#connect();
+      return new ExecutorProcess({ folders, name, isOwn: true }, lifeOfChild(child)).#connect();
     } catch (error) {
       const exited = Promise.resolve(`cannot be started: ${toSluiceError(error).message}`);
-      return new ExecutorProcess(folders, name, { exited, kill: () => {}, watch: () => {}, leave: () => {} });
+      const life = { exited, kill: () => {}, watch: () => {}, leave: () => {} };
+      return new ExecutorProcess({ folders, name, isOwn: true }, life);
     } finally {
       for (const fd of opened) closeSync(fd);
     }
@@ -99,7 +117,7 @@ export class ExecutorProcess {
 
   /** One that an earlier daemon has started and that may still run. */
   static find(folders: ControlFolders, found: FoundFolder & { readonly identity: ProcessIdentity }): ExecutorProcess {
-    return new ExecutorProcess(folders, found.name, lifeOfStranger(found.identity)).#connect();
+    return new ExecutorProcess({ folders, name: found.name, isOwn: false }, lifeOfStranger(found.identity)).#connect();
   }
 
   /** Receives its messages from the first one on. */
@@ -122,6 +140,30 @@ export class ExecutorProcess {
     const tag = Buffer.from(message.welcomeProof, "base64");
     sendHandle({ sender: this.#folders.sender, path: this.#paths.handles, fd: handle.fd, tag });
     this.send(message);
+  }
+
+  /**
+   * Suspends the lease's work at the next boundary between two calls: what its devices' memory holds goes to a file on this host, and the memory back
+   * to the devices. The process, its sessions and all handles stay, and calls that come wait. Resolves once the memory is free, with the bytes
+   * in the file; at once where that is so already, also by an earlier daemon. It may take as long as the kernel under way, and as the disk.
+   * `folder`: where the file goes, which has no name and is gone with the process; default: the executor's own folder.
+   * @throws SluiceError after which all is as before and the work goes on: STORE_FAILED when the file cannot be written, CANCELLED by `unpark`,
+   * UNSUPPORTED for a device or an executor that cannot, and the device's own failure, such as one that a kernel's fault has left. EXECUTOR_FAILED
+   * when the process is dead
+   */
+  async park({ folder }: { readonly folder?: string } = {}): Promise<{ readonly savedBytes: number }> {
+    const answer = await this.#ask((id) => ({ kind: "park", id, folder }));
+    return { savedBytes: "savedBytes" in answer ? answer.savedBytes : 0 };
+  }
+
+  /**
+   * Takes the memory again and goes on, with every byte and every address as before. At once where it is not parked; a `park` that is under way is
+   * given up. The caller has seen to it that the devices have the memory.
+   * @throws SluiceError after which it is parked as before and may be tried again: OUT_OF_MEMORY where a device has not that much, STORE_FAILED where the
+   * file cannot be read now. EXECUTOR_FAILED when the process is dead, or ends because what the file holds is not what was written to it
+   */
+  async unpark(): Promise<void> {
+    await this.#ask((id) => ({ kind: "unpark", id }));
   }
 
   /** Lets the executor tell its client why, and sees it dead; tells whether it did what it was told, or hung and had to be killed. */
@@ -162,6 +204,49 @@ export class ExecutorProcess {
     this.#control?.unref();
   }
 
+  /** Rejects with the error of the answer. */
+  async #ask(question: (id: number) => ToExecutor): Promise<ParkAnswer | Outcome> {
+    // What is sent to one that was started here keeps its place among the other messages.
+    const hello = this.#isOwn ? undefined : await this.hello;
+    if (hello !== undefined && hello.parkState === undefined)
+      throw new SluiceError("UNSUPPORTED", "The lease's executor is of a version that cannot suspend its work.");
+    const answer = await new Promise<ParkAnswer | Outcome>((resolve) => {
+      const id = ++this.#lastId;
+      this.#asked.set(id, resolve);
+      this.send(question(id));
+      if (this.#dead) this.#answerAll(this.#failure ?? "it is gone");
+    });
+    if (answer.error !== undefined) throw new SluiceError(answer.error.code, answer.error.message);
+    return answer;
+  }
+
+  #answerAll(how: string): void {
+    const error = { code: "EXECUTOR_FAILED", message: `The executor of the lease ended [${how}].` } as const;
+    for (const tell of this.#asked.values()) tell({ error });
+    this.#asked.clear();
+  }
+
+  /** What concerns this object itself. */
+  #note(message: FromExecutor): void {
+    switch (message.kind) {
+      case "hello":
+        this.#onHello(message);
+        return;
+      case "ended":
+        this.#onEnded();
+        return;
+      case "parked":
+      case "unparked":
+        // One that an earlier daemon has asked for has another's number, or none that is known.
+        this.#asked.get(message.id)?.(message);
+        this.#asked.delete(message.id);
+        return;
+      case "failed":
+        this.#failure = message.message;
+        return;
+    }
+  }
+
   /** From now on its death is not its lease's, for the daemon after this one too. */
   #dropLease(): void {
     this.#folders.dropLease(this.#name);
@@ -191,8 +276,7 @@ export class ExecutorProcess {
     readMessages(control, (value) => {
       if (this.#left) return;
       const message = value as FromExecutor;
-      if (message.kind === "hello") this.#onHello(message);
-      if (message.kind === "ended") this.#onEnded();
+      this.#note(message);
       if (this.#receive === undefined) this.#early.push(message);
       else this.#receive(message);
     });

@@ -33,6 +33,8 @@ const LOADING_MS_MAX = 600_000;
 /** A connection that is silent so long is asked whether it still is one. */
 const KEEP_ALIVE_MS = 10_000;
 
+const cannotPark = { code: "UNSUPPORTED", message: "This version of the server keeps leases running." } as const;
+
 export interface ExecutorOptions {
   readonly send: (message: FromExecutor) => void;
   /** Called when it takes its lease, before anything else happens for that. */
@@ -110,6 +112,12 @@ export class Executor {
         return;
       case "resize":
         await this.#resize(message);
+        return;
+      case "park":
+        this.#send({ kind: "parked", id: message.id, savedBytes: 0, error: cannotPark });
+        return;
+      case "unpark":
+        this.#send({ kind: "unparked", id: message.id });
         return;
       case "end":
         this.#isLast = true;

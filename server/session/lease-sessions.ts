@@ -219,7 +219,11 @@ export class LeaseSessions {
     const { events, onLog } = this.#options;
     switch (message.kind) {
       case "ready":
-      case "ended": // The executor's process itself is who waits for it.
+      // The executor's process itself is who waits for these.
+      case "ended":
+      case "parked":
+      case "unparked":
+      case "failed":
         return;
       case "hello":
         // One that was started here has no lease yet when it says so.
