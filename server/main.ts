@@ -38,6 +38,7 @@ import { DeviceMonitor } from "./health/device-monitor.ts";
 import { isHardware, measureDevices, probeDevice } from "./health/device-probe.ts";
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
+import { Readiness } from "./readiness.ts";
 import { findLastRun } from "./restart.ts";
 import { DataDoors } from "./session/data-doors.ts";
 import { LeaseSessions } from "./session/lease-sessions.ts";
@@ -157,7 +158,7 @@ class Daemon {
   readonly #monitor: DeviceMonitor;
   readonly #metrics: Metrics;
   readonly #standard = new StandardServices();
-  #isServing = false;
+  readonly #readiness = new Readiness(this.#standard);
   #adminPort: AdminPort | undefined;
   readonly #grpc = new GrpcServer(grpcBounds);
   readonly #grpcListener: GrpcListener;
@@ -168,6 +169,7 @@ class Daemon {
     this.#store = store;
     this.#folders = folders;
     this.#settings = new Settings(store);
+    store.watch((isWritable) => this.#readiness.storeWritable(isWritable));
     const { requireToken, limits, tls } = config;
     const { requestsPerSecond } = limits;
     this.#access = new Access({
@@ -301,7 +303,7 @@ class Daemon {
       { grpc, data, admin, devices: this.#broker.devices.list().map(({ description }) => description.id) },
       "Ready",
     );
-    this.#setServing(true);
+    this.#readiness.serving();
     this.#executors.warm();
     this.#monitor.start();
     this.#history.start(this.#broker);
@@ -388,7 +390,7 @@ class Daemon {
       watch: this.#watch,
       metrics: this.#metrics,
       past: (caller, question) => pastFor(this.#history, caller, question),
-      isReady: () => this.#isServing,
+      whyNotReady: () => this.#readiness.whyNot,
       access: this.#access,
       tls: this.#config.tls,
       limit: new ConnectionLimit(this.#config.limits),
@@ -402,11 +404,6 @@ class Daemon {
     return `${this.#config.tls === undefined ? "http" : "https"}://${written({ host: admin.host, port })}`;
   }
 
-  #setServing(isServing: boolean): void {
-    this.#isServing = isServing;
-    this.#standard.setServing(isServing);
-  }
-
   /**
    * Waits for SIGTERM or SIGINT, or the end of the parent that it was forked by, and lets running leases finish within the grace; a second
    * one ends at once. SIGUSR2 leaves leases, queue and executors to the next server at once, as a crash does.
@@ -415,7 +412,7 @@ class Daemon {
     const { graceMs } = this.#config;
     const signal = await Promise.race([nextSignal("SIGTERM", "SIGINT", "SIGUSR2"), parentGone()]);
     if (signal === "SIGUSR2") {
-      this.#setServing(false);
+      this.#readiness.stopping();
       this.#log.info({ signal }, "Leaving: leases go on, for the next server");
       return;
     }
@@ -425,7 +422,7 @@ class Daemon {
       this.#sessions.kill();
     });
     this.#log.info({ signal, graceMs }, "Stopping: no new leases, running ones have until the grace is over");
-    this.#setServing(false);
+    this.#readiness.stopping();
     const stopped = this.#broker.shutDown(graceMs);
     await Promise.race([stopped, second]);
   }

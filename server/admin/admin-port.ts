@@ -28,7 +28,8 @@ export interface AdminPortOptions {
   readonly metrics: Metrics;
   readonly past: AskPast;
   /** Whether new leases are granted. */
-  readonly isReady: () => boolean;
+  /** Why no leases are granted; undefined where they are. */
+  readonly whyNotReady: () => string | undefined;
   readonly onInternalError: (error: SluiceError) => void;
 }
 
@@ -48,7 +49,7 @@ export class AdminPort {
     this.#server = new HttpServer({
       routes: [
         ...staticRoutes(),
-        ...probeRoutes(options.metrics, options.isReady),
+        ...probeRoutes(options.metrics, options.whyNotReady),
         ...sessionRoutes(options),
         historyRoute(options.past),
         rpcBridge(options.services),

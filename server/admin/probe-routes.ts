@@ -6,8 +6,8 @@ import type { Metrics } from "./metrics.ts";
 
 const TEXT = { "content-type": "text/plain; charset=utf-8" };
 
-/** `isReady` tells whether new leases are granted. */
-export function probeRoutes(metrics: Metrics, isReady: () => boolean): Route[] {
+/** `whyNotReady` tells why no leases are granted; undefined where they are. */
+export function probeRoutes(metrics: Metrics, whyNotReady: () => string | undefined): Route[] {
   return [
     {
       method: "GET",
@@ -29,8 +29,8 @@ export function probeRoutes(metrics: Metrics, isReady: () => boolean): Route[] {
       path: "/readyz",
       access: "page",
       handle: ({ response }) => {
-        const ready = isReady();
-        answer(response, ready ? "ready\n" : "stopping\n", { status: ready ? 200 : 503, headers: TEXT });
+        const why = whyNotReady();
+        answer(response, `${why ?? "ready"}\n`, { status: why === undefined ? 200 : 503, headers: TEXT });
       },
     },
   ];

@@ -7,9 +7,6 @@ import type { HealthImplementation } from "grpc-health-check";
 import { conversion } from "../../proto/load.ts";
 import { addLateServices, type LateMethod } from "./late-services.ts";
 
-/** The server as a whole, and its services. */
-const NAMES = ["", "sluice.v1.PoolService", "sluice.v1.AdminService"] as const;
-
 const healthMethods: readonly LateMethod[] = [
   { path: "/grpc.health.v1.Health/Check" },
   { path: "/grpc.health.v1.Health/List" },
@@ -22,13 +19,13 @@ const reflectionMethods: readonly LateMethod[] = ["v1", "v1alpha"].map((version)
 }));
 
 export class StandardServices {
-  #isServing = false;
+  #statuses = statusesOf({ serves: false, grants: false });
   #health: HealthImplementation | undefined;
 
   addTo(server: Server): void {
     addLateServices(server, healthMethods, async () => {
       const { HealthImplementation } = await import("grpc-health-check");
-      const health = new HealthImplementation(this.#statuses());
+      const health = new HealthImplementation(this.#statuses);
       this.#health = health;
       return (added) => health.addToServer(added as Server);
     });
@@ -43,14 +40,20 @@ export class StandardServices {
     });
   }
 
-  /** Whether new leases are granted. */
-  setServing(isServing: boolean): void {
-    this.#isServing = isServing;
-    for (const [name, status] of Object.entries(this.#statuses())) this.#health?.setStatus(name, status);
+  show(state: Serving): void {
+    this.#statuses = statusesOf(state);
+    for (const [name, status] of Object.entries(this.#statuses)) this.#health?.setStatus(name, status);
   }
+}
 
-  #statuses() {
-    const status = this.#isServing ? ("SERVING" as const) : ("NOT_SERVING" as const);
-    return Object.fromEntries(NAMES.map((name) => [name, status]));
-  }
+/** Whether the server is up, and whether new leases are granted. */
+interface Serving {
+  readonly serves: boolean;
+  readonly grants: boolean;
+}
+
+/** The server as a whole has no name; whoever asks for that alone must not restart what a full disk holds up. */
+function statusesOf({ serves, grants }: Serving) {
+  const status = (does: boolean) => (does ? ("SERVING" as const) : ("NOT_SERVING" as const));
+  return { "": status(serves), "sluice.v1.PoolService": status(grants), "sluice.v1.AdminService": status(serves) };
 }

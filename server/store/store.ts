@@ -117,6 +117,8 @@ export class Store {
   readonly #statements = new Map<string, Database.Statement>();
   /** By what they are about: one word about each, so that a full disk cannot make this grow without bound. */
   readonly #pending = new Map<string, Write>();
+  #isWritable = true;
+  #onWritable: (isWritable: boolean) => void = () => undefined;
   #turn: NodeJS.Immediate | undefined;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -130,6 +132,17 @@ export class Store {
     this.#database = database;
     this.#path = path;
     this.#onError = onError;
+  }
+
+  /** `listener` hears when a write fails behind one that did not, and the other way round; there is one. Something is written every few seconds. */
+  watch(listener: (isWritable: boolean) => void): void {
+    this.#onWritable = listener;
+  }
+
+  #noteWritable(isWritable: boolean): void {
+    if (this.#isWritable === isWritable) return;
+    this.#isWritable = isWritable;
+    this.#onWritable(isWritable);
   }
 
   /** Stores all that `work` saves, or nothing; on disk when this returns. Throws SluiceError STORE_FAILED. */
@@ -340,9 +353,11 @@ export class Store {
       this.#database.exec("BEGIN IMMEDIATE");
       write();
       this.#database.exec("COMMIT");
+      this.#noteWritable(true);
     } catch (error) {
       // A full disk has rolled back by itself already.
       if (this.#database.inTransaction) this.#database.exec("ROLLBACK");
+      this.#noteWritable(false);
       const why = error instanceof Error ? error.message : String(error);
       throw new SluiceError("STORE_FAILED", `The state in [${this.#path}] cannot be written [${why}].`, {
         cause: error,

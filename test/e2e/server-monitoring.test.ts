@@ -1,4 +1,5 @@
 /** What monitoring sees of a real server: Prometheus metrics and probes on the admin port, gRPC health and reflection. */
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -146,12 +147,37 @@ describe("probes", () => {
       await own.stop();
     }
   });
+
+  it("say that a server whose disk is full grants nothing, that it lives, and that all is well when there is room", async () => {
+    await using own = await startServer({ args: ["--device", "null:1x1GiB", "--spare-executors", "0"] });
+    const client = new Client(own.grpc, credentials.createInsecure());
+    const limit = (bytes: string): void => {
+      execFileSync("prlimit", ["--pid", String(own.pid), `--fsize=${bytes}:unlimited`]);
+    };
+    const services = ["", "sluice.v1.PoolService", "sluice.v1.AdminService"];
+    const health = () => Promise.all(services.map((name) => healthOf(client, name)));
+    try {
+      limit("0");
+      // A sample of the pool every ten seconds would find out as well.
+      expect((await runSluice(["cordon", "null:0", "--server", own.grpc])).code).toBe(0);
+      await waitFor("the probe to tell", async () => (await get("/readyz", own)).status === 503);
+      expect(await (await get("/readyz", own)).text()).toBe("nothing is granted: the state cannot be written\n");
+      expect((await get("/healthz", own)).status).toBe(200);
+      // A liveness probe asks for no service, and must not restart what a full disk holds up.
+      expect(await health()).toEqual(["SERVING", "NOT_SERVING", "SERVING"]);
+      limit("unlimited");
+      await waitFor("the probe to be content", async () => (await get("/readyz", own)).status === 200);
+      expect(await health()).toEqual(["SERVING", "SERVING", "SERVING"]);
+    } finally {
+      client.close();
+    }
+  });
 });
 
-function healthOf(client: Client): Promise<string> {
+function healthOf(client: Client, service = ""): Promise<string> {
   const { path, requestSerialize, responseDeserialize } = healthService["Check"]!;
   return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service: "" }, (error, answer) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service }, (error, answer) => {
       if (error !== null) reject(error);
       else resolve((answer as unknown as { status: string }).status);
     });
