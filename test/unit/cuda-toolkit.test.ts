@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { includeFolder, libraryNames, openToolkitLibrary } from "../../server/device/cuda/toolkit.ts";
+import { includeFolders, libraryNames, openToolkitLibrary } from "../../server/device/cuda/toolkit.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 
 const variables = ["SLUICE_CUDA_PATH", "CUDA_HOME", "CUDA_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "SLUICE_CUDA_INCLUDE"];
@@ -70,14 +70,21 @@ describe.skipIf(standinMissing !== undefined)("a library of the CUDA toolkit", (
     expect(open(13_000)).toBe(good);
   });
 
-  it("brings its headers along", () => {
+  it("brings its headers along, and those that these are built on", () => {
     put("nvidia/cuda_nvrtc/lib", "libsluicetest.so.12");
-    mkdirSync(join(root, "nvidia/cuda_runtime/include"), { recursive: true });
-    writeFileSync(join(root, "nvidia/cuda_runtime/include/cuda_fp16.h"), "");
+    const headers = join(root, "nvidia/cuda_runtime/include");
+    mkdirSync(headers, { recursive: true });
     process.env["SLUICE_CUDA_PATH"] = join(root, "nvidia/cuda_nvrtc/lib");
     const library = openToolkitLibrary("sluicetest", { named: undefined, driverVersion: 12_040 })!;
-    expect(includeFolder(library)).toBe(join(root, "nvidia/cuda_runtime/include"));
-    process.env["SLUICE_CUDA_INCLUDE"] = "/chosen";
-    expect(includeFolder(library)).toBe("/chosen");
+    expect(includeFolders(library)).not.toContain(headers);
+    writeFileSync(join(headers, "cuda_fp16.h"), "");
+    expect(includeFolders(library)[0]).toBe(headers);
+    mkdirSync(join(headers, "cccl"));
+    expect(includeFolders(library)).toEqual([headers, join(headers, "cccl")]);
+    process.env["SLUICE_CUDA_INCLUDE"] = join(root, "chosen");
+    expect(includeFolders(library)).toEqual([]);
+    mkdirSync(join(root, "chosen"));
+    writeFileSync(join(root, "chosen/cuda_fp16.h"), "");
+    expect(includeFolders(library)).toEqual([join(root, "chosen")]);
   });
 });

@@ -7,7 +7,7 @@ import { SluiceError } from "../../../shared/errors.ts";
 import { SOURCE_BYTES_MAX } from "../../../shared/limits.ts";
 import type { CompiledSource, KeptResults } from "../device.ts";
 import { addressOf, type Bound, bind, nativeTypes } from "./symbols.ts";
-import { includeFolder, libraryNames, openBeside, openToolkitLibrary } from "./toolkit.ts";
+import { includeFolders, libraryNames, openBeside, openToolkitLibrary } from "./toolkit.ts";
 
 /** Every function of NVRTC that is used, with the kinds of its arguments. */
 export const nvrtcSignatures = {
@@ -59,7 +59,8 @@ interface Compiler {
   readonly compile: (program: number, options: readonly string[]) => Promise<number>;
   /** Compute capabilities that it knows, as major * 10 + minor. */
   readonly capabilities: readonly number[];
-  readonly include: string | undefined;
+  /** Folders of the toolkit's headers. */
+  readonly include: readonly string[];
   /** Tells it from others, whose results differ. */
   readonly name: string;
 }
@@ -103,7 +104,7 @@ function load(named: string | undefined, driverVersion: number): Compiler {
   check(api.nvrtcGetSupportedArchs(capabilities));
   const [major, minor] = [new Int32Array(1), new Int32Array(1)];
   check(api.nvrtcVersion(major, minor));
-  const include = includeFolder(library);
+  const include = includeFolders(library);
   const name = `NVRTC ${major[0]}.${minor[0]} ${path}`;
   return { api, compile, capabilities: [...capabilities], include, name };
 }
@@ -224,9 +225,9 @@ export async function compileSource(
   }
   const compiler = compilerFor(driverVersion);
   const target = targetOf(compiler.capabilities, capability);
-  const options = [`--gpu-architecture=${target}`, "--no-source-include", ...asked];
+  const options = [`--gpu-architecture=${target}`, ...asked];
   if (!asked.some((option) => /^--?std=/.test(option))) options.push("--std=c++17");
-  if (compiler.include !== undefined) options.push(`--include-path=${compiler.include}`);
+  options.push(...compiler.include.map((folder) => `--include-path=${folder}`));
   const ingredients = ["image and text", compiler.name, source, ...options];
   const known = await kept?.find(ingredients);
   if (known !== undefined) return unpack(known);

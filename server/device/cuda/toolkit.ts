@@ -95,14 +95,18 @@ export function openBeside({ path }: ToolkitLibrary, start: string): void {
   for (const name of entries(dirname(path), `${start}*`)) openLibrary(join(dirname(path), name));
 }
 
-/** The folder of the toolkit's headers that belongs to a library; undefined where it is not found. */
-export function includeFolder({ path }: ToolkitLibrary): string | undefined {
+/** The folders of the toolkit's headers that belong to a library, none where they are not found: their own, and that of the C++ library. */
+export function includeFolders({ path }: ToolkitLibrary): string[] {
   const named = process.env["SLUICE_CUDA_INCLUDE"];
-  if (named) return named;
   const beside = path.includes("/")
     ? [join(dirname(path), "../include"), join(dirname(path), "../../cuda_runtime/include")]
     : [];
   const { CUDA_HOME, CUDA_PATH } = process.env;
   const toolkits = [CUDA_HOME, CUDA_PATH, "/usr/local/cuda"].flatMap((root) => (root ? [join(root, "include")] : []));
-  return [...beside, ...toolkits].find((folder) => existsSync(join(folder, "cuda_fp16.h")));
+  const places = named ? [named] : [...beside, ...toolkits];
+  const own = places.find((folder) => existsSync(join(folder, "cuda_fp16.h")));
+  if (own === undefined) return [];
+  // From CUDA 13 on cooperative_groups.h is built on that, which of Python's packages is one of its own.
+  const library = [own, ...places].map((folder) => join(folder, "cccl")).find((folder) => existsSync(folder));
+  return library === undefined ? [own] : [own, library];
 }
