@@ -810,6 +810,10 @@ export const descriptor = {
                 "leases": {
                   "type": "uint32",
                   "id": 19
+                },
+                "compute": {
+                  "type": "double",
+                  "id": 30
                 }
               }
             },
@@ -1195,6 +1199,10 @@ export const descriptor = {
                   "type": "uint64",
                   "id": 4,
                   "protoName": "overhead_bytes"
+                },
+                "compute": {
+                  "type": "double",
+                  "id": 15
                 }
               }
             },
@@ -1510,6 +1518,11 @@ export const descriptor = {
                   "type": "uint64",
                   "id": 22,
                   "protoName": "reserved_bytes"
+                },
+                "freeCompute": {
+                  "type": "double",
+                  "id": 33,
+                  "protoName": "free_compute"
                 }
               }
             },
@@ -1736,6 +1749,10 @@ export const descriptor = {
                 "leases": {
                   "type": "uint32",
                   "id": 15
+                },
+                "compute": {
+                  "type": "double",
+                  "id": 26
                 }
               }
             },

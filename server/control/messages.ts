@@ -12,7 +12,14 @@ import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usag
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { LEASES_PER_REQUEST_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
-import type { DeviceListing, Lease, QueuePlace, ReservationListing, Slice } from "../pool/types.ts";
+import {
+  COMPUTE_WHOLE,
+  type DeviceListing,
+  type Lease,
+  type QueuePlace,
+  type ReservationListing,
+  type Slice,
+} from "../pool/types.ts";
 import type { Wish } from "./broker-options.ts";
 import type { CheckedHealth } from "./device-health.ts";
 import type { LeaseRates } from "./lease-activity.ts";
@@ -77,11 +84,12 @@ export const reasonMessages = (reasons: readonly DeviceReason[]): { device: stri
 
 export const usageMessage = (usage: LeaseUsage): UsageMessage => ({ ...usage });
 
-export const sliceMessage = ({ index, deviceId, bytes, overheadBytes }: Slice): SliceMessage => ({
+export const sliceMessage = ({ index, deviceId, bytes, overheadBytes, compute = 0 }: Slice): SliceMessage => ({
   index,
   deviceId,
   memoryBytes: bytes,
   overheadBytes,
+  compute: compute / COMPUTE_WHOLE,
 });
 
 export function leaseMessage(
@@ -127,6 +135,7 @@ export function deviceMessage(
     overheadBytes: listing.overheadBytes,
     reservedBytes: listing.reservedBytes,
     freeBytes: listing.freeBytes,
+    freeCompute: listing.freeCompute / COMPUTE_WHOLE,
     granularityBytes: description.granularityBytes,
     slices,
     capability: `${description.capabilityMajor}.${description.capabilityMinor}`,
@@ -169,6 +178,7 @@ export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMe
     id: request.id,
     reservationId: request.reservation ?? "",
     leases,
+    compute: (request.compute ?? 0) / COMPUTE_WHOLE,
   };
 }
 

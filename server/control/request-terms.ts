@@ -4,7 +4,10 @@ import type { PlacementPolicy } from "../../proto/generated/sluice/v1/PlacementP
 import type { SharingMode } from "../../proto/generated/sluice/v1/SharingMode.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { CONDITION_LENGTH_MAX, CONDITIONS_MAX } from "../../shared/limits.ts";
-import { type PoolRequest, PRIORITY_MAX, type Share, type Sharing } from "../pool/types.ts";
+import { COMPUTE_WHOLE, type PoolRequest, PRIORITY_MAX, type Share, type Sharing } from "../pool/types.ts";
+
+/** 0.29 times a thousand is a little less than 290. */
+const ROUNDING = 1e-6;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -46,7 +49,7 @@ function checkLabels(what: string, texts: readonly string[]): readonly string[] 
 
 export type RequestTerms = Pick<
   PoolRequest,
-  "mode" | "policy" | "priority" | "filters" | "tolerate" | "avoid" | "reservation"
+  "mode" | "policy" | "priority" | "filters" | "tolerate" | "avoid" | "reservation" | "compute"
 >;
 
 /** Priorities by the names that the server's admin has given them. */
@@ -83,7 +86,9 @@ export function termsOf(request: AllocateRequest__Output, classes: PriorityClass
   const reservation = request.reservationId;
   const mode = wordOf("mode", modes, request.mode) ?? (reservation === "" ? undefined : "profile");
   const policy = wordOf("policy", policies, request.policy);
+  const compute = computeOf(request);
   return {
+    ...(compute === 0 ? {} : { compute }),
     ...(mode === undefined ? {} : { mode }),
     ...(policy === undefined ? {} : { policy }),
     ...(reservation === "" ? {} : { reservation }),
@@ -92,6 +97,13 @@ export function termsOf(request: AllocateRequest__Output, classes: PriorityClass
     ...(tolerations.length === 0 ? {} : { tolerate: checkLabels("toleration", tolerations) }),
     ...(avoidedLabels.length === 0 ? {} : { avoid: checkLabels("avoided label", avoidedLabels) }),
   };
+}
+
+/** Thousandths, rounded down, so that three thirds fit; 0 where none are asked for. */
+function computeOf({ compute }: AllocateRequest__Output): number {
+  if (compute === 0) return 0;
+  if (compute >= 1 / COMPUTE_WHOLE && compute <= 1) return Math.floor(compute * COMPUTE_WHOLE + ROUNDING);
+  throw bad(`The compute share [${compute}] is not at least [${1 / COMPUTE_WHOLE}] and at most 1.`);
 }
 
 /** @throws SluiceError BAD_ARGUMENT with the value */

@@ -3,11 +3,12 @@
  * sooner, and small requests pass big ones. For the first of the queue only, where the ends of what is in the way are known, and worked
  * out only when somebody asks.
  */
+import { type Amount, covers, freeOn, minus, NOTHING, plus } from "./amount.ts";
 import { candidates, heldOn, isUsable, withoutHeadRoom } from "./head-room.ts";
 import { endOf } from "./leases.ts";
 import { inOrder } from "./queue.ts";
 import { durationOf, quotaObstacle } from "./quota.ts";
-import { chargeOf, refreshPlan } from "./request.ts";
+import { needOf, refreshPlan } from "./request.ts";
 import type { DeviceClass, DeviceRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 
 /** Requests that get an estimate: nobody plans by what comes after so many others. */
@@ -18,7 +19,7 @@ const STEPS_MAX = 64;
 /** From `at` on, until the next step. */
 interface Step {
   readonly at: number;
-  readonly free: number;
+  readonly free: Amount;
 }
 
 /** What each device has free over time. */
@@ -40,23 +41,20 @@ class Future {
   }
 
   #begin(device: DeviceRecord): Step[] {
-    const ends = [...device.leases].map((lease) => ({ at: endOf(this.#state, lease), bytes: heldOn(lease, device) }));
+    const ends = [...device.leases].map((lease) => ({ at: endOf(this.#state, lease), held: heldOn(lease, device) }));
     const known = ends.filter(({ at }) => at !== Number.POSITIVE_INFINITY).sort((a, b) => a.at - b.at);
-    const steps = [{ at: this.#state.now, free: device.freeBytes }];
-    for (const { at, bytes } of known.slice(0, STEPS_MAX)) steps.push({ at, free: steps.at(-1)!.free + bytes });
+    const steps = [{ at: this.#state.now, free: freeOn(device) }];
+    for (const { at, held } of known.slice(0, STEPS_MAX)) steps.push({ at, free: plus(steps.at(-1)!.free, held) });
     return steps;
   }
 
-  /** When something that takes so many bytes for so long may start on the device: spans in order, their ends included. */
-  startsOn(
-    device: DeviceRecord,
-    { bytes, durationMs }: { readonly bytes: number; readonly durationMs: number },
-  ): Span[] {
+  /** When something that takes so much for so long may start on the device: spans in order, their ends included. */
+  startsOn(device: DeviceRecord, { need, durationMs }: { readonly need: Amount; readonly durationMs: number }): Span[] {
     const steps = this.stepsOf(device);
     const spans: Span[] = [];
     let from = steps[0]!.at;
     for (const [index, { at, free }] of steps.entries()) {
-      if (free >= bytes) continue;
+      if (covers(free, need)) continue;
       if (at - durationMs >= from) spans.push({ from, to: at - durationMs });
       from = steps[index + 1]?.at ?? Number.POSITIVE_INFINITY;
     }
@@ -64,15 +62,15 @@ class Future {
     return spans;
   }
 
-  take(device: DeviceRecord, bytes: number, span: { readonly at: number; readonly until: number }): void {
+  take(device: DeviceRecord, need: Amount, span: { readonly at: number; readonly until: number }): void {
     const steps: Step[] = [];
     const edges = new Set([span.at, span.until]);
     edges.delete(Number.POSITIVE_INFINITY);
-    let free = 0;
+    let free = NOTHING;
     const all = [...this.stepsOf(device)];
     for (const at of [...new Set([...all.map((step) => step.at), ...edges])].sort((a, b) => a - b)) {
       free = all.findLast((step) => step.at <= at)?.free ?? free;
-      steps.push({ at, free: free - (at >= span.at && at < span.until ? bytes : 0) });
+      steps.push({ at, free: at >= span.at && at < span.until ? minus(free, need) : free });
     }
     this.#devices.set(device, steps);
   }
@@ -85,7 +83,7 @@ interface Span {
 
 interface Start {
   readonly at: number;
-  readonly devices: readonly { readonly device: DeviceRecord; readonly bytes: number }[];
+  readonly devices: readonly { readonly device: DeviceRecord; readonly need: Amount }[];
 }
 
 /** The first time at which a server has room for the plan, for so long. */
@@ -96,12 +94,12 @@ function startOn(
 ): Start | undefined {
   const { plan, durationMs } = wish;
   const wanted = Math.ceil(plan.count / plan.perDevice);
-  const usable: { device: DeviceRecord; bytes: number; spans: readonly Span[] }[] = [];
+  const usable: { device: DeviceRecord; need: Amount; spans: readonly Span[] }[] = [];
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !isUsable(device) || plan.narrow?.has(device) === false) continue;
-    const bytes = chargeOf(fit, plan.perDevice);
-    usable.push({ device, bytes, spans: future.startsOn(device, { bytes, durationMs }) });
+    const need = needOf(fit, plan.perDevice);
+    usable.push({ device, need, spans: future.startsOn(device, { need, durationMs }) });
   }
   const at = firstTogether(
     usable.flatMap(({ spans }) => spans),
@@ -149,7 +147,7 @@ function work(state: PoolState): Map<RequestRecord, number> {
     }
     starts.set(record, best.at);
     const span = { at: best.at, until: best.at + durationMs };
-    for (const { device, bytes } of best.devices) future.take(device, bytes, span);
+    for (const { device, need } of best.devices) future.take(device, need, span);
   }
   return starts;
 }

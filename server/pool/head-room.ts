@@ -3,10 +3,11 @@
  * the time at which they have room for it where the ends of all leases on them are known. Decides also who may pass the head:
  * freely whoever cannot delay it, and a bounded number of others.
  */
+import { type Amount, allOf, amountOf, covers, freeOn, minus, NOTHING, plus } from "./amount.ts";
 import { setWithheld } from "./inventory.ts";
 import { endOf } from "./leases.ts";
 import { findPlace, type Place } from "./placement.ts";
-import { chargeOf, slicesWithin } from "./request.ts";
+import { needOf, slicesWithin } from "./request.ts";
 import type {
   DeviceRecord,
   Fit,
@@ -21,37 +22,37 @@ import type {
 /** Devices or nests looked at per class when the head's place is chosen; all devices of their servers are compared. */
 const CANDIDATES_MAX = 4;
 
-/** Bytes that are free on a device when a lease ends: not those that go back to a reservation. */
-export function heldOn(lease: LeaseRecord, device: DeviceRecord): number {
-  let sum = 0;
+/** What is free on a device when a lease ends: not what goes back to a reservation. */
+export function heldOn(lease: LeaseRecord, device: DeviceRecord): Amount {
+  let sum = NOTHING;
   for (const slice of lease.slices) {
     if (slice.deviceId === device.spec.id && lease.reserved?.[slice.index] === undefined)
-      sum += slice.bytes + slice.overheadBytes;
+      sum = plus(sum, amountOf(slice));
   }
   return sum;
 }
 
-/** When the device has so many bytes free at the latest, if nothing more is placed on it; Infinity when nobody knows. */
-export function freeAt(state: PoolState, device: DeviceRecord, bytes: number): number {
-  let free = device.freeBytes;
-  if (free >= bytes) return state.now;
-  const ends = [...device.leases].map((lease) => ({ at: endOf(state, lease), bytes: heldOn(lease, device) }));
+/** When the device has so much free at the latest, if nothing more is placed on it; Infinity when nobody knows. */
+export function freeAt(state: PoolState, device: DeviceRecord, need: Amount): number {
+  let free = freeOn(device);
+  if (covers(free, need)) return state.now;
+  const ends = [...device.leases].map((lease) => ({ at: endOf(state, lease), held: heldOn(lease, device) }));
   ends.sort((a, b) => a.at - b.at);
   for (const end of ends) {
-    free += end.bytes;
-    if (free >= bytes) return end.at;
+    free = plus(free, end.held);
+    if (covers(free, need)) return end.at;
   }
   return Number.POSITIVE_INFINITY;
 }
 
-/** Bytes free on the device at a time, if nothing more is placed on it. */
-function freeBytesAt(state: PoolState, device: DeviceRecord, at: number): number {
-  let free = device.freeBytes;
-  for (const lease of device.leases) if (endOf(state, lease) <= at) free += heldOn(lease, device);
+/** What is free on the device at a time, if nothing more is placed on it. */
+function freeOnAt(state: PoolState, device: DeviceRecord, at: number): Amount {
+  let free = freeOn(device);
+  for (const lease of device.leases) if (endOf(state, lease) <= at) free = plus(free, heldOn(lease, device));
   return free;
 }
 
-const wanted = (plan: Plan, fit: Fit): number => chargeOf(fit, plan.perDevice);
+const wanted = (plan: Plan, fit: Fit): Amount => needOf(fit, plan.perDevice);
 
 interface Choice {
   readonly devices: readonly DeviceRecord[];
@@ -68,9 +69,8 @@ function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Cho
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !device.filed || plan.narrow?.has(device) === false) continue;
-    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.perDevice });
-    const charge = Math.min(wanted(plan, fit), chargeOf(fit, room));
-    found.push({ device, at: freeAt(state, device, charge), room });
+    const room = slicesWithin(fit, allOf(device.spec), plan.perDevice);
+    found.push({ device, at: freeAt(state, device, needOf(fit, room)), room });
   }
   found.sort(
     (a, b) => compareTimes(a.at, b.at) || b.device.freeBytes - a.device.freeBytes || a.device.order - b.device.order,
@@ -160,14 +160,14 @@ export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: s
   const choice = withoutHeadRoom(state, () => choose(state, plan));
   const ids = new Set<string>();
   for (const device of choice?.devices ?? []) {
-    const charge = wanted(plan, plan.fitOf.get(device.class)!);
-    let free = device.freeBytes;
+    const need = wanted(plan, plan.fitOf.get(device.class)!);
+    let free = freeOn(device);
     const leases = [...device.leases].sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)));
     for (const lease of leases) {
-      if (free >= charge) break;
+      if (covers(free, need)) break;
       const held = heldOn(lease, device);
-      free += held;
-      if (held > 0) ids.add(lease.terms.id);
+      free = plus(free, held);
+      if (held.bytes > 0) ids.add(lease.terms.id);
     }
   }
   const startsAt = choice?.startsAt ?? Number.POSITIVE_INFINITY;
@@ -201,8 +201,8 @@ function startOn(state: PoolState, devices: readonly DeviceRecord[], plan: Plan)
   for (const device of devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined) return undefined;
-    const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.perDevice });
-    startsAt = Math.max(startsAt, freeAt(state, device, chargeOf(fit, room)));
+    const room = slicesWithin(fit, allOf(device.spec), plan.perDevice);
+    startsAt = Math.max(startsAt, freeAt(state, device, needOf(fit, room)));
   }
   return startsAt === Number.POSITIVE_INFINITY ? undefined : startsAt;
 }
@@ -214,10 +214,11 @@ function placeBeforeHead(state: PoolState, headRoom: HeadRoom, record: RequestRe
   const isGone = state.now + (record.request.durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
   for (const device of headRoom.devices) {
     const fit = record.plan.fitOf.get(device.class);
-    if (fit === undefined || device.freeBytes < chargeOf(fit, 1) || record.plan.narrow?.has(device) === false) continue;
+    const need = fit && needOf(fit, 1);
+    if (need === undefined || !covers(freeOn(device), need) || record.plan.narrow?.has(device) === false) continue;
     const headFit = holder.plan.fitOf.get(device.class)!;
-    const spare = freeBytesAt(state, device, startsAt) - wanted(holder.plan, headFit);
-    if (isGone || spare >= chargeOf(fit, 1)) return [device];
+    const spare = minus(freeOnAt(state, device, startsAt), wanted(holder.plan, headFit));
+    if (isGone || covers(spare, need)) return [device];
   }
   return undefined;
 }

@@ -1,11 +1,11 @@
 /**
  * Devices and what is free on them: the only place that changes a device's sums. Keeps the indexes by which placement finds room
- * in logarithmic time. Sums are exact: granted, overhead and free add up to the device's memory after every call.
+ * in logarithmic time. Sums are exact: granted, overhead and free add up to the device's memory after every call, and so does its time.
  */
 import { classFacts } from "./filter.ts";
 import { OrderedTree } from "./ordered-tree.ts";
 import type { DeviceClass, DeviceRecord, LeaseRecord, Nest, PoolState, ServerRecord } from "./state.ts";
-import type { Cordon, PoolDevice, Slice } from "./types.ts";
+import { COMPUTE_WHOLE, type Cordon, type PoolDevice, type Slice } from "./types.ts";
 
 /** What devices must have in common to be of one class: all that decides whether a request fits. */
 function classKey(device: PoolDevice): string {
@@ -110,6 +110,7 @@ export function addDevice(state: PoolState, spec: PoolDevice): boolean {
     grantedBytes: 0,
     overheadBytes: 0,
     reservedBytes: 0,
+    freeCompute: COMPUTE_WHOLE,
     leases: new Set(),
     cordon: undefined,
     draining: false,
@@ -188,6 +189,7 @@ function move(device: DeviceRecord, slice: Slice, how: { readonly sign: 1 | -1; 
   device.overheadBytes += sign * slice.overheadBytes;
   if (isReserved) device.reservedBytes -= bytes;
   else {
+    device.freeCompute -= sign * computeOf(slice);
     refile(device, () => {
       device.freeBytes -= bytes;
     });
@@ -195,8 +197,13 @@ function move(device: DeviceRecord, slice: Slice, how: { readonly sign: 1 | -1; 
   requireSums(device);
 }
 
+const computeOf = ({ compute = 0 }: Slice): number => compute;
+
 function requireSums(device: DeviceRecord): void {
-  const { freeBytes, grantedBytes, overheadBytes, reservedBytes } = device;
+  const { freeBytes, grantedBytes, overheadBytes, reservedBytes, freeCompute } = device;
+  if (!(freeCompute >= 0 && freeCompute <= COMPUTE_WHOLE)) {
+    throw new Error(`Device ${device.spec.id} has [${freeCompute}] thousandths of its time left.`);
+  }
   if (freeBytes >= 0 && grantedBytes >= 0 && overheadBytes >= 0 && reservedBytes >= 0) return;
   throw new Error(`Device ${device.spec.id} does not add up: free [${freeBytes}], reserved [${reservedBytes}] bytes.`);
 }
@@ -207,6 +214,7 @@ export function reserveSlice(device: DeviceRecord, slice: Slice): void {
   refile(device, () => {
     device.reservedBytes += bytes;
     device.freeBytes -= bytes;
+    device.freeCompute -= computeOf(slice);
   });
   requireSums(device);
 }
@@ -217,6 +225,7 @@ export function unreserveSlice(device: DeviceRecord, slice: Slice): void {
   refile(device, () => {
     device.reservedBytes -= bytes;
     device.freeBytes += bytes;
+    device.freeCompute += computeOf(slice);
   });
   requireSums(device);
 }

@@ -24,6 +24,7 @@ function viewDevice(device: DeviceRecord): DeviceListing {
     overheadBytes: device.overheadBytes,
     reservedBytes: device.reservedBytes,
     freeBytes: device.freeBytes,
+    freeCompute: device.freeCompute,
     leases: [...device.leases].map((lease) => lease.terms.id),
     ...(device.cordon === undefined ? {} : { cordon: device.cordon }),
     draining: device.draining,

@@ -1,9 +1,10 @@
 /**
  * Finds room for a request among the open devices, by its policy: leaving the least behind, on the emptiest devices, or on devices
  * joined by NVLink. Decides nothing else and changes nothing. Logarithmic in the number of devices; linear only in those of a few
- * servers, over servers with devices of several classes, and over the devices that filters on single devices leave.
+ * servers, over servers with devices of several classes, over the devices that filters on single devices leave, and for who asks for time.
  */
-import { chargeOf, slicesWithin } from "./request.ts";
+import { covers, freeOn } from "./amount.ts";
+import { chargeOf, needOf, slicesWithin } from "./request.ts";
 import type { DeviceRecord, Fit, Nest, Plan, PoolState, ServerRecord } from "./state.ts";
 import { bestJoined, isBetterJoint, isJoined, type Joint, jointOf, sumOf } from "./topology.ts";
 import type { Slice } from "./types.ts";
@@ -22,7 +23,7 @@ export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable):
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || !usable(device) || plan.narrow?.has(device) === false) continue;
-    const room = slicesWithin(fit, { freeBytes: device.freeBytes, max: plan.perDevice });
+    const room = slicesWithin(fit, freeOn(device), plan.perDevice);
     if (room > 0) found.push({ device, room, left: device.freeBytes - chargeOf(fit, 1) });
   }
   const sign = plan.policy === "spread" ? -1 : 1;
@@ -138,16 +139,21 @@ function placeOnAny(servers: Iterable<ServerRecord>, plan: Plan): Place | undefi
   return best?.place;
 }
 
-/** The best single device among those that the filters leave. */
+/** The best single device of these. */
 function placeAmong(devices: Iterable<DeviceRecord>, plan: Plan): Place | undefined {
   let best: { device: DeviceRecord; left: number } | undefined;
   for (const device of devices) {
     const fit: Fit | undefined = plan.fitOf.get(device.class);
     if (fit === undefined || !device.filed) continue;
     const left = device.freeBytes - chargeOf(fit, 1);
-    if (left >= 0 && isBetterLeft(plan, left, best)) best = { device, left };
+    if (covers(freeOn(device), needOf(fit, 1)) && isBetterLeft(plan, left, best)) best = { device, left };
   }
   return best === undefined ? undefined : [best.device];
+}
+
+/** The devices that the request fits on, whatever else is there. */
+function* membersOf(plan: Plan): IterableIterator<DeviceRecord> {
+  for (const fit of plan.fits) yield* fit.class.members;
 }
 
 /** Room for all slices on open devices, or undefined. */
@@ -156,6 +162,9 @@ export function findPlace(state: PoolState, plan: Plan): Place | undefined {
     if (plan.count === 1) return placeAmong(plan.narrow, plan);
     return placeOnAny(new Set([...plan.narrow].map((device) => device.server)), plan);
   }
+  // The indexes know of memory alone.
+  if (plan.isComputeBound)
+    return plan.count === 1 ? placeAmong(membersOf(plan), plan) : placeOnAny(state.servers.values(), plan);
   if (plan.count === 1) return placeOnOne(plan);
   if (plan.perDevice > 1) return placeTogether(plan) ?? placeOnAny(state.servers.values(), plan);
   if (plan.policy === "topology") return placeOnAny(serversWithRoom(state, plan), plan);
@@ -173,6 +182,7 @@ export function slicesAt(plan: Plan, place: Place): Slice[][] {
         deviceId: device.spec.id,
         bytes: fit.sliceBytes,
         overheadBytes: isCharged ? fit.overheadBytes : 0,
+        ...(fit.compute === 0 ? {} : { compute: fit.compute }),
       };
     }),
   );

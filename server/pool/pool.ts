@@ -5,6 +5,7 @@
 
 import { formatDuration } from "../../shared/units.ts";
 import { askReservation, newRecord, refusalOf } from "./admission.ts";
+import { type Amount, amountOf, covers, freeOn, NOTHING, plus } from "./amount.ts";
 import { restoreUsage } from "./fair-share.ts";
 import { blockersOf, clearHeadRoom, findPassage, withoutHeadRoom } from "./head-room.ts";
 import { addDevice, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
@@ -434,12 +435,12 @@ function unreserve(state: PoolState, reservation: ReservationRecord): Effect[] {
 
 /** Whether the stored slices can be held as they stand. */
 function slicesFit(state: PoolState, lease: StoredLease): boolean {
-  const taken = new Map<string, number>();
+  const taken = new Map<string, Amount>();
   for (const slice of lease.slices) {
     const device = state.devices.get(slice.deviceId);
-    const bytes = (taken.get(slice.deviceId) ?? 0) + slice.bytes + slice.overheadBytes;
-    if (device === undefined || device.removed || bytes > device.freeBytes) return false;
-    taken.set(slice.deviceId, bytes);
+    const sum = plus(taken.get(slice.deviceId) ?? NOTHING, amountOf(slice));
+    if (device === undefined || device.removed || !covers(freeOn(device), sum)) return false;
+    taken.set(slice.deviceId, sum);
   }
   return true;
 }

@@ -3,9 +3,10 @@
  * only where the pool's options allow it, and takes the lowest priorities first, among them the youngest leases.
  */
 
+import { allOf, covers, freeOn, plus } from "./amount.ts";
 import { heldOn, keepFor } from "./head-room.ts";
 import { giveNotice } from "./leases.ts";
-import { chargeOf, slicesWithin } from "./request.ts";
+import { needOf, slicesWithin } from "./request.ts";
 import type { DeviceRecord, LeaseRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 import type { Effect } from "./types.ts";
 
@@ -33,23 +34,23 @@ function clear(device: DeviceRecord, head: RequestRecord): Clearing | undefined 
   const fit = plan.fitOf.get(device.class);
   if (fit === undefined || device.removed || device.cordon !== undefined || plan.narrow?.has(device) === false)
     return undefined;
-  const room = slicesWithin(fit, { freeBytes: device.spec.memoryBytes, max: plan.perDevice });
-  const charge = chargeOf(fit, room);
+  const room = slicesWithin(fit, allOf(device.spec), plan.perDevice);
+  const need = needOf(fit, room);
   const priority = head.request.priority ?? 0;
   const leases = [...device.leases].filter(
-    (lease) => (lease.state === "ending" || lease.terms.priority < priority) && heldOn(lease, device) > 0,
+    (lease) => (lease.state === "ending" || lease.terms.priority < priority) && heldOn(lease, device).bytes > 0,
   );
   // What ends anyway costs nothing.
   leases.sort((a, b) => Number(b.state === "ending") - Number(a.state === "ending") || compareVictims(a, b));
-  let free = device.freeBytes;
+  let free = freeOn(device);
   const victims: LeaseRecord[] = [];
   for (const lease of leases) {
-    if (free >= charge) break;
-    free += heldOn(lease, device);
+    if (covers(free, need)) break;
+    free = plus(free, heldOn(lease, device));
     if (lease.state !== "ending") victims.push(lease);
   }
-  if (free < charge) return undefined;
-  const bytes = victims.reduce((sum, lease) => sum + heldOn(lease, device), 0);
+  if (!covers(free, need)) return undefined;
+  const bytes = victims.reduce((sum, lease) => sum + heldOn(lease, device).bytes, 0);
   return { device, victims, room, priority: Math.max(...victims.map((lease) => lease.terms.priority)), bytes };
 }
 

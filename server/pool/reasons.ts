@@ -1,13 +1,14 @@
 /** Why a request is not served now, device by device, in words. Changes nothing. */
 import type { DeviceReason } from "../../shared/errors.ts";
 import { formatSize } from "../../shared/units.ts";
+import { allOf, freeOn } from "./amount.ts";
 import { labelObstacle, meets } from "./filter.ts";
 import { isUsable } from "./head-room.ts";
 import { quotaObstacle } from "./quota.ts";
-import { chargeOf, slicesWithin } from "./request.ts";
+import { chargeOf, profileCompute, slicesWithin } from "./request.ts";
 import { countInside } from "./reservation.ts";
 import type { DeviceRecord, Plan, PoolState, RequestRecord, ReservationRecord, ServerRecord } from "./state.ts";
-import type { PoolRequest } from "./types.ts";
+import { COMPUTE_WHOLE, type PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
 export const REASONS_MAX = 16;
@@ -20,7 +21,7 @@ function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): D
   const reason = (message: string): DeviceReason => ({ device: id, code: "NOT_ENOUGH_MEMORY", message });
   if (fit !== undefined) {
     const charge = chargeOf(fit, 1);
-    if (device.freeBytes >= charge) return undefined;
+    if (device.freeBytes >= charge) return computeReason(device, fit.compute);
     if (request.mode === "exclusive") {
       const message = `Device [${id}] has [${device.leases.size}] leases, and the request wants it whole.`;
       return { device: id, code: "EXCLUSIVE_CONFLICT", message };
@@ -28,6 +29,12 @@ function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): D
     return reason(
       `Device [${id}] has [${formatSize(device.freeBytes)}] free, and the request takes [${formatSize(charge)}].`,
     );
+  }
+  const { sharing } = device.spec;
+  const part = sharing?.mode === "profile" ? profileCompute(memoryBytes, sharing.profileBytes) : COMPUTE_WHOLE;
+  if ((request.compute ?? 0) > part) {
+    const parts = `[${part / COMPUTE_WHOLE}] of its time, and the request asks for [${request.compute! / COMPUTE_WHOLE}]`;
+    return { device: id, code: "NOT_ENOUGH_COMPUTE", message: `A slice of device [${id}] has ${parts}.` };
   }
   if (request.share.kind === "fraction") {
     return reason(
@@ -38,6 +45,13 @@ function memoryReason(device: DeviceRecord, plan: Plan, request: PoolRequest): D
   return reason(
     `Device [${id}] lends [${formatSize(most)}] at most, and the request asks for [${formatSize(request.share.bytes)}].`,
   );
+}
+
+/** Whether all has been promised that the request wants of the device's time. */
+function computeReason({ spec: { id }, freeCompute }: DeviceRecord, wanted: number): DeviceReason | undefined {
+  if (freeCompute >= wanted) return undefined;
+  const parts = `[${freeCompute / COMPUTE_WHOLE}] of its time to promise, and the request asks for [${wanted / COMPUTE_WHOLE}]`;
+  return { device: id, code: "NOT_ENOUGH_COMPUTE", message: `Device [${id}] has ${parts}.` };
 }
 
 /** Which condition of the request the device does not meet. */
@@ -166,8 +180,7 @@ function roomOn(server: ServerRecord, plan: Plan, when: "now" | "kept" | "empty"
     const fit = plan.fitOf.get(device.class);
     if (fit === undefined || device.removed || plan.narrow?.has(device) === false) continue;
     if (when !== "empty" && (device.cordon !== undefined || (device.withheld && when === "now"))) continue;
-    const freeBytes = when === "empty" ? device.spec.memoryBytes : device.freeBytes;
-    room += slicesWithin(fit, { freeBytes, max: plan.perDevice });
+    room += slicesWithin(fit, when === "empty" ? allOf(device.spec) : freeOn(device), plan.perDevice);
   }
   return room;
 }

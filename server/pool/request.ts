@@ -1,6 +1,7 @@
 /** What a request means: checks its values, and works out what it takes on every class of devices. */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { LEASES_PER_REQUEST_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import { type Amount, allOf } from "./amount.ts";
 import { type Filter, labelObstacle, meets, parseFilter } from "./filter.ts";
 import type {
   DeviceClass,
@@ -12,7 +13,7 @@ import type {
   RequestRecord,
   ServerRecord,
 } from "./state.ts";
-import { type PoolDevice, type PoolRequest, PRIORITY_MAX, type Share } from "./types.ts";
+import { COMPUTE_WHOLE, type PoolDevice, type PoolRequest, PRIORITY_MAX, type Share } from "./types.ts";
 
 /** Plans kept for requests that ask for the same; beyond it they are worked out anew. */
 const PLANS_MAX = 4096;
@@ -64,6 +65,10 @@ export function checkRequest(state: PoolState, request: PoolRequest): Refusal | 
   if (!Number.isInteger(priority) || Math.abs(priority) > PRIORITY_MAX) {
     return bad(`The priority [${priority}] is not a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}.`);
   }
+  const { compute = 1 } = request;
+  if (!Number.isInteger(compute) || compute < 1 || compute > COMPUTE_WHOLE) {
+    return bad(`The compute share [${compute / COMPUTE_WHOLE}] is not at least [${1 / COMPUTE_WHOLE}] and at most 1.`);
+  }
   if (request.detached && request.durationMs === undefined) {
     return bad("A detached lease has no heartbeats, so it needs a duration.");
   }
@@ -99,14 +104,14 @@ const roundDown = (bytes: number, unit: number): number => bytes - (bytes % unit
 export function fitSlice(
   request: PoolRequest,
   device: PoolDevice,
-): { sliceBytes: number; overheadBytes: number } | undefined {
+): Pick<Fit, "sliceBytes" | "overheadBytes" | "compute"> | undefined {
   const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = dynamic } = device;
-  const { share, mode = "dynamic" } = request;
+  const { share, mode = "dynamic", compute = 0 } = request;
   const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
   if (mode === "exclusive") {
     if (sharing.mode === "profile") return undefined;
     const sliceBytes = roundDown(most, unit);
-    return sliceBytes > 0 ? { sliceBytes, overheadBytes: memoryBytes - sliceBytes } : undefined;
+    return sliceBytes > 0 ? { sliceBytes, overheadBytes: memoryBytes - sliceBytes, compute: COMPUTE_WHOLE } : undefined;
   }
   if (mode !== sharing.mode) return undefined;
   if (sharing.mode === "profile") {
@@ -116,14 +121,19 @@ export function fitSlice(
     );
     const asked = share.kind === "bytes" ? share.bytes : Math.floor(memoryBytes * share.fraction) - overheadBytes;
     if (sliceBytes <= 0 || asked > sliceBytes || sharing.profileBytes > memoryBytes) return undefined;
-    return { sliceBytes, overheadBytes: sharing.profileBytes - sliceBytes };
+    const part = profileCompute(memoryBytes, sharing.profileBytes);
+    return compute > part ? undefined : { sliceBytes, overheadBytes: sharing.profileBytes - sliceBytes, compute: part };
   }
   const sliceBytes =
     share.kind === "bytes"
       ? roundDown(share.bytes + unit - 1, unit)
       : roundDown(roundDown(Math.floor(memoryBytes * share.fraction), unit) - overheadBytes, unit);
-  return sliceBytes > 0 && sliceBytes <= most ? { sliceBytes, overheadBytes } : undefined;
+  return sliceBytes > 0 && sliceBytes <= most ? { sliceBytes, overheadBytes, compute } : undefined;
 }
+
+/** Each of the equal slices of a device has the same part of its time. */
+export const profileCompute = (memoryBytes: number, profileBytes: number): number =>
+  Math.floor(COMPUTE_WHOLE / Math.max(1, Math.floor(memoryBytes / profileBytes)));
 
 const dynamic = { mode: "dynamic" } as const;
 
@@ -131,12 +141,19 @@ const dynamic = { mode: "dynamic" } as const;
 export const chargeOf = (fit: Fit, slices: number): number =>
   fit.sliceBytes * slices + fit.overheadBytes * Math.min(slices, fit.overheadsMax);
 
-/** How many slices of a request a device with `freeBytes` has room for, at most `max`. */
-export function slicesWithin(fit: Fit, room: { freeBytes: number; max: number }): number {
-  const { sliceBytes, overheadBytes, overheadsMax } = fit;
-  const charged = Math.floor(room.freeBytes / (sliceBytes + overheadBytes));
-  if (charged < overheadsMax) return Math.min(room.max, charged);
-  return Math.min(room.max, Math.floor((room.freeBytes - overheadsMax * overheadBytes) / sliceBytes));
+/** The same, and the time that they take. */
+export const needOf = (fit: Fit, slices: number): Amount => ({
+  bytes: chargeOf(fit, slices),
+  compute: fit.compute * slices,
+});
+
+/** How many slices of a request there is room for, at most `max`. */
+export function slicesWithin(fit: Fit, amount: Amount, max: number): number {
+  const { sliceBytes, overheadBytes, overheadsMax, compute } = fit;
+  const most = compute === 0 ? max : Math.min(max, Math.floor(amount.compute / compute));
+  const charged = Math.floor(amount.bytes / (sliceBytes + overheadBytes));
+  if (charged < overheadsMax) return Math.min(most, charged);
+  return Math.min(most, Math.floor((amount.bytes - overheadsMax * overheadBytes) / sliceBytes));
 }
 
 type Parts = Omit<Plan, "possible" | "key" | "version">;
@@ -146,7 +163,7 @@ function isPossible(state: PoolState, parts: Parts): boolean {
   const roomOn = (fit: Fit | undefined): number => {
     if (fit === undefined) return 0;
     if (parts.perDevice === 1) return 1;
-    return slicesWithin(fit, { freeBytes: fit.class.sample.memoryBytes, max: parts.perDevice });
+    return slicesWithin(fit, allOf(fit.class.sample), parts.perDevice);
   };
   if (parts.narrow !== undefined) return isPossibleOn(parts.narrow, parts, roomOn);
   if (parts.fits.some((fit) => fit.class.largestNest * roomOn(fit) >= parts.count)) return true;
@@ -173,7 +190,8 @@ function isPossibleOn(
 function planKey(request: PoolRequest, memoryMaxBytes: number): string {
   const { share, count, leases = 1, mode, policy, filters, tolerate, avoid } = request;
   const size = share.kind === "bytes" ? `b${share.bytes}` : `f${share.fraction}`;
-  const plain = `${size} ${count} ${leases} ${perDevice(request)} ${mode ?? ""} ${policy ?? ""} ${memoryMaxBytes}`;
+  const most = `${memoryMaxBytes} ${request.compute ?? ""}`;
+  const plain = `${size} ${count} ${leases} ${perDevice(request)} ${mode ?? ""} ${policy ?? ""} ${most}`;
   if (filters === undefined && tolerate === undefined && avoid === undefined) return plain;
   return `${plain} ${JSON.stringify([filters, tolerate, avoid])}`;
 }
@@ -245,6 +263,8 @@ function planWithin(state: PoolState, request: PoolRequest, memoryMaxBytes: numb
     perDevice: perDevice(request),
     costBytes: costs.length === 0 ? 1 : Math.min(...costs),
     costMostBytes: Math.max(0, ...costs),
+    // A device that is empty of leases has all its time, and one of fixed slices has as many parts of it.
+    isComputeBound: request.compute !== undefined && (request.mode ?? "dynamic") === "dynamic",
     policy: request.policy ?? "pack",
     filters,
     narrow: narrowDevices(state, fitOf, filters),

@@ -3,12 +3,14 @@
  * one take its slices and give them back to it. Requests that name one wait in its own line, and in nobody's way; the tenant's other
  * requests for fixed slices are served inside where they can be, and wait for the rest of the pool too.
  */
+import { amountOf, covers, freeOn } from "./amount.ts";
 import { isUsable } from "./head-room.ts";
 import { reserveSlice, unreserveSlice } from "./inventory.ts";
 import { endOf } from "./leases.ts";
 import { OrderedTree } from "./ordered-tree.ts";
 import { deal } from "./placement.ts";
 import { changeHeld, tenantOf } from "./queue.ts";
+
 import type { LeaseRecord, Plan, PoolState, RequestRecord, ReservationRecord, ReservedSlice } from "./state.ts";
 import type { Effect, Reservation, ReservationListing, Slice } from "./types.ts";
 
@@ -20,7 +22,7 @@ export function addReservation(state: PoolState, terms: Reservation): Reservatio
   const slices: ReservedSlice[] = [];
   for (const slice of terms.slices) {
     const device = state.devices.get(slice.deviceId);
-    if (device === undefined || device.removed || device.freeBytes < sizeOf(slice)) continue;
+    if (device === undefined || device.removed || !covers(freeOn(device), amountOf(slice))) continue;
     reserveSlice(device, slice);
     slices.push({ slice, device, lease: undefined });
   }

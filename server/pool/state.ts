@@ -62,6 +62,8 @@ export interface DeviceRecord {
   overheadBytes: number;
   /** In reservations, and not in use by a lease. */
   reservedBytes: number;
+  /** Thousandths of the device's time that are promised to nobody. */
+  freeCompute: number;
   readonly leases: Set<LeaseRecord>;
   cordon: Cordon | undefined;
   /** Its leases have notice to end. */
@@ -81,6 +83,8 @@ export interface Fit {
   readonly overheadBytes: number;
   /** How often it is charged on one device at most. */
   readonly overheadsMax: number;
+  /** Thousandths of the device's time that each slice has. */
+  readonly compute: number;
 }
 
 /** What a request takes on each class of devices; shared by all requests that ask for the same. */
@@ -99,6 +103,8 @@ export interface Plan {
   readonly costBytes: number;
   /** The most that it can take in all: what quotas are compared with. */
   readonly costMostBytes: number;
+  /** Whether a device with the memory may lack the time. */
+  readonly isComputeBound: boolean;
   readonly policy: NonNullable<PoolRequest["policy"]>;
   readonly filters: readonly Filter[];
   /** The only devices that may serve it, where filters tell devices of one class apart. */

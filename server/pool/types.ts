@@ -39,6 +39,9 @@ export interface PoolOptions {
   readonly passesMax?: number;
 }
 
+/** All of a device's time, in the thousandths in which it is promised. */
+export const COMPUTE_WHOLE = 1000;
+
 /** The bound of priorities on both sides of 0. */
 export const PRIORITY_MAX = 100;
 
@@ -142,6 +145,11 @@ export interface PoolRequest {
   readonly avoid?: readonly string[];
   /** The lease ends when it makes no calls for this long; bounded by the pool's `idleMs`. */
   readonly idleMs?: number;
+  /**
+   * Part of each device's time that is promised to the lease, in thousandths: 1 to COMPUTE_WHOLE. Default: none, and a fixed slice has its
+   * part and a whole device has all all the same.
+   */
+  readonly compute?: number;
   /** The reservation to be served inside, and nowhere else; the tenant's own, and the mode is profile. */
   readonly reservation?: string;
   /** When the request was made, if earlier than now: one restored from the store keeps its place in time. Default: now. */
@@ -158,6 +166,8 @@ export interface Slice {
   readonly bytes: number;
   /** Bytes charged beside the slice; stands on the first slice that a lease has on a device. */
   readonly overheadBytes: number;
+  /** Part of the device's time that is promised, in thousandths. Absent: none. */
+  readonly compute?: number;
 }
 
 /** Fixed slices that a tenant holds, whether or not leases use them. */
@@ -384,6 +394,8 @@ export interface DeviceListing {
   readonly overheadBytes: number;
   readonly reservedBytes: number;
   readonly freeBytes: number;
+  /** Thousandths of its time that are promised to nobody. */
+  readonly freeCompute: number;
   /** Ids of the leases with slices here. */
   readonly leases: readonly string[];
   /** Set while nothing new is placed here. */

@@ -61,6 +61,7 @@ const migrations: readonly string[] = [
   `DROP INDEX refusals;
    CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY', 'READ_ONLY');`,
   "ALTER TABLE leases ADD COLUMN token_id TEXT",
+  "ALTER TABLE slices ADD COLUMN compute INTEGER NOT NULL DEFAULT 0",
 ];
 
 /** The version that this program reads and writes. */

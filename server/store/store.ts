@@ -81,12 +81,13 @@ interface SliceRow {
   readonly device_id: string;
   readonly bytes: number;
   readonly overhead_bytes: number;
+  readonly compute: number;
 }
 
 const insertLease = `INSERT INTO leases (id, tenant, name, detached, secret, requested_at, granted_at, ends_at, request_id,
   priority, idle_ms, reservation, secret_hash, token_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const insertSlice =
-  "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes) VALUES (?, ?, ?, ?, ?)";
+  "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes, compute) VALUES (?, ?, ?, ?, ?, ?)";
 const insertPastSize = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
   SELECT lease_id, slice_index, ?1, bytes FROM slices WHERE lease_id = ?2 AND slice_index = ?3 AND bytes <> ?4`;
 const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
@@ -159,8 +160,8 @@ export class Store {
       const start = [id, tenant, name, detached ? 1 : 0, bytesOf(secret), requestedAt, grantedAt, endsAt];
       const { reservation = null, tokenId = null } = lease;
       this.#run(insertLease, ...start, requestId, priority, idleMs, reservation, bytesOf(secretHash), tokenId);
-      for (const slice of lease.slices) {
-        this.#run(insertSlice, id, slice.index, slice.deviceId, slice.bytes, slice.overheadBytes);
+      for (const { index, deviceId, bytes, overheadBytes, compute = 0 } of lease.slices) {
+        this.#run(insertSlice, id, index, deviceId, bytes, overheadBytes, compute);
       }
       this.#run("DELETE FROM requests WHERE id = ?", id);
     });
@@ -248,6 +249,7 @@ export class Store {
         deviceId: row.device_id,
         bytes: row.bytes,
         overheadBytes: row.overhead_bytes,
+        ...(row.compute === 0 ? {} : { compute: row.compute }),
       };
       slices.set(row.lease_id, [...(slices.get(row.lease_id) ?? []), slice]);
     }

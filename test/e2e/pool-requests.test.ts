@@ -170,8 +170,8 @@ describe("explain", () => {
     expect(await pool.explain({ devices: 2, memory: "96MiB" })).toEqual({
       outcome: "granted",
       slices: [
-        { index: 0, deviceId: "null:0", memoryBytes: 96 * MiB, overheadBytes: 0 },
-        { index: 1, deviceId: "null:1", memoryBytes: 96 * MiB, overheadBytes: 0 },
+        { index: 0, deviceId: "null:0", memoryBytes: 96 * MiB, overheadBytes: 0, compute: 0 },
+        { index: 1, deviceId: "null:1", memoryBytes: 96 * MiB, overheadBytes: 0, compute: 0 },
       ],
       warnings: [],
     });

@@ -45,6 +45,8 @@ interface Expected {
   readonly overheadBytes: number;
   /** How often the overhead is charged on one device at most: once for each lease, or for each slice. */
   readonly overheadsMax: number;
+  /** Thousandths of the device's time. */
+  readonly compute: number;
 }
 
 /** Events that change nothing in queue and leases when they have no effects. */
@@ -54,7 +56,7 @@ const floorTo = (bytes: number, unit: number): number => Number((BigInt(bytes) /
 
 /** What one slice of a request must be on a device, worked out anew; undefined when the device can never serve it. */
 export function expectedSlice(request: PoolRequest, device: PoolDevice): Expected | undefined {
-  const { share, mode = "dynamic" } = request;
+  const { share, mode = "dynamic", compute = 0 } = request;
   const overheadsMax = request.leases ?? 1;
   const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = { mode: "dynamic" } } = device;
   const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
@@ -63,20 +65,21 @@ export function expectedSlice(request: PoolRequest, device: PoolDevice): Expecte
   if (mode === "exclusive") {
     if (sharing.mode === "profile" || most < unit) return undefined;
     const bytes = floorTo(most, unit);
-    return { bytes, overheadBytes: memoryBytes - bytes, overheadsMax };
+    return { bytes, overheadBytes: memoryBytes - bytes, overheadsMax, compute: 1000 };
   }
   if (mode !== sharing.mode) return undefined;
   if (sharing.mode === "profile") {
     const { profileBytes } = sharing;
     const bytes = Math.min(floorTo(profileBytes - overheadBytes, unit), floorTo(device.sliceBytesMax, unit));
     const asked = share.kind === "bytes" ? share.bytes : part - overheadBytes;
-    return asked > bytes
+    const time = Math.floor(1000 / Math.floor(memoryBytes / profileBytes));
+    return asked > bytes || compute > time
       ? undefined
-      : { bytes, overheadBytes: profileBytes - bytes, overheadsMax: Number.POSITIVE_INFINITY };
+      : { bytes, overheadBytes: profileBytes - bytes, overheadsMax: Number.POSITIVE_INFINITY, compute: time };
   }
   const wanted =
     share.kind === "bytes" ? floorTo(share.bytes + unit - 1, unit) : floorTo(floorTo(part, unit) - overheadBytes, unit);
-  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, overheadsMax } : undefined;
+  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, overheadsMax, compute } : undefined;
 }
 
 /** Knows only the filters `device.id=X` and `label.K=V`, which is enough for tests of placement. */
@@ -349,6 +352,7 @@ export class Auditor {
       check(slice.index === index, "Slices are numbered in order.");
       const expected = expectedSlice(wish, device);
       check(slice.bytes === expected?.bytes, `Slice [${slice.bytes}] of ${lease.id} is exact.`);
+      check((slice.compute ?? 0) === expected.compute, `Slice [${slice.index}] of ${lease.id} has its part of time.`);
       const isCharged = mode === "profile" || !charged.has(device.id);
       check(slice.overheadBytes === (isCharged ? expected.overheadBytes : 0), "Overhead is charged as promised.");
       charged.add(device.id);
@@ -372,15 +376,16 @@ export class Auditor {
     }
   }
 
-  /** Bytes held on every device, by the books. */
-  held(): Map<string, { granted: number; overhead: number }> {
-    const sums = new Map<string, { granted: number; overhead: number }>();
-    for (const id of this.devices.keys()) sums.set(id, { granted: 0, overhead: 0 });
+  /** Bytes held on every device, and thousandths of its time, by the books. */
+  held(): Map<string, { granted: number; overhead: number; compute: number }> {
+    const sums = new Map<string, { granted: number; overhead: number; compute: number }>();
+    for (const id of this.devices.keys()) sums.set(id, { granted: 0, overhead: 0, compute: 0 });
     for (const account of this.leases.values()) {
       for (const slice of account.slices) {
         const sum = sums.get(slice.deviceId)!;
         sum.granted += slice.bytes;
         sum.overhead += slice.overheadBytes;
+        sum.compute += slice.compute ?? 0;
       }
     }
     return sums;
@@ -392,8 +397,12 @@ export class Auditor {
     const listing = listDevices(this.#pool);
     check(listing.length === this.devices.size, "The pool lists every device.");
     for (const device of listing) {
-      const { granted, overhead } = sums.get(device.device.id)!;
+      const { granted, overhead, compute } = sums.get(device.device.id)!;
       const id = device.device.id;
+      check(compute <= 1000, `Device ${id} promises [${compute}] thousandths of its time.`);
+      const isFixed = device.device.sharing?.mode === "profile";
+      // There what is reserved counts too, which the books of bytes have.
+      check(isFixed || device.freeCompute === 1000 - compute, `Device ${id} has [${device.freeCompute}] time left.`);
       check(
         device.grantedBytes === granted,
         `Device ${id} has [${device.grantedBytes}] granted, the books [${granted}].`,
@@ -460,14 +469,15 @@ export class Auditor {
     for (const [id, device] of this.devices) {
       const slice = expectedSlice(request, device);
       if (slice === undefined || this.closed.has(id)) continue;
-      const { granted, overhead } = sums.get(id)!;
+      const { granted, overhead, compute } = sums.get(id)!;
+      const time = device.sharing?.mode === "profile" ? Number.POSITIVE_INFINITY : 1000 - compute;
       const taken = granted + overhead + (reserved.get(id) ?? 0);
       const free = device.memoryBytes - taken;
       const most = request.sameDevice === true ? request.count * (request.leases ?? 1) : (request.leases ?? 1);
       const takenBy = (count: number): number =>
         slice.bytes * count + slice.overheadBytes * Math.min(count, slice.overheadsMax);
       let room = 0;
-      while (room < most && takenBy(room + 1) <= free) room++;
+      while (room < most && takenBy(room + 1) <= free && slice.compute * (room + 1) <= time) room++;
       rooms.set(device.server ?? "", (rooms.get(device.server ?? "") ?? 0) + room);
     }
     return [...rooms.values()].some((room) => room >= request.count * (request.leases ?? 1));

@@ -61,6 +61,7 @@ const everything: Plan = {
       ...(random() < 0.1 ? { policy: "topology" as const } : {}),
       ...(random() < 0.1 ? { policy: "spread" as const } : {}),
       ...(random() < 0.2 ? { tolerate: ["worn"] } : {}),
+      ...(random() < 0.3 ? { compute: Math.ceil(random() * 600) } : {}),
       ...(random() < 0.05 ? { filters: ["device.id=a1"] } : {}),
     };
     return { fields, workMs };
@@ -117,6 +118,7 @@ export const canaries = [
     plan: { ...everything, plant: "early-shrink" },
   },
   { bug: "a device loses a byte now and then", plan: { ...everything, plant: "lost-bytes" } },
+  { bug: "a device promises more time than it has", plan: { ...everything, plant: "lost-promise" } },
   { bug: "a lease is granted twice", plan: { ...crowded, plant: "double-grant" } },
   { bug: "nothing is kept for the first request, and all may pass it", plan: { ...crowded, plant: "endless-passing" } },
 ] as const satisfies readonly { bug: string; plan: Plan }[];

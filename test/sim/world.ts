@@ -67,7 +67,13 @@ export interface WorldOptions {
   /** How long, on average, an admin leaves the pool alone; 0: no admin. */
   readonly adminMs?: number;
   /** A bug for the checks to find; see main.ts. */
-  readonly plant?: "early-reclaim" | "early-shrink" | "lost-bytes" | "double-grant" | "endless-passing";
+  readonly plant?:
+    | "early-reclaim"
+    | "early-shrink"
+    | "lost-bytes"
+    | "lost-promise"
+    | "double-grant"
+    | "endless-passing";
 }
 
 const KILL_MS_MAX = 2_000;
@@ -251,6 +257,10 @@ class Daemon {
       const decided = decide(this.pool, one, now);
       if (plant === "endless-passing") {
         for (const device of this.pool.headRoom?.devices ?? []) setWithheld(device, false);
+      }
+      if (plant === "lost-promise" && this.events % 1000 === 999) {
+        const promising = [...this.pool.devices.values()].find(({ freeCompute }) => freeCompute < 1000);
+        if (promising !== undefined) promising.freeCompute += 1;
       }
       if (plant === "lost-bytes" && this.events % 1000 === 999) [...this.pool.devices.values()][0]!.freeBytes -= 1;
       this.#auditor.observe(one, decided, now);

@@ -67,6 +67,7 @@ const wish = fc.record({
   filters: fc.constantFrom(undefined, undefined, undefined, ["label.zone=a"], ["device.id=d1"]),
   avoid: fc.constantFrom(undefined, undefined, ["zone"]),
   tolerate: fc.constantFrom(undefined, ["old"]),
+  compute: fc.constantFrom(undefined, undefined, 1, 250, 333, 900, 1000),
 });
 
 /** One step: what happens, to which of the ids known so far, after how much time. */

@@ -12,7 +12,9 @@ describe("an exclusive request", () => {
   it("gets a whole device with nothing withheld and nothing beside it", () => {
     const scenario = new Scenario([device("d", { overheadBytes: 100 * MiB + 1 })]);
     const lease = scenario.lease("a", { mode: "exclusive" });
-    expect(lease.slices).toEqual([{ index: 0, deviceId: "d", bytes: 16 * GiB - 102 * MiB, overheadBytes: 102 * MiB }]);
+    expect(lease.slices).toEqual([
+      { index: 0, deviceId: "d", bytes: 16 * GiB - 102 * MiB, overheadBytes: 102 * MiB, compute: 1000 },
+    ]);
     expect(scenario.request("b", { share: bytes(1), waitMs: 0 })).toMatchObject([
       { kind: "refused", code: "NO_CAPACITY" },
     ]);
@@ -60,6 +62,7 @@ describe("a profile", () => {
         deviceId: "d",
         bytes: 4 * GiB - 100 * MiB,
         overheadBytes: 100 * MiB,
+        compute: 250,
       });
     }
     expect(grantsOf(scenario.request("e", { mode: "profile", share: bytes(1), waitMs: 0 }))).toEqual([]);

@@ -90,6 +90,11 @@ export interface AllocateRequest {
    */
   'leases'?: (number);
   /**
+   * Part of each device's time that is promised to the lease, at least 0.001 and at most 1, counted in thousandths and rounded down. The parts
+   * promised on a device never exceed 1. 0: no promise; in exclusive mode it is all, and a fixed slice has its part in any case.
+   */
+  'compute'?: (number | string);
+  /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.
    */
@@ -181,6 +186,11 @@ export interface AllocateRequest__Output {
    * for processes of one job, each of which needs a lease of its own. Default 1, at most 64.
    */
   'leases': (number);
+  /**
+   * Part of each device's time that is promised to the lease, at least 0.001 and at most 1, counted in thousandths and rounded down. The parts
+   * promised on a device never exceed 1. 0: no promise; in exclusive mode it is all, and a fixed slice has its part in any case.
+   */
+  'compute': (number);
   /**
    * Size of each slice. Exactly one must be set, unless the mode is not dynamic: in exclusive mode it has no effect, and in
    * profile mode a request without it takes a slice of any size.

@@ -98,6 +98,10 @@ export interface Device {
    * Bytes in reservations that no lease has now.
    */
   'reservedBytes'?: (number | string | Long);
+  /**
+   * Part of its time that is promised to nobody, 0 to 1.
+   */
+  'freeCompute'?: (number | string);
 }
 
 /**
@@ -192,4 +196,8 @@ export interface Device__Output {
    * Bytes in reservations that no lease has now.
    */
   'reservedBytes': (number);
+  /**
+   * Part of its time that is promised to nobody, 0 to 1.
+   */
+  'freeCompute': (number);
 }

@@ -67,6 +67,10 @@ export interface QueueEntry {
    * As in the request.
    */
   'leases'?: (number);
+  /**
+   * As in the request.
+   */
+  'compute'?: (number | string);
 }
 
 /**
@@ -133,4 +137,8 @@ export interface QueueEntry__Output {
    * As in the request.
    */
   'leases': (number);
+  /**
+   * As in the request.
+   */
+  'compute': (number);
 }

@@ -22,6 +22,10 @@ export interface Slice {
    * Bytes charged beside it.
    */
   'overheadBytes'?: (number | string | Long);
+  /**
+   * Part of the device's time that is promised. 0: none.
+   */
+  'compute'?: (number | string);
 }
 
 /**
@@ -44,4 +48,8 @@ export interface Slice__Output {
    * Bytes charged beside it.
    */
   'overheadBytes': (number);
+  /**
+   * Part of the device's time that is promised. 0: none.
+   */
+  'compute': (number);
 }
