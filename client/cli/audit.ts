@@ -29,7 +29,7 @@ const columns: readonly Column[] = [
   { title: "FROM", shrinkTo: 9 },
   { title: "ACTION" },
   { title: "OUTCOME" },
-  { title: "DETAILS", shrinkTo: 12 },
+  { title: "DETAILS", isBelow: true },
 ];
 
 export function addAuditCommand(program: Command): void {
@@ -74,8 +74,9 @@ const row = (event: Event): string[] => cells(event).map((text) => text.replace(
 const cells = (event: Event): string[] => [
   new Date(event.atMs).toISOString().slice(0, 19).replace("T", " "),
   event.tenant === "" ? "-" : `${event.tenant}${event.tokenId === "" ? "" : ` (${event.tokenId})`}`,
-  event.address || "the server",
+  // Nobody looks for a port; --json has it.
+  event.address.replace(/:\d+$/, "") || "the server",
   event.action,
   event.outcome || "under way",
-  [event.details === "{}" ? "" : event.details, event.message].filter((text) => text !== "").join(" ") || "-",
+  [event.details === "{}" ? "" : event.details, event.message].filter((text) => text !== "").join(" "),
 ];

@@ -25,7 +25,7 @@ import {
 } from "./options.ts";
 import { note, print, printJson, terminalWidth } from "./output.ts";
 import { interruptible } from "./signals.ts";
-import { formatTable } from "./table.ts";
+import { formatTable, wrapped } from "./table.ts";
 
 const MEMORY_DEFAULT = "256MiB";
 const WIDTH = 80;
@@ -154,18 +154,6 @@ function textOfTable({ columns, rows }: Table): string {
 function textOf(report: ServerReport, tables: readonly Table[], words: readonly string[]): string {
   const { server, endpoint, device } = report;
   const head = `${device.name} (${device.id}) of ${server}, calls over ${endpoint}`;
-  const fitted = (text: string): string => wrapped(text, Math.min(WIDTH, terminalWidth()));
+  const fitted = (text: string): string => wrapped(text, Math.min(WIDTH, terminalWidth())).join("\n");
   return [fitted(head), ...tables.map(textOfTable), words.map(fitted).join("\n")].join("\n\n");
-}
-
-/** Breaks a sentence between words. */
-function wrapped(text: string, width: number): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1)!;
-    if (line === "") lines[lines.length - 1] = word;
-    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(word);
-  }
-  return lines.join("\n");
 }

@@ -8,9 +8,12 @@ export interface Column {
   readonly shrinkTo?: number;
   /** Whether the column is left out where the line is too long even so. Default: never. */
   readonly isOptional?: boolean;
+  /** For the last column: whether it stands whole below its row, indented, where the line is too long for the terminal. Default: never. */
+  readonly isBelow?: boolean;
 }
 
 const GAP = 2;
+const INDENT = "  ";
 
 /** Lines of a table, none longer than `width` unless columns that may not be cut need more. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
@@ -18,6 +21,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   const widths = columns.map((column, index) =>
     rows.reduce((most, row) => Math.max(most, lengthOf(row[index] ?? "")), column.title.length),
   );
+  if (columns.at(-1)!.isBelow && excessOf(widths, width) > 0) return overLastColumn(columns, rows, width);
   if (shrink(columns, widths, width) > 0 && columns.some(({ isOptional }) => isOptional)) {
     const kept = <T>(cells: readonly T[]): T[] => cells.filter((_, index) => columns[index]!.isOptional !== true);
     return formatTable(kept(columns), rows.map(kept), width);
@@ -30,9 +34,24 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   return [line(columns.map((column) => column.title)), ...rows.map(line)].join("\n");
 }
 
+/** The table without its last column, whose cells stand below their rows. */
+function overLastColumn(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
+  const above = rows.map((row) => row.slice(0, -1));
+  const [titles, ...lines] = formatTable(columns.slice(0, -1), above, width).split("\n");
+  const below = rows.map((row) => wrapped(row.at(-1) ?? "", Math.max(1, width - INDENT.length)));
+  return [titles, ...lines.flatMap((line, index) => [line, ...below[index]!.map((text) => INDENT + text)])].join("\n");
+}
+
+/** A text as lines of at most `width` characters, which end between words; a word that is longer is cut. */
+export const wrapped = (text: string, width: number): string[] =>
+  text.match(new RegExp(`.{1,${width}}(?= |$)|.{1,${width}}`, "gu"))?.map((line) => line.trimStart()) ?? [];
+
+const excessOf = (widths: readonly number[], width: number): number =>
+  widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1) - width;
+
 /** Takes what is too much from the widest column that may be cut, one character at a time. Returns what is too much even so. */
 function shrink(columns: readonly Column[], widths: number[], width: number): number {
-  let excess = widths.reduce((sum, each) => sum + each, 0) + GAP * (columns.length - 1) - width;
+  let excess = excessOf(widths, width);
   for (; excess > 0; excess--) {
     let widest = -1;
     for (const [index, column] of columns.entries()) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { launchBrowser } from "./browser.ts";
 
 const [folder = ".local/screenshots", url = "http://127.0.0.1:7462", token = "", ...pages] = process.argv.slice(2);
-const widths = { narrow: [360, 780], usual: [1280, 800], wide: [2560, 1300] } as const;
+const widths = { narrow: [360, 780], tablet: [768, 1024], usual: [1280, 800], wide: [2560, 1300] } as const;
 
 mkdirSync(folder, { recursive: true });
 const browser = await launchBrowser();

@@ -33,6 +33,23 @@ describe("a table", () => {
     expect(formatTable(rates, [["abc", "a name", "1GiB", "9"]], 20)).toBe("ID   NAME    SIZE\nabc  a name  1GiB");
   });
 
+  it("keeps a last column whole that may stand below its row, between words, where a line is too long for it", () => {
+    const log = [
+      { title: "ACTION", shrinkTo: 4 },
+      { title: "DETAILS", isBelow: true },
+    ];
+    const rows = [
+      ["Cordon", "a new fan is due 🙂"],
+      ["Uncordon", ""],
+      ["Drain", "0123456789abcdef"],
+    ];
+    expect(formatTable(log, rows, 40)).toContain("Cordon    a new fan is due 🙂\nUncordon\nDrain");
+    const narrow = ["ACTION", "Cordon", "  a new fan", "  is due 🙂", "Uncordon", "Drain", "  0123456789", "  abcdef"];
+    expect(formatTable(log, rows, 12)).toBe(narrow.join("\n"));
+    expect(formatTable(log, [["Extended", "x"]], 6)).toBe("ACTION\nExten…\n  x");
+    expect(formatTable(log, [["Extended", "x"]], 1)).toContain("\n  x");
+  });
+
   it("never cuts below what is readable, nor columns that must be whole", () => {
     const text = formatTable(columns, [["a-very-long-id-that-matters", "a very long name", "512MiB"]], 10);
     expect(text).toContain("a-very-long-id-that-matters  a ver…  512MiB");

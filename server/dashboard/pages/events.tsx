@@ -40,7 +40,7 @@ function Details({ text }: { readonly text: string }) {
   const fields = fieldsOf(text);
   if (fields === undefined) return <code class="details">{text}</code>;
   return (
-    <span class="details">
+    <span class="details" title={fields.map((field) => field.join(" ")).join(", ")}>
       {fields.map(([name, value]) => (
         <span key={name}>
           <span class="quiet">{name}</span> {value}{" "}
@@ -55,7 +55,7 @@ function fieldsOf(text: string): [string, string][] | undefined {
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null) return undefined;
     return Object.entries(parsed)
-      .filter(([, value]) => value !== "" && value !== 0 && value !== null)
+      .filter(([, value]) => value !== "" && value !== 0 && value !== null && !String(value).endsWith("_UNSPECIFIED"))
       .map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
   } catch {
     return undefined; // A long request is cut in the log.
