@@ -65,7 +65,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const lines = readFileSync(trace, "utf8").trim().split("\n");
     // Over TCP, that is without a line about memory that the server shares.
     expect(lines[0]).toMatch(/ works under the lease \[/);
-    expect(lines[1]).toMatch(/^\d+\.\d+ cuInit CUDA_SUCCESS$/);
+    expect(lines[1]).toMatch(/^\d\d:\d\d:\d\d\.\d{6} \d+\.\d+ cuInit CUDA_SUCCESS$/);
     expect(lines.filter((line) => line.includes(" cuLaunchKernel CUDA_SUCCESS"))).toHaveLength(1);
   });
 

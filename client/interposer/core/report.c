@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINE_BYTES_MAX 1024
@@ -24,9 +25,18 @@ __attribute__((constructor)) static void trace_open(void) {
     else trace_on = 1;
 }
 
+/* The time of day as HH:MM:SS.microseconds, UTC, the same for all processes of the trace. Returns its length. */
+static int write_time(char *line, size_t bytes) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int second = (int)(now.tv_sec % 86400);
+    return snprintf(line, bytes, "%02d:%02d:%02d.%06ld ", second / 3600, second / 60 % 60, second % 60, now.tv_nsec / 1000);
+}
+
 static void write_line(int file, const char *prefix, const char *format, va_list values) {
     char line[LINE_BYTES_MAX];
-    int length = snprintf(line, sizeof line, "%s", prefix);
+    int length = file == trace_file ? write_time(line, sizeof line) : 0;
+    length += snprintf(line + length, sizeof line - (size_t)length, "%s", prefix);
     int text = vsnprintf(line + length, sizeof line - (size_t)length - 1, format, values);
     length += text < 0 ? 0 : text;
     if (length > LINE_BYTES_MAX - 2) length = LINE_BYTES_MAX - 2;

@@ -18,7 +18,7 @@ void trace_refusal(const char *name, const char *why);
 /* Whether SLUICE_TRACE names a file. Set by trace_open(), which runs when the library is loaded. */
 extern int trace_on;
 
-/* One line of the trace: process and thread, then the text. Does nothing without SLUICE_TRACE. */
+/* One line of the trace: time of day (UTC), process and thread, then the text. Does nothing without SLUICE_TRACE. */
 __attribute__((format(printf, 1, 2))) void trace(const char *format, ...);
 
 #endif

@@ -120,7 +120,6 @@ export const NvmlReturn = {
 } as const;
 
 export const NVML_TEMPERATURE_GPU = 0;
-export const NVML_ECC_CORRECTED = 0;
 export const NVML_ECC_UNCORRECTED = 1;
 /** Since the driver was loaded. */
 export const NVML_ECC_VOLATILE = 0;
