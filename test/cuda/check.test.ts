@@ -53,12 +53,17 @@ interface Outcome {
 interface CheckOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly args?: readonly string[];
+  /** Default: true. */
+  readonly hasReport?: boolean;
   /** Sees the running check, and what it has said so far. */
   readonly watch?: (child: ChildProcess, text: string) => void;
 }
 
 /** Runs groups of the check; tells its rows, and what it printed. */
-async function check(groups: string, { env = {}, args: further = [], watch }: CheckOptions = {}): Promise<Outcome> {
+async function check(
+  groups: string,
+  { env = {}, args: further = [], hasReport = true, watch }: CheckOptions = {},
+): Promise<Outcome> {
   const json = join(box, `${groups}.json`);
   rmSync(json, { force: true });
   const library = join(standin.folder, "libcuda.so.1");
@@ -87,7 +92,7 @@ async function check(groups: string, { env = {}, args: further = [], watch }: Ch
       watch?.(child, said);
     });
   });
-  const report = JSON.parse(readFileSync(json, "utf8")) as Report;
+  const report = JSON.parse(hasReport ? readFileSync(json, "utf8") : '{"rows":[],"inventory":{}}') as Report;
   return { rows: report.rows, report, text, code };
 }
 
@@ -142,12 +147,13 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
   }, 60_000);
 
   it("keeps what it has found when it is stopped, and leaves nothing behind", async () => {
-    const { rows, text, code } = await check("memory,end to end", {
+    const { rows, text, code } = await check("neighbours,end to end,driver", {
       watch: (child, said) => {
         if (said.includes("end to end: a slice is exact")) child.kill("SIGTERM");
       },
     });
-    expect(rows.filter(({ group }) => group === "memory").length).toBeGreaterThan(3);
+    expect(rows.filter(({ group }) => group === "driver").length).toBeGreaterThan(20);
+    expect(rows.filter(({ group }) => group === "neighbours")).toEqual([]);
     expect(rows.at(-1)).toMatchObject({ name: "comes to its end", ok: false });
     expect(text).toContain("stopped by SIGTERM");
     expect(code).toBe(1);
@@ -158,6 +164,26 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(rows.filter(({ name }) => name === "the group").map(({ group }) => group)).toEqual(["memory", "neighbours"]);
     expect(code).toBe(1);
   }, 60_000);
+
+  it("gives no group the time of the others, and names the call of the driver that never returns", async () => {
+    const { rows } = await check("driver,neighbours", {
+      args: ["--group-limit", "8"],
+      env: { SLUICE_STANDIN_FAIL: "cuMemcpy3DAsync_v2:9999" },
+    });
+    expect(rows.find(({ name }) => name === "fill memory")?.ok).toBe(true);
+    const hung = expect.objectContaining({
+      group: "driver",
+      note: expect.stringMatching(/its limit of .* ms, at \[copy into it\]$/),
+    });
+    expect(failed(rows)[0]).toEqual(hung);
+    expect(rows.filter(({ group, ok }) => group === "neighbours" && ok === true).length).toBeGreaterThan(1);
+  }, 60_000);
+
+  it("tells how it is called", async () => {
+    const { text, code } = await check("driver", { args: ["--help"], hasReport: false });
+    expect(text).toMatch(/--json FILE.*--limit SECONDS.*end to end +\d+ +the promises.*77 there is no GPU/s);
+    expect(code).toBe(0);
+  });
 
   it("finds a card whose kernels reach the host's memory", async () => {
     const { rows } = await check("neighbours", { env: { SLUICE_STANDIN_ATTRIBUTES: "88:1" } });

@@ -1,7 +1,7 @@
 /**
  * `npm run check:gpu`: holds a real NVIDIA GPU to the promises of the `cuda` device. Needs the built package with its runtime dependencies, and this
  * checkout for the kernels; no network and no compiler. Prints one table; `--json FILE` is written after each group, and when it is stopped. Exit 77: there is no GPU.
- * `--device N` chooses the card, `--only GROUP,GROUP` some of its groups, `--limit SECONDS` the time; with `--quick` the figures mean nothing.
+ * `--help` tells the rest.
  */
 import { execFileSync, type StdioOptions } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -12,9 +12,9 @@ import { parseArgs } from "node:util";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { type Card, type Group, groups, stopServers, warmUp } from "./groups.ts";
+import { type Card, firstGroup, type GroupPlan, groups, stopServers } from "./groups.ts";
 import { takeInventory } from "./inventory.ts";
-import { fullSizes, isTimeOver, killChildren, quickSizes, type Row, setDeadline } from "./job.ts";
+import { beginGroup, fullSizes, isTimeOver, killChildren, leftMs, quickSizes, type Row, setDeadline } from "./job.ts";
 import { lineOf, renderFailures, renderTable, writeJson } from "./report.ts";
 
 const EXIT_NO_GPU = 77;
@@ -65,19 +65,47 @@ interface Outcome {
   inventory: Record<string, string>;
 }
 
+/** What a group has when its time is over to end by itself. */
+const LATE_MS = 10_000;
+
+/** The next row; nothing where the group is held up by what no bound of its own ends. */
+async function nextRow(rows: AsyncGenerator<Row>): Promise<IteratorResult<Row> | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), Math.max(0, leftMs()) + LATE_MS);
+  });
+  const next = rows.next();
+  // Of one that is given up nobody hears any more.
+  next.catch(() => undefined);
+  try {
+    return await Promise.race([next, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function runGroup(
   name: string,
-  group: Group,
+  { run, limitS: plannedS }: GroupPlan,
   { card, outcome }: { card: Card; outcome: Outcome },
 ): Promise<void> {
   const started = performance.now();
   say(`${name} …`);
+  const limitS = card.groupLimitS > 0 ? Math.min(card.groupLimitS, plannedS) : plannedS;
+  beginGroup(limitS * 1000);
+  const rows = run(card);
+  const tooLong = `[${limitS}] seconds of the group are over`;
   try {
-    for await (const row of group(card)) {
-      outcome.rows.push(row);
-      if (row.isCase !== true || row.ok === false) say(`  ${lineOf(row)}`);
-      if (!isTimeOver()) continue;
-      outcome.rows.push({ group: name, name: "the rest of the group", ok: false, note: "the time is over" });
+    for (;;) {
+      const next = await nextRow(rows);
+      if (next?.done === true) break;
+      if (next !== undefined) {
+        outcome.rows.push(next.value);
+        if (next.value.isCase !== true || next.value.ok === false) say(`  ${lineOf(next.value)}`);
+      }
+      if (next !== undefined && leftMs() > 0) continue;
+      const note = isTimeOver() ? "the time is over" : next === undefined ? `${tooLong}, and it does not end` : tooLong;
+      outcome.rows.push({ group: name, name: "the rest of the group", ok: false, note });
       break;
     }
   } catch (error) {
@@ -85,6 +113,8 @@ async function runGroup(
     outcome.rows.push({ group: name, name: "the group comes to its end", ok: false, note: note.slice(0, 600) });
   }
   killChildren();
+  // A group that was left in the middle has its server still.
+  await stopServers();
   outcome.seconds[name] = (performance.now() - started) / 1000;
 }
 
@@ -93,14 +123,39 @@ async function runGroups(
   card: Card,
   { outcome, save }: { outcome: Outcome; save: () => void },
 ): Promise<void> {
-  for (const [name, group] of Object.entries({ start: warmUp, ...groups })) {
+  for (const [name, group] of Object.entries({ start: firstGroup, ...groups })) {
     if (only.length > 0 && name !== "start" && !only.includes(name)) continue;
     if (isTimeOver())
       outcome.rows.push({ group: name, name: "the group", ok: false, note: "not run, for the time is over" });
     else await runGroup(name, group, { card, outcome });
+    // Asked since the start, beside what is not measured.
+    outcome.inventory = await card.inventory;
     save();
   }
   outcome.isComplete = !isTimeOver();
+}
+
+/** How the check is called, for people. */
+function usage(): string {
+  const names = Object.entries({ start: firstGroup, ...groups });
+  const width = Math.max(...names.map(([name]) => name.length));
+  return [
+    "node dist/test/gpu/check.js [OPTION]...   holds an NVIDIA GPU to the promises of the cuda device, and measures it",
+    "",
+    "  --json FILE           write what is found there, anew after each group",
+    "  --device N            the card, by its index in PCI order (default: 0)",
+    "  --only GROUP,GROUP    these groups alone",
+    `  --limit SECONDS       end after this time; 0: no end (default: ${LIMIT_S})`,
+    "  --group-limit SECONDS no group has more than this",
+    "  --quick               see that everything runs; the figures mean nothing",
+    "",
+    "Groups, in their order, and the seconds that each has at most:",
+    ...names.map(([name, { limitS, does }]) => `  ${name.padEnd(width)}  ${String(limitS).padStart(3)}  ${does}`),
+    "",
+    "Needs the driver (for CUDA 12.4 or later), Node and this folder; no network, no compiler. Makes one card do; what needs two says so.",
+    "Exit codes: 0 all is well, 1 something failed or a bar is missed, 2 bad usage, 77 there is no GPU, and a sentence says why.",
+    "",
+  ].join("\n");
 }
 
 function readArguments() {
@@ -110,20 +165,29 @@ function readArguments() {
       device: { type: "string", default: "0" },
       only: { type: "string", default: "" },
       limit: { type: "string", default: String(LIMIT_S) },
+      "group-limit": { type: "string", default: "0" },
       quick: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
   const only = values.only.split(",").filter((name) => name !== "");
   const unknown = only.find((name) => !Object.hasOwn(groups, name));
   if (unknown !== undefined) throw new Error(`There is no group [${unknown}]; there are [${Object.keys(groups)}].`);
-  const limitS = Number(values.limit);
-  if (!(limitS >= 0)) throw new Error(`The time [${values.limit}] is no number of seconds.`);
+  const [limitS, groupLimitS] = [values.limit, values["group-limit"]].map((text) => {
+    if (Number(text) >= 0) return Number(text);
+    throw new Error(`The time [${text}] is no number of seconds.`);
+  }) as [number, number];
   const json = values.json === undefined ? undefined : resolve(values.json);
-  return { only, json, limitS, device: values.device, sizes: values.quick ? quickSizes : fullSizes };
+  const { device, help } = values;
+  return { only, json, limitS, groupLimitS, device, help, sizes: values.quick ? quickSizes : fullSizes };
 }
 
 async function main(): Promise<number> {
-  const { only, json, limitS, device: wanted, sizes } = readArguments();
+  const { only, json, limitS, groupLimitS, device: wanted, help, sizes } = readArguments();
+  if (help) {
+    process.stdout.write(usage());
+    return 0;
+  }
   let device: DeviceDescription;
   try {
     device = (await cudaDriver.discover(wanted))[0]!;
@@ -148,7 +212,7 @@ async function main(): Promise<number> {
   process.once("exit", keepCompiled());
   const { name, details } = device;
   say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
-  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false, inventory: await takeInventory() };
+  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false, inventory: {} };
   const save = (): void => {
     try {
       if (json !== undefined) writeJson(json, outcome);
@@ -175,7 +239,7 @@ async function main(): Promise<number> {
       void stopServers().finally(() => process.exit(1));
     });
   }
-  await runGroups(only, { device, sizes }, { outcome, save });
+  await runGroups(only, { device, sizes, groupLimitS, inventory: takeInventory() }, { outcome, save });
   tell();
   return outcome.rows.some(({ ok }) => ok === false) ? 1 : 0;
 }

@@ -30,6 +30,10 @@ const WORKERS = Math.min(6, Math.max(1, Math.floor(availableParallelism() / 2)))
 export interface Card {
   readonly device: DeviceDescription;
   readonly sizes: Sizes;
+  /** No group has more seconds than this; 0: those of its plan. */
+  readonly groupLimitS: number;
+  /** What the machine's own tools say, some time after the start. */
+  readonly inventory: Promise<Record<string, string>>;
 }
 
 export type Group = (card: Card) => AsyncGenerator<Row>;
@@ -73,7 +77,9 @@ export async function stopServers(): Promise<void> {
 }
 
 async function openServer(...args: string[]): Promise<TestServer> {
-  const server = await startServer({ args, startMsMax: withinTime(START_LIMIT_MS) });
+  // What a check that failed has left borrowed must not hold up the end.
+  const all = ["--grace", "1s", ...args];
+  const server = await startServer({ args: all, startMsMax: withinTime(START_LIMIT_MS) });
   servers.add(server);
   void server.exited.then(() => servers.delete(server));
   return server;
@@ -113,7 +119,7 @@ async function bounded<T>(limitMs: number, work: Promise<T>): Promise<T> {
 }
 
 /** Has the driver do for the first time what it keeps memory for afterwards, so that this counts as nobody's leak. */
-export async function* warmUp({ device }: Card): AsyncGenerator<Row> {
+async function* warmUp({ device }: Card): AsyncGenerator<Row> {
   const group = "start";
   const cold = await usedBytes(device);
   const { failure } = await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
@@ -144,6 +150,7 @@ export async function* warmUp({ device }: Card): AsyncGenerator<Row> {
 /** The driver's own calls, step by step. */
 async function* checkDriver({ device }: Card): AsyncGenerator<Row> {
   const group = "driver";
+  // Where a step never returns, those before it are told all the same.
   const failure = yield* rowsOf({ kind: "ladder", device: device.id }, START_LIMIT_MS);
   if (failure !== undefined) yield { group, name: "the steps come to their end", ok: false, ...noteOf(failure) };
 }
@@ -370,15 +377,42 @@ async function* checkPrograms({ device }: Card): AsyncGenerator<Row> {
   yield leakRow(group, await leftOver(device, before));
 }
 
+export interface GroupPlan {
+  readonly run: Group;
+  /** One that a card holds up must leave time to the others. In seconds; several times what a healthy card takes. */
+  readonly limitS: number;
+  /** What it does, for people. */
+  readonly does: string;
+}
+
+/** What every run begins with. */
+export const firstGroup: GroupPlan = {
+  run: warmUp,
+  limitS: 120,
+  does: "always runs: a first slice, what memory the driver keeps from then on, whether kernels reach the memory of their process",
+};
+
 /** In the order in which they run: what decides first, and what takes longest last. */
-export const groups: Readonly<Record<string, Group>> = {
-  driver: checkDriver,
-  memory: checkMemory,
-  neighbours: checkNeighbours,
-  "end to end": checkPromises,
-  remote: checkRemote,
-  speed: checkSpeed,
-  kernels: checkKernels,
-  programs: checkPrograms,
-  "remote kernels": checkRemoteKernels,
+export const groups: Readonly<Record<string, GroupPlan>> = {
+  driver: { run: checkDriver, limitS: 60, does: "the driver's calls that the cuda device makes, one by one" },
+  remote: {
+    run: checkRemote,
+    limitS: 120,
+    does: "launches, copies, a product, a training step: borrowed and local; the bars",
+  },
+  "end to end": { run: checkPromises, limitS: 180, does: "the promises of a lease through a real server, one by one" },
+  memory: {
+    run: checkMemory,
+    limitS: 90,
+    does: "a slice filled until kill -9, zeros for the next, a slice beyond the card",
+  },
+  neighbours: { run: checkNeighbours, limitS: 60, does: "two leases, one of which faults" },
+  speed: { run: checkSpeed, limitS: 120, does: "the device room against bare driver calls" },
+  kernels: { run: checkKernels, limitS: 180, does: "every PTX fixture, a fatbin, NVRTC, textures and surfaces" },
+  programs: { run: checkPrograms, limitS: 180, does: "unmodified CUDA programs, where there is nvcc" },
+  "remote kernels": {
+    run: checkRemoteKernels,
+    limitS: 240,
+    does: "every PTX fixture once more, through server and client",
+  },
 };

@@ -67,6 +67,8 @@ export type Reply =
   | { readonly kind: "case"; readonly position: number; readonly error?: string; readonly milliseconds: number }
   | { readonly kind: "number"; readonly value: number | undefined }
   | { readonly kind: "ready" }
+  /** What it begins now, so that one that never ends has a name. */
+  | { readonly kind: "doing"; readonly what: string }
   | { readonly kind: "failed"; readonly error: string }
   /** The job has come to its end; the process dies by SIGKILL in any case. */
   | { readonly kind: "done" };
@@ -79,17 +81,26 @@ export interface Child {
 }
 
 const running = new Set<ChildProcess>();
-let deadline = Number.POSITIVE_INFINITY;
+/** By `performance.now()`: of the whole check, and of the group that runs. */
+const deadlines = { check: Number.POSITIVE_INFINITY, group: Number.POSITIVE_INFINITY };
 
 /** From now on no job runs for longer than until then, by `performance.now()`. */
 export function setDeadline(atMs: number): void {
-  deadline = atMs;
+  deadlines.check = atMs;
 }
 
-export const isTimeOver = (): boolean => performance.now() > deadline;
+/** The same for the jobs of one group, which begins now; until the next begins. */
+export function beginGroup(limitMs: number): void {
+  deadlines.group = performance.now() + limitMs;
+}
+
+export const isTimeOver = (): boolean => performance.now() > deadlines.check;
+
+/** What is left for the group that runs, in milliseconds; less than 0 when it should have ended. */
+export const leftMs = (): number => Math.min(deadlines.check, deadlines.group) - performance.now();
 
 /** A bound for work that may take `limitMs`, or what is left of the time, and a second in any case. */
-export const withinTime = (limitMs: number): number => Math.min(limitMs, Math.max(1_000, deadline - performance.now()));
+export const withinTime = (limitMs: number): number => Math.min(limitMs, Math.max(1_000, leftMs()));
 
 export function killChildren(): void {
   for (const child of running) child.kill("SIGKILL");
@@ -164,7 +175,8 @@ export function failureOf(replies: readonly Reply[], status: string): string | u
     if (reply.kind === "failed") return reply.error;
     if (reply.kind === "done") return undefined;
   }
-  return `the process ended with ${status}`;
+  const doing = replies.findLast((reply) => reply.kind === "doing");
+  return `the process ended with ${status}${doing === undefined ? "" : `, at [${doing.what}]`}`;
 }
 
 /** Waits until the child says that it is ready; false when it ends before, or does not in time. */

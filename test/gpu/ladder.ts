@@ -7,7 +7,7 @@ import { ArrayFlag, describeArray, describeCopy } from "../../server/device/cuda
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { type CudaLibrary, errorName, loadCuda } from "../../server/device/cuda/library.ts";
 import { addressOf } from "../../server/device/cuda/symbols.ts";
-import { describeArrayResource } from "../../server/device/cuda/texture.ts";
+import { describeArrayResource, describeMemory } from "../../server/device/cuda/texture.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { StagingFile } from "../../server/executor/staging-file.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
@@ -18,27 +18,43 @@ const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
 const group = "driver";
 
+/** Hears of every step before and after it: one that never returns is known too. */
+export interface Listener {
+  readonly begin: (name: string) => void;
+  readonly tell: (row: Row) => void;
+}
+
 class Ladder {
   readonly library: CudaLibrary;
   readonly rows: Row[] = [];
+  readonly #begin: (name: string) => void;
+  readonly #tell: (row: Row) => void;
 
-  constructor(library: CudaLibrary) {
+  constructor(library: CudaLibrary, { begin, tell }: Listener) {
     this.library = library;
+    this.#begin = begin;
+    this.#tell = tell;
+  }
+
+  add(row: Row): void {
+    this.rows.push(row);
+    this.#tell(row);
   }
 
   /** One call. What fails is told and the next step is tried all the same. */
   step(name: string, call: () => number, note?: () => string): boolean {
+    this.#begin(name);
     const started = performance.now();
     const result = call();
     const value = performance.now() - started;
     const said = result === 0 ? note?.() : `${result} ${errorName(this.library.api, result)}`;
-    this.rows.push({ group, name, ok: result === 0, value, unit: "ms", isCase: true, ...(said ? { note: said } : {}) });
+    this.add({ group, name, ok: result === 0, value, unit: "ms", isCase: true, ...(said ? { note: said } : {}) });
     return result === 0;
   }
 
   /** A fact that is neither good nor bad. */
   fact(name: string, fact: { value?: number; unit?: string; note?: string }): void {
-    this.rows.push({ group, name, ...fact });
+    this.add({ group, name, ...fact });
   }
 
   gigabytesPerSecond(name: string, byteCount: number): void {
@@ -160,13 +176,90 @@ function useArrays(ladder: Ladder, device: number, { address }: Space): void {
   }
 }
 
+/** Two pieces side by side are one range to whoever uses it: on that a slice relies, whose memory comes in many. */
+function usePieces(ladder: Ladder, device: number): void {
+  const { api } = ladder.library;
+  const granule = 2 * MiB;
+  const [address, handle] = [new BigUint64Array(1), new BigUint64Array(1)];
+  const hint = ARENA_BASE + ARENA_STRIDE_BYTES;
+  if (!ladder.step("reserve addresses for two pieces", () => api.cuMemAddressReserve(address, 2 * granule, 0, hint, 0)))
+    return;
+  const base = Number(address[0]);
+  for (const at of [base, base + granule]) {
+    const place = (): number =>
+      api.cuMemCreate(handle, granule, allocationProperties(device), 0) ||
+      api.cuMemMap(at, granule, 0, handle[0]!, 0) ||
+      api.cuMemSetAccess(at, granule, accessDescription(device), 1) ||
+      api.cuMemRelease(handle[0]!);
+    if (!ladder.step("map a piece", place)) return;
+  }
+  const half = granule / 2;
+  const within = base + half;
+  const bytes = Uint8Array.from({ length: granule }, (_, index) => (index * 2_654_435_761) >>> 24);
+  const found = new Uint8Array(granule);
+  const waited = (result: number): number => result || api.cuCtxSynchronize();
+  ladder.step("fill across two pieces", () => waited(api.cuMemsetD32Async(base, 0xa5a5_a5a5, granule / 2, 0)));
+  const [from, to] = [addressOf(bytes), addressOf(found)];
+  ladder.step("copy to the device across two pieces", () => waited(api.cuMemcpyHtoDAsync_v2(within, from, granule, 0)));
+  // Overlapping by nothing: what is behind the border goes to the beginning.
+  const onDevice = (): number => waited(api.cuMemcpyDtoDAsync_v2(base, base + granule, half, 0));
+  ladder.step("copy from piece to piece", onDevice);
+  ladder.step("copy from the device across two pieces", () => waited(api.cuMemcpyDtoHAsync_v2(to, within, granule, 0)));
+  const isSame = Buffer.compare(bytes, found) === 0;
+  ladder.add({ group, name: "bytes across two pieces are as they were written", ok: isSame });
+  const texture = new BigUint64Array(1);
+  const layout = { address: within, format: 32, channels: 1, width: granule / 4, height: 0, depth: 0 } as const;
+  const resource = describeMemory({ resource: "linear", layout: { ...layout, layers: 0, rowBytes: 0, planeBytes: 0 } });
+  const result = api.cuTexObjectCreate(texture, resource, new Uint8Array(104), null);
+  ladder.fact("a texture across two pieces", {
+    note: result === 0 ? "can be made" : `${result} ${errorName(api, result)}`,
+  });
+  if (result === 0) api.cuTexObjectDestroy(texture[0]!);
+  for (const at of [base, base + granule]) ladder.step("unmap a piece", () => api.cuMemUnmap(at, granule));
+  ladder.step("free the addresses of two pieces", () => api.cuMemAddressFree(base, 2 * granule));
+}
+
+const freeBytes = ({ library: { api } }: Ladder): number => {
+  const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+  return api.cuMemGetInfo_v2(left, total) === 0 ? Number(left[0]) : Number.NaN;
+};
+
+/** A kernel whose threads have local memory of their own, at places that no compiler knows beforehand. */
+export const localKernel = (bytes: number): string => `.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry empty() {
+  .local .align 4 .b8 own[${bytes}];
+  .reg .b32 %r<4>; .reg .b64 %rd<5>; .reg .pred %p<2>;
+  mov.u64 %rd1, own;
+  mov.u32 %r1, %ctaid.x; mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2; st.local.u32 [%rd3], %r1;
+  mov.u32 %r2, %tid.x; mul.wide.u32 %rd2, %r2, 4; add.s64 %rd4, %rd1, %rd2; ld.local.u32 %r3, [%rd4];
+  setp.eq.u32 %p1, %r3, 2147400000; @%p1 trap;
+  ret;
+}`;
+
+/** What the driver takes for the local memory of all threads, within and beyond what a context is said to come with. */
+function useLocalMemory(ladder: Ladder): void {
+  const { api } = ladder.library;
+  for (const bytes of [512, 4096]) {
+    const [module, functions] = [new BigUint64Array(1), new BigUint64Array(1)];
+    const load = (): number =>
+      api.cuModuleLoadDataEx(module, Buffer.from(`${localKernel(bytes)}\0`), 0, null, null) ||
+      api.cuModuleEnumerateFunctions(functions, 1, module[0]!) ||
+      api.cuFuncLoad(functions[0]!);
+    if (!ladder.step(`load a kernel with ${bytes} bytes of local memory`, load)) continue;
+    const before = freeBytes(ladder);
+    const run = (): number =>
+      api.cuLaunchKernel(functions[0]!, 1, 1, 1, 32, 1, 1, 0, 0, null, null) || api.cuCtxSynchronize();
+    ladder.step("run it", run);
+    ladder.fact(`memory that its threads take`, { unit: "B", value: before - freeBytes(ladder) });
+    ladder.step("unload it", () => api.cuModuleUnload(module[0]!));
+  }
+}
+
 /** What a module takes of the card besides the arena: whether variables count at once, and how long a first compilation takes. */
 function loadModules(ladder: Ladder): void {
   const { api } = ladder.library;
-  const free = (): number => {
-    const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
-    return api.cuMemGetInfo_v2(left, total) === 0 ? Number(left[0]) : Number.NaN;
-  };
   const text = (source: string): Uint8Array => Buffer.from(`${source}\0`);
   const large = `.version 7.0\n.target sm_75\n.address_size 64\n.visible .global .align 4 .b8 large[${128 * MiB}];
     .visible .entry touch() { .reg .b64 %rd<2>; mov.u64 %rd1, large; st.global.u8 [%rd1], 1; ret; }`;
@@ -175,10 +268,10 @@ function loadModules(ladder: Ladder): void {
     ["a variable of 128 MiB", large],
   ] as const) {
     const module = new BigUint64Array(1);
-    const before = free();
+    const before = freeBytes(ladder);
     const load = (): number => api.cuModuleLoadDataEx(module, text(source), 0, null, null);
     if (!ladder.step(`load ${name}`, load)) continue;
-    ladder.fact(`memory that ${name} takes`, { unit: "B", value: before - free() });
+    ladder.fact(`memory that ${name} takes`, { unit: "B", value: before - freeBytes(ladder) });
     const count = new Uint32Array(1);
     ladder.step(
       "count kernels",
@@ -198,16 +291,16 @@ function loadModules(ladder: Ladder): void {
 }
 
 /** All of it, from the driver's start to its end. Leaves a context behind that ends with the process. */
-export function climb({ id }: DeviceDescription): Row[] {
+export function climb({ id }: DeviceDescription, listener: Listener): void {
   const started = performance.now();
   const library = loadCuda();
-  const ladder = new Ladder(library);
+  const ladder = new Ladder(library, listener);
   ladder.fact("start of the driver", { unit: "ms", value: performance.now() - started });
   const { api } = library;
   const device = listOrdinals(library)[Number(id.split(":")[1])]!;
   const [context, left, total] = [new BigUint64Array(1), new BigUint64Array(1), new BigUint64Array(1)];
   ladder.step("set the context's flags", () => api.cuDevicePrimaryCtxSetFlags_v2(device, 4));
-  if (!ladder.step("make a context", () => api.cuDevicePrimaryCtxRetain(context, device))) return ladder.rows;
+  if (!ladder.step("make a context", () => api.cuDevicePrimaryCtxRetain(context, device))) return;
   ladder.step("make it current", () => api.cuCtxSetCurrent(context[0]!));
   const memory = (): string => `${left[0]} of ${total[0]} bytes are free`;
   ladder.step("ask for free memory", () => api.cuMemGetInfo_v2(left, total), memory);
@@ -222,11 +315,12 @@ export function climb({ id }: DeviceDescription): Row[] {
   const space = mapMemory(ladder, device, byteCount);
   if (space !== undefined) useMemory(ladder, space);
   if (space !== undefined) useArrays(ladder, device, space);
+  usePieces(ladder, device);
   loadModules(ladder);
+  useLocalMemory(ladder);
   if (space !== undefined) {
     ladder.step("unmap memory", () => api.cuMemUnmap(space.address, byteCount));
     ladder.step("release memory", () => api.cuMemRelease(space.handle));
     ladder.step("free addresses", () => api.cuMemAddressFree(space.address, byteCount));
   }
-  return ladder.rows;
 }

@@ -168,8 +168,14 @@ async function* measureProduct({ slice, base, sizes }: Bench): AsyncGenerator<Ro
 const ones = { f32: [4, 0x3f80_0000], tf32: [4, 0x3f80_0000], f16: [2, 0x3c00], bf16: [2, 0x3f80] } as const;
 
 /** The same product by cuBLASLt, in each of its types; every element must be exact, since all factors are 1. */
-async function* measureLibraryProducts({ slice, base, sizes }: Bench): AsyncGenerator<Row> {
+async function* measureLibraryProducts({ slice, base, local, sizes }: Bench): AsyncGenerator<Row> {
   const n = sizes.product;
+  const free = (): number => {
+    const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+    local.check(local.api.cuMemGetInfo_v2(left, total), "tell the free memory");
+    return Number(left[0]);
+  };
+  const before = free();
   for (const [type, [width, one]] of Object.entries(ones) as [keyof typeof ones, readonly [2 | 4, number]][]) {
     const name = `${n} x ${n} product of ${type} by cuBLASLt`;
     const operand = (index: number): MatrixOperand => ({
@@ -199,6 +205,8 @@ async function* measureLibraryProducts({ slice, base, sizes }: Bench): AsyncGene
       yield { group: "speed", name, note: error.message };
     }
   }
+  const note = "its workspace of 32 MiB, and what it loads";
+  yield { group: "speed", name: "memory that products take", unit: "MiB", value: (before - free()) / MiB, note };
 }
 
 /** The driver's own copies of ordinary memory, which is what a program that does not think of it gets. */

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import type { Row } from "./job.ts";
+import { type Row, withinTime } from "./job.ts";
 
 const group = "programs";
 const COMPILE_MS_MAX = 60_000;
@@ -30,7 +30,8 @@ function run(
 ): Promise<Outcome> {
   return new Promise((done) => {
     const env = { ...process.env, ...options.env };
-    execFile(command, args, { env, timeout: options.limitMs, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
+    const timeout = withinTime(options.limitMs);
+    execFile(command, args, { env, timeout, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
       done({ code: error === null ? "0" : String(error.code ?? error.signal ?? error.message), stdout, stderr });
     });
   });
@@ -51,7 +52,7 @@ function borrow(command: readonly string[], { server, caches }: Places, limitMs 
 }
 
 interface Places {
-  /** Folder of the toolkit's libraries. */
+  /** Folders of the toolkit's libraries, with colons between them. */
   readonly library: string;
   /** HOST:PORT. */
   readonly server: string;
@@ -115,7 +116,10 @@ export async function* comparePrograms(server: string, capability: string): Asyn
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), "sluice-check-programs-"));
-  const places = { library: join(dirname(dirname(nvcc)), "lib64"), server, caches: folder };
+  const toolkit = dirname(dirname(nvcc));
+  // As toolkits have it, and as Python's packages do.
+  const library = [join(toolkit, "lib64"), join(toolkit, "lib")].join(":");
+  const places = { library, server, caches: folder };
   try {
     const names = readdirSync(sources).filter((name) => name.endsWith(".cu"));
     const code = [`arch=compute_${capability},code=sm_${capability}`, "arch=compute_75,code=compute_75"];

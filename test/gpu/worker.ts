@@ -322,7 +322,13 @@ async function main(): Promise<void> {
   } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));
   else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job));
   else if (job.kind === "ladder") {
-    for (const row of climb(await describeDevice())) await tell({ kind: "row", row });
+    const sent: Promise<void>[] = [];
+    // Each message is on its way before the next step: one that hangs holds up the event loop.
+    climb(await describeDevice(), {
+      begin: (what) => void sent.push(tell({ kind: "doing", what })),
+      tell: (row) => void sent.push(tell({ kind: "row", row })),
+    });
+    await Promise.all(sent);
   } else if (job.kind === "fatbin") await checkFatbin();
   else if (job.kind === "hold") await hold(job.bytes);
   else if (job.kind === "borrow") await borrow(job.server, job.bytes);
