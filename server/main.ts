@@ -32,6 +32,7 @@ import { poolService } from "./control/pool-service.ts";
 import { PoolWatch } from "./control/pool-watch.ts";
 import { StandardServices } from "./control/standard-services.ts";
 import type { DeviceDescription, DeviceHealth } from "./device/device.ts";
+import { Hangups, nextSignal, npmGone, parentGone } from "./ending.ts";
 import { ControlFolders } from "./executor/control-folder.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
 import { DeviceMonitor } from "./health/device-monitor.ts";
@@ -160,6 +161,9 @@ class Daemon {
   readonly #standard = new StandardServices();
   readonly #readiness = new Readiness(this.#standard);
   #adminPort: AdminPort | undefined;
+  #hangups: Hangups | undefined;
+  /** Watched from the beginning: it may be gone before the doors are open. */
+  readonly #starterGone = Promise.race([parentGone(), npmGone()]);
   readonly #grpc = new GrpcServer(grpcBounds);
   readonly #grpcListener: GrpcListener;
 
@@ -286,8 +290,7 @@ class Daemon {
   /** Opens the doors and says so on stdout. */
   async start(): Promise<void> {
     const config = this.#config;
-    // Without TLS a terminal that closes ends the server, as it always did.
-    if (config.tls !== undefined) process.on("SIGHUP", this.#renewCertificates);
+    this.#hangups = new Hangups(config.tls === undefined ? undefined : this.#renewCertificates);
     this.#makeFirstToken();
     this.#warnOfOpening();
     const opened = await bound("data", config.data, () => this.#dataDoors.open(config.data));
@@ -405,12 +408,13 @@ class Daemon {
   }
 
   /**
-   * Waits for SIGTERM or SIGINT, or the end of the parent that it was forked by, and lets running leases finish within the grace; a second
-   * one ends at once. SIGUSR2 leaves leases, queue and executors to the next server at once, as a crash does.
+   * Waits for SIGTERM or SIGINT, or the end of the parent that it was forked by, of npx, or of its terminal, and lets running leases finish
+   * within the grace; a second signal ends at once. SIGUSR2 leaves leases, queue and executors to the next server at once, as a crash does.
    */
   async untilStopped(): Promise<void> {
     const { graceMs } = this.#config;
-    const signal = await Promise.race([nextSignal("SIGTERM", "SIGINT", "SIGUSR2"), parentGone()]);
+    const signals = nextSignal("SIGTERM", "SIGINT", "SIGUSR2");
+    const signal = await Promise.race([signals, this.#hangups!.ending, this.#starterGone]);
     if (signal === "SIGUSR2") {
       this.#readiness.stopping();
       this.#log.info({ signal }, "Leaving: leases go on, for the next server");
@@ -429,7 +433,7 @@ class Daemon {
 
   /** Closes every door that is open and ends the spare executors. */
   async close(): Promise<void> {
-    process.off("SIGHUP", this.#renewCertificates);
+    this.#hangups?.close();
     await this.#monitor.close();
     this.#dataDoors.close();
     this.#grpcListener.close();
@@ -467,26 +471,4 @@ async function bound<T>(option: string, address: Endpoint, bind: () => Promise<T
       `The address [${written(address)}] of [${option}] cannot be bound [${why}].`,
     );
   }
-}
-
-/** Resolves when the Node program that forked this one closes the channel between them, or is gone. Never without such a channel. */
-function parentGone(): Promise<"disconnect"> {
-  return new Promise((resolve) => {
-    const { connected } = process as { readonly connected?: boolean };
-    if (connected === false) resolve("disconnect");
-    else if (connected) process.once("disconnect", () => resolve("disconnect"));
-  });
-}
-
-function nextSignal(...names: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    const stop = (signal: NodeJS.Signals): void => {
-      // Not before the next wait for a signal has begun, or one in between would end the process.
-      setImmediate(() => {
-        for (const name of names) process.off(name, stop);
-      });
-      resolve(signal);
-    };
-    for (const name of names) process.on(name, stop);
-  });
 }
