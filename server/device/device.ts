@@ -216,6 +216,20 @@ export interface DeviceSlice {
    * else's. Throws OUT_OF_MEMORY, and then the size is as it was. Absent where the size is fixed.
    */
   resize?(arenaBytes: number): void | Promise<void>;
+  /**
+   * Gives the arena's memory back to the device, with all that it holds, and keeps the rest: addresses, modules with their variables, streams, events,
+   * textures. Called when nothing is under way; until `retakeMemory` only that, `isBusy`, `deviceTimeMs` and `close` are called. Throws what the device
+   * says, and then nothing is given back. Absent where memory cannot be given back.
+   */
+  releaseMemory?(): void | Promise<void>;
+  /** Takes the memory again, at the same addresses, zeroed. Throws OUT_OF_MEMORY, and then nothing is taken. */
+  retakeMemory?(): void | Promise<void>;
+  /**
+   * Memory as it is, without regard to what stands for it elsewhere, for whoever saves it and brings it back; when they resolve they are done. Absent
+   * where `read` and `write` do just that.
+   */
+  readAsIs?(address: number, into: Uint8Array): Promise<void>;
+  writeAsIs?(address: number, data: Uint8Array): Promise<void>;
   /** `data` is valid only during the call. What `place` returned for the same range is there already. */
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void>;
   /** Reads `into.byteLength` bytes; resolves once they are there. */

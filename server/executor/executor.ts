@@ -3,7 +3,7 @@
  * other. Each session begins with fresh devices. Knows no channel: messages go out through the function it is given.
  */
 import type { Socket } from "node:net";
-import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { encodeWelcome, FINGERPRINT, FrameKind } from "../../shared/generated/calls.ts";
 import { messageFrame } from "../../shared/wire/frame.ts";
 import type { DeviceSlice } from "../device/device.ts";
@@ -17,6 +17,7 @@ import {
   type ToExecutor,
 } from "./control-messages.ts";
 import { loadDriver } from "./drivers.ts";
+import { Parking, type Work } from "./parking.ts";
 import { Session } from "./session.ts";
 import { UsageCounter } from "./usage.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -33,8 +34,6 @@ const LOADING_MS_MAX = 600_000;
 /** A connection that is silent so long is asked whether it still is one. */
 const KEEP_ALIVE_MS = 10_000;
 
-const cannotPark = { code: "UNSUPPORTED", message: "This version of the server keeps leases running." } as const;
-
 export interface ExecutorOptions {
   readonly send: (message: FromExecutor) => void;
   /** Called when it takes its lease, before anything else happens for that. */
@@ -43,6 +42,10 @@ export interface ExecutorOptions {
   readonly onOrphaned?: (usage: ExecutorUsage) => void;
   /** Runs once before it says that it is ready, while `wanted` says so; no session begins before it has settled. Default: nothing. */
   readonly rehearse?: (wanted: () => boolean) => Promise<void>;
+  /** Where what a suspended lease holds is saved, unless the daemon names another folder. Default: it can not be suspended. */
+  readonly savesIn?: string;
+  /** The lease cannot go on, and its client has been told: the process is to end when all that was sent is on its way. */
+  readonly onFailed?: () => void;
   /** As a session's. Default: it does. */
   readonly waitsBehindAnswers?: boolean;
 }
@@ -53,9 +56,9 @@ export class Executor {
   readonly #warn = (message: string): void => this.#send({ kind: "log", level: "warn", message });
   #assignment: Assignment | undefined;
   #cache: ContentCache | undefined;
-  #session: Session | undefined;
-  /** Of the session. */
-  #work: Workspace | undefined;
+  /** The session that there is. */
+  #current: Work | undefined;
+  readonly #parking: Parking;
   #toldCalls = 0;
   #toldBusy = false;
   /** Of the session, from the message that brings it to its end. */
@@ -69,6 +72,10 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
+    this.#parking = new Parking({
+      current: () => this.#current,
+      onLost: (error) => void this.#fail(error),
+    });
   }
 
   /** How long to live on without a daemon; undefined: not at all. */
@@ -83,6 +90,8 @@ export class Executor {
       kind: "hello",
       fingerprint: FINGERPRINT,
       isLast: this.#isLast,
+      parkState: this.#parking.state,
+      savedBytes: this.#parking.savedBytes,
       ...(leaseId === undefined ? {} : { leaseId, usage: this.#usage.now() }),
       ...this.#client,
     });
@@ -108,16 +117,14 @@ export class Executor {
         this.#send({ kind: "sessionStarted" });
         if (socket !== undefined) this.#connect(message, socket);
         // The client was gone before its socket arrived.
-        else if (this.#session === undefined) this.#ended(false);
+        else if (this.#current === undefined) this.#ended(false);
         return;
       case "resize":
         await this.#resize(message);
         return;
       case "park":
-        this.#send({ kind: "parked", id: message.id, savedBytes: 0, error: cannotPark });
-        return;
       case "unpark":
-        this.#send({ kind: "unparked", id: message.id });
+        await this.#suspend(message);
         return;
       case "end":
         this.#isLast = true;
@@ -137,27 +144,31 @@ export class Executor {
 
   /** Tells the daemon what the lease has cost since it was told last. */
   reportUsage(): void {
-    this.#session?.countDeviceTime();
+    this.#current?.session.countDeviceTime();
     const usage = this.#usage.changes();
     if (usage !== undefined) this.#send({ kind: "usage", usage, shape: this.#usage.shape.take() });
   }
 
-  /** Tells the daemon whether the lease is in use, if it is, and once when it no longer is. */
+  /** Tells the daemon whether the lease is in use, if it is, and once when it no longer is. One whose work is suspended is not idle. */
   reportActivity(): void {
     const { calls } = this.#usage;
-    const isBusy = this.#session?.isBusy === true;
+    const isBusy = this.#parking.state !== "running" || this.#current?.session.isBusy === true;
     if (calls !== this.#toldCalls || isBusy || this.#toldBusy) this.#send({ kind: "active", isBusy });
     // Who was quiet is heard at once: the lease may be about to end for that.
-    else this.#session?.onceCalled(() => this.#send({ kind: "active", isBusy: false }));
+    else this.#current?.session.onceCalled(() => this.#send({ kind: "active", isBusy: false }));
     this.#toldCalls = calls;
     this.#toldBusy = isBusy;
   }
 
   async #resize({ index, arenaBytes }: Extract<ToExecutor, { kind: "resize" }>): Promise<void> {
     try {
-      const session = this.#session;
-      const work = this.#work;
-      if (session !== undefined && work !== undefined) await session.between(() => work.resize(index, arenaBytes));
+      if (this.#parking.state !== "running")
+        throw new SluiceError(
+          "SESSION_BUSY",
+          "The lease's work is suspended, and its slices keep their sizes until it goes on.",
+        );
+      const now = this.#current;
+      await now?.session.between(() => now.work.resize(index, arenaBytes));
       const slices = this.#assignment?.slices.map((slice, at) => (at === index ? { ...slice, arenaBytes } : slice));
       if (this.#assignment !== undefined && slices !== undefined) this.#assignment = { ...this.#assignment, slices };
       this.#send({ kind: "resized", index });
@@ -165,6 +176,32 @@ export class Executor {
       const { code, message } = toSluiceError(error);
       this.#send({ kind: "resized", index, error: { code, message } });
     }
+  }
+
+  async #suspend(message: Extract<ToExecutor, { kind: "park" | "unpark" }>): Promise<void> {
+    const { id } = message;
+    let error: { readonly code: ErrorCode; readonly message: string } | undefined;
+    try {
+      if (message.kind === "unpark") await this.#parking.unpark();
+      else {
+        const folder = message.folder ?? this.#options.savesIn;
+        if (folder === undefined) throw new SluiceError("UNSUPPORTED", "There is no folder for what the lease holds.");
+        await this.#parking.park(folder);
+      }
+    } catch (cause) {
+      const { code, message: words } = toSluiceError(cause);
+      error = { code, message: words };
+    }
+    const outcome = error === undefined ? {} : { error };
+    if (message.kind === "unpark") this.#send({ kind: "unparked", id, ...outcome });
+    else this.#send({ kind: "parked", id, savedBytes: this.#parking.savedBytes, ...outcome });
+  }
+
+  async #fail(error: SluiceError): Promise<void> {
+    this.#isLast = true;
+    await this.#end(error);
+    this.#send({ kind: "failed", message: error.message });
+    this.#options.onFailed?.();
   }
 
   /** Only a spare has the time for it. */
@@ -182,7 +219,7 @@ export class Executor {
   #connect(message: SessionMessage, socket: Socket): void {
     const assignment = this.#assignment;
     if (assignment === undefined) throw new Error("A session comes before the lease.");
-    if (this.#session === undefined && message.begun) {
+    if (this.#current === undefined && message.begun) {
       const said = "The session has waited too long for its client, or its executor is gone, and all that it had is.";
       refuse(socket, new SluiceError("SESSION_LOST", said));
       this.#ended(false);
@@ -191,9 +228,9 @@ export class Executor {
     socket.setNoDelay(true);
     // A client that is gone without a word is noticed, so that its session does not wait for ever.
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    this.#session ??= this.#begin(assignment, message);
+    this.#current ??= this.#begin(assignment, message);
     const proof = Buffer.from(message.welcomeProof, "base64");
-    this.#session.attach({
+    this.#current.session.attach({
       socket,
       received: Buffer.from(message.received, "base64"),
       clientReceived: message.clientReceived,
@@ -202,12 +239,12 @@ export class Executor {
     });
   }
 
-  #begin(assignment: Assignment, { resumeMs, clientAddress }: SessionMessage): Session {
+  #begin(assignment: Assignment, { resumeMs, clientAddress }: SessionMessage): Work {
     const open = (slice: SliceAssignment) => this.#open(slice, assignment.kernelTimeoutMs);
     const isLocal = clientAddress === LOCAL_CLIENT_ADDRESS;
     const work = new Workspace(assignment.slices, open, { cache: this.#cache, isLocal });
     const finish = (): void => {
-      if (this.#session === session) this.#ended(work.needsNewProcess);
+      if (this.#current?.session === session) this.#ended(work.needsNewProcess);
     };
     const failed = (error: unknown): void => {
       this.#send({ kind: "log", level: "error", message: `A session's end fails [${toSluiceError(error).message}].` });
@@ -218,14 +255,15 @@ export class Executor {
     const beforeGoodbye = (): Promise<void> => work.close().then(finish, failed);
     const { waitsBehindAnswers = true } = this.#options;
     const session = new Session({ resumeMs, work, usage: this.#usage, beforeGoodbye, waitsBehindAnswers });
-    this.#work = work;
     session.ended.then(finish, failed);
-    return session;
+    this.#parking.began({ session, work });
+    return { session, work };
   }
 
   #ended(needsNewProcess: boolean): void {
-    this.#session = undefined;
+    this.#current = undefined;
     this.#client = undefined;
+    this.#parking.ended();
     this.#isLast ||= needsNewProcess;
     this.reportUsage();
     this.#send({ kind: "sessionEnded", needsNewProcess });
@@ -233,7 +271,7 @@ export class Executor {
 
   async #open(assignment: SliceAssignment, kernelTimeoutMs: number): Promise<DeviceSlice> {
     const { description, arenaBytes, arenaBase } = assignment;
-    const session = this.#session;
+    const session = this.#current?.session;
     const isHardware = description.details !== undefined;
     if (isHardware && kernelTimeoutMs > 0) this.#watchdog ??= new Watchdog({ callMsMax: kernelTimeoutMs });
     const driver = await loadDriver(description.kind);
@@ -253,7 +291,7 @@ export class Executor {
   }
 
   async #end(reason: SluiceError): Promise<void> {
-    const session = this.#session;
+    const session = this.#current?.session;
     if (session === undefined) return;
     session.refuse(reason);
     await session.ended;

@@ -47,6 +47,8 @@ const executor = new Executor({
     }
   },
   onOrphaned: (usage) => markUsage(folder, usage),
+  savesIn: folder,
+  onFailed: () => void leave(),
   rehearse: (wanted) => rehearse({ wanted, onAssigned: () => rehearseMark(folder) }),
 });
 

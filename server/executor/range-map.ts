@@ -38,6 +38,12 @@ export class RangeMap {
     return this.#chunks.at(-1)?.ends.at(-1) ?? 0;
   }
 
+  /** All of them, in order of address. */
+  *ranges(): Generator<{ readonly start: number; readonly end: number }> {
+    for (const { starts, ends } of this.#chunks)
+      for (let at = 0; at < starts.length; at++) yield { start: starts[at]!, end: ends[at]! };
+  }
+
   /** End of the range that holds `address`; undefined when none does. */
   endOfRangeAt(address: number): number | undefined {
     const chunk = this.#chunks[floorIndex(this.#firsts, address)];

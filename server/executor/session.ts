@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { NO_BYTES } from "../../shared/byte-count.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { FrameKind, Opcode, type Welcome } from "../../shared/generated/calls.ts";
+import { FrameKind, type Welcome } from "../../shared/generated/calls.ts";
 import { ACKNOWLEDGE_BYTES_MAX, ACKNOWLEDGE_LATE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
 import {
   CALL_HEADER_BYTES,
@@ -19,6 +19,7 @@ import {
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
+import { poisoning, readingCalls } from "./call-effects.ts";
 import type { CallFunction } from "./call-function.ts";
 import { callFunctions } from "./call-functions.ts";
 import { nowMs } from "./clock.ts";
@@ -34,22 +35,6 @@ import type { Workspace } from "./workspace.ts";
 const LARGE_COPY_BYTES_MIN = 64 * 1024;
 /** Bytes read ahead while a call holds the session up, beyond which the socket is paused. */
 const READ_AHEAD_BYTES_MAX = 1024 * 1024;
-
-/** Calls that write to no device's memory. What is lent to answers is copied before any other runs. */
-const readingCalls: ReadonlySet<number> = new Set([
-  Opcode.copyFromDevice,
-  Opcode.copyFromDeviceStaged,
-  Opcode.streamSynchronize,
-  Opcode.streamQuery,
-  Opcode.eventRecord,
-  Opcode.eventSynchronize,
-  Opcode.eventQuery,
-  Opcode.deviceSynchronize,
-  Opcode.memoryInfo,
-]);
-
-/** Failures of a kernel or a device end the session's work also when a call with an answer meets them. */
-const poisoning = new Set(["ILLEGAL_ADDRESS", "KERNEL_TIMEOUT", "KERNEL_TRAP", "DEVICE_FAILED"]);
 
 export interface SessionOptions {
   /** How long it waits for its client when its connection breaks; 0: it ends with it. */
@@ -115,6 +100,8 @@ export class Session {
   #answeredAt = 0;
   #onCalls: (() => void) | undefined;
   readonly #changes: (() => Promise<void>)[] = [];
+  #isHalted = false;
+  #onHalted: (() => void) | undefined;
   #over = false;
   #countedCalls = 0;
   #countedAnswers = 0;
@@ -181,6 +168,11 @@ export class Session {
     else if (this.#heldUp === undefined) this.#pump();
   }
 
+  /** Whether it has come to its end, or is about to. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   /** Whether the device works on a call now. */
   get isBusy(): boolean {
     return this.#heldUp === "device" || this.#work.isBusy;
@@ -194,6 +186,37 @@ export class Session {
       this.#changes.push(() => change().then(resolve, reject));
       if (this.#heldUp === undefined) this.#pump();
     });
+  }
+
+  /**
+   * Runs no call from the next boundary between two on, until `goOn`; resolves there, and at once for a session that is over. Nothing of the devices' memory
+   * is lent then, nor read into. Connections may come and go, and a client that waits hears that it is not forgotten.
+   */
+  halt(): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#isHalted = true;
+      this.#onHalted = resolve;
+      if (this.#heldUp === undefined) this.#pump();
+      else if (this.#heldUp === "reader") this.#standStill();
+    });
+  }
+
+  /** Ends `halt`, which need not have come so far. */
+  goOn(): void {
+    this.#isHalted = false;
+    this.#onHalted = undefined;
+    if (this.#over || this.#heldUp !== undefined) return;
+    this.#pump();
+    if (this.#heldUp === undefined) this.#socket?.resume();
+  }
+
+  /** Between two calls. Data that has begun to come stays with the system, since it would go to a device's memory. */
+  #standStill(): void {
+    this.#outgoing.keepLent();
+    if (this.#reader.placedBytesLeft > 0) this.#socket?.pause();
+    this.#onHalted?.();
+    this.#onHalted = undefined;
   }
 
   /** Tells once, when the next calls come. */
@@ -230,6 +253,7 @@ export class Session {
   async #close(): Promise<void> {
     clearTimeout(this.#grace);
     clearInterval(this.#liveness);
+    this.#onHalted?.();
     this.#outgoing.end();
     this.#count();
     this.countDeviceTime();
@@ -269,9 +293,10 @@ export class Session {
     return fd === undefined ? undefined : { fd, frame: this.#answers.lifeSign(this.#executed) };
   }
 
-  /** A client that waits for a call that takes long hears that it is under way. */
+  /** A client that waits for a call that takes long, or may not run, hears that it is under way. */
   #showLife(): void {
-    if (this.#heldUp === "device" && !this.#over && !this.#answers.pending) this.#flush();
+    const isWaitedFor = this.#heldUp === "device" || (this.#isHalted && this.#outgoing.isIdle);
+    if (isWaitedFor && !this.#over && !this.#answers.pending) this.#flush();
   }
 
   /** Sequence number of the last call that is here, run or not. */
@@ -295,7 +320,7 @@ export class Session {
     this.#answeredAt = 0;
     if (this.#heldUp === undefined) this.#pump();
     if (this.#heldUp === "reader") this.#lookForRoom();
-    return this.#heldUp === undefined || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
+    return (!this.#isHalted && this.#heldUp === undefined) || this.#reader.bufferedBytes <= READ_AHEAD_BYTES_MAX;
   }
 
   /** When the client heard what it asked, if it has just heard, and nothing is left to do here but to hear what it does next. */
@@ -330,6 +355,10 @@ export class Session {
         if (change !== undefined) {
           this.#outgoing.keepLent();
           this.#holdUp(change(), "change");
+          break;
+        }
+        if (this.#isHalted) {
+          this.#standStill();
           break;
         }
         if (!this.#runCalls() || this.#endsHere()) break;
@@ -516,7 +545,7 @@ export class Session {
       if (by === "device") this.#busyMs += nowMs() - startedAt;
       if (this.#over) return;
       this.#pump();
-      if (this.#heldUp === undefined) this.#socket?.resume();
+      if (this.#heldUp === undefined && !this.#isHalted) this.#socket?.resume();
     };
     void reason.then(goOn); // It never rejects: failures are answers.
   }

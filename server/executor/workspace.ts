@@ -13,6 +13,8 @@ import { HandleTable } from "./handle-table.ts";
 import { ImageTable } from "./image-table.ts";
 import { RangeMap } from "./range-map.ts";
 import type { Recording } from "./recording-calls.ts";
+import type { SavedMemory } from "./saved-memory.ts";
+import { releaseSlices, retakeSlices } from "./slice-memory.ts";
 import { StagingFile } from "./staging-file.ts";
 
 export interface OpenSlice {
@@ -95,6 +97,12 @@ export class Workspace {
   readonly #openDevice: OpenDevice;
   readonly #slices: (OpenSlice | undefined)[];
   #closed = false;
+  /** What the slices' memory held, while it is given back. */
+  #saved: SavedMemory | undefined;
+  /** Settles when what is being saved or brought back is, however. */
+  #moving: Promise<void> = Promise.resolve();
+  /** Has that given up. */
+  #moveEnd = new AbortController();
 
   constructor(
     assignments: readonly SliceAssignment[],
@@ -234,6 +242,40 @@ export class Workspace {
     this.#assignments[index] = assignment;
   }
 
+  /**
+   * Saves what the slices hold to a file in `folder` and gives their memory back; returns the bytes of the file. Between two calls, of which none
+   * comes before `unpark`. Throws as `releaseSlices`.
+   */
+  async park(folder: string): Promise<number> {
+    const slices = this.openSlices;
+    if (slices.length === 0) return 0;
+    await this.#move(async (signal) => {
+      this.#saved = await releaseSlices(slices, { folder, signal });
+    });
+    return this.#saved?.byteCount ?? 0;
+  }
+
+  /** Has a `park` that is under way end soon, if it is not over. */
+  giveUpParking(): void {
+    this.#moveEnd.abort();
+  }
+
+  /** Takes the slices' memory again, with what it held; for a workspace that is not parked, nothing. Throws as `retakeSlices`. */
+  async unpark(): Promise<void> {
+    const saved = this.#saved;
+    if (saved === undefined) return;
+    await this.#move((signal) => retakeSlices(this.openSlices, saved, signal));
+    this.#saved = undefined;
+    await saved.close();
+  }
+
+  #move(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    this.#moveEnd = new AbortController();
+    const moving = work(this.#moveEnd.signal);
+    this.#moving = moving.catch(() => {});
+    return moving;
+  }
+
   /** Time that the devices worked, as far as they measure it; undefined when one of them does not. */
   deviceTimeMs(): number | undefined {
     let sum: number | undefined;
@@ -247,6 +289,9 @@ export class Workspace {
   /** Ends all work of the session and gives its memory back. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#moveEnd.abort();
+    await this.#moving;
+    await this.#saved?.close();
     const open = this.openSlices;
     this.#slices.fill(undefined);
     await Promise.all([...open.map((slice) => slice.device.close()), this.cache?.settled()]);

@@ -8,6 +8,7 @@ import { expect } from "vitest";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import type { DeviceDriver, DeviceSlice } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
+import { Parking, type Work } from "../../server/executor/parking.ts";
 import { Session, type SessionPosition } from "../../server/executor/session.ts";
 import { UsageCounter } from "../../server/executor/usage.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
@@ -27,10 +28,14 @@ export class DeviceStand {
   reads = 0;
   readonly #folder = mkdtempSync(join(tmpdir(), "sluice-stand-"));
   readonly server: Server = createServer();
+  readonly parking = new Parking({ current: () => this.#current, onLost: (error) => this.session.refuse(error) });
+  #current: Work | undefined;
+  /** The device itself. */
+  device!: DeviceSlice;
   client!: RawConnection;
   session!: Session;
 
-  static async start(driver: DeviceDriver, resumeMs = 0): Promise<DeviceStand> {
+  static async start(driver: DeviceDriver, resumeMs = 0, livenessMs?: number): Promise<DeviceStand> {
     const stand = new DeviceStand();
     // A Unix socket, since that is full after a fraction of a megabyte everywhere.
     stand.server.listen(join(stand.#folder, "socket"));
@@ -40,7 +45,18 @@ export class DeviceStand {
     const work = new Workspace([assignment], async () =>
       stand.#counted(await driver.open({ ...assignment, kernelTimeoutMs: 0, onOutput: () => {} })),
     );
-    stand.session = new Session({ resumeMs, work, usage: stand.usage, beforeGoodbye: () => work.close() });
+    stand.session = new Session({
+      resumeMs,
+      ...(livenessMs === undefined ? {} : { livenessMs }),
+      work,
+      usage: stand.usage,
+      beforeGoodbye: () => work.close(),
+    });
+    stand.#current = { session: stand.session, work };
+    void stand.session.ended.then(() => {
+      stand.#current = undefined;
+      stand.parking.ended();
+    });
     await stand.connect();
     stand.client.send(callsFrame(raw.attach(), raw.allocate(ARENA, MEMORY_BYTES)));
     await stand.answers(1);
@@ -65,6 +81,7 @@ export class DeviceStand {
   }
 
   #counted(slice: DeviceSlice): DeviceSlice {
+    this.device = slice;
     const view = slice.view!.bind(slice);
     const place = slice.place!.bind(slice);
     const read = slice.read.bind(slice);

@@ -8,6 +8,7 @@ import type { DeviceDescription, DeviceModule, DeviceSlice, LaunchOptions } from
 import { nullDriver } from "../../server/device/null/driver.ts";
 import type { ContentCache } from "../../server/executor/content-cache.ts";
 import { LOCAL_CLIENT_ADDRESS } from "../../server/executor/control-messages.ts";
+import { Parking, type Work } from "../../server/executor/parking.ts";
 import { Session } from "../../server/executor/session.ts";
 import { UsageCounter } from "../../server/executor/usage.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
@@ -50,7 +51,9 @@ export class SessionStand {
   sessions = 0;
   /** Launches executed. */
   launches = 0;
-  session: Session | undefined;
+  /** Suspends the session's work, whichever it is. */
+  readonly parking = new Parking({ current: () => this.#current, onLost: (error) => this.session?.refuse(error) });
+  #current: Work | undefined;
   #sessionId = "";
   readonly #options: StandOptions;
   readonly #listener: DataListener;
@@ -79,6 +82,10 @@ export class SessionStand {
       stand.address = path;
     }
     return stand;
+  }
+
+  get session(): Session | undefined {
+    return this.#current?.session;
   }
 
   /** Bytes that went through the staging file of the last session, so far. */
@@ -110,8 +117,8 @@ export class SessionStand {
     }
     this.#sessionId = session.id;
     const resumeMs = Math.min(session.resumeMs, this.#options.graceMs ?? 10_000);
-    this.session ??= this.#begin(resumeMs, clientAddress === LOCAL_CLIENT_ADDRESS);
-    this.session.attach({
+    this.#current ??= this.#begin(resumeMs, clientAddress === LOCAL_CLIENT_ADDRESS);
+    this.#current.session.attach({
       socket,
       received,
       clientReceived: session.clientReceived,
@@ -120,7 +127,7 @@ export class SessionStand {
     });
   }
 
-  #begin(resumeMs: number, isLocal: boolean): Session {
+  #begin(resumeMs: number, isLocal: boolean): Work {
     this.sessions++;
     const assignment = { description, arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE };
     const { livenessMs = 30, cache } = this.#options;
@@ -129,9 +136,11 @@ export class SessionStand {
     this.#staged = work.staged;
     const session = new Session({ resumeMs, livenessMs, work, usage: this.usage, beforeGoodbye: () => work.close() });
     void session.ended.then(() => {
-      this.session = undefined;
+      this.#current = undefined;
+      this.parking.ended();
     });
-    return session;
+    this.parking.began({ session, work });
+    return { session, work };
   }
 
   async #openDevice(onOutput: (text: string) => void): Promise<DeviceSlice> {

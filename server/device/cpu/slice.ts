@@ -16,6 +16,7 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
+import { giveBackPages } from "../host-memory.ts";
 import { layoutBytes, type SurfaceOptions, type TextureOptions } from "../texel.ts";
 import { describeAttributes } from "./attributes.ts";
 import { EventBook } from "./events.ts";
@@ -97,6 +98,15 @@ export class CpuSlice implements DeviceSlice {
     this.#images.fit(this.#layout);
     for (const module of this.#modules) for (const id of module.table.fit(this.#layout)) this.#pool.dropKernel(id);
   }
+
+  /** What a slice has shed while it shrank goes too. Variables and what workers need stay: they are no part of what a lease is charged. */
+  releaseMemory(): void {
+    this.#requireHealthy();
+    giveBackPages(this.#bytes.subarray(0, this.#layout.capacityBytes));
+  }
+
+  /** Pages that were given back are zero, and come when they are touched. */
+  retakeMemory(): void {}
 
   write(address: number, data: Uint8Array): void {
     const at = this.#range(address, data.byteLength);

@@ -71,6 +71,8 @@ export class CudaArena {
   /** Other devices that may use the memory. */
   readonly #peers = new Set<number>();
   #isReserved = false;
+  /** What is to be taken again. */
+  #absentBytes = 0;
 
   /**
    * Reserves, allocates and maps; the memory holds what it held before, so the caller must zero it. `capacityBytes`: what it may grow to.
@@ -111,6 +113,33 @@ export class CudaArena {
     this.#requireGranules(byteCount);
     if (byteCount < this.byteCount) await this.#shrink(byteCount, host);
     else this.#grow(byteCount);
+  }
+
+  /** Gives all of it back to the device, and keeps the addresses. Nothing may use it until `retake`. */
+  giveBack(): void {
+    this.#context.enter();
+    const { api } = this.#context;
+    this.#absentBytes = this.byteCount;
+    try {
+      for (const { offset, byteCount, handle } of this.#pieces.splice(0).reverse()) {
+        this.#context.check(api.cuMemUnmap(this.base + offset, byteCount), "unmap the slice's memory");
+        this.#context.check(api.cuMemRelease(handle), "give the slice's memory back");
+      }
+    } catch (error) {
+      // A part of it is gone, and the driver is not to be trusted with the rest.
+      this.#context.poison(toSluiceError(error));
+      throw error;
+    }
+  }
+
+  /**
+   * Maps as much as was given back, which holds what it held before.
+   * @throws SluiceError OUT_OF_MEMORY; nothing is taken then.
+   */
+  retake(): void {
+    this.#context.enter();
+    this.#grow(this.#absentBytes);
+    this.#absentBytes = 0;
   }
 
   #requireGranules(byteCount: number): void {

@@ -187,6 +187,32 @@ export class CudaSlice implements DeviceSlice {
     }
   }
 
+  async releaseMemory(): Promise<void> {
+    await this.synchronize();
+    this.#arena.giveBack();
+  }
+
+  async retakeMemory(): Promise<void> {
+    this.#arena.retake();
+    const { api } = this.#context;
+    try {
+      this.#context.check(api.cuMemsetD32Async(this.arenaBase, 0, this.#arena.byteCount / 4, 0), "fill memory");
+      await this.synchronize();
+    } catch (error) {
+      this.#arena.giveBack();
+      throw error;
+    }
+  }
+
+  /** Past the arrays that stand for some of it, which keep what they have, and not counted as the lease's work. */
+  async readAsIs(address: number, into: Uint8Array): Promise<void> {
+    await this.#staging.read(address, into, this.#defaultStream);
+  }
+
+  async writeAsIs(address: number, data: Uint8Array): Promise<void> {
+    await this.#staging.write(address, data, this.#defaultStream);
+  }
+
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
     // Memory that the device fetches by itself is the caller's again when it has: behind other work that would hold up all calls.
     const isFetched = this.#staging.isAdopted(data) && this.queryStream(stream);

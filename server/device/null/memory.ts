@@ -2,6 +2,7 @@
  * The memory of a null slice: zeroed, of any size, and real only where it was written. Offsets are bytes from the start of the
  * arena; the caller keeps them inside.
  */
+import { giveBackPages } from "../host-memory.ts";
 
 /** Small enough to come and go quickly, large enough that copies of a call rarely cross two. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
@@ -89,6 +90,11 @@ export class SparseMemory {
       this.#segments[index] = undefined;
     }
     this.#zero(from, to - from);
+  }
+
+  /** All of it goes back to the system and reads as zero. It stays where it is, for whoever holds a view of it. */
+  giveBack(): void {
+    for (const segment of this.#segments) if (segment !== undefined) giveBackPages(segment);
   }
 
   clear(): void {

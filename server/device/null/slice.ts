@@ -78,6 +78,13 @@ export class NullSlice implements DeviceSlice {
     this.#arenaBytes = arenaBytes;
   }
 
+  releaseMemory(): void {
+    this.#memory.giveBack();
+  }
+
+  /** Pages that were given back are zero, and come when they are touched. */
+  retakeMemory(): void {}
+
   write(address: number, data: Uint8Array): void {
     this.#memory.write(address - this.#base, data);
   }
