@@ -63,3 +63,12 @@ test("copies arrive at it when they are done", async () => {
     Array.from({ length: THREADS }, (_, thread) => THREADS - 1 - thread),
   );
 });
+
+test("a thread that waits at it lets the others go on at once, and so asks no more than twice", async () => {
+  await run(`mov.u32 %r6, 0; mov.u32 %r7, 0;
+    ROUND: mbarrier.arrive.shared.b64 %rd3, [%r1];
+    WAIT: add.u32 %r6, %r6, 1; mbarrier.test_wait.shared.b64 %p2, [%r1], %rd3; @!%p2 bra WAIT;
+    add.u32 %r7, %r7, 1; setp.lt.u32 %p3, %r7, 5; @%p3 bra ROUND;
+    st.global.u32 [%rd2], %r6;`);
+  expect(Math.max(...readWords(machine, THREADS))).toBeLessThanOrEqual(10);
+});

@@ -143,10 +143,17 @@ class RegionWriter extends BodyWriter {
     const next = this.#parts.regions.yields.get(header);
     if (next === undefined) return;
     const { code } = this;
+    const yieldNow = () => {
+      this.#spill(next);
+      this.#stop(() => code.i32(next.id));
+    };
+    if (this.#parts.regions.waits.has(header)) {
+      yieldNow();
+      return;
+    }
     code.get(this.#fuel).i32(1).op("i32.sub").tee(this.#fuel).op("i32.eqz");
     code.if();
-    this.#spill(next);
-    this.#stop(() => code.i32(next.id));
+    yieldNow();
     code.end();
   }
 

@@ -6,7 +6,7 @@
 import type { Instruction, Register } from "../ptx/program.ts";
 import { innerSuccessors, reversePostorder } from "./flow.ts";
 import { type Block, type Graph, successors } from "./graph.ts";
-import { accesses, isWaitForLanes, maySpin, readsOnResuming } from "./traits.ts";
+import { accesses, isWaitForLanes, isWaiting, maySpin, readsOnResuming } from "./traits.ts";
 
 export interface Region {
   readonly id: number;
@@ -25,6 +25,8 @@ export interface Regions {
   readonly after: ReadonlyMap<Block, Region>;
   /** The region that goes on after a yield at this loop header. */
   readonly yields: ReadonlyMap<Block, Region>;
+  /** Those headers whose loop goes round only while its thread waits, so that it yields at once. */
+  readonly waits: ReadonlySet<Block>;
 }
 
 /** What a region of these blocks may write, with what it resumes from. */
@@ -52,7 +54,7 @@ export function mentionedIn(region: Region, blocks: readonly Block[]): Set<Regis
 export function cutRegions(graph: Graph, first = 0): Regions {
   const order = reversePostorder(graph.entry, (block) => successors(block.end));
   const suspended = suspensionsOf(graph.entry, order);
-  const headers = spinHeaders(order);
+  const { headers, waits } = spinLoops(order);
   const isSimple = suspended.length === 0 && headers.size === 0;
   const liveAt = isSimple ? () => [] : liveness(order);
   const list: Region[] = [{ id: first, start: graph.entry, isEntry: true, instruction: undefined, live: [] }];
@@ -80,7 +82,7 @@ export function cutRegions(graph: Graph, first = 0): Regions {
     list.push(region);
     yields.set(header, region);
   }
-  return { list, after, yields };
+  return { list, after, yields, waits };
 }
 
 /** Blocks that end in a suspension, in the order of control: all of a loop before what follows it, where lanes wait for those that are behind. */
@@ -104,15 +106,26 @@ function suspensionsOf(entry: Block, order: readonly Block[]): Block[] {
   return reversePostorder(entry, exitsFirst).filter(isSuspended);
 }
 
-/** Headers of loops that hold an instruction with which a thread may wait for another. */
-function spinHeaders(order: readonly Block[]): Set<Block> {
+/** Headers of loops that hold an instruction with which a thread may wait for another, and those of the innermost around one that says so. */
+function spinLoops(order: readonly Block[]): { headers: Set<Block>; waits: Set<Block> } {
   const headers = new Set<Block>();
-  const spinning = new Set(order.filter(({ instructions }) => instructions.some(maySpin)));
-  if (spinning.size === 0) return headers;
+  const waits = new Set<Block>();
+  const spinning = order.filter(({ instructions }) => instructions.some(maySpin));
+  if (spinning.length === 0) return { headers, waits };
+  const bodies = new Map<Block, Set<Block>>();
   eachLoop(order, (header, body) => {
-    for (const inside of body) if (spinning.has(inside)) headers.add(header);
+    bodies.set(header, new Set([...(bodies.get(header) ?? []), ...body]));
   });
-  return headers;
+  for (const block of spinning) {
+    let innermost: Block | undefined;
+    for (const [header, body] of bodies) {
+      if (!body.has(block)) continue;
+      headers.add(header);
+      if (innermost === undefined || body.size < bodies.get(innermost)!.size) innermost = header;
+    }
+    if (innermost !== undefined && block.instructions.some(isWaiting)) waits.add(innermost);
+  }
+  return { headers, waits };
 }
 
 /** Visits the body of each back edge: what reaches it without passing the loop's header. */
@@ -145,7 +158,7 @@ export function loopsOf(entry: Block): ReadonlySet<Block>[] {
 
 /** Whether any loop of the routine may wait for another thread. */
 export const hasSpinLoop = (graph: Graph): boolean =>
-  spinHeaders(reversePostorder(graph.entry, (block) => successors(block.end))).size > 0;
+  spinLoops(reversePostorder(graph.entry, (block) => successors(block.end))).headers.size > 0;
 
 /** Backward data flow over sets of registers, as bits. */
 function liveness(order: readonly Block[]): (block: Block) => Register[] {

@@ -126,11 +126,15 @@ export const writesShared = (instruction: Instruction): boolean =>
   isWrite(instruction) &&
   (instruction.mnemonic.modifiers.has("shared") || instruction.mnemonic.modifiers.has("shared::cta"));
 
+/** Whether a loop goes round with this instruction only while its thread waits for another. */
+export const isWaiting = ({ mnemonic: { base, modifiers } }: Instruction): boolean =>
+  base === "nanosleep" || (base === "mbarrier" && (modifiers.has("test_wait") || modifiers.has("try_wait")));
+
 /** Whether a loop with this instruction may wait for another thread. */
-export function maySpin({ mnemonic, operands }: Instruction): boolean {
+export function maySpin(instruction: Instruction): boolean {
+  const { mnemonic, operands } = instruction;
   const { base, modifiers } = mnemonic;
-  if (base === "nanosleep") return true;
-  if (base === "mbarrier") return modifiers.has("test_wait") || modifiers.has("try_wait");
+  if (isWaiting(instruction)) return true;
   if (base === "atom") return operands[0]?.kind !== "sink";
   if (base !== "ld") return false;
   return modifiers.has("volatile") || modifiers.has("acquire") || modifiers.has("relaxed") || modifiers.has("mmio");
