@@ -204,6 +204,7 @@ class Daemon {
       clock: systemClock,
       randomBytes,
       resizeSlice: (leaseId, index, bytes) => this.#sessions.resize(leaseId, index, bytes),
+      ...{ park: (id: string) => this.#sessions.park(id), unpark: (id: string) => this.#sessions.unpark(id) },
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),
       // It stays closed over a restart.
       onUnhealthy: (deviceId, message) => this.#settings.saveCordon(deviceId, { code: "DEVICE_UNHEALTHY", message }),

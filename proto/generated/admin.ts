@@ -69,6 +69,8 @@ import type { ReservedSlice as _sluice_v1_ReservedSlice, ReservedSlice__Output a
 import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from './sluice/v1/ResizeRequest.ts';
 import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from './sluice/v1/ResizeResponse.ts';
 import type { Resized as _sluice_v1_Resized, Resized__Output as _sluice_v1_Resized__Output } from './sluice/v1/Resized.ts';
+import type { ResumeRequest as _sluice_v1_ResumeRequest, ResumeRequest__Output as _sluice_v1_ResumeRequest__Output } from './sluice/v1/ResumeRequest.ts';
+import type { ResumeResponse as _sluice_v1_ResumeResponse, ResumeResponse__Output as _sluice_v1_ResumeResponse__Output } from './sluice/v1/ResumeResponse.ts';
 import type { RevokeRequest as _sluice_v1_RevokeRequest, RevokeRequest__Output as _sluice_v1_RevokeRequest__Output } from './sluice/v1/RevokeRequest.ts';
 import type { RevokeResponse as _sluice_v1_RevokeResponse, RevokeResponse__Output as _sluice_v1_RevokeResponse__Output } from './sluice/v1/RevokeResponse.ts';
 import type { RevokeTokenRequest as _sluice_v1_RevokeTokenRequest, RevokeTokenRequest__Output as _sluice_v1_RevokeTokenRequest__Output } from './sluice/v1/RevokeTokenRequest.ts';
@@ -80,6 +82,9 @@ import type { SetQuotaResponse as _sluice_v1_SetQuotaResponse, SetQuotaResponse_
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
 import type { SubmitRequest as _sluice_v1_SubmitRequest, SubmitRequest__Output as _sluice_v1_SubmitRequest__Output } from './sluice/v1/SubmitRequest.ts';
 import type { SubmitResponse as _sluice_v1_SubmitResponse, SubmitResponse__Output as _sluice_v1_SubmitResponse__Output } from './sluice/v1/SubmitResponse.ts';
+import type { SuspendRequest as _sluice_v1_SuspendRequest, SuspendRequest__Output as _sluice_v1_SuspendRequest__Output } from './sluice/v1/SuspendRequest.ts';
+import type { SuspendResponse as _sluice_v1_SuspendResponse, SuspendResponse__Output as _sluice_v1_SuspendResponse__Output } from './sluice/v1/SuspendResponse.ts';
+import type { Suspension as _sluice_v1_Suspension, Suspension__Output as _sluice_v1_Suspension__Output } from './sluice/v1/Suspension.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { TenantUsage as _sluice_v1_TenantUsage, TenantUsage__Output as _sluice_v1_TenantUsage__Output } from './sluice/v1/TenantUsage.ts';
 import type { Token as _sluice_v1_Token, Token__Output as _sluice_v1_Token__Output } from './sluice/v1/Token.ts';
@@ -176,6 +181,8 @@ export interface ProtoGrpcType {
       ResizeRequest: MessageTypeDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeRequest__Output>
       ResizeResponse: MessageTypeDefinition<_sluice_v1_ResizeResponse, _sluice_v1_ResizeResponse__Output>
       Resized: MessageTypeDefinition<_sluice_v1_Resized, _sluice_v1_Resized__Output>
+      ResumeRequest: MessageTypeDefinition<_sluice_v1_ResumeRequest, _sluice_v1_ResumeRequest__Output>
+      ResumeResponse: MessageTypeDefinition<_sluice_v1_ResumeResponse, _sluice_v1_ResumeResponse__Output>
       RevokeRequest: MessageTypeDefinition<_sluice_v1_RevokeRequest, _sluice_v1_RevokeRequest__Output>
       RevokeResponse: MessageTypeDefinition<_sluice_v1_RevokeResponse, _sluice_v1_RevokeResponse__Output>
       RevokeTokenRequest: MessageTypeDefinition<_sluice_v1_RevokeTokenRequest, _sluice_v1_RevokeTokenRequest__Output>
@@ -189,6 +196,9 @@ export interface ProtoGrpcType {
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
       SubmitRequest: MessageTypeDefinition<_sluice_v1_SubmitRequest, _sluice_v1_SubmitRequest__Output>
       SubmitResponse: MessageTypeDefinition<_sluice_v1_SubmitResponse, _sluice_v1_SubmitResponse__Output>
+      SuspendRequest: MessageTypeDefinition<_sluice_v1_SuspendRequest, _sluice_v1_SuspendRequest__Output>
+      SuspendResponse: MessageTypeDefinition<_sluice_v1_SuspendResponse, _sluice_v1_SuspendResponse__Output>
+      Suspension: MessageTypeDefinition<_sluice_v1_Suspension, _sluice_v1_Suspension__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       TenantUsage: MessageTypeDefinition<_sluice_v1_TenantUsage, _sluice_v1_TenantUsage__Output>
       Token: MessageTypeDefinition<_sluice_v1_Token, _sluice_v1_Token__Output>

@@ -690,6 +690,14 @@ export const descriptor = {
                   "requestType": "ResizeRequest",
                   "responseType": "ResizeResponse"
                 },
+                "Suspend": {
+                  "requestType": "SuspendRequest",
+                  "responseType": "SuspendResponse"
+                },
+                "Resume": {
+                  "requestType": "ResumeRequest",
+                  "responseType": "ResumeResponse"
+                },
                 "ListDevices": {
                   "requestType": "ListDevicesRequest",
                   "responseType": "ListDevicesResponse"
@@ -1134,6 +1142,38 @@ export const descriptor = {
                   "type": "uint64",
                   "id": 15,
                   "protoName": "idle_timeout_ms"
+                },
+                "suspension": {
+                  "type": "Suspension",
+                  "id": 16
+                }
+              }
+            },
+            "Suspension": {
+              "fields": {
+                "message": {
+                  "type": "string",
+                  "id": 1
+                },
+                "sinceAtMs": {
+                  "type": "int64",
+                  "id": 2,
+                  "protoName": "since_at_ms"
+                },
+                "savedBytes": {
+                  "type": "uint64",
+                  "id": 3,
+                  "protoName": "saved_bytes"
+                },
+                "comesBack": {
+                  "type": "bool",
+                  "id": 4,
+                  "protoName": "comes_back"
+                },
+                "byAdmin": {
+                  "type": "bool",
+                  "id": 5,
+                  "protoName": "by_admin"
                 }
               }
             },
@@ -1176,7 +1216,10 @@ export const descriptor = {
                 "LEASE_STATE_UNSPECIFIED": 0,
                 "LEASE_STATE_GRANTED": 1,
                 "LEASE_STATE_ATTACHED": 2,
-                "LEASE_STATE_ENDING": 3
+                "LEASE_STATE_ENDING": 3,
+                "LEASE_STATE_SUSPENDING": 4,
+                "LEASE_STATE_SUSPENDED": 5,
+                "LEASE_STATE_RESUMING": 6
               }
             },
             "Slice": {
@@ -1315,7 +1358,9 @@ export const descriptor = {
                 "NOTICE_KIND_IDLE": 4,
                 "NOTICE_KIND_PREEMPTED": 5,
                 "NOTICE_KIND_DEVICE_UNHEALTHY": 6,
-                "NOTICE_KIND_EXTENDED": 7
+                "NOTICE_KIND_EXTENDED": 7,
+                "NOTICE_KIND_SUSPENDED": 8,
+                "NOTICE_KIND_RESUMED": 9
               }
             },
             "ResizeRequest": {
@@ -1360,6 +1405,57 @@ export const descriptor = {
                 },
                 "revision": {
                   "type": "uint64",
+                  "id": 2
+                }
+              }
+            },
+            "SuspendRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                },
+                "message": {
+                  "type": "string",
+                  "id": 3
+                }
+              }
+            },
+            "SuspendResponse": {
+              "fields": {
+                "suspension": {
+                  "type": "Suspension",
+                  "id": 1
+                }
+              }
+            },
+            "ResumeRequest": {
+              "fields": {
+                "leaseId": {
+                  "type": "string",
+                  "id": 1,
+                  "protoName": "lease_id"
+                },
+                "secret": {
+                  "type": "bytes",
+                  "id": 2
+                }
+              }
+            },
+            "ResumeResponse": {
+              "fields": {
+                "position": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "reasons": {
+                  "rule": "repeated",
+                  "type": "Reason",
                   "id": 2
                 }
               }
@@ -1749,6 +1845,11 @@ export const descriptor = {
                 "leases": {
                   "type": "uint32",
                   "id": 15
+                },
+                "leaseId": {
+                  "type": "string",
+                  "id": 16,
+                  "protoName": "lease_id"
                 },
                 "compute": {
                   "type": "double",

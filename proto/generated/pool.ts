@@ -43,9 +43,14 @@ import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Ou
 import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from './sluice/v1/ResizeRequest.ts';
 import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from './sluice/v1/ResizeResponse.ts';
 import type { Resized as _sluice_v1_Resized, Resized__Output as _sluice_v1_Resized__Output } from './sluice/v1/Resized.ts';
+import type { ResumeRequest as _sluice_v1_ResumeRequest, ResumeRequest__Output as _sluice_v1_ResumeRequest__Output } from './sluice/v1/ResumeRequest.ts';
+import type { ResumeResponse as _sluice_v1_ResumeResponse, ResumeResponse__Output as _sluice_v1_ResumeResponse__Output } from './sluice/v1/ResumeResponse.ts';
 import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Output } from './sluice/v1/Slice.ts';
 import type { SubmitRequest as _sluice_v1_SubmitRequest, SubmitRequest__Output as _sluice_v1_SubmitRequest__Output } from './sluice/v1/SubmitRequest.ts';
 import type { SubmitResponse as _sluice_v1_SubmitResponse, SubmitResponse__Output as _sluice_v1_SubmitResponse__Output } from './sluice/v1/SubmitResponse.ts';
+import type { SuspendRequest as _sluice_v1_SuspendRequest, SuspendRequest__Output as _sluice_v1_SuspendRequest__Output } from './sluice/v1/SuspendRequest.ts';
+import type { SuspendResponse as _sluice_v1_SuspendResponse, SuspendResponse__Output as _sluice_v1_SuspendResponse__Output } from './sluice/v1/SuspendResponse.ts';
+import type { Suspension as _sluice_v1_Suspension, Suspension__Output as _sluice_v1_Suspension__Output } from './sluice/v1/Suspension.ts';
 import type { Tenant as _sluice_v1_Tenant, Tenant__Output as _sluice_v1_Tenant__Output } from './sluice/v1/Tenant.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from './sluice/v1/Usage.ts';
 import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from './sluice/v1/WatchPoolRequest.ts';
@@ -107,10 +112,15 @@ export interface ProtoGrpcType {
       ResizeRequest: MessageTypeDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeRequest__Output>
       ResizeResponse: MessageTypeDefinition<_sluice_v1_ResizeResponse, _sluice_v1_ResizeResponse__Output>
       Resized: MessageTypeDefinition<_sluice_v1_Resized, _sluice_v1_Resized__Output>
+      ResumeRequest: MessageTypeDefinition<_sluice_v1_ResumeRequest, _sluice_v1_ResumeRequest__Output>
+      ResumeResponse: MessageTypeDefinition<_sluice_v1_ResumeResponse, _sluice_v1_ResumeResponse__Output>
       SharingMode: EnumTypeDefinition
       Slice: MessageTypeDefinition<_sluice_v1_Slice, _sluice_v1_Slice__Output>
       SubmitRequest: MessageTypeDefinition<_sluice_v1_SubmitRequest, _sluice_v1_SubmitRequest__Output>
       SubmitResponse: MessageTypeDefinition<_sluice_v1_SubmitResponse, _sluice_v1_SubmitResponse__Output>
+      SuspendRequest: MessageTypeDefinition<_sluice_v1_SuspendRequest, _sluice_v1_SuspendRequest__Output>
+      SuspendResponse: MessageTypeDefinition<_sluice_v1_SuspendResponse, _sluice_v1_SuspendResponse__Output>
+      Suspension: MessageTypeDefinition<_sluice_v1_Suspension, _sluice_v1_Suspension__Output>
       Tenant: MessageTypeDefinition<_sluice_v1_Tenant, _sluice_v1_Tenant__Output>
       Usage: MessageTypeDefinition<_sluice_v1_Usage, _sluice_v1_Usage__Output>
       WatchPoolRequest: MessageTypeDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolRequest__Output>

@@ -26,6 +26,10 @@ export interface BrokerOptions {
   readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
   /** Gives a slice another size in the lease's executor; resolves once it has, or there is none. */
   readonly resizeSlice: (leaseId: string, index: number, bytes: number) => Promise<void>;
+  /** Lets the lease's executor save its memory on the host and give it back; resolves once it has, or there is none. */
+  readonly park: (leaseId: string) => Promise<{ readonly savedBytes: number }>;
+  /** Lets it take its memory again; resolves once it has, or there is none. */
+  readonly unpark: (leaseId: string) => Promise<void>;
   /** Hears that a device is closed because it is ill, and that an admin lends a device again. */
   readonly onUnhealthy?: (deviceId: string, message: string) => void;
   readonly onUncordoned?: (deviceId: string) => void;

@@ -43,6 +43,7 @@ import { QueueDesk } from "./queue-desk.ts";
 import { ReservationDesk } from "./reservation-desk.ts";
 import { Resizes, type ResizeWish } from "./resizes.ts";
 import type { RestoredLease, RestoredState } from "./restored-state.ts";
+import { Suspensions } from "./suspensions.ts";
 import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
 
 export type { BrokerOptions, PooledDevice, TenantTerms, Wish } from "./broker-options.ts";
@@ -51,6 +52,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
   readonly reservations: ReservationDesk;
   readonly queue: QueueDesk;
   readonly devices: DeviceDesk;
+  readonly suspensions: Suspensions;
   readonly #options: BrokerOptions;
   readonly #pool: PoolState;
   readonly #waiting: WaitingRequests;
@@ -84,6 +86,14 @@ export class Broker implements LeaseDirectory, SessionEvents {
         for (const holder of this.#records.get(id)?.holders ?? []) holder.resized(size);
       },
       log: options.log,
+    });
+    this.suspensions = new Suspensions({
+      ...{ store: options.store, park: options.park, unpark: options.unpark, log: options.log },
+      apply: (event) => this.#apply(event),
+      find: (id) => findLease(this.#pool, id),
+      place: (id) => queuePlace(this.#pool, id),
+      prove: (id, secret) => (secret.byteLength > 0 ? this.#proven(id, secret) : this.#live(id)).lease,
+      now: () => options.clock.now(),
     });
     this.#waiting = new WaitingRequests({
       clock: options.clock,
@@ -138,7 +148,9 @@ export class Broker implements LeaseDirectory, SessionEvents {
   restore({ leases, requests, usage }: RestoredState): void {
     const { clock, heartbeatTimeoutMs } = this.#options;
     for (const [tenant, byteMs] of usage) this.#apply({ kind: "usageRestored", tenant, byteMs });
-    for (const lease of leases) this.#adopt(lease);
+    const isSuspended = ({ lease }: RestoredLease): boolean => lease.suspensionState === "suspended";
+    for (const lease of leases) if (!isSuspended(lease)) this.#adopt(lease);
+    for (const lease of leases) if (isSuspended(lease)) this.#adopt(lease);
     for (const { request, requestId } of requests) {
       this.#waiting.restore(request, requestId);
       this.#apply({ kind: "requested", request });
@@ -151,6 +163,10 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#records.set(lease.id, newRecord(new LeaseSecret(secret ?? this.#options.randomBytes(SECRET_BYTES)), usage));
     this.#waiting.noteLease(lease, requestId);
     this.#apply({ kind: "adopted", lease });
+    const suspended = findLease(this.#pool, lease.id)?.suspension;
+    const record = this.#records.get(lease.id);
+    if (suspended !== undefined && record !== undefined)
+      record.suspension = { kind: "suspended", message: suspended.message, deadlineAtMs: 0 };
     if (failure !== undefined) this.#apply({ kind: "failed", id: lease.id, ...failure });
   }
 
@@ -189,6 +205,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     const { record } = this.#proven(leaseId, secret);
     record.holders.add(holder);
     if (record.notice !== undefined) holder.notice(record.notice);
+    if (record.suspension !== undefined) holder.notice(record.suspension);
     for (const size of this.#resizes.known(leaseId)) holder.resized(size);
     return {
       beat: () => this.#apply({ kind: "heartbeat", id: leaseId }),
@@ -236,6 +253,10 @@ export class Broker implements LeaseDirectory, SessionEvents {
    */
   extend(leaseId: string, byMs: number): number {
     const { lease } = this.#live(leaseId);
+    if (lease.suspension?.timeLeftMs !== undefined && lease.endsAt === undefined) {
+      const why = "is suspended, and its duration stands still: it can be extended when it goes on";
+      throw new SluiceError("BAD_ARGUMENT", `The lease [${leaseId}] ${why}.`);
+    }
     if (lease.endsAt === undefined) throw new SluiceError("BAD_ARGUMENT", `The lease [${leaseId}] has no end to move.`);
     this.#apply({ kind: "extended", id: leaseId, byMs });
     const endsAt = findLease(this.#pool, leaseId)?.endsAt ?? lease.endsAt;
@@ -309,7 +330,8 @@ export class Broker implements LeaseDirectory, SessionEvents {
       arenaBytes: slice.bytes,
       arenaBase: ARENA_BASE + slice.index * ARENA_STRIDE_BYTES,
     }));
-    return { id: leaseId, tenant: lease.tenant, key: record.secret, slices, usage: record.usage };
+    const isParked = lease.state === "suspending" || lease.state === "suspended";
+    return { id: leaseId, tenant: lease.tenant, key: record.secret, slices, usage: record.usage, isParked };
   }
 
   attached(leaseId: string, clientAddress: string, how: Attachment): void {
@@ -435,6 +457,11 @@ export class Broker implements LeaseDirectory, SessionEvents {
       case "resizeRefused":
         this.#resizes.carryOut(effect);
         return;
+      case "suspend":
+      case "suspendRefused":
+      case "resume":
+        this.suspensions.carryOut(effect);
+        return;
       case "reserved":
       case "reserveRefused":
       case "reservationEnded":
@@ -487,10 +514,22 @@ export class Broker implements LeaseDirectory, SessionEvents {
   #notify(effect: Extract<Effect, { kind: "notice" }>): void {
     const record = this.#records.get(effect.id);
     if (record === undefined) return;
+    if (effect.notice === "suspended" || effect.notice === "resumed") {
+      this.#notifySuspension(record, effect);
+      return;
+    }
     record.notice = { kind: effect.notice, message: effect.message, deadlineAtMs: effect.deadline };
     const lease = movesEnd.has(effect.notice) ? findLease(this.#pool, effect.id) : undefined;
     if (lease !== undefined) this.#options.store.saveEnd(lease);
     for (const holder of record.holders) holder.notice(record.notice);
+  }
+
+  #notifySuspension(record: LeaseRecord, { id, notice, message }: Extract<Effect, { kind: "notice" }>): void {
+    const told = { kind: notice, message, deadlineAtMs: 0 } as const;
+    record.suspension = notice === "suspended" ? told : undefined;
+    const lease = findLease(this.#pool, id);
+    if (notice === "resumed" && lease !== undefined) this.suspensions.forget(lease);
+    for (const holder of record.holders) holder.notice(told);
   }
 
   #notifyLeasesOn(deviceId: string, notice: LeaseNotice): void {
@@ -509,6 +548,7 @@ export class Broker implements LeaseDirectory, SessionEvents {
     this.#options.log.info({ lease: id, code }, "The lease ends");
     for (const holder of record?.holders ?? []) holder.ended(new SluiceError(errorCode, message, { leaseId: id }));
     record?.holders.clear();
+    this.suspensions.ended(id, errorCode, message);
     const reclaimed = (): void => this.#apply({ kind: "reclaimed", id });
     this.#options.endSessions(id, errorCode, message).then(reclaimed, (error: unknown) => {
       // Memory whose executor may live is not lent again: better less than twice.

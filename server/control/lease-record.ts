@@ -26,7 +26,7 @@ export const noUsage: ExecutorUsage = {
 export interface LeaseNotice {
   readonly kind: NoticeKind | "device-unhealthy";
   readonly message: string;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; 0: none. */
   readonly deadlineAtMs: number;
 }
 
@@ -55,6 +55,8 @@ export interface LeaseRecord {
   clientAddress: string;
   /** The last notice, for holders that come later. */
   notice: LeaseNotice | undefined;
+  /** That it is suspended, for the same; undefined while it is not. */
+  suspension: LeaseNotice | undefined;
 }
 
 /** The record of a lease that nobody holds yet. */
@@ -66,6 +68,7 @@ export const newRecord = (secret: LeaseSecret, usage = noUsage): LeaseRecord => 
   activity: new LeaseActivity(usage),
   clientAddress: "",
   notice: undefined,
+  suspension: undefined,
 });
 
 export interface EndedLease {

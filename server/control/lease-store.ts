@@ -1,6 +1,6 @@
 /** What the broker wants of a store: that it forgets no grant and no request. */
 import type { ExecutorUsage } from "../executor/control-messages.ts";
-import type { EndCode, Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
+import type { EndCode, Lease, PoolRequest, Slice, StoredLease, Suspension, SuspensionState } from "../pool/types.ts";
 import type { LeaseUsage } from "./lease-record.ts";
 
 /** What is stored with a lease and is not the pool's. */
@@ -10,6 +10,11 @@ export interface GrantTerms {
   readonly secretHash: Uint8Array;
   /** The client's own id of the request; empty: none. */
   readonly requestId: string;
+}
+
+/** A suspension as the store keeps it. What is left of the lease's duration follows from its end and `since`. */
+export interface StoredSuspension extends Omit<Suspension, "timeLeftMs"> {
+  readonly state: SuspensionState;
 }
 
 /** A lease that has ended, by the store. */
@@ -38,6 +43,8 @@ export interface LeaseStore {
   saveEnd(lease: Pick<StoredLease, "id" | "endsAt" | "endsWith">): void;
   /** Notes that a slice has another size from `at` on; it is on disk when this returns. */
   saveSize(leaseId: string, slice: Slice, at: number): void;
+  /** Notes how far a lease's suspension has come at `at`, or that it has none any more; it is on disk when this returns. */
+  saveSuspension(leaseId: string, suspension: StoredSuspension | undefined, at: number): void;
   /** How a lease ended. */
   endedLease(leaseId: string): StoredEnd | undefined;
   /** Closes a lease's record; never throws. */

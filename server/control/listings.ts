@@ -9,7 +9,8 @@ import { deviceMessage, leaseMessage, queueMessage } from "./messages.ts";
 
 export function deviceMessages(broker: Broker): Device[] {
   const counts = new Map<string, number>();
-  for (const { slices } of broker.leases()) {
+  for (const { slices, state } of broker.leases()) {
+    if (state === "suspended") continue;
     for (const { deviceId } of slices) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
   }
   return broker.devices.list().map(({ listing, description }) => {

@@ -8,6 +8,7 @@ import type { QueueEntry as QueueEntryMessage } from "../../proto/generated/slui
 import type { Reservation as ReservationMessage } from "../../proto/generated/sluice/v1/Reservation.ts";
 import type { Resized as ResizedMessage } from "../../proto/generated/sluice/v1/Resized.ts";
 import type { Slice as SliceMessage } from "../../proto/generated/sluice/v1/Slice.ts";
+import type { Suspension as SuspensionMessage } from "../../proto/generated/sluice/v1/Suspension.ts";
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { LEASES_PER_REQUEST_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
@@ -19,6 +20,7 @@ import {
   type QueuePlace,
   type ReservationListing,
   type Slice,
+  type Suspension,
 } from "../pool/types.ts";
 import type { Wish } from "./broker-options.ts";
 import type { CheckedHealth } from "./device-health.ts";
@@ -96,13 +98,13 @@ export function leaseMessage(
   lease: Lease,
   known: { readonly clientAddress: string; readonly usage: LeaseUsage; readonly activity: LeaseRates },
 ): LeaseMessage {
-  const state = lease.state === "ending" ? "ENDING" : lease.attached ? "ATTACHED" : "GRANTED";
+  const { suspension } = lease;
   return {
     id: lease.id,
     tenant: lease.tenant,
     name: lease.name,
     slices: lease.slices.map(sliceMessage),
-    state: `LEASE_STATE_${state}`,
+    state: `LEASE_STATE_${stateOf(lease)}`,
     grantedAtMs: lease.grantedAt,
     endsAtMs: lease.endsAt ?? 0,
     heartbeatAtMs: lease.detached ? 0 : lease.lastBeatAt,
@@ -113,8 +115,22 @@ export function leaseMessage(
     reservationId: lease.reservation ?? "",
     idleTimeoutMs: lease.idleMs ?? 0,
     activity: { ...known.activity },
+    ...(suspension === undefined ? {} : { suspension: suspensionMessage(suspension) }),
   };
 }
+
+function stateOf({ state, attached }: Lease): "GRANTED" | "ATTACHED" | Uppercase<Exclude<Lease["state"], "granting">> {
+  if (state === "granted" || state === "granting") return attached ? "ATTACHED" : "GRANTED";
+  return state.toUpperCase() as Uppercase<typeof state>;
+}
+
+export const suspensionMessage = (suspension: Suspension): SuspensionMessage => ({
+  message: suspension.message,
+  sinceAtMs: suspension.since,
+  savedBytes: suspension.savedBytes,
+  comesBack: suspension.comesBack,
+  byAdmin: suspension.byAdmin,
+});
 
 export function deviceMessage(
   listing: DeviceListing,
@@ -161,7 +177,7 @@ const hardwareMessage = ({ nvlink, ...details }: DeviceDetails): HardwareMessage
 });
 
 export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMessage {
-  const { request, priority, position, requestedAt, deadline, reasons, startsAt = 0 } = place;
+  const { request, priority, position, requestedAt, deadline, reasons, startsAt = 0, leaseId = "" } = place;
   const { share, leases = 1 } = request;
   return {
     requestId,
@@ -171,13 +187,14 @@ export function queueMessage(place: QueuePlace, requestId: string): QueueEntryMe
     devices: request.count * leases,
     ...(share.kind === "bytes" ? { memoryBytes: share.bytes } : { fraction: share.fraction }),
     queuedAtMs: requestedAt,
-    waitEndsAtMs: deadline,
+    waitEndsAtMs: deadline === Number.POSITIVE_INFINITY ? 0 : deadline,
     reasons: reasonMessages(reasons),
     priority,
     startsAtMs: startsAt,
     id: request.id,
     reservationId: request.reservation ?? "",
     leases,
+    leaseId,
     compute: (request.compute ?? 0) / COMPUTE_WHOLE,
   };
 }
@@ -207,6 +224,8 @@ const noticeKinds = {
   preempted: "NOTICE_KIND_PREEMPTED",
   "device-unhealthy": "NOTICE_KIND_DEVICE_UNHEALTHY",
   extended: "NOTICE_KIND_EXTENDED",
+  suspended: "NOTICE_KIND_SUSPENDED",
+  resumed: "NOTICE_KIND_RESUMED",
 } as const satisfies Record<LeaseNotice["kind"], NoticeMessage["kind"]>;
 
 export const noticeMessage = ({ kind, message, deadlineAtMs }: LeaseNotice): NoticeMessage => ({

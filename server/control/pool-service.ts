@@ -22,7 +22,15 @@ import { explanationMessage } from "./explanation.ts";
 import type { History } from "./history.ts";
 import { pastFor } from "./history-series.ts";
 import { describeLease, deviceMessages, leaseMessages, queueMessages } from "./listings.ts";
-import { noticeMessage, reasonMessages, resizedMessage, toWish, usageMessage } from "./messages.ts";
+import {
+  checkText,
+  noticeMessage,
+  reasonMessages,
+  resizedMessage,
+  suspensionMessage,
+  toWish,
+  usageMessage,
+} from "./messages.ts";
 import type { PoolWatch } from "./pool-watch.ts";
 import type { PriorityClasses } from "./request-terms.ts";
 import { statusOf, type UnaryOptions, unary } from "./unary.ts";
@@ -84,6 +92,20 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
       actFor(call, options.broker.ownerOf(leaseId));
       const resized = await options.broker.resize(leaseId, secret, { index, bytes: memoryBytes, yielded });
       return { resized: resizedMessage(resized) };
+    }),
+    Suspend: unary(options, async ({ leaseId, secret, message }, call) => {
+      actFor(call, options.broker.ownerOf(leaseId));
+      const { role, tenant } = identityOf(call);
+      const byAdmin = role === "admin";
+      const why =
+        checkText("message", message) || (byAdmin ? "An admin suspends the lease." : `[${tenant}] suspends it.`);
+      const { suspension } = await options.broker.suspensions.suspend(leaseId, secret, { message: why, byAdmin });
+      return suspension === undefined ? {} : { suspension: suspensionMessage(suspension) };
+    }),
+    Resume: unary(options, ({ leaseId, secret }, call) => {
+      actFor(call, options.broker.ownerOf(leaseId));
+      const place = options.broker.suspensions.resume(leaseId, secret, identityOf(call).role === "admin");
+      return { position: place?.position ?? 0, reasons: reasonMessages(place?.reasons ?? []) };
     }),
     ListDevices: unary(options, () => ({
       devices: deviceMessages(options.broker),

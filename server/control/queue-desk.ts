@@ -51,19 +51,27 @@ export class QueueDesk {
     return { explanation: explainWaiting(pool, id)!, tenant: queuePlace(pool, id)!.request.tenant };
   }
 
-  /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND. */
+  /** Takes a request out of the queue. Throws REQUEST_NOT_FOUND, and BAD_ARGUMENT for a suspended lease. */
   cancel(id: string, message: string): void {
-    this.#requireWaiting(id);
+    this.#requireRequest(id);
     this.#options.apply({ kind: "cancelled", id, message });
   }
 
-  /** Gives a waiting request another priority; returns its place then, 0 when it was granted. Throws REQUEST_NOT_FOUND. */
+  /** Gives a waiting request another priority; returns its place then, 0 when it was granted. Throws as `cancel` does. */
   setPriority(id: string, priority: number): number {
-    this.#requireWaiting(id);
+    this.#requireRequest(id);
     const { pool, waiting, apply } = this.#options;
     apply({ kind: "prioritySet", id, priority });
     waiting.save(id);
     return queuePlace(pool, id)?.position ?? 0;
+  }
+
+  #requireRequest(id: string): void {
+    this.#requireWaiting(id);
+    if (queuePlace(this.#options.pool, id)?.leaseId === undefined) return;
+    const why =
+      "is no request but a suspended lease that waits to come back: it can be suspended for longer, or revoked";
+    throw new SluiceError("BAD_ARGUMENT", `[${id}] ${why}.`);
   }
 
   #requireWaiting(id: string): void {

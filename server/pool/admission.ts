@@ -121,6 +121,7 @@ export function newRecord(state: PoolState, wish: PoolRequest): RequestRecord {
     priority: wish.priority ?? 0,
     plan,
     reservation,
+    lease: undefined,
     passes: 0,
     hasPreempted: false,
   };

@@ -4,11 +4,11 @@
  * out only when somebody asks.
  */
 import { type Amount, covers, freeOn, minus, NOTHING, plus } from "./amount.ts";
-import { candidates, heldOn, isUsable, withoutHeadRoom } from "./head-room.ts";
+import { candidates, heldOn, withoutHeadRoom } from "./head-room.ts";
 import { endOf } from "./leases.ts";
 import { inOrder } from "./queue.ts";
 import { durationOf, quotaObstacle } from "./quota.ts";
-import { needOf, refreshPlan } from "./request.ts";
+import { mayServe, needFor, refreshPlan } from "./request.ts";
 import type { DeviceClass, DeviceRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 
 /** Requests that get an estimate: nobody plans by what comes after so many others. */
@@ -96,9 +96,8 @@ function startOn(
   const wanted = Math.ceil(plan.count / plan.perDevice);
   const usable: { device: DeviceRecord; need: Amount; spans: readonly Span[] }[] = [];
   for (const device of server.devices) {
-    const fit = plan.fitOf.get(device.class);
-    if (fit === undefined || !isUsable(device) || plan.narrow?.has(device) === false) continue;
-    const need = needOf(fit, plan.perDevice);
+    const need = needFor(plan, device, plan.perDevice);
+    if (need === undefined || !mayServe(plan, device)) continue;
     usable.push({ device, need, spans: future.startsOn(device, { need, durationMs }) });
   }
   const at = firstTogether(
@@ -135,14 +134,16 @@ function work(state: PoolState): Map<RequestRecord, number> {
     refreshPlan(state, record);
     const { plan, request, tenant } = record;
     const durationMs = durationOf(tenant, request);
-    const isOpen = quotaObstacle(record) === undefined && !plan.fits.some((fit) => unknown.has(fit.class));
+    const classes = plan.exact === undefined ? plan.fits : plan.exact.keys();
+    const used = new Set([...classes].map((one) => one.class));
+    const isOpen = quotaObstacle(record) === undefined && ![...used].some((one) => unknown.has(one));
     let best: Start | undefined;
     for (const server of isOpen ? new Set(candidates(state, plan)) : []) {
       const start = startOn(future, server, { plan, durationMs });
       if (start !== undefined && (best === undefined || start.at < best.at)) best = start;
     }
     if (best === undefined) {
-      for (const fit of plan.fits) unknown.add(fit.class);
+      for (const one of used) unknown.add(one);
       continue;
     }
     starts.set(record, best.at);

@@ -3,31 +3,24 @@
  * the time at which they have room for it where the ends of all leases on them are known. Decides also who may pass the head:
  * freely whoever cannot delay it, and a bounded number of others.
  */
-import { type Amount, allOf, amountOf, covers, freeOn, minus, NOTHING, plus } from "./amount.ts";
-import { setWithheld } from "./inventory.ts";
-import { endOf } from "./leases.ts";
+import { type Amount, amountOf, covers, freeOn, minus, NOTHING, plus } from "./amount.ts";
+import { clearHeadRoom, setWithheld } from "./inventory.ts";
+import { endOf, keptOf } from "./leases.ts";
 import { findPlace, type Place } from "./placement.ts";
-import { needOf, slicesWithin } from "./request.ts";
-import type {
-  DeviceRecord,
-  Fit,
-  HeadRoom,
-  LeaseRecord,
-  Plan,
-  PoolState,
-  RequestRecord,
-  ServerRecord,
-} from "./state.ts";
+import { mayServe, mostFor, needFor } from "./request.ts";
+import type { DeviceRecord, HeadRoom, LeaseRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 
 /** Devices or nests looked at per class when the head's place is chosen; all devices of their servers are compared. */
 const CANDIDATES_MAX = 4;
 
-/** What is free on a device when a lease ends: not what goes back to a reservation. */
-export function heldOn(lease: LeaseRecord, device: DeviceRecord): Amount {
+/** What is free on a device when a lease ends, or is suspended: not what goes back to a reservation. */
+export function heldOn(lease: LeaseRecord, device: DeviceRecord, how: "ended" | "suspended" = "ended"): Amount {
+  const isKept = how === "suspended" || lease.state === "suspending";
   let sum = NOTHING;
-  for (const slice of lease.slices) {
-    if (slice.deviceId === device.spec.id && lease.reserved?.[slice.index] === undefined)
-      sum = plus(sum, amountOf(slice));
+  for (const slice of lease.held) {
+    if (slice.deviceId !== device.spec.id || lease.reserved?.[slice.index] !== undefined) continue;
+    const amount = amountOf(slice);
+    sum = plus(sum, isKept ? minus(amount, amountOf(keptOf(slice, device))) : amount);
   }
   return sum;
 }
@@ -52,8 +45,6 @@ function freeOnAt(state: PoolState, device: DeviceRecord, at: number): Amount {
   return free;
 }
 
-const wanted = (plan: Plan, fit: Fit): Amount => needOf(fit, plan.perDevice);
-
 interface Choice {
   readonly devices: readonly DeviceRecord[];
   readonly startsAt: number;
@@ -67,10 +58,9 @@ const isBetter = (a: Choice, b: Choice | undefined): boolean =>
 function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Choice | undefined {
   const found: { device: DeviceRecord; at: number; room: number }[] = [];
   for (const device of server.devices) {
-    const fit = plan.fitOf.get(device.class);
-    if (fit === undefined || !device.filed || plan.narrow?.has(device) === false) continue;
-    const room = slicesWithin(fit, allOf(device.spec), plan.perDevice);
-    found.push({ device, at: freeAt(state, device, needOf(fit, room)), room });
+    const most = mostFor(plan, device);
+    if (most === undefined || device.withheld || !mayServe(plan, device)) continue;
+    found.push({ device, at: freeAt(state, device, most.need), room: most.room });
   }
   found.sort(
     (a, b) => compareTimes(a.at, b.at) || b.device.freeBytes - a.device.freeBytes || a.device.order - b.device.order,
@@ -134,11 +124,6 @@ function choose(state: PoolState, plan: Plan): Choice | undefined {
   return best;
 }
 
-export function clearHeadRoom(state: PoolState): void {
-  for (const device of state.headRoom?.devices ?? []) setWithheld(device, false);
-  state.headRoom = undefined;
-}
-
 /** Looks for something as if nothing were kept for anybody. */
 export function withoutHeadRoom<T>(state: PoolState, look: () => T): T {
   const devices = state.headRoom?.devices ?? [];
@@ -160,7 +145,7 @@ export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: s
   const choice = withoutHeadRoom(state, () => choose(state, plan));
   const ids = new Set<string>();
   for (const device of choice?.devices ?? []) {
-    const need = wanted(plan, plan.fitOf.get(device.class)!);
+    const need = mostFor(plan, device)?.need ?? NOTHING;
     let free = freeOn(device);
     const leases = [...device.leases].sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)));
     for (const lease of leases) {
@@ -177,7 +162,11 @@ export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: s
 /** Keeps devices for the head of the queue, or brings up to date what is kept. */
 export function reserveFor(state: PoolState, head: RequestRecord): HeadRoom {
   const kept = state.headRoom;
-  if (kept?.holder === head && kept.startsAt !== undefined && kept.devices.every((device) => isUsable(device))) {
+  if (
+    kept?.holder === head &&
+    kept.startsAt !== undefined &&
+    kept.devices.every((device) => mayServe(head.plan, device))
+  ) {
     const startsAt = startOn(state, kept.devices, head.plan);
     if (startsAt !== undefined) {
       state.headRoom = { ...kept, startsAt };
@@ -193,16 +182,12 @@ export function reserveFor(state: PoolState, head: RequestRecord): HeadRoom {
   return state.headRoom;
 }
 
-/** Whether slices may be placed on the device, were it not kept for the head. */
-export const isUsable = (device: DeviceRecord): boolean => !device.removed && device.cordon === undefined;
-
 function startOn(state: PoolState, devices: readonly DeviceRecord[], plan: Plan): number | undefined {
   let startsAt = state.now;
   for (const device of devices) {
-    const fit = plan.fitOf.get(device.class);
-    if (fit === undefined) return undefined;
-    const room = slicesWithin(fit, allOf(device.spec), plan.perDevice);
-    startsAt = Math.max(startsAt, freeAt(state, device, needOf(fit, room)));
+    const most = mostFor(plan, device);
+    if (most === undefined) return undefined;
+    startsAt = Math.max(startsAt, freeAt(state, device, most.need));
   }
   return startsAt === Number.POSITIVE_INFINITY ? undefined : startsAt;
 }
@@ -213,11 +198,9 @@ function placeBeforeHead(state: PoolState, headRoom: HeadRoom, record: RequestRe
   if (startsAt === undefined || record.plan.count > 1) return undefined;
   const isGone = state.now + (record.request.durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
   for (const device of headRoom.devices) {
-    const fit = record.plan.fitOf.get(device.class);
-    const need = fit && needOf(fit, 1);
-    if (need === undefined || !covers(freeOn(device), need) || record.plan.narrow?.has(device) === false) continue;
-    const headFit = holder.plan.fitOf.get(device.class)!;
-    const spare = minus(freeOnAt(state, device, startsAt), wanted(holder.plan, headFit));
+    const need = needFor(record.plan, device, 1);
+    if (need === undefined || !covers(freeOn(device), need) || !mayServe(record.plan, device)) continue;
+    const spare = minus(freeOnAt(state, device, startsAt), mostFor(holder.plan, device)?.need ?? NOTHING);
     if (isGone || covers(spare, need)) return [device];
   }
   return undefined;
@@ -241,7 +224,7 @@ export function findPassage(
 }
 
 const mayUse = (plan: Plan, device: DeviceRecord): boolean =>
-  plan.fitOf.has(device.class) && plan.narrow?.has(device) !== false;
+  needFor(plan, device, 1) !== undefined && plan.narrow?.has(device) !== false;
 
 /** As `findPassage`, and counts the pass. */
 export function placeToPass(state: PoolState, headRoom: HeadRoom, record: RequestRecord): Place | undefined {

@@ -232,8 +232,14 @@ export function unreserveSlice(device: DeviceRecord, slice: Slice): void {
 
 const deviceOf = (state: PoolState, slice: Slice): DeviceRecord => state.devices.get(slice.deviceId)!;
 
+/** Keeps nothing for the first of the queue any more. */
+export function clearHeadRoom(state: PoolState): void {
+  for (const device of state.headRoom?.devices ?? []) setWithheld(device, false);
+  state.headRoom = undefined;
+}
+
 export function takeSlices(state: PoolState, lease: LeaseRecord): void {
-  for (const slice of lease.slices) {
+  for (const slice of lease.held) {
     const device = deviceOf(state, slice);
     const reserved = lease.reserved?.[slice.index];
     move(device, slice, { sign: 1, isReserved: reserved !== undefined });
@@ -242,9 +248,9 @@ export function takeSlices(state: PoolState, lease: LeaseRecord): void {
   }
 }
 
-/** Gives all slices back and returns the devices that are now empty and were to become so. */
+/** Gives back all that the lease holds, and returns the devices that are now empty and were to become so. */
 export function giveBackSlices(state: PoolState, lease: LeaseRecord): DeviceRecord[] {
-  for (const slice of lease.slices) {
+  for (const slice of lease.held) {
     const device = deviceOf(state, slice);
     const reserved = lease.reserved?.[slice.index];
     move(device, slice, { sign: -1, isReserved: reserved !== undefined });

@@ -1,31 +1,47 @@
 /**
- * The life of a lease: granting, granted, ending, gone. Memory comes back only when the executor is known to be dead
- * (`reclaim`), or when a grant fails before there is one.
+ * The life of a lease: granting, granted, ending, gone; what lies between while it is suspended is in suspension.ts. Memory comes back only
+ * when the executor is known to be dead (`reclaim`) or to hold it no more, or when a grant fails before there is one.
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { forgetDevice, giveBackSlices, takeSlices } from "./inventory.ts";
-import { changeHeld, tenantOf } from "./queue.ts";
-import type { DeviceRecord, Ending, LeaseRecord, LeaseTerms, PoolState, ReservedSlice } from "./state.ts";
-import type { Effect, Lease, NoticeKind } from "./types.ts";
+import { changeHeld, removeRequest, tenantOf } from "./queue.ts";
+import type {
+  DeviceRecord,
+  Ending,
+  LeaseRecord,
+  LeaseTerms,
+  PoolState,
+  ReservedSlice,
+  SuspensionRecord,
+} from "./state.ts";
+import type { Effect, Lease, NoticeKind, Slice, Suspension } from "./types.ts";
 
 /** What the lease costs its tenant beside what the tenant has reserved. */
 function heldBytes(lease: LeaseRecord): number {
   let sum = 0;
-  for (const slice of lease.slices) {
+  for (const slice of lease.held) {
     if (lease.reserved?.[slice.index] === undefined) sum += slice.bytes + slice.overheadBytes;
   }
   return sum;
 }
 
-/** When a lease is gone at the latest; Infinity when nobody knows. */
+/** When a lease is gone at the latest, or its memory saved; Infinity when nobody knows. */
 export const endOf = (state: PoolState, lease: LeaseRecord): number =>
-  lease.state === "ending" ? state.now : lease.endsAt;
+  lease.state === "ending" || lease.state === "suspending" ? state.now : lease.endsAt;
+
+/** What a suspended lease holds of a slice: what the device needs for the context that stays. */
+export function keptOf({ index, deviceId, overheadBytes }: Slice, device: DeviceRecord): Slice {
+  return { index, deviceId, bytes: 0, overheadBytes: Math.min(overheadBytes, device.spec.overheadBytes) };
+}
+
+export const keptSlices = (state: PoolState, slices: readonly Slice[]): Slice[] =>
+  slices.map((slice) => keptOf(slice, state.devices.get(slice.deviceId)!));
 
 const TIME_OVER: Ending = { code: "LEASE_TIME_OVER", message: "The lease reaches its maximum duration." };
 
 /** The lease as plain data. */
 export function viewLease(lease: LeaseRecord): Lease {
-  const { terms, state, attached, lastBeatAt, endsAt, endsWith, ended } = lease;
+  const { terms, state, attached, lastBeatAt, endsAt, endsWith, ended, suspension } = lease;
   return {
     id: terms.id,
     tenant: terms.tenant,
@@ -43,21 +59,32 @@ export function viewLease(lease: LeaseRecord): Lease {
     ...(endsWith === TIME_OVER ? {} : { endsWith }),
     ...(terms.idleMs === Number.POSITIVE_INFINITY ? {} : { idleMs: terms.idleMs }),
     ...(terms.tokenId === undefined ? {} : { tokenId: terms.tokenId }),
+    ...(suspension === undefined ? {} : { suspension: viewSuspension(suspension) }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
 }
 
+function viewSuspension({ home: _home, comeback: _comeback, timeLeftMs, ...known }: SuspensionRecord): Suspension {
+  return { ...known, ...(timeLeftMs === undefined ? {} : { timeLeftMs }) };
+}
+
+export interface Start {
+  readonly phase: "granting" | "granted" | "suspending" | "suspended" | "resuming";
+  readonly reserved?: readonly ReservedSlice[] | undefined;
+  /** The place of its request in the order of all. Default: behind those that there are. */
+  readonly order?: number;
+  readonly suspension?: SuspensionRecord | undefined;
+}
+
 /** Takes the slices, those of a reservation where they are `reserved`, and starts the lease's clocks. */
-export function startLease(
-  state: PoolState,
-  terms: LeaseTerms,
-  how: { readonly phase: "granting" | "granted"; readonly reserved?: readonly ReservedSlice[] | undefined },
-): LeaseRecord {
+export function startLease(state: PoolState, terms: LeaseTerms, how: Start): LeaseRecord {
   const devices = new Set(terms.slices.map((slice) => state.devices.get(slice.deviceId)!));
   const lease: LeaseRecord = {
     terms,
     tenant: tenantOf(state, terms.tenant),
+    order: how.order ?? state.nextOrder++,
     slices: terms.slices,
+    held: how.phase === "suspended" ? keptSlices(state, terms.slices) : terms.slices,
     reserved: how.reserved,
     devices: [...devices],
     state: how.phase,
@@ -70,6 +97,9 @@ export function startLease(
     isBusy: false,
     idleWarned: false,
     resizing: undefined,
+    suspension: how.suspension,
+    restsUntil: 0,
+    restTimer: undefined,
     idleTimer: undefined,
     beatTimer: undefined,
     endTimer: undefined,
@@ -78,7 +108,7 @@ export function startLease(
   state.leases.set(terms.id, lease);
   takeSlices(state, lease);
   changeHeld(state, lease.tenant, { bytes: heldBytes(lease), slices: lease.slices.length, leases: 1 });
-  armIdle(state, lease);
+  if (how.phase === "granting" || how.phase === "granted") armIdle(state, lease);
   if (!terms.detached)
     lease.beatTimer = state.timers.add(state.now + state.options.heartbeatTimeoutMs, { kind: "beat", lease });
   armEnd(state, lease);
@@ -92,6 +122,40 @@ function armEnd(state: PoolState, lease: LeaseRecord): void {
   lease.endTimer = state.timers.add(endsAt, { kind: "end", lease });
   const warning = Math.min(state.options.endNoticeMs, (endsAt - terms.grantedAt) / 2);
   lease.noticeTimer = state.timers.add(endsAt - warning, { kind: "notice", lease });
+}
+
+/** Lets the lease's maximum duration stand still; returns what is left of it. The end of a grace comes all the same. Nothing is idle meanwhile. */
+export function stopClocks(state: PoolState, lease: LeaseRecord): number | undefined {
+  state.timers.cancel(lease.idleTimer);
+  if (lease.endsWith !== TIME_OVER || lease.endsAt === Number.POSITIVE_INFINITY) return undefined;
+  for (const timer of [lease.endTimer, lease.noticeTimer]) state.timers.cancel(timer);
+  const leftMs = lease.endsAt - state.now;
+  lease.endsAt = Number.POSITIVE_INFINITY;
+  return leftMs;
+}
+
+/** Lets the rest of the maximum duration run, unless another end has been set meanwhile. */
+export function startClocks(state: PoolState, lease: LeaseRecord, leftMs: number | undefined): void {
+  lease.lastActiveAt = state.now;
+  lease.idleWarned = false;
+  armIdle(state, lease);
+  if (leftMs === undefined || lease.endsAt !== Number.POSITIVE_INFINITY) return;
+  lease.endsAt = state.now + leftMs;
+  armEnd(state, lease);
+}
+
+/** Changes what the lease holds of its slices, and where they are reserved ones. */
+export function changeHolding(
+  state: PoolState,
+  lease: LeaseRecord,
+  to: { readonly held: readonly Slice[]; readonly reserved?: readonly ReservedSlice[] | undefined },
+): void {
+  const before = heldBytes(lease);
+  giveBackSlices(state, lease);
+  lease.held = to.held;
+  lease.reserved = to.reserved;
+  takeSlices(state, lease);
+  changeHeld(state, lease.tenant, { bytes: heldBytes(lease) - before, slices: 0, leases: 0 });
 }
 
 /** Moves the end of a lease later, whatever set it. */
@@ -113,11 +177,13 @@ export function endLease(state: PoolState, lease: LeaseRecord, why: Ending): Eff
   lease.state = "ending";
   lease.ended = why;
   stopTimers(state, lease);
+  if (lease.suspension?.comeback !== undefined) removeRequest(state, lease.suspension.comeback);
   return [{ kind: "end", id: lease.terms.id, ...why }];
 }
 
 function stopTimers(state: PoolState, lease: LeaseRecord): void {
-  for (const timer of [lease.beatTimer, lease.endTimer, lease.noticeTimer, lease.idleTimer]) state.timers.cancel(timer);
+  const { beatTimer, endTimer, noticeTimer, idleTimer, restTimer } = lease;
+  for (const timer of [beatTimer, endTimer, noticeTimer, idleTimer, restTimer]) state.timers.cancel(timer);
 }
 
 /** Forgets the lease: its memory is free again. */

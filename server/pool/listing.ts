@@ -2,7 +2,7 @@
 import { estimatedStart } from "./estimates.ts";
 import { usageNow } from "./fair-share.ts";
 import { viewLease } from "./leases.ts";
-import { inOrder, positionOf } from "./queue.ts";
+import { findWaiting, inOrder, positionOf } from "./queue.ts";
 import { reasonsFor } from "./reasons.ts";
 import { refreshPlan } from "./request.ts";
 import { viewReservation } from "./reservation.ts";
@@ -32,7 +32,7 @@ function viewDevice(device: DeviceRecord): DeviceListing {
   };
 }
 
-/** All leases that hold memory, the oldest first. */
+/** All leases that hold memory or are suspended, the oldest first. */
 export const listLeases = (state: PoolState): Lease[] => [...state.leases.values()].map(viewLease);
 
 export function findLease(state: PoolState, id: string): Lease | undefined {
@@ -48,6 +48,7 @@ function viewRequest(state: PoolState, record: RequestRecord, position: number):
     position,
     requestedAt: record.requestedAt,
     deadline: record.deadlineAt,
+    ...(record.lease === undefined ? {} : { leaseId: record.lease.terms.id }),
     ...(startsAt === undefined ? {} : { startsAt }),
   };
 }
@@ -77,9 +78,9 @@ export function listQueueHead(state: PoolState, countMax: number): { first: Queu
 export const listReservations = (state: PoolState): ReservationListing[] =>
   [...state.reservations.values()].map(viewReservation);
 
-/** Where one request stands and why it waits; undefined when it does not wait. */
+/** Where one request, or suspended lease, stands and why it waits; undefined when it does not wait. */
 export function queuePlace(state: PoolState, id: string): QueuePlace | undefined {
-  const record = state.requests.get(id);
+  const record = findWaiting(state, id);
   if (record === undefined) return undefined;
   refreshPlan(state, record);
   return {

@@ -19,6 +19,7 @@ type Usable = (device: DeviceRecord) => boolean;
 
 /** The best place on one server for all slices, looking at the devices for which `usable` holds. */
 export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable): Place | undefined {
+  if (plan.exact !== undefined) return placeAgain(plan.exact, () => true);
   const found: { device: DeviceRecord; room: number; left: number }[] = [];
   for (const device of server.devices) {
     const fit = plan.fitOf.get(device.class);
@@ -29,6 +30,14 @@ export function placeOnServer(server: ServerRecord, plan: Plan, usable: Usable):
   const sign = plan.policy === "spread" ? -1 : 1;
   found.sort((a, b) => sign * (a.left - b.left) || a.device.order - b.device.order);
   return (plan.policy === "topology" ? shareJoined(found, plan) : undefined) ?? share(found, plan);
+}
+
+/** The devices that a suspended lease was on, if all of them have room for it. */
+function placeAgain(exact: NonNullable<Plan["exact"]>, usable: Usable): Place | undefined {
+  const hasRoom = [...exact].every(
+    ([device, need]) => !device.removed && usable(device) && covers(freeOn(device), need),
+  );
+  return hasRoom ? [...exact.keys()] : undefined;
 }
 
 type Found = readonly { readonly device: DeviceRecord; readonly room: number }[];
@@ -158,6 +167,7 @@ function* membersOf(plan: Plan): IterableIterator<DeviceRecord> {
 
 /** Room for all slices on open devices, or undefined. */
 export function findPlace(state: PoolState, plan: Plan): Place | undefined {
+  if (plan.exact !== undefined) return placeAgain(plan.exact, (device) => !device.withheld);
   if (plan.narrow !== undefined) {
     if (plan.count === 1) return placeAmong(plan.narrow, plan);
     return placeOnAny(new Set([...plan.narrow].map((device) => device.server)), plan);

@@ -7,8 +7,8 @@ import { formatDuration } from "../../shared/units.ts";
 import { askReservation, newRecord, refusalOf } from "./admission.ts";
 import { type Amount, amountOf, covers, freeOn, NOTHING, plus } from "./amount.ts";
 import { restoreUsage } from "./fair-share.ts";
-import { blockersOf, clearHeadRoom, findPassage, withoutHeadRoom } from "./head-room.ts";
-import { addDevice, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
+import { blockersOf, findPassage, withoutHeadRoom } from "./head-room.ts";
+import { addDevice, clearHeadRoom, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
 import {
   checkBeat,
   checkIdle,
@@ -16,6 +16,7 @@ import {
   endLease,
   extendLease,
   giveNotice,
+  keptSlices,
   noteActivity,
   reclaimLease,
   startLease,
@@ -27,9 +28,11 @@ import { findPlace, slicesAt, warningsAt } from "./placement.ts";
 import {
   dequeue,
   enqueue,
+  findWaiting,
   firstInOrder,
   positionOf,
   promote,
+  removeRequest,
   setPriority,
   settleTenant,
   tenantOf,
@@ -49,9 +52,20 @@ import {
   slicesInside,
 } from "./reservation.ts";
 import { askResize, finishResize } from "./resize.ts";
-import { refuse, removeRequest, runPass, serveReservations, tryToPass } from "./schedule.ts";
+import { refuse, runPass, serveReservations, tryToPass } from "./schedule.ts";
 import type { DeviceRecord, Ending, LeaseRecord, PoolState, RequestRecord, ReservationRecord, Timer } from "./state.ts";
-import type { Effect, Explanation, PoolEvent, PoolRequest, StoredLease } from "./types.ts";
+import {
+  askResume,
+  askSuspend,
+  comeBack,
+  confirmParked,
+  confirmUnparked,
+  failParked,
+  failUnparked,
+  restIsOver,
+  takeUpSuspension,
+} from "./suspension.ts";
+import type { Effect, Explanation, PoolEvent, PoolRequest, Slice, StoredLease } from "./types.ts";
 
 export {
   findDevice,
@@ -123,6 +137,9 @@ function ring(state: PoolState, timer: Timer): Effect[] {
       return timer.lease.endsAt > state.now ? [warnOfEnd(timer.lease)] : [];
     case "end":
       return endLease(state, timer.lease, timer.lease.endsWith);
+    case "rest":
+      restIsOver(state, timer.lease);
+      return [];
     case "settle":
       settleTenant(state, timer.tenant);
       return [];
@@ -244,7 +261,13 @@ type LeaseEvent = Extract<
       | "active"
       | "resizeAsked"
       | "resizeConfirmed"
-      | "resizeFailed";
+      | "resizeFailed"
+      | "suspendAsked"
+      | "parked"
+      | "parkFailed"
+      | "resumeAsked"
+      | "unparked"
+      | "unparkFailed";
   }
 >;
 
@@ -263,6 +286,18 @@ function changeLease(state: PoolState, lease: LeaseRecord, event: LeaseEvent): E
     case "resizeConfirmed":
     case "resizeFailed":
       return finishResize(state, lease, event.kind);
+    case "suspendAsked":
+      return askSuspend(state, lease, event);
+    case "parked":
+      return confirmParked(state, lease, event.savedBytes);
+    case "parkFailed":
+      return failParked(state, lease);
+    case "resumeAsked":
+      return askResume(state, lease);
+    case "unparked":
+      return confirmUnparked(state, lease);
+    case "unparkFailed":
+      return failUnparked(state, lease, event.message);
     case "heartbeat":
       lease.lastBeatAt = state.now;
       return [];
@@ -361,7 +396,7 @@ function explainInside(state: PoolState, record: RequestRecord): Explanation | u
 /** Why a waiting request waits, and for what; undefined when it does not wait. Changes nothing. */
 export function explainWaiting(state: PoolState, id: string): Explanation | undefined {
   const place = queuePlace(state, id);
-  const record = state.requests.get(id);
+  const record = findWaiting(state, id);
   if (place === undefined || record === undefined) return undefined;
   const { reservation, plan } = record;
   const blockers = reservation === undefined ? blockersOf(state, plan) : blockersInside(state, reservation, plan);
@@ -427,16 +462,20 @@ function shutDown(state: PoolState, graceMs: number): Effect[] {
 /** Ends a reservation, and refuses whoever waits for it alone. */
 function unreserve(state: PoolState, reservation: ReservationRecord): Effect[] {
   const message = `The reservation [${reservation.terms.id}] has ended.`;
-  const refused = [...reservation.waiting].map((record) =>
-    refuse(state, record, { code: "RESERVATION_NOT_FOUND", message }),
+  const suspended = [...reservation.waiting].flatMap(({ lease }) => lease ?? []);
+  const refused = [...reservation.waiting].flatMap((record) =>
+    record.lease === undefined ? [refuse(state, record, { code: "RESERVATION_NOT_FOUND", message })] : [],
   );
-  return [...refused, dropReservation(state, reservation)];
+  for (const { suspension } of suspended) removeRequest(state, suspension!.comeback!);
+  const ended = dropReservation(state, reservation);
+  for (const lease of suspended) comeBack(state, lease);
+  return [...refused, ended];
 }
 
 /** Whether the stored slices can be held as they stand. */
-function slicesFit(state: PoolState, lease: StoredLease): boolean {
+function slicesFit(state: PoolState, slices: readonly Slice[]): boolean {
   const taken = new Map<string, Amount>();
-  for (const slice of lease.slices) {
+  for (const slice of slices) {
     const device = state.devices.get(slice.deviceId);
     const sum = plus(taken.get(slice.deviceId) ?? NOTHING, amountOf(slice));
     if (device === undefined || device.removed || !covers(freeOn(device), sum)) return false;
@@ -445,23 +484,30 @@ function slicesFit(state: PoolState, lease: StoredLease): boolean {
   return true;
 }
 
+/** Whether a suspended lease of the store has the devices that it was on, large enough to have it again. */
+const mayComeBack = (state: PoolState, slices: readonly Slice[]): boolean =>
+  slices.every(({ deviceId }) => {
+    const here = slices.filter((slice) => slice.deviceId === deviceId);
+    const bytes = here.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
+    return bytes <= (state.devices.get(deviceId)?.spec.memoryBytes ?? -1);
+  }) && slicesFit(state, keptSlices(state, slices));
+
 function adopt(state: PoolState, stored: StoredLease): Effect[] {
   if (state.leases.has(stored.id) || state.requests.has(stored.id)) return [];
   const never = Number.POSITIVE_INFINITY;
   const { endsAt = never, priority = 0, idleMs = never, reservation, tokenId } = stored;
   const terms = { ...stored, endsAt, priority, idleMs, reservation, tokenId };
   const home = reservation === undefined ? undefined : state.reservations.get(reservation);
-  const reserved = home && slicesAgain(home, stored.slices);
-  if (reserved !== undefined) {
-    startLease(state, terms, { phase: "granted", reserved });
-    return [];
-  }
-  if (!slicesFit(state, stored)) {
+  const isSuspended = stored.suspension !== undefined && (stored.suspensionState ?? "suspended") === "suspended";
+  const reserved = isSuspended ? undefined : home && slicesAgain(home, stored.slices);
+  const fits = isSuspended ? mayComeBack(state, stored.slices) : slicesFit(state, stored.slices);
+  if (reserved === undefined && !fits) {
     const lease = startLease(state, { ...terms, slices: [] }, { phase: "granted" });
     const message = "The lease's slices do not fit the server's devices any more.";
     return endLease(state, lease, { code: "LEASE_ENDED", message });
   }
-  startLease(state, terms, { phase: "granted" });
+  if (stored.suspension !== undefined) return takeUpSuspension(state, terms, { stored, reserved });
+  startLease(state, terms, { phase: "granted", reserved });
   if (state.headRoom !== undefined) state.passNeeded = true;
   return [];
 }

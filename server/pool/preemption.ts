@@ -1,13 +1,14 @@
 /**
- * Makes room for the first of the queue by ending leases of lower priority, after a notice and a grace. Happens once per request,
- * only where the pool's options allow it, and takes the lowest priorities first, among them the youngest leases.
+ * Makes room for the first of the queue by ending leases of lower priority, after a notice and a grace, or by suspending them. Happens once per
+ * request, only where the pool's options allow it, and takes the lowest priorities first, among them the youngest leases.
  */
 
-import { allOf, covers, freeOn, plus } from "./amount.ts";
+import { type Amount, covers, freeOn, plus } from "./amount.ts";
 import { heldOn, keepFor } from "./head-room.ts";
 import { giveNotice } from "./leases.ts";
-import { needOf, slicesWithin } from "./request.ts";
+import { mayServe, mostFor } from "./request.ts";
 import type { DeviceRecord, LeaseRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
+import { beginSuspension, suspensionObstacle } from "./suspension.ts";
 import type { Effect } from "./types.ts";
 
 /** Servers looked at. */
@@ -28,37 +29,44 @@ const compareVictims = (a: LeaseRecord, b: LeaseRecord): number =>
 const compareClearings = (a: Clearing, b: Clearing): number =>
   (a.priority === b.priority ? 0 : a.priority - b.priority) || a.bytes - b.bytes || a.device.order - b.device.order;
 
+/** What ends anyway, or gives its memory back anyway, costs nothing. */
+const isGoing = (lease: LeaseRecord): boolean => lease.state === "ending" || lease.state === "suspending";
+
+/** Whether a lease may be made to make room. */
+function mayGo(state: PoolState, lease: LeaseRecord): boolean {
+  if (state.options.preemption !== "suspend") return lease.state !== "suspended";
+  return lease.restsUntil <= state.now && suspensionObstacle(state, lease) === undefined;
+}
+
 /** The leases that must go from a device to make room for the head; undefined when that is not enough or not allowed. */
-function clear(device: DeviceRecord, head: RequestRecord): Clearing | undefined {
-  const { plan } = head;
-  const fit = plan.fitOf.get(device.class);
-  if (fit === undefined || device.removed || device.cordon !== undefined || plan.narrow?.has(device) === false)
-    return undefined;
-  const room = slicesWithin(fit, allOf(device.spec), plan.perDevice);
-  const need = needOf(fit, room);
+function clear(state: PoolState, device: DeviceRecord, head: RequestRecord): Clearing | undefined {
+  const most = mostFor(head.plan, device);
+  if (most === undefined || !mayServe(head.plan, device)) return undefined;
+  const { room, need } = most;
   const priority = head.request.priority ?? 0;
+  const how = state.options.preemption === "suspend" ? "suspended" : "ended";
+  const freed = (lease: LeaseRecord): Amount => heldOn(lease, device, isGoing(lease) ? "ended" : how);
   const leases = [...device.leases].filter(
-    (lease) => (lease.state === "ending" || lease.terms.priority < priority) && heldOn(lease, device).bytes > 0,
+    (lease) => (isGoing(lease) || (lease.terms.priority < priority && mayGo(state, lease))) && freed(lease).bytes > 0,
   );
-  // What ends anyway costs nothing.
-  leases.sort((a, b) => Number(b.state === "ending") - Number(a.state === "ending") || compareVictims(a, b));
+  leases.sort((a, b) => Number(isGoing(b)) - Number(isGoing(a)) || compareVictims(a, b));
   let free = freeOn(device);
   const victims: LeaseRecord[] = [];
   for (const lease of leases) {
     if (covers(free, need)) break;
-    free = plus(free, heldOn(lease, device));
-    if (lease.state !== "ending") victims.push(lease);
+    free = plus(free, freed(lease));
+    if (!isGoing(lease)) victims.push(lease);
   }
   if (!covers(free, need)) return undefined;
-  const bytes = victims.reduce((sum, lease) => sum + heldOn(lease, device).bytes, 0);
+  const bytes = victims.reduce((sum, lease) => sum + freed(lease).bytes, 0);
   return { device, victims, room, priority: Math.max(...victims.map((lease) => lease.terms.priority)), bytes };
 }
 
 /** The cheapest devices to clear on one server. */
-function clearOnServer(server: ServerRecord, head: RequestRecord): Clearing[] | undefined {
+function clearOnServer(state: PoolState, server: ServerRecord, head: RequestRecord): Clearing[] | undefined {
   const found: Clearing[] = [];
   for (const device of server.devices) {
-    const clearing = clear(device, head);
+    const clearing = clear(state, device, head);
     if (clearing !== undefined) found.push(clearing);
   }
   found.sort(compareClearings);
@@ -84,7 +92,7 @@ function cheapest(state: PoolState, plan: Plan, head: RequestRecord): Clearing[]
     plan.narrow === undefined ? state.servers.values() : new Set([...plan.narrow].map((device) => device.server));
   for (const server of servers) {
     if (left-- === 0) break;
-    const clearings = clearOnServer(server, head);
+    const clearings = clearOnServer(state, server, head);
     if (clearings === undefined) continue;
     const cost = costOf(clearings);
     const bestCost = best && costOf(best);
@@ -103,11 +111,14 @@ export function preemptFor(state: PoolState, head: RequestRecord): Effect[] {
   const clearings = cheapest(state, head.plan, head);
   if (clearings === undefined) return [];
   head.hasPreempted = true;
-  const graceMs = state.options.preemptionGraceMs;
+  const isSuspending = state.options.preemption === "suspend";
+  const graceMs = isSuspending ? 0 : state.options.preemptionGraceMs;
   const devices = clearings.map((clearing) => clearing.device);
   keepFor(state, { holder: head, devices, startsAt: state.now + graceMs });
   const victims = new Set(clearings.flatMap((clearing) => clearing.victims));
   const message = `The lease makes room for a request of priority [${head.request.priority ?? 0}].`;
+  if (isSuspending)
+    return [...victims].map((lease) => beginSuspension(state, lease, { message, comesBack: true, byAdmin: false }));
   return [...victims].flatMap((lease) =>
     giveNotice(state, lease, { notice: "preempted", graceMs, message, code: "LEASE_PREEMPTED" }),
   );

@@ -4,6 +4,7 @@
  * order of all is that in which requests would be granted if there were room for one after the other now.
  */
 import { fairKey, keyStep, needsNewEpoch, settle, startEpoch } from "./fair-share.ts";
+import { clearHeadRoom } from "./inventory.ts";
 import { OrderedTree } from "./ordered-tree.ts";
 import { quotaObstacle } from "./quota.ts";
 import type { Band, PoolState, RequestRecord, TenantQueue, TenantRecord } from "./state.ts";
@@ -111,17 +112,20 @@ export function changeHeld(
   settleTenant(state, tenant);
 }
 
-/** All waiting requests of a tenant. */
+/** All waiting requests of a tenant, and suspended leases of it that wait. */
 export const waitingOf = (tenant: TenantRecord): RequestRecord[] => [
   ...[...tenant.reservations].flatMap(({ waiting }) => [...waiting]),
   ...[...tenant.queues.values()].flatMap((queue) => [...queue.requests]),
 ];
 
 export function enqueue(state: PoolState, record: RequestRecord): void {
-  if (record.reservation !== undefined) {
-    record.reservation.waiting.insert(record);
+  // A lease that comes back is no request: it has been granted.
+  if (record.lease === undefined) {
     record.tenant.waitingCount++;
     state.requests.set(record.request.id, record);
+  }
+  if (record.reservation !== undefined) {
+    record.reservation.waiting.insert(record);
     state.toServe.add(record.reservation);
     return;
   }
@@ -129,15 +133,15 @@ export function enqueue(state: PoolState, record: RequestRecord): void {
   const queue = queueOf(record.tenant, band);
   queue.requests.insert(record);
   band.size++;
-  record.tenant.waitingCount++;
-  state.requests.set(record.request.id, record);
   if (queue.requests.size === 1) settleTenant(state, record.tenant);
   else if (queue.requests.first() === record) refile(state, queue);
 }
 
 export function dequeue(state: PoolState, record: RequestRecord): void {
-  record.tenant.waitingCount--;
-  state.requests.delete(record.request.id);
+  if (record.lease === undefined) {
+    record.tenant.waitingCount--;
+    state.requests.delete(record.request.id);
+  }
   state.timers.cancel(record.timer);
   state.timers.cancel(record.promotion);
   if (record.reservation !== undefined) {
@@ -157,6 +161,20 @@ export function dequeue(state: PoolState, record: RequestRecord): void {
   if (band.size === 0) state.bands.splice(state.bands.indexOf(band), 1);
 }
 
+/** Takes a request out of the queue; what was kept for it is free. */
+export function removeRequest(state: PoolState, record: RequestRecord): void {
+  if (state.headRoom?.holder === record) {
+    clearHeadRoom(state);
+    state.passNeeded = true;
+  }
+  dequeue(state, record);
+  if (record.lease?.suspension !== undefined) record.lease.suspension.comeback = undefined;
+}
+
+/** The request with this id that waits, or the suspended lease. */
+export const findWaiting = (state: PoolState, id: string): RequestRecord | undefined =>
+  state.requests.get(id) ?? state.leases.get(id)?.suspension?.comeback;
+
 /** Moves a waiting request to those of another priority, as if it had come there in the beginning. */
 export function setPriority(state: PoolState, record: RequestRecord, priority: number): void {
   if (priority === record.priority) return;
@@ -164,7 +182,7 @@ export function setPriority(state: PoolState, record: RequestRecord, priority: n
   dequeue(state, record);
   record.priority = priority;
   enqueue(state, record);
-  record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
+  if (record.lease === undefined) record.timer = state.timers.add(record.deadlineAt, { kind: "wait", request: record });
   record.promotion = state.timers.add(promotesAt, { kind: "promote", request: record });
   state.passNeeded = true;
 }

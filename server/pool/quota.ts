@@ -1,7 +1,7 @@
 /** What tenants may have: refuses what a quota never allows, and tells what has to wait until the tenant gives something back. */
 import { formatDuration, formatSize } from "../../shared/units.ts";
 import { slicesOf } from "./request.ts";
-import type { RequestRecord, TenantRecord } from "./state.ts";
+import type { LeaseRecord, RequestRecord, TenantRecord } from "./state.ts";
 import type { PoolRequest } from "./types.ts";
 
 const over = (what: string, asked: string | number, allowed: string | number): string =>
@@ -29,8 +29,9 @@ export function quotaRefusal(tenant: TenantRecord, request: PoolRequest): string
  * that `inside` a reservation no memory is added.
  */
 export function quotaObstacle(record: RequestRecord, where: "anywhere" | "inside" = "anywhere"): string | undefined {
-  const { tenant, plan } = record;
+  const { tenant, plan, lease } = record;
   const { quota } = tenant;
+  if (lease !== undefined) return where === "inside" ? undefined : comebackObstacle(lease, plan.costMostBytes);
   if (quota.leases !== undefined && tenant.leaseCount + plan.leases > quota.leases) {
     return `The tenant holds [${tenant.leaseCount}] leases, and its quota allows [${quota.leases}].`;
   }
@@ -45,6 +46,14 @@ export function quotaObstacle(record: RequestRecord, where: "anywhere" | "inside
     return `The tenant holds [${formatSize(tenant.heldBytes)}], and its quota allows [${formatSize(quota.memoryBytes)}].`;
   }
   return undefined;
+}
+
+/** A suspended lease counts as one, and its slices too; its memory has to find room in the quota again, beside what else there is. */
+function comebackObstacle({ tenant, held }: LeaseRecord, bytes: number): string | undefined {
+  const { memoryBytes } = tenant.quota;
+  const own = held.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
+  if (memoryBytes === undefined || tenant.heldBytes <= own || tenant.heldBytes + bytes <= memoryBytes) return undefined;
+  return `The tenant holds [${formatSize(tenant.heldBytes)}], and its quota allows [${formatSize(memoryBytes)}].`;
 }
 
 /** The duration that a request gets: its own, or the longest that the quota allows. */

@@ -3,9 +3,8 @@ import type { DeviceReason } from "../../shared/errors.ts";
 import { formatSize } from "../../shared/units.ts";
 import { allOf, freeOn } from "./amount.ts";
 import { labelObstacle, meets } from "./filter.ts";
-import { isUsable } from "./head-room.ts";
 import { quotaObstacle } from "./quota.ts";
-import { chargeOf, profileCompute, slicesWithin } from "./request.ts";
+import { chargeOf, isUsable, profileCompute, slicesWithin } from "./request.ts";
 import { countInside } from "./reservation.ts";
 import type { DeviceRecord, Plan, PoolState, RequestRecord, ReservationRecord, ServerRecord } from "./state.ts";
 import { COMPUTE_WHOLE, type PoolRequest } from "./types.ts";
@@ -112,6 +111,7 @@ export function reasonsFor(state: PoolState, record: RequestRecord, max = REASON
   if (quota !== undefined) reasons.push({ device: "", code: "QUOTA_EXCEEDED", message: quota });
   if (record.reservation !== undefined) return [...reasons, insideReason(record, record.reservation)];
   const isHolder = state.headRoom?.holder === record;
+  if (plan.exact !== undefined) return [...reasons, ...comebackReasons(plan.exact, isHolder)];
   let withRoom = 0;
   for (const device of nearestDevices(state, max)) {
     const reason = deviceReason(device, plan, request);
@@ -136,6 +136,24 @@ export function reasonsFor(state: PoolState, record: RequestRecord, max = REASON
     reasons.unshift({ device: "", code: "TOO_FEW_DEVICES", message });
   }
   return reasons;
+}
+
+/** What keeps a suspended lease away. */
+function comebackReasons(exact: NonNullable<Plan["exact"]>, isHolder: boolean): DeviceReason[] {
+  const reasons = [...exact].flatMap(([device, { bytes, compute }]): DeviceReason[] => {
+    const { id } = device.spec;
+    if (device.freeBytes < bytes) {
+      const message = `Device [${id}] has [${formatSize(device.freeBytes)}] free, and the suspended lease takes [${formatSize(bytes)}] there.`;
+      return [{ device: id, code: "NOT_ENOUGH_MEMORY", message }];
+    }
+    const short = computeReason(device, compute);
+    if (short !== undefined) return [short];
+    if (!device.withheld || isHolder) return [];
+    const message = `Device [${id}] is kept for the first request of the queue.`;
+    return [{ device: id, code: "AHEAD_IN_QUEUE", message }];
+  });
+  if (reasons.length > 0) return reasons;
+  return [{ device: "", code: "AHEAD_IN_QUEUE", message: "There may be room, but other requests are served first." }];
 }
 
 function insideReason({ plan }: RequestRecord, reservation: ReservationRecord): DeviceReason {

@@ -156,6 +156,31 @@ export function slicesWithin(fit: Fit, amount: Amount, max: number): number {
   return Math.min(most, Math.floor((amount.bytes - overheadsMax * overheadBytes) / sliceBytes));
 }
 
+/** Whether slices may be placed on the device, were it not kept for the head. */
+export const isUsable = (device: DeviceRecord): boolean => !device.removed && device.cordon === undefined;
+
+/** As `isUsable`, for what the plan may use. What comes back is not new on its device, so that a cordon does not keep it away. */
+export const mayServe = (plan: Plan, device: DeviceRecord): boolean =>
+  (plan.exact === undefined ? isUsable(device) : !device.removed) && plan.narrow?.has(device) !== false;
+
+/** What so many slices of a plan take on a device; undefined where it has no use for the device. */
+export function needFor(plan: Plan, device: DeviceRecord, slices: number): Amount | undefined {
+  if (plan.exact !== undefined) return plan.exact.get(device);
+  const fit = plan.fitOf.get(device.class);
+  return fit === undefined ? undefined : needOf(fit, slices);
+}
+
+/** The most that a plan takes on a device: how many of its slices, and what they need. */
+export function mostFor(
+  plan: Plan,
+  device: DeviceRecord,
+): { readonly room: number; readonly need: Amount } | undefined {
+  const fit = plan.fitOf.get(device.class);
+  const room = fit === undefined ? 1 : slicesWithin(fit, allOf(device.spec), plan.perDevice);
+  const need = needFor(plan, device, room);
+  return need === undefined ? undefined : { room, need };
+}
+
 type Parts = Omit<Plan, "possible" | "key" | "version">;
 
 /** Whether some server, were it empty, has room for all slices. */
@@ -281,5 +306,6 @@ export function refreshPlan(state: PoolState, record: RequestRecord): void {
 }
 
 export function replan(state: PoolState, record: RequestRecord): void {
+  if (record.lease !== undefined) return;
   record.plan = (record.reservation === undefined ? planFor : planWithoutQuota)(state, record.request);
 }

@@ -4,13 +4,12 @@
  * requests for fixed slices are served inside where they can be, and wait for the rest of the pool too.
  */
 import { amountOf, covers, freeOn } from "./amount.ts";
-import { isUsable } from "./head-room.ts";
 import { reserveSlice, unreserveSlice } from "./inventory.ts";
 import { endOf } from "./leases.ts";
 import { OrderedTree } from "./ordered-tree.ts";
 import { deal } from "./placement.ts";
 import { changeHeld, tenantOf } from "./queue.ts";
-
+import { isUsable } from "./request.ts";
 import type { LeaseRecord, Plan, PoolState, RequestRecord, ReservationRecord, ReservedSlice } from "./state.ts";
 import type { Effect, Reservation, ReservationListing, Slice } from "./types.ts";
 
@@ -132,7 +131,7 @@ export function blockersInside(
   return { blockers: [] };
 }
 
-/** The reserved slices that a lease of the store had, or undefined when they are not all there and free. */
+/** The reserved slices that a lease of the store had, or a suspended one, or undefined when they are not all there and free. */
 export function slicesAgain(record: ReservationRecord, slices: readonly Slice[]): ReservedSlice[] | undefined {
   const taken: ReservedSlice[] = [];
   for (const slice of slices) {

@@ -20,6 +20,8 @@ export function askResize(state: PoolState, lease: LeaseRecord, asked: Asked): E
   const { id } = asked;
   const before = lease.slices[asked.index];
   if (before === undefined) return refused(id, "NO_SUCH_DEVICE", `The lease has no slice [${asked.index}].`);
+  if (lease.suspension !== undefined && lease.state !== "ending")
+    return refused(id, "SESSION_BUSY", `The lease is [${lease.state}]: it can change its size when it goes on.`);
   if (lease.state !== "granted")
     return refused(id, "LEASE_ENDED", `The lease is [${lease.state}], and keeps its size.`);
   if (lease.resizing !== undefined) return refused(id, "SESSION_BUSY", "The lease is changing its size already.");
@@ -75,6 +77,7 @@ function replace(state: PoolState, lease: LeaseRecord, after: Slice): void {
   const before = lease.slices[after.index]!;
   resizeSlice(state, before, after);
   lease.slices = lease.slices.with(after.index, after);
+  lease.held = lease.slices;
   changeHeld(state, lease.tenant, { bytes: after.bytes - before.bytes, slices: 0, leases: 0 });
   if (after.bytes < before.bytes) state.passNeeded = true;
 }

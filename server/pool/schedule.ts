@@ -3,27 +3,33 @@
  * others pass it as far as head-room.ts allows.
  */
 
-import { clearHeadRoom, isUsable, placeToPass, reserveFor } from "./head-room.ts";
+import { LEASES_PER_REQUEST_MAX } from "../../shared/limits.ts";
+import { placeToPass, reserveFor } from "./head-room.ts";
+import { clearHeadRoom } from "./inventory.ts";
 import { startLease, viewLease } from "./leases.ts";
 import { deal, findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
 import { preemptFor } from "./preemption.ts";
-import { bandOfRequest, dequeue, firstInOrder, inOrder, refileTenant } from "./queue.ts";
+import { bandOfRequest, firstInOrder, inOrder, refileTenant, removeRequest } from "./queue.ts";
 import { durationOf, quotaObstacle } from "./quota.ts";
 import { reasonsFor } from "./reasons.ts";
-import { leaseIdOf, refreshPlan } from "./request.ts";
-import { fitsInside, placeInside, slicesInside } from "./reservation.ts";
+import { isUsable, leaseIdOf, refreshPlan } from "./request.ts";
+import { fitsInside, placeInside, slicesAgain, slicesInside } from "./reservation.ts";
 import type { PoolState, RequestRecord, ReservationRecord, ReservedSlice } from "./state.ts";
+import { resume } from "./suspension.ts";
 import type { Effect, PoolRequest, Slice } from "./types.ts";
 
 /** Waiting requests behind the head that one pass looks at. */
 const LOOK_AHEAD_MAX = 32;
 
-/** Grants a place on devices. */
+/** Grants a place on devices, or lets a suspended lease come back there. */
 export const grant = (state: PoolState, record: RequestRecord, place: Place): Effect =>
-  start(state, record, { slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) });
+  record.lease === undefined
+    ? start(state, record, { slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) })
+    : resume(state, record.lease);
 
 /** Grants slices of a reservation. */
 function grantInside(state: PoolState, record: RequestRecord, inside: readonly ReservedSlice[]): Effect {
+  if (record.lease !== undefined) return resume(state, record.lease, inside);
   const reserved = deal(inside, record.plan.leases);
   return start(state, record, { slices: slicesInside(inside, record.plan.leases), warnings: [], reserved });
 }
@@ -53,7 +59,9 @@ function start(state: PoolState, record: RequestRecord, found: Found): Effect {
   };
   const [lease, ...others] = found.slices.map((slices, index) => {
     const own = { ...terms, id: leaseIdOf(request.id, index), slices };
-    return viewLease(startLease(state, own, { phase: "granting", reserved: reserved?.[index] }));
+    // Each has an order of its own, between those of two requests.
+    const order = record.order + index / (2 * LEASES_PER_REQUEST_MAX);
+    return viewLease(startLease(state, own, { phase: "granting", reserved: reserved?.[index], order }));
   });
   return { kind: "granted", lease: lease!, ...(others.length === 0 ? {} : { others }), warnings };
 }
@@ -70,7 +78,7 @@ export function serveReservations(state: PoolState): Effect[] {
       refreshPlan(state, record);
       // Who can never be served here is in nobody's way.
       if (record.reservation === undefined && !fitsInside(reservation, record.plan)) continue;
-      const inside = quotaObstacle(record, "inside") === undefined ? placeInside(reservation, record.plan) : undefined;
+      const inside = quotaObstacle(record, "inside") === undefined ? roomInside(reservation, record) : undefined;
       if (inside === undefined) break;
       effects.push(grantInside(state, record, inside));
       // The grant itself looks like news about the reservation.
@@ -79,6 +87,10 @@ export function serveReservations(state: PoolState): Effect[] {
   }
   return effects;
 }
+
+/** Slices of the reservation for the request; for a lease that comes back such as it had. */
+const roomInside = (reservation: ReservationRecord, record: RequestRecord): ReservedSlice[] | undefined =>
+  record.lease === undefined ? placeInside(reservation, record.plan) : slicesAgain(reservation, record.lease.slices);
 
 /** Who may be served inside, in order: first its own line, then the first of the tenant's other requests for fixed slices. */
 function candidatesFor(state: PoolState, reservation: ReservationRecord): RequestRecord[] {
@@ -99,15 +111,6 @@ function candidatesFor(state: PoolState, reservation: ReservationRecord): Reques
 function idleOf(state: PoolState, request: PoolRequest): number {
   const most = state.options.idleMs === 0 ? Number.POSITIVE_INFINITY : state.options.idleMs;
   return Math.min(most, request.idleMs ?? Number.POSITIVE_INFINITY);
-}
-
-/** Takes a request out of the queue; what was kept for it is free. */
-export function removeRequest(state: PoolState, record: RequestRecord): void {
-  if (state.headRoom?.holder === record) {
-    clearHeadRoom(state);
-    state.passNeeded = true;
-  }
-  dequeue(state, record);
 }
 
 /** Takes a request out of the queue and says why. */
@@ -188,7 +191,7 @@ function letPass(state: PoolState, effects: Effect[]): void {
     if (state.passNeeded) return;
     refreshPlan(state, record);
     // Most of those who wait in a full pool want more than any device has.
-    if (record.plan.costBytes / record.plan.count > room) continue;
+    if (record.lease === undefined && record.plan.costBytes / record.plan.count > room) continue;
     const key = `${record.plan.key} ${record.request.durationMs ?? ""} ${record.tenant.quota.durationMs ?? ""}`;
     if (failed.has(key)) continue;
     const granted = tryToPass(state, record);

@@ -3,6 +3,7 @@
  * randomness: equal events at equal times give equal states.
  */
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX } from "../../shared/limits.ts";
+import type { Amount } from "./amount.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import type { Filter } from "./filter.ts";
 import type { OrderedTree } from "./ordered-tree.ts";
@@ -111,6 +112,8 @@ export interface Plan {
   readonly narrow: ReadonlySet<DeviceRecord> | undefined;
   /** Whether the empty pool could serve it. */
   readonly possible: boolean;
+  /** For a suspended lease: these devices, all of them and no others, with what it takes on each. Then there are no `fits`. */
+  readonly exact?: ReadonlyMap<DeviceRecord, Amount>;
 }
 
 export interface RequestRecord {
@@ -130,6 +133,8 @@ export interface RequestRecord {
   plan: Plan;
   /** The reservation that it waits for, in whose line. */
   readonly reservation: ReservationRecord | undefined;
+  /** The suspended lease that waits to come back, where it is no request for a new one. */
+  readonly lease: LeaseRecord | undefined;
   /** How often another request was served before this one, while this was the head, though it may delay this one. */
   passes: number;
   /** Whether leases were told to make room for it. */
@@ -231,10 +236,29 @@ export interface LeaseTerms {
   readonly tokenId: string | undefined;
 }
 
+/** What is known of a suspension from its beginning until the memory is back. */
+export interface SuspensionRecord {
+  message: string;
+  comesBack: boolean;
+  byAdmin: boolean;
+  since: number;
+  savedBytes: number;
+  /** What is left of the duration while its clock stands still. */
+  timeLeftMs: number | undefined;
+  /** The reservation whose slices it had. */
+  home: ReservationRecord | undefined;
+  /** Its place in the queue while it waits to come back. */
+  comeback: RequestRecord | undefined;
+}
+
 export interface LeaseRecord {
   readonly terms: LeaseTerms;
   readonly tenant: TenantRecord;
+  /** The order of its request, in which it waits when it is suspended. */
+  readonly order: number;
   slices: readonly Slice[];
+  /** What of the slices it holds: all, or while it is suspended the overhead of devices alone. */
+  held: readonly Slice[];
   /** At the index of each slice: the reserved slice that it fills, if it does. Those cost the tenant nothing more. */
   reserved: readonly (ReservedSlice | undefined)[] | undefined;
   /** The devices of the slices, each once. */
@@ -253,6 +277,11 @@ export interface LeaseRecord {
   idleWarned: boolean;
   /** A slice that is changing its size, as it was before. */
   resizing: { readonly before: Slice; readonly after: Slice } | undefined;
+  suspension: SuspensionRecord | undefined;
+  /** It makes room for nobody until then: it has just come back, or could not be suspended. */
+  restsUntil: number;
+  /** The end of that rest; while it is suspended, of the pause before it tries to come back again. */
+  restTimer: Deadline<Timer> | undefined;
   idleTimer: Deadline<Timer> | undefined;
   beatTimer: Deadline<Timer> | undefined;
   endTimer: Deadline<Timer> | undefined;
@@ -266,6 +295,7 @@ export type Timer =
   | { readonly kind: "idle"; readonly lease: LeaseRecord }
   | { readonly kind: "notice"; readonly lease: LeaseRecord }
   | { readonly kind: "end"; readonly lease: LeaseRecord }
+  | { readonly kind: "rest"; readonly lease: LeaseRecord }
   | { readonly kind: "settle"; readonly tenant: TenantRecord }
   | { readonly kind: "reservation"; readonly reservation: ReservationRecord };
 
@@ -319,6 +349,7 @@ export function createPool(options: PoolOptions = {}): PoolState {
     idleNoticeMs: options.idleNoticeMs ?? 60_000,
     preemption: options.preemption ?? false,
     preemptionGraceMs: options.preemptionGraceMs ?? 30_000,
+    suspensionRestMs: options.suspensionRestMs ?? 60_000,
   };
   for (const [name, value] of Object.entries(complete)) {
     if (typeof value === "number" && !(Number.isFinite(value) && value >= 0))

@@ -29,10 +29,15 @@ export interface PoolOptions {
   readonly idleMs?: number;
   /** How long before its end an idle lease is warned. Default: one minute, at most half the idle time. */
   readonly idleNoticeMs?: number;
-  /** Whether running leases of lower priority make room for the first of the queue. Default false. */
-  readonly preemption?: boolean;
-  /** How long a lease that makes room still has. Default: 30 seconds. */
+  /**
+   * Whether running leases of lower priority make room for the first of the queue: `true` ends them after a notice and a grace, `suspend`
+   * suspends them, and they come back by themselves. Default false.
+   */
+  readonly preemption?: boolean | "suspend";
+  /** How long a lease that makes room by ending still has. Default: 30 seconds. */
   readonly preemptionGraceMs?: number;
+  /** A lease that goes on after a suspension makes room for nobody for this long. Default: one minute. */
+  readonly suspensionRestMs?: number;
   /** A request that has waited this long moves up to the next higher priority that waits, so that nobody starves. Default: one hour. */
   readonly promoteAfterMs?: number;
   /** How many requests may be served before the first of the queue although they may delay it. Default: 16. */
@@ -193,10 +198,27 @@ export interface ReservationListing extends Reservation {
 }
 
 /**
- * `granting`: the effect `granted` is out, not yet confirmed. `granted`: the lease lives. `ending`: its executor is to be killed; its
- * memory is still held, and is free again only after the event `reclaimed`.
+ * `granting`: the effect `granted` is out, not yet confirmed. `granted`: the lease lives. `suspending`: its memory is being saved, and still
+ * held. `suspended`: it holds no slices, only the overhead of its devices. `resuming`: its slices are held again and being filled.
+ * `ending`: its executor is to be killed; its memory is still held, and is free again only after the event `reclaimed`.
  */
-export type LeaseState = "granting" | "granted" | "ending";
+export type LeaseState = "granting" | "granted" | "suspending" | "suspended" | "resuming" | "ending";
+
+/** Why and since when a lease is suspended, and what becomes of it. */
+export interface Suspension {
+  /** Why, as a sentence. */
+  readonly message: string;
+  /** Whether it comes back when there is room; else when it is told to. */
+  readonly comesBack: boolean;
+  /** Whether an admin wants it so; nothing follows from it here. */
+  readonly byAdmin: boolean;
+  /** When its memory was given back; while that is under way, when it began. */
+  readonly since: number;
+  /** Bytes saved on the host; 0 until they are. */
+  readonly savedBytes: number;
+  /** What is left of its duration, whose clock stands still. Not set while it runs, or where there is no such end. */
+  readonly timeLeftMs?: number;
+}
 
 /** Why a lease ended: `RELEASED` for the plain end, else an error's code. */
 export type EndCode = "RELEASED" | ErrorCode;
@@ -206,6 +228,7 @@ export interface Lease {
   readonly tenant: string;
   readonly name: string;
   readonly state: LeaseState;
+  /** While it is suspended: those that it gets back. */
   readonly slices: readonly Slice[];
   readonly detached: boolean;
   readonly requestedAt: number;
@@ -224,6 +247,8 @@ export interface Lease {
   readonly tokenId?: string;
   /** Why it ends at `endsAt`, where that is not the end of its duration. */
   readonly endsWith?: { readonly code: EndCode; readonly message: string };
+  /** Set from the beginning of a suspension until its memory is back. */
+  readonly suspension?: Suspension;
   /** Set while `ending`. */
   readonly endCode?: EndCode;
   readonly endMessage?: string;
@@ -245,7 +270,12 @@ export interface StoredLease {
   readonly idleMs?: number;
   readonly reservation?: string;
   readonly tokenId?: string;
+  readonly suspension?: Suspension;
+  /** How far its suspension had come: a step that was under way is taken again. Default: suspended. */
+  readonly suspensionState?: SuspensionState;
 }
+
+export type SuspensionState = "suspending" | "suspended" | "resuming";
 
 /** Why nothing new is placed on a device: an admin wants it so, or it is ill. */
 export interface Cordon {
@@ -299,6 +329,19 @@ export type PoolEvent =
   | { readonly kind: "tenantSet"; readonly tenant: string; readonly weight?: number; readonly quota?: Quota }
   /** After a restart: a tenant's use of the past, in bytes x milliseconds, as it counts now. */
   | { readonly kind: "usageRestored"; readonly tenant: string; readonly byteMs: number }
+  /**
+   * The lease is to give its memory back for a while. It comes back when it is told to. Answered by `suspend` or `suspendRefused`; without an
+   * effect for one that is suspended already, or about to be: it then does not come back by itself any more.
+   */
+  | { readonly kind: "suspendAsked"; readonly id: string; readonly message: string; readonly byAdmin: boolean }
+  /** What became of the effect `suspend`: the memory is saved, stored to be so, and free; or all is as it was, and why. */
+  | { readonly kind: "parked"; readonly id: string; readonly savedBytes: number }
+  | { readonly kind: "parkFailed"; readonly id: string; readonly message: string }
+  /** A suspended lease is to come back as soon as there is room: it waits in the queue in the place of its own request. */
+  | { readonly kind: "resumeAsked"; readonly id: string }
+  /** What became of the effect `resume`: its memory is back; or it is saved as before, and why. */
+  | { readonly kind: "unparked"; readonly id: string }
+  | { readonly kind: "unparkFailed"; readonly id: string; readonly message: string }
   /** The client gives the lease back. */
   | { readonly kind: "released"; readonly id: string }
   /** The lease cannot go on, such as with EXECUTOR_FAILED. */
@@ -320,13 +363,24 @@ export type PoolEvent =
   | { readonly kind: "reservationAdopted"; readonly reservation: Reservation }
   /** No more leases: waiting requests are refused, running leases get a notice and end after the grace. */
   | { readonly kind: "shutdown"; readonly graceMs: number }
-  /** After a restart: a lease of the store whose executor was found. If it does not fit any more, it ends. */
+  /**
+   * After a restart: a lease of the store whose executor was found. If it does not fit any more, it ends. Suspended ones come last: they might
+   * come back to where another is that is not known yet.
+   */
   | { readonly kind: "adopted"; readonly lease: StoredLease }
   /** Nothing but time has passed. */
   | { readonly kind: "tick" };
 
 /** Why a notice is given. */
-export type NoticeKind = "revoked" | "shutdown" | "time-almost-over" | "idle" | "preempted" | "extended";
+export type NoticeKind =
+  | "revoked"
+  | "shutdown"
+  | "time-almost-over"
+  | "idle"
+  | "preempted"
+  | "extended"
+  | "suspended"
+  | "resumed";
 
 export type Effect =
   /** Store the lease, or all of them or none, tell the client, then report `grantConfirmed` or `grantFailed` of each. */
@@ -344,6 +398,11 @@ export type Effect =
    */
   | { readonly kind: "resize"; readonly id: string; readonly slice: Slice; readonly previousBytes: number }
   | { readonly kind: "resizeRefused"; readonly id: string; readonly code: ErrorCode; readonly message: string }
+  /** Store that the lease is suspending, let its executor save its memory and give it back, store that it has, then report `parked` or `parkFailed`. */
+  | { readonly kind: "suspend"; readonly id: string }
+  | { readonly kind: "suspendRefused"; readonly id: string; readonly code: ErrorCode; readonly message: string }
+  /** Store that the lease is resuming, let its executor take its memory back, then report `unparked` or `unparkFailed`. */
+  | { readonly kind: "resume"; readonly id: string }
   /** Tell the client that it waits: its place (1 is next), and why no device serves it now. Told once; ask `queuePlace` for news. */
   | {
       readonly kind: "queued";
@@ -359,7 +418,7 @@ export type Effect =
       readonly message: string;
       readonly reasons: readonly DeviceReason[];
     }
-  /** Tell the client that its lease ends at `deadline`. */
+  /** Tell the client that its lease ends at `deadline`; of `suspended` and `resumed`, that it is so since then. */
   | {
       readonly kind: "notice";
       readonly id: string;
@@ -412,8 +471,10 @@ export interface QueueListing {
   /** 1 is next. */
   readonly position: number;
   readonly requestedAt: number;
-  /** When the wait is over. */
+  /** When the wait is over; Infinity for a suspended lease. */
   readonly deadline: number;
+  /** It is a suspended lease that waits to come back, and this its id. */
+  readonly leaseId?: string;
   /**
    * When it is served, if all who hold or are ahead use their whole time and nobody comes before it; for the first of the queue that is the
    * latest. Only for the first few, and where those times are known.

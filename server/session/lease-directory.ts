@@ -17,6 +17,8 @@ export interface SessionLease {
   readonly slices: readonly SliceAssignment[];
   /** What it has used so far. */
   readonly usage: ExecutorUsage;
+  /** Whether it is suspended, or about to be: a session that begins waits. Default false. */
+  readonly isParked?: boolean;
 }
 
 export interface LeaseDirectory {

@@ -121,6 +121,25 @@ export class LeaseSessions {
   }
 
   /**
+   * Lets the lease's executor, if it has one, save its memory and give it back; one that starts later begins without. Rejects with why it goes on as
+   * before, or when the executor is gone.
+   */
+  async park(leaseId: string): Promise<{ readonly savedBytes: number }> {
+    const work = this.#byLease.get(leaseId);
+    if (work === undefined) return { savedBytes: 0 };
+    if (!work.ending) return await work.executor.park();
+    // One that is replaced has no session any more, and no memory once it is dead.
+    await work.executor.exited;
+    return { savedBytes: 0 };
+  }
+
+  /** Lets the lease's executor, if it has one, take its memory again. Rejects with why it has not. */
+  async unpark(leaseId: string): Promise<void> {
+    const work = this.#byLease.get(leaseId);
+    if (work !== undefined && !work.ending) await work.executor.unpark();
+  }
+
+  /**
    * Ends the lease's executor, if it has one; resolves once it is dead and reaped, with whether any executor of the lease had to be killed.
    */
   async end(leaseId: string, code: ErrorCode, message: string): Promise<"left" | "killed"> {
@@ -159,7 +178,18 @@ export class LeaseSessions {
     const { slices, usage } = lease;
     const cache = cacheOf(lease.tenant);
     executor.send({ kind: "assign", leaseId: lease.id, slices, usage, kernelTimeoutMs, orphanTimeoutMs, cache });
+    // Its session waits until the lease comes back. There is nothing to save, and what fails ends the executor.
+    if (lease.isParked) executor.park().catch((error: unknown) => this.#failUnparked(executor, error));
     return work;
+  }
+
+  /** An executor that is to begin without memory, and would take it all the same. */
+  #failUnparked(executor: ExecutorProcess, error: unknown): void {
+    const { code, message } = toSluiceError(error);
+    // The lease came back in between.
+    if (code === "CANCELLED") return;
+    this.#options.onLog("error", message);
+    executor.kill();
   }
 
   #add(leaseId: string, executor: ExecutorProcess, busy = false): LeaseExecutor {

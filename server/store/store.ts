@@ -5,7 +5,7 @@
  */
 import type Database from "libsql";
 import { type ErrorCode, isErrorCode, SluiceError } from "../../shared/errors.ts";
-import type { GrantTerms, StoredEnd } from "../control/lease-store.ts";
+import type { GrantTerms, StoredEnd, StoredSuspension } from "../control/lease-store.ts";
 import type { Lease, PoolRequest, Slice, StoredLease } from "../pool/types.ts";
 import { openDatabase } from "./schema.ts";
 
@@ -55,6 +55,7 @@ interface LeaseRow {
   readonly granted_at: number;
   readonly ends_at: number | null;
   readonly reservation: string | null;
+  readonly suspension: string | null;
   readonly token_id: string | null;
   readonly ends_with: string | null;
   readonly request_id: string;
@@ -90,6 +91,11 @@ const insertSlice =
   "INSERT INTO slices (lease_id, slice_index, device_id, bytes, overhead_bytes, compute) VALUES (?, ?, ?, ?, ?, ?)";
 const insertPastSize = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
   SELECT lease_id, slice_index, ?1, bytes FROM slices WHERE lease_id = ?2 AND slice_index = ?3 AND bytes <> ?4`;
+/** Before the lease is parked or no longer so: what its slices had until then. */
+const insertPastHold = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
+  SELECT lease_id, slice_index, ?1, bytes * (1 - is_parked) FROM slices JOIN leases ON leases.id = lease_id
+  WHERE lease_id = ?2 AND is_parked <> ?3 AND ended_at IS NULL`;
+const updateSuspension = "UPDATE leases SET suspension = ?, is_parked = ? WHERE id = ? AND ended_at IS NULL";
 const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
   WHERE id = ?`;
 const updateEnd = `UPDATE leases SET ended_at = ?, end_code = ?, end_message = ?, secret = NULL
@@ -206,6 +212,18 @@ export class Store {
     this.#transaction(() => {
       this.#run(insertPastSize, at, id, slice.index, slice.bytes);
       this.#run("UPDATE slices SET bytes = ? WHERE lease_id = ? AND slice_index = ?", slice.bytes, id, slice.index);
+    });
+  }
+
+  /**
+   * Notes how far a lease's suspension has come at `at`, or that there is none any more; the ledger charges no memory while it is suspended. On disk
+   * when this returns. Throws SluiceError STORE_FAILED.
+   */
+  saveSuspension(id: string, suspension: StoredSuspension | undefined, at: number): void {
+    const isParked = suspension?.state === "suspended" ? 1 : 0;
+    this.#transaction(() => {
+      this.#run(insertPastHold, at, id, isParked);
+      this.#run(updateSuspension, suspension === undefined ? null : JSON.stringify(suspension), isParked, id);
     });
   }
 
@@ -371,6 +389,7 @@ export class Store {
 function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
   return {
     lease: {
+      ...suspensionOf(row),
       id: row.id,
       tenant: row.tenant,
       name: row.name,
@@ -391,6 +410,12 @@ function viewOpenLease(row: LeaseRow, slices: readonly Slice[]): OpenLease {
     secret: row.secret === null ? undefined : new Uint8Array(row.secret),
     usage: usageOf(row),
   };
+}
+
+function suspensionOf({ suspension }: LeaseRow): Pick<StoredLease, "suspension" | "suspensionState"> {
+  if (suspension === null) return {};
+  const { state, ...known } = JSON.parse(suspension) as StoredSuspension;
+  return { suspension: known, suspensionState: state };
 }
 
 const usageOf = (row: LeaseRow): StoredUsage => ({

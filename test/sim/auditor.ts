@@ -16,6 +16,7 @@ import type {
   PoolDevice,
   PoolEvent,
   PoolRequest,
+  QueueListing,
   Quota,
   Reservation,
   Slice,
@@ -25,7 +26,13 @@ interface Account {
   readonly request: { readonly tenant: string };
   slices: readonly Slice[];
   resizing?: { readonly before: Slice; readonly after: Slice } | undefined;
-  phase: "granting" | "granted" | "ending";
+  phase: "granting" | "granted" | "suspending" | "suspended" | "resuming" | "ending";
+  /** Whether its memory is saved elsewhere: then it holds the overhead of its devices alone, also while it ends. */
+  isParked?: boolean;
+  /** Whether it is to come back when there is room. */
+  comesBack?: boolean;
+  /** The reservation that it goes back to. */
+  formerHome?: Holding | undefined;
   /** The reservation whose slices it has. */
   home?: Holding | undefined;
 }
@@ -167,6 +174,18 @@ export class Auditor {
       case "resizeFailed":
         this.#bookResized(event);
         return;
+      case "suspendAsked":
+        if (this.leases.get(event.id)?.phase.startsWith("suspend")) this.leases.get(event.id)!.comesBack = false;
+        return;
+      case "resumeAsked":
+        if (this.leases.get(event.id)?.phase.startsWith("suspend")) this.leases.get(event.id)!.comesBack = true;
+        return;
+      case "parked":
+      case "parkFailed":
+      case "unparked":
+      case "unparkFailed":
+        this.#bookSuspension(event);
+        return;
       case "prioritySet": {
         const entry = this.waiting.get(event.id);
         if (entry !== undefined) {
@@ -180,12 +199,17 @@ export class Auditor {
       case "adopted":
         if (!this.leases.has(event.lease.id) && !this.waiting.has(event.lease.id)) {
           const fits = !mentions(effects, event.lease.id, "end");
+          const { suspension, suspensionState = "suspended" } = event.lease;
+          const isParked = suspension !== undefined && suspensionState === "suspended";
           const listed = listLeases(this.#pool).find(({ id }) => id === event.lease.id);
           this.leases.set(event.lease.id, {
             request: event.lease,
             slices: fits ? event.lease.slices : [],
-            phase: "granted",
-            home: listed?.reservation === undefined ? undefined : this.reservations.get(listed.reservation),
+            phase: suspension === undefined || !fits ? "granted" : suspensionState,
+            isParked,
+            comesBack: suspension?.comesBack ?? false,
+            home: isParked || listed?.reservation === undefined ? undefined : this.reservations.get(listed.reservation),
+            formerHome: listed?.reservation === undefined ? undefined : this.reservations.get(listed.reservation),
           });
         }
         return;
@@ -223,6 +247,24 @@ export class Auditor {
         const account = this.leases.get(effect.id);
         check(account !== undefined && account.phase !== "ending", `Lease ${effect.id} ends once.`);
         account.phase = "ending";
+        return;
+      }
+      case "suspend": {
+        const account = this.leases.get(effect.id);
+        const isAgain = event.kind === "adopted" && account?.phase === "suspending";
+        check(isAgain || account?.phase === "granted", `Lease ${effect.id} may be suspended.`);
+        account.phase = "suspending";
+        if (!isAgain) account.comesBack = event.kind !== "suspendAsked" || event.id !== effect.id;
+        return;
+      }
+      case "resume": {
+        const account = this.leases.get(effect.id);
+        const isAgain = event.kind === "adopted" && account?.phase === "resuming";
+        check(isAgain || account?.phase === "suspended", `Lease ${effect.id} may come back.`);
+        check(isAgain || account.comesBack === true, `Lease ${effect.id} comes back only where it is to.`);
+        account.phase = "resuming";
+        account.isParked = false;
+        account.home = [...this.reservations.values()].find((one) => one === account.formerHome);
         return;
       }
       case "resize": {
@@ -273,6 +315,26 @@ export class Auditor {
     }
   }
 
+  #bookSuspension({ kind, id }: PoolEvent & { kind: "parked" | "parkFailed" | "unparked" | "unparkFailed" }): void {
+    const account = this.leases.get(id);
+    if (account === undefined || account.phase !== (kind.startsWith("park") ? "suspending" : "resuming")) return;
+    const isParked = kind === "parked" || kind === "unparkFailed";
+    account.phase = isParked ? "suspended" : "granted";
+    account.isParked = isParked;
+    if (!isParked) return;
+    account.formerHome = account.home;
+    account.home = undefined;
+  }
+
+  /** What a lease holds: its slices, or while it is suspended the contexts on their devices. */
+  #heldBy({ slices, isParked = false }: Account): readonly Slice[] {
+    if (!isParked) return slices;
+    return slices.map((slice) => {
+      const { overheadBytes } = this.devices.get(slice.deviceId)!;
+      return { ...slice, bytes: 0, compute: 0, overheadBytes: Math.min(slice.overheadBytes, overheadBytes) };
+    });
+  }
+
   #bookResized(event: PoolEvent & { kind: "resizeConfirmed" | "resizeFailed" }): void {
     const account = this.leases.get(event.id);
     if (account?.resizing === undefined || account.phase === "ending") return;
@@ -314,7 +376,7 @@ export class Auditor {
     if (quota === undefined) return;
     const leases = [...this.leases.values()].filter((account) => account.request.tenant === tenant);
     const slices = leases.flatMap((account) => account.slices);
-    const outside = leases.filter(({ home }) => home === undefined).flatMap((account) => account.slices);
+    const outside = leases.filter(({ home }) => home === undefined).flatMap((account) => this.#heldBy(account));
     const reserved = [...this.reservations.values()].filter((one) => one.tenant === tenant);
     const held = [...outside, ...reserved.flatMap((one) => one.slices)];
     const bytes = held.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
@@ -381,7 +443,7 @@ export class Auditor {
     const sums = new Map<string, { granted: number; overhead: number; compute: number }>();
     for (const id of this.devices.keys()) sums.set(id, { granted: 0, overhead: 0, compute: 0 });
     for (const account of this.leases.values()) {
-      for (const slice of account.slices) {
+      for (const slice of this.#heldBy(account)) {
         const sum = sums.get(slice.deviceId)!;
         sum.granted += slice.bytes;
         sum.overhead += slice.overheadBytes;
@@ -429,18 +491,25 @@ export class Auditor {
   }
 
   #checkQueue(now: number): void {
-    const queue = listQueue(this.#pool);
+    const listed = listQueue(this.#pool);
+    this.#checkComebacks(listed);
+    const queue = listed.filter(({ leaseId }) => leaseId === undefined);
     check(queue.length === this.waiting.size, `[${queue.length}] requests wait, by the books [${this.waiting.size}].`);
     const next = nextDeadline(this.#pool) ?? Number.POSITIVE_INFINITY;
-    this.first = queue[0]?.request.id;
+    this.first = listed[0]?.request.id;
     this.#earliestDeadline = Number.POSITIVE_INFINITY;
     let position = 1;
     let priority = Number.POSITIVE_INFINITY;
     let line: string | undefined;
-    for (const entry of queue) {
+    for (const entry of listed) {
       if (entry.request.reservation !== line) {
         line = entry.request.reservation;
         [position, priority] = [1, Number.POSITIVE_INFINITY];
+      }
+      if (entry.leaseId !== undefined) {
+        check(entry.position === position++ && entry.priority <= priority, "A suspended lease waits in its place.");
+        priority = entry.priority;
+        continue;
       }
       const booked = this.waiting.get(entry.request.id);
       check(booked !== undefined, `Request ${entry.request.id} waits.`);
@@ -455,10 +524,37 @@ export class Auditor {
       priority = entry.priority;
     }
     // A tenant with a quota may wait for that.
-    const first = queue.find((entry) => !this.quotas.has(entry.request.tenant));
-    if (first !== undefined && first === queue[0] && first.request.reservation === undefined) {
-      check(!this.hasRoom(first.request), `The first request ${first.request.id} finds no room.`);
+    const first = listed.find((entry) => !this.quotas.has(entry.request.tenant));
+    if (first !== undefined && first === listed[0] && first.request.reservation === undefined) {
+      const hasRoom = first.leaseId === undefined ? this.hasRoom(first.request) : this.#hasRoomAgain(first.leaseId);
+      check(!hasRoom, `The first request ${first.request.id} finds no room.`);
     }
+  }
+
+  /** Whoever is to come back waits, once, unless it has failed to a moment ago; and nobody else does. */
+  #checkComebacks(queue: readonly QueueListing[]): void {
+    const waiting = queue.flatMap(({ leaseId }) => leaseId ?? []);
+    check(new Set(waiting).size === waiting.length, "A suspended lease waits once.");
+    for (const id of waiting) {
+      const account = this.leases.get(id);
+      check(
+        account?.phase === "suspended" && account.comesBack === true,
+        `Lease ${id} is suspended, and to come back.`,
+      );
+    }
+  }
+
+  /** Whether the devices of a suspended lease have room for it. */
+  #hasRoomAgain(id: string): boolean {
+    const { slices } = this.leases.get(id)!;
+    const kept = this.#heldBy({ ...this.leases.get(id)!, isParked: true });
+    const free = new Map(listDevices(this.#pool).map((one) => [one.device.id, [one.freeBytes, one.freeCompute]]));
+    for (const [index, slice] of slices.entries()) {
+      const [bytes, compute] = free.get(slice.deviceId)! as [number, number];
+      const more = slice.bytes + slice.overheadBytes - kept[index]!.overheadBytes;
+      free.set(slice.deviceId, [bytes - more, compute - (slice.compute ?? 0)]);
+    }
+    return [...free.values()].flat().every((left) => left >= 0);
   }
 
   /** Whether some server has room for the request now, found the slow way. */

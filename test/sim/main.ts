@@ -8,7 +8,7 @@ import { canaries, plans } from "./plans.ts";
 import { World, type WorldOptions } from "./world.ts";
 
 /** Which part of all events each world gets. */
-const parts = { everything: 0.5, crowded: 0.25, fair: 0.25 } as const;
+const parts = { everything: 0.3, suspending: 0.3, crowded: 0.2, fair: 0.2 } as const;
 
 /** A planted bug that is not found within so many events is missed. */
 const CANARY_EVENTS_MAX = 100_000;

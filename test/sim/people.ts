@@ -57,6 +57,8 @@ export class Admin {
     const deviceId = this.#anyOf(this.#world.options.devices)!.id;
     const priority = Math.floor(random() * 5) - 2;
     const graceMs = Math.round(random() * 20_000);
+    const suspended = this.#anyOf(listLeases(daemon.pool).filter(({ state }) => state === "suspended"))?.id;
+    const suspend = { kind: "suspendAsked", message: "An admin suspends it.", byAdmin: true } as const;
     const events: (PoolEvent | undefined)[] = [
       lease === undefined ? undefined : { kind: "extended", id: lease, byMs: Math.ceil(random() * 60_000) },
       lease === undefined ? undefined : { kind: "revoked", id: lease, graceMs, message: "An admin takes it." },
@@ -65,6 +67,9 @@ export class Admin {
       { kind: "deviceDrained", deviceId, graceMs, message: "An admin empties it." },
       this.#reserve(),
       this.#unreserve(),
+      lease === undefined ? undefined : { ...suspend, id: lease },
+      suspended === undefined ? undefined : { kind: "resumeAsked", id: suspended },
+      suspended === undefined ? undefined : { kind: "resumeAsked", id: suspended },
     ];
     const event = this.#anyOf(events);
     if (event?.kind === "deviceDrained") {

@@ -68,6 +68,13 @@ const everything: Plan = {
   },
 };
 
+/** Who is pushed aside comes back: leases of lower priority are suspended, and admins suspend some, too. */
+const suspending: Plan = {
+  ...everything,
+  pool: { ...everything.pool, preemption: "suspend", suspensionRestMs: 10_000 },
+  adminMs: 5_000,
+};
+
 const four = ["d0", "d1", "d2", "d3"].map((id) => device(id));
 
 /** Small leases without a known end press on big ones: the first of the queue must still be served in time. */
@@ -108,7 +115,7 @@ const fair: Plan = {
 };
 
 /** Names of the worlds; each takes its part of the events. */
-export const plans = { everything, crowded, fair } as const satisfies Record<string, Plan>;
+export const plans = { everything, suspending, crowded, fair } as const satisfies Record<string, Plan>;
 
 /** Bugs, and the world in which each must be found. */
 export const canaries = [
@@ -118,6 +125,10 @@ export const canaries = [
     plan: { ...everything, plant: "early-shrink" },
   },
   { bug: "a device loses a byte now and then", plan: { ...everything, plant: "lost-bytes" } },
+  {
+    bug: "what a lease gives back is granted before its executor has saved it",
+    plan: { ...suspending, plant: "early-parked" },
+  },
   { bug: "a device promises more time than it has", plan: { ...everything, plant: "lost-promise" } },
   { bug: "a lease is granted twice", plan: { ...crowded, plant: "double-grant" } },
   { bug: "nothing is kept for the first request, and all may pass it", plan: { ...crowded, plant: "endless-passing" } },

@@ -72,15 +72,20 @@ export interface WorldOptions {
     | "early-shrink"
     | "lost-bytes"
     | "lost-promise"
+    | "early-parked"
     | "double-grant"
     | "endless-passing";
 }
 
 const KILL_MS_MAX = 2_000;
+/** How long saving and filling a lease's memory takes at most. */
+const SAVE_MS_MAX = 5_000;
 
 /** What really occupies a device: a living executor. */
 interface Executor {
   slices: readonly Slice[];
+  /** What it was told last: to save its memory or to fill it. An earlier word counts no more. */
+  word?: object;
 }
 
 export class World {
@@ -173,6 +178,12 @@ export class World {
   }
 }
 
+const keptOf = (slices: readonly Slice[], devices: readonly PoolDevice[]): Slice[] =>
+  slices.map((slice) => {
+    const overheadBytes = devices.find(({ id }) => id === slice.deviceId)?.overheadBytes ?? 0;
+    return { ...slice, bytes: 0, overheadBytes: Math.min(slice.overheadBytes, overheadBytes) };
+  });
+
 /** The server's process: everything in `pool` dies with it, the two stores and the executors do not. */
 class Daemon {
   readonly #world: World;
@@ -216,7 +227,10 @@ class Daemon {
     for (const device of options.devices) this.receive({ kind: "deviceAdded", device });
     for (const { name, weight } of options.tenants) this.receive({ kind: "tenantSet", tenant: name, weight });
     for (const reservation of this.#reservations.values()) this.receive({ kind: "reservationAdopted", reservation });
-    for (const lease of [...this.#leases.values()]) this.receive({ kind: "adopted", lease });
+    const leases = [...this.#leases.values()];
+    const isSuspended = ({ suspensionState }: StoredLease): boolean => suspensionState === "suspended";
+    for (const lease of leases) if (!isSuspended(lease)) this.receive({ kind: "adopted", lease });
+    for (const lease of leases) if (isSuspended(lease)) this.receive({ kind: "adopted", lease });
     for (const request of [...this.#requests.values()]) this.receive({ kind: "requested", request });
   }
 
@@ -269,6 +283,9 @@ class Daemon {
     }
     this.#measure();
     this.#checkFirst(now);
+    if (event.kind === "suspendAsked" || event.kind === "resumeAsked") {
+      if (findLease(this.pool, event.id)?.state === "suspended") this.#storeSuspension(event.id, "suspended");
+    }
     for (const effect of effects) {
       this.digest = (Math.imul(this.digest, 31) + hash(effect)) | 0;
       if (this.isUp) this.#carryOut(effect);
@@ -341,6 +358,12 @@ class Daemon {
       case "resize":
         this.#resize(effect);
         return;
+      case "suspend":
+        this.#park(effect.id);
+        return;
+      case "resume":
+        this.#unpark(effect.id);
+        return;
       case "reserved":
         if (this.#world.happens(this.#world.options.faults.storeFails)) {
           this.receive({ kind: "unreserved", id: effect.reservation.id });
@@ -387,6 +410,65 @@ class Daemon {
       this.#world.executors.delete(id);
       if (life === this.#life) this.receive({ kind: "reclaimed", id });
     });
+  }
+
+  /** Store, executor, store, pool's word. The daemon may die between any two of them; the executor does what it was told all the same. */
+  #park(id: string): void {
+    const { options } = this.#world;
+    const life = this.#life;
+    this.#storeSuspension(id, "suspending");
+    this.#mayDie();
+    if (!this.isUp) return;
+    if (options.plant === "early-parked") this.receive({ kind: "parked", id, savedBytes: 1 });
+    this.#tellExecutor(id, (executor) => {
+      const isDone = !this.#world.happens(0.1);
+      if (isDone && executor !== undefined) executor.slices = keptOf(executor.slices, options.devices);
+      if (life !== this.#life || !this.isUp) return;
+      const isStored = isDone && !this.#world.happens(options.faults.storeFails);
+      if (isDone && !isStored && executor !== undefined) executor.slices = this.#leases.get(id)?.slices ?? [];
+      this.#storeSuspension(id, isStored ? "suspended" : undefined);
+      this.#mayDie();
+      this.receive(isStored ? { kind: "parked", id, savedBytes: 1 } : { kind: "parkFailed", id, message: "Not now." });
+    });
+  }
+
+  #unpark(id: string): void {
+    const life = this.#life;
+    this.#storeSuspension(id, "resuming");
+    this.#mayDie();
+    if (!this.isUp) return;
+    this.#tellExecutor(id, (executor) => {
+      const isDone = !this.#world.happens(0.1);
+      if (isDone && executor !== undefined) executor.slices = this.#leases.get(id)?.slices ?? executor.slices;
+      this.#world.checkMemory();
+      if (life !== this.#life || !this.isUp) return;
+      this.#mayDie();
+      this.receive(isDone ? { kind: "unparked", id } : { kind: "unparkFailed", id, message: "Not now." });
+      this.#storeSuspension(id, isDone ? undefined : "suspended");
+    });
+  }
+
+  /** It takes its time, and whoever told it may be dead then. */
+  #tellExecutor(id: string, act: (executor: Executor | undefined) => void): void {
+    const told = this.#world.executors.get(id);
+    const word = {};
+    if (told !== undefined) told.word = word;
+    this.#world.after(this.#world.random() * SAVE_MS_MAX, () => {
+      const isLast = told === undefined || told.word === word;
+      if (isLast) act(this.#world.executors.get(id) === told ? told : undefined);
+    });
+  }
+
+  #storeSuspension(id: string, state: StoredLease["suspensionState"]): void {
+    const stored = this.#leases.get(id);
+    const lease = this.isUp ? findLease(this.pool, id) : undefined;
+    if (stored === undefined || lease === undefined) return;
+    const { suspension: _before, suspensionState: _state, ...rest } = stored;
+    const { suspension, endsAt } = lease;
+    if (state !== undefined && suspension !== undefined) {
+      const since = state === "suspended" ? this.#clock() : suspension.since;
+      this.#leases.set(id, { ...rest, suspension: { ...suspension, since }, suspensionState: state });
+    } else this.#leases.set(id, { ...rest, ...(endsAt === undefined ? {} : { endsAt }) });
   }
 
   /** Growing: store, executor, pool's word. Shrinking: executor, store, pool's word. The daemon may die between any two of them. */

@@ -37,6 +37,8 @@ beforeEach(async () => {
     clock,
     randomBytes,
     resizeSlice: () => Promise.resolve(),
+    park: () => Promise.resolve({ savedBytes: 0 }),
+    unpark: () => Promise.resolve(),
     endSessions: () => Promise.resolve(),
     observer: history.observer,
     log: { info: () => {}, error: () => {} },

@@ -34,6 +34,7 @@ beforeEach(async () => {
       dropRequest: () => {},
       saveEnd: () => {},
       saveSize: () => {},
+      saveSuspension: () => {},
       saveUsage: () => {},
       endedLease: () => undefined,
       closeLease: () => {},
@@ -41,6 +42,8 @@ beforeEach(async () => {
     clock,
     randomBytes,
     resizeSlice: async () => {},
+    park: async () => ({ savedBytes: 0 }),
+    unpark: async () => {},
     endSessions: () => Promise.resolve(),
     log: { info: () => {}, error: () => {} },
   });

@@ -31,6 +31,8 @@ async function newBroker(): Promise<Broker> {
       ended.push(id);
     },
     resizeSlice: async () => {},
+    park: async () => ({ savedBytes: 0 }),
+    unpark: async () => {},
     log: { info: () => {}, error: () => {} },
   });
 }

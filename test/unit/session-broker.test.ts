@@ -47,6 +47,7 @@ beforeEach(async () => {
     endedLease: () => undefined,
     saveEnd: () => {},
     saveSize: () => {},
+    saveSuspension: () => {},
     closeLease: ({ id }) => {
       closedRecords.push(id);
     },
@@ -59,6 +60,8 @@ beforeEach(async () => {
     clock,
     randomBytes,
     resizeSlice: async () => {},
+    park: async () => ({ savedBytes: 0 }),
+    unpark: async () => {},
     endSessions: (id, code) =>
       new Promise((die, fail) => {
         executorDies.set(id, { die, fail, code });

@@ -59,7 +59,17 @@ it("finds a place in a database of version 1, and leaves what is there as it is"
   const later =
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('leases', 'slices', 'requests') AND name NOT LIKE 'sqlite%'";
   for (const [name] of database.prepare(later).raw().all() as [string][]) database.exec(`DROP TABLE ${name}`);
-  for (const column of ["reservation", "request_id", "priority", "idle_ms", "ends_with", "secret_hash", "token_id"]) {
+  for (const column of [
+    "reservation",
+    "request_id",
+    "priority",
+    "idle_ms",
+    "ends_with",
+    "secret_hash",
+    "token_id",
+    "suspension",
+    "is_parked",
+  ]) {
     database.exec(`ALTER TABLE leases DROP COLUMN ${column}`);
   }
   database.exec("ALTER TABLE slices DROP COLUMN compute");

@@ -4,6 +4,7 @@ import type { Slice as _sluice_v1_Slice, Slice__Output as _sluice_v1_Slice__Outp
 import type { LeaseState as _sluice_v1_LeaseState, LeaseState__Output as _sluice_v1_LeaseState__Output } from '../../sluice/v1/LeaseState.ts';
 import type { Usage as _sluice_v1_Usage, Usage__Output as _sluice_v1_Usage__Output } from '../../sluice/v1/Usage.ts';
 import type { LeaseActivity as _sluice_v1_LeaseActivity, LeaseActivity__Output as _sluice_v1_LeaseActivity__Output } from '../../sluice/v1/LeaseActivity.ts';
+import type { Suspension as _sluice_v1_Suspension, Suspension__Output as _sluice_v1_Suspension__Output } from '../../sluice/v1/Suspension.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Lease {
@@ -67,6 +68,11 @@ export interface Lease {
    * It ends when it makes no calls for so long; 0: it may be idle.
    */
   'idleTimeoutMs'?: (number | string | Long);
+  /**
+   * Set from the beginning of a suspension until its memory is back. While it is suspended `slices` are those that it gets back, and its maximum
+   * duration stands still.
+   */
+  'suspension'?: (_sluice_v1_Suspension | null);
 }
 
 export interface Lease__Output {
@@ -130,4 +136,9 @@ export interface Lease__Output {
    * It ends when it makes no calls for so long; 0: it may be idle.
    */
   'idleTimeoutMs': (number);
+  /**
+   * Set from the beginning of a suspension until its memory is back. While it is suspended `slices` are those that it gets back, and its maximum
+   * duration stands still.
+   */
+  'suspension': (_sluice_v1_Suspension__Output | null);
 }

@@ -17,6 +17,18 @@ export const LeaseState = {
    * Ending; its memory is not back in the pool yet.
    */
   LEASE_STATE_ENDING: 'LEASE_STATE_ENDING',
+  /**
+   * Its memory is being saved, and not back in the pool yet.
+   */
+  LEASE_STATE_SUSPENDING: 'LEASE_STATE_SUSPENDING',
+  /**
+   * Its memory is saved and back in the pool, but for `overhead_bytes` of its devices.
+   */
+  LEASE_STATE_SUSPENDED: 'LEASE_STATE_SUSPENDED',
+  /**
+   * It has its memory again, which is being filled.
+   */
+  LEASE_STATE_RESUMING: 'LEASE_STATE_RESUMING',
 } as const;
 
 export type LeaseState =
@@ -40,5 +52,20 @@ export type LeaseState =
    */
   | 'LEASE_STATE_ENDING'
   | 3
+  /**
+   * Its memory is being saved, and not back in the pool yet.
+   */
+  | 'LEASE_STATE_SUSPENDING'
+  | 4
+  /**
+   * Its memory is saved and back in the pool, but for `overhead_bytes` of its devices.
+   */
+  | 'LEASE_STATE_SUSPENDED'
+  | 5
+  /**
+   * It has its memory again, which is being filled.
+   */
+  | 'LEASE_STATE_RESUMING'
+  | 6
 
 export type LeaseState__Output = typeof LeaseState[keyof typeof LeaseState]

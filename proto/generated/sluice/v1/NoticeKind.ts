@@ -33,6 +33,14 @@ export const NoticeKind = {
    * An admin has moved the lease's end: it is the deadline now, whatever was said before.
    */
   NOTICE_KIND_EXTENDED: 'NOTICE_KIND_EXTENDED',
+  /**
+   * The lease is suspended, and why: its calls wait.
+   */
+  NOTICE_KIND_SUSPENDED: 'NOTICE_KIND_SUSPENDED',
+  /**
+   * The lease goes on.
+   */
+  NOTICE_KIND_RESUMED: 'NOTICE_KIND_RESUMED',
 } as const;
 
 export type NoticeKind =
@@ -76,5 +84,15 @@ export type NoticeKind =
    */
   | 'NOTICE_KIND_EXTENDED'
   | 7
+  /**
+   * The lease is suspended, and why: its calls wait.
+   */
+  | 'NOTICE_KIND_SUSPENDED'
+  | 8
+  /**
+   * The lease goes on.
+   */
+  | 'NOTICE_KIND_RESUMED'
+  | 9
 
 export type NoticeKind__Output = typeof NoticeKind[keyof typeof NoticeKind]

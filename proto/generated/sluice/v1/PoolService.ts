@@ -22,8 +22,12 @@ import type { ReleaseRequest as _sluice_v1_ReleaseRequest, ReleaseRequest__Outpu
 import type { ReleaseResponse as _sluice_v1_ReleaseResponse, ReleaseResponse__Output as _sluice_v1_ReleaseResponse__Output } from '../../sluice/v1/ReleaseResponse.ts';
 import type { ResizeRequest as _sluice_v1_ResizeRequest, ResizeRequest__Output as _sluice_v1_ResizeRequest__Output } from '../../sluice/v1/ResizeRequest.ts';
 import type { ResizeResponse as _sluice_v1_ResizeResponse, ResizeResponse__Output as _sluice_v1_ResizeResponse__Output } from '../../sluice/v1/ResizeResponse.ts';
+import type { ResumeRequest as _sluice_v1_ResumeRequest, ResumeRequest__Output as _sluice_v1_ResumeRequest__Output } from '../../sluice/v1/ResumeRequest.ts';
+import type { ResumeResponse as _sluice_v1_ResumeResponse, ResumeResponse__Output as _sluice_v1_ResumeResponse__Output } from '../../sluice/v1/ResumeResponse.ts';
 import type { SubmitRequest as _sluice_v1_SubmitRequest, SubmitRequest__Output as _sluice_v1_SubmitRequest__Output } from '../../sluice/v1/SubmitRequest.ts';
 import type { SubmitResponse as _sluice_v1_SubmitResponse, SubmitResponse__Output as _sluice_v1_SubmitResponse__Output } from '../../sluice/v1/SubmitResponse.ts';
+import type { SuspendRequest as _sluice_v1_SuspendRequest, SuspendRequest__Output as _sluice_v1_SuspendRequest__Output } from '../../sluice/v1/SuspendRequest.ts';
+import type { SuspendResponse as _sluice_v1_SuspendResponse, SuspendResponse__Output as _sluice_v1_SuspendResponse__Output } from '../../sluice/v1/SuspendResponse.ts';
 import type { WatchPoolRequest as _sluice_v1_WatchPoolRequest, WatchPoolRequest__Output as _sluice_v1_WatchPoolRequest__Output } from '../../sluice/v1/WatchPoolRequest.ts';
 import type { WatchPoolResponse as _sluice_v1_WatchPoolResponse, WatchPoolResponse__Output as _sluice_v1_WatchPoolResponse__Output } from '../../sluice/v1/WatchPoolResponse.ts';
 
@@ -188,6 +192,23 @@ export interface PoolServiceClient extends grpc.Client {
   resize(argument: _sluice_v1_ResizeRequest, callback: grpc.requestCallback<_sluice_v1_ResizeResponse__Output>): grpc.ClientUnaryCall;
   
   /**
+   * Lets a suspended lease come back as soon as its devices have room: until then it waits in the queue, in the place of its own request. What an
+   * admin has suspended, admins alone let come back (ADMIN_ONLY). Succeeds for a lease that is not suspended.
+   */
+  Resume(argument: _sluice_v1_ResumeRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  Resume(argument: _sluice_v1_ResumeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  Resume(argument: _sluice_v1_ResumeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  Resume(argument: _sluice_v1_ResumeRequest, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Lets a suspended lease come back as soon as its devices have room: until then it waits in the queue, in the place of its own request. What an
+   * admin has suspended, admins alone let come back (ADMIN_ONLY). Succeeds for a lease that is not suspended.
+   */
+  resume(argument: _sluice_v1_ResumeRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _sluice_v1_ResumeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _sluice_v1_ResumeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _sluice_v1_ResumeRequest, callback: grpc.requestCallback<_sluice_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
    * The data plane for clients that reach only this port: both ways the bytes of a data connection (proto/README.md, "Frames"), cut
    * into messages anywhere. Slower than any other data endpoint: the last choice.
    */
@@ -199,6 +220,27 @@ export interface PoolServiceClient extends grpc.Client {
    */
   submit(metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse__Output>;
   submit(options?: grpc.CallOptions): grpc.ClientDuplexStream<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse__Output>;
+  
+  /**
+   * Lets a lease give its device memory back for a while: it is saved on the server's host, and whoever waits can have it. The lease's program
+   * notices nothing but time: its calls wait. Returns when the memory is back in the pool. The lease comes back at `Resume`, with every byte and
+   * address as before. For the lease's tenant and admins. Of one that is suspended already the reason is replaced, and it comes back no more
+   * by itself. A lease that cannot be suspended runs on: SESSION_BUSY, UNSUPPORTED, STORE_FAILED.
+   */
+  Suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  Suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  Suspend(argument: _sluice_v1_SuspendRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  Suspend(argument: _sluice_v1_SuspendRequest, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  /**
+   * Lets a lease give its device memory back for a while: it is saved on the server's host, and whoever waits can have it. The lease's program
+   * notices nothing but time: its calls wait. Returns when the memory is back in the pool. The lease comes back at `Resume`, with every byte and
+   * address as before. For the lease's tenant and admins. Of one that is suspended already the reason is replaced, and it comes back no more
+   * by itself. A lease that cannot be suspended runs on: SESSION_BUSY, UNSUPPORTED, STORE_FAILED.
+   */
+  suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  suspend(argument: _sluice_v1_SuspendRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
+  suspend(argument: _sluice_v1_SuspendRequest, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
   
   /**
    * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
@@ -279,10 +321,24 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
   Resize: grpc.handleUnaryCall<_sluice_v1_ResizeRequest__Output, _sluice_v1_ResizeResponse>;
   
   /**
+   * Lets a suspended lease come back as soon as its devices have room: until then it waits in the queue, in the place of its own request. What an
+   * admin has suspended, admins alone let come back (ADMIN_ONLY). Succeeds for a lease that is not suspended.
+   */
+  Resume: grpc.handleUnaryCall<_sluice_v1_ResumeRequest__Output, _sluice_v1_ResumeResponse>;
+  
+  /**
    * The data plane for clients that reach only this port: both ways the bytes of a data connection (proto/README.md, "Frames"), cut
    * into messages anywhere. Slower than any other data endpoint: the last choice.
    */
   Submit: grpc.handleBidiStreamingCall<_sluice_v1_SubmitRequest__Output, _sluice_v1_SubmitResponse>;
+  
+  /**
+   * Lets a lease give its device memory back for a while: it is saved on the server's host, and whoever waits can have it. The lease's program
+   * notices nothing but time: its calls wait. Returns when the memory is back in the pool. The lease comes back at `Resume`, with every byte and
+   * address as before. For the lease's tenant and admins. Of one that is suspended already the reason is replaced, and it comes back no more
+   * by itself. A lease that cannot be suspended runs on: SESSION_BUSY, UNSUPPORTED, STORE_FAILED.
+   */
+  Suspend: grpc.handleUnaryCall<_sluice_v1_SuspendRequest__Output, _sluice_v1_SuspendResponse>;
   
   /**
    * The pool as it is, and then as it changes, until the caller ends the stream. The first message is a snapshot; each later one
@@ -304,6 +360,8 @@ export interface PoolServiceDefinition extends grpc.ServiceDefinition {
   ListLeases: MethodDefinition<_sluice_v1_ListLeasesRequest, _sluice_v1_ListLeasesResponse, _sluice_v1_ListLeasesRequest__Output, _sluice_v1_ListLeasesResponse__Output>
   Release: MethodDefinition<_sluice_v1_ReleaseRequest, _sluice_v1_ReleaseResponse, _sluice_v1_ReleaseRequest__Output, _sluice_v1_ReleaseResponse__Output>
   Resize: MethodDefinition<_sluice_v1_ResizeRequest, _sluice_v1_ResizeResponse, _sluice_v1_ResizeRequest__Output, _sluice_v1_ResizeResponse__Output>
+  Resume: MethodDefinition<_sluice_v1_ResumeRequest, _sluice_v1_ResumeResponse, _sluice_v1_ResumeRequest__Output, _sluice_v1_ResumeResponse__Output>
   Submit: MethodDefinition<_sluice_v1_SubmitRequest, _sluice_v1_SubmitResponse, _sluice_v1_SubmitRequest__Output, _sluice_v1_SubmitResponse__Output>
+  Suspend: MethodDefinition<_sluice_v1_SuspendRequest, _sluice_v1_SuspendResponse, _sluice_v1_SuspendRequest__Output, _sluice_v1_SuspendResponse__Output>
   WatchPool: MethodDefinition<_sluice_v1_WatchPoolRequest, _sluice_v1_WatchPoolResponse, _sluice_v1_WatchPoolRequest__Output, _sluice_v1_WatchPoolResponse__Output>
 }

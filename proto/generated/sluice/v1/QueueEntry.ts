@@ -68,6 +68,10 @@ export interface QueueEntry {
    */
   'leases'?: (number);
   /**
+   * It is no request but a suspended lease that waits to come back, and this its id. It has no end of its wait.
+   */
+  'leaseId'?: (string);
+  /**
    * As in the request.
    */
   'compute'?: (number | string);
@@ -137,6 +141,10 @@ export interface QueueEntry__Output {
    * As in the request.
    */
   'leases': (number);
+  /**
+   * It is no request but a suspended lease that waits to come back, and this its id. It has no end of its wait.
+   */
+  'leaseId': (string);
   /**
    * As in the request.
    */

@@ -1,0 +1,221 @@
+/** Suspension in the broker: pool, store and executor come to the same word, whatever fails on the way, and a restart takes it up. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { Broker } from "../../server/control/broker.ts";
+import type { LeaseNotice } from "../../server/control/lease-record.ts";
+import type { Lease } from "../../server/pool/types.ts";
+import { usageByTenant } from "../../server/store/ledger.ts";
+import { Settings } from "../../server/store/settings.ts";
+import { Store } from "../../server/store/store.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { TestClock } from "../support/test-clock.ts";
+
+const GiB = 1024 ** 3;
+const device = {
+  id: "null:0",
+  kind: "null",
+  name: "Null",
+  memoryBytes: 4 * GiB,
+  granularityBytes: 4096,
+  overheadBytes: 0,
+  sliceBytesMax: 4 * GiB,
+  capabilityMajor: 8,
+  capabilityMinor: 0,
+} as never;
+
+let folder: string;
+let clock: TestClock;
+let store: Store;
+let broker: Broker;
+let park: (id: string) => Promise<{ savedBytes: number }>;
+let unpark: (id: string) => Promise<void>;
+let told: string[];
+
+function start(): void {
+  store = new Store(folder, () => {});
+  broker = new Broker({
+    devices: [device],
+    heartbeatTimeoutMs: 1e9,
+    store,
+    reservations: new Settings(store),
+    clock,
+    randomBytes,
+    resizeSlice: async () => {},
+    park: (id) => park(id),
+    unpark: (id) => unpark(id),
+    endSessions: async () => {},
+    log: { info: () => {}, error: () => {} },
+  });
+}
+
+/** The server dies, and another takes up what the store has. */
+function restart(): void {
+  broker.close();
+  store.close();
+  start();
+  const leases = store.openLeases().map((open) => ({ ...open, secret: Buffer.from(open.secret ?? []) }));
+  broker.restore({ leases, requests: [], usage: new Map() });
+}
+
+const request = (bytes: number): Lease => {
+  let lease: Lease | undefined;
+  const terms = { tenant: "ada", name: "", count: 1, waitMs: 0, share: { kind: "bytes", bytes } as const };
+  broker.request(terms, {
+    requestId: "",
+    queued: () => {},
+    granted: (grant) => {
+      lease = grant.lease;
+      secrets.set(grant.lease.id, grant.secret);
+      return true;
+    },
+    refused: (error) => {
+      throw error;
+    },
+  });
+  return lease!;
+};
+const secrets = new Map<string, Uint8Array>();
+
+function hold(id: string): void {
+  const notice = ({ kind, message }: LeaseNotice): void => void told.push(`${kind}: ${message}`);
+  broker.hold(id, secrets.get(id)!, { notice, resized: () => {}, ended: ({ code }) => void told.push(code) });
+}
+
+const none = new Uint8Array();
+const lunch = { message: "Lunch.", byAdmin: false };
+const stateOf = (id: string): string | undefined => broker.leases().find((lease) => lease.id === id)?.state;
+const free = (): number => broker.devices.list()[0]!.listing.freeBytes;
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-suspensions-"));
+  clock = new TestClock();
+  told = [];
+  park = async () => ({ savedBytes: 7 });
+  unpark = async () => {};
+  start();
+});
+
+afterEach(() => {
+  broker.close();
+  store.close();
+  rmSync(folder, { recursive: true });
+});
+
+it("suspends a lease, tells who holds it, now and later, and lets it come back", async () => {
+  const { id } = request(4 * GiB);
+  hold(id);
+  const { suspension } = await broker.suspensions.suspend(id, none, lunch);
+  expect([suspension?.savedBytes, free(), broker.find(id).isParked]).toEqual([7, 4 * GiB, true]);
+  hold(id);
+  expect(told).toEqual(["suspended: Lunch.", "suspended: Lunch."]);
+  expect(broker.suspensions.resume(id, none, false)).toBeUndefined();
+  await settled();
+  expect([stateOf(id), free(), broker.find(id).isParked]).toEqual(["granted", 0, false]);
+  hold(id);
+  expect(told.slice(2)).toEqual(["resumed: The lease goes on.", "resumed: The lease goes on."]);
+});
+
+it("leaves the lease as it was when its executor refuses, and says why", async () => {
+  const { id } = request(GiB);
+  park = async () => Promise.reject(new SluiceError("STORE_FAILED", "The disk is full."));
+  await expect(broker.suspensions.suspend(id, none, lunch)).rejects.toMatchObject({
+    code: "STORE_FAILED",
+    message: "The disk is full.",
+  });
+  expect([stateOf(id), store.openLeases()[0]?.lease.suspension]).toEqual(["granted", undefined]);
+});
+
+it("lets a lease go on that is saved and cannot be noted so", async () => {
+  const { id } = request(GiB);
+  let unparked = 0;
+  park = async () => {
+    store.saveSuspension = () => {
+      throw new SluiceError("STORE_FAILED", "The disk is full.");
+    };
+    return { savedBytes: 1 };
+  };
+  unpark = async () => void unparked++;
+  await expect(broker.suspensions.suspend(id, none, lunch)).rejects.toMatchObject({ code: "STORE_FAILED" });
+  expect([stateOf(id), unparked, free()]).toEqual(["granted", 1, 3 * GiB]);
+});
+
+it("ends a lease while it is being saved, and tells whoever wanted it saved", async () => {
+  const { id } = request(GiB);
+  park = () => new Promise(() => {});
+  const suspended = broker.suspensions.suspend(id, none, lunch);
+  await broker.release(id, none);
+  await expect(suspended).rejects.toMatchObject({ code: "LEASE_ENDED" });
+  expect(free()).toBe(4 * GiB);
+});
+
+it("takes a suspension up after a restart at every step", async () => {
+  const { id } = request(4 * GiB);
+  const calls: string[] = [];
+  park = async () => {
+    calls.push("park");
+    return { savedBytes: 9 };
+  };
+  unpark = async () => void calls.push("unpark");
+  const parkNow = park;
+  park = () => new Promise(() => {});
+  void broker.suspensions.suspend(id, none, lunch).catch(() => {});
+  park = parkNow;
+  restart();
+  await settled();
+  expect([stateOf(id), calls, free()]).toEqual(["suspended", ["park"], 4 * GiB]);
+  restart();
+  await settled();
+  expect([stateOf(id), calls, broker.leases()[0]?.suspension?.savedBytes]).toEqual(["suspended", ["park"], 9]);
+  const unparkNow = unpark;
+  unpark = () => new Promise(() => {});
+  broker.suspensions.resume(id, none, false);
+  unpark = unparkNow;
+  restart();
+  await settled();
+  expect([stateOf(id), calls, free()]).toEqual(["granted", ["park", "unpark"], 0]);
+  restart();
+  expect([stateOf(id), store.openLeases()[0]?.lease.suspension]).toEqual(["granted", undefined]);
+});
+
+it("lets what waits to come back wait on after a restart, behind leases that hold the memory", async () => {
+  const { id } = request(4 * GiB);
+  await broker.suspensions.suspend(id, none, lunch);
+  const other = request(4 * GiB);
+  expect(broker.suspensions.resume(id, none, false)).toMatchObject({ position: 1, reasons: [{ device: "null:0" }] });
+  restart();
+  expect([stateOf(id), stateOf(other.id)]).toEqual(["suspended", "granted"]);
+  await broker.release(other.id, none);
+  await settled();
+  expect(stateOf(id)).toBe("granted");
+});
+
+it("lets no tenant bring back what an admin has suspended", async () => {
+  const { id } = request(GiB);
+  await broker.suspensions.suspend(id, none, { message: "Maintenance.", byAdmin: true });
+  await broker.suspensions.suspend(id, none, lunch);
+  expect(() => broker.suspensions.resume(id, none, false)).toThrow("An admin has suspended");
+  expect(broker.suspensions.resume(id, none, true)).toBeUndefined();
+  await expect(broker.suspensions.suspend(id, randomBytes(32), lunch)).rejects.toMatchObject({ code: "WRONG_SECRET" });
+});
+
+it("charges no memory in the ledger while the lease is suspended", async () => {
+  const { id } = request(GiB);
+  const begun = clock.now();
+  clock.advance(1_000);
+  await broker.suspensions.suspend(id, none, lunch);
+  clock.advance(10_000);
+  broker.suspensions.resume(id, none, false);
+  await settled();
+  clock.advance(500);
+  const charged = (): number =>
+    usageByTenant(store, { from: begun, to: clock.now() }, { now: clock.now() })[0]!.byteMs / GiB;
+  expect(charged()).toBe(1_500);
+  await broker.suspensions.suspend(id, none, lunch);
+  clock.advance(10_000);
+  await broker.release(id, none);
+  expect(charged()).toBe(1_500);
+});
