@@ -22,3 +22,13 @@ export function parseHostPort(text: string, portDefault?: number): HostPort {
 
 /** The host as it stands in an address: an IPv6 one in brackets. */
 export const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
+/** As short as people say it: without the port that is everybody's. */
+export const shortAddress = ({ host, port }: HostPort): string =>
+  port === SERVER_PORT_DEFAULT ? host : `${bracketed(host)}:${port}`;
+
+/** Whether two texts are one address of gRPC. @throws SluiceError BAD_ARGUMENT for what is none. */
+export function isSameServer(a: string, b: string): boolean {
+  const [one, other] = [parseHostPort(a, SERVER_PORT_DEFAULT), parseHostPort(b, SERVER_PORT_DEFAULT)];
+  return one.host === other.host && one.port === other.port;
+}

@@ -24,7 +24,7 @@ import type { WatchPoolResponse__Output as WatchPoolResponse } from "../proto/ge
 import { contract, fromStatus } from "../proto/load.ts";
 import { type DeviceReason, type ReasonCode, SluiceError } from "../shared/errors.ts";
 import { cancelled } from "./abort.ts";
-import { bracketed, type HostPort, parseHostPort, SERVER_PORT_DEFAULT } from "./address.ts";
+import { bracketed, type HostPort, parseHostPort, SERVER_PORT_DEFAULT, shortAddress } from "./address.ts";
 import { OUTAGE_MS_MAX, Outage } from "./outage.ts";
 import { quietCredentials } from "./quiet-credentials.ts";
 import type { ClientTls, ServerAccess } from "./server-access.ts";
@@ -56,11 +56,25 @@ const channelOptions: ChannelOptions = {
   "grpc.enable_http_proxy": 0,
 };
 
-/** Where a request stands in the queue, and why it waits. */
-export interface QueuePlace {
-  /** Id of the request in the pool; its lease will have it too. */
+/** Where a request that waits on several servers stands on one of them. */
+export interface ServerPlace {
+  /** Its address, as it was given. */
+  readonly server: string;
+  /** The same, without the default port. */
+  readonly name: string;
+  /** Id of the request there; its lease will have it too. */
   readonly id?: string | undefined;
   /** From 1. */
+  readonly position: number;
+}
+
+/** Where a request stands in the queue, and why it waits. */
+export interface QueuePlace {
+  /** Id of the request in the pool; its lease will have it too. Undefined where it waits on several servers. */
+  readonly id?: string | undefined;
+  /** Only where the pool has several servers: each on which the request waits. */
+  readonly servers?: readonly ServerPlace[];
+  /** From 1; the best of several servers. */
   readonly position: number;
   /** One per device, or one with an empty device for the request as a whole. */
   readonly reasons: readonly DeviceReason[];
@@ -102,6 +116,8 @@ export class Control {
   readonly server: HostPort;
   /** The server's address as it was given. */
   readonly address: string;
+  /** The same, as short as people say it. */
+  readonly name: string;
   /** What the data plane speaks too. Undefined: connections are not encrypted. */
   readonly tls: ClientTls | undefined;
   readonly #client: PoolServiceClient;
@@ -118,6 +134,7 @@ export class Control {
   constructor({ server, token, tls, outageMs }: ServerAccess & ControlOptions) {
     this.server = parseHostPort(server, SERVER_PORT_DEFAULT);
     this.address = server;
+    this.name = shortAddress(this.server);
     this.tls = tls;
     this.#outageMs = outageMs ?? OUTAGE_MS_MAX;
     const target = `${bracketed(this.server.host)}:${this.server.port}`;
@@ -283,9 +300,9 @@ export class Control {
         clearTimeout(patience);
         signal?.removeEventListener("abort", onAbort);
       };
-      /** Nobody wants the lease any more. */
-      const giveBack = (lease: { leaseId?: string; secret?: Buffer }): void => {
-        void this.#giveBack(lease).then(() => reject(cancelled(signal)));
+      /** Nobody wants what may have been granted. */
+      const withdraw = (over: Promise<void>): void => {
+        void over.then(() => reject(cancelled(signal)));
       };
       stream.on("data", (response: AllocateResponse) => {
         this.#wasThere = true;
@@ -293,7 +310,7 @@ export class Control {
           granted = response.granted;
           this.dataEndpoints = granted.connection?.dataEndpoints ?? [];
           settle();
-          if (signal?.aborted) giveBack({ leaseId: granted.lease?.id ?? "", secret: granted.secret });
+          if (signal?.aborted) withdraw(this.giveBack(granted));
           else resolve(granted);
         } else if (response.queued) {
           const { id, position, reasons, startsAtMs } = response.queued;
@@ -306,9 +323,9 @@ export class Control {
         settle();
         if (granted !== undefined) return;
         hasFailed = true;
-        // It may have been granted at the same moment, under the id that it had in the queue.
-        if (signal?.aborted) giveBack(queuedId === undefined ? {} : { leaseId: queuedId });
-        else reject(this.#failure(error));
+        if (!signal?.aborted) reject(this.#failure(error));
+        else if (queuedId === undefined) reject(cancelled(signal));
+        else withdraw(this.#giveBackUnheard(queuedId, request));
       });
       stream.on("end", () => {
         settle();
@@ -318,11 +335,31 @@ export class Control {
     });
   }
 
-  /** Ends a lease that nobody has heard of, if there is one. What cannot be told to the server ends by its time-out. */
-  async #giveBack({ leaseId, secret }: { readonly leaseId?: string; readonly secret?: Buffer }): Promise<void> {
-    if (leaseId === undefined) return;
+  /** Ends leases that nobody wants. What cannot be told to the server ends by its time-out. */
+  async giveBack({ lease, secret, others }: Granted): Promise<void> {
+    const all = [{ lease, secret }, ...others];
+    await Promise.all(all.map((one) => this.#endQuietly({ leaseId: one.lease?.id ?? "", secret: one.secret })));
+  }
+
+  /** The request may have been granted at the moment in which it was withdrawn, under the id that it had in the queue. */
+  async #giveBackUnheard(queuedId: string, request: AllocateRequest): Promise<void> {
+    const wasGranted = await this.#endQuietly({ leaseId: queuedId });
+    // The ids of its other leases only the grant tells: the server tells it again under the request's own id.
+    if (!wasGranted || (request.leases ?? 1) < 2) return;
+    const heard = { onQueued: () => {}, signal: undefined };
+    await this.#allocateOnce({ ...request, waitMs: 0 }, heard).then(
+      (granted) => this.giveBack(granted),
+      () => {},
+    );
+  }
+
+  /** Whether there was such a lease. */
+  async #endQuietly({ leaseId, secret }: { readonly leaseId: string; readonly secret?: Buffer }): Promise<boolean> {
     const request = secret === undefined ? { leaseId } : { leaseId, secret };
-    await this.#askOnce(pool.Release, request).catch(() => {});
+    return await this.#askOnce(pool.Release, request).then(
+      ({ released }) => released,
+      () => false,
+    );
   }
 
   /** A stream of heartbeats that does not keep the program alive. */

@@ -4,6 +4,7 @@
  */
 import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
 import type { Granted__Output as Granted } from "../proto/generated/sluice/v1/Granted.ts";
+import type { SluiceError } from "../shared/errors.ts";
 import { bracketed } from "./address.ts";
 import type { Control, QueuePlace } from "./control.ts";
 import { Link } from "./link.ts";
@@ -57,26 +58,35 @@ export class EarlyLink {
 
 export interface LeaseWish {
   readonly request: AllocateRequest;
-  /** Chooses of the endpoints that the server offers those that may be used. */
-  readonly choose: (endpoints: readonly string[]) => readonly string[];
+  /** Chooses of the endpoints that the server offers those that may be used. Undefined: no connection is wanted. */
+  readonly choose?: ((endpoints: readonly string[]) => readonly string[]) | undefined;
   readonly onQueued?: ((place: QueuePlace) => void) | undefined;
+  /** As in `Control.allocate`. */
+  readonly onAway?: ((error: SluiceError) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A grant, and the connection that was made meanwhile. */
+export interface RequestedLease {
+  readonly granted: Granted;
+  readonly early: EarlyLink;
 }
 
 /** Asks for a lease as `control.allocate` does, and connects meanwhile. Of what is granted the connection is the caller's to take or to drop. */
 export async function requestLease(
   control: Control,
-  { request, choose, onQueued, signal }: LeaseWish,
-): Promise<{ readonly granted: Granted; readonly early: EarlyLink }> {
+  { request, choose, onQueued, onAway, signal }: LeaseWish,
+): Promise<RequestedLease> {
   const { dataEndpoints } = control;
   // Before the server's first answer there is nothing to choose of, and whoever chooses may object to that.
-  const early = new EarlyLink(control, dataEndpoints.length === 0 ? [] : choose(dataEndpoints));
+  const early = new EarlyLink(control, dataEndpoints.length === 0 ? [] : (choose?.(dataEndpoints) ?? []));
   try {
     const granted = await control.allocate(request, {
       onQueued: (place) => {
         early.drop();
         onQueued?.(place);
       },
+      onAway,
       signal,
     });
     return { granted, early };

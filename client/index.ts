@@ -31,7 +31,7 @@ export type {
   WriteOptions,
 } from "./buffer.ts";
 export type { ConnectionChange } from "./connection.ts";
-export type { QueuePlace } from "./control.ts";
+export type { QueuePlace, ServerPlace } from "./control.ts";
 export type {
   CachedUploadOptions,
   CompileOptions,
@@ -48,7 +48,15 @@ export type { LeaseNotice } from "./holder.ts";
 export type { Lease, LeaseStats } from "./lease.ts";
 export type { Dimensions, Kernel, LaunchOptions, Module } from "./module.ts";
 export type { MultiplyOptions } from "./multiply.ts";
-export { type AllocateOptions, type ConnectOptions, connect, type Pool, type PoolLeases } from "./pool.ts";
+export {
+  type AllocateOptions,
+  type ConnectOptions,
+  connect,
+  type OfServer,
+  type Pool,
+  type PoolExplanation,
+  type PoolLeases,
+} from "./pool.ts";
 export type { ScalarParameter, ScalarValue } from "./recorder.ts";
 export type { Parameters, ParameterValue, Placeholders, Recording, ReplayValues } from "./recording.ts";
 export type { Stream, StreamOptions, WaitOptions } from "./stream.ts";

@@ -158,6 +158,11 @@ export class Lease {
     return this.#life.signal;
   }
 
+  /** Address of the server that has granted it, as it was given to `connect`. */
+  get server(): string {
+    return this.#grant.control.address;
+  }
+
   get stats(): LeaseStats {
     const { calls, batches, roundTrips, bytesSent, bytesReceived, endpoint, reconnects } = this.#session;
     return {

@@ -1,4 +1,4 @@
-/** The pool of one server, as a program sees it: what there is, and asking for a share of it. */
+/** The pool of one server or several, as a program sees it: what there is, and asking for a share of it. */
 import type { Device__Output as DeviceInfo } from "../proto/generated/sluice/v1/Device.ts";
 import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Lease.ts";
 import type { QueueEntry__Output as QueueEntryInfo } from "../proto/generated/sluice/v1/QueueEntry.ts";
@@ -15,21 +15,26 @@ import {
   shareOptions,
   sizeInBytes,
 } from "./allocate-options.ts";
-import { Control, type LeaseKey, type QueuePlace } from "./control.ts";
-import { EarlyLink, requestLease } from "./early-link.ts";
+import type { Control, LeaseKey, QueuePlace } from "./control.ts";
+import { EarlyLink } from "./early-link.ts";
 import { LEASE_VARIABLE, parseLeaseKeys, SESSION_WAIT_VARIABLE } from "./environment.ts";
-import { type Explanation, explanationOf } from "./explanation.ts";
+import type { Explanation } from "./explanation.ts";
+import { Fleet, type FromServer } from "./fleet.ts";
+import { onOwner, things } from "./fleet-owner.ts";
 import { firstFreeSession, SESSION_WAIT_MS_DEFAULT } from "./free-session.ts";
 import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
-import { serverAccess } from "./server-access.ts";
+import { accessToServers } from "./server-access.ts";
 import type { WaitOptions } from "./stream.ts";
 import { endpointsOf, type TransportKind } from "./transport/open.ts";
 
 export interface ConnectOptions {
-  /** Address of the server's gRPC port. Default: the variable SLUICE_SERVER, else that of the bundle, else `localhost:7460`. */
-  readonly server?: string;
-  /** Default: the variable SLUICE_TOKEN, else the file of SLUICE_TOKEN_FILE, else that of the bundle, else none. */
+  /**
+   * Address of the server's gRPC port; of several servers, which are then one pool, with commas between them or as a list. Default: the
+   * variable SLUICE_SERVER, else those of the bundle, else `localhost:7460`.
+   */
+  readonly server?: string | readonly string[];
+  /** The same for all servers. Default: the variable SLUICE_TOKEN, else the file of SLUICE_TOKEN_FILE, else that of the bundle for each, else none. */
   readonly token?: string;
   /**
    * The CA of the server's certificate in PEM, or `system` for those that the system trusts. Default: the file of the variable SLUICE_CA,
@@ -39,7 +44,7 @@ export interface ConnectOptions {
   /** The client's certificate and key in PEM, for a server that asks for one. Default: the files of SLUICE_CERT and SLUICE_KEY. */
   readonly cert?: string;
   readonly key?: string;
-  /** A file of `sluice token create --bundle`, with address, CA and token. Default: the variable SLUICE_BUNDLE, else none. */
+  /** A file of `sluice token create --bundle`, with address, CA and token of each server. Default: the variable SLUICE_BUNDLE, else none. */
   readonly bundle?: string;
   /**
    * The lease to work under, as `LEASEID:SECRET`, or several with spaces between them; `allocate` then asks for no other and takes the
@@ -89,15 +94,22 @@ const known = {
   explain: { ...shareOptions, signal: true } satisfies KnownOptions<ShareOptions & WaitOptions>,
 };
 
+/** With the address of the server whose it is, as it was given. */
+export type OfServer<T> = T & { readonly server: string };
+
 /** Who holds what, and who waits. */
 export interface PoolLeases {
-  readonly leases: readonly LeaseInfo[];
-  /** In the order in which they would be served. */
-  readonly queue: readonly QueueEntryInfo[];
+  readonly leases: readonly OfServer<LeaseInfo>[];
+  /** In the order in which they would be served, for each server. */
+  readonly queue: readonly OfServer<QueueEntryInfo>[];
 }
 
+/** What the server says of a request; of several servers the best answer, and those of the others in their order. */
+export type PoolExplanation = OfServer<Explanation> & { readonly others?: readonly OfServer<Explanation>[] };
+
 /**
- * Connects to a server.
+ * Connects to a server, or to several as one pool. Of several, those that cannot be used are left out with a warning (`process.emitWarning`),
+ * as long as one can.
  * @throws SluiceError SERVER_UNREACHABLE, UNAUTHENTICATED, BAD_ARGUMENT for a malformed address, lease or file, CANCELLED.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Pool> {
@@ -106,21 +118,21 @@ export async function connect(options: ConnectOptions = {}): Promise<Pool> {
   const lease = options.lease ?? env[LEASE_VARIABLE];
   const keys = lease ? parseLeaseKeys(lease) : [];
   const { outage } = options;
-  const control = new Control({
-    ...serverAccess(options, env),
+  const fleet = new Fleet(accessToServers(options, env), {
     ...(outage === undefined ? {} : { outageMs: milliseconds("outage", outage) }),
+    tell: (words) => process.emitWarning(words, "SluiceWarning"),
   });
   try {
     // Any answer shows that a Sluice server is there, before the program relies on it.
-    await control.listDevices(options.signal);
-    return new Pool(control, {
+    await fleet.greet(options.signal);
+    return new Pool(fleet, {
       keys,
       transports: options.transports,
       resumeMs: options.resume === undefined ? undefined : resumeTime(options.resume),
       sessionWaitMs: milliseconds("session wait", env[SESSION_WAIT_VARIABLE] || SESSION_WAIT_MS_DEFAULT),
     });
   } catch (error) {
-    control.close();
+    await fleet.close();
     throw error;
   }
 }
@@ -142,9 +154,9 @@ interface PoolOptions {
   readonly sessionWaitMs: number;
 }
 
-/** A connection to the pool of one server, from `connect()`. */
+/** A connection to the pool of one server or several, from `connect()`. */
 export class Pool {
-  readonly #control: Control;
+  readonly #fleet: Fleet;
   readonly #options: PoolOptions;
   readonly #leases = new Set<Lease>();
   /** Settled, however, when releases that are under way are over. */
@@ -157,13 +169,14 @@ export class Pool {
   readonly #choose = (all: readonly string[]): readonly string[] => endpointsOf(all, this.#options.transports);
 
   /** @internal */
-  constructor(control: Control, options: PoolOptions) {
-    this.#control = control;
+  constructor(fleet: Fleet, options: PoolOptions) {
+    this.#fleet = fleet;
     this.#options = options;
   }
 
   /**
-   * Asks for a lease and attaches to its devices. Under `sluice run` it attaches to that lease instead, if it covers the request:
+   * Asks for a lease and attaches to its devices. Of several servers one serves the whole request: the one on which it fits best
+   * (`policy`), or, where it has to wait, the first that has room. Under `sluice run` it attaches to that lease instead, if it covers the request:
    * all of its devices, or the first `devices` of them; that lease is neither kept alive nor released here. While other processes have the
    * sessions of all its leases, it waits for `wait`, or, without one, for SLUICE_SESSION_WAIT (35 s).
    * @throws SluiceError BAD_ARGUMENT, NO_CAPACITY (with the reasons in `details.reasons`), IMPOSSIBLE_REQUEST, QUEUE_FULL,
@@ -207,7 +220,6 @@ export class Pool {
     const { transports, resumeMs } = this.#options;
     const lease: Lease = await Lease.open({
       ...grant,
-      control: this.#control,
       transports,
       resumeMs,
       onOutput: options.onOutput ?? printOutput,
@@ -223,26 +235,33 @@ export class Pool {
    * with 0 it would be granted or refused at once.
    * @throws SluiceError BAD_ARGUMENT, SERVER_UNREACHABLE, CANCELLED.
    */
-  async explain(options: ShareOptions & WaitOptions): Promise<Explanation> {
+  async explain(options: ShareOptions & WaitOptions): Promise<PoolExplanation> {
     refuseUnknown("a request", options, known.explain);
     const request = allocateRequest({ wait: "30d", ...options });
-    return explanationOf(await this.#control.explain(request, options.signal));
+    const [best, ...others] = await this.#fleet.explain(request, options.signal);
+    return { ...ofServer(best), ...(others.length === 0 ? {} : { others: others.map(ofServer) }) };
   }
 
-  /** All devices of the server, with what is lent and what is free. */
-  async devices(options: WaitOptions = {}): Promise<readonly DeviceInfo[]> {
-    return (await this.#control.listDevices(options.signal)).devices;
+  /** All devices, with what is lent and what is free. Servers that do not answer are left out, as long as one does. */
+  async devices(options: WaitOptions = {}): Promise<readonly OfServer<DeviceInfo>[]> {
+    const lists = await this.#fleet.each(async (control) => (await control.listDevices(options.signal)).devices);
+    return lists.flatMap(({ control, answer }) => answer.map((each) => ofServer({ control, answer: each })));
   }
 
-  /** All leases of the server, and the requests that wait, in the order in which they would be served. */
+  /** All leases, and the requests that wait, in the order in which they would be served. */
   async leases(options: WaitOptions = {}): Promise<PoolLeases> {
-    const { leases, queue } = await this.#control.listLeases(options.signal);
-    return { leases, queue };
+    const lists = await this.#fleet.each((control) => control.listLeases(options.signal));
+    return {
+      leases: lists.flatMap(({ control, answer }) => answer.leases.map((each) => ofServer({ control, answer: each }))),
+      queue: lists.flatMap(({ control, answer }) => answer.queue.map((each) => ofServer({ control, answer: each }))),
+    };
   }
 
   /** Ends a lease of this tenant. Returns what it used; releasing a lease that has ended already succeeds. */
   async release(leaseId: string): Promise<LeaseUsage | undefined> {
-    return (await this.#control.release({ leaseId })).usage ?? undefined;
+    const thing = { name: leaseId, kind: things.lease };
+    const { answer } = await onOwner(this.#fleet, thing, (control, id) => control.release({ leaseId: id }));
+    return answer.usage ?? undefined;
   }
 
   /** Withdraws requests for leases, releases the leases allocated here that are still held, waits for those that are being released, and closes the connection. Idempotent. */
@@ -253,7 +272,7 @@ export class Pool {
     const leases = [...this.#leases];
     this.#leases.clear();
     await Promise.all([...this.#releasing, ...leases.map((lease) => lease[Symbol.asyncDispose]())]);
-    this.#control.close();
+    await this.#fleet.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -272,28 +291,34 @@ export class Pool {
     const request = allocateRequest(options);
     const { onQueued, signal } = options;
     const wish = { request, choose: this.#choose, onQueued, signal };
-    const { granted, early } = await requestLease(this.#control, wish);
+    const { control, granted, early } = await this.#fleet.request(wish);
     const { lease, connection, secret, warnings } = granted;
     if (lease === null || connection === null) {
       early.drop();
       throw new SluiceError("INTERNAL", "The server grants without a lease.");
     }
     const key = { leaseId: lease.id, secret };
-    return { info: lease, key, connection, devices: lease.slices.length, owned: true, warnings, early };
+    return { control, info: lease, key, connection, devices: lease.slices.length, owned: true, warnings, early };
   }
 
   async #adopt(key: LeaseKey, options: AllocateOptions): Promise<Grant> {
-    const early = new EarlyLink(this.#control, this.#choose(this.#control.dataEndpoints));
+    const { only } = this.#fleet;
+    const early = new EarlyLink(
+      only ?? this.#fleet.controls[0],
+      only === undefined ? [] : this.#choose(only.dataEndpoints),
+    );
     try {
-      return { ...(await this.#find(key, options)), early };
+      const thing = { name: key.leaseId, kind: things.lease };
+      const { answer } = await onOwner(this.#fleet, thing, (control) => this.#find(control, key, options));
+      return { ...answer, early };
     } catch (error) {
       early.drop();
       throw error;
     }
   }
 
-  async #find(key: LeaseKey, options: AllocateOptions): Promise<Grant> {
-    const { lease, connection } = await this.#control.getLease(key, options.signal);
+  async #find(control: Control, key: LeaseKey, options: AllocateOptions): Promise<Grant> {
+    const { lease, connection } = await control.getLease(key, options.signal);
     if (lease === null || connection === null)
       throw new SluiceError("INTERNAL", "The server knows the lease and does not show it.");
     const devices = checkedDevices(options.devices ?? lease.slices.length);
@@ -301,7 +326,7 @@ export class Pool {
       throw uncovered(key, { asked: `${devices} devices`, has: `${lease.slices.length}` });
     }
     const slices = lease.slices.slice(0, devices);
-    const pool = options.fraction === undefined ? [] : (await this.#control.listDevices(options.signal)).devices;
+    const pool = options.fraction === undefined ? [] : (await control.listDevices(options.signal)).devices;
     for (const slice of slices) {
       const asked = bytesAsked(
         options,
@@ -310,11 +335,16 @@ export class Pool {
       if (slice.memoryBytes >= asked) continue;
       throw uncovered(key, { asked: `${formatSize(asked)} per device`, has: formatSize(slice.memoryBytes) });
     }
-    return { info: lease, key, connection, devices, owned: false };
+    return { control, info: lease, key, connection, devices, owned: false };
   }
 }
 
-type Grant = Pick<LeaseGrant, "info" | "key" | "connection" | "devices" | "owned" | "warnings" | "early">;
+const ofServer = <T extends object>({ control, answer }: FromServer<T>): OfServer<T> => ({
+  ...answer,
+  server: control.address,
+});
+
+type Grant = Pick<LeaseGrant, "control" | "info" | "key" | "connection" | "devices" | "owned" | "warnings" | "early">;
 
 /** Bytes of a slice that a request asks for: rounded as the server would. */
 function bytesAsked(options: AllocateOptions, device: DeviceInfo | undefined): number {

@@ -132,6 +132,9 @@ export const CONDITIONS_MAX = 32;
 /** Characters of a filter or label. */
 export const CONDITION_LENGTH_MAX = 256;
 
+/** Servers that a client knows as one pool: it asks all of them at once. */
+export const SERVERS_MAX = 64;
+
 /** Streams that watch the pool, over gRPC and the dashboard together. */
 export const WATCHERS_MAX = 256;
 

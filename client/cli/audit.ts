@@ -1,4 +1,4 @@
-/** `sluice audit`: what admins have done, and who was refused, from the server's audit log. */
+/** `sluice audit`: what admins have done, and who was refused, from the servers' audit logs. */
 import type { Command } from "commander";
 import type { Event__Output as Event } from "../../proto/generated/sluice/v1/Event.ts";
 import { admin } from "../control.ts";
@@ -10,9 +10,9 @@ import {
   readCount,
   readTime,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { print, printJson, terminalWidth } from "./output.ts";
+import { itemsOf, serversTable, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
 
 interface AuditOptions extends ServerOptions, JsonOptions {
@@ -54,17 +54,22 @@ Examples:
   sluice audit --action Revoke --json | jq -r '.events[].details'`,
   );
   command.action(async (options: AuditOptions) => {
-    const { events } = await withControl(options, (control) =>
-      control.ask(admin.ListEvents, {
-        fromAtMs: options.since ?? 0,
-        toAtMs: options.until ?? 0,
-        tenant: options.tenant ?? "",
-        action: options.action ?? "",
-        limit: options.limit,
-      }),
-    );
-    if (options.json) printJson({ events });
-    else print(events.length === 0 ? "No events." : formatTable(columns, events.map(row), terminalWidth()));
+    await withFleet(options, async (fleet) => {
+      const answers = await fleet.each((control) =>
+        control.ask(admin.ListEvents, {
+          fromAtMs: options.since ?? 0,
+          toAtMs: options.until ?? 0,
+          tenant: options.tenant ?? "",
+          action: options.action ?? "",
+          limit: options.limit,
+        }),
+      );
+      const all = itemsOf(answers, ({ events }) => events);
+      const items = all.sort((a, b) => b.item.atMs - a.item.atMs).slice(0, options.limit || all.length);
+      if (options.json) printJson({ events: withServers(items) });
+      else if (items.length === 0) print("No events.");
+      else print(formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth()));
+    });
   });
 }
 

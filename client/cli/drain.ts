@@ -1,8 +1,9 @@
 /** `sluice drain`: empties a device, after a notice to all that runs there. */
 import { type Command, Option } from "commander";
 import { ExitError } from "./failure.ts";
-import { ADMINS_ALONE, addServerOption, readDuration, type ServerOptions, withControl } from "./options.ts";
+import { ADMINS_ALONE, addServerOption, DEVICE_ARGUMENT, readDuration, type ServerOptions } from "./options.ts";
 import { note, print } from "./output.ts";
+import { actOn, things } from "./servers.ts";
 import { exitCodeOfSignal, onStopSignal, type StopSignal } from "./signals.ts";
 
 interface DrainOptions extends ServerOptions {
@@ -14,7 +15,7 @@ export function addDrainCommand(program: Command): void {
   const command = program
     .command("drain")
     .description("empty a device: cordon it, give what runs there notice, wait until it is gone (admin)")
-    .argument("<device>", "its id, such as cuda:0")
+    .argument("<device>", DEVICE_ARGUMENT)
     .addOption(
       new Option("--grace <duration>", "how long its leases still have, like 10m")
         .argParser(readDuration)
@@ -32,8 +33,8 @@ ${ADMINS_ALONE}
 Examples:
   sluice drain cuda:0 --grace 10m --message "new fan on Tuesday"`,
   );
-  command.action((deviceId: string, { grace, message = "", ...options }: DrainOptions) =>
-    withControl(options, async (control) => {
+  command.action((name: string, { grace, message = "", ...options }: DrainOptions) =>
+    actOn(options, { name, kind: things.device }, async (control, deviceId) => {
       const controller = new AbortController();
       let stopped: StopSignal | undefined;
       const stopListening = onStopSignal((signal) => {
@@ -42,7 +43,7 @@ Examples:
       });
       try {
         const onLeft = (ids: readonly string[]): void => {
-          if (ids.length > 0) note(`Left on ${deviceId}: ${ids.join(", ")}.`);
+          if (ids.length > 0) note(`Left on ${name}: ${ids.join(", ")}.`);
         };
         await control.drain({ deviceId, graceMs: grace, message }, { onLeft, signal: controller.signal });
       } catch (error) {
@@ -50,7 +51,7 @@ Examples:
       } finally {
         stopListening();
       }
-      print(`The device ${deviceId} is empty, and takes no new leases.`);
+      print(`The device ${name} is empty, and takes no new leases.`);
     }),
   );
 }

@@ -11,10 +11,10 @@ import {
   type ServerOptions,
   type ShareFlags,
   shareOf,
-  withControl,
 } from "./options.ts";
 import { print, printJson, sizeText } from "./output.ts";
 import { describeEveryReason, describeReason, describeStart } from "./place.ts";
+import { actOn, things, withFleet } from "./servers.ts";
 
 export function addExplainCommand(program: Command): void {
   const command = program
@@ -43,15 +43,44 @@ Examples:
   );
   command.action(async (options: ServerOptions & JsonOptions & ShareFlags & { readonly queued?: string }) => {
     const { queued, processes } = options;
-    const wish =
-      queued === undefined
-        ? allocateRequest({ ...shareOf(options), wait: "30d" }, { leases: processes })
-        : { queuedId: queued };
-    const explanation = explanationOf(await withControl(options, (control) => control.explain(wish)));
-    if (options.json) printJson(explanation);
-    else print(describe(explanation));
-    throw new ExitError(exitCodes[explanation.outcome]);
+    if (queued !== undefined) {
+      const why = await actOn(options, { name: queued, kind: things.lease }, (control, id) =>
+        control.explain({ queuedId: id }),
+      );
+      return tell([{ explanation: explanationOf(why) }], options);
+    }
+    const wish = allocateRequest({ ...shareOf(options), wait: "30d" }, { leases: processes });
+    const explained = await withFleet(options, (fleet) => fleet.explain(wish));
+    tell(
+      explained.map(({ control: { name, address }, answer }) => ({ name, address, explanation: answer })),
+      options,
+    );
   });
+}
+
+interface Explained {
+  readonly explanation: Explanation;
+  /** Of the server; not there for a request that waits on one. */
+  readonly name?: string;
+  readonly address?: string;
+}
+
+/** The best answer comes first, and is what a request would get. */
+function tell(explained: readonly Explained[], { json }: JsonOptions): never {
+  const best = explained[0]!.explanation;
+  if (json) {
+    const [first, ...others] = explained.map(({ explanation, address }) => ({
+      ...explanation,
+      ...(address === undefined ? {} : { server: address }),
+    }));
+    printJson({ ...first, ...(others.length === 0 ? {} : { others }) });
+  } else {
+    const texts = explained.map(({ explanation, name }) =>
+      explained.length === 1 ? describe(explanation) : `${name}: ${describe(explanation)}`,
+    );
+    print(texts.join("\n"));
+  }
+  throw new ExitError(exitCodes[best.outcome]);
 }
 
 const exitCodes = { granted: ExitCode.OK, queued: ExitCode.NO_CAPACITY, refused: ExitCode.FAILED } as const;

@@ -7,9 +7,9 @@ import {
   type JsonOptions,
   readDuration,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { print, printJson } from "./output.ts";
+import { actOn, things } from "./servers.ts";
 
 interface ExtendOptions extends ServerOptions, JsonOptions {
   readonly by: number;
@@ -32,7 +32,9 @@ Examples:
   sluice extend lease-3f9c2a --by 2h`,
   );
   command.action(async (leaseId: string, { by, ...options }: ExtendOptions) => {
-    const { endsAtMs } = await withControl(options, (control) => control.extend({ leaseId, byMs: by }));
+    const { endsAtMs } = await actOn(options, { name: leaseId, kind: things.lease }, (control, id) =>
+      control.extend({ leaseId: id, byMs: by }),
+    );
     if (options.json) printJson({ leaseId, endsAtMs });
     else print(`The lease ${leaseId} ends by ${new Date(endsAtMs).toISOString()}.`);
   });

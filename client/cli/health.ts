@@ -6,8 +6,9 @@ import type { Control } from "../control.ts";
 import type { DeviceInfo } from "../index.ts";
 import { VERSION } from "../version.ts";
 import { ExitCode, ExitError, sentence } from "./failure.ts";
-import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { countText, print, printJson, terminalWidth } from "./output.ts";
+import { type Item, serversTable, withFleet, withServers } from "./servers.ts";
 import { formatTable } from "./table.ts";
 
 type Status = "ok" | "warning" | "failed" | "skipped";
@@ -41,19 +42,21 @@ Examples:
   sluice health --server gpus.example:7460 --json`,
   );
   command.action((options: ServerOptions & JsonOptions) =>
-    withControl(options, async (control) => {
-      const checks = await runChecks(control);
-      const healthy = checks.every(({ status }) => status !== "failed");
-      if (options.json) printJson({ server: control.address, healthy, checks });
-      else {
+    withFleet(options, async (fleet) => {
+      const checked = fleet.controls.map(async (control): Promise<Item<Check>[]> => {
+        return (await runChecks(control)).map((item) => ({ control, item }));
+      });
+      const items = (await Promise.all(checked)).flat();
+      const healthy = items.every(({ item }) => item.status !== "failed");
+      if (options.json) {
+        const { only } = fleet;
+        printJson({ ...(only === undefined ? {} : { server: only.address }), healthy, checks: withServers(items) });
+      } else {
         const columns = [{ title: "CHECK" }, { title: "STATUS" }, { title: "DETAIL", shrinkTo: 20 }];
-        print(
-          formatTable(
-            columns,
-            checks.map(({ name, status, detail }) => [name, status, detail]),
-            terminalWidth(),
-          ),
-        );
+        const row = ({ name, status, detail }: Check) => [name, status, detail];
+        // Of several servers it is the same client.
+        const shown = items.filter(({ control, item }) => item.name !== "client" || control === fleet.controls[0]);
+        print(formatTable(...serversTable(fleet, { columns, items: shown, row }), terminalWidth()));
       }
       if (!healthy) throw new ExitError(ExitCode.FAILED);
     }),

@@ -1,9 +1,11 @@
 /** `sluice leases`: who holds what, and who waits for what and why. */
 import type { Command } from "commander";
+import type { Fleet } from "../fleet.ts";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
-import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
 import { describeExpected, describeReasons } from "./place.ts";
+import { type Item, itemsOf, serversTable, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
 
 const leaseColumns: readonly Column[] = [
@@ -41,15 +43,17 @@ Examples:
   sluice leases --json | jq -r '.leases[].id'`,
   );
   command.action(async (options: ServerOptions & JsonOptions) => {
-    await withControl(options, async (control) => {
-      const { leases, queue } = await control.listLeases();
+    await withFleet(options, async (fleet) => {
+      const answers = await fleet.each((control) => control.listLeases());
+      const leases = itemsOf(answers, (answer) => answer.leases);
+      const queue = itemsOf(answers, (answer) => answer.queue);
       if (options.json) {
-        printJson({ leases: leases.map((lease) => ({ ...lease, state: stateText(lease) })), queue });
+        const shown = withServers(leases).map((lease) => ({ ...lease, state: stateText(lease) }));
+        printJson({ leases: shown, queue: withServers(queue) });
         return;
       }
-      const now = Date.now();
-      print(leases.length === 0 ? "No leases." : leaseTable(leases));
-      if (queue.length > 0) print(`\n${queueTable(queue, now)}`);
+      print(leases.length === 0 ? "No leases." : leaseTable(fleet, leases));
+      if (queue.length > 0) print(`\n${queueTable(fleet, queue)}`);
     });
   });
 }
@@ -57,19 +61,18 @@ Examples:
 /** `granted`, `attached` or `ending`. */
 export const stateText = (lease: LeaseInfo): string => lease.state.replace("LEASE_STATE_", "").toLowerCase();
 
-const leaseTable = (leases: readonly LeaseInfo[]): string =>
-  formatTable(leaseColumns, leases.map(leaseRow), terminalWidth());
+const leaseTable = (fleet: Fleet, items: readonly Item<LeaseInfo>[]): string =>
+  formatTable(...serversTable(fleet, { columns: leaseColumns, items, row: leaseRow }), terminalWidth());
 
 /** Under each request, why it waits: a column would cut what its owner most wants to read. */
-function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
-  const [title, ...rows] = formatTable(
-    queueColumns,
-    queue.map((entry) => queueRow(entry, now)),
-    terminalWidth(),
-  ).split("\n");
-  const reasons = queue
+function queueTable(fleet: Fleet, items: readonly Item<QueueEntryInfo>[]): string {
+  const now = Date.now();
+  const row = (entry: QueueEntryInfo) => queueRow(entry, now);
+  const table = formatTable(...serversTable(fleet, { columns: queueColumns, items, row }), terminalWidth());
+  const [title, ...rows] = table.split("\n");
+  const reasons = items
     .slice(0, REASONED_MAX)
-    .map((entry) =>
+    .map(({ item: entry }) =>
       [
         ...(entry.startsAtMs > 0 ? [`It is ${describeExpected(entry.startsAtMs, entry.position)}.`] : []),
         ...describeReasons(entry.reasons),
@@ -77,7 +80,7 @@ function queueTable(queue: readonly QueueEntryInfo[], now: number): string {
         .map((reason) => `\n         ${reason}`)
         .join(""),
     );
-  const more = queue.length > REASONED_MAX ? ["Why one of the others waits: `sluice explain --queued REQUEST`."] : [];
+  const more = items.length > REASONED_MAX ? ["Why one of the others waits: `sluice explain --queued REQUEST`."] : [];
   return [title, ...rows.map((row, index) => row + (reasons[index] ?? "")), ...more].join("\n");
 }
 

@@ -1,9 +1,10 @@
-/** `sluice list`: the devices of a server, what is lent and what is free. */
+/** `sluice list`: the devices of the servers, what is lent and what is free. */
 import type { Command } from "commander";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo } from "../index.ts";
-import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { countText, print, printJson, sizeText, terminalWidth, unicodeTerminal } from "./output.ts";
+import { type Item, itemsOf, serversTable, withFleet, withServers } from "./servers.ts";
 import { type Column, formatBar, formatTable } from "./table.ts";
 
 const columns: readonly Column[] = [
@@ -21,7 +22,7 @@ const BAR_WIDTH = 10;
 const TOTAL_FROM = 8;
 
 export function addListCommand(program: Command): void {
-  const command = program.command("list").description("show the devices of a server, what is lent and what is free");
+  const command = program.command("list").description("show the devices, what is lent and what is free");
   addJsonOption(addServerOption(command));
   command.addHelpText(
     "after",
@@ -31,18 +32,31 @@ Examples:
   sluice list --server gpus.example:7460 --json`,
   );
   command.action(async (options: ServerOptions & JsonOptions) => {
-    await withControl(options, async (control) => {
-      const { devices, serverVersion, serverId } = await control.listDevices();
+    await withFleet(options, async (fleet) => {
+      const answers = await fleet.each((control) => control.listDevices());
+      const items = itemsOf(answers, ({ devices }) => devices);
       if (options.json) {
-        printJson({ server: { address: control.address, version: serverVersion, id: serverId }, devices });
-      } else if (devices.length === 0) print("No devices.");
+        const servers = answers.map(({ control: { address }, answer: { serverVersion: version, serverId: id } }) => {
+          return { address, version, id };
+        });
+        printJson({
+          ...(fleet.only === undefined ? {} : { server: servers[0] }),
+          devices: withServers(items),
+          servers,
+        });
+      } else if (items.length === 0) print("No devices.");
       else {
-        const table = formatTable(columns, devices.map(row), terminalWidth());
-        print([table, ...(devices.length < TOTAL_FROM ? [] : [total(devices)]), ...remarks(devices)].join("\n"));
+        const table = formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth());
+        const devices = items.map(({ item }) => item);
+        const named = fleet.only === undefined ? items.map(withFullId) : devices;
+        print([table, ...(devices.length < TOTAL_FROM ? [] : [total(devices)]), ...remarks(named)].join("\n"));
       }
     });
   });
 }
+
+/** As it is named among several servers. */
+const withFullId = ({ control, item }: Item<DeviceInfo>): DeviceInfo => ({ ...item, id: `${control.name}/${item.id}` });
 
 function total(devices: readonly DeviceInfo[]): string {
   const sum = (part: (device: DeviceInfo) => number): string =>

@@ -13,14 +13,9 @@ import {
   type SharingModeName,
   sharingModes,
 } from "../allocate-options.ts";
-import { Control } from "../control.ts";
 import { BUNDLE_VARIABLE, SERVER_DEFAULT, SERVER_VARIABLE } from "../environment.ts";
-import { serverAccess } from "../server-access.ts";
 
-export interface ServerOptions {
-  readonly server?: string | undefined;
-  readonly bundle?: string | undefined;
-}
+export { type ServerOptions, withControl } from "./servers.ts";
 
 export interface JsonOptions {
   readonly json?: true;
@@ -89,15 +84,23 @@ export const readTime = reading((text) => {
 export const ADMINS_ALONE = `Needs an admin's token; where the server asks for none, its own machine's
 loopback address is enough.`;
 
+/** The device of verbs that change one. */
+export const DEVICE_ARGUMENT = "its id, such as cuda:0; of several servers gpu1/cuda:0";
+
 /** Who may: for the help of verbs that only read what admins see. */
 export const READERS_ALONE = `Needs a token of an admin or a monitor; where the server asks for none, its own
 machine's loopback address is enough.`;
 
+/** Gathers the values of an option that may be repeated. */
+const gathered = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 /** `bundle: false` for a command that means something else by it. */
 export function addServerOption(command: Command, { bundle = true } = {}): Command {
-  command.option(
-    "--server <host:port>",
-    `address of the server (default: $${SERVER_VARIABLE}, else ${SERVER_DEFAULT})`,
+  command.addOption(
+    new Option(
+      "--server <host:port>",
+      `a server's address; repeatable (default: $${SERVER_VARIABLE}, else ${SERVER_DEFAULT})`,
+    ).argParser(gathered),
   );
   if (bundle) command.option("--bundle <file>", `file with address, CA and token (default: $${BUNDLE_VARIABLE})`);
   return command;
@@ -106,9 +109,6 @@ export function addServerOption(command: Command, { bundle = true } = {}): Comma
 export function addJsonOption(command: Command): Command {
   return command.option("--json", "print JSON of a stable shape");
 }
-
-/** Gathers the values of an option that may be repeated. */
-const gathered = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
 /** Which devices, how many, and how much of them. */
 export function addSlicesOptions(command: Command): Command {
@@ -166,14 +166,4 @@ export function shareOf({ filter, ...flags }: SlicesFlags & Partial<ShareFlags>)
   const { fraction, memory, mode, reservation } = flags;
   const isAll = (fraction ?? memory ?? reservation) === undefined && mode !== "profile";
   return { ...flags, ...(isAll ? { fraction: 1 } : {}), ...(filter === undefined ? {} : { filters: filter }) };
-}
-
-/** Runs `work` with a control connection, and closes it whatever happens. */
-export async function withControl<T>(options: ServerOptions, work: (control: Control) => Promise<T>): Promise<T> {
-  const control = new Control(serverAccess({ server: options.server, bundle: options.bundle }, process.env));
-  try {
-    return await work(control);
-  } finally {
-    control.close();
-  }
 }

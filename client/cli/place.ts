@@ -48,9 +48,10 @@ export const describeStart = (startsAtMs: number): string =>
 export const describeExpected = (startsAtMs: number, position: number): string =>
   position === 1 ? describeStart(startsAtMs) : `expected by ${new Date(startsAtMs).toISOString()}`;
 
-export const describePlace = ({ position, startsAtMs, reasons }: QueuePlace): string => {
+export const describePlace = ({ position, startsAtMs, reasons, servers }: QueuePlace): string => {
   const start = startsAtMs === undefined ? "" : `, ${describeExpected(startsAtMs, position)}`;
-  return [`Waiting, place ${position} in the queue${start}.`, ...describeReasons(reasons)].join(" ");
+  const places = servers?.map((each) => `${each.position} on ${each.name}`).join(", ");
+  return [`Waiting, place ${places ?? `${position} in the queue`}${start}.`, ...describeReasons(reasons)].join(" ");
 };
 
 /** Says on stderr where a request stands while it waits. */

@@ -7,7 +7,12 @@ import { stateText, wishText } from "./leases.ts";
 import { countText, durationText, sizeText, unicodeTerminal } from "./output.ts";
 import { type Column, formatBar, formatTable } from "./table.ts";
 
-export type WatchedPool = PoolCopy<DeviceInfo, LeaseInfo, QueueEntryInfo, Tenant>;
+/** What has a server's name where the pool is of several. */
+interface Named {
+  readonly server?: string;
+}
+
+export type WatchedPool = PoolCopy<DeviceInfo & Named, LeaseInfo & Named, QueueEntryInfo & Named, Tenant>;
 
 const BAR_WIDTH = 12;
 
@@ -44,8 +49,28 @@ const queueColumns: readonly Column[] = [
   { title: "WAITS", align: "right" },
 ];
 
+const serverColumn: Column = { title: "SERVER", shrinkTo: 6 };
+
+/** The pools of several servers as one, of which each item has its server's name. */
+export function mergedPool(pools: readonly (readonly [server: string, pool: WatchedPool])[]): WatchedPool {
+  const merged = <Item extends object>(items: (pool: WatchedPool) => ReadonlyMap<string, Item>): Map<string, Item> =>
+    new Map(
+      pools.flatMap(([server, pool]) => [...items(pool)].map(([id, item]) => [`${server}/${id}`, { ...item, server }])),
+    );
+  return {
+    sequence: 0,
+    nowAtMs: Math.max(...pools.map(([, { nowAtMs }]) => nowAtMs)),
+    devices: merged(({ devices }) => devices),
+    leases: merged(({ leases }) => leases),
+    queue: pools.flatMap(([server, { queue }]) => queue.map((entry) => ({ ...entry, server }))),
+    waiting: pools.reduce((sum, [, { waiting }]) => sum + waiting, 0),
+    tenants: merged(({ tenants }) => tenants),
+  };
+}
+
 export interface PictureOptions {
-  readonly server: string;
+  /** Its address, or how many there are. */
+  readonly server: string | number;
   /** Columns of the terminal. */
   readonly width: number;
   /** Lines of the terminal. Default: as many as it takes. */
@@ -54,6 +79,8 @@ export interface PictureOptions {
 
 /** One table of the picture. */
 interface Part<Item> {
+  /** Whether each is shown with its server. */
+  readonly named: boolean;
   readonly title?: string;
   readonly columns: readonly Column[];
   readonly items: readonly Item[];
@@ -74,18 +101,21 @@ export function poolPicture(copy: WatchedPool, options: PictureOptions): string[
   const total = devices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
   const free = devices.reduce((sum, { freeBytes }) => sum + freeBytes, 0);
   const time = new Date(nowAtMs).toISOString().slice(11, 19);
-  const summary = `${server}  ${time} UTC  ${sizeText(free)} of ${sizeText(total)} free  ${leases.length} leases  ${waiting} waiting`;
+  const whose = typeof server === "number" ? countText(server, "server") : server;
+  const named = typeof server === "number";
+  const summary = `${whose}  ${time} UTC  ${sizeText(free)} of ${sizeText(total)} free  ${leases.length} leases  ${waiting} waiting`;
   const parts = [
     part({
-      ...{ columns: deviceColumns, items: devices, row: deviceRow, noun: "device" },
+      ...{ named, columns: deviceColumns, items: devices, row: deviceRow, noun: "device" },
       isUrgent: (device) => deviceState(device) !== "open",
     }),
     part({
-      ...{ title: "Leases", columns: leaseColumns, items: leases, row: leaseRow, noun: "lease" },
+      ...{ named, title: "Leases", columns: leaseColumns, items: leases, row: leaseRow, noun: "lease" },
       isUrgent: (lease) => stateText(lease) !== "granted",
     }),
     part({
       ...{
+        named,
         title: "Waiting",
         columns: queueColumns,
         items: queue,
@@ -104,15 +134,17 @@ export function poolPicture(copy: WatchedPool, options: PictureOptions): string[
 }
 
 /** A table that can be drawn with as many lines as there are for it. */
-function part<Item>({ title, columns, items, row, noun, beyond = 0, isUrgent = () => false }: Part<Item>) {
+function part<Item extends Named>({ title, items, noun, beyond = 0, isUrgent = () => false, ...table }: Part<Item>) {
+  const columns = table.named ? [serverColumn, ...table.columns] : table.columns;
+  const row = (item: Item): string[] => (table.named ? [item.server ?? "", ...table.row(item)] : table.row(item));
   const head = title === undefined ? [""] : ["", title];
   const draw = (share: number, width: number): string[] => {
     const fits = items.length + Math.sign(beyond) <= share;
     const ordered = fits ? items : [...items.filter(isUrgent), ...items.filter((item) => !isUrgent(item))];
     const shown = fits ? items : ordered.slice(0, Math.max(0, share - 1));
     const hidden = items.length - shown.length + beyond;
-    const table = formatTable(columns, shown.map(row), width).split("\n");
-    return [...head, ...table, ...(hidden > 0 ? [`... ${countText(hidden, `more ${noun}`)}`] : [])];
+    const lines = formatTable(columns, shown.map(row), width).split("\n");
+    return [...head, ...lines, ...(hidden > 0 ? [`... ${countText(hidden, `more ${noun}`)}`] : [])];
   };
   return {
     ...{ isEmpty: items.length + beyond === 0, draw },

@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import { type Priority, priorityFields } from "../allocate-options.ts";
 import { admin } from "../control.ts";
-import { ADMINS_ALONE, addServerOption, readPriority, type ServerOptions, withControl } from "./options.ts";
+import { ADMINS_ALONE, addServerOption, readPriority, type ServerOptions } from "./options.ts";
 import { print } from "./output.ts";
+import { actOn, things } from "./servers.ts";
 
 export function addQueuedCommands(program: Command): void {
   const cancel = program
@@ -20,9 +21,10 @@ ${ADMINS_ALONE}
 Examples:
   sluice cancel lease-3f9c2a --message "ask again on Monday"`,
   );
-  cancel.action(async (id: string, { message = "", ...options }: ServerOptions & { readonly message?: string }) => {
-    await withControl(options, (control) => control.ask(admin.CancelQueued, { id, message }));
-    print(`The request ${id} waits no more.`);
+  cancel.action(async (name: string, { message = "", ...options }: ServerOptions & { readonly message?: string }) => {
+    const thing = { name, kind: things.lease };
+    await actOn(options, thing, (control, id) => control.ask(admin.CancelQueued, { id, message }));
+    print(`The request ${name} waits no more.`);
   });
 
   const priority = program
@@ -40,9 +42,13 @@ Examples:
   sluice priority lease-3f9c2a high
   sluice priority lease-3f9c2a -- -20`,
   );
-  priority.action(async (id: string, wanted: Priority, options: ServerOptions) => {
-    const request = { id, ...priorityFields(wanted) };
-    const { position } = await withControl(options, (control) => control.ask(admin.SetPriority, request));
-    print(position === 0 ? `The request ${id} is granted.` : `The request ${id} is at place ${position} of the queue.`);
+  priority.action(async (name: string, wanted: Priority, options: ServerOptions) => {
+    const terms = priorityFields(wanted);
+    const { position } = await actOn(options, { name, kind: things.lease }, (control, id) =>
+      control.ask(admin.SetPriority, { id, ...terms }),
+    );
+    print(
+      position === 0 ? `The request ${name} is granted.` : `The request ${name} is at place ${position} of the queue.`,
+    );
   });
 }

@@ -5,6 +5,7 @@ import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/T
 import { SluiceError } from "../../shared/errors.ts";
 import { type Priority, priorityFields } from "../allocate-options.ts";
 import { admin, type Control } from "../control.ts";
+import type { Fleet, FromServer } from "../fleet.ts";
 import {
   ADMINS_ALONE,
   addJsonOption,
@@ -15,9 +16,9 @@ import {
   readPriority,
   readSize,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
+import { changeEach, type Item, itemsOf, serversTable, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
 
 interface QuotaOptions extends ServerOptions, JsonOptions {
@@ -61,7 +62,8 @@ export function addQuotaCommand(program: Command): void {
     `
 Shows what is held of what is allowed. With a tenant it sets the quota as a
 whole: a bound that is not named is lifted. It takes effect at once, takes
-nothing away from anybody, and outlives a restart.
+nothing away from anybody, and outlives a restart. Of several servers it sets
+it on each, and each counts for itself; --server names one.
 ${ADMINS_ALONE} Reading takes a monitor's token too.
 
 Examples:
@@ -70,16 +72,26 @@ Examples:
   sluice quota local --none`,
   );
   command.action(async (tenant: string | undefined, options: QuotaOptions) => {
-    const quota = quotaOf(options);
-    if (tenant !== undefined) await set(tenant, { quota, options });
-    else if (isSetting(options))
+    const isSet = isSetting(options);
+    if (isSet && tenant === undefined)
       throw new SluiceError("BAD_ARGUMENT", "A quota is set for a tenant, and none is named.");
-    const { tenants } = await withControl(options, (control) => control.ask(admin.ListQuotas, {}));
-    const shown = tenants.filter(({ name }) => tenant === undefined || name === tenant);
-    if (options.json) printJson({ tenants: shown.map((each) => ({ ...each, quota: boundsOf(each.quota) })) });
-    else if (shown.length === 0) print("No tenants yet.");
-    else print(formatTable(columns, shown.map(row), terminalWidth()));
+    await withFleet(options, async (fleet) => {
+      const show = (answers: readonly FromServer<readonly Tenant[]>[]): void => {
+        const all = itemsOf(answers, (tenants) => tenants);
+        showTenants(fleet, tenant === undefined ? all : all.filter(({ item }) => item.name === tenant), options);
+      };
+      const list = async (control: Control) => (await control.ask(admin.ListQuotas, {})).tenants;
+      if (tenant === undefined || !isSet) return show(await fleet.each(list));
+      const change = changeOf(tenant, options);
+      await changeEach(fleet, async (control) => change(control).then(() => list(control)), show);
+    });
   });
+}
+
+function showTenants(fleet: Fleet, items: readonly Item<Tenant>[], { json }: JsonOptions): void {
+  if (json) printJson({ tenants: withServers(items).map((each) => ({ ...each, quota: boundsOf(each.quota) })) });
+  else if (items.length === 0) print("No tenants yet.");
+  else print(formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth()));
 }
 
 /** Bounds that are given. */
@@ -96,22 +108,20 @@ const boundsOf = (quota: Quota | null): Quota =>
 const isSetting = (options: QuotaOptions): boolean =>
   options.none !== undefined || options.weight !== undefined || Object.keys(quotaOf(options)).length > 0;
 
-async function set(
-  tenant: string,
-  { quota, options }: { readonly quota: Quota; readonly options: QuotaOptions },
-): Promise<void> {
-  if (!isSetting(options)) return;
+/** What sets the quota on one server. */
+function changeOf(tenant: string, options: QuotaOptions): (control: Control) => Promise<void> {
+  const quota = quotaOf(options);
   const bounded = Object.keys(quota).length > 0;
   if (bounded && options.none) throw new SluiceError("BAD_ARGUMENT", "A quota has bounds or none, and both are given.");
   const weight = options.weight === undefined ? 0 : Number(options.weight || Number.NaN);
   if (options.weight !== undefined && !(weight > 0)) {
     throw new SluiceError("BAD_ARGUMENT", `A weight is a number above 0, and [${options.weight}] is not.`);
   }
-  await withControl(options, async (control) => {
+  return async (control) => {
     // A new weight alone leaves the bounds as they are.
     const kept = bounded || options.none ? quota : await quotaNow(control, tenant);
     await control.ask(admin.SetQuota, { tenant, quota: kept, weight });
-  });
+  };
 }
 
 async function quotaNow(control: Control, tenant: string): Promise<Quota> {

@@ -3,8 +3,10 @@ import type { Command } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import type { LeaseKey } from "../control.ts";
 import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
-import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { onOwner } from "../fleet-owner.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { print, printJson, usageText } from "./output.ts";
+import { things, withFleet } from "./servers.ts";
 
 export function addReleaseCommand(program: Command): void {
   const command = program
@@ -23,10 +25,12 @@ Examples:
   );
   command.action(async (id: string | undefined, options: ServerOptions & JsonOptions) => {
     const leases = leasesToRelease(id);
-    await withControl(options, async (control) => {
+    await withFleet(options, async (fleet) => {
       const outcomes = [];
       for (const lease of leases) {
-        const { released, usage } = await control.release(lease);
+        const thing = { name: lease.leaseId, kind: things.lease };
+        const { answer } = await onOwner(fleet, thing, (control, leaseId) => control.release({ ...lease, leaseId }));
+        const { released, usage } = answer;
         outcomes.push({ leaseId: lease.leaseId, released, usage });
         if (options.json) continue;
         if (!released) print(`The lease ${lease.leaseId} had ended before.`);

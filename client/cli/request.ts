@@ -14,10 +14,10 @@ import {
   type ServerOptions,
   type ShareFlags,
   shareOf,
-  withControl,
 } from "./options.ts";
 import { note, print, printJson, sizeText } from "./output.ts";
 import { tellWaiting } from "./place.ts";
+import { withFleet } from "./servers.ts";
 import { interruptible } from "./signals.ts";
 
 interface RequestOptions extends ServerOptions, JsonOptions, ShareFlags {
@@ -54,32 +54,32 @@ async function request(options: RequestOptions): Promise<void> {
     { ...shareOf(options), durationMax: options.for },
     { detached: true, leases: processes },
   );
-  await withControl(options, (control) =>
-    interruptible((signal) => control.allocate(wanted, { signal, ...tellWaiting }), {
-      finish: async (granted) => {
+  await withFleet(options, (fleet) =>
+    interruptible((signal) => fleet.request({ request: wanted, signal, ...tellWaiting }), {
+      finish: async ({ control, granted }) => {
         const grant = leasesOf(granted);
         await checkCount(control, grant, processes);
-        show(grant, { ...options, server: control.address });
+        show(grant, { ...options, address: control.address });
       },
       // Asked to stop at the last moment: nobody would know of the leases.
-      undo: async (granted) => {
+      undo: async ({ control, granted }) => {
         await Promise.all(leasesOf(granted).leases.map(({ key }) => control.release(key)));
       },
     }),
   );
 }
 
-function show({ leases, warnings }: GrantedLeases, options: RequestOptions & { readonly server: string }): void {
+function show({ leases, warnings }: GrantedLeases, options: RequestOptions & { readonly address: string }): void {
   const environment = {
     [LEASE_VARIABLE]: formatLeaseKeys(leases.map(({ key }) => key)),
-    [SERVER_VARIABLE]: options.server,
+    [SERVER_VARIABLE]: options.address,
   };
   const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
   const summaries = leases.map(({ lease }) => summaryOf(lease)).join("\n");
   for (const warning of warnings) note(warning);
   if (options.json) {
     const [first, ...others] = leases.map(({ lease }) => ({ ...lease, state: stateText(lease) }));
-    printJson({ lease: first, ...(others.length === 0 ? {} : { others }), environment });
+    printJson({ lease: first, ...(others.length === 0 ? {} : { others }), environment, server: options.address });
   } else if (options.export) {
     for (const { lease } of leases) note(summaryOf(lease));
     print(lines.join("\n"));

@@ -18,6 +18,7 @@ import {
   withControl,
 } from "./options.ts";
 import { print, printJson, terminalWidth } from "./output.ts";
+import { actOn, itemsOf, serversTable, things, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
 
 interface ReserveOptions extends ServerOptions, JsonOptions, SlicesFlags {
@@ -49,7 +50,7 @@ Of devices that are cut into fixed slices (serve --device
 cuda:0,profile=8x10GiB). The tenant's requests in the mode profile are served
 inside; --reservation of run and request takes slices of one reservation
 alone. Outlives jobs and restarts. The memory is charged to the tenant as long
-as it is held.
+as it is held. Of several servers --server names the one.
 ${ADMINS_ALONE}
 
 Examples:
@@ -78,7 +79,8 @@ Examples:
   sluice unreserve reservation-3f9c2a`,
   );
   unreserve.action(async (id: string, options: ServerOptions) => {
-    await withControl(options, (control) => control.ask(admin.Unreserve, { reservationId: id }));
+    const thing = { name: id, kind: things.reservation };
+    await actOn(options, thing, (control, reservationId) => control.ask(admin.Unreserve, { reservationId }));
     print(`The reservation ${id} is given up.`);
   });
 
@@ -93,10 +95,13 @@ Examples:
   sluice reservations --json | jq -r '.reservations[].id'`,
   );
   list.action(async (options: ServerOptions & JsonOptions) => {
-    const { reservations } = await withControl(options, (control) => control.ask(admin.ListReservations, {}));
-    if (options.json) printJson({ reservations });
-    else if (reservations.length === 0) print("No reservations.");
-    else print(formatTable(columns, reservations.map(row), terminalWidth()));
+    await withFleet(options, async (fleet) => {
+      const answers = await fleet.each((control) => control.ask(admin.ListReservations, {}));
+      const items = itemsOf(answers, ({ reservations }) => reservations);
+      if (options.json) printJson({ reservations: withServers(items) });
+      else if (items.length === 0) print("No reservations.");
+      else print(formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth()));
+    });
   });
 }
 

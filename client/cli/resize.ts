@@ -9,9 +9,9 @@ import {
   readCount,
   readSize,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { print, printJson, sizeText } from "./output.ts";
+import { actOn, things } from "./servers.ts";
 
 interface ResizeOptions extends ServerOptions, JsonOptions {
   readonly device: number;
@@ -40,10 +40,10 @@ Examples:
   );
   command.action(async (leaseId: string, memoryBytes: number, { device, lease, json, ...options }: ResizeOptions) => {
     const known = lease ? parseLeaseKeys(lease) : [];
-    const key = known.find((each) => each.leaseId === leaseId) ?? { leaseId };
-    const { slice } = await withControl(options, (control) =>
-      control.resize(key, { index: device, memoryBytes: sizeInBytes(memoryBytes), yielded: false }),
-    );
+    const { slice } = await actOn(options, { name: leaseId, kind: things.lease }, (control, id) => {
+      const key = known.find((each) => each.leaseId === id) ?? { leaseId: id };
+      return control.resize(key, { index: device, memoryBytes: sizeInBytes(memoryBytes), yielded: false });
+    });
     if (json) printJson({ leaseId, slice });
     else if (slice !== null) print(`The lease ${leaseId} has ${sizeText(slice.memoryBytes)} of ${slice.deviceId}.`);
   });

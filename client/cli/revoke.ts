@@ -8,9 +8,9 @@ import {
   type JsonOptions,
   readDuration,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { print, printJson } from "./output.ts";
+import { actOn, things } from "./servers.ts";
 
 interface RevokeOptions extends ServerOptions, JsonOptions {
   readonly grace: number;
@@ -40,8 +40,8 @@ Examples:
   sluice leases --json | jq -r '.leases[].id' | xargs -n1 sluice revoke`,
   );
   command.action(async (leaseId: string, { grace, message = "", ...options }: RevokeOptions) => {
-    const { endsAtMs } = await withControl(options, (control) =>
-      control.ask(admin.Revoke, { leaseId, graceMs: grace, message }),
+    const { endsAtMs } = await actOn(options, { name: leaseId, kind: things.lease }, (control, id) =>
+      control.ask(admin.Revoke, { leaseId: id, graceMs: grace, message }),
     );
     if (options.json) printJson({ leaseId, endsAtMs });
     else print(`The lease ${leaseId} ends by ${new Date(endsAtMs).toISOString()}.`);

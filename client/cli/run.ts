@@ -16,16 +16,10 @@ import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
 import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQuietly, shareText } from "./granted.ts";
 import { interposerEnvironment } from "./interposer.ts";
-import {
-  addRequestOptions,
-  addServerOption,
-  type ServerOptions,
-  type ShareFlags,
-  shareOf,
-  withControl,
-} from "./options.ts";
+import { addRequestOptions, addServerOption, type ServerOptions, type ShareFlags, shareOf } from "./options.ts";
 import { note } from "./output.ts";
 import { tellWaiting } from "./place.ts";
+import { withFleet } from "./servers.ts";
 import { exitCodeOfSignal, interruptible, SignalForwarder } from "./signals.ts";
 
 const UNUSED =
@@ -51,6 +45,9 @@ One process at a time uses a share; another waits for it. A command that has
 several CUDA processes at once (MPI, workers, a shell's background jobs) needs
 --processes: as many shares, all of one server, granted together or not at all.
 Each process takes one, sees its devices from 0 on, and leaves it to the next.
+
+Of several servers one serves it: the one on which it fits best (--policy), or
+the first that has room. --filter server.addr=gpu1 names one of them.
 
 Exit codes: the command's own (128 + number for a signal); 75 when there is no
 capacity within --wait; 2 for bad usage; 1 otherwise.
@@ -82,15 +79,18 @@ async function run(words: string[], options: RunOptions): Promise<void> {
     hasWaited = true;
     tellWaiting.onQueued(place);
   };
-  const exitCode = await withControl(options, (control) =>
-    interruptible((signal) => control.allocate(request, { signal, ...tellWaiting, onQueued }), {
-      finish: (granted) => {
+  const exitCode = await withFleet(options, (fleet) =>
+    interruptible((signal) => fleet.request({ request, signal, ...tellWaiting, onQueued }), {
+      finish: ({ control, granted }) => {
         const grant = leasesOf(granted);
+        const where = fleet.only === undefined ? ` on ${control.name}` : "";
         if (hasWaited)
-          note(`The wait is over: the command starts with ${shareText(grant.leases.map(({ lease }) => lease))}.`);
+          note(
+            `The wait is over: the command starts with ${shareText(grant.leases.map(({ lease }) => lease))}${where}.`,
+          );
         return runUnder(grant, { control, processes, bundle, file, args });
       },
-      undo: async (granted) => {
+      undo: async ({ control, granted }) => {
         await releaseQuietly(control, leasesOf(granted).leases);
       },
     }),

@@ -1,11 +1,12 @@
-/** `sluice smi`: the server's devices and leases in the shape of nvidia-smi. */
+/** `sluice smi`: the servers' devices and leases in the shape of nvidia-smi. */
 import type { Command } from "commander";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo } from "../index.ts";
 import { VERSION } from "../version.ts";
-import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions, withControl } from "./options.ts";
+import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { deviceState } from "./pool-picture.ts";
+import { itemsOf, withFleet, withServers } from "./servers.ts";
 
 /** Inner widths of the three columns; the whole is 80 characters wide. */
 const WIDTHS = [35, 24, 17] as const;
@@ -23,13 +24,23 @@ Examples:
   sluice smi --json | jq '.devices[] | [.id, .health.temperatureCelsius]'`,
   );
   command.action((options: ServerOptions & JsonOptions) =>
-    withControl(options, async (control) => {
-      const [{ devices, serverVersion }, { leases }] = await Promise.all([control.listDevices(), control.listLeases()]);
-      if (options.json) printJson({ devices, leases });
-      else
-        print(
-          [...head(control.address, serverVersion, devices), ...table(devices), "", ...leaseTable(leases)].join("\n"),
-        );
+    withFleet(options, async (fleet) => {
+      const answers = await fleet.each(async (control) => {
+        const [{ devices, serverVersion }, { leases }] = await Promise.all([
+          control.listDevices(),
+          control.listLeases(),
+        ]);
+        return { devices, serverVersion, leases };
+      });
+      if (options.json) {
+        const devices = withServers(itemsOf(answers, (answer) => answer.devices));
+        printJson({ devices, leases: withServers(itemsOf(answers, (answer) => answer.leases)) });
+        return;
+      }
+      const pictures = answers.map(({ control, answer: { devices, serverVersion, leases } }) =>
+        [...head(control.address, serverVersion, devices), ...table(devices), "", ...leaseTable(leases)].join("\n"),
+      );
+      print(pictures.join("\n\n"));
     }),
   );
 }

@@ -4,7 +4,8 @@ import { type Command, Option } from "commander";
 import type { CreateTokenResponse__Output as Created } from "../../proto/generated/sluice/v1/CreateTokenResponse.ts";
 import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Token.ts";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
-import { admin } from "../control.ts";
+import { admin, type Control } from "../control.ts";
+import type { FromServer } from "../fleet.ts";
 import type { Bundle } from "../server-access.ts";
 import {
   ADMINS_ALONE,
@@ -14,9 +15,9 @@ import {
   READERS_ALONE,
   readDuration,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { note, print, printJson, terminalWidth } from "./output.ts";
+import { actOn, changeEach, itemsOf, serversTable, things, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
 
 interface CreateOptions extends Pick<ServerOptions, "server">, JsonOptions {
@@ -74,6 +75,8 @@ while it asks for none; from then on it asks everybody for one. A server that
 asks from its start has made an admin's itself: in the file admin-token of its
 --state. A monitor's token reads what admins read, /metrics too.
 The token goes to standard output, everything else to standard error.
+Each server has tokens of its own: of several servers it makes one on each, and
+the bundle has all of them.
 ${ADMINS_ALONE}
 
 Examples:
@@ -91,25 +94,29 @@ async function create({ bundle, ...options }: CreateOptions): Promise<void> {
   // First the file: a token that nobody has seen is of no use.
   const file = bundle === undefined ? undefined : openBundle(bundle);
   try {
-    await withControl({ server: options.server }, async (control) => {
-      const created = await control.ask(admin.CreateToken, {
-        tenant: options.tenant,
-        role: options.admin ? "ROLE_ADMIN" : roles[options.role ?? "tenant"],
-        lifetimeMs: options.expires ?? 0,
-        note: options.note ?? "",
+    await withFleet({ server: options.server }, async (fleet) => {
+      if (fleet.only === undefined && options.address !== undefined)
+        throw new SluiceError("BAD_ARGUMENT", "An [--address] is one server's, and there are several.");
+      const createAt = (control: Control) =>
+        control.ask(admin.CreateToken, {
+          tenant: options.tenant,
+          role: options.admin ? "ROLE_ADMIN" : roles[options.role ?? "tenant"],
+          lifetimeMs: options.expires ?? 0,
+          note: options.note ?? "",
+        });
+      await changeEach(fleet, createAt, (answers) => {
+        if (file === undefined) show(answers, options);
+        else {
+          const bundles = answers.map((each) => bundleOf(each, options.address));
+          writeSync(file.descriptor, `${JSON.stringify(bundles.length === 1 ? bundles[0] : bundles, undefined, 2)}\n`);
+          file.done();
+          showBundle(answers, { ...options, bundle: bundle! });
+          for (const { server } of bundles) {
+            if (/^(localhost|127\.|\[?::1)/.test(server))
+              note(`The bundle's address [${server}] is good on this machine only.`);
+          }
+        }
       });
-      if (file === undefined) show(created, options);
-      else {
-        const server = options.address ?? control.address;
-        const { tls, ca, token } = created;
-        const content: Bundle = tls ? { server, ca, token } : { server, token };
-        writeSync(file.descriptor, `${JSON.stringify(content, undefined, 2)}\n`);
-        file.done();
-        if (options.json) printJson({ bundle, info: plain(created.info) });
-        else note(`${sentence(created)} It is in the file ${bundle}: give it to ${options.tenant}, for SLUICE_BUNDLE.`);
-        if (/^(localhost|127\.|\[?::1)/.test(server))
-          note(`The bundle's address [${server}] is good on this machine only.`);
-      }
     });
   } finally {
     file?.close();
@@ -136,14 +143,41 @@ function openBundle(path: string) {
   };
 }
 
-function show(created: Created, { json }: JsonOptions): void {
-  if (json) {
-    printJson({ token: created.token, info: plain(created.info) });
-    return;
-  }
-  note(`${sentence(created)} It is shown once:`);
-  print(created.token);
+function bundleOf({ control, answer: { tls, ca, token } }: FromServer<Created>, address: string | undefined): Bundle {
+  const server = address ?? control.address;
+  return tls ? { server, ca, token } : { server, token };
 }
+
+function showBundle(
+  answers: readonly FromServer<Created>[],
+  { bundle, json, tenant }: JsonOptions & { readonly bundle: string; readonly tenant: string },
+): void {
+  const infos = answers.map(({ control, answer }) => ({ server: control.address, info: plain(answer.info) }));
+  if (json) printJson({ bundle, ...infos[0], ...(infos.length === 1 ? {} : { others: infos.slice(1) }) });
+  else {
+    for (const each of answers.slice(0, -1)) note(sentenceOf(each, answers));
+    const last = sentenceOf(answers.at(-1)!, answers);
+    const what = answers.length === 1 ? "It is" : "They are";
+    note(`${last} ${what} in the file ${bundle}: give it to ${tenant}, for SLUICE_BUNDLE.`);
+  }
+}
+
+function show(answers: readonly FromServer<Created>[], { json }: JsonOptions): void {
+  const shown = answers.map(({ control, answer: { token, info } }) => ({
+    token,
+    info: plain(info),
+    server: control.address,
+  }));
+  if (json) printJson({ ...shown[0], ...(shown.length === 1 ? {} : { others: shown.slice(1) }) });
+  for (const each of json ? [] : answers) {
+    note(`${sentenceOf(each, answers)} It is shown once:`);
+    print(each.answer.token);
+  }
+}
+
+/** With its server, where it is one of several. */
+const sentenceOf = ({ control, answer }: FromServer<Created>, all: readonly unknown[]): string =>
+  all.length === 1 ? sentence(answer) : `${control.name}: ${sentence(answer)}`;
 
 const sentence = ({ info }: Created): string =>
   `The token ${info?.id} of ${info?.tenant} (${roleText(info)}) is good until ${day(info?.expiresAtMs ?? 0)}.`;
@@ -162,10 +196,13 @@ Examples:
     jq -r '.tokens[] | select(.tenant == "alice") | .id'`,
   );
   command.action(async (options: ServerOptions & JsonOptions) => {
-    const { tokens } = await withControl(options, (control) => control.ask(admin.ListTokens, {}));
-    if (options.json) printJson({ tokens: tokens.map(plain) });
-    else if (tokens.length === 0) print("No tokens: the server asks for none.");
-    else print(formatTable(columns, tokens.map(row), terminalWidth()));
+    await withFleet(options, async (fleet) => {
+      const answers = await fleet.each((control) => control.ask(admin.ListTokens, {}));
+      const items = itemsOf(answers, ({ tokens }) => tokens);
+      if (options.json) printJson({ tokens: withServers(items).map(plain) });
+      else if (items.length === 0) print("No tokens: the server asks for none.");
+      else print(formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth()));
+    });
   });
 }
 
@@ -187,8 +224,10 @@ Examples:
   );
   command.action(async (text: string, options: ServerOptions & JsonOptions) => {
     // Who pastes the whole token means its id; the rest need not travel.
-    const id = /^sluice_([0-9a-f]{12})_/.exec(text)?.[1] ?? text;
-    const { info, leaseIds } = await withControl(options, (control) => control.ask(admin.RevokeToken, { tokenId: id }));
+    const name = /^sluice_([0-9a-f]{12})_/.exec(text)?.[1] ?? text;
+    const { info, leaseIds } = await actOn(options, { name, kind: things.token }, (control, id) =>
+      control.ask(admin.RevokeToken, { tokenId: id }),
+    );
     if (options.json) printJson({ info: plain(info), leaseIds });
     else print(`The token ${info?.id} of ${info?.tenant} is worthless now; what it had opened is closed.`);
     if (!options.json && leaseIds.length > 0) print(`Its leases end: ${leaseIds.join(", ")}.`);

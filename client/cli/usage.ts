@@ -1,4 +1,4 @@
-/** `sluice usage`: who used how much of the server, from its ledger. */
+/** `sluice usage`: who used how much of the servers, from their ledgers. */
 import { type Command, Option } from "commander";
 import type { TenantUsage__Output as TenantUsage } from "../../proto/generated/sluice/v1/TenantUsage.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
@@ -10,9 +10,9 @@ import {
   READERS_ALONE,
   readTime,
   type ServerOptions,
-  withControl,
 } from "./options.ts";
 import { durationText, print, printJson, terminalWidth } from "./output.ts";
+import { type Item, itemsOf, serversTable, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
 
 interface UsageOptions extends ServerOptions, JsonOptions {
@@ -73,13 +73,16 @@ Examples:
   );
   command.action(async (options: UsageOptions) => {
     const { from = Math.max(0, (options.to ?? Date.now()) - 30 * DAY_MS), to = 0, tenant = "" } = options;
-    const usage = await withControl(options, (control) =>
-      control.ask(admin.ListUsage, { fromAtMs: from, toAtMs: to, tenant }),
-    );
-    if (options.json) printJson(usage);
-    else if (options.csv) print(csvOf(usage.tenants));
-    else if (usage.tenants.length === 0) print("No use in this span.");
-    else print(formatTable(columns, usage.tenants.map(row), terminalWidth()));
+    await withFleet(options, async (fleet) => {
+      const answers = await fleet.each((control) =>
+        control.ask(admin.ListUsage, { fromAtMs: from, toAtMs: to, tenant }),
+      );
+      const items = itemsOf(answers, ({ tenants }) => tenants);
+      if (options.json) printJson({ ...answers[0].answer, tenants: withServers(items) });
+      else if (options.csv) print(csvOf(items, fleet.only === undefined));
+      else if (items.length === 0) print("No use in this span.");
+      else print(formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth()));
+    });
   });
 }
 
@@ -99,7 +102,13 @@ function row(usage: TenantUsage): string[] {
 const cell = (value: string | number): string =>
   /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
 
-function csvOf(tenants: readonly TenantUsage[]): string {
-  const lines = tenants.map((usage) => Object.values(csvFields).map((field) => cell(usage[field])));
-  return [Object.keys(csvFields), ...lines].map((cells) => cells.join(",")).join("\n");
+/** Of several servers with theirs in the last column. */
+function csvOf(items: readonly Item<TenantUsage>[], areSeveral: boolean): string {
+  const lines = items.map(({ control, item }) => [
+    ...Object.values(csvFields).map((field) => cell(item[field])),
+    ...(areSeveral ? [cell(control.address)] : []),
+  ]);
+  return [[...Object.keys(csvFields), ...(areSeveral ? ["server"] : [])], ...lines]
+    .map((cells) => cells.join(","))
+    .join("\n");
 }

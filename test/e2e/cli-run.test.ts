@@ -42,9 +42,10 @@ const run = (...args: string[]) => runSluice(["run", "--server", server.grpc, ..
 const node = (code: string): string[] => ["--", process.execPath, "--input-type=module", "--eval", code];
 const shell = (code: string): string[] => ["--", "sh", "-c", code];
 
-/** `sluice run` in the background. */
+/** `sluice run` in the background, on the server of all tests unless another is named. */
 function start(...args: string[]) {
-  const child = spawn(process.execPath, ["dist/client/cli/main.js", "run", "--server", server.grpc, ...args], {
+  const where = args.includes("--server") ? [] : ["--server", server.grpc];
+  const child = spawn(process.execPath, ["dist/client/cli/main.js", "run", ...where, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     // No libraries for CUDA programs, which the first use would build.
     env: { ...process.env, SLUICE_INTERPOSER: "" },

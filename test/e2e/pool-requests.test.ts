@@ -174,6 +174,7 @@ describe("explain", () => {
         { index: 1, deviceId: "null:1", memoryBytes: 96 * MiB, overheadBytes: 0, compute: 0 },
       ],
       warnings: [],
+      server: server.grpc,
     });
     expect(await pool.devices()).toEqual(before);
     expect((await pool.leases()).leases).toEqual([]);
