@@ -19,6 +19,7 @@ import {
 import { loadDriver } from "./drivers.ts";
 import { Parking, type Work } from "./parking.ts";
 import { Session } from "./session.ts";
+import { openSettled } from "./settling.ts";
 import { UsageCounter } from "./usage.ts";
 import { Watchdog } from "./watchdog.ts";
 import { Workspace } from "./workspace.ts";
@@ -280,7 +281,8 @@ export class Executor {
       this.#watchdog ??= new Watchdog({ callMsMax: 0 });
       return this.#watchdog.allow({ workMsMax: LOADING_MS_MAX, sign: session?.lifeSign(), work });
     };
-    const open = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput, longWork });
+    const once = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput, longWork });
+    const open = () => (isHardware ? openSettled(once) : once());
     const device = await (this.#watchdog?.allow({ workMsMax: OPENING_MS_MAX, sign: session?.lifeSign(), work: open }) ??
       open());
     if (device.arenaBase !== undefined && device.arenaBase !== arenaBase) {

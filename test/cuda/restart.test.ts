@@ -9,6 +9,7 @@ import type { DeviceDescription } from "../../server/device/device.ts";
 import { fixture } from "../kernels/support.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { executorsOf } from "../support/processes.ts";
+import { startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { standin, standinMissing } from "./standin.ts";
 
@@ -73,5 +74,27 @@ describe.skipIf(standinMissing !== undefined)("a server of CUDA devices that is 
     const bytes = await lease.devices[0].alloc(MiB).read(Uint8Array);
     expect(bytes.every((byte) => byte === 0)).toBe(true);
     expect((await pool.devices())[0]).toMatchObject({ cordon: null });
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("a driver that gives back late what a dead process had", () => {
+  it("has the next lease wait for its memory, and not fail", async () => {
+    await using late = await startServer({
+      args: ["--device", "cuda:0"],
+      env: {
+        SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+        SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+        SLUICE_STANDIN_LATE_MS: "700",
+      },
+    });
+    await using full = await connect({ server: late.grpc });
+    const { sliceBytesMax: memory } = (await full.devices())[0]!;
+    const first = await full.allocate({ memory });
+    await first.devices[0].alloc(MiB).read(Uint8Array);
+    const executor = executorsOf(late.state).find(({ leaseId }) => leaseId === first.id);
+    process.kill(executor!.pid, "SIGKILL");
+    await using next = await full.allocate({ memory, wait: "20s" });
+    const bytes = await next.devices[0].alloc(MiB).read(Uint8Array);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
   });
 });

@@ -389,6 +389,13 @@ API int cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz
     LEAVE(INVALID_VALUE);
   }
   if (!standin_knows_kernel(f->name)) LEAVE(NOT_SUPPORTED);
+  /* SLUICE_STANDIN_LAUNCH_MEMORY is what a context takes at its first launch, in MiB: a driver may put that off. */
+  const char *late = getenv("SLUICE_STANDIN_LAUNCH_MEMORY");
+  if (late != NULL && standin_current->launch_bytes == 0) {
+    int64_t bytes = atoll(late) << 20;
+    if (!standin_take(standin_current->device, bytes)) LEAVE(OUT_OF_MEMORY);
+    standin_current->launch_bytes = bytes;
+  }
   LEAVE(standin_queue(standin_current, stream, &w));
 }
 
@@ -485,6 +492,15 @@ static int print(struct context *c, struct work *w) {
   return SUCCESS;
 }
 
+/* sluice_trial(u64 out, u32 none): 64 threads' numbers. SLUICE_STANDIN_MISCALCULATES: a card that computes wrongly. */
+static int trial(struct context *c, struct work *w) {
+  uint64_t out = word(w, 0);
+  if (!usable(c, out, 64 * 4)) return ILLEGAL_ADDRESS;
+  for (uint32_t i = 0; i < 64; i++) ((uint32_t *)out)[i] = 3 * i + 1;
+  if (getenv("SLUICE_STANDIN_MISCALCULATES") != NULL) ((uint32_t *)out)[63]++;
+  return SUCCESS;
+}
+
 static int trap(struct context *c, struct work *w) {
   (void)c;
   (void)w;
@@ -503,7 +519,7 @@ static const struct {
 } kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
                {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},
                {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel},
-               {"fetch_at", standin_fetch_at}, {"store_texel", standin_store_texel}};
+               {"sluice_trial", trial},     {"fetch_at", standin_fetch_at}, {"store_texel", standin_store_texel}};
 
 int standin_knows_kernel(const char *name) {
   for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)

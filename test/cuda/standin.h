@@ -53,6 +53,7 @@ struct stream;
 struct context {
   int device;
   int users;
+  int64_t launch_bytes; /* what its first launch took */
   int error; /* what every call returns once a kernel has failed */
   struct stream *default_stream;
   struct stream *streams;
@@ -123,6 +124,8 @@ int standin_take(int device, int64_t bytes);
 
 /* A failure to inject into the function, or 0. */
 int standin_injected(const char *function);
+/* What a call that needs no context returns in one that a kernel has failed: with SLUICE_STANDIN_STICKY_FREES the context's error, as on some drivers. */
+int standin_lost(const char *function);
 /* What a context's call returns at once: an injected failure, a missing context, or the context's own error. */
 int standin_enter(const char *function);
 /* Has a device report an Xid, and the first one a number of memory errors. */
@@ -200,6 +203,7 @@ void standin_flush_output(struct context *context);
   LOCK();                                                    \
   {                                                          \
     int injected = standin_injected(__func__);               \
+    if (injected == SUCCESS) injected = standin_lost(__func__); \
     if (injected == SUCCESS && !standin_started) injected = NOT_INITIALIZED; \
     if (injected != SUCCESS) {                               \
       UNLOCK();                                              \

@@ -197,6 +197,35 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
       standin.clear();
     }
   });
+
+  it("counts what a context takes at its first launch only", async () => {
+    const [device] = await cudaDriver.discover("0");
+    process.env["SLUICE_STANDIN_LAUNCH_MEMORY"] = "200";
+    try {
+      expect(await cudaDriver.probe!(device!)).toEqual({ overheadBytes: (96 + 200 + 256) * MiB });
+    } finally {
+      delete process.env["SLUICE_STANDIN_LAUNCH_MEMORY"];
+    }
+    expect(standin.report()).toBe("");
+  });
+
+  it("tries whether a device computes, where the driver has a compiler for that", async () => {
+    const [device] = await cudaDriver.discover("0");
+    process.env["SLUICE_STANDIN_MISCALCULATES"] = "1";
+    try {
+      const error = await failure(() => cudaDriver.probe!(device!));
+      expect(error).toMatchObject({
+        code: "DEVICE_FAILED",
+        message: expect.stringContaining("computes wrong numbers"),
+      });
+    } finally {
+      delete process.env["SLUICE_STANDIN_MISCALCULATES"];
+    }
+    expect(standin.report()).toBe("");
+    const JIT_COMPILER_NOT_FOUND = 221;
+    standin.inject({ function: "cuModuleLoadDataEx", code: JIT_COMPILER_NOT_FOUND });
+    expect(await cudaDriver.probe!(device!)).toEqual({ overheadBytes: (96 + 256) * MiB });
+  });
 });
 
 describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
@@ -217,6 +246,25 @@ describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
       uncorrectedErrors: 0,
     });
     expect(second).toMatchObject({ problems: [], throttling: ["power cap", "hardware thermal slowdown"] });
+  });
+
+  it.each([
+    ["does not know", 3],
+    ["may not tell", 4],
+    ["knows no reason for not telling", 999],
+  ])("is good as long as NVML merely %s how a device is", async (_, status) => {
+    process.env["SLUICE_STANDIN_NVML"] = String(status);
+    try {
+      const devices = await cudaDriver.discover("");
+      expect(devices[0]!.details).toMatchObject({ ecc: "unsupported", mig: "unsupported" });
+      const silent = { problems: [], throttling: [], memoryUsedBytes: 0 };
+      expect(await cudaDriver.health!(devices)).toEqual([
+        { id: "cuda:0", ...silent },
+        { id: "cuda:1", ...silent },
+      ]);
+    } finally {
+      delete process.env["SLUICE_STANDIN_NVML"];
+    }
   });
 
   it("finds a device that has fallen off the bus, and one that needs a reset", async () => {

@@ -101,6 +101,25 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     await slice.close();
   });
 
+  it("a slice is closed also where the driver frees nothing in a context that has failed", async () => {
+    const slice = await openSlice();
+    const module = await load(slice);
+    process.env["SLUICE_STANDIN_STICKY_FREES"] = "1";
+    try {
+      await failure(async () => {
+        await run(slice, module, "store_at", storeAt(0n, 1));
+        await slice.synchronize();
+      });
+      await slice.close();
+      // What is left goes with the process, which must then end.
+      expect(slice.needsNewProcess).toBe(true);
+      expect(standin.report()).toContain("allocations=1 mappings=1");
+    } finally {
+      delete process.env["SLUICE_STANDIN_STICKY_FREES"];
+      standin.release(ARENA_BASE);
+    }
+  });
+
   it("a trap is told apart from an illegal address", async () => {
     const slice = await openSlice();
     const module = await load(slice);

@@ -11,6 +11,7 @@ import { type CudaLibrary, loadCuda } from "./library.ts";
 import { Nvml } from "./nvml.ts";
 import { overheadOf } from "./overhead.ts";
 import { CudaSlice } from "./slice.ts";
+import { tryKernel } from "./trial.ts";
 
 const watches = new Map<Nvml, HealthWatch>();
 
@@ -93,9 +94,14 @@ export const cudaDriver: DeviceDriver = {
       kernelTimeoutMs: 0,
       onOutput: () => undefined,
     });
-    const after = usedBytes(description);
-    await checkMemory(slice, description);
-    await slice.close();
+    let after: number | undefined;
+    try {
+      await checkMemory(slice, description);
+      await tryKernel(slice, description.id);
+      after = usedBytes(description);
+    } finally {
+      await slice.close();
+    }
     if (before === undefined || after === undefined) return {};
     const contextBytes = after - before - description.granularityBytes;
     // Beyond these bounds somebody else has taken or given memory meanwhile.
