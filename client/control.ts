@@ -43,6 +43,9 @@ const ABORT_PATIENCE_MS = 500;
 /** A slice changes its size behind the call that runs now, which may take as long as a kernel may. */
 const RESIZE_TIMEOUT_MS = 330_000;
 
+/** The same, and then all its memory is written to a disk. */
+const SUSPEND_TIMEOUT_MS = 3_600_000;
+
 /** A lost server is found soon and looked for often: a lease lives only as long as its heartbeats. */
 const channelOptions: ChannelOptions = {
   "grpc.keepalive_time_ms": 10_000,
@@ -189,6 +192,17 @@ export class Control {
 
   release(lease: NamedLease) {
     return this.ask(pool.Release, asRequest(lease), { timeoutMs: RELEASE_TIMEOUT_MS });
+  }
+
+  /** Resolves when the lease's memory is back in the pool. */
+  suspend(lease: NamedLease, message: string) {
+    return this.ask(pool.Suspend, { ...asRequest(lease), message }, { timeoutMs: SUSPEND_TIMEOUT_MS });
+  }
+
+  /** Where the lease waits for room: at place 0 when it need not. */
+  async resume(lease: NamedLease): Promise<QueuePlace> {
+    const { position, reasons } = await this.ask(pool.Resume, asRequest(lease));
+    return { position, reasons: reasonsOf(reasons) };
   }
 
   async resize(

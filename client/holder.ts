@@ -33,6 +33,8 @@ export interface LeaseNotice {
     | "PREEMPTED"
     | "DEVICE_UNHEALTHY"
     | "EXTENDED"
+    | "SUSPENDED"
+    | "RESUMED"
     | "UNSPECIFIED";
   /** The notice as a sentence. */
   readonly message: string;

@@ -9,7 +9,7 @@ import type { Size } from "./allocate-options.ts";
 import type { ConnectionChange } from "./connection.ts";
 import { Content } from "./content.ts";
 import { SessionHandles } from "./context.ts";
-import type { Control, LeaseKey } from "./control.ts";
+import type { Control, LeaseKey, QueuePlace } from "./control.ts";
 import { Device, type SliceSize } from "./device.ts";
 import type { EarlyLink } from "./early-link.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
@@ -185,6 +185,23 @@ export class Lease {
    */
   async resize(size: Size): Promise<void> {
     for (const device of this.devices) await device.resize(size);
+  }
+
+  /**
+   * Gives the devices' memory back for a while; resolves when it is back in the pool. Calls wait until the lease goes on, with every byte and
+   * address as before: `resume`. Others may suspend and resume it too; `onNotice` tells.
+   * @throws SluiceError after which it runs on: SESSION_BUSY while it changes otherwise, UNSUPPORTED, STORE_FAILED when the server's disk is full
+   */
+  async suspend(reason = ""): Promise<void> {
+    await this.#grant.control.suspend(this.#grant.key, reason);
+  }
+
+  /**
+   * Lets the lease go on as soon as its devices have room; returns its place in the queue, 0 where it need not wait.
+   * @throws SluiceError ADMIN_ONLY when an admin has suspended it
+   */
+  async resume(): Promise<QueuePlace> {
+    return await this.#grant.control.resume(this.#grant.key);
   }
 
   /** Calls `listener` for every notice about the lease from now on; returns a function that ends it. */

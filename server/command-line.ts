@@ -58,8 +58,11 @@ function serveCommand(): Command {
     .option("--ledger-kept <duration>", "how long ended leases count in `sluice usage`; 0 for ever (default: 400d)")
     .option("--queue-entries <count>", "requests that may wait at once (default: 100000)")
     .option("--queue-passes <count>", "how many may be served before the first although they delay it (default: 16)")
-    .option("--preemption", "let leases of lower priority make room for the first of the queue")
-    .option("--preemption-grace <duration>", "how long such a lease still has (default: 30s)")
+    .option(
+      "--preemption [how]",
+      "let leases of lower priority make room for the first of the queue: end ends them after a notice, suspend lets them go on when there is room again (default: end, where it is given)",
+    )
+    .option("--preemption-grace <duration>", "how long a lease that ends for another still has (default: 30s)")
     .option(
       "--idle-timeout <duration>",
       "a lease without calls for this long is warned, then ends; 0 for never (default: 0)",

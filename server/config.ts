@@ -346,11 +346,17 @@ function poolOf(raw: RawOptions): Config["pool"] {
     usageHalfLifeMs,
     queueEntriesMax: countOf("queue-entries", raw["queue-entries"], { min: 0, max: QUEUE_ENTRIES_MAX }),
     passesMax: countOf("queue-passes", raw["queue-passes"], { min: 0, max: QUEUE_PASSES_MAX }),
-    preemption: switchOf("preemption", raw.preemption),
+    preemption: preemptionOf(raw.preemption),
     preemptionGraceMs: durationOf("preemption-grace", raw["preemption-grace"]),
     idleMs: durationOf("idle-timeout", raw["idle-timeout"]),
     idleNoticeMs: durationOf("idle-notice", raw["idle-notice"]),
   };
+}
+
+/** Without a word it ends leases, as `true` does in a file. */
+function preemptionOf(value: unknown): boolean | "suspend" {
+  if (typeof value === "boolean") return value;
+  return oneOf("preemption", ["end", "suspend"], value) === "end" ? true : "suspend";
 }
 
 function tlsFilesOf(raw: RawOptions): TlsFiles {

@@ -1,5 +1,6 @@
 /** `sluice leases`: who holds what, and who waits for what and why. */
 import type { Command } from "commander";
+import type { Suspension__Output as Suspension } from "../../proto/generated/sluice/v1/Suspension.ts";
 import type { Fleet } from "../fleet.ts";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
@@ -58,11 +59,26 @@ Examples:
   });
 }
 
-/** `granted`, `attached` or `ending`. */
+/** `granted`, `attached`, `suspending`, `suspended`, `resuming` or `ending`. */
 export const stateText = (lease: LeaseInfo): string => lease.state.replace("LEASE_STATE_", "").toLowerCase();
 
-const leaseTable = (fleet: Fleet, items: readonly Item<LeaseInfo>[]): string =>
-  formatTable(...serversTable(fleet, { columns: leaseColumns, items, row: leaseRow }), terminalWidth());
+/** Under each that is suspended, why. */
+function leaseTable(fleet: Fleet, items: readonly Item<LeaseInfo>[]): string {
+  const now = Date.now();
+  const table = formatTable(...serversTable(fleet, { columns: leaseColumns, items, row: leaseRow }), terminalWidth());
+  const [title, ...rows] = table.split("\n");
+  const why = items.map(({ item: { suspension } }) =>
+    suspension === null ? "" : `\n         ${suspensionText(suspension, now)}`,
+  );
+  return [title, ...rows.map((row, index) => row + why[index]!)].join("\n");
+}
+
+/** Why, for how long, and what becomes of it. */
+export function suspensionText({ message, sinceAtMs, savedBytes, comesBack }: Suspension, now: number): string {
+  const saved = savedBytes === 0 ? "" : ` with ${sizeText(savedBytes)} saved`;
+  const back = comesBack ? "It comes back when there is room." : "It comes back by `sluice resume`.";
+  return `For ${durationText(Math.max(0, now - sinceAtMs))}${saved}: ${message} ${back}`;
+}
 
 /** Under each request, why it waits: a column would cut what its owner most wants to read. */
 function queueTable(fleet: Fleet, items: readonly Item<QueueEntryInfo>[]): string {
@@ -99,7 +115,16 @@ function leaseRow(lease: LeaseInfo): string[] {
 }
 
 /** What a request asks for. */
-export function wishText({ memoryBytes, fraction, devices }: QueueEntryInfo): string {
+export function wishText({ memoryBytes, fraction, devices, leaseId }: QueueEntryInfo): string {
+  if (leaseId !== "") return `to resume ${sharesText({ memoryBytes, fraction, devices })}`;
+  return sharesText({ memoryBytes, fraction, devices });
+}
+
+function sharesText({
+  memoryBytes,
+  fraction,
+  devices,
+}: Pick<QueueEntryInfo, "memoryBytes" | "fraction" | "devices">): string {
   const share = memoryBytes > 0 ? sizeText(memoryBytes) : fraction === 1 ? "a whole device" : `${fraction} of a device`;
   return devices === 1 ? share : `${devices} x ${share}`;
 }
@@ -112,6 +137,6 @@ function queueRow(entry: QueueEntryInfo, now: number): string[] {
     entry.name || "-",
     wishText(entry),
     durationText(Math.max(0, now - entry.queuedAtMs)),
-    durationText(Math.max(0, entry.waitEndsAtMs - now)),
+    entry.waitEndsAtMs === 0 ? "never" : durationText(Math.max(0, entry.waitEndsAtMs - now)),
   ];
 }

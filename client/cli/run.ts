@@ -10,7 +10,7 @@ import { bracketed } from "../address.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import type { Control, QueuePlace } from "../control.ts";
 import { BUNDLE_VARIABLE, formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
-import { Holder } from "../holder.ts";
+import { Holder, type LeaseNotice } from "../holder.ts";
 import { obstacleOf, obstacleTo } from "./command.ts";
 import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
@@ -120,7 +120,7 @@ class Held {
           control,
           key: one.key,
           connection,
-          onNotice: (notice) => note(`Notice about the lease ${one.lease.id}: ${notice.message}`),
+          onNotice: (notice) => note(noticeText(one.lease.id, notice)),
           onEnded: (error) => {
             this.#lost.add(one);
             const left = leases.length - this.#lost.size;
@@ -136,6 +136,12 @@ class Held {
     for (const holder of this.#holders) holder.stop();
     return this.#leases.filter((one) => !this.#lost.has(one));
   }
+}
+
+function noticeText(leaseId: string, { kind, message }: LeaseNotice): string {
+  if (kind === "SUSPENDED") return `The lease ${leaseId} is suspended, and the command waits: ${message}`;
+  if (kind === "RESUMED") return `The lease ${leaseId} goes on.`;
+  return `Notice about the lease ${leaseId}: ${message}`;
 }
 
 /** Runs the command under the leases and releases them, however the command ends. */

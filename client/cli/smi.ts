@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo } from "../index.ts";
 import { VERSION } from "../version.ts";
+import { stateText } from "./leases.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { deviceState } from "./pool-picture.ts";
@@ -113,6 +114,10 @@ function deviceLines(device: DeviceInfo): string[] {
   ];
 }
 
+/** A suspended lease has none on its devices. */
+const memoryText = (lease: LeaseInfo, bytes: number): string =>
+  stateText(lease) === "suspended" ? "suspended" : formatSizeRounded(bytes);
+
 function leaseTable(leases: readonly LeaseInfo[]): string[] {
   const edge = `+${"-".repeat(WIDTH - 2)}+`;
   const columns = (cells: readonly [string, string, string, string, string]): string =>
@@ -121,7 +126,7 @@ function leaseTable(leases: readonly LeaseInfo[]): string[] {
     );
   const rows = leases.flatMap((lease) =>
     lease.slices.map((slice) =>
-      columns([slice.deviceId, lease.id, lease.tenant, lease.name || "-", formatSizeRounded(slice.memoryBytes)]),
+      columns([slice.deviceId, lease.id, lease.tenant, lease.name || "-", memoryText(lease, slice.memoryBytes)]),
     ),
   );
   return [
