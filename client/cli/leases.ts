@@ -75,9 +75,9 @@ function leaseTable(fleet: Fleet, items: readonly Item<LeaseInfo>[]): string {
 
 /** Why, for how long, and what becomes of it. */
 export function suspensionText({ message, sinceAtMs, savedBytes, comesBack }: Suspension, now: number): string {
-  const saved = savedBytes === 0 ? "" : ` with ${sizeText(savedBytes)} saved`;
-  const back = comesBack ? "It comes back when there is room." : "It comes back by `sluice resume`.";
-  return `For ${durationText(Math.max(0, now - sinceAtMs))}${saved}: ${message} ${back}`;
+  const saved = savedBytes === 0 ? "" : `, ${sizeText(savedBytes)} saved`;
+  const until = comesBack ? "until there is room" : "until `sluice resume`";
+  return `Suspended for ${durationText(Math.max(0, now - sinceAtMs))}, ${until}${saved}: ${message}`;
 }
 
 /** Under each request, why it waits: a column would cut what its owner most wants to read. */

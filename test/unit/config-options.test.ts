@@ -87,7 +87,9 @@ test("how the queue decides and what devices are labelled can be set by both", (
     pool: { usageHalfLifeMs: 7_200_000, queueEntriesMax: 5, passesMax: 3, preemption: true, preemptionGraceMs: 5_000 },
   });
   expect(load(["--label", "zone=a", "--label", "rack=4=b"]).labels).toEqual({ zone: "a", rack: "4=b" });
-  const preemptions = [["--preemption"], ["--preemption", "end"], ["--preemption", "suspend"]].map(load);
+  const preemptions = [["--preemption"], ["--preemption", "end"], ["--preemption", "suspend"]].map((args) =>
+    load(args),
+  );
   expect(preemptions.map(({ pool }) => pool.preemption)).toEqual([true, true, "suspend"]);
   expect(load(["--config", configFile({ preemption: "suspend" })]).pool.preemption).toBe("suspend");
   expect(() => load(["--preemption", "kill"])).toThrow("The option [preemption] is one of [end, suspend], not [kill].");
