@@ -8,6 +8,7 @@ import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
+import { giveBackPages } from "../device/host-memory.ts";
 import { makeFolder } from "../folder.ts";
 
 /** The most that a piece may have. */
@@ -40,6 +41,8 @@ export class SavedMemory {
   readonly #file: FileHandle;
   readonly #key: webcrypto.CryptoKey;
   readonly #underWay = new Set<Promise<void>>();
+  /** For copies of what is being written. */
+  readonly #blocks: Uint8Array<ArrayBuffer>[] = [];
   #failure: unknown;
   #byteCount = 0;
   #lookAt = 0;
@@ -80,23 +83,28 @@ export class SavedMemory {
     if (Buffer.compare(bytes, zeros.subarray(0, bytes.byteLength)) === 0) return;
     const piece = { slice, address, byteCount: bytes.byteLength, position: this.#byteCount };
     // The memory may be shared with other threads, which the cipher does not take.
-    const own = new Uint8Array(bytes);
+    const block = this.#blocks.pop() ?? new Uint8Array(PIECE_BYTES_MAX);
+    block.set(bytes);
     this.#byteCount += bytes.byteLength + TAG_BYTES;
     this.pieces.push(piece);
-    const writing: Promise<void> = this.#write(piece, own)
+    const writing: Promise<void> = this.#write(piece, block.subarray(0, piece.byteCount))
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
-      .finally(() => this.#underWay.delete(writing));
+      .finally(() => {
+        this.#underWay.delete(writing);
+        this.#blocks.push(block);
+      });
     this.#underWay.add(writing);
     if (this.#underWay.size >= UNDER_WAY_MAX) await Promise.race(this.#underWay);
     if (this.#byteCount >= this.#lookAt) await this.#lookForRoom();
     this.#check();
   }
 
-  /** Resolves when all is on the disk. @throws SluiceError STORE_FAILED */
+  /** Resolves when all is on the disk, behind which nothing is added. @throws SluiceError STORE_FAILED */
   async written(): Promise<void> {
     await Promise.all(this.#underWay);
+    for (const block of this.#blocks.splice(0)) giveBackPages(block);
     this.#check();
     // What the disk refuses only now is refused before the memory is given away.
     await this.#file.datasync().catch((error: unknown) => {
@@ -137,6 +145,8 @@ export class SavedMemory {
       const { bytesWritten } = await this.#file.write(sealed, done, sealed.byteLength - done, piece.position + done);
       done += bytesWritten;
     }
+    // Nobody may collect garbage for as long as the process does nothing else, and what it saves is to be less than what it takes.
+    giveBackPages(sealed);
   }
 
   /** No two pieces have one position, and each key is of one file. */

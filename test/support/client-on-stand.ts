@@ -16,7 +16,7 @@ export interface ClientOnStand {
 
 /** `address` is `HOST:PORT`, or the path of a Unix socket: the stand's, or that of a proxy before it. */
 export async function openClient(
-  stand: SessionStand,
+  stand: Pick<SessionStand, "leaseId" | "secret">,
   address: string,
   options: Partial<SessionOptions> = {},
 ): Promise<ClientOnStand> {

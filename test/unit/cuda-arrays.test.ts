@@ -98,6 +98,26 @@ describe.skipIf(standinMissing !== undefined)("an array of a CUDA device", () =>
     await slice.destroyTexture!(texture);
   });
 
+  it("keeps what it has while the arena's memory is given back, and is in step again afterwards", async () => {
+    const [surface, texture] = [
+      await slice.createSurface!({ layout: volume, storesParts: false }),
+      await slice.createTexture!(textureOver(volume)),
+    ];
+    await store(surface, [3, 2, 1], 55);
+    const saved = new Uint8Array(4 * 4096);
+    await slice.readAsIs!(ARENA_BASE, saved);
+    await slice.releaseMemory!();
+    await slice.retakeMemory!();
+    await slice.writeAsIs!(ARENA_BASE, saved);
+    await slice.synchronize();
+    expect(await fetched(texture, [3, 2, 1])).toBe(55);
+    expect(await taken(ARENA_BASE + volume.planeBytes + 2 * volume.rowBytes, 5)).toEqual([48, 49, 50, 55, 52]);
+    await put(ARENA_BASE, 77);
+    expect(await fetched(texture, [0, 0, 0])).toBe(77);
+    await slice.destroyTexture!(texture);
+    await slice.destroySurface!(surface);
+  });
+
   it("of levels of detail shows each of them", async () => {
     const first = words({ width: 8, height: 8 });
     const place = (address: number, width: number) => ({ address, rowBytes: 4 * width, planeBytes: 4 * width * width });
