@@ -67,7 +67,7 @@ export class FleetRequest {
     const { controls, wish } = options;
     this.#options = options;
     this.#waitMs = Number(wish.request.waitMs ?? 0);
-    this.#places = new Places((place) => wish.onQueued?.(place));
+    this.#places = new Places(controls, (place) => wish.onQueued?.(place));
     this.#servers = survey(controls, wish.request, wish.signal);
   }
 

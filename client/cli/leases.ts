@@ -11,13 +11,13 @@ import { type Column, formatTable } from "./table.ts";
 
 const leaseColumns: readonly Column[] = [
   { title: "LEASE" },
-  { title: "TENANT", shrinkTo: 6 },
-  { title: "NAME", shrinkTo: 6 },
-  { title: "DEVICES", shrinkTo: 8 },
+  { title: "TENANT", shrinkTo: 5 },
+  { title: "NAME", shrinkTo: 5 },
+  { title: "DEVICES", shrinkTo: 6 },
   { title: "MEMORY", align: "right" },
   { title: "STATE" },
-  { title: "HELD", align: "right" },
-  { title: "CALLS", align: "right" },
+  { title: "HELD", align: "right", isOptional: true },
+  { title: "CALLS", align: "right", isOptional: true },
 ];
 
 const queueColumns: readonly Column[] = [
@@ -27,7 +27,7 @@ const queueColumns: readonly Column[] = [
   { title: "NAME", shrinkTo: 6 },
   { title: "ASKS FOR" },
   { title: "WAITS", align: "right" },
-  { title: "GIVES UP IN", align: "right" },
+  { title: "GIVES UP IN", align: "right", isOptional: true },
 ];
 
 /** Of so many of the queue it is said why they wait: nobody reads it of thousands. */

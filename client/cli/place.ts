@@ -12,14 +12,15 @@ type Reason = Pick<DeviceReason, "device" | "message">;
 export const describeReason = ({ device, message }: Reason): string =>
   device === "" || message.includes(`[${device}]`) ? message : `${device}: ${message}`;
 
-/** All reasons as sentences, in their order; what is the same of several devices is said of the first, with their number. */
+/** All reasons as sentences, in their order; what is the same of several devices of a server is said of the first, with their number. */
 export function describeEveryReason<T extends Reason>(
   reasons: readonly T[],
   describe: (reason: T) => string,
 ): string[] {
   const alike = new Map<string, T[]>();
   for (const reason of reasons) {
-    const key = reason.message.replaceAll(`[${reason.device}]`, "[]");
+    const server = /^.*\//.exec(reason.device)?.[0] ?? "";
+    const key = server + reason.message.replaceAll(`[${reason.device}]`, "[]");
     const known = alike.get(key);
     if (known) known.push(reason);
     else alike.set(key, [reason]);

@@ -5,7 +5,7 @@ import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { stateText, wishText } from "./leases.ts";
 import { countText, durationText, sizeText, unicodeTerminal } from "./output.ts";
-import { type Column, formatBar, formatTable } from "./table.ts";
+import { type Column, formatBar, formatTable, serverColumn } from "./table.ts";
 
 /** What has a server's name where the pool is of several. */
 interface Named {
@@ -48,8 +48,6 @@ const queueColumns: readonly Column[] = [
   { title: "ASKS FOR" },
   { title: "WAITS", align: "right" },
 ];
-
-const serverColumn: Column = { title: "SERVER", shrinkTo: 6 };
 
 /** The pools of several servers as one, of which each item has its server's name. */
 export function mergedPool(pools: readonly (readonly [server: string, pool: WatchedPool])[]): WatchedPool {
@@ -133,9 +131,13 @@ export function poolPicture(copy: WatchedPool, options: PictureOptions): string[
   return [summary, ...parts.flatMap(({ draw }, index) => draw(shares[index]!, width)), ...idle];
 }
 
+/** Columns that make room for the server's, where there is not enough. */
+const spare: ReadonlySet<string> = new Set(["SLICES", "UTIL", "IN/S", "OUT/S"]);
+const withSpare = (column: Column): Column => (spare.has(column.title) ? { ...column, isOptional: true } : column);
+
 /** A table that can be drawn with as many lines as there are for it. */
 function part<Item extends Named>({ title, items, noun, beyond = 0, isUrgent = () => false, ...table }: Part<Item>) {
-  const columns = table.named ? [serverColumn, ...table.columns] : table.columns;
+  const columns = table.named ? [serverColumn, ...table.columns.map(withSpare)] : table.columns;
   const row = (item: Item): string[] => (table.named ? [item.server ?? "", ...table.row(item)] : table.row(item));
   const head = title === undefined ? [""] : ["", title];
   const draw = (share: number, width: number): string[] => {

@@ -7,7 +7,7 @@ import { onOwner, type ThingKind } from "../fleet-owner.ts";
 import { accessToServers } from "../server-access.ts";
 import { ExitCode, ExitError, sentence } from "./failure.ts";
 import { note } from "./output.ts";
-import type { Column } from "./table.ts";
+import { type Column, serverColumn } from "./table.ts";
 
 export { things } from "../fleet-owner.ts";
 
@@ -70,8 +70,6 @@ export const itemsOf = <T, I>(answers: readonly FromServer<T>[], list: (answer: 
 /** For JSON: each item with its server's address. */
 export const withServers = <I extends object>(items: readonly Item<I>[]): (I & { readonly server: string })[] =>
   items.map(({ control, item }) => ({ ...item, server: control.address }));
-
-const serverColumn: Column = { title: "SERVER", shrinkTo: 8 };
 
 /** Columns and rows of a table, with the server in the first where there are several. */
 export function serversTable<I>(

@@ -12,6 +12,9 @@ export interface Column {
   readonly isBelow?: boolean;
 }
 
+/** For the rows of several servers. Addresses are told apart by their ends: one in numbers is never cut. */
+export const serverColumn: Column = { title: "SERVER", shrinkTo: "255.255.255.255".length };
+
 const GAP = 2;
 const INDENT = "  ";
 
