@@ -1,7 +1,7 @@
 /** `sluice leases`: who holds what, and who waits for what and why. */
 import type { Command } from "commander";
 import type { Suspension__Output as Suspension } from "../../proto/generated/sluice/v1/Suspension.ts";
-import type { Fleet } from "../fleet.ts";
+import type { Fleet } from "../fleet/index.ts";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";

@@ -5,7 +5,7 @@ import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/T
 import { SluiceError } from "../../shared/errors.ts";
 import { type Priority, priorityFields } from "../allocate-options.ts";
 import { admin, type Control } from "../control.ts";
-import type { Fleet, FromServer } from "../fleet.ts";
+import type { Fleet, FromServer } from "../fleet/index.ts";
 import {
   ADMINS_ALONE,
   addJsonOption,

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import type { LeaseKey } from "../control.ts";
 import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
-import { onOwner } from "../fleet-owner.ts";
+import { onOwner } from "../fleet/index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { print, printJson, usageText } from "./output.ts";
 import { things, withFleet } from "./servers.ts";

@@ -1,15 +1,13 @@
 /** One server or several behind a command: asked for all they have, for one thing that one of them has, or for what only one can do. */
 import { SluiceError } from "../../shared/errors.ts";
 import type { Control } from "../control.ts";
-import { Fleet, type FromServer } from "../fleet.ts";
-import { failureOf } from "../fleet-failure.ts";
-import { onOwner, type ThingKind } from "../fleet-owner.ts";
+import { Fleet, type FromServer, failureOf, onOwner, type ThingKind } from "../fleet/index.ts";
 import { accessToServers } from "../server-access.ts";
 import { ExitCode, ExitError, sentence } from "./failure.ts";
 import { note } from "./output.ts";
 import { type Column, serverColumn } from "./table.ts";
 
-export { things } from "../fleet-owner.ts";
+export { things } from "../fleet/index.ts";
 
 export interface ServerOptions {
   readonly server?: readonly string[] | undefined;

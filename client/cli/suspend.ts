@@ -5,7 +5,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { changedCopy, emptyCopy } from "../../shared/pool-copy.ts";
 import type { Control } from "../control.ts";
 import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
-import { onOwner } from "../fleet-owner.ts";
+import { onOwner } from "../fleet/index.ts";
 import { stateText } from "./leases.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { note, print, printJson, sizeText } from "./output.ts";

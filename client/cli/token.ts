@@ -5,7 +5,7 @@ import type { CreateTokenResponse__Output as Created } from "../../proto/generat
 import type { Token__Output as Token } from "../../proto/generated/sluice/v1/Token.ts";
 import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import { admin, type Control } from "../control.ts";
-import type { FromServer } from "../fleet.ts";
+import type { FromServer } from "../fleet/index.ts";
 import type { Bundle } from "../server-access.ts";
 import {
   ADMINS_ALONE,

@@ -4,7 +4,7 @@ import type { WatchPoolResponse__Output as Change } from "../../proto/generated/
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { changedCopy, emptyCopy } from "../../shared/pool-copy.ts";
 import type { Control } from "../control.ts";
-import { failureOf, shortWords } from "../fleet-failure.ts";
+import { failureOf, shortWords } from "../fleet/index.ts";
 import { sleep } from "../outage.ts";
 import { addJsonOption, addServerOption, type JsonOptions, readDuration, type ServerOptions } from "./options.ts";
 import { note, print, terminalWidth } from "./output.ts";

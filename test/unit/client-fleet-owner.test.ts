@@ -1,8 +1,7 @@
 /** Which of several servers has the thing that somebody names, and who is asked to do something to it: nobody else. */
 import { afterEach, expect, it } from "vitest";
 import type { Control } from "../../client/control.ts";
-import { Fleet } from "../../client/fleet.ts";
-import { onOwner, things } from "../../client/fleet-owner.ts";
+import { Fleet, onOwner, things } from "../../client/fleet/index.ts";
 import { FakeServer } from "../support/fake-server.ts";
 
 const servers: FakeServer[] = [];

@@ -2,8 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { allocateRequest, type ShareOptions } from "../../client/allocate-options.ts";
 import type { QueuePlace } from "../../client/control.ts";
-import { Fleet } from "../../client/fleet.ts";
-import type { FleetGrant } from "../../client/fleet-request.ts";
+import { Fleet, type FleetGrant } from "../../client/fleet/index.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { type AskedLease, FakeServer, GiB } from "../support/fake-server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";

@@ -60,6 +60,13 @@ describe("rooms", () => {
     expect(broken).toEqual([]);
   });
 
+  it("of the client that have one door are entered by it", () => {
+    const outside = sources.filter((name) => name.startsWith("client/") && !name.startsWith("client/fleet/"));
+    expect(outside.filter((name) => importsOf(name).some((target) => /fleet\/(?!index\.ts$)/.test(target)))).toEqual(
+      [],
+    );
+  });
+
   it("call native functions through the one module that gives them their stacks", () => {
     const direct = sources.filter((name) => /^(server|test|bench)\//.test(name) && name !== "server/device/native.ts");
     expect(direct.filter((name) => /^import koffi[ ,].*from "koffi"/m.test(read(name)))).toEqual([]);

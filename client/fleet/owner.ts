@@ -2,10 +2,10 @@
  * Which of several servers has the thing that somebody names: a lease, a device, a request, as `ID` or as `SERVER/ID`. Ids of devices are a
  * server's own, and two servers may both have a `cuda:0`; all others are random.
  */
-import { type ErrorCode, SluiceError } from "../shared/errors.ts";
-import { admin, type Control } from "./control.ts";
+import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
+import { admin, type Control } from "../control.ts";
+import { failureOf, shortWords } from "./failure.ts";
 import type { Fleet, FromServer } from "./fleet.ts";
-import { failureOf, shortWords } from "./fleet-failure.ts";
 
 /** A kind of thing, and how to find out whether a server has one. */
 export interface ThingKind {

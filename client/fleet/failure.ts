@@ -1,6 +1,6 @@
 /** What several servers have against something, as one error: each by its name, what all say only once. */
-import { type DeviceReason, type ErrorCode, SluiceError } from "../shared/errors.ts";
-import type { Control } from "./control.ts";
+import { type DeviceReason, type ErrorCode, SluiceError } from "../../shared/errors.ts";
+import type { Control } from "../control.ts";
 
 export interface ServerFailure {
   readonly control: Pick<Control, "name">;
@@ -46,3 +46,7 @@ export function failureOf(failures: readonly ServerFailure[]): SluiceError {
     reasons.length === 0 ? {} : { reasons },
   );
 }
+
+/** Of a server that has not answered in time, worded as what gRPC tells of one. */
+export const silence = ({ address }: Control): SluiceError =>
+  new SluiceError("SERVER_UNREACHABLE", `The server [${address}] does not answer [it says nothing].`);

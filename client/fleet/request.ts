@@ -3,15 +3,15 @@
  * can, the request waits at all that ever could, and the first grant ends it everywhere else. At most one grant is kept (first-grant.ts).
  */
 import { randomUUID } from "node:crypto";
-import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
-import { cancelled } from "./abort.ts";
-import type { Control } from "./control.ts";
-import { type LeaseWish, type RequestedLease, requestLease } from "./early-link.ts";
+import { type ErrorCode, type SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { cancelled } from "../abort.ts";
+import type { Control } from "../control.ts";
+import { type LeaseWish, type RequestedLease, requestLease } from "../early-link.ts";
+import { sleep } from "../outage.ts";
+import { failureOf, silence } from "./failure.ts";
 import { type Contender, firstGrant, within } from "./first-grant.ts";
-import { failureOf } from "./fleet-failure.ts";
-import { Places } from "./fleet-places.ts";
-import { compareAnswers, type Surveyed, survey } from "./fleet-survey.ts";
-import { sleep } from "./outage.ts";
+import { Places } from "./places.ts";
+import { compareAnswers, type Surveyed, survey } from "./survey.ts";
 
 /** How long a server that could grant, or queue, the request waits for the answers of others. */
 export const CHOICE_MS = 250;
@@ -224,7 +224,3 @@ export class FleetRequest {
 }
 
 const isSilent = ({ answer, failure }: Surveyed): boolean => answer === undefined && failure === undefined;
-
-/** Worded as what gRPC tells of a server. */
-export const silence = ({ address }: Control): SluiceError =>
-  new SluiceError("SERVER_UNREACHABLE", `The server [${address}] does not answer [it says nothing].`);

@@ -1,10 +1,10 @@
 /** What each of several servers says of a request before it is made: whether it would serve it now, later or never. */
-import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
-import { type ErrorCode, SluiceError, toSluiceError } from "../shared/errors.ts";
-import type { Control } from "./control.ts";
-import { type Explanation, explanationOf } from "./explanation.ts";
-import { compareOffers, type Offer } from "./fleet-choice.ts";
-import { requestFor } from "./fleet-filter.ts";
+import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { Control } from "../control.ts";
+import { type Explanation, explanationOf } from "../explanation.ts";
+import { compareOffers, type Offer } from "./choice.ts";
+import { requestFor } from "./filter.ts";
 
 export type Answer =
   | { readonly kind: "now"; readonly explanation: Extract<Explanation, { outcome: "granted" }>; readonly offer: Offer }
@@ -26,15 +26,7 @@ export interface Surveyed {
   readonly heard: Promise<void>;
 }
 
-/** The request as it is for one server of a fleet; undefined when its filters leave that server out. */
-export const requestAt = (control: Control, controls: readonly Control[], request: AllocateRequest) =>
-  requestFor(
-    control.server,
-    controls.map(({ server }) => server),
-    request,
-  );
-
-/** Asks one server. The devices say how well an offer fits, and where to connect. */
+/** Asks one server; no request is one whose filters leave it out. The devices say how well an offer fits, and where to connect. */
 export async function answerOf(
   control: Control,
   request: AllocateRequest | undefined,
@@ -67,7 +59,7 @@ function refusal(error: SluiceError): Answer {
 /** Asks all at once. */
 export function survey(controls: readonly Control[], request: AllocateRequest, signal?: AbortSignal): Surveyed[] {
   return controls.map((control) => {
-    const own = requestAt(control, controls, request);
+    const own = requestFor(control, controls, request);
     let answer: Answer | undefined;
     let failure: SluiceError | undefined;
     const heard = answerOf(control, own, signal).then(

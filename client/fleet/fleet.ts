@@ -2,17 +2,18 @@
  * The servers that a client knows as one pool. Nothing stands between them: the client asks all at once, goes on without those that do not
  * answer, and says so once. With one server every call is that server's own, and as fast.
  */
-import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
-import { SluiceError, toSluiceError } from "../shared/errors.ts";
-import { isSameServer } from "./address.ts";
-import { Control, type ControlOptions } from "./control.ts";
-import { type LeaseWish, requestLease } from "./early-link.ts";
-import type { Explanation } from "./explanation.ts";
+import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { isSameServer } from "../address.ts";
+import { Control, type ControlOptions } from "../control.ts";
+import { type LeaseWish, requestLease } from "../early-link.ts";
+import type { Explanation } from "../explanation.ts";
+import type { ServerAccess } from "../server-access.ts";
+import { failureOf, type ServerFailure, shortWords, silence } from "./failure.ts";
+import { requestFor } from "./filter.ts";
 import { within } from "./first-grant.ts";
-import { failureOf, type ServerFailure, shortWords } from "./fleet-failure.ts";
-import { CHOICE_MS, type FleetGrant, FleetRequest, LATE_MS_MAX, silence } from "./fleet-request.ts";
-import { answerOf, compareAnswers, requestAt } from "./fleet-survey.ts";
-import type { ServerAccess } from "./server-access.ts";
+import { CHOICE_MS, type FleetGrant, FleetRequest, LATE_MS_MAX } from "./request.ts";
+import { answerOf, compareAnswers } from "./survey.ts";
 
 /** How long requests that are called off elsewhere have, when the pool is closed. */
 const REST_MS_MAX = 2_000;
@@ -28,7 +29,7 @@ export interface FromServer<T> {
   readonly answer: T;
 }
 
-export type Explained = FromServer<Explanation>;
+type Explained = FromServer<Explanation>;
 
 export class Fleet {
   readonly controls: readonly [Control, ...Control[]];
@@ -67,7 +68,7 @@ export class Fleet {
 
   /** What would become of a request, on each server that says so, the best answer first. @throws as `each` does */
   async explain(request: AllocateRequest, signal?: AbortSignal): Promise<[Explained, ...Explained[]]> {
-    const known = await this.each((control) => answerOf(control, requestAt(control, this.controls, request), signal));
+    const known = await this.each((control) => answerOf(control, requestFor(control, this.controls, request), signal));
     known.sort((a, b) => compareAnswers(a.answer, b.answer, request.policy));
     const [first, ...others] = known.map(({ control, answer: { explanation } }) => ({ control, answer: explanation }));
     return [first!, ...others];

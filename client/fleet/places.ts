@@ -1,7 +1,7 @@
 /** Where a request stands on each of the servers on which it waits, told as one place. */
-import type { DeviceReason } from "../shared/errors.ts";
-import type { Control, QueuePlace } from "./control.ts";
-import { reasonsAt } from "./fleet-failure.ts";
+import type { DeviceReason } from "../../shared/errors.ts";
+import type { Control, QueuePlace } from "../control.ts";
+import { reasonsAt } from "./failure.ts";
 
 /** News of several servers that come together are told together. */
 const TELL_MS = 50;

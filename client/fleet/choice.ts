@@ -2,9 +2,9 @@
  * Which of several servers that could serve a request now is asked for it: by the policy by which each of them chooses among its own
  * devices (server/pool/placement.ts), `pack` unless the request names another. Pure.
  */
-import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
-import type { Device__Output as DeviceInfo } from "../proto/generated/sluice/v1/Device.ts";
-import type { Slice__Output as SliceInfo } from "../proto/generated/sluice/v1/Slice.ts";
+import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
+import type { Device__Output as DeviceInfo } from "../../proto/generated/sluice/v1/Device.ts";
+import type { Slice__Output as SliceInfo } from "../../proto/generated/sluice/v1/Slice.ts";
 
 /** What a server would grant, and its devices as they are without it. */
 export interface Offer {

@@ -2,27 +2,31 @@
  * Filters that name one of several servers as the client names it: such a server may know itself by no name but `0.0.0.0`. All other filters
  * are the servers' own to decide. Pure.
  */
-import type { AllocateRequest } from "../proto/generated/sluice/v1/AllocateRequest.ts";
-import { bracketed, type HostPort } from "./address.ts";
+import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
+import { bracketed, type HostPort } from "../address.ts";
 
-/** The request without the filters that `server`, one of `all`, meets by its name; undefined when it fails one. */
+interface Addressed {
+  readonly server: HostPort;
+}
+
+/** The request without the filters that `one`, one of `all`, meets by its name; undefined when it fails one. */
 export function requestFor(
-  server: HostPort,
-  all: readonly HostPort[],
+  one: Addressed,
+  all: readonly Addressed[],
   request: AllocateRequest,
 ): AllocateRequest | undefined {
   const left: string[] = [];
   for (const filter of request.filters ?? []) {
     const named = namedBy(filter, all);
     if (named === undefined) left.push(filter);
-    else if (named.servers.includes(server) === named.isExcluded) return undefined;
+    else if (named.servers.includes(one) === named.isExcluded) return undefined;
   }
   return { ...request, filters: left };
 }
 
-function namedBy(filter: string, all: readonly HostPort[]) {
+function namedBy(filter: string, all: readonly Addressed[]) {
   const [, operator, value] = /^\s*server\.addr\s*(=|!=)\s*(\S+)\s*$/.exec(filter) ?? [];
-  const servers = all.filter(({ host, port }) => {
+  const servers = all.filter(({ server: { host, port } }) => {
     const bare = bracketed(host);
     return value === host || value === bare || value === `${bare}:${port}`;
   });
