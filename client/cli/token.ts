@@ -76,7 +76,7 @@ asks from its start has made an admin's itself: in the file admin-token of its
 --state. A monitor's token reads what admins read, /metrics too.
 The token goes to standard output, everything else to standard error.
 Each server has tokens of its own: of several servers it makes one on each, and
-the bundle has all of them.
+the bundle has all of them. It is a list of the bundles of each.
 ${ADMINS_ALONE}
 
 Examples:
@@ -85,6 +85,7 @@ Examples:
   sluice token create --tenant alice --bundle alice.json \\
     --address gpus.example:7460
   SLUICE_BUNDLE=alice.json sluice list
+  jq -s . gpu1.json gpu2.json > rack.json
   sluice token create --tenant prometheus --role monitor --note scraping`,
   );
   command.action(create);
