@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;
@@ -23,8 +23,9 @@ afterAll(async () => {
   await server.stop();
 });
 
+const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  runSluice(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C", ...env } });
+  runSluice(args, { env: { ...environment(), ...env } });
 
 describe("list", () => {
   it("shows every device with what is lent and a bar", async () => {
@@ -139,7 +140,7 @@ describe("request and release", () => {
     await waitFor("the lease to end", async () => (await pool.leases()).leases.length === 0);
   });
 
-  it.each([
+  const wrong: [string[], RegExp][] = [
     [["request", "-m", "1MiB"], /--for/],
     [["request", "-m", "1MiB", "--for", "0"], /no time/],
     [["request", "-m", "0", "--for", "1h"], /\[0\] is not/],
@@ -148,11 +149,19 @@ describe("request and release", () => {
     [["list", "extra"], /too many arguments/],
     [["frobnicate"], /unknown command/],
     [["list", "--server", "bad::address"], /bad::address/],
-  ])("%j is bad usage", async (args, words) => {
-    const { code, stderr, stdout } = await sluice(args);
-    expect([code, stdout]).toEqual([2, ""]);
-    expect(stderr).toMatch(words);
-    expect(stderr).not.toContain("    at ");
+  ];
+
+  it("tell what is written wrong in a sentence", async () => {
+    const finished = await runEach(
+      wrong.map(([args]) => args),
+      { env: environment() },
+    );
+    for (const [index, { code, stderr, stdout }] of finished.entries()) {
+      const [args, words] = wrong[index]!;
+      expect([args, code, stdout]).toEqual([args, 2, ""]);
+      expect(stderr).toMatch(words);
+      expect(stderr).not.toContain("    at ");
+    }
   });
 
   it("without an id and without a lease in the environment say so", async () => {
@@ -169,11 +178,15 @@ describe("request and release", () => {
 });
 
 describe("help", () => {
-  it.each(["run", "request", "release", "list", "leases"])("of %s shows examples", async (verb) => {
-    const { code, stdout } = await sluice([verb, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain(`Usage: sluice ${verb}`);
-    expect(stdout).toMatch(/Examples:\n {2}(sluice|eval)/);
+  it("of a verb shows examples", async () => {
+    const verbs = ["run", "request", "release", "list", "leases"];
+    const helps = await runEach(verbs.map((verb) => [verb, "--help"]));
+    for (const [index, verb] of verbs.entries()) {
+      const { code, stdout } = helps[index]!;
+      expect([verb, code]).toEqual([verb, 0]);
+      expect(stdout).toContain(`Usage: sluice ${verb}`);
+      expect(stdout).toMatch(/Examples:\n {2}(sluice|eval)/);
+    }
   });
 
   it("of serve is the server's own", async () => {

@@ -4,7 +4,7 @@ import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;
@@ -33,8 +33,8 @@ afterAll(async () => {
   rmSync(state, { recursive: true, force: true });
 });
 
-const sluice = (...args: readonly string[]) =>
-  runSluice(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
+const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
+const sluice = (...args: readonly string[]) => runSluice(args, { env: environment() });
 
 const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
   work.then(
@@ -230,7 +230,7 @@ describe("a quota", () => {
     expect(tenant.quota).toEqual({ devices: 2, durationMs: 8 * 3_600_000 });
   });
 
-  it.each([
+  const wrong: [string[], RegExp][] = [
     [["--memory", "1GiB"], /none is named/],
     [["local", "--memory", "lots"], /lots/],
     [["local", "--leases", "-1"], /-1/],
@@ -239,9 +239,16 @@ describe("a quota", () => {
     [["local", "--none", "--leases", "1"], /both are given/],
     [["local", "--duration", "0"], /\[0\]/],
     [["", "--leases", "1"], /no tenant/],
-  ])("as %j is bad usage", async (args, words) => {
-    const { code, stderr } = await sluice("quota", ...args);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(words)]);
+  ];
+
+  it("that is written wrong is bad usage, and says what is wrong", async () => {
+    const finished = await runEach(
+      wrong.map(([args]) => ["quota", ...args]),
+      { env: environment() },
+    );
+    expect(finished.map(({ code, stderr }, index) => [wrong[index]![0], code, stderr])).toEqual(
+      wrong.map(([args, words]) => [args, 2, expect.stringMatching(words)]),
+    );
   });
 });
 
@@ -322,8 +329,12 @@ it.runIf(outside !== undefined)(
   },
 );
 
-it.each(["cordon", "uncordon", "revoke", "quota", "usage"])("%s has help with examples", async (verb) => {
-  const { code, stdout } = await sluice(verb, "--help");
-  expect(code).toBe(0);
-  expect(stdout).toMatch(new RegExp(`Usage: sluice ${verb}[\\s\\S]*Examples:\n {2}sluice ${verb}`));
+it("every verb has help with examples", async () => {
+  const verbs = ["cordon", "uncordon", "revoke", "quota", "usage"];
+  const helps = await runEach(verbs.map((verb) => [verb, "--help"]));
+  for (const [index, verb] of verbs.entries()) {
+    const { code, stdout } = helps[index]!;
+    expect([verb, code]).toEqual([verb, 0]);
+    expect(stdout).toMatch(new RegExp(`Usage: sluice ${verb}[\\s\\S]*Examples:\n {2}sluice ${verb}`));
+  }
 });
