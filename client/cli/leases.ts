@@ -1,6 +1,7 @@
 /** `sluice leases`: who holds what, and who waits for what and why. */
 import type { Command } from "commander";
 import type { Suspension__Output as Suspension } from "../../proto/generated/sluice/v1/Suspension.ts";
+import { formatSizeRounded } from "../../shared/units.ts";
 import type { Fleet } from "../fleet/index.ts";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
@@ -75,7 +76,7 @@ function leaseTable(fleet: Fleet, items: readonly Item<LeaseInfo>[]): string {
 
 /** Why, for how long, and what becomes of it. */
 export function suspensionText({ message, sinceAtMs, savedBytes, comesBack }: Suspension, now: number): string {
-  const saved = savedBytes === 0 ? "" : `, ${sizeText(savedBytes)} saved`;
+  const saved = savedBytes === 0 ? "" : `, ${formatSizeRounded(savedBytes)} saved`;
   const until = comesBack ? "until there is room" : "until `sluice resume`";
   return `Suspended for ${durationText(Math.max(0, now - sinceAtMs))}, ${until}${saved}: ${message}`;
 }

@@ -3,12 +3,13 @@ import type { Command } from "commander";
 import type { Suspension__Output as Suspension } from "../../proto/generated/sluice/v1/Suspension.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { changedCopy, emptyCopy } from "../../shared/pool-copy.ts";
+import { formatSizeRounded } from "../../shared/units.ts";
 import type { Control } from "../control.ts";
 import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
 import { onOwner } from "../fleet/index.ts";
 import { stateText } from "./leases.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
-import { note, print, printJson, sizeText } from "./output.ts";
+import { note, print, printJson } from "./output.ts";
 import { describePlace } from "./place.ts";
 import type { WatchedPool } from "./pool-picture.ts";
 import { things, withFleet } from "./servers.ts";
@@ -96,7 +97,7 @@ function keyOf(leaseId: string): { readonly leaseId: string; readonly secret?: U
 }
 
 const savedText = (suspension: Suspension | null): string =>
-  suspension === null || suspension.savedBytes === 0 ? "" : `, ${sizeText(suspension.savedBytes)} of it saved`;
+  suspension === null || suspension.savedBytes === 0 ? "" : `, ${formatSizeRounded(suspension.savedBytes)} of it saved`;
 
 /** Follows the pool until the lease is not suspended any more. Throws LEASE_ENDED when it ends meanwhile, CANCELLED at a signal to stop. */
 async function untilRunning(control: Control, id: string): Promise<void> {

@@ -219,11 +219,16 @@ export class Metrics {
     ]);
     const waiting = this.#gauge("sluice_requests_waiting", "Requests in the queue.", ["tenant"]);
     const leases = this.#gauge("sluice_leases", "Leases now, by their state.", ["tenant", "class", "state"]);
+    const saved = this.#gauge("sluice_tenant_saved_bytes", "Memory of suspended leases, saved on the server's host.", [
+      "tenant",
+    ]);
     this.#refreshers.push(() => {
-      for (const gauge of [leases, held, quota, waiting]) gauge.reset();
-      for (const { tenant, priority, state, attached } of broker.leases()) {
-        const now = state === "ending" ? "ending" : attached ? "attached" : "granted";
+      for (const gauge of [leases, held, quota, waiting, saved]) gauge.reset();
+      for (const { tenant, priority, state, attached, suspension } of broker.leases()) {
+        const isAtWork = state === "granted" || state === "granting";
+        const now = isAtWork ? (attached ? "attached" : "granted") : state;
         leases.inc({ tenant, class: this.#className(priority), state: now });
+        if (suspension !== undefined) saved.inc({ tenant }, suspension.savedBytes);
       }
       for (const each of broker.tenants()) {
         const { tenant } = each;

@@ -62,6 +62,7 @@ export function sumsOf(device: Device, slices: readonly HeldSlice[]): DeviceSums
 export function sumsOfPool(devices: Iterable<Device>, leases: Iterable<Lease>): DeviceSums[] {
   const byDevice = new Map<string, HeldSlice[]>();
   for (const lease of leases) {
+    if (lease.state === "LEASE_STATE_SUSPENDED") continue;
     for (const { deviceId, memoryBytes, index } of lease.slices) {
       const held = byDevice.get(deviceId) ?? [];
       held.push({ lease, bytes: memoryBytes, index });

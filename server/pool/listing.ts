@@ -72,7 +72,8 @@ export function listQueueHead(state: PoolState, countMax: number): { first: Queu
     if (first.length === countMax) break;
     first.push(viewRequest(state, record, first.length + 1));
   }
-  return { first, waiting: state.requests.size };
+  const lines = [...state.reservations.values()].reduce((sum, { waiting }) => sum + waiting.size, 0);
+  return { first, waiting: state.bands.reduce((sum, { size }) => sum + size, lines) };
 }
 
 export const listReservations = (state: PoolState): ReservationListing[] =>

@@ -102,11 +102,23 @@ function LeaseEvents({ id }: { readonly id: string }) {
   );
 }
 
+function suspensionFacts({ suspension }: Lease, now: number): [string, preact.ComponentChildren][] {
+  if (suspension === null) return [];
+  const { message, sinceAtMs, savedBytes, comesBack } = suspension;
+  return [
+    ["Suspended for", duration(now - sinceAtMs)],
+    ["Because", message],
+    ["Goes on", comesBack ? "when its devices have room" : "when somebody resumes it"],
+    ["Saved on the server", size(savedBytes)],
+  ];
+}
+
 function LeaseFacts({ lease, now }: { readonly lease: Lease; readonly now: number }) {
   const { usage, activity } = lease;
   const facts: [string, preact.ComponentChildren][] = [
     ["Tenant", <TenantName key="tenant" tenant={lease.tenant} />],
     ["State", stateWords[lease.state] ?? ""],
+    ...suspensionFacts(lease, now),
     ["Memory", size(bytesOf(lease))],
     ["Held for", duration(now - lease.grantedAtMs)],
     ["Since", moment(lease.grantedAtMs)],

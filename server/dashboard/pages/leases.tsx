@@ -12,8 +12,15 @@ export const stateWords: Readonly<Record<string, string>> = {
   LEASE_STATE_GRANTED: "idle",
   LEASE_STATE_ATTACHED: "attached",
   LEASE_STATE_ENDING: "ending",
+  LEASE_STATE_SUSPENDING: "suspending",
+  LEASE_STATE_SUSPENDED: "suspended",
+  LEASE_STATE_RESUMING: "resuming",
 };
 
+/** Whether its memory is saved on the server's host, and lent to others. */
+export const isParked = ({ state }: Lease): boolean => state === "LEASE_STATE_SUSPENDED";
+
+/** What it has, or gets back when it goes on. */
 export const bytesOf = ({ slices }: Lease): number => slices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
 
 /** `cpu:0`, or how many devices where they are many. */
@@ -36,7 +43,11 @@ function columnsFor(state: LiveState, now: number): Column<Lease>[] {
     { name: "Device", cell: placeOf, order: placeOf },
     {
       name: "State",
-      cell: (lease) => <span class={`state state-${stateWords[lease.state]}`}>{stateWords[lease.state]}</span>,
+      cell: (lease) => (
+        <span class={`state state-${stateWords[lease.state]}`} title={lease.suspension?.message}>
+          {stateWords[lease.state]}
+        </span>
+      ),
       order: (lease) => stateWords[lease.state] ?? "",
     },
     {
@@ -138,7 +149,7 @@ export function LeasesPage({ state }: { readonly state: LiveState }) {
       ...lease.slices.map(({ deviceId }) => deviceId),
     ]),
   );
-  const bytes = shown.reduce((sum, lease) => sum + bytesOf(lease), 0);
+  const bytes = shown.reduce((sum, lease) => sum + (isParked(lease) ? 0 : bytesOf(lease)), 0);
   return (
     <>
       <Title

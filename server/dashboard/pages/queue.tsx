@@ -10,7 +10,8 @@ import { Empty, Filter, matches, TenantName, Title } from "../parts/small.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 
 /** `2 × 4 GiB`, or `a quarter of a device` as `25 % of 2 devices`. */
-function wishOf({ devices, memoryBytes, fraction }: QueueEntry): string {
+function wishOf({ devices, memoryBytes, fraction, leaseId }: QueueEntry): string {
+  if (leaseId !== "") return `to resume ${devices === 1 ? size(memoryBytes) : `${devices} × ${size(memoryBytes)}`}`;
   const share = memoryBytes > 0 ? size(memoryBytes) : `${Math.round(fraction * 1_000) / 10} %`;
   if (memoryBytes === 0 && fraction === 0) return plural(devices, "whole device");
   return devices === 1 ? share : `${devices} × ${share}`;
@@ -45,8 +46,8 @@ function columnsFor(state: LiveState, { now, open }: { readonly now: number; rea
     {
       name: "Gives up in",
       isNumber: true,
-      cell: ({ waitEndsAtMs }) => duration(waitEndsAtMs - now),
-      order: ({ waitEndsAtMs }) => waitEndsAtMs,
+      cell: ({ waitEndsAtMs }) => (waitEndsAtMs === 0 ? "–" : duration(waitEndsAtMs - now)),
+      order: ({ waitEndsAtMs }) => waitEndsAtMs || Number.POSITIVE_INFINITY,
     },
     {
       name: "Starts within",
@@ -69,7 +70,7 @@ function columnsFor(state: LiveState, { now, open }: { readonly now: number; rea
           >
             Why?
           </button>
-          {state.session?.role === "admin" && (
+          {state.session?.role === "admin" && entry.leaseId === "" && (
             <>
               <button
                 type="button"

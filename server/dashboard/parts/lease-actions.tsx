@@ -1,4 +1,4 @@
-/** What an admin can do with a lease, each with a confirmation: revoke, extend. */
+/** What an admin can do with a lease, each with a confirmation: revoke, extend, resize, suspend; and resume. */
 import { useState } from "preact/hooks";
 import { parseDuration, parseSize } from "../../../shared/units.ts";
 import { call } from "../api.ts";
@@ -6,7 +6,7 @@ import { moment, plural, size, sizeWritten } from "../format.ts";
 import type { Lease } from "../live/pool-model.ts";
 import { ActionDialog, Field, textOf } from "./dialog.tsx";
 
-type Action = "revoke" | "extend" | "resize";
+type Action = "revoke" | "extend" | "resize" | "suspend" | "resume";
 
 /** `isShort`: only what fits beside others of its kind. */
 export function LeaseActions(props: {
@@ -32,7 +32,30 @@ export function LeaseActions(props: {
           Extend …
         </button>
       )}
-      {!isShort && (
+      {lease.suspension !== null && !lease.suspension.comesBack ? (
+        <button
+          type="button"
+          class="button"
+          disabled={isDisabled || isEnding}
+          aria-label={`Resume ${name}`}
+          onClick={() => setAsked("resume")}
+        >
+          Resume …
+        </button>
+      ) : (
+        !isShort && (
+          <button
+            type="button"
+            class="button"
+            disabled={isDisabled || isEnding}
+            aria-label={`Suspend ${name}`}
+            onClick={() => setAsked("suspend")}
+          >
+            Suspend …
+          </button>
+        )
+      )}
+      {!isShort && lease.suspension === null && (
         <button
           type="button"
           class="button"
@@ -52,6 +75,8 @@ export function LeaseActions(props: {
       >
         Revoke …
       </button>
+      {asked === "suspend" && <SuspendDialog lease={lease} onClose={close} />}
+      {asked === "resume" && <ResumeDialog lease={lease} onClose={close} />}
       {asked === "resize" && <ResizeDialog lease={lease} onClose={close} />}
       {asked === "revoke" && <RevokeDialog lease={lease} onClose={close} />}
       {asked === "extend" && <ExtendDialog lease={lease} onClose={close} />}
@@ -86,6 +111,37 @@ function RevokeDialog({ lease, onClose }: LeaseDialogProps) {
       </p>
       <Field name="grace" label="Grace" value="30s" hint="Such as 30s or 5m; 0 ends it now." />
       <Field name="message" label="Reason, for its holder" placeholder="The device is needed elsewhere." />
+    </ActionDialog>
+  );
+}
+
+function SuspendDialog({ lease, onClose }: LeaseDialogProps) {
+  const bytes = lease.slices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+  return (
+    <ActionDialog
+      title={`Suspend ${lease.name || lease.id}`}
+      action="Suspend"
+      onClose={onClose}
+      run={(fields) => call("PoolService/Suspend", { leaseId: lease.id, message: textOf(fields, "message") })}
+    >
+      <p>
+        What it has in {size(bytes)} is saved on the server, and others can have the room. The job of{" "}
+        <b>{lease.tenant}</b> waits, and loses nothing, until an admin resumes it.
+      </p>
+      <Field name="message" label="Reason, for its holder" placeholder="The device is needed for a while." />
+    </ActionDialog>
+  );
+}
+
+function ResumeDialog({ lease, onClose }: LeaseDialogProps) {
+  return (
+    <ActionDialog
+      title={`Resume ${lease.name || lease.id}`}
+      action="Resume"
+      onClose={onClose}
+      run={() => call("PoolService/Resume", { leaseId: lease.id })}
+    >
+      <p>It goes on as soon as its devices have room, in the place of its own request.</p>
     </ActionDialog>
   );
 }
