@@ -47,18 +47,20 @@ export class Visibility {
     return `other-${createHmac("sha256", this.#key).update(id).digest("hex").slice(0, STANDIN_DIGITS)}`;
   }
 
-  /** A lease as the caller may see it: of others without name, client address and use. */
+  /** A lease as the caller may see it: of others without name, client address and use, and without why it is suspended. */
   leaseSeenBy(identity: Identity, lease: Lease): Lease {
     const { id = "", tenant = "" } = lease;
     if (mayRead(identity, tenant)) return lease;
     const standin = this.idSeenBy(identity, { id, tenant });
-    return { ...lease, id: standin, name: "", clientAddress: "", usage: null, activity: null };
+    const suspension = lease.suspension ? { ...lease.suspension, message: "", savedBytes: 0 } : null;
+    return { ...lease, id: standin, name: "", clientAddress: "", usage: null, activity: null, suspension };
   }
 
   /** A waiting request as the caller may see it: of others without name and request id. */
   entrySeenBy(identity: Identity, entry: QueueEntry): QueueEntry {
     const { id = "", tenant = "" } = entry;
     if (mayRead(identity, tenant)) return entry;
-    return { ...entry, id: this.idSeenBy(identity, { id, tenant }), name: "", requestId: "" };
+    const standin = this.idSeenBy(identity, { id, tenant });
+    return { ...entry, id: standin, name: "", requestId: "", leaseId: entry.leaseId ? standin : "" };
   }
 }

@@ -192,7 +192,9 @@ describe("a client", () => {
 describe("tenants", () => {
   it("are told apart by their tokens: each releases its own leases, and sees of others what they hold alone", async () => {
     await using alice = await connectBy(await bundleFor("alice"));
-    await using bob = await connectBy(await bundleFor("bob"));
+    const bundleOfBob = await bundleFor("bob");
+    const bobs = { ...nobody, SLUICE_BUNDLE: bundleOfBob };
+    await using bob = await connectBy(bundleOfBob);
     await using lease = await alice.allocate({ memory: "64MiB", name: "secret plan" });
     const all = (await bob.leases()).leases;
     const seen = all.find(({ tenant }) => tenant === "alice");
@@ -201,6 +203,15 @@ describe("tenants", () => {
     expect((await failureOf(bob.release(seen!.id))).code).toBe("LEASE_NOT_FOUND");
     expect(seen?.slices).toHaveLength(1);
     expect((await failureOf(bob.release(lease.id))).code).toBe("OTHER_TENANT");
+    expect((await sluice(bobs, "suspend", lease.id)).stderr).toContain("(OTHER_TENANT)");
+    await lease.suspend("A secret reason.");
+    expect((await sluice(bobs, "resume", lease.id)).stderr).toContain("(OTHER_TENANT)");
+    await using whole = await bob.allocate({ fraction: 1, filters: [`device.id=${lease.info.slices[0]!.deviceId}`] });
+    await lease.resume();
+    const { leases, queue } = await bob.leases();
+    expect(queue).toMatchObject([{ id: seen!.id, leaseId: seen!.id, name: "" }]);
+    expect(JSON.stringify([leases, queue])).not.toMatch(new RegExp(`${lease.id}|secret`));
+    await whole.release();
     expect((await alice.leases()).leases.find(({ id }) => id === lease.id)?.name).toBe("secret plan");
     const everyone = await sluice(admin, "leases", "--json");
     expect(everyone.stdout).toContain("secret plan");
