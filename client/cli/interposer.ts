@@ -19,6 +19,8 @@ const FOLDER_VARIABLE = "SLUICE_INTERPOSER";
 const DATA_VARIABLE = "SLUICE_DATA";
 /** How many devices each lease has: a program that asks no more takes no session. */
 const DEVICES_VARIABLE = "SLUICE_DEVICES";
+/** A folder of this user's alone, in which processes leave word of their sessions. */
+const SESSIONS_VARIABLE = "SLUICE_SESSIONS";
 /** The build makes this one last. */
 const LAST_LIBRARY = "libnvidia-ml.so.1";
 
@@ -31,6 +33,8 @@ export interface InterposerOptions {
   readonly devices: number;
   /** A plain way to a server that has none of its own; undefined where it has. */
   readonly relay?: string | undefined;
+  /** The folder for word of sessions, if there is one. */
+  readonly sessions?: string | undefined;
   /** Where the package has the libraries, if it has them. Default: its `dist/interposer`. */
   readonly packaged?: string;
   /** Hears what the user should know. */
@@ -121,6 +125,7 @@ export async function interposerEnvironment(options: InterposerOptions): Promise
   return {
     [DATA_VARIABLE]: endpoints.join(" "),
     [DEVICES_VARIABLE]: String(options.devices),
+    ...(options.sessions === undefined ? {} : { [SESSIONS_VARIABLE]: options.sessions }),
     LD_LIBRARY_PATH: before ? `${folder}${delimiter}${before}` : folder,
   };
 }

@@ -3,7 +3,9 @@
  * happens. The heartbeats are here, so the lease ends with this process even when it is killed.
  */
 import { spawn } from "node:child_process";
-import { resolve as absolute } from "node:path";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { resolve as absolute, join } from "node:path";
 import type { Command } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import { bracketed } from "../address.ts";
@@ -152,6 +154,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
   const held = new Held(job.control, grant);
   let relay: DataRelay | undefined;
   let usesLibraries = false;
+  const sessions = sessionsFolder();
   try {
     await checkCount(job.control, grant, job.processes);
     const { dataEndpoints } = grant.connection;
@@ -162,6 +165,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
       dataEndpoints,
       devices: grant.leases[0]!.lease.slices.length,
       relay: relay?.endpoint,
+      sessions,
       tell: note,
     });
     usesLibraries = Object.keys(libraries).length > 0;
@@ -175,9 +179,19 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
   } finally {
     signals.close();
     relay?.close();
+    if (sessions !== undefined) rmSync(sessions, { recursive: true, force: true });
     const calls = await releaseQuietly(job.control, held.stop());
     // A script that runs all kinds of commands this way is not told.
     if (usesLibraries && calls === 0 && process.stderr.isTTY) note(UNUSED);
+  }
+}
+
+/** Where a process that dies without a word leaves its session to the next one; undefined where there is no place for it, and the next one waits. */
+function sessionsFolder(): string | undefined {
+  try {
+    return mkdtempSync(join(tmpdir(), "sluice-sessions-"));
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-/** What a program sees when its server dies, its lease ends or its connection is cut: a CUDA error within seconds, never a hang. */
+/** What a program sees when its server dies, its lease ends, or its connection is cut and it may not come back: a CUDA error within seconds, never a hang. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -82,7 +82,11 @@ describe.runIf(canBuild).each(["tcp", "unix"])("every thread of a program, over 
     const finished = await runProgram({
       server,
       command: [threads],
-      ...(transport === "unix" ? { env: { SLUICE_DATA: `unix://${socketOf(server)}` } } : {}),
+      env: {
+        // A server that is gone is waited for so long.
+        SLUICE_RESUME: "2s",
+        ...(transport === "unix" ? { SLUICE_DATA: `unix://${socketOf(server)}` } : {}),
+      },
       onOutput: (_control, lease) => ends[end]!(server, lease.id),
     });
     expect(finished.code, finished.stdout + finished.stderr).toBe(3);
@@ -185,13 +189,13 @@ describe.runIf(canBuild)("a program", () => {
     );
   });
 
-  it("gets an error when its connection is cut", async () => {
+  it("that is not to come back gets an error when its connection is cut", async () => {
     const server = await start();
     const proxy = await proxyTo(server.data);
     const finished = await runProgram({
       server,
       command: [program, "wait"],
-      env: { SLUICE_DATA: `tcp://${proxy.address}` },
+      env: { SLUICE_DATA: `tcp://${proxy.address}`, SLUICE_RESUME: "0" },
       onOutput: () => proxy.cut(),
     });
     expect(finished.code, finished.stdout + finished.stderr).toBe(3);
@@ -199,9 +203,14 @@ describe.runIf(canBuild)("a program", () => {
     expect(finished.stderr).toContain("the connection to the server broke");
   });
 
-  it.each(["tcp", "unix"])(
-    "whose connection over %s is cut at any byte has the right result, or an error",
-    async (kind) => {
+  it.each([
+    ["tcp", "0"],
+    ["unix", "0"],
+    ["tcp", "20s"],
+    ["unix", "20s"],
+  ])(
+    "whose connection over %s is cut at any byte has the right result, or an error where its session waits for %s",
+    async (kind, resume) => {
       const server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
       servers.push(server);
       const command = [compileProgram("test/interposer/driver/vector-add.c", { suffix: "-cut" })];
@@ -218,16 +227,17 @@ describe.runIf(canBuild)("a program", () => {
         } as const;
         const [target, path] =
           kind === "unix" ? [socketOf(server), join(folder, `${run}.sock`)] : [server.data, undefined];
-        const proxy = await CuttingProxy.to(target, () => cut, path);
-        const address = `${kind}://${proxy.address}`;
-        const { code, stdout, stderr } = await runProgram({ server, command, env: { SLUICE_DATA: address } });
+        const proxy = await CuttingProxy.to(target, (connection) => (connection === 0 ? cut : undefined), path);
+        const env = { SLUICE_DATA: `${kind}://${proxy.address}`, SLUICE_RESUME: resume };
+        const { code, stdout, stderr } = await runProgram({ server, command, env });
         await proxy.close();
         const said = `${JSON.stringify(cut)}: ${stdout}${stderr}`;
         if (code === 0) expect(stdout, said).toBe("ok\n");
         else expect(stdout, said).toMatch(/^line \d+: .*: 46 CUDA_ERROR_DEVICE_UNAVAILABLE\n$/);
         failed += code === 0 ? 0 : 1;
       }
-      expect(failed).toBeGreaterThan(4);
+      if (resume === "0") expect(failed).toBeGreaterThan(4);
+      else expect(failed).toBe(0);
     },
   );
 

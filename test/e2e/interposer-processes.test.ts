@@ -3,7 +3,9 @@
  * behind that is in the way of the next.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { formatLeaseKeys } from "../../client/environment.ts";
 import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
@@ -14,12 +16,14 @@ import { inTime, waitFor } from "../support/wait-for.ts";
 let server: TestServer;
 let control: RawControl;
 let libraries: string;
+let sessions: string;
 let [hold, ask, orphan, launcher] = ["", "", "", ""];
 const running: ChildProcess[] = [];
 const strays: number[] = [];
 let ends: (() => unknown)[] = [];
 
 beforeAll(async () => {
+  sessions = mkdtempSync(join(tmpdir(), "sluice-sessions-"));
   if (!canBuild) return;
   libraries = `${process.cwd()}/${buildInterposer()}`;
   const compile = (name: string) => compileProgram(`test/interposer/processes/${name}.c`, { suffix: "-process" });
@@ -34,6 +38,7 @@ afterEach(async () => {
   ends = [];
 });
 afterAll(async () => {
+  rmSync(sessions, { recursive: true });
   control?.client.close();
   await server?.stop();
 });
@@ -63,6 +68,7 @@ function start(granted: readonly RawLease[], command: readonly string[], more: N
     ...process.env,
     SLUICE_LEASE: keysOf(granted),
     SLUICE_DATA: `tcp://${server.data}`,
+    SLUICE_SESSIONS: sessions,
     LD_LIBRARY_PATH: libraries,
     ...more,
   };

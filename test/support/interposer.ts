@@ -3,7 +3,8 @@
  * of their own, with the environment that `sluice run` gives.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { formatLeaseKeys } from "../../client/environment.ts";
 import type { Usage__Output } from "../../proto/generated/sluice/v1/Usage.ts";
@@ -91,6 +92,7 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
   const control = new RawControl(server.grpc);
   const lease = await control.allocate({ memoryBytes, devices, name: "program" });
   const hold = control.hold(lease);
+  const sessions = mkdtempSync(join(tmpdir(), "sluice-sessions-"));
   try {
     const [file, ...args] = command;
     const child = spawn(file!, args, {
@@ -102,6 +104,7 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
         SLUICE_LEASE: formatLeaseKeys([{ leaseId: lease.id, secret: lease.secret }]),
         SLUICE_SERVER: server.grpc,
         SLUICE_DATA: `tcp://${server.data}`,
+        SLUICE_SESSIONS: sessions,
         LD_LIBRARY_PATH: `${process.cwd()}/${libraries}`,
         ...options.env,
       },
@@ -122,6 +125,7 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
     return { code, stdout, stderr };
   } finally {
     hold.stop();
+    rmSync(sessions, { recursive: true });
     const released = await control.release(lease.id, lease.secret).catch(() => undefined);
     if (released?.usage) options.onUsage?.(released.usage);
     control.client.close();

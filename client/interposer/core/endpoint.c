@@ -16,8 +16,6 @@
 #include "connection.h"
 #include "report.h"
 
-#define CONNECT_MILLISECONDS_MAX 5000
-
 static int sextet(char c) {
     if (c >= 'A' && c <= 'Z') return c - 'A';
     if (c >= 'a' && c <= 'z') return c - 'a' + 26;
@@ -117,6 +115,7 @@ uint32_t endpoint_of_environment(struct endpoint *endpoint) {
     const char *lease = getenv("SLUICE_LEASE");
     const char *data = getenv("SLUICE_DATA");
     endpoint->leases = NULL;
+    endpoint->known_bytes = 0;
     if (lease == NULL || *lease == '\0' || data == NULL || *data == '\0') {
         report("there is no GPU here: the environment names no lease. Start the program with `sluice run -- COMMAND`.");
         return SLUICE_ERROR_NO_LEASE;
@@ -132,14 +131,14 @@ uint32_t endpoint_of_environment(struct endpoint *endpoint) {
     return 0;
 }
 
-static int connect_within(int file, const struct sockaddr *address, socklen_t length) {
+static int connect_within(int file, const struct sockaddr *address, socklen_t length, int milliseconds_max) {
     int flags = fcntl(file, F_GETFL);
     fcntl(file, F_SETFL, flags | O_NONBLOCK);
     int error = connect(file, address, length) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
         struct pollfd waiting = {.fd = file, .events = POLLOUT, .revents = 0};
         int ready;
-        do ready = poll(&waiting, 1, CONNECT_MILLISECONDS_MAX);
+        do ready = poll(&waiting, 1, milliseconds_max);
         while (ready < 0 && errno == EINTR);
         socklen_t size = sizeof error;
         if (ready == 0) error = ETIMEDOUT;
@@ -186,12 +185,12 @@ static void set_options(int file, bool is_tcp) {
 }
 
 /* The error, or 0 and the connection in `*connected`. */
-static int connect_unix(const char *path, int *connected) {
+static int connect_unix(const char *path, int milliseconds_max, int *connected) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) return ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path) + 1);
     int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int error = file < 0 ? errno : connect_within(file, (struct sockaddr *)&address, sizeof address);
+    int error = file < 0 ? errno : connect_within(file, (struct sockaddr *)&address, sizeof address, milliseconds_max);
     if (error == 0) {
         set_options(file, false);
         *connected = file;
@@ -210,29 +209,51 @@ __attribute__((format(printf, 2, 3))) static int complain(struct complaint *comp
     return -1;
 }
 
-int endpoint_connect(const struct endpoint *endpoint, bool *is_tcp, struct complaint *complaint) {
+/* The error, or 0 and the connection in `*connected`. */
+static int connect_ip(const struct sockaddr *address, socklen_t length, int milliseconds_max, int *connected) {
+    int file = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error = file < 0 ? errno : connect_within(file, address, length, milliseconds_max);
+    if (error == 0) {
+        set_options(file, true);
+        *connected = file;
+        return 0;
+    }
+    if (file >= 0) close(file);
+    return error;
+}
+
+static void remember(struct endpoint *endpoint, const struct sockaddr *address, socklen_t length) {
+    if (length > sizeof endpoint->known) return;
+    memcpy(&endpoint->known, address, length);
+    endpoint->known_bytes = length;
+}
+
+int endpoint_connect(struct endpoint *endpoint, int milliseconds_max, bool *is_tcp, struct complaint *complaint) {
+    int file, error = 0;
     *is_tcp = false;
     if (endpoint->path[0] != '\0') {
-        int file, error = connect_unix(endpoint->path, &file);
+        error = connect_unix(endpoint->path, milliseconds_max, &file);
         if (error == 0) return file;
         if (endpoint->host[0] == '\0')
             return complain(complaint, "the server does not answer at [unix://%s] [%s].", endpoint->path, strerror(error));
+    }
+    *is_tcp = true;
+    /* Who asks for names while the network is away may wait for longer than a session does. */
+    if (endpoint->known_bytes > 0) {
+        error = connect_ip((struct sockaddr *)&endpoint->known, endpoint->known_bytes, milliseconds_max, &file);
+        if (error == 0) return file;
+        return complain(complaint, "the server does not answer at [tcp://%s:%s] [%s].", endpoint->host, endpoint->port, strerror(error));
     }
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
     if (failed != 0) return complain(complaint, "the server's name [%s] is not known [%s].", endpoint->host, gai_strerror(failed));
-    int error = 0;
     for (struct addrinfo *each = found; each != NULL; each = each->ai_next) {
-        int file = socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        error = file < 0 ? errno : connect_within(file, each->ai_addr, each->ai_addrlen);
-        if (error == 0) {
-            freeaddrinfo(found);
-            *is_tcp = true;
-            set_options(file, true);
-            return file;
-        }
-        if (file >= 0) close(file);
+        error = connect_ip(each->ai_addr, each->ai_addrlen, milliseconds_max, &file);
+        if (error != 0) continue;
+        remember(endpoint, each->ai_addr, each->ai_addrlen);
+        freeaddrinfo(found);
+        return file;
     }
     freeaddrinfo(found);
     return complain(complaint, "the server does not answer at [tcp://%s:%s] [%s].", endpoint->host, endpoint->port, strerror(error));

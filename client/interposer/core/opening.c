@@ -10,6 +10,7 @@
 
 #include "connection.h"
 #include "holders.h"
+#include "remains.h"
 #include "report.h"
 
 /*
@@ -17,6 +18,11 @@
  * minute: the next program waits a little longer than that.
  */
 #define WAIT_MILLISECONDS_DEFAULT 35000
+#define WAIT_MILLISECONDS_MAX 3600000000000
+/* SESSION_GRACE_MS, SILENCE_MS_MAX and, as in the library, a day (shared/limits.ts). */
+#define RESUME_MILLISECONDS_DEFAULT 30000
+#define SILENCE_MILLISECONDS_DEFAULT 15000
+#define DAY_MILLISECONDS 86400000
 /* An ancestor may be about to end. */
 #define ANCESTOR_MILLISECONDS_MAX 1000
 /* Who waits for longer than this is told why. */
@@ -24,27 +30,23 @@
 #define STEP_MILLISECONDS_MIN 20
 #define STEP_MILLISECONDS_MAX 200
 
-static int64_t now_milliseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* SLUICE_SESSION_WAIT: a number with ms, s, m or h behind it. */
-static int64_t longest_wait(void) {
+/* A variable of the environment that is a number with ms, s, m or h behind it, up to `milliseconds_max`. */
+static int64_t duration_of(const char *name, int64_t milliseconds_max, int64_t milliseconds_default) {
     static const struct {
         const char *unit;
         double milliseconds;
     } units[] = {{"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 3.6e6}};
-    const char *text = getenv("SLUICE_SESSION_WAIT");
-    if (text == NULL || *text == '\0') return WAIT_MILLISECONDS_DEFAULT;
+    const char *text = getenv(name);
+    if (text == NULL || *text == '\0') return milliseconds_default;
     char *end = NULL;
     double number = strtod(text, &end);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (end != text && strcmp(end, units[i].unit) == 0 && number >= 0 && number <= 1e6) return (int64_t)(number * units[i].milliseconds);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        double milliseconds = number * units[i].milliseconds;
+        if (end != text && strcmp(end, units[i].unit) == 0 && number >= 0 && milliseconds <= (double)milliseconds_max) return (int64_t)milliseconds;
+    }
     if (strcmp(text, "0") == 0) return 0;
-    report("SLUICE_SESSION_WAIT is a duration like 10s or 5m, and [%s] is not: it counts as [%d s].", text, WAIT_MILLISECONDS_DEFAULT / 1000);
-    return WAIT_MILLISECONDS_DEFAULT;
+    report("%s is a duration like 10s or 5m, and [%s] is not: it counts as [%d s].", name, text, (int)(milliseconds_default / 1000));
+    return milliseconds_default;
 }
 
 /* Tries each lease once. Returns 0 with a session, SESSION_BUSY while one may come free, or an error, with its complaint. */
@@ -54,9 +56,11 @@ static uint32_t try_leases(struct connection *connection, struct endpoint *endpo
     for (uint32_t i = 0; i < endpoint->lease_count; i++) {
         struct lease_key *lease = &endpoint->leases[i];
         if (lease->over != 0) continue;
-        error = session_open(connection, endpoint, lease, devices, complaint);
+        error = session_open(connection, lease, devices, complaint);
+        if (error == SLUICE_ERROR_SESSION_BUSY && remains_clear(connection, lease)) error = session_open(connection, lease, devices, complaint);
         if (error == 0) {
             connection->holder = holder_show(lease->secret);
+            remains_leave(connection);
             trace("works under the lease [%s]", lease->id);
             return 0;
         }
@@ -110,7 +114,7 @@ static double seconds_of(int64_t milliseconds) {
 
 /* Asks again and again while all leases are busy, also of a server that starts anew meanwhile. Returns 0 with a session, or an error that has been reported. */
 static uint32_t wait_for_session(struct connection *connection, struct endpoint *endpoint, uint32_t *devices, struct complaint *complaint) {
-    int64_t wait = longest_wait(), began = now_milliseconds(), step = STEP_MILLISECONDS_MIN;
+    int64_t wait = duration_of("SLUICE_SESSION_WAIT", WAIT_MILLISECONDS_MAX, WAIT_MILLISECONDS_DEFAULT), began = now_milliseconds(), step = STEP_MILLISECONDS_MIN;
     bool told = false;
     uint32_t error = SLUICE_ERROR_SESSION_BUSY;
     for (;;) {
@@ -153,12 +157,16 @@ uint32_t connection_open(struct connection *connection, struct endpoint *endpoin
     pthread_mutex_init(&connection->send_lock, NULL);
     pthread_mutex_init(&connection->receive_lock, NULL);
     pthread_cond_init(&connection->received, NULL);
-    connection->holder = -1;
-    connection->batch = malloc(SLUICE_BATCH_BYTES + 2 * SLUICE_PARAM_BYTES_MAX);
+    connection->file = connection->holder = connection->remains = -1;
     connection->input = malloc(CONNECTION_INPUT_BYTES);
-    connection->batch_bytes = 16;
+    connection->endpoint = *endpoint;
+    connection->endpoint.leases = NULL;
+    connection->resume_ms = (uint32_t)duration_of("SLUICE_RESUME", DAY_MILLISECONDS, RESUME_MILLISECONDS_DEFAULT);
+    connection->silence_ms = (uint32_t)duration_of("SLUICE_SILENCE", DAY_MILLISECONDS, SILENCE_MILLISECONDS_DEFAULT);
+    atomic_store(&connection->patience, 1);
+    atomic_store(&connection->lost, NOT_LOST);
     uint32_t error = SLUICE_ERROR_INTERNAL;
-    if (connection->batch != NULL && connection->input != NULL) error = try_leases(connection, endpoint, devices, &complaint);
+    if (connection->input != NULL) error = try_leases(connection, endpoint, devices, &complaint);
     if (error == SLUICE_ERROR_SESSION_BUSY && gave_up != getpid()) {
         error = wait_for_session(connection, endpoint, devices, &complaint);
         if (error == SLUICE_ERROR_SESSION_BUSY) gave_up = getpid();
@@ -166,7 +174,7 @@ uint32_t connection_open(struct connection *connection, struct endpoint *endpoin
         report("%s", complaint.words);
     }
     if (error == 0) return 0;
-    free(connection->batch);
+    kept_close(&connection->kept);
     free(connection->input);
     return error;
 }

@@ -26,9 +26,15 @@
 /* Handshake messages, failures and lists of kernels are the largest bodies that are not data. */
 #define TEXT_BYTES_MAX SLUICE_FRAME_BYTES_MAX
 
+/* What came cannot be trusted, and ends the session. */
 static void broken(struct connection *connection, uint32_t code, const char *why) {
     if (connection_failure(connection).code == 0) report("the connection to the server broke [%s].", why);
     connection_fail(connection, code, 0);
+}
+
+bool is_too_silent(const struct connection *connection, uint32_t waits) {
+    uint64_t patience = atomic_load_explicit(&connection->patience, memory_order_relaxed);
+    return connection->resume_ms > 0 && (uint64_t)waits * socket_wait_ms(connection) >= connection->silence_ms * patience;
 }
 
 /* Older systems may wait for ever, where what is there fills the socket's memory before it is as much as is waited for. */
@@ -51,21 +57,29 @@ static void wake_for(struct connection *connection, size_t byte_count) {
 static ssize_t receive_or_wait(const struct connection *connection, void *into, size_t byte_count) {
     if (connection->waking_bytes <= 1) return recv(connection->file, into, byte_count, 0);
     struct pollfd readable = {.fd = connection->file, .events = POLLIN};
-    int ready = poll(&readable, 1, SOCKET_WAIT_MS);
+    int ready = poll(&readable, 1, (int)socket_wait_ms(connection));
     if (ready > 0) return recv(connection->file, into, byte_count, MSG_DONTWAIT);
     if (ready == 0) errno = EAGAIN;
     return -1;
 }
 
-/* At least one byte into [into, into + byte_count), or 0 when the connection is gone. */
+/* At least one byte into [into, into + byte_count); 0 when the connection is lost, or has been silent too long with no frame begun. */
 static size_t receive_some(struct connection *connection, void *into, size_t byte_count) {
     for (;;) {
         ssize_t got = receive_or_wait(connection, into, byte_count);
-        if (got > 0) return (size_t)got;
+        if (got > 0) {
+            connection->silent_waits = 0;
+            connection->is_between_frames = false;
+            atomic_store_explicit(&connection->patience, 1, memory_order_relaxed);
+            return (size_t)got;
+        }
         if (got < 0 && errno == EINTR) continue;
         bool is_timeout = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-        if (is_timeout && connection_failure(connection).code == 0 && !socket_is_dead(connection)) continue;
-        broken(connection, SLUICE_ERROR_CONNECTION_LOST, got == 0 ? "closed by the server" : is_timeout ? "no acknowledgement" : strerror(errno));
+        if (is_timeout && connection_failure(connection).code == 0 && !socket_is_dead(connection)) {
+            if (!is_too_silent(connection, ++connection->silent_waits)) continue;
+            if (connection->is_between_frames) return 0;
+        }
+        connection_lose(connection, got == 0 ? LOST_BY_CLOSE : is_timeout ? ETIMEDOUT : errno);
         return 0;
     }
 }
@@ -78,6 +92,7 @@ static size_t receive_data(struct connection *connection, void *into, size_t byt
     if (connection->waking_bytes <= 1) {
         ssize_t got = recv(connection->file, into, byte_count, MSG_DONTWAIT);
         if (got > 0) {
+            connection->silent_waits = 0;
             if ((size_t)got < byte_count) wake_for(connection, byte_count - (size_t)got);
             return (size_t)got;
         }
@@ -86,7 +101,7 @@ static size_t receive_data(struct connection *connection, void *into, size_t byt
     return receive_some(connection, into, byte_count);
 }
 
-bool receive_exactly(struct connection *connection, void *into, size_t byte_count) {
+static bool receive_exactly(struct connection *connection, void *into, size_t byte_count) {
     uint8_t *at = into;
     while (byte_count > 0) {
         size_t held = connection->input_end - connection->input_start;
@@ -133,15 +148,27 @@ static struct answer *find_awaited(struct connection *connection, uint32_t seque
     return answer;
 }
 
-static void hand_over(struct connection *connection, struct answer *answer) {
+/* Hands over what has come, now that its frame is whole. */
+static void hand_over(struct connection *connection, struct answer *come) {
     pthread_mutex_lock(&connection->receive_lock);
-    struct answer **at = &connection->awaited;
-    while (*at != NULL && *at != answer) at = &(*at)->next;
-    if (*at != NULL) *at = answer->next;
-    answer->done = true;
-    atomic_store_explicit(&connection->last_answer, answer->sequence, memory_order_relaxed);
+    while (come != NULL) {
+        struct answer *answer = come, **at = &connection->awaited;
+        come = answer->next_come;
+        while (*at != NULL && *at != answer) at = &(*at)->next;
+        if (*at != NULL) *at = answer->next;
+        answer->done = true;
+    }
     pthread_cond_broadcast(&connection->received);
     pthread_mutex_unlock(&connection->receive_lock);
+}
+
+/* Forgets what has come of a frame that is not whole: it comes again. */
+static void forget_come(struct answer *come) {
+    for (; come != NULL; come = come->next_come) {
+        answer_release(come);
+        come->has_come = false;
+        come->failure = (struct failure){0, 0};
+    }
 }
 
 /* The kernel's faults, and failures of other calls than the one answered, put the whole session into error. */
@@ -212,26 +239,41 @@ static bool read_success(struct connection *connection, struct answer *answer, s
     return false;
 }
 
-static bool read_answers(struct connection *connection, uint32_t count, size_t left) {
-    for (; count > 0; count--) {
-        uint8_t header[16];
-        if (left < sizeof header) break;
-        if (!receive_exactly(connection, header, sizeof header)) return false;
-        uint32_t byte_count = sluice_get_u32(header);
-        uint32_t status = sluice_get_u32(header + 4);
-        struct answer *answer = find_awaited(connection, sluice_get_u32(header + 8));
-        if (byte_count < sizeof header || byte_count % 8 != 0 || byte_count > left || answer == NULL) {
-            broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, answer == NULL ? "an answer to no call" : "a malformed answer");
-            return false;
-        }
-        left -= byte_count;
-        size_t body_bytes = byte_count - sizeof header;
-        if (status == 0 ? !read_success(connection, answer, body_bytes) : !read_failure(connection, answer, status, body_bytes)) return false;
-        hand_over(connection, answer);
+/* Reads one answer, of `*left` bytes of answers, and puts it in front of those that have come. */
+static bool read_answer(struct connection *connection, size_t *left, struct answer **come) {
+    uint8_t header[16];
+    if (!receive_exactly(connection, header, sizeof header)) return false;
+    uint32_t byte_count = sluice_get_u32(header);
+    uint32_t status = sluice_get_u32(header + 4);
+    struct answer *answer = find_awaited(connection, sluice_get_u32(header + 8));
+    bool is_known = answer != NULL && !answer->has_come;
+    if (byte_count < sizeof header || byte_count % 8 != 0 || byte_count > *left || !is_known) {
+        broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, !is_known ? "an answer to no call" : "a malformed answer");
+        return false;
     }
-    if (count == 0 && left == 0) return true;
-    broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "answers that do not fill their frame");
-    return false;
+    *left -= byte_count;
+    answer->has_come = true;
+    answer->next_come = *come;
+    *come = answer;
+    size_t body_bytes = byte_count - sizeof header;
+    return status == 0 ? read_success(connection, answer, body_bytes) : read_failure(connection, answer, status, body_bytes);
+}
+
+static bool read_answers(struct connection *connection, uint32_t count, size_t left) {
+    struct answer *come = NULL;
+    uint32_t read = 0;
+    bool is_alive = true;
+    while (is_alive && read < count && left >= 16) {
+        is_alive = read_answer(connection, &left, &come);
+        if (is_alive) read++;
+    }
+    if (is_alive && (read < count || left > 0)) {
+        broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "answers that do not fill their frame");
+        is_alive = false;
+    }
+    if (is_alive) hand_over(connection, come);
+    else forget_come(come);
+    return is_alive;
 }
 
 static bool read_text(struct connection *connection, uint32_t kind, size_t byte_count) {
@@ -259,28 +301,60 @@ static bool read_text(struct connection *connection, uint32_t kind, size_t byte_
     return is_good;
 }
 
-/* Takes the low 32 bits of a sequence number; an older one than the last says nothing. */
-static void note_executed(struct connection *connection, uint32_t low) {
+void note_executed(struct connection *connection, uint32_t low) {
     uint64_t known = atomic_load_explicit(&connection->executed, memory_order_relaxed);
     int32_t news = (int32_t)(low - (uint32_t)known);
     if (news > 0) atomic_store_explicit(&connection->executed, known + (uint32_t)news, memory_order_release);
 }
 
-/* Reads one frame and deals with it; false when the connection is in failure afterwards. */
+/* A call that is executed was answered before, or is in this frame; else what the server was to send again is lost. */
+static bool has_no_gap(struct connection *connection, uint32_t executed) {
+    if (connection->resumed_at == 0) return true;
+    pthread_mutex_lock(&connection->receive_lock);
+    const struct answer *oldest = connection->awaited;
+    bool is_past = oldest == NULL || (int32_t)((uint32_t)connection->resumed_at - oldest->sequence) < 0;
+    bool is_lost = !is_past && (int32_t)(executed - oldest->sequence) >= 0;
+    pthread_mutex_unlock(&connection->receive_lock);
+    if (is_past) connection->resumed_at = 0;
+    if (is_lost) broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "an answer is lost");
+    return !is_lost;
+}
+
+/* A counted frame has come whole. */
+static void count_frame(struct connection *connection, uint32_t byte_count) {
+    uint64_t counted = atomic_load_explicit(&connection->counted, memory_order_relaxed);
+    atomic_store_explicit(&connection->counted, counted + 1, memory_order_relaxed);
+    if (connection->counted_shown != NULL) atomic_store_explicit(connection->counted_shown, counted + 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&connection->untold_bytes, byte_count, memory_order_relaxed);
+    counted_tell(connection);
+}
+
+/* Reads one frame and deals with it; false when the session has failed, the connection is lost, or it has been silent for long. */
 static bool read_frame(struct connection *connection) {
     uint8_t header[16];
+    connection->is_between_frames = connection->input_end == connection->input_start;
     if (!receive_exactly(connection, header, sizeof header)) return false;
+    connection->is_between_frames = false;
+    /* What the server has executed it has, whether or not it says so in a frame that comes whole. */
+    note_executed(connection, sluice_get_u32(header + 12));
     uint32_t byte_count = sluice_get_u32(header);
     uint32_t kind = sluice_get_u32(header + 4);
+    uint32_t count = sluice_get_u32(header + 8);
     if (byte_count < sizeof header || byte_count % 8 != 0 || byte_count > SLUICE_FRAME_BYTES_MAX) {
         broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "a malformed frame");
         return false;
     }
-    note_executed(connection, sluice_get_u32(header + 12));
-    if (kind == SLUICE_FRAME_ANSWERS) return read_answers(connection, sluice_get_u32(header + 8), byte_count - sizeof header);
-    if (kind == SLUICE_FRAME_OUTPUT || kind == SLUICE_FRAME_REFUSAL) return read_text(connection, kind, byte_count - sizeof header);
-    broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, kind == SLUICE_FRAME_GOODBYE ? "closed by the server" : "a frame of an unexpected kind");
-    return false;
+    if (kind == SLUICE_FRAME_ANSWERS) {
+        if (!read_answers(connection, count, byte_count - sizeof header)) return false;
+    } else if (kind == SLUICE_FRAME_OUTPUT || kind == SLUICE_FRAME_REFUSAL) {
+        if (!read_text(connection, kind, byte_count - sizeof header)) return false;
+    } else {
+        broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, kind == SLUICE_FRAME_GOODBYE ? "closed by the server" : "a frame of an unexpected kind");
+        return false;
+    }
+    connection->is_between_frames = true;
+    if (kind == SLUICE_FRAME_OUTPUT || count > 0) count_frame(connection, byte_count);
+    return has_no_gap(connection, sluice_get_u32(header + 12));
 }
 
 static bool input_is_there(struct connection *connection) {
@@ -289,20 +363,52 @@ static bool input_is_there(struct connection *connection) {
     return recv(connection->file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* Reads what has come in and waits for nothing, unless another thread is the reader: then that is its work. */
-void receive_pending(struct connection *connection) {
+bool reading_try(struct connection *connection) {
     pthread_mutex_lock(&connection->receive_lock);
-    bool is_taken = connection->reading || connection->unreadable;
-    if (!is_taken) connection->reading = true;
+    bool is_free = !connection->reading && !connection->unreadable;
+    if (is_free) connection->reading = true;
     pthread_mutex_unlock(&connection->receive_lock);
-    if (is_taken) return;
-    bool is_alive = true;
-    while (is_alive && connection_failure(connection).code == 0 && input_is_there(connection)) is_alive = read_frame(connection);
+    return is_free;
+}
+
+void reading_leave(struct connection *connection) {
     pthread_mutex_lock(&connection->receive_lock);
     connection->reading = false;
-    connection->unreadable = !is_alive;
+    if (connection_failure(connection).code != 0 && atomic_load(&connection->lost) != NOT_LOST) connection->unreadable = true;
     pthread_cond_broadcast(&connection->received);
     pthread_mutex_unlock(&connection->receive_lock);
+}
+
+/* Deals with the frames that are there, as long as they are good. Whether there was one. */
+static bool read_what_is_there(struct connection *connection) {
+    bool is_alive = true, has_read = false;
+    while (is_alive && connection_failure(connection).code == 0 && input_is_there(connection)) {
+        is_alive = read_frame(connection);
+        has_read |= is_alive;
+    }
+    if (!is_alive && connection_failure(connection).code != 0) {
+        pthread_mutex_lock(&connection->receive_lock);
+        connection->unreadable = true;
+        pthread_mutex_unlock(&connection->receive_lock);
+    }
+    return has_read;
+}
+
+void reading_take_over(struct connection *connection) {
+    shutdown(connection->file, SHUT_RDWR);
+    pthread_mutex_lock(&connection->receive_lock);
+    while (connection->reading) pthread_cond_wait(&connection->received, &connection->receive_lock);
+    connection->reading = true;
+    pthread_mutex_unlock(&connection->receive_lock);
+    /* The server may have said why, and what has come need not come again. */
+    if (connection->is_between_frames) read_what_is_there(connection);
+}
+
+bool receive_pending(struct connection *connection) {
+    if (!reading_try(connection)) return false;
+    bool has_read = read_what_is_there(connection);
+    reading_leave(connection);
+    return has_read;
 }
 
 static void forget(struct connection *connection, struct answer *answer) {
@@ -311,20 +417,40 @@ static void forget(struct connection *connection, struct answer *answer) {
     if (*at != NULL) *at = answer->next;
 }
 
-/* Becomes the reader for one frame, or waits until the one that there is has read one; false when the connection is in failure. Locked. */
-static bool read_in_turn(struct connection *connection) {
-    if (connection->unreadable) return false;
+/* What came of a turn of waiting. */
+enum turn { TURN_GOOD, TURN_OVER, TURN_LOST, TURN_SILENT };
+
+/* Becomes the reader for one frame, or waits until the one that there is has read one. Locked. */
+static enum turn read_in_turn(struct connection *connection) {
+    if (connection->unreadable) return TURN_OVER;
     if (connection->reading) {
         pthread_cond_wait(&connection->received, &connection->receive_lock);
-        return true;
+        return TURN_GOOD;
     }
+    if (atomic_load(&connection->lost) != NOT_LOST) return TURN_LOST;
     connection->reading = true;
     pthread_mutex_unlock(&connection->receive_lock);
     bool is_alive = read_frame(connection);
     pthread_mutex_lock(&connection->receive_lock);
     connection->reading = false;
-    connection->unreadable = !is_alive;
+    bool is_lost = atomic_load(&connection->lost) != NOT_LOST;
+    bool is_over = !is_alive && connection_failure(connection).code != 0;
+    if (is_over) connection->unreadable = true;
     pthread_cond_broadcast(&connection->received);
+    return is_alive ? TURN_GOOD : is_over ? TURN_OVER : is_lost ? TURN_LOST : TURN_SILENT;
+}
+
+/* As read_in_turn, and goes on over another connection when this one is lost or silent; false when the session is over. Locked. */
+static bool read_or_mend(struct connection *connection, bool has_send_lock) {
+    enum turn turn = read_in_turn(connection);
+    if (turn == TURN_GOOD || turn == TURN_OVER) return turn == TURN_GOOD;
+    pthread_mutex_unlock(&connection->receive_lock);
+    bool is_alive = true;
+    if (turn == TURN_SILENT) {
+        if (has_send_lock) connection_look_elsewhere_locked(connection);
+        else connection_look_elsewhere(connection);
+    } else is_alive = has_send_lock ? connection_mend_locked(connection) : connection_mend(connection);
+    pthread_mutex_lock(&connection->receive_lock);
     return is_alive;
 }
 
@@ -332,7 +458,7 @@ struct failure answer_wait(struct connection *connection, struct answer *answer)
     connection_flush(connection);
     bool is_alive = true;
     pthread_mutex_lock(&connection->receive_lock);
-    while (!answer->done && is_alive) is_alive = read_in_turn(connection);
+    while (!answer->done && is_alive) is_alive = read_or_mend(connection, false);
     if (!answer->done) {
         forget(connection, answer);
         answer->failure = connection_failure(connection);
@@ -341,11 +467,22 @@ struct failure answer_wait(struct connection *connection, struct answer *answer)
     return answer->failure;
 }
 
+bool executed_wait_locked(struct connection *connection, uint64_t sequence) {
+    bool is_alive = true;
+    while (is_alive && atomic_load_explicit(&connection->executed, memory_order_relaxed) < sequence) {
+        pthread_mutex_lock(&connection->receive_lock);
+        is_alive = read_or_mend(connection, true);
+        pthread_mutex_unlock(&connection->receive_lock);
+        counted_tell_locked(connection);
+    }
+    return is_alive && connection_failure(connection).code == 0;
+}
+
 bool executed_wait(struct connection *connection, uint64_t sequence) {
     connection_flush(connection);
     bool is_alive = true;
     pthread_mutex_lock(&connection->receive_lock);
-    while (is_alive && atomic_load_explicit(&connection->executed, memory_order_relaxed) < sequence) is_alive = read_in_turn(connection);
+    while (is_alive && atomic_load_explicit(&connection->executed, memory_order_relaxed) < sequence) is_alive = read_or_mend(connection, false);
     pthread_mutex_unlock(&connection->receive_lock);
     return is_alive && connection_failure(connection).code == 0;
 }

@@ -33,12 +33,10 @@ static int write_time(char *line, size_t bytes) {
     return snprintf(line, bytes, "%02d:%02d:%02d.%06ld ", second / 3600, second / 60 % 60, second % 60, now.tv_nsec / 1000);
 }
 
-static void write_line(int file, const char *prefix, const char *format, va_list values) {
+static void write_line(int file, const char *prefix, const char *text) {
     char line[LINE_BYTES_MAX];
     int length = file == trace_file ? write_time(line, sizeof line) : 0;
-    length += snprintf(line + length, sizeof line - (size_t)length, "%s", prefix);
-    int text = vsnprintf(line + length, sizeof line - (size_t)length - 1, format, values);
-    length += text < 0 ? 0 : text;
+    length += snprintf(line + length, sizeof line - 1 - (size_t)length, "%s%s", prefix, text);
     if (length > LINE_BYTES_MAX - 2) length = LINE_BYTES_MAX - 2;
     line[length] = '\n';
     ssize_t written = write(file, line, (size_t)length + 1);
@@ -57,35 +55,45 @@ void report_forget(void) {
     last[0] = '\0';
 }
 
+static void show(const char *text) {
+    if (strcmp(text, shown) != 0) {
+        snprintf(shown, sizeof shown, "%s", text);
+        write_line(STDERR_FILENO, "sluice: ", text);
+    }
+    if (trace_on) write_line(trace_file, "! ", text);
+}
+
 void report(const char *format, ...) {
     int saved = errno;
     va_list values;
     va_start(values, format);
     vsnprintf(last, sizeof last, format, values);
     va_end(values);
-    if (strcmp(last, shown) != 0) {
-        memcpy(shown, last, sizeof shown);
-        va_start(values, format);
-        write_line(STDERR_FILENO, "sluice: ", format, values);
-        va_end(values);
-    }
-    if (trace_on) {
-        va_start(values, format);
-        write_line(trace_file, "! ", format, values);
-        va_end(values);
-    }
+    show(last);
+    errno = saved;
+}
+
+void notice(const char *format, ...) {
+    int saved = errno;
+    char text[LINE_BYTES_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    show(text);
     errno = saved;
 }
 
 void trace(const char *format, ...) {
     if (!trace_on) return;
     int saved = errno;
-    char prefix[48];
+    char prefix[48], text[LINE_BYTES_MAX];
     snprintf(prefix, sizeof prefix, "%d.%ld ", (int)getpid(), syscall(SYS_gettid));
     va_list values;
     va_start(values, format);
-    write_line(trace_file, prefix, format, values);
+    vsnprintf(text, sizeof text, format, values);
     va_end(values);
+    write_line(trace_file, prefix, text);
     errno = saved;
 }
 

@@ -5,6 +5,9 @@
 /* One line on stderr, `sluice: ...`, unless it is the line that this thread showed last; and into the trace. */
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...);
 
+/* As report(), for what is no failure. */
+__attribute__((format(printf, 1, 2))) void notice(const char *format, ...);
+
 /* What the driver knows of an address at which a kernel failed and that is none of the device's: a line for report(), or NULL. The driver sets it. */
 extern const char *(*report_about_address)(unsigned long long address);
 

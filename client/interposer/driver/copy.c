@@ -46,7 +46,7 @@ static size_t write_staged(uint64_t destination, const void *from, size_t left, 
 
 CUresult device_write(uint64_t destination, const void *source, size_t bytes, struct stream *stream) {
     const uint8_t *from = source;
-    bool staged = is_staged(bytes);
+    bool staged = is_staged(bytes), is_lent = false;
     for (size_t done = 0; done < bytes;) {
         size_t piece = staged ? write_staged(destination + done, from + done, bytes - done, stream) : 0;
         if (piece > 0) {
@@ -57,12 +57,13 @@ CUresult device_write(uint64_t destination, const void *source, size_t bytes, st
         struct sluice_copy_to_device_call call = {.address = destination + done, .stream = stream->id, .data = {NULL, piece}};
         size_t fixed = sluice_size_copy_to_device_call(&call) - sluice_pad8(piece);
         uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_TO_DEVICE, fixed);
-        if (at == NULL) return connection_result();
+        if (at == NULL) break;
         sluice_encode_copy_to_device_call(at, &call);
         sluice_put_u32(at - 4, (uint32_t)(8 + fixed + sluice_pad8(piece)));
-        call_end_with_data(&driver.connection, &stream->last, from + done, piece);
+        is_lent |= call_end_with_data(&driver.connection, &stream->last, from + done, piece);
         done += piece;
     }
+    if (is_lent) data_take_back(&driver.connection, source, bytes);
     return connection_result();
 }
 

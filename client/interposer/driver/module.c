@@ -15,6 +15,7 @@ DEFINE_ASK(module_load, MODULE_LOAD)
 
 static CUresult send_image(uint32_t id, const struct image *image) {
     const uint8_t *from = image->data;
+    bool is_lent = false;
     for (size_t done = 0; done < image->byte_count;) {
         size_t left = image->byte_count - done;
         size_t piece = left < SLUICE_CALL_DATA_BYTES_MAX ? left : SLUICE_CALL_DATA_BYTES_MAX;
@@ -22,13 +23,14 @@ static CUresult send_image(uint32_t id, const struct image *image) {
             .image = id, .total_bytes = (uint32_t)image->byte_count, .offset = (uint32_t)done, .data = {NULL, piece}};
         size_t fixed = sluice_size_image_write_call(&call) - sluice_pad8(piece);
         uint8_t *at = call_begin(&driver.connection, SLUICE_OP_IMAGE_WRITE, fixed);
-        if (at == NULL) return connection_result();
+        if (at == NULL) break;
         sluice_encode_image_write_call(at, &call);
         sluice_put_u32(at - 4, (uint32_t)(8 + fixed + sluice_pad8(piece)));
-        call_end_with_data(&driver.connection, NULL, from + done, piece);
+        is_lent |= call_end_with_data(&driver.connection, NULL, from + done, piece);
         done += piece;
     }
-    return CUDA_SUCCESS;
+    if (is_lent) data_take_back(&driver.connection, image->data, image->byte_count);
+    return connection_result();
 }
 
 static char *copy_name(struct sluice_bytes name) {

@@ -114,7 +114,7 @@ static void congestion(const char *host, const char *wanted) {
     memcpy(endpoint.port, text, sizeof text);
     bool is_tcp;
     struct complaint complaint;
-    int file = endpoint_connect(&endpoint, &is_tcp, &complaint);
+    int file = endpoint_connect(&endpoint, 1000, &is_tcp, &complaint);
     if (file < 0 || !is_tcp) fail("is not connected to", host);
     if (wanted == NULL) wanted = chosen;
     char used[16];

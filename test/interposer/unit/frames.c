@@ -52,8 +52,6 @@ static void open_on(struct connection *connection, int file) {
     pthread_mutex_init(&connection->send_lock, NULL);
     pthread_mutex_init(&connection->receive_lock, NULL);
     pthread_cond_init(&connection->received, NULL);
-    connection->batch = malloc(SLUICE_BATCH_BYTES + 2 * SLUICE_PARAM_BYTES_MAX);
-    connection->batch_bytes = 16;
     connection->input = malloc(65536);
 }
 
@@ -68,7 +66,7 @@ static void ask(struct connection *connection, struct answer *first, struct answ
 }
 
 static void close_on(struct connection *connection, const int *ends) {
-    free(connection->batch);
+    kept_close(&connection->kept);
     free(connection->input);
     close(ends[0]);
     close(ends[1]);
