@@ -5,7 +5,7 @@ import type { Content } from "./content.ts";
 import type { Session } from "./session.ts";
 
 /** Handles are counted upwards and never used again in a session; each kind counts for itself. */
-export class HandleCounter {
+class HandleCounter {
   #last = 0;
 
   next(): number {

@@ -18,7 +18,7 @@ const MAGIC = [0x49554c53, 0x4b4c4543] as const;
 const HEADER_BYTES = 16;
 const INPUT_HEADER_BYTES = 8;
 /** nvcc's largest programs have hundreds of objects. */
-export const LINK_INPUTS_MAX = 4096;
+const LINK_INPUTS_MAX = 4096;
 
 const padded = (byteCount: number): number => Math.ceil(byteCount / 8) * 8;
 

@@ -2,7 +2,7 @@
 import { constants } from "node:os";
 import { ExitError } from "./failure.ts";
 
-export const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export type StopSignal = (typeof stopSignals)[number];
 
 /** As a shell reports a command that a signal ended. */

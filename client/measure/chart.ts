@@ -10,7 +10,7 @@ const RIGHT = 34;
 const TOP = 16;
 const BOTTOM = 52;
 
-export const SERIES_COLOURS = 6;
+const SERIES_COLOURS = 6;
 
 export const escapeHtml = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");

@@ -8,7 +8,7 @@ import { SluiceError } from "../../shared/errors.ts";
 export type Role = "tenant" | "monitor" | "admin";
 
 /** Whoever calls over loopback while there are no tokens, and everyone else then, is this tenant. */
-export const LOCAL_TENANT = "local";
+const LOCAL_TENANT = "local";
 
 export interface Identity {
   /** Who is charged. */

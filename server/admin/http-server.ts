@@ -49,7 +49,7 @@ export interface Upgrade {
 }
 
 /** Paths of WebSockets. */
-export const WATCH_PATH = "/api/watch";
+const WATCH_PATH = "/api/watch";
 
 /** Only the path of an address is looked at. */
 const BASE = "http://server";

@@ -41,7 +41,7 @@ function strandedBytes(device: Device): number {
   return device.freeBytes < device.granularityBytes + device.overheadPerLeaseBytes ? device.freeBytes : 0;
 }
 
-export function sumsOf(device: Device, slices: readonly HeldSlice[]): DeviceSums {
+function sumsOf(device: Device, slices: readonly HeldSlice[]): DeviceSums {
   const stranded = strandedBytes(device);
   const utilization = device.health?.utilization;
   const own = slices.reduce((sum, { lease }) => sum + (lease.activity?.deviceLoad ?? 0) / lease.slices.length, 0);

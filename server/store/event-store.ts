@@ -5,8 +5,8 @@
 import type { Store } from "./store.ts";
 
 /** A busy admin's years; some 50 MiB at most. */
-export const EVENTS_MAX = 100_000;
-export const REFUSALS_MAX = 10_000;
+const EVENTS_MAX = 100_000;
+const REFUSALS_MAX = 10_000;
 
 /** Events that wait at once for a full disk; beyond them the oldest is forgotten. */
 const LATE_MAX = 1_000;

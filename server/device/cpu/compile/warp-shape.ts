@@ -8,7 +8,7 @@ export interface WarpShape {
 }
 
 /** Neighbours along x: in blocks that are one row, or have rows of whole warps. */
-export const ROW: WarpShape = { x: WARP_SIZE, y: 1 };
+const ROW: WarpShape = { x: WARP_SIZE, y: 1 };
 
 /** The shape of all warps of a block; undefined where it is not the same for all, or rows end within a warp. */
 export function warpShapeOf([width, height, depth]: readonly [number, number, number]): WarpShape | undefined {

@@ -8,7 +8,7 @@ import { floatTypes, type Handlers, typeAmong } from "./handler.ts";
 const NORMAL_MIN = 2 ** -126;
 
 /** Number of an operation and of a rounding for the import `exact`. */
-export const exactOperations = { add: 0, mul: 1, fma: 2, div: 3, sqrt: 4 } as const;
+const exactOperations = { add: 0, mul: 1, fma: 2, div: 3, sqrt: 4 } as const;
 export const exactRoundings = { rn: 0, rz: 1, rm: 2, rp: 3 } as const;
 
 export type Rounding = keyof typeof exactRoundings;

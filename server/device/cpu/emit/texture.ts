@@ -26,7 +26,7 @@ const geometries: Readonly<Record<string, Geometry>> = {
   acube: { coordinates: 3, isLayered: true, isCube: true },
 };
 
-export function geometryOf(instruction: Instruction): Geometry {
+function geometryOf(instruction: Instruction): Geometry {
   for (const modifier of instruction.mnemonic.modifiers) {
     const geometry = Object.hasOwn(geometries, modifier) ? geometries[modifier] : undefined;
     if (geometry !== undefined) return geometry;

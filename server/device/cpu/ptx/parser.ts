@@ -17,7 +17,7 @@ import {
 } from "./program.ts";
 
 /** A program's text stays with it; real modules stay far below this. */
-export const PTX_BYTES_MAX = 64 * 1024 * 1024;
+const PTX_BYTES_MAX = 64 * 1024 * 1024;
 
 type Surveyor = (routine: Routine) => Survey;
 

@@ -43,7 +43,7 @@ export const Word = {
 export const WORKERS_MAX = 32;
 
 /** What a fault of Sluice's own leaves for the message. */
-export const FAULT_TEXT_BYTES_MAX = 1024;
+const FAULT_TEXT_BYTES_MAX = 1024;
 
 const WORDS_BYTES = 1024;
 const PARAMS_AT = WORDS_BYTES;

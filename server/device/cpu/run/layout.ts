@@ -17,7 +17,7 @@ export const PAGE_BYTES = 65_536;
 export const MEMORY_BYTES_MAX = 2 ** 32;
 
 /** Variables of all modules of a slice: CUDA programs use kilobytes; untouched memory costs nothing. */
-export const GLOBALS_BYTES = 48 * 1024 * 1024;
+const GLOBALS_BYTES = 48 * 1024 * 1024;
 
 /** Strides past the arena's end up to this length fault rather than hit a global. */
 const GAP_BYTES = 16 * 1024 * 1024;
