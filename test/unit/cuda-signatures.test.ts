@@ -310,16 +310,15 @@ describe.skipIf(!has("nvml.h"))("nvml.h", () => {
       NVML_P2P_CAPS_INDEX_NVLINK: numbers.NVML_P2P_CAPS_NVLINK,
       nvmlEventTypeXidCriticalError: numbers.NVML_EVENT_XID,
     };
-    const reasons = Object.fromEntries(numbers.clockReasons.map(([bit], index) => [names[index]!, bit]));
-    compile(
-      [
-        nvml,
-        equalities("", single),
-        equalities("NVML_ERROR_", results),
-        equalities("nvmlClocksThrottleReason", reasons),
-        ...layouts,
-      ].join("\n"),
-    );
+    // Headers have called them by the one name, then by the other.
+    const reasons = numbers.clockReasons.map(([bit], index) => {
+      const [younger, older] = ["Event", "Throttle"].map((word) => `nvmlClocks${word}Reason${names[index]}`) as [
+        string,
+        string,
+      ];
+      return `#ifdef ${younger}\n${equalities("", { [younger]: bit })}\n#else\n${equalities("", { [older]: bit })}\n#endif`;
+    });
+    compile([nvml, equalities("", single), equalities("NVML_ERROR_", results), ...reasons, ...layouts].join("\n"));
   });
 });
 

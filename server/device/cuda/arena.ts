@@ -33,7 +33,11 @@ export function allocationGranularity(api: CudaApi, device: number): number | un
   return result === CUresult.SUCCESS ? Number(bytes[0]) : undefined;
 }
 
-/** Memory comes in pieces of at least this size and at most this part of the slice: what stays of one that is cut passes through the host. */
+/**
+ * Memory comes in pieces of at least this size and at most this part of the slice: what stays of one that is cut passes through the host. Pieces side by
+ * side are one range to kernels, copies and fills: the programming guide has virtual memory management make contiguous ranges of several allocations,
+ * and allocators of frameworks rely on it at every size. Only questions of where an allocation ends (cuMemGetAddressRange) are answered by the piece; nothing here asks one.
+ */
 const PIECE_BYTES_MIN = 64 * 1024 * 1024;
 const PIECES = 64;
 
