@@ -33,6 +33,12 @@ export interface ShareOptions {
   /** Part of each device's memory, above 0 and at most 1. */
   readonly fraction?: number;
   /**
+   * Part of each device's time that is promised to the lease, at least 0.001 and at most 1, counted in thousandths and rounded down: what it gets at
+   * least when it has work for all of it (the server's policy may also say: at most). Default: no promise, and an equal part of what
+   * is promised to nobody.
+   */
+  readonly compute?: number;
+  /**
    * How long to wait for capacity. Default 0: now or not at all. At most 30 days. Under `sluice run`, where the share is there: how long to wait for
    * a session while other processes have them; default there 35 s (the variable SLUICE_SESSION_WAIT), and 0 for those that the program has itself.
    */
@@ -80,6 +86,7 @@ export const shareOptions = {
   devices: true,
   memory: true,
   fraction: true,
+  compute: true,
   wait: true,
   name: true,
   durationMax: true,
@@ -103,6 +110,7 @@ export const policies = ["pack", "spread", "topology"] as const;
 export type PolicyName = (typeof policies)[number];
 
 const PRIORITY_MAX = 100;
+const COMPUTE_MIN = 0.001;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -126,6 +134,13 @@ export function sizeInBytes(value: Size, what = "memory of a slice"): number {
 export function checkedFraction(value: number): number {
   if (typeof value !== "number" || !(value > 0 && value <= 1)) {
     throw bad(`A fraction of a device is above 0 and at most 1, and [${value}] is not.`);
+  }
+  return value;
+}
+
+export function checkedCompute(value: number): number {
+  if (typeof value !== "number" || !(value >= COMPUTE_MIN && value <= 1)) {
+    throw bad(`A compute share is at least [${COMPUTE_MIN}] and at most 1, and [${value}] is not.`);
   }
   return value;
 }
@@ -173,12 +188,22 @@ function worded<Word extends string>(what: string, words: readonly Word[], value
 
 type Terms = Pick<
   AllocateRequest,
-  "mode" | "policy" | "priority" | "priorityClass" | "filters" | "tolerations" | "avoidedLabels" | "reservationId"
+  | "mode"
+  | "policy"
+  | "priority"
+  | "priorityClass"
+  | "filters"
+  | "tolerations"
+  | "avoidedLabels"
+  | "reservationId"
+  | "compute"
 >;
 
 /** Which devices, and how. */
-function termsOf({ mode, policy, priority = 0, filters, tolerate, avoid, reservation }: ShareOptions): Terms {
+function termsOf(options: ShareOptions): Terms {
+  const { mode, policy, priority = 0, filters, tolerate, avoid, reservation, compute } = options;
   return {
+    ...(compute === undefined ? {} : { compute: checkedCompute(compute) }),
     ...(mode === undefined ? {} : { mode: `SHARING_MODE_${worded("mode", sharingModes, mode)}` }),
     ...(policy === undefined ? {} : { policy: `PLACEMENT_POLICY_${worded("policy", policies, policy)}` }),
     ...priorityFields(priority),

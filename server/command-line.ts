@@ -1,6 +1,7 @@
 /** The options of `sluice serve` as commander reads them, with their help. What they mean is config.ts's. */
 import { Command, Option } from "commander";
 import { policies, type RawOptions } from "./config.ts";
+import { computePolicies } from "./executor/turns.ts";
 import { logLevels } from "./log.ts";
 
 const examples = `
@@ -68,6 +69,12 @@ function serveCommand(): Command {
       "a lease without calls for this long is warned, then ends; 0 for never (default: 0)",
     )
     .option("--idle-notice <duration>", "how long before its end such a lease is warned (default: 1m)")
+    .addOption(
+      new Option(
+        "--compute-policy <policy>",
+        "what a compute share is: guaranteed (at least so much), fixed (never more either), or best-effort (not held) (default: guaranteed)",
+      ).choices(computePolicies),
+    )
     .option("--grace <duration>", "how long running leases may go on after SIGTERM (default: 30s)")
     .option(
       "--orphan-timeout <duration>",

@@ -11,6 +11,7 @@ import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX, SESSION_GRACE_MS } from "../sh
 import { parseDuration, parseSize } from "../shared/units.ts";
 import type { ConnectionBounds } from "./access/connection-limit.ts";
 import { readTls, type TlsConfig, type TlsFiles } from "./access/tls.ts";
+import { type ComputePolicy, computePolicies } from "./executor/turns.ts";
 import { type Labels, parseLabel } from "./inventory.ts";
 import { type LogLevel, logLevels } from "./log.ts";
 import { type PoolOptions, type PoolRequest, PRIORITY_MAX } from "./pool/types.ts";
@@ -49,6 +50,7 @@ export interface Config {
   /** Priorities by their names. */
   readonly priorityClasses: ReadonlyMap<string, number>;
   /** How the queue decides. */
+  readonly computePolicy: ComputePolicy;
   readonly pool: Pick<PoolOptions, (typeof poolOptionNames)[number]>;
   readonly graceMs: number;
   /** How long executors go on without a server. */
@@ -103,6 +105,7 @@ export interface RawOptions {
   "idle-timeout"?: unknown;
   "idle-notice"?: unknown;
   grace?: unknown;
+  "compute-policy"?: unknown;
   "orphan-timeout"?: unknown;
   "session-grace"?: unknown;
   "kernel-timeout"?: unknown;
@@ -139,6 +142,7 @@ const defaults: RawOptions = {
   "preemption-grace": "30s",
   "idle-timeout": "0s",
   "idle-notice": "1m",
+  "compute-policy": "guaranteed",
   grace: "30s",
   // Long enough to upgrade or repair a server by hand; short enough that nobody's memory is held for ever by work that nobody can end.
   "orphan-timeout": "10m",
@@ -188,6 +192,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
     labels: labelsOf(raw.label),
     policy: oneOf("policy", policies, raw.policy),
     priorityClasses: priorityClassesOf(raw["priority-class"]),
+    computePolicy: oneOf("compute-policy", computePolicies, raw["compute-policy"]),
     pool: poolOf(raw),
     graceMs: durationOf("grace", raw.grace),
     orphanTimeoutMs: durationOf("orphan-timeout", raw["orphan-timeout"]),

@@ -35,6 +35,7 @@ import type { DeviceDescription, DeviceHealth } from "./device/device.ts";
 import { Hangups, nextSignal, npmGone, parentGone } from "./ending.ts";
 import { ControlFolders } from "./executor/control-folder.ts";
 import { ExecutorPool } from "./executor/executor-pool.ts";
+import { makeTurnFiles } from "./executor/turn-page.ts";
 import { DeviceMonitor } from "./health/device-monitor.ts";
 import { isHardware, measureDevices, probeDevice } from "./health/device-probe.ts";
 import { takeInventory } from "./inventory.ts";
@@ -175,9 +176,8 @@ class Daemon {
     this.#settings = new Settings(store);
     store.watch((isWritable) => this.#readiness.storeWritable(isWritable));
     const { requireToken, limits, tls } = config;
-    const { requestsPerSecond } = limits;
     this.#access = new Access({
-      ...{ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond, tls },
+      ...{ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond: limits.requestsPerSecond, tls },
       onUnwritten: (event, { message }) =>
         log.error({ ...event, error: message }, "An action is done that cannot be written into the audit log yet"),
     });
@@ -203,6 +203,7 @@ class Daemon {
       reservations: this.#settings,
       clock: systemClock,
       randomBytes,
+      turnFileOf: makeTurnFiles(config.stateDirectory, devices, config.computePolicy),
       resizeSlice: (leaseId, index, bytes) => this.#sessions.resize(leaseId, index, bytes),
       ...{ park: (id: string) => this.#sessions.park(id), unpark: (id: string) => this.#sessions.unpark(id) },
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import { parseDuration, parseFraction, parseSize } from "../../shared/units.ts";
 import {
+  checkedCompute,
   checkedDevices,
   checkedLeases,
   type PolicyName,
@@ -42,6 +43,7 @@ export interface ShareFlags extends SlicesFlags {
   readonly priority?: Priority;
   readonly reservation?: string;
   readonly idleTimeout?: number;
+  readonly compute?: number;
 }
 
 /** A reader of a value whose complaint becomes commander's. */
@@ -138,6 +140,11 @@ export function addShareOptions(command: Command): Command {
       new Option("--processes <count>", "as many shares: for so many CUDA processes at once")
         .argParser(reading((text) => checkedLeases(Number(text))))
         .default(1),
+    )
+    .addOption(
+      new Option("--compute <part>", "part of each device's time, promised, like 0.25 or 25%").argParser(
+        reading((text) => checkedCompute(parseFraction(text))),
+      ),
     )
     .addOption(new Option("--mode <mode>", "how devices are shared (default: dynamic)").choices(sharingModes))
     .addOption(

@@ -24,6 +24,8 @@ export interface BrokerOptions {
   readonly randomBytes: (byteCount: number) => Buffer;
   /** Ends a lease's executor; resolves once it is dead. */
   readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
+  /** The file over which a device's leases take turns. Default: they do not. */
+  readonly turnFileOf?: (deviceId: string) => string;
   /** Gives a slice another size in the lease's executor; resolves once it has, or there is none. */
   readonly resizeSlice: (leaseId: string, index: number, bytes: number) => Promise<void>;
   /** Lets the lease's executor save its memory on the host and give it back; resolves once it has, or there is none. */

@@ -325,10 +325,13 @@ export class Broker implements LeaseDirectory, SessionEvents {
 
   find(leaseId: string): SessionLease {
     const { lease, record } = this.#live(leaseId);
-    const slices = lease.slices.map((slice) => ({
-      description: this.devices.describe(slice.deviceId),
-      arenaBytes: slice.bytes,
-      arenaBase: ARENA_BASE + slice.index * ARENA_STRIDE_BYTES,
+    const { turnFileOf } = this.#options;
+    const slices = lease.slices.map(({ index, deviceId, bytes, compute = 0 }) => ({
+      description: this.devices.describe(deviceId),
+      arenaBytes: bytes,
+      arenaBase: ARENA_BASE + index * ARENA_STRIDE_BYTES,
+      compute,
+      ...(turnFileOf === undefined ? {} : { turnFile: turnFileOf(deviceId) }),
     }));
     const isParked = lease.state === "suspending" || lease.state === "suspended";
     return { id: leaseId, tenant: lease.tenant, key: record.secret, slices, usage: record.usage, isParked };

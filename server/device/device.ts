@@ -85,6 +85,21 @@ export interface CompiledSource {
   readonly log: string;
 }
 
+/**
+ * The lease's turns on a device that it shares with others. Kernels and library calls take them, copies do not. Nothing but fairness depends on it:
+ * work that is done without a turn is right, too.
+ */
+export interface DeviceTurns {
+  /** Whether work has to wait for turns: somebody else is on the device, and somebody was promised a part of its time. */
+  readonly isShared: boolean;
+  /** Whether somebody else waits for the device now. */
+  readonly isWanted: boolean;
+  /** Takes the turn for work that is there; a promise where it has to be waited for, which rejects with CLOSED. */
+  enter(): void | Promise<void>;
+  /** Nothing of the lease is on the device any more since `enter`, and it has used so much of the device's time. */
+  done(usedMs: number): void;
+}
+
 /** What `open` needs to know about the slice. */
 export interface SliceOptions {
   readonly description: DeviceDescription;
@@ -98,6 +113,8 @@ export interface SliceOptions {
    * Does what may hold up the event loop for seconds without being a hang: compiling a program, loading a library. Default: just does it.
    */
   readonly longWork?: <T>(work: () => T) => T;
+  /** Default: the device is the lease's alone, or shared as it comes. */
+  readonly turns?: DeviceTurns | undefined;
   /** Receives what kernels print, in order. */
   readonly onOutput: (text: string) => void;
   /** Hears once when the slice is lost, also when no call is under way; every later call fails with the same error. */

@@ -22,6 +22,10 @@ export interface SliceAssignment {
   readonly arenaBytes: number;
   /** ARENA_BASE + index * ARENA_STRIDE_BYTES. */
   readonly arenaBase: number;
+  /** Thousandths of the device's time that are promised. Default: none. */
+  readonly compute?: number;
+  /** The file over which the device's leases take turns. Default: they do not. */
+  readonly turnFile?: string;
 }
 
 /**

@@ -16,10 +16,12 @@ import {
   type SliceAssignment,
   type ToExecutor,
 } from "./control-messages.ts";
+import { LeaseTurns } from "./device-turns.ts";
 import { loadDriver } from "./drivers.ts";
 import { Parking, type Work } from "./parking.ts";
 import { Session } from "./session.ts";
 import { openSettled } from "./settling.ts";
+import { TurnPage } from "./turn-page.ts";
 import { UsageCounter } from "./usage.ts";
 import { Watchdog } from "./watchdog.ts";
 import { Workspace } from "./workspace.ts";
@@ -68,6 +70,8 @@ export class Executor {
   #isLast = false;
   /** A driver that never answers ends this process; one that takes long does not silence it. */
   #watchdog: Watchdog | undefined;
+  /** By their files. */
+  readonly #pages = new Map<string, TurnPage>();
   /** Settles at its end. */
   #rehearsal: Promise<void> | undefined;
 
@@ -281,7 +285,8 @@ export class Executor {
       this.#watchdog ??= new Watchdog({ callMsMax: 0 });
       return this.#watchdog.allow({ workMsMax: LOADING_MS_MAX, sign: session?.lifeSign(), work });
     };
-    const once = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, onOutput, longWork });
+    const turns = this.#turnsOn(assignment);
+    const once = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, turns, onOutput, longWork });
     const open = () => (isHardware ? openSettled(once) : once());
     const device = await (this.#watchdog?.allow({ workMsMax: OPENING_MS_MAX, sign: session?.lifeSign(), work: open }) ??
       open());
@@ -290,6 +295,24 @@ export class Executor {
       this.#warn(`The arena on [${description.id}] is not where it was wanted [${wanted}], but at [${is}].`);
     }
     return device;
+  }
+
+  /** Undefined where there is nothing to share: a null device has no time. */
+  #turnsOn({ description, arenaBase, compute = 0, turnFile }: SliceAssignment): LeaseTurns | undefined {
+    if (turnFile === undefined || description.kind === "null") return undefined;
+    const free = `The lease's work on [${description.id}] is not held to its share`;
+    try {
+      const page = this.#pages.get(turnFile) ?? new TurnPage(turnFile);
+      this.#pages.set(turnFile, page);
+      const slice = `${this.#assignment?.leaseId} ${arenaBase}`;
+      const onFull = (): void => this.#warn(`${free}: as many leases as can take turns do.`);
+      const turns = new LeaseTurns({ page, slice, compute, onFull });
+      this.#current?.work.turns.push(turns);
+      return turns;
+    } catch (error) {
+      this.#warn(`${free} [${toSluiceError(error).message}].`);
+      return undefined;
+    }
   }
 
   async #end(reason: SluiceError): Promise<void> {

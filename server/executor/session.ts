@@ -325,13 +325,8 @@ export class Session {
 
   /** When the client heard what it asked, if it has just heard, and nothing is left to do here but to hear what it does next. */
   #awaitingSince(): number | undefined {
-    const isAwaiting =
-      this.#waitsBehindAnswers &&
-      this.#answeredAt > 0 &&
-      this.#heldUp === undefined &&
-      !this.#over &&
-      this.#outgoing.isIdle;
-    return isAwaiting ? this.#answeredAt : undefined;
+    const isIdle = this.#heldUp === undefined && !this.#over && this.#outgoing.isIdle && !this.#work.hasTurn;
+    return isIdle && this.#waitsBehindAnswers && this.#answeredAt > 0 ? this.#answeredAt : undefined;
   }
 
   /** Acknowledgements that lie behind calls which wait for them count at once; where they lie too far behind, there is no waiting. */
@@ -376,6 +371,7 @@ export class Session {
     } catch (error) {
       this.refuse(toSluiceError(error));
     }
+    if (this.#heldUp !== "device") this.#work.rest();
     this.#count();
   }
 

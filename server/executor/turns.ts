@@ -14,7 +14,7 @@ const Policy = { BEST_EFFORT: 0, GUARANTEED: 1, FIXED: 2 } as const;
 export const TURN_SLOTS = 255;
 
 /** Device time after which another's turn may come. */
-export const TURN_MS = 2;
+export const TURN_MS = 4;
 /** A lease whose client comes back with new work so soon keeps the turn meanwhile. */
 const RETURN_MS = 0.3;
 /** A holder that has not been heard of for so long has been stopped: others go on without it. */

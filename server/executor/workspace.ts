@@ -9,6 +9,7 @@ import { formatSize } from "../../shared/units.ts";
 import type { DeviceEvent, DeviceImage, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { SliceAssignment } from "./control-messages.ts";
+import type { LeaseTurns } from "./device-turns.ts";
 import { HandleTable } from "./handle-table.ts";
 import { ImageTable } from "./image-table.ts";
 import { RangeMap } from "./range-map.ts";
@@ -89,6 +90,8 @@ export class Workspace {
   readonly staged = { toDevice: NO_BYTES, fromDevice: NO_BYTES };
   /** The last copy there that a device took its time for. */
   stagedCopy: Promise<void> | undefined;
+  /** Of devices that are shared by turns. */
+  readonly turns: LeaseTurns[] = [];
   readonly #isLocal: boolean;
   #staging: StagingFile | undefined;
   /** Set by `close` when a device is broken beyond what this process can mend. */
@@ -247,6 +250,8 @@ export class Workspace {
    * comes before `unpark`. Throws as `releaseSlices`.
    */
   async park(folder: string): Promise<number> {
+    // Its part of the devices' time is others' meanwhile.
+    for (const turns of this.turns) turns.leave();
     const slices = this.openSlices;
     if (slices.length === 0) return 0;
     await this.#move(async (signal) => {
@@ -286,6 +291,16 @@ export class Workspace {
     return sum;
   }
 
+  /** Whether somebody has to look now and then at work that has taken a turn. */
+  get hasTurn(): boolean {
+    return this.turns.some(({ isIn }) => isIn);
+  }
+
+  /** The session has nothing more to do for now: whoever waits for a device may have it. */
+  rest(): void {
+    for (const turns of this.turns) turns.rest();
+  }
+
   /** Ends all work of the session and gives its memory back. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -294,6 +309,8 @@ export class Workspace {
     await this.#saved?.close();
     const open = this.openSlices;
     this.#slices.fill(undefined);
+    // A call that waits for its turn ends with it.
+    for (const turns of this.turns) turns.close();
     await Promise.all([...open.map((slice) => slice.device.close()), this.cache?.settled()]);
     // A copy whose session was cut off may still be under way in it.
     const closeStaging = (): void => this.#staging?.close();

@@ -47,6 +47,7 @@ test("without options the server lends what the machine has to this machine alon
     logLevel: "info",
     spareExecutors: 1,
     ledgerKeptMs: 400 * 86_400_000,
+    computePolicy: "guaranteed",
     cache: { bytesMax: 4 * 1024 ** 3, shared: false },
     tls: undefined,
     tlsFiles: { cert: undefined, key: undefined, ca: undefined, mutual: false },

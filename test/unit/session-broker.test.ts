@@ -276,8 +276,8 @@ test("what a session may work with is exactly what was granted", () => {
   const { lease } = ask(wish(8, { count: 2 }));
   broker.attached(lease!.id, "127.0.0.1:1", "begun");
   expect(broker.find(lease!.id).slices).toEqual([
-    { description: devices[0], arenaBytes: 8 * MiB, arenaBase: 0x6000_0000_0000 },
-    { description: devices[1], arenaBytes: 8 * MiB, arenaBase: 0x6100_0000_0000 },
+    { description: devices[0], arenaBytes: 8 * MiB, arenaBase: 0x6000_0000_0000, compute: 0 },
+    { description: devices[1], arenaBytes: 8 * MiB, arenaBase: 0x6100_0000_0000, compute: 0 },
   ]);
   expect(broker.leases()[0]).toMatchObject({ attached: true });
   expect(broker.clientAddress(lease!.id)).toBe("127.0.0.1:1");

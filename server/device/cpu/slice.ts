@@ -43,6 +43,11 @@ const LARGE_IMAGE_BYTES = 256 * 1024;
 const MEETING_PLACE_BYTES = 256;
 const CHUNKS_MAX = 2 ** 30;
 
+/** A launch with all that its kernels launch: the time that they have run together, which has one bound. */
+interface LaunchSpan {
+  usedMs: number;
+}
+
 /** What the workers need to know of a launch beside its kernel. */
 type Work = Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params" | "cooperative">;
 
@@ -180,14 +185,14 @@ export class CpuSlice implements DeviceSlice {
     const module = own(options.module);
     const kernel = this.#kernel(module, options.kernel, options.block);
     checkLaunch(kernel.compiled, options, this.#layout.workers);
-    const started = performance.now();
-    const running = this.#run(kernel, options, started);
+    const span = { usedMs: 0 };
+    const running = this.#run(kernel, options, span);
     if (module.launches === undefined) return running;
-    return Promise.resolve(running).then(() => this.#runLaunched(module, started));
+    return Promise.resolve(running).then(() => this.#runLaunched(module, span));
   }
 
   /** Runs what a kernel has launched, and what that launches: each with all of its own before the next, which is one launch to whoever waits. */
-  async #runLaunched(module: CpuModule, started: number): Promise<void> {
+  async #runLaunched(module: CpuModule, span: LaunchSpan): Promise<void> {
     const { listAt, kernels } = module.launches!;
     const { words } = this.#control;
     const heap = { offset: words[Word.HEAP]! >>> 0, byteCount: words[Word.HEAP_BYTES]! >>> 0 };
@@ -209,7 +214,7 @@ export class CpuSlice implements DeviceSlice {
         const options = { module, kernel: number, grid, block, sharedBytes, params, stream: undefined };
         checkLaunch(kernel.compiled, options, this.#layout.workers);
         new Heap(this.#bytes.buffer, heap).free(record.offset - heap.offset);
-        await this.#run(kernel, options, started);
+        await this.#run(kernel, options, span);
       }
     } catch (error) {
       if (error instanceof HeapFault)
@@ -235,17 +240,26 @@ export class CpuSlice implements DeviceSlice {
     return this.#run(this.#products.kernel(product.type), launch);
   }
 
-  /** `started`: when the launch began that this one is a part of. */
-  #run(kernel: LoadedKernel, options: Work, started = performance.now()): void | Promise<void> {
+  /** Runs a kernel, alone or in a span of others, when it is the lease's turn. */
+  #run(kernel: LoadedKernel, options: Work, span: LaunchSpan = { usedMs: 0 }): void | Promise<void> {
     kernel.id ??= this.#deliver(kernel);
+    const turn = this.#options.turns?.enter();
+    if (turn === undefined) return this.#runNow(kernel, options, span);
+    return turn.then(() => this.#runNow(kernel, options, span));
+  }
+
+  #runNow(kernel: LoadedKernel, options: Work, span: LaunchSpan): void | Promise<void> {
     const workers = this.#describe(kernel, options);
     const before = performance.now();
     const finish = (outcome: Outcome): void | Promise<void> => {
-      this.#deviceTimeMs += performance.now() - before;
+      const usedMs = performance.now() - before;
+      this.#options.turns?.done(usedMs);
+      this.#deviceTimeMs += usedMs;
+      span.usedMs += usedMs;
       return this.#finish(outcome, kernel);
     };
     const limit = this.#options.kernelTimeoutMs;
-    const outcome = this.#pool.run(workers, limit === 0 ? 0 : Math.max(1, limit - (before - started)));
+    const outcome = this.#pool.run(workers, limit === 0 ? 0 : Math.max(1, limit - span.usedMs));
     return typeof outcome === "string" ? finish(outcome) : outcome.then(finish);
   }
 

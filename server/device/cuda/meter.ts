@@ -19,17 +19,21 @@ const WATCH_MS_MAX = 1000;
 export class Meter {
   readonly #context: CudaContext;
   readonly #kernelTimeoutMs: number;
+  readonly #separates: boolean;
   readonly #streams = new Set<CudaStream>();
   readonly #free: Span[] = [];
   /** All of them, whatever becomes of their spans. */
   readonly #events: number[] = [];
   #totalMs = 0;
+  #kernelMs = 0;
   #ended = false;
   #closing: NodeJS.Immediate | undefined;
   readonly #watch: NodeJS.Timeout | undefined;
 
-  constructor(context: CudaContext, options: { kernelTimeoutMs: number }) {
+  /** `separates`: kernels share no span with copies, so that they are counted alone. */
+  constructor(context: CudaContext, options: { kernelTimeoutMs: number; separates: boolean }) {
     this.#context = context;
+    this.#separates = options.separates;
     this.#kernelTimeoutMs = options.kernelTimeoutMs;
     if (options.kernelTimeoutMs > 0) {
       const period = Math.min(WATCH_MS_MAX, Math.max(WATCH_MS_MIN, options.kernelTimeoutMs / 8));
@@ -38,12 +42,15 @@ export class Meter {
   }
 
   /** To be called before each piece of work in a stream. */
-  work(stream: CudaStream): void {
-    if (stream.open === undefined || stream.open.count >= stream.workPerSpan) this.#begin(stream);
+  work(stream: CudaStream, kind: "kernel" | "copy"): void {
+    const isKernel = kind === "kernel";
+    const { open } = stream;
+    const isOther = this.#separates && open !== undefined && open.isKernel !== isKernel;
+    if (open === undefined || isOther || open.count >= stream.workPerSpan) this.#begin(stream, isKernel);
     if (stream.open !== undefined) stream.open.count++;
   }
 
-  #begin(stream: CudaStream): void {
+  #begin(stream: CudaStream, isKernel: boolean): void {
     this.#reap(stream);
     const span = this.#take();
     if (span === undefined) return;
@@ -51,6 +58,7 @@ export class Meter {
     this.#context.check(this.#context.api.cuEventRecord(span.start, stream.handle), "record an event");
     span.startedAtMs = undefined;
     span.count = 0;
+    span.isKernel = isKernel;
     stream.open = span;
     this.#streams.add(stream);
     this.#closing ??= setImmediate(() => this.#closeAll());
@@ -69,6 +77,12 @@ export class Meter {
   totalMs(): number {
     this.#closeAll();
     return this.#totalMs;
+  }
+
+  /** The part of it in which kernels and library calls ran, where they are counted alone. */
+  kernelMs(): number {
+    this.#closeAll();
+    return this.#kernelMs;
   }
 
   /** Forgets a stream that ends; all its work must be done. */
@@ -97,7 +111,7 @@ export class Meter {
     if (this.#free.length === 0) for (const stream of this.#streams) this.#reap(stream);
     const span = this.#free.pop();
     if (span !== undefined || this.#events.length >= 2 * SPANS_MAX) return span;
-    return { start: this.#createEvent(), end: this.#createEvent(), count: 0, startedAtMs: undefined };
+    return { start: this.#createEvent(), end: this.#createEvent(), count: 0, isKernel: false, startedAtMs: undefined };
   }
 
   #createEvent(): number {
@@ -163,6 +177,7 @@ export class Meter {
       const milliseconds = new Float32Array(1);
       this.#context.check(api.cuEventElapsedTime(milliseconds, span.start, span.end), "measure time");
       this.#totalMs += milliseconds[0]!;
+      if (span.isKernel) this.#kernelMs += milliseconds[0]!;
       stream.workPerSpan = milliseconds[0]! > SLOW_WORK_MS * span.count ? 1 : WORK_PER_SPAN_MAX;
       stream.pending.shift();
       this.#free.push(span);

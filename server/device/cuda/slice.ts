@@ -18,6 +18,7 @@ import type {
   SliceOptions,
 } from "../device.ts";
 import type { SurfaceOptions, TextureOptions } from "../texel.ts";
+import { Admission } from "./admission.ts";
 import { CudaArena } from "./arena.ts";
 import { readAttributes } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
@@ -50,6 +51,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #arena: CudaArena;
   readonly #staging: Staging;
   readonly #meter: Meter;
+  readonly #admission: Admission | undefined;
   readonly #launcher: Launcher;
   readonly #mirrors: Mirrors;
   readonly #textures: CudaTextures;
@@ -104,7 +106,10 @@ export class CudaSlice implements DeviceSlice {
       this.#arena.release();
       throw error;
     }
-    this.#meter = new Meter(context, { kernelTimeoutMs: options.kernelTimeoutMs });
+    const { turns, kernelTimeoutMs } = options;
+    this.#meter = new Meter(context, { kernelTimeoutMs, separates: turns !== undefined });
+    const isIdle = (): boolean => this.#isIdle();
+    this.#admission = turns && new Admission({ turns, meter: this.#meter, isIdle });
   }
 
   /** Opens a slice with zeroed memory on the driver's device `device`. Takes a few hundred milliseconds where the context is the process's first. */
@@ -143,10 +148,14 @@ export class CudaSlice implements DeviceSlice {
   /** Kernels and copies run behind their calls; a slice that is lost does nothing that anybody waits for. */
   isBusy(): boolean {
     try {
-      return [this.#defaultStream, ...this.#streams, ...this.#ending].some((stream) => !this.queryStream(stream));
+      return !this.#isIdle();
     } catch {
       return false;
     }
+  }
+
+  #isIdle(): boolean {
+    return [this.#defaultStream, ...this.#streams, ...this.#ending].every((stream) => this.queryStream(stream));
   }
 
   /** Behind all work; what comes new is zero. */
@@ -315,19 +324,31 @@ export class CudaSlice implements DeviceSlice {
     this.#outside.give((module as CudaModule).outsideBytes);
   }
 
-  launch(options: LaunchOptions): void {
-    const on = this.#work(options.stream);
+  launch(options: LaunchOptions): void | Promise<void> {
+    const turn = this.#admission?.admit();
+    if (turn !== undefined) return turn.then(() => this.#launch(options));
+    this.#launch(options);
+  }
+
+  #launch(options: LaunchOptions): void {
+    const on = this.#work(options.stream, "kernel");
     this.#launcher.launch(options, on);
     if (!this.#mirrors.isEmpty) this.#mirrors.launched(on);
   }
 
-  multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
+  multiply(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void> {
+    const turn = this.#admission?.admit();
+    if (turn !== undefined) return turn.then(() => this.#multiply(product, stream));
+    this.#multiply(product, stream);
+  }
+
+  #multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
     const { driverVersion } = this.attributes;
     const longWork = this.#longWork;
     this.#multiplier ??= longWork(
       () => new Multiplier(this.#context, { driverVersion, outside: this.#outside, longWork }),
     );
-    this.#multiplier.multiply(product, this.#work(stream));
+    this.#multiplier.multiply(product, this.#work(stream, "kernel"));
   }
 
   freed(address: number, byteCount: number): void {
@@ -505,10 +526,10 @@ export class CudaSlice implements DeviceSlice {
   }
 
   /** The stream to queue work in; enters the context and lets the meter know. */
-  #work(stream: DeviceStream | undefined): CudaStream {
+  #work(stream: DeviceStream | undefined, kind: "kernel" | "copy" = "copy"): CudaStream {
     this.#context.enter();
     const on = this.#stream(stream);
-    this.#meter.work(on);
+    this.#meter.work(on, kind);
     return on;
   }
 

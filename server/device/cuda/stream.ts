@@ -7,6 +7,8 @@ export interface Span {
   readonly end: number;
   /** Pieces of work in it. */
   count: number;
+  /** Whether they are kernels. */
+  isKernel: boolean;
   /** Time at which the start was first seen to be reached; undefined before. */
   startedAtMs: number | undefined;
 }

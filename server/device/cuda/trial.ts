@@ -59,7 +59,7 @@ export async function tryKernel(slice: CudaSlice, deviceId: string): Promise<voi
   const params = new DataView(new ArrayBuffer(module.kernels[0]!.paramBytes));
   params.setBigUint64(0, BigInt(slice.arenaBase), true);
   const shape = { grid: [1, 1, 1], block: [THREADS, 1, 1], sharedBytes: 0 } as const;
-  slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(params.buffer), stream: undefined });
+  await slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(params.buffer), stream: undefined });
   const numbers = new Uint32Array(THREADS);
   await slice.read(slice.arenaBase, new Uint8Array(numbers.buffer), undefined);
   if (numbers.every((number, thread) => number === 3 * thread + 1)) return;

@@ -1,0 +1,36 @@
+/** Compute shares on a CUDA device over the stand-in, whose kernels take the time that they are told, whatever the machine does. */
+import { join } from "node:path";
+import { connect } from "sluice";
+import { describe, expect, it } from "vitest";
+import { BusyClient, partsOf } from "../support/busy-clients.ts";
+import { startServer } from "../support/server.ts";
+import { knownKernels } from "./kernels.ts";
+import { standin, standinMissing } from "./standin.ts";
+
+const env = {
+  SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+  SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+};
+
+describe.skipIf(standinMissing !== undefined)("leases on a CUDA device", () => {
+  it.each([
+    [0.2, 0.8],
+    [0.5, 0.5],
+    [0.1, 0.9],
+  ])("get the parts of its time that they were promised (%s, %s)", async (...parts) => {
+    await using server = await startServer({ args: ["--device", "cuda:0"], env });
+    await using pool = await connect({ server: server.grpc, lease: "" });
+    const leases = await Promise.all(parts.map((compute) => pool.allocate({ memory: "16MiB", compute })));
+    const clients = await Promise.all(
+      leases.map(async (lease) => {
+        const kernel = (await lease.devices[0].load(knownKernels)).kernel("pause_for");
+        return new BusyClient({ lease, kernel, args: [2_000], batch: 4 });
+      }),
+    );
+    await partsOf(clients, 100);
+    const got = await partsOf(clients, 800);
+    await Promise.all(clients.map((client) => client.stop()));
+    for (const [index, part] of got.entries()) expect(Math.abs(part - parts[index]!)).toBeLessThan(0.1);
+    await Promise.all(leases.map((lease) => lease.release()));
+  });
+});

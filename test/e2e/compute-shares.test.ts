@@ -1,0 +1,130 @@
+/**
+ * Compute shares from end to end, on a cpu device: clients that always have work ask for parts of its time. What each gets is compared with what
+ * the others get in the same time, and generously: how fast the machine is, and who else uses it, is nobody's promise.
+ */
+import { connect, type Kernel, type Lease, type Pool } from "sluice";
+import { afterEach, describe, expect, it } from "vitest";
+import { BusyClient, partsOf } from "../support/busy-clients.ts";
+import { executorsOf } from "../support/processes.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+
+/** A kernel that counts to `n` in each thread. */
+const spinning = `.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry spin(.param .u32 n)
+{
+	.reg .u32 %r<4>;
+	.reg .pred %p;
+	ld.param.u32 %r1, [n];
+	mov.u32 %r2, 0;
+AGAIN:
+	add.u32 %r2, %r2, 1;
+	mul.lo.u32 %r3, %r2, %r2;
+	setp.lt.u32 %p, %r2, %r1;
+	@%p bra AGAIN;
+	ret;
+}
+`;
+/** A quarter of a millisecond or more. */
+const ROUNDS = 20_000;
+const KERNELS = 3_000;
+
+let server: TestServer;
+let pool: Pool;
+const leases: Lease[] = [];
+const clients: BusyClient[] = [];
+
+async function start(policy: string): Promise<void> {
+  server = await startServer({
+    args: ["--device", "cpu:1x1GiB", "--compute-policy", policy, "--kernel-timeout", "1m"],
+  });
+  pool = await connect({ server: server.grpc, lease: "" });
+}
+
+async function spinOn(compute?: number): Promise<{ lease: Lease; kernel: Kernel }> {
+  const lease = await pool.allocate({ memory: "16MiB", ...(compute === undefined ? {} : { compute }) });
+  leases.push(lease);
+  return { lease, kernel: (await lease.devices[0].load(spinning)).kernel("spin") };
+}
+
+/** One that works from now on. */
+async function busy(compute?: number): Promise<BusyClient> {
+  const { lease, kernel } = await spinOn(compute);
+  const client = new BusyClient({ lease, kernel, args: [ROUNDS], grid: 4, batch: 20 });
+  clients.push(client);
+  return client;
+}
+
+afterEach(async () => {
+  await Promise.allSettled(clients.splice(0).map((client) => client.stop()));
+  if (leases.length > 0) {
+    await Promise.allSettled(leases.splice(0).map((lease) => lease.release()));
+    await pool.close();
+  }
+  await server.stop();
+});
+
+describe("leases that were promised parts of a device's time", () => {
+  it("get them, whoever came first, and also after the server's death", async () => {
+    await start("guaranteed");
+    await busy(0.9);
+    await busy(0.1);
+    await partsOf(clients, KERNELS);
+    const [most, least] = await partsOf(clients, KERNELS);
+    expect(most).toBeGreaterThan(0.7);
+    expect(least).toBeGreaterThan(0.02);
+    server.kill("SIGKILL");
+    await server.exited;
+    expect((await partsOf(clients, KERNELS))[0]).toBeGreaterThan(0.7);
+    // They end with their executors, and nobody is there to be told.
+    await Promise.all(clients.splice(0).map((client) => client.stop()));
+    leases.length = 0;
+    void pool.close();
+  });
+
+  it("are told by the pool, by who waits why, and are given back", async () => {
+    await start("guaranteed");
+    const { lease } = await spinOn(0.75);
+    expect(lease.info.slices[0]).toMatchObject({ compute: 0.75 });
+    expect((await pool.devices())[0]).toMatchObject({ freeCompute: 0.25 });
+    const refused = pool.allocate({ memory: "16MiB", compute: 0.3 });
+    await expect(refused).rejects.toMatchObject({
+      code: "NO_CAPACITY",
+      details: { reasons: [expect.objectContaining({ code: "NOT_ENOUGH_COMPUTE" })] },
+    });
+    await expect(pool.allocate({ memory: "16MiB", compute: 1.5 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await lease.release();
+    expect((await pool.devices())[0]).toMatchObject({ freeCompute: 1 });
+  });
+});
+
+it("an executor that is killed while it has the turn loses it", async () => {
+  await start("guaranteed");
+  const long = await spinOn(0.5);
+  const other = await busy(0.5);
+  await partsOf([other], 100);
+  long.kernel.launch({ grid: 1, block: 1 }, [2 ** 32 - 1]);
+  const failed = expect(long.lease.devices[0].synchronize()).rejects.toThrow();
+  // It has the turn once the other comes no further.
+  for (let before = -1; other.done !== before; ) {
+    before = other.done;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  const { pid } = executorsOf(server.state).find(({ leaseId }) => leaseId === long.lease.id)!;
+  process.kill(pid, "SIGKILL");
+  await partsOf([other], 100);
+  await failed;
+});
+
+it("a lease of a fixed part gets no more while the device idles", async () => {
+  await start("fixed");
+  const whole = await busy(0.6);
+  await partsOf([whole], 100);
+  const before = (await pool.leases()).leases[0]!.usage!.deviceMs;
+  const startedAt = performance.now();
+  await partsOf([whole], KERNELS);
+  const used = (await pool.leases()).leases[0]!.usage!.deviceMs - before;
+  // The server hears of it every second.
+  expect(used).toBeLessThan(0.6 * (performance.now() - startedAt) + 700);
+});
