@@ -17,6 +17,7 @@ import { latencyCase } from "./cases/latency.ts";
 import { leasesCase } from "./cases/leases.ts";
 import { messagesCase } from "./cases/messages.ts";
 import { poolCase } from "./cases/pool.ts";
+import { suspensionCase } from "./cases/suspension.ts";
 import { throughputCase } from "./cases/throughput.ts";
 import { trainingCase } from "./cases/training.ts";
 import { transportsCase } from "./cases/transports.ts";
@@ -34,6 +35,7 @@ const cases: readonly BenchCase[] = [
   trainingCase,
   messagesCase,
   leasesCase,
+  suspensionCase,
   poolCase,
   cpuCase,
   interposerCase,
