@@ -101,6 +101,13 @@ test("a byte that changes, a file that is cut, and pieces that change places are
   await file.close();
 });
 
+test("a file that cannot be read now is told from one that is spoiled", async () => {
+  await add(0, patterned(PIECE_BYTES_MAX));
+  await saved.written();
+  await saved.close();
+  await expect(saved.read(saved.pieces[0]!)).rejects.toMatchObject({ code: "STORE_FAILED" });
+});
+
 test("a folder that cannot be made or written to is told", async () => {
   const path = join(folder, "file");
   writeFileSync(path, "");
