@@ -60,6 +60,9 @@ interface Places {
   readonly caches: string;
 }
 
+/** What a slice of a GPU has less of than the GPU, and says so: a program that asks for it ends otherwise, which is known. */
+const refusals = [/kernels can allocate \[\d+\] bytes by themselves on this device/];
+
 /** A program's own outcome, and that on a borrowed slice. */
 async function compare(program: string, places: Places): Promise<{ ok?: boolean; note?: string }> {
   const alone = await run(program, [], { env: { LD_LIBRARY_PATH: places.library }, limitMs: RUN_MS_MAX });
@@ -67,6 +70,8 @@ async function compare(program: string, places: Places): Promise<{ ok?: boolean;
   if (borrowed.code === alone.code && borrowed.stdout === alone.stdout) {
     return alone.code === "0" ? { ok: true } : { note: `both end with ${alone.code}: ${words(alone.stderr)}` };
   }
+  const refusal = refusals.map((known) => known.exec(borrowed.stderr)?.[0]).find((text) => text !== undefined);
+  if (refusal !== undefined) return { note: `a borrowed one is refused: ${refusal}` };
   const said = ({ code, stdout, stderr }: Outcome): string => `${code} [${words(stdout + stderr)}]`;
   return { ok: false, note: `borrowed ${said(borrowed)}, alone ${said(alone)}` };
 }
