@@ -39,7 +39,8 @@ function countCases(rows: readonly Row[]): Row[] {
   const count = (row: Row): number =>
     rows.filter((other) => other.isCase === true && keyOf(other) === keyOf(row)).length;
   return rows.flatMap((row) => {
-    if (row.isCase !== true) return [row];
+    // One that is neither good nor bad says why.
+    if (row.isCase !== true || row.ok === undefined) return [row];
     const before = counts.get(keyOf(row)) ?? 0;
     counts.set(keyOf(row), before + 1);
     if (row.ok === true) {
