@@ -7,6 +7,7 @@ import type { OpName } from "../wasm/opcodes.ts";
 import { pushIndex } from "./address.ts";
 import type { Handlers } from "./handler.ts";
 import { arriveWhenCopied } from "./mbarrier.ts";
+import { bitsType, isOrdered, isWhole, loadWhole, storeWhole } from "./whole-access.ts";
 
 /** Cache and coherence hints change nothing here; orders and scopes are met by WebAssembly's atomics being sequential. */
 const hints =
@@ -44,15 +45,6 @@ const atomicStores: Record<number, OpName> = {
   8: "i64.atomic.store",
 };
 
-/** Whether other workers must see the access in order. Shared, local and parameter memory belong to one worker. */
-function isOrdered({ mnemonic }: Instruction, { space }: MemoryAccess): boolean {
-  if (space !== "global" && space !== undefined) return false;
-  return ["volatile", "acquire", "release", "relaxed", "mmio"].some((order) => mnemonic.modifiers.has(order));
-}
-
-const bitsBySize: Record<number, PtxType> = { 1: "b8", 2: "b16", 4: "b32", 8: "b64" };
-const bitsType = (type: PtxType): PtxType => bitsBySize[typeBytes[type]]!;
-
 function load(emitter: Emitter, instruction: Instruction): void {
   const access = memoryAccess(instruction);
   const { code } = emitter;
@@ -61,6 +53,10 @@ function load(emitter: Emitter, instruction: Instruction): void {
   let constant = pushIndex(emitter, access.operand, { ...access, at: instruction, group });
   const index = emitter.scratch("i32", "index");
   if (targets.length > 1) code.set(index);
+  if (isWhole(instruction, access)) {
+    loadWhole(emitter, { instruction, access, operands: targets, index, constant });
+    return;
+  }
   for (const target of targets) {
     if (targets.length > 1) code.get(index);
     loadElement(emitter, target, { access, constant, instruction });
@@ -102,6 +98,10 @@ export function store(emitter: Emitter, instruction: Instruction): void {
   let constant = pushIndex(emitter, access.operand, { ...access, at: instruction, group });
   const index = emitter.scratch("i32", "index");
   if (sources.length > 1) code.set(index);
+  if (isWhole(instruction, access)) {
+    storeWhole(emitter, { instruction, access, operands: sources, index, constant });
+    return;
+  }
   for (const source of sources) {
     if (sources.length > 1) code.get(index);
     let type = ordered ? bitsType(access.type) : access.type;

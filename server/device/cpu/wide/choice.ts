@@ -25,6 +25,10 @@ const known = new Set(
 /** Modifiers that order accesses, or carry from one instruction to the next. */
 const unknown = ["volatile", "acquire", "release", "relaxed", "mmio", "cc"];
 
+/** Modifiers of accesses by which threads watch others, and of vectors: the two together must be moved whole (emit/whole-access.ts). */
+const uncached = ["cg", "cv", "wt"];
+const vectors = ["v2", "v4", "v8"];
+
 /** Compiling twice takes longer: kernels beyond this stay as they are. */
 const INSTRUCTIONS_MAX = 4000;
 
@@ -66,6 +70,8 @@ const asksForThread = ({ operands }: Instruction): boolean =>
 function isKnown(instruction: Instruction, { unit, shapes, mayRepeat }: ChoiceOptions): boolean {
   const { mnemonic, operands } = instruction;
   if (!known.has(mnemonic.base) || unknown.some((name) => mnemonic.modifiers.has(name))) return false;
+  const hasOne = (names: readonly string[]) => names.some((name) => mnemonic.modifiers.has(name));
+  if (hasOne(uncached) && hasOne(vectors)) return false;
   if (["ld", "st", "atom", "red"].includes(mnemonic.base)) {
     const operand = operands.find(({ kind }) => kind === "memory");
     const base = operand?.kind === "memory" ? operand.base : undefined;
