@@ -13,7 +13,7 @@ import type { WatchPoolRequest__Output } from "../../proto/generated/sluice/v1/W
 import type { WatchPoolResponse } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/limits.ts";
-import { actFor, identityOf } from "../access/guard.ts";
+import { actFor, auditAdmin, identityOf } from "../access/guard.ts";
 import type { Visibility } from "../access/visibility.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Broker } from "./broker.ts";
@@ -95,6 +95,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     }),
     Suspend: unary(options, async ({ leaseId, secret, message }, call) => {
       actFor(call, options.broker.ownerOf(leaseId));
+      auditAdmin(call);
       const { role, tenant } = identityOf(call);
       const byAdmin = role === "admin";
       const why =
@@ -104,6 +105,7 @@ export function poolService(options: PoolServiceOptions): PoolServiceHandlers {
     }),
     Resume: unary(options, ({ leaseId, secret }, call) => {
       actFor(call, options.broker.ownerOf(leaseId));
+      auditAdmin(call);
       const place = options.broker.suspensions.resume(leaseId, secret, identityOf(call).role === "admin");
       return { position: place?.position ?? 0, reasons: reasonMessages(place?.reasons ?? []) };
     }),

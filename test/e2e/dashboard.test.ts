@@ -101,6 +101,29 @@ describe.skipIf(chromiumPath === undefined)(
       control.close();
     });
 
+    test("a lease is suspended with a reason, its room is free, and it is resumed", async () => {
+      await using server = await startServer({ args: ["--device", "null:1x16GiB"] });
+      const control = new RawControl(server.grpc);
+      const job = await startJob({ control, data: server.data }, { name: "steps-aside", memoryBytes: 12 * GiB });
+      const page = await open(server, `/#/leases/${job.lease.id}`);
+      await page.getByRole("button", { name: "Suspend steps-aside" }).click();
+      await page.getByLabel(/^Reason/).fill("lunch");
+      await page.getByRole("button", { name: "Suspend", exact: true }).click();
+      await page.locator(".facts dd", { hasText: "lunch" }).waitFor();
+      expect(await page.locator(".facts").innerText()).toContain("when somebody resumes it");
+      await page.getByRole("link", { name: /^Pool/ }).click();
+      await page.locator("[data-device='null:0'] .device-free", { hasText: "16 GiB free of 16 GiB" }).waitFor();
+      await page.getByRole("link", { name: /^Leases/ }).click();
+      const row = page.locator(`[data-row='${job.lease.id}']`);
+      expect(await row.locator("[data-name='State']").innerText()).toBe("suspended");
+      await row.getByRole("button", { name: "Resume steps-aside" }).click();
+      await page.getByRole("button", { name: "Resume", exact: true }).click();
+      await row.locator("[data-name='State']", { hasText: "idle" }).waitFor();
+      expect(page.complaints).toEqual([]);
+      await page.close();
+      control.close();
+    });
+
     test("a request that waits says why, gets another priority, and is cancelled", async () => {
       await using server = await startServer({ args: ["--device", "null:1x16GiB"] });
       const control = new RawControl(server.grpc);
@@ -242,7 +265,9 @@ describe.skipIf(chromiumPath === undefined)(
         expect(await page.getByRole("button", { name: /…$/ }).count()).toBe(0);
         expect(
           await page
-            .getByRole("button", { name: /^(Revoke|Cancel|Reserve|Give|Resize|Extend|Priority|Quota|Set|New)/ })
+            .getByRole("button", {
+              name: /^(Revoke|Suspend|Resume|Cancel|Reserve|Give|Resize|Extend|Priority|Quota|Set|New)/,
+            })
             .count(),
         ).toBe(0);
       }

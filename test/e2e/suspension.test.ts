@@ -87,6 +87,7 @@ describe("a lease on a cpu device", () => {
       code: 0,
       stdout: expect.stringMatching(new RegExp(`^The lease ${lease.id} is suspended, .*KiB of it saved\\.\n$`)),
     });
+    expect((await sluice("audit")).stdout).toMatch(/Suspend.*OK/);
     const before = job.steps();
     expect(await stateOf(pool, lease)).toBe("SUSPENDED");
     const other = await pool.allocate({ fraction: 1 });
