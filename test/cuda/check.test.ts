@@ -177,7 +177,8 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       group: "driver",
       note: expect.stringMatching(/its limit of .* ms, at \[copy into it\]$/),
     });
-    expect(failed(rows)[0]).toEqual(hung);
+    // On a busy machine the first group may be out of time as well.
+    expect(failed(rows)).toContainEqual(hung);
     expect(rows.filter(({ group, ok }) => group === "neighbours" && ok === true).length).toBeGreaterThan(1);
   }, 60_000);
 
