@@ -11,6 +11,7 @@ import { describeArrayResource, describeMemory } from "../../server/device/cuda/
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { StagingFile } from "../../server/executor/staging-file.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
+import { largeVariable, localKernel } from "../kernels/memory-kernels.ts";
 import { fixture } from "../kernels/support.ts";
 import type { Row } from "./job.ts";
 
@@ -224,20 +225,6 @@ const freeBytes = ({ library: { api } }: Ladder): number => {
   return api.cuMemGetInfo_v2(left, total) === 0 ? Number(left[0]) : Number.NaN;
 };
 
-/** A kernel whose threads have local memory of their own, at places that no compiler knows beforehand. */
-export const localKernel = (bytes: number): string => `.version 7.0
-.target sm_75
-.address_size 64
-.visible .entry empty() {
-  .local .align 4 .b8 own[${bytes}];
-  .reg .b32 %r<4>; .reg .b64 %rd<5>; .reg .pred %p<2>;
-  mov.u64 %rd1, own;
-  mov.u32 %r1, %ctaid.x; mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2; st.local.u32 [%rd3], %r1;
-  mov.u32 %r2, %tid.x; mul.wide.u32 %rd2, %r2, 4; add.s64 %rd4, %rd1, %rd2; ld.local.u32 %r3, [%rd4];
-  setp.eq.u32 %p1, %r3, 2147400000; @%p1 trap;
-  ret;
-}`;
-
 /** What the driver takes for the local memory of all threads, within and beyond what a context is said to come with. */
 function useLocalMemory(ladder: Ladder): void {
   const { api } = ladder.library;
@@ -261,11 +248,9 @@ function useLocalMemory(ladder: Ladder): void {
 function loadModules(ladder: Ladder): void {
   const { api } = ladder.library;
   const text = (source: string): Uint8Array => Buffer.from(`${source}\0`);
-  const large = `.version 7.0\n.target sm_75\n.address_size 64\n.visible .global .align 4 .b8 large[${128 * MiB}];
-    .visible .entry touch() { .reg .b64 %rd<2>; mov.u64 %rd1, large; st.global.u8 [%rd1], 1; ret; }`;
   for (const [name, source] of [
     ["the fixtures' PTX", Buffer.from(fixture("linear")).toString("utf8")],
-    ["a variable of 128 MiB", large],
+    ["a variable of 128 MiB", largeVariable(128 * MiB)],
   ] as const) {
     const module = new BigUint64Array(1);
     const before = freeBytes(ladder);
