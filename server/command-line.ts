@@ -88,6 +88,16 @@ function serveCommand(): Command {
     .option("--heartbeat-timeout <duration>", "a lease without a heartbeat for this long ends (default: 30s)")
     .option("--health-interval <duration>", "how often GPUs are asked how they are (default: 5s)")
     .option("--spare-executors <count>", "executors kept warm for the next lease (default: 1)")
+    .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels));
+  return addAccessOptions(addDiskOptions(command))
+    .addHelpText("after", examples)
+    .allowExcessArguments(false)
+    .exitOverride();
+}
+
+/** What is kept on disk beside the state. */
+const addDiskOptions = (command: Command): Command =>
+  command
     .option(
       "--cache-bytes <size>",
       "what is kept on disk of each tenant's programs and cached uploads; 0 keeps nothing (default: 4GiB)",
@@ -96,9 +106,10 @@ function serveCommand(): Command {
       "--shared-cache",
       "one cache for all tenants: each can find out, by its hash, whether another sent some bytes",
     )
-    .addOption(new Option("--log-level <level>", "what to log (default: info)").choices(logLevels));
-  return addAccessOptions(command).addHelpText("after", examples).allowExcessArguments(false).exitOverride();
-}
+    .option(
+      "--suspend-dir <dir>",
+      "where the memory of suspended leases is saved, encrypted; its disk needs room for what they hold (default: below --state)",
+    );
 
 /** Who may reach the server, and how often. */
 const addAccessOptions = (command: Command): Command =>

@@ -70,6 +70,8 @@ export interface Config {
     readonly bytesMax: number;
     readonly shared: boolean;
   };
+  /** Where the memory of suspended leases is saved; undefined: below the state directory. */
+  readonly suspendDirectory: string | undefined;
   /** What every port uses; undefined: connections are not encrypted. */
   readonly tls: TlsConfig | undefined;
   /** Where that was read from, to read it again. */
@@ -120,6 +122,7 @@ export interface RawOptions {
   "tls-mutual"?: unknown;
   "cache-bytes"?: unknown;
   "shared-cache"?: unknown;
+  "suspend-dir"?: unknown;
   "require-token"?: unknown;
   connections?: unknown;
   "connections-per-address"?: unknown;
@@ -164,7 +167,7 @@ const defaults: RawOptions = {
   insecure: false,
 };
 
-const optionNames = new Set([...Object.keys(defaults), "state", "tls-cert", "tls-key", "tls-ca"]);
+const optionNames = new Set([...Object.keys(defaults), "state", "suspend-dir", "tls-cert", "tls-key", "tls-ca"]);
 const SPARE_EXECUTORS_MAX = 64;
 /** Beyond it the first of the queue waits practically for ever. */
 const QUEUE_PASSES_MAX = 10_000;
@@ -207,6 +210,7 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
       bytesMax: sizeOf("cache-bytes", raw["cache-bytes"]),
       shared: switchOf("shared-cache", raw["shared-cache"]),
     },
+    suspendDirectory: raw["suspend-dir"] === undefined ? undefined : resolve(textOf("suspend-dir", raw["suspend-dir"])),
     tls: readTls(tlsFilesOf(raw)),
     tlsFiles: tlsFilesOf(raw),
     requireToken: switchOf("require-token", raw["require-token"]),

@@ -230,12 +230,10 @@ class Daemon {
     });
     this.#restoreSettings();
     for (const health of problems) this.#broker.devices.report(health);
-    const { kernelTimeoutMs, orphanTimeoutMs, sessionGraceMs } = config;
+    const { kernelTimeoutMs, orphanTimeoutMs, sessionGraceMs, suspendDirectory } = config;
     this.#sessions = new LeaseSessions({
       executors: this.#executors,
-      kernelTimeoutMs,
-      orphanTimeoutMs,
-      sessionGraceMs,
+      ...{ kernelTimeoutMs, orphanTimeoutMs, sessionGraceMs, suspendDirectory },
       cacheOf: tenantCaches(config),
       events: this.#broker,
       onLog,

@@ -6,7 +6,22 @@ import koffi from "./native.ts";
 const PAGE_BYTES = 65_536n;
 const MADV_DONTNEED = 4;
 
-let madvise: ReturnType<ReturnType<typeof koffi.load>["func"]> | undefined;
+type Native = ReturnType<ReturnType<typeof koffi.load>["func"]>;
+let madvise: Native | undefined;
+/** Undefined before it was looked for, null where this system's C library has none. */
+let trim: Native | null | undefined;
+
+/** Gives back what this process has freed and keeps for the next time. */
+export function giveBackFreed(): void {
+  if (trim === undefined) {
+    try {
+      trim = koffi.load(null).func("malloc_trim", "int", ["size_t"]);
+    } catch {
+      trim = null;
+    }
+  }
+  trim?.(0);
+}
 
 /**
  * Gives the memory's pages back to the system: it reads as zero from then on, and takes pages again where it is written. Only for memory of this

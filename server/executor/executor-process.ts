@@ -151,7 +151,7 @@ export class ExecutorProcess {
    * UNSUPPORTED for a device or an executor that cannot, and the device's own failure, such as one that a kernel's fault has left. EXECUTOR_FAILED
    * when the process is dead
    */
-  async park({ folder }: { readonly folder?: string } = {}): Promise<{ readonly savedBytes: number }> {
+  async park({ folder }: { readonly folder?: string | undefined } = {}): Promise<{ readonly savedBytes: number }> {
     const answer = await this.#ask((id) => ({ kind: "park", id, folder }));
     return { savedBytes: "savedBytes" in answer ? answer.savedBytes : 0 };
   }

@@ -5,6 +5,7 @@
 import { SluiceError } from "../../shared/errors.ts";
 import type { ParkState } from "./control-messages.ts";
 import type { Session } from "./session.ts";
+import { openSettled } from "./settling.ts";
 import { LostMemory } from "./slice-memory.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -19,6 +20,8 @@ export interface ParkingOptions {
   readonly current: () => Work | undefined;
   /** What was saved is lost: the lease cannot go on. */
   readonly onLost: (error: LostMemory) => void;
+  /** How long a device may take to have the memory, whose last owner may have only just left. Default: as for a slice that is opened. */
+  readonly settlingMsMax?: number;
 }
 
 export class Parking {
@@ -110,7 +113,7 @@ export class Parking {
     this.#state = "unparking";
     const now = this.#options.current();
     try {
-      await now?.work.unpark();
+      if (now !== undefined) await openSettled(() => now.work.unpark(), this.#options.settlingMsMax);
     } catch (error) {
       if (error instanceof LostMemory) return this.#lose(error);
       if (now?.session.isOver !== true) {

@@ -4,6 +4,7 @@
  */
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type { DeviceSlice } from "../device/device.ts";
+import { giveBackFreed } from "../device/host-memory.ts";
 import { PIECE_BYTES_MAX, SavedMemory, type SavedPiece } from "./saved-memory.ts";
 import type { OpenSlice } from "./workspace.ts";
 
@@ -41,6 +42,7 @@ export async function releaseSlices(
     await saved.written();
     if (signal.aborted) throw givenUp();
     await releaseAll(parkable, saved);
+    giveBackFreed();
     return saved;
   } catch (error) {
     await saved.close();

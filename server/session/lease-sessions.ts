@@ -36,6 +36,8 @@ export interface LeaseSessionsOptions {
   readonly sessionGraceMs: number;
   /** How long an executor lives on without a daemon. */
   readonly orphanTimeoutMs: number;
+  /** Where the memory of suspended leases is saved. Default: in their executors' folders. */
+  readonly suspendDirectory?: string | undefined;
   /** Where what a tenant sends is kept; undefined where nothing is. */
   readonly cacheOf: (tenant: string) => CacheAssignment | undefined;
   readonly events: SessionEvents;
@@ -127,7 +129,7 @@ export class LeaseSessions {
   async park(leaseId: string): Promise<{ readonly savedBytes: number }> {
     const work = this.#byLease.get(leaseId);
     if (work === undefined) return { savedBytes: 0 };
-    if (!work.ending) return await work.executor.park();
+    if (!work.ending) return await work.executor.park({ folder: this.#options.suspendDirectory });
     // One that is replaced has no session any more, and no memory once it is dead.
     await work.executor.exited;
     return { savedBytes: 0 };

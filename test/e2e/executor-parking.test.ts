@@ -3,21 +3,25 @@
  * dies, fills up or is spoiled on the way costs what it must and no more.
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "sluice";
 import { afterEach, describe, expect, test } from "vitest";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { openClient } from "../support/client-on-stand.ts";
 import { DaemonStand } from "../support/daemon-stand.ts";
-import { isAlive } from "../support/processes.ts";
+import { executorsOf, isAlive } from "../support/processes.ts";
+import { startServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 ** 2;
 const drivers = [cpuDriver, nullDriver];
 
 let stand: DaemonStand;
-afterEach(() => stand.close());
+afterEach(() => stand?.close());
 
 const closed = (): SluiceError => new SluiceError("CLOSED", "The test is over.");
 
@@ -121,6 +125,29 @@ test.each(drivers)(
     await session.close(closed());
   },
 );
+
+test("what a suspended lease holds is saved where the admin says", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-suspended-"));
+  const server = await startServer({ args: ["--device", "cpu:1x64MiB", "--suspend-dir", `${folder}/deeper`] });
+  try {
+    await using pool = await connect({ server: server.grpc, lease: "" });
+    await using lease = await pool.allocate({ memory: "32MiB" });
+    const [gpu] = lease.devices;
+    const bytes = bytesOf(4 * MiB, 1);
+    const buffer = gpu.upload(bytes);
+    await gpu.synchronize();
+    await lease.suspend();
+    const { pid } = executorsOf(server.state).find(({ leaseId }) => leaseId === lease.id)!;
+    const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    expect(links.filter((link) => link.startsWith(`${folder}/deeper/saved-`))).toHaveLength(1);
+    expect(readdirSync(join(folder, "deeper"))).toEqual([]);
+    await lease.resume();
+    expect(same(await buffer.read(Uint8Array), bytes)).toBe(true);
+  } finally {
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test("a full disk refuses the suspension, and the job goes on", async () => {
   stand = await DaemonStand.start({ driver: cpuDriver, spec: "1x64MiB", arenaBytes: 64 * MiB });

@@ -14,6 +14,7 @@ import { UsageCounter } from "../../server/executor/usage.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
 import { ANSWERS, ARENA, callsFrame, frame, MiB, RawConnection, raw } from "./raw-client.ts";
 
+const SETTLING_MS_MAX = 100;
 export const MEMORY_BYTES = 32 * MiB;
 export const drivers: readonly DeviceDriver[] = [nullDriver, cpuDriver];
 
@@ -28,7 +29,11 @@ export class DeviceStand {
   reads = 0;
   readonly #folder = mkdtempSync(join(tmpdir(), "sluice-stand-"));
   readonly server: Server = createServer();
-  readonly parking = new Parking({ current: () => this.#current, onLost: (error) => this.session.refuse(error) });
+  readonly parking = new Parking({
+    current: () => this.#current,
+    onLost: (error) => this.session.refuse(error),
+    settlingMsMax: SETTLING_MS_MAX,
+  });
   #current: Work | undefined;
   /** The device itself. */
   device!: DeviceSlice;

@@ -166,6 +166,11 @@ test.each(["127.0.0.1:0", "127.1.2.3:5", "localhost:0", "[::1]:0"])("%s is loopb
   expect(load(["--listen", address, "--data", address])).toBeDefined();
 });
 
+test("the memory of suspended leases is saved below the state directory, or where the admin says", () => {
+  expect(load([]).suspendDirectory).toBeUndefined();
+  expect(load(["--suspend-dir", "/scratch/saved"]).suspendDirectory).toBe("/scratch/saved");
+});
+
 test("what tenants send is kept in a folder of each, of a given size, in one for all, or not at all", () => {
   expect(load(["--cache-bytes", "1.5GiB", "--shared-cache"]).cache).toEqual({
     bytesMax: 1.5 * 1024 ** 3,
