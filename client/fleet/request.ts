@@ -3,7 +3,7 @@
  * can, the request waits at all that ever could, and the first grant ends it everywhere else. At most one grant is kept (first-grant.ts).
  */
 import { randomUUID } from "node:crypto";
-import { type ErrorCode, type SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { cancelled } from "../abort.ts";
 import type { Control } from "../control.ts";
 import { type LeaseWish, type RequestedLease, requestLease } from "../early-link.ts";
@@ -11,7 +11,7 @@ import { sleep } from "../outage.ts";
 import { failureOf, silence } from "./failure.ts";
 import { type Contender, firstGrant, within } from "./first-grant.ts";
 import { Places } from "./places.ts";
-import { compareAnswers, type Surveyed, survey } from "./survey.ts";
+import { type Answer, compareAnswers, type Surveyed, survey } from "./survey.ts";
 
 /** How long a server that could grant, or queue, the request waits for the answers of others. */
 export const CHOICE_MS = 250;
@@ -126,12 +126,12 @@ export class FleetRequest {
   async #untilChoice(): Promise<void> {
     let deadline = Number.POSITIVE_INFINITY;
     for (;;) {
+      deadline = Math.min(deadline, performance.now() + this.#patienceMs());
       const silent = this.#servers.filter(isSilent).map(({ heard }) => heard);
       const leftMs = deadline - performance.now();
       if (silent.length === 0 || leftMs <= 0) return;
       const next = Promise.race(silent);
       await (leftMs === Number.POSITIVE_INFINITY ? next : within(leftMs, [next]));
-      deadline = Math.min(deadline, performance.now() + this.#patienceMs());
     }
   }
 
@@ -219,8 +219,13 @@ export class FleetRequest {
 
   #failureAt(surveyed: Surveyed): SluiceError | undefined {
     const { answer, failure } = surveyed;
-    return this.#failures.get(surveyed) ?? failure ?? (answer?.kind === "never" ? answer.error : undefined);
+    const said = answer?.kind === "never" ? answer.error : answer?.kind === "later" ? noRoom(answer) : undefined;
+    return this.#failures.get(surveyed) ?? failure ?? said;
   }
 }
+
+/** Of a server that would have let the request wait, if there were time. */
+const noRoom = ({ explanation: { reasons } }: Extract<Answer, { kind: "later" }>): SluiceError =>
+  new SluiceError("NO_CAPACITY", "There is no room now, and the wait is over.", { reasons });
 
 const isSilent = ({ answer, failure }: Surveyed): boolean => answer === undefined && failure === undefined;

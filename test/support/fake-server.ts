@@ -31,9 +31,12 @@ export class AskedLease {
     this.#call.write({ queued: { id, position, reasons: [...reasons] } });
   }
 
-  grant(id: string, others: readonly string[] = []): void {
+  /** As the real one, it grants nothing to who is gone: false. */
+  grant(id: string, others: readonly string[] = []): boolean {
+    if (this.isCancelled) return false;
     this.#call.write({ granted: { ...grantOf(id), connection: { dataEndpoints: [] }, others: others.map(grantOf) } });
     this.#call.end();
+    return true;
   }
 
   refuse(code: ErrorCode, message = "No."): void {
@@ -55,6 +58,9 @@ export class FakeServer {
   /** Of its only device `null:0`. */
   freeBytes = 4 * GiB;
   leaseIds: readonly string[] = [];
+  /** What a test has granted, if it notes so. */
+  readonly grantedIds: string[] = [];
+  isStopped = false;
   /** Called for each request. Default: it is left for the test to answer. */
   onAsked: (asked: AskedLease) => void = () => {};
   readonly #server: Server;
@@ -83,6 +89,7 @@ export class FakeServer {
 
   /** As a server that is killed: its connections break. */
   stop(): void {
+    this.isStopped = true;
     this.#server.forceShutdown();
   }
 }

@@ -5,6 +5,7 @@ import type { QueuePlace } from "../../client/control.ts";
 import { Fleet, type FleetGrant } from "../../client/fleet/index.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { type AskedLease, FakeServer, GiB } from "../support/fake-server.ts";
+import { createRandom } from "../support/random.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const servers: FakeServer[] = [];
@@ -292,4 +293,77 @@ describe("a filter that names a server as the client does", () => {
     await idOf(ask(both, { filters: ["server.addr=10.0.0.1"] }));
     expect([...one.asked, ...other.asked].at(-1)!.request.filters).toBeDefined();
   });
+});
+
+/** A whole number from 0 and below `count`. */
+const pick = (random: () => number, count: number): number => Math.floor(random() * count);
+
+/** Lets servers do things in the same breath: before any client hears of them. */
+class Breath {
+  readonly #acts: (() => void)[] = [];
+  readonly #timer = setInterval(() => {
+    for (const act of this.#acts.splice(0)) act();
+  }, 40);
+
+  /** With the next breath, or some later. */
+  do(act: () => void, later: number): void {
+    this.#acts.push(later === 0 ? act : () => this.do(act, later - 1));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+/** A server that does something at some time: what it says first, what it says then, and whether it dies. A steady one grants in the end. */
+async function unruly(
+  random: () => number,
+  { name, breath, isSteady }: { name: string; breath: Breath; isSteady: boolean },
+): Promise<FakeServer> {
+  const server = await FakeServer.start();
+  servers.push(server);
+  const never = new SluiceError("IMPOSSIBLE_REQUEST", "Never.");
+  server.explains = (["now", "later", "later", "later", "hang", never] as const)[pick(random, isSteady ? 4 : 6)]!;
+  server.onAsked = (asked) => {
+    const id = `${name}-${server.asked.length}`;
+    const does = pick(random, isSteady ? 5 : 7);
+    if (does < 3) asked.queue(id);
+    const act = (): void => {
+      if (does === 6) asked.refuse("NO_CAPACITY");
+      else if (does === 5) server.stop();
+      else if (asked.grant(id)) server.grantedIds.push(id);
+    };
+    breath.do(act, pick(random, 3));
+  };
+  return server;
+}
+
+/** Of servers that do as the seed says, and of a client that may be called off: what was kept, and by which servers it was granted. */
+async function attack(seed: number): Promise<{ readonly kept: string | undefined; readonly grants: number }> {
+  const random = createRandom(seed);
+  const names = Array.from({ length: 2 + pick(random, 4) }, (_, index) => `lease-${seed}-${index}`);
+  const breath = new Breath();
+  const all = await Promise.all(names.map((name, index) => unruly(random, { name, breath, isSteady: index === 0 })));
+  const controller = new AbortController();
+  const wait = pick(random, 4) === 0 ? 0 : "1h";
+  const asking = ask(addressesOf(all), { wait }, { signal: controller.signal });
+  if (pick(random, 4) === 0) setTimeout(() => controller.abort(), pick(random, 600));
+  const granted = await asking.granted.catch(() => undefined);
+  const kept = granted?.granted.lease?.id;
+  // One that has died holds nothing.
+  const alive = all.filter(({ isStopped }) => !isStopped);
+  await waitFor(`all grants but one to be back (seed ${seed})`, () =>
+    alive.every(({ grantedIds, releasedIds }) => grantedIds.every((id) => id === kept || releasedIds.includes(id))),
+  );
+  breath.close();
+  expect(all.flatMap(({ releasedIds }) => releasedIds)).not.toContain(kept);
+  return { kept, grants: all.flatMap(({ grantedIds }) => grantedIds).length };
+}
+
+it("at most one grant is kept and none is lost, whatever servers and client do at whatever moment", async () => {
+  const outcomes = await Promise.all(Array.from({ length: 40 }, (_, seed) => attack(seed)));
+  expect(outcomes.filter(({ kept }) => kept !== undefined).length).toBeGreaterThan(10);
+  expect(outcomes.filter(({ kept }) => kept === undefined).length).toBeGreaterThan(3);
+  // There were races to lose.
+  expect(outcomes.filter(({ grants }) => grants > 1).length).toBeGreaterThan(0);
 });
