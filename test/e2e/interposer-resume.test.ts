@@ -190,6 +190,21 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
     );
   });
 
+  it("comes back while it calls nothing", async () => {
+    const server = await start();
+    const proxy = await proxyTo(server);
+    const { finished, stop } = await begin(server, proxy, { command: (stopFile) => [patient, stopFile] });
+    for (let cuts = 1; cuts <= 3; cuts++) {
+      expect(proxy.cutAll(cuts === 1 ? "fin" : "reset")).toBe(1);
+      const passed = proxy.passed.down;
+      // All of the handshake.
+      await waitFor("another connection", () => proxy.connections > cuts && proxy.passed.down > passed + 150);
+    }
+    stop();
+    const { code, stdout } = await finished;
+    expect([code, stdout]).toEqual([0, expect.stringMatching(answered)]);
+  });
+
   it("comes back when nobody tells it of the break, and nothing is heard", async () => {
     const server = await start();
     const proxy = await proxyTo(server);

@@ -1,7 +1,13 @@
 /** The interposer built with AddressSanitizer and with ThreadSanitizer, under the programs that use threads, streams and memory most. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import { createRandom } from "../support/random.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let server: TestServer;
 
@@ -26,5 +32,45 @@ describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanit
       const finished = await runProgram({ server, command: [program], libraries, env });
       expect({ name, ...finished }).toEqual({ name, code: 0, stdout: "ok\n", stderr: "" });
     }
+  }, 180_000);
+
+  it("it is when its connection breaks again and again under several threads", async () => {
+    const libraries = buildInterposer(sanitize);
+    const source = "test/interposer/resume/storm.c";
+    const program = compileProgram(source, { flags: [`-fsanitize=${sanitize}`], libraries, suffix: `-${sanitize}` });
+    const random = createRandom(5);
+    const proxy = await CuttingProxy.to(server.data, (connection) =>
+      connection === 0
+        ? undefined
+        : {
+            direction: random() < 0.5 ? "up" : "down",
+            afterBytes: Math.floor(random() ** 2 * 60_000),
+            how: random() < 0.5 ? "reset" : "fin",
+            heardBy: random() < 0.05 ? "server" : "both",
+          },
+    );
+    const folder = mkdtempSync(join(tmpdir(), "sluice-storm-"));
+    const stop = join(folder, "stop");
+    const env = { SLUICE_DATA: `tcp://${proxy.address}`, SLUICE_SILENCE: "500ms" };
+    const command = [program, stop, "3", "200000"];
+    let isOver = false;
+    const finished = runProgram({ server, command, libraries, env, onOutput: () => void proxy.cutAll() }).finally(
+      () => {
+        isOver = true;
+      },
+    );
+    await waitFor("the connection to break often", () => isOver || proxy.cuts >= 60, 80_000);
+    proxy.plan = () => undefined;
+    proxy.tellAll();
+    writeFileSync(stop, "");
+    const { code, stdout, stderr } = await finished;
+    const others = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("sluice: the "));
+    expect({ code, others, last: stdout.trim().split("\n").at(-1) }).toEqual({
+      code: 0,
+      others: [],
+      last: expect.stringMatching(/^ok after \d+ rounds$/),
+    });
+    await proxy.close();
+    rmSync(folder, { recursive: true });
   }, 180_000);
 });

@@ -13,13 +13,14 @@
 #define OLDEST "GLIBC_2.17"
 #endif
 
-/* glibc 2.34 moved these from libpthread and libdl, under a new version. */
+/* glibc 2.34, or an earlier one, moved these from libpthread and libdl, under a new version. */
 #ifdef OLDEST
 #define TAKE_OLDEST(name) __asm__(".symver " #name "," #name "@" OLDEST);
 TAKE_OLDEST(dladdr)
 TAKE_OLDEST(dlclose)
 TAKE_OLDEST(dlopen)
 TAKE_OLDEST(dlsym)
+TAKE_OLDEST(pthread_attr_setstacksize)
 TAKE_OLDEST(pthread_create)
 TAKE_OLDEST(pthread_join)
 TAKE_OLDEST(pthread_mutex_trylock)
@@ -27,6 +28,7 @@ TAKE_OLDEST(pthread_once)
 TAKE_OLDEST(pthread_rwlock_rdlock)
 TAKE_OLDEST(pthread_rwlock_unlock)
 TAKE_OLDEST(pthread_rwlock_wrlock)
+TAKE_OLDEST(pthread_sigmask)
 #endif
 
 #endif

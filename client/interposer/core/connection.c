@@ -19,6 +19,9 @@
 /* Acknowledgements and output are read at least this often, so that a program that never waits holds little and never blocks the server. */
 #define LOOK_BYTES (1u << 20)
 
+/* Data that is copied at once, before the next look whether it still need be. */
+#define LOOK_COPY_BYTES (128u << 10)
+
 /* A program that never waits waits when so much of what it sent is not acknowledged. */
 #define KEPT_BYTES_MAX (64u << 20)
 
@@ -269,27 +272,47 @@ bool call_end_with_data(struct connection *connection, uint64_t *mark, const voi
     return false;
 }
 
+/*
+ * Copies data, and looks now and then whether the server has executed its call meanwhile: then false. Nothing is locked while bytes are copied: that
+ * may run a handler of the program's faults.
+ */
+static bool copy_unless_executed(struct connection *connection, uint8_t *into, const struct kept_frame *frame) {
+    const uint8_t *from = frame->data;
+    size_t left = frame->data_bytes;
+    uint64_t last = frame->last;
+    pthread_mutex_unlock(&connection->send_lock);
+    bool is_executed = false;
+    while (left > 0 && !is_executed) {
+        size_t step = left < LOOK_COPY_BYTES ? left : LOOK_COPY_BYTES;
+        memcpy(into, from, step);
+        into += step;
+        from += step;
+        left -= step;
+        if (left > 0) receive_pending(connection);
+        is_executed = atomic_load_explicit(&connection->executed, memory_order_acquire) >= last;
+    }
+    pthread_mutex_lock(&connection->send_lock);
+    return !is_executed;
+}
+
 void data_take_back(struct connection *connection, const void *data, size_t byte_count) {
     struct kept *kept = &connection->kept;
     struct kept_frame *frame;
     pthread_mutex_lock(&connection->send_lock);
     forget_executed(connection);
+    /* The newest first: the server comes from the other end. */
     while ((frame = kept_lent(kept, data, byte_count)) != NULL) {
         const uint8_t *from = frame->data;
-        size_t piece = frame->data_bytes;
         uint64_t last = frame->last;
-        struct kept_data *own = kept_take(kept, piece);
-        /* Nothing is locked while bytes are copied: that may run a handler of the program's faults. */
-        pthread_mutex_unlock(&connection->send_lock);
-        if (own != NULL) memcpy(kept_bytes(own), from, piece);
-        pthread_mutex_lock(&connection->send_lock);
+        struct kept_data *own = kept_take(kept, frame->data_bytes);
         if (own == NULL) {
             report("out of host memory.");
             connection_fail(connection, SLUICE_ERROR_INTERNAL, 0);
             break;
         }
+        bool is_wanted = copy_unless_executed(connection, kept_bytes(own), frame);
         forget_executed(connection);
-        frame = kept_lent(kept, from, 1);
+        frame = is_wanted ? kept_lent(kept, from, 1) : NULL;
         if (frame != NULL && frame->last == last) {
             frame->data = kept_bytes(own);
             frame->own = own;
@@ -345,5 +368,8 @@ void connection_abandon(struct connection *connection) {
     close(connection->file);
     if (connection->holder >= 0) close(connection->holder);
     if (connection->remains >= 0) close(connection->remains);
+    int copies[] = {atomic_exchange(&connection->to_watch, -1), atomic_exchange(&connection->watched, -1)};
+    for (int i = 0; i < 2; i++)
+        if (copies[i] >= 0) close(copies[i]);
     connection->file = connection->holder = connection->remains = -1;
 }

@@ -2,7 +2,7 @@
  * The one session of a process with its lease's executor (proto/README.md). Calls are appended to a batch; the batch is sent when
  * it is full, before any wait for an answer, and by the next call that finds it older than BATCH_AGE_NANOSECONDS_MAX. The thread
  * that waits for an answer reads it, and what it reads for others it hands to them. Whoever finds the connection broken makes another one
- * (resume.c), over which the session goes on, while the other threads wait.
+ * (resume.c), over which the session goes on, while the other threads wait. The only thread of its own sleeps until that is to be done.
  */
 #ifndef SLUICE_CONNECTION_H
 #define SLUICE_CONNECTION_H
@@ -107,6 +107,8 @@ struct connection {
     bool is_closing;
     /* Why the connection is of no use, or NOT_LOST. */
     atomic_int lost;
+    /* The connection once more, for the thread that watches it (resume.c): the next one that it is to watch, and the one that it watches; or -1. */
+    atomic_int to_watch, watched;
 
     /* Guards the batch, the counting of calls, what is kept, and writing. Taken before `receive_lock` where both are. */
     pthread_mutex_t send_lock;
@@ -264,6 +266,9 @@ void counted_tell_locked(struct connection *connection);
 
 /* Works over this connection from now on, which the server knows calls of up to `link->received`; false when that cannot be. */
 bool connection_take_link(struct connection *connection, const struct link *link);
+
+/* From now on a thread of its own sees the connection break while the program calls nothing. */
+void connection_watch(struct connection *connection);
 
 /* Sends everything that is kept; with `send_lock`. */
 void kept_send(struct connection *connection);

@@ -86,11 +86,12 @@ void kept_forget(struct kept *kept, uint64_t sequence) {
 }
 
 struct kept_frame *kept_lent(const struct kept *kept, const uint8_t *from, size_t byte_count) {
+    struct kept_frame *found = NULL;
     for (struct kept_frame *frame = kept->oldest; frame != NULL; frame = frame->next) {
         bool is_within = frame->data >= from && frame->data < from + byte_count;
-        if (frame->data != NULL && frame->own == NULL && is_within) return frame;
+        if (frame->data != NULL && frame->own == NULL && is_within) found = frame;
     }
-    return NULL;
+    return found;
 }
 
 struct kept_data *kept_take(struct kept *kept, size_t byte_count) {

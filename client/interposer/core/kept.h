@@ -57,7 +57,7 @@ struct kept_frame *kept_end(struct kept *kept, size_t head_bytes, uint64_t last)
 /* Forgets the frames whose calls are all among those up to this one. */
 void kept_forget(struct kept *kept, uint64_t sequence);
 
-/* The oldest frame with data that lies in [from, from + byte_count) and is the program's; NULL when there is none. */
+/* The newest frame with data that lies in [from, from + byte_count) and is the program's; NULL when there is none. */
 struct kept_frame *kept_lent(const struct kept *kept, const uint8_t *from, size_t byte_count);
 
 /* Memory for data of so many bytes, and where its bytes are; NULL without memory. */

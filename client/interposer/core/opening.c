@@ -165,6 +165,8 @@ uint32_t connection_open(struct connection *connection, struct endpoint *endpoin
     connection->silence_ms = (uint32_t)duration_of("SLUICE_SILENCE", DAY_MILLISECONDS, SILENCE_MILLISECONDS_DEFAULT);
     atomic_store(&connection->patience, 1);
     atomic_store(&connection->lost, NOT_LOST);
+    atomic_store(&connection->to_watch, -1);
+    atomic_store(&connection->watched, -1);
     uint32_t error = SLUICE_ERROR_INTERNAL;
     if (connection->input != NULL) error = try_leases(connection, endpoint, devices, &complaint);
     if (error == SLUICE_ERROR_SESSION_BUSY && gave_up != getpid()) {
@@ -173,7 +175,10 @@ uint32_t connection_open(struct connection *connection, struct endpoint *endpoin
     } else if (error != 0 && error != SLUICE_ERROR_SESSION_BUSY && complaint.words[0] != '\0') {
         report("%s", complaint.words);
     }
-    if (error == 0) return 0;
+    if (error == 0) {
+        connection_watch(connection);
+        return 0;
+    }
     kept_close(&connection->kept);
     free(connection->input);
     return error;

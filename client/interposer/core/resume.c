@@ -1,8 +1,11 @@
 /*
  * Goes on over another connection when one breaks or falls silent (proto/README.md, "Broken connections"): what the server does not have is sent
  * again, what this end does not have comes again. The thread that finds it out does it, with `send_lock` and as the reader; the
- * others wait, for as long as the server lets the session wait.
+ * others wait, for as long as the server lets the session wait. For a program that calls nothing meanwhile a thread of its own finds it out.
  */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +21,7 @@
 #define HANDSHAKE_MILLISECONDS_MAX 10000
 /* Who waits for longer than this is told why. */
 #define SILENT_MILLISECONDS_MAX 2000
+#define WATCH_STACK_BYTES (512u << 10)
 /* Each time that nothing better is found elsewhere, a silent server is waited for twice as long, at most so many times as long. */
 #define PATIENCE_MAX 16
 
@@ -25,7 +29,13 @@ bool connection_take_link(struct connection *connection, const struct link *link
     int before = connection->file;
     connection->file = link->file;
     connection->is_tcp = link->is_tcp;
-    if (before >= 0) close(before);
+    int unwatched = atomic_exchange(&connection->to_watch, link->resume_ms == 0 ? -1 : fcntl(link->file, F_DUPFD_CLOEXEC, 0));
+    if (unwatched >= 0) close(unwatched);
+    if (before >= 0) {
+        /* Whoever watches it wakes. */
+        shutdown(before, SHUT_RDWR);
+        close(before);
+    }
     connection->resume_ms = link->resume_ms;
     connection->has_begun = true;
     connection->input_start = connection->input_end = 0;
@@ -162,4 +172,50 @@ void connection_look_elsewhere(struct connection *connection) {
     pthread_mutex_lock(&connection->send_lock);
     connection_look_elsewhere_locked(connection);
     pthread_mutex_unlock(&connection->send_lock);
+}
+
+/* The connection that is watched has broken: goes on over another unless a thread of the program has. False when there is none to watch any more. */
+static bool mend_watched(struct connection *connection) {
+    pthread_mutex_lock(&connection->send_lock);
+    bool is_current = atomic_load(&connection->to_watch) < 0;
+    if (is_current && connection_failure(connection).code == 0) {
+        int why = 0;
+        socklen_t size = sizeof why;
+        getsockopt(connection->file, SOL_SOCKET, SO_ERROR, &why, &size);
+        connection_lose(connection, why > 0 ? why : LOST_BY_CLOSE);
+        connection_mend_locked(connection);
+    }
+    bool goes_on = atomic_load(&connection->to_watch) >= 0;
+    pthread_mutex_unlock(&connection->send_lock);
+    return goes_on;
+}
+
+static void *watch(void *argument) {
+    struct connection *connection = argument;
+    do {
+        int file = atomic_exchange(&connection->to_watch, -1);
+        atomic_store(&connection->watched, file);
+        struct pollfd broken = {.fd = file, .events = POLLRDHUP};
+        while (poll(&broken, 1, -1) <= 0) continue;
+        atomic_store(&connection->watched, -1);
+        close(file);
+    } while (mend_watched(connection));
+    return NULL;
+}
+
+void connection_watch(struct connection *connection) {
+    if (atomic_load(&connection->to_watch) < 0) return;
+    sigset_t all, before;
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, WATCH_STACK_BYTES);
+    /* The program's signals are for the program's threads. */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* Without it, the next call finds the connection broken. */
+    if (pthread_create(&thread, &attributes, watch, connection) != 0) trace("no thread watches the connection");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
 }

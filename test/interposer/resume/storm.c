@@ -15,6 +15,8 @@ CUresult cuStreamBeginCapture_v2(CUstream stream, int mode);
 CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph);
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags);
 CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream);
+CUresult cuGraphExecDestroy(CUgraphExec exec);
+CUresult cuGraphDestroy(CUgraph graph);
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream);
 
 /* chain(u32 *cell, u32 step): cell = cell * 31 + step. */
@@ -57,6 +59,7 @@ static void make_graph(struct worker *worker) {
     for (uint32_t i = 0; i < GRAPH_CHAINS; i++) link_chain(worker, i);
     CHECK(cuStreamEndCapture(worker->stream, &graph));
     CHECK(cuGraphInstantiateWithFlags(&worker->graph, graph, 0));
+    CHECK(cuGraphDestroy(graph));
 }
 
 static void open_worker(struct worker *worker) {
@@ -76,6 +79,21 @@ static void open_worker(struct worker *worker) {
     worker->value = worker->index;
     CHECK(cuMemcpyHtoD_v2(worker->cell, &worker->value, 4));
     make_graph(worker);
+}
+
+static void close_worker(struct worker *worker) {
+    CHECK(cuGraphExecDestroy(worker->graph));
+    CHECK(cuMemFree_v2(worker->cell));
+    CHECK(cuMemFree_v2(worker->front));
+    CHECK(cuMemFree_v2(worker->back));
+    CHECK(cuStreamDestroy_v2(worker->stream));
+    if (worker->index % 2 == 0) {
+        CHECK(cuMemFreeHost(worker->sent));
+        CHECK(cuMemFreeHost(worker->got));
+    } else {
+        free(worker->sent);
+        free(worker->got);
+    }
 }
 
 /* There and back, by way of a copy on the device; what is sent is spoiled at once, since it may be reused. */
@@ -125,6 +143,7 @@ static void *work(void *argument) {
     CHECK(cuStreamSynchronize(worker.stream));
     CHECK(cuMemcpyDtoH_v2(&value, worker.cell, 4));
     EXPECT(value == worker.value);
+    close_worker(&worker);
     return NULL;
 }
 
