@@ -111,6 +111,8 @@ interface Job {
 /** Keeps leases alive, and tells what becomes of them. */
 class Held {
   readonly #lost = new Set<GrantedLease>();
+  /** What was said last of each. */
+  readonly #told = new Map<GrantedLease, string>();
   readonly #holders: readonly Holder[];
   readonly #leases: readonly GrantedLease[];
 
@@ -122,7 +124,7 @@ class Held {
           control,
           key: one.key,
           connection,
-          onNotice: (notice) => note(noticeText(one.lease.id, notice)),
+          onNotice: (notice) => this.#tell(one, noticeText(one.lease.id, notice)),
           onEnded: (error) => {
             this.#lost.add(one);
             const left = leases.length - this.#lost.size;
@@ -131,6 +133,12 @@ class Held {
           },
         }),
     );
+  }
+
+  /** Says once what a server says again to whoever comes back to it. */
+  #tell(one: GrantedLease, text: string): void {
+    if (this.#told.get(one) !== text) note(text);
+    this.#told.set(one, text);
   }
 
   /** Those that nobody has ended. */
