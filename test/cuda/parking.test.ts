@@ -1,0 +1,53 @@
+/** A real executor on a CUDA device over the stand-in, whose lease is suspended: its job finds every byte, and the card has the memory meanwhile. */
+import { afterEach, describe, expect, it } from "vitest";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { openClient } from "../support/client-on-stand.ts";
+import { DaemonStand } from "../support/daemon-stand.ts";
+import { patterned } from "../support/device-stand.ts";
+import { knownKernels } from "./kernels.ts";
+import { standinMissing } from "./standin.ts";
+
+const MiB = 1024 ** 2;
+
+describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => {
+  let stand: DaemonStand;
+  afterEach(() => stand.close());
+
+  it.each(["path", "address"] as const)("is suspended again and again under a job that comes by its %s", async (by) => {
+    stand = await DaemonStand.start({ driver: cudaDriver, spec: "0", arenaBytes: 32 * MiB });
+    const { gpu, session, failures } = await openClient(stand, stand[by]);
+    const store = (await gpu.load(knownKernels)).kernel("store_at");
+    const stream = gpu.stream();
+    const bytes = patterned(3 * MiB);
+    let isOver = false;
+    let parks = 0;
+    const job = (async () => {
+      const cell = gpu.alloc(4);
+      for (let round = 1; round <= 6 || parks < 8; round++) {
+        const buffer = gpu.upload(bytes);
+        const copy = gpu.alloc(bytes.byteLength);
+        copy.write(bytes.subarray(0, MiB), { offset: round * 4 });
+        store.launch({ grid: 1, block: 1, stream }, [cell, round]);
+        await stream.synchronize();
+        expect([...(await cell.read(Uint32Array))]).toEqual([round]);
+        expect(Buffer.compare(await buffer.read(Uint8Array), bytes)).toBe(0);
+        const part = await copy.read(Uint8Array, { offset: round * 4, length: MiB });
+        expect(Buffer.compare(part, bytes.subarray(0, MiB))).toBe(0);
+        buffer.free();
+        copy.free();
+      }
+    })().finally(() => {
+      isOver = true;
+    });
+    for (; !isOver; parks++) {
+      await stand.executor.park();
+      await stand.executor.unpark();
+    }
+    await job;
+    expect(parks).toBeGreaterThanOrEqual(8);
+    expect(stand.savedFiles()).toEqual([]);
+    await session.close(new SluiceError("CLOSED", "The test is over."));
+    expect(failures).toEqual([]);
+  });
+});
