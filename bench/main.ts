@@ -17,6 +17,7 @@ import { latencyCase } from "./cases/latency.ts";
 import { leasesCase } from "./cases/leases.ts";
 import { messagesCase } from "./cases/messages.ts";
 import { poolCase } from "./cases/pool.ts";
+import { sharesCase } from "./cases/shares.ts";
 import { suspensionCase } from "./cases/suspension.ts";
 import { throughputCase } from "./cases/throughput.ts";
 import { trainingCase } from "./cases/training.ts";
@@ -38,6 +39,7 @@ const cases: readonly BenchCase[] = [
   suspensionCase,
   poolCase,
   cpuCase,
+  sharesCase,
   interposerCase,
 ];
 

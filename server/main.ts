@@ -203,7 +203,7 @@ class Daemon {
       reservations: this.#settings,
       clock: systemClock,
       randomBytes,
-      turnFileOf: makeTurnFiles(config.stateDirectory, devices, config.computePolicy),
+      ...makeTurnFiles(config.stateDirectory, devices, config.computePolicy),
       resizeSlice: (leaseId, index, bytes) => this.#sessions.resize(leaseId, index, bytes),
       ...{ park: (id: string) => this.#sessions.park(id), unpark: (id: string) => this.#sessions.unpark(id) },
       endSessions: (leaseId, code, message) => this.#endSessions(leaseId, code, message),

@@ -8,6 +8,7 @@ import type { Lease } from "../../client/index.ts";
 import * as calls from "../../client/measure/calls.ts";
 import * as leaseJobs from "./lease-jobs.ts";
 import * as messageJobs from "./message-jobs.ts";
+import * as shareJobs from "./share-jobs.ts";
 import * as suspensionJobs from "./suspension-jobs.ts";
 import { openControl, openLease, type Target, type TransportName } from "./target.ts";
 import * as trainingJobs from "./training-jobs.ts";
@@ -114,6 +115,7 @@ export const jobs = {
   ...leaseJobs,
   ...messageJobs,
   ...suspensionJobs,
+  ...shareJobs,
   ...trainingJobs,
 } as const;
 

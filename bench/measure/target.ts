@@ -34,7 +34,7 @@ export function endpointsFor(target: Target, endpoints: readonly string[]): stri
 export const openLease = (
   control: Control,
   target: Target,
-  options: { readonly memory: string },
+  options: { readonly memory: string; readonly compute?: number },
 ): Promise<TimedLease> =>
   openTimedLease(control, {
     request: allocateRequest(options),

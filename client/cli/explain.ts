@@ -12,7 +12,7 @@ import {
   type ShareFlags,
   shareOf,
 } from "./options.ts";
-import { print, printJson, sizeText } from "./output.ts";
+import { computeText, print, printJson, sizeText } from "./output.ts";
 import { describeEveryReason, describeReason, describeStart } from "./place.ts";
 import { actOn, things, withFleet } from "./servers.ts";
 
@@ -86,8 +86,10 @@ function tell(explained: readonly Explained[], { json }: JsonOptions): never {
 const exitCodes = { granted: ExitCode.OK, queued: ExitCode.NO_CAPACITY, refused: ExitCode.FAILED } as const;
 
 /** A slice with all that it takes from its device. */
-const describeSlice = ({ deviceId, memoryBytes, overheadBytes }: SliceInfo): string =>
-  `  ${sizeText(memoryBytes)} of ${deviceId}${overheadBytes === 0 ? "" : `, and ${sizeText(overheadBytes)} beside it`}`;
+const describeSlice = ({ deviceId, memoryBytes, overheadBytes, compute }: SliceInfo): string => {
+  const beside = overheadBytes === 0 ? "" : `, and ${sizeText(overheadBytes)} beside it`;
+  return `  ${sizeText(memoryBytes)}${compute === 0 ? "" : ` and ${computeText(compute)} of the time`} of ${deviceId}${beside}`;
+};
 
 function describe(explanation: Explanation): string {
   if (explanation.outcome === "granted") {

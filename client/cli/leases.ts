@@ -5,7 +5,7 @@ import { formatSizeRounded } from "../../shared/units.ts";
 import type { Fleet } from "../fleet/index.ts";
 import type { LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
-import { durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
+import { computeText, durationText, print, printJson, sizeText, terminalWidth } from "./output.ts";
 import { describeExpected, describeReasons } from "./place.ts";
 import { type Item, itemsOf, serversTable, withFleet, withServers } from "./servers.ts";
 import { type Column, formatTable } from "./table.ts";
@@ -63,16 +63,23 @@ Examples:
 /** `granted`, `attached`, `suspending`, `suspended`, `resuming` or `ending`. */
 export const stateText = (lease: LeaseInfo): string => lease.state.replace("LEASE_STATE_", "").toLowerCase();
 
-/** Under each that is suspended, why. */
+/** Under each that was promised a part of its devices' time, how much, and under each that is suspended, why. */
 function leaseTable(fleet: Fleet, items: readonly Item<LeaseInfo>[]): string {
   const now = Date.now();
   const table = formatTable(...serversTable(fleet, { columns: leaseColumns, items, row: leaseRow }), terminalWidth());
   const [title, ...rows] = table.split("\n");
-  const why = items.map(({ item: { suspension } }) =>
-    suspension === null ? "" : `\n         ${suspensionText(suspension, now)}`,
+  const below = items.map(({ item }) =>
+    [
+      ...(promisedOf(item) === 0 ? [] : [`Uses ${busyText(item)} of its devices' time, the second number promised.`]),
+      ...(item.suspension === null ? [] : [suspensionText(item.suspension, now)]),
+    ]
+      .map((sentence) => `\n         ${sentence}`)
+      .join(""),
   );
-  return [title, ...rows.map((row, index) => row + why[index]!)].join("\n");
+  return [title, ...rows.map((row, index) => row + below[index]!)].join("\n");
 }
+
+const promisedOf = ({ slices }: LeaseInfo): number => slices.reduce((sum, { compute }) => sum + compute, 0);
 
 /** Why, for how long, and what becomes of it. */
 export function suspensionText({ message, sinceAtMs, savedBytes, comesBack }: Suspension, now: number): string {
@@ -115,18 +122,28 @@ function leaseRow(lease: LeaseInfo): string[] {
   ];
 }
 
+/** How much of its devices' time it uses, and how much it was promised if it was: `24/25%`. */
+function busyText(lease: LeaseInfo): string {
+  const used = Math.round((lease.activity?.deviceLoad ?? 0) * 100);
+  const promised = promisedOf(lease);
+  return promised === 0 ? `${used}%` : `${used}/${computeText(promised)}`;
+}
+
 /** What a request asks for. */
-export function wishText({ memoryBytes, fraction, devices, leaseId }: QueueEntryInfo): string {
-  if (leaseId !== "") return `to resume ${sharesText({ memoryBytes, fraction, devices })}`;
-  return sharesText({ memoryBytes, fraction, devices });
+export function wishText({ memoryBytes, fraction, devices, compute, leaseId }: QueueEntryInfo): string {
+  if (leaseId !== "") return `to resume ${sharesText({ memoryBytes, fraction, devices, compute })}`;
+  return sharesText({ memoryBytes, fraction, devices, compute });
 }
 
 function sharesText({
   memoryBytes,
   fraction,
   devices,
-}: Pick<QueueEntryInfo, "memoryBytes" | "fraction" | "devices">): string {
-  const share = memoryBytes > 0 ? sizeText(memoryBytes) : fraction === 1 ? "a whole device" : `${fraction} of a device`;
+  compute,
+}: Pick<QueueEntryInfo, "memoryBytes" | "fraction" | "devices" | "compute">): string {
+  const memory =
+    memoryBytes > 0 ? sizeText(memoryBytes) : fraction === 1 ? "a whole device" : `${fraction} of a device`;
+  const share = compute === 0 ? memory : `${memory}, ${computeText(compute)} of the time`;
   return devices === 1 ? share : `${devices} x ${share}`;
 }
 

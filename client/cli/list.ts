@@ -71,6 +71,9 @@ const remarks = (devices: readonly DeviceInfo[]): string[] =>
   devices.flatMap(({ id, mode, profileBytes, taints, cordon, reservedBytes, draining, ...device }) => [
     ...(mode === "SHARING_MODE_EXCLUSIVE" ? [`${id}: lent as a whole (--mode exclusive).`] : []),
     ...(mode === "SHARING_MODE_PROFILE" ? [`${id}: in slices of ${sizeText(profileBytes)} (--mode profile).`] : []),
+    ...(mode === "SHARING_MODE_DYNAMIC" && device.freeCompute < 1
+      ? [`${id}: ${percentText(1 - device.freeCompute).trim()} of its time is promised (--compute).`]
+      : []),
     ...(reservedBytes > 0 ? [`${id}: ${sizeText(reservedBytes)} reserved and not in use.`] : []),
     ...taints.map((taint) => `${id}: only with --tolerate ${taint}.`),
     ...(device.overheadEstimated

@@ -23,6 +23,9 @@ export const unicodeTerminal = (): boolean => {
 };
 
 /** Exact where that is short, else rounded for reading. */
+/** A part of a device's time, as `--compute` takes it. */
+export const computeText = (part: number): string => `${Number((part * 100).toFixed(1))}%`;
+
 export const sizeText = (bytes: number): string => {
   const exact = formatSize(bytes);
   return exact.length <= 7 ? exact : formatSizeRounded(bytes);

@@ -6,6 +6,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { Broker } from "../control/broker.ts";
 import type { PoolObserver } from "../control/pool-observer.ts";
 import { ANSWER_SECONDS_BOUNDS, BATCH_CALLS_BOUNDS } from "../executor/call-shape.ts";
+import { COMPUTE_WHOLE } from "../pool/types.ts";
 import { ReportedHistogram } from "./reported-histogram.ts";
 
 /** Seconds between a request and its grant: from at once to days. */
@@ -152,6 +153,7 @@ export class Metrics {
     const overhead = this.#gauge("sluice_device_overhead_bytes", "Memory charged beside slices.", labels);
     const reserved = this.#gauge("sluice_device_reserved_bytes", "Memory reserved and not in use.", labels);
     const free = this.#gauge("sluice_device_free_bytes", "Memory free to lend.", labels);
+    const compute = this.#gauge("sluice_device_free_compute", "Part of its time that is promised to nobody.", labels);
     const open = this.#gauge(
       "sluice_device_open",
       "1 while new leases are placed on it, 0 while it is cordoned.",
@@ -164,7 +166,7 @@ export class Metrics {
       "capability",
     ]);
     this.#refreshers.push(() => {
-      for (const gauge of [memory, granted, overhead, reserved, free, open, info]) gauge.reset();
+      for (const gauge of [memory, granted, overhead, reserved, free, compute, open, info]) gauge.reset();
       for (const { listing, description } of broker.devices.list()) {
         const { id: device, kind, name, capabilityMajor, capabilityMinor } = description;
         info.set({ device, kind, name, capability: `${capabilityMajor}.${capabilityMinor}` }, 1);
@@ -173,6 +175,7 @@ export class Metrics {
         overhead.set({ device }, listing.overheadBytes);
         reserved.set({ device }, listing.reservedBytes);
         free.set({ device }, listing.freeBytes);
+        compute.set({ device }, listing.freeCompute / COMPUTE_WHOLE);
         open.set({ device }, listing.cordon === undefined ? 1 : 0);
       }
     });

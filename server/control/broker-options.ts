@@ -26,6 +26,8 @@ export interface BrokerOptions {
   readonly endSessions: (leaseId: string, code: ErrorCode, message: string) => Promise<void>;
   /** The file over which a device's leases take turns. Default: they do not. */
   readonly turnFileOf?: (deviceId: string) => string;
+  /** Whether what is promised of a device's time is held; whoever asks for it is warned otherwise. Default true. */
+  readonly holdsCompute?: boolean;
   /** Gives a slice another size in the lease's executor; resolves once it has, or there is none. */
   readonly resizeSlice: (leaseId: string, index: number, bytes: number) => Promise<void>;
   /** Lets the lease's executor save its memory on the host and give it back; resolves once it has, or there is none. */

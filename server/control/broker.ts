@@ -48,6 +48,9 @@ import { type RequestListener, WaitingRequests } from "./waiting-requests.ts";
 
 export type { BrokerOptions, PooledDevice, TenantTerms, Wish } from "./broker-options.ts";
 
+const COMPUTE_NOT_HELD =
+  "The server holds no compute shares (--compute-policy best-effort): others may take the device's time.";
+
 export class Broker implements LeaseDirectory, SessionEvents {
   readonly reservations: ReservationDesk;
   readonly queue: QueueDesk;
@@ -496,7 +499,9 @@ export class Broker implements LeaseDirectory, SessionEvents {
       return;
     }
     for (const one of grants) this.#records.set(one.lease.id, newRecord(new LeaseSecret(one.secret)));
-    const told = this.#waiting.grant(lease.id, { ...first!, others: more, warnings });
+    const isNotHeld = this.#options.holdsCompute === false && lease.slices.some(({ compute = 0 }) => compute > 0);
+    const all = [...warnings, ...(isNotHeld ? [COMPUTE_NOT_HELD] : [])];
+    const told = this.#waiting.grant(lease.id, { ...first!, others: more, warnings: all });
     // A client that went away meanwhile never had the lease: no executor was started either.
     for (const one of grants) this.#settleGrant(one.lease, told);
   }

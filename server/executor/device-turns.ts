@@ -33,6 +33,8 @@ export class LeaseTurns implements DeviceTurns {
   #slot: number | undefined;
   /** Whether work is under way that has taken a turn. */
   #isIn = false;
+  /** Whether the session has nothing more to do. */
+  #rests = false;
   #isClosed = false;
   #isFull = false;
   #heard: NodeJS.Timeout | undefined;
@@ -67,6 +69,7 @@ export class LeaseTurns implements DeviceTurns {
   enter(): void | Promise<void> {
     const slot = this.#slot ?? this.#join();
     if (slot === undefined || this.#turns.isOpen(slot)) return;
+    this.#rests = false;
     this.#heard ??= setInterval(() => this.#hear(), HEARD_EVERY_MS).unref();
     if (!this.#tryFor(slot, BLOCKED_MS_MAX)) return this.#wait();
     this.#isIn = true;
@@ -75,11 +78,15 @@ export class LeaseTurns implements DeviceTurns {
   done(usedMs: number): void {
     if (!this.#isIn) return;
     this.#isIn = false;
-    if (this.#slot !== undefined) this.#turns.done(this.#slot, usedMs, nowMs());
+    if (this.#slot === undefined) return;
+    this.#turns.done(this.#slot, usedMs, nowMs());
+    // Its work was queued, and the session has gone to rest behind it.
+    if (this.#rests) this.#turns.rest(this.#slot, nowMs());
   }
 
   /** The lease has no work for now. */
   rest(): void {
+    this.#rests = true;
     if (this.#heard !== undefined && this.#slot !== undefined) this.#turns.rest(this.#slot, nowMs());
   }
 

@@ -21,15 +21,22 @@ const futexCalls: Readonly<Record<string, number>> = { x64: 202, arm64: 98 };
 const POLL_MS = 1;
 const NS_PER_MS = 1e6;
 
+/** What the daemon's others must know of turns. */
+export interface TurnFiles {
+  readonly turnFileOf: (deviceId: string) => string;
+  /** Whether what is promised is held. */
+  readonly holdsCompute: boolean;
+}
+
 /**
- * In the daemon: sees to it that each device has its file, and that it says the policy, from now on also to those who have it. Returns the path of
- * a device's file. Throws SluiceError STORE_FAILED.
+ * In the daemon: sees to it that each device has its file, and that it says the policy, from now on also to those who have it. Throws SluiceError
+ * STORE_FAILED.
  */
 export function makeTurnFiles(
   stateDirectory: string,
   devices: readonly { readonly id: string }[],
   policy: ComputePolicy,
-): (deviceId: string) => string {
+): TurnFiles {
   const folder = join(stateDirectory, FOLDER);
   const pathOf = (deviceId: string): string => join(folder, encodeURIComponent(deviceId));
   try {
@@ -38,7 +45,7 @@ export function makeTurnFiles(
   } catch (error) {
     throw new SluiceError("STORE_FAILED", `The folder [${folder}] fails [${wordsOf(error)}].`);
   }
-  return pathOf;
+  return { turnFileOf: pathOf, holdsCompute: policy !== "best-effort" };
 }
 
 /** Written in full when it is new: a file with holes would end whoever touches it on a full disk. */

@@ -28,7 +28,7 @@ const LEAST_COMPUTE = 10;
 const WHOLE_COMPUTE = 1000;
 
 /** Indices of 32-bit words. */
-const Word = { POLICY: 0, TURN: 1, SLOTS: 2 } as const;
+const Word = { POLICY: 0, TURN: 1, SLOTS: 2, RESTS: 3 } as const;
 /** Indices of 64-bit numbers. */
 const Number_ = { VIRTUAL: 4, RESTS_SINCE: 5, TURN_USED: 6 } as const;
 const HEADER_BYTES = 64;
@@ -69,6 +69,8 @@ export class Turns {
   readonly #options: TurnsOptions;
   /** By slots of this process: when its work was done last. */
   readonly #doneAt = new Map<number, number>();
+  /** And since when they have none. */
+  readonly #restedAt = new Map<number, number>();
 
   constructor(options: TurnsOptions) {
     this.#options = options;
@@ -115,6 +117,7 @@ export class Turns {
   /** The lease works on the device no more. */
   leave(slot: number): void {
     this.#doneAt.delete(slot);
+    this.#restedAt.delete(slot);
     this.#free(slot, this.#get(slot, Slot.PID));
   }
 
@@ -183,12 +186,16 @@ export class Turns {
       return;
     }
     this.#numbers[Number_.RESTS_SINCE] = now;
+    Atomics.store(this.#words, Word.RESTS, 0);
     Atomics.compareExchange(this.#words, Word.TURN, own, slot + 1);
   }
 
   /** The lease has no more work for now: whoever waits is told, and gets the turn at once unless more work is likely to come soon. */
   rest(slot: number, now: number): void {
+    this.#restedAt.set(slot, now);
     if (Atomics.load(this.#words, Word.TURN) !== slot + 1) return;
+    this.#numbers[Number_.RESTS_SINCE] = now;
+    Atomics.store(this.#words, Word.RESTS, 1);
     const next = this.#next(now);
     if (next < 0) return;
     if (this.#returnsSoon(slot)) this.ring(next);
@@ -236,7 +243,7 @@ export class Turns {
       if (Atomics.compareExchange(this.#words, Word.TURN, turn, turn | BUSY) !== turn) return false;
       const restedMs = now - this.#numbers[Number_.RESTS_SINCE]!;
       if (this.#isFixed) this.#atLeast(slot, now - MISSED_MS_MAX);
-      this.#noteReturn(slot, restedMs);
+      this.#noteReturn(slot, now);
       // The others have waited meanwhile.
       if (this.isWanted(slot)) {
         this.#charge(slot, restedMs);
@@ -256,7 +263,7 @@ export class Turns {
   #begin(slot: number, now: number): void {
     const policy = Atomics.load(this.#words, Word.POLICY);
     const doneAt = this.#doneAt.get(slot);
-    if (doneAt !== undefined) this.#noteReturn(slot, now - doneAt);
+    this.#noteReturn(slot, now);
     if (this.#get(slot, Slot.POLICY) !== policy) {
       // Tags of another rule say nothing.
       this.#set(slot, Slot.POLICY, policy);
@@ -278,6 +285,8 @@ export class Turns {
       return 0;
     }
     const restsMs = now - this.#numbers[Number_.RESTS_SINCE]!;
+    // It has more work, and is on its way to it.
+    if (Atomics.load(this.#words, Word.RESTS) === 0) return Math.max(0, LOOK_MS - restsMs);
     return this.#returnsSoon(holder) ? Math.max(0, RETURN_MS - restsMs) : 0;
   }
 
@@ -325,9 +334,13 @@ export class Turns {
     return this.#numbers[numberOf(slot, SlotNumber.RETURNS)]! <= RETURN_MS;
   }
 
-  #noteReturn(slot: number, afterMs: number): void {
+  /** How soon the lease's client comes back when it has had no work. */
+  #noteReturn(slot: number, now: number): void {
+    const restedAt = this.#restedAt.get(slot);
+    if (restedAt === undefined) return;
+    this.#restedAt.delete(slot);
     const at = numberOf(slot, SlotNumber.RETURNS);
-    this.#numbers[at]! += (Math.min(afterMs, 4 * RETURN_MS) - this.#numbers[at]!) / 8;
+    this.#numbers[at]! += (Math.min(now - restedAt, 4 * RETURN_MS) - this.#numbers[at]!) / 8;
   }
 
   #free(slot: number, pid: number): void {

@@ -6,7 +6,7 @@ import { connect, type Kernel, type Lease, type Pool } from "sluice";
 import { afterEach, describe, expect, it } from "vitest";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
 import { executorsOf } from "../support/processes.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
 
 /** A kernel that counts to `n` in each thread. */
 const spinning = `.version 7.0
@@ -94,6 +94,16 @@ describe("leases that were promised parts of a device's time", () => {
       details: { reasons: [expect.objectContaining({ code: "NOT_ENOUGH_COMPUTE" })] },
     });
     await expect(pool.allocate({ memory: "16MiB", compute: 1.5 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    const to = ["--server", server.grpc];
+    const told = await runSluice(["leases", ...to]);
+    expect(told.stdout).toMatch(/Uses \d+\/75% of its devices' time, the second number promised\./);
+    expect((await runSluice(["list", ...to])).stdout).toContain("cpu:0: 75% of its time is promised (--compute).");
+    const explained = await runSluice(["explain", "-m", "16MiB", "--compute", "20%", ...to]);
+    expect(explained).toMatchObject({ code: 0, stdout: expect.stringContaining("16MiB and 20% of the time of cpu:0") });
+    expect((await runSluice(["explain", "-m", "16MiB", "--compute", "0.3", ...to])).stdout).toContain(
+      "[0.25] of its time",
+    );
+    expect((await runSluice(["explain", "-m", "16MiB", "--compute", "2", ...to])).code).toBe(2);
     await lease.release();
     expect((await pool.devices())[0]).toMatchObject({ freeCompute: 1 });
   });
@@ -127,4 +137,15 @@ it("a lease of a fixed part gets no more while the device idles", async () => {
   const used = (await pool.leases()).leases[0]!.usage!.deviceMs - before;
   // The server hears of it every second.
   expect(used).toBeLessThan(0.6 * (performance.now() - startedAt) + 700);
+});
+
+it("a server that holds no shares says so to whoever asks for one, and lets all work begin as it comes", async () => {
+  await start("best-effort");
+  const [told, silent] = [await spinOn(0.25), await spinOn()];
+  expect(told.lease.warnings).toEqual([expect.stringContaining("holds no compute shares")]);
+  expect(silent.lease.warnings).toEqual([]);
+  for (const { lease, kernel } of [told, silent]) {
+    kernel.launch({ grid: 1, block: 1 }, [1]);
+    await lease.devices[0].synchronize();
+  }
 });

@@ -55,13 +55,14 @@ async function samples(): Promise<(name: string, labels?: Sample["labels"]) => n
 describe("metrics", () => {
   it("follow a lease from its grant to its end, and add up with what it used", async () => {
     const before = (await samples())("sluice_calls_total", { tenant: "local" }) ?? 0;
-    const lease = await pool.allocate({ memory: "256MiB" });
+    const lease = await pool.allocate({ memory: "256MiB", compute: 0.25 });
     const [gpu] = lease.devices;
     const data = gpu!.alloc(4096);
     for (let turn = 0; turn < 10; turn++) await gpu!.synchronize().then(() => data.read(Uint8Array));
     const held = await samples();
     expect(held("sluice_device_granted_bytes", { device: "null:0" })).toBe(256 * 1024 ** 2);
     expect(held("sluice_device_free_bytes", { device: "null:0" })).toBe(768 * 1024 ** 2);
+    expect(held("sluice_device_free_compute", { device: "null:0" })).toBe(0.75);
     expect(held("sluice_leases", { tenant: "local", state: "attached" })).toBe(1);
     await lease.release();
     const { calls, batches } = lease.stats;

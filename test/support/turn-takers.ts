@@ -16,6 +16,8 @@ export interface TakerOptions {
   readonly kernelMs: number;
   /** From the end of its kernel to the next one. Default: its client has the next one ready. */
   readonly restMs?: number;
+  /** From one kernel to the next of a client that has many. */
+  readonly betweenMs?: number;
   readonly startsAt?: number;
 }
 
@@ -108,9 +110,9 @@ export class TurnTakers {
 
   #end(taker: Taker): void {
     const { turns, slot, options } = taker;
-    const { kernelMs, restMs } = options;
+    const { kernelMs, restMs, betweenMs = BETWEEN_MS } = options;
     taker.usedMs += kernelMs;
-    taker.wantsSince = this.now + (restMs ?? BETWEEN_MS);
+    taker.wantsSince = this.now + (restMs ?? betweenMs);
     taker.next = { at: taker.wantsSince, does: "ask" };
     if (!taker.isOpen) turns.done(slot, kernelMs, this.now);
     if (restMs !== undefined) turns.rest(slot, this.now);

@@ -40,6 +40,14 @@ describe("leases that always have work", () => {
     expectParts(device.parts(4_000), [0.3, 0.69], 0.02);
   });
 
+  it("get their parts where their executors take their time between kernels", () => {
+    const device = new TurnTakers();
+    device.add({ compute: 250, kernelMs: 10, betweenMs: 1 });
+    device.add({ compute: 750, kernelMs: 10, betweenMs: 1 });
+    device.run(1_000);
+    expectParts(device.parts(4_000), [0.25 / 1.1, 0.75 / 1.1], 0.03);
+  });
+
   it("share what is promised to nobody in equal parts", () => {
     const device = new TurnTakers();
     for (const compute of [400, 0, 0]) device.add({ compute, kernelMs: 1 });

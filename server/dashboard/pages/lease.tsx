@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Event__Output as AuditEvent } from "../../../proto/generated/sluice/v1/Event.ts";
 import { call } from "../api.ts";
-import { byteRate, count, duration, moment, rate, size } from "../format.ts";
+import { byteRate, count, duration, moment, percent, rate, size } from "../format.ts";
 import { type LiveState, useNow } from "../live/live.ts";
 import { type Lease, type Moment, momentOf, withPauses } from "../live/pool-model.ts";
 import { Chart } from "../parts/chart.tsx";
@@ -115,11 +115,13 @@ function suspensionFacts({ suspension }: Lease, now: number): [string, preact.Co
 
 function LeaseFacts({ lease, now }: { readonly lease: Lease; readonly now: number }) {
   const { usage, activity } = lease;
+  const promised = lease.slices.reduce((sum, { compute }) => sum + compute, 0);
   const facts: [string, preact.ComponentChildren][] = [
     ["Tenant", <TenantName key="tenant" tenant={lease.tenant} />],
     ["State", stateWords[lease.state] ?? ""],
     ...suspensionFacts(lease, now),
     ["Memory", size(bytesOf(lease))],
+    ...(promised === 0 ? [] : [["Compute promised", percent(promised)] satisfies [string, string]]),
     ["Held for", duration(now - lease.grantedAtMs)],
     ["Since", moment(lease.grantedAtMs)],
     ["Ends", lease.endsAtMs === 0 ? "when its holder ends it" : moment(lease.endsAtMs)],

@@ -108,6 +108,7 @@ function DeviceFacts({ sums }: { readonly sums: DeviceSums }) {
     ["Out of reach", sums.strandedBytes > 0 ? `${size(sums.strandedBytes)}: ${sums.strandedWhy}` : undefined],
     ["Overhead", device.overheadBytes > 0 ? size(device.overheadBytes) : undefined],
     ["Compute", `${percent(load)} ${isLoadMeasured ? "in use" : "used by leases"}`],
+    ["Compute promised", device.freeCompute < 1 ? percent(1 - device.freeCompute) : undefined],
     ["Closed", cordon === null ? undefined : cordon.message],
     ["Problems", health?.problems.join(" ") || undefined],
     ["Slowed by", health?.throttling.join(", ") || undefined],
