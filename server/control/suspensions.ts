@@ -131,10 +131,15 @@ export class Suspensions {
       this.#answer(id);
     } catch (error) {
       const failure = toSluiceError(error);
-      // What is saved and cannot be noted so goes on.
-      await unpark(id).catch(() => {});
+      // What is saved and cannot be noted so goes on; where it runs, this does nothing.
+      const runs = await succeeds(unpark(id));
       const lease = find(id);
       if (lease?.state !== "suspending") return;
+      if (!runs) {
+        apply({ kind: "parked", id, savedBytes: 0 });
+        this.#answer(id);
+        return;
+      }
       log.error({ lease: id, error: failure.message }, "The lease cannot be suspended");
       apply({ kind: "parkFailed", id, message: failure.message });
       this.forget(lease);
@@ -143,14 +148,20 @@ export class Suspensions {
   }
 
   async #unpark(id: string): Promise<void> {
-    const { apply, find, unpark, log } = this.#options;
+    const { apply, find, park, unpark, log } = this.#options;
     try {
       this.#saveOrThrow(id, "resuming");
       await unpark(id);
       apply({ kind: "unparked", id });
     } catch (error) {
       const failure = toSluiceError(error);
+      // It may have come back under the server before this one: then its memory is not free.
+      const isParked = await succeeds(park(id));
       if (find(id)?.state !== "resuming") return;
+      if (!isParked) {
+        apply({ kind: "unparked", id });
+        return;
+      }
       log.error({ lease: id, error: failure.message }, "The lease cannot come back yet");
       const message = `The lease cannot come back yet: ${failure.message}`;
       apply({ kind: "unparkFailed", id, message });
@@ -188,6 +199,12 @@ export class Suspensions {
     }
   }
 }
+
+const succeeds = (work: Promise<unknown>): Promise<boolean> =>
+  work.then(
+    () => true,
+    () => false,
+  );
 
 function toStoredSuspension({ suspension }: Lease, state: SuspensionState): StoredSuspension | undefined {
   if (suspension === undefined) return undefined;

@@ -421,7 +421,9 @@ class Daemon {
     if (!this.isUp) return;
     if (options.plant === "early-parked") this.receive({ kind: "parked", id, savedBytes: 1 });
     this.#tellExecutor(id, (executor) => {
-      const isDone = !this.#world.happens(0.1);
+      // One that a daemon before this one has told already has nothing left that could fail.
+      const isParked = executor?.slices.every(({ bytes }) => bytes === 0) ?? false;
+      const isDone = isParked || !this.#world.happens(0.1);
       if (isDone && executor !== undefined) executor.slices = keptOf(executor.slices, options.devices);
       if (life !== this.#life || !this.isUp) return;
       const isStored = isDone && !this.#world.happens(options.faults.storeFails);
@@ -438,7 +440,8 @@ class Daemon {
     this.#mayDie();
     if (!this.isUp) return;
     this.#tellExecutor(id, (executor) => {
-      const isDone = !this.#world.happens(0.1);
+      const isBack = executor?.slices.some(({ bytes }) => bytes > 0) ?? false;
+      const isDone = isBack || !this.#world.happens(0.1);
       if (isDone && executor !== undefined) executor.slices = this.#leases.get(id)?.slices ?? executor.slices;
       this.#world.checkMemory();
       if (life !== this.#life || !this.isUp) return;

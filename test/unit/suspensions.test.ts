@@ -143,6 +143,18 @@ it("lets a lease go on that is saved and cannot be noted so", async () => {
   expect([stateOf(id), unparked, free()]).toEqual(["granted", 1, 3 * GiB]);
 });
 
+it("believes of a lease that came back under the server before that it is back, though that cannot be noted", async () => {
+  const { id } = request(4 * GiB);
+  await broker.suspensions.suspend(id, none, lunch);
+  unpark = () => new Promise(() => {});
+  broker.suspensions.resume(id, none, false);
+  park = () => Promise.reject(new SluiceError("UNSUPPORTED", "It cannot be saved again now."));
+  unpark = () => Promise.reject(new SluiceError("OUT_OF_MEMORY", "There is none."));
+  restart();
+  await settled();
+  expect([stateOf(id), free()]).toEqual(["granted", 0]);
+});
+
 it("ends a lease while it is being saved, and tells whoever wanted it saved", async () => {
   const { id } = request(GiB);
   park = () => new Promise(() => {});
