@@ -71,6 +71,7 @@ export function addBenchCommand(program: Command): void {
     `
 Borrows a small share of a device of any kind, measures for half a minute, and
 gives it back. Run it on the machine of the job: it measures what is in between.
+Of several servers --server names the one.
 
 Examples:
   sluice bench --server gpu1:7460

@@ -1,10 +1,11 @@
 /** Three real servers as one pool, by the command line and the library: one small, one large, and one that knows no token of ours. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { testCertificates } from "../support/certificates.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
@@ -49,6 +50,11 @@ const plain = { SLUICE_LEASE: "", SLUICE_TOKEN: "", SLUICE_BUNDLE: "", LANG: "C"
 const both = () => `${small.grpc},${large.grpc}`;
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   runSluice(args, { env: { ...plain, SLUICE_SERVER: both(), ...env } });
+/** The first admin's, which the server makes for itself where it asks for tokens from its start. */
+const tokenOf = ({ state }: TestServer): string => {
+  const file = join(state, "admin-token");
+  return existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+};
 const where = ["--", "sh", "-c", "echo $SLUICE_SERVER"];
 
 /** `sluice` in the background, on both. */
@@ -94,6 +100,32 @@ describe("run", () => {
         /^sluice: The server 127\.0\.0\.5:1 is left out: it does not answer \[connect ECONNREFUSED/,
       ),
     ]);
+  });
+
+  it("goes on without a server whose certificate is not of the CA that the bundle has for it", async () => {
+    const certificates = await testCertificates();
+    const tls = await startServer({ args: ["--device", "null:1x1GiB", ...certificates.args] });
+    const bundle = join(folder, "tls.json");
+    const write = (ca: string): void =>
+      writeFileSync(
+        bundle,
+        JSON.stringify([
+          { server: tls.grpc, ca, token: tokenOf(tls) },
+          { server: small.grpc, token: "" },
+        ]),
+      );
+    try {
+      write(certificates.stranger.cert);
+      const wrong = await sluice(["run", "-m", "1GiB", ...where], { SLUICE_SERVER: "", SLUICE_BUNDLE: bundle });
+      expect([wrong.code, wrong.stdout]).toEqual([0, `${small.grpc}\n`]);
+      expect(wrong.stderr).toMatch(new RegExp(`^sluice: The server ${tls.grpc} is left out: .*certificate.*\n$`));
+      write(certificates.ca.cert);
+      const right = await sluice(["run", "-m", "1GiB", ...where], { SLUICE_SERVER: "", SLUICE_BUNDLE: bundle });
+      expect(right).toEqual({ code: 0, stdout: `${tls.grpc}\n`, stderr: "" });
+    } finally {
+      await tls.stop();
+      certificates.remove();
+    }
   });
 
   it("names each server's reason when none serves it, with the exit codes of one server", async () => {
