@@ -169,8 +169,18 @@ describe.skipIf(standinMissing !== undefined)("slices of CUDA devices whose leas
 
   it("change their size, and copy to each other, after it as before", async () => {
     await fill(1);
+    const [source, destination, byteCount] = [base(0) + places[1]!, base(1) + 30 * MiB, pattern.byteLength];
+    const copied = async (): Promise<void> => {
+      expect(device(1).copyFrom!(device(0), { source, destination, byteCount }, undefined)).toBe(true);
+      const into = new Uint8Array(byteCount);
+      await device(1).read(destination, into, undefined);
+      expect(pattern.equals(into)).toBe(true);
+      await device(1).fill({ address: destination, count: byteCount, width: 1, value: 0 }, undefined);
+    };
+    await copied();
     await work.park(folder);
     await work.unpark();
+    await copied();
     await work.resize(0, BYTES + 6 * MiB);
     await work.resize(0, BYTES);
     await expectFilled(0);
