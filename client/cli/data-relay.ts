@@ -15,6 +15,9 @@ import type { ServerLink, SubmitStream } from "../transport/transport.ts";
 /** Bytes of one message of gRPC; the server takes no larger ones. */
 const MESSAGE_BYTES_MAX = 60 * 1024;
 
+/** Of silence, before the other end is asked whether it is there. */
+const KEEP_ALIVE_MS = 3_000;
+
 export interface DataRelayOptions {
   /** The server's data endpoints; the first of the kinds `tls` and `grpc` is used. */
   readonly endpoints: readonly string[];
@@ -66,7 +69,8 @@ export class DataRelay {
 }
 
 function carrySecurely(socket: Socket, endpoint: string, { tls }: ServerLink): void {
-  const far = connectSecurely(secureOptions(endpoint, tls)).setNoDelay(true);
+  // A path that is dead is noticed, so that the program comes back over another.
+  const far = connectSecurely(secureOptions(endpoint, tls)).setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
   far.on("error", () => far.destroy());
   socket.pipe(far);
   far.pipe(socket);

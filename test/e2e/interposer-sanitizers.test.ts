@@ -9,6 +9,9 @@ import { createRandom } from "../support/random.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
+/** In the child of a fork the sanitizer looks for the thread that watches the connection, which is the parent's. */
+const PARENTS_THREAD = /^==\d+==Running thread \d+ was not suspended\. False leaks are possible\.\n/m;
+
 let server: TestServer;
 
 beforeAll(async () => {
@@ -29,8 +32,13 @@ describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanit
       const flags = [`-fsanitize=${sanitize}`];
       const source = `test/interposer/driver/${name}.c`;
       const program = compileProgram(source, { flags, libraries, suffix: `-${sanitize}` });
-      const finished = await runProgram({ server, command: [program], libraries, env });
-      expect({ name, ...finished }).toEqual({ name, code: 0, stdout: "ok\n", stderr: "" });
+      const { code, stdout, stderr } = await runProgram({ server, command: [program], libraries, env });
+      expect({ name, code, stdout, stderr: stderr.replace(PARENTS_THREAD, "") }).toEqual({
+        name,
+        code: 0,
+        stdout: "ok\n",
+        stderr: "",
+      });
     }
   }, 180_000);
 

@@ -359,7 +359,10 @@ void connection_close(struct connection *connection) {
     }
     connection_fail(connection, SLUICE_ERROR_CLOSED, 0);
     close(connection->file);
+    int unwatched = atomic_exchange(&connection->to_watch, -1);
+    if (unwatched >= 0) close(unwatched);
     if (connection->holder >= 0) close(connection->holder);
+    if (connection->remains >= 0) close(connection->remains);
     pthread_mutex_unlock(&connection->send_lock);
 }
 

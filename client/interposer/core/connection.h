@@ -267,7 +267,7 @@ void counted_tell_locked(struct connection *connection);
 /* Works over this connection from now on, which the server knows calls of up to `link->received`; false when that cannot be. */
 bool connection_take_link(struct connection *connection, const struct link *link);
 
-/* From now on a thread of its own sees the connection break while the program calls nothing. */
+/* From now on a thread of its own sees the connection break while the program calls nothing. Once, when the session is all open. */
 void connection_watch(struct connection *connection);
 
 /* Sends everything that is kept; with `send_lock`. */

@@ -175,10 +175,7 @@ uint32_t connection_open(struct connection *connection, struct endpoint *endpoin
     } else if (error != 0 && error != SLUICE_ERROR_SESSION_BUSY && complaint.words[0] != '\0') {
         report("%s", complaint.words);
     }
-    if (error == 0) {
-        connection_watch(connection);
-        return 0;
-    }
+    if (error == 0) return 0;
     kept_close(&connection->kept);
     free(connection->input);
     return error;

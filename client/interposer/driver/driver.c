@@ -163,8 +163,12 @@ static CUresult open_session(void) {
     if (devices == 0 || devices > SLUICE_SLICES_PER_LEASE_MAX) return CUDA_ERROR_NO_DEVICE;
     CUresult result = CUDA_SUCCESS;
     for (uint32_t index = 0; index < devices && result == CUDA_SUCCESS; index++) result = attach_device(index);
-    if (result == CUDA_SUCCESS) driver.device_count = devices;
-    else connection_close(&driver.connection);
+    if (result != CUDA_SUCCESS) {
+        connection_close(&driver.connection);
+        return result;
+    }
+    driver.device_count = devices;
+    connection_watch(&driver.connection);
     return result;
 }
 
