@@ -14,21 +14,21 @@ const env = {
 
 describe.skipIf(standinMissing !== undefined)("leases on a CUDA device", () => {
   it.each([
-    [0.2, 0.8],
-    [0.5, 0.5],
-    [0.1, 0.9],
-  ])("get the parts of its time that they were promised (%s, %s)", async (...parts) => {
+    [2, 0.2, 0.8],
+    [2, 0.5, 0.5],
+    [10, 0.1, 0.9],
+  ])("get the parts of its time that they were promised, with kernels of %s ms (%s, %s)", async (ms, ...parts) => {
     await using server = await startServer({ args: ["--device", "cuda:0"], env });
     await using pool = await connect({ server: server.grpc, lease: "" });
     const leases = await Promise.all(parts.map((compute) => pool.allocate({ memory: "16MiB", compute })));
     const clients = await Promise.all(
       leases.map(async (lease) => {
         const kernel = (await lease.devices[0].load(knownKernels)).kernel("pause_for");
-        return new BusyClient({ lease, kernel, args: [2_000], batch: 4 });
+        return new BusyClient({ lease, kernel, args: [1_000 * ms], batch: Math.ceil(8 / ms) });
       }),
     );
-    await partsOf(clients, 100);
-    const got = await partsOf(clients, 800);
+    await partsOf(clients, 200 / ms);
+    const got = await partsOf(clients, 2_000 / ms);
     await Promise.all(clients.map((client) => client.stop()));
     for (const [index, part] of got.entries()) expect(Math.abs(part - parts[index]!)).toBeLessThan(0.1);
     await Promise.all(leases.map((lease) => lease.release()));

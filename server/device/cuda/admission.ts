@@ -3,6 +3,7 @@
  * back: so in a turn no more is queued than it has time for, as far as the times of the work before tell, and the turn ends when the
  * device has done it. What takes longer is charged afterwards.
  */
+import { setImmediate as immediate } from "node:timers/promises";
 import { SluiceError } from "../../../shared/errors.ts";
 import type { DeviceTurns } from "../device.ts";
 import type { Meter } from "./meter.ts";
@@ -73,8 +74,13 @@ export class Admission {
     this.#queued = 1;
     this.#before = meter.kernelMs();
     this.#beganAt = performance.now();
-    // Not before the work is queued: the device is idle until then.
-    const over = Promise.resolve().then(() => waitUntil(isIdle));
+    // The meter's last mark behind the work is to be reached too, or that work would not be counted.
+    const isOver = (): boolean => {
+      meter.kernelMs();
+      return isIdle();
+    };
+    // Not before the work is queued, behind all that waits for this: the device is idle until then.
+    const over = immediate().then(() => waitUntil(isOver));
     this.#turn = over
       .catch((error: unknown) => {
         // The call that comes next tells.
