@@ -87,11 +87,10 @@ static bool read_lease(const char *text, const char *end, struct lease_key *leas
     size_t length = (size_t)(colon - text), digits = (size_t)(end - colon);
     char secret[64];
     if (length == 0 || length >= sizeof lease->id || digits > sizeof secret) return false;
+    memset(lease, 0, sizeof *lease);
     memcpy(secret, colon + 1, digits - 1);
     secret[digits - 1] = '\0';
     memcpy(lease->id, text, length);
-    lease->id[length] = '\0';
-    lease->over = 0;
     return read_secret(secret, lease->secret);
 }
 
@@ -114,8 +113,7 @@ static bool read_leases(const char *text, struct endpoint *endpoint) {
 uint32_t endpoint_of_environment(struct endpoint *endpoint) {
     const char *lease = getenv("SLUICE_LEASE");
     const char *data = getenv("SLUICE_DATA");
-    endpoint->leases = NULL;
-    endpoint->known_bytes = 0;
+    memset(endpoint, 0, sizeof *endpoint);
     if (lease == NULL || *lease == '\0' || data == NULL || *data == '\0') {
         report("there is no GPU here: the environment names no lease. Start the program with `sluice run -- COMMAND`.");
         return SLUICE_ERROR_NO_LEASE;

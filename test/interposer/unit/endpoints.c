@@ -49,7 +49,10 @@ static void good_ones(void) {
             snprintf(id, sizeof id, "lease:%d", i + 1);
             /* The first six bits of the secret are its first digit. */
             if (strcmp(endpoint.leases[i].id, id) != 0 || endpoint.leases[i].secret[0] >> 2 != (i + 1) % 26) fail("is read wrong", text);
+            /* Nor does a session come out of memory that was used before. */
+            if (endpoint.leases[i].has_session_id || endpoint.leases[i].may_have_begun) fail("has a session", text);
         }
+        if (endpoint.known_bytes != 0) fail("is known before it was reached", text);
         free(endpoint.leases);
     }
 }
