@@ -93,7 +93,7 @@ describe("a request", () => {
     const { stdout } = await runSluice(["explain", ...words], { env });
     expect(stdout).toBe("It would be granted now:\n  2GiB of null:3\n");
     const profile = await runSluice(["explain", "--mode", "profile"], { env });
-    expect(profile.stdout).toBe("It would be granted now:\n  200MiB of null:2\n");
+    expect(profile.stdout).toBe("It would be granted now:\n  200MiB and 25% of the time of null:2\n");
   });
 });
 
