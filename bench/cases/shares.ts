@@ -13,6 +13,9 @@ const splits: readonly (readonly number[])[] = [
   [0.2, 0.3, 0.5],
 ];
 const kernels = [0.1, 1, 10];
+/** A quick run measures these, and no delays. */
+const quickSplits = [splits[0]!, splits[3]!];
+const quickKernels = [1];
 const WINDOW_MS = 2_000;
 /** From the last client's first kernel on, until all of them are under way. */
 const SETTLE_MS = 500;
@@ -98,11 +101,13 @@ interface Row {
 
 async function measureSplits(stage: Stage, context: CaseContext): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const [at, kernelMs] of kernels.entries()) {
+  const [wantedKernels, wantedSplits] = context.quick ? [quickKernels, quickSplits] : [kernels, splits];
+  for (const [at, kernelMs] of wantedKernels.entries()) {
     const alone = (await saturated(stage, [undefined], kernelMs)).rate;
     const free = new Map<number, number>();
-    for (const [index, split] of splits.entries()) {
-      context.progress((at + index / splits.length) / (kernels.length + 0.5), `${split.join(" / ")}, ${kernelMs} ms`);
+    for (const [index, split] of wantedSplits.entries()) {
+      const done = (at + index / wantedSplits.length) / (wantedKernels.length + 0.5);
+      context.progress(done, `${split.join(" / ")}, ${kernelMs} ms`);
       const without =
         free.get(split.length) ??
         (
@@ -139,8 +144,7 @@ function splitTable(rows: readonly Row[]): Table {
   };
 }
 
-async function measure(stage: Stage, context: CaseContext): Promise<CaseOutcome> {
-  const rows = await measureSplits(stage, context);
+async function delayTable(stage: Stage, context: CaseContext): Promise<Table> {
   context.progress(0.9, "a small job beside a heavy one");
   const delayRows: string[][] = [];
   for (const heavyMs of [1, 10]) {
@@ -153,6 +157,15 @@ async function measure(stage: Stage, context: CaseContext): Promise<CaseOutcome>
       delayRows.push([`${heavyMs} ms`, title, `${(p50 / 1e6).toFixed(1)} ms`, `${(p99 / 1e6).toFixed(1)} ms`]);
     }
   }
+  return {
+    title: "A kernel of 1 ms every 50 ms beside a lease that always has work: until its end",
+    columns: ["kernels beside it", "shares", "p50", "p99"].map((title) => ({ title })),
+    rows: delayRows,
+  };
+}
+
+async function measure(stage: Stage, context: CaseContext): Promise<CaseOutcome> {
+  const rows = await measureSplits(stage, context);
   const bars: Bar[] = [
     {
       what: "Largest error of a part over 2 s, in hundredths of the device, median of the splits",
@@ -167,12 +180,8 @@ async function measure(stage: Stage, context: CaseContext): Promise<CaseOutcome>
       atLeast: 0.95,
     },
   ];
-  const delayTable: Table = {
-    title: "A kernel of 1 ms every 50 ms beside a lease that always has work: until its end",
-    columns: ["kernels beside it", "shares", "p50", "p99"].map((title) => ({ title })),
-    rows: delayRows,
-  };
-  return { tables: [splitTable(rows), delayTable], bars };
+  const tables = [splitTable(rows), ...(context.quick ? [] : [await delayTable(stage, context)])];
+  return { tables, bars };
 }
 
 export const sharesCase: BenchCase = {
