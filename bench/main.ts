@@ -47,7 +47,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const OUT_DEFAULT = join(root, ".local", "bench");
 
 const usage = `Usage: npm run bench -- [CASE...] [--quick] [--out FOLDER]
-  --quick       fewer and shorter measurements: two minutes on a machine with nothing else to do, instead of an hour
+  --quick       fewer and shorter measurements: little more than two minutes on a machine with nothing else to do, instead of an hour
   --out FOLDER  where report.json and report.html go (default ${relative(process.cwd(), OUT_DEFAULT)})
 Cases: ${cases.map(({ name, title }) => `\n  ${name.padEnd(10)} ${title}`).join("")}`;
 

@@ -11,8 +11,8 @@ export const suspensionCase: BenchCase = {
   name: "suspension",
   title: "Suspending a lease",
   async run(context): Promise<CaseOutcome> {
-    const bytes = (context.quick ? 256 : 1024) * MiB;
-    const rounds = context.quick ? 2 : 5;
+    const bytes = (context.quick ? 64 : 1024) * MiB;
+    const rounds = context.quick ? 3 : 5;
     const server = await Server.start({ devices: ["cpu:1x1280MiB"] });
     const worker = await Worker.start();
     const rows: Cell[][] = [];
