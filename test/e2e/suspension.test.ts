@@ -128,19 +128,45 @@ describe("a lease on a cpu device", () => {
     expect(await read).toEqual([1, 2, 3]);
   });
 
-  it("that has no session yet is suspended too: one that begins waits, and works when the lease goes on", async () => {
-    const { stdout } = await sluice("request", "-m", "32MiB", "--for", "1h", "--json");
-    const { lease, environment } = JSON.parse(stdout);
-    expect((await sluice("suspend", lease.id)).stdout).toBe(`The lease ${lease.id} is suspended.\n`);
-    const other = await pool.allocate({ fraction: 1 });
-    const inside = await connect({ server: server.grpc, lease: environment.SLUICE_LEASE });
-    const working = inside.allocate({ memory: "32MiB" }).then((own) => startJob(own.devices[0], 3).result);
-    await other.release();
-    expect((await sluice("resume", lease.id, "--wait")).code).toBe(0);
-    expect(isRight(await working, 3)).toBe(true);
-    await inside.close();
-    await sluice("release", lease.id);
-  });
+  it.each([
+    { has: "has had no session yet", sessionsBefore: 0 },
+    { has: "has no session any more", sessionsBefore: 1 },
+  ])(
+    "that $has is suspended too: one that begins waits, and works when the lease goes on",
+    async ({ sessionsBefore }) => {
+      const detached = async (): Promise<{ id: string; secret: string }> => {
+        const { stdout } = await sluice("request", "-m", "32MiB", "--for", "1h", "--json");
+        const { lease, environment } = JSON.parse(stdout);
+        return { id: lease.id, secret: environment.SLUICE_LEASE };
+      };
+      const workOnce = async (secret: string): Promise<boolean> => {
+        await using inside = await connect({ server: server.grpc, lease: secret });
+        await using own = await inside.allocate({ memory: "32MiB" });
+        return isRight(await startJob(own.devices[0], 3).result, 3);
+      };
+      const free = await detached();
+      const began = performance.now();
+      expect(await workOnce(free.secret)).toBe(true);
+      const tookMs = performance.now() - began;
+      await sluice("release", free.id);
+      const lease = await detached();
+      for (let session = 0; session < sessionsBefore; session++) expect(await workOnce(lease.secret)).toBe(true);
+      expect((await sluice("suspend", lease.id)).stdout).toBe(`The lease ${lease.id} is suspended.\n`);
+      const other = await pool.allocate({ fraction: 1 });
+      let hasWorked = false;
+      const working = workOnce(lease.secret).finally(() => {
+        hasWorked = true;
+      });
+      // The other lease has the memory, and works for many times as long as a session takes that does not wait.
+      const until = performance.now() + 8 * tookMs;
+      while (performance.now() < until) expect(isRight(await startJob(other.devices[0], 3).result, 3)).toBe(true);
+      expect(hasWorked).toBe(false);
+      await other.release();
+      expect((await sluice("resume", lease.id, "--wait")).code).toBe(0);
+      expect(await working).toBe(true);
+      await sluice("release", lease.id);
+    },
+  );
 
   it("ends while it is suspended, and nothing of it is left", async () => {
     const lease = await pool.allocate({ fraction: 1 });
