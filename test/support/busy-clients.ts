@@ -2,7 +2,7 @@
 import type { Kernel, KernelArgument, Lease } from "../../client/index.ts";
 
 /** Batches that are on their way at once: on a crowded machine a client may have to wait for long until it can issue more. */
-const AHEAD = 20;
+const AHEAD = 100;
 
 export interface BusyOptions {
   readonly lease: Lease;
