@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { BenchCase } from "./case.ts";
 import { allocateCase } from "./cases/allocate.ts";
+import { computeCase } from "./cases/compute.ts";
 import { copiesCase } from "./cases/copies.ts";
 import { cpuCase } from "./cases/cpu.ts";
 import { interposerCase } from "./cases/interposer.ts";
@@ -17,7 +18,6 @@ import { latencyCase } from "./cases/latency.ts";
 import { leasesCase } from "./cases/leases.ts";
 import { messagesCase } from "./cases/messages.ts";
 import { poolCase } from "./cases/pool.ts";
-import { sharesCase } from "./cases/shares.ts";
 import { suspensionCase } from "./cases/suspension.ts";
 import { throughputCase } from "./cases/throughput.ts";
 import { trainingCase } from "./cases/training.ts";
@@ -39,7 +39,7 @@ const cases: readonly BenchCase[] = [
   suspensionCase,
   poolCase,
   cpuCase,
-  sharesCase,
+  computeCase,
   interposerCase,
 ];
 

@@ -1,195 +1,204 @@
-/** The computations of the cpu case: for each the kernel and its launch, the same in plain JavaScript, and its size. */
-import type { DeviceModule, DeviceSlice } from "../../server/device/device.ts";
+/** Compute shares: what leases get of a device's time beside what they were promised, what that costs, and how long a small job waits beside a heavy one. */
+import { median, summarize } from "../../client/measure/statistics.ts";
+import type { BenchCase, CaseContext, CaseOutcome } from "../case.ts";
+import { Server } from "../measure/server.ts";
+import type { Finished } from "../measure/share-jobs.ts";
+import { Worker } from "../measure/worker.ts";
+import type { Bar, Table } from "../report/model.ts";
 
-/** One argument of a kernel: an array by its place, or a scalar. */
-export type Argument = "a" | "b" | "c" | "d" | "e" | Int32Array | Float32Array;
-
-export interface Computation {
-  /** Name, also in bench/floor/compute.c. */
-  readonly name: string;
-  readonly title: string;
-  /** Fixture under test/kernels/ptx and kernel in it. */
-  readonly ptx: string;
-  readonly kernel: string;
-  readonly grid: readonly [number, number, number];
-  readonly block: readonly [number, number, number];
-  readonly sharedBytes: number;
-  readonly args: readonly Argument[];
-  /** What is counted, and how many of it one run does. */
-  readonly unit: "elements" | "flops" | "interactions" | "options";
-  readonly count: number;
-  /** Scale and offset of the inputs a, b and c. */
-  readonly inputs: readonly (readonly [scale: number, offset: number])[];
-  readonly javascript: (arrays: Arrays) => void;
-}
-
-export type Arrays = Record<"a" | "b" | "c" | "d" | "e", Float32Array>;
-
-export const ELEMENTS = 1 << 20;
-const SIDE = 512;
-const BODIES = 2048;
-const OPTIONS = 1 << 18;
-
-/** The inputs, as in compute.c. */
-export function makeArrays(inputs: Computation["inputs"]): Arrays {
-  const make = (index: number): Float32Array => {
-    const [scale, offset] = inputs[index] ?? [1, 0];
-    return Float32Array.from({ length: ELEMENTS }, (_, i) => (((i * 7919) % 1009) / 1009) * scale + offset);
-  };
-  return { a: make(0), b: make(1), c: make(2), d: new Float32Array(ELEMENTS), e: new Float32Array(ELEMENTS) };
-}
-
-/** Complementary error function to single precision (rational Chebyshev fit by Abramowitz and Stegun, 7.1.26). */
-function erfc(x: number): number {
-  const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  const value = tail * Math.exp(-x * x);
-  return x >= 0 ? value : 2 - value;
-}
-
-const cdf = (d: number): number => 0.5 * erfc(-d * Math.SQRT1_2);
-
-function blackScholes({ a, b, c, d, e }: Arrays): void {
-  const [rate, volatility] = [0.02, 0.3];
-  for (let i = 0; i < OPTIONS; i++) {
-    const root = Math.sqrt(c[i]!);
-    const d1 = (Math.log(a[i]! / b[i]!) + (rate + 0.5 * volatility * volatility) * c[i]!) / (volatility * root);
-    const d2 = d1 - volatility * root;
-    const discount = b[i]! * Math.exp(-rate * c[i]!);
-    d[i] = a[i]! * cdf(d1) - discount * cdf(d2);
-    e[i] = discount * cdf(-d2) - a[i]! * cdf(-d1);
-  }
-}
-
-function nbody({ a, c }: Arrays): void {
-  for (let i = 0; i < BODIES; i++) {
-    let [x, y, z] = [0, 0, 0];
-    for (let j = 0; j < BODIES; j++) {
-      const dx = a[j * 4]! - a[i * 4]!;
-      const dy = a[j * 4 + 1]! - a[i * 4 + 1]!;
-      const dz = a[j * 4 + 2]! - a[i * 4 + 2]!;
-      const inverse = 1 / Math.sqrt(dx * dx + dy * dy + dz * dz + 0.01);
-      const s = a[j * 4 + 3]! * inverse * inverse * inverse;
-      x += dx * s;
-      y += dy * s;
-      z += dz * s;
-    }
-    c[i * 4] = x;
-    c[i * 4 + 1] = y;
-    c[i * 4 + 2] = z;
-  }
-}
-
-function matmul({ a, b, c }: Arrays): void {
-  c.fill(0, 0, SIDE * SIDE);
-  for (let i = 0; i < SIDE; i++)
-    for (let k = 0; k < SIDE; k++) {
-      const left = a[i * SIDE + k]!;
-      for (let j = 0; j < SIDE; j++) c[i * SIDE + j] = c[i * SIDE + j]! + left * b[k * SIDE + j]!;
-    }
-}
-
-const int = (value: number): Int32Array => Int32Array.of(value);
-const float = (value: number): Float32Array => Float32Array.of(value);
-
-export const computations: readonly Computation[] = [
-  {
-    name: "saxpy",
-    title: "saxpy, 1 Mi elements",
-    ptx: "linear",
-    kernel: "saxpy",
-    grid: [ELEMENTS / 256, 1, 1],
-    block: [256, 1, 1],
-    sharedBytes: 0,
-    args: [int(ELEMENTS), float(1.0001), "a", "b"],
-    unit: "elements",
-    count: ELEMENTS,
-    inputs: [],
-    javascript: ({ a, b }) => {
-      for (let i = 0; i < ELEMENTS; i++) b[i] = 1.0001 * a[i]! + b[i]!;
-    },
-  },
-  {
-    name: "reduce",
-    title: "sum of 1 Mi elements",
-    ptx: "cooperative",
-    kernel: "reduce_sum",
-    grid: [64, 1, 1],
-    block: [256, 1, 1],
-    sharedBytes: 0,
-    args: [int(ELEMENTS), "a", "c"],
-    unit: "elements",
-    count: ELEMENTS,
-    inputs: [],
-    javascript: ({ a, c }) => {
-      let sum = 0;
-      for (let i = 0; i < ELEMENTS; i++) sum += a[i]!;
-      c[0] = sum;
-    },
-  },
-  {
-    name: "matmul",
-    title: "tiled matrix product, 512",
-    ptx: "linear",
-    kernel: "matmul",
-    grid: [SIDE / 16, SIDE / 16, 1],
-    block: [16, 16, 1],
-    sharedBytes: 0,
-    args: [int(SIDE), int(SIDE), int(SIDE), "a", "b", "c"],
-    unit: "flops",
-    count: 2 * SIDE ** 3,
-    inputs: [],
-    javascript: matmul,
-  },
-  {
-    name: "nbody",
-    title: "n-body, 2048 bodies",
-    ptx: "numeric",
-    kernel: "nbody",
-    grid: [BODIES / 128, 1, 1],
-    block: [128, 1, 1],
-    sharedBytes: 128 * 16,
-    args: [int(BODIES), float(0.01), "a", "c"],
-    unit: "interactions",
-    count: BODIES ** 2,
-    inputs: [],
-    javascript: nbody,
-  },
-  {
-    name: "black-scholes",
-    title: "Black-Scholes, 256 Ki options",
-    ptx: "numeric",
-    kernel: "black_scholes",
-    grid: [OPTIONS / 128, 1, 1],
-    block: [128, 1, 1],
-    sharedBytes: 0,
-    args: [int(OPTIONS), float(0.02), float(0.3), "a", "b", "c", "d", "e"],
-    unit: "options",
-    count: OPTIONS,
-    inputs: [
-      [25, 5],
-      [99, 1],
-      [9.75, 0.25],
-    ],
-    javascript: blackScholes,
-  },
+const splits: readonly (readonly number[])[] = [
+  [0.1, 0.9],
+  [0.25, 0.75],
+  [0.5, 0.5],
+  [0.2, 0.3, 0.5],
 ];
+const kernels = [0.1, 1, 10];
+/** A quick run measures these, and no delays. */
+const quickSplits = splits.slice(-1);
+const quickKernels = [1];
+const WINDOW_MS = 2_000;
+/** From the last client's first kernel on, until all of them are under way. */
+const SETTLE_MS = 500;
 
-/** A launch of a computation on a slice whose arrays a to e lie one behind the other from `base` on. */
-export function prepareLaunch(
-  computation: Computation,
-  { slice, module, base }: { slice: DeviceSlice; module: DeviceModule; base: number },
-): () => void | Promise<void> {
-  const index = module.kernels.findIndex(({ name }) => name === computation.kernel);
-  const kernel = module.kernels[index]!;
-  const params = new Uint8Array(kernel.paramBytes);
-  computation.args.forEach((argument, i) => {
-    const value =
-      typeof argument === "string"
-        ? BigUint64Array.of(BigInt(base + "abcde".indexOf(argument) * ELEMENTS * 4))
-        : argument;
-    params.set(new Uint8Array(value.buffer), kernel.params[i]!.offset);
-  });
-  const { grid, block, sharedBytes } = computation;
-  return () => slice.launch({ module, kernel: index, grid, block, sharedBytes, params, stream: undefined });
+interface Got {
+  /** Of each window, the parts that the leases had. */
+  readonly parts: readonly (readonly number[])[];
+  /** Device milliseconds of work per millisecond. */
+  readonly rate: number;
 }
+
+/** Kernels of each client in windows in which all were at work. */
+function windowsOf(finished: readonly Finished[], kernelMs: number): Got {
+  const from = Math.max(...finished.map((one) => one[0]?.[0] ?? 0)) + SETTLE_MS;
+  const to = Math.min(...finished.map((one) => one.at(-1)?.[0] ?? 0));
+  const countIn = (start: number, end: number): number[] =>
+    finished.map((one) => one.reduce((sum, [at, kernels]) => sum + (at > start && at <= end ? kernels : 0), 0));
+  const sumOf = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
+  const parts: number[][] = [];
+  for (let start = from; start + WINDOW_MS <= to; start += WINDOW_MS) {
+    const counts = countIn(start, start + WINDOW_MS);
+    parts.push(counts.map((count) => count / Math.max(1, sumOf(counts))));
+  }
+  if (parts.length === 0) throw new Error(`The clients worked together for [${to - from}] ms, less than a window.`);
+  return { parts, rate: (sumOf(countIn(from, to)) * kernelMs) / (to - from) };
+}
+
+interface Stage {
+  readonly server: Server;
+  readonly workers: readonly Worker[];
+  readonly roundsPerMs: number;
+  readonly seconds: number;
+}
+
+/** Clients that all have work all the time, each with a part of its own or with none. */
+async function saturated(stage: Stage, promised: readonly (number | undefined)[], kernelMs: number): Promise<Got> {
+  const workers = stage.workers.slice(0, promised.length);
+  const { target } = stage.server;
+  for (const [index, worker] of workers.entries()) {
+    const compute = promised[index];
+    await worker.run("borrow", { target, ...(compute === undefined ? {} : { compute }) });
+  }
+  const rounds = Math.max(1, Math.round(stage.roundsPerMs * kernelMs));
+  const finished = await Promise.all(
+    workers.map((worker) => worker.run("saturate", { rounds, kernelMs, seconds: stage.seconds })),
+  );
+  for (const worker of workers) await worker.run("giveBack", {});
+  return windowsOf(finished, kernelMs);
+}
+
+/** How long kernels of a millisecond take, one every 50, beside a lease that always has work. */
+async function delays(stage: Stage, promised: readonly (number | undefined)[], heavyMs: number): Promise<number[]> {
+  const [heavy, small] = stage.workers as readonly [Worker, Worker];
+  const { target } = stage.server;
+  for (const [index, worker] of [heavy, small].entries()) {
+    const compute = promised[index];
+    await worker.run("borrow", { target, ...(compute === undefined ? {} : { compute }) });
+  }
+  const { roundsPerMs, seconds } = stage;
+  const load = heavy.run("saturate", { rounds: Math.round(roundsPerMs * heavyMs), kernelMs: heavyMs, seconds });
+  const times = await small.run("nowAndThen", {
+    rounds: Math.round(roundsPerMs),
+    everyMs: 50,
+    seconds: seconds - 0.5,
+  });
+  await load;
+  for (const worker of [heavy, small]) await worker.run("giveBack", {});
+  return times;
+}
+
+const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
+
+interface Row {
+  readonly kernelMs: number;
+  readonly split: readonly number[];
+  readonly got: Got;
+  /** The largest distance of a lease's part from what it was promised: over windows the median and the worst. */
+  readonly error: number;
+  readonly worst: number;
+  readonly loss: number;
+  readonly lossToOne: number;
+}
+
+async function measureSplits(stage: Stage, context: CaseContext): Promise<Row[]> {
+  const rows: Row[] = [];
+  const [wantedKernels, wantedSplits] = context.quick ? [quickKernels, quickSplits] : [kernels, splits];
+  for (const [at, kernelMs] of wantedKernels.entries()) {
+    const alone = (await saturated(stage, [undefined], kernelMs)).rate;
+    const free = new Map<number, number>();
+    for (const [index, split] of wantedSplits.entries()) {
+      const done = (at + index / wantedSplits.length) / (wantedKernels.length + 0.5);
+      context.progress(done, `${split.join(" / ")}, ${kernelMs} ms`);
+      const without =
+        free.get(split.length) ??
+        (
+          await saturated(
+            stage,
+            split.map(() => undefined),
+            kernelMs,
+          )
+        ).rate;
+      free.set(split.length, without);
+      const got = await saturated(stage, split, kernelMs);
+      const errors = got.parts.map((parts) => Math.max(...parts.map((part, lease) => Math.abs(part - split[lease]!))));
+      const [error, worst] = [median(errors), Math.max(...errors)];
+      rows.push({ kernelMs, split, got, error, worst, loss: 1 - got.rate / without, lossToOne: 1 - got.rate / alone });
+    }
+  }
+  return rows;
+}
+
+function splitTable(rows: readonly Row[]): Table {
+  const meanOf = ({ got, split }: Row): string =>
+    split
+      .map((_, lease) => percent(got.parts.reduce((sum, parts) => sum + parts[lease]!, 0) / got.parts.length))
+      .join(", ");
+  return {
+    title: "Asked against got",
+    columns: ["kernel", "asked", "got", "error", "worst", "loss", "loss to one"].map((title) => ({ title })),
+    rows: rows.map((row) => [
+      `${row.kernelMs} ms`,
+      row.split.map((part) => `${100 * part} %`).join(", "),
+      meanOf(row),
+      ...[row.error, row.worst, row.loss, row.lossToOne].map(percent),
+    ]),
+  };
+}
+
+async function delayTable(stage: Stage, context: CaseContext): Promise<Table> {
+  context.progress(0.9, "a small job beside a heavy one");
+  const delayRows: string[][] = [];
+  for (const heavyMs of [1, 10]) {
+    for (const promised of [
+      [undefined, undefined],
+      [0.75, 0.25],
+    ] as const) {
+      const { p50, p99 } = summarize(await delays(stage, promised, heavyMs));
+      const title = promised[0] === undefined ? "none" : "75 %, 25 %";
+      delayRows.push([`${heavyMs} ms`, title, `${(p50 / 1e6).toFixed(1)} ms`, `${(p99 / 1e6).toFixed(1)} ms`]);
+    }
+  }
+  return {
+    title: "A kernel of 1 ms every 50 ms beside a lease that always has work: until its end",
+    columns: ["kernels beside it", "shares", "p50", "p99"].map((title) => ({ title })),
+    rows: delayRows,
+  };
+}
+
+async function measure(stage: Stage, context: CaseContext): Promise<CaseOutcome> {
+  const rows = await measureSplits(stage, context);
+  const bars: Bar[] = [
+    {
+      what: "Largest error of a part over 2 s, in hundredths of the device, median of the splits",
+      unit: "ratio",
+      measured: 100 * median(rows.map(({ error }) => error)),
+      atMost: 3,
+    },
+    {
+      what: "Work of all leases together beside that without shares, median of the splits",
+      unit: "ratio",
+      measured: 1 - median(rows.map(({ loss }) => loss)),
+      atLeast: 0.95,
+    },
+  ];
+  const tables = [splitTable(rows), ...(context.quick ? [] : [await delayTable(stage, context)])];
+  return { tables, bars };
+}
+
+export const computeCase: BenchCase = {
+  name: "compute",
+  title: "Compute shares: asked against got",
+  async run(context): Promise<CaseOutcome> {
+    context.progress(0, "starts a server");
+    const server = await Server.start({ devices: ["cpu:1x1GiB"], spareExecutors: 2 });
+    const workers = await Promise.all([0, 1, 2].map(() => Worker.start()));
+    try {
+      await workers[0]!.run("borrow", { target: server.target });
+      const roundsPerMs = await workers[0]!.run("rounds", {});
+      await workers[0]!.run("giveBack", {});
+      return await measure({ server, workers, roundsPerMs, seconds: context.quick ? 3.3 : 11 }, context);
+    } finally {
+      await Promise.all(workers.map((worker) => worker.stop()));
+      await server.stop();
+    }
+  },
+};

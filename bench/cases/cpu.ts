@@ -11,9 +11,16 @@ import type { DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import type { BenchCase, CaseContext } from "../case.ts";
 import { compileC } from "../floor/compile.ts";
+import {
+  type Arrays,
+  type Computation,
+  computations,
+  ELEMENTS,
+  makeArrays,
+  prepareLaunch,
+} from "../measure/computations.ts";
 import { runTool } from "../measure/tool.ts";
 import type { Cell, Table } from "../report/model.ts";
-import { type Arrays, type Computation, computations, ELEMENTS, makeArrays, prepareLaunch } from "./compute.ts";
 
 const ARENA_BYTES = 256 * 2 ** 20;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));

@@ -1,6 +1,8 @@
 /** The pool as lines for a terminal: devices, leases with their rates, the queue. Where not all fits, each table has its part of the lines. Pure. */
 import type { Tenant__Output as Tenant } from "../../proto/generated/sluice/v1/Tenant.ts";
-import type { PoolCopy } from "../../shared/pool-copy.ts";
+import type { WatchPoolResponse__Output as Change } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { changedCopy, type PoolCopy } from "../../shared/pool-copy.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo, QueueEntryInfo } from "../index.ts";
 import { stateText, wishText } from "./leases.ts";
@@ -13,6 +15,13 @@ interface Named {
 }
 
 export type WatchedPool = PoolCopy<DeviceInfo & Named, LeaseInfo & Named, QueueEntryInfo & Named, Tenant>;
+
+/** The copy after a message of WatchPool. @throws SluiceError PROTOCOL_ERROR when one before it is missing */
+export function poolAfter(copy: WatchedPool, change: Change): WatchedPool {
+  const changed = changedCopy(copy, change);
+  if (changed === undefined) throw new SluiceError("PROTOCOL_ERROR", "The server leaves out a change.");
+  return changed;
+}
 
 const BAR_WIDTH = 12;
 

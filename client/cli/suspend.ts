@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { Suspension__Output as Suspension } from "../../proto/generated/sluice/v1/Suspension.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { changedCopy, emptyCopy } from "../../shared/pool-copy.ts";
+import { emptyCopy } from "../../shared/pool-copy.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { Control } from "../control.ts";
 import { LEASE_VARIABLE, parseLeaseKeys } from "../environment.ts";
@@ -11,7 +11,7 @@ import { stateText } from "./leases.ts";
 import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 import { describePlace } from "./place.ts";
-import type { WatchedPool } from "./pool-picture.ts";
+import { poolAfter, type WatchedPool } from "./pool-picture.ts";
 import { things, withFleet } from "./servers.ts";
 import { onStopSignal } from "./signals.ts";
 
@@ -111,9 +111,7 @@ async function untilRunning(control: Control, id: string): Promise<void> {
       {
         signal: controller.signal,
         onChange: (change) => {
-          const changed = changedCopy(copy, change);
-          if (changed === undefined) throw new SluiceError("PROTOCOL_ERROR", "The server leaves out a change.");
-          copy = changed;
+          copy = poolAfter(copy, change);
           const lease = copy.leases.get(id);
           if (lease === undefined || stateText(lease) === "ending") outcome = "ends";
           else if (lease.suspension === null) outcome = "runs";

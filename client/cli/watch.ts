@@ -2,13 +2,13 @@
 import { type Command, Option } from "commander";
 import type { WatchPoolResponse__Output as Change } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { changedCopy, emptyCopy } from "../../shared/pool-copy.ts";
+import { emptyCopy } from "../../shared/pool-copy.ts";
 import type { Control } from "../control.ts";
 import { failureOf, shortWords } from "../fleet/index.ts";
 import { sleep } from "../outage.ts";
 import { addJsonOption, addServerOption, type JsonOptions, readDuration, type ServerOptions } from "./options.ts";
 import { note, print, terminalWidth } from "./output.ts";
-import { mergedPool, type PictureOptions, poolPicture, type WatchedPool } from "./pool-picture.ts";
+import { mergedPool, type PictureOptions, poolAfter, poolPicture, type WatchedPool } from "./pool-picture.ts";
 import { withFleet } from "./servers.ts";
 import { onStopSignal } from "./signals.ts";
 
@@ -116,9 +116,7 @@ class WatchedServer {
     { intervalMs, signal }: { readonly intervalMs: number; readonly signal: AbortSignal },
   ): Promise<void> {
     const onChange = (change: Change): void => {
-      const changed = changedCopy(this.copy, change);
-      if (changed === undefined) throw new SluiceError("PROTOCOL_ERROR", "The server leaves out a change.");
-      this.copy = changed;
+      this.copy = poolAfter(this.copy, change);
       this.failure = undefined;
       listener.onChange(this.control, change);
     };

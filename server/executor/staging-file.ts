@@ -8,15 +8,13 @@ import { closeSync, ftruncateSync } from "node:fs";
 import { SluiceError } from "../../shared/errors.ts";
 import { STAGING_BYTES } from "../../shared/limits.ts";
 import koffi from "../device/native.ts";
+import { mapShared, unmap } from "./shared-mapping.ts";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const F_ADD_SEALS = 1033;
 /** No other seals, no smaller and no larger: F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW. */
 const SEALS = 1 | 2 | 4;
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
-const MAP_FAILED = (1n << 64n) - 1n;
 
 type Libc = ReturnType<typeof load>;
 let loaded: Libc | undefined;
@@ -26,8 +24,6 @@ function load() {
   return {
     create: library.func("memfd_create", "int", ["string", "uint32_t"]),
     control: library.func("int fcntl(int fd, int command, ...)"),
-    map: library.func("mmap", "uint64_t", ["uint64_t", "uint64_t", "int", "int", "int", "int64_t"]),
-    unmap: library.func("munmap", "int", ["uint64_t", "uint64_t"]),
   };
 }
 
@@ -59,11 +55,9 @@ export class StagingFile {
       if (fd < 0) return undefined;
       ftruncateSync(fd, STAGING_BYTES);
       // A file that shrinks would end this process when it is read.
-      const address =
-        loaded.control(fd, F_ADD_SEALS, "int", SEALS) === 0
-          ? BigInt(loaded.map(0, STAGING_BYTES, PROT_READ_WRITE, MAP_SHARED, fd, 0))
-          : MAP_FAILED;
-      if (address !== MAP_FAILED) return new StagingFile(fd, { tag, address });
+      const isSealed = loaded.control(fd, F_ADD_SEALS, "int", SEALS) === 0;
+      const address = isSealed ? mapShared(fd, STAGING_BYTES) : undefined;
+      if (address !== undefined) return new StagingFile(fd, { tag, address });
     } catch {
       // No such function in this system's C library.
     }
@@ -87,7 +81,7 @@ export class StagingFile {
   close(): void {
     if (this.#bytes.byteLength === 0) return;
     this.#bytes = new Uint8Array(0);
-    loaded?.unmap(this.#address, STAGING_BYTES);
+    unmap(this.#address, STAGING_BYTES);
     closeSync(this.#fd);
   }
 }

@@ -8,12 +8,10 @@ import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import koffi from "../device/native.ts";
 import { makeFolder } from "../folder.ts";
 import { identityOf, isThere } from "../process-identity.ts";
+import { mapShared } from "./shared-mapping.ts";
 import { type ComputePolicy, POLICY_AT, policyWord, TURN_PAGE_BYTES, type TurnOwner } from "./turns.ts";
 
 const FOLDER = "turns";
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
-const MAP_FAILED = (1n << 64n) - 1n;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
 /** Number of the system call; other machines look again and again. */
@@ -64,34 +62,30 @@ function writePage(path: string, policy: ComputePolicy): void {
   }
 }
 
-function load() {
-  const libc = koffi.load(null);
-  return {
-    map: libc.func("mmap", "uint64_t", ["uint64_t", "uint64_t", "int", "int", "int", "int64_t"]),
-    call: libc.func("syscall", "long", ["long", "uint64_t", "int", "int", "void *", "uint64_t", "int"]),
-  };
-}
+const load = () =>
+  koffi.load(null).func("syscall", "long", ["long", "uint64_t", "int", "int", "void *", "uint64_t", "int"]);
 
 /** In an executor: a device's memory, until the process ends. */
 export class TurnPage {
   readonly memory: ArrayBuffer;
   readonly #address: bigint;
-  readonly #libc: ReturnType<typeof load>;
+  readonly #call: ReturnType<typeof load>;
   readonly #futex = futexCalls[process.arch];
   readonly #time = new BigInt64Array(2);
   readonly #pause = new Int32Array(new SharedArrayBuffer(4));
 
   /** Throws the system's error. */
   constructor(path: string) {
-    this.#libc = load();
+    this.#call = load();
     const fd = openSync(path, "r+");
     try {
       if (fstatSync(fd).size < TURN_PAGE_BYTES) throw new Error(`the file [${path}] is too short`);
-      this.#address = BigInt(this.#libc.map(0, TURN_PAGE_BYTES, PROT_READ_WRITE, MAP_SHARED, fd, 0));
+      const address = mapShared(fd, TURN_PAGE_BYTES);
+      if (address === undefined) throw new Error(`the file [${path}] cannot be mapped`);
+      this.#address = address;
     } finally {
       closeSync(fd);
     }
-    if (this.#address === MAP_FAILED) throw new Error(`the file [${path}] cannot be mapped`);
     this.memory = koffi.view(this.#address, TURN_PAGE_BYTES);
   }
 
@@ -102,13 +96,13 @@ export class TurnPage {
       return;
     }
     this.#time[1] = BigInt(Math.ceil(Math.min(ms, 999) * NS_PER_MS));
-    this.#libc.call(this.#futex, this.#address + BigInt(4 * word), FUTEX_WAIT, seen, this.#time, 0, 0);
+    this.#call(this.#futex, this.#address + BigInt(4 * word), FUTEX_WAIT, seen, this.#time, 0, 0);
   }
 
   /** Wakes whoever sleeps there. */
   wake(word: number): void {
     if (this.#futex === undefined) return;
-    this.#libc.call(this.#futex, this.#address + BigInt(4 * word), FUTEX_WAKE, 1, null, 0, 0);
+    this.#call(this.#futex, this.#address + BigInt(4 * word), FUTEX_WAKE, 1, null, 0, 0);
   }
 }
 
