@@ -25,9 +25,10 @@ Signals: SIGTERM ends all leases after the grace. SIGUSR2 ends the server alone,
 for an upgrade: jobs run on, and the next server on the same --state takes them
 up. SIGHUP reads the files of --tls-cert, --tls-key and --tls-ca again, for new
 connections; what runs goes on, and bad files change nothing. As at SIGTERM, a
-server also ends when the terminal closes from which it was started, when npx
-that started it is gone (npx hands no signal on), and when the Node program that
-forked it (child_process.fork) is gone or disconnects.`;
+server also ends when the terminal closes from which it was started (unless all
+it reads and writes is elsewhere, as with nohup), when npx that started it is
+gone (npx hands no signal on), and when the Node program that forked it
+(child_process.fork) is gone or disconnects.`;
 
 function serveCommand(): Command {
   const command = new Command("sluice serve")

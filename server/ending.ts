@@ -3,6 +3,7 @@
  * itself.
  */
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { isatty } from "node:tty";
 
 /** How often the programs that started the server are looked for. */
 const LOOK_MS = 1_000;
@@ -21,13 +22,18 @@ export function nextSignal(...names: readonly NodeJS.Signals[]): Promise<NodeJS.
   });
 }
 
-/** What SIGHUP says to this server: that its terminal is closed, or else to read its files again. */
+/** What SIGHUP says to this server: that its terminal is closed, which one that nohup started outlives, or else to read its files again. */
 export class Hangups {
-  readonly #hadTerminal = hasTerminal();
+  #hasTerminal = hasTerminal();
+  /** Whether it was started to outlive its terminal, as by nohup: nothing of it reads or writes there. (That SIGHUP is to be ignored Node forgets.) */
+  readonly #isDetached = ![0, 1, 2].some(isatty);
   readonly #renew: (() => void) | undefined;
   #end: () => void = () => {};
   readonly #onHangup = (): void => {
-    if (this.#renew !== undefined && hasTerminal() === this.#hadTerminal) this.#renew();
+    const isClosed = this.#hasTerminal && !hasTerminal();
+    this.#hasTerminal &&= !isClosed;
+    if (isClosed && this.#isDetached) return;
+    if (this.#renew !== undefined && !isClosed) this.#renew();
     else this.#end();
   };
   /** Resolves when the server is to end. */

@@ -123,7 +123,7 @@ function leaseRow(lease: LeaseInfo): string[] {
 }
 
 /** How much of its devices' time it uses, and how much it was promised if it was: `24/25%`. */
-function busyText(lease: LeaseInfo): string {
+export function busyText(lease: LeaseInfo): string {
   const used = Math.round((lease.activity?.deviceLoad ?? 0) * 100);
   const promised = promisedOf(lease);
   return promised === 0 ? `${used}%` : `${used}/${computeText(promised)}`;

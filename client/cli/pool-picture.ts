@@ -5,7 +5,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { changedCopy, type PoolCopy } from "../../shared/pool-copy.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo, QueueEntryInfo } from "../index.ts";
-import { stateText, wishText } from "./leases.ts";
+import { busyText, stateText, wishText } from "./leases.ts";
 import { countText, durationText, sizeText, unicodeTerminal } from "./output.ts";
 import { type Column, formatBar, formatTable, serverColumn } from "./table.ts";
 
@@ -45,7 +45,7 @@ const leaseColumns: readonly Column[] = [
   { title: "STATE" },
   { title: "CALLS/S", align: "right" },
   { title: "TRIPS/S", align: "right", isOptional: true },
-  { title: "IN/S", align: "right" },
+  { title: "IN/S", align: "right", isOptional: true },
   { title: "OUT/S", align: "right" },
   { title: "BUSY", align: "right" },
 ];
@@ -215,7 +215,7 @@ function leaseRow(lease: LeaseInfo): string[] {
     count(activity?.answersPerSecond),
     formatSizeRounded(Math.round(activity?.bytesReceivedPerSecond ?? 0)),
     formatSizeRounded(Math.round(activity?.bytesSentPerSecond ?? 0)),
-    `${Math.round((activity?.deviceLoad ?? 0) * 100)}%`,
+    busyText(lease),
   ];
 }
 

@@ -78,7 +78,10 @@ Examples:
     await withFleet(options, async (fleet) => {
       const show = (answers: readonly FromServer<readonly Tenant[]>[]): void => {
         const all = itemsOf(answers, (tenants) => tenants);
-        showTenants(fleet, tenant === undefined ? all : all.filter(({ item }) => item.name === tenant), options);
+        const shown = tenant === undefined ? all : all.filter(({ item }) => item.name === tenant);
+        if (shown.length > 0 || options.json) showTenants(fleet, shown, options);
+        else if (tenant === undefined) print("No tenants yet.");
+        else print(`The tenant ${tenant} has borrowed nothing yet, and has no quota.`);
       };
       const list = async (control: Control) => (await control.ask(admin.ListQuotas, {})).tenants;
       if (tenant === undefined || !isSet) return show(await fleet.each(list));
@@ -90,7 +93,6 @@ Examples:
 
 function showTenants(fleet: Fleet, items: readonly Item<Tenant>[], { json }: JsonOptions): void {
   if (json) printJson({ tenants: withServers(items).map((each) => ({ ...each, quota: boundsOf(each.quota) })) });
-  else if (items.length === 0) print("No tenants yet.");
   else print(formatTable(...serversTable(fleet, { columns, items, row }), terminalWidth()));
 }
 

@@ -230,6 +230,12 @@ describe("a quota", () => {
     expect(tenant.quota).toEqual({ devices: 2, durationMs: 8 * 3_600_000 });
   });
 
+  it("of a tenant that nobody knows is said to be none", async () => {
+    const { code, stdout } = await sluice("quota", "stranger");
+    expect([code, stdout]).toEqual([0, "The tenant stranger has borrowed nothing yet, and has no quota.\n"]);
+    expect(JSON.parse((await sluice("quota", "stranger", "--json")).stdout)).toEqual({ tenants: [] });
+  });
+
   const wrong: [string[], RegExp][] = [
     [["--memory", "1GiB"], /none is named/],
     [["local", "--memory", "lots"], /lots/],

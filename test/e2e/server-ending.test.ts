@@ -1,6 +1,6 @@
 /** A server ends with the terminal or the npx that it was started from: neither leaves it behind with nobody to stop it. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -35,25 +35,37 @@ interface Started {
 
 const quoted = (text: string): string => `"${text}"`;
 
-/** A server that `command` starts, given the line of a shell; its id comes first on standard output. */
-async function start(command: (line: string) => ChildProcess, ...more: readonly string[]): Promise<Started> {
+interface StartOptions {
+  /** Further arguments of the server. */
+  readonly more?: readonly string[];
+  /** Where it writes. Default: standard output. */
+  readonly log?: string;
+}
+
+/** A server that `command` starts, given the line of a shell; its id comes first in what it says. */
+async function start(command: (line: string) => ChildProcess, { more = [], log }: StartOptions = {}): Promise<Started> {
   const ports = ["--listen", "--data", "--admin"].flatMap((option) => [option, "127.0.0.1:0"]);
   const state = mkdtempSync(join(folder, "state-"));
   const args = ["dist/client/cli/main.js", "serve", "--device", "null:1x64MiB", "--spare-executors", "0"];
   const line = [...args, "--state", state, ...ports, ...more].map(quoted).join(" ");
   const starter = command(`sh -c 'echo "pid=$$"; exec ${quoted(process.execPath)} ${line}'; true`);
-  let said = "";
+  let heard = "";
   starter.stdout?.on("data", (chunk: Buffer) => {
-    said += String(chunk);
+    heard += String(chunk);
   });
-  await waitFor("the server to be ready", () => said.includes("sluice ready"));
-  const pid = Number(/pid=(\d+)/.exec(said)![1]);
+  const said = (): string => (log === undefined ? heard : existsSync(log) ? readFileSync(log, "utf8") : "");
+  await waitFor("the server to be ready", () => said().includes("sluice ready"));
+  const pid = Number(/pid=(\d+)/.exec(said())![1]);
   started.push(
     () => killIfThere(pid),
     () => starter.kill("SIGKILL"),
   );
-  return { starter, pid, said: () => said };
+  return { starter, pid, said };
 }
+
+/** Whether the process has a terminal that can be closed. */
+const hasTerminal = (pid: number): boolean =>
+  readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ")[4] !== "0";
 
 /** As npm does it: npm, a shell, and the shell's command. The name is what a list of processes shows. */
 const byShell = (name: string) => (line: string) =>
@@ -90,8 +102,20 @@ describe.runIf(hasTool("script"))("a server in a terminal", () => {
     await waitFor("the server's end", () => !isAlive(pid));
   });
 
+  it("that nohup started outlives it, and takes SIGHUP for the renewal of its certificates afterwards", async () => {
+    const log = join(folder, "nohup.log");
+    const detached = (line: string) => inTerminal(`exec < /dev/null > ${quoted(log)} 2>&1; nohup ${line}`);
+    const { starter, pid, said } = await start(detached, { log, more: certificates.args });
+    starter.kill("SIGKILL");
+    // SIGHUP comes with that; the next one below is another.
+    await waitFor("the terminal's end", () => !hasTerminal(pid));
+    process.kill(pid, "SIGHUP");
+    await waitFor("the renewal", () => said().includes("New connections get the certificate"));
+    expect(isAlive(pid)).toBe(true);
+  });
+
   it("with certificates takes SIGHUP for their renewal as long as that is open, and for the end when it is closed", async () => {
-    const { starter, pid, said } = await start(inTerminal, ...certificates.args);
+    const { starter, pid, said } = await start(inTerminal, { more: certificates.args });
     process.kill(pid, "SIGHUP");
     await waitFor("the renewal", () => said().includes("New connections get the certificate"));
     starter.kill("SIGKILL");

@@ -27,7 +27,7 @@ function pool(of: {
     leases: byId(
       Array.from({ length: leases }, (_, index) => ({
         ...{ id: `lease-${String(index).padStart(16, "0")}`, tenant: "a-tenant-with-a-name", name: "a name" },
-        ...{ slices: [{ deviceId: "cuda:10", memoryBytes: 9.5 * GiB }] },
+        ...{ slices: [{ deviceId: "cuda:10", memoryBytes: 9.5 * GiB, compute: index % 2 === 0 ? 0 : 0.25 }] },
         activity: {
           ...{ callsPerSecond: 1988, answersPerSecond: 900, deviceLoad: 1 },
           ...{ bytesReceivedPerSecond: 651 * 1024, bytesSentPerSecond: 999.5 * 1024 },
@@ -75,6 +75,12 @@ describe("a picture of the pool", () => {
     const text = draw({ devices: 200, leases: 320 }, 20).join("\n");
     expect(text).toMatch(/^cuda:199 .*cordoned$/m);
     expect(text).toMatch(/^lease-0+319 .*attached/m);
+  });
+
+  it("shows beside the time that a lease uses how much of it was promised", () => {
+    const text = draw({ devices: 1, leases: 2 }).join("\n");
+    expect(text).toMatch(/^lease-0+0 .* 100%$/m);
+    expect(text).toMatch(/^lease-0+1 .* 100\/25%$/m);
   });
 
   it("counts requests that the server does not tell", () => {
