@@ -3,10 +3,12 @@
  * runtime dependencies alone. What it measures here means nothing; that it runs to its end, and finds what it must find, does.
  */
 import { type ChildProcess, execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isAlive } from "../support/processes.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { standin, standinMissing } from "./standin.ts";
 
 /** A line of the table, as the JSON has it. */
@@ -191,6 +193,65 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(failed(rows)).toContainEqual(hung);
     expect(rows.filter(({ group, ok }) => group === "neighbours" && ok === true).length).toBeGreaterThan(1);
   }, 60_000);
+
+  describe("of programs", () => {
+    /** Checks these scripts as programs, with a compiler that takes a script for one, and no Python. */
+    async function checkPrograms(scripts: Readonly<Record<string, string>>, limitS: number): Promise<Row[]> {
+      const write = (path: string, text: string): void => {
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+      };
+      const tools = join(box, "tools");
+      const compile = 'while [ "$1" != -o ]; do shift; done; cp "$3" "$2"; case "$3" in *broken.cu) exit 1; esac';
+      write(join(tools, "nvcc"), compile);
+      write(join(tools, "python3"), "exit 1");
+      const folder = join(box, "test/interposer/cuda");
+      rmSync(folder, { recursive: true, force: true });
+      for (const [name, text] of Object.entries(scripts)) write(join(folder, name), text);
+      const env = { PATH: `${tools}:/usr/bin:/bin`, SLUICE_INTERPOSER: "", SLUICE_STANDIN_MEMORY: "16384" };
+      return (await check("programs", { args: ["--group-limit", String(limitS)], env })).rows;
+    }
+
+    it("compares them with and without a lease, also in their times", async () => {
+      const rows = await checkPrograms(
+        {
+          "good.cu": "echo figure $$ us of its own; echo ok",
+          "times.cu":
+            'if test -n "$SLUICE_LEASE"; then n=4; else n=2; fi; echo figure $n ms turn; echo figure $n 1/s turns',
+          "bad.cu": "echo wrong; exit 3",
+          "unlike.cu": 'test -z "$SLUICE_LEASE" || exit 3; echo ok',
+          "refused.cu":
+            'test -z "$SLUICE_LEASE" || { echo "kernels can allocate [8] bytes by themselves on this device" >&2; exit 1; }',
+          "broken.cu": "",
+          "managed.cu": 'test -n "$SLUICE_LEASE"',
+        },
+        50,
+      );
+      const of = (name: string): Row | undefined => rows.find((row) => row.name === name);
+      for (const good of ["good.cu", "managed.cu", "times.cu"]) expect(of(good)).toMatchObject({ ok: true });
+      for (const neither of ["bad.cu", "refused.cu", "broken.cu"]) expect(of(neither)).not.toHaveProperty("ok");
+      expect(of("bad.cu")?.note).toBe("both end with 3: wrong");
+      expect(of("broken.cu")?.note).toContain("it cannot be compiled here");
+      expect(of("refused.cu")?.note).toContain("a borrowed one is refused: kernels can allocate [8] bytes");
+      expect(of("times.cu: turn")).toMatchObject({ value: 4, unit: "ms", local: 2, ratio: 0.5 });
+      expect(of("times.cu: turns")).toMatchObject({ value: 4, unit: "1/s", local: 2, ratio: 2 });
+      expect(failed(rows)).toMatchObject([
+        { name: "unlike.cu", note: expect.stringMatching(/^borrowed 3 .*, alone 0 /) },
+      ]);
+    }, 60_000);
+
+    it("ends one that hangs, with all that it has started, at the end of the group's time", async () => {
+      const started = join(box, "started");
+      const rows = await checkPrograms({ "hung.cu": `sleep 600 & echo $! >> ${started}; wait` }, 8);
+      expect(failed(rows)).toMatchObject([
+        { name: "hung.cu", note: expect.stringMatching(/^borrowed killed after \d+ ms /) },
+        { name: "the rest of the group", note: "[8] seconds of the group are over" },
+      ]);
+      const left = readFileSync(started, "utf8").split("\n").filter(Boolean);
+      expect(left.length).toBeGreaterThan(0);
+      for (const pid of left) await waitFor(`the end of [${pid}]`, () => !isAlive(Number(pid)));
+    }, 60_000);
+  });
 
   it("tells how it is called", async () => {
     const { text, code } = await check("driver", { args: ["--help"], hasReport: false });

@@ -4,7 +4,7 @@
  * `--help` tells the rest.
  */
 import { execFileSync, type StdioOptions } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,9 +12,10 @@ import { parseArgs } from "node:util";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { beginGroup, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
 import { type Card, firstGroup, type GroupPlan, groups, stopServers } from "./groups.ts";
 import { takeInventory } from "./inventory.ts";
-import { beginGroup, fullSizes, isTimeOver, killChildren, leftMs, quickSizes, type Row, setDeadline } from "./job.ts";
+import { fullSizes, killChildren, quickSizes, type Row } from "./job.ts";
 import { lineOf, renderFailures, renderTable, writeJson } from "./report.ts";
 
 const EXIT_NO_GPU = 77;
@@ -206,8 +207,6 @@ async function main(): Promise<number> {
   if (limitS > 0) setDeadline(started + limitS * 1000);
   // Paths below are those of the checkout, wherever this was started.
   process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
-  // The compiler leaves the kernels where they are; the cases look for them beside themselves.
-  if (!existsSync("dist/test/kernels/ptx")) cpSync("test/kernels/ptx", "dist/test/kernels/ptx", { recursive: true });
   findPythonLibraries();
   process.once("exit", keepCompiled());
   const { name, details } = device;

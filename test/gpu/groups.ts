@@ -7,8 +7,9 @@ import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openClientMachine } from "../kernels/client-machine.ts";
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
+import { withinTime } from "../support/time-left.ts";
 import { checks, copyBetween } from "./end-to-end.ts";
-import { becomesReady, failureOf, type Row, rowsOf, runJob, type Sizes, start, withinTime } from "./job.ts";
+import { becomesReady, failureOf, type Row, rowsOf, runJob, type Sizes, start } from "./job.ts";
 import { comparePrograms } from "./programs.ts";
 
 const MiB = 1024 * 1024;
@@ -367,12 +368,12 @@ async function* checkRemote({ device, sizes }: Card): AsyncGenerator<Row> {
 }
 
 /** Programs that know nothing of Sluice, by the card's own driver and borrowed. */
-async function* checkPrograms({ device }: Card): AsyncGenerator<Row> {
+async function* checkPrograms({ device, sizes }: Card): AsyncGenerator<Row> {
   const group = "programs";
   const before = await usedBytes(device);
   {
     await using server = await openServer("--device", device.id);
-    yield* comparePrograms(server.grpc, `${device.capabilityMajor}${device.capabilityMinor}`);
+    yield* comparePrograms(server.grpc, { device, sizes });
   }
   yield leakRow(group, await leftOver(device, before));
 }
@@ -409,7 +410,11 @@ export const groups: Readonly<Record<string, GroupPlan>> = {
   neighbours: { run: checkNeighbours, limitS: 60, does: "two leases, one of which faults" },
   speed: { run: checkSpeed, limitS: 120, does: "the device room against bare driver calls" },
   kernels: { run: checkKernels, limitS: 180, does: "every PTX fixture, a fatbin, NVRTC, textures and surfaces" },
-  programs: { run: checkPrograms, limitS: 180, does: "unmodified CUDA programs, where there is nvcc" },
+  programs: {
+    run: checkPrograms,
+    limitS: 180,
+    does: "unmodified programs, in CUDA C where there is nvcc, and in Python",
+  },
   "remote kernels": {
     run: checkRemoteKernels,
     limitS: 240,

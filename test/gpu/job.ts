@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { withinTime } from "../support/time-left.ts";
 
 export type Job =
   /** Runs kernel cases by their positions, until one loses the slice. */
@@ -38,11 +39,19 @@ export interface Sizes {
   /** Rows and columns of the matrices that are multiplied; a power of two. */
   readonly product: number;
   readonly trainingSteps: number;
+  /** What the timed program in CUDA C is told: 1 for a CPU. */
+  readonly program: number;
 }
 
-export const fullSizes: Sizes = { launches: 20_000, copyBytes: 64 * 2 ** 20, product: 4096, trainingSteps: 200 };
+export const fullSizes: Sizes = {
+  launches: 20_000,
+  copyBytes: 64 * 2 ** 20,
+  product: 4096,
+  trainingSteps: 200,
+  program: 16,
+};
 /** For seeing that everything runs; its figures mean nothing. */
-export const quickSizes: Sizes = { launches: 200, copyBytes: 2 * 2 ** 20, product: 64, trainingSteps: 2 };
+export const quickSizes: Sizes = { launches: 200, copyBytes: 2 * 2 ** 20, product: 64, trainingSteps: 2, program: 1 };
 
 /** One line of the table. */
 export interface Row {
@@ -80,30 +89,17 @@ export interface Child {
   readonly ended: Promise<string>;
 }
 
-const running = new Set<ChildProcess>();
-/** By `performance.now()`: of the whole check, and of the group that runs. */
-const deadlines = { check: Number.POSITIVE_INFINITY, group: Number.POSITIVE_INFINITY };
-
-/** From now on no job runs for longer than until then, by `performance.now()`. */
-export function setDeadline(atMs: number): void {
-  deadlines.check = atMs;
-}
-
-/** The same for the jobs of one group, which begins now; until the next begins. */
-export function beginGroup(limitMs: number): void {
-  deadlines.group = performance.now() + limitMs;
-}
-
-export const isTimeOver = (): boolean => performance.now() > deadlines.check;
-
-/** What is left for the group that runs, in milliseconds; less than 0 when it should have ended. */
-export const leftMs = (): number => Math.min(deadlines.check, deadlines.group) - performance.now();
-
-/** A bound for work that may take `limitMs`, or what is left of the time, and a second in any case. */
-export const withinTime = (limitMs: number): number => Math.min(limitMs, Math.max(1_000, leftMs()));
-
+/** Ends one process, with all that it has started. */
+type Kill = () => void;
+const running = new Set<Kill>();
 export function killChildren(): void {
-  for (const child of running) child.kill("SIGKILL");
+  for (const kill of running) kill();
+}
+
+/** From now on `killChildren` kills this one too; returns what forgets it. */
+export function killedWithAll(kill: Kill): () => void {
+  running.add(kill);
+  return () => running.delete(kill);
 }
 
 /** Starts a child on a job. It says nothing on standard output; what it writes to standard error is shown. */
@@ -111,12 +107,12 @@ export function start(job: Job): Child {
   const child = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [JSON.stringify(job)], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
-  running.add(child);
+  const forget = killedWithAll(() => child.kill("SIGKILL"));
   const replies: Reply[] = [];
   child.on("message", (reply) => replies.push(reply as Reply));
   const exit = new Promise<string>((resolve) => {
     child.on("exit", (code, signal) => {
-      running.delete(child);
+      forget();
       resolve(signal ?? `exit ${code}`);
     });
   });

@@ -1,40 +1,60 @@
 /**
- * Unmodified CUDA programs on the card, by its own driver and borrowed through `sluice run`: both must end alike. The programs are those of the tests,
- * which check their own results; they are compiled here, where the machine has nvcc.
+ * Unmodified CUDA programs on the card, by its own driver and borrowed through `sluice run`: both must end alike. Those in CUDA C are the
+ * tests', which check their own results, and are compiled here, where the machine has nvcc; those in Python are run where their packages are.
  */
-import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { type Row, withinTime } from "./job.ts";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import { type CommandOutcome, runCommand } from "./commands.ts";
+import type { Row, Sizes } from "./job.ts";
+import { findPythonPrograms, timesOfPython } from "./python-programs.ts";
 
 const group = "programs";
-const COMPILE_MS_MAX = 60_000;
+const COMPILE_MS_MAX = 90_000;
 const RUN_MS_MAX = 40_000;
 const BUILD_MS_MAX = 120_000;
+const NOTE_CHARACTERS_MAX = 300;
 const sources = "test/interposer/cuda";
-/** Compilers at a time. */
-const WORKERS = 8;
+const MiB = 1024 * 1024;
+/** What a program borrows, and how much of the card it is reckoned to need besides, borrowed and alone at once. */
+const SHARE_BYTES_MAX = 3072 * MiB;
+const BESIDE_BYTES = 1536 * MiB;
+/** Compilers, and pairs of programs, at a time, where the card has room for them. */
+const WORKERS_MAX = Math.min(12, Math.max(2, availableParallelism() - 2));
 
-interface Outcome {
-  /** Exit code, or why there is none. */
-  readonly code: string;
-  readonly stdout: string;
-  readonly stderr: string;
+/** A program, and how it is judged. */
+export interface Program {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** What a borrowed one is started with instead. */
+  readonly borrowedCommand?: readonly string[];
+  /** Why it is not run without Sluice: its own checks count then. */
+  readonly isBorrowedOnly?: string;
+  /** Why what comes of it is told, and neither good nor bad. */
+  readonly isFact?: string;
 }
 
-function run(
-  command: string,
-  args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; limitMs: number },
-): Promise<Outcome> {
-  return new Promise((done) => {
-    const env = { ...process.env, ...options.env };
-    const timeout = withinTime(options.limitMs);
-    execFile(command, args, { env, timeout, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
-      done({ code: error === null ? "0" : String(error.code ?? error.signal ?? error.message), stdout, stderr });
-    });
-  });
+/** Programs that are not run on the bare card. */
+const borrowedOnly: Readonly<Record<string, string>> = {
+  "managed.cu": "asks for more managed memory than there is, which a GPU of others is not to be asked for",
+};
+
+/** What a slice of a GPU has less of than the GPU, and says so: a program that asks for it ends otherwise, which is known. */
+const refusals = [/kernels can allocate \[\d+\] bytes by themselves on this device/];
+
+const words = (text: string): string => text.replace(/\s+/g, " ").trim().slice(-NOTE_CHARACTERS_MAX);
+const said = ({ code, stdout, stderr }: CommandOutcome): string => `${code} [${words(stdout + stderr)}]`;
+
+export interface Places {
+  /** Folders of the toolkit's libraries, and those where libraries were looked for before, with colons between them. */
+  readonly library: string;
+  /** HOST:PORT. */
+  readonly server: string;
+  /** Where Sluice's own libraries for such programs are built, once. */
+  readonly caches: string;
+  /** What each borrows. */
+  readonly shareBytes: number;
 }
 
 /** nvcc where the machine has it, in its path or where toolkits are. */
@@ -43,106 +63,167 @@ function findCompiler(): string | undefined {
   return folders.map((folder) => join(folder, "nvcc")).find((path) => existsSync(path));
 }
 
-const words = (text: string): string => text.replace(/\s+/g, " ").trim().slice(-300);
-
 /** `sluice run` of a command, with the libraries that are built at its first time. */
-function borrow(command: readonly string[], { server, caches }: Places, limitMs = RUN_MS_MAX): Promise<Outcome> {
-  const args = [resolve("dist/client/cli/main.js"), "run", "-m", "4GiB", "--wait", "30s", "--", ...command];
-  return run(process.execPath, args, { env: { SLUICE_SERVER: server, XDG_CACHE_HOME: caches }, limitMs });
+function borrow(command: readonly string[], places: Places, limitMs = RUN_MS_MAX): Promise<CommandOutcome> {
+  const { server, caches, shareBytes } = places;
+  const share = ["-m", `${shareBytes / MiB}MiB`, "--wait", "30s"];
+  const args = [resolve("dist/client/cli/main.js"), "run", ...share, "--", ...command];
+  return runCommand(process.execPath, args, { env: { SLUICE_SERVER: server, XDG_CACHE_HOME: caches }, limitMs });
 }
 
-interface Places {
-  /** Folders of the toolkit's libraries, with colons between them. */
-  readonly library: string;
-  /** HOST:PORT. */
-  readonly server: string;
-  /** Where Sluice's own libraries for such programs are built, once. */
-  readonly caches: string;
+const runAlone = ([command, ...args]: readonly string[], { library }: Places): Promise<CommandOutcome> =>
+  runCommand(command!, args, { env: { LD_LIBRARY_PATH: library }, limitMs: RUN_MS_MAX });
+
+const FIGURE = /^figure (\S+) (\S+) (.+)$/;
+interface Figure {
+  readonly value: number;
+  readonly unit: string;
+  readonly name: string;
 }
 
-/** What a slice of a GPU has less of than the GPU, and says so: a program that asks for it ends otherwise, which is known. */
-const refusals = [/kernels can allocate \[\d+\] bytes by themselves on this device/];
+/** What a program tells of its times, and what else it prints. */
+export function readFigures(stdout: string): { figures: Figure[]; rest: string } {
+  const figures: Figure[] = [];
+  const rest = stdout.split("\n").filter((line) => {
+    const found = FIGURE.exec(line);
+    if (found !== null) figures.push({ value: Number(found[1]), unit: found[2]!, name: found[3]! });
+    return found === null;
+  });
+  return { figures, rest: rest.join("\n") };
+}
 
-/** A program's own outcome, and that on a borrowed slice. */
-async function compare(program: string, places: Places): Promise<{ ok?: boolean; note?: string }> {
-  const alone = await run(program, [], { env: { LD_LIBRARY_PATH: places.library }, limitMs: RUN_MS_MAX });
-  const borrowed = await borrow([program], places);
-  if (borrowed.code === alone.code && borrowed.stdout === alone.stdout) {
-    return alone.code === "0" ? { ok: true } : { note: `both end with ${alone.code}: ${words(alone.stderr)}` };
+/** A program's own outcome beside that on a borrowed slice. */
+export function judge(
+  { isBorrowedOnly, isFact }: Program,
+  { alone, borrowed }: { alone: CommandOutcome | undefined; borrowed: CommandOutcome },
+): { ok?: boolean; note?: string } {
+  if (isFact !== undefined) {
+    const same = alone !== undefined && alone.code !== "0" ? `, and alone ${said(alone)}` : "";
+    return { note: borrowed.code === "0" ? "runs" : `${said(borrowed)}${same}; ${isFact}` };
+  }
+  if (alone === undefined) {
+    if (borrowed.code === "0") return { ok: true };
+    return { ok: false, note: `borrowed ${said(borrowed)}; alone it is not run: it ${isBorrowedOnly}` };
   }
   const refusal = refusals.map((known) => known.exec(borrowed.stderr)?.[0]).find((text) => text !== undefined);
   if (refusal !== undefined) return { note: `a borrowed one is refused: ${refusal}` };
-  const said = ({ code, stdout, stderr }: Outcome): string => `${code} [${words(stdout + stderr)}]`;
+  if (borrowed.code === alone.code && readFigures(borrowed.stdout).rest === readFigures(alone.stdout).rest) {
+    return alone.code === "0"
+      ? { ok: true }
+      : { note: `both end with ${alone.code}: ${words(alone.stdout + alone.stderr)}` };
+  }
   return { ok: false, note: `borrowed ${said(borrowed)}, alone ${said(alone)}` };
 }
 
-/** PyTorch's wheels link the runtime statically, which is refused with the reason: a fact, and neither good nor bad. */
-async function tryTorch(places: Places): Promise<Row> {
-  const program = ["python3", "-c", "import torch; print(torch.ones(3, device='cuda').sum().item())"];
-  const { code, stdout, stderr } = await borrow(program, places);
-  return { group, name: "PyTorch on a borrowed slice", note: `${code}: ${words(stdout + stderr)}` };
+/** Both ways at once. */
+async function compare(program: Program, places: Places): Promise<Row> {
+  const [alone, borrowed] = await Promise.all([
+    program.isBorrowedOnly === undefined ? runAlone(program.command, places) : undefined,
+    borrow(program.borrowedCommand ?? program.command, places),
+  ]);
+  return { group, name: program.name, isCase: true, ...judge(program, { alone, borrowed }) };
+}
+
+/** Both ways, one after the other, for what a program says of its times. */
+async function* time(program: Program, places: Places): AsyncGenerator<Row> {
+  const alone = await runAlone(program.command, places);
+  const borrowed = await borrow(program.borrowedCommand ?? program.command, places);
+  yield { group, name: program.name, isCase: true, ...judge(program, { alone, borrowed }) };
+  const near = new Map(readFigures(alone.stdout).figures.map((figure) => [figure.name, figure]));
+  for (const { name, value, unit } of readFigures(borrowed.stdout).figures) {
+    const local = near.get(name)?.value;
+    if (local === undefined) continue;
+    // Rates are better when higher, times when lower.
+    const ratio = unit.endsWith("/s") ? value / local : local / value;
+    yield { group, name: `${program.name}: ${name}`, value, unit, local, ratio };
+  }
+  const seconds = [borrowed, alone].map(({ milliseconds }) => milliseconds / 1000) as [number, number];
+  const [value, local] = seconds;
+  yield { group, name: `${program.name}: from start to end`, value, unit: "s", local, ratio: local / value };
 }
 
 /** Sluice's libraries for such programs, before the first of them is timed. */
 async function buildLibraries(places: Places): Promise<Row> {
-  const started = performance.now();
-  const { code, stdout, stderr } = await borrow(["/bin/true"], places, BUILD_MS_MAX);
-  const said = words(stdout + stderr);
-  const value = (performance.now() - started) / 1000;
-  return { group, name: "the libraries for programs are there", ok: code === "0", value, unit: "s", note: said };
+  const { code, stdout, stderr, milliseconds } = await borrow(["/bin/true"], places, BUILD_MS_MAX);
+  const note = words(stdout + stderr);
+  const name = "the libraries for programs are there";
+  return { group, name, ok: code === "0", value: milliseconds / 1000, unit: "s", note };
 }
 
-async function* inPool<T, R>(items: readonly T[], work: (item: T) => Promise<R>): AsyncGenerator<[T, R]> {
-  const running = new Map<T, Promise<[T, R]>>();
-  const left = [...items];
-  while (left.length > 0 || running.size > 0) {
-    while (running.size < WORKERS && left.length > 0) {
-      const item = left.shift()!;
+/** The rows of all works as they come, some at a time. */
+async function* inPool(works: readonly (() => Promise<Row>)[], workers: number): AsyncGenerator<Row> {
+  const left = [...works];
+  const running = new Map<number, Promise<[number, Row]>>();
+  for (let next = 0; left.length > 0 || running.size > 0; ) {
+    while (running.size < workers && left.length > 0) {
+      const key = next++;
       running.set(
-        item,
-        work(item).then((result) => [item, result]),
+        key,
+        left.shift()!().then((row) => [key, row]),
       );
     }
-    const [item, result] = await Promise.race(running.values());
-    running.delete(item);
-    yield [item, result];
+    const [key, row] = await Promise.race(running.values());
+    running.delete(key);
+    yield row;
   }
+}
+
+const programOf = (file: string, folder: string): string => join(folder, basename(file, ".cu"));
+
+/** Compiles a program and runs it both ways. */
+function compileAndCompare(
+  file: string,
+  { nvcc, capability, folder, places }: { nvcc: string; capability: string; folder: string; places: Places },
+): () => Promise<Row> {
+  return async () => {
+    const code = [`arch=compute_${capability},code=sm_${capability}`, "arch=compute_75,code=compute_75"];
+    const flags = ["-cudart", "shared", ...code.flatMap((each) => ["-gencode", each])];
+    const program = programOf(file, folder);
+    const args = [...flags, "-o", program, join(sources, file)];
+    const { code: compiled, stdout, stderr } = await runCommand(nvcc, args, { limitMs: COMPILE_MS_MAX });
+    // The machine's compiler, and not the card, is to blame: a fact.
+    if (compiled !== "0") return { group, name: file, note: `it cannot be compiled here: ${words(stdout + stderr)}` };
+    const reason = borrowedOnly[file];
+    const left = reason === undefined ? {} : { isBorrowedOnly: reason };
+    return compare({ name: file, command: [program], ...left }, places);
+  };
 }
 
 /** Compiles and runs every program against a server that lends the card. */
-export async function* comparePrograms(server: string, capability: string): AsyncGenerator<Row> {
-  const nvcc = findCompiler();
-  if (nvcc === undefined || !existsSync(sources)) {
-    yield {
-      group,
-      name: "programs run as without Sluice",
-      note: nvcc === undefined ? "there is no nvcc" : `there is no ${sources}`,
-    };
-    return;
-  }
+export async function* comparePrograms(
+  server: string,
+  { device, sizes }: { device: DeviceDescription; sizes: Sizes },
+): AsyncGenerator<Row> {
+  const capability = `${device.capabilityMajor}${device.capabilityMinor}`;
+  const shareBytes = Math.min(SHARE_BYTES_MAX, Math.floor(device.sliceBytesMax / 2 / MiB) * MiB);
+  const workers = Math.max(1, Math.min(WORKERS_MAX, Math.floor(device.memoryBytes / (shareBytes + BESIDE_BYTES))));
   const folder = mkdtempSync(join(tmpdir(), "sluice-check-programs-"));
-  const toolkit = dirname(dirname(nvcc));
+  const nvcc = findCompiler();
+  const toolkit = dirname(dirname(nvcc ?? "/usr/local/cuda/bin/nvcc"));
   // As toolkits have it, and as Python's packages do.
-  const library = [join(toolkit, "lib64"), join(toolkit, "lib")].join(":");
-  const places = { library, server, caches: folder };
+  const before = process.env["LD_LIBRARY_PATH"] ?? "";
+  const library = [join(toolkit, "lib64"), join(toolkit, "lib"), before].filter(Boolean).join(":");
+  const places = { library, server, caches: folder, shareBytes };
   try {
-    const names = readdirSync(sources).filter((name) => name.endsWith(".cu"));
-    const code = [`arch=compute_${capability},code=sm_${capability}`, "arch=compute_75,code=compute_75"];
-    const compile = (name: string): Promise<Outcome> => {
-      const target = join(folder, basename(name, ".cu"));
-      const flags = ["-cudart", "shared", ...code.flatMap((each) => ["-gencode", each])];
-      return run(nvcc, [...flags, "-o", target, join(sources, name)], { limitMs: COMPILE_MS_MAX });
-    };
-    const uncompiled: string[] = [];
     yield await buildLibraries(places);
-    for await (const [name, { code: compiled, stderr }] of inPool(names, compile)) {
-      const program = join(folder, basename(name, ".cu"));
-      if (compiled === "0") yield { group, name, isCase: true, ...(await compare(program, places)) };
-      else uncompiled.push(`${name}: ${words(stderr)}`);
+    const files = existsSync(sources) ? readdirSync(sources).filter((name) => name.endsWith(".cu")) : [];
+    const found = nvcc === undefined ? [] : files;
+    if (found.length === 0) {
+      const note = nvcc === undefined ? "there is no nvcc" : `there is no ${sources}`;
+      yield { group, name: "programs in CUDA C", note };
     }
-    const notCompiled = { name: "programs that cannot be compiled here", value: uncompiled.length };
-    if (uncompiled.length > 0) yield { group, ...notCompiled, note: uncompiled[0]! };
-    yield await tryTorch(places);
+    const { programs, missing } = await findPythonPrograms();
+    // The longest begin first.
+    const works = [
+      ...programs.map((program) => () => compare(program, places)),
+      ...found.map((file) => compileAndCompare(file, { nvcc: nvcc!, capability, folder, places })),
+    ];
+    yield* inPool(works, workers);
+    if (missing !== undefined) yield { group, name: "programs in Python that are left out", note: missing };
+    // What is timed has the machine for itself.
+    const times = programOf("times.cu", folder);
+    if (existsSync(times)) yield* time({ name: "times.cu", command: [times, String(sizes.program)] }, places);
+    for (const program of await timesOfPython()) yield* time(program, places);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

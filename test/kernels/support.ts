@@ -1,6 +1,8 @@
 /** Words that every kernel case uses: fixtures, buffers, seeded numbers, and comparisons that say where they fail. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { packageFolder } from "../../client/examples/package-files.ts";
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { KernelBuffer, KernelMachine, KernelProgram } from "./machine.ts";
 
@@ -15,8 +17,9 @@ export const f64 = (value: number): Float64Array => Float64Array.of(value);
 export const i64 = (value: bigint): BigInt64Array => BigInt64Array.of(value);
 export const u64 = (value: bigint): BigUint64Array => BigUint64Array.of(value);
 
-/** The PTX of a fixture by its name without the ending. */
-export const fixture = (name: string): Uint8Array => readFileSync(new URL(`./ptx/${name}.ptx`, import.meta.url));
+/** The PTX of a fixture by its name without the ending. From the sources as well as from the build. */
+export const fixture = (name: string): Uint8Array =>
+  readFileSync(join(packageFolder(), "test", "kernels", "ptx", `${name}.ptx`));
 
 export const loadFixture = (machine: KernelMachine, name: string): Promise<KernelProgram> =>
   machine.load(fixture(name));

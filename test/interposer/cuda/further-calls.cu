@@ -93,9 +93,9 @@ int main() {
     CHECK(cudaDeviceGetPCIBusId(bus, sizeof bus, 0));
     CHECK(cudaDeviceGetByPCIBusId(&device, bus));
     EXPECT(device == 0);
-    CHECK(cudaDeviceSetLimit(cudaLimitMallocHeapSize, 16 << 20));
+    CHECK(cudaDeviceSetLimit(cudaLimitMallocHeapSize, 8 << 20));
     CHECK(cudaDeviceGetLimit(&limit, cudaLimitMallocHeapSize));
-    EXPECT(limit >= (16 << 20));
+    EXPECT(limit >= (8 << 20));
     CHECK(cudaProfilerStart());
     CHECK(cudaProfilerStop());
     printf("ok\n");

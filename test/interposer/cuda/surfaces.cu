@@ -71,16 +71,16 @@ static void shapes() {
         {LAYERED_LINE, WIDTH, 1, DEPTH, make(WIDTH, 0, DEPTH, cudaArrayLayered)},
         {LAYERED_PLANE, WIDTH, HEIGHT, DEPTH, make(WIDTH, HEIGHT, DEPTH, cudaArrayLayered)},
     };
-    int *right;
-    CHECK(cudaMallocManaged(&right, sizeof *right));
+    int *right, counted;
+    CHECK(cudaMalloc(&right, sizeof *right));
     for (auto &each : cases) {
         cudaSurfaceObject_t surface = surface_over(each.array);
         dim3 grid((each.width + 15) / 16, each.height, each.depth);
-        *right = 0;
+        CHECK(cudaMemset(right, 0, sizeof *right));
         write_all<<<grid, 16>>>(surface, each.shape, each.width, each.height, each.depth);
         count_right<<<grid, 16>>>(surface, each.shape, each.width, each.height, each.depth, right);
-        CHECK(cudaDeviceSynchronize());
-        EXPECT(*right == each.width * each.height * each.depth);
+        CHECK(cudaMemcpy(&counted, right, sizeof counted, cudaMemcpyDeviceToHost));
+        EXPECT(counted == each.width * each.height * each.depth);
         std::vector<int> got(each.width * each.height * each.depth);
         cudaMemcpy3DParms copy;
         memset(&copy, 0, sizeof copy);

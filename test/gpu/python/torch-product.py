@@ -1,0 +1,7 @@
+# PyTorch: a linear layer, whose product is cuBLAS's.
+import torch
+
+layer = torch.nn.Linear(64, 32).cuda()
+x = torch.randn(16, 64)
+assert torch.allclose(layer(x.cuda()).cpu(), layer.cpu()(x), atol=1e-3)
+print("ok")
