@@ -144,7 +144,10 @@ beforeAll(async () => {
 });
 afterAll(() => machine.slice.close());
 
-test(`random programs of one warp give what lanes in step give (SEED=${SEED})`, async () => {
+test.each([
+  ["", (body: string) => body],
+  [", with volatile accesses", (body: string) => body.replace(/\b(ld|st)\.shared/g, "$1.volatile.shared")],
+])(`random programs of one warp%s give what lanes in step give (SEED=${SEED})`, async (_, written) => {
   const random = seeded(SEED);
   const { slice } = machine;
   const permutation = Uint32Array.from({ length: LANES }, (_, lane) => (lane * 7 + 3) % LANES);
@@ -155,7 +158,7 @@ test(`random programs of one warp give what lanes in step give (SEED=${SEED})`, 
       mad.lo.u32 %r5, %r0, 4, %r2; st.shared.u32 [%r5], 0; st.shared.u32 [%r5+128], 0; bar.sync 0;
       ${new Writer().write(items)}
       mul.wide.u32 %rd1, %r0, 4; add.u64 %rd1, %rd0, %rd1; st.global.u32 [%rd1], %r1;`;
-    await runPtx(machine, ptxKernel(body), { block: LANES });
+    await runPtx(machine, ptxKernel(written(body)), { block: LANES });
     const warp = new Warp();
     warp.run(
       items,

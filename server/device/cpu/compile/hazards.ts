@@ -3,12 +3,14 @@
  * lanes of a warp together. The two differ where a thread's access comes too late: one of a later lane, which stands earlier in the text, to what an
  * earlier lane has reached by then; one of the two stores. Between such a pair the lanes must meet.
  */
+import { LANES } from "../ptx/lanes.ts";
 import { type Instruction, typeBytes } from "../ptx/program.ts";
 import type { Block, Graph } from "./graph.ts";
 import { joinsAround } from "./joins.ts";
 import { LaneFlow } from "./lane-flow.ts";
 import { gcd, type LaneValue, type Shape, type Unknown } from "./lane-value.ts";
 import { spaceOf } from "./memory-access.ts";
+import { isWaitForLanes } from "./traits.ts";
 import type { WarpShape } from "./warp-shape.ts";
 
 /** A place in a block: before the instruction with this number, or at the block's end. */
@@ -49,18 +51,24 @@ export function findHazards(graph: Graph, shape: WarpShape | undefined): Hazards
   if (!mayHaveHazards(graph)) return { cuts: new Map(), hangsOnShape: false };
   const finder = new HazardFinder(graph, shape);
   const cuts = finder.find();
-  if (cuts.size > 0) meetAtJoins(graph, cuts);
+  meetAtJoins(graph, cuts);
   return { cuts, hangsOnShape: finder.hangsOnShape };
 }
 
 /** Where some lanes take a way on which they meet, they wait for the others where the ways join, as on hardware: else those could be a round ahead. */
 function meetAtJoins(graph: Graph, cuts: Map<Block, Set<number>>): void {
-  for (const join of joinsAround(graph, new Set(cuts.keys()))) {
+  const meeting = new Set(graph.blocks.filter((block) => cuts.has(block) || isMeeting(block)));
+  if (meeting.size === 0) return;
+  for (const join of joinsAround(graph, meeting)) {
     const known = cuts.get(join);
     if (known === undefined) cuts.set(join, new Set([0]));
     else known.add(0);
   }
 }
+
+/** Whether lanes meet behind the block in any case, for a volatile access. */
+const isMeeting = ({ end }: Block): boolean =>
+  end.kind === "suspend" && end.instruction.mnemonic.base === LANES && isWaitForLanes(end.instruction);
 
 function mayHaveHazards(graph: Graph): boolean {
   let stores = 0;
