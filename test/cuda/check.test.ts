@@ -61,15 +61,10 @@ interface CheckOptions {
   readonly watch?: (child: ChildProcess, text: string) => void;
 }
 
-/** Runs groups of the check; tells its rows, and what it printed. */
-async function check(
-  groups: string,
-  { env = {}, args: further = [], hasReport = true, watch }: CheckOptions = {},
-): Promise<Outcome> {
-  const json = join(box, `${groups}.json`);
-  rmSync(json, { force: true });
+/** A process of the check finds the stand-in instead of a driver. */
+function variablesWith(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const library = join(standin.folder, "libcuda.so.1");
-  const variables = {
+  return {
     ...process.env,
     SLUICE_CUDA_LIBRARY: library,
     SLUICE_NVML_LIBRARY: library,
@@ -83,6 +78,16 @@ async function check(
     PATH: "/nowhere",
     ...env,
   };
+}
+
+/** Runs groups of the check; tells its rows, and what it printed. */
+async function check(
+  groups: string,
+  { env = {}, args: further = [], hasReport = true, watch }: CheckOptions = {},
+): Promise<Outcome> {
+  const json = join(box, `${groups}.json`);
+  rmSync(json, { force: true });
+  const variables = variablesWith(env);
   const args = [join(box, "dist/test/gpu/check.js"), "--quick", "--only", groups, "--json", json, ...further];
   const { text, code } = await new Promise<{ text: string; code: number }>((done) => {
     const child = execFile(process.execPath, args, { cwd: tmpdir(), env: variables }, (error, stdout, stderr) => {
@@ -252,6 +257,17 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       for (const pid of left) await waitFor(`the end of [${pid}]`, () => !isAlive(Number(pid)));
     }, 60_000);
   });
+
+  it("ends a job that says nothing any more, long before its limit", async () => {
+    const job = { kind: "cases", device: "cuda:0", positions: [0] };
+    const program = `import { runJob } from "./dist/test/gpu/job.js"; console.log((await runJob(${JSON.stringify(job)}, 50_000, 2_000)).failure);`;
+    const env = variablesWith({ SLUICE_STANDIN_FAIL: "cuCtxSynchronize:9999,cuStreamSynchronize:9999" });
+    writeFileSync(join(box, "hanging.mjs"), program);
+    const said = await new Promise<string>((done) => {
+      execFile(process.execPath, ["hanging.mjs"], { cwd: box, env }, (_, stdout, stderr) => done(stdout + stderr));
+    });
+    expect(said).toBe("the process ended with SIGKILL, after 2000 ms without a word\n");
+  }, 30_000);
 
   it("tells how it is called", async () => {
     const { text, code } = await check("driver", { args: ["--help"], hasReport: false });

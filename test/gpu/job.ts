@@ -129,18 +129,23 @@ export interface Finished {
   readonly failure: string | undefined;
 }
 
-/** Runs a job to its end, or kills it after `limitMs`. */
-export async function runJob(job: Job, limitMs: number): Promise<Finished> {
+/** Runs a job to its end, or kills it after `limitMs`, or when it has said nothing for `silenceMs`; default: for as long as it may run. */
+export async function runJob(job: Job, limitMs: number, silenceMs = limitMs): Promise<Finished> {
   const child = start(job);
   const limit = withinTime(limitMs);
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    child.process.kill("SIGKILL");
-  }, limit);
+  let late: string | undefined;
+  const killAt = (afterMs: number, why: string): NodeJS.Timeout =>
+    setTimeout(() => {
+      late ??= why;
+      child.process.kill("SIGKILL");
+    }, afterMs);
+  const timer = killAt(limit, `SIGKILL, at its limit of ${limit} ms`);
+  const silence = killAt(silenceMs, `SIGKILL, after ${silenceMs} ms without a word`);
+  child.process.on("message", () => silence.refresh());
   const status = await child.ended;
   clearTimeout(timer);
-  return { replies: child.replies, failure: failureOf(child.replies, isLate ? `at its limit of ${limit} ms` : status) };
+  clearTimeout(silence);
+  return { replies: child.replies, failure: failureOf(child.replies, late ?? status) };
 }
 
 /** Runs a job as `runJob` does and gives its rows as they come; tells at the end why it failed, or undefined. */

@@ -51,6 +51,8 @@ export interface KernelCase {
   readonly spoils?: boolean;
   /** The machine must end a kernel after this time. Absent: a bound that no case reaches (60 s or none). */
   readonly kernelTimeoutMs?: number;
+  /** Why real hardware need not give what the case asks: it holds the cpu device alone. Absent: the case is for every device. */
+  readonly notOnHardware?: string;
   /** Throws when anything is not as it should be. */
   run(machine: KernelMachine): Promise<void>;
 }

@@ -103,7 +103,7 @@ export const faultCases: readonly KernelCase[] = [
       const out = await upload(machine, new Int32Array(1));
       await expectFailure(machine, {
         code: "KERNEL_TIMEOUT",
-        work: () => program.launch({ kernel: "endless_empty", grid: 1, block: 1, args: [out, i32(0)] }),
+        work: () => program.launch({ kernel: "endless_arithmetic", grid: 1, block: 1, args: [out, i32(1), i32(2)] }),
       });
     },
     400,

@@ -1,5 +1,5 @@
 /** The kernels of the MNIST example, one training step at a time. Specification of each: client/examples/mnist.cu. */
-import { readFileSync } from "node:fs";
+import { examplePtx } from "../../../client/examples/package-files.ts";
 import type { KernelBuffer, KernelCase } from "../machine.ts";
 import { blocksFor, closeAll, download, f32, floats, i32, scratch, seeded, u64, upload } from "../support.ts";
 
@@ -77,7 +77,7 @@ const trainingStep = (count: number): KernelCase => ({
   name: `a training step of the MNIST example on ${count} images`,
   ptx: "mnist",
   async run(machine) {
-    const program = await machine.load(readFileSync(new URL("../../../client/examples/mnist.ptx", import.meta.url)));
+    const program = await machine.load(new TextEncoder().encode(examplePtx("mnist")));
     const random = seeded(count);
     const batch: Batch = {
       images: Uint8Array.from({ length: IMAGES * INPUTS }, () => (random.int(4) ? 0 : random.int(256))),

@@ -23,13 +23,13 @@ extern "C" __global__ void endless(volatile int *flag) {
   }
 }
 
-extern "C" __global__ void endless_empty(int *out, int stop) {
-  int k = 0;
-  for (;;) {
-    k += stop;
-    if (k == 1000) break;
-    asm volatile("" : "+r"(k));
-  }
+/*
+ * Never ends for start = 1 and step = 2: after the first round k is 3 by 8. What it would store depends on every round, so that no compiler may leave
+ * the loop out, as it may one whose end is known, since it may take for granted that loops end.
+ */
+extern "C" __global__ void endless_arithmetic(unsigned *out, unsigned start, unsigned step) {
+  unsigned k = start;
+  while ((k & 7) != 5) k = k * k + step;
   *out = k;
 }
 

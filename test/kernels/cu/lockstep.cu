@@ -1,13 +1,14 @@
 /*
- * Programs that count on the lanes of a warp going in step, without volatile and without __syncwarp. CUDA promises nothing of that; hardware does
- * it wherever lanes have not parted, and there are programs that were only ever run on hardware. Each kernel's answer is what that gives.
+ * Programs that count on the lanes of a warp going in step, without __syncwarp. CUDA promises nothing of that; hardware does it wherever lanes have
+ * not parted, and there are programs that were only ever run on hardware. Each kernel's answer is what that gives. Compiled twice: with STEP as volatile,
+ * as such programs are commonly written, and with nothing, where an assembler may take a load before a store, and does.
  */
 /* Keeps the compiler, and nothing else, from moving accesses across: without it, it takes what a lane has stored for what the lane will find. */
 #define ORDER asm volatile("" ::: "memory");
 
 /* The last levels of a sum in shared memory: each reads what other lanes have stored just before. One warp to a row of 32 words. */
 extern "C" __global__ void step_sum(const int *in, int *out) {
-  __shared__ int s[256];
+  __shared__ STEP int s[256];
   int t = threadIdx.x, lane = t & 31;
   s[t] = in[blockIdx.x * blockDim.x + t];
   ORDER
@@ -28,9 +29,9 @@ extern "C" __global__ void step_sum(const int *in, int *out) {
 
 /* An inclusive scan, in which lanes with a low number leave off earlier. */
 extern "C" __global__ void step_scan(const int *in, int *out) {
-  extern __shared__ int dynamic[];
+  extern __shared__ STEP int dynamic[];
   int lane = threadIdx.x & 31;
-  int *s = dynamic + (threadIdx.x & ~31);
+  STEP int *s = dynamic + (threadIdx.x & ~31);
   s[lane] = in[threadIdx.x];
   ORDER
   for (int distance = 1; distance < 32; distance *= 2)
@@ -43,8 +44,8 @@ extern "C" __global__ void step_scan(const int *in, int *out) {
 
 /* Flags of all lanes by way of shared memory, and appending what has one, as lists of neighbours are made. `out`: the count, then what was kept. */
 extern "C" __global__ void step_append(int n, const int *in, int *out) {
-  __shared__ unsigned flags[8];
-  __shared__ int kept[8 * 64];
+  __shared__ STEP unsigned flags[8];
+  __shared__ STEP int kept[8 * 64];
   int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, count = 0;
   int *own = out + warp * (n + 1);
   for (int base = 0; base < n; base += 32) {
@@ -52,7 +53,7 @@ extern "C" __global__ void step_append(int n, const int *in, int *out) {
     bool wanted = (value & 3) == 1;
     if (lane == 0) flags[warp] = 0;
     ORDER
-    if (wanted) atomicOr(&flags[warp], 1u << lane);
+    if (wanted) atomicOr((unsigned *)&flags[warp], 1u << lane);
     ORDER
     unsigned all = flags[warp];
     if (wanted) kept[warp * 64 + (count & 31) + __popc(all & ((1u << lane) - 1))] = value;
@@ -71,7 +72,7 @@ extern "C" __global__ void step_append(int n, const int *in, int *out) {
 
 /* A warp turns a tile of 32 by 32 words. */
 extern "C" __global__ void step_transpose(const int *in, int *out) {
-  __shared__ int tile[32][33];
+  __shared__ STEP int tile[32][33];
   int lane = threadIdx.x;
   in += blockIdx.x * 1024, out += blockIdx.x * 1024;
   for (int row = 0; row < 32; row++) tile[row][lane] = in[row * 32 + lane];
@@ -81,9 +82,9 @@ extern "C" __global__ void step_transpose(const int *in, int *out) {
 
 /* Each lane takes its neighbour's value before that is overwritten, on both sides and through a cross. */
 extern "C" __global__ void step_rotate(int rounds, const int *in, int *out) {
-  __shared__ int s[64];
+  __shared__ STEP int s[64];
   int lane = threadIdx.x & 31;
-  int *row = s + (threadIdx.x & 32);
+  STEP int *row = s + (threadIdx.x & 32);
   row[lane] = in[threadIdx.x];
   ORDER
   for (int k = 0; k < rounds; k++) {
@@ -99,7 +100,7 @@ extern "C" __global__ void step_rotate(int rounds, const int *in, int *out) {
 
 /* All lanes clear what others then fill: the later store stays. */
 extern "C" __global__ void step_clear(const int *in, int *out) {
-  __shared__ int s[32];
+  __shared__ STEP int s[32];
   int lane = threadIdx.x;
   s[31 - lane] = -1;
   ORDER
@@ -110,7 +111,7 @@ extern "C" __global__ void step_clear(const int *in, int *out) {
 
 /* Bitonic sort by one warp of 64 numbers, two to a lane. */
 extern "C" __global__ void step_sort(int *data) {
-  __shared__ int s[64];
+  __shared__ STEP int s[64];
   int lane = threadIdx.x;
   s[lane] = data[lane];
   s[lane + 32] = data[lane + 32];
@@ -132,7 +133,7 @@ extern "C" __global__ void step_sort(int *data) {
 
 /* Half of the lanes exchange values among themselves, inside a branch that the others do not take. */
 extern "C" __global__ void step_parted(const int *in, int *out) {
-  __shared__ int s[32];
+  __shared__ STEP int s[32];
   int lane = threadIdx.x, value = in[lane];
   if (value & 1) {
     s[lane] = value;
@@ -146,7 +147,7 @@ extern "C" __global__ void step_parted(const int *in, int *out) {
 
 /* Blocks of 8 by 8: a warp has four rows. */
 extern "C" __global__ void step_square(const int *in, int *out) {
-  __shared__ int s[8][8];
+  __shared__ STEP int s[8][8];
   int x = threadIdx.x, y = threadIdx.y;
   s[y][x] = in[y * 8 + x];
   ORDER
@@ -159,7 +160,7 @@ extern "C" __global__ void step_square(const int *in, int *out) {
 
 /* Through a structure and a function of its own, by generic addresses. */
 struct Row {
-  int *words;
+  STEP int *words;
 };
 __device__ __noinline__ int from_right(Row row, int lane) {
   row.words[lane] *= 2;
@@ -167,7 +168,7 @@ __device__ __noinline__ int from_right(Row row, int lane) {
   return row.words[(lane + 1) & 31];
 }
 extern "C" __global__ void step_called(const int *in, int *out) {
-  __shared__ int s[32];
+  __shared__ STEP int s[32];
   Row row = {s};
   int lane = threadIdx.x;
   row.words[lane] = in[lane];
@@ -176,7 +177,7 @@ extern "C" __global__ void step_called(const int *in, int *out) {
 }
 
 /* The same in global memory: a row of one array is rotated in place. */
-extern "C" __global__ void step_global(int *data) {
+extern "C" __global__ void step_global(STEP int *data) {
   int lane = threadIdx.x;
   data[lane] = data[(lane + 31) & 31];
   ORDER
