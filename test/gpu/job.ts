@@ -35,23 +35,41 @@ export type Job =
 /** How much is measured. */
 export interface Sizes {
   readonly launches: number;
+  /** Launches that are each waited for. */
+  readonly waits: number;
   readonly copyBytes: number;
   /** Rows and columns of the matrices that are multiplied; a power of two. */
   readonly product: number;
+  /** How many of them. */
+  readonly products: number;
   readonly trainingSteps: number;
   /** What the timed program in CUDA C is told: 1 for a CPU. */
   readonly program: number;
+  /** Leases that are opened one after the other. */
+  readonly openings: number;
 }
 
 export const fullSizes: Sizes = {
   launches: 20_000,
+  waits: 1000,
   copyBytes: 64 * 2 ** 20,
   product: 4096,
-  trainingSteps: 200,
+  products: 200,
+  trainingSteps: 500,
+  openings: 5,
   program: 16,
 };
 /** For seeing that everything runs; its figures mean nothing. */
-export const quickSizes: Sizes = { launches: 200, copyBytes: 2 * 2 ** 20, product: 64, trainingSteps: 2, program: 1 };
+export const quickSizes: Sizes = {
+  launches: 200,
+  waits: 20,
+  copyBytes: 2 * 2 ** 20,
+  product: 64,
+  products: 2,
+  trainingSteps: 2,
+  openings: 1,
+  program: 1,
+};
 
 /** One line of the table. */
 export interface Row {

@@ -1,15 +1,19 @@
-/** The same work on a borrowed slice, through a real server, and on a slice in this process: what borrowing costs. */
+/**
+ * The same work on a borrowed slice, through a real server, and on a slice in this process: what borrowing costs. The two are in contexts of their
+ * own, between which the card needs time to change: so each does many pieces of work in its turn, and only one of them works at a time.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
 import { DigitClassifier, uploadDigits } from "../../client/examples/classifier.ts";
 import { PIXELS } from "../../client/examples/digits.ts";
-import { connect, type Device } from "../../client/index.ts";
+import { connect, type Device, type Pool } from "../../client/index.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
-import type { DeviceDescription } from "../../server/device/device.ts";
+import type { DeviceDescription, DeviceSlice } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
 import type { Row, Sizes } from "./job.ts";
 import { localDevice } from "./local-device.ts";
-import { localCopies, medianMs, mediansMs } from "./measure.ts";
+import { localCopies, median, medianMs, mediansMs } from "./measure.ts";
 
 const MiB = 1024 * 1024;
 const SLICE_BYTES = 256 * MiB;
@@ -21,7 +25,7 @@ const bars = { launches: 0.8, copies: 0.6, training: 1 / 1.05 };
 
 const row = (
   name: string,
-  sizes: { unit: string; value: number; local: number; ratio: number; bar?: number },
+  sizes: { unit: string; value: number; local: number; ratio: number; bar?: number; note?: string },
 ): Row => ({
   group: "remote",
   name,
@@ -29,6 +33,7 @@ const row = (
   value: sizes.value,
   local: sizes.local,
   ratio: sizes.ratio,
+  ...(sizes.note === undefined ? {} : { note: sizes.note }),
   ...(sizes.bar === undefined ? {} : { bar: sizes.bar, ok: sizes.ratio >= sizes.bar }),
 });
 
@@ -65,11 +70,17 @@ async function steps(gpu: Device, count: number): Promise<() => Promise<void>> {
   };
 }
 
-/** A product of two square matrices of bf16, waited for. */
-function product(gpu: Device, n: number): () => Promise<void> {
+/** Products of two square matrices of bf16: each waited for, or all of them with one wait. */
+function products(
+  gpu: Device,
+  { n, count, isEachAwaited }: { n: number; count: number; isEachAwaited: boolean },
+): () => Promise<void> {
   const [a, b, c] = [gpu.alloc(n * n * 2), gpu.alloc(n * n * 2), gpu.alloc(n * n * 2)];
   return async () => {
-    gpu.multiply({ m: n, n, k: n, a, b, c, type: "bf16" });
+    for (let i = 0; i < count; i++) {
+      gpu.multiply({ m: n, n, k: n, a, b, c, type: "bf16" });
+      if (isEachAwaited) await gpu.synchronize();
+    }
     await gpu.synchronize();
   };
 }
@@ -85,8 +96,37 @@ const both = async (
   make: (gpu: Device) => Promise<() => Promise<void>>,
 ): Promise<{ far: number; near: number }> => mediansMs({ far: await make(far), near: await make(near) });
 
-async function* measureLaunches(pair: Pair, count: number): AsyncGenerator<Row> {
-  const few = 100;
+/** After that the server has another executor ready, as it has between two jobs. */
+const PAUSE_MS = 500;
+
+/** Leases one after the other, each beside a slice opened in this process, which has no context then. */
+async function* measureOpening(
+  pool: Pool,
+  { openings, openHere }: { openings: number; openHere: () => Promise<DeviceSlice> },
+): AsyncGenerator<Row> {
+  const borrow = async (): Promise<number> => {
+    const start = performance.now();
+    const lease = await pool.allocate({ memory: SLICE_BYTES, wait: "30s" });
+    const elapsed = performance.now() - start;
+    await lease.release();
+    return elapsed;
+  };
+  const first = await borrow();
+  const [far, near]: [number[], number[]] = [[], []];
+  for (let round = 0; round < openings; round++) {
+    await sleep(PAUSE_MS);
+    far.push(await borrow());
+    const start = performance.now();
+    const slice = await openHere();
+    near.push(performance.now() - start);
+    await slice.close();
+  }
+  const times = { value: median(far), local: median(near), ratio: median(near) / median(far) };
+  const note = `local is a slice opened in one process; the first lease of the server takes [${Math.round(first)}] ms`;
+  yield row("allocate and attach", { unit: "ms", ...times, note });
+}
+
+async function* measureLaunches(pair: Pair, { launches: count, waits: few }: Sizes): AsyncGenerator<Row> {
   const many = await both(pair, (gpu) => launches(gpu, count));
   const perSecond = (milliseconds: number): number => (count / milliseconds) * 1000;
   const rates = { value: perSecond(many.far), local: perSecond(many.near), ratio: many.near / many.far };
@@ -95,6 +135,15 @@ async function* measureLaunches(pair: Pair, count: number): AsyncGenerator<Row> 
   const microseconds = (milliseconds: number): number => (milliseconds / few) * 1000;
   const times = { value: microseconds(single.far), local: microseconds(single.near), ratio: single.near / single.far };
   yield row("launch and synchronise", { unit: "us", ...times });
+  const event = pair.far.event();
+  const asked = await medianMs(async () => {
+    for (let i = 0; i < few; i++) {
+      event.record();
+      await event.query();
+    }
+  });
+  const note = "what a call and its answer take on their way, and at both ends";
+  yield { group: "remote", name: "record an event and ask for it", unit: "us", value: microseconds(asked), note };
 }
 
 async function* measureCopies(
@@ -127,15 +176,18 @@ async function* measureCopies(
   }
 }
 
-async function* measureProduct(pair: Pair, n: number): AsyncGenerator<Row> {
-  const name = `${n} x ${n} product of bf16 by cuBLASLt, waited for`;
-  try {
-    const { far, near } = await both(pair, async (gpu) => product(gpu, n));
-    const teraflops = (milliseconds: number): number => (2 * n ** 3) / milliseconds / 1e9;
-    yield row(name, { unit: "TFLOP/s", value: teraflops(far), local: teraflops(near), ratio: near / far });
-  } catch (error) {
-    if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
-    yield { group: "remote", name, note: error.message };
+async function* measureProducts(pair: Pair, { product: n, products: count }: Sizes): AsyncGenerator<Row> {
+  for (const isEachAwaited of [true, false]) {
+    const how = isEachAwaited ? "each waited for" : `one wait behind [${count}]`;
+    const name = `${n} x ${n} product of bf16 by cuBLASLt, ${how}`;
+    try {
+      const { far, near } = await both(pair, async (gpu) => products(gpu, { n, count, isEachAwaited }));
+      const teraflops = (milliseconds: number): number => (2 * n ** 3 * count) / milliseconds / 1e9;
+      yield row(name, { unit: "TFLOP/s", value: teraflops(far), local: teraflops(near), ratio: near / far });
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
+      yield { group: "remote", name, note: error.message };
+    }
   }
 }
 
@@ -145,19 +197,20 @@ export async function* measureRemote(
   { server, sizes }: { readonly server: string; readonly sizes: Sizes },
 ): AsyncGenerator<Row> {
   await using pool = await connect({ server });
-  const start = performance.now();
+  const openHere = (): Promise<DeviceSlice> =>
+    cudaDriver.open({
+      description,
+      arenaBytes: SLICE_BYTES,
+      arenaBase: ARENA_BASE,
+      kernelTimeoutMs: 0,
+      onOutput: () => undefined,
+    });
+  yield* measureOpening(pool, { openings: sizes.openings, openHere });
   await using lease = await pool.allocate({ memory: SLICE_BYTES, wait: "30s" });
-  yield { group: "remote", name: "allocate and attach", unit: "ms", value: performance.now() - start };
-  const slice = await cudaDriver.open({
-    description,
-    arenaBytes: SLICE_BYTES,
-    arenaBase: ARENA_BASE,
-    kernelTimeoutMs: 0,
-    onOutput: () => undefined,
-  });
+  const slice = await openHere();
   const pair = { far: lease.devices[0], near: localDevice(slice) };
-  const { launches: count, copyBytes, product: n, trainingSteps } = sizes;
-  yield* measureLaunches(pair, count);
+  const { copyBytes, trainingSteps } = sizes;
+  yield* measureLaunches(pair, sizes);
   // In the arena's upper half, which nothing else uses.
   const place = { base: (slice.arenaBase ?? ARENA_BASE) + SLICE_BYTES / 2, byteCount: copyBytes };
   yield* measureCopies(pair.far, { copyBytes, near: await localCopies(description, place) });
@@ -169,6 +222,6 @@ export async function* measureRemote(
     ratio: training.near / training.far,
     bar: bars.training,
   });
-  yield* measureProduct(pair, n);
+  yield* measureProducts(pair, sizes);
   await slice.close();
 }

@@ -68,7 +68,8 @@ export class Launcher {
   /** Local memory of each thread that is taken: the driver keeps what its largest kernel so far had. */
   #localBytes: number;
   readonly #params = new Uint8Array(PARAM_BYTES_MAX);
-  readonly #paramBytes = new BigUint64Array(1);
+  /** A size_t, of which the upper half is 0. */
+  readonly #paramBytes = new Uint32Array(2);
   readonly #extra: BigUint64Array;
 
   /** `outside`: what kernels' threads may take beyond the context. */
@@ -98,7 +99,7 @@ export class Launcher {
     if (options.sharedBytes + kernel.sharedBytes > SHARED_BYTES_PLAIN) this.#allowShared(module, options);
     const { grid, block, params } = options;
     this.#params.set(params);
-    this.#paramBytes[0] = BigInt(params.byteLength);
+    this.#paramBytes[0] = params.byteLength;
     const extra = params.byteLength === 0 ? null : this.#extra;
     const result = options.cooperative
       ? this.#context.api.cuLaunchKernelEx(cooperativeConfig(options, stream), f, null, extra)

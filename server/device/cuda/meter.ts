@@ -1,18 +1,21 @@
 /**
  * Measures device time, and notices kernels that never end: time stamps (driver events) before and after each span of work in a stream. A
- * span ends with the turn of the event loop, or after a few launches. Spans of several streams at once each count.
+ * span ends with the turn of the event loop, or after a few launches; one that follows in the same turn begins with the stamp that ends the one
+ * before. In between the device may have waited for its host, which the host then knows. Spans of several streams at once each count.
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { CUresult } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
-import type { CudaStream, Span } from "./stream.ts";
+import type { CudaStream } from "./stream.ts";
 
 /** Work that shares one pair of time stamps at most: a record costs about half a launch, so it must not come with every one. */
 const WORK_PER_SPAN_MAX = 8;
 /** Work slower than this has time stamps of its own, so that each kernel is held to its bound alone. */
 const SLOW_WORK_MS = 1;
-/** As many as the driver queues launches; beyond these the last span goes on, so that nothing is unmeasured. */
-const SPANS_MAX = 1024;
+/** Twice as many as the driver queues launches; beyond these the last span goes on, so that nothing is unmeasured. */
+const STAMPS_MAX = 2048;
+/** Spans of a burst that are looked at together: to ask for each costs a good part of a launch. */
+const REAPED_AT_ONCE = 16;
 const WATCH_MS_MIN = 20;
 const WATCH_MS_MAX = 1000;
 
@@ -21,9 +24,11 @@ export class Meter {
   readonly #kernelTimeoutMs: number;
   readonly #separates: boolean;
   readonly #streams = new Set<CudaStream>();
-  readonly #free: Span[] = [];
+  /** Events that no span uses. */
+  readonly #free: number[] = [];
   /** All of them, whatever becomes of their spans. */
   readonly #events: number[] = [];
+  readonly #elapsed = new Float32Array(1);
   #totalMs = 0;
   #kernelMs = 0;
   #ended = false;
@@ -44,22 +49,38 @@ export class Meter {
   /** To be called before each piece of work in a stream. */
   work(stream: CudaStream, kind: "kernel" | "copy"): void {
     const isKernel = kind === "kernel";
+    this.#goOn(stream);
     const { open } = stream;
     const isOther = this.#separates && open !== undefined && open.isKernel !== isKernel;
     if (open === undefined || isOther || open.count >= stream.workPerSpan) this.#begin(stream, isKernel);
     if (stream.open !== undefined) stream.open.count++;
   }
 
+  /** The device was just seen to have done all that was queued in the stream: until more is, it rests. */
+  rests(stream: CudaStream): void {
+    if (stream.open !== undefined) stream.restsSinceMs ??= performance.now();
+  }
+
+  #goOn(stream: CudaStream): void {
+    const { open, restsSinceMs } = stream;
+    if (restsSinceMs === undefined) return;
+    if (open !== undefined) open.restMs += performance.now() - restsSinceMs;
+    stream.restsSinceMs = undefined;
+  }
+
   #begin(stream: CudaStream, isKernel: boolean): void {
-    this.#reap(stream);
-    const span = this.#take();
-    if (span === undefined) return;
+    if (stream.workPerSpan === 1 || stream.pending.length >= REAPED_AT_ONCE) this.#reap(stream);
+    const before = stream.open;
+    const end = this.#take();
+    const start = before?.end ?? this.#take();
+    if (end === undefined || start === undefined) {
+      if (end !== undefined) this.#free.push(end);
+      return;
+    }
     this.pause(stream);
-    this.#context.check(this.#context.api.cuEventRecord(span.start, stream.handle), "record an event");
-    span.startedAtMs = undefined;
-    span.count = 0;
-    span.isKernel = isKernel;
-    stream.open = span;
+    if (before === undefined) this.#record(start, stream);
+    else before.isFollowed = true;
+    stream.open = { start, end, count: 0, isKernel, isFollowed: false, restMs: 0, startedAtMs: undefined };
     this.#streams.add(stream);
     this.#closing ??= setImmediate(() => this.#closeAll());
   }
@@ -68,8 +89,9 @@ export class Meter {
   pause(stream: CudaStream): void {
     const span = stream.open;
     if (span === undefined) return;
+    this.#goOn(stream);
     stream.open = undefined;
-    this.#context.check(this.#context.api.cuEventRecord(span.end, stream.handle), "record an event");
+    this.#record(span.end, stream);
     stream.pending.push(span);
   }
 
@@ -107,11 +129,15 @@ export class Meter {
     this.#free.length = 0;
   }
 
-  #take(): Span | undefined {
+  #record(event: number, stream: CudaStream): void {
+    this.#context.check(this.#context.api.cuEventRecord(event, stream.handle), "record an event");
+  }
+
+  /** An event for a time stamp; undefined when there are as many as there may be. */
+  #take(): number | undefined {
     if (this.#free.length === 0) for (const stream of this.#streams) this.#reap(stream);
-    const span = this.#free.pop();
-    if (span !== undefined || this.#events.length >= 2 * SPANS_MAX) return span;
-    return { start: this.#createEvent(), end: this.#createEvent(), count: 0, isKernel: false, startedAtMs: undefined };
+    const event = this.#free.pop();
+    return event === undefined && this.#events.length < STAMPS_MAX ? this.#createEvent() : event;
   }
 
   #createEvent(): number {
@@ -174,13 +200,14 @@ export class Meter {
         }
         return;
       }
-      const milliseconds = new Float32Array(1);
-      this.#context.check(api.cuEventElapsedTime(milliseconds, span.start, span.end), "measure time");
-      this.#totalMs += milliseconds[0]!;
-      if (span.isKernel) this.#kernelMs += milliseconds[0]!;
-      stream.workPerSpan = milliseconds[0]! > SLOW_WORK_MS * span.count ? 1 : WORK_PER_SPAN_MAX;
+      this.#context.check(api.cuEventElapsedTime(this.#elapsed, span.start, span.end), "measure time");
+      const milliseconds = Math.max(0, this.#elapsed[0]! - span.restMs);
+      this.#totalMs += milliseconds;
+      if (span.isKernel) this.#kernelMs += milliseconds;
+      stream.workPerSpan = milliseconds > SLOW_WORK_MS * span.count ? 1 : WORK_PER_SPAN_MAX;
       stream.pending.shift();
-      this.#free.push(span);
+      this.#free.push(span.start);
+      if (!span.isFollowed) this.#free.push(span.end);
     }
   }
 }

@@ -463,9 +463,14 @@ export class CudaSlice implements DeviceSlice {
   }
 
   synchronizeStream(stream: DeviceStream | undefined): void | Promise<void> {
+    const on = this.#stream(stream);
+    const finish = (): void => {
+      this.#meter.rests(on);
+      this.#collectOutput(on);
+    };
     return this.#after(
       waitUntil(() => this.queryStream(stream)),
-      () => this.#collectOutput(this.#stream(stream)),
+      finish,
     );
   }
 
@@ -475,6 +480,7 @@ export class CudaSlice implements DeviceSlice {
       this.#context.enter();
       // At once, since every stream is done; asked for what only it tells: late errors, and output of all streams.
       this.#context.check(this.#context.api.cuCtxSynchronize(), "wait for the device");
+      for (const stream of all) this.#meter.rests(stream);
       this.#endStreams();
       this.#output?.drain();
     };

@@ -8,7 +8,11 @@ export interface Span {
   /** Pieces of work in it. */
   count: number;
   /** Whether they are kernels. */
-  isKernel: boolean;
+  readonly isKernel: boolean;
+  /** Its last time stamp is the first of the span behind it. */
+  isFollowed: boolean;
+  /** Part of it in which the device had nothing to do. */
+  restMs: number;
   /** Time at which the start was first seen to be reached; undefined before. */
   startedAtMs: number | undefined;
 }
@@ -21,6 +25,8 @@ export class CudaStream implements DeviceStream {
   open: Span | undefined;
   /** Pieces of work that the next spans take; few where work is slow, so that each can be watched. */
   workPerSpan = 1;
+  /** Since when the device has done all of the work so far, by `performance.now()`, as long as it was seen; only while a span is open. */
+  restsSinceMs: number | undefined;
   /** Closed spans that the device has not finished, oldest first. */
   readonly pending: Span[] = [];
 
