@@ -1,6 +1,7 @@
 /**
  * What `sluice run` gives to programs that know nothing of Sluice: the folder with the libraries of client/interposer in front of
- * LD_LIBRARY_PATH, and the lease's data connection. The libraries come from the package, or are built once where a compiler is.
+ * LD_LIBRARY_PATH, what leads the loader there where a program has a path of its own, and the lease's data connection. The libraries come
+ * from the package, or are built once where a compiler is.
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -21,8 +22,8 @@ const DATA_VARIABLE = "SLUICE_DATA";
 const DEVICES_VARIABLE = "SLUICE_DEVICES";
 /** A folder of this user's alone, in which processes leave word of their sessions. */
 const SESSIONS_VARIABLE = "SLUICE_SESSIONS";
-/** The build makes this one last. */
-const LAST_LIBRARY = "libnvidia-ml.so.1";
+/** Not one that programs load, but one that the loader asks where libraries are. The build makes it last. */
+const LOADER_LIBRARY = "libsluice-loader.so";
 
 export interface InterposerOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -42,7 +43,7 @@ export interface InterposerOptions {
 }
 
 const packageFolder = dirname(createRequire(import.meta.url).resolve("sluice/package.json"));
-const isComplete = (folder: string): boolean => existsSync(join(folder, LAST_LIBRARY));
+const isComplete = (folder: string): boolean => existsSync(join(folder, LOADER_LIBRARY));
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
 
@@ -110,6 +111,10 @@ async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<s
   }
 }
 
+/** A list with this in front, once. */
+const listed = (first: string, list = ""): string =>
+  [first, ...list.split(delimiter).filter((item) => item !== first && item !== "")].join(delimiter);
+
 /** The variables that let an unmodified CUDA program work under the lease; none where that is not possible. */
 export async function interposerEnvironment(options: InterposerOptions): Promise<NodeJS.ProcessEnv> {
   const folder = await findFolder(options);
@@ -121,11 +126,13 @@ export async function interposerEnvironment(options: InterposerOptions): Promise
   });
   if (options.relay !== undefined) endpoints.push(options.relay);
   if (folder === undefined || endpoints.length === 0) return {};
-  const before = options.env["LD_LIBRARY_PATH"];
+  const loader = join(folder, LOADER_LIBRARY);
   return {
     [DATA_VARIABLE]: endpoints.join(" "),
     [DEVICES_VARIABLE]: String(options.devices),
     ...(options.sessions === undefined ? {} : { [SESSIONS_VARIABLE]: options.sessions }),
-    LD_LIBRARY_PATH: before ? `${folder}${delimiter}${before}` : folder,
+    LD_LIBRARY_PATH: listed(folder, options.env["LD_LIBRARY_PATH"]),
+    // The loader complains of one that is not there in every process.
+    ...(existsSync(loader) ? { LD_AUDIT: listed(loader, options.env["LD_AUDIT"]) } : {}),
   };
 }

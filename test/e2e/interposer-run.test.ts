@@ -75,6 +75,7 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
       "libcudart.so.13",
       "libnvidia-ml.so",
       "libnvidia-ml.so.1",
+      "libsluice-loader.so",
     ]);
     expect(readdirSync(join(cache, "sluice"))).toHaveLength(1);
     said.length = 0;

@@ -56,6 +56,19 @@ describe.runIf(canBuild)("the interposer's", () => {
   });
 });
 
+describe.runIf(canBuild)("a container of device code is cut to what a device loads:", () => {
+  // KIND:ARCHITECTURE:BYTES, where kind 1 is PTX and 2 binary code.
+  it.each([
+    ["90", ["2:75:8", "2:86:16", "2:90:24", "2:90:8", "2:100:8", "2:120:8"], "2:90:24 2:90:8 "],
+    ["89", ["2:80:8", "2:86:16", "2:90:24", "1:75:8", "1:90:16"], "2:80:8 2:86:16 1:75:8 "],
+    ["100", ["2:80:8", "1:80:16", "8:100:8"], "1:80:16 8:100:8 "],
+    ["75", ["2:90:8", "1:90:8"], "as it is"],
+    ["90", ["2:90:8", "1:75:16"], "as it is"],
+  ])("of one for %s with %j remains [%s]", (capability, entries, left) => {
+    expect(run(build("cut"), capability, ...entries)).toEqual({ status: 0, stdout: `${left}\n`, stderr: "" });
+  });
+});
+
 const text = Buffer.from(
   Array.from({ length: 4000 }, (_, index) => `ld.global.f32 %f${index % 97}, [%rd${(index * 7) % 31}];\n`).join(""),
 );

@@ -9,6 +9,7 @@
 #define FATBIN_MAGIC 0xba55ed50u
 #define ENTRY_HEADER_BYTES_MIN 64
 #define KIND_PTX 1
+#define KIND_BINARY 2
 #define FLAG_LZ4 0x2000u
 #define FLAG_ZSTD 0x8000u
 #define TEXT_BYTES_MAX ((uint64_t)256 << 20)
@@ -111,6 +112,33 @@ struct fatbin_choice fatbin_choose(const uint8_t *fatbin, unsigned capability) {
     }
     if (best.data != NULL) choice.is_broken = !unpack(&best, &choice);
     return choice;
+}
+
+static bool is_loadable(const struct entry *entry, unsigned capability) {
+    if (entry->kind == KIND_PTX) return entry->architecture <= capability;
+    return entry->kind != KIND_BINARY || entry->architecture / 10 == capability / 10;
+}
+
+uint8_t *fatbin_cut(const uint8_t *fatbin, unsigned capability, size_t *bytes) {
+    size_t header_bytes = get_u16(fatbin + 6), kept = header_bytes;
+    const uint8_t *at = fatbin + header_bytes, *end = fatbin + fatbin_bytes(fatbin);
+    uint8_t *cut = malloc(fatbin_bytes(fatbin));
+    struct entry entry;
+    if (cut == NULL) return NULL;
+    memcpy(cut, fatbin, header_bytes);
+    for (const uint8_t *from = at; at < end && read_entry(&at, end, &entry); from = at) {
+        if (!is_loadable(&entry, capability)) continue;
+        memcpy(cut + kept, from, (size_t)(at - from));
+        kept += (size_t)(at - from);
+    }
+    if (at != end || kept == header_bytes || kept == fatbin_bytes(fatbin)) {
+        free(cut);
+        return NULL;
+    }
+    uint64_t data_bytes = kept - header_bytes;
+    memcpy(cut + 8, &data_bytes, sizeof data_bytes);
+    *bytes = kept;
+    return cut;
 }
 
 /* A block of LZ4: tokens of literals and matches. The last sequence has literals only. */

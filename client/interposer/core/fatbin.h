@@ -31,6 +31,12 @@ struct fatbin_choice {
 /* The PTX for the highest architecture up to `capability` (major * 10 + minor). */
 struct fatbin_choice fatbin_choose(const uint8_t *fatbin, unsigned capability);
 
+/*
+ * A container without what no device of `capability` loads: binary code for another major version, and PTX for a newer one. In memory of malloc, its size in
+ * `bytes`; NULL when everything or nothing would go, or there is no memory for it: then the container is to be taken as it is.
+ */
+uint8_t *fatbin_cut(const uint8_t *fatbin, unsigned capability, size_t *bytes);
+
 /* Unpack into exactly `into_bytes`; false when the data is malformed or does not fill them. */
 bool lz4_unpack(const uint8_t *from, size_t from_bytes, uint8_t *into, size_t into_bytes);
 bool zstd_unpack(const uint8_t *from, size_t from_bytes, uint8_t *into, size_t into_bytes);

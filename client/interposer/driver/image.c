@@ -181,6 +181,9 @@ CUresult image_for(const void *code, const struct device *device, struct image *
         report("the program's image is binary code of a GPU, which a device of kind [%s] does not run. " REMEDY, device->kind);
         return CUDA_ERROR_NO_BINARY_FOR_GPU;
     }
-    *image = (struct image){fatbin != NULL ? fatbin : code, bytes, NULL};
+    /* Large libraries have code for every generation of devices, of which one is sent. */
+    void *cut = fatbin == NULL ? NULL : fatbin_cut(fatbin, capability_of(device), &bytes);
+    trace("an image of [%zu] bytes is loaded", bytes);
+    *image = (struct image){cut != NULL ? cut : fatbin != NULL ? fatbin : code, bytes, cut};
     return CUDA_SUCCESS;
 }

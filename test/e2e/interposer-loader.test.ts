@@ -1,0 +1,105 @@
+/** How programs that have a path of their own to NVIDIA's libraries, as Python's packages do, come by Sluice's under `sluice run`; and that others notice nothing. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, canBuild } from "../support/interposer.ts";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
+
+/** From this version of glibc on the loader can be led without slowing programs down. */
+const [major, minor] = (/\d+\.\d+/.exec(spawnSync("ldd", ["--version"], { encoding: "utf8" }).stdout)?.[0] ?? "0.0")
+  .split(".")
+  .map(Number) as [number, number];
+const isLed = canBuild && (major > 2 || minor >= 35);
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-test-wheel-"));
+/** As in a virtual environment: a package with NVIDIA's libraries, and one beside it whose library finds them by its own place. */
+const wheel = join(folder, "site-packages/nvidia/cu13/lib");
+const own = join(folder, "site-packages/program");
+let server: TestServer;
+
+const compile = (source: string, target: string, ...flags: string[]): string => {
+  execFileSync("cc", ["-O1", "-Wall", "-Werror", "-o", target, `test/interposer/loader/${source}.c`, ...flags]);
+  return target;
+};
+
+beforeAll(async () => {
+  if (!isLed) return;
+  buildInterposer();
+  for (const each of [wheel, own]) mkdirSync(each, { recursive: true });
+  const version = `-Wl,--version-script=${resolve("client/interposer/runtime/libcudart.13.map")}`;
+  const library = join(wheel, "libcudart.so.13");
+  compile("other-runtime", library, "-shared", "-fPIC", "-Wl,-soname,libcudart.so.13", version);
+  for (const name of ["libcudart-1b2c3d4e.so.12.8.90", "libother.so.1"]) copyFileSync(library, join(wheel, name));
+  server = await startServer({ args: ["--device", "cpu:2x256MiB"] });
+});
+afterAll(async () => {
+  await server?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A program that is linked with the package's runtime, found by its own place, before or after LD_LIBRARY_PATH. */
+const linked = (tags: "enable" | "disable"): string => {
+  const path = `-Wl,--${tags}-new-dtags,-rpath,$ORIGIN/../nvidia/cu13/lib`;
+  return compile("count", join(own, `linked-${tags}`), "-DLINKED", `-L${wheel}`, "-l:libcudart.so.13", path);
+};
+
+const run = (command: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  runSluice(["run", "-n", "2", "-m", "128MiB", "--", ...command], {
+    env: { SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: undefined, ...env },
+  });
+const said = (devices: number, libraries: number) => ({
+  code: 0,
+  stdout: `${devices} devices, ${libraries} libraries\n`,
+  stderr: "",
+});
+
+describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", () => {
+  it.each(["enable", "disable"] as const)(
+    "that is built into it (%s-new-dtags) uses the borrowed slice",
+    async (tags) => {
+      const program = linked(tags);
+      expect(spawnSync(program, { encoding: "utf8" }).stdout).toBe("77 devices, 0 libraries\n");
+      expect(await run([program])).toEqual(said(2, 2));
+    },
+  );
+
+  it.each(["libcudart.so.13", "libcudart-1b2c3d4e.so.12.8.90"])(
+    "that loads %s by it uses the borrowed slice",
+    async (name) => {
+      const program = compile("count", join(own, "loads"));
+      expect(await run([program, join(wheel, name)])).toEqual(said(2, 2));
+    },
+  );
+
+  it("uses it in its children too, and without LD_LIBRARY_PATH", async () => {
+    const command = ["env", "-u", "LD_LIBRARY_PATH", "sh", "-c", `"$0"; exit $?`, linked("disable")];
+    expect(await run(command)).toEqual(said(2, 2));
+  });
+
+  it("has its own where Sluice's are not wanted", async () => {
+    expect(await run([linked("disable")], { SLUICE_INTERPOSER: "" })).toEqual(said(77, 0));
+  });
+});
+
+describe.runIf(isLed)("a program that has nothing to do with CUDA", () => {
+  it("has none of the libraries loaded, whatever it loads itself", async () => {
+    const program = compile("count", join(own, "plain"));
+    expect(await run([program])).toEqual(said(-1, 0));
+    expect(await run([program, join(wheel, "libother.so.1")])).toEqual(said(77, 0));
+  });
+
+  it("runs linked statically", async () => {
+    expect(await run([compile("count", join(own, "static"), "-static", "-w")])).toEqual(said(-1, 0));
+  });
+
+  it("keeps the auditors that the environment had, and gets this one once", async () => {
+    const { stdout } = await run(["sh", "-c", 'echo "$LD_AUDIT"'], { LD_AUDIT: "" });
+    const loader = stdout.trim();
+    expect(loader).toMatch(/\/libsluice-loader\.so$/);
+    const other = join(wheel, "libother.so.1");
+    const again = await run(["sh", "-c", 'echo "$LD_AUDIT"'], { LD_AUDIT: `${loader}:${other}` });
+    expect(again.stdout).toBe(`${loader}:${other}\n`);
+  });
+});
