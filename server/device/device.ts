@@ -257,8 +257,9 @@ export interface DeviceSlice {
    */
   view?(address: number, byteCount: number): Uint8Array | undefined;
   /**
-   * Memory that the caller may fill with the data of the `write` that it calls next, which then need not copy; in part, if that never comes. The
-   * range's content is undefined from now on until then. Undefined, or absent, where `write` is to be given memory of the caller's.
+   * Memory that the caller may fill with the data of the next `write` that is given it, which then need not copy; in part, if that never comes. The
+   * range's content is undefined from now on until then. Undefined, or absent, where `write` is to be given memory of the caller's. It is gone once the
+   * slice is closed.
    */
   place?(address: number, byteCount: number): Uint8Array | undefined;
   /**

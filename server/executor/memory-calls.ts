@@ -16,7 +16,6 @@ import type {
 } from "../../shared/generated/calls.ts";
 import { ALLOCATION_GRANULARITY_BYTES, ALLOCATIONS_MAX, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { BULK_BYTES_MIN } from "./answer-stream.ts";
-import { takeBlock } from "./read-blocks.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
 const hex = (address: number): string => `0x${address.toString(16)}`;
@@ -114,7 +113,8 @@ export function copyFromDevice(
   // Small data is copied into its frame before the next call runs; large data is sent from where it is, or is the frame's own in a block.
   const lent = isBulk && work.lends ? slice.device.view?.(call.address, call.byteCount) : undefined;
   if (lent !== undefined) return { data: lent };
-  const data = isBulk ? takeBlock(call.byteCount) : takeSmall(call.byteCount);
+  const data = isBulk ? work.blocks.take(call.byteCount) : takeSmall(call.byteCount);
+  if (isBulk && work.blocks.isWorthLocking(data)) slice.device.adopt?.(data);
   const reading = slice.device.read(call.address, data, stream);
   return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
 }

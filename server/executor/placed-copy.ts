@@ -1,5 +1,5 @@
 /**
- * Copies to the device whose data is read from the connection straight into the device's memory: a large copy that is alone in its frame, so that
+ * Copies to the device whose data is read from the connection straight into the device's memory, or where it fetches it: a large copy that is alone in its frame, so that
  * its header says all that there is to check. The frame counts when it is whole, like any other; what it has brought before lies in memory
  * whose content is undefined until then, as that of any copy that is under way.
  */

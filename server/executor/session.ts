@@ -26,7 +26,6 @@ import { nowMs } from "./clock.ts";
 import { readInto } from "./connection.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PLACED_HEAD_BYTES, placedCopy, placeFor } from "./placed-copy.ts";
-import { giveBlock, isBlock } from "./read-blocks.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { LifeSign } from "./watchdog.ts";
 import type { Workspace } from "./workspace.ts";
@@ -123,7 +122,8 @@ export class Session {
     this.#work = work;
     this.#usage = usage;
     this.#beforeGoodbye = beforeGoodbye;
-    this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, isKept: isBlock, onReleased: giveBlock });
+    const { has, give } = work.blocks;
+    this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, isKept: has, onReleased: give });
     work.lends = true;
     this.#answers = new AnswerStream(this.#outgoing, () => this.#flush());
     if (resumeMs > 0) this.#liveness = setInterval(() => this.#showLife(), livenessMs).unref();
@@ -257,6 +257,8 @@ export class Session {
     this.#outgoing.end();
     this.#count();
     this.countDeviceTime();
+    // Nothing is read into the devices' memory any more.
+    this.#reader.dropPartial();
     await this.#work.close();
     for (const change of this.#changes.splice(0)) await change();
   }

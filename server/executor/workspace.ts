@@ -13,6 +13,7 @@ import type { LeaseTurns } from "./device-turns.ts";
 import { HandleTable } from "./handle-table.ts";
 import { ImageTable } from "./image-table.ts";
 import { RangeMap } from "./range-map.ts";
+import { ReadBlocks } from "./read-blocks.ts";
 import type { Recording } from "./recording-calls.ts";
 import type { SavedMemory } from "./saved-memory.ts";
 import { releaseSlices, retakeSlices } from "./slice-memory.ts";
@@ -86,6 +87,8 @@ export class Workspace {
   moduleBytes = 0;
   /** Whether an answer may carry a device's own memory: who sends it copies it before anything is written there. */
   lends = false;
+  /** For what is read from devices. */
+  readonly blocks = new ReadBlocks();
   /** Bytes that went through the staging file. */
   readonly staged = { toDevice: NO_BYTES, fromDevice: NO_BYTES };
   /** The last copy there that a device took its time for. */

@@ -77,6 +77,24 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     expect(printed).toBe("number 7\nnumber 8\n");
   });
 
+  it.each(["tcp", "unix"] as const)("carries many large copies over %s, whose source changes at once", async (kind) => {
+    await using server = await start();
+    await using pool = await connect({ server: server.grpc, transports: [kind] });
+    await using lease = await pool.allocate({ memory: 64 * MiB });
+    const [gpu] = lease.devices;
+    const byteCount = 11 * MiB + 100_003;
+    const buffer = gpu.alloc(byteCount);
+    const into = new Uint8Array(byteCount);
+    for (let round = 0; round < 4; round++) {
+      const data = Buffer.alloc(byteCount, Buffer.of(round, 1, 2, 3, 4, 5, 6));
+      const expected = Buffer.from(data);
+      buffer.write(data);
+      data.fill(0);
+      await buffer.readInto(into);
+      expect(Buffer.compare(into, expected), `${round}`).toBe(0);
+    }
+  });
+
   it("grows and shrinks the slice of a running job, by the command line and by its program", async () => {
     await using server = await start();
     await using pool = await connect({ server: server.grpc });

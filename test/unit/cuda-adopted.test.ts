@@ -1,4 +1,7 @@
-/** Copies through memory that an executor shares with a client: page-locked where the system allows it, and right also where it does not. */
+/**
+ * Copies through page-locked memory that the executor fills or sends by itself: what it shares with a client, what it reads from the network to, and
+ * what it sends from. Right also where the system does not allow to lock it.
+ */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
@@ -124,5 +127,69 @@ describe.skipIf(standinMissing !== undefined)("memory that is shared with a clie
       code: "ILLEGAL_ADDRESS",
     });
     await slice.close();
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("memory that a copy's data is read to", () => {
+  let slice: DeviceSlice;
+
+  beforeEach(async () => {
+    standin.clear();
+    slice = await openSlice();
+  });
+  afterEach(async () => {
+    standin.delay(0);
+    await slice.close();
+    expect(standin.report(), "nothing is left on the device, and nothing was misused").toBe("");
+  });
+
+  it("is fetched by the device, and not lent again before it has", async () => {
+    standin.delay(100_000);
+    const lent: Uint8Array[] = [];
+    for (let place = slice.place!(ARENA_BASE, MiB); place !== undefined; place = slice.place!(ARENA_BASE, MiB)) {
+      place.set(bytesOf(lent.length));
+      expect(slice.write(ARENA_BASE + lent.length * MiB, place, undefined)).toBeUndefined();
+      lent.push(place);
+    }
+    expect(lent.length).toBe(4);
+    // What comes meanwhile takes the ring.
+    const more = Buffer.from(bytesOf(9));
+    await slice.write(ARENA_BASE + 4 * MiB, more, undefined);
+    more.fill(0);
+    standin.delay(0);
+    await slice.synchronize();
+    expect(slice.place!(ARENA_BASE, MiB)?.buffer).toBe(lent[0]!.buffer);
+    for (const [index, seed] of [0, 1, 2, 3, 9].entries()) {
+      const read = new Uint8Array(MiB);
+      await slice.read(ARENA_BASE + index * MiB, read, undefined);
+      expect(Buffer.compare(read, bytesOf(seed)), `${index}`).toBe(0);
+    }
+  });
+
+  it("is lent again when the data never comes, whatever was copied meanwhile", async () => {
+    const place = slice.place!(ARENA_BASE, MiB)!;
+    place.fill(1, 0, 1000);
+    const other = Buffer.from(bytesOf(4));
+    for (let index = 0; index < 12; index++) await slice.write(ARENA_BASE + index * MiB, other, undefined);
+    const next = slice.place!(ARENA_BASE + MiB, 70_000)!;
+    expect([next.buffer, next.byteLength]).toEqual([place.buffer, 70_000]);
+    next.set(bytesOf(5).subarray(0, 70_000));
+    await slice.write(ARENA_BASE + MiB, next, undefined);
+    const read = new Uint8Array(MiB);
+    await slice.read(ARENA_BASE + MiB, read, undefined);
+    expect(Buffer.compare(read.subarray(0, 70_000), bytesOf(5).subarray(0, 70_000))).toBe(0);
+    expect(Buffer.compare(read.subarray(70_000), bytesOf(4).subarray(70_000))).toBe(0);
+  });
+
+  it("is none for more than a call's data, and none on a device that is lost", async () => {
+    expect(slice.place!(ARENA_BASE, MiB + 8)).toBeUndefined();
+    const place = slice.place!(ARENA_BASE, MiB)!;
+    standin.inject({ function: "cuMemcpyHtoDAsync_v2", code: 700 });
+    expect(() => slice.write(ARENA_BASE, place, undefined)).toThrow(/ILLEGAL_ADDRESS|illegal/i);
+    await expect(
+      (async () => slice.write(ARENA_BASE, slice.place!(ARENA_BASE, MiB)!, undefined))(),
+    ).rejects.toMatchObject({
+      code: "ILLEGAL_ADDRESS",
+    });
   });
 });

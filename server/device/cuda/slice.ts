@@ -232,6 +232,10 @@ export class CudaSlice implements DeviceSlice {
     return this.#mirrors.isEmpty ? written : this.#after(written, () => this.#mirrors.wrote(range, on));
   }
 
+  place(_address: number, byteCount: number): Uint8Array | undefined {
+    return this.#staging.place(byteCount);
+  }
+
   adopt(memory: Uint8Array<ArrayBuffer>): void {
     this.#context.enter();
     this.#staging.adopt(memory);

@@ -1,7 +1,8 @@
 /**
  * Page-locked host memory through which copies pass, so that the device fetches them by itself while the network fills the next piece. Writes
- * go through a ring of segments; a segment is used again once the device has fetched all of it. Reads have buffers of their own. Memory that the
- * executor shares with a client is page-locked too, where the system allows it, and then copies need not pass through here.
+ * go through a ring of segments; a segment is used again once the device has fetched all of it. What a large copy brings is read from the network
+ * straight into places of its own. Reads have buffers of their own. Memory of the executor that it uses often is page-locked too, where the system
+ * allows it, and then copies need not pass through here.
  */
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
 import { CUresult, EVENT_DISABLE_TIMING } from "./constants.ts";
@@ -10,9 +11,10 @@ import type { CudaStream } from "./stream.ts";
 import { addressOf, bytesAt } from "./symbols.ts";
 import { waitUntil } from "./waiting.ts";
 
-/** One call's data fills a segment; eight cover what a fast link brings while the device is busy with a kernel of a millisecond. */
+/** One call's data fills a segment or a place; eight cover what a fast link brings while the device is busy with a kernel of a millisecond. */
 const SEGMENT_BYTES = CALL_DATA_BYTES_MAX;
-const SEGMENTS = 8;
+const SEGMENTS = 4;
+const PLACES = 4;
 /** A read comes in pieces, so that one is copied out while the device brings the next. */
 const READ_PIECE_BYTES = SEGMENT_BYTES / 4;
 const READ_BUFFERS = 4;
@@ -36,18 +38,21 @@ export class Staging {
   readonly #context: CudaContext;
   readonly #memory: number;
   readonly #segments: Segment[];
+  readonly #places: Segment[];
   readonly #readers: Segment[];
   readonly #spareEvents: number[] = [];
   readonly #allEvents: number[] = [];
   /** Buffers of the executor that were to be page-locked: where they are, or undefined where that was refused. */
   readonly #adopted = new Map<ArrayBufferLike, Segment | undefined>();
   #current = 0;
+  /** The place that is lent next, or is lent. */
+  #placing = 0;
   #reading: Promise<void> = Promise.resolve();
 
   constructor(context: CudaContext) {
     this.#context = context;
     const pointer = new BigUint64Array(1);
-    const total = SEGMENTS * SEGMENT_BYTES + READ_BUFFERS * READ_PIECE_BYTES;
+    const total = (SEGMENTS + PLACES) * SEGMENT_BYTES + READ_BUFFERS * READ_PIECE_BYTES;
     context.check(context.api.cuMemHostAlloc(pointer, total, 0), "allocate page-locked memory");
     this.#memory = Number(pointer[0]);
     const cut = (from: number, { count, bytes }: { count: number; bytes: number }): Segment[] =>
@@ -56,17 +61,28 @@ export class Staging {
         return { address, bytes: bytesAt(address, bytes), used: 0, streams: new Set(), fences: [] };
       });
     this.#segments = cut(0, { count: SEGMENTS, bytes: SEGMENT_BYTES });
-    this.#readers = cut(SEGMENTS * SEGMENT_BYTES, { count: READ_BUFFERS, bytes: READ_PIECE_BYTES });
+    this.#places = cut(SEGMENTS * SEGMENT_BYTES, { count: PLACES, bytes: SEGMENT_BYTES });
+    this.#readers = cut((SEGMENTS + PLACES) * SEGMENT_BYTES, { count: READ_BUFFERS, bytes: READ_PIECE_BYTES });
   }
 
   /** Copies `data` to the device; `data` may change once this returns or resolves. */
   write(address: number, data: Uint8Array, stream: CudaStream): void | Promise<void> {
+    if (data.buffer === this.#place.bytes.buffer) return this.#fetchPlace(address, data.byteLength, stream);
     let offset = 0;
     while (offset < data.byteLength) {
       const written = this.#writePiece(address + offset, data.subarray(offset, offset + SEGMENT_BYTES), stream);
       if (written !== undefined) return this.#writeRest({ address, offset, data, stream, written });
       offset += SEGMENT_BYTES;
     }
+  }
+
+  /**
+   * Memory for the data of a write that is going to come, with which that is given back; one that never comes leaves it to the next. Undefined while
+   * the device still fetches all that there is.
+   */
+  place(byteCount: number): Uint8Array | undefined {
+    const { bytes } = this.#place;
+    return byteCount <= SEGMENT_BYTES && this.#free(this.#place) ? bytes.subarray(0, byteCount) : undefined;
   }
 
   /** Page-locks memory of the executor, once. Refused (by a limit of the system, say), its copies take the ring as all others. */
@@ -149,6 +165,19 @@ export class Staging {
     if (waiting !== undefined) return waiting.then(() => this.#fetch(address, piece, stream));
     this.#fetch(address, piece, stream);
     return undefined;
+  }
+
+  get #place(): Segment {
+    return this.#places[this.#placing]!;
+  }
+
+  #fetchPlace(address: number, byteCount: number, stream: CudaStream): void {
+    const place = this.#place;
+    this.#placing = (this.#placing + 1) % PLACES;
+    this.#context.enter();
+    const result = this.#context.api.cuMemcpyHtoDAsync_v2(address, place.address, byteCount, stream.handle);
+    this.#context.check(result, "copy to the device");
+    this.#fence(place, stream);
   }
 
   get #segment(): Segment {
