@@ -115,6 +115,8 @@ export interface SliceOptions {
   readonly longWork?: <T>(work: () => T) => T;
   /** Default: the device is the lease's alone, or shared as it comes. */
   readonly turns?: DeviceTurns | undefined;
+  /** Up to where the arena is in use, in bytes from its base; asked where a device can make something of the rest. Default: to its end. */
+  readonly usedBytes?: () => number;
   /** Receives what kernels print, in order. */
   readonly onOutput: (text: string) => void;
   /** Hears once when the slice is lost, also when no call is under way; every later call fails with the same error. */
@@ -316,6 +318,11 @@ export interface DeviceSlice {
   destroyTexture?(texture: DeviceImage): void | Promise<void>;
   createSurface?(options: SurfaceOptions): DeviceImage | Promise<DeviceImage>;
   destroySurface?(surface: DeviceImage): void | Promise<void>;
+  /**
+   * A range is in use from now on: whatever the device has made of its memory meanwhile comes to an end first. Throws what the device says, and then
+   * the range is not in use. Absent where free memory serves nothing.
+   */
+  allocated?(address: number, byteCount: number): void | Promise<void>;
   /** An allocation ended: textures and surfaces over its memory stay, and have nothing to do with what comes there next. Absent where it makes no difference. */
   freed?(address: number, byteCount: number): void;
   createStream(options: { flags: number; priority: number }): DeviceStream;

@@ -24,7 +24,7 @@ import { openSettled } from "./settling.ts";
 import { TurnPage } from "./turn-page.ts";
 import { UsageCounter } from "./usage.ts";
 import { Watchdog } from "./watchdog.ts";
-import { Workspace } from "./workspace.ts";
+import { type OpenDevice, Workspace } from "./workspace.ts";
 
 type Assignment = Extract<ToExecutor, { kind: "assign" }>;
 type SessionMessage = Extract<ToExecutor, { kind: "session" }>;
@@ -245,7 +245,8 @@ export class Executor {
   }
 
   #begin(assignment: Assignment, { resumeMs, clientAddress }: SessionMessage): Work {
-    const open = (slice: SliceAssignment) => this.#open(slice, assignment.kernelTimeoutMs);
+    const { kernelTimeoutMs } = assignment;
+    const open: OpenDevice = (slice, usedBytes) => this.#open(slice, { kernelTimeoutMs, usedBytes });
     const isLocal = clientAddress === LOCAL_CLIENT_ADDRESS;
     const work = new Workspace(assignment.slices, open, { cache: this.#cache, isLocal });
     const finish = (): void => {
@@ -274,7 +275,10 @@ export class Executor {
     this.#send({ kind: "sessionEnded", needsNewProcess });
   }
 
-  async #open(assignment: SliceAssignment, kernelTimeoutMs: number): Promise<DeviceSlice> {
+  async #open(
+    assignment: SliceAssignment,
+    { kernelTimeoutMs, usedBytes }: { readonly kernelTimeoutMs: number; readonly usedBytes: () => number },
+  ): Promise<DeviceSlice> {
     const { description, arenaBytes, arenaBase } = assignment;
     const session = this.#current?.session;
     const isHardware = description.details !== undefined;
@@ -286,7 +290,8 @@ export class Executor {
       return this.#watchdog.allow({ workMsMax: LOADING_MS_MAX, sign: session?.lifeSign(), work });
     };
     const turns = this.#turnsOn(assignment);
-    const once = () => driver.open({ description, arenaBytes, arenaBase, kernelTimeoutMs, turns, onOutput, longWork });
+    const own = { description, arenaBytes, arenaBase, kernelTimeoutMs, usedBytes };
+    const once = () => driver.open({ ...own, turns, onOutput, longWork });
     const open = () => (isHardware ? openSettled(once) : once());
     const device = await (this.#watchdog?.allow({ workMsMax: OPENING_MS_MAX, sign: session?.lifeSign(), work: open }) ??
       open());

@@ -22,7 +22,7 @@ const hex = (address: number): string => `0x${address.toString(16)}`;
 const paddedBytes = (byteCount: number): number =>
   Math.ceil(byteCount / ALLOCATION_GRANULARITY_BYTES) * ALLOCATION_GRANULARITY_BYTES;
 
-export function allocate(work: Workspace, { address, byteCount }: AllocateCall): void {
+export function allocate(work: Workspace, { address, byteCount }: AllocateCall): void | Promise<void> {
   const slice = work.sliceAt(address);
   const arenaEnd = slice.arenaBase + slice.assignment.arenaBytes;
   if (byteCount > arenaEnd - address) {
@@ -47,6 +47,12 @@ export function allocate(work: Workspace, { address, byteCount }: AllocateCall):
     );
   }
   slice.usedBytes += paddedBytes(byteCount);
+  const coming = slice.device.allocated?.(address, byteCount);
+  return coming?.catch((error: unknown) => {
+    slice.allocations.remove(address);
+    slice.usedBytes -= paddedBytes(byteCount);
+    throw error;
+  });
 }
 
 export function free(work: Workspace, { address }: FreeCall): void {

@@ -62,8 +62,8 @@ export interface OwnedSurface {
   readonly surface: DeviceImage;
 }
 
-/** Opens the device behind one slice of the lease. */
-export type OpenDevice = (assignment: SliceAssignment) => Promise<DeviceSlice>;
+/** Opens the device behind one slice of the lease; `usedBytes` as SliceOptions has it. */
+export type OpenDevice = (assignment: SliceAssignment, usedBytes: () => number) => Promise<DeviceSlice>;
 
 export interface WorkspaceOptions {
   readonly cache?: ContentCache | undefined;
@@ -133,7 +133,10 @@ export class Workspace {
     }
     const known = this.#slices[index];
     if (known !== undefined) return known;
-    const device = await this.#openDevice(assignment);
+    const allocations = new RangeMap();
+    let { arenaBase } = assignment;
+    const device = await this.#openDevice(assignment, () => Math.max(0, allocations.end - arenaBase));
+    arenaBase = device.arenaBase ?? arenaBase;
     if (this.#closed) {
       await device.close();
       throw new SluiceError("CLOSED", "The session ends.");
@@ -142,8 +145,8 @@ export class Workspace {
       index,
       assignment,
       device,
-      arenaBase: device.arenaBase ?? assignment.arenaBase,
-      allocations: new RangeMap(),
+      arenaBase,
+      allocations,
       globals: new RangeMap(),
       heap: undefined,
       usedBytes: 0,

@@ -17,6 +17,10 @@ struct context *standin_contexts[DEVICES];
 uint64_t standin_delay_ns;
 struct live standin_alive;
 
+/* Of a thread: by default, and at most. */
+#define STACK_BYTES 1024
+#define STACK_BYTES_MAX (512 << 10)
+
 static char violations[4096];
 
 static struct {
@@ -318,6 +322,7 @@ API int cuDevicePrimaryCtxRetain(struct context **context, int device) {
     if (!standin_take(device, CONTEXT_BYTES)) LEAVE(OUT_OF_MEMORY);
     c = calloc(1, sizeof *c);
     c->device = device;
+    c->stack = STACK_BYTES;
     c->default_stream = standin_new_stream(c, 1);
     standin_contexts[device] = c;
     standin_alive.contexts++;
@@ -332,7 +337,7 @@ void standin_end_context(struct context *c) {
   while (c->streams != NULL) standin_end_stream(c->streams);
   c->users = 0;
   standin_contexts[c->device] = NULL;
-  standin_take(c->device, -(int64_t)CONTEXT_BYTES - c->launch_bytes);
+  standin_take(c->device, -(int64_t)CONTEXT_BYTES - c->launch_bytes - c->local_bytes);
   standin_alive.contexts--;
 }
 
@@ -353,6 +358,24 @@ API int cuCtxSetCurrent(struct context *context) {
 
 API int cuCtxGetLimit(size_t *value, int limit) {
   ENTER();
-  *value = limit == 0 ? 1024 : limit == 2 ? 8 << 20 : 1 << 20;
+  *value = limit == 0 ? standin_current->stack : limit == 2 ? 8 << 20 : 1 << 20;
   LEAVE(SUCCESS);
+}
+
+int standin_resize_local(struct context *context, size_t bytes) {
+  int processors = 0, threads = 0;
+  standin_attribute(16, &processors), standin_attribute(39, &threads);
+  int64_t wanted = bytes <= STACK_BYTES ? 0 : (int64_t)(bytes - STACK_BYTES) * processors * threads;
+  if (!standin_take(context->device, wanted - context->local_bytes)) return 0;
+  context->local_bytes = wanted;
+  context->stack = bytes;
+  return 1;
+}
+
+/* The stack of each thread, the only limit that can be set here. A driver waits for all work first, which nobody who has others to serve may have it do. */
+API int cuCtxSetLimit(int limit, size_t value) {
+  ENTER();
+  if (limit != 0 || value > STACK_BYTES_MAX) LEAVE(INVALID_VALUE);
+  if (standin_busy(standin_current)) standin_violation("the stack's size set while work is under way");
+  LEAVE(standin_resize_local(standin_current, value) ? SUCCESS : OUT_OF_MEMORY);
 }

@@ -349,6 +349,12 @@ API int cuFuncLoad(struct function *f) {
   LEAVE(SUCCESS);
 }
 
+/* Local memory of a thread. */
+static size_t local_bytes(const struct function *f) {
+  if (strcmp(f->name, "greedy") == 0) return 262144;
+  return strcmp(f->name, "roomy") == 0 ? 16384 : strcmp(f->name, "ample") == 0 ? 65536 : 0;
+}
+
 API int cuFuncGetAttribute(int *value, int attribute, struct function *f) {
   ENTER();
   if (!known_function(f)) LEAVE(INVALID_HANDLE);
@@ -357,8 +363,7 @@ API int cuFuncGetAttribute(int *value, int attribute, struct function *f) {
   if (attribute < 0 || attribute > 8) LEAVE(INVALID_VALUE);
   *value = values[attribute];
   if (attribute == 0 && strcmp(f->name, "narrow") == 0) *value = 256;
-  if (attribute == 3 && strcmp(f->name, "greedy") == 0) *value = 262144;
-  if (attribute == 3 && strcmp(f->name, "roomy") == 0) *value = 16384;
+  if (attribute == 3) *value = (int)local_bytes(f);
   if (attribute == 8) *value = f->dynamic_shared;
   LEAVE(SUCCESS);
 }
@@ -389,6 +394,11 @@ API int cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz
     LEAVE(INVALID_VALUE);
   }
   if (!standin_knows_kernel(f->name)) LEAVE(NOT_SUPPORTED);
+  /* More local memory than any kernel before had is taken at the launch, and kept; the work under way is waited for. */
+  if (local_bytes(f) > standin_current->stack) {
+    if (standin_busy(standin_current)) standin_violation("local memory grown while work is under way");
+    if (!standin_resize_local(standin_current, local_bytes(f))) LEAVE(OUT_OF_MEMORY);
+  }
   /* SLUICE_STANDIN_LAUNCH_MEMORY is what a context takes at its first launch, in MiB: a driver may put that off. */
   const char *late = getenv("SLUICE_STANDIN_LAUNCH_MEMORY");
   if (late != NULL && standin_current->launch_bytes == 0) {
@@ -517,7 +527,7 @@ static const struct {
   const char *name;
   int (*run)(struct context *, struct work *);
 } kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
-               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},
+               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},     {"ample", nothing},
                {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel},
                {"sluice_trial", trial},     {"fetch_at", standin_fetch_at}, {"store_texel", standin_store_texel}};
 

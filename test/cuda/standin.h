@@ -54,6 +54,8 @@ struct context {
   int device;
   int users;
   int64_t launch_bytes; /* what its first launch took */
+  size_t stack; /* local memory of each thread: the limit, or what the hungriest kernel since it was set has had */
+  int64_t local_bytes; /* what all threads have of it beyond what comes with a context */
   int error; /* what every call returns once a kernel has failed */
   struct stream *default_stream;
   struct stream *streams;
@@ -178,6 +180,9 @@ void standin_forget_events(void);
 /* Forgets all textures. */
 void standin_forget_textures(void);
 int standin_knows_kernel(const char *name);
+
+/* Gives every thread so much local memory, of which the first 1024 bytes come with the context; 0 where the device has not that much. */
+int standin_resize_local(struct context *context, size_t bytes);
 
 int standin_queue(struct context *context, struct stream *stream, struct work *work);
 int standin_busy(struct context *context);

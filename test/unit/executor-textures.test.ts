@@ -67,7 +67,7 @@ const texture: TextureCreateCall = {
 let work: Workspace;
 beforeEach(async () => {
   work = await open();
-  allocate(work, { address: ROWS, byteCount: 8 * 64 });
+  await allocate(work, { address: ROWS, byteCount: 8 * 64 });
 });
 
 const codeOf = async (call: () => unknown): Promise<string> => {
@@ -103,7 +103,7 @@ describe("a texture", () => {
         });
         const own = new Workspace([{ description: cpu, arenaBytes: MiB, arenaBase }], async () => slice);
         await attach(own, { device: 0 });
-        allocate(own, { address: arenaBase, byteCount: 512 });
+        await allocate(own, { address: arenaBase, byteCount: 512 });
         const { object } = await textureCreate(own, { ...texture, address: arenaBase });
         await own.close();
         return object;
@@ -199,7 +199,7 @@ describe("levels of detail", () => {
     expect(await wrong({ texture: 2, ...further(LEVEL + 172) })).toBe("NOT_ALLOCATED");
     expect(await wrong({ texture: 3, ...further(0x1000) })).toBe("ADDRESS_OUTSIDE_ARENA");
     const other = ARENA_BASE + ARENA_STRIDE_BYTES;
-    allocate(work, { address: other, byteCount: 4 });
+    await allocate(work, { address: other, byteCount: 4 });
     expect(await wrong({ texture: 4, ...further(other) })).toBe("BAD_ARGUMENT");
   });
 
@@ -235,7 +235,7 @@ it("whatever a client says of a texture or a surface, it is made within what is 
   const { int } = seeded(20_261_126);
   const START = ARENA_BASE + 1_048_576;
   const BYTES = 4096;
-  allocate(work, { address: START, byteCount: BYTES });
+  await allocate(work, { address: START, byteCount: BYTES });
   let made: TextureOptions | SurfaceOptions | undefined;
   const [slice] = [work.within(START, 1)];
   Object.assign(slice.device, {
@@ -308,7 +308,7 @@ describe("a surface", () => {
 
 it("a device that has no textures says so by its kind", async () => {
   const without = await open({ createTexture: undefined, createSurface: undefined } as unknown as Partial<DeviceSlice>);
-  allocate(without, { address: ROWS, byteCount: 8 * 64 });
+  await allocate(without, { address: ROWS, byteCount: 8 * 64 });
   expect(() => textureCreate(without, texture)).toThrow("A device of the kind [null] has no textures.");
   expect(() => surfaceCreate(without, surface)).toThrow("A device of the kind [null] has no surfaces.");
 });

@@ -29,7 +29,7 @@ async function open(second: Partial<DeviceSlice>, wantedBase = ARENA_BASE + AREN
 test("an arena that is not where it was wanted is told by attach and used", async () => {
   const work = await open({ arenaBase: ELSEWHERE });
   expect((await attach(work, { device: 1 })).arenaBase).toBe(ELSEWHERE);
-  allocate(work, { address: ELSEWHERE + 16 * MiB - 256, byteCount: 256 });
+  await allocate(work, { address: ELSEWHERE + 16 * MiB - 256, byteCount: 256 });
   expect(work.within(ELSEWHERE + 16 * MiB - 1, 1).index).toBe(1);
   for (const address of [ARENA_BASE + ARENA_STRIDE_BYTES, ELSEWHERE - 1, ELSEWHERE + 16 * MiB]) {
     expect(() => work.within(address, 1)).toThrow(expect.objectContaining({ code: "ADDRESS_OUTSIDE_ARENA" }));
@@ -46,8 +46,8 @@ test("devices that are linked copy by themselves, others through this process", 
         return isLinked;
       },
     });
-    allocate(work, { address: ARENA_BASE, byteCount: 256 });
-    allocate(work, { address: other, byteCount: 256 });
+    await allocate(work, { address: ARENA_BASE, byteCount: 256 });
+    await allocate(work, { address: other, byteCount: 256 });
     await work.slice(0).device.fill({ address: ARENA_BASE, count: 256, width: 1, value: 9 }, undefined);
     await copyOnDevice(work, { destination: other, source: ARENA_BASE, byteCount: 256, stream: 0 });
     const bytes = new Uint8Array(1);

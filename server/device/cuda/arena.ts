@@ -119,6 +119,20 @@ export class CudaArena {
     else this.#grow(byteCount);
   }
 
+  /**
+   * Gives at least so much back to the device, from the end and above what is in use; whole pieces where that will do, since what stays of one that
+   * is cut passes through the host. False, and nothing is changed, where there is not so much. As `resize` otherwise.
+   */
+  async lend(byteCount: number, { usedBytes, host }: { usedBytes: number; host: HostCopies }): Promise<boolean> {
+    const unit = this.#granularity;
+    const most = Math.floor((this.byteCount - byteCount) / unit) * unit;
+    const least = Math.max(unit, Math.ceil(usedBytes / unit) * unit);
+    if (most < least) return false;
+    const border = this.#pieces.findLast(({ offset }) => offset >= least && offset <= most)?.offset;
+    await this.#shrink(border ?? most, host);
+    return true;
+  }
+
   /** Gives all of it back to the device, and keeps the addresses. Nothing may use it until `retake`. */
   giveBack(): void {
     this.#context.enter();

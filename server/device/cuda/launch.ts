@@ -8,8 +8,8 @@ import { PARAM_BYTES_MAX } from "../../../shared/limits.ts";
 import type { LaunchOptions } from "../device.ts";
 import { DeviceAttributeNumber, FunctionAttribute, LaunchParam } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
+import type { LocalMemory } from "./local-memory.ts";
 import type { CudaModule } from "./module.ts";
-import type { Allowance } from "./overhead.ts";
 import type { CudaStream } from "./stream.ts";
 import { addressOf } from "./symbols.ts";
 
@@ -22,21 +22,15 @@ export interface LaunchLimits {
   readonly block: readonly [number, number, number];
   /** Static and dynamic shared memory of a block together. */
   readonly sharedBytesMax: number;
-  /** Local memory that each thread has with the context. */
-  readonly localBytes: number;
-  /** Threads that run at a time at most: the driver keeps local memory for each. */
-  readonly threads: number;
 }
 
 /** Reads the limits from a snapshot of the device's attributes. */
-export function launchLimits(attribute: (number: number) => number, localBytes: number): LaunchLimits {
+export function launchLimits(attribute: (number: number) => number): LaunchLimits {
   const N = DeviceAttributeNumber;
   return {
     grid: [attribute(N.MAX_GRID_DIM_X), attribute(N.MAX_GRID_DIM_Y), attribute(N.MAX_GRID_DIM_Z)],
     block: [attribute(N.MAX_BLOCK_DIM_X), attribute(N.MAX_BLOCK_DIM_Y), attribute(N.MAX_BLOCK_DIM_Z)],
     sharedBytesMax: attribute(N.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN) || SHARED_BYTES_PLAIN,
-    localBytes,
-    threads: Math.max(1, attribute(N.MULTIPROCESSOR_COUNT) * attribute(N.MAX_THREADS_PER_MULTIPROCESSOR)),
   };
 }
 
@@ -64,20 +58,16 @@ const badLaunch = (message: string): SluiceError => new SluiceError("BAD_LAUNCH"
 export class Launcher {
   readonly #context: CudaContext;
   readonly #limits: LaunchLimits;
-  readonly #outside: Allowance;
-  /** Local memory of each thread that is taken: the driver keeps what its largest kernel so far had. */
-  #localBytes: number;
+  readonly #local: LocalMemory;
   readonly #params = new Uint8Array(PARAM_BYTES_MAX);
   /** A size_t, of which the upper half is 0. */
   readonly #paramBytes = new Uint32Array(2);
   readonly #extra: BigUint64Array;
 
-  /** `outside`: what kernels' threads may take beyond the context. */
-  constructor(context: CudaContext, limits: LaunchLimits, outside: Allowance) {
+  constructor(context: CudaContext, limits: LaunchLimits, local: LocalMemory) {
     this.#context = context;
     this.#limits = limits;
-    this.#outside = outside;
-    this.#localBytes = limits.localBytes;
+    this.#local = local;
     this.#extra = BigUint64Array.of(
       BigInt(LaunchParam.BUFFER_POINTER),
       addressOf(this.#params),
@@ -85,6 +75,14 @@ export class Launcher {
       addressOf(this.#paramBytes),
       BigInt(LaunchParam.END),
     );
+  }
+
+  /** The kernel, where its threads need more local memory than there is; it must be grown before the launch. Throws as `launch`. */
+  beyondMemory(options: LaunchOptions): KernelInfo | undefined {
+    const kernel = (options.module as CudaModule).kernels[options.kernel];
+    if (kernel === undefined || kernel.localBytes <= this.#local.threadBytes) return undefined;
+    this.#validate(kernel, options);
+    return kernel;
   }
 
   /** Queues the kernel. The caller has entered the context. */
@@ -145,16 +143,6 @@ export class Launcher {
         `[${kernel.name}] takes [${kernel.paramBytes}] bytes of parameters, and [${params.byteLength}] are given.`,
       );
     }
-    if (kernel.localBytes > this.#localBytes) this.#growLocal(kernel);
-  }
-
-  #growLocal({ name, localBytes }: KernelInfo): void {
-    const { threads } = this.#limits;
-    if (!this.#outside.take((localBytes - this.#localBytes) * threads)) {
-      const has = this.#localBytes + Math.floor(this.#outside.leftBytes / threads);
-      throw badLaunch(`[${name}] wants [${localBytes}] bytes of local memory per thread; a lease has [${has}].`);
-    }
-    this.#localBytes = localBytes;
   }
 
   /** More dynamic shared memory than every kernel may have must be asked for, once per kernel and size. */

@@ -31,6 +31,7 @@ export const cudaSignatures = {
   cuCtxSetCurrent: ["u64"],
   cuCtxSynchronize: [],
   cuCtxGetLimit: ["memory", "i32"],
+  cuCtxSetLimit: ["i32", "u64"],
   cuMemGetInfo_v2: ["memory", "memory"],
   cuMemGetAllocationGranularity: ["memory", "memory", "i32"],
   cuMemAddressReserve: ["memory", "u64", "u64", "u64", "u64"],

@@ -1,6 +1,7 @@
 /**
  * What a lease takes of a device beside its slice: the context itself, and what programs bring along outside the arena (their code, their
- * variables, the local memory of their threads). Both are charged to the lease; the second is bounded by refusing what would exceed it.
+ * variables, the local memory of their threads). Both are charged to the lease; the second is bounded by refusing what would exceed it, or for
+ * local memory by what the slice can spare.
  */
 const MiB = 1024 * 1024;
 

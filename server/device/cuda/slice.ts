@@ -3,7 +3,6 @@
  * as the driver tells them. What the driver cannot do: end a kernel that runs. Such a slice is lost, and its process must end.
  */
 import { SluiceError } from "../../../shared/errors.ts";
-import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
 import type {
   CompiledSource,
   DeviceAttributes,
@@ -19,16 +18,9 @@ import type {
 } from "../device.ts";
 import type { SurfaceOptions, TextureOptions } from "../texel.ts";
 import { Admission } from "./admission.ts";
-import { CudaArena } from "./arena.ts";
 import { readAttributes } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
-import {
-  CUresult,
-  EVENT_DISABLE_TIMING,
-  LIMIT_MALLOC_HEAP_SIZE,
-  LIMIT_STACK_SIZE,
-  STREAM_NON_BLOCKING,
-} from "./constants.ts";
+import { CUresult, EVENT_DISABLE_TIMING, STREAM_NON_BLOCKING } from "./constants.ts";
 import { CudaContext } from "./context.ts";
 import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
@@ -37,7 +29,8 @@ import { Mirrors, rangeOf } from "./mirror.ts";
 import { type CudaModule, loadCudaModule } from "./module.ts";
 import { Multiplier } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
-import { Allowance, outsideBytesMax } from "./overhead.ts";
+import type { Allowance } from "./overhead.ts";
+import { SliceSize, type SliceWork } from "./slice-size.ts";
 import { Staging } from "./staging.ts";
 import { CudaEvent, CudaStream } from "./stream.ts";
 import { CudaTextures } from "./texture.ts";
@@ -48,7 +41,7 @@ export class CudaSlice implements DeviceSlice {
   /** First address of the arena: the wanted one, unless the driver chose another. */
   readonly arenaBase: number;
   readonly #context: CudaContext;
-  readonly #arena: CudaArena;
+  readonly #size: SliceSize;
   readonly #staging: Staging;
   readonly #meter: Meter;
   readonly #admission: Admission | undefined;
@@ -80,30 +73,21 @@ export class CudaSlice implements DeviceSlice {
     this.#longWork = options.longWork ?? ((work) => work());
     const known = new Map(this.attributes.attributes.map(({ attribute, value }) => [attribute, value]));
     const attribute = (number: number): number => known.get(number) ?? 0;
-    const limit = new BigUint64Array(1);
-    context.check(context.api.cuCtxGetLimit(limit, LIMIT_STACK_SIZE), "tell the stack size");
-    const stackBytes = Number(limit[0]);
-    // The driver takes memory for kernels' own heap when a module needs it, and nobody is asked.
-    context.check(context.api.cuCtxGetLimit(limit, LIMIT_MALLOC_HEAP_SIZE), "tell the size of kernels' heap");
-    this.#outside = new Allowance(outsideBytesMax - Number(limit[0]));
-    // The context itself comes with room for the default stack of every thread; what goes beyond is paid from the allowance.
-    this.#launcher = new Launcher(context, launchLimits(attribute, stackBytes), this.#outside);
+    this.#size = new SliceSize(context, options, { work: this.#sizeWork(), attribute });
+    this.arenaBase = this.#size.arena.base;
+    const { local } = this.#size;
+    this.#launcher = new Launcher(context, launchLimits(attribute), local);
+    this.#outside = local.outside;
     this.#mirrors = new Mirrors(context, {
       outside: this.#outside,
       idle: () => this.synchronize(),
       defaultStream: this.#defaultStream,
     });
     this.#textures = new CudaTextures(context, this.#mirrors);
-    this.#arena = new CudaArena(context, {
-      byteCount: options.arenaBytes,
-      wantedBase: options.arenaBase,
-      capacityBytes: Math.min(options.description.sliceBytesMax, ARENA_STRIDE_BYTES),
-    });
-    this.arenaBase = this.#arena.base;
     try {
       this.#staging = new Staging(context);
     } catch (error) {
-      this.#arena.release();
+      this.#size.close();
       throw error;
     }
     const { turns, kernelTimeoutMs } = options;
@@ -127,7 +111,7 @@ export class CudaSlice implements DeviceSlice {
       throw error;
     }
     try {
-      await slice.#zero();
+      await slice.#zero(0);
       return slice;
     } catch (error) {
       await slice.close();
@@ -160,57 +144,37 @@ export class CudaSlice implements DeviceSlice {
 
   /** Behind all work; what comes new is zero. */
   resize(arenaBytes: number): Promise<void> {
-    const resized = this.#resize(arenaBytes);
+    const resized = this.#size.resize(arenaBytes);
     this.#resizing = resized.catch(() => undefined);
     return resized;
   }
 
-  async #resize(arenaBytes: number): Promise<void> {
-    await this.synchronize();
-    this.#context.enter();
-    const before = this.#arena.byteCount;
-    // The device is idle when they resolve: behind a copy that is done the meter may have a mark of its time under way.
-    const host = {
-      read: async (address: number, into: Uint8Array) => {
-        await this.read(address, into, undefined);
+  releaseMemory(): Promise<void> {
+    return this.#size.release();
+  }
+
+  retakeMemory(): Promise<void> {
+    return this.#size.retake();
+  }
+
+  allocated(address: number, byteCount: number): void | Promise<void> {
+    if (!this.#size.has(address + byteCount)) return this.#size.restore();
+  }
+
+  /** The device is idle when they resolve: behind a copy that is done the meter may have a mark of its time under way. */
+  #sizeWork(): SliceWork {
+    return {
+      synchronize: () => this.synchronize(),
+      zero: (offset) => this.#zero(offset),
+      read: async (address, into) => {
+        await this.readAsIs(address, into);
         await this.synchronize();
       },
-      write: async (address: number, data: Uint8Array) => {
-        await this.write(address, data, undefined);
+      write: async (address, data) => {
+        await this.writeAsIs(address, data);
         await this.synchronize();
       },
     };
-    await this.#arena.resize(arenaBytes, host);
-    if (arenaBytes <= before) return;
-    try {
-      await this.#zero(before);
-    } catch (error) {
-      // What was queued for the new memory must be over before it goes; the failure is known already.
-      try {
-        await this.synchronize();
-      } catch {
-        // A context in error runs nothing any more.
-      }
-      await this.#arena.resize(before, host);
-      throw error;
-    }
-  }
-
-  async releaseMemory(): Promise<void> {
-    await this.synchronize();
-    this.#arena.giveBack();
-  }
-
-  async retakeMemory(): Promise<void> {
-    this.#arena.retake();
-    const { api } = this.#context;
-    try {
-      this.#context.check(api.cuMemsetD32Async(this.arenaBase, 0, this.#arena.byteCount / 4, 0), "fill memory");
-      await this.synchronize();
-    } catch (error) {
-      this.#arena.giveBack();
-      throw error;
-    }
   }
 
   /** Past the arrays that stand for some of it, which keep what they have, and not counted as the lease's work. */
@@ -270,7 +234,8 @@ export class CudaSlice implements DeviceSlice {
     // What an array has is the other slice's to fetch, in a stream of its own.
     if (!(from instanceof CudaSlice) || !from.#mirrors.isEmpty) return false;
     const on = this.#work(stream);
-    if (from.#context.device !== this.#context.device && !from.#arena.allowPeer(this.#context.device)) return false;
+    if (from.#context.device !== this.#context.device && !from.#size.arena.allowPeer(this.#context.device))
+      return false;
     // One address space holds all devices, so that this is an ordinary copy once the memory may be used.
     const written = rangeOf(destination, byteCount);
     this.#mirrors.willWrite(written, on);
@@ -329,6 +294,9 @@ export class CudaSlice implements DeviceSlice {
   }
 
   launch(options: LaunchOptions): void | Promise<void> {
+    const hungry = this.#launcher.beyondMemory(options);
+    if (hungry !== undefined)
+      return this.#size.growLocal(hungry.name, hungry.localBytes).then(() => this.launch(options));
     const turn = this.#admission?.admit();
     if (turn !== undefined) return turn.then(() => this.#launch(options));
     this.#launch(options);
@@ -513,6 +481,7 @@ export class CudaSlice implements DeviceSlice {
     this.#output?.close();
     if (this.#context.failure?.code === "KERNEL_TIMEOUT") {
       this.#meter.abandon();
+      this.#size.abandon();
       return;
     }
     const { api } = this.#context;
@@ -524,14 +493,14 @@ export class CudaSlice implements DeviceSlice {
     this.#multiplier?.close();
     this.#meter.close();
     this.#staging.close();
-    this.#arena.release();
+    this.#size.close();
     this.#context.release();
   }
 
   /** Memory from `offset` on was another's. */
-  async #zero(offset = 0): Promise<void> {
-    const count = (this.#arena.byteCount - offset) / 4;
-    this.fill({ address: this.arenaBase + offset, count, width: 4, value: 0 }, undefined);
+  async #zero(offset: number): Promise<void> {
+    const [address, count] = [this.arenaBase + offset, (this.#size.arena.byteCount - offset) / 4];
+    this.fill({ address, count, width: 4, value: 0 }, undefined);
     await this.synchronize();
   }
 

@@ -1,0 +1,117 @@
+/**
+ * Memory for the threads of kernels, which the driver takes outside any arena: for every thread that the device can run at a time as much as the hungriest
+ * kernel so far has had. Some comes with a context. What goes beyond is paid from the lease's allowance, and then with memory from the end of its
+ * arena that nobody uses, until somebody does: so a lease never has more of the device than it is charged for.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import { formatSizeRounded } from "../../../shared/units.ts";
+import { CUresult, DeviceAttributeNumber, LIMIT_MALLOC_HEAP_SIZE, LIMIT_STACK_SIZE } from "./constants.ts";
+import type { CudaContext } from "./context.ts";
+import { Allowance, outsideBytesMax } from "./overhead.ts";
+
+/** An arena that gives memory for a while. The device is idle when it is asked. */
+export interface Lender {
+  readonly context: CudaContext;
+  /** Gives at least so much back to the device; false, and nothing, where it has not so much that nobody uses. */
+  lend(byteCount: number): Promise<boolean>;
+  /** Takes again what it gave. */
+  takeBack(): Promise<void>;
+  /** How much it could give. */
+  freeBytes(): number;
+}
+
+/** What the driver may take beyond the bytes of all threads, for whole granules. */
+const ROUNDING_BYTES = 4 * 1024 * 1024;
+
+/** By the driver's device: slices of one lease on one device have one context. */
+const known = new Map<number, LocalMemory>();
+
+export class LocalMemory {
+  /** What this and all else outside the arenas is paid from. */
+  readonly outside: Allowance;
+  readonly #lenders = new Set<Lender>();
+  /** Threads that run at a time at most. */
+  readonly #threads: number;
+  /** Of each thread, with the context. */
+  readonly #defaultBytes: number;
+  /** Of each thread, now. */
+  #bytes: number;
+  /** From the allowance. */
+  #paidBytes = 0;
+
+  private constructor(context: CudaContext, attribute: (number: number) => number) {
+    const { MULTIPROCESSOR_COUNT, MAX_THREADS_PER_MULTIPROCESSOR } = DeviceAttributeNumber;
+    this.#threads = Math.max(1, attribute(MULTIPROCESSOR_COUNT) * attribute(MAX_THREADS_PER_MULTIPROCESSOR));
+    const limit = (number: number, doing: string): number => {
+      const value = new BigUint64Array(1);
+      context.check(context.api.cuCtxGetLimit(value, number), doing);
+      return Number(value[0]);
+    };
+    this.#defaultBytes = limit(LIMIT_STACK_SIZE, "tell the stack size");
+    this.#bytes = this.#defaultBytes;
+    // The driver takes memory for kernels' own heap when a module needs it, and nobody is asked.
+    this.outside = new Allowance(outsideBytesMax - limit(LIMIT_MALLOC_HEAP_SIZE, "tell the size of kernels' heap"));
+  }
+
+  /** That of the context, for one more slice; `leave` ends its part. */
+  static join(lender: Lender, attribute: (number: number) => number): LocalMemory {
+    const { context } = lender;
+    const memory = known.get(context.device) ?? new LocalMemory(context, attribute);
+    known.set(context.device, memory);
+    memory.#lenders.add(lender);
+    return memory;
+  }
+
+  leave(lender: Lender): void {
+    this.#lenders.delete(lender);
+    if (this.#lenders.size === 0) known.delete(lender.context.device);
+  }
+
+  /** What each thread has. */
+  get threadBytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Gives each thread so much; the device is idle. Where the allowance does not pay for it, `lender` does.
+   * @throws SluiceError OUT_OF_MEMORY, and then all is as it was
+   */
+  async grow(
+    threadBytes: number,
+    { kernel, lender }: { readonly kernel: string; readonly lender: Lender },
+  ): Promise<void> {
+    if (threadBytes <= this.#bytes) return;
+    const wanted = (threadBytes - this.#bytes) * this.#threads;
+    const paid = Math.min(this.outside.leftBytes, wanted);
+    if (paid < wanted && !(await lender.lend(wanted - paid + ROUNDING_BYTES))) {
+      throw this.#lacking(kernel, { threadBytes, has: paid + lender.freeBytes() });
+    }
+    this.outside.take(paid);
+    this.#paidBytes += paid;
+    this.#bytes = threadBytes;
+    const { context } = lender;
+    context.enter();
+    const result = context.api.cuCtxSetLimit(LIMIT_STACK_SIZE, threadBytes);
+    if (result === CUresult.SUCCESS) return;
+    await this.giveBack(lender);
+    context.fail(result, `give each thread of [${kernel}] [${threadBytes}] bytes of local memory`, "BAD_LAUNCH");
+  }
+
+  /** Leaves each thread what came with the context, and the arenas have their memory again. The device is idle. */
+  async giveBack({ context }: Lender): Promise<void> {
+    context.enter();
+    const result = context.api.cuCtxSetLimit(LIMIT_STACK_SIZE, this.#defaultBytes);
+    context.check(result, "take local memory back");
+    this.outside.give(this.#paidBytes);
+    this.#paidBytes = 0;
+    this.#bytes = this.#defaultBytes;
+    for (const lender of this.#lenders) await lender.takeBack();
+  }
+
+  #lacking(kernel: string, { threadBytes, has }: { threadBytes: number; has: number }): SluiceError {
+    const all = (threadBytes - this.#bytes) * this.#threads;
+    const each = `[${kernel}] wants [${threadBytes}] bytes of local memory for each of the [${this.#threads}] threads that the device runs at a time`;
+    const sizes = `[${formatSizeRounded(all)}] in all; the lease has [${formatSizeRounded(has)}] for that`;
+    return new SluiceError("OUT_OF_MEMORY", `${each}, ${sizes}, beside its slice and free at the slice's end.`);
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * How much memory a slice has: its size as it changes, what of it the threads of kernels have for a while, and all of it given back while the lease is
+ * suspended. What its user has allocated it has at all times: memory that was lent comes back before somebody uses it.
+ */
+import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
+import type { SliceOptions } from "../device.ts";
+import { CudaArena, type HostCopies } from "./arena.ts";
+import type { CudaContext } from "./context.ts";
+import { type Lender, LocalMemory } from "./local-memory.ts";
+
+/** What the slice does for it. */
+export interface SliceWork extends HostCopies {
+  /** Waits until nothing is under way. */
+  synchronize(): void | Promise<void>;
+  /** Fills the arena with zeros from an offset on; done when it resolves. */
+  zero(offset: number): Promise<void>;
+}
+
+export class SliceSize implements Lender {
+  readonly context: CudaContext;
+  readonly arena: CudaArena;
+  readonly local: LocalMemory;
+  readonly #work: SliceWork;
+  readonly #usedBytes: () => number;
+  /** The slice's size; the arena has less while some of it is lent. */
+  #byteCount: number;
+
+  /** Takes the slice's memory, which holds what it held before. @throws SluiceError as CudaArena */
+  constructor(
+    context: CudaContext,
+    { description, arenaBytes, arenaBase, usedBytes }: SliceOptions,
+    { work, attribute }: { readonly work: SliceWork; readonly attribute: (number: number) => number },
+  ) {
+    this.context = context;
+    this.#work = work;
+    this.#byteCount = arenaBytes;
+    this.#usedBytes = usedBytes ?? (() => this.#byteCount);
+    this.arena = new CudaArena(context, {
+      byteCount: arenaBytes,
+      wantedBase: arenaBase,
+      capacityBytes: Math.min(description.sliceBytesMax, ARENA_STRIDE_BYTES),
+    });
+    try {
+      this.local = LocalMemory.join(this, attribute);
+    } catch (error) {
+      this.arena.release();
+      throw error;
+    }
+  }
+
+  lend(byteCount: number): Promise<boolean> {
+    return this.arena.lend(byteCount, { usedBytes: this.#usedBytes(), host: this.#work });
+  }
+
+  freeBytes(): number {
+    return Math.max(0, this.arena.byteCount - this.#usedBytes());
+  }
+
+  async takeBack(): Promise<void> {
+    const before = this.arena.byteCount;
+    if (before === this.#byteCount) return;
+    await this.arena.resize(this.#byteCount, this.#work);
+    await this.#zeroFrom(before);
+  }
+
+  /** Whether the arena has its memory up to an address. */
+  has(end: number): boolean {
+    return end <= this.arena.base + this.arena.byteCount;
+  }
+
+  /** Has all of the arena's memory there, behind all work. */
+  async restore(): Promise<void> {
+    await this.#work.synchronize();
+    if (this.arena.byteCount < this.#byteCount) await this.local.giveBack(this);
+  }
+
+  /** Gives the threads of kernels so much memory each, behind all work. @throws SluiceError OUT_OF_MEMORY */
+  async growLocal(kernel: string, threadBytes: number): Promise<void> {
+    await this.#work.synchronize();
+    await this.local.grow(threadBytes, { kernel, lender: this });
+  }
+
+  /** Behind all work; what comes new is zero. */
+  async resize(byteCount: number): Promise<void> {
+    await this.restore();
+    this.context.enter();
+    const before = this.arena.byteCount;
+    await this.arena.resize(byteCount, this.#work);
+    if (byteCount > before) await this.#zeroFrom(before);
+    this.#byteCount = byteCount;
+  }
+
+  /** Gives all of it back, and what kernels' threads have of it, behind all work. */
+  async release(): Promise<void> {
+    await this.restore();
+    this.arena.giveBack();
+  }
+
+  /** Takes it again, zeroed. @throws SluiceError OUT_OF_MEMORY; nothing is taken then. */
+  async retake(): Promise<void> {
+    this.arena.retake();
+    const { base, byteCount } = this.arena;
+    try {
+      // Not counted as the lease's work.
+      this.context.check(this.context.api.cuMemsetD32Async(base, 0, byteCount / 4, 0), "fill memory");
+      await this.#work.synchronize();
+    } catch (error) {
+      this.arena.giveBack();
+      throw error;
+    }
+  }
+
+  /** Ends it, and leaves the memory to the end of the process. */
+  abandon(): void {
+    this.local.leave(this);
+  }
+
+  /** Ends it: the memory goes back to the device. */
+  close(): void {
+    this.abandon();
+    this.arena.release();
+  }
+
+  /** What is new was another's: it is zero, or it is gone again. */
+  async #zeroFrom(before: number): Promise<void> {
+    try {
+      await this.#work.zero(before);
+    } catch (error) {
+      // What was queued for the new memory must be over before it goes; the failure is known already.
+      try {
+        await this.#work.synchronize();
+      } catch {
+        // A context in error runs nothing any more.
+      }
+      await this.arena.resize(before, this.#work);
+      throw error;
+    }
+  }
+}
