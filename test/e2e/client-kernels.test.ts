@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { connect, type Pool } from "../../client/index.ts";
 import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
-import { openClientMachine } from "../kernels/client-machine.ts";
+import { type ClientMachine, openClientMachine } from "../kernels/client-machine.ts";
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
@@ -12,7 +12,7 @@ const KERNEL_TIMEOUT = "8s";
 let server: TestServer;
 let pool: Pool;
 /** Cases that leave their lease whole share one. */
-let shared: Awaited<ReturnType<typeof openClientMachine>> | undefined;
+let shared: ClientMachine | undefined;
 
 beforeAll(async () => {
   server = await startServer({ args: ["--device", "cpu:2GiB", "--kernel-timeout", KERNEL_TIMEOUT] });
@@ -31,6 +31,7 @@ async function runCase(kernelCase: KernelCase): Promise<void> {
   if (!kernelCase.spoils) {
     shared ??= await open();
     await kernelCase.run(shared);
+    shared.reset();
     return;
   }
   const machine = await open();

@@ -4,7 +4,7 @@ import { connect, type Pool } from "../../client/index.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
-import { openClientMachine } from "../kernels/client-machine.ts";
+import { type ClientMachine, openClientMachine } from "../kernels/client-machine.ts";
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { withinTime } from "../support/time-left.ts";
@@ -27,6 +27,8 @@ const NOTE_CHARACTERS_MAX = 600;
 
 /** Cases at a time: most of their time is the driver's compiler's, on a core of its own. */
 const WORKERS = Math.min(6, Math.max(1, Math.floor(availableParallelism() / 2)));
+
+const machineOptions = { memoryBytes: CASE_ARENA_BYTES, isHardware: true };
 
 /** What is known of the card before a group begins. */
 export interface Card {
@@ -320,49 +322,73 @@ async function* checkPair(group: string): AsyncGenerator<Row> {
   yield { group, name, ok: error === undefined, ...noteOf(error) };
 }
 
+/** A worker's borrowed machine, which cases share as long as they leave it whole: most of a case's time is a new lease's. */
+class SharedMachine {
+  readonly #pool: Pool;
+  #machine: ClientMachine | undefined;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  /** What fails, as text; undefined where nothing does. */
+  async run(kernelCase: KernelCase): Promise<string | undefined> {
+    let error: string | undefined;
+    try {
+      this.#machine ??= await bounded(KERNEL_CASE_LIMIT_MS, openClientMachine(this.#pool, machineOptions));
+      await bounded(KERNEL_CASE_LIMIT_MS, kernelCase.run(this.#machine));
+    } catch (caught) {
+      error = messageOf(caught);
+    }
+    if (error === undefined && kernelCase.spoils !== true) {
+      this.#machine?.reset();
+      return undefined;
+    }
+    // What the case says of itself comes before what giving back says.
+    return this.close().then(
+      () => error,
+      (caught: unknown) => error ?? `The lease is not given back: ${messageOf(caught)}`,
+    );
+  }
+
+  async close(): Promise<void> {
+    const machine = this.#machine;
+    this.#machine = undefined;
+    if (machine !== undefined) await bounded(KERNEL_CASE_LIMIT_MS, machine.close());
+  }
+}
+
 /** Every kernel fixture once more, through a real server and the client library. */
 async function* checkRemoteKernels({ device }: Card): AsyncGenerator<Row> {
   const group = "remote kernels";
   const before = await usedBytes(device);
   {
-    await using server = await openServer("--device", device.id, "--kernel-timeout", "15s");
+    const spares = ["--spare-executors", String(WORKERS)];
+    await using server = await openServer("--device", device.id, "--kernel-timeout", "15s", ...spares);
     await using pool = await connect({ server: server.grpc });
     // The server's bound on kernels counts here, shorter than that of a case, and for which no case waits.
     const cases = kernelCases.filter((each) => isForHardware(each) && each.kernelTimeoutMs === undefined);
-    const waiting = [...cases];
+    // Those that spoil their lease come last, so that as many as can be share one.
+    const waiting = [
+      ...cases.filter(({ spoils }) => spoils !== true),
+      ...cases.filter(({ spoils }) => spoils === true),
+    ];
     let lost = 0;
     const worker = async function* (): AsyncGenerator<Row> {
+      const machine = new SharedMachine(pool);
       for (let next = waiting.shift(); next !== undefined && lost < LOST_CASES_MAX; next = waiting.shift()) {
-        const error = await runRemotely(pool, next);
+        const error = await machine.run(next);
         lost = error === undefined ? 0 : lost + 1;
         yield { group, name: next.name, ok: error === undefined, isCase: true, ...noteOf(error) };
         if (waiting.length % 10 === 0) say(`remote kernels: ${waiting.length} of ${cases.length} are left`);
       }
+      await machine.close();
     };
     yield* merged(Array.from({ length: WORKERS }, worker));
     const leftOut = { name: "cases that are left out", value: waiting.length, note: "those before all fail" };
     if (waiting.length > 0) yield { group, ...leftOut };
   }
   yield leakRow(group, await leftOver(device, before));
-}
-
-async function runRemotely(pool: Pool, kernelCase: KernelCase): Promise<string | undefined> {
-  const limit = KERNEL_CASE_LIMIT_MS;
-  try {
-    const options = { memoryBytes: CASE_ARENA_BYTES, isHardware: true };
-    const machine = await bounded(limit, openClientMachine(pool, options));
-    let error: string | undefined;
-    await bounded(limit, kernelCase.run(machine)).catch((caught: unknown) => {
-      error = messageOf(caught);
-    });
-    // What the case says of itself comes before what giving back says.
-    await bounded(limit, machine.close()).catch((caught: unknown) => {
-      error ??= `The lease is not given back: ${messageOf(caught)}`;
-    });
-    return error;
-  } catch (caught) {
-    return messageOf(caught);
-  }
 }
 
 /** What borrowing costs, beside the same work in one process. */

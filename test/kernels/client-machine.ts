@@ -1,12 +1,18 @@
 /** A KernelMachine over the client library: the same cases against a real server, with any kind of device behind it. */
-import type { DeviceBuffer, KernelArgument as LibraryArgument, Pool } from "../../client/index.ts";
+import type { DeviceBuffer, KernelArgument as LibraryArgument, Module, Pool } from "../../client/index.ts";
 import type { KernelArgument, KernelBuffer, KernelMachine } from "./machine.ts";
+
+export interface ClientMachine extends KernelMachine {
+  /** Forgets all buffers, modules and output, so that the next case can have the machine. */
+  reset(): void;
+  close(): Promise<void>;
+}
 
 /** Borrows a share of `memoryBytes`; `close` gives it back. The server's own bound on kernels counts, not the case's. */
 export async function openClientMachine(
   pool: Pool,
   { memoryBytes, isHardware = false }: { memoryBytes: number; isHardware?: boolean },
-): Promise<KernelMachine & { close(): Promise<void> }> {
+): Promise<ClientMachine> {
   let printed = "";
   const lease = await pool.allocate({
     memory: memoryBytes,
@@ -21,6 +27,7 @@ export async function openClientMachine(
   const arenaBase = first.address;
   first.free();
   const buffers = new Map<KernelBuffer, DeviceBuffer>();
+  const modules: Module[] = [];
   const bufferOf = (buffer: KernelBuffer): DeviceBuffer => {
     const found = buffers.get(buffer);
     if (found === undefined) throw new Error(`The buffer at [${buffer.address}] is another machine's.`);
@@ -34,6 +41,7 @@ export async function openClientMachine(
     arenaBytes: gpu.memoryInfo().totalBytes,
     async load(ptx) {
       const module = await gpu.load(ptx);
+      modules.push(module);
       return {
         async launch({ kernel, grid, block, sharedBytes = 0, args }) {
           module.kernel(kernel).launch({ grid, block, sharedBytes }, args.map(passed));
@@ -55,6 +63,12 @@ export async function openClientMachine(
     },
     synchronize: () => gpu.synchronize(),
     output: () => printed,
+    reset() {
+      for (const module of modules.splice(0)) module.unload();
+      for (const buffer of buffers.values()) buffer.free();
+      buffers.clear();
+      printed = "";
+    },
     async close() {
       // A case that ends in a kernel's failure leaves a session in error, which the case has looked at already.
       await lease[Symbol.asyncDispose]().catch(() => {});
