@@ -100,11 +100,12 @@ export function moduleKeeper(
 
 /** The answer must fit into one frame; a module with more kernels than that stays with the device until the session ends. */
 function checkDescription(module: DeviceModule): void {
+  const textBytes = (text: string): number => Buffer.byteLength(text) + 8;
   const kernelBytes = ({ name, params, refusal }: KernelInfo): number =>
-    72 + (name.length + refusal.length) * 3 + params.length * 24;
+    72 + textBytes(name) + textBytes(refusal) + params.length * 24;
   const bytes =
     module.kernels.reduce((sum, kernel) => sum + kernelBytes(kernel), 0) +
-    module.globals.reduce((sum, { name }) => sum + 48 + name.length * 3, 0);
+    module.globals.reduce((sum, { name }) => sum + 48 + textBytes(name), 0);
   if (bytes > DESCRIPTION_BYTES_MAX) {
     throw new SluiceError(
       "IMAGE_TOO_LARGE",

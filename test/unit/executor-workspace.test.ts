@@ -81,10 +81,17 @@ test("nothing works on a session that is closed, also not a device that opens la
   await expect(work.open(0)).rejects.toMatchObject({ code: "CLOSED" });
 });
 
+test("a module with hundreds of kernels with C++'s long names is described, as large libraries have them", async () => {
+  const work = await open({});
+  const kernels = Array.from({ length: 1000 }, () => ({ name: "k".repeat(1500), params: [], refusal: "" }));
+  const keep = moduleKeeper(work, { module: 1, slice: work.slice(0), imageBytes: 1 });
+  expect(keep({ kernels, globals: [] } as never).kernels).toHaveLength(1000);
+});
+
 test("a module that no answer can describe stays with the device, and so counts among the session's", async () => {
   const work = await open({});
   const imageBytes = MODULE_BYTES_MAX / 2;
-  const name = "k".repeat(1000);
+  const name = "k".repeat(2000);
   const kernels = Array.from({ length: 1000 }, () => ({ name, params: [], refusal: "" }));
   const keep = (module: number): unknown =>
     moduleKeeper(work, { module, slice: work.slice(0), imageBytes })({ kernels, globals: [] } as never);
