@@ -21,6 +21,10 @@ const refusedBy = (room: string): Map<string, string> =>
       match[2]!,
     ]),
   );
+const blasReasons = [...read("blas/refusals.def").matchAll(/^REFUSAL\((\w+), "(.*)"\)$/gm)].map(
+  (match) => [match[1]!, match[2]!] as const,
+);
+const blasRefused = { blas: refusedBy("blas"), blaslt: refusedBy("blaslt") };
 const refused = { driver: refusedBy("driver"), runtime: refusedBy("runtime") };
 
 describe("the list of refused functions", () => {
@@ -46,6 +50,21 @@ describe("the list of refused functions", () => {
       [...refused[room].values()].filter((each) => each === reason).length;
     expect(rows).toEqual(
       [...reasons].map(([reason, sentence]) => [sentence, count("driver", reason), count("runtime", reason)]),
+    );
+  });
+});
+
+describe("the list of functions of cuBLAS that are refused", () => {
+  it.each(["blas", "blaslt"] as const)("gives each of %s one reason that there is", (room) => {
+    for (const reason of blasRefused[room].values()) expect(blasReasons.map(([name]) => name)).toContain(reason);
+  });
+
+  it("stands in the README, counted by reason", () => {
+    const rows = [...read("README.md").matchAll(/^\| (.+) \| (\d+) of libcublas, (\d+) of libcublasLt \|$/gm)];
+    const count = (room: "blas" | "blaslt", reason: string) =>
+      [...blasRefused[room].values()].filter((each) => each === reason).length;
+    expect(rows.map((match) => [match[1], Number(match[2]), Number(match[3])])).toEqual(
+      blasReasons.map(([reason, sentence]) => [sentence, count("blas", reason), count("blaslt", reason)]),
     );
   });
 });
@@ -85,15 +104,15 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     expect(symbols.filter((symbol) => !exported.has(symbol))).toEqual([]);
   });
 
-  it.each(["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"])(
-    "need no younger C library than that of 2012: %s",
-    (library) => {
-      const table = execFileSync("objdump", ["-T", `dist/interposer/${library}`], { encoding: "utf8" });
-      const minors = [...table.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
-      expect(Math.max(...minors)).toBeGreaterThan(1);
-      expect(Math.max(...minors)).toBeLessThanOrEqual(17);
-    },
-  );
+  it.each([
+    ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
+    ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13"],
+  ])("need no younger C library than that of 2012: %s", (library) => {
+    const table = execFileSync("objdump", ["-T", `dist/interposer/${library}`], { encoding: "utf8" });
+    const minors = [...table.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+    expect(Math.max(...minors)).toBeGreaterThan(1);
+    expect(Math.max(...minors)).toBeLessThanOrEqual(17);
+  });
 
   it.each([
     ["libcuda.so.1", "driver"],
@@ -102,6 +121,16 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
   ] as const)("of which %s exports what is refused", (library, room) => {
     const exported = exportsOf(library);
     expect([...refused[room].keys()].filter((name) => !exported.has(name))).toEqual([]);
+  });
+
+  it.each([
+    ...(["libcublas.so.12", "libcublas.so.13"] as const).map((library) => [library, "blas"] as const),
+    ...(["libcublasLt.so.12", "libcublasLt.so.13"] as const).map((library) => [library, "blaslt"] as const),
+  ])("of which %s exports what is refused, under the version that programs ask for", (library, room) => {
+    const exported = exportsOf(library);
+    expect([...blasRefused[room].keys()].filter((name) => !exported.has(name))).toEqual([]);
+    const table = execFileSync("nm", ["-D", "--defined-only", `dist/interposer/${library}`], { encoding: "utf8" });
+    expect(table).toContain(room === "blas" ? `cublasSgemm_v2@@${library}` : `cublasLtMatmul@@${library}`);
   });
 
   it.runIf(hasNvcc).each([

@@ -98,6 +98,12 @@ static size_t record_step(uint8_t *at, const struct step *step, const struct str
         op = SLUICE_OP_COPY_ON_DEVICE;
         body = sluice_size_copy_on_device_call(&copy);
         if (at != NULL) sluice_encode_copy_on_device_call(at + CALL_HEADER_BYTES, &copy);
+    } else if (step->work.type == NODE_MULTIPLY && multiply_check(&step->work.product, stream->device) == CUDA_SUCCESS) {
+        struct sluice_multiply_call product = step->work.product;
+        product.stream = stream->id;
+        op = SLUICE_OP_MULTIPLY;
+        body = sluice_size_multiply_call(&product);
+        if (at != NULL) sluice_encode_multiply_call(at + CALL_HEADER_BYTES, &product);
     } else {
         return 0;
     }
@@ -178,6 +184,7 @@ static CUresult carry_out(const struct step *step, struct stream *stream) {
     switch (step->work.type) {
     case NODE_KERNEL: return replay_launch(&launch, step->work.kernel.is_cooperative, stream);
     case NODE_FILL: return replay_fill(&step->work.fill, stream);
+    case NODE_MULTIPLY: return replay_multiply(&step->work.product, stream);
     case NODE_COPY: return replay_copy(&step->work.copy, stream);
     case NODE_HOST: return replay_host(step->work.host.function, step->work.host.user_data, stream);
     case NODE_EVENT_RECORD: return cuEventRecord(step->work.event, stream);
@@ -427,9 +434,13 @@ SET_STEP_FUNCTION(cuGraphExecEventRecordNodeSetEvent, work_of_event(NODE_EVENT_R
 SET_STEP_FUNCTION(cuGraphExecEventWaitNodeSetEvent, work_of_event(NODE_EVENT_WAIT, event, &work),
                   (CUgraphExec exec, CUgraphNode node, CUevent event), (exec, node, event))
 
+static bool can_be_disabled(const struct step *step) {
+    return step->work.type <= NODE_FILL || step->work.type == NODE_MULTIPLY;
+}
+
 API(cuGraphNodeSetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned int is_enabled), (exec, node, is_enabled)) {
     struct step *step = object_is(exec, OBJECT_GRAPH_EXEC) ? step_of(exec, node) : NULL;
-    if (step == NULL || step->work.type > NODE_FILL) return CUDA_ERROR_INVALID_VALUE;
+    if (step == NULL || !can_be_disabled(step)) return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&exec->lock);
     step->is_disabled = is_enabled == 0;
     change(exec);
@@ -439,7 +450,7 @@ API(cuGraphNodeSetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned int is_
 
 API(cuGraphNodeGetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned int *is_enabled), (exec, node, is_enabled)) {
     const struct step *step = object_is(exec, OBJECT_GRAPH_EXEC) ? step_of(exec, node) : NULL;
-    if (step == NULL || is_enabled == NULL || step->work.type > NODE_FILL) return CUDA_ERROR_INVALID_VALUE;
+    if (step == NULL || is_enabled == NULL || !can_be_disabled(step)) return CUDA_ERROR_INVALID_VALUE;
     *is_enabled = !step->is_disabled;
     return CUDA_SUCCESS;
 }

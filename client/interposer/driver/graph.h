@@ -19,6 +19,8 @@ enum {
     NODE_EVENT_RECORD = 7,
     NODE_ALLOCATE = 10,
     NODE_FREE = 11,
+    /* None of CUDA's: a matrix product, which programs see as a kernel whose parameters are nobody's but the library's. */
+    NODE_MULTIPLY = 100,
 };
 
 /* Memory that a graph allocates: it keeps its address as long as any graph names it. */
@@ -41,6 +43,7 @@ struct node_work {
             /* The packed parameters, and a pointer to each of them; one piece of memory. */
             void **pointers;
         } kernel;
+        struct sluice_multiply_call product;
         CUDA_MEMCPY3D copy;
         CUDA_MEMSET_NODE_PARAMS fill;
         CUDA_HOST_NODE_PARAMS host;
@@ -122,6 +125,10 @@ CUresult list_copy(struct node_list *to, const struct node_list *from);
 void list_drop(struct node_list *list);
 /* The nodes in an order that all dependencies allow, in memory of malloc. CUDA_ERROR_INVALID_VALUE when there is a cycle. */
 CUresult graph_sort(struct graph *graph, struct graph_node ***nodes);
+
+/* multiply.c: whether all operands of a product are memory of the device; and sending it to a stream. */
+CUresult multiply_check(const struct sluice_multiply_call *call, const struct device *device);
+CUresult replay_multiply(const struct sluice_multiply_call *product, struct stream *stream);
 
 /* graph-capture.c: adds a node to a stream's capture; takes over the work, also when it fails. */
 CUresult capture_add(struct stream *stream, struct node_work *work);

@@ -1,0 +1,32 @@
+/* The handle of cuBLAS: the modes that a program sets, and what products of it need. */
+#ifndef SLUICE_BLAS_HANDLE_H
+#define SLUICE_BLAS_HANDLE_H
+
+#include "blas.h"
+
+struct cublasContext {
+    uint32_t magic;
+    CUcontext context;
+    CUstream stream;
+    int pointer_mode, math_mode, atomics_mode, sm_count;
+    /* A result on its way to the host, in device memory; 0 before the first. `lock` keeps it to one call at a time. */
+    pthread_mutex_t lock;
+    CUdeviceptr scratch;
+};
+typedef struct cublasContext *cublasHandle_t;
+
+#define SCRATCH_BYTES 256
+
+/* Whether it is a handle that has not been destroyed; gives the thread its context where it has none. */
+cublasStatus_t handle_enter(cublasHandle_t handle);
+
+/* A function of a handle: as BLAS, once the handle is known to be one. */
+#define WITH_HANDLE(name, parameters, arguments)                                                                                        \
+    static cublasStatus_t name##_inside parameters;                                                                                     \
+    BLAS(name, parameters, arguments) {                                                                                                 \
+        cublasStatus_t entered = handle_enter(handle);                                                                                  \
+        return entered == CUBLAS_STATUS_SUCCESS ? name##_inside arguments : entered;                                                    \
+    }                                                                                                                                   \
+    static cublasStatus_t name##_inside parameters
+
+#endif

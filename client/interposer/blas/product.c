@@ -1,0 +1,196 @@
+/*
+ * A matrix product as cuBLAS describes it, column by column, made one `multiply` of the wire, row by row: a matrix read the other way is its
+ * transpose, so C is had as its transpose from B and A in that order. What a call of the wire cannot say is refused with a line that says it.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "blas.h"
+
+/* Numbers of the wire's types. */
+enum { WIRE_F32 = 0, WIRE_TF32 = 1, WIRE_F16 = 2, WIRE_BF16 = 3 };
+
+#define COUNT_MAX 0x7fffffff
+
+static const char *type_name(int type) {
+    switch (type) {
+    case R_32F: return "f32";
+    case R_64F: return "f64";
+    case R_16F: return "f16";
+    case R_16BF: return "bf16";
+    case 3: return "i8";
+    case 10: return "i32";
+    case 28: return "f8e4m3";
+    case 29: return "f8e5m2";
+    case 4:
+    case 5: return "complex numbers";
+    default: return "another type";
+    }
+}
+
+static unsigned bytes_of(int type) {
+    return type == R_32F ? 4 : 2;
+}
+
+/* f32 may be rounded to tf32 where the compute type says so, or where it leaves that to the handle's mode. */
+static bool may_round(const struct product *product) {
+    switch (product->compute) {
+    case COMPUTE_32F_FAST_TF32:
+    case COMPUTE_32F_FAST_16F:
+    case COMPUTE_32F_FAST_16BF: return true;
+    case COMPUTE_32F: return (product->math & MATH_KIND) == MATH_TF32 || (product->math & MATH_KIND) == MATH_TENSOR_OP;
+    default: return false;
+    }
+}
+
+/* The wire's type for the product, or -1. Sums are f32 at least, which is more than f16 asks for. */
+static int wire_type(const struct product *product) {
+    int type = product->a.type;
+    if (product->b.type != type || product->c.type != type) return -1;
+    if (factor_type(product->compute) != R_32F && factor_type(product->compute) != R_16F) return -1;
+    switch (type) {
+    case R_32F: return factor_type(product->compute) != R_32F ? -1 : may_round(product) ? WIRE_TF32 : WIRE_F32;
+    case R_16F: return WIRE_F16;
+    case R_16BF: return factor_type(product->compute) == R_32F ? WIRE_BF16 : -1;
+    default: return -1;
+    }
+}
+
+bool product_is_served(const struct product *product) {
+    return wire_type(product) >= 0;
+}
+
+int factor_type(int compute) {
+    switch (compute) {
+    case COMPUTE_16F:
+    case COMPUTE_16F_PEDANTIC: return R_16F;
+    case COMPUTE_32F:
+    case COMPUTE_32F_PEDANTIC:
+    case COMPUTE_32F_FAST_TF32:
+    case COMPUTE_32F_FAST_16F:
+    case COMPUTE_32F_FAST_16BF:
+    case COMPUTE_32F_EMULATED_16BFX9: return R_32F;
+    case COMPUTE_64F:
+    case COMPUTE_64F_PEDANTIC:
+    case COMPUTE_64F_EMULATED_FIXEDPOINT: return R_64F;
+    default: return -1;
+    }
+}
+
+static double half_value(uint16_t bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double value = exponent == 31  ? (fraction == 0 ? INFINITY : NAN)
+                   : exponent == 0 ? ldexp(fraction, -24)
+                                   : ldexp(1024 + fraction, exponent - 25);
+    return bits >> 15 ? -value : value;
+}
+
+static cublasStatus_t read_factor(const void *from, const struct factors *factors, CUstream stream, double *value) {
+    unsigned char bytes[8] = {0};
+    size_t size = factors->type == R_64F ? 8 : factors->type == R_32F ? 4 : 2;
+    if (from == NULL) return CUBLAS_STATUS_INVALID_VALUE;
+    if (factors->are_on_device) {
+        CUresult result = cuMemcpyDtoHAsync_v2(bytes, (CUdeviceptr)(uintptr_t)from, size, stream);
+        if (result != CUDA_SUCCESS) return status_of(result);
+    } else {
+        memcpy(bytes, from, size);
+    }
+    float single;
+    uint16_t half;
+    switch (factors->type) {
+    case R_64F: memcpy(value, bytes, sizeof *value); break;
+    case R_32F: memcpy(&single, bytes, sizeof single), *value = single; break;
+    default: memcpy(&half, bytes, sizeof half), *value = half_value(half);
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t read_factors(const struct factors *factors, struct product *product) {
+    int capture = 0;
+    if (factors->are_on_device) {
+        CUresult result = cuStreamIsCapturing(product->stream, &capture);
+        if (result != CUDA_SUCCESS) return status_of(result);
+        /* A launch of the graph would have to read them anew. */
+        if (capture != 0) return refuse(product->function, "a stream that captures cannot read alpha and beta from device memory");
+    }
+    cublasStatus_t status = read_factor(factors->alpha, factors, product->stream, &product->alpha);
+    return status == CUBLAS_STATUS_SUCCESS ? read_factor(factors->beta, factors, product->stream, &product->beta) : status;
+}
+
+static bool is_leading(int64_t leading, int64_t rows) {
+    return leading >= (rows > 1 ? rows : 1);
+}
+
+static cublasStatus_t check(const struct product *product) {
+    const struct matrix *a = &product->a, *b = &product->b;
+    if (product->m < 0 || product->n < 0 || product->k < 0 || product->batch_count < 0) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading(a->leading, a->is_transposed ? product->k : product->m)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading(b->leading, b->is_transposed ? product->n : product->k)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading(product->c.leading, product->m)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (wire_type(product) < 0)
+        return refuse(product->function, "a product of %s and %s into %s with compute type %d is not served yet", type_name(product->a.type),
+                      type_name(product->b.type), type_name(product->c.type), product->compute);
+    const int64_t counts[] = {product->m, product->n, product->k, a->leading, b->leading, product->c.leading, product->batch_count};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i] > COUNT_MAX) return refuse(product->function, "[%lld] is more than 2^31-1", (long long)counts[i]);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* What is left where there is nothing to add: C = beta C, column by column. */
+static cublasStatus_t scale(const struct product *product) {
+    if (product->beta == 1) return CUBLAS_STATUS_SUCCESS;
+    if (product->beta != 0) return refuse(product->function, "a product of nothing with beta [%g] is not served yet", product->beta);
+    size_t bytes = bytes_of(product->c.type);
+    CUresult result = CUDA_SUCCESS;
+    for (int64_t i = 0; i < product->batch_count && result == CUDA_SUCCESS; i++)
+        result = cuMemsetD2D8Async(product->c.address + (uint64_t)(i * product->c.batch_stride) * bytes, (size_t)product->c.leading * bytes, 0,
+                                   (size_t)product->m * bytes, (size_t)product->n, product->stream);
+    return status_of(result);
+}
+
+/* Whether one call of the wire can say where all matrices of the batch are. */
+static bool is_one_call(const struct product *product) {
+    const struct matrix *c = &product->c;
+    if (product->batch_count == 1) return true;
+    if (product->a.batch_stride < 0 || product->b.batch_stride < 0 || c->batch_stride < 0) return false;
+    int64_t extent = (product->n - 1) * c->leading + product->m;
+    bool is_beside = c->batch_stride >= product->m && (product->batch_count - 1) * c->batch_stride + product->m <= c->leading;
+    return c->batch_stride >= extent || is_beside;
+}
+
+static cublasStatus_t send(const struct product *product) {
+    const struct matrix *a = &product->a, *b = &product->b, *c = &product->c;
+    bool is_batch = product->batch_count > 1;
+    struct sluice_multiply_call call = {
+        .a = b->address, .b = a->address, .c = c->address,
+        .stride_a = is_batch ? (uint64_t)b->batch_stride : 0, .stride_b = is_batch ? (uint64_t)a->batch_stride : 0,
+        .stride_c = is_batch ? (uint64_t)c->batch_stride : 0,
+        .m = (uint32_t)product->n, .n = (uint32_t)product->m, .k = (uint32_t)product->k,
+        .lda = (uint32_t)b->leading, .ldb = (uint32_t)a->leading, .ldc = (uint32_t)c->leading,
+        .batch_count = (uint32_t)product->batch_count, .type = (uint32_t)wire_type(product),
+        .transpose_a = b->is_transposed, .transpose_b = a->is_transposed,
+        .alpha = (float)product->alpha, .beta = (float)product->beta,
+    };
+    return status_of(sluiceMultiply(&call, product->stream));
+}
+
+static cublasStatus_t send_singly(const struct product *product) {
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    for (int64_t i = 0; i < product->batch_count && status == CUBLAS_STATUS_SUCCESS; i++) {
+        struct product one = *product;
+        one.batch_count = 1;
+        one.a.address += (uint64_t)(i * one.a.batch_stride) * bytes_of(one.a.type);
+        one.b.address += (uint64_t)(i * one.b.batch_stride) * bytes_of(one.b.type);
+        one.c.address += (uint64_t)(i * one.c.batch_stride) * bytes_of(one.c.type);
+        status = send(&one);
+    }
+    return status;
+}
+
+cublasStatus_t multiply(const struct product *product) {
+    cublasStatus_t status = check(product);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+    if (product->m == 0 || product->n == 0 || product->batch_count == 0) return CUBLAS_STATUS_SUCCESS;
+    if (product->k == 0 || product->alpha == 0) return scale(product);
+    return is_one_call(product) ? send(product) : send_singly(product);
+}

@@ -1,0 +1,30 @@
+/**
+ * cuBLAS of unmodified programs, served by this project's own libraries: each program of test/interposer/blas holds what the cpu device computes
+ * against a product of its own on the host, and prints `ok` as its last line.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+
+let server: TestServer;
+
+beforeAll(async () => {
+  if (!canBuild) return;
+  buildInterposer();
+  server = await startServer({ args: ["--device", "cpu:512MiB"] });
+});
+afterAll(async () => {
+  await server?.stop();
+});
+
+describe.runIf(canBuild)("a program in C against cuBLAS", () => {
+  it.each(sourcesOf("test/interposer/blas").flatMap((source) => [12, 13].map((major) => [source, major] as const)))(
+    "%s, of CUDA %i",
+    async (source, major) => {
+      const flags = [`-l:libcublas.so.${major}`, `-l:libcublasLt.so.${major}`, "-lm"];
+      const program = compileProgram(source, { flags, suffix: `-blas-${major}` });
+      const finished = await runProgram({ server, command: [program] });
+      expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+    },
+  );
+});
