@@ -27,8 +27,6 @@ const WORKERS_MAX = Math.min(12, Math.max(2, availableParallelism() - 2));
 export interface Program {
   readonly name: string;
   readonly command: readonly string[];
-  /** What a borrowed one is started with instead. */
-  readonly borrowedCommand?: readonly string[];
   /** Why it is not run without Sluice: its own checks count then. */
   readonly isBorrowedOnly?: string;
   /** Why what comes of it is told, and neither good nor bad. */
@@ -119,7 +117,7 @@ export function judge(
 async function compare(program: Program, places: Places): Promise<Row> {
   const [alone, borrowed] = await Promise.all([
     program.isBorrowedOnly === undefined ? runAlone(program.command, places) : undefined,
-    borrow(program.borrowedCommand ?? program.command, places),
+    borrow(program.command, places),
   ]);
   return { group, name: program.name, isCase: true, ...judge(program, { alone, borrowed }) };
 }
@@ -127,7 +125,7 @@ async function compare(program: Program, places: Places): Promise<Row> {
 /** Both ways, one after the other, for what a program says of its times. */
 async function* time(program: Program, places: Places): AsyncGenerator<Row> {
   const alone = await runAlone(program.command, places);
-  const borrowed = await borrow(program.borrowedCommand ?? program.command, places);
+  const borrowed = await borrow(program.command, places);
   yield { group, name: program.name, isCase: true, ...judge(program, { alone, borrowed }) };
   const near = new Map(readFigures(alone.stdout).figures.map((figure) => [figure.name, figure]));
   for (const { name, value, unit } of readFigures(borrowed.stdout).figures) {

@@ -12,8 +12,6 @@ interface PythonProgram {
   readonly file: string;
   /** Packages that it imports. */
   readonly packages: readonly string[];
-  /** It finds NVIDIA's runtime by a path of its own, and is started as the message says that it then gets. */
-  readonly needsPreload?: boolean;
   readonly isFact?: string;
 }
 
@@ -24,15 +22,18 @@ const compared: readonly PythonProgram[] = [
   { file: "numba-sums.py", packages: ["numba"] },
   { file: "cuda-bindings.py", packages: ["cuda.bindings", "numpy"] },
   { file: "cuda-core.py", packages: ["cuda.core", "numpy"] },
-  { file: "torch-elements.py", packages: ["torch"], needsPreload: true },
-  { file: "torch-product.py", packages: ["torch"], needsPreload: true, isFact: contained },
-  { file: "triton-add.py", packages: ["torch", "triton"], needsPreload: true },
+  { file: "torch-elements.py", packages: ["torch"] },
+  { file: "torch-product.py", packages: ["torch"], isFact: contained },
+  { file: "triton-add.py", packages: ["torch", "triton"] },
   { file: "cupy-elements.py", packages: ["cupy"], isFact: contained },
   { file: "cupy-product.py", packages: ["cupy"], isFact: contained },
   { file: "jax-product.py", packages: ["jax", "jax_cuda13_plugin"], isFact: contained },
 ];
 
-const timed: readonly PythonProgram[] = [{ file: "numba-times.py", packages: ["numba"] }];
+const timed: readonly PythonProgram[] = [
+  { file: "numba-times.py", packages: ["numba"] },
+  { file: "torch-train.py", packages: ["torch"], isFact: contained },
+];
 
 const ask = `import importlib.util, sys
 for name in sys.argv[1:]:
@@ -47,17 +48,9 @@ async function findPackages(names: readonly string[]): Promise<ReadonlySet<strin
   return new Set(stdout.split("\n"));
 }
 
-/** `sluice run` puts the folder of Sluice's libraries in front. */
-const preload = `LD_PRELOAD="\${LD_LIBRARY_PATH%%:*}/libcudart.so.13" exec python3 "$0"`;
-
-function programOf({ file, needsPreload = false, isFact }: PythonProgram): Program {
-  const path = resolve("test/gpu/python", file);
-  return {
-    name: file,
-    command: ["python3", path],
-    ...(needsPreload ? { borrowedCommand: ["sh", "-c", preload, path] } : {}),
-    ...(isFact === undefined ? {} : { isFact }),
-  };
+function programOf({ file, isFact }: PythonProgram): Program {
+  const command = ["python3", resolve("test/gpu/python", file)];
+  return { name: file, command, ...(isFact === undefined ? {} : { isFact }) };
 }
 
 async function runnable(programs: readonly PythonProgram[]): Promise<{ programs: Program[]; missing?: string }> {
