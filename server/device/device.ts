@@ -269,6 +269,11 @@ export interface DeviceSlice {
    * closed. Nothing but speed depends on it; absent where nothing can be gained.
    */
   adopt?(memory: Uint8Array<ArrayBuffer>): void;
+  /**
+   * As `write` of memory that was adopted, but comes back while the device fetches it: it must not change until that resolves. Undefined, and then
+   * nothing is done, where that would be behind other work, or the memory is not adopted; absent where `write` must be asked.
+   */
+  fetch?(address: number, data: Uint8Array, stream: DeviceStream | undefined): Promise<void> | undefined;
   /** Copies within this slice. Between slices the executor reads and writes. */
   copy(
     to: { destination: number; source: number; byteCount: number },

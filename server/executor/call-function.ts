@@ -7,6 +7,15 @@ type Encode<Answer> = (writer: WireWriter, answer: Answer) => void;
 /** A promise holds up the session until it settles; a value does not. */
 type Run<Fields, Result> = (work: Workspace, fields: Fields) => Result | Promise<Result>;
 
+/** Of a call that is done but for this: a device still fetches the bytes that it names. Rejects when that fails. */
+export class Fetching {
+  readonly over: Promise<void>;
+
+  constructor(over: Promise<void>) {
+    this.over = over;
+  }
+}
+
 /** A call with its types erased: what `decode` gives fits `run`, and what `run` gives fits `encode`. */
 export interface CallFunction {
   readonly decode: Decode<unknown>;
@@ -23,8 +32,8 @@ export function silent<Fields>(decode: Decode<Fields>, run: Run<Fields, void>): 
 }
 
 /** A call that says that it is executed, and if it failed, leaves that to the next answer. */
-export function acknowledged<Fields>(decode: Decode<Fields>, run: Run<Fields, void>): CallFunction {
-  return { ...silent(decode, run), isAcknowledged: true };
+export function acknowledged<Fields>(decode: Decode<Fields>, run: Run<Fields, unknown>): CallFunction {
+  return { ...silent(decode, run as Run<Fields, void>), isAcknowledged: true };
 }
 
 /** A call with an answer. */

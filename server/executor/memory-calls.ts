@@ -16,6 +16,7 @@ import type {
 } from "../../shared/generated/calls.ts";
 import { ALLOCATION_GRANULARITY_BYTES, ALLOCATIONS_MAX, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { BULK_BYTES_MIN } from "./answer-stream.ts";
+import { Fetching } from "./call-function.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
 const hex = (address: number): string => `0x${address.toString(16)}`;
@@ -125,12 +126,15 @@ export function copyFromDevice(
   return reading instanceof Promise ? reading.then(() => ({ data })) : { data };
 }
 
-export function copyToDeviceStaged(work: Workspace, call: CopyToDeviceStagedCall): void | Promise<void> {
+export function copyToDeviceStaged(work: Workspace, call: CopyToDeviceStagedCall): void | Fetching | Promise<void> {
   const part = stagedPart(work, call);
   const slice = work.within(call.address, call.byteCount);
   slice.device.adopt?.(work.staging!.bytes);
   work.staged.toDevice += call.byteCount;
-  return noteCopy(work, slice.device.write(call.address, part, work.stream(call.stream, slice)));
+  const stream = work.stream(call.stream, slice);
+  const fetched = slice.device.fetch?.(call.address, part, stream);
+  if (fetched !== undefined) return new Fetching(fetched);
+  return noteCopy(work, slice.device.write(call.address, part, stream));
 }
 
 export function copyFromDeviceStaged(work: Workspace, call: CopyFromDeviceStagedCall): void | Promise<void> {

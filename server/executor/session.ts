@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { NO_BYTES } from "../../shared/byte-count.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, type Welcome } from "../../shared/generated/calls.ts";
-import { ACKNOWLEDGE_BYTES_MAX, ACKNOWLEDGE_LATE_BYTES_MAX, LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
+import { LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
 import {
   CALL_HEADER_BYTES,
   type CallView,
@@ -18,9 +18,10 @@ import {
 } from "../../shared/wire/frame.ts";
 import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
+import { Acknowledgement } from "./acknowledgement.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
 import { poisoning, readingCalls } from "./call-effects.ts";
-import type { CallFunction } from "./call-function.ts";
+import { type CallFunction, Fetching } from "./call-function.ts";
 import { callFunctions } from "./call-functions.ts";
 import { nowMs } from "./clock.ts";
 import { readInto } from "./connection.ts";
@@ -30,8 +31,6 @@ import type { UsageCounter } from "./usage.ts";
 import type { LifeSign } from "./watchdog.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** A call of so many bytes is a piece of a large copy. */
-const LARGE_COPY_BYTES_MIN = 64 * 1024;
 /** Bytes read ahead while a call holds the session up, beyond which the socket is paused. */
 const READ_AHEAD_BYTES_MAX = 1024 * 1024;
 
@@ -87,11 +86,7 @@ export class Session {
 
   /** Sequence number of the last call begun; it is also the last one executed unless a call holds the session up. */
   #sequence = 0;
-  #executed = 0;
-  /** Bytes of calls executed since the last frame to the client. */
-  #unacknowledgedBytes = 0;
-  /** How many of them there may be. */
-  #acknowledgeAt = ACKNOWLEDGE_BYTES_MAX;
+  readonly #acknowledgement = new Acknowledgement();
   #failure: CallFailure | undefined;
   #heldUp: "device" | "reader" | "change" | undefined;
   #goodbyeWaits = false;
@@ -156,7 +151,8 @@ export class Session {
     this.#usage.bytesReceived += this.#reader.bufferedBytes - bufferedBytes;
     own.on("error", () => own.destroy());
     own.once("close", () => this.#onClose(own));
-    const greeting = welcome({ executed: this.#executed, received: this.#received(), resumeMs: this.#resumeMs });
+    const executed = this.#acknowledgement.told;
+    const greeting = welcome({ executed, received: this.#received(), resumeMs: this.#resumeMs });
     this.#usage.bytesSent += greeting.byteLength;
     own.write(greeting);
     this.#outgoing.attach(own, clientReceived);
@@ -292,7 +288,7 @@ export class Session {
     // What went before need not wait for the call.
     if (this.#answers.pending) this.#flush();
     const fd = this.#outgoing.idleFile();
-    return fd === undefined ? undefined : { fd, frame: this.#answers.lifeSign(this.#executed) };
+    return fd === undefined ? undefined : { fd, frame: this.#answers.lifeSign(this.#acknowledgement.told) };
   }
 
   /** A client that waits for a call that takes long, or may not run, hears that it is under way. */
@@ -314,10 +310,7 @@ export class Session {
   #receive(byteCount: number, isFull: boolean): boolean {
     if (this.#over) return true;
     // An acknowledgement costs its sender, and wakes a client that waits for room to send: one does for all that is there.
-    if (isFull && this.#acknowledgeAt === ACKNOWLEDGE_BYTES_MAX) {
-      this.#acknowledgeAt = ACKNOWLEDGE_LATE_BYTES_MAX;
-      setImmediate(this.#onTurn);
-    }
+    if (isFull && this.#acknowledgement.delay()) setImmediate(this.#onTurn);
     this.#usage.bytesReceived += byteCount;
     this.#answeredAt = 0;
     if (this.#heldUp === undefined) this.#pump();
@@ -327,7 +320,8 @@ export class Session {
 
   /** When the client heard what it asked, if it has just heard, and nothing is left to do here but to hear what it does next. */
   #awaitingSince(): number | undefined {
-    const isIdle = this.#heldUp === undefined && !this.#over && this.#outgoing.isIdle && !this.#work.hasTurn;
+    const hasWork = this.#work.hasTurn || this.#acknowledgement.isFetching;
+    const isIdle = this.#heldUp === undefined && !this.#over && this.#outgoing.isIdle && !hasWork;
     return isIdle && this.#waitsBehindAnswers && this.#answeredAt > 0 ? this.#answeredAt : undefined;
   }
 
@@ -461,13 +455,13 @@ export class Session {
 
   /** False when the call, or what it has made, holds the session up. */
   #runOne({ opcode, start, end }: CallView, fields: unknown): boolean {
-    this.#unacknowledgedBytes += end - start + CALL_HEADER_BYTES;
+    this.#acknowledgement.begin(end - start + CALL_HEADER_BYTES);
     const pending = this.#run(opcode, fields);
     if (pending !== undefined) {
       this.#holdUp(pending, "device");
       return false;
     }
-    if (this.#unacknowledgedBytes >= ACKNOWLEDGE_BYTES_MAX && this.#isDue(end - start)) this.#flush();
+    if (this.#acknowledgement.isDueBehind(end - start)) this.#flush();
     if (!this.#outgoing.isFull) return true;
     this.#holdUp(this.#outgoing.whenRoom(), "reader");
     this.#lookForRoom();
@@ -489,11 +483,23 @@ export class Session {
       if (result instanceof Promise) {
         return result.then((value) => this.#done(entry, value)).catch((error) => this.#failed(opcode, error));
       }
+      if (entry.isAcknowledged && result instanceof Fetching) return this.#fetch(opcode, result);
       this.#done(entry, result);
     } catch (error) {
       this.#failed(opcode, error);
     }
     return undefined;
+  }
+
+  /** A call is done but for its fetching: those behind it run meanwhile, and the client hears of it afterwards. */
+  #fetch(opcode: number, fetching: Fetching): Promise<void> | undefined {
+    const sequence = this.#sequence;
+    this.#acknowledgement.executed = sequence;
+    this.#acknowledgement.fetched(sequence, fetching).then(this.#onTurn, (cause) => {
+      this.#failure ??= { error: toSluiceError(cause), sequence, opcode };
+      this.#onTurn();
+    });
+    return this.#acknowledgement.room();
   }
 
   #done(entry: CallFunction, result: unknown): void {
@@ -512,24 +518,19 @@ export class Session {
     this.#setExecuted(entry);
   }
 
-  /** Whether an acknowledgement is sent behind a call of so many bytes: only those of a large copy may wait for what is there behind them. */
-  #isDue(callBytes: number): boolean {
-    return callBytes < LARGE_COPY_BYTES_MIN || this.#unacknowledgedBytes >= this.#acknowledgeAt;
-  }
-
   #setExecuted({ isAcknowledged }: CallFunction): void {
-    this.#executed = this.#sequence;
-    if (isAcknowledged) this.#unacknowledgedBytes += ACKNOWLEDGE_LATE_BYTES_MAX;
+    this.#acknowledgement.executed = this.#sequence;
+    if (isAcknowledged) this.#acknowledgement.owe();
   }
 
   /** Whether the client is to hear something now. */
   get #owesFrame(): boolean {
-    return this.#answers.pending || this.#unacknowledgedBytes >= this.#acknowledgeAt;
+    return this.#answers.pending || this.#acknowledgement.isOwed;
   }
 
-  /** What came at once has been read, or a good deal of it. */
+  /** What came at once has been read, or a good deal of it; or something is fetched. */
   readonly #onTurn = (): void => {
-    this.#acknowledgeAt = ACKNOWLEDGE_BYTES_MAX;
+    this.#acknowledgement.hurry();
     if (this.#owesFrame && !this.#over) this.#flush();
   };
 
@@ -555,8 +556,8 @@ export class Session {
       this.#shapedAnswers += answers;
       this.#usage.shape.answered(answers, now - this.#takenAt);
     }
-    this.#answers.flush(this.#executed);
-    this.#unacknowledgedBytes = 0;
+    this.#answers.flush(this.#acknowledgement.told);
+    this.#acknowledgement.sent();
   }
 
   /**
@@ -567,7 +568,7 @@ export class Session {
     if (!this.#goodbyeWaits) return false;
     if (this.#socket === undefined) return true;
     this.#over = true;
-    const last = this.#answers.finish(this.#executed);
+    const last = this.#answers.finish(this.#acknowledgement.executed);
     this.#count();
     this.countDeviceTime();
     const close = (): void => {
@@ -585,10 +586,11 @@ export class Session {
     const bytesSent = this.#outgoing.byteCount + staged.fromDevice;
     this.#usage.bytesReceived += staged.toDevice - this.#countedStagedBytes;
     this.#countedStagedBytes = staged.toDevice;
-    this.#usage.calls += this.#executed - this.#countedCalls;
+    const { executed } = this.#acknowledgement;
+    this.#usage.calls += executed - this.#countedCalls;
     this.#usage.answers += answersSent - this.#countedAnswers;
     this.#usage.bytesSent += bytesSent - this.#countedBytes;
-    this.#countedCalls = this.#executed;
+    this.#countedCalls = executed;
     this.#countedAnswers = answersSent;
     this.#countedBytes = bytesSent;
   }

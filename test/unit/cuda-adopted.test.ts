@@ -23,6 +23,10 @@ async function openSlice(device = 0): Promise<DeviceSlice> {
   });
 }
 
+/** As an executor copies what is in shared memory. */
+const copyFrom = (slice: DeviceSlice, { address, part }: { address: number; part: Uint8Array }): void | Promise<void> =>
+  slice.fetch!(address, part, undefined) ?? slice.write(address, part, undefined);
+
 const pageLocked = (): number => Number(/hosts=(\d+)/.exec(standin.report())?.[1] ?? 0);
 
 /** A pattern that fits no power of two, so that no part looks like another. */
@@ -47,7 +51,7 @@ describe.skipIf(standinMissing !== undefined)("memory that is shared with a clie
     for (let round = 0; round < 16; round++) {
       const part = file.part((round % 8) * MiB, MiB);
       part.set(bytesOf(round));
-      await slice.write(ARENA_BASE + round * MiB, part, undefined);
+      await copyFrom(slice, { address: ARENA_BASE + round * MiB, part });
       part.fill(0);
     }
     for (let round = 0; round < 16; round++) {
@@ -87,8 +91,8 @@ describe.skipIf(standinMissing !== undefined)("memory that is shared with a clie
     second.adopt!(file.bytes);
     const part = file.part(0, MiB);
     part.set(bytesOf(1));
-    await second.write(ARENA_BASE + ARENA_STRIDE_BYTES, part, undefined);
-    await first.write(ARENA_BASE, part, undefined);
+    await copyFrom(second, { address: ARENA_BASE + ARENA_STRIDE_BYTES, part });
+    await copyFrom(first, { address: ARENA_BASE, part });
     part.fill(0);
     for (const [slice, base] of [
       [first, ARENA_BASE],
@@ -110,8 +114,8 @@ describe.skipIf(standinMissing !== undefined)("memory that is shared with a clie
     await slice.launch({ module, kernel, ...shape, params, stream: undefined });
     const part = file.part(0, MiB);
     part.set(bytesOf(3));
-    const copied = slice.write(ARENA_BASE, part, undefined);
-    expect(copied).toBeUndefined();
+    expect(slice.fetch!(ARENA_BASE, part, undefined)).toBeUndefined();
+    expect(slice.write(ARENA_BASE, part, undefined)).toBeUndefined();
     part.fill(0);
     await slice.read(ARENA_BASE, part, undefined);
     expect(Buffer.compare(part, bytesOf(3))).toBe(0);
@@ -123,10 +127,53 @@ describe.skipIf(standinMissing !== undefined)("memory that is shared with a clie
     slice.adopt!(file.bytes);
     standin.inject({ function: "cuMemcpyHtoDAsync_v2", code: 700 });
     const part = file.part(0, MiB);
-    await expect((async () => slice.write(ARENA_BASE, part, undefined))()).rejects.toMatchObject({
+    await expect((async () => copyFrom(slice, { address: ARENA_BASE, part }))()).rejects.toMatchObject({
       code: "ILLEGAL_ADDRESS",
     });
     await slice.close();
+  });
+
+  it("is fetched part by part with no wait in between, as long as nothing else is in the stream", async () => {
+    const slice = await openSlice();
+    slice.adopt!(file.bytes);
+    standin.delay(50_000);
+    const part = (index: number): Uint8Array => file.part(index * MiB, MiB);
+    const fetches = [0, 1, 2].map((index) => {
+      part(index).set(bytesOf(index));
+      return slice.fetch!(ARENA_BASE + index * MiB, part(index), undefined);
+    });
+    expect(fetches.every((fetch) => fetch instanceof Promise)).toBe(true);
+    await slice.fill({ address: ARENA_BASE + 8 * MiB, count: 4, width: 1, value: 1 }, undefined);
+    expect(slice.fetch!(ARENA_BASE, part(3), undefined)).toBeUndefined();
+    for (const [index, fetch] of fetches.entries()) {
+      await fetch;
+      part(index).fill(0);
+    }
+    standin.delay(0);
+    for (const index of [0, 1, 2]) {
+      const read = new Uint8Array(MiB);
+      await slice.read(ARENA_BASE + index * MiB, read, undefined);
+      expect(Buffer.compare(read, bytesOf(index)), `${index}`).toBe(0);
+    }
+    await slice.close();
+  });
+
+  it("tells whoever waits for a fetch that it fails, and lets go of one at whose slice nobody is any more", async () => {
+    const slice = await openSlice();
+    slice.adopt!(file.bytes);
+    standin.delay(30_000);
+    const fetch = slice.fetch!(ARENA_BASE, file.part(0, MiB), undefined);
+    await slice.close();
+    await fetch;
+    standin.delay(0);
+    const other = await openSlice();
+    other.adopt!(file.bytes);
+    standin.inject({ function: "cuEventQuery", code: 700, count: -1 });
+    await expect((async () => other.fetch!(ARENA_BASE, file.part(0, MiB), undefined))()).rejects.toMatchObject({
+      code: "ILLEGAL_ADDRESS",
+    });
+    standin.clear();
+    await other.close();
   });
 });
 

@@ -39,6 +39,9 @@ let finishLaunch: ((error?: Error) => void) | undefined;
 /** What a write waits for; undefined: for nothing. */
 let writing: Promise<void> | undefined;
 
+/** Ends of the fetches under way, in their order; undefined where the device fetches nothing by itself. */
+let fetches: { finish: () => void; fail: (error: Error) => void }[] | undefined;
+
 /** A null slice whose launches and synchronises wait. */
 async function openWaitingDevice(): Promise<DeviceSlice> {
   const slice = await nullDriver.open({
@@ -66,6 +69,11 @@ async function openWaitingDevice(): Promise<DeviceSlice> {
     told.push("write");
     return writing === undefined ? write(...args) : writing.then(() => write(...args));
   };
+  slice.fetch = () => {
+    if (fetches === undefined) return undefined;
+    told.push("fetch");
+    return new Promise<void>((finish, fail) => void fetches!.push({ finish, fail }));
+  };
   const close = slice.close.bind(slice);
   slice.close = async () => {
     closed = true;
@@ -79,6 +87,7 @@ beforeEach(async () => {
   closed = false;
   finishLaunch = undefined;
   writing = undefined;
+  fetches = undefined;
   server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -156,6 +165,53 @@ test("a copy out of the staging file is acknowledged once it is executed, at onc
   expect(await acknowledged()).toBe(9);
   client.send(callsFrame(copy));
   expect(await acknowledged()).toBe(10);
+});
+
+test("a copy that the device still fetches is acknowledged once it has, in its turn, and calls behind it run meanwhile", async () => {
+  fetches = [];
+  const copy = raw.copyToDeviceStaged(ARENA, 0, 64);
+  client.send(callsFrame(copy, copy, raw.memoryInfo(), copy));
+  const [first] = await answered(1);
+  expect(told).toEqual(["fetch", "fetch", "fetch"]);
+  expect(first!.ack).toBe(4);
+  fetches[1]!.finish();
+  // The answer shows that nothing was told before it.
+  client.send(callsFrame(raw.memoryInfo()));
+  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 1, ack: 4 });
+  fetches[0]!.finish();
+  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 0, ack: 7 });
+  fetches[2]!.finish();
+  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 0, ack: 9 });
+});
+
+test("a device fetches a few copies at a time, and calls behind those wait", async () => {
+  fetches = [];
+  const copy = raw.copyToDeviceStaged(ARENA, 0, 64);
+  client.send(callsFrame(copy, copy, copy, copy, copy, raw.memoryInfo()));
+  await waitFor("the fetches", () => fetches!.length >= 4);
+  expect(told.length).toBe(4);
+  fetches[0]!.finish();
+  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 0, ack: 5 });
+  await waitFor("the fifth", () => fetches!.length === 5);
+  for (const { finish } of fetches.slice(1)) finish();
+  const frames = await answered(1);
+  expect(told).toEqual(["fetch", "fetch", "fetch", "fetch", "fetch"]);
+  let { ack } = frames.at(-1)!;
+  while (ack < 10) ({ ack } = (await client.next())!);
+  expect(ack).toBe(10);
+});
+
+test("a fetch that fails is told by the next answer, with the call's number", async () => {
+  fetches = [];
+  client.send(callsFrame(raw.memoryInfo(), raw.copyToDeviceStaged(ARENA, 0, 64)));
+  await answered(1);
+  await waitFor("the fetch", () => fetches!.length === 1);
+  fetches[0]!.fail(new SluiceError("ILLEGAL_ADDRESS", "The device fails."));
+  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 0, ack: 6 });
+  client.send(callsFrame(raw.memoryInfo()));
+  const [answer] = await answered(1);
+  expect(statusOf(answer!)).not.toBe(0);
+  expect(answer!.payload.toString("latin1")).toContain("The device fails.");
 });
 
 test("what a held-up frame carries is still there when its turn comes, however much follows", async () => {

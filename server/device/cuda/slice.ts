@@ -61,6 +61,8 @@ export class CudaSlice implements DeviceSlice {
   readonly #ending = new Set<CudaStream>();
   readonly #modules = new Set<CudaModule>();
   readonly #events = new Set<CudaEvent>();
+  /** The stream whose fetches are the last work of all, and all work that is left. */
+  #fetching: CudaStream | undefined;
   /** Resolves when the last change of the size is over, however. */
   #resizing: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -187,13 +189,25 @@ export class CudaSlice implements DeviceSlice {
   }
 
   write(address: number, data: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
-    // Memory that the device fetches by itself is the caller's again when it has: behind other work that would hold up all calls.
-    const isFetched = this.#staging.isAdopted(data) && this.queryStream(stream);
     const on = this.#work(stream);
     const range = rangeOf(address, data.byteLength);
     this.#mirrors.willWrite(range, on);
-    const written = isFetched ? this.#staging.fetch(address, data, on) : this.#staging.write(address, data, on);
+    const written = this.#staging.write(address, data, on);
     return this.#mirrors.isEmpty ? written : this.#after(written, () => this.#mirrors.wrote(range, on));
+  }
+
+  fetch(address: number, data: Uint8Array, stream: DeviceStream | undefined): Promise<void> | undefined {
+    if (!this.#staging.isAdopted(data)) return undefined;
+    // It is the caller's again when the device has it: behind other work than that of its like, that would hold up all calls.
+    const isNext = this.#fetching === this.#stream(stream) || this.queryStream(stream);
+    if (!isNext) return undefined;
+    const on = this.#work(stream);
+    const range = rangeOf(address, data.byteLength);
+    this.#mirrors.willWrite(range, on);
+    const fetched = this.#staging.fetch(address, data, on);
+    this.#mirrors.wrote(range, on);
+    this.#fetching = on;
+    return fetched;
   }
 
   place(_address: number, byteCount: number): Uint8Array | undefined {
@@ -389,6 +403,7 @@ export class CudaSlice implements DeviceSlice {
   waitEvent(stream: DeviceStream | undefined, event: DeviceEvent): void {
     this.#context.enter();
     const waiting = this.#stream(stream);
+    this.#fetching = undefined;
     this.#meter.pause(waiting);
     const result = this.#context.api.cuStreamWaitEvent(waiting.handle, (event as CudaEvent).handle, 0);
     this.#context.check(result, "make a stream wait");
@@ -508,6 +523,7 @@ export class CudaSlice implements DeviceSlice {
   #work(stream: DeviceStream | undefined, kind: "kernel" | "copy" = "copy"): CudaStream {
     this.#context.enter();
     const on = this.#stream(stream);
+    this.#fetching = undefined;
     this.#meter.work(on, kind);
     return on;
   }

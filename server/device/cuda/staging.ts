@@ -9,7 +9,7 @@ import { CUresult, EVENT_DISABLE_TIMING } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaStream } from "./stream.ts";
 import { addressOf, bytesAt } from "./symbols.ts";
-import { waitUntil } from "./waiting.ts";
+import { waitBehind, waitUntil } from "./waiting.ts";
 
 /** One call's data fills a segment or a place; eight cover what a fast link brings while the device is busy with a kernel of a millisecond. */
 const SEGMENT_BYTES = CALL_DATA_BYTES_MAX;
@@ -44,6 +44,7 @@ export class Staging {
   readonly #allEvents: number[] = [];
   /** Buffers of the executor that were to be page-locked: where they are, or undefined where that was refused. */
   readonly #adopted = new Map<ArrayBufferLike, Segment | undefined>();
+  #isClosed = false;
   #current = 0;
   /** The place that is lent next, or is lent. */
   #placing = 0;
@@ -106,14 +107,14 @@ export class Staging {
     return this.#adopted.get(memory.buffer) !== undefined;
   }
 
-  /** Has the device fetch memory that is adopted; it may change once this returns or resolves. */
-  fetch(address: number, data: Uint8Array, stream: CudaStream): void | Promise<void> {
+  /** Has the device fetch memory that is adopted; it may change once this resolves. */
+  fetch(address: number, data: Uint8Array, stream: CudaStream): Promise<void> {
     const segment = this.#adopted.get(data.buffer)!;
     const { api } = this.#context;
     const result = api.cuMemcpyHtoDAsync_v2(address, segment.address + data.byteOffset, data.byteLength, stream.handle);
     this.#context.check(result, "copy to the device");
-    this.#fence(segment, stream);
-    return waitUntil(() => this.#free(segment));
+    const fence = this.#recordFence(stream);
+    return waitBehind(() => this.#isClosed || this.#isPassed(fence));
   }
 
   /** Reads device memory into `into`; resolves once it is there. Reads take their turns. */
@@ -135,6 +136,7 @@ export class Staging {
       if (segment !== undefined) this.#context.api.cuMemHostUnregister(segment.address);
     }
     this.#adopted.clear();
+    this.#isClosed = true;
     for (const event of this.#allEvents) this.#context.api.cuEventDestroy_v2(event);
     this.#allEvents.length = 0;
     this.#context.api.cuMemFreeHost(this.#memory);
@@ -208,6 +210,10 @@ export class Staging {
   }
 
   #fence(segment: Segment, stream: CudaStream): void {
+    segment.fences.push(this.#recordFence(stream));
+  }
+
+  #recordFence(stream: CudaStream): number {
     this.#context.enter();
     let event = this.#spareEvents.pop();
     if (event === undefined) {
@@ -216,18 +222,23 @@ export class Staging {
       event = Number(handle[0]);
       this.#allEvents.push(event);
     }
-    segment.fences.push(event);
     this.#context.check(this.#context.api.cuEventRecord(event, stream.handle), "record an event");
+    return event;
+  }
+
+  /** Whether the device has come to a fence, which is used again then. */
+  #isPassed(fence: number): boolean {
+    this.#context.enter();
+    if (!this.#context.ready(this.#context.api.cuEventQuery(fence), "query an event")) return false;
+    this.#spareEvents.push(fence);
+    return true;
   }
 
   /** Whether the device is done with the segment's last use. */
   #free(segment: Segment): boolean {
-    if (segment.fences.length === 0) return true;
-    this.#context.enter();
-    for (let event = segment.fences.at(-1); event !== undefined; event = segment.fences.at(-1)) {
-      if (!this.#context.ready(this.#context.api.cuEventQuery(event), "query an event")) return false;
+    for (let fence = segment.fences.at(-1); fence !== undefined; fence = segment.fences.at(-1)) {
+      if (!this.#isPassed(fence)) return false;
       segment.fences.pop();
-      this.#spareEvents.push(event);
     }
     return true;
   }

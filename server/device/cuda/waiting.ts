@@ -38,6 +38,9 @@ export function waitUntil(done: () => boolean): undefined | Promise<void> {
   return waitAsleep(done, start);
 }
 
+/** The same for what nobody waits for in the meantime: no tight loop holds up other work. */
+export const waitBehind = (done: () => boolean): Promise<void> => waitAsleep(done, performance.now());
+
 async function waitAsleep(done: () => boolean, start: number): Promise<void> {
   for (;;) {
     const waited = performance.now() - start;
