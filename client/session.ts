@@ -18,6 +18,7 @@ import { ANSWERS_PENDING_MAX, STAGED_COPY_BYTES_MIN } from "../shared/limits.ts"
 import { type AnswerView, answersOf, type BegunFrame, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { cancelled, orAborted } from "./abort.ts";
+import { Awake } from "./awake.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
 import { again, type Decode, PendingAnswers } from "./pending-answers.ts";
@@ -71,6 +72,7 @@ export class Session {
   readonly #pending: PendingAnswers;
   readonly #outbox = new Outbox();
   readonly #connection: Connection;
+  readonly #awake = new Awake({ isAwaited: () => this.#pending.size > 0, answers: () => this.#roundTrips });
   /** What the server offers until it is taken, and the bytes of copies meanwhile. */
   #stagingOffer: StagingOffer | undefined;
   #copiedBytes = 0;
@@ -286,6 +288,7 @@ export class Session {
     if (!onlyAsking.has(opcode)) this.#lastWork = this.calls;
     if (this.#pending.size === 0) this.#connection.keepAlive(true);
     this.#outbox.flushSoon();
+    this.#awake.begin();
     return this.#pending.expect(this.calls, call.decode, call.into);
   }
 

@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { SluiceError, toSluiceError, wordsOf } from "../shared/errors.ts";
 import { HEARTBEAT_TIMEOUT_MS, QUEUE_ENTRIES_MAX, SESSION_GRACE_MS } from "../shared/limits.ts";
 import { parseDuration, parseSize } from "../shared/units.ts";
+import { AWAKE_VARIABLE, coresToUse } from "../shared/wakefulness.ts";
 import type { ConnectionBounds } from "./access/connection-limit.ts";
 import { readTls, type TlsConfig, type TlsFiles } from "./access/tls.ts";
 import { type ComputePolicy, computePolicies } from "./executor/turns.ts";
@@ -183,6 +184,8 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 
 /** @throws SluiceError BAD_ARGUMENT naming what is wrong and where */
 export function loadConfig(commandLine: RawOptions & { config?: string }, env: NodeJS.ProcessEnv): Config {
+  // Executors go by it; what is wrong is better told here.
+  coresToUse(env[AWAKE_VARIABLE], 0);
   const { config: file, ...given } = commandLine;
   const fromFile = file === undefined ? {} : readConfigFile(file);
   const raw = { ...defaults, ...fromFile, ...given };

@@ -4,11 +4,14 @@
  */
 import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
+import { availableParallelism } from "node:os";
+import { AWAKE_MS, AWAKE_VARIABLE, coresToUse, Wakefulness } from "../../shared/wakefulness.ts";
 import { nowMs } from "./clock.ts";
 import {
   isTurnOver,
   limitWaits,
   receive,
+  receiveAwake,
   receiveSoon,
   sendNow,
   sendUnpaced,
@@ -33,14 +36,16 @@ export class Line {
    * writer is done; so there `poll` waits.
    */
   readonly #waitsInRead: boolean;
+  readonly #wakefulness: Wakefulness;
   #waits = false;
   /** What the stream has to send. */
   #streamWrites = 0;
   #wakesAt = 1;
 
-  /** `fd` is -1 where the stream alone reads and writes. */
-  constructor(socket: Socket, fd: number) {
+  /** `fd` is -1 where the stream alone reads and writes. `cores`: those that this process may use; default: what the system says, and the user. */
+  constructor(socket: Socket, fd: number, cores = coresToUse(process.env[AWAKE_VARIABLE], availableParallelism())) {
     this.#socket = socket;
+    this.#wakefulness = new Wakefulness(cores);
     this.#fd = fd;
     this.#isTcp = socket.remoteAddress !== undefined;
     if (this.#isTcp && fd >= 0 && socket.remoteAddress === socket.localAddress) sendUnpaced(fd);
@@ -93,6 +98,11 @@ export class Line {
 
   /** Reads what is there, or waits for it, into `into`; 0 when the event loop is to have a turn. */
   receive(into: Uint8Array): number {
+    if (this.#fd >= 0 && this.#wakefulness.stays()) {
+      const byteCount = receiveAwake(this.#fd, into, nowMs() + AWAKE_MS);
+      this.#wakefulness.learn(byteCount > 0);
+      if (byteCount > 0) return byteCount;
+    }
     if (this.#waits) return receive(this.#fd, into);
     return this.#fd < 0 ? 0 : receiveSoon(this.#fd, into);
   }

@@ -5,6 +5,7 @@
  */
 import { release } from "node:os";
 import koffi from "../device/native.ts";
+import { nowMs } from "./clock.ts";
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -83,6 +84,17 @@ export function setWaiting(fd: number, waits: boolean): boolean {
  */
 export function receive(fd: number, into: Uint8Array): number {
   return Math.max(0, (calls()?.recv(fd, into, into.length, 0) as number | undefined) ?? 0);
+}
+
+/** Reads what is there, or comes before `until` of `nowMs`, without letting the core sleep; 0 for nothing, and when the connection has ended or failed. */
+export function receiveAwake(fd: number, into: Uint8Array, until: number): number {
+  const socket = calls();
+  if (socket === undefined) return 0;
+  do {
+    const byteCount = socket.recv(fd, into, into.length, MSG_DONTWAIT) as number;
+    if (byteCount >= 0) return byteCount;
+  } while (nowMs() < until);
+  return 0;
 }
 
 /** As `receive`, but of a socket that does not wait: `poll` does. */

@@ -31,7 +31,7 @@
 /* A peer that has not acknowledged anything for so long, though it was asked several times, is gone. */
 #define SILENCE_MILLISECONDS_MAX 5000
 
-static uint64_t now_nanoseconds(void) {
+uint64_t now_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

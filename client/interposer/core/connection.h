@@ -149,6 +149,8 @@ struct connection {
     bool is_behind_data;
     /* Bytes that are there when the system ends a wait for more. */
     int waking_bytes;
+    /* Waits in a row that stayed awake in vain, and waits that are not to try it. */
+    uint32_t awake_misses, asleep_waits;
 
     struct staging staging;
 
@@ -244,6 +246,7 @@ void answer_release(struct answer *answer);
 
 /* For the files of core alone. */
 int64_t now_milliseconds(void);
+uint64_t now_nanoseconds(void);
 bool socket_is_dead(const struct connection *connection);
 
 /* Reads what has come in and waits for nothing, unless another thread is the reader: then that is its work. Whether anything came. */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,11 @@
 
 /* Handshake messages, failures and lists of kernels are the largest bodies that are not data. */
 #define TEXT_BYTES_MAX SLUICE_FRAME_BYTES_MAX
+
+/* How long a wait stays awake, with how many cores at least, and how rarely after waits in vain: shared/wakefulness.ts says why. */
+#define AWAKE_NANOSECONDS 100000
+#define AWAKE_CORES_MIN 4
+#define AWAKE_MISSES_MAX 6
 
 /* What came cannot be trusted, and ends the session. */
 static void broken(struct connection *connection, uint32_t code, const char *why) {
@@ -53,9 +59,42 @@ static void wake_for(struct connection *connection, size_t byte_count) {
     if (setsockopt(connection->file, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0) connection->waking_bytes = wanted;
 }
 
+static bool has_cores(void) {
+    static int known = -1;
+    if (known < 0) {
+        const char *wanted = getenv("SLUICE_AWAKE");
+        cpu_set_t cores;
+        bool is_always = wanted != NULL && strcmp(wanted, "always") == 0, is_never = wanted != NULL && strcmp(wanted, "never") == 0;
+        known = is_always || (!is_never && sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) >= AWAKE_CORES_MIN);
+    }
+    return known > 0;
+}
+
+/* As `recv`, of what comes soon, without letting the core sleep; false when nothing does, and where that does not pay. */
+static bool receive_awake(struct connection *connection, void *into, size_t byte_count, ssize_t *got) {
+    if (!has_cores()) return false;
+    if (connection->asleep_waits > 0) {
+        connection->asleep_waits--;
+        return false;
+    }
+    uint64_t until = now_nanoseconds() + AWAKE_NANOSECONDS;
+    do {
+        *got = recv(connection->file, into, byte_count, MSG_DONTWAIT);
+        if (*got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+            connection->awake_misses = 0;
+            return true;
+        }
+    } while (now_nanoseconds() < until);
+    if (connection->awake_misses < AWAKE_MISSES_MAX) connection->awake_misses++;
+    connection->asleep_waits = 1u << connection->awake_misses;
+    return false;
+}
+
 /* As `recv` on a socket that waits. One that waits for more than a byte waits in `poll`: `recv` takes what there is first, and sleeps on when what is left is less. */
-static ssize_t receive_or_wait(const struct connection *connection, void *into, size_t byte_count) {
-    if (connection->waking_bytes <= 1) return recv(connection->file, into, byte_count, 0);
+static ssize_t receive_or_wait(struct connection *connection, void *into, size_t byte_count) {
+    ssize_t got;
+    if (connection->waking_bytes <= 1)
+        return receive_awake(connection, into, byte_count, &got) ? got : recv(connection->file, into, byte_count, 0);
     struct pollfd readable = {.fd = connection->file, .events = POLLIN};
     int ready = poll(&readable, 1, (int)socket_wait_ms(connection));
     if (ready > 0) return recv(connection->file, into, byte_count, MSG_DONTWAIT);
