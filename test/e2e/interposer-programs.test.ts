@@ -57,6 +57,20 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     expect(calls).toBeLessThan(1_000);
   });
 
+  it("sends an image once, as long as the server has it, over a network", async () => {
+    const command = [compileProgram("test/interposer/environment/large-image.c")];
+    const bytesOf = async (): Promise<number> => {
+      let bytes = 0;
+      const finished = await runProgram({ server, command, onUsage: (usage) => (bytes = Number(usage.bytesReceived)) });
+      expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+      return bytes;
+    };
+    const first = await bytesOf();
+    expect(first).toBeGreaterThan(2 * MiB);
+    expect(first).toBeLessThan(2.1 * MiB);
+    expect(await bytesOf()).toBeLessThan(8192);
+  });
+
   it("leaves a line per call in the file of SLUICE_TRACE", async () => {
     const trace = "dist/interposer-programs/trace";
     rmSync(trace, { force: true });

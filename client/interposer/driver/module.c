@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/sha256.h"
 #include "driver.h"
 
 static struct object_pool modules = OBJECT_POOL_INITIAL;
@@ -12,6 +13,7 @@ DEFINE_SEND(module_unload, MODULE_UNLOAD)
 static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 
 DEFINE_ASK(module_load, MODULE_LOAD)
+DEFINE_ASK(module_load_cached, MODULE_LOAD_CACHED)
 
 static CUresult send_image(uint32_t id, const struct image *image) {
     const uint8_t *from = image->data;
@@ -72,22 +74,20 @@ static bool read_function(struct function *function, const struct sluice_kernel_
 }
 
 /* What cannot be read is a peer that breaks the format. */
-static bool read_module(struct module *module, const struct answer *answer) {
-    struct sluice_module_load_answer loaded;
+static bool read_module(struct module *module, struct sluice_list kernels, struct sluice_list globals) {
     struct sluice_kernel_info kernel;
     struct sluice_global_info global;
-    if (sluice_decode_module_load_answer(answer->body, answer->body_bytes, &loaded) != 0) return false;
-    module->functions = calloc(loaded.kernels.count + 1, sizeof *module->functions);
-    module->globals = calloc(loaded.globals.count + 1, sizeof *module->globals);
+    module->functions = calloc(kernels.count + 1, sizeof *module->functions);
+    module->globals = calloc(globals.count + 1, sizeof *module->globals);
     if (module->functions == NULL || module->globals == NULL) return false;
-    while (sluice_next_kernel_info(&loaded.kernels, &kernel) == 1)
+    while (sluice_next_kernel_info(&kernels, &kernel) == 1)
         if (!read_function(&module->functions[module->function_count++], &kernel, module)) return false;
-    while (sluice_next_global_info(&loaded.globals, &global) == 1) {
+    while (sluice_next_global_info(&globals, &global) == 1) {
         struct global *into = &module->globals[module->global_count++];
         *into = (struct global){copy_name(global.name), global.address, global.byte_count};
         if (into->name == NULL) return false;
     }
-    return loaded.kernels.count == 0 && loaded.globals.count == 0;
+    return kernels.count == 0 && globals.count == 0;
 }
 
 /* Names and parameters go; functions stay as long as the process, so that a stale handle is recognised. */
@@ -105,19 +105,68 @@ static void drop(struct module *module) {
     object_destroy(&modules, &module->object);
 }
 
-/* Under `load_lock`: images and modules count upwards in the order of the calls. */
-static CUresult load(struct module *module, const struct image *image) {
-    uint32_t image_id = atomic_fetch_add(&driver.images, 1) + 1;
-    module->id = atomic_fetch_add(&driver.modules, 1) + 1;
-    CUresult result = send_image(image_id, image);
-    if (result != CUDA_SUCCESS) return result;
+/* The hashes of the image's pieces, by which the server knows what it keeps, in memory of malloc. */
+static struct sluice_bytes hash_pieces(const struct image *image) {
+    size_t count = (image->byte_count + SLUICE_CALL_DATA_BYTES_MAX - 1) / SLUICE_CALL_DATA_BYTES_MAX;
+    uint8_t *hashes = malloc(count * SLUICE_SHA256_BYTES);
+    for (size_t i = 0; hashes != NULL && i < count; i++) {
+        size_t at = i * SLUICE_CALL_DATA_BYTES_MAX, left = image->byte_count - at;
+        struct sha256 hash;
+        sha256_start(&hash);
+        sha256_add(&hash, (const uint8_t *)image->data + at, left < SLUICE_CALL_DATA_BYTES_MAX ? left : SLUICE_CALL_DATA_BYTES_MAX);
+        sha256_finish(&hash, hashes + i * SLUICE_SHA256_BYTES);
+    }
+    return (struct sluice_bytes){hashes, hashes == NULL ? 0 : count * SLUICE_SHA256_BYTES};
+}
+
+/* Loads an image by the hashes of its pieces, or once it is sent, and then the server keeps it. `is_held`: whether it was there. */
+static CUresult load_cached(struct module *module, struct sluice_module_load_cached_call *call, bool *is_held) {
     struct answer answer = ANSWER_INITIAL;
-    struct sluice_module_load_call call = {.module = module->id, .image = image_id, .device = module->device->index};
-    result = ask_module_load(&call, &answer);
+    struct sluice_module_load_cached_answer loaded;
+    call->module = module->id;
+    call->device = module->device->index;
+    CUresult result = ask_module_load_cached(call, &answer);
     if (result != CUDA_SUCCESS) return result;
-    if (!read_module(module, &answer)) result = CUDA_ERROR_UNKNOWN;
+    bool is_good = sluice_decode_module_load_cached_answer(answer.body, answer.body_bytes, &loaded) == 0;
+    *is_held = is_good && loaded.held != 0;
+    if (!is_good || (*is_held && !read_module(module, loaded.kernels, loaded.globals))) result = CUDA_ERROR_UNKNOWN;
     answer_release(&answer);
     return result;
+}
+
+static CUresult load_sent(struct module *module, uint32_t image) {
+    struct answer answer = ANSWER_INITIAL;
+    struct sluice_module_load_answer loaded;
+    struct sluice_module_load_call call = {.module = module->id, .image = image, .device = module->device->index};
+    CUresult result = ask_module_load(&call, &answer);
+    if (result != CUDA_SUCCESS) return result;
+    if (sluice_decode_module_load_answer(answer.body, answer.body_bytes, &loaded) != 0 ||
+        !read_module(module, loaded.kernels, loaded.globals))
+        result = CUDA_ERROR_UNKNOWN;
+    answer_release(&answer);
+    return result;
+}
+
+/*
+ * Under `load_lock`: images and modules count upwards in the order of the calls. What the server may have from another run is not sent
+ * again, but for what is too small to be asked for, and on the server's own host, where sending takes less than hashing.
+ */
+static CUresult load(struct module *module, const struct image *image) {
+    bool is_asked_for = image->byte_count > SLUICE_IMAGE_SENT_BYTES_MAX && driver.connection.staging.bytes == NULL, is_held = false;
+    module->id = atomic_fetch_add(&driver.modules, 1) + 1;
+    if (is_asked_for) {
+        struct sluice_bytes hashes = hash_pieces(image);
+        struct sluice_module_load_cached_call question = {.total_bytes = (uint32_t)image->byte_count, .hashes = hashes};
+        CUresult result = hashes.data == NULL ? CUDA_SUCCESS : load_cached(module, &question, &is_held);
+        free((void *)(uintptr_t)hashes.data);
+        if (result != CUDA_SUCCESS || is_held) return result;
+    }
+    uint32_t image_id = atomic_fetch_add(&driver.images, 1) + 1;
+    CUresult result = send_image(image_id, image);
+    if (result != CUDA_SUCCESS || !is_asked_for) return result != CUDA_SUCCESS ? result : load_sent(module, image_id);
+    struct sluice_module_load_cached_call sent = {.image = image_id};
+    result = load_cached(module, &sent, &is_held);
+    return result == CUDA_SUCCESS && !is_held ? CUDA_ERROR_UNKNOWN : result;
 }
 
 CUresult module_load(struct context *context, const void *code, struct module **module) {
