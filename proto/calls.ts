@@ -16,6 +16,33 @@ export interface CallSpec {
   readonly answer?: readonly Field[];
 }
 
+/** Of what makes a texture or a surface. */
+const imageErrors = [
+  "BAD_ARGUMENT",
+  "ADDRESS_OUTSIDE_ARENA",
+  "NOT_ALLOCATED",
+  "HANDLE_IN_USE",
+  "TOO_MANY_HANDLES",
+  "UNSUPPORTED",
+] as const;
+
+/** Where the texels of a texture or a surface are, and what they are. */
+const texels = [
+  ["address", "u64", "address of the first texel, a multiple of a texel's bytes"],
+  ["rowBytes", "u64", "bytes from one row to the next, a multiple of a texel's bytes"],
+  ["planeBytes", "u64", "bytes from one plane or layer to the next, a multiple of a texel's bytes"],
+  ["width", "u32", "texels in a row, 1 or more"],
+  ["height", "u32", "rows; 0 in one dimension"],
+  ["depth", "u32", "planes; 0 in less than three dimensions"],
+  ["layers", "u32", "layers; 0 where there are none"],
+  [
+    "format",
+    "u32",
+    "of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32",
+  ],
+  ["channels", "u32", "numbers per texel: 1, 2 or 4"],
+] as const satisfies readonly Field[];
+
 export const calls = {
   attach: {
     opcode: 1,
@@ -485,14 +512,7 @@ export const calls = {
   textureCreate: {
     opcode: 37,
     doc: "Makes a texture over memory within one allocation; its answer is what kernels take for it. It stays until it is destroyed, whatever becomes of the memory.",
-    errors: [
-      "BAD_ARGUMENT",
-      "ADDRESS_OUTSIDE_ARENA",
-      "NOT_ALLOCATED",
-      "HANDLE_IN_USE",
-      "TOO_MANY_HANDLES",
-      "UNSUPPORTED",
-    ],
+    errors: imageErrors,
     fields: [
       ["texture", "u32", "texture handle, invented by the client"],
       [
@@ -500,19 +520,7 @@ export const calls = {
         "u32",
         "0 a line of memory, 1 rows of memory, 2 an array (the client's word for memory that it uses as one: whether a texture shows what kernels write there by its address is the device's to say)",
       ],
-      ["address", "u64", "address of the first texel, a multiple of a texel's bytes"],
-      ["rowBytes", "u64", "bytes from one row to the next, a multiple of a texel's bytes"],
-      ["planeBytes", "u64", "bytes from one plane or layer to the next, a multiple of a texel's bytes"],
-      ["width", "u32", "texels in a row, 1 or more"],
-      ["height", "u32", "rows; 0 in one dimension"],
-      ["depth", "u32", "planes; 0 in less than three dimensions"],
-      ["layers", "u32", "layers; 0 where there are none"],
-      [
-        "format",
-        "u32",
-        "of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32",
-      ],
-      ["channels", "u32", "numbers per texel: 1, 2 or 4"],
+      ...texels,
       ["addressModeX", "u32", "outside along x: 0 wrap, 1 clamp, 2 mirror, 3 border"],
       ["addressModeY", "u32", "the same along y"],
       ["addressModeZ", "u32", "the same along z"],
@@ -547,29 +555,10 @@ export const calls = {
   surfaceCreate: {
     opcode: 39,
     doc: "Makes a surface, which kernels read and write, over memory within one allocation; otherwise as `textureCreate`.",
-    errors: [
-      "BAD_ARGUMENT",
-      "ADDRESS_OUTSIDE_ARENA",
-      "NOT_ALLOCATED",
-      "HANDLE_IN_USE",
-      "TOO_MANY_HANDLES",
-      "UNSUPPORTED",
-    ],
+    errors: imageErrors,
     fields: [
       ["surface", "u32", "surface handle, invented by the client"],
-      ["address", "u64", "address of the first texel, a multiple of a texel's bytes"],
-      ["rowBytes", "u64", "bytes from one row to the next, a multiple of a texel's bytes"],
-      ["planeBytes", "u64", "bytes from one plane or layer to the next, a multiple of a texel's bytes"],
-      ["width", "u32", "texels in a row, 1 or more"],
-      ["height", "u32", "rows; 0 in one dimension"],
-      ["depth", "u32", "planes; 0 in less than three dimensions"],
-      ["layers", "u32", "layers; 0 where there are none"],
-      [
-        "format",
-        "u32",
-        "of a number, as in CUarray_format of cuda.h: 1 u8, 2 u16, 3 u32, 8 s8, 9 s16, 10 s32, 16 f16, 32 f32",
-      ],
-      ["channels", "u32", "numbers per texel: 1, 2 or 4"],
+      ...texels,
       [
         "flags",
         "u32",
@@ -592,5 +581,15 @@ export const calls = {
       ["address", "u64", "first address of the range, a multiple of 256; which also says on which device it is"],
       ["byteCount", "u64", "size in bytes, within one allocation"],
     ],
+  },
+  stackLimit: {
+    opcode: 46,
+    doc: "Gives every thread of a device's kernels a stack of a size, until the next such call: what kernels whose depth no compiler knows (recursion) run on. It may take memory from the end of the arena, where nothing may be allocated meanwhile. Waits for all work on the device. What fails changes nothing.",
+    errors: ["NO_SUCH_DEVICE", "OUT_OF_MEMORY", "BAD_ARGUMENT"],
+    fields: [
+      ["device", "u32", "index of the device within the lease"],
+      ["threadBytes", "u64", "bytes of each thread; less than the device's default gives that"],
+    ],
+    answer: [["reservedBytes", "u64", "bytes at the end of the arena that are no longer there to be allocated"]],
   },
 } as const satisfies Record<string, CallSpec>;

@@ -313,6 +313,12 @@ export interface DeviceSlice {
    * for one that is too small. Absent where the device's own driver has one, or kernels do no such thing.
    */
   setHeap?(address: number, byteCount: number): void;
+  /**
+   * Gives every thread of kernels a stack of so many bytes, or of the default size if that is more, behind all work; returns how many bytes at the
+   * arena's end serve for that until it is called again, where nothing is allocated. Throws OUT_OF_MEMORY where what is free there will not do, and
+   * BAD_ARGUMENT for more than a thread can have; all is then as it was. Absent where stacks are as large as kernels need.
+   */
+  setStack?(threadBytes: number): Promise<number>;
   /** Queues a matrix product; absent, or UNSUPPORTED, where nothing can compute it. The caller has checked the ranges. */
   multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
   /**

@@ -47,6 +47,11 @@ const byName: Record<codec.CallName, CallFunction> = {
   copyOnDevice: silent(codec.decodeCopyOnDeviceCall, memory.copyOnDevice),
   fill: silent(codec.decodeFillCall, memory.fill),
   heap: silent(codec.decodeHeapCall, memory.heap),
+  stackLimit: answered({
+    decode: codec.decodeStackLimitCall,
+    run: memory.stackLimit,
+    encode: codec.encodeStackLimitAnswer,
+  }),
   imageWrite: silent(codec.decodeImageWriteCall, modules.imageWrite),
   moduleLoad: answered({
     decode: codec.decodeModuleLoadCall,

@@ -13,6 +13,8 @@ import type {
   HeapCall,
   MemoryInfoAnswer,
   MemoryInfoCall,
+  StackLimitAnswer,
+  StackLimitCall,
 } from "../../shared/generated/calls.ts";
 import { ALLOCATION_GRANULARITY_BYTES, ALLOCATIONS_MAX, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { BULK_BYTES_MIN } from "./answer-stream.ts";
@@ -85,6 +87,14 @@ export function heap(work: Workspace, { address, byteCount }: HeapCall): void {
     );
   device.setHeap(address, byteCount);
   slice.heap = address;
+}
+
+export async function stackLimit(
+  work: Workspace,
+  { device: index, threadBytes }: StackLimitCall,
+): Promise<StackLimitAnswer> {
+  const reservedBytes = await work.slice(index).device.setStack?.(threadBytes);
+  return { reservedBytes: reservedBytes ?? 0 };
 }
 
 export function copyToDevice(work: Workspace, call: CopyToDeviceCall): void | Promise<void> {

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "3360de4ae397558e";
+export const FINGERPRINT = "63d17ffd1f185b4d";
 
 export const FrameKind = {
   GREETING: 1,
@@ -61,6 +61,7 @@ export const Opcode = {
   surfaceCreate: 39,
   surfaceDestroy: 40,
   heap: 45,
+  stackLimit: 46,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -113,6 +114,7 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "surfaceCreate", opcode: 39, answered: true },
   { name: "surfaceDestroy", opcode: 40, answered: false },
   { name: "heap", opcode: 45, answered: false },
+  { name: "stackLimit", opcode: 46, answered: true },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -2417,5 +2419,53 @@ export function decodeHeapCall(b: WireBuffer, start: number, end: number): HeapC
   return {
     address: b.readU64(start + 0),
     byteCount: b.readU64(start + 8),
+  };
+}
+
+/** Gives every thread of a device's kernels a stack of a size, until the next such call: what kernels whose depth no compiler knows (recursion) run on. It may take memory from the end of the arena, where nothing may be allocated meanwhile. Waits for all work on the device. What fails changes nothing. */
+export interface StackLimitCall {
+  /** Index of the device within the lease. */
+  readonly device: number;
+  /** Bytes of each thread; less than the device's default gives that. */
+  readonly threadBytes: number;
+}
+
+export function encodeStackLimitCall(w: WireWriter, v: StackLimitCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.device;
+  b.u32[i + 1] = 0;
+  b.u32[i + 2] = v.threadBytes;
+  b.u32[i + 3] = Math.floor(v.threadBytes / 0x1_0000_0000);
+  w.length += 16;
+}
+
+export function decodeStackLimitCall(b: WireBuffer, start: number, end: number): StackLimitCall {
+  if (end - start !== 16) throw wrongSize("StackLimitCall", { expected: 16, actual: end - start });
+  const i = start >> 2;
+  return {
+    device: b.u32[i + 0]!,
+    threadBytes: b.readU64(start + 8),
+  };
+}
+
+/** The answer to `stackLimit`. */
+export interface StackLimitAnswer {
+  /** Bytes at the end of the arena that are no longer there to be allocated. */
+  readonly reservedBytes: number;
+}
+
+export function encodeStackLimitAnswer(w: WireWriter, v: StackLimitAnswer): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.reservedBytes;
+  b.u32[i + 1] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 8;
+}
+
+export function decodeStackLimitAnswer(b: WireBuffer, start: number, end: number): StackLimitAnswer {
+  if (end - start !== 8) throw wrongSize("StackLimitAnswer", { expected: 8, actual: end - start });
+  return {
+    reservedBytes: b.readU64(start + 0),
   };
 }

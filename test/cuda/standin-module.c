@@ -485,6 +485,9 @@ static int endless(struct context *c, struct work *w) {
   return SUCCESS;
 }
 
+/* recurse(u32 bytes): needs so much stack. */
+static int recurse(struct context *c, struct work *w) { return word(w, 0) <= c->stack ? SUCCESS : ILLEGAL_ADDRESS; }
+
 /* pause(u32 microseconds) */
 static int pause_for(struct context *c, struct work *w) {
   (void)c;
@@ -527,7 +530,7 @@ static const struct {
   const char *name;
   int (*run)(struct context *, struct work *);
 } kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
-               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},     {"ample", nothing},
+               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},     {"ample", nothing},     {"recurse", recurse},
                {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel},
                {"sluice_trial", trial},     {"fetch_at", standin_fetch_at}, {"store_texel", standin_store_texel}};
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { overheadOf } from "../../server/device/cuda/overhead.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
-import { allocate, free } from "../../server/executor/memory-calls.ts";
+import { allocate, free, stackLimit } from "../../server/executor/memory-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
@@ -21,7 +21,9 @@ const OVERHEAD_BYTES = overheadOf(96 * MiB, 2 * MiB);
 /** Of the stand-in: what a context takes, and what the threads of the kernel `ample` take beyond that. */
 const CONTEXT_BYTES = 96 * MiB;
 const AMPLE_BYTES = (65_536 - 1024) * 4 * 2048;
-const kernels = Buffer.from(`${knownKernels}\n.visible .entry roomy() { ret; }\n.visible .entry ample() { ret; }\n`);
+const kernels = Buffer.from(
+  `${knownKernels}\n.visible .entry roomy() { ret; }\n.visible .entry ample() { ret; }\n.visible .entry recurse(.param .u32 bytes) { ret; }\n`,
+);
 
 let description: DeviceDescription;
 let work: Workspace;
@@ -219,6 +221,103 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
     expect(await used()).toBe(CONTEXT_BYTES + size);
     await take(0, size);
     expect((await bytesAt(0, size)).every((byte) => byte === 0)).toBe(true);
+  });
+
+  describe("as stacks of a size that the program sets", () => {
+    const LARGE = 65_536;
+    const recurse = (bytes: number): Promise<void> =>
+      run(module, "recurse", 0, new Uint8Array(Uint32Array.of(bytes).buffer)).then(() => device().synchronize());
+    const limit = (threadBytes: number) => stackLimit(work, { device: 0, threadBytes });
+
+    it("is there as long, and what it takes of the slice is told and cannot be allocated", async () => {
+      expect((await failureOf(() => limit(600_000))).code).toBe("OUT_OF_MEMORY");
+      const { reservedBytes } = await limit(LARGE);
+      expect(reservedBytes).toBeGreaterThanOrEqual(AMPLE_BYTES - 248 * MiB);
+      expect(await used()).toBe(CONTEXT_BYTES + BYTES - reservedBytes + AMPLE_BYTES);
+      await recurse(LARGE);
+      await take(0, BYTES - reservedBytes);
+      const error = await failureOf(() => take(BYTES - reservedBytes, 1));
+      expect(error.code).toBe("OUT_OF_MEMORY");
+      expect(error.message).toContain("The stacks of kernels' threads have [262MiB] of the slice's [400MiB]");
+      await recurse(LARGE);
+      expect((await bytesAt(0, BYTES - reservedBytes)).every((byte) => byte === 0)).toBe(true);
+      free(work, { address: at(0) });
+      expect(await limit(0)).toEqual({ reservedBytes: 0 });
+      expect(await used()).toBe(CONTEXT_BYTES + BYTES);
+      await take(0, BYTES);
+    });
+
+    it("is as it was where more is refused, by the slice or by the driver", async () => {
+      const before = await limit(LARGE);
+      const taken = await used();
+      await take(0, 100 * MiB);
+      expect((await failureOf(() => limit(LARGE + 8192))).code).toBe("OUT_OF_MEMORY");
+      standin.inject({ function: "cuCtxSetLimit", code: 1, skip: 1 });
+      expect((await failureOf(() => limit(32_768))).code).toBe("BAD_ARGUMENT");
+      expect(await used()).toBe(taken);
+      await recurse(LARGE);
+      expect(await limit(LARGE)).toEqual(before);
+    });
+
+    it("stays when a kernel that wanted more gives that back", async () => {
+      const { reservedBytes } = await limit(16_384);
+      expect(reservedBytes).toBe(0);
+      const taken = await used();
+      await run(module, "ample");
+      await take(0, BYTES);
+      expect(await used()).toBe(taken);
+      await recurse(16_384);
+    });
+
+    it("is given back with a lease that is suspended, and is there when it comes back", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "sluice-local-"));
+      try {
+        const { reservedBytes } = await limit(LARGE);
+        const taken = await used();
+        await take(0, 8 * MiB);
+        await device().fill({ address: at(0), count: 8 * MiB, width: 1, value: 9 }, undefined);
+        for (let count = 0; count < 2; count++) {
+          await work.park(folder);
+          expect(await used()).toBe(CONTEXT_BYTES);
+          await work.unpark();
+          expect(await used()).toBe(taken);
+        }
+        await recurse(LARGE);
+        expect((await bytesAt(0, 8 * MiB)).every((byte) => byte === 9)).toBe(true);
+        await take(8 * MiB, BYTES - reservedBytes - 8 * MiB);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+
+    it("keeps its size while the slice changes its own, which leaves room for it", async () => {
+      const { reservedBytes } = await limit(LARGE);
+      await take(0, 64 * MiB);
+      expect((await failureOf(() => work.resize(0, reservedBytes + 32 * MiB))).code).toBe("BAD_ARGUMENT");
+      await work.resize(0, reservedBytes + 64 * MiB);
+      await recurse(LARGE);
+      await work.resize(0, BYTES);
+      await recurse(LARGE);
+      await take(64 * MiB, BYTES - reservedBytes - 64 * MiB);
+    });
+  });
+
+  it("of a lease with two slices on the device goes back with both, and comes back", async () => {
+    await work.close();
+    await openWork([BYTES - 32 * MiB, 32 * MiB]);
+    module = await device(0).loadModule(kernels);
+    const { reservedBytes } = await stackLimit(work, { device: 0, threadBytes: 65_536 });
+    const taken = await used();
+    const folder = mkdtempSync(join(tmpdir(), "sluice-local-"));
+    try {
+      await work.park(folder);
+      expect(await used()).toBe(CONTEXT_BYTES);
+      await work.unpark();
+      expect(await used()).toBe(taken);
+      expect(await stackLimit(work, { device: 0, threadBytes: 65_536 })).toEqual({ reservedBytes });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("is one for all slices of a lease on the device, and so is the allowance", async () => {

@@ -232,25 +232,50 @@ static void merge(struct arena *arena, struct range *first, struct range *second
     drop_range(arena, second);
 }
 
+/* Under the lock: a used range is free, and one with its free neighbours. */
+static void give_back(struct arena *arena, struct range *range) {
+    arena->used_bytes -= range->byte_count;
+    range->is_used = false;
+    range->owner = NULL;
+    struct range *after = range->after, *before = range->before;
+    if (after != NULL && !after->is_used) {
+        bin_remove(arena, after);
+        merge(arena, range, after);
+    }
+    if (before != NULL && !before->is_used) {
+        bin_remove(arena, before);
+        merge(arena, before, range);
+        range = before;
+    }
+    bin_add(arena, range);
+}
+
 bool arena_free(struct arena *arena, uint64_t address) {
     pthread_mutex_lock(&arena->lock);
     struct range *range = range_at(arena, address);
     bool is_good = range != NULL && range->is_used && range->address == address;
-    if (is_good) {
-        arena->used_bytes -= range->byte_count;
-        range->is_used = false;
-        range->owner = NULL;
-        struct range *after = range->after, *before = range->before;
-        if (after != NULL && !after->is_used) {
-            bin_remove(arena, after);
-            merge(arena, range, after);
+    if (is_good) give_back(arena, range);
+    pthread_mutex_unlock(&arena->lock);
+    return is_good;
+}
+
+bool arena_reserve_end(struct arena *arena, uint64_t byte_count) {
+    pthread_mutex_lock(&arena->lock);
+    uint64_t end = arena->base + arena->byte_count;
+    if (arena->reserved_bytes > 0) give_back(arena, range_at(arena, end - 1));
+    arena->reserved_bytes = 0;
+    struct range *last = range_at(arena, end - 1);
+    bool is_good = byte_count == 0 || (!last->is_used && last->byte_count > byte_count);
+    if (is_good && byte_count > 0) {
+        bin_remove(arena, last);
+        struct range *kept = cut(arena, last, last->byte_count - byte_count);
+        bin_add(arena, last);
+        is_good = kept != NULL;
+        if (is_good) {
+            kept->is_used = true; /* Of no owner, and with nothing that was asked for: no address is found in it. */
+            arena->used_bytes += byte_count;
+            arena->reserved_bytes = byte_count;
         }
-        if (before != NULL && !before->is_used) {
-            bin_remove(arena, before);
-            merge(arena, before, range);
-            range = before;
-        }
-        bin_add(arena, range);
     }
     pthread_mutex_unlock(&arena->lock);
     return is_good;

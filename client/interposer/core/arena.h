@@ -34,6 +34,8 @@ struct arena {
     uint64_t granularity;
     uint64_t used_bytes;
     uint64_t peak_bytes;
+    /* At the end, kept for nobody. */
+    uint64_t reserved_bytes;
     struct range *root;
     struct range *bins[ARENA_BINS];
     struct range *spare;
@@ -50,6 +52,9 @@ uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner);
 
 /* As arena_allocate, at a multiple of `alignment`, a power of two. */
 uint64_t arena_allocate_aligned(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner);
+
+/* Keeps so much at the end for nobody, instead of what it kept before; false, and no change but that nothing is kept, where some of it is in use. */
+bool arena_reserve_end(struct arena *arena, uint64_t byte_count);
 
 /* Gives back the range that starts at `address`; false when none does. */
 bool arena_free(struct arena *arena, uint64_t address);

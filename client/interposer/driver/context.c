@@ -26,7 +26,7 @@ void context_start(struct context *context, struct device *device, unsigned flag
     context->device = device;
     context->flags = flags;
     context->version = 13000;
-    context->limits[LIMIT_STACK] = 1024;
+    context->limits[LIMIT_STACK] = STACK_BYTES_DEFAULT;
     context->limits[LIMIT_PRINTF] = 1 << 20;
     context->limits[LIMIT_HEAP] = HEAP_BYTES_DEFAULT;
     context->limits[LIMIT_SYNC_DEPTH] = 2;
@@ -43,6 +43,7 @@ void context_drop(struct context *context) {
     mipmapped_arrays_drop(context);
     arrays_drop(context);
     memory_drop(context);
+    if (context->limits[LIMIT_STACK] > STACK_BYTES_DEFAULT) stack_limit(context, STACK_BYTES_DEFAULT);
     context->peers = 0;
 }
 
@@ -302,6 +303,7 @@ API(cuCtxSetLimit, (int limit, size_t value), (limit, value)) {
     if (result != CUDA_SUCCESS) return result;
     if (limit < 0 || limit > LIMIT_L2_PERSISTING) return CUDA_ERROR_UNSUPPORTED_LIMIT;
     if (limit == LIMIT_HEAP) return heap_limit(context, value);
+    if (limit == LIMIT_STACK) return stack_limit(context, value);
     context->limits[limit] = value;
     return CUDA_SUCCESS;
 }

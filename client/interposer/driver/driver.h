@@ -100,6 +100,7 @@ struct event {
 };
 
 /* Numbers of CUlimit. */
+#define STACK_BYTES_DEFAULT 1024
 enum { LIMIT_STACK = 0, LIMIT_PRINTF = 1, LIMIT_HEAP = 2, LIMIT_SYNC_DEPTH = 3, LIMIT_LAUNCHES = 4, LIMIT_L2 = 5, LIMIT_L2_PERSISTING = 6 };
 #define HEAP_BYTES_DEFAULT (8 << 20)
 #define HEAP_BYTES_MIN (64 << 10)
@@ -350,9 +351,14 @@ void graph_memory_drop(struct device *device, uint64_t address);
 /* heap.c: makes sure that kernels have memory on which they allocate by themselves; and how much it will be. */
 CUresult heap_provide(struct context *context);
 CUresult heap_limit(struct context *context, size_t bytes);
+
+/* stack.c: the stack of each thread of a device's kernels. */
+CUresult stack_limit(struct context *context, size_t bytes);
 /* memory.c: room in the arena, at a multiple of `alignment` (0: any), told to the server; and giving it back at once. */
 CUresult memory_allocate(struct context *context, uint64_t byte_count, uint64_t alignment, CUdeviceptr *address);
 CUresult memory_free(struct device *device, uint64_t address);
+/* Behind all work of the device: keeps so much at the arena's end for nobody, instead of what was kept before; false, and nothing is kept, where some of it is in use. */
+bool memory_reserve_end(struct device *device, uint64_t byte_count);
 /* copy.c and fill.c: bytes of this process to the device, back when they are there, and zeros. */
 CUresult device_write(uint64_t destination, const void *source, size_t byte_count, struct stream *stream);
 CUresult device_read(void *destination, uint64_t source, size_t byte_count, struct stream *stream);

@@ -40,6 +40,12 @@ static void release_quarantine(struct device *device, bool everything) {
     pthread_mutex_unlock(&device->quarantine_lock);
 }
 
+bool memory_reserve_end(struct device *device, uint64_t bytes) {
+    /* The server has just waited for the device. */
+    release_quarantine(device, true);
+    return arena_reserve_end(&device->arena, bytes);
+}
+
 /* Finds room, tells the server, and returns the address in `*address`. */
 CUresult memory_allocate(struct context *context, uint64_t bytes, uint64_t alignment, CUdeviceptr *address) {
     struct device *device = context->device;

@@ -64,7 +64,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "3360de4ae397558e"
+#define SLUICE_FINGERPRINT "63d17ffd1f185b4d"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -126,6 +126,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_SURFACE_CREATE 39
 #define SLUICE_OP_SURFACE_DESTROY 40
 #define SLUICE_OP_HEAP 45
+#define SLUICE_OP_STACK_LIMIT 46
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
@@ -329,6 +330,7 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 39: return "surfaceCreate";
     case 40: return "surfaceDestroy";
     case 45: return "heap";
+    case 46: return "stackLimit";
     default: return "?";
     }
 }
@@ -1993,6 +1995,39 @@ static inline size_t sluice_size_heap_call(const struct sluice_heap_call *v) {
 static inline void sluice_encode_heap_call(uint8_t *at, const struct sluice_heap_call *v) {
     memcpy(at + 0, &v->address, sizeof v->address);
     memcpy(at + 8, &v->byte_count, sizeof v->byte_count);
+}
+
+/* Gives every thread of a device's kernels a stack of a size, until the next such call: what kernels whose depth no compiler knows (recursion) run on. It may take memory from the end of the arena, where nothing may be allocated meanwhile. Waits for all work on the device. What fails changes nothing. */
+struct sluice_stack_limit_call {
+    /* Index of the device within the lease. */
+    uint32_t device;
+    /* Bytes of each thread; less than the device's default gives that. */
+    uint64_t thread_bytes;
+};
+
+static inline size_t sluice_size_stack_limit_call(const struct sluice_stack_limit_call *v) {
+    (void)v;
+    return 16;
+}
+
+static inline void sluice_encode_stack_limit_call(uint8_t *at, const struct sluice_stack_limit_call *v) {
+    memcpy(at + 0, &v->device, sizeof v->device);
+    memcpy(at + 8, &v->thread_bytes, sizeof v->thread_bytes);
+    sluice_put_u32(at + 4, 0);
+}
+
+/* The answer to `stackLimit`. */
+struct sluice_stack_limit_answer {
+    /* Bytes at the end of the arena that are no longer there to be allocated. */
+    uint64_t reserved_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_stack_limit_answer(const uint8_t *body, size_t byte_count, struct sluice_stack_limit_answer *v) {
+    size_t at = 8;
+    if (byte_count < at) return -1;
+    memcpy(&v->reserved_bytes, body + 0, sizeof v->reserved_bytes);
+    return at == byte_count ? 0 : -1;
 }
 
 #endif

@@ -14,10 +14,19 @@ export interface Lender {
   readonly context: CudaContext;
   /** Gives at least so much back to the device; false, and nothing, where it has not so much that nobody uses. */
   lend(byteCount: number): Promise<boolean>;
-  /** Takes again what it gave. */
+  /** Gives just so much, in whole granules, beyond what it takes back; false, and no change, where more than that is in use. */
+  reserve(byteCount: number): Promise<boolean>;
+  readonly reservedBytes: number;
+  /** Takes again what it gave, but for what is reserved. */
   takeBack(): Promise<void>;
   /** How much it could give. */
   freeBytes(): number;
+}
+
+/** What each thread has at all times, and what of the allowance pays for it. */
+interface Kept {
+  readonly threadBytes: number;
+  readonly paidBytes: number;
 }
 
 /** What the driver may take beyond the bytes of all threads, for whole granules. */
@@ -38,6 +47,10 @@ export class LocalMemory {
   #bytes: number;
   /** From the allowance. */
   #paidBytes = 0;
+  /** What each thread keeps when the rest goes back, and what of the allowance pays for it. */
+  #kept: Kept;
+  /** Whether that waits for the lease to come back, which is suspended. */
+  #isSuspended = false;
 
   private constructor(context: CudaContext, attribute: (number: number) => number) {
     const { MULTIPROCESSOR_COUNT, MAX_THREADS_PER_MULTIPROCESSOR } = DeviceAttributeNumber;
@@ -49,6 +62,7 @@ export class LocalMemory {
     };
     this.#defaultBytes = limit(LIMIT_STACK_SIZE, "tell the stack size");
     this.#bytes = this.#defaultBytes;
+    this.#kept = { threadBytes: this.#bytes, paidBytes: 0 };
     // The driver takes memory for kernels' own heap when a module needs it, and nobody is asked.
     this.outside = new Allowance(outsideBytesMax - limit(LIMIT_MALLOC_HEAP_SIZE, "tell the size of kernels' heap"));
   }
@@ -84,33 +98,80 @@ export class LocalMemory {
     const wanted = (threadBytes - this.#bytes) * this.#threads;
     const paid = Math.min(this.outside.leftBytes, wanted);
     if (paid < wanted && !(await lender.lend(wanted - paid + ROUNDING_BYTES))) {
-      throw this.#lacking(kernel, { threadBytes, has: paid + lender.freeBytes() });
+      throw this.#lacking(`[${kernel}]`, { threadBytes, has: paid + lender.freeBytes() });
     }
     this.outside.take(paid);
     this.#paidBytes += paid;
     this.#bytes = threadBytes;
-    const { context } = lender;
-    context.enter();
-    const result = context.api.cuCtxSetLimit(LIMIT_STACK_SIZE, threadBytes);
+    const result = this.#setLimit(lender, threadBytes);
     if (result === CUresult.SUCCESS) return;
     await this.giveBack(lender);
-    context.fail(result, `give each thread of [${kernel}] [${threadBytes}] bytes of local memory`, "BAD_LAUNCH");
+    lender.context.fail(result, `give each thread of [${kernel}] [${threadBytes}] bytes of local memory`, "BAD_LAUNCH");
   }
 
-  /** Leaves each thread what came with the context, and the arenas have their memory again. The device is idle. */
-  async giveBack({ context }: Lender): Promise<void> {
-    context.enter();
-    const result = context.api.cuCtxSetLimit(LIMIT_STACK_SIZE, this.#defaultBytes);
-    context.check(result, "take local memory back");
-    this.outside.give(this.#paidBytes);
-    this.#paidBytes = 0;
-    this.#bytes = this.#defaultBytes;
+  /** Leaves each thread what it keeps, and the arenas have their memory again, but for what is reserved. The device is idle. */
+  async giveBack(to: Lender): Promise<void> {
+    const { threadBytes, paidBytes } = this.#kept;
+    const left = this.#isSuspended ? this.#defaultBytes : threadBytes;
+    to.context.check(this.#setLimit(to, left), "take local memory back");
+    this.outside.give(this.#paidBytes - paidBytes);
+    this.#paidBytes = paidBytes;
+    this.#bytes = left;
     for (const lender of this.#lenders) await lender.takeBack();
   }
 
-  #lacking(kernel: string, { threadBytes, has }: { threadBytes: number; has: number }): SluiceError {
+  /** Leaves each thread what came with the context, until `resume`. The device is idle. */
+  async suspend(to: Lender): Promise<void> {
+    this.#isSuspended = this.#kept.threadBytes > this.#defaultBytes;
+    await this.giveBack(to);
+  }
+
+  resume(to: Lender): void {
+    if (!this.#isSuspended) return;
+    to.context.check(this.#setLimit(to, this.#kept.threadBytes), "give threads their stacks again");
+    this.#bytes = this.#kept.threadBytes;
+    this.#isSuspended = false;
+  }
+
+  /**
+   * Gives each thread a stack of a size, or of the default one, to keep. The device is idle. What the allowance does not pay for, `lender` does.
+   * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT, and then all is as it was
+   */
+  async keep(threadBytes: number, lender: Lender): Promise<void> {
+    const [before, reservedBefore] = [this.#kept, lender.reservedBytes];
+    this.#kept = { threadBytes: this.#defaultBytes, paidBytes: 0 };
+    await this.giveBack(lender);
+    try {
+      const bytes = Math.max(threadBytes, this.#defaultBytes);
+      const wanted = (bytes - this.#defaultBytes) * this.#threads;
+      const paidBytes = Math.min(this.outside.leftBytes, wanted);
+      if (!(await lender.reserve(paidBytes < wanted ? wanted - paidBytes + ROUNDING_BYTES : 0))) {
+        throw this.#lacking("A stack", { threadBytes, has: paidBytes + lender.freeBytes() });
+      }
+      this.#keep({ threadBytes: bytes, paidBytes }, lender);
+    } catch (error) {
+      await lender.reserve(reservedBefore);
+      this.#keep(before, lender);
+      throw error;
+    }
+  }
+
+  #keep(kept: Kept, to: Lender): void {
+    to.context.check(this.#setLimit(to, kept.threadBytes), "give threads their stacks", "BAD_ARGUMENT");
+    this.outside.take(kept.paidBytes);
+    this.#paidBytes = kept.paidBytes;
+    this.#bytes = kept.threadBytes;
+    this.#kept = kept;
+  }
+
+  #setLimit({ context }: Lender, threadBytes: number): number {
+    context.enter();
+    return context.api.cuCtxSetLimit(LIMIT_STACK_SIZE, threadBytes);
+  }
+
+  #lacking(what: string, { threadBytes, has }: { threadBytes: number; has: number }): SluiceError {
     const all = (threadBytes - this.#bytes) * this.#threads;
-    const each = `[${kernel}] wants [${threadBytes}] bytes of local memory for each of the [${this.#threads}] threads that the device runs at a time`;
+    const each = `${what} wants [${threadBytes}] bytes of local memory for each of the [${this.#threads}] threads that the device runs at a time`;
     const sizes = `[${formatSizeRounded(all)}] in all; the lease has [${formatSizeRounded(has)}] for that`;
     return new SluiceError("OUT_OF_MEMORY", `${each}, ${sizes}, beside its slice and free at the slice's end.`);
   }

@@ -2,7 +2,9 @@
  * How much memory a slice has: its size as it changes, what of it the threads of kernels have for a while, and all of it given back while the lease is
  * suspended. What its user has allocated it has at all times: memory that was lent comes back before somebody uses it.
  */
+import { SluiceError } from "../../../shared/errors.ts";
 import { ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
+import { formatSizeRounded } from "../../../shared/units.ts";
 import type { SliceOptions } from "../device.ts";
 import { CudaArena, type HostCopies } from "./arena.ts";
 import type { CudaContext } from "./context.ts";
@@ -22,8 +24,13 @@ export class SliceSize implements Lender {
   readonly local: LocalMemory;
   readonly #work: SliceWork;
   readonly #usedBytes: () => number;
+  readonly #granularityBytes: number;
   /** The slice's size; the arena has less while some of it is lent. */
   #byteCount: number;
+  /** What of it is the stacks' of kernels' threads. */
+  #reservedBytes = 0;
+  /** Whether all of it is given back. */
+  #isAway = false;
 
   /** Takes the slice's memory, which holds what it held before. @throws SluiceError as CudaArena */
   constructor(
@@ -34,6 +41,7 @@ export class SliceSize implements Lender {
     this.context = context;
     this.#work = work;
     this.#byteCount = arenaBytes;
+    this.#granularityBytes = description.granularityBytes;
     this.#usedBytes = usedBytes ?? (() => this.#byteCount);
     this.arena = new CudaArena(context, {
       byteCount: arenaBytes,
@@ -56,11 +64,21 @@ export class SliceSize implements Lender {
     return Math.max(0, this.arena.byteCount - this.#usedBytes());
   }
 
+  get reservedBytes(): number {
+    return this.#reservedBytes;
+  }
+
+  async reserve(byteCount: number): Promise<boolean> {
+    const unit = this.#granularityBytes;
+    const reserved = Math.ceil(byteCount / unit) * unit;
+    if (this.#byteCount - reserved < Math.max(unit, this.#usedBytes())) return false;
+    await this.#fit(this.#byteCount - reserved);
+    this.#reservedBytes = reserved;
+    return true;
+  }
+
   async takeBack(): Promise<void> {
-    const before = this.arena.byteCount;
-    if (before === this.#byteCount) return;
-    await this.arena.resize(this.#byteCount, this.#work);
-    await this.#zeroFrom(before);
+    if (!this.#isAway) await this.#fit(this.#byteCount - this.#reservedBytes);
   }
 
   /** Whether the arena has its memory up to an address. */
@@ -68,10 +86,18 @@ export class SliceSize implements Lender {
     return end <= this.arena.base + this.arena.byteCount;
   }
 
-  /** Has all of the arena's memory there, behind all work. */
+  /** Has all of the arena's memory there but what is reserved, behind all work. */
   async restore(): Promise<void> {
     await this.#work.synchronize();
-    if (this.arena.byteCount < this.#byteCount) await this.local.giveBack(this);
+    if (this.arena.byteCount < this.#byteCount - this.#reservedBytes) await this.local.giveBack(this);
+  }
+
+  /** Has the memory up to an address there, since it is in use from now on. @throws SluiceError OUT_OF_MEMORY where it is reserved */
+  async provide(end: number): Promise<void> {
+    await this.restore();
+    if (this.has(end)) return;
+    const sizes = `[${formatSizeRounded(this.#reservedBytes)}] of the slice's [${formatSizeRounded(this.#byteCount)}]`;
+    throw new SluiceError("OUT_OF_MEMORY", `The stacks of kernels' threads have ${sizes}, at its end.`);
   }
 
   /** Gives the threads of kernels so much memory each, behind all work. @throws SluiceError OUT_OF_MEMORY */
@@ -80,20 +106,31 @@ export class SliceSize implements Lender {
     await this.local.grow(threadBytes, { kernel, lender: this });
   }
 
+  /** Gives each thread a stack to keep, behind all work; returns what of the slice serves for it. @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT */
+  async setStack(threadBytes: number): Promise<number> {
+    await this.#work.synchronize();
+    await this.local.keep(threadBytes, this);
+    return this.#reservedBytes;
+  }
+
   /** Behind all work; what comes new is zero. */
   async resize(byteCount: number): Promise<void> {
     await this.restore();
-    this.context.enter();
-    const before = this.arena.byteCount;
-    await this.arena.resize(byteCount, this.#work);
-    if (byteCount > before) await this.#zeroFrom(before);
+    const left = byteCount - this.#reservedBytes;
+    if (this.#reservedBytes > 0 && left < this.#usedBytes()) {
+      const sizes = `[${formatSizeRounded(this.#reservedBytes)}], and buffers [${formatSizeRounded(this.#usedBytes())}]`;
+      throw new SluiceError("BAD_ARGUMENT", `The stacks of kernels' threads use ${sizes}.`);
+    }
+    await this.#fit(left);
     this.#byteCount = byteCount;
   }
 
   /** Gives all of it back, and what kernels' threads have of it, behind all work. */
   async release(): Promise<void> {
-    await this.restore();
+    await this.#work.synchronize();
+    await this.local.suspend(this);
     this.arena.giveBack();
+    this.#isAway = true;
   }
 
   /** Takes it again, zeroed. @throws SluiceError OUT_OF_MEMORY; nothing is taken then. */
@@ -104,6 +141,8 @@ export class SliceSize implements Lender {
       // Not counted as the lease's work.
       this.context.check(this.context.api.cuMemsetD32Async(base, 0, byteCount / 4, 0), "fill memory");
       await this.#work.synchronize();
+      this.local.resume(this);
+      this.#isAway = false;
     } catch (error) {
       this.arena.giveBack();
       throw error;
@@ -119,6 +158,15 @@ export class SliceSize implements Lender {
   close(): void {
     this.abandon();
     this.arena.release();
+  }
+
+  /** What comes new is zero. */
+  async #fit(byteCount: number): Promise<void> {
+    this.context.enter();
+    const before = this.arena.byteCount;
+    if (byteCount === before) return;
+    await this.arena.resize(byteCount, this.#work);
+    if (byteCount > before) await this.#zeroFrom(before);
   }
 
   /** What is new was another's: it is zero, or it is gone again. */

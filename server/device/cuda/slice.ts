@@ -160,7 +160,11 @@ export class CudaSlice implements DeviceSlice {
   }
 
   allocated(address: number, byteCount: number): void | Promise<void> {
-    if (!this.#size.has(address + byteCount)) return this.#size.restore();
+    if (!this.#size.has(address + byteCount)) return this.#size.provide(address + byteCount);
+  }
+
+  setStack(threadBytes: number): Promise<number> {
+    return this.#size.setStack(threadBytes);
   }
 
   /** The device is idle when they resolve: behind a copy that is done the meter may have a mark of its time under way. */

@@ -67,9 +67,31 @@ static void play(unsigned seed, uint64_t base) {
     EXPECT(arena_allocate(&arena, size + 1, NULL) == 0 && arena_allocate(&arena, 0, NULL) == 0);
 }
 
+/* The end of an arena is kept for nobody, more and less of it. */
+static void keep_end(unsigned seed, uint64_t base) {
+    struct arena arena;
+    struct range found;
+    uint64_t size = (uint64_t)1 << 22, part = size / 4;
+    if (!arena_open(&arena, base, size, 256)) exit(1);
+    EXPECT(arena_allocate(&arena, part, NULL) == base);
+    EXPECT(arena_reserve_end(&arena, 2 * part) && arena.used_bytes == 3 * part);
+    EXPECT(!arena_find(&arena, base + 3 * part, &found) && !arena_free(&arena, base + size));
+    EXPECT(arena_allocate(&arena, part + 1, NULL) == 0);
+    EXPECT(arena_allocate(&arena, part, NULL) == base + part);
+    EXPECT(arena_reserve_end(&arena, part) && arena.used_bytes == 3 * part);
+    EXPECT(arena_allocate(&arena, part, NULL) == base + 2 * part);
+    EXPECT(!arena_reserve_end(&arena, 2 * part) && arena.used_bytes == 3 * part);
+    EXPECT(arena_allocate(&arena, part, NULL) == base + 3 * part);
+    EXPECT(!arena_reserve_end(&arena, 256) && arena_reserve_end(&arena, 0));
+    for (int i = 0; i < 4; i++) EXPECT(arena_free(&arena, base + i * part));
+    EXPECT(arena_reserve_end(&arena, part) && arena_reserve_end(&arena, 0) && arena.used_bytes == 0);
+    EXPECT(arena_allocate(&arena, size, NULL) == base);
+}
+
 int main(int argc, char **argv) {
     unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 1, seeds = argc > 2 ? (unsigned)atoi(argv[2]) : 20;
     for (unsigned seed = first; seed < first + seeds; seed++) play(seed, 0x600000000000u + (uint64_t)(seed - first) * (1u << 24));
+    keep_end(first, 0x500000000000u);
     printf("ok\n");
     return 0;
 }
