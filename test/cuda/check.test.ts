@@ -200,7 +200,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
   }, 60_000);
 
   describe("of programs", () => {
-    /** Checks these scripts as programs, with a compiler that takes a script for one, and no Python. */
+    /** Checks these scripts as programs, with a compiler that takes a script for one, and a Python that has numba alone. */
     async function checkPrograms(scripts: Readonly<Record<string, string>>, limitS: number): Promise<Row[]> {
       const write = (path: string, text: string): void => {
         mkdirSync(dirname(path), { recursive: true });
@@ -209,7 +209,10 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       const tools = join(box, "tools");
       const compile = 'while [ "$1" != -o ]; do shift; done; cp "$3" "$2"; case "$3" in *broken.cu) exit 1; esac';
       write(join(tools, "nvcc"), compile);
-      write(join(tools, "python3"), "exit 1");
+      write(
+        join(tools, "python3"),
+        'case "$1" in -c) echo numba;; *times.py) echo figure 3 us launch;; *) echo ok;; esac',
+      );
       const folder = join(box, "test/interposer/cuda");
       rmSync(folder, { recursive: true, force: true });
       for (const [name, text] of Object.entries(scripts)) write(join(folder, name), text);
@@ -239,6 +242,9 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       expect(of("broken.cu")?.note).toContain("it cannot be compiled here");
       expect(of("refused.cu")?.note).toContain("a borrowed one is refused: kernels can allocate [8] bytes");
       expect(of("times.cu: turn")).toMatchObject({ value: 4, unit: "ms", local: 2, ratio: 0.5 });
+      expect(of("numba-sums.py")).toMatchObject({ ok: true });
+      expect(of("numba-times.py: launch")).toMatchObject({ value: 3, unit: "us", local: 3, ratio: 1 });
+      expect(of("programs in Python that are left out")?.note).toContain("jax-product.py");
       expect(of("times.cu: turns")).toMatchObject({ value: 4, unit: "1/s", local: 2, ratio: 2 });
       expect(failed(rows)).toMatchObject([
         { name: "unlike.cu", note: expect.stringMatching(/^borrowed 3 .*, alone 0 /) },

@@ -28,6 +28,13 @@ describe.runIf(hasNumba)("a program of numba", () => {
     expect(finished.code, finished.stdout + finished.stderr).toBe(0);
     expect(finished.stdout).toBe("ok\n");
   });
+
+  it.each(["numba-saxpy", "numba-sums", "numba-times"])("of those for a real card runs here too: %s", async (name) => {
+    const command = [python, "-W", "ignore", `test/gpu/python/${name}.py`];
+    const finished = await runProgram({ server: server!, command });
+    expect(finished.code, finished.stdout + finished.stderr).toBe(0);
+    expect(finished.stdout).toMatch(/^(figure [\d.e+]+ \S+ .+\n)*ok\n$/);
+  });
 });
 
 describe.runIf(hasPython)("a program of Python's multiprocessing", () => {
