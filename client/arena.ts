@@ -26,7 +26,9 @@ interface Block {
 
 export class Arena {
   readonly #base: number;
-  #totalBytes: number;
+  /** Without what is kept at the end. */
+  #usableBytes: number;
+  #keptBytes = 0;
   /** The block with the highest addresses; undefined when the arena is empty of bytes. */
   #last: Block | undefined;
   readonly #alignment: number;
@@ -38,7 +40,7 @@ export class Arena {
 
   constructor(options: { readonly base: number; readonly totalBytes: number; readonly granularityBytes: number }) {
     this.#base = options.base;
-    this.#totalBytes = options.totalBytes;
+    this.#usableBytes = options.totalBytes;
     this.#alignment = Math.max(ALIGNMENT_BYTES, options.granularityBytes);
     this.#freeBytes = options.totalBytes;
     this.#last = this.#block(options.base, options.totalBytes);
@@ -46,7 +48,12 @@ export class Arena {
   }
 
   get totalBytes(): number {
-    return this.#totalBytes;
+    return this.#usableBytes + this.#keptBytes;
+  }
+
+  /** At the end, for nobody. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   /** Bytes up to the end of the last allocation: what the arena can not shrink below. */
@@ -58,10 +65,10 @@ export class Arena {
 
   /** Adds bytes at the end; fewer than there are, or as many, change nothing. */
   grow(totalBytes: number): void {
-    const more = totalBytes - this.#totalBytes;
+    const more = totalBytes - this.totalBytes;
     if (more <= 0) return;
-    const end = this.#base + this.#totalBytes;
-    this.#totalBytes = totalBytes;
+    const end = this.#base + this.#usableBytes;
+    this.#usableBytes += more;
     this.#freeBytes += more;
     const last = this.#last;
     if (last?.free) {
@@ -79,10 +86,10 @@ export class Arena {
 
   /** Takes bytes away from the end. @throws SluiceError BAD_ARGUMENT below what is in use. */
   shrink(totalBytes: number): void {
-    const less = this.#totalBytes - totalBytes;
+    const less = this.totalBytes - totalBytes;
     if (less <= 0) return;
     const used = this.usedBytes;
-    if (used > totalBytes) {
+    if (used > this.#usableBytes - less) {
       throw new SluiceError(
         "BAD_ARGUMENT",
         `Buffers use [${formatSize(used)}] of the slice, more than the new size [${formatSize(totalBytes)}].`,
@@ -90,7 +97,7 @@ export class Arena {
     }
     const last = this.#last!;
     this.#root = removed(this.#root, last);
-    this.#totalBytes = totalBytes;
+    this.#usableBytes -= less;
     this.#freeBytes -= less;
     last.bytes -= less;
     if (last.bytes > 0) this.#insert(last);
@@ -98,6 +105,22 @@ export class Arena {
       this.#last = last.before;
       if (last.before !== undefined) last.before.after = undefined;
     }
+  }
+
+  /** Keeps so much at the end for nobody, instead of what it kept before. @throws SluiceError BAD_ARGUMENT where some of it is in use. */
+  keepEnd(byteCount: number): void {
+    const { totalBytes } = this;
+    const before = this.#keptBytes;
+    this.#keptBytes = 0;
+    this.grow(totalBytes);
+    try {
+      this.shrink(totalBytes - byteCount);
+    } catch (error) {
+      this.shrink(totalBytes - before);
+      this.#keptBytes = before;
+      throw error;
+    }
+    this.#keptBytes = byteCount;
   }
 
   /** Bytes that no allocation uses. */

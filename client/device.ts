@@ -4,10 +4,12 @@ import {
   type AttachAnswer,
   decodeCompileAnswer,
   decodeMemoryInfoAnswer,
+  decodeStackLimitAnswer,
   encodeCompileCall,
   encodeCopyOnDeviceCall,
   encodeDeviceSynchronizeCall,
   encodeMemoryInfoCall,
+  encodeStackLimitCall,
   Opcode,
 } from "../shared/generated/calls.ts";
 import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
@@ -367,6 +369,20 @@ export class Device {
     }
   }
 
+  /**
+   * Gives every thread of kernels a stack of a size, 1 KiB to some hundreds, until it is called again: for those whose depth no compiler knows
+   * (recursion). One round trip, behind all work on the device; allocate nothing until it resolves. A GPU keeps that for as many threads as it runs at
+   * a time, so that what does not come with the lease is taken from the end of the slice, and is no longer free. Other devices have stacks of their own.
+   * @throws SluiceError OUT_OF_MEMORY where that is not free, BAD_ARGUMENT for more than a thread can have; all is as it was then.
+   */
+  async setStackSize(size: Size, { signal }: WaitOptions = {}): Promise<void> {
+    const { arena, session, index } = this.#context;
+    const fields = { device: index, threadBytes: sizeInBytes(size, "stack of each thread") };
+    const call = { fields, encode: encodeStackLimitCall, decode: decodeStackLimitAnswer };
+    const { reservedBytes } = await session.request(Opcode.stackLimit, call, signal);
+    arena.keepEnd(reservedBytes);
+  }
+
   /** @internal The server tells a size that the slice has now. */
   noteSize(size: SliceSize): void {
     if (!this.#resizing) this.#take(size);
@@ -386,7 +402,7 @@ export class Device {
     this.#revision = revision;
     const { arena } = this.#context;
     if (bytes >= arena.totalBytes) arena.grow(bytes);
-    else if (bytes >= arena.usedBytes) arena.shrink(bytes);
+    else if (bytes >= arena.usedBytes + arena.keptBytes) arena.shrink(bytes);
   }
 
   /** The slice's memory, as this program uses it; no round trip. */

@@ -1,5 +1,9 @@
-/** An unmodified program's stacks on a CUDA device: the interposer, a real server, and the stand-in for the driver, which keeps the driver's rules. */
+/**
+ * Memory of kernels' threads on a CUDA device, for unmodified programs and those that use the library: a real server, and the stand-in for the driver,
+ * which keeps the driver's rules.
+ */
 import { join } from "node:path";
+import { connect } from "sluice";
 import { beforeAll, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { startServer } from "../support/server.ts";
@@ -10,21 +14,76 @@ beforeAll(() => {
   if (!isMissing) buildInterposer();
 });
 
+const env = {
+  SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+  SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+};
+const kernels = `.version 8.0
+.target sm_75
+.address_size 64
+.visible .entry recurse(.param .u32 bytes) { ret; }
+.visible .entry ample() { ret; }
+`;
+const MiB = 1024 ** 2;
+const once = { grid: 1, block: 1 };
+
 it.skipIf(isMissing)(
   "a program sets the size of its kernels' stacks, and has the rest of its slice to the last byte",
   async () => {
-    await using server = await startServer({
-      args: ["--device", "cuda:0"],
-      env: {
-        SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
-        SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
-      },
-    });
+    await using server = await startServer({ args: ["--device", "cuda:0"], env });
     const { code, stdout } = await runProgram({
       server,
       command: [compileProgram("test/interposer/card/stack.c", { suffix: "-card" })],
-      memoryBytes: 512 * 1024 ** 2,
+      memoryBytes: 512 * MiB,
     });
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
   },
 );
+
+it.skipIf(standinMissing !== undefined)(
+  "a job sets it by the library, and its neighbour keeps computing in a full card",
+  async () => {
+    await using server = await startServer({
+      args: ["--device", "cuda:0"],
+      env: { ...env, SLUICE_STANDIN_MEMORY: "1536" },
+    });
+    await using pool = await connect({ server: server.grpc, lease: "" });
+    await using lease = await pool.allocate({ memory: 512 * MiB });
+    const rest = (await pool.devices())[0]!.freeBytes;
+    await using neighbour = await pool.allocate({ memory: rest - 352 * MiB });
+    const [gpu] = lease.devices;
+    const [other] = neighbour.devices;
+    const all = other.alloc(other.memoryInfo().totalBytes);
+    all.fill(5);
+    const module = await gpu.load(kernels);
+    await gpu.setStackSize("64KiB");
+    const { freeBytes, totalBytes } = gpu.memoryInfo();
+    expect(totalBytes).toBe(512 * MiB);
+    expect(freeBytes).toBeLessThan(300 * MiB);
+    const most = gpu.alloc(freeBytes);
+    module.kernel("recurse").launch(once, [65_536]);
+    expect([...(await most.read(Uint8Array, { offset: freeBytes - 2 }))]).toEqual([0, 0]);
+    await expect(gpu.setStackSize("80KiB")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    module.kernel("recurse").launch(once, [65_536]);
+    await gpu.synchronize();
+    most.free();
+    await gpu.setStackSize("1KiB");
+    expect(gpu.memoryInfo().freeBytes).toBe(512 * MiB);
+    // Without a word the same comes of what is free, and goes when that is used.
+    module.kernel("ample").launch(once, []);
+    await gpu.synchronize();
+    const whole = gpu.alloc(512 * MiB);
+    expect([...(await whole.read(Uint8Array, { offset: 512 * MiB - 2 }))]).toEqual([0, 0]);
+    expect([...(await all.read(Uint8Array, { offset: all.byteLength - 2 }))]).toEqual([5, 5]);
+    module.kernel("ample").launch(once, []);
+    await expect(gpu.synchronize()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+  },
+);
+
+it("the other devices' stacks are as large as they are", async () => {
+  await using server = await startServer({ args: ["--device", "null:1x64MiB"] });
+  await using pool = await connect({ server: server.grpc, lease: "" });
+  await using lease = await pool.allocate({ memory: "64MiB" });
+  await lease.devices[0].setStackSize("64KiB");
+  expect(lease.devices[0].memoryInfo().freeBytes).toBe(64 * MiB);
+});

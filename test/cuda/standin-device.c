@@ -365,7 +365,9 @@ API int cuCtxGetLimit(size_t *value, int limit) {
 int standin_resize_local(struct context *context, size_t bytes) {
   int processors = 0, threads = 0;
   standin_attribute(16, &processors), standin_attribute(39, &threads);
+  bytes = (bytes + 15) / 16 * 16;
   int64_t wanted = bytes <= STACK_BYTES ? 0 : (int64_t)(bytes - STACK_BYTES) * processors * threads;
+  wanted = (wanted + (int64_t)GRANULARITY - 1) / (int64_t)GRANULARITY * (int64_t)GRANULARITY;
   if (!standin_take(context->device, wanted - context->local_bytes)) return 0;
   context->local_bytes = wanted;
   context->stack = bytes;

@@ -125,6 +125,26 @@ describe("the arena", () => {
     expect(arena.allocate(MiB)).toBe(BASE);
   });
 
+  it("keeps its end for nobody, more or less of it, while its size changes", () => {
+    const arena = arenaOf(4 * MiB);
+    arena.keepEnd(MiB);
+    expect([arena.totalBytes, arena.freeBytes, arena.keptBytes]).toEqual([4 * MiB, 3 * MiB, MiB]);
+    expect(errorOf(() => arena.allocate(3 * MiB + 1)).code).toBe("OUT_OF_MEMORY");
+    const first = arena.allocate(2 * MiB);
+    expect(errorOf(() => arena.keepEnd(3 * MiB)).code).toBe("BAD_ARGUMENT");
+    expect([arena.totalBytes, arena.freeBytes, arena.keptBytes]).toEqual([4 * MiB, MiB, MiB]);
+    arena.keepEnd(2 * MiB);
+    expect(arena.freeBytes).toBe(0);
+    expect(errorOf(() => arena.shrink(3 * MiB)).code).toBe("BAD_ARGUMENT");
+    arena.grow(6 * MiB);
+    expect([arena.totalBytes, arena.freeBytes]).toEqual([6 * MiB, 2 * MiB]);
+    arena.shrink(4 * MiB);
+    arena.keepEnd(0);
+    expect(arena.allocate(2 * MiB)).toBe(BASE + 2 * MiB);
+    arena.free(first);
+    expect(arena.freeBytes).toBe(2 * MiB);
+  });
+
   it("never hands out a byte twice, fails only when no hole fits, and is whole again at the end, whatever the order", () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant("allocate" as const), bytes: fc.integer({ min: 1, max: 40_000 }) }),

@@ -29,7 +29,10 @@ interface Kept {
   readonly paidBytes: number;
 }
 
-/** What the driver may take beyond the bytes of all threads, for whole granules. */
+/** The driver gives each thread a multiple of this. */
+const THREAD_UNIT_BYTES = 16;
+const wholeUnits = (threadBytes: number): number => Math.ceil(threadBytes / THREAD_UNIT_BYTES) * THREAD_UNIT_BYTES;
+/** And takes whole granules for all: on a full card 2 MiB beyond the bytes of all threads are enough for it, and less are not. */
 const ROUNDING_BYTES = 4 * 1024 * 1024;
 
 /** By the driver's device: slices of one lease on one device have one context. */
@@ -91,13 +94,14 @@ export class LocalMemory {
    * @throws SluiceError OUT_OF_MEMORY, and then all is as it was
    */
   async grow(
-    threadBytes: number,
+    wantedBytes: number,
     { kernel, lender }: { readonly kernel: string; readonly lender: Lender },
   ): Promise<void> {
+    const threadBytes = wholeUnits(wantedBytes);
     if (threadBytes <= this.#bytes) return;
-    const wanted = (threadBytes - this.#bytes) * this.#threads;
+    const wanted = (threadBytes - this.#bytes) * this.#threads + ROUNDING_BYTES;
     const paid = Math.min(this.outside.leftBytes, wanted);
-    if (paid < wanted && !(await lender.lend(wanted - paid + ROUNDING_BYTES))) {
+    if (paid < wanted && !(await lender.lend(wanted - paid))) {
       throw this.#lacking(`[${kernel}]`, { threadBytes, has: paid + lender.freeBytes() });
     }
     this.outside.take(paid);
@@ -142,10 +146,11 @@ export class LocalMemory {
     this.#kept = { threadBytes: this.#defaultBytes, paidBytes: 0 };
     await this.giveBack(lender);
     try {
-      const bytes = Math.max(threadBytes, this.#defaultBytes);
-      const wanted = (bytes - this.#defaultBytes) * this.#threads;
+      const bytes = Math.max(wholeUnits(threadBytes), this.#defaultBytes);
+      const more = (bytes - this.#defaultBytes) * this.#threads;
+      const wanted = more === 0 ? 0 : more + ROUNDING_BYTES;
       const paidBytes = Math.min(this.outside.leftBytes, wanted);
-      if (!(await lender.reserve(paidBytes < wanted ? wanted - paidBytes + ROUNDING_BYTES : 0))) {
+      if (!(await lender.reserve(wanted - paidBytes))) {
         throw this.#lacking("A stack", { threadBytes, has: paidBytes + lender.freeBytes() });
       }
       this.#keep({ threadBytes: bytes, paidBytes }, lender);
