@@ -309,6 +309,20 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     await second.close();
   });
 
+  it("as many streams at a time as the lease is charged for are made, again and again, and no more", async () => {
+    const slice = await openSlice({ device: 1 });
+    const make = () => slice.createStream({ flags: 0, priority: 0 });
+    for (let round = 0; round < 2; round++) {
+      const streams = Array.from({ length: 2 * 248 }, make);
+      const error = await failure(make);
+      expect(error.code).toBe("OUT_OF_MEMORY");
+      expect(error.message).toContain("a stream beyond [496]");
+      for (const stream of streams) slice.destroyStream(stream);
+      await slice.synchronize();
+    }
+    await slice.close();
+  });
+
   it("handles that are destroyed or made up are refused by the stand-in as by a driver", async () => {
     const slice = await openSlice();
     const { api } = loadCuda();

@@ -5,14 +5,17 @@
  */
 const MiB = 1024 * 1024;
 
-/** What modules, the local memory of kernels' threads, the heap of kernels and the workspace of products may take together beyond the context: a share of each lease's charge. */
+/** What modules, the local memory of kernels' threads, the heap of kernels, streams and the workspace of products may take together beyond the context: a share of each lease's charge. */
 export const outsideBytesMax = 256 * MiB;
 
 /**
- * A CUDA context before any is measured on this machine: contexts of recent drivers take 300 to 550 MiB; a probe of the device gives
- * the true figure of a card and driver.
+ * A CUDA context before any is measured on this machine: contexts of recent drivers take 300 to 550 MiB, and on an H100 another 150 with modules that
+ * print, allocate or recurse; a probe of the device gives the true figure of a card and driver.
  */
 export const contextBytesEstimate = 512 * MiB;
+
+/** What the driver may take of the device for a stream: 32 of them took 16 MiB of an H100. */
+export const streamBytes = 512 * 1024;
 
 /** One account of memory outside an arena, whatever it goes to. */
 export class Allowance {

@@ -29,7 +29,7 @@ import { Mirrors, rangeOf } from "./mirror.ts";
 import { type CudaModule, loadCudaModule } from "./module.ts";
 import { Multiplier } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
-import type { Allowance } from "./overhead.ts";
+import { type Allowance, streamBytes } from "./overhead.ts";
 import { SliceSize, type SliceWork } from "./slice-size.ts";
 import { Staging } from "./staging.ts";
 import { CudaEvent, CudaStream } from "./stream.ts";
@@ -57,6 +57,8 @@ export class CudaSlice implements DeviceSlice {
   #multiplier: Multiplier | undefined;
   readonly #defaultStream = new CudaStream(0);
   readonly #streams = new Set<CudaStream>();
+  /** Streams at a time that the lease is charged for. */
+  #paidStreams = 0;
   /** Streams that the session has destroyed while they had work. */
   readonly #ending = new Set<CudaStream>();
   readonly #modules = new Set<CudaModule>();
@@ -363,6 +365,7 @@ export class CudaSlice implements DeviceSlice {
 
   createStream({ flags, priority }: { flags: number; priority: number }): DeviceStream {
     this.#context.enter();
+    this.#payForStream();
     const handle = new BigUint64Array(1);
     this.#context.check(
       this.#context.api.cuStreamCreateWithPriority(handle, flags & STREAM_NON_BLOCKING, priority),
@@ -371,6 +374,19 @@ export class CudaSlice implements DeviceSlice {
     const stream = new CudaStream(Number(handle[0]));
     this.#streams.add(stream);
     return stream;
+  }
+
+  /** The driver is taken to keep what so many streams have had at a time. */
+  #payForStream(): void {
+    const count = this.#streams.size + this.#ending.size + 1;
+    if (count <= this.#paidStreams) return;
+    if (!this.#outside.take(streamBytes)) {
+      throw new SluiceError(
+        "OUT_OF_MEMORY",
+        `What the lease has of the device outside the slice is in use, and a stream beyond [${this.#paidStreams}] takes of that.`,
+      );
+    }
+    this.#paidStreams = count;
   }
 
   destroyStream(stream: DeviceStream): void {

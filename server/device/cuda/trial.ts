@@ -1,6 +1,7 @@
 /**
- * A first kernel on a slice, to see whether the device computes. Its threads have as much memory of their own as every kernel may: what the driver takes
- * of the device for that, at a first launch if not before, is then taken, and counts when a context is measured.
+ * First kernels on a slice, to see whether the device computes. Their threads have as much memory of their own as every kernel may, and they could print,
+ * allocate and recurse: what the driver takes of the device for that, when the first such module is loaded or at a first launch, is then taken, and
+ * counts when a context is measured. On an H100 it is 150 MiB.
  */
 import { SluiceError, toSluiceError } from "../../../shared/errors.ts";
 import type { DeviceModule } from "../device.ts";
@@ -37,6 +38,69 @@ export const trialKernel = `.version 7.0
   st.global.u32 [%rd8], %r6;
   ret;
 }
+.extern .func (.param .b32 printed) vprintf(.param .b64 format, .param .b64 values);
+.extern .func (.param .b64 memory) malloc(.param .b64 bytes);
+.extern .func free(.param .b64 memory);
+.visible .func (.param .b64 sum) sluice_recurse(.param .b64 depth)
+{
+  .reg .pred %p<2>;
+  .reg .b64 %rd<4>;
+  ld.param.u64 %rd1, [depth];
+  mov.u64 %rd3, 0;
+  setp.eq.u64 %p1, %rd1, 0;
+  @%p1 bra DONE;
+  sub.s64 %rd2, %rd1, 1;
+  {
+    .param .b64 to;
+    .param .b64 from;
+    st.param.b64 [to], %rd2;
+    call.uni (from), sluice_recurse, (to);
+    ld.param.b64 %rd3, [from];
+  }
+  add.s64 %rd3, %rd3, %rd1;
+DONE:
+  st.param.b64 [sum], %rd3;
+  ret;
+}
+.visible .entry sluice_calls(.param .u64 none)
+{
+  .reg .pred %p<2>;
+  .reg .b32 %r<2>;
+  .reg .b64 %rd<4>;
+  ld.param.u64 %rd1, [none];
+  setp.eq.u64 %p1, %rd1, 0;
+  @%p1 bra DONE;
+  {
+    .param .b64 to;
+    .param .b64 from;
+    st.param.b64 [to], %rd1;
+    call.uni (from), sluice_recurse, (to);
+    ld.param.b64 %rd2, [from];
+  }
+  {
+    .param .b64 to;
+    .param .b64 from;
+    st.param.b64 [to], %rd2;
+    call.uni (from), malloc, (to);
+    ld.param.b64 %rd3, [from];
+  }
+  {
+    .param .b64 format;
+    .param .b64 values;
+    .param .b32 from;
+    st.param.b64 [format], %rd3;
+    st.param.b64 [values], %rd3;
+    call.uni (from), vprintf, (format, values);
+    ld.param.b32 %r1, [from];
+  }
+  {
+    .param .b64 to;
+    st.param.b64 [to], %rd3;
+    call.uni free, (to);
+  }
+DONE:
+  ret;
+}
 `;
 
 /** Undefined where the driver has no compiler for PTX, as in some containers: binary images run there all the same. */
@@ -50,16 +114,22 @@ function load(slice: CudaSlice): DeviceModule | undefined {
 }
 
 /**
- * Runs the kernel at the slice's beginning.
+ * Runs the kernels at the slice's beginning.
  * @throws SluiceError DEVICE_FAILED when the numbers are wrong, or what the driver says of the launch
  */
 export async function tryKernel(slice: CudaSlice, deviceId: string): Promise<void> {
   const module = load(slice);
   if (module === undefined) return;
-  const params = new DataView(new ArrayBuffer(module.kernels[0]!.paramBytes));
-  params.setBigUint64(0, BigInt(slice.arenaBase), true);
-  const shape = { grid: [1, 1, 1], block: [THREADS, 1, 1], sharedBytes: 0 } as const;
-  await slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(params.buffer), stream: undefined });
+  for (const [name, parameter] of [
+    ["sluice_trial", slice.arenaBase],
+    ["sluice_calls", 0],
+  ] as const) {
+    const kernel = module.kernels.findIndex((each) => each.name === name);
+    const params = new DataView(new ArrayBuffer(module.kernels[kernel]!.paramBytes));
+    params.setBigUint64(0, BigInt(parameter), true);
+    const shape = { grid: [1, 1, 1], block: [THREADS, 1, 1], sharedBytes: 0 } as const;
+    await slice.launch({ module, kernel, ...shape, params: new Uint8Array(params.buffer), stream: undefined });
+  }
   const numbers = new Uint32Array(THREADS);
   await slice.read(slice.arenaBase, new Uint8Array(numbers.buffer), undefined);
   if (numbers.every((number, thread) => number === 3 * thread + 1)) return;
