@@ -64,6 +64,11 @@ enum {
     COMPUTE_64F_EMULATED_FIXEDPOINT = 79,
 };
 
+/* Bytes of an element of a type that may be served. */
+static inline size_t element_bytes(int type) {
+    return type == R_64F ? 8 : type == R_32F ? 4 : 2;
+}
+
 /* A matrix as it stands in memory, column by column. */
 struct matrix {
     uint64_t address;

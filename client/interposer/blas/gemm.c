@@ -27,12 +27,6 @@ static bool is_operation(int operation) {
     return operation >= OP_N && operation <= OP_C;
 }
 
-/* With PEDANTIC among the handle's modes nothing is rounded that was not asked to be. */
-static int compute_of(const struct form *form) {
-    bool is_pedantic = (form->handle->math_mode & MATH_KIND) == MATH_PEDANTIC;
-    return is_pedantic && form->compute == COMPUTE_32F ? COMPUTE_32F_PEDANTIC : form->compute;
-}
-
 static cublasStatus_t gemm(const struct form *form) {
     if (!is_operation(form->op_a) || !is_operation(form->op_b)) return CUBLAS_STATUS_INVALID_VALUE;
     struct product product = {
@@ -40,7 +34,7 @@ static cublasStatus_t gemm(const struct form *form) {
         .a = {address_of(form->a), form->a_type, form->lda, form->stride_a, form->op_a != OP_N},
         .b = {address_of(form->b), form->b_type, form->ldb, form->stride_b, form->op_b != OP_N},
         .c = {address_of(form->c), form->c_type, form->ldc, form->stride_c, false},
-        .compute = compute_of(form), .math = form->handle->math_mode, .stream = form->handle->stream,
+        .compute = handle_compute(form->handle, form->compute), .math = form->handle->math_mode, .stream = form->handle->stream,
     };
     struct factors factors = {form->alpha, form->beta, factor_type(form->compute), form->handle->pointer_mode == POINTER_DEVICE};
     if (factors.type < 0) return refuse(form->function, "compute type %d is not served yet", form->compute);

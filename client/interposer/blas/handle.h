@@ -20,6 +20,11 @@ typedef struct cublasContext *cublasHandle_t;
 /* Whether it is a handle that has not been destroyed; gives the thread its context where it has none. */
 cublasStatus_t handle_enter(cublasHandle_t handle);
 
+/* With PEDANTIC among the handle's modes nothing is rounded that was not asked to be. */
+static inline int handle_compute(const struct cublasContext *handle, int compute) {
+    return (handle->math_mode & MATH_KIND) == MATH_PEDANTIC && compute == COMPUTE_32F ? COMPUTE_32F_PEDANTIC : compute;
+}
+
 /* A function of a handle: as BLAS, once the handle is known to be one. */
 #define WITH_HANDLE(name, parameters, arguments)                                                                                        \
     static cublasStatus_t name##_inside parameters;                                                                                     \

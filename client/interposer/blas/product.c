@@ -28,10 +28,6 @@ static const char *type_name(int type) {
     }
 }
 
-static unsigned bytes_of(int type) {
-    return type == R_32F ? 4 : 2;
-}
-
 /* f32 may be rounded to tf32 where the compute type says so, or where it leaves that to the handle's mode. */
 static bool may_round(const struct product *product) {
     switch (product->compute) {
@@ -140,7 +136,7 @@ static cublasStatus_t check(const struct product *product) {
 static cublasStatus_t scale(const struct product *product) {
     if (product->beta == 1) return CUBLAS_STATUS_SUCCESS;
     if (product->beta != 0) return refuse(product->function, "a product of nothing with beta [%g] is not served yet", product->beta);
-    size_t bytes = bytes_of(product->c.type);
+    size_t bytes = element_bytes(product->c.type);
     CUresult result = CUDA_SUCCESS;
     for (int64_t i = 0; i < product->batch_count && result == CUDA_SUCCESS; i++)
         result = cuMemsetD2D8Async(product->c.address + (uint64_t)(i * product->c.batch_stride) * bytes, (size_t)product->c.leading * bytes, 0,
@@ -179,9 +175,9 @@ static cublasStatus_t send_singly(const struct product *product) {
     for (int64_t i = 0; i < product->batch_count && status == CUBLAS_STATUS_SUCCESS; i++) {
         struct product one = *product;
         one.batch_count = 1;
-        one.a.address += (uint64_t)(i * one.a.batch_stride) * bytes_of(one.a.type);
-        one.b.address += (uint64_t)(i * one.b.batch_stride) * bytes_of(one.b.type);
-        one.c.address += (uint64_t)(i * one.c.batch_stride) * bytes_of(one.c.type);
+        one.a.address += (uint64_t)(i * one.a.batch_stride) * element_bytes(one.a.type);
+        one.b.address += (uint64_t)(i * one.b.batch_stride) * element_bytes(one.b.type);
+        one.c.address += (uint64_t)(i * one.c.batch_stride) * element_bytes(one.c.type);
         status = send(&one);
     }
     return status;

@@ -92,7 +92,7 @@ static cublasStatus_t judge(const struct question *q, const char **reason) {
 
 /* Where C is not D, it is brought there first. */
 static cublasStatus_t bring(const struct question *q, const void *c, void *d, CUstream stream) {
-    size_t bytes = q->d->type == R_32F ? 4 : q->d->type == R_64F ? 8 : 2;
+    size_t bytes = element_bytes((int)q->d->type);
     bool is_same_layout = q->c->leading == q->d->leading && (q->d->batch_count == 1 || q->c->batch_stride == q->d->batch_stride);
     if (c == d) return is_same_layout ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
     CUresult result = CUDA_SUCCESS;

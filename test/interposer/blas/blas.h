@@ -3,6 +3,7 @@
 #define TEST_BLAS_H
 
 #include <math.h>
+#include <stdbool.h>
 
 #include "../driver/driver.h"
 

@@ -1,0 +1,165 @@
+/* Products by cuBLASLt: layouts of both orders, batches, C beside D, descriptors on the stack, and what finds no algorithm. */
+#include "blas.h"
+
+typedef struct { uint64_t data[8]; } layout_t;
+typedef struct { uint64_t data[32]; } operation_t;
+typedef struct { uint64_t data[8]; } preference_t;
+typedef struct { uint64_t data[8]; } algorithm_t;
+typedef struct { algorithm_t algorithm; size_t workspace; int state; float waves; int reserved[4]; } result_t;
+
+int cublasLtCreate(void **handle);
+int cublasLtDestroy(void *handle);
+size_t cublasLtGetVersion(void);
+int cublasLtMatrixLayoutInit_internal(layout_t *layout, size_t bytes, int type, uint64_t rows, uint64_t columns, int64_t leading);
+int cublasLtMatrixLayoutCreate(layout_t **layout, int type, uint64_t rows, uint64_t columns, int64_t leading);
+int cublasLtMatrixLayoutDestroy(layout_t *layout);
+int cublasLtMatrixLayoutSetAttribute(layout_t *layout, int attribute, const void *from, size_t bytes);
+int cublasLtMatrixLayoutGetAttribute(layout_t *layout, int attribute, void *to, size_t bytes, size_t *written);
+int cublasLtMatmulDescInit_internal(operation_t *operation, size_t bytes, int compute, int scale);
+int cublasLtMatmulDescCreate(operation_t **operation, int compute, int scale);
+int cublasLtMatmulDescDestroy(operation_t *operation);
+int cublasLtMatmulDescSetAttribute(operation_t *operation, int attribute, const void *from, size_t bytes);
+int cublasLtMatmulDescGetAttribute(operation_t *operation, int attribute, void *to, size_t bytes, size_t *written);
+int cublasLtMatmulPreferenceCreate(preference_t **preference);
+int cublasLtMatmulPreferenceDestroy(preference_t *preference);
+int cublasLtMatmulPreferenceSetAttribute(preference_t *preference, int attribute, const void *from, size_t bytes);
+int cublasLtMatmulAlgoGetHeuristic(void *handle, operation_t *operation, layout_t *a, layout_t *b, layout_t *c, layout_t *d,
+                                   preference_t *preference, int wanted, result_t *results, int *count);
+int cublasLtMatmulAlgoCheck(void *handle, operation_t *operation, layout_t *a, layout_t *b, layout_t *c, layout_t *d,
+                            const algorithm_t *algorithm, result_t *result);
+int cublasLtMatmul(void *handle, operation_t *operation, const void *alpha, const void *a, layout_t *a_layout, const void *b, layout_t *b_layout,
+                   const void *beta, const void *c, layout_t *c_layout, void *d, layout_t *d_layout, const algorithm_t *algorithm,
+                   void *workspace, size_t workspace_bytes, CUstream stream);
+
+enum { ORDER = 1, BATCH_COUNT = 5, BATCH_STRIDE = 6, POINTER_MODE = 2, TRANSA = 3, TRANSB = 4, EPILOGUE = 7 };
+enum { COLUMN = 0, ROW = 1, MAX_WORKSPACE = 1 };
+
+static void *handle;
+static preference_t *preference;
+
+/* A matrix of a layout, on both sides; `op` turns it before it is multiplied. */
+struct operand {
+    struct array array;
+    layout_t layout;
+    int order, rows, columns, leading;
+    long long stride;
+};
+
+static struct operand operand_of(int type, int order, int rows, int columns, int slack, int count) {
+    int line = order == ROW ? columns : rows, lines = order == ROW ? rows : columns;
+    struct operand made = {.order = order, .rows = rows, .columns = columns, .leading = line + slack};
+    made.stride = (long long)made.leading * lines + slack;
+    made.array = array_of(type, (size_t)(made.stride * count));
+    STATUS(cublasLtMatrixLayoutInit_internal(&made.layout, sizeof made.layout, type, (uint64_t)rows, (uint64_t)columns, made.leading), OK);
+    STATUS(cublasLtMatrixLayoutSetAttribute(&made.layout, ORDER, &order, 4), OK);
+    STATUS(cublasLtMatrixLayoutSetAttribute(&made.layout, BATCH_COUNT, &count, 4), OK);
+    STATUS(cublasLtMatrixLayoutSetAttribute(&made.layout, BATCH_STRIDE, &made.stride, 8), OK);
+    return made;
+}
+
+static size_t at(const struct operand *operand, int batch, int row, int column) {
+    long long within = operand->order == ROW ? (long long)row * operand->leading + column : (long long)column * operand->leading + row;
+    return (size_t)(batch * operand->stride + within);
+}
+
+static double element(const struct operand *operand, int op, int batch, int row, int column) {
+    return get(operand->array.host, operand->array.type, op == OP_N ? at(operand, batch, row, column) : at(operand, batch, column, row));
+}
+
+struct shape {
+    int type, op_a, op_b, orders, slack, count;
+    bool is_apart;
+    float beta;
+};
+
+static void compare(struct shape s) {
+    enum { M = 5, N = 6, K = 7 };
+    float alpha = 0.5f;
+    int scale = R_32F;
+    operation_t operation;
+    result_t result;
+    int found;
+    struct operand a = operand_of(s.type, s.orders & 1, s.op_a == OP_N ? M : K, s.op_a == OP_N ? K : M, s.slack, s.count);
+    struct operand b = operand_of(s.type, s.orders >> 1 & 1, s.op_b == OP_N ? K : N, s.op_b == OP_N ? N : K, s.slack, s.count);
+    struct operand c = operand_of(s.type, s.orders >> 2 & 1, M, N, 2 * s.slack, s.count);
+    struct operand d = operand_of(s.type, s.orders >> 2 & 1, M, N, s.slack, s.count);
+    const struct operand *from = s.is_apart ? &c : &d;
+    STATUS(cublasLtMatmulDescInit_internal(&operation, sizeof operation, COMPUTE_32F, scale), OK);
+    STATUS(cublasLtMatmulDescSetAttribute(&operation, TRANSA, &s.op_a, 4), OK);
+    STATUS(cublasLtMatmulDescSetAttribute(&operation, TRANSB, &s.op_b, 4), OK);
+    layout_t *lc = s.is_apart ? &c.layout : &d.layout;
+    STATUS(cublasLtMatmulAlgoGetHeuristic(handle, &operation, &a.layout, &b.layout, lc, &d.layout, preference, 1, &result, &found), OK);
+    EXPECT(found == 1 && result.state == OK);
+    STATUS(cublasLtMatmul(handle, &operation, &alpha, on_device(&a.array), &a.layout, on_device(&b.array), &b.layout, &s.beta,
+                          on_device(&from->array), lc, on_device(&d.array), &d.layout, &result.algorithm, NULL, 0, NULL), OK);
+    for (int batch = 0; batch < s.count; batch++)
+        for (int row = 0; row < M; row++)
+            for (int column = 0; column < N; column++) {
+                double sum = 0;
+                for (int i = 0; i < K; i++) sum += element(&a, s.op_a, batch, row, i) * element(&b, s.op_b, batch, i, column);
+                double before = s.beta == 0 ? 0 : s.beta * element(from, OP_N, batch, row, column);
+                put(d.array.host, s.type, at(&d, batch, row, column), 0.5 * sum + before);
+            }
+    expect_same(&d.array, s.type == R_32F ? 1e-6 : s.type == R_16F ? 1e-3 : 8e-3, __LINE__);
+    array_drop(&a.array), array_drop(&b.array), array_drop(&c.array), array_drop(&d.array);
+}
+
+/* What is not served finds nothing, and what is wrong is told. */
+static void refusals(void) {
+    operation_t *operation;
+    layout_t *layout, *other;
+    result_t result;
+    int found = 7, value = 4;
+    float one = 1;
+    size_t written = 0;
+    struct array a = array_of(R_32F, 16);
+    void *p = on_device(&a);
+    STATUS(cublasLtMatmulDescCreate(&operation, COMPUTE_32F, R_32F), OK);
+    STATUS(cublasLtMatrixLayoutCreate(&layout, R_32F, 4, 4, 4), OK);
+    STATUS(cublasLtMatrixLayoutCreate(&other, R_32F, 3, 4, 4), OK);
+    STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, NULL, 1, &result, &found), INVALID_VALUE);
+    STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, preference, 0, &result, &found), INVALID_VALUE);
+    STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, other, layout, layout, preference, 1, &result, &found), INVALID_VALUE);
+    STATUS(cublasLtMatmul(handle, operation, &one, p, layout, p, other, &one, p, layout, p, layout, NULL, NULL, 0, NULL), INVALID_VALUE);
+    STATUS(cublasLtMatmul(NULL, operation, &one, p, layout, p, layout, &one, p, layout, p, layout, NULL, NULL, 0, NULL), NOT_INITIALIZED);
+    STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, preference, 1, &result, &found), OK);
+    EXPECT(found == 1);
+    STATUS(cublasLtMatmulAlgoCheck(handle, operation, layout, layout, layout, layout, &result.algorithm, &result), OK);
+    value = 128 | 8;
+    STATUS(cublasLtMatmulDescSetAttribute(operation, EPILOGUE, &value, 4), OK);
+    STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, preference, 1, &result, &found), OK);
+    EXPECT(found == 0 && result.state == NOT_SUPPORTED);
+    STATUS(cublasLtMatmul(handle, operation, &one, p, layout, p, layout, &one, p, layout, p, layout, NULL, NULL, 0, NULL), NOT_SUPPORTED);
+    STATUS(cublasLtMatmulDescSetAttribute(operation, EPILOGUE, &value, 8), INVALID_VALUE);
+    STATUS(cublasLtMatmulDescSetAttribute(operation, 99, &value, 4), INVALID_VALUE);
+    STATUS(cublasLtMatmulDescGetAttribute(operation, EPILOGUE, &found, 4, &written), OK);
+    EXPECT(found == value && written == 4);
+    STATUS(cublasLtMatrixLayoutGetAttribute(layout, BATCH_STRIDE, NULL, 0, &written), OK);
+    EXPECT(written == 8);
+    STATUS(cublasLtMatrixLayoutDestroy(layout), OK);
+    STATUS(cublasLtMatrixLayoutDestroy(other), OK);
+    STATUS(cublasLtMatmulDescDestroy(operation), OK);
+    array_drop(&a);
+}
+
+int main(void) {
+    uint64_t workspace = 1 << 20;
+    start();
+    STATUS(cublasLtCreate(&handle), OK);
+    EXPECT(cublasLtGetVersion() >= 120000);
+    STATUS(cublasLtMatmulPreferenceCreate(&preference), OK);
+    STATUS(cublasLtMatmulPreferenceSetAttribute(preference, MAX_WORKSPACE, &workspace, 8), OK);
+    for (int type = R_32F; type <= R_16BF; type++)
+        for (int orders = 0; orders < 8; orders++)
+            for (int ops = 0; ops < 4; ops++) {
+                if (type != R_32F && type != R_16F && type != R_16BF) continue;
+                compare((struct shape){type, ops & 1, ops >> 1, orders, 0, 1, false, 0});
+                compare((struct shape){type, ops & 1, ops >> 1, orders, 3, 1, true, 2});
+                compare((struct shape){type, ops & 1, ops >> 1, orders, 2, 3, ops % 2 == 0, 1});
+            }
+    refusals();
+    STATUS(cublasLtMatmulPreferenceDestroy(preference), OK);
+    STATUS(cublasLtDestroy(handle), OK);
+    printf("ok\n");
+    return 0;
+}
