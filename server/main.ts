@@ -182,7 +182,7 @@ class Daemon {
         log.error({ ...event, error: message }, "An action is done that cannot be written into the audit log yet"),
     });
     this.#grpcListener = new GrpcListener({ server: this.#grpc, tls, limit: new ConnectionLimit(limits) });
-    const onLog = (level: "info" | "warn" | "error", message: string): void => log[level](message);
+    const onLog = (level: "debug" | "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
     this.#metrics = new Metrics({ version: packageVersion(), priorityClasses: config.priorityClasses });
@@ -307,7 +307,7 @@ class Daemon {
       "Ready",
     );
     this.#readiness.serving();
-    this.#executors.warm();
+    this.#executors.warm(0);
     this.#monitor.start();
     this.#history.start(this.#broker);
     this.#ledgerKeeper.start();

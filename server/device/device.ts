@@ -117,6 +117,8 @@ export interface SliceOptions {
   readonly turns?: DeviceTurns | undefined;
   /** Up to where the arena is in use, in bytes from its base; asked where a device can make something of the rest. Default: to its end. */
   readonly usedBytes?: () => number;
+  /** Hears what was opened of the slice, one thing after the other, in a word or two. */
+  readonly onStep?: (what: string) => void;
   /** Receives what kernels print, in order. */
   readonly onOutput: (text: string) => void;
   /** Hears once when the slice is lost, also when no call is under way; every later call fails with the same error. */

@@ -142,4 +142,4 @@ export type FromExecutor =
   | { readonly kind: "usage"; readonly usage: ExecutorUsage; readonly shape: CallShape }
   /** `end` is carried out. The process waits to be killed: should the daemon die before it has stored the use, the next one is told. */
   | { readonly kind: "ended" }
-  | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };
+  | { readonly kind: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string };

@@ -39,13 +39,13 @@ export class ExecutorPool {
     return spare;
   }
 
-  /** Starts the missing spares, one after the other and soon. */
-  warm(): void {
+  /** Starts the missing spares, one after the other and soon; in milliseconds, by default so that it is in nobody's way. */
+  warm(delayMs = this.#refillDelayMs): void {
     if (this.#closed || this.#refill !== undefined || this.#spares.length >= this.#sparesMax) return;
     this.#refill = setTimeout(() => {
       this.#refill = undefined;
       this.#addSpare();
-    }, this.#refillDelayMs);
+    }, delayMs);
   }
 
   /** Ends all spares; executors that were taken are their takers'. */

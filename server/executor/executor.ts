@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { encodeWelcome, FINGERPRINT, FrameKind } from "../../shared/generated/calls.ts";
 import { messageFrame } from "../../shared/wire/frame.ts";
-import type { DeviceSlice } from "../device/device.ts";
+import type { DeviceDescription, DeviceSlice } from "../device/device.ts";
 import { refuse } from "../session/refusal.ts";
 import { ContentCache } from "./content-cache.ts";
 import {
@@ -18,10 +18,11 @@ import {
 } from "./control-messages.ts";
 import { LeaseTurns } from "./device-turns.ts";
 import { loadDriver } from "./drivers.ts";
+import { OpeningSteps } from "./opening-steps.ts";
 import { Parking, type Work } from "./parking.ts";
 import { Session } from "./session.ts";
 import { openSettled } from "./settling.ts";
-import { TurnPage } from "./turn-page.ts";
+import { prepareTurnPages, TurnPage } from "./turn-page.ts";
 import { UsageCounter } from "./usage.ts";
 import { Watchdog } from "./watchdog.ts";
 import { type OpenDevice, Workspace } from "./workspace.ts";
@@ -106,7 +107,7 @@ export class Executor {
   async receive(message: ToExecutor, socket: Socket | undefined): Promise<void> {
     switch (message.kind) {
       case "prepare":
-        await Promise.all(message.deviceKinds.map(async (kind) => (await loadDriver(kind)).prepare?.()));
+        await this.#prepare(message.deviceKinds);
         await this.#rehearse();
         this.#send({ kind: "ready" });
         return;
@@ -209,6 +210,15 @@ export class Executor {
     this.#options.onFailed?.();
   }
 
+  /** What the first session would have to wait for, and no lease is needed for. */
+  async #prepare(deviceKinds: readonly DeviceDescription["kind"][]): Promise<void> {
+    const drivers = await Promise.all(deviceKinds.map(loadDriver));
+    await Promise.all(drivers.map((driver) => driver.prepare?.()));
+    prepareTurnPages();
+    // Only hardware is asked for its health, and only what is hardware can hang.
+    if (drivers.some(({ health }) => health !== undefined)) this.#watchdog ??= new Watchdog();
+  }
+
   /** Only a spare has the time for it. */
   async #rehearse(): Promise<void> {
     const { rehearse } = this.#options;
@@ -282,16 +292,21 @@ export class Executor {
     const { description, arenaBytes, arenaBase } = assignment;
     const session = this.#current?.session;
     const isHardware = description.details !== undefined;
-    if (isHardware && kernelTimeoutMs > 0) this.#watchdog ??= new Watchdog({ callMsMax: kernelTimeoutMs });
+    if (isHardware && kernelTimeoutMs > 0) {
+      this.#watchdog ??= new Watchdog();
+      this.#watchdog.limitCalls(kernelTimeoutMs);
+    }
     const driver = await loadDriver(description.kind);
     const onOutput = (text: string): void => session?.print(text);
     const longWork = <T>(work: () => T): T => {
-      this.#watchdog ??= new Watchdog({ callMsMax: 0 });
+      this.#watchdog ??= new Watchdog();
       return this.#watchdog.allow({ workMsMax: LOADING_MS_MAX, sign: session?.lifeSign(), work });
     };
     const turns = this.#turnsOn(assignment);
     const own = { description, arenaBytes, arenaBase, kernelTimeoutMs, usedBytes };
-    const once = () => driver.open({ ...own, turns, onOutput, longWork });
+    const steps = new OpeningSteps();
+    const onStep = (what: string): void => steps.add(what);
+    const once = () => driver.open({ ...own, turns, onOutput, onStep, longWork });
     const open = () => (isHardware ? openSettled(once) : once());
     const device = await (this.#watchdog?.allow({ workMsMax: OPENING_MS_MAX, sign: session?.lifeSign(), work: open }) ??
       open());
@@ -299,6 +314,8 @@ export class Executor {
       const [wanted, is] = [arenaBase, device.arenaBase].map((address) => `0x${address.toString(16)}`);
       this.#warn(`The arena on [${description.id}] is not where it was wanted [${wanted}], but at [${is}].`);
     }
+    if (isHardware)
+      this.#send({ kind: "log", level: "debug", message: `[${description.id}] is open ${steps.told()}.` });
     return device;
   }
 

@@ -16,6 +16,11 @@ function load() {
   };
 }
 
+/** Finds the system's functions, so that nobody has to wait for that later. */
+export function prepareMappings(): void {
+  loaded ??= load();
+}
+
 /** Address of the file's first bytes, to read and to write; undefined where there is no memory for it. The descriptor is not needed any more. */
 export function mapShared(fd: number, byteCount: number): bigint | undefined {
   loaded ??= load();

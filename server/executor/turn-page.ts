@@ -8,7 +8,7 @@ import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import koffi from "../device/native.ts";
 import { makeFolder } from "../folder.ts";
 import { identityOf, isThere } from "../process-identity.ts";
-import { mapShared } from "./shared-mapping.ts";
+import { mapShared, prepareMappings } from "./shared-mapping.ts";
 import { type ComputePolicy, POLICY_AT, policyWord, TURN_PAGE_BYTES, type TurnOwner } from "./turns.ts";
 
 const FOLDER = "turns";
@@ -64,6 +64,13 @@ function writePage(path: string, policy: ComputePolicy): void {
 
 const load = () =>
   koffi.load(null).func("syscall", "long", ["long", "uint64_t", "int", "int", "void *", "uint64_t", "int"]);
+let loaded: ReturnType<typeof load> | undefined;
+
+/** In an executor that waits for its lease: what the first page needs of the system. */
+export function prepareTurnPages(): void {
+  loaded ??= load();
+  prepareMappings();
+}
 
 /** In an executor: a device's memory, until the process ends. */
 export class TurnPage {
@@ -76,7 +83,8 @@ export class TurnPage {
 
   /** Throws the system's error. */
   constructor(path: string) {
-    this.#call = load();
+    loaded ??= load();
+    this.#call = loaded;
     const fd = openSync(path, "r+");
     try {
       if (fstatSync(fd).size < TURN_PAGE_BYTES) throw new Error(`the file [${path}] is too short`);

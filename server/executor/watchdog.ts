@@ -65,8 +65,8 @@ export interface LifeSign {
 }
 
 export interface WatchdogOptions {
-  /** The process is killed once its event loop stands still for longer than a call may take. 0: never. */
-  readonly callMsMax: number;
+  /** As `limitCalls`. Default: never. */
+  readonly callMsMax?: number;
   /** How often a sign of life is given. Default LIVENESS_INTERVAL_MS. */
   readonly livenessMs?: number;
 }
@@ -80,16 +80,27 @@ export interface LongWork<T> {
 }
 
 export class Watchdog {
-  readonly #limitMs: number;
+  #limitMs = 0;
+  readonly #livenessMs: number;
+  #beats: NodeJS.Timeout | undefined;
   readonly #memory = new SharedArrayBuffer(4 * WORDS);
   readonly #words = new Int32Array(this.#memory);
 
-  constructor({ callMsMax, livenessMs = LIVENESS_INTERVAL_MS }: WatchdogOptions) {
-    this.#limitMs = callMsMax === 0 ? NEVER_MS : callMsMax + MARGIN_MS;
-    this.#words[Word.LIMIT] = this.#limitMs;
+  constructor({ callMsMax = 0, livenessMs = LIVENESS_INTERVAL_MS }: WatchdogOptions = {}) {
+    this.#livenessMs = livenessMs;
+    this.limitCalls(callMsMax);
     new Worker(watch, { eval: true, workerData: { memory: this.#memory, livenessMs }, execArgv: [] }).unref();
-    const beatMs = Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, this.#limitMs / 8), livenessMs / 2);
-    setInterval(() => this.#beat(), beatMs).unref();
+  }
+
+  /** From now on the process is killed once its event loop stands still for longer than a call may take, in milliseconds. 0: never. */
+  limitCalls(callMsMax: number): void {
+    const limitMs = callMsMax === 0 ? NEVER_MS : callMsMax + MARGIN_MS;
+    if (limitMs === this.#limitMs) return;
+    this.#limitMs = limitMs;
+    const beatMs = Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, this.#limitMs / 8), this.#livenessMs / 2);
+    clearInterval(this.#beats);
+    this.#beats = setInterval(() => this.#beat(), beatMs).unref();
+    this.#limit(this.#limitMs);
   }
 
   /** Does work, with a promise or without, that may hold up the event loop for longer than a call may. */

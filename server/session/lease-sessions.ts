@@ -41,7 +41,7 @@ export interface LeaseSessionsOptions {
   /** Where what a tenant sends is kept; undefined where nothing is. */
   readonly cacheOf: (tenant: string) => CacheAssignment | undefined;
   readonly events: SessionEvents;
-  readonly onLog: (level: "info" | "warn" | "error", message: string) => void;
+  readonly onLog: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
 
 export class LeaseSessions {

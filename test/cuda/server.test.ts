@@ -251,6 +251,19 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     expect([...(await y.read(Float32Array))]).toEqual([2, 4]);
   });
 
+  it("says where the time goes in which a slice is opened, to an admin who asks for so much", async () => {
+    const library = join(standin.folder, "libcuda.so.1");
+    const args = ["--device", "cuda:0", "--log-level", "debug"];
+    await using server = await startServer({ args, env: { SLUICE_CUDA_LIBRARY: library } });
+    await using pool = await connect({ server: server.grpc });
+    await using lease = await pool.allocate({ memory: 16 * MiB, wait: "30s" });
+    const steps = ["context", "memory", "page-locked memory", "zeros"]
+      .map((step) => `${step} \\[[\\d.]+\\]`)
+      .join(", ");
+    const said = new RegExp(`the lease \\[${lease.id}\\]: \\[cuda:0\\] is open in \\[[\\d.]+\\] ms: ${steps}\\.`);
+    await waitFor("the sentence", () => said.test(server.log()));
+  });
+
   it("charges the time that the device worked for a lease", async () => {
     await using server = await start();
     await using pool = await connect({ server: server.grpc });

@@ -10,8 +10,22 @@ export function readAttribute(api: CudaApi, device: number, attribute: number): 
   return api.cuDeviceGetAttribute(value, attribute, device) === CUresult.SUCCESS ? value[0]! : 0;
 }
 
+/** What was read before somebody asked, by library and device. */
+const prepared = new WeakMap<CudaLibrary, Map<number, DeviceAttributes>>();
+
+/** Reads the snapshot of a device ahead, which takes some milliseconds on a virtual machine. */
+export function prepareAttributes(library: CudaLibrary, device: number): void {
+  const known = prepared.get(library) ?? new Map<number, DeviceAttributes>();
+  known.set(device, readAttributes(library, device));
+  prepared.set(library, known);
+}
+
+/** What was prepared, or else is read now. */
+export const attributesOf = (library: CudaLibrary, device: number): DeviceAttributes =>
+  prepared.get(library)?.get(device) ?? readAttributes(library, device);
+
 /** All attributes that the driver knows. */
-export function readAttributes({ api, driverVersion }: CudaLibrary, device: number): DeviceAttributes {
+function readAttributes({ api, driverVersion }: CudaLibrary, device: number): DeviceAttributes {
   const value = new Int32Array(1);
   const attributes: DeviceAttribute[] = [];
   for (let attribute = 1; attribute <= DEVICE_ATTRIBUTE_MAX; attribute++) {

@@ -5,6 +5,7 @@
 import { SluiceError } from "../../../shared/errors.ts";
 import { ARENA_BASE } from "../../../shared/limits.ts";
 import type { DeviceDescription, DeviceDriver, DeviceHealth, DeviceSlice, SliceOptions } from "../device.ts";
+import { prepareAttributes } from "./attributes.ts";
 import { discoverDevices, listOrdinals, readUuid } from "./discovery.ts";
 import { HealthWatch } from "./health.ts";
 import { type CudaLibrary, loadCuda } from "./library.ts";
@@ -63,7 +64,8 @@ export const cudaDriver: DeviceDriver = {
 
   /** The driver's own start takes a few hundred milliseconds on a machine with many cards. Makes no context. */
   async prepare(): Promise<void> {
-    loadCuda();
+    const library = loadCuda();
+    for (const device of listOrdinals(library)) prepareAttributes(library, device);
   },
 
   async open(options: SliceOptions): Promise<DeviceSlice> {

@@ -18,7 +18,7 @@ import type {
 } from "../device.ts";
 import type { SurfaceOptions, TextureOptions } from "../texel.ts";
 import { Admission } from "./admission.ts";
-import { readAttributes } from "./attributes.ts";
+import { attributesOf } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
 import { CUresult, EVENT_DISABLE_TIMING, STREAM_NON_BLOCKING } from "./constants.ts";
 import { CudaContext } from "./context.ts";
@@ -42,7 +42,8 @@ export class CudaSlice implements DeviceSlice {
   readonly arenaBase: number;
   readonly #context: CudaContext;
   readonly #size: SliceSize;
-  readonly #staging: Staging;
+  /** Set before the slice is anybody's. */
+  #staging!: Staging;
   readonly #meter: Meter;
   readonly #admission: Admission | undefined;
   readonly #launcher: Launcher;
@@ -71,7 +72,7 @@ export class CudaSlice implements DeviceSlice {
 
   private constructor(library: CudaLibrary, parts: { device: number; context: CudaContext; options: SliceOptions }) {
     const { device, context, options } = parts;
-    this.attributes = readAttributes(library, device);
+    this.attributes = attributesOf(library, device);
     this.#context = context;
     this.#onOutput = options.onOutput;
     this.#longWork = options.longWork ?? ((work) => work());
@@ -88,12 +89,6 @@ export class CudaSlice implements DeviceSlice {
       defaultStream: this.#defaultStream,
     });
     this.#textures = new CudaTextures(context, this.#mirrors);
-    try {
-      this.#staging = new Staging(context);
-    } catch (error) {
-      this.#size.close();
-      throw error;
-    }
     const { turns, kernelTimeoutMs } = options;
     this.#meter = new Meter(context, { kernelTimeoutMs, separates: turns !== undefined });
     const isIdle = (): boolean => this.#isIdle();
@@ -107,15 +102,23 @@ export class CudaSlice implements DeviceSlice {
       device,
       onFailure: (error) => options.onFailure?.(error),
     });
+    options.onStep?.("context");
     let slice: CudaSlice;
     try {
       slice = new CudaSlice(library, { device, context, options });
+      options.onStep?.("memory");
     } catch (error) {
       context.release();
       throw error;
     }
     try {
-      await slice.#zero(0);
+      const zeros = slice.#zero(0);
+      zeros.catch(() => undefined);
+      // The host locks pages while the device writes zeros.
+      slice.#staging = new Staging(context);
+      options.onStep?.("page-locked memory");
+      await zeros;
+      options.onStep?.("zeros");
       return slice;
     } catch (error) {
       await slice.close();
@@ -527,7 +530,8 @@ export class CudaSlice implements DeviceSlice {
     this.#textures.release();
     this.#multiplier?.close();
     this.#meter.close();
-    this.#staging.close();
+    // Not there where the opening has failed.
+    this.#staging?.close();
     this.#size.close();
     this.#context.release();
   }
