@@ -127,7 +127,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   int inner = (int)(o->transpose[0] ? a->rows : a->columns), other = (int)(o->transpose[1] ? b->columns : b->rows);
   *found = 0;
   if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
-  if (p->workspace == 0 || c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
+  if (c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
   memset(results, 0xee, sizeof *results);
   memcpy(results->algorithm, p->alignment, sizeof p->alignment);
   results->workspace = p->workspace;
@@ -188,7 +188,7 @@ API int cublasLtMatmul(void *handle, struct operation *o, const float *alpha, ui
                        const uint32_t *algorithm, uint64_t workspace, size_t workspace_bytes, struct stream *stream) {
   ASK();
   (void)handle;
-  if (c != d || lc != ld || workspace == 0 || workspace_bytes == 0) return BLAS_INVALID_VALUE;
+  if (c != d || lc != ld || (workspace == 0) != (workspace_bytes == 0)) return BLAS_INVALID_VALUE;
   /* A product of other alignment than it was planned for goes wrong on a card. */
   if (a % algorithm[0] != 0 || b % algorithm[1] != 0 || c % algorithm[2] != 0) return BLAS_INVALID_VALUE;
   if (standin_current->error != SUCCESS) return BLAS_EXECUTION_FAILED;

@@ -1,7 +1,7 @@
 /** Matrix products on a GPU through cuBLASLt, against a plain reference, over the stand-in for the library in test/cuda. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
-import type { DeviceSlice, MatrixProduct } from "../../server/device/device.ts";
+import type { DeviceSlice, DeviceStream, MatrixProduct } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -74,6 +74,18 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
     await slice.read(C, new Uint8Array(into.buffer), undefined);
     expect([...into]).toEqual([...once].map((value) => 10 * value));
     await check(plain);
+  });
+
+  it("multiplies with less workspace, or none, where the lease has nothing left beside its slice", async () => {
+    const streams: DeviceStream[] = [];
+    expect(() => {
+      for (;;) streams.push(slice.createStream({ flags: 1, priority: 0 }));
+    }).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
+    // There is nothing that could be allocated.
+    standin.inject({ function: "cuMemAlloc_v2", code: 2 });
+    await check({ ...plain, beta: 2 });
+    standin.clear();
+    for (const stream of streams) slice.destroyStream(stream);
   });
 
   it("remembers a bounded number of shapes", async () => {

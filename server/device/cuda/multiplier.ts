@@ -46,8 +46,12 @@ export const productTypes = {
   bf16: { data: 14, compute: 68 },
 } as const;
 
-/** What NVIDIA recommends for its newest cards. Lies outside the arena, and is part of what every lease is charged for. */
-const WORKSPACE_BYTES = 32 * 1024 * 1024;
+const MiB = 1024 * 1024;
+/**
+ * What NVIDIA recommends for its newest cards. Lies outside the arena, and is part of what every lease is charged for. Where a program's own code has
+ * taken most of that, as that of large libraries does, products get what is left, in whole MiB, or do without: then some are slower.
+ */
+const WORKSPACE_BYTES_MAX = 32 * MiB;
 /** The library assumes this alignment unless it is told otherwise. */
 const ALIGNMENT_BYTES = 256;
 /** Shapes remembered with the algorithm found for each: programs use few, and finding one takes longer than many products. */
@@ -107,6 +111,7 @@ export class Multiplier {
   readonly #longWork: <T>(work: () => T) => T;
   /** 0 for none. */
   #workspace = 0;
+  readonly #workspaceBytes: number;
   /** Event by which one stream hands the workspace to another; 0 for none. */
   #handover = 0;
   readonly #plans = new Map<string, Plan>();
@@ -115,15 +120,12 @@ export class Multiplier {
   /** The stream that used the workspace last. */
   #last: CudaStream | undefined;
 
-  /** @throws SluiceError UNSUPPORTED where the server has no cuBLASLt, OUT_OF_MEMORY. */
+  /** @throws SluiceError UNSUPPORTED where the server has no cuBLASLt, OUT_OF_MEMORY where the device has no memory for it. */
   constructor(context: CudaContext, { driverVersion, outside, longWork }: MultiplierOptions) {
     this.#context = context;
     this.#longWork = longWork;
     this.#blas = load(driverVersion);
-    if (outside.leftBytes < WORKSPACE_BYTES) {
-      const left = `the lease has [${outside.leftBytes}] left beside its slice`;
-      throw new SluiceError("OUT_OF_MEMORY", `Matrix products take [${WORKSPACE_BYTES}] bytes, and ${left}.`);
-    }
+    this.#workspaceBytes = Math.min(WORKSPACE_BYTES_MAX, Math.floor(outside.leftBytes / MiB) * MiB);
     context.enter();
     const value = new BigUint64Array(1);
     this.#check(this.#blas.cublasLtCreate(value), "start");
@@ -131,9 +133,12 @@ export class Multiplier {
     try {
       context.check(context.api.cuEventCreate(value, EVENT_DISABLE_TIMING), "create an event");
       this.#handover = Number(value[0]);
-      context.check(context.api.cuMemAlloc_v2(value, WORKSPACE_BYTES), "allocate the workspace of matrix products");
-      this.#workspace = Number(value[0]);
-      outside.take(WORKSPACE_BYTES);
+      if (this.#workspaceBytes > 0) {
+        const made = context.api.cuMemAlloc_v2(value, this.#workspaceBytes);
+        context.check(made, "allocate the workspace of matrix products");
+        this.#workspace = Number(value[0]);
+        outside.take(this.#workspaceBytes);
+      }
     } catch (error) {
       this.close();
       throw error;
@@ -159,7 +164,7 @@ export class Multiplier {
     const status = cublasLtMatmul(
       ...([this.#handle, plan.operation, this.#alpha, b.address, first, a.address, second, this.#beta] as const),
       ...([c.address, result, c.address, result, plan.algorithm] as const),
-      ...([this.#workspace, WORKSPACE_BYTES, stream.handle] as const),
+      ...([this.#workspace, this.#workspaceBytes, stream.handle] as const),
     );
     this.#check(status, "compute");
   }
@@ -180,6 +185,7 @@ export class Multiplier {
 
   /** The workspace serves one product at a time: another stream waits for what used it before. */
   #takeWorkspace(stream: CudaStream): void {
+    if (this.#workspace === 0) return;
     if (this.#last !== undefined && this.#last !== stream) {
       const { api } = this.#context;
       this.#context.check(api.cuEventRecord(this.#handover, this.#last.handle), "record an event");
@@ -249,7 +255,7 @@ export class Multiplier {
     this.#check(blas.cublasLtMatmulPreferenceCreate(value), "describe");
     const preference = Number(value[0]);
     try {
-      const workspace = BigUint64Array.of(BigInt(WORKSPACE_BYTES));
+      const workspace = BigUint64Array.of(BigInt(this.#workspaceBytes));
       const bytes = PreferenceAttribute.MAX_WORKSPACE_BYTES;
       this.#check(blas.cublasLtMatmulPreferenceSetAttribute(preference, bytes, workspace, 8), "describe");
       [b, a, c, c].forEach(({ address }, index) => {
