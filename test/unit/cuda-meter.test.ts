@@ -85,6 +85,16 @@ test("a burst of quick kernels costs one time stamp for eight, and each of its m
   expect(all.driver.asked).toBeLessThan(1000 / 8 + 10);
 });
 
+test("a device that is late is not asked for every span whether it is done", () => {
+  const all = stand();
+  run(all, 8, 0.01);
+  all.meter.totalMs();
+  all.driver.isBehind = true;
+  const { asked } = all.driver;
+  run(all, 8 * 1000, 0);
+  expect(all.driver.asked - asked).toBeLessThan(1000 / 16 + 10);
+});
+
 test("slow kernels have a span each, so that each can be held to its time", () => {
   const all = stand();
   run(all, 50, 2);

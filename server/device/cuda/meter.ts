@@ -14,7 +14,7 @@ const WORK_PER_SPAN_MAX = 8;
 const SLOW_WORK_MS = 1;
 /** Twice as many as the driver queues launches; beyond these the last span goes on, so that nothing is unmeasured. */
 const STAMPS_MAX = 2048;
-/** Spans of a burst that are looked at together: to ask for each costs a good part of a launch. */
+/** New spans of a burst after which the device is asked what it has done: a question that it answers with not yet costs as much as a launch. */
 const REAPED_AT_ONCE = 16;
 const WATCH_MS_MIN = 20;
 const WATCH_MS_MAX = 1000;
@@ -69,7 +69,7 @@ export class Meter {
   }
 
   #begin(stream: CudaStream, isKernel: boolean): void {
-    if (stream.workPerSpan === 1 || stream.pending.length >= REAPED_AT_ONCE) this.#reap(stream);
+    if (stream.workPerSpan === 1 || stream.pending.length >= stream.reapsAt) this.#reap(stream);
     const before = stream.open;
     const end = this.#take();
     const start = before?.end ?? this.#take();
@@ -135,9 +135,11 @@ export class Meter {
 
   /** An event for a time stamp; undefined when there are as many as there may be. */
   #take(): number | undefined {
-    if (this.#free.length === 0) for (const stream of this.#streams) this.#reap(stream);
     const event = this.#free.pop();
-    return event === undefined && this.#events.length < STAMPS_MAX ? this.#createEvent() : event;
+    if (event !== undefined) return event;
+    if (this.#events.length < STAMPS_MAX) return this.#createEvent();
+    for (const stream of this.#streams) this.#reap(stream);
+    return this.#free.pop();
   }
 
   #createEvent(): number {
@@ -164,7 +166,9 @@ export class Meter {
       for (const stream of this.#streams) {
         this.#reap(stream);
         const span = stream.pending[0];
-        if (span?.startedAtMs === undefined) continue;
+        if (span === undefined) continue;
+        if (span.startedAtMs === undefined && this.#context.api.cuEventQuery(span.start) !== CUresult.SUCCESS) continue;
+        span.startedAtMs ??= performance.now();
         // Each of them may take as long as one may, so no kernel is ever ended before its time.
         const limitMs = this.#kernelTimeoutMs * span.count;
         if (performance.now() - span.startedAtMs <= limitMs) continue;
@@ -190,16 +194,11 @@ export class Meter {
     }
   }
 
-  /** Counts the spans that are done, and notes when the oldest of the others started. */
+  /** Counts the spans that are done. */
   #reap(stream: CudaStream): void {
     const { api } = this.#context;
     for (let span = stream.pending[0]; span !== undefined; span = stream.pending[0]) {
-      if (!this.#context.ready(api.cuEventQuery(span.end), "query an event")) {
-        if (span.startedAtMs === undefined && api.cuEventQuery(span.start) === CUresult.SUCCESS) {
-          span.startedAtMs = performance.now();
-        }
-        return;
-      }
+      if (!this.#context.ready(api.cuEventQuery(span.end), "query an event")) break;
       this.#context.check(api.cuEventElapsedTime(this.#elapsed, span.start, span.end), "measure time");
       const milliseconds = Math.max(0, this.#elapsed[0]! - span.restMs);
       this.#totalMs += milliseconds;
@@ -209,5 +208,6 @@ export class Meter {
       this.#free.push(span.start);
       if (!span.isFollowed) this.#free.push(span.end);
     }
+    stream.reapsAt = stream.pending.length + REAPED_AT_ONCE;
   }
 }

@@ -27,6 +27,8 @@ export class CudaStream implements DeviceStream {
   workPerSpan = 1;
   /** Since when the device has done all of the work so far, by `performance.now()`, as long as it was seen; only while a span is open. */
   restsSinceMs: number | undefined;
+  /** As soon as so many spans are pending, it is looked which are done. */
+  reapsAt = 0;
   /** Closed spans that the device has not finished, oldest first. */
   readonly pending: Span[] = [];
 
