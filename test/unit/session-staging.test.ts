@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DeviceBuffer } from "../../client/buffer.ts";
+import { copyTogether, startHelpers } from "../../client/copy-helpers.ts";
 import { OPENING_PAYS_BYTES } from "../../client/staging.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { STAGED_COPY_BYTES_MIN, STAGING_BYTES } from "../../shared/limits.ts";
@@ -334,4 +335,21 @@ describe("when the connection breaks", () => {
     await client.session.close(new SluiceError("CLOSED", "The test is over."));
     await proxy.close();
   });
+});
+
+it("is right also where other threads help to copy, and the source changes at once", async () => {
+  const gpu = await begin();
+  const buffer = gpu.alloc(LARGE_BYTES);
+  const into = new Uint8Array(LARGE_BYTES);
+  startHelpers(2);
+  const [to, from] = [new Uint8Array(MiB), pattern(MiB, 1)];
+  await waitFor("a helper", () => copyTogether(to, from) > 0);
+  for (let round = 0; round < 6; round++) {
+    const data = pattern(LARGE_BYTES, round);
+    buffer.write(data);
+    data.fill(0);
+    await buffer.readInto(into);
+    expect(same(into, pattern(LARGE_BYTES, round)), `round ${round}`).toBe(true);
+  }
+  expect(stand.staged.toDevice).toBeGreaterThan(LARGE_BYTES);
 });

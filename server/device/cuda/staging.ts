@@ -18,6 +18,8 @@ const PLACES = 4;
 /** A read comes in pieces, so that one is copied out while the device brings the next. */
 const READ_PIECE_BYTES = SEGMENT_BYTES / 4;
 const READ_BUFFERS = 4;
+/** What a call's data takes on its way from the device. Nothing of the session runs meanwhile, and a turn of the event loop is a good part of that. */
+const FETCHED_MS = 0.05;
 /** Copies smaller than this share segments. A larger one ends its segment, so that it can be used again at once. */
 const SHARED_COPY_BYTES_MAX = 64 * 1024;
 /** The device fetches whole cache lines; pieces that share none cannot slow each other down. */
@@ -256,7 +258,7 @@ export class Staging {
       );
       this.#context.check(result, "copy from the device");
       this.#fence(adopted, stream);
-      return waitUntil(() => this.#free(adopted));
+      return waitUntil(() => this.#free(adopted), FETCHED_MS);
     }
     const count = Math.ceil(into.byteLength / READ_PIECE_BYTES);
     const issue = (index: number): void => {

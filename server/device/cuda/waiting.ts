@@ -27,14 +27,14 @@ export function sleepFinely(milliseconds: number): Promise<void> {
 }
 
 /**
- * Waits until `done` says so. Returns undefined when it does at once, else a promise. What `done` throws ends the wait, so a context
+ * Waits until `done` says so, at first in a tight loop. Returns undefined when it does by then, else a promise. What `done` throws ends the wait, so a context
  * that is lost meanwhile ends every wait in it.
  */
-export function waitUntil(done: () => boolean): undefined | Promise<void> {
+export function waitUntil(done: () => boolean, tightLoopMs = TIGHT_LOOP_MS): undefined | Promise<void> {
   const start = performance.now();
   do {
     if (done()) return undefined;
-  } while (performance.now() - start < TIGHT_LOOP_MS);
+  } while (performance.now() - start < tightLoopMs);
   return waitAsleep(done, start);
 }
 

@@ -1,0 +1,81 @@
+/** Copies that several threads make together: right whatever their size and place, over when they say so, and no reason for a program to live on. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, it } from "vitest";
+import { copyTogether, startHelpers } from "../../client/copy-helpers.ts";
+import { createRandom } from "../support/random.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+const same = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
+
+function pattern(byteCount: number, seed: number): Uint8Array<ArrayBuffer> {
+  const words = new Uint32Array(Math.ceil(byteCount / 4));
+  for (let index = 0; index < words.length; index++) words[index] = Math.imul(index ^ seed, 0x9e3779b1);
+  return new Uint8Array(words.buffer, 0, byteCount);
+}
+
+describe("copies together", () => {
+  beforeAll(async () => {
+    startHelpers(3);
+    const [to, from] = [new Uint8Array(MiB), pattern(MiB, 1)];
+    await waitFor("a helper", () => copyTogether(to, from) > 0);
+  });
+
+  it("copies every byte and no other, whatever the size and place, while its source changes as soon as it is over", () => {
+    const random = createRandom(7);
+    const source = pattern(2 * MiB, 2);
+    const target = new Uint8Array(2 * MiB);
+    let helped = 0;
+    for (let round = 0; round < 400; round++) {
+      const byteCount = 1 + Math.floor(random() * MiB);
+      const [at, to] = [Math.floor(random() * (MiB - 1)), 1 + Math.floor(random() * (MiB - 2))];
+      const from = source.slice(at, at + byteCount);
+      target.fill(0xa5, to - 1, to + byteCount + 1);
+      helped += copyTogether(target.subarray(to), from);
+      from.fill(0);
+      expect(same(target.subarray(to, to + byteCount), source.subarray(at, at + byteCount)), `${round}`).toBe(true);
+      expect([target[to - 1], target[to + byteCount]]).toEqual([0xa5, 0xa5]);
+    }
+    expect(helped).toBeGreaterThan(0);
+  });
+
+  it("finds its helpers again that have fallen asleep", async () => {
+    const [to, from] = [new Uint8Array(MiB), pattern(MiB, 3)];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await waitFor("a helper", () => copyTogether(to, from) > 0);
+    expect(same(to, from)).toBe(true);
+  });
+
+  it("copies alone what is short, shared with other threads, or larger than its place", () => {
+    const from = pattern(MiB, 4);
+    const to = new Uint8Array(MiB);
+    expect(copyTogether(to, from.subarray(0, 100 * KiB))).toBe(0);
+    expect(same(to.subarray(0, 100 * KiB), from.subarray(0, 100 * KiB))).toBe(true);
+    const shared = new Uint8Array(new SharedArrayBuffer(MiB));
+    expect(copyTogether(shared, from)).toBe(0);
+    expect(same(shared, from)).toBe(true);
+    expect(copyTogether(to, shared)).toBe(0);
+    expect(() => copyTogether(to.subarray(1), from)).toThrow(RangeError);
+    expect(() => copyTogether(new Uint8Array(0), from)).toThrow(RangeError);
+  });
+});
+
+it("keeps no program alive, busy or asleep, and ends with it", async () => {
+  const helpers = new URL("../../client/copy-helpers.ts", import.meta.url).href;
+  const program = `
+    import { copyTogether, startHelpers } from ${JSON.stringify(helpers)};
+    startHelpers(3);
+    const [to, from] = [new Uint8Array(${MiB}), new Uint8Array(${MiB}).fill(7)];
+    while (copyTogether(to, from) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    console.log(to.every((byte) => byte === 7));
+    if (process.argv[1] === "exit") process.exit(3);`;
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program, ...args], {
+      timeout: 60_000,
+    });
+  expect((await run()).stdout).toBe("true\n");
+  await expect(run("exit")).rejects.toMatchObject({ code: 3, stdout: "true\n" });
+});
