@@ -56,8 +56,10 @@ API_ALWAYS(cuGetProcAddress_v2, (const char *symbol, void **function, int versio
     if (symbol == NULL || flags > 2) return CUDA_ERROR_INVALID_VALUE;
     CUresult result = look_up(symbol, version, &found, &state);
     if (function != NULL) *function = found;
-    if (status != NULL) *status = state;
-    return result;
+    if (status == NULL) return result;
+    /* Whoever asks for the state is told by it alone, as by a driver. */
+    *status = state;
+    return CUDA_SUCCESS;
 }
 
 API_ALWAYS(cuGetProcAddress, (const char *symbol, void **function, int version, uint64_t flags), (symbol, function, version, flags)) {

@@ -1,5 +1,7 @@
 # numba: a kernel in Python, compiled as it runs.
 import numpy
+
+numpy.row_stack = numpy.vstack  # NumPy 2.5 has dropped it, and numba-cuda 0.30 counts on it.
 from numba import cuda
 
 

@@ -1,5 +1,7 @@
 # numba: its own reduction, shared memory, atomics, streams and events.
 import numpy
+
+numpy.row_stack = numpy.vstack  # NumPy 2.5 has dropped it, and numba-cuda 0.30 counts on it.
 from numba import cuda, float32
 
 total = cuda.reduce(lambda x, y: x + y)

@@ -3,6 +3,8 @@ import statistics
 import time
 
 import numpy
+
+numpy.row_stack = numpy.vstack  # NumPy 2.5 has dropped it, and numba-cuda 0.30 counts on it.
 from numba import cuda
 
 COUNT, BYTES = 2000, 64 << 20

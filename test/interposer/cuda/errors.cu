@@ -14,10 +14,13 @@ int main() {
     other.join();
     EXPECT(cudaGetLastError() == cudaErrorMemoryAllocation);
     EXPECT(cudaGetLastError() == cudaSuccess);
+    /* NVIDIA's runtimes differ in which of two it is. */
     nothing<<<1, 4096>>>();
-    EXPECT(cudaGetLastError() == cudaErrorInvalidConfiguration);
+    cudaError_t refused = cudaGetLastError();
+    EXPECT(refused == cudaErrorInvalidConfiguration || refused == cudaErrorInvalidValue);
     nothing<<<0, 32>>>();
-    EXPECT(cudaGetLastError() == cudaErrorInvalidConfiguration);
+    refused = cudaGetLastError();
+    EXPECT(refused == cudaErrorInvalidConfiguration || refused == cudaErrorInvalidValue);
     EXPECT(cudaSetDevice(77) == cudaErrorInvalidDevice);
     EXPECT(cudaGetLastError() == cudaErrorInvalidDevice);
     EXPECT(cudaMemcpy(pointer, pointer, 4, (cudaMemcpyKind)9) == cudaErrorInvalidMemcpyDirection);

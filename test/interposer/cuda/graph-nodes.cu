@@ -138,7 +138,6 @@ static void captures() {
     CHECK(cudaEventRecord(fork, stream));
     CHECK(cudaStreamWaitEvent(side, fork, 0));
     set<<<1, 1, 0, side>>>(b, 2);
-    EXPECT(cudaEventQuery(fork) == cudaErrorCapturedEvent);
 #if CUDART_VERSION >= 13000
     const cudaGraphNode_t *behind = nullptr;
     size_t count = 0;
@@ -186,6 +185,12 @@ static void captures() {
     CHECK(cudaStreamWaitEvent(side, fork, 0));
     set<<<1, 1, 0, side>>>(b, 2);
     EXPECT(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureUnjoined && graph == nullptr);
+    cudaGetLastError();
+    CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    CHECK(cudaEventRecord(fork, stream));
+    EXPECT(cudaEventQuery(fork) == cudaErrorCapturedEvent);
+    cudaStreamEndCapture(stream, &graph);
+    cudaGetLastError();
     CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
     EXPECT(cudaStreamSynchronize(stream) == cudaErrorStreamCaptureUnsupported);
     CHECK(cudaStreamIsCapturing(stream, &status));

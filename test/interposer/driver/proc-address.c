@@ -16,10 +16,11 @@ int main(void) {
     CHECK(cuGetProcAddress_v2("cuCtxCreate", &old, 11000, 0, NULL));
     CHECK(cuGetProcAddress_v2("cuCtxCreate", &recent, 12050, 0, NULL));
     EXPECT(old != recent);
-    CHECK_FAILS(cuGetProcAddress_v2("cuNoSuchFunction", &none, 13000, 0, &status), CUDA_ERROR_NOT_FOUND);
+    CHECK(cuGetProcAddress_v2("cuNoSuchFunction", &none, 13000, 0, &status));
     EXPECT(none == NULL && status == 1);
-    CHECK_FAILS(cuGetProcAddress_v2("cuLibraryLoadData", &none, 11000, 0, &status), CUDA_ERROR_NOT_FOUND);
+    CHECK(cuGetProcAddress_v2("cuLibraryLoadData", &none, 11000, 0, &status));
     EXPECT(none == NULL && status == 2);
+    CHECK_FAILS(cuGetProcAddress_v2("cuNoSuchFunction", &none, 13000, 0, NULL), CUDA_ERROR_NOT_FOUND);
     CHECK(cuGetProcAddress_v2("cuLibraryLoadData", NULL, 12000, 0, NULL));
     /* Found on any GPU, whatever it can do. */
     CHECK(cuGetProcAddress_v2("cuMemAddressReserve", &recent, 12000, 0, &status));
