@@ -134,6 +134,7 @@ export function multiply(context: DeviceContext, options: MultiplyOptions): void
     type: types[type].number,
     transposeA: transposeA ? 1 : 0,
     transposeB: transposeB ? 1 : 0,
+    ...{ activation: 0, bias: 0, alphaF64: 0, betaF64: 0 },
     stream: streamHandle(options.stream, context),
   };
   context.session.issue(Opcode.multiply, fields, encodeMultiplyCall);

@@ -394,7 +394,7 @@ export const calls = {
   },
   multiply: {
     opcode: 32,
-    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device.",
+    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device.",
     errors: [
       "BAD_ARGUMENT",
       "ADDRESS_OUTSIDE_ARENA",
@@ -425,13 +425,17 @@ export const calls = {
       [
         "type",
         "u32",
-        "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16",
+        "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16",
       ],
       ["transposeA", "u32", "1 where A stands transposed in memory (k rows, m columns), else 0"],
       ["transposeB", "u32", "1 where B stands transposed in memory (n rows, k columns), else 0"],
       ["alpha", "f32", "factor of the product"],
       ["beta", "f32", "factor of what C holds; with 0 it is not read"],
       ["stream", "u32", "stream handle, 0 for the default stream"],
+      ["activation", "u32", "what becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU)"],
+      ["bias", "u64", "address of n elements of C's type, each added to its column of C; 0 for none"],
+      ["alphaF64", "f64", "in place of alpha where the type is f64, else not read"],
+      ["betaF64", "f64", "in place of beta where the type is f64, else not read"],
     ],
   },
   compile: {

@@ -183,10 +183,13 @@ export interface MatrixOperand {
   readonly batchStride: number;
 }
 
-/** C = alpha op(A) op(B) + beta C, for each matrix of a batch; op(A) has m rows and k columns, op(B) k and n, C m and n. */
+/** C = alpha op(A) op(B) + beta C + bias, for each matrix of a batch; op(A) has m rows and k columns, op(B) k and n, C m and n. */
 export interface MatrixProduct {
-  /** Of all three matrices. `tf32` is f32 in memory, rounded on its way into the multiplication. Sums are f32 always. */
-  readonly type: "f32" | "tf32" | "f16" | "bf16";
+  /**
+   * Of all three matrices. `tf32` is f32 in memory, rounded on its way into the multiplication; `f16-f32` and `bf16-f32` have a C of f32. Sums are
+   * f32, of f64 f64.
+   */
+  readonly type: "f32" | "tf32" | "f16" | "bf16" | "f64" | "f16-f32" | "bf16-f32";
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -196,7 +199,24 @@ export interface MatrixProduct {
   readonly c: MatrixOperand;
   readonly alpha: number;
   readonly beta: number;
+  /** Address of n elements of C's type, each added to its column of C. Default: none is added. */
+  readonly bias?: number | undefined;
+  /** Results below 0, their bias added, become 0. Default false. */
+  readonly isRectified?: boolean;
 }
+
+/** Bytes of an element of the factors and of the result, by the type of a product. */
+export const productBytes: Readonly<
+  Record<MatrixProduct["type"], { readonly factors: number; readonly result: number }>
+> = {
+  f32: { factors: 4, result: 4 },
+  tf32: { factors: 4, result: 4 },
+  f16: { factors: 2, result: 2 },
+  bf16: { factors: 2, result: 2 },
+  f64: { factors: 8, result: 8 },
+  "f16-f32": { factors: 2, result: 4 },
+  "bf16-f32": { factors: 2, result: 4 },
+};
 
 /** Opaque stream and event of a device; `undefined` stands for the default stream. */
 export interface DeviceStream {

@@ -5,17 +5,12 @@
 import { SluiceError } from "../../shared/errors.ts";
 import type { CompileAnswer, CompileCall, MultiplyCall } from "../../shared/generated/calls.ts";
 import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../../shared/limits.ts";
-import type { DeviceModule, MatrixProduct } from "../device/device.ts";
+import { type DeviceModule, type MatrixProduct, productBytes } from "../device/device.ts";
 import { moduleKeeper } from "./module-calls.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
-/** By their numbers in the table, with the bytes of an element. */
-const types: readonly { readonly type: MatrixProduct["type"]; readonly bytes: number }[] = [
-  { type: "f32", bytes: 4 },
-  { type: "tf32", bytes: 4 },
-  { type: "f16", bytes: 2 },
-  { type: "bf16", bytes: 2 },
-];
+/** By their numbers in the table. */
+const types: readonly MatrixProduct["type"][] = ["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32"];
 
 /** What the libraries behind the devices count with. */
 const COUNT_MAX = 2 ** 31 - 1;
@@ -37,32 +32,35 @@ const extentOf = ({ rows, columns, rowStride }: Placed): number => (rows - 1) * 
 
 /** Queues the product in its stream: beside `launch`, the other place where work is admitted to a device. */
 export function multiply(work: Workspace, call: MultiplyCall): void | Promise<void> {
-  const { m, n, k, batchCount, transposeA, transposeB } = call;
+  const { m, n, k, batchCount, transposeA, transposeB, activation } = call;
   for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
     if (value < 1 || value > COUNT_MAX) {
       throw bad(`The [${name}] of a matrix product is [${value}]; it is from [1] to [${COUNT_MAX}].`);
     }
   }
-  const element = types[call.type];
-  if (element === undefined || transposeA > 1 || transposeB > 1) {
-    throw bad(`A matrix product has the type [${call.type}] and the transpositions [${transposeA}, ${transposeB}].`);
+  const type = types[call.type];
+  if (type === undefined || transposeA > 1 || transposeB > 1 || activation > 1) {
+    const odd = `the type [${call.type}], the transpositions [${transposeA}, ${transposeB}] and the activation [${activation}]`;
+    throw bad(`A matrix product has ${odd}.`);
   }
+  const bytes = productBytes[type];
   const a = place("A", transposeA === 1 ? [k, m] : [m, k], [call.a, call.lda, call.strideA]);
   const b = place("B", transposeB === 1 ? [n, k] : [k, n], [call.b, call.ldb, call.strideB]);
   const c = place("C", [m, n], [call.c, call.ldc, call.strideC]);
   checkResults(c, batchCount);
-  const slice = sliceOf(work, c, { batchCount, bytes: element.bytes });
+  const slice = sliceOf(work, c, { batchCount, bytes: bytes.result });
   for (const operand of [a, b]) {
-    const other = sliceOf(work, operand, { batchCount, bytes: element.bytes });
+    const other = sliceOf(work, operand, { batchCount, bytes: bytes.factors });
     if (other === slice) continue;
     throw bad(
       `[${operand.name}] of a matrix product is on the device [${other.index}], and C on the device [${slice.index}].`,
     );
   }
+  if (call.bias !== 0) checkBias(work, slice, call, bytes.result);
   const stream = work.stream(call.stream, slice);
   if (slice.device.multiply === undefined) throw without(slice, "compute matrix products");
   const product: MatrixProduct = {
-    type: element.type,
+    type,
     m,
     n,
     k,
@@ -70,10 +68,20 @@ export function multiply(work: Workspace, call: MultiplyCall): void | Promise<vo
     a: { address: a.address, rowStride: a.rowStride, batchStride: a.batchStride, transposed: transposeA === 1 },
     b: { address: b.address, rowStride: b.rowStride, batchStride: b.batchStride, transposed: transposeB === 1 },
     c: { address: c.address, rowStride: c.rowStride, batchStride: c.batchStride },
-    alpha: call.alpha,
-    beta: call.beta,
+    alpha: type === "f64" ? call.alphaF64 : call.alpha,
+    beta: type === "f64" ? call.betaF64 : call.beta,
+    bias: call.bias === 0 ? undefined : call.bias,
+    isRectified: activation === 1,
   };
   return slice.device.multiply(product, stream);
+}
+
+function checkBias(work: Workspace, slice: OpenSlice, { bias, n }: MultiplyCall, bytes: number): void {
+  if (bias % bytes !== 0)
+    throw bad(`The bias is at [0x${bias.toString(16)}], which is not a multiple of [${bytes}] bytes.`);
+  const other = work.within(bias, n * bytes);
+  if (other === slice) return;
+  throw bad(`The bias of a matrix product is on the device [${other.index}], and C on the device [${slice.index}].`);
 }
 
 function place(

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "63d17ffd1f185b4d";
+export const FINGERPRINT = "eac9484d2b49b3c4";
 
 export const FrameKind = {
   GREETING: 1,
@@ -1814,7 +1814,7 @@ export function decodeRecordingDestroyCall(b: WireBuffer, start: number, end: nu
   };
 }
 
-/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */
+/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. */
 export interface MultiplyCall {
   /** Address of A: op(A) has m rows and k columns. */
   readonly a: number;
@@ -1842,7 +1842,7 @@ export interface MultiplyCall {
   readonly ldc: number;
   /** Number of products, 1 to 2^31-1. */
   readonly batchCount: number;
-  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16. */
+  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16. */
   readonly type: number;
   /** 1 where A stands transposed in memory (k rows, m columns), else 0. */
   readonly transposeA: number;
@@ -1854,10 +1854,18 @@ export interface MultiplyCall {
   readonly beta: number;
   /** Stream handle, 0 for the default stream. */
   readonly stream: number;
+  /** What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU). */
+  readonly activation: number;
+  /** Address of n elements of C's type, each added to its column of C; 0 for none. */
+  readonly bias: number;
+  /** In place of alpha where the type is f64, else not read. */
+  readonly alphaF64: number;
+  /** In place of beta where the type is f64, else not read. */
+  readonly betaF64: number;
 }
 
 export function encodeMultiplyCall(w: WireWriter, v: MultiplyCall): void {
-  const b = w.reserve(104);
+  const b = w.reserve(128);
   const i = w.length >> 2;
   b.u32[i + 0] = v.a;
   b.u32[i + 1] = Math.floor(v.a / 0x1_0000_0000);
@@ -1884,12 +1892,16 @@ export function encodeMultiplyCall(w: WireWriter, v: MultiplyCall): void {
   b.f32[i + 22] = v.alpha;
   b.f32[i + 23] = v.beta;
   b.u32[i + 24] = v.stream;
-  b.u32[i + 25] = 0;
-  w.length += 104;
+  b.u32[i + 25] = v.activation;
+  b.u32[i + 26] = v.bias;
+  b.u32[i + 27] = Math.floor(v.bias / 0x1_0000_0000);
+  b.f64[(i + 28) >> 1] = v.alphaF64;
+  b.f64[(i + 30) >> 1] = v.betaF64;
+  w.length += 128;
 }
 
 export function decodeMultiplyCall(b: WireBuffer, start: number, end: number): MultiplyCall {
-  if (end - start !== 104) throw wrongSize("MultiplyCall", { expected: 104, actual: end - start });
+  if (end - start !== 128) throw wrongSize("MultiplyCall", { expected: 128, actual: end - start });
   const i = start >> 2;
   return {
     a: b.readU64(start + 0),
@@ -1911,6 +1923,10 @@ export function decodeMultiplyCall(b: WireBuffer, start: number, end: number): M
     alpha: b.f32[i + 22]!,
     beta: b.f32[i + 23]!,
     stream: b.u32[i + 24]!,
+    activation: b.u32[i + 25]!,
+    bias: b.readU64(start + 104),
+    alphaF64: b.f64[(i + 28) >> 1]!,
+    betaF64: b.f64[(i + 30) >> 1]!,
   };
 }
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "standin.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@ struct result {
 };
 
 struct operation {
-  int compute, scale, transpose[2];
+  int compute, scale, transpose[2], epilogue;
+  uint64_t bias;
 };
 
 struct layout {
@@ -36,7 +38,7 @@ struct product {
   struct operation operation;
   struct layout a, b, c;
   uint64_t a_at, b_at, c_at;
-  float alpha, beta;
+  double alpha, beta;
 };
 
 static int objects;
@@ -74,15 +76,18 @@ API int cublasLtMatmulPreferenceDestroy(void *object) { return cublasLtDestroy(o
 
 API int cublasLtMatmulDescCreate(struct operation **out, int compute, int scale) {
   ASK();
-  if ((compute != 68 && compute != 77) || scale != 0) return BLAS_NOT_SUPPORTED;
+  if (compute == 70 ? scale != 1 : (compute != 68 && compute != 77) || scale != 0) return BLAS_NOT_SUPPORTED;
   MAKE(operation);
   made->compute = compute;
   made->scale = scale;
+  made->epilogue = 1;
   return BLAS_SUCCESS;
 }
 
 API int cublasLtMatmulDescSetAttribute(struct operation *o, int attribute, const int *value, size_t bytes) {
   ASK();
+  if (attribute == 8 && bytes == 8) return o->bias = *(const uint64_t *)value, BLAS_SUCCESS;
+  if (attribute == 7 && bytes == 4) return o->epilogue = *value, BLAS_SUCCESS;
   if ((attribute != 3 && attribute != 4) || bytes != 4) return BLAS_INVALID_VALUE;
   o->transpose[attribute - 3] = *value;
   return BLAS_SUCCESS;
@@ -90,7 +95,7 @@ API int cublasLtMatmulDescSetAttribute(struct operation *o, int attribute, const
 
 API int cublasLtMatrixLayoutCreate(struct layout **out, int type, uint64_t rows, uint64_t columns, int64_t leading) {
   ASK();
-  if (leading < (int64_t)rows || (type != 0 && type != 2 && type != 14)) return BLAS_INVALID_VALUE;
+  if (leading < (int64_t)rows || (type != 0 && type != 1 && type != 2 && type != 14)) return BLAS_INVALID_VALUE;
   MAKE(layout);
   *made = (struct layout){.type = type, .batch_count = 1, .rows = rows, .columns = columns, .leading = (uint64_t)leading};
   return BLAS_SUCCESS;
@@ -117,7 +122,7 @@ API int cublasLtMatmulPreferenceSetAttribute(struct preference *p, int attribute
   return BLAS_SUCCESS;
 }
 
-static size_t type_bytes(int type) { return type == 0 ? 4 : 2; }
+static size_t type_bytes(int type) { return type == 1 ? 8 : type == 0 ? 4 : 2; }
 
 /* The algorithm that it finds is the alignment that it may count on. */
 API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct layout *a, struct layout *b, struct layout *c,
@@ -136,7 +141,8 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   return BLAS_SUCCESS;
 }
 
-static float load(int type, uint64_t at, uint64_t index) {
+static double load(int type, uint64_t at, uint64_t index) {
+  if (type == 1) return ((double *)at)[index];
   if (type == 0) return ((float *)at)[index];
   if (type == 2) return (float)((_Float16 *)at)[index];
   uint32_t word = (uint32_t)((uint16_t *)at)[index] << 16;
@@ -145,8 +151,10 @@ static float load(int type, uint64_t at, uint64_t index) {
   return value;
 }
 
-static void store(int type, uint64_t at, uint64_t index, float value) {
-  if (type == 0) ((float *)at)[index] = value;
+static void store(int type, uint64_t at, uint64_t index, double result) {
+  float value = (float)result;
+  if (type == 1) ((double *)at)[index] = result;
+  else if (type == 0) ((float *)at)[index] = value;
   else if (type == 2) ((_Float16 *)at)[index] = (_Float16)value;
   else {
     uint32_t word;
@@ -159,15 +167,16 @@ static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c
   uint64_t inner = p->operation.transpose[0] ? p->a.rows : p->a.columns;
   for (uint64_t column = 0; column < p->c.columns; column++)
     for (uint64_t row = 0; row < p->c.rows; row++) {
-      float sum = 0;
+      double sum = 0;
       for (uint64_t i = 0; i < inner; i++) {
         uint64_t from_a = p->operation.transpose[0] ? row * p->a.leading + i : i * p->a.leading + row;
         uint64_t from_b = p->operation.transpose[1] ? i * p->b.leading + column : column * p->b.leading + i;
         sum += load(p->a.type, a, from_a) * load(p->b.type, b, from_b);
       }
       uint64_t to = column * p->c.leading + row;
-      float old = p->beta == 0 ? 0 : p->beta * load(p->c.type, c, to);
-      store(p->c.type, c, to, p->alpha * sum + old);
+      double result = p->alpha * sum + (p->beta == 0 ? 0 : p->beta * load(p->c.type, c, to));
+      if ((p->operation.epilogue & 4) != 0) result += load(p->c.type, p->operation.bias, row);
+      store(p->c.type, c, to, (p->operation.epilogue & 2) != 0 && result < 0 ? 0 : result);
     }
 }
 
@@ -183,8 +192,8 @@ int standin_run_product(struct work *work) {
   return SUCCESS;
 }
 
-API int cublasLtMatmul(void *handle, struct operation *o, const float *alpha, uint64_t a, struct layout *la, uint64_t b,
-                       struct layout *lb, const float *beta, uint64_t c, struct layout *lc, uint64_t d, struct layout *ld,
+API int cublasLtMatmul(void *handle, struct operation *o, const void *alpha, uint64_t a, struct layout *la, uint64_t b,
+                       struct layout *lb, const void *beta, uint64_t c, struct layout *lc, uint64_t d, struct layout *ld,
                        const uint32_t *algorithm, uint64_t workspace, size_t workspace_bytes, struct stream *stream) {
   ASK();
   (void)handle;
@@ -193,7 +202,10 @@ API int cublasLtMatmul(void *handle, struct operation *o, const float *alpha, ui
   if (a % algorithm[0] != 0 || b % algorithm[1] != 0 || c % algorithm[2] != 0) return BLAS_INVALID_VALUE;
   if (standin_current->error != SUCCESS) return BLAS_EXECUTION_FAILED;
   struct product *p = malloc(sizeof *p);
-  *p = (struct product){*o, *la, *lb, *lc, a, b, c, *alpha, *beta};
+  bool is_wide = o->scale == 1;
+  double first = is_wide ? *(const double *)alpha : (double)*(const float *)alpha;
+  double second = is_wide ? *(const double *)beta : (double)*(const float *)beta;
+  *p = (struct product){*o, *la, *lb, *lc, a, b, c, first, second};
   LOCK();
   struct work w = {.kind = PRODUCT, .source = (uint64_t)p};
   int result = standin_queue(standin_current, stream, &w);

@@ -1,6 +1,6 @@
 /** Matrix products for tests: operands of small whole numbers, the product by its definition, and the comparison of both on a slice. */
 import { expect } from "vitest";
-import type { DeviceSlice, MatrixProduct } from "../../server/device/device.ts";
+import { type DeviceSlice, type MatrixProduct, productBytes } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 
 const MiB = 1024 * 1024;
@@ -8,6 +8,7 @@ const MiB = 1024 * 1024;
 export const A = ARENA_BASE;
 export const B = ARENA_BASE + MiB;
 export const C = ARENA_BASE + 2 * MiB;
+export const BIAS = ARENA_BASE + 3 * MiB;
 
 /** Small whole numbers, so that every sum is exact in every type. */
 export const numbers = (length: number, seed: number): Float32Array =>
@@ -21,13 +22,23 @@ const toHalf = (value: number, kind: "f16" | "bf16"): number => {
   return ((word >>> 16) & 0x8000) | (exponent << 10) | ((word >>> 13) & 0x3ff);
 };
 
-export const encode = (values: Float32Array, type: MatrixProduct["type"]): Uint8Array =>
-  type === "f32" || type === "tf32"
-    ? new Uint8Array(values.buffer)
-    : new Uint8Array(Uint16Array.from(values, (value) => toHalf(value, type)).buffer);
+/** As factors stand in memory, or, where C has another type, the result. */
+export const encode = (
+  values: Float32Array,
+  type: MatrixProduct["type"],
+  what: "factors" | "result" = "factors",
+): Uint8Array => {
+  if (type === "f64") return new Uint8Array(Float64Array.from(values).buffer);
+  if (productBytes[type][what] === 4) return new Uint8Array(values.slice().buffer);
+  const kind = type.startsWith("bf16") ? "bf16" : "f16";
+  return new Uint8Array(Uint16Array.from(values, (value) => toHalf(value, kind)).buffer);
+};
 
 /** The product by its definition, on whole arrays of a batch. */
-export function reference(product: MatrixProduct, arrays: Record<"a" | "b" | "c", Float32Array>): Float32Array {
+export function reference(
+  product: MatrixProduct,
+  arrays: Record<"a" | "b" | "c", Float32Array> & { readonly bias?: Float32Array },
+): Float32Array {
   const result = arrays.c.slice();
   const { m, n, k, a, b, c } = product;
   for (let batch = 0; batch < product.batchCount; batch++) {
@@ -40,7 +51,9 @@ export function reference(product: MatrixProduct, arrays: Record<"a" | "b" | "c"
           sum += arrays.a[fromA]! * arrays.b[fromB]!;
         }
         const to = batch * c.batchStride + row * c.rowStride + column;
-        result[to] = product.alpha * sum + (product.beta === 0 ? 0 : product.beta * result[to]!);
+        const value = product.alpha * sum + (product.beta === 0 ? 0 : product.beta * result[to]!);
+        const shifted = product.bias === undefined ? value : value + arrays.bias![column]!;
+        result[to] = product.isRectified === true ? Math.max(shifted, 0) : shifted;
       }
     }
   }
@@ -62,12 +75,15 @@ export const plain: MatrixProduct = {
 
 /** Multiplies on the slice and by the definition; both must agree to the last bit. */
 export async function checkProduct(slice: DeviceSlice, product: MatrixProduct): Promise<void> {
-  const arrays = { a: numbers(2000, 1), b: numbers(2000, 2), c: numbers(2000, 3) };
+  const arrays = { a: numbers(2000, 1), b: numbers(2000, 2), c: numbers(2000, 3), bias: numbers(200, 4) };
+  if (product.bias !== undefined) {
+    await slice.write(product.bias, encode(arrays.bias, product.type, "result"), undefined);
+  }
   await slice.write(product.a.address, encode(arrays.a, product.type), undefined);
   await slice.write(product.b.address, encode(arrays.b, product.type), undefined);
-  await slice.write(product.c.address, encode(arrays.c, product.type), undefined);
+  await slice.write(product.c.address, encode(arrays.c, product.type, "result"), undefined);
   await slice.multiply!(product, undefined);
-  const expected = encode(reference(product, arrays), product.type);
+  const expected = encode(reference(product, arrays), product.type, "result");
   const actual = new Uint8Array(expected.byteLength);
   await slice.read(product.c.address, actual, undefined);
   expect(Buffer.compare(actual, expected), JSON.stringify(product)).toBe(0);

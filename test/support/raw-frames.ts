@@ -74,6 +74,7 @@ export const callsFrame = (...calls: readonly Buffer[]): Buffer => frame(CALLS, 
 const rawProduct = {
   ...{ a: ARENA, b: ARENA + 64, c: ARENA + 128, strideA: 0, strideB: 0, strideC: 0, m: 4, n: 4, k: 4 },
   ...{ lda: 4, ldb: 4, ldc: 4, batchCount: 1, type: 0, transposeA: 0, transposeB: 0, stream: 0 },
+  ...{ activation: 0, bias: 0 },
 };
 type RawProductField = keyof typeof rawProduct;
 
@@ -105,6 +106,11 @@ export const raw = {
       ["u32", 0x3f80_0000],
       ["u32", 0],
       ["u32", Number(product.stream)],
+      ["u32", Number(product.activation)],
+      ["u64", product.bias],
+      // 0 and 0 as f64.
+      ["u64", 0],
+      ["u64", 0],
     );
   },
   /** Without options. */

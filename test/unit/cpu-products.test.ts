@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import type { DeviceSlice, MatrixProduct } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
-import { A, B, C, checkProduct, encode, numbers, plain, reference } from "../support/products.ts";
+import { A, B, BIAS, C, checkProduct, encode, numbers, plain, reference } from "../support/products.ts";
 
 const MiB = 1024 * 1024;
 let slice: DeviceSlice;
@@ -46,9 +46,23 @@ async function one(type: MatrixProduct["type"], a: number, b: number, factors = 
 const bitsOf = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
 
 describe("a matrix product on a cpu device", () => {
-  it.each(["f32", "tf32", "f16", "bf16"] as const)("multiplies matrices of %s", async (type) => {
-    await check({ ...plain, type });
-    await check({ ...sized(33, 30, 20), type, alpha: 2, beta: -1 });
+  it.each(["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32"] as const)(
+    "multiplies matrices of %s",
+    async (type) => {
+      await check({ ...plain, type });
+      await check({ ...sized(33, 30, 20), type, alpha: 2, beta: -1 });
+    },
+  );
+
+  it("sums f64 in f64, with factors of f64, over the borders of tiles", async () => {
+    const [first, second] = [1 + 2 ** -40, 3 + 2 ** -45];
+    await check({ ...sized(70, 66, 9), type: "f64", alpha: 2, beta: -1, bias: BIAS, isRectified: true });
+    await slice.write(A, new Uint8Array(Float64Array.of(first).buffer), undefined);
+    await slice.write(B, new Uint8Array(Float64Array.of(second).buffer), undefined);
+    await slice.multiply!({ ...sized(1, 1, 1), type: "f64", alpha: 1 / 3 }, undefined);
+    const into = new Float64Array(1);
+    await slice.read(C, new Uint8Array(into.buffer), undefined);
+    expect(into[0]).toBe(first * second * (1 / 3));
   });
 
   it.each([
@@ -62,6 +76,14 @@ describe("a matrix product on a cpu device", () => {
     await check({ ...plain, a, b });
     const wide = { a: { ...a, rowStride: 9 }, b: { ...b, rowStride: 12 }, c: { ...plain.c, rowStride: 10 } };
     await check({ ...plain, ...wide, type: "f16" });
+  });
+
+  it.each(["f32", "tf32", "f16", "bf16"] as const)("adds a bias to each column, and rectifies, in %s", async (type) => {
+    await check({ ...plain, type, bias: BIAS });
+    await check({ ...plain, type, isRectified: true });
+    await check({ ...plain, type, bias: BIAS + 8, isRectified: true, beta: 1 });
+    const c = { ...plain.c, batchStride: 40 };
+    await check({ ...plain, type, batchCount: 4, a: { ...plain.a, batchStride: 20 }, c, bias: BIAS + 4 });
   });
 
   it("multiplies batches, of which one operand may be shared", async () => {

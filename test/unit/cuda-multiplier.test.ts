@@ -5,7 +5,7 @@ import type { DeviceSlice, DeviceStream, MatrixProduct } from "../../server/devi
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
-import { A, B, C, checkProduct, numbers, plain, reference } from "../support/products.ts";
+import { A, B, BIAS, C, checkProduct, numbers, plain, reference } from "../support/products.ts";
 
 const MiB = 1024 * 1024;
 let slice: DeviceSlice;
@@ -26,7 +26,9 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
     expect(standin.blasObjects(), "cuBLASLt's objects are given back").toBe(0);
   });
 
-  it.each(["f32", "tf32", "f16", "bf16"] as const)("multiplies matrices of %s", (type) => check({ ...plain, type }));
+  it.each(["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32"] as const)("multiplies matrices of %s", (type) =>
+    check({ ...plain, type }),
+  );
 
   it.each([
     [false, false],
@@ -43,6 +45,14 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
   it("scales, and adds to what is there", async () => {
     await check({ ...plain, alpha: 2, beta: 0 });
     await check({ ...plain, alpha: -0.5, beta: 3 });
+  });
+
+  it.each(["f32", "tf32", "f16", "bf16"] as const)("adds a bias to each column, and rectifies, in %s", async (type) => {
+    await check({ ...plain, type, bias: BIAS });
+    await check({ ...plain, type, isRectified: true });
+    await check({ ...plain, type, bias: BIAS + 8, isRectified: true, beta: 1 });
+    const c = { ...plain.c, batchStride: 40 };
+    await check({ ...plain, type, batchCount: 4, a: { ...plain.a, batchStride: 20 }, c, bias: BIAS + 4 });
   });
 
   it("multiplies batches, of which one operand may be shared", async () => {

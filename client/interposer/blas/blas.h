@@ -87,6 +87,9 @@ struct product {
     int compute;
     int math; /* cublasMath_t, for what is asked without a compute type of its own. */
     double alpha, beta;
+    /* Elements of C's type, one for each of its rows, which are added to its columns; 0 for none. Then what is below 0 may become 0. */
+    uint64_t bias;
+    bool is_rectified;
     CUstream stream;
 };
 

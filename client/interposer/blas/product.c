@@ -8,7 +8,7 @@
 #include "blas.h"
 
 /* Numbers of the wire's types. */
-enum { WIRE_F32 = 0, WIRE_TF32 = 1, WIRE_F16 = 2, WIRE_BF16 = 3 };
+enum { WIRE_F32 = 0, WIRE_TF32 = 1, WIRE_F16 = 2, WIRE_BF16 = 3, WIRE_F64 = 4, WIRE_F16_F32 = 5, WIRE_BF16_F32 = 6 };
 
 #define COUNT_MAX 0x7fffffff
 
@@ -41,15 +41,15 @@ static bool may_round(const struct product *product) {
 
 /* The wire's type for the product, or -1. Sums are f32 at least, which is more than f16 asks for. */
 static int wire_type(const struct product *product) {
-    int type = product->a.type;
-    if (product->b.type != type || product->c.type != type) return -1;
-    if (factor_type(product->compute) != R_32F && factor_type(product->compute) != R_16F) return -1;
-    switch (type) {
-    case R_32F: return factor_type(product->compute) != R_32F ? -1 : may_round(product) ? WIRE_TF32 : WIRE_F32;
-    case R_16F: return WIRE_F16;
-    case R_16BF: return factor_type(product->compute) == R_32F ? WIRE_BF16 : -1;
-    default: return -1;
-    }
+    int type = product->a.type, result = product->c.type, factors = factor_type(product->compute);
+    if (product->b.type != type) return -1;
+    if (type == R_64F) return result == R_64F && factors == R_64F ? WIRE_F64 : -1;
+    if (type == R_16F && result == R_16F && factors == R_16F) return WIRE_F16;
+    if (factors != R_32F) return -1;
+    if (type == R_32F) return result != R_32F ? -1 : may_round(product) ? WIRE_TF32 : WIRE_F32;
+    if (type == R_16F) return result == R_16F ? WIRE_F16 : result == R_32F ? WIRE_F16_F32 : -1;
+    if (type == R_16BF) return result == R_16BF ? WIRE_BF16 : result == R_32F ? WIRE_BF16_F32 : -1;
+    return -1;
 }
 
 bool product_is_served(const struct product *product) {
@@ -165,7 +165,8 @@ static cublasStatus_t send(const struct product *product) {
         .lda = (uint32_t)b->leading, .ldb = (uint32_t)a->leading, .ldc = (uint32_t)c->leading,
         .batch_count = (uint32_t)product->batch_count, .type = (uint32_t)wire_type(product),
         .transpose_a = b->is_transposed, .transpose_b = a->is_transposed,
-        .alpha = (float)product->alpha, .beta = (float)product->beta,
+        .alpha = (float)product->alpha, .beta = (float)product->beta, .alpha_f64 = product->alpha, .beta_f64 = product->beta,
+        .bias = product->bias, .activation = product->is_rectified ? 1 : 0,
     };
     return status_of(sluiceMultiply(&call, product->stream));
 }
@@ -187,6 +188,8 @@ cublasStatus_t multiply(const struct product *product) {
     cublasStatus_t status = check(product);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     if (product->m == 0 || product->n == 0 || product->batch_count == 0) return CUBLAS_STATUS_SUCCESS;
-    if (product->k == 0 || product->alpha == 0) return scale(product);
+    bool is_finished = product->bias == 0 && !product->is_rectified;
+    if (product->k == 0 && !is_finished) return refuse(product->function, "a product of nothing with an epilogue is not served yet");
+    if (product->k == 0 || (product->alpha == 0 && is_finished)) return scale(product);
     return is_one_call(product) ? send(product) : send_singly(product);
 }

@@ -9,7 +9,8 @@
 
 /* cublasLtOrder_t */
 enum { ORDER_COLUMN = 0, ORDER_ROW = 1 };
-enum { EPILOGUE_DEFAULT = 1 };
+/* cublasLtEpilogue_t: of its bits those that are served, beside none. */
+enum { EPILOGUE_DEFAULT = 1, EPILOGUE_RELU = 2, EPILOGUE_BIAS = 4 };
 enum { FILL_FULL = 2 };
 
 struct layout {

@@ -13,10 +13,24 @@ struct question {
     const struct layout *a, *b, *c, *d;
 };
 
+/* Why an epilogue is not served, or NULL. */
+static const char *why_no_epilogue(const struct question *q) {
+    const struct operation *o = q->operation;
+    if (o->epilogue == EPILOGUE_DEFAULT) return NULL;
+    if (o->epilogue == 0 || (o->epilogue & ~(uint32_t)(EPILOGUE_RELU | EPILOGUE_BIAS)) != 0) return "of epilogues there are a bias and a ReLU";
+    bool is_of_one_type = q->a->type == q->d->type && q->d->type != R_64F;
+    if (!is_of_one_type) return "epilogues are for products of one type that is not f64";
+    if ((o->epilogue & EPILOGUE_BIAS) == 0) return NULL;
+    if (q->d->order != ORDER_COLUMN) return "a bias is for results that stand column by column";
+    if (o->bias_type != -1 && o->bias_type != (int)q->d->type) return "a bias is of the result's type";
+    return q->d->batch_count > 1 && o->bias_stride != 0 ? "there is one bias for a batch" : NULL;
+}
+
 /* Why it is not served, or NULL. */
 static const char *why_not(const struct question *q) {
     const struct operation *o = q->operation;
-    if (o->epilogue != EPILOGUE_DEFAULT) return "nothing but the product is computed (an epilogue)";
+    const char *reason = why_no_epilogue(q);
+    if (reason != NULL) return reason;
     if (o->pointer_mode != POINTER_HOST && o->pointer_mode != POINTER_DEVICE) return "alpha and beta are one number each";
     if (o->fill != FILL_FULL || o->op_c != OP_N) return "results are full matrices that stand as they are";
     if ((o->scale_a | o->scale_b | o->scale_c | o->scale_d | o->amax_d | o->scale_out) != 0) return "matrices have no scales of their own";
@@ -125,6 +139,11 @@ BLAS(cublasLtMatmul,
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     struct product product = product_of(&question, a, b, d);
     product.stream = stream;
+    product.is_rectified = (operation->epilogue & EPILOGUE_RELU) != 0;
+    if ((operation->epilogue & EPILOGUE_BIAS) != 0) {
+        if (operation->bias == 0) return CUBLAS_STATUS_INVALID_VALUE;
+        product.bias = operation->bias;
+    }
     struct factors factors = {alpha, beta, operation->scale, operation->pointer_mode == POINTER_DEVICE};
     status = read_factors(&factors, &product);
     if (status == CUBLAS_STATUS_SUCCESS && product.beta != 0) status = bring(&question, c, d, stream);

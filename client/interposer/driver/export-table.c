@@ -23,8 +23,7 @@ static const char *way_without(const char *name) {
     static const struct {
         const char *begin, *way;
     } ways[] = {
-        {"libcublas", "PyTorch makes products without it where torch.compile has TORCHINDUCTOR_MAX_AUTOTUNE_GEMM=1 and "
-                      "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS=TRITON."},
+        {"libcublas", "Sluice has libraries of those names in the folder of its libcuda.so.1, which take its place by LD_PRELOAD."},
         {"libcudnn", "PyTorch does without it by torch.backends.cudnn.enabled = False."},
         {"libnccl", "PyTorch's processes do without it by the backend gloo."},
         {"libcufft", ""}, {"libcusparse", ""}, {"libcusolver", ""}, {"libcurand", ""}, {"libnpp", ""}, {"libnvjpeg", ""},

@@ -64,7 +64,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "63d17ffd1f185b4d"
+#define SLUICE_FINGERPRINT "eac9484d2b49b3c4"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -1566,7 +1566,7 @@ static inline void sluice_encode_recording_destroy_call(uint8_t *at, const struc
     sluice_put_u32(at + 4, 0);
 }
 
-/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row; sums are f32. All operands lie on one device. */
+/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. */
 struct sluice_multiply_call {
     /* Address of A: op(A) has m rows and k columns. */
     uint64_t a;
@@ -1594,7 +1594,7 @@ struct sluice_multiply_call {
     uint32_t ldc;
     /* Number of products, 1 to 2^31-1. */
     uint32_t batch_count;
-    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16. */
+    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16. */
     uint32_t type;
     /* 1 where A stands transposed in memory (k rows, m columns), else 0. */
     uint32_t transpose_a;
@@ -1606,11 +1606,19 @@ struct sluice_multiply_call {
     float beta;
     /* Stream handle, 0 for the default stream. */
     uint32_t stream;
+    /* What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU). */
+    uint32_t activation;
+    /* Address of n elements of C's type, each added to its column of C; 0 for none. */
+    uint64_t bias;
+    /* In place of alpha where the type is f64, else not read. */
+    double alpha_f64;
+    /* In place of beta where the type is f64, else not read. */
+    double beta_f64;
 };
 
 static inline size_t sluice_size_multiply_call(const struct sluice_multiply_call *v) {
     (void)v;
-    return 104;
+    return 128;
 }
 
 static inline void sluice_encode_multiply_call(uint8_t *at, const struct sluice_multiply_call *v) {
@@ -1633,7 +1641,10 @@ static inline void sluice_encode_multiply_call(uint8_t *at, const struct sluice_
     memcpy(at + 88, &v->alpha, sizeof v->alpha);
     memcpy(at + 92, &v->beta, sizeof v->beta);
     memcpy(at + 96, &v->stream, sizeof v->stream);
-    sluice_put_u32(at + 100, 0);
+    memcpy(at + 100, &v->activation, sizeof v->activation);
+    memcpy(at + 104, &v->bias, sizeof v->bias);
+    memcpy(at + 112, &v->alpha_f64, sizeof v->alpha_f64);
+    memcpy(at + 120, &v->beta_f64, sizeof v->beta_f64);
 }
 
 /* Compiles CUDA C for a device and loads the result as a module. The source is sent as an image, and dropped afterwards. */

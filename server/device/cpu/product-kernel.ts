@@ -1,9 +1,10 @@
 /**
  * The kernel behind matrix products on the cpu device, written straight in WebAssembly: one block computes one tile of C. It brings pieces of A
  * and B into shared memory as f32, in the order in which they are used, and multiplies them four rows by eight columns at a time. It has the
- * shape of a compiled kernel, so that workers, time-outs and faults are those of every launch. Rounding: f32 sums, results to nearest even.
+ * shape of a compiled kernel, so that workers, time-outs and faults are those of every launch. Rounding: f32 sums, results to nearest even. f64 is
+ * summed element by element, straight from memory.
  */
-import type { MatrixProduct } from "../device.ts";
+import { type MatrixProduct, productBytes } from "../device.ts";
 import type { CompiledKernel } from "./compile/kernel.ts";
 import type { Features } from "./compile/unit.ts";
 import { Context, EXITED, type MemoryLayout } from "./run/layout.ts";
@@ -17,10 +18,14 @@ const DEPTH = 128;
 const ROWS = 4;
 const COLUMNS = 8;
 
-/** The parameter block: words of 32 bits in this order. Strides are bytes; `tilesN` is the number of tiles in a row of C. */
+/**
+ * The parameter block: words of 32 bits in this order. Strides are bytes; `tilesN` is the number of tiles in a row of C. Of f64, alpha and beta are
+ * the two words of each, low first.
+ */
 export const productParams = [
   ...["a", "b", "c", "m", "n", "k", "rowA", "columnA", "rowB", "columnB", "rowC"],
   ...["strideA", "strideB", "strideC", "alpha", "beta", "tilesN", "tiles"],
+  ...["alphaLow", "alphaHigh", "betaLow", "betaHigh", "bias", "hasBias", "isRectified"],
 ] as const;
 export type ProductParam = (typeof productParams)[number];
 
@@ -29,6 +34,19 @@ const PIECE_A = 0;
 const PIECE_B = PIECE_A + TILE * DEPTH * 4;
 const SUMS = PIECE_B + TILE * DEPTH * 4;
 const SHARED_BYTES = SUMS + TILE * TILE * 4;
+
+/** How an element stands in memory; only factors are rounded to tf32. */
+type Element = "f32" | "tf32" | "f16" | "bf16" | "f64";
+
+const elements: Readonly<Record<MatrixProduct["type"], { readonly factors: Element; readonly result: Element }>> = {
+  f32: { factors: "f32", result: "f32" },
+  tf32: { factors: "tf32", result: "f32" },
+  f16: { factors: "f16", result: "f16" },
+  bf16: { factors: "bf16", result: "bf16" },
+  f64: { factors: "f64", result: "f64" },
+  "f16-f32": { factors: "f16", result: "f32" },
+  "bf16-f32": { factors: "bf16", result: "f32" },
+};
 
 export function productKernel(
   type: MatrixProduct["type"],
@@ -67,8 +85,8 @@ class ProductWriter {
     this.#features = features;
   }
 
-  get #elementBytes(): number {
-    return this.#type === "f32" || this.#type === "tf32" ? 4 : 2;
+  get #resultBytes(): number {
+    return productBytes[this.#type].result;
   }
 
   write(): Code {
@@ -85,7 +103,16 @@ class ProductWriter {
     this.#address("atB", { base: "b", batch: "strideB", step: ["j0", "columnB"] });
     this.#address("atC", { base: "c", batch: "strideC", step: ["i0", "rowC"] });
     this.#get("atC").#get("j0");
-    code.i32(this.#elementBytes).op("i32.mul").op("i32.add").set(this.#local("atC"));
+    code.i32(this.#resultBytes).op("i32.mul").op("i32.add").set(this.#local("atC"));
+    if (this.#type === "f64") this.#computeF64();
+    else this.#computeTile();
+    code.i32(EXITED);
+    return code;
+  }
+
+  /** Sums the tile's products piece by piece, and stores it. */
+  #computeTile(): void {
+    const { code } = this;
     code
       .get(0)
       .i32(Context.SHARED + SUMS)
@@ -109,8 +136,83 @@ class ProductWriter {
       code.op("i32.sub").set(this.#local("left"));
     });
     this.#storeTile();
-    code.i32(EXITED);
-    return code;
+  }
+
+  /** Element by element: a sum over k straight from memory, and what becomes of it. */
+  #computeF64(): void {
+    const { code } = this;
+    const value = this.#local("value", "f64");
+    this.#param("k").#set("depth");
+    code.i32(0).set(this.#local("i"));
+    this.#loopBelow("i", "rows", 1, () => {
+      code.i32(0).set(this.#local("j"));
+      this.#get("atC").#get("i").#param("rowC");
+      code.op("i32.mul").op("i32.add").set(this.#local("to"));
+      this.#loopBelow("j", "columns", 1, () => {
+        this.#sumF64(value);
+        code.get(value);
+        this.#factor("alphaLow");
+        code.op("f64.mul").set(value);
+        this.#factor("betaLow");
+        code.f64(0).op("f64.ne").if();
+        code.get(value);
+        this.#get("to");
+        code.access("f64.load");
+        this.#factor("betaLow");
+        code.op("f64.mul").op("f64.add").set(value);
+        code.end();
+        this.#finish(value);
+        this.#get("to");
+        code.get(value).access("f64.store");
+        this.#get("to");
+        code.i32(8).op("i32.add").set(this.#local("to"));
+      });
+    });
+  }
+
+  /** The sum of one element of C, of row i and column j of the tile. */
+  #sumF64(value: number): void {
+    const { code } = this;
+    code.f64(0).set(value);
+    this.#param("columnA").#set("stepA");
+    this.#param("rowB").#set("stepB");
+    this.#get("atA").#get("i").#param("rowA");
+    code.op("i32.mul").op("i32.add").set(this.#local("pieceA"));
+    this.#get("atB").#get("j").#param("columnB");
+    code.op("i32.mul").op("i32.add").set(this.#local("pieceB"));
+    code.i32(0).set(this.#local("p"));
+    this.#loopBelow("p", "depth", 1, () => {
+      code.get(value);
+      this.#get("pieceA");
+      code.access("f64.load");
+      this.#get("pieceB");
+      code.access("f64.load").op("f64.mul").op("f64.add").set(value);
+      this.#add("pieceA", "stepA");
+      this.#add("pieceB", "stepB");
+    });
+  }
+
+  /** Adds the bias of column j of the tile, and makes of what is below 0 a 0. */
+  #finish(value: number): void {
+    const { code } = this;
+    const wide = this.#type === "f64";
+    this.#param("hasBias");
+    code.if();
+    code.get(value);
+    this.#param("bias").#get("j0").#get("j");
+    code.op("i32.add").i32(this.#resultBytes).op("i32.mul").op("i32.add");
+    if (wide) code.access("f64.load").op("f64.add").set(value);
+    else {
+      this.#load(elements[this.#type].result);
+      code.op("f32.add").set(value);
+    }
+    code.end();
+    this.#param("isRectified");
+    code.if();
+    code.get(value);
+    if (wide) code.f64(0).op("f64.max").set(value);
+    else code.f32(0).op("f32.max").set(value);
+    code.end();
   }
 
   /** First row (or column) of the tile, and how many of them C has from there on, at most a tile's. */
@@ -170,7 +272,7 @@ class ProductWriter {
       code.i32(0).set(this.#local("p"));
       this.#loopBelow("p", "depth", 1, () => {
         this.#get("to").#get("from");
-        this.#load();
+        this.#load(elements[this.#type].factors);
         code.access("f32.store", Context.SHARED + (operand === "A" ? PIECE_A : PIECE_B));
         this.#add("from", "step");
         this.#get("to");
@@ -307,25 +409,26 @@ class ProductWriter {
         code.f32(0).op("f32.ne").if();
         code.get(value);
         this.#get("from");
-        this.#load("plain");
+        this.#load(elements[this.#type].result);
         this.#factor("beta");
         code.op("f32.mul").op("f32.add").set(value);
         code.end();
+        this.#finish(value);
         this.#get("from");
         this.#store(value);
         this.#get("from");
-        code.i32(this.#elementBytes).op("i32.add").set(this.#local("from"));
+        code.i32(this.#resultBytes).op("i32.add").set(this.#local("from"));
       });
     });
   }
 
-  /** From an address to the element there as f32. C is read `plain`: only factors are rounded to tf32. */
-  #load(what: "factor" | "plain" = "factor"): void {
+  /** From an address to the element there as f32. */
+  #load(element: Element): void {
     const { code } = this;
     const bits = this.#local("bits");
-    if (this.#type === "f32" || (this.#type === "tf32" && what === "plain")) code.access("f32.load");
-    else if (this.#type === "bf16") code.access("i32.load16_u").i32(16).op("i32.shl").op("f32.reinterpret_i32");
-    else if (this.#type === "tf32") {
+    if (element === "f32") code.access("f32.load");
+    else if (element === "bf16") code.access("i32.load16_u").i32(16).op("i32.shl").op("f32.reinterpret_i32");
+    else if (element === "tf32") {
       // To nearest, ties away from zero, as cvt.rna.tf32 does; what is no number stays as it is.
       code.access("i32.load").tee(bits).i32(0x1000).op("i32.add").i32(~0x1fff).op("i32.and").get(bits);
       code.get(bits).i32(0x7fff_ffff).op("i32.and").i32(0x7f80_0000).op("i32.lt_u").op("select");
@@ -346,7 +449,7 @@ class ProductWriter {
   /** Stores a value at the address on the stack. */
   #store(value: number): void {
     const { code } = this;
-    if (this.#elementBytes === 4) {
+    if (this.#resultBytes === 4) {
       code.get(value).access("f32.store");
       return;
     }
@@ -387,8 +490,9 @@ class ProductWriter {
     code.get(bits).i32(16).op("i32.shr_u").i32(0x8000).op("i32.and").op("i32.or");
   }
 
-  #factor(name: "alpha" | "beta"): void {
-    this.code.get(0).access("f32.load", Context.PARAMS + productParams.indexOf(name) * 4);
+  #factor(name: "alpha" | "beta" | "alphaLow" | "betaLow"): void {
+    const load = name === "alpha" || name === "beta" ? "f32.load" : "f64.load";
+    this.code.get(0).access(load, Context.PARAMS + productParams.indexOf(name) * 4);
   }
 
   #param(name: ProductParam): this {

@@ -1,9 +1,14 @@
 /** Matrix products of a slice: which kernel computes one, and the launch that does it. */
-import type { LaunchOptions, MatrixProduct } from "../device.ts";
+import { type LaunchOptions, type MatrixProduct, productBytes } from "../device.ts";
 import type { LoadedKernel } from "./kernel-table.ts";
 import { type ProductParam, productKernel, productParams, TILE } from "./product-kernel.ts";
 import { probeFeatures } from "./run/features.ts";
 import type { MemoryLayout } from "./run/layout.ts";
+
+/** Words of alpha and beta, by both of their types. */
+const factors = ["alpha", "beta", "alphaLow", "alphaHigh", "betaLow", "betaHigh"] as const;
+type Factor = (typeof factors)[number];
+const isFactor = (name: ProductParam): name is Factor => (factors as readonly string[]).includes(name);
 
 /** What a launch of a product needs; `offset` gives the place of a checked range in linear memory. */
 type OffsetOf = (address: number, byteCount: number) => number;
@@ -28,16 +33,16 @@ export class Products {
 
   /** One block per tile of each result. */
   launch(product: MatrixProduct, offsetOf: OffsetOf): Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params"> {
-    const { type, m, n, k, batchCount, a, b, c } = product;
-    const bytes = type === "f32" || type === "tf32" ? 4 : 2;
+    const { type, m, n, k, batchCount, a, b, c, bias, isRectified } = product;
+    const { factors: bytes, result: resultBytes } = productBytes[type];
     const place = (operand: MatrixProduct["c"], [rows, columns]: readonly [number, number]): number => {
       const last = (batchCount - 1) * operand.batchStride + (rows - 1) * operand.rowStride + columns;
-      return offsetOf(operand.address, last * bytes);
+      return offsetOf(operand.address, last * (operand === c ? resultBytes : bytes));
     };
     const tilesN = Math.ceil(n / TILE);
     const tiles = Math.ceil(m / TILE) * tilesN;
     // Strides are multiplied by counts whose products lie inside the slice, or by 0: they fit 32 bits where it matters.
-    const words: Record<Exclude<ProductParam, "alpha" | "beta">, number> = {
+    const words: Record<Exclude<ProductParam, Factor>, number> = {
       a: place(a, a.transposed ? [k, m] : [m, k]),
       b: place(b, b.transposed ? [n, k] : [k, n]),
       c: place(c, [m, n]),
@@ -46,15 +51,20 @@ export class Products {
       columnA: (a.transposed ? a.rowStride : 1) * bytes,
       rowB: (b.transposed ? 1 : b.rowStride) * bytes,
       columnB: (b.transposed ? b.rowStride : 1) * bytes,
-      rowC: c.rowStride * bytes,
+      rowC: c.rowStride * resultBytes,
       strideA: a.batchStride * bytes,
       strideB: b.batchStride * bytes,
-      strideC: c.batchStride * bytes,
+      strideC: c.batchStride * resultBytes,
+      bias: bias === undefined ? 0 : offsetOf(bias, n * resultBytes),
+      hasBias: bias === undefined ? 0 : 1,
+      isRectified: isRectified === true ? 1 : 0,
     };
     const view = new DataView(new ArrayBuffer(productParams.length * 4));
     productParams.forEach((name, position) => {
-      if (name === "alpha" || name === "beta") view.setFloat32(position * 4, product[name], true);
-      else view.setUint32(position * 4, words[name], true);
+      if (!isFactor(name)) view.setUint32(position * 4, words[name], true);
+      else if (name === "alpha" || name === "beta") view.setFloat32(position * 4, product[name], true);
+      else if (name === "alphaLow") view.setFloat64(position * 4, product.alpha, true);
+      else if (name === "betaLow") view.setFloat64(position * 4, product.beta, true);
     });
     return {
       grid: [tiles * batchCount, 1, 1],

@@ -34,16 +34,20 @@ export const cublasLtSignatures = {
 type BlasApi = Bound<typeof cublasLtSignatures>;
 
 export const Status = { SUCCESS: 0, ALLOC_FAILED: 3, NOT_SUPPORTED: 15 } as const;
-export const DescAttribute = { TRANSA: 3, TRANSB: 4 } as const;
+export const DescAttribute = { TRANSA: 3, TRANSB: 4, EPILOGUE: 7, BIAS_POINTER: 8 } as const;
+/** cublasLtEpilogue_t. */
+export const Epilogue = { DEFAULT: 1, RELU: 2, BIAS: 4 } as const;
 export const LayoutAttribute = { BATCH_COUNT: 5, STRIDED_BATCH_OFFSET: 6 } as const;
 export const PreferenceAttribute = { MAX_WORKSPACE_BYTES: 1, MIN_ALIGNMENT_A: 5 } as const;
-const R_32F = 0;
-/** cudaDataType of the matrices and cublasComputeType_t of the sums. */
+/** cudaDataType of the factors, of the result and of alpha and beta, and cublasComputeType_t of the sums. */
 export const productTypes = {
-  f32: { data: 0, compute: 68 },
-  tf32: { data: 0, compute: 77 },
-  f16: { data: 2, compute: 68 },
-  bf16: { data: 14, compute: 68 },
+  f32: { data: 0, result: 0, scale: 0, compute: 68 },
+  tf32: { data: 0, result: 0, scale: 0, compute: 77 },
+  f16: { data: 2, result: 2, scale: 0, compute: 68 },
+  bf16: { data: 14, result: 14, scale: 0, compute: 68 },
+  f64: { data: 1, result: 1, scale: 1, compute: 70 },
+  "f16-f32": { data: 2, result: 0, scale: 0, compute: 68 },
+  "bf16-f32": { data: 14, result: 0, scale: 0, compute: 68 },
 } as const;
 
 const MiB = 1024 * 1024;
@@ -87,13 +91,14 @@ const alignmentOf = (address: number): number => {
 };
 
 /** What the way to compute a product follows from. */
-function keyOf({ type, m, n, k, batchCount, a, b, c }: MatrixProduct): string {
+function keyOf({ type, m, n, k, batchCount, a, b, c, bias, isRectified }: MatrixProduct): string {
   const shape = ({ address, rowStride, batchStride }: MatrixOperand): number[] => [
     rowStride,
     batchStride,
     alignmentOf(address),
   ];
-  return [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c)].join();
+  const end = [isRectified === true, bias === undefined ? 0 : alignmentOf(bias)];
+  return [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c), end].join();
 }
 
 interface MultiplierOptions {
@@ -115,8 +120,9 @@ export class Multiplier {
   /** Event by which one stream hands the workspace to another; 0 for none. */
   #handover = 0;
   readonly #plans = new Map<string, Plan>();
-  readonly #alpha = new Float32Array(1);
-  readonly #beta = new Float32Array(1);
+  /** alpha and beta, as f32 and as f64. */
+  readonly #factors = [new Float32Array(1), new Float32Array(1)] as const;
+  readonly #factorsF64 = [new Float64Array(1), new Float64Array(1)] as const;
   /** The stream that used the workspace last. */
   #last: CudaStream | undefined;
 
@@ -157,12 +163,14 @@ export class Multiplier {
   #queue(plan: Plan, product: MatrixProduct, stream: CudaStream): void {
     const { a, b, c } = product;
     this.#takeWorkspace(stream);
-    this.#alpha[0] = product.alpha;
-    this.#beta[0] = product.beta;
+    const [alpha, beta] = product.type === "f64" ? this.#factorsF64 : this.#factors;
+    alpha[0] = product.alpha;
+    beta[0] = product.beta;
+    if (product.bias !== undefined) this.#setBias(plan.operation, product.bias);
     const [first, second, result] = plan.layouts as [number, number, number];
     const { cublasLtMatmul } = this.#blas;
     const status = cublasLtMatmul(
-      ...([this.#handle, plan.operation, this.#alpha, b.address, first, a.address, second, this.#beta] as const),
+      ...([this.#handle, plan.operation, alpha, b.address, first, a.address, second, beta] as const),
       ...([c.address, result, c.address, result, plan.algorithm] as const),
       ...([this.#workspace, this.#workspaceBytes, stream.handle] as const),
     );
@@ -206,14 +214,19 @@ export class Multiplier {
   }
 
   #makePlan(product: MatrixProduct): Plan {
-    const { type, m, n, k, a, b, c } = product;
+    const { type, m, n, k, a, b, c, bias, isRectified } = product;
     const value = new BigUint64Array(1);
-    this.#check(this.#blas.cublasLtMatmulDescCreate(value, productTypes[type].compute, R_32F), "describe");
+    const { compute, scale } = productTypes[type];
+    this.#check(this.#blas.cublasLtMatmulDescCreate(value, compute, scale), "describe");
     const operation = Number(value[0]);
     const layouts: number[] = [];
     try {
-      this.#transpose(operation, DescAttribute.TRANSA, b.transposed);
-      this.#transpose(operation, DescAttribute.TRANSB, a.transposed);
+      this.#describe(operation, DescAttribute.TRANSA, b.transposed ? 1 : 0);
+      this.#describe(operation, DescAttribute.TRANSB, a.transposed ? 1 : 0);
+      const epilogue = (isRectified === true ? Epilogue.RELU : 0) | (bias === undefined ? 0 : Epilogue.BIAS);
+      if (epilogue !== 0) this.#describe(operation, DescAttribute.EPILOGUE, epilogue);
+      // Which ways there are depends on its alignment.
+      if (bias !== undefined) this.#setBias(operation, bias);
       this.#addLayout(layouts, product, { operand: b, shape: b.transposed ? [n, k] : [k, n] });
       this.#addLayout(layouts, product, { operand: a, shape: a.transposed ? [k, m] : [m, k] });
       this.#addLayout(layouts, product, { operand: c, shape: [m, n] });
@@ -224,21 +237,29 @@ export class Multiplier {
     }
   }
 
-  #transpose(operation: number, attribute: number, isTransposed: boolean): void {
-    const word = Int32Array.of(isTransposed ? 1 : 0);
+  /** Their rows are our columns: a bias is added to each of them. */
+  #setBias(operation: number, address: number): void {
+    const pointer = BigUint64Array.of(BigInt(address));
+    const { BIAS_POINTER } = DescAttribute;
+    this.#check(this.#blas.cublasLtMatmulDescSetAttribute(operation, BIAS_POINTER, pointer, 8), "describe");
+  }
+
+  #describe(operation: number, attribute: number, value: number): void {
+    const word = Int32Array.of(value);
     this.#check(this.#blas.cublasLtMatmulDescSetAttribute(operation, attribute, word, word.byteLength), "describe");
   }
 
   /** Appends the layout of an operand whose shape is its rows and columns in memory. */
   #addLayout(
     layouts: number[],
-    { type, batchCount }: MatrixProduct,
+    { type, batchCount, c }: MatrixProduct,
     { operand, shape: [rows, columns] }: { operand: MatrixOperand; shape: readonly [number, number] },
   ): void {
     const blas = this.#blas;
     const value = new BigUint64Array(1);
+    const kind = operand === c ? productTypes[type].result : productTypes[type].data;
     // Their rows run along our columns.
-    const made = blas.cublasLtMatrixLayoutCreate(value, productTypes[type].data, columns, rows, operand.rowStride);
+    const made = blas.cublasLtMatrixLayoutCreate(value, kind, columns, rows, operand.rowStride);
     this.#check(made, "describe");
     const layout = Number(value[0]);
     layouts.push(layout);

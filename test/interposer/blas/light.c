@@ -31,7 +31,7 @@ int cublasLtMatmul(void *handle, operation_t *operation, const void *alpha, cons
                    const void *beta, const void *c, layout_t *c_layout, void *d, layout_t *d_layout, const algorithm_t *algorithm,
                    void *workspace, size_t workspace_bytes, CUstream stream);
 
-enum { ORDER = 1, BATCH_COUNT = 5, BATCH_STRIDE = 6, POINTER_MODE = 2, TRANSA = 3, TRANSB = 4, EPILOGUE = 7 };
+enum { ORDER = 1, BATCH_COUNT = 5, BATCH_STRIDE = 6, POINTER_MODE = 2, TRANSA = 3, TRANSB = 4, EPILOGUE = 7, BIAS = 8 };
 enum { COLUMN = 0, ROW = 1, MAX_WORKSPACE = 1 };
 
 static void *handle;
@@ -70,6 +70,8 @@ struct shape {
     int type, op_a, op_b, orders, slack, count;
     bool is_apart;
     float beta;
+    /* 1 for none, or of 2 for a ReLU and 4 for a bias. */
+    int epilogue;
 };
 
 static void compare(struct shape s) {
@@ -87,6 +89,9 @@ static void compare(struct shape s) {
     STATUS(cublasLtMatmulDescInit_internal(&operation, sizeof operation, COMPUTE_32F, scale), OK);
     STATUS(cublasLtMatmulDescSetAttribute(&operation, TRANSA, &s.op_a, 4), OK);
     STATUS(cublasLtMatmulDescSetAttribute(&operation, TRANSB, &s.op_b, 4), OK);
+    struct array bias = array_of(s.type, M);
+    STATUS(cublasLtMatmulDescSetAttribute(&operation, EPILOGUE, &s.epilogue, 4), OK);
+    STATUS(cublasLtMatmulDescSetAttribute(&operation, BIAS, &bias.device, 8), OK);
     layout_t *lc = s.is_apart ? &c.layout : &d.layout;
     STATUS(cublasLtMatmulAlgoGetHeuristic(handle, &operation, &a.layout, &b.layout, lc, &d.layout, preference, 1, &result, &found), OK);
     EXPECT(found == 1 && result.state == OK);
@@ -98,10 +103,11 @@ static void compare(struct shape s) {
                 double sum = 0;
                 for (int i = 0; i < K; i++) sum += element(&a, s.op_a, batch, row, i) * element(&b, s.op_b, batch, i, column);
                 double before = s.beta == 0 ? 0 : s.beta * element(from, OP_N, batch, row, column);
-                put(d.array.host, s.type, at(&d, batch, row, column), 0.5 * sum + before);
+                double value = 0.5 * sum + before + ((s.epilogue & 4) != 0 ? get(bias.host, s.type, (size_t)row) : 0);
+                put(d.array.host, s.type, at(&d, batch, row, column), (s.epilogue & 2) != 0 && value < 0 ? 0 : value);
             }
     expect_same(&d.array, s.type == R_32F ? 1e-6 : s.type == R_16F ? 1e-3 : 8e-3, __LINE__);
-    array_drop(&a.array), array_drop(&b.array), array_drop(&c.array), array_drop(&d.array);
+    array_drop(&a.array), array_drop(&b.array), array_drop(&c.array), array_drop(&d.array), array_drop(&bias);
 }
 
 /* What is not served finds nothing, and what is wrong is told. */
@@ -125,6 +131,9 @@ static void refusals(void) {
     STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, preference, 1, &result, &found), OK);
     EXPECT(found == 1);
     STATUS(cublasLtMatmulAlgoCheck(handle, operation, layout, layout, layout, layout, &result.algorithm, &result), OK);
+    value = 4;
+    STATUS(cublasLtMatmulDescSetAttribute(operation, EPILOGUE, &value, 4), OK);
+    STATUS(cublasLtMatmul(handle, operation, &one, p, layout, p, layout, &one, p, layout, p, layout, NULL, NULL, 0, NULL), INVALID_VALUE);
     value = 128 | 8;
     STATUS(cublasLtMatmulDescSetAttribute(operation, EPILOGUE, &value, 4), OK);
     STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, preference, 1, &result, &found), OK);
@@ -153,9 +162,10 @@ int main(void) {
         for (int orders = 0; orders < 8; orders++)
             for (int ops = 0; ops < 4; ops++) {
                 if (type != R_32F && type != R_16F && type != R_16BF) continue;
-                compare((struct shape){type, ops & 1, ops >> 1, orders, 0, 1, false, 0});
-                compare((struct shape){type, ops & 1, ops >> 1, orders, 3, 1, true, 2});
-                compare((struct shape){type, ops & 1, ops >> 1, orders, 2, 3, ops % 2 == 0, 1});
+                compare((struct shape){type, ops & 1, ops >> 1, orders, 0, 1, false, 0, 1});
+                compare((struct shape){type, ops & 1, ops >> 1, orders, 3, 1, true, 2, 1});
+                compare((struct shape){type, ops & 1, ops >> 1, orders, 2, 3, ops % 2 == 0, 1, orders < 4 ? 6 : 2});
+                if (orders < 4) compare((struct shape){type, ops & 1, ops >> 1, orders, 0, 1, false, 0, 4});
             }
     refusals();
     STATUS(cublasLtMatmulPreferenceDestroy(preference), OK);

@@ -16,8 +16,8 @@ static int larger(int first, int second) {
     return first > second ? first : second;
 }
 
-/* One product of a type, on both sides. `slack` elements lie between columns, and between matrices of a batch. */
-static void compare(int type, int compute, struct wanted w, int slack) {
+/* One product of a type, on both sides, into a result of a type. `slack` elements lie between columns, and between matrices of a batch. */
+static void compare_into(int type, int result, int compute, struct wanted w, int slack) {
     w.lda = larger(1, w.op_a == OP_N ? w.m : w.k) + slack;
     w.ldb = larger(1, w.op_b == OP_N ? w.k : w.n) + slack;
     w.ldc = larger(1, w.m) + slack;
@@ -25,20 +25,25 @@ static void compare(int type, int compute, struct wanted w, int slack) {
     w.stride_b = (long long)w.ldb * larger(1, w.op_b == OP_N ? w.n : w.k) + slack;
     w.stride_c = (long long)w.ldc * w.n + slack;
     struct array a = array_of(type, (size_t)(w.stride_a * w.count)), b = array_of(type, (size_t)(w.stride_b * w.count));
-    struct array c = array_of(type, (size_t)(w.stride_c * w.count));
+    struct array c = array_of(result, (size_t)(w.stride_c * w.count));
     float alpha = (float)w.alpha, beta = (float)w.beta;
     _Float16 half_alpha = (_Float16)w.alpha, half_beta = (_Float16)w.beta;
-    const void *first = compute == COMPUTE_16F ? (void *)&half_alpha : (void *)&alpha;
-    const void *second = compute == COMPUTE_16F ? (void *)&half_beta : (void *)&beta;
+    const void *first = compute == COMPUTE_16F ? (void *)&half_alpha : compute == COMPUTE_64F ? (void *)&w.alpha : (void *)&alpha;
+    const void *second = compute == COMPUTE_16F ? (void *)&half_beta : compute == COMPUTE_64F ? (void *)&w.beta : (void *)&beta;
     if (w.count == 1)
         STATUS(cublasGemmEx(handle, w.op_a, w.op_b, w.m, w.n, w.k, first, on_device(&a), type, w.lda, on_device(&b), type, w.ldb, second,
-                            on_device(&c), type, w.ldc, compute, -1), OK);
+                            on_device(&c), result, w.ldc, compute, -1), OK);
     else
         STATUS(cublasGemmStridedBatchedEx(handle, w.op_a, w.op_b, w.m, w.n, w.k, first, on_device(&a), type, w.lda, w.stride_a, on_device(&b),
-                                          type, w.ldb, w.stride_b, second, on_device(&c), type, w.ldc, w.stride_c, w.count, compute, -1), OK);
+                                          type, w.ldb, w.stride_b, second, on_device(&c), result, w.ldc, w.stride_c, w.count, compute, -1), OK);
     host_product(&w, &a, &b, &c);
-    expect_same(&c, type == R_32F ? 1e-6 : type == R_16F ? 1e-3 : 8e-3, __LINE__);
+    expect_same(&c, result == R_64F ? 1e-15 : result == R_32F ? 1e-6 : result == R_16F ? 1e-3 : 8e-3, __LINE__);
     array_drop(&a), array_drop(&b), array_drop(&c);
+}
+
+static void compare(int type, int compute, struct wanted w, int slack) {
+    compare_into(type, type, compute, w, slack);
+    if ((type == R_16F || type == R_16BF) && compute == COMPUTE_32F) compare_into(type, R_32F, compute, w, slack);
 }
 
 static void every_shape(int type, int compute) {
@@ -210,6 +215,7 @@ int main(void) {
     EXPECT(set == stream);
     every_shape(R_32F, COMPUTE_32F);
     STATUS(cublasSetStream_v2(handle, NULL), OK);
+    every_shape(R_64F, COMPUTE_64F);
     every_shape(R_16F, COMPUTE_32F);
     every_shape(R_16F, COMPUTE_16F);
     every_shape(R_16BF, COMPUTE_32F);

@@ -8,6 +8,9 @@ int cublasSgemvStridedBatched(cublasHandle_t handle, int op, int m, int n, const
 int cublasHSHgemvStridedBatched(cublasHandle_t handle, int op, int m, int n, const float *alpha, const void *a, int lda, long long stride_a,
                                 const void *x, int incx, long long stride_x, const float *beta, void *y, int incy, long long stride_y, int count);
 int cublasSdot_v2(cublasHandle_t handle, int n, const float *x, int incx, const float *y, int incy, float *result);
+int cublasDgemv_v2(cublasHandle_t handle, int op, int m, int n, const double *alpha, const double *a, int lda, const double *x, int incx,
+                   const double *beta, double *y, int incy);
+int cublasDdot_v2(cublasHandle_t handle, int n, const double *x, int incx, const double *y, int incy, double *result);
 int cublasDotEx(cublasHandle_t handle, int n, const void *x, int x_type, int incx, const void *y, int y_type, int incy, void *result,
                 int result_type, int execution_type);
 int cublasSgemmBatched(cublasHandle_t handle, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *const a[], int lda,
@@ -46,7 +49,9 @@ static void compare_gemv(int type, struct gemv w) {
     w.stride_a = (long long)w.lda * w.n, w.stride_x = (long long)inner * w.incx, w.stride_y = (long long)rows * w.incy;
     struct array a = array_of(type, (size_t)(w.stride_a * w.count)), x = array_of(type, (size_t)(w.stride_x * w.count));
     struct array y = array_of(type, (size_t)(w.stride_y * w.count));
-    if (type == R_16F)
+    if (type == R_64F)
+        STATUS(cublasDgemv_v2(handle, w.op, w.m, w.n, &w.alpha, on_device(&a), w.lda, on_device(&x), w.incx, &w.beta, on_device(&y), w.incy), OK);
+    else if (type == R_16F)
         STATUS(cublasHSHgemvStridedBatched(handle, w.op, w.m, w.n, &alpha, on_device(&a), w.lda, w.stride_a, on_device(&x), w.incx, w.stride_x, &beta,
                                            on_device(&y), w.incy, w.stride_y, w.count), OK);
     else if (w.count == 1)
@@ -55,7 +60,7 @@ static void compare_gemv(int type, struct gemv w) {
         STATUS(cublasSgemvStridedBatched(handle, w.op, w.m, w.n, &alpha, on_device(&a), w.lda, w.stride_a, on_device(&x), w.incx, w.stride_x, &beta,
                                          on_device(&y), w.incy, w.stride_y, w.count), OK);
     host_gemv(&w, &a, &x, &y);
-    expect_same(&y, type == R_32F ? 1e-6 : 1e-3, __LINE__);
+    expect_same(&y, type == R_64F ? 1e-15 : type == R_32F ? 1e-6 : 1e-3, __LINE__);
     array_drop(&a), array_drop(&x), array_drop(&y);
 }
 
@@ -69,6 +74,8 @@ static void matrices_with_vectors(void) {
                     compare_gemv(type, (struct gemv){op, 9, 4, 11, 1, inc, count, 0, 0, 0, -2, 0.5});
                     compare_gemv(type, (struct gemv){op, 1, 33, 2, inc, inc, count, 0, 0, 0, 0.5, 1});
                 }
+    compare_gemv(R_64F, (struct gemv){OP_N, 6, 9, 7, 2, 3, 1, 0, 0, 0, 1.0 / 3, 0.1});
+    compare_gemv(R_64F, (struct gemv){OP_T, 6, 9, 7, 1, 1, 1, 0, 0, 0, 1, 0});
     STATUS(cublasSgemv_v2(handle, OP_N, 3, 3, &one, none, 2, none, 1, &one, none, 1), INVALID_VALUE);
     STATUS(cublasSgemv_v2(handle, OP_N, 3, 3, &one, none, 3, none, 0, &one, none, 1), INVALID_VALUE);
     STATUS(cublasSgemv_v2(handle, OP_N, -3, 3, &one, none, 3, none, 1, &one, none, 1), INVALID_VALUE);
@@ -96,6 +103,12 @@ static void dot_products(void) {
     STATUS(cublasDotEx(handle, 64, on_device(&h), R_16F, 1, on_device(&h), R_16F, 1, r.host, R_16F, R_32F), OK);
     EXPECT(fabs(get(r.host, R_16F, 0) - wanted) < 0.05);
     STATUS(cublasDotEx(handle, 64, on_device(&h), R_16F, 1, on_device(&h), R_16F, 1, r.host, R_64F, R_32F), NOT_SUPPORTED);
+    struct array d = array_of(R_64F, 9);
+    double sum = 0, exact = 0;
+    for (size_t i = 0; i < 9; i++) exact += get(d.host, R_64F, i) * get(d.host, R_64F, i);
+    STATUS(cublasDdot_v2(handle, 9, on_device(&d), 1, on_device(&d), 1, &sum), OK);
+    EXPECT(sum == exact);
+    array_drop(&d);
     array_drop(&x), array_drop(&y), array_drop(&z), array_drop(&h), array_drop(&r);
 }
 
