@@ -228,12 +228,14 @@ export class CudaSlice implements DeviceSlice {
     this.#staging.adopt(memory);
   }
 
-  async read(address: number, into: Uint8Array, stream: DeviceStream | undefined): Promise<void> {
+  read(address: number, into: Uint8Array, stream: DeviceStream | undefined): void | Promise<void> {
     const on = this.#work(stream);
     this.#mirrors.willRead(rangeOf(address, into.byteLength), on);
-    await this.#staging.read(address, into, on);
+    const reading = this.#staging.read(address, into, on);
+    if (reading === undefined) this.#meter.rests(on);
+    if (this.#output === undefined) return reading;
     // What kernels printed is passed on by a stream that is idle, which the copy's end is not: the meter may have a mark behind it.
-    if (this.#output !== undefined) await this.synchronizeStream(stream);
+    return Promise.resolve(reading).then(() => this.synchronizeStream(stream));
   }
 
   copy(to: { destination: number; source: number; byteCount: number }, stream: DeviceStream | undefined): void {

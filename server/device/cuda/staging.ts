@@ -51,6 +51,8 @@ export class Staging {
   /** The place that is lent next, or is lent. */
   #placing = 0;
   #reading: Promise<void> = Promise.resolve();
+  /** Reads that are under way, or wait. */
+  #reads = 0;
 
   constructor(context: CudaContext) {
     this.#context = context;
@@ -119,12 +121,44 @@ export class Staging {
     return waitBehind(() => this.#isClosed || this.#isPassed(fence));
   }
 
-  /** Reads device memory into `into`; resolves once it is there. Reads take their turns. */
-  read(address: number, into: Uint8Array, stream: CudaStream): Promise<void> {
-    const turn = this.#reading.then(() => this.#readPieces(address, into, stream));
-    // The next read waits for this one whether it works or not; its error belongs to its own caller.
-    this.#reading = turn.catch(() => undefined);
-    return turn;
+  /** Reads device memory into `into`; returns, or resolves, once it is there, and nothing may be queued in the stream meanwhile. Reads take their turns. */
+  read(address: number, into: Uint8Array, stream: CudaStream): void | Promise<void> {
+    const isOnePiece = into.byteLength <= READ_PIECE_BYTES && !this.#adopted.has(into.buffer);
+    if (isOnePiece && this.#reads === 0 && this.#free(this.#readers[0]!)) {
+      const reading = this.#readPiece(address, into, stream);
+      return reading && this.#inTurn(reading);
+    }
+    return this.#inTurn(this.#reading.then(() => this.#readPieces(address, into, stream)));
+  }
+
+  /** The next read waits for this one whether it works or not; its error belongs to its own caller. */
+  #inTurn(reading: Promise<void>): Promise<void> {
+    this.#reads++;
+    const end = (): void => {
+      this.#reads--;
+    };
+    this.#reading = reading.then(end, end);
+    return reading;
+  }
+
+  /** Most reads are small, and done before anything else could be. */
+  #readPiece(address: number, into: Uint8Array, stream: CudaStream): undefined | Promise<void> {
+    const buffer = this.#readers[0]!;
+    const { api } = this.#context;
+    this.#context.enter();
+    const result = api.cuMemcpyDtoHAsync_v2(buffer.address, address, into.byteLength, stream.handle);
+    this.#context.check(result, "copy from the device");
+    const take = (): void => into.set(buffer.bytes.subarray(0, into.byteLength));
+    const waiting = waitUntil(() => {
+      this.#context.enter();
+      const isDone = api.cuStreamQuery(stream.handle);
+      // Where that fails the copy may still come.
+      if (isDone !== CUresult.SUCCESS && isDone !== CUresult.NOT_READY) this.#fence(buffer, stream);
+      return this.#context.ready(isDone, "query a stream");
+    });
+    if (waiting !== undefined) return waiting.then(take);
+    take();
+    return undefined;
   }
 
   /** Drops what it knows of a stream that ends; all its work must be done. */
