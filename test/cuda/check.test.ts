@@ -106,12 +106,15 @@ async function check(
 
 const failed = (rows: readonly Row[]): Row[] => rows.filter(({ ok, bar }) => ok === false && bar === undefined);
 
-/** One card, whose driver follows no hint, gives back late, frees nothing after a fault, takes memory at a first launch, and tells little of the card. */
+const keptName = "memory that the driver keeps after faults, as long as the server runs";
+
+/** One card, whose driver follows no hint, gives back late, frees nothing after a fault, keeps a little after the first, takes memory at a first launch, and tells little of the card. */
 const unkind = {
   SLUICE_STANDIN_DEVICES: "1",
   SLUICE_STANDIN_IGNORE_HINT: "1",
   SLUICE_STANDIN_LATE_MS: "300",
   SLUICE_STANDIN_STICKY_FREES: "1",
+  SLUICE_STANDIN_FAULT_KEEPS: "65536 once",
   SLUICE_STANDIN_LAUNCH_MEMORY: "20",
   SLUICE_STANDIN_NVML: "3",
 };
@@ -147,6 +150,13 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(failed(rows).map(({ name }) => name)).toEqual(["the next lease finds nothing but zeros"]);
     expect(code).toBe(1);
   }, 60_000);
+
+  it("finds a driver that keeps more after each fault", async () => {
+    const { rows } = await check("end to end", { env: { SLUICE_STANDIN_FAULT_KEEPS: "65536" } });
+    expect(failed(rows)).toMatchObject([
+      { name: keptName, note: "[65536] bytes after the first, [196608] more after [4]" },
+    ]);
+  }, 120_000);
 
   it("measures everything beside the same in one process, with the bars met or missed", async () => {
     const { rows, text } = await check("speed,remote");

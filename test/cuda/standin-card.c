@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 /* What one process has. */
 struct share {
   int pid;
+  int keeps; /* not its own: kept after faults */
   int64_t dead_since_ms; /* when somebody noticed */
   int64_t bytes[DEVICES];
 };
@@ -77,4 +79,22 @@ int standin_take(int device, int64_t bytes) {
   if (fits) own->bytes[device] += bytes;
   lock(LOCK_UN);
   return fits;
+}
+
+/*
+ * With SLUICE_STANDIN_FAULT_KEEPS, a number of bytes, a shared device keeps so many after each fault, as long as the parent of the process that had it lives;
+ * with `once` behind the number, after the first.
+ */
+void standin_keep_after_fault(int device) {
+  open_card();
+  const char *text = getenv("SLUICE_STANDIN_FAULT_KEEPS");
+  if (text == NULL || file < 0) return;
+  lock(LOCK_EX);
+  struct share *parent = NULL;
+  for (int i = 0; i < SHARES; i++)
+    if (shares[i].pid == getppid() && shares[i].keeps) parent = &shares[i];
+  for (int i = 0; i < SHARES && parent == NULL; i++)
+    if (!alive(&shares[i])) *(parent = &shares[i]) = (struct share){.pid = getppid(), .keeps = 1};
+  if (parent != NULL && (parent->bytes[device] == 0 || strstr(text, "once") == NULL)) parent->bytes[device] += atoll(text);
+  lock(LOCK_UN);
 }

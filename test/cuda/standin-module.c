@@ -105,6 +105,8 @@ static int read_entry(struct module *module, const char *text) {
       if (strstr(item, ".param") != NULL && f->param_count < 32) good &= read_param(f, item);
     free(list);
   }
+  const char *end = strstr(text, ".entry"), *local = brace == NULL ? NULL : strstr(brace, ".local .align 4 .b8 own[");
+  if (local != NULL && (end == NULL || local < end)) f->local_bytes = strtoul(strchr(local, '[') + 1, NULL, 10);
   while (*last != NULL) last = &(*last)->next;
   *last = f;
   return good;
@@ -351,6 +353,7 @@ API int cuFuncLoad(struct function *f) {
 
 /* Local memory of a thread. */
 static size_t local_bytes(const struct function *f) {
+  if (f->local_bytes > 0) return f->local_bytes;
   if (strcmp(f->name, "greedy") == 0) return 262144;
   return strcmp(f->name, "roomy") == 0 ? 16384 : strcmp(f->name, "ample") == 0 ? 65536 : 0;
 }
@@ -485,8 +488,14 @@ static int endless(struct context *c, struct work *w) {
   return SUCCESS;
 }
 
-/* recurse(u32 bytes): needs so much stack. */
-static int recurse(struct context *c, struct work *w) { return word(w, 0) <= c->stack ? SUCCESS : ILLEGAL_ADDRESS; }
+/* recurse(u32 bytes): needs so much stack; recurse(u32 depth, u64 sum): 128 bytes a call. */
+static int recurse(struct context *c, struct work *w) {
+  uint64_t depth = word(w, 0), sum = w->function->param_count > 1 ? word(w, 1) : 0;
+  if (sum == 0) return depth <= c->stack ? SUCCESS : ILLEGAL_ADDRESS;
+  if (depth * 128 > c->stack || !usable(c, sum, 4)) return ILLEGAL_ADDRESS;
+  *(uint32_t *)sum = (uint32_t)(depth * (depth + 1) / 2);
+  return SUCCESS;
+}
 
 /* pause(u32 microseconds) */
 static int pause_for(struct context *c, struct work *w) {

@@ -85,6 +85,7 @@ static void run(struct stream *stream, struct work *w) {
     UNLOCK();
     int result = w->kind == PRODUCT ? standin_run_product(w) : standin_run_kernel(c, w);
     LOCK();
+    if (c->error == SUCCESS && result != SUCCESS) standin_keep_after_fault(c->device);
     if (c->error == SUCCESS) c->error = result;
     return;
   }

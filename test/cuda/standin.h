@@ -80,6 +80,7 @@ struct function {
   size_t param_offset[32], param_size[32], param_bytes;
   int loaded;
   int dynamic_shared;
+  size_t local_bytes; /* as its text declares them */
   struct function *next;
 };
 
@@ -123,6 +124,9 @@ extern struct live standin_alive;
 uint64_t standin_used(int device);
 /* Takes memory of a device; 0 where it has not that much. Negative: gives back. */
 int standin_take(int device, int64_t bytes);
+
+/* A context has failed: the device may keep something. */
+void standin_keep_after_fault(int device);
 
 /* A failure to inject into the function, or 0. */
 int standin_injected(const char *function);

@@ -20,7 +20,7 @@ export interface Stage {
   readonly device: DeviceDescription;
 }
 
-type Check = (stage: Stage) => Promise<string | undefined>;
+export type Check = (stage: Stage) => Promise<string | undefined>;
 
 const borrow = (pool: Pool, memory = SLICE_BYTES): Promise<Lease> => pool.allocate({ memory, wait: "30s" });
 
@@ -100,6 +100,8 @@ export async function copyBetween(pool: Pool): Promise<void> {
     "the bytes differ",
   );
 }
+
+export const faultCheck = "a fault is told with the driver's name for it, and ends its own lease only";
 
 export const checks: Readonly<Record<string, Check>> = {
   "the list tells hardware, health, and a charge that is measured": async ({ pool, device }) => {
@@ -204,7 +206,7 @@ export const checks: Readonly<Record<string, Check>> = {
     return undefined;
   },
 
-  "a fault is told with the driver's name for it, and ends its own lease only": async ({ pool }) => {
+  [faultCheck]: async ({ pool }) => {
     await using steady = await borrow(pool);
     const faulty = await borrow(pool);
     const error = await storeOutside(faulty.devices[0], BigInt(faulty.devices[0].alloc(256).address + SLICE_BYTES));

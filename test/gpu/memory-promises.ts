@@ -1,0 +1,243 @@
+/**
+ * What a lease promises of a card's memory and time beside the plain case: memory of kernels' threads out of its own slice, stacks, suspension, parts of
+ * the device's time. Through a real server, as `end-to-end.ts`.
+ */
+import assert from "node:assert/strict";
+import type { Device } from "../../client/index.ts";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { localKernel } from "../kernels/memory-kernels.ts";
+import { BusyClient, partsOf } from "../support/busy-clients.ts";
+import type { Check, Stage } from "./end-to-end.ts";
+
+const MiB = 1024 * 1024;
+const GiB = 1024 * MiB;
+/** What leases are charged for beside their slices and contexts. */
+const ALLOWANCE_BYTES = 256 * MiB;
+const DEFAULT_STACK_BYTES = 1024;
+const MULTIPROCESSOR_COUNT = 16;
+const MAX_THREADS_PER_MULTIPROCESSOR = 39;
+
+/** What a call of it may take of a stack. */
+const CALL_BYTES_MAX = 160;
+/** Adds the numbers up to `depth`, each in a call of its own with 64 bytes of local memory. */
+const recursion = `.version 7.0
+.target sm_50
+.address_size 64
+.visible .func (.param .b32 sum) deep(.param .b32 depth)
+{
+  .local .align 16 .b8 own[64];
+  .reg .pred %p<2>;
+  .reg .b32 %r<6>;
+  .reg .b64 %rd<4>;
+  ld.param.u32 %r1, [depth];
+  mov.u64 %rd1, own;
+  st.local.v4.u32 [%rd1], {%r1, %r1, %r1, %r1};
+  st.local.v4.u32 [%rd1+16], {%r1, %r1, %r1, %r1};
+  st.local.v4.u32 [%rd1+32], {%r1, %r1, %r1, %r1};
+  st.local.v4.u32 [%rd1+48], {%r1, %r1, %r1, %r1};
+  mov.u32 %r4, 0;
+  setp.eq.u32 %p1, %r1, 0;
+  @%p1 bra DONE;
+  sub.u32 %r3, %r1, 1;
+  {
+    .param .b32 to;
+    .param .b32 from;
+    st.param.b32 [to], %r3;
+    call.uni (from), deep, (to);
+    ld.param.b32 %r4, [from];
+  }
+DONE:
+  and.b32 %r2, %r4, 15;
+  mul.wide.u32 %rd2, %r2, 4;
+  add.s64 %rd3, %rd1, %rd2;
+  ld.local.u32 %r5, [%rd3];
+  add.u32 %r4, %r4, %r5;
+  st.param.b32 [sum], %r4;
+  ret;
+}
+.visible .entry recurse(.param .u32 depth, .param .u64 sum)
+{
+  .reg .b32 %r<3>;
+  .reg .b64 %rd<3>;
+  ld.param.u32 %r1, [depth];
+  ld.param.u64 %rd1, [sum];
+  cvta.to.global.u64 %rd2, %rd1;
+  {
+    .param .b32 to;
+    .param .b32 from;
+    st.param.b32 [to], %r1;
+    call.uni (from), deep, (to);
+    ld.param.b32 %r2, [from];
+  }
+  st.global.u32 [%rd2], %r2;
+  ret;
+}
+`;
+
+/** Lets so much time go by. */
+const pause = `.version 7.0
+.target sm_50
+.address_size 64
+.visible .entry pause_for(.param .u32 microseconds)
+{
+  .reg .pred %p<2>;
+  .reg .b32 %r<2>;
+  .reg .b64 %rd<5>;
+  ld.param.u32 %r1, [microseconds];
+  mul.wide.u32 %rd1, %r1, 1000;
+  mov.u64 %rd2, %globaltimer;
+LOOP:
+  mov.u64 %rd3, %globaltimer;
+  sub.s64 %rd4, %rd3, %rd2;
+  setp.lt.u64 %p1, %rd4, %rd1;
+  @%p1 bra LOOP;
+  ret;
+}
+`;
+
+const usedBytes = async (device: DeviceDescription): Promise<number | undefined> =>
+  (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
+
+/** Memory of the card that is in use; fails where that is more than the limit, if the card tells. */
+async function uses(device: DeviceDescription, { atMost, when }: { atMost: number; when: string }): Promise<void> {
+  const used = await usedBytes(device);
+  assert(used === undefined || used <= atMost, `[${used}] bytes of the card are in use ${when}, more than [${atMost}]`);
+}
+
+/** A part of the card, so that a check does with small ones too. */
+const partOf = ({ sliceBytesMax, granularityBytes }: DeviceDescription, bytesMax: number): number =>
+  Math.floor(Math.min(bytesMax, sliceBytesMax / 4) / granularityBytes) * granularityBytes;
+
+const threadsOf = ({ attributes }: Device): number =>
+  (attributes.get(MULTIPROCESSOR_COUNT) ?? 1) * (attributes.get(MAX_THREADS_PER_MULTIPROCESSOR) ?? 1);
+
+/** Bytes for each thread that come to so many beyond the lease's allowance. */
+const threadBytesFor = (gpu: Device, beyondBytes: number): number =>
+  DEFAULT_STACK_BYTES + Math.floor((ALLOWANCE_BYTES + beyondBytes) / threadsOf(gpu) / 16) * 16;
+
+const inMs = async (work: () => Promise<unknown>): Promise<string> => {
+  const started = performance.now();
+  await work();
+  return `${(performance.now() - started).toFixed(1)} ms`;
+};
+
+async function endsInZeros(buffer: { readonly byteLength: number; read: ReturnType<Device["alloc"]>["read"] }) {
+  const end = await buffer.read(Uint8Array, { offset: buffer.byteLength - MiB });
+  assert(
+    end.every((byte) => byte === 0),
+    "memory that comes back is not zero",
+  );
+}
+
+const isFull = (error: unknown): boolean => error instanceof SluiceError && error.code === "OUT_OF_MEMORY";
+
+async function lendsToThreads({ pool, device }: Stage): Promise<string> {
+  const memory = partOf(device, 8 * GiB);
+  await using lease = await pool.allocate({ memory, wait: "30s" });
+  const [gpu] = lease.devices;
+  const threadBytes = threadBytesFor(gpu, memory / 2);
+  const kernel = (await gpu.load(localKernel(threadBytes))).kernel("empty");
+  const run = async (): Promise<void> => {
+    kernel.launch({ grid: 1, block: 32 }, []);
+    await gpu.synchronize();
+  };
+  // A driver may put off some of what a context takes.
+  (await gpu.load(localKernel(64))).kernel("empty").launch({ grid: 1, block: 32 }, []);
+  await gpu.synchronize();
+  const before = (await usedBytes(device)) ?? 0;
+  const first = await inMs(run);
+  await uses(device, { atMost: before + ALLOWANCE_BYTES, when: "with a kernel whose threads want much" });
+  const again = await inMs(run);
+  const all = gpu.alloc(memory);
+  const back = await inMs(() => gpu.synchronize());
+  await uses(device, { atMost: before, when: "once the slice is allocated" });
+  await endsInZeros(all);
+  await assert.rejects(run, isFull);
+  return `[${threadBytes}] bytes for each of [${threadsOf(gpu)}] threads: ${first}, then ${again}; back in ${back}`;
+}
+
+async function setsStacks({ pool, device }: Stage): Promise<string> {
+  const memory = partOf(device, 8 * GiB);
+  await using lease = await pool.allocate({ memory, wait: "30s" });
+  const [gpu] = lease.devices;
+  const kernel = (await gpu.load(recursion)).kernel("recurse");
+  const sum = gpu.alloc(4);
+  const recurse = async (depth: number): Promise<void> => {
+    kernel.launch({ grid: 1, block: 32 }, [depth, sum]);
+    assert.deepEqual([...(await sum.read(Uint32Array))], [(depth * (depth + 1)) / 2]);
+  };
+  await recurse(4);
+  const threadBytes = threadBytesFor(gpu, memory / 4);
+  const before = gpu.memoryInfo().freeBytes;
+  const took = await inMs(() => gpu.setStackSize(threadBytes));
+  const { freeBytes } = gpu.memoryInfo();
+  const depth = Math.floor(threadBytes / CALL_BYTES_MAX);
+  await recurse(depth);
+  const all = gpu.alloc(freeBytes - (freeBytes % device.granularityBytes));
+  await endsInZeros(all);
+  await assert.rejects(gpu.setStackSize(2 * threadBytes), isFull);
+  await recurse(depth);
+  all.free();
+  await gpu.setStackSize(DEFAULT_STACK_BYTES);
+  assert(gpu.memoryInfo().freeBytes > freeBytes, "stacks that are given up leave the slice as small as it was");
+  return `[${threadBytes}] bytes in ${took}, of which the slice has [${before - freeBytes}] bytes for all`;
+}
+
+async function suspends({ pool, device }: Stage): Promise<string> {
+  const memory = partOf(device, 4 * GiB);
+  await using lease = await pool.allocate({ memory, wait: "30s" });
+  const [gpu] = lease.devices;
+  const pieceBytes = Math.min(256 * MiB, Math.floor(memory / 4 / 256) * 256);
+  const pieces = [1, 2, 3, 4].map((value) => {
+    const buffer = gpu.alloc(Math.floor(memory / 4 / 256) * 256);
+    buffer.fill(value);
+    return { buffer, value };
+  });
+  const noise = Uint8Array.from({ length: 8 * MiB + 3 }, (_, index) => (index * 2_654_435_761) >>> 24);
+  pieces[3]!.buffer.write(noise, { offset: 5 });
+  await gpu.synchronize();
+  const before = await usedBytes(device);
+  const away = await inMs(() => lease.suspend("The check suspends it."));
+  if (before !== undefined) await uses(device, { atMost: before - memory, when: "while a lease is suspended" });
+  const back = await inMs(async () => {
+    await lease.resume();
+    await gpu.synchronize();
+  });
+  for (const { buffer, value } of pieces.slice(0, 3)) {
+    const found = await buffer.read(Uint8Array, { offset: buffer.byteLength - pieceBytes });
+    assert.equal(Buffer.compare(found, Buffer.alloc(pieceBytes, value)), 0, `the piece of [${value}] differs`);
+  }
+  const found = await pieces[3]!.buffer.read(Uint8Array, { offset: 5, length: noise.length });
+  assert.equal(Buffer.compare(found, noise), 0);
+  return `[${memory}] bytes: away in ${away}, back in ${back}`;
+}
+
+async function holdsParts({ pool }: Stage): Promise<string> {
+  const parts = [0.2, 0.8];
+  const leases = await Promise.all(parts.map((compute) => pool.allocate({ memory: 64 * MiB, compute, wait: "30s" })));
+  try {
+    const clients = await Promise.all(
+      leases.map(async (lease) => {
+        const kernel = (await lease.devices[0].load(pause)).kernel("pause_for");
+        return new BusyClient({ lease, kernel, args: [2_000], batch: 4 });
+      }),
+    );
+    await partsOf(clients, 100);
+    const got = await partsOf(clients, 600);
+    await Promise.all(clients.map((client) => client.stop()));
+    const words = got.map((part) => part.toFixed(2)).join(" and ");
+    for (const [index, part] of got.entries()) assert(Math.abs(part - parts[index]!) < 0.1, `they get ${words}`);
+    return words;
+  } finally {
+    await Promise.all(leases.map((lease) => lease.release().catch(() => undefined)));
+  }
+}
+
+export const memoryChecks: Readonly<Record<string, Check>> = {
+  "kernels' threads have memory beyond the lease's charge from its own slice, and give it back": lendsToThreads,
+  "a job sets the size of its stacks, out of its slice, and recurses": setsStacks,
+  "a lease is suspended and comes back with every byte": suspends,
+  "two leases have the parts of the card's time that they were promised": holdsParts,
+};
