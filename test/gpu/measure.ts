@@ -16,6 +16,8 @@ import type { Row, Sizes } from "./job.ts";
 
 const MiB = 1024 * 1024;
 const ROUNDS = 7;
+/** Memory from which answers are sent. */
+const SENT_BYTES = 8 * MiB;
 
 type Work = () => void | Promise<void>;
 
@@ -274,21 +276,38 @@ export async function localCopies(
   return { pageable, pinned };
 }
 
-/** Each way through the staging memory, in the pieces in which the wire brings them, against the driver's page-locked copy. */
+/** Page-locked memory that a write may come in, once there is some. */
+async function placeOf(slice: DeviceSlice, address: number): Promise<Uint8Array> {
+  for (;;) {
+    const place = slice.place?.(address, CALL_DATA_BYTES_MAX);
+    if (place !== undefined) return place;
+    await new Promise(setImmediate);
+  }
+}
+
+/**
+ * Each way as an executor copies, in the pieces in which the wire brings them: out of memory that the network's data is read into, and into memory
+ * that it is sent from. Beside it, ordinary memory in one write and one read, which passes through the staging memory.
+ */
 async function* measureCopies({ slice, base, local, sizes }: Bench): AsyncGenerator<Row> {
   const { copyBytes } = sizes;
   const data = new Uint8Array(copyBytes).fill(7);
+  const sent = new Uint8Array(SENT_BYTES);
+  slice.adopt?.(sent);
   const pieces = Array.from({ length: copyBytes / CALL_DATA_BYTES_MAX }, (_, index) => index * CALL_DATA_BYTES_MAX);
   const write = await medianMs(async () => {
-    for (const at of pieces) {
-      await slice.write(base + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
-    }
+    for (const at of pieces) await slice.write(base + at, await placeOf(slice, base + at), undefined);
     await slice.synchronize();
   });
   const read = await medianMs(async () => {
     for (const at of pieces) {
-      await slice.read(base + at, data.subarray(at, at + CALL_DATA_BYTES_MAX), undefined);
+      const from = at % SENT_BYTES;
+      await slice.read(base + at, sent.subarray(from, from + CALL_DATA_BYTES_MAX), undefined);
     }
+  });
+  const writeWhole = await medianMs(async () => {
+    await slice.write(base, data, undefined);
+    await slice.synchronize();
   });
   const readWhole = await medianMs(() => slice.read(base, data, undefined));
   const pinned = await pinnedMs(local, base, copyBytes);
@@ -311,12 +330,14 @@ async function* measureCopies({ slice, base, local, sizes }: Bench): AsyncGenera
     value: gigabytes(read),
     local: gigabytes(pinned.read),
   });
-  yield {
-    group: "speed",
-    name: `copy ${copyBytes / MiB} MiB from the device in one read`,
-    unit: "GB/s",
+  yield rate(`copy ${copyBytes / MiB} MiB of ordinary memory to the device, against pageable`, "GB/s", {
+    value: gigabytes(writeWhole),
+    local: gigabytes(pageableWrite),
+  });
+  yield rate(`copy ${copyBytes / MiB} MiB from the device to ordinary memory, against pageable`, "GB/s", {
     value: gigabytes(readWhole),
-  };
+    local: gigabytes(pageableRead),
+  });
 }
 
 /** All figures of one device. */
