@@ -35,6 +35,16 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     expect(readFileSync(trace, "utf8")).toContain("memory that the server shares");
   });
 
+  it("copies with several threads where it copies much and there are processors for them", async () => {
+    const command = [compileProgram("test/interposer/driver/large-copies.c", { suffix: "-together" })];
+    const trace = "dist/interposer-programs/trace-together";
+    rmSync(trace, { force: true });
+    const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_TRACE: trace, SLUICE_AWAKE: "always" };
+    const finished = await runProgram({ server, command, env });
+    expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+    expect(readFileSync(trace, "utf8")).toContain("threads help with large copies");
+  });
+
   it("waits for nothing when it allocates and frees, until memory runs out", async () => {
     let answers = Number.NaN;
     const command = [compileProgram("test/interposer/driver/frees.c", { suffix: "-counted" })];

@@ -27,7 +27,8 @@ describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanit
 
   it("the interposer is clean", async () => {
     const libraries = buildInterposer(sanitize);
-    const env = { SLUICE_DATA: `unix://${socketOf(server)}` };
+    // As on a machine with many processors, so that threads help with large copies.
+    const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_AWAKE: "always" };
     for (const name of chosen) {
       const flags = [`-fsanitize=${sanitize}`];
       const source = `test/interposer/driver/${name}.c`;

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "connection.h"
 #include "report.h"
+#include "together.h"
 
 /* From this size on data is read straight into its place. */
 #define DIRECT_BYTES_MIN 16384
@@ -59,20 +59,9 @@ static void wake_for(struct connection *connection, size_t byte_count) {
     if (setsockopt(connection->file, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0) connection->waking_bytes = wanted;
 }
 
-static bool has_cores(void) {
-    static int known = -1;
-    if (known < 0) {
-        const char *wanted = getenv("SLUICE_AWAKE");
-        cpu_set_t cores;
-        bool is_always = wanted != NULL && strcmp(wanted, "always") == 0, is_never = wanted != NULL && strcmp(wanted, "never") == 0;
-        known = is_always || (!is_never && sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) >= AWAKE_CORES_MIN);
-    }
-    return known > 0;
-}
-
 /* As `recv`, of what comes soon, without letting the core sleep; false when nothing does, and where that does not pay. */
 static bool receive_awake(struct connection *connection, void *into, size_t byte_count, ssize_t *got) {
-    if (!has_cores()) return false;
+    if (!may_use_cores(AWAKE_CORES_MIN)) return false;
     if (connection->asleep_waits > 0) {
         connection->asleep_waits--;
         return false;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "../core/together.h"
 #include "array.h"
 #include "graph.h"
 #include "managed.h"
@@ -31,7 +32,7 @@ static size_t write_staged(uint64_t destination, const void *from, size_t left, 
     int part = staging_take_patiently(&driver.connection);
     if (part < 0) return 0;
     size_t piece = piece_of(left);
-    memcpy(staging_at(part), from, piece);
+    copy_together(staging_at(part), from, piece);
     struct sluice_copy_to_device_staged_call call = {
         .address = destination, .offset = staging_offset(part), .byte_count = (uint32_t)piece, .stream = stream->id};
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_COPY_TO_DEVICE_STAGED, sluice_size_copy_to_device_staged_call(&call));
@@ -87,7 +88,7 @@ static void receive_piece(struct reading *reading) {
     struct failure failure = answer_wait(&driver.connection, &piece->answer);
     answer_release(&piece->answer);
     if (piece->part >= 0) {
-        if (failure.code == 0) memcpy(piece->into, staging_at(piece->part), piece->byte_count);
+        if (failure.code == 0) copy_together(piece->into, staging_at(piece->part), piece->byte_count);
         staging_release(&driver.connection.staging, piece->part);
     }
     if (failure.code != 0 && reading->result == CUDA_SUCCESS) reading->result = result_of(failure);
