@@ -182,9 +182,9 @@ function compileAndCompare(
     const flags = ["-cudart", "shared", ...code.flatMap((each) => ["-gencode", each])];
     const program = programOf(file, folder);
     const args = [...flags, "-o", program, join(sources, file)];
-    const { code: compiled, stdout, stderr } = await runCommand(nvcc, args, { limitMs: COMPILE_MS_MAX });
+    const compiled = await runCommand(nvcc, args, { limitMs: COMPILE_MS_MAX });
     // The machine's compiler, and not the card, is to blame: a fact.
-    if (compiled !== "0") return { group, name: file, note: `it cannot be compiled here: ${words(stdout + stderr)}` };
+    if (compiled.code !== "0") return { group, name: file, note: `it cannot be compiled here: ${said(compiled)}` };
     const reason = borrowedOnly[file];
     const left = reason === undefined ? {} : { isBorrowedOnly: reason };
     return compare({ name: file, command: [program], ...left }, places);
