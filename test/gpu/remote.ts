@@ -147,6 +147,28 @@ async function* measureLaunches(pair: Pair, { launches: count, waits: few }: Siz
   yield { group: "remote", name: "record an event and ask for it", unit: "us", value: microseconds(asked), note };
 }
 
+/** Reads of a few bytes, as of a loss behind each step of a training. */
+async function* measureSmallReads(
+  gpu: Device,
+  { slice, count }: { slice: DeviceSlice; count: number },
+): AsyncGenerator<Row> {
+  const BYTES = 64;
+  const buffer = gpu.alloc(BYTES);
+  const [into, base] = [new Uint8Array(BYTES), slice.arenaBase ?? ARENA_BASE];
+  const reads = await mediansMs({
+    far: async () => {
+      for (let i = 0; i < count; i++) await buffer.readInto(into);
+    },
+    near: async () => {
+      for (let i = 0; i < count; i++) await slice.read(base, into, undefined);
+    },
+  });
+  buffer.free();
+  const microseconds = (milliseconds: number): number => (milliseconds / count) * 1000;
+  const times = { value: microseconds(reads.far), local: microseconds(reads.near), ratio: reads.near / reads.far };
+  yield row(`read ${BYTES} bytes`, { unit: "us", ...times });
+}
+
 async function* measureCopies(
   gpu: Device,
   { copyBytes, near }: { copyBytes: number; near: Awaited<ReturnType<typeof localCopies>> },
@@ -217,6 +239,7 @@ export async function* measureRemote(
   const pair = { far: lease.devices[0], near: localDevice(slice) };
   const { copyBytes, trainingSteps } = sizes;
   yield* measureLaunches(pair, sizes);
+  yield* measureSmallReads(pair.far, { slice, count: sizes.waits });
   // In the arena's upper half, which nothing else uses.
   const place = { base: (slice.arenaBase ?? ARENA_BASE) + SLICE_BYTES / 2, byteCount: copyBytes };
   yield* measureCopies(pair.far, { copyBytes, near: await localCopies(description, place) });
