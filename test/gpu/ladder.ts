@@ -4,10 +4,12 @@
  */
 import { accessDescription, allocationProperties } from "../../server/device/cuda/arena.ts";
 import { ArrayFlag, describeArray, describeCopy } from "../../server/device/cuda/array.ts";
+import { LaunchParam, LIMIT_STACK_SIZE } from "../../server/device/cuda/constants.ts";
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { type CudaLibrary, errorName, loadCuda } from "../../server/device/cuda/library.ts";
-import { addressOf } from "../../server/device/cuda/symbols.ts";
+import { addressOf, textAt } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory } from "../../server/device/cuda/texture.ts";
+import { trialKernel } from "../../server/device/cuda/trial.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { StagingFile } from "../../server/executor/staging-file.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
@@ -244,6 +246,62 @@ function useLocalMemory(ladder: Ladder): void {
   }
 }
 
+/** What the driver takes when threads have at once what a stack limit says, and whether lowering it gives that back. */
+function useStackLimit(ladder: Ladder): void {
+  const { api } = ladder.library;
+  for (const [bytes, what] of [
+    [1024, "gives back"],
+    [8192, "takes"],
+    [1024, "gives back"],
+  ] as const) {
+    const before = freeBytes(ladder);
+    if (!ladder.step(`limit stacks to ${bytes} bytes`, () => api.cuCtxSetLimit(LIMIT_STACK_SIZE, bytes))) continue;
+    const value = Math.abs(before - freeBytes(ladder));
+    ladder.fact(`memory that a stack limit of ${bytes} bytes ${what}`, { unit: "B", value });
+  }
+}
+
+/** What comes with the first module that prints, allocates and recurses, and with streams: a lease is charged for it beside its context. */
+function useCompany(ladder: Ladder): void {
+  const { api } = ladder.library;
+  const taken = (name: string, before: number): void =>
+    ladder.fact(`memory that ${name}`, { unit: "B", value: before - freeBytes(ladder) });
+  const [module, functions, none] = [new BigUint64Array(1), new BigUint64Array(2), new BigUint64Array(2)];
+  let before = freeBytes(ladder);
+  const load = (): number =>
+    api.cuModuleLoadDataEx(module, Buffer.from(`${trialKernel}\0`), 0, null, null) ||
+    api.cuModuleEnumerateFunctions(functions, 2, module[0]!);
+  if (ladder.step("load a module that prints, allocates and recurses", load)) {
+    taken("a module takes that prints, allocates and recurses", before);
+    before = freeBytes(ladder);
+    for (const f of functions) {
+      const pointer = new BigUint64Array(1);
+      if (api.cuFuncGetName(pointer, f) !== 0 || textAt(pointer[0]!) !== "sluice_calls") continue;
+      const size = BigUint64Array.of(8n);
+      const { BUFFER_POINTER, BUFFER_SIZE, END } = LaunchParam;
+      const [pointerKey, sizeKey, end] = [BUFFER_POINTER, BUFFER_SIZE, END].map(BigInt) as [bigint, bigint, bigint];
+      const extra = BigUint64Array.of(pointerKey, addressOf(none), sizeKey, addressOf(size), end);
+      ladder.step(
+        "run it",
+        () => api.cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, 0, null, extra) || api.cuCtxSynchronize(),
+      );
+    }
+    taken("its first launch takes", before);
+  }
+  for (const count of [32, 256]) {
+    before = freeBytes(ladder);
+    const streams = new BigUint64Array(1);
+    const make = (): number => {
+      for (let made = 0; made < count; made++) {
+        const result = api.cuStreamCreateWithPriority(streams, 1, 0);
+        if (result !== 0) return result;
+      }
+      return 0;
+    };
+    if (ladder.step(`make ${count} streams`, make)) taken(`${count} streams take`, before);
+  }
+}
+
 /** What a module takes of the card besides the arena: whether variables count at once, and how long a first compilation takes. */
 function loadModules(ladder: Ladder): void {
   const { api } = ladder.library;
@@ -303,6 +361,8 @@ export function climb({ id }: DeviceDescription, listener: Listener): void {
   usePieces(ladder, device);
   loadModules(ladder);
   useLocalMemory(ladder);
+  useStackLimit(ladder);
+  useCompany(ladder);
   if (space !== undefined) {
     ladder.step("unmap memory", () => api.cuMemUnmap(space.address, byteCount));
     ladder.step("release memory", () => api.cuMemRelease(space.handle));
