@@ -163,6 +163,17 @@ static void store(int type, uint64_t at, uint64_t index, double result) {
   }
 }
 
+/* As tf32 where that is asked for: ten bits of fraction, ties away from zero. */
+static double factor(const struct product *p, double value) {
+  if (p->operation.compute != 77) return value;
+  float single = (float)value;
+  uint32_t word;
+  memcpy(&word, &single, sizeof word);
+  word = (word + 0x1000) & ~0x1fffu;
+  memcpy(&single, &word, sizeof word);
+  return single;
+}
+
 static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c) {
   uint64_t inner = p->operation.transpose[0] ? p->a.rows : p->a.columns;
   for (uint64_t column = 0; column < p->c.columns; column++)
@@ -171,7 +182,7 @@ static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c
       for (uint64_t i = 0; i < inner; i++) {
         uint64_t from_a = p->operation.transpose[0] ? row * p->a.leading + i : i * p->a.leading + row;
         uint64_t from_b = p->operation.transpose[1] ? i * p->b.leading + column : column * p->b.leading + i;
-        sum += load(p->a.type, a, from_a) * load(p->b.type, b, from_b);
+        sum += factor(p, load(p->a.type, a, from_a)) * factor(p, load(p->b.type, b, from_b));
       }
       uint64_t to = column * p->c.leading + row;
       double result = p->alpha * sum + (p->beta == 0 ? 0 : p->beta * load(p->c.type, c, to));

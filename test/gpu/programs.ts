@@ -36,6 +36,7 @@ export interface Program {
 /** Programs that are not run on the bare card. */
 const borrowedOnly: Readonly<Record<string, string>> = {
   "array-memory.cu": "looks at the memory in use, which on a card is everybody's",
+  "blas.cu": "needs cuBLAS, which not every toolkit has; its own checks are against the host",
   "managed.cu": "asks for more managed memory than there is, which a GPU of others is not to be asked for",
 };
 

@@ -98,6 +98,8 @@ static inline struct array array_of(int type, size_t count) {
     for (size_t i = 0; i < count; i++) put(made.host, type, i, next_number());
     CHECK(cuMemAlloc_v2(&made.device, count * size_of(type)));
     CHECK(cuMemcpyHtoD_v2(made.device, made.host, count * size_of(type)));
+    /* Streams that do not wait for the default one are used, too. */
+    CHECK(cuCtxSynchronize());
     return made;
 }
 
@@ -137,6 +139,7 @@ static inline void host_product(const struct wanted *w, const struct array *a, c
 /* Whether the device's side is the host's, to the last element, also those between columns that no product may touch. */
 static inline void expect_same(const struct array *array, double tolerance, int line) {
     void *found = malloc(array->count * size_of(array->type));
+    CHECK(cuCtxSynchronize());
     CHECK(cuMemcpyDtoH_v2(found, array->device, array->count * size_of(array->type)));
     for (size_t i = 0; i < array->count; i++) {
         double is = get(found, array->type, i), wanted = get(array->host, array->type, i);

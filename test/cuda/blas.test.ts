@@ -1,0 +1,31 @@
+/** cuBLAS of unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for its cuBLASLt. */
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { standin, standinMissing } from "./standin.ts";
+
+const isMissing = standinMissing !== undefined || !canBuild;
+let server: TestServer;
+
+beforeAll(async () => {
+  if (isMissing) return;
+  buildInterposer();
+  const env = {
+    SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+    SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+  };
+  server = await startServer({ args: ["--device", "cuda:0"], env });
+});
+afterAll(async () => {
+  await server?.stop();
+});
+
+describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the server's cuBLASLt computes", () => {
+  it.each(sourcesOf("test/interposer/blas"))("%s", async (source) => {
+    const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
+    const program = compileProgram(source, { flags, suffix: "-card" });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+});
