@@ -1,4 +1,4 @@
-# PyTorch: a linear layer, whose product is cuBLAS's.
+# PyTorch: a linear layer, whose product is cuBLAS's, which Sluice's own library stands in for.
 import torch
 
 layer = torch.nn.Linear(64, 32).cuda()
