@@ -80,7 +80,8 @@ export function startHelpers(count = helperCount()): void {
   const memory = new SharedArrayBuffer(JOB_AT + 24);
   const workerData = { memory, koffi: require.resolve("koffi") };
   for (let index = 0; index < count; index++) {
-    const worker = new Worker(helper, { eval: true, workerData, execArgv: [], resourceLimits });
+    // With nothing of the environment, so that what NODE_OPTIONS has every program load is not loaded here.
+    const worker = new Worker(helper, { eval: true, workerData, execArgv: [], env: {}, resourceLimits });
     // One that cannot start is missed by nobody.
     worker.on("error", () => {});
     worker.unref();

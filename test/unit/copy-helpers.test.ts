@@ -1,5 +1,8 @@
 /** Copies that several threads make together: right whatever their size and place, over when they say so, and no reason for a program to live on. */
 import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { copyTogether, startHelpers } from "../../client/copy-helpers.ts";
@@ -63,7 +66,7 @@ describe("copies together", () => {
   });
 });
 
-it("keeps no program alive, busy or asleep, and ends with it", async () => {
+it("keeps no program alive, ends with it, and loads nothing of what the program loads first", async () => {
   const helpers = new URL("../../client/copy-helpers.ts", import.meta.url).href;
   const program = `
     import { copyTogether, startHelpers } from ${JSON.stringify(helpers)};
@@ -72,10 +75,18 @@ it("keeps no program alive, busy or asleep, and ends with it", async () => {
     while (copyTogether(to, from) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     console.log(to.every((byte) => byte === 7));
     if (process.argv[1] === "exit") process.exit(3);`;
+  const folder = mkdtempSync(join(tmpdir(), "sluice-helpers-"));
+  const first = join(folder, "first.cjs");
+  writeFileSync(
+    first,
+    'require("node:worker_threads").workerData?.koffi && require("node:fs").writeSync(1, "loaded");',
+  );
   const run = (...args: string[]) =>
     promisify(execFile)(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program, ...args], {
       timeout: 60_000,
+      env: { ...process.env, NODE_OPTIONS: `--require=${first}` },
     });
   expect((await run()).stdout).toBe("true\n");
   await expect(run("exit")).rejects.toMatchObject({ code: 3, stdout: "true\n" });
+  rmSync(folder, { recursive: true, force: true });
 });
