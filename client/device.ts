@@ -159,6 +159,7 @@ export class Device {
     const bytes = typeof image === "string" ? utf8Encode(image) : image;
     const { content, index } = this.#context;
     const loaded = await content.load(bytes, { device: index, signal: options.signal });
+    this.#keepEnd(loaded);
     return provideHeap(this.#context, new Module(this.#context, loaded), options);
   }
 
@@ -192,7 +193,14 @@ export class Device {
       decode: decodeCompileAnswer,
     };
     const loaded = await session.request(Opcode.compile, call, signal);
+    this.#keepEnd(loaded);
     return provideHeap(this.#context, new Module(this.#context, { handle, ...loaded }), heap);
+  }
+
+  /** Modules may have taken memory from the slice's end. */
+  #keepEnd({ reservedBytes }: { readonly reservedBytes: number }): void {
+    const { arena } = this.#context;
+    if (reservedBytes !== arena.keptBytes) arena.keepEnd(reservedBytes);
   }
 
   /**

@@ -16,6 +16,13 @@ export interface CallSpec {
   readonly answer?: readonly Field[];
 }
 
+/** What is told of a loaded module. */
+const moduleFields = [
+  ["kernels", { list: "KernelInfo" }, "every kernel; its position in this list is its index in `launch`"],
+  ["globals", { list: "GlobalInfo" }, "every variable in global or constant memory of the module"],
+  ["reservedBytes", "u64", "bytes at the arena's end that modules and stacks have: they are not there to be allocated"],
+] as const;
+
 /** Of what makes a texture or a surface. */
 const imageErrors = [
   "BAD_ARGUMENT",
@@ -152,10 +159,7 @@ export const calls = {
       ["image", "u32", "image handle"],
       ["device", "u32", "index of the device within the lease"],
     ],
-    answer: [
-      ["kernels", { list: "KernelInfo" }, "every kernel; its position in this list is its index in `launch`"],
-      ["globals", { list: "GlobalInfo" }, "every variable in global or constant memory of the module"],
-    ],
+    answer: moduleFields,
   },
   moduleUnload: {
     opcode: 10,
@@ -347,8 +351,7 @@ export const calls = {
     ],
     answer: [
       ["held", "u32", "1 when the module is loaded; 0 when the server lacks the image, and nothing is done"],
-      ["kernels", { list: "KernelInfo" }, "as in `moduleLoad`"],
-      ["globals", { list: "GlobalInfo" }, "as in `moduleLoad`"],
+      ...moduleFields,
     ],
   },
   recordingCreate: {
@@ -458,11 +461,7 @@ export const calls = {
       ["device", "u32", "index of the device within the lease"],
       ["options", { list: "CompileOption" }, "options of NVRTC that name no file, at most 32"],
     ],
-    answer: [
-      ["kernels", { list: "KernelInfo" }, "as in `moduleLoad`"],
-      ["globals", { list: "GlobalInfo" }, "as in `moduleLoad`"],
-      ["log", "string", "what the compiler says beside that, such as warnings"],
-    ],
+    answer: [...moduleFields, ["log", "string", "what the compiler says beside that, such as warnings"]],
   },
   copyToDeviceStaged: {
     opcode: 34,

@@ -341,6 +341,11 @@ export interface DeviceSlice {
    * BAD_ARGUMENT for more than a thread can have; all is then as it was. Absent where stacks are as large as kernels need.
    */
   setStack?(threadBytes: number): Promise<number>;
+  /**
+   * Bytes at the arena's end that serve for stacks and for modules, where nothing is to be allocated: it changes in `setStack` and `loadModule` alone.
+   * Absent where it is 0.
+   */
+  readonly reservedBytes?: number;
   /** Queues a matrix product; absent, or UNSUPPORTED, where nothing can compute it. The caller has checked the ranges. */
   multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
   /**

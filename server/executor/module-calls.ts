@@ -37,7 +37,7 @@ export async function moduleLoadCached(work: Workspace, call: ModuleLoadCachedCa
     return { held: 1, ...loaded };
   }
   const image = await cachedImage(work, call);
-  if (image === undefined) return { held: 0, kernels: [], globals: [] };
+  if (image === undefined) return { held: 0, kernels: [], globals: [], reservedBytes: 0 };
   work.modules.claim(call.module);
   return { held: 1, ...(await load(work, call, image)) };
 }
@@ -94,7 +94,7 @@ export function moduleKeeper(
       if (byteCount > 0) slice.globals.add({ start: address, end: address + byteCount });
     }
     work.modules.set(handle, { slice, module, imageBytes });
-    return { kernels: module.kernels, globals: module.globals };
+    return { kernels: module.kernels, globals: module.globals, reservedBytes: slice.device.reservedBytes ?? 0 };
   };
 }
 

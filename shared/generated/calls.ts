@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "eac9484d2b49b3c4";
+export const FINGERPRINT = "e16f3c629a7d241b";
 
 export const FrameKind = {
   GREETING: 1,
@@ -1036,24 +1036,29 @@ export interface ModuleLoadAnswer {
   readonly kernels: readonly KernelInfo[];
   /** Every variable in global or constant memory of the module. */
   readonly globals: readonly GlobalInfo[];
+  /** Bytes at the arena's end that modules and stacks have: they are not there to be allocated. */
+  readonly reservedBytes: number;
 }
 
 export function encodeModuleLoadAnswer(w: WireWriter, v: ModuleLoadAnswer): void {
-  const b = w.reserve(8);
+  const b = w.reserve(16);
   const i = w.length >> 2;
   b.u32[i + 0] = v.kernels.length;
   b.u32[i + 1] = v.globals.length;
-  w.length += 8;
+  b.u32[i + 2] = v.reservedBytes;
+  b.u32[i + 3] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 16;
   encodeList(w, v.kernels, encodeKernelInfo);
   encodeList(w, v.globals, encodeGlobalInfo);
 }
 
 export function decodeModuleLoadAnswer(b: WireBuffer, start: number, end: number): ModuleLoadAnswer {
-  const t = new TailReader(b, { start, fixedBytes: 8, end });
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
   const i = start >> 2;
   const v = {
     kernels: t.list(b.u32[i + 0]!, decodeKernelInfo),
     globals: t.list(b.u32[i + 1]!, decodeGlobalInfo),
+    reservedBytes: b.readU64(start + 8),
   };
   t.finish();
   return v;
@@ -1692,31 +1697,36 @@ export function decodeModuleLoadCachedCall(b: WireBuffer, start: number, end: nu
 export interface ModuleLoadCachedAnswer {
   /** 1 when the module is loaded; 0 when the server lacks the image, and nothing is done. */
   readonly held: number;
-  /** As in `moduleLoad`. */
+  /** Every kernel; its position in this list is its index in `launch`. */
   readonly kernels: readonly KernelInfo[];
-  /** As in `moduleLoad`. */
+  /** Every variable in global or constant memory of the module. */
   readonly globals: readonly GlobalInfo[];
+  /** Bytes at the arena's end that modules and stacks have: they are not there to be allocated. */
+  readonly reservedBytes: number;
 }
 
 export function encodeModuleLoadCachedAnswer(w: WireWriter, v: ModuleLoadCachedAnswer): void {
-  const b = w.reserve(16);
+  const b = w.reserve(24);
   const i = w.length >> 2;
   b.u32[i + 0] = v.held;
   b.u32[i + 1] = v.kernels.length;
   b.u32[i + 2] = v.globals.length;
   b.u32[i + 3] = 0;
-  w.length += 16;
+  b.u32[i + 4] = v.reservedBytes;
+  b.u32[i + 5] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 24;
   encodeList(w, v.kernels, encodeKernelInfo);
   encodeList(w, v.globals, encodeGlobalInfo);
 }
 
 export function decodeModuleLoadCachedAnswer(b: WireBuffer, start: number, end: number): ModuleLoadCachedAnswer {
-  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
   const i = start >> 2;
   const v = {
     held: b.u32[i + 0]!,
     kernels: t.list(b.u32[i + 1]!, decodeKernelInfo),
     globals: t.list(b.u32[i + 2]!, decodeGlobalInfo),
+    reservedBytes: b.readU64(start + 16),
   };
   t.finish();
   return v;
@@ -1968,35 +1978,40 @@ export function decodeCompileCall(b: WireBuffer, start: number, end: number): Co
 
 /** The answer to `compile`. */
 export interface CompileAnswer {
-  /** As in `moduleLoad`. */
+  /** Every kernel; its position in this list is its index in `launch`. */
   readonly kernels: readonly KernelInfo[];
-  /** As in `moduleLoad`. */
+  /** Every variable in global or constant memory of the module. */
   readonly globals: readonly GlobalInfo[];
+  /** Bytes at the arena's end that modules and stacks have: they are not there to be allocated. */
+  readonly reservedBytes: number;
   /** What the compiler says beside that, such as warnings. */
   readonly log: string;
 }
 
 export function encodeCompileAnswer(w: WireWriter, v: CompileAnswer): void {
   const log = utf8Encode(v.log);
-  const b = w.reserve(16);
+  const b = w.reserve(24);
   const i = w.length >> 2;
   b.u32[i + 0] = v.kernels.length;
   b.u32[i + 1] = v.globals.length;
-  b.u32[i + 2] = log.length;
-  b.u32[i + 3] = 0;
-  w.length += 16;
+  b.u32[i + 2] = v.reservedBytes;
+  b.u32[i + 3] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  b.u32[i + 4] = log.length;
+  b.u32[i + 5] = 0;
+  w.length += 24;
   encodeList(w, v.kernels, encodeKernelInfo);
   encodeList(w, v.globals, encodeGlobalInfo);
   w.appendPadded(log);
 }
 
 export function decodeCompileAnswer(b: WireBuffer, start: number, end: number): CompileAnswer {
-  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
   const i = start >> 2;
   const v = {
     kernels: t.list(b.u32[i + 0]!, decodeKernelInfo),
     globals: t.list(b.u32[i + 1]!, decodeGlobalInfo),
-    log: t.string(b.u32[i + 2]!),
+    reservedBytes: b.readU64(start + 8),
+    log: t.string(b.u32[i + 4]!),
   };
   t.finish();
   return v;

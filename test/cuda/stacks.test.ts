@@ -1,5 +1,5 @@
 /**
- * Memory of kernels' threads on a CUDA device, for unmodified programs and those that use the library: a real server, and the stand-in for the driver,
+ * Memory of kernels' threads and of modules on a CUDA device, for unmodified programs and those that use the library: a real server, and the stand-in for the driver,
  * which keeps the driver's rules.
  */
 import { join } from "node:path";
@@ -39,6 +39,33 @@ it.skipIf(isMissing)(
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
   },
 );
+
+it.skipIf(isMissing)(
+  "a program whose modules take more than comes with its lease has them at its slice's end, and the rest to the last byte",
+  async () => {
+    await using server = await startServer({ args: ["--device", "cuda:0"], env });
+    const { code, stdout } = await runProgram({
+      server,
+      command: [compileProgram("test/interposer/card/module-memory.c", { suffix: "-card" })],
+      memoryBytes: 512 * MiB,
+    });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
+  },
+);
+
+it.skipIf(standinMissing !== undefined)("a job of the library's has its modules there too", async () => {
+  await using server = await startServer({ args: ["--device", "cuda:0"], env });
+  await using pool = await connect({ server: server.grpc, lease: "" });
+  await using lease = await pool.allocate({ memory: 512 * MiB });
+  const [gpu] = lease.devices;
+  const large = `${kernels}.global .align 4 .b8 large[100][1024][1024];\n`;
+  for (let index = 0; index < 4; index++) await gpu.load(`${large}//${index}\n`);
+  const { freeBytes } = gpu.memoryInfo();
+  expect(freeBytes).toBeLessThan(264 * MiB);
+  const rest = gpu.alloc(freeBytes);
+  expect([...(await rest.read(Uint8Array, { offset: freeBytes - 2 }))]).toEqual([0, 0]);
+  expect(() => gpu.alloc(256)).toThrow();
+});
 
 it.skipIf(standinMissing !== undefined)(
   "a job sets it by the library, and its neighbour keeps computing in a full card",

@@ -315,7 +315,8 @@ export class FakeExecutor {
     } else if (name === "moduleLoadCached") {
       const kernels = this.#options.kernels ?? [];
       const held = this.#hasImage(decodeModuleLoadCachedCall(buffer, start, end)) ? 1 : 0;
-      return (writer) => encodeModuleLoadCachedAnswer(writer, { held, kernels: held ? kernels : [], globals: [] });
+      const answer = { held, kernels: held ? kernels : [], globals: [], reservedBytes: 0 };
+      return (writer) => encodeModuleLoadCachedAnswer(writer, answer);
     } else if (name === "memoryInfo") {
       return (writer) => encodeMemoryInfoAnswer(writer, { freeBytes: arenaBytes, totalBytes: arenaBytes });
     } else if (name === "eventElapsed") return (writer) => encodeEventElapsedAnswer(writer, { milliseconds: 1.5 });

@@ -316,6 +316,7 @@ describe("bodies with lists and strings", () => {
     const answer: ModuleLoadAnswer = {
       kernels: [kernel("a", 3), kernel("", 0), kernel("long name of a kernel", 1)],
       globals: [{ name: "g", address: 0x6000_0000_0000, byteCount: 12 }],
+      reservedBytes: 2 ** 40 + 5,
     };
     const writer = new FrameWriter(8);
     encodeModuleLoadAnswer(writer.body, answer);

@@ -33,6 +33,11 @@ static const char *way_without(const char *name) {
     return NULL;
 }
 
+/* It asks, and does without. */
+static bool needs_nothing(const char *name) {
+    return strncmp(name, "libnvrtc", strlen("libnvrtc")) == 0;
+}
+
 /* The version in a name like libcudart.so.13 or libcudart.4f8a.so.13 (as Python's packages rename what they bring along); 0 for any other. */
 static int runtime_version(const char *name) {
     const char *end = strstr(name, ".so.");
@@ -46,6 +51,7 @@ static void tell(const void *caller) {
     if (dladdr(caller, &asking) == 0 || dladdr((void *)(uintptr_t)&cuInit, &own) == 0) return;
     if (atomic_exchange(&told, asking.dli_fbase) == asking.dli_fbase) return;
     const char *slash = strrchr(asking.dli_fname, '/'), *name = slash == NULL ? asking.dli_fname : slash + 1;
+    if (needs_nothing(name)) return;
     const char *folder_end = strrchr(own.dli_fname, '/');
     int folder_bytes = folder_end == NULL ? 0 : (int)(folder_end + 1 - own.dli_fname);
     if (runtime_version(name) >= 12)

@@ -119,6 +119,12 @@ static struct sluice_bytes hash_pieces(const struct image *image) {
     return (struct sluice_bytes){hashes, hashes == NULL ? 0 : count * SLUICE_SHA256_BYTES};
 }
 
+/* The server has waited for the device where it has taken memory from the end of the slice, for the module. */
+static void keep_end(struct device *device, uint64_t reserved_bytes) {
+    if (reserved_bytes != device->arena.reserved_bytes && !memory_reserve_end(device, reserved_bytes))
+        trace("another thread has allocated where a module has its memory now");
+}
+
 /* Loads an image by the hashes of its pieces, or once it is sent, and then the server keeps it. `is_held`: whether it was there. */
 static CUresult load_cached(struct module *module, struct sluice_module_load_cached_call *call, bool *is_held) {
     struct answer answer = ANSWER_INITIAL;
@@ -130,6 +136,7 @@ static CUresult load_cached(struct module *module, struct sluice_module_load_cac
     bool is_good = sluice_decode_module_load_cached_answer(answer.body, answer.body_bytes, &loaded) == 0;
     *is_held = is_good && loaded.held != 0;
     if (!is_good || (*is_held && !read_module(module, loaded.kernels, loaded.globals))) result = CUDA_ERROR_UNKNOWN;
+    if (*is_held) keep_end(module->device, loaded.reserved_bytes);
     answer_release(&answer);
     return result;
 }
@@ -143,6 +150,7 @@ static CUresult load_sent(struct module *module, uint32_t image) {
     if (sluice_decode_module_load_answer(answer.body, answer.body_bytes, &loaded) != 0 ||
         !read_module(module, loaded.kernels, loaded.globals))
         result = CUDA_ERROR_UNKNOWN;
+    else keep_end(module->device, loaded.reserved_bytes);
     answer_release(&answer);
     return result;
 }

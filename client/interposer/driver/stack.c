@@ -31,8 +31,7 @@ CUresult stack_limit(struct context *context, size_t bytes) {
         result = ask_for_stack(device, bytes, &reserved);
         if (result == CUDA_SUCCESS && !memory_reserve_end(device, reserved)) {
             /* Another thread has allocated there meanwhile. */
-            ask_for_stack(device, 0, &reserved);
-            memory_reserve_end(device, 0);
+            if (ask_for_stack(device, 0, &reserved) == CUDA_SUCCESS) memory_reserve_end(device, reserved);
             result = CUDA_ERROR_OUT_OF_MEMORY;
         }
         pthread_mutex_unlock(&stack_lock);

@@ -64,7 +64,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "eac9484d2b49b3c4"
+#define SLUICE_FINGERPRINT "e16f3c629a7d241b"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -1019,14 +1019,17 @@ struct sluice_module_load_answer {
     struct sluice_list kernels;
     /* Every variable in global or constant memory of the module. */
     struct sluice_list globals;
+    /* Bytes at the arena's end that modules and stacks have: they are not there to be allocated. */
+    uint64_t reserved_bytes;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_module_load_answer(const uint8_t *body, size_t byte_count, struct sluice_module_load_answer *v) {
-    size_t at = 8;
+    size_t at = 16;
     if (byte_count < at) return -1;
     v->kernels.count = sluice_get_u32(body + 0);
     v->globals.count = sluice_get_u32(body + 4);
+    memcpy(&v->reserved_bytes, body + 8, sizeof v->reserved_bytes);
     if (sluice_take_list(body, byte_count, &at, &v->kernels) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
     return at == byte_count ? 0 : -1;
@@ -1481,19 +1484,22 @@ static inline void sluice_encode_module_load_cached_call(uint8_t *at, const stru
 struct sluice_module_load_cached_answer {
     /* 1 when the module is loaded; 0 when the server lacks the image, and nothing is done. */
     uint32_t held;
-    /* As in `moduleLoad`. */
+    /* Every kernel; its position in this list is its index in `launch`. */
     struct sluice_list kernels;
-    /* As in `moduleLoad`. */
+    /* Every variable in global or constant memory of the module. */
     struct sluice_list globals;
+    /* Bytes at the arena's end that modules and stacks have: they are not there to be allocated. */
+    uint64_t reserved_bytes;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_module_load_cached_answer(const uint8_t *body, size_t byte_count, struct sluice_module_load_cached_answer *v) {
-    size_t at = 16;
+    size_t at = 24;
     if (byte_count < at) return -1;
     memcpy(&v->held, body + 0, sizeof v->held);
     v->kernels.count = sluice_get_u32(body + 4);
     v->globals.count = sluice_get_u32(body + 8);
+    memcpy(&v->reserved_bytes, body + 16, sizeof v->reserved_bytes);
     if (sluice_take_list(body, byte_count, &at, &v->kernels) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
     return at == byte_count ? 0 : -1;
@@ -1675,21 +1681,24 @@ static inline void sluice_encode_compile_call(uint8_t *at, const struct sluice_c
 
 /* The answer to `compile`. */
 struct sluice_compile_answer {
-    /* As in `moduleLoad`. */
+    /* Every kernel; its position in this list is its index in `launch`. */
     struct sluice_list kernels;
-    /* As in `moduleLoad`. */
+    /* Every variable in global or constant memory of the module. */
     struct sluice_list globals;
+    /* Bytes at the arena's end that modules and stacks have: they are not there to be allocated. */
+    uint64_t reserved_bytes;
     /* What the compiler says beside that, such as warnings. */
     struct sluice_bytes log;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
 static inline int sluice_decode_compile_answer(const uint8_t *body, size_t byte_count, struct sluice_compile_answer *v) {
-    size_t at = 16;
+    size_t at = 24;
     if (byte_count < at) return -1;
     v->kernels.count = sluice_get_u32(body + 0);
     v->globals.count = sluice_get_u32(body + 4);
-    v->log.byte_count = sluice_get_u32(body + 8);
+    memcpy(&v->reserved_bytes, body + 8, sizeof v->reserved_bytes);
+    v->log.byte_count = sluice_get_u32(body + 16);
     if (sluice_take_list(body, byte_count, &at, &v->kernels) != 0) return -1;
     if (sluice_take_list(body, byte_count, &at, &v->globals) != 0) return -1;
     if (sluice_take_bytes(body, byte_count, &at, &v->log) != 0) return -1;

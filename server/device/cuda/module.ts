@@ -161,6 +161,20 @@ function declarationsOf(inputs: readonly LinkInput[]): Declarations | undefined 
   };
 }
 
+/** A module takes more of the device outside the arena than it may. */
+export class ModuleTooLarge extends SluiceError {
+  readonly byteCount: number;
+
+  constructor({ byteCount, bytesMax }: { readonly byteCount: number; readonly bytesMax: number }) {
+    const taken = `The module takes [${byteCount}] bytes of the device outside the slice`;
+    super(
+      "OUT_OF_MEMORY",
+      `${taken}, for its variables or its code; the lease has [${Math.max(0, bytesMax)}] left for that.`,
+    );
+    this.byteCount = byteCount;
+  }
+}
+
 export interface ModuleLimits {
   /** What the module may take of the device outside the arena. */
   readonly outsideBytesMax: number;
@@ -171,13 +185,8 @@ export interface ModuleLimits {
 /** What is in an image. @throws SluiceError OUT_OF_MEMORY where it would take more than the limit, BAD_IMAGE */
 function checkedContent(image: Uint8Array, { outsideBytesMax, capability }: ModuleLimits): ImageContent {
   const content = readImageContent(image, capability);
-  const { byteCount } = content;
-  if (byteCount <= outsideBytesMax) return content;
-  const taken = `The module takes [${byteCount}] bytes of the device outside the slice`;
-  throw new SluiceError(
-    "OUT_OF_MEMORY",
-    `${taken}, for its variables or its code; the lease has [${outsideBytesMax}] left for that.`,
-  );
+  if (content.byteCount <= outsideBytesMax) return content;
+  throw new ModuleTooLarge({ byteCount: content.byteCount, bytesMax: outsideBytesMax });
 }
 
 /** Hands the image to the driver, once it is known what is in it. */
@@ -193,7 +202,7 @@ function admit(
 
 /**
  * Loads PTX text, a cubin, a fatbin, or several of them to be linked. `text` is the PTX of a binary image, where it is known.
- * @throws SluiceError BAD_IMAGE with the driver's log, OUT_OF_MEMORY.
+ * @throws SluiceError BAD_IMAGE with the driver's log, OUT_OF_MEMORY; ModuleTooLarge, and then nothing is loaded.
  */
 export function loadCudaModule(
   context: CudaContext,

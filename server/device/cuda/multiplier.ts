@@ -55,7 +55,7 @@ const MiB = 1024 * 1024;
  * What NVIDIA recommends for its newest cards. Lies outside the arena, and is part of what every lease is charged for. Where a program's own code has
  * taken most of that, as that of large libraries does, products get what is left, in whole MiB, or do without: then some are slower.
  */
-const WORKSPACE_BYTES_MAX = 32 * MiB;
+export const WORKSPACE_BYTES_MAX = 32 * MiB;
 /** The library assumes this alignment unless it is told otherwise. */
 const ALIGNMENT_BYTES = 256;
 /** Shapes remembered with the algorithm found for each: programs use few, and finding one takes longer than many products. */

@@ -29,6 +29,8 @@ export class SliceSize implements Lender {
   #byteCount: number;
   /** What of it is the stacks' of kernels' threads. */
   #reservedBytes = 0;
+  /** And what is the modules', until the slice ends. */
+  #modulesBytes = 0;
   /** Whether all of it is given back. */
   #isAway = false;
 
@@ -71,14 +73,33 @@ export class SliceSize implements Lender {
   async reserve(byteCount: number): Promise<boolean> {
     const unit = this.#granularityBytes;
     const reserved = Math.ceil(byteCount / unit) * unit;
-    if (this.#byteCount - reserved < Math.max(unit, this.#usedBytes())) return false;
-    await this.#fit(this.#byteCount - reserved);
+    const left = this.#byteCount - this.#modulesBytes - reserved;
+    if (left < Math.max(unit, this.#usedBytes())) return false;
+    await this.#fit(left);
     this.#reservedBytes = reserved;
     return true;
   }
 
   async takeBack(): Promise<void> {
-    if (!this.#isAway) await this.#fit(this.#byteCount - this.#reservedBytes);
+    if (!this.#isAway) await this.#fit(this.#byteCount - this.unusableBytes);
+  }
+
+  /** What of the slice is reserved, for stacks and for modules. */
+  get unusableBytes(): number {
+    return this.#reservedBytes + this.#modulesBytes;
+  }
+
+  /** Has so much beside the slice for modules, behind all work, and for that gives them the slice's end; false, and nothing, where it is in use. */
+  async giveModules(byteCount: number): Promise<boolean> {
+    await this.restore();
+    const { outside } = this.local;
+    if (byteCount <= outside.leftBytes) return true;
+    const before = this.arena.byteCount;
+    if (!(await this.lend(byteCount - outside.leftBytes))) return false;
+    const given = before - this.arena.byteCount;
+    this.#modulesBytes += given;
+    outside.give(given);
+    return true;
   }
 
   /** Whether the arena has its memory up to an address. */
@@ -89,15 +110,15 @@ export class SliceSize implements Lender {
   /** Has all of the arena's memory there but what is reserved, behind all work. */
   async restore(): Promise<void> {
     await this.#work.synchronize();
-    if (this.arena.byteCount < this.#byteCount - this.#reservedBytes) await this.local.giveBack(this);
+    if (this.arena.byteCount < this.#byteCount - this.unusableBytes) await this.local.giveBack(this);
   }
 
   /** Has the memory up to an address there, since it is in use from now on. @throws SluiceError OUT_OF_MEMORY where it is reserved */
   async provide(end: number): Promise<void> {
     await this.restore();
     if (this.has(end)) return;
-    const sizes = `[${formatSizeRounded(this.#reservedBytes)}] of the slice's [${formatSizeRounded(this.#byteCount)}]`;
-    throw new SluiceError("OUT_OF_MEMORY", `The stacks of kernels' threads have ${sizes}, at its end.`);
+    const sizes = `[${formatSizeRounded(this.unusableBytes)}] of the slice's [${formatSizeRounded(this.#byteCount)}]`;
+    throw new SluiceError("OUT_OF_MEMORY", `Modules and the stacks of kernels' threads have ${sizes}, at its end.`);
   }
 
   /** Gives the threads of kernels so much memory each, behind all work. @throws SluiceError OUT_OF_MEMORY */
@@ -110,23 +131,30 @@ export class SliceSize implements Lender {
   async setStack(threadBytes: number): Promise<number> {
     await this.#work.synchronize();
     await this.local.keep(threadBytes, this);
-    return this.#reservedBytes;
+    return this.unusableBytes;
   }
 
   /** Behind all work; what comes new is zero. */
   async resize(byteCount: number): Promise<void> {
     await this.restore();
-    const left = byteCount - this.#reservedBytes;
-    if (this.#reservedBytes > 0 && left < this.#usedBytes()) {
-      const sizes = `[${formatSizeRounded(this.#reservedBytes)}], and buffers [${formatSizeRounded(this.#usedBytes())}]`;
-      throw new SluiceError("BAD_ARGUMENT", `The stacks of kernels' threads use ${sizes}.`);
+    const left = byteCount - this.unusableBytes;
+    if (this.unusableBytes > 0 && left < Math.max(this.#granularityBytes, this.#usedBytes())) {
+      const sizes = `[${formatSizeRounded(this.unusableBytes)}], and buffers [${formatSizeRounded(this.#usedBytes())}]`;
+      throw new SluiceError("BAD_ARGUMENT", `Modules and the stacks of kernels' threads use ${sizes}.`);
     }
     await this.#fit(left);
     this.#byteCount = byteCount;
   }
 
-  /** Gives all of it back, and what kernels' threads have of it, behind all work. */
+  /** Gives all of it back, and what kernels' threads have of it, behind all work. @throws SluiceError UNSUPPORTED where modules have some of it */
   async release(): Promise<void> {
+    if (this.#modulesBytes > 0) {
+      const size = formatSizeRounded(this.#modulesBytes);
+      throw new SluiceError(
+        "UNSUPPORTED",
+        `The lease's modules have [${size}] of its slice, which they cannot give back.`,
+      );
+    }
     await this.#work.synchronize();
     await this.local.suspend(this);
     this.arena.giveBack();

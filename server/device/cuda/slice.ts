@@ -26,10 +26,10 @@ import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
 import { Meter } from "./meter.ts";
 import { Mirrors, rangeOf } from "./mirror.ts";
-import { type CudaModule, loadCudaModule } from "./module.ts";
-import { Multiplier } from "./multiplier.ts";
+import { type CudaModule, loadCudaModule, ModuleTooLarge } from "./module.ts";
+import { Multiplier, WORKSPACE_BYTES_MAX } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
-import { type Allowance, streamBytes } from "./overhead.ts";
+import { type Allowance, StreamFees } from "./overhead.ts";
 import { SliceSize, type SliceWork } from "./slice-size.ts";
 import { Staging } from "./staging.ts";
 import { CudaEvent, CudaStream } from "./stream.ts";
@@ -58,8 +58,7 @@ export class CudaSlice implements DeviceSlice {
   #multiplier: Multiplier | undefined;
   readonly #defaultStream = new CudaStream(0);
   readonly #streams = new Set<CudaStream>();
-  /** Streams at a time that the lease is charged for. */
-  #paidStreams = 0;
+  readonly #fees: StreamFees;
   /** Streams that the session has destroyed while they had work. */
   readonly #ending = new Set<CudaStream>();
   readonly #modules = new Set<CudaModule>();
@@ -83,6 +82,7 @@ export class CudaSlice implements DeviceSlice {
     const { local } = this.#size;
     this.#launcher = new Launcher(context, launchLimits(attribute), local);
     this.#outside = local.outside;
+    this.#fees = new StreamFees(local.outside);
     this.#mirrors = new Mirrors(context, {
       outside: this.#outside,
       idle: () => this.synchronize(),
@@ -290,14 +290,28 @@ export class CudaSlice implements DeviceSlice {
     this.#mirrors.wrote(written, on);
   }
 
-  loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule {
+  get reservedBytes(): number {
+    return this.#size.unusableBytes;
+  }
+
+  loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule | Promise<DeviceModule> {
+    // Left for calls without an answer: a failing one would end the session.
+    const owed = this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0);
+    try {
+      return this.#loadModule({ image, text }, this.#outside.leftBytes - owed);
+    } catch (error) {
+      if (!(error instanceof ModuleTooLarge)) throw error;
+      return this.#size
+        .giveModules(error.byteCount + owed)
+        .then((isGiven) => this.#loadModule({ image, text }, this.#outside.leftBytes - (isGiven ? owed : 0)));
+    }
+  }
+
+  #loadModule(program: { image: Uint8Array; text: Uint8Array | undefined }, outsideBytesMax: number): DeviceModule {
     this.#context.enter();
     const { capabilityMajor, capabilityMinor } = this.attributes;
-    const limits = {
-      outsideBytesMax: this.#outside.leftBytes,
-      capability: capabilityMajor * 10 + capabilityMinor,
-    };
-    const module = this.#longWork(() => loadCudaModule(this.#context, { image, text }, limits));
+    const limits = { outsideBytesMax, capability: capabilityMajor * 10 + capabilityMinor };
+    const module = this.#longWork(() => loadCudaModule(this.#context, program, limits));
     this.#outside.take(module.outsideBytes);
     this.#modules.add(module);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
@@ -370,7 +384,7 @@ export class CudaSlice implements DeviceSlice {
 
   createStream({ flags, priority }: { flags: number; priority: number }): DeviceStream {
     this.#context.enter();
-    this.#payForStream();
+    this.#fees.pay(this.#streams.size + this.#ending.size + 1);
     const handle = new BigUint64Array(1);
     this.#context.check(
       this.#context.api.cuStreamCreateWithPriority(handle, flags & STREAM_NON_BLOCKING, priority),
@@ -379,19 +393,6 @@ export class CudaSlice implements DeviceSlice {
     const stream = new CudaStream(Number(handle[0]));
     this.#streams.add(stream);
     return stream;
-  }
-
-  /** The driver is taken to keep what so many streams have had at a time. */
-  #payForStream(): void {
-    const count = this.#streams.size + this.#ending.size + 1;
-    if (count <= this.#paidStreams) return;
-    if (!this.#outside.take(streamBytes)) {
-      throw new SluiceError(
-        "OUT_OF_MEMORY",
-        `What the lease has of the device outside the slice is in use, and a stream beyond [${this.#paidStreams}] takes of that.`,
-      );
-    }
-    this.#paidStreams = count;
   }
 
   destroyStream(stream: DeviceStream): void {

@@ -104,9 +104,9 @@ DONE:
 `;
 
 /** Undefined where the driver has no compiler for PTX, as in some containers: binary images run there all the same. */
-function load(slice: CudaSlice): DeviceModule | undefined {
+async function load(slice: CudaSlice): Promise<DeviceModule | undefined> {
   try {
-    return slice.loadModule(Buffer.from(trialKernel));
+    return await slice.loadModule(Buffer.from(trialKernel));
   } catch (error) {
     if (toSluiceError(error).code === "BAD_IMAGE") return undefined;
     throw error;
@@ -118,7 +118,7 @@ function load(slice: CudaSlice): DeviceModule | undefined {
  * @throws SluiceError DEVICE_FAILED when the numbers are wrong, or what the driver says of the launch
  */
 export async function tryKernel(slice: CudaSlice, deviceId: string): Promise<void> {
-  const module = load(slice);
+  const module = await load(slice);
   if (module === undefined) return;
   for (const [name, parameter] of [
     ["sluice_trial", slice.arenaBase],
