@@ -158,6 +158,19 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     ]);
   }, 120_000);
 
+  it("finds a card with another arithmetic", async () => {
+    // Kernels of the stand-in compute nothing.
+    const { rows } = await check("arithmetic");
+    const found = rows.filter(({ group }) => group === "arithmetic");
+    expect(found.length).toBeGreaterThan(140);
+    expect(found.find(({ name }) => name === "f32 sums")).toMatchObject({
+      ok: false,
+      note: expect.stringMatching(
+        /differ: \[add\.rn\.f32 y0, x0, x1;] in \[\d+] rows: .* gives \[0x.*], expected \[0x/,
+      ),
+    });
+  }, 60_000);
+
   it("measures everything beside the same in one process, with the bars met or missed", async () => {
     const { rows, text } = await check("speed,remote");
     expect(failed(rows)).toEqual([]);

@@ -205,6 +205,13 @@ async function* checkKernels(card: Card): AsyncGenerator<Row> {
   yield leakRow(group, await leftOver(device, before));
 }
 
+/** Every form of an instruction over thousands of operands. */
+async function* checkArithmetic({ device }: Card): AsyncGenerator<Row> {
+  const failure = yield* rowsOf({ kind: "sweep", device: device.id }, CASE_LIMIT_MS);
+  if (failure !== undefined)
+    yield { group: "arithmetic", name: "the families come to their end", ok: false, ...noteOf(failure) };
+}
+
 /** Memory that one lease leaves is zero for the next, also when the first is killed in the middle of its work. */
 async function* checkMemory({ device }: Card): AsyncGenerator<Row> {
   const group = "memory";
@@ -474,6 +481,11 @@ export const groups: Readonly<Record<string, GroupPlan>> = {
   neighbours: { run: checkNeighbours, limitS: 60, does: "two leases, one of which faults" },
   speed: { run: checkSpeed, limitS: 120, does: "the device room against bare driver calls" },
   kernels: { run: checkKernels, limitS: 180, does: "every PTX fixture, a fatbin, NVRTC, textures and surfaces" },
+  arithmetic: {
+    run: checkArithmetic,
+    limitS: 60,
+    does: "every form of an instruction over thousands of operands, against the cpu device",
+  },
   programs: {
     run: checkPrograms,
     limitS: 180,

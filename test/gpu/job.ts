@@ -9,6 +9,8 @@ import { withinTime } from "../support/time-left.ts";
 export type Job =
   /** Runs kernel cases by their positions, until one loses the slice. */
   | { readonly kind: "cases"; readonly device: string; readonly positions: readonly number[] }
+  /** Runs the families of instructions over tables of operands, there and on the cpu device. */
+  | { readonly kind: "sweep"; readonly device: string }
   /** Loads a binary image and compares it with its text. */
   | { readonly kind: "fatbin"; readonly device: string }
   /** Makes the driver's calls one by one and tells what each returns. */

@@ -11,9 +11,10 @@ import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
-import { openSliceMachine } from "../kernels/slice-machine.ts";
+import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
 import { fetchFromAll, moveInAll } from "../kernels/texture-kernels.ts";
+import { compareArithmetic } from "./arithmetic.ts";
 import type { Job, Reply, Row } from "./job.ts";
 import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
@@ -60,6 +61,33 @@ async function keepContext(description: DeviceDescription): Promise<void> {
   assert.equal(api.cuDevicePrimaryCtxRetain(new BigUint64Array(1), device), 0, "no context can be opened");
 }
 
+/** A machine for kernel cases. Where the driver does not follow the hint, they work where the arena is; another row tells. */
+async function openMachine(
+  description: DeviceDescription,
+  { kernelTimeoutMs, onFailure }: { kernelTimeoutMs: number; onFailure: () => void },
+): Promise<SliceMachine> {
+  let base = ARENA_BASE;
+  const arenaBytes = CASE_ARENA_BYTES;
+  return openSliceMachine({
+    get arenaBase() {
+      return base;
+    },
+    arenaBytes,
+    isHardware: true,
+    open: async (onOutput) => {
+      const options = { description, arenaBytes, arenaBase: ARENA_BASE, kernelTimeoutMs, onOutput, onFailure };
+      const slice = await cudaDriver.open(options);
+      base = baseOf(slice);
+      return slice;
+    },
+  });
+}
+
+async function sweepAll(): Promise<void> {
+  const machine = await openMachine(await describeDevice(), { kernelTimeoutMs: 0, onFailure: () => undefined });
+  await tellRows(compareArithmetic(machine));
+}
+
 async function runCases(positions: readonly number[]): Promise<void> {
   const description = await describeDevice();
   await keepContext(description);
@@ -69,27 +97,10 @@ async function runCases(positions: readonly number[]): Promise<void> {
     let isLost = false;
     let error: string | undefined;
     try {
-      // Where the driver does not follow the hint, the case works where the arena is; another row tells.
-      let base = ARENA_BASE;
-      const machine = await openSliceMachine({
-        get arenaBase() {
-          return base;
-        },
-        arenaBytes: CASE_ARENA_BYTES,
-        isHardware: true,
-        open: async (onOutput) => {
-          const slice = await cudaDriver.open({
-            description,
-            arenaBytes: CASE_ARENA_BYTES,
-            arenaBase: ARENA_BASE,
-            kernelTimeoutMs: kernelCase.kernelTimeoutMs ?? 0,
-            onOutput,
-            onFailure: () => {
-              isLost = true;
-            },
-          });
-          base = baseOf(slice);
-          return slice;
+      const machine = await openMachine(description, {
+        kernelTimeoutMs: kernelCase.kernelTimeoutMs ?? 0,
+        onFailure: () => {
+          isLost = true;
         },
       });
       try {
@@ -317,6 +328,7 @@ async function tellRows(rows: AsyncIterable<Row>): Promise<void> {
 
 async function main(): Promise<void> {
   if (job.kind === "cases") await runCases(job.positions);
+  else if (job.kind === "sweep") await sweepAll();
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
   } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));
