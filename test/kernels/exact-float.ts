@@ -187,6 +187,10 @@ export function fromHalfBits(format: Format, bits: number): number {
   return sign * units * 2 ** (format.exponentMin + Math.max(biased, 1) - 1);
 }
 
+/** Formats as if exponents had no end: a result is rounded to this before `.ftz` makes it zero. */
+export const unbounded16: Format = { ...binary16, exponentMin: -500 };
+export const unbounded32: Format = { ...binary32, exponentMin: -500 };
+
 /** Subnormals become zeros of the same sign, as `.ftz` does. */
 export const flush = (value: number): number =>
   Math.abs(value) < 2 ** -126 && value !== 0 ? (value < 0 ? -0 : 0) : value;

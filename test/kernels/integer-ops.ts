@@ -43,14 +43,17 @@ export function findShift(bits: number, value: bigint, kind: "u" | "s"): bigint 
   return found === 0xffff_ffffn ? found : BigInt(bits - 1) - found;
 }
 
-/** Extracts `length` bits from `position`, both of 8 bits; beyond the word's end the sign bit (or zero) fills. */
+/** What counts of a field's position and length: their low bytes, by the manual. For 64-bit words hardware takes all 32 bits of them. */
+const placeMask = (bits: number): bigint => (bits === 64 ? 0xffff_ffffn : 0xffn);
+
+/** Extracts `length` bits from `position`; beyond the word's end the sign bit (or zero) fills. */
 export function extract(
   bits: number,
   value: bigint,
   field: { position: bigint; length: bigint; kind: "u" | "s" },
 ): bigint {
-  const position = Number(field.position & 0xffn);
-  const length = Number(field.length & 0xffn);
+  const position = Number(field.position & placeMask(bits));
+  const length = Number(field.length & placeMask(bits));
   const bit = (at: number): bigint => (value >> BigInt(at)) & 1n;
   const fill = field.kind === "u" || length === 0 ? 0n : bit(Math.min(position + length - 1, bits - 1));
   let result = 0n;
@@ -63,8 +66,8 @@ export function insert(
   [from, into]: readonly [bigint, bigint],
   field: { position: bigint; length: bigint },
 ): bigint {
-  const position = Number(field.position & 0xffn);
-  const length = Number(field.length & 0xffn);
+  const position = Number(field.position & placeMask(bits));
+  const length = Number(field.length & placeMask(bits));
   let result = into;
   for (let i = 0; i < length && position + i < bits; i++) {
     const place = 1n << BigInt(position + i);

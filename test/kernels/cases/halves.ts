@@ -13,6 +13,7 @@ import {
   roundings,
   toHalfBits,
   toWhole,
+  unbounded16,
 } from "../exact-float.ts";
 import type { KernelCase } from "../machine.ts";
 import { blocksFor, download, equalAll, i32, loadFixture, scratch, seeded, upload } from "../support.ts";
@@ -48,7 +49,7 @@ const halfOps: readonly HalfOp[] = [
   ["mul", f16(([a, b]) => mul(binary16, [a, b], "rn"))],
   ["fma", f16((triple) => fma(binary16, triple, "rn"))],
   ["add.sat", f16(([a, b]) => saturated(add(binary16, [a, b], "rn")))],
-  ["fma.ftz", f16(([a, b, c]) => flushed(fma(binary16, [flushed(a), flushed(b), flushed(c)], "rn")))],
+  ["fma.ftz", f16(([a, b, c]) => flushed(fma(unbounded16, [flushed(a), flushed(b), flushed(c)], "rn")))],
   ["neg", (_, [a]) => a ^ 0x8000],
   ["abs", (_, [a]) => a & 0x7fff],
   ["set.lt", ([a, b]) => (a < b ? 0x3c00 : 0)],

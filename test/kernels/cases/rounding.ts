@@ -1,7 +1,16 @@
 /** Floating-point arithmetic and conversions bit for bit. Order of the results: cu/rounding.cu and cu/conversions.cu. */
 import assert from "node:assert/strict";
 import * as exact from "../exact-float.ts";
-import { binary32, binary64, type Format, flush, type Rounding, roundings, toWhole } from "../exact-float.ts";
+import {
+  binary32,
+  binary64,
+  type Format,
+  flush,
+  type Rounding,
+  roundings,
+  toWhole,
+  unbounded32,
+} from "../exact-float.ts";
 import { clamp, saturate, signed, unsigned } from "../integer-ops.ts";
 import type { KernelCase } from "../machine.ts";
 import { blocksFor, download, i32, loadFixture, scratch, seeded, upload } from "../support.ts";
@@ -33,8 +42,8 @@ const negative = (value: number): boolean => value < 0 || Object.is(value, -0);
 const flushOps: readonly FloatOp[] = [
   ["add.ftz", ([a, b]) => flush(exact.add(binary32, [flush(a), flush(b)], "rn"))],
   ["sub.rz.ftz", ([a, b]) => flush(exact.add(binary32, [flush(a), -flush(b)], "rz"))],
-  ["mul.ftz", ([a, b]) => flush(exact.mul(binary32, [flush(a), flush(b)], "rn"))],
-  ["fma.ftz", ([a, b, c]) => flush(exact.fma(binary32, [flush(a), flush(b), flush(c)], "rn"))],
+  ["mul.ftz", ([a, b]) => flush(exact.mul(unbounded32, [flush(a), flush(b)], "rn"))],
+  ["fma.ftz", ([a, b, c]) => flush(exact.fma(unbounded32, [flush(a), flush(b), flush(c)], "rn"))],
   ["add.sat", ([a, b]) => saturated(exact.add(binary32, [a, b], "rn"))],
   ["mul.sat", ([a, b]) => saturated(exact.mul(binary32, [a, b], "rn"))],
   ["fma.sat", (triple) => saturated(exact.fma(binary32, triple, "rn"))],
@@ -46,7 +55,7 @@ const flushOps: readonly FloatOp[] = [
   ["abs.ftz", ([a]) => Math.abs(flush(a))],
   // copysign takes the sign of its first operand and the rest of its second.
   ["copysign", ([a, b]) => (negative(a) ? -Math.abs(b) : Math.abs(b))],
-  ["mul.ftz.sat", ([a, b]) => saturated(flush(exact.mul(binary32, [flush(a), flush(b)], "rn")))],
+  ["mul.ftz.sat", ([a, b]) => saturated(flush(exact.mul(unbounded32, [flush(a), flush(b)], "rn")))],
   ["setp.lt.ftz", ([a, b]) => (flush(a) < flush(b) ? 1 : 0)],
 ];
 

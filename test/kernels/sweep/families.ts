@@ -41,11 +41,15 @@ export interface Family {
   readonly absolute?: number;
 }
 
-const family = (name: string, takes: string, gives: string, text: string): Family => ({
+/** How near two machines must come. */
+export type Bound = Pick<Family, "within" | "absolute">;
+
+const family = (name: string, takes: string, gives: string, text: string, bound: Bound = {}): Family => ({
   name,
   takes: takes.split(",") as OperandKind[],
   gives: gives.split(",") as ResultKind[],
   text,
+  ...bound,
 });
 
 const rounding = "<.rn|.rz|.rm|.rp>";
@@ -57,13 +61,14 @@ const single: readonly Family[] = [
   family("f32 products", "f32,f32,f32", "f32", `mul${rounding}<|.ftz><|.sat>.f32 y0, x0, x1;`),
   family("f32 fma", "f32,f32,f32", "f32", `fma${rounding}<|.ftz><|.sat>.f32 y0, x0, x1, x2;`),
   family("f32 quotients", "f32,f32,f32", "f32", `div${rounding}<|.ftz>.f32 y0, x0, x1;`),
-  family("f32 approximate quotients", "f32,f32,f32", "f32", "div<.approx|.full><|.ftz>.f32 y0, x0, x1;"),
+  family("f32 approximate quotients", "f32,f32,f32", "f32", "div<.approx|.full><|.ftz>.f32 y0, x0, x1;", { within: 3 }),
   family("f32 reciprocals", "f32", "f32", `rcp${rounding}<|.ftz>.f32 y0, x0;`),
   family("f32 roots", "f32", "f32", `sqrt${rounding}<|.ftz>.f32 y0, x0;`),
-  family("f32 approximations", "f32", "f32", "<rcp|sqrt|rsqrt|lg2|ex2>.approx<|.ftz>.f32 y0, x0;"),
-  family("f32 exponentials", "angle", "f32", "ex2.approx<|.ftz>.f32 y0, x0;"),
-  family("f32 angles", "angle", "f32", "<sin|cos>.approx<|.ftz>.f32 y0, x0;"),
-  family("f32 tanh", "angle", "f32", "tanh.approx.f32 y0, x0;"),
+  family("f32 approximations", "f32", "f32", "<rcp|sqrt|rsqrt|ex2>.approx<|.ftz>.f32 y0, x0;", { within: 4 }),
+  family("f32 logarithms", "f32", "f32", "lg2.approx<|.ftz>.f32 y0, x0;", { within: 8, absolute: 2 ** -20 }),
+  family("f32 exponentials", "angle", "f32", "ex2.approx<|.ftz>.f32 y0, x0;", { within: 4 }),
+  family("f32 angles", "angle", "f32", "<sin|cos>.approx<|.ftz>.f32 y0, x0;", { absolute: 2 ** -15 }),
+  family("f32 tanh", "angle", "f32", "tanh.approx.f32 y0, x0;", { within: 1024 }),
   family("f32 extremes", "f32,f32,f32", "f32", "<min|max><|.ftz><|.NaN><|.xorsign.abs>.f32 y0, x0, x1;"),
   family("f32 signs", "f32", "f32", "<abs|neg><|.ftz>.f32 y0, x0;"),
   family("f32 copysign", "f32,f32", "f32", "copysign.f32 y0, x0, x1;"),
@@ -78,7 +83,8 @@ const double: readonly Family[] = [
   family("f64 fma", "f64,f64,f64", "f64", `fma${rounding}.f64 y0, x0, x1, x2;`),
   family("f64 quotients", "f64,f64,f64", "f64", `div${rounding}.f64 y0, x0, x1;`),
   family("f64 reciprocals and roots", "f64", "f64", `<rcp|sqrt>${rounding}.f64 y0, x0;`),
-  family("f64 approximations", "f64", "f64", "<rcp.approx.ftz|rsqrt.approx|rsqrt.approx.ftz>.f64 y0, x0;"),
+  family("f64 approximations", "f64", "f64", "<rcp|rsqrt>.approx.ftz.f64 y0, x0;", { within: 2 ** 34 }),
+  family("f64 reciprocal roots", "f64", "f64", "rsqrt.approx.f64 y0, x0;", { within: 2 }),
   family("f64 extremes", "f64,f64,f64", "f64", "<min|max|copysign>.f64 y0, x0, x1;"),
   family("f64 signs", "f64", "f64", "<abs|neg>.f64 y0, x0;"),
   family("f64 classes", "f64", "pred", "testp.<finite|infinite|number|notanumber|normal|subnormal>.f64 y0, x0;"),
@@ -94,8 +100,8 @@ const halves: readonly Family[] = [
   family("f16x2 extremes", "f16x2,f16x2,f16x2", "f16x2", "<min|max><|.ftz><|.NaN>.f16x2 y0, x0, x1;"),
   family("f16 signs", "f16", "f16", "<abs|neg><|.ftz>.f16 y0, x0;"),
   family("f16x2 signs", "f16x2", "f16x2", "<abs|neg><|.ftz>.f16x2 y0, x0;"),
-  family("f16 approximations", "f16", "f16", "<tanh.approx|ex2.approx>.f16 y0, x0;"),
-  family("f16x2 approximations", "f16x2", "f16x2", "<tanh.approx|ex2.approx>.f16x2 y0, x0;"),
+  family("f16 approximations", "f16", "f16", "<tanh.approx|ex2.approx>.f16 y0, x0;", { within: 2 }),
+  family("f16x2 approximations", "f16x2", "f16x2", "<tanh.approx|ex2.approx>.f16x2 y0, x0;", { within: 2 }),
   family("f16 comparisons", "f16,f16", "pred", `setp.${ordered}<|.ftz>.f16 y0, x0, x1;`),
   family("f16x2 set", "f16x2,f16x2", "f16x2", "set.<lt|geu|ne><|.ftz>.f16x2.f16x2 y0, x0, x1;"),
   family("bf16 arithmetic", "bf16,bf16,bf16", "bf16", "<add|sub|mul>.rn.bf16 y0, x0, x1;"),
@@ -105,7 +111,7 @@ const halves: readonly Family[] = [
   family("bf16 extremes", "bf16,bf16,bf16", "bf16", "<min|max><|.NaN>.bf16 y0, x0, x1;"),
   family("bf16x2 extremes", "bf16x2,bf16x2,bf16x2", "bf16x2", "<min|max><|.NaN>.bf16x2 y0, x0, x1;"),
   family("bf16 signs", "bf16", "bf16", "<abs|neg>.bf16 y0, x0;"),
-  family("bf16 approximations", "bf16", "bf16", "<tanh.approx|ex2.approx.ftz>.bf16 y0, x0;"),
+  family("bf16 approximations", "bf16", "bf16", "<tanh.approx|ex2.approx.ftz>.bf16 y0, x0;", { within: 2 }),
   family("bf16 comparisons", "bf16,bf16", "pred", `setp.${ordered}.bf16 y0, x0, x1;`),
 ];
 
@@ -309,36 +315,45 @@ const matrices: readonly Family[] = [
     `${tameHalves},${tameSingles}`,
     "f32,f32,f32,f32",
     `mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {y0, y1, y2, y3}, ${ab}, {x6, x7, x8, x9};`,
+    { absolute: 2 ** -7 },
   ),
   family(
     "narrow products of f16 in f32",
     `${tameHalves},${tameSingles}`,
     "f32,f32,f32,f32",
     "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {y0, y1, y2, y3}, {x0, x1}, {x4}, {x6, x7, x8, x9};",
+    { absolute: 2 ** -7 },
   ),
   family(
     "products of f16 in f16",
     `${tameHalves},tame f16x2,tame f16x2`,
     "f16x2,f16x2",
     `mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {y0, y1}, ${ab}, {x6, x7};`,
+    { within: 2 },
   ),
   family(
     "products of bf16",
     `${tameBfloats},${tameSingles}`,
     "f32,f32,f32,f32",
     `mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {y0, y1, y2, y3}, ${ab}, {x6, x7, x8, x9};`,
+    { absolute: 2 ** -7 },
   ),
   family(
     "products of tf32",
     `${tameHalves.replaceAll("f16x2", "tf32")},${tameSingles}`,
     "f32,f32,f32,f32",
     `mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {y0, y1, y2, y3}, ${ab}, {x6, x7, x8, x9};`,
+    { absolute: 2 ** -7 },
   ),
-  family(
-    "products of e4m3 and e5m2",
-    `${bits},${tameSingles}`,
-    "f32,f32,f32,f32",
-    `mma.sync.aligned.m16n8k32.row.col.f32.<e4m3.e4m3|e5m2.e5m2|e4m3.e5m2>.f32 {y0, y1, y2, y3}, ${ab}, {x6, x7, x8, x9};`,
+  // Sums as large as the largest products, of which the last bits are cut off.
+  ...Object.entries({ "e4m3.e4m3": 1, "e4m3.e5m2": 2 ** 7, "e5m2.e5m2": 2 ** 14 }).map(([types, absolute]) =>
+    family(
+      `products of ${types}`,
+      `${bits},${tameSingles}`,
+      "f32,f32,f32,f32",
+      `mma.sync.aligned.m16n8k32.row.col.f32.${types}.f32 {y0, y1, y2, y3}, ${ab}, {x6, x7, x8, x9};`,
+      { absolute },
+    ),
   ),
   family(
     "products of s8",
@@ -351,6 +366,7 @@ const matrices: readonly Family[] = [
     "tame f64,tame f64,tame f64,tame f64",
     "f64,f64",
     "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {y0, y1}, {x0}, {x1}, {x2, x3};",
+    { within: 2 },
   ),
   family("turned matrices", "i32", "u32", "movmatrix.sync.aligned.m8n8.trans.b16 y0, x0;"),
 ];
@@ -365,6 +381,9 @@ export const families: readonly Family[] = [
   ...atomics,
   ...matrices,
 ];
+
+/** Whether all machines must give the same numbers. */
+export const isExact = ({ within = 0, absolute = 0 }: Family): boolean => within === 0 && absolute === 0;
 
 /** Every form that the text stands for, in order. */
 export function formsOf(text: string): string[] {

@@ -15,6 +15,7 @@ const word = (params: string, body: string, locals = ""): Assembly => ({
 const findNth: Assembly = word(
   "mask base n",
   `
+    $n i32.const 0x80000000 i32.eq if i32.const 0 return end
     $n i32.eqz if i32.const 1 =rest else $n $n i32.const 31 i32.shr_s &step i32.xor $step i32.sub =rest end
     i32.const 1 i32.const -1 $n i32.const 0 i32.ge_s select =step
     loop

@@ -14,7 +14,11 @@ const divide = (word: Word): Record<string, Assembly> => {
       result: word,
       body: `${zero} if<${word} ${word}.const -1 else $a $b ${word}.div_u end`,
     },
-    [`rem_u_${word}`]: { params: both(word), result: word, body: `${zero} if<${word} $a else $a $b ${word}.rem_u end` },
+    [`rem_u_${word}`]: {
+      params: both(word),
+      result: word,
+      body: `${zero} if<${word} ${word}.const -1 else $a $b ${word}.rem_u end`,
+    },
     [`div_s_${word}`]: {
       params: both(word),
       result: word,
@@ -23,7 +27,7 @@ const divide = (word: Word): Record<string, Assembly> => {
     [`rem_s_${word}`]: {
       params: both(word),
       result: word,
-      body: `${zero} if<${word} $a else ${minusOne} if<${word} ${word}.const 0 else $a $b ${word}.rem_s end end`,
+      body: `${zero} if<${word} ${word}.const -1 else ${minusOne} if<${word} ${word}.const 0 else $a $b ${word}.rem_s end end`,
     },
   };
 };
@@ -49,11 +53,11 @@ const highProductSigned: Assembly = {
     $b i64.const 63 i64.shr_s $a i64.and i64.sub`,
 };
 
-/** Bit fields: `at` and `count` are the operands' low bytes. */
+/** Bit fields: of 32 bits by the low bytes of `at` and `count`; of 64 bits by all of them, as hardware has it, though the manual names the low bytes. */
 const fields = (word: Word): Record<string, Assembly> => {
   const bits = word === "i32" ? 32 : 64;
   const wide = (name: string) => (word === "i32" ? `$${name}` : `$${name} i64.extend_i32_u`);
-  const clip = "$at i32.const 0xff i32.and =at $count i32.const 0xff i32.and =count";
+  const clip = word === "i32" ? "$at i32.const 0xff i32.and =at $count i32.const 0xff i32.and =count" : "";
   const nothing = `$at i32.const ${bits} i32.ge_u $count i32.eqz i32.or`;
   const mask = `$count i32.const ${bits} i32.ge_u if<${word} ${word}.const -1 else ${word}.const 1 ${wide("count")} ${word}.shl ${word}.const 1 ${word}.sub end`;
   return {

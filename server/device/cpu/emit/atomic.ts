@@ -7,6 +7,7 @@ import { addressOperand, type Space, spaceOf } from "../compile/memory-access.ts
 import { badImage, type Instruction, type Operand, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { pushIndex } from "./address.ts";
+import { flush } from "./float.ts";
 import { isHalf, pushSum } from "./half.ts";
 import type { Handlers } from "./handler.ts";
 import { signed } from "./integer.ts";
@@ -20,6 +21,8 @@ const native: Partial<Record<Operation, string>> = { add: "add", and: "and", or:
 interface Atomic {
   readonly operation: Operation;
   readonly type: PtxType;
+  /** Sums of f32 in global memory, as the manual has it. */
+  readonly flushes: boolean;
   /** How the memory word is held. */
   readonly bits: "i32" | "i64";
   /** Undefined for `red`. */
@@ -48,6 +51,7 @@ function emitAtomic(emitter: Emitter, instruction: Instruction): void {
   const atomic: Atomic = {
     operation,
     type,
+    flushes: space === "global" && type === "f32" && operation === "add",
     bits,
     target: base === "red" ? undefined : instruction.operands[0],
     instruction,
@@ -104,7 +108,11 @@ function pushNext(emitter: Emitter, atomic: Atomic, old: number): void {
     if (operation === "exch") code.get(value);
     else {
       code.get(old).op(type === "f32" ? "f32.reinterpret_i32" : "f64.reinterpret_i64");
-      code.get(value).op(`${type}.add`);
+      if (atomic.flushes) flush(emitter);
+      code.get(value);
+      if (atomic.flushes) flush(emitter);
+      code.op(`${type}.add`);
+      if (atomic.flushes) flush(emitter);
     }
     code.op(type === "f32" ? "i32.reinterpret_f32" : "i64.reinterpret_f64");
   } else if (operation === "exch") code.get(value);

@@ -3,7 +3,7 @@ import { type Emitter, isSigned, wasmType } from "../compile/emitter.ts";
 import { badImage, type Instruction, type Operand, type PtxType, typeBytes, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { flush } from "./float.ts";
-import { isHalf, laneCount, popLanes, pushLane, wordOf } from "./half.ts";
+import { F16_NORMAL_MIN, isHalf, laneCount, laneType, popLanes, pushLane, wordOf } from "./half.ts";
 import type { Handlers } from "./handler.ts";
 
 const names = ["eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs"];
@@ -26,6 +26,7 @@ function pushComparison(emitter: Emitter, instruction: Instruction, compared: Pt
   const operand = (index: number) => {
     if (isHalf(compared)) {
       pushLane(emitter, compared, { word: wordOf(emitter, instruction, { type: compared, index }), lane });
+      if (modifiers.has("ftz") && laneType(compared) === "f16") flush(emitter, F16_NORMAL_MIN);
       return;
     }
     emitter.push(instruction.operands[index], type, instruction);

@@ -84,7 +84,6 @@ function pushAs64(emitter: Emitter, instruction: Instruction, { from, index }: {
     if (!isFloat(from) && !integers.includes(from)) throw unsupported(instruction, `on [${from}]`);
     emitter.push(instruction.operands[index], from, instruction);
   }
-  if (from === "f32" && instruction.mnemonic.modifiers.has("ftz")) flush(emitter);
   if (isHalf(from) || from === "f32") code.op("f64.promote_f32");
   else if (from !== "f64" && wasmType(from) === "i32")
     code.op(isSigned(from) ? "f64.convert_i32_s" : "f64.convert_i32_u");
@@ -112,7 +111,7 @@ interface Conversion {
   readonly from: PtxType;
 }
 
-/** The 19 bits of a tf32 in a word: to nearest, ties away from zero or to even, or towards zero. Infinities and NaN stay. */
+/** The 19 bits of a tf32 in a word: to nearest, ties away from zero or to even, or towards zero. Infinities stay; NaN is one of those that hardware gives. */
 function toTf32(emitter: Emitter, instruction: Instruction, from: PtxType): void {
   const { modifiers } = instruction.mnemonic;
   if (from !== "f32") throw unsupported(instruction);
@@ -126,7 +125,7 @@ function toTf32(emitter: Emitter, instruction: Instruction, from: PtxType): void
       .i32(0)
       .get(bits)
       .get(bits)
-      .i32(-0x800001)
+      .i32(-0x800000)
       .op("i32.le_u")
       .get(bits)
       .i32(0)
@@ -134,13 +133,19 @@ function toTf32(emitter: Emitter, instruction: Instruction, from: PtxType): void
       .op("i32.and")
       .op("select")
       .set(bits);
-  code.get(bits).get(bits);
+  code.get(bits);
   if (modifiers.has("rna")) code.i32(0x1000).op("i32.add");
   else if (modifiers.has("rn"))
     code.i32(0xfff).op("i32.add").get(bits).i32(13).op("i32.shr_u").i32(1).op("i32.and").op("i32.add");
   else if (!modifiers.has("rz")) throw unsupported(instruction);
   code.i32(-0x2000).op("i32.and");
-  code.get(bits).i32(0x7f800000).op("i32.and").i32(0x7f800000).op("i32.eq").op("select");
+  const rounded = emitter.scratch("i32", "tf32 rounded");
+  code.set(rounded);
+  // What has all bits of the exponent: without the bits that a tf32 has not, or one NaN for all.
+  code.get(bits).i32(-0x2000).op("i32.and");
+  if (!modifiers.has("rna"))
+    code.i32(0x7fffe000).get(bits).i32(0x7fffffff).op("i32.and").i32(0x7f800000).op("i32.le_u").op("select");
+  code.get(rounded).get(bits).i32(0x7f800000).op("i32.and").i32(0x7f800000).op("i32.eq").op("select");
   emitter.pop(instruction.operands[0], "b32", instruction);
 }
 

@@ -3,9 +3,10 @@ import type { Emitter } from "../compile/emitter.ts";
 import { badImage, type Instruction, type PtxType, unsupported } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import { floatTypes, type Handlers, typeAmong } from "./handler.ts";
+import { flushTiny, keepOperands, mayBeTiny, NORMAL_MIN } from "./tiny.ts";
 
-/** Smallest normal 32-bit number. */
-const NORMAL_MIN = 2 ** -126;
+/** Smallest normal 64-bit number. */
+const DOUBLE_NORMAL_MIN = 2 ** -1022;
 
 /** Number of an operation and of a rounding for the import `exact`. */
 const exactOperations = { add: 0, mul: 1, fma: 2, div: 3, sqrt: 4 } as const;
@@ -18,12 +19,12 @@ export const roundingOf = ({ mnemonic }: Instruction): Rounding =>
 
 const isFlushing = ({ mnemonic }: Instruction): boolean => mnemonic.modifiers.has("ftz");
 
-/** Replaces a subnormal 32-bit number on the stack by zero with its sign. */
-export function flush(emitter: Emitter): void {
+/** Replaces a subnormal 32-bit number on the stack, or one below another bound, by zero with its sign. */
+export function flush(emitter: Emitter, normalMin = NORMAL_MIN): void {
   const { code } = emitter;
   const value = emitter.scratch("f32", "flush");
   code.set(value).f32(0).get(value).op("f32.copysign").get(value);
-  code.get(value).op("f32.abs").f32(NORMAL_MIN).op("f32.lt").op("select");
+  code.get(value).op("f32.abs").f32(normalMin).op("f32.lt").op("select");
 }
 
 /** Pushes operands 1 to `count`, flushed where the instruction says so. */
@@ -35,9 +36,34 @@ function pushFloats(emitter: Emitter, instruction: Instruction, options: { type:
   }
 }
 
+interface Arithmetic {
+  readonly name: "add" | "sub" | "mul" | "div" | "sqrt" | "fma";
+  readonly type: PtxType;
+  /** Of the operands, which are pushed. */
+  readonly count: number;
+}
+
+/** An operation on pushed operands, rounded, flushed and saturated as the instruction says, and popped. */
+function finish(emitter: Emitter, instruction: Instruction, operation: Arithmetic): void {
+  const { name, type, count } = operation;
+  if (type === "f32" && isFlushing(instruction) && mayBeTiny(name)) {
+    const operands = keepOperands(emitter, count);
+    arithmetic(emitter, instruction, operation);
+    flushTiny(emitter, { name, rounding: roundingOf(instruction) }, operands);
+    popNormal(emitter, instruction, type);
+  } else {
+    arithmetic(emitter, instruction, operation);
+    popFloat(emitter, instruction, type);
+  }
+}
+
 /** Pops a float result: flushed and saturated to [0, 1] where the instruction says so. */
 export function popFloat(emitter: Emitter, instruction: Instruction, type: PtxType): void {
   if (type === "f32" && isFlushing(instruction)) flush(emitter);
+  popNormal(emitter, instruction, type);
+}
+
+function popNormal(emitter: Emitter, instruction: Instruction, type: PtxType): void {
   if (instruction.mnemonic.modifiers.has("sat")) clampToUnit(emitter, type);
   emitter.pop(instruction.operands[0], type, instruction);
 }
@@ -59,11 +85,7 @@ export function clampToUnit(emitter: Emitter, type: PtxType): void {
 }
 
 /** An operation on pushed operands, rounded as the instruction says. `count`: its operands. */
-export function arithmetic(
-  emitter: Emitter,
-  instruction: Instruction,
-  { name, type, count }: { name: "add" | "sub" | "mul" | "div" | "sqrt" | "fma"; type: PtxType; count: number },
-): void {
+export function arithmetic(emitter: Emitter, instruction: Instruction, { name, type, count }: Arithmetic): void {
   const rounding = roundingOf(instruction);
   const { code } = emitter;
   if (rounding !== "rn" && type === "f64") {
@@ -100,6 +122,7 @@ function fused(emitter: Emitter, type: PtxType): void {
 function isPlainVector(emitter: Emitter, instruction: Instruction, type: PtxType): boolean {
   const { modifiers } = instruction.mnemonic;
   if (type !== "f32" || !emitter.isVectorOperand(instruction.operands[0])) return false;
+  if (instruction.mnemonic.base === "div" && modifiers.has("approx")) return false;
   return roundingOf(instruction) === "rn" && !modifiers.has("ftz") && !modifiers.has("sat");
 }
 
@@ -125,8 +148,7 @@ function binary(name: "add" | "sub" | "mul") {
       return;
     }
     pushFloats(emitter, instruction, { type, count: 2 });
-    arithmetic(emitter, instruction, { name, type, count: 2 });
-    popFloat(emitter, instruction, type);
+    finish(emitter, instruction, { name, type, count: 2 });
   };
 }
 
@@ -139,8 +161,7 @@ export function fusedMultiplyAdd(emitter: Emitter, instruction: Instruction): vo
     return;
   }
   pushFloats(emitter, instruction, { type, count: 3 });
-  arithmetic(emitter, instruction, { name: "fma", type, count: 3 });
-  popFloat(emitter, instruction, type);
+  finish(emitter, instruction, { name: "fma", type, count: 3 });
 }
 
 export function divideFloat(emitter: Emitter, instruction: Instruction): void {
@@ -151,30 +172,69 @@ export function divideFloat(emitter: Emitter, instruction: Instruction): void {
     return;
   }
   pushFloats(emitter, instruction, { type, count: 2 });
-  arithmetic(emitter, instruction, { name: "div", type, count: 2 });
-  popFloat(emitter, instruction, type);
+  if (type === "f32" && instruction.mnemonic.modifiers.has("approx")) {
+    divideRoughly(emitter, instruction);
+    return;
+  }
+  finish(emitter, instruction, { name: "div", type, count: 2 });
+}
+
+/** By a larger divisor than this `div.approx` gives zero, and NaN for infinity: hardware multiplies by a reciprocal, which is flushed. */
+export const ROUGH_DIVISOR_MAX = 2 ** 126;
+
+function divideRoughly(emitter: Emitter, instruction: Instruction): void {
+  const { code } = emitter;
+  const [dividend, divisor] = [emitter.scratch("f32", "dividend"), emitter.scratch("f32", "divisor")];
+  code.set(divisor).set(dividend);
+  code.get(dividend).f32(0).get(divisor).op("f32.copysign").op("f32.mul").get(dividend).get(divisor).op("f32.div");
+  code.get(divisor).op("f32.abs").f32(ROUGH_DIVISOR_MAX).op("f32.gt").op("select");
+  popFloat(emitter, instruction, "f32");
+}
+
+/** The approximations of f64 look at the upper words of their operands, without subnormal numbers. */
+function pushUpperWord(emitter: Emitter, instruction: Instruction): void {
+  emitter.push(instruction.operands[1], "f64", instruction);
+  emitter.op("i64.reinterpret_f64").code.i64(-(1n << 32n));
+  emitter.op("i64.and").op("f64.reinterpret_i64");
+  flushDouble(emitter);
+}
+
+/** Replaces a subnormal 64-bit number on the stack by zero with its sign. */
+function flushDouble(emitter: Emitter): void {
+  const { code } = emitter;
+  const value = emitter.scratch("f64", "flush");
+  code.set(value).f64(0).get(value).op("f64.copysign").get(value);
+  code.get(value).op("f64.abs").f64(DOUBLE_NORMAL_MIN).op("f64.lt").op("select");
+}
+
+/** Pushes the operand of a reciprocal, or of one of a root. */
+function pushDivisor(emitter: Emitter, instruction: Instruction, type: PtxType): void {
+  if (type === "f64" && isFlushing(instruction)) pushUpperWord(emitter, instruction);
+  else pushFloats(emitter, instruction, { type, count: 1 });
 }
 
 function reciprocal(emitter: Emitter, instruction: Instruction): void {
   const type = typeAmong(instruction, floatTypes);
   if (type === "f64") emitter.code.f64(1);
   else emitter.code.f32(1);
-  pushFloats(emitter, instruction, { type, count: 1 });
-  arithmetic(emitter, instruction, { name: "div", type, count: 2 });
-  popFloat(emitter, instruction, type);
+  pushDivisor(emitter, instruction, type);
+  if (type === "f64" && isFlushing(instruction)) {
+    emitter.op("f64.div");
+    flushDouble(emitter);
+    popNormal(emitter, instruction, type);
+  } else finish(emitter, instruction, { name: "div", type, count: 2 });
 }
 
 function squareRoot(emitter: Emitter, instruction: Instruction): void {
   const type = typeAmong(instruction, floatTypes);
   pushFloats(emitter, instruction, { type, count: 1 });
-  arithmetic(emitter, instruction, { name: "sqrt", type, count: 1 });
-  popFloat(emitter, instruction, type);
+  finish(emitter, instruction, { name: "sqrt", type, count: 1 });
 }
 
 function reciprocalRoot(emitter: Emitter, instruction: Instruction): void {
   const type = typeAmong(instruction, floatTypes);
   emitter.code.f64(1);
-  pushFloats(emitter, instruction, { type, count: 1 });
+  pushDivisor(emitter, instruction, type);
   if (type === "f32") emitter.op("f64.promote_f32");
   emitter.op("f64.sqrt").op("f64.div");
   if (type === "f32") emitter.op("f32.demote_f64");
@@ -249,7 +309,7 @@ function testProperty(emitter: Emitter, instruction: Instruction): void {
   const value = emitter.scratch(kind, "value");
   const [property] = instruction.mnemonic.modifiers;
   const constant = (number: number) => (kind === "f64" ? code.f64(number) : code.f32(number));
-  const normal = kind === "f64" ? 2 ** -1022 : NORMAL_MIN;
+  const normal = kind === "f64" ? DOUBLE_NORMAL_MIN : NORMAL_MIN;
   emitter.push(instruction.operands[1], type, instruction);
   code.op(`${kind}.abs`).set(value);
   const compare = (limit: number, name: "lt" | "ge" | "eq") => {
@@ -265,6 +325,9 @@ function testProperty(emitter: Emitter, instruction: Instruction): void {
     compare(normal, "ge");
     compare(Number.POSITIVE_INFINITY, "lt");
     code.op("i32.and");
+    // Zero is normal.
+    compare(0, "eq");
+    code.op("i32.or");
   } else if (property === "subnormal") {
     compare(normal, "lt");
     code.get(value);

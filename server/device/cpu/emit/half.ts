@@ -6,6 +6,7 @@ import type { Emitter } from "../compile/emitter.ts";
 import { badImage, type Instruction, type PtxType, unsupported } from "../ptx/program.ts";
 import { clampToUnit } from "./float.ts";
 import type { Handler } from "./handler.ts";
+import { NORMAL_MIN } from "./tiny.ts";
 
 type Emit = Handler["emit"];
 
@@ -72,21 +73,19 @@ export function popLanes(
   emitter.pop(instruction.operands[0], wordType(type), instruction);
 }
 
-const SUBNORMAL_END = 2 ** -14;
+/** Smallest normal f16. */
+export const F16_NORMAL_MIN = 2 ** -14;
 
-/** Replaces a subnormal f16 on the stack, as a 64-bit float, by zero with its sign. */
-function flushF16(emitter: Emitter): void {
+/** What would be rounded to the smallest normal f16, and is flushed nevertheless, ends here (tiny.ts): halfway between that and the last number below. */
+const FLUSHED_END = F16_NORMAL_MIN * (1 - 2 ** -12);
+
+/** Replaces a subnormal half on the stack, as a 64-bit float that need not be rounded yet, by zero with its sign. */
+function flushHalf(emitter: Emitter, type: PtxType): void {
   const { code } = emitter;
   const value = emitter.scratch("f64", "flush");
   code.set(value).f64(0).get(value).op("f64.copysign").get(value);
-  code.get(value).op("f64.abs").f64(SUBNORMAL_END).op("f64.lt").op("select");
-}
-
-/** The same on an f16's bits: a result is flushed after it is rounded. */
-function flushBits(emitter: Emitter): void {
-  const { code } = emitter;
-  const bits = emitter.scratch("i32", "flush");
-  code.set(bits).get(bits).get(bits).i32(0x8000).op("i32.and").get(bits).i32(0x7c00).op("i32.and").op("select");
+  const end = laneType(type) === "f16" ? FLUSHED_END : NORMAL_MIN;
+  code.get(value).op("f64.abs").f64(end).op("f64.lt").op("select");
 }
 
 /** An operation on `count` operands: `compute` takes their values as 64-bit floats from the stack and leaves the result, not yet rounded. */
@@ -98,19 +97,19 @@ const elementwise =
     if (!isHalf(type) || instruction.mnemonic.types.length !== 1) throw unsupported(instruction);
     if (instruction.operands.length !== count + 1)
       throw badImage(instruction.line, `[${instruction.mnemonic.text}] needs [${count + 1}] operands`);
-    const flushes = modifiers.has("ftz") && laneType(type) === "f16";
+    const flushes = modifiers.has("ftz");
     const words = Array.from({ length: count }, (_, at) => wordOf(emitter, instruction, { type, index: at + 1 }));
     const each = (lane: number) => {
       for (const word of words) {
         pushLane(emitter, type, { word, lane });
         emitter.op("f64.promote_f32");
-        if (flushes) flushF16(emitter);
+        if (flushes) flushHalf(emitter, type);
       }
       compute(emitter, instruction);
       if (modifiers.has("sat")) clampToUnit(emitter, "f64");
       if (modifiers.has("relu")) rectify(emitter);
+      if (flushes) flushHalf(emitter, type);
       narrow(emitter, type);
-      if (flushes) flushBits(emitter);
     };
     popLanes(emitter, instruction, { type, each });
   };

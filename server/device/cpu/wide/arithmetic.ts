@@ -2,13 +2,12 @@
  * Vector forms of instructions: bit for bit what the forms for single threads give (../emit). What has none here is written thread by thread.
  */
 import { isSigned } from "../compile/emitter.ts";
+import { ROUGH_DIVISOR_MAX } from "../emit/float.ts";
+import { mayBeTiny, NORMAL_MIN } from "../emit/tiny.ts";
 import type { Instruction, Operand, PtxType } from "../ptx/program.ts";
 import { typeBytes } from "../ptx/program.ts";
 import type { OpName } from "../wasm/opcodes.ts";
 import type { Group } from "./group.ts";
-
-/** Smallest normal 32-bit number. */
-const NORMAL_MIN = 2 ** -126;
 
 /** One part of a result in the making. */
 class Part {
@@ -55,9 +54,12 @@ class Part {
 
   /** What is left to do to a float on the stack. */
   finishFloat(): void {
-    const { modifiers } = this.at.mnemonic;
-    if (modifiers.has("ftz")) this.flush();
-    if (!modifiers.has("sat")) return;
+    if (this.at.mnemonic.modifiers.has("ftz")) this.flush();
+    this.saturate();
+  }
+
+  saturate(): void {
+    if (!this.at.mnemonic.modifiers.has("sat")) return;
     const value = this.group.scratch("clamp");
     this.code.set(value).get(value).get(value).v128(words(0)).op("f32x4.gt").op("v128.and");
     this.code.v128(words(0x3f80_0000)).op("f32x4.min");
@@ -151,13 +153,54 @@ function pushMask(part: Part, operand: number, type: PtxType): void {
   }
 }
 
+/** Larger than any number that makes a difference here, and so small that what it makes of tiny numbers is not rounded a second time. */
+const RAISED = 2 ** 64;
+
+/**
+ * An operation on operands in locals whose result may be rounded up to the smallest normal number, and is flushed nevertheless (emit/tiny.ts). Where one
+ * comes out so, or below, all are made once more from operands that are raised, whose results are told from each other.
+ */
+function flushedOperation(part: Part, operands: readonly number[], op: OpName): void {
+  const { code, group } = part;
+  const [result, raised] = [group.scratch("tiny"), group.scratch("raised")];
+  const pushRaised = (local: number) => code.get(local).f32(RAISED).op("f32x4.splat").op("f32x4.mul");
+  for (const operand of operands) code.get(operand);
+  code.op(op).set(result).get(result).op("f32x4.abs").f32(NORMAL_MIN).op("f32x4.splat").op("f32x4.le");
+  code.op("v128.any_true").if();
+  operands.forEach((operand, at) => {
+    if (at === 1) code.get(operand);
+    else pushRaised(operand);
+  });
+  code.op(op).set(raised);
+  code.get(result).v128(words(0x8000_0000)).op("v128.and").get(result);
+  code
+    .get(raised)
+    .op("f32x4.abs")
+    .f32(NORMAL_MIN * RAISED)
+    .op("f32x4.splat")
+    .op("f32x4.lt")
+    .op("v128.bitselect");
+  code.set(result).end().get(result);
+  part.saturate();
+}
+
+/** Pops the operands into locals. */
+function flushedForm(count: number, op: OpName): Write {
+  return (part) => {
+    const locals = Array.from({ length: count }, (_, at) => part.group.scratch(`operand ${at}`));
+    locals.forEach((local, at) => void part.float(at + 1).code.set(local));
+    flushedOperation(part, locals, op);
+  };
+}
+
 function floatForm(group: Group, base: string, modifiers: ReadonlySet<string>): Write | undefined {
-  const arithmetic =
-    (count: number, ...names: OpName[]): Write =>
-    (part) => {
-      for (let operand = 1; operand <= count; operand++) part.float(operand);
-      part.op(...names).finishFloat();
-    };
+  const arithmetic = (count: number, name: OpName): Write =>
+    modifiers.has("ftz") && mayBeTiny(base === "mad" ? "fma" : base)
+      ? flushedForm(count, name)
+      : (part) => {
+          for (let operand = 1; operand <= count; operand++) part.float(operand);
+          part.op(name).finishFloat();
+        };
   const { fusedMultiplyAdd } = group.emitter.unit.features;
   switch (base) {
     case "add":
@@ -167,7 +210,7 @@ function floatForm(group: Group, base: string, modifiers: ReadonlySet<string>): 
     case "mul":
       return arithmetic(2, "f32x4.mul");
     case "div":
-      return arithmetic(2, "f32x4.div");
+      return modifiers.has("approx") ? divideRoughly : arithmetic(2, "f32x4.div");
     case "fma":
     case "mad":
       return fusedMultiplyAdd ? arithmetic(3, "f32x4.relaxed_madd") : undefined;
@@ -179,8 +222,12 @@ function floatForm(group: Group, base: string, modifiers: ReadonlySet<string>): 
       return arithmetic(1, "f32x4.sqrt");
     case "rcp":
       return (part) => {
-        part.code.v128(words(0x3f80_0000));
-        part.float(1).op("f32x4.div").finishFloat();
+        const [one, divisor] = [part.group.scratch("operand 0"), part.group.scratch("operand 1")];
+        part.code.v128(words(0x3f80_0000)).set(one);
+        part.float(1).code.set(divisor);
+        if (modifiers.has("ftz")) flushedOperation(part, [one, divisor], "f32x4.div");
+        else part.code.get(one).get(divisor).op("f32x4.div");
+        if (!modifiers.has("ftz")) part.saturate();
       };
     case "rsqrt":
       return rsqrt;
@@ -194,6 +241,17 @@ function floatForm(group: Group, base: string, modifiers: ReadonlySet<string>): 
     default:
       return undefined;
   }
+}
+
+/** As hardware does by a reciprocal that is flushed (emit/float.ts). */
+function divideRoughly(part: Part): void {
+  const { code, group } = part;
+  const [dividend, divisor] = [group.scratch("dividend"), group.scratch("divisor")];
+  part.float(1).float(2).code.set(divisor).set(dividend);
+  code.get(dividend).get(divisor).v128(words(0x8000_0000)).op("v128.and").op("f32x4.mul");
+  code.get(dividend).get(divisor).op("f32x4.div");
+  code.get(divisor).op("f32x4.abs").f32(ROUGH_DIVISOR_MAX).op("f32x4.splat").op("f32x4.gt").op("v128.bitselect");
+  part.finishFloat();
 }
 
 /** By way of 64 bits, two threads at a time. */

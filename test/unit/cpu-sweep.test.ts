@@ -1,0 +1,78 @@
+/** The cpu device over the tables of operands, form by form, against what a card gave (test/kernels/sweep, recorded by test/gpu/record.ts). */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { cpuDriver } from "../../server/device/cpu/driver.ts";
+import { ARENA_BASE } from "../../shared/limits.ts";
+import { CASE_ARENA_BYTES } from "../kernels/cases.ts";
+import { compilerVersion } from "../kernels/compile.ts";
+import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
+import { digestsOf } from "../kernels/sweep/comparison.ts";
+import { families, formsOf, isExact } from "../kernels/sweep/families.ts";
+import { sweep, sweepText } from "../kernels/sweep/program.ts";
+
+let machine: SliceMachine;
+beforeAll(async () => {
+  const [description] = await cpuDriver.discover("1x256MiB");
+  machine = await openSliceMachine({
+    arenaBase: ARENA_BASE,
+    arenaBytes: CASE_ARENA_BYTES,
+    open: (onOutput) =>
+      cpuDriver.open({
+        description: description!,
+        arenaBytes: CASE_ARENA_BYTES,
+        arenaBase: ARENA_BASE,
+        kernelTimeoutMs: 30_000,
+        onOutput,
+      }),
+  });
+});
+afterAll(() => machine.close());
+
+interface Recorded {
+  readonly name: string;
+  /** Of each result of each form, by the family's name. */
+  readonly digests: Readonly<Record<string, string>>;
+}
+const card = JSON.parse(readFileSync(new URL("../kernels/sweep/card.json", import.meta.url), "utf8")) as Recorded;
+const { digests: recorded } = card;
+
+test(`every form gives the numbers of an ${card.name}`, async () => {
+  const exact = families.filter(isExact);
+  expect(Object.keys(recorded).sort()).toEqual(exact.map(({ name }) => name).sort());
+  const others: string[] = [];
+  for (const family of exact) {
+    const wanted = recorded[family.name]!.split(" ");
+    const digests = digestsOf(family, await sweep(machine, family));
+    const forms = formsOf(family.text).flatMap((form) => family.gives.map(() => form));
+    others.push(...forms.filter((_, at) => digests[at] !== wanted[at]));
+    await machine.reset();
+  }
+  expect(others).toEqual([]);
+}, 60_000);
+
+test("forms that approximate are run as well", async () => {
+  for (const family of families.filter((each) => !isExact(each))) {
+    await sweep(machine, family);
+    await machine.reset();
+  }
+});
+
+test.skipIf(compilerVersion() === undefined)(
+  "every form is one that the assembler takes",
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "sweep-"));
+    try {
+      for (const [at, family] of families.entries()) {
+        const file = join(folder, `${at}.ptx`);
+        writeFileSync(file, sweepText(family));
+        execFileSync("ptxas", ["-arch=sm_90", file, "-o", join(folder, "out.cubin")], { stdio: "pipe" });
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  120_000,
+);
