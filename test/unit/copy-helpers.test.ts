@@ -32,7 +32,7 @@ describe("copies together", () => {
     const source = pattern(2 * MiB, 2);
     const target = new Uint8Array(2 * MiB);
     let helped = 0;
-    for (let round = 0; round < 400; round++) {
+    for (let round = 0; round < 400 || helped === 0; round++) {
       const byteCount = 1 + Math.floor(random() * MiB);
       const [at, to] = [Math.floor(random() * (MiB - 1)), 1 + Math.floor(random() * (MiB - 2))];
       const from = source.slice(at, at + byteCount);
@@ -42,7 +42,6 @@ describe("copies together", () => {
       expect(same(target.subarray(to, to + byteCount), source.subarray(at, at + byteCount)), `${round}`).toBe(true);
       expect([target[to - 1], target[to + byteCount]]).toEqual([0xa5, 0xa5]);
     }
-    expect(helped).toBeGreaterThan(0);
   });
 
   it("finds its helpers again that have fallen asleep", async () => {
