@@ -66,3 +66,18 @@ for (const [text, operation] of Object.entries(operations)) {
     for (const block of [64, 1]) expect([...(await run(text, data, block))], `block ${block}`).toEqual([...expected]);
   });
 }
+
+test("div.approx by more than 2^126 gives zero, and NaN for infinity", async () => {
+  const divisors = [2 ** 126, 2 ** 126 * (1 + ulp), -(2 ** 127), Infinity, 3, Number.NaN];
+  const dividends = [1, -1, 2 ** 127, Infinity, -0, Number.NaN, 2 ** -126];
+  const data = new Float32Array(COUNT * 3);
+  for (let i = 0; i < COUNT; i++) data.set([dividends[i % 7]!, divisors[i % 6]!], i * 3);
+  const expected = Float32Array.from({ length: COUNT }, (_, i) => {
+    const [a, b] = [data[i * 3]!, data[i * 3 + 1]!];
+    return Math.abs(b) > 2 ** 126 ? a * (b < 0 ? -0 : 0) : a / b;
+  });
+  for (const block of [64, 1]) {
+    const found = await run("div.approx.f32 %f4, %f1, %f2;", data, block);
+    expect([...found], `block ${block}`).toEqual([...expected]);
+  }
+});
