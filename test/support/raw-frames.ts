@@ -212,7 +212,7 @@ export function parseModule(body: Buffer): {
   kernels: RawKernel[];
   globals: { name: string; address: number; byteCount: number }[];
 } {
-  let at = 8;
+  let at = 16;
   const text = (start: number, length: number): string => body.subarray(start, start + length).toString();
   const record = (): number => {
     const start = at + 8;
