@@ -69,6 +69,10 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
     expect(first["SLUICE_DATA"]).toBe("tcp://gpus.example:7461");
     expect(first["SLUICE_DEVICES"]).toBe("2");
     expect(readdirSync(first["LD_LIBRARY_PATH"]!).sort()).toEqual([
+      "libcublas.so.12",
+      "libcublas.so.13",
+      "libcublasLt.so.12",
+      "libcublasLt.so.13",
       "libcuda.so",
       "libcuda.so.1",
       "libcudart.so.12",
