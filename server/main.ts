@@ -175,25 +175,15 @@ class Daemon {
     this.#folders = folders;
     this.#settings = new Settings(store);
     store.watch((isWritable) => this.#readiness.storeWritable(isWritable));
-    const { requireToken, limits, tls } = config;
-    this.#access = new Access({
-      ...{ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond: limits.requestsPerSecond, tls },
-      onUnwritten: (event, { message }) =>
-        log.error({ ...event, error: message }, "An action is done that cannot be written into the audit log yet"),
-    });
+    const { limits, tls } = config;
+    this.#access = accessFor(config, { store, log });
     this.#grpcListener = new GrpcListener({ server: this.#grpc, tls, limit: new ConnectionLimit(limits) });
     const onLog = (level: "debug" | "info" | "warn" | "error", message: string): void => log[level](message);
     const deviceKinds = [...new Set(devices.map(({ kind }) => kind))];
     this.#executors = new ExecutorPool({ folders, spares: config.spareExecutors, deviceKinds, onLog });
     this.#metrics = new Metrics({ version: packageVersion(), priorityClasses: config.priorityClasses });
     this.#history = new History({ store: new HistoryStore(store), clock: systemClock });
-    this.#ledgerKeeper = new LedgerKeeper({
-      store,
-      clock: systemClock,
-      keepMs: config.ledgerKeptMs,
-      halfLifeMs: config.pool.usageHalfLifeMs ?? 0,
-      onError: (error) => onLog("warn", error.message),
-    });
+    this.#ledgerKeeper = ledgerKeeperFor(config, { store, log });
     this.#broker = new Broker({
       devices,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -456,6 +446,27 @@ class Daemon {
     this.#grpc.forceShutdown();
   }
 }
+
+interface Keeping {
+  readonly store: Store;
+  readonly log: Logger;
+}
+
+const accessFor = ({ requireToken, limits, tls }: Config, { store, log }: Keeping): Access =>
+  new Access({
+    ...{ store, clock: systemClock, randomBytes, requireToken, requestsPerSecond: limits.requestsPerSecond, tls },
+    onUnwritten: (event, { message }) =>
+      log.error({ ...event, error: message }, "An action is done that cannot be written into the audit log yet"),
+  });
+
+const ledgerKeeperFor = ({ ledgerKeptMs, pool }: Config, { store, log }: Keeping): LedgerKeeper =>
+  new LedgerKeeper({
+    store,
+    clock: systemClock,
+    keepMs: ledgerKeptMs,
+    halfLifeMs: pool.usageHalfLifeMs ?? 0,
+    onError: (error) => log.warn(error.message),
+  });
 
 const written = ({ host, port }: Endpoint): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 

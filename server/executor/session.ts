@@ -4,7 +4,6 @@
  * unless a device asks to wait. The rules are those of proto/README.md.
  */
 import type { Socket } from "node:net";
-import { NO_BYTES } from "../../shared/byte-count.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FrameKind, type Welcome } from "../../shared/generated/calls.ts";
 import { LIVENESS_INTERVAL_MS } from "../../shared/limits.ts";
@@ -27,6 +26,7 @@ import { nowMs } from "./clock.ts";
 import { readInto } from "./connection.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PLACED_HEAD_BYTES, placedCopy, placeFor } from "./placed-copy.ts";
+import { SessionUsage } from "./session-usage.ts";
 import type { UsageCounter } from "./usage.ts";
 import type { LifeSign } from "./watchdog.ts";
 import type { Workspace } from "./workspace.ts";
@@ -65,7 +65,7 @@ export class Session {
   readonly #resumeMs: number;
   readonly #waitsBehindAnswers: boolean;
   readonly #work: Workspace;
-  readonly #usage: UsageCounter;
+  readonly #usage: SessionUsage;
   readonly #beforeGoodbye: () => Promise<void>;
   readonly #reader = new FrameReader();
   readonly #outgoing: Outgoing;
@@ -97,30 +97,19 @@ export class Session {
   #isHalted = false;
   #onHalted: (() => void) | undefined;
   #over = false;
-  #countedCalls = 0;
-  #countedAnswers = 0;
-  /** When what runs now was found in the reader, when the batch of it being run was, and the answers whose time is noted. */
-  #readAt = 0;
-  #takenAt = 0;
-  #shapedAnswers = 0;
-  #countedBytes = NO_BYTES;
-  #countedStagedBytes = NO_BYTES;
-  /** Time spent on calls here, for devices that do not measure their own. */
-  #busyMs = 0;
-  #countedBusyMs = 0;
-  #countedDeviceMs = 0;
 
   constructor(options: SessionOptions) {
     const { resumeMs, livenessMs = LIVENESS_INTERVAL_MS, work, usage, beforeGoodbye } = options;
     this.#resumeMs = resumeMs;
     this.#waitsBehindAnswers = options.waitsBehindAnswers ?? true;
     this.#work = work;
-    this.#usage = usage;
     this.#beforeGoodbye = beforeGoodbye;
     const { has, give } = work.blocks;
     this.#outgoing = new Outgoing({ isResumable: resumeMs > 0, isKept: has, onReleased: give });
     work.lends = true;
     this.#answers = new AnswerStream(this.#outgoing, () => this.#flush());
+    const sources = { work, outgoing: this.#outgoing, answers: this.#answers, acknowledgement: this.#acknowledgement };
+    this.#usage = new SessionUsage(usage, sources);
     if (resumeMs > 0) this.#liveness = setInterval(() => this.#showLife(), livenessMs).unref();
     this.ended = new Promise<void>((resolve) => {
       this.#finish = resolve;
@@ -148,12 +137,12 @@ export class Session {
     const answeredAt = (): number | undefined => (this.#socket === own ? this.#awaitingSince() : undefined);
     const own = readInto(socket, { reader: this.#reader, onBytes, answeredAt });
     this.#socket = own;
-    this.#usage.bytesReceived += this.#reader.bufferedBytes - bufferedBytes;
+    this.#usage.received(this.#reader.bufferedBytes - bufferedBytes);
     own.on("error", () => own.destroy());
     own.once("close", () => this.#onClose(own));
     const executed = this.#acknowledgement.told;
     const greeting = welcome({ executed, received: this.#received(), resumeMs: this.#resumeMs });
-    this.#usage.bytesSent += greeting.byteLength;
+    this.#usage.sent(greeting.byteLength);
     own.write(greeting);
     this.#outgoing.attach(own, clientReceived);
     // Behind what is sent again: by it the client knows that it has all.
@@ -235,15 +224,9 @@ export class Session {
     else refuse(this.#socket, error);
   }
 
-  /** Adds the time that the devices worked since it was counted last. Asks the devices, so not for every batch. */
+  /** Adds the time that the devices worked to what the lease has used. Asks the devices, so not for every batch. */
   countDeviceTime(): void {
-    const measured = this.#work.deviceTimeMs();
-    if (measured === undefined) this.#usage.deviceMs += this.#busyMs - this.#countedBusyMs;
-    else {
-      this.#usage.deviceMs += measured - this.#countedDeviceMs;
-      this.#countedDeviceMs = measured;
-    }
-    this.#countedBusyMs = this.#busyMs;
+    this.#usage.countDeviceTime();
   }
 
   async #close(): Promise<void> {
@@ -251,7 +234,7 @@ export class Session {
     clearInterval(this.#liveness);
     this.#onHalted?.();
     this.#outgoing.end();
-    this.#count();
+    this.#usage.count();
     this.countDeviceTime();
     // Nothing is read into the devices' memory any more.
     this.#reader.dropPartial();
@@ -311,7 +294,7 @@ export class Session {
     if (this.#over) return true;
     // An acknowledgement costs its sender, and wakes a client that waits for room to send: one does for all that is there.
     if (isFull && this.#acknowledgement.delay()) setImmediate(this.#onTurn);
-    this.#usage.bytesReceived += byteCount;
+    this.#usage.received(byteCount);
     this.#answeredAt = 0;
     if (this.#heldUp === undefined) this.#pump();
     if (this.#heldUp === "reader") this.#lookForRoom();
@@ -339,7 +322,7 @@ export class Session {
   /** Runs all that is there, until a call holds the session up. */
   #pump(): void {
     const startedAt = nowMs();
-    this.#readAt = startedAt;
+    this.#usage.found(startedAt);
     try {
       while (!this.#over) {
         const change = this.#changes.length > 0 ? this.#changes.shift() : undefined;
@@ -362,13 +345,13 @@ export class Session {
       }
       // One look at the clock for both: this path is short.
       const endedAt = nowMs();
-      this.#busyMs += endedAt - startedAt;
+      this.#usage.busy(endedAt - startedAt);
       if (this.#owesFrame) this.#flush(endedAt);
     } catch (error) {
       this.refuse(toSluiceError(error));
     }
     if (this.#heldUp !== "device") this.#work.rest();
-    this.#count();
+    this.#usage.count();
   }
 
   /** False when a call of the frame holds the session up. */
@@ -408,10 +391,9 @@ export class Session {
   #takeCalls(frame: Frame): boolean {
     this.#onCalls?.();
     this.#onCalls = undefined;
-    this.#takenAt = this.#readAt;
     if (frame.placed !== undefined) {
       const { call, fields } = placedCopy(frame, frame.placed);
-      this.#countBatch(1);
+      this.#usage.batch(1);
       return this.#runOne(call, fields);
     }
     const only = onlyCallOf(frame);
@@ -420,13 +402,8 @@ export class Session {
       return true;
     }
     const fields = callFunctions[only.opcode]!.decode(frame.buffer, only.start, only.end);
-    this.#countBatch(1);
+    this.#usage.batch(1);
     return this.#runOne(only, fields);
-  }
-
-  #countBatch(calls: number): void {
-    this.#usage.batches++;
-    this.#usage.shape.batch(calls);
   }
 
   #decode(frame: Frame): void {
@@ -439,7 +416,7 @@ export class Session {
     this.#calls = calls;
     this.#fields = fields;
     this.#next = 0;
-    this.#countBatch(calls.length);
+    this.#usage.batch(calls.length);
   }
 
   /** Runs the calls of the frame that are left; false when one holds the session up. */
@@ -541,7 +518,7 @@ export class Session {
     const startedAt = nowMs();
     const goOn = (): void => {
       this.#heldUp = undefined;
-      if (by === "device") this.#busyMs += nowMs() - startedAt;
+      if (by === "device") this.#usage.busy(nowMs() - startedAt);
       if (this.#over) return;
       this.#pump();
       if (this.#heldUp === undefined && !this.#isHalted) this.#socket?.resume();
@@ -550,12 +527,7 @@ export class Session {
   }
 
   #flush(now = nowMs()): void {
-    const answers = this.#answers.answersSent - this.#shapedAnswers;
-    if (answers > 0) {
-      this.#answeredAt = now;
-      this.#shapedAnswers += answers;
-      this.#usage.shape.answered(answers, now - this.#takenAt);
-    }
+    if (this.#usage.answered(now)) this.#answeredAt = now;
     this.#answers.flush(this.#acknowledgement.told);
     this.#acknowledgement.sent();
   }
@@ -569,7 +541,7 @@ export class Session {
     if (this.#socket === undefined) return true;
     this.#over = true;
     const last = this.#answers.finish(this.#acknowledgement.executed);
-    this.#count();
+    this.#usage.count();
     this.countDeviceTime();
     const close = (): void => {
       if (this.#socket === undefined) this.#finish();
@@ -578,21 +550,6 @@ export class Session {
     this.#outgoing.handOver();
     this.#beforeGoodbye().then(close, close);
     return true;
-  }
-
-  #count(): void {
-    const { answersSent } = this.#answers;
-    const { staged } = this.#work;
-    const bytesSent = this.#outgoing.byteCount + staged.fromDevice;
-    this.#usage.bytesReceived += staged.toDevice - this.#countedStagedBytes;
-    this.#countedStagedBytes = staged.toDevice;
-    const { executed } = this.#acknowledgement;
-    this.#usage.calls += executed - this.#countedCalls;
-    this.#usage.answers += answersSent - this.#countedAnswers;
-    this.#usage.bytesSent += bytesSent - this.#countedBytes;
-    this.#countedCalls = executed;
-    this.#countedAnswers = answersSent;
-    this.#countedBytes = bytesSent;
   }
 }
 

@@ -14,9 +14,10 @@ export interface Lender {
   readonly context: CudaContext;
   /** Gives at least so much back to the device; false, and nothing, where it has not so much that nobody uses. */
   lend(byteCount: number): Promise<boolean>;
-  /** Gives just so much, in whole granules, beyond what it takes back; false, and no change, where more than that is in use. */
-  reserve(byteCount: number): Promise<boolean>;
-  readonly reservedBytes: number;
+  /** Gives just so much to keep, in whole granules, beyond what it takes back; false, and no change, where more than that is in use. */
+  reserveStacks(byteCount: number): Promise<boolean>;
+  /** How much of it that is. */
+  readonly stacksBytes: number;
   /** Takes again what it gave, but for what is reserved. */
   takeBack(): Promise<void>;
   /** How much it could give. */
@@ -142,7 +143,7 @@ export class LocalMemory {
    * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT, and then all is as it was
    */
   async keep(threadBytes: number, lender: Lender): Promise<void> {
-    const [before, reservedBefore] = [this.#kept, lender.reservedBytes];
+    const [before, stacksBytesBefore] = [this.#kept, lender.stacksBytes];
     this.#kept = { threadBytes: this.#defaultBytes, paidBytes: 0 };
     await this.giveBack(lender);
     try {
@@ -150,12 +151,12 @@ export class LocalMemory {
       const more = (bytes - this.#defaultBytes) * this.#threads;
       const wanted = more === 0 ? 0 : more + ROUNDING_BYTES;
       const paidBytes = Math.min(this.outside.leftBytes, wanted);
-      if (!(await lender.reserve(wanted - paidBytes))) {
+      if (!(await lender.reserveStacks(wanted - paidBytes))) {
         throw this.#lacking("A stack", { threadBytes, has: paidBytes + lender.freeBytes() });
       }
       this.#keep({ threadBytes: bytes, paidBytes }, lender);
     } catch (error) {
-      await lender.reserve(reservedBefore);
+      await lender.reserveStacks(stacksBytesBefore);
       this.#keep(before, lender);
       throw error;
     }

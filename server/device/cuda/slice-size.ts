@@ -27,9 +27,9 @@ export class SliceSize implements Lender {
   readonly #granularityBytes: number;
   /** The slice's size; the arena has less while some of it is lent. */
   #byteCount: number;
-  /** What of it is the stacks' of kernels' threads. */
-  #reservedBytes = 0;
-  /** And what is the modules', until the slice ends. */
+  /** What of it is reserved for the stacks of kernels' threads. */
+  #stacksBytes = 0;
+  /** And what for modules, until the slice ends. */
   #modulesBytes = 0;
   /** Whether all of it is given back. */
   #isAway = false;
@@ -66,27 +66,27 @@ export class SliceSize implements Lender {
     return Math.max(0, this.arena.byteCount - this.#usedBytes());
   }
 
-  get reservedBytes(): number {
-    return this.#reservedBytes;
+  get stacksBytes(): number {
+    return this.#stacksBytes;
   }
 
-  async reserve(byteCount: number): Promise<boolean> {
+  async reserveStacks(byteCount: number): Promise<boolean> {
     const unit = this.#granularityBytes;
-    const reserved = Math.ceil(byteCount / unit) * unit;
-    const left = this.#byteCount - this.#modulesBytes - reserved;
+    const stacksBytes = Math.ceil(byteCount / unit) * unit;
+    const left = this.#byteCount - this.#modulesBytes - stacksBytes;
     if (left < Math.max(unit, this.#usedBytes())) return false;
     await this.#fit(left);
-    this.#reservedBytes = reserved;
+    this.#stacksBytes = stacksBytes;
     return true;
   }
 
   async takeBack(): Promise<void> {
-    if (!this.#isAway) await this.#fit(this.#byteCount - this.unusableBytes);
+    if (!this.#isAway) await this.#fit(this.#byteCount - this.reservedBytes);
   }
 
-  /** What of the slice is reserved, for stacks and for modules. */
-  get unusableBytes(): number {
-    return this.#reservedBytes + this.#modulesBytes;
+  /** What of the slice is reserved, for stacks and for modules: nobody can allocate it. */
+  get reservedBytes(): number {
+    return this.#stacksBytes + this.#modulesBytes;
   }
 
   /** Has so much beside the slice for modules, behind all work, and for that gives them the slice's end; false, and nothing, where it is in use. */
@@ -110,14 +110,14 @@ export class SliceSize implements Lender {
   /** Has all of the arena's memory there but what is reserved, behind all work. */
   async restore(): Promise<void> {
     await this.#work.synchronize();
-    if (this.arena.byteCount < this.#byteCount - this.unusableBytes) await this.local.giveBack(this);
+    if (this.arena.byteCount < this.#byteCount - this.reservedBytes) await this.local.giveBack(this);
   }
 
   /** Has the memory up to an address there, since it is in use from now on. @throws SluiceError OUT_OF_MEMORY where it is reserved */
   async provide(end: number): Promise<void> {
     await this.restore();
     if (this.has(end)) return;
-    const sizes = `[${formatSizeRounded(this.unusableBytes)}] of the slice's [${formatSizeRounded(this.#byteCount)}]`;
+    const sizes = `[${formatSizeRounded(this.reservedBytes)}] of the slice's [${formatSizeRounded(this.#byteCount)}]`;
     throw new SluiceError("OUT_OF_MEMORY", `Modules and the stacks of kernels' threads have ${sizes}, at its end.`);
   }
 
@@ -131,15 +131,15 @@ export class SliceSize implements Lender {
   async setStack(threadBytes: number): Promise<number> {
     await this.#work.synchronize();
     await this.local.keep(threadBytes, this);
-    return this.unusableBytes;
+    return this.reservedBytes;
   }
 
   /** Behind all work; what comes new is zero. */
   async resize(byteCount: number): Promise<void> {
     await this.restore();
-    const left = byteCount - this.unusableBytes;
-    if (this.unusableBytes > 0 && left < Math.max(this.#granularityBytes, this.#usedBytes())) {
-      const sizes = `[${formatSizeRounded(this.unusableBytes)}], and buffers [${formatSizeRounded(this.#usedBytes())}]`;
+    const left = byteCount - this.reservedBytes;
+    if (this.reservedBytes > 0 && left < Math.max(this.#granularityBytes, this.#usedBytes())) {
+      const sizes = `[${formatSizeRounded(this.reservedBytes)}], and buffers [${formatSizeRounded(this.#usedBytes())}]`;
       throw new SluiceError("BAD_ARGUMENT", `Modules and the stacks of kernels' threads use ${sizes}.`);
     }
     await this.#fit(left);

@@ -20,8 +20,9 @@ import type { SurfaceOptions, TextureOptions } from "../texel.ts";
 import { Admission } from "./admission.ts";
 import { attributesOf } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
-import { CUresult, EVENT_DISABLE_TIMING, STREAM_NON_BLOCKING } from "./constants.ts";
+import { STREAM_NON_BLOCKING } from "./constants.ts";
 import { CudaContext } from "./context.ts";
+import { type CudaEvent, CudaEvents } from "./events.ts";
 import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
 import { Meter } from "./meter.ts";
@@ -32,7 +33,7 @@ import { OutputCapture } from "./output.ts";
 import { type Allowance, StreamFees } from "./overhead.ts";
 import { SliceSize, type SliceWork } from "./slice-size.ts";
 import { Staging } from "./staging.ts";
-import { CudaEvent, CudaStream } from "./stream.ts";
+import { CudaStream } from "./stream.ts";
 import { CudaTextures } from "./texture.ts";
 import { waitUntil } from "./waiting.ts";
 
@@ -62,7 +63,7 @@ export class CudaSlice implements DeviceSlice {
   /** Streams that the session has destroyed while they had work. */
   readonly #ending = new Set<CudaStream>();
   readonly #modules = new Set<CudaModule>();
-  readonly #events = new Set<CudaEvent>();
+  readonly #events: CudaEvents;
   /** The stream whose fetches are the last work of all, and all work that is left. */
   #fetching: CudaStream | undefined;
   /** Resolves when the last change of the size is over, however. */
@@ -73,6 +74,7 @@ export class CudaSlice implements DeviceSlice {
     const { device, context, options } = parts;
     this.attributes = attributesOf(library, device);
     this.#context = context;
+    this.#events = new CudaEvents(context);
     this.#onOutput = options.onOutput;
     this.#longWork = options.longWork ?? ((work) => work());
     const known = new Map(this.attributes.attributes.map(({ attribute, value }) => [attribute, value]));
@@ -291,7 +293,7 @@ export class CudaSlice implements DeviceSlice {
   }
 
   get reservedBytes(): number {
-    return this.#size.unusableBytes;
+    return this.#size.reservedBytes;
   }
 
   loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule | Promise<DeviceModule> {
@@ -404,26 +406,15 @@ export class CudaSlice implements DeviceSlice {
   }
 
   createEvent(flags: number): DeviceEvent {
-    this.#context.enter();
-    const handle = new BigUint64Array(1);
-    const untimed = flags & EVENT_DISABLE_TIMING;
-    this.#context.check(this.#context.api.cuEventCreate(handle, untimed), "create an event");
-    const event = new CudaEvent(Number(handle[0]), untimed === 0);
-    this.#events.add(event);
-    return event;
+    return this.#events.create(flags);
   }
 
   destroyEvent(event: DeviceEvent): void {
-    this.#context.enter();
-    this.#events.delete(event as CudaEvent);
-    this.#context.check(this.#context.api.cuEventDestroy_v2((event as CudaEvent).handle), "destroy an event");
+    this.#events.destroy(event as CudaEvent);
   }
 
   recordEvent(event: DeviceEvent, stream: DeviceStream | undefined): void {
-    this.#context.enter();
-    const { handle } = this.#stream(stream);
-    this.#context.check(this.#context.api.cuEventRecord((event as CudaEvent).handle, handle), "record an event");
-    (event as CudaEvent).recorded = true;
+    this.#events.record(event as CudaEvent, this.#stream(stream));
   }
 
   waitEvent(stream: DeviceStream | undefined, event: DeviceEvent): void {
@@ -436,8 +427,7 @@ export class CudaSlice implements DeviceSlice {
   }
 
   queryEvent(event: DeviceEvent): boolean {
-    this.#context.enter();
-    return this.#context.ready(this.#context.api.cuEventQuery((event as CudaEvent).handle), "query an event");
+    return this.#events.query(event as CudaEvent);
   }
 
   synchronizeEvent(event: DeviceEvent): void | Promise<void> {
@@ -454,20 +444,7 @@ export class CudaSlice implements DeviceSlice {
   }
 
   elapsed(start: DeviceEvent, end: DeviceEvent): number {
-    this.#context.enter();
-    for (const event of [start as CudaEvent, end as CudaEvent]) {
-      if (!event.timed) throw new SluiceError("BAD_ARGUMENT", "An event takes no time stamps.");
-      if (!event.recorded) throw new SluiceError("BAD_ARGUMENT", "An event is not recorded yet.");
-    }
-    const milliseconds = new Float32Array(1);
-    const result = this.#context.api.cuEventElapsedTime(
-      milliseconds,
-      (start as CudaEvent).handle,
-      (end as CudaEvent).handle,
-    );
-    if (result === CUresult.NOT_READY) throw new SluiceError("NOT_READY", "An event is not done yet.");
-    this.#context.check(result, "measure time");
-    return milliseconds[0]!;
+    return this.#events.elapsed(start as CudaEvent, end as CudaEvent);
   }
 
   queryStream(stream: DeviceStream | undefined): boolean {
@@ -527,7 +504,7 @@ export class CudaSlice implements DeviceSlice {
     }
     const { api } = this.#context;
     this.#context.enterToRelease();
-    for (const event of this.#events) api.cuEventDestroy_v2(event.handle);
+    this.#events.release();
     for (const stream of [...this.#streams, ...this.#ending]) api.cuStreamDestroy_v2(stream.handle);
     for (const module of this.#modules) api.cuModuleUnload(module.handle);
     this.#textures.release();

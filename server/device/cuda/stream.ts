@@ -1,5 +1,5 @@
-/** Streams and events of a slice: the driver's handles, and what the meter must know about each stream. */
-import type { DeviceEvent, DeviceStream } from "../device.ts";
+/** A stream of a slice: the driver's handle, and what the meter must know about it. */
+import type { DeviceStream } from "../device.ts";
 
 /** Work between two time stamps of one stream. */
 export interface Span {
@@ -34,18 +34,5 @@ export class CudaStream implements DeviceStream {
 
   constructor(handle: number) {
     this.handle = handle;
-  }
-}
-
-export class CudaEvent implements DeviceEvent {
-  readonly kind = "event";
-  readonly handle: number;
-  /** False for an event created without time stamps. */
-  readonly timed: boolean;
-  recorded = false;
-
-  constructor(handle: number, timed: boolean) {
-    this.handle = handle;
-    this.timed = timed;
   }
 }

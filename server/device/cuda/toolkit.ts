@@ -31,8 +31,9 @@ function entries(folder: string, pattern: string): string[] {
 
 const listed = (value: string | undefined): string[] => (value ?? "").split(":").filter((path) => path !== "");
 
+/** Where they usually are. */
 function libraryFolders(): string[] {
-  const { CUDA_HOME, CUDA_PATH, VIRTUAL_ENV, CONDA_PREFIX, SLUICE_CUDA_PATH } = process.env;
+  const { CUDA_HOME, CUDA_PATH, VIRTUAL_ENV, CONDA_PREFIX } = process.env;
   const toolkits = [CUDA_HOME, CUDA_PATH, "/usr/local/cuda"].flatMap((root) => (root ? [join(root, "lib64")] : []));
   const pythons = [VIRTUAL_ENV, CONDA_PREFIX, "/opt/conda", "/usr/local", "/usr"].flatMap((root) =>
     ["site-packages", "dist-packages"].flatMap((packages) =>
@@ -41,7 +42,6 @@ function libraryFolders(): string[] {
   );
   const conda = CONDA_PREFIX ? [join(CONDA_PREFIX, "lib")] : [];
   return [
-    ...listed(SLUICE_CUDA_PATH),
     ...toolkits,
     ...matching("/usr/local/cuda-*/lib64"),
     ...conda,
@@ -71,10 +71,10 @@ export function openToolkitLibrary(
   { named, driverVersion }: { readonly named: string | undefined; readonly driverVersion: number },
 ): ToolkitLibrary | undefined {
   if (named) return opened(named);
-  const folders = libraryFolders();
+  const [first, others] = [listed(process.env["SLUICE_CUDA_PATH"]), libraryFolders()];
   for (const file of libraryNames(name, driverVersion)) {
-    const first = listed(process.env["SLUICE_CUDA_PATH"]).map((folder) => join(folder, file));
-    const paths = [...first, file, ...folders.map((folder) => join(folder, file))];
+    const within = (folders: readonly string[]): string[] => folders.map((folder) => join(folder, file));
+    const paths = [...within(first), file, ...within(others)];
     for (const path of paths) {
       if (path !== file && !existsSync(path)) continue;
       const library = opened(path);
