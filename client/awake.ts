@@ -2,8 +2,8 @@
  * Keeps the event loop turning for a moment while an answer is awaited, where that pays: else the core sleeps until the system wakes it, which takes
  * longer than many an answer. Other work of the program has its turns as ever.
  */
-import { availableParallelism } from "node:os";
-import { AWAKE_MS, AWAKE_VARIABLE, coresToUse, Wakefulness } from "../shared/wakefulness.ts";
+import { AWAKE_MS, Wakefulness } from "../shared/wakefulness.ts";
+import { usableCores } from "./cores.ts";
 
 /** Who waits. */
 export interface Waiter {
@@ -28,13 +28,7 @@ export class Awake {
   #answers = 0;
   #until = 0;
 
-  constructor(
-    waiter: Waiter,
-    {
-      cores = coresToUse(process.env[AWAKE_VARIABLE], availableParallelism()),
-      now = () => performance.now(),
-    }: AwakeOptions = {},
-  ) {
+  constructor(waiter: Waiter, { cores = usableCores(), now = () => performance.now() }: AwakeOptions = {}) {
     this.#waiter = waiter;
     this.#wakefulness = new Wakefulness(cores);
     this.#now = now;

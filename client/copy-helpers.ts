@@ -4,9 +4,8 @@
  * returns.
  */
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { AWAKE_VARIABLE, coresToUse } from "../shared/wakefulness.ts";
+import { usableCores } from "./cores.ts";
 
 const CHUNK_BYTES = 128 * 1024;
 /** Below this, telling the others takes as long. */
@@ -58,8 +57,7 @@ const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2
 const HELPERS_MAX = 3;
 const CORES_PER_HELPER = 4;
 
-const helperCount = (): number =>
-  Math.min(HELPERS_MAX, Math.floor(coresToUse(process.env[AWAKE_VARIABLE], availableParallelism()) / CORES_PER_HELPER));
+const helperCount = (): number => Math.min(HELPERS_MAX, Math.floor(usableCores() / CORES_PER_HELPER));
 
 interface Helpers {
   readonly words: Int32Array;

@@ -2,11 +2,11 @@
  * The staging file of a session (proto/README.md, "Copies on one host"): memory that the server's process and this one share, where both are on
  * one host. Large copies go through it, a piece at a time, and only their calls travel. The account of which part is in use is kept here alone.
  */
-import { availableParallelism } from "node:os";
 import type { AttachAnswer } from "../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
-import { AWAKE_MS, AWAKE_VARIABLE, coresToUse, Wakefulness } from "../shared/wakefulness.ts";
+import { AWAKE_MS, Wakefulness } from "../shared/wakefulness.ts";
 import { copyTogether, startHelpers } from "./copy-helpers.ts";
+import { usableCores } from "./cores.ts";
 import { type MappedFile, mapFile } from "./mapped-file.ts";
 
 /** Opening takes a program that has not loaded koffi some 5 ms; each MiB that goes through the file saves 0.2 to 0.3 ms. */
@@ -42,7 +42,7 @@ export class Staging {
   readonly #file: MappedFile;
   /** Empty behind the end: then the memory is gone. */
   #bytes: Uint8Array<ArrayBuffer>;
-  readonly #wakefulness = new Wakefulness(coresToUse(process.env[AWAKE_VARIABLE], availableParallelism()));
+  readonly #wakefulness = new Wakefulness(usableCores());
   readonly #free: StagingPart[] = [];
   /** Parts that copies to the device use, in the order of their calls. */
   readonly #sent: StagingPart[] = [];

@@ -2,7 +2,6 @@
  * Whether it pays to stay awake while the other end of a connection is waited for: to wake a core that sleeps takes 20 to 50 us, and a short call
  * takes less. It does where there are cores to spare, and as long as what is waited for mostly comes soon. Knows no clock and no socket.
  */
-
 import { SluiceError } from "./errors.ts";
 
 /** The variable by which a user has every wait stay awake (`always`), or none (`never`). */
@@ -12,9 +11,9 @@ export const AWAKE_VARIABLE = "SLUICE_AWAKE";
 export const AWAKE_MS = 0.1;
 
 /** With fewer, who stays awake may hold the core that the other end needs. */
-const CORES_MIN = 4;
+export const AWAKE_CORES_MIN = 4;
 /** At most two to the power of this many waits sleep at once before another one is tried. */
-const MISSES_MAX = 6;
+export const AWAKE_MISSES_MAX = 6;
 
 /**
  * The cores to reckon with, by what AWAKE_VARIABLE says.
@@ -39,7 +38,7 @@ export class Wakefulness {
 
   /** `cores`: those that this process may use. */
   constructor(cores: number) {
-    this.#hasCores = cores >= CORES_MIN;
+    this.#hasCores = cores >= AWAKE_CORES_MIN;
   }
 
   /** Whether the wait that begins now is to stay awake, for AWAKE_MS at most; how that went is then for `learn`. */
@@ -56,7 +55,7 @@ export class Wakefulness {
       this.#misses = 0;
       return;
     }
-    if (this.#misses < MISSES_MAX) this.#misses++;
+    if (this.#misses < AWAKE_MISSES_MAX) this.#misses++;
     this.#asleep = 2 ** this.#misses;
   }
 }

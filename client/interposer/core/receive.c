@@ -27,11 +27,6 @@
 /* Handshake messages, failures and lists of kernels are the largest bodies that are not data. */
 #define TEXT_BYTES_MAX SLUICE_FRAME_BYTES_MAX
 
-/* How long a wait stays awake, with how many cores at least, and how rarely after waits in vain: shared/wakefulness.ts says why. */
-#define AWAKE_NANOSECONDS 100000
-#define AWAKE_CORES_MIN 4
-#define AWAKE_MISSES_MAX 6
-
 /* What came cannot be trusted, and ends the session. */
 static void broken(struct connection *connection, uint32_t code, const char *why) {
     if (connection_failure(connection).code == 0) report("the connection to the server broke [%s].", why);
@@ -59,14 +54,14 @@ static void wake_for(struct connection *connection, size_t byte_count) {
     if (setsockopt(connection->file, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0) connection->waking_bytes = wanted;
 }
 
-/* As `recv`, of what comes soon, without letting the core sleep; false when nothing does, and where that does not pay. */
+/* As `recv`, of what comes soon, without letting the core sleep; false when nothing does, and where that does not pay (shared/wakefulness.ts). */
 static bool receive_awake(struct connection *connection, void *into, size_t byte_count, ssize_t *got) {
-    if (!may_use_cores(AWAKE_CORES_MIN)) return false;
+    if (!may_use_cores(SLUICE_AWAKE_CORES_MIN)) return false;
     if (connection->asleep_waits > 0) {
         connection->asleep_waits--;
         return false;
     }
-    uint64_t until = now_nanoseconds() + AWAKE_NANOSECONDS;
+    uint64_t until = now_nanoseconds() + SLUICE_AWAKE_NANOSECONDS;
     do {
         *got = recv(connection->file, into, byte_count, MSG_DONTWAIT);
         if (*got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
@@ -74,7 +69,7 @@ static bool receive_awake(struct connection *connection, void *into, size_t byte
             return true;
         }
     } while (now_nanoseconds() < until);
-    if (connection->awake_misses < AWAKE_MISSES_MAX) connection->awake_misses++;
+    if (connection->awake_misses < SLUICE_AWAKE_MISSES_MAX) connection->awake_misses++;
     connection->asleep_waits = 1u << connection->awake_misses;
     return false;
 }

@@ -47,7 +47,10 @@ bool may_use_cores(int cores) {
         cpu_set_t set;
         if (wanted != NULL && strcmp(wanted, "always") == 0) count = INT_MAX;
         else if (wanted != NULL && strcmp(wanted, "never") == 0) count = 0;
-        else count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+        else {
+            if (wanted != NULL && *wanted != '\0') report("SLUICE_AWAKE is always or never, and [%s] is neither: it counts for nothing.", wanted);
+            count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+        }
         atomic_store_explicit(&known, count, memory_order_relaxed);
     }
     return count >= cores;

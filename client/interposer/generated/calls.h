@@ -76,6 +76,9 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_SLICES_PER_LEASE_MAX 16
 #define SLUICE_STAGING_BYTES 8388608
 #define SLUICE_STAGED_COPY_BYTES_MIN 131072
+#define SLUICE_AWAKE_NANOSECONDS 100000
+#define SLUICE_AWAKE_CORES_MIN 4
+#define SLUICE_AWAKE_MISSES_MAX 6
 
 #define SLUICE_FRAME_GREETING 1
 #define SLUICE_FRAME_HELLO 2
