@@ -152,7 +152,8 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
   }, 60_000);
 
   it("finds a driver that keeps more after each fault", async () => {
-    const { rows } = await check("end to end", { env: { SLUICE_STANDIN_FAULT_KEEPS: "65536" } });
+    const options = { env: { SLUICE_STANDIN_FAULT_KEEPS: "65536" }, args: ["--promise", "a fault is told"] };
+    const { rows } = await check("end to end", options);
     expect(failed(rows)).toMatchObject([
       { name: keptName, note: "[65536] bytes after the first, [196608] more after [4]" },
     ]);

@@ -72,16 +72,6 @@ API int standin_report(char *text, int bytes) {
   return 0;
 }
 
-static void report_at_exit(void) {
-  const char *path = getenv("SLUICE_STANDIN_REPORT");
-  FILE *file = path == NULL ? NULL : fopen(path, "w");
-  if (file == NULL) return;
-  char text[8192];
-  standin_report(text, sizeof text);
-  fprintf(file, "%s\n", text);
-  fclose(file);
-}
-
 /* A list of function:code[:skip[:count]], separated by commas, and among them xid:device:number and uncorrected:count. */
 static void inject_list(const char *list) {
   char copy[1024], *rest = copy;
@@ -119,8 +109,6 @@ static void inject_from_environment(void) {
   const char *list = getenv("SLUICE_STANDIN_FAIL");
   if (list == NULL) return;
   inject_list(list);
-  const char *delay = getenv("SLUICE_STANDIN_DELAY_US");
-  if (delay != NULL) standin_delay((unsigned)atoi(delay));
 }
 
 /* Codes that do not fail: the function never returns, or the process dies in it, or it takes three seconds, or others give 60 MiB back meanwhile. */
@@ -182,7 +170,6 @@ API int cuInit(unsigned flags) {
   if (!prepared) {
     prepared = 1;
     inject_from_environment();
-    atexit(report_at_exit);
     /* The driver looks for a Multi-Process Service at a default place, and its clients share their fatal errors. */
     if (getenv("CUDA_MPS_PIPE_DIRECTORY") == NULL) standin_violation("a Multi-Process Service would be joined");
   }

@@ -2,6 +2,15 @@
  * A stand-in for the CUDA driver and NVML, for tests on machines without a GPU. Device memory is host memory behind the virtual memory API with
  * its real rules; streams are threads, so that work is truly asynchronous; a few kernels are known by name. Stricter than the driver where
  * that finds mistakes: host memory of copies must be page-locked. Own declarations, so that no CUDA header is needed.
+ *
+ * Variables by which a test chooses the machine, each with SLUICE_STANDIN_ before it:
+ *   DEVICES, MEMORY, ATTRIBUTES, VERSION, MIG: how many devices, their MiB, attributes by number:value, the driver's version, instances of a card
+ *   CARD: a file by which processes share the devices
+ *   FAIL, FILE: calls that fail (function:error,...), and the same in a file that may change
+ *   IGNORE_HINT, REFUSE_HINT, PAGEABLE: addresses that are not as wished, ones that fail, copies of memory that is not page-locked
+ *   LATE_MS, FAULT_KEEPS, LAUNCH_MEMORY, STICKY_FREES, DIRTY: memory that comes back late, not at all, goes at a launch, is not freed, is not zeroed
+ *   ANY_KERNEL, MISCALCULATES, INSTANT: kernels that are not known do nothing, sums are wrong, work takes no time
+ *   NVML, ARCHS, PTX: what NVML answers, what NVRTC compiles for, the version of its PTX
  */
 #ifndef SLUICE_STANDIN_H
 #define SLUICE_STANDIN_H

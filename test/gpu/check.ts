@@ -148,6 +148,7 @@ function usage(): string {
     "  --only GROUP,GROUP    these groups alone",
     `  --limit SECONDS       end after this time; 0: no end (default: ${LIMIT_S})`,
     "  --group-limit SECONDS no group has more than this",
+    "  --promise TEXT        of the group `end to end` only the promises whose names contain this",
     "  --quick               see that everything runs; the figures mean nothing",
     "",
     "Groups, in their order, and the seconds that each has at most:",
@@ -167,6 +168,7 @@ function readArguments() {
       only: { type: "string", default: "" },
       limit: { type: "string", default: String(LIMIT_S) },
       "group-limit": { type: "string", default: "0" },
+      promise: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -179,12 +181,15 @@ function readArguments() {
     throw new Error(`The time [${text}] is no number of seconds.`);
   }) as [number, number];
   const json = values.json === undefined ? undefined : resolve(values.json);
-  const { device, help } = values;
-  return { only, json, limitS, groupLimitS, device, help, sizes: values.quick ? quickSizes : fullSizes };
+  const { device, help, promise } = values;
+  const depth = values.quick
+    ? { sizes: quickSizes, returnLimitMs: 5_000 }
+    : { sizes: fullSizes, returnLimitMs: 10_000 };
+  return { only, json, limitS, groupLimitS, device, help, promise, ...depth };
 }
 
 async function main(): Promise<number> {
-  const { only, json, limitS, groupLimitS, device: wanted, help, sizes } = readArguments();
+  const { only, json, limitS, device: wanted, help, ...given } = readArguments();
   if (help) {
     process.stdout.write(usage());
     return 0;
@@ -238,7 +243,7 @@ async function main(): Promise<number> {
       void stopServers().finally(() => process.exit(1));
     });
   }
-  await runGroups(only, { device, sizes, groupLimitS, inventory: takeInventory() }, { outcome, save });
+  await runGroups(only, { ...given, device, inventory: takeInventory() }, { outcome, save });
   tell();
   return outcome.rows.some(({ ok }) => ok === false) ? 1 : 0;
 }

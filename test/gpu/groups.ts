@@ -8,6 +8,7 @@ import { type ClientMachine, openClientMachine } from "../kernels/client-machine
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { withinTime } from "../support/time-left.ts";
+import { leakRow, leftOver, type MemoryOf, usedBytes } from "./card-memory.ts";
 import { checks, copyBetween, faultCheck } from "./end-to-end.ts";
 import { becomesReady, failureOf, type Row, rowsOf, runJob, type Sizes, start } from "./job.ts";
 import { memoryChecks } from "./memory-promises.ts";
@@ -18,8 +19,6 @@ const CASES_LIMIT_MS = 240_000;
 const CASE_LIMIT_MS = 60_000;
 /** A kernel case takes a second, beside the context that its process may have to make; one that hangs must leave time to the others. */
 const KERNEL_CASE_LIMIT_MS = 20_000;
-/** The driver gives a killed process's memory back within this time. */
-const RETURN_LIMIT_MS = 10_000;
 /** A machine whose driver was asleep takes long for its first contexts. */
 const START_LIMIT_MS = 120_000;
 /** So many cases in a row that fail for want of a server say no more than the first. */
@@ -32,11 +31,12 @@ const WORKERS = Math.min(6, Math.max(1, Math.floor(availableParallelism() / 2)))
 const machineOptions = { memoryBytes: CASE_ARENA_BYTES, isHardware: true };
 
 /** What is known of the card before a group begins. */
-export interface Card {
-  readonly device: DeviceDescription;
+export interface Card extends MemoryOf {
   readonly sizes: Sizes;
   /** No group has more seconds than this; 0: those of its plan. */
   readonly groupLimitS: number;
+  /** Of `end to end` only the promises whose names contain this. */
+  readonly promise: string;
   /** What the machine's own tools say, some time after the start. */
   readonly inventory: Promise<Record<string, string>>;
 }
@@ -52,27 +52,6 @@ const messageOf = (error: unknown): string =>
 
 const noteOf = (note: string | undefined): { note?: string } =>
   note === undefined ? {} : { note: note.slice(0, NOTE_CHARACTERS_MAX) };
-
-export const usedBytes = async (device: DeviceDescription): Promise<number | undefined> =>
-  (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
-
-/** Waits until no more memory is used than before; tells how much is left over. */
-async function leftOver(device: DeviceDescription, before: number | undefined): Promise<number | undefined> {
-  if (before === undefined) return undefined;
-  const deadline = performance.now() + withinTime(RETURN_LIMIT_MS);
-  for (;;) {
-    const left = ((await usedBytes(device)) ?? before) - before;
-    if (left <= 0 || performance.now() > deadline) return Math.max(0, left);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-const leakRow = (group: string, left: number | undefined): Row => ({
-  group,
-  name: "bytes left on the card afterwards",
-  unit: "B",
-  ...(left === undefined ? { note: "NVML does not tell" } : { value: left, ok: left === 0 }),
-});
 
 const servers = new Set<TestServer>();
 
@@ -124,7 +103,8 @@ async function bounded<T>(limitMs: number, work: Promise<T>): Promise<T> {
 }
 
 /** Has the driver do for the first time what it keeps memory for afterwards, so that this counts as nobody's leak. */
-async function* warmUp({ device }: Card): AsyncGenerator<Row> {
+async function* warmUp(card: Card): AsyncGenerator<Row> {
+  const { device } = card;
   const group = "start";
   const cold = await usedBytes(device);
   const { failure } = await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
@@ -135,7 +115,7 @@ async function* warmUp({ device }: Card): AsyncGenerator<Row> {
   await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
   steady.process.kill("SIGKILL");
   await steady.ended;
-  await leftOver(device, cold);
+  await leftOver(card, cold);
   const warm = await usedBytes(device);
   const name = "memory that the driver keeps after its first contexts";
   if (cold === undefined || warm === undefined) yield { group, name, note: "NVML does not tell" };
@@ -202,7 +182,7 @@ async function* checkKernels(card: Card): AsyncGenerator<Row> {
   const others = kernelCases.filter((kernelCase) => !isForHardware(kernelCase));
   const reasons = [...new Set(others.map(({ notOnHardware }) => notOnHardware))].join("; ");
   yield { group, name: "cases for the cpu device alone", value: others.length, unit: "cases", ...noteOf(reasons) };
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
 /** Every form of an instruction over thousands of operands. */
@@ -213,7 +193,8 @@ async function* checkArithmetic({ device }: Card): AsyncGenerator<Row> {
 }
 
 /** Memory that one lease leaves is zero for the next, also when the first is killed in the middle of its work. */
-async function* checkMemory({ device }: Card): AsyncGenerator<Row> {
+async function* checkMemory(card: Card): AsyncGenerator<Row> {
+  const { device } = card;
   const group = "memory";
   const granule = device.granularityBytes;
   const before = await usedBytes(device);
@@ -226,7 +207,7 @@ async function* checkMemory({ device }: Card): AsyncGenerator<Row> {
   const note = isReady ? undefined : failureOf(holder.replies, status);
   const name = "a lease fills its slice until it is killed";
   yield { group, name, ok: isReady, value: bytes, unit: "B", ...noteOf(note) };
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
   const zero = await runJob({ kind: "zero", device: device.id, bytes }, 120_000);
   const dirty = zero.replies.find((reply) => reply.kind === "number")?.value;
   const zeroNote = zero.failure ?? (dirty === 0 ? undefined : `[${dirty}] pieces of 64 MiB are not zero`);
@@ -235,11 +216,12 @@ async function* checkMemory({ device }: Card): AsyncGenerator<Row> {
   const { failure = "it is granted" } = await runJob({ kind: "zero", device: device.id, bytes: tooMuch }, 60_000);
   const isRefused = failure.startsWith("OUT_OF_MEMORY");
   yield { group, name: "a slice beyond the card is refused", ok: isRefused, ...noteOf(failure) };
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
 /** A lease that faults ends alone. */
-async function* checkNeighbours({ device }: Card): AsyncGenerator<Row> {
+async function* checkNeighbours(card: Card): AsyncGenerator<Row> {
+  const { device } = card;
   const group = "neighbours";
   const before = await usedBytes(device);
   const steady = start({ kind: "steady", device: device.id });
@@ -257,10 +239,11 @@ async function* checkNeighbours({ device }: Card): AsyncGenerator<Row> {
   const note = isWell ? undefined : failureOf(steady.replies, status);
   const figures = rounds === undefined ? {} : { value: rounds, unit: "rounds" };
   yield { group, name: "the lease beside it computes on, and right", ok: isWell, ...figures, ...noteOf(note) };
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
-async function* checkSpeed({ device, sizes }: Card): AsyncGenerator<Row> {
+async function* checkSpeed(card: Card): AsyncGenerator<Row> {
+  const { device, sizes } = card;
   const group = "speed";
   const before = await usedBytes(device);
   const overhead = await runJob({ kind: "overhead", device: device.id }, 60_000);
@@ -270,21 +253,24 @@ async function* checkSpeed({ device, sizes }: Card): AsyncGenerator<Row> {
   else yield { group, name, unit: "MiB", value: charged / MiB };
   const failure = yield* rowsOf({ kind: "measure", device: device.id, sizes }, 240_000);
   if (failure !== undefined) yield { group, name: "measuring comes to its end", ok: false, ...noteOf(failure) };
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
 /** The promises of a lease, through a real server; behind each of them nothing may be left on the card. */
-async function* checkPromises({ device }: Card): AsyncGenerator<Row> {
+async function* checkPromises(card: Card): AsyncGenerator<Row> {
+  const { device } = card;
   const group = "end to end";
   const cold = await usedBytes(device);
   {
     await using server = await openServer("--device", device.id, "--kernel-timeout", "2s", "--heartbeat-timeout", "5s");
     const idle = await usedBytes(device);
     let before = cold === undefined || idle === undefined ? undefined : Math.max(cold, idle);
-    for (const [name, check] of Object.entries({ ...checks, ...memoryChecks })) {
+    const promises = Object.entries({ ...checks, ...memoryChecks }).filter(([name]) => name.includes(card.promise));
+    if (promises.length === 0) throw new Error(`No promise's name contains [${card.promise}].`);
+    for (const [name, check] of promises) {
       say(`end to end: ${name}`);
       const outcome = await keepsPromise(check, { server, device });
-      const left = (await leftOver(device, before)) ?? 0;
+      const left = (await leftOver(card, before)) ?? 0;
       // What is left is told once, where it comes from.
       if (before !== undefined) before += left;
       const leak = left === 0 ? [] : [`[${left}] bytes are left on the card`];
@@ -293,13 +279,13 @@ async function* checkPromises({ device }: Card): AsyncGenerator<Row> {
       const isClean = left === 0 || name === faultCheck;
       yield { group, name, ok: outcome.ok && isClean, ...noteOf(note === "" ? undefined : note) };
       if (name !== faultCheck || before === undefined) continue;
-      const grown = await keptAfterFaults({ server, device, before });
+      const grown = await keptAfterFaults(card, { server, before });
       before += grown;
       yield keptRow(group, { first: left, grown });
     }
   }
   yield* checkPair(group);
-  yield leakRow(group, await leftOver(device, cold));
+  yield leakRow(group, await leftOver(card, cold));
 }
 
 const FAULTS = 4;
@@ -308,11 +294,12 @@ const KEPT_BYTES_MAX = 1024 * 1024;
 
 /** How much more is left after further faults than after the first. */
 async function keptAfterFaults(
-  stage: { readonly server: TestServer; readonly device: DeviceDescription } & { readonly before: number },
+  card: Card,
+  { server, before }: { readonly server: TestServer; readonly before: number },
 ): Promise<number> {
   const { [faultCheck]: check } = checks;
-  for (let count = 1; count < FAULTS; count++) await keepsPromise(check!, stage);
-  return (await leftOver(stage.device, stage.before)) ?? 0;
+  for (let count = 1; count < FAULTS; count++) await keepsPromise(check!, { server, device: card.device });
+  return (await leftOver(card, before)) ?? 0;
 }
 
 /** A driver may keep a little after a first fault as long as any process uses the card: once, whatever happens then. */
@@ -393,7 +380,8 @@ class SharedMachine {
 }
 
 /** Every kernel fixture once more, through a real server and the client library. */
-async function* checkRemoteKernels({ device }: Card): AsyncGenerator<Row> {
+async function* checkRemoteKernels(card: Card): AsyncGenerator<Row> {
+  const { device } = card;
   const group = "remote kernels";
   const before = await usedBytes(device);
   {
@@ -422,11 +410,12 @@ async function* checkRemoteKernels({ device }: Card): AsyncGenerator<Row> {
     const leftOut = { name: "cases that are left out", value: waiting.length, note: "those before all fail" };
     if (waiting.length > 0) yield { group, ...leftOut };
   }
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
 /** What borrowing costs, beside the same work in one process. */
-async function* checkRemote({ device, sizes }: Card): AsyncGenerator<Row> {
+async function* checkRemote(card: Card): AsyncGenerator<Row> {
+  const { device, sizes } = card;
   const group = "remote";
   const before = await usedBytes(device);
   {
@@ -435,18 +424,19 @@ async function* checkRemote({ device, sizes }: Card): AsyncGenerator<Row> {
     const failure = yield* rowsOf(job, 240_000);
     if (failure !== undefined) yield { group, name: "measuring comes to its end", ok: false, ...noteOf(failure) };
   }
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
 /** Programs that know nothing of Sluice, by the card's own driver and borrowed. */
-async function* checkPrograms({ device, sizes }: Card): AsyncGenerator<Row> {
+async function* checkPrograms(card: Card): AsyncGenerator<Row> {
+  const { device, sizes } = card;
   const group = "programs";
   const before = await usedBytes(device);
   {
     await using server = await openServer("--device", device.id);
     yield* comparePrograms(server.grpc, { device, sizes });
   }
-  yield leakRow(group, await leftOver(device, before));
+  yield leakRow(group, await leftOver(card, before));
 }
 
 export interface GroupPlan {

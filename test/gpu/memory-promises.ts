@@ -4,20 +4,18 @@
  */
 import assert from "node:assert/strict";
 import type { Device } from "../../client/index.ts";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { DeviceAttributeNumber } from "../../server/device/cuda/constants.ts";
+import { outsideBytesMax } from "../../server/device/cuda/overhead.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { localKernel } from "../kernels/memory-kernels.ts";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
+import { usedBytes } from "./card-memory.ts";
 import type { Check, Stage } from "./end-to-end.ts";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
-/** What leases are charged for beside their slices and contexts. */
-const ALLOWANCE_BYTES = 256 * MiB;
 const DEFAULT_STACK_BYTES = 1024;
-const MULTIPROCESSOR_COUNT = 16;
-const MAX_THREADS_PER_MULTIPROCESSOR = 39;
 
 /** What a call of it may take of a stack. */
 const CALL_BYTES_MAX = 160;
@@ -97,9 +95,6 @@ LOOP:
 }
 `;
 
-const usedBytes = async (device: DeviceDescription): Promise<number | undefined> =>
-  (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
-
 /** What a driver may take by the way, for the tables of pages and the like. */
 const ASIDE_BYTES = 8 * MiB;
 
@@ -116,12 +111,14 @@ async function uses(device: DeviceDescription, { atMost, when }: { atMost: numbe
 const partOf = ({ sliceBytesMax, granularityBytes }: DeviceDescription, bytesMax: number): number =>
   Math.floor(Math.min(bytesMax, sliceBytesMax / 4) / granularityBytes) * granularityBytes;
 
-const threadsOf = ({ attributes }: Device): number =>
-  (attributes.get(MULTIPROCESSOR_COUNT) ?? 1) * (attributes.get(MAX_THREADS_PER_MULTIPROCESSOR) ?? 1);
+function threadsOf({ attributes }: Device): number {
+  const { MULTIPROCESSOR_COUNT, MAX_THREADS_PER_MULTIPROCESSOR } = DeviceAttributeNumber;
+  return (attributes.get(MULTIPROCESSOR_COUNT) ?? 1) * (attributes.get(MAX_THREADS_PER_MULTIPROCESSOR) ?? 1);
+}
 
 /** Bytes for each thread that come to so many beyond the lease's allowance. */
 const threadBytesFor = (gpu: Device, beyondBytes: number): number =>
-  DEFAULT_STACK_BYTES + Math.floor((ALLOWANCE_BYTES + beyondBytes) / threadsOf(gpu) / 16) * 16;
+  DEFAULT_STACK_BYTES + Math.floor((outsideBytesMax + beyondBytes) / threadsOf(gpu) / 16) * 16;
 
 const inMs = async (work: () => Promise<unknown>): Promise<string> => {
   const started = performance.now();
@@ -154,7 +151,7 @@ async function lendsToThreads({ pool, device }: Stage): Promise<string> {
   await gpu.synchronize();
   const before = (await usedBytes(device)) ?? 0;
   const first = await inMs(run);
-  await uses(device, { atMost: before + ALLOWANCE_BYTES, when: "with a kernel whose threads want much" });
+  await uses(device, { atMost: before + outsideBytesMax, when: "with a kernel whose threads want much" });
   const again = await inMs(run);
   const all = gpu.alloc(memory);
   const back = await inMs(() => gpu.synchronize());

@@ -51,6 +51,16 @@ describe("the documents", () => {
     expect(kept.filter((file) => !read("bench/README.md").includes(file.split("/").at(-1)!))).toEqual([]);
   });
 
+  it("have a row for every variable of the environment that is read", () => {
+    const rows = ["README.md", "client/interposer/README.md"].flatMap((name) => read(name).match(/^\| `[^|]*/gm) ?? []);
+    const told = new Set(rows.flatMap((row) => row.match(/SLUICE_\w+/g) ?? []));
+    const isRead = /(?:VARIABLE = |env\[|getenv\(|duration_of\()"(SLUICE_\w+)"/g;
+    const sources = files.filter((name) => /^(client|server|shared)\/.*\.(ts|c|h)$/.test(name));
+    const found = new Set(sources.flatMap((name) => [...read(name).matchAll(isRead)].map(([, variable]) => variable!)));
+    expect(found.size).toBeGreaterThan(20);
+    expect([...found].filter((variable) => !told.has(variable))).toEqual([]);
+  });
+
   it.each(documents)("name files that exist: %s", (document) => {
     // In the text: a transcript may show files of a user's own.
     const text = read(document).replace(/^```[\s\S]*?^```/gm, "");
