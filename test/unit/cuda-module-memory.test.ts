@@ -7,6 +7,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { allocate, stackLimit } from "../../server/executor/memory-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
+import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -16,6 +17,9 @@ const BYTES = 512 * MiB;
 /** Of the stand-in: its context. */
 const CONTEXT_BYTES = 96 * MiB;
 const refused = { code: "OUT_OF_MEMORY" };
+/** Of the driver. */
+const OUT_OF_MEMORY = 2;
+const INVALID_PTX = 218;
 
 let work: Workspace;
 const device = (): DeviceSlice => work.slice(0).device;
@@ -78,6 +82,24 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     await load(100);
     await expect(load(100)).rejects.toMatchObject(refused);
     expect(device().reservedBytes).toBe(0);
+  });
+
+  it("take nothing of the slice where the driver refuses them, since nobody is told of what they would have", async () => {
+    await take(0, MiB);
+    await device().fill({ address: ARENA_BASE, count: MiB, width: 1, value: 7 }, undefined);
+    for (const refusal of [{ code: OUT_OF_MEMORY }, { code: INVALID_PTX }]) {
+      standin.inject({ function: "cuModuleLoadDataEx", ...refusal });
+      await expect(load(400)).rejects.toThrow(SluiceError);
+      expect(device().reservedBytes).toBe(0);
+      expect(await used()).toBe(CONTEXT_BYTES + BYTES);
+    }
+    // What the driver holds on to comes back when somebody uses it.
+    standin.inject({ function: "cuModuleLoadDataEx", code: INVALID_PTX });
+    standin.inject({ function: "cuMemCreate", code: OUT_OF_MEMORY });
+    await expect(load(400)).rejects.toMatchObject({ code: "BAD_IMAGE" });
+    await take(MiB, BYTES - MiB);
+    expect((await bytesAt(0, MiB)).every((byte) => byte === 7)).toBe(true);
+    expect((await bytesAt(MiB, BYTES - MiB)).every((byte) => byte === 0)).toBe(true);
   });
 
   it("leave room for the streams and the products of a framework", async () => {

@@ -89,17 +89,38 @@ export class SliceSize implements Lender {
     return this.#stacksBytes + this.#modulesBytes;
   }
 
-  /** Has so much beside the slice for modules, behind all work, and for that gives them the slice's end; false, and nothing, where it is in use. */
-  async giveModules(byteCount: number): Promise<boolean> {
+  /**
+   * Loads a module, behind all work, that wants so much beside the slice, for which it has the slice's end; `load` is told whether that is not in use.
+   * Where it fails the slice has its end again.
+   */
+  async loadModule<T>(byteCount: number, load: (isThere: boolean) => T): Promise<T> {
+    const given = await this.#giveModules(byteCount);
+    try {
+      return load(given !== undefined);
+    } catch (error) {
+      // What does not come back now does before somebody uses it; why the load fails is what is to be told.
+      await this.#takeFromModules(given ?? 0).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Returns what of the slice it takes for them to have so much beside it; undefined, and it takes nothing, where that is in use. */
+  async #giveModules(byteCount: number): Promise<number | undefined> {
     await this.restore();
     const { outside } = this.local;
-    if (byteCount <= outside.leftBytes) return true;
+    if (byteCount <= outside.leftBytes) return 0;
     const before = this.arena.byteCount;
-    if (!(await this.lend(byteCount - outside.leftBytes))) return false;
+    if (!(await this.lend(byteCount - outside.leftBytes))) return undefined;
     const given = before - this.arena.byteCount;
     this.#modulesBytes += given;
     outside.give(given);
-    return true;
+    return given;
+  }
+
+  async #takeFromModules(given: number): Promise<void> {
+    if (given === 0 || !this.local.outside.take(given)) return;
+    this.#modulesBytes -= given;
+    await this.takeBack();
   }
 
   /** Whether the arena has its memory up to an address. */

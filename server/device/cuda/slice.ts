@@ -303,9 +303,9 @@ export class CudaSlice implements DeviceSlice {
       return this.#loadModule({ image, text }, this.#outside.leftBytes - owed);
     } catch (error) {
       if (!(error instanceof ModuleTooLarge)) throw error;
-      return this.#size
-        .giveModules(error.byteCount + owed)
-        .then((isGiven) => this.#loadModule({ image, text }, this.#outside.leftBytes - (isGiven ? owed : 0)));
+      return this.#size.loadModule(error.byteCount + owed, (isThere) =>
+        this.#loadModule({ image, text }, this.#outside.leftBytes - (isThere ? owed : 0)),
+      );
     }
   }
 
