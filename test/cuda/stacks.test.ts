@@ -41,6 +41,19 @@ it.skipIf(isMissing)(
 );
 
 it.skipIf(isMissing)(
+  "a program whose threads allocate to the slice's end while another loads modules that want it is refused the one or the other, and goes on",
+  async () => {
+    await using server = await startServer({ args: ["--device", "cuda:0"], env });
+    const { code, stdout, stderr } = await runProgram({
+      server,
+      command: [compileProgram("test/interposer/card/module-race.c", { suffix: "-card" })],
+      memoryBytes: 512 * MiB,
+    });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  },
+);
+
+it.skipIf(isMissing)(
   "a program whose modules take more than comes with its lease has them at its slice's end, and the rest to the last byte",
   async () => {
     await using server = await startServer({ args: ["--device", "cuda:0"], env });

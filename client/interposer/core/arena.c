@@ -265,14 +265,16 @@ bool arena_reserve_end(struct arena *arena, uint64_t byte_count) {
     if (arena->reserved_bytes > 0) give_back(arena, range_at(arena, end - 1));
     arena->reserved_bytes = 0;
     struct range *last = range_at(arena, end - 1);
-    bool is_good = byte_count == 0 || (!last->is_used && last->byte_count > byte_count);
+    bool is_good = byte_count == 0 || (!last->is_used && last->byte_count >= byte_count);
     if (is_good && byte_count > 0) {
         bin_remove(arena, last);
-        struct range *kept = cut(arena, last, last->byte_count - byte_count);
-        bin_add(arena, last);
+        struct range *kept = last->byte_count == byte_count ? last : cut(arena, last, last->byte_count - byte_count);
+        if (kept != last) bin_add(arena, last);
         is_good = kept != NULL;
         if (is_good) {
             kept->is_used = true; /* Of no owner, and with nothing that was asked for: no address is found in it. */
+            kept->owner = NULL;
+            kept->asked_bytes = 0;
             arena->used_bytes += byte_count;
             arena->reserved_bytes = byte_count;
         }

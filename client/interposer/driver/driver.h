@@ -359,6 +359,9 @@ CUresult memory_allocate(struct context *context, uint64_t byte_count, uint64_t 
 CUresult memory_free(struct device *device, uint64_t address);
 /* Behind all work of the device: keeps so much at the arena's end for nobody, instead of what was kept before; false, and nothing is kept, where some of it is in use. */
 bool memory_reserve_end(struct device *device, uint64_t byte_count);
+/* From before the server is asked for what a CUDA device may take the end of its slice for, until that is kept: no thread allocates or frees meanwhile. */
+void memory_hold_end(const struct device *device);
+void memory_leave_end(const struct device *device);
 /* copy.c and fill.c: bytes of this process to the device, back when they are there, and zeros. */
 CUresult device_write(uint64_t destination, const void *source, size_t byte_count, struct stream *stream);
 CUresult device_read(void *destination, uint64_t source, size_t byte_count, struct stream *stream);

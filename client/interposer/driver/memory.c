@@ -46,18 +46,38 @@ bool memory_reserve_end(struct device *device, uint64_t bytes) {
     return arena_reserve_end(&device->arena, bytes);
 }
 
-/* Finds room, tells the server, and returns the address in `*address`. */
+/*
+ * Held by whoever allocates or frees until the server is told, and alone by who has the server take the end of the slice until that is noted here: else a
+ * thread would be given what the server has given away, which ends the session.
+ */
+static pthread_rwlock_t end_lock = PTHREAD_RWLOCK_INITIALIZER;
+
+void memory_hold_end(const struct device *device) {
+    if (strcmp(device->kind, "cuda") == 0) pthread_rwlock_wrlock(&end_lock);
+}
+
+void memory_leave_end(const struct device *device) {
+    if (strcmp(device->kind, "cuda") == 0) pthread_rwlock_unlock(&end_lock);
+}
+
+/* Finds room and tells the server. Returns the address, or 0 where there is none. */
+static uint64_t take(struct context *context, uint64_t bytes, uint64_t alignment, CUresult *result) {
+    pthread_rwlock_rdlock(&end_lock);
+    struct sluice_allocate_call call = {.address = arena_allocate_aligned(&context->device->arena, bytes, alignment, context), .byte_count = bytes};
+    *result = call.address == 0 ? CUDA_ERROR_OUT_OF_MEMORY : send_allocate(&call, NULL);
+    pthread_rwlock_unlock(&end_lock);
+    return call.address;
+}
+
 CUresult memory_allocate(struct context *context, uint64_t bytes, uint64_t alignment, CUdeviceptr *address) {
     struct device *device = context->device;
     if (device->quarantined_bytes > 0) release_quarantine(device, false);
-    uint64_t found = arena_allocate_aligned(&device->arena, bytes, alignment, context);
+    CUresult result;
+    uint64_t found = take(context, bytes, alignment, &result);
     if (found == 0 && device->quarantined_bytes > 0 && device_wait(device) == CUDA_SUCCESS) {
         release_quarantine(device, true);
-        found = arena_allocate_aligned(&device->arena, bytes, alignment, context);
+        found = take(context, bytes, alignment, &result);
     }
-    if (found == 0) return CUDA_ERROR_OUT_OF_MEMORY;
-    struct sluice_allocate_call call = {.address = found, .byte_count = bytes};
-    CUresult result = send_allocate(&call, NULL);
     if (result == CUDA_SUCCESS) *address = found;
     return result;
 }
@@ -68,8 +88,10 @@ static CUresult allocate(struct context *context, uint64_t bytes, CUdeviceptr *a
 
 CUresult memory_free(struct device *device, uint64_t address) {
     struct sluice_free_call call = {.address = address};
+    pthread_rwlock_rdlock(&end_lock);
     CUresult result = send_free(&call, NULL);
     arena_free(&device->arena, address);
+    pthread_rwlock_unlock(&end_lock);
     return result;
 }
 
@@ -83,6 +105,7 @@ static CUresult quarantine(struct device *device, const struct range *range) {
     }
     /* The server may hear of it now: it counts ranges, it does not unmap them. */
     struct sluice_free_call call = {.address = range->address};
+    pthread_rwlock_rdlock(&end_lock);
     CUresult result = send_free(&call, NULL);
     pthread_mutex_lock(&device->quarantine_lock);
     *rest = (struct quarantined){.address = range->address, .byte_count = range->byte_count, .sequence = sequence_now()};
@@ -91,6 +114,7 @@ static CUresult quarantine(struct device *device, const struct range *range) {
     device->quarantine_newest = rest;
     device->quarantined_bytes += range->byte_count;
     pthread_mutex_unlock(&device->quarantine_lock);
+    pthread_rwlock_unlock(&end_lock);
     return result;
 }
 

@@ -122,7 +122,7 @@ static struct sluice_bytes hash_pieces(const struct image *image) {
 /* The server has waited for the device where it has taken memory from the end of the slice, for the module. */
 static void keep_end(struct device *device, uint64_t reserved_bytes) {
     if (reserved_bytes != device->arena.reserved_bytes && !memory_reserve_end(device, reserved_bytes))
-        trace("another thread has allocated where a module has its memory now");
+        trace("there is no memory to note what a module has of the slice");
 }
 
 /* Loads an image by the hashes of its pieces, or once it is sent, and then the server keeps it. `is_held`: whether it was there. */
@@ -131,12 +131,14 @@ static CUresult load_cached(struct module *module, struct sluice_module_load_cac
     struct sluice_module_load_cached_answer loaded;
     call->module = module->id;
     call->device = module->device->index;
+    memory_hold_end(module->device);
     CUresult result = ask_module_load_cached(call, &answer);
-    if (result != CUDA_SUCCESS) return result;
-    bool is_good = sluice_decode_module_load_cached_answer(answer.body, answer.body_bytes, &loaded) == 0;
+    bool is_told = result == CUDA_SUCCESS, is_good = is_told && sluice_decode_module_load_cached_answer(answer.body, answer.body_bytes, &loaded) == 0;
     *is_held = is_good && loaded.held != 0;
-    if (!is_good || (*is_held && !read_module(module, loaded.kernels, loaded.globals))) result = CUDA_ERROR_UNKNOWN;
     if (*is_held) keep_end(module->device, loaded.reserved_bytes);
+    memory_leave_end(module->device);
+    if (!is_told) return result;
+    if (!is_good || (*is_held && !read_module(module, loaded.kernels, loaded.globals))) result = CUDA_ERROR_UNKNOWN;
     answer_release(&answer);
     return result;
 }
@@ -145,12 +147,13 @@ static CUresult load_sent(struct module *module, uint32_t image) {
     struct answer answer = ANSWER_INITIAL;
     struct sluice_module_load_answer loaded;
     struct sluice_module_load_call call = {.module = module->id, .image = image, .device = module->device->index};
+    memory_hold_end(module->device);
     CUresult result = ask_module_load(&call, &answer);
-    if (result != CUDA_SUCCESS) return result;
-    if (sluice_decode_module_load_answer(answer.body, answer.body_bytes, &loaded) != 0 ||
-        !read_module(module, loaded.kernels, loaded.globals))
-        result = CUDA_ERROR_UNKNOWN;
-    else keep_end(module->device, loaded.reserved_bytes);
+    bool is_told = result == CUDA_SUCCESS, is_good = is_told && sluice_decode_module_load_answer(answer.body, answer.body_bytes, &loaded) == 0;
+    if (is_good) keep_end(module->device, loaded.reserved_bytes);
+    memory_leave_end(module->device);
+    if (!is_told) return result;
+    if (!is_good || !read_module(module, loaded.kernels, loaded.globals)) result = CUDA_ERROR_UNKNOWN;
     answer_release(&answer);
     return result;
 }

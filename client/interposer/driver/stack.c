@@ -6,8 +6,6 @@
 
 #include "driver.h"
 
-static pthread_mutex_t stack_lock = PTHREAD_MUTEX_INITIALIZER;
-
 DEFINE_ASK(stack_limit, STACK_LIMIT)
 
 static CUresult ask_for_stack(struct device *device, size_t bytes, uint64_t *reserved_bytes) {
@@ -27,14 +25,14 @@ CUresult stack_limit(struct context *context, size_t bytes) {
     CUresult result = CUDA_SUCCESS;
     if (strcmp(device->kind, "cuda") == 0) {
         uint64_t reserved;
-        pthread_mutex_lock(&stack_lock);
+        memory_hold_end(device);
         result = ask_for_stack(device, bytes, &reserved);
         if (result == CUDA_SUCCESS && !memory_reserve_end(device, reserved)) {
-            /* Another thread has allocated there meanwhile. */
+            /* For want of memory of this process. */
             if (ask_for_stack(device, 0, &reserved) == CUDA_SUCCESS) memory_reserve_end(device, reserved);
             result = CUDA_ERROR_OUT_OF_MEMORY;
         }
-        pthread_mutex_unlock(&stack_lock);
+        memory_leave_end(device);
     }
     if (result == CUDA_SUCCESS) context->limits[LIMIT_STACK] = bytes;
     else if (result == CUDA_ERROR_OUT_OF_MEMORY) report("the lease has no room for stacks of [%zu] bytes for each thread of kernels.", bytes);

@@ -83,6 +83,11 @@ static void keep_end(unsigned seed, uint64_t base) {
     EXPECT(!arena_reserve_end(&arena, 2 * part) && arena.used_bytes == 3 * part);
     EXPECT(arena_allocate(&arena, part, NULL) == base + 3 * part);
     EXPECT(!arena_reserve_end(&arena, 256) && arena_reserve_end(&arena, 0));
+    /* Just what lies behind the last allocation, where something was before. */
+    EXPECT(arena_free(&arena, base + 3 * part) && arena_reserve_end(&arena, part) && arena.used_bytes == size);
+    EXPECT(!arena_find(&arena, base + 3 * part, &found));
+    EXPECT(arena_allocate(&arena, 1, NULL) == 0 && arena_reserve_end(&arena, 0));
+    EXPECT(arena_allocate(&arena, part, NULL) == base + 3 * part);
     for (int i = 0; i < 4; i++) EXPECT(arena_free(&arena, base + i * part));
     EXPECT(arena_reserve_end(&arena, part) && arena_reserve_end(&arena, 0) && arena.used_bytes == 0);
     EXPECT(arena_allocate(&arena, size, NULL) == base);
