@@ -486,11 +486,11 @@ export class Session {
   }
 
   #failed(opcode: number, cause: unknown): void {
-    const error = toSluiceError(cause);
-    const failure = { error, sequence: this.#sequence, opcode };
+    // A copy before it may have failed meanwhile.
+    const failure = this.#failure ?? { error: toSluiceError(cause), sequence: this.#sequence, opcode };
     const entry = callFunctions[opcode]!;
     const { encode } = entry;
-    if (encode === undefined || poisoning.has(error.code)) this.#failure = failure;
+    if (encode === undefined || poisoning.has(failure.error.code)) this.#failure = failure;
     if (encode !== undefined && !this.#over) this.#answers.fail(this.#sequence, failure);
     this.#setExecuted(entry);
   }

@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { nullDriver } from "../../server/device/null/driver.ts";
-import { Session } from "../../server/executor/session.ts";
+import { Session, type SessionPosition } from "../../server/executor/session.ts";
 import { UsageCounter } from "../../server/executor/usage.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
 import { SluiceError } from "../../shared/errors.ts";
@@ -19,6 +19,7 @@ import {
   GOODBYE,
   MiB,
   OUTPUT,
+  parseAnswers,
   RawConnection,
   type RawFrame,
   raw,
@@ -31,7 +32,10 @@ let server: Server;
 let client: RawConnection;
 let session: Session;
 let usage: UsageCounter;
+let device: DeviceSlice;
 let closed: boolean;
+/** Counted frames that `answered` has seen. */
+let counted = 0;
 /** What the device was told, in order. */
 let told: string[];
 /** Ends the wait of the launch under way; undefined when none is. */
@@ -54,6 +58,7 @@ async function openWaitingDevice(): Promise<DeviceSlice> {
   const module: DeviceModule = slice.loadModule(
     new TextEncoder().encode(".version 8.0\n.target sm_75\n.entry k() { ret; }"),
   ) as DeviceModule;
+  device = slice;
   slice.loadModule = () => module;
   slice.launch = () =>
     new Promise<void>((resolve, reject) => {
@@ -82,6 +87,13 @@ async function openWaitingDevice(): Promise<DeviceSlice> {
   return slice;
 }
 
+async function connection(): Promise<[RawConnection, Socket]> {
+  const connected = once(server, "connection") as Promise<[Socket]>;
+  const end = new RawConnection(`127.0.0.1:${(server.address() as { port: number }).port}`);
+  const [socket] = await connected;
+  return [end, socket];
+}
+
 beforeEach(async () => {
   told = [];
   closed = false;
@@ -91,8 +103,9 @@ beforeEach(async () => {
   server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  client = new RawConnection(`127.0.0.1:${(server.address() as { port: number }).port}`);
-  const [socket] = (await once(server, "connection")) as [Socket];
+  let socket: Socket;
+  [client, socket] = await connection();
+  counted = 0;
   usage = new UsageCounter();
   const assignment = { description, arenaBytes: 64 * MiB, arenaBase: ARENA };
   const work = new Workspace([assignment], openWaitingDevice, { isLocal: true });
@@ -120,6 +133,7 @@ async function answered(count: number): Promise<RawFrame[]> {
     if (next === undefined) throw new Error("The connection is closed.");
     frames.push(next);
     if (next.kind === ANSWERS) got += next.count;
+    if ((next.kind === ANSWERS && next.count > 0) || next.kind === OUTPUT) counted++;
   }
   return frames;
 }
@@ -201,17 +215,65 @@ test("a device fetches a few copies at a time, and calls behind those wait", asy
   expect(ack).toBe(10);
 });
 
-test("a fetch that fails is told by the next answer, with the call's number", async () => {
+test("a fetch that fails is told by the next answer, with the call's number, whatever has run since", async () => {
   fetches = [];
-  client.send(callsFrame(raw.memoryInfo(), raw.copyToDeviceStaged(ARENA, 0, 64)));
+  const copy = raw.copyToDeviceStaged(ARENA, 0, 64);
+  client.send(callsFrame(raw.memoryInfo(), copy, raw.copyToDevice(ARENA, Buffer.of(1))));
   await answered(1);
-  await waitFor("the fetch", () => fetches!.length === 1);
+  await waitFor("the fetch", () => told.length === 2);
   fetches[0]!.fail(new SluiceError("ILLEGAL_ADDRESS", "The device fails."));
-  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 0, ack: 6 });
-  client.send(callsFrame(raw.memoryInfo()));
-  const [answer] = await answered(1);
-  expect(statusOf(answer!)).not.toBe(0);
-  expect(answer!.payload.toString("latin1")).toContain("The device fails.");
+  expect((await client.next())!).toMatchObject({ kind: ANSWERS, count: 0, ack: 7 });
+  client.send(callsFrame(copy, raw.memoryInfo()));
+  const [answer] = parseAnswers((await answered(1)).at(-1)!);
+  expect(answer).toMatchObject({
+    code: "ILLEGAL_ADDRESS",
+    failed: { sequence: 6, opcode: copy.readUInt32LE(0), message: "The device fails." },
+  });
+  expect(told).toEqual(["fetch", "write"]);
+});
+
+test("a fetch that fails before a call behind it does is the one that is told", async () => {
+  fetches = [];
+  client.send(callsFrame(raw.copyToDeviceStaged(ARENA, 0, 64), launch, raw.memoryInfo()));
+  await waitFor("the launch", () => finishLaunch !== undefined);
+  fetches[0]!.fail(new SluiceError("ILLEGAL_ADDRESS", "The device fails to fetch."));
+  await new Promise((resolve) => setImmediate(resolve));
+  finishLaunch!(new SluiceError("ILLEGAL_ADDRESS", "The device fails."));
+  const [answer] = parseAnswers((await answered(1)).at(-1)!);
+  expect(answer!.failed).toMatchObject({ sequence: 5, message: "The device fails to fetch." });
+});
+
+test("a client that comes back while the device fetches is told of no copy that it has not, and of the calls behind it later", async () => {
+  fetches = [];
+  client.send(callsFrame(raw.copyToDeviceStaged(ARENA, 0, 64), raw.memoryInfo()));
+  await answered(1);
+  let position: SessionPosition | undefined;
+  const [back, socket] = await connection();
+  const welcome = (now: SessionPosition): Buffer => {
+    position = now;
+    return frame(3, Buffer.alloc(32));
+  };
+  session.attach({ socket, received: new Uint8Array(), clientReceived: counted, welcome });
+  client.destroy();
+  client = back;
+  await client.next();
+  expect(position).toMatchObject({ executed: 4, received: 6 });
+  fetches[0]!.finish();
+  let { ack } = (await client.next())!;
+  while (ack < 6) {
+    expect(ack).toBe(4);
+    ({ ack } = (await client.next())!);
+  }
+});
+
+test("a session that ends while the device fetches closes the device, and nobody minds how the fetch ends", async () => {
+  fetches = [];
+  client.send(callsFrame(raw.copyToDeviceStaged(ARENA, 0, 64)));
+  await waitFor("the fetch", () => fetches!.length === 1);
+  client.destroy();
+  await waitFor("the end", () => closed);
+  fetches[0]!.fail(new SluiceError("CLOSED", "The slice is gone."));
+  await session.ended;
 });
 
 test("what a held-up frame carries is still there when its turn comes, however much follows", async () => {
@@ -321,4 +383,30 @@ test("use counts calls, batches, answers and bytes", async () => {
   expect(counted.bytesReceived).toBe(client.socket.bytesWritten);
   expect(counted.bytesSent).toBe(client.socket.bytesRead);
   expect(usage.changes()).toBeUndefined();
+});
+
+test("the time of a device that does not measure its own is counted once, however often it is asked for", async () => {
+  client.send(callsFrame(launch, raw.memoryInfo()));
+  await waitFor("the launch", () => finishLaunch !== undefined);
+  finishLaunch!();
+  await answered(1);
+  session.countDeviceTime();
+  const { deviceMs } = usage;
+  expect(deviceMs).toBeGreaterThan(0);
+  session.countDeviceTime();
+  expect(usage.deviceMs).toBe(deviceMs);
+});
+
+test("what a device measures is counted once too, and to the end of the session", async () => {
+  let measuredMs = 5;
+  device.deviceTimeMs = () => measuredMs;
+  for (const ms of [5, 5, 8, 8]) {
+    measuredMs = ms;
+    session.countDeviceTime();
+    expect(usage.deviceMs).toBe(ms);
+  }
+  measuredMs = 9;
+  client.destroy();
+  await session.ended;
+  expect(usage.deviceMs).toBe(9);
 });
