@@ -29,3 +29,20 @@ describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the se
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
   });
 });
+
+it.skipIf(isMissing)(
+  "a product that the server cannot compute fails the next call that waits, with a line that names both",
+  async () => {
+    const env = {
+      SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+      SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+      SLUICE_CUBLASLT_LIBRARY: "libcublasLt-that-is-not-there.so",
+    };
+    await using without = await startServer({ args: ["--device", "cuda:0"], env });
+    const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
+    const program = compileProgram("test/interposer/card/refused-product.c", { flags, suffix: "-card" });
+    const { code, stdout, stderr } = await runProgram({ server: without, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+    expect(stderr).toMatch(/the call \[multiply\] failed \[UNSUPPORTED\]: .*\[libcublasLt-that-is-not-there\.so\]/);
+  },
+);

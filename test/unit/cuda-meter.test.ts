@@ -125,6 +125,16 @@ test("the time in which a device waits for its host does not count, however the 
   expect(meter.totalMs()).toBeCloseTo(1.02, 3);
 });
 
+test("time stamps are used again, however often the event loop turns in between", () => {
+  const all = stand();
+  for (let round = 0; round < 1000; round++) {
+    run(all, 10, 0.01);
+    all.meter.totalMs();
+  }
+  expect(all.meter.totalMs()).toBeCloseTo(100, 2);
+  expect(all.driver.alive).toBeLessThan(64);
+});
+
 test("kernels and copies in turn are told apart, and none is lost between them", () => {
   const all = stand(true);
   for (let round = 0; round < 30; round++) {
