@@ -187,6 +187,23 @@ describe.skipIf(standinMissing !== undefined)("slices of CUDA devices whose leas
     await expectFilled(1);
   });
 
+  it("move no memory that a copy of another device still reads", async () => {
+    await fill(1);
+    const [source, destination, byteCount] = [base(0) + places[1]!, base(1) + 30 * MiB, pattern.byteLength];
+    work.slice(1).allocations.add({ start: destination, end: destination + byteCount });
+    await work.resize(0, BYTES + 6 * MiB);
+    for (const change of [() => work.resize(0, BYTES), () => work.park(folder)]) {
+      standin.delay(10_000);
+      expect(device(1).copyFrom!(device(0), { source, destination, byteCount }, undefined)).toBe(true);
+      await change();
+      standin.delay(0);
+      await work.unpark();
+      const into = new Uint8Array(byteCount);
+      await device(1).read(destination, into, undefined);
+      expect(pattern.equals(into)).toBe(true);
+    }
+  });
+
   it("end while they are parked, and leave nothing", async () => {
     await work.park(folder);
   });

@@ -64,6 +64,8 @@ export class CudaSlice implements DeviceSlice {
   readonly #ending = new Set<CudaStream>();
   readonly #modules = new Set<CudaModule>();
   readonly #events: CudaEvents;
+  /** Slices on other devices, whose work may use this one's memory. */
+  readonly #users = new Set<CudaSlice>();
   /** The stream whose fetches are the last work of all, and all work that is left. */
   #fetching: CudaStream | undefined;
   /** Resolves when the last change of the size is over, however. */
@@ -174,20 +176,33 @@ export class CudaSlice implements DeviceSlice {
     return this.#size.setStack(threadBytes);
   }
 
-  /** The device is idle when they resolve: behind a copy that is done the meter may have a mark of its time under way. */
+  /** Nothing uses the memory when they resolve: behind a copy that is done the meter may have a mark of its time under way. */
   #sizeWork(): SliceWork {
     return {
-      synchronize: () => this.synchronize(),
+      synchronize: () => this.#settle(),
       zero: (offset) => this.#zero(offset),
       read: async (address, into) => {
         await this.readAsIs(address, into);
-        await this.synchronize();
+        await this.#settle();
       },
       write: async (address, data) => {
         await this.writeAsIs(address, data);
-        await this.synchronize();
+        await this.#settle();
       },
     };
+  }
+
+  /** Waits for all work here, and on the devices that may use the memory. */
+  #settle(): void | Promise<void> {
+    return this.#users.size === 0 ? this.synchronize() : this.#settleAll([this, ...this.#users]);
+  }
+
+  /** While one is waited for, the meter of another may have queued a mark. */
+  async #settleAll(slices: readonly CudaSlice[]): Promise<void> {
+    const open = (): CudaSlice[] => slices.filter((slice) => slice.#closed === undefined);
+    do {
+      for (const slice of open()) await slice.synchronize();
+    } while (!open().every((slice) => slice.#isIdle()));
   }
 
   /** Past the arrays that stand for some of it, which keep what they have, and not counted as the lease's work. */
@@ -261,8 +276,10 @@ export class CudaSlice implements DeviceSlice {
     // What an array has is the other slice's to fetch, in a stream of its own.
     if (!(from instanceof CudaSlice) || !from.#mirrors.isEmpty) return false;
     const on = this.#work(stream);
-    if (from.#context.device !== this.#context.device && !from.#size.arena.allowPeer(this.#context.device))
-      return false;
+    if (from.#context.device !== this.#context.device) {
+      if (!from.#size.arena.allowPeer(this.#context.device)) return false;
+      from.#users.add(this);
+    }
     // One address space holds all devices, so that this is an ordinary copy once the memory may be used.
     const written = rangeOf(destination, byteCount);
     this.#mirrors.willWrite(written, on);
