@@ -128,6 +128,7 @@ static void pointers(void) {
             if (order == 0) addresses[COUNT + i] = b.device;
         }
         CHECK(cuMemcpyHtoD_v2(table.device, addresses, sizeof addresses));
+        CHECK(cuCtxSynchronize());
         const float *const *pa = on_device(&table), *const *pb = pa + COUNT;
         STATUS(cublasSgemmBatched(handle, OP_T, OP_N, SIDE, SIDE, SIDE, &one, pa, SIDE, pb, SIDE, &half, (float *const *)(pb + COUNT), SIDE, COUNT), OK);
         for (int i = 0; i < COUNT; i++) {
