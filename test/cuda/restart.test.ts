@@ -8,6 +8,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { fixture } from "../kernels/support.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
+import { isAll } from "../support/is-all.ts";
 import { executorsOf } from "../support/processes.ts";
 import { startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -72,7 +73,7 @@ describe.skipIf(standinMissing !== undefined)("a server of CUDA devices that is 
     await waitFor("an empty card", async () => (await used()) === 0);
     await using lease = await pool.allocate({ memory: 64 * MiB, wait: "10s" });
     const bytes = await lease.devices[0].alloc(MiB).read(Uint8Array);
-    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    expect(isAll(bytes, 0)).toBe(true);
     expect((await pool.devices())[0]).toMatchObject({ cordon: null });
   });
 });
@@ -95,6 +96,6 @@ describe.skipIf(standinMissing !== undefined)("a driver that gives back late wha
     process.kill(executor!.pid, "SIGKILL");
     await using next = await full.allocate({ memory, wait: "20s" });
     const bytes = await next.devices[0].alloc(MiB).read(Uint8Array);
-    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    expect(isAll(bytes, 0)).toBe(true);
   });
 });

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { connect, type Device, type Lease, type Pool, type SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { CrashingServer } from "../support/crashing-server.ts";
+import { isAll } from "../support/is-all.ts";
 import { executorsOf } from "../support/processes.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -189,11 +190,11 @@ describe("a lease on a cpu device", () => {
     const refused = await sluice("suspend", lease.id);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("(STORE_FAILED)")]);
     expect(await stateOf(pool, lease)).toBe("ATTACHED");
-    expect((await kept.read(Uint8Array)).every((byte) => byte === 7)).toBe(true);
+    expect(isAll(await kept.read(Uint8Array), 7)).toBe(true);
     execFileSync("prlimit", ["--pid", String(executor?.pid), "--fsize=unlimited:unlimited"]);
     await lease.suspend();
     await lease.resume();
-    expect((await kept.read(Uint8Array)).every((byte) => byte === 7)).toBe(true);
+    expect(isAll(await kept.read(Uint8Array), 7)).toBe(true);
   });
 });
 

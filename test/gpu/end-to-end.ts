@@ -7,6 +7,7 @@ import type { Device, Lease, Pool } from "../../client/index.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { fixture } from "../kernels/support.ts";
+import { isAll } from "../support/is-all.ts";
 import { executorsOf } from "../support/processes.ts";
 import type { TestServer } from "../support/server.ts";
 import { becomesReady, start } from "./job.ts";
@@ -241,10 +242,7 @@ export const checks: Readonly<Record<string, Check>> = {
     await using lease = await borrow(pool);
     const [gpu] = lease.devices;
     const bytes = await gpu.alloc(SLICE_BYTES).read(Uint8Array);
-    assert(
-      bytes.every((byte) => byte === 0),
-      "the memory is not zero",
-    );
+    assert(isAll(bytes, 0), "the memory is not zero");
     return undefined;
   },
 

@@ -10,6 +10,7 @@ import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { localKernel } from "../kernels/memory-kernels.ts";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
+import { isAll } from "../support/is-all.ts";
 import { usedBytes } from "./card-memory.ts";
 import type { Check, Stage } from "./end-to-end.ts";
 
@@ -128,10 +129,7 @@ const inMs = async (work: () => Promise<unknown>): Promise<string> => {
 
 async function endsInZeros(buffer: { readonly byteLength: number; read: ReturnType<Device["alloc"]>["read"] }) {
   const end = await buffer.read(Uint8Array, { offset: buffer.byteLength - MiB });
-  assert(
-    end.every((byte) => byte === 0),
-    "memory that comes back is not zero",
-  );
+  assert(isAll(end, 0), "memory that comes back is not zero");
 }
 
 const isFull = (error: unknown): boolean => error instanceof SluiceError && error.code === "OUT_OF_MEMORY";

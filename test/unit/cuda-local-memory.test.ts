@@ -12,6 +12,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { isAll } from "../support/is-all.ts";
 
 const MiB = 1024 * 1024;
 const BYTES = 400 * MiB;
@@ -110,7 +111,7 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
     const taken = await used();
     expect(taken).toBeGreaterThanOrEqual(CONTEXT_BYTES + 100 * MiB + AMPLE_BYTES);
     expect(taken).toBeLessThanOrEqual(BYTES + OVERHEAD_BYTES);
-    expect((await bytesAt(0, 100 * MiB)).every((byte) => byte === 7)).toBe(true);
+    expect(isAll(await bytesAt(0, 100 * MiB), 7)).toBe(true);
     // The same again, and less, costs nothing.
     await run(module, "ample");
     await run(module, "roomy");
@@ -121,7 +122,7 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
     await run(module, "ample");
     await take(0, BYTES);
     expect(await used()).toBe(CONTEXT_BYTES + BYTES);
-    expect((await bytesAt(0, BYTES)).every((byte) => byte === 0)).toBe(true);
+    expect(isAll(await bytesAt(0, BYTES), 0)).toBe(true);
     await device().write(at(BYTES - 3), Uint8Array.of(1, 2, 3), undefined);
     expect([...(await bytesAt(BYTES - 3, 3))]).toEqual([1, 2, 3]);
     const error = await failureOf(() => run(module, "ample"));
@@ -195,8 +196,8 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
     expect((await failureOf(() => take(64 * MiB, BYTES - 64 * MiB))).code).toBe("OUT_OF_MEMORY");
     expect(() => work.within(at(64 * MiB), 1)).toThrow("not within one live allocation");
     await take(64 * MiB, BYTES - 64 * MiB);
-    expect((await bytesAt(0, 64 * MiB)).every((byte) => byte === 3)).toBe(true);
-    expect((await bytesAt(64 * MiB, BYTES - 64 * MiB)).every((byte) => byte === 0)).toBe(true);
+    expect(isAll(await bytesAt(0, 64 * MiB), 3)).toBe(true);
+    expect(isAll(await bytesAt(64 * MiB, BYTES - 64 * MiB), 0)).toBe(true);
   });
 
   it("is no part of a lease that is suspended", async () => {
@@ -209,7 +210,7 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
       expect(await used()).toBe(CONTEXT_BYTES);
       await work.unpark();
       expect(await used()).toBe(CONTEXT_BYTES + BYTES);
-      expect((await bytesAt(0, 8 * MiB)).every((byte) => byte === 9)).toBe(true);
+      expect(isAll(await bytesAt(0, 8 * MiB), 9)).toBe(true);
       await run(module, "ample");
     } finally {
       rmSync(folder, { recursive: true });
@@ -221,7 +222,7 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
     await work.resize(0, size);
     expect(await used()).toBe(CONTEXT_BYTES + size);
     await take(0, size);
-    expect((await bytesAt(0, size)).every((byte) => byte === 0)).toBe(true);
+    expect(isAll(await bytesAt(0, size), 0)).toBe(true);
   });
 
   describe("as stacks of a size that the program sets", () => {
@@ -243,7 +244,7 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
         "Modules and the stacks of kernels' threads have [262MiB] of the slice's [400MiB]",
       );
       await recurse(LARGE);
-      expect((await bytesAt(0, BYTES - reservedBytes)).every((byte) => byte === 0)).toBe(true);
+      expect(isAll(await bytesAt(0, BYTES - reservedBytes), 0)).toBe(true);
       free(work, { address: at(0) });
       expect(await limit(0)).toEqual({ reservedBytes: 0 });
       expect(await used()).toBe(CONTEXT_BYTES + BYTES);
@@ -286,7 +287,7 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
           expect(await used()).toBe(taken);
         }
         await recurse(LARGE);
-        expect((await bytesAt(0, 8 * MiB)).every((byte) => byte === 9)).toBe(true);
+        expect(isAll(await bytesAt(0, 8 * MiB), 9)).toBe(true);
         await take(8 * MiB, BYTES - reservedBytes - 8 * MiB);
       } finally {
         rmSync(folder, { recursive: true });

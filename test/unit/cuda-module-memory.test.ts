@@ -11,6 +11,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { isAll } from "../support/is-all.ts";
 
 const MiB = 1024 * 1024;
 const BYTES = 512 * MiB;
@@ -69,7 +70,7 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     expect(reserved).toBeGreaterThanOrEqual((400 - 152) * MiB);
     expect(reserved).toBeLessThan(BYTES - 130 * MiB);
     expect(await used()).toBe(CONTEXT_BYTES + BYTES - reserved);
-    expect((await bytesAt(0, 130 * MiB)).every((byte) => byte === 7)).toBe(true);
+    expect(isAll(await bytesAt(0, 130 * MiB), 7)).toBe(true);
     await take(130 * MiB, BYTES - reserved - 130 * MiB);
     await expect(take(BYTES - reserved, 256)).rejects.toMatchObject(refused);
     await expect(load(200)).rejects.toMatchObject(refused);
@@ -98,8 +99,8 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     standin.inject({ function: "cuMemCreate", code: OUT_OF_MEMORY });
     await expect(load(400)).rejects.toMatchObject({ code: "BAD_IMAGE" });
     await take(MiB, BYTES - MiB);
-    expect((await bytesAt(0, MiB)).every((byte) => byte === 7)).toBe(true);
-    expect((await bytesAt(MiB, BYTES - MiB)).every((byte) => byte === 0)).toBe(true);
+    expect(isAll(await bytesAt(0, MiB), 7)).toBe(true);
+    expect(isAll(await bytesAt(MiB, BYTES - MiB), 0)).toBe(true);
   });
 
   it("leave room for the streams and the products of a framework", async () => {
@@ -131,7 +132,7 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     const folder = mkdtempSync(join(tmpdir(), "sluice-modules-"));
     try {
       await expect(work.park(folder)).rejects.toMatchObject({ code: "UNSUPPORTED" });
-      expect((await bytesAt(0, MiB)).every((byte) => byte === 5)).toBe(true);
+      expect(isAll(await bytesAt(0, MiB), 5)).toBe(true);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -8,6 +8,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { knownKernels, printingKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { isAll } from "../support/is-all.ts";
 
 const MiB = 1024 * 1024;
 
@@ -101,7 +102,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     const slice = await openSlice({ arenaBytes: 6 * MiB });
     expect(slice.arenaBase).toBe(ARENA_BASE);
     const all = await read(slice, ARENA_BASE, 6 * MiB);
-    expect(all.every((byte) => byte === 0)).toBe(true);
+    expect(isAll(all, 0)).toBe(true);
     const beyond = await failure(() => read(slice, ARENA_BASE + 6 * MiB - 4, 8));
     expect(beyond.details.nativeName).toBe("CUDA_ERROR_INVALID_VALUE");
   });
@@ -111,7 +112,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await first.write(ARENA_BASE, pattern(MiB), undefined);
     await first.close();
     const second = await openSlice();
-    expect((await read(second, ARENA_BASE, MiB)).every((byte) => byte === 0)).toBe(true);
+    expect(isAll(await read(second, ARENA_BASE, MiB), 0)).toBe(true);
   });
 
   it("loads the project's own PTX with the oldest driver, and says so where a program needs a newer one", async () => {
@@ -165,8 +166,8 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
       await slice.write(ARENA_BASE + 64, data, undefined);
       const around = await read(slice, ARENA_BASE, byteCount + 128);
       expect(Buffer.from(around.subarray(64, 64 + byteCount)).equals(data)).toBe(true);
-      expect(around.subarray(0, 64).every((byte) => byte === 0)).toBe(true);
-      expect(around.subarray(64 + byteCount).every((byte) => byte === 0)).toBe(true);
+      expect(isAll(around.subarray(0, 64), 0)).toBe(true);
+      expect(isAll(around.subarray(64 + byteCount), 0)).toBe(true);
     },
   );
 
@@ -183,10 +184,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     standin.delay(0);
     for (let piece = 0; piece < 24; piece++) {
       const back = await read(slice, ARENA_BASE + piece * MiB, MiB);
-      expect(
-        back.every((byte) => byte === piece + 1),
-        `piece ${piece}`,
-      ).toBe(true);
+      expect(isAll(back, piece + 1), `piece ${piece}`).toBe(true);
     }
   });
 
@@ -201,10 +199,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await slice.synchronize();
     for (let i = 0; i < 600; i++) {
       const back = await read(slice, ARENA_BASE + i * 4096, 3001);
-      expect(
-        back.subarray(0, 3000).every((byte) => byte === (i % 255) + 1),
-        `write ${i}`,
-      ).toBe(true);
+      expect(isAll(back.subarray(0, 3000), (i % 255) + 1), `write ${i}`).toBe(true);
     }
     for (const stream of streams) if (stream !== undefined) slice.destroyStream(stream);
   });
