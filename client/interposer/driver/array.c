@@ -247,7 +247,7 @@ static CUresult copy_row(CUDA_MEMCPY3D box, size_t bytes, CUstream stream) {
 #define FROM_ARRAY .src_type = CU_MEMORY_ARRAY, .src_array = array, .src_x_bytes = offset
 
 API(cuMemcpyHtoA_v2, (CUarray array, size_t offset, const void *source, size_t bytes), (array, offset, source, bytes)) {
-    return copy_row((CUDA_MEMCPY3D){TO_ARRAY, .src_type = CU_MEMORY_HOST, .src_host = source}, bytes, NULL);
+    return copy_row((CUDA_MEMCPY3D){TO_ARRAY, .src_type = CU_MEMORY_HOST, .src_host = source}, bytes, CU_STREAM_LEGACY);
 }
 API(cuMemcpyHtoAAsync_v2, (CUarray array, size_t offset, const void *source, size_t bytes, CUstream stream),
     (array, offset, source, bytes, stream)) {

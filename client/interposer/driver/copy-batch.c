@@ -15,7 +15,7 @@ API_ALIAS(cuMemcpy3DPeerAsync_ptsz, cuMemcpy3DPeerAsync);
 /* Attributes say when a source is read, and where memory lies: sources are read at once, and addresses tell the rest. */
 static CUresult copy_all(const CUdeviceptr *to, const CUdeviceptr *from, const size_t *bytes, size_t count, CUstream handle, size_t *failed) {
     struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
+    CUresult result = work_stream_of(handle, &stream);
     if (failed != NULL) *failed = SIZE_MAX;
     if (result != CUDA_SUCCESS) return result;
     if (to == NULL || from == NULL || bytes == NULL || count == 0 || stream->id == 0) return CUDA_ERROR_INVALID_VALUE;
@@ -107,7 +107,7 @@ static CUresult box_of(const CUDA_MEMCPY3D_BATCH_OP *copy, CUDA_MEMCPY3D *box) {
 static CUresult copy_boxes(size_t count, const CUDA_MEMCPY3D_BATCH_OP *copies, unsigned long long flags, CUstream handle, size_t *failed) {
     struct stream *stream;
     CUDA_MEMCPY3D box;
-    CUresult result = stream_of(handle, &stream);
+    CUresult result = work_stream_of(handle, &stream);
     if (failed != NULL) *failed = SIZE_MAX;
     if (result != CUDA_SUCCESS) return result;
     if (copies == NULL || count == 0 || flags != 0 || stream->id == 0) return CUDA_ERROR_INVALID_VALUE;

@@ -264,8 +264,10 @@ static CUresult copy(struct line line, size_t bytes, struct stream *stream) {
 
 static CUresult copy_in(struct line line, size_t bytes, CUstream handle) {
     struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
-    return result == CUDA_SUCCESS ? copy(line, bytes, stream) : result;
+    CUresult result = work_stream_of(handle, &stream);
+    if (result == CUDA_SUCCESS) result = copy(line, bytes, stream);
+    if (result == CUDA_SUCCESS && handle == CU_STREAM_LEGACY && !line.from_device) handed_over(stream->device, line.destination);
+    return result;
 }
 
 static struct line to_device(CUdeviceptr destination, const void *source) {
@@ -286,7 +288,7 @@ static struct line by_address(uint64_t destination, uint64_t source) {
         return copy_in(line_expression, bytes, stream_expression);                                                                      \
     }
 
-COPY_FUNCTION(cuMemcpyHtoD_v2, NULL, to_device(destination, source), (CUdeviceptr destination, const void *source, size_t bytes),
+COPY_FUNCTION(cuMemcpyHtoD_v2, CU_STREAM_LEGACY, to_device(destination, source), (CUdeviceptr destination, const void *source, size_t bytes),
               (destination, source, bytes))
 COPY_FUNCTION(cuMemcpyHtoDAsync_v2, stream, to_device(destination, source),
               (CUdeviceptr destination, const void *source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
@@ -298,7 +300,7 @@ COPY_FUNCTION(cuMemcpyDtoD_v2, NULL, on_device(destination, source), (CUdevicept
               (destination, source, bytes))
 COPY_FUNCTION(cuMemcpyDtoDAsync_v2, stream, on_device(destination, source),
               (CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
-COPY_FUNCTION(cuMemcpy, NULL, by_address(destination, source), (CUdeviceptr destination, CUdeviceptr source, size_t bytes),
+COPY_FUNCTION(cuMemcpy, CU_STREAM_LEGACY, by_address(destination, source), (CUdeviceptr destination, CUdeviceptr source, size_t bytes),
               (destination, source, bytes))
 COPY_FUNCTION(cuMemcpyAsync, stream, by_address(destination, source),
               (CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream), (destination, source, bytes, stream))
@@ -449,8 +451,11 @@ CUresult replay_copy(const CUDA_MEMCPY3D *box, struct stream *stream) {
 static CUresult copy_box_in(const CUDA_MEMCPY3D *box, CUstream handle) {
     struct stream *stream;
     if (box == NULL) return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = stream_of(handle, &stream);
-    return result == CUDA_SUCCESS ? copy_box(box, stream) : result;
+    CUresult result = work_stream_of(handle, &stream);
+    if (result == CUDA_SUCCESS) result = copy_box(box, stream);
+    bool is_from_host = box->src_type == CU_MEMORY_HOST || box->src_type == CU_MEMORY_UNIFIED;
+    if (result == CUDA_SUCCESS && handle == CU_STREAM_LEGACY && is_from_host) handed_over(stream->device, box->dst_device);
+    return result;
 }
 
 static CUresult copy_rectangle_in(const CUDA_MEMCPY2D *copy, CUstream handle) {
@@ -465,13 +470,13 @@ static CUresult copy_rectangle_in(const CUDA_MEMCPY2D *copy, CUstream handle) {
 }
 
 API(cuMemcpy2D_v2, (const CUDA_MEMCPY2D *copy), (copy)) {
-    return copy_rectangle_in(copy, NULL);
+    return copy_rectangle_in(copy, CU_STREAM_LEGACY);
 }
 API(cuMemcpy2DAsync_v2, (const CUDA_MEMCPY2D *copy, CUstream stream), (copy, stream)) {
     return copy_rectangle_in(copy, stream);
 }
 API(cuMemcpy3D_v2, (const CUDA_MEMCPY3D *copy), (copy)) {
-    return copy_box_in(copy, NULL);
+    return copy_box_in(copy, CU_STREAM_LEGACY);
 }
 API(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream), (copy, stream)) {
     return copy_box_in(copy, stream);

@@ -17,6 +17,8 @@ typedef struct function *CUfunction;
 typedef struct library *CUlibrary;
 typedef struct kernel *CUkernel;
 typedef struct stream *CUstream;
+/* The default stream by name: what a program waits for comes in it here. */
+#define CU_STREAM_LEGACY ((CUstream)0x1)
 typedef struct event *CUevent;
 typedef struct memory_pool *CUmemoryPool;
 typedef struct link_state *CUlinkState;

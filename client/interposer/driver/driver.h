@@ -71,8 +71,10 @@ struct stream {
     struct context *context;
     struct device *device;
     uint32_t id; /* 0 is the device's default stream. */
-    uint32_t flags;
+    uint32_t flags; /* 1: It waits for no default stream, and that for none of its work. */
     int32_t priority;
+    /* How many of the device's handed-over copies it stands behind. */
+    atomic_uint_least32_t settled;
     /* Sequence numbers of the last call in the stream, and of the last one known to be done. `last` is guarded by the send lock. */
     uint64_t last;
     atomic_uint_least64_t done;
@@ -201,6 +203,11 @@ struct device {
     atomic_uint_least64_t done;
     /* Whether any stream was ever created: without one, all work is in order. */
     atomic_bool has_streams;
+    /* Copies from the host that the program has waited for since: how many, and the event behind the last one. */
+    atomic_uint_least32_t handed_over;
+    uint32_t handed_over_event;
+    /* The sequence number of such a copy before there was any stream. */
+    atomic_uint_least64_t handed_over_early;
     /* Freed ranges that work in other streams may still use; see memory.c. */
     pthread_mutex_t quarantine_lock;
     struct quarantined *quarantine_oldest, *quarantine_newest;
@@ -311,6 +318,13 @@ uint64_t sequence_now(void);
 
 /* stream.c: the stream behind a handle; 0, 1 and 2 are the default stream of the current context's device. */
 CUresult stream_of(CUstream handle, struct stream **stream);
+/* The same for work to come: it stands behind all that was handed over. */
+CUresult work_stream_of(CUstream handle, struct stream **stream);
+/* event.c: a copy from the host, which the program takes for done, is on its way in the default stream of the device with this address, or else of this one. */
+void handed_over(struct device *device, uint64_t address);
+/* The same for the first stream of a device, unless more work has come behind the copy. */
+void handed_over_early(struct device *device);
+uint64_t stream_last(struct stream *stream);
 CUresult stream_wait(struct stream *stream);
 CUresult device_wait(struct device *device);
 /* Notes that everything up to `sequence` is done. */

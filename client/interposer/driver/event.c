@@ -30,6 +30,34 @@ API(cuEventCreate, (CUevent *event, unsigned int flags), (event, flags)) {
     return result;
 }
 
+static uint32_t last_handed_over(struct device *device) {
+    if (device->handed_over_event != 0) return device->handed_over_event;
+    struct sluice_event_create_call call = {.device = device->index, .flags = EVENT_NO_TIMING};
+    send_event_create(&call);
+    return device->handed_over_event = call.event;
+}
+
+static void hand_over(struct device *device) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    struct sluice_event_record_call call = {.event = last_handed_over(device)};
+    send_event_record(&call, NULL);
+    atomic_fetch_add(&device->handed_over, 1);
+    pthread_mutex_unlock(&lock);
+}
+
+void handed_over(struct device *device, uint64_t address) {
+    for (uint32_t index = 0; index < driver.device_count; index++)
+        if (arena_holds(&driver.devices[index]->arena, address)) device = driver.devices[index];
+    if (atomic_load(&device->has_streams)) hand_over(device);
+    else device->handed_over_early = stream_last(&device->stream);
+}
+
+void handed_over_early(struct device *device) {
+    uint64_t early = device->handed_over_early;
+    if (early > atomic_load(&device->done) && early == stream_last(&device->stream)) hand_over(device);
+}
+
 API(cuEventDestroy_v2, (CUevent event), (event)) {
     if (!object_is(event, OBJECT_EVENT)) return CUDA_ERROR_INVALID_HANDLE;
     struct sluice_event_destroy_call call = {.event = event->id};
@@ -42,7 +70,7 @@ API_ALIAS(cuEventDestroy, cuEventDestroy_v2);
 
 static CUresult record(CUevent event, CUstream handle, bool is_external) {
     struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
+    CUresult result = work_stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(event, OBJECT_EVENT) || event->device != stream->device) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->capture != NULL) return capture_record(stream, event, is_external);

@@ -46,7 +46,7 @@ static CUresult fill_rows(struct filling first, size_t pitch, size_t rows, struc
 
 static CUresult fill_rows_in(struct filling first, size_t pitch, size_t rows, CUstream handle) {
     struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
+    CUresult result = work_stream_of(handle, &stream);
     if (result != CUDA_SUCCESS || stream->capture == NULL) return result == CUDA_SUCCESS ? fill_rows(first, pitch, rows, stream) : result;
     CUDA_MEMSET_NODE_PARAMS params = {first.address, pitch, first.value, first.width, first.count, rows};
     return first.count == 0 || rows == 0 ? CUDA_SUCCESS : capture_fill(stream, &params);

@@ -361,7 +361,7 @@ static void note_memory(const struct graph_exec *exec) {
 
 API(cuGraphLaunch, (CUgraphExec exec, CUstream handle), (exec, handle)) {
     struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
+    CUresult result = work_stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (!object_is(exec, OBJECT_GRAPH_EXEC)) return CUDA_ERROR_INVALID_VALUE;
     if (stream->capture != NULL) {

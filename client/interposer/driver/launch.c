@@ -145,7 +145,7 @@ static CUresult launch(const struct launch_wish *wish, CUstream stream_handle) {
     struct function *function;
     struct stream *stream;
     struct sluice_launch_call call;
-    CUresult result = stream_of(stream_handle, &stream);
+    CUresult result = work_stream_of(stream_handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (__builtin_expect(stream->capture != NULL, 0)) return capture_launch(stream, wish);
     result = function_for_launch(wish->handle, stream->device, &function);

@@ -60,7 +60,7 @@ CUresult replay_multiply(const struct sluice_multiply_call *product, struct stre
 
 API(sluiceMultiply, (const struct sluice_multiply_call *product, CUstream handle), (product, handle)) {
     struct stream *stream;
-    CUresult result = stream_of(handle, &stream);
+    CUresult result = work_stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (stream->capture == NULL) return replay_multiply(product, stream);
     struct node_work work = {.type = NODE_MULTIPLY, .product = *product};

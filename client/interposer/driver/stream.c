@@ -28,12 +28,25 @@ CUresult stream_of(CUstream handle, struct stream **stream) {
     return CUDA_SUCCESS;
 }
 
+/* A stream that waits for no default stream would pass a copy that the program takes for done. */
+static CUresult settle(struct stream *stream) {
+    uint32_t count = atomic_load(&stream->device->handed_over);
+    if (stream->capture != NULL || atomic_exchange(&stream->settled, count) == count) return CUDA_SUCCESS;
+    struct sluice_stream_wait_event_call call = {.stream = stream->id, .event = stream->device->handed_over_event};
+    return send_stream_wait_event(&call, &stream->last);
+}
+
+CUresult work_stream_of(CUstream handle, struct stream **stream) {
+    CUresult result = stream_of(handle, stream);
+    return result != CUDA_SUCCESS || ((*stream)->flags & 1) == 0 ? result : settle(*stream);
+}
+
 void note_done(atomic_uint_least64_t *done, uint64_t sequence) {
     uint64_t known = atomic_load(done);
     while (known < sequence && !atomic_compare_exchange_weak(done, &known, sequence)) continue;
 }
 
-static uint64_t last_of(struct stream *stream) {
+uint64_t stream_last(struct stream *stream) {
     pthread_mutex_lock(&driver.connection.send_lock);
     uint64_t last = stream->last;
     pthread_mutex_unlock(&driver.connection.send_lock);
@@ -68,7 +81,7 @@ static bool is_done(struct stream *stream, uint64_t last) {
 CUresult stream_wait(struct stream *stream) {
     if (stream->capture != NULL) return capture_refuse(stream);
     if (stream->id == 0) return device_wait(stream->device);
-    uint64_t last = last_of(stream);
+    uint64_t last = stream_last(stream);
     if (is_done(stream, last)) return connection_result();
     struct answer answer = ANSWER_INITIAL;
     struct sluice_stream_synchronize_call call = {.stream = stream->id};
@@ -91,7 +104,7 @@ static CUresult create(CUstream *stream, unsigned flags, int priority) {
     if (made == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
     made->context = context;
     made->device = context->device;
-    atomic_store(&made->device->has_streams, true);
+    if (!atomic_exchange(&made->device->has_streams, true)) handed_over_early(made->device);
     made->flags = flags;
     made->priority = priority;
     struct sluice_stream_create_call call = {.device = made->device->index, .flags = flags, .priority = priority};
@@ -151,7 +164,7 @@ API(cuStreamQuery, (CUstream handle), (handle)) {
     CUresult result = stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
     if (stream->capture != NULL) return capture_refuse(stream);
-    uint64_t last = last_of(stream);
+    uint64_t last = stream_last(stream);
     if (is_done(stream, last)) return CUDA_SUCCESS;
     /* The wire's stream 0 does not say of which device; work in it is short to wait for, or done. */
     if (stream->id == 0 && driver.device_count > 1) return stream_wait(stream);

@@ -178,7 +178,7 @@ static cudaError_t from_array(struct place place, CUDA_MEMCPY3D box, size_t widt
 CONTEXT(cudaMemcpy2DToArray,
         (CUarray to, size_t x, size_t y, const void *from, size_t pitch, size_t width, size_t height, int kind),
         (to, x, y, from, pitch, width, height, kind)) {
-    return to_array((struct place){to, x, y}, rectangle_box(NULL, 0, from, pitch), width, height, kind, NULL);
+    return to_array((struct place){to, x, y}, rectangle_box(NULL, 0, from, pitch), width, height, kind, CU_STREAM_LEGACY);
 }
 RUNTIME_ALIAS(cudaMemcpy2DToArray_ptds, cudaMemcpy2DToArray);
 
@@ -264,7 +264,7 @@ static cudaError_t piece_from(void *wish, struct place place, size_t done, size_
 #define FROM_ARRAY_IN_PIECES(stream) in_pieces((struct place){from, x, y}, bytes, piece_from, &(struct piece_wish){to, kind, stream})
 
 CONTEXT(cudaMemcpyToArray, (CUarray to, size_t x, size_t y, const void *from, size_t bytes, int kind), (to, x, y, from, bytes, kind)) {
-    return TO_ARRAY_IN_PIECES(NULL);
+    return TO_ARRAY_IN_PIECES(CU_STREAM_LEGACY);
 }
 RUNTIME_ALIAS(cudaMemcpyToArray_ptds, cudaMemcpyToArray);
 

@@ -20,7 +20,7 @@ static cudaError_t copy(void *to, const void *from, size_t bytes, int kind, cuda
 }
 
 CONTEXT(cudaMemcpy, (void *to, const void *from, size_t bytes, int kind), (to, from, bytes, kind)) {
-    return copy(to, from, bytes, kind, NULL);
+    return copy(to, from, bytes, kind, CU_STREAM_LEGACY);
 }
 RUNTIME_ALIAS(cudaMemcpy_ptds, cudaMemcpy);
 
@@ -66,7 +66,7 @@ static cudaError_t copy_from_symbol(void *to, const void *symbol, size_t bytes, 
 
 CONTEXT(cudaMemcpyToSymbol, (const void *symbol, const void *from, size_t bytes, size_t offset, int kind),
         (symbol, from, bytes, offset, kind)) {
-    return copy_to_symbol(symbol, from, bytes, offset, kind, NULL);
+    return copy_to_symbol(symbol, from, bytes, offset, kind, CU_STREAM_LEGACY);
 }
 RUNTIME_ALIAS(cudaMemcpyToSymbol_ptds, cudaMemcpyToSymbol);
 
@@ -121,7 +121,7 @@ CONTEXT(cudaMemcpy2D, (void *to, size_t to_pitch, const void *from, size_t from_
     CUDA_MEMCPY3D box = rectangle_box(to, to_pitch, from, from_pitch);
     box.width_bytes = width;
     box.height = height;
-    return copy_rectangle(&box, kind, NULL);
+    return copy_rectangle(&box, kind, CU_STREAM_LEGACY);
 }
 RUNTIME_ALIAS(cudaMemcpy2D_ptds, cudaMemcpy2D);
 
@@ -185,7 +185,7 @@ static cudaError_t copy_box(const struct box_parameters *wanted, cudaStream_t st
 }
 
 CONTEXT(cudaMemcpy3D, (const struct box_parameters *wanted), (wanted)) {
-    return copy_box(wanted, NULL);
+    return copy_box(wanted, CU_STREAM_LEGACY);
 }
 RUNTIME_ALIAS(cudaMemcpy3D_ptds, cudaMemcpy3D);
 

@@ -86,6 +86,7 @@ static void edges(void) {
     expect_same(&c, 0, __LINE__);
     STATUS(cublasSgemm_v2(handle, OP_N, OP_N, 2, 2, 2, &nan, cb, 2, cb, 2, &zero, cc, 4), OK);
     float found[2];
+    CHECK(cuCtxSynchronize());
     CHECK(cuMemcpyDtoH_v2(found, c.device, sizeof found));
     EXPECT(isnan(found[0]) && isnan(found[1]));
     array_drop(&a), array_drop(&b), array_drop(&c);
@@ -140,6 +141,7 @@ static void math_modes(void) {
         STATUS(cublasGetMathMode(handle, &mode), OK);
         EXPECT(mode == cases[i].mode);
         STATUS(cublasGemmEx(handle, OP_N, OP_N, 1, 1, 1, &one, pa, R_32F, 1, pb, R_32F, 1, &zero, pc, R_32F, 1, cases[i].compute, -1), OK);
+        CHECK(cuCtxSynchronize());
         CHECK(cuMemcpyDtoH_v2(&found, c.device, 4));
         EXPECT(found == cases[i].wanted);
     }

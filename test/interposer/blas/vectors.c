@@ -95,6 +95,7 @@ static void dot_products(void) {
     EXPECT(found == 0);
     STATUS(cublasSetPointerMode_v2(handle, 1), OK);
     STATUS(cublasSdot_v2(handle, 333, px, 3, py, 2, on_device(&z)), OK);
+    CHECK(cuCtxSynchronize());
     CHECK(cuMemcpyDtoH_v2(&found, z.device, 4));
     EXPECT(fabs(found - wanted) < 1e-3);
     STATUS(cublasSetPointerMode_v2(handle, 0), OK);
