@@ -44,6 +44,23 @@ describe("copies together", () => {
     }
   });
 
+  it("is over when the last byte is there, copy after copy, and writes nothing behind its end", () => {
+    const words = 128 * KiB;
+    const source = new Uint32Array(words);
+    const targets = [new Uint32Array(words), new Uint32Array(words)] as const;
+    const bytesOf = ({ buffer }: Uint32Array): Uint8Array => new Uint8Array(buffer);
+    // The first and the last of each chunk, in the copy just made and in the one before.
+    const marks = [0, 1, 2, 3].flatMap((chunk) => [chunk * 32 * KiB, (chunk + 1) * 32 * KiB - 1]);
+    let wrong = 0;
+    for (let round = 1; round <= 30_000; round++) {
+      for (const mark of marks) source[mark] = round;
+      const [to, before] = round % 2 === 0 ? targets : ([targets[1], targets[0]] as const);
+      copyTogether(bytesOf(to), bytesOf(source));
+      for (const mark of marks) if (to[mark] !== round || before[mark] !== round - 1) wrong++;
+    }
+    expect(wrong).toBe(0);
+  });
+
   it("finds its helpers again that have fallen asleep", async () => {
     const [to, from] = [new Uint8Array(MiB), pattern(MiB, 3)];
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -51,11 +68,14 @@ describe("copies together", () => {
     expect(same(to, from)).toBe(true);
   });
 
-  it("copies alone what is short, shared with other threads, or larger than its place", () => {
+  it("copies alone what is short, long, shared with other threads, or larger than its place", () => {
     const from = pattern(MiB, 4);
     const to = new Uint8Array(MiB);
     expect(copyTogether(to, from.subarray(0, 100 * KiB))).toBe(0);
     expect(same(to.subarray(0, 100 * KiB), from.subarray(0, 100 * KiB))).toBe(true);
+    const [many, there] = [pattern(33 * MiB, 5), new Uint8Array(33 * MiB)];
+    expect(copyTogether(there, many)).toBe(0);
+    expect(same(there, many)).toBe(true);
     const shared = new Uint8Array(new SharedArrayBuffer(MiB));
     expect(copyTogether(shared, from)).toBe(0);
     expect(same(shared, from)).toBe(true);

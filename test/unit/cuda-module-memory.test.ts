@@ -117,6 +117,8 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     const { reservedBytes } = await stackLimit(work, { device: 0, threadBytes: 32_768 });
     expect(reservedBytes).toBeGreaterThan(reserved);
     expect(await stackLimit(work, { device: 0, threadBytes: 0 })).toEqual({ reservedBytes: reserved });
+    expect(await used()).toBe(CONTEXT_BYTES + BYTES - reserved);
+    await expect(take(BYTES - reserved, 256)).rejects.toMatchObject(refused);
     await work.resize(0, BYTES + 64 * MiB);
     expect(device().reservedBytes).toBe(reserved);
     await expect(work.resize(0, reserved)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
