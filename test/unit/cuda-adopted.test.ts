@@ -143,6 +143,11 @@ describe.skipIf(standinMissing !== undefined)("memory that is shared with a clie
       return slice.fetch!(ARENA_BASE + index * MiB, part(index), undefined);
     });
     expect(fetches.every((fetch) => fetch instanceof Promise)).toBe(true);
+    // What the stream waits for may be far away.
+    const event = slice.createEvent(0);
+    slice.recordEvent(event, undefined);
+    slice.waitEvent(undefined, event);
+    expect(slice.fetch!(ARENA_BASE, part(3), undefined)).toBeUndefined();
     await slice.fill({ address: ARENA_BASE + 8 * MiB, count: 4, width: 1, value: 1 }, undefined);
     expect(slice.fetch!(ARENA_BASE, part(3), undefined)).toBeUndefined();
     for (const [index, fetch] of fetches.entries()) {
