@@ -60,6 +60,15 @@ it.runIf(canBuild)("programs that know nothing of it get their answers too", asy
   }
 });
 
+it.runIf(canBuild)("a program that is told nothing of meaning says so, and works all the same", async () => {
+  buildInterposer();
+  const command = [compileProgram("test/interposer/driver/streams.c", { suffix: "-awake" })];
+  const env = { SLUICE_AWAKE: "sometimes", SLUICE_DATA: `unix://${socketOf(server)}` };
+  const { code, stdout, stderr } = await runProgram({ server, command, env });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
+  expect(stderr).toContain("SLUICE_AWAKE is always or never, and [sometimes] is neither");
+});
+
 it("a server refuses words that mean nothing", async () => {
   const { code, stderr } = await runSluice(["serve", "--device", "null"], { env: { SLUICE_AWAKE: "sometimes" } });
   expect(code).toBe(2);
