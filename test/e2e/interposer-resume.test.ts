@@ -148,7 +148,7 @@ describe.runIf(canBuild)("an unmodified program", () => {
   );
 
   it.each([
-    ["tcp", 1_000, 3],
+    ["tcp", 400, 3],
     ["unix", 200, 3],
   ] as const)(
     "comes to its results over %s and %i cuts at any moment, in several threads",

@@ -80,7 +80,7 @@ async function runCut(cut: Cut, steps: number): Promise<void> {
 }
 
 test("a session that is cut behind any byte, in either direction, comes to the same end", async () => {
-  const steps = 6;
+  const steps = 4;
   const length = await lengthOfShortJob(steps);
   const cuts: Cut[] = [];
   for (const direction of ["up", "down"] as const) {
@@ -88,7 +88,7 @@ test("a session that is cut behind any byte, in either direction, comes to the s
       cuts.push({ direction, afterBytes: at, how: at % 2 === 0 ? "reset" : "fin" });
     }
   }
-  expect(cuts.length).toBeGreaterThan(1_500);
+  expect(cuts.length).toBeGreaterThan(1_000);
   // Several at once: each spends its time waiting.
   const workers = Array.from({ length: 8 }, async () => {
     for (let cut = cuts.pop(); cut !== undefined; cut = cuts.pop()) await runCut(cut, steps);
