@@ -1,8 +1,6 @@
 /** Every family of instructions over its table of operands, on the card and on the cpu device, whose numbers must be the card's. */
-import { cpuDriver } from "../../server/device/cpu/driver.ts";
-import { ARENA_BASE } from "../../shared/limits.ts";
-import { CASE_ARENA_BYTES } from "../kernels/cases.ts";
-import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
+import { openCpuMachine } from "../kernels/cpu-machine.ts";
+import type { SliceMachine } from "../kernels/slice-machine.ts";
 import { differences } from "../kernels/sweep/comparison.ts";
 import { families, formsOf } from "../kernels/sweep/families.ts";
 import { sweep } from "../kernels/sweep/program.ts";
@@ -12,26 +10,11 @@ const group = "arithmetic";
 
 /** Of one family. */
 const FORMS_TOLD_MAX = 3;
-
-async function openCpu(): Promise<SliceMachine> {
-  const [description] = await cpuDriver.discover("1x256MiB");
-  return openSliceMachine({
-    arenaBase: ARENA_BASE,
-    arenaBytes: CASE_ARENA_BYTES,
-    open: (onOutput) =>
-      cpuDriver.open({
-        description: description!,
-        arenaBytes: CASE_ARENA_BYTES,
-        arenaBase: ARENA_BASE,
-        kernelTimeoutMs: 20_000,
-        onOutput,
-      }),
-  });
-}
+const KERNEL_TIMEOUT_MS = 20_000;
 
 /** A row for each family, and one for what all forms together come to. */
 export async function* compareArithmetic(card: SliceMachine): AsyncGenerator<Row> {
-  const cpu = await openCpu();
+  const cpu = await openCpuMachine(KERNEL_TIMEOUT_MS);
   let [forms, alike] = [0, 0];
   for (const family of families) {
     const [there, here] = await Promise.all([sweep(card, family), sweep(cpu, family)]);

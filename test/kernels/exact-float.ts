@@ -194,3 +194,12 @@ export const unbounded32: Format = { ...binary32, exponentMin: -500 };
 /** Subnormals become zeros of the same sign, as `.ftz` does. */
 export const flush = (value: number): number =>
   Math.abs(value) < 2 ** -126 && value !== 0 ? (value < 0 ? -0 : 0) : value;
+
+/** Numbers at every edge of a format, none of them negative. */
+export function edgesOf(format: Format): number[] {
+  const tiny = 2 ** format.exponentMin;
+  const normal = 2 ** (format.exponentMin + format.precision - 1);
+  const epsilon = 2 ** (1 - format.precision);
+  const huge = 2 ** format.exponentMax * (2 - epsilon);
+  return [0, 1, 1 + epsilon, 1 - epsilon / 2, 3, 0.1, tiny, 3 * tiny, normal, normal - tiny, huge, huge / 3, Infinity];
+}

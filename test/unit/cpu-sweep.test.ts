@@ -4,30 +4,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { cpuDriver } from "../../server/device/cpu/driver.ts";
-import { ARENA_BASE } from "../../shared/limits.ts";
-import { CASE_ARENA_BYTES } from "../kernels/cases.ts";
 import { compilerVersion } from "../kernels/compile.ts";
-import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
+import { openCpuMachine } from "../kernels/cpu-machine.ts";
+import type { SliceMachine } from "../kernels/slice-machine.ts";
 import { digestsOf } from "../kernels/sweep/comparison.ts";
 import { families, formsOf, isExact } from "../kernels/sweep/families.ts";
 import { sweep, sweepText } from "../kernels/sweep/program.ts";
 
 let machine: SliceMachine;
 beforeAll(async () => {
-  const [description] = await cpuDriver.discover("1x256MiB");
-  machine = await openSliceMachine({
-    arenaBase: ARENA_BASE,
-    arenaBytes: CASE_ARENA_BYTES,
-    open: (onOutput) =>
-      cpuDriver.open({
-        description: description!,
-        arenaBytes: CASE_ARENA_BYTES,
-        arenaBase: ARENA_BASE,
-        kernelTimeoutMs: 30_000,
-        onOutput,
-      }),
-  });
+  machine = await openCpuMachine(30_000);
 });
 afterAll(() => machine.close());
 

@@ -1,28 +1,13 @@
 /** Every kernel case on the cpu device, in this process. */
 import { afterAll, describe, test } from "vitest";
-import { cpuDriver } from "../../server/device/cpu/driver.ts";
-import { ARENA_BASE } from "../../shared/limits.ts";
-import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
+import { kernelCases } from "../kernels/cases.ts";
+import { openCpuMachine } from "../kernels/cpu-machine.ts";
 import type { KernelCase } from "../kernels/machine.ts";
-import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
+import type { SliceMachine } from "../kernels/slice-machine.ts";
 
 const KERNEL_TIMEOUT_MS = 30_000;
 
-async function open(kernelTimeoutMs = KERNEL_TIMEOUT_MS): Promise<SliceMachine> {
-  const [description] = await cpuDriver.discover("1x256MiB");
-  return openSliceMachine({
-    arenaBase: ARENA_BASE,
-    arenaBytes: CASE_ARENA_BYTES,
-    open: (onOutput) =>
-      cpuDriver.open({
-        description: description!,
-        arenaBytes: CASE_ARENA_BYTES,
-        arenaBase: ARENA_BASE,
-        kernelTimeoutMs,
-        onOutput,
-      }),
-  });
-}
+const open = (kernelTimeoutMs = KERNEL_TIMEOUT_MS): Promise<SliceMachine> => openCpuMachine(kernelTimeoutMs);
 
 /** Cases that leave the machine whole share one, which also shows that a module leaves nothing behind for the next. */
 let shared: SliceMachine | undefined;

@@ -4,6 +4,7 @@ import * as exact from "../exact-float.ts";
 import {
   binary32,
   binary64,
+  edgesOf,
   type Format,
   flush,
   type Rounding,
@@ -61,25 +62,8 @@ const flushOps: readonly FloatOp[] = [
 
 /** Numbers at every edge of a format, and random ones of every size; triples chosen so that sums cancel and products meet the edges. */
 export function triplesFor(format: Format, seed: number): number[] {
-  const tiny = 2 ** format.exponentMin;
-  const normal = 2 ** (format.exponentMin + format.precision - 1);
+  const edges = edgesOf(format);
   const epsilon = 2 ** (1 - format.precision);
-  const huge = 2 ** format.exponentMax * (2 - epsilon);
-  const edges = [
-    0,
-    1,
-    1 + epsilon,
-    1 - epsilon / 2,
-    3,
-    0.1,
-    tiny,
-    3 * tiny,
-    normal,
-    normal - tiny,
-    huge,
-    huge / 3,
-    Infinity,
-  ];
   const odd = [...edges, ...edges.map((value) => -value), NaN];
   const random = seeded(seed);
   const exponents = format.exponentMax - format.exponentMin;

@@ -1,5 +1,5 @@
 /** Tables of operands: every pair of odd values, random numbers of every size, and numbers chosen so that results meet the edges of a format. */
-import { bfloat16, binary16, binary32, binary64, convert, type Format, toHalfBits } from "../exact-float.ts";
+import { bfloat16, binary16, binary32, binary64, convert, edgesOf, type Format, toHalfBits } from "../exact-float.ts";
 import { seeded } from "../support.ts";
 import type { OperandKind } from "./families.ts";
 
@@ -31,25 +31,7 @@ const anyBits = (random: Random): bigint => (BigInt(random.u32()) << 32n) | BigI
 
 /** The odd values of a format as bits: zeros, the ends of its ranges, NaNs of several kinds. */
 function oddOf(format: Format): bigint[] {
-  const tiny = 2 ** format.exponentMin;
-  const normal = 2 ** (format.exponentMin + format.precision - 1);
-  const epsilon = 2 ** (1 - format.precision);
-  const huge = 2 ** format.exponentMax * (2 - epsilon);
-  const values = [
-    0,
-    1,
-    1 + epsilon,
-    1 - epsilon / 2,
-    3,
-    0.1,
-    tiny,
-    3 * tiny,
-    normal,
-    normal - tiny,
-    huge,
-    huge / 3,
-    Infinity,
-  ];
+  const values = edgesOf(format);
   const top = 1n << BigInt(widths.get(format)! - 1);
   const quiet = bitsOf(format, Infinity) | (1n << BigInt(format.precision - 2));
   const nans = [quiet, quiet | top | 1n, bitsOf(format, Infinity) | 1n];

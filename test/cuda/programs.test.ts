@@ -1,4 +1,4 @@
-/** cuBLAS of unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for its cuBLASLt. */
+/** Unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for its cuBLASLt. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
@@ -46,3 +46,11 @@ it.skipIf(isMissing)(
     expect(stderr).toMatch(/the call \[multiply\] failed \[UNSUPPORTED\]: .*\[libcublasLt-that-is-not-there\.so\]/);
   },
 );
+
+describe.skipIf(isMissing)("a copy from the host that a program waits for", () => {
+  it("is there for streams that wait for no other, and holds them up only then", async () => {
+    const program = compileProgram("test/cuda/programs/handed-over.c", { suffix: "-card" });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+});
