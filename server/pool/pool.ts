@@ -327,6 +327,7 @@ function changeRequest(
   if (event.kind === "cancelled") return [refuse(state, record, { code: "CANCELLED", message: event.message })];
   // What it has in mind already may not be kept under the new priority, and it may now push aside what it could not.
   if (state.headRoom?.holder === record) clearHeadRoom(state);
+  state.passNeeded = true;
   record.request = { ...record.request, priority: event.priority };
   record.hasPreempted = false;
   setPriority(state, record, event.priority);

@@ -528,6 +528,7 @@ export class Auditor {
     if (first !== undefined && first === listed[0] && first.request.reservation === undefined) {
       const hasRoom = first.leaseId === undefined ? this.hasRoom(first.request) : this.#hasRoomAgain(first.leaseId);
       check(!hasRoom, `The first request ${first.request.id} finds no room.`);
+      check(this.#pool.headRoom?.holder.request.id === first.request.id, "Devices are kept for the first request.");
     }
   }
 

@@ -127,6 +127,19 @@ describe("a new priority", () => {
     expect(grantsOf(scenario.end("a"))).toEqual(["b"]);
   });
 
+  it("that is the old one keeps for the first what it had, and serves the next when that one is cancelled", () => {
+    const scenario = new Scenario([device("d")]);
+    const half = (id: string) => scenario.request(id, { share: { kind: "fraction", fraction: 0.5 } });
+    scenario.lease("a", { share: { kind: "fraction", fraction: 0.5 } });
+    scenario.request("b");
+    half("c");
+    const kept = scenario.pool.headRoom;
+    expect(waiting(scenario)).toEqual(["b", "c"]);
+    expect(scenario.send({ kind: "prioritySet", id: "b", priority: 0 })).toEqual([]);
+    expect(scenario.pool.headRoom).toMatchObject({ holder: kept?.holder, devices: kept?.devices });
+    expect(grantsOf(scenario.send({ kind: "cancelled", id: "b", message: "" }))).toEqual(["c"]);
+  });
+
   it("keeps the end of the wait", () => {
     const scenario = new Scenario([device("d")]);
     scenario.lease("a", { detached: true, durationMs: 86_400_000 });
