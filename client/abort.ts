@@ -17,3 +17,26 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefine
     void promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
+
+/**
+ * What `work` comes to, under a signal that is aborted as soon as one of these is, until then. Not AbortSignal.any: of Node 20 that forgets
+ * an AbortSignal.timeout which nothing else holds at the next garbage collection, and the wait never ends.
+ */
+export async function underAny<T>(
+  signals: readonly (AbortSignal | undefined)[],
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const any = new AbortController();
+  const hooks = signals.map((signal) => {
+    if (signal === undefined) return () => {};
+    const onAbort = (): void => any.abort(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return () => signal.removeEventListener("abort", onAbort);
+  });
+  try {
+    return await work(any.signal);
+  } finally {
+    for (const unhook of hooks) unhook();
+  }
+}

@@ -8,6 +8,7 @@ import { FrameKind, type Welcome } from "../shared/generated/calls.ts";
 import { HANDSHAKE_TIMEOUT_MS, SESSION_GRACE_MS, SILENCE_MS_MAX } from "../shared/limits.ts";
 import type { BegunFrame, Frame } from "../shared/wire/frame.ts";
 import { protocolError } from "../shared/wire/wire-buffer.ts";
+import { underAny } from "./abort.ts";
 import type { EarlyLink } from "./early-link.ts";
 import { forgetAtExit, sayAtExit } from "./exit-farewell.ts";
 import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
@@ -228,18 +229,20 @@ export class Connection {
     const endpoints = this.#endpoints;
     try {
       const early = await this.#options.early?.take(endpoints.map((each) => withHost(each, host)));
-      await Link.open({
-        early,
-        endpoints,
-        host,
-        server,
-        leaseId,
-        secret,
-        sessionId: this.#sessionId,
-        handlers: this.#linkHandlers,
-        timeoutMs,
-        signal: this.#begun || signal === undefined ? this.over : AbortSignal.any([this.over, signal]),
-      });
+      await underAny([this.over, this.#begun ? undefined : signal], (either) =>
+        Link.open({
+          early,
+          endpoints,
+          host,
+          server,
+          leaseId,
+          secret,
+          sessionId: this.#sessionId,
+          handlers: this.#linkHandlers,
+          timeoutMs,
+          signal: either,
+        }),
+      );
     } catch (error) {
       if (!this.#isOpen) this.#outbox.detach();
       throw error;

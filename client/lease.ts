@@ -4,6 +4,7 @@ import type { Lease__Output as LeaseInfo } from "../proto/generated/sluice/v1/Le
 import type { Usage__Output as LeaseUsage } from "../proto/generated/sluice/v1/Usage.ts";
 import { SluiceError, toSluiceError } from "../shared/errors.ts";
 import { SESSION_GRACE_MS } from "../shared/limits.ts";
+import { underAny } from "./abort.ts";
 import { bracketed } from "./address.ts";
 import type { Size } from "./allocate-options.ts";
 import type { ConnectionChange } from "./connection.ts";
@@ -110,39 +111,9 @@ export class Lease {
   static async open(grant: LeaseGrant): Promise<Lease> {
     const life = new LeaseLife();
     const holder = grant.owned ? startHolder(grant, life) : undefined;
-    // A lease that ends meanwhile ends the opening too.
-    const signal = grant.signal === undefined ? life.signal : AbortSignal.any([grant.signal, life.signal]);
     try {
-      const { session, attached } = await Session.open({
-        endpoints: endpointsOf(grant.connection.dataEndpoints, grant.transports),
-        again: openingAgain(grant, signal),
-        host: bracketed(grant.control.server.host),
-        server: { tls: grant.control.tls, submit: () => grant.control.submit() },
-        leaseId: grant.key.leaseId,
-        secret: grant.key.secret,
-        devices: grant.devices,
-        onOutput: grant.onOutput,
-        resumeMs: grant.resumeMs,
-        early: grant.early,
-        onFailed: (error) => life.end(error),
-        onConnection: (change) => {
-          for (const listener of life.connectionListeners) listener(change);
-        },
-        reasonOfLoss: () => (holder === undefined ? askForReason(grant) : holder.reason()),
-        signal,
-      });
-      life.session = session;
-      const handles = new SessionHandles();
-      const content = new Content(session, handles);
-      const leaseId = grant.key.leaseId;
-      const devices = attached.map(
-        (answer, index) =>
-          new Device({ session, handles, content, index, leaseId, attached: answer, resize: resizer(grant, index) }),
-      );
-      life.devices = devices;
-      const [first, ...others] = devices;
-      if (first === undefined) throw new SluiceError("INTERNAL", `The lease [${leaseId}] has no device.`);
-      return new Lease(grant, { holder, session, content, devices: [first, ...others], life });
+      // A lease that ends meanwhile ends the opening too.
+      return await underAny([grant.signal, life.signal], (signal) => Lease.#attach(grant, { life, holder, signal }));
     } catch (error) {
       holder?.stop();
       // The failure itself is what the caller must hear; a lease that cannot be released now ends by its time-out.
@@ -151,6 +122,42 @@ export class Lease {
     } finally {
       grant.early?.drop();
     }
+  }
+
+  static async #attach(
+    grant: LeaseGrant,
+    { life, holder, signal }: { life: LeaseLife; holder: Holder | undefined; signal: AbortSignal },
+  ): Promise<Lease> {
+    const { session, attached } = await Session.open({
+      endpoints: endpointsOf(grant.connection.dataEndpoints, grant.transports),
+      again: openingAgain(grant, signal),
+      host: bracketed(grant.control.server.host),
+      server: { tls: grant.control.tls, submit: () => grant.control.submit() },
+      leaseId: grant.key.leaseId,
+      secret: grant.key.secret,
+      devices: grant.devices,
+      onOutput: grant.onOutput,
+      resumeMs: grant.resumeMs,
+      early: grant.early,
+      onFailed: (error) => life.end(error),
+      onConnection: (change) => {
+        for (const listener of life.connectionListeners) listener(change);
+      },
+      reasonOfLoss: () => (holder === undefined ? askForReason(grant) : holder.reason()),
+      signal,
+    });
+    life.session = session;
+    const handles = new SessionHandles();
+    const content = new Content(session, handles);
+    const leaseId = grant.key.leaseId;
+    const devices = attached.map(
+      (answer, index) =>
+        new Device({ session, handles, content, index, leaseId, attached: answer, resize: resizer(grant, index) }),
+    );
+    life.devices = devices;
+    const [first, ...others] = devices;
+    if (first === undefined) throw new SluiceError("INTERNAL", `The lease [${leaseId}] has no device.`);
+    return new Lease(grant, { holder, session, content, devices: [first, ...others], life });
   }
 
   /** Aborted when the lease ends by itself or its connection is lost; its reason is the SluiceError. Not by `release`. */

@@ -17,7 +17,7 @@ import {
 import { ANSWERS_PENDING_MAX, STAGED_COPY_BYTES_MIN } from "../shared/limits.ts";
 import { type AnswerView, answersOf, type BegunFrame, type Frame } from "../shared/wire/frame.ts";
 import { protocolError, type WireWriter } from "../shared/wire/wire-buffer.ts";
-import { cancelled, orAborted } from "./abort.ts";
+import { cancelled, orAborted, underAny } from "./abort.ts";
 import { Awake } from "./awake.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
@@ -269,7 +269,12 @@ export class Session {
     if (this.#ended) return undefined;
     this.copies.finish();
     this.#closing = true;
-    const timeout = AbortSignal.any([AbortSignal.timeout(GOODBYE_TIMEOUT_MS), this.#connection.over]);
+    return await underAny([AbortSignal.timeout(GOODBYE_TIMEOUT_MS), this.#connection.over], (timeout) =>
+      this.#closeWithin(timeout, error),
+    );
+  }
+
+  async #closeWithin(timeout: AbortSignal, error: SluiceError): Promise<SluiceError | undefined> {
     // A failure is heard before the server may forget the session.
     const isHeard = this.calls === this.#lastAnswered || this.#broken !== undefined;
     const check = isHeard ? undefined : this.#checkForFailure();

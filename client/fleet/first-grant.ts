@@ -2,6 +2,7 @@
  * Asks several servers for one lease, side by side or one after the other, and keeps exactly one grant: the first. All others are called off
  * at once, and a grant that comes all the same is given back before the caller hears of the first. It knows no servers and no requests.
  */
+import { underAny } from "../abort.ts";
 
 /** How long the caller of a grant waits for others to be called off: one that hangs is told in the background. */
 export const WITHDRAW_MS_MAX = 250;
@@ -23,17 +24,25 @@ export interface GrantRace<Grant, Each extends Contender<Grant>> {
   readonly signal: AbortSignal | undefined;
 }
 
+export interface WonGrant<Grant, Each> {
+  readonly contender: Each;
+  readonly grant: Grant;
+}
+
 /** The first grant, with whose it is; undefined when all refuse, or when `signal` calls all off. */
-export async function firstGrant<Grant, Each extends Contender<Grant>>({
-  contenders,
-  staggerMs,
-  onFailed,
-  onRest,
-  signal,
-}: GrantRace<Grant, Each>): Promise<{ readonly contender: Each; readonly grant: Grant } | undefined> {
+export async function firstGrant<Grant, Each extends Contender<Grant>>(
+  race: GrantRace<Grant, Each>,
+): Promise<WonGrant<Grant, Each> | undefined> {
   const over = new AbortController();
-  const called = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
-  let first: { readonly contender: Each; readonly grant: Grant } | undefined;
+  return await underAny([race.signal, over.signal], (called) => run(race, over, called));
+}
+
+async function run<Grant, Each extends Contender<Grant>>(
+  { contenders, staggerMs, onFailed, onRest }: GrantRace<Grant, Each>,
+  over: AbortController,
+  called: AbortSignal,
+): Promise<WonGrant<Grant, Each> | undefined> {
+  let first: WonGrant<Grant, Each> | undefined;
   const enter = async (contender: Each): Promise<void> => {
     try {
       const grant = await contender.ask(called);

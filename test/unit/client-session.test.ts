@@ -9,7 +9,8 @@ import { BATCH_BYTES, CLIENT_BACKLOG_BYTES_MAX } from "../../shared/limits.ts";
 import { FrameWriter } from "../../shared/wire/frame.ts";
 import { LEASE_ID, openFakeGpu, SECRET } from "../support/client-on-fake.ts";
 import { FakeExecutor, kernelInfo } from "../support/fake-executor.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { collectGarbage } from "../support/garbage.ts";
+import { inTime, waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 * 1024;
 const single = { grid: 1, block: 1 };
@@ -383,7 +384,9 @@ describe("the end of a session", () => {
     const waiting = failureOf(fake.gpu.synchronize());
     await waitFor("the call arrives", () => fake.executor.calls.length === 2);
     fake.executor.pause();
-    await fake.session.close(new SluiceError("CLOSED", "The lease is released."));
+    const closing = fake.session.close(new SluiceError("CLOSED", "The lease is released."));
+    collectGarbage();
+    await inTime("the end", closing);
     expect((await waiting).code).toBe("CLOSED");
     await fake.close();
   });

@@ -84,15 +84,17 @@ describe("an executor's channel", () => {
   });
 
   const begin = (): void => {
+    // A channel that is closed may hear of its last daemon's end in the next test.
+    const own = heard;
     channel = new DaemonChannel({
       listener,
       onConnected: () => {
-        heard.push("connected");
+        own.push("connected");
         channel.send({ kind: "hello" });
       },
-      onMessage: (message) => heard.push(String((message as { kind: string }).kind)),
-      onGone: () => heard.push("gone"),
-      onLost: () => heard.push("lost"),
+      onMessage: (message) => own.push(String((message as { kind: string }).kind)),
+      onGone: () => own.push("gone"),
+      onLost: () => own.push("lost"),
     });
   };
 

@@ -72,6 +72,12 @@ describe("rooms", () => {
     expect(direct.filter((name) => /^import koffi[ ,].*from "koffi"/m.test(read(name)))).toEqual([]);
   });
 
+  it("join signals by the one function that garbage collection does not undo", () => {
+    const own = ["test/unit/house.test.ts", "client/abort.ts"];
+    const code = sources.filter((name) => name.endsWith(".ts") && !own.includes(name));
+    expect(code.filter((name) => read(name).includes("AbortSignal.any"))).toEqual([]);
+  });
+
   it("are the ones of the design, beside files that tools and readers expect", () => {
     const entries = readdirSync(root, { withFileTypes: true }).filter(
       (entry) => entry.isDirectory() && !entry.name.startsWith("."),
