@@ -324,7 +324,8 @@ export interface DeviceSlice {
    * compiler's complaints. `kept` remembers results.
    */
   compile?(source: string, options: readonly string[], kept?: KeptResults): Promise<CompiledSource>;
-  unloadModule(module: DeviceModule): void | Promise<void>;
+  /** `isUntold`: the session has not been told of it, so that nothing of it is left in `reservedBytes`. Default false. */
+  unloadModule(module: DeviceModule, isUntold?: boolean): void | Promise<void>;
   /**
    * Throws BAD_LAUNCH for a grid, block or shared size that the device or kernel cannot run, or for wrong parameter bytes; a kernel's refusal;
    * ILLEGAL_ADDRESS, KERNEL_TRAP or KERNEL_TIMEOUT for what went wrong inside (then, or at a later call).
@@ -342,7 +343,8 @@ export interface DeviceSlice {
    */
   setStack?(threadBytes: number): Promise<number>;
   /**
-   * Bytes at the arena's end that serve for stacks and for modules, where nothing is to be allocated: it changes in `setStack` and `loadModule` alone.
+   * Bytes at the arena's end that serve for stacks and for modules, where nothing is to be allocated: it changes in `setStack` and `loadModule` alone,
+   * and where a module is unloaded untold.
    * Absent where it is 0.
    */
   readonly reservedBytes?: number;

@@ -144,7 +144,7 @@ export async function compile(work: Workspace, call: CompileCall): Promise<Compi
   const { image, text, log } = await slice.device.compile(decodeText(source), options, work.cache?.results);
   const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
   const module: DeviceModule = await slice.device.loadModule(image, text);
-  return { ...keep(module), log };
+  return { ...(await keep(module)), log };
 }
 
 function decodeText(bytes: Uint8Array): string {

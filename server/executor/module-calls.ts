@@ -73,13 +73,13 @@ function load(
 }
 
 /**
- * Says now whether an image has room among the modules of the session; what it returns keeps the loaded module and describes it.
- * @throws SluiceError OUT_OF_MEMORY
+ * Says now whether an image has room among the modules of the session; what it returns keeps the loaded module and describes it, or unloads it.
+ * @throws SluiceError OUT_OF_MEMORY, and what it returns IMAGE_TOO_LARGE
  */
 export function moduleKeeper(
   work: Workspace,
   { module: handle, slice, imageBytes }: { module: number; slice: OpenSlice; imageBytes: number },
-): (module: DeviceModule) => ModuleLoadAnswer {
+): (module: DeviceModule) => ModuleLoadAnswer | Promise<never> {
   if (work.moduleBytes + imageBytes > MODULE_BYTES_MAX) {
     throw new SluiceError(
       "OUT_OF_MEMORY",
@@ -87,9 +87,9 @@ export function moduleKeeper(
     );
   }
   return (module) => {
-    // Also of one that cannot be described, which stays with the device.
+    const refusal = descriptionObstacle(module);
+    if (refusal !== undefined) return unloadRefused(slice, module, refusal);
     work.moduleBytes += imageBytes;
-    checkDescription(module);
     for (const { address, byteCount } of module.globals) {
       if (byteCount > 0) slice.globals.add({ start: address, end: address + byteCount });
     }
@@ -98,20 +98,25 @@ export function moduleKeeper(
   };
 }
 
-/** The answer must fit into one frame; a module with more kernels than that stays with the device until the session ends. */
-function checkDescription(module: DeviceModule): void {
+/** Nobody has heard of it, so that it must leave nothing behind, of the slice's end either. */
+async function unloadRefused({ device }: OpenSlice, module: DeviceModule, refusal: SluiceError): Promise<never> {
+  await device.unloadModule(module, true);
+  throw refusal;
+}
+
+/** The answer must fit into one frame. */
+function descriptionObstacle(module: DeviceModule): SluiceError | undefined {
   const textBytes = (text: string): number => Buffer.byteLength(text) + 8;
   const kernelBytes = ({ name, params, refusal }: KernelInfo): number =>
     72 + textBytes(name) + textBytes(refusal) + params.length * 24;
   const bytes =
     module.kernels.reduce((sum, kernel) => sum + kernelBytes(kernel), 0) +
     module.globals.reduce((sum, { name }) => sum + 48 + textBytes(name), 0);
-  if (bytes > DESCRIPTION_BYTES_MAX) {
-    throw new SluiceError(
-      "IMAGE_TOO_LARGE",
-      `The module has [${module.kernels.length}] kernels, more than one answer can describe.`,
-    );
-  }
+  if (bytes <= DESCRIPTION_BYTES_MAX) return undefined;
+  return new SluiceError(
+    "IMAGE_TOO_LARGE",
+    `The module has [${module.kernels.length}] kernels, more than one answer can describe.`,
+  );
 }
 
 export function moduleUnload(work: Workspace, call: ModuleUnloadCall): void | Promise<void> {

@@ -263,6 +263,19 @@ describe.skipIf(standinMissing !== undefined)("the local memory of a lease's ker
       expect(await limit(LARGE)).toEqual(before);
     });
 
+    it("waits for the work under way, and does not hold up the process meanwhile", async () => {
+      const pause = new Uint8Array(Uint32Array.of(60_000).buffer);
+      let turns = 0;
+      const timer = setInterval(() => turns++, 2);
+      for (const threadBytes of [LARGE, 16_384, 0]) {
+        await run(module, "pause_for", 0, pause);
+        await limit(threadBytes);
+        expect(device().isBusy!()).toBe(false);
+      }
+      clearInterval(timer);
+      expect(turns).toBeGreaterThan(5);
+    });
+
     it("stays when a kernel that wanted more gives that back", async () => {
       const { reservedBytes } = await limit(16_384);
       expect(reservedBytes).toBe(0);

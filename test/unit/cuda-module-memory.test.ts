@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { allocate, stackLimit } from "../../server/executor/memory-calls.ts";
+import { moduleKeeper } from "../../server/executor/module-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
@@ -101,6 +102,22 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     await take(MiB, BYTES - MiB);
     expect(isAll(await bytesAt(0, MiB), 7)).toBe(true);
     expect(isAll(await bytesAt(MiB, BYTES - MiB), 0)).toBe(true);
+  });
+
+  it("take nothing of the slice where they have more kernels than an answer describes, and nothing of them is left", async () => {
+    await take(0, MiB);
+    await device().fill({ address: ARENA_BASE, count: MiB, width: 1, value: 7 }, undefined);
+    const module = await load(300);
+    expect(device().reservedBytes).toBeGreaterThan(0);
+    const kernels = Array.from({ length: 1000 }, () => ({ name: "k".repeat(2000), params: [], refusal: "" }));
+    Object.defineProperty(module, "kernels", { value: kernels });
+    const keep = moduleKeeper(work, { module: 1, slice: work.slice(0), imageBytes: 1 });
+    await expect((async () => keep(module))()).rejects.toMatchObject({ code: "IMAGE_TOO_LARGE" });
+    expect(device().reservedBytes).toBe(0);
+    expect(await used()).toBe(CONTEXT_BYTES + BYTES);
+    await take(MiB, BYTES - MiB);
+    expect(isAll(await bytesAt(0, MiB), 7)).toBe(true);
+    await load(150);
   });
 
   it("leave room for the streams and the products of a framework", async () => {

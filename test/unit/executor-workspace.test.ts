@@ -85,17 +85,21 @@ test("a module with hundreds of kernels with C++'s long names is described, as l
   const work = await open({});
   const kernels = Array.from({ length: 1000 }, () => ({ name: "k".repeat(1500), params: [], refusal: "" }));
   const keep = moduleKeeper(work, { module: 1, slice: work.slice(0), imageBytes: 1 });
-  expect(keep({ kernels, globals: [] } as never).kernels).toHaveLength(1000);
+  expect((await keep({ kernels, globals: [] } as never)).kernels).toHaveLength(1000);
 });
 
-test("a module that no answer can describe stays with the device, and so counts among the session's", async () => {
+test("a module that no answer can describe is unloaded, and does not count among the session's", async () => {
   const work = await open({});
   const imageBytes = MODULE_BYTES_MAX / 2;
   const name = "k".repeat(2000);
   const kernels = Array.from({ length: 1000 }, () => ({ name, params: [], refusal: "" }));
-  const keep = (module: number): unknown =>
-    moduleKeeper(work, { module, slice: work.slice(0), imageBytes })({ kernels, globals: [] } as never);
-  expect(() => keep(1)).toThrow(expect.objectContaining({ code: "IMAGE_TOO_LARGE" }));
-  expect(() => keep(2)).toThrow(expect.objectContaining({ code: "IMAGE_TOO_LARGE" }));
-  expect(() => keep(3)).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
+  const unloaded: unknown[] = [];
+  Object.assign(work.slice(0).device, { unloadModule: (...told: unknown[]) => unloaded.push(told) });
+  for (const module of [1, 2, 3]) {
+    const described = { module, kernels, globals: [] };
+    const keep = moduleKeeper(work, { module, slice: work.slice(0), imageBytes });
+    await expect((async () => keep(described as never))()).rejects.toMatchObject({ code: "IMAGE_TOO_LARGE" });
+    expect(unloaded.pop()).toEqual([described, true]);
+  }
+  expect(work.moduleBytes).toBe(0);
 });

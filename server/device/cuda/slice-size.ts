@@ -91,15 +91,15 @@ export class SliceSize implements Lender {
 
   /**
    * Loads a module, behind all work, that wants so much beside the slice, for which it has the slice's end; `load` is told whether that is not in use.
-   * Where it fails the slice has its end again.
+   * Where it fails the slice has its end again. Resolves also to what the slice has given.
    */
-  async loadModule<T>(byteCount: number, load: (isThere: boolean) => T): Promise<T> {
+  async loadModule<T>(byteCount: number, load: (isThere: boolean) => T): Promise<{ module: T; givenBytes: number }> {
     const given = await this.#giveModules(byteCount);
+    const givenBytes = given ?? 0;
     try {
-      return load(given !== undefined);
+      return { module: load(given !== undefined), givenBytes };
     } catch (error) {
-      // What does not come back now does before somebody uses it; why the load fails is what is to be told.
-      await this.#takeFromModules(given ?? 0).catch(() => undefined);
+      await this.takeFromModules(givenBytes);
       throw error;
     }
   }
@@ -117,10 +117,12 @@ export class SliceSize implements Lender {
     return given;
   }
 
-  async #takeFromModules(given: number): Promise<void> {
-    if (given === 0 || !this.local.outside.take(given)) return;
-    this.#modulesBytes -= given;
-    await this.takeBack();
+  /** The slice has again what it has given for a module of which nobody has been told, unless something else beside it has come to use that. The device is idle. */
+  async takeFromModules(givenBytes: number): Promise<void> {
+    if (givenBytes === 0 || !this.local.outside.take(givenBytes)) return;
+    this.#modulesBytes -= givenBytes;
+    // What the driver still holds on to comes back before somebody uses it.
+    await this.takeBack().catch(() => undefined);
   }
 
   /** Whether the arena has its memory up to an address. */

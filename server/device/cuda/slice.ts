@@ -62,7 +62,8 @@ export class CudaSlice implements DeviceSlice {
   readonly #fees: StreamFees;
   /** Streams that the session has destroyed while they had work. */
   readonly #ending = new Set<CudaStream>();
-  readonly #modules = new Set<CudaModule>();
+  /** With what the slice has given for each when it was loaded, in bytes. */
+  readonly #modules = new Map<CudaModule, number>();
   readonly #events: CudaEvents;
   /** Slices on other devices, whose work may use this one's memory. */
   readonly #users = new Set<CudaSlice>();
@@ -320,19 +321,24 @@ export class CudaSlice implements DeviceSlice {
       return this.#loadModule({ image, text }, this.#outside.leftBytes - owed);
     } catch (error) {
       if (!(error instanceof ModuleTooLarge)) throw error;
-      return this.#size.loadModule(error.byteCount + owed, (isThere) =>
-        this.#loadModule({ image, text }, this.#outside.leftBytes - (isThere ? owed : 0)),
-      );
+      return this.#size
+        .loadModule(error.byteCount + owed, (isThere) =>
+          this.#loadModule({ image, text }, this.#outside.leftBytes - (isThere ? owed : 0)),
+        )
+        .then(({ module, givenBytes }) => {
+          this.#modules.set(module, givenBytes);
+          return module;
+        });
     }
   }
 
-  #loadModule(program: { image: Uint8Array; text: Uint8Array | undefined }, outsideBytesMax: number): DeviceModule {
+  #loadModule(program: { image: Uint8Array; text: Uint8Array | undefined }, outsideBytesMax: number): CudaModule {
     this.#context.enter();
     const { capabilityMajor, capabilityMinor } = this.attributes;
     const limits = { outsideBytesMax, capability: capabilityMajor * 10 + capabilityMinor };
     const module = this.#longWork(() => loadCudaModule(this.#context, program, limits));
     this.#outside.take(module.outsideBytes);
-    this.#modules.add(module);
+    this.#modules.set(module, 0);
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
   }
@@ -342,13 +348,19 @@ export class CudaSlice implements DeviceSlice {
     return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, driverVersion, options, kept });
   }
 
-  /** Waits for the launches before it, since the driver frees the code at once. */
-  async unloadModule(module: DeviceModule): Promise<void> {
+  /**
+   * Waits for the launches before it, since the driver frees the code at once. What the slice has given stays for the next module, unless the session does
+   * not know of it: a driver may be slow to give back what it has freed.
+   */
+  async unloadModule(module: DeviceModule, isUntold = false): Promise<void> {
+    const { handle, outsideBytes } = module as CudaModule;
     await this.synchronize();
+    const givenBytes = this.#modules.get(module as CudaModule) ?? 0;
     this.#modules.delete(module as CudaModule);
     this.#context.enter();
-    this.#context.check(this.#context.api.cuModuleUnload((module as CudaModule).handle), "unload a module");
-    this.#outside.give((module as CudaModule).outsideBytes);
+    this.#context.check(this.#context.api.cuModuleUnload(handle), "unload a module");
+    this.#outside.give(outsideBytes);
+    if (isUntold) await this.#size.takeFromModules(givenBytes);
   }
 
   launch(options: LaunchOptions): void | Promise<void> {
@@ -523,7 +535,7 @@ export class CudaSlice implements DeviceSlice {
     this.#context.enterToRelease();
     this.#events.release();
     for (const stream of [...this.#streams, ...this.#ending]) api.cuStreamDestroy_v2(stream.handle);
-    for (const module of this.#modules) api.cuModuleUnload(module.handle);
+    for (const { handle } of this.#modules.keys()) api.cuModuleUnload(handle);
     this.#textures.release();
     this.#multiplier?.close();
     this.#meter.close();
