@@ -37,3 +37,38 @@ export const texels = [
   ],
   ["channels", "u32", "numbers per texel: 1, 2 or 4"],
 ] as const satisfies readonly Field[];
+
+/** Of a matrix product. */
+export const productFields = [
+  ["a", "u64", "address of A: op(A) has m rows and k columns"],
+  ["b", "u64", "address of B: op(B) has k rows and n columns"],
+  ["c", "u64", "address of C, of m rows and n columns; it shares no element with A or B"],
+  ["strideA", "u64", "elements from one A of the batch to the next; 0 where all products use the same"],
+  ["strideB", "u64", "elements from one B of the batch to the next; 0 where all products use the same"],
+  ["strideC", "u64", "elements from one C of the batch to the next; they do not overlap"],
+  ["m", "u32", "rows of C, 1 to 2^31-1"],
+  ["n", "u32", "columns of C, 1 to 2^31-1"],
+  ["k", "u32", "columns of op(A), 1 to 2^31-1"],
+  ["lda", "u32", "elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1"],
+  ["ldb", "u32", "the same of B"],
+  ["ldc", "u32", "the same of C"],
+  ["batchCount", "u32", "number of products, 1 to 2^31-1"],
+  [
+    "type",
+    "u32",
+    "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16",
+  ],
+  ["transposeA", "u32", "1 where A stands transposed in memory (k rows, m columns), else 0"],
+  ["transposeB", "u32", "1 where B stands transposed in memory (n rows, k columns), else 0"],
+  ["alpha", "f32", "factor of the product"],
+  ["beta", "f32", "factor of what C holds; with 0 it is not read"],
+  ["stream", "u32", "stream handle, 0 for the default stream"],
+  [
+    "activation",
+    "u32",
+    "what becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU)",
+  ],
+  ["bias", "u64", "address of n elements of C's type, each added to its column of C; 0 for none"],
+  ["alphaF64", "f64", "in place of alpha where the type is f64, else not read"],
+  ["betaF64", "f64", "in place of beta where the type is f64, else not read"],
+] as const satisfies readonly Field[];

@@ -4,7 +4,7 @@
  * fields are append-only: a released number never changes its meaning. Any change alters the fingerprint, and the two ends of a
  * connection must agree on it.
  */
-import { imageErrors, moduleFields, texels } from "./call-parts.ts";
+import { imageErrors, moduleFields, productFields, texels } from "./call-parts.ts";
 import type { Field } from "./messages.ts";
 
 export interface CallSpec {
@@ -374,39 +374,7 @@ export const calls = {
       "OUT_OF_MEMORY",
       "KERNEL_TIMEOUT",
     ],
-    fields: [
-      ["a", "u64", "address of A: op(A) has m rows and k columns"],
-      ["b", "u64", "address of B: op(B) has k rows and n columns"],
-      ["c", "u64", "address of C, of m rows and n columns; it shares no element with A or B"],
-      ["strideA", "u64", "elements from one A of the batch to the next; 0 where all products use the same"],
-      ["strideB", "u64", "elements from one B of the batch to the next; 0 where all products use the same"],
-      ["strideC", "u64", "elements from one C of the batch to the next; they do not overlap"],
-      ["m", "u32", "rows of C, 1 to 2^31-1"],
-      ["n", "u32", "columns of C, 1 to 2^31-1"],
-      ["k", "u32", "columns of op(A), 1 to 2^31-1"],
-      [
-        "lda",
-        "u32",
-        "elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1",
-      ],
-      ["ldb", "u32", "the same of B"],
-      ["ldc", "u32", "the same of C"],
-      ["batchCount", "u32", "number of products, 1 to 2^31-1"],
-      [
-        "type",
-        "u32",
-        "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16",
-      ],
-      ["transposeA", "u32", "1 where A stands transposed in memory (k rows, m columns), else 0"],
-      ["transposeB", "u32", "1 where B stands transposed in memory (n rows, k columns), else 0"],
-      ["alpha", "f32", "factor of the product"],
-      ["beta", "f32", "factor of what C holds; with 0 it is not read"],
-      ["stream", "u32", "stream handle, 0 for the default stream"],
-      ["activation", "u32", "what becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU)"],
-      ["bias", "u64", "address of n elements of C's type, each added to its column of C; 0 for none"],
-      ["alphaF64", "f64", "in place of alpha where the type is f64, else not read"],
-      ["betaF64", "f64", "in place of beta where the type is f64, else not read"],
-    ],
+    fields: productFields,
   },
   compile: {
     opcode: 33,
@@ -561,5 +529,12 @@ export const calls = {
       ["threadBytes", "u64", "bytes of each thread; less than the device's default gives that"],
     ],
     answer: [["reservedBytes", "u64", "bytes at the end of the arena that are no longer there to be allocated"]],
+  },
+  multiplyPrepare: {
+    opcode: 47,
+    doc: "Asks whether a device can compute such a product, and has it prepare for that. Nothing is computed: of addresses count only the device (that of C) and by what they can be divided; the stream does not count.",
+    errors: ["BAD_ARGUMENT", "ADDRESS_OUTSIDE_ARENA", "UNSUPPORTED", "OUT_OF_MEMORY"],
+    fields: productFields,
+    answer: [],
   },
 } as const satisfies Record<string, CallSpec>;

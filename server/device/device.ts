@@ -201,8 +201,8 @@ export interface MatrixProduct {
   readonly beta: number;
   /** Address of n elements of C's type, each added to its column of C. Default: none is added. */
   readonly bias?: number | undefined;
-  /** Results below 0, their bias added, become 0. Default false. */
-  readonly isRectified?: boolean;
+  /** What becomes of a result, its bias added: below 0 it becomes 0, or it goes through GELU as tanh has it (proto/calls.ts). Default: it stays. */
+  readonly activation?: "relu" | "gelu" | undefined;
 }
 
 /** Bytes of an element of the factors and of the result, by the type of a product. */
@@ -350,6 +350,8 @@ export interface DeviceSlice {
   readonly reservedBytes?: number;
   /** Queues a matrix product; absent, or UNSUPPORTED, where nothing can compute it. The caller has checked the ranges. */
   multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
+  /** Makes ready for such a product, of whose addresses only the alignment counts; UNSUPPORTED where it cannot be computed, and nothing has changed. */
+  prepareMultiply?(product: MatrixProduct): void;
   /**
    * Textures and surfaces over memory of the slice, whose range and shape the caller has checked; absent, or UNSUPPORTED, where the device has
    * none of that kind. A kernel that uses one after its end, or what never was one, fails or, on real hardware, reads anything of the slice's.

@@ -12,6 +12,7 @@ export const readingCalls: ReadonlySet<number> = new Set([
   Opcode.eventQuery,
   Opcode.deviceSynchronize,
   Opcode.memoryInfo,
+  Opcode.multiplyPrepare,
 ]);
 
 /** Failures of a kernel or a device end the session's work also when a call with an answer meets them. */

@@ -117,6 +117,11 @@ const byName: Record<codec.CallName, CallFunction> = {
   recordingReplay: silent(codec.decodeRecordingReplayCall, recordings.recordingReplay),
   recordingDestroy: silent(codec.decodeRecordingDestroyCall, recordings.recordingDestroy),
   multiply: silent(codec.decodeMultiplyCall, libraries.multiply),
+  multiplyPrepare: answered({
+    decode: codec.decodeMultiplyPrepareCall,
+    run: libraries.multiplyPrepare,
+    encode: encodeNothing,
+  }),
   textureCreate: answered({
     decode: codec.decodeTextureCreateCall,
     run: textures.textureCreate,

@@ -3,7 +3,7 @@
  * checked here, to its last element, before a device sees it.
  */
 import { SluiceError } from "../../shared/errors.ts";
-import type { CompileAnswer, CompileCall, MultiplyCall } from "../../shared/generated/calls.ts";
+import type { CompileAnswer, CompileCall, MultiplyCall, MultiplyPrepareCall } from "../../shared/generated/calls.ts";
 import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../../shared/limits.ts";
 import { type DeviceModule, type MatrixProduct, productBytes } from "../device/device.ts";
 import { moduleKeeper } from "./module-calls.ts";
@@ -30,26 +30,22 @@ interface Placed {
 /** Elements from the first of a matrix to behind its last. A number beyond 2^53 is inexact, and beyond every arena all the same. */
 const extentOf = ({ rows, columns, rowStride }: Placed): number => (rows - 1) * rowStride + columns;
 
+/** By their numbers in the table. */
+const activations: readonly MatrixProduct["activation"][] = [undefined, "relu", "gelu"];
+
+/** A product as it stands in the call, but for where its operands are. */
+interface Wish {
+  readonly product: MatrixProduct;
+  readonly operands: Readonly<Record<"a" | "b" | "c", Placed>>;
+}
+
 /** Queues the product in its stream: beside `launch`, the other place where work is admitted to a device. */
 export function multiply(work: Workspace, call: MultiplyCall): void | Promise<void> {
-  const { m, n, k, batchCount, transposeA, transposeB, activation } = call;
-  for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
-    if (value < 1 || value > COUNT_MAX) {
-      throw bad(`The [${name}] of a matrix product is [${value}]; it is from [1] to [${COUNT_MAX}].`);
-    }
-  }
-  const type = types[call.type];
-  if (type === undefined || transposeA > 1 || transposeB > 1 || activation > 1) {
-    const odd = `the type [${call.type}], the transpositions [${transposeA}, ${transposeB}] and the activation [${activation}]`;
-    throw bad(`A matrix product has ${odd}.`);
-  }
-  const bytes = productBytes[type];
-  const a = place("A", transposeA === 1 ? [k, m] : [m, k], [call.a, call.lda, call.strideA]);
-  const b = place("B", transposeB === 1 ? [n, k] : [k, n], [call.b, call.ldb, call.strideB]);
-  const c = place("C", [m, n], [call.c, call.ldc, call.strideC]);
-  checkResults(c, batchCount);
-  const slice = sliceOf(work, c, { batchCount, bytes: bytes.result });
-  for (const operand of [a, b]) {
+  const { product, operands } = wishOf(call);
+  const { batchCount } = call;
+  const bytes = productBytes[product.type];
+  const slice = sliceOf(work, operands.c, { batchCount, bytes: bytes.result });
+  for (const operand of [operands.a, operands.b]) {
     const other = sliceOf(work, operand, { batchCount, bytes: bytes.factors });
     if (other === slice) continue;
     throw bad(
@@ -59,6 +55,38 @@ export function multiply(work: Workspace, call: MultiplyCall): void | Promise<vo
   if (call.bias !== 0) checkBias(work, slice, call, bytes.result);
   const stream = work.stream(call.stream, slice);
   if (slice.device.multiply === undefined) throw without(slice, "compute matrix products");
+  return slice.device.multiply(product, stream);
+}
+
+/** Says whether the product could be queued, by failing where it could not. */
+export function multiplyPrepare(work: Workspace, call: MultiplyPrepareCall): void {
+  const { product, operands } = wishOf(call);
+  const bytes = productBytes[product.type];
+  checkAligned(operands.a, bytes.factors);
+  checkAligned(operands.b, bytes.factors);
+  checkAligned(operands.c, bytes.result);
+  const slice = work.sliceAt(call.c);
+  if (slice.device.prepareMultiply === undefined) throw without(slice, "compute matrix products");
+  slice.device.prepareMultiply(product);
+}
+
+/** @throws SluiceError BAD_ARGUMENT for numbers that no product has. */
+function wishOf(call: MultiplyCall): Wish {
+  const { m, n, k, batchCount, transposeA, transposeB } = call;
+  for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
+    if (value < 1 || value > COUNT_MAX) {
+      throw bad(`The [${name}] of a matrix product is [${value}]; it is from [1] to [${COUNT_MAX}].`);
+    }
+  }
+  const type = types[call.type];
+  if (type === undefined || transposeA > 1 || transposeB > 1 || call.activation >= activations.length) {
+    const odd = `the type [${call.type}], the transpositions [${transposeA}, ${transposeB}] and the activation [${call.activation}]`;
+    throw bad(`A matrix product has ${odd}.`);
+  }
+  const a = place("A", transposeA === 1 ? [k, m] : [m, k], [call.a, call.lda, call.strideA]);
+  const b = place("B", transposeB === 1 ? [n, k] : [k, n], [call.b, call.ldb, call.strideB]);
+  const c = place("C", [m, n], [call.c, call.ldc, call.strideC]);
+  checkResults(c, batchCount);
   const product: MatrixProduct = {
     type,
     m,
@@ -71,9 +99,9 @@ export function multiply(work: Workspace, call: MultiplyCall): void | Promise<vo
     alpha: type === "f64" ? call.alphaF64 : call.alpha,
     beta: type === "f64" ? call.betaF64 : call.beta,
     bias: call.bias === 0 ? undefined : call.bias,
-    isRectified: activation === 1,
+    activation: activations[call.activation],
   };
-  return slice.device.multiply(product, stream);
+  return { product, operands: { a, b, c } };
 }
 
 function checkBias(work: Workspace, slice: OpenSlice, { bias, n }: MultiplyCall, bytes: number): void {
@@ -113,12 +141,13 @@ function sliceOf(
   operand: Placed,
   { batchCount, bytes }: { readonly batchCount: number; readonly bytes: number },
 ): OpenSlice {
-  if (operand.address % bytes !== 0) {
-    throw bad(
-      `The address [0x${operand.address.toString(16)}] of [${operand.name}] is not a multiple of [${bytes}] bytes.`,
-    );
-  }
+  checkAligned(operand, bytes);
   return work.within(operand.address, ((batchCount - 1) * operand.batchStride + extentOf(operand)) * bytes);
+}
+
+function checkAligned({ name, address }: Placed, bytes: number): void {
+  if (address % bytes === 0) return;
+  throw bad(`The address [0x${address.toString(16)}] of [${name}] is not a multiple of [${bytes}] bytes.`);
 }
 
 const without = ({ assignment }: OpenSlice, doing: string, instead = ""): SluiceError =>

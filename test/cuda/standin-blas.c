@@ -1,7 +1,9 @@
-/* The stand-in's cuBLASLt: matrix products column by column, computed plainly, in the order of the stream. Shapes it cannot do are refused. */
+/* The stand-in's cuBLASLt: matrix products column by column, computed plainly, in the order of the stream. Shapes it cannot do are refused,
+   and before the capability 8.0 bf16 and tf32, for which it finds no way. */
 #define _GNU_SOURCE
 #include "standin.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,7 +132,10 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   ASK();
   (void)handle;
   int inner = (int)(o->transpose[0] ? a->rows : a->columns), other = (int)(o->transpose[1] ? b->columns : b->rows);
+  int capability = 0;
   *found = 0;
+  standin_attribute(75, &capability);
+  if (capability < 8 && (o->compute == 77 || a->type == 14)) return BLAS_SUCCESS;
   if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
   if (c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
   memset(results, 0xee, sizeof *results);
@@ -187,6 +192,7 @@ static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c
       uint64_t to = column * p->c.leading + row;
       double result = p->alpha * sum + (p->beta == 0 ? 0 : p->beta * load(p->c.type, c, to));
       if ((p->operation.epilogue & 4) != 0) result += load(p->c.type, p->operation.bias, row);
+      if ((p->operation.epilogue & 32) != 0) result *= 0.5 * (1 + tanh(sqrt(2 / M_PI) * (result + 0.044715 * result * result * result)));
       store(p->c.type, c, to, (p->operation.epilogue & 2) != 0 && result < 0 ? 0 : result);
     }
 }

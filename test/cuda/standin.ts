@@ -21,7 +21,9 @@ function build(): string {
   const fresh = mkdtempSync(join(tmpdir(), "sluice-standin-build-"));
   const files = names.filter((name) => name.endsWith(".c")).map((name) => new URL(name, sources).pathname);
   const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"];
-  execFileSync("cc", [...flags, "-o", join(fresh, "libcuda.so.1"), ...files], { stdio: ["ignore", "ignore", "pipe"] });
+  execFileSync("cc", [...flags, "-o", join(fresh, "libcuda.so.1"), ...files, "-lm"], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   symlinkSync("libcuda.so.1", join(fresh, "libnvidia-ml.so.1"));
   try {
     // As a whole: who has loaded one file of it must not find another behind the second name, which would be a library with a state of its own.

@@ -55,7 +55,7 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   ["without matrices", "BAD_ARGUMENT", { batchCount: 0 }],
   ["of more rows than can be counted", "BAD_ARGUMENT", { m: WORD_MAX }],
   ["of an unknown type", "BAD_ARGUMENT", { type: 7 }],
-  ["with an unknown activation", "BAD_ARGUMENT", { activation: 2 }],
+  ["with an unknown activation", "BAD_ARGUMENT", { activation: 3 }],
   ["with a bias at an odd address", "BAD_ARGUMENT", { bias: ARENA + 2 }],
   ["with a bias that is not allocated", "NOT_ALLOCATED", { bias: ARENA + 65_536 }],
   ["with a bias outside the arena", "ADDRESS_OUTSIDE_ARENA", { bias: 4096 }],
@@ -96,6 +96,20 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   ["in a stream that is not there", "NO_SUCH_HANDLE", { stream: 7 }],
 ])("a product %s is refused with %s", async (_, code, fields) => {
   expect(await after(raw.multiply(fields))).toBe(code);
+});
+
+test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
+  ["at addresses that are not allocated", "OK", { a: 256, b: 64, c: ARENA + 4 * MiB, bias: 4, stream: 7 }],
+  ["with a GELU", "OK", { activation: 2 }],
+  ["of an unknown type", "BAD_ARGUMENT", { type: 7 }],
+  ["at an odd address", "BAD_ARGUMENT", { a: 2 }],
+  ["on no device", "ADDRESS_OUTSIDE_ARENA", { c: 0 }],
+])("a product %s that is asked about is answered %s, and the session goes on", async (_, code, fields) => {
+  const session = await RawSession.open(server.data, lease);
+  expect((await session.ask(raw.attach())).code).toBe("OK");
+  expect((await session.ask(raw.multiply(fields, 47))).code).toBe(code);
+  expect((await session.ask(raw.memoryInfo())).code).toBe("OK");
+  await session.close();
 });
 
 test("a product in a stream of another device is refused", async () => {

@@ -34,6 +34,14 @@ export const encode = (
   return new Uint8Array(Uint16Array.from(values, (value) => toHalf(value, kind)).buffer);
 };
 
+/** What becomes of a result, by proto/calls.ts. */
+function activate(activation: MatrixProduct["activation"], x: number): number {
+  if (activation === undefined) return x;
+  return activation === "relu"
+    ? Math.max(x, 0)
+    : (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
 /** The product by its definition, on whole arrays of a batch. */
 export function reference(
   product: MatrixProduct,
@@ -53,7 +61,7 @@ export function reference(
         const to = batch * c.batchStride + row * c.rowStride + column;
         const value = product.alpha * sum + (product.beta === 0 ? 0 : product.beta * result[to]!);
         const shifted = product.bias === undefined ? value : value + arrays.bias![column]!;
-        result[to] = product.isRectified === true ? Math.max(shifted, 0) : shifted;
+        result[to] = activate(product.activation, shifted);
       }
     }
   }
@@ -87,4 +95,26 @@ export async function checkProduct(slice: DeviceSlice, product: MatrixProduct): 
   const actual = new Uint8Array(expected.byteLength);
   await slice.read(product.c.address, actual, undefined);
   expect(Buffer.compare(actual, expected), JSON.stringify(product)).toBe(0);
+}
+
+/** A product of f32 with a bias and GELU, which agree to f32's last digits. */
+export async function checkGelu(slice: DeviceSlice): Promise<void> {
+  const product: MatrixProduct = { ...plain, alpha: 1 / 16, bias: BIAS, activation: "gelu" };
+  const arrays = {
+    a: numbers(2000, 1),
+    b: numbers(2000, 2),
+    c: numbers(35, 3),
+    bias: numbers(200, 4).map((x) => x / 8),
+  };
+  for (const [address, values] of [
+    [A, arrays.a],
+    [B, arrays.b],
+    [BIAS, arrays.bias],
+  ] as const)
+    await slice.write(address, encode(values, "f32"), undefined);
+  await slice.multiply!(product, undefined);
+  const into = new Float32Array(35);
+  await slice.read(C, new Uint8Array(into.buffer), undefined);
+  expect(Math.min(...into), "negative results are among them").toBeLessThan(-0.05);
+  for (const [index, wanted] of reference(product, arrays).entries()) expect(into[index]).toBeCloseTo(wanted, 5);
 }

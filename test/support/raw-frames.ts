@@ -94,12 +94,13 @@ export const raw = {
   imageWrite: (image: number, totalBytes: number, offset: number, data: Uint8Array) =>
     call(8, ["u32", image], ["u32", totalBytes], ["u32", offset], ["bytes", data]),
   /** A product of matrices of 4 x 4 elements of f32, one behind the other from the arena's start, unless the fields say otherwise. */
-  multiply: (fields: Partial<Record<RawProductField, number | bigint>> = {}): Buffer => {
+  /** `opcode` 47 asks about the product. */
+  multiply: (fields: Partial<Record<RawProductField, number | bigint>> = {}, opcode = 32): Buffer => {
     const product = { ...rawProduct, ...fields };
     const wide = ["a", "b", "c", "strideA", "strideB", "strideC"] as const;
     const narrow = ["m", "n", "k", "lda", "ldb", "ldc", "batchCount", "type", "transposeA", "transposeB"] as const;
     return call(
-      32,
+      opcode,
       ...wide.map((name) => ["u64", product[name]] as const),
       ...narrow.map((name) => ["u32", Number(product[name])] as const),
       // 1 and 0 as f32.

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
 import type { DeviceSlice, MatrixProduct } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
-import { A, B, BIAS, C, checkProduct, encode, numbers, plain, reference } from "../support/products.ts";
+import { A, B, BIAS, C, checkGelu, checkProduct, encode, numbers, plain, reference } from "../support/products.ts";
 
 const MiB = 1024 * 1024;
 let slice: DeviceSlice;
@@ -56,7 +56,7 @@ describe("a matrix product on a cpu device", () => {
 
   it("sums f64 in f64, with factors of f64, over the borders of tiles", async () => {
     const [first, second] = [1 + 2 ** -40, 3 + 2 ** -45];
-    await check({ ...sized(70, 66, 9), type: "f64", alpha: 2, beta: -1, bias: BIAS, isRectified: true });
+    await check({ ...sized(70, 66, 9), type: "f64", alpha: 2, beta: -1, bias: BIAS, activation: "relu" });
     await slice.write(A, new Uint8Array(Float64Array.of(first).buffer), undefined);
     await slice.write(B, new Uint8Array(Float64Array.of(second).buffer), undefined);
     await slice.multiply!({ ...sized(1, 1, 1), type: "f64", alpha: 1 / 3 }, undefined);
@@ -80,11 +80,13 @@ describe("a matrix product on a cpu device", () => {
 
   it.each(["f32", "tf32", "f16", "bf16"] as const)("adds a bias to each column, and rectifies, in %s", async (type) => {
     await check({ ...plain, type, bias: BIAS });
-    await check({ ...plain, type, isRectified: true });
-    await check({ ...plain, type, bias: BIAS + 8, isRectified: true, beta: 1 });
+    await check({ ...plain, type, activation: "relu" });
+    await check({ ...plain, type, bias: BIAS + 8, activation: "relu", beta: 1 });
     const c = { ...plain.c, batchStride: 40 };
     await check({ ...plain, type, batchCount: 4, a: { ...plain.a, batchStride: 20 }, c, bias: BIAS + 4 });
   });
+
+  it("puts results through GELU", () => checkGelu(slice));
 
   it("multiplies batches, of which one operand may be shared", async () => {
     const [a, c] = [

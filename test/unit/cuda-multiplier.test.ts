@@ -5,7 +5,7 @@ import type { DeviceSlice, DeviceStream, MatrixProduct } from "../../server/devi
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
-import { A, B, BIAS, C, checkProduct, numbers, plain, reference } from "../support/products.ts";
+import { A, B, BIAS, C, checkGelu, checkProduct, numbers, plain, reference } from "../support/products.ts";
 
 const MiB = 1024 * 1024;
 let slice: DeviceSlice;
@@ -49,11 +49,13 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
 
   it.each(["f32", "tf32", "f16", "bf16"] as const)("adds a bias to each column, and rectifies, in %s", async (type) => {
     await check({ ...plain, type, bias: BIAS });
-    await check({ ...plain, type, isRectified: true });
-    await check({ ...plain, type, bias: BIAS + 8, isRectified: true, beta: 1 });
+    await check({ ...plain, type, activation: "relu" });
+    await check({ ...plain, type, bias: BIAS + 8, activation: "relu", beta: 1 });
     const c = { ...plain.c, batchStride: 40 };
     await check({ ...plain, type, batchCount: 4, a: { ...plain.a, batchStride: 20 }, c, bias: BIAS + 4 });
   });
+
+  it("puts results through GELU", () => checkGelu(slice));
 
   it("multiplies batches, of which one operand may be shared", async () => {
     const a = { ...plain.a, batchStride: 20 };
@@ -113,20 +115,33 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
   it.each([
     ["cublasLtCreate", 3, "OUT_OF_MEMORY"],
     ["cuMemAlloc_v2", 2, "OUT_OF_MEMORY"],
-    ["cublasLtMatmulDescSetAttribute", 7, "DEVICE_FAILED"],
-    ["cublasLtMatrixLayoutSetAttribute", 7, "DEVICE_FAILED"],
-    ["cublasLtMatmulPreferenceSetAttribute", 7, "DEVICE_FAILED"],
+    ["cublasLtMatmulDescSetAttribute", 7, "UNSUPPORTED"],
+    ["cublasLtMatrixLayoutSetAttribute", 7, "UNSUPPORTED"],
+    ["cublasLtMatmulPreferenceSetAttribute", 8, "UNSUPPORTED"],
     ["cublasLtMatmulAlgoGetHeuristic", 15, "UNSUPPORTED"],
     ["heuristic state", 15, "UNSUPPORTED"],
     ["cublasLtMatmul", 15, "UNSUPPORTED"],
+    ["cublasLtMatmul", 7, "DEVICE_FAILED"],
   ])("tells when %s fails, and works the next time", async (name, code, expected) => {
     standin.inject({ function: name, code });
     const error = await Promise.resolve()
       .then(() => slice.multiply!(plain, undefined))
       .catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(SluiceError);
-    expect(error).toMatchObject({ code: expected, details: { nativeCode: code } });
+    expect(error).toMatchObject({ code: expected });
+    // Programs take it for an error of the driver.
+    expect((error as SluiceError).details.nativeCode).toBe(name === "cuMemAlloc_v2" ? code : undefined);
     await check(plain);
+  });
+
+  it("says whether it can compute a product, and then knows how", async () => {
+    standin.inject({ function: "heuristic state", code: 15 });
+    expect(() => slice.prepareMultiply!(plain)).toThrow(expect.objectContaining({ code: "UNSUPPORTED" }));
+    slice.prepareMultiply!({ ...plain, c: { ...plain.c, address: C + 256 } });
+    // There is no other question.
+    standin.inject({ function: "cublasLtMatmulAlgoGetHeuristic", code: 15 });
+    await check(plain);
+    standin.clear();
   });
 
   it("tells the driver's own error where a kernel has failed before it", async () => {

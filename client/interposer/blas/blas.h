@@ -1,5 +1,5 @@
 /*
- * What the files of libcublas and libcublasLt share. Both are served on the driver API's documented functions and one entry of this project's own
+ * What the files of libcublas and libcublasLt share. Both are served on the driver API's documented functions and two entries of this project's own
  * (driver/multiply.h). Types and numbers are declared from NVIDIA's cuBLAS documentation. BLAS_MAJOR is the version that is built.
  */
 #ifndef SLUICE_BLAS_H
@@ -87,9 +87,10 @@ struct product {
     int compute;
     int math; /* cublasMath_t, for what is asked without a compute type of its own. */
     double alpha, beta;
-    /* Elements of C's type, one for each of its rows, which are added to its columns; 0 for none. Then what is below 0 may become 0. */
+    /* Elements of C's type, one for each of its rows, which are added to its columns; 0 for none. */
     uint64_t bias;
-    bool is_rectified;
+    /* Then, by the wire's number: 0 nothing, 1 what is below 0 becomes 0, 2 GELU. */
+    uint32_t activation;
     CUstream stream;
 };
 
@@ -105,6 +106,8 @@ struct factors {
 cublasStatus_t multiply(const struct product *product);
 /* Whether the product's types can be served; reports nothing. */
 bool product_is_served(const struct product *product);
+/* Whether the server can compute such a product, in whose addresses stands what they will be multiples of; CUBLAS_STATUS_NOT_SUPPORTED where not. */
+cublasStatus_t can_multiply(const struct product *product);
 /* Reads the factors; those on the device by a wait for the stream. `beta` may be NULL. */
 cublasStatus_t read_factors(const struct factors *factors, struct product *product);
 /* The type of the factors that goes with a compute type, or -1. */

@@ -154,10 +154,10 @@ static bool is_one_call(const struct product *product) {
     return c->batch_stride >= extent || is_beside;
 }
 
-static cublasStatus_t send(const struct product *product) {
+static struct sluice_multiply_call call_of(const struct product *product) {
     const struct matrix *a = &product->a, *b = &product->b, *c = &product->c;
     bool is_batch = product->batch_count > 1;
-    struct sluice_multiply_call call = {
+    return (struct sluice_multiply_call){
         .a = b->address, .b = a->address, .c = c->address,
         .stride_a = is_batch ? (uint64_t)b->batch_stride : 0, .stride_b = is_batch ? (uint64_t)a->batch_stride : 0,
         .stride_c = is_batch ? (uint64_t)c->batch_stride : 0,
@@ -166,8 +166,12 @@ static cublasStatus_t send(const struct product *product) {
         .batch_count = (uint32_t)product->batch_count, .type = (uint32_t)wire_type(product),
         .transpose_a = b->is_transposed, .transpose_b = a->is_transposed,
         .alpha = (float)product->alpha, .beta = (float)product->beta, .alpha_f64 = product->alpha, .beta_f64 = product->beta,
-        .bias = product->bias, .activation = product->is_rectified ? 1 : 0,
+        .bias = product->bias, .activation = product->activation,
     };
+}
+
+static cublasStatus_t send(const struct product *product) {
+    struct sluice_multiply_call call = call_of(product);
     return status_of(sluiceMultiply(&call, product->stream));
 }
 
@@ -184,11 +188,23 @@ static cublasStatus_t send_singly(const struct product *product) {
     return status;
 }
 
+static bool is_empty(const struct product *product) {
+    return product->m == 0 || product->n == 0 || product->batch_count == 0;
+}
+
+cublasStatus_t can_multiply(const struct product *product) {
+    cublasStatus_t status = check(product);
+    if (status != CUBLAS_STATUS_SUCCESS || is_empty(product) || product->k == 0) return status;
+    struct product asked = *product;
+    if (!is_one_call(product)) asked.batch_count = 1;
+    struct sluice_multiply_call call = call_of(&asked);
+    return status_of(sluiceCanMultiply(&call));
+}
+
 cublasStatus_t multiply(const struct product *product) {
     cublasStatus_t status = check(product);
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-    if (product->m == 0 || product->n == 0 || product->batch_count == 0) return CUBLAS_STATUS_SUCCESS;
-    bool is_finished = product->bias == 0 && !product->is_rectified;
+    if (status != CUBLAS_STATUS_SUCCESS || is_empty(product)) return status;
+    bool is_finished = product->bias == 0 && product->activation == 0;
     if (product->k == 0 && !is_finished) return refuse(product->function, "a product of nothing with an epilogue is not served yet");
     if (product->k == 0 || (product->alpha == 0 && is_finished)) return scale(product);
     return is_one_call(product) ? send(product) : send_singly(product);

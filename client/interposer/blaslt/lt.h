@@ -10,7 +10,7 @@
 /* cublasLtOrder_t */
 enum { ORDER_COLUMN = 0, ORDER_ROW = 1 };
 /* cublasLtEpilogue_t: of its bits those that are served, beside none. */
-enum { EPILOGUE_DEFAULT = 1, EPILOGUE_RELU = 2, EPILOGUE_BIAS = 4 };
+enum { EPILOGUE_DEFAULT = 1, EPILOGUE_RELU = 2, EPILOGUE_BIAS = 4, EPILOGUE_GELU = 32 };
 enum { FILL_FULL = 2 };
 
 struct layout {

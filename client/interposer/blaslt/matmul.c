@@ -17,7 +17,9 @@ struct question {
 static const char *why_no_epilogue(const struct question *q) {
     const struct operation *o = q->operation;
     if (o->epilogue == EPILOGUE_DEFAULT) return NULL;
-    if (o->epilogue == 0 || (o->epilogue & ~(uint32_t)(EPILOGUE_RELU | EPILOGUE_BIAS)) != 0) return "of epilogues there are a bias and a ReLU";
+    uint32_t activation = o->epilogue & ~(uint32_t)EPILOGUE_BIAS;
+    if (o->epilogue == 0 || (activation != 0 && activation != EPILOGUE_RELU && activation != EPILOGUE_GELU))
+        return "of epilogues there are a bias, a ReLU and a GELU";
     bool is_of_one_type = q->a->type == q->d->type && q->d->type != R_64F;
     if (!is_of_one_type) return "epilogues are for products of one type that is not f64";
     if ((o->epilogue & EPILOGUE_BIAS) == 0) return NULL;
@@ -81,6 +83,7 @@ static struct product product_of(const struct question *q, const void *a, const 
         .function = "cublasLtMatmul", .m = (int64_t)q->d->rows, .n = (int64_t)q->d->columns,
         .k = (int64_t)(o->op_a == OP_N ? q->a->columns : q->a->rows), .batch_count = q->d->batch_count,
         .a = matrix_of(a, q->a, o->op_a), .b = matrix_of(b, q->b, o->op_b), .c = matrix_of(d, q->d, OP_N), .compute = o->compute,
+        .activation = (o->epilogue & EPILOGUE_RELU) != 0 ? 1 : (o->epilogue & EPILOGUE_GELU) != 0 ? 2 : 0,
     };
     if (q->d->order != ORDER_ROW) return product;
     struct product turned = product;
@@ -102,6 +105,27 @@ static cublasStatus_t judge(const struct question *q, const char **reason) {
     if (product_is_served(&product)) return CUBLAS_STATUS_SUCCESS;
     *reason = "products of these types are not served yet";
     return CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+/* What an address is said to be a multiple of, in place of the address; elements stand at multiples of their own size. */
+static const void *aligned(uint32_t alignment, int type) {
+    uint32_t power = alignment & (~alignment + 1), bytes = (uint32_t)element_bytes(type);
+    return (const void *)(uintptr_t)(power > bytes ? power : bytes);
+}
+
+/* As judge(), and whether the server has a way: a trip for the first question of a kind. */
+static cublasStatus_t judge_all(const struct question *q, const uint32_t alignments[4], const char **reason) {
+    cublasStatus_t status = judge(q, reason);
+    if (status == CUBLAS_STATUS_SUCCESS) status = enter();
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+    const struct operation *o = q->operation;
+    int result = (int)q->d->type;
+    struct product product = product_of(q, aligned(alignments[0], (int)q->a->type), aligned(alignments[1], (int)q->b->type),
+                                        (void *)(uintptr_t)aligned(alignments[3], result));
+    if ((o->epilogue & EPILOGUE_BIAS) != 0) product.bias = (uint64_t)(uintptr_t)aligned(o->bias == 0 ? 256 : (uint32_t)o->bias | 256, result);
+    status = can_multiply(&product);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) *reason = "the server cannot compute it";
+    return status;
 }
 
 /* Where C is not D, it is brought there first. */
@@ -139,11 +163,8 @@ BLAS(cublasLtMatmul,
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     struct product product = product_of(&question, a, b, d);
     product.stream = stream;
-    product.is_rectified = (operation->epilogue & EPILOGUE_RELU) != 0;
-    if ((operation->epilogue & EPILOGUE_BIAS) != 0) {
-        if (operation->bias == 0) return CUBLAS_STATUS_INVALID_VALUE;
-        product.bias = operation->bias;
-    }
+    if ((operation->epilogue & EPILOGUE_BIAS) != 0 && operation->bias == 0) return CUBLAS_STATUS_INVALID_VALUE;
+    product.bias = (operation->epilogue & EPILOGUE_BIAS) != 0 ? operation->bias : 0;
     struct factors factors = {alpha, beta, operation->scale, operation->pointer_mode == POINTER_DEVICE};
     status = read_factors(&factors, &product);
     if (status == CUBLAS_STATUS_SUCCESS && product.beta != 0) status = bring(&question, c, d, stream);
@@ -164,7 +185,7 @@ BLAS(cublasLtMatmulAlgoGetHeuristic,
     if (handle == NULL) return CUBLAS_STATUS_NOT_INITIALIZED;
     if (preference == NULL || wanted < 1 || results == NULL || count == NULL) return CUBLAS_STATUS_INVALID_VALUE;
     *count = 0;
-    cublasStatus_t status = judge(&question, &reason);
+    cublasStatus_t status = judge_all(&question, preference->alignments, &reason);
     for (int i = 0; i < wanted; i++) answer(&results[i], i == 0 ? status : CUBLAS_STATUS_NOT_SUPPORTED);
     if (reason != NULL) {
         trace("cublasLtMatmulAlgoGetHeuristic finds nothing: %s", reason);
@@ -182,7 +203,7 @@ BLAS(cublasLtMatmulAlgoCheck,
     const char *reason;
     if (handle == NULL) return CUBLAS_STATUS_NOT_INITIALIZED;
     if (algorithm == NULL || algorithm->magic != ALGORITHM_MAGIC || result == NULL) return CUBLAS_STATUS_INVALID_VALUE;
-    cublasStatus_t status = judge(&question, &reason);
+    cublasStatus_t status = judge_all(&question, (const uint32_t[]){256, 256, 256, 256}, &reason);
     answer(result, status);
     return status;
 }

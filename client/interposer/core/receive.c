@@ -235,6 +235,9 @@ static bool read_failure(struct connection *connection, struct answer *answer, u
     } else {
         trace("the call [%s] fails [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status), (int)failure.message.byte_count,
               (const char *)failure.message.data);
+        if (failure.opcode == SLUICE_OP_MULTIPLY_PREPARE)
+            report("the server cannot compute a matrix product [%s]: %.*s", sluice_error_code(status), (int)failure.message.byte_count,
+                   (const char *)failure.message.data);
         if (status == SLUICE_ERROR_BAD_IMAGE)
             report("the program image is refused [%s]: %.*s", sluice_error_code(status), (int)failure.message.byte_count,
                    (const char *)failure.message.data);

@@ -1,12 +1,18 @@
 /*
  * Matrix products, for the libraries of cuBLAS: one call in the batch, and no answer. Operands are checked here to their last element, since on
- * the wire a refused product would put the whole session into error; what is left to check (shapes, types) is for those libraries.
+ * the wire a refused product would put the whole session into error; what is left to check (shapes, types) is for those libraries. Whether the
+ * server can compute products of a kind is asked before the first one of the kind.
  */
+#include <stdatomic.h>
+#include <string.h>
+
 #include "multiply.h"
 #include "graph.h"
 #include "managed.h"
 
 DEFINE_SEND(multiply, MULTIPLY)
+DEFINE_ASK(multiply_prepare, MULTIPLY_PREPARE)
+_Static_assert(sizeof(struct sluice_multiply_prepare_call) == sizeof(struct sluice_multiply_call), "both calls have the same fields");
 
 /* By the wire's numbers of types. */
 static const uint8_t factor_bytes[] = {4, 4, 2, 2, 8, 2, 2}, result_bytes[] = {4, 4, 2, 2, 8, 4, 4};
@@ -50,20 +56,98 @@ CUresult multiply_check(const struct sluice_multiply_call *call, const struct de
     return result;
 }
 
-CUresult replay_multiply(const struct sluice_multiply_call *product, struct stream *stream) {
+/* Kinds that were asked about: a hash of each, whose lowest bit says that it was refused; 0 for none. A kind that was driven out is asked about again. */
+#define KINDS 1024
+#define PROBES 8
+static atomic_uint_least64_t kinds[KINDS];
+
+/* The power of two that divides the number, up to 16, of which libraries make a difference; of 0 it is 16. */
+static uint64_t alignment_of(uint64_t number) {
+    number |= 16;
+    return number & (~number + 1);
+}
+
+/* Numbers so large that some kernels do not take them are kinds of their own. */
+static uint64_t magnitude_of(uint64_t number) {
+    return number <= 0xffff ? 0 : 64 - (uint64_t)__builtin_clzll(number);
+}
+
+/* What products must have in common so that all can be computed where one can: not their sizes, but what these and the addresses are divided by. */
+static uint64_t kind_of(const struct sluice_multiply_call *call, const struct device *device) {
+    uint64_t factor = factor_bytes[call->type], result = result_bytes[call->type];
+    const uint64_t traits[] = {
+        device->index, call->type, call->transpose_a, call->transpose_b, call->activation, call->bias != 0, call->batch_count > 1,
+        alignment_of(call->a), alignment_of(call->b), alignment_of(call->c), alignment_of(call->bias),
+        alignment_of(call->lda * factor), alignment_of(call->ldb * factor), alignment_of(call->ldc * result),
+        alignment_of(call->stride_a * factor), alignment_of(call->stride_b * factor), alignment_of(call->stride_c * result),
+        alignment_of(call->m), alignment_of(call->n), alignment_of(call->k),
+        magnitude_of(call->m), magnitude_of(call->n), magnitude_of(call->k), magnitude_of(call->batch_count),
+    };
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof traits / sizeof *traits; i++) {
+        hash = (hash ^ traits[i]) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    return (hash | 2) & ~(uint64_t)1;
+}
+
+static void remember(uint64_t kind, bool is_refused) {
+    for (uint64_t i = 0; i < PROBES; i++) {
+        uint_least64_t empty = 0;
+        if (atomic_compare_exchange_strong(&kinds[(kind + i) % KINDS], &empty, kind | is_refused)) return;
+        if ((empty & ~(uint64_t)1) == kind) return;
+    }
+    atomic_store(&kinds[kind % KINDS], kind | is_refused);
+}
+
+/* CUDA_ERROR_NOT_SUPPORTED, after a line of the server's, where it cannot compute such a product. A trip for the first of each kind. */
+static CUresult ask_kind(const struct sluice_multiply_call *call, const struct device *device) {
+    uint64_t kind = kind_of(call, device);
+    for (uint64_t i = 0; i < PROBES; i++) {
+        uint64_t known = atomic_load_explicit(&kinds[(kind + i) % KINDS], memory_order_relaxed);
+        if ((known & ~(uint64_t)1) == kind) return (known & 1) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+    }
+    struct answer answer = ANSWER_INITIAL;
+    struct sluice_multiply_prepare_call question;
+    memcpy(&question, call, sizeof question);
+    CUresult result = ask_multiply_prepare(&question, &answer);
+    if (result == CUDA_SUCCESS) answer_release(&answer);
+    /* Want of memory may pass. */
+    if (result == CUDA_SUCCESS || (result == CUDA_ERROR_NOT_SUPPORTED && connection_result() == CUDA_SUCCESS)) remember(kind, result != CUDA_SUCCESS);
+    return result;
+}
+
+API(sluiceCanMultiply, (const struct sluice_multiply_call *product), (product)) {
+    struct context *context;
+    CUresult result = current_context(&context);
+    if (result != CUDA_SUCCESS) return result;
+    struct sluice_multiply_call call = *product;
+    uint64_t base = context->device->arena.base;
+    call.a += base, call.b += base, call.c += base;
+    if (call.bias != 0) call.bias += base;
+    return ask_kind(&call, context->device);
+}
+
+static CUresult queue(const struct sluice_multiply_call *product, struct stream *stream) {
     struct sluice_multiply_call call = *product;
     call.stream = stream->id;
-    CUresult result = multiply_check(&call, stream->device);
-    if (result == CUDA_SUCCESS) result = managed_release(stream->device);
+    CUresult result = managed_release(stream->device);
     return result == CUDA_SUCCESS ? send_multiply(&call, &stream->last) : result;
+}
+
+CUresult replay_multiply(const struct sluice_multiply_call *product, struct stream *stream) {
+    CUresult result = multiply_check(product, stream->device);
+    return result == CUDA_SUCCESS ? queue(product, stream) : result;
 }
 
 API(sluiceMultiply, (const struct sluice_multiply_call *product, CUstream handle), (product, handle)) {
     struct stream *stream;
     CUresult result = work_stream_of(handle, &stream);
     if (result != CUDA_SUCCESS) return result;
-    if (stream->capture == NULL) return replay_multiply(product, stream);
-    struct node_work work = {.type = NODE_MULTIPLY, .product = *product};
     result = multiply_check(product, stream->device);
-    return result == CUDA_SUCCESS ? capture_add(stream, &work) : result;
+    if (result == CUDA_SUCCESS) result = ask_kind(product, stream->device);
+    if (result != CUDA_SUCCESS) return result;
+    if (stream->capture == NULL) return queue(product, stream);
+    struct node_work work = {.type = NODE_MULTIPLY, .product = *product};
+    return capture_add(stream, &work);
 }

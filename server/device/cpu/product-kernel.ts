@@ -25,7 +25,7 @@ const COLUMNS = 8;
 export const productParams = [
   ...["a", "b", "c", "m", "n", "k", "rowA", "columnA", "rowB", "columnB", "rowC"],
   ...["strideA", "strideB", "strideC", "alpha", "beta", "tilesN", "tiles"],
-  ...["alphaLow", "alphaHigh", "betaLow", "betaHigh", "bias", "hasBias", "isRectified"],
+  ...["alphaLow", "alphaHigh", "betaLow", "betaHigh", "bias", "hasBias", "activation"],
 ] as const;
 export type ProductParam = (typeof productParams)[number];
 
@@ -53,7 +53,8 @@ export function productKernel(
   { layout, features }: { readonly layout: MemoryLayout; readonly features: Features },
 ): CompiledKernel {
   const writer = new ModuleWriter(layout.memoryPages);
-  const kernel = new ProductWriter(type, features);
+  const tanh = writer.import("tanh", { params: ["f64"], results: ["f64"] });
+  const kernel = new ProductWriter(type, { features, tanh });
   const index = writer.declare({ params: kernel.code.params, results: kernel.code.results });
   writer.define(index, kernel.write());
   writer.export("r0", index);
@@ -76,13 +77,16 @@ export function productKernel(
 class ProductWriter {
   readonly #type: MatrixProduct["type"];
   readonly #features: Features;
+  /** The host's function. */
+  readonly #tanh: number;
   /** (context, first thread, end of threads) -> EXITED. */
   readonly code = new Code(["i32", "i32", "i32"], ["i32"]);
   readonly #locals = new Map<string, number>();
 
-  constructor(type: MatrixProduct["type"], features: Features) {
+  constructor(type: MatrixProduct["type"], { features, tanh }: { readonly features: Features; readonly tanh: number }) {
     this.#type = type;
     this.#features = features;
+    this.#tanh = tanh;
   }
 
   get #resultBytes(): number {
@@ -192,7 +196,7 @@ class ProductWriter {
     });
   }
 
-  /** Adds the bias of column j of the tile, and makes of what is below 0 a 0. */
+  /** Adds the bias of column j of the tile, and applies the activation. */
   #finish(value: number): void {
     const { code } = this;
     const wide = this.#type === "f64";
@@ -207,12 +211,35 @@ class ProductWriter {
       code.op("f32.add").set(value);
     }
     code.end();
-    this.#param("isRectified");
-    code.if();
+    this.#param("activation");
+    code.i32(1).op("i32.eq").if();
     code.get(value);
     if (wide) code.f64(0).op("f64.max").set(value);
     else code.f32(0).op("f32.max").set(value);
     code.end();
+    this.#param("activation");
+    code.i32(2).op("i32.eq").if();
+    this.#applyGelu(value, wide);
+    code.end();
+  }
+
+  /** x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), in f64. */
+  #applyGelu(value: number, wide: boolean): void {
+    const { code } = this;
+    const x = this.#local("x", "f64");
+    code.get(value);
+    if (!wide) code.op("f64.promote_f32");
+    code.tee(x).f64(0.5).op("f64.mul");
+    code.get(x).get(x).op("f64.mul").f64(0.044715).op("f64.mul").f64(1).op("f64.add").get(x).op("f64.mul");
+    code
+      .f64(Math.sqrt(2 / Math.PI))
+      .op("f64.mul")
+      .call(this.#tanh)
+      .f64(1)
+      .op("f64.add")
+      .op("f64.mul");
+    if (!wide) code.op("f32.demote_f64");
+    code.set(value);
   }
 
   /** First row (or column) of the tile, and how many of them C has from there on, at most a tile's. */

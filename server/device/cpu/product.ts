@@ -33,7 +33,7 @@ export class Products {
 
   /** One block per tile of each result. */
   launch(product: MatrixProduct, offsetOf: OffsetOf): Pick<LaunchOptions, "grid" | "block" | "sharedBytes" | "params"> {
-    const { type, m, n, k, batchCount, a, b, c, bias, isRectified } = product;
+    const { type, m, n, k, batchCount, a, b, c, bias, activation } = product;
     const { factors: bytes, result: resultBytes } = productBytes[type];
     const place = (operand: MatrixProduct["c"], [rows, columns]: readonly [number, number]): number => {
       const last = (batchCount - 1) * operand.batchStride + (rows - 1) * operand.rowStride + columns;
@@ -57,7 +57,7 @@ export class Products {
       strideC: c.batchStride * resultBytes,
       bias: bias === undefined ? 0 : offsetOf(bias, n * resultBytes),
       hasBias: bias === undefined ? 0 : 1,
-      isRectified: isRectified === true ? 1 : 0,
+      activation: activation === undefined ? 0 : activation === "relu" ? 1 : 2,
     };
     const view = new DataView(new ArrayBuffer(productParams.length * 4));
     productParams.forEach((name, position) => {

@@ -240,6 +240,10 @@ export class CpuSlice implements DeviceSlice {
     return this.#run(this.#products.kernel(product.type), launch);
   }
 
+  prepareMultiply({ type }: MatrixProduct): void {
+    this.#products.kernel(type);
+  }
+
   /** Runs a kernel, alone or in a span of others, when it is the lease's turn. */
   #run(kernel: LoadedKernel, options: Work, span: LaunchSpan = { usedMs: 0 }): void | Promise<void> {
     kernel.id ??= this.#deliver(kernel);

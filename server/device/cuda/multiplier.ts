@@ -33,10 +33,11 @@ export const cublasLtSignatures = {
 } as const;
 type BlasApi = Bound<typeof cublasLtSignatures>;
 
-export const Status = { SUCCESS: 0, ALLOC_FAILED: 3, NOT_SUPPORTED: 15 } as const;
+export const Status = { SUCCESS: 0, ALLOC_FAILED: 3, INVALID_VALUE: 7, ARCH_MISMATCH: 8, NOT_SUPPORTED: 15 } as const;
 export const DescAttribute = { TRANSA: 3, TRANSB: 4, EPILOGUE: 7, BIAS_POINTER: 8 } as const;
 /** cublasLtEpilogue_t. */
-export const Epilogue = { DEFAULT: 1, RELU: 2, BIAS: 4 } as const;
+export const Epilogue = { DEFAULT: 1, RELU: 2, BIAS: 4, GELU: 32 } as const;
+const epilogues = { relu: Epilogue.RELU, gelu: Epilogue.GELU } as const;
 export const LayoutAttribute = { BATCH_COUNT: 5, STRIDED_BATCH_OFFSET: 6 } as const;
 export const PreferenceAttribute = { MAX_WORKSPACE_BYTES: 1, MIN_ALIGNMENT_A: 5 } as const;
 /** cudaDataType of the factors, of the result and of alpha and beta, and cublasComputeType_t of the sums. */
@@ -91,13 +92,13 @@ const alignmentOf = (address: number): number => {
 };
 
 /** What the way to compute a product follows from. */
-function keyOf({ type, m, n, k, batchCount, a, b, c, bias, isRectified }: MatrixProduct): string {
+function keyOf({ type, m, n, k, batchCount, a, b, c, bias, activation }: MatrixProduct): string {
   const shape = ({ address, rowStride, batchStride }: MatrixOperand): number[] => [
     rowStride,
     batchStride,
     alignmentOf(address),
   ];
-  const end = [isRectified === true, bias === undefined ? 0 : alignmentOf(bias)];
+  const end = [activation, bias === undefined ? 0 : alignmentOf(bias)];
   return [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c), end].join();
 }
 
@@ -149,6 +150,12 @@ export class Multiplier {
       this.close();
       throw error;
     }
+  }
+
+  /** Finds a way for the product, whose addresses are only as aligned as those to come. The caller has entered the context. */
+  prepare(product: MatrixProduct): void {
+    const key = keyOf(product);
+    if (!this.#plans.has(key)) this.#longWork(() => this.#addPlan(key, product));
   }
 
   /** Queues the product in the stream. The caller has entered the context. */
@@ -214,7 +221,7 @@ export class Multiplier {
   }
 
   #makePlan(product: MatrixProduct): Plan {
-    const { type, m, n, k, a, b, c, bias, isRectified } = product;
+    const { type, m, n, k, a, b, c, bias, activation } = product;
     const value = new BigUint64Array(1);
     const { compute, scale } = productTypes[type];
     this.#check(this.#blas.cublasLtMatmulDescCreate(value, compute, scale), "describe");
@@ -223,7 +230,8 @@ export class Multiplier {
     try {
       this.#describe(operation, DescAttribute.TRANSA, b.transposed ? 1 : 0);
       this.#describe(operation, DescAttribute.TRANSB, a.transposed ? 1 : 0);
-      const epilogue = (isRectified === true ? Epilogue.RELU : 0) | (bias === undefined ? 0 : Epilogue.BIAS);
+      const epilogue =
+        (activation === undefined ? 0 : epilogues[activation]) | (bias === undefined ? 0 : Epilogue.BIAS);
       if (epilogue !== 0) this.#describe(operation, DescAttribute.EPILOGUE, epilogue);
       // Which ways there are depends on its alignment.
       if (bias !== undefined) this.#setBias(operation, bias);
@@ -308,14 +316,17 @@ export class Multiplier {
   #check(status: number, doing: string): void {
     if (status === Status.SUCCESS) return;
     const message = `cuBLASLt fails to ${doing} the matrix product [status ${status}].`;
+    // Of what was not computed yet, it does not know the wish.
+    const isStrange = doing !== "compute" && (status === Status.INVALID_VALUE || status === Status.ARCH_MISMATCH);
     const code =
-      status === Status.NOT_SUPPORTED
+      status === Status.NOT_SUPPORTED || isStrange
         ? "UNSUPPORTED"
         : status === Status.ALLOC_FAILED
           ? "OUT_OF_MEMORY"
           : "DEVICE_FAILED";
     // The library says of a context in which a kernel has failed only that it cannot work there; the driver says why.
     if (code === "DEVICE_FAILED") this.#context.ready(this.#context.api.cuStreamQuery(0), "compute a matrix product");
-    throw new SluiceError(code, message, { nativeCode: status });
+    // The status is no error of the driver, which programs take a native code for.
+    throw new SluiceError(code, message);
   }
 }

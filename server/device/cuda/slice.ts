@@ -385,12 +385,20 @@ export class CudaSlice implements DeviceSlice {
   }
 
   #multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
+    this.#products().multiply(product, this.#work(stream, "kernel"));
+  }
+
+  prepareMultiply(product: MatrixProduct): void {
+    this.#context.enter();
+    this.#products().prepare(product);
+  }
+
+  #products(): Multiplier {
     const { driverVersion } = this.attributes;
     const longWork = this.#longWork;
-    this.#multiplier ??= longWork(
-      () => new Multiplier(this.#context, { driverVersion, outside: this.#outside, longWork }),
-    );
-    this.#multiplier.multiply(product, this.#work(stream, "kernel"));
+    const make = (): Multiplier => new Multiplier(this.#context, { driverVersion, outside: this.#outside, longWork });
+    this.#multiplier ??= longWork(make);
+    return this.#multiplier;
   }
 
   freed(address: number, byteCount: number): void {

@@ -159,6 +159,9 @@ export class NullSlice implements DeviceSlice {
   /** Checked by the caller, and forgotten. */
   multiply(): void {}
 
+  /** Whatever is asked for can be forgotten. */
+  prepareMultiply(): void {}
+
   /** Only a number: no kernel runs that could use it. */
   createTexture(): DeviceImage {
     return { object: ++this.#images };

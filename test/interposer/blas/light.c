@@ -70,7 +70,7 @@ struct shape {
     int type, op_a, op_b, orders, slack, count;
     bool is_apart;
     float beta;
-    /* 1 for none, or of 2 for a ReLU and 4 for a bias. */
+    /* 1 for none, or of 2 for a ReLU or 32 for a GELU, and 4 for a bias. */
     int epilogue;
 };
 
@@ -104,6 +104,7 @@ static void compare(struct shape s) {
                 for (int i = 0; i < K; i++) sum += element(&a, s.op_a, batch, row, i) * element(&b, s.op_b, batch, i, column);
                 double before = s.beta == 0 ? 0 : s.beta * element(from, OP_N, batch, row, column);
                 double value = 0.5 * sum + before + ((s.epilogue & 4) != 0 ? get(bias.host, s.type, (size_t)row) : 0);
+                if ((s.epilogue & 32) != 0) value *= 0.5 * (1 + tanh(sqrt(2 / M_PI) * (value + 0.044715 * value * value * value)));
                 put(d.array.host, s.type, at(&d, batch, row, column), (s.epilogue & 2) != 0 && value < 0 ? 0 : value);
             }
     expect_same(&d.array, s.type == R_32F ? 1e-6 : s.type == R_16F ? 1e-3 : 8e-3, __LINE__);
@@ -134,7 +135,7 @@ static void refusals(void) {
     value = 4;
     STATUS(cublasLtMatmulDescSetAttribute(operation, EPILOGUE, &value, 4), OK);
     STATUS(cublasLtMatmul(handle, operation, &one, p, layout, p, layout, &one, p, layout, p, layout, NULL, NULL, 0, NULL), INVALID_VALUE);
-    value = 128 | 8;
+    value = 128 | 32;
     STATUS(cublasLtMatmulDescSetAttribute(operation, EPILOGUE, &value, 4), OK);
     STATUS(cublasLtMatmulAlgoGetHeuristic(handle, operation, layout, layout, layout, layout, preference, 1, &result, &found), OK);
     EXPECT(found == 0 && result.state == NOT_SUPPORTED);
@@ -166,6 +167,7 @@ int main(void) {
                 compare((struct shape){type, ops & 1, ops >> 1, orders, 3, 1, true, 2, 1});
                 compare((struct shape){type, ops & 1, ops >> 1, orders, 2, 3, ops % 2 == 0, 1, orders < 4 ? 6 : 2});
                 if (orders < 4) compare((struct shape){type, ops & 1, ops >> 1, orders, 0, 1, false, 0, 4});
+                if (ops == 0) compare((struct shape){type, ops & 1, ops >> 1, orders, 1, 2, false, 0, orders < 4 ? 36 : 32});
             }
     refusals();
     STATUS(cublasLtMatmulPreferenceDestroy(preference), OK);
