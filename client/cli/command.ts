@@ -35,6 +35,18 @@ export async function obstacleTo(file: string, path: string | undefined): Promis
   return obstacle(file, NOT_FOUND, "no folder of PATH has it");
 }
 
+/** Whether the file gives its command another user's or group's rights: the system then keeps the loader's variables from it. */
+export async function gainsRights(file: string, path: string | undefined): Promise<boolean> {
+  const folders = file.includes("/") ? [""] : (path ?? "").split(delimiter).map((folder) => folder || ".");
+  for (const candidate of folders.map((folder) => join(folder, file))) {
+    if ((await whyNot(candidate)) !== undefined) continue;
+    const { mode, uid, gid } = await stat(candidate);
+    const [setsUser, setsGroup] = [(mode & 0o4000) !== 0, (mode & 0o2010) === 0o2010];
+    return (setsUser && uid !== process.geteuid?.()) || (setsGroup && gid !== process.getegid?.());
+  }
+  return false;
+}
+
 /** Why a start failed that nothing spoke against. */
 export function obstacleOf(file: string, error: NodeJS.ErrnoException): Obstacle {
   if (error.code === "ENOENT") {

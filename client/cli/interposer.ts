@@ -5,10 +5,10 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import { resolve as absolute, delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { FINGERPRINT } from "../../shared/generated/calls.ts";
 import { bracketed, parseHostPort, SERVER_PORT_DEFAULT } from "../address.ts";
@@ -22,8 +22,21 @@ const DATA_VARIABLE = "SLUICE_DATA";
 const DEVICES_VARIABLE = "SLUICE_DEVICES";
 /** A folder of this user's alone, in which processes leave word of their sessions. */
 const SESSIONS_VARIABLE = "SLUICE_SESSIONS";
+const DRIVER_LIBRARY = "libcuda.so.1";
 /** Not one that programs load, but one that the loader asks where libraries are. The build makes it last. */
 const LOADER_LIBRARY = "libsluice-loader.so";
+/** From this version of glibc on an auditor costs no call anything. Before, ours steps back, and yet programs would pay as TLS_TUNABLE says. */
+const GLIBC_MINOR_MIN = 35;
+/**
+ * Under any auditor a program's libraries share what the loader keeps for thread-local data of those that come later, 1,664 bytes, which jemalloc alone exceeds. Not
+ * more than this, since each thread has that part on its stack, which may be as small as 16 KiB.
+ */
+const TLS_TUNABLE = "glibc.rtld.optional_static_tls=";
+const TLS_BYTES = 4096;
+/** What ends a folder's name in the loader's lists, or stands for something there. */
+const LOADER_WORDS = /[:;]|\$\{?(?:ORIGIN|LIB|PLATFORM)/;
+
+const run = promisify(execFile);
 
 export interface InterposerOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -62,19 +75,25 @@ async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Builds into a folder of its own and moves that into place, so that whoever comes at the same time sees all or nothing. */
+/**
+ * Builds into a folder of its own and moves that into place, so that whoever comes at the same time sees all or nothing. Under names of links, since
+ * make takes no folder with a space in its name.
+ */
 async function build(target: string): Promise<void> {
   await makeFolder(dirname(target));
   const work = await mkdtemp(`${target}-`);
+  const links = await mkdtemp(join(tmpdir(), "sluice-build-"));
+  const [source, out] = [join(links, "source"), join(links, "out")];
   try {
-    const make = ["--silent", "-j2", "-C", join(packageFolder, "client/interposer"), `OUT=${work}`, "WARNINGS="];
-    await promisify(execFile)("make", make);
+    await symlink(join(packageFolder, "client/interposer"), source);
+    await symlink(work, out);
+    await run("make", ["--silent", "-j2", "-f", join(source, "Makefile"), `OUT=${out}`, "WARNINGS="]);
     await rm(join(work, "objects"), { recursive: true, force: true });
     await rename(work, target);
   } catch (error) {
     if (!isComplete(target)) throw error;
   } finally {
-    await rm(work, { recursive: true, force: true });
+    for (const each of [work, links]) await rm(each, { recursive: true, force: true });
   }
 }
 
@@ -93,7 +112,13 @@ function reasonOf(error: unknown, target: string): string {
 async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<string | undefined> {
   if (process.platform !== "linux") return undefined;
   const given = env[FOLDER_VARIABLE];
-  if (given !== undefined) return given === "" ? undefined : given;
+  if (given === "") return undefined;
+  if (given !== undefined) {
+    const folder = absolute(given);
+    if (existsSync(join(folder, DRIVER_LIBRARY))) return folder;
+    tell(`CUDA programs find no device: the folder [${folder}] of ${FOLDER_VARIABLE} has no [${DRIVER_LIBRARY}].`);
+    return undefined;
+  }
   const shipped = packaged ?? join(packageFolder, "dist/interposer");
   if (isComplete(shipped)) return shipped;
   const caches = env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
@@ -115,6 +140,27 @@ async function findFolder({ env, packaged, tell }: InterposerOptions): Promise<s
 const listed = (first: string, list = ""): string =>
   [first, ...list.split(delimiter).filter((item) => item !== first && item !== "")].join(delimiter);
 
+/** Whether an auditor leads programs on this machine: they may bring another C library, but those that do are few. */
+async function takesAuditors(): Promise<boolean> {
+  try {
+    const { stdout } = await run("getconf", ["GNU_LIBC_VERSION"]);
+    const [, major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(stdout) ?? []).map(Number);
+    return major > 2 || minor >= GLIBC_MINOR_MIN;
+  } catch (error) {
+    return codeOf(error) === "ENOENT";
+  }
+}
+
+/** What leads the loader to these libraries where a program has a path of its own. */
+async function leadVariables(folder: string, env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
+  const loader = join(folder, LOADER_LIBRARY);
+  // The loader complains of one that is not there in every process.
+  if (!existsSync(loader) || !(await takesAuditors())) return {};
+  const given = env["GLIBC_TUNABLES"] ?? "";
+  const tunables = given.includes(TLS_TUNABLE) ? given : listed(`${TLS_TUNABLE}${TLS_BYTES}`, given);
+  return { LD_AUDIT: listed(loader, env["LD_AUDIT"]), GLIBC_TUNABLES: tunables };
+}
+
 /** The variables that let an unmodified CUDA program work under the lease; none where that is not possible. */
 export async function interposerEnvironment(options: InterposerOptions): Promise<NodeJS.ProcessEnv> {
   const folder = await findFolder(options);
@@ -126,13 +172,18 @@ export async function interposerEnvironment(options: InterposerOptions): Promise
   });
   if (options.relay !== undefined) endpoints.push(options.relay);
   if (folder === undefined || endpoints.length === 0) return {};
-  const loader = join(folder, LOADER_LIBRARY);
+  const [word] = LOADER_WORDS.exec(folder) ?? [];
+  if (word !== undefined) {
+    options.tell(
+      `CUDA programs find no device: their libraries are in [${folder}], and the system's loader takes no folder with [${word}] in its name. ${FOLDER_VARIABLE} names another, such as a copy.`,
+    );
+    return {};
+  }
   return {
     [DATA_VARIABLE]: endpoints.join(" "),
     [DEVICES_VARIABLE]: String(options.devices),
     ...(options.sessions === undefined ? {} : { [SESSIONS_VARIABLE]: options.sessions }),
     LD_LIBRARY_PATH: listed(folder, options.env["LD_LIBRARY_PATH"]),
-    // The loader complains of one that is not there in every process.
-    ...(existsSync(loader) ? { LD_AUDIT: listed(loader, options.env["LD_AUDIT"]) } : {}),
+    ...(await leadVariables(folder, options.env)),
   };
 }

@@ -13,7 +13,7 @@ import { allocateRequest } from "../allocate-options.ts";
 import type { Control, QueuePlace } from "../control.ts";
 import { BUNDLE_VARIABLE, formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { Holder, type LeaseNotice } from "../holder.ts";
-import { obstacleOf, obstacleTo } from "./command.ts";
+import { gainsRights, obstacleOf, obstacleTo } from "./command.ts";
 import { DataRelay } from "./data-relay.ts";
 import { ExitError, sentence } from "./failure.ts";
 import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQuietly, shareText } from "./granted.ts";
@@ -25,7 +25,9 @@ import { withFleet } from "./servers.ts";
 import { exitCodeOfSignal, interruptible, SignalForwarder } from "./signals.ts";
 
 const UNUSED =
-  "No process of the command has used its share. Sluice's libraries are found through LD_LIBRARY_PATH, so not by programs that are linked statically or that run without it, as under sudo.";
+  "No process of the command has used its share. Sluice's libraries are found through LD_LIBRARY_PATH, so not by programs that are linked statically, have rights of their own (setuid) or run without it, as under sudo, `env -i` or in a container.";
+const gainedText = (file: string): string =>
+  `The command [${file}] takes another user's rights (setuid), so the system keeps Sluice's libraries from it and from what it starts: CUDA programs find no device there. Start \`sluice run\` behind it, like \`sudo sluice run ...\`.`;
 
 type RunOptions = ServerOptions & ShareFlags;
 
@@ -177,6 +179,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
       tell: note,
     });
     usesLibraries = Object.keys(libraries).length > 0;
+    if (usesLibraries && (await gainsRights(job.file, process.env["PATH"]))) note(gainedText(job.file));
     return await runCommand(job, signals, {
       ...process.env,
       ...libraries,

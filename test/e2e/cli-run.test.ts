@@ -144,7 +144,10 @@ describe("the command", () => {
     const terminal = async (...command: string[]): Promise<string> => {
       const words = ["node", "dist/client/cli/main.js", "run", "--server", server.grpc, "-m", "64MiB", ...command];
       const line = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-      const env = { ...process.env, SLUICE_INTERPOSER: "/some/folder" };
+      const libraries = mkdtempSync(join(tmpdir(), "sluice-libraries-"));
+      onTestFinished(() => rmSync(libraries, { recursive: true }));
+      writeFileSync(join(libraries, "libcuda.so.1"), "");
+      const env = { ...process.env, SLUICE_INTERPOSER: libraries };
       const { stdout } = await promisify(execFile)("script", ["-qec", line, "/dev/null"], { env });
       return stdout;
     };

@@ -1,17 +1,11 @@
 /** How programs that have a path of their own to NVIDIA's libraries, as Python's packages do, come by Sluice's under `sluice run`; and that others notice nothing. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildInterposer, canBuild } from "../support/interposer.ts";
+import { buildInterposer, isLed } from "../support/interposer.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
-
-/** From this version of glibc on the loader can be led without slowing programs down. */
-const [major, minor] = (/\d+\.\d+/.exec(spawnSync("ldd", ["--version"], { encoding: "utf8" }).stdout)?.[0] ?? "0.0")
-  .split(".")
-  .map(Number) as [number, number];
-const isLed = canBuild && (major > 2 || minor >= 35);
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-test-wheel-"));
 /** As in a virtual environment: a package with NVIDIA's libraries, and one beside it whose library finds them by its own place. */
@@ -78,8 +72,53 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
     expect(await run(command)).toEqual(said(2, 2));
   });
 
-  it("has its own where Sluice's are not wanted", async () => {
+  it("gets Sluice's under the names of NVIDIA's, whatever version and folder, and no other's", async () => {
+    const names: Record<string, string | undefined> = {
+      "libcuda.so": "libcuda.so.1",
+      "libcuda.so.1": "libcuda.so.1",
+      "libcuda.so.580.95.05": "libcuda.so.1",
+      "libnvidia-ml.so.580.95.05": "libnvidia-ml.so.1",
+      "libcudart.so.12": "libcudart.so.12",
+      "libcudart.so.13.0.96": "libcudart.so.13",
+      "libcudart.4f8a0b1c.so.13": "libcudart.so.13",
+      "libcublas.so.12.9.1.4": "libcublas.so.12",
+      "libcublasLt.so.13": "libcublasLt.so.13",
+      // A link without a version, as toolkits have them, tells it by its target.
+      "libcudart.so": "libcudart.so.12",
+      "libcublas.so": undefined,
+      "libcublas.so.11": undefined,
+      "libcudart.so.11.0": undefined,
+      "libcudart.so.130": undefined,
+      "libcudart.so.13.bak": undefined,
+      "libcudart-1b2c3d4.so.13": undefined,
+      "libcudart-1b2c3d4e5.so.13": undefined,
+      "libcudart_helper.so": undefined,
+      "libcudart_static.so.13": undefined,
+      "libcublasXt.so.13": undefined,
+      "libcublasLtx.so.13": undefined,
+      "libcuda-foo.so": undefined,
+      "libcuda-foo.so.1": undefined,
+      "libcudadebugger.so.1": undefined,
+      "libnvidia-mlx.so.1": undefined,
+      "mylibcudart.so.13": undefined,
+    };
+    const looks = join(folder, "looks");
+    mkdirSync(looks);
+    for (const name of Object.keys(names))
+      if (name === "libcudart.so") symlinkSync("libcudart.so.12", join(looks, name));
+      else copyFileSync(join(wheel, "libother.so.1"), join(looks, name));
+    const paths = Object.keys(names).map((name) => join(looks, name));
+    const { stdout } = await run([compile("names", join(own, "names")), ...paths, "libcuda.so", "libcublas.so.12"]);
+    const ours = (name: string): string => resolve("dist/interposer", name);
+    const found = Object.entries(names).map(([name, served]) =>
+      served === undefined ? join(looks, name) : ours(served),
+    );
+    expect(stdout.trim().split("\n")).toEqual([...found, ours("libcuda.so.1"), ours("libcublas.so.12")]);
+  });
+
+  it("has its own where Sluice's are not wanted, or the folder of them is not told", async () => {
     expect(await run([linked("disable")], { SLUICE_INTERPOSER: "" })).toEqual(said(77, 0));
+    expect(await run(["env", "LD_AUDIT=libsluice-loader.so", linked("disable")])).toEqual(said(77, 0));
   });
 });
 
@@ -92,6 +131,22 @@ describe.runIf(isLed)("a program that has nothing to do with CUDA", () => {
 
   it("runs linked statically", async () => {
     expect(await run([compile("count", join(own, "static"), "-static", "-w")])).toEqual(said(-1, 0));
+  });
+
+  it("runs with libraries that keep much data for each thread, and with the smallest stacks", async () => {
+    const data = compile("thread-data", join(wheel, "libdata.so"), "-shared", "-fPIC", "-DLIBRARY");
+    const program = compile("thread-data", join(own, "small-thread"), "-pthread");
+    expect(await run(["env", `LD_PRELOAD=${data}`, program])).toEqual({ code: 0, stdout: "0\n", stderr: "" });
+  });
+
+  it.runIf(process.getuid?.() === 0)("that takes another user's rights is said to be out of reach", async () => {
+    const program = compile("count", join(own, "setuid"));
+    chownSync(program, 65534, 65534);
+    chmodSync(program, 0o4755);
+    const { code, stdout, stderr } = await run([program]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "-1 devices, 0 libraries\n" });
+    expect(stderr).toContain(`sluice: The command [${program}] takes another user's rights (setuid)`);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
   });
 
   it("keeps the auditors that the environment had, and gets this one once", async () => {

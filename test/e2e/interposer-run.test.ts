@@ -1,12 +1,13 @@
 /** `sluice run` as it stands, with a program that knows nothing of Sluice: the libraries are built at the first use, and kept. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
+import { buildInterposer, canBuild, compileProgram, isLed } from "../support/interposer.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 
-const cache = mkdtempSync(join(tmpdir(), "sluice-cache-"));
+// Where make is at a loss.
+const cache = mkdtempSync(join(tmpdir(), "sluice cache-"));
 let server: TestServer;
 let program: string;
 
@@ -31,9 +32,9 @@ describe.runIf(canBuild)("sluice run", () => {
 
   it("keeps what the environment had in its library path", async () => {
     const command = ["run", "-m", "128MiB", "--", "sh", "-c", 'echo "$LD_LIBRARY_PATH $SLUICE_DATA"'];
-    const env = { SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: "/some/folder", LD_LIBRARY_PATH: "/before" };
+    const env = { SLUICE_SERVER: server.grpc, SLUICE_INTERPOSER: undefined, LD_LIBRARY_PATH: "/before" };
     const { stdout } = await runSluice(command, { env });
-    expect(stdout).toMatch(/^\/some\/folder:\/before unix:\/\/\/\S+ tcp:\/\/\S+\n$/);
+    expect(stdout).toMatch(/^\/\S+\/dist\/interposer:\/before unix:\/\/\/\S+ tcp:\/\/\S+\n$/);
     expect(stdout).toContain(`tcp://${server.data}\n`);
   });
 
@@ -106,5 +107,75 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
     });
     expect(environment).toEqual({});
     expect(said.at(-1)).toMatch(words);
+  });
+});
+
+describe("a folder of libraries that is named", () => {
+  const interposerOf = async (folder: string, env: NodeJS.ProcessEnv = {}) => {
+    const { interposerEnvironment } = await import("../../client/cli/interposer.ts");
+    const said: string[] = [];
+    const environment = await interposerEnvironment({
+      env: { ...env, SLUICE_INTERPOSER: folder },
+      server: "gpus.example:7460",
+      dataEndpoints: ["tcp://:7461"],
+      devices: 1,
+      tell: (words: string) => void said.push(words),
+    });
+    return { environment, said: said.join("\n") };
+  };
+  const made = (name: string): string => {
+    const folder = join(cache, name);
+    mkdirSync(folder);
+    for (const library of ["libcuda.so.1", "libsluice-loader.so"]) writeFileSync(join(folder, library), "");
+    return folder;
+  };
+
+  it("is told by its full name, since the command may go elsewhere", async () => {
+    const folder = made("usual");
+    const { environment, said } = await interposerOf(relative(process.cwd(), folder));
+    expect(environment["LD_LIBRARY_PATH"]).toBe(folder);
+    expect(said).toBe("");
+  });
+
+  it.each([
+    ["a:b", ":"],
+    ["a;b", ";"],
+    ["$ORIGIN", "$ORIGIN"],
+  ])("is refused, with the reason, where the loader would take [%s] for something else", async (name, word) => {
+    const { environment, said } = await interposerOf(made(name));
+    expect(environment).toEqual({});
+    expect(said).toContain(`takes no folder with [${word}] in its name`);
+  });
+
+  it("is said to have none where it has none", async () => {
+    const { environment, said } = await interposerOf(join(cache, "nowhere"));
+    expect(environment).toEqual({});
+    expect(said).toMatch(/find no device: the folder \[.*nowhere\] of SLUICE_INTERPOSER has no \[libcuda\.so\.1\]/);
+  });
+
+  it.each([
+    ["glibc 2.31", false],
+    ["glibc 2.35", true],
+    ["glibc 3.0", true],
+  ])("leads the loader where that is of use: %s", async (version, leads) => {
+    const tools = join(cache, version);
+    mkdirSync(tools);
+    writeFileSync(join(tools, "getconf"), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
+    vi.stubEnv("PATH", `${tools}:${process.env["PATH"]}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { environment } = await interposerOf(made(`for ${version}`));
+    expect(environment["LD_AUDIT"] !== undefined).toBe(leads);
+    expect(environment["GLIBC_TUNABLES"] !== undefined).toBe(leads);
+  });
+
+  it.runIf(isLed)("leaves what the environment sets the C library to", async () => {
+    const folder = made("tuned");
+    const ours = "glibc.rtld.optional_static_tls=4096";
+    for (const [given, kept] of [
+      [undefined, ours],
+      ["glibc.malloc.perturb=1", `${ours}:glibc.malloc.perturb=1`],
+      ["glibc.rtld.optional_static_tls=9000", "glibc.rtld.optional_static_tls=9000"],
+    ])
+      expect((await interposerOf(folder, { GLIBC_TUNABLES: given })).environment["GLIBC_TUNABLES"]).toBe(kept);
   });
 });

@@ -22,6 +22,10 @@ export const hasTool = (tool: string): boolean => spawnSync(tool, ["--version"],
 export const canBuild = process.platform === "linux" && hasTool("cc") && hasTool("make") && hasTool("flock");
 export const hasNvcc = canBuild && hasTool("nvcc");
 
+const glibc = /^glibc (\d+)\.(\d+)/.exec(spawnSync("getconf", ["GNU_LIBC_VERSION"], { encoding: "utf8" }).stdout ?? "");
+/** Whether programs that have a path of their own are led to the libraries here: from glibc 2.35 on. */
+export const isLed = canBuild && glibc !== null && (Number(glibc[1]) > 2 || Number(glibc[2]) >= 35);
+
 /** The programs in a folder of test/interposer. */
 export const sourcesOf = (folder: string): string[] =>
   readdirSync(folder)
