@@ -1,80 +1,20 @@
 #!/usr/bin/env node
-/** The command `sluice`: every verb is a file beside this one, and failures end in failure.ts. */
-import { Command } from "commander";
-import { VERSION } from "../version.ts";
-import { addAuditCommand } from "./audit.ts";
-import { addBenchCommand } from "./bench.ts";
-import { addCordonCommands } from "./cordon.ts";
-import { addDrainCommand } from "./drain.ts";
-import { addExplainCommand } from "./explain.ts";
-import { addExtendCommand } from "./extend.ts";
+/**
+ * The command `sluice`. `serve` is the server, which loads nothing of a client, and every other verb is one of program.ts, which loads nothing of
+ * the server: both start sooner. Failures end in failure.ts.
+ */
 import { reportFailure } from "./failure.ts";
-import { addHealthCommand } from "./health.ts";
-import { addLeasesCommand } from "./leases.ts";
-import { addListCommand } from "./list.ts";
-import { addQueuedCommands } from "./queued.ts";
-import { addQuotaCommand } from "./quota.ts";
-import { addReleaseCommand } from "./release.ts";
-import { addRequestCommand } from "./request.ts";
-import { addReservationCommands } from "./reservations.ts";
-import { addResizeCommand } from "./resize.ts";
-import { addRevokeCommand } from "./revoke.ts";
-import { addRunCommand } from "./run.ts";
-import { addServeCommand } from "./serve.ts";
-import { addSmiCommand } from "./smi.ts";
-import { addSuspendCommands } from "./suspend.ts";
-import { addTokenCommand } from "./token.ts";
-import { addUsageCommand } from "./usage.ts";
-import { addWatchCommand } from "./watch.ts";
-
-const program = new Command("sluice")
-  .description("Lends remote GPUs: exact shares of their memory, at run time, over the network.")
-  .version(VERSION)
-  .enablePositionalOptions()
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "sluice: ")) })
-  .showHelpAfterError("(add --help for help)")
-  // Nothing ends the process on the way: a command that has a lease must give it back first.
-  .exitOverride()
-  .addHelpText(
-    "after",
-    `
-Examples:
-  sluice serve --device cpu          lend this machine's processor
-  sluice list                        what is there, and what is free
-  sluice run -p 0.25 -- node fit.js  run a program with a quarter of a device`,
-  );
-
-addServeCommand(program);
-addRunCommand(program);
-addRequestCommand(program);
-addReleaseCommand(program);
-addResizeCommand(program);
-addExplainCommand(program);
-addListCommand(program);
-addLeasesCommand(program);
-addSmiCommand(program);
-addWatchCommand(program);
-addHealthCommand(program);
-addUsageCommand(program);
-addBenchCommand(program);
-addCordonCommands(program);
-addDrainCommand(program);
-addRevokeCommand(program);
-addExtendCommand(program);
-addSuspendCommands(program);
-addQueuedCommands(program);
-addReservationCommands(program);
-addQuotaCommand(program);
-addTokenCommand(program);
-addAuditCommand(program);
+import { serve } from "./serve.ts";
 
 // A reader that has had enough, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+const [verb, ...rest] = process.argv.slice(2);
 try {
-  await program.parseAsync();
+  if (verb === "serve") await serve(rest);
+  else await (await import("./program.ts")).commandLine().parseAsync();
 } catch (error) {
   process.exitCode = reportFailure(error);
 }

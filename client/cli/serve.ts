@@ -7,6 +7,13 @@ import { ExitError } from "./failure.ts";
 
 type ServeModule = { readonly serve: (argv: readonly string[]) => Promise<number> };
 
+/** Runs the server with these arguments, and ends as it ends. */
+export async function serve(argv: readonly string[]): Promise<never> {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const server = (await import(new URL(`../../server/main.${extension}`, import.meta.url).href)) as ServeModule;
+  throw new ExitError(await server.serve(argv));
+}
+
 export function addServeCommand(program: Command): void {
   program
     .command("serve")
@@ -15,9 +22,5 @@ export function addServeCommand(program: Command): void {
     .helpOption(false)
     .allowUnknownOption()
     .passThroughOptions()
-    .action(async (args: string[]) => {
-      const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-      const server = (await import(new URL(`../../server/main.${extension}`, import.meta.url).href)) as ServeModule;
-      throw new ExitError(await server.serve(args));
-    });
+    .action((args: string[]) => serve(args));
 }

@@ -213,18 +213,22 @@ export class Executor {
   /** What the first session would have to wait for, and no lease is needed for. */
   async #prepare(deviceKinds: readonly DeviceDescription["kind"][]): Promise<void> {
     const drivers = await Promise.all(deviceKinds.map(loadDriver));
-    await Promise.all(drivers.map((driver) => driver.prepare?.()));
+    // One that was started for a lease has a client that waits: what it needs of this it loads itself, and the rest it does without.
+    if (this.#isSpare) await Promise.all(drivers.map((driver) => driver.prepare?.()));
     prepareTurnPages();
     // Only hardware is asked for its health, and only what is hardware can hang.
     if (drivers.some(({ health }) => health !== undefined)) this.#watchdog ??= new Watchdog();
   }
 
+  get #isSpare(): boolean {
+    return this.#assignment === undefined;
+  }
+
   /** Only a spare has the time for it. */
   async #rehearse(): Promise<void> {
     const { rehearse } = this.#options;
-    const isSpare = (): boolean => this.#assignment === undefined;
-    if (rehearse === undefined || !isSpare()) return;
-    this.#rehearsal = rehearse(isSpare).catch((error: unknown) => {
+    if (rehearse === undefined || !this.#isSpare) return;
+    this.#rehearsal = rehearse(() => this.#isSpare).catch((error: unknown) => {
       this.#send({ kind: "log", level: "warn", message: `The rehearsal fails [${toSluiceError(error).message}].` });
     });
     await this.#rehearsal;

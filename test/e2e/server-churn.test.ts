@@ -20,7 +20,10 @@ const endings = [
 ] as const;
 
 test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async () => {
-  await using server = await startServer({ args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "4s"] });
+  await using server = await startServer({
+    spares: 1,
+    args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "4s"],
+  });
   const control = new RawControl(server.grpc);
   const random = createRandom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;

@@ -79,7 +79,14 @@ const common = (list: readonly string[], others: readonly string[]): string[] =>
   list.filter((entry) => others.includes(entry));
 
 test(`${KILLS} kills of the server cost no lease, no place in the queue and no call (CRASH_SEED=${seed})`, async () => {
-  await using server = await CrashingServer.start(["--device", "null:2x512MiB", "--grace", "1s"]);
+  await using server = await CrashingServer.start([
+    "--device",
+    "null:2x512MiB",
+    "--grace",
+    "1s",
+    "--spare-executors",
+    "1",
+  ]);
   const pools = await Promise.all(
     Array.from({ length: WORKERS + 2 }, () => connect({ server: server.grpc, lease: "", outage: "1m" })),
   );

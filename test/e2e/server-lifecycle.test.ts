@@ -16,7 +16,7 @@ async function begin(...args: string[]): Promise<TestServer> {
 }
 
 async function beginWith(options: ServerOptions): Promise<TestServer> {
-  server = await startServer(options);
+  server = await startServer({ spares: 1, ...options });
   control = new RawControl(server.grpc);
   return server;
 }

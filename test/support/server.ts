@@ -19,6 +19,11 @@ const entry = "dist/client/cli/main.js";
 export interface ServerOptions {
   /** Further arguments of `sluice serve`. Default: two null devices of 16 GiB. */
   readonly args?: readonly string[];
+  /**
+   * Executors that it keeps warm. Default: none, since most servers of tests end with a spare that nobody had; those whose executors are what is
+   * tested have one, as users' have by default.
+   */
+  readonly spares?: number;
   /** Default: a fresh one, removed at the end. */
   readonly state?: string;
   /** What to start instead of node directly, such as `["prlimit", "--fsize=0"]`. */
@@ -161,9 +166,10 @@ export function socketOf({ state }: Pick<TestServer, "state">): string {
 
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const state = options.state ?? mkdtempSync(join(tmpdir(), "sluice-state-"));
-  const { args = ["--device", "null:2x16GiB"] } = options;
+  const { args = ["--device", "null:2x16GiB"], spares = 0 } = options;
   const own = ["serve", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", state];
-  const { child, stdout, log, exited } = start([...own, ...args], options);
+  // What `args` say comes later, and counts.
+  const { child, stdout, log, exited } = start([...own, "--spare-executors", String(spares), ...args], options);
   options.onSpawned?.(child);
   const ready = /^sluice ready grpc=(\S+) data=(\S+) admin=(\S+)$/m;
   await new Promise<void>((resolve, reject) => {
