@@ -14,7 +14,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 const [verb, ...rest] = process.argv.slice(2);
 try {
   if (verb === "serve") await serve(rest);
-  else await (await import("./program.ts")).commandLine().parseAsync();
+  else {
+    const program = await (await import("./program.ts")).commandLine(verb);
+    await program.parseAsync();
+  }
 } catch (error) {
   process.exitCode = reportFailure(error);
 }

@@ -1,32 +1,41 @@
-/** Every verb of the command `sluice`: each is a file beside this one. `serve` is there for the help alone: main.ts starts the server. */
+/**
+ * Every verb of the command `sluice`: each is a file beside this one, and a command line loads the one that it names, or for help and what is not
+ * known all of them. `serve` is there for the help alone: main.ts starts the server.
+ */
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
-import { addAuditCommand } from "./audit.ts";
-import { addBenchCommand } from "./bench.ts";
-import { addCordonCommands } from "./cordon.ts";
-import { addDrainCommand } from "./drain.ts";
-import { addExplainCommand } from "./explain.ts";
-import { addExtendCommand } from "./extend.ts";
-import { addHealthCommand } from "./health.ts";
-import { addLeasesCommand } from "./leases.ts";
-import { addListCommand } from "./list.ts";
-import { addQueuedCommands } from "./queued.ts";
-import { addQuotaCommand } from "./quota.ts";
-import { addReleaseCommand } from "./release.ts";
-import { addRequestCommand } from "./request.ts";
-import { addReservationCommands } from "./reservations.ts";
-import { addResizeCommand } from "./resize.ts";
-import { addRevokeCommand } from "./revoke.ts";
-import { addRunCommand } from "./run.ts";
-import { addServeCommand } from "./serve.ts";
-import { addSmiCommand } from "./smi.ts";
-import { addSuspendCommands } from "./suspend.ts";
-import { addTokenCommand } from "./token.ts";
-import { addUsageCommand } from "./usage.ts";
-import { addWatchCommand } from "./watch.ts";
 
-/** Reads one command line. */
-export function commandLine(): Command {
+type AddVerbs = (program: Command) => void;
+
+/** What adds verbs to the program, by their names, in the order of the help. */
+const verbs: readonly (readonly [names: readonly string[], load: () => Promise<AddVerbs>])[] = [
+  [["serve"], async () => (await import("./serve.ts")).addServeCommand],
+  [["run"], async () => (await import("./run.ts")).addRunCommand],
+  [["request"], async () => (await import("./request.ts")).addRequestCommand],
+  [["release"], async () => (await import("./release.ts")).addReleaseCommand],
+  [["resize"], async () => (await import("./resize.ts")).addResizeCommand],
+  [["explain"], async () => (await import("./explain.ts")).addExplainCommand],
+  [["list"], async () => (await import("./list.ts")).addListCommand],
+  [["leases"], async () => (await import("./leases.ts")).addLeasesCommand],
+  [["smi"], async () => (await import("./smi.ts")).addSmiCommand],
+  [["watch"], async () => (await import("./watch.ts")).addWatchCommand],
+  [["health"], async () => (await import("./health.ts")).addHealthCommand],
+  [["usage"], async () => (await import("./usage.ts")).addUsageCommand],
+  [["bench"], async () => (await import("./bench.ts")).addBenchCommand],
+  [["cordon", "uncordon"], async () => (await import("./cordon.ts")).addCordonCommands],
+  [["drain"], async () => (await import("./drain.ts")).addDrainCommand],
+  [["revoke"], async () => (await import("./revoke.ts")).addRevokeCommand],
+  [["extend"], async () => (await import("./extend.ts")).addExtendCommand],
+  [["suspend", "resume"], async () => (await import("./suspend.ts")).addSuspendCommands],
+  [["cancel", "priority"], async () => (await import("./queued.ts")).addQueuedCommands],
+  [["reserve", "unreserve", "reservations"], async () => (await import("./reservations.ts")).addReservationCommands],
+  [["quota"], async () => (await import("./quota.ts")).addQuotaCommand],
+  [["token"], async () => (await import("./token.ts")).addTokenCommand],
+  [["audit"], async () => (await import("./audit.ts")).addAuditCommand],
+];
+
+/** Reads a command line whose first word is `verb`. */
+export async function commandLine(verb: string | undefined): Promise<Command> {
   const program = new Command("sluice")
     .description("Lends remote GPUs: exact shares of their memory, at run time, over the network.")
     .version(VERSION)
@@ -43,28 +52,7 @@ Examples:
   sluice list                        what is there, and what is free
   sluice run -p 0.25 -- node fit.js  run a program with a quarter of a device`,
     );
-  addServeCommand(program);
-  addRunCommand(program);
-  addRequestCommand(program);
-  addReleaseCommand(program);
-  addResizeCommand(program);
-  addExplainCommand(program);
-  addListCommand(program);
-  addLeasesCommand(program);
-  addSmiCommand(program);
-  addWatchCommand(program);
-  addHealthCommand(program);
-  addUsageCommand(program);
-  addBenchCommand(program);
-  addCordonCommands(program);
-  addDrainCommand(program);
-  addRevokeCommand(program);
-  addExtendCommand(program);
-  addSuspendCommands(program);
-  addQueuedCommands(program);
-  addReservationCommands(program);
-  addQuotaCommand(program);
-  addTokenCommand(program);
-  addAuditCommand(program);
+  const named = verbs.filter(([names]) => verb !== undefined && names.includes(verb));
+  for (const [, load] of named.length > 0 ? named : verbs) (await load())(program);
   return program;
 }

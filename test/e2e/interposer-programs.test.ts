@@ -13,7 +13,7 @@ let server: TestServer;
 beforeAll(async () => {
   if (!canBuild) return;
   buildInterposer();
-  server = await startServer({ spares: 1, args: ["--device", "cpu:2x512MiB"] });
+  server = await startServer({ args: ["--device", "cpu:2x512MiB"] });
 });
 afterAll(async () => {
   await server?.stop();
