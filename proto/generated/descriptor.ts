@@ -1174,6 +1174,11 @@ export const descriptor = {
                   "type": "bool",
                   "id": 5,
                   "protoName": "by_admin"
+                },
+                "keptBytes": {
+                  "type": "uint64",
+                  "id": 6,
+                  "protoName": "kept_bytes"
                 }
               }
             },

@@ -52,7 +52,7 @@ export class Visibility {
     const { id = "", tenant = "" } = lease;
     if (mayRead(identity, tenant)) return lease;
     const standin = this.idSeenBy(identity, { id, tenant });
-    const suspension = lease.suspension ? { ...lease.suspension, message: "", savedBytes: 0 } : null;
+    const suspension = lease.suspension ? { ...lease.suspension, message: "", savedBytes: 0, keptBytes: 0 } : null;
     return { ...lease, id: standin, name: "", clientAddress: "", usage: null, activity: null, suspension };
   }
 

@@ -1,6 +1,7 @@
 /** What the broker is given, and the words of those who ask it. */
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { DeviceDescription } from "../device/device.ts";
+import type { Parked } from "../executor/control-messages.ts";
 import type { PoolDevice, PoolOptions, PoolRequest, Quota } from "../pool/types.ts";
 import type { Clock } from "./clock.ts";
 import type { LeaseStore } from "./lease-store.ts";
@@ -31,7 +32,7 @@ export interface BrokerOptions {
   /** Gives a slice another size in the lease's executor; resolves once it has, or there is none. */
   readonly resizeSlice: (leaseId: string, index: number, bytes: number) => Promise<void>;
   /** Lets the lease's executor save its memory on the host and give it back; resolves once it has, or there is none. */
-  readonly park: (leaseId: string) => Promise<{ readonly savedBytes: number }>;
+  readonly park: (leaseId: string) => Promise<Parked>;
   /** Lets it take its memory again; resolves once it has, or there is none. */
   readonly unpark: (leaseId: string) => Promise<void>;
   /** Hears that a device is closed because it is ill, and that an admin lends a device again. */

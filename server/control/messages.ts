@@ -130,6 +130,7 @@ export const suspensionMessage = (suspension: Suspension): SuspensionMessage => 
   savedBytes: suspension.savedBytes,
   comesBack: suspension.comesBack,
   byAdmin: suspension.byAdmin,
+  keptBytes: (suspension.keptBytes ?? []).reduce((sum, bytes) => sum + bytes, 0),
 });
 
 export function deviceMessage(

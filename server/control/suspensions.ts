@@ -4,6 +4,7 @@
  * does again what it is told again, so that a server that is started anew takes the step that was under way once more.
  */
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import type { Parked } from "../executor/control-messages.ts";
 import type { Effect, Lease, PoolEvent, QueuePlace, SuspensionState } from "../pool/types.ts";
 import type { LeaseStore, StoredSuspension } from "./lease-store.ts";
 
@@ -16,7 +17,7 @@ export interface SuspensionsOptions {
   readonly place: (leaseId: string) => QueuePlace | undefined;
   readonly store: Pick<LeaseStore, "saveSuspension" | "saveEnd" | "atomically">;
   /** Lets the lease's executor save its memory and give it back. Rejects with why all is as it was. */
-  readonly park: (leaseId: string) => Promise<{ readonly savedBytes: number }>;
+  readonly park: (leaseId: string) => Promise<Parked>;
   /** Lets it take its memory again. Rejects with why it is saved as before. */
   readonly unpark: (leaseId: string) => Promise<void>;
   readonly now: () => number;
@@ -121,13 +122,14 @@ export class Suspensions {
 
   async #park(id: string): Promise<void> {
     const { apply, find, park, unpark, log } = this.#options;
+    let parked: Parked | undefined;
     try {
       this.#saveOrThrow(id, "suspending");
-      const { savedBytes } = await park(id);
+      parked = await park(id);
       if (find(id)?.state !== "suspending") return;
-      this.#saveOrThrow(id, "suspended", savedBytes);
-      apply({ kind: "parked", id, savedBytes });
-      log.info({ lease: id, savedBytes }, "The lease is suspended");
+      this.#saveOrThrow(id, "suspended", parked);
+      apply({ kind: "parked", id, ...parked });
+      log.info({ lease: id, ...parked }, "The lease is suspended");
       this.#answer(id);
     } catch (error) {
       const failure = toSluiceError(error);
@@ -136,7 +138,7 @@ export class Suspensions {
       const lease = find(id);
       if (lease?.state !== "suspending") return;
       if (!runs) {
-        apply({ kind: "parked", id, savedBytes: 0 });
+        apply({ kind: "parked", id, ...(parked ?? { savedBytes: 0 }) });
         this.#answer(id);
         return;
       }
@@ -156,26 +158,27 @@ export class Suspensions {
     } catch (error) {
       const failure = toSluiceError(error);
       // It may have come back under the server before this one: then its memory is not free.
-      const isParked = await succeeds(park(id));
+      const parked = await park(id).catch(() => undefined);
       if (find(id)?.state !== "resuming") return;
-      if (!isParked) {
+      if (parked === undefined) {
         apply({ kind: "unparked", id });
         return;
       }
       log.error({ lease: id, error: failure.message }, "The lease cannot come back yet");
       const message = `The lease cannot come back yet: ${failure.message}`;
-      apply({ kind: "unparkFailed", id, message });
+      apply({ kind: "unparkFailed", id, message, ...parked });
       const lease = find(id);
       if (lease !== undefined) this.#save(lease, "suspended");
     }
   }
 
-  #saveOrThrow(id: string, state: SuspensionState, savedBytes?: number): void {
+  #saveOrThrow(id: string, state: SuspensionState, parked?: Parked): void {
     const lease = this.#options.find(id);
     if (lease === undefined) return;
     const known = toStoredSuspension(lease, state);
     const now = this.#options.now();
-    const suspension = savedBytes === undefined ? known : known && { ...known, savedBytes, since: now };
+    const suspension =
+      parked === undefined ? known : known && { ...known, ...parked, keptBytes: parked.keptBytes ?? [], since: now };
     this.#options.store.saveSuspension(id, suspension, now);
   }
 

@@ -258,11 +258,13 @@ export interface DeviceSlice {
    */
   resize?(arenaBytes: number): void | Promise<void>;
   /**
-   * Gives the arena's memory back to the device, with all that it holds, and keeps the rest: addresses, modules with their variables, streams, events,
-   * textures. Called when nothing is under way; until `retakeMemory` only that, `isBusy`, `deviceTimeMs` and `close` are called. Throws what the device
+   * Gives the arena's memory back to the device, with all that it holds, and keeps the rest: addresses, modules with their code and variables (`keptBytes`),
+   * streams, events, textures. Called when nothing is under way; until `retakeMemory` only that, `isBusy`, `deviceTimeMs` and `close` are called. Throws what the device
    * says, and then nothing is given back. Absent where memory cannot be given back.
    */
   releaseMemory?(): void | Promise<void>;
+  /** Bytes of the slice that `releaseMemory` would leave in use now: what its modules have of it. Absent where it is 0. */
+  readonly keptBytes?: number;
   /** Takes the memory again, at the same addresses, zeroed. Throws OUT_OF_MEMORY, and then nothing is taken. */
   retakeMemory?(): void | Promise<void>;
   /**

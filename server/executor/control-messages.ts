@@ -34,6 +34,14 @@ export interface SliceAssignment {
  */
 export type ParkState = "running" | "parking" | "parked" | "unparking";
 
+/** What a lease has whose work is suspended. */
+export interface Parked {
+  /** In the file. */
+  readonly savedBytes: number;
+  /** By the index of each slice the bytes of it that are still in use: what its modules have, at their addresses. Absent: none. */
+  readonly keptBytes?: readonly number[];
+}
+
 /** What became of a request of the daemon's that may be refused. */
 export interface Outcome {
   readonly error?: { readonly code: ErrorCode; readonly message: string };
@@ -130,8 +138,8 @@ export type FromExecutor =
   | { readonly kind: "sessionEnded"; readonly needsNewProcess: boolean }
   /** What became of `resize`: with an error, the size is as it was. */
   | ({ readonly kind: "resized"; readonly index: number } & Outcome)
-  /** What became of `park`: with an error, it runs on as before. `savedBytes` are in the file. */
-  | ({ readonly kind: "parked"; readonly id: number; readonly savedBytes: number } & Outcome)
+  /** What became of `park`: with an error, it runs on as before. */
+  | ({ readonly kind: "parked"; readonly id: number } & Parked & Outcome)
   /** What became of `unpark`: with an error it is parked as before, and nothing is lost; unless it says that it fails. */
   | ({ readonly kind: "unparked"; readonly id: number } & Outcome)
   /** What was saved cannot be had again: the client has been told why, and the process ends. */

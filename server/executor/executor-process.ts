@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { isThere, type ProcessIdentity } from "../process-identity.ts";
 import type { ControlFolders, ControlPaths, FoundFolder } from "./control-folder.ts";
-import type { FromExecutor, Outcome, ToExecutor } from "./control-messages.ts";
+import type { FromExecutor, Outcome, Parked, ToExecutor } from "./control-messages.ts";
 import { listenAt, receiverAt, sendHandle } from "./handle-passing.ts";
 import { readMessages, writeMessage } from "./message-lines.ts";
 
@@ -151,9 +151,11 @@ export class ExecutorProcess {
    * UNSUPPORTED for a device or an executor that cannot, and the device's own failure, such as one that a kernel's fault has left. EXECUTOR_FAILED
    * when the process is dead
    */
-  async park({ folder }: { readonly folder?: string | undefined } = {}): Promise<{ readonly savedBytes: number }> {
+  async park({ folder }: { readonly folder?: string | undefined } = {}): Promise<Parked> {
     const answer = await this.#ask((id) => ({ kind: "park", id, folder }));
-    return { savedBytes: "savedBytes" in answer ? answer.savedBytes : 0 };
+    if (!("savedBytes" in answer)) return { savedBytes: 0 };
+    const { savedBytes, keptBytes } = answer;
+    return { savedBytes, ...(keptBytes === undefined ? {} : { keptBytes }) };
   }
 
   /**

@@ -200,7 +200,11 @@ export class Executor {
     }
     const outcome = error === undefined ? {} : { error };
     if (message.kind === "unpark") this.#send({ kind: "unparked", id, ...outcome });
-    else this.#send({ kind: "parked", id, savedBytes: this.#parking.savedBytes, ...outcome });
+    else {
+      const { savedBytes, keptBytes } = this.#parking;
+      const kept = keptBytes.some((bytes) => bytes > 0) ? { keptBytes } : {};
+      this.#send({ kind: "parked", id, savedBytes, ...kept, ...outcome });
+    }
   }
 
   async #fail(error: SluiceError): Promise<void> {

@@ -28,6 +28,7 @@ export class Parking {
   readonly #options: ParkingOptions;
   #state: ParkState = "running";
   #savedBytes = 0;
+  #keptBytes: readonly number[] = [];
   /** Settles when the last request is done. */
   #last: Promise<void> = Promise.resolve();
   /** Has the session's halt that is waited for given up. */
@@ -44,6 +45,11 @@ export class Parking {
   /** In the file. */
   get savedBytes(): number {
     return this.#savedBytes;
+  }
+
+  /** Of each slice what its device has still in use, while it is parked. */
+  get keptBytes(): readonly number[] {
+    return this.#keptBytes;
   }
 
   /** Resolves when nothing runs and the devices have their memory back. Rejects with why all is as before. */
@@ -69,7 +75,7 @@ export class Parking {
 
   /** A session is over, and what was saved of it is gone. */
   ended(): void {
-    this.#savedBytes = 0;
+    this.#forget();
   }
 
   #next(work: () => Promise<void>): Promise<void> {
@@ -83,13 +89,17 @@ export class Parking {
     this.#state = "parking";
     const now = this.#options.current();
     try {
-      this.#savedBytes = now === undefined ? 0 : await this.#release(now, folder);
+      this.#forget();
+      if (now !== undefined) {
+        this.#savedBytes = await this.#release(now, folder);
+        this.#keptBytes = now.work.keptBytes;
+      }
       this.#state = "parked";
     } catch (error) {
       if (error instanceof LostMemory) return this.#lose(error);
       // A session that ends meanwhile leaves nothing to save.
       if (now?.session.isOver === true) {
-        this.#savedBytes = 0;
+        this.#forget();
         this.#state = "parked";
         return;
       }
@@ -126,8 +136,13 @@ export class Parking {
 
   #run(): void {
     this.#state = "running";
-    this.#savedBytes = 0;
+    this.#forget();
     this.#options.current()?.session.goOn();
+  }
+
+  #forget(): void {
+    this.#savedBytes = 0;
+    this.#keptBytes = [];
   }
 
   /** Whoever asked hears of it by the end of the process. */

@@ -266,6 +266,11 @@ export class Workspace {
     return this.#saved?.byteCount ?? 0;
   }
 
+  /** Of each slice of the lease the bytes that stay in use while it is parked. */
+  get keptBytes(): readonly number[] {
+    return this.#assignments.map((_, index) => this.#slices[index]?.device.keptBytes ?? 0);
+  }
+
   /** Has a `park` that is under way end soon, if it is not over. */
   giveUpParking(): void {
     this.#moveEnd.abort();

@@ -20,7 +20,7 @@ export function heldOn(lease: LeaseRecord, device: DeviceRecord, how: "ended" | 
   for (const slice of lease.held) {
     if (slice.deviceId !== device.spec.id || lease.reserved?.[slice.index] !== undefined) continue;
     const amount = amountOf(slice);
-    sum = plus(sum, isKept ? minus(amount, amountOf(keptOf(slice, device))) : amount);
+    sum = plus(sum, isKept ? minus(amount, amountOf(keptOf(slice, device, lease.kept))) : amount);
   }
   return sum;
 }

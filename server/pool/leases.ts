@@ -29,13 +29,15 @@ function heldBytes(lease: LeaseRecord): number {
 export const endOf = (state: PoolState, lease: LeaseRecord): number =>
   lease.state === "ending" || lease.state === "suspending" ? state.now : lease.endsAt;
 
-/** What a suspended lease holds of a slice: what the device needs for the context that stays. */
-export function keptOf({ index, deviceId, overheadBytes }: Slice, device: DeviceRecord): Slice {
-  return { index, deviceId, bytes: 0, overheadBytes: Math.min(overheadBytes, device.spec.overheadBytes) };
+/** What a suspended lease holds of a slice: what the device needs for the context that stays, and the bytes at its index in `kept`. */
+export function keptOf(slice: Slice, device: DeviceRecord, kept: readonly number[]): Slice {
+  const { index, deviceId, bytes, overheadBytes } = slice;
+  const keptBytes = Math.min(bytes, kept[index] ?? 0);
+  return { index, deviceId, bytes: keptBytes, overheadBytes: Math.min(overheadBytes, device.spec.overheadBytes) };
 }
 
-export const keptSlices = (state: PoolState, slices: readonly Slice[]): Slice[] =>
-  slices.map((slice) => keptOf(slice, state.devices.get(slice.deviceId)!));
+export const keptSlices = (state: PoolState, slices: readonly Slice[], kept: readonly number[] = []): Slice[] =>
+  slices.map((slice) => keptOf(slice, state.devices.get(slice.deviceId)!, kept));
 
 const TIME_OVER: Ending = { code: "LEASE_TIME_OVER", message: "The lease reaches its maximum duration." };
 
@@ -59,13 +61,17 @@ export function viewLease(lease: LeaseRecord): Lease {
     ...(endsWith === TIME_OVER ? {} : { endsWith }),
     ...(terms.idleMs === Number.POSITIVE_INFINITY ? {} : { idleMs: terms.idleMs }),
     ...(terms.tokenId === undefined ? {} : { tokenId: terms.tokenId }),
-    ...(suspension === undefined ? {} : { suspension: viewSuspension(suspension) }),
+    ...(suspension === undefined ? {} : { suspension: viewSuspension(suspension, lease.kept) }),
     ...(ended === undefined ? {} : { endCode: ended.code, endMessage: ended.message }),
   };
 }
 
-function viewSuspension({ home: _home, comeback: _comeback, timeLeftMs, ...known }: SuspensionRecord): Suspension {
-  return { ...known, ...(timeLeftMs === undefined ? {} : { timeLeftMs }) };
+function viewSuspension(
+  { home: _home, comeback: _comeback, timeLeftMs, ...known }: SuspensionRecord,
+  keptBytes: readonly number[],
+): Suspension {
+  const kept = keptBytes.length === 0 ? {} : { keptBytes };
+  return { ...known, ...kept, ...(timeLeftMs === undefined ? {} : { timeLeftMs }) };
 }
 
 export interface Start {
@@ -74,6 +80,8 @@ export interface Start {
   /** The place of its request in the order of all. Default: behind those that there are. */
   readonly order?: number;
   readonly suspension?: SuspensionRecord | undefined;
+  /** As LeaseRecord. Default: none. */
+  readonly kept?: readonly number[] | undefined;
 }
 
 /** Takes the slices, those of a reservation where they are `reserved`, and starts the lease's clocks. */
@@ -84,7 +92,8 @@ export function startLease(state: PoolState, terms: LeaseTerms, how: Start): Lea
     tenant: tenantOf(state, terms.tenant),
     order: how.order ?? state.nextOrder++,
     slices: terms.slices,
-    held: how.phase === "suspended" ? keptSlices(state, terms.slices) : terms.slices,
+    held: how.phase === "suspended" ? keptSlices(state, terms.slices, how.kept) : terms.slices,
+    kept: how.kept ?? [],
     reserved: how.reserved,
     devices: [...devices],
     state: how.phase,

@@ -289,7 +289,7 @@ function changeLease(state: PoolState, lease: LeaseRecord, event: LeaseEvent): E
     case "suspendAsked":
       return askSuspend(state, lease, event);
     case "parked":
-      return confirmParked(state, lease, event.savedBytes);
+      return confirmParked(state, lease, event);
     case "parkFailed":
       return failParked(state, lease);
     case "resumeAsked":
@@ -297,7 +297,7 @@ function changeLease(state: PoolState, lease: LeaseRecord, event: LeaseEvent): E
     case "unparked":
       return confirmUnparked(state, lease);
     case "unparkFailed":
-      return failUnparked(state, lease, event.message);
+      return failUnparked(state, lease, event);
     case "heartbeat":
       lease.lastBeatAt = state.now;
       return [];
@@ -486,12 +486,12 @@ function slicesFit(state: PoolState, slices: readonly Slice[]): boolean {
 }
 
 /** Whether a suspended lease of the store has the devices that it was on, large enough to have it again. */
-const mayComeBack = (state: PoolState, slices: readonly Slice[]): boolean =>
+const mayComeBack = (state: PoolState, { slices, suspension }: StoredLease): boolean =>
   slices.every(({ deviceId }) => {
     const here = slices.filter((slice) => slice.deviceId === deviceId);
     const bytes = here.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
     return bytes <= (state.devices.get(deviceId)?.spec.memoryBytes ?? -1);
-  }) && slicesFit(state, keptSlices(state, slices));
+  }) && slicesFit(state, keptSlices(state, slices, suspension?.keptBytes));
 
 function adopt(state: PoolState, stored: StoredLease): Effect[] {
   if (state.leases.has(stored.id) || state.requests.has(stored.id)) return [];
@@ -501,7 +501,7 @@ function adopt(state: PoolState, stored: StoredLease): Effect[] {
   const home = reservation === undefined ? undefined : state.reservations.get(reservation);
   const isSuspended = stored.suspension !== undefined && (stored.suspensionState ?? "suspended") === "suspended";
   const reserved = isSuspended ? undefined : home && slicesAgain(home, stored.slices);
-  const fits = isSuspended ? mayComeBack(state, stored.slices) : slicesFit(state, stored.slices);
+  const fits = isSuspended ? mayComeBack(state, stored) : slicesFit(state, stored.slices);
   if (reserved === undefined && !fits) {
     const lease = startLease(state, { ...terms, slices: [] }, { phase: "granted" });
     const message = "The lease's slices do not fit the server's devices any more.";

@@ -257,8 +257,10 @@ export interface LeaseRecord {
   /** The order of its request, in which it waits when it is suspended. */
   readonly order: number;
   slices: readonly Slice[];
-  /** What of the slices it holds: all, or while it is suspended the overhead of devices alone. */
+  /** What of the slices it holds: all, or while it is suspended the overhead of devices and what modules have. */
   held: readonly Slice[];
+  /** At the index of each slice the bytes that its modules have of it and would keep while it is suspended, as far as it has been; else none. */
+  kept: readonly number[];
   /** At the index of each slice: the reserved slice that it fills, if it does. Those cost the tenant nothing more. */
   reserved: readonly (ReservedSlice | undefined)[] | undefined;
   /** The devices of the slices, each once. */

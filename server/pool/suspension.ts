@@ -18,10 +18,12 @@ import type {
   ReservedSlice,
   SuspensionRecord,
 } from "./state.ts";
-import type { Effect, PoolRequest, StoredLease } from "./types.ts";
+import type { Effect, PoolRequest, StoredLease, Suspension } from "./types.ts";
 
 /** How long a lease that could not come back waits before it tries again. */
 const RETRY_MS = 10_000;
+
+type Parked = Pick<Suspension, "savedBytes" | "keptBytes">;
 
 interface Obstacle {
   readonly code: ErrorCode;
@@ -83,8 +85,9 @@ export function beginSuspension(
 const nothingYet = { timeLeftMs: undefined, home: undefined, comeback: undefined } as const;
 
 /** Its memory is saved: others may have it. */
-export function confirmParked(state: PoolState, lease: LeaseRecord, savedBytes: number): Effect[] {
+export function confirmParked(state: PoolState, lease: LeaseRecord, parked: Parked): Effect[] {
   const { suspension, terms } = lease;
+  const { savedBytes, keptBytes = [] } = parked;
   if (lease.state !== "suspending" || suspension === undefined) return [];
   lease.state = "suspended";
   suspension.since = state.now;
@@ -94,13 +97,17 @@ export function confirmParked(state: PoolState, lease: LeaseRecord, savedBytes: 
     lease.reserved === undefined || terms.reservation === undefined
       ? undefined
       : state.reservations.get(terms.reservation);
-  giveBack(state, lease);
+  giveBack(state, lease, keptBytes);
   if (suspension.comesBack) comeBack(state, lease);
   return [{ kind: "notice", id: terms.id, notice: "suspended", deadline: state.now, message: suspension.message }];
 }
 
-function giveBack(state: PoolState, lease: LeaseRecord): void {
-  changeHolding(state, lease, { held: keptSlices(state, lease.slices) });
+/** Whoever waits for it may get less than it has counted on, and then looks elsewhere. */
+function giveBack(state: PoolState, lease: LeaseRecord, kept: readonly number[]): void {
+  const isLess = kept.some((bytes, index) => bytes > (lease.kept[index] ?? 0));
+  lease.kept = kept;
+  changeHolding(state, lease, { held: keptSlices(state, lease.slices, kept) });
+  if (isLess) lookElsewhere(state, lease);
   for (const reservation of lease.tenant.reservations) state.toServe.add(reservation);
   state.passNeeded = true;
 }
@@ -111,12 +118,16 @@ export function failParked(state: PoolState, lease: LeaseRecord): Effect[] {
   lease.state = "granted";
   lease.suspension = undefined;
   rest(state, lease);
-  if (state.headRoom?.devices.some((device) => lease.devices.includes(device))) {
-    state.headRoom.holder.hasPreempted = false;
-    clearHeadRoom(state);
-  }
+  lookElsewhere(state, lease);
   state.passNeeded = true;
   return [];
+}
+
+/** Has whoever was to get the lease's memory ask anew where there is room, and who is to make it. */
+function lookElsewhere(state: PoolState, lease: LeaseRecord): void {
+  if (!state.headRoom?.devices.some((device) => lease.devices.includes(device))) return;
+  state.headRoom.holder.hasPreempted = false;
+  clearHeadRoom(state);
 }
 
 /** Lets nobody preempt the lease for a while, so that two never suspend each other in turn without getting anything done. */
@@ -176,7 +187,7 @@ function planOf(state: PoolState, lease: LeaseRecord): Plan {
   const exact = new Map<DeviceRecord, Amount>();
   for (const slice of lease.slices) {
     const device = state.devices.get(slice.deviceId)!;
-    const taken = minus(amountOf(slice), amountOf(keptOf(slice, device)));
+    const taken = minus(amountOf(slice), amountOf(keptOf(slice, device, lease.kept)));
     exact.set(device, plus(exact.get(device) ?? NOTHING, taken));
   }
   const { bytes } = [...exact.values()].reduce(plus, NOTHING);
@@ -208,12 +219,16 @@ export function confirmUnparked(state: PoolState, lease: LeaseRecord): Effect[] 
 }
 
 /** Its memory could not be filled: it is suspended as before, and tries again in a while. */
-export function failUnparked(state: PoolState, lease: LeaseRecord, message: string): Effect[] {
+export function failUnparked(
+  state: PoolState,
+  lease: LeaseRecord,
+  why: Pick<Suspension, "message" | "keptBytes">,
+): Effect[] {
   const { suspension } = lease;
   if (lease.state !== "resuming" || suspension === undefined) return [];
   lease.state = "suspended";
-  suspension.message = message;
-  giveBack(state, lease);
+  suspension.message = why.message;
+  giveBack(state, lease, why.keptBytes ?? []);
   state.timers.cancel(lease.restTimer);
   lease.restTimer = state.timers.add(state.now + RETRY_MS, { kind: "rest", lease });
   return [];
@@ -230,9 +245,10 @@ export function takeUpSuspension(
   const isBound = terms.endsAt !== Number.POSITIVE_INFINITY && terms.endsWith === undefined;
   const isStopped = isBound && phase !== "suspending";
   const timeLeftMs = isStopped ? Math.max(0, terms.endsAt - known!.since) : undefined;
-  const suspension: SuspensionRecord = { ...known!, timeLeftMs, home, comeback: undefined };
+  const { keptBytes: kept, ...rest } = known!;
+  const suspension: SuspensionRecord = { ...rest, timeLeftMs, home, comeback: undefined };
   const endsAt = isStopped ? Number.POSITIVE_INFINITY : terms.endsAt;
-  const lease = startLease(state, { ...terms, endsAt }, { phase, reserved: from.reserved, suspension });
+  const lease = startLease(state, { ...terms, endsAt }, { phase, reserved: from.reserved, suspension, kept });
   if (phase !== "suspended") return [{ kind: phase === "suspending" ? "suspend" : "resume", id: terms.id }];
   if (suspension.comesBack) comeBack(state, lease);
   return [];

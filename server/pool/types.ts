@@ -199,7 +199,7 @@ export interface ReservationListing extends Reservation {
 
 /**
  * `granting`: the effect `granted` is out, not yet confirmed. `granted`: the lease lives. `suspending`: its memory is being saved, and still
- * held. `suspended`: it holds no slices, only the overhead of its devices. `resuming`: its slices are held again and being filled.
+ * held. `suspended`: of its slices it holds what its modules have, and the overhead of its devices. `resuming`: its slices are held again and being filled.
  * `ending`: its executor is to be killed; its memory is still held, and is free again only after the event `reclaimed`.
  */
 export type LeaseState = "granting" | "granted" | "suspending" | "suspended" | "resuming" | "ending";
@@ -216,6 +216,8 @@ export interface Suspension {
   readonly since: number;
   /** Bytes saved on the host; 0 until they are. */
   readonly savedBytes: number;
+  /** By the index of each slice the bytes of it that it holds all the same, as last told: what its modules have. Default: none. */
+  readonly keptBytes?: readonly number[];
   /** What is left of its duration, whose clock stands still. Not set while it runs, or where there is no such end. */
   readonly timeLeftMs?: number;
 }
@@ -335,13 +337,13 @@ export type PoolEvent =
    */
   | { readonly kind: "suspendAsked"; readonly id: string; readonly message: string; readonly byAdmin: boolean }
   /** What became of the effect `suspend`: the memory is saved, stored to be so, and free; or all is as it was, and why. */
-  | { readonly kind: "parked"; readonly id: string; readonly savedBytes: number }
+  | ({ readonly kind: "parked"; readonly id: string } & Pick<Suspension, "savedBytes" | "keptBytes">)
   | { readonly kind: "parkFailed"; readonly id: string; readonly message: string }
   /** A suspended lease is to come back as soon as there is room: it waits in the queue in the place of its own request. */
   | { readonly kind: "resumeAsked"; readonly id: string }
   /** What became of the effect `resume`: its memory is back; or it is saved as before, and why. */
   | { readonly kind: "unparked"; readonly id: string }
-  | { readonly kind: "unparkFailed"; readonly id: string; readonly message: string }
+  | ({ readonly kind: "unparkFailed"; readonly id: string; readonly message: string } & Pick<Suspension, "keptBytes">)
   /** The client gives the lease back. */
   | { readonly kind: "released"; readonly id: string }
   /** The lease cannot go on, such as with EXECUTOR_FAILED. */

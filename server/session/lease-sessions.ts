@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { FINGERPRINT } from "../../shared/generated/calls.ts";
 import type { CacheAssignment } from "../executor/content-cache.ts";
-import type { FromExecutor } from "../executor/control-messages.ts";
+import type { FromExecutor, Parked } from "../executor/control-messages.ts";
 import type { ExecutorPool } from "../executor/executor-pool.ts";
 import type { ExecutorProcess, Hello } from "../executor/executor-process.ts";
 import type { ProvenConnection } from "./handshake.ts";
@@ -126,7 +126,7 @@ export class LeaseSessions {
    * Lets the lease's executor, if it has one, save its memory and give it back; one that starts later begins without. Rejects with why it goes on as
    * before, or when the executor is gone.
    */
-  async park(leaseId: string): Promise<{ readonly savedBytes: number }> {
+  async park(leaseId: string): Promise<Parked> {
     const work = this.#byLease.get(leaseId);
     if (work === undefined) return { savedBytes: 0 };
     if (!work.ending) return await work.executor.park({ folder: this.#options.suspendDirectory });

@@ -32,13 +32,13 @@ const question = `
     WHERE granted_at < :to AND (ended_at IS NULL OR ended_at > :from OR granted_at >= :from)
       AND (:tenant = '' OR tenant = :tenant)
   ),
-  -- How long each slice had each of its sizes: the past ones in order, then the one of now. While its lease is suspended it has none.
+  -- How long each slice had each of its sizes: the past ones in order, then the one of now. While its lease is suspended it has what modules keep.
   sizes AS (
     SELECT held.id, slices.slice_index, past_sizes.until_at, past_sizes.bytes + overhead_bytes AS bytes, past_sizes.rowid AS turn
       FROM held JOIN slices ON slices.lease_id = held.id
       JOIN past_sizes ON past_sizes.lease_id = held.id AND past_sizes.slice_index = slices.slice_index
     UNION ALL
-    SELECT held.id, slice_index, coalesce(ended_at, :now), bytes * (1 - is_parked) + overhead_bytes, 9223372036854775807
+    SELECT held.id, slice_index, coalesce(ended_at, :now), iif(is_parked, kept_bytes, bytes) + overhead_bytes, 9223372036854775807
       FROM held JOIN slices ON slices.lease_id = held.id
   ),
   spans AS (
@@ -82,7 +82,7 @@ const spansQuestion = `
       FROM held JOIN slices ON slices.lease_id = held.id
       JOIN past_sizes ON past_sizes.lease_id = held.id AND past_sizes.slice_index = slices.slice_index
     UNION ALL
-    SELECT held.id, slice_index, ended, bytes * (1 - is_parked) + overhead_bytes, 9223372036854775807
+    SELECT held.id, slice_index, ended, iif(is_parked, kept_bytes, bytes) + overhead_bytes, 9223372036854775807
       FROM held JOIN slices ON slices.lease_id = held.id
   )
   SELECT tenant, bytes, until_at AS toAt,

@@ -61,10 +61,12 @@ const migrations: readonly string[] = [
   `DROP INDEX refusals;
    CREATE INDEX refusals ON events (id) WHERE outcome IN ('UNAUTHENTICATED', 'ADMIN_ONLY', 'READ_ONLY');`,
   "ALTER TABLE leases ADD COLUMN token_id TEXT",
-  // `is_parked`: the memory is saved on the host, so that it holds the overhead alone.
+  // `is_parked`: the memory is saved on the host, so that it holds little but the overhead.
   `ALTER TABLE leases ADD COLUMN suspension TEXT;
    ALTER TABLE leases ADD COLUMN is_parked INTEGER NOT NULL DEFAULT 0;`,
   "ALTER TABLE slices ADD COLUMN compute INTEGER NOT NULL DEFAULT 0",
+  // What its lease holds of it while it is parked: what modules have.
+  "ALTER TABLE slices ADD COLUMN kept_bytes INTEGER NOT NULL DEFAULT 0",
 ];
 
 /** The version that this program reads and writes. */

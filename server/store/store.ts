@@ -93,9 +93,10 @@ const insertPastSize = `INSERT INTO past_sizes (lease_id, slice_index, until_at,
   SELECT lease_id, slice_index, ?1, bytes FROM slices WHERE lease_id = ?2 AND slice_index = ?3 AND bytes <> ?4`;
 /** Before the lease is parked or no longer so: what its slices had until then. */
 const insertPastHold = `INSERT INTO past_sizes (lease_id, slice_index, until_at, bytes)
-  SELECT lease_id, slice_index, ?1, bytes * (1 - is_parked) FROM slices JOIN leases ON leases.id = lease_id
+  SELECT lease_id, slice_index, ?1, iif(is_parked, kept_bytes, bytes) FROM slices JOIN leases ON leases.id = lease_id
   WHERE lease_id = ?2 AND is_parked <> ?3 AND ended_at IS NULL`;
 const updateSuspension = "UPDATE leases SET suspension = ?, is_parked = ? WHERE id = ? AND ended_at IS NULL";
+const updateKept = "UPDATE slices SET kept_bytes = ? WHERE lease_id = ? AND slice_index = ?";
 const updateUsage = `UPDATE leases SET calls = ?, batches = ?, answers = ?, bytes_received = ?, bytes_sent = ?, device_ms = ?
   WHERE id = ?`;
 const updateEnd = `UPDATE leases SET ended_at = ?, end_code = ?, end_message = ?, secret = NULL
@@ -216,7 +217,7 @@ export class Store {
   }
 
   /**
-   * Notes how far a lease's suspension has come at `at`, or that there is none any more; the ledger charges no memory while it is suspended. On disk
+   * Notes how far a lease's suspension has come at `at`, or that there is none any more; the ledger charges what it keeps while it is suspended. On disk
    * when this returns. Throws SluiceError STORE_FAILED.
    */
   saveSuspension(id: string, suspension: StoredSuspension | undefined, at: number): void {
@@ -224,6 +225,7 @@ export class Store {
     this.#transaction(() => {
       this.#run(insertPastHold, at, id, isParked);
       this.#run(updateSuspension, suspension === undefined ? null : JSON.stringify(suspension), isParked, id);
+      for (const [index, bytes] of (suspension?.keptBytes ?? []).entries()) this.#run(updateKept, bytes, id, index);
     });
   }
 

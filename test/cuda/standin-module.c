@@ -136,7 +136,21 @@ static struct variable *read_variable(struct module *module, const char *name) {
   return NULL;
 }
 
+/* Bytes of all `.global .align 4 .b8 name[2][1024];` of a text. */
+static int64_t variable_bytes(const char *text) {
+  int64_t sum = 0;
+  for (const char *at = strstr(text, ".global"); at != NULL; at = strstr(at + 1, ".global")) {
+    const char *end = strpbrk(at, ";=\n"), *bracket = strchr(at, '[');
+    if (end == NULL || bracket == NULL || bracket > end) continue;
+    int64_t bytes = 1;
+    for (; bracket != NULL && bracket < end; bracket = strchr(bracket + 1, '[')) bytes *= strtoll(bracket + 1, NULL, 10);
+    sum += bytes;
+  }
+  return sum;
+}
+
 static void end_module(struct module *module) {
+  standin_take(module->context->device, -module->bytes);
   for (struct module **m = &modules; *m != NULL; m = &(*m)->next)
     if (*m == module) {
       *m = module->next;
@@ -234,6 +248,12 @@ API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned c
     end_module(m);
     LEAVE(INVALID_PTX);
   }
+  int64_t bytes = getenv("SLUICE_STANDIN_MODULE_MEMORY") == NULL ? 0 : variable_bytes(m->text);
+  if (!standin_take(m->context->device, bytes)) {
+    end_module(m);
+    LEAVE(OUT_OF_MEMORY);
+  }
+  m->bytes = bytes;
   standin_alive.modules++;
   *module = m;
   LEAVE(SUCCESS);

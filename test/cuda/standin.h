@@ -8,6 +8,7 @@
  *   CARD: a file by which processes share the devices
  *   FAIL, FILE: calls that fail (function:error,...), and the same in a file that may change
  *   IGNORE_HINT, REFUSE_HINT, PAGEABLE: addresses that are not as wished, ones that fail, copies of memory that is not page-locked
+ *   MODULE_MEMORY: variables of modules take memory of the device, as on a card
  *   LATE_MS, FAULT_KEEPS, LAUNCH_MEMORY, STICKY_FREES, DIRTY: memory that comes back late, not at all, goes at a launch, is not freed, is not zeroed
  *   ANY_KERNEL, MISCALCULATES, INSTANT: kernels that are not known do nothing, sums are wrong, work takes no time
  *   NVML, ARCHS, PTX: what NVML answers, what NVRTC compiles for, the version of its PTX
@@ -98,6 +99,7 @@ struct module {
   struct function *functions;
   char *text;
   struct variable *variables;
+  int64_t bytes; /* what it has of the device */
   struct module *next;
 };
 

@@ -27,8 +27,10 @@ interface Account {
   slices: readonly Slice[];
   resizing?: { readonly before: Slice; readonly after: Slice } | undefined;
   phase: "granting" | "granted" | "suspending" | "suspended" | "resuming" | "ending";
-  /** Whether its memory is saved elsewhere: then it holds the overhead of its devices alone, also while it ends. */
+  /** Whether its memory is saved elsewhere: then it holds the overhead of its devices, and what modules have, also while it ends. */
   isParked?: boolean;
+  /** What it holds of each slice then. */
+  kept?: readonly number[] | undefined;
   /** Whether it is to come back when there is room. */
   comesBack?: boolean;
   /** The reservation that it goes back to. */
@@ -207,6 +209,7 @@ export class Auditor {
             slices: fits ? event.lease.slices : [],
             phase: suspension === undefined || !fits ? "granted" : suspensionState,
             isParked,
+            kept: suspension?.keptBytes,
             comesBack: suspension?.comesBack ?? false,
             home: isParked || listed?.reservation === undefined ? undefined : this.reservations.get(listed.reservation),
             formerHome: listed?.reservation === undefined ? undefined : this.reservations.get(listed.reservation),
@@ -315,23 +318,30 @@ export class Auditor {
     }
   }
 
-  #bookSuspension({ kind, id }: PoolEvent & { kind: "parked" | "parkFailed" | "unparked" | "unparkFailed" }): void {
+  #bookSuspension(event: PoolEvent & { kind: "parked" | "parkFailed" | "unparked" | "unparkFailed" }): void {
+    const { kind, id } = event;
     const account = this.leases.get(id);
     if (account === undefined || account.phase !== (kind.startsWith("park") ? "suspending" : "resuming")) return;
     const isParked = kind === "parked" || kind === "unparkFailed";
     account.phase = isParked ? "suspended" : "granted";
     account.isParked = isParked;
     if (!isParked) return;
+    account.kept = "keptBytes" in event ? event.keptBytes : undefined;
     account.formerHome = account.home;
     account.home = undefined;
   }
 
-  /** What a lease holds: its slices, or while it is suspended the contexts on their devices. */
-  #heldBy({ slices, isParked = false }: Account): readonly Slice[] {
+  /** What a lease holds: its slices, or while it is suspended the contexts on their devices and what modules have. */
+  #heldBy({ slices, isParked = false, kept = [] }: Account): readonly Slice[] {
     if (!isParked) return slices;
-    return slices.map((slice) => {
+    return slices.map((slice, index) => {
       const { overheadBytes } = this.devices.get(slice.deviceId)!;
-      return { ...slice, bytes: 0, compute: 0, overheadBytes: Math.min(slice.overheadBytes, overheadBytes) };
+      return {
+        ...slice,
+        bytes: kept[index] ?? 0,
+        compute: 0,
+        overheadBytes: Math.min(slice.overheadBytes, overheadBytes),
+      };
     });
   }
 
@@ -552,7 +562,7 @@ export class Auditor {
     const free = new Map(listDevices(this.#pool).map((one) => [one.device.id, [one.freeBytes, one.freeCompute]]));
     for (const [index, slice] of slices.entries()) {
       const [bytes, compute] = free.get(slice.deviceId)! as [number, number];
-      const more = slice.bytes + slice.overheadBytes - kept[index]!.overheadBytes;
+      const more = slice.bytes + slice.overheadBytes - kept[index]!.bytes - kept[index]!.overheadBytes;
       free.set(slice.deviceId, [bytes - more, compute - (slice.compute ?? 0)]);
     }
     return [...free.values()].flat().every((left) => left >= 0);

@@ -84,6 +84,8 @@ const SAVE_MS_MAX = 5_000;
 /** What really occupies a device: a living executor. */
 interface Executor {
   slices: readonly Slice[];
+  /** While its memory is saved, what modules have of each slice. */
+  kept?: readonly number[] | undefined;
   /** What it was told last: to save its memory or to fill it. An earlier word counts no more. */
   word?: object;
 }
@@ -178,11 +180,16 @@ export class World {
   }
 }
 
-const keptOf = (slices: readonly Slice[], devices: readonly PoolDevice[]): Slice[] =>
-  slices.map((slice) => {
+const keptOf = (slices: readonly Slice[], kept: readonly number[], devices: readonly PoolDevice[]): Slice[] =>
+  slices.map((slice, index) => {
     const overheadBytes = devices.find(({ id }) => id === slice.deviceId)?.overheadBytes ?? 0;
-    return { ...slice, bytes: 0, overheadBytes: Math.min(slice.overheadBytes, overheadBytes) };
+    return { ...slice, bytes: kept[index]!, overheadBytes: Math.min(slice.overheadBytes, overheadBytes) };
   });
+
+function unpark(executor: Executor, slices: readonly Slice[]): void {
+  executor.slices = slices;
+  executor.kept = undefined;
+}
 
 /** The server's process: everything in `pool` dies with it, the two stores and the executors do not. */
 class Daemon {
@@ -422,16 +429,27 @@ class Daemon {
     if (options.plant === "early-parked") this.receive({ kind: "parked", id, savedBytes: 1 });
     this.#tellExecutor(id, (executor) => {
       // One that a daemon before this one has told already has nothing left that could fail.
-      const isParked = executor?.slices.every(({ bytes }) => bytes === 0) ?? false;
+      const isParked = executor?.kept !== undefined;
       const isDone = isParked || !this.#world.happens(0.1);
-      if (isDone && executor !== undefined) executor.slices = keptOf(executor.slices, options.devices);
+      if (isDone && executor !== undefined) {
+        executor.kept ??= executor.slices.map(({ bytes }) => this.#keptOfSlice(bytes));
+        executor.slices = keptOf(executor.slices, executor.kept, options.devices);
+      }
+      const keptBytes = executor?.kept ?? [];
       if (life !== this.#life || !this.isUp) return;
       const isStored = isDone && !this.#world.happens(options.faults.storeFails);
-      if (isDone && !isStored && executor !== undefined) executor.slices = this.#leases.get(id)?.slices ?? [];
-      this.#storeSuspension(id, isStored ? "suspended" : undefined);
+      if (isDone && !isStored && executor !== undefined) unpark(executor, this.#leases.get(id)?.slices ?? []);
+      this.#storeSuspension(id, isStored ? "suspended" : undefined, keptBytes);
       this.#mayDie();
-      this.receive(isStored ? { kind: "parked", id, savedBytes: 1 } : { kind: "parkFailed", id, message: "Not now." });
+      this.receive(
+        isStored ? { kind: "parked", id, savedBytes: 1, keptBytes } : { kind: "parkFailed", id, message: "Not now." },
+      );
     });
+  }
+
+  /** Where the driver has to do with it, modules may have a part of a slice, which stays. */
+  #keptOfSlice(bytes: number): number {
+    return this.#world.happens(0.3) ? Math.floor(this.#world.random() * bytes) : 0;
   }
 
   #unpark(id: string): void {
@@ -440,14 +458,15 @@ class Daemon {
     this.#mayDie();
     if (!this.isUp) return;
     this.#tellExecutor(id, (executor) => {
-      const isBack = executor?.slices.some(({ bytes }) => bytes > 0) ?? false;
+      const isBack = executor !== undefined && executor.kept === undefined;
       const isDone = isBack || !this.#world.happens(0.1);
-      if (isDone && executor !== undefined) executor.slices = this.#leases.get(id)?.slices ?? executor.slices;
+      const keptBytes = executor?.kept ?? [];
+      if (isDone && executor !== undefined) unpark(executor, this.#leases.get(id)?.slices ?? executor.slices);
       this.#world.checkMemory();
       if (life !== this.#life || !this.isUp) return;
       this.#mayDie();
-      this.receive(isDone ? { kind: "unparked", id } : { kind: "unparkFailed", id, message: "Not now." });
-      this.#storeSuspension(id, isDone ? undefined : "suspended");
+      this.receive(isDone ? { kind: "unparked", id } : { kind: "unparkFailed", id, message: "Not now.", keptBytes });
+      this.#storeSuspension(id, isDone ? undefined : "suspended", keptBytes);
     });
   }
 
@@ -462,7 +481,7 @@ class Daemon {
     });
   }
 
-  #storeSuspension(id: string, state: StoredLease["suspensionState"]): void {
+  #storeSuspension(id: string, state: StoredLease["suspensionState"], keptBytes: readonly number[] = []): void {
     const stored = this.#leases.get(id);
     const lease = this.isUp ? findLease(this.pool, id) : undefined;
     if (stored === undefined || lease === undefined) return;
@@ -470,7 +489,7 @@ class Daemon {
     const { suspension, endsAt } = lease;
     if (state !== undefined && suspension !== undefined) {
       const since = state === "suspended" ? this.#clock() : suspension.since;
-      this.#leases.set(id, { ...rest, suspension: { ...suspension, since }, suspensionState: state });
+      this.#leases.set(id, { ...rest, suspension: { ...suspension, since, keptBytes }, suspensionState: state });
     } else this.#leases.set(id, { ...rest, ...(endsAt === undefined ? {} : { endsAt }) });
   }
 

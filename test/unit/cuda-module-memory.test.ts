@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { overheadOf } from "../../server/device/cuda/overhead.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { allocate, stackLimit } from "../../server/executor/memory-calls.ts";
 import { moduleKeeper } from "../../server/executor/module-calls.ts";
@@ -143,17 +144,117 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     await take(0, BYTES + 64 * MiB - reserved);
   });
 
-  it("hold a lease on the card that has them in its slice: it is not suspended, and computes on", async () => {
-    await take(0, MiB);
-    await device().fill({ address: ARENA_BASE, count: MiB, width: 1, value: 5 }, undefined);
-    await load(100);
-    await load(100);
-    const folder = mkdtempSync(join(tmpdir(), "sluice-modules-"));
-    try {
-      await expect(work.park(folder)).rejects.toMatchObject({ code: "UNSUPPORTED" });
-      expect(isAll(await bytesAt(0, MiB), 5)).toBe(true);
-    } finally {
+  describe("of which some have a part of the slice, when the lease is suspended", () => {
+    let folder: string;
+    let others = 0;
+    /** Whoever else is on the card has all of it but so much. */
+    const leave = async (byteCount: number): Promise<void> => {
+      const [description] = (await cudaDriver.discover("0")) as [DeviceDescription];
+      const more = description.memoryBytes - (await used()) - byteCount;
+      standin.occupy(0, more);
+      others += more;
+    };
+    const own = async (): Promise<number> => (await used()) - others;
+    /** Writes to a variable of a module, which kernels find where it is. */
+    const store = async (module: DeviceModule, value: number): Promise<number> => {
+      const { address } = module.globals.find(({ name }) => name === "large")!;
+      await device().write(address, Uint8Array.of(value), undefined);
+      return address;
+    };
+    const byteAt = async (address: number): Promise<number> => {
+      const into = new Uint8Array(1);
+      await device().read(address, into, undefined);
+      return into[0]!;
+    };
+
+    beforeEach(async () => {
+      folder = mkdtempSync(join(tmpdir(), "sluice-modules-"));
+      process.env["SLUICE_STANDIN_MODULE_MEMORY"] = "1";
+      others = 0;
+      await take(0, MiB);
+      await device().fill({ address: ARENA_BASE, count: MiB, width: 1, value: 5 }, undefined);
+    });
+
+    afterEach(() => {
+      delete process.env["SLUICE_STANDIN_MODULE_MEMORY"];
+      standin.occupy(0, -others);
       rmSync(folder, { recursive: true });
-    }
+    });
+
+    it("keep that part and their values at their addresses, and all else of it is others' to the byte", async () => {
+      const charged = BYTES + overheadOf(CONTEXT_BYTES, 2 * MiB);
+      await leave(charged - (await used()));
+      const modules = [await load(100), await load(100), await load(120)];
+      for (const [index, module] of modules.entries()) await store(module, index + 1);
+      for (let round = 0; round < 2; round++) {
+        expect(await own()).toBeLessThanOrEqual(charged);
+        await work.park(folder);
+        const [keptBytes] = work.keptBytes;
+        expect(keptBytes).toBe(device().reservedBytes);
+        const heldBytes = charged - BYTES + keptBytes!;
+        expect(await own()).toBeGreaterThanOrEqual(CONTEXT_BYTES + 320 * MiB);
+        expect(await own()).toBeLessThanOrEqual(heldBytes);
+        // Somebody has all that the lease does not hold, and then a granule of it.
+        await leave(0);
+        await expect(work.unpark()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+        standin.occupy(0, -(BYTES - keptBytes!) + 2 * MiB);
+        await expect(work.unpark()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+        standin.occupy(0, -2 * MiB);
+        others -= BYTES - keptBytes!;
+        expect(work.keptBytes).toEqual([keptBytes]);
+        await work.unpark();
+        for (const [index, module] of modules.entries())
+          expect(await byteAt(module.globals.find(({ name }) => name === "large")!.address)).toBe(index + 1);
+        expect(isAll(await bytesAt(0, MiB), 5)).toBe(true);
+      }
+    });
+
+    it("go on to grow, and so does the slice, behind it", async () => {
+      await load(100);
+      await load(100);
+      await work.park(folder);
+      await work.unpark();
+      const reserved = device().reservedBytes!;
+      await load(100);
+      expect(device().reservedBytes).toBeGreaterThan(reserved);
+      await work.resize(0, BYTES + 32 * MiB);
+      await work.park(folder);
+      expect(work.keptBytes).toEqual([device().reservedBytes]);
+      await work.unpark();
+      await work.resize(0, BYTES);
+      await take(MiB, BYTES - MiB - device().reservedBytes!);
+      expect(isAll(await bytesAt(0, MiB), 5)).toBe(true);
+    });
+
+    it("share the rest with stacks, which go and come back", async () => {
+      await load(200);
+      const modulesBytes = device().reservedBytes!;
+      const { reservedBytes } = await stackLimit(work, { device: 0, threadBytes: 32_768 });
+      const taken = await used();
+      await work.park(folder);
+      expect(work.keptBytes).toEqual([modulesBytes]);
+      expect(reservedBytes).toBeGreaterThan(modulesBytes);
+      expect((await used()) - CONTEXT_BYTES - 200 * MiB).toBeLessThan(4096);
+      await work.unpark();
+      expect(await used()).toBe(taken);
+      expect(await stackLimit(work, { device: 0, threadBytes: 32_768 })).toEqual({ reservedBytes });
+    });
+
+    it("run on as before where what buffers hold cannot be saved", async () => {
+      const module = await load(200);
+      const address = await store(module, 9);
+      const taken = await used();
+      await expect(work.park(join(folder, "none\0"))).rejects.toMatchObject({ code: "STORE_FAILED" });
+      standin.inject({ function: "cuMemcpyDtoHAsync_v2", code: OUT_OF_MEMORY });
+      await expect(work.park(folder)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+      expect([await used(), await byteAt(address)]).toEqual([taken, 9]);
+      expect(isAll(await bytesAt(0, MiB), 5)).toBe(true);
+      await load(100);
+    });
+
+    it("go with it where it ends meanwhile", async () => {
+      await load(200);
+      await work.park(folder);
+    });
   });
 });

@@ -38,6 +38,30 @@ describe("a suspended lease", () => {
     expect([stateOf(scenario, "a"), findLease(scenario.pool, "a")?.suspension]).toEqual(["granted", undefined]);
   });
 
+  it("holds what its modules have of its slices too, and takes the rest when it comes back", () => {
+    const scenario = new Scenario([device("d", { overheadBytes: 300 * MiB }), device("e", { overheadBytes: 0 })]);
+    scenario.lease("a", { share: bytes(8 * GiB), count: 2 });
+    const held = (): number[] =>
+      listDevices(scenario.pool).map(({ device: { memoryBytes }, freeBytes }) => memoryBytes - freeBytes);
+    const whole = held();
+    scenario.send({ kind: "suspendAsked", id: "a", message: "Lunch.", byAdmin: true });
+    scenario.send({ kind: "parked", id: "a", savedBytes: 5, keptBytes: [100 * MiB, 7 * MiB] });
+    expect(held()).toEqual([400 * MiB, 7 * MiB]);
+    expect(listTenants(scenario.pool)[0]).toMatchObject({ heldBytes: 407 * MiB });
+    expect(findLease(scenario.pool, "a")?.suspension?.keptBytes).toEqual([100 * MiB, 7 * MiB]);
+    // Others have the rest to the byte.
+    scenario.lease("b", { share: bytes(16 * GiB - 400 * MiB - 300 * MiB) });
+    scenario.send({ kind: "resumeAsked", id: "a" });
+    expect(stateOf(scenario, "a")).toBe("suspended");
+    expect(kinds(scenario.end("b"))).toContain("resume");
+    expect(held()).toEqual(whole);
+    // It has run on a little, and its modules have more.
+    scenario.send({ kind: "unparkFailed", id: "a", message: "There is none.", keptBytes: [120 * MiB, 0] });
+    expect(held()).toEqual([420 * MiB, 0]);
+    scenario.end("a");
+    expect(held()).toEqual([0, 0]);
+  });
+
   it("waits for room with a place and a reason, before requests that came later", () => {
     const scenario = new Scenario([device("d")]);
     scenario.lease("a");
@@ -238,6 +262,25 @@ describe("preemption that suspends", () => {
     scenario.send({ kind: "unparked", id: "a" });
     expect(kinds(scenario.request("again", { share: fraction(0.5), priority: 1, waitMs: 1e6 }))).toEqual(["queued"]);
     expect(kinds(scenario.later(10_001))).toEqual(["suspend"]);
+  });
+
+  it("suspends another where modules have kept what was counted on, and does not count on that again", () => {
+    const scenario = new Scenario([device("d")], options);
+    scenario.lease("a", { share: bytes(8 * GiB) });
+    scenario.later(10);
+    scenario.lease("b", { share: bytes(8 * GiB) });
+    const wanted = { share: bytes(8 * GiB), priority: 1, waitMs: 1e6 };
+    expect(scenario.request("head", wanted)[0]).toMatchObject({ kind: "suspend", id: "b" });
+    const parked = scenario.send({ kind: "parked", id: "b", savedBytes: 1, keptBytes: [GiB] });
+    expect(parked).toContainEqual({ kind: "suspend", id: "a" });
+    expect(grantsOf(scenario.send({ kind: "parked", id: "a", savedBytes: 1 }))).toEqual(["head"]);
+    scenario.send({ kind: "grantConfirmed", id: "head" });
+    // What is left is just what the other wants to what it has kept.
+    expect(["a", "b"].map((id) => stateOf(scenario, id))).toEqual(["suspended", "resuming"]);
+    scenario.end("head");
+    for (const id of ["a", "b"]) scenario.send({ kind: "unparked", id });
+    scenario.later(10_001);
+    expect(kinds(scenario.request("whole", { share: fraction(1), priority: 1, waitMs: 1e6 }))).toEqual(["queued"]);
   });
 
   it("does not count on memory that stays with a suspended lease's context", () => {

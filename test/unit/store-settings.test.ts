@@ -72,7 +72,7 @@ it("finds a place in a database of version 1, and leaves what is there as it is"
   ]) {
     database.exec(`ALTER TABLE leases DROP COLUMN ${column}`);
   }
-  database.exec("ALTER TABLE slices DROP COLUMN compute");
+  for (const column of ["compute", "kept_bytes"]) database.exec(`ALTER TABLE slices DROP COLUMN ${column}`);
   database.exec("PRAGMA user_version = 1");
   database.close();
   open();

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Broker } from "../../server/control/broker.ts";
 import type { LeaseNotice } from "../../server/control/lease-record.ts";
+import type { Parked } from "../../server/executor/control-messages.ts";
 import type { Lease } from "../../server/pool/types.ts";
 import { usageByTenant } from "../../server/store/ledger.ts";
 import { Settings } from "../../server/store/settings.ts";
@@ -30,7 +31,7 @@ let folder: string;
 let clock: TestClock;
 let store: Store;
 let broker: Broker;
-let park: (id: string) => Promise<{ savedBytes: number }>;
+let park: (id: string) => Promise<Parked>;
 let unpark: (id: string) => Promise<void>;
 let told: string[];
 
@@ -191,6 +192,47 @@ it("takes a suspension up after a restart at every step", async () => {
   expect([stateOf(id), calls, free()]).toEqual(["granted", ["park", "unpark"], 0]);
   restart();
   expect([stateOf(id), store.openLeases()[0]?.lease.suspension]).toEqual(["granted", undefined]);
+});
+
+it("keeps out of the pool what modules keep, over restarts, and charges it in the ledger", async () => {
+  const { id } = request(3 * GiB);
+  const begun = clock.now();
+  park = async () => ({ savedBytes: 7, keptBytes: [GiB] });
+  await broker.suspensions.suspend(id, none, lunch);
+  clock.advance(1_000);
+  const charged = (): number =>
+    usageByTenant(store, { from: begun, to: clock.now() }, { now: clock.now() })[0]!.byteMs / GiB;
+  expect([free(), charged()]).toEqual([3 * GiB, 1_000]);
+  restart();
+  await settled();
+  expect([free(), broker.leases()[0]?.suspension?.keptBytes]).toEqual([3 * GiB, [GiB]]);
+  // It cannot come back, and has run on before it was saved again.
+  unpark = () => Promise.reject(new SluiceError("OUT_OF_MEMORY", "There is none."));
+  park = async () => ({ savedBytes: 7, keptBytes: [2 * GiB] });
+  broker.suspensions.resume(id, none, false);
+  await settled();
+  expect([stateOf(id), free()]).toEqual(["suspended", 2 * GiB]);
+  restart();
+  await settled();
+  clock.advance(1_000);
+  expect([stateOf(id), free(), charged()]).toEqual(["suspended", 2 * GiB, 3_000]);
+  await broker.release(id, none);
+  expect([free(), charged()]).toEqual([4 * GiB, 3_000]);
+});
+
+it("keeps out of the pool what modules keep of a lease that is saved, cannot be noted so and does not come back", async () => {
+  const { id } = request(3 * GiB);
+  const save = store.saveSuspension.bind(store);
+  park = async () => {
+    store.saveSuspension = () => {
+      throw new SluiceError("STORE_FAILED", "The disk is full.");
+    };
+    return { savedBytes: 1, keptBytes: [GiB] };
+  };
+  unpark = () => Promise.reject(new SluiceError("OUT_OF_MEMORY", "There is none."));
+  await broker.suspensions.suspend(id, none, lunch);
+  store.saveSuspension = save;
+  expect([stateOf(id), free()]).toEqual(["suspended", 3 * GiB]);
 });
 
 it("lets what waits to come back wait on after a restart, behind leases that hold the memory", async () => {

@@ -104,12 +104,13 @@ function LeaseEvents({ id }: { readonly id: string }) {
 
 function suspensionFacts({ suspension }: Lease, now: number): [string, preact.ComponentChildren][] {
   if (suspension === null) return [];
-  const { message, sinceAtMs, savedBytes, comesBack } = suspension;
+  const { message, sinceAtMs, savedBytes, keptBytes, comesBack } = suspension;
   return [
     ["Suspended for", duration(now - sinceAtMs)],
     ["Because", message],
     ["Goes on", comesBack ? "when its devices have room" : "when somebody resumes it"],
     ["Saved on the server", size(savedBytes)],
+    ...(keptBytes === 0 ? [] : [["Kept for its modules", size(keptBytes)] satisfies [string, string]]),
   ];
 }
 

@@ -169,15 +169,13 @@ export class SliceSize implements Lender {
     this.#byteCount = byteCount;
   }
 
-  /** Gives all of it back, and what kernels' threads have of it, behind all work. @throws SluiceError UNSUPPORTED where modules have some of it */
+  /** What stays in use while it is given back: the driver alone decides where a module lies, so that one which goes would not come back to its address. */
+  get keptBytes(): number {
+    return this.#modulesBytes;
+  }
+
+  /** Gives all of it back but what modules have, what kernels' threads have of it too, behind all work. */
   async release(): Promise<void> {
-    if (this.#modulesBytes > 0) {
-      const size = formatSizeRounded(this.#modulesBytes);
-      throw new SluiceError(
-        "UNSUPPORTED",
-        `The lease's modules have [${size}] of its slice, which they cannot give back.`,
-      );
-    }
     await this.#work.synchronize();
     await this.local.suspend(this);
     this.arena.giveBack();

@@ -314,6 +314,10 @@ export class CudaSlice implements DeviceSlice {
     return this.#size.reservedBytes;
   }
 
+  get keptBytes(): number {
+    return this.#size.keptBytes;
+  }
+
   loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule | Promise<DeviceModule> {
     // Left for calls without an answer: a failing one would end the session.
     const owed = this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0);

@@ -26,6 +26,10 @@ export interface Suspension {
    * Whether an admin wants it so: then no tenant lets it come back.
    */
   'byAdmin'?: (boolean);
+  /**
+   * Bytes of its slices that it holds all the same: what its modules have on devices whose driver alone decides where they lie.
+   */
+  'keptBytes'?: (number | string | Long);
 }
 
 /**
@@ -52,4 +56,8 @@ export interface Suspension__Output {
    * Whether an admin wants it so: then no tenant lets it come back.
    */
   'byAdmin': (boolean);
+  /**
+   * Bytes of its slices that it holds all the same: what its modules have on devices whose driver alone decides where they lie.
+   */
+  'keptBytes': (number);
 }
