@@ -5,6 +5,9 @@ import { SluiceError } from "../../shared/errors.ts";
 import { openClient } from "../support/client-on-stand.ts";
 import { DaemonStand } from "../support/daemon-stand.ts";
 import { patterned } from "../support/device-stand.ts";
+import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
+import { runParked } from "../support/parked-program.ts";
+import { createRandom } from "../support/random.ts";
 import { knownKernels } from "./kernels.ts";
 import { standinMissing } from "./standin.ts";
 
@@ -50,4 +53,18 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
     await session.close(new SluiceError("CLOSED", "The test is over."));
     expect(failures).toEqual([]);
   });
+
+  it.skipIf(!canBuild)(
+    "is suspended again and again under a program whose modules have part of its slice, which finds them where they were",
+    async () => {
+      buildInterposer();
+      stand = await DaemonStand.start({ driver: cudaDriver, spec: "0", arenaBytes: 128 * MiB });
+      const program = compileProgram("test/interposer/card/suspended-modules.c", { suffix: "-card" });
+      const random = createRandom(11);
+      const { parks, ...end } = await runParked(program, { stand, endpoint: `unix://${stand.path}`, random });
+      expect(end).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+      expect(parks).toBeGreaterThan(3);
+      expect(stand.said.some((said) => said.kind === "parked" && (said.keptBytes?.[0] ?? 0) > 0)).toBe(true);
+    },
+  );
 });

@@ -30,7 +30,7 @@ beforeEach(async () => {
   process.env["SLUICE_STANDIN_CARD"] = card;
   [device] = (await cudaDriver.discover("0")) as [DeviceDescription];
   const library = join(standin.folder, "libcuda.so.1");
-  const env = { SLUICE_CUDA_LIBRARY: library, SLUICE_NVML_LIBRARY: library };
+  const env = { SLUICE_CUDA_LIBRARY: library, SLUICE_NVML_LIBRARY: library, SLUICE_STANDIN_MODULE_MEMORY: "1" };
   server = await CrashingServer.start(["--device", "cuda:0", "--grace", "1s"], env);
   pool = await connect({ server: server.grpc });
 });
@@ -77,6 +77,69 @@ describe.skipIf(standinMissing !== undefined)("a server of CUDA devices that is 
     expect((await pool.devices())[0]).toMatchObject({ cordon: null });
   });
 });
+
+describe.skipIf(standinMissing !== undefined)(
+  "a lease that is suspended while its modules have part of its slice",
+  () => {
+    const large = `${fixture("linear")}\n.visible .global .align 4 .b8 large[100][1024][1024];\n`;
+    /** Beside each slice. */
+    let overheadBytes: number;
+    let memoryBytes: number;
+
+    /** Suspends a lease with modules of 200 MiB; returns it with what it keeps. */
+    async function suspend() {
+      const lease = await pool.allocate({ memory: 400 * MiB });
+      const [gpu] = lease.devices;
+      const modules = [await gpu.load(large), await gpu.load(`${large}//2`)];
+      const x = gpu.upload(Float32Array.of(1, 2, 3));
+      const listed = (await pool.devices())[0]!;
+      overheadBytes = listed.overheadBytes;
+      memoryBytes = listed.memoryBytes;
+      await lease.suspend();
+      const { suspension } = (await pool.leases()).leases.find(({ id }) => id === lease.id)!;
+      expect(suspension!.keptBytes).toBeGreaterThanOrEqual(48 * MiB);
+      return { lease, gpu, x, modules, keptBytes: suspension!.keptBytes };
+    }
+    const freeBytes = async (): Promise<number> => (await pool.devices())[0]!.freeBytes;
+    const isFull = { memory: 2 * MiB, wait: 0 };
+
+    it("leaves others the rest to the byte, over the death of its server, and comes back to the same modules", async () => {
+      const { lease, gpu, x, modules, keptBytes } = await suspend();
+      expect(await freeBytes()).toBe(memoryBytes - overheadBytes - keptBytes);
+      const other = await pool.allocate({ memory: memoryBytes - 2 * overheadBytes - keptBytes });
+      const all = other.devices[0].alloc(other.devices[0].memoryInfo().totalBytes);
+      all.fill(5);
+      await other.devices[0].synchronize();
+      await expect(pool.allocate(isFull)).rejects.toMatchObject({ code: "NO_CAPACITY" });
+      await server.crash();
+      await server.start();
+      await waitFor("both leases", async () => (await pool.leases()).leases.length === 2);
+      expect(await freeBytes()).toBe(0);
+      await lease.resume();
+      await other.release();
+      await waitFor("it to go on", async () => (await pool.leases()).leases[0]?.state === "LEASE_STATE_ATTACHED");
+      expect(await freeBytes()).toBe(memoryBytes - overheadBytes - 400 * MiB);
+      const y = gpu.alloc(12);
+      for (const module of modules) module.kernel("vector_add").launch({ grid: 1, block: 32 }, [3, x, x, y]);
+      expect([...(await y.read(Float32Array))]).toEqual([2, 4, 6]);
+      expect(await used()).toBeLessThanOrEqual(overheadBytes + 400 * MiB);
+      await lease.release();
+      await waitFor("an empty card", async () => (await used()) === 0);
+      expect(await freeBytes()).toBe(memoryBytes);
+    });
+
+    it("leaves nothing, on the card or in the pool, where its executor dies, with its server or without", async () => {
+      for (const withServer of [true, false]) {
+        const { lease } = await suspend();
+        const executor = executorsOf(server.state).find(({ leaseId }) => leaseId === lease.id)!;
+        if (withServer) await server.crash();
+        process.kill(executor.pid, "SIGKILL");
+        if (withServer) await server.start();
+        await waitFor("an empty card", async () => (await used()) === 0 && (await freeBytes()) === memoryBytes);
+      }
+    });
+  },
+);
 
 describe.skipIf(standinMissing !== undefined)("a driver that gives back late what a dead process had", () => {
   it("has the next lease wait for its memory, and not fail", async () => {

@@ -13,7 +13,8 @@ import type { TestServer } from "./server.ts";
 
 /** For a busy machine; what takes longer hangs. */
 const PROGRAM_MS_MAX = 90_000;
-const out = "dist/interposer";
+/** Where `buildInterposer` puts the libraries. */
+export const interposerFolder = "dist/interposer";
 export const programs = "dist/interposer-programs";
 
 export const hasTool = (tool: string): boolean => spawnSync(tool, ["--version"], { stdio: "ignore" }).status === 0;
@@ -35,7 +36,7 @@ export const sourcesOf = (folder: string): string[] =>
 
 /** Builds the libraries; `sanitize` builds a set of their own. Returns their folder. */
 export function buildInterposer(sanitize?: "address" | "thread"): string {
-  const folder = sanitize === undefined ? out : `${out}-${sanitize}`;
+  const folder = sanitize === undefined ? interposerFolder : `${interposerFolder}-${sanitize}`;
   mkdirSync("dist", { recursive: true });
   const make = ["make", "--silent", "-j2", "-C", "client/interposer", `OUT=${process.cwd()}/${folder}`];
   // Without optimization a build takes half as long, and the sanitizers' reports name more.
@@ -60,7 +61,7 @@ export function compileProgram(
     execFileSync("nvcc", ["-cudart", "shared", ...flags, "-o", made, source], { stdio: "pipe" });
   } else {
     const warnings = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
-    const libraries = [`-L${options.libraries ?? out}`, "-l:libcuda.so.1"];
+    const libraries = [`-L${options.libraries ?? interposerFolder}`, "-l:libcuda.so.1"];
     execFileSync("cc", [...warnings, "-o", made, source, ...libraries, ...flags], { stdio: "pipe" });
   }
   renameSync(made, target);
@@ -92,7 +93,7 @@ export interface ProgramOptions {
 
 /** Runs a command under a fresh lease and returns when it has ended; one that takes too long is killed. */
 export async function runProgram(options: ProgramOptions): Promise<FinishedProgram> {
-  const { server, command, libraries = out, memoryBytes = 256 * MiB, devices = 1 } = options;
+  const { server, command, libraries = interposerFolder, memoryBytes = 256 * MiB, devices = 1 } = options;
   const control = new RawControl(server.grpc);
   const lease = await control.allocate({ memoryBytes, devices, name: "program" });
   const hold = control.hold(lease);

@@ -1,0 +1,49 @@
+/** Runs an unmodified program whose lease is suspended again and again while it runs. */
+import { spawn } from "node:child_process";
+import { formatLeaseKeys } from "../../client/environment.ts";
+import type { DaemonStand } from "./daemon-stand.ts";
+import { type FinishedProgram, interposerFolder } from "./interposer.ts";
+
+/** Runs a program, and parks its lease at random instants until it has ended; tells also how often. The interposer is built. */
+export async function runParked(
+  command: string,
+  {
+    stand,
+    endpoint,
+    random,
+  }: { readonly stand: DaemonStand; readonly endpoint: string; readonly random: () => number },
+): Promise<FinishedProgram & { readonly parks: number }> {
+  let parks = 0;
+  const env = {
+    ...process.env,
+    SLUICE_LEASE: formatLeaseKeys([{ leaseId: stand.leaseId, secret: stand.secret }]),
+    SLUICE_DATA: endpoint,
+    LD_LIBRARY_PATH: `${process.cwd()}/${interposerFolder}`,
+  };
+  const child = spawn(command, { stdio: ["ignore", "pipe", "pipe"], env, timeout: 90_000, killSignal: "SIGKILL" });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  let isOver = false;
+  const closed = new Promise<number | string>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (exit, signal) => resolve(signal ?? exit ?? "unknown"));
+  }).finally(() => {
+    isOver = true;
+  });
+  const someTurns = async (): Promise<void> => {
+    for (let turn = random() * 5; turn > 0; turn--) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  while (!isOver) {
+    await someTurns();
+    await stand.executor.park();
+    parks++;
+    await someTurns();
+    await stand.executor.unpark();
+  }
+  return { code: await closed, stdout, stderr, parks };
+}
