@@ -224,23 +224,28 @@ API int cuGetErrorString(int error, const char **text) {
   return *text = NULL, INVALID_VALUE;
 }
 
+int standin_devices(void) {
+  const char *chosen = getenv("SLUICE_STANDIN_DEVICES");
+  return chosen == NULL ? 2 : atoi(chosen);
+}
+
 API int cuDeviceGetCount(int *count) {
   BEGIN();
-  /* SLUICE_STANDIN_DEVICES: a machine with fewer. */
-  const char *few = getenv("SLUICE_STANDIN_DEVICES");
-  *count = few == NULL ? DEVICES : atoi(few);
+  *count = standin_devices();
   LEAVE(SUCCESS);
 }
 
 API int cuDeviceGet(int *device, int ordinal) {
   BEGIN();
   *device = ordinal;
-  LEAVE(ordinal >= 0 && ordinal < DEVICES ? SUCCESS : INVALID_DEVICE);
+  LEAVE(ordinal >= 0 && ordinal < standin_devices() ? SUCCESS : INVALID_DEVICE);
 }
 
 API int cuDeviceGetName(char *name, int bytes, int device) {
   BEGIN();
-  snprintf(name, bytes, "Stand-in GPU %d", device);
+  const char *chosen = getenv("SLUICE_STANDIN_NAME");
+  if (chosen != NULL) snprintf(name, bytes, "%s", chosen);
+  else snprintf(name, bytes, "Stand-in GPU %d", device);
   LEAVE(SUCCESS);
 }
 
@@ -254,7 +259,7 @@ API int cuDeviceGetUuid_v2(unsigned char *uuid, int device) {
 API int cuDeviceTotalMem_v2(size_t *bytes, int device) {
   BEGIN();
   *bytes = DEVICE_BYTES;
-  LEAVE(device < DEVICES ? SUCCESS : INVALID_DEVICE);
+  LEAVE(device < standin_devices() ? SUCCESS : INVALID_DEVICE);
 }
 
 API int cuDeviceGetPCIBusId(char *text, int bytes, int device) {
@@ -263,18 +268,20 @@ API int cuDeviceGetPCIBusId(char *text, int bytes, int device) {
   LEAVE(SUCCESS);
 }
 
-/* SLUICE_STANDIN_ATTRIBUTES is a list of attribute:value that comes before the table. */
-int standin_chosen_attribute(int attribute, int *value) {
+/* SLUICE_STANDIN_ATTRIBUTES is a list of attribute:value, or attribute:value@device, that comes before the table. */
+int standin_chosen_attribute(int attribute, int device, int *value) {
   const char *list = getenv("SLUICE_STANDIN_ATTRIBUTES");
-  for (int number, chosen; list != NULL && sscanf(list, "%d:%d", &number, &chosen) == 2; list++) {
-    if (number == attribute) return *value = chosen, 1;
+  for (int number, chosen, only; list != NULL; list++) {
+    int parts = sscanf(list, "%d:%d@%d", &number, &chosen, &only);
+    if (parts < 2) break;
+    if (number == attribute && (parts == 2 || only == device)) return *value = chosen, 1;
     if ((list = strchr(list, ',')) == NULL) break;
   }
   return 0;
 }
 
 int standin_attribute(int attribute, int *value) {
-  if (standin_chosen_attribute(attribute, value)) return 1;
+  if (standin_chosen_attribute(attribute, -1, value)) return 1;
   static const int values[][2] = {{1, 1024},   {2, 1024},  {3, 1024}, {4, 64},  {5, 2147483647}, {6, 65535}, {7, 65535},
                                   {8, 49152},  {10, 32},   {14, 512}, {16, 4},   {20, 0},  {39, 2048},      {75, 9},    {76, 0},
                                   {22, 131072}, {23, 65536}, {51, 32}, {69, 134217728}, {70, 131072}, {71, 65000}, {72, 2097120},
@@ -284,26 +291,32 @@ int standin_attribute(int attribute, int *value) {
   return 0;
 }
 
+int standin_capability(void) {
+  int major = 0, minor = 0;
+  standin_attribute(75, &major), standin_attribute(76, &minor);
+  return 10 * major + minor;
+}
+
 API int cuDeviceGetAttribute(int *value, int attribute, int device) {
   BEGIN();
-  if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
-  LEAVE(standin_attribute(attribute, value) ? SUCCESS : INVALID_VALUE);
+  if (device < 0 || device >= standin_devices()) LEAVE(INVALID_DEVICE);
+  LEAVE(standin_chosen_attribute(attribute, device, value) || standin_attribute(attribute, value) ? SUCCESS : INVALID_VALUE);
 }
 
 API int cuDeviceCanAccessPeer(int *can, int device, int peer) {
   BEGIN();
   *can = device != peer;
-  LEAVE(device < DEVICES && peer < DEVICES ? SUCCESS : INVALID_DEVICE);
+  LEAVE(device < standin_devices() && peer < standin_devices() ? SUCCESS : INVALID_DEVICE);
 }
 
 API int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
   BEGIN();
-  LEAVE(device < DEVICES && (flags & ~0x1fu) == 0 ? SUCCESS : INVALID_VALUE);
+  LEAVE(device < standin_devices() && (flags & ~0x1fu) == 0 ? SUCCESS : INVALID_VALUE);
 }
 
 API int cuDevicePrimaryCtxRetain(struct context **context, int device) {
   BEGIN();
-  if (device < 0 || device >= DEVICES) LEAVE(INVALID_DEVICE);
+  if (device < 0 || device >= standin_devices()) LEAVE(INVALID_DEVICE);
   struct context *c = standin_contexts[device];
   if (c == NULL) {
     if (!standin_take(device, CONTEXT_BYTES)) LEAVE(OUT_OF_MEMORY);
@@ -330,7 +343,7 @@ void standin_end_context(struct context *c) {
 
 API int cuDevicePrimaryCtxRelease_v2(int device) {
   BEGIN();
-  struct context *c = device < DEVICES ? standin_contexts[device] : NULL;
+  struct context *c = device < standin_devices() ? standin_contexts[device] : NULL;
   if (c == NULL) LEAVE(INVALID_CONTEXT);
   if (--c->users == 0) standin_end_context(c);
   LEAVE(SUCCESS);

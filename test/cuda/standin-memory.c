@@ -54,7 +54,7 @@ struct properties {
 };
 
 static int properties_ok(const struct properties *p) {
-  return p->type == 1 && p->handle_types == 0 && p->location_type == 1 && p->location_id >= 0 && p->location_id < DEVICES &&
+  return p->type == 1 && p->handle_types == 0 && p->location_type == 1 && p->location_id >= 0 && p->location_id < standin_devices() &&
          p->metadata == NULL;
 }
 
@@ -221,7 +221,7 @@ API int cuMemSetAccess(uint64_t address, size_t bytes, const struct access *acce
   while (m != NULL && !(m->address == address && m->bytes == bytes)) m = m->next;
   if (m == NULL || count == 0 || address % GRANULARITY != 0 || bytes % GRANULARITY != 0) LEAVE(INVALID_VALUE);
   for (size_t i = 0; i < count; i++) {
-    if (access[i].location_type != 1 || access[i].location_id < 0 || access[i].location_id >= DEVICES) LEAVE(INVALID_DEVICE);
+    if (access[i].location_type != 1 || access[i].location_id < 0 || access[i].location_id >= standin_devices()) LEAVE(INVALID_DEVICE);
     if (access[i].flags == 3) m->access |= 1 << access[i].location_id;
   }
   mprotect((void *)address, bytes, PROT_READ | PROT_WRITE);

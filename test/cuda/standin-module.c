@@ -207,11 +207,10 @@ unsigned char *standin_make_cubin(const char *text, int capability, size_t *byte
 /* The text of the stand-in's own cubin, for which it must be for this device or an earlier one of the same major number. */
 static const char *text_of_cubin(const char *image) {
   uint32_t capability;
-  int major = 0, minor = 0;
   memcpy(&capability, image + FLAGS_AT, 4);
   if (memcmp(image + 8, "STANDIN", 7) != 0) return NULL;
-  standin_attribute(75, &major), standin_attribute(76, &minor);
-  return (int)capability / 10 == major && (int)capability % 10 <= minor ? image + CUBIN_HEADER : NULL;
+  int own = standin_capability();
+  return (int)capability / 10 == own / 10 && (int)capability <= own ? image + CUBIN_HEADER : NULL;
 }
 
 API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned count, const int *options, void **values) {
@@ -236,6 +235,12 @@ API int cuModuleLoadDataEx(struct module **module, const char *image, unsigned c
   int major = 0, minor = 0;
   sscanf(strstr(image, ".version"), ".version %d.%d", &major, &minor);
   if (!is_binary && major * 10 + minor > newest_ptx()) LEAVE(UNSUPPORTED_PTX_VERSION);
+  int target = 0;
+  const char *wanted = strstr(image, ".target sm_");
+  if (!is_binary && wanted != NULL && sscanf(wanted, ".target sm_%d", &target) == 1 && target > standin_capability()) {
+    if (log != NULL) snprintf(log, log_bytes, "ptxas fatal   : SM version specified by .target is higher than default SM version assumed\n");
+    LEAVE(INVALID_PTX);
+  }
   struct module *m = calloc(1, sizeof *m);
   m->context = standin_current;
   m->text = strdup(image);
@@ -465,7 +470,7 @@ static int usable(struct context *c, uint64_t address, uint64_t bytes) {
   LOCK();
   int reaches_host = 0, ok = standin_range_ok(c->device, address, bytes);
   /* With heterogeneous memory management a kernel may use what its process may. */
-  if (!ok && standin_chosen_attribute(88, &reaches_host) && reaches_host) {
+  if (!ok && standin_chosen_attribute(88, -1, &reaches_host) && reaches_host) {
     char copy[4];
     struct iovec here = {copy, sizeof copy}, there = {(void *)address, sizeof copy};
     ok = process_vm_readv(getpid(), &here, 1, &there, 1, 0) == sizeof copy;

@@ -1,4 +1,4 @@
-/* The stand-in's NVML: the questions that Sluice asks, over the same two devices. */
+/* The stand-in's NVML: the questions that Sluice asks, over the same devices. */
 #define _GNU_SOURCE
 #include "standin.h"
 
@@ -13,9 +13,9 @@ struct nvml_device {
   int is_instance;
 };
 
-static struct nvml_device devices[DEVICES] = {{0, 0}, {1, 0}};
+static struct nvml_device devices[DEVICES] = {{0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {6, 0}, {7, 0}};
 /* With SLUICE_STANDIN_MIG each device that CUDA shows is an instance of a card: it has the other prefix, and tells its memory alone. */
-static struct nvml_device instances[DEVICES] = {{0, 1}, {1, 1}};
+static struct nvml_device instances[DEVICES] = {{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 1}};
 static int is_cut(void) { return getenv("SLUICE_STANDIN_MIG") != NULL; }
 static struct {
   struct nvml_device *device;
@@ -67,7 +67,7 @@ API int nvmlSystemGetDriverVersion(char *text, unsigned bytes) {
 
 API int nvmlDeviceGetHandleByUUID(const char *uuid, struct nvml_device **device) {
   ASK();
-  for (int i = 0; i < DEVICES; i++) {
+  for (int i = 0; i < standin_devices(); i++) {
     char known[64];
     snprintf(known, sizeof known, "%s-abababab-abab-abab-abab-ababababab%02x", is_cut() ? "MIG" : "GPU", i);
     if (strcmp(known, uuid) != 0) continue;
@@ -157,14 +157,15 @@ API int nvmlDeviceGetMigMode(struct nvml_device *device, unsigned *now, unsigned
 
 API int nvmlDeviceGetP2PStatus(struct nvml_device *a, struct nvml_device *b, int what, int *status) {
   ASK();
-  *status = a != b && what == 2 ? 0 : 5;
+  /* The first two are linked. */
+  *status = a != b && a->index < 2 && b->index < 2 && what == 2 ? 0 : 5;
   return NVML_SUCCESS;
 }
 
 API int nvmlDeviceGetNvLinkState(struct nvml_device *device, unsigned link, unsigned *active) {
   ASK_CARD();
   (void)device;
-  *active = link < 4;
+  *active = link < 4 && device->index < 2;
   return link < 18 ? NVML_SUCCESS : NVML_INVALID_ARGUMENT;
 }
 

@@ -4,7 +4,9 @@
  * that finds mistakes: host memory of copies must be page-locked. Own declarations, so that no CUDA header is needed.
  *
  * Variables by which a test chooses the machine, each with SLUICE_STANDIN_ before it:
- *   DEVICES, MEMORY, ATTRIBUTES, VERSION, MIG: how many devices, their MiB, attributes by number:value, the driver's version, instances of a card
+ *   DEVICES, NAME, MEMORY, ATTRIBUTES, VERSION, MIG: how many devices, what they are called, their MiB, attributes by number:value (of one device:
+ *     number:value@device), the driver's version, instances of a card
+ *   OTHERS: MiB of the first device that other programs have
  *   CARD: a file by which processes share the devices
  *   FAIL, FILE: calls that fail (function:error,...), and the same in a file that may change
  *   IGNORE_HINT, REFUSE_HINT, PAGEABLE: addresses that are not as wished, ones that fail, copies of memory that is not page-locked
@@ -49,7 +51,9 @@ enum {
   FUNCTION_NOT_LOADED = 913,
 };
 
-#define DEVICES 2
+/* At most; there are two, or SLUICE_STANDIN_DEVICES. */
+#define DEVICES 8
+int standin_devices(void);
 #define GRANULARITY (2ull << 20)
 #define PAGE 4096ull
 /* 1 GiB, or SLUICE_STANDIN_MEMORY in MiB: memory that nobody touches costs nothing. */
@@ -152,10 +156,12 @@ void standin_uncorrected(unsigned count);
 void standin_violation(const char *what);
 /* Uses as much of the stack as a compiler may: most of what a thread has by default. */
 void standin_recurse(int kibibytes);
-/* Whether the environment chooses an attribute of the devices, and its value. */
-int standin_chosen_attribute(int attribute, int *value);
-/* An attribute of the devices; 0 for one that they do not have. */
+/* Whether the environment chooses an attribute of a device, and its value. */
+int standin_chosen_attribute(int attribute, int device, int *value);
+/* An attribute of all devices; 0 for one that they do not have. */
 int standin_attribute(int attribute, int *value);
+/* The devices' compute capability as major * 10 + minor. */
+int standin_capability(void);
 /* Version of the driver as it tells it, such as 13000. */
 int standin_version(void);
 

@@ -10,9 +10,31 @@ export interface MemoryOf {
   readonly returnLimitMs: number;
 }
 
-/** Bytes; undefined where the card does not tell. */
+/** Why what is in use of a card says nothing, by its id. */
+const silent = new Map<string, string>();
+
+/** Less than this is the driver's own. */
+const OTHERS_BYTES_MIN = 64 * 1024 * 1024;
+
+async function ask(device: DeviceDescription): Promise<number | undefined> {
+  return (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
+}
+
+/**
+ * Before anything is done on the card: looks whether its memory is anybody else's too, for then what is left behind a piece of work may be theirs. Returns
+ * what others use, in bytes; undefined where the card does not tell.
+ */
+export async function lookForOthers(device: DeviceDescription): Promise<number | undefined> {
+  const used = await ask(device);
+  if (used === undefined) silent.set(device.id, "NVML does not tell how much of the card is in use");
+  else if (used >= OTHERS_BYTES_MIN)
+    silent.set(device.id, `others use the card, [${used}] bytes of it before the check`);
+  return used;
+}
+
+/** Bytes; undefined where the card does not tell, or others have some of it. */
 export const usedBytes = async (device: DeviceDescription): Promise<number | undefined> =>
-  (await cudaDriver.health!([device]))[0]!.memoryUsedBytes;
+  silent.has(device.id) ? undefined : ask(device);
 
 /** Waits until no more memory is used than before; tells how much is left over. */
 export async function leftOver(
@@ -28,9 +50,8 @@ export async function leftOver(
   }
 }
 
-export const leakRow = (group: string, left: number | undefined): Row => ({
-  group,
-  name: "bytes left on the card afterwards",
-  unit: "B",
-  ...(left === undefined ? { note: "NVML does not tell" } : { value: left, ok: left === 0 }),
-});
+export const leakRow = (group: string, { id }: DeviceDescription, left: number | undefined): Row => {
+  const name = "bytes left on the card afterwards";
+  if (left !== undefined) return { group, name, unit: "B", value: left, ok: left === 0 };
+  return { group, name, isSkipped: true, note: silent.get(id) ?? "NVML does not tell" };
+};

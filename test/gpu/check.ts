@@ -1,32 +1,34 @@
 /**
  * `npm run check:gpu`: holds a real NVIDIA GPU to the promises of the `cuda` device. Needs the built package with its runtime dependencies, and this
- * checkout for the kernels; no network and no compiler. Prints one table; `--json FILE` is written after each group, and when it is stopped. Exit 77: there is no GPU.
+ * checkout for the kernels; no network and no compiler. Prints a table and sums; `--json FILE` is written after each group, and when it is stopped.
  * `--help` tells the rest.
  */
 import { execFileSync, type StdioOptions } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { beginGroup, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
-import { type Card, firstGroup, type GroupPlan, groups, stopServers } from "./groups.ts";
+import { lookForOthers } from "./card-memory.ts";
+import { type Card, killServers, START_LIMIT_MS, say, stopServers } from "./group-tools.ts";
+import { firstGroup, type GroupPlan, groups } from "./groups.ts";
 import { takeInventory } from "./inventory.ts";
-import { fullSizes, killChildren, quickSizes, type Row } from "./job.ts";
-import { lineOf, renderFailures, renderTable, writeJson } from "./report.ts";
+import { capabilityOf, capabilityText, killChildren, type Row, runJob } from "./job.ts";
+import { type Options, readOptions, usage } from "./options.ts";
+import { namesHere, withoutNamesIn } from "./privacy.ts";
+import { lineOf, type Report, renderFailures, renderSums, renderTable, sumsOf, writeJson } from "./report.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
-const EXIT_NO_GPU = 77;
-/** Of what the machine's tools say where there is no GPU. */
+const EXIT_NOTHING = 77;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** Of what the machine's tools say where nothing can be checked. */
 const SAID_CHARACTERS_MAX = 1500;
-/** One call of a machine that gives ten minutes. */
-const LIMIT_S = 540;
-
-const say = (text: string): void => {
-  process.stderr.write(`${text}\n`);
-};
+/** Of a row while it runs. */
+const SAID_LINE_CHARACTERS_MAX = 200;
+/** The check's kernels are for this and later, as NVIDIA's compilers are since CUDA 13. */
+const CAPABILITY_MIN = 75;
+const MiB = 1024 * 1024;
 
 /** Where this machine's Python keeps NVIDIA's libraries, as PyTorch brings them: a server searches usual places only. */
 function findPythonLibraries(): void {
@@ -45,26 +47,19 @@ function findPythonLibraries(): void {
   }
 }
 
-/** A place for what the driver compiles, which else may be none, or old: every case is a process of its own. Returns what removes it. */
-function keepCompiled(): () => void {
+/** A place for what the driver compiles, which else may be none, or old: every case is a process of its own. */
+function keepCompiled(): void {
   try {
-    const folder = mkdtempSync(join(tmpdir(), "sluice-check-compiled-"));
-    process.env["CUDA_CACHE_PATH"] = folder;
-    return () => rmSync(folder, { recursive: true, force: true });
+    process.env["CUDA_CACHE_PATH"] = scratchFolder("compiled").folder;
   } catch {
-    return () => undefined;
+    // Then it compiles each time.
   }
 }
 
-interface Outcome {
-  readonly device: DeviceDescription;
+type Outcome = { -readonly [K in keyof Report]: Report[K] } & {
   readonly rows: Row[];
-  /** By group. */
   readonly seconds: Record<string, number>;
-  isComplete: boolean;
-  /** What the machine is, in the words of its own tools. */
-  inventory: Record<string, string>;
-}
+};
 
 /** What a group has when its time is over to end by itself. */
 const LATE_MS = 10_000;
@@ -102,7 +97,8 @@ async function runGroup(
       if (next?.done === true) break;
       if (next !== undefined) {
         outcome.rows.push(next.value);
-        if (next.value.isCase !== true || next.value.ok === false) say(`  ${lineOf(next.value)}`);
+        if (next.value.isCase !== true || next.value.ok === false)
+          say(`  ${lineOf(next.value).slice(0, SAID_LINE_CHARACTERS_MAX)}`);
       }
       if (next !== undefined && leftMs() > 0) continue;
       const note = isTimeOver() ? "the time is over" : next === undefined ? `${tooLong}, and it does not end` : tooLong;
@@ -126,97 +122,129 @@ async function runGroups(
 ): Promise<void> {
   for (const [name, group] of Object.entries({ start: firstGroup, ...groups })) {
     if (only.length > 0 && name !== "start" && !only.includes(name)) continue;
-    if (isTimeOver())
-      outcome.rows.push({ group: name, name: "the group", ok: false, note: "not run, for the time is over" });
-    else await runGroup(name, group, { card, outcome });
+    const needed = outcome.rows.find(({ isNeeded, ok }) => isNeeded === true && ok !== true);
+    const isLate = isTimeOver();
+    const why = isLate ? "the time is over" : needed && `without this nothing else can be: ${needed.name}`;
+    if (why === undefined) await runGroup(name, group, { card, outcome });
+    else outcome.rows.push({ group: name, name: "the group", isSkipped: true, note: `not run, for ${why}` });
+    if (isLate) outcome.isComplete = false;
     // Asked since the start, beside what is not measured.
     outcome.inventory = await card.inventory;
     save();
   }
-  outcome.isComplete = !isTimeOver();
+  if (isTimeOver()) outcome.isComplete = false;
 }
 
-/** How the check is called, for people. */
-function usage(): string {
-  const names = Object.entries({ start: firstGroup, ...groups });
-  const width = Math.max(...names.map(([name]) => name.length));
-  return [
-    "node dist/test/gpu/check.js [OPTION]...   holds an NVIDIA GPU to the promises of the cuda device, and measures it",
-    "",
-    "  --json FILE           write what is found there, anew after each group",
-    "  --device N            the card, by its index in PCI order (default: 0)",
-    "  --only GROUP,GROUP    these groups alone",
-    `  --limit SECONDS       end after this time; 0: no end (default: ${LIMIT_S})`,
-    "  --group-limit SECONDS no group has more than this",
-    "  --promise TEXT        of the group `end to end` only the promises whose names contain this",
-    "  --quick               see that everything runs; the figures mean nothing",
-    "",
-    "Groups, in their order, and the seconds that each has at most:",
-    ...names.map(([name, { limitS, does }]) => `  ${name.padEnd(width)}  ${String(limitS).padStart(3)}  ${does}`),
-    "",
-    "Needs the driver (for CUDA 12.4 or later), Node and this folder; no network, no compiler. Makes one card do; what needs two says so.",
-    "Exit codes: 0 all is well, 1 something failed or a bar is missed, 2 bad usage, 77 there is no GPU, and a sentence says why.",
-    "",
-  ].join("\n");
+/** Why a card is none that can be checked, in a sentence; else what of it is free beside a context, in bytes. */
+async function findRoom(device: DeviceDescription, { sizes }: Options): Promise<{ why: string } | { room: number }> {
+  const capability = capabilityOf(device);
+  if (capability < CAPABILITY_MIN) {
+    const [least, own] = [CAPABILITY_MIN, capability].map(capabilityText);
+    return {
+      why: `The check's kernels need compute capability ${least} or later, and the card [${device.name}] has ${own}.`,
+    };
+  }
+  const used = await lookForOthers(device);
+  const { replies, failure } = await runJob({ kind: "room", device: device.id }, START_LIMIT_MS);
+  const room = replies.find((reply) => reply.kind === "number")?.value ?? 0;
+  if (failure !== undefined && !failure.startsWith("OUT_OF_MEMORY")) throw new SluiceError("DEVICE_FAILED", failure);
+  if (room >= sizes.roomBytes) return { room };
+  const inUse = used === undefined ? "" : `, of which [${Math.round(used / MiB)} MiB] are in use`;
+  const free = `[${Math.round(room / MiB)} MiB] of the card's memory are free beside a context${inUse}`;
+  return { why: `The check needs [${sizes.roomBytes / MiB} MiB], and ${free}; end the programs that use it.` };
 }
 
-function readArguments() {
-  const { values } = parseArgs({
-    options: {
-      json: { type: "string" },
-      device: { type: "string", default: "0" },
-      only: { type: "string", default: "" },
-      limit: { type: "string", default: String(LIMIT_S) },
-      "group-limit": { type: "string", default: "0" },
-      promise: { type: "string", default: "" },
-      quick: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
-  const only = values.only.split(",").filter((name) => name !== "");
-  const unknown = only.find((name) => !Object.hasOwn(groups, name));
-  if (unknown !== undefined) throw new Error(`There is no group [${unknown}]; there are [${Object.keys(groups)}].`);
-  const [limitS, groupLimitS] = [values.limit, values["group-limit"]].map((text) => {
-    if (Number(text) >= 0) return Number(text);
-    throw new Error(`The time [${text}] is no number of seconds.`);
-  }) as [number, number];
-  const json = values.json === undefined ? undefined : resolve(values.json);
-  const { device, help, promise } = values;
-  const depth = values.quick
-    ? { sizes: quickSizes, returnLimitMs: 5_000 }
-    : { sizes: fullSizes, returnLimitMs: 10_000 };
-  return { only, json, limitS, groupLimitS, device, help, promise, ...depth };
+/** Tells why nothing is checked, and what the machine's own tools say, so that the reason can be found. */
+async function tellNothing(why: string, { json }: Options, device?: DeviceDescription): Promise<number> {
+  say(`Nothing is checked: ${why}`);
+  const inventory = await takeInventory();
+  const row: Row = { group: "check", name: "there is a card to check", isSkipped: true, note: why };
+  const found = device === undefined ? {} : { device };
+  if (json !== undefined) writeJson(json, { ...found, rows: [row], seconds: {}, isComplete: false, inventory });
+  const told = withoutNamesIn(inventory, namesHere());
+  for (const part of ["nvidia-smi", "/proc/driver/nvidia/version", "/dev"])
+    say(`${part}: ${told[part]?.slice(0, SAID_CHARACTERS_MAX)}`);
+  return EXIT_NOTHING;
+}
+
+const sizeOf = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+
+function introduce(device: DeviceDescription, room: number): void {
+  const { name, details, memoryBytes } = device;
+  const driver = details?.driverVersion || "of a version that it does not tell";
+  const cut = details?.mig === "enabled" ? ", an instance (MIG)" : "";
+  say(`${name}${cut}, compute capability ${capabilityText(capabilityOf(device))}, ${sizeOf(memoryBytes)}`);
+  say(`${sizeOf(room)} of that are free; driver ${driver}, CUDA ${details?.cudaVersion}`);
+}
+
+/** Everything that is told at the end. */
+function tellAll(
+  { rows, seconds, isComplete }: Outcome,
+  { json, totalS }: { json: string | undefined; totalS: number },
+) {
+  const columns = process.stdout.columns as number | undefined;
+  const told = withoutNamesIn(rows, namesHere());
+  const { passed, failed, skipped } = sumsOf(told);
+  const lines = [renderTable(told, columns), renderSums(told, seconds, totalS), renderFailures(told, columns)];
+  process.stdout.write(lines.filter((part) => part !== "").join("\n"));
+  process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped, ${Math.round(totalS)} s\n`);
+  if (!isComplete) {
+    const late = rows.filter(({ note }) => note === "not run, for the time is over").map(({ group }) => group);
+    const again = late.length === 0 ? "" : `: --limit 0 gives it all the time it needs, or --only "${late}" runs these`;
+    process.stdout.write(`It is not complete${again}.\n`);
+  }
+  if (json !== undefined) process.stdout.write(`To send it in: ${json} (bench/README.md, "Sending in a check")\n`);
+}
+
+/** Keeps what was found when it is told to end; told again, it waits for nothing. */
+function endOnSignals(finish: (signal: string) => void): void {
+  let isStopped = false;
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (isStopped) {
+        killServers();
+        return;
+      }
+      isStopped = true;
+      finish(signal);
+      killChildren();
+      void stopServers().finally(() => process.exit(EXIT_FAILED));
+    });
+  }
+}
+
+/** The card that is asked for; undefined, with the reason, where there is none that can be used. */
+async function findCard(index: string): Promise<{ device: DeviceDescription } | { why: string }> {
+  try {
+    return { device: (await cudaDriver.discover(index))[0]! };
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "DEVICE_FAILED") throw error;
+    return { why: error.message };
+  }
 }
 
 async function main(): Promise<number> {
-  const { only, json, limitS, device: wanted, help, ...given } = readArguments();
-  if (help) {
+  const options = readOptions(process.argv.slice(2));
+  const { only, json, limitS } = options;
+  if (options.help) {
     process.stdout.write(usage());
     return 0;
   }
-  let device: DeviceDescription;
-  try {
-    device = (await cudaDriver.discover(wanted))[0]!;
-  } catch (error) {
-    if (!(error instanceof SluiceError) || error.code !== "DEVICE_FAILED") throw error;
-    say(`Nothing is checked, for there is no GPU to check: ${error.message}`);
-    const inventory = await takeInventory();
-    const row: Row = { group: "check", name: "a GPU is found", ok: false, note: error.message };
-    if (json !== undefined) writeJson(json, { rows: [row], seconds: {}, isComplete: false, inventory });
-    for (const part of ["nvidia-smi", "/proc/driver/nvidia/version", "/dev"]) {
-      say(`${part}: ${inventory[part]?.slice(0, SAID_CHARACTERS_MAX)}`);
-    }
-    return EXIT_NO_GPU;
-  }
   const started = performance.now();
   if (limitS > 0) setDeadline(started + limitS * 1000);
+  const found = await findCard(options.device);
+  if ("why" in found) return tellNothing(found.why, options);
+  const { device } = found;
+  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: true, inventory: {} };
+  // A place that cannot be written is told now, not when everything is measured.
+  if (json !== undefined) writeJson(json, { ...outcome, isComplete: false });
   // Paths below are those of the checkout, wherever this was started.
   process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
   findPythonLibraries();
-  process.once("exit", keepCompiled());
-  const { name, details } = device;
-  say(`${name}, ${details?.uuid}, driver ${details?.driverVersion}, CUDA ${details?.cudaVersion}`);
-  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false, inventory: {} };
+  keepCompiled();
+  const free = await findRoom(device, options);
+  if ("why" in free) return tellNothing(free.why, options, device);
+  introduce(device, free.room);
   const save = (): void => {
     try {
       if (json !== undefined) writeJson(json, outcome);
@@ -227,32 +255,29 @@ async function main(): Promise<number> {
   };
   const tell = (): void => {
     save();
-    process.stdout.write(`${renderTable(outcome.rows)}\n${renderFailures(outcome.rows)}`);
-    const count = (wantedOk: boolean): number => outcome.rows.filter(({ ok }) => ok === wantedOk).length;
-    const seconds = Math.round((performance.now() - started) / 1000);
-    process.stdout.write(`${count(true)} passed, ${count(false)} failed, ${seconds} s\n`);
+    tellAll(outcome, { json, totalS: (performance.now() - started) / 1000 });
   };
-  let isStopped = false;
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (isStopped) return;
-      isStopped = true;
-      outcome.rows.push({ group: "check", name: "comes to its end", ok: false, note: `stopped by ${signal}` });
-      tell();
-      killChildren();
-      void stopServers().finally(() => process.exit(1));
-    });
-  }
-  await runGroups(only, { ...given, device, inventory: takeInventory() }, { outcome, save });
+  endOnSignals((signal) => {
+    outcome.isComplete = false;
+    outcome.rows.push({ group: "check", name: "comes to its end", ok: false, note: `stopped by ${signal}` });
+    tell();
+  });
+  // What others have of it is not the check's, nor what the processor needs of memory that they share.
+  const sliceBytesMax = Math.min(device.sliceBytesMax, Math.floor(free.room * 0.9));
+  const own = { ...device, sliceBytesMax: sliceBytesMax - (sliceBytesMax % device.granularityBytes) };
+  const card = { ...options, device: own, roomBytes: free.room, inventory: takeInventory() };
+  await runGroups(only, card, { outcome, save });
   tell();
-  return outcome.rows.some(({ ok }) => ok === false) ? 1 : 0;
+  return outcome.isComplete && outcome.rows.every(({ ok }) => ok !== false) ? 0 : EXIT_FAILED;
 }
 
+// Whoever reads may have had enough.
+process.stdout.on("error", () => undefined);
 try {
   process.exitCode = await main();
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
-  process.exitCode = 2;
+  process.exitCode = error instanceof SluiceError && error.code === "DEVICE_FAILED" ? EXIT_FAILED : EXIT_USAGE;
 }
 // What a check that did not end in time has left open must not hold this up.
 await stopServers();

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { DeviceDescription } from "../../server/device/device.ts";
 import { withinTime } from "../support/time-left.ts";
 
 export type Job =
@@ -15,6 +16,8 @@ export type Job =
   | { readonly kind: "fatbin"; readonly device: string }
   /** Makes the driver's calls one by one and tells what each returns. */
   | { readonly kind: "ladder"; readonly device: string }
+  /** Tells how much memory is free beside a context. */
+  | { readonly kind: "room"; readonly device: string }
   /** Tells what a context takes of the card. */
   | { readonly kind: "overhead"; readonly device: string }
   /** Measures rates and times. */
@@ -36,6 +39,8 @@ export type Job =
 
 /** How much is measured. */
 export interface Sizes {
+  /** Of the card, free: less is too little for two contexts and what they hold. */
+  readonly roomBytes: number;
   readonly launches: number;
   /** Launches that are each waited for. */
   readonly waits: number;
@@ -52,6 +57,7 @@ export interface Sizes {
 }
 
 export const fullSizes: Sizes = {
+  roomBytes: 2 * 2 ** 30,
   launches: 20_000,
   waits: 1000,
   copyBytes: 64 * 2 ** 20,
@@ -63,6 +69,7 @@ export const fullSizes: Sizes = {
 };
 /** For seeing that everything runs; its figures mean nothing. */
 export const quickSizes: Sizes = {
+  roomBytes: 512 * 2 ** 20,
   launches: 200,
   waits: 20,
   copyBytes: 2 * 2 ** 20,
@@ -89,7 +96,18 @@ export interface Row {
   readonly note?: string;
   /** One of very many of its kind: the table counts those that pass. */
   readonly isCase?: boolean;
+  /** It is not done, and the note says why: no fault of the card's, nor of Sluice's. */
+  readonly isSkipped?: boolean;
+  /** Without it nothing else can be: when it fails, the groups behind it are not run. */
+  readonly isNeeded?: boolean;
 }
+
+/** As everybody writes it: 75 is 7.5. */
+export const capabilityText = (capability: number): string => `${Math.floor(capability / 10)}.${capability % 10}`;
+
+/** A device's, as one number. */
+export const capabilityOf = ({ capabilityMajor, capabilityMinor }: DeviceDescription): number =>
+  capabilityMajor * 10 + capabilityMinor;
 
 export type Reply =
   | { readonly kind: "row"; readonly row: Row }
@@ -149,8 +167,21 @@ export interface Finished {
   readonly failure: string | undefined;
 }
 
-/** Runs a job to its end, or kills it after `limitMs`, or when it has said nothing for `silenceMs`; default: for as long as it may run. */
-export async function runJob(job: Job, limitMs: number, silenceMs = limitMs): Promise<Finished> {
+interface JobBounds {
+  readonly limitMs: number;
+  /** Default: as long as it may run. */
+  readonly silenceMs?: number;
+}
+
+interface Followed {
+  readonly replies: readonly Reply[];
+  /** Resolves with the next reply that comes. */
+  readonly arrival: () => Promise<unknown>;
+  readonly finished: Promise<Finished>;
+}
+
+/** Starts a job and kills it at its bounds. */
+function follow(job: Job, { limitMs, silenceMs = limitMs }: JobBounds): Followed {
   const child = start(job);
   const limit = withinTime(limitMs);
   let late: string | undefined;
@@ -162,32 +193,42 @@ export async function runJob(job: Job, limitMs: number, silenceMs = limitMs): Pr
   const timer = killAt(limit, `SIGKILL, at its limit of ${limit} ms`);
   const silence = killAt(silenceMs, `SIGKILL, after ${silenceMs} ms without a word`);
   child.process.on("message", () => silence.refresh());
-  const status = await child.ended;
-  clearTimeout(timer);
-  clearTimeout(silence);
-  return { replies: child.replies, failure: failureOf(child.replies, late ?? status) };
+  const finished = child.ended.then((status) => {
+    clearTimeout(timer);
+    clearTimeout(silence);
+    return { replies: child.replies, failure: failureOf(child.replies, late ?? status) };
+  });
+  const arrival = (): Promise<unknown> => new Promise((resolve) => child.process.once("message", resolve));
+  return { replies: child.replies, arrival, finished };
 }
 
-/** Runs a job as `runJob` does and gives its rows as they come; tells at the end why it failed, or undefined. */
-export async function* rowsOf(job: Job, limitMs: number): AsyncGenerator<Row, string | undefined> {
-  const child = start(job);
-  const limit = withinTime(limitMs);
-  const timer = setTimeout(() => child.process.kill("SIGKILL"), limit);
-  let told = 0;
-  let status: string | undefined;
-  void child.ended.then((how) => {
-    status = how;
+/** Runs a job to its end, or kills it after `limitMs`, or when it has said nothing for `silenceMs`; default: for as long as it may run. */
+export const runJob = (job: Job, limitMs: number, silenceMs = limitMs): Promise<Finished> =>
+  follow(job, { limitMs, silenceMs }).finished;
+
+/** Runs a job as `runJob` does and gives its replies as they come; tells at the end why it failed, or undefined. */
+export async function* repliesOf(job: Job, bounds: JobBounds): AsyncGenerator<Reply, string | undefined> {
+  const { finished, replies, arrival } = follow(job, bounds);
+  let isOver = false;
+  void finished.then(() => {
+    isOver = true;
   });
-  while (status === undefined || told < child.replies.length) {
-    const reply = child.replies[told];
-    if (reply === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
-    else {
+  for (let told = 0; ; ) {
+    const reply = replies[told];
+    if (reply !== undefined) {
       told++;
-      if (reply.kind === "row") yield reply.row;
-    }
+      yield reply;
+    } else if (isOver) return (await finished).failure;
+    else await Promise.race([arrival(), finished]);
   }
-  clearTimeout(timer);
-  return failureOf(child.replies, `${status}, within its limit of ${limit} ms`);
+}
+
+/** The rows among them. */
+export async function* rowsOf(job: Job, limitMs: number): AsyncGenerator<Row, string | undefined> {
+  const replies = repliesOf(job, { limitMs });
+  let next = await replies.next();
+  for (; next.done !== true; next = await replies.next()) if (next.value.kind === "row") yield next.value.row;
+  return next.value;
 }
 
 /** What a child says of its failure, or how it died without a word; undefined when its job is done. */

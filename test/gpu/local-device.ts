@@ -32,7 +32,9 @@ function pack(params: DeviceModule["kernels"][number], args: readonly Argument[]
 /** The slice as the classifier sees a device. Writes are small and before the measuring, so they are awaited by `synchronize`. */
 export function localDevice(slice: DeviceSlice): Device {
   let next = slice.arenaBase ?? ARENA_BASE;
+  /** Writes, which follow each other, and a product that cannot be computed: told by the next wait. */
   const writes: Promise<void>[] = [];
+  let failed: Promise<void> | undefined;
   const alloc = (byteLength: number) => {
     const address = next;
     next += Math.ceil(byteLength / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
@@ -67,11 +69,15 @@ export function localDevice(slice: DeviceSlice): Device {
       const first = { ...operand(a, k), transposed: false };
       const second = { ...operand(b, n), transposed: false };
       const product = { type, m, n, k, batchCount: 1, a: first, b: second, c: operand(c, n), alpha: 1, beta: 0 };
-      // Queued at once, so there is nothing to await.
-      void slice.multiply!(product, undefined);
+      // Queued at once, so there is nothing to await but what it cannot do.
+      Promise.resolve(slice.multiply!(product, undefined)).catch((error: unknown) => {
+        failed ??= Promise.reject(error);
+        failed.catch(() => undefined);
+      });
     },
     async synchronize(): Promise<void> {
       await Promise.all(writes.splice(0));
+      await failed;
       await slice.synchronize();
     },
   };

@@ -12,7 +12,7 @@ import type { DeviceDescription, DeviceSlice, MatrixOperand } from "../../server
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import type { Row, Sizes } from "./job.ts";
+import { capabilityOf, type Row, type Sizes } from "./job.ts";
 
 const MiB = 1024 * 1024;
 const ROUNDS = 7;
@@ -62,6 +62,7 @@ interface Bench {
   /** First address of its arena. */
   readonly base: number;
   readonly local: CudaContext;
+  readonly capability: number;
 }
 
 const rate = (name: string, unit: string, sizes: { value: number; local: number }): Row => ({
@@ -76,13 +77,13 @@ const rate = (name: string, unit: string, sizes: { value: number; local: number 
 const kernelNames = ["empty", "vector_add"] as const;
 
 /** Launches per second, the synchronisation behind them included; and the time of one launch that is waited for. */
-async function* measureLaunches({ slice, local, sizes }: Bench): AsyncGenerator<Row> {
+async function* measureLaunches({ slice, local, sizes, capability }: Bench): AsyncGenerator<Row> {
   const { api } = local;
   const module = await slice.loadModule(fixture("linear").slice());
   const plain = loadCudaModule(
     local,
     { image: fixture("linear").slice(), text: undefined },
-    { outsideBytesMax: MiB, capability: 75 },
+    { outsideBytesMax: MiB, capability },
   );
   for (const name of kernelNames) {
     const kernel = module.kernels.findIndex((info) => info.name === name);
@@ -212,7 +213,7 @@ async function* measureLibraryProducts({ slice, base, local, sizes }: Bench): As
       yield { group: "speed", name, unit: "TFLOP/s", value: (2 * n ** 3) / milliseconds / 1e9, ok: found === wanted };
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
-      yield { group: "speed", name, note: error.message };
+      yield { group: "speed", name, isSkipped: true, note: error.message };
     }
   }
   const note = "its workspace of 32 MiB, and what it loads";
@@ -359,7 +360,8 @@ export async function* measure(description: DeviceDescription, sizes: Sizes): As
   const { api } = loadCuda();
   const local = new CudaContext({ api, device: deviceOf(description), onFailure: () => undefined });
   local.enter();
-  const bench = { sizes, slice, local, base: slice.arenaBase ?? ARENA_BASE };
+  const capability = capabilityOf(description);
+  const bench = { sizes, slice, local, capability, base: slice.arenaBase ?? ARENA_BASE };
   yield* measureLaunches(bench);
   yield* measureCopies(bench);
   yield* measureProduct(bench);

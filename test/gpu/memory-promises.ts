@@ -3,6 +3,8 @@
  * the device's time. Through a real server, as `end-to-end.ts`.
  */
 import assert from "node:assert/strict";
+import { statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import type { Device } from "../../client/index.ts";
 import { DeviceAttributeNumber } from "../../server/device/cuda/constants.ts";
 import { outsideBytesMax } from "../../server/device/cuda/overhead.ts";
@@ -12,7 +14,7 @@ import { localKernel } from "../kernels/memory-kernels.ts";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
 import { isAll } from "../support/is-all.ts";
 import { usedBytes } from "./card-memory.ts";
-import type { Check, Stage } from "./end-to-end.ts";
+import { type Check, NotHere, type Stage } from "./end-to-end.ts";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -117,9 +119,14 @@ function threadsOf({ attributes }: Device): number {
   return (attributes.get(MULTIPROCESSOR_COUNT) ?? 1) * (attributes.get(MAX_THREADS_PER_MULTIPROCESSOR) ?? 1);
 }
 
-/** Bytes for each thread that come to so many beyond the lease's allowance. */
-const threadBytesFor = (gpu: Device, beyondBytes: number): number =>
-  DEFAULT_STACK_BYTES + Math.floor((outsideBytesMax + beyondBytes) / threadsOf(gpu) / 16) * 16;
+/** Half of what CUDA gives a thread at most: a check asks for twice as much. */
+const THREAD_BYTES_MAX = 256 * 1024;
+
+/** Bytes for each thread that come to so many beyond the lease's allowance; a card with few threads cannot have all of that. */
+const threadBytesFor = (gpu: Device, beyondBytes: number): number => {
+  const share = Math.floor((outsideBytesMax + beyondBytes) / threadsOf(gpu) / 16) * 16;
+  return Math.min(THREAD_BYTES_MAX, DEFAULT_STACK_BYTES + share);
+};
 
 const inMs = async (work: () => Promise<unknown>): Promise<string> => {
   const started = performance.now();
@@ -186,8 +193,15 @@ async function setsStacks({ pool, device }: Stage): Promise<string> {
   return `[${threadBytes}] bytes in ${took}, of which the slice has [${before - freeBytes}] bytes for all`;
 }
 
+/** What is saved goes to a file in the server's folder, which may be memory of the host's. */
+function savedBytesMax(): number {
+  const { bavail, bsize } = statfsSync(tmpdir());
+  return Math.min(GiB, (bavail * bsize) / 2, process.availableMemory() / 4);
+}
+
 async function suspends({ pool, device }: Stage): Promise<string> {
-  const memory = partOf(device, 4 * GiB);
+  const memory = partOf(device, savedBytesMax());
+  if (memory < 16 * MiB) throw new NotHere("neither the disk nor the memory of the machine has room for what is saved");
   await using lease = await pool.allocate({ memory, wait: "30s" });
   const [gpu] = lease.devices;
   const pieceBytes = Math.min(256 * MiB, Math.floor(memory / 4 / 256) * 256);

@@ -2,17 +2,19 @@
  * Unmodified CUDA programs on the card, by its own driver and borrowed through `sluice run`: both must end alike. Those in CUDA C are the
  * tests', which check their own results, and are compiled here, where the machine has nvcc; those in Python are run where their packages are.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { type CommandOutcome, runCommand } from "./commands.ts";
-import type { Row, Sizes } from "./job.ts";
+import { capabilityOf, type Row, type Sizes } from "./job.ts";
 import { findPythonPrograms, timesOfPython } from "./python-programs.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 const group = "programs";
 const COMPILE_MS_MAX = 90_000;
-const RUN_MS_MAX = 40_000;
+const RUN_MS_MAX = 60_000;
 const BUILD_MS_MAX = 120_000;
 const NOTE_CHARACTERS_MAX = 300;
 const sources = "test/interposer/cuda";
@@ -20,9 +22,6 @@ const MiB = 1024 * 1024;
 /** What a program borrows, and how much of the card it is reckoned to need besides, borrowed and alone at once. */
 const SHARE_BYTES_MAX = 2048 * MiB;
 const BESIDE_BYTES = 1536 * MiB;
-/** Compilers, and pairs of programs, at a time, where the card has room for them. */
-const WORKERS_MAX = Math.min(8, Math.max(2, availableParallelism() - 2));
-
 /** A program, and how it is judged. */
 export interface Program {
   readonly name: string;
@@ -55,10 +54,12 @@ export interface Places {
   readonly caches: string;
   /** What each borrows. */
   readonly shareBytes: number;
+  /** What a program on the bare card must be told to find it: as the server counts them, it may not be the first. */
+  readonly card: NodeJS.ProcessEnv;
 }
 
 /** nvcc where the machine has it, in its path or where toolkits are. */
-function findCompiler(): string | undefined {
+function findNvcc(): string | undefined {
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/local/cuda/bin"];
   return folders.map((folder) => join(folder, "nvcc")).find((path) => existsSync(path));
 }
@@ -71,8 +72,8 @@ function borrow(command: readonly string[], places: Places, limitMs = RUN_MS_MAX
   return runCommand(process.execPath, args, { env: { SLUICE_SERVER: server, XDG_CACHE_HOME: caches }, limitMs });
 }
 
-const runAlone = ([command, ...args]: readonly string[], { library }: Places): Promise<CommandOutcome> =>
-  runCommand(command!, args, { env: { LD_LIBRARY_PATH: library }, limitMs: RUN_MS_MAX });
+const runAlone = ([command, ...args]: readonly string[], { library, card }: Places): Promise<CommandOutcome> =>
+  runCommand(command!, args, { env: { LD_LIBRARY_PATH: library, ...card }, limitMs: RUN_MS_MAX });
 
 const FIGURE = /^figure (\S+) (\S+) (.+)$/;
 interface Figure {
@@ -96,25 +97,26 @@ export function readFigures(stdout: string): { figures: Figure[]; rest: string }
 export function judge(
   { isBorrowedOnly, isFact }: Program,
   { alone, borrowed }: { alone: CommandOutcome | undefined; borrowed: CommandOutcome },
-): { ok?: boolean; note?: string } {
+): Pick<Row, "ok" | "note" | "isSkipped"> {
+  const neither = (note: string) => ({ isSkipped: true, note });
   if (isFact !== undefined) {
     const same = alone !== undefined && alone.code !== "0" ? `, and alone ${said(alone)}` : "";
-    return { note: borrowed.code === "0" ? "runs" : `${said(borrowed)}${same}; ${isFact}` };
+    return neither(borrowed.code === "0" ? "runs" : `${said(borrowed)}${same}; ${isFact}`);
   }
   if (alone === undefined) {
     if (borrowed.code === "0") return { ok: true };
     return { ok: false, note: `borrowed ${said(borrowed)}; alone it is not run: it ${isBorrowedOnly}` };
   }
   const refusal = refusals.map((known) => known.exec(borrowed.stderr)?.[0]).find((text) => text !== undefined);
-  if (refusal !== undefined) return { note: `a borrowed one is refused: ${refusal}` };
+  if (refusal !== undefined) return neither(`a borrowed one is refused: ${refusal}`);
   if (borrowed.code === alone.code && readFigures(borrowed.stdout).rest === readFigures(alone.stdout).rest) {
     return alone.code === "0"
       ? { ok: true }
-      : { note: `both end with ${alone.code}: ${words(alone.stdout + alone.stderr)}` };
+      : neither(`both end with ${alone.code}: ${words(alone.stdout + alone.stderr)}`);
   }
   // It holds itself to more than this card keeps: no fault of Sluice's, and worth to be known.
   if (borrowed.code === "0" && alone.code === "1")
-    return { note: `alone it fails: ${words(alone.stdout + alone.stderr)}` };
+    return neither(`alone it fails: ${words(alone.stdout + alone.stderr)}`);
   return { ok: false, note: `borrowed ${said(borrowed)}, alone ${said(alone)}` };
 }
 
@@ -150,7 +152,10 @@ async function buildLibraries(places: Places): Promise<Row> {
   const { code, stdout, stderr, milliseconds } = await borrow(["/bin/true"], places, BUILD_MS_MAX);
   const note = words(stdout + stderr);
   const name = "the libraries for programs are there";
-  return { group, name, ok: code === "0", value: milliseconds / 1000, unit: "s", note };
+  // They are C, and a machine needs no compiler to be checked.
+  if (code !== "0" && /there is no \[make]|\bcc: (command )?not found|cc: No such file/.test(note))
+    return { group, name, isSkipped: true, note };
+  return { group, name, ok: code === "0", value: milliseconds / 1000, unit: "s", ...(note === "" ? {} : { note }) };
 }
 
 /** The rows of all works as they come, some at a time. */
@@ -173,61 +178,106 @@ async function* inPool(works: readonly (() => Promise<Row>)[], workers: number):
 
 const programOf = (file: string, folder: string): string => join(folder, basename(file, ".cu"));
 
+/** Options of nvcc for a card: code of its own, else PTX of the oldest that all compilers know. */
+export const targetsOf = (capability: number): readonly (readonly string[])[] => {
+  const text = "arch=compute_75,code=compute_75";
+  return [[`arch=compute_${capability},code=sm_${capability}`, text], [text]].map((codes) =>
+    codes.flatMap((code) => ["-gencode", code]),
+  );
+};
+
+interface Compiler {
+  readonly nvcc: string;
+  readonly flags: readonly string[];
+}
+
+const trial = '#include <cstdio>\n__global__ void f() {}\nint main() { f<<<1, 1>>>(); puts("ok"); }\n';
+
+/** The compiler and what it is told for this card; or why it cannot compile for it. A compiler may be older than the card, or have no C++ compiler beside it. */
+async function findCompiler(capability: number, folder: string): Promise<Compiler | { readonly missing: string }> {
+  const nvcc = findNvcc();
+  if (nvcc === undefined) return { missing: "there is no nvcc" };
+  const file = join(folder, "trial.cu");
+  writeFileSync(file, trial);
+  let last = "";
+  for (const targets of targetsOf(capability)) {
+    const flags = ["-cudart", "shared", ...targets];
+    const tried = await runCommand(nvcc, [...flags, "-o", programOf(file, folder), file], { limitMs: COMPILE_MS_MAX });
+    if (tried.code === "0") return { nvcc, flags };
+    last = said(tried);
+  }
+  return { missing: `nvcc cannot compile for this card here: ${last}` };
+}
+
 /** Compiles a program and runs it both ways. */
 function compileAndCompare(
   file: string,
-  { nvcc, capability, folder, places }: { nvcc: string; capability: string; folder: string; places: Places },
+  { nvcc, flags, folder, places }: Compiler & { folder: string; places: Places },
 ): () => Promise<Row> {
   return async () => {
-    const code = [`arch=compute_${capability},code=sm_${capability}`, "arch=compute_75,code=compute_75"];
-    const flags = ["-cudart", "shared", ...code.flatMap((each) => ["-gencode", each])];
     const program = programOf(file, folder);
-    const args = [...flags, "-o", program, join(sources, file)];
-    const compiled = await runCommand(nvcc, args, { limitMs: COMPILE_MS_MAX });
-    // The machine's compiler, and not the card, is to blame: a fact.
-    if (compiled.code !== "0") return { group, name: file, note: `it cannot be compiled here: ${said(compiled)}` };
+    const compiled = await runCommand(nvcc, [...flags, "-o", program, join(sources, file)], {
+      limitMs: COMPILE_MS_MAX,
+    });
+    // The machine's compiler, and not the card, is to blame.
+    if (compiled.code !== "0")
+      return { group, name: file, isSkipped: true, note: `it cannot be compiled here: ${said(compiled)}` };
     const reason = borrowedOnly[file];
     const left = reason === undefined ? {} : { isBorrowedOnly: reason };
     return compare({ name: file, command: [program], ...left }, places);
   };
 }
 
+/** What each program may borrow, and how many at a time, where so much of a card is free. */
+export function sharesFor(roomBytes: number, cores: number): { shareBytes: number; workers: number } {
+  const shareBytes = Math.max(64, Math.floor(Math.min(SHARE_BYTES_MAX, roomBytes / 4) / MiB)) * MiB;
+  const places = Math.min(8, Math.max(2, cores - 2), roomBytes / (shareBytes + BESIDE_BYTES));
+  return { shareBytes, workers: Math.max(1, Math.floor(places)) };
+}
+
+/** The card alone, by the name that tells it from others: a program that is not borrowed takes the first that it sees. */
+async function cardOnly({ details }: DeviceDescription): Promise<NodeJS.ProcessEnv> {
+  const isAlone = (await cudaDriver.discover("")).length === 1;
+  return isAlone || details === undefined ? {} : { CUDA_VISIBLE_DEVICES: details.uuid };
+}
+
 /** Compiles and runs every program against a server that lends the card. */
 export async function* comparePrograms(
   server: string,
-  { device, sizes }: { device: DeviceDescription; sizes: Sizes },
+  { device, sizes, roomBytes }: { device: DeviceDescription; sizes: Sizes; roomBytes: number },
 ): AsyncGenerator<Row> {
-  const capability = `${device.capabilityMajor}${device.capabilityMinor}`;
-  const shareBytes = Math.min(SHARE_BYTES_MAX, Math.floor(device.sliceBytesMax / 2 / MiB) * MiB);
-  const workers = Math.max(1, Math.min(WORKERS_MAX, Math.floor(device.memoryBytes / (shareBytes + BESIDE_BYTES))));
-  const folder = mkdtempSync(join(tmpdir(), "sluice-check-programs-"));
-  const nvcc = findCompiler();
-  const toolkit = dirname(dirname(nvcc ?? "/usr/local/cuda/bin/nvcc"));
+  const { shareBytes, workers } = sharesFor(roomBytes, availableParallelism());
+  const { folder, remove } = scratchFolder("programs");
+  const toolkit = dirname(dirname(findNvcc() ?? "/usr/local/cuda/bin/nvcc"));
   // As toolkits have it, and as Python's packages do.
   const before = process.env["LD_LIBRARY_PATH"] ?? "";
   const library = [join(toolkit, "lib64"), join(toolkit, "lib"), before].filter(Boolean).join(":");
-  const places = { library, server, caches: folder, shareBytes };
+  const places = { library, server, caches: folder, shareBytes, card: await cardOnly(device) };
   try {
-    yield await buildLibraries(places);
+    const built = await buildLibraries(places);
+    yield built;
+    if (built.ok !== true) return;
     const files = existsSync(sources) ? readdirSync(sources).filter((name) => name.endsWith(".cu")) : [];
-    const found = nvcc === undefined ? [] : files;
-    if (found.length === 0) {
-      const note = nvcc === undefined ? "there is no nvcc" : `there is no ${sources}`;
-      yield { group, name: "programs in CUDA C", note };
-    }
+    const compiler = await findCompiler(capabilityOf(device), folder);
+    const missingC =
+      "missing" in compiler ? compiler.missing : files.length === 0 ? `there is no ${sources}` : undefined;
+    if (missingC !== undefined) yield { group, name: "programs in CUDA C", isSkipped: true, note: missingC };
     const { programs, missing } = await findPythonPrograms();
     // The longest begin first.
     const works = [
       ...programs.map((program) => () => compare(program, places)),
-      ...found.map((file) => compileAndCompare(file, { nvcc: nvcc!, capability, folder, places })),
+      ...("missing" in compiler ? [] : files.map((file) => compileAndCompare(file, { ...compiler, folder, places }))),
     ];
     yield* inPool(works, workers);
-    if (missing !== undefined) yield { group, name: "programs in Python that are left out", note: missing };
+    if (missing !== undefined) {
+      const note = `their packages are not there: ${missing}`;
+      yield { group, name: "programs in Python that are left out", isSkipped: true, note };
+    }
     // What is timed has the machine for itself.
     const times = programOf("times.cu", folder);
     if (existsSync(times)) yield* time({ name: "times.cu", command: [times, String(sizes.program)] }, places);
     for (const program of await timesOfPython()) yield* time(program, places);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }

@@ -11,7 +11,7 @@ import type { DeviceDescription, DeviceSlice } from "../../server/device/device.
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import type { Row, Sizes } from "./job.ts";
+import { capabilityOf, type Row, type Sizes } from "./job.ts";
 import { localDevice } from "./local-device.ts";
 import { localCopies, median, medianMs, mediansMs } from "./measure.ts";
 
@@ -71,19 +71,25 @@ async function steps(gpu: Device, count: number): Promise<() => Promise<void>> {
   };
 }
 
-/** Products of two square matrices of bf16: each waited for, or all of them with one wait. */
-function products(
-  gpu: Device,
-  { n, count, isEachAwaited }: { n: number; count: number; isEachAwaited: boolean },
-): () => Promise<void> {
+type ProductType = "f16" | "bf16";
+
+interface Products {
+  readonly count: number;
+  readonly isEachAwaited: boolean;
+  readonly type: ProductType;
+}
+
+/** Products of two square matrices in memory that they share: each waited for, or all of them with one wait. */
+function productsOn(gpu: Device, n: number): (work: Products) => () => Promise<void> {
   const [a, b, c] = [gpu.alloc(n * n * 2), gpu.alloc(n * n * 2), gpu.alloc(n * n * 2)];
-  return async () => {
-    for (let i = 0; i < count; i++) {
-      gpu.multiply({ m: n, n, k: n, a, b, c, type: "bf16" });
-      if (isEachAwaited) await gpu.synchronize();
-    }
-    await gpu.synchronize();
-  };
+  return ({ count, isEachAwaited, type }) =>
+    async () => {
+      for (let i = 0; i < count; i++) {
+        gpu.multiply({ m: n, n, k: n, a, b, c, type });
+        if (isEachAwaited) await gpu.synchronize();
+      }
+      await gpu.synchronize();
+    };
 }
 
 /** The same work on a borrowed slice and on one in this process. */
@@ -204,18 +210,31 @@ async function* measureCopies(
   }
 }
 
-async function* measureProducts(pair: Pair, { product: n, products: count }: Sizes): AsyncGenerator<Row> {
-  for (const isEachAwaited of [true, false]) {
-    const how = isEachAwaited ? "each waited for" : `one wait behind [${count}]`;
-    const name = `${n} x ${n} product of bf16 by cuBLASLt, ${how}`;
-    try {
-      const { far, near } = await both(pair, async (gpu) => products(gpu, { n, count, isEachAwaited }));
+/** What a turn of products takes at most, so that slow cards need no longer. */
+const PRODUCTS_MS_MAX = 300;
+
+async function* measureProducts(
+  pair: Pair,
+  { product: n, products: most, capability }: Sizes & { readonly capability: number },
+): AsyncGenerator<Row> {
+  // Before 8.0 there is no arithmetic of bf16.
+  const type: ProductType = capability < 80 ? "f16" : "bf16";
+  const name = `${n} x ${n} product of ${type} by cuBLASLt`;
+  try {
+    const [there, here] = [productsOn(pair.far, n), productsOn(pair.near, n)];
+    const oneMs = await medianMs(here({ count: 1, isEachAwaited: true, type }));
+    const count = Math.max(2, Math.min(most, Math.floor(PRODUCTS_MS_MAX / oneMs)));
+    for (const isEachAwaited of [true, false]) {
+      const how = isEachAwaited ? "each waited for" : `one wait behind [${count}]`;
+      const work = { count, isEachAwaited, type };
+      const { far, near } = await mediansMs({ far: there(work), near: here(work) });
       const teraflops = (milliseconds: number): number => (2 * n ** 3 * count) / milliseconds / 1e9;
-      yield row(name, { unit: "TFLOP/s", value: teraflops(far), local: teraflops(near), ratio: near / far });
-    } catch (error) {
-      if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
-      yield { group: "remote", name, note: error.message };
+      const rates = { value: teraflops(far), local: teraflops(near), ratio: near / far };
+      yield row(`${name}, ${how}`, { unit: "TFLOP/s", ...rates });
     }
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
+    yield { group: "remote", name, isSkipped: true, note: error.message };
   }
 }
 
@@ -251,6 +270,6 @@ export async function* measureRemote(
     ratio: training.near / training.far,
     bar: bars.training,
   });
-  yield* measureProducts(pair, sizes);
+  yield* measureProducts(pair, { ...sizes, capability: capabilityOf(description) });
   await slice.close();
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "../../client/index.ts";
+import { CudaContext } from "../../server/device/cuda/context.ts";
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { imageFormat } from "../../server/device/cuda/image.ts";
@@ -15,7 +16,7 @@ import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts
 import { fixture } from "../kernels/support.ts";
 import { fetchFromAll, moveInAll } from "../kernels/texture-kernels.ts";
 import { compareArithmetic } from "./arithmetic.ts";
-import type { Job, Reply, Row } from "./job.ts";
+import { capabilityOf, type Job, type Reply, type Row } from "./job.ts";
 import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
 import { measureRemote } from "./remote.ts";
@@ -56,9 +57,22 @@ const baseOf = (slice: DeviceSlice): number => slice.arenaBase ?? ARENA_BASE;
 
 /** Keeps the device's context while the process lives: opening one takes longer than most cases. */
 async function keepContext(description: DeviceDescription): Promise<void> {
+  openContext(description);
+}
+
+function openContext({ id }: DeviceDescription): CudaContext {
   const { api } = loadCuda();
-  const device = listOrdinals(loadCuda())[Number(description.id.split(":")[1])]!;
-  assert.equal(api.cuDevicePrimaryCtxRetain(new BigUint64Array(1), device), 0, "no context can be opened");
+  const device = listOrdinals(loadCuda())[Number(id.split(":")[1])]!;
+  return new CudaContext({ api, device, onFailure: () => undefined });
+}
+
+/** What is free beside a context: the driver counts what anybody has. */
+async function tellRoom(): Promise<void> {
+  const context = openContext(await describeDevice());
+  context.enter();
+  const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+  context.check(context.api.cuMemGetInfo_v2(left, total), "tell the free memory");
+  await tell({ kind: "number", value: Number(left[0]) });
 }
 
 /** A machine for kernel cases. Where the driver does not follow the hint, they work where the arena is; another row tells. */
@@ -84,8 +98,9 @@ async function openMachine(
 }
 
 async function sweepAll(): Promise<void> {
-  const machine = await openMachine(await describeDevice(), { kernelTimeoutMs: 0, onFailure: () => undefined });
-  await tellRows(compareArithmetic(machine));
+  const description = await describeDevice();
+  const machine = await openMachine(description, { kernelTimeoutMs: 0, onFailure: () => undefined });
+  await tellRows(compareArithmetic(machine, capabilityOf(description)));
 }
 
 async function runCases(positions: readonly number[]): Promise<void> {
@@ -141,8 +156,9 @@ async function checkCompiler(slice: DeviceSlice): Promise<void> {
     const note = `${imageFormat(image)} of ${image.byteLength} bytes; ${isKnown ? "types known" : "types unknown"} ${log}`;
     await tell({ kind: "row", row: { group: "kernels", name, ok: ok && isKnown, note } });
   } catch (error) {
-    const ok = error instanceof SluiceError && error.code === "UNSUPPORTED" ? {} : { ok: false };
-    await tell({ kind: "row", row: { group: "kernels", name, ...ok, note: describeError(error) } });
+    const isMissing = error instanceof SluiceError && error.code === "UNSUPPORTED";
+    const verdict = isMissing ? { isSkipped: true } : { ok: false };
+    await tell({ kind: "row", row: { group: "kernels", name, ...verdict, note: describeError(error) } });
   }
 }
 
@@ -329,6 +345,7 @@ async function tellRows(rows: AsyncIterable<Row>): Promise<void> {
 async function main(): Promise<void> {
   if (job.kind === "cases") await runCases(job.positions);
   else if (job.kind === "sweep") await sweepAll();
+  else if (job.kind === "room") await tellRoom();
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
   } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));

@@ -8,7 +8,7 @@ import { compilerVersion } from "../kernels/compile.ts";
 import { openCpuMachine } from "../kernels/cpu-machine.ts";
 import type { SliceMachine } from "../kernels/slice-machine.ts";
 import { digestsOf } from "../kernels/sweep/comparison.ts";
-import { families, formsOf, isExact } from "../kernels/sweep/families.ts";
+import { capabilityOf, families, familyFor, formsOf, isExact } from "../kernels/sweep/families.ts";
 import { sweep, sweepText } from "../kernels/sweep/program.ts";
 
 let machine: SliceMachine;
@@ -32,7 +32,7 @@ test(`every form gives the numbers of an ${card.name}`, async () => {
   for (const family of exact) {
     const wanted = recorded[family.name]!.split(" ");
     const digests = digestsOf(family, await sweep(machine, family));
-    const forms = formsOf(family.text).flatMap((form) => family.gives.map(() => form));
+    const forms = formsOf(family).flatMap((form) => family.gives.map(() => form));
     others.push(...forms.filter((_, at) => digests[at] !== wanted[at]));
     await machine.reset();
   }
@@ -46,15 +46,29 @@ test("forms that approximate are run as well", async () => {
   }
 });
 
+test("a card is asked what it knows, in a text that is for it", () => {
+  const counts = [75, 80, 86, 89, 90, 120].map((capability) => {
+    const known = families.flatMap((family) => familyFor(family, capability) ?? []);
+    for (const family of known) expect(Number(/sm_(\d+)/.exec(sweepText(family))![1])).toBeLessThanOrEqual(capability);
+    return known.flatMap((family) => formsOf(family)).length;
+  });
+  expect(counts).toEqual([730, 804, 812, 827, 920, 920]);
+  expect(familyFor(families.find(({ name }) => name === "bf16 arithmetic")!, 86)).toBeUndefined();
+});
+
 test.skipIf(compilerVersion() === undefined)(
-  "every form is one that the assembler takes",
+  "every form is one that the assembler takes, for the least device that is said to know it",
   () => {
     const folder = mkdtempSync(join(tmpdir(), "sweep-"));
+    const file = join(folder, "forms.ptx");
     try {
-      for (const [at, family] of families.entries()) {
-        const file = join(folder, `${at}.ptx`);
-        writeFileSync(file, sweepText(family));
-        execFileSync("ptxas", ["-arch=sm_90", file, "-o", join(folder, "out.cubin")], { stdio: "pipe" });
+      for (const family of families) {
+        for (const capability of new Set(formsOf(family).map(capabilityOf))) {
+          const forms = formsOf(family).filter((form) => capabilityOf(form) === capability);
+          writeFileSync(file, sweepText({ ...family, forms }));
+          const args = [`-arch=sm_${capability}`, "-O0", file, "-o", join(folder, "out.cubin")];
+          execFileSync("ptxas", args, { stdio: "pipe" });
+        }
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });

@@ -12,10 +12,10 @@ interface Column {
   readonly at: number;
 }
 
-function columnsOf({ text, gives }: Family): Column[] {
+function columnsOf(family: Family): Column[] {
   let at = 0;
-  return formsOf(text).flatMap((form) =>
-    gives.map((result) => {
+  return formsOf(family).flatMap((form) =>
+    family.gives.map((result) => {
       const column = { form, kind: numberOf(result), at };
       at += resultBytes(result) * ROWS;
       return column;

@@ -35,6 +35,8 @@ export interface Family {
   /** In registers y0, y1, ... */
   readonly gives: readonly ResultKind[];
   readonly text: string;
+  /** Of the forms that the text stands for, those that are meant. Default: all. */
+  readonly forms?: readonly string[];
   /** Steps of the format by which two machines may differ, of instructions that approximate. Default: 0, they must agree. */
   readonly within?: number;
   /** For results that are nearer to each other than this the steps do not count. Default: 0. */
@@ -385,10 +387,31 @@ export const families: readonly Family[] = [
 /** Whether all machines must give the same numbers. */
 export const isExact = ({ within = 0, absolute = 0 }: Family): boolean => within === 0 && absolute === 0;
 
-/** Every form that the text stands for, in order. */
-export function formsOf(text: string): string[] {
+function expand(text: string): string[] {
   const found = /<([^<>]*)>/.exec(text);
   if (found === null) return [text];
   const [before, after] = [text.slice(0, found.index), text.slice(found.index + found[0].length)];
-  return found[1]!.split("|").flatMap((choice) => formsOf(`${before}${choice}${after}`));
+  return found[1]!.split("|").flatMap((choice) => expand(`${before}${choice}${after}`));
+}
+
+/** The forms of a family, in order. */
+export const formsOf = ({ text, forms }: Pick<Family, "text" | "forms">): readonly string[] => forms ?? expand(text);
+
+/** Compute capabilities, as major * 10 + minor, below which PTX does not know a form; the first that fits counts. Those that fit none are for 75. */
+const needs: readonly (readonly [capability: number, forms: RegExp])[] = [
+  [90, /^(add|sub|mul)\.rn\.bf16|^(tanh|ex2)\.approx\S*\.bf16|^setp\.\S*\.bf16|^\{.*atom\S*\.bf16/],
+  [90, /^cvt\.\S*\.bf16\.(?!f32 )|^cvt\.(?!f32\.bf16 )\S*\.bf16 |^cvt\.(?!rna)\S*\.tf32\./],
+  [90, /^(add|min|max)\S*\.[su]16x2 |^(min|max)\.relu\.s32 /],
+  [89, /\.e[45]m[23]/],
+  [86, /\.xorsign/],
+  [80, /bf16|tf32|\.relu|\.NaN|^(min|max)\S*\.f16|^cvt\S*\.f16x2\.f32 |^redux|m16n8k(16|32)|m8n8k4/],
+];
+
+/** The least compute capability that a form needs, as major * 10 + minor. */
+export const capabilityOf = (form: string): number => needs.find(([, forms]) => forms.test(form))?.[0] ?? 75;
+
+/** The family with the forms that such a device knows; undefined where it knows none. */
+export function familyFor(whole: Family, capability: number): Family | undefined {
+  const forms = formsOf(whole).filter((form) => capabilityOf(form) <= capability);
+  return forms.length === 0 ? undefined : { ...whole, forms };
 }

@@ -1,7 +1,7 @@
 /** Makes one kernel of every form of a family, and runs it over a table of operands. */
 import type { KernelMachine } from "../machine.ts";
 import { scratch, upload } from "../support.ts";
-import { type Family, formsOf, type NumberKind, type OperandKind, type ResultKind } from "./families.ts";
+import { capabilityOf, type Family, formsOf, type NumberKind, type OperandKind, type ResultKind } from "./families.ts";
 import { operandTable } from "./operands.ts";
 
 export const ROWS = 4096;
@@ -47,8 +47,8 @@ const isInMemory = (kind: ResultKind): boolean => kind.startsWith("memory ");
 export const resultBytes = (kind: ResultKind): number => results[numberOf(kind)].bytes;
 
 /** Bytes that all forms of a family give for all rows: form by form, result by result. */
-export const outputBytes = ({ text, gives }: Family): number =>
-  formsOf(text).length * gives.reduce((sum, kind) => sum + resultBytes(kind), 0) * ROWS;
+export const outputBytes = (family: Family): number =>
+  formsOf(family).length * family.gives.reduce((sum, kind) => sum + resultBytes(kind), 0) * ROWS;
 
 function formText(form: string, gives: readonly ResultKind[], start: number): { lines: string[]; end: number } {
   const lines = ["{"];
@@ -87,8 +87,10 @@ function packedOperands({ takes }: Family): Uint8Array {
   return bytes;
 }
 
-/** The PTX of a family's kernel `sweep(in, out)`. */
-export function sweepText({ takes, gives, text }: Family): string {
+/** The PTX of a family's kernel `sweep(in, out)`, for the least device that knows all its forms. */
+export function sweepText(family: Family): string {
+  const { takes, gives } = family;
+  const forms = formsOf(family);
   const lines: string[] = [];
   let from = 0;
   takes.forEach((kind, k) => {
@@ -98,13 +100,13 @@ export function sweepText({ takes, gives, text }: Family): string {
     from += size * ROWS;
   });
   let at = 0;
-  for (const form of formsOf(text)) {
+  for (const form of forms) {
     const { lines: own, end } = formText(form, gives, at);
     lines.push(...own);
     at = end;
   }
   return `.version 8.4
-.target sm_90
+.target sm_${Math.max(...forms.map(capabilityOf))}
 .address_size 64
 .visible .entry sweep(.param .u64 p_in, .param .u64 p_out) {
 .reg .b64 in, out, from, m, ${gives.map((_, k) => `o${k}`).join(", ")};

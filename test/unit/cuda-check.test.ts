@@ -1,0 +1,176 @@
+/** What `check:gpu` decides of cards that nobody here has, what it prints, and what it does not tell. Without a card and without a run. */
+import { describe, expect, it } from "vitest";
+import type { DeviceDescription } from "../../server/device/device.ts";
+import type { Row } from "../gpu/job.ts";
+import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
+import { readOptions, usage } from "../gpu/options.ts";
+import { withoutNames, withoutNamesIn } from "../gpu/privacy.ts";
+import { sharesFor, targetsOf } from "../gpu/programs.ts";
+import { renderFailures, renderSums, renderTable, sumsOf, wrapped } from "../gpu/report.ts";
+import { kernelCases } from "../kernels/cases.ts";
+
+const [MiB, GiB] = [1024 ** 2, 1024 ** 3];
+
+describe("what a card is asked", () => {
+  it.each([
+    [75, "8.0"],
+    [80, undefined],
+    [120, undefined],
+  ])("is what a card of [%i] knows", (capability, needed) => {
+    const { positions, leftOut } = casesFor("kernels", capability);
+    const counts = leftOut.map(({ value }) => value ?? 0);
+    expect(counts.reduce((sum, count) => sum + count, positions.length)).toBe(kernelCases.length);
+    const reasons = leftOut.map(({ note }) => note);
+    if (needed === undefined) expect(reasons.filter((note) => note?.includes("compute capability"))).toEqual([]);
+    else expect(reasons).toContain(`they need compute capability ${needed}, and this card has 7.5`);
+    const used = new Set(positions.map((position) => kernelCases[position]!.ptx));
+    for (const ptx of ["bfloats", "matrices", "tensors"]) expect(used.has(ptx)).toBe(capability >= 80);
+    expect(positions.length).toBeGreaterThan(80);
+  });
+
+  it("is as much at a time as cores, the host's memory and the card's have room for", () => {
+    const card = (roomBytes: number) => ({ roomBytes, device: { overheadBytes: 768 * MiB } as DeviceDescription });
+    const [many, full] = [{ cores: 16, hostBytes: 64 * GiB }, card(70 * GiB)];
+    expect(workersFor(full, many)).toBe(6);
+    expect(workersFor(full, { ...many, cores: 1 })).toBe(1);
+    expect(workersFor(full, { ...many, hostBytes: 2 * GiB })).toBe(4);
+    // Of 8 GB a desktop uses six.
+    expect(workersFor(card(2 * GiB), many)).toBe(2);
+    expect(workersFor(card(100 * MiB), many)).toBe(1);
+    expect(sharesFor(79 * GiB, 16)).toEqual({ shareBytes: 2 * GiB, workers: 8 });
+    expect(sharesFor(2 * GiB, 16)).toEqual({ shareBytes: 512 * MiB, workers: 1 });
+    expect(sharesFor(14 * GiB, 1)).toEqual({ shareBytes: 2 * GiB, workers: 2 });
+  });
+
+  it("is compiled for the card, or where the compiler is older than that, for every later one", () => {
+    const [own, text] = targetsOf(120);
+    expect(own).toContain("arch=compute_120,code=sm_120");
+    expect(text).toEqual(["-gencode", "arch=compute_75,code=compute_75"]);
+  });
+});
+
+describe("the options of the check", () => {
+  it("are told in lines that fit, with every group", () => {
+    for (const line of usage().split("\n")) expect(line.length, line).toBeLessThanOrEqual(100);
+    expect(usage()).toMatch(/--json FILE.*end to end +\d+ +the promises.*77 nothing could be checked/s);
+  });
+
+  it.each([
+    [["--device", "0,1"], "One card is checked at a time"],
+    [["--device", ""], "One card is checked at a time"],
+    [["--limit", "soon"], "The time [soon] is no number of seconds."],
+    [["--limit=-1"], "The time [-1] is no number of seconds."],
+    [["--only", "speed,sped"], "There is no group [sped]; there are [driver"],
+    [["--jsn", "x"], "--jsn"],
+    [["x"], "x"],
+  ])("are refused where they make no sense: %j", (args, words) => {
+    expect(() => readOptions(args)).toThrow(words);
+  });
+});
+
+const rows: readonly Row[] = [
+  { group: "start", name: "a slice can be opened and read", ok: true },
+  { group: "remote", name: "launch", ok: false, bar: 0.8, value: 160_000, unit: "1/s", local: 400_000, ratio: 0.4 },
+  {
+    group: "remote",
+    name: "copy 64 MiB from the device to ordinary memory, against pageable copies of the driver",
+    ...{ value: 12.3, unit: "GB/s", local: 14, ratio: 0.88, note: "word ".repeat(80) },
+  },
+  { group: "kernels", name: "a", ok: true, isCase: true, value: 3, unit: "ms" },
+  { group: "kernels", name: "b", ok: true, isCase: true, value: 4, unit: "ms" },
+  ...Array.from({ length: 9 }, (_, at) => ({ group: "kernels", name: `bad ${at}`, ok: false, isCase: true })),
+  { group: "kernels", name: "cases that are not for this card", value: 7, unit: "cases", isSkipped: true, note: "why" },
+  { group: "end to end", name: "bytes pass between two", isSkipped: true, note: "there is one card" },
+];
+
+describe("what the check prints", () => {
+  it.each([
+    [60, 60],
+    [80, 80],
+    [120, 100],
+    [undefined, 100],
+  ])("fits a terminal of %s columns", (columns, width) => {
+    const text = renderTable(rows, columns) + renderFailures(rows, columns) + renderSums(rows, {}, 1);
+    for (const line of text.split("\n")) expect(line.length, line).toBeLessThanOrEqual(width);
+    expect(text).toContain("MISSED launch");
+    expect(text).toContain("0.40 of 400,000");
+  });
+
+  it("counts many of a kind, and says why something is skipped", () => {
+    const text = renderTable(rows);
+    expect(text).toMatch(/pass +cases that pass +2 cases/);
+    expect(text).toMatch(/FAIL +bad 4\n +FAIL +further cases that fail +4 cases/);
+    expect(text).toMatch(/skip +bytes pass between two\n +there is one card/);
+  });
+
+  it("adds up", () => {
+    expect(sumsOf(rows)).toEqual({ passed: 3, failed: 10, skipped: 8 });
+    const lines = renderSums(rows, { start: 1.5 }, 61).trimEnd().split("\n");
+    const columns = lines.slice(1).map((line) => line.slice(20).trim().split(/ +/).map(Number));
+    for (const at of [0, 1, 2])
+      expect(columns.slice(0, -1).reduce((sum, each) => sum + each[at]!, 0)).toBe(columns.at(-1)![at]);
+    expect(lines.at(-1)).toMatch(/^all .* 61\.0$/);
+  });
+
+  it("drops notes of what is well before it is longer than a terminal keeps", () => {
+    const many = Array.from({ length: 90 }, (_, at) => ({
+      group: "g",
+      name: `n ${at}`,
+      ok: true,
+      note: "x ".repeat(99),
+    }));
+    expect(renderTable(many).length).toBeLessThan(9000);
+  });
+
+  it("folds words, and cuts what has none", () => {
+    expect(wrapped("one two three", 7, 9)).toEqual(["one two", "three"]);
+    expect(wrapped("x".repeat(10), 4, 9)).toEqual(["xxxx", "xxxx", "xx"]);
+    expect(wrapped("one two three four", 7, 2)).toEqual(["one two", "three …"]);
+  });
+});
+
+describe("what the check keeps to itself", () => {
+  const home = ["", "home", "ada"].join("/");
+  const names = [
+    [home, "~"],
+    ["lovelace.example", "HOST"],
+    ["lovelace", "HOST"],
+    ["ada", "USER"],
+    ["10.1.2.3", "ADDRESS"],
+  ] as const;
+  const without = (text: string): string => withoutNames(text, names);
+
+  it.each([
+    [`at ${home}/sluice/dist/x.js`, "at ~/sluice/dist/x.js"],
+    ["lovelace.example and lovelace, by ada (10.1.2.3)", "HOST and HOST, by USER (ADDRESS)"],
+    ["adapt what ada-x and 210.1.2.30 say", "adapt what ada-x and 210.1.2.30 say"],
+    ["LD_LIBRARY_PATH=/cluster/acme/cuda/lib64:/usr/local/cuda/lib64", "LD_LIBRARY_PATH=…/lib64:/usr/local/cuda/lib64"],
+    ["ENOENT: '/nowhere/x/sluice-state-1'", "ENOENT: '…/sluice-state-1'"],
+    ["8 GB/s in /tmp/sluice-1/a and test/gpu/x, 1/s", "8 GB/s in /tmp/sluice-1/a and test/gpu/x, 1/s"],
+    [
+      "    Serial Number                         : 1652823051234",
+      "    Serial Number                         : left out",
+    ],
+    [
+      "        Process ID                        : 4711\n            Name  : /opt/x/y",
+      "        Process ID                        : left out\n            Name  : left out",
+    ],
+    [
+      "    Product Name                          : NVIDIA H100",
+      "    Product Name                          : NVIDIA H100",
+    ],
+  ])("leaves of %j what names nobody", (text, told) => {
+    expect(without(text)).toBe(told);
+  });
+
+  it("tells one card from another without their UUIDs, and not what others run", () => {
+    const uuid = "GPU-5e1f0a2b-1234-5678-9abc-def012345678";
+    const told = without(`GPU 0: NVIDIA A10 (UUID: ${uuid})`);
+    expect(told).toMatch(/^GPU 0: NVIDIA A10 \(UUID: GPU-#[0-9a-f]{8}\)$/);
+    expect(without(uuid.toUpperCase()).slice(-8)).toBe(told.slice(-9, -1));
+    expect(without(`| 0  A10 |\n| Processes:      |\n|    0   N/A  N/A  4711  C  secret-model  500MiB |`)).toBe(
+      "| 0  A10 |\n",
+    );
+    expect(withoutNamesIn({ a: [1, { b: "by ada", c: true }] }, names)).toEqual({ a: [1, { b: "by USER", c: true }] });
+  });
+});
