@@ -155,11 +155,13 @@ function work(state: PoolState): Map<RequestRecord, number> {
 
 /** When the request at this place is served, by estimate; of the first of the queue, at the latest. Undefined where that is not known. */
 export function estimatedStart(state: PoolState, record: RequestRecord, position: number): number | undefined {
-  if (state.headRoom?.holder === record) return state.headRoom.startsAt;
+  if (state.headRoom?.holder === record) return notBefore(state, state.headRoom.startsAt);
   if (state.headRoom === undefined || record.reservation !== undefined || position > ESTIMATES_MAX) return undefined;
   if (state.estimates?.changes !== state.changes) {
     state.estimates = { changes: state.changes, starts: withoutHeadRoom(state, () => work(state)) };
   }
-  const start = state.estimates.starts.get(record);
-  return start === undefined ? undefined : Math.max(start, state.now);
+  return notBefore(state, state.estimates.starts.get(record));
 }
+
+const notBefore = ({ now }: PoolState, start: number | undefined): number | undefined =>
+  start === undefined ? undefined : Math.max(start, now);

@@ -133,11 +133,11 @@ export function withoutHeadRoom<T>(state: PoolState, look: () => T): T {
   return found;
 }
 
-/** Keeps these devices for the head, which has room on them at `startsAt`. */
-export function keepFor(state: PoolState, headRoom: HeadRoom): void {
+/** Keeps these devices for the head, which has room on them when all that is told to go is gone. */
+export function keepFor(state: PoolState, head: RequestRecord, devices: readonly DeviceRecord[]): void {
   clearHeadRoom(state);
-  for (const device of headRoom.devices) setWithheld(device, true);
-  state.headRoom = headRoom;
+  for (const device of devices) setWithheld(device, true);
+  state.headRoom = { holder: head, devices, startsAt: startOn(state, devices, head.plan) };
 }
 
 /** Leases that would have to end for the plan to have room, where it has room soonest, and when they have where that is known. */
@@ -194,9 +194,13 @@ function startOn(state: PoolState, devices: readonly DeviceRecord[], plan: Plan)
 
 /** A place among the devices kept for the head where the request is gone, or out of the way, when the head starts. */
 function placeBeforeHead(state: PoolState, headRoom: HeadRoom, record: RequestRecord): Place | undefined {
-  const { startsAt, holder } = headRoom;
-  if (startsAt === undefined || record.plan.count > 1) return undefined;
-  const isGone = state.now + (record.request.durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
+  const { holder } = headRoom;
+  if (headRoom.startsAt === undefined || record.plan.count > 1) return undefined;
+  // What ends is gone at the present moment at the latest, whenever that was looked at.
+  const startsAt = Math.max(headRoom.startsAt, state.now);
+  // The time of a lease that comes back runs only once it is there.
+  const durationMs = record.lease === undefined ? record.request.durationMs : undefined;
+  const isGone = state.now + (durationMs ?? Number.POSITIVE_INFINITY) <= startsAt;
   for (const device of headRoom.devices) {
     const need = needFor(record.plan, device, 1);
     if (need === undefined || !covers(freeOn(device), need) || !mayServe(record.plan, device)) continue;

@@ -238,6 +238,11 @@ export function clearHeadRoom(state: PoolState): void {
   state.headRoom = undefined;
 }
 
+/** What decides when, or by whose end, the first of the queue is served has changed: if one waits, the next look takes it in. */
+export function lookAgain(state: PoolState): void {
+  if (state.headRoom !== undefined) state.passNeeded = true;
+}
+
 export function takeSlices(state: PoolState, lease: LeaseRecord): void {
   for (const slice of lease.held) {
     const device = deviceOf(state, slice);

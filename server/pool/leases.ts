@@ -3,7 +3,7 @@
  * when the executor is known to be dead (`reclaim`) or to hold it no more, or when a grant fails before there is one.
  */
 import type { ErrorCode } from "../../shared/errors.ts";
-import { forgetDevice, giveBackSlices, takeSlices } from "./inventory.ts";
+import { forgetDevice, giveBackSlices, lookAgain, takeSlices } from "./inventory.ts";
 import { changeHeld, removeRequest, tenantOf } from "./queue.ts";
 import type {
   DeviceRecord,
@@ -151,6 +151,7 @@ export function startClocks(state: PoolState, lease: LeaseRecord, leftMs: number
   if (leftMs === undefined || lease.endsAt !== Number.POSITIVE_INFINITY) return;
   lease.endsAt = state.now + leftMs;
   armEnd(state, lease);
+  lookAgain(state);
 }
 
 /** Changes what the lease holds of its slices, and where they are reserved ones. */
@@ -174,8 +175,7 @@ export function extendLease(state: PoolState, lease: LeaseRecord, byMs: number):
   lease.endsAt = Math.min(lease.endsAt + byMs, Number.MAX_SAFE_INTEGER);
   for (const timer of [lease.endTimer, lease.noticeTimer]) state.timers.cancel(timer);
   armEnd(state, lease);
-  // Whoever is to have its memory next may have it sooner elsewhere.
-  state.passNeeded = true;
+  lookAgain(state);
   const message = "An admin has moved the end of the lease.";
   return [{ kind: "notice", id: lease.terms.id, notice: "extended", deadline: lease.endsAt, message }];
 }
@@ -186,6 +186,7 @@ export function endLease(state: PoolState, lease: LeaseRecord, why: Ending): Eff
   lease.state = "ending";
   lease.ended = why;
   stopTimers(state, lease);
+  lookAgain(state);
   if (lease.suspension?.comeback !== undefined) removeRequest(state, lease.suspension.comeback);
   return [{ kind: "end", id: lease.terms.id, ...why }];
 }
@@ -234,6 +235,7 @@ export function giveNotice(
     lease.endsWith = { code: why.code ?? "LEASE_REVOKED", message: why.message };
     state.timers.cancel(lease.endTimer);
     lease.endTimer = state.timers.add(deadline, { kind: "end", lease });
+    lookAgain(state);
   }
   state.timers.cancel(lease.noticeTimer);
   return [{ kind: "notice", id: lease.terms.id, notice: why.notice, deadline, message: why.message }];

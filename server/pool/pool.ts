@@ -8,7 +8,7 @@ import { askReservation, newRecord, refusalOf } from "./admission.ts";
 import { type Amount, amountOf, covers, freeOn, NOTHING, plus } from "./amount.ts";
 import { restoreUsage } from "./fair-share.ts";
 import { blockersOf, findPassage, withoutHeadRoom } from "./head-room.ts";
-import { addDevice, clearHeadRoom, closeDevice, forgetDevice, setCordon } from "./inventory.ts";
+import { addDevice, clearHeadRoom, closeDevice, forgetDevice, lookAgain, setCordon } from "./inventory.ts";
 import {
   checkBeat,
   checkIdle,
@@ -274,7 +274,10 @@ type LeaseEvent = Extract<
 function changeLease(state: PoolState, lease: LeaseRecord, event: LeaseEvent): Effect[] {
   switch (event.kind) {
     case "grantConfirmed":
-      if (lease.state === "granting") lease.state = "granted";
+      if (lease.state !== "granting") return [];
+      lease.state = "granted";
+      // It may be suspended from now on.
+      lookAgain(state);
       return [];
     case "grantFailed":
       return takeBack(state, lease);
@@ -507,8 +510,8 @@ function adopt(state: PoolState, stored: StoredLease): Effect[] {
     const message = "The lease's slices do not fit the server's devices any more.";
     return endLease(state, lease, { code: "LEASE_ENDED", message });
   }
+  lookAgain(state);
   if (stored.suspension !== undefined) return takeUpSuspension(state, terms, { stored, reserved });
   startLease(state, terms, { phase: "granted", reserved });
-  if (state.headRoom !== undefined) state.passNeeded = true;
   return [];
 }

@@ -114,12 +114,13 @@ export function preemptFor(state: PoolState, head: RequestRecord): Effect[] {
   const isSuspending = state.options.preemption === "suspend";
   const graceMs = isSuspending ? 0 : state.options.preemptionGraceMs;
   const devices = clearings.map((clearing) => clearing.device);
-  keepFor(state, { holder: head, devices, startsAt: state.now + graceMs });
-  const victims = new Set(clearings.flatMap((clearing) => clearing.victims));
+  const victims = [...new Set(clearings.flatMap((clearing) => clearing.victims))];
   const message = `The lease makes room for a request of priority [${head.request.priority ?? 0}].`;
-  if (isSuspending)
-    return [...victims].map((lease) => beginSuspension(state, lease, { message, comesBack: true, byAdmin: false }));
-  return [...victims].flatMap((lease) =>
-    giveNotice(state, lease, { notice: "preempted", graceMs, message, code: "LEASE_PREEMPTED" }),
-  );
+  const effects = isSuspending
+    ? victims.map((lease) => beginSuspension(state, lease, { message, comesBack: true, byAdmin: false }))
+    : victims.flatMap((lease) =>
+        giveNotice(state, lease, { notice: "preempted", graceMs, message, code: "LEASE_PREEMPTED" }),
+      );
+  keepFor(state, head, devices);
+  return effects;
 }

@@ -5,7 +5,7 @@
 
 import type { ErrorCode } from "../../shared/errors.ts";
 import { formatSize } from "../../shared/units.ts";
-import { resizeSlice } from "./inventory.ts";
+import { lookAgain, resizeSlice } from "./inventory.ts";
 import { changeHeld } from "./queue.ts";
 import type { LeaseRecord, PoolState } from "./state.ts";
 import type { Effect, PoolEvent, Slice } from "./types.ts";
@@ -80,6 +80,7 @@ function replace(state: PoolState, lease: LeaseRecord, after: Slice): void {
   lease.held = lease.slices;
   changeHeld(state, lease.tenant, { bytes: after.bytes - before.bytes, slices: 0, leases: 0 });
   if (after.bytes < before.bytes) state.passNeeded = true;
+  else lookAgain(state);
 }
 
 /** The executor has changed the slice, or it could not. */
@@ -91,6 +92,7 @@ export function finishResize(
   const { resizing } = lease;
   if (resizing === undefined || lease.state === "ending") return [];
   lease.resizing = undefined;
+  lookAgain(state);
   const slice = outcome === "resizeConfirmed" ? resizing.after : resizing.before;
   if (lease.slices[slice.index]!.bytes !== slice.bytes) replace(state, lease, slice);
   return [];

@@ -5,7 +5,7 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { type Amount, amountOf, minus, NOTHING, plus } from "./amount.ts";
-import { clearHeadRoom } from "./inventory.ts";
+import { clearHeadRoom, lookAgain } from "./inventory.ts";
 import { changeHolding, keptOf, keptSlices, startClocks, startLease, stopClocks } from "./leases.ts";
 import { enqueue, removeRequest } from "./queue.ts";
 import type {
@@ -79,6 +79,7 @@ export function beginSuspension(
 ): Effect {
   lease.state = "suspending";
   lease.suspension = { ...why, since: state.now, savedBytes: 0, ...nothingYet };
+  lookAgain(state);
   return { kind: "suspend", id: lease.terms.id };
 }
 

@@ -7,6 +7,7 @@ import {
   listLeases,
   listQueue,
   listReservations,
+  listTenants,
   nextDeadline,
   type PoolState,
 } from "../../server/pool/pool.ts";
@@ -21,6 +22,9 @@ import type {
   Reservation,
   Slice,
 } from "../../server/pool/types.ts";
+import { check } from "./check.ts";
+import { expectedSlice, shapeOf } from "./expectations.ts";
+import { lookAgain } from "./second-look.ts";
 
 interface Account {
   readonly request: { readonly tenant: string };
@@ -33,6 +37,8 @@ interface Account {
   kept?: readonly number[] | undefined;
   /** Whether it is to come back when there is room. */
   comesBack?: boolean;
+  /** When it tries again at the latest, after it could not come back. */
+  triesAgainAt?: number;
   /** The reservation that it goes back to. */
   formerHome?: Holding | undefined;
   /** The reservation whose slices it has. */
@@ -45,63 +51,15 @@ interface Holding {
   slices: readonly Slice[];
 }
 
-function check(holds: boolean, sentence: string): asserts holds {
-  if (!holds) throw new Error(`Invariant broken: ${sentence}`);
-}
+/** How long a lease that could not come back waits before it stands in the queue again. */
+const TRIES_AGAIN_MS_MAX = 10_000;
 
-interface Expected {
-  readonly bytes: number;
-  readonly overheadBytes: number;
-  /** How often the overhead is charged on one device at most: once for each lease, or for each slice. */
-  readonly overheadsMax: number;
-  /** Thousandths of the device's time. */
-  readonly compute: number;
-}
+/** Every event of a story gets a second look; of a long life each fourth, or it would cost as much as all other checks. */
+const FIRST_EVENTS = 1000;
+const EVENTS_PER_SECOND_LOOK = 4;
 
 /** Events that change nothing in queue and leases when they have no effects. */
 const quietKinds: ReadonlySet<PoolEvent["kind"]> = new Set(["tick", "heartbeat", "attached", "detached", "active"]);
-
-const floorTo = (bytes: number, unit: number): number => Number((BigInt(bytes) / BigInt(unit)) * BigInt(unit));
-
-/** What one slice of a request must be on a device, worked out anew; undefined when the device can never serve it. */
-export function expectedSlice(request: PoolRequest, device: PoolDevice): Expected | undefined {
-  const { share, mode = "dynamic", compute = 0 } = request;
-  const overheadsMax = request.leases ?? 1;
-  const { memoryBytes, granularityBytes: unit, overheadBytes, sharing = { mode: "dynamic" } } = device;
-  const most = Math.min(device.sliceBytesMax, memoryBytes - overheadBytes);
-  const part = share.kind === "fraction" ? Math.floor(memoryBytes * share.fraction) : 0;
-  if (!meetsLabels(request, device)) return undefined;
-  if (mode === "exclusive") {
-    if (sharing.mode === "profile" || most < unit) return undefined;
-    const bytes = floorTo(most, unit);
-    return { bytes, overheadBytes: memoryBytes - bytes, overheadsMax, compute: 1000 };
-  }
-  if (mode !== sharing.mode) return undefined;
-  if (sharing.mode === "profile") {
-    const { profileBytes } = sharing;
-    const bytes = Math.min(floorTo(profileBytes - overheadBytes, unit), floorTo(device.sliceBytesMax, unit));
-    const asked = share.kind === "bytes" ? share.bytes : part - overheadBytes;
-    const time = Math.floor(1000 / Math.floor(memoryBytes / profileBytes));
-    return asked > bytes || compute > time
-      ? undefined
-      : { bytes, overheadBytes: profileBytes - bytes, overheadsMax: Number.POSITIVE_INFINITY, compute: time };
-  }
-  const wanted =
-    share.kind === "bytes" ? floorTo(share.bytes + unit - 1, unit) : floorTo(floorTo(part, unit) - overheadBytes, unit);
-  return wanted > 0 && wanted <= most ? { bytes: wanted, overheadBytes, overheadsMax, compute } : undefined;
-}
-
-/** Knows only the filters `device.id=X` and `label.K=V`, which is enough for tests of placement. */
-function meetsLabels(request: PoolRequest, device: PoolDevice): boolean {
-  for (const filter of request.filters ?? []) {
-    const [key, value] = filter.split("=") as [string, string];
-    const fact = key === "device.id" ? device.id : device.labels?.[key.slice("label.".length)];
-    if (fact !== value) return false;
-  }
-  const labels = Object.keys(device.labels ?? {});
-  if (labels.some((label) => request.avoid?.includes(label))) return false;
-  return (device.taints ?? []).every((taint) => labels.includes(taint) && request.tolerate?.includes(taint) === true);
-}
 
 export class Auditor {
   readonly #pool: PoolState;
@@ -113,6 +71,7 @@ export class Auditor {
   readonly reservations = new Map<string, Holding>();
   readonly quotas = new Map<string, Quota>();
   #isShutDown = false;
+  #events = 0;
   granted = 0;
   /** The request that is served next. */
   first: string | undefined;
@@ -124,7 +83,7 @@ export class Auditor {
 
   /** Books one decision and checks the pool after it. Let time pass with a `tick` of its own before any other event. */
   observe(event: PoolEvent, effects: readonly Effect[], now: number): void {
-    this.#bookEvent(event, effects);
+    this.#bookEvent(event, effects, now);
     for (const effect of effects) this.#bookEffect(event, effect, now);
     if (event.kind === "requested") this.#wishes.delete(event.request.id);
     if (event.kind === "withdrawn") this.waiting.delete(event.id);
@@ -133,9 +92,12 @@ export class Auditor {
     if (isQuiet && now < this.#earliestDeadline) return;
     this.#checkLeases();
     this.#checkQueue(now);
+    if (++this.#events > FIRST_EVENTS && this.#events % EVENTS_PER_SECOND_LOOK > 0) return;
+    this.#checkTenants();
+    lookAgain(this.#pool, event, now);
   }
 
-  #bookEvent(event: PoolEvent, effects: readonly Effect[]): void {
+  #bookEvent(event: PoolEvent, effects: readonly Effect[], now: number): void {
     switch (event.kind) {
       case "deviceAdded":
         if (!this.devices.has(event.device.id)) this.devices.set(event.device.id, event.device);
@@ -186,7 +148,7 @@ export class Auditor {
       case "parkFailed":
       case "unparked":
       case "unparkFailed":
-        this.#bookSuspension(event);
+        this.#bookSuspension(event, now);
         return;
       case "prioritySet": {
         const entry = this.waiting.get(event.id);
@@ -318,13 +280,17 @@ export class Auditor {
     }
   }
 
-  #bookSuspension(event: PoolEvent & { kind: "parked" | "parkFailed" | "unparked" | "unparkFailed" }): void {
+  #bookSuspension(
+    event: PoolEvent & { kind: "parked" | "parkFailed" | "unparked" | "unparkFailed" },
+    now: number,
+  ): void {
     const { kind, id } = event;
     const account = this.leases.get(id);
     if (account === undefined || account.phase !== (kind.startsWith("park") ? "suspending" : "resuming")) return;
     const isParked = kind === "parked" || kind === "unparkFailed";
     account.phase = isParked ? "suspended" : "granted";
     account.isParked = isParked;
+    if (kind === "unparkFailed") account.triesAgainAt = now + TRIES_AGAIN_MS_MAX;
     if (!isParked) return;
     account.kept = "keptBytes" in event ? event.keptBytes : undefined;
     account.formerHome = account.home;
@@ -381,17 +347,26 @@ export class Auditor {
     return sums;
   }
 
-  #checkQuota(tenant: string): void {
-    const quota = this.quotas.get(tenant);
-    if (quota === undefined) return;
+  #heldByTenant(tenant: string): { readonly leases: number; readonly slices: number; readonly bytes: number } {
     const leases = [...this.leases.values()].filter((account) => account.request.tenant === tenant);
     const slices = leases.flatMap((account) => account.slices);
-    const outside = leases.filter(({ home }) => home === undefined).flatMap((account) => this.#heldBy(account));
+    const isInside = (home: Holding | undefined, slice: Slice): boolean =>
+      home?.slices.some(({ deviceId }) => deviceId === slice.deviceId) ?? false;
+    const outside = leases.flatMap((account) =>
+      this.#heldBy(account).filter((slice) => !isInside(account.home, slice)),
+    );
     const reserved = [...this.reservations.values()].filter((one) => one.tenant === tenant);
     const held = [...outside, ...reserved.flatMap((one) => one.slices)];
     const bytes = held.reduce((sum, slice) => sum + slice.bytes + slice.overheadBytes, 0);
-    check(leases.length <= (quota.leases ?? leases.length), `Tenant ${tenant} has no more leases than its quota.`);
-    check(slices.length <= (quota.devices ?? slices.length), `Tenant ${tenant} has no more slices than its quota.`);
+    return { leases: leases.length, slices: slices.length, bytes };
+  }
+
+  #checkQuota(tenant: string): void {
+    const quota = this.quotas.get(tenant);
+    if (quota === undefined) return;
+    const { leases, slices, bytes } = this.#heldByTenant(tenant);
+    check(leases <= (quota.leases ?? leases), `Tenant ${tenant} has no more leases than its quota.`);
+    check(slices <= (quota.devices ?? slices), `Tenant ${tenant} has no more slices than its quota.`);
     check(bytes <= (quota.memoryBytes ?? bytes), `Tenant ${tenant} has no more memory than its quota.`);
   }
 
@@ -502,7 +477,7 @@ export class Auditor {
 
   #checkQueue(now: number): void {
     const listed = listQueue(this.#pool);
-    this.#checkComebacks(listed);
+    this.#checkComebacks(listed, now);
     const queue = listed.filter(({ leaseId }) => leaseId === undefined);
     check(queue.length === this.waiting.size, `[${queue.length}] requests wait, by the books [${this.waiting.size}].`);
     const next = nextDeadline(this.#pool) ?? Number.POSITIVE_INFINITY;
@@ -528,6 +503,11 @@ export class Auditor {
         entry.deadline === booked.deadline && booked.deadline > now,
         `The wait of ${entry.request.id} ends in time.`,
       );
+      check(
+        entry.startsAt === undefined || entry.startsAt >= now,
+        `${entry.request.id} is not to be served in the past.`,
+      );
+      check(entry.priority >= (booked.request.priority ?? 0), `${entry.request.id} loses no priority by waiting.`);
       check(next <= entry.deadline, "The next deadline is no later than the end of a wait.");
       this.#earliestDeadline = Math.min(this.#earliestDeadline, entry.deadline);
       check(entry.priority <= priority, "Higher priorities come first.");
@@ -543,15 +523,26 @@ export class Auditor {
   }
 
   /** Whoever is to come back waits, once, unless it has failed to a moment ago; and nobody else does. */
-  #checkComebacks(queue: readonly QueueListing[]): void {
+  #checkComebacks(queue: readonly QueueListing[], now: number): void {
     const waiting = queue.flatMap(({ leaseId }) => leaseId ?? []);
     check(new Set(waiting).size === waiting.length, "A suspended lease waits once.");
-    for (const id of waiting) {
-      const account = this.leases.get(id);
-      check(
-        account?.phase === "suspended" && account.comesBack === true,
-        `Lease ${id} is suspended, and to come back.`,
-      );
+    for (const [id, { phase, comesBack, triesAgainAt = now }] of this.leases) {
+      const isToWait = phase === "suspended" && comesBack === true;
+      const waits = waiting.includes(id);
+      check(isToWait || !waits, `Lease ${id} is suspended, and to come back.`);
+      check(waits || !isToWait || triesAgainAt > now, `Lease ${id} waits to come back.`);
+    }
+  }
+
+  /** What each tenant holds, and how many of its requests wait. */
+  #checkTenants(): void {
+    for (const { tenant, leases, heldSlices, heldBytes, waiting } of listTenants(this.#pool)) {
+      const held = this.#heldByTenant(tenant);
+      const requests = [...this.waiting.values()].filter(({ request }) => request.tenant === tenant).length;
+      check(leases === held.leases, `Tenant ${tenant} has [${leases}] leases, by the books [${held.leases}].`);
+      check(heldSlices === held.slices, `Tenant ${tenant} has [${heldSlices}] slices, by the books [${held.slices}].`);
+      check(heldBytes === held.bytes, `Tenant ${tenant} holds [${heldBytes}] bytes, by the books [${held.bytes}].`);
+      check(waiting === requests, `Tenant ${tenant} has [${waiting}] requests that wait, by the books [${requests}].`);
     }
   }
 
@@ -589,20 +580,6 @@ export class Auditor {
     }
     return [...rooms.values()].some((room) => room >= request.count * (request.leases ?? 1));
   }
-}
-
-/** What requests must have in common to be interchangeable. */
-function shapeOf(request: PoolRequest): string {
-  const {
-    id: _id,
-    name: _name,
-    waitMs: _waitMs,
-    requestedAt: _requestedAt,
-    idleMs: _idleMs,
-    detached: _detached,
-    ...rest
-  } = request;
-  return JSON.stringify(Object.entries(rest).sort());
 }
 
 const mentions = (effects: readonly Effect[], id: string, kind: Effect["kind"]): boolean =>

@@ -129,6 +129,7 @@ export const canaries = [
     bug: "what a lease gives back is granted before its executor has saved it",
     plan: { ...suspending, plant: "early-parked" },
   },
+  { bug: "the end of a lease moves, and nobody looks what that means", plan: { ...everything, plant: "unseen-end" } },
   { bug: "a device promises more time than it has", plan: { ...everything, plant: "lost-promise" } },
   { bug: "a lease is granted twice", plan: { ...crowded, plant: "double-grant" } },
   { bug: "nothing is kept for the first request, and all may pass it", plan: { ...crowded, plant: "endless-passing" } },

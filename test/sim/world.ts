@@ -73,6 +73,7 @@ export interface WorldOptions {
     | "lost-bytes"
     | "lost-promise"
     | "early-parked"
+    | "unseen-end"
     | "double-grant"
     | "endless-passing";
 }
@@ -282,6 +283,10 @@ class Daemon {
       if (plant === "lost-promise" && this.events % 1000 === 999) {
         const promising = [...this.pool.devices.values()].find(({ freeCompute }) => freeCompute < 1000);
         if (promising !== undefined) promising.freeCompute += 1;
+      }
+      if (plant === "unseen-end" && this.events % 100 === 99) {
+        const leases = this.pool.headRoom?.devices.flatMap((device) => [...device.leases]) ?? [];
+        for (const lease of leases) lease.endsAt += 60_000;
       }
       if (plant === "lost-bytes" && this.events % 1000 === 999) [...this.pool.devices.values()][0]!.freeBytes -= 1;
       this.#auditor.observe(one, decided, now);

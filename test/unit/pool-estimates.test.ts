@@ -83,6 +83,27 @@ describe("an estimate", () => {
     expect(known).toEqual(Array.from({ length: 32 }, (_, index) => 10 + index));
   });
 
+  it("of the first is told anew as soon as a lease is told to end or a suspended one has its end again, and never lies in the past", () => {
+    const scenario = new Scenario([device("d")], { heartbeatTimeoutMs: 1e9 });
+    scenario.lease("a");
+    scenario.request("w", kept(5));
+    expect(starts(scenario)).toEqual([undefined]);
+    scenario.send({ kind: "revoked", id: "a", graceMs: MINUTE, message: "Make room." });
+    expect(starts(scenario)).toEqual([1]);
+    scenario.send({ kind: "released", id: "a" });
+    scenario.later(30_000);
+    expect(starts(scenario)).toEqual([0]);
+    scenario.send({ kind: "reclaimed", id: "a" });
+    scenario.send({ kind: "grantConfirmed", id: "w" });
+    scenario.send({ kind: "suspendAsked", id: "w", message: "A pause.", byAdmin: false });
+    scenario.send({ kind: "parked", id: "w", savedBytes: 1 });
+    scenario.send({ kind: "resumeAsked", id: "w" });
+    scenario.request("x", kept(5));
+    expect(starts(scenario)).toEqual([undefined]);
+    scenario.send({ kind: "unparked", id: "w" });
+    expect(starts(scenario)).toEqual([5]);
+  });
+
   it("changes nothing that is decided", () => {
     const scenario = new Scenario([device("d"), device("e")]);
     scenario.lease("a", kept(10));

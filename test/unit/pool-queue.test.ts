@@ -198,6 +198,17 @@ describe("a blocked first request", () => {
     expect(grantsOf(scenario.request("endless", { share: bytes(GiB) }))).toEqual([]);
   });
 
+  it("is passed freely as soon as it is known when it starts, and by what comes while the lease before it ends", () => {
+    const scenario = new Scenario([device("d")], { ...options, passesMax: 0 });
+    scenario.lease("a", { share: fraction(0.5) });
+    scenario.request("big", { share: fraction(0.75) });
+    scenario.request("before", { share: fraction(0.125) });
+    expect(grantsOf(scenario.send({ kind: "released", id: "a" }))).toEqual(["before"]);
+    scenario.jump(50);
+    expect(grantsOf(scenario.request("meanwhile", { share: fraction(0.125) }))).toEqual(["meanwhile"]);
+    expect(grantsOf(scenario.request("more", { share: fraction(0.125) }))).toEqual([]);
+  });
+
   it("is passed freely by what fits beside it when it starts", () => {
     const scenario = new Scenario([device("d")], { ...options, passesMax: 0 });
     scenario.lease("a", { share: bytes(10 * GiB), durationMs: 100_000 });
