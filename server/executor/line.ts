@@ -4,8 +4,8 @@
  */
 import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
-import { availableParallelism } from "node:os";
 import { AWAKE_MS, AWAKE_VARIABLE, coresToUse, Wakefulness } from "../../shared/wakefulness.ts";
+import { hostProcessors } from "../device/host-processors.ts";
 import { nowMs } from "./clock.ts";
 import {
   isTurnOver,
@@ -43,7 +43,7 @@ export class Line {
   #wakesAt = 1;
 
   /** `fd` is -1 where the stream alone reads and writes. `cores`: those that this process may use; default: what the system says, and the user. */
-  constructor(socket: Socket, fd: number, cores = coresToUse(process.env[AWAKE_VARIABLE], availableParallelism())) {
+  constructor(socket: Socket, fd: number, cores = coresToUse(process.env[AWAKE_VARIABLE], hostProcessors())) {
     this.#socket = socket;
     this.#wakefulness = new Wakefulness(cores);
     this.#fd = fd;

@@ -1,11 +1,15 @@
-/** Copies that several threads make together: right whatever their size and place, over when they say so, and no reason for a program to live on. */
-import { execFile } from "node:child_process";
+/**
+ * Copies that several threads make together: right whatever their size and place and whatever becomes of the threads, over when they say so, and no
+ * reason for a program to live on.
+ */
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { copyTogether, startHelpers } from "../../client/copy-helpers.ts";
+import { canBuild } from "../support/interposer.ts";
 import { createRandom } from "../support/random.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -82,6 +86,27 @@ describe("copies together", () => {
     expect(copyTogether(to, shared)).toBe(0);
     expect(() => copyTogether(to.subarray(1), from)).toThrow(RangeError);
     expect(() => copyTogether(new Uint8Array(0), from)).toThrow(RangeError);
+  });
+});
+
+describe("a program's copies are right, and over,", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-helpers-"));
+  const library = join(folder, "faulty-memory.so");
+  beforeAll(() => {
+    const source = "test/interposer/unit/faulty-memory.c";
+    if (canBuild) execFileSync("cc", ["-shared", "-fPIC", "-D_GNU_SOURCE", "-pthread", "-o", library, source]);
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it.each([
+    ["few", "where the user or the system's bounds leave it no helpers"],
+    ["refused", "where no thread can be made"],
+    ...(canBuild ? [["gone", "when helpers stall, end or die in the middle of a chunk"]] : []),
+  ])("%s: %s", (attack) => {
+    const program = ["--import", "tsx", "test/support/copy-attacks.ts", attack!, library];
+    // Whoever waits for what nobody copies is ended after a while.
+    const { stdout, stderr } = spawnSync(process.execPath, program, { encoding: "utf8", timeout: 60_000 });
+    expect({ stdout, stderr }).toEqual({ stdout: "ok\n", stderr: "" });
   });
 });
 

@@ -1,6 +1,6 @@
 /** The device runtime's functions by which the blocks of a cooperative launch wait for each other, as numba calls them. */
-import { availableParallelism } from "node:os";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { hostProcessors } from "../../server/device/host-processors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { bytesOf, type CpuMachine, failure, openCpu, ptxKernel, readWords } from "./cpu-machine.ts";
 
@@ -32,7 +32,7 @@ async function launch(options: { blocks: number; cooperative: boolean }): Promis
 }
 
 test("blocks of a cooperative launch see what the others wrote before they met", async () => {
-  const blocks = Math.min(2, availableParallelism());
+  const blocks = Math.min(2, Math.max(1, Math.floor(hostProcessors())));
   await launch({ blocks, cooperative: true });
   let words = Array.from({ length: blocks }, (_, block) => block + 1);
   for (let round = 0; round < 4; round++) words = words.map((word, block) => word + words[blocks - 1 - block]!);

@@ -11,17 +11,21 @@ const core = readdirSync("client/interposer/core").filter((name) => name.endsWit
 const flags = ["-std=c11", "-D_GNU_SOURCE", '-DSLUICE_VERSION="test"', "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
 const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-pthread"];
 
-/** Builds a program of test/interposer/unit with all of the interposer's core. */
-function build(name: string): string {
+/** Builds a program of test/interposer/unit with all of the interposer's core, but for a part that the program includes itself. */
+function build(name: string, included?: string): string {
   const target = `${folder}/${name}`;
-  const objects = core.map((source) => `${folder}/${source.replace(/c$/, "o")}`);
+  const objects = core.filter((each) => each !== included).map((each) => `${folder}/${each.replace(/c$/, "o")}`);
   execFileSync("cc", [...flags, ...sanitizers, "-o", target, `test/interposer/unit/${name}.c`, ...objects]);
   return target;
 }
 
 /** What the arena holds lives as long as the process: leaks are not looked for. */
 function run(program: string, ...args: string[]) {
-  const env = { ...process.env, ASAN_OPTIONS: "detect_leaks=0" };
+  return runWith({}, program, ...args);
+}
+
+function runWith(variables: NodeJS.ProcessEnv, program: string, ...args: string[]) {
+  const env = { ...process.env, ASAN_OPTIONS: "detect_leaks=0", ...variables };
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 50_000, env });
   return { status, stdout, stderr };
 }
@@ -53,6 +57,32 @@ describe.runIf(canBuild)("the interposer's", () => {
     const finished = run(build("frames"));
     expect(finished.stdout.endsWith("\nok\n"), finished.stdout.slice(-500) + finished.stderr).toBe(true);
     expect(finished.status).toBe(0);
+  });
+});
+
+describe.runIf(canBuild)("copies that threads make together are right, and over,", () => {
+  let program = "";
+  beforeAll(() => {
+    program = build("together", "together.c");
+  });
+
+  it.each([
+    ["copies", "one after the other"],
+    ["gone", "when helpers die in the middle of a chunk"],
+    ["stalled", "when a helper has no processor for a while"],
+    ["forked", "in a child of fork, and in its parent"],
+    ["refused", "where no thread can be made"],
+    ["signals", "and the program's own threads have its signals"],
+  ])("%s: %s", (mode) => {
+    expect(runWith({ SLUICE_AWAKE: "always" }, program, mode)).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("never: with no thread more, where the user says so", () => {
+    expect(runWith({ SLUICE_AWAKE: "never" }, program, "never")).toEqual({ status: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("exit: or go with the program", () => {
+    expect(runWith({ SLUICE_AWAKE: "always" }, program, "exit")).toEqual({ status: 7, stdout: "", stderr: "" });
   });
 });
 

@@ -9,13 +9,16 @@
 
 #if defined(__GLIBC__) && defined(__x86_64__)
 #define OLDEST "GLIBC_2.2.5"
+#define OLDEST_TRYJOIN "GLIBC_2.3.3"
 #elif defined(__GLIBC__) && defined(__aarch64__)
 #define OLDEST "GLIBC_2.17"
+#define OLDEST_TRYJOIN OLDEST
 #endif
 
 /* glibc 2.34, or an earlier one, moved these from libpthread and libdl, under a new version. */
 #ifdef OLDEST
-#define TAKE_OLDEST(name) __asm__(".symver " #name "," #name "@" OLDEST);
+#define TAKE_VERSION(name, version) __asm__(".symver " #name "," #name "@" version);
+#define TAKE_OLDEST(name) TAKE_VERSION(name, OLDEST)
 TAKE_OLDEST(dladdr)
 TAKE_OLDEST(dlclose)
 TAKE_OLDEST(dlopen)
@@ -29,6 +32,7 @@ TAKE_OLDEST(pthread_rwlock_rdlock)
 TAKE_OLDEST(pthread_rwlock_unlock)
 TAKE_OLDEST(pthread_rwlock_wrlock)
 TAKE_OLDEST(pthread_sigmask)
+TAKE_VERSION(pthread_tryjoin_np, OLDEST_TRYJOIN)
 #endif
 
 #endif

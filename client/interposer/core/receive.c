@@ -12,8 +12,8 @@
 #include <sys/utsname.h>
 
 #include "connection.h"
+#include "processors.h"
 #include "report.h"
-#include "together.h"
 
 /* From this size on data is read straight into its place. */
 #define DIRECT_BYTES_MIN 16384
@@ -56,7 +56,7 @@ static void wake_for(struct connection *connection, size_t byte_count) {
 
 /* As `recv`, of what comes soon, without letting the core sleep; false when nothing does, and where that does not pay (shared/wakefulness.ts). */
 static bool receive_awake(struct connection *connection, void *into, size_t byte_count, ssize_t *got) {
-    if (!may_use_cores(SLUICE_AWAKE_CORES_MIN)) return false;
+    if (!may_use_processors(SLUICE_AWAKE_CORES_MIN)) return false;
     if (connection->asleep_waits > 0) {
         connection->asleep_waits--;
         return false;

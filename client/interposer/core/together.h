@@ -5,13 +5,9 @@
 #ifndef SLUICE_TOGETHER_H
 #define SLUICE_TOGETHER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* As memcpy. May be called by several threads: one of them is helped at a time. Helpers start once so much was copied that they pay. */
 void copy_together(void *to, const void *from, size_t bytes);
-
-/* What SLUICE_AWAKE says of staying awake, and else whether this process may use so many processors; known from the first call on. */
-bool may_use_cores(int cores);
 
 #endif

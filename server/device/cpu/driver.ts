@@ -2,6 +2,7 @@
 import os from "node:os";
 import { SluiceError } from "../../../shared/errors.ts";
 import type { DeviceDescription, DeviceDriver, DeviceSlice, SliceOptions } from "../device.ts";
+import { hostProcessors } from "../host-processors.ts";
 import { CAPABILITY } from "./attributes.ts";
 import { warmCompiler } from "./module.ts";
 import { WORKERS_MAX } from "./run/control.ts";
@@ -23,7 +24,7 @@ const SPARE_WORKERS_MAX = 4;
 const units: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB, TiB: 2 ** 40 };
 
 /** Blocks that run at once in one slice. */
-const workerCount = (): number => Math.min(os.availableParallelism(), WORKERS_MAX);
+const workerCount = (): number => Math.min(Math.max(1, Math.floor(hostProcessors())), WORKERS_MAX);
 
 export const cpuDriver: DeviceDriver = {
   kind: "cpu",
