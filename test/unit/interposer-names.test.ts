@@ -3,6 +3,7 @@
  * core/refusals.def. The README's table of reasons is held against the code; the headers are read where nvcc is there.
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +68,11 @@ describe("the list of functions of cuBLAS that are refused", () => {
       blasReasons.map(([reason, sentence]) => [sentence, count("blas", reason), count("blaslt", reason)]),
     );
   });
+});
+
+it("the kernels of cuBLAS are made of the source beside them (`make -C client/interposer ptx`)", () => {
+  const hash = createHash("sha256").update(read("blas/kernels.h")).update(read("blas/kernels.cu")).digest("hex");
+  expect(read("blas/kernels.ptx").split("\n", 1)[0]).toContain(hash);
 });
 
 /** Names of the functions that a library exports. */

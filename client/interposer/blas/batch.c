@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "handle.h"
+#include "own-kernels.h"
 
 struct pointers {
     const char *function;
@@ -49,14 +49,29 @@ static cublasStatus_t send_all(const struct pointers *form, struct product *prod
         find_stride(b, form->count, element_bytes(form->b_type), &product->b.batch_stride) &&
         find_stride(c, form->count, element_bytes(form->c_type), &product->c.batch_stride)) {
         product->batch_count = form->count;
-        return multiply(product);
+        return multiply_or_scale(form->handle, product);
     }
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     for (int64_t i = 0; i < form->count && status == CUBLAS_STATUS_SUCCESS; i++) {
         product->a.address = a[i], product->b.address = b[i], product->c.address = c[i];
-        status = multiply(product);
+        status = multiply_or_scale(form->handle, product);
     }
     return status;
+}
+
+/* Complex ones are a kernel's, which reads the pointers where they are. */
+static cublasStatus_t gemm_batched_here(const struct pointers *form) {
+    int type = form->c_type;
+    if (form->a_type != type || form->b_type != type) return refuse(form->function, "complex products are of one type");
+    if (!is_leading_of(form->lda, form->op_a == OP_N ? form->m : form->k) || !is_leading_of(form->ldc, form->m)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading_of(form->ldb, form->op_b == OP_N ? form->k : form->n)) return CUBLAS_STATUS_INVALID_VALUE;
+    struct own_product product = {
+        .a = matrix_of(form->a, type, form->lda, form->op_a), .b = matrix_of(form->b, type, form->ldb, form->op_b),
+        .c = matrix_of(form->c, type, form->ldc, OP_N), .alpha = form->alpha, .beta = form->beta, .type = type, .m = form->m, .n = form->n,
+        .k = form->k, .count = form->count,
+    };
+    product.a.flags |= BLAS_IS_TABLE, product.b.flags |= BLAS_IS_TABLE, product.c.flags |= BLAS_IS_TABLE;
+    return multiply_here(form->handle, &product);
 }
 
 static cublasStatus_t gemm_batched(const struct pointers *form) {
@@ -64,6 +79,7 @@ static cublasStatus_t gemm_batched(const struct pointers *form) {
     if (form->op_a < OP_N || form->op_a > OP_C || form->op_b < OP_N || form->op_b > OP_C || form->count < 0) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->m < 0 || form->n < 0 || form->k < 0) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->count == 0 || form->m == 0 || form->n == 0) return CUBLAS_STATUS_SUCCESS;
+    if (is_complex(form->c_type)) return gemm_batched_here(form);
     if (factor_type(form->compute) < 0) return refuse(form->function, "compute type %d is not served yet", form->compute);
     cuStreamIsCapturing(form->handle->stream, &capture);
     if (capture != 0) return refuse(form->function, "a stream that captures cannot read where the matrices are");
@@ -97,6 +113,9 @@ static cublasStatus_t gemm_batched(const struct pointers *form) {
 BOTH(cublasSgemmBatched, float, R_32F, COMPUTE_32F)
 BOTH(cublasDgemmBatched, double, R_64F, COMPUTE_64F)
 BOTH(cublasHgemmBatched, uint16_t, R_16F, COMPUTE_16F)
+BOTH(cublasCgemmBatched, void, C_32F, COMPUTE_32F)
+BOTH(cublasZgemmBatched, void, C_64F, COMPUTE_64F)
+BOTH(cublasCgemm3mBatched, void, C_32F, COMPUTE_32F)
 
 #define BATCHED_EX_FORM(name, integer)                                                                                                  \
     WITH_HANDLE(name,                                                                                                                   \

@@ -46,8 +46,8 @@ enum { POINTER_HOST = 0, POINTER_DEVICE = 1 };
 /* cublasMath_t: one of these, and flags from 16 on. */
 enum { MATH_DEFAULT = 0, MATH_TENSOR_OP = 1, MATH_PEDANTIC = 2, MATH_TF32 = 3, MATH_KIND = 15 };
 
-/* cudaDataType of real numbers. */
-enum { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14 };
+/* cudaDataType */
+enum { R_32F = 0, R_64F = 1, R_16F = 2, C_32F = 4, C_64F = 5, R_16BF = 14 };
 
 /* cublasComputeType_t */
 enum {
@@ -110,6 +110,8 @@ bool product_is_served(const struct product *product);
 cublasStatus_t can_multiply(const struct product *product);
 /* Reads the factors; those on the device by a wait for the stream. `beta` may be NULL. */
 cublasStatus_t read_factors(const struct factors *factors, struct product *product);
+/* A number of the host's, of any of the types above. */
+void read_number(const void *from, int type, double *real, double *imaginary);
 /* The type of the factors that goes with a compute type, or -1. */
 int factor_type(int compute);
 

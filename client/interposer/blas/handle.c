@@ -37,7 +37,11 @@ WITH_HANDLE(cublasDestroy_v2, (cublasHandle_t handle), (handle)) {
 }
 
 WITH_HANDLE(cublasSetStream_v2, (cublasHandle_t handle, CUstream stream), (handle, stream)) {
+    /* Freed memory is given out again only when nothing works on it, so the new stream's is another. */
+    pthread_mutex_lock(&handle->lock);
+    if (handle->scratch != 0 && stream != handle->stream) cuMemFree_v2(handle->scratch), handle->scratch = 0;
     handle->stream = stream;
+    pthread_mutex_unlock(&handle->lock);
     return CUBLAS_STATUS_SUCCESS;
 }
 

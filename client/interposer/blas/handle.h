@@ -9,13 +9,13 @@ struct cublasContext {
     CUcontext context;
     CUstream stream;
     int pointer_mode, math_mode, atomics_mode, sm_count;
-    /* A result on its way to the host, in device memory; 0 before the first. `lock` keeps it to one call at a time. */
+    /* A result on its way to the host, and parts of results, in device memory, for work of `stream` alone; 0 before the first. `lock` keeps it to one call at a time. */
     pthread_mutex_t lock;
     CUdeviceptr scratch;
 };
 typedef struct cublasContext *cublasHandle_t;
 
-#define SCRATCH_BYTES 256
+#define SCRATCH_BYTES (8 << 10)
 
 /* Whether it is a handle that has not been destroyed; gives the thread its context where it has none. */
 cublasStatus_t handle_enter(cublasHandle_t handle);

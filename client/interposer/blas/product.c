@@ -81,8 +81,34 @@ static double half_value(uint16_t bits) {
     return bits >> 15 ? -value : value;
 }
 
+void read_number(const void *from, int type, double *real, double *imaginary) {
+    float singles[2] = {0};
+    double doubles[2] = {0};
+    uint16_t half;
+    uint32_t word;
+    switch (type) {
+    case R_64F:
+    case C_64F:
+        memcpy(doubles, from, type == C_64F ? 16 : 8);
+        *real = doubles[0], *imaginary = doubles[1];
+        return;
+    case R_32F:
+    case C_32F: memcpy(singles, from, type == C_32F ? 8 : 4); break;
+    case R_16BF:
+        memcpy(&half, from, sizeof half);
+        word = (uint32_t)half << 16;
+        memcpy(singles, &word, sizeof word);
+        break;
+    default:
+        memcpy(&half, from, sizeof half);
+        singles[0] = (float)half_value(half);
+    }
+    *real = (double)singles[0], *imaginary = (double)singles[1];
+}
+
 static cublasStatus_t read_factor(const void *from, const struct factors *factors, CUstream stream, double *value) {
     unsigned char bytes[8] = {0};
+    double imaginary;
     size_t size = factors->type == R_64F ? 8 : factors->type == R_32F ? 4 : 2;
     if (from == NULL) return CUBLAS_STATUS_INVALID_VALUE;
     if (factors->are_on_device) {
@@ -91,13 +117,7 @@ static cublasStatus_t read_factor(const void *from, const struct factors *factor
     } else {
         memcpy(bytes, from, size);
     }
-    float single;
-    uint16_t half;
-    switch (factors->type) {
-    case R_64F: memcpy(value, bytes, sizeof *value); break;
-    case R_32F: memcpy(&single, bytes, sizeof single), *value = single; break;
-    default: memcpy(&half, bytes, sizeof half), *value = half_value(half);
-    }
+    read_number(bytes, factors->type, value, &imaginary);
     return CUBLAS_STATUS_SUCCESS;
 }
 
