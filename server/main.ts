@@ -100,6 +100,7 @@ async function run(config: Config): Promise<void> {
   const devices = await takeInventory(config.devices, here, {
     tell: (why) => log.info({ why }, "Lends a cpu device for want of a GPU"),
     skip: (spec, why) => log.warn({ spec, why }, "Lends no device of a SPEC"),
+    remark: (sentence) => log.warn(sentence),
     measure: (found) => measureDevices(found, { clock: systemClock, log, onProblem: (each) => problems.push(each) }),
   });
   for (const warning of hostMemoryWarnings(devices, config)) log.warn(warning);

@@ -135,8 +135,11 @@ export interface DeviceAttributes {
 /** One kind of device: finds them in the daemon, opens slices of them in executors. */
 export interface DeviceDriver {
   readonly kind: DeviceDescription["kind"];
-  /** Devices for one `--device` SPEC without its kind, such as `4x2GiB`; throws SluiceError BAD_ARGUMENT with a sentence. */
-  discover(spec: string): Promise<DeviceDescription[]>;
+  /**
+   * Devices for one `--device` SPEC without its kind, such as `4x2GiB`; throws SluiceError BAD_ARGUMENT with a sentence. `remark` hears in sentences what
+   * an admin should know of devices that are there: why one is left out, or what cannot be told of them.
+   */
+  discover(spec: string, remark?: (sentence: string) => void): Promise<DeviceDescription[]>;
   /** Opens a slice with zeroed memory. */
   open(options: SliceOptions): Promise<DeviceSlice>;
   /** Loads what takes long and belongs to no lease, so that the first `open` in this process is quicker. */

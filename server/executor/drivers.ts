@@ -44,6 +44,8 @@ export interface MissingDevices {
   readonly tell: (why: string) => void;
   /** Why a SPEC has no devices, where others have. */
   readonly skip: (spec: string, why: string) => void;
+  /** What is to be known of devices that are there, in sentences. */
+  readonly remark: (sentence: string) => void;
 }
 
 /**
@@ -54,13 +56,13 @@ export interface MissingDevices {
  */
 export async function discoverDevices(
   specs: readonly string[],
-  { tell, skip }: MissingDevices,
+  { tell, skip, remark }: MissingDevices,
 ): Promise<FoundDevice[]> {
   const devices = new Map<string, FoundDevice>();
   const failures: { readonly text: string; readonly error: SluiceError }[] = [];
   const discover = async (driver: DeviceDriver, spec: string, text: string): Promise<DeviceDescription[]> => {
     try {
-      return await driver.discover(spec);
+      return await driver.discover(spec, remark);
     } catch (cause) {
       const error = toSluiceError(cause);
       if (error.code !== "DEVICE_FAILED") throw error;

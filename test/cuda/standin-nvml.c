@@ -65,6 +65,19 @@ API int nvmlSystemGetDriverVersion(char *text, unsigned bytes) {
   return NVML_SUCCESS;
 }
 
+API int nvmlDeviceGetCount_v2(unsigned *count) {
+  ASK();
+  *count = (unsigned)standin_devices();
+  return NVML_SUCCESS;
+}
+
+API int nvmlDeviceGetHandleByIndex_v2(unsigned index, struct nvml_device **device) {
+  ASK();
+  if (index >= (unsigned)standin_devices()) return NVML_INVALID_ARGUMENT;
+  *device = &devices[index];
+  return NVML_SUCCESS;
+}
+
 API int nvmlDeviceGetHandleByUUID(const char *uuid, struct nvml_device **device) {
   ASK();
   for (int i = 0; i < standin_devices(); i++) {

@@ -9,7 +9,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { beginGroup, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
-import { lookForOthers } from "./card-memory.ts";
+import { lookForOthers, usedBytes } from "./card-memory.ts";
 import { type Card, killServers, START_LIMIT_MS, say, stopServers } from "./group-tools.ts";
 import { firstGroup, type GroupPlan, groups } from "./groups.ts";
 import { takeInventory } from "./inventory.ts";
@@ -135,8 +135,11 @@ async function runGroups(
   if (isTimeOver()) outcome.isComplete = false;
 }
 
-/** Why a card is none that can be checked, in a sentence; else what of it is free beside a context, in bytes. */
-async function findRoom(device: DeviceDescription, { sizes }: Options): Promise<{ why: string } | { room: number }> {
+/** Why a card is none that can be checked, in a sentence, or what fails there already; else what of it is free beside a context, in bytes. */
+async function findRoom(
+  device: DeviceDescription,
+  { sizes }: Options,
+): Promise<{ why: string } | { failure: string } | Pick<Card, "roomBytes" | "usedBefore">> {
   const capability = capabilityOf(device);
   if (capability < CAPABILITY_MIN) {
     const [least, own] = [CAPABILITY_MIN, capability].map(capabilityText);
@@ -145,27 +148,31 @@ async function findRoom(device: DeviceDescription, { sizes }: Options): Promise<
     };
   }
   const used = await lookForOthers(device);
+  const usedBefore = await usedBytes(device);
   const { replies, failure } = await runJob({ kind: "room", device: device.id }, START_LIMIT_MS);
   const room = replies.find((reply) => reply.kind === "number")?.value ?? 0;
-  if (failure !== undefined && !failure.startsWith("OUT_OF_MEMORY")) throw new SluiceError("DEVICE_FAILED", failure);
-  if (room >= sizes.roomBytes) return { room };
-  const inUse = used === undefined ? "" : `, of which [${Math.round(used / MiB)} MiB] are in use`;
-  const free = `[${Math.round(room / MiB)} MiB] of the card's memory are free beside a context${inUse}`;
-  return { why: `The check needs [${sizes.roomBytes / MiB} MiB], and ${free}; end the programs that use it.` };
+  if (failure !== undefined && !failure.startsWith("OUT_OF_MEMORY")) return { failure };
+  if (room >= sizes.roomBytes) return { roomBytes: room, usedBefore };
+  const inUse = used === undefined ? "" : `, and [${Math.round(used / MiB)} MiB] in use before it`;
+  const free = `[${Math.round(room / MiB)} MiB] are free beside a context${inUse}`;
+  return { why: `The check needs [${sizes.roomBytes / MiB} MiB] of the card, where ${free}; end what uses it.` };
 }
 
-/** Tells why nothing is checked, and what the machine's own tools say, so that the reason can be found. */
-async function tellNothing(why: string, { json }: Options, device?: DeviceDescription): Promise<number> {
-  say(`Nothing is checked: ${why}`);
+/** Of the machine's own tools, what helps to find out why nothing can be checked. */
+const toolsTold = ["nvidia-smi", "/proc/driver/nvidia/version", "/dev"];
+
+/** Tells why nothing is checked, or what failed before anything could be, and what the machine's own tools say. */
+async function tellNothing(row: Row, { json }: Options, device?: DeviceDescription): Promise<number> {
+  say(row.ok === false ? lineOf(row) : `Nothing is checked: ${row.note}`);
   const inventory = await takeInventory();
-  const row: Row = { group: "check", name: "there is a card to check", isSkipped: true, note: why };
   const found = device === undefined ? {} : { device };
   if (json !== undefined) writeJson(json, { ...found, rows: [row], seconds: {}, isComplete: false, inventory });
   const told = withoutNamesIn(inventory, namesHere());
-  for (const part of ["nvidia-smi", "/proc/driver/nvidia/version", "/dev"])
-    say(`${part}: ${told[part]?.slice(0, SAID_CHARACTERS_MAX)}`);
-  return EXIT_NOTHING;
+  for (const part of toolsTold) say(`${part}: ${told[part]?.slice(0, SAID_CHARACTERS_MAX)}`);
+  return row.ok === false ? EXIT_FAILED : EXIT_NOTHING;
 }
+
+const nothing = (note: string): Row => ({ group: "check", name: "there is a card to check", isSkipped: true, note });
 
 const sizeOf = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 
@@ -233,7 +240,7 @@ async function main(): Promise<number> {
   const started = performance.now();
   if (limitS > 0) setDeadline(started + limitS * 1000);
   const found = await findCard(options.device);
-  if ("why" in found) return tellNothing(found.why, options);
+  if ("why" in found) return tellNothing(nothing(found.why), options);
   const { device } = found;
   const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: true, inventory: {} };
   // A place that cannot be written is told now, not when everything is measured.
@@ -243,8 +250,12 @@ async function main(): Promise<number> {
   findPythonLibraries();
   keepCompiled();
   const free = await findRoom(device, options);
-  if ("why" in free) return tellNothing(free.why, options, device);
-  introduce(device, free.room);
+  if ("why" in free) return tellNothing(nothing(free.why), options, device);
+  if ("failure" in free) {
+    const row = { group: "check", name: "a context can be opened", ok: false, note: free.failure };
+    return tellNothing(row, options, device);
+  }
+  introduce(device, free.roomBytes);
   const save = (): void => {
     try {
       if (json !== undefined) writeJson(json, outcome);
@@ -263,9 +274,9 @@ async function main(): Promise<number> {
     tell();
   });
   // What others have of it is not the check's, nor what the processor needs of memory that they share.
-  const sliceBytesMax = Math.min(device.sliceBytesMax, Math.floor(free.room * 0.9));
+  const sliceBytesMax = Math.min(device.sliceBytesMax, Math.floor(free.roomBytes * 0.9));
   const own = { ...device, sliceBytesMax: sliceBytesMax - (sliceBytesMax % device.granularityBytes) };
-  const card = { ...options, device: own, roomBytes: free.room, inventory: takeInventory() };
+  const card = { ...options, ...free, device: own, inventory: takeInventory() };
   await runGroups(only, card, { outcome, save });
   tell();
   return outcome.isComplete && outcome.rows.every(({ ok }) => ok !== false) ? 0 : EXIT_FAILED;
@@ -277,7 +288,7 @@ try {
   process.exitCode = await main();
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
-  process.exitCode = error instanceof SluiceError && error.code === "DEVICE_FAILED" ? EXIT_FAILED : EXIT_USAGE;
+  process.exitCode = EXIT_USAGE;
 }
 // What a check that did not end in time has left open must not hold this up.
 await stopServers();

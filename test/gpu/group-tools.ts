@@ -16,6 +16,8 @@ export const CASE_LIMIT_MS = 60_000;
 export interface Card extends MemoryOf {
   /** Memory that is free beside a context, in bytes: what others have of the card is theirs. */
   readonly roomBytes: number;
+  /** What of the card was in use before the check; undefined where the card does not tell, or others have some of it. */
+  readonly usedBefore: number | undefined;
   readonly sizes: Sizes;
   /** No group has more seconds than this; 0: those of its plan. */
   readonly groupLimitS: number;

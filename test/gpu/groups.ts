@@ -27,17 +27,17 @@ const MiB = 1024 * 1024;
 async function* warmUp(card: Card): AsyncGenerator<Row> {
   const { device } = card;
   const group = "start";
-  const cold = await usedBytes(device);
+  const cold = card.usedBefore;
+  // Two contexts at once and a kernel, as the groups have them.
+  const steady = start({ kind: "steady", device: device.id });
+  const ready = becomesReady(steady, START_LIMIT_MS);
   const { failure } = await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
+  const isReady = failure === undefined && (await ready);
+  steady.process.kill("SIGKILL");
+  const status = await steady.ended;
   const opened = { name: "a slice can be opened and read", ok: failure === undefined };
   yield { group, ...opened, isNeeded: true, ...noteOf(failure) };
   if (failure !== undefined) return;
-  // Two contexts at once and a kernel, as the groups have them.
-  const steady = start({ kind: "steady", device: device.id });
-  const isReady = await becomesReady(steady, START_LIMIT_MS);
-  await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
-  steady.process.kill("SIGKILL");
-  const status = await steady.ended;
   const why = isReady ? undefined : failureOf(steady.replies, status);
   yield { group, name: "a kernel is compiled and computes", ok: isReady, isNeeded: true, ...noteOf(why) };
   if (!isReady) return;

@@ -1,9 +1,11 @@
 /** Finding GPUs and watching their health, against the stand-in for the driver and NVML in test/cuda. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { driverVersionIn } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { openDriver } from "../../server/device/cuda/symbols.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -127,10 +129,85 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
       expect((await cudaDriver.discover("0"))[0]).toMatchObject({ reachesHostMemory: true });
       process.env["SLUICE_STANDIN_ATTRIBUTES"] = "20:3";
       const error = await failure(() => cudaDriver.discover(""));
-      expect(error).toMatchObject({ code: "DEVICE_FAILED", message: expect.stringContaining("one process at a time") });
+      expect(error).toMatchObject({
+        code: "DEVICE_FAILED",
+        message:
+          "The CUDA device [0] is set to allow one process at a time, and each lease has its own; change its compute mode by `nvidia-smi -i 0000:3b:00.0 -c DEFAULT`.",
+      });
     } finally {
       delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
     }
+  });
+
+  it("goes on with those of eight cards that can be lent, and says of each other why not", async () => {
+    const remarks: string[] = [];
+    process.env["SLUICE_STANDIN_DEVICES"] = "8";
+    process.env["SLUICE_STANDIN_ATTRIBUTES"] = "20:2@3,102:0@5";
+    try {
+      const devices = await cudaDriver.discover("", (sentence) => remarks.push(sentence));
+      expect(devices.map(({ id }) => id)).toEqual([0, 1, 2, 4, 6, 7].map((index) => `cuda:${index}`));
+      expect(devices.map(({ details }) => details!.nvlink.length)).toEqual([1, 1, 0, 0, 0, 0]);
+      expect(remarks).toEqual([
+        "The CUDA device [3] is set to allow no program; change its compute mode by `nvidia-smi -i 0000:3e:00.0 -c DEFAULT`.",
+        "The CUDA device [5] has no virtual memory management, which exact shares need; a virtual GPU (vGPU) may have none.",
+      ]);
+      expect((await failure(() => cudaDriver.discover("3"))).message).toBe(remarks[0]);
+    } finally {
+      delete process.env["SLUICE_STANDIN_DEVICES"];
+      delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
+    }
+  });
+
+  it("leaves the system a part of memory that a device has in common with the processor, of which NVML tells nothing", async () => {
+    process.env["SLUICE_STANDIN_ATTRIBUTES"] = "18:1,75:12,76:1";
+    standin.inject({ function: "nvmlDeviceGetMemoryInfo_v2", code: 3, count: -1 });
+    try {
+      const remarks: string[] = [];
+      const [device] = await cudaDriver.discover("0", (sentence) => remarks.push(sentence));
+      expect(device).toMatchObject({ memoryBytes: 768 * MiB, capabilityMajor: 12, capabilityMinor: 1 });
+      expect(remarks).toEqual([
+        expect.stringMatching(/^The CUDA device \[0] has its memory in common .* \[0.75] of it/),
+      ]);
+      expect((await cudaDriver.health!([device!]))[0]).toMatchObject({ problems: [], temperatureCelsius: 40 });
+    } finally {
+      delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
+    }
+  });
+
+  it.each([
+    ["2", {}, "CUDA_VISIBLE_DEVICES is [2], and names none that is there"],
+    [undefined, { SLUICE_STANDIN_MIG: "1" }, "MIG is on, and no card is cut into instances"],
+    [undefined, {}, "NVML shows [2], so look at the rights on /dev/nvidia*"],
+  ])("says why no GPU is shown, as far as that can be known (%j, %j)", async (visible, env, words) => {
+    const variables = { ...env, ...(visible === undefined ? {} : { CUDA_VISIBLE_DEVICES: visible }) };
+    Object.assign(process.env, variables);
+    standin.inject({ function: "cuDeviceGetCount", code: 100 });
+    try {
+      const error = await failure(() => cudaDriver.discover(""));
+      expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: 100 } });
+      expect(error.message).toContain(`The NVIDIA driver is there, but it shows this process no GPU: ${words}`);
+    } finally {
+      for (const name of Object.keys(variables)) delete process.env[name];
+    }
+  });
+
+  it("finds the driver where Windows has it for its Linux subsystem", () => {
+    expect(openDriver("libcuda.so.1-of-nobody")).toHaveProperty("failure");
+    expect(openDriver("libnvidia-ml.so.1-of-nobody", "/nowhere")).toHaveProperty("failure");
+    symlinkSync(join(standin.folder, "libcuda.so.1"), join(standin.folder, "libsluice-only-here.so"));
+    try {
+      expect(openDriver("libsluice-only-here.so", standin.folder)).toHaveProperty("handle");
+    } finally {
+      rmSync(join(standin.folder, "libsluice-only-here.so"));
+    }
+  });
+
+  it.each([
+    ["NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\n", "550.54.15"],
+    ["NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (u@h)\n", "580.65.06"],
+    ["no such thing", ""],
+  ])("reads the version of the driver's module in %j", (text, version) => {
+    expect(driverVersionIn(text)).toBe(version);
   });
 
   it.each([
@@ -267,6 +344,28 @@ describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
     }
   });
 
+  it("does not take a device for lost that NVML has never shown, as in some containers", async () => {
+    const remarks: string[] = [];
+    const NOT_FOUND = 6;
+    standin.inject({ function: "nvmlDeviceGetHandleByUUID", code: NOT_FOUND, count: -1 });
+    const devices = await cudaDriver.discover("", (sentence) => remarks.push(sentence));
+    expect(remarks).toEqual(["NVML does not show the CUDA devices [0,1], so nothing tells how they are."]);
+    // Another library is watched by a watch of its own, which has seen none of them.
+    const path = process.env["SLUICE_NVML_LIBRARY"]!;
+    process.env["SLUICE_NVML_LIBRARY"] = join(standin.folder, "libcuda.so.1");
+    try {
+      expect(await cudaDriver.health!(devices)).toMatchObject([{ problems: [] }, { problems: [] }]);
+      standin.clear();
+      await cudaDriver.health!(devices);
+      standin.inject({ function: "nvmlDeviceGetHandleByUUID", code: NOT_FOUND, count: -1 });
+      expect((await cudaDriver.health!(devices))[0]!.problems).toEqual([
+        "The driver does not show the device any more.",
+      ]);
+    } finally {
+      process.env["SLUICE_NVML_LIBRARY"] = path;
+    }
+  });
+
   it("finds a device that has fallen off the bus, and one that needs a reset", async () => {
     const devices = await cudaDriver.discover("");
     standin.inject({ function: "nvmlDeviceGetHandleByUUID", code: 15 });
@@ -308,7 +407,10 @@ describe.skipIf(standinMissing !== undefined)("health of CUDA devices", () => {
       expect(await cudaDriver.health!(devices)).toEqual(
         devices.map(({ id }) => ({ id, problems: [], throttling: [] })),
       );
-      expect((await cudaDriver.discover("0"))[0]!.details).toMatchObject({ driverVersion: "", nvlink: [] });
+      const remarks: string[] = [];
+      const [first] = await cudaDriver.discover("0", (sentence) => remarks.push(sentence));
+      expect(first!.details).toMatchObject({ driverVersion: "", nvlink: [] });
+      expect(remarks).toEqual([expect.stringContaining("Nothing tells how the CUDA devices are, for NVML")]);
     } finally {
       process.env["SLUICE_NVML_LIBRARY"] = path;
     }

@@ -136,6 +136,21 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     }
   });
 
+  it("says what helps where a program is for a later GPU, or the driver has no compiler", async () => {
+    const slice = await openSlice();
+    const text = ".version 8.4\n.target sm_90\n.visible .entry empty() { ret; }";
+    process.env["SLUICE_STANDIN_ATTRIBUTES"] = "75:7,76:5";
+    try {
+      const later = await failure(() => load(slice, text));
+      expect(later).toMatchObject({ code: "BAD_IMAGE", details: { nativeCode: 218 } });
+      expect(later.message).toContain("its `.target` is of a later GPU than this device");
+    } finally {
+      delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
+    }
+    standin.inject({ function: "cuModuleLoadDataEx", code: 221 });
+    expect((await failure(() => load(slice, text))).message).toContain("libnvidia-ptxjitcompiler.so.1");
+  });
+
   it.each([
     ["chooses another address", "SLUICE_STANDIN_IGNORE_HINT"],
     ["refuses the wanted one", "SLUICE_STANDIN_REFUSE_HINT"],

@@ -10,6 +10,7 @@ const take = (...specs: string[]) =>
   takeInventory(specs, server, {
     tell: () => undefined,
     skip: () => undefined,
+    remark: () => undefined,
     measure: async (devices) => devices,
   });
 

@@ -6,7 +6,7 @@ import { SluiceError } from "../../../shared/errors.ts";
 import { ARENA_BASE } from "../../../shared/limits.ts";
 import type { DeviceDescription, DeviceDriver, DeviceHealth, DeviceSlice, SliceOptions } from "../device.ts";
 import { prepareAttributes } from "./attributes.ts";
-import { discoverDevices, listOrdinals, readUuid } from "./discovery.ts";
+import { discoverDevices, listOrdinals, readUuid, withReason } from "./discovery.ts";
 import { HealthWatch } from "./health.ts";
 import { type CudaLibrary, loadCuda } from "./library.ts";
 import { Nvml } from "./nvml.ts";
@@ -58,8 +58,13 @@ export const cudaDriver: DeviceDriver = {
   kind: "cuda",
 
   /** `spec` is empty for every device, or indices in PCI order such as `0` or `0,2`. Creates no context. */
-  async discover(spec: string): Promise<DeviceDescription[]> {
-    return discoverDevices(loadCuda(), Nvml.load(), spec);
+  async discover(spec: string, remark?: (sentence: string) => void): Promise<DeviceDescription[]> {
+    const nvml = Nvml.load();
+    try {
+      return discoverDevices(loadCuda(), nvml, { spec, remark });
+    } catch (error) {
+      throw withReason(error, nvml);
+    }
   },
 
   /** The driver's own start takes a few hundred milliseconds on a machine with many cards. Makes no context. */

@@ -18,6 +18,8 @@ export class HealthWatch {
   readonly #uncorrected = new Map<string, number>();
   /** What a device has once reported stays true until an admin has looked at it. */
   readonly #xids = new Map<string, Set<number>>();
+  /** Devices that NVML has shown: one that it never knew, as in some containers, is not lost. */
+  readonly #shown = new Set<string>();
 
   constructor(nvml: Nvml) {
     this.#nvml = nvml;
@@ -35,7 +37,12 @@ export class HealthWatch {
     }
     return descriptions.map((description, index) => {
       const device = found[index]!;
-      if (!("handle" in device)) return { id: description.id, problems: lostProblems(device.status), throttling: [] };
+      const { id } = description;
+      if (!("handle" in device)) {
+        const isUnknown = device.status === NvmlReturn.NOT_FOUND && !this.#shown.has(id);
+        return { id, problems: isUnknown ? [] : lostProblems(device.status), throttling: [] };
+      }
+      this.#shown.add(id);
       return this.#checkOne(description.id, device);
     });
   }

@@ -4,7 +4,7 @@
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { CUresult, DRIVER_VERSION_MIN } from "./constants.ts";
-import { type Bound, bind, openLibrary, textAt } from "./symbols.ts";
+import { type Bound, bind, openDriver, textAt } from "./symbols.ts";
 
 /** What is needed to ask how old the driver is, and to name its errors. Every driver has these. */
 const firstSignatures = {
@@ -151,7 +151,7 @@ export function loadCuda(): CudaLibrary {
   const path = process.env["SLUICE_CUDA_LIBRARY"] || "libcuda.so.1";
   const known = loaded.get(path);
   if (known !== undefined) return known;
-  const opened = openLibrary(path);
+  const opened = openDriver(path);
   if ("failure" in opened) {
     throw new SluiceError("DEVICE_FAILED", `This machine has no usable NVIDIA driver [${path}: ${opened.failure}].`);
   }

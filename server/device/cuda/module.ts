@@ -53,9 +53,23 @@ export class CudaModule implements DeviceModule {
 const REMEDY_FOR_NEW_PTX =
   "its compiler is newer than the server's driver; compile for the device itself, as `nvcc -arch=sm_NN` does, or by an older one";
 
+const REMEDY_FOR_HIGHER_TARGET =
+  "its `.target` is of a later GPU than this device; compile for the device itself, as `nvcc -arch=sm_NN` does, or for an earlier one";
+
+const REMEDY_FOR_NO_COMPILER =
+  "the server's driver has no compiler for PTX, libnvidia-ptxjitcompiler.so.1; install it, or load code of the device itself (a cubin)";
+
+/** What helps, where that is known of the result or of the compiler's complaint; else the complaint. */
+function remedyFor(result: number, said: string): string {
+  if (result === CUresult.UNSUPPORTED_PTX_VERSION) return REMEDY_FOR_NEW_PTX;
+  if (result === CUresult.JIT_COMPILER_NOT_FOUND) return REMEDY_FOR_NO_COMPILER;
+  if (/\.target is higher/.test(said)) return REMEDY_FOR_HIGHER_TARGET;
+  return said.slice(0, JIT_LOG_CHARACTERS_MAX);
+}
+
 /** The error of an image that the driver refuses, with what its compiler or linker says. */
 function refuse(context: CudaContext, result: number, said: string): never {
-  const cut = result === CUresult.UNSUPPORTED_PTX_VERSION ? REMEDY_FOR_NEW_PTX : said.slice(0, JIT_LOG_CHARACTERS_MAX);
+  const cut = remedyFor(result, said);
   try {
     context.fail(result, "load the image", "BAD_IMAGE");
   } catch (error) {

@@ -12,12 +12,14 @@ import {
   NVML_TEMPERATURE_GPU,
   NvmlReturn,
 } from "./constants.ts";
-import { nativeTypes, openLibrary, type Signatures } from "./symbols.ts";
+import { nativeTypes, openDriver, type Signatures } from "./symbols.ts";
 
 /** Every function that is used, with the kinds of its arguments. */
 export const nvmlSignatures = {
   nvmlInit_v2: [],
   nvmlSystemGetDriverVersion: ["memory", "u32"],
+  nvmlDeviceGetCount_v2: ["memory"],
+  nvmlDeviceGetHandleByIndex_v2: ["u32", "memory"],
   nvmlDeviceGetHandleByUUID: ["text", "memory"],
   nvmlDeviceGetDeviceHandleFromMigDeviceHandle: ["u64", "memory"],
   nvmlDeviceGetMemoryInfo_v2: ["u64", "memory"],
@@ -66,6 +68,9 @@ export interface NvmlMemory {
 
 const loaded = new Map<string, Nvml | undefined>();
 
+/** The library that is asked for. */
+export const nvmlPath = (): string => process.env["SLUICE_NVML_LIBRARY"] || "libnvidia-ml.so.1";
+
 const cString = (bytes: Buffer): string => bytes.toString("latin1").split("\0")[0]!;
 
 export class Nvml {
@@ -79,13 +84,13 @@ export class Nvml {
 
   /** Loads and initialises NVML, once per process and path; undefined where there is none or it may not be used. */
   static load(): Nvml | undefined {
-    const path = process.env["SLUICE_NVML_LIBRARY"] || "libnvidia-ml.so.1";
+    const path = nvmlPath();
     if (!loaded.has(path)) loaded.set(path, Nvml.#load(path));
     return loaded.get(path);
   }
 
   static #load(path: string): Nvml | undefined {
-    const opened = openLibrary(path);
+    const opened = openDriver(path);
     if ("failure" in opened) return undefined;
     const nvml = new Nvml((name) => {
       try {
@@ -106,6 +111,17 @@ export class Nvml {
   driverVersion(): string | undefined {
     const text = Buffer.alloc(80);
     return this.#succeeds("nvmlSystemGetDriverVersion", text, text.length) ? cString(text) : undefined;
+  }
+
+  /** Whether each of the machine's cards is cut into MIG instances, as far as this process sees them. */
+  cards(): boolean[] {
+    const count = this.#number("nvmlDeviceGetCount_v2") ?? 0;
+    return Array.from({ length: count }, (_, index) => {
+      const handle = new BigUint64Array(1);
+      if (!this.#succeeds("nvmlDeviceGetHandleByIndex_v2", index, handle)) return false;
+      const card = Number(handle[0]);
+      return this.mig({ handle: card, card }) === true;
+    });
   }
 
   /**

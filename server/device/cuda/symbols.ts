@@ -65,6 +65,17 @@ export function openLibrary(path: string): { handle: LibraryHandle } | { failure
   }
 }
 
+/** Where Windows has the driver for its Linux subsystem, whose loader does not always look there. */
+const WSL_FOLDER = "/usr/lib/wsl/lib";
+
+/** Opens a library of the driver's: as the system's loader finds it, else where `folder` has one of that name. */
+export function openDriver(name: string, folder = WSL_FOLDER): ReturnType<typeof openLibrary> {
+  const opened = openLibrary(name);
+  if ("handle" in opened || name.includes("/")) return opened;
+  const elsewhere = openLibrary(`${folder}/${name}`);
+  return "handle" in elsewhere ? elsewhere : opened;
+}
+
 /** The NUL-terminated text at a native address; empty for address 0. */
 export const textAt = (address: number | bigint): string =>
   BigInt(address) === 0n ? "" : koffi.decode.string(BigInt(address));
