@@ -29,6 +29,8 @@ export class Arena {
   /** Without what is kept at the end. */
   #usableBytes: number;
   #keptBytes = 0;
+  /** How many hold the last block, as far as it is free, for nobody: it is not in the treap then. */
+  #holds = 0;
   /** The block with the highest addresses; undefined when the arena is empty of bytes. */
   #last: Block | undefined;
   readonly #alignment: number;
@@ -72,7 +74,7 @@ export class Arena {
     this.#freeBytes += more;
     const last = this.#last;
     if (last?.free) {
-      this.#root = removed(this.#root, last);
+      this.#remove(last);
       last.bytes += more;
       this.#insert(last);
       return;
@@ -96,7 +98,7 @@ export class Arena {
       );
     }
     const last = this.#last!;
-    this.#root = removed(this.#root, last);
+    this.#remove(last);
     this.#usableBytes -= less;
     this.#freeBytes -= less;
     last.bytes -= less;
@@ -105,6 +107,19 @@ export class Arena {
       this.#last = last.before;
       if (last.before !== undefined) last.before.after = undefined;
     }
+  }
+
+  /** Until `leaveEnd` nothing is allocated behind the last allocation that there is now. Several may hold it. */
+  holdEnd(): void {
+    const last = this.#last;
+    if (last?.free) this.#remove(last);
+    this.#holds++;
+  }
+
+  leaveEnd(): void {
+    this.#holds--;
+    const last = this.#last;
+    if (last?.free) this.#insert(last);
   }
 
   /** Keeps so much at the end for nobody, instead of what it kept before. @throws SluiceError BAD_ARGUMENT where some of it is in use. */
@@ -167,11 +182,11 @@ export class Arena {
     this.#freeBytes += block.bytes;
     const first = block.before?.free ? block.before : block;
     if (first !== block) {
-      this.#root = removed(this.#root, first);
+      this.#remove(first);
       this.#join(first, block);
     }
     if (first.after?.free) {
-      this.#root = removed(this.#root, first.after);
+      this.#remove(first.after);
       this.#join(first, first.after);
     }
     this.#insert(first);
@@ -215,7 +230,15 @@ export class Arena {
     block.free = true;
     block.left = undefined;
     block.right = undefined;
-    this.#root = inserted(this.#root, block);
+    if (!this.#isHeld(block)) this.#root = inserted(this.#root, block);
+  }
+
+  #remove(block: Block): void {
+    if (!this.#isHeld(block)) this.#root = removed(this.#root, block);
+  }
+
+  #isHeld(block: Block): boolean {
+    return this.#holds > 0 && block === this.#last;
   }
 
   /** The smallest block that holds `byteCount`; among equals the one with the lowest address. */
@@ -234,10 +257,14 @@ export class Arena {
   #outOfMemory(byteCount: number): SluiceError {
     const { largestFreeBytes } = this;
     const pieces = largestFreeBytes < this.#freeBytes ? `, in one piece at most [${formatSize(largestFreeBytes)}]` : "";
+    const held =
+      this.#holds > 0
+        ? ", and what lies behind the last buffer is not there until a program is loaded or a stack set"
+        : "";
     return new SluiceError(
       "OUT_OF_MEMORY",
       `A buffer of [${formatSize(byteCount)}] does not fit: of the slice of [${formatSize(this.totalBytes)}], ` +
-        `[${formatSize(this.#freeBytes)}] are free${pieces}.`,
+        `[${formatSize(this.#freeBytes)}] are free${pieces}${held}.`,
     );
   }
 }

@@ -30,6 +30,13 @@ const QUESTIONS_MAX = 4;
 /** A loaded program: its handle beside what the server tells. */
 export type LoadedImage = ModuleLoadCachedAnswer & { readonly handle: number };
 
+export interface LoadTarget {
+  readonly device: number;
+  /** 1: it takes nothing of the slice's end. */
+  readonly leavesEnd: 0 | 1;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface CachedWrite {
   /** The buffer, and where in it the first byte goes. */
   readonly buffer: number;
@@ -62,7 +69,7 @@ export class Content {
    * Loads a program image on a device. One that fits into a batch rides with its load; a larger one is asked for first.
    * @throws SluiceError as `Device.load`
    */
-  async load(bytes: Uint8Array, target: { readonly device: number; readonly signal?: AbortSignal | undefined }) {
+  async load(bytes: Uint8Array, target: LoadTarget) {
     checkImage(bytes);
     const pieces = piecesOf(bytes);
     // What is small is named and sent before this function returns to its caller for the first time.
@@ -150,20 +157,17 @@ export class Content {
     return image;
   }
 
-  #sendAndLoad(
-    bytes: Uint8Array,
-    target: { readonly device: number; readonly signal?: AbortSignal | undefined },
-  ): Promise<LoadedImage> {
+  #sendAndLoad(bytes: Uint8Array, target: LoadTarget): Promise<LoadedImage> {
     return this.#request({ image: this.sendImage(bytes), totalBytes: 0, hashes: noHashes }, target);
   }
 
   async #request(
     source: { readonly image: number; readonly totalBytes: number; readonly hashes: Uint8Array },
-    { device, signal }: { readonly device: number; readonly signal?: AbortSignal | undefined },
+    { device, leavesEnd, signal }: LoadTarget,
   ): Promise<LoadedImage> {
     const handle = this.#handles.modules.next();
     const call = {
-      fields: { module: handle, device, ...source },
+      fields: { module: handle, device, leavesEnd, ...source },
       encode: encodeModuleLoadCachedCall,
       decode: decodeModuleLoadCachedAnswer,
     };

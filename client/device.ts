@@ -152,14 +152,15 @@ export class Device {
   /**
    * Loads a program: PTX text, a cubin or a fatbin, as the device kind allows. One round trip, or two the first time that the server sees
    * an image larger than 64 KiB; an image that the server has from this tenant does not travel. A kernel that the device cannot run does
-   * not keep the others from it: asking the module for it says why.
-   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE, OUT_OF_MEMORY without room for `heap`.
+   * not keep the others from it: asking the module for it says why. A program whose variables and code find no room beside the slice of a GPU has memory
+   * from the slice's end for them, in one more round trip, during which nothing behind the last buffer is there to be allocated.
+   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE, OUT_OF_MEMORY without room for it or for `heap`.
    */
   async load(image: string | Uint8Array, options: LoadOptions = {}): Promise<Module> {
     const bytes = typeof image === "string" ? utf8Encode(image) : image;
     const { content, index } = this.#context;
-    const loaded = await content.load(bytes, { device: index, signal: options.signal });
-    this.#keepEnd(loaded);
+    const { signal } = options;
+    const loaded = await this.#loadBeside((leavesEnd) => content.load(bytes, { device: index, leavesEnd, signal }));
     return provideHeap(this.#context, new Module(this.#context, loaded), options);
   }
 
@@ -185,19 +186,48 @@ export class Device {
       );
     }
     const { session, content, handles, index } = this.#context;
-    const image = content.sendImage(bytes);
-    const handle = handles.modules.next();
-    const call = {
-      fields: { module: handle, image, device: index, options: options.map((text) => ({ text })) },
-      encode: encodeCompileCall,
-      decode: decodeCompileAnswer,
-    };
-    const loaded = await session.request(Opcode.compile, call, signal);
-    this.#keepEnd(loaded);
-    return provideHeap(this.#context, new Module(this.#context, { handle, ...loaded }), heap);
+    const loaded = await this.#loadBeside(async (leavesEnd) => {
+      const image = content.sendImage(bytes);
+      const handle = handles.modules.next();
+      const call = {
+        fields: { module: handle, image, device: index, options: options.map((text) => ({ text })), leavesEnd },
+        encode: encodeCompileCall,
+        decode: decodeCompileAnswer,
+      };
+      return { handle, ...(await session.request(Opcode.compile, call, signal)) };
+    });
+    return provideHeap(this.#context, new Module(this.#context, loaded), heap);
   }
 
-  /** Modules may have taken memory from the slice's end. */
+  /**
+   * Loads a program beside the slice, which leaves the program all of it meanwhile; what finds no room there may take memory from the slice's end, which
+   * is then nobody's until that is known.
+   */
+  async #loadBeside<T extends { readonly reservedBytes: number }>(load: (leavesEnd: 0 | 1) => Promise<T>): Promise<T> {
+    try {
+      const loaded = await load(1);
+      this.#keepEnd(loaded);
+      return loaded;
+    } catch (error) {
+      if (this.kind !== "cuda" || toSluiceError(error).code !== "OUT_OF_MEMORY") throw error;
+    }
+    return await this.#whileEndIsHeld(() => load(0));
+  }
+
+  /** Nothing is allocated at the slice's free end while the server may take it: that would end the session. */
+  async #whileEndIsHeld<T extends { readonly reservedBytes: number }>(ask: () => Promise<T>): Promise<T> {
+    const { arena } = this.#context;
+    arena.holdEnd();
+    try {
+      const answer = await ask();
+      this.#keepEnd(answer);
+      return answer;
+    } finally {
+      arena.leaveEnd();
+    }
+  }
+
+  /** Modules and stacks may have taken memory from the slice's end. */
   #keepEnd({ reservedBytes }: { readonly reservedBytes: number }): void {
     const { arena } = this.#context;
     if (reservedBytes !== arena.keptBytes) arena.keepEnd(reservedBytes);
@@ -379,16 +409,15 @@ export class Device {
 
   /**
    * Gives every thread of kernels a stack of a size, 1 KiB to some hundreds, until it is called again: for those whose depth no compiler knows
-   * (recursion). One round trip, behind all work on the device; allocate nothing until it resolves. A GPU keeps that for as many threads as it runs at
+   * (recursion). One round trip, behind all work on the device; until it resolves what lies behind the last buffer is not there to be allocated. A GPU keeps that for as many threads as it runs at
    * a time, so that what does not come with the lease is taken from the end of the slice, and is no longer free. Other devices have stacks of their own.
    * @throws SluiceError OUT_OF_MEMORY where that is not free, BAD_ARGUMENT for more than a thread can have; all is as it was then.
    */
   async setStackSize(size: Size, { signal }: WaitOptions = {}): Promise<void> {
-    const { arena, session, index } = this.#context;
+    const { session, index } = this.#context;
     const fields = { device: index, threadBytes: sizeInBytes(size, "stack of each thread") };
     const call = { fields, encode: encodeStackLimitCall, decode: decodeStackLimitAnswer };
-    const { reservedBytes } = await session.request(Opcode.stackLimit, call, signal);
-    arena.keepEnd(reservedBytes);
+    await this.#whileEndIsHeld(() => session.request(Opcode.stackLimit, call, signal));
   }
 
   /** @internal The server tells a size that the slice has now. */

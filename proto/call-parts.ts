@@ -4,6 +4,13 @@
  */
 import type { Field } from "./messages.ts";
 
+/** Of the calls that load a module. */
+export const leavesEnd = [
+  "leavesEnd",
+  "u32",
+  "0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY",
+] as const;
+
 /** What is told of a loaded module. */
 export const moduleFields = [
   ["kernels", { list: "KernelInfo" }, "every kernel; its position in this list is its index in `launch`"],

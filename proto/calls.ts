@@ -4,7 +4,7 @@
  * fields are append-only: a released number never changes its meaning. Any change alters the fingerprint, and the two ends of a
  * connection must agree on it.
  */
-import { imageErrors, moduleFields, productFields, texels } from "./call-parts.ts";
+import { imageErrors, leavesEnd, moduleFields, productFields, texels } from "./call-parts.ts";
 import type { Field } from "./messages.ts";
 
 export interface CallSpec {
@@ -125,6 +125,7 @@ export const calls = {
       ["module", "u32", "module handle, invented by the client"],
       ["image", "u32", "image handle"],
       ["device", "u32", "index of the device within the lease"],
+      leavesEnd,
     ],
     answer: moduleFields,
   },
@@ -315,6 +316,7 @@ export const calls = {
         "bytes",
         "where `image` is 0: SHA-256 of each piece, as in `copyCached`, of at most IMAGE_BYTES_MAX bytes",
       ],
+      leavesEnd,
     ],
     answer: [
       ["held", "u32", "1 when the module is loaded; 0 when the server lacks the image, and nothing is done"],
@@ -395,6 +397,7 @@ export const calls = {
       ["image", "u32", "image handle of the source, UTF-8, at most 1 MiB"],
       ["device", "u32", "index of the device within the lease"],
       ["options", { list: "CompileOption" }, "options of NVRTC that name no file, at most 32"],
+      leavesEnd,
     ],
     answer: [...moduleFields, ["log", "string", "what the compiler says beside that, such as warnings"]],
   },

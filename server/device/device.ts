@@ -162,6 +162,13 @@ export interface DeviceModule {
   readonly globals: readonly GlobalInfo[];
 }
 
+export interface LoadOptions {
+  /** PTX of the same program, which alone says of what types a binary image's parameters are. */
+  readonly text?: Uint8Array | undefined;
+  /** It may take nothing of the slice's end: OUT_OF_MEMORY says that it would have to. Default false. */
+  readonly leavesEnd?: boolean;
+}
+
 export interface LaunchOptions {
   readonly module: DeviceModule;
   /** Index into `module.kernels`. */
@@ -321,9 +328,8 @@ export interface DeviceSlice {
   ): void | Promise<void>;
   /**
    * `image` is the caller's to give away. Throws BAD_IMAGE with its line; a kernel that the device cannot run is described with its refusal.
-   * `text` is PTX of the same program, which alone says of what types a binary image's parameters are.
    */
-  loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule | Promise<DeviceModule>;
+  loadModule(image: Uint8Array, options?: LoadOptions): DeviceModule | Promise<DeviceModule>;
   /**
    * Compiles CUDA C for this device. Absent, or UNSUPPORTED, where nothing can; BAD_ARGUMENT for an option that is not allowed; BAD_IMAGE with the
    * compiler's complaints. `kept` remembers results.

@@ -172,7 +172,7 @@ export async function compile(work: Workspace, call: CompileCall): Promise<Compi
   const options = call.options.map(({ text }) => text);
   const { image, text, log } = await slice.device.compile(decodeText(source), options, work.cache?.results);
   const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
-  const module: DeviceModule = await slice.device.loadModule(image, text);
+  const module: DeviceModule = await slice.device.loadModule(image, { text, leavesEnd: call.leavesEnd === 1 });
   return { ...(await keep(module)), log };
 }
 

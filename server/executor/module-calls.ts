@@ -63,12 +63,12 @@ async function cachedImage({ cache }: Workspace, call: ModuleLoadCachedCall): Pr
 
 function load(
   work: Workspace,
-  call: { readonly module: number; readonly device: number },
+  call: { readonly module: number; readonly device: number; readonly leavesEnd: number },
   image: Uint8Array,
 ): ModuleLoadAnswer | Promise<ModuleLoadAnswer> {
   const slice = work.slice(call.device);
   const keep = moduleKeeper(work, { module: call.module, slice, imageBytes: image.byteLength });
-  const loading = slice.device.loadModule(image);
+  const loading = slice.device.loadModule(image, { leavesEnd: call.leavesEnd === 1 });
   return loading instanceof Promise ? loading.then(keep) : keep(loading);
 }
 

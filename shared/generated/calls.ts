@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "cc6e72b80902ebbf";
+export const FINGERPRINT = "d9ef55172165ab60";
 
 export const FrameKind = {
   GREETING: 1,
@@ -1010,6 +1010,8 @@ export interface ModuleLoadCall {
   readonly image: number;
   /** Index of the device within the lease. */
   readonly device: number;
+  /** 0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY. */
+  readonly leavesEnd: number;
 }
 
 export function encodeModuleLoadCall(w: WireWriter, v: ModuleLoadCall): void {
@@ -1018,7 +1020,7 @@ export function encodeModuleLoadCall(w: WireWriter, v: ModuleLoadCall): void {
   b.u32[i + 0] = v.module;
   b.u32[i + 1] = v.image;
   b.u32[i + 2] = v.device;
-  b.u32[i + 3] = 0;
+  b.u32[i + 3] = v.leavesEnd;
   w.length += 16;
 }
 
@@ -1029,6 +1031,7 @@ export function decodeModuleLoadCall(b: WireBuffer, start: number, end: number):
     module: b.u32[i + 0]!,
     image: b.u32[i + 1]!,
     device: b.u32[i + 2]!,
+    leavesEnd: b.u32[i + 3]!,
   };
 }
 
@@ -1666,6 +1669,8 @@ export interface ModuleLoadCachedCall {
   readonly totalBytes: number;
   /** Where `image` is 0: SHA-256 of each piece, as in `copyCached`, of at most IMAGE_BYTES_MAX bytes. */
   readonly hashes: Uint8Array;
+  /** 0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY. */
+  readonly leavesEnd: number;
 }
 
 export function encodeModuleLoadCachedCall(w: WireWriter, v: ModuleLoadCachedCall): void {
@@ -1676,7 +1681,7 @@ export function encodeModuleLoadCachedCall(w: WireWriter, v: ModuleLoadCachedCal
   b.u32[i + 2] = v.device;
   b.u32[i + 3] = v.totalBytes;
   b.u32[i + 4] = v.hashes.length;
-  b.u32[i + 5] = 0;
+  b.u32[i + 5] = v.leavesEnd;
   w.length += 24;
   w.appendPadded(v.hashes);
 }
@@ -1690,6 +1695,7 @@ export function decodeModuleLoadCachedCall(b: WireBuffer, start: number, end: nu
     device: b.u32[i + 2]!,
     totalBytes: b.u32[i + 3]!,
     hashes: t.bytes(b.u32[i + 4]!),
+    leavesEnd: b.u32[i + 5]!,
   };
   t.finish();
   return v;
@@ -1952,27 +1958,32 @@ export interface CompileCall {
   readonly device: number;
   /** Options of NVRTC that name no file, at most 32. */
   readonly options: readonly CompileOption[];
+  /** 0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY. */
+  readonly leavesEnd: number;
 }
 
 export function encodeCompileCall(w: WireWriter, v: CompileCall): void {
-  const b = w.reserve(16);
+  const b = w.reserve(24);
   const i = w.length >> 2;
   b.u32[i + 0] = v.module;
   b.u32[i + 1] = v.image;
   b.u32[i + 2] = v.device;
   b.u32[i + 3] = v.options.length;
-  w.length += 16;
+  b.u32[i + 4] = v.leavesEnd;
+  b.u32[i + 5] = 0;
+  w.length += 24;
   encodeList(w, v.options, encodeCompileOption);
 }
 
 export function decodeCompileCall(b: WireBuffer, start: number, end: number): CompileCall {
-  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
   const i = start >> 2;
   const v = {
     module: b.u32[i + 0]!,
     image: b.u32[i + 1]!,
     device: b.u32[i + 2]!,
     options: t.list(b.u32[i + 3]!, decodeCompileOption),
+    leavesEnd: b.u32[i + 4]!,
   };
   t.finish();
   return v;

@@ -3,7 +3,7 @@
  * which keeps the driver's rules.
  */
 import { join } from "node:path";
-import { connect } from "sluice";
+import { connect, type DeviceBuffer } from "sluice";
 import { beforeAll, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { startServer } from "../support/server.ts";
@@ -79,6 +79,56 @@ it.skipIf(standinMissing !== undefined)("a job of the library's has its modules 
   expect([...(await rest.read(Uint8Array, { offset: freeBytes - 2 }))]).toEqual([0, 0]);
   expect(() => gpu.alloc(256)).toThrow();
 });
+
+it.skipIf(standinMissing !== undefined)(
+  "a job of the library's that allocates to the slice's end while modules and stacks want it is refused the one or the other, and goes on",
+  async () => {
+    await using server = await startServer({ args: ["--device", "cuda:0"], env });
+    await using pool = await connect({ server: server.grpc, lease: "" });
+    await using lease = await pool.allocate({ memory: 256 * MiB });
+    const [gpu] = lease.devices;
+    /** Whether modules have part of the slice, as far as the job can tell. */
+    const isShorter = (): boolean => gpu.memoryInfo().freeBytes < 256 * MiB;
+    const outcomes = { loaded: 0, refused: 0, all: 0, none: 0 };
+    const takeAll = (): DeviceBuffer | undefined => {
+      try {
+        const all = gpu.alloc(gpu.memoryInfo().freeBytes);
+        outcomes.all++;
+        return all;
+      } catch (error) {
+        expect(error).toMatchObject({ code: "OUT_OF_MEMORY" });
+        outcomes.none++;
+        return undefined;
+      }
+    };
+    for (let round = 0; round < 24 || !isShorter(); round++) {
+      const large = `${kernels}.global .align 4 .b8 large[60][1024][1024];\n//${round}\n`;
+      const loading: Promise<unknown> = round % 4 === 3 ? gpu.setStackSize(`${2 + (round % 8)}KiB`) : gpu.load(large);
+      const loaded = loading.then(
+        () => outcomes.loaded++,
+        (error: unknown) => {
+          expect(error).toMatchObject({ code: "OUT_OF_MEMORY" });
+          outcomes.refused++;
+        },
+      );
+      // Before the call has left, when its first answer is there, and whenever else.
+      for (let turn = 0; turn <= round % 6; turn++) {
+        const all = takeAll();
+        if (turn % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+        all?.free();
+      }
+      const last = round % 2 === 0 ? takeAll() : undefined;
+      await loaded;
+      last?.fill(round);
+      last?.free();
+      await gpu.synchronize();
+    }
+    expect(Math.min(...Object.values(outcomes))).toBeGreaterThan(0);
+    const { freeBytes } = gpu.memoryInfo();
+    const rest = gpu.alloc(freeBytes);
+    expect([...(await rest.read(Uint8Array, { offset: freeBytes - 2 }))]).toHaveLength(2);
+  },
+);
 
 it.skipIf(standinMissing !== undefined)(
   "a job sets it by the library, and its neighbour keeps computing in a full card",

@@ -139,7 +139,7 @@ async function checkCompiler(slice: DeviceSlice): Promise<void> {
   try {
     const source = 'extern "C" __global__ void square(float *x) { x[threadIdx.x] *= x[threadIdx.x]; }';
     const { image, text, log } = await slice.compile!(source, ["--use_fast_math"]);
-    const module = await slice.loadModule(image, text);
+    const module = await slice.loadModule(image, { text });
     const base = baseOf(slice);
     const x = Float32Array.from({ length: 64 }, (_, i) => i);
     await slice.write(base, new Uint8Array(x.buffer), undefined);

@@ -116,13 +116,14 @@ export const raw = {
   },
   /** Without options. */
   compile: (module: number, image: number, device = 0): Buffer =>
-    call(33, ["u32", module], ["u32", image], ["u32", device], ["bytes", new Uint8Array(0)]),
+    call(33, ["u32", module], ["u32", image], ["u32", device], ["bytes", new Uint8Array(0)], ["u32", 0]),
   copyToDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
     call(34, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
   copyFromDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
     call(35, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
   heap: (address: number, byteCount: number) => call(45, ["u64", address], ["u64", byteCount]),
-  moduleLoad: (module: number, image: number, device = 0) => call(9, ["u32", module], ["u32", image], ["u32", device]),
+  moduleLoad: (module: number, image: number, device = 0) =>
+    call(9, ["u32", module], ["u32", image], ["u32", device], ["u32", 0]),
   moduleUnload: (module: number) => call(10, ["u32", module]),
   launch: (options: {
     module: number;
@@ -164,7 +165,15 @@ export const raw = {
     device = 0,
   ) => {
     const { image = 0, totalBytes = 0, hashes = new Uint8Array() } = source;
-    return call(27, ["u32", module], ["u32", image], ["u32", device], ["u32", totalBytes], ["bytes", hashes]);
+    return call(
+      27,
+      ["u32", module],
+      ["u32", image],
+      ["u32", device],
+      ["u32", totalBytes],
+      ["bytes", hashes],
+      ["u32", 0],
+    );
   },
   recordingCreate: (
     recording: number,

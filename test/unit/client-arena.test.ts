@@ -145,10 +145,31 @@ describe("the arena", () => {
     expect(arena.freeBytes).toBe(2 * MiB);
   });
 
+  it("holds what lies behind the last allocation for nobody, as long as somebody wants it so, and says so", () => {
+    const arena = arenaOf(4 * MiB);
+    const [first, second] = [arena.allocate(MiB), arena.allocate(MiB)];
+    arena.free(first);
+    arena.holdEnd();
+    arena.holdEnd();
+    expect(arena.allocate(MiB)).toBe(first);
+    expect(errorOf(() => arena.allocate(256)).message).toContain("not there until a program is loaded or a stack set");
+    // What comes free there is no hole.
+    arena.free(second);
+    expect([arena.freeBytes, arena.largestFreeBytes]).toEqual([3 * MiB, 0]);
+    arena.keepEnd(MiB);
+    arena.grow(5 * MiB);
+    arena.leaveEnd();
+    expect(errorOf(() => arena.allocate(256)).code).toBe("OUT_OF_MEMORY");
+    arena.leaveEnd();
+    expect(arena.allocate(3 * MiB)).toBe(second);
+    expect(errorOf(() => arena.allocate(256)).message).not.toContain("until a program is loaded");
+  });
+
   it("never hands out a byte twice, fails only when no hole fits, and is whole again at the end, whatever the order", () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant("allocate" as const), bytes: fc.integer({ min: 1, max: 40_000 }) }),
       fc.record({ kind: fc.constant("free" as const), pick: fc.nat() }),
+      fc.record({ kind: fc.constant("hold" as const) }),
       fc.record({ kind: fc.constant("resize" as const), bytes: fc.integer({ min: 256, max: 512 * 1024 }) }),
     );
     fc.assert(
@@ -167,7 +188,16 @@ describe("the arena", () => {
           });
           return [...sizes, BASE + total - at];
         };
+        let isHeld = false;
+        /** Where something may go: not behind the last while the end is held. */
+        const usable = (): number[] => holes().slice(0, isHeld ? -1 : undefined);
         for (const each of steps) {
+          if (each.kind === "hold") {
+            if (isHeld) arena.leaveEnd();
+            else arena.holdEnd();
+            isHeld = !isHeld;
+            continue;
+          }
           if (each.kind === "free") {
             const [gone] = live.splice(each.pick % Math.max(1, live.length), 1);
             if (gone !== undefined) arena.free(gone.start);
@@ -190,7 +220,7 @@ describe("the arena", () => {
             }
             continue;
           }
-          const before = holes();
+          const before = usable();
           try {
             const start = arena.allocate(each.bytes);
             expect(start % alignment).toBe(0);
@@ -204,8 +234,9 @@ describe("the arena", () => {
             expect(Math.max(...before)).toBeLessThan(each.bytes);
           }
           expect(arena.freeBytes).toBe(holes().reduce((sum, hole) => sum + hole, 0));
-          expect(arena.largestFreeBytes).toBe(Math.max(...holes()));
+          expect(arena.largestFreeBytes).toBe(Math.max(0, ...usable()));
         }
+        if (isHeld) arena.leaveEnd();
         for (const { start } of live) arena.free(start);
         expect(arena.largestFreeBytes).toBe(total);
       }),

@@ -77,7 +77,7 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
     expect(log).toBe("");
     expect(imageFormat(image)).toBe("cubin");
     expect(Buffer.from(text!).toString()).toContain(".target sm_90");
-    const module = await slice.loadModule(image, text);
+    const module = await slice.loadModule(image, { text });
     expect(module.kernels.map(({ name }) => name)).toEqual(["empty", "pause_for"]);
     // Which type a parameter has is in no binary image.
     expect(module.kernels[1]!.params).toEqual([{ offset: 0, size: 4, alignment: 4, type: ParamType.UNSIGNED }]);
@@ -98,7 +98,7 @@ describe.skipIf(standinMissing !== undefined)("compiling CUDA C", () => {
       expect(() => slice.loadModule(Uint8Array.from(text!))).toThrow(
         /CUDA_ERROR_UNSUPPORTED_PTX_VERSION.*its compiler is newer than the server's driver; compile for the device itself/,
       );
-      const module = await slice.loadModule(image, text);
+      const module = await slice.loadModule(image, { text });
       const shape = { grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0 } as const;
       await slice.launch({ module, kernel: 0, ...shape, params: new Uint8Array(0), stream: undefined });
       await slice.synchronize();

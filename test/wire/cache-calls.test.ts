@@ -45,11 +45,11 @@ it("copyCached carries the range, the stream and the hashes, and is answered by 
 });
 
 it("moduleLoadCached names an image by its handle or by its hashes", () => {
-  const sent = { module: 1, image: 2, device: 3, totalBytes: 0, hashes: new Uint8Array() };
+  const sent = { module: 1, image: 2, device: 3, totalBytes: 0, hashes: new Uint8Array(), leavesEnd: 1 };
   expect(callOf(Opcode.moduleLoadCached, sent, encodeModuleLoadCachedCall)).toBe(
-    hex("1b000000 20000000 01000000 02000000 03000000 00000000 00000000 00000000"),
+    hex("1b000000 20000000 01000000 02000000 03000000 00000000 00000000 01000000"),
   );
-  const named = { module: 1, image: 0, device: 0, totalBytes: 77, hashes: hash };
+  const named = { module: 1, image: 0, device: 0, totalBytes: 77, hashes: hash, leavesEnd: 0 };
   expect(callOf(Opcode.moduleLoadCached, named, encodeModuleLoadCachedCall)).toBe(
     hex(`1b000000 40000000 01000000 00000000 00000000 4d000000 20000000 00000000 ${hashHex}`),
   );

@@ -64,7 +64,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "cc6e72b80902ebbf"
+#define SLUICE_FINGERPRINT "d9ef55172165ab60"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -1004,6 +1004,8 @@ struct sluice_module_load_call {
     uint32_t image;
     /* Index of the device within the lease. */
     uint32_t device;
+    /* 0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY. */
+    uint32_t leaves_end;
 };
 
 static inline size_t sluice_size_module_load_call(const struct sluice_module_load_call *v) {
@@ -1015,7 +1017,7 @@ static inline void sluice_encode_module_load_call(uint8_t *at, const struct slui
     memcpy(at + 0, &v->module, sizeof v->module);
     memcpy(at + 4, &v->image, sizeof v->image);
     memcpy(at + 8, &v->device, sizeof v->device);
-    sluice_put_u32(at + 12, 0);
+    memcpy(at + 12, &v->leaves_end, sizeof v->leaves_end);
 }
 
 /* The answer to `moduleLoad`. */
@@ -1467,6 +1469,8 @@ struct sluice_module_load_cached_call {
     uint32_t total_bytes;
     /* Where `image` is 0: SHA-256 of each piece, as in `copyCached`, of at most IMAGE_BYTES_MAX bytes. */
     struct sluice_bytes hashes;
+    /* 0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY. */
+    uint32_t leaves_end;
 };
 
 static inline size_t sluice_size_module_load_cached_call(const struct sluice_module_load_cached_call *v) {
@@ -1480,7 +1484,7 @@ static inline void sluice_encode_module_load_cached_call(uint8_t *at, const stru
     memcpy(at + 8, &v->device, sizeof v->device);
     memcpy(at + 12, &v->total_bytes, sizeof v->total_bytes);
     sluice_put_u32(at + 16, (uint32_t)v->hashes.byte_count);
-    sluice_put_u32(at + 20, 0);
+    memcpy(at + 20, &v->leaves_end, sizeof v->leaves_end);
     at += 24;
     at = sluice_put_bytes(at, v->hashes);
 }
@@ -1668,11 +1672,13 @@ struct sluice_compile_call {
     uint32_t device;
     /* Options of NVRTC that name no file, at most 32. */
     struct sluice_list options;
+    /* 0: it may take memory from the arena's end, where nothing may be allocated until the answer is there; 1: it may not, and where it would have to it fails with OUT_OF_MEMORY. */
+    uint32_t leaves_end;
 };
 
 static inline size_t sluice_size_compile_call(const struct sluice_compile_call *v) {
     (void)v;
-    return 16 + sluice_pad8(v->options.byte_count);
+    return 24 + sluice_pad8(v->options.byte_count);
 }
 
 static inline void sluice_encode_compile_call(uint8_t *at, const struct sluice_compile_call *v) {
@@ -1680,7 +1686,9 @@ static inline void sluice_encode_compile_call(uint8_t *at, const struct sluice_c
     memcpy(at + 4, &v->image, sizeof v->image);
     memcpy(at + 8, &v->device, sizeof v->device);
     sluice_put_u32(at + 12, (uint32_t)v->options.count);
-    at += 16;
+    memcpy(at + 16, &v->leaves_end, sizeof v->leaves_end);
+    sluice_put_u32(at + 20, 0);
+    at += 24;
     at = sluice_put_bytes(at, (struct sluice_bytes){v->options.data, v->options.byte_count});
 }
 

@@ -13,6 +13,7 @@ import type {
   DeviceStream,
   KeptResults,
   LaunchOptions,
+  LoadOptions,
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
@@ -318,13 +319,13 @@ export class CudaSlice implements DeviceSlice {
     return this.#size.keptBytes;
   }
 
-  loadModule(image: Uint8Array, text?: Uint8Array): DeviceModule | Promise<DeviceModule> {
+  loadModule(image: Uint8Array, { text, leavesEnd = false }: LoadOptions = {}): DeviceModule | Promise<DeviceModule> {
     // Left for calls without an answer: a failing one would end the session.
     const owed = this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0);
     try {
       return this.#loadModule({ image, text }, this.#outside.leftBytes - owed);
     } catch (error) {
-      if (!(error instanceof ModuleTooLarge)) throw error;
+      if (!(error instanceof ModuleTooLarge) || leavesEnd) throw error;
       return this.#size
         .loadModule(error.byteCount + owed, (isThere) =>
           this.#loadModule({ image, text }, this.#outside.leftBytes - (isThere ? owed : 0)),
