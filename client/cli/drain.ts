@@ -1,10 +1,9 @@
 /** `sluice drain`: empties a device, after a notice to all that runs there. */
 import { type Command, Option } from "commander";
-import { ExitError } from "./failure.ts";
 import { ADMINS_ALONE, addServerOption, DEVICE_ARGUMENT, readDuration, type ServerOptions } from "./options.ts";
 import { note, print } from "./output.ts";
 import { actOn, things } from "./servers.ts";
-import { exitCodeOfSignal, onStopSignal, type StopSignal } from "./signals.ts";
+import { exitOfSignal, onStopSignal, type StopSignal } from "./signals.ts";
 
 interface DrainOptions extends ServerOptions {
   readonly grace: number;
@@ -47,7 +46,7 @@ Examples:
         };
         await control.drain({ deviceId, graceMs: grace, message }, { onLeft, signal: controller.signal });
       } catch (error) {
-        throw stopped === undefined ? error : new ExitError(exitCodeOfSignal(stopped));
+        throw stopped === undefined ? error : exitOfSignal(stopped);
       } finally {
         stopListening();
       }

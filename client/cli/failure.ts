@@ -9,10 +9,13 @@ export const ExitCode = { OK: 0, FAILED: 1, USAGE: 2, NO_CAPACITY: 75 } as const
 /** Ends the command with this code; what there is to say has been said. */
 export class ExitError extends Error {
   readonly exitCode: number;
+  /** SIGINT ended what was to be done. */
+  readonly interrupted: boolean;
 
-  constructor(exitCode: number) {
+  constructor(exitCode: number, { interrupted = false } = {}) {
     super(`Exit ${exitCode}`);
     this.exitCode = exitCode;
+    this.interrupted = interrupted;
   }
 }
 

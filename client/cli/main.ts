@@ -3,7 +3,7 @@
  * The command `sluice`. `serve` is the server, which loads nothing of a client, and every other verb is one of program.ts, which loads nothing of
  * the server: both start sooner. Failures end in failure.ts.
  */
-import { reportFailure } from "./failure.ts";
+import { ExitError, reportFailure } from "./failure.ts";
 import { serve } from "./serve.ts";
 
 // A reader that has had enough, such as `head`, is no failure.
@@ -20,4 +20,6 @@ try {
   }
 } catch (error) {
   process.exitCode = reportFailure(error);
+  // Or a shell's script that runs several in turn would go on with the next.
+  if (error instanceof ExitError && error.interrupted) process.kill(process.pid, "SIGINT");
 }

@@ -19,10 +19,10 @@ import { ExitError, sentence } from "./failure.ts";
 import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQuietly, shareText } from "./granted.ts";
 import { interposerEnvironment } from "./interposer.ts";
 import { addRequestOptions, addServerOption, type ServerOptions, type ShareFlags, shareOf } from "./options.ts";
-import { note } from "./output.ts";
+import { durationText, note } from "./output.ts";
 import { tellWaiting } from "./place.ts";
 import { withFleet } from "./servers.ts";
-import { exitCodeOfSignal, interruptible, SignalForwarder } from "./signals.ts";
+import { beforeStandstill, exitOfSignal, interruptible, isFromKey, SignalForwarder } from "./signals.ts";
 
 const UNUSED =
   "No process of the command has used its share. Sluice's libraries are found through LD_LIBRARY_PATH, so not by programs that are linked statically, have rights of their own (setuid) or run without it, as under sudo, `env -i` or in a container.";
@@ -162,6 +162,12 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
   // From here on, so that no signal ends this process between the grant and the command's start.
   const signals = new SignalForwarder();
   const held = new Held(job.control, grant);
+  const { heartbeatTimeoutMs } = grant.connection;
+  // Whoever stands still sends no heartbeats.
+  const stopTelling = beforeStandstill(() => {
+    if (heartbeatTimeoutMs > 0)
+      note(`The command stands still, and loses its share after [${durationText(heartbeatTimeoutMs)}] of it.`);
+  });
   let relay: DataRelay | undefined;
   let usesLibraries = false;
   const sessions = sessionsFolder();
@@ -189,6 +195,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
     });
   } finally {
     signals.close();
+    stopTelling();
     relay?.close();
     if (sessions !== undefined) rmSync(sessions, { recursive: true, force: true });
     const calls = await releaseQuietly(job.control, held.stop());
@@ -214,20 +221,19 @@ async function relayTo(control: Control, endpoints: readonly string[]): Promise<
 }
 
 function runCommand(job: Job, signals: SignalForwarder, env: NodeJS.ProcessEnv): Promise<number> {
-  if (signals.received !== undefined) return Promise.resolve(exitCodeOfSignal(signals.received));
+  if (signals.received !== undefined) throw exitOfSignal(signals.received);
   const child = spawn(job.file, job.args, { stdio: "inherit", env });
   signals.forward((signal) => {
-    // The terminal has sent its interrupt to the command already; twice would be more than was asked.
-    if (signal === "SIGINT" && process.stdin.isTTY) return;
-    child.kill(signal);
+    // Twice would be more than was asked.
+    if (!isFromKey(signal)) child.kill(signal);
   });
-  return new Promise<number>((resolve) => {
+  return new Promise<number>((resolve, reject) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return;
       const obstacle = obstacleOf(job.file, error);
       note(obstacle.message);
       resolve(obstacle.exitCode);
     });
-    child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : exitCodeOfSignal(signal)));
+    child.once("exit", (code, signal) => (signal === null ? resolve(code ?? 1) : reject(exitOfSignal(signal))));
   });
 }

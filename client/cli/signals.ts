@@ -1,12 +1,33 @@
 /** What the command line does when it is asked to stop. */
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { isatty } from "node:tty";
 import { ExitError } from "./failure.ts";
 
-const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** All that end a process unless it takes them, as job managers send them too. Of SIGUSR1, untaken, Node would open its debugger. */
+const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 export type StopSignal = (typeof stopSignals)[number];
 
 /** As a shell reports a command that a signal ended. */
-export const exitCodeOfSignal = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];
+const exitCodeOfSignal = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];
+
+/** The end of a command that this signal ended. */
+export const exitOfSignal = (signal: NodeJS.Signals): ExitError =>
+  new ExitError(exitCodeOfSignal(signal), { interrupted: signal === "SIGINT" });
+
+/** Whether a key has sent the signal to the command too, since the terminal sends it to the whole group in its foreground. */
+export function isFromKey(signal: StopSignal): boolean {
+  if (signal !== "SIGINT" && signal !== "SIGQUIT") return false;
+  try {
+    // Behind the name, which may hold anything: state, parent, group, session, terminal, and the group in its foreground.
+    const fields = readFileSync("/proc/self/stat", "latin1")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return fields[2] === fields[5];
+  } catch {
+    return isatty(0);
+  }
+}
 
 /** Sends what asks this process to stop to `listener`, until the function returned is called. */
 export function onStopSignal(listener: (signal: StopSignal) => void): () => void {
@@ -14,6 +35,19 @@ export function onStopSignal(listener: (signal: StopSignal) => void): () => void
   return () => {
     for (const signal of stopSignals) process.off(signal, listener);
   };
+}
+
+/** Calls `tell` before a key of the terminal stops this process (Ctrl-Z), until the function returned is called. */
+export function beforeStandstill(tell: () => void): () => void {
+  const stop = (): void => {
+    tell();
+    process.off("SIGTSTP", stop);
+    process.kill(process.pid, "SIGTSTP");
+  };
+  const listen = (): void => void process.off("SIGTSTP", stop).on("SIGTSTP", stop);
+  listen();
+  process.on("SIGCONT", listen);
+  return () => void process.off("SIGCONT", listen).off("SIGTSTP", stop);
 }
 
 /** Takes what asks this process to stop, from its making on, and passes it to a command once there is one. */
@@ -50,12 +84,12 @@ export async function interruptible<T, R>(
     result = await work(controller.signal);
   } catch (error) {
     stopListening();
-    throw stopped === undefined ? error : new ExitError(exitCodeOfSignal(stopped));
+    throw stopped === undefined ? error : exitOfSignal(stopped);
   }
   if (stopped !== undefined) {
     await options.undo(result);
     stopListening();
-    throw new ExitError(exitCodeOfSignal(stopped));
+    throw exitOfSignal(stopped);
   }
   const rest = options.finish(result);
   stopListening();

@@ -46,7 +46,6 @@ const shell = (code: string): string[] => ["--", "sh", "-c", code];
 function start(...args: string[]) {
   const where = args.includes("--server") ? [] : ["--server", server.grpc];
   const child = spawn(process.execPath, ["dist/client/cli/main.js", "run", ...where, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
     // No libraries for CUDA programs, which the first use would build.
     env: { ...process.env, SLUICE_INTERPOSER: "" },
   });
@@ -100,7 +99,7 @@ describe("the command", () => {
   });
 
   it("makes run exit as it does, whatever it exits with or dies of", async () => {
-    const endings: Record<string, number> = {
+    const endings: Record<string, number | string> = {
       "exit 0": 0,
       "exit 1": 1,
       "exit 42": 42,
@@ -109,6 +108,9 @@ describe("the command", () => {
       "kill -TERM $$": 143,
       "kill -KILL $$": 137,
       "kill -ABRT $$": 134,
+      // So that a shell's script ends with it, as it would with the command.
+      "kill -INT $$": "SIGINT",
+      "exit 130": 130,
     };
     const codes = await Promise.all(
       Object.keys(endings).map(async (ending) => (await run("-m", "1MiB", ...shell(ending))).code),
@@ -159,20 +161,50 @@ describe("the command", () => {
 });
 
 describe("run", () => {
-  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("passes %s on, and lets the command decide", async (signal) => {
-    const { child, stdout, exited } = start(
+  it("passes on what it is sent, lets the command decide, and leaves it its standard input as it was", async () => {
+    const traps = 'for each in INT HUP QUIT USR1 USR2; do trap "echo SIG$each" $each; done';
+    const last = "trap 'grep flags /proc/self/fdinfo/0; exit 9' TERM";
+    const { child, stdout, stderr, exited } = start(
       "-m",
       "1MiB",
-      ...node(`
-      process.on("${signal}", () => { console.log("got it"); process.exit(9); });
-      console.log("ready");
-      setInterval(() => {}, 1000);`),
+      ...shell(`${traps}; ${last}; grep flags /proc/self/fdinfo/0; while :; do sleep 0.05; done`),
     );
-    await waitFor("the command", () => stdout().includes("ready"));
-    child.kill(signal);
+    await waitFor("the command", () => stdout().endsWith("\n"));
+    const flags = stdout();
+    for (const signal of ["SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const) {
+      child.kill(signal);
+      await waitFor(signal, () => stdout().endsWith(`${signal}\n`));
+    }
+    child.kill("SIGTERM");
     expect(await exited).toBe(9);
-    expect(stdout()).toBe("ready\ngot it\n");
+    expect(stdout()).toBe(`${flags}SIGINT\nSIGHUP\nSIGQUIT\nSIGUSR1\nSIGUSR2\n${flags}`);
+    expect(stderr()).toBe("");
   });
+
+  it.runIf(hasTool("script") && hasTool("bash"))(
+    "leaves a terminal's keys to the terminal, and stands still with its command",
+    async () => {
+      const command = `trap "echo interrupted; sleep 0.3" INT; trap "echo goes on; exit 5" CONT; echo ready; while :; do sleep 0.05; done`;
+      const line = `node dist/client/cli/main.js run --server ${server.grpc} -m 1MiB -- sh -c '${command}' </dev/null; fg`;
+      const child = spawn("script", ["-qec", `bash --norc -ic "$LINE"`, "/dev/null"], {
+        env: { ...process.env, SLUICE_INTERPOSER: "", LINE: line },
+      });
+      running.push(child);
+      let said = "";
+      child.stdout.on("data", (chunk) => {
+        said += String(chunk);
+      });
+      const exited = inTime("its end", new Promise((resolve) => child.once("exit", resolve)));
+      await waitFor("the command", () => said.includes("ready\r\n"));
+      child.stdin.write("\x03");
+      await waitFor("the interrupt", () => said.includes("interrupted\r\n"));
+      child.stdin.write("\x1a");
+      expect(await exited).toBe(5);
+      expect(said.match(/interrupted\r\n/g)).toHaveLength(1);
+      expect(said).toContain("sluice: The command stands still, and loses its share after [4s] of it.\r\n");
+      expect(said).toMatch(/\r\ngoes on\r\n$/);
+    },
+  );
 
   it("exits as its command does when a signal ends both", async () => {
     const { child, stdout, exited } = start("-m", "1MiB", ...shell("echo ready; exec sleep 60"));
@@ -266,7 +298,7 @@ describe("run", () => {
     const { child, stderr, exited } = start("-m", "512MiB", "--wait", "1h", ...shell("echo started"));
     await waitFor("the words", () => stderr().includes("Waiting"));
     child.kill("SIGINT");
-    expect(await exited).toBe(130);
+    expect(await exited).toBe("SIGINT");
     await waitFor("the queue to be empty", async () => (await pool.leases()).queue.length === 0);
   });
 
