@@ -2,23 +2,33 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Tests of the project's code alone: they start nothing, so that one process may run many files of them. */
+/** What these change of their process would be there for the next file: environment variables, and where the CUDA libraries are. */
+const alone = [
+  "test/{cuda,fuzz}/**/*.test.ts",
+  "test/unit/cuda-*.test.ts",
+  "test/e2e/{awake,interposer-run,server-broken-device}.test.ts",
+];
+/** Tests of the built package, which runs in processes of its own: that of the tests stays as it is, and may run many files. */
+const outside = ["test/e2e/**/*.test.ts"];
+/** Tests of the project's code alone: they start nothing. */
 const pure = ["test/unit/**/*.test.ts", "test/wire/**/*.test.ts"];
-/** What these change of their process would be there for the next file: where the CUDA libraries are. */
-const alone = ["test/unit/cuda-*.test.ts"];
+/** The projects in the order in which they run. */
+const order = ["alone", "outside", "pure"];
 
 /** These take a minute and more, whatever their size, by which vitest goes where it has not seen them run. */
 const long =
   /\/cuda\/(check|server|health|suite-\w+)\.|\/e2e\/(server-crash|server-restart|session-cuts|client-kernels|interposer-\w+)/;
 
-/** The long ones first, or the last of them runs when there is nothing left to run beside it. */
+/**
+ * The long ones first, or the last of them runs when there is nothing left to run beside it; and those of a project beside each other, since a
+ * process goes on only with a file of the same one.
+ */
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const [first, then] = [true, false].map((isLong) =>
-      sorted.filter(({ moduleId }) => long.test(moduleId) === isLong),
-    );
-    return [...first!, ...then!];
+    const place = ({ moduleId, project }: TestSpecification): number =>
+      2 * order.indexOf(project.name) + (long.test(moduleId) ? 0 : 1);
+    return sorted.sort((one, other) => place(one) - place(other));
   }
 }
 
@@ -34,9 +44,9 @@ export default defineConfig({
     // The first of the tests that need the interposer builds it, and others wait for it.
     hookTimeout: 180_000,
     projects: [
+      { extends: true, test: { name: "alone", include: alone } },
+      { extends: true, test: { name: "outside", include: outside, exclude: alone, isolate: false } },
       { extends: true, test: { name: "pure", include: pure, exclude: alone, isolate: false } },
-      { extends: true, test: { name: "cuda", include: alone } },
-      { extends: true, test: { name: "processes", include: ["test/**/*.test.ts"], exclude: pure } },
     ],
   },
 });
