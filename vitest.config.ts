@@ -1,4 +1,5 @@
 /** Every test of the project; test/support/build.ts builds the package first. */
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -32,7 +33,10 @@ class LongFirst extends BaseSequencer {
   }
 }
 
+const builtWorker = fileURLToPath(new URL("test/support/built-worker.ts", import.meta.url));
+
 export default defineConfig({
+  resolve: { alias: [{ find: /^.*\/worker-code\.ts$/, replacement: builtWorker }] },
   test: {
     globalSetup: ["test/support/build.ts"],
     pool: "forks",

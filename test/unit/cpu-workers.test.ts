@@ -2,6 +2,8 @@
  * The workers of a slice: all that a launch wants wake, wherever they come from, and its end is the change of a word: wake-ups that mean nothing,
  * such as a late one of the launch before, do not end it.
  */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { cpuDriver } from "../../server/device/cpu/driver.ts";
@@ -69,4 +71,20 @@ test("a launch wakes every worker that it wants, spare ones and such as start on
   } finally {
     await Promise.all(slices.map((slice) => slice.close()));
   }
+});
+
+test("in a checkout without a build, workers read the sources as the program does that has tsx", async () => {
+  const program = `
+    import { cpuDriver } from "./server/device/cpu/driver.ts";
+    const [description] = await cpuDriver.discover("1x1MiB");
+    const slice = await cpuDriver.open({ description, arenaBytes: 2 ** 20, arenaBase: ${ARENA_BASE}, kernelTimeoutMs: 0, onOutput: () => {} });
+    const module = slice.loadModule(new TextEncoder().encode(process.argv[1]));
+    const params = new Uint8Array(BigUint64Array.of(${ARENA_BASE}n).buffer);
+    await slice.launch({ module, kernel: 0, params, grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0, stream: undefined });
+    const word = new Uint32Array(1);
+    await slice.read(${ARENA_BASE}, new Uint8Array(word.buffer), undefined);
+    console.log(word[0]);
+    process.exit(0);`;
+  const args = ["--import", "tsx", "--input-type=module", "-e", program, ptxKernel("st.global.u32 [%rd0], 7;")];
+  expect((await promisify(execFile)(process.execPath, args)).stdout).toBe("7\n");
 });

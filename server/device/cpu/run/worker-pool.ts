@@ -2,11 +2,10 @@
  * The workers of one slice, seen from the slice: started when first needed, woken for a launch, and ended from outside when a
  * kernel does not end. They never keep the process alive.
  */
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { type Control, Word } from "./control.ts";
 import type { WorkerBirth, WorkerMessage, WorkerSetup } from "./messages.ts";
+import { workerCode } from "./worker-code.ts";
 
 /** A launch is waited for this long with the thread blocked: most are over by then, and waking through the event loop costs more. */
 const BLOCKING_WAIT_MS = 0.2;
@@ -21,16 +20,6 @@ interface Member {
   readonly port: MessagePort;
 }
 
-/** The built package has plain JavaScript beside this file. */
-const isSource = import.meta.url.endsWith(".ts");
-const workerUrl = new URL(isSource ? "./worker.ts" : "./worker.js", import.meta.url);
-
-/** In a checkout (tests, tsx) a worker must first learn to read TypeScript. */
-function sourceLoader(): string {
-  const register = createRequire(import.meta.url).resolve("tsx/cjs/api");
-  return `require(${JSON.stringify(register)}).register(); require(${JSON.stringify(fileURLToPath(workerUrl))});`;
-}
-
 /** A worker that has read its code and waits to be told for which slice. */
 interface Spare {
   readonly worker: Worker;
@@ -42,8 +31,9 @@ const spares: Spare[] = [];
 function hire(): Spare {
   const bell = new Int32Array(new SharedArrayBuffer(4));
   const workerData: WorkerBirth = { bell };
-  const options = { workerData, stdin: false, eval: isSource, execArgv: [] };
-  const worker = new Worker(isSource ? sourceLoader() : workerUrl, options);
+  // A URL is of a file, and a string is code.
+  const options = { workerData, stdin: false, eval: typeof workerCode === "string", execArgv: [] };
+  const worker = new Worker(workerCode, options);
   worker.unref();
   return { worker, bell };
 }
