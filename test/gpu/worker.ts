@@ -1,7 +1,9 @@
-/** A child of the check: does one job on one device and tells its parent what came out. */
+/**
+ * A child of the check: does one job on one device and tells its parent what came out. What few jobs need, a client and the cpu device, is loaded by
+ * those alone: a check has dozens of children.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { connect } from "../../client/index.ts";
 import { CudaContext } from "../../server/device/cuda/context.ts";
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
@@ -15,11 +17,9 @@ import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
 import { fetchFromAll, moveInAll } from "../kernels/texture-kernels.ts";
-import { compareArithmetic } from "./arithmetic.ts";
 import { capabilityOf, type Job, type Reply, type Row } from "./job.ts";
 import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
-import { measureRemote } from "./remote.ts";
 
 const MiB = 1024 * 1024;
 const job = JSON.parse(process.argv[2] ?? "") as Job;
@@ -100,6 +100,7 @@ async function openMachine(
 async function sweepAll(): Promise<void> {
   const description = await describeDevice();
   const machine = await openMachine(description, { kernelTimeoutMs: 0, onFailure: () => undefined });
+  const { compareArithmetic } = await import("./arithmetic.ts");
   await tellRows(compareArithmetic(machine, capabilityOf(description)));
 }
 
@@ -247,6 +248,7 @@ async function hold(bytes: number): Promise<void> {
 }
 
 async function borrow(server: string, bytes: number): Promise<void> {
+  const { connect } = await import("../../client/index.ts");
   const pool = await connect({ server });
   const [gpu] = (await pool.allocate({ memory: bytes, wait: "30s" })).devices;
   const all = gpu.alloc(bytes);
@@ -349,8 +351,10 @@ async function main(): Promise<void> {
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
   } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));
-  else if (job.kind === "remote") await tellRows(measureRemote(await describeDevice(), job));
-  else if (job.kind === "ladder") {
+  else if (job.kind === "remote") {
+    const { measureRemote } = await import("./remote.ts");
+    await tellRows(measureRemote(await describeDevice(), job));
+  } else if (job.kind === "ladder") {
     const sent: Promise<void>[] = [];
     // Each message is on its way before the next step: one that hangs holds up the event loop.
     climb(await describeDevice(), {
