@@ -167,6 +167,9 @@ export function removeRequest(state: PoolState, record: RequestRecord): void {
     clearHeadRoom(state);
     state.passNeeded = true;
   }
+  const queue = record.reservation === undefined ? record.tenant.queues.get(record.priority) : undefined;
+  // The tenant's next may take less of the quota that held this one up.
+  if (queue?.first === record && queue.filedIn === queue.band.parked) state.passNeeded = true;
   dequeue(state, record);
   if (record.lease?.suspension !== undefined) record.lease.suspension.comeback = undefined;
 }

@@ -23,6 +23,17 @@ describe("a quota", () => {
     expect(grantsOf(scenario.end("a"))).toEqual(["b"]);
   });
 
+  it("that holds up the first of a tenant lets the next be served as soon as the first is gone", () => {
+    const scenario = new Scenario([device("d")], quietly);
+    scenario.send({ kind: "tenantSet", tenant: "ada", quota: { memoryBytes: 4 * GiB } });
+    scenario.lease("a", { share: bytes(3 * GiB) });
+    scenario.request("b", { share: bytes(2 * GiB), waitMs: 5_000 });
+    scenario.request("c", { share: bytes(2 * GiB), waitMs: 1e9 });
+    expect(grantsOf(scenario.request("d", { share: bytes(GiB), waitMs: 1e9 }))).toEqual([]);
+    expect(grantsOf(scenario.later(5_000))).toEqual([]);
+    expect(grantsOf(scenario.send({ kind: "withdrawn", id: "c" }))).toEqual(["d"]);
+  });
+
   it("that never allows a request refuses it, naming the quota", () => {
     const scenario = new Scenario([device("d"), device("e")]);
     const quota = { memoryBytes: 4 * GiB, devices: 1, durationMs: 60_000, priority: 2, requests: 1 };
