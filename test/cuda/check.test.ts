@@ -147,10 +147,15 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     const step = rows.find(({ name }) => name === "reserve addresses");
     expect(step?.note).toBe("wanted 0x600000000000, given 0x600000000000");
     expect(report.inventory["/dev"]).toBeDefined();
-    const refused = await check("driver", { env: { SLUICE_STANDIN_FAIL: "cuMemHostRegister_v2:801" } });
+    const refused = await check("driver", {
+      env: { SLUICE_STANDIN_FAIL: "cuMemHostRegister_v2:1,cuArrayGetMemoryRequirements:801" },
+    });
     expect(failed(refused.rows)).toMatchObject([
-      { name: "page-lock a shared file", note: "801 CUDA_ERROR_NOT_SUPPORTED" },
+      { name: "page-lock a shared file", note: "1 CUDA_ERROR_INVALID_VALUE" },
     ]);
+    const missing = refused.rows.filter(({ isSkipped }) => isSkipped);
+    const note = "801 CUDA_ERROR_NOT_SUPPORTED";
+    expect(missing).toMatchObject([1, 2, 3].map(() => ({ name: "ask what it takes", note })));
     expect(refused.text).toContain("FAIL driver: page-lock a shared file");
   }, 60_000);
 

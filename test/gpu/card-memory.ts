@@ -13,6 +13,11 @@ export interface MemoryOf {
 /** Why what is in use of a card says nothing, by its id. */
 const silent = new Map<string, string>();
 
+/** What others had of a card before the check, by its id, where they have some. */
+const shared = new Map<string, number>();
+
+export const sharedBytes = ({ id }: DeviceDescription): number | undefined => shared.get(id);
+
 /** Less than this is the driver's own. */
 const OTHERS_BYTES_MIN = 64 * 1024 * 1024;
 

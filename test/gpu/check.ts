@@ -9,7 +9,8 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { beginGroup, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
-import { lookForOthers, usedBytes } from "./card-memory.ts";
+import { lookForOthers, sharedBytes, usedBytes } from "./card-memory.ts";
+import { forgetUsers } from "./environment.ts";
 import { type Card, killServers, START_LIMIT_MS, say, stopServers } from "./group-tools.ts";
 import { firstGroup, type GroupPlan, groups } from "./groups.ts";
 import { takeInventory } from "./inventory.ts";
@@ -176,12 +177,15 @@ const nothing = (note: string): Row => ({ group: "check", name: "there is a card
 
 const sizeOf = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 
-function introduce(device: DeviceDescription, room: number): void {
+function introduce(device: DeviceDescription, { roomBytes: room }: Pick<Card, "roomBytes">): void {
   const { name, details, memoryBytes } = device;
   const driver = details?.driverVersion || "of a version that it does not tell";
   const cut = details?.mig === "enabled" ? ", an instance (MIG)" : "";
   say(`${name}${cut}, compute capability ${capabilityText(capabilityOf(device))}, ${sizeOf(memoryBytes)}`);
   say(`${sizeOf(room)} of that are free; driver ${driver}, CUDA ${details?.cudaVersion}`);
+  const others = sharedBytes(device);
+  if (others !== undefined)
+    say(`Others have ${sizeOf(others)} of it: what is measured is theirs too, and bars may be missed for that.`);
 }
 
 /** Everything that is told at the end. */
@@ -237,6 +241,7 @@ async function main(): Promise<number> {
     process.stdout.write(usage());
     return 0;
   }
+  forgetUsers(process.env);
   const started = performance.now();
   if (limitS > 0) setDeadline(started + limitS * 1000);
   const found = await findCard(options.device);
@@ -255,7 +260,7 @@ async function main(): Promise<number> {
     const row = { group: "check", name: "a context can be opened", ok: false, note: free.failure };
     return tellNothing(row, options, device);
   }
-  introduce(device, free.roomBytes);
+  introduce(device, free);
   const save = (): void => {
     try {
       if (json !== undefined) writeJson(json, outcome);

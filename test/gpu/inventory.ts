@@ -4,6 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { driversVariables } from "./environment.ts";
 
 const COMMAND_MS_MAX = 30_000;
 const TEXT_CHARACTERS_MAX = 12_000;
@@ -56,9 +57,6 @@ export async function takeInventory(): Promise<Record<string, string>> {
     libraries: ask("sh", "-c", "ldconfig -p | grep -E 'libcuda|libnvidia|libcublas|libnvrtc|libcudart'"),
     torch: ask("python3", "-c", torch),
   };
-  const variables = Object.entries(process.env)
-    .filter(([name]) => /^(CUDA|NVIDIA|LD_LIBRARY_PATH|SLUICE)/.test(name))
-    .map(([name, value]) => `${name}=${value}`);
   const answers = await Promise.all(Object.entries(commands).map(async ([name, text]) => [name, await text] as const));
   return {
     ...Object.fromEntries(answers),
@@ -69,6 +67,6 @@ export async function takeInventory(): Promise<Record<string, string>> {
     "/sys/fs/cgroup/memory.max": read("/sys/fs/cgroup/memory.max"),
     limits: read("/proc/self/limits"),
     memory: read("/proc/meminfo").split("\n").slice(0, 8).join("\n"),
-    variables: variables.join("\n"),
+    variables: driversVariables(process.env),
   };
 }

@@ -13,7 +13,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { localKernel } from "../kernels/memory-kernels.ts";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
 import { isAll } from "../support/is-all.ts";
-import { usedBytes } from "./card-memory.ts";
+import { sharedBytes, usedBytes } from "./card-memory.ts";
 import { type Check, NotHere, type Stage } from "./end-to-end.ts";
 
 const MiB = 1024 * 1024;
@@ -229,7 +229,8 @@ async function suspends({ pool, device }: Stage): Promise<string> {
   return `[${memory}] bytes: away in ${away}, back in ${back}`;
 }
 
-async function holdsParts({ pool }: Stage): Promise<string> {
+async function holdsParts({ pool, device }: Stage): Promise<string> {
+  if (sharedBytes(device) !== undefined) throw new NotHere("others use the card, and its time with it");
   const parts = [0.2, 0.8];
   const leases = await Promise.all(parts.map((compute) => pool.allocate({ memory: 64 * MiB, compute, wait: "30s" })));
   try {

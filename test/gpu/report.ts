@@ -29,7 +29,15 @@ function verdict({ ok, bar, isSkipped }: Row): string {
   return ok ? "met" : "MISSED";
 }
 
-const measured = ({ value, unit }: Row): string => (value === undefined ? "" : `${figure(value)} ${unit ?? ""}`.trim());
+const MiB = 1024 * 1024;
+
+/** Bytes in numbers that can be read; the JSON has them all. */
+function measured({ value, unit = "" }: Row): string {
+  if (value === undefined) return "";
+  if (unit === "B" && value >= MiB) return `${figure(value / MiB)} MiB`;
+  return `${figure(value)} ${unit}`.trim();
+}
+
 const ratioOf = ({ ratio, local }: Row): string =>
   ratio === undefined ? "" : `${ratio.toFixed(2)} of ${figure(local)}`;
 

@@ -219,8 +219,9 @@ async function checkFatbin(): Promise<void> {
     row: {
       group: "kernels",
       name: "the arena is where it was wanted",
-      ok: base === ARENA_BASE,
-      note: `0x${base.toString(16)}`,
+      // Where a driver puts it elsewhere, programs work there: it is no fault, and worth to be known.
+      ...(base === ARENA_BASE ? { ok: true } : {}),
+      note: `wanted 0x${ARENA_BASE.toString(16)}, given 0x${base.toString(16)}`,
     },
   });
   const name = "a fatbin has its text's kernels, and runs";

@@ -1,6 +1,7 @@
 /** What `check:gpu` decides of cards that nobody here has, what it prints, and what it does not tell. Without a card and without a run. */
 import { describe, expect, it } from "vitest";
 import type { DeviceDescription } from "../../server/device/device.ts";
+import { driversVariables, forgetUsers } from "../gpu/environment.ts";
 import type { Row } from "../gpu/job.ts";
 import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
 import { readOptions, usage } from "../gpu/options.ts";
@@ -130,6 +131,25 @@ describe("what the check prints", () => {
 });
 
 describe("what the check keeps to itself", () => {
+  it("has no secret of the environment in it, and does not use a user's", () => {
+    const env = {
+      ...{ SLUICE_TOKEN: "s1", SLUICE_SERVER: "gpus:7460", SLUICE_CA: "ca.crt", SLUICE_CUDA_PATH: "/usr/lib" },
+      ...{
+        NVIDIA_API_KEY: "s2",
+        NVIDIA_VISIBLE_DEVICES: "all",
+        CUDA_VISIBLE_DEVICES: "1",
+        CUDA_REGISTRY_PASSWORD: "s3",
+      },
+    };
+    expect(driversVariables(env).split("\n").sort()).toEqual([
+      "CUDA_VISIBLE_DEVICES=1",
+      "NVIDIA_VISIBLE_DEVICES=all",
+      "SLUICE_CUDA_PATH=/usr/lib",
+    ]);
+    forgetUsers(env);
+    expect(Object.keys(env).filter((name) => name.startsWith("SLUICE"))).toEqual(["SLUICE_CUDA_PATH"]);
+  });
+
   const home = ["", "home", "ada"].join("/");
   const names = [
     [home, "~"],
