@@ -203,7 +203,8 @@ function dropLease(state: PoolState, lease: LeaseRecord): Effect[] {
   const emptied = giveBackSlices(state, lease);
   changeHeld(state, lease.tenant, { bytes: -heldBytes(lease), slices: -lease.slices.length, leases: -1 });
   state.passNeeded = true;
-  if (lease.reserved !== undefined) for (const record of lease.tenant.reservations) state.toServe.add(record);
+  // Its place in the quota may be what somebody waits for there.
+  for (const record of lease.tenant.reservations) state.toServe.add(record);
   for (const device of emptied) if (device.removed) forgetDevice(state, device);
   return emptied.map((device) => ({
     kind: device.removed ? "deviceGone" : "deviceEmpty",

@@ -171,6 +171,8 @@ export function removeRequest(state: PoolState, record: RequestRecord): void {
   // The tenant's next may take less of the quota that held this one up.
   if (queue?.first === record && queue.filedIn === queue.band.parked) state.passNeeded = true;
   dequeue(state, record);
+  // Whoever is behind it may be served where something is reserved.
+  if (record.request.mode === "profile") for (const own of record.tenant.reservations) state.toServe.add(own);
   if (record.lease?.suspension !== undefined) record.lease.suspension.comeback = undefined;
 }
 

@@ -159,6 +159,7 @@ export class Auditor {
       }
       case "tenantSet":
         if (event.quota !== undefined) this.quotas.set(event.tenant, event.quota);
+        if (Object.keys(event.quota ?? { none: 0 }).length === 0) this.quotas.delete(event.tenant);
         return;
       case "adopted":
         if (!this.leases.has(event.lease.id) && !this.waiting.has(event.lease.id)) {

@@ -46,6 +46,20 @@ export class Admin {
     return id === undefined ? undefined : { kind: "unreserved", id };
   }
 
+  /** Often one that holds up everything of a tenant but what is small, and more often none. */
+  #limit(): PoolEvent {
+    const { random, options } = this.#world;
+    const tenant = this.#anyOf(options.tenants)!.name;
+    const isBound = random() < 0.4;
+    const quota = {
+      ...(isBound && random() < 0.7 ? { memoryBytes: Math.ceil((1 - random()) * 24 * 2 ** 30) } : {}),
+      ...(isBound && random() < 0.3 ? { leases: 1 + Math.floor(random() * 6) } : {}),
+      ...(isBound && random() < 0.3 ? { devices: 1 + Math.floor(random() * 6) } : {}),
+      ...(isBound && random() < 0.2 ? { durationMs: Math.ceil(random() * 60_000) } : {}),
+    };
+    return { kind: "tenantSet", tenant, quota };
+  }
+
   #anyOf<T>(all: readonly T[]): T | undefined {
     return all[Math.floor(this.#world.random() * all.length)];
   }
@@ -67,6 +81,7 @@ export class Admin {
       { kind: "deviceDrained", deviceId, graceMs, message: "An admin empties it." },
       this.#reserve(),
       this.#unreserve(),
+      this.#limit(),
       lease === undefined ? undefined : { ...suspend, id: lease },
       suspended === undefined ? undefined : { kind: "resumeAsked", id: suspended },
       suspended === undefined ? undefined : { kind: "resumeAsked", id: suspended },

@@ -23,6 +23,7 @@ import type {
   PoolEvent,
   PoolOptions,
   PoolRequest,
+  Quota,
   Reservation,
   Slice,
   StoredLease,
@@ -198,6 +199,7 @@ class Daemon {
   readonly #leases = new Map<string, StoredLease>();
   readonly #requests = new Map<string, PoolRequest>();
   readonly #reservations = new Map<string, Reservation>();
+  readonly #quotas = new Map<string, Quota>();
   readonly clients = new Map<string, Client>();
   readonly #inbox: PoolEvent[] = [];
   pool!: PoolState;
@@ -233,7 +235,9 @@ class Daemon {
     this.pool = createPool({ ...options.pool, ...(passesMax === undefined ? {} : { passesMax }) });
     this.#auditor = new Auditor(this.pool);
     for (const device of options.devices) this.receive({ kind: "deviceAdded", device });
-    for (const { name, weight } of options.tenants) this.receive({ kind: "tenantSet", tenant: name, weight });
+    for (const { name, weight } of options.tenants) {
+      this.receive({ kind: "tenantSet", tenant: name, weight, quota: this.#quotas.get(name) ?? {} });
+    }
     for (const reservation of this.#reservations.values()) this.receive({ kind: "reservationAdopted", reservation });
     const leases = [...this.#leases.values()];
     const isSuspended = ({ suspensionState }: StoredLease): boolean => suspensionState === "suspended";
@@ -262,6 +266,7 @@ class Daemon {
   /** Lets the pool decide about an event, and about all that its effects bring about. */
   receive(event: PoolEvent): void {
     if (!this.isUp) return;
+    if (event.kind === "tenantSet" && event.quota !== undefined) this.#quotas.set(event.tenant, event.quota);
     this.#inbox.push(event);
     if (this.#isBusy) return;
     this.#isBusy = true;

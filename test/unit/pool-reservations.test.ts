@@ -101,6 +101,25 @@ describe("a reservation", () => {
     expect(grantsOf(scenario.end("both"))).toEqual(["one"]);
   });
 
+  it("goes on with its line when a lease outside gives back what the tenant's quota was used up by", () => {
+    const scenario = reserved();
+    scenario.lease("outside", { ...fixed, filters: ["device.id=e"] });
+    scenario.send({ kind: "tenantSet", tenant: "ada", quota: { leases: 1 } });
+    expect(grantsOf(scenario.request("inside", { ...fixed, reservation: "r" }))).toEqual([]);
+    expect(grantsOf(scenario.end("outside"))).toEqual(["inside"]);
+  });
+
+  it("takes in whom another request of its tenant was ahead of, as soon as that one is gone", () => {
+    const scenario = reserved();
+    for (const [index, on] of ["d", "d", "e", "e", "e", "e"].entries()) {
+      scenario.lease(`bob${index}`, { ...fixed, tenant: "bob", filters: [`device.id=${on}`] });
+    }
+    scenario.lease("in", { ...fixed });
+    scenario.request("two", { ...fixed, count: 2, sameDevice: true });
+    expect(grantsOf(scenario.request("one", { ...fixed, filters: ["device.id=d"], priority: -1 }))).toEqual([]);
+    expect(grantsOf(scenario.send({ kind: "withdrawn", id: "two" }))).toEqual(["one"]);
+  });
+
   it("blocks nobody else with its line", () => {
     const scenario = reserved();
     for (const id of ["a", "b"]) scenario.lease(id, { ...fixed });
