@@ -548,6 +548,24 @@ static int trial(struct context *c, struct work *w) {
   return SUCCESS;
 }
 
+/* keep(u64 out, u32 value): puts a value that is not 0 into its module's variable `large`; tells that one's address, and what it holds. */
+static int keep(struct context *c, struct work *w) {
+  uint64_t out = word(w, 0);
+  uint32_t value = (uint32_t)word(w, 1);
+  if (!usable(c, out, 12)) return ILLEGAL_ADDRESS;
+  LOCK();
+  struct module *module = w->function->module;
+  struct variable *v = module->variables;
+  while (v != NULL && strcmp(v->name, "large") != 0) v = v->next;
+  if (v == NULL) v = read_variable(module, "large");
+  UNLOCK();
+  if (v == NULL) return LAUNCH_FAILED;
+  if (value != 0) *(uint32_t *)v->memory = value;
+  *(uint64_t *)out = (uint64_t)v->memory;
+  *(uint32_t *)(out + 8) = *(uint32_t *)v->memory;
+  return SUCCESS;
+}
+
 static int trap(struct context *c, struct work *w) {
   (void)c;
   (void)w;
@@ -564,7 +582,7 @@ static const struct {
   const char *name;
   int (*run)(struct context *, struct work *);
 } kernels[] = {{"vector_add", vector_add}, {"saxpy", saxpy},       {"store_at", store_at}, {"endless", endless}, {"pause_for", pause_for},
-               {"print", print},           {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},     {"ample", nothing},     {"recurse", recurse},
+               {"print", print},           {"keep", keep},         {"trap", trap},         {"empty", nothing},     {"narrow", nothing},  {"greedy", nothing},     {"roomy", nothing},     {"ample", nothing},     {"recurse", recurse},
                {"wants_shared", nothing}, {"matmul", nothing},      {"fetch_texel", standin_fetch_texel},
                {"sluice_trial", trial},     {"sluice_calls", nothing},     {"fetch_at", standin_fetch_at}, {"store_texel", standin_store_texel}};
 

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import type { Device } from "../../client/index.ts";
+import type { Device, Kernel } from "../../client/index.ts";
 import { DeviceAttributeNumber } from "../../server/device/cuda/constants.ts";
 import { outsideBytesMax } from "../../server/device/cuda/overhead.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
@@ -229,6 +229,72 @@ async function suspends({ pool, device }: Stage): Promise<string> {
   return `[${memory}] bytes: away in ${away}, back in ${back}`;
 }
 
+/** A variable of a size, and a kernel that puts a number other than 0 there, and tells its address and what it holds. */
+const keepingKernel = (byteCount: number): string => `.version 7.0
+.target sm_50
+.address_size 64
+.visible .global .align 8 .b8 large[${byteCount}];
+.visible .entry keep(.param .u64 out, .param .u32 value)
+{
+  .reg .pred %p<2>;
+  .reg .b32 %r<3>;
+  .reg .b64 %rd<4>;
+  ld.param.u64 %rd1, [out];
+  cvta.to.global.u64 %rd1, %rd1;
+  ld.param.u32 %r1, [value];
+  mov.u64 %rd2, large;
+  setp.eq.u32 %p1, %r1, 0;
+  @%p1 bra TELL;
+  st.global.u32 [%rd2], %r1;
+TELL:
+  ld.global.u32 %r2, [%rd2];
+  cvta.global.u64 %rd3, %rd2;
+  st.global.u64 [%rd1], %rd3;
+  st.global.u32 [%rd1+8], %r2;
+  ret;
+}
+`;
+
+async function suspendsModules({ pool, device }: Stage): Promise<string> {
+  const memory = partOf(device, GiB);
+  if (memory < 16 * MiB)
+    throw new NotHere("a part of the card is too small for what modules want beyond a lease's charge");
+  const beyond = Math.floor(Math.min(64 * MiB, memory / 4));
+  await using lease = await pool.allocate({ memory, wait: "30s" });
+  const [gpu] = lease.devices;
+  const variables = [outsideBytesMax - 100 * MiB, beyond];
+  const kernels: Kernel[] = [];
+  const loaded = await inMs(async () => {
+    for (const byteCount of variables) kernels.push((await gpu.load(keepingKernel(byteCount))).kernel("keep"));
+  });
+  const told = async (values: readonly number[]): Promise<string[]> => {
+    const out = gpu.alloc(16);
+    const words: string[] = [];
+    for (const [index, kernel] of kernels.entries()) {
+      kernel.launch({ grid: 1, block: 1 }, [out, values[index]!]);
+      words.push((await out.read(Uint32Array, { length: 3 })).join(" "));
+    }
+    out.free();
+    return words;
+  };
+  const values = [0x1234_5678, 0x9abc_def0];
+  const first = await told(values);
+  for (const [index, words] of first.entries()) assert.equal(words.split(" ")[2], String(values[index]));
+  const before = await usedBytes(device);
+  const away = await inMs(() => lease.suspend("The check suspends it."));
+  const { suspension } = (await pool.leases()).leases.find(({ id }) => id === lease.id)!;
+  const kept = suspension?.keptBytes ?? 0;
+  assert(kept > 0, "modules have nothing of the slice, though they want more than a lease has beside it");
+  if (before !== undefined)
+    await uses(device, { atMost: before - (memory - kept), when: "while a lease is suspended" });
+  const back = await inMs(async () => {
+    await lease.resume();
+    await gpu.synchronize();
+  });
+  assert.deepEqual(await told([0, 0]), first, "variables are elsewhere, or hold something else");
+  return `[${kept}] bytes of [${memory}] kept: loaded in ${loaded}, away in ${away}, back in ${back}`;
+}
+
 async function holdsParts({ pool, device }: Stage): Promise<string> {
   if (sharedBytes(device) !== undefined) throw new NotHere("others use the card, and its time with it");
   const parts = [0.2, 0.8];
@@ -255,5 +321,6 @@ export const memoryChecks: Readonly<Record<string, Check>> = {
   "kernels' threads have memory beyond the lease's charge from its own slice, and give it back": lendsToThreads,
   "a job sets the size of its stacks, out of its slice, and recurses": setsStacks,
   "a lease is suspended and comes back with every byte": suspends,
+  "a lease whose modules have part of its slice is suspended too, and finds them where they were": suspendsModules,
   "two leases have the parts of the card's time that they were promised": holdsParts,
 };

@@ -240,6 +240,24 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
       expect(await stackLimit(work, { device: 0, threadBytes: 32_768 })).toEqual({ reservedBytes });
     });
 
+    it("are away as before where there is room for the slice again and not for the stacks beside it", async () => {
+      await load(200);
+      await stackLimit(work, { device: 0, threadBytes: 65_536 });
+      const taken = await used();
+      await work.park(folder);
+      const parked = await used();
+      await leave(taken - parked - 2 * MiB);
+      for (let count = 0; count < 2; count++) {
+        await expect(work.unpark()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+        expect(await own()).toBe(parked);
+      }
+      standin.occupy(0, -2 * MiB);
+      others -= 2 * MiB;
+      await work.unpark();
+      expect(await own()).toBe(taken);
+      expect(isAll(await bytesAt(0, MiB), 5)).toBe(true);
+    });
+
     it("run on as before where what buffers hold cannot be saved", async () => {
       const module = await load(200);
       const address = await store(module, 9);
