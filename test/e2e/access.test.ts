@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { connect, type Pool, SluiceError } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
-import { type FinishedProcess, runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runShort } from "../support/commands.ts";
+import { type FinishedProcess, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 let certificates: TestCertificates;
@@ -35,7 +36,7 @@ afterAll(async () => {
 });
 
 const sluice = (env: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<FinishedProcess> =>
-  runSluice(args, { env });
+  runShort(args, { env });
 
 /** What each command line comes to, with the command line, so that a failure names it. */
 async function eachOf(env: NodeJS.ProcessEnv, commandLines: readonly (readonly string[])[]) {

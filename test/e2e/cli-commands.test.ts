@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach } from "../support/commands.ts";
+import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;

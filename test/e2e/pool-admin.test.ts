@@ -4,7 +4,8 @@ import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;
@@ -34,7 +35,7 @@ afterAll(async () => {
 });
 
 const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runSluice(args, { env: environment() });
+const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
 
 const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
   work.then(
@@ -317,7 +318,7 @@ it.runIf(outside !== undefined)(
     const open = await startServer({ args: ["--device", "null", "--insecure", "--listen", "0.0.0.0:0"] });
     try {
       const env = { SLUICE_SERVER: `${outside}:${open.grpc.split(":")[1]}`, SLUICE_LEASE: "" };
-      expect((await runSluice(["list"], { env })).code).toBe(0);
+      expect((await runShort(["list"], { env })).code).toBe(0);
       for (const words of [
         ["cordon", "null:0"],
         ["quota"],
@@ -325,10 +326,10 @@ it.runIf(outside !== undefined)(
         ["quota", "local", "--leases", "0"],
         ["revoke", "x"],
       ]) {
-        const { code, stderr } = await runSluice(words, { env });
+        const { code, stderr } = await runShort(words, { env });
         expect([code, stderr]).toEqual([1, expect.stringContaining("(ADMIN_ONLY)")]);
       }
-      expect((await runSluice(["list", "--json"], { env })).stdout).toContain('"cordon": null');
+      expect((await runShort(["list", "--json"], { env })).stdout).toContain('"cordon": null');
     } finally {
       await open.stop();
     }

@@ -1,7 +1,8 @@
 /** The settings of the queue, each shown by what it changes on a real server. */
 import { connect, type Lease, type Pool, type SluiceError } from "sluice";
 import { describe, expect, it } from "vitest";
-import { runSluice, startServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
@@ -74,7 +75,7 @@ describe("the first of the queue", () => {
     await withServer(["--queue-passes", "0", "--device", "null:2x1GiB"], async (pool, address) => {
       expect(await small(pool)).toEqual({ code: "NO_CAPACITY", reasons: ["AHEAD_IN_QUEUE", "AHEAD_IN_QUEUE"] });
       // Nothing of it is left once the first has gone.
-      const explained = await runSluice(["explain", "-m", "256MiB"], { env: { SLUICE_SERVER: address } });
+      const explained = await runShort(["explain", "-m", "256MiB"], { env: { SLUICE_SERVER: address } });
       expect(explained).toMatchObject({
         code: 0,
         stdout: expect.stringMatching(/^It would be granted now:\n {2}256MiB of /),
@@ -102,7 +103,7 @@ it("the first of the queue is shown with its start, where the ends of the leases
     await untilWaiting(pool, 1);
     const [entry] = (await pool.leases()).queue;
     expect(entry).toMatchObject({ priority: 3, position: 1, startsAtMs: short.info.endsAtMs });
-    const { stdout } = await runSluice(["leases"], { env: { SLUICE_SERVER: address } });
+    const { stdout } = await runShort(["leases"], { env: { SLUICE_SERVER: address } });
     expect(stdout).toContain(`It is served by ${new Date(short.info.endsAtMs).toISOString()} at the latest.`);
     await short.release();
     await (await waiting).release();

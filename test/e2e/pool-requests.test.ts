@@ -3,7 +3,8 @@ import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { contract, fromStatus } from "../../proto/load.ts";
-import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;
@@ -25,7 +26,7 @@ afterAll(async () => {
 });
 
 const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runSluice(args, { env: environment() });
+const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
 
 const idsOf = (lease: { readonly info: { readonly slices: readonly { readonly deviceId: string }[] } }) =>
   lease.info.slices.map(({ deviceId }) => deviceId);

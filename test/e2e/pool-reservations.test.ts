@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 ** 2;
@@ -33,7 +34,7 @@ afterAll(async () => {
 });
 
 const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runSluice(args, { env: environment() });
+const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
 
 const codeOf = (work: Promise<unknown>): Promise<string> =>
   work.then(

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Lease, type Pool, type SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runEach, runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 ** 2;
@@ -36,7 +37,7 @@ afterAll(async () => {
 });
 
 const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runSluice(args, { env: environment() });
+const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
 
 const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
   work.then(
@@ -167,15 +168,15 @@ it("a server that is killed comes back with the size that a slice has grown to",
   let own = await startServer({ args, state });
   const env = () => ({ env: { SLUICE_SERVER: own.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
   try {
-    const asked = await runSluice(["request", "-m", "32MiB", "--for", "1h", "--json"], env());
+    const asked = await runShort(["request", "-m", "32MiB", "--for", "1h", "--json"], env());
     const { id } = JSON.parse(asked.stdout).lease;
-    expect((await runSluice(["resize", id, "96MiB"], env())).code).toBe(0);
+    expect((await runShort(["resize", id, "96MiB"], env())).code).toBe(0);
     own.kill("SIGKILL");
     await own.exited;
     own = await startServer({ args, state });
-    const { leases } = JSON.parse((await runSluice(["leases", "--json"], env())).stdout);
+    const { leases } = JSON.parse((await runShort(["leases", "--json"], env())).stdout);
     expect(leases).toMatchObject([{ id, slices: [{ memoryBytes: 96 * MiB }] }]);
-    expect((await runSluice(["resize", id, "16MiB"], env())).code).toBe(0);
+    expect((await runShort(["resize", id, "16MiB"], env())).code).toBe(0);
   } finally {
     await own.stop();
     rmSync(state, { recursive: true, force: true });

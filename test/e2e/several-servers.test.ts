@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { testCertificates } from "../support/certificates.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;
@@ -27,7 +28,7 @@ beforeAll(async () => {
     at("127.0.0.4", "null:1x1GiB"),
   ]);
   const admin = join(folder, "admin.json");
-  const made = await runSluice(["token", "create", "--tenant", "ops", "--admin", "--bundle", admin], {
+  const made = await runShort(["token", "create", "--tenant", "ops", "--admin", "--bundle", admin], {
     env: { SLUICE_SERVER: closed.grpc },
   });
   expect(made.code).toBe(0);
@@ -49,7 +50,7 @@ afterAll(async () => {
 const plain = { SLUICE_LEASE: "", SLUICE_TOKEN: "", SLUICE_BUNDLE: "", LANG: "C", LC_ALL: "C" };
 const both = () => `${small.grpc},${large.grpc}`;
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  runSluice(args, { env: { ...plain, SLUICE_SERVER: both(), ...env } });
+  runShort(args, { env: { ...plain, SLUICE_SERVER: both(), ...env } });
 /** The first admin's, which the server makes for itself where it asks for tokens from its start. */
 const tokenOf = ({ state }: TestServer): string => {
   const file = join(state, "admin-token");
@@ -304,7 +305,7 @@ describe("a bundle of several servers", () => {
     const other = await at("127.0.0.5", "null:1x1GiB");
     const [mine, alice] = [join(folder, "ops.json"), join(folder, "alice.json")];
     try {
-      await runSluice(["token", "create", "--tenant", "ops", "--admin", "--bundle", mine], {
+      await runShort(["token", "create", "--tenant", "ops", "--admin", "--bundle", mine], {
         env: { SLUICE_SERVER: other.grpc },
       });
       const ops = join(folder, "all.json");

@@ -2,10 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { connect, type Device, type Lease, type Pool, type SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { runShort } from "../support/commands.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { isAll } from "../support/is-all.ts";
 import { executorsOf } from "../support/processes.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 ** 2;
@@ -76,7 +77,7 @@ describe("a lease on a cpu device", () => {
   });
 
   const sluice = (...args: readonly string[]) =>
-    runSluice(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
+    runShort(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
 
   it("is suspended under way and goes on with the right result, and another has the whole device meanwhile", async () => {
     await using lease = await pool.allocate({ fraction: 1 });

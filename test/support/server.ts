@@ -2,12 +2,10 @@
  * A real `sluice serve`, started from dist as users start it, on free ports and with a state directory of its own. Stopped by
  * its process id; `stop` tells the exit code, and what was logged is kept for assertions and for failures.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
 import { endExecutorsOf } from "./processes.ts";
 
 /** For a busy machine; what takes longer hangs. */
@@ -125,36 +123,6 @@ export async function runSluice(args: readonly string[], options: ServerOptions 
   const code = await exited;
   clearTimeout(timer);
   return { code, stdout: stdout(), stderr: log() };
-}
-
-/** Runs the command's own file once for each command line, with the modules that it imports loaded once: its start costs more than its work. */
-const oneByOne = `
-  const [entry, text] = process.argv.slice(1);
-  const finished = [];
-  process.execArgv = []; // Or the arguments would be taken for those of -e.
-  process.stdout.setMaxListeners(0);
-  const write = process.stdout.write.bind(process.stdout);
-  for (const [index, args] of JSON.parse(text).entries()) {
-    const said = { stdout: "", stderr: "" };
-    for (const name of ["stdout", "stderr"]) process[name].write = (chunk) => ((said[name] += chunk), true);
-    process.argv = [process.execPath, entry, ...args];
-    process.exitCode = undefined;
-    await import(entry + "?" + index);
-    finished.push({ code: process.exitCode ?? 0, ...said });
-  }
-  process.exitCode = 0;
-  write(JSON.stringify(finished));
-`;
-
-/** What `runSluice` says of each of the command lines, one after the other in one process: for many that are short. */
-export async function runEach(
-  commandLines: readonly (readonly string[])[],
-  options: ServerOptions = {},
-): Promise<FinishedProcess[]> {
-  const program = ["--input-type=module", "-e", oneByOne, pathToFileURL(entry).href, JSON.stringify(commandLines)];
-  const env = { ...process.env, SLUICE_INTERPOSER: "", ...options.env };
-  const { stdout } = await promisify(execFile)(process.execPath, program, { env, timeout: RUN_MS_MAX });
-  return JSON.parse(stdout) as FinishedProcess[];
 }
 
 /** The path of the server's data socket, for clients on its host. */
