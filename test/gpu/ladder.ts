@@ -17,6 +17,7 @@ import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { largeVariable, localKernel } from "../kernels/memory-kernels.ts";
 import { fixture } from "../kernels/support.ts";
 import type { Row } from "./job.ts";
+import { loadManyKernels } from "./kernel-loading.ts";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -28,7 +29,7 @@ export interface Listener {
   readonly tell: (row: Row) => void;
 }
 
-class Ladder {
+export class Ladder {
   readonly library: CudaLibrary;
   readonly rows: Row[] = [];
   readonly #begin: (name: string) => void;
@@ -375,6 +376,7 @@ export function climb({ id }: DeviceDescription, listener: Listener): void {
   if (space !== undefined) useArrays(ladder, device, space);
   usePieces(ladder, device);
   loadModules(ladder);
+  loadManyKernels(ladder);
   useLocalMemory(ladder);
   useStackLimit(ladder, attribute(MULTIPROCESSOR_COUNT) * attribute(MAX_THREADS_PER_MULTIPROCESSOR));
   useCompany(ladder);
