@@ -28,7 +28,8 @@ import { Launcher, launchLimits } from "./launch.ts";
 import type { CudaLibrary } from "./library.ts";
 import { Meter } from "./meter.ts";
 import { Mirrors, rangeOf } from "./mirror.ts";
-import { type CudaModule, loadCudaModule, ModuleTooLarge } from "./module.ts";
+import type { CudaModule } from "./module.ts";
+import { CudaModules } from "./modules.ts";
 import { Multiplier, WORKSPACE_BYTES_MAX } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
 import { type Allowance, StreamFees } from "./overhead.ts";
@@ -63,8 +64,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #fees: StreamFees;
   /** Streams that the session has destroyed while they had work. */
   readonly #ending = new Set<CudaStream>();
-  /** With what the slice has given for each when it was loaded, in bytes. */
-  readonly #modules = new Map<CudaModule, number>();
+  readonly #modules: CudaModules;
   readonly #events: CudaEvents;
   /** Slices on other devices, whose work may use this one's memory. */
   readonly #users = new Set<CudaSlice>();
@@ -89,6 +89,12 @@ export class CudaSlice implements DeviceSlice {
     this.#launcher = new Launcher(context, launchLimits(attribute), local);
     this.#outside = local.outside;
     this.#fees = new StreamFees(local.outside);
+    this.#modules = new CudaModules(context, {
+      size: this.#size,
+      capability: this.attributes.capabilityMajor * 10 + this.attributes.capabilityMinor,
+      longWork: this.#longWork,
+      owedBytes: () => this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0),
+    });
     this.#mirrors = new Mirrors(context, {
       outside: this.#outside,
       idle: () => this.synchronize(),
@@ -319,31 +325,12 @@ export class CudaSlice implements DeviceSlice {
     return this.#size.keptBytes;
   }
 
-  loadModule(image: Uint8Array, { text, leavesEnd = false }: LoadOptions = {}): DeviceModule | Promise<DeviceModule> {
-    // Left for calls without an answer: a failing one would end the session.
-    const owed = this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0);
-    try {
-      return this.#loadModule({ image, text }, this.#outside.leftBytes - owed);
-    } catch (error) {
-      if (!(error instanceof ModuleTooLarge) || leavesEnd) throw error;
-      return this.#size
-        .loadModule(error.byteCount + owed, (isThere) =>
-          this.#loadModule({ image, text }, this.#outside.leftBytes - (isThere ? owed : 0)),
-        )
-        .then(({ module, givenBytes }) => {
-          this.#modules.set(module, givenBytes);
-          return module;
-        });
-    }
+  loadModule(image: Uint8Array, options: LoadOptions = {}): DeviceModule | Promise<DeviceModule> {
+    const loaded = this.#modules.load(image, options);
+    return loaded instanceof Promise ? loaded.then((module) => this.#listen(module)) : this.#listen(loaded);
   }
 
-  #loadModule(program: { image: Uint8Array; text: Uint8Array | undefined }, outsideBytesMax: number): CudaModule {
-    this.#context.enter();
-    const { capabilityMajor, capabilityMinor } = this.attributes;
-    const limits = { outsideBytesMax, capability: capabilityMajor * 10 + capabilityMinor };
-    const module = this.#longWork(() => loadCudaModule(this.#context, program, limits));
-    this.#outside.take(module.outsideBytes);
-    this.#modules.set(module, 0);
+  #listen(module: CudaModule): CudaModule {
     if (module.prints) this.#output ??= new OutputCapture(this.#onOutput);
     return module;
   }
@@ -353,19 +340,9 @@ export class CudaSlice implements DeviceSlice {
     return compileSource(source, { capability: capabilityMajor * 10 + capabilityMinor, driverVersion, options, kept });
   }
 
-  /**
-   * Waits for the launches before it, since the driver frees the code at once. What the slice has given stays for the next module, unless the session does
-   * not know of it: a driver may be slow to give back what it has freed.
-   */
   async unloadModule(module: DeviceModule, isUntold = false): Promise<void> {
-    const { handle, outsideBytes } = module as CudaModule;
     await this.synchronize();
-    const givenBytes = this.#modules.get(module as CudaModule) ?? 0;
-    this.#modules.delete(module as CudaModule);
-    this.#context.enter();
-    this.#context.check(this.#context.api.cuModuleUnload(handle), "unload a module");
-    this.#outside.give(outsideBytes);
-    if (isUntold) await this.#size.takeFromModules(givenBytes);
+    await this.#modules.unload(module, isUntold);
   }
 
   launch(options: LaunchOptions): void | Promise<void> {
@@ -548,7 +525,7 @@ export class CudaSlice implements DeviceSlice {
     this.#context.enterToRelease();
     this.#events.release();
     for (const stream of [...this.#streams, ...this.#ending]) api.cuStreamDestroy_v2(stream.handle);
-    for (const { handle } of this.#modules.keys()) api.cuModuleUnload(handle);
+    this.#modules.release();
     this.#textures.release();
     this.#multiplier?.close();
     this.#meter.close();
