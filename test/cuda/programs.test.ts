@@ -1,4 +1,6 @@
 /** Unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for its cuBLASLt. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
@@ -42,9 +44,18 @@ it.skipIf(isMissing)(
     await using older = await startServer({ args: ["--device", "cuda:0"], env });
     const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
     const program = compileProgram("test/interposer/card/refused-product.c", { flags, suffix: "-card" });
-    const { code, stdout, stderr } = await runProgram({ server: older, command: [program] });
+    const folder = mkdtempSync(join(tmpdir(), "sluice-trace-"));
+    const trace = join(folder, "trace");
+    const { code, stdout, stderr } = await runProgram({
+      server: older,
+      command: [program],
+      env: { SLUICE_TRACE: trace },
+    });
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
     expect(stderr.match(/cannot compute a matrix product \[UNSUPPORTED\]: .*\[status 15\]/g)).toHaveLength(1);
+    // Once for each of the three types, of which products follow one another.
+    expect(readFileSync(trace, "utf8").match(/is asked about a kind/g)).toHaveLength(3);
+    rmSync(folder, { recursive: true });
   },
 );
 

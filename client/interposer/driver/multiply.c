@@ -107,6 +107,7 @@ static CUresult ask_kind(const struct sluice_multiply_call *call, const struct d
         uint64_t known = atomic_load_explicit(&kinds[(kind + i) % KINDS], memory_order_relaxed);
         if ((known & ~(uint64_t)1) == kind) return (known & 1) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
     }
+    trace("the server is asked about a kind of matrix product");
     struct answer answer = ANSWER_INITIAL;
     struct sluice_multiply_prepare_call question;
     memcpy(&question, call, sizeof question);
