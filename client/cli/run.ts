@@ -22,7 +22,14 @@ import { addRequestOptions, addServerOption, type ServerOptions, type ShareFlags
 import { durationText, note } from "./output.ts";
 import { tellWaiting } from "./place.ts";
 import { withFleet } from "./servers.ts";
-import { beforeStandstill, exitOfSignal, interruptible, isFromKey, SignalForwarder } from "./signals.ts";
+import {
+  beforeStandstill,
+  exitOfSignal,
+  interruptible,
+  isFromKey,
+  outlivesTerminal,
+  SignalForwarder,
+} from "./signals.ts";
 
 const UNUSED =
   "No process of the command has used its share. Sluice's libraries are found through LD_LIBRARY_PATH, so not by programs that are linked statically, have rights of their own (setuid) or run without it, as under sudo, `env -i` or in a container.";
@@ -222,7 +229,9 @@ async function relayTo(control: Control, endpoints: readonly string[]): Promise<
 
 function runCommand(job: Job, signals: SignalForwarder, env: NodeJS.ProcessEnv): Promise<number> {
   if (signals.received !== undefined) throw exitOfSignal(signals.received);
-  const child = spawn(job.file, job.args, { stdio: "inherit", env });
+  const ignoring = ["sh", "-c", 'trap "" HUP; exec "$0" "$@"'];
+  const [file, ...args] = [...(outlivesTerminal() ? ignoring : []), job.file, ...job.args] as [string, ...string[]];
+  const child = spawn(file, args, { stdio: "inherit", env });
   signals.forward((signal) => {
     // Twice would be more than was asked.
     if (!isFromKey(signal)) child.kill(signal);

@@ -1,5 +1,5 @@
 /** What the command line does when it is asked to stop. */
-import { readFileSync } from "node:fs";
+import { closeSync, constants as files, fstatSync, openSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { ExitError } from "./failure.ts";
@@ -15,25 +15,52 @@ const exitCodeOfSignal = (signal: NodeJS.Signals): number => 128 + constants.sig
 export const exitOfSignal = (signal: NodeJS.Signals): ExitError =>
   new ExitError(exitCodeOfSignal(signal), { interrupted: signal === "SIGINT" });
 
-/** Whether a key has sent the signal to the command too, since the terminal sends it to the whole group in its foreground. */
+/** Of a process, as the system tells it: its parent, its group, and the group that its terminal has in the foreground. */
+function familyOf(pid: number | "self") {
+  // Behind the name, which may hold anything.
+  const text = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "");
+  const [, parent, group, , , foreground] = text.split(" ").map(Number);
+  return { parent: parent ?? 0, group, foreground };
+}
+
+/**
+ * Whether a key has sent the signal to the command too, since the terminal sends it to the whole group in its foreground. A program of the same group that
+ * gives the command its input may as well have sent it to this process alone, and a signal is rather sent twice than lost.
+ */
 export function isFromKey(signal: StopSignal): boolean {
   if (signal !== "SIGINT" && signal !== "SIGQUIT") return false;
   try {
-    // Behind the name, which may hold anything: state, parent, group, session, terminal, and the group in its foreground.
-    const fields = readFileSync("/proc/self/stat", "latin1")
-      .replace(/^.*\) /s, "")
-      .split(" ");
-    return fields[2] === fields[5];
+    const { parent, group, foreground } = familyOf("self");
+    return group === foreground && (isatty(0) || familyOf(parent).group !== group);
   } catch {
     return isatty(0);
   }
 }
 
+/**
+ * Whether this process was started to outlive its terminal, as by nohup: there is one, and what is written here goes to files, not there or to
+ * another program. (That SIGHUP is to be ignored Node forgets, and so would what it starts.)
+ */
+export function outlivesTerminal(): boolean {
+  const toFile = (fd: number): boolean => fstatSync(fd).isFile() || fstatSync(fd).isCharacterDevice();
+  if ([0, 1, 2].some(isatty) || ![1, 2].every(toFile)) return false;
+  try {
+    closeSync(openSync("/dev/tty", files.O_RDONLY | files.O_NOCTTY | files.O_NONBLOCK));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Sends what asks this process to stop to `listener`, until the function returned is called. */
 export function onStopSignal(listener: (signal: StopSignal) => void): () => void {
-  for (const signal of stopSignals) process.on(signal, listener);
+  const ignoring = outlivesTerminal();
+  const listenTo = (signal: StopSignal): void => {
+    if (signal !== "SIGHUP" || !ignoring) listener(signal);
+  };
+  for (const signal of stopSignals) process.on(signal, listenTo);
   return () => {
-    for (const signal of stopSignals) process.off(signal, listener);
+    for (const signal of stopSignals) process.off(signal, listenTo);
   };
 }
 

@@ -1,6 +1,6 @@
 /** `sluice run` as users start it: what the command gets, what comes back, and that the share is given back whatever happens. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -203,6 +203,38 @@ describe("run", () => {
       expect(said.match(/interrupted\r\n/g)).toHaveLength(1);
       expect(said).toContain("sluice: The command stands still, and loses its share after [4s] of it.\r\n");
       expect(said).toMatch(/\r\ngoes on\r\n$/);
+    },
+  );
+
+  it.runIf(hasTool("script"))(
+    "that nohup started ignores the end of its terminal, and so does its command",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "sluice-nohup-"));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const log = join(folder, "log");
+      const holder = await pool.allocate({ memory: "1GiB" });
+      const command = `node dist/client/cli/main.js run --server ${server.grpc} -m 1MiB --wait 1h -- sh -c`;
+      const line = `echo own $$; exec ${command} "echo command \\$\\$; while ! [ -e ${folder}/flag ]; do sleep 0.05; done; echo done"`;
+      const terminal = spawn("script", ["-qec", `exec < /dev/null > ${log} 2>&1; nohup sh -c '${line}'`, "/dev/null"], {
+        env: { ...process.env, SLUICE_INTERPOSER: "" },
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      running.push(terminal);
+      const exited = inTime("its end", new Promise((resolve) => terminal.once("exit", resolve)));
+      const said = (): string => (existsSync(log) ? readFileSync(log, "utf8") : "");
+      const hangUp = async (which: string): Promise<void> => {
+        const pattern = new RegExp(`^${which} (\\d+)\\n`, "m");
+        await waitFor(which, () => pattern.test(said()));
+        process.kill(Number(pattern.exec(said())![1]), "SIGHUP");
+      };
+      await waitFor("the words", () => said().includes("Waiting"));
+      await hangUp("own");
+      await holder.release();
+      await hangUp("command");
+      await hangUp("own");
+      writeFileSync(join(folder, "flag"), "");
+      expect(await exited).toBe(0);
+      expect(said()).toMatch(/\ndone\n$/);
     },
   );
 
