@@ -42,16 +42,14 @@ interface Mount {
   readonly isUnified: boolean;
 }
 
-/** Where control groups are mounted that may have a quota. */
+/** Where control groups are mounted; those of other things than processors have no file of a quota. */
 function mountsOf(mountinfo: string): Mount[] {
   return mountinfo.split("\n").flatMap((line) => {
     const [place = "", what = ""] = line.split(" - ");
     const [, , , root, point] = place.split(" ");
-    const [kind, , options = ""] = what.split(" ");
-    const isUnified = kind === "cgroup2";
-    if (root === undefined || point === undefined) return [];
-    if (!isUnified && !(kind === "cgroup" && options.split(",").includes("cpu"))) return [];
-    return [{ root, point, isUnified }];
+    const [kind = ""] = what.split(" ");
+    if (!/^cgroup2?$/.test(kind) || root === undefined || point === undefined) return [];
+    return [{ root, point, isUnified: kind === "cgroup2" }];
   });
 }
 

@@ -134,9 +134,16 @@ const hosts: readonly (readonly [string, number, Host])[] = [
     "both kinds, of which one has the processors",
     6,
     {
-      groups: ["4:memory:/m", "1:cpu,cpuacct:/a", "0::/b"],
+      groups: ["0::/b", "4:memory:/m", "1:cpu,cpuacct:/a"],
       mounts: [unified.replace("/sys/fs/cgroup ", "/sys/fs/cgroup/unified "), first],
-      files: { ...v1("/a", "600000"), ...v1("/m", "100000"), ...v1("/b", "100000") },
+      files: {
+        ...v1("/a", "600000"),
+        ...v1("/m", "100000"),
+        ...v1("/b", "100000"),
+        "/sys/fs/cgroup/unified/a/cpu.max": "100000 100000\n",
+        "/mnt/cpu,cpuacct/a/cpu.cfs_quota_us": "100000\n",
+        "/mnt/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+      },
     },
   ],
   [

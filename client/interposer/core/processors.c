@@ -12,7 +12,7 @@
 
 #define PATH_BYTES (2 * PATH_MAX)
 
-/* Where control groups are mounted that may have a quota. Names are of one line of mountinfo. */
+/* Where control groups are mounted; those of other things than processors have no file of a quota. */
 struct mount {
     const char *root, *point;
     bool is_unified;
@@ -36,7 +36,7 @@ static bool has_word(const char *words, const char *word) {
 static void read_numbers(const char *group, const char *name, double *first, double *second) {
     FILE *file = open_below(group, name);
     if (file == NULL) return;
-    if (fscanf(file, "%lf %lf", first, second) == EOF) *first = -1;
+    if (fscanf(file, "%lf %lf", first, second) < 1) *first = -1;
     fclose(file);
 }
 
@@ -92,12 +92,10 @@ int processors_within(int available, const char *root) {
     size_t size = 0;
     FILE *file = open_below(root, "/proc/self/mountinfo");
     while (file != NULL && getline(&line, &size, file) > 0) {
-        char from[PATH_MAX], point[PATH_MAX], kind[16], options[256];
-        const char *behind = strstr(line, " - ");
-        if (behind == NULL || sscanf(behind, " - %15s %*s %255s", kind, options) != 2) continue;
-        struct mount mount = {.root = from, .point = point, .is_unified = strcmp(kind, "cgroup2") == 0};
-        if (!mount.is_unified && (strcmp(kind, "cgroup") != 0 || !has_word(options, "cpu"))) continue;
-        if (sscanf(line, "%*s %*s %*s %4095s %4095s", from, point) != 2) continue;
+        char from[PATH_MAX], point[PATH_MAX];
+        const char *kind = strstr(line, " - cgroup");
+        if (kind == NULL || sscanf(line, "%*s %*s %*s %4095s %4095s", from, point) != 2) continue;
+        struct mount mount = {.root = from, .point = point, .is_unified = strncmp(kind, " - cgroup2 ", 11) == 0};
         double quota = quota_below(root, &mount);
         if (quota < count) count = quota;
     }

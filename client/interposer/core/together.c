@@ -88,9 +88,10 @@ static void *help(void *argument) {
     for (int64_t idle_since = nanoseconds();;) {
         uint32_t ticket = atomic_load(&job.ticket);
         if ((ticket & 255) > 0) {
-            atomic_store(&self->ticket, ticket);
+            /* Whoever sees the chunk taken sees this too. */
+            atomic_store_explicit(&self->ticket, ticket, memory_order_relaxed);
             copy_chunk(ticket);
-            atomic_store(&self->ticket, 0);
+            atomic_store_explicit(&self->ticket, 0, memory_order_release);
             idle_since = nanoseconds();
             continue;
         }
