@@ -96,8 +96,11 @@ function keyOf(leaseId: string): { readonly leaseId: string; readonly secret?: U
   return own.find((key) => key.leaseId === leaseId) ?? { leaseId };
 }
 
-const savedText = (suspension: Suspension | null): string =>
-  suspension === null || suspension.savedBytes === 0 ? "" : `, ${formatSizeRounded(suspension.savedBytes)} of it saved`;
+function savedText(suspension: Suspension | null): string {
+  const { savedBytes = 0, keptBytes = 0 } = suspension ?? {};
+  const saved = savedBytes === 0 ? "" : `, ${formatSizeRounded(savedBytes)} of it saved`;
+  return keptBytes === 0 ? saved : `${saved}, ${formatSizeRounded(keptBytes)} kept for its modules`;
+}
 
 /** Follows the pool until the lease is not suspended any more. Throws LEASE_ENDED when it ends meanwhile, CANCELLED at a signal to stop. */
 async function untilRunning(control: Control, id: string): Promise<void> {

@@ -10,7 +10,7 @@ import { fixture } from "../kernels/support.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { isAll } from "../support/is-all.ts";
 import { executorsOf } from "../support/processes.ts";
-import { startServer } from "../support/server.ts";
+import { runSluice, startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { standin, standinMissing } from "./standin.ts";
 
@@ -95,7 +95,8 @@ describe.skipIf(standinMissing !== undefined)(
       const listed = (await pool.devices())[0]!;
       overheadBytes = listed.overheadBytes;
       memoryBytes = listed.memoryBytes;
-      await lease.suspend();
+      const said = await runSluice(["suspend", lease.id], { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" } });
+      expect(said.stdout).toMatch(/ is suspended, .* of it saved, \d+MiB kept for its modules\.\n$/);
       const { suspension } = (await pool.leases()).leases.find(({ id }) => id === lease.id)!;
       expect(suspension!.keptBytes).toBeGreaterThanOrEqual(48 * MiB);
       return { lease, gpu, x, modules, keptBytes: suspension!.keptBytes };

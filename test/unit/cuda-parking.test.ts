@@ -68,8 +68,8 @@ describe.skipIf(standinMissing !== undefined)("slices of CUDA devices whose leas
       arenaBytes: BYTES,
       arenaBase: base(index),
     }));
-    work = new Workspace(assignments, (assignment) =>
-      cudaDriver.open({ ...assignment, kernelTimeoutMs: 0, onOutput: () => undefined }),
+    work = new Workspace(assignments, (assignment, usedBytes) =>
+      cudaDriver.open({ ...assignment, usedBytes, kernelTimeoutMs: 0, onOutput: () => undefined }),
     );
     await fill(0);
   });
@@ -156,6 +156,42 @@ describe.skipIf(standinMissing !== undefined)("slices of CUDA devices whose leas
     await work.unpark();
     await expectFilled(0);
     await expectFilled(1);
+  });
+
+  it("of which one has modules keep what those have there, and nothing else, whichever step fails on the other", async () => {
+    const other = await work.open(1);
+    other.allocations.add({ start: base(1), end: base(1) + pattern.byteLength });
+    await device(1).write(base(1), pattern, undefined);
+    const large = Buffer.from(`${knownKernels}\n.visible .global .align 4 .b8 large[190][1024][1024];\n`);
+    const module = await device(1).loadModule(large);
+    const { address } = module.globals.find(({ name }) => name === "large")!;
+    const word = Uint8Array.of(1, 2, 3, 4);
+    await device(1).write(address, word, undefined);
+    const before = [await usedOn(0), await usedOn(1)];
+    // What the first has is read in four pieces for each place.
+    standin.inject({ function: "cuMemcpyDtoHAsync_v2", code: 2, skip: 12 });
+    await expect(work.park(folder)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    standin.clear();
+    expect([await usedOn(0), await usedOn(1)]).toEqual(before);
+    await work.park(folder);
+    const [none, kept] = work.keptBytes as [number, number];
+    expect([none, kept % (2 * MiB)]).toEqual([0, 0]);
+    expect(kept).toBeGreaterThan(0);
+    const parked = before.map((bytes, index) => bytes - BYTES + work.keptBytes[index]!);
+    expect([await usedOn(0), await usedOn(1)]).toEqual(parked);
+    // The second's first piece is the third.
+    standin.inject({ function: "cuMemCreate", code: 2, skip: 2 });
+    await expect(work.unpark()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    standin.clear();
+    expect([await usedOn(0), await usedOn(1)]).toEqual(parked);
+    expect(work.keptBytes).toEqual([0, kept]);
+    await work.unpark();
+    expect([await usedOn(0), await usedOn(1)]).toEqual(before);
+    await expectFilled(0);
+    const [found, into] = [new Uint8Array(4), new Uint8Array(pattern.byteLength)];
+    await device(1).read(address, found, undefined);
+    await device(1).read(base(1), into, undefined);
+    expect([found, pattern.equals(into)]).toEqual([word, true]);
   });
 
   it("whose memory cannot be read run on as before", async () => {
