@@ -10,7 +10,7 @@ import { HealthProcess } from "./health-process.ts";
 export const PROBE_MS_MAX = 60_000;
 
 export type ProbeResult =
-  | { readonly works: true; readonly overheadBytes: number | undefined }
+  | { readonly works: true; readonly overheadBytes: number | undefined; readonly isFull?: boolean }
   | { readonly works: false; readonly problem: string };
 
 /** Whether a device is hardware that can fail; all others are as well as this machine. */
@@ -24,7 +24,7 @@ export async function probeDevice(
   const child = new HealthProcess((message) => {
     if (message.kind === "probed") result = { works: true, overheadBytes: message.overheadBytes };
     // Not the device's fault, and no sign of one: it answers as it should.
-    else if (message.kind === "full") result = { works: true, overheadBytes: undefined };
+    else if (message.kind === "full") result = { works: true, overheadBytes: undefined, isFull: true };
     else if (message.kind === "failed") result = { works: false, problem: message.message };
   });
   const cancel = clock.schedule(timeoutMs, () => {
@@ -50,6 +50,12 @@ export async function measureDevices(
       if (!isHardware(device)) return device;
       const probed = await probeDevice(device, { clock });
       if (!probed.works) onProblem({ id: device.id, problems: [probed.problem], throttling: [] });
+      if (probed.works && probed.isFull === true) {
+        log.warn(
+          { device: device.id },
+          "The device has no room for a lease now: its memory is used by others, or by leases of before",
+        );
+      }
       const overheadBytes = probed.works ? probed.overheadBytes : undefined;
       if (overheadBytes === undefined) {
         log.warn(

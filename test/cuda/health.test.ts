@@ -163,11 +163,18 @@ describe.skipIf(standinMissing !== undefined)("the first look at CUDA devices", 
     expect((await device(pool, id!)).overheadBytes).toBe((96 + 256) * MiB);
   });
 
-  it("says that the charge is estimated where NVML does not tell", async () => {
-    await using server = await start({ SLUICE_NVML_LIBRARY: "libnvidia-ml-that-is-not-there.so.1" });
+  it("says that the charge is estimated where NVML does not tell, and which device others have filled", async () => {
+    const others = { SLUICE_STANDIN_OTHERS: "1000" };
+    await using server = await start({ SLUICE_NVML_LIBRARY: "libnvidia-ml-that-is-not-there.so.1", ...others });
     await using pool = await connect({ server: server.grpc });
     expect(await device(pool, "cuda:0")).toMatchObject({ overheadPerLeaseBytes: 768 * MiB, overheadEstimated: true });
     expect(server.log()).toContain("is estimated");
+    expect(server.log()).toContain("Nothing tells how the CUDA devices are");
+    const full = server
+      .log()
+      .split("\n")
+      .filter((line) => line.includes("has no room for a lease now"));
+    expect(full).toEqual([expect.stringContaining("cuda:0")]);
   });
 
   it("closes devices on which no context can be opened, and goes on", async () => {

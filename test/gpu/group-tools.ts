@@ -19,7 +19,7 @@ export interface Card extends MemoryOf {
   /** What of the card was in use before the check; undefined where the card does not tell, or others have some of it. */
   readonly usedBefore: number | undefined;
   readonly sizes: Sizes;
-  /** No group has more seconds than this; 0: those of its plan. */
+  /** Each group has these seconds; 0: those of its plan. */
   readonly groupLimitS: number;
   /** Of `end to end` only the promises whose names contain this. */
   readonly promise: string;

@@ -20,7 +20,7 @@ export function usage(): string {
     "  --device N            the card, by its index in PCI order (default: 0)",
     "  --only GROUP,GROUP    these groups alone",
     `  --limit SECONDS       end after this time; 0: no end (default: ${LIMIT_S})`,
-    "  --group-limit SECONDS no group has more than this",
+    "  --group-limit SECONDS each group has this time, in place of its own (slow machines need more)",
     "  --promise TEXT        of the group `end to end` only the promises whose names contain this",
     "  --quick               see that everything runs; the figures mean nothing",
     "",

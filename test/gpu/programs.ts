@@ -228,10 +228,16 @@ function compileAndCompare(
   };
 }
 
-/** What each program may borrow, and how many at a time, where so much of a card is free. */
-export function sharesFor(roomBytes: number, cores: number): { shareBytes: number; workers: number } {
+/** What a program and its borrowed twin may have of the host's memory: Python's libraries have much. */
+const PAIR_BYTES = 3072 * MiB;
+
+/** What each program may borrow, and how many at a time, where so much of a card and of the host's memory is free. */
+export function sharesFor(
+  roomBytes: number,
+  { cores, hostBytes }: { readonly cores: number; readonly hostBytes: number },
+): { shareBytes: number; workers: number } {
   const shareBytes = Math.max(64, Math.floor(Math.min(SHARE_BYTES_MAX, roomBytes / 4) / MiB)) * MiB;
-  const places = Math.min(8, Math.max(2, cores - 2), roomBytes / (shareBytes + BESIDE_BYTES));
+  const places = Math.min(8, Math.max(2, cores - 2), roomBytes / (shareBytes + BESIDE_BYTES), hostBytes / PAIR_BYTES);
   return { shareBytes, workers: Math.max(1, Math.floor(places)) };
 }
 
@@ -246,7 +252,10 @@ export async function* comparePrograms(
   server: string,
   { device, sizes, roomBytes }: { device: DeviceDescription; sizes: Sizes; roomBytes: number },
 ): AsyncGenerator<Row> {
-  const { shareBytes, workers } = sharesFor(roomBytes, availableParallelism());
+  const { shareBytes, workers } = sharesFor(roomBytes, {
+    cores: availableParallelism(),
+    hostBytes: process.availableMemory(),
+  });
   const { folder, remove } = scratchFolder("programs");
   const toolkit = dirname(dirname(findNvcc() ?? "/usr/local/cuda/bin/nvcc"));
   // As toolkits have it, and as Python's packages do.

@@ -4,6 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { readAttribute } from "../../server/device/cuda/attributes.ts";
+import { DeviceAttributeNumber } from "../../server/device/cuda/constants.ts";
 import { CudaContext } from "../../server/device/cuda/context.ts";
 import { listOrdinals } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
@@ -72,7 +74,9 @@ async function tellRoom(): Promise<void> {
   context.enter();
   const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
   context.check(context.api.cuMemGetInfo_v2(left, total), "tell the free memory");
-  await tell({ kind: "number", value: Number(left[0]) });
+  // Of memory in common with the processor the driver does not count what the system would give up for it.
+  const isShared = readAttribute(context.api, context.device, DeviceAttributeNumber.INTEGRATED) === 1;
+  await tell({ kind: "number", value: Math.max(Number(left[0]), isShared ? process.availableMemory() : 0) });
 }
 
 /** A machine for kernel cases. Where the driver does not follow the hint, they work where the arena is; another row tells. */

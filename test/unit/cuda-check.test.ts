@@ -38,9 +38,10 @@ describe("what a card is asked", () => {
     // Of 8 GB a desktop uses six.
     expect(workersFor(card(2 * GiB), many)).toBe(2);
     expect(workersFor(card(100 * MiB), many)).toBe(1);
-    expect(sharesFor(79 * GiB, 16)).toEqual({ shareBytes: 2 * GiB, workers: 8 });
-    expect(sharesFor(2 * GiB, 16)).toEqual({ shareBytes: 512 * MiB, workers: 1 });
-    expect(sharesFor(14 * GiB, 1)).toEqual({ shareBytes: 2 * GiB, workers: 2 });
+    expect(sharesFor(79 * GiB, many)).toEqual({ shareBytes: 2 * GiB, workers: 8 });
+    expect(sharesFor(2 * GiB, many)).toEqual({ shareBytes: 512 * MiB, workers: 1 });
+    expect(sharesFor(14 * GiB, { ...many, cores: 1 })).toEqual({ shareBytes: 2 * GiB, workers: 2 });
+    expect(sharesFor(14 * GiB, { ...many, hostBytes: 4 * GiB })).toEqual({ shareBytes: 2 * GiB, workers: 1 });
   });
 
   it("is compiled for the card, or where the compiler is older than that, for every later one", () => {

@@ -378,7 +378,9 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
   it("a device that is full refuses a slice and stays usable", async () => {
     standin.occupy(0, 920 * MiB);
     try {
-      expect((await failure(() => openSlice({ arenaBytes: 10 * MiB }))).code).toBe("OUT_OF_MEMORY");
+      const error = await failure(() => openSlice({ arenaBytes: 10 * MiB }));
+      expect(error.code).toBe("OUT_OF_MEMORY");
+      expect(error.message).toContain(`[${8 * MiB}] bytes of the device are free, and [${10 * MiB}] are wanted`);
       const slice = await openSlice({ arenaBytes: 8 * MiB });
       await slice.close();
     } finally {

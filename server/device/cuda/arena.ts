@@ -12,6 +12,7 @@ import {
 } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaApi } from "./library.ts";
+import { nativeError } from "./native-error.ts";
 
 /** A CUmemAllocationProp of 32 bytes: ordinary device memory, not exportable to other processes. */
 export function allocationProperties(device: number): Uint8Array {
@@ -218,8 +219,21 @@ export class CudaArena {
     const allocation = new BigUint64Array(1);
     const { api, device } = this.#context;
     const result = api.cuMemCreate(allocation, byteCount, allocationProperties(device), 0);
+    if (result === CUresult.OUT_OF_MEMORY) throw this.#full(byteCount);
     this.#context.check(result, "allocate the slice's memory");
     return allocation[0]!;
+  }
+
+  /** The pool lends what nobody of its own has; programs that it does not know may have some of that. */
+  #full(byteCount: number): SluiceError {
+    const { api } = this.#context;
+    const details = { doing: "allocate the slice's memory" };
+    const { code, message, details: native } = nativeError(api, CUresult.OUT_OF_MEMORY, details);
+    const [left, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+    if (api.cuMemGetInfo_v2(left, total) !== CUresult.SUCCESS) return new SluiceError(code, message, native);
+    const free = `[${left[0]}] bytes of the device are free, and [${byteCount}] are wanted`;
+    const whose = "what programs beside this server use, it does not know";
+    return new SluiceError(code, `${message.slice(0, -1)}: ${free}; ${whose}.`, native);
   }
 
   /** Maps memory and opens it for its users; releases it where that fails. */
