@@ -5,7 +5,7 @@
 
 import { LEASES_PER_REQUEST_MAX } from "../../shared/limits.ts";
 import { placeToPass, reserveFor } from "./head-room.ts";
-import { clearHeadRoom } from "./inventory.ts";
+import { clearHeadRoom, lookAgain } from "./inventory.ts";
 import { startLease, viewLease } from "./leases.ts";
 import { deal, findPlace, type Place, placeOnServer, slicesAt, warningsAt } from "./placement.ts";
 import { preemptFor } from "./preemption.ts";
@@ -213,5 +213,8 @@ export function tryToPass(state: PoolState, record: RequestRecord): Effect | und
   const { headRoom } = state;
   if (headRoom === undefined || headRoom.holder === record || quotaObstacle(record) !== undefined) return undefined;
   const place = placeToPass(state, headRoom, record);
-  return place === undefined ? undefined : grant(state, record, place);
+  if (place === undefined) return undefined;
+  // Others may be placed elsewhere beside it, where they are not in the way of the first.
+  lookAgain(state);
+  return grant(state, record, place);
 }

@@ -491,7 +491,7 @@ class Daemon {
     });
   }
 
-  #storeSuspension(id: string, state: StoredLease["suspensionState"], keptBytes: readonly number[] = []): void {
+  #storeSuspension(id: string, state: StoredLease["suspensionState"], known?: readonly number[]): void {
     const stored = this.#leases.get(id);
     const lease = this.isUp ? findLease(this.pool, id) : undefined;
     if (stored === undefined || lease === undefined) return;
@@ -499,6 +499,7 @@ class Daemon {
     const { suspension, endsAt } = lease;
     if (state !== undefined && suspension !== undefined) {
       const since = state === "suspended" ? this.#clock() : suspension.since;
+      const keptBytes = known ?? suspension.keptBytes ?? [];
       this.#leases.set(id, { ...rest, suspension: { ...suspension, since, keptBytes }, suspensionState: state });
     } else this.#leases.set(id, { ...rest, ...(endsAt === undefined ? {} : { endsAt }) });
   }
