@@ -3,14 +3,14 @@
  * inside gRPC. For programs that speak plain sockets only, such as those with the libraries of client/interposer. It carries bytes, and
  * knows no frames.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectSecurely } from "node:tls";
 import { withHost } from "../transport/open.ts";
 import { secureOptions } from "../transport/socket.ts";
 import type { ServerLink, SubmitStream } from "../transport/transport.ts";
+import { makeOwnFolder } from "./own-folder.ts";
 
 /** Bytes of one message of gRPC; the server takes no larger ones. */
 const MESSAGE_BYTES_MAX = 60 * 1024;
@@ -44,7 +44,7 @@ export class DataRelay {
   static async open(options: DataRelayOptions): Promise<DataRelay | undefined> {
     const endpoint = options.endpoints.find((each) => /^(tls|grpc):/.test(each));
     if (endpoint === undefined) return undefined;
-    const folder = mkdtempSync(join(tmpdir(), "sluice-relay-"));
+    const folder = makeOwnFolder("relay");
     const path = join(folder, "data.sock");
     const sockets = new Set<Socket>();
     const carry = endpoint.startsWith("tls:") ? carrySecurely : carryInGrpc;

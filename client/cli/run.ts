@@ -3,9 +3,8 @@
  * happens. The heartbeats are here, so the lease ends with this process even when it is killed.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { resolve as absolute, join } from "node:path";
+import { rmSync } from "node:fs";
+import { resolve as absolute } from "node:path";
 import type { Command } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import { bracketed } from "../address.ts";
@@ -20,6 +19,7 @@ import { checkCount, type GrantedLease, type GrantedLeases, leasesOf, releaseQui
 import { interposerEnvironment } from "./interposer.ts";
 import { addRequestOptions, addServerOption, type ServerOptions, type ShareFlags, shareOf } from "./options.ts";
 import { durationText, note } from "./output.ts";
+import { makeOwnFolder } from "./own-folder.ts";
 import { tellWaiting } from "./place.ts";
 import { withFleet } from "./servers.ts";
 import {
@@ -214,7 +214,7 @@ async function runUnder(grant: GrantedLeases, job: Job): Promise<number> {
 /** Where a process that dies without a word leaves its session to the next one; undefined where there is no place for it, and the next one waits. */
 function sessionsFolder(): string | undefined {
   try {
-    return mkdtempSync(join(tmpdir(), "sluice-sessions-"));
+    return makeOwnFolder("sessions");
   } catch {
     return undefined;
   }
