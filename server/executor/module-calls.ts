@@ -1,5 +1,5 @@
 /** The calls about programs: images, modules and launches; see proto/calls.ts. */
-import { SluiceError } from "../../shared/errors.ts";
+import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import type {
   ImageWriteCall,
   KernelInfo,
@@ -32,9 +32,15 @@ export async function moduleLoadCached(work: Workspace, call: ModuleLoadCachedCa
   if (call.image !== 0) {
     work.modules.claim(call.module);
     const image = work.images.take(call.image);
-    const loaded = await load(work, call, image);
-    await keepImage(work, image);
-    return { held: 1, ...loaded };
+    try {
+      const loaded = await load(work, call, image);
+      await keepImage(work, image);
+      return { held: 1, ...loaded };
+    } catch (error) {
+      // It is asked for again, and need not travel again, where it may have the slice's end.
+      if (call.leavesEnd === 1 && toSluiceError(error).code === "OUT_OF_MEMORY") await keepImage(work, image);
+      throw error;
+    }
   }
   const image = await cachedImage(work, call);
   if (image === undefined) return { held: 0, kernels: [], globals: [], reservedBytes: 0 };
@@ -42,7 +48,7 @@ export async function moduleLoadCached(work: Workspace, call: ModuleLoadCachedCa
   return { held: 1, ...(await load(work, call, image)) };
 }
 
-/** Only images that a device took are worth keeping. */
+/** Only images that a device took, or may yet take, are worth keeping. */
 async function keepImage({ cache }: Workspace, image: Uint8Array): Promise<void> {
   for (let at = 0; at < image.byteLength; at += CALL_DATA_BYTES_MAX) {
     await cache?.keep(image.subarray(at, at + CALL_DATA_BYTES_MAX));

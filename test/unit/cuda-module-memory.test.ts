@@ -7,9 +7,10 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { overheadOf } from "../../server/device/cuda/overhead.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { allocate, stackLimit } from "../../server/executor/memory-calls.ts";
-import { moduleKeeper } from "../../server/executor/module-calls.ts";
+import { imageWrite, moduleKeeper, moduleLoadCached } from "../../server/executor/module-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import type { ModuleLoadCachedAnswer } from "../../shared/generated/calls.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -119,6 +120,26 @@ describe.skipIf(standinMissing !== undefined)("the modules of a lease on a CUDA 
     await take(MiB, BYTES - MiB);
     expect(isAll(await bytesAt(0, MiB), 7)).toBe(true);
     await load(150);
+  });
+
+  it("may be forbidden to take the slice's end, and are kept by the cache until they may", async () => {
+    const kept: Uint8Array[] = [];
+    const keep = async (piece: Uint8Array): Promise<void> => void kept.push(Uint8Array.from(piece));
+    Object.assign(work, { cache: { keep, settled: async () => undefined } });
+    const data = Buffer.from(`${knownKernels}\n.global .align 4 .b8 large[300][1024][1024];\n`);
+    const ask = async (image: number, leavesEnd: number): Promise<ModuleLoadCachedAnswer> => {
+      imageWrite(work, { image, totalBytes: data.byteLength, offset: 0, data });
+      const named = { totalBytes: 0, hashes: new Uint8Array(0) };
+      return moduleLoadCached(work, { module: image, image, device: 0, ...named, leavesEnd });
+    };
+    await expect(ask(1, 1)).rejects.toMatchObject(refused);
+    expect([device().reservedBytes, Buffer.concat(kept).equals(data)]).toEqual([0, true]);
+    expect((await ask(2, 0)).reservedBytes).toBeGreaterThan(0);
+    // What is refused for another reason is not worth it.
+    kept.length = 0;
+    standin.inject({ function: "cuModuleLoadDataEx", code: INVALID_PTX });
+    await expect(ask(3, 0)).rejects.toThrow(SluiceError);
+    expect(kept).toEqual([]);
   });
 
   it("leave room for the streams and the products of a framework", async () => {
