@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { inTime } from "../support/wait-for.ts";
 
 let server: TestServer;
@@ -20,7 +21,7 @@ afterAll(async () => {
 });
 
 const sluice = (...args: readonly string[]) =>
-  runSluice(args, {
+  runShort(args, {
     env: { SLUICE_SERVER: server.grpc, SLUICE_TOKEN_FILE: join(server.state, "admin-token"), SLUICE_LEASE: "" },
   });
 

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { connect, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
 
@@ -22,7 +23,7 @@ afterAll(async () => {
 
 const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  runSluice(args, { env: { ...environment(), ...env } });
+  runShort(args, { env: { ...environment(), ...env } });
 
 describe("smi", () => {
   it("shows devices and leases within 80 columns", async () => {

@@ -6,35 +6,41 @@ import { type ClientMachine, openClientMachine } from "../kernels/client-machine
 import type { KernelCase } from "../kernels/machine.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
-/** Above what any case needs that ends, on a busy machine; the cases that do not end wait for it. */
+/** Above what any case needs that ends, on a busy machine. */
 const KERNEL_TIMEOUT = "8s";
+/** Those that do not end keep all processors until it is over. */
+const ENDLESS_TIMEOUT = "500ms";
 
-let server: TestServer;
-let pool: Pool;
+const servers: TestServer[] = [];
+const pools: Pool[] = [];
 /** Cases that leave their lease whole share one. */
 let shared: ClientMachine | undefined;
 
 beforeAll(async () => {
-  server = await startServer({ args: ["--device", "cpu:2GiB", "--kernel-timeout", KERNEL_TIMEOUT] });
-  pool = await connect({ server: server.grpc });
+  for (const timeout of [KERNEL_TIMEOUT, ENDLESS_TIMEOUT]) {
+    const server = await startServer({ args: ["--device", "cpu:2GiB", "--kernel-timeout", timeout] });
+    servers.push(server);
+    pools.push(await connect({ server: server.grpc }));
+  }
 });
 
 afterAll(async () => {
   await shared?.close();
-  await pool.close();
-  await server.stop();
+  for (const pool of pools) await pool.close();
+  for (const server of servers) await server.stop();
 });
 
-const open = () => openClientMachine(pool, { memoryBytes: CASE_ARENA_BYTES });
+const open = ({ kernelTimeoutMs }: KernelCase) =>
+  openClientMachine(pools[kernelTimeoutMs === undefined ? 0 : 1]!, { memoryBytes: CASE_ARENA_BYTES });
 
 async function runCase(kernelCase: KernelCase): Promise<void> {
   if (!kernelCase.spoils) {
-    shared ??= await open();
+    shared ??= await open(kernelCase);
     await kernelCase.run(shared);
     shared.reset();
     return;
   }
-  const machine = await open();
+  const machine = await open(kernelCase);
   try {
     await kernelCase.run(machine);
   } finally {

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { connect, type Lease, type Pool, type QueuePlace, SluiceError } from "sluice";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 ** 2;
@@ -265,7 +266,7 @@ describe("a request", () => {
 
 describe("under another's lease", () => {
   const request = async (...args: string[]): Promise<{ id: string; key: string }> => {
-    const { stdout } = await runSluice(["request", "--server", server.grpc, "--for", "1m", "--json", ...args]);
+    const { stdout } = await runShort(["request", "--server", server.grpc, "--for", "1m", "--json", ...args]);
     const { lease, environment } = JSON.parse(stdout);
     return { id: lease.id, key: environment.SLUICE_LEASE };
   };

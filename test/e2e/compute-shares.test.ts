@@ -5,8 +5,9 @@
 import { connect, type Kernel, type Lease, type Pool } from "sluice";
 import { afterEach, describe, expect, it } from "vitest";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
+import { runShort } from "../support/commands.ts";
 import { executorsOf } from "../support/processes.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 
 /** A kernel that counts to `n` in each thread. */
 const spinning = `.version 7.0
@@ -95,15 +96,15 @@ describe("leases that were promised parts of a device's time", () => {
     });
     await expect(pool.allocate({ memory: "16MiB", compute: 1.5 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     const to = ["--server", server.grpc];
-    const told = await runSluice(["leases", ...to]);
+    const told = await runShort(["leases", ...to]);
     expect(told.stdout).toMatch(/Uses \d+\/75% of its devices' time, the second number promised\./);
-    expect((await runSluice(["list", ...to])).stdout).toContain("cpu:0: 75% of its time is promised (--compute).");
-    const explained = await runSluice(["explain", "-m", "16MiB", "--compute", "20%", ...to]);
+    expect((await runShort(["list", ...to])).stdout).toContain("cpu:0: 75% of its time is promised (--compute).");
+    const explained = await runShort(["explain", "-m", "16MiB", "--compute", "20%", ...to]);
     expect(explained).toMatchObject({ code: 0, stdout: expect.stringContaining("16MiB and 20% of the time of cpu:0") });
-    expect((await runSluice(["explain", "-m", "16MiB", "--compute", "0.3", ...to])).stdout).toContain(
+    expect((await runShort(["explain", "-m", "16MiB", "--compute", "0.3", ...to])).stdout).toContain(
       "[0.25] of its time",
     );
-    expect((await runSluice(["explain", "-m", "16MiB", "--compute", "2", ...to])).code).toBe(2);
+    expect((await runShort(["explain", "-m", "16MiB", "--compute", "2", ...to])).code).toBe(2);
     await lease.release();
     expect((await pool.devices())[0]).toMatchObject({ freeCompute: 1 });
   });

@@ -18,7 +18,7 @@ let server: TestServer;
 let pool: Pool;
 
 beforeAll(async () => {
-  const times = ["--idle-timeout", "5s", "--idle-notice", "2500ms", "--kernel-timeout", "12s"];
+  const times = ["--idle-timeout", "5s", "--idle-notice", "2500ms", "--kernel-timeout", "7s"];
   const args = ["--device", "cpu:2x64MiB", ...times];
   server = await startServer({ args });
   pool = await connect({ server: server.grpc, lease: "" });
@@ -84,7 +84,7 @@ it("a lease whose kernel runs is not idle, however long that takes", async () =>
   stop.fill(0);
   spin.launch({ grid: 1, block: 1 }, [stop]);
   const error = await reasonOf(gpu.synchronize());
-  // It was ended by its own time-out, after more than twice the idle time.
+  // It was ended by its own time-out, after it would have been warned and have lost its lease.
   expect(error?.code).toBe("KERNEL_TIMEOUT");
   expect(kinds).toEqual([]);
   expect(lease.signal.aborted).toBe(false);

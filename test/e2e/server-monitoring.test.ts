@@ -9,7 +9,8 @@ import { service as healthService } from "grpc-health-check";
 import protobuf from "protobufjs";
 import { connect, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 let server: TestServer;
@@ -136,7 +137,7 @@ describe("probes", () => {
     try {
       expect([(await get("/healthz", own)).status, (await get("/readyz", own)).status]).toEqual([200, 200]);
       expect(await healthOf(client)).toBe("SERVING");
-      const requested = await runSluice(["request", "-m", "1MiB", "--for", "1h", "--server", own.grpc]);
+      const requested = await runShort(["request", "-m", "1MiB", "--for", "1h", "--server", own.grpc]);
       expect(requested.code).toBe(0);
       own.kill("SIGTERM");
       await waitFor("the probe to tell", async () => (await get("/readyz", own)).status === 503);
@@ -160,7 +161,7 @@ describe("probes", () => {
     try {
       limit("0");
       // A sample of the pool every ten seconds would find out as well.
-      expect((await runSluice(["cordon", "null:0", "--server", own.grpc])).code).toBe(0);
+      expect((await runShort(["cordon", "null:0", "--server", own.grpc])).code).toBe(0);
       await waitFor("the probe to tell", async () => (await get("/readyz", own)).status === 503);
       expect(await (await get("/readyz", own)).text()).toBe("nothing is granted: the state cannot be written\n");
       expect((await get("/healthz", own)).status).toBe(200);

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { runShort } from "../support/commands.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
-import { runSluice } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 let server: CrashingServer;
@@ -14,7 +14,7 @@ const running: ChildProcess[] = [];
 
 beforeEach(async () => {
   server = await CrashingServer.start(["--device", "cpu:1x256MiB", "--session-grace", "2s", "--grace", "0s"]);
-  const { stdout } = await runSluice(["request", "--server", server.grpc, "--for", "5m", "-m", "64MiB", "--json"]);
+  const { stdout } = await runShort(["request", "--server", server.grpc, "--for", "5m", "-m", "64MiB", "--json"]);
   key = JSON.parse(stdout).environment.SLUICE_LEASE;
 });
 afterEach(async () => {
