@@ -340,6 +340,30 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(failed(rows).map(({ name }) => name)).toEqual(["kernels cannot reach the memory of their process"]);
   }, 60_000);
 
+  it.each([
+    [
+      "is too old",
+      { SLUICE_STANDIN_NAME: "Tesla V100", SLUICE_STANDIN_ATTRIBUTES: "75:7,76:0" },
+      "need compute capability 7.5 or later, and the card [Tesla V100] has 7.0.",
+    ],
+    [
+      "others have filled",
+      { SLUICE_STANDIN_OTHERS: "700" },
+      "needs [512 MiB] of the card, where [228 MiB] are free beside a context, and [700 MiB] in use before it",
+    ],
+    [
+      "takes no program",
+      { SLUICE_STANDIN_ATTRIBUTES: "20:2" },
+      "change its compute mode by `nvidia-smi -i 0000:3b:00.0 -c DEFAULT`.",
+    ],
+  ])("says that a card cannot be checked that %s, and why", async (_, env, words) => {
+    const { text, code, rows } = await check("memory", { env });
+    expect(text).toContain("Nothing is checked: ");
+    expect(text).toContain(words);
+    expect(rows).toMatchObject([{ isSkipped: true, note: expect.stringContaining(words) }]);
+    expect(code).toBe(77);
+  });
+
   it("says that there is nothing to check where there is no card", async () => {
     const { text, code, report } = await check("memory", {
       env: { SLUICE_CUDA_LIBRARY: "libcuda-that-is-not-there.so" },

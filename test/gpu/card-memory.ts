@@ -32,8 +32,10 @@ async function ask(device: DeviceDescription): Promise<number | undefined> {
 export async function lookForOthers(device: DeviceDescription): Promise<number | undefined> {
   const used = await ask(device);
   if (used === undefined) silent.set(device.id, "NVML does not tell how much of the card is in use");
-  else if (used >= OTHERS_BYTES_MIN)
+  else if (used >= OTHERS_BYTES_MIN) {
+    shared.set(device.id, used);
     silent.set(device.id, `others use the card, [${used}] bytes of it before the check`);
+  }
   return used;
 }
 

@@ -244,7 +244,7 @@ export function sharesFor(
 /** The card alone, by the name that tells it from others: a program that is not borrowed takes the first that it sees. */
 async function cardOnly({ details }: DeviceDescription): Promise<NodeJS.ProcessEnv> {
   const isAlone = (await cudaDriver.discover("")).length === 1;
-  return isAlone || details === undefined ? {} : { CUDA_VISIBLE_DEVICES: details.uuid };
+  return isAlone || !details?.uuid ? {} : { CUDA_VISIBLE_DEVICES: details.uuid };
 }
 
 /** Compiles and runs every program against a server that lends the card. */

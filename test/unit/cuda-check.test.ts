@@ -1,6 +1,9 @@
 /** What `check:gpu` decides of cards that nobody here has, what it prints, and what it does not tell. Without a card and without a run. */
 import { describe, expect, it } from "vitest";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
+import { standin, standinMissing } from "../cuda/standin.ts";
+import { leakRow, leftOver, lookForOthers, sharedBytes, usedBytes } from "../gpu/card-memory.ts";
 import { driversVariables, forgetUsers } from "../gpu/environment.ts";
 import type { Row } from "../gpu/job.ts";
 import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
@@ -48,6 +51,29 @@ describe("what a card is asked", () => {
     const [own, text] = targetsOf(120);
     expect(own).toContain("arch=compute_120,code=sm_120");
     expect(text).toEqual(["-gencode", "arch=compute_75,code=compute_75"]);
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("memory that is left on a card", () => {
+  it("is not judged where others have some of it", async () => {
+    const [mine, theirs] = await cudaDriver.discover("");
+    expect(await lookForOthers(mine!)).toBe(0);
+    expect(leakRow("g", mine!, await leftOver({ device: mine!, returnLimitMs: 0 }, await usedBytes(mine!)))).toEqual({
+      ...{ group: "g", name: "bytes left on the card afterwards", unit: "B", value: 0, ok: true },
+    });
+    standin.occupy(1, 200 * MiB);
+    expect(await lookForOthers(theirs!)).toBe(200 * MiB);
+    standin.occupy(1, -200 * MiB);
+    expect([await usedBytes(theirs!), sharedBytes(theirs!), sharedBytes(mine!)]).toEqual([
+      undefined,
+      200 * MiB,
+      undefined,
+    ]);
+    const row = leakRow("g", theirs!, await leftOver({ device: theirs!, returnLimitMs: 0 }, undefined));
+    expect(row).toMatchObject({
+      isSkipped: true,
+      note: expect.stringMatching(/^others use the card, \[209715200] bytes/),
+    });
   });
 });
 
