@@ -411,14 +411,17 @@ export function explainWaiting(state: PoolState, id: string): Explanation | unde
 function serve(state: PoolState, record: RequestRecord): Effect[] {
   if (record.request.mode === "profile") for (const own of record.tenant.reservations) state.toServe.add(own);
   const effects: Effect[] = serveReservations(state);
-  if (!state.requests.has(record.request.id)) return effects;
-  if (record.reservation !== undefined) return waitOrRefuse(state, record, effects);
-  if (firstInOrder(state) === record) effects.push(...runPass(state));
-  else {
-    const granted = tryToPass(state, record);
-    if (granted !== undefined) effects.push(granted);
+  const waits = (): boolean => state.requests.has(record.request.id);
+  if (waits() && record.reservation === undefined) {
+    if (firstInOrder(state) === record) effects.push(...runPass(state));
+    else {
+      const granted = tryToPass(state, record);
+      if (granted !== undefined) effects.push(granted);
+    }
   }
-  return state.requests.has(record.request.id) ? waitOrRefuse(state, record, effects) : effects;
+  // What that has brought about may serve the request too: it is answered once.
+  look(state, effects);
+  return waits() ? waitOrRefuse(state, record, effects) : effects;
 }
 
 function waitOrRefuse(state: PoolState, record: RequestRecord, effects: readonly Effect[]): Effect[] {

@@ -123,9 +123,10 @@ export class Auditor {
       case "requested":
         if (!this.#isKnown(event.request.id)) {
           this.#wishes.set(event.request.id, event.request);
-          const answers = effects.filter((effect) => "id" in effect && effect.id === event.request.id);
+          const answers = ["queued", "refused"] as const;
+          const words = answers.filter((kind) => mentions(effects, event.request.id, kind));
           const grants = effects.filter((effect) => effect.kind === "granted" && effect.lease.id === event.request.id);
-          check(answers.length + grants.length === 1, `Request ${event.request.id} gets one answer.`);
+          check(words.length + grants.length === 1, `Request ${event.request.id} gets one answer.`);
         } else check(!mentions(effects, event.request.id, "refused"), "A repeated request is harmless.");
         return;
       case "grantConfirmed":

@@ -442,7 +442,7 @@ class Daemon {
       const isParked = executor?.kept !== undefined;
       const isDone = isParked || !this.#world.happens(0.1);
       if (isDone && executor !== undefined) {
-        executor.kept ??= executor.slices.map(({ bytes }) => this.#keptOfSlice(bytes));
+        executor.kept ??= executor.slices.map((slice) => this.#keptOfSlice(slice));
         executor.slices = keptOf(executor.slices, executor.kept, options.devices);
       }
       const keptBytes = executor?.kept ?? [];
@@ -457,8 +457,10 @@ class Daemon {
     });
   }
 
-  /** Where the driver has to do with it, modules may have a part of a slice, which stays. */
-  #keptOfSlice(bytes: number): number {
+  /** Where the driver has to do with it, modules may have a part of a slice, which stays; not of a fixed one, as devices with contexts suspend none. */
+  #keptOfSlice({ bytes, deviceId }: Slice): number {
+    const device = this.#world.options.devices.find(({ id }) => id === deviceId);
+    if (device?.sharing?.mode === "profile") return 0;
     return this.#world.happens(0.3) ? Math.floor(this.#world.random() * bytes) : 0;
   }
 
