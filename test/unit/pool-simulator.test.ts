@@ -18,7 +18,8 @@ describe("the simulator", () => {
   });
 
   it.each(canaries.map((canary) => [canary.bug, canary] as const))("finds the planted bug '%s'", (_, canary) => {
-    expect(hunt(canary, SEED)).toContain("Invariant broken");
+    // The pool keeps books of its own, which may be the first to say so.
+    expect(hunt(canary, SEED)).toMatch(/Invariant broken|thousandths of its time left/);
   });
 
   it("takes a number or a commit's hash as its seed", () => {
