@@ -243,7 +243,6 @@ async function main(): Promise<number> {
   }
   forgetUsers(process.env);
   const started = performance.now();
-  if (limitS > 0) setDeadline(started + limitS * 1000);
   const found = await findCard(options.device);
   if ("why" in found) return tellNothing(nothing(found.why), options);
   const { device } = found;
@@ -261,6 +260,8 @@ async function main(): Promise<number> {
     return tellNothing(row, options, device);
   }
   introduce(device, free);
+  // Whatever time is left: a driver that was asleep takes its own to be found.
+  if (limitS > 0) setDeadline(started + limitS * 1000);
   const save = (): void => {
     try {
       if (json !== undefined) writeJson(json, outcome);
