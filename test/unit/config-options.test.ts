@@ -1,16 +1,21 @@
 /** The options of `sluice serve`: defaults, the config file, the command line over it, and what is refused with which words. */
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { readOptions } from "../../server/command-line.ts";
 import { type Config, loadConfig } from "../../server/config.ts";
 import { tenantCaches } from "../../server/session/tenant-caches.ts";
 
 const load = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Config => loadConfig(readOptions(args), env);
 
+const folder = mkdtempSync(join(tmpdir(), "sluice-config-"));
+let files = 0;
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
 function configFile(content: unknown): string {
-  const file = join(mkdtempSync(join(tmpdir(), "sluice-config-")), "sluice.json");
+  const file = join(folder, `sluice-${files++}.json`);
   writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content));
   return file;
 }
