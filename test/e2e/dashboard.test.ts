@@ -347,7 +347,7 @@ describe.skipIf(chromiumPath === undefined)(
     });
 
     test("a lost server is said, and its return is noticed", async () => {
-      const server = await startServer();
+      await using server = await startServer();
       const { admin, grpc, data, state } = server;
       const page = await open(server);
       await page.getByText("Nothing is lent yet").waitFor();
