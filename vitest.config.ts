@@ -38,7 +38,7 @@ const builtWorker = fileURLToPath(new URL("test/support/built-worker.ts", import
 export default defineConfig({
   resolve: { alias: [{ find: /^.*\/worker-code\.ts$/, replacement: builtWorker }] },
   test: {
-    globalSetup: ["test/support/build.ts"],
+    globalSetup: ["test/support/run-folder.ts", "test/support/build.ts"],
     pool: "forks",
     // Most of the time of most tests goes into waiting for other processes.
     maxWorkers: 4,

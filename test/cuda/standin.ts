@@ -4,21 +4,33 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import koffi from "../../server/device/native.ts";
 
 const sources = new URL("./", import.meta.url);
+/** Outlives the run, as all that is built. */
+const built = fileURLToPath(new URL("../../dist/test/", import.meta.url));
 
 /** Builds once per content of the sources; a later run finds the library under its hash. */
 function build(): string {
   const names = readdirSync(sources).filter((name) => /\.[ch]$/.test(name));
   const hash = createHash("sha256");
   for (const name of names.sort()) hash.update(name).update(readFileSync(new URL(name, sources)));
-  const folder = join(tmpdir(), `sluice-standin-${process.getuid?.() ?? 0}-${hash.digest("hex").slice(0, 16)}`);
+  const folder = join(built, `standin-${hash.digest("hex").slice(0, 16)}`);
   if (existsSync(join(folder, "libcuda.so.1"))) return folder;
-  const fresh = mkdtempSync(join(tmpdir(), "sluice-standin-build-"));
+  mkdirSync(built, { recursive: true });
+  const fresh = mkdtempSync(join(built, "standin-build-"));
   const files = names.filter((name) => name.endsWith(".c")).map((name) => new URL(name, sources).pathname);
   const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"];
   execFileSync("cc", [...flags, "-o", join(fresh, "libcuda.so.1"), ...files, "-lm"], {
