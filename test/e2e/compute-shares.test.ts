@@ -8,6 +8,7 @@ import { BusyClient, partsOf } from "../support/busy-clients.ts";
 import { runShort } from "../support/commands.ts";
 import { executorsOf } from "../support/processes.ts";
 import { startServer, type TestServer } from "../support/server.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** A kernel that counts to `n` in each thread. */
 const spinning = `.version 7.0
@@ -71,6 +72,8 @@ describe("leases that were promised parts of a device's time", () => {
     await start("guaranteed");
     await busy(0.9);
     await busy(0.1);
+    // The first kernel of each has to be compiled, beside one that takes all cores.
+    await waitFor("work of both", () => clients.every(({ done }) => done > 0), 60_000);
     await partsOf(clients, KERNELS);
     const [most, least] = await partsOf(clients, KERNELS);
     expect(most).toBeGreaterThan(0.7);
