@@ -263,7 +263,9 @@ describe("an executor that is killed", () => {
     const wentOn = when === "as it goes on" ? stand.executor.unpark().then(() => "running", failureCode) : undefined;
     process.kill(stand.pid, "SIGKILL");
     await inTime("its end", stand.executor.exited);
-    expect(await parked).toBe(when === "as it parks" ? "EXECUTOR_FAILED" : "parked");
+    // It may be done with it before it is killed.
+    if (when === "as it parks") expect(["EXECUTOR_FAILED", "parked"]).toContain(await parked);
+    else expect(await parked).toBe("parked");
     if (wentOn !== undefined) expect(await wentOn).toBe("EXECUTOR_FAILED");
     expect(stand.files()).toEqual([]);
     expect((await failureOf(stand.executor.unpark())).code).toBe("EXECUTOR_FAILED");

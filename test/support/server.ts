@@ -139,12 +139,22 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   // What `args` say comes later, and counts.
   const { child, stdout, log, exited } = start([...own, "--spare-executors", String(spares), ...args], options);
   options.onSpawned?.(child);
+  const clearUp = (): void => {
+    if (options.state !== undefined) return;
+    // A server that was killed leaves its executors to the next one.
+    endExecutorsOf(state);
+    rmSync(state, { recursive: true, force: true });
+  };
   const ready = /^sluice ready grpc=(\S+) data=(\S+) admin=(\S+)$/m;
   await new Promise<void>((resolve, reject) => {
     const fail = (why: string): void => {
+      if (ready.test(stdout())) return;
       clearTimeout(timer);
       child.kill("SIGKILL");
-      reject(new Error(`sluice serve ${why}.\n${stdout()}\n${log()}`));
+      void exited.finally(() => {
+        clearUp();
+        reject(new Error(`sluice serve ${why}.\n${stdout()}\n${log()}`));
+      });
     };
     const timer = setTimeout(() => fail("is not ready in time"), options.startMsMax ?? START_MS_MAX);
     void exited.then((code) => fail(`ends with ${code} before it is ready`), reject);
@@ -160,11 +170,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
     const code = await exited;
     clearTimeout(timer);
-    if (options.state === undefined) {
-      // A server that was killed leaves its executors to the next one.
-      endExecutorsOf(state);
-      rmSync(state, { recursive: true, force: true });
-    }
+    clearUp();
     return code;
   };
   return {

@@ -361,7 +361,10 @@ async function attack(seed: number): Promise<{ readonly kept: string | undefined
 }
 
 it("at most one grant is kept and none is lost, whatever servers and client do at whatever moment", async () => {
-  const outcomes = await Promise.all(Array.from({ length: 40 }, (_, seed) => attack(seed)));
+  const outcomes: Awaited<ReturnType<typeof attack>>[] = [];
+  // A grant has to be heard within half a second of its request being called off: not all at once on a busy machine.
+  for (let seed = 0; seed < 40; seed += 10)
+    outcomes.push(...(await Promise.all(Array.from({ length: 10 }, (_, index) => attack(seed + index)))));
   expect(outcomes.filter(({ kept }) => kept !== undefined).length).toBeGreaterThan(10);
   expect(outcomes.filter(({ kept }) => kept === undefined).length).toBeGreaterThan(3);
   // There were races to lose.

@@ -1,4 +1,5 @@
 /** What goes wrong on a GPU: faults, kernels that never end, bad images, and every failing step of opening a slice. Against the stand-in. */
+import { setImmediate as immediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { loadCuda } from "../../server/device/cuda/library.ts";
@@ -398,6 +399,9 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
         await slice.write(ARENA_BASE, new Uint8Array(1000), undefined);
         await run(slice, module, "empty");
         await slice.read(ARENA_BASE, new Uint8Array(1000), undefined);
+        // Device time is counted between calls, of which the last may have had its answer at once.
+        await immediate();
+        await slice.synchronize();
       });
       expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: 214 } });
       expect(await failure(() => slice.synchronize())).toBe(error);
