@@ -293,6 +293,7 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
 describe.runIf(canBuild)("a program whose daemon", () => {
   it.each(["SIGKILL", "SIGUSR2"] as const)("ends by %s works on, with and without its connection", async (signal) => {
     const first = await startServer({ args: ["--device", "cpu:1x512MiB"] });
+    closing.push(() => first.stop());
     const proxy = await proxyTo(first);
     const { finished, stop } = await begin(first, proxy, {
       command: (stopFile) => [storm, stopFile, "2", "100000"],

@@ -222,6 +222,7 @@ it("a session goes on when the server was killed and comes back", async () => {
   control.close();
   await proxy.close();
   await second.stop();
+  await first.stop();
 });
 
 it("a program that ends without a word leaves its lease to the next program at once", async () => {
