@@ -76,7 +76,7 @@ static cublasStatus_t gemm_batched_here(const struct pointers *form) {
 
 static cublasStatus_t gemm_batched(const struct pointers *form) {
     int capture = 0;
-    if (form->op_a < OP_N || form->op_a > OP_C || form->op_b < OP_N || form->op_b > OP_C || form->count < 0) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_op(form->op_a) || !is_op(form->op_b) || form->count < 0) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->m < 0 || form->n < 0 || form->k < 0) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->count == 0 || form->m == 0 || form->n == 0) return CUBLAS_STATUS_SUCCESS;
     if (is_complex(form->c_type)) return gemm_batched_here(form);

@@ -39,6 +39,12 @@ enum {
 
 /* cublasOperation_t; of real numbers the conjugate transpose is the transpose. */
 enum { OP_N = 0, OP_T = 1, OP_C = 2 };
+static inline bool is_op(int operation) {
+    return operation >= OP_N && operation <= OP_C;
+}
+static inline bool is_leading_of(int64_t leading, int64_t rows) {
+    return leading >= (rows > 1 ? rows : 1);
+}
 
 /* cublasPointerMode_t */
 enum { POINTER_HOST = 0, POINTER_DEVICE = 1 };

@@ -44,12 +44,6 @@ struct blas_operand matrix_of(const void *at, int type, int64_t leading, int ope
 static inline bool is_triangle(int fill) {
     return fill == FILL_LOWER || fill == FILL_UPPER;
 }
-static inline bool is_op(int operation) {
-    return operation >= OP_N && operation <= OP_C;
-}
-static inline bool is_leading_of(int64_t leading, int64_t rows) {
-    return leading >= (rows > 1 ? rows : 1);
-}
 
 /* own-product.c: C = alpha A B + beta C by a kernel, for `count` matrices of a batch. */
 struct own_product {

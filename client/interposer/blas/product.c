@@ -133,16 +133,12 @@ cublasStatus_t read_factors(const struct factors *factors, struct product *produ
     return status == CUBLAS_STATUS_SUCCESS ? read_factor(factors->beta, factors, product->stream, &product->beta) : status;
 }
 
-static bool is_leading(int64_t leading, int64_t rows) {
-    return leading >= (rows > 1 ? rows : 1);
-}
-
 static cublasStatus_t check(const struct product *product) {
     const struct matrix *a = &product->a, *b = &product->b;
     if (product->m < 0 || product->n < 0 || product->k < 0 || product->batch_count < 0) return CUBLAS_STATUS_INVALID_VALUE;
-    if (!is_leading(a->leading, a->is_transposed ? product->k : product->m)) return CUBLAS_STATUS_INVALID_VALUE;
-    if (!is_leading(b->leading, b->is_transposed ? product->n : product->k)) return CUBLAS_STATUS_INVALID_VALUE;
-    if (!is_leading(product->c.leading, product->m)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading_of(a->leading, a->is_transposed ? product->k : product->m)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading_of(b->leading, b->is_transposed ? product->n : product->k)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_leading_of(product->c.leading, product->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (wire_type(product) < 0)
         return refuse(product->function, "a product of %s and %s into %s with compute type %d is not served yet", type_name(product->a.type),
                       type_name(product->b.type), type_name(product->c.type), product->compute);

@@ -25,8 +25,8 @@ struct gemv_form {
 
 static cublasStatus_t gemv(const struct gemv_form *form) {
     bool is_turned = form->op != OP_N;
-    if (form->op < OP_N || form->op > OP_C || form->m < 0 || form->n < 0 || form->batch_count < 0) return CUBLAS_STATUS_INVALID_VALUE;
-    if (form->incx == 0 || form->incy == 0 || form->lda < (form->m > 1 ? form->m : 1)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_op(form->op) || form->m < 0 || form->n < 0 || form->batch_count < 0) return CUBLAS_STATUS_INVALID_VALUE;
+    if (form->incx == 0 || form->incy == 0 || !is_leading_of(form->lda, form->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->incx < 0 || form->incy < 0) {
         if (form->batch_count != 1 || form->type != form->result_type || form->type == R_16F || form->type == R_16BF)
             return refuse(form->function, "batches of vectors that are read backwards are not served");

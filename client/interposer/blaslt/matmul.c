@@ -67,7 +67,7 @@ static cublasStatus_t check_shapes(const struct question *q) {
     const struct operation *o = q->operation;
     bool is_a_turned = o->op_a != OP_N, is_b_turned = o->op_b != OP_N;
     uint64_t inner = is_a_turned ? q->a->rows : q->a->columns;
-    if (o->op_a < OP_N || o->op_a > OP_C || o->op_b < OP_N || o->op_b > OP_C) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_op(o->op_a) || !is_op(o->op_b)) return CUBLAS_STATUS_INVALID_VALUE;
     if ((is_b_turned ? q->b->columns : q->b->rows) != inner) return CUBLAS_STATUS_INVALID_VALUE;
     if ((is_a_turned ? q->a->columns : q->a->rows) != q->d->rows) return CUBLAS_STATUS_INVALID_VALUE;
     if ((is_b_turned ? q->b->rows : q->b->columns) != q->d->columns) return CUBLAS_STATUS_INVALID_VALUE;
