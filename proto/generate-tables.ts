@@ -55,6 +55,7 @@ const bounds: Partial<Record<keyof typeof limits, string>> = {
   RECORDING_PATCHES_MAX: "places of one recording",
   RECORDING_VALUE_BYTES_MAX: "bytes of the values of one replay",
   RECORDED_CALLS_MAX: "calls of all recordings of a session",
+  DNN_ATTRIBUTES_MAX: "attributes of one `dnnDescribe`",
 };
 
 const values = new Map(Object.entries(limits));

@@ -9,9 +9,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
+import { dnnFunctions } from "../shared/dnn-functions.ts";
 import { calls } from "./calls.ts";
 import { generateC } from "./generate-c.ts";
 import { generateCodec } from "./generate-codec.ts";
+import { generateDnn } from "./generate-dnn.ts";
 import { generateTables } from "./generate-tables.ts";
 import { frameKinds, messages, PROTOCOL_VERSION, records } from "./messages.ts";
 
@@ -22,10 +24,13 @@ const protoFiles = readdirSync(join(root, "proto/sluice/v1"))
 
 /** 16 hexadecimal digits over all that decides how bytes are read. Sentences do not count. */
 function fingerprint(): string {
-  const withoutDocs = JSON.stringify([PROTOCOL_VERSION, records, messages, calls, frameKinds], (key, value) => {
-    if (key === "doc" || key === "errors") return undefined;
-    return Array.isArray(value) && value.length === 3 && typeof value[2] === "string" ? value.slice(0, 2) : value;
-  });
+  const withoutDocs = JSON.stringify(
+    [PROTOCOL_VERSION, records, messages, calls, frameKinds, dnnFunctions],
+    (key, value) => {
+      if (key === "doc" || key === "errors") return undefined;
+      return Array.isArray(value) && value.length === 3 && typeof value[2] === "string" ? value.slice(0, 2) : value;
+    },
+  );
   return createHash("sha256").update(withoutDocs).digest("hex").slice(0, 16);
 }
 
@@ -80,6 +85,7 @@ function outputs(): Map<string, string> {
   return new Map([
     ["shared/generated/calls.ts", generateCodec(fingerprint())],
     ["client/interposer/generated/calls.h", generateC(fingerprint())],
+    ["client/interposer/generated/dnn-functions.h", generateDnn()],
     ["proto/generated/descriptor.ts", descriptor()],
     ...grpcTypes(),
     ["proto/README.md", readme()],

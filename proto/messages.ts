@@ -64,6 +64,16 @@ export const records = {
     ["rowBytes", "u64", "bytes from one row to the next, a multiple of a texel's bytes"],
     ["planeBytes", "u64", "bytes from one plane or layer to the next, a multiple of a texel's bytes"],
   ],
+  DnnAttribute: [
+    ["name", "u32", "cudnnBackendAttributeName_t"],
+    ["type", "u32", "cudnnBackendAttributeType_t"],
+    ["count", "u32", "number of elements"],
+    [
+      "data",
+      "bytes",
+      "the elements as in cuDNN's memory, but for BACKEND_DESCRIPTOR, a descriptor handle (u32) each, and HANDLE, which has no bytes; VOID_PTR cannot be",
+    ],
+  ],
   RecordingPatch: [
     ["call", "u32", "index of the call in the recording"],
     [

@@ -73,6 +73,9 @@ export const SOURCE_BYTES_MAX = 1 * MiB;
 /** Options that come with a source. */
 export const COMPILE_OPTIONS_MAX = 32;
 
+/** Attributes of one descriptor of cuDNN: it has kinds with about 25. */
+export const DNN_ATTRIBUTES_MAX = 64;
+
 /** Images behind the live modules of a session: their compiled form lives in the executor's own memory. */
 export const MODULE_BYTES_MAX = 512 * MiB;
 

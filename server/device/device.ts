@@ -5,6 +5,7 @@
  */
 import type { SluiceError } from "../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo, KernelInfo } from "../../shared/generated/calls.ts";
+import type { DeviceDnn } from "./dnn.ts";
 import type { SurfaceOptions, TextureOptions } from "./texel.ts";
 
 /** One whole device as a server owns it. Plain data: it travels from the daemon to the executor as JSON. */
@@ -363,6 +364,11 @@ export interface DeviceSlice {
   multiply?(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void>;
   /** Makes ready for such a product, of whose addresses only the alignment counts; UNSUPPORTED where it cannot be computed, and nothing has changed. */
   prepareMultiply?(product: MatrixProduct): void;
+  /**
+   * Opens cuDNN, for as long as the slice is; called at most once. Absent, or UNSUPPORTED, where the device or the server has none; OUT_OF_MEMORY where
+   * the lease has no room for it.
+   */
+  openDnn?(): Promise<DeviceDnn>;
   /**
    * Textures and surfaces over memory of the slice, whose range and shape the caller has checked; absent, or UNSUPPORTED, where the device has
    * none of that kind. A kernel that uses one after its end, or what never was one, fails or, on real hardware, reads anything of the slice's.

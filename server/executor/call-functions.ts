@@ -7,6 +7,7 @@ import { CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { protocolError, type WireBuffer } from "../../shared/wire/wire-buffer.ts";
 import * as caches from "./cache-calls.ts";
 import { acknowledged, answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
+import * as dnn from "./dnn-calls.ts";
 import * as libraries from "./library-calls.ts";
 import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
@@ -134,6 +135,22 @@ const byName: Record<codec.CallName, CallFunction> = {
     encode: codec.encodeSurfaceCreateAnswer,
   }),
   surfaceDestroy: silent(codec.decodeSurfaceDestroyCall, textures.surfaceDestroy),
+  dnnOpen: answered({ decode: codec.decodeDnnOpenCall, run: dnn.dnnOpen, encode: codec.encodeDnnOpenAnswer }),
+  dnnDescribe: answered({
+    decode: codec.decodeDnnDescribeCall,
+    run: dnn.dnnDescribe,
+    encode: codec.encodeDnnDescribeAnswer,
+  }),
+  dnnForget: silent(codec.decodeDnnForgetCall, dnn.dnnForget),
+  dnnAsk: answered({ decode: codec.decodeDnnAskCall, run: dnn.dnnAsk, encode: codec.encodeDnnAskAnswer }),
+  dnnExecute: silent(codec.decodeDnnExecuteCall, dnn.dnnExecute),
+  dnnTry: answered({ decode: codec.decodeDnnTryCall, run: dnn.dnnTry, encode: codec.encodeDnnTryAnswer }),
+  dnnCall: silent(codec.decodeDnnCallCall, dnn.dnnCall),
+  dnnAskCall: answered({
+    decode: codec.decodeDnnAskCallCall,
+    run: dnn.dnnAskCall,
+    encode: codec.encodeDnnAskCallAnswer,
+  }),
   compile: answered({ decode: codec.decodeCompileCall, run: libraries.compile, encode: codec.encodeCompileAnswer }),
 };
 

@@ -1,9 +1,10 @@
 /**
- * The calls that a recording may hold: those without an answer that give a device work, and neither make nor end anything. For each, what is
+ * The calls that a recording may hold: those without an answer that give a device work, and neither make nor end anything (of cuDNN's functions those that make something, which no second replay could make again, fail). For each, what is
  * checked when it is recorded, and which of its bytes a replay may replace.
  */
 import * as codec from "../../shared/generated/calls.ts";
 import type { WireBuffer } from "../../shared/wire/wire-buffer.ts";
+import { dnnCall, dnnExecute } from "./dnn-calls.ts";
 import { multiply } from "./library-calls.ts";
 import { copyOnDevice, fill } from "./memory-calls.ts";
 import { kernelOf, launch } from "./module-calls.ts";
@@ -87,6 +88,22 @@ const definitions = [
     run: multiply,
     check: (work, { stream }) => checkStream(work, stream),
     isPatchable: fieldsAt([0, 8], [8, 8], [16, 8], [88, 4], [92, 4]),
+  }),
+  define<codec.DnnExecuteCall>({
+    opcode: codec.Opcode.dnnExecute,
+    decode: codec.decodeDnnExecuteCall,
+    run: dnnExecute,
+    check: (work, { plan, stream }) => {
+      work.stream(stream, work.descriptors.get(plan).slice);
+    },
+  }),
+  define<codec.DnnCallCall>({
+    opcode: codec.Opcode.dnnCall,
+    decode: codec.decodeDnnCallCall,
+    run: dnnCall,
+    check: (work, { stream, device }) => {
+      work.stream(stream, work.slice(device));
+    },
   }),
   define<codec.EventRecordCall>({
     opcode: codec.Opcode.eventRecord,

@@ -1,5 +1,5 @@
 /**
- * All that a session has: its open slices with their allocations, its modules, streams, events, textures, surfaces, images and recordings. This
+ * All that a session has: its open slices with their allocations, its modules, streams, events, textures, surfaces, descriptors of cuDNN, images and recordings. This
  * list is closed: what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
  */
 import { NO_BYTES } from "../../shared/byte-count.ts";
@@ -7,6 +7,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { DeviceEvent, DeviceImage, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
+import type { DeviceDnn, DnnDescriptor } from "../device/dnn.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { SliceAssignment } from "./control-messages.ts";
 import type { LeaseTurns } from "./device-turns.ts";
@@ -34,6 +35,8 @@ export interface OpenSlice {
   heap: number | undefined;
   /** Bytes of the arena in use, alignment included. */
   usedBytes: number;
+  /** Its cuDNN, once it is opened. */
+  dnn: DeviceDnn | undefined;
 }
 
 export interface LoadedModule {
@@ -57,6 +60,11 @@ export interface OwnedTexture {
   readonly texture: DeviceImage;
 }
 
+export interface OwnedDescriptor {
+  readonly slice: OpenSlice;
+  readonly descriptor: DnnDescriptor;
+}
+
 export interface OwnedSurface {
   readonly slice: OpenSlice;
   readonly surface: DeviceImage;
@@ -77,6 +85,7 @@ export class Workspace {
   readonly events = new HandleTable<OwnedEvent>("event");
   readonly textures = new HandleTable<OwnedTexture>("texture");
   readonly surfaces = new HandleTable<OwnedSurface>("surface");
+  readonly descriptors = new HandleTable<OwnedDescriptor>("descriptor");
   readonly images = new ImageTable();
   readonly recordings = new HandleTable<Recording>("recording");
   /** Calls of all live recordings. */
@@ -150,6 +159,7 @@ export class Workspace {
       globals: new RangeMap(),
       heap: undefined,
       usedBytes: 0,
+      dnn: undefined,
     };
     this.#slices[index] = slice;
     return slice;

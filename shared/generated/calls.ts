@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "d9ef55172165ab60";
+export const FINGERPRINT = "7604551047bcd9f9";
 
 export const FrameKind = {
   GREETING: 1,
@@ -63,6 +63,14 @@ export const Opcode = {
   heap: 45,
   stackLimit: 46,
   multiplyPrepare: 47,
+  dnnOpen: 48,
+  dnnDescribe: 49,
+  dnnForget: 50,
+  dnnAsk: 51,
+  dnnExecute: 52,
+  dnnTry: 53,
+  dnnCall: 54,
+  dnnAskCall: 55,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -117,6 +125,14 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "heap", opcode: 45, answered: false },
   { name: "stackLimit", opcode: 46, answered: true },
   { name: "multiplyPrepare", opcode: 47, answered: true },
+  { name: "dnnOpen", opcode: 48, answered: true },
+  { name: "dnnDescribe", opcode: 49, answered: true },
+  { name: "dnnForget", opcode: 50, answered: false },
+  { name: "dnnAsk", opcode: 51, answered: true },
+  { name: "dnnExecute", opcode: 52, answered: false },
+  { name: "dnnTry", opcode: 53, answered: true },
+  { name: "dnnCall", opcode: 54, answered: false },
+  { name: "dnnAskCall", opcode: 55, answered: true },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -360,6 +376,42 @@ export function decodeTextureLevel(b: WireBuffer, start: number, end: number): T
     rowBytes: b.readU64(start + 8),
     planeBytes: b.readU64(start + 16),
   };
+}
+
+/** Record `DnnAttribute` of the table of calls. */
+export interface DnnAttribute {
+  /** CudnnBackendAttributeName_t. */
+  readonly name: number;
+  /** CudnnBackendAttributeType_t. */
+  readonly type: number;
+  /** Number of elements. */
+  readonly count: number;
+  /** The elements as in cuDNN's memory, but for BACKEND_DESCRIPTOR, a descriptor handle (u32) each, and HANDLE, which has no bytes; VOID_PTR cannot be. */
+  readonly data: Uint8Array;
+}
+
+export function encodeDnnAttribute(w: WireWriter, v: DnnAttribute): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.name;
+  b.u32[i + 1] = v.type;
+  b.u32[i + 2] = v.count;
+  b.u32[i + 3] = v.data.length;
+  w.length += 16;
+  w.appendPadded(v.data);
+}
+
+export function decodeDnnAttribute(b: WireBuffer, start: number, end: number): DnnAttribute {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    name: b.u32[i + 0]!,
+    type: b.u32[i + 1]!,
+    count: b.u32[i + 2]!,
+    data: t.bytes(b.u32[i + 3]!),
+  };
+  t.finish();
+  return v;
 }
 
 /** Record `RecordingPatch` of the table of calls. */
@@ -1750,7 +1802,7 @@ export interface RecordingCreateCall {
   readonly valueBytes: number;
   /** Where values go, at most RECORDING_PATCHES_MAX. */
   readonly patches: readonly RecordingPatch[];
-  /** The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
+  /** The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, dnnCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
   readonly calls: Uint8Array;
 }
 
@@ -2628,4 +2680,483 @@ export function decodeMultiplyPrepareCall(b: WireBuffer, start: number, end: num
     alphaF64: b.f64[(i + 28) >> 1]!,
     betaF64: b.f64[(i + 30) >> 1]!,
   };
+}
+
+/** Opens cuDNN on a device, for all calls of cuDNN there. As every call of cuDNN with an answer it may take memory from the arena's end, for code that the library loads: nothing may be allocated there until the answer is there. */
+export interface DnnOpenCall {
+  /** Index of the device within the lease. */
+  readonly device: number;
+}
+
+export function encodeDnnOpenCall(w: WireWriter, v: DnnOpenCall): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.device;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+}
+
+export function decodeDnnOpenCall(b: WireBuffer, start: number, end: number): DnnOpenCall {
+  if (end - start !== 8) throw wrongSize("DnnOpenCall", { expected: 8, actual: end - start });
+  const i = start >> 2;
+  return {
+    device: b.u32[i + 0]!,
+  };
+}
+
+/** The answer to `dnnOpen`. */
+export interface DnnOpenAnswer {
+  /** As cudnnGetVersion tells it. */
+  readonly version: number;
+  /** As cudnnGetCudartVersion. */
+  readonly cudartVersion: number;
+  /** As cudnnGetMaxDeviceVersion. */
+  readonly maxDeviceVersion: number;
+  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  readonly reservedBytes: number;
+}
+
+export function encodeDnnOpenAnswer(w: WireWriter, v: DnnOpenAnswer): void {
+  const b = w.reserve(32);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.version;
+  b.u32[i + 1] = Math.floor(v.version / 0x1_0000_0000);
+  b.u32[i + 2] = v.cudartVersion;
+  b.u32[i + 3] = Math.floor(v.cudartVersion / 0x1_0000_0000);
+  b.u32[i + 4] = v.maxDeviceVersion;
+  b.u32[i + 5] = Math.floor(v.maxDeviceVersion / 0x1_0000_0000);
+  b.u32[i + 6] = v.reservedBytes;
+  b.u32[i + 7] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 32;
+}
+
+export function decodeDnnOpenAnswer(b: WireBuffer, start: number, end: number): DnnOpenAnswer {
+  if (end - start !== 32) throw wrongSize("DnnOpenAnswer", { expected: 32, actual: end - start });
+  return {
+    version: b.readU64(start + 0),
+    cudartVersion: b.readU64(start + 8),
+    maxDeviceVersion: b.readU64(start + 16),
+    reservedBytes: b.readU64(start + 24),
+  };
+}
+
+/** Creates a backend descriptor, sets its attributes in order and finalizes it. With another status than 0 there is none afterwards. What it refers to may be forgotten before it. */
+export interface DnnDescribeCall {
+  /** Descriptor handle, invented by the client. */
+  readonly descriptor: number;
+  /** Index of the device within the lease. */
+  readonly device: number;
+  /** CudnnBackendDescriptorType_t. */
+  readonly type: number;
+  /** The attributes, at most DNN_ATTRIBUTES_MAX. */
+  readonly attributes: readonly DnnAttribute[];
+}
+
+export function encodeDnnDescribeCall(w: WireWriter, v: DnnDescribeCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.descriptor;
+  b.u32[i + 1] = v.device;
+  b.u32[i + 2] = v.type;
+  b.u32[i + 3] = v.attributes.length;
+  w.length += 16;
+  encodeList(w, v.attributes, encodeDnnAttribute);
+}
+
+export function decodeDnnDescribeCall(b: WireBuffer, start: number, end: number): DnnDescribeCall {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    descriptor: b.u32[i + 0]!,
+    device: b.u32[i + 1]!,
+    type: b.u32[i + 2]!,
+    attributes: t.list(b.u32[i + 3]!, decodeDnnAttribute),
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `dnnDescribe`. */
+export interface DnnDescribeAnswer {
+  /** CudnnStatus_t: 0 for success. */
+  readonly status: number;
+  /** What cuDNN or the server says about it; may be empty. */
+  readonly message: string;
+  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  readonly reservedBytes: number;
+}
+
+export function encodeDnnDescribeAnswer(w: WireWriter, v: DnnDescribeAnswer): void {
+  const message = utf8Encode(v.message);
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.status;
+  b.u32[i + 1] = message.length;
+  b.u32[i + 2] = v.reservedBytes;
+  b.u32[i + 3] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 16;
+  w.appendPadded(message);
+}
+
+export function decodeDnnDescribeAnswer(b: WireBuffer, start: number, end: number): DnnDescribeAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    status: b.u32[i + 0]!,
+    message: t.string(b.u32[i + 1]!),
+    reservedBytes: b.readU64(start + 8),
+  };
+  t.finish();
+  return v;
+}
+
+/** Destroys a descriptor, of a graph or of a function. */
+export interface DnnForgetCall {
+  /** Descriptor handle. */
+  readonly descriptor: number;
+}
+
+export function encodeDnnForgetCall(w: WireWriter, v: DnnForgetCall): void {
+  const b = w.reserve(8);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.descriptor;
+  b.u32[i + 1] = 0;
+  w.length += 8;
+}
+
+export function decodeDnnForgetCall(b: WireBuffer, start: number, end: number): DnnForgetCall {
+  if (end - start !== 8) throw wrongSize("DnnForgetCall", { expected: 8, actual: end - start });
+  const i = start >> 2;
+  return {
+    descriptor: b.u32[i + 0]!,
+  };
+}
+
+/** Asks for an attribute of a backend descriptor. Descriptors that are its elements come into being under the handles of `into`, as many as there are; the others do not exist afterwards. */
+export interface DnnAskCall {
+  /** Descriptor handle. */
+  readonly descriptor: number;
+  /** CudnnBackendAttributeName_t. */
+  readonly name: number;
+  /** CudnnBackendAttributeType_t. */
+  readonly type: number;
+  /** Elements asked for; 0 to be told how many there are. */
+  readonly count: number;
+  /** Where elements are descriptors: `count` descriptor handles, invented by the client, u32 each; else empty. */
+  readonly into: Uint8Array;
+  /** CudnnBackendDescriptorType_t of those. */
+  readonly intoType: number;
+}
+
+export function encodeDnnAskCall(w: WireWriter, v: DnnAskCall): void {
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.descriptor;
+  b.u32[i + 1] = v.name;
+  b.u32[i + 2] = v.type;
+  b.u32[i + 3] = v.count;
+  b.u32[i + 4] = v.into.length;
+  b.u32[i + 5] = v.intoType;
+  w.length += 24;
+  w.appendPadded(v.into);
+}
+
+export function decodeDnnAskCall(b: WireBuffer, start: number, end: number): DnnAskCall {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const i = start >> 2;
+  const v = {
+    descriptor: b.u32[i + 0]!,
+    name: b.u32[i + 1]!,
+    type: b.u32[i + 2]!,
+    count: b.u32[i + 3]!,
+    into: t.bytes(b.u32[i + 4]!),
+    intoType: b.u32[i + 5]!,
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `dnnAsk`. */
+export interface DnnAskAnswer {
+  /** CudnnStatus_t: 0 for success. */
+  readonly status: number;
+  /** How many elements there are, or with descriptors how many came into being. */
+  readonly count: number;
+  /** The elements, at most `count` of the call; empty for descriptors. */
+  readonly data: Uint8Array;
+  /** What cuDNN or the server says about it; may be empty. */
+  readonly message: string;
+  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  readonly reservedBytes: number;
+}
+
+export function encodeDnnAskAnswer(w: WireWriter, v: DnnAskAnswer): void {
+  const message = utf8Encode(v.message);
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.status;
+  b.u32[i + 1] = v.count;
+  b.u32[i + 2] = v.data.length;
+  b.u32[i + 3] = message.length;
+  b.u32[i + 4] = v.reservedBytes;
+  b.u32[i + 5] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 24;
+  w.appendPadded(v.data);
+  w.appendPadded(message);
+}
+
+export function decodeDnnAskAnswer(b: WireBuffer, start: number, end: number): DnnAskAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const i = start >> 2;
+  const v = {
+    status: b.u32[i + 0]!,
+    count: b.u32[i + 1]!,
+    data: t.bytes(b.u32[i + 2]!),
+    message: t.string(b.u32[i + 3]!),
+    reservedBytes: b.readU64(start + 16),
+  };
+  t.finish();
+  return v;
+}
+
+/** Queues the work of a plan in a stream. It takes nothing of the arena's end: where its first run would have to, it fails with OUT_OF_MEMORY. */
+export interface DnnExecuteCall {
+  /** Descriptor of an execution plan. */
+  readonly plan: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** Address of at least as many bytes as the plan asks for; 0 where it asks for none. */
+  readonly workspace: number;
+  /** Unique ids of the tensors, i64 each. */
+  readonly uids: Uint8Array;
+  /** Address of each tensor's data, u64 each; 0 for a tensor by value. */
+  readonly addresses: Uint8Array;
+  /** Values of the tensors by value, in the order of their ids, 16 bytes each, padded with zeros. */
+  readonly values: Uint8Array;
+}
+
+export function encodeDnnExecuteCall(w: WireWriter, v: DnnExecuteCall): void {
+  const b = w.reserve(32);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.plan;
+  b.u32[i + 1] = v.stream;
+  b.u32[i + 2] = v.workspace;
+  b.u32[i + 3] = Math.floor(v.workspace / 0x1_0000_0000);
+  b.u32[i + 4] = v.uids.length;
+  b.u32[i + 5] = v.addresses.length;
+  b.u32[i + 6] = v.values.length;
+  b.u32[i + 7] = 0;
+  w.length += 32;
+  w.appendPadded(v.uids);
+  w.appendPadded(v.addresses);
+  w.appendPadded(v.values);
+}
+
+export function decodeDnnExecuteCall(b: WireBuffer, start: number, end: number): DnnExecuteCall {
+  const t = new TailReader(b, { start, fixedBytes: 32, end });
+  const i = start >> 2;
+  const v = {
+    plan: b.u32[i + 0]!,
+    stream: b.u32[i + 1]!,
+    workspace: b.readU64(start + 8),
+    uids: t.bytes(b.u32[i + 4]!),
+    addresses: t.bytes(b.u32[i + 5]!),
+    values: t.bytes(b.u32[i + 6]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** As `dnnExecute`, and tells what cuDNN says, where it can refuse without an end to the session. */
+export interface DnnTryCall {
+  /** Descriptor of an execution plan. */
+  readonly plan: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** Address of at least as many bytes as the plan asks for; 0 where it asks for none. */
+  readonly workspace: number;
+  /** Unique ids of the tensors, i64 each. */
+  readonly uids: Uint8Array;
+  /** Address of each tensor's data, u64 each; 0 for a tensor by value. */
+  readonly addresses: Uint8Array;
+  /** Values of the tensors by value, in the order of their ids, 16 bytes each, padded with zeros. */
+  readonly values: Uint8Array;
+}
+
+export function encodeDnnTryCall(w: WireWriter, v: DnnTryCall): void {
+  const b = w.reserve(32);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.plan;
+  b.u32[i + 1] = v.stream;
+  b.u32[i + 2] = v.workspace;
+  b.u32[i + 3] = Math.floor(v.workspace / 0x1_0000_0000);
+  b.u32[i + 4] = v.uids.length;
+  b.u32[i + 5] = v.addresses.length;
+  b.u32[i + 6] = v.values.length;
+  b.u32[i + 7] = 0;
+  w.length += 32;
+  w.appendPadded(v.uids);
+  w.appendPadded(v.addresses);
+  w.appendPadded(v.values);
+}
+
+export function decodeDnnTryCall(b: WireBuffer, start: number, end: number): DnnTryCall {
+  const t = new TailReader(b, { start, fixedBytes: 32, end });
+  const i = start >> 2;
+  const v = {
+    plan: b.u32[i + 0]!,
+    stream: b.u32[i + 1]!,
+    workspace: b.readU64(start + 8),
+    uids: t.bytes(b.u32[i + 4]!),
+    addresses: t.bytes(b.u32[i + 5]!),
+    values: t.bytes(b.u32[i + 6]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `dnnTry`. */
+export interface DnnTryAnswer {
+  /** CudnnStatus_t: 0 for success. */
+  readonly status: number;
+  /** What cuDNN or the server says about it; may be empty. */
+  readonly message: string;
+  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  readonly reservedBytes: number;
+}
+
+export function encodeDnnTryAnswer(w: WireWriter, v: DnnTryAnswer): void {
+  const message = utf8Encode(v.message);
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.status;
+  b.u32[i + 1] = message.length;
+  b.u32[i + 2] = v.reservedBytes;
+  b.u32[i + 3] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 16;
+  w.appendPadded(message);
+}
+
+export function decodeDnnTryAnswer(b: WireBuffer, start: number, end: number): DnnTryAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    status: b.u32[i + 0]!,
+    message: t.string(b.u32[i + 1]!),
+    reservedBytes: b.readU64(start + 8),
+  };
+  t.finish();
+  return v;
+}
+
+/** Calls a function of the table of functions. One that sets a descriptor and fails leaves its status to those that use the descriptor. */
+export interface DnnCallCall {
+  /** Number of the function in the table of functions. */
+  readonly function: number;
+  /** Index of the device within the lease. */
+  readonly device: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** The arguments, packed as the table of functions has them. */
+  readonly arguments: Uint8Array;
+}
+
+export function encodeDnnCallCall(w: WireWriter, v: DnnCallCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.function;
+  b.u32[i + 1] = v.device;
+  b.u32[i + 2] = v.stream;
+  b.u32[i + 3] = v.arguments.length;
+  w.length += 16;
+  w.appendPadded(v.arguments);
+}
+
+export function decodeDnnCallCall(b: WireBuffer, start: number, end: number): DnnCallCall {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    function: b.u32[i + 0]!,
+    device: b.u32[i + 1]!,
+    stream: b.u32[i + 2]!,
+    arguments: t.bytes(b.u32[i + 3]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** As `dnnCall`, and tells what cuDNN says and the function's results, where it can refuse without an end to the session. */
+export interface DnnAskCallCall {
+  /** Number of the function in the table of functions. */
+  readonly function: number;
+  /** Index of the device within the lease. */
+  readonly device: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** The arguments, packed as the table of functions has them. */
+  readonly arguments: Uint8Array;
+}
+
+export function encodeDnnAskCallCall(w: WireWriter, v: DnnAskCallCall): void {
+  const b = w.reserve(16);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.function;
+  b.u32[i + 1] = v.device;
+  b.u32[i + 2] = v.stream;
+  b.u32[i + 3] = v.arguments.length;
+  w.length += 16;
+  w.appendPadded(v.arguments);
+}
+
+export function decodeDnnAskCallCall(b: WireBuffer, start: number, end: number): DnnAskCallCall {
+  const t = new TailReader(b, { start, fixedBytes: 16, end });
+  const i = start >> 2;
+  const v = {
+    function: b.u32[i + 0]!,
+    device: b.u32[i + 1]!,
+    stream: b.u32[i + 2]!,
+    arguments: t.bytes(b.u32[i + 3]!),
+  };
+  t.finish();
+  return v;
+}
+
+/** The answer to `dnnAskCall`. */
+export interface DnnAskCallAnswer {
+  /** CudnnStatus_t: 0 for success. */
+  readonly status: number;
+  /** The results, packed as the table of functions has them; empty with another status. */
+  readonly results: Uint8Array;
+  /** What cuDNN or the server says about it; may be empty. */
+  readonly message: string;
+  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  readonly reservedBytes: number;
+}
+
+export function encodeDnnAskCallAnswer(w: WireWriter, v: DnnAskCallAnswer): void {
+  const message = utf8Encode(v.message);
+  const b = w.reserve(24);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.status;
+  b.u32[i + 1] = v.results.length;
+  b.u32[i + 2] = message.length;
+  b.u32[i + 3] = 0;
+  b.u32[i + 4] = v.reservedBytes;
+  b.u32[i + 5] = Math.floor(v.reservedBytes / 0x1_0000_0000);
+  w.length += 24;
+  w.appendPadded(v.results);
+  w.appendPadded(message);
+}
+
+export function decodeDnnAskCallAnswer(b: WireBuffer, start: number, end: number): DnnAskCallAnswer {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
+  const i = start >> 2;
+  const v = {
+    status: b.u32[i + 0]!,
+    results: t.bytes(b.u32[i + 1]!),
+    message: t.string(b.u32[i + 2]!),
+    reservedBytes: b.readU64(start + 16),
+  };
+  t.finish();
+  return v;
 }

@@ -64,7 +64,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "d9ef55172165ab60"
+#define SLUICE_FINGERPRINT "7604551047bcd9f9"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -131,9 +131,19 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_HEAP 45
 #define SLUICE_OP_STACK_LIMIT 46
 #define SLUICE_OP_MULTIPLY_PREPARE 47
+#define SLUICE_OP_DNN_OPEN 48
+#define SLUICE_OP_DNN_DESCRIBE 49
+#define SLUICE_OP_DNN_FORGET 50
+#define SLUICE_OP_DNN_ASK 51
+#define SLUICE_OP_DNN_EXECUTE 52
+#define SLUICE_OP_DNN_TRY 53
+#define SLUICE_OP_DNN_CALL 54
+#define SLUICE_OP_DNN_ASK_CALL 55
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
+#define SLUICE_DNN_ASK_ANSWER_FIXED_BYTES 24
+#define SLUICE_DNN_ASK_CALL_ANSWER_FIXED_BYTES 24
 
 #define SLUICE_ERROR_BAD_ARGUMENT 1
 #define SLUICE_ERROR_UNSUPPORTED 2
@@ -336,6 +346,14 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 45: return "heap";
     case 46: return "stackLimit";
     case 47: return "multiplyPrepare";
+    case 48: return "dnnOpen";
+    case 49: return "dnnDescribe";
+    case 50: return "dnnForget";
+    case 51: return "dnnAsk";
+    case 52: return "dnnExecute";
+    case 53: return "dnnTry";
+    case 54: return "dnnCall";
+    case 55: return "dnnAskCall";
     default: return "?";
     }
 }
@@ -549,6 +567,41 @@ static inline int sluice_next_texture_level(struct sluice_list *list, struct slu
     if (list->count == 0) return 0;
     size_t record = sluice_get_u32(list->data);
     if (sluice_decode_texture_level(list->data + 8, record, v) != 0) return -1;
+    list->data += 8 + record;
+    list->byte_count -= 8 + record;
+    list->count--;
+    return 1;
+}
+
+/* Record `DnnAttribute` of the table of calls. */
+struct sluice_dnn_attribute {
+    /* CudnnBackendAttributeName_t. */
+    uint32_t name;
+    /* CudnnBackendAttributeType_t. */
+    uint32_t type;
+    /* Number of elements. */
+    uint32_t count;
+    /* The elements as in cuDNN's memory, but for BACKEND_DESCRIPTOR, a descriptor handle (u32) each, and HANDLE, which has no bytes; VOID_PTR cannot be. */
+    struct sluice_bytes data;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_dnn_attribute(const uint8_t *body, size_t byte_count, struct sluice_dnn_attribute *v) {
+    size_t at = 16;
+    if (byte_count < at) return -1;
+    memcpy(&v->name, body + 0, sizeof v->name);
+    memcpy(&v->type, body + 4, sizeof v->type);
+    memcpy(&v->count, body + 8, sizeof v->count);
+    v->data.byte_count = sluice_get_u32(body + 12);
+    if (sluice_take_bytes(body, byte_count, &at, &v->data) != 0) return -1;
+    return at == byte_count ? 0 : -1;
+}
+
+/* Takes the next record: 1, 0 when there is none left, -1 when it breaks the format. */
+static inline int sluice_next_dnn_attribute(struct sluice_list *list, struct sluice_dnn_attribute *v) {
+    if (list->count == 0) return 0;
+    size_t record = sluice_get_u32(list->data);
+    if (sluice_decode_dnn_attribute(list->data + 8, record, v) != 0) return -1;
     list->data += 8 + record;
     list->byte_count -= 8 + record;
     list->count--;
@@ -1524,7 +1577,7 @@ struct sluice_recording_create_call {
     uint32_t value_bytes;
     /* Where values go, at most RECORDING_PATCHES_MAX. */
     struct sluice_list patches;
-    /* The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
+    /* The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, dnnCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
     struct sluice_bytes calls;
 };
 
@@ -2142,6 +2195,336 @@ static inline void sluice_encode_multiply_prepare_call(uint8_t *at, const struct
     memcpy(at + 104, &v->bias, sizeof v->bias);
     memcpy(at + 112, &v->alpha_f64, sizeof v->alpha_f64);
     memcpy(at + 120, &v->beta_f64, sizeof v->beta_f64);
+}
+
+/* Opens cuDNN on a device, for all calls of cuDNN there. As every call of cuDNN with an answer it may take memory from the arena's end, for code that the library loads: nothing may be allocated there until the answer is there. */
+struct sluice_dnn_open_call {
+    /* Index of the device within the lease. */
+    uint32_t device;
+};
+
+static inline size_t sluice_size_dnn_open_call(const struct sluice_dnn_open_call *v) {
+    (void)v;
+    return 8;
+}
+
+static inline void sluice_encode_dnn_open_call(uint8_t *at, const struct sluice_dnn_open_call *v) {
+    memcpy(at + 0, &v->device, sizeof v->device);
+    sluice_put_u32(at + 4, 0);
+}
+
+/* The answer to `dnnOpen`. */
+struct sluice_dnn_open_answer {
+    /* As cudnnGetVersion tells it. */
+    uint64_t version;
+    /* As cudnnGetCudartVersion. */
+    uint64_t cudart_version;
+    /* As cudnnGetMaxDeviceVersion. */
+    uint64_t max_device_version;
+    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    uint64_t reserved_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_dnn_open_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_open_answer *v) {
+    size_t at = 32;
+    if (byte_count < at) return -1;
+    memcpy(&v->version, body + 0, sizeof v->version);
+    memcpy(&v->cudart_version, body + 8, sizeof v->cudart_version);
+    memcpy(&v->max_device_version, body + 16, sizeof v->max_device_version);
+    memcpy(&v->reserved_bytes, body + 24, sizeof v->reserved_bytes);
+    return at == byte_count ? 0 : -1;
+}
+
+/* Creates a backend descriptor, sets its attributes in order and finalizes it. With another status than 0 there is none afterwards. What it refers to may be forgotten before it. */
+struct sluice_dnn_describe_call {
+    /* Descriptor handle, invented by the client. */
+    uint32_t descriptor;
+    /* Index of the device within the lease. */
+    uint32_t device;
+    /* CudnnBackendDescriptorType_t. */
+    uint32_t type;
+    /* The attributes, at most DNN_ATTRIBUTES_MAX. */
+    struct sluice_list attributes;
+};
+
+static inline size_t sluice_size_dnn_describe_call(const struct sluice_dnn_describe_call *v) {
+    (void)v;
+    return 16 + sluice_pad8(v->attributes.byte_count);
+}
+
+static inline void sluice_encode_dnn_describe_call(uint8_t *at, const struct sluice_dnn_describe_call *v) {
+    memcpy(at + 0, &v->descriptor, sizeof v->descriptor);
+    memcpy(at + 4, &v->device, sizeof v->device);
+    memcpy(at + 8, &v->type, sizeof v->type);
+    sluice_put_u32(at + 12, (uint32_t)v->attributes.count);
+    at += 16;
+    at = sluice_put_bytes(at, (struct sluice_bytes){v->attributes.data, v->attributes.byte_count});
+}
+
+/* The answer to `dnnDescribe`. */
+struct sluice_dnn_describe_answer {
+    /* CudnnStatus_t: 0 for success. */
+    uint32_t status;
+    /* What cuDNN or the server says about it; may be empty. */
+    struct sluice_bytes message;
+    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    uint64_t reserved_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_dnn_describe_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_describe_answer *v) {
+    size_t at = 16;
+    if (byte_count < at) return -1;
+    memcpy(&v->status, body + 0, sizeof v->status);
+    v->message.byte_count = sluice_get_u32(body + 4);
+    memcpy(&v->reserved_bytes, body + 8, sizeof v->reserved_bytes);
+    if (sluice_take_bytes(body, byte_count, &at, &v->message) != 0) return -1;
+    return at == byte_count ? 0 : -1;
+}
+
+/* Destroys a descriptor, of a graph or of a function. */
+struct sluice_dnn_forget_call {
+    /* Descriptor handle. */
+    uint32_t descriptor;
+};
+
+static inline size_t sluice_size_dnn_forget_call(const struct sluice_dnn_forget_call *v) {
+    (void)v;
+    return 8;
+}
+
+static inline void sluice_encode_dnn_forget_call(uint8_t *at, const struct sluice_dnn_forget_call *v) {
+    memcpy(at + 0, &v->descriptor, sizeof v->descriptor);
+    sluice_put_u32(at + 4, 0);
+}
+
+/* Asks for an attribute of a backend descriptor. Descriptors that are its elements come into being under the handles of `into`, as many as there are; the others do not exist afterwards. */
+struct sluice_dnn_ask_call {
+    /* Descriptor handle. */
+    uint32_t descriptor;
+    /* CudnnBackendAttributeName_t. */
+    uint32_t name;
+    /* CudnnBackendAttributeType_t. */
+    uint32_t type;
+    /* Elements asked for; 0 to be told how many there are. */
+    uint32_t count;
+    /* Where elements are descriptors: `count` descriptor handles, invented by the client, u32 each; else empty. */
+    struct sluice_bytes into;
+    /* CudnnBackendDescriptorType_t of those. */
+    uint32_t into_type;
+};
+
+static inline size_t sluice_size_dnn_ask_call(const struct sluice_dnn_ask_call *v) {
+    (void)v;
+    return 24 + sluice_pad8(v->into.byte_count);
+}
+
+static inline void sluice_encode_dnn_ask_call(uint8_t *at, const struct sluice_dnn_ask_call *v) {
+    memcpy(at + 0, &v->descriptor, sizeof v->descriptor);
+    memcpy(at + 4, &v->name, sizeof v->name);
+    memcpy(at + 8, &v->type, sizeof v->type);
+    memcpy(at + 12, &v->count, sizeof v->count);
+    sluice_put_u32(at + 16, (uint32_t)v->into.byte_count);
+    memcpy(at + 20, &v->into_type, sizeof v->into_type);
+    at += 24;
+    at = sluice_put_bytes(at, v->into);
+}
+
+/* The answer to `dnnAsk`. */
+struct sluice_dnn_ask_answer {
+    /* CudnnStatus_t: 0 for success. */
+    uint32_t status;
+    /* How many elements there are, or with descriptors how many came into being. */
+    uint32_t count;
+    /* The elements, at most `count` of the call; empty for descriptors. */
+    struct sluice_bytes data;
+    /* What cuDNN or the server says about it; may be empty. */
+    struct sluice_bytes message;
+    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    uint64_t reserved_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_dnn_ask_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_ask_answer *v) {
+    size_t at = 24;
+    if (byte_count < at) return -1;
+    memcpy(&v->status, body + 0, sizeof v->status);
+    memcpy(&v->count, body + 4, sizeof v->count);
+    v->data.byte_count = sluice_get_u32(body + 8);
+    v->message.byte_count = sluice_get_u32(body + 12);
+    memcpy(&v->reserved_bytes, body + 16, sizeof v->reserved_bytes);
+    if (sluice_take_bytes(body, byte_count, &at, &v->data) != 0) return -1;
+    if (sluice_take_bytes(body, byte_count, &at, &v->message) != 0) return -1;
+    return at == byte_count ? 0 : -1;
+}
+
+/* Queues the work of a plan in a stream. It takes nothing of the arena's end: where its first run would have to, it fails with OUT_OF_MEMORY. */
+struct sluice_dnn_execute_call {
+    /* Descriptor of an execution plan. */
+    uint32_t plan;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* Address of at least as many bytes as the plan asks for; 0 where it asks for none. */
+    uint64_t workspace;
+    /* Unique ids of the tensors, i64 each. */
+    struct sluice_bytes uids;
+    /* Address of each tensor's data, u64 each; 0 for a tensor by value. */
+    struct sluice_bytes addresses;
+    /* Values of the tensors by value, in the order of their ids, 16 bytes each, padded with zeros. */
+    struct sluice_bytes values;
+};
+
+static inline size_t sluice_size_dnn_execute_call(const struct sluice_dnn_execute_call *v) {
+    (void)v;
+    return 32 + sluice_pad8(v->uids.byte_count) + sluice_pad8(v->addresses.byte_count) + sluice_pad8(v->values.byte_count);
+}
+
+static inline void sluice_encode_dnn_execute_call(uint8_t *at, const struct sluice_dnn_execute_call *v) {
+    memcpy(at + 0, &v->plan, sizeof v->plan);
+    memcpy(at + 4, &v->stream, sizeof v->stream);
+    memcpy(at + 8, &v->workspace, sizeof v->workspace);
+    sluice_put_u32(at + 16, (uint32_t)v->uids.byte_count);
+    sluice_put_u32(at + 20, (uint32_t)v->addresses.byte_count);
+    sluice_put_u32(at + 24, (uint32_t)v->values.byte_count);
+    sluice_put_u32(at + 28, 0);
+    at += 32;
+    at = sluice_put_bytes(at, v->uids);
+    at = sluice_put_bytes(at, v->addresses);
+    at = sluice_put_bytes(at, v->values);
+}
+
+/* As `dnnExecute`, and tells what cuDNN says, where it can refuse without an end to the session. */
+struct sluice_dnn_try_call {
+    /* Descriptor of an execution plan. */
+    uint32_t plan;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* Address of at least as many bytes as the plan asks for; 0 where it asks for none. */
+    uint64_t workspace;
+    /* Unique ids of the tensors, i64 each. */
+    struct sluice_bytes uids;
+    /* Address of each tensor's data, u64 each; 0 for a tensor by value. */
+    struct sluice_bytes addresses;
+    /* Values of the tensors by value, in the order of their ids, 16 bytes each, padded with zeros. */
+    struct sluice_bytes values;
+};
+
+static inline size_t sluice_size_dnn_try_call(const struct sluice_dnn_try_call *v) {
+    (void)v;
+    return 32 + sluice_pad8(v->uids.byte_count) + sluice_pad8(v->addresses.byte_count) + sluice_pad8(v->values.byte_count);
+}
+
+static inline void sluice_encode_dnn_try_call(uint8_t *at, const struct sluice_dnn_try_call *v) {
+    memcpy(at + 0, &v->plan, sizeof v->plan);
+    memcpy(at + 4, &v->stream, sizeof v->stream);
+    memcpy(at + 8, &v->workspace, sizeof v->workspace);
+    sluice_put_u32(at + 16, (uint32_t)v->uids.byte_count);
+    sluice_put_u32(at + 20, (uint32_t)v->addresses.byte_count);
+    sluice_put_u32(at + 24, (uint32_t)v->values.byte_count);
+    sluice_put_u32(at + 28, 0);
+    at += 32;
+    at = sluice_put_bytes(at, v->uids);
+    at = sluice_put_bytes(at, v->addresses);
+    at = sluice_put_bytes(at, v->values);
+}
+
+/* The answer to `dnnTry`. */
+struct sluice_dnn_try_answer {
+    /* CudnnStatus_t: 0 for success. */
+    uint32_t status;
+    /* What cuDNN or the server says about it; may be empty. */
+    struct sluice_bytes message;
+    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    uint64_t reserved_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_dnn_try_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_try_answer *v) {
+    size_t at = 16;
+    if (byte_count < at) return -1;
+    memcpy(&v->status, body + 0, sizeof v->status);
+    v->message.byte_count = sluice_get_u32(body + 4);
+    memcpy(&v->reserved_bytes, body + 8, sizeof v->reserved_bytes);
+    if (sluice_take_bytes(body, byte_count, &at, &v->message) != 0) return -1;
+    return at == byte_count ? 0 : -1;
+}
+
+/* Calls a function of the table of functions. One that sets a descriptor and fails leaves its status to those that use the descriptor. */
+struct sluice_dnn_call_call {
+    /* Number of the function in the table of functions. */
+    uint32_t function;
+    /* Index of the device within the lease. */
+    uint32_t device;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* The arguments, packed as the table of functions has them. */
+    struct sluice_bytes arguments;
+};
+
+static inline size_t sluice_size_dnn_call_call(const struct sluice_dnn_call_call *v) {
+    (void)v;
+    return 16 + sluice_pad8(v->arguments.byte_count);
+}
+
+static inline void sluice_encode_dnn_call_call(uint8_t *at, const struct sluice_dnn_call_call *v) {
+    memcpy(at + 0, &v->function, sizeof v->function);
+    memcpy(at + 4, &v->device, sizeof v->device);
+    memcpy(at + 8, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 12, (uint32_t)v->arguments.byte_count);
+    at += 16;
+    at = sluice_put_bytes(at, v->arguments);
+}
+
+/* As `dnnCall`, and tells what cuDNN says and the function's results, where it can refuse without an end to the session. */
+struct sluice_dnn_ask_call_call {
+    /* Number of the function in the table of functions. */
+    uint32_t function;
+    /* Index of the device within the lease. */
+    uint32_t device;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* The arguments, packed as the table of functions has them. */
+    struct sluice_bytes arguments;
+};
+
+static inline size_t sluice_size_dnn_ask_call_call(const struct sluice_dnn_ask_call_call *v) {
+    (void)v;
+    return 16 + sluice_pad8(v->arguments.byte_count);
+}
+
+static inline void sluice_encode_dnn_ask_call_call(uint8_t *at, const struct sluice_dnn_ask_call_call *v) {
+    memcpy(at + 0, &v->function, sizeof v->function);
+    memcpy(at + 4, &v->device, sizeof v->device);
+    memcpy(at + 8, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 12, (uint32_t)v->arguments.byte_count);
+    at += 16;
+    at = sluice_put_bytes(at, v->arguments);
+}
+
+/* The answer to `dnnAskCall`. */
+struct sluice_dnn_ask_call_answer {
+    /* CudnnStatus_t: 0 for success. */
+    uint32_t status;
+    /* The results, packed as the table of functions has them; empty with another status. */
+    struct sluice_bytes results;
+    /* What cuDNN or the server says about it; may be empty. */
+    struct sluice_bytes message;
+    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    uint64_t reserved_bytes;
+};
+
+/* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
+static inline int sluice_decode_dnn_ask_call_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_ask_call_answer *v) {
+    size_t at = 24;
+    if (byte_count < at) return -1;
+    memcpy(&v->status, body + 0, sizeof v->status);
+    v->results.byte_count = sluice_get_u32(body + 4);
+    v->message.byte_count = sluice_get_u32(body + 8);
+    memcpy(&v->reserved_bytes, body + 16, sizeof v->reserved_bytes);
+    if (sluice_take_bytes(body, byte_count, &at, &v->results) != 0) return -1;
+    if (sluice_take_bytes(body, byte_count, &at, &v->message) != 0) return -1;
+    return at == byte_count ? 0 : -1;
 }
 
 #endif
