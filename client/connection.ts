@@ -11,7 +11,7 @@ import { protocolError } from "../shared/wire/wire-buffer.ts";
 import { underAny } from "./abort.ts";
 import type { EarlyLink } from "./early-link.ts";
 import { forgetAtExit, sayAtExit } from "./exit-farewell.ts";
-import { SESSION_ID_BYTES, type SessionPosition } from "./handshake.ts";
+import { SESSION_ID_BYTES } from "./handshake.ts";
 import { Link, type LinkHandlers, type Loss } from "./link.ts";
 import type { Outbox } from "./outbox.ts";
 import { isPassing, Reconnection } from "./reconnection.ts";
@@ -87,6 +87,8 @@ export class Connection {
   #isOpen = false;
   /** The link that is being made. */
   #dialing: Promise<void> | undefined;
+  /** Calls off the attempt at another link while the one in use is silent. */
+  #attempt: AbortController | undefined;
   /** The link whose HELLO was followed at once by the calls that attach. */
   #firstLink: Link | undefined;
   /** There has been a WELCOME. */
@@ -119,7 +121,7 @@ export class Connection {
       onSilence: () => void this.#tryAnother(),
     });
     this.#linkHandlers = {
-      onGreeting: () => this.#onGreeting(),
+      position: () => ({ resumeMs: this.#resumeMs, begun: this.#begun, received: this.#outbox.received }),
       onHello: (link) => this.#onHello(link),
       onWelcome: (link, welcome) => this.#onWelcome(link, welcome),
       onFrame: (frame) => this.#onFrame(frame),
@@ -210,13 +212,13 @@ export class Connection {
   }
 
   /** One at a time: where the session stands when it says HELLO must still be so when WELCOME comes. */
-  async #connect(timeoutMs: number): Promise<void> {
+  async #connect(timeoutMs: number, attempt?: AbortSignal): Promise<void> {
     const earlier = this.#dialing;
     if (earlier !== undefined) {
       await earlier.catch(() => {});
       if (this.#isOpen) return;
     }
-    this.#dialing = this.#dial(timeoutMs);
+    this.#dialing = this.#dial(timeoutMs, attempt);
     try {
       await this.#dialing;
     } finally {
@@ -224,12 +226,12 @@ export class Connection {
     }
   }
 
-  async #dial(timeoutMs: number): Promise<void> {
+  async #dial(timeoutMs: number, attempt: AbortSignal | undefined): Promise<void> {
     const { host, server, leaseId, secret, signal } = this.#options;
     const endpoints = this.#endpoints;
     try {
       const early = await this.#options.early?.take(endpoints.map((each) => withHost(each, host)));
-      await underAny([this.over, this.#begun ? undefined : signal], (either) =>
+      await underAny([this.over, this.#begun ? attempt : signal], (either) =>
         Link.open({
           early,
           endpoints,
@@ -249,14 +251,6 @@ export class Connection {
     }
   }
 
-  #onGreeting(): SessionPosition {
-    if (this.#isOpen) {
-      this.#tellLost("the server is silent there");
-      this.#leave(this.#link!);
-    }
-    return { resumeMs: this.#resumeMs, begun: this.#begun, received: this.#outbox.received };
-  }
-
   /** The calls that attach follow the first HELLO at once; whoever comes back waits for what the server has. */
   #onHello(link: Link): void {
     if (this.#firstLink !== undefined || this.#isOver) return;
@@ -265,7 +259,14 @@ export class Connection {
     this.#outbox.flush();
   }
 
+  /** The server goes on here: only now is a link that was silent given up. */
   #onWelcome(link: Link, welcome: Welcome): void {
+    this.#outbox.acknowledge(welcome.received);
+    if (this.#isOpen) {
+      this.#tellLost("the server is silent there");
+      this.#leave(this.#link!);
+    }
+    this.#attempt = undefined;
     this.#link = link;
     this.#isOpen = true;
     this.#resumeMs = welcome.resumeMs;
@@ -286,6 +287,8 @@ export class Connection {
 
   #onFrame(frame: Frame): void {
     if (this.#isOver) return;
+    // The link in use was only slow. What it brings makes untrue what another HELLO says of the session.
+    this.#attempt?.abort();
     this.#outbox.onAcknowledgement(frame.ack);
     if (frame.kind !== FrameKind.GOODBYE) this.#handlers.onFrame(frame);
     else if (this.#goodbyeSaid) this.#goodbyeHeard = true;
@@ -314,15 +317,21 @@ export class Connection {
     link.destroy();
   }
 
-  /** The server is silent: if it can be reached over another connection, the session goes on there. */
+  /**
+   * The server is silent: if it can be reached over another connection, the session goes on there. Until that has its WELCOME the one in use may
+   * still be good, so nothing is made of a failure but where a server that knows the lease says that the session is over.
+   */
   async #tryAnother(): Promise<void> {
     if (this.#dialing !== undefined) return;
-    const link = this.#link;
+    const attempt = new AbortController();
+    this.#attempt = attempt;
     try {
-      await this.#connect(HANDSHAKE_TIMEOUT_MS);
+      await this.#connect(HANDSHAKE_TIMEOUT_MS, attempt.signal);
     } catch (error) {
-      // Unless it was left for the attempt, the connection may still be good.
-      if (!this.#isOpen && this.#link === link && !this.#isOver) await this.#resume(toSluiceError(error).message);
+      const failure = toSluiceError(error);
+      if (failure.code === "SESSION_LOST" && this.#isOpen) this.#handlers.onOver(failure);
+    } finally {
+      this.#attempt = undefined;
     }
   }
 

@@ -31,11 +31,11 @@ import type { ServerLink, Transport } from "./transport/transport.ts";
 
 /** What a session and its links tell each other. */
 export interface LinkHandlers {
-  /** A server is there: where does the session stand? What an earlier link still brings counts no more. */
-  onGreeting(): SessionPosition;
+  /** Where the session stands, for HELLO. */
+  position(): SessionPosition;
   /** HELLO is sent; what may follow it at once is sent now. */
   onHello(link: Link): void;
-  /** The server has proved itself. */
+  /** The server has proved itself. What this throws ends the link before it is open. */
   onWelcome(link: Link, welcome: Welcome): void;
   /** A frame behind WELCOME. What it throws ends the link with that error. */
   onFrame(frame: Frame): void;
@@ -177,7 +177,7 @@ export class Link {
     const credentials = { leaseId, secret, sessionId, nonce: randomBytes(NONCE_BYTES) };
     this.#claim = { handlers, credentials };
     const welcomed = this.#step({ timeoutMs, signal });
-    this.transport.write(helloFrame(greeting, credentials, handlers.onGreeting()), () => {});
+    this.transport.write(helloFrame(greeting, credentials, handlers.position()), () => {});
     handlers.onHello(this);
     await welcomed;
   }

@@ -118,12 +118,12 @@ export class Session {
 
   /**
    * Works with this connection from now on: says WELCOME, sends what the client lacks, and runs what comes. A connection that there was is
-   * closed, whatever it believes. A client that cannot be given what it lacks is refused with SESSION_LOST; the session waits on, since what
-   * it said may only have been late.
+   * closed, whatever it believes. A client that cannot be given what it lacks is refused; the session goes on as it was, since what it said may
+   * only have been late.
    */
   attach({ socket, received, clientReceived, welcome }: SessionConnection): void {
     try {
-      if (this.#over || !this.#outgoing.canResumeFrom(clientReceived)) throw forgotten(clientReceived);
+      if (this.#over || !this.#outgoing.canResumeFrom(clientReceived)) throw this.#forgotten(clientReceived);
     } catch (error) {
       refuse(socket, toSluiceError(error));
       return;
@@ -151,6 +151,14 @@ export class Session {
     // The client may have been gone before this process was ready.
     if (own.closed) this.#onClose(own);
     else if (this.#heldUp === undefined) this.#pump();
+  }
+
+  /** Over the connection that it still has, if it has one, the client may yet be given what it lacks. */
+  #forgotten(count: number): SluiceError {
+    const mayPass = !this.#over && this.#socket !== undefined;
+    const words = `The server no longer has what it said behind the frame [${count}]`;
+    if (!mayPass) return new SluiceError("SESSION_LOST", `${words}.`);
+    return new SluiceError("SESSION_BUSY", `${words}, and the session still has the connection over which it said it.`);
   }
 
   /** Whether it has come to its end, or is about to. */
@@ -552,6 +560,3 @@ export class Session {
     return true;
   }
 }
-
-const forgotten = (count: number): SluiceError =>
-  new SluiceError("SESSION_LOST", `The server no longer has what it said behind the frame [${count}].`);

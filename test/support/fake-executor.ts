@@ -63,6 +63,8 @@ export interface FakeExecutorOptions {
   readonly fingerprint?: string;
   /** Says WELCOME with the proof of another secret. */
   readonly wrongProof?: boolean;
+  /** Calls that it says in WELCOME that it has. Default: none. */
+  readonly received?: number;
   /** Answers HELLO with a refusal. */
   readonly refuse?: { readonly code: ErrorCode; readonly message: string };
   /** Says nothing at all. */
@@ -215,7 +217,7 @@ export class FakeExecutor {
 
   #onHello(hello: Hello, nonce: Uint8Array): void {
     this.hellos.push({ ...hello, nonce: Uint8Array.from(hello.nonce), sessionId: Uint8Array.from(hello.sessionId) });
-    const { refuse, secret, wrongProof } = this.#options;
+    const { refuse, secret, wrongProof, received = 0 } = this.#options;
     const expected = createHmac("sha256", secret)
       .update("client")
       .update(nonce)
@@ -233,7 +235,7 @@ export class FakeExecutor {
         .update(hello.sessionId)
         .digest();
       this.send(
-        messageFrame(FrameKind.WELCOME, { proof, executed: 0, devices: 1, resumeMs: 0, received: 0 }, encodeWelcome),
+        messageFrame(FrameKind.WELCOME, { proof, executed: 0, devices: 1, resumeMs: 0, received }, encodeWelcome),
       );
     }
   }
