@@ -7,7 +7,8 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { isAlive } from "../support/processes.ts";
+import { buildInterposer, canBuild } from "../support/interposer.ts";
+import { childrenOf, isAlive, killIfThere } from "../support/processes.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { standin, standinMissing } from "./standin.ts";
 
@@ -45,6 +46,7 @@ beforeAll(() => {
 afterAll(() => rmSync(box, { recursive: true, force: true }));
 
 interface Report {
+  readonly isComplete: boolean;
   readonly rows: Row[];
   readonly inventory: Readonly<Record<string, string>>;
 }
@@ -103,7 +105,9 @@ async function check(
       watch?.(child, said);
     });
   });
-  const report = JSON.parse(hasReport ? readFileSync(json, "utf8") : '{"rows":[],"inventory":{}}') as Report;
+  const report = JSON.parse(
+    hasReport ? readFileSync(json, "utf8") : '{"rows":[],"inventory":{},"isComplete":false}',
+  ) as Report;
   return { rows: report.rows, report, text, code };
 }
 
@@ -228,6 +232,47 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(code).toBe(1);
   }, 60_000);
 
+  it("has written what it found when it is ended without a word", async () => {
+    // Which clears nothing away.
+    const own = join(box, "left");
+    mkdirSync(own);
+    const { rows, report, text } = await check("driver,neighbours", {
+      env: { TMPDIR: own },
+      watch: (child, said) => {
+        if (said.includes("neighbours …")) child.kill("SIGKILL");
+      },
+    });
+    expect(rows.filter(({ group }) => group === "driver").length).toBeGreaterThan(20);
+    expect(report.isComplete).toBe(false);
+    expect(text).not.toContain("To send it in");
+  }, 60_000);
+
+  it("ends with its time also where a server does not, and leaves none behind", async () => {
+    const stopped: number[] = [];
+    const started = performance.now();
+    const { rows, report, code } = await check("end to end", {
+      args: ["--limit", "16"],
+      watch: (child, said) => {
+        if (stopped.length > 0 || !said.includes("end to end: a slice is exact")) return;
+        stopped.push(
+          ...childrenOf(child.pid!).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("serve")),
+        );
+        for (const pid of stopped) process.kill(pid, "SIGSTOP");
+      },
+    });
+    try {
+      expect(performance.now() - started).toBeLessThan(40_000);
+      expect(stopped).toHaveLength(1);
+      await waitFor("the server's end", () => !isAlive(stopped[0]!));
+    } finally {
+      for (const pid of stopped) killIfThere(pid);
+    }
+    expect(rows.find(({ name }) => name.startsWith("the list tells"))?.ok).toBe(true);
+    expect(rows.at(-1)).toMatchObject({ ok: false, note: "the time is over, and what runs does not end" });
+    expect(report.isComplete).toBe(false);
+    expect(code).toBe(1);
+  }, 90_000);
+
   it("says what it had no time for", async () => {
     const { rows, code, text } = await check("memory,neighbours", { args: ["--limit", "0.01"] });
     expect(text).toContain("It is not complete: --limit 0");
@@ -285,6 +330,8 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
           "broken.cu": "",
           "strict.cu": 'test -n "$SLUICE_LEASE" || { echo more; exit 1; }',
           "managed.cu": 'test -n "$SLUICE_LEASE"',
+          "unbound.cu":
+            'test -n "$SLUICE_LEASE" || { echo "unbound: error while loading shared libraries: libx.so.1: cannot open shared object file: No such file or directory" >&2; exit 127; }',
         },
         100,
       );
@@ -300,11 +347,43 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       expect(of("numba-sums.py")).toMatchObject({ ok: true });
       expect(of("numba-times.py: launch")).toMatchObject({ value: 3, unit: "us", local: 3, ratio: 1 });
       expect(of("programs in Python that are left out")?.note).toContain("jax-product.py");
+      expect(of("programs in C against cuBLAS")).toMatchObject({
+        isSkipped: true,
+        note: expect.stringContaining("there is no"),
+      });
+      expect(of("unbound.cu")).toMatchObject({ ok: true });
       expect(of("times.cu: turns")).toMatchObject({ value: 4, unit: "1/s", local: 2, ratio: 2 });
       expect(failed(rows)).toMatchObject([
         { name: "unlike.cu", note: expect.stringMatching(/^borrowed 3 .*, alone 0 /) },
       ]);
     }, 120_000);
+
+    it.skipIf(!canBuild)(
+      "compiles those in C against cuBLAS, and holds the project's own to them",
+      async () => {
+        buildInterposer();
+        for (const path of [
+          "test/interposer/blas",
+          "test/interposer/driver/driver.h",
+          "client/interposer/driver/cuda-api.h",
+        ]) {
+          mkdirSync(join(box, dirname(path)), { recursive: true });
+          cpSync(path, join(box, path), { recursive: true });
+        }
+        rmSync(join(box, "test/interposer/cuda"), { recursive: true, force: true });
+        const own = { SLUICE_INTERPOSER: resolve("dist/interposer"), SLUICE_STANDIN_MEMORY: "16384" };
+        const { rows } = await check("programs", { env: { PATH: "/usr/bin:/bin", ...own } });
+        const of = (name: string): Row | undefined => rows.find((row) => row.name === `blas/${name}.c`);
+        for (const name of ["light", "products", "vectors"]) expect(of(name)).toMatchObject({ ok: true });
+        // Kernels of the stand-in compute nothing, and these are held to what kernels give.
+        for (const name of ["elements", "shaped"])
+          expect(of(name)).toMatchObject({
+            ok: false,
+            note: expect.stringMatching(/^borrowed 1 \[line \d+: element /),
+          });
+      },
+      120_000,
+    );
 
     it("ends one that hangs, with all that it has started, at the end of the group's time", async () => {
       const started = join(box, "started");

@@ -8,11 +8,11 @@ import { fileURLToPath } from "node:url";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { beginGroup, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
+import { beginGroup, checkLeftMs, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
 import { lookForOthers, sharedBytes, usedBytes } from "./card-memory.ts";
 import { forgetUsers } from "./environment.ts";
 import { type Card, killServers, START_LIMIT_MS, say, stopServers } from "./group-tools.ts";
-import { firstGroup, type GroupPlan, groups } from "./groups.ts";
+import { firstGroup, type GroupPlan, groups, limitFor } from "./groups.ts";
 import { takeInventory } from "./inventory.ts";
 import { capabilityOf, capabilityText, killChildren, type Row, runJob } from "./job.ts";
 import { type Options, readOptions, usage } from "./options.ts";
@@ -63,7 +63,11 @@ type Outcome = { -readonly [K in keyof Report]: Report[K] } & {
 };
 
 /** What a group has when its time is over to end by itself. */
-const LATE_MS = 10_000;
+const LATE_MS = 5_000;
+/** Before the check's own limit nothing new begins any more: so much is for what must end then. */
+const END_MS = 8_000;
+/** Between two writes of the JSON while a group runs. */
+const SAVE_MS = 2_000;
 
 /** The next row; nothing where the group is held up by what no bound of its own ends. */
 async function nextRow(rows: AsyncGenerator<Row>): Promise<IteratorResult<Row> | undefined> {
@@ -81,17 +85,23 @@ async function nextRow(rows: AsyncGenerator<Row>): Promise<IteratorResult<Row> |
   }
 }
 
+interface Whole {
+  readonly card: Card;
+  readonly outcome: Outcome;
+  readonly save: () => void;
+}
+
 async function runGroup(
   name: string,
-  { run, limitS: plannedS }: GroupPlan,
-  { card, outcome }: { card: Card; outcome: Outcome },
+  { run, limitS }: Pick<GroupPlan, "run" | "limitS">,
+  { card, outcome, save }: Whole,
 ): Promise<void> {
   const started = performance.now();
+  let saved = started;
   say(`${name} …`);
-  const limitS = card.groupLimitS > 0 ? card.groupLimitS : plannedS;
   beginGroup(limitS * 1000);
   const rows = run(card);
-  const tooLong = `[${limitS}] seconds of the group are over (--group-limit gives a slow machine more)`;
+  const tooLong = `[${Math.round(limitS)}] seconds of the group are over (--group-limit gives a slow machine more)`;
   try {
     for (;;) {
       const next = await nextRow(rows);
@@ -100,6 +110,11 @@ async function runGroup(
         outcome.rows.push(next.value);
         if (next.value.isCase !== true || next.value.ok === false)
           say(`  ${lineOf(next.value).slice(0, SAID_LINE_CHARACTERS_MAX)}`);
+      }
+      // Whoever lends the machine may take it back without a word.
+      if (performance.now() - saved > SAVE_MS) {
+        save();
+        saved = performance.now();
       }
       if (next !== undefined && leftMs() > 0) continue;
       const note = isTimeOver() ? "the time is over" : next === undefined ? `${tooLong}, and it does not end` : tooLong;
@@ -111,29 +126,32 @@ async function runGroup(
     outcome.rows.push({ group: name, name: "the group comes to its end", ok: false, note: note.slice(0, 600) });
   }
   killChildren();
+  save();
   // A group that was left in the middle has its server still.
   await stopServers();
   outcome.seconds[name] = (performance.now() - started) / 1000;
 }
 
-async function runGroups(
-  only: readonly string[],
-  card: Card,
-  { outcome, save }: { outcome: Outcome; save: () => void },
-): Promise<void> {
-  for (const [name, group] of Object.entries({ start: firstGroup, ...groups })) {
-    if (only.length > 0 && name !== "start" && !only.includes(name)) continue;
+async function runGroups(only: readonly string[], { card, outcome, save }: Whole): Promise<void> {
+  const isAsked = ([name]: readonly [string, GroupPlan]): boolean =>
+    only.length === 0 || name === "start" || only.includes(name);
+  const plans = Object.entries({ start: firstGroup, ...groups }).filter(isAsked);
+  let isComplete = true;
+  for (const [at, [name, group]] of plans.entries()) {
     const needed = outcome.rows.find(({ isNeeded, ok }) => isNeeded === true && ok !== true);
-    const isLate = isTimeOver();
-    const why = isLate ? "the time is over" : needed && `without this nothing else can be: ${needed.name}`;
-    if (why === undefined) await runGroup(name, group, { card, outcome });
-    else outcome.rows.push({ group: name, name: "the group", isSkipped: true, note: `not run, for ${why}` });
-    if (isLate) outcome.isComplete = false;
+    const why = isTimeOver() ? "the time is over" : needed && `without this nothing else can be: ${needed.name}`;
+    const behind = plans.slice(at + 1).map(([, plan]) => plan);
+    const limitS = card.groupLimitS > 0 ? card.groupLimitS : limitFor(group, { behind, leftS: checkLeftMs() / 1000 });
+    if (why === undefined) await runGroup(name, { ...group, limitS }, { card, outcome, save });
+    else {
+      outcome.rows.push({ group: name, name: "the group", isSkipped: true, note: `not run, for ${why}` });
+      isComplete = false;
+    }
     // Asked since the start, beside what is not measured.
     outcome.inventory = await card.inventory;
     save();
   }
-  if (isTimeOver()) outcome.isComplete = false;
+  outcome.isComplete = isComplete && !isTimeOver();
 }
 
 /** Why a card is none that can be checked, in a sentence, or what fails there already; else what of it is free beside a context, in bytes. */
@@ -207,21 +225,28 @@ function tellAll(
   if (json !== undefined) process.stdout.write(`To send it in: ${json} (bench/README.md, "Sending in a check")\n`);
 }
 
-/** Keeps what was found when it is told to end; told again, it waits for nothing. */
-function endOnSignals(finish: (signal: string) => void): void {
+/** Keeps what was found when it is told to end, or at the end of all its time; told again, it waits for nothing. */
+function endEarly({ endMs, finish }: { endMs: number; finish: (why: string) => void }): void {
   let isStopped = false;
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (isStopped) {
-        killServers();
-        return;
-      }
-      isStopped = true;
-      finish(signal);
-      killChildren();
-      void stopServers().finally(() => process.exit(EXIT_FAILED));
-    });
-  }
+  const stop = (why: string): void => {
+    if (isStopped) {
+      killServers();
+      return;
+    }
+    isStopped = true;
+    finish(why);
+    // Nothing else begins.
+    setDeadline(performance.now());
+    killChildren();
+    void stopServers().finally(() => process.exit(EXIT_FAILED));
+  };
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => stop(`stopped by ${signal}`));
+  if (endMs === Number.POSITIVE_INFINITY) return;
+  const timer = setTimeout(() => {
+    stop("the time is over, and what runs does not end");
+    killServers();
+  }, endMs);
+  timer.unref();
 }
 
 /** The card that is asked for; undefined, with the reason, where there is none that can be used. */
@@ -246,9 +271,9 @@ async function main(): Promise<number> {
   const found = await findCard(options.device);
   if ("why" in found) return tellNothing(nothing(found.why), options);
   const { device } = found;
-  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: true, inventory: {} };
+  const outcome: Outcome = { device, rows: [], seconds: {}, isComplete: false, inventory: {} };
   // A place that cannot be written is told now, not when everything is measured.
-  if (json !== undefined) writeJson(json, { ...outcome, isComplete: false });
+  if (json !== undefined) writeJson(json, outcome);
   // Paths below are those of the checkout, wherever this was started.
   process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
   findPythonLibraries();
@@ -261,10 +286,12 @@ async function main(): Promise<number> {
   }
   introduce(device, free);
   // Whatever time is left: a driver that was asleep takes its own to be found.
-  if (limitS > 0) setDeadline(started + limitS * 1000);
+  const limitMs = limitS > 0 ? limitS * 1000 : Number.POSITIVE_INFINITY;
+  setDeadline(started + limitMs - END_MS);
+  let isTold = false;
   const save = (): void => {
     try {
-      if (json !== undefined) writeJson(json, outcome);
+      if (json !== undefined && !isTold) writeJson(json, outcome);
     } catch (error) {
       // The table is still to come.
       say(`The JSON cannot be written: ${error instanceof Error ? error.message : error}`);
@@ -272,18 +299,20 @@ async function main(): Promise<number> {
   };
   const tell = (): void => {
     save();
-    tellAll(outcome, { json, totalS: (performance.now() - started) / 1000 });
+    // What ends meanwhile is told no more.
+    if (!isTold) tellAll(outcome, { json, totalS: (performance.now() - started) / 1000 });
+    isTold = true;
   };
-  endOnSignals((signal) => {
-    outcome.isComplete = false;
-    outcome.rows.push({ group: "check", name: "comes to its end", ok: false, note: `stopped by ${signal}` });
+  const finish = (note: string): void => {
+    outcome.rows.push({ group: "check", name: "comes to its end", ok: false, note });
     tell();
-  });
+  };
+  endEarly({ endMs: Math.max(END_MS, started + limitMs - performance.now()), finish });
   // What others have of it is not the check's, nor what the processor needs of memory that they share.
   const sliceBytesMax = Math.min(device.sliceBytesMax, Math.floor(free.roomBytes * 0.9));
   const own = { ...device, sliceBytesMax: sliceBytesMax - (sliceBytesMax % device.granularityBytes) };
   const card = { ...options, ...free, device: own, inventory: takeInventory() };
-  await runGroups(only, card, { outcome, save });
+  await runGroups(only, { card, outcome, save });
   tell();
   return outcome.isComplete && outcome.rows.every(({ ok }) => ok !== false) ? 0 : EXIT_FAILED;
 }

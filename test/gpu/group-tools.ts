@@ -54,8 +54,8 @@ export function killServers(): void {
 /** A server in a folder that goes with the check, however that ends; also while it is starting. */
 export async function openServer(...args: string[]): Promise<TestServer> {
   const { folder, remove } = scratchFolder("server");
-  // What a check that failed has left borrowed must not hold up the end.
-  const all = ["--grace", "1s", ...args];
+  // What a check that failed has left borrowed must not hold up the end; and an executor is ready for a lease, as users' servers have one.
+  const all = ["--grace", "1s", "--spare-executors", "1", ...args];
   let forget = (): void => undefined;
   const onSpawned = (child: ChildProcess): void => {
     forget = killedWithAll(() => child.kill("SIGKILL"));

@@ -267,48 +267,80 @@ async function* checkPrograms(card: Card): AsyncGenerator<Row> {
 
 export interface GroupPlan {
   readonly run: Group;
+  /** What a card takes that is well (an H100 with 16 cores), and a little more: the groups before it leave it that. In seconds. */
+  readonly usualS: number;
   /** One that a card holds up must leave time to the others. In seconds; several times what a healthy card takes. */
   readonly limitS: number;
   /** What it does, for people. */
   readonly does: string;
 }
 
+/** The seconds of a group where so many are left for it and those behind it. */
+export function limitFor(
+  { usualS, limitS }: Pick<GroupPlan, "usualS" | "limitS">,
+  { behind, leftS }: { readonly behind: readonly Pick<GroupPlan, "usualS">[]; readonly leftS: number },
+): number {
+  const theirsS = behind.reduce((sum, plan) => sum + plan.usualS, 0);
+  return Math.max(usualS, Math.min(limitS, leftS - theirsS));
+}
+
 /** What every run begins with. */
 export const firstGroup: GroupPlan = {
   run: warmUp,
+  usualS: 5,
   limitS: 120,
   does: "always runs: a first slice and kernel, and whether kernels reach host memory",
 };
 
-/** In the order in which they run: what decides first, and what takes longest last. */
+/** In the order in which they run: what decides first, and what a card has been through in other ways last. */
 export const groups: Readonly<Record<string, GroupPlan>> = {
-  driver: { run: checkDriver, limitS: 60, does: "the driver's calls that the cuda device makes, one by one" },
+  driver: {
+    run: checkDriver,
+    usualS: 5,
+    limitS: 60,
+    does: "the driver's calls that the cuda device makes, one by one",
+  },
   remote: {
     run: checkRemote,
+    usualS: 20,
     limitS: 120,
     does: "launches, copies, a product, a training step: borrowed and local; the bars",
   },
-  "end to end": { run: checkPromises, limitS: 180, does: "the promises of a lease through a real server, one by one" },
+  "end to end": {
+    run: checkPromises,
+    usualS: 60,
+    limitS: 180,
+    does: "the promises of a lease through a real server, one by one",
+  },
   memory: {
     run: checkMemory,
+    usualS: 8,
     limitS: 90,
     does: "a slice filled until kill -9, zeros for the next, a slice beyond the card",
   },
-  neighbours: { run: checkNeighbours, limitS: 60, does: "two leases, one of which faults" },
-  speed: { run: checkSpeed, limitS: 120, does: "the device room against bare driver calls" },
-  kernels: { run: checkKernels, limitS: 180, does: "every PTX fixture, a fatbin, NVRTC, textures and surfaces" },
+  neighbours: { run: checkNeighbours, usualS: 4, limitS: 60, does: "two leases, one of which faults" },
+  speed: { run: checkSpeed, usualS: 8, limitS: 120, does: "the device room against bare driver calls" },
   arithmetic: {
     run: checkArithmetic,
+    usualS: 25,
     limitS: 90,
     does: "every form of an instruction over many operands, against the cpu device",
   },
   programs: {
     run: checkPrograms,
+    usualS: 75,
     limitS: 180,
-    does: "unmodified programs, in CUDA C where there is nvcc, and in Python",
+    does: "unmodified programs: in C and CUDA C where there are compilers, and in Python",
+  },
+  kernels: {
+    run: checkKernels,
+    usualS: 30,
+    limitS: 180,
+    does: "every PTX fixture, a fatbin, NVRTC, textures and surfaces",
   },
   "remote kernels": {
     run: checkRemoteKernels,
+    usualS: 35,
     limitS: 240,
     does: "every PTX fixture once more, through server and client",
   },

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { driversVariables } from "./environment.ts";
 
-const COMMAND_MS_MAX = 30_000;
+const COMMAND_MS_MAX = 15_000;
 const TEXT_CHARACTERS_MAX = 12_000;
 
 /** What a command prints, or how it fails; never throws. */
@@ -39,9 +39,13 @@ function list(folder: string, pattern: RegExp): string {
   }
 }
 
-const torch = [
-  "import torch, sys",
-  "print(sys.version.split()[0], torch.__version__, torch.version.cuda, torch.cuda.is_available())",
+/** Without importing any, which takes PyTorch half a minute where nobody has used it yet. */
+const packages = [
+  "import sys",
+  "from importlib.metadata import distributions",
+  "wanted = {'torch', 'triton', 'numba', 'numba-cuda', 'numpy', 'cupy-cuda12x', 'cupy-cuda13x', 'jax', 'cuda-bindings', 'cuda-core'}",
+  "found = {d.metadata['Name'].lower(): d.version for d in distributions() if d.metadata['Name']}",
+  "print('python', sys.version.split()[0], *(f'{name} {found[name]}' for name in sorted(wanted & found.keys())))",
 ].join("\n");
 
 /** Asks everything at once. */
@@ -55,7 +59,7 @@ export async function takeInventory(): Promise<Record<string, string>> {
     "c++": ask("c++", "--version"),
     lscpu: ask("lscpu"),
     libraries: ask("sh", "-c", "ldconfig -p | grep -E 'libcuda|libnvidia|libcublas|libnvrtc|libcudart'"),
-    torch: ask("python3", "-c", torch),
+    "python packages": ask("python3", "-c", packages),
   };
   const answers = await Promise.all(Object.entries(commands).map(async ([name, text]) => [name, await text] as const));
   return {

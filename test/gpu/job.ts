@@ -102,6 +102,21 @@ export interface Row {
   readonly isNeeded?: boolean;
 }
 
+/** The rows of each part: one that throws says so in a row, and the next begins all the same. */
+export async function* eachPart(
+  group: string,
+  parts: Readonly<Record<string, () => AsyncGenerator<Row>>>,
+): AsyncGenerator<Row> {
+  for (const [name, part] of Object.entries(parts)) {
+    try {
+      yield* part();
+    } catch (error) {
+      const note = error instanceof Error ? error.message : String(error);
+      yield { group, name: `${name} come to their end`, ok: false, note };
+    }
+  }
+}
+
 /** As everybody writes it: 75 is 7.5. */
 export const capabilityText = (capability: number): string => `${Math.floor(capability / 10)}.${capability % 10}`;
 

@@ -12,7 +12,7 @@ import type { DeviceDescription, DeviceSlice, MatrixOperand } from "../../server
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import { capabilityOf, type Row, type Sizes } from "./job.ts";
+import { capabilityOf, eachPart, type Row, type Sizes } from "./job.ts";
 
 const MiB = 1024 * 1024;
 const ROUNDS = 7;
@@ -362,10 +362,12 @@ export async function* measure(description: DeviceDescription, sizes: Sizes): As
   local.enter();
   const capability = capabilityOf(description);
   const bench = { sizes, slice, local, capability, base: slice.arenaBase ?? ARENA_BASE };
-  yield* measureLaunches(bench);
-  yield* measureCopies(bench);
-  yield* measureProduct(bench);
-  yield* measureLibraryProducts(bench);
+  yield* eachPart("speed", {
+    launches: () => measureLaunches(bench),
+    copies: () => measureCopies(bench),
+    "products by a kernel": () => measureProduct(bench),
+    "products by cuBLASLt": () => measureLibraryProducts(bench),
+  });
   local.release();
   await slice.close();
 }

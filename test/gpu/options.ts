@@ -15,7 +15,7 @@ export function usage(): string {
     "npm run check:gpu -- [OPTION]...     holds an NVIDIA GPU to the promises of the cuda device, and",
     "                                     measures it: about four minutes, longer with few cores",
     "",
-    "  --json FILE           write what is found there, anew after each group; it names no machine, user,",
+    "  --json FILE           write what is found there, again and again; it names no machine, user,",
     "                        path or UUID, so that it can be sent in (bench/README.md says how)",
     "  --device N            the card, by its index in PCI order (default: 0)",
     "  --only GROUP,GROUP    these groups alone",

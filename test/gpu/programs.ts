@@ -1,12 +1,13 @@
 /**
- * Unmodified CUDA programs on the card, by its own driver and borrowed through `sluice run`: both must end alike. Those in CUDA C are the
- * tests', which check their own results, and are compiled here, where the machine has nvcc; those in Python are run where their packages are.
+ * Unmodified CUDA programs on the card, by its own driver and borrowed through `sluice run`: both must end alike. Those in C and CUDA C are the
+ * tests', which check their own results, and are compiled here, where the machine has a compiler; those in Python are run where their packages are.
  */
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
+import { findBlasPrograms } from "./blas-programs.ts";
 import { type CommandOutcome, runCommand } from "./commands.ts";
 import { capabilityOf, type Row, type Sizes } from "./job.ts";
 import { findPythonPrograms, timesOfPython } from "./python-programs.ts";
@@ -30,6 +31,15 @@ export interface Program {
   readonly isBorrowedOnly?: string;
   /** Why what comes of it is told, and neither good nor bad. */
   readonly isFact?: string;
+  /** Folders of NVIDIA's libraries that it would find without Sluice: what it does with them is told beside the verdict. */
+  readonly theirs?: string;
+}
+
+/** A program that is compiled here first. */
+export interface Source {
+  readonly program: Program;
+  /** The command that compiles it. */
+  readonly compiler: readonly string[];
 }
 
 /** Programs that are not run on the bare card. */
@@ -44,6 +54,10 @@ const refusals = [/kernels can allocate \[\d+\] bytes by themselves on this devi
 
 const words = (text: string): string => text.replace(/\s+/g, " ").trim().slice(-NOTE_CHARACTERS_MAX);
 const said = ({ code, stdout, stderr }: CommandOutcome): string => `${code} [${words(stdout + stderr)}]`;
+
+/** What the machine's loader does not find says nothing of Sluice. */
+const libraryMissing = ({ code, stderr }: CommandOutcome): string | undefined =>
+  code === "127" ? /(\S+): cannot open shared object file/.exec(stderr)?.[1] : undefined;
 
 export interface Places {
   /** Folders of the toolkit's libraries, and those where libraries were looked for before, with colons between them. */
@@ -103,9 +117,11 @@ export function judge(
     const same = alone !== undefined && alone.code !== "0" ? `, and alone ${said(alone)}` : "";
     return neither(borrowed.code === "0" ? "runs" : `${said(borrowed)}${same}; ${isFact}`);
   }
-  if (alone === undefined) {
+  const library = alone && libraryMissing(alone);
+  if (alone === undefined || library !== undefined) {
     if (borrowed.code === "0") return { ok: true };
-    return { ok: false, note: `borrowed ${said(borrowed)}; alone it is not run: it ${isBorrowedOnly}` };
+    const why = isBorrowedOnly ?? `needs [${library}], which is not here`;
+    return { ok: false, note: `borrowed ${said(borrowed)}; alone it is not run: it ${why}` };
   }
   const refusal = refusals.map((known) => known.exec(borrowed.stderr)?.[0]).find((text) => text !== undefined);
   if (refusal !== undefined) return neither(`a borrowed one is refused: ${refusal}`);
@@ -122,11 +138,17 @@ export function judge(
 
 /** Both ways at once. */
 async function compare(program: Program, places: Places): Promise<Row> {
-  const [alone, borrowed] = await Promise.all([
-    program.isBorrowedOnly === undefined ? runAlone(program.command, places) : undefined,
-    borrow(program.command, places),
+  const { name, command, theirs } = program;
+  const [alone, beside, borrowed] = await Promise.all([
+    program.isBorrowedOnly === undefined ? runAlone(command, places) : undefined,
+    theirs === undefined ? undefined : runAlone(command, { ...places, library: theirs }),
+    borrow(command, places),
   ]);
-  return { group, name: program.name, isCase: true, ...judge(program, { alone, borrowed }) };
+  const { note, ...verdict } = judge(program, { alone, borrowed });
+  const theirWord =
+    beside && libraryMissing(beside) === undefined ? `by NVIDIA's libraries ${said(beside)}` : undefined;
+  const told = [note, theirWord].filter((each) => each !== undefined).join("; ");
+  return { group, name, isCase: true, ...verdict, ...(told === "" ? {} : { note: told }) };
 }
 
 /** Both ways, one after the other, for what a program says of its times. */
@@ -147,15 +169,18 @@ async function* time(program: Program, places: Places): AsyncGenerator<Row> {
   yield { group, name: `${program.name}: from start to end`, value, unit: "s", local, ratio: local / value };
 }
 
-/** Sluice's libraries for such programs, before the first of them is timed. */
-async function buildLibraries(places: Places): Promise<Row> {
-  const { code, stdout, stderr, milliseconds } = await borrow(["/bin/true"], places, BUILD_MS_MAX);
-  const note = words(stdout + stderr);
+/** Sluice's libraries for such programs, before the first of them is timed: whether they are there, and in which folder. */
+async function buildLibraries(places: Places): Promise<{ row: Row; libraries: string }> {
+  const tell = ["/bin/sh", "-c", 'echo "$LD_LIBRARY_PATH"'];
+  const { code, stdout, stderr, milliseconds } = await borrow(tell, places, BUILD_MS_MAX);
+  const libraries = stdout.trim().split(":")[0]!;
+  const note = words(stderr);
   const name = "the libraries for programs are there";
   // They are C, and a machine needs no compiler to be checked.
   if (code !== "0" && /there is no \[make]|\bcc: (command )?not found|cc: No such file/.test(note))
-    return { group, name, isSkipped: true, note };
-  return { group, name, ok: code === "0", value: milliseconds / 1000, unit: "s", ...(note === "" ? {} : { note }) };
+    return { row: { group, name, isSkipped: true, note }, libraries };
+  const figures = { ok: code === "0", value: milliseconds / 1000, unit: "s" };
+  return { row: { group, name, ...figures, ...(note === "" ? {} : { note }) }, libraries };
 }
 
 /** The rows of all works as they come, some at a time. */
@@ -209,23 +234,21 @@ async function findCompiler(capability: number, folder: string): Promise<Compile
   return { missing: `nvcc cannot compile for this card here: ${last}` };
 }
 
+/** A program in CUDA C. */
+function sourceOf(file: string, { nvcc, flags, folder }: Compiler & { folder: string }): Source {
+  const program = programOf(file, folder);
+  const reason = borrowedOnly[file];
+  const left = reason === undefined ? {} : { isBorrowedOnly: reason };
+  const compiler = [nvcc, ...flags, "-o", program, join(sources, file)];
+  return { program: { name: file, command: [program], ...left }, compiler };
+}
+
 /** Compiles a program and runs it both ways. */
-function compileAndCompare(
-  file: string,
-  { nvcc, flags, folder, places }: Compiler & { folder: string; places: Places },
-): () => Promise<Row> {
-  return async () => {
-    const program = programOf(file, folder);
-    const compiled = await runCommand(nvcc, [...flags, "-o", program, join(sources, file)], {
-      limitMs: COMPILE_MS_MAX,
-    });
-    // The machine's compiler, and not the card, is to blame.
-    if (compiled.code !== "0")
-      return { group, name: file, isSkipped: true, note: `it cannot be compiled here: ${said(compiled)}` };
-    const reason = borrowedOnly[file];
-    const left = reason === undefined ? {} : { isBorrowedOnly: reason };
-    return compare({ name: file, command: [program], ...left }, places);
-  };
+async function compileAndCompare({ program, compiler: [command, ...args] }: Source, places: Places): Promise<Row> {
+  const compiled = await runCommand(command!, args, { limitMs: COMPILE_MS_MAX });
+  if (compiled.code === "0") return compare(program, places);
+  // The machine's compiler, and not the card, is to blame.
+  return { group, name: program.name, isSkipped: true, note: `it cannot be compiled here: ${said(compiled)}` };
 }
 
 /** What a program and its borrowed twin may have of the host's memory: Python's libraries have much. */
@@ -263,7 +286,7 @@ export async function* comparePrograms(
   const library = [join(toolkit, "lib64"), join(toolkit, "lib"), before].filter(Boolean).join(":");
   const places = { library, server, caches: folder, shareBytes, card: await cardOnly(device) };
   try {
-    const built = await buildLibraries(places);
+    const { row: built, libraries } = await buildLibraries(places);
     yield built;
     if (built.ok !== true) return;
     const files = existsSync(sources) ? readdirSync(sources).filter((name) => name.endsWith(".cu")) : [];
@@ -271,11 +294,16 @@ export async function* comparePrograms(
     const missingC =
       "missing" in compiler ? compiler.missing : files.length === 0 ? `there is no ${sources}` : undefined;
     if (missingC !== undefined) yield { group, name: "programs in CUDA C", isSkipped: true, note: missingC };
+    const theirs = [library, process.env["SLUICE_CUDA_PATH"]].filter(Boolean).join(":");
+    const blas = await findBlasPrograms({ libraries, theirs, folder });
+    if (blas.missing !== undefined)
+      yield { group, name: "programs in C against cuBLAS", isSkipped: true, note: blas.missing };
     const { programs, missing } = await findPythonPrograms();
+    const compiled = "missing" in compiler ? [] : files.map((file) => sourceOf(file, { ...compiler, folder }));
     // The longest begin first.
     const works = [
       ...programs.map((program) => () => compare(program, places)),
-      ...("missing" in compiler ? [] : files.map((file) => compileAndCompare(file, { ...compiler, folder, places }))),
+      ...[...blas.sources, ...compiled].map((source) => () => compileAndCompare(source, places)),
     ];
     yield* inPool(works, workers);
     if (missing !== undefined) {

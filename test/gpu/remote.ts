@@ -11,10 +11,11 @@ import type { DeviceDescription, DeviceSlice } from "../../server/device/device.
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import { capabilityOf, type Row, type Sizes } from "./job.ts";
+import { capabilityOf, eachPart, type Row, type Sizes } from "./job.ts";
 import { localDevice } from "./local-device.ts";
 import { localCopies, median, medianMs, mediansMs } from "./measure.ts";
 
+const group = "remote";
 const MiB = 1024 * 1024;
 const SLICE_BYTES = 256 * MiB;
 const BATCH = 256;
@@ -28,7 +29,7 @@ const row = (
   name: string,
   sizes: { unit: string; value: number; local: number; ratio: number; bar?: number; note?: string },
 ): Row => ({
-  group: "remote",
+  group,
   name,
   unit: sizes.unit,
   value: sizes.value,
@@ -150,7 +151,7 @@ async function* measureLaunches(pair: Pair, { launches: count, waits: few }: Siz
     }
   });
   const note = "what a call and its answer take on their way, and at both ends";
-  yield { group: "remote", name: "record an event and ask for it", unit: "us", value: microseconds(asked), note };
+  yield { group, name: "record an event and ask for it", unit: "us", value: microseconds(asked), note };
 }
 
 /** Reads of a few bytes, as of a loss behind each step of a training. */
@@ -177,8 +178,9 @@ async function* measureSmallReads(
 
 async function* measureCopies(
   gpu: Device,
-  { copyBytes, near }: { copyBytes: number; near: Awaited<ReturnType<typeof localCopies>> },
+  { copyBytes, local }: { copyBytes: number; local: () => ReturnType<typeof localCopies> },
 ): AsyncGenerator<Row> {
+  const near = await local();
   const data = new Uint8Array(copyBytes).fill(7);
   const buffer = gpu.alloc(copyBytes);
   // A client that copies much has threads that help it, which start meanwhile.
@@ -210,6 +212,17 @@ async function* measureCopies(
   }
 }
 
+async function* measureTraining(pair: Pair, count: number): AsyncGenerator<Row> {
+  const training = await both(pair, (gpu) => steps(gpu, count));
+  yield row(`training step of the digit classifier, batch ${BATCH}`, {
+    unit: "ms",
+    value: training.far / count,
+    local: training.near / count,
+    ratio: training.near / training.far,
+    bar: bars.training,
+  });
+}
+
 /** What a turn of products takes at most, so that slow cards need no longer. */
 const PRODUCTS_MS_MAX = 300;
 
@@ -234,7 +247,7 @@ async function* measureProducts(
     }
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== "UNSUPPORTED") throw error;
-    yield { group: "remote", name, isSkipped: true, note: error.message };
+    yield { group, name, isSkipped: true, note: error.message };
   }
 }
 
@@ -252,24 +265,19 @@ export async function* measureRemote(
       kernelTimeoutMs: 0,
       onOutput: () => undefined,
     });
-  yield* measureOpening(pool, { openings: sizes.openings, openHere });
+  yield* eachPart(group, { openings: () => measureOpening(pool, { openings: sizes.openings, openHere }) });
   await using lease = await pool.allocate({ memory: SLICE_BYTES, wait: "30s" });
   const slice = await openHere();
   const pair = { far: lease.devices[0], near: localDevice(slice) };
-  const { copyBytes, trainingSteps } = sizes;
-  yield* measureLaunches(pair, sizes);
-  yield* measureSmallReads(pair.far, { slice, count: sizes.waits });
+  const { copyBytes } = sizes;
   // In the arena's upper half, which nothing else uses.
   const place = { base: (slice.arenaBase ?? ARENA_BASE) + SLICE_BYTES / 2, byteCount: copyBytes };
-  yield* measureCopies(pair.far, { copyBytes, near: await localCopies(description, place) });
-  const training = await both(pair, (gpu) => steps(gpu, trainingSteps));
-  yield row(`training step of the digit classifier, batch ${BATCH}`, {
-    unit: "ms",
-    value: training.far / trainingSteps,
-    local: training.near / trainingSteps,
-    ratio: training.near / training.far,
-    bar: bars.training,
+  yield* eachPart(group, {
+    launches: () => measureLaunches(pair, sizes),
+    copies: () => measureCopies(pair.far, { copyBytes, local: () => localCopies(description, place) }),
+    "steps of a training": () => measureTraining(pair, sizes.trainingSteps),
+    "small reads": () => measureSmallReads(pair.far, { slice, count: sizes.waits }),
+    products: () => measureProducts(pair, { ...sizes, capability: capabilityOf(description) }),
   });
-  yield* measureProducts(pair, { ...sizes, capability: capabilityOf(description) });
   await slice.close();
 }

@@ -13,7 +13,10 @@ export function beginGroup(limitMs: number): void {
   deadlines.group = performance.now() + limitMs;
 }
 
-export const isTimeOver = (): boolean => performance.now() > deadlines.check;
+/** What is left for all groups, in milliseconds. */
+export const checkLeftMs = (): number => deadlines.check - performance.now();
+
+export const isTimeOver = (): boolean => checkLeftMs() < 0;
 
 /** What is left for the group that runs, in milliseconds; less than 0 when it should have ended. */
 export const leftMs = (): number => Math.min(deadlines.check, deadlines.group) - performance.now();

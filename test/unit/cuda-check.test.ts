@@ -5,6 +5,7 @@ import type { DeviceDescription } from "../../server/device/device.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { leakRow, leftOver, lookForOthers, sharedBytes, usedBytes } from "../gpu/card-memory.ts";
 import { driversVariables, forgetUsers } from "../gpu/environment.ts";
+import { firstGroup, groups, limitFor } from "../gpu/groups.ts";
 import type { Row } from "../gpu/job.ts";
 import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
 import { readOptions, usage } from "../gpu/options.ts";
@@ -51,6 +52,43 @@ describe("what a card is asked", () => {
     const [own, text] = targetsOf(120);
     expect(own).toContain("arch=compute_120,code=sm_120");
     expect(text).toEqual(["-gencode", "arch=compute_75,code=compute_75"]);
+  });
+});
+
+describe("the time of a group", () => {
+  const [short, long] = [
+    { usualS: 5, limitS: 60 },
+    { usualS: 50, limitS: 180 },
+  ];
+
+  it("is its own where there is time enough, and else leaves those behind it what they usually take", () => {
+    expect(limitFor(short, { behind: [long, long], leftS: Number.POSITIVE_INFINITY })).toBe(60);
+    expect(limitFor(short, { behind: [long, long], leftS: 540 })).toBe(60);
+    expect(limitFor(short, { behind: [long, long], leftS: 130 })).toBe(30);
+    // Not less than it takes itself: what is short then ends the last.
+    expect(limitFor(short, { behind: [long, long], leftS: 90 })).toBe(5);
+    expect(limitFor(long, { behind: [], leftS: 90 })).toBe(90);
+  });
+
+  it("lets every group run in a visit of five minutes, whichever of them hangs", () => {
+    const plans = [firstGroup, ...Object.values(groups)];
+    for (const hanging of plans.keys()) {
+      let leftS = 282;
+      for (const [at, plan] of plans.entries()) {
+        expect(leftS, `what is left for group ${at}`).toBeGreaterThan(0);
+        const limitS = limitFor(plan, { behind: plans.slice(at + 1), leftS });
+        expect(limitS).toBeLessThanOrEqual(plan.limitS);
+        leftS -= at === hanging ? limitS : plan.usualS;
+      }
+    }
+  });
+
+  it("goes first to promises, bars, numbers and programs, and last to the fixtures", () => {
+    expect(Object.keys(groups)).toEqual(
+      ["driver", "remote", "end to end", "memory", "neighbours", "speed", "arithmetic", "programs", "kernels"].concat(
+        "remote kernels",
+      ),
+    );
   });
 });
 
