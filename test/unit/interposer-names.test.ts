@@ -81,6 +81,31 @@ function exportsOf(library: string): Set<string> {
   return new Set(table.split("\n").map((line) => line.split(" ").at(-1)!.replace(/@.*/, "")));
 }
 
+/** Names that a library takes from others. */
+function importsOf(library: string): string[] {
+  const table = execFileSync("nm", ["-D", "--undefined-only", `dist/interposer/${library}`], { encoding: "utf8" });
+  return table.split("\n").map((line) => line.split(" ").at(-1)!.replace(/@.*/, ""));
+}
+
+/** Versions of the C library that a file needs, as in 2.17. */
+function versionsOf(file: string): string[] {
+  const table = execFileSync("objdump", ["-p", file], { encoding: "utf8" });
+  return [...table.matchAll(/ GLIBC_(\S+)$/gm)].map((match) => match[1]!);
+}
+
+/** None but those that the C library of 2012 has. */
+function expectOldVersions(file: string): void {
+  const versions = versionsOf(file);
+  expect(versions.length).toBeGreaterThan(0);
+  // Others are no numbers, as GLIBC_ABI_DT_RELR.
+  expect(versions.filter((version) => !/^2\.(\d|1[0-7])(\.\d+)?$/.test(version))).toEqual([]);
+}
+
+const libraries = [
+  ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
+  ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13"],
+];
+
 /** Names that a header of the toolkit declares, as programs are linked to them. */
 function declaredIn(header: string, flags: readonly string[]): Set<string> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-names-"));
@@ -110,14 +135,27 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     expect(symbols.filter((symbol) => !exported.has(symbol))).toEqual([]);
   });
 
-  it.each([
-    ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
-    ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13"],
-  ])("need no younger C library than that of 2012: %s", (library) => {
-    const table = execFileSync("objdump", ["-T", `dist/interposer/${library}`], { encoding: "utf8" });
-    const minors = [...table.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
-    expect(Math.max(...minors)).toBeGreaterThan(1);
-    expect(Math.max(...minors)).toBeLessThanOrEqual(17);
+  it.each(libraries)("need no younger C library than that of 2012: %s", (library) => {
+    expectOldVersions(`dist/interposer/${library}`);
+  });
+
+  it("need none either where they are built with headers that lead their calls to younger functions", () => {
+    const led = /^(?:__isoc\d+_)?(v?[fs]?w?scanf|(?:str|wcs)to(?:u?ll?|[iu]max)(?:_l)?)$/;
+    const names = new Set(libraries.flatMap(importsOf).flatMap((name) => led.exec(name)?.[1] ?? []));
+    expect([...names]).toEqual(expect.arrayContaining(["sscanf", "strtol"]));
+    const folder = mkdtempSync(join(tmpdir(), "sluice-names-"));
+    try {
+      // As glibc 2.38 names them, whatever is here.
+      const calls = [...names].map(
+        (name) => `int __isoc23_${name}(void);\nint ${name}_call(void) { return __isoc23_${name}(); }\n`,
+      );
+      writeFileSync(join(folder, "calls.c"), calls.join(""));
+      const flags = ["-shared", "-fPIC", "-fno-builtin", "-Wl,-z,defs", "-include", `${root}/core/baseline.h`];
+      execFileSync("cc", [...flags, "-o", join(folder, "calls.so"), join(folder, "calls.c")], { stdio: "pipe" });
+      expectOldVersions(join(folder, "calls.so"));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it.each([

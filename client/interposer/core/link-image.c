@@ -7,7 +7,7 @@
 #define HEADER_BYTES 16
 #define INPUT_HEADER_BYTES 8
 
-static const char magic[8] = "SLUICELK";
+static const char magic[8] = {'S', 'L', 'U', 'I', 'C', 'E', 'L', 'K'};
 
 static size_t padded(size_t bytes) {
     return (bytes + 7) & ~(size_t)7;
