@@ -215,6 +215,17 @@ static inline uint8_t *sluice_put_bytes(uint8_t *at, struct sluice_bytes bytes) 
     return at + padded;
 }
 
+/* What a record takes in a list; and the place of its body there, behind its byte count. */
+static inline size_t sluice_size_record(size_t byte_count) {
+    return 8 + byte_count;
+}
+
+static inline uint8_t *sluice_put_record(uint8_t *at, size_t byte_count) {
+    sluice_put_u32(at, (uint32_t)byte_count);
+    sluice_put_u32(at + 4, 0);
+    return at + 8;
+}
+
 static inline int sluice_take_bytes(const uint8_t *body, size_t byte_count, size_t *at, struct sluice_bytes *bytes) {
     if (bytes->byte_count > byte_count - *at || sluice_pad8(bytes->byte_count) > byte_count - *at) return -1;
     bytes->data = body + *at;
@@ -236,6 +247,13 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
     return 0;
 }
 `;
+
+/** Records of which a client makes lists. */
+const sentRecords = new Set(
+  Object.values<CallSpec>(calls).flatMap(({ fields }) =>
+    fields.flatMap(([, type]) => (typeof type === "object" ? [type.list as string] : [])),
+  ),
+);
 
 const nextOf = (
   name: string,
@@ -307,6 +325,7 @@ ${defines(
     ...Object.entries<readonly Field[]>(records).flatMap(([name, fields]) => [
       decoded(name, `Record \`${name}\` of the table of calls.`, fields),
       nextOf(name),
+      ...(sentRecords.has(name) ? [encoderOf(name, layoutOf(fields))] : []),
     ]),
     ...Object.entries<readonly Field[]>(fromServer).map(([name, fields]) =>
       decoded(name, `Payload \`${name}\`.`, fields),

@@ -53,6 +53,7 @@ ${steps}    return sluice_dnn_end(&call);
 export function generateDnn(): string {
   const kinds = Object.entries(dnnDescriptors);
   const numbers = kinds.map(([word], index) => `    SLUICE_DNN_${snake(word).toUpperCase()} = ${index + 1},\n`);
+  const makers = kinds.map(([, name]) => dnnFunctions.findIndex((f) => f.name === `cudnnCreate${name}Descriptor`));
   const destroyers = kinds.map(
     ([word, name]) => `SLUICE_DNN_API int cudnnDestroy${name}Descriptor(void *descriptor) {
     return sluice_dnn_destroy(descriptor, SLUICE_DNN_${snake(word).toUpperCase()});
@@ -66,6 +67,8 @@ ${[...destroyers, ...dnnFunctions.map(definition)].join("\n")}#else
 /* Kinds of descriptor. */
 enum sluice_dnn_kind {
 ${numbers.join("")}};
+/* The number of the function that makes a descriptor, by its kind. */
+static const uint32_t sluice_dnn_makers[] __attribute__((unused)) = {0, ${makers.join(", ")}};
 #endif
 `;
 }

@@ -83,6 +83,9 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
       "libcudart.4f8a0b1c.so.13": "libcudart.so.13",
       "libcublas.so.12.9.1.4": "libcublas.so.12",
       "libcublasLt.so.13": "libcublasLt.so.13",
+      "libcudnn.so.9.24.0": "libcudnn.so.9",
+      "libcudnn.so.8": undefined,
+      "libcudnn_ops.so.9": undefined,
       // A link without a version, as toolkits have them, tells it by its target.
       "libcudart.so": "libcudart.so.12",
       "libcublas.so": undefined,

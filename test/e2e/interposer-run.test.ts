@@ -78,6 +78,7 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
       "libcuda.so.1",
       "libcudart.so.12",
       "libcudart.so.13",
+      "libcudnn.so.9",
       "libnvidia-ml.so",
       "libnvidia-ml.so.1",
       "libsluice-loader.so",

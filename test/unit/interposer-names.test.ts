@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { dnnFunctions } from "../../shared/dnn-functions.ts";
 import { buildInterposer, canBuild, hasNvcc, hasTool } from "../support/interposer.ts";
 
 const root = "client/interposer";
@@ -22,9 +23,13 @@ const refusedBy = (room: string): Map<string, string> =>
       match[2]!,
     ]),
   );
-const blasReasons = [...read("blas/refusals.def").matchAll(/^REFUSAL\((\w+), "(.*)"\)$/gm)].map(
-  (match) => [match[1]!, match[2]!] as const,
-);
+const reasonsOf = (room: string) =>
+  [...read(`${room}/refusals.def`).matchAll(/^REFUSAL\((\w+), "(.*)"\)$/gm)].map(
+    (match) => [match[1]!, match[2]!] as const,
+  );
+const blasReasons = reasonsOf("blas");
+const dnnReasons = reasonsOf("dnn");
+const dnnRefused = refusedBy("dnn");
 const blasRefused = { blas: refusedBy("blas"), blaslt: refusedBy("blaslt") };
 const refused = { driver: refusedBy("driver"), runtime: refusedBy("runtime") };
 
@@ -70,6 +75,21 @@ describe("the list of functions of cuBLAS that are refused", () => {
   });
 });
 
+describe("the list of functions of cuDNN that are refused", () => {
+  it("gives each one reason that there is, and none that is served", () => {
+    for (const reason of dnnRefused.values()) expect(dnnReasons.map(([name]) => name)).toContain(reason);
+    for (const { name } of dnnFunctions) expect(dnnRefused.has(name), name).toBe(false);
+  });
+
+  it("stands in the README, counted by reason", () => {
+    const rows = [...read("README.md").matchAll(/^\| (.+) \| (\d+) of libcudnn \|$/gm)];
+    const count = (reason: string) => [...dnnRefused.values()].filter((each) => each === reason).length;
+    expect(rows.map((match) => [match[1], Number(match[2])])).toEqual(
+      dnnReasons.map(([reason, sentence]) => [sentence, count(reason)]),
+    );
+  });
+});
+
 it("the kernels of cuBLAS are made of the source beside them (`make -C client/interposer ptx`)", () => {
   const hash = createHash("sha256").update(read("blas/kernels.h")).update(read("blas/kernels.cu")).digest("hex");
   expect(read("blas/kernels.ptx").split("\n", 1)[0]).toContain(hash);
@@ -103,7 +123,7 @@ function expectOldVersions(file: string): void {
 
 const libraries = [
   ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
-  ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13"],
+  ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13", "libcudnn.so.9"],
 ];
 
 /** Names that a header of the toolkit declares, as programs are linked to them. */
@@ -175,6 +195,14 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     expect([...blasRefused[room].keys()].filter((name) => !exported.has(name))).toEqual([]);
     const table = execFileSync("nm", ["-D", "--defined-only", `dist/interposer/${library}`], { encoding: "utf8" });
     expect(table).toContain(room === "blas" ? `cublasSgemm_v2@@${library}` : `cublasLtMatmul@@${library}`);
+  });
+
+  it("of which libcudnn.so.9 exports what is served and what is refused, under the version that programs ask for", () => {
+    const table = execFileSync("nm", ["-D", "--defined-only", "dist/interposer/libcudnn.so.9"], { encoding: "utf8" });
+    const exported = [...table.matchAll(/ T (cudnn\w+)@@libcudnn\.so\.9$/gm)].map((match) => match[1]!);
+    expect(exported).toEqual(expect.arrayContaining([...dnnRefused.keys(), ...dnnFunctions.map(({ name }) => name)]));
+    expect(exported).toContain("cudnnBackendExecute");
+    expect([...table.matchAll(/ T /g)]).toHaveLength(exported.length);
   });
 
   it.runIf(hasNvcc).each([

@@ -47,6 +47,8 @@ struct answer {
     /* It is in the frame that is being read, and counts once that is whole. */
     bool has_come;
     struct failure failure;
+    /* Whether the body of a failure is kept too, as `body`. */
+    bool keeps_failure;
     /* Where the data of a `bytes` answer goes, or NULL. */
     void *into;
     size_t into_bytes;

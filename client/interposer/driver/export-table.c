@@ -20,11 +20,11 @@ static bool is_program(const char *file) {
 
 /* NVIDIA's own libraries come in this form alone: what does without each, by the begin of its name. */
 static const char *way_without(const char *name) {
+    static const char taken[] = "Sluice has libraries of those names in the folder of its libcuda.so.1, which take its place by LD_PRELOAD.";
     static const struct {
         const char *begin, *way;
     } ways[] = {
-        {"libcublas", "Sluice has libraries of those names in the folder of its libcuda.so.1, which take its place by LD_PRELOAD."},
-        {"libcudnn", "PyTorch does without it by torch.backends.cudnn.enabled = False."},
+        {"libcublas", taken}, {"libcudnn", taken},
         {"libnccl", "PyTorch's processes do without it by the backend gloo."},
         {"libcufft", ""}, {"libcusparse", ""}, {"libcusolver", ""}, {"libcurand", ""}, {"libnpp", ""}, {"libnvjpeg", ""},
     };

@@ -336,7 +336,7 @@ API(cuGraphRemoveDependencies_v2, (CUgraph graph, const CUgraphNode *from, const
 
 API(cuGraphNodeGetType, (CUgraphNode node, int *type), (node, type)) {
     if (!object_is(node, OBJECT_GRAPH_NODE) || type == NULL) return CUDA_ERROR_INVALID_VALUE;
-    *type = node->work.type == NODE_MULTIPLY ? NODE_KERNEL : node->work.type;
+    *type = node->work.type >= NODE_MULTIPLY ? NODE_KERNEL : node->work.type;
     return CUDA_SUCCESS;
 }
 
@@ -344,7 +344,7 @@ static void describe(FILE *file, const struct graph_node *node) {
     static const char *const names[] = {"KERNEL", "MEMCPY", "MEMSET", "HOST", "GRAPH", "EMPTY", "WAIT_EVENT", "EVENT_RECORD",
                                         "", "", "MEM_ALLOC", "MEM_FREE"};
     fprintf(file, "\"node_%p\" [shape=box, label=\"%s", (const void *)node,
-            node->work.type == NODE_MULTIPLY ? names[NODE_KERNEL] : names[node->work.type]);
+            node->work.type >= NODE_MULTIPLY ? names[NODE_KERNEL] : names[node->work.type]);
     if (node->work.type == NODE_KERNEL && object_is(node->work.kernel.function, OBJECT_FUNCTION)) {
         const struct sluice_launch_call *call = &node->work.kernel.call;
         fprintf(file, "\\n%s\\n<<<(%u,%u,%u),(%u,%u,%u),%u>>>", node->work.kernel.function->name, call->grid_x, call->grid_y, call->grid_z,
@@ -352,6 +352,8 @@ static void describe(FILE *file, const struct graph_node *node) {
     } else if (node->work.type == NODE_MULTIPLY) {
         const struct sluice_multiply_call *call = &node->work.product;
         fprintf(file, "\\nmatrix product\\n%u x %u x %u", call->m, call->n, call->k);
+    } else if (node->work.type == NODE_DNN) {
+        fprintf(file, "\\ncuDNN");
     } else if (node->work.type == NODE_COPY) {
         fprintf(file, "\\n%zu x %zu x %zu bytes", node->work.copy.width_bytes, node->work.copy.height, node->work.copy.depth);
     } else if (node->work.type == NODE_FILL) {

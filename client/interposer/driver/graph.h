@@ -5,6 +5,7 @@
 #ifndef SLUICE_GRAPH_H
 #define SLUICE_GRAPH_H
 
+#include "dnn.h"
 #include "driver.h"
 
 /* The numbers of CUgraphNodeType. */
@@ -21,6 +22,8 @@ enum {
     NODE_FREE = 11,
     /* None of CUDA's: a matrix product, which programs see as a kernel whose parameters are nobody's but the library's. */
     NODE_MULTIPLY = 100,
+    /* The same for work of cuDNN. */
+    NODE_DNN = 101,
 };
 
 /* Memory that a graph allocates: it keeps its address as long as any graph names it. */
@@ -44,6 +47,7 @@ struct node_work {
             void **pointers;
         } kernel;
         struct sluice_multiply_call product;
+        struct dnn_work *dnn;
         CUDA_MEMCPY3D copy;
         CUDA_MEMSET_NODE_PARAMS fill;
         CUDA_HOST_NODE_PARAMS host;
@@ -129,6 +133,13 @@ CUresult graph_sort(struct graph *graph, struct graph_node ***nodes);
 /* multiply.c: whether all operands of a product are memory of the device; and sending it to a stream. */
 CUresult multiply_check(const struct sluice_multiply_call *call, const struct device *device);
 CUresult replay_multiply(const struct sluice_multiply_call *product, struct stream *stream);
+
+/* dnn.c: the same for work of cuDNN, which nodes share; with a reply it is answered. */
+CUresult dnn_check(const struct sluice_dnn_work *work, const struct device *device);
+CUresult replay_dnn(const struct sluice_dnn_work *work, struct stream *stream, struct sluice_dnn_reply *reply);
+struct dnn_work *dnn_work_hold(struct dnn_work *work);
+void dnn_work_drop(struct dnn_work *work);
+const struct sluice_dnn_work *dnn_work_of(const struct dnn_work *work);
 
 /* graph-capture.c: adds a node to a stream's capture; takes over the work, also when it fails. */
 CUresult capture_add(struct stream *stream, struct node_work *work);

@@ -42,6 +42,17 @@ static inline uint8_t *sluice_put_bytes(uint8_t *at, struct sluice_bytes bytes) 
     return at + padded;
 }
 
+/* What a record takes in a list; and the place of its body there, behind its byte count. */
+static inline size_t sluice_size_record(size_t byte_count) {
+    return 8 + byte_count;
+}
+
+static inline uint8_t *sluice_put_record(uint8_t *at, size_t byte_count) {
+    sluice_put_u32(at, (uint32_t)byte_count);
+    sluice_put_u32(at + 4, 0);
+    return at + 8;
+}
+
 static inline int sluice_take_bytes(const uint8_t *body, size_t byte_count, size_t *at, struct sluice_bytes *bytes) {
     if (bytes->byte_count > byte_count - *at || sluice_pad8(bytes->byte_count) > byte_count - *at) return -1;
     bytes->data = body + *at;
@@ -542,6 +553,18 @@ static inline int sluice_next_compile_option(struct sluice_list *list, struct sl
     return 1;
 }
 
+static inline size_t sluice_size_compile_option(const struct sluice_compile_option *v) {
+    (void)v;
+    return 8 + sluice_pad8(v->text.byte_count);
+}
+
+static inline void sluice_encode_compile_option(uint8_t *at, const struct sluice_compile_option *v) {
+    sluice_put_u32(at + 0, (uint32_t)v->text.byte_count);
+    sluice_put_u32(at + 4, 0);
+    at += 8;
+    at = sluice_put_bytes(at, v->text);
+}
+
 /* Record `TextureLevel` of the table of calls. */
 struct sluice_texture_level {
     /* Address of the level's first texel, a multiple of a texel's bytes. */
@@ -571,6 +594,17 @@ static inline int sluice_next_texture_level(struct sluice_list *list, struct slu
     list->byte_count -= 8 + record;
     list->count--;
     return 1;
+}
+
+static inline size_t sluice_size_texture_level(const struct sluice_texture_level *v) {
+    (void)v;
+    return 24;
+}
+
+static inline void sluice_encode_texture_level(uint8_t *at, const struct sluice_texture_level *v) {
+    memcpy(at + 0, &v->address, sizeof v->address);
+    memcpy(at + 8, &v->row_bytes, sizeof v->row_bytes);
+    memcpy(at + 16, &v->plane_bytes, sizeof v->plane_bytes);
 }
 
 /* Record `DnnAttribute` of the table of calls. */
@@ -608,6 +642,20 @@ static inline int sluice_next_dnn_attribute(struct sluice_list *list, struct slu
     return 1;
 }
 
+static inline size_t sluice_size_dnn_attribute(const struct sluice_dnn_attribute *v) {
+    (void)v;
+    return 16 + sluice_pad8(v->data.byte_count);
+}
+
+static inline void sluice_encode_dnn_attribute(uint8_t *at, const struct sluice_dnn_attribute *v) {
+    memcpy(at + 0, &v->name, sizeof v->name);
+    memcpy(at + 4, &v->type, sizeof v->type);
+    memcpy(at + 8, &v->count, sizeof v->count);
+    sluice_put_u32(at + 12, (uint32_t)v->data.byte_count);
+    at += 16;
+    at = sluice_put_bytes(at, v->data);
+}
+
 /* Record `RecordingPatch` of the table of calls. */
 struct sluice_recording_patch {
     /* Index of the call in the recording. */
@@ -640,6 +688,18 @@ static inline int sluice_next_recording_patch(struct sluice_list *list, struct s
     list->byte_count -= 8 + record;
     list->count--;
     return 1;
+}
+
+static inline size_t sluice_size_recording_patch(const struct sluice_recording_patch *v) {
+    (void)v;
+    return 16;
+}
+
+static inline void sluice_encode_recording_patch(uint8_t *at, const struct sluice_recording_patch *v) {
+    memcpy(at + 0, &v->call, sizeof v->call);
+    memcpy(at + 4, &v->offset, sizeof v->offset);
+    memcpy(at + 8, &v->byte_count, sizeof v->byte_count);
+    memcpy(at + 12, &v->value, sizeof v->value);
 }
 
 /* Payload `Greeting`. */

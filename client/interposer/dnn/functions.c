@@ -1,0 +1,366 @@
+/*
+ * The functions of the table: packed by what is generated of it, and carried out here. One that only sets a descriptor is kept with it; one with results is a
+ * question, whose answer is remembered; the rest is work of the handle's stream. The first work of each kind is answered, so that what the server's
+ * library cannot do is refused by its own call.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "call.h"
+#include "memo.h"
+
+#define TYPE_F64 1
+
+static void sluice_dnn_begin(struct sluice_dnn_call *call, uint32_t function, const char *name) {
+    memset(call, 0, offsetof(struct sluice_dnn_call, room));
+    call->function = function;
+    call->name = name;
+    call->type = -1;
+    call->bytes = call->room;
+    call->capacity = sizeof call->room;
+}
+
+static void fail(struct sluice_dnn_call *call, cudnnStatus_t status) {
+    if (call->status == CUDNN_STATUS_SUCCESS) call->status = status;
+}
+
+/* Room for so many bytes behind the arguments, whose end is zeros to a multiple of 8; NULL without memory. */
+static uint8_t *extend(struct sluice_dnn_call *call, size_t bytes) {
+    size_t padded = sluice_pad8(bytes), needed = call->byte_count + padded;
+    if (needed > call->capacity) {
+        uint8_t *larger = malloc(2 * needed);
+        if (larger == NULL) {
+            fail(call, CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED);
+            return NULL;
+        }
+        memcpy(larger, call->bytes, call->byte_count);
+        if (call->bytes != call->room) free(call->bytes);
+        call->bytes = larger;
+        call->capacity = 2 * needed;
+    }
+    uint8_t *at = call->bytes + call->byte_count;
+    memset(at + padded - 8, 0, 8);
+    call->byte_count = needed;
+    return at;
+}
+
+/* Returns where in the arguments it stands. */
+static size_t put_slot(struct sluice_dnn_call *call, enum slot_kind kind, const void *value, size_t bytes) {
+    size_t place = call->byte_count;
+    uint8_t *at = extend(call, sizeof(uint64_t));
+    if (call->slot_count == SLOTS_MAX) abort(); /* The table has no such function. */
+    call->slots[call->slot_count++] = (struct slot){kind, place, NULL};
+    if (at != NULL) memcpy(at, value, bytes);
+    return place;
+}
+
+static void sluice_dnn_handle(struct sluice_dnn_call *call, void *handle) {
+    cudnnStatus_t status = handle_enter(handle);
+    if (status != CUDNN_STATUS_SUCCESS) fail(call, status);
+    else call->handle = handle;
+}
+
+static void sluice_dnn_i32(struct sluice_dnn_call *call, int32_t value) {
+    put_slot(call, SLOT_NUMBER, &value, sizeof value);
+}
+
+static void sluice_dnn_type(struct sluice_dnn_call *call, int32_t value) {
+    call->type = value;
+    sluice_dnn_i32(call, value);
+}
+
+static void sluice_dnn_u32(struct sluice_dnn_call *call, uint32_t value) {
+    put_slot(call, SLOT_NUMBER, &value, sizeof value);
+}
+
+static void sluice_dnn_u64(struct sluice_dnn_call *call, uint64_t value) {
+    put_slot(call, SLOT_NUMBER, &value, sizeof value);
+}
+
+static void sluice_dnn_f32(struct sluice_dnn_call *call, float value) {
+    put_slot(call, SLOT_INDIFFERENT, &value, sizeof value);
+}
+
+static void sluice_dnn_f64(struct sluice_dnn_call *call, double value) {
+    put_slot(call, SLOT_INDIFFERENT, &value, sizeof value);
+}
+
+static void sluice_dnn_pointer(struct sluice_dnn_call *call, const void *pointer, bool is_optional) {
+    if (pointer == NULL && !is_optional) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    put_slot(call, SLOT_ADDRESS, &pointer, sizeof pointer);
+}
+
+/* Read once it is known of which type it is. */
+static void sluice_dnn_scalar(struct sluice_dnn_call *call, const void *pointer, bool is_optional) {
+    if (pointer == NULL && !is_optional) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    put_slot(call, SLOT_SCALAR, "", 0);
+    call->slots[call->slot_count - 1].scalar = pointer;
+}
+
+static void sluice_dnn_ints(struct sluice_dnn_call *call, const int32_t *values, int32_t count) {
+    if (count < 0) fail(call, CUDNN_STATUS_BAD_PARAM);
+    if (count > 0 && values == NULL) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    if (count <= 0 || values == NULL) return;
+    uint8_t *at = extend(call, (size_t)count * sizeof *values);
+    if (at != NULL) memcpy(at, values, (size_t)count * sizeof *values);
+}
+
+/* Its number is put there once it has one. */
+static void name_descriptor(struct sluice_dnn_call *call, struct named_descriptor *list, size_t *count, struct table_descriptor *descriptor) {
+    uint64_t none = 0;
+    if (*count == DESCRIPTORS_MAX) abort(); /* The table has no such function. */
+    list[(*count)++] = (struct named_descriptor){descriptor, put_slot(call, SLOT_NUMBER, &none, sizeof none)};
+}
+
+static void sluice_dnn_descriptor(struct sluice_dnn_call *call, void *given, enum sluice_dnn_kind kind, bool is_optional) {
+    struct table_descriptor *descriptor = table_descriptor_of(given, kind);
+    if (given == NULL && is_optional) {
+        sluice_dnn_u64(call, 0);
+        return;
+    }
+    if (descriptor == NULL) fail(call, given == NULL ? CUDNN_STATUS_BAD_PARAM_NULL_POINTER : CUDNN_STATUS_BAD_PARAM);
+    name_descriptor(call, call->used, &call->used_count, descriptor);
+}
+
+static void sluice_dnn_set_descriptor(struct sluice_dnn_call *call, void *given, enum sluice_dnn_kind kind) {
+    struct table_descriptor *descriptor = table_descriptor_of(given, kind);
+    if (descriptor == NULL) fail(call, given == NULL ? CUDNN_STATUS_BAD_PARAM_NULL_POINTER : CUDNN_STATUS_BAD_PARAM);
+    name_descriptor(call, call->set, &call->set_count, descriptor);
+}
+
+static void sluice_dnn_new_descriptor(struct sluice_dnn_call *call, void **made, enum sluice_dnn_kind kind) {
+    call->made = made;
+    call->made_kind = kind;
+    if (made == NULL) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+}
+
+static void put_result(struct sluice_dnn_call *call, struct result result) {
+    if (call->result_count == RESULTS_MAX) abort(); /* The table has no such function. */
+    call->results[call->result_count++] = result;
+}
+
+static void sluice_dnn_out_i32(struct sluice_dnn_call *call, int32_t *into) {
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+}
+
+static void sluice_dnn_out_u64(struct sluice_dnn_call *call, uint64_t *into) {
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+}
+
+static void sluice_dnn_out_pointer(struct sluice_dnn_call *call, void **into) {
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+}
+
+static void sluice_dnn_out_ints(struct sluice_dnn_call *call, int32_t *into, int32_t count) {
+    put_result(call, (struct result){.into = into, .bytes = count > 0 ? (size_t)count * sizeof *into : 0, .is_array = true});
+}
+
+/* Bytes of a scalar of the call. A function that only sets a descriptor takes one of the type that it describes. */
+static size_t scalar_bytes(const struct sluice_dnn_call *call) {
+    bool is_f64 = call->type == TYPE_F64, is_short = call->type == 2 || call->type == 9;
+    for (size_t i = 0; i < call->used_count; i++) is_f64 |= table_descriptor_type(call->used[i].descriptor) == TYPE_F64;
+    return is_f64 ? 8 : is_short ? 2 : 4;
+}
+
+static void read_scalars(struct sluice_dnn_call *call) {
+    size_t bytes = scalar_bytes(call);
+    for (size_t i = 0; i < call->slot_count; i++)
+        if (call->slots[i].scalar != NULL) memcpy(call->bytes + call->slots[i].at, call->slots[i].scalar, bytes);
+}
+
+size_t call_addresses(const struct sluice_dnn_call *call, uint64_t *addresses) {
+    size_t count = 0;
+    for (size_t i = 0; i < call->slot_count; i++)
+        if (call->slots[i].kind == SLOT_ADDRESS) memcpy(&addresses[count++], call->bytes + call->slots[i].at, sizeof *addresses);
+    return count;
+}
+
+/* Writes the results to where the program wants them. */
+static bool unpack(const struct sluice_dnn_call *call, struct sluice_bytes packed) {
+    size_t at = 0;
+    for (size_t i = 0; i < call->result_count; i++) {
+        const struct result *result = &call->results[i];
+        size_t bytes = result->is_array ? sluice_pad8(result->bytes) : sizeof(uint64_t);
+        if (bytes > packed.byte_count - at) return false;
+        if (result->into != NULL) memcpy(result->into, (const uint8_t *)packed.data + at, result->bytes);
+        at += bytes;
+    }
+    return at == packed.byte_count;
+}
+
+/* Answers by what was asked: function, device and arguments. Those name descriptors, whose numbers say all that is set of them. */
+struct answer_bytes {
+    size_t byte_count;
+    uint8_t bytes[];
+};
+static struct memo answers = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = free};
+
+struct reading {
+    const struct sluice_dnn_call *call;
+    bool is_good;
+};
+
+static void read_known(const void *value, void *into) {
+    const struct answer_bytes *known = value;
+    struct reading *reading = into;
+    reading->is_good = unpack(reading->call, (struct sluice_bytes){known->bytes, known->byte_count});
+}
+
+static void keep_answer(const uint8_t *key, size_t key_bytes, struct sluice_bytes packed) {
+    struct answer_bytes *kept = malloc(sizeof *kept + packed.byte_count);
+    if (kept == NULL) return;
+    kept->byte_count = packed.byte_count;
+    memcpy(kept->bytes, packed.data, packed.byte_count);
+    memo_keep(&answers, key, key_bytes, kept);
+}
+
+/* What it asks is remembered unless it sets descriptors. */
+static cudnnStatus_t ask(const struct sluice_dnn_call *call, const struct sluice_dnn_work *work) {
+    struct sluice_dnn_reply reply = {0};
+    struct reading reading = {call, false};
+    size_t key_bytes = 2 * sizeof(uint32_t) + work->call.arguments.byte_count;
+    uint8_t *key = call->set_count == 0 ? malloc(key_bytes) : NULL;
+    if (key != NULL) {
+        sluice_put_u32(key, call->function);
+        sluice_put_u32(key + 4, work->call.device);
+        memcpy(key + 8, work->call.arguments.data, work->call.arguments.byte_count);
+        memo_find(&answers, key, key_bytes, read_known, &reading);
+    }
+    if (!reading.is_good) {
+        CUresult result = sluiceDnnQuestion(work, &reply);
+        bool is_answered = result == CUDA_SUCCESS && reply.status == CUDNN_STATUS_SUCCESS;
+        if (is_answered && !unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
+        else if (is_answered && key != NULL) keep_answer(key, key_bytes, reply.data);
+        free(key);
+        return status_of_reply(result, &reply);
+    }
+    free(key);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* Kinds of work that have been done once. */
+static char is_done;
+static void drop_nothing(void *value) {
+    (void)value;
+}
+static void note(const void *value, void *into) {
+    *(bool *)into = value == &is_done;
+}
+static struct memo kinds = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = drop_nothing};
+
+/* Of addresses libraries make no difference but by what they can be divided by. */
+static uint64_t alignment_of(uint64_t address) {
+    return address == 0 ? 0 : address % 256 == 0 ? 256 : address & (~address + 1);
+}
+
+/* The arguments without what makes no difference. */
+static void strip(const struct sluice_dnn_call *call, uint8_t *kind) {
+    memcpy(kind, call->bytes, call->byte_count);
+    for (size_t i = 0; i < call->slot_count; i++) {
+        const struct slot *slot = &call->slots[i];
+        uint64_t value;
+        memcpy(&value, kind + slot->at, sizeof value);
+        if (slot->kind == SLOT_ADDRESS) value = alignment_of(value);
+        if (slot->kind == SLOT_INDIFFERENT) value = 0;
+        memcpy(kind + slot->at, &value, sizeof value);
+    }
+}
+
+static cudnnStatus_t run(const struct sluice_dnn_call *call, const struct sluice_dnn_work *work) {
+    uint8_t kind[2 * sizeof(uint32_t) + CALL_BYTES];
+    size_t kind_bytes = 2 * sizeof(uint32_t) + call->byte_count;
+    struct sluice_dnn_reply reply = {0};
+    bool is_known = false, has_kind = call->byte_count <= CALL_BYTES && !is_capturing(call->handle);
+    if (has_kind) {
+        sluice_put_u32(kind, call->function);
+        sluice_put_u32(kind + 4, work->call.device);
+        strip(call, kind + 8);
+        memo_find(&kinds, kind, kind_bytes, note, &is_known);
+    }
+    if (is_known) return status_of(sluiceDnnRun(work, call->handle->stream, NULL));
+    cudnnStatus_t status = status_of_reply(sluiceDnnRun(work, call->handle->stream, &reply), &reply);
+    if (status == CUDNN_STATUS_SUCCESS && has_kind) memo_keep(&kinds, kind, kind_bytes, &is_done);
+    return status;
+}
+
+static void put_number(struct sluice_dnn_call *call, size_t at, const struct sluice_dnn_object *object) {
+    uint64_t number = object->handle;
+    memcpy(call->bytes + at, &number, sizeof number);
+}
+
+/* The server's descriptors, which are held in `objects` from then on: those that it uses, and behind them those that it sets. */
+static cudnnStatus_t find_objects(struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object **objects, size_t *count) {
+    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+    for (size_t i = 0; i < call->used_count && status == CUDNN_STATUS_SUCCESS; i++) {
+        status = table_descriptor_object(call->used[i].descriptor, device, &objects[*count]);
+        if (status == CUDNN_STATUS_SUCCESS) put_number(call, call->used[i].at, objects[(*count)++]);
+    }
+    return status;
+}
+
+/* Those that it sets while it does more than that are its own, and no others share them. */
+static cudnnStatus_t renew_objects(struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object **objects, size_t *count) {
+    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+    int32_t type = call->type;
+    for (size_t i = 0; i < call->used_count && type < 0; i++) type = table_descriptor_type(call->used[i].descriptor);
+    for (size_t i = 0; i < call->set_count && status == CUDNN_STATUS_SUCCESS; i++) {
+        status = table_descriptor_renew(call->set[i].descriptor, device, type, &objects[*count]);
+        if (status == CUDNN_STATUS_SUCCESS) put_number(call, call->set[i].at, objects[(*count)++]);
+    }
+    return status;
+}
+
+/* Of those that set descriptors this one fills their states by work of the stream. */
+static bool is_setting(const struct sluice_dnn_call *call) {
+    return call->set_count > 0 && call->result_count == 0 && strcmp(call->name, "cudnnSetDropoutDescriptor") != 0;
+}
+
+static cudnnStatus_t send(const struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object *const *objects, size_t count) {
+    uint64_t addresses[SLOTS_MAX];
+    struct sluice_dnn_work work = {
+        .call = {.function = call->function, .device = device, .arguments = {call->bytes, call->byte_count}},
+        .objects = objects, .object_count = count, .addresses = addresses, .address_count = call_addresses(call, addresses),
+    };
+    return call->result_count > 0 ? ask(call, &work) : run(call, &work);
+}
+
+static cudnnStatus_t carry_out(struct sluice_dnn_call *call) {
+    struct sluice_dnn_object *objects[2 * DESCRIPTORS_MAX];
+    size_t count = 0;
+    uint32_t device = 0;
+    if (call->made != NULL) return table_descriptor_make(call->made, call->made_kind);
+    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+    /* What only sets a descriptor by numbers needs no device, and no server yet. */
+    bool is_local = is_setting(call) && call->used_count == 0;
+    if (call->handle != NULL) device = call->handle->device;
+    else if (!is_local) status = enter(&device);
+    if (status != CUDNN_STATUS_SUCCESS) return status;
+    read_scalars(call);
+    status = find_objects(call, device, objects, &count);
+    if (status == CUDNN_STATUS_SUCCESS && is_setting(call)) {
+        status = table_descriptor_set(call->set[0].descriptor, call, objects);
+    } else {
+        if (status == CUDNN_STATUS_SUCCESS) status = renew_objects(call, device, objects, &count);
+        if (status == CUDNN_STATUS_SUCCESS) status = send(call, device, objects, count);
+    }
+    for (size_t i = 0; i < count; i++) sluiceDnnDrop(objects[i]);
+    return status;
+}
+
+static cudnnStatus_t sluice_dnn_end(struct sluice_dnn_call *call) {
+    if (call->status == CUDNN_STATUS_SUCCESS) call->status = carry_out(call);
+    if (call->bytes != call->room) free(call->bytes);
+    if (trace_on) trace_dnn(call->name, call->status);
+    return call->status;
+}
+
+static cudnnStatus_t sluice_dnn_destroy(void *given, enum sluice_dnn_kind kind) {
+    struct table_descriptor *descriptor = table_descriptor_of(given, kind);
+    if (given != NULL && descriptor == NULL) return CUDNN_STATUS_BAD_PARAM;
+    if (descriptor != NULL) table_descriptor_destroy(descriptor);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+#define SLUICE_DNN_API EXPORT
+#define SLUICE_DNN_FUNCTIONS
+#include "../generated/dnn-functions.h"

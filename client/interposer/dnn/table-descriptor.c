@@ -1,0 +1,210 @@
+/*
+ * Descriptors of the functions of the table. What a program sets is kept here; the server gets a descriptor when one is used first, and all that are set alike
+ * share it. So programs that make, set and destroy the same ones for each call, as they mostly do, send nothing but the call, and what a graph has
+ * recorded stays as it was.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "call.h"
+#include "memo.h"
+
+#define DESCRIPTOR_MAGIC 0x51c0de5du
+
+/* The last call of one function that set it: its arguments as they travel, but for the descriptor itself, which is the first, 0. */
+struct setting {
+    uint32_t function;
+    struct sluice_bytes arguments;
+    struct sluice_dnn_object *needs[DESCRIPTORS_MAX];
+    size_t need_count;
+    uint64_t addresses[SLOTS_MAX];
+    size_t address_count;
+    struct setting *next;
+};
+
+struct table_descriptor {
+    uint32_t magic;
+    enum sluice_dnn_kind kind;
+    int32_t type;
+    /* In the order of their calls. */
+    struct setting *settings;
+    /* The server's, held, or NULL while it is not known. What made it is not among the settings where `is_own`. */
+    struct sluice_dnn_object *object;
+    bool is_own;
+};
+
+static void drop_object(void *object) {
+    sluiceDnnDrop(object);
+}
+
+/* Objects by the settings that made them. */
+static struct memo objects = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = drop_object};
+
+cudnnStatus_t table_descriptor_make(void **made, enum sluice_dnn_kind kind) {
+    if (made == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+    struct table_descriptor *descriptor = calloc(1, sizeof *descriptor);
+    *made = descriptor;
+    if (descriptor == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    descriptor->magic = DESCRIPTOR_MAGIC;
+    descriptor->kind = kind;
+    descriptor->type = -1;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+struct table_descriptor *table_descriptor_of(void *given, enum sluice_dnn_kind kind) {
+    struct table_descriptor *descriptor = given;
+    return descriptor != NULL && descriptor->magic == DESCRIPTOR_MAGIC && descriptor->kind == kind ? descriptor : NULL;
+}
+
+int32_t table_descriptor_type(const struct table_descriptor *descriptor) {
+    return descriptor->type;
+}
+
+static void drop_setting(struct setting *setting) {
+    for (size_t i = 0; i < setting->need_count; i++) sluiceDnnDrop(setting->needs[i]);
+    free((void *)(uintptr_t)setting->arguments.data);
+    free(setting);
+}
+
+static void drop_settings(struct table_descriptor *descriptor) {
+    while (descriptor->settings != NULL) {
+        struct setting *first = descriptor->settings;
+        descriptor->settings = first->next;
+        drop_setting(first);
+    }
+}
+
+static void let_go(struct table_descriptor *descriptor) {
+    sluiceDnnDrop(descriptor->object);
+    descriptor->object = NULL;
+}
+
+void table_descriptor_destroy(struct table_descriptor *descriptor) {
+    drop_settings(descriptor);
+    let_go(descriptor);
+    descriptor->magic = 0;
+    free(descriptor);
+}
+
+static struct setting *setting_of(const struct sluice_dnn_call *call, struct sluice_dnn_object *const *needs) {
+    struct setting *setting = calloc(1, sizeof *setting);
+    uint8_t *arguments = malloc(call->byte_count);
+    if (setting == NULL || arguments == NULL) {
+        free(setting);
+        free(arguments);
+        return NULL;
+    }
+    memcpy(arguments, call->bytes, call->byte_count);
+    setting->function = call->function;
+    setting->arguments = (struct sluice_bytes){arguments, call->byte_count};
+    for (size_t i = 0; i < call->used_count; i++) setting->needs[setting->need_count++] = sluiceDnnHold(needs[i]);
+    setting->address_count = call_addresses(call, setting->addresses);
+    return setting;
+}
+
+cudnnStatus_t table_descriptor_set(struct table_descriptor *descriptor, const struct sluice_dnn_call *call, struct sluice_dnn_object *const *needs) {
+    struct setting *setting = setting_of(call, needs), **at = &descriptor->settings;
+    if (setting == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    while (*at != NULL) {
+        struct setting *before = *at;
+        if (before->function != setting->function) {
+            at = &before->next;
+            continue;
+        }
+        *at = before->next;
+        drop_setting(before);
+    }
+    *at = setting;
+    let_go(descriptor);
+    descriptor->is_own = false;
+    if (call->type >= 0) descriptor->type = call->type;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* Device, kind and settings, one behind the other, in memory of malloc. */
+static struct sluice_bytes key_of(const struct table_descriptor *descriptor, uint32_t device) {
+    size_t bytes = 2 * sizeof(uint32_t);
+    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) bytes += 2 * sizeof(uint32_t) + each->arguments.byte_count;
+    uint8_t *key = malloc(bytes), *at = key;
+    if (key == NULL) return (struct sluice_bytes){0};
+    sluice_put_u32(at, device);
+    sluice_put_u32(at + 4, (uint32_t)descriptor->kind);
+    at += 8;
+    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) {
+        sluice_put_u32(at, each->function);
+        sluice_put_u32(at + 4, (uint32_t)each->arguments.byte_count);
+        memcpy(at + 8, each->arguments.data, each->arguments.byte_count);
+        at += 8 + each->arguments.byte_count;
+    }
+    return (struct sluice_bytes){key, bytes};
+}
+
+static cudnnStatus_t tell_setting(const struct sluice_dnn_object *object, const struct setting *setting) {
+    uint8_t *arguments = malloc(setting->arguments.byte_count);
+    uint64_t handle = object->handle;
+    if (arguments == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    memcpy(arguments, setting->arguments.data, setting->arguments.byte_count);
+    memcpy(arguments, &handle, sizeof handle);
+    struct sluice_dnn_work work = {
+        .call = {.function = setting->function, .device = object->device, .arguments = {arguments, setting->arguments.byte_count}},
+        .objects = setting->needs, .object_count = setting->need_count, .addresses = setting->addresses, .address_count = setting->address_count,
+    };
+    CUresult result = sluiceDnnTell(&work);
+    free(arguments);
+    return status_of(result);
+}
+
+/* A new one on the server, set in the same way. */
+static cudnnStatus_t realize(const struct table_descriptor *descriptor, uint32_t device, struct sluice_dnn_object **object) {
+    struct sluice_dnn_object *needs[SLOTS_MAX];
+    size_t need_count = 0;
+    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next)
+        for (size_t i = 0; i < each->need_count && need_count < SLOTS_MAX; i++) needs[need_count++] = each->needs[i];
+    *object = sluiceDnnObject(device, needs, need_count);
+    if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    cudnnStatus_t status = status_of(sluiceDnnMake(sluice_dnn_makers[descriptor->kind], *object));
+    for (const struct setting *each = descriptor->settings; each != NULL && status == CUDNN_STATUS_SUCCESS; each = each->next)
+        status = tell_setting(*object, each);
+    if (status == CUDNN_STATUS_SUCCESS) return status;
+    sluiceDnnDrop(*object);
+    return status;
+}
+
+static void hold_into(const void *value, void *into) {
+    *(struct sluice_dnn_object **)into = sluiceDnnHold((struct sluice_dnn_object *)(uintptr_t)value);
+}
+
+cudnnStatus_t table_descriptor_object(struct table_descriptor *descriptor, uint32_t device, struct sluice_dnn_object **object) {
+    if (descriptor->object != NULL && (descriptor->object->device == device || descriptor->is_own)) {
+        *object = sluiceDnnHold(descriptor->object);
+        return CUDNN_STATUS_SUCCESS;
+    }
+    struct sluice_bytes key = key_of(descriptor, device);
+    if (key.data == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+    if (!memo_find(&objects, key.data, key.byte_count, hold_into, object)) {
+        status = realize(descriptor, device, object);
+        if (status == CUDNN_STATUS_SUCCESS) memo_keep(&objects, key.data, key.byte_count, sluiceDnnHold(*object));
+    }
+    free((void *)(uintptr_t)key.data);
+    if (status != CUDNN_STATUS_SUCCESS) return status;
+    let_go(descriptor);
+    descriptor->object = sluiceDnnHold(*object);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_dnn_object **object) {
+    *object = sluiceDnnObject(device, NULL, 0);
+    if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    cudnnStatus_t status = status_of(sluiceDnnMake(sluice_dnn_makers[descriptor->kind], *object));
+    if (status != CUDNN_STATUS_SUCCESS) {
+        sluiceDnnDrop(*object);
+        return status;
+    }
+    drop_settings(descriptor);
+    let_go(descriptor);
+    descriptor->object = sluiceDnnHold(*object);
+    descriptor->is_own = true;
+    descriptor->type = type;
+    return CUDNN_STATUS_SUCCESS;
+}
