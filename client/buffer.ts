@@ -410,3 +410,13 @@ export class BufferView {
     return this.buffer.address + this.offset;
   }
 }
+
+/** Memory of a device: a buffer, or a place inside one. */
+export type DeviceMemory = DeviceBuffer | BufferView;
+
+/** Where memory that a caller gives is. @throws SluiceError BAD_ARGUMENT for what is none. */
+export function placeOf(what: string, memory: DeviceMemory): Pick<BufferView, "buffer" | "offset"> {
+  if (memory instanceof BufferView) return memory;
+  if (memory instanceof DeviceBuffer) return { buffer: memory, offset: 0 };
+  throw new SluiceError("BAD_ARGUMENT", `${what} is [${String(memory)}], and not a buffer, or buffer.at(offset).`);
+}

@@ -17,11 +17,12 @@ import { utf8Encode } from "../shared/wire/wire-buffer.ts";
 import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { Arena } from "./arena.ts";
 import {
-  BufferView,
   type CachedWriteOptions,
   DeviceBuffer,
+  type DeviceMemory,
   type FillOptions,
   noteAddress,
+  placeOf,
   type WriteOptions,
 } from "./buffer.ts";
 import type { Content } from "./content.ts";
@@ -52,9 +53,6 @@ export interface SliceSize {
 
 /** Errors after which the server may have done what was asked. */
 const uncertain: ReadonlySet<ErrorCode> = new Set(["SERVER_UNREACHABLE", "CONNECTION_LOST", "CANCELLED", "INTERNAL"]);
-
-/** A buffer, or a place in one. */
-export type DeviceMemory = DeviceBuffer | BufferView;
 
 export interface CopyOptions {
   /** Number of bytes. Default: to the end of the shorter of the two. */
@@ -267,9 +265,8 @@ export class Device {
 
   /** Sets elements of a buffer, as `buffer.fill`. An offset counts from the place given. */
   fill(memory: DeviceMemory, value: number, options: FillOptions = {}): void {
-    if (memory instanceof BufferView) {
-      memory.buffer.fill(value, { ...options, offset: memory.offset + (options.offset ?? 0) });
-    } else memory.fill(value, options);
+    const { buffer, offset } = placeOf("What is filled", memory);
+    buffer.fill(value, offset === 0 ? options : { ...options, offset: offset + (options.offset ?? 0) });
   }
 
   /**
@@ -278,8 +275,8 @@ export class Device {
    */
   copy(destination: DeviceMemory, source: DeviceMemory, options: CopyOptions = {}): void {
     refuseUnknown("a copy", options, copyOptions);
-    const to = placeOf(destination);
-    const from = placeOf(source);
+    const to = placeOf("The destination of a copy", destination);
+    const from = placeOf("The source of a copy", source);
     const byteCount = options.bytes ?? Math.min(to.buffer.byteLength - to.offset, from.buffer.byteLength - from.offset);
     to.buffer.checkRange({ offset: to.offset, byteCount });
     from.buffer.checkRange({ offset: from.offset, byteCount });
@@ -304,8 +301,10 @@ export class Device {
   }
 
   /**
-   * Queues a matrix product, `C = alpha op(A) op(B) + beta C`, of matrices that stand row by row; no round trip. A GPU computes it by cuBLASLt.
-   * What fails on the device is told by the next call that has an answer: UNSUPPORTED where the server has no library for it.
+   * Queues a matrix product, `C = alpha op(A) op(B) + beta C`, of matrices that stand row by row, with a bias and an activation if wished; no
+   * round trip. A GPU computes it by cuBLASLt. One that the server cannot compute (UNSUPPORTED: it has no library for it, or that has no such
+   * product) costs nothing but itself: what was asked behind it and waits (a read, a synchronise) rejects with that, or else the next call fails
+   * with it, once. What was issued behind it has run without it. So `multiply` and `await synchronize()` at the start ask whether it works.
    * @throws SluiceError BAD_ARGUMENT for a shape that does not fit its buffers, CLOSED for a freed one.
    */
   multiply(options: MultiplyOptions): void {
@@ -456,6 +455,3 @@ export class Device {
     return this.#context.session.flush(options.signal);
   }
 }
-
-const placeOf = (memory: DeviceMemory): { readonly buffer: DeviceBuffer; readonly offset: number } =>
-  memory instanceof BufferView ? memory : { buffer: memory, offset: 0 };

@@ -4,41 +4,58 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { encodeMultiplyCall, type MultiplyCall, Opcode } from "../shared/generated/calls.ts";
-import { BufferView, type DeviceBuffer, noteAddress } from "./buffer.ts";
+import { type DeviceBuffer, type DeviceMemory, noteAddress, placeOf } from "./buffer.ts";
 import { type DeviceContext, foreignError } from "./context.ts";
+import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import { type Stream, streamHandle } from "./stream.ts";
 
-/** Types of the elements of all three matrices; sums are f32 always. */
+/** By name: the number on the wire, and the bytes of an element of A and B, and of C. */
 const types = {
-  f32: { number: 0, bytes: 4 },
-  /** f32 in memory, rounded to tf32 (10 bits of fraction) for the products: several times faster on a GPU. */
-  tf32: { number: 1, bytes: 4 },
-  f16: { number: 2, bytes: 2 },
-  bf16: { number: 3, bytes: 2 },
+  f32: { number: 0, factor: 4, result: 4 },
+  tf32: { number: 1, factor: 4, result: 4 },
+  f16: { number: 2, factor: 2, result: 2 },
+  bf16: { number: 3, factor: 2, result: 2 },
+  f64: { number: 4, factor: 8, result: 8 },
+  "f16-f32": { number: 5, factor: 2, result: 4 },
+  "bf16-f32": { number: 6, factor: 2, result: 4 },
 } as const;
 
-/** `C = alpha op(A) op(B) + beta C`. Matrices stand row by row; op(A) is m x k, op(B) is k x n, C is m x n. */
+const activations = { relu: 1, gelu: 2 } as const;
+
+/**
+ * `C = alpha op(A) op(B) + beta C`, with a bias and an activation if wished. Matrices stand row by row; op(A) is m x k, op(B) is k x n, C is m x n.
+ */
 export interface MultiplyOptions {
-  /** Rows of C. */
+  /** Rows of C, 1 to 2^31 - 1, as all counts here. */
   readonly m: number;
   /** Columns of C. */
   readonly n: number;
   /** Columns of op(A) and rows of op(B). */
   readonly k: number;
-  readonly a: DeviceBuffer | BufferView;
-  readonly b: DeviceBuffer | BufferView;
+  readonly a: DeviceMemory;
+  readonly b: DeviceMemory;
   /** May share no element with A or B. */
-  readonly c: DeviceBuffer | BufferView;
-  /** Of the elements of all three. `tf32` is f32 in memory, rounded for the products. Default `f32`. */
+  readonly c: DeviceMemory;
+  /**
+   * Of the elements of all matrices and of the bias; or of A and B, a dash, and that of C and the bias. `tf32` is f32 in memory, rounded to tf32 (10 bits
+   * of fraction) for the products: several times faster on a GPU. Sums are f32, of `f64` f64. Default `f32`.
+   */
   readonly type?: keyof typeof types;
   /** A stands in memory with k rows and m columns. Default false. */
   readonly transposeA?: boolean;
   /** B stands in memory with n rows and k columns. Default false. */
   readonly transposeB?: boolean;
-  /** Default 1. */
+  /** As f32, with the type `f64` as f64. Default 1. */
   readonly alpha?: number;
-  /** Default 0: what C holds is not read. */
+  /** As `alpha`. Default 0: what C holds is not read. */
   readonly beta?: number;
+  /** n elements of C's type, each added to its column of every result. Default: none. */
+  readonly bias?: DeviceMemory;
+  /**
+   * What becomes of each result x, its bias added: `relu` makes it 0 where it is below 0, `gelu` x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+   * Default: it stays.
+   */
+  readonly activation?: keyof typeof activations;
   /** Elements from one row of A in memory to the next (the leading dimension). Default: the columns of A in memory. */
   readonly lda?: number;
   readonly ldb?: number;
@@ -48,12 +65,32 @@ export interface MultiplyOptions {
   /** Elements from one A of the batch to the next; 0 where all use the same. Default: its rows times `lda`. */
   readonly strideA?: number;
   readonly strideB?: number;
+  /** As `strideA`, but results do not overlap. */
   readonly strideC?: number;
   /** Default: the default stream. */
   readonly stream?: Stream;
 }
 
+const known = {
+  ...({
+    m: true,
+    n: true,
+    k: true,
+    a: true,
+    b: true,
+    c: true,
+    type: true,
+    transposeA: true,
+    transposeB: true,
+  } as const),
+  ...({ alpha: true, beta: true, bias: true, activation: true, lda: true, ldb: true, ldc: true } as const),
+  ...({ batchCount: true, strideA: true, strideB: true, strideC: true, stream: true } as const),
+} satisfies KnownOptions<MultiplyOptions>;
+
 const COUNT_MAX = 2 ** 31 - 1;
+
+/** Where the fields with addresses begin in the body of `multiply`. */
+const addressAt = { a: 0, b: 8, c: 16, bias: 104 } as const;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -62,22 +99,39 @@ function checkWhole(name: string, value: number, { least, most }: { least: numbe
   throw bad(`The [${name}] of a matrix product is [${value}], and not a whole number from [${least}] to [${most}].`);
 }
 
+/** An infinity is passed on, but no number becomes one silently. */
+function checkFactor(name: string, value: number, isWide: boolean): void {
+  const fits = typeof value === "number" && (isWide || !Number.isFinite(value) || Number.isFinite(Math.fround(value)));
+  if (!fits) throw bad(`The [${name}] of a matrix product is [${String(value)}], and not a number of its type.`);
+}
+
+function numberOf<Names extends Readonly<Record<string, unknown>>>(
+  what: string,
+  names: Names,
+  name: keyof Names & string,
+): Names[keyof Names] {
+  if (Object.hasOwn(names, name)) return names[name]!;
+  throw bad(`The ${what} [${String(name)}] of a matrix product is none of [${Object.keys(names).join(", ")}].`);
+}
+
 interface Operand {
-  readonly name: "a" | "b" | "c";
-  readonly memory: DeviceBuffer | BufferView;
+  readonly name: "a" | "b" | "c" | "bias";
+  readonly memory: DeviceMemory;
   /** Rows and columns in memory. */
   readonly shape: readonly [rows: number, columns: number];
-  readonly rowStride: number | undefined;
-  readonly batchStride: number | undefined;
+  readonly rowStride?: number | undefined;
+  readonly batchStride?: number | undefined;
 }
 
 interface Shared {
   readonly context: DeviceContext;
   readonly batchCount: number;
+  /** Of an element. */
   readonly bytes: number;
 }
 
 interface Placed {
+  readonly name: Operand["name"];
   readonly buffer: DeviceBuffer;
   readonly offset: number;
   readonly byteCount: number;
@@ -94,50 +148,65 @@ function place(operand: Operand, { context, batchCount, bytes }: Shared): Placed
   const packed = batchCount === 1 ? 0 : rows * ld;
   const bounds = { least: 0, most: Number.MAX_SAFE_INTEGER };
   const stride = checkWhole(`stride${name.toUpperCase()}`, operand.batchStride ?? packed, bounds);
-  const { buffer, offset } = memory instanceof BufferView ? memory : { buffer: memory, offset: 0 };
+  const { buffer, offset } = placeOf(`The [${name}] of a matrix product`, memory);
   if (buffer.context !== context) {
     throw foreignError(`[${name}] of a matrix product`, { owner: buffer.context, user: context });
   }
   if (offset % bytes !== 0) throw bad(`The offset [${offset}] of [${name}] is not a multiple of [${bytes}] bytes.`);
   const byteCount = ((batchCount - 1) * stride + (rows - 1) * ld + columns) * bytes;
   buffer.checkRange({ offset, byteCount });
-  return { buffer, offset, byteCount, at: buffer.address + offset, ld, stride };
+  return { name, buffer, offset, byteCount, at: buffer.address + offset, ld, stride };
+}
+
+/** The results of a batch stand one behind the other, or side by side in the same rows. */
+function checkResults({ ld, stride }: Placed, { m, n, batchCount }: MultiplyOptions & { batchCount: number }): void {
+  if (batchCount === 1 || stride >= (m - 1) * ld + n) return;
+  if (stride >= n && (batchCount - 1) * stride + n <= ld) return;
+  throw bad(`The results of a batch of [${batchCount}] overlap: the next begins [${stride}] elements behind the last.`);
+}
+
+/** The operands, C and the bias behind A and B. */
+function placeAll(context: DeviceContext, options: MultiplyOptions, batchCount: number): Placed[] {
+  const { m, n, k, bias, type = "f32", transposeA = false, transposeB = false } = options;
+  const { lda, ldb, ldc, strideA, strideB, strideC } = options;
+  const { factor, result } = types[type];
+  const factors = { context, batchCount, bytes: factor };
+  const results = { context, batchCount, bytes: result };
+  const shapeA = transposeA ? ([k, m] as const) : ([m, k] as const);
+  const shapeB = transposeB ? ([n, k] as const) : ([k, n] as const);
+  const placed = [
+    place({ name: "a", memory: options.a, shape: shapeA, rowStride: lda, batchStride: strideA }, factors),
+    place({ name: "b", memory: options.b, shape: shapeB, rowStride: ldb, batchStride: strideB }, factors),
+    place({ name: "c", memory: options.c, shape: [m, n], rowStride: ldc, batchStride: strideC }, results),
+  ];
+  checkResults(placed[2]!, { ...options, batchCount });
+  if (bias !== undefined)
+    placed.push(place({ name: "bias", memory: bias, shape: [1, n] }, { ...results, batchCount: 1 }));
+  return placed;
 }
 
 /** Puts the product into the batch. */
 export function multiply(context: DeviceContext, options: MultiplyOptions): void {
-  const { type = "f32", transposeA = false, transposeB = false, batchCount = 1, alpha = 1, beta = 0 } = options;
-  if (!Object.hasOwn(types, type)) {
-    throw bad(`The type [${type}] of a matrix product is none of [${Object.keys(types).join(", ")}].`);
+  refuseUnknown("a matrix product", options, known);
+  const { m, n, k, type = "f32", transposeA, transposeB, batchCount = 1, alpha = 1, beta = 0, activation } = options;
+  const { number } = numberOf("type", types, type);
+  for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
+    checkWhole(name, value, { least: 1, most: COUNT_MAX });
   }
-  const whole = { least: 1, most: COUNT_MAX };
-  const [m, n, k] = (["m", "n", "k"] as const).map((name) => checkWhole(name, options[name], whole)) as [
-    number,
-    number,
-    number,
-  ];
-  checkWhole("batchCount", batchCount, whole);
-  const shared = { context, batchCount, bytes: types[type].bytes };
-  const { lda, ldb, ldc, strideA, strideB, strideC } = options;
-  const a = place(
-    { name: "a", memory: options.a, shape: transposeA ? [k, m] : [m, k], rowStride: lda, batchStride: strideA },
-    shared,
-  );
-  const b = place(
-    { name: "b", memory: options.b, shape: transposeB ? [n, k] : [k, n], rowStride: ldb, batchStride: strideB },
-    shared,
-  );
-  const c = place({ name: "c", memory: options.c, shape: [m, n], rowStride: ldc, batchStride: strideC }, shared);
+  checkFactor("alpha", alpha, type === "f64");
+  checkFactor("beta", beta, type === "f64");
+  const placed = placeAll(context, options, batchCount);
+  const [a, b, c, bias] = placed as [Placed, Placed, Placed, Placed | undefined];
   const fields: MultiplyCall = {
     ...{ a: a.at, b: b.at, c: c.at, strideA: a.stride, strideB: b.stride, strideC: c.stride },
-    ...{ m, n, k, lda: a.ld, ldb: b.ld, ldc: c.ld, batchCount, alpha, beta },
-    type: types[type].number,
+    ...{ m, n, k, lda: a.ld, ldb: b.ld, ldc: c.ld, batchCount, alpha, beta, alphaF64: alpha, betaF64: beta },
+    type: number,
     transposeA: transposeA ? 1 : 0,
     transposeB: transposeB ? 1 : 0,
-    ...{ activation: 0, bias: 0, alphaF64: 0, betaF64: 0 },
+    activation: activation === undefined ? 0 : numberOf("activation", activations, activation),
+    bias: bias?.at ?? 0,
     stream: streamHandle(options.stream, context),
   };
   context.session.issue(Opcode.multiply, fields, encodeMultiplyCall);
-  for (const [index, operand] of [a, b, c].entries())
-    noteAddress(operand, { field: index * 8, byteCount: operand.byteCount });
+  for (const operand of placed) noteAddress(operand, { field: addressAt[operand.name], byteCount: operand.byteCount });
 }

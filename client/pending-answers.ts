@@ -20,8 +20,19 @@ interface Pending {
   /** Where the data of its answer may be read to. */
   readonly into: Uint8Array | undefined;
   readonly fail: (error: SluiceError) => void;
+  /** Whether its good answer says that the work before it is good, and does no more. */
+  readonly vouches: boolean;
+  /** What was refused before it: its answer is not good, whatever it says. */
+  refused: SluiceError | undefined;
   /** The call that was issued behind it and waits too. */
   next: Pending | undefined;
+}
+
+/** What an answer tells beside what it tells its call. */
+export interface Told {
+  readonly error: SluiceError;
+  /** `session`: an earlier call has failed, and no later one is executed. `call`: one that has no answer was refused, and the session goes on. */
+  readonly of: "session" | "call";
 }
 
 const callNames = new Map(callTable.map((entry) => [entry.opcode, entry.name]));
@@ -50,13 +61,19 @@ export class PendingAnswers {
   }
 
   /** The answer to the call with this sequence number, decoded. */
-  expect<A>(sequence: number, decode: Decode<A>, into?: Uint8Array): Promise<A> {
+  expect<A>(
+    sequence: number,
+    decode: Decode<A>,
+    { into, vouches = false }: { readonly into?: Uint8Array | undefined; readonly vouches?: boolean } = {},
+  ): Promise<A> {
     return new Promise((resolve, reject) => {
       const pending: Pending = {
         sequence,
         succeed: (buffer, start, end, placed) => resolve(decode(buffer, start, end, placed)),
         fail: reject,
         into,
+        vouches,
+        refused: undefined,
         next: undefined,
       };
       if (this.#last === undefined) this.#first = pending;
@@ -74,26 +91,40 @@ export class PendingAnswers {
   }
 
   /**
-   * Gives an answer to its call. Returns the failure of an earlier call, when that is what the answer tells.
-   * @throws SluiceError PROTOCOL_ERROR for an answer that no call waits for, or that is malformed.
+   * Gives an answer to its call.
+   * @throws SluiceError PROTOCOL_ERROR for an answer that no call waits for, unless it is a refusal, or that is malformed.
    */
-  settle(buffer: WireBuffer, answer: AnswerView, placed?: Uint8Array): SluiceError | undefined {
+  settle(buffer: WireBuffer, answer: AnswerView, placed?: Uint8Array): Told | undefined {
     const pending = this.#take(answer.sequence);
     if (pending === undefined) {
+      if (answer.status !== 0) return { error: this.#failureIn(buffer, answer, undefined), of: "call" };
       throw protocolError(`The server answers the call [${answer.sequence}], which waits for no answer.`);
     }
     try {
       if (answer.status === 0) {
-        pending.succeed(buffer, answer.start, answer.end, placed);
+        if (pending.refused === undefined) pending.succeed(buffer, answer.start, answer.end, placed);
+        else pending.fail(again(pending.refused));
         return undefined;
       }
       const error = this.#failureIn(buffer, answer, pending.sequence);
       pending.fail(error);
-      return error.details.sequence === pending.sequence ? undefined : error;
+      return error.details.sequence === pending.sequence ? undefined : { error, of: "session" };
     } catch (error) {
       pending.fail(toSluiceError(error));
       throw error;
     }
+  }
+
+  /** A call was refused: those that were to vouch for it fail instead. Returns whether there are any. */
+  refuse(refused: SluiceError): boolean {
+    const sequence = refused.details.sequence!;
+    let isHeard = false;
+    for (let waiting = this.#first; waiting !== undefined; waiting = waiting.next) {
+      if (waiting.sequence <= sequence || !waiting.vouches) continue;
+      waiting.refused ??= refused;
+      isHeard = true;
+    }
+    return isHeard;
   }
 
   /** Fails every call that waits, each with an error of its own. */
@@ -122,7 +153,7 @@ export class PendingAnswers {
   }
 
   /** What the answer to the call `asked` tells: its own failure, or that of an earlier call, which then is named. */
-  #failureIn(buffer: WireBuffer, answer: AnswerView, asked: number): SluiceError {
+  #failureIn(buffer: WireBuffer, answer: AnswerView, asked: number | undefined): SluiceError {
     const { sequence, opcode, nativeCode, nativeName, message } = decodeFailure(buffer, answer.start, answer.end);
     const call = callNames.get(opcode) ?? `opcode ${opcode}`;
     const which = sequence === asked ? "" : ` The call that failed is [${call}], number [${sequence}] of the session.`;

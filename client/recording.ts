@@ -11,7 +11,7 @@ import {
 import { RECORDING_VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { WireWriter } from "../shared/wire/wire-buffer.ts";
 import { type KernelArgument, mismatch, packValue } from "./arguments.ts";
-import { BufferView, DeviceBuffer } from "./buffer.ts";
+import { BufferView, DeviceBuffer, placeOf } from "./buffer.ts";
 import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
 import { Recorder, ScalarParameter, type ScalarValue } from "./recorder.ts";
 
@@ -172,7 +172,7 @@ function placeholder(
   if (!(value instanceof DeviceBuffer || value instanceof BufferView)) {
     return new ScalarParameter(recorder, { name, value });
   }
-  const { buffer, offset } = value instanceof BufferView ? value : { buffer: value, offset: 0 };
+  const { buffer, offset } = placeOf(`The parameter [${name}]`, value);
   buffer.checkRange({ offset, byteCount: 0 });
   return new DeviceBuffer(buffer.context, buffer.byteLength - offset, { name, address: buffer.address + offset });
 }

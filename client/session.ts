@@ -39,7 +39,7 @@ export interface SessionOptions extends ConnectionOptions {
   readonly onFailed: (error: SluiceError) => void;
 }
 
-/** Answered calls that give the server no work. */
+/** Answered calls that give the server no work: a good answer says that the work before them is good, and does no more. */
 const onlyAsking: ReadonlySet<number> = new Set([
   Opcode.copyFromDevice,
   Opcode.copyFromDeviceStaged,
@@ -84,6 +84,8 @@ export class Session {
   #lastWork = 0;
   /** Until the calls up to this one are answered, frames are looked at for gaps: the connection broke behind it. */
   #resumedAt = 0;
+  /** A call that the server refused, of which nobody has heard yet. */
+  #refused: SluiceError | undefined;
   /** Why calls are refused: the session has ended, or is in error. */
   #broken: SluiceError | undefined;
   #ended = false;
@@ -186,10 +188,11 @@ export class Session {
 
   /**
    * Issues a call without an answer: it is in the batch when this returns.
-   * @throws SluiceError BACKLOG_FULL, or why the session is in error or has ended.
+   * @throws SluiceError BACKLOG_FULL, why the session is in error or has ended, or, once, why an earlier call was refused if nobody has heard that.
    */
   issue<T>(opcode: number, fields: T, encode: Encode<T>): void {
     if (this.#broken !== undefined) throw again(this.#broken);
+    if (this.#refused !== undefined) throw this.#takeRefused();
     if (this.recorder !== undefined) {
       this.recorder.take(opcode, fields, encode);
       return;
@@ -220,6 +223,7 @@ export class Session {
     try {
       if (signal?.aborted) throw cancelled(signal);
       if (this.#broken !== undefined) throw again(this.#broken);
+      if (this.#refused !== undefined) throw this.#takeRefused();
       if (this.recorder !== undefined) {
         this.recorder.refuse(opcode);
         // The recording fails in the words of the refusal, and nobody need be there to hear a rejection too.
@@ -277,7 +281,7 @@ export class Session {
   async #closeWithin(timeout: AbortSignal, error: SluiceError): Promise<SluiceError | undefined> {
     // A failure is heard before the server may forget the session.
     const isHeard = this.calls === this.#lastAnswered || this.#broken !== undefined;
-    const check = isHeard ? undefined : this.#checkForFailure();
+    const check = isHeard ? this.#refused : this.#checkForFailure();
     this.#broken = error;
     const unheard = await orAborted(Promise.resolve(check), timeout).catch(() => undefined);
     this.#connection.goodbye();
@@ -294,7 +298,13 @@ export class Session {
     if (this.#pending.size === 0) this.#connection.keepAlive(true);
     this.#outbox.flushSoon();
     this.#awake.begin();
-    return this.#pending.expect(this.calls, call.decode, call.into);
+    return this.#pending.expect(this.calls, call.decode, { into: call.into, vouches: onlyAsking.has(opcode) });
+  }
+
+  #takeRefused(): SluiceError {
+    const refused = this.#refused!;
+    this.#refused = undefined;
+    return again(refused);
   }
 
   /** Any answered call tells about a failure of the calls before it. */
@@ -356,11 +366,16 @@ export class Session {
   }
 
   #onAnswer({ buffer, placed }: Frame, answer: AnswerView): void {
-    // The failure of an earlier call: the session is in error from now on, and no later call would be executed.
-    const earlier = this.#pending.settle(buffer, answer, placed);
-    if (earlier !== undefined) this.#broken ??= earlier;
+    const told = this.#pending.settle(buffer, answer, placed);
     // What a failure left behind, only a later answer can say.
     if (answer.status !== 0) this.#lastWork = this.calls;
+    if (told?.of === "call") {
+      // Work behind it has run without it, or will: nobody may take that for good without having heard.
+      if (!this.#pending.refuse(told.error)) this.#refused ??= told.error;
+      return;
+    }
+    // The session is in error from now on, and no later call would be executed.
+    if (told !== undefined) this.#broken ??= told.error;
     this.#roundTrips++;
     if (this.#pending.size === 0) this.#connection.keepAlive(false);
   }

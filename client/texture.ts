@@ -13,7 +13,7 @@ import {
   encodeTextureDestroyCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { BufferView, type DeviceBuffer } from "./buffer.ts";
+import { type DeviceMemory, placeOf } from "./buffer.ts";
 import { type DeviceContext, foreignError, issueEnd, refuseInRecording } from "./context.ts";
 import { type KnownOptions, refuseUnknown } from "./known-options.ts";
 import type { WaitOptions } from "./stream.ts";
@@ -181,8 +181,8 @@ function named<Words extends Record<string, unknown>>(
 }
 
 /** The fields that both calls have, over memory that is large enough. */
-function layoutOf(context: DeviceContext, memory: DeviceBuffer | BufferView, options: SurfaceOptions) {
-  const { buffer, offset } = memory instanceof BufferView ? memory : { buffer: memory, offset: 0 };
+function layoutOf(context: DeviceContext, memory: DeviceMemory, options: SurfaceOptions) {
+  const { buffer, offset } = placeOf("The memory of texels", memory);
   if (buffer.context !== context) throw foreignError("A buffer", { owner: buffer.context, user: context });
   const { width, height = 0, depth = 0, layers = 0, channels = 1 } = options;
   const [numberBytes, format] = named("The format of texels", formats, options.format);
@@ -217,7 +217,7 @@ function modesOf(address: TextureOptions["address"] = "clamp"): readonly [number
 /** Behind `gpu.texture`. */
 export async function createTexture(
   context: DeviceContext,
-  memory: DeviceBuffer | BufferView,
+  memory: DeviceMemory,
   options: TextureOptions,
 ): Promise<Texture> {
   refuseUnknown("a texture", options, textureOptions);
@@ -257,7 +257,7 @@ export async function createTexture(
 /** Behind `gpu.surface`. */
 export async function createSurface(
   context: DeviceContext,
-  memory: DeviceBuffer | BufferView,
+  memory: DeviceMemory,
   options: SurfaceOptions,
 ): Promise<Surface> {
   refuseUnknown("a surface", options, surfaceOptions);

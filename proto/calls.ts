@@ -342,7 +342,7 @@ export const calls = {
   },
   recordingReplay: {
     opcode: 29,
-    doc: "Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index.",
+    doc: "Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index, and those behind it do not run; with UNSUPPORTED or OUT_OF_MEMORY the replay is answered, and the session goes on.",
     errors: [
       "NO_SUCH_HANDLE",
       "BAD_ARGUMENT",
@@ -367,7 +367,7 @@ export const calls = {
   },
   multiply: {
     opcode: 32,
-    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device.",
+    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it.",
     errors: [
       "BAD_ARGUMENT",
       "ADDRESS_OUTSIDE_ARENA",

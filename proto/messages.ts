@@ -79,7 +79,7 @@ export const records = {
     [
       "offset",
       "u32",
-      "byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, alpha or beta of multiply",
+      "byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, bias, alpha, beta, alphaF64 or betaF64 of multiply",
     ],
     ["byteCount", "u32", "how many bytes are replaced, 1 or more"],
     ["value", "u32", "byte offset in the values of a replay, a multiple of 8"],

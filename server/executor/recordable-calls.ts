@@ -87,7 +87,7 @@ const definitions = [
     decode: codec.decodeMultiplyCall,
     run: multiply,
     check: (work, { stream }) => checkStream(work, stream),
-    isPatchable: fieldsAt([0, 8], [8, 8], [16, 8], [88, 4], [92, 4]),
+    isPatchable: fieldsAt([0, 8], [8, 8], [16, 8], [88, 4], [92, 4], [104, 8], [112, 8], [120, 8]),
   }),
   define<codec.DnnExecuteCall>({
     opcode: codec.Opcode.dnnExecute,

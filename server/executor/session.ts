@@ -19,7 +19,7 @@ import { protocolError } from "../../shared/wire/wire-buffer.ts";
 import { closeAfter, refuse } from "../session/refusal.ts";
 import { Acknowledgement } from "./acknowledgement.ts";
 import { AnswerStream, type CallFailure } from "./answer-stream.ts";
-import { poisoning, readingCalls } from "./call-effects.ts";
+import { isRefusal, poisoning, readingCalls } from "./call-effects.ts";
 import { type CallFunction, Fetching } from "./call-function.ts";
 import { callFunctions } from "./call-functions.ts";
 import { nowMs } from "./clock.ts";
@@ -497,9 +497,10 @@ export class Session {
     // A copy before it may have failed meanwhile.
     const failure = this.#failure ?? { error: toSluiceError(cause), sequence: this.#sequence, opcode };
     const entry = callFunctions[opcode]!;
-    const { encode } = entry;
-    if (encode === undefined || poisoning.has(failure.error.code)) this.#failure = failure;
-    if (encode !== undefined && !this.#over) this.#answers.fail(this.#sequence, failure);
+    const isAlone = failure.sequence === this.#sequence && isRefusal(opcode, failure.error);
+    const isAnswered = entry.encode !== undefined || isAlone;
+    if (!isAnswered || poisoning.has(failure.error.code)) this.#failure = failure;
+    if (isAnswered && !this.#over) this.#answers.fail(this.#sequence, failure);
     this.#setExecuted(entry);
   }
 

@@ -418,7 +418,7 @@ export function decodeDnnAttribute(b: WireBuffer, start: number, end: number): D
 export interface RecordingPatch {
   /** Index of the call in the recording. */
   readonly call: number;
-  /** Byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, alpha or beta of multiply. */
+  /** Byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, bias, alpha, beta, alphaF64 or betaF64 of multiply. */
   readonly offset: number;
   /** How many bytes are replaced, 1 or more. */
   readonly byteCount: number;
@@ -1834,7 +1834,7 @@ export function decodeRecordingCreateCall(b: WireBuffer, start: number, end: num
   return v;
 }
 
-/** Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index. */
+/** Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index, and those behind it do not run; with UNSUPPORTED or OUT_OF_MEMORY the replay is answered, and the session goes on. */
 export interface RecordingReplayCall {
   /** Recording handle. */
   readonly recording: number;
@@ -1884,7 +1884,7 @@ export function decodeRecordingDestroyCall(b: WireBuffer, start: number, end: nu
   };
 }
 
-/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. */
+/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it. */
 export interface MultiplyCall {
   /** Address of A: op(A) has m rows and k columns. */
   readonly a: number;

@@ -1,5 +1,5 @@
 /** Unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for its cuBLASLt. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -55,6 +55,29 @@ it.skipIf(isMissing)(
     expect(stderr.match(/cannot compute a matrix product \[UNSUPPORTED\]: .*\[status 15\]/g)).toHaveLength(1);
     // Once for each of the three types, of which products follow one another.
     expect(readFileSync(trace, "utf8").match(/is asked about a kind/g)).toHaveLength(3);
+    rmSync(folder, { recursive: true });
+  },
+);
+
+it.skipIf(isMissing)(
+  "a product that is refused although the server promised it ends the program's work, with a line",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-refusal-"));
+    const failures = join(folder, "failures");
+    writeFileSync(failures, "cublasLtMatmul:15");
+    const env = {
+      SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+      SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+      SLUICE_STANDIN_FILE: failures,
+    };
+    await using failing = await startServer({ args: ["--device", "cuda:0"], env });
+    const program = compileProgram("test/interposer/card/late-refusal.c", {
+      flags: ["-l:libcublas.so.13", "-lm"],
+      suffix: "-card",
+    });
+    const { code, stdout, stderr } = await runProgram({ server: failing, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+    expect(stderr.match(/the call \[multiply\] failed \[UNSUPPORTED\]: .*\[status 15\]/g)).toHaveLength(1);
     rmSync(folder, { recursive: true });
   },
 );

@@ -211,6 +211,8 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
       message: expect.stringContaining("libcublasLt-not-there.so"),
       details: { sequence: expect.any(Number) },
     });
+    expect([...(await gpu.upload(Uint8Array.of(1, 2, 3)).read(Uint8Array))]).toEqual([1, 2, 3]);
+    await gpu.synchronize();
   });
 
   it("goes on with what it has when the driver cannot be used, and says why it cannot", async () => {

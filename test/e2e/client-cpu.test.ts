@@ -149,6 +149,33 @@ describe("on the cpu device", () => {
     expect([...(await c.read(Float32Array, { length: 1 }))]).toEqual([53]);
   });
 
+  it("matrix products have a bias and an activation, in f64, and with results of a wider type than the factors", async () => {
+    await using lease = await quarter();
+    const [gpu] = lease.devices;
+    const [a, b] = [Float64Array.of(1, 2 ** -40, -3, 4), Float64Array.of(1, 0, 0, 1)].map((values) =>
+      gpu.upload(values),
+    );
+    const c = gpu.alloc(32);
+    const product = { m: 2, n: 2, k: 2, a: a!, b: b!, c, type: "f64" } as const;
+    gpu.multiply({
+      ...product,
+      alpha: 1 + 2 ** -30,
+      bias: gpu.upload(Float64Array.of(9, 1, 0.5)).at(8),
+      activation: "relu",
+    });
+    expect([...(await c.read(Float64Array))]).toEqual([2 + 2 ** -30, 0.5 + 2 ** -40 + 2 ** -70, 0, 4.5 + 2 ** -28]);
+    const gelu = (x: number): number => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    // 1, 2 and -1 as bf16.
+    const halves = gpu.upload(Uint16Array.of(0x3f80, 0x4000, 0xbf80, 0x3f80));
+    const wide = gpu.alloc(16);
+    const bias = gpu.upload(Float32Array.of(0.25, -2));
+    gpu.multiply({ m: 2, n: 2, k: 2, a: halves, b: halves, c: wide, type: "bf16-f32", bias, activation: "gelu" });
+    const results = await wide.read(Float32Array);
+    for (const [index, sum] of [-1 + 0.25, 4 - 2, -2 + 0.25, -1 - 2].entries()) {
+      expect(results[index]).toBeCloseTo(gelu(sum), 6);
+    }
+  });
+
   it("a kernel that the device cannot run says why when it is asked for, and its module's others run", async () => {
     await using lease = await quarter();
     const [gpu] = lease.devices;

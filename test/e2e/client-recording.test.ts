@@ -53,6 +53,20 @@ it("a step that is replayed with other numbers and buffers computes what it woul
   expect(lease.stats.bytesToDevice - between).toBeLessThan((between - before) / 3);
 });
 
+it("another replay has another bias", async () => {
+  await using lease = await borrow();
+  const [gpu] = lease.devices;
+  const [a, b, c] = [gpu.upload(Float32Array.of(2)), gpu.upload(Float32Array.of(3)), gpu.alloc(4)];
+  const biases = [10, 20].map((value) => gpu.upload(Float32Array.of(value)));
+  const step = gpu.record({ bias: biases[0]! }, ({ bias }) => gpu.multiply({ m: 1, n: 1, k: 1, a, b, c, bias }));
+  step.replay();
+  expect([...(await c.read(Float32Array))]).toEqual([16]);
+  step.replay({ bias: biases[1]! });
+  expect([...(await c.read(Float32Array))]).toEqual([26]);
+  expect(() => step.replay({ bias: gpu.alloc(4).at(2) })).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  expect([...(await c.read(Float32Array))]).toEqual([26]);
+});
+
 it("a kernel that fails inside a recording is named with its place in it", async () => {
   await using lease = await borrow();
   const [gpu] = lease.devices;

@@ -38,6 +38,8 @@ export interface StandOptions {
   readonly livenessMs?: number;
   /** Holds up a launch, as a slow device does. */
   readonly beforeLaunch?: () => Promise<void> | undefined;
+  /** What the device does with a matrix product. Default: nothing. */
+  readonly onMultiply?: () => void;
   readonly cache?: ContentCache;
   /** Listens here, as for clients on this host, instead of at a port. */
   readonly path?: string;
@@ -148,6 +150,7 @@ export class SessionStand {
     const slice = await nullDriver.open(options);
     const module = slice.loadModule(new TextEncoder().encode(CHAIN)) as DeviceModule;
     slice.loadModule = () => module;
+    slice.multiply = () => this.#options.onMultiply?.();
     slice.launch = ({ params }: LaunchOptions) => {
       const view = new DataView(params.buffer, params.byteOffset, params.byteLength);
       const [address, step] = [Number(view.getBigUint64(0, true)), view.getUint32(8, true)];

@@ -63,7 +63,19 @@ describe("a matrix product", () => {
     ["of half a column", { n: 1.5 }],
     ["of NaN", { k: Number.NaN }],
     ["of more than can be counted", { k: 2 ** 31 }],
-    ["of an unknown type", { type: "f64" as "f32" }],
+    ["of an unknown type", { type: "f8" as "f32" }],
+    ["with an unknown activation", { activation: "tanh" as "relu" }],
+    ["with an activation that only an object's prototype has", { activation: "toString" as "relu" }],
+    ["with an option that nobody knows", { transposea: true } as object],
+    ["with a factor that is no number", { alpha: "2" as unknown as number }],
+    ["with a factor that f32 does not have", { beta: -1e39 }],
+    ["of something that is no buffer", { b: new Float32Array(16) as unknown as DeviceBuffer }],
+    ["without a matrix", { c: undefined as unknown as DeviceBuffer }],
+    ["with a bias that is no buffer", { bias: 4 as unknown as DeviceBuffer }],
+    ["whose results all go to one place", { batchCount: 2, strideC: 0 }],
+    ["whose results overlap by one element", { batchCount: 2, strideC: 15 }],
+    ["whose results stand side by side and overlap", { batchCount: 4, ldc: 15, strideC: 4 }],
+    ["of f64 that does not fit its buffers as such", { type: "f64", m: 200 }],
     ["of a type that only an object's prototype has", { type: "constructor" as "f32" }],
     ["whose rows overlap", { lda: 3 }],
     ["whose stride is negative", { batchCount: 2, strideA: -16 }],
@@ -73,6 +85,32 @@ describe("a matrix product", () => {
   ])("%s is refused", async (_, wrong) => {
     const work = sent((gpu) => ({ m: 4, n: 4, k: 4, ...three(gpu), ...wrong }));
     await expect(work).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  it("has a bias, an activation and factors of its type", async () => {
+    const [product] = await sent((gpu) => {
+      const { a, b, c } = three(gpu);
+      const bias = gpu.alloc(64).at(8);
+      return { m: 5, n: 7, k: 3, a, b, c, bias, activation: "gelu", type: "f64", alpha: 1e300, beta: 0.1 };
+    });
+    expect(product).toMatchObject({ type: 4, activation: 2, alphaF64: 1e300, betaF64: 0.1 });
+    expect(product!.bias - product!.c).toBe(4096 + 8);
+  });
+
+  it("counts the elements of the bias and of C by their own type", async () => {
+    const wish = (gpu: FakeGpu["gpu"], bytes: number): MultiplyOptions => {
+      const [a, b, c] = [gpu.alloc(32), gpu.alloc(32), gpu.alloc(64)];
+      return { m: 4, n: 4, k: 4, a, b, c, bias: gpu.alloc(bytes), activation: "relu", type: "bf16-f32" };
+    };
+    const [product] = await sent((gpu) => wish(gpu, 16));
+    expect(product).toMatchObject({ type: 6, activation: 1 });
+    await fake.close();
+    await expect(sent((gpu) => wish(gpu, 12))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  it("takes results side by side", async () => {
+    const [product] = await sent((gpu) => ({ m: 4, n: 4, k: 4, ...three(gpu), batchCount: 4, ldc: 16, strideC: 4 }));
+    expect(product).toMatchObject({ batchCount: 4, ldc: 16, strideC: 4 });
   });
 
   it("at an offset between elements is refused", async () => {

@@ -54,3 +54,14 @@ test("a decoder's failure is its caller's, and a promise that it returns is wait
   const codes = (await ends).map((end) => (end.status === "rejected" ? end.reason.code : "fulfilled"));
   expect(codes).toEqual(["PROTOCOL_ERROR", "BAD_ARGUMENT"]);
 });
+
+test("a refusal takes nothing from what was asked before it, nor from what vouches for nothing", async () => {
+  const pending = new PendingAnswers("lease-1");
+  const asked = [1, 3, 4].map((sequence) => pending.expect(sequence, () => sequence, { vouches: sequence !== 4 }));
+  expect(pending.refuse(new SluiceError("UNSUPPORTED", "No.", { sequence: 2 }))).toBe(true);
+  for (const sequence of [4, 3, 1]) pending.settle(buffer, answerTo(sequence));
+  expect(await asked[0]).toBe(1);
+  await expect(asked[1]).rejects.toMatchObject({ code: "UNSUPPORTED", details: { sequence: 2 } });
+  expect(await asked[2]).toBe(4);
+  expect(pending.refuse(new SluiceError("UNSUPPORTED", "No.", { sequence: 5 }))).toBe(false);
+});

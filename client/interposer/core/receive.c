@@ -212,6 +212,7 @@ static void report_address(const struct sluice_failure *failure) {
     if (about != NULL) report("%s", about);
 }
 
+/* `answer` is NULL for a product that is refused without having been asked for: the program believes it queued, and cannot be told otherwise. */
 static bool read_failure(struct connection *connection, struct answer *answer, uint32_t status, size_t byte_count) {
     uint8_t *body = malloc(byte_count + 1);
     struct sluice_failure failure;
@@ -224,8 +225,8 @@ static bool read_failure(struct connection *connection, struct answer *answer, u
         broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, "a malformed failure");
         return false;
     }
-    answer->failure = (struct failure){status, failure.native_code};
-    if (is_lasting(&failure, status, answer->sequence)) {
+    if (answer != NULL) answer->failure = (struct failure){status, failure.native_code};
+    if (answer == NULL || is_lasting(&failure, status, answer->sequence)) {
         if (connection_failure(connection).code == 0) {
             report("the call [%s] failed [%s]: %.*s", sluice_call_name(failure.opcode), sluice_error_code(status),
                    (int)failure.message.byte_count, (const char *)failure.message.data);
@@ -273,15 +274,17 @@ static bool read_answer(struct connection *connection, size_t *left, struct answ
     uint32_t byte_count = sluice_get_u32(header);
     uint32_t status = sluice_get_u32(header + 4);
     struct answer *answer = find_awaited(connection, sluice_get_u32(header + 8));
-    bool is_known = answer != NULL && !answer->has_come;
+    bool is_known = answer == NULL ? status != 0 : !answer->has_come;
     if (byte_count < sizeof header || byte_count % 8 != 0 || byte_count > *left || !is_known) {
         broken(connection, SLUICE_ERROR_PROTOCOL_ERROR, !is_known ? "an answer to no call" : "a malformed answer");
         return false;
     }
     *left -= byte_count;
-    answer->has_come = true;
-    answer->next_come = *come;
-    *come = answer;
+    if (answer != NULL) {
+        answer->has_come = true;
+        answer->next_come = *come;
+        *come = answer;
+    }
     size_t body_bytes = byte_count - sizeof header;
     return status == 0 ? read_success(connection, answer, body_bytes) : read_failure(connection, answer, status, body_bytes);
 }

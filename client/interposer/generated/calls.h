@@ -660,7 +660,7 @@ static inline void sluice_encode_dnn_attribute(uint8_t *at, const struct sluice_
 struct sluice_recording_patch {
     /* Index of the call in the recording. */
     uint32_t call;
-    /* Byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, alpha or beta of multiply. */
+    /* Byte offset in the call's body, a multiple of 4 unless inside `params`: of bytes inside `params` of launch, or of a whole field: destination, source or byteCount of copyOnDevice; address, count or value of fill; a, b, c, bias, alpha, beta, alphaF64 or betaF64 of multiply. */
     uint32_t offset;
     /* How many bytes are replaced, 1 or more. */
     uint32_t byte_count;
@@ -1658,7 +1658,7 @@ static inline void sluice_encode_recording_create_call(uint8_t *at, const struct
     at = sluice_put_bytes(at, v->calls);
 }
 
-/* Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index. */
+/* Runs the calls of a recording in order, with these values in their places. A call that fails is named with its index, and those behind it do not run; with UNSUPPORTED or OUT_OF_MEMORY the replay is answered, and the session goes on. */
 struct sluice_recording_replay_call {
     /* Recording handle. */
     uint32_t recording;
@@ -1694,7 +1694,7 @@ static inline void sluice_encode_recording_destroy_call(uint8_t *at, const struc
     sluice_put_u32(at + 4, 0);
 }
 
-/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. */
+/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it. */
 struct sluice_multiply_call {
     /* Address of A: op(A) has m rows and k columns. */
     uint64_t a;
