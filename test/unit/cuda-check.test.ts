@@ -10,7 +10,7 @@ import type { Row } from "../gpu/job.ts";
 import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
 import { readOptions, usage } from "../gpu/options.ts";
 import { withoutNames, withoutNamesIn } from "../gpu/privacy.ts";
-import { sharesFor, targetsOf } from "../gpu/programs.ts";
+import { judge, sharesFor, targetsOf } from "../gpu/programs.ts";
 import { renderFailures, renderSums, renderTable, sumsOf, wrapped } from "../gpu/report.ts";
 import { kernelCases } from "../kernels/cases.ts";
 
@@ -99,6 +99,7 @@ describe.skipIf(standinMissing !== undefined)("memory that is left on a card", (
     expect(leakRow("g", mine!, await leftOver({ device: mine!, returnLimitMs: 0 }, await usedBytes(mine!)))).toEqual({
       ...{ group: "g", name: "bytes left on the card afterwards", unit: "B", value: 0, ok: true },
     });
+    expect(leakRow("g", mine!, 512)).toMatchObject({ value: 512, ok: false });
     standin.occupy(1, 200 * MiB);
     expect(await lookForOthers(theirs!)).toBe(200 * MiB);
     standin.occupy(1, -200 * MiB);
@@ -112,6 +113,30 @@ describe.skipIf(standinMissing !== undefined)("memory that is left on a card", (
       isSkipped: true,
       note: expect.stringMatching(/^others use the card, \[209715200] bytes/),
     });
+  });
+});
+
+describe("a program", () => {
+  const ended = (code: string, stdout = "", stderr = "") => ({ code, stdout, stderr, milliseconds: 1 });
+  const program = { name: "p", command: ["p"] };
+
+  it("that cannot work is told as a fact, whatever comes of it", () => {
+    const fact = { ...program, isFact: "it has a runtime of its own" };
+    const refused = judge(fact, { alone: ended("0", "ok"), borrowed: ended("1", "", "why") });
+    expect(refused).toEqual({ isSkipped: true, note: "1 [why]; it has a runtime of its own" });
+    expect(judge(fact, { alone: ended("0"), borrowed: ended("0") })).toEqual({ isSkipped: true, note: "runs" });
+  });
+
+  it("whose library the machine has not is judged by what it does borrowed", () => {
+    const alone = ended(
+      "127",
+      "",
+      "p: error while loading shared libraries: libx.so.1: cannot open shared object file: gone",
+    );
+    expect(judge(program, { alone, borrowed: ended("0", "ok") })).toEqual({ ok: true });
+    const note = "borrowed 1 [wrong]; alone it is not run: it needs [libx.so.1], which is not here";
+    expect(judge(program, { alone, borrowed: ended("1", "wrong") })).toEqual({ ok: false, note });
+    expect(judge(program, { alone: ended("127", "", "not found"), borrowed: ended("0") })).toMatchObject({ ok: false });
   });
 });
 
