@@ -37,8 +37,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Releasing waits until the memory is back in the pool, which may mean killing an executor. */
 const RELEASE_TIMEOUT_MS = 30_000;
 
-/** How long a request that is called off waits for the server's first word, before it is simply cut off. */
-const ABORT_PATIENCE_MS = 500;
+const WITHDRAW_MS_MAX = 500;
 
 /** A slice changes its size behind the call that runs now, which may take as long as a kernel may. */
 const RESIZE_TIMEOUT_MS = 330_000;
@@ -113,6 +112,8 @@ export const admin = contract.AdminService.service;
 export interface ControlOptions {
   /** How long to wait for a server that was there and is away. Default: OUTAGE_MS_MAX. */
   readonly outageMs?: number;
+  /** How long a request that is called off waits for the server's first word, before it is simply cut off. Default: WITHDRAW_MS_MAX. */
+  readonly withdrawMs?: number;
 }
 
 export class Control {
@@ -132,14 +133,16 @@ export class Control {
   /** Whether the server has ever answered: only then is it waited for. */
   #wasThere = false;
   readonly #outageMs: number;
+  readonly #withdrawMs: number;
   #isClosed = false;
 
-  constructor({ server, token, tls, outageMs }: ServerAccess & ControlOptions) {
+  constructor({ server, token, tls, outageMs, withdrawMs }: ServerAccess & ControlOptions) {
     this.server = parseHostPort(server, SERVER_PORT_DEFAULT);
     this.address = server;
     this.name = shortAddress(this.server);
     this.tls = tls;
     this.#outageMs = outageMs ?? OUTAGE_MS_MAX;
+    this.#withdrawMs = withdrawMs ?? WITHDRAW_MS_MAX;
     const target = `${bracketed(this.server.host)}:${this.server.port}`;
     const { host } = this.server;
     const options = { ...channelOptions, ...(tls === undefined ? {} : nameOptions(host)) };
@@ -307,7 +310,7 @@ export class Control {
         if (granted !== undefined) return;
         if (queuedId !== undefined) stream.cancel();
         // A grant may be on its way, and only that names its lease.
-        else patience = setTimeout(() => stream.cancel(), ABORT_PATIENCE_MS);
+        else patience = setTimeout(() => stream.cancel(), this.#withdrawMs);
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       const settle = (): void => {

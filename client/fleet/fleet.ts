@@ -12,7 +12,7 @@ import type { ServerAccess } from "../server-access.ts";
 import { failureOf, type ServerFailure, shortWords, silence } from "./failure.ts";
 import { requestFor } from "./filter.ts";
 import { within } from "./first-grant.ts";
-import { CHOICE_MS, type FleetGrant, FleetRequest, LATE_MS_MAX } from "./request.ts";
+import { type FleetGrant, FleetRequest, LATE_MS_MAX, PATIENCE_MS } from "./request.ts";
 import { answerOf, compareAnswers } from "./survey.ts";
 
 /** How long requests that are called off elsewhere have, when the pool is closed. */
@@ -21,6 +21,8 @@ const REST_MS_MAX = 2_000;
 export interface FleetOptions extends ControlOptions {
   /** Hears, once for each server until it answers again, which server the others go on without, as a sentence. */
   readonly tell: (words: string) => void;
+  /** As in `FleetRequestOptions`. */
+  readonly patienceMs?: number;
 }
 
 /** An answer, and whose it is. */
@@ -34,12 +36,17 @@ type Explained = FromServer<Explanation>;
 export class Fleet {
   readonly controls: readonly [Control, ...Control[]];
   readonly #tell: (words: string) => void;
+  readonly #patienceMs: number | undefined;
   /** Servers that were told to be left out. */
   readonly #leftOut = new Set<Control>();
   readonly #rests = new Set<Promise<unknown>>();
 
-  constructor([first, ...others]: readonly [ServerAccess, ...ServerAccess[]], { tell, ...options }: FleetOptions) {
+  constructor(
+    [first, ...others]: readonly [ServerAccess, ...ServerAccess[]],
+    { tell, patienceMs, ...options }: FleetOptions,
+  ) {
     this.#tell = tell;
+    this.#patienceMs = patienceMs;
     this.controls = [
       new Control({ ...first, ...options }),
       ...others.map((access) => new Control({ ...access, ...options })),
@@ -58,6 +65,7 @@ export class Fleet {
     return await new FleetRequest({
       controls: this.controls,
       wish,
+      patienceMs: this.#patienceMs,
       onLeftOut: (control, error) => this.#leaveOut(control, error),
       onRest: (rest) => {
         this.#rests.add(rest);
@@ -124,7 +132,7 @@ export class Fleet {
 
   /** Asks whether a server is there. @throws SluiceError what they have against it, when none is */
   async greet(signal: AbortSignal | undefined): Promise<void> {
-    const { answers, failures } = await this.outcomes((control) => control.listDevices(signal), CHOICE_MS);
+    const { answers, failures } = await this.outcomes((control) => control.listDevices(signal), PATIENCE_MS);
     if (answers.length === 0) throw failureOf(failures);
   }
 

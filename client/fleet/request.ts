@@ -13,10 +13,8 @@ import { type Contender, firstGrant, within } from "./first-grant.ts";
 import { Places } from "./places.ts";
 import { type Answer, compareAnswers, type Surveyed, survey } from "./survey.ts";
 
-/** How long a server that could grant, or queue, the request waits for the answers of others. */
-export const CHOICE_MS = 250;
-/** How long a server has that is asked for what it could grant, before the next is asked beside it. */
-const STAGGER_MS = 250;
+/** How long a server that could grant, or queue, the request waits for the answers of others, and has to keep its word before the next is asked. */
+export const PATIENCE_MS = 250;
 /** How long servers that say nothing are waited for where all others have no room. */
 export const LATE_MS_MAX = 2_000;
 /** How often a server that was not there is asked again while the request waits elsewhere. */
@@ -43,6 +41,8 @@ export interface FleetGrant extends RequestedLease {
 export interface FleetRequestOptions {
   readonly controls: readonly Control[];
   readonly wish: LeaseWish;
+  /** Default PATIENCE_MS. */
+  readonly patienceMs: number | undefined;
   /** Told of servers that the request goes on without. */
   readonly onLeftOut: (control: Control, error: SluiceError) => void;
   /** As in `GrantRace`. */
@@ -57,6 +57,7 @@ export class FleetRequest {
   readonly #options: FleetRequestOptions;
   readonly #servers: readonly Surveyed[];
   readonly #waitMs: number;
+  readonly #patienceMs: number;
   readonly #places: Places;
   readonly #startedAt = performance.now();
   /** Servers that have been asked for what they offered. */
@@ -67,6 +68,7 @@ export class FleetRequest {
     const { controls, wish } = options;
     this.#options = options;
     this.#waitMs = Number(wish.request.waitMs ?? 0);
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
     this.#places = new Places(controls, (place) => wish.onQueued?.(place));
     this.#servers = survey(controls, wish.request, wish.signal);
   }
@@ -103,7 +105,7 @@ export class FleetRequest {
       const entrants = offers.map(({ surveyed }) =>
         this.#entrant(surveyed, (signal) => this.#ask(surveyed, { waitMs: 0, choose, signal })),
       );
-      const granted = await this.#race(entrants, STAGGER_MS);
+      const granted = await this.#race(entrants, this.#patienceMs);
       if (granted !== undefined || this.#options.wish.signal?.aborted) return granted;
     }
   }
@@ -126,7 +128,7 @@ export class FleetRequest {
   async #untilChoice(): Promise<void> {
     let deadline = Number.POSITIVE_INFINITY;
     for (;;) {
-      deadline = Math.min(deadline, performance.now() + this.#patienceMs());
+      deadline = Math.min(deadline, performance.now() + this.#waitForSilentMs());
       const silent = this.#servers.filter(isSilent).map(({ heard }) => heard);
       const leftMs = deadline - performance.now();
       if (silent.length === 0 || leftMs <= 0) return;
@@ -136,10 +138,10 @@ export class FleetRequest {
   }
 
   /** How long to wait for those that have not answered. */
-  #patienceMs(): number {
+  #waitForSilentMs(): number {
     const kinds = this.#untried().map(({ answer }) => answer?.kind);
     const canWait = this.#waitMs > 0 && (kinds.includes("later") || this.#tried.size > 0);
-    if (kinds.includes("now") || canWait) return CHOICE_MS;
+    if (kinds.includes("now") || canWait) return this.#patienceMs;
     return this.#servers.some(({ answer }) => answer !== undefined) ? LATE_MS_MAX : Number.POSITIVE_INFINITY;
   }
 

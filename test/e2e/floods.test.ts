@@ -295,5 +295,5 @@ describe("ports that speak TLS", () => {
     expect(own.stats.endpoint).toMatch(/^tls:/);
     expect((await fetch(secure.admin.replace("https", "http")).catch(() => undefined))?.ok).not.toBe(true);
     certificates.remove();
-  }, 60_000);
+  });
 });

@@ -245,12 +245,12 @@ describe.runIf(canBuild)("a process that finds no free session", () => {
     const granted = await leases(1);
     const holder = start(granted, [hold]);
     await holder.isReady();
-    const patient = start(granted, [ask], { SLUICE_SESSION_WAIT: "1500ms" });
+    const patient = start(granted, [ask], { SLUICE_SESSION_WAIT: "3s" });
     const hasty = start(granted, [ask], { SLUICE_SESSION_WAIT: "0" });
     expect([await patient.ended(), await hasty.ended()]).toEqual([3, 3]);
     const who = `sluice: process [${holder.child.pid}] (hold-process) has the only session`;
     const remedy = "For 2 CUDA processes at once: `sluice run --processes 2`.";
-    expect(patient.stderr()).toMatch(/waits for up to 1\.5 s\. .*\nsluice: no session came free within \d\S* s: /);
+    expect(patient.stderr()).toMatch(/waits for up to 3 s\. .*\nsluice: no session came free within \d\S* s: /);
     expect(patient.stderr().startsWith(who)).toBe(true);
     expect(hasty.stderr().replace(/within \S+ s/, "in time")).toBe(
       `${who}; none came free in time, so this process gets no GPU. ${remedy}\n`,

@@ -210,7 +210,7 @@ describe("explain", () => {
   });
 
   it("keeps its promise: what it would grant is granted, and a start that it gives is met", async () => {
-    const short = await pool.allocate({ devices: 2, memory: "1GiB", durationMax: "1500ms" });
+    const short = await pool.allocate({ devices: 2, memory: "1GiB", durationMax: "3s" });
     const explanation = await pool.explain({ memory: "1GiB" });
     if (explanation.outcome !== "queued") throw new Error("It would not wait.");
     const told: (number | undefined)[] = [];

@@ -63,7 +63,7 @@ test("an executor without a lease is ended at the start", async () => {
 });
 
 test("executors end when no server comes back within the time-out, tell their clients, and leave what their leases have used", async () => {
-  await stage.begin("--orphan-timeout", "1s");
+  await stage.begin("--orphan-timeout", "3s");
   const control = stage.rawControl();
   const lease = await control.allocate({ memoryBytes: 64 * MiB });
   const session = await RawSession.open(stage.server.data, lease);

@@ -8,7 +8,7 @@ import { inTime, waitFor } from "../support/wait-for.ts";
 const stage = restarts();
 
 test("a job works on while no server is there, and the next server has its lease, its use and its heartbeats", async () => {
-  const pool = await stage.begin("--heartbeat-timeout", "3s");
+  const pool = await stage.begin("--heartbeat-timeout", "5s");
   const lease = await pool.allocate({ memory: "128MiB", name: "survivor" });
   const buffer = lease.devices[0].upload(Uint8Array.of(1, 2, 3));
   expect([...(await buffer.read(Uint8Array))]).toEqual([1, 2, 3]);
@@ -23,7 +23,7 @@ test("a job works on while no server is there, and the next server has its lease
   expect(Number(known.usage!.calls)).toBeGreaterThanOrEqual(3);
   // Longer than the time-out: its heartbeats have come back.
   const restartedAt = performance.now();
-  await waitFor("twice the time-out", () => performance.now() - restartedAt > 6_000);
+  await waitFor("more than the time-out", () => performance.now() - restartedAt > 6_000);
   expect([...(await buffer.read(Uint8Array))]).toEqual([1, 2, 3]);
   const calls = lease.stats.calls;
   const usage = await lease.release();
@@ -69,23 +69,22 @@ test("a job that does not come back loses its lease after the heartbeat's full t
   await stage.server.crash();
   const crashedAt = performance.now();
   await waitFor("more than the time-out", () => performance.now() - crashedAt > 4_500);
-  await stage.server.start();
   const startedAt = performance.now();
+  await stage.server.start();
   expect(await leaseIds(pool)).toEqual([lease.id]);
   await untilEmpty(pool);
-  expect(performance.now() - startedAt).toBeGreaterThan(1_000);
+  expect(performance.now() - startedAt).toBeGreaterThan(4_000);
   await expect(RawSession.open(stage.server.data, lease)).rejects.toThrow("LEASE_EXPIRED");
 });
 
 test("a lease whose time is over while no server is there ends at the start", async () => {
   const pool = await stage.begin();
   const control = stage.rawControl();
-  const lease = await control.allocate({ memoryBytes: MiB, detached: true, durationMaxMs: 1_500 });
+  const lease = await control.allocate({ memoryBytes: MiB, detached: true, durationMaxMs: 3_000 });
   const session = await RawSession.open(stage.server.data, lease);
   await session.ask(raw.attach());
   await stage.server.crash();
-  const crashedAt = performance.now();
-  await waitFor("the lease's end", () => performance.now() - crashedAt > 2_000);
+  await waitFor("the lease's end", () => Date.now() > Number(lease.granted.lease!.endsAtMs));
   await stage.server.start();
   expect(await session.connection.refusal()).toBe("LEASE_TIME_OVER");
   await untilEmpty(pool);

@@ -58,6 +58,17 @@ const tokenOf = ({ state }: TestServer): string => {
 };
 const where = ["--", "sh", "-c", "echo $SLUICE_SERVER"];
 
+/** Runs a command once more while it had its share from another server: on a busy machine one that is better may answer too late to be chosen. */
+const runsOn = (server: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  waitFor(`a share on ${server}`, async () => {
+    const { code, stdout, stderr } = await sluice(["run", ...args, ...where], env);
+    expect([code, stderr]).toEqual([0, ""]);
+    return stdout === `${server}\n`;
+  });
+
+/** All that it has. */
+const onSmallServer = () => pool.allocate({ memory: "1GiB", filters: ["server.addr=127.0.0.2"] });
+
 /** `sluice` in the background, on both. */
 function start(...args: string[]) {
   const env = { ...process.env, ...plain, SLUICE_INTERPOSER: "", SLUICE_SERVER: both() };
@@ -81,8 +92,8 @@ function start(...args: string[]) {
 
 describe("run", () => {
   it("takes the server on which the share fits best, and any that serves it at all", async () => {
-    expect(await sluice(["run", "-m", "768MiB", ...where])).toEqual({ code: 0, stdout: `${small.grpc}\n`, stderr: "" });
-    expect((await sluice(["run", "-m", "768MiB", "--policy", "spread", ...where])).stdout).toBe(`${large.grpc}\n`);
+    await runsOn(small.grpc, ["-m", "768MiB"]);
+    await runsOn(large.grpc, ["-m", "768MiB", "--policy", "spread"]);
     expect((await sluice(["run", "-n", "2", "-m", "1MiB", ...where])).stdout).toBe(`${large.grpc}\n`);
     expect((await sluice(["run", "--processes", "3", "-m", "1GiB", ...where])).stdout).toBe(`${large.grpc}\n`);
     const filter = ["--filter", "server.addr=127.0.0.3"];
@@ -91,11 +102,15 @@ describe("run", () => {
   });
 
   it("goes on without servers that refuse the token or are not there, and says so once", async () => {
-    const { code, stdout, stderr } = await sluice(["run", "-m", "1GiB", ...where], {
-      SLUICE_SERVER: `127.0.0.5:1,${closed.grpc},${small.grpc}`,
+    const said = await waitFor("both to be heard of before the choice", async () => {
+      const { code, stdout, stderr } = await sluice(["run", "-m", "1GiB", ...where], {
+        SLUICE_SERVER: `127.0.0.5:1,${closed.grpc},${small.grpc}`,
+      });
+      expect([code, stdout]).toEqual([0, `${small.grpc}\n`]);
+      const lines = stderr.trimEnd().split("\n");
+      return lines.length === 2 ? lines.sort() : undefined;
     });
-    expect([code, stdout]).toEqual([0, `${small.grpc}\n`]);
-    expect(stderr.trimEnd().split("\n").sort()).toEqual([
+    expect(said).toEqual([
       expect.stringMatching(`^sluice: The server ${closed.grpc} is left out: The request shows no token`),
       expect.stringMatching(
         /^sluice: The server 127\.0\.0\.5:1 is left out: it does not answer \[connect ECONNREFUSED/,
@@ -121,8 +136,7 @@ describe("run", () => {
       expect([wrong.code, wrong.stdout]).toEqual([0, `${small.grpc}\n`]);
       expect(wrong.stderr).toMatch(new RegExp(`^sluice: The server ${tls.grpc} is left out: .*certificate.*\n$`));
       write(certificates.ca.cert);
-      const right = await sluice(["run", "-m", "1GiB", ...where], { SLUICE_SERVER: "", SLUICE_BUNDLE: bundle });
-      expect(right).toEqual({ code: 0, stdout: `${tls.grpc}\n`, stderr: "" });
+      await runsOn(tls.grpc, ["-m", "1GiB"], { SLUICE_SERVER: "", SLUICE_BUNDLE: bundle });
     } finally {
       await tls.stop();
       certificates.remove();
@@ -130,14 +144,14 @@ describe("run", () => {
   });
 
   it("names each server's reason when none serves it, with the exit codes of one server", async () => {
-    await using _small = await pool.allocate({ memory: "1GiB" });
+    await using _small = await onSmallServer();
     await using _large = await pool.allocate({ devices: 2, memory: "2GiB" });
     const full = await sluice(["run", "-m", "512MiB", ...where]);
     expect([full.code, full.stdout]).toEqual([75, ""]);
     expect(full.stderr).toContain("There is no room now, and the request does not wait. (NO_CAPACITY)");
     expect(full.stderr).toContain(`Device [${small.grpc}/null:0] has [0B] free`);
     expect(full.stderr).toContain(`Device [${large.grpc}/null:0] has [0B] free`);
-    const late = await sluice(["run", "-m", "512MiB", "--wait", "1s", ...where]);
+    const late = await sluice(["run", "-m", "512MiB", "--wait", "3s", ...where]);
     expect(late.code).toBe(75);
     expect(late.stderr).toContain(`Waiting, place 1 on ${small.grpc}, 1 on ${large.grpc}. `);
     const impossible = await sluice(["run", "-m", "9GiB", ...where]);
@@ -149,7 +163,7 @@ describe("run", () => {
   });
 
   it("takes the first that has room, and is withdrawn from the others at once", async () => {
-    await using onSmall = await pool.allocate({ memory: "1GiB" });
+    await using onSmall = await onSmallServer();
     await using _large = await pool.allocate({ devices: 2, memory: "2GiB" });
     const job = start("run", "-m", "512MiB", "--wait", "1h", "--", "sh", "-c", "echo on $SLUICE_SERVER; exec sleep 60");
     await waitFor("the place on both", () => job.text().includes("Waiting, place 1 on"));
@@ -163,7 +177,7 @@ describe("run", () => {
   });
 
   it("that is killed or asked to stop while it waits is withdrawn everywhere", async () => {
-    await using _small = await pool.allocate({ memory: "1GiB" });
+    await using _small = await onSmallServer();
     await using _large = await pool.allocate({ devices: 2, memory: "2GiB" });
     const killed = start("run", "-m", "512MiB", "--wait", "1h", ...where);
     await waitFor("its places", async () => (await pool.leases()).queue.length === 2);
@@ -179,7 +193,7 @@ describe("run", () => {
 
 describe("a server that is killed while a request waits on it", () => {
   it("holds up nobody: the request is granted elsewhere, or there once the server is back", async () => {
-    await using _small = await pool.allocate({ memory: "1GiB" });
+    await using _small = await onSmallServer();
     await using onLarge = await pool.allocate({ devices: 2, memory: "2GiB" });
     const state = mkdtempSync(join(tmpdir(), "sluice-state-"));
     try {
@@ -216,7 +230,7 @@ describe("a server that is killed while a request waits on it", () => {
 
 describe("the views", () => {
   it("show whose everything is, in a column and in JSON", async () => {
-    await using lease = await pool.allocate({ memory: "1GiB", name: "fit" });
+    await using lease = await onSmallServer();
     const list = (await sluice(["list"])).stdout.split("\n");
     expect(list[0]!.split(/ {2,}/)[0]).toBe("SERVER");
     expect(list.slice(1, 4).map((line) => line.split(/ {2,}/).slice(0, 2))).toEqual([
@@ -263,8 +277,8 @@ describe("the views", () => {
 
 describe("verbs on one thing", () => {
   it("find the lease on whichever server has it", async () => {
-    const request = ["request", "-m", "1MiB", "--for", "1h", "--json"];
-    const asked = JSON.parse((await sluice([...request, "--policy", "spread"])).stdout);
+    const request = ["request", "-m", "1MiB", "--for", "1h", "--json", "--filter", "server.addr=127.0.0.3"];
+    const asked = JSON.parse((await sluice(request)).stdout);
     expect(asked.environment.SLUICE_SERVER).toBe(large.grpc);
     const { id } = asked.lease;
     expect((await sluice(["resize", id, "2MiB"])).stdout).toContain("2MiB");
@@ -320,15 +334,13 @@ describe("a bundle of several servers", () => {
       const inside = ["--", process.execPath, "--input-type=module", "--eval"];
       const job =
         'import { connect } from "sluice"; const pool = await connect(); const lease = await pool.allocate({ memory: "1MiB" }); console.log(lease.server); await pool.close();';
-      expect(await sluice(["run", "-m", "1GiB", ...inside, job], env)).toEqual({
-        code: 0,
-        stdout: `${closed.grpc}\n`,
-        stderr: "",
-      });
+      const ran = await sluice(["run", "-m", "1GiB", ...inside, job], env);
+      expect(ran).toMatchObject({ code: 0, stderr: "" });
+      expect([closed.grpc, other.grpc]).toContain(ran.stdout.trim());
       await using own = await connect({ bundle: alice, server: "", lease: "" });
-      await using _first = await own.allocate({ memory: "1GiB" });
+      await using first = await own.allocate({ memory: "1GiB" });
       await using second = await own.allocate({ memory: "1GiB" });
-      expect(second.server).toBe(other.grpc);
+      expect([first.server, second.server].sort()).toEqual([closed.grpc, other.grpc].sort());
       expect(
         (await sluice(["token", "list"], { SLUICE_SERVER: "", SLUICE_BUNDLE: ops })).stdout.match(/ alice /g),
       ).toHaveLength(2);
@@ -351,7 +363,7 @@ describe("the library's pool", () => {
   });
 
   it("releases by id, and explains the best first", async () => {
-    const lease = await pool.allocate({ memory: "1GiB" });
+    const lease = await onSmallServer();
     expect(await pool.explain({ memory: "1GiB" })).toMatchObject({
       outcome: "granted",
       server: large.grpc,

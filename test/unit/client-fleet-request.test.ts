@@ -8,6 +8,10 @@ import { type AskedLease, FakeServer, GiB } from "../support/fake-server.ts";
 import { createRandom } from "../support/random.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
+/** Enough for servers that answer, on however busy a machine, and little for those that do not. */
+const PATIENCE_MS = 60_000;
+const LITTLE_MS = 250;
+
 const servers: FakeServer[] = [];
 const fleets: Fleet[] = [];
 
@@ -33,7 +37,9 @@ function ask(addresses: readonly string[], options: ShareOptions = {}, extra: As
   const told: string[] = [];
   const places: QueuePlace[] = [];
   const [first, ...others] = addresses.map((server) => ({ server }));
-  const fleet = new Fleet([first!, ...others], { tell: (words) => told.push(words), outageMs: 0 });
+  const { patienceMs = PATIENCE_MS, withdrawMs } = extra;
+  const tell = (words: string): unknown => told.push(words);
+  const fleet = new Fleet([first!, ...others], { tell, outageMs: 0, patienceMs, ...(withdrawMs && { withdrawMs }) });
   fleets.push(fleet);
   const request = allocateRequest({ memory: GiB, ...options }, { leases: extra.leases ?? 1 });
   const granted = fleet.request({ request, signal: extra.signal, onQueued: (place) => places.push(place) });
@@ -44,6 +50,8 @@ function ask(addresses: readonly string[], options: ShareOptions = {}, extra: As
 interface AskExtra {
   readonly leases?: number;
   readonly signal?: AbortSignal;
+  readonly patienceMs?: number;
+  readonly withdrawMs?: number;
 }
 
 const addressesOf = (list: readonly FakeServer[]): string[] => list.map(({ address }) => address);
@@ -101,7 +109,7 @@ describe("servers that can serve a request now", () => {
     const [first, second] = (await start(2, "now")) as [FakeServer, FakeServer];
     first.freeBytes = GiB;
     second.onAsked = grants("second");
-    const asking = ask(addressesOf([first, second]));
+    const asking = ask(addressesOf([first, second]), {}, { patienceMs: LITTLE_MS, withdrawMs: PATIENCE_MS });
     expect(await idOf(asking)).toBe("second");
     first.asked[0]!.grant("first");
     await waitFor("the late grant to go back", () => first.releasedIds.includes("first"));
@@ -115,7 +123,9 @@ describe("a server that does not answer", () => {
     hangs.explains = "hang";
     refuses.explains = new SluiceError("UNAUTHENTICATED", "The token is not known.");
     good.onAsked = grants("good");
-    const asking = ask([...addressesOf([hangs, refuses]), "127.0.0.1:1", good.address]);
+    // As long as the others may take to say why, on a busy machine.
+    const patienceMs = 8 * LITTLE_MS;
+    const asking = ask([...addressesOf([hangs, refuses]), "127.0.0.1:1", good.address], {}, { patienceMs });
     expect(await idOf(asking)).toBe("good");
     expect(hangs.asked).toEqual([]);
     expect(asking.told.sort()).toEqual(
@@ -210,7 +220,7 @@ describe("a request that waits", () => {
 
   it("gives back what is granted behind its withdrawal, all leases of it", async () => {
     const all = (await start(2, "later")) as [FakeServer, FakeServer];
-    const asking = ask(addressesOf(all), { wait: "1h" });
+    const asking = ask(addressesOf(all), { wait: "1h" }, { withdrawMs: PATIENCE_MS });
     await waitFor("both to be asked", () => all.every(({ asked }) => asked.length === 1));
     // The second has said nothing yet: its first word is the grant.
     all[0].asked[0]!.grant("first");
@@ -346,7 +356,7 @@ async function attack(seed: number): Promise<{ readonly kept: string | undefined
   const all = await Promise.all(names.map((name, index) => unruly(random, { name, breath, isSteady: index === 0 })));
   const controller = new AbortController();
   const wait = pick(random, 4) === 0 ? 0 : "1h";
-  const asking = ask(addressesOf(all), { wait }, { signal: controller.signal });
+  const asking = ask(addressesOf(all), { wait }, { signal: controller.signal, patienceMs: LITTLE_MS });
   if (pick(random, 4) === 0) setTimeout(() => controller.abort(), pick(random, 600));
   const granted = await asking.granted.catch(() => undefined);
   const kept = granted?.granted.lease?.id;

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { LeaseKey } from "../../client/control.ts";
 import { type FreeSessionOptions, firstFreeSession } from "../../client/free-session.ts";
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const keysOf = (...ids: string[]): LeaseKey[] => ids.map((leaseId) => ({ leaseId, secret: new Uint8Array(32) }));
 const failure = (code: ErrorCode): SluiceError => new SluiceError(code, `It is [${code}].`);
@@ -96,12 +97,18 @@ describe("a program that waits for a session", () => {
 
   it("is told why, once, if it has not said that it would", async () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
-    const late = stage({ a: ["SESSION_BUSY"], b: ["SESSION_BUSY"] }, { defaultWaitMs: 1_700 });
-    const patient = stage({ a: ["SESSION_BUSY"] }, { askedWaitMs: 1_700 });
-    expect(await Promise.all([codeOf(late.work), codeOf(patient.work)])).toEqual(["SESSION_BUSY", "SESSION_BUSY"]);
+    const calledOff = new AbortController();
+    const { signal } = calledOff;
+    const late = stage({ a: ["SESSION_BUSY"], b: ["SESSION_BUSY"] }, { defaultWaitMs: 60_000, signal });
+    const patient = stage({ a: ["SESSION_BUSY"] }, { askedWaitMs: 60_000, signal });
+    await waitFor("the words", () => warned.mock.calls.length > 0);
+    const asked = [late.tried.length, patient.tried.length] as const;
+    await waitFor("both to ask again", () => late.tried.length > asked[0] + 2 && patient.tried.length > asked[1] + 1);
+    calledOff.abort();
+    expect(await Promise.all([codeOf(late.work), codeOf(patient.work)])).toEqual(["CANCELLED", "CANCELLED"]);
     expect(warned.mock.calls).toEqual([
       [
-        "All [2] sessions are in use; this program waits for up to [1s700ms]. For 3 processes at once: `sluice run --processes 3`.",
+        "All [2] sessions are in use; this program waits for up to [1m]. For 3 processes at once: `sluice run --processes 3`.",
         "SluiceWarning",
       ],
     ]);

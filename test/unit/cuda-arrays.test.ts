@@ -207,7 +207,7 @@ describe.skipIf(standinMissing !== undefined)("an array of a CUDA device", () =>
     await slice.synchronizeStream(one);
     standin.delay(0);
     expect(await taken(OUT, 1)).toEqual([500]);
-  }, 20_000);
+  });
 
   it("is taken from what the lease is charged for beside its slice, and given back", async () => {
     const layout = words({ width: 512, height: 512, layers: 1 });
@@ -232,7 +232,7 @@ describe.skipIf(standinMissing !== undefined)("an array of a CUDA device", () =>
     await slice.destroyTexture!(textures.pop()!);
     await create(ARENA_BASE + 16_384);
     for (const texture of textures) await slice.destroyTexture!(texture);
-  }, 30_000);
+  });
 
   it("is charged by an estimate where the driver does not tell its size", async () => {
     standin.inject({ function: "cuArrayGetMemoryRequirements", code: 801, count: -1 });

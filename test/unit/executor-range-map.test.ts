@@ -52,18 +52,22 @@ test("many ranges, added from the back to the front, are split into chunks and f
 });
 
 test("the cost of an addition hardly grows with the number of ranges", () => {
-  const time = (count: number): number => {
+  /** Of twenty rounds the shortest, in which nothing else had the processor. */
+  const shortest = (count: number): number => {
     const map = new RangeMap();
     for (let index = 0; index < count; index++) map.add({ start: index * 512, end: index * 512 + 256 });
-    const startedAt = performance.now();
-    for (let index = 0; index < 20_000; index++) {
-      const start = ((index * 7919) % count) * 512 + 256;
-      map.add({ start, end: start + 128 });
-      map.remove(start);
-    }
-    return performance.now() - startedAt;
+    const rounds = Array.from({ length: 20 }, (_, round) => {
+      const startedAt = performance.now();
+      for (let index = round * 1_000; index < (round + 1) * 1_000; index++) {
+        const start = ((index * 7919) % count) * 512 + 256;
+        map.add({ start, end: start + 128 });
+        map.remove(start);
+      }
+      return performance.now() - startedAt;
+    });
+    return Math.min(...rounds);
   };
-  time(1_000);
-  // A hundred times the ranges: far below a hundred times the cost, with room for a busy machine.
-  expect(time(200_000)).toBeLessThan(20 * time(2_000) + 50);
+  shortest(1_000);
+  // A hundred times the ranges: far below a hundred times the cost.
+  expect(shortest(200_000)).toBeLessThan(20 * shortest(2_000) + 2);
 });

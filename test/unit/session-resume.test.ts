@@ -145,7 +145,7 @@ test("large copies and launches go on over hundreds of cuts, each of them done o
     expect(session.reconnects).toBeGreaterThan(30);
     expect(client.output().split(";").length - 1).toBe(Math.floor(step / 5));
   });
-}, 60_000);
+});
 
 test("recordings, cached uploads and copies in pieces go on over cuts too, each replay done once", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-resume-"));
@@ -190,7 +190,7 @@ test("recordings, cached uploads and copies in pieces go on over cuts too, each 
     expect(proxy.cuts).toBeGreaterThan(20);
   });
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 test("a cut is told when it happens and when the session goes on, and counted", async () => {
   await withProxy({}, async ({ stand, proxy }) => {

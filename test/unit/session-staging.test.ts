@@ -293,7 +293,7 @@ describe("when the connection breaks", () => {
     expect(stand.staged.toDevice).toBeGreaterThan(size);
     await client.session.close(new SluiceError("CLOSED", "The test is over."));
     await proxy.close();
-  }, 60_000);
+  });
 
   it("a part whose call the server has, but has not executed, keeps its bytes", async () => {
     let goOn = (): void => {};
