@@ -8,7 +8,7 @@ import type { SliceMachine } from "../kernels/slice-machine.ts";
 import { type Difference, differences, digestsOf } from "../kernels/sweep/comparison.ts";
 import { type Family, families, familyFor, formsOf, isExact } from "../kernels/sweep/families.ts";
 import { sweep } from "../kernels/sweep/program.ts";
-import { capabilityText, type Row } from "./job.ts";
+import { type Begin, capabilityText, type Row } from "./job.ts";
 
 const group = "arithmetic";
 
@@ -28,7 +28,10 @@ function recorded(known: Digests, whole: Family, { forms = [] }: Family): string
 const same = (a: readonly string[], b: readonly string[] | undefined): boolean => a.join() === b?.join();
 
 /** A row for each family that a card of this capability knows, and one for what all forms together come to. */
-export async function* compareArithmetic(card: SliceMachine, capability: number): AsyncGenerator<Row> {
+export async function* compareArithmetic(
+  card: SliceMachine,
+  { capability, begin }: { readonly capability: number; readonly begin: Begin },
+): AsyncGenerator<Row> {
   const cpu = await openCpuMachine(KERNEL_TIMEOUT_MS);
   const { digests } = JSON.parse(readFileSync("test/kernels/sweep/card.json", "utf8")) as { digests: Digests };
   let [forms, alike, all] = [0, 0, 0];
@@ -37,6 +40,7 @@ export async function* compareArithmetic(card: SliceMachine, capability: number)
     const family = familyFor(whole, capability);
     if (family === undefined) continue;
     forms += formsOf(family).length;
+    begin(family.name);
     let there: Uint8Array;
     try {
       there = await sweep(card, family);

@@ -144,6 +144,7 @@ async function* checkPromises(card: Card): AsyncGenerator<Row> {
     if (promises.length === 0) throw new Error(`No promise's name contains [${card.promise}].`);
     for (const [name, check] of promises) {
       say(`end to end: ${name}`);
+      const started = performance.now();
       const outcome = await keepsPromise(check, { server, device, roomBytes: card.roomBytes });
       if (outcome.ok === undefined) {
         yield { group, name, isSkipped: true, ...noteOf(outcome.note) };
@@ -156,7 +157,8 @@ async function* checkPromises(card: Card): AsyncGenerator<Row> {
       const note = [...(outcome.note === undefined ? [] : [outcome.note]), ...leak].join("; ");
       // What a driver keeps after a fault is judged by whether it grows.
       const isClean = left === 0 || name === faultCheck;
-      yield { group, name, ok: outcome.ok && isClean, ...noteOf(note === "" ? undefined : note) };
+      const value = (performance.now() - started) / 1000;
+      yield { group, name, ok: outcome.ok && isClean, value, unit: "s", ...noteOf(note === "" ? undefined : note) };
       if (name !== faultCheck || before === undefined) continue;
       const grown = await keptAfterFaults(card, { server, before });
       before += grown;
@@ -267,8 +269,11 @@ async function* checkPrograms(card: Card): AsyncGenerator<Row> {
 
 export interface GroupPlan {
   readonly run: Group;
-  /** What a card takes that is well (an H100 with 16 cores), and a little more: the groups before it leave it that. In seconds. */
-  readonly usualS: number;
+  /**
+   * The groups before it leave it as much, and it has as much whatever is left. In seconds: what a card takes that is well (an H100 with 16 cores), and a
+   * little more; less for the last, which have what is left.
+   */
+  readonly reserveS: number;
   /** One that a card holds up must leave time to the others. In seconds; several times what a healthy card takes. */
   readonly limitS: number;
   /** What it does, for people. */
@@ -277,17 +282,18 @@ export interface GroupPlan {
 
 /** The seconds of a group where so many are left for it and those behind it. */
 export function limitFor(
-  { usualS, limitS }: Pick<GroupPlan, "usualS" | "limitS">,
-  { behind, leftS }: { readonly behind: readonly Pick<GroupPlan, "usualS">[]; readonly leftS: number },
+  { reserveS, limitS }: Pick<GroupPlan, "reserveS" | "limitS">,
+  { behind, leftS }: { readonly behind: readonly Pick<GroupPlan, "reserveS">[]; readonly leftS: number },
 ): number {
-  const theirsS = behind.reduce((sum, plan) => sum + plan.usualS, 0);
-  return Math.max(usualS, Math.min(limitS, leftS - theirsS));
+  const theirsS = behind.reduce((sum, plan) => sum + plan.reserveS, 0);
+  return Math.max(reserveS, Math.min(limitS, leftS - theirsS));
 }
 
 /** What every run begins with. */
 export const firstGroup: GroupPlan = {
   run: warmUp,
-  usualS: 5,
+  // Without it nothing else is run, and a driver that was asleep takes its time.
+  reserveS: 60,
   limitS: 120,
   does: "always runs: a first slice and kernel, and whether kernels reach host memory",
 };
@@ -296,51 +302,51 @@ export const firstGroup: GroupPlan = {
 export const groups: Readonly<Record<string, GroupPlan>> = {
   driver: {
     run: checkDriver,
-    usualS: 5,
+    reserveS: 5,
     limitS: 60,
     does: "the driver's calls that the cuda device makes, one by one",
   },
   remote: {
     run: checkRemote,
-    usualS: 20,
+    reserveS: 20,
     limitS: 120,
     does: "launches, copies, a product, a training step: borrowed and local; the bars",
   },
   "end to end": {
     run: checkPromises,
-    usualS: 60,
+    reserveS: 60,
     limitS: 180,
     does: "the promises of a lease through a real server, one by one",
   },
   memory: {
     run: checkMemory,
-    usualS: 8,
+    reserveS: 8,
     limitS: 90,
     does: "a slice filled until kill -9, zeros for the next, a slice beyond the card",
   },
-  neighbours: { run: checkNeighbours, usualS: 4, limitS: 60, does: "two leases, one of which faults" },
-  speed: { run: checkSpeed, usualS: 8, limitS: 120, does: "the device room against bare driver calls" },
+  neighbours: { run: checkNeighbours, reserveS: 4, limitS: 60, does: "two leases, one of which faults" },
+  speed: { run: checkSpeed, reserveS: 8, limitS: 120, does: "the device room against bare driver calls" },
   arithmetic: {
     run: checkArithmetic,
-    usualS: 25,
+    reserveS: 25,
     limitS: 90,
     does: "every form of an instruction over many operands, against the cpu device",
   },
   programs: {
     run: checkPrograms,
-    usualS: 75,
+    reserveS: 75,
     limitS: 180,
     does: "unmodified programs: in C and CUDA C where there are compilers, and in Python",
   },
   kernels: {
     run: checkKernels,
-    usualS: 30,
+    reserveS: 15,
     limitS: 180,
     does: "every PTX fixture, a fatbin, NVRTC, textures and surfaces",
   },
   "remote kernels": {
     run: checkRemoteKernels,
-    usualS: 35,
+    reserveS: 5,
     limitS: 240,
     does: "every PTX fixture once more, through server and client",
   },

@@ -102,12 +102,17 @@ export interface Row {
   readonly isNeeded?: boolean;
 }
 
+/** Hears what a job begins, so that one that never ends has a name. */
+export type Begin = (what: string) => void;
+
 /** The rows of each part: one that throws says so in a row, and the next begins all the same. */
 export async function* eachPart(
   group: string,
+  begin: Begin,
   parts: Readonly<Record<string, () => AsyncGenerator<Row>>>,
 ): AsyncGenerator<Row> {
   for (const [name, part] of Object.entries(parts)) {
+    begin(name);
     try {
       yield* part();
     } catch (error) {

@@ -12,7 +12,7 @@ import type { DeviceDescription, DeviceSlice, MatrixOperand } from "../../server
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, CALL_DATA_BYTES_MAX } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import { capabilityOf, eachPart, type Row, type Sizes } from "./job.ts";
+import { type Begin, capabilityOf, eachPart, type Row, type Sizes } from "./job.ts";
 
 const MiB = 1024 * 1024;
 const ROUNDS = 7;
@@ -342,7 +342,10 @@ async function* measureCopies({ slice, base, local, sizes }: Bench): AsyncGenera
 }
 
 /** All figures of one device. */
-export async function* measure(description: DeviceDescription, sizes: Sizes): AsyncGenerator<Row> {
+export async function* measure(
+  description: DeviceDescription,
+  { sizes, begin }: { readonly sizes: Sizes; readonly begin: Begin },
+): AsyncGenerator<Row> {
   const opening = performance.now();
   const slice = await cudaDriver.open({
     description,
@@ -362,7 +365,7 @@ export async function* measure(description: DeviceDescription, sizes: Sizes): As
   local.enter();
   const capability = capabilityOf(description);
   const bench = { sizes, slice, local, capability, base: slice.arenaBase ?? ARENA_BASE };
-  yield* eachPart("speed", {
+  yield* eachPart("speed", begin, {
     launches: () => measureLaunches(bench),
     copies: () => measureCopies(bench),
     "products by a kernel": () => measureProduct(bench),

@@ -7,6 +7,9 @@ import { fullSizes, quickSizes, type Sizes } from "./job.ts";
 /** One call of a machine that gives ten minutes. */
 const LIMIT_S = 540;
 
+/** Some fifty times what an H100 takes; where a driver keeps something after all, as one does after a first fault, all of it is waited for. */
+const RETURN_LIMIT_MS = 5_000;
+
 /** For people, in lines of at most 100 characters. */
 export function usage(): string {
   const names = Object.entries({ start: firstGroup, ...groups });
@@ -73,9 +76,6 @@ export function readOptions(args: readonly string[]): Options {
   if (unknown !== undefined) throw new Error(`There is no group [${unknown}]; there are [${Object.keys(groups)}].`);
   if (!/^\d{1,4}$/.test(values.device))
     throw new Error(`One card is checked at a time, named by its index, like 0, and not by [${values.device}].`);
-  const depth = values.quick
-    ? { sizes: quickSizes, returnLimitMs: 5_000 }
-    : { sizes: fullSizes, returnLimitMs: 10_000 };
   return {
     only,
     json: values.json === undefined ? undefined : resolve(values.json),
@@ -84,6 +84,7 @@ export function readOptions(args: readonly string[]): Options {
     device: values.device,
     help: values.help,
     promise: values.promise,
-    ...depth,
+    sizes: values.quick ? quickSizes : fullSizes,
+    returnLimitMs: RETURN_LIMIT_MS,
   };
 }

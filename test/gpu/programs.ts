@@ -148,7 +148,8 @@ async function compare(program: Program, places: Places): Promise<Row> {
   const theirWord =
     beside && libraryMissing(beside) === undefined ? `by NVIDIA's libraries ${said(beside)}` : undefined;
   const told = [note, theirWord].filter((each) => each !== undefined).join("; ");
-  return { group, name, isCase: true, ...verdict, ...(told === "" ? {} : { note: told }) };
+  const seconds = { value: borrowed.milliseconds / 1000, unit: "s" };
+  return { group, name, isCase: true, ...seconds, ...verdict, ...(told === "" ? {} : { note: told }) };
 }
 
 /** Both ways, one after the other, for what a program says of its times. */

@@ -11,7 +11,7 @@ import type { DeviceDescription, DeviceSlice } from "../../server/device/device.
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { fixture } from "../kernels/support.ts";
-import { capabilityOf, eachPart, type Row, type Sizes } from "./job.ts";
+import { type Begin, capabilityOf, eachPart, type Row, type Sizes } from "./job.ts";
 import { localDevice } from "./local-device.ts";
 import { localCopies, median, medianMs, mediansMs } from "./measure.ts";
 
@@ -254,7 +254,7 @@ async function* measureProducts(
 /** All figures of a server, which lends the described device alone. */
 export async function* measureRemote(
   description: DeviceDescription,
-  { server, sizes }: { readonly server: string; readonly sizes: Sizes },
+  { server, sizes, begin }: { readonly server: string; readonly sizes: Sizes; readonly begin: Begin },
 ): AsyncGenerator<Row> {
   await using pool = await connect({ server });
   const openHere = (): Promise<DeviceSlice> =>
@@ -265,14 +265,14 @@ export async function* measureRemote(
       kernelTimeoutMs: 0,
       onOutput: () => undefined,
     });
-  yield* eachPart(group, { openings: () => measureOpening(pool, { openings: sizes.openings, openHere }) });
+  yield* eachPart(group, begin, { openings: () => measureOpening(pool, { openings: sizes.openings, openHere }) });
   await using lease = await pool.allocate({ memory: SLICE_BYTES, wait: "30s" });
   const slice = await openHere();
   const pair = { far: lease.devices[0], near: localDevice(slice) };
   const { copyBytes } = sizes;
   // In the arena's upper half, which nothing else uses.
   const place = { base: (slice.arenaBase ?? ARENA_BASE) + SLICE_BYTES / 2, byteCount: copyBytes };
-  yield* eachPart(group, {
+  yield* eachPart(group, begin, {
     launches: () => measureLaunches(pair, sizes),
     copies: () => measureCopies(pair.far, { copyBytes, local: () => localCopies(description, place) }),
     "steps of a training": () => measureTraining(pair, sizes.trainingSteps),

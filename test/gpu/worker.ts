@@ -19,7 +19,7 @@ import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
 import { fetchFromAll, moveInAll } from "../kernels/texture-kernels.ts";
-import { capabilityOf, type Job, type Reply, type Row } from "./job.ts";
+import { type Begin, capabilityOf, type Job, type Reply, type Row } from "./job.ts";
 import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
 
@@ -30,6 +30,8 @@ const tell = (reply: Reply): Promise<void> =>
   new Promise((resolve, reject) => {
     process.send!(reply, (error: Error | null) => (error === null ? resolve() : reject(error)));
   });
+
+const begin: Begin = (what) => void tell({ kind: "doing", what });
 
 const describeError = (error: unknown): string =>
   error instanceof SluiceError
@@ -105,7 +107,7 @@ async function sweepAll(): Promise<void> {
   const description = await describeDevice();
   const machine = await openMachine(description, { kernelTimeoutMs: 0, onFailure: () => undefined });
   const { compareArithmetic } = await import("./arithmetic.ts");
-  await tellRows(compareArithmetic(machine, capabilityOf(description)));
+  await tellRows(compareArithmetic(machine, { capability: capabilityOf(description), begin }));
 }
 
 async function runCases(positions: readonly number[]): Promise<void> {
@@ -355,10 +357,10 @@ async function main(): Promise<void> {
   else if (job.kind === "room") await tellRoom();
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });
-  } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), job.sizes));
+  } else if (job.kind === "measure") await tellRows(measure(await describeDevice(), { ...job, begin }));
   else if (job.kind === "remote") {
     const { measureRemote } = await import("./remote.ts");
-    await tellRows(measureRemote(await describeDevice(), job));
+    await tellRows(measureRemote(await describeDevice(), { ...job, begin }));
   } else if (job.kind === "ladder") {
     const sent: Promise<void>[] = [];
     // Each message is on its way before the next step: one that hangs holds up the event loop.
