@@ -5,7 +5,7 @@
  * A line is the function's arguments in order, as `KIND NAME`:
  * - "handle` cudnnHandle_t. It does not travel: the call names device and stream.
  * - `i32 u32 u64 f32 f64`, and `type`, a cudnnDataType_t (i32).
- * - `scalar` pointer to a factor in the host's memory: f64 where the call's data is f64, else f32.
+ * - `scalar` pointer to a factor in the host's memory: f64 where the call's data is f64, else f32; one that is absent is 0.
  * - `pointer NAME` an address on the device; `of OTHER`: with as many bytes as that argument says, or as the tensor that it describes has.
  * - `ints NAME of OTHER` an array of i32 in the host's memory, with as many elements as that argument, which stands before it, says.
  * - a kind of descriptor, such as `tensor`; with `set` before it the call decides what it describes, with `new` it comes into being.

@@ -2,6 +2,7 @@
  * What a device's cuDNN is to the executor. Handles are the executor's to look up, and addresses its to check; what stands in attributes and arguments is
  * checked by the device, which hands nothing to the library whose size it does not know.
  */
+import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { DnnAttribute } from "../../shared/generated/calls.ts";
 import type { DeviceStream } from "./device.ts";
 
@@ -18,6 +19,20 @@ export const DnnStatus = {
   HOST_ALLOCATION_FAILED: 4003,
   DEVICE_ALLOCATION_FAILED: 4004,
 } as const;
+
+/** By the thousands of cudnnStatus_t, in which alike ones stand together. */
+function codeOf(status: number): ErrorCode {
+  const { HOST_ALLOCATION_FAILED, DEVICE_ALLOCATION_FAILED } = DnnStatus;
+  if (status === HOST_ALLOCATION_FAILED || status === DEVICE_ALLOCATION_FAILED) return "OUT_OF_MEMORY";
+  const kind = Math.floor(status / 1000);
+  return kind === 2 ? "BAD_ARGUMENT" : kind === 3 ? "UNSUPPORTED" : "DEVICE_FAILED";
+}
+
+/** A status as a failure; `doing` says what was asked for, as the end of "cuDNN fails to …". */
+export function dnnFailure({ status, message }: DnnOutcome, doing: string): SluiceError {
+  const said = message === "" ? "" : `: ${message}`;
+  return new SluiceError(codeOf(status), `cuDNN fails to ${doing} [status ${status}]${said}.`);
+}
 
 /** What the library says: cudnnStatus_t, and its words for it, which may be empty. */
 export interface DnnOutcome {
@@ -74,6 +89,11 @@ export interface DnnQuestion {
   readonly intoType: number;
 }
 
+export interface DnnAnswer extends DnnOutcome {
+  readonly count: number;
+  readonly data: Uint8Array;
+}
+
 export interface DnnResult extends DnnOutcome {
   readonly results: Uint8Array;
   /** Whether a descriptor that could not be set remembers the status, for those who use it. */
@@ -93,10 +113,7 @@ export interface DeviceDnn {
     lookup: DnnLookup,
   ): Promise<DnnOutcome & { readonly descriptor?: DnnDescriptor }>;
   forget(descriptor: DnnDescriptor): void;
-  ask(
-    question: DnnQuestion,
-    lookup: DnnLookup,
-  ): Promise<DnnOutcome & { readonly count: number; readonly data: Uint8Array }>;
+  ask(question: DnnQuestion, lookup: DnnLookup): DnnAnswer;
   /** Queues the work of a plan. @throws SluiceError BAD_ARGUMENT and what `lookup` throws, before anything is queued */
   execute(execution: DnnExecution, lookup: DnnLookup): DnnOutcome | Promise<DnnOutcome>;
   call(calling: DnnCalling, lookup: DnnLookup): DnnResult | Promise<DnnResult>;

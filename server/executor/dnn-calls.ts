@@ -2,7 +2,7 @@
  * The calls for cuDNN (proto/dnn-calls.ts). Handles are looked up and addresses checked here; what the library is given, and how much of it, is the
  * device's to see to. What cuDNN refuses is an answer of its status; only of calls without an answer is it a failure.
  */
-import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
+import { SluiceError } from "../../shared/errors.ts";
 import type {
   DnnAskAnswer,
   DnnAskCall,
@@ -25,7 +25,7 @@ import {
   type DnnLookup,
   type DnnOutcome,
   type DnnResult,
-  DnnStatus,
+  dnnFailure,
 } from "../device/dnn.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
@@ -55,12 +55,12 @@ export function dnnForget(work: Workspace, call: DnnForgetCall): void {
   opened(slice).forget(descriptor);
 }
 
-export async function dnnAsk(work: Workspace, call: DnnAskCall): Promise<DnnAskAnswer> {
+export function dnnAsk(work: Workspace, call: DnnAskCall): DnnAskAnswer {
   const { slice, descriptor } = work.descriptors.get(call.descriptor);
   const { name, type, count, intoType } = call;
   const into = handlesOf(call.into);
   const question = { descriptor, name, type, count, into, intoType };
-  return { ...(await opened(slice).ask(question, lookupOf(work, slice))), ...reserved(slice) };
+  return { ...opened(slice).ask(question, lookupOf(work, slice)), ...reserved(slice) };
 }
 
 export function dnnExecute(work: Workspace, call: DnnExecuteCall): void | Promise<void> {
@@ -102,18 +102,8 @@ function expectRemembered(result: DnnResult): void {
   if (!result.isRemembered) expectSuccess(result);
 }
 
-function expectSuccess({ status, message }: DnnOutcome): void {
-  if (status === 0) return;
-  const said = message === "" ? "" : `: ${message}`;
-  throw new SluiceError(codeOf(status), `cuDNN refuses what it is to compute [status ${status}]${said}.`);
-}
-
-/** By the thousands of cudnnStatus_t, in which alike ones stand together. */
-function codeOf(status: number): ErrorCode {
-  if (status === DnnStatus.HOST_ALLOCATION_FAILED || status === DnnStatus.DEVICE_ALLOCATION_FAILED)
-    return "OUT_OF_MEMORY";
-  const kind = Math.floor(status / 1000);
-  return kind === 2 ? "BAD_ARGUMENT" : kind === 3 ? "UNSUPPORTED" : "DEVICE_FAILED";
+function expectSuccess(outcome: DnnOutcome): void {
+  if (outcome.status !== 0) throw dnnFailure(outcome, "compute");
 }
 
 /** Handles as they stand in bytes. */

@@ -145,7 +145,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   return BLAS_SUCCESS;
 }
 
-static double load(int type, uint64_t at, uint64_t index) {
+double standin_load(int type, uint64_t at, uint64_t index) {
   if (type == 1) return ((double *)at)[index];
   if (type == 0) return ((float *)at)[index];
   if (type == 2) return (float)((_Float16 *)at)[index];
@@ -155,7 +155,7 @@ static double load(int type, uint64_t at, uint64_t index) {
   return value;
 }
 
-static void store(int type, uint64_t at, uint64_t index, double result) {
+void standin_store(int type, uint64_t at, uint64_t index, double result) {
   float value = (float)result;
   if (type == 1) ((double *)at)[index] = result;
   else if (type == 0) ((float *)at)[index] = value;
@@ -186,18 +186,19 @@ static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c
       for (uint64_t i = 0; i < inner; i++) {
         uint64_t from_a = p->operation.transpose[0] ? row * p->a.leading + i : i * p->a.leading + row;
         uint64_t from_b = p->operation.transpose[1] ? i * p->b.leading + column : column * p->b.leading + i;
-        sum += factor(p, load(p->a.type, a, from_a)) * factor(p, load(p->b.type, b, from_b));
+        sum += factor(p, standin_load(p->a.type, a, from_a)) * factor(p, standin_load(p->b.type, b, from_b));
       }
       uint64_t to = column * p->c.leading + row;
-      double result = p->alpha * sum + (p->beta == 0 ? 0 : p->beta * load(p->c.type, c, to));
-      if ((p->operation.epilogue & 4) != 0) result += load(p->c.type, p->operation.bias, row);
+      double result = p->alpha * sum + (p->beta == 0 ? 0 : p->beta * standin_load(p->c.type, c, to));
+      if ((p->operation.epilogue & 4) != 0) result += standin_load(p->c.type, p->operation.bias, row);
       if ((p->operation.epilogue & 32) != 0) result *= 0.5 * (1 + tanh(sqrt(2 / M_PI) * (result + 0.044715 * result * result * result)));
-      store(p->c.type, c, to, (p->operation.epilogue & 2) != 0 && result < 0 ? 0 : result);
+      standin_store(p->c.type, c, to, (p->operation.epilogue & 2) != 0 && result < 0 ? 0 : result);
     }
 }
 
-int standin_run_product(struct work *work) {
-  struct product *p = (struct product *)work->source;
+static int run_product(struct context *context, void *argument) {
+  (void)context;
+  struct product *p = argument;
   for (int i = 0; i < p->c.batch_count; i++) {
     uint64_t at[3] = {p->a_at, p->b_at, p->c_at};
     const struct layout *layouts[3] = {&p->a, &p->b, &p->c};
@@ -223,7 +224,7 @@ API int cublasLtMatmul(void *handle, struct operation *o, const void *alpha, uin
   double second = is_wide ? *(const double *)beta : (double)*(const float *)beta;
   *p = (struct product){*o, *la, *lb, *lc, a, b, c, first, second};
   LOCK();
-  struct work w = {.kind = PRODUCT, .source = (uint64_t)p};
+  struct work w = {.kind = TASK, .source = (uint64_t)p, .task = run_product};
   int result = standin_queue(standin_current, stream, &w);
   LEAVE(result == SUCCESS ? BLAS_SUCCESS : BLAS_INVALID_VALUE);
 }

@@ -81,9 +81,9 @@ static void run(struct stream *stream, struct work *w) {
   }
   delay();
   if (c->error != SUCCESS || stream->ending) return;
-  if (w->kind == KERNEL || w->kind == PRODUCT) {
+  if (w->kind == KERNEL || w->kind == TASK) {
     UNLOCK();
-    int result = w->kind == PRODUCT ? standin_run_product(w) : standin_run_kernel(c, w);
+    int result = w->kind == TASK ? w->task(c, (void *)w->source) : standin_run_kernel(c, w);
     LOCK();
     if (c->error == SUCCESS && result != SUCCESS) standin_keep_after_fault(c->device);
     if (c->error == SUCCESS) c->error = result;
@@ -150,12 +150,12 @@ static int alive(struct context *context, struct stream *stream) {
   return 0;
 }
 
-/* With SLUICE_STANDIN_INSTANT a device takes no time, and kernels and products do nothing: what is left is what the host spends. */
+/* With SLUICE_STANDIN_INSTANT a device takes no time, and kernels and libraries do nothing: what is left is what the host spends. */
 static int do_at_once(struct work *w) {
   if (w->kind == COPY) memmove((void *)w->destination, (void *)w->source, w->count);
   if (w->kind == FILL) fill(w);
   if (w->kind == ARRAY_COPY) standin_copy_array(w);
-  if (w->kind == PRODUCT) free((void *)w->source);
+  if (w->kind == TASK) free((void *)w->source);
   if (w->kind == RECORD) w->event->at_ns = now_ns(), w->event->done = w->generation;
   if (w->kind == RECORD || w->kind == WAIT_EVENT) let_go(w->event);
   return SUCCESS;

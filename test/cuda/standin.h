@@ -109,7 +109,7 @@ struct module {
 
 /* One piece of work in a stream. */
 struct work {
-  enum { COPY, FILL, KERNEL, PRODUCT, ARRAY_COPY, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
+  enum { COPY, FILL, KERNEL, TASK, ARRAY_COPY, RECORD, WAIT_EVENT, WAIT_STREAM } kind;
   uint64_t destination, source, count;
   uint32_t value, width;
   struct function *function;
@@ -118,6 +118,7 @@ struct work {
   struct event *event;
   uint64_t generation;
   struct stream *other;
+  int (*task)(struct context *context, void *argument); /* of a TASK, whose source is its argument: one block, which the task frees */
   struct work *next;
 };
 
@@ -175,8 +176,9 @@ int standin_host_ok(uint64_t address, uint64_t bytes);
 unsigned char *standin_make_cubin(const char *text, int capability, size_t *bytes);
 /* Runs a kernel by its name; returns the error that it leaves behind. */
 int standin_run_kernel(struct context *context, struct work *work);
-/* Computes a matrix product that cuBLASLt has queued. */
-int standin_run_product(struct work *work);
+/* An element of a type as cuBLASLt numbers them, in host or device memory. */
+double standin_load(int type, uint64_t at, uint64_t index);
+void standin_store(int type, uint64_t at, uint64_t index, double value);
 /* fetch_texel(u64 texture, u32 x, u32 y, u64 out): four words of the nearest texel. */
 int standin_fetch_texel(struct context *context, struct work *work);
 /* The same from any texture, with plane (or layer) and level; and a store through a surface. */

@@ -77,6 +77,8 @@ export interface Standin {
   xid(device: number, xid: number): void;
   /** Descriptors and handles of cuBLASLt that are alive. */
   blasObjects(): number;
+  /** Descriptors and handles of cuDNN that are alive. */
+  dnnObjects(): number;
   /** Programs of NVRTC that are alive. */
   programs(): number;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
@@ -91,6 +93,7 @@ function load(): Standin {
   // The device under test finds its libraries through these.
   process.env["SLUICE_CUDA_LIBRARY"] = path;
   process.env["SLUICE_CUBLASLT_LIBRARY"] = path;
+  process.env["SLUICE_CUDNN_LIBRARY"] = path;
   process.env["SLUICE_NVRTC_LIBRARY"] = path;
   process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
   const library = koffi.load(path);
@@ -101,6 +104,7 @@ function load(): Standin {
   const occupy = library.func("void standin_occupy(int device, int64_t bytes)");
   const xid = library.func("void standin_xid(int device, uint32_t xid)");
   const blasObjects = library.func("int standin_blas_objects()");
+  const dnnObjects = library.func("int standin_dnn_objects()");
   const programs = library.func("int standin_programs()");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
@@ -117,6 +121,7 @@ function load(): Standin {
     occupy: (device, bytes) => occupy(device, bytes),
     xid: (device, number) => xid(device, number),
     blasObjects: () => blasObjects(),
+    dnnObjects: () => dnnObjects(),
     programs: () => programs(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

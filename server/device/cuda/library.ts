@@ -119,6 +119,17 @@ export function errorText(api: ErrorApi, result: number): string {
   return api.cuGetErrorString(result, pointer) === CUresult.SUCCESS ? textAt(pointer[0]!) : "unknown error";
 }
 
+/** Sets elements of 1, 2 or 4 bytes in a stream; returns the driver's result. */
+export function setMemory(
+  api: CudaApi,
+  { address, count, width, value }: { address: number; count: number; width: 1 | 2 | 4; value: number },
+  stream: number,
+): number {
+  if (width === 1) return api.cuMemsetD8Async(address, value & 0xff, count, stream);
+  if (width === 2) return api.cuMemsetD16Async(address, value & 0xffff, count, stream);
+  return api.cuMemsetD32Async(address, value >>> 0, count, stream);
+}
+
 /** Why cuInit refuses, in one sentence: these are what an admin meets when a machine is set up. */
 function startFailure(api: ErrorApi, result: number): SluiceError {
   const sentences: Record<number, string> = {

@@ -117,8 +117,9 @@ export class SliceSize implements Lender {
     return given;
   }
 
-  /** The slice has again what it has given for a module of which nobody has been told, unless something else beside it has come to use that. The device is idle. */
-  async takeFromModules(givenBytes: number): Promise<void> {
+  /** The slice has again what it has given, in whole granules, for a module of which nobody has been told, unless something else beside it has come to use that. The device is idle. */
+  async takeFromModules(unusedBytes: number): Promise<void> {
+    const givenBytes = Math.floor(unusedBytes / this.#granularityBytes) * this.#granularityBytes;
     if (givenBytes === 0 || !this.local.outside.take(givenBytes)) return;
     this.#modulesBytes -= givenBytes;
     // What the driver still holds on to comes back before somebody uses it.

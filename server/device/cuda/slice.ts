@@ -17,15 +17,17 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
+import type { DeviceDnn } from "../dnn.ts";
 import type { SurfaceOptions, TextureOptions } from "../texel.ts";
 import { Admission } from "./admission.ts";
 import { attributesOf } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
 import { STREAM_NON_BLOCKING } from "./constants.ts";
 import { CudaContext } from "./context.ts";
+import { CudaDnn } from "./dnn.ts";
 import { type CudaEvent, CudaEvents } from "./events.ts";
 import { Launcher, launchLimits } from "./launch.ts";
-import type { CudaLibrary } from "./library.ts";
+import { type CudaLibrary, setMemory } from "./library.ts";
 import { Meter } from "./meter.ts";
 import { Mirrors, rangeOf } from "./mirror.ts";
 import type { CudaModule } from "./module.ts";
@@ -59,6 +61,8 @@ export class CudaSlice implements DeviceSlice {
   #output: OutputCapture | undefined;
   /** There from the first matrix product on. */
   #multiplier: Multiplier | undefined;
+  /** There once it is opened. */
+  #dnn: CudaDnn | undefined;
   readonly #defaultStream = new CudaStream(0);
   readonly #streams = new Set<CudaStream>();
   readonly #fees: StreamFees;
@@ -93,7 +97,7 @@ export class CudaSlice implements DeviceSlice {
       size: this.#size,
       capability: this.attributes.capabilityMajor * 10 + this.attributes.capabilityMinor,
       longWork: this.#longWork,
-      owedBytes: () => this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0),
+      owedBytes: () => this.#owedBytes(),
     });
     this.#mirrors = new Mirrors(context, {
       outside: this.#outside,
@@ -303,17 +307,9 @@ export class CudaSlice implements DeviceSlice {
   ): void {
     if (count === 0) return;
     const on = this.#work(stream);
-    const { handle } = on;
-    const { api } = this.#context;
     const written = rangeOf(address, count * width);
     this.#mirrors.willWrite(written, on);
-    const result =
-      width === 1
-        ? api.cuMemsetD8Async(address, value & 0xff, count, handle)
-        : width === 2
-          ? api.cuMemsetD16Async(address, value & 0xffff, count, handle)
-          : api.cuMemsetD32Async(address, value >>> 0, count, handle);
-    this.#context.check(result, "fill memory");
+    this.#context.check(setMemory(this.#context.api, { address, count, width, value }, on.handle), "fill memory");
     this.#mirrors.wrote(written, on);
   }
 
@@ -349,25 +345,21 @@ export class CudaSlice implements DeviceSlice {
     const hungry = this.#launcher.beyondMemory(options);
     if (hungry !== undefined)
       return this.#size.growLocal(hungry.name, hungry.localBytes).then(() => this.launch(options));
-    const turn = this.#admission?.admit();
-    if (turn !== undefined) return turn.then(() => this.#launch(options));
-    this.#launch(options);
+    return this.#inTurn(() => {
+      const on = this.#work(options.stream, "kernel");
+      this.#launcher.launch(options, on);
+      if (!this.#mirrors.isEmpty) this.#mirrors.launched(on);
+    });
   }
 
-  #launch(options: LaunchOptions): void {
-    const on = this.#work(options.stream, "kernel");
-    this.#launcher.launch(options, on);
-    if (!this.#mirrors.isEmpty) this.#mirrors.launched(on);
+  /** Does work of the device's once the lease has its turn there: at once, where it need not wait. */
+  #inTurn<T>(work: () => T | Promise<T>): T | Promise<T> {
+    const turn = this.#admission?.admit();
+    return turn === undefined ? work() : turn.then(work);
   }
 
   multiply(product: MatrixProduct, stream: DeviceStream | undefined): void | Promise<void> {
-    const turn = this.#admission?.admit();
-    if (turn !== undefined) return turn.then(() => this.#multiply(product, stream));
-    this.#multiply(product, stream);
-  }
-
-  #multiply(product: MatrixProduct, stream: DeviceStream | undefined): void {
-    this.#products().multiply(product, this.#work(stream, "kernel"));
+    return this.#inTurn(() => this.#products().multiply(product, this.#work(stream, "kernel")));
   }
 
   prepareMultiply(product: MatrixProduct): void {
@@ -381,6 +373,23 @@ export class CudaSlice implements DeviceSlice {
     const make = (): Multiplier => new Multiplier(this.#context, { driverVersion, outside: this.#outside, longWork });
     this.#multiplier ??= longWork(make);
     return this.#multiplier;
+  }
+
+  async openDnn(): Promise<DeviceDnn> {
+    this.#dnn = await CudaDnn.open(this.#context, {
+      driverVersion: this.attributes.driverVersion,
+      size: this.#size,
+      longWork: this.#longWork,
+      owedBytes: () => this.#owedBytes(),
+      inTurn: (work) => this.#inTurn(work),
+      work: (stream) => this.#work(stream, "kernel"),
+    });
+    return this.#dnn;
+  }
+
+  /** What calls without an answer may need of the allowance yet. */
+  #owedBytes(): number {
+    return this.#fees.owedBytes + (this.#multiplier === undefined ? WORKSPACE_BYTES_MAX : 0);
   }
 
   freed(address: number, byteCount: number): void {
@@ -528,6 +537,7 @@ export class CudaSlice implements DeviceSlice {
     this.#modules.release();
     this.#textures.release();
     this.#multiplier?.close();
+    this.#dnn?.close();
     this.#meter.close();
     // Not there where the opening has failed.
     this.#staging?.close();
@@ -583,6 +593,7 @@ export class CudaSlice implements DeviceSlice {
       this.#meter.forget(stream);
       this.#staging.forget(stream);
       this.#multiplier?.forget(stream);
+      this.#dnn?.forgetStream(stream);
       this.#context.check(this.#context.api.cuStreamDestroy_v2(stream.handle), "destroy a stream");
     }
   }

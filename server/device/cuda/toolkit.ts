@@ -1,5 +1,5 @@
 /**
- * Finds NVIDIA's libraries beside the driver, cuBLASLt and NVRTC: by the system's loader, then where toolkits and Python's packages put them.
+ * Finds NVIDIA's libraries beside the driver, cuBLASLt, NVRTC and cuDNN: by the system's loader, then where toolkits and Python's packages put them.
  * `SLUICE_CUDA_PATH` names further folders, which come first, with colons between them. A library of a newer major version than the driver does not work with it.
  */
 import { existsSync, readdirSync } from "node:fs";
@@ -65,14 +65,20 @@ export const libraryNames = (name: string, driverVersion: number): string[] => {
 /**
  * Opens a library such as `cublasLt`; undefined where there is none.
  * @param named path or name to open instead of all that is searched
+ * @param major the major version in its name, where that is not the driver's
  */
 export function openToolkitLibrary(
   name: string,
-  { named, driverVersion }: { readonly named: string | undefined; readonly driverVersion: number },
+  {
+    named,
+    driverVersion,
+    major,
+  }: { readonly named: string | undefined; readonly driverVersion: number; readonly major?: number },
 ): ToolkitLibrary | undefined {
   if (named) return opened(named);
   const [first, others] = [listed(process.env["SLUICE_CUDA_PATH"]), libraryFolders()];
-  for (const file of libraryNames(name, driverVersion)) {
+  const files = major === undefined ? libraryNames(name, driverVersion) : [`lib${name}.so.${major}`];
+  for (const file of files) {
     const within = (folders: readonly string[]): string[] => folders.map((folder) => join(folder, file));
     const paths = [...within(first), file, ...within(others)];
     for (const path of paths) {
