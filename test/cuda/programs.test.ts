@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Usage__Output } from "../../proto/generated/sluice/v1/Usage.ts";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { standin, standinMissing } from "./standin.ts";
@@ -30,6 +31,30 @@ describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the se
     const program = compileProgram(source, { flags, suffix: "-card" });
     const { code, stdout, stderr } = await runProgram({ server, command: [program] });
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+});
+
+describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server's cuDNN does", () => {
+  const flags = ["-l:libcudnn.so.9", "-lm"];
+  it.each(["convolutions", "batch-norms"])("%s", async (name) => {
+    const program = compileProgram(`test/interposer/dnn/${name}.c`, { flags, suffix: "-card" });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+
+  it("waits for nothing once it has done a kind of work, and sends that alone, whatever descriptors it makes for it", async () => {
+    const program = compileProgram("test/interposer/dnn/batch-norms.c", { flags, suffix: "-card" });
+    const usedBy = async (times: number): Promise<Usage__Output> => {
+      const used: Usage__Output[] = [];
+      const onUsage = (usage: Usage__Output): void => void used.push(usage);
+      const { code, stderr } = await runProgram({ server, command: [program, String(times)], onUsage });
+      expect(code, stderr).toBe(0);
+      return used[0]!;
+    };
+    const [few, many] = [await usedBy(2), await usedBy(42)];
+    expect(many.answers).toBe(few.answers);
+    // One forward and one backward each.
+    expect(many.calls - few.calls).toBe(2 * 40);
   });
 });
 

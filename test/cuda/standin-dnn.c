@@ -261,10 +261,33 @@ static int results_of(struct descriptor *d, int64_t wanted, int64_t *found, stru
   return DNN_SUCCESS;
 }
 
+/* The engine of a configuration, or the configuration of a plan, told once more. */
+static int copy_part(struct descriptor *from, int64_t wanted, int64_t *found, struct descriptor **into) {
+  if (from == NULL) return dnn_fail(DNN_NOT_SUPPORTED, "no such attribute");
+  *found = 1;
+  if (wanted == 0 || into == NULL) return DNN_SUCCESS;
+  if (into[0]->type != from->type || into[0]->is_finalized) return dnn_fail(DNN_BAD_PARAM, "no descriptor to fill");
+  for (int i = 0; i < from->count; i++) {
+    struct attribute *a = &from->attributes[i];
+    int status = cudnnBackendSetAttribute(into[0], a->name, a->type, a->count, a->elements);
+    if (status != DNN_SUCCESS) return status;
+  }
+  if (from->engine != NULL) {
+    cudnnBackendCreateDescriptor(ENGINE, &into[0]->engine);
+    int64_t one;
+    copy_part(from->engine, 1, &one, &into[0]->engine);
+  }
+  into[0]->is_finalized = true;
+  return DNN_SUCCESS;
+}
+
 API int cudnnBackendGetAttribute(struct descriptor *d, int name, int type, int64_t wanted, int64_t *found, void *into) {
   DNN_ASK();
   if (!d->is_finalized) return dnn_fail(DNN_NOT_FINALIZED, "the descriptor is not finalized");
   if (d->type == ENGINEHEUR && name == 202 && type == DESCRIPTOR) return results_of(d, wanted, found, into);
+  if (d->type == ENGINECFG && name == 300 && type == DESCRIPTOR) return copy_part(d->engine != NULL ? d->engine : part(d, 300), wanted, found, into);
+  if (d->type == PLAN && name == 401 && type == DESCRIPTOR) return copy_part(part(d, 401), wanted, found, into);
+  if ((d->type == ENGINE && (name == 1302 || name == 1303 || name == 1305)) || (d->type == ENGINECFG && name == 302)) return *found = 0, DNN_SUCCESS;
   int64_t computed = d->type == PLAN && name == 402 ? (engine_of(d) == 0 ? WORKSPACE_BYTES : 0) : d->type == GRAPH && name == 802 ? 2 : -1;
   struct attribute one = {name, INT64, 1, &computed}, *a = computed >= 0 ? &one : find(d, name);
   if (a == NULL) return dnn_fail(DNN_NOT_SUPPORTED, "no such attribute");

@@ -11,7 +11,7 @@ let server: TestServer;
 let pool: Pool;
 
 beforeAll(async () => {
-  server = await startServer({ args: ["--device", "cpu:1x1GiB"] });
+  server = await startServer({ args: ["--device", "cpu:1x1GiB", "--kernel-timeout", "1s"] });
   pool = await connect({ server: server.grpc, lease: "" });
 });
 afterAll(async () => {
@@ -313,16 +313,14 @@ ${"atom.global.add.u32 %r2, [%rd1], %r1;\n".repeat(steps)}ret; }`,
   });
 
   it("a kernel that never ends is an error of its session alone", async () => {
-    await using own = await startServer({ args: ["--device", "cpu:1x1GiB", "--kernel-timeout", "300ms"] });
-    await using ownPool = await connect({ server: own.grpc, lease: "" });
-    await using lease = await ownPool.allocate({ fraction: 0.25 });
+    await using lease = await quarter();
     const [gpu] = lease.devices;
     const module = await gpu.load(ptx("faults"));
     const flag = gpu.alloc(4);
     flag.fill(0);
     module.kernel("endless").launch(single, [flag]);
     expect((await failureOf(gpu.synchronize())).code).toBe("KERNEL_TIMEOUT");
-    await using other = await ownPool.allocate({ fraction: 0.25 });
+    await using other = await quarter();
     expect((await other.devices[0].upload(Uint8Array.of(3)).read(Uint8Array))[0]).toBe(3);
   });
 

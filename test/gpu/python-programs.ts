@@ -34,6 +34,7 @@ const compared: readonly PythonProgram[] = [
 const timed: readonly PythonProgram[] = [
   { file: "numba-times.py", packages: ["numba"] },
   { file: "torch-train.py", packages: ["torch"] },
+  { file: "torch-cudnn.py", packages: ["torch"] },
 ];
 
 const ask = `import importlib.util, sys

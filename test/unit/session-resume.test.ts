@@ -332,7 +332,7 @@ test("a client that is cut off holds no more calls than it may, and none is lost
 });
 
 test("when the grace is over, every call that waits and every later one says that the session is lost", async () => {
-  await withProxy({ graceMs: 1_500 }, async ({ stand, proxy }) => {
+  await withProxy({ graceMs: 150 }, async ({ stand, proxy }) => {
     const { gpu, failures } = await openClient(stand, proxy.address);
     const buffer = gpu.upload(Uint8Array.of(1));
     await gpu.synchronize();

@@ -243,7 +243,7 @@ static bool read_failure(struct connection *connection, struct answer *answer, u
             report("the program image is refused [%s]: %.*s", sluice_error_code(status), (int)failure.message.byte_count,
                    (const char *)failure.message.data);
     }
-    if (answer->keeps_failure) answer->body = body, answer->body_bytes = byte_count;
+    if (answer != NULL && answer->keeps_failure) answer->body = body, answer->body_bytes = byte_count;
     else free(body);
     return true;
 }

@@ -154,6 +154,18 @@ static cudnnStatus_t tell_setting(const struct sluice_dnn_object *object, const 
     return status_of(result);
 }
 
+/* The first one of each kind on a device is answered: the server's library may be older than the kind. */
+static cudnnStatus_t make(struct sluice_dnn_object *object, enum sluice_dnn_kind kind) {
+    static atomic_uint made[SLUICE_SLICES_PER_LEASE_MAX];
+    atomic_uint *here = &made[object->device % SLUICE_SLICES_PER_LEASE_MAX];
+    uint32_t function = sluice_dnn_makers[kind];
+    struct sluice_dnn_reply reply = {0};
+    if ((atomic_load(here) >> kind & 1) != 0) return status_of(sluiceDnnMake(function, object, NULL));
+    cudnnStatus_t status = status_of_reply(sluiceDnnMake(function, object, &reply), &reply);
+    if (status == CUDNN_STATUS_SUCCESS) atomic_fetch_or(here, 1u << kind);
+    return status;
+}
+
 /* A new one on the server, set in the same way. */
 static cudnnStatus_t realize(const struct table_descriptor *descriptor, uint32_t device, struct sluice_dnn_object **object) {
     struct sluice_dnn_object *needs[SLOTS_MAX];
@@ -162,7 +174,7 @@ static cudnnStatus_t realize(const struct table_descriptor *descriptor, uint32_t
         for (size_t i = 0; i < each->need_count && need_count < SLOTS_MAX; i++) needs[need_count++] = each->needs[i];
     *object = sluiceDnnObject(device, needs, need_count);
     if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
-    cudnnStatus_t status = status_of(sluiceDnnMake(sluice_dnn_makers[descriptor->kind], *object));
+    cudnnStatus_t status = make(*object, descriptor->kind);
     for (const struct setting *each = descriptor->settings; each != NULL && status == CUDNN_STATUS_SUCCESS; each = each->next)
         status = tell_setting(*object, each);
     if (status == CUDNN_STATUS_SUCCESS) return status;
@@ -196,7 +208,7 @@ cudnnStatus_t table_descriptor_object(struct table_descriptor *descriptor, uint3
 cudnnStatus_t table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_dnn_object **object) {
     *object = sluiceDnnObject(device, NULL, 0);
     if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
-    cudnnStatus_t status = status_of(sluiceDnnMake(sluice_dnn_makers[descriptor->kind], *object));
+    cudnnStatus_t status = make(*object, descriptor->kind);
     if (status != CUDNN_STATUS_SUCCESS) {
         sluiceDnnDrop(*object);
         return status;

@@ -234,13 +234,20 @@ static CUresult try(const struct sluice_dnn_execute_call *call, struct device *d
     return ask(&question, device, mark, reply);
 }
 
-API(sluiceDnnMake, (uint32_t function, struct sluice_dnn_object *object), (function, object)) {
-    uint64_t argument = 0;
-    const struct sluice_dnn_call_call call = {.function = function, .device = object->device, .arguments = {&argument, sizeof argument}};
-    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_DNN_CALL, sluice_size_dnn_call_call(&call));
+API(sluiceDnnMake, (uint32_t function, struct sluice_dnn_object *object, struct sluice_dnn_reply *reply), (function, object, reply)) {
+    uint32_t argument[2] = {0, 0};
+    const struct sluice_dnn_ask_call_call call = {.function = function, .device = object->device, .arguments = {argument, sizeof argument}};
+    struct question question = question_dnn_ask_call(&call);
+    question.made = &object, question.made_count = 1, question.numbers = argument;
+    if (reply != NULL) {
+        CUresult result = ask(&question, device_at(object->device), NULL, reply);
+        atomic_store(&object->is_known, result == CUDA_SUCCESS && reply->status == 0);
+        return result;
+    }
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_DNN_CALL, question.byte_count);
     if (at == NULL) return connection_result();
-    argument = object->handle = ++numbered;
-    sluice_encode_dnn_call_call(at, &call);
+    argument[0] = object->handle = ++numbered;
+    encode_dnn_ask_call(at, &call);
     call_end(&driver.connection, NULL);
     atomic_store(&object->is_known, true);
     return CUDA_SUCCESS;

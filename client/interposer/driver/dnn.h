@@ -76,8 +76,9 @@ CUresult sluiceDnnAsk(struct sluice_dnn_ask_call *call, const struct sluice_dnn_
                       struct sluice_dnn_reply *reply);
 CUresult sluiceDnnQuestion(const struct sluice_dnn_work *work, struct sluice_dnn_reply *reply);
 
-/* Without an answer: makes the object by a function that does nothing else, and calls one that sets a descriptor. */
-CUresult sluiceDnnMake(uint32_t function, struct sluice_dnn_object *object);
+/* Makes the object by a function that does nothing else; answered with a reply alone, without which a failure puts the session into error. */
+CUresult sluiceDnnMake(uint32_t function, struct sluice_dnn_object *object, struct sluice_dnn_reply *reply);
+/* Without an answer: a function that sets a descriptor, which remembers the failure. */
 CUresult sluiceDnnTell(const struct sluice_dnn_work *work);
 
 /*
