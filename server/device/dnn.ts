@@ -16,14 +16,15 @@ export const DnnStatus = {
   SUCCESS: 0,
   BAD_PARAM: 2000,
   NOT_SUPPORTED: 3000,
-  HOST_ALLOCATION_FAILED: 4003,
-  DEVICE_ALLOCATION_FAILED: 4004,
+  INTERNAL_ERROR_HOST_ALLOCATION_FAILED: 4003,
+  INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED: 4004,
 } as const;
 
 /** By the thousands of cudnnStatus_t, in which alike ones stand together. */
 function codeOf(status: number): ErrorCode {
-  const { HOST_ALLOCATION_FAILED, DEVICE_ALLOCATION_FAILED } = DnnStatus;
-  if (status === HOST_ALLOCATION_FAILED || status === DEVICE_ALLOCATION_FAILED) return "OUT_OF_MEMORY";
+  const { INTERNAL_ERROR_HOST_ALLOCATION_FAILED, INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED } = DnnStatus;
+  if (status === INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status === INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
+    return "OUT_OF_MEMORY";
   const kind = Math.floor(status / 1000);
   return kind === 2 ? "BAD_ARGUMENT" : kind === 3 ? "UNSUPPORTED" : "DEVICE_FAILED";
 }

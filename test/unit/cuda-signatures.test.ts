@@ -11,6 +11,13 @@ import { accessDescription, allocationProperties } from "../../server/device/cud
 import { ArrayFlag, describeArray, describeCopy, MemoryType, PartsFormat } from "../../server/device/cuda/array.ts";
 import { nvrtcSignatures } from "../../server/device/cuda/compiler.ts";
 import * as numbers from "../../server/device/cuda/constants.ts";
+import {
+  ATTRIBUTE_TYPE_MAX,
+  Attribute,
+  AttributeType,
+  Backend,
+  dnnSignatures,
+} from "../../server/device/cuda/dnn-library.ts";
 import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
 import { cudaSignatures } from "../../server/device/cuda/library.ts";
 import {
@@ -26,7 +33,9 @@ import {
 import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
+import { DnnStatus } from "../../server/device/dnn.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
+import { type DnnArgument, dnnDescriptors, dnnFunctions } from "../../shared/dnn-functions.ts";
 import { LinkKind } from "../../shared/link-image.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
@@ -84,16 +93,18 @@ template <class R, class... A> struct arguments<R(A...)> {
   template <std::size_t I> using at = std::tuple_element_t<I, std::tuple<A...>>;
 };
 template <class T> constexpr bool i32 = std::is_same_v<T, int> || (std::is_enum_v<T> && sizeof(T) == 4);
-template <class T> constexpr bool u32 = std::is_same_v<T, unsigned int>;
+template <class T> constexpr bool u32 = std::is_same_v<T, unsigned int> || (std::is_enum_v<T> && sizeof(T) == 4);
 template <class T> constexpr bool u16 = std::is_same_v<T, unsigned short>;
 template <class T> constexpr bool u8 = std::is_same_v<T, unsigned char>;
 template <class T> constexpr bool u64 = sizeof(T) == 8 && (std::is_pointer_v<T> || std::is_integral_v<T>);
 template <class T> constexpr bool memory = std::is_pointer_v<T>;
+template <class T> constexpr bool f32 = std::is_same_v<T, float>;
+template <class T> constexpr bool f64 = std::is_same_v<T, double>;
 template <class T> constexpr bool text = std::is_same_v<T, const char *>;
 `;
 
 /** Statements that hold where the header's functions take what ours are given. */
-const functions = (signatures: Signatures): string =>
+const functions = (signatures: Signatures | Readonly<Record<string, readonly string[]>>): string =>
   Object.entries(signatures)
     .map(([name, kinds]) =>
       [
@@ -328,6 +339,36 @@ describe.skipIf(!has("nvrtc.h"))("nvrtc.h", () => {
   });
 });
 
+/** How an argument of the table of functions is passed, in the words of the prelude. */
+function passed({ kind, isResult }: DnnArgument): string {
+  if (isResult) return "memory";
+  if (kind === "type") return "i32";
+  return kind === "i32" || kind === "u32" || kind === "u64" || kind === "f32" || kind === "f64" ? kind : "memory";
+}
+
+describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => {
+  const source = `#include <cudnn.h>\n${prelude}`;
+
+  it("declares every function of cuDNN that is called, with the arguments that it is called with", () => {
+    const listed = dnnFunctions.map(({ name, arguments: all }) => [name, all.map(passed)] as const);
+    const ended = Object.values(dnnDescriptors).map((name) => [`cudnnDestroy${name}Descriptor`, ["memory"]] as const);
+    compile(`${source}${functions(dnnSignatures)}\n${functions(Object.fromEntries([...listed, ...ended]))}`);
+  });
+
+  it("has the numbers that are passed, and elements of the sizes that are checked", () => {
+    const descriptors = Object.entries(Backend).map(([name, value]) => [`${name}_DESCRIPTOR`, value]);
+    const checks = [
+      equalities("CUDNN_ATTR_", Attribute),
+      equalities("CUDNN_TYPE_", AttributeType),
+      equalities("CUDNN_STATUS_", DnnStatus),
+      equalities("CUDNN_BACKEND_", Object.fromEntries(descriptors)),
+      "static_assert(sizeof(cudnnFraction_t) == 16 && sizeof(bool) == 1 && sizeof(cudnnBackendAttributeName_t) == 4);",
+      `static_assert((int)CUDNN_TYPE_MOE_GROUPED_MATMUL_MODE <= ${ATTRIBUTE_TYPE_MAX});`,
+    ];
+    compile(`${source}${checks.join("\n")}`);
+  });
+});
+
 describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   const products = [
     ["f32", "32F", "32F"],
@@ -360,7 +401,7 @@ describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   });
 });
 
-const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h"].filter((header) => !has(header));
+const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h"].filter((header) => !has(header));
 if (absent.length > 0) {
   const why = compiles ? "they are in no toolkit here" : "there is no C++ compiler";
   console.warn(`Skipped: [${absent}] cannot be compared with, for ${why}.`);

@@ -149,8 +149,12 @@ export class DnnGraph {
       return unsupported("Two tensors of the plan have one unique id, and one of them is by value.");
     }
     const bytes = new BigInt64Array(1);
-    const { PLAN_WORKSPACE_SIZE } = Attribute;
-    const asked = this.#get(descriptor, { name: PLAN_WORKSPACE_SIZE, type: AttributeType.INT64, count: 1 }, bytes);
+    const { EXECUTION_PLAN_WORKSPACE_SIZE } = Attribute;
+    const asked = this.#get(
+      descriptor,
+      { name: EXECUTION_PLAN_WORKSPACE_SIZE, type: AttributeType.INT64, count: 1 },
+      bytes,
+    );
     if (asked.status !== DnnStatus.SUCCESS) return asked;
     store.setPlan(descriptor, { tensors, workspaceBytes: Number(bytes[0]), hasRun: false });
     return library.outcome(DnnStatus.SUCCESS);
@@ -269,9 +273,9 @@ export class DnnGraph {
     const set = api.cudnnBackendSetAttribute;
     try {
       const status =
-        set(pack, Attribute.PACK_UNIQUE_IDS, INT64, count, uids) ||
-        set(pack, Attribute.PACK_DATA_POINTERS, VOID_PTR, count, pointers) ||
-        set(pack, Attribute.PACK_WORKSPACE, VOID_PTR, 1, workspace) ||
+        set(pack, Attribute.VARIANT_PACK_UNIQUE_IDS, INT64, count, uids) ||
+        set(pack, Attribute.VARIANT_PACK_DATA_POINTERS, VOID_PTR, count, pointers) ||
+        set(pack, Attribute.VARIANT_PACK_WORKSPACE, VOID_PTR, 1, workspace) ||
         api.cudnnBackendFinalize(pack) ||
         api.cudnnBackendExecute(handle, plan.handle, pack);
       if (status === DnnStatus.SUCCESS) planOf(plan).hasRun = true;

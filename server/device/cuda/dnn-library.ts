@@ -9,7 +9,8 @@ import { DnnStatus } from "../dnn.ts";
 import { type Bound, bind } from "./symbols.ts";
 import { openBeside, openToolkitLibrary } from "./toolkit.ts";
 
-const dnnSignatures = {
+/** Every function of cuDNN that graphs are made with. */
+export const dnnSignatures = {
   cudnnCreate: ["memory"],
   cudnnDestroy: ["u64"],
   cudnnSetStream: ["u64", "u64"],
@@ -27,7 +28,7 @@ export const Backend = { ENGINEHEUR: 4, EXECUTION_PLAN: 5, VARIANT_PACK: 16, TEN
 
 /** cudnnBackendAttributeName_t, the same. */
 export const Attribute = {
-  PLAN_WORKSPACE_SIZE: 402,
+  EXECUTION_PLAN_WORKSPACE_SIZE: 402,
   TENSOR_DATA_TYPE: 901,
   TENSOR_DIMENSIONS: 902,
   TENSOR_STRIDES: 903,
@@ -35,9 +36,9 @@ export const Attribute = {
   TENSOR_UNIQUE_ID: 906,
   TENSOR_IS_BY_VALUE: 908,
   TENSOR_RAGGED_OFFSET_DESC: 913,
-  PACK_UNIQUE_IDS: 1000,
-  PACK_DATA_POINTERS: 1001,
-  PACK_WORKSPACE: 1003,
+  VARIANT_PACK_UNIQUE_IDS: 1000,
+  VARIANT_PACK_DATA_POINTERS: 1001,
+  VARIANT_PACK_WORKSPACE: 1003,
 } as const;
 
 /** cudnnBackendAttributeType_t, the same. */
@@ -53,7 +54,7 @@ export const AttributeType = {
 } as const;
 
 /** Newest type of attribute whose size is known: those behind it may have any. */
-const ATTRIBUTE_TYPE_MAX = 32;
+export const ATTRIBUTE_TYPE_MAX = 32;
 
 /** Bytes of an element, by its cudnnBackendAttributeType_t: enumerations, and all that is not named here, have 4. Undefined for a type that is not known. */
 export function elementBytes(type: number): number | undefined {
