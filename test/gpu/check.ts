@@ -235,8 +235,6 @@ function endEarly({ endMs, finish }: { endMs: number; finish: (why: string) => v
     }
     isStopped = true;
     finish(why);
-    // Nothing else begins.
-    setDeadline(performance.now());
     killChildren();
     void stopServers().finally(() => process.exit(EXIT_FAILED));
   };
