@@ -116,7 +116,7 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 
 /** @throws SluiceError BAD_ARGUMENT naming `what` */
 export function milliseconds(what: string, value: Duration): number {
-  const result = typeof value === "number" ? value : parseDuration(value);
+  const result = typeof value === "string" ? parseDuration(value) : value;
   if (!Number.isSafeInteger(result) || result < 0) {
     throw bad(`The ${what} is a whole number of milliseconds, 0 or more, and [${value}] is not.`);
   }
@@ -124,7 +124,7 @@ export function milliseconds(what: string, value: Duration): number {
 }
 
 export function sizeInBytes(value: Size, what = "memory of a slice"): number {
-  const bytes = typeof value === "number" ? value : parseSize(value);
+  const bytes = typeof value === "string" ? parseSize(value) : value;
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
     throw bad(`The ${what} is a whole number of bytes, 1 or more, and [${value}] is not.`);
   }

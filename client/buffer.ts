@@ -153,6 +153,7 @@ export class DeviceBuffer {
     options: WriteOptions | CachedWriteOptions | OverlapWriteOptions = {},
   ): void | Promise<void> {
     refuseUnknown("a write", options, known.write);
+    checkView("What is written", data);
     if (options.cached || options.overlap) refuseInRecording(this.context, Opcode.copyToDevice);
     if (options.cached) return this.#writeCached(data, options);
     if (options.overlap) return this.#writeOverlapping(data, options);
@@ -235,6 +236,7 @@ export class DeviceBuffer {
 
   #readInto(into: ArrayBufferView, options: ReadIntoOptions): Promise<void> {
     try {
+      checkView("What is read into", into);
       const { byteLength } = into;
       const staging = this.context.session.stagingFor(byteLength);
       if (options.overlap || staging !== undefined) return this.#readInPieces(into, options, staging);
@@ -303,11 +305,14 @@ export class DeviceBuffer {
 
   /**
    * Sets every element to `value`: bytes by default, else elements of the type `as`.
-   * @throws SluiceError BAD_ARGUMENT for a range outside the buffer or not at a multiple of the element's size.
+   * @throws SluiceError BAD_ARGUMENT for a range outside the buffer or not at a multiple of the element's size, and for a value that an element cannot
+   * have; unsigned ones take negative numbers as in C.
    */
   fill(value: number, options: FillOptions = {}): void {
     refuseUnknown("a fill", options, known.fill);
     const ctor = options.as ?? Uint8Array;
+    if (!fillable.has(ctor))
+      throw badArgument(`A fill sets elements of [${[...fillable].map(({ name }) => name).join(", ")}].`);
     const width = ctor.BYTES_PER_ELEMENT;
     const offset = options.offset ?? 0;
     const count = this.#elements(options, width);
@@ -319,7 +324,7 @@ export class DeviceBuffer {
     }
     if (count === 0) return;
     const element = new Uint8Array(4);
-    element.set(new Uint8Array(ctor.of(value).buffer));
+    element.set(new Uint8Array(elementOf(ctor, value).buffer));
     const fields = {
       address: this.address + offset,
       count,
@@ -409,6 +414,34 @@ export class BufferView {
   get address(): number {
     return this.buffer.address + this.offset;
   }
+}
+
+const badArgument = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
+
+const fillable: ReadonlySet<FillConstructor> = new Set<FillConstructor>([
+  ...[Uint8Array, Int8Array, Uint16Array, Int16Array, Uint32Array, Int32Array],
+  Float32Array,
+]);
+
+/** An array of the element that a fill sets. No number becomes another one silently, but that an unsigned one takes what C's does. */
+function elementOf(ctor: FillConstructor, value: number): InstanceType<FillConstructor> {
+  if (typeof value === "number") {
+    const element = ctor.of(value);
+    const lowest = ctor.of(-1)[0]! < 0 ? 0 : -(2 ** (8 * ctor.BYTES_PER_ELEMENT - 1));
+    const isKept =
+      ctor === Float32Array
+        ? Number.isFinite(element[0]) || !Number.isFinite(value)
+        : element[0] === value || (Number.isInteger(value) && value < 0 && value >= lowest);
+    if (isKept) return element;
+  }
+  throw badArgument(`An element of a [${ctor.name}] cannot be [${String(value)}].`);
+}
+
+/** What has a byte count is not yet what bytes can be taken from: an ArrayBuffer has one, and a DeviceBuffer too. */
+export function checkView(what: string, data: unknown): void {
+  if (ArrayBuffer.isView(data)) return;
+  const hint = data instanceof ArrayBuffer || data instanceof SharedArrayBuffer ? ": wrap it in a Uint8Array" : "";
+  throw badArgument(`${what} is [${String(data)}], and not a typed array or DataView${hint}.`);
 }
 
 /** Memory of a device: a buffer, or a place inside one. */

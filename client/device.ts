@@ -18,6 +18,7 @@ import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { Arena } from "./arena.ts";
 import {
   type CachedWriteOptions,
+  checkView,
   DeviceBuffer,
   type DeviceMemory,
   type FillOptions,
@@ -156,6 +157,9 @@ export class Device {
    */
   async load(image: string | Uint8Array, options: LoadOptions = {}): Promise<Module> {
     const bytes = typeof image === "string" ? utf8Encode(image) : image;
+    if (!(bytes instanceof Uint8Array)) {
+      throw new SluiceError("BAD_ARGUMENT", `An image is text or a Uint8Array, and [${String(image)}] is neither.`);
+    }
     const { content, index } = this.#context;
     const { signal } = options;
     const loaded = await this.#loadBeside((leavesEnd) => content.load(bytes, { device: index, leavesEnd, signal }));
@@ -249,6 +253,7 @@ export class Device {
     data: ArrayBufferView,
     options: UploadOptions | CachedUploadOptions = {},
   ): DeviceBuffer | Promise<DeviceBuffer> {
+    checkView("What is uploaded", data);
     const buffer = this.alloc(data.byteLength);
     const undo = (error: unknown): never => {
       buffer.free();

@@ -12,7 +12,7 @@ import {
 } from "../shared/generated/calls.ts";
 import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle, refuseInRecording } from "./context.ts";
 import { decodeNothing } from "./pending-answers.ts";
-import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
+import { eventHandle, type Stream, streamHandle, type WaitOptions } from "./stream.ts";
 
 export interface EventOptions {
   /** Whether recordings take a time stamp, which `elapsed` needs. Default true. */
@@ -43,7 +43,7 @@ export class Event {
   }
 
   /** @internal The number on the wire, for work on `user`. */
-  handleFor(user: DeviceContext): number {
+  eventHandleFor(user: DeviceContext): number {
     if (this.#destroyed) throw closedError("An event");
     if (user !== this.#context) throw foreignError("An event", { owner: this.#context, user });
     user.session.recorder?.need(this, { what: "An event", hasEnded: () => this.#destroyed });
@@ -52,14 +52,14 @@ export class Event {
 
   /** Records the event behind all work before it in `stream` (default: the default stream). */
   record(stream?: Stream): void {
-    const fields = { event: this.handleFor(this.#context), stream: streamHandle(stream, this.#context) };
+    const fields = { event: this.eventHandleFor(this.#context), stream: streamHandle(stream, this.#context) };
     this.#context.session.issue(Opcode.eventRecord, fields, encodeEventRecordCall);
     this.#stream = stream;
   }
 
   /** Resolves when the last recording is done; at once when it was never recorded. No round trip where the last answer has said so already. */
   async synchronize({ signal }: WaitOptions = {}): Promise<void> {
-    const fields = { event: this.handleFor(this.#context) };
+    const fields = { event: this.eventHandleFor(this.#context) };
     if (this.#isKnownDone && !signal?.aborted) return;
     const { session } = this.#context;
     const call = { fields, encode: encodeEventSynchronizeCall, decode: decodeNothing };
@@ -68,7 +68,7 @@ export class Event {
 
   /** Whether the last recording is done, or there is none. No round trip where the last answer has said that it is. */
   async query({ signal }: WaitOptions = {}): Promise<boolean> {
-    const fields = { event: this.handleFor(this.#context) };
+    const fields = { event: this.eventHandleFor(this.#context) };
     if (this.#isKnownDone && !signal?.aborted) return true;
     const { session } = this.#context;
     const call = { fields, encode: encodeEventQueryCall, decode: decodeEventQueryAnswer };
@@ -87,7 +87,7 @@ export class Event {
    * @throws SluiceError NOT_READY while one of them is not done, BAD_ARGUMENT when one was never recorded or takes no time stamps.
    */
   async elapsed(end: Event, options: WaitOptions = {}): Promise<number> {
-    const fields = { start: this.handleFor(this.#context), end: end.handleFor(this.#context) };
+    const fields = { start: this.eventHandleFor(this.#context), end: eventHandle(end, this.#context) };
     const call = { fields, encode: encodeEventElapsedCall, decode: decodeEventElapsedAnswer };
     return (await this.#context.session.request(Opcode.eventElapsed, call, options.signal)).milliseconds;
   }

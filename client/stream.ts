@@ -1,4 +1,5 @@
 /** Streams: work in one stream runs in order, work in different streams may overlap. */
+import { SluiceError } from "../shared/errors.ts";
 import {
   decodeStreamQueryAnswer,
   encodeStreamCreateCall,
@@ -86,7 +87,7 @@ export class Stream {
 
   /** Makes later work in this stream wait for the last recording of `event`. */
   wait(event: Event): void {
-    const fields = { stream: this.handleFor(this.#context), event: event.handleFor(this.#context) };
+    const fields = { stream: this.handleFor(this.#context), event: eventHandle(event, this.#context) };
     this.#context.session.issue(Opcode.streamWaitEvent, fields, encodeStreamWaitEventCall);
   }
 
@@ -107,5 +108,15 @@ export class Stream {
 }
 
 /** The number on the wire of an optional stream: 0 is the default stream. */
-export const streamHandle = (stream: Stream | undefined, user: DeviceContext): number =>
-  stream === undefined ? 0 : stream.handleFor(user);
+export function streamHandle(stream: Stream | undefined, user: DeviceContext): number {
+  if (stream === undefined) return 0;
+  if (stream instanceof Stream) return stream.handleFor(user);
+  throw new SluiceError("BAD_ARGUMENT", `[${String(stream)}] is not a stream, from gpu.stream().`);
+}
+
+/** The number on the wire of an event. */
+export function eventHandle(event: Event, user: DeviceContext): number {
+  // Events know streams, so streams do not know the class.
+  if (typeof event?.eventHandleFor === "function") return event.eventHandleFor(user);
+  throw new SluiceError("BAD_ARGUMENT", `[${String(event)}] is not an event, from gpu.event().`);
+}

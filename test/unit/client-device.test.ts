@@ -215,6 +215,89 @@ describe("an option that nobody knows", () => {
   });
 });
 
+describe("what is of another kind than a call takes", () => {
+  it("is refused before anything is sent, and whatever it is", async () => {
+    const fake = await open({ arenaBytes: MiB });
+    const { gpu } = fake;
+    const buffer = gpu.alloc(64);
+    const stream = gpu.stream();
+    await gpu.synchronize();
+    const issued = fake.session.calls;
+    const as = <T>(value: unknown): T => value as T;
+    // An ArrayBuffer and a DeviceBuffer have a byte count, and no bytes that could be taken.
+    for (const data of [undefined, null, 8, "text", [1, 2], {}, new ArrayBuffer(8), new SharedArrayBuffer(8), buffer]) {
+      for (const work of [
+        () => gpu.upload(as<Uint8Array>(data)),
+        () => buffer.write(as<Uint8Array>(data)),
+        () => buffer.write(as<Uint8Array>(data), { overlap: true, stream }),
+        () => gpu.upload(as<Uint8Array>(data), { cached: true }),
+        () => buffer.readInto(as<Uint8Array>(data)),
+      ]) {
+        const error = await Promise.resolve()
+          .then(work)
+          .then(
+            () => undefined,
+            (cause: unknown) => cause,
+          );
+        expect(error, String(data)).toMatchObject({ code: "BAD_ARGUMENT" });
+      }
+    }
+    for (const image of [undefined, null, 5, {}, new ArrayBuffer(8), new DataView(new ArrayBuffer(8))]) {
+      await expect(gpu.load(as<Uint8Array>(image))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    }
+    for (const other of [null, 3, {}, gpu.event]) {
+      expect(errorOf(() => buffer.fill(0, { stream: as(other) })).code).toBe("BAD_ARGUMENT");
+    }
+    for (const memory of [undefined, null, 3, {}, new Uint8Array(8)]) {
+      expect(errorOf(() => gpu.fill(as(memory), 0)).code).toBe("BAD_ARGUMENT");
+      expect(errorOf(() => gpu.copy(as(memory), buffer)).code).toBe("BAD_ARGUMENT");
+      expect(errorOf(() => gpu.copy(buffer, as(memory))).code).toBe("BAD_ARGUMENT");
+    }
+    for (const size of [undefined, null, 5n, {}]) {
+      await expect(gpu.setStackSize(as<number>(size))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    }
+    // A stream has a number on the wire, as events have.
+    for (const event of [undefined, null, 3, {}, stream]) {
+      expect(errorOf(() => stream.wait(as(event))).code).toBe("BAD_ARGUMENT");
+    }
+    expect(fake.session.calls).toBe(issued);
+    const event = gpu.event();
+    await expect(event.elapsed(as(stream))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    expect(errorOf(() => event.record(as(event))).code).toBe("BAD_ARGUMENT");
+  });
+
+  it("is refused of a fill where an element cannot have it", async () => {
+    const fake = await open({ arenaBytes: MiB });
+    const { gpu } = fake;
+    const buffer = gpu.alloc(64);
+    const refused: readonly (readonly [unknown, unknown])[] = [
+      ...([256, -129, 1.5, Number.NaN, "7", null, undefined, 5n] as const).map((value) => [value, Uint8Array] as const),
+      ...([128, -129] as const).map((value) => [value, Int8Array] as const),
+      ...([65_536, -32_769] as const).map((value) => [value, Uint16Array] as const),
+      ...([2 ** 32, -(2 ** 31) - 1] as const).map((value) => [value, Uint32Array] as const),
+      ...([2 ** 31] as const).map((value) => [value, Int32Array] as const),
+      [1e39, Float32Array],
+      [0, Float64Array],
+      [0, Uint8ClampedArray],
+      [0, "f32"],
+    ];
+    for (const [value, as] of refused) {
+      expect(errorOf(() => buffer.fill(value as number, { as: as as Uint8ArrayConstructor })).code).toBe(
+        "BAD_ARGUMENT",
+      );
+    }
+    buffer.fill(-1);
+    buffer.fill(-(2 ** 31), { as: Uint32Array });
+    buffer.fill(2 ** 32 - 1, { as: Uint32Array });
+    buffer.fill(Number.NEGATIVE_INFINITY, { as: Float32Array });
+    buffer.fill(0.1, { as: Float32Array });
+    await gpu.synchronize();
+    expect(bodies(fake, "fill", decodeFillCall).map(({ value }) => value)).toEqual([
+      0xff, 0x8000_0000, 0xffff_ffff, 0xff80_0000, 0x3dcc_cccd,
+    ]);
+  });
+});
+
 describe("fills and copies on the device", () => {
   it("carry the element's bits, its width, and the place", async () => {
     const { gpu, ...fake } = await open();

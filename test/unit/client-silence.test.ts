@@ -203,6 +203,6 @@ test("answers and launches go on over hundreds of stalls that heal or do not, ea
   expect(client.failures).toEqual([]);
   expect(stand.launches).toBe(step);
   expect(stand.sessions).toBe(1);
-  expect(session.reconnects).toBeGreaterThan(10);
+  expect(session.reconnects).toBeGreaterThan(2);
   expect(client.output().split(";").length - 1).toBe(Math.floor(step / 5));
 }, 60_000);
