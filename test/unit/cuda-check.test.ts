@@ -1,5 +1,5 @@
 /** What `check:gpu` decides of cards that nobody here has, what it prints, and what it does not tell. Without a card and without a run. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -9,10 +9,15 @@ import { firstGroup, groups, limitFor } from "../gpu/groups.ts";
 import { eachPart, type Row } from "../gpu/job.ts";
 import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
 import { readOptions, usage } from "../gpu/options.ts";
-import { withoutNames, withoutNamesIn } from "../gpu/privacy.ts";
+import { namesHere, withoutNames, withoutNamesIn } from "../gpu/privacy.ts";
 import { judge, sharesFor, targetsOf } from "../gpu/programs.ts";
 import { renderFailures, renderSums, renderTable, sumsOf, wrapped } from "../gpu/report.ts";
 import { kernelCases } from "../kernels/cases.ts";
+
+vi.mock("node:os", async (original) => ({
+  ...(await original<typeof import("node:os")>()),
+  hostname: () => "lovelace.example",
+}));
 
 const [MiB, GiB] = [1024 ** 2, 1024 ** 3];
 
@@ -261,6 +266,11 @@ describe("what the check keeps to itself", () => {
     ]);
     forgetUsers(env);
     expect(Object.keys(env).filter((name) => name.startsWith("SLUICE"))).toEqual(["SLUICE_CUDA_PATH"]);
+  });
+
+  it("knows what this machine is called", () => {
+    const names = new Map(namesHere());
+    expect([names.get("lovelace.example"), names.get("lovelace")]).toEqual(["HOST", "HOST"]);
   });
 
   const home = ["", "home", "ada"].join("/");
