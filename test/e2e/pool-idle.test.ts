@@ -51,12 +51,13 @@ describe("a lease without calls", () => {
   });
 
   it("ends sooner where it asks for that, and no later than the server says", async () => {
-    const short = await pool.allocate({ memory: "16MiB", idleTimeout: "1s" });
+    const short = await pool.allocate({ memory: "16MiB", idleTimeout: "3s" });
     const long = await pool.allocate({ memory: "16MiB", idleTimeout: "1h" });
-    expect([short.info.idleTimeoutMs, long.info.idleTimeoutMs]).toEqual([1_000, 5_000]);
+    expect([short.info.idleTimeoutMs, long.info.idleTimeoutMs]).toEqual([3_000, 5_000]);
     await waitFor("the short one to end", () => short.signal.aborted);
     expect((short.signal.reason as SluiceError).code).toBe("LEASE_IDLE");
-    await long.release();
+    // Its own time may be over too.
+    await long.release().catch(() => {});
   });
 });
 

@@ -161,7 +161,9 @@ describe("a lease on a cpu device", () => {
       });
       // The other lease has the memory, and works for many times as long as a session takes that does not wait.
       const until = performance.now() + 8 * tookMs;
-      while (performance.now() < until) expect(isRight(await startJob(other.devices[0], 3).result, 3)).toBe(true);
+      expect(isRight(await startJob(other.devices[0], 3).result, 3)).toBe(true);
+      const kept = other.devices[0].upload(Uint8Array.of(7));
+      while (performance.now() < until) expect((await kept.read(Uint8Array))[0]).toBe(7);
       expect(hasWorked).toBe(false);
       await other.release();
       expect((await sluice("resume", lease.id, "--wait")).code).toBe(0);
