@@ -1,7 +1,7 @@
 /** cuDNN's functions that belong to no graph, by their table: batch norms against their definition, and what is refused before the library sees it. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
-import type { DeviceSlice } from "../../server/device/device.ts";
+import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, BackendType, DnnStand, numberOf, stridesOf, tensor } from "../support/dnn.ts";
@@ -207,6 +207,25 @@ describe.skipIf(standinMissing !== undefined)("cuDNN's functions on a CUDA devic
     expect(() => call({ mean: 0 })).toThrow("outside");
     expect(() => call({ x: 4096 })).toThrow("outside");
     expect((await call({ x: end - 480, mean: end - 8 })).status).toBe(0);
+  });
+
+  it("loads nothing anew for other factors, so that no answer is needed, and may for all else", async () => {
+    const [data, parameters] = [await makeTensor(DIMS), await makeTensor([1, 2, 1, 1])];
+    const other = await makeTensor([1, 2, 4, 5]);
+    const streams: DeviceStream[] = [];
+    const run = (mode: number, epsilon: number, mayReserve: boolean, described = data) => {
+      const packed = [i32(mode), ...inference(described, parameters).slice(1, -1), f64(epsilon)];
+      return stand.call("cudnnBatchNormalizationForwardInference", packed, { mayReserve });
+    };
+    expect((await run(1, EPSILON, true)).status).toBe(0);
+    expect(() => {
+      for (;;) streams.push(slice.createStream({ flags: 1, priority: 0 }));
+    }).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
+    expect((await run(1, 2 * EPSILON, false)).status).toBe(0);
+    for (const call of [() => run(2, EPSILON, false), () => run(1, EPSILON, false, other)]) {
+      expect(call).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
+    }
+    for (const stream of streams) slice.destroyStream(stream);
   });
 
   it("remembers of a descriptor that it could not be set, until it is", async () => {

@@ -38,7 +38,7 @@ export class CudaDescriptor implements DnnDescriptor {
   plan: DnnPlan | undefined;
   /** The failure of the call that was to set it; those who use it fail alike. */
   failure: DnnOutcome | undefined;
-  /** What it was set to last, as one text. */
+  /** Tells what it was set to last. */
   setting = "";
   /** What it refers to. */
   parts: ReadonlySet<CudaDescriptor> = new Set();

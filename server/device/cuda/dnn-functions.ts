@@ -2,6 +2,7 @@
  * cuDNN's functions that belong to no graph, all called in one way by their lines in the table of functions: arguments are taken out of their packing, handles
  * become descriptors, addresses are checked for as many bytes as the function will take them to have, and arrays are as long as the counts beside them say.
  */
+import { createHash } from "node:crypto";
 import {
   type DnnArgument,
   type DnnDescriptorKind,
@@ -46,7 +47,7 @@ export interface PreparedCall {
   }[];
   readonly set: readonly CudaDescriptor[];
   readonly used: readonly CudaDescriptor[];
-  /** All but where its data is: calls alike have the library do alike. */
+  /** Tells calls apart that may have the library load other code: all but where data is, and factors that are passed as numbers. */
   readonly shape: string;
   /** Whether it has the device compute, in the stream of the library's handle. */
   readonly computes: boolean;
@@ -142,7 +143,9 @@ export class DnnFunctions {
         const value = isMemory
           ? unpacker.bytes(kind === "ints" ? 4 * countOf(values[argument.of!]) : 8)
           : unpacker.number(kind);
-        prepared.shape.push(isMemory ? Buffer.from(value as Uint8Array).toString("hex") : value);
+        // Factors and the like: the same code takes any.
+        if (kind !== "f32" && kind !== "f64")
+          prepared.shape.push(isMemory ? Buffer.from(value as Uint8Array).toString("hex") : value);
         values.push(value);
       }
     }
@@ -158,7 +161,10 @@ export class DnnFunctions {
       ...prepared,
       name: called.name,
       values,
-      shape: [called.name, ...prepared.shape].join(),
+      // Of one length, since it becomes a part of others.
+      shape: createHash("sha256")
+        .update([called.name, ...prepared.shape].join())
+        .digest("base64"),
       computes: pointers.length > 0 && called.arguments.some(({ kind }) => kind === "handle"),
     };
   }

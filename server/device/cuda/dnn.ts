@@ -2,7 +2,6 @@
  * cuDNN of one slice: the library's handle in the lease's context, its descriptors, and everything that is done with them. Work goes into the stream of the
  * call, as all other work of the slice; what the library loads for it by the way is paid for (dnn-loading.ts).
  */
-import { createHash } from "node:crypto";
 import type { DnnAttribute } from "../../../shared/generated/calls.ts";
 import type { DeviceStream } from "../device.ts";
 import {
@@ -27,7 +26,7 @@ import { DnnLoading, type LoadingOptions } from "./dnn-loading.ts";
 import type { CudaStream } from "./stream.ts";
 
 /** Kinds of calls whose code is known to be loaded; where there are more, all are taken to load anew. */
-const SHAPES_MAX = 4096;
+const SHAPES_MAX = 65_536;
 /** From here on a status tells of the device and not of the call. */
 const INTERNAL_ERROR = 4000;
 const NO_RESULTS = new Uint8Array(0);
@@ -169,11 +168,9 @@ export class CudaDnn implements DeviceDnn {
       this.#store.add(descriptor);
       lookup.made(handle, descriptor);
     }
-    // A text of one length, since it becomes a part of others.
-    const setting = set.length === 0 ? "" : createHash("sha256").update(shape).digest("hex");
     for (const descriptor of set) {
       descriptor.failure = undefined;
-      descriptor.setting = setting;
+      descriptor.setting = shape;
       this.#store.refer(descriptor, used);
     }
     return { ...outcome, results: joined(results), isRemembered: false };
