@@ -160,6 +160,13 @@ static void check_refused(void) {
     EXPECT(type == F32 && count == 4 && dimensions[0] == N && dimensions[3] == SIZE && strides[0] == C * SIZE * SIZE && strides[3] == 1);
     STATUS(cudnnGetTensorSizeInBytes(image, &bytes), OK);
     EXPECT(bytes == x.count * sizeof(float));
+    /* Set anew it is another, also for questions that were asked before. */
+    dimensions[0] = 2 * N;
+    STATUS(cudnnSetTensorNdDescriptor(image, F32, 4, dimensions, strides), OK);
+    STATUS(cudnnGetTensorSizeInBytes(image, &bytes), OK);
+    EXPECT(bytes == 2 * x.count * sizeof(float));
+    dimensions[0] = N;
+    STATUS(cudnnSetTensorNdDescriptor(image, F32, 4, dimensions, strides), OK);
     STATUS(cudnnSetTensorNdDescriptor(image, F32, 4, NULL, strides), NULL_POINTER);
     STATUS(cudnnSetTensorNdDescriptor(NULL, F32, 4, dimensions, strides), NULL_POINTER);
     STATUS(cudnnCreateActivationDescriptor(&activation), OK);

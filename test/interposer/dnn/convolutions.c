@@ -174,6 +174,13 @@ static void check_refused(void) {
     forward_on_host();
     STATUS(cudnnBackendExecute(handle, plan, pack_of(3, uids, pointers, workspace)), OK);
     EXPECT(is_as_on_host(&y));
+    /* Nor once the plan's runs are not answered any more. */
+    pointers[0] = here;
+    STATUS(cudnnBackendExecute(handle, plan, pack_of(3, uids, pointers, workspace)), BAD_PARAM);
+    pointers[0] = (void *)x.device;
+    forward_on_host();
+    STATUS(cudnnBackendExecute(handle, plan, pack_of(3, uids, pointers, workspace)), OK);
+    EXPECT(is_as_on_host(&y));
 }
 
 int main(void) {
