@@ -7,6 +7,7 @@
 
 enum { N = 2, C = 3, K = 4, SIZE = 6, R = 3, PADDING = 1, OUT = SIZE };
 
+static cudnnHandle_t handle;
 static struct array x, w, y;
 static CUdeviceptr workspace;
 
@@ -58,7 +59,7 @@ static descriptor_t pack_of_three(void) {
 static descriptor_t plan_of_kind(int kind, int first, int place) {
     descriptor_t tensors[] = {tensor_of('w', K, C, R, R, 0), tensor_of('x', N, C, SIZE, SIZE, 0), tensor_of('y', N, K, OUT, OUT, 0)};
     descriptor_t convolution = convolution_of(PADDING), operation = convolve(kind, first, convolution, tensors[0], tensors[1], tensors[2]);
-    descriptor_t graph = graph_of(&operation, 1), plan = plan_of(graph, place);
+    descriptor_t graph = graph_of(handle, &operation, 1), plan = plan_of(handle, graph, place);
     descriptor_t gone[] = {tensors[0], tensors[1], tensors[2], convolution, operation, graph};
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) STATUS(cudnnBackendDestroyDescriptor(gone[i]), OK);
     return plan;
@@ -89,7 +90,7 @@ static void check_fused(void) {
         convolve(FORWARD, 700, convolution_of(PADDING), weights, image, convolved), pointwise(MUL, convolved, factor, scaled),
         pointwise(ADD, scaled, addend, sum), pointwise(RELU, sum, NULL, result),
     };
-    descriptor_t plan = plan_of(graph_of(operations, 4), 0);
+    descriptor_t plan = plan_of(handle, graph_of(handle, operations, 4), 0);
     struct array bias = array_of(K);
     const int64_t uids[] = {'b', 'f', 'x', 'w', 'y'};
     for (int time = 0; time < 2; time++) {

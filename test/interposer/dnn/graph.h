@@ -8,8 +8,6 @@ enum { HANDLE = 0, DATA_TYPE = 1, BOOLEAN = 2, INT64 = 3, FLOAT = 4, DOUBLE = 5,
 enum { POINTWISE = 0, CONVOLUTION = 1, ENGINE = 2, CONFIGURATION = 3, HEURISTICS = 4, PLAN = 5, FORWARD = 10, BACKWARD_FILTER = 11, BACKWARD_DATA = 12, OPERATION_POINTWISE = 13, GRAPH = 15, PACK = 16, TENSOR = 17 };
 enum { F32 = 0, CROSS_CORRELATION = 1, ADD = 0, MUL = 1, RELU = 100, BY_VALUE = 908, IS_VIRTUAL = 907 };
 
-static cudnnHandle_t handle;
-
 static inline descriptor_t create(int type) {
     descriptor_t made;
     STATUS(cudnnBackendCreateDescriptor(type, &made), OK);
@@ -91,7 +89,7 @@ static inline descriptor_t pointwise(int mode, descriptor_t x, descriptor_t b, d
     return operation;
 }
 
-static inline descriptor_t graph_of(descriptor_t *operations, int count) {
+static inline descriptor_t graph_of(cudnnHandle_t handle, descriptor_t *operations, int count) {
     descriptor_t graph = create(GRAPH);
     set(graph, 800, HANDLE, 1, &handle);
     set(graph, 801, DESCRIPTOR, count, operations);
@@ -99,7 +97,7 @@ static inline descriptor_t graph_of(descriptor_t *operations, int count) {
 }
 
 /* A plan by the configuration that comes at this place. */
-static inline descriptor_t plan_of(descriptor_t graph, int place) {
+static inline descriptor_t plan_of(cudnnHandle_t handle, descriptor_t graph, int place) {
     descriptor_t heuristics = create(HEURISTICS), found[4], plan = create(PLAN);
     int64_t count = 0;
     set_part(heuristics, 201, graph);
