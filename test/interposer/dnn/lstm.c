@@ -1,0 +1,197 @@
+/*
+ * An LSTM by the functions of the table, forward and backward, with the calls that programs make for it: dropout's states, weights that are looked for in the
+ * space that they have in common, and descriptors for each call. Gradients are those that differences on the host have.
+ */
+#include "dnn.h"
+
+typedef struct cudnnTensorStruct *tensor_t;
+
+int cudnnCreateTensorDescriptor(tensor_t *tensor);
+int cudnnSetTensorNdDescriptor(tensor_t tensor, int type, int count, const int *dimensions, const int *strides);
+int cudnnGetTensorNdDescriptor(tensor_t tensor, int wanted, int *type, int *count, int *dimensions, int *strides);
+int cudnnDestroyTensorDescriptor(tensor_t tensor);
+int cudnnCreateDropoutDescriptor(descriptor_t *dropout);
+int cudnnSetDropoutDescriptor(descriptor_t dropout, cudnnHandle_t handle, float part, CUdeviceptr states, size_t bytes, unsigned long long seed);
+int cudnnRestoreDropoutDescriptor(descriptor_t dropout, cudnnHandle_t handle, float part, CUdeviceptr states, size_t bytes, unsigned long long seed);
+int cudnnDestroyDropoutDescriptor(descriptor_t dropout);
+int cudnnDropoutGetStatesSize(cudnnHandle_t handle, size_t *bytes);
+int cudnnCreateRNNDescriptor(descriptor_t *rnn);
+int cudnnSetRNNDescriptor_v8(descriptor_t rnn, int algorithm, int mode, int bias, int direction, int input, int type, int precision, int math, int32_t inputs,
+                             int32_t hidden, int32_t projected, int32_t layers, descriptor_t dropout, uint32_t flags);
+int cudnnDestroyRNNDescriptor(descriptor_t rnn);
+int cudnnCreateRNNDataDescriptor(descriptor_t *data);
+int cudnnSetRNNDataDescriptor(descriptor_t data, int type, int layout, int steps, int batch, int width, const int *lengths, const void *padding);
+int cudnnDestroyRNNDataDescriptor(descriptor_t data);
+int cudnnGetRNNWeightSpaceSize(cudnnHandle_t handle, descriptor_t rnn, size_t *bytes);
+int cudnnGetRNNTempSpaceSizes(cudnnHandle_t handle, descriptor_t rnn, int training, descriptor_t x, size_t *workspace, size_t *reserve);
+int cudnnGetRNNWeightParams(cudnnHandle_t handle, descriptor_t rnn, int32_t layer, size_t bytes, CUdeviceptr weights, int32_t linear, tensor_t matrix,
+                            CUdeviceptr *matrix_at, tensor_t bias, CUdeviceptr *bias_at);
+int cudnnRNNForward(cudnnHandle_t handle, descriptor_t rnn, int training, CUdeviceptr lengths, descriptor_t x_data, CUdeviceptr x, descriptor_t y_data,
+                    CUdeviceptr y, tensor_t h, CUdeviceptr hx, CUdeviceptr hy, tensor_t c, CUdeviceptr cx, CUdeviceptr cy, size_t weight_bytes,
+                    CUdeviceptr weights, size_t workspace_bytes, CUdeviceptr workspace, size_t reserve_bytes, CUdeviceptr reserve);
+int cudnnRNNBackwardData_v8(cudnnHandle_t handle, descriptor_t rnn, CUdeviceptr lengths, descriptor_t y_data, CUdeviceptr y, CUdeviceptr dy,
+                            descriptor_t x_data, CUdeviceptr dx, tensor_t h, CUdeviceptr hx, CUdeviceptr dhy, CUdeviceptr dhx, tensor_t c, CUdeviceptr cx,
+                            CUdeviceptr dcy, CUdeviceptr dcx, size_t weight_bytes, CUdeviceptr weights, size_t workspace_bytes, CUdeviceptr workspace,
+                            size_t reserve_bytes, CUdeviceptr reserve);
+int cudnnRNNBackwardWeights_v8(cudnnHandle_t handle, descriptor_t rnn, int adds, CUdeviceptr lengths, descriptor_t x_data, CUdeviceptr x, tensor_t h,
+                               CUdeviceptr hx, descriptor_t y_data, CUdeviceptr y, size_t weight_bytes, CUdeviceptr dweights, size_t workspace_bytes,
+                               CUdeviceptr workspace, size_t reserve_bytes, CUdeviceptr reserve);
+
+enum { F32 = 0, LSTM = 2, TWO_BIASES = 2, STEPS = 3, BATCH = 2, INPUTS = 3, HIDDEN = 4, GATES = 4, LINEARS = 2 * GATES };
+
+static cudnnHandle_t handle;
+static struct array x, y, dx, dy, weights, dweights, hx, cx;
+static size_t weight_bytes, workspace_bytes, reserve_bytes;
+static CUdeviceptr workspace, reserve, states;
+/* Where the matrix and the bias of each gate stand among the weights: first those for the input. */
+static size_t matrices[LINEARS], biases[LINEARS];
+
+static double weighted(int linear, int row, const double *values, int count) {
+    double sum = (double)weights.host[biases[linear] + (size_t)row];
+    for (int i = 0; i < count; i++) sum += (double)weights.host[matrices[linear] + (size_t)(row * count + i)] * values[i];
+    return sum;
+}
+
+/* Carries it out; the sum of its results, each times what its gradient is. */
+static double run_on_host(float *results) {
+    double total = 0;
+    for (int b = 0; b < BATCH; b++) {
+        double h[HIDDEN], c[HIDDEN], next[HIDDEN], in[INPUTS], gates[GATES];
+        for (int i = 0; i < HIDDEN; i++) h[i] = (double)hx.host[b * HIDDEN + i], c[i] = (double)cx.host[b * HIDDEN + i];
+        for (int t = 0; t < STEPS; t++) {
+            for (int i = 0; i < INPUTS; i++) in[i] = (double)x.host[(t * BATCH + b) * INPUTS + i];
+            for (int j = 0; j < HIDDEN; j++) {
+                for (int g = 0; g < GATES; g++) {
+                    double sum = weighted(g, j, in, INPUTS) + weighted(GATES + g, j, h, HIDDEN);
+                    gates[g] = g == 2 ? tanh(sum) : 1 / (1 + exp(-sum));
+                }
+                c[j] = gates[1] * c[j] + gates[0] * gates[2];
+                next[j] = gates[3] * tanh(c[j]);
+            }
+            memcpy(h, next, sizeof h);
+            for (int j = 0; j < HIDDEN; j++) {
+                int place = (t * BATCH + b) * HIDDEN + j;
+                if (results != NULL) results[place] = (float)h[j];
+                total += h[j] * (double)dy.host[place];
+            }
+        }
+    }
+    return total;
+}
+
+/* What the sum gains by each of the numbers. */
+static void differ(const struct array *numbers, struct array *gradients) {
+    for (size_t i = 0; i < numbers->count; i++) {
+        float before = numbers->host[i];
+        numbers->host[i] = before + 0.0078125f;
+        double above = run_on_host(NULL);
+        numbers->host[i] = before - 0.0078125f;
+        gradients->host[i] = (float)((above - run_on_host(NULL)) / 0.015625);
+        numbers->host[i] = before;
+    }
+}
+
+static bool is_close(const struct array *array) {
+    float *found = malloc(array->count * sizeof(float));
+    bool is_so = true;
+    CHECK(cuMemcpyDtoH_v2(found, array->device, array->count * sizeof(float)));
+    for (size_t i = 0; i < array->count && is_so; i++) is_so = fabsf(found[i] - array->host[i]) <= 1e-3f;
+    free(found);
+    return is_so;
+}
+
+static descriptor_t data_of(int width) {
+    descriptor_t data;
+    const int lengths[BATCH] = {STEPS, STEPS};
+    float padding = 0;
+    STATUS(cudnnCreateRNNDataDescriptor(&data), OK);
+    STATUS(cudnnSetRNNDataDescriptor(data, F32, 0, STEPS, BATCH, width, lengths, &padding), OK);
+    return data;
+}
+
+static tensor_t state_of(void) {
+    tensor_t tensor;
+    const int dimensions[] = {1, BATCH, HIDDEN}, strides[] = {BATCH * HIDDEN, HIDDEN, 1};
+    STATUS(cudnnCreateTensorDescriptor(&tensor), OK);
+    STATUS(cudnnSetTensorNdDescriptor(tensor, F32, 3, dimensions, strides), OK);
+    return tensor;
+}
+
+static descriptor_t rnn_of(descriptor_t *dropout) {
+    descriptor_t rnn;
+    size_t bytes;
+    STATUS(cudnnDropoutGetStatesSize(handle, &bytes), OK);
+    STATUS(cudnnCreateDropoutDescriptor(dropout), OK);
+    if (states == 0) {
+        CHECK(cuMemAlloc_v2(&states, bytes));
+        STATUS(cudnnSetDropoutDescriptor(*dropout, handle, 0.5f, states, bytes, 7), OK);
+    } else {
+        STATUS(cudnnRestoreDropoutDescriptor(*dropout, handle, 0.5f, states, bytes, 7), OK);
+    }
+    STATUS(cudnnCreateRNNDescriptor(&rnn), OK);
+    STATUS(cudnnSetRNNDescriptor_v8(rnn, 0, LSTM, TWO_BIASES, 0, 0, F32, F32, 0, INPUTS, HIDDEN, HIDDEN, 1, *dropout, 0), OK);
+    return rnn;
+}
+
+static void find_weights(descriptor_t rnn) {
+    tensor_t matrix, bias;
+    STATUS(cudnnCreateTensorDescriptor(&matrix), OK);
+    STATUS(cudnnCreateTensorDescriptor(&bias), OK);
+    for (int linear = 0; linear < LINEARS; linear++) {
+        CUdeviceptr matrix_at, bias_at;
+        int type, count, dimensions[3], strides[3];
+        STATUS(cudnnGetRNNWeightParams(handle, rnn, 0, weight_bytes, weights.device, linear, matrix, &matrix_at, bias, &bias_at), OK);
+        STATUS(cudnnGetTensorNdDescriptor(matrix, 3, &type, &count, dimensions, strides), OK);
+        EXPECT(type == F32 && count == 3 && dimensions[1] == HIDDEN && dimensions[2] == (linear < GATES ? INPUTS : HIDDEN));
+        matrices[linear] = (matrix_at - weights.device) / sizeof(float), biases[linear] = (bias_at - weights.device) / sizeof(float);
+        EXPECT(matrices[linear] < weights.count && biases[linear] < weights.count);
+    }
+    STATUS(cudnnDestroyTensorDescriptor(matrix), OK);
+    STATUS(cudnnDestroyTensorDescriptor(bias), OK);
+}
+
+static void train(void) {
+    descriptor_t dropout, rnn = rnn_of(&dropout), in = data_of(INPUTS), out = data_of(HIDDEN);
+    tensor_t state = state_of();
+    STATUS(cudnnRNNForward(handle, rnn, 1, 0, in, x.device, out, y.device, state, hx.device, 0, state, cx.device, 0, weight_bytes, weights.device,
+                           workspace_bytes, workspace, reserve_bytes, reserve),
+           OK);
+    STATUS(cudnnRNNBackwardData_v8(handle, rnn, 0, out, y.device, dy.device, in, dx.device, state, hx.device, 0, 0, state, cx.device, 0, 0, weight_bytes,
+                                   weights.device, workspace_bytes, workspace, reserve_bytes, reserve),
+           OK);
+    STATUS(cudnnRNNBackwardWeights_v8(handle, rnn, 0, 0, in, x.device, state, hx.device, out, y.device, weight_bytes, dweights.device, workspace_bytes,
+                                      workspace, reserve_bytes, reserve),
+           OK);
+    STATUS(cudnnDestroyRNNDescriptor(rnn), OK);
+    STATUS(cudnnDestroyDropoutDescriptor(dropout), OK);
+    STATUS(cudnnDestroyRNNDataDescriptor(in), OK);
+    STATUS(cudnnDestroyRNNDataDescriptor(out), OK);
+    STATUS(cudnnDestroyTensorDescriptor(state), OK);
+}
+
+int main(void) {
+    descriptor_t dropout, rnn, in;
+    start();
+    STATUS(cudnnCreate(&handle), OK);
+    rnn = rnn_of(&dropout), in = data_of(INPUTS);
+    STATUS(cudnnGetRNNWeightSpaceSize(handle, rnn, &weight_bytes), OK);
+    STATUS(cudnnGetRNNTempSpaceSizes(handle, rnn, 1, in, &workspace_bytes, &reserve_bytes), OK);
+    x = array_of(STEPS * BATCH * INPUTS), dx = array_of(x.count), y = array_of(STEPS * BATCH * HIDDEN), dy = array_of(y.count);
+    weights = array_of(weight_bytes / sizeof(float)), dweights = array_of(weights.count), hx = array_of(BATCH * HIDDEN), cx = array_of(BATCH * HIDDEN);
+    CHECK(cuMemAlloc_v2(&workspace, workspace_bytes));
+    CHECK(cuMemAlloc_v2(&reserve, reserve_bytes));
+    find_weights(rnn);
+    run_on_host(y.host);
+    differ(&x, &dx);
+    differ(&weights, &dweights);
+    for (int time = 0; time < 3; time++) {
+        const struct array *const results[] = {&y, &dx, &dweights};
+        for (size_t i = 0; i < 3; i++) CHECK(cuMemsetD32_v2(results[i]->device, 0x7fc00000, results[i]->count));
+        /* What there is of weights' gradients is added to. */
+        CHECK(cuMemsetD32_v2(dweights.device, 0, dweights.count));
+        train();
+        for (size_t i = 0; i < 3; i++) EXPECT(is_close(results[i]));
+    }
+    printf("ok\n");
+    return 0;
+}
