@@ -236,6 +236,21 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
     expect(stderr).toMatch(/cannot be resumed within \[700\] ms: the server does not answer at \[tcp:/);
   });
 
+  it("is told that its session is over, though its own connection says nothing", async () => {
+    const server = await start({ args: ["--device", "cpu:1x512MiB", "--session-grace", "100ms"] });
+    const proxy = await proxyTo(server);
+    const { finished, stop } = await begin(server, proxy, {
+      command: (stopFile) => [patient, stopFile],
+      env: { SLUICE_SILENCE: "1s" },
+    });
+    proxy.cutAll("fin", "server");
+    stop();
+    const { code, stdout, stderr } = await finished;
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/^begun\nCUDA_ERROR_\w+ 0 after [\d.]+ s\n$/);
+    expect(stderr).toMatch(/session/);
+  });
+
   it("ends soon when it ends meanwhile", async () => {
     const server = await start();
     const proxy = await proxyTo(server);

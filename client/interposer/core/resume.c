@@ -160,7 +160,11 @@ bool connection_look_elsewhere_locked(struct connection *connection) {
         go_on(connection, &link);
         return true;
     }
-    if (is_alive) trace("the server is silent, and cannot be reached over another connection: %s", complaint.words);
+    /* Only a server that knows the lease says so: there is nothing to wait for any more. */
+    if (is_alive && error == SLUICE_ERROR_SESSION_LOST) {
+        give_up(connection, error, &complaint);
+        connection_lose(connection, LOST_BY_CLOSE);
+    } else if (is_alive) trace("the server is silent, and cannot be reached over another connection: %s", complaint.words);
     unsigned patience = atomic_load(&connection->patience);
     if (patience < PATIENCE_MAX) atomic_store(&connection->patience, 2 * patience);
     connection->silent_waits = 0;
