@@ -46,7 +46,7 @@ export default defineConfig({
     // A test says itself how long it waits for something; this is for one that hangs on a busy machine.
     testTimeout: 120_000,
     // The first of the tests that need the interposer builds it, and others wait for it.
-    hookTimeout: 180_000,
+    hookTimeout: 300_000,
     projects: [
       { extends: true, test: { name: "alone", include: alone } },
       { extends: true, test: { name: "outside", include: outside, exclude: alone, isolate: false } },

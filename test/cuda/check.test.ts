@@ -33,8 +33,11 @@ beforeAll(() => {
   const paths = ["package.json", "dist", "test/kernels/ptx", "test/kernels/sweep/card.json", "test/gpu/linear.fatbin"];
   for (const path of [...paths, "client/examples"]) {
     mkdirSync(join(box, dirname(path)), { recursive: true });
-    // Another test may build the libraries for programs now, and none here needs them.
-    cpSync(path, join(box, path), { recursive: true, filter: (source) => !source.startsWith("dist/interposer") });
+    // Other tests may build the libraries for programs and the stand-in now, and none here needs them in this place.
+    cpSync(path, join(box, path), {
+      recursive: true,
+      filter: (source) => !/^dist\/(interposer|test\/standin)/.test(source),
+    });
   }
   const lock = JSON.parse(readFileSync("package-lock.json", "utf8")) as { packages: Record<string, { dev?: boolean }> };
   for (const [path, { dev }] of Object.entries(lock.packages)) {

@@ -103,7 +103,8 @@ describe("the published package", () => {
     expect(sluice(["run", "-m", "64MiB", "--", process.execPath, "job.js"])).toBe(expected);
     const env = { ...process.env, SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" };
     expect(execFileSync(process.execPath, ["job.js"], { cwd: home, encoding: "utf8", env })).toBe(expected);
-  });
+    // The first run builds the libraries for CUDA programs.
+  }, 300_000);
 
   it("has types with which a strict program compiles", () => {
     writeFileSync(
