@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../driver/own-context.h"
 #include "blas.h"
 
 static const struct {
@@ -59,15 +60,7 @@ cublasStatus_t refuse(const char *function, const char *format, ...) {
 }
 
 cublasStatus_t enter(void) {
-    CUcontext current = NULL;
-    CUdevice device;
-    CUresult result = cuCtxGetCurrent(&current);
-    if (result == CUDA_SUCCESS && current != NULL) return CUBLAS_STATUS_SUCCESS;
-    result = cuInit(0);
-    if (result == CUDA_SUCCESS) result = cuDeviceGet(&device, 0);
-    if (result == CUDA_SUCCESS) result = cuDevicePrimaryCtxRetain(&current, device);
-    if (result == CUDA_SUCCESS) result = cuCtxSetCurrent(current);
-    return status_of(result);
+    return status_of(enter_context());
 }
 
 cublasStatus_t version_property(int which, int *value) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../driver/own-context.h"
 #include "dnn.h"
 
 #define HANDLE_MAGIC 0x51c0d33bu
@@ -20,17 +21,6 @@ cudnnStatus_t handle_enter(cudnnHandle_t handle) {
 bool is_capturing(const struct cudnnContext *handle) {
     int capture = 0;
     return cuStreamIsCapturing(handle->stream, &capture) == CUDA_SUCCESS && capture != 0;
-}
-
-static CUresult enter_context(void) {
-    CUcontext current = NULL;
-    CUdevice device;
-    CUresult result = cuCtxGetCurrent(&current);
-    if (result == CUDA_SUCCESS && current != NULL) return CUDA_SUCCESS;
-    result = cuInit(0);
-    if (result == CUDA_SUCCESS) result = cuDeviceGet(&device, 0);
-    if (result == CUDA_SUCCESS) result = cuDevicePrimaryCtxRetain(&current, device);
-    return result == CUDA_SUCCESS ? cuCtxSetCurrent(current) : result;
 }
 
 cudnnStatus_t enter(uint32_t *device) {
