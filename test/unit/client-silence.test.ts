@@ -184,7 +184,8 @@ test("answers and launches go on over hundreds of stalls that heal or do not, ea
   })();
   let expected = 1;
   let step = 0;
-  for (let round = 0; round < 25; round++) {
+  // On a machine that is slow, most stalls heal before another connection is there.
+  for (let round = 0; round < 25 || session.reconnects < 3; round++) {
     const buffer = gpu.upload(bytes);
     for (let count = 0; count < 40; count++) {
       chain.launch(single, [cell, ++step]);
@@ -203,6 +204,5 @@ test("answers and launches go on over hundreds of stalls that heal or do not, ea
   expect(client.failures).toEqual([]);
   expect(stand.launches).toBe(step);
   expect(stand.sessions).toBe(1);
-  expect(session.reconnects).toBeGreaterThan(2);
   expect(client.output().split(";").length - 1).toBe(Math.floor(step / 5));
 }, 60_000);
