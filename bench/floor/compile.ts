@@ -31,7 +31,7 @@ export function compilerVersion(): string | undefined {
  * Compiles one C file and returns the path of the program, or undefined where there is no compiler.
  * @throws Error with the compiler's words when it refuses the file.
  */
-export function compileC(source: string, flags: readonly string[] = ["-O2"]): string | undefined {
+export function compileC(source: string, flags: readonly string[]): string | undefined {
   const name = findCompiler();
   if (name === undefined) return undefined;
   const key = createHash("sha256")

@@ -10,7 +10,7 @@ import { startTool, type Tool } from "../measure/tool.ts";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-export const LINK_HOST = "127.0.0.2";
+const LINK_HOST = "127.0.0.2";
 
 export interface LinkProperties {
   /** Time there and back that the link adds, in milliseconds. */

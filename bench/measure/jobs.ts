@@ -63,7 +63,7 @@ const issue = (options: OptionsOf<typeof calls.issue>) => calls.issue(current().
 const batches = (options: OptionsOf<typeof calls.batches>) => calls.batches(current().launcher, options);
 const flood = (options: OptionsOf<typeof calls.flood>) => calls.flood(current().launcher, options);
 
-export interface AllocationTimes {
+interface AllocationTimes {
   readonly grant: number[];
   readonly attach: number[];
   readonly firstResult: number[];

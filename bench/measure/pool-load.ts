@@ -28,7 +28,7 @@ export function createRandom(seed: number): () => number {
   };
 }
 
-export function fleet(devices: number): PoolDevice[] {
+function fleet(devices: number): PoolDevice[] {
   return Array.from({ length: devices }, (_, index) => {
     const server = Math.floor(index / DEVICES_PER_SERVER);
     const { name, ...sizes } = models[server % models.length]!;

@@ -19,7 +19,7 @@ export interface Target {
 }
 
 /** Those of a server's endpoints that the target may use, as it wants them reached. */
-export function endpointsFor(target: Target, endpoints: readonly string[]): string[] {
+function endpointsFor(target: Target, endpoints: readonly string[]): string[] {
   const { dataHost } = target;
   // A link emulated in front of the server carries TCP.
   const transport = target.transport ?? (dataHost === undefined ? undefined : "tcp");

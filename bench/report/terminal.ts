@@ -21,7 +21,7 @@ export function renderTable(table: Table): string {
   return [table.title, head, rule, ...rows.map(line), ...note].join("\n");
 }
 
-export function describeBar(bar: Bar): string {
+function describeBar(bar: Bar): string {
   const bound =
     bar.atMost === undefined
       ? `at least ${formatNumber(bar.atLeast!, bar.unit)}`
@@ -42,15 +42,10 @@ export function renderCase(report: CaseReport): string {
 
 /** A bar on stderr, which leaves stdout to the tables. */
 export class Progress {
-  readonly #stream: NodeJS.WriteStream;
-  readonly #live: boolean;
+  readonly #stream = process.stderr;
+  readonly #live = process.stderr.isTTY === true;
   #title = "";
   #last = "";
-
-  constructor(stream: NodeJS.WriteStream = process.stderr) {
-    this.#stream = stream;
-    this.#live = stream.isTTY === true;
-  }
 
   start(title: string): void {
     this.#title = title;

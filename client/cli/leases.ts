@@ -82,7 +82,7 @@ function leaseTable(fleet: Fleet, items: readonly Item<LeaseInfo>[]): string {
 const promisedOf = ({ slices }: LeaseInfo): number => slices.reduce((sum, { compute }) => sum + compute, 0);
 
 /** Why, for how long, and what becomes of it. */
-export function suspensionText(suspension: Suspension, now: number): string {
+function suspensionText(suspension: Suspension, now: number): string {
   const { message, sinceAtMs, savedBytes, keptBytes, comesBack } = suspension;
   const kept = keptBytes === 0 ? "" : `, ${formatSizeRounded(keptBytes)} kept for its modules`;
   const saved = savedBytes === 0 ? kept : `, ${formatSizeRounded(savedBytes)} saved${kept}`;

@@ -5,7 +5,7 @@
 import { underAny } from "../abort.ts";
 
 /** How long the caller of a grant waits for others to be called off: one that hangs is told in the background. */
-export const WITHDRAW_MS_MAX = 250;
+const WITHDRAW_MS_MAX = 250;
 
 export interface Contender<Grant> {
   /** Asks; rejects soon after the signal, and has then given back what it may have got. */

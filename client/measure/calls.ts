@@ -40,7 +40,7 @@ export async function loadLauncher(gpu: Device): Promise<Launcher> {
 
 export const since = (start: bigint): number => Number(process.hrtime.bigint() - start);
 
-export async function samples(counts: Counts, run: () => Promise<unknown>): Promise<number[]> {
+async function samples(counts: Counts, run: () => Promise<unknown>): Promise<number[]> {
   const times: number[] = [];
   for (let round = -counts.warmup; round < counts.rounds; round++) {
     const start = process.hrtime.bigint();

@@ -82,7 +82,7 @@ export function answerJson(response: ServerResponse, value: unknown, status = 20
 }
 
 /** The error as JSON, with the HTTP status that its code means. `closes` ends the connection, for a request that was not read. */
-export function answerError(response: ServerResponse, cause: unknown, closes = false): void {
+export function answerError(response: ServerResponse, cause: unknown, closes: boolean): void {
   if (response.headersSent) {
     response.destroy();
     return;

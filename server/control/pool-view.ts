@@ -28,7 +28,7 @@ export interface Gone {
 }
 
 /** What has changed in one kind of items since a revision. */
-export interface Changes<Message> {
+interface Changes<Message> {
   readonly changed: readonly Message[];
   readonly gone: readonly Gone[];
 }

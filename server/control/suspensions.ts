@@ -73,7 +73,7 @@ export class Suspensions {
     const refusal = this.#refusal as SluiceError | undefined;
     if (refusal !== undefined) throw refusal;
     const lease = this.#options.find(leaseId);
-    if (lease?.state === "suspended") this.#save(lease, "suspended");
+    if (lease?.state === "suspended") this.#saveSuspended(lease);
     if (lease?.state !== "suspending") return;
     await new Promise<void>((resolve, reject) => {
       this.#askers.set(leaseId, [...(this.#askers.get(leaseId) ?? []), { done: resolve, failed: reject }]);
@@ -83,7 +83,7 @@ export class Suspensions {
   #resume(leaseId: string): QueuePlace | undefined {
     this.#options.apply({ kind: "resumeAsked", id: leaseId });
     const lease = this.#options.find(leaseId);
-    if (lease?.state === "suspended") this.#save(lease, "suspended");
+    if (lease?.state === "suspended") this.#saveSuspended(lease);
     return this.#options.place(leaseId);
   }
 
@@ -168,7 +168,7 @@ export class Suspensions {
       const message = `The lease cannot come back yet: ${failure.message}`;
       apply({ kind: "unparkFailed", id, message, ...parked });
       const lease = find(id);
-      if (lease !== undefined) this.#save(lease, "suspended");
+      if (lease !== undefined) this.#saveSuspended(lease);
     }
   }
 
@@ -182,9 +182,9 @@ export class Suspensions {
     this.#options.store.saveSuspension(id, suspension, now);
   }
 
-  #save(lease: Lease, state: SuspensionState): void {
+  #saveSuspended(lease: Lease): void {
     try {
-      this.#saveOrThrow(lease.id, state);
+      this.#saveOrThrow(lease.id, "suspended");
     } catch (error) {
       this.#options.log.error(
         { lease: lease.id, error: toSluiceError(error).message },

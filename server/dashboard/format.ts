@@ -55,8 +55,7 @@ export const moment = (atMs: number): string =>
   });
 
 /** `1 lease`, `2 leases`. */
-export const plural = (amount: number, one: string, many = `${one}s`): string =>
-  `${count(amount)} ${amount === 1 ? one : many}`;
+export const plural = (amount: number, one: string): string => `${count(amount)} ${one}${amount === 1 ? "" : "s"}`;
 
 /** Bytes as a field reads them back: exact; empty for none. */
 export function sizeWritten(bytes: number | undefined): string {

@@ -15,7 +15,6 @@ export const texelFormats = {
   32: { name: "f32", bytes: 4 },
 } as const;
 export type TexelFormatNumber = keyof typeof texelFormats;
-export type TexelFormat = (typeof texelFormats)[TexelFormatNumber]["name"];
 
 /** Where texels lie. */
 export interface TexelLayout {

@@ -34,7 +34,7 @@ const CONTROL_LENGTH = 20;
 const CONTROL_BYTES = 24;
 const TAG_AT = 216;
 /** The most bytes that a tag may have. */
-export const TAG_BYTES_MAX = 64;
+const TAG_BYTES_MAX = 64;
 /** Nothing is sent under it. */
 const NO_TAG = new Uint8Array(0);
 
@@ -68,7 +68,8 @@ const libc = (): Libc => {
 /** Loads what the first use would load. Throws SluiceError UNSUPPORTED on other systems than Linux. */
 export const prepareHandles = (): void => void libc();
 
-function failure(what: string, errno = koffi.errno()): NodeJS.ErrnoException {
+function failure(what: string): NodeJS.ErrnoException {
+  const errno = koffi.errno();
   const code = getSystemErrorName(-errno);
   return Object.assign(new Error(`${what} fails [${code}]`), { code, errno, syscall: what });
 }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { toSluiceError } from "../../shared/errors.ts";
 
 /** Drivers take milliseconds, and longer for a large slice on a busy machine. */
-export const SETTLING_MS_MAX = 5_000;
+const SETTLING_MS_MAX = 5_000;
 const PAUSE_MS = 50;
 
 /** Tries again for a while where the device has not so much memory yet. @throws what `open` throws */

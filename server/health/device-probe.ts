@@ -7,7 +7,7 @@ import type { DeviceDescription, DeviceHealth } from "../device/device.ts";
 import { HealthProcess } from "./health-process.ts";
 
 /** A driver that was asleep takes seconds for the first context of a machine with many cards. */
-export const PROBE_MS_MAX = 60_000;
+const PROBE_MS_MAX = 60_000;
 
 export type ProbeResult =
   | { readonly works: true; readonly overheadBytes: number | undefined; readonly isFull?: boolean }

@@ -12,7 +12,7 @@ import { mayServe, needFor, refreshPlan } from "./request.ts";
 import type { DeviceClass, DeviceRecord, Plan, PoolState, RequestRecord, ServerRecord } from "./state.ts";
 
 /** Requests that get an estimate: nobody plans by what comes after so many others. */
-export const ESTIMATES_MAX = 32;
+const ESTIMATES_MAX = 32;
 /** Changes of one device that are looked at: beyond it a device's future is not known. */
 const STEPS_MAX = 64;
 

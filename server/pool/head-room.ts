@@ -26,7 +26,7 @@ export function heldOn(lease: LeaseRecord, device: DeviceRecord, how: "ended" | 
 }
 
 /** When the device has so much free at the latest, if nothing more is placed on it; Infinity when nobody knows. */
-export function freeAt(state: PoolState, device: DeviceRecord, need: Amount): number {
+function freeAt(state: PoolState, device: DeviceRecord, need: Amount): number {
   let free = freeOn(device);
   if (covers(free, need)) return state.now;
   const ends = [...device.leases].map((lease) => ({ at: endOf(state, lease), held: heldOn(lease, device) }));

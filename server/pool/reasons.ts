@@ -10,7 +10,7 @@ import type { DeviceRecord, Plan, PoolState, RequestRecord, ReservationRecord, S
 import { COMPUTE_WHOLE, type PoolRequest } from "./types.ts";
 
 /** Devices that reasons are given for, those nearest to having room first. A server has fewer; a large pool has no use for more. */
-export const REASONS_MAX = 16;
+const REASONS_MAX = 16;
 /** Who asks for an explanation gets a reason for every device that one server can have. */
 export const EXPLAINED_MAX = 256;
 
@@ -67,7 +67,7 @@ function filterReason(device: DeviceRecord, plan: Plan, request: PoolRequest): s
 }
 
 /** Why one device does not serve the request now; undefined when it has room. */
-export function deviceReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
+function deviceReason(device: DeviceRecord, plan: Plan, request: PoolRequest): DeviceReason | undefined {
   const device_ = device.spec.id;
   if (device.removed) {
     return { device: device_, code: "DEVICE_UNHEALTHY", message: `Device [${device_}] is being removed.` };

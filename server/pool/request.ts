@@ -101,7 +101,7 @@ export const slicesOf = ({ count, leases = 1 }: PoolRequest): number => count * 
 const roundDown = (bytes: number, unit: number): number => bytes - (bytes % unit);
 
 /** What a request's slice takes on a device, or undefined when even an empty one cannot serve it. */
-export function fitSlice(
+function fitSlice(
   request: PoolRequest,
   device: PoolDevice,
 ): Pick<Fit, "sliceBytes" | "overheadBytes" | "compute"> | undefined {

@@ -22,7 +22,7 @@ import type { Effect, PoolRequest, Slice } from "./types.ts";
 const LOOK_AHEAD_MAX = 32;
 
 /** Grants a place on devices, or lets a suspended lease come back there. */
-export const grant = (state: PoolState, record: RequestRecord, place: Place): Effect =>
+const grant = (state: PoolState, record: RequestRecord, place: Place): Effect =>
   record.lease === undefined
     ? start(state, record, { slices: slicesAt(record.plan, place), warnings: warningsAt(record.plan, place) })
     : resume(state, record.lease);

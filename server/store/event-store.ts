@@ -15,7 +15,7 @@ const LATE_MAX = 1_000;
 const TRIM_EVERY = 100;
 
 /** What is said of an action that a dead server had begun: it may or may not have been done. */
-export const INTERRUPTED = "INTERRUPTED";
+const INTERRUPTED = "INTERRUPTED";
 
 export interface StoredEvent {
   /** Counted upwards over restarts. */

@@ -1,8 +1,7 @@
 /** Programs, launches, streams and events end to end over the raw wire, with real PTX, on devices that compute nothing. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { LinkKind, writeLinkImage } from "../../shared/link-image.ts";
-import { ARENA, MiB, parseModule, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
+import { ARENA, body, MiB, parseModule, RawControl, type RawLease, RawSession, raw } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -93,11 +92,15 @@ test("pointers, structures and floats are told apart, and globals can be written
   expect((await session.ask(raw.moduleUnload(1), raw.copyFromDevice(table, 4))).code).toBe("ADDRESS_OUTSIDE_ARENA");
 });
 
+/** PTX texts as one image (proto/README.md, "Images"). */
+function imageOf(...texts: readonly Buffer[]): Buffer {
+  const inputs = Buffer.concat(texts.map((text) => body(["u32", 1], ["bytes", text])));
+  const head = body(["u32", 0x49554c53], ["u32", 0x4b4c4543], ["u32", 16 + inputs.length], ["u32", texts.length]);
+  return Buffer.concat([head, inputs]);
+}
+
 test("several images become one module, and what is no image of several is refused alone", async () => {
-  const several = writeLinkImage([
-    { kind: LinkKind.PTX, data: ptx },
-    { kind: LinkKind.PTX, data: withGlobals },
-  ]);
+  const several = imageOf(ptx, withGlobals);
   const { kernels, globals } = parseModule((await load(several)).body);
   expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining(["vector_add", "first", "second"]));
   expect(globals.map(({ name }) => name)).toEqual(["table", "hidden", "scale"]);

@@ -98,7 +98,7 @@ test("SIGUSR2 ends the server alone: jobs, queue and leases are the next one's",
   const other = await stage.open();
   const waiting = other.allocate({ memory: "64MiB", wait: "5m" });
   await waitFor("the request", async () => (await pool.leases()).queue.length === 1);
-  expect(await inTime("its end", stage.server.end("SIGUSR2"))).toBe(0);
+  expect(await inTime("its end", stage.server.handOver())).toBe(0);
   expect((await buffer.read(Uint8Array))[0]).toBe(3);
   await stage.server.start();
   expect(await leaseIds(pool)).toEqual([lease.id]);
@@ -128,7 +128,7 @@ test("jobs that get their leases while SIGUSR2 ends the server notice nothing, a
   for (let round = 0; round < 3; round++) {
     const before = done;
     await Promise.race([all, waitFor("jobs that are done", () => done >= before + 6)]);
-    expect(await inTime("its end", stage.server.end("SIGUSR2"))).toBe(0);
+    expect(await inTime("its end", stage.server.handOver())).toBe(0);
     await stage.server.start();
   }
   goOn = false;

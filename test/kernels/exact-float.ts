@@ -53,7 +53,7 @@ function overflow(format: Format, { negative }: Exact, rounding: Rounding): numb
 }
 
 /** The number of the format that the mode picks for the exact value. */
-export function round(format: Format, exact: Exact, rounding: Rounding): number {
+function round(format: Format, exact: Exact, rounding: Rounding): number {
   const { negative, magnitude, exponent, sticky = false } = exact;
   if (magnitude === 0n) return negative ? -0 : 0;
   const target = Math.max(exponent + bitLength(magnitude) - format.precision, format.exponentMin);

@@ -22,7 +22,7 @@ const triple = (size: number | readonly [number, number, number]): readonly [num
   typeof size === "number" ? [size, 1, 1] : size;
 
 /** The packed parameter block of a launch. */
-export function packArguments(kernel: KernelInfo, args: readonly KernelArgument[]): Uint8Array {
+function packArguments(kernel: KernelInfo, args: readonly KernelArgument[]): Uint8Array {
   if (args.length !== kernel.params.length)
     throw new Error(`Kernel [${kernel.name}] takes [${kernel.params.length}] arguments, not [${args.length}].`);
   const block = new Uint8Array(kernel.paramBytes);

@@ -11,7 +11,6 @@ export const u8 = (value: number): Uint8Array => Uint8Array.of(value);
 export const i16 = (value: number): Int16Array => Int16Array.of(value);
 export const u16 = (value: number): Uint16Array => Uint16Array.of(value);
 export const i32 = (value: number): Int32Array => Int32Array.of(value);
-export const u32 = (value: number): Uint32Array => Uint32Array.of(value);
 export const f32 = (value: number): Float32Array => Float32Array.of(value);
 export const f64 = (value: number): Float64Array => Float64Array.of(value);
 export const i64 = (value: bigint): BigInt64Array => BigInt64Array.of(value);

@@ -10,8 +10,6 @@ const [WIDTH, HEIGHT, DEPTH] = [8, 8, 12] as const;
 const TEXELS = WIDTH * HEIGHT * DEPTH;
 /** Each surface has memory of its own, at a multiple of what a card's textures want. */
 const TEXELS_BYTES = 4096;
-/** Bytes from `base` on that are used. */
-export const TEXTURE_KERNEL_BYTES = 7 * TEXELS_BYTES;
 
 export interface Outcome {
   readonly actual: readonly number[];

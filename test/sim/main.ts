@@ -32,7 +32,7 @@ export function parseSeed(text: string): number {
 }
 
 /** How each tenant's held memory relates to what its weight promises; 1 is exact. */
-export function shares(world: World): Map<string, number> {
+function shares(world: World): Map<string, number> {
   const weights = world.options.tenants.reduce((sum, tenant) => sum + tenant.weight, 0);
   const held = [...world.held.values()].reduce((sum, one) => sum + one, 0);
   return new Map(

@@ -8,7 +8,7 @@ import type { AllocateResponse } from "../../proto/generated/sluice/v1/AllocateR
 import type { PoolServiceHandlers } from "../../proto/generated/sluice/v1/PoolService.ts";
 import type { ReleaseRequest__Output as ReleaseRequest } from "../../proto/generated/sluice/v1/ReleaseRequest.ts";
 import { contract, toStatus } from "../../proto/load.ts";
-import { type DeviceReason, type ErrorCode, SluiceError } from "../../shared/errors.ts";
+import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 
 export const GiB = 2 ** 30;
 
@@ -27,8 +27,8 @@ export class AskedLease {
     call.on("error", () => {});
   }
 
-  queue(id: string, position = 1, reasons: readonly DeviceReason[] = []): void {
-    this.#call.write({ queued: { id, position, reasons: [...reasons] } });
+  queue(id: string, position = 1): void {
+    this.#call.write({ queued: { id, position, reasons: [] } });
   }
 
   /** As the real one, it grants nothing to who is gone: false. */

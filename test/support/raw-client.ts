@@ -80,9 +80,9 @@ export class RawConnection {
   }
 
   /** Everything up to the close: the code of the REFUSAL in it, or undefined. */
-  async refusal(timeoutMs = WAIT_MS_MAX): Promise<ErrorCode | undefined> {
+  async refusal(): Promise<ErrorCode | undefined> {
     let code: ErrorCode | undefined;
-    for (let next = await this.next(timeoutMs); next !== undefined; next = await this.next(timeoutMs)) {
+    for (let next = await this.next(); next !== undefined; next = await this.next()) {
       if (next.kind === REFUSAL) code = codeOfWire(next.payload.readUInt32LE(0));
     }
     return code;

@@ -85,16 +85,18 @@ export const raw = {
   free: (address: number | bigint) => call(3, ["u64", address]),
   copyToDevice: (address: number | bigint, data: Uint8Array, stream = 0) =>
     call(4, ["u64", address], ["u32", stream], ["bytes", data]),
-  copyFromDevice: (address: number | bigint, byteCount: number, stream = 0) =>
-    call(5, ["u64", address], ["u32", byteCount], ["u32", stream]),
-  copyOnDevice: (destination: number, source: number, byteCount: number, stream = 0) =>
-    call(6, ["u64", destination], ["u64", source], ["u64", byteCount], ["u32", stream]),
+  copyFromDevice: (address: number | bigint, byteCount: number) =>
+    call(5, ["u64", address], ["u32", byteCount], ["u32", 0]),
+  copyOnDevice: (destination: number, source: number, byteCount: number) =>
+    call(6, ["u64", destination], ["u64", source], ["u64", byteCount], ["u32", 0]),
   fill: (address: number | bigint, count: number | bigint, width: number, value: number, stream = 0) =>
     call(7, ["u64", address], ["u64", count], ["u32", width], ["u32", value], ["u32", stream]),
   imageWrite: (image: number, totalBytes: number, offset: number, data: Uint8Array) =>
     call(8, ["u32", image], ["u32", totalBytes], ["u32", offset], ["bytes", data]),
-  /** A product of matrices of 4 x 4 elements of f32, one behind the other from the arena's start, unless the fields say otherwise. */
-  /** `opcode` 47 asks about the product. */
+  /**
+   * A product of matrices of 4 x 4 elements of f32, one behind the other from the arena's start, unless the fields say otherwise. `opcode` 47 asks
+   * about it.
+   */
   multiply: (fields: Partial<Record<RawProductField, number | bigint>> = {}, opcode = 32): Buffer => {
     const product = { ...rawProduct, ...fields };
     const wide = ["a", "b", "c", "strideA", "strideB", "strideC"] as const;
@@ -115,15 +117,14 @@ export const raw = {
     );
   },
   /** Without options. */
-  compile: (module: number, image: number, device = 0): Buffer =>
-    call(33, ["u32", module], ["u32", image], ["u32", device], ["bytes", new Uint8Array(0)], ["u32", 0]),
-  copyToDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
-    call(34, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
+  compile: (module: number, image: number): Buffer =>
+    call(33, ["u32", module], ["u32", image], ["u32", 0], ["bytes", new Uint8Array(0)], ["u32", 0]),
+  copyToDeviceStaged: (address: number, offset: number, byteCount: number) =>
+    call(34, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", 0]),
   copyFromDeviceStaged: (address: number, offset: number, byteCount: number, stream = 0) =>
     call(35, ["u64", address], ["u32", offset], ["u32", byteCount], ["u32", stream]),
   heap: (address: number, byteCount: number) => call(45, ["u64", address], ["u64", byteCount]),
-  moduleLoad: (module: number, image: number, device = 0) =>
-    call(9, ["u32", module], ["u32", image], ["u32", device], ["u32", 0]),
+  moduleLoad: (module: number, image: number) => call(9, ["u32", module], ["u32", image], ["u32", 0], ["u32", 0]),
   moduleUnload: (module: number) => call(10, ["u32", module]),
   launch: (options: {
     module: number;
@@ -155,25 +156,12 @@ export const raw = {
   eventElapsed: (start: number, end: number) => call(22, ["u32", start], ["u32", end]),
   deviceSynchronize: (device = 0) => call(23, ["u32", device]),
   memoryInfo: (device = 0) => call(24, ["u32", device]),
-  copyToDeviceKept: (address: number, data: Uint8Array, stream = 0) =>
-    call(25, ["u64", address], ["u32", stream], ["bytes", data]),
+  copyToDeviceKept: (address: number, data: Uint8Array) => call(25, ["u64", address], ["u32", 0], ["bytes", data]),
   copyCached: (address: number, byteCount: number, hashes: Uint8Array, stream = 0) =>
     call(26, ["u64", address], ["u64", byteCount], ["u32", stream], ["bytes", hashes]),
-  moduleLoadCached: (
-    module: number,
-    source: { image?: number; totalBytes?: number; hashes?: Uint8Array },
-    device = 0,
-  ) => {
+  moduleLoadCached: (module: number, source: { image?: number; totalBytes?: number; hashes?: Uint8Array }) => {
     const { image = 0, totalBytes = 0, hashes = new Uint8Array() } = source;
-    return call(
-      27,
-      ["u32", module],
-      ["u32", image],
-      ["u32", device],
-      ["u32", totalBytes],
-      ["bytes", hashes],
-      ["u32", 0],
-    );
+    return call(27, ["u32", module], ["u32", image], ["u32", 0], ["u32", totalBytes], ["bytes", hashes], ["u32", 0]);
   },
   recordingCreate: (
     recording: number,

@@ -20,7 +20,7 @@ import { encodeWelcome, FrameKind } from "../../shared/generated/calls.ts";
 import { messageFrame } from "../../shared/wire/frame.ts";
 
 const MiB = 1024 * 1024;
-export const ARENA_BYTES = 64 * MiB;
+const ARENA_BYTES = 64 * MiB;
 const ARENA_BASE = 0x6000_0000_0000;
 
 /** A kernel that takes an address and a step. */

@@ -34,9 +34,9 @@ import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
 import { DnnStatus } from "../../server/device/dnn.ts";
+import { LinkKind } from "../../server/device/link-image.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
 import { type DnnArgument, dnnDescriptors, dnnFunctions } from "../../shared/dnn-functions.ts";
-import { LinkKind } from "../../shared/link-image.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
 function includeFolders(): string[] {

@@ -1,27 +1,18 @@
 /** Images of several inputs: their bytes, and what damage to them is told. */
 import { describe, expect, it } from "vitest";
-import { LinkKind, readLinkImage, writeLinkImage } from "../../shared/link-image.ts";
+import { readLinkImage } from "../../server/device/link-image.ts";
 
-const inputs = [
-  { kind: LinkKind.PTX, data: Buffer.from("abc") },
-  { kind: LinkKind.FATBIN, data: Buffer.from("12345678") },
-  { kind: LinkKind.LIBRARY, data: Buffer.alloc(0) },
-];
-const image = writeLinkImage(inputs);
+/** The layout of proto/README.md: magic, size and count; of each input its kind, its size and its bytes, padded to 8. */
+const image = Buffer.from(
+  `534c5549 43454c4b 38000000 03000000
+   01000000 03000000 6162630000000000
+   02000000 08000000 3132333435363738
+   04000000 00000000`.replaceAll(/\s/g, ""),
+  "hex",
+);
 
 describe("an image of several inputs", () => {
-  it("has the layout of proto/README.md", () => {
-    expect(Buffer.from(image).toString("hex")).toBe(
-      // Magic, size and count.
-      "534c5549 43454c4b 38000000 03000000".replaceAll(" ", "") +
-        // Each input: kind, size, bytes padded to 8.
-        "01000000 03000000 6162630000000000".replaceAll(" ", "") +
-        "02000000 08000000 3132333435363738".replaceAll(" ", "") +
-        "04000000 00000000".replaceAll(" ", ""),
-    );
-  });
-
-  it("is read as it was written", () => {
+  it("is read by its layout", () => {
     expect(readLinkImage(image)!.map(({ kind, data }) => [kind, Buffer.from(data).toString()])).toEqual([
       [1, "abc"],
       [2, "12345678"],

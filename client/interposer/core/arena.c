@@ -200,7 +200,7 @@ static struct range *take(struct arena *arena, uint64_t byte_count, uint64_t ali
     return rest == NULL ? NULL : found;
 }
 
-uint64_t arena_allocate_aligned(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner) {
+uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner) {
     if (byte_count == 0 || byte_count > arena->byte_count) return 0;
     if (alignment < arena->granularity) alignment = arena->granularity;
     uint64_t padded = (byte_count + arena->granularity - 1) / arena->granularity * arena->granularity;
@@ -217,10 +217,6 @@ uint64_t arena_allocate_aligned(struct arena *arena, uint64_t byte_count, uint64
     }
     pthread_mutex_unlock(&arena->lock);
     return address;
-}
-
-uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner) {
-    return arena_allocate_aligned(arena, byte_count, 0, owner);
 }
 
 /* Makes `second`, which begins where `first` ends, a part of `first`. Neither is in a bin. */

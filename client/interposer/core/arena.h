@@ -47,11 +47,8 @@ struct arena {
 /* Reserves the range in this process. Returns false, after a report, when something else lies there. */
 bool arena_open(struct arena *arena, uint64_t base, uint64_t byte_count, uint64_t granularity);
 
-/* Finds room; returns the address, or 0 when there is none. The owner is the caller's. */
-uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, void *owner);
-
-/* As arena_allocate, at a multiple of `alignment`, a power of two. */
-uint64_t arena_allocate_aligned(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner);
+/* Finds room at a multiple of `alignment`, a power of two or 0 for any; returns the address, or 0 when there is none. The owner is the caller's. */
+uint64_t arena_allocate(struct arena *arena, uint64_t byte_count, uint64_t alignment, void *owner);
 
 /* Keeps so much at the end for nobody, instead of what it kept before; false, and no change but that nothing is kept, where some of it is in use. */
 bool arena_reserve_end(struct arena *arena, uint64_t byte_count);

@@ -22,7 +22,7 @@ CUresult current_context(struct context **context) {
     return is_live(*context) ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
-void context_start(struct context *context, struct device *device, unsigned flags) {
+static void context_start(struct context *context, struct device *device, unsigned flags) {
     context->device = device;
     context->flags = flags;
     context->version = 13000;
@@ -35,7 +35,7 @@ void context_start(struct context *context, struct device *device, unsigned flag
 }
 
 /* Ends all that a context owns, behind all its work. */
-void context_drop(struct context *context) {
+static void context_drop(struct context *context) {
     device_wait(context->device);
     while (context->modules != NULL) module_unload(context->modules);
     streams_drop(context);

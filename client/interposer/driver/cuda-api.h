@@ -334,9 +334,8 @@ CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *bytes, CUfunction funct
 CUresult cuCtxEnablePeerAccess(CUcontext context, unsigned int flags);
 CUresult cuCtxDisablePeerAccess(CUcontext context);
 
-/* This library's own entries for its companions, not part of CUDA: bytes of a slice that allocations use, and of which it is. */
+/* This library's own entries for its companions, not part of CUDA: bytes of a slice that allocations use, and that it has. */
 CUresult sluiceMemoryInfo(CUdevice device, size_t *used_bytes, size_t *total_bytes);
-CUresult sluiceDeviceId(CUdevice device, const char **kind, const char **id);
 
 /* And for the runtime library: makes these variables of a library on the current device managed, and tells where they are. */
 CUresult sluiceAdoptManaged(CUlibrary library, const char *const *names, unsigned int count, CUdeviceptr *addresses);

@@ -189,13 +189,3 @@ EXPORT CUresult sluiceMemoryInfo(CUdevice device, size_t *used_bytes, size_t *to
     pthread_mutex_unlock(&found->arena.lock);
     return CUDA_SUCCESS;
 }
-
-EXPORT CUresult sluiceDeviceId(CUdevice device, const char **kind, const char **id) {
-    struct device *found;
-    CUresult result = driver_check();
-    if (result == CUDA_SUCCESS) result = device_of(device, &found);
-    if (result != CUDA_SUCCESS) return result;
-    *kind = found->kind;
-    *id = found->id;
-    return CUDA_SUCCESS;
-}

@@ -310,8 +310,6 @@ CUresult answer_of_call(struct answer *answer);
 /* context.c: the calling thread's current context; an error when it has none or a destroyed one. */
 CUresult current_context(struct context **context);
 CUresult device_of(CUdevice ordinal, struct device **device);
-void context_drop(struct context *context);
-void context_start(struct context *context, struct device *device, unsigned flags);
 
 /* Sequence number of the last call of the session. */
 uint64_t sequence_now(void);
@@ -444,8 +442,5 @@ int blocks_that_fit(const struct function *function, unsigned threads, size_t sh
 bool host_memory_find(const void *pointer, void **base, size_t *byte_count, unsigned *flags);
 /* What to tell of an address at which a kernel failed; NULL where nothing is known. */
 const char *host_memory_about(unsigned long long address);
-
-/* proc-address.c */
-void *symbol_named(const char *symbol);
 
 #endif

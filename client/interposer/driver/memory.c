@@ -63,7 +63,7 @@ void memory_leave_end(const struct device *device) {
 /* Finds room and tells the server. Returns the address, or 0 where there is none. */
 static uint64_t take(struct context *context, uint64_t bytes, uint64_t alignment, CUresult *result) {
     pthread_rwlock_rdlock(&end_lock);
-    struct sluice_allocate_call call = {.address = arena_allocate_aligned(&context->device->arena, bytes, alignment, context), .byte_count = bytes};
+    struct sluice_allocate_call call = {.address = arena_allocate(&context->device->arena, bytes, alignment, context), .byte_count = bytes};
     *result = call.address == 0 ? CUDA_ERROR_OUT_OF_MEMORY : send_allocate(&call, NULL);
     pthread_rwlock_unlock(&end_lock);
     return call.address;

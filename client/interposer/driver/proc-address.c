@@ -23,7 +23,7 @@ static const struct entry entries[] = {
 enum { STATUS_FOUND = 0, STATUS_NOT_FOUND = 1, STATUS_VERSION = 2 };
 
 /* This library's own functions, whatever else the process has loaded. */
-void *symbol_named(const char *symbol) {
+static void *symbol_named(const char *symbol) {
     static void *_Atomic self;
     void *handle = atomic_load(&self);
     Dl_info info;

@@ -10,10 +10,6 @@ static __thread int chosen;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(CUcontext) primaries[DEVICES_MAX];
 
-int current_device(void) {
-    return chosen;
-}
-
 static cudaError_t make_current(int device) {
     if (device < 0 || device >= DEVICES_MAX) return CUDA_ERROR_INVALID_DEVICE;
     CUcontext primary = atomic_load_explicit(&primaries[device], memory_order_acquire);

@@ -63,9 +63,6 @@ cudaError_t note_error(cudaError_t error);
 /* Initialises the driver, and gives the thread the primary context of its device unless it has a context already. */
 cudaError_t enter_context(void);
 
-/* The device that the thread has chosen. */
-int current_device(void);
-
 void trace_runtime(const char *name, cudaError_t error);
 const char *error_name(cudaError_t error);
 

@@ -18,13 +18,13 @@ export const stateWords: Readonly<Record<string, string>> = {
 };
 
 /** Whether its memory is saved on the server's host, and lent to others. */
-export const isParked = ({ state }: Lease): boolean => state === "LEASE_STATE_SUSPENDED";
+const isParked = ({ state }: Lease): boolean => state === "LEASE_STATE_SUSPENDED";
 
 /** What it has, or gets back when it goes on. */
 export const bytesOf = ({ slices }: Lease): number => slices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
 
 /** `cpu:0`, or how many devices where they are many. */
-export const placeOf = ({ slices }: Lease): string => {
+const placeOf = ({ slices }: Lease): string => {
   const devices = [...new Set(slices.map(({ deviceId }) => deviceId))];
   return devices.length <= 2 ? devices.join(", ") : `${devices[0]} and ${devices.length - 1} more`;
 };

@@ -39,7 +39,7 @@ export function PoolPage({ state }: { readonly state: LiveState }) {
       <Totals sums={shown} highlighted={highlighted} onHighlight={setHighlighted} />
       {shown.length === 0 && <Empty title="No device matches the filter" />}
       {groups.map(([name, members]) => (
-        <Group key={name} name={name} members={members} isLarge={all.length > MANY_DEVICES}>
+        <Group key={name} name={name} members={members}>
           <ul class={`devices ${all.length > MANY_DEVICES ? "devices-many" : ""}`}>
             {members.map((sums) => (
               <DeviceRow key={sums.device.id} sums={sums} highlighted={highlighted} onOpen={setOpened} />
@@ -115,7 +115,6 @@ function grouped(sums: readonly DeviceSums[], grouping: string): [string, Device
 function Group(props: {
   readonly name: string;
   readonly members: readonly DeviceSums[];
-  readonly isLarge: boolean;
   readonly children: preact.ComponentChildren;
 }) {
   const { name, members, children } = props;

@@ -5,8 +5,8 @@
 
 import { errorTable, SluiceError } from "../../../shared/errors.ts";
 import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generated/calls.ts";
-import { LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
+import { LinkKind, readLinkImage } from "../link-image.ts";
 import { CAPABILITY } from "./attributes.ts";
 import type { KernelFacts } from "./compile/kernel.ts";
 import { align, placeParams } from "./compile/places.ts";

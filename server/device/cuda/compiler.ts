@@ -44,7 +44,7 @@ const allowedOptions = [
 ];
 
 /** @throws SluiceError BAD_ARGUMENT naming the first option that is none of those allowed. */
-export function checkOptions(options: readonly string[]): void {
+function checkOptions(options: readonly string[]): void {
   const refused = options.find((option) => !allowedOptions.some((allowed) => allowed.test(option)));
   if (refused === undefined) return;
   throw new SluiceError(

@@ -2,7 +2,7 @@
  * Linking on the device: several inputs, handed to the driver's linker, become one image. What the linker says against them becomes the
  * error's message.
  */
-import { type LinkInput, LinkKind } from "../../../shared/link-image.ts";
+import { type LinkInput, LinkKind } from "../link-image.ts";
 import { CUresult, JitOption } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import { imageFormat } from "./image.ts";

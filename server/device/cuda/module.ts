@@ -4,8 +4,8 @@
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import type { GlobalInfo, KernelInfo, ParamInfo } from "../../../shared/generated/calls.ts";
-import { type LinkInput, LinkKind, readLinkImage } from "../../../shared/link-image.ts";
 import type { DeviceModule } from "../device.ts";
+import { type LinkInput, LinkKind, readLinkImage } from "../link-image.ts";
 import { CUresult, FunctionAttribute } from "./constants.ts";
 import type { CudaContext } from "./context.ts";
 import { imageFormat } from "./image.ts";

@@ -36,7 +36,7 @@ type BlasApi = Bound<typeof cublasLtSignatures>;
 export const Status = { SUCCESS: 0, ALLOC_FAILED: 3, INVALID_VALUE: 7, ARCH_MISMATCH: 8, NOT_SUPPORTED: 15 } as const;
 export const DescAttribute = { TRANSA: 3, TRANSB: 4, EPILOGUE: 7, BIAS_POINTER: 8 } as const;
 /** cublasLtEpilogue_t. */
-export const Epilogue = { DEFAULT: 1, RELU: 2, BIAS: 4, GELU: 32 } as const;
+const Epilogue = { DEFAULT: 1, RELU: 2, BIAS: 4, GELU: 32 } as const;
 const epilogues = { relu: Epilogue.RELU, gelu: Epilogue.GELU } as const;
 export const LayoutAttribute = { BATCH_COUNT: 5, STRIDED_BATCH_OFFSET: 6 } as const;
 export const PreferenceAttribute = { MAX_WORKSPACE_BYTES: 1, MIN_ALIGNMENT_A: 5 } as const;

@@ -5,7 +5,6 @@
 import { SluiceError } from "../../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo } from "../../../shared/generated/calls.ts";
 import { ALLOCATION_GRANULARITY_BYTES, ARENA_STRIDE_BYTES } from "../../../shared/limits.ts";
-import { readLinkImage } from "../../../shared/link-image.ts";
 import type {
   DeviceAttributes,
   DeviceEvent,
@@ -16,6 +15,7 @@ import type {
   LaunchOptions,
   SliceOptions,
 } from "../device.ts";
+import { readLinkImage } from "../link-image.ts";
 import { SparseMemory } from "./memory.ts";
 import { scanPtx } from "./ptx-scan.ts";
 

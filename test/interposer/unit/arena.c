@@ -36,7 +36,7 @@ static void play(unsigned seed, uint64_t base) {
         if (count < LIVE_MAX) {
             uint64_t bytes = roll(4) == 0 ? roll(1 << 19) + 1 : roll(5000) + 1, padded = (bytes + 255) / 256 * 256;
             uint64_t alignment = roll(8) == 0 ? 4096 : 256;
-            uint64_t address = arena_allocate_aligned(&arena, bytes, alignment, &live);
+            uint64_t address = arena_allocate(&arena, bytes, alignment, &live);
             if (address != 0) {
                 EXPECT(address % alignment == 0 && address >= base && address + padded <= base + size);
                 for (int i = 0; i < count; i++) EXPECT(address + padded <= live[i].address || live[i].address + live[i].bytes <= address);
@@ -61,10 +61,10 @@ static void play(unsigned seed, uint64_t base) {
     }
     while (arena_next_owned(&arena, &live, 0, &found)) EXPECT(arena_free(&arena, found.address));
     EXPECT(arena.used_bytes == 0);
-    EXPECT(arena_allocate(&arena, size, NULL) == base);
-    EXPECT(arena_allocate(&arena, 1, NULL) == 0);
+    EXPECT(arena_allocate(&arena, size, 0, NULL) == base);
+    EXPECT(arena_allocate(&arena, 1, 0, NULL) == 0);
     EXPECT(arena_free(&arena, base));
-    EXPECT(arena_allocate(&arena, size + 1, NULL) == 0 && arena_allocate(&arena, 0, NULL) == 0);
+    EXPECT(arena_allocate(&arena, size + 1, 0, NULL) == 0 && arena_allocate(&arena, 0, 0, NULL) == 0);
 }
 
 /* The end of an arena is kept for nobody, more and less of it. */
@@ -73,24 +73,24 @@ static void keep_end(unsigned seed, uint64_t base) {
     struct range found;
     uint64_t size = (uint64_t)1 << 22, part = size / 4;
     if (!arena_open(&arena, base, size, 256)) exit(1);
-    EXPECT(arena_allocate(&arena, part, NULL) == base);
+    EXPECT(arena_allocate(&arena, part, 0, NULL) == base);
     EXPECT(arena_reserve_end(&arena, 2 * part) && arena.used_bytes == 3 * part);
     EXPECT(!arena_find(&arena, base + 3 * part, &found) && !arena_free(&arena, base + size));
-    EXPECT(arena_allocate(&arena, part + 1, NULL) == 0);
-    EXPECT(arena_allocate(&arena, part, NULL) == base + part);
+    EXPECT(arena_allocate(&arena, part + 1, 0, NULL) == 0);
+    EXPECT(arena_allocate(&arena, part, 0, NULL) == base + part);
     EXPECT(arena_reserve_end(&arena, part) && arena.used_bytes == 3 * part);
-    EXPECT(arena_allocate(&arena, part, NULL) == base + 2 * part);
+    EXPECT(arena_allocate(&arena, part, 0, NULL) == base + 2 * part);
     EXPECT(!arena_reserve_end(&arena, 2 * part) && arena.used_bytes == 3 * part);
-    EXPECT(arena_allocate(&arena, part, NULL) == base + 3 * part);
+    EXPECT(arena_allocate(&arena, part, 0, NULL) == base + 3 * part);
     EXPECT(!arena_reserve_end(&arena, 256) && arena_reserve_end(&arena, 0));
     /* Just what lies behind the last allocation, where something was before. */
     EXPECT(arena_free(&arena, base + 3 * part) && arena_reserve_end(&arena, part) && arena.used_bytes == size);
     EXPECT(!arena_find(&arena, base + 3 * part, &found));
-    EXPECT(arena_allocate(&arena, 1, NULL) == 0 && arena_reserve_end(&arena, 0));
-    EXPECT(arena_allocate(&arena, part, NULL) == base + 3 * part);
+    EXPECT(arena_allocate(&arena, 1, 0, NULL) == 0 && arena_reserve_end(&arena, 0));
+    EXPECT(arena_allocate(&arena, part, 0, NULL) == base + 3 * part);
     for (int i = 0; i < 4; i++) EXPECT(arena_free(&arena, base + i * part));
     EXPECT(arena_reserve_end(&arena, part) && arena_reserve_end(&arena, 0) && arena.used_bytes == 0);
-    EXPECT(arena_allocate(&arena, size, NULL) == base);
+    EXPECT(arena_allocate(&arena, size, 0, NULL) == base);
 }
 
 int main(int argc, char **argv) {

@@ -44,7 +44,7 @@ export interface Family {
 }
 
 /** How near two machines must come. */
-export type Bound = Pick<Family, "within" | "absolute">;
+type Bound = Pick<Family, "within" | "absolute">;
 
 const family = (name: string, takes: string, gives: string, text: string, bound: Bound = {}): Family => ({
   name,

@@ -47,7 +47,7 @@ const isInMemory = (kind: ResultKind): boolean => kind.startsWith("memory ");
 export const resultBytes = (kind: ResultKind): number => results[numberOf(kind)].bytes;
 
 /** Bytes that all forms of a family give for all rows: form by form, result by result. */
-export const outputBytes = (family: Family): number =>
+const outputBytes = (family: Family): number =>
   formsOf(family).length * family.gives.reduce((sum, kind) => sum + resultBytes(kind), 0) * ROWS;
 
 function formText(form: string, gives: readonly ResultKind[], start: number): { lines: string[]; end: number } {

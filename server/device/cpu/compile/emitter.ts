@@ -147,7 +147,7 @@ export class Emitter {
   }
 
   /** A local for values that live only within one instruction; the same name and type is the same local. */
-  scratch(type: WasmType, name = ""): number {
+  scratch(type: WasmType, name: string): number {
     const key = `${type}${name}`;
     let local = this.#scratch.get(key);
     if (local === undefined) {

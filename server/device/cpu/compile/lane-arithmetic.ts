@@ -323,7 +323,7 @@ const isHigh = ({ mnemonic }: Instruction): boolean => mnemonic.modifiers.has("h
 const isInteger = ({ mnemonic: { types } }: Instruction): boolean =>
   types.every((type) => /^[usb](8|16|32|64)$/.test(type));
 
-export function loopsOf(values: readonly LaneValue[]): ReadonlySet<Block> {
+function loopsOf(values: readonly LaneValue[]): ReadonlySet<Block> {
   return new Set(values.flatMap(({ terms }) => terms.flatMap(([{ loops }]) => [...loops])));
 }
 

@@ -12,7 +12,7 @@ import { align, placeShared } from "./places.ts";
 import type { Pointers } from "./pointers.ts";
 
 /** Functions that the workers give to kernels. */
-export const imports = {
+const imports = {
   /** kind, line, address: never returns. */
   fault: { params: ["i32", "i32", "i64"], results: [] },
   /** address of the format, address of the arguments, thread's frame: number of arguments. */

@@ -12,7 +12,7 @@ const unsignedNames: Record<string, string> = { lo: "lt", ls: "le", hi: "gt", hs
 const opposites: Record<string, string> = { eq: "ne", ne: "eq", lt: "ge", le: "gt", gt: "le", ge: "lt" };
 const combinations = ["and", "or", "xor"] as const;
 
-export const comparisons = [...names, ...Object.keys(unordered), "num", "nan", ...combinations, "ftz"].join(" ");
+const comparisons = [...names, ...Object.keys(unordered), "num", "nan", ...combinations, "ftz"].join(" ");
 
 /** Leaves 1 or 0 for the comparison of operands 1 and 2; of their `lane`, where they hold two halves. Halves are compared as 32-bit floats. */
 function pushComparison(emitter: Emitter, instruction: Instruction, compared: PtxType, lane = 0): void {

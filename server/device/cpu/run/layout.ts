@@ -14,7 +14,7 @@ import { SluiceError } from "../../../../shared/errors.ts";
 export const PAGE_BYTES = 65_536;
 
 /** Linear memory has 32-bit addresses. */
-export const MEMORY_BYTES_MAX = 2 ** 32;
+const MEMORY_BYTES_MAX = 2 ** 32;
 
 /** Variables of all modules of a slice: CUDA programs use kilobytes; untouched memory costs nothing. */
 const GLOBALS_BYTES = 48 * 1024 * 1024;

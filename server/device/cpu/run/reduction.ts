@@ -2,7 +2,7 @@
 
 /** In the order of their numbers. */
 export const reductions = ["add", "min", "max", "and", "or"] as const;
-export type Reduction = (typeof reductions)[number];
+type Reduction = (typeof reductions)[number];
 
 /** Bits of a reduction's number beside the operation's, which are the lowest three. */
 export const ReductionFlag = { OPERATION: 7, IS_SIGNED: 8, IS_LONG: 16, IS_TEXEL: 32, BOUNDARY_SHIFT: 6 } as const;

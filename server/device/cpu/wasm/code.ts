@@ -229,8 +229,8 @@ export class Code {
     return this;
   }
 
-  block(result?: WasmType): Label {
-    return this.#open(0x02, result);
+  block(): Label {
+    return this.#open(0x02, undefined);
   }
 
   loop(): Label {

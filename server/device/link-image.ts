@@ -2,7 +2,7 @@
  * An image that is several: what a program hands to the linker, in one piece, so that it travels and is kept like any other. Its layout is in
  * proto/README.md, "Images"; the interposer writes it (client/interposer/core/link-image.c), devices read it.
  */
-import { SluiceError } from "./errors.ts";
+import { SluiceError } from "../../shared/errors.ts";
 
 /** Kinds of input, numbered as CUjitInputType. */
 export const LinkKind = { CUBIN: 0, PTX: 1, FATBIN: 2, OBJECT: 3, LIBRARY: 4 } as const;
@@ -41,22 +41,6 @@ export function readLinkImage(image: Uint8Array): LinkInput[] | undefined {
   }
   if (at !== image.length) throw broken();
   return inputs;
-}
-
-/** One image of several inputs. */
-export function writeLinkImage(inputs: readonly LinkInput[]): Uint8Array {
-  const byteCount = inputs.reduce((sum, { data }) => sum + INPUT_HEADER_BYTES + padded(data.length), HEADER_BYTES);
-  const image = new Uint8Array(byteCount);
-  const view = new DataView(image.buffer);
-  for (const [index, word] of [...MAGIC, byteCount, inputs.length].entries()) view.setUint32(index * 4, word, true);
-  let at = HEADER_BYTES;
-  for (const { kind, data } of inputs) {
-    view.setUint32(at, kind, true);
-    view.setUint32(at + 4, data.length, true);
-    image.set(data, at + INPUT_HEADER_BYTES);
-    at += INPUT_HEADER_BYTES + padded(data.length);
-  }
-  return image;
 }
 
 const broken = (): SluiceError =>
