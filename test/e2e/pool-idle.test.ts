@@ -43,8 +43,9 @@ describe("a lease without calls", () => {
     await waitFor("it to end", () => lease.signal.aborted);
     const endedAt = Date.now();
     expect((lease.signal.reason as SluiceError).code).toBe("LEASE_IDLE");
-    expect(notices.map(({ kind }) => kind)).toEqual(["IDLE"]);
-    expect(endedAt - notices[0]!.at).toBeGreaterThan(500);
+    // Where its session takes longer than that to begin, it is warned of that time, too.
+    expect(new Set(notices.map(({ kind }) => kind))).toEqual(new Set(["IDLE"]));
+    expect(endedAt - notices.at(-1)!.at).toBeGreaterThan(500);
     await waitFor("the pool to be empty", async () =>
       (await pool.devices()).every(({ freeBytes, memoryBytes }) => freeBytes === memoryBytes),
     );

@@ -26,7 +26,7 @@ function run(program: string, ...args: string[]) {
 
 function runWith(variables: NodeJS.ProcessEnv, program: string, ...args: string[]) {
   const env = { ...process.env, ASAN_OPTIONS: "detect_leaks=0", ...variables };
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 50_000, env });
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 100_000, env });
   return { status, stdout, stderr };
 }
 

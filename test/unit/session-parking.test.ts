@@ -17,7 +17,7 @@ import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 * 1024;
 const single = { grid: 1, block: 1 };
-const PARKS_MIN = 30;
+const PARKS_MIN = 12;
 
 let folder: string;
 let stand: SessionStand;
@@ -88,7 +88,7 @@ async function bigJob({ gpu }: ClientOnStand, { isEnough }: { readonly isEnough:
   const expected = [1, 1];
   let step = 0;
   let rounds = 0;
-  for (; rounds < 6 || !isEnough(); rounds++) {
+  for (; rounds < 2 || !isEnough(); rounds++) {
     const bytes = bytesOf(large.byteLength, rounds);
     const copy = large.write(bytes, { stream: streams[0], overlap: true });
     const part = bytes.subarray(0, weights.byteLength);
@@ -125,7 +125,7 @@ async function bigJob({ gpu }: ClientOnStand, { isEnough }: { readonly isEnough:
 
 const closed = (): SluiceError => new SluiceError("CLOSED", "The test is over.");
 
-describe("a job that is parked dozens of times comes to the same end", () => {
+describe("a job that is parked again and again comes to the same end", () => {
   it.each(["over TCP", "over the Unix socket", "over connections that break"] as const)(
     "%s",
     async (how) => {

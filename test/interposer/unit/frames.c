@@ -134,7 +134,7 @@ static int play(unsigned seed) {
 }
 
 int main(int argc, char **argv) {
-    unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 1, seeds = argc > 2 ? (unsigned)atoi(argv[2]) : 3000;
+    unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 1, seeds = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
     if (freopen("/dev/null", "w", stderr) == NULL) return 1;
     for (unsigned seed = first; seed < first + seeds; seed++)
         if (play(seed) != 0) return 1;
