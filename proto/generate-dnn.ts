@@ -18,13 +18,21 @@ const numberTypes: Partial<Record<DnnArgument["kind"], string>> = {
 function parameter({ kind, name, isResult, role }: DnnArgument): string {
   const number = numberTypes[kind];
   if (number !== undefined) return `${number}${isResult ? "*" : ""}${name}`;
+  if (kind === "perfs") return `struct sluice_dnn_perf *${name}`;
   if (kind === "ints") return `${isResult ? "" : "const "}int32_t *${name}`;
   if (isResult || role === "new") return `void **${name}`;
-  return kind === "scalar" ? `const void *${name}` : `void *${name}`;
+  return kind === "scalar" || kind === "value" ? `const void *${name}` : `void *${name}`;
+}
+
+/** How many elements an array has, in C. */
+function count({ of, measure }: DnnArgument, all: readonly DnnArgument[]): string {
+  const counted = all[of!]!;
+  if (measure === "sequences") return `sluice_dnn_sequences(${counted.name})`;
+  return measure === "sum" ? `sluice_dnn_sum(${counted.name}, ${count(counted, all)})` : counted.name;
 }
 
 function packing(argument: DnnArgument, { arguments: all }: DnnFunction): string {
-  const { kind, name, descriptor, role, isOptional, isResult, of } = argument;
+  const { kind, name, descriptor, role, isOptional, isResult, of, measure } = argument;
   const optional = isOptional ? "true" : "false";
   if (kind === "handle") return `sluice_dnn_handle(&call, ${name})`;
   if (kind === "descriptor") {
@@ -33,10 +41,13 @@ function packing(argument: DnnArgument, { arguments: all }: DnnFunction): string
       ? `sluice_dnn_descriptor(&call, ${name}, ${which}, ${optional})`
       : `sluice_dnn_${role}_descriptor(&call, ${name}, ${which})`;
   }
-  const count = kind === "ints" ? `, ${all[of!]!.name}` : "";
-  if (isResult) return `sluice_dnn_out_${kind}(&call, ${name}${count})`;
-  const rest = kind === "ints" ? count : kind === "pointer" || kind === "scalar" ? `, ${optional}` : "";
-  return `sluice_dnn_${kind}(&call, ${name}${rest})`;
+  if (kind === "value") return `sluice_dnn_value(&call, ${name}, ${all[of!]!.name})`;
+  if (kind === "ints" || kind === "perfs") {
+    const how = isResult ? "out_" : measure === undefined ? "" : "counted_";
+    return `sluice_dnn_${how}${kind}(&call, ${name}, ${count(argument, all)})`;
+  }
+  if (isResult) return `sluice_dnn_out_${kind}(&call, ${name})`;
+  return `sluice_dnn_${kind}(&call, ${name}${kind === "pointer" || kind === "scalar" ? `, ${optional}` : ""})`;
 }
 
 function definition(f: DnnFunction, number: number): string {

@@ -6,15 +6,20 @@
  * - "handle` cudnnHandle_t. It does not travel: the call names device and stream.
  * - `i32 u32 u64 f32 f64`, and `type`, a cudnnDataType_t (i32).
  * - `scalar` pointer to a factor in the host's memory: f64 where the call's data is f64, else f32; one that is absent is 0.
- * - `pointer NAME` an address on the device; `of OTHER`: with as many bytes as that argument says, or as the tensor that it describes has.
- * - `ints NAME of OTHER` an array of i32 in the host's memory, with as many elements as that argument, which stands before it, says.
+ * - `value NAME of OTHER` pointer to an element in the host's memory, of the type that the tensor OTHER has.
+ * - `pointer NAME` an address on the device; `of OTHER`: with as many bytes as that argument says, or as what it describes has. `of
+ *   OTHER.theta` and `of OTHER.grid`: as the transformations and the grid of a spatial transformer; `of OTHER.sequences`: 4 for each of those that OTHER describes.
+ * - `ints NAME of OTHER` an array of i32 in the host's memory, with as many elements as that argument, which stands before it, says. `of OTHER.sequences`: one for
+ *   each of them; `of OTHER.sum`: as many as the elements of that array are together.
  * - a kind of descriptor, such as `tensor`; with `set` before it the call decides what it describes, with `new` it comes into being.
- * - `out` before a kind: a result. Of `out ints NAME of OTHER` that argument says how many there is room for.
+ * - `out` before a kind: a result. Of `out ints NAME of OTHER`, and of `out perfs`, which are records of what an algorithm of a convolution costs, that argument
+ *   says how many there is room for.
+ * A function with results and a pointer that must be there computes, as all others with pointers do, in the stream of its handle.
  * A `?` behind the kind of a pointer or descriptor lets it be absent.
  *
  * On the wire every argument but the handle takes 8 bytes, in order: numbers of 4 bytes with 4 zeros behind them, descriptors as their handles, 0 for what is
- * absent; an array takes its elements' bytes, padded with zeros to 8. Results take nothing there; in the answer they stand in the same manner, an array with as
- * many elements as there was room for.
+ * absent; an array takes its elements' bytes, padded with zeros to 8, and has their number before it where no argument is just that. Results take nothing
+ * there; in the answer they stand in the same manner, an array with as many elements as there was room for.
  */
 
 /** Kinds of descriptor by their words here, with what cuDNN calls them. */
@@ -29,6 +34,9 @@ export const dnnDescriptors = {
   rnnData: "RNNData",
   spatialTransformer: "SpatialTransformer",
   ctcLoss: "CTCLoss",
+  lrn: "LRN",
+  opTensor: "OpTensor",
+  reduceTensor: "ReduceTensor",
 } as const;
 export type DnnDescriptorKind = keyof typeof dnnDescriptors;
 
@@ -82,16 +90,191 @@ const lines = {
   cudnnGetRNNWeightParams:
     "handle, rnn rnnDesc, i32 pseudoLayer, u64 weightSpaceSize, pointer? weightSpace of weightSpaceSize, i32 linLayerID, set tensor mDesc, out pointer mAddr, set tensor bDesc, out pointer bAddr",
   cudnnRNNForward:
-    "handle, rnn rnnDesc, i32 fwdMode, pointer? devSeqLengths, rnnData xDesc, pointer x, rnnData yDesc, pointer y, tensor? hDesc, pointer? hx of hDesc, pointer? hy of hDesc, tensor? cDesc, pointer? cx of cDesc, pointer? cy of cDesc, u64 weightSpaceSize, pointer weightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
+    "handle, rnn rnnDesc, i32 fwdMode, pointer? devSeqLengths of xDesc.sequences, rnnData xDesc, pointer x of xDesc, rnnData yDesc, pointer y of yDesc, tensor? hDesc, pointer? hx of hDesc, pointer? hy of hDesc, tensor? cDesc, pointer? cx of cDesc, pointer? cy of cDesc, u64 weightSpaceSize, pointer weightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
   cudnnRNNBackwardData_v8:
-    "handle, rnn rnnDesc, pointer? devSeqLengths, rnnData yDesc, pointer y, pointer dy, rnnData xDesc, pointer dx, tensor? hDesc, pointer? hx of hDesc, pointer? dhy of hDesc, pointer? dhx of hDesc, tensor? cDesc, pointer? cx of cDesc, pointer? dcy of cDesc, pointer? dcx of cDesc, u64 weightSpaceSize, pointer weightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
+    "handle, rnn rnnDesc, pointer? devSeqLengths of xDesc.sequences, rnnData yDesc, pointer y of yDesc, pointer dy of yDesc, rnnData xDesc, pointer dx of xDesc, tensor? hDesc, pointer? hx of hDesc, pointer? dhy of hDesc, pointer? dhx of hDesc, tensor? cDesc, pointer? cx of cDesc, pointer? dcy of cDesc, pointer? dcx of cDesc, u64 weightSpaceSize, pointer weightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
   cudnnRNNBackwardWeights_v8:
-    "handle, rnn rnnDesc, i32 addGrad, pointer? devSeqLengths, rnnData xDesc, pointer x, tensor? hDesc, pointer? hx of hDesc, rnnData yDesc, pointer y, u64 weightSpaceSize, pointer dweightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
+    "handle, rnn rnnDesc, i32 addGrad, pointer? devSeqLengths of xDesc.sequences, rnnData xDesc, pointer x of xDesc, tensor? hDesc, pointer? hx of hDesc, rnnData yDesc, pointer y of yDesc, u64 weightSpaceSize, pointer dweightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
+
+  cudnnCreateLRNDescriptor: "new lrn normDesc",
+  cudnnCreateOpTensorDescriptor: "new opTensor opTensorDesc",
+  cudnnCreateReduceTensorDescriptor: "new reduceTensor reduceTensorDesc",
+
+  cudnnSetTensor4dDescriptorEx:
+    "set tensor tensorDesc, type dataType, i32 n, i32 c, i32 h, i32 w, i32 nStride, i32 cStride, i32 hStride, i32 wStride",
+  cudnnSetTensorNdDescriptorEx: "set tensor tensorDesc, i32 format, type dataType, i32 nbDims, ints dimA of nbDims",
+  cudnnGetTensor4dDescriptor:
+    "tensor tensorDesc, out i32 dataType, out i32 n, out i32 c, out i32 h, out i32 w, out i32 nStride, out i32 cStride, out i32 hStride, out i32 wStride",
+  cudnnSetFilter4dDescriptor: "set filter filterDesc, type dataType, i32 format, i32 k, i32 c, i32 h, i32 w",
+  cudnnGetFilter4dDescriptor:
+    "filter filterDesc, out i32 dataType, out i32 format, out i32 k, out i32 c, out i32 h, out i32 w",
+  cudnnSetFilterNdDescriptor: "set filter filterDesc, type dataType, i32 format, i32 nbDims, ints filterDimA of nbDims",
+  cudnnGetFilterNdDescriptor:
+    "filter filterDesc, i32 nbDimsRequested, out i32 dataType, out i32 format, out i32 nbDims, out ints filterDimA of nbDimsRequested",
+  cudnnGetFilterSizeInBytes: "filter filterDesc, out u64 size",
+
+  cudnnSetSpatialTransformerNdDescriptor:
+    "set spatialTransformer stDesc, i32 samplerType, type dataType, i32 nbDims, ints dimA of nbDims",
+  cudnnSpatialTfGridGeneratorForward:
+    "handle, spatialTransformer stDesc, pointer theta of stDesc.theta, pointer grid of stDesc.grid",
+  cudnnSpatialTfGridGeneratorBackward:
+    "handle, spatialTransformer stDesc, pointer dgrid of stDesc.grid, pointer dtheta of stDesc.theta",
+  cudnnSpatialTfSamplerForward:
+    "handle, spatialTransformer stDesc, scalar alpha, tensor xDesc, pointer x of xDesc, pointer grid of stDesc.grid, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnSpatialTfSamplerBackward:
+    "handle, spatialTransformer stDesc, scalar alpha, tensor xDesc, pointer x of xDesc, scalar beta, tensor dxDesc, pointer dx of dxDesc, scalar alphaDgrid, tensor dyDesc, pointer dy of dyDesc, pointer grid of stDesc.grid, scalar betaDgrid, pointer dgrid of stDesc.grid",
+
+  cudnnSetCTCLossDescriptor: "set ctcLoss ctcLossDesc, type compType",
+  cudnnSetCTCLossDescriptorEx: "set ctcLoss ctcLossDesc, type compType, i32 normMode, i32 gradMode",
+  cudnnSetCTCLossDescriptor_v8:
+    "set ctcLoss ctcLossDesc, type compType, i32 normMode, i32 gradMode, i32 maxLabelLength",
+  cudnnSetCTCLossDescriptor_v9:
+    "set ctcLoss ctcLossDesc, type compType, i32 normMode, i32 ctcGradMode, i32 maxLabelLength",
+  cudnnGetCTCLossDescriptor: "ctcLoss ctcLossDesc, out i32 compType",
+  cudnnGetCTCLossDescriptorEx: "ctcLoss ctcLossDesc, out i32 compType, out i32 normMode, out i32 gradMode",
+  cudnnGetCTCLossDescriptor_v8:
+    "ctcLoss ctcLossDesc, out i32 compType, out i32 normMode, out i32 gradMode, out i32 maxLabelLength",
+  cudnnGetCTCLossDescriptor_v9:
+    "ctcLoss ctcLossDesc, out i32 compType, out i32 normMode, out i32 ctcGradMode, out i32 maxLabelLength",
+  cudnnGetCTCLossWorkspaceSize:
+    "handle, tensor probsDesc, tensor? gradientsDesc, ints labels of labelLengths.sum, ints labelLengths of probsDesc.sequences, ints inputLengths of probsDesc.sequences, i32 algo, ctcLoss ctcLossDesc, out u64 sizeInBytes",
+  cudnnGetCTCLossWorkspaceSize_v8:
+    "handle, i32 algo, ctcLoss ctcLossDesc, tensor probsDesc, tensor? gradientsDesc, out u64 sizeInBytes",
+  cudnnCTCLoss:
+    "handle, tensor probsDesc, pointer probs of probsDesc, ints hostLabels of hostLabelLengths.sum, ints hostLabelLengths of probsDesc.sequences, ints hostInputLengths of probsDesc.sequences, pointer costs of probsDesc.sequences, tensor? gradientsDesc, pointer? gradients of gradientsDesc, i32 algo, ctcLoss ctcLossDesc, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes",
+  cudnnCTCLoss_v8:
+    "handle, i32 algo, ctcLoss ctcLossDesc, tensor probsDesc, pointer probs of probsDesc, pointer? labels, pointer labelLengths of probsDesc.sequences, pointer inputLengths of probsDesc.sequences, pointer costs of probsDesc.sequences, tensor? gradientsDesc, pointer? gradients of gradientsDesc, u64 workSpaceSizeInBytes, pointer? workspace of workSpaceSizeInBytes",
+
+  cudnnSetPooling2dDescriptor:
+    "set pooling poolingDesc, i32 mode, i32 maxpoolingNanOpt, i32 windowHeight, i32 windowWidth, i32 verticalPadding, i32 horizontalPadding, i32 verticalStride, i32 horizontalStride",
+  cudnnGetPooling2dDescriptor:
+    "pooling poolingDesc, out i32 mode, out i32 maxpoolingNanOpt, out i32 windowHeight, out i32 windowWidth, out i32 verticalPadding, out i32 horizontalPadding, out i32 verticalStride, out i32 horizontalStride",
+  cudnnSetPoolingNdDescriptor:
+    "set pooling poolingDesc, i32 mode, i32 maxpoolingNanOpt, i32 nbDims, ints windowDimA of nbDims, ints paddingA of nbDims, ints strideA of nbDims",
+  cudnnGetPoolingNdDescriptor:
+    "pooling poolingDesc, i32 nbDimsRequested, out i32 mode, out i32 maxpoolingNanOpt, out i32 nbDims, out ints windowDimA of nbDimsRequested, out ints paddingA of nbDimsRequested, out ints strideA of nbDimsRequested",
+  cudnnGetPoolingNdForwardOutputDim:
+    "pooling poolingDesc, tensor inputTensorDesc, i32 nbDims, out ints outputTensorDimA of nbDims",
+  cudnnGetPooling2dForwardOutputDim:
+    "pooling poolingDesc, tensor inputTensorDesc, out i32 n, out i32 c, out i32 h, out i32 w",
+  cudnnPoolingForward:
+    "handle, pooling poolingDesc, scalar alpha, tensor xDesc, pointer x of xDesc, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnPoolingBackward:
+    "handle, pooling poolingDesc, scalar alpha, tensor yDesc, pointer y of yDesc, tensor dyDesc, pointer dy of dyDesc, tensor xDesc, pointer x of xDesc, scalar beta, tensor dxDesc, pointer dx of dxDesc",
+
+  cudnnSetConvolution2dDescriptor:
+    "set convolution convDesc, i32 pad_h, i32 pad_w, i32 u, i32 v, i32 dilation_h, i32 dilation_w, i32 mode, i32 computeType",
+  cudnnGetConvolution2dDescriptor:
+    "convolution convDesc, out i32 pad_h, out i32 pad_w, out i32 u, out i32 v, out i32 dilation_h, out i32 dilation_w, out i32 mode, out i32 computeType",
+  cudnnSetConvolutionNdDescriptor:
+    "set convolution convDesc, i32 arrayLength, ints padA of arrayLength, ints filterStrideA of arrayLength, ints dilationA of arrayLength, i32 mode, i32 computeType",
+  cudnnGetConvolutionNdDescriptor:
+    "convolution convDesc, i32 arrayLengthRequested, out i32 arrayLength, out ints padA of arrayLengthRequested, out ints strideA of arrayLengthRequested, out ints dilationA of arrayLengthRequested, out i32 mode, out i32 computeType",
+  cudnnSetConvolutionMathType: "set convolution convDesc, i32 mathType",
+  cudnnGetConvolutionMathType: "convolution convDesc, out i32 mathType",
+  cudnnSetConvolutionGroupCount: "set convolution convDesc, i32 groupCount",
+  cudnnGetConvolutionGroupCount: "convolution convDesc, out i32 groupCount",
+  cudnnSetConvolutionReorderType: "set convolution convDesc, i32 reorderType",
+  cudnnGetConvolutionReorderType: "convolution convDesc, out i32 reorderType",
+  cudnnGetConvolution2dForwardOutputDim:
+    "convolution convDesc, tensor inputTensorDesc, filter filterDesc, out i32 n, out i32 c, out i32 h, out i32 w",
+  cudnnGetConvolutionNdForwardOutputDim:
+    "convolution convDesc, tensor inputTensorDesc, filter filterDesc, i32 nbDims, out ints tensorOuputDimA of nbDims",
+  cudnnGetConvolutionForwardAlgorithmMaxCount: "handle, out i32 count",
+  cudnnGetConvolutionForwardAlgorithm_v7:
+    "handle, tensor xDesc, filter wDesc, convolution convDesc, tensor yDesc, i32 requestedAlgoCount, out i32 returnedAlgoCount, out perfs perfResults of requestedAlgoCount",
+  cudnnFindConvolutionForwardAlgorithmEx:
+    "handle, tensor xDesc, pointer x of xDesc, filter wDesc, pointer w of wDesc, convolution convDesc, tensor yDesc, pointer y of yDesc, i32 requestedAlgoCount, out i32 returnedAlgoCount, out perfs perfResults of requestedAlgoCount, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes",
+  cudnnGetConvolutionForwardWorkspaceSize:
+    "handle, tensor xDesc, filter wDesc, convolution convDesc, tensor yDesc, i32 algo, out u64 sizeInBytes",
+  cudnnConvolutionForward:
+    "handle, scalar alpha, tensor xDesc, pointer x of xDesc, filter wDesc, pointer w of wDesc, convolution convDesc, i32 algo, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnGetConvolutionBackwardDataAlgorithmMaxCount: "handle, out i32 count",
+  cudnnGetConvolutionBackwardDataAlgorithm_v7:
+    "handle, filter wDesc, tensor dyDesc, convolution convDesc, tensor dxDesc, i32 requestedAlgoCount, out i32 returnedAlgoCount, out perfs perfResults of requestedAlgoCount",
+  cudnnFindConvolutionBackwardDataAlgorithmEx:
+    "handle, filter wDesc, pointer w of wDesc, tensor dyDesc, pointer dy of dyDesc, convolution convDesc, tensor dxDesc, pointer dx of dxDesc, i32 requestedAlgoCount, out i32 returnedAlgoCount, out perfs perfResults of requestedAlgoCount, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes",
+  cudnnGetConvolutionBackwardDataWorkspaceSize:
+    "handle, filter wDesc, tensor dyDesc, convolution convDesc, tensor dxDesc, i32 algo, out u64 sizeInBytes",
+  cudnnConvolutionBackwardData:
+    "handle, scalar alpha, filter wDesc, pointer w of wDesc, tensor dyDesc, pointer dy of dyDesc, convolution convDesc, i32 algo, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes, scalar beta, tensor dxDesc, pointer dx of dxDesc",
+  cudnnGetConvolutionBackwardFilterAlgorithmMaxCount: "handle, out i32 count",
+  cudnnGetConvolutionBackwardFilterAlgorithm_v7:
+    "handle, tensor xDesc, tensor dyDesc, convolution convDesc, filter dwDesc, i32 requestedAlgoCount, out i32 returnedAlgoCount, out perfs perfResults of requestedAlgoCount",
+  cudnnFindConvolutionBackwardFilterAlgorithmEx:
+    "handle, tensor xDesc, pointer x of xDesc, tensor dyDesc, pointer dy of dyDesc, convolution convDesc, filter dwDesc, pointer dw of dwDesc, i32 requestedAlgoCount, out i32 returnedAlgoCount, out perfs perfResults of requestedAlgoCount, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes",
+  cudnnGetConvolutionBackwardFilterWorkspaceSize:
+    "handle, tensor xDesc, tensor dyDesc, convolution convDesc, filter dwDesc, i32 algo, out u64 sizeInBytes",
+  cudnnConvolutionBackwardFilter:
+    "handle, scalar alpha, tensor xDesc, pointer x of xDesc, tensor dyDesc, pointer dy of dyDesc, convolution convDesc, i32 algo, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes, scalar beta, filter dwDesc, pointer dw of dwDesc",
+  cudnnConvolutionBiasActivationForward:
+    "handle, scalar alpha1, tensor xDesc, pointer x of xDesc, filter wDesc, pointer w of wDesc, convolution convDesc, i32 algo, pointer? workSpace of workSpaceSizeInBytes, u64 workSpaceSizeInBytes, scalar alpha2, tensor zDesc, pointer z of zDesc, tensor biasDesc, pointer bias of biasDesc, activation activationDesc, tensor yDesc, pointer y of yDesc",
+  cudnnConvolutionBackwardBias:
+    "handle, scalar alpha, tensor dyDesc, pointer dy of dyDesc, scalar beta, tensor dbDesc, pointer db of dbDesc",
+
+  cudnnGetActivationDescriptor: "activation activationDesc, out i32 mode, out i32 reluNanOpt, out f64 coef",
+  cudnnSetActivationDescriptorSwishBeta: "set activation activationDesc, f64 swish_beta",
+  cudnnGetActivationDescriptorSwishBeta: "activation activationDesc, out f64 swish_beta",
+  cudnnActivationForward:
+    "handle, activation activationDesc, scalar alpha, tensor xDesc, pointer x of xDesc, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnActivationBackward:
+    "handle, activation activationDesc, scalar alpha, tensor yDesc, pointer y of yDesc, tensor dyDesc, pointer dy of dyDesc, tensor xDesc, pointer x of xDesc, scalar beta, tensor dxDesc, pointer dx of dxDesc",
+  cudnnSoftmaxForward:
+    "handle, i32 algo, i32 mode, scalar alpha, tensor xDesc, pointer x of xDesc, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnSoftmaxBackward:
+    "handle, i32 algo, i32 mode, scalar alpha, tensor yDesc, pointer y of yDesc, tensor dyDesc, pointer dy of dyDesc, scalar beta, tensor dxDesc, pointer dx of dxDesc",
+  cudnnSetLRNDescriptor: "set lrn normDesc, u32 lrnN, f64 lrnAlpha, f64 lrnBeta, f64 lrnK",
+  cudnnGetLRNDescriptor: "lrn normDesc, out u32 lrnN, out f64 lrnAlpha, out f64 lrnBeta, out f64 lrnK",
+  cudnnLRNCrossChannelForward:
+    "handle, lrn normDesc, i32 lrnMode, scalar alpha, tensor xDesc, pointer x of xDesc, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnLRNCrossChannelBackward:
+    "handle, lrn normDesc, i32 lrnMode, scalar alpha, tensor yDesc, pointer y of yDesc, tensor dyDesc, pointer dy of dyDesc, tensor xDesc, pointer x of xDesc, scalar beta, tensor dxDesc, pointer dx of dxDesc",
+
+  cudnnTransformTensor:
+    "handle, scalar alpha, tensor xDesc, pointer x of xDesc, scalar beta, tensor yDesc, pointer y of yDesc",
+  cudnnAddTensor:
+    "handle, scalar alpha, tensor aDesc, pointer A of aDesc, scalar beta, tensor cDesc, pointer C of cDesc",
+  cudnnSetTensor: "handle, tensor yDesc, pointer y of yDesc, value valuePtr of yDesc",
+  cudnnScaleTensor: "handle, tensor yDesc, pointer y of yDesc, scalar alpha",
+  cudnnSetOpTensorDescriptor: "set opTensor opTensorDesc, i32 opTensorOp, i32 opTensorCompType, i32 opTensorNanOpt",
+  cudnnGetOpTensorDescriptor:
+    "opTensor opTensorDesc, out i32 opTensorOp, out i32 opTensorCompType, out i32 opTensorNanOpt",
+  cudnnOpTensor:
+    "handle, opTensor opTensorDesc, scalar alpha1, tensor aDesc, pointer A of aDesc, scalar alpha2, tensor bDesc, pointer B of bDesc, scalar beta, tensor cDesc, pointer C of cDesc",
+  cudnnSetReduceTensorDescriptor:
+    "set reduceTensor reduceTensorDesc, i32 reduceTensorOp, i32 reduceTensorCompType, i32 reduceTensorNanOpt, i32 reduceTensorIndices, i32 reduceTensorIndicesType",
+  cudnnGetReduceTensorDescriptor:
+    "reduceTensor reduceTensorDesc, out i32 reduceTensorOp, out i32 reduceTensorCompType, out i32 reduceTensorNanOpt, out i32 reduceTensorIndices, out i32 reduceTensorIndicesType",
+  cudnnGetReductionIndicesSize:
+    "handle, reduceTensor reduceTensorDesc, tensor aDesc, tensor cDesc, out u64 sizeInBytes",
+  cudnnGetReductionWorkspaceSize:
+    "handle, reduceTensor reduceTensorDesc, tensor aDesc, tensor cDesc, out u64 sizeInBytes",
+  cudnnReduceTensor:
+    "handle, reduceTensor reduceTensorDesc, pointer? indices of indicesSizeInBytes, u64 indicesSizeInBytes, pointer? workspace of workspaceSizeInBytes, u64 workspaceSizeInBytes, scalar alpha, tensor aDesc, pointer A of aDesc, scalar beta, tensor cDesc, pointer C of cDesc",
+
+  cudnnBatchNormalizationForwardTraining:
+    "handle, i32 mode, scalar alpha, scalar beta, tensor xDesc, pointer x of xDesc, tensor yDesc, pointer y of yDesc, tensor bnDesc, pointer bnScale of bnDesc, pointer bnBias of bnDesc, f64 exponentialAverageFactor, pointer? resultRunningMean of bnDesc, pointer? resultRunningVariance of bnDesc, f64 epsilon, pointer? resultSaveMean of bnDesc, pointer? resultSaveInvVariance of bnDesc",
+  cudnnBatchNormalizationBackward:
+    "handle, i32 mode, scalar alphaDataDiff, scalar betaDataDiff, scalar alphaParamDiff, scalar betaParamDiff, tensor xDesc, pointer x of xDesc, tensor dyDesc, pointer dy of dyDesc, tensor dxDesc, pointer dx of dxDesc, tensor bnDesc, pointer bnScale of bnDesc, pointer dBnScaleResult of bnDesc, pointer dBnBiasResult of bnDesc, f64 epsilon, pointer? savedMean of bnDesc, pointer? savedInvVariance of bnDesc",
+
+  cudnnDropoutGetReserveSpaceSize: "tensor xdesc, out u64 sizeInBytes",
+  cudnnGetDropoutDescriptor: "dropout dropoutDesc, handle, out f32 dropout, out pointer states, out u64 seed",
+  cudnnDropoutForward:
+    "handle, dropout dropoutDesc, tensor xdesc, pointer x of xdesc, tensor ydesc, pointer y of ydesc, pointer reserveSpace of reserveSpaceSizeInBytes, u64 reserveSpaceSizeInBytes",
+  cudnnDropoutBackward:
+    "handle, dropout dropoutDesc, tensor dydesc, pointer dy of dydesc, tensor dxdesc, pointer dx of dxdesc, pointer reserveSpace of reserveSpaceSizeInBytes, u64 reserveSpaceSizeInBytes",
 } as const;
 
 const numbers = ["i32", "u32", "u64", "f32", "f64", "type"] as const;
-const kinds = ["handle", ...numbers, "scalar", "pointer", "ints", "descriptor"] as const;
+const kinds = ["handle", ...numbers, "scalar", "value", "pointer", "ints", "perfs", "descriptor"] as const;
 export type DnnArgumentKind = (typeof kinds)[number];
+
+/** What of an argument says how much there is, where it is not all that it says or describes. */
+const measures = ["theta", "grid", "sequences", "sum"] as const;
+export type DnnMeasure = (typeof measures)[number];
+
+/** Bytes of a record of what an algorithm costs: cudnnConvolutionFwdAlgoPerf_t and its like. */
+export const DNN_PERF_BYTES = 48;
 
 export interface DnnArgument {
   readonly kind: DnnArgumentKind;
@@ -104,6 +287,7 @@ export interface DnnArgument {
   readonly isOptional: boolean;
   /** Place of the argument that says how much there is; undefined where nothing does. */
   readonly of: number | undefined;
+  readonly measure: DnnMeasure | undefined;
 }
 
 export interface DnnFunction {
@@ -112,25 +296,29 @@ export interface DnnFunction {
 }
 
 const isDescriptor = (word: string): word is DnnDescriptorKind => word in dnnDescriptors;
+const isMeasure = (word: string | undefined): word is DnnMeasure => measures.some((measure) => measure === word);
 const isKind = (word: string): word is DnnArgumentKind => kinds.some((kind) => kind === word && kind !== "descriptor");
 
 function argumentOf(text: string, names: readonly string[]): DnnArgument {
-  const parts = /^(?:(out|new|set) )?(\w+)(\?)?(?: (\w+))?(?: of (\w+))?$/.exec(text);
+  const parts = /^(?:(out|new|set) )?(\w+)(\?)?(?: (\w+))?(?: of (\w+)(?:\.(\w+))?)?$/.exec(text);
   if (parts === null) throw new Error(`An argument of the table of functions is [${text}].`);
-  const [, before, word = "", optional, name = word, other] = parts;
+  const [, before, word = "", optional, name = word, other, part] = parts;
   const descriptor = isDescriptor(word) ? word : undefined;
   const kind = isKind(word) ? word : "descriptor";
   const of = other === undefined ? undefined : names.indexOf(other);
-  if ((kind === "descriptor") !== (descriptor !== undefined) || of === -1 || (kind === "ints" && of === undefined)) {
+  const isCounted = kind === "ints" || kind === "perfs" || kind === "value";
+  const measure = isMeasure(part) ? part : undefined;
+  const isWrong = (kind === "descriptor") !== (descriptor !== undefined) || of === -1 || measure !== part;
+  if (isWrong || (isCounted && of === undefined)) {
     throw new Error(`An argument of the table of functions is [${text}].`);
   }
   const role = before === "new" || before === "set" ? before : "used";
-  return { kind, name, descriptor, role, isResult: before === "out", isOptional: optional === "?", of };
+  return { kind, name, descriptor, role, isResult: before === "out", isOptional: optional === "?", of, measure };
 }
 
 /** Every function of the table, by its number. */
 export const dnnFunctions: readonly DnnFunction[] = Object.entries<string>(lines).map(([name, line]) => {
   const texts = line.split(", ");
-  const names = texts.map((text) => /(\w+)(?: of \w+)?$/.exec(text)![1]!);
+  const names = texts.map((text) => /(\w+)(?: of [\w.]+)?$/.exec(text)![1]!);
   return { name, arguments: texts.map((text) => argumentOf(text, names)) };
 });

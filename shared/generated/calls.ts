@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "7604551047bcd9f9";
+export const FINGERPRINT = "4eb206532b65a457";
 
 export const FrameKind = {
   GREETING: 1,

@@ -36,7 +36,16 @@ describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the se
 
 describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server's cuDNN does", () => {
   const flags = ["-l:libcudnn.so.9", "-lm"];
-  it.each(["convolutions", "batch-norms", "threads", "lstm"])("%s", async (name) => {
+  const names = [
+    "convolutions",
+    "batch-norms",
+    "threads",
+    "lstm",
+    "legacy-convolutions",
+    "spatial-transformer",
+    "ctc-loss",
+  ];
+  it.each(names)("%s", async (name) => {
     const program = compileProgram(`test/interposer/dnn/${name}.c`, { flags, suffix: "-card" });
     const { code, stdout, stderr } = await runProgram({ server, command: [program] });
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });

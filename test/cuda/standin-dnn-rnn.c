@@ -14,6 +14,7 @@ struct sequences {
   int kind; /* the first word of all of these */
   bool is_set;
   int layout, steps, batch, width;
+  bool is_even; /* of one length */
 };
 
 struct cells {
@@ -26,6 +27,8 @@ struct cells {
 struct dropout {
   int kind;
   bool is_set;
+  float part;
+  uint64_t states, seed;
 };
 
 struct object; /* a tensor of the other functions */
@@ -76,7 +79,7 @@ static int seed(struct context *context, void *argument) {
 API int cudnnSetDropoutDescriptor(struct dropout *d, struct dnn *dnn, float part, uint64_t states, size_t bytes, unsigned long long first) {
   DNN_ASK();
   if (d->kind != DROPOUT || !(part >= 0 && part <= 1)) return dnn_fail(DNN_BAD_PARAM, "no such part is dropped");
-  d->is_set = true;
+  d->is_set = true, d->part = part, d->states = states, d->seed = first;
   if (states == 0) return DNN_SUCCESS;
   if (bytes < STATE_BYTES) return dnn_fail(DNN_SIZE_INSUFFICIENT, "too little room for states");
   struct seeding *s = malloc(sizeof *s);
@@ -85,8 +88,26 @@ API int cudnnSetDropoutDescriptor(struct dropout *d, struct dnn *dnn, float part
 }
 
 API int cudnnRestoreDropoutDescriptor(struct dropout *d, struct dnn *dnn, float part, uint64_t states, size_t bytes, unsigned long long first) {
-  (void)states, (void)bytes;
-  return cudnnSetDropoutDescriptor(d, dnn, part, 0, 0, first);
+  DNN_ASK();
+  int status = bytes < STATE_BYTES && states != 0 ? dnn_fail(DNN_SIZE_INSUFFICIENT, "too little room for states") : cudnnSetDropoutDescriptor(d, dnn, part, 0, 0, first);
+  d->states = states;
+  return status;
+}
+
+API int cudnnGetDropoutDescriptor(struct dropout *d, struct dnn *dnn, float *part, uint64_t *states, unsigned long long *first) {
+  DNN_ASK();
+  (void)dnn;
+  if (!d->is_set) return dnn_fail(DNN_BAD_PARAM, "nothing is dropped");
+  *part = d->part, *states = d->states, *first = d->seed;
+  return DNN_SUCCESS;
+}
+
+/* Of a descriptor that drops something: which part, and where its states are. */
+bool dnn_dropout(const void *dropout, double *part, uint64_t *states);
+bool dnn_dropout(const void *dropout, double *part, uint64_t *states) {
+  const struct dropout *d = dropout;
+  *part = (double)d->part, *states = d->states;
+  return d->kind == DROPOUT && d->is_set && d->states != 0;
 }
 
 API int cudnnSetRNNDescriptor_v8(struct cells *r, int algorithm, int mode, int bias, int direction, int input, int type, int precision, int math, int inputs,
@@ -106,9 +127,9 @@ API int cudnnSetRNNDataDescriptor(struct sequences *s, int type, int layout, int
   if (s->kind != DATA || layout < 0 || layout > 2 || steps < 1 || batch < 1 || width < 1) return dnn_fail(DNN_BAD_PARAM, "no sequences");
   for (int i = 0; i < batch; i++)
     if (lengths[i] < 1 || lengths[i] > steps) return dnn_fail(DNN_BAD_PARAM, "a sequence is longer than the longest");
-  for (int i = 0; i < batch; i++)
-    if (lengths[i] != steps || type != 0) return dnn_fail(DNN_NOT_SUPPORTED, "sequences of several lengths");
-  *s = (struct sequences){DATA, true, layout, steps, batch, width};
+  if (type != 0) return dnn_fail(DNN_NOT_SUPPORTED, "sequences of another type");
+  *s = (struct sequences){DATA, true, layout, steps, batch, width, true};
+  for (int i = 0; i < batch; i++) s->is_even = s->is_even && lengths[i] == steps;
   return DNN_SUCCESS;
 }
 
@@ -276,6 +297,7 @@ static int run(struct context *context, void *argument) {
 
 static int queue(struct dnn *dnn, const struct pass *pass, const struct sequences *x, size_t weight_bytes, size_t workspace_bytes, size_t reserve_bytes) {
   if (!pass->cells.is_set || !x->is_set || x->width != pass->cells.inputs) return dnn_fail(DNN_BAD_PARAM, "cells and sequences do not fit");
+  if (!x->is_even) return dnn_fail(DNN_NOT_SUPPORTED, "sequences of several lengths");
   bool is_trained = pass->kind != FORWARD || pass->reserve != 0;
   if (weight_bytes < weights_of(&pass->cells) * 4 || pass->workspace == 0 || workspace_bytes < WORKSPACE_BYTES) return dnn_fail(DNN_SIZE_INSUFFICIENT, "too little room");
   if (is_trained && (pass->reserve == 0 || reserve_bytes < reserve_of(&pass->cells, x))) return dnn_fail(DNN_SIZE_INSUFFICIENT, "too little room to train");

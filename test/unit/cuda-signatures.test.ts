@@ -16,6 +16,7 @@ import {
   Attribute,
   AttributeType,
   Backend,
+  DIMENSIONS_MAX,
   dnnSignatures,
 } from "../../server/device/cuda/dnn-library.ts";
 import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
@@ -36,7 +37,7 @@ import { describeArrayResource, describeMemory, describeTexture } from "../../se
 import { DnnStatus } from "../../server/device/dnn.ts";
 import { LinkKind } from "../../server/device/link-image.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
-import { type DnnArgument, dnnDescriptors, dnnFunctions } from "../../shared/dnn-functions.ts";
+import { DNN_PERF_BYTES, type DnnArgument, dnnDescriptors, dnnFunctions } from "../../shared/dnn-functions.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
 function includeFolders(): string[] {
@@ -363,6 +364,8 @@ describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => 
       equalities("CUDNN_STATUS_", DnnStatus),
       equalities("CUDNN_BACKEND_", Object.fromEntries(descriptors)),
       "static_assert(sizeof(cudnnFraction_t) == 16 && sizeof(bool) == 1 && sizeof(cudnnBackendAttributeName_t) == 4);",
+      `static_assert(sizeof(cudnnConvolutionFwdAlgoPerf_t) == ${DNN_PERF_BYTES} && CUDNN_DIM_MAX == ${DIMENSIONS_MAX});`,
+      `static_assert(sizeof(cudnnConvolutionBwdDataAlgoPerf_t) == ${DNN_PERF_BYTES} && sizeof(cudnnConvolutionBwdFilterAlgoPerf_t) == ${DNN_PERF_BYTES});`,
       `static_assert((int)CUDNN_TYPE_MOE_GROUPED_MATMUL_MODE <= ${ATTRIBUTE_TYPE_MAX});`,
     ];
     compile(`${source}${checks.join("\n")}`);

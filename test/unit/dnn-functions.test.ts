@@ -9,19 +9,44 @@ test("every kind of descriptor is made by a function of its own, and by no other
   );
 });
 
-test("what says how much there is of something is a number, or describes a tensor", () => {
+test("what says how much there is of something is a number, or describes what is measured so", () => {
   for (const { name, arguments: all } of dnnFunctions) {
     for (const [index, argument] of all.entries()) {
-      if (argument.of === undefined) continue;
-      const counted = all[argument.of]!;
-      if (argument.kind === "ints") {
-        expect([counted.kind, counted.isResult, argument.of < index], name).toEqual(["i32", false, true]);
-      } else {
-        expect(argument.kind, name).toBe("pointer");
-        expect(counted.kind === "u64" || counted.descriptor === "tensor", `${name} ${argument.name}`).toBe(true);
-        // Where a tensor may be absent, so may what it describes.
-        if (counted.isOptional) expect(argument.isOptional, `${name} ${argument.name}`).toBe(true);
-      }
+      const { kind, isResult, isOptional, of, measure } = argument;
+      if (of === undefined) continue;
+      const counted = all[of]!;
+      const by = counted.descriptor ?? counted.kind;
+      const where = `${name} ${argument.name}`;
+      // Where what measures it may be absent, so may it.
+      if (counted.isOptional) expect(isOptional, where).toBe(true);
+      expect(counted.isResult, where).toBe(false);
+      if (measure === "sum") expect([kind, by], where).toEqual(["ints", "ints"]);
+      else if (measure === "sequences") {
+        expect(["ints", "pointer"], where).toContain(kind);
+        // The C client counts those of tensors.
+        expect(kind === "ints" ? ["tensor"] : ["tensor", "rnnData"], where).toContain(by);
+      } else if (measure !== undefined) expect([kind, by], where).toEqual(["pointer", "spatialTransformer"]);
+      else if (kind === "pointer") expect(["u64", "tensor", "filter", "rnnData"], where).toContain(by);
+      else if (kind === "value") expect(by, where).toBe("tensor");
+      else expect([by, of < index, isResult || kind === "ints"], where).toEqual(["i32", true, true]);
+    }
+  }
+});
+
+test("a pointer is measured by the descriptor before it, and what is a grid, a transformation or lengths by just that", () => {
+  const sized = ["tensor", "filter", "rnnData"];
+  for (const { name, arguments: all } of dnnFunctions) {
+    for (const [index, argument] of all.entries()) {
+      if (argument.kind !== "pointer" || argument.isResult || argument.of === undefined) continue;
+      const where = `${name} ${argument.name}`;
+      const word = /(theta|grid)$/i.exec(argument.name)?.[1];
+      const isPerSequence = /lengths$|^costs$/i.test(argument.name);
+      expect(argument.measure, where).toBe(isPerSequence ? "sequences" : word);
+      if (argument.measure !== undefined) continue;
+      const before = all.slice(0, index).findLast(({ descriptor }) => sized.includes(descriptor ?? ""));
+      const by = all[argument.of]!;
+      if (by.kind === "u64") expect(Math.abs(argument.of - index), where).toBe(1);
+      else expect(by, where).toBe(before);
     }
   }
 });

@@ -6,7 +6,15 @@
 #include "../generated/dnn-functions.h"
 
 /* As many as any function has, and some. */
-enum { SLOTS_MAX = 48, DESCRIPTORS_MAX = 12, RESULTS_MAX = 8 };
+enum { SLOTS_MAX = 48, DESCRIPTORS_MAX = 12, RESULTS_MAX = 16 };
+
+/* What an algorithm of a convolution costs: cudnnConvolutionFwdAlgoPerf_t and its like. */
+struct sluice_dnn_perf {
+    int32_t algorithm, status;
+    float milliseconds;
+    uint64_t workspace_bytes;
+    int32_t determinism, math, reserved[3];
+};
 
 struct table_descriptor;
 
@@ -23,12 +31,12 @@ struct result {
     bool is_array;
 };
 
-/* An argument of eight bytes, and what it is beside a number. */
+/* An argument of eight bytes, or an array, and what it is beside a number. */
 enum slot_kind { SLOT_NUMBER, SLOT_ADDRESS, SLOT_SCALAR, SLOT_INDIFFERENT };
 struct slot {
-    /* INDIFFERENT is a number by which no library chooses what it does. */
+    /* INDIFFERENT is what no library chooses by what it does. */
     enum slot_kind kind;
-    size_t at;
+    size_t at, bytes;
     /* Where the program has the scalar. */
     const void *scalar;
 };
@@ -49,6 +57,8 @@ struct sluice_dnn_call {
     size_t slot_count;
     /* The cudnnDataType_t that the call names, or -1. */
     int32_t type;
+    /* Whether it needs device memory. */
+    bool needs_memory;
     struct named_descriptor used[DESCRIPTORS_MAX], set[DESCRIPTORS_MAX];
     size_t used_count, set_count;
     void **made;

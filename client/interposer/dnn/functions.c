@@ -46,10 +46,10 @@ static uint8_t *extend(struct sluice_dnn_call *call, size_t bytes) {
 
 /* Returns where in the arguments it stands. */
 static size_t put_slot(struct sluice_dnn_call *call, enum slot_kind kind, const void *value, size_t bytes) {
-    size_t place = call->byte_count;
-    uint8_t *at = extend(call, sizeof(uint64_t));
+    size_t place = call->byte_count, room = bytes < sizeof(uint64_t) ? sizeof(uint64_t) : bytes;
+    uint8_t *at = extend(call, room);
     if (call->slot_count == SLOTS_MAX) abort(); /* The table has no such function. */
-    call->slots[call->slot_count++] = (struct slot){kind, place, NULL};
+    call->slots[call->slot_count++] = (struct slot){kind, place, room, NULL};
     if (at != NULL) memcpy(at, value, bytes);
     return place;
 }
@@ -87,6 +87,7 @@ static void sluice_dnn_f64(struct sluice_dnn_call *call, double value) {
 
 static void sluice_dnn_pointer(struct sluice_dnn_call *call, const void *pointer, bool is_optional) {
     if (pointer == NULL && !is_optional) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    if (!is_optional) call->needs_memory = true;
     put_slot(call, SLOT_ADDRESS, &pointer, sizeof pointer);
 }
 
@@ -97,12 +98,50 @@ static void sluice_dnn_scalar(struct sluice_dnn_call *call, const void *pointer,
     call->slots[call->slot_count - 1].scalar = pointer;
 }
 
+/* What a tensor's elements have, by their type; 0 for those that are wider than eight bytes. */
+static size_t element_bytes(int32_t type) {
+    static const uint8_t bytes[] = {4, 8, 2, 1, 4, 4, 1, 4, 0, 2, 8, 1, 1, 1, 4, 1, 1, 1, 1, 4, 8, 0};
+    return type < 0 ? 4 : (size_t)type < sizeof bytes ? bytes[type] : 0;
+}
+
+static void sluice_dnn_value(struct sluice_dnn_call *call, const void *element, void *tensor) {
+    struct table_descriptor *descriptor = table_descriptor_of(tensor, SLUICE_DNN_TENSOR);
+    size_t bytes = descriptor == NULL ? 0 : element_bytes(table_descriptor_type(descriptor));
+    if (element == NULL) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    else if (bytes == 0) fail(call, refuse(call->name, "its elements have more than eight bytes"));
+    else put_slot(call, SLOT_NUMBER, element, bytes);
+}
+
 static void sluice_dnn_ints(struct sluice_dnn_call *call, const int32_t *values, int32_t count) {
     if (count < 0) fail(call, CUDNN_STATUS_BAD_PARAM);
     if (count > 0 && values == NULL) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
     if (count <= 0 || values == NULL) return;
     uint8_t *at = extend(call, (size_t)count * sizeof *values);
     if (at != NULL) memcpy(at, values, (size_t)count * sizeof *values);
+}
+
+EXPORT int cudnnGetTensorNdDescriptor(void *tensor, int32_t wanted, int32_t *type, int32_t *count, int32_t *dimensions, int32_t *strides);
+
+/* How many sequences a tensor has: its second dimension. -1 where it has none. */
+static int32_t sluice_dnn_sequences(void *tensor) {
+    int32_t type, count, dimensions[2] = {-1, -1}, strides[2];
+    int status = cudnnGetTensorNdDescriptor(tensor, 2, &type, &count, dimensions, strides);
+    return status == CUDNN_STATUS_SUCCESS && count > 1 ? dimensions[1] : -1;
+}
+
+/* -1 where one of them is below 0, or they are too many. */
+static int32_t sluice_dnn_sum(const int32_t *values, int32_t count) {
+    int64_t sum = 0;
+    for (int32_t i = 0; i < count && values != NULL && sum >= 0; i++) sum = values[i] < 0 || sum + values[i] > INT32_MAX ? -1 : sum + values[i];
+    return (int32_t)sum;
+}
+
+/* Data, and how much of it there is. */
+static void sluice_dnn_counted_ints(struct sluice_dnn_call *call, const int32_t *values, int32_t count) {
+    sluice_dnn_u64(call, (uint64_t)count);
+    if (count < 0) fail(call, CUDNN_STATUS_BAD_PARAM);
+    if (count > 0 && values == NULL) fail(call, CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    if (count > 0 && values != NULL) put_slot(call, SLOT_INDIFFERENT, values, (size_t)count * sizeof *values);
 }
 
 /* Its number is put there once it has one. */
@@ -143,6 +182,18 @@ static void sluice_dnn_out_i32(struct sluice_dnn_call *call, int32_t *into) {
     put_result(call, (struct result){.into = into, .bytes = sizeof *into});
 }
 
+static void sluice_dnn_out_u32(struct sluice_dnn_call *call, uint32_t *into) {
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+}
+
+static void sluice_dnn_out_f32(struct sluice_dnn_call *call, float *into) {
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+}
+
+static void sluice_dnn_out_f64(struct sluice_dnn_call *call, double *into) {
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+}
+
 static void sluice_dnn_out_u64(struct sluice_dnn_call *call, uint64_t *into) {
     put_result(call, (struct result){.into = into, .bytes = sizeof *into});
 }
@@ -152,6 +203,10 @@ static void sluice_dnn_out_pointer(struct sluice_dnn_call *call, void **into) {
 }
 
 static void sluice_dnn_out_ints(struct sluice_dnn_call *call, int32_t *into, int32_t count) {
+    put_result(call, (struct result){.into = into, .bytes = count > 0 ? (size_t)count * sizeof *into : 0, .is_array = true});
+}
+
+static void sluice_dnn_out_perfs(struct sluice_dnn_call *call, struct sluice_dnn_perf *into, int32_t count) {
     put_result(call, (struct result){.into = into, .bytes = count > 0 ? (size_t)count * sizeof *into : 0, .is_array = true});
 }
 
@@ -238,6 +293,16 @@ static cudnnStatus_t ask(const struct sluice_dnn_call *call, const struct sluice
     return CUDNN_STATUS_SUCCESS;
 }
 
+/* A question that computes, in its place in the stream. */
+static cudnnStatus_t try_out(const struct sluice_dnn_call *call, const struct sluice_dnn_work *work) {
+    struct sluice_dnn_reply reply = {0};
+    if (is_capturing(call->handle)) return refuse(call->name, "a graph has nothing of it to record");
+    CUresult result = sluiceDnnRun(work, call->handle->stream, &reply);
+    bool is_answered = result == CUDA_SUCCESS && reply.status == CUDNN_STATUS_SUCCESS;
+    if (is_answered && !unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
+    return status_of_reply(result, &reply);
+}
+
 /* Kinds of work that have been done once. */
 static char is_done;
 static void drop_nothing(void *value) {
@@ -259,9 +324,10 @@ static void strip(const struct sluice_dnn_call *call, uint8_t *kind) {
     for (size_t i = 0; i < call->slot_count; i++) {
         const struct slot *slot = &call->slots[i];
         uint64_t value;
+        if (slot->kind == SLOT_INDIFFERENT) memset(kind + slot->at, 0, slot->bytes);
+        if (slot->kind != SLOT_ADDRESS) continue;
         memcpy(&value, kind + slot->at, sizeof value);
-        if (slot->kind == SLOT_ADDRESS) value = alignment_of(value);
-        if (slot->kind == SLOT_INDIFFERENT) value = 0;
+        value = alignment_of(value);
         memcpy(kind + slot->at, &value, sizeof value);
     }
 }
@@ -321,7 +387,8 @@ static cudnnStatus_t send(const struct sluice_dnn_call *call, uint32_t device, s
         .call = {.function = call->function, .device = device, .arguments = {call->bytes, call->byte_count}},
         .objects = objects, .object_count = count, .addresses = addresses, .address_count = call_addresses(call, addresses),
     };
-    return call->result_count > 0 ? ask(call, &work) : run(call, &work);
+    if (call->result_count == 0) return run(call, &work);
+    return call->needs_memory ? try_out(call, &work) : ask(call, &work);
 }
 
 static cudnnStatus_t carry_out(struct sluice_dnn_call *call) {

@@ -41,6 +41,18 @@ SLUICE_DNN_API int cudnnDestroyCTCLossDescriptor(void *descriptor) {
     return sluice_dnn_destroy(descriptor, SLUICE_DNN_CTC_LOSS);
 }
 
+SLUICE_DNN_API int cudnnDestroyLRNDescriptor(void *descriptor) {
+    return sluice_dnn_destroy(descriptor, SLUICE_DNN_LRN);
+}
+
+SLUICE_DNN_API int cudnnDestroyOpTensorDescriptor(void *descriptor) {
+    return sluice_dnn_destroy(descriptor, SLUICE_DNN_OP_TENSOR);
+}
+
+SLUICE_DNN_API int cudnnDestroyReduceTensorDescriptor(void *descriptor) {
+    return sluice_dnn_destroy(descriptor, SLUICE_DNN_REDUCE_TENSOR);
+}
+
 SLUICE_DNN_API int cudnnCreateTensorDescriptor(void **tensorDesc) {
     struct sluice_dnn_call call;
     sluice_dnn_begin(&call, 0, __func__);
@@ -484,6 +496,1222 @@ SLUICE_DNN_API int cudnnRNNBackwardWeights_v8(void *handle, void *rnnDesc, int32
     sluice_dnn_pointer(&call, reserveSpace, true);
     return sluice_dnn_end(&call);
 }
+
+SLUICE_DNN_API int cudnnCreateLRNDescriptor(void **normDesc) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 33, __func__);
+    sluice_dnn_new_descriptor(&call, normDesc, SLUICE_DNN_LRN);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnCreateOpTensorDescriptor(void **opTensorDesc) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 34, __func__);
+    sluice_dnn_new_descriptor(&call, opTensorDesc, SLUICE_DNN_OP_TENSOR);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnCreateReduceTensorDescriptor(void **reduceTensorDesc) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 35, __func__);
+    sluice_dnn_new_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetTensor4dDescriptorEx(void *tensorDesc, int32_t dataType, int32_t n, int32_t c, int32_t h, int32_t w, int32_t nStride, int32_t cStride, int32_t hStride, int32_t wStride) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 36, __func__);
+    sluice_dnn_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR);
+    sluice_dnn_type(&call, dataType);
+    sluice_dnn_i32(&call, n);
+    sluice_dnn_i32(&call, c);
+    sluice_dnn_i32(&call, h);
+    sluice_dnn_i32(&call, w);
+    sluice_dnn_i32(&call, nStride);
+    sluice_dnn_i32(&call, cStride);
+    sluice_dnn_i32(&call, hStride);
+    sluice_dnn_i32(&call, wStride);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetTensorNdDescriptorEx(void *tensorDesc, int32_t format, int32_t dataType, int32_t nbDims, const int32_t *dimA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 37, __func__);
+    sluice_dnn_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR);
+    sluice_dnn_i32(&call, format);
+    sluice_dnn_type(&call, dataType);
+    sluice_dnn_i32(&call, nbDims);
+    sluice_dnn_ints(&call, dimA, nbDims);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetTensor4dDescriptor(void *tensorDesc, int32_t *dataType, int32_t *n, int32_t *c, int32_t *h, int32_t *w, int32_t *nStride, int32_t *cStride, int32_t *hStride, int32_t *wStride) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 38, __func__);
+    sluice_dnn_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_out_i32(&call, dataType);
+    sluice_dnn_out_i32(&call, n);
+    sluice_dnn_out_i32(&call, c);
+    sluice_dnn_out_i32(&call, h);
+    sluice_dnn_out_i32(&call, w);
+    sluice_dnn_out_i32(&call, nStride);
+    sluice_dnn_out_i32(&call, cStride);
+    sluice_dnn_out_i32(&call, hStride);
+    sluice_dnn_out_i32(&call, wStride);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetFilter4dDescriptor(void *filterDesc, int32_t dataType, int32_t format, int32_t k, int32_t c, int32_t h, int32_t w) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 39, __func__);
+    sluice_dnn_set_descriptor(&call, filterDesc, SLUICE_DNN_FILTER);
+    sluice_dnn_type(&call, dataType);
+    sluice_dnn_i32(&call, format);
+    sluice_dnn_i32(&call, k);
+    sluice_dnn_i32(&call, c);
+    sluice_dnn_i32(&call, h);
+    sluice_dnn_i32(&call, w);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetFilter4dDescriptor(void *filterDesc, int32_t *dataType, int32_t *format, int32_t *k, int32_t *c, int32_t *h, int32_t *w) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 40, __func__);
+    sluice_dnn_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_out_i32(&call, dataType);
+    sluice_dnn_out_i32(&call, format);
+    sluice_dnn_out_i32(&call, k);
+    sluice_dnn_out_i32(&call, c);
+    sluice_dnn_out_i32(&call, h);
+    sluice_dnn_out_i32(&call, w);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetFilterNdDescriptor(void *filterDesc, int32_t dataType, int32_t format, int32_t nbDims, const int32_t *filterDimA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 41, __func__);
+    sluice_dnn_set_descriptor(&call, filterDesc, SLUICE_DNN_FILTER);
+    sluice_dnn_type(&call, dataType);
+    sluice_dnn_i32(&call, format);
+    sluice_dnn_i32(&call, nbDims);
+    sluice_dnn_ints(&call, filterDimA, nbDims);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetFilterNdDescriptor(void *filterDesc, int32_t nbDimsRequested, int32_t *dataType, int32_t *format, int32_t *nbDims, int32_t *filterDimA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 42, __func__);
+    sluice_dnn_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_i32(&call, nbDimsRequested);
+    sluice_dnn_out_i32(&call, dataType);
+    sluice_dnn_out_i32(&call, format);
+    sluice_dnn_out_i32(&call, nbDims);
+    sluice_dnn_out_ints(&call, filterDimA, nbDimsRequested);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetFilterSizeInBytes(void *filterDesc, uint64_t *size) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 43, __func__);
+    sluice_dnn_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_out_u64(&call, size);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetSpatialTransformerNdDescriptor(void *stDesc, int32_t samplerType, int32_t dataType, int32_t nbDims, const int32_t *dimA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 44, __func__);
+    sluice_dnn_set_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER);
+    sluice_dnn_i32(&call, samplerType);
+    sluice_dnn_type(&call, dataType);
+    sluice_dnn_i32(&call, nbDims);
+    sluice_dnn_ints(&call, dimA, nbDims);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSpatialTfGridGeneratorForward(void *handle, void *stDesc, void *theta, void *grid) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 45, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER, false);
+    sluice_dnn_pointer(&call, theta, false);
+    sluice_dnn_pointer(&call, grid, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSpatialTfGridGeneratorBackward(void *handle, void *stDesc, void *dgrid, void *dtheta) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 46, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER, false);
+    sluice_dnn_pointer(&call, dgrid, false);
+    sluice_dnn_pointer(&call, dtheta, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSpatialTfSamplerForward(void *handle, void *stDesc, const void *alpha, void *xDesc, void *x, void *grid, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 47, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_pointer(&call, grid, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSpatialTfSamplerBackward(void *handle, void *stDesc, const void *alpha, void *xDesc, void *x, const void *beta, void *dxDesc, void *dx, const void *alphaDgrid, void *dyDesc, void *dy, void *grid, const void *betaDgrid, void *dgrid) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 48, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    sluice_dnn_scalar(&call, alphaDgrid, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_pointer(&call, grid, false);
+    sluice_dnn_scalar(&call, betaDgrid, false);
+    sluice_dnn_pointer(&call, dgrid, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetCTCLossDescriptor(void *ctcLossDesc, int32_t compType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 49, __func__);
+    sluice_dnn_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_dnn_type(&call, compType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetCTCLossDescriptorEx(void *ctcLossDesc, int32_t compType, int32_t normMode, int32_t gradMode) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 50, __func__);
+    sluice_dnn_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_dnn_type(&call, compType);
+    sluice_dnn_i32(&call, normMode);
+    sluice_dnn_i32(&call, gradMode);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetCTCLossDescriptor_v8(void *ctcLossDesc, int32_t compType, int32_t normMode, int32_t gradMode, int32_t maxLabelLength) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 51, __func__);
+    sluice_dnn_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_dnn_type(&call, compType);
+    sluice_dnn_i32(&call, normMode);
+    sluice_dnn_i32(&call, gradMode);
+    sluice_dnn_i32(&call, maxLabelLength);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetCTCLossDescriptor_v9(void *ctcLossDesc, int32_t compType, int32_t normMode, int32_t ctcGradMode, int32_t maxLabelLength) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 52, __func__);
+    sluice_dnn_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_dnn_type(&call, compType);
+    sluice_dnn_i32(&call, normMode);
+    sluice_dnn_i32(&call, ctcGradMode);
+    sluice_dnn_i32(&call, maxLabelLength);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetCTCLossDescriptor(void *ctcLossDesc, int32_t *compType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 53, __func__);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_out_i32(&call, compType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetCTCLossDescriptorEx(void *ctcLossDesc, int32_t *compType, int32_t *normMode, int32_t *gradMode) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 54, __func__);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_out_i32(&call, compType);
+    sluice_dnn_out_i32(&call, normMode);
+    sluice_dnn_out_i32(&call, gradMode);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetCTCLossDescriptor_v8(void *ctcLossDesc, int32_t *compType, int32_t *normMode, int32_t *gradMode, int32_t *maxLabelLength) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 55, __func__);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_out_i32(&call, compType);
+    sluice_dnn_out_i32(&call, normMode);
+    sluice_dnn_out_i32(&call, gradMode);
+    sluice_dnn_out_i32(&call, maxLabelLength);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetCTCLossDescriptor_v9(void *ctcLossDesc, int32_t *compType, int32_t *normMode, int32_t *ctcGradMode, int32_t *maxLabelLength) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 56, __func__);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_out_i32(&call, compType);
+    sluice_dnn_out_i32(&call, normMode);
+    sluice_dnn_out_i32(&call, ctcGradMode);
+    sluice_dnn_out_i32(&call, maxLabelLength);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetCTCLossWorkspaceSize(void *handle, void *probsDesc, void *gradientsDesc, const int32_t *labels, const int32_t *labelLengths, const int32_t *inputLengths, int32_t algo, void *ctcLossDesc, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 57, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, probsDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, gradientsDesc, SLUICE_DNN_TENSOR, true);
+    sluice_dnn_counted_ints(&call, labels, sluice_dnn_sum(labelLengths, sluice_dnn_sequences(probsDesc)));
+    sluice_dnn_counted_ints(&call, labelLengths, sluice_dnn_sequences(probsDesc));
+    sluice_dnn_counted_ints(&call, inputLengths, sluice_dnn_sequences(probsDesc));
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetCTCLossWorkspaceSize_v8(void *handle, int32_t algo, void *ctcLossDesc, void *probsDesc, void *gradientsDesc, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 58, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_descriptor(&call, probsDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, gradientsDesc, SLUICE_DNN_TENSOR, true);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnCTCLoss(void *handle, void *probsDesc, void *probs, const int32_t *hostLabels, const int32_t *hostLabelLengths, const int32_t *hostInputLengths, void *costs, void *gradientsDesc, void *gradients, int32_t algo, void *ctcLossDesc, void *workSpace, uint64_t workSpaceSizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 59, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, probsDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, probs, false);
+    sluice_dnn_counted_ints(&call, hostLabels, sluice_dnn_sum(hostLabelLengths, sluice_dnn_sequences(probsDesc)));
+    sluice_dnn_counted_ints(&call, hostLabelLengths, sluice_dnn_sequences(probsDesc));
+    sluice_dnn_counted_ints(&call, hostInputLengths, sluice_dnn_sequences(probsDesc));
+    sluice_dnn_pointer(&call, costs, false);
+    sluice_dnn_descriptor(&call, gradientsDesc, SLUICE_DNN_TENSOR, true);
+    sluice_dnn_pointer(&call, gradients, true);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnCTCLoss_v8(void *handle, int32_t algo, void *ctcLossDesc, void *probsDesc, void *probs, void *labels, void *labelLengths, void *inputLengths, void *costs, void *gradientsDesc, void *gradients, uint64_t workSpaceSizeInBytes, void *workspace) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 60, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
+    sluice_dnn_descriptor(&call, probsDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, probs, false);
+    sluice_dnn_pointer(&call, labels, true);
+    sluice_dnn_pointer(&call, labelLengths, false);
+    sluice_dnn_pointer(&call, inputLengths, false);
+    sluice_dnn_pointer(&call, costs, false);
+    sluice_dnn_descriptor(&call, gradientsDesc, SLUICE_DNN_TENSOR, true);
+    sluice_dnn_pointer(&call, gradients, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    sluice_dnn_pointer(&call, workspace, true);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetPooling2dDescriptor(void *poolingDesc, int32_t mode, int32_t maxpoolingNanOpt, int32_t windowHeight, int32_t windowWidth, int32_t verticalPadding, int32_t horizontalPadding, int32_t verticalStride, int32_t horizontalStride) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 61, __func__);
+    sluice_dnn_set_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_i32(&call, maxpoolingNanOpt);
+    sluice_dnn_i32(&call, windowHeight);
+    sluice_dnn_i32(&call, windowWidth);
+    sluice_dnn_i32(&call, verticalPadding);
+    sluice_dnn_i32(&call, horizontalPadding);
+    sluice_dnn_i32(&call, verticalStride);
+    sluice_dnn_i32(&call, horizontalStride);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetPooling2dDescriptor(void *poolingDesc, int32_t *mode, int32_t *maxpoolingNanOpt, int32_t *windowHeight, int32_t *windowWidth, int32_t *verticalPadding, int32_t *horizontalPadding, int32_t *verticalStride, int32_t *horizontalStride) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 62, __func__);
+    sluice_dnn_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
+    sluice_dnn_out_i32(&call, mode);
+    sluice_dnn_out_i32(&call, maxpoolingNanOpt);
+    sluice_dnn_out_i32(&call, windowHeight);
+    sluice_dnn_out_i32(&call, windowWidth);
+    sluice_dnn_out_i32(&call, verticalPadding);
+    sluice_dnn_out_i32(&call, horizontalPadding);
+    sluice_dnn_out_i32(&call, verticalStride);
+    sluice_dnn_out_i32(&call, horizontalStride);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetPoolingNdDescriptor(void *poolingDesc, int32_t mode, int32_t maxpoolingNanOpt, int32_t nbDims, const int32_t *windowDimA, const int32_t *paddingA, const int32_t *strideA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 63, __func__);
+    sluice_dnn_set_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_i32(&call, maxpoolingNanOpt);
+    sluice_dnn_i32(&call, nbDims);
+    sluice_dnn_ints(&call, windowDimA, nbDims);
+    sluice_dnn_ints(&call, paddingA, nbDims);
+    sluice_dnn_ints(&call, strideA, nbDims);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetPoolingNdDescriptor(void *poolingDesc, int32_t nbDimsRequested, int32_t *mode, int32_t *maxpoolingNanOpt, int32_t *nbDims, int32_t *windowDimA, int32_t *paddingA, int32_t *strideA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 64, __func__);
+    sluice_dnn_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
+    sluice_dnn_i32(&call, nbDimsRequested);
+    sluice_dnn_out_i32(&call, mode);
+    sluice_dnn_out_i32(&call, maxpoolingNanOpt);
+    sluice_dnn_out_i32(&call, nbDims);
+    sluice_dnn_out_ints(&call, windowDimA, nbDimsRequested);
+    sluice_dnn_out_ints(&call, paddingA, nbDimsRequested);
+    sluice_dnn_out_ints(&call, strideA, nbDimsRequested);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetPoolingNdForwardOutputDim(void *poolingDesc, void *inputTensorDesc, int32_t nbDims, int32_t *outputTensorDimA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 65, __func__);
+    sluice_dnn_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
+    sluice_dnn_descriptor(&call, inputTensorDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_i32(&call, nbDims);
+    sluice_dnn_out_ints(&call, outputTensorDimA, nbDims);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetPooling2dForwardOutputDim(void *poolingDesc, void *inputTensorDesc, int32_t *n, int32_t *c, int32_t *h, int32_t *w) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 66, __func__);
+    sluice_dnn_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
+    sluice_dnn_descriptor(&call, inputTensorDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_out_i32(&call, n);
+    sluice_dnn_out_i32(&call, c);
+    sluice_dnn_out_i32(&call, h);
+    sluice_dnn_out_i32(&call, w);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnPoolingForward(void *handle, void *poolingDesc, const void *alpha, void *xDesc, void *x, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 67, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnPoolingBackward(void *handle, void *poolingDesc, const void *alpha, void *yDesc, void *y, void *dyDesc, void *dy, void *xDesc, void *x, const void *beta, void *dxDesc, void *dx) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 68, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetConvolution2dDescriptor(void *convDesc, int32_t pad_h, int32_t pad_w, int32_t u, int32_t v, int32_t dilation_h, int32_t dilation_w, int32_t mode, int32_t computeType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 69, __func__);
+    sluice_dnn_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_dnn_i32(&call, pad_h);
+    sluice_dnn_i32(&call, pad_w);
+    sluice_dnn_i32(&call, u);
+    sluice_dnn_i32(&call, v);
+    sluice_dnn_i32(&call, dilation_h);
+    sluice_dnn_i32(&call, dilation_w);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_i32(&call, computeType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolution2dDescriptor(void *convDesc, int32_t *pad_h, int32_t *pad_w, int32_t *u, int32_t *v, int32_t *dilation_h, int32_t *dilation_w, int32_t *mode, int32_t *computeType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 70, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_out_i32(&call, pad_h);
+    sluice_dnn_out_i32(&call, pad_w);
+    sluice_dnn_out_i32(&call, u);
+    sluice_dnn_out_i32(&call, v);
+    sluice_dnn_out_i32(&call, dilation_h);
+    sluice_dnn_out_i32(&call, dilation_w);
+    sluice_dnn_out_i32(&call, mode);
+    sluice_dnn_out_i32(&call, computeType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetConvolutionNdDescriptor(void *convDesc, int32_t arrayLength, const int32_t *padA, const int32_t *filterStrideA, const int32_t *dilationA, int32_t mode, int32_t computeType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 71, __func__);
+    sluice_dnn_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_dnn_i32(&call, arrayLength);
+    sluice_dnn_ints(&call, padA, arrayLength);
+    sluice_dnn_ints(&call, filterStrideA, arrayLength);
+    sluice_dnn_ints(&call, dilationA, arrayLength);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_i32(&call, computeType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionNdDescriptor(void *convDesc, int32_t arrayLengthRequested, int32_t *arrayLength, int32_t *padA, int32_t *strideA, int32_t *dilationA, int32_t *mode, int32_t *computeType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 72, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_i32(&call, arrayLengthRequested);
+    sluice_dnn_out_i32(&call, arrayLength);
+    sluice_dnn_out_ints(&call, padA, arrayLengthRequested);
+    sluice_dnn_out_ints(&call, strideA, arrayLengthRequested);
+    sluice_dnn_out_ints(&call, dilationA, arrayLengthRequested);
+    sluice_dnn_out_i32(&call, mode);
+    sluice_dnn_out_i32(&call, computeType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetConvolutionMathType(void *convDesc, int32_t mathType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 73, __func__);
+    sluice_dnn_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_dnn_i32(&call, mathType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionMathType(void *convDesc, int32_t *mathType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 74, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_out_i32(&call, mathType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetConvolutionGroupCount(void *convDesc, int32_t groupCount) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 75, __func__);
+    sluice_dnn_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_dnn_i32(&call, groupCount);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionGroupCount(void *convDesc, int32_t *groupCount) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 76, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_out_i32(&call, groupCount);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetConvolutionReorderType(void *convDesc, int32_t reorderType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 77, __func__);
+    sluice_dnn_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_dnn_i32(&call, reorderType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionReorderType(void *convDesc, int32_t *reorderType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 78, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_out_i32(&call, reorderType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolution2dForwardOutputDim(void *convDesc, void *inputTensorDesc, void *filterDesc, int32_t *n, int32_t *c, int32_t *h, int32_t *w) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 79, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, inputTensorDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_out_i32(&call, n);
+    sluice_dnn_out_i32(&call, c);
+    sluice_dnn_out_i32(&call, h);
+    sluice_dnn_out_i32(&call, w);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionNdForwardOutputDim(void *convDesc, void *inputTensorDesc, void *filterDesc, int32_t nbDims, int32_t *tensorOuputDimA) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 80, __func__);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, inputTensorDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_i32(&call, nbDims);
+    sluice_dnn_out_ints(&call, tensorOuputDimA, nbDims);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionForwardAlgorithmMaxCount(void *handle, int32_t *count) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 81, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_out_i32(&call, count);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionForwardAlgorithm_v7(void *handle, void *xDesc, void *wDesc, void *convDesc, void *yDesc, int32_t requestedAlgoCount, int32_t *returnedAlgoCount, struct sluice_dnn_perf *perfResults) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 82, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_i32(&call, requestedAlgoCount);
+    sluice_dnn_out_i32(&call, returnedAlgoCount);
+    sluice_dnn_out_perfs(&call, perfResults, requestedAlgoCount);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnFindConvolutionForwardAlgorithmEx(void *handle, void *xDesc, void *x, void *wDesc, void *w, void *convDesc, void *yDesc, void *y, int32_t requestedAlgoCount, int32_t *returnedAlgoCount, struct sluice_dnn_perf *perfResults, void *workSpace, uint64_t workSpaceSizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 83, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, w, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_i32(&call, requestedAlgoCount);
+    sluice_dnn_out_i32(&call, returnedAlgoCount);
+    sluice_dnn_out_perfs(&call, perfResults, requestedAlgoCount);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionForwardWorkspaceSize(void *handle, void *xDesc, void *wDesc, void *convDesc, void *yDesc, int32_t algo, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 84, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnConvolutionForward(void *handle, const void *alpha, void *xDesc, void *x, void *wDesc, void *w, void *convDesc, int32_t algo, void *workSpace, uint64_t workSpaceSizeInBytes, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 85, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, w, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionBackwardDataAlgorithmMaxCount(void *handle, int32_t *count) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 86, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_out_i32(&call, count);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionBackwardDataAlgorithm_v7(void *handle, void *wDesc, void *dyDesc, void *convDesc, void *dxDesc, int32_t requestedAlgoCount, int32_t *returnedAlgoCount, struct sluice_dnn_perf *perfResults) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 87, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_i32(&call, requestedAlgoCount);
+    sluice_dnn_out_i32(&call, returnedAlgoCount);
+    sluice_dnn_out_perfs(&call, perfResults, requestedAlgoCount);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnFindConvolutionBackwardDataAlgorithmEx(void *handle, void *wDesc, void *w, void *dyDesc, void *dy, void *convDesc, void *dxDesc, void *dx, int32_t requestedAlgoCount, int32_t *returnedAlgoCount, struct sluice_dnn_perf *perfResults, void *workSpace, uint64_t workSpaceSizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 88, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, w, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    sluice_dnn_i32(&call, requestedAlgoCount);
+    sluice_dnn_out_i32(&call, returnedAlgoCount);
+    sluice_dnn_out_perfs(&call, perfResults, requestedAlgoCount);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionBackwardDataWorkspaceSize(void *handle, void *wDesc, void *dyDesc, void *convDesc, void *dxDesc, int32_t algo, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 89, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnConvolutionBackwardData(void *handle, const void *alpha, void *wDesc, void *w, void *dyDesc, void *dy, void *convDesc, int32_t algo, void *workSpace, uint64_t workSpaceSizeInBytes, const void *beta, void *dxDesc, void *dx) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 90, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, w, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionBackwardFilterAlgorithmMaxCount(void *handle, int32_t *count) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 91, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_out_i32(&call, count);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionBackwardFilterAlgorithm_v7(void *handle, void *xDesc, void *dyDesc, void *convDesc, void *dwDesc, int32_t requestedAlgoCount, int32_t *returnedAlgoCount, struct sluice_dnn_perf *perfResults) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 92, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, dwDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_i32(&call, requestedAlgoCount);
+    sluice_dnn_out_i32(&call, returnedAlgoCount);
+    sluice_dnn_out_perfs(&call, perfResults, requestedAlgoCount);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnFindConvolutionBackwardFilterAlgorithmEx(void *handle, void *xDesc, void *x, void *dyDesc, void *dy, void *convDesc, void *dwDesc, void *dw, int32_t requestedAlgoCount, int32_t *returnedAlgoCount, struct sluice_dnn_perf *perfResults, void *workSpace, uint64_t workSpaceSizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 93, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, dwDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, dw, false);
+    sluice_dnn_i32(&call, requestedAlgoCount);
+    sluice_dnn_out_i32(&call, returnedAlgoCount);
+    sluice_dnn_out_perfs(&call, perfResults, requestedAlgoCount);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetConvolutionBackwardFilterWorkspaceSize(void *handle, void *xDesc, void *dyDesc, void *convDesc, void *dwDesc, int32_t algo, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 94, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_descriptor(&call, dwDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnConvolutionBackwardFilter(void *handle, const void *alpha, void *xDesc, void *x, void *dyDesc, void *dy, void *convDesc, int32_t algo, void *workSpace, uint64_t workSpaceSizeInBytes, const void *beta, void *dwDesc, void *dw) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 95, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dwDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, dw, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnConvolutionBiasActivationForward(void *handle, const void *alpha1, void *xDesc, void *x, void *wDesc, void *w, void *convDesc, int32_t algo, void *workSpace, uint64_t workSpaceSizeInBytes, const void *alpha2, void *zDesc, void *z, void *biasDesc, void *bias, void *activationDesc, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 96, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha1, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, wDesc, SLUICE_DNN_FILTER, false);
+    sluice_dnn_pointer(&call, w, false);
+    sluice_dnn_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_pointer(&call, workSpace, true);
+    sluice_dnn_u64(&call, workSpaceSizeInBytes);
+    sluice_dnn_scalar(&call, alpha2, false);
+    sluice_dnn_descriptor(&call, zDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, z, false);
+    sluice_dnn_descriptor(&call, biasDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, bias, false);
+    sluice_dnn_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnConvolutionBackwardBias(void *handle, const void *alpha, void *dyDesc, void *dy, const void *beta, void *dbDesc, void *db) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 97, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dbDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, db, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetActivationDescriptor(void *activationDesc, int32_t *mode, int32_t *reluNanOpt, double *coef) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 98, __func__);
+    sluice_dnn_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
+    sluice_dnn_out_i32(&call, mode);
+    sluice_dnn_out_i32(&call, reluNanOpt);
+    sluice_dnn_out_f64(&call, coef);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetActivationDescriptorSwishBeta(void *activationDesc, double swish_beta) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 99, __func__);
+    sluice_dnn_set_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION);
+    sluice_dnn_f64(&call, swish_beta);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetActivationDescriptorSwishBeta(void *activationDesc, double *swish_beta) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 100, __func__);
+    sluice_dnn_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
+    sluice_dnn_out_f64(&call, swish_beta);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnActivationForward(void *handle, void *activationDesc, const void *alpha, void *xDesc, void *x, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 101, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnActivationBackward(void *handle, void *activationDesc, const void *alpha, void *yDesc, void *y, void *dyDesc, void *dy, void *xDesc, void *x, const void *beta, void *dxDesc, void *dx) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 102, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSoftmaxForward(void *handle, int32_t algo, int32_t mode, const void *alpha, void *xDesc, void *x, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 103, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSoftmaxBackward(void *handle, int32_t algo, int32_t mode, const void *alpha, void *yDesc, void *y, void *dyDesc, void *dy, const void *beta, void *dxDesc, void *dx) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 104, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_i32(&call, algo);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetLRNDescriptor(void *normDesc, uint32_t lrnN, double lrnAlpha, double lrnBeta, double lrnK) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 105, __func__);
+    sluice_dnn_set_descriptor(&call, normDesc, SLUICE_DNN_LRN);
+    sluice_dnn_u32(&call, lrnN);
+    sluice_dnn_f64(&call, lrnAlpha);
+    sluice_dnn_f64(&call, lrnBeta);
+    sluice_dnn_f64(&call, lrnK);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetLRNDescriptor(void *normDesc, uint32_t *lrnN, double *lrnAlpha, double *lrnBeta, double *lrnK) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 106, __func__);
+    sluice_dnn_descriptor(&call, normDesc, SLUICE_DNN_LRN, false);
+    sluice_dnn_out_u32(&call, lrnN);
+    sluice_dnn_out_f64(&call, lrnAlpha);
+    sluice_dnn_out_f64(&call, lrnBeta);
+    sluice_dnn_out_f64(&call, lrnK);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnLRNCrossChannelForward(void *handle, void *normDesc, int32_t lrnMode, const void *alpha, void *xDesc, void *x, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 107, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, normDesc, SLUICE_DNN_LRN, false);
+    sluice_dnn_i32(&call, lrnMode);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnLRNCrossChannelBackward(void *handle, void *normDesc, int32_t lrnMode, const void *alpha, void *yDesc, void *y, void *dyDesc, void *dy, void *xDesc, void *x, const void *beta, void *dxDesc, void *dx) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 108, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, normDesc, SLUICE_DNN_LRN, false);
+    sluice_dnn_i32(&call, lrnMode);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnTransformTensor(void *handle, const void *alpha, void *xDesc, void *x, const void *beta, void *yDesc, void *y) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 109, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnAddTensor(void *handle, const void *alpha, void *aDesc, void *A, const void *beta, void *cDesc, void *C) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 110, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, aDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, A, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, cDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, C, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetTensor(void *handle, void *yDesc, void *y, const void *valuePtr) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 111, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_value(&call, valuePtr, yDesc);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnScaleTensor(void *handle, void *yDesc, void *y, const void *alpha) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 112, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_scalar(&call, alpha, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetOpTensorDescriptor(void *opTensorDesc, int32_t opTensorOp, int32_t opTensorCompType, int32_t opTensorNanOpt) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 113, __func__);
+    sluice_dnn_set_descriptor(&call, opTensorDesc, SLUICE_DNN_OP_TENSOR);
+    sluice_dnn_i32(&call, opTensorOp);
+    sluice_dnn_i32(&call, opTensorCompType);
+    sluice_dnn_i32(&call, opTensorNanOpt);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetOpTensorDescriptor(void *opTensorDesc, int32_t *opTensorOp, int32_t *opTensorCompType, int32_t *opTensorNanOpt) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 114, __func__);
+    sluice_dnn_descriptor(&call, opTensorDesc, SLUICE_DNN_OP_TENSOR, false);
+    sluice_dnn_out_i32(&call, opTensorOp);
+    sluice_dnn_out_i32(&call, opTensorCompType);
+    sluice_dnn_out_i32(&call, opTensorNanOpt);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnOpTensor(void *handle, void *opTensorDesc, const void *alpha1, void *aDesc, void *A, const void *alpha2, void *bDesc, void *B, const void *beta, void *cDesc, void *C) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 115, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, opTensorDesc, SLUICE_DNN_OP_TENSOR, false);
+    sluice_dnn_scalar(&call, alpha1, false);
+    sluice_dnn_descriptor(&call, aDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, A, false);
+    sluice_dnn_scalar(&call, alpha2, false);
+    sluice_dnn_descriptor(&call, bDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, B, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, cDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, C, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnSetReduceTensorDescriptor(void *reduceTensorDesc, int32_t reduceTensorOp, int32_t reduceTensorCompType, int32_t reduceTensorNanOpt, int32_t reduceTensorIndices, int32_t reduceTensorIndicesType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 116, __func__);
+    sluice_dnn_set_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR);
+    sluice_dnn_i32(&call, reduceTensorOp);
+    sluice_dnn_i32(&call, reduceTensorCompType);
+    sluice_dnn_i32(&call, reduceTensorNanOpt);
+    sluice_dnn_i32(&call, reduceTensorIndices);
+    sluice_dnn_i32(&call, reduceTensorIndicesType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetReduceTensorDescriptor(void *reduceTensorDesc, int32_t *reduceTensorOp, int32_t *reduceTensorCompType, int32_t *reduceTensorNanOpt, int32_t *reduceTensorIndices, int32_t *reduceTensorIndicesType) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 117, __func__);
+    sluice_dnn_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR, false);
+    sluice_dnn_out_i32(&call, reduceTensorOp);
+    sluice_dnn_out_i32(&call, reduceTensorCompType);
+    sluice_dnn_out_i32(&call, reduceTensorNanOpt);
+    sluice_dnn_out_i32(&call, reduceTensorIndices);
+    sluice_dnn_out_i32(&call, reduceTensorIndicesType);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetReductionIndicesSize(void *handle, void *reduceTensorDesc, void *aDesc, void *cDesc, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 118, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR, false);
+    sluice_dnn_descriptor(&call, aDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, cDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetReductionWorkspaceSize(void *handle, void *reduceTensorDesc, void *aDesc, void *cDesc, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 119, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR, false);
+    sluice_dnn_descriptor(&call, aDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_descriptor(&call, cDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnReduceTensor(void *handle, void *reduceTensorDesc, void *indices, uint64_t indicesSizeInBytes, void *workspace, uint64_t workspaceSizeInBytes, const void *alpha, void *aDesc, void *A, const void *beta, void *cDesc, void *C) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 120, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR, false);
+    sluice_dnn_pointer(&call, indices, true);
+    sluice_dnn_u64(&call, indicesSizeInBytes);
+    sluice_dnn_pointer(&call, workspace, true);
+    sluice_dnn_u64(&call, workspaceSizeInBytes);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_descriptor(&call, aDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, A, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, cDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, C, false);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnBatchNormalizationForwardTraining(void *handle, int32_t mode, const void *alpha, const void *beta, void *xDesc, void *x, void *yDesc, void *y, void *bnDesc, void *bnScale, void *bnBias, double exponentialAverageFactor, void *resultRunningMean, void *resultRunningVariance, double epsilon, void *resultSaveMean, void *resultSaveInvVariance) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 121, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_scalar(&call, alpha, false);
+    sluice_dnn_scalar(&call, beta, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, yDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_descriptor(&call, bnDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, bnScale, false);
+    sluice_dnn_pointer(&call, bnBias, false);
+    sluice_dnn_f64(&call, exponentialAverageFactor);
+    sluice_dnn_pointer(&call, resultRunningMean, true);
+    sluice_dnn_pointer(&call, resultRunningVariance, true);
+    sluice_dnn_f64(&call, epsilon);
+    sluice_dnn_pointer(&call, resultSaveMean, true);
+    sluice_dnn_pointer(&call, resultSaveInvVariance, true);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnBatchNormalizationBackward(void *handle, int32_t mode, const void *alphaDataDiff, const void *betaDataDiff, const void *alphaParamDiff, const void *betaParamDiff, void *xDesc, void *x, void *dyDesc, void *dy, void *dxDesc, void *dx, void *bnDesc, void *bnScale, void *dBnScaleResult, void *dBnBiasResult, double epsilon, void *savedMean, void *savedInvVariance) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 122, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_i32(&call, mode);
+    sluice_dnn_scalar(&call, alphaDataDiff, false);
+    sluice_dnn_scalar(&call, betaDataDiff, false);
+    sluice_dnn_scalar(&call, alphaParamDiff, false);
+    sluice_dnn_scalar(&call, betaParamDiff, false);
+    sluice_dnn_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, dyDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, dxDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    sluice_dnn_descriptor(&call, bnDesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, bnScale, false);
+    sluice_dnn_pointer(&call, dBnScaleResult, false);
+    sluice_dnn_pointer(&call, dBnBiasResult, false);
+    sluice_dnn_f64(&call, epsilon);
+    sluice_dnn_pointer(&call, savedMean, true);
+    sluice_dnn_pointer(&call, savedInvVariance, true);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnDropoutGetReserveSpaceSize(void *xdesc, uint64_t *sizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 123, __func__);
+    sluice_dnn_descriptor(&call, xdesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_out_u64(&call, sizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnGetDropoutDescriptor(void *dropoutDesc, void *handle, float *dropout, void **states, uint64_t *seed) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 124, __func__);
+    sluice_dnn_descriptor(&call, dropoutDesc, SLUICE_DNN_DROPOUT, false);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_out_f32(&call, dropout);
+    sluice_dnn_out_pointer(&call, states);
+    sluice_dnn_out_u64(&call, seed);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnDropoutForward(void *handle, void *dropoutDesc, void *xdesc, void *x, void *ydesc, void *y, void *reserveSpace, uint64_t reserveSpaceSizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 125, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, dropoutDesc, SLUICE_DNN_DROPOUT, false);
+    sluice_dnn_descriptor(&call, xdesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, x, false);
+    sluice_dnn_descriptor(&call, ydesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, y, false);
+    sluice_dnn_pointer(&call, reserveSpace, false);
+    sluice_dnn_u64(&call, reserveSpaceSizeInBytes);
+    return sluice_dnn_end(&call);
+}
+
+SLUICE_DNN_API int cudnnDropoutBackward(void *handle, void *dropoutDesc, void *dydesc, void *dy, void *dxdesc, void *dx, void *reserveSpace, uint64_t reserveSpaceSizeInBytes) {
+    struct sluice_dnn_call call;
+    sluice_dnn_begin(&call, 126, __func__);
+    sluice_dnn_handle(&call, handle);
+    sluice_dnn_descriptor(&call, dropoutDesc, SLUICE_DNN_DROPOUT, false);
+    sluice_dnn_descriptor(&call, dydesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dy, false);
+    sluice_dnn_descriptor(&call, dxdesc, SLUICE_DNN_TENSOR, false);
+    sluice_dnn_pointer(&call, dx, false);
+    sluice_dnn_pointer(&call, reserveSpace, false);
+    sluice_dnn_u64(&call, reserveSpaceSizeInBytes);
+    return sluice_dnn_end(&call);
+}
 #else
 /* Kinds of descriptor. */
 enum sluice_dnn_kind {
@@ -497,7 +1725,10 @@ enum sluice_dnn_kind {
     SLUICE_DNN_RNN_DATA = 8,
     SLUICE_DNN_SPATIAL_TRANSFORMER = 9,
     SLUICE_DNN_CTC_LOSS = 10,
+    SLUICE_DNN_LRN = 11,
+    SLUICE_DNN_OP_TENSOR = 12,
+    SLUICE_DNN_REDUCE_TENSOR = 13,
 };
 /* The number of the function that makes a descriptor, by its kind. */
-static const uint32_t sluice_dnn_makers[] __attribute__((unused)) = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+static const uint32_t sluice_dnn_makers[] __attribute__((unused)) = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 33, 34, 35};
 #endif

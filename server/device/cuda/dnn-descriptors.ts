@@ -6,6 +6,7 @@ import type { DnnDescriptorKind } from "../../../shared/dnn-functions.ts";
 import { SluiceError } from "../../../shared/errors.ts";
 import { HANDLES_MAX } from "../../../shared/limits.ts";
 import type { DnnDescriptor, DnnOutcome } from "../dnn.ts";
+import type { DnnExtents } from "./dnn-sizes.ts";
 
 /** References among the descriptors of a session, and tensors of plans: some hundred bytes each. */
 export const DNN_REFERENCES_MAX = 1_048_576;
@@ -38,6 +39,8 @@ export class CudaDescriptor implements DnnDescriptor {
   plan: DnnPlan | undefined;
   /** The failure of the call that was to set it; those who use it fail alike. */
   failure: DnnOutcome | undefined;
+  /** How large is what it describes, where the library does not tell. */
+  extents: DnnExtents | undefined;
   /** Tells what it was set to last. */
   setting = "";
   /** What it refers to. */

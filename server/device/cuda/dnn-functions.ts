@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import {
+  DNN_PERF_BYTES,
   type DnnArgument,
   type DnnDescriptorKind,
   dnnDescriptors,
@@ -11,13 +12,20 @@ import {
 } from "../../../shared/dnn-functions.ts";
 import { SluiceError } from "../../../shared/errors.ts";
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
-import { type DnnLookup, DnnStatus } from "../dnn.ts";
+import type { DnnLookup } from "../dnn.ts";
 import type { CudaDescriptor } from "./dnn-descriptors.ts";
 import type { GraphParts } from "./dnn-graph.ts";
+import { DIMENSIONS_MAX } from "./dnn-library.ts";
+import { type DnnExtents, DnnSizes, type DnnValue, extentsSet } from "./dnn-sizes.ts";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
-type Value = number | bigint | ArrayBufferView;
+/** Kinds of arguments that are memory of the host's. */
+const inMemory: readonly DnnArgument["kind"][] = ["ints", "scalar", "value"];
+/** Bytes of the largest element, CUDNN_DATA_INT8x32. */
+const ELEMENT_BYTES_MAX = 32;
+/** Bytes of elements of arrays. */
+const elementBytes: Partial<Record<DnnArgument["kind"], number>> = { ints: 4, perfs: DNN_PERF_BYTES };
 
 /** koffi's types for what is passed by value; everything else is an address. */
 const nativeNumbers: Partial<Record<DnnArgument["kind"], string>> = {
@@ -29,14 +37,14 @@ const nativeNumbers: Partial<Record<DnnArgument["kind"], string>> = {
   type: "int32_t",
 };
 const nativeType = ({ kind, isResult, role }: DnnArgument): string => {
-  if (isResult || role === "new" || kind === "ints" || kind === "scalar") return "void *";
+  if (isResult || role === "new" || inMemory.includes(kind)) return "void *";
   return nativeNumbers[kind] ?? "uint64_t";
 };
 
 /** A call with its arguments as the library takes them. */
 export interface PreparedCall {
   readonly name: string;
-  readonly values: readonly Value[];
+  readonly values: readonly DnnValue[];
   /** In order; each padded to 8 bytes. */
   readonly results: readonly Uint8Array[];
   /** Descriptors that it makes, with the client's handles, that it sets, and that it takes as they are. */
@@ -47,7 +55,9 @@ export interface PreparedCall {
   }[];
   readonly set: readonly CudaDescriptor[];
   readonly used: readonly CudaDescriptor[];
-  /** Tells calls apart that may have the library load other code: all but where data is, and factors that are passed as numbers. */
+  /** Of what it sets, where the library does not tell. */
+  readonly extents: DnnExtents | undefined;
+  /** Tells calls apart that may have the library load other code: all but where data is, data itself, and factors that are passed as numbers. */
   readonly shape: string;
   /** Whether it has the device compute, in the stream of the library's handle. */
   readonly computes: boolean;
@@ -86,19 +96,21 @@ class Unpacker {
   }
 }
 
-/** A pointer that must be checked, once all arguments are known. */
-interface Pointer {
+/** What must be checked once all arguments are known: a pointer, or how many elements an array has. */
+interface Unchecked {
   readonly argument: DnnArgument;
-  readonly address: bigint;
+  readonly given: bigint;
 }
 
 export class DnnFunctions {
   readonly #parts: GraphParts;
+  readonly #sizes: DnnSizes;
   /** By name; absent where the library has none. */
   readonly #bound = new Map<string, ((...values: readonly unknown[]) => number) | undefined>();
 
   constructor(parts: GraphParts) {
     this.#parts = parts;
+    this.#sizes = new DnnSizes(parts.library);
   }
 
   /** @throws SluiceError BAD_ARGUMENT and what `lookup` throws, before anything is done */
@@ -106,20 +118,23 @@ export class DnnFunctions {
     const called = dnnFunctions[number];
     if (called === undefined) throw bad(`cuDNN has no function [${number}].`);
     const unpacker = new Unpacker(packed);
-    const values: Value[] = [];
+    const values: DnnValue[] = [];
     const prepared = {
       ...{ results: [] as Uint8Array[], made: [] as PreparedCall["made"][number][] },
       ...{ set: [] as CudaDescriptor[], used: [] as CudaDescriptor[], shape: [] as unknown[] },
     };
     const descriptors = new Map<number, CudaDescriptor>();
-    const pointers: Pointer[] = [];
+    const [pointers, arrays]: [Unchecked[], Unchecked[]] = [[], []];
     for (const [index, argument] of called.arguments.entries()) {
-      const { kind, role, descriptor, isOptional, isResult } = argument;
+      const { kind, role, descriptor, isOptional, isResult, measure } = argument;
       if (kind === "handle") values.push(this.#parts.handle);
       else if (isResult) {
-        const result = new Uint8Array(kind === "ints" ? 4 * countOf(values[argument.of!]) : 8);
-        prepared.results.push(result);
-        values.push(result);
+        const each = elementBytes[kind];
+        const byteCount = each === undefined ? 8 : each * countOf(values[argument.of!], each);
+        // The library fills as many as it has dimensions, whatever it was told.
+        const room = new Uint8Array(byteCount + 4 * DIMENSIONS_MAX);
+        prepared.results.push(room.subarray(0, byteCount));
+        values.push(room);
       } else if (role === "new") {
         const into = new BigUint64Array(1);
         prepared.made.push({ handle: Number(unpacker.number(kind)), kind: descriptor!, into });
@@ -135,32 +150,43 @@ export class DnnFunctions {
         values.push(found?.handle ?? 0);
       } else if (kind === "pointer") {
         const address = unpacker.number(kind) as bigint;
-        if (address !== 0n || !isOptional) pointers.push({ argument, address });
+        if (address !== 0n || !isOptional) pointers.push({ argument, given: address });
         prepared.shape.push(address === 0n);
         values.push(address);
       } else {
-        const isMemory = kind === "ints" || kind === "scalar";
-        const value = isMemory
-          ? unpacker.bytes(kind === "ints" ? 4 * countOf(values[argument.of!]) : 8)
-          : unpacker.number(kind);
+        const isMemory = inMemory.includes(kind);
+        const isData = measure !== undefined;
+        const count = kind !== "ints" ? 2 : isData ? unpacker.number("u64") : values[argument.of!];
+        if (isData) arrays.push({ argument, given: count as bigint });
+        const value = isMemory ? unpacker.bytes(4 * countOf(count, 4)) : unpacker.number(kind);
         // Factors and the like: the same code takes any.
-        if (kind !== "f32" && kind !== "f64")
+        if (kind !== "f32" && kind !== "f64" && !isData)
           prepared.shape.push(isMemory ? Buffer.from(value as Uint8Array).toString("hex") : value);
-        values.push(value);
+        values.push(kind === "value" ? widened(value as Uint8Array) : value);
       }
     }
     unpacker.finish();
-    const sizes = new Map<number, number>();
-    for (const { argument, address } of pointers) {
-      const of = argument.of;
-      const size = of === undefined ? 1 : (sizes.get(of) ?? this.#byteCount(values[of]!, descriptors.get(of)));
-      if (of !== undefined) sizes.set(of, size);
-      lookup.check(Number(address), Math.max(1, size));
+    const sizes = new Map<string, number>();
+    const measured = ({ argument }: Unchecked): number => {
+      const { of, measure } = argument;
+      if (of === undefined) return 1;
+      const size = sizes.get(`${of}.${measure}`) ?? this.#sizes.measured(argument, values[of]!, descriptors.get(of));
+      sizes.set(`${of}.${measure}`, size);
+      return size;
+    };
+    for (const array of arrays) {
+      if (Number(array.given) === measured(array)) continue;
+      throw bad(`The array [${array.argument.name}] has [${array.given}] elements, not [${measured(array)}].`);
+    }
+    for (const pointer of pointers) {
+      const each = pointer.argument.measure === "sequences" ? 4 : 1;
+      lookup.check(Number(pointer.given), Math.max(1, each * measured(pointer)));
     }
     return {
       ...prepared,
       name: called.name,
       values,
+      extents: extentsSet(called, values),
       // Of one length, since it becomes a part of others.
       shape: createHash("sha256")
         .update([called.name, ...prepared.shape].join())
@@ -184,21 +210,19 @@ export class DnnFunctions {
     if (!this.#bound.has(name)) this.#bound.set(name, this.#parts.library.bind(name, ["uint64_t"]));
     this.#bound.get(name)?.(handle);
   }
+}
 
-  /** Of what a number counts, or a tensor describes, which the library itself says. */
-  #byteCount(value: Value, descriptor: CudaDescriptor | undefined): number {
-    if (typeof value === "bigint") return Number(value);
-    if (descriptor === undefined) return 1;
-    const size = new BigUint64Array(1);
-    const status = this.#parts.library.api.cudnnGetTensorSizeInBytes(descriptor.handle, size);
-    return status === DnnStatus.SUCCESS ? Number(size[0]) : 1;
-  }
+/** An element as large as one of any type. */
+function widened(element: Uint8Array): Uint8Array {
+  const room = new Uint8Array(ELEMENT_BYTES_MAX);
+  room.set(element);
+  return room;
 }
 
 /** How many elements an array has. @throws SluiceError BAD_ARGUMENT */
-function countOf(value: Value | undefined): number {
+function countOf(value: DnnValue | undefined, each: number): number {
   const count = Number(value);
-  if (count >= 0 && 4 * count <= CALL_DATA_BYTES_MAX) return count;
+  if (count >= 0 && each * count <= CALL_DATA_BYTES_MAX) return count;
   throw bad(`An array of cuDNN's has [${count}] elements.`);
 }
 

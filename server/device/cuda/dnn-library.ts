@@ -9,12 +9,17 @@ import { DnnStatus } from "../dnn.ts";
 import { type Bound, bind } from "./symbols.ts";
 import { openBeside, openToolkitLibrary } from "./toolkit.ts";
 
-/** Every function of cuDNN that graphs are made with. */
+/** Most dimensions of anything (CUDNN_DIM_MAX). */
+export const DIMENSIONS_MAX = 8;
+
+/** Every function of cuDNN that graphs are made with, and those that tell how large something is. */
 export const dnnSignatures = {
   cudnnCreate: ["memory"],
   cudnnDestroy: ["u64"],
   cudnnSetStream: ["u64", "u64"],
   cudnnGetTensorSizeInBytes: ["u64", "memory"],
+  cudnnGetTensorNdDescriptor: ["u64", "i32", "memory", "memory", "memory", "memory"],
+  cudnnGetFilterSizeInBytes: ["u64", "memory"],
   cudnnBackendCreateDescriptor: ["u32", "memory"],
   cudnnBackendDestroyDescriptor: ["u64"],
   cudnnBackendSetAttribute: ["u64", "u32", "u32", "u64", "memory"],

@@ -158,7 +158,7 @@ export class CudaDnn implements DeviceDnn {
   }
 
   /** What becomes of the descriptors that it was to make and to set, and the results. */
-  #end({ made, set, used, shape, results }: PreparedCall, outcome: DnnOutcome, lookup: DnnLookup): DnnResult {
+  #end({ made, set, used, extents, shape, results }: PreparedCall, outcome: DnnOutcome, lookup: DnnLookup): DnnResult {
     if (outcome.status !== DnnStatus.SUCCESS) {
       for (const descriptor of set) descriptor.failure = outcome;
       return { ...outcome, results: NO_RESULTS, isRemembered: set.length > 0 };
@@ -171,6 +171,7 @@ export class CudaDnn implements DeviceDnn {
     for (const descriptor of set) {
       descriptor.failure = undefined;
       descriptor.setting = shape;
+      descriptor.extents = extents;
       this.#store.refer(descriptor, used);
     }
     return { ...outcome, results: joined(results), isRemembered: false };

@@ -21,7 +21,7 @@ size_t cudnnGetCudartVersion(void);
 int cudnnGetProperty(int which, int *value);
 const char *cudnnGetErrorString(int status);
 void cudnnGetLastErrorString(char *text, size_t bytes);
-int cudnnSoftmaxForward(void);
+int cudnnIm2Col(void);
 int cudnnBackendCreateDescriptor(int type, descriptor_t *descriptor);
 int cudnnBackendDestroyDescriptor(descriptor_t descriptor);
 int cudnnBackendSetAttribute(descriptor_t descriptor, int name, int type, int64_t count, const void *elements);

@@ -19,7 +19,7 @@ int main(void) {
     STATUS(cudnnBackendSetAttribute(descriptor, 902, 3, 3, dimensions), OK);
     STATUS(cudnnBackendFinalize(descriptor), NOT_INITIALIZED);
     STATUS(cudnnBackendDestroyDescriptor(descriptor), OK);
-    STATUS(cudnnSoftmaxForward(), NOT_SUPPORTED);
+    STATUS(cudnnIm2Col(), NOT_SUPPORTED);
     struct array array = array_of(8);
     EXPECT(is_as_on_host(&array));
     printf("ok\n");
