@@ -51,19 +51,28 @@ describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server'
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
   });
 
+  const usedBy = async (name: string, times: number): Promise<Usage__Output> => {
+    const program = compileProgram(`test/interposer/dnn/${name}.c`, { flags, suffix: "-card" });
+    const used: Usage__Output[] = [];
+    const onUsage = (usage: Usage__Output): void => void used.push(usage);
+    const { code, stderr } = await runProgram({ server, command: [program, String(times)], onUsage });
+    expect(code, stderr).toBe(0);
+    return used[0]!;
+  };
+
   it("waits for nothing once it has done a kind of work, and sends that alone, whatever descriptors it makes for it", async () => {
-    const program = compileProgram("test/interposer/dnn/batch-norms.c", { flags, suffix: "-card" });
-    const usedBy = async (times: number): Promise<Usage__Output> => {
-      const used: Usage__Output[] = [];
-      const onUsage = (usage: Usage__Output): void => void used.push(usage);
-      const { code, stderr } = await runProgram({ server, command: [program, String(times)], onUsage });
-      expect(code, stderr).toBe(0);
-      return used[0]!;
-    };
-    const [few, many] = [await usedBy(2), await usedBy(42)];
+    const [few, many] = [await usedBy("batch-norms", 2), await usedBy("batch-norms", 42)];
     expect(many.answers).toBe(few.answers);
     // One forward and one backward each.
     expect(many.calls - few.calls).toBe(2 * 40);
+  });
+
+  it("asks once where the weights of an RNN lie, in whatever space and by whatever descriptors it looks for them", async () => {
+    const [few, many] = [await usedBy("lstm", 2), await usedBy("lstm", 12)];
+    // What is read of the device: one result after another, of three each time.
+    expect(many.answers - few.answers).toBe(3 * 10);
+    // Beside that what is cleared, four times, and forward and backward twice.
+    expect(many.calls - few.calls).toBe((3 + 4 + 3) * 10);
   });
 });
 

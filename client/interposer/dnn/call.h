@@ -28,7 +28,7 @@ struct named_descriptor {
 struct result {
     void *into;
     size_t bytes;
-    bool is_array;
+    bool is_array, is_address;
 };
 
 /* An argument of eight bytes, or an array, and what it is beside a number. */
@@ -71,6 +71,15 @@ struct sluice_dnn_call {
 /* functions.c: the call's addresses, of which there are at most SLOTS_MAX. Returns how many. */
 size_t call_addresses(const struct sluice_dnn_call *call, uint64_t *addresses);
 
+/* answers.c: writes the results to where the program wants them; false where they are not what was asked for. */
+bool answer_unpack(const struct sluice_dnn_call *call, struct sluice_bytes packed);
+/* What tells the question from others, in memory of malloc; NULL without. To be made before it is said which descriptors it sets. */
+struct sluice_bytes answer_key(const struct sluice_dnn_call *call, uint32_t device);
+/* Gives the program what is remembered of the same question, results and descriptors; false, and nothing is done, where nothing is. */
+bool answer_recall(const struct sluice_dnn_call *call, struct sluice_bytes key);
+/* Remembers an answer, and the objects of the descriptors that the call has set. */
+void answer_keep(const struct sluice_dnn_call *call, struct sluice_bytes key, struct sluice_bytes packed, struct sluice_dnn_object *const *set);
+
 /* table-descriptor.c: what a program has set of a descriptor, and the server's that is the same. */
 cudnnStatus_t table_descriptor_make(void **made, enum sluice_dnn_kind kind);
 /* NULL where it is none of that kind. */
@@ -84,5 +93,7 @@ cudnnStatus_t table_descriptor_set(struct table_descriptor *descriptor, const st
 cudnnStatus_t table_descriptor_object(struct table_descriptor *descriptor, uint32_t device, struct sluice_dnn_object **object);
 /* A descriptor of its own on the server, for a call that sets it and does more, which the caller holds then too. */
 cudnnStatus_t table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_dnn_object **object);
+/* Has it be what an object is, in place of all that was set. */
+void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_dnn_object *object, int32_t type);
 
 #endif

@@ -199,7 +199,7 @@ static void sluice_dnn_out_u64(struct sluice_dnn_call *call, uint64_t *into) {
 }
 
 static void sluice_dnn_out_pointer(struct sluice_dnn_call *call, void **into) {
-    put_result(call, (struct result){.into = into, .bytes = sizeof *into});
+    put_result(call, (struct result){.into = into, .bytes = sizeof *into, .is_address = true});
 }
 
 static void sluice_dnn_out_ints(struct sluice_dnn_call *call, int32_t *into, int32_t count) {
@@ -230,76 +230,13 @@ size_t call_addresses(const struct sluice_dnn_call *call, uint64_t *addresses) {
     return count;
 }
 
-/* Writes the results to where the program wants them. */
-static bool unpack(const struct sluice_dnn_call *call, struct sluice_bytes packed) {
-    size_t at = 0;
-    for (size_t i = 0; i < call->result_count; i++) {
-        const struct result *result = &call->results[i];
-        size_t bytes = result->is_array ? sluice_pad8(result->bytes) : sizeof(uint64_t);
-        if (bytes > packed.byte_count - at) return false;
-        if (result->into != NULL) memcpy(result->into, (const uint8_t *)packed.data + at, result->bytes);
-        at += bytes;
-    }
-    return at == packed.byte_count;
-}
-
-/* Answers by what was asked: function, device and arguments. Those name descriptors, whose numbers say all that is set of them. */
-struct answer_bytes {
-    size_t byte_count;
-    uint8_t bytes[];
-};
-static struct memo answers = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = free};
-
-struct reading {
-    const struct sluice_dnn_call *call;
-    bool is_good;
-};
-
-static void read_known(const void *value, void *into) {
-    const struct answer_bytes *known = value;
-    struct reading *reading = into;
-    reading->is_good = unpack(reading->call, (struct sluice_bytes){known->bytes, known->byte_count});
-}
-
-static void keep_answer(const uint8_t *key, size_t key_bytes, struct sluice_bytes packed) {
-    struct answer_bytes *kept = malloc(sizeof *kept + packed.byte_count);
-    if (kept == NULL) return;
-    kept->byte_count = packed.byte_count;
-    memcpy(kept->bytes, packed.data, packed.byte_count);
-    memo_keep(&answers, key, key_bytes, kept);
-}
-
-/* What it asks is remembered unless it sets descriptors. */
-static cudnnStatus_t ask(const struct sluice_dnn_call *call, const struct sluice_dnn_work *work) {
-    struct sluice_dnn_reply reply = {0};
-    struct reading reading = {call, false};
-    size_t key_bytes = 2 * sizeof(uint32_t) + work->call.arguments.byte_count;
-    uint8_t *key = call->set_count == 0 ? malloc(key_bytes) : NULL;
-    if (key != NULL) {
-        sluice_put_u32(key, call->function);
-        sluice_put_u32(key + 4, work->call.device);
-        memcpy(key + 8, work->call.arguments.data, work->call.arguments.byte_count);
-        memo_find(&answers, key, key_bytes, read_known, &reading);
-    }
-    if (!reading.is_good) {
-        CUresult result = sluiceDnnQuestion(work, &reply);
-        bool is_answered = result == CUDA_SUCCESS && reply.status == CUDNN_STATUS_SUCCESS;
-        if (is_answered && !unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
-        else if (is_answered && key != NULL) keep_answer(key, key_bytes, reply.data);
-        free(key);
-        return status_of_reply(result, &reply);
-    }
-    free(key);
-    return CUDNN_STATUS_SUCCESS;
-}
-
 /* A question that computes, in its place in the stream. */
 static cudnnStatus_t try_out(const struct sluice_dnn_call *call, const struct sluice_dnn_work *work) {
     struct sluice_dnn_reply reply = {0};
     if (is_capturing(call->handle)) return refuse(call->name, "a graph has nothing of it to record");
     CUresult result = sluiceDnnRun(work, call->handle->stream, &reply);
     bool is_answered = result == CUDA_SUCCESS && reply.status == CUDNN_STATUS_SUCCESS;
-    if (is_answered && !unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
+    if (is_answered && !answer_unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
     return status_of_reply(result, &reply);
 }
 
@@ -381,14 +318,43 @@ static bool is_setting(const struct sluice_dnn_call *call) {
     return call->set_count > 0 && call->result_count == 0 && strcmp(call->name, "cudnnSetDropoutDescriptor") != 0;
 }
 
-static cudnnStatus_t send(const struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object *const *objects, size_t count) {
-    uint64_t addresses[SLOTS_MAX];
-    struct sluice_dnn_work work = {
+static struct sluice_dnn_work work_of(const struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object *const *objects, size_t count,
+                                      uint64_t *addresses) {
+    return (struct sluice_dnn_work){
         .call = {.function = call->function, .device = device, .arguments = {call->bytes, call->byte_count}},
         .objects = objects, .object_count = count, .addresses = addresses, .address_count = call_addresses(call, addresses),
     };
-    if (call->result_count == 0) return run(call, &work);
-    return call->needs_memory ? try_out(call, &work) : ask(call, &work);
+}
+
+/* A question, which is asked once. Its objects are those that it uses. */
+static cudnnStatus_t ask(struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object **objects, size_t *count) {
+    struct sluice_bytes key = answer_key(call, device);
+    size_t used = *count;
+    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+    if (!answer_recall(call, key)) {
+        status = renew_objects(call, device, objects, count);
+        if (status == CUDNN_STATUS_SUCCESS) {
+            uint64_t addresses[SLOTS_MAX];
+            struct sluice_dnn_reply reply = {0};
+            struct sluice_dnn_work work = work_of(call, device, objects, *count, addresses);
+            CUresult result = sluiceDnnQuestion(&work, &reply);
+            bool is_answered = result == CUDA_SUCCESS && reply.status == CUDNN_STATUS_SUCCESS;
+            if (is_answered && !answer_unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
+            else if (is_answered) answer_keep(call, key, reply.data, objects + used);
+            status = status_of_reply(result, &reply);
+        }
+    }
+    free((void *)(uintptr_t)key.data);
+    return status;
+}
+
+/* Work of the handle's stream. */
+static cudnnStatus_t compute(struct sluice_dnn_call *call, uint32_t device, struct sluice_dnn_object **objects, size_t *count) {
+    uint64_t addresses[SLOTS_MAX];
+    cudnnStatus_t status = renew_objects(call, device, objects, count);
+    if (status != CUDNN_STATUS_SUCCESS) return status;
+    struct sluice_dnn_work work = work_of(call, device, objects, *count, addresses);
+    return call->result_count > 0 ? try_out(call, &work) : run(call, &work);
 }
 
 static cudnnStatus_t carry_out(struct sluice_dnn_call *call) {
@@ -404,12 +370,10 @@ static cudnnStatus_t carry_out(struct sluice_dnn_call *call) {
     if (status != CUDNN_STATUS_SUCCESS) return status;
     read_scalars(call);
     status = find_objects(call, device, objects, &count);
-    if (status == CUDNN_STATUS_SUCCESS && is_setting(call)) {
-        status = table_descriptor_set(call->set[0].descriptor, call, objects);
-    } else {
-        if (status == CUDNN_STATUS_SUCCESS) status = renew_objects(call, device, objects, &count);
-        if (status == CUDNN_STATUS_SUCCESS) status = send(call, device, objects, count);
-    }
+    bool is_question = call->result_count > 0 && !call->needs_memory;
+    if (status == CUDNN_STATUS_SUCCESS && is_setting(call)) status = table_descriptor_set(call->set[0].descriptor, call, objects);
+    else if (status == CUDNN_STATUS_SUCCESS && is_question) status = ask(call, device, objects, &count);
+    else if (status == CUDNN_STATUS_SUCCESS) status = compute(call, device, objects, &count);
     for (size_t i = 0; i < count; i++) sluiceDnnDrop(objects[i]);
     return status;
 }

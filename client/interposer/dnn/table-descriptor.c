@@ -205,18 +205,20 @@ cudnnStatus_t table_descriptor_object(struct table_descriptor *descriptor, uint3
     return CUDNN_STATUS_SUCCESS;
 }
 
+void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_dnn_object *object, int32_t type) {
+    sluiceDnnHold(object);
+    drop_settings(descriptor);
+    let_go(descriptor);
+    descriptor->object = object;
+    descriptor->is_own = true;
+    descriptor->type = type;
+}
+
 cudnnStatus_t table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_dnn_object **object) {
     *object = sluiceDnnObject(device, NULL, 0);
     if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
     cudnnStatus_t status = make(*object, descriptor->kind);
-    if (status != CUDNN_STATUS_SUCCESS) {
-        sluiceDnnDrop(*object);
-        return status;
-    }
-    drop_settings(descriptor);
-    let_go(descriptor);
-    descriptor->object = sluiceDnnHold(*object);
-    descriptor->is_own = true;
-    descriptor->type = type;
-    return CUDNN_STATUS_SUCCESS;
+    if (status == CUDNN_STATUS_SUCCESS) table_descriptor_adopt(descriptor, *object, type);
+    else sluiceDnnDrop(*object);
+    return status;
 }

@@ -1,6 +1,6 @@
 /*
  * An LSTM by the functions of the table, forward and backward, with the calls that programs make for it: dropout's states, weights that are looked for in the
- * space that they have in common, and descriptors for each call. Gradients are those that differences on the host have.
+ * space that they have in common at each pass, and descriptors for each call. Gradients are those that differences on the host have. argv[1] is how often it is trained.
  */
 #include "dnn.h"
 
@@ -117,6 +117,10 @@ static tensor_t state_of(void) {
     return tensor;
 }
 
+static void set_rnn(descriptor_t rnn, descriptor_t dropout, int inputs) {
+    STATUS(cudnnSetRNNDescriptor_v8(rnn, 0, LSTM, TWO_BIASES, 0, 0, F32, F32, 0, inputs, HIDDEN, HIDDEN, 1, dropout, 0), OK);
+}
+
 static descriptor_t rnn_of(descriptor_t *dropout) {
     descriptor_t rnn;
     size_t bytes;
@@ -129,25 +133,41 @@ static descriptor_t rnn_of(descriptor_t *dropout) {
         STATUS(cudnnRestoreDropoutDescriptor(*dropout, handle, 0.5f, states, bytes, 7), OK);
     }
     STATUS(cudnnCreateRNNDescriptor(&rnn), OK);
-    STATUS(cudnnSetRNNDescriptor_v8(rnn, 0, LSTM, TWO_BIASES, 0, 0, F32, F32, 0, INPUTS, HIDDEN, HIDDEN, 1, *dropout, 0), OK);
+    set_rnn(rnn, *dropout, INPUTS);
     return rnn;
 }
 
-static void find_weights(descriptor_t rnn) {
+/* Where the weights of each gate lie in a space, and what they look like: always by new descriptors, as programs ask. */
+static void find_weights(descriptor_t rnn, int inputs, CUdeviceptr space, size_t *matrices_at, size_t *biases_at) {
     tensor_t matrix, bias;
     STATUS(cudnnCreateTensorDescriptor(&matrix), OK);
     STATUS(cudnnCreateTensorDescriptor(&bias), OK);
     for (int linear = 0; linear < LINEARS; linear++) {
         CUdeviceptr matrix_at, bias_at;
         int type, count, dimensions[3], strides[3];
-        STATUS(cudnnGetRNNWeightParams(handle, rnn, 0, weight_bytes, weights.device, linear, matrix, &matrix_at, bias, &bias_at), OK);
+        STATUS(cudnnGetRNNWeightParams(handle, rnn, 0, weight_bytes, space, linear, matrix, &matrix_at, bias, &bias_at), OK);
         STATUS(cudnnGetTensorNdDescriptor(matrix, 3, &type, &count, dimensions, strides), OK);
-        EXPECT(type == F32 && count == 3 && dimensions[1] == HIDDEN && dimensions[2] == (linear < GATES ? INPUTS : HIDDEN));
-        matrices[linear] = (matrix_at - weights.device) / sizeof(float), biases[linear] = (bias_at - weights.device) / sizeof(float);
-        EXPECT(matrices[linear] < weights.count && biases[linear] < weights.count);
+        EXPECT(type == F32 && count == 3 && dimensions[1] == HIDDEN && dimensions[2] == (linear < GATES ? inputs : HIDDEN));
+        STATUS(cudnnGetTensorNdDescriptor(bias, 3, &type, &count, dimensions, strides), OK);
+        EXPECT(dimensions[1] == HIDDEN && dimensions[2] == 1);
+        matrices_at[linear] = (matrix_at - space) / sizeof(float), biases_at[linear] = (bias_at - space) / sizeof(float);
+        EXPECT(matrices_at[linear] < weights.count && biases_at[linear] < weights.count);
     }
     STATUS(cudnnDestroyTensorDescriptor(matrix), OK);
     STATUS(cudnnDestroyTensorDescriptor(bias), OK);
+}
+
+/* They lie alike in any space, and for cells that are set anew just where such cells have them. */
+static void find_again(descriptor_t rnn, descriptor_t dropout) {
+    size_t found[2][LINEARS];
+    for (int time = 0; time < 2; time++) {
+        find_weights(rnn, INPUTS, time == 0 ? weights.device : dweights.device, found[0], found[1]);
+        EXPECT(memcmp(found[0], matrices, sizeof matrices) == 0 && memcmp(found[1], biases, sizeof biases) == 0);
+        set_rnn(rnn, dropout, INPUTS - 1);
+        find_weights(rnn, INPUTS - 1, weights.device, found[0], found[1]);
+        EXPECT(found[0][1] - found[0][0] == HIDDEN * (INPUTS - 1) && found[1][0] == biases[0] - HIDDEN * GATES);
+        set_rnn(rnn, dropout, INPUTS);
+    }
 }
 
 static void train(void) {
@@ -162,6 +182,7 @@ static void train(void) {
     STATUS(cudnnRNNBackwardWeights_v8(handle, rnn, 0, 0, in, x.device, state, hx.device, out, y.device, weight_bytes, dweights.device, workspace_bytes,
                                       workspace, reserve_bytes, reserve),
            OK);
+    find_again(rnn, dropout);
     STATUS(cudnnDestroyRNNDescriptor(rnn), OK);
     STATUS(cudnnDestroyDropoutDescriptor(dropout), OK);
     STATUS(cudnnDestroyRNNDataDescriptor(in), OK);
@@ -169,7 +190,8 @@ static void train(void) {
     STATUS(cudnnDestroyTensorDescriptor(state), OK);
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+    int times = count > 1 ? atoi(arguments[1]) : 3;
     descriptor_t dropout, rnn, in;
     start();
     STATUS(cudnnCreate(&handle), OK);
@@ -180,11 +202,11 @@ int main(void) {
     weights = array_of(weight_bytes / sizeof(float)), dweights = array_of(weights.count), hx = array_of(BATCH * HIDDEN), cx = array_of(BATCH * HIDDEN);
     CHECK(cuMemAlloc_v2(&workspace, workspace_bytes));
     CHECK(cuMemAlloc_v2(&reserve, reserve_bytes));
-    find_weights(rnn);
+    find_weights(rnn, INPUTS, weights.device, matrices, biases);
     run_on_host(y.host);
     differ(&x, &dx);
     differ(&weights, &dweights);
-    for (int time = 0; time < 3; time++) {
+    for (int time = 0; time < times; time++) {
         const struct array *const results[] = {&y, &dx, &dweights};
         for (size_t i = 0; i < 3; i++) CHECK(cuMemsetD32_v2(results[i]->device, 0x7fc00000, results[i]->count));
         /* What there is of weights' gradients is added to. */
