@@ -2,6 +2,7 @@
  * processor time of `decide` alone, to the microsecond: what other processes take meanwhile is not the pool's cost. */
 import { createPool, decide, findLease, listLeases, type PoolState } from "../../server/pool/pool.ts";
 import type { PoolDevice, PoolEvent, PoolRequest } from "../../server/pool/types.ts";
+import { createRandom } from "./random.ts";
 
 const GiB = 1024 ** 3;
 const MiB = 1024 ** 2;
@@ -16,17 +17,6 @@ const models = [
   { name: "40 GiB", memoryBytes: 40 * GiB, overheadBytes: 300 * MiB },
   { name: "80 GiB", memoryBytes: 80 * GiB, overheadBytes: 500 * MiB },
 ] as const;
-
-/** A seeded source of numbers in [0, 1) (mulberry32). */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
 
 function fleet(devices: number): PoolDevice[] {
   return Array.from({ length: devices }, (_, index) => {

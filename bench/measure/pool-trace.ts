@@ -5,7 +5,7 @@
  */
 import { createPool, decide } from "../../server/pool/pool.ts";
 import type { PoolDevice, PoolOptions, PoolRequest } from "../../server/pool/types.ts";
-import { createRandom } from "./pool-load.ts";
+import { createRandom } from "./random.ts";
 
 const GiB = 1024 ** 3;
 const MINUTE_MS = 60_000;

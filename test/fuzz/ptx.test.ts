@@ -9,6 +9,7 @@ import { loadImage } from "../../server/device/cpu/module.ts";
 import { planMemory } from "../../server/device/cpu/run/layout.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
+import { createRandom } from "../support/random.ts";
 
 const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 3);
 const SEED = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
@@ -29,15 +30,10 @@ function load(text: string | Uint8Array): "loaded" | "refused" {
   }
 }
 
-/** xorshift32 */
-function random(seed: number): (bound: number) => number {
-  let state = seed | 1;
-  return (bound) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % bound;
-  };
+/** Whole numbers below a bound. */
+function seeded(seed: number): (bound: number) => number {
+  const random = createRandom(seed);
+  return (bound) => Math.floor(random() * bound);
 }
 
 const folder = new URL("../kernels/ptx/", import.meta.url);
@@ -162,7 +158,7 @@ describe(`broken PTX (SEED=${SEED})`, () => {
   test("made from real modules by cutting, swapping and inserting is loaded or refused", {
     timeout: SECONDS * 1000 + 60_000,
   }, () => {
-    const next = random(SEED);
+    const next = seeded(SEED);
     const outcomes = { loaded: 0, refused: 0 };
     for (const until = performance.now() + SECONDS * 1000; performance.now() < until; ) {
       const text = mutate(samples[next(samples.length)]!, next);
@@ -177,7 +173,7 @@ describe(`broken PTX (SEED=${SEED})`, () => {
   });
 
   test("made of nothing but tokens, or of random bytes, is almost always refused", () => {
-    const next = random(SEED + 1);
+    const next = seeded(SEED + 1);
     // A lone closing brace makes an empty kernel, which is valid.
     let loaded = 0;
     for (let round = 0; round < 300; round++) {

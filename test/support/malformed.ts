@@ -4,6 +4,7 @@
  */
 import { connect as connectHttp2 } from "node:http2";
 import { createConnection } from "node:net";
+import { createRandom } from "./random.ts";
 import { inTime } from "./wait-for.ts";
 
 /** How an attempt ended: what the server said, or that it closed the connection. */
@@ -16,20 +17,14 @@ interface Bytes {
   below(limit: number): number;
 }
 
-/** A small generator of its own (xorshift), so that a seed means the same everywhere. */
+/** So that a seed means the same everywhere. */
 export function seeded(seed: number): Bytes {
-  let state = seed | 1;
-  const next = (): number => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
-  const below = (limit: number): number => next() % limit;
+  const random = createRandom(seed);
+  const below = (limit: number): number => Math.floor(random() * limit);
   return {
     below,
     pick: (from) => from[below(from.length)]!,
-    bytes: (count) => Buffer.from(Array.from({ length: count }, () => next() & 255)),
+    bytes: (count) => Buffer.from(Array.from({ length: count }, () => below(256))),
   };
 }
 

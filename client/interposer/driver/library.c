@@ -248,32 +248,28 @@ API(cuKernelGetParamInfo, (CUkernel kernel, size_t index, size_t *offset, size_t
     return result == CUDA_SUCCESS ? cuFuncGetParamInfo(function, index, offset, size) : result;
 }
 
-API(cuKernelGetAttribute, (int *value, int attribute, CUkernel kernel, CUdevice device), (value, attribute, kernel, device)) {
+/* The kernel's function on the device of this number. */
+static CUresult function_on_ordinal(CUkernel kernel, CUdevice device, struct function **function) {
     struct device *found;
-    struct function *function;
     CUresult result = device_of(device, &found);
     if (result != CUDA_SUCCESS) return result;
-    if (!object_is(kernel, OBJECT_KERNEL)) return CUDA_ERROR_INVALID_HANDLE;
-    result = function_on(kernel, found, &function);
+    return object_is(kernel, OBJECT_KERNEL) ? function_on(kernel, found, function) : CUDA_ERROR_INVALID_HANDLE;
+}
+
+API(cuKernelGetAttribute, (int *value, int attribute, CUkernel kernel, CUdevice device), (value, attribute, kernel, device)) {
+    struct function *function;
+    CUresult result = function_on_ordinal(kernel, device, &function);
     return result == CUDA_SUCCESS ? cuFuncGetAttribute(value, attribute, function) : result;
 }
 
 API(cuKernelSetAttribute, (int attribute, int value, CUkernel kernel, CUdevice device), (attribute, value, kernel, device)) {
-    struct device *found;
     struct function *function;
-    CUresult result = device_of(device, &found);
-    if (result != CUDA_SUCCESS) return result;
-    if (!object_is(kernel, OBJECT_KERNEL)) return CUDA_ERROR_INVALID_HANDLE;
-    result = function_on(kernel, found, &function);
+    CUresult result = function_on_ordinal(kernel, device, &function);
     return result == CUDA_SUCCESS ? cuFuncSetAttribute(function, attribute, value) : result;
 }
 
 API(cuKernelSetCacheConfig, (CUkernel kernel, int config, CUdevice device), (kernel, config, device)) {
-    struct device *found;
     struct function *function;
-    CUresult result = device_of(device, &found);
-    if (result != CUDA_SUCCESS) return result;
-    if (!object_is(kernel, OBJECT_KERNEL)) return CUDA_ERROR_INVALID_HANDLE;
-    result = function_on(kernel, found, &function);
+    CUresult result = function_on_ordinal(kernel, device, &function);
     return result == CUDA_SUCCESS ? cuFuncSetCacheConfig(function, config) : result;
 }

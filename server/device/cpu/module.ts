@@ -9,7 +9,7 @@ import type { DeviceModule } from "../device.ts";
 import { LinkKind, readLinkImage } from "../link-image.ts";
 import { CAPABILITY } from "./attributes.ts";
 import type { KernelFacts } from "./compile/kernel.ts";
-import { align, placeParams } from "./compile/places.ts";
+import { align, placeInOrder, placeParams } from "./compile/places.ts";
 import { type Pointer, type Pointers, placeFunctions, takenRoutines } from "./compile/pointers.ts";
 import { surveyBody } from "./compile/survey.ts";
 import { GlobalsWindow } from "./globals.ts";
@@ -75,7 +75,7 @@ function readImage(image: Uint8Array): Program {
 export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
   const program = readImage(image);
   const inModule = program.variables.filter(({ space }) => space === "global" || space === "const");
-  const { offsets, byteCount: variableBytes } = placeVariables(inModule);
+  const { offsets, byteCount: variableBytes } = placeInOrder(inModule);
   const taken = takenRoutines(program);
   const descriptorsAt = align(variableBytes, KERNEL_DESCRIPTOR_BYTES);
   const byteCount =
@@ -124,17 +124,6 @@ export function loadImage(image: Uint8Array, options: LoadOptions): CpuModule {
     }
     throw error;
   }
-}
-
-function placeVariables(variables: readonly Variable[]): { offsets: Map<Variable, number>; byteCount: number } {
-  const offsets = new Map<Variable, number>();
-  let byteCount = 0;
-  for (const variable of variables) {
-    byteCount = align(byteCount, variable.alignment);
-    offsets.set(variable, byteCount);
-    byteCount += variable.byteCount;
-  }
-  return { offsets, byteCount };
 }
 
 /** Writes zeroes and initial values; addresses of other variables are known by now. */

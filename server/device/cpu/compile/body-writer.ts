@@ -54,9 +54,29 @@ export function usesPosition(blocks: readonly Block[]): boolean {
 const isPosition = (operand: { kind: string; name?: string }): boolean =>
   operand.kind === "special" && operand.name?.startsWith("%tid.") === true;
 
+export const pushBlockSize = ({ code, frame }: Emitter, axis: number) =>
+  code.get(frame.context).access("i32.load", Context.BLOCK_SIZE + 4 * axis);
+
+type Position = readonly [x: number, y: number, z: number];
+
+/** Moves the position on by so many threads, which never pass the end of their row: x runs fastest. */
+export function advancePosition(emitter: Emitter, [x, y, z]: Position, threads: number): void {
+  const { code } = emitter;
+  code.get(x).i32(threads).op("i32.add").tee(x);
+  pushBlockSize(emitter, 0).op("i32.eq");
+  code.if();
+  code.i32(0).set(x).get(y).i32(1).op("i32.add").tee(y);
+  pushBlockSize(emitter, 1).op("i32.eq");
+  code.if();
+  code.i32(0).set(y).get(z).i32(1).op("i32.add").set(z);
+  code.end();
+  code.end();
+}
+
 /** Computes the position of the thread from its number. */
-export function writePosition({ code, frame }: Emitter, [x, y, z]: readonly [number, number, number]): void {
-  const size = (axis: number) => code.get(frame.context).access("i32.load", Context.BLOCK_SIZE + 4 * axis);
+export function writePosition(emitter: Emitter, [x, y, z]: Position): void {
+  const { code, frame } = emitter;
+  const size = (axis: number) => pushBlockSize(emitter, axis);
   code.get(frame.thread);
   size(0).op("i32.rem_u").set(x);
   code.get(frame.thread);

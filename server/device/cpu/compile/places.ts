@@ -9,7 +9,8 @@ export interface Places {
 
 export const align = (offset: number, alignment: number): number => Math.ceil(offset / alignment) * alignment;
 
-function placeInOrder(variables: readonly Variable[]): Places {
+/** Variables one behind the other, each at its alignment. */
+export function placeInOrder(variables: readonly Variable[]): Places {
   const offsets = new Map<Variable, number>();
   let byteCount = 0;
   for (const variable of variables) {

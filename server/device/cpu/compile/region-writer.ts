@@ -15,7 +15,7 @@ import {
   writeCall,
   writeNoCalls,
 } from "./activation.ts";
-import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "./body-writer.ts";
+import { advancePosition, BodyWriter, usesPosition, writePosition, writeSharedLimit } from "./body-writer.ts";
 import { type Callee, Emitter, wasmType } from "./emitter.ts";
 import type { Block, Leave } from "./graph.ts";
 import type { PlacedRoutine } from "./kernel.ts";
@@ -105,7 +105,7 @@ class RegionWriter extends BodyWriter {
     writeRegion(this.#region.start, this);
     code.end();
     code.get(frame.record).i32(this.#unit.threadBytes).op("i32.add").set(frame.record);
-    if (position !== undefined) this.#advance(position);
+    if (position !== undefined) advancePosition(this.emitter, position, 1);
     code.get(frame.thread).i32(1).op("i32.add").tee(frame.thread).get(end).op("i32.lt_u").brIf(threads);
     code.end();
     if (this.#parts.waits) this.#pushResult();
@@ -242,21 +242,5 @@ class RegionWriter extends BodyWriter {
   /** The one place of all threads, or MIXED. */
   #pushResult(): void {
     this.code.get(this.#some).i32(MIXED).get(this.#some).get(this.#every).op("i32.eq").op("select");
-  }
-
-  /** Moves the position to the next thread: x runs fastest. */
-  #advance([x, y, z]: readonly [number, number, number]): void {
-    const { code } = this;
-    const size = (axis: number) =>
-      code.get(this.emitter.frame.context).access("i32.load", Context.BLOCK_SIZE + 4 * axis);
-    code.get(x).i32(1).op("i32.add").tee(x);
-    size(0).op("i32.eq");
-    code.if();
-    code.i32(0).set(x).get(y).i32(1).op("i32.add").tee(y);
-    size(1).op("i32.eq");
-    code.if();
-    code.i32(0).set(y).get(z).i32(1).op("i32.add").set(z);
-    code.end();
-    code.end();
   }
 }

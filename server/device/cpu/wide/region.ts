@@ -4,7 +4,14 @@
  */
 
 import { type AccessPlan, planAccesses } from "../compile/access-plan.ts";
-import { BodyWriter, usesPosition, writePosition, writeSharedLimit } from "../compile/body-writer.ts";
+import {
+  advancePosition,
+  BodyWriter,
+  pushBlockSize,
+  usesPosition,
+  writePosition,
+  writeSharedLimit,
+} from "../compile/body-writer.ts";
 import { Emitter } from "../compile/emitter.ts";
 import type { Block, End, Leave } from "../compile/graph.ts";
 import type { RegionParts } from "../compile/region-writer.ts";
@@ -103,7 +110,7 @@ class GroupWriter extends BodyWriter {
       .i32(this.#unit.threadBytes * GROUP_THREADS)
       .op("i32.add")
       .set(frame.record);
-    if (position !== undefined) this.#advance(position);
+    if (position !== undefined) advancePosition(this.emitter, position, GROUP_THREADS);
     this.#pushGroupEnd().set(thread);
     this.#pushGroupEnd().get(END).op("i32.le_u").brIf(groups);
     code.end();
@@ -220,9 +227,7 @@ class GroupWriter extends BodyWriter {
 
   /** Threads of a group must be neighbours in x: a block has one row, or rows of whole groups. */
   #requireWholeRows(otherwise: Label): void {
-    const { code } = this;
-    const size = (axis: number) =>
-      code.get(this.emitter.frame.context).access("i32.load", Context.BLOCK_SIZE + 4 * axis);
+    const size = (axis: number) => pushBlockSize(this.emitter, axis);
     size(0)
       .i32(GROUP_THREADS - 1)
       .op("i32.and")
@@ -359,21 +364,5 @@ class GroupWriter extends BodyWriter {
     code.get(this.#some).i32(region).op("i32.or").set(this.#some);
     code.get(this.#every).i32(region).op("i32.and").set(this.#every);
     code.br(this.#next);
-  }
-
-  /** Moves the position to the first thread of the next group. */
-  #advance([x, y, z]: readonly [number, number, number]): void {
-    const { code } = this;
-    const size = (axis: number) =>
-      code.get(this.emitter.frame.context).access("i32.load", Context.BLOCK_SIZE + 4 * axis);
-    code.get(x).i32(GROUP_THREADS).op("i32.add").tee(x);
-    size(0).op("i32.eq");
-    code.if();
-    code.i32(0).set(x).get(y).i32(1).op("i32.add").tee(y);
-    size(1).op("i32.eq");
-    code.if();
-    code.i32(0).set(y).get(z).i32(1).op("i32.add").set(z);
-    code.end();
-    code.end();
   }
 }
