@@ -2,10 +2,11 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type Pool, SluiceError } from "sluice";
+import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
 import { runEach, runShort } from "../support/commands.ts";
+import { failureOf } from "../support/failures.ts";
 import { type FinishedProcess, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
@@ -59,17 +60,6 @@ const idOf = (token: string): string => token.split("_")[1]!;
 
 /** A pool by a bundle alone, whatever the environment of the tests. */
 const connectBy = (bundle: string): Promise<Pool> => connect({ bundle, server: server.grpc, lease: "" });
-
-const failureOf = (work: Promise<unknown>): Promise<SluiceError> =>
-  work.then(
-    () => {
-      throw new Error("It succeeds.");
-    },
-    (error: unknown) => {
-      if (error instanceof SluiceError) return error;
-      throw error;
-    },
-  );
 
 describe("the first start of a server that asks for tokens", () => {
   it("leaves an admin's token in a file for its owner alone, and neither in its log nor on standard output", async () => {

@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { runEach } from "../support/commands.ts";
+import { environmentOf, runEach } from "../support/commands.ts";
+import { untilEmpty } from "../support/pool-state.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -17,16 +18,15 @@ beforeAll(async () => {
   pool = await connect({ server: server.grpc, lease: "" });
 });
 afterEach(async () => {
-  await waitFor("the pool to be empty", async () => (await pool.devices()).every(({ freeBytes }) => freeBytes === GiB));
+  await untilEmpty(pool);
 });
 afterAll(async () => {
   await pool.close();
   await server.stop();
 });
 
-const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  runSluice(args, { env: { ...environment(), ...env } });
+  runSluice(args, { env: { ...environmentOf(server), ...env } });
 
 describe("list", () => {
   it("shows every device with what is lent and a bar", async () => {
@@ -155,7 +155,7 @@ describe("request and release", () => {
   it("tell what is written wrong in a sentence", async () => {
     const finished = await runEach(
       wrong.map(([args]) => args),
-      { env: environment() },
+      { env: environmentOf(server) },
     );
     for (const [index, { code, stderr, stdout }] of finished.entries()) {
       const [args, words] = wrong[index]!;

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
+import { isEmpty, untilEmpty } from "../support/pool-state.ts";
 import { executorsOf, isAlive } from "../support/processes.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
@@ -29,15 +30,13 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
-  await waitFor("the pool to be empty", isIdle);
+  await untilEmpty(pool);
 });
 afterAll(async () => {
   await pool.close();
   await server.stop();
 });
 
-const isIdle = async (): Promise<boolean> =>
-  (await pool.devices()).every(({ freeBytes, memoryBytes }) => freeBytes === memoryBytes);
 const leases = async () => (await pool.leases()).leases;
 const environment = (env: NodeJS.ProcessEnv = {}) => ({
   SLUICE_SERVER: server.grpc,
@@ -131,7 +130,7 @@ describe.runIf(canBuild)("processes of one command", () => {
     await run.isReady(2);
     run.tell("-1", "-2", "=7");
     expect(await run.exited()).toBe(7);
-    expect(await isIdle()).toBe(true);
+    expect(await isEmpty(pool)).toBe(true);
     // Each lease is charged for itself.
     expect(await countCharged()).toBe(before + 2);
   });
@@ -188,7 +187,7 @@ describe.runIf(canBuild)("processes of one command", () => {
     expect(await leases()).toHaveLength(3);
     run.child.kill("SIGKILL");
     await run.exited();
-    await waitFor("the shares to come back", isIdle);
+    await waitFor("the shares to come back", () => isEmpty(pool));
     // Its command has lost its input, and has nothing more to do.
     await waitFor("the program to end", () => !isAlive(pid));
   });
@@ -199,7 +198,7 @@ describe.runIf(canBuild)("processes of one command", () => {
     await run.isReady(0);
     run.child.kill("SIGTERM");
     expect(await run.exited()).toBe(143);
-    expect(await isIdle()).toBe(true);
+    expect(await isEmpty(pool)).toBe(true);
   });
 });
 
@@ -241,7 +240,7 @@ describe("shares for several processes", () => {
       expect([code, stdout]).toEqual([0, "served\n"]);
       expect(stderr).toMatch(/^sluice: Waiting, place [123] in the queue\./);
     }
-    expect(await isIdle()).toBe(true);
+    expect(await isEmpty(pool)).toBe(true);
   });
 
   it("are all there or none: 75 when there is room for a part of them only, and `explain` says so before", async () => {

@@ -7,10 +7,10 @@ import { promisify } from "node:util";
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { hasTool } from "../support/interposer.ts";
+import { isEmpty, untilEmpty } from "../support/pool-state.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
-const GiB = 1024 ** 3;
 const job = `
   import { connect } from "sluice";
   const lease = await (await connect()).allocate({ memory: "64MiB" });
@@ -28,14 +28,13 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
-  await waitFor("the pool to be empty", isIdle);
+  await untilEmpty(pool);
 });
 afterAll(async () => {
   await pool.close();
   await server.stop();
 });
 
-const isIdle = async (): Promise<boolean> => (await pool.devices()).every(({ freeBytes }) => freeBytes === GiB);
 const leases = async () => (await pool.leases()).leases;
 
 const run = (...args: string[]) => runSluice(["run", "--server", server.grpc, ...args]);
@@ -251,7 +250,7 @@ describe("run", () => {
     expect(await leases()).toHaveLength(1);
     process.kill(Number(stdout()), "SIGKILL");
     expect(await exited).toBe(137);
-    expect(await isIdle()).toBe(true);
+    expect(await isEmpty(pool)).toBe(true);
     expect(child.exitCode).toBe(137);
   });
 
@@ -272,7 +271,7 @@ describe("run", () => {
     );
     await waitFor("the command", () => /^\d+\n/.test(stdout()));
     child.kill("SIGKILL");
-    await waitFor("the share to come back", isIdle);
+    await waitFor("the share to come back", () => isEmpty(pool));
     await waitFor("the command to hear", () => stdout().includes("LEASE_EXPIRED"));
   });
 

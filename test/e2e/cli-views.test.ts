@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { connect, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runShort } from "../support/commands.ts";
+import { environmentOf, runShort } from "../support/commands.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
@@ -21,9 +21,8 @@ afterAll(async () => {
   await server.stop();
 });
 
-const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  runShort(args, { env: { ...environment(), ...env } });
+  runShort(args, { env: { ...environmentOf(server), ...env } });
 
 describe("smi", () => {
   it("shows devices and leases within 80 columns", async () => {
@@ -47,7 +46,7 @@ describe("smi", () => {
 describe("watch", () => {
   it("prints a line of JSON per change, and ends with success when it is stopped", async () => {
     const child = spawn(process.execPath, ["dist/client/cli/main.js", "watch", "--json", "--interval", "100ms"], {
-      env: { ...process.env, ...environment() },
+      env: { ...process.env, ...environmentOf(server) },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -67,7 +66,7 @@ describe("watch", () => {
   it("says why it ends when the server goes", async () => {
     const own = await startServer({ args: ["--device", "null:1x1GiB"] });
     const child = spawn(process.execPath, ["dist/client/cli/main.js", "watch", "--server", own.grpc], {
-      env: { ...process.env, ...environment() },
+      env: { ...process.env, ...environmentOf(server) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let words = "";

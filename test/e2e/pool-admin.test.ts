@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type Pool, type SluiceError } from "sluice";
+import { connect, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runShort } from "../support/commands.ts";
+import { environmentOf, runEach, runShort } from "../support/commands.ts";
+import { failureOf } from "../support/failures.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -34,14 +35,7 @@ afterAll(async () => {
   rmSync(state, { recursive: true, force: true });
 });
 
-const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
-
-const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
-  work.then(
-    () => undefined,
-    (error: SluiceError) => error,
-  );
+const sluice = (...args: readonly string[]) => runShort(args, { env: environmentOf(server) });
 
 describe("a cordon", () => {
   it("closes a device for new leases, says why, and lets what runs run on, until it is lifted", async () => {
@@ -55,8 +49,8 @@ describe("a cordon", () => {
     });
     expect((await sluice("list")).stdout).toContain("null:0: closed for new leases (DEVICE_CORDONED): a new fan\n");
     const error = await failureOf(pool.allocate({ memory: "64MiB", filters: ["device.id=null:0"] }));
-    expect(error?.code).toBe("NO_CAPACITY");
-    expect(error?.details.reasons).toContainEqual(
+    expect(error.code).toBe("NO_CAPACITY");
+    expect(error.details.reasons).toContainEqual(
       expect.objectContaining({ device: "null:0", code: "DEVICE_CORDONED" }),
     );
     const buffer = running.devices[0].upload(new Uint32Array([7]));
@@ -90,7 +84,9 @@ describe("a revocation", () => {
     const { code, stdout } = await sluice("revoke", lease.id, "--grace", "300ms", "--message", "the machine moves");
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`^The lease ${lease.id} ends by 20.*Z\\.\n$`));
-    const error = await waitFor("a call to fail", () => failureOf(lease.devices[0].synchronize()));
+    const error = await waitFor("a call to fail", () =>
+      lease.devices[0].synchronize().catch((failure: unknown) => failure),
+    );
     expect(error).toMatchObject({ code: "LEASE_REVOKED", message: "the machine moves" });
     expect(notices).toEqual(["REVOKED: the machine moves"]);
     await waitFor("its memory to be free", async () =>
@@ -174,7 +170,7 @@ describe("a drain", () => {
     await sluice("uncordon", "null:0");
     expect(await lifted).toMatchObject({ code: 1, stderr: expect.stringContaining("takes new leases again") });
     expect((await sluice("drain", "null:0", "--grace", "0s")).code).toBe(0);
-    expect((await failureOf(lease.devices[0].synchronize()))?.code).toBe("LEASE_REVOKED");
+    expect((await failureOf(lease.devices[0].synchronize())).code).toBe("LEASE_REVOKED");
     await sluice("uncordon", "null:0");
     expect((await sluice("drain", "null:7")).code).toBe(2);
   });
@@ -215,10 +211,10 @@ describe("a quota", () => {
     expect(code).toBe(0);
     expect(stdout.split("\n")[1]).toMatch(/^local +1 +512MiB of 256MiB +1 +1 of 1 +0 +- +5$/);
     expect((await pool.leases()).leases.map(({ id }) => id)).toEqual([held.id]);
-    expect((await failureOf(pool.allocate({ memory: "1MiB" })))?.code).toBe("NO_CAPACITY");
+    expect((await failureOf(pool.allocate({ memory: "1MiB" }))).code).toBe("NO_CAPACITY");
     const tooHigh = await failureOf(pool.allocate({ memory: "1MiB", priority: 6 }));
     expect(tooHigh?.code).toBe("QUOTA_EXCEEDED");
-    expect((await failureOf(pool.allocate({ memory: "257MiB" })))?.code).toBe("QUOTA_EXCEEDED");
+    expect((await failureOf(pool.allocate({ memory: "257MiB" }))).code).toBe("QUOTA_EXCEEDED");
     expect((await sluice("quota", "local", "--none")).code).toBe(0);
     await using _more = await pool.allocate({ memory: "512MiB", priority: 6 });
   });
@@ -251,7 +247,7 @@ describe("a quota", () => {
   it("that is written wrong is bad usage, and says what is wrong", async () => {
     const finished = await runEach(
       wrong.map(([args]) => ["quota", ...args]),
-      { env: environment() },
+      { env: environmentOf(server) },
     );
     expect(finished.map(({ code, stderr }, index) => [wrong[index]![0], code, stderr])).toEqual(
       wrong.map(([args, words]) => [args, 2, expect.stringMatching(words)]),
@@ -295,7 +291,7 @@ describe("a restart", () => {
     await stop();
     await start();
     expect((await pool.devices())[1]!.cordon).toMatchObject({ code: "DEVICE_CORDONED", message: "kept" });
-    expect((await failureOf(pool.allocate({ memory: "129MiB" })))?.code).toBe("QUOTA_EXCEEDED");
+    expect((await failureOf(pool.allocate({ memory: "129MiB" }))).code).toBe("QUOTA_EXCEEDED");
     const { tenants } = JSON.parse((await sluice("quota", "local", "--json")).stdout);
     expect(tenants).toMatchObject([{ name: "local", weight: 3, quota: { memoryBytes: 128 * MiB } }]);
     expect(JSON.parse((await sluice("usage", "--json")).stdout).tenants).toMatchObject([{ leases: usage[0].leases }]);

@@ -1,6 +1,7 @@
 /** A server whose devices are shared in three ways and carry labels: what requests get of them, and what listings show. */
-import { connect, type Pool, type SluiceError } from "sluice";
+import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { codeOf } from "../support/failures.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -27,12 +28,6 @@ afterAll(async () => {
   await pool.close();
   await server.stop();
 });
-
-const codeOf = (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => "none",
-    (error: SluiceError) => error.code,
-  );
 
 it("shows how each device is shared, its labels and taints", async () => {
   const shown = (await pool.devices()).map(({ id, mode, profileBytes, labels, taints, cordon }) => ({

@@ -1,6 +1,7 @@
 /** Idle leases against a real server: warned, then taken back; never while a kernel runs, and never while calls come. */
 import { connect, type Pool, type SluiceError } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { untilEmpty } from "../support/pool-state.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -46,9 +47,7 @@ describe("a lease without calls", () => {
     // Where its session takes longer than that to begin, it is warned of that time, too.
     expect(new Set(notices.map(({ kind }) => kind))).toEqual(new Set(["IDLE"]));
     expect(endedAt - notices.at(-1)!.at).toBeGreaterThan(500);
-    await waitFor("the pool to be empty", async () =>
-      (await pool.devices()).every(({ freeBytes, memoryBytes }) => freeBytes === memoryBytes),
-    );
+    await untilEmpty(pool);
   });
 
   it("ends sooner where it asks for that, and no later than the server says", async () => {

@@ -1,15 +1,10 @@
 /** The settings of the queue, each shown by what it changes on a real server. */
-import { connect, type Lease, type Pool, type SluiceError } from "sluice";
+import { connect, type Lease, type Pool } from "sluice";
 import { describe, expect, it } from "vitest";
 import { runShort } from "../support/commands.ts";
+import { failureOf } from "../support/failures.ts";
 import { startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
-
-const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
-  work.then(
-    () => undefined,
-    (error: SluiceError) => error,
-  );
 
 /** Runs `work` with a server of one device of 1 GiB, unless `args` name others. */
 async function withServer(
@@ -35,7 +30,7 @@ async function small(pool: Pool): Promise<{ readonly code: string; readonly reas
   const error = await failureOf(pool.allocate({ memory: "256MiB" }).then((lease) => lease.release()));
   controller.abort();
   expect((await big)?.code).toBe("CANCELLED");
-  return { code: error?.code ?? "granted", reasons: error?.details.reasons?.map(({ code }) => code) ?? [] };
+  return { code: error.code ?? "granted", reasons: error.details.reasons?.map(({ code }) => code) ?? [] };
 }
 
 describe("preemption", () => {
@@ -49,7 +44,7 @@ describe("preemption", () => {
       expect(performance.now() - asked).toBeGreaterThanOrEqual(350);
       expect(high.info.priority).toBe(1);
       expect(notices).toEqual(["PREEMPTED: The lease makes room for a request of priority [1]."]);
-      expect((await failureOf(low.devices[0].synchronize()))?.code).toBe("LEASE_PREEMPTED");
+      expect((await failureOf(low.devices[0].synchronize())).code).toBe("LEASE_PREEMPTED");
       await low.release().catch(() => {});
     });
   });
@@ -58,7 +53,7 @@ describe("preemption", () => {
     await withServer([], async (pool) => {
       await using low = await pool.allocate({ memory: "1GiB", priority: -1 });
       const error = await failureOf(pool.allocate({ memory: "1GiB", priority: 1, wait: "600ms" }));
-      expect(error?.code).toBe("NO_CAPACITY");
+      expect(error.code).toBe("NO_CAPACITY");
       await low.devices[0].synchronize();
     });
   });
@@ -89,7 +84,7 @@ it("a queue that is full refuses at once", async () => {
     const leases: Lease[] = [await pool.allocate({ memory: "1GiB" })];
     const waiting = pool.allocate({ memory: "1GiB", wait: "1m" }).then((lease) => leases.push(lease));
     await untilWaiting(pool, 1);
-    expect((await failureOf(pool.allocate({ memory: "1MiB", wait: "1m" })))?.code).toBe("QUEUE_FULL");
+    expect((await failureOf(pool.allocate({ memory: "1MiB", wait: "1m" }))).code).toBe("QUEUE_FULL");
     await leases[0]!.release();
     await waiting;
     await leases[1]!.release();

@@ -1,9 +1,11 @@
 /** What a request can say beyond its size, through the library and the command line, and what the server answers about it. */
 import { credentials, type ServiceError } from "@grpc/grpc-js";
-import { connect, type Pool, type SluiceError } from "sluice";
+import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { contract, fromStatus } from "../../proto/load.ts";
-import { runEach, runShort } from "../support/commands.ts";
+import { environmentOf, runEach, runShort } from "../support/commands.ts";
+import { failureOf } from "../support/failures.ts";
+import { untilEmpty } from "../support/pool-state.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -18,28 +20,17 @@ beforeAll(async () => {
   pool = await connect({ server: server.grpc, lease: "" });
 });
 afterEach(async () => {
-  await waitFor("the pool to be empty", async () => (await pool.devices()).every(({ freeBytes }) => freeBytes === GiB));
+  await untilEmpty(pool);
 });
 afterAll(async () => {
   await pool.close();
   await server.stop();
 });
 
-const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
+const sluice = (...args: readonly string[]) => runShort(args, { env: environmentOf(server) });
 
 const idsOf = (lease: { readonly info: { readonly slices: readonly { readonly deviceId: string }[] } }) =>
   lease.info.slices.map(({ deviceId }) => deviceId);
-
-/** The error that a promise ends with. */
-async function failureOf(work: Promise<unknown>): Promise<SluiceError> {
-  return work.then(
-    () => {
-      throw new Error("It succeeds.");
-    },
-    (error: SluiceError) => error,
-  );
-}
 
 describe("a filter", () => {
   it("leads the request to the device that meets it", async () => {
@@ -59,7 +50,7 @@ describe("a filter", () => {
   it("that is none is refused by its own text", async () => {
     const wrong = ["device.colour=red", "device.name", "device.phy-memory>=lots", ""];
     const lines = wrong.map((filter) => ["explain", "--filter", filter]);
-    const finished = await runEach(lines, { env: environment() });
+    const finished = await runEach(lines, { env: environmentOf(server) });
     for (const [index, filter] of wrong.entries()) {
       const error = await failureOf(pool.allocate({ memory: "64MiB", filters: [filter] }));
       const { code, stderr } = finished[index]!;
@@ -152,7 +143,7 @@ describe("the priority", () => {
   it("that is none is bad usage", async () => {
     const wrong = ["101", "-101", "1.5", "hi gh", ""];
     const lines = wrong.map((priority) => ["explain", "--priority", priority]);
-    const finished = await runEach(lines, { env: environment() });
+    const finished = await runEach(lines, { env: environmentOf(server) });
     expect(finished.map(({ code, stderr }, index) => [wrong[index], code, stderr])).toEqual(
       wrong.map((priority) => [priority, 2, expect.stringContaining("-100 to 100")]),
     );

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type Pool, type SluiceError } from "sluice";
+import { connect, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runShort } from "../support/commands.ts";
+import { environmentOf, runEach, runShort } from "../support/commands.ts";
+import { codeOf } from "../support/failures.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -33,14 +34,7 @@ afterAll(async () => {
   rmSync(state, { recursive: true, force: true });
 });
 
-const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
-
-const codeOf = (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => "none",
-    (error: SluiceError) => error.code,
-  );
+const sluice = (...args: readonly string[]) => runShort(args, { env: environmentOf(server) });
 
 const reservations = async () => JSON.parse((await sluice("reservations", "--json")).stdout).reservations;
 
@@ -136,7 +130,7 @@ describe("a reservation", () => {
     ];
     const finished = await runEach(
       wrong.map(([args]) => args),
-      { env: environment() },
+      { env: environmentOf(server) },
     );
     expect(finished.map(({ code, stderr }, index) => [wrong[index]![0], code, stderr])).toEqual(
       wrong.map(([args, code, words]) => [args, code, expect.stringContaining(words)]),

@@ -2,9 +2,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type Lease, type Pool, type SluiceError } from "sluice";
+import { connect, type Lease, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { runEach, runShort } from "../support/commands.ts";
+import { environmentOf, runEach, runShort } from "../support/commands.ts";
+import { failureOf } from "../support/failures.ts";
+import { untilEmpty } from "../support/pool-state.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -26,9 +28,7 @@ beforeAll(async () => {
   pool = await connect({ server: server.grpc, lease: "" });
 });
 afterEach(async () => {
-  await waitFor("the pool to be empty", async () =>
-    (await pool.devices()).every(({ freeBytes, memoryBytes }) => freeBytes === memoryBytes),
-  );
+  await untilEmpty(pool);
 });
 afterAll(async () => {
   // What a failed test has left behind must not keep the server running.
@@ -36,14 +36,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" });
-const sluice = (...args: readonly string[]) => runShort(args, { env: environment() });
-
-const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
-  work.then(
-    () => undefined,
-    (error: SluiceError) => error,
-  );
+const sluice = (...args: readonly string[]) => runShort(args, { env: environmentOf(server) });
 
 const on = (kind: string) => ({ filters: [`device.kind=${kind}`] });
 
@@ -60,7 +53,7 @@ describe.each(["cpu", "null"])("a slice of a %s device", (kind) => {
     await using lease = await pool.allocate({ memory: "32MiB", ...on(kind) });
     const [gpu] = lease.devices;
     const kept = gpu.upload(new Uint32Array([1, 2, 3]));
-    expect((await failureOf(Promise.resolve().then(() => gpu.alloc(40 * MiB))))?.code).toBe("OUT_OF_MEMORY");
+    expect((await failureOf(Promise.resolve().then(() => gpu.alloc(40 * MiB)))).code).toBe("OUT_OF_MEMORY");
     await gpu.resize("64MiB");
     expect(await held(lease)).toEqual([64 * MiB, 64 * MiB]);
     expect(gpu.memoryInfo().totalBytes).toBe(64 * MiB);
@@ -69,13 +62,13 @@ describe.each(["cpu", "null"])("a slice of a %s device", (kind) => {
     large.write(new Uint32Array([9]), { offset: 40 * MiB - 4 });
     expect([...(await large.read(Uint32Array, { offset: 40 * MiB - 4, length: 1 }))]).toEqual([9]);
     const error = await failureOf(gpu.resize("32MiB"));
-    expect([error?.code, error?.message]).toEqual(["BAD_ARGUMENT", expect.stringContaining("[32MiB]")]);
+    expect([error.code, error.message]).toEqual(["BAD_ARGUMENT", expect.stringContaining("[32MiB]")]);
     expect(await held(lease)).toEqual([64 * MiB, 64 * MiB]);
     large.free();
     await gpu.resize("16MiB");
     expect(await held(lease)).toEqual([16 * MiB, 16 * MiB]);
     expect(gpu.memoryInfo().totalBytes).toBe(16 * MiB);
-    expect((await failureOf(Promise.resolve().then(() => gpu.alloc(17 * MiB))))?.code).toBe("OUT_OF_MEMORY");
+    expect((await failureOf(Promise.resolve().then(() => gpu.alloc(17 * MiB)))).code).toBe("OUT_OF_MEMORY");
     expect([...(await kept.read(Uint32Array))]).toEqual([1, 2, 3]);
     await gpu.resize("256MiB");
     expect([...(await kept.read(Uint32Array))]).toEqual([1, 2, 3]);
@@ -84,10 +77,10 @@ describe.each(["cpu", "null"])("a slice of a %s device", (kind) => {
   it("grows no further than the device has room, or the tenant's quota", async () => {
     await using lease = await pool.allocate({ memory: "64MiB", ...on(kind) });
     await using _other = await pool.allocate({ memory: "128MiB", ...on(kind) });
-    expect((await failureOf(lease.resize("192MiB")))?.code).toBe("NO_CAPACITY");
-    expect((await failureOf(lease.resize("1GiB")))?.code).toBe("IMPOSSIBLE_REQUEST");
+    expect((await failureOf(lease.resize("192MiB"))).code).toBe("NO_CAPACITY");
+    expect((await failureOf(lease.resize("1GiB"))).code).toBe("IMPOSSIBLE_REQUEST");
     await sluice("quota", "local", "--memory", "200MiB");
-    expect((await failureOf(lease.resize("96MiB")))?.code).toBe("QUOTA_EXCEEDED");
+    expect((await failureOf(lease.resize("96MiB"))).code).toBe("QUOTA_EXCEEDED");
     await sluice("quota", "local", "--none");
     await lease.resize("128MiB");
     expect((await held(lease))[0]).toBe(128 * MiB);
@@ -105,7 +98,7 @@ describe.each(["cpu", "null"])("a slice of a %s device", (kind) => {
     await using lease = await pool.allocate({ memory: "32MiB", ...on(kind) });
     const [gpu] = lease.devices;
     const growing = gpu.resize("64MiB");
-    expect((await failureOf(gpu.resize("96MiB")))?.code).toBe("SESSION_BUSY");
+    expect((await failureOf(gpu.resize("96MiB"))).code).toBe("SESSION_BUSY");
     for (let round = 0; round < 50; round++) {
       const buffer = gpu.upload(new Uint32Array([round]));
       expect([...(await buffer.read(Uint32Array))]).toEqual([round]);
@@ -142,7 +135,7 @@ it("a kernel loaded before reaches what a slice has grown to, and not what it ha
   buffer.free();
   await gpu.resize("16MiB");
   last.launch({ grid: 1, block: 1 }, [BigInt(address), 42]);
-  expect((await failureOf(gpu.synchronize()))?.code).toBe("ILLEGAL_ADDRESS");
+  expect((await failureOf(gpu.synchronize())).code).toBe("ILLEGAL_ADDRESS");
 });
 
 it("a lease without a session changes size, and begins with it", async () => {
@@ -166,7 +159,7 @@ it("a server that is killed comes back with the size that a slice has grown to",
   // The lease that is left is nobody's.
   const args = ["--device", "null:1x256MiB", "--grace", "0s"];
   let own = await startServer({ args, state });
-  const env = () => ({ env: { SLUICE_SERVER: own.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
+  const env = () => ({ env: environmentOf(own) });
   try {
     const asked = await runShort(["request", "-m", "32MiB", "--for", "1h", "--json"], env());
     const { id } = JSON.parse(asked.stdout).lease;
@@ -185,7 +178,7 @@ it("a server that is killed comes back with the size that a slice has grown to",
 
 it("a resize of no lease, or to no size, is refused", async () => {
   const lines = ["1MiB", "0", "lots"].map((size) => ["resize", "lease-none", size]);
-  expect(await runEach(lines, { env: environment() })).toMatchObject([
+  expect(await runEach(lines, { env: environmentOf(server) })).toMatchObject([
     { code: 1, stderr: expect.stringContaining("LEASE_NOT_FOUND") },
     { code: 2, stderr: expect.stringContaining("BAD_ARGUMENT") },
     { code: 2, stderr: expect.stringContaining("lots") },

@@ -5,9 +5,10 @@ import type { SluiceError } from "sluice";
 import { expect, test } from "vitest";
 import { Control } from "../../client/control.ts";
 import { Lease } from "../../client/lease.ts";
+import { leaseIds, untilEmpty } from "../support/pool-state.ts";
 import { executorsOf, isAlive } from "../support/processes.ts";
 import { MiB, RawSession, raw } from "../support/raw-client.ts";
-import { leaseIds, restarts, untilEmpty } from "../support/restarts.ts";
+import { restarts } from "../support/restarts.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const stage = restarts();

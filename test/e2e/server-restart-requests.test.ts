@@ -1,8 +1,9 @@
 /** What becomes of requests, in the queue and on their way, when the server dies. */
 import { spawn } from "node:child_process";
 import { expect, test } from "vitest";
+import { leaseIds, untilEmpty } from "../support/pool-state.ts";
 import { MiB } from "../support/raw-client.ts";
-import { leaseIds, restarts, untilEmpty } from "../support/restarts.ts";
+import { restarts } from "../support/restarts.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const stage = restarts();

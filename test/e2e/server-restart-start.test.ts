@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { leaseIds, restarts, untilEmpty } from "../support/restarts.ts";
+import { leaseIds, untilEmpty } from "../support/pool-state.ts";
+import { restarts } from "../support/restarts.ts";
 
 const stage = restarts();
 

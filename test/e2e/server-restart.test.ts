@@ -1,8 +1,9 @@
 /** What becomes of leases when their server dies, and of the jobs under them: one sentence of ARCHITECTURE's promises each. */
 import { expect, test } from "vitest";
+import { leaseIds, untilEmpty } from "../support/pool-state.ts";
 import { executorsOf } from "../support/processes.ts";
 import { MiB, RawSession, raw } from "../support/raw-client.ts";
-import { leaseIds, restarts, untilEmpty } from "../support/restarts.ts";
+import { restarts } from "../support/restarts.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const stage = restarts();

@@ -1,10 +1,12 @@
 /** Leases that are suspended and go on, against a real server: their programs notice nothing but time, and others have the room meanwhile. */
 import { execFileSync } from "node:child_process";
-import { connect, type Device, type Lease, type Pool, type SluiceError } from "sluice";
+import { connect, type Device, type Lease, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { runShort } from "../support/commands.ts";
+import { environmentOf, runShort } from "../support/commands.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
+import { failureOf } from "../support/failures.ts";
 import { isAll } from "../support/is-all.ts";
+import { untilEmpty } from "../support/pool-state.ts";
 import { executorsOf } from "../support/processes.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -49,12 +51,6 @@ function startJob(gpu: Device, steps: number): Job {
 const isRight = (numbers: Uint32Array, steps: number): boolean =>
   numbers.every((value, index) => value === index + steps);
 
-const failureOf = (work: Promise<unknown>): Promise<SluiceError | undefined> =>
-  work.then(
-    () => undefined,
-    (error: SluiceError) => error,
-  );
-
 const stateOf = async (pool: Pool, { id }: Lease): Promise<string | undefined> =>
   (await pool.leases()).leases.find((lease) => lease.id === id)?.state.replace("LEASE_STATE_", "");
 
@@ -67,17 +63,14 @@ describe("a lease on a cpu device", () => {
     pool = await connect({ server: server.grpc, lease: "" });
   });
   afterEach(async () => {
-    await waitFor("the pool to be empty", async () =>
-      (await pool.devices()).every(({ freeBytes, memoryBytes }) => freeBytes === memoryBytes),
-    );
+    await untilEmpty(pool);
   });
   afterAll(async () => {
     await pool?.close().catch(() => {});
     await server?.stop();
   });
 
-  const sluice = (...args: readonly string[]) =>
-    runShort(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "", LANG: "C", LC_ALL: "C" } });
+  const sluice = (...args: readonly string[]) => runShort(args, { env: environmentOf(server) });
 
   it("is suspended under way and goes on with the right result, and another has the whole device meanwhile", async () => {
     await using lease = await pool.allocate({ fraction: 1 });

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { pathToFileURL } from "node:url";
-import { type FinishedProcess, runSluice } from "./server.ts";
+import { type FinishedProcess, runSluice, type TestServer } from "./server.ts";
 
 /** For a busy machine; what takes longer hangs. */
 const RUN_MS_MAX = 90_000;
@@ -41,6 +41,12 @@ function start(): ChildProcess {
   child.channel!.unref();
   return child;
 }
+
+/** Variables for commands at that server, in plain ASCII, whatever lease and language the tests have themselves. */
+export const environmentOf = ({ grpc }: Pick<TestServer, "grpc">) => ({
+  ...{ SLUICE_SERVER: grpc, SLUICE_LEASE: "" },
+  ...{ LANG: "C", LC_ALL: "C" },
+});
 
 /** What `runSluice` says of a command line. */
 export async function runShort(

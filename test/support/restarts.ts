@@ -3,7 +3,6 @@ import { connect, type Pool } from "sluice";
 import { afterEach } from "vitest";
 import { CrashingServer } from "./crashing-server.ts";
 import { RawControl } from "./raw-client.ts";
-import { waitFor } from "./wait-for.ts";
 
 export interface Restarts {
   readonly server: CrashingServer;
@@ -52,10 +51,3 @@ export function restarts(): Restarts {
     },
   };
 }
-
-export const leaseIds = async (pool: Pool): Promise<string[]> => (await pool.leases()).leases.map(({ id }) => id);
-
-export const untilEmpty = (pool: Pool): Promise<true> =>
-  waitFor("an empty pool", async () =>
-    (await pool.devices()).every(({ freeBytes, memoryBytes }) => freeBytes === memoryBytes),
-  );

@@ -6,21 +6,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { driverVersionIn } from "../../server/device/cuda/discovery.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { openDriver } from "../../server/device/cuda/symbols.ts";
-import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { failureOf } from "../support/failures.ts";
 
 const MiB = 1024 * 1024;
-
-async function failure(work: () => Promise<unknown>): Promise<SluiceError> {
-  try {
-    await work();
-  } catch (error) {
-    expect(error).toBeInstanceOf(SluiceError);
-    return error as SluiceError;
-  }
-  throw new Error("expected a failure");
-}
 
 describe("a machine without a usable driver", () => {
   const restore = process.env["SLUICE_CUDA_LIBRARY"];
@@ -31,7 +21,7 @@ describe("a machine without a usable driver", () => {
 
   it("says so in one sentence when there is none", async () => {
     process.env["SLUICE_CUDA_LIBRARY"] = "libcuda-that-is-not-there.so.1";
-    const error = await failure(() => cudaDriver.discover(""));
+    const error = await failureOf(() => cudaDriver.discover(""));
     expect(error.code).toBe("DEVICE_FAILED");
     expect(error.message).toMatch(
       /^This machine has no usable NVIDIA driver \[libcuda-that-is-not-there.so.1: .*\]\.$/,
@@ -43,7 +33,7 @@ describe("a machine without a usable driver", () => {
     try {
       process.env["SLUICE_CUDA_LIBRARY"] = join(folder, "libcuda.so.1");
       writeFileSync(join(folder, "libcuda.so.1"), "not a library");
-      expect((await failure(() => cudaDriver.discover(""))).message).toContain("no usable NVIDIA driver");
+      expect((await failureOf(() => cudaDriver.discover(""))).message).toContain("no usable NVIDIA driver");
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -51,7 +41,7 @@ describe("a machine without a usable driver", () => {
 
   it("says so when the library is not the driver", async () => {
     process.env["SLUICE_CUDA_LIBRARY"] = "libc.so.6";
-    const error = await failure(() => cudaDriver.discover(""));
+    const error = await failureOf(() => cudaDriver.discover(""));
     expect(error).toMatchObject({ code: "DEVICE_FAILED", message: expect.stringContaining("lacks [cuInit]") });
   });
 });
@@ -66,7 +56,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
   // The first look decides whether the driver can be used, so it must come before all others.
   it("says in one sentence why the driver cannot be used, and finds the devices once it can", async () => {
     process.env["SLUICE_STANDIN_VERSION"] = "12030";
-    const old = await failure(() => cudaDriver.discover(""));
+    const old = await failureOf(() => cudaDriver.discover(""));
     expect(old.code).toBe("DEVICE_FAILED");
     expect(old.message).toBe("The NVIDIA driver is for CUDA [12.3]; Sluice needs a driver for CUDA 12.4 or later.");
     delete process.env["SLUICE_STANDIN_VERSION"];
@@ -80,7 +70,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
       [3, "fails to start"],
     ] as const) {
       standin.inject({ function: "cuInit", code });
-      const error = await failure(() => cudaDriver.discover(""));
+      const error = await failureOf(() => cudaDriver.discover(""));
       expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: code } });
       expect(error.message).toContain(words);
     }
@@ -128,7 +118,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
       process.env["SLUICE_STANDIN_ATTRIBUTES"] = "88:1";
       expect((await cudaDriver.discover("0"))[0]).toMatchObject({ reachesHostMemory: true });
       process.env["SLUICE_STANDIN_ATTRIBUTES"] = "20:3";
-      const error = await failure(() => cudaDriver.discover(""));
+      const error = await failureOf(() => cudaDriver.discover(""));
       expect(error).toMatchObject({
         code: "DEVICE_FAILED",
         message:
@@ -151,7 +141,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
         "The CUDA device [3] is set to allow no program; change its compute mode by `nvidia-smi -i 0000:3e:00.0 -c DEFAULT`.",
         "The CUDA device [5] has no virtual memory management, which exact shares need; a virtual GPU (vGPU) may have none.",
       ]);
-      expect((await failure(() => cudaDriver.discover("3"))).message).toBe(remarks[0]);
+      expect((await failureOf(() => cudaDriver.discover("3"))).message).toBe(remarks[0]);
     } finally {
       delete process.env["SLUICE_STANDIN_DEVICES"];
       delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
@@ -183,7 +173,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
     Object.assign(process.env, variables);
     standin.inject({ function: "cuDeviceGetCount", code: 100 });
     try {
-      const error = await failure(() => cudaDriver.discover(""));
+      const error = await failureOf(() => cudaDriver.discover(""));
       expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: 100 } });
       expect(error.message).toContain(`The NVIDIA driver is there, but it shows this process no GPU: ${words}`);
     } finally {
@@ -219,7 +209,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
     ["1e1", /indices/],
     ["4x2GiB", /indices/],
   ])("refuses %j", async (spec, message) => {
-    const error = await failure(() => cudaDriver.discover(spec));
+    const error = await failureOf(() => cudaDriver.discover(spec));
     expect(error.code).toBe("BAD_ARGUMENT");
     expect(error.message).toMatch(message);
   });
@@ -257,7 +247,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
     expect(healthy!.memoryUsedBytes).toBe(98 * MiB);
     await slice.close();
     const gone = { ...first!, details: { ...first!.details!, uuid: "GPU-gone" } };
-    const error = await failure(() => cudaDriver.open({ description: gone, ...options }));
+    const error = await failureOf(() => cudaDriver.open({ description: gone, ...options }));
     expect(error).toMatchObject({ code: "DEVICE_FAILED", message: expect.stringContaining("cuda:0") });
   });
 
@@ -290,7 +280,7 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
     const [device] = await cudaDriver.discover("0");
     process.env["SLUICE_STANDIN_MISCALCULATES"] = "1";
     try {
-      const error = await failure(() => cudaDriver.probe!(device!));
+      const error = await failureOf(() => cudaDriver.probe!(device!));
       expect(error).toMatchObject({
         code: "DEVICE_FAILED",
         message: expect.stringContaining("computes wrong numbers"),

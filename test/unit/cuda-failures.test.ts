@@ -4,10 +4,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { loadCuda } from "../../server/device/cuda/library.ts";
 import type { DeviceModule, DeviceSlice, SliceOptions } from "../../server/device/device.ts";
-import { SluiceError } from "../../shared/errors.ts";
+import type { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { failureOf } from "../support/failures.ts";
 
 const MiB = 1024 * 1024;
 
@@ -21,16 +22,6 @@ async function openSlice(options: Partial<SliceOptions> & { device?: number } = 
     onOutput: () => undefined,
     ...options,
   });
-}
-
-async function failure(work: () => unknown): Promise<SluiceError> {
-  try {
-    await work();
-  } catch (error) {
-    expect(error).toBeInstanceOf(SluiceError);
-    return error as SluiceError;
-  }
-  throw new Error("expected a failure");
 }
 
 async function run(
@@ -77,7 +68,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const lost: SluiceError[] = [];
     const slice = await openSlice({ onFailure: (error) => lost.push(error) });
     const module = await load(slice);
-    const error = await failure(async () => {
+    const error = await failureOf(async () => {
       await run(slice, module, "store_at", storeAt(address, 1));
       await slice.synchronize();
     });
@@ -95,7 +86,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
       () => slice.createEvent(0),
       () => slice.synchronize(),
     ]) {
-      expect(await failure(call)).toBe(error);
+      expect(await failureOf(call)).toBe(error);
     }
     expect(lost).toEqual([error]);
     expect(slice.needsNewProcess).toBe(true);
@@ -107,7 +98,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const module = await load(slice);
     process.env["SLUICE_STANDIN_STICKY_FREES"] = "1";
     try {
-      await failure(async () => {
+      await failureOf(async () => {
         await run(slice, module, "store_at", storeAt(0n, 1));
         await slice.synchronize();
       });
@@ -124,7 +115,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
   it("a trap is told apart from an illegal address", async () => {
     const slice = await openSlice();
     const module = await load(slice);
-    const error = await failure(async () => {
+    const error = await failureOf(async () => {
       await run(slice, module, "trap");
       await slice.read(ARENA_BASE, new Uint8Array(4), undefined);
     });
@@ -136,7 +127,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const faulty = await openSlice({ device: 0 });
     const healthy = await openSlice({ device: 1 });
     const [faultyModule, healthyModule] = [await load(faulty), await load(healthy)];
-    await failure(async () => {
+    await failureOf(async () => {
       await run(faulty, faultyModule, "store_at", storeAt(0n, 1));
       await faulty.synchronize();
     });
@@ -157,11 +148,11 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
       const module = await load(slice);
       const start = performance.now();
       await run(slice, module, "endless", new Uint8Array(BigUint64Array.of(BigInt(ARENA_BASE)).buffer));
-      if (waits) expect((await failure(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
+      if (waits) expect((await failureOf(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
       else await expect.poll(() => lost.length, { timeout: 20_000, interval: 10 }).toBe(1);
       expect(performance.now() - start).toBeGreaterThanOrEqual(150);
       expect(performance.now() - start).toBeLessThan(20_000);
-      expect((await failure(() => run(slice, module, "empty"))).code).toBe("KERNEL_TIMEOUT");
+      expect((await failureOf(() => run(slice, module, "empty"))).code).toBe("KERNEL_TIMEOUT");
       // Closing cannot end the kernel; it returns at once, and the memory goes with the process.
       await slice.close();
       expect(standin.report()).toMatch(/contexts=1.*allocations=1/);
@@ -179,7 +170,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     for (let i = 0; i < 3; i++) await run(slice, module, "empty");
     await run(slice, module, "endless", new Uint8Array(BigUint64Array.of(BigInt(ARENA_BASE)).buffer));
     const start = performance.now();
-    expect((await failure(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
+    expect((await failureOf(() => slice.synchronize())).code).toBe("KERNEL_TIMEOUT");
     // At most eight share a pair of time stamps, and each may take as long as one may.
     expect(performance.now() - start).toBeLessThan(8 * 100 + 3_000);
     await slice.close();
@@ -223,7 +214,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     ["a cubin for another machine", elf(), /NO_BINARY|209/],
   ])("an image of %s is refused with the reason, and the slice goes on", async (_, image, message) => {
     const slice = await openSlice();
-    const error = await failure(() => slice.loadModule(image));
+    const error = await failureOf(() => slice.loadModule(image));
     expect(error.code).toBe("BAD_IMAGE");
     expect(error.message).toMatch(message);
     const module = await load(slice);
@@ -234,7 +225,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
   it("variables that would take more of the device than a lease pays for are refused", async () => {
     const slice = await openSlice();
     const image = Buffer.from(`${knownKernels}\n.global .align 4 .b32 huge[1024][1024][1024];\n`);
-    const error = await failure(() => slice.loadModule(image));
+    const error = await failureOf(() => slice.loadModule(image));
     expect(error.code).toBe("OUT_OF_MEMORY");
     expect(error.message).toContain("[4294967364]");
     await slice.close();
@@ -252,10 +243,12 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
       image.writeBigUInt64LE(BigInt(variableBytes), 64 + 32);
       return image;
     };
-    const error = await failure(() => slice.loadModule(cubin(1024 * MiB)));
+    const error = await failureOf(() => slice.loadModule(cubin(1024 * MiB)));
     expect(error.code).toBe("OUT_OF_MEMORY");
     expect(error.message).toContain("[1073741824] bytes of the device outside the slice");
-    expect((await failure(() => slice.loadModule(cubin(MiB)))).details.nativeName).toBe("CUDA_ERROR_NO_BINARY_FOR_GPU");
+    expect((await failureOf(() => slice.loadModule(cubin(MiB)))).details.nativeName).toBe(
+      "CUDA_ERROR_NO_BINARY_FOR_GPU",
+    );
     await slice.close();
   });
 
@@ -283,7 +276,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const image = Buffer.from(`${knownKernels}\n.global .align 4 .b8 large[100 ][1024][1024];\n`);
     const first = await slice.loadModule(image);
     const second = await slice.loadModule(image);
-    expect((await failure(() => slice.loadModule(image))).code).toBe("OUT_OF_MEMORY");
+    expect((await failureOf(() => slice.loadModule(image))).code).toBe("OUT_OF_MEMORY");
     await slice.unloadModule(first);
     await slice.unloadModule(second);
     await slice.unloadModule(await slice.loadModule(image));
@@ -297,12 +290,12 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const first = await openSlice({ device: 1 });
     await run(first, await first.loadModule(roomy), "roomy");
     await run(first, await first.loadModule(roomy), "roomy");
-    expect((await failure(() => first.loadModule(large))).code).toBe("OUT_OF_MEMORY");
+    expect((await failureOf(() => first.loadModule(large))).code).toBe("OUT_OF_MEMORY");
     await first.close();
     const second = await openSlice({ device: 1 });
     const variables = await second.loadModule(large);
     const module = await second.loadModule(roomy);
-    const error = await failure(() => run(second, module, "roomy"));
+    const error = await failureOf(() => run(second, module, "roomy"));
     expect(error.code).toBe("OUT_OF_MEMORY");
     expect(error.message).toContain("[16384] bytes of local memory for each");
     await second.unloadModule(variables);
@@ -315,7 +308,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const make = () => slice.createStream({ flags: 0, priority: 0 });
     for (let round = 0; round < 2; round++) {
       const streams = Array.from({ length: 2 * 248 }, make);
-      const error = await failure(make);
+      const error = await failureOf(make);
       expect(error.code).toBe("OUT_OF_MEMORY");
       expect(error.message).toContain("a stream beyond [496]");
       for (const stream of streams) slice.destroyStream(stream);
@@ -368,7 +361,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
     const descriptions = await cudaDriver.discover("");
     // Addresses are asked for once more, without a hint.
     standin.inject({ function: name, code: 2, count: name === "cuMemAddressReserve" ? 2 : 1 });
-    const error = await failure(() => openSlice({ description: descriptions[0]! }));
+    const error = await failureOf(() => openSlice({ description: descriptions[0]! }));
     expect(error.code).toBe("OUT_OF_MEMORY");
     expect(error.details).toMatchObject({ nativeCode: 2, nativeName: "CUDA_ERROR_OUT_OF_MEMORY" });
     expect(standin.report()).toBe("");
@@ -379,7 +372,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
   it("a device that is full refuses a slice and stays usable", async () => {
     standin.occupy(0, 920 * MiB);
     try {
-      const error = await failure(() => openSlice({ arenaBytes: 10 * MiB }));
+      const error = await failureOf(() => openSlice({ arenaBytes: 10 * MiB }));
       expect(error.code).toBe("OUT_OF_MEMORY");
       expect(error.message).toContain(`[${8 * MiB}] bytes of the device are free, and [${10 * MiB}] are wanted`);
       const slice = await openSlice({ arenaBytes: 8 * MiB });
@@ -395,7 +388,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
       const slice = await openSlice();
       const module = await load(slice);
       standin.inject({ function: name, code: 214, count: -1 });
-      const error = await failure(async () => {
+      const error = await failureOf(async () => {
         await slice.write(ARENA_BASE, new Uint8Array(1000), undefined);
         await run(slice, module, "empty");
         await slice.read(ARENA_BASE, new Uint8Array(1000), undefined);
@@ -404,7 +397,7 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
         await slice.synchronize();
       });
       expect(error).toMatchObject({ code: "DEVICE_FAILED", details: { nativeCode: 214 } });
-      expect(await failure(() => slice.synchronize())).toBe(error);
+      expect(await failureOf(() => slice.synchronize())).toBe(error);
       standin.clear();
       await slice.close();
     },

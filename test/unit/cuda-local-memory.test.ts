@@ -8,10 +8,10 @@ import { overheadOf } from "../../server/device/cuda/overhead.ts";
 import type { DeviceDescription, DeviceModule, DeviceSlice } from "../../server/device/device.ts";
 import { allocate, free, stackLimit } from "../../server/executor/memory-calls.ts";
 import { Workspace } from "../../server/executor/workspace.ts";
-import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { knownKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { failureOf } from "../support/failures.ts";
 import { isAll } from "../support/is-all.ts";
 
 const MiB = 1024 * 1024;
@@ -56,15 +56,6 @@ async function run(module: DeviceModule, name: string, index = 0, params = new U
   const kernel = module.kernels.findIndex((each) => each.name === name);
   const shape = { grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0 } as const;
   await device(index).launch({ module, kernel, ...shape, params, stream: undefined });
-}
-
-async function failureOf(doing: () => unknown): Promise<SluiceError> {
-  const error = await (async () => doing())().then(
-    () => undefined,
-    (caught: unknown) => caught,
-  );
-  expect(error).toBeInstanceOf(SluiceError);
-  return error as SluiceError;
 }
 
 const at = (offset: number): number => ARENA_BASE + offset;

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceModule, DeviceSlice, DeviceStream, SliceOptions } from "../../server/device/device.ts";
-import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { knownKernels, printingKernels } from "../cuda/kernels.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
+import { failureOf } from "../support/failures.ts";
 import { isAll } from "../support/is-all.ts";
 
 const MiB = 1024 * 1024;
@@ -26,16 +26,6 @@ async function openSlice(options: Partial<SliceOptions> & { device?: number } = 
   });
   open.push({ slice });
   return slice;
-}
-
-async function failure(work: () => unknown): Promise<SluiceError> {
-  try {
-    await work();
-  } catch (error) {
-    expect(error).toBeInstanceOf(SluiceError);
-    return error as SluiceError;
-  }
-  throw new Error("expected a failure");
 }
 
 const params = (build: (view: DataView) => void, byteCount: number): Uint8Array => {
@@ -103,7 +93,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     expect(slice.arenaBase).toBe(ARENA_BASE);
     const all = await read(slice, ARENA_BASE, 6 * MiB);
     expect(isAll(all, 0)).toBe(true);
-    const beyond = await failure(() => read(slice, ARENA_BASE + 6 * MiB - 4, 8));
+    const beyond = await failureOf(() => read(slice, ARENA_BASE + 6 * MiB - 4, 8));
     expect(beyond.details.nativeName).toBe("CUDA_ERROR_INVALID_VALUE");
   });
 
@@ -126,7 +116,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
           await slice.unloadModule(module);
         }
       }
-      const newer = await failure(() => load(slice, ".version 8.5\n.target sm_75\n.visible .entry empty() { ret; }"));
+      const newer = await failureOf(() => load(slice, ".version 8.5\n.target sm_75\n.visible .entry empty() { ret; }"));
       expect(newer).toMatchObject({
         code: "BAD_IMAGE",
         details: { nativeCode: 222, nativeName: "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" },
@@ -141,14 +131,14 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     const text = ".version 8.4\n.target sm_90\n.visible .entry empty() { ret; }";
     process.env["SLUICE_STANDIN_ATTRIBUTES"] = "75:7,76:5";
     try {
-      const later = await failure(() => load(slice, text));
+      const later = await failureOf(() => load(slice, text));
       expect(later).toMatchObject({ code: "BAD_IMAGE", details: { nativeCode: 218 } });
       expect(later.message).toContain("its `.target` is of a later GPU than this device");
     } finally {
       delete process.env["SLUICE_STANDIN_ATTRIBUTES"];
     }
     standin.inject({ function: "cuModuleLoadDataEx", code: 221 });
-    expect((await failure(() => load(slice, text))).message).toContain("libnvidia-ptxjitcompiler.so.1");
+    expect((await failureOf(() => load(slice, text))).message).toContain("libnvidia-ptxjitcompiler.so.1");
   });
 
   it.each([
@@ -333,7 +323,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
   ])("refuses %s, and goes on", async (_, options, message) => {
     const slice = await openSlice();
     const module = await load(slice, knownKernels);
-    const error = await failure(() => launch(slice, module, options));
+    const error = await failureOf(() => launch(slice, module, options));
     expect(error.code).toBe("BAD_LAUNCH");
     expect(error.message).toMatch(message);
     await launch(slice, module, { kernel: "empty" });
@@ -343,7 +333,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
   it("refuses more local memory than the lease has, and goes on", async () => {
     const slice = await openSlice();
     const module = await load(slice, knownKernels);
-    const error = await failure(() => launch(slice, module, { kernel: "greedy" }));
+    const error = await failureOf(() => launch(slice, module, { kernel: "greedy" }));
     expect(error.code).toBe("OUT_OF_MEMORY");
     expect(error.message).toMatch(/262144.*local/);
     await launch(slice, module, { kernel: "empty" });
@@ -353,7 +343,7 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
   it("refuses a kernel that the module does not have", async () => {
     const slice = await openSlice();
     const module = await load(slice, knownKernels);
-    expect((await failure(() => launch(slice, module, { kernel: "nowhere" }))).code).toBe("NO_SUCH_KERNEL");
+    expect((await failureOf(() => launch(slice, module, { kernel: "nowhere" }))).code).toBe("NO_SUCH_KERNEL");
   });
 
   it("sets kernels up for more than 48 KiB of dynamic shared memory", async () => {
@@ -381,8 +371,8 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await slice.resize!(6 * MiB);
     expect([...(await read(slice, ARENA_BASE, 2))]).toEqual([42, 0]);
     expect([...(await read(slice, ARENA_BASE + 4 * MiB - 4, 5))]).toEqual([0, 0, 0, 0, 0]);
-    expect(await failure(() => slice.resize!(6 * MiB + 1))).toMatchObject({ code: "BAD_ARGUMENT" });
-    expect(await failure(() => slice.resize!(2 ** 42))).toMatchObject({ code: "OUT_OF_MEMORY" });
+    expect(await failureOf(() => slice.resize!(6 * MiB + 1))).toMatchObject({ code: "BAD_ARGUMENT" });
+    expect(await failureOf(() => slice.resize!(2 ** 42))).toMatchObject({ code: "OUT_OF_MEMORY" });
     expect([...(await read(slice, ARENA_BASE, 1))]).toEqual([42]);
   });
 
@@ -419,15 +409,15 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     const start = slice.createEvent(0);
     const end = slice.createEvent(0);
     const untimed = slice.createEvent(2);
-    expect((await failure(() => slice.elapsed(start, end))).code).toBe("BAD_ARGUMENT");
+    expect((await failureOf(() => slice.elapsed(start, end))).code).toBe("BAD_ARGUMENT");
     slice.recordEvent(start, undefined);
     await launch(slice, module, { kernel: "pause_for", params: new Uint8Array(Uint32Array.of(30_000).buffer) });
     slice.recordEvent(end, undefined);
     slice.recordEvent(untimed, undefined);
-    expect((await failure(() => slice.elapsed(start, end))).code).toBe("NOT_READY");
+    expect((await failureOf(() => slice.elapsed(start, end))).code).toBe("NOT_READY");
     await slice.synchronizeEvent(end);
     expect(slice.elapsed(start, end)).toBeGreaterThanOrEqual(30);
-    expect((await failure(() => slice.elapsed(start, untimed))).code).toBe("BAD_ARGUMENT");
+    expect((await failureOf(() => slice.elapsed(start, untimed))).code).toBe("BAD_ARGUMENT");
     for (const event of [start, end, untimed]) slice.destroyEvent(event);
   });
 
@@ -531,18 +521,18 @@ describe.skipIf(standinMissing !== undefined)("a slice of a CUDA device", () => 
     await first.synchronize();
     const range = { destination: base + 64, source: ARENA_BASE, byteCount: data.byteLength };
     standin.inject({ function: "cuDeviceCanAccessPeer", code: 217 });
-    expect((await failure(() => second.copyFrom!(first, range, undefined))).details.nativeCode).toBe(217);
+    expect((await failureOf(() => second.copyFrom!(first, range, undefined))).details.nativeCode).toBe(217);
     for (let round = 0; round < 2; round++) expect(second.copyFrom!(first, range, undefined)).toBe(true);
     expect(Buffer.compare(await read(second, base + 64, data.byteLength), data)).toBe(0);
     // Only that way: the first device was not given the second one's memory.
     const back = { destination: ARENA_BASE, source: base, byteCount: 4 };
-    expect((await failure(() => first.copy(back, undefined))).details.nativeName).toBe("CUDA_ERROR_INVALID_VALUE");
+    expect((await failureOf(() => first.copy(back, undefined))).details.nativeName).toBe("CUDA_ERROR_INVALID_VALUE");
     expect(second.copyFrom!({} as DeviceSlice, range, undefined)).toBe(false);
   });
 
   it("cannot be larger than the device, nor a fraction of a granule", async () => {
-    expect((await failure(() => openSlice({ arenaBytes: 2 ** 31 }))).code).toBe("OUT_OF_MEMORY");
-    expect((await failure(() => openSlice({ arenaBytes: 3 * MiB }))).code).toBe("BAD_ARGUMENT");
+    expect((await failureOf(() => openSlice({ arenaBytes: 2 ** 31 }))).code).toBe("OUT_OF_MEMORY");
+    expect((await failureOf(() => openSlice({ arenaBytes: 3 * MiB }))).code).toBe("BAD_ARGUMENT");
   });
 
   it("closes more than once without harm, also while work is under way", async () => {

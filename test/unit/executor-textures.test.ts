@@ -11,6 +11,7 @@ import { Workspace } from "../../server/executor/workspace.ts";
 import type { SurfaceCreateCall, TextureCreateCall } from "../../shared/generated/calls.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { seeded } from "../kernels/support.ts";
+import { codeOf } from "../support/failures.ts";
 
 const MiB = 1024 ** 2;
 const [description] = (await nullDriver.discover("1x64MiB")) as [DeviceDescription];
@@ -69,15 +70,6 @@ beforeEach(async () => {
   work = await open();
   await allocate(work, { address: ROWS, byteCount: 8 * 64 });
 });
-
-const codeOf = async (call: () => unknown): Promise<string> => {
-  try {
-    await call();
-    return "none";
-  } catch (error) {
-    return (error as { code: string }).code;
-  }
-};
 
 describe("a texture", () => {
   it("gets a number for kernels that is not 0 and never comes again", async () => {
