@@ -3,7 +3,6 @@
  * command's own file, and is over when nothing of it would keep a process. Tests of processes and signals take `runSluice`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { pathToFileURL } from "node:url";
 import { type FinishedProcess, runSluice, type TestServer } from "./server.ts";
 
@@ -58,13 +57,16 @@ export async function runShort(
   const child = idle.pop() ?? start();
   child.channel!.ref();
   const timer = setTimeout(() => child.kill("SIGKILL"), RUN_MS_MAX);
-  const died = once(child, "exit").then(([code, signal]) => ({
-    code: signal ?? code,
-    stdout: "",
-    stderr: "it is dead",
-  }));
-  child.send({ args, env: { ...process.env, SLUICE_INTERPOSER: "", ...options.env } });
-  const finished = (await Promise.race([once(child, "message").then(([said]) => said), died])) as FinishedProcess;
+  const finished = await new Promise<FinishedProcess>((resolve) => {
+    const died = (code: number | null, signal: NodeJS.Signals | null): void =>
+      resolve({ code: signal ?? code ?? "unknown", stdout: "", stderr: "it is dead" });
+    child.once("exit", died);
+    child.once("message", (said: FinishedProcess) => {
+      child.off("exit", died);
+      resolve(said);
+    });
+    child.send({ args, env: { ...process.env, SLUICE_INTERPOSER: "", ...options.env } });
+  });
   clearTimeout(timer);
   if (child.exitCode === null && child.signalCode === null) {
     child.channel!.unref();
