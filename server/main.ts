@@ -40,6 +40,7 @@ import { DeviceMonitor } from "./health/device-monitor.ts";
 import { isHardware, measureDevices, probeDevice } from "./health/device-probe.ts";
 import { takeInventory } from "./inventory.ts";
 import { createLog } from "./log.ts";
+import { packageVersion } from "./package-files.ts";
 import { Readiness } from "./readiness.ts";
 import { findLastRun } from "./restart.ts";
 import { DataDoors } from "./session/data-doors.ts";
@@ -51,7 +52,6 @@ import { usageByTenant } from "./store/ledger.ts";
 import { LedgerKeeper } from "./store/ledger-keeper.ts";
 import { Settings } from "./store/settings.ts";
 import { Store } from "./store/store.ts";
-import { packageVersion } from "./version.ts";
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;

@@ -11,7 +11,7 @@ import { temporaryFolder } from "../measure/temporary-folder.ts";
 import { Worker } from "../measure/worker.ts";
 import type { Bar } from "../report/model.ts";
 
-const probe = fileURLToPath(new URL("../../dist/bench/measure/probe.js", import.meta.url));
+const probe = fileURLToPath(new URL("../../dist/modules/bench/measure/probe.js", import.meta.url));
 const PAIRS_PER_SECOND = 50;
 const MiB = 1024 * 1024;
 

@@ -12,7 +12,7 @@ const rounds = { quick: 400, full: 6000 } as const;
 
 /** The built package is measured, as everywhere: a development loader's wrappers would cost more than a decision. */
 async function builtLoad(): Promise<typeof PoolLoadType> {
-  const url = new URL("../../dist/bench/measure/pool-load.js", import.meta.url);
+  const url = new URL("../../dist/modules/bench/measure/pool-load.js", import.meta.url);
   return ((await import(url.href)) as { PoolLoad: typeof PoolLoadType }).PoolLoad;
 }
 

@@ -4,7 +4,7 @@ import type { JobName, JobOptions, JobResult } from "./jobs.ts";
 import { type Placement, startTool, type Tool } from "./tool.ts";
 
 /** Built with the client, so that what is measured is what users run. */
-const program = fileURLToPath(new URL("../../dist/bench/measure/worker-main.js", import.meta.url));
+const program = fileURLToPath(new URL("../../dist/modules/bench/measure/worker-main.js", import.meta.url));
 
 export class Worker {
   readonly #tool: Tool;

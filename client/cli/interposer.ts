@@ -6,12 +6,12 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, symlink } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { homedir, tmpdir } from "node:os";
 import { resolve as absolute, delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { FINGERPRINT } from "../../shared/generated/calls.ts";
 import { bracketed, parseHostPort, SERVER_PORT_DEFAULT } from "../address.ts";
+import { packageFolder } from "../package-folder.ts";
 import { withHost } from "../transport/open.ts";
 import { VERSION } from "../version.ts";
 
@@ -55,7 +55,6 @@ export interface InterposerOptions {
   readonly tell: (words: string) => void;
 }
 
-const packageFolder = dirname(createRequire(import.meta.url).resolve("sluice/package.json"));
 const isComplete = (folder: string): boolean => existsSync(join(folder, LOADER_LIBRARY));
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;

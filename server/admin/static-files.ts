@@ -2,13 +2,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { packageFile } from "../package-files.ts";
 import { answer } from "./exchange.ts";
 import type { Route } from "./http-server.ts";
 
-/** Beside this file in the package, and where the build puts it in a checkout. */
-const folder = fileURLToPath(
-  new URL(import.meta.url.endsWith(".ts") ? "../../dist/server/dashboard/" : "../dashboard/", import.meta.url),
-);
+const folder = fileURLToPath(packageFile("dist/server/dashboard/"));
 
 const types: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",

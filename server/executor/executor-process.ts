@@ -7,6 +7,7 @@ import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, SluiceError, toSluiceError } from "../../shared/errors.ts";
+import { entryPoint } from "../package-files.ts";
 import { isThere, type ProcessIdentity } from "../process-identity.ts";
 import type { ControlFolders, ControlPaths, FoundFolder } from "./control-folder.ts";
 import type { FromExecutor, Outcome, Parked, ToExecutor } from "./control-messages.ts";
@@ -19,8 +20,7 @@ const FAREWELL_MS = 500;
 /** How often a process that is no child is looked for while it dies, and an executor that cannot be reached is tried again. */
 const POLL_MS = 10;
 
-/** The entry stands beside this file, as JavaScript in the package and as TypeScript in a checkout. */
-const entry = fileURLToPath(new URL(`./main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+const entry = fileURLToPath(entryPoint("server/executor/main"));
 
 export type Hello = Extract<FromExecutor, { kind: "hello" }>;
 export type SessionMessage = Extract<ToExecutor, { kind: "session" }>;

@@ -1,10 +1,10 @@
 /** A health process as the daemon sees it: to start, to talk to, and to see dead. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { entryPoint } from "../package-files.ts";
 import type { FromHealthProcess, ToHealthProcess } from "./health-messages.ts";
 
-/** The entry stands beside this file, as JavaScript in the package and as TypeScript in a checkout. */
-const entry = fileURLToPath(new URL(`./main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+const entry = fileURLToPath(entryPoint("server/health/main"));
 
 export class HealthProcess {
   readonly #child: ChildProcess;

@@ -17,7 +17,7 @@ import { Store } from "../../server/store/store.ts";
 import { childrenOf, endExecutorsOf, killIfThere } from "../support/processes.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
-const built = `${process.cwd()}/dist/server`;
+const built = `${process.cwd()}/dist/modules/server`;
 const { ControlFolders: Folders } = (await import(
   `${built}/executor/control-folder.js`
 )) as typeof import("../../server/executor/control-folder.ts");

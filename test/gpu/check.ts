@@ -4,7 +4,7 @@
  * `--help` tells the rest.
  */
 import { execFileSync, type StdioOptions } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { packageFolder } from "../../client/package-folder.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
@@ -273,7 +273,7 @@ async function main(): Promise<number> {
   // A place that cannot be written is told now, not when everything is measured.
   if (json !== undefined) writeJson(json, outcome);
   // Paths below are those of the checkout, wherever this was started.
-  process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
+  process.chdir(packageFolder);
   findPythonLibraries();
   keepCompiled();
   const free = await findRoom(device, options);

@@ -3,7 +3,8 @@
  * checked is that a killed one leaves nothing behind.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { packageFolder } from "../../client/package-folder.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { withinTime } from "../support/time-left.ts";
 
@@ -162,7 +163,7 @@ export function killedWithAll(kill: Kill): () => void {
 
 /** Starts a child on a job. It says nothing on standard output; what it writes to standard error is shown. */
 export function start(job: Job): Child {
-  const child = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [JSON.stringify(job)], {
+  const child = fork(join(packageFolder, "dist/test/gpu/worker.js"), [JSON.stringify(job)], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const forget = killedWithAll(() => child.kill("SIGKILL"));

@@ -3,7 +3,8 @@
  * test/kernels/sweep/card.json, to which a unit test holds the cpu device. Needs a card and the built checkout.
  */
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { packageFolder } from "../../client/package-folder.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { CASE_ARENA_BYTES } from "../kernels/cases.ts";
@@ -12,7 +13,7 @@ import { digestsOf } from "../kernels/sweep/comparison.ts";
 import { families, isExact } from "../kernels/sweep/families.ts";
 import { sweep } from "../kernels/sweep/program.ts";
 
-const file = process.argv[2] ?? fileURLToPath(new URL("../../../test/kernels/sweep/card.json", import.meta.url));
+const file = process.argv[2] ?? join(packageFolder, "test/kernels/sweep/card.json");
 const description = (await cudaDriver.discover("0"))[0]!;
 let base = ARENA_BASE;
 const machine = await openSliceMachine({

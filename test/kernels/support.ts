@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageFolder } from "../../client/examples/package-files.ts";
+import { packageFolder } from "../../client/package-folder.ts";
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { KernelBuffer, KernelMachine, KernelProgram } from "./machine.ts";
 
@@ -18,7 +18,7 @@ export const u64 = (value: bigint): BigUint64Array => BigUint64Array.of(value);
 
 /** The PTX of a fixture by its name without the ending. From the sources as well as from the build. */
 export const fixture = (name: string): Uint8Array =>
-  readFileSync(join(packageFolder(), "test", "kernels", "ptx", `${name}.ptx`));
+  readFileSync(join(packageFolder, "test", "kernels", "ptx", `${name}.ptx`));
 
 export const loadFixture = (machine: KernelMachine, name: string): Promise<KernelProgram> =>
   machine.load(fixture(name));

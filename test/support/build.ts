@@ -3,17 +3,37 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-const SOURCES = ["server/dashboard", "shared", "proto/generated"];
-const BUILT = "dist/server/dashboard/index.html";
+interface Bundle {
+  /** A file that the build makes anew. */
+  readonly built: string;
+  /** Folders of what it is made of. */
+  readonly sources: readonly string[];
+  readonly config: string;
+}
+
+const shared = ["shared", "proto/generated"];
+const bundles: readonly Bundle[] = [
+  {
+    built: "dist/server/main.js",
+    sources: ["client", "server", "test/gpu", "test/kernels", ...shared],
+    config: "vite.config.ts",
+  },
+  {
+    built: "dist/server/dashboard/index.html",
+    sources: ["server/dashboard", ...shared],
+    config: "server/dashboard/vite.config.ts",
+  },
+];
 
 const changedAt = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
-/** Whether the built page is older than anything that it is made of. */
-function isStale(): boolean {
-  const built = changedAt(BUILT);
-  return SOURCES.some((folder) =>
-    readdirSync(folder, { recursive: true, encoding: "utf8" }).some((name) => changedAt(join(folder, name)) > built),
+/** Whether what is built is older than anything that it is made of. */
+function isStale({ built, sources, config }: Bundle): boolean {
+  const files = sources.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
   );
+  const since = changedAt(built);
+  return [config, ...files].some((file) => changedAt(file) > since);
 }
 
 export default function build(): void {
@@ -21,6 +41,7 @@ export default function build(): void {
     execFileSync(process.execPath, [...command], { stdio: "inherit" });
   };
   run("node_modules/typescript/bin/tsc", "-b", "client", "server", "test/gpu");
-  if (!isStale()) return;
-  run("node_modules/vite/bin/vite.js", "build", "--config", "server/dashboard/vite.config.ts", "--logLevel", "warn");
+  for (const bundle of bundles) {
+    if (isStale(bundle)) run("node_modules/vite/bin/vite.js", "build", "--config", bundle.config, "--logLevel", "warn");
+  }
 }

@@ -18,7 +18,7 @@ import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { endExecutorsOf } from "./processes.ts";
 import { inTime, waitFor } from "./wait-for.ts";
 
-const built = `${process.cwd()}/dist/server/executor`;
+const built = `${process.cwd()}/dist/modules/server/executor`;
 const { ControlFolders: Folders } = (await import(
   `${built}/control-folder.js`
 )) as typeof import("../../server/executor/control-folder.ts");

@@ -276,7 +276,7 @@ describe("the end of a slice", () => {
     ["has run a kernel", "await launch('ret;');"],
     ["runs a kernel that never ends when it is closed", "launch('L: bra L;').catch(() => {});"],
   ])("lets the process of the built package go, when it %s", async (_, work) => {
-    const driver = fileURLToPath(new URL("../../dist/server/device/cpu/driver.js", import.meta.url));
+    const driver = fileURLToPath(new URL("../../dist/modules/server/device/cpu/driver.js", import.meta.url));
     const script = `import { cpuDriver } from ${JSON.stringify(driver)};
       const [description] = await cpuDriver.discover("1GiB");
       const slice = await cpuDriver.open({ description, arenaBytes: 65536, arenaBase: ${ARENA_BASE}, kernelTimeoutMs: 0, onOutput() {} });

@@ -229,7 +229,7 @@ describe("a full disk", () => {
 
   it("is survived when the file system itself refuses", () => {
     const script = `
-      import { Store } from ${JSON.stringify(new URL("../../dist/server/store/store.js", import.meta.url).href)};
+      import { Store } from ${JSON.stringify(new URL("../../dist/modules/server/store/store.js", import.meta.url).href)};
       const store = new Store(process.argv[1], () => {});
       const codes = {};
       for (let index = 0; index < 500; index++) {
@@ -255,7 +255,7 @@ describe("a full disk", () => {
 describe("kill -9", () => {
   it("loses no lease whose grant was told", async () => {
     const script = `
-      import { Store } from ${JSON.stringify(new URL("../../dist/server/store/store.js", import.meta.url).href)};
+      import { Store } from ${JSON.stringify(new URL("../../dist/modules/server/store/store.js", import.meta.url).href)};
       import { writeSync } from "node:fs";
       const store = new Store(process.argv[1], () => {});
       for (let index = 0; ; index++) {
