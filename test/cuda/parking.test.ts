@@ -67,4 +67,22 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
       expect(stand.said.some((said) => said.kind === "parked" && (said.keptBytes?.[0] ?? 0) > 0)).toBe(true);
     },
   );
+
+  // A graph with its workspaces, batch norms with what they keep of a pass for the way back, and an LSTM with its state.
+  it.skipIf(!canBuild).each([
+    ["legacy-convolutions", []],
+    ["batch-norms", ["40"]],
+    ["lstm", ["12"]],
+  ])("is suspended again and again under cuDNN's work, which goes on where it was: %s", async (name, args) => {
+    buildInterposer();
+    stand = await DaemonStand.start({ driver: cudaDriver, spec: "0", arenaBytes: 32 * MiB });
+    const program = compileProgram(`test/interposer/dnn/${name}.c`, {
+      flags: ["-l:libcudnn.so.9", "-lm"],
+      suffix: "-card",
+    });
+    const options = { stand, endpoint: `unix://${stand.path}`, random: createRandom(13), args };
+    const { parks, ...end } = await runParked(program, options);
+    expect({ code: end.code, stdout: end.stdout }, end.stderr).toEqual({ code: 0, stdout: "ok\n" });
+    expect(parks).toBeGreaterThan(3);
+  });
 });

@@ -11,7 +11,13 @@ export async function runParked(
     stand,
     endpoint,
     random,
-  }: { readonly stand: DaemonStand; readonly endpoint: string; readonly random: () => number },
+    args = [],
+  }: {
+    readonly stand: DaemonStand;
+    readonly endpoint: string;
+    readonly random: () => number;
+    readonly args?: readonly string[];
+  },
 ): Promise<FinishedProgram & { readonly parks: number }> {
   let parks = 0;
   const env = {
@@ -20,7 +26,12 @@ export async function runParked(
     SLUICE_DATA: endpoint,
     LD_LIBRARY_PATH: `${process.cwd()}/${interposerFolder}`,
   };
-  const child = spawn(command, { stdio: ["ignore", "pipe", "pipe"], env, timeout: 90_000, killSignal: "SIGKILL" });
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env,
+    timeout: 90_000,
+    killSignal: "SIGKILL",
+  });
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;

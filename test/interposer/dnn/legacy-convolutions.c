@@ -194,6 +194,13 @@ static void check_tried(CUstream stream) {
     EXPECT(found == 1);
     check(stream);
     STATUS(cudnnFindConvolutionForwardAlgorithm(), NOT_SUPPORTED);
+    /* In its stream and in no other: one that is gone has none. */
+    CUstream gone;
+    CHECK(cuStreamCreate(&gone, 1));
+    CHECK(cuStreamDestroy_v2(gone));
+    STATUS(cudnnSetStream(handle, gone), OK);
+    STATUS(cudnnFindConvolutionForwardAlgorithmEx(handle, parts.x, x.device, parts.w, w.device, parts.convolution, parts.y, y.device, 4, &found, perfs, workspace, 65536), BAD_PARAM);
+    STATUS(cudnnSetStream(handle, stream), OK);
     drop(&parts);
 }
 
