@@ -266,20 +266,22 @@ static bool spreads(const struct object *a, const struct object *c) {
   return fits;
 }
 
+static int blend_in(struct dnn *dnn, const void *alpha, const struct object *a, uint64_t a_at, const void *beta, const struct object *c, uint64_t c_at) {
+  struct job job = job_of(operate, alpha, beta, a);
+  job.numbers[0] = PLAIN, job.tensors[0] = dnn_placed(a, a_at), job.tensors[2] = dnn_placed(c, c_at);
+  return dnn_queue_job(dnn, &job);
+}
+
 API int cudnnTransformTensor(struct dnn *dnn, const void *alpha, struct object *x, uint64_t x_at, const void *beta, struct object *y, uint64_t y_at) {
   DNN_ASK();
   UNLESS(fit(x, y));
-  struct job job = job_of(operate, alpha, beta, x);
-  job.numbers[0] = PLAIN, job.tensors[0] = dnn_placed(x, x_at), job.tensors[2] = dnn_placed(y, y_at);
-  return dnn_queue_job(dnn, &job);
+  return blend_in(dnn, alpha, x, x_at, beta, y, y_at);
 }
 
 API int cudnnAddTensor(struct dnn *dnn, const void *alpha, struct object *a, uint64_t a_at, const void *beta, struct object *c, uint64_t c_at) {
   DNN_ASK();
   UNLESS(spreads(a, c));
-  struct job job = job_of(operate, alpha, beta, a);
-  job.numbers[0] = PLAIN, job.tensors[0] = dnn_placed(a, a_at), job.tensors[2] = dnn_placed(c, c_at);
-  return dnn_queue_job(dnn, &job);
+  return blend_in(dnn, alpha, a, a_at, beta, c, c_at);
 }
 
 API int cudnnSetOpTensorDescriptor(struct object *o, int operation, int type, int nan) {

@@ -38,7 +38,7 @@ static const struct {
   int first, last, type;
   bool is_many;
 } known[] = {
-    {0, 0, 14, false},          {1, 1, DATA_TYPE, false},   {3, 8, DOUBLE, false},      {100, 100, DATA_TYPE, false},   {101, 101, 7, false},
+    {0, 0, 14, false},          {1, 1, DATA_TYPE, false},   {2, 2, 10, false},   {3, 8, DOUBLE, false},      {100, 100, DATA_TYPE, false},   {101, 101, 7, false},
     {102, 105, INT64, true},    {106, 106, INT64, false},   {200, 200, 8, false},       {201, 201, DESCRIPTOR, false},  {300, 300, DESCRIPTOR, false},
     {302, 302, DESCRIPTOR, true}, {400, 400, HANDLE, false}, {401, 401, DESCRIPTOR, false}, {702, 705, DESCRIPTOR, false}, {708, 711, DESCRIPTOR, false},
     {714, 717, DESCRIPTOR, false}, {700, 717, DOUBLE, false}, {750, 753, DESCRIPTOR, false}, {754, 755, DOUBLE, false},   {800, 800, HANDLE, false},

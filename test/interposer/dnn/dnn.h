@@ -63,14 +63,31 @@ static inline struct array array_of(size_t count) {
     return array;
 }
 
-/* Whether the device has what the host has, to rounding. */
-static inline bool is_as_on_host(const struct array *array) {
+/* Whether the device has what the host has, but for so large a part of it, or of 1. */
+static inline bool is_near(const struct array *array, float part) {
     float *found = malloc(array->count * sizeof(float));
-    bool is_same = true;
+    bool is_so = true;
     CHECK(cuMemcpyDtoH_v2(found, array->device, array->count * sizeof(float)));
-    for (size_t i = 0; i < array->count && is_same; i++) is_same = fabsf(found[i] - array->host[i]) <= 1e-5f * (1 + fabsf(array->host[i]));
+    for (size_t i = 0; i < array->count && is_so; i++) is_so = fabsf(found[i] - array->host[i]) <= part * (1 + fabsf(array->host[i]));
     free(found);
-    return is_same;
+    return is_so;
+}
+
+/* To rounding. */
+static inline bool is_as_on_host(const struct array *array) {
+    return is_near(array, 1e-5f);
+}
+
+/* Gradients by differences: what a sum on the host gains by each of the numbers, between a step below and a step above. */
+static inline void differ(const struct array *numbers, struct array *gradients, float step, double (*sum)(void)) {
+    for (size_t i = 0; i < numbers->count; i++) {
+        float before = numbers->host[i];
+        numbers->host[i] = before + step;
+        double above = sum();
+        numbers->host[i] = before - step;
+        gradients->host[i] = (float)((above - sum()) / (2 * (double)step));
+        numbers->host[i] = before;
+    }
 }
 
 #endif
