@@ -6,15 +6,24 @@ export function cancelled(signal: AbortSignal | undefined): SluiceError {
   return new SluiceError("CANCELLED", "The caller withdraws the request.", { cause: signal?.reason });
 }
 
-/** `promise`, or CANCELLED as soon as `signal` is aborted; what it waits for goes on. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** `promise`, or CANCELLED as soon as `signal` is aborted; what it waits for goes on, and what comes of it then is for `onLate`. */
+export function orAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  onLate?: ((value: T) => void) | undefined,
+): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(cancelled(signal));
+    let isLate = false;
+    const onAbort = (): void => {
+      isLate = true;
+      reject(cancelled(signal));
+    };
+    const onValue = (value: T): void => (isLate ? onLate?.(value) : resolve(value));
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });
     // Both outcomes are passed on, so that this chain itself never rejects.
-    void promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    void promise.then(onValue, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
 

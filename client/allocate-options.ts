@@ -11,6 +11,7 @@ import {
 } from "../shared/limits.ts";
 import { formatDuration, parseDuration, parseSize } from "../shared/units.ts";
 import type { KnownOptions } from "./known-options.ts";
+import { shown } from "./shown.ts";
 
 const DAY_MS = 86_400_000;
 const WAIT_MS_MAX = 30 * DAY_MS;
@@ -83,22 +84,22 @@ export interface ShareOptions {
 }
 
 export const shareOptions = {
-  devices: true,
-  memory: true,
-  fraction: true,
-  compute: true,
-  wait: true,
-  name: true,
-  durationMax: true,
-  sameDevice: true,
-  mode: true,
-  policy: true,
-  priority: true,
-  filters: true,
-  tolerate: true,
-  avoid: true,
-  idleTimeout: true,
-  reservation: true,
+  devices: "number",
+  memory: "any",
+  fraction: "number",
+  compute: "number",
+  wait: "any",
+  name: "string",
+  durationMax: "any",
+  sameDevice: "boolean",
+  mode: "any",
+  policy: "any",
+  priority: "any",
+  filters: "texts",
+  tolerate: "texts",
+  avoid: "texts",
+  idleTimeout: "any",
+  reservation: "string",
 } satisfies KnownOptions<ShareOptions>;
 
 /** How a device is shared. */
@@ -116,17 +117,17 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 
 /** @throws SluiceError BAD_ARGUMENT naming `what` */
 export function milliseconds(what: string, value: Duration): number {
-  const result = typeof value === "string" ? parseDuration(value) : value;
+  const result = typeof value === "string" ? parseDuration(value, `The ${what}`) : value;
   if (!Number.isSafeInteger(result) || result < 0) {
-    throw bad(`The ${what} is a whole number of milliseconds, 0 or more, and [${value}] is not.`);
+    throw bad(`The ${what} is a whole number of milliseconds, 0 or more, and [${shown(value)}] is not.`);
   }
   return result;
 }
 
 export function sizeInBytes(value: Size, what = "memory of a slice"): number {
-  const bytes = typeof value === "string" ? parseSize(value) : value;
+  const bytes = typeof value === "string" ? parseSize(value, `The ${what}`) : value;
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
-    throw bad(`The ${what} is a whole number of bytes, 1 or more, and [${value}] is not.`);
+    throw bad(`The ${what} is a whole number of bytes, 1 or more, and [${shown(value)}] is not.`);
   }
   return bytes;
 }
@@ -165,7 +166,7 @@ export function priorityFields(value: Priority): { readonly priority: number } |
   const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   if (typeof number !== "number" || !Number.isInteger(number) || Math.abs(number) > PRIORITY_MAX) {
     throw bad(
-      `A priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, or the name of one, and [${value}] is not.`,
+      `A priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, or the name of one, and [${shown(value)}] is not.`,
     );
   }
   return { priority: number };
@@ -182,7 +183,7 @@ function checkedConditions(what: string, texts: readonly string[] = []): string[
 
 /** One of the words that are known, as the wire writes it. */
 function worded<Word extends string>(what: string, words: readonly Word[], value: Word): Uppercase<Word> {
-  if (!words.includes(value)) throw bad(`The ${what} [${value}] is none of [${words.join(", ")}].`);
+  if (!words.includes(value)) throw bad(`The ${what} [${shown(value)}] is none of [${words.join(", ")}].`);
   return value.toUpperCase() as Uppercase<Word>;
 }
 
@@ -223,7 +224,7 @@ function shareOf({
 }: ShareOptions): Pick<AllocateRequest, "memoryBytes" | "fraction"> {
   if (memory !== undefined && fraction !== undefined) {
     throw bad(
-      `A request names the memory of a slice or its fraction of a device, and both are given [${memory}, ${fraction}].`,
+      `A request names the memory of a slice or its fraction of a device, and both are given [${shown(memory)}, ${shown(fraction)}].`,
     );
   }
   if (memory !== undefined) return { memoryBytes: sizeInBytes(memory) };

@@ -7,6 +7,7 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { formatSize } from "../shared/units.ts";
+import { shown } from "./shown.ts";
 
 /** What CUDA promises for every allocation. */
 const ALIGNMENT_BYTES = 256;
@@ -160,7 +161,7 @@ export class Arena {
     if (!Number.isSafeInteger(byteCount) || byteCount < 1) {
       throw new SluiceError(
         "BAD_ARGUMENT",
-        `A buffer has a whole number of bytes, 1 or more, and [${byteCount}] is not.`,
+        `A buffer has a whole number of bytes, 1 or more, and [${shown(byteCount)}] is not.`,
       );
     }
     const block = this.#fit(byteCount);

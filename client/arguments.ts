@@ -9,6 +9,7 @@ import { padTo8, protocolError, type WireBuffer } from "../shared/wire/wire-buff
 import { BufferView, DeviceBuffer, needBuffer } from "./buffer.ts";
 import type { DeviceContext } from "./context.ts";
 import { ScalarParameter } from "./recorder.ts";
+import { shown } from "./shown.ts";
 import { type ArgumentSlot, expectation, packAddress, packBigint, packBytes, packNumber, slotOf } from "./slot.ts";
 import { TexelObject } from "./texture.ts";
 
@@ -59,8 +60,9 @@ export function packArguments(
 ): void {
   const { slots } = plan;
   const { buffer, at } = to;
-  if (args.length !== slots.length) {
-    throw bad(`The kernel [${plan.kernel}] takes [${slots.length}] arguments, and [${args.length}] are given.`);
+  if (args?.length !== slots.length) {
+    const given = Array.isArray(args) ? `[${args.length}] are given` : `[${shown(args)}] is given, and not a list`;
+    throw bad(`The kernel [${plan.kernel}] takes [${slots.length}] arguments, and ${given}.`);
   }
   for (let word = 0; word < plan.clearWords; word++) buffer.u32[(at >> 2) + word] = 0;
   for (let index = 0; index < slots.length; index++) {

@@ -2,12 +2,14 @@
 import { SluiceError } from "../shared/errors.ts";
 import { encodeAllocateCall, encodeFillCall, encodeFreeCall, Opcode } from "../shared/generated/calls.ts";
 import { CACHED_UPLOAD_BYTES_MIN, CALL_DATA_BYTES_MAX } from "../shared/limits.ts";
+import { cancelled } from "./abort.ts";
 import { type Size, sizeInBytes } from "./allocate-options.ts";
-import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
+import { closedError, type DeviceContext, refuseInRecording } from "./context.ts";
 import { type DevicePlace, issueCopy, issuePiece, requestPiece } from "./copies.ts";
-import { type KnownOptions, refuseUnknown } from "./known-options.ts";
+import { checkOptions, type KnownOptions } from "./known-options.ts";
 import { bytesOf, piecesOf, receivePieces, sendPieces } from "./pieces.ts";
 import type { Recorder } from "./recorder.ts";
+import { shown } from "./shown.ts";
 import { addressSlot } from "./slot.ts";
 import type { Staging } from "./staging.ts";
 import { type Stream, streamHandle, type WaitOptions } from "./stream.ts";
@@ -65,21 +67,21 @@ export interface ReadOptions extends ReadIntoOptions {
   readonly length?: number;
 }
 
-export interface FillOptions extends WriteOptions {
+export interface FillOptions extends Omit<WriteOptions, "cached" | "overlap"> {
   /** What an element is. Default `Uint8Array`: each byte is set to the value. */
   readonly as?: FillConstructor;
   /** Number of elements. Default: all from `offset` on. */
   readonly length?: number;
 }
 
-const placeOptions = { offset: true, stream: true } as const;
+const uploadOptions = { stream: "any", cached: "any", overlap: "boolean", signal: "signal" } as const;
+const readIntoOptions = { offset: "number", stream: "any", overlap: "boolean", signal: "signal" } as const;
 const known = {
-  write: { ...placeOptions, cached: true, overlap: true, signal: true } satisfies KnownOptions<
-    WriteOptions & WaitOptions
-  >,
-  read: { ...placeOptions, overlap: true, signal: true, length: true } satisfies KnownOptions<ReadOptions>,
-  readInto: { ...placeOptions, overlap: true, signal: true } satisfies KnownOptions<ReadIntoOptions>,
-  fill: { ...placeOptions, as: true, length: true, cached: true, overlap: true } satisfies KnownOptions<FillOptions>,
+  upload: uploadOptions,
+  write: { offset: "number", ...uploadOptions } satisfies KnownOptions<WriteOptions & WaitOptions>,
+  read: { ...readIntoOptions, length: "number" } satisfies KnownOptions<ReadOptions>,
+  readInto: readIntoOptions satisfies KnownOptions<ReadIntoOptions>,
+  fill: { offset: "number", stream: "any", as: "any", length: "number" } satisfies KnownOptions<FillOptions>,
 };
 
 /**
@@ -143,7 +145,9 @@ export class DeviceBuffer {
    * With `cached` the server is asked by hash (SHA-256 of each MiB) whether it has the bytes from an earlier job of this tenant; it writes those
    * that it has, only the rest travels, and is kept for the next time. Resolves when all bytes are there or taken: until then the array must not
    * change, and what uses the buffer must not be issued. Below the size of `cached` it is an ordinary write.
-   * @throws SluiceError BAD_ARGUMENT when they do not fit, or the array is transferred meanwhile; CLOSED after `free`; BACKLOG_FULL.
+   * The two do not go together. An array without bytes is no mistake, and one whose memory was transferred is.
+   * @throws SluiceError BAD_ARGUMENT when they do not fit, or the array is transferred meanwhile; CLOSED after `free`; BACKLOG_FULL; CANCELLED. Of a copy
+   * that returns a promise that rejects.
    */
   write(data: ArrayBufferView, options: OverlapWriteOptions): Promise<void>;
   write(data: ArrayBufferView, options: CachedWriteOptions): Promise<void>;
@@ -152,24 +156,34 @@ export class DeviceBuffer {
     data: ArrayBufferView,
     options: WriteOptions | CachedWriteOptions | OverlapWriteOptions = {},
   ): void | Promise<void> {
-    refuseUnknown("a write", options, known.write);
-    checkView("What is written", data);
+    try {
+      checkWrite("a write", { data, options }, known.write);
+    } catch (error) {
+      return refusedWrite(options, error);
+    }
+    return this.writeChecked(data, options);
+  }
+
+  /** @internal As `write`. */
+  writeChecked(
+    data: ArrayBufferView,
+    options: WriteOptions | CachedWriteOptions | OverlapWriteOptions,
+  ): undefined | Promise<void> {
     if (options.cached || options.overlap) refuseInRecording(this.context, Opcode.copyToDevice);
     if (options.cached) return this.#writeCached(data, options);
     if (options.overlap) return this.#writeOverlapping(data, options);
-    const offset = options.offset ?? 0;
+    const { offset = 0 } = options;
     this.checkRange({ offset, byteCount: data.byteLength });
     const { session } = this.context;
     const stream = streamHandle(options.stream, this.context);
     issueCopy(session, { address: this.address + offset, stream }, data);
+    return undefined;
   }
 
   async #writeCached(data: ArrayBufferView, options: CachedWriteOptions): Promise<void> {
     const { cached, signal, ...ordinary } = options;
-    if (
-      data.byteLength <
-      (cached === true ? CACHED_UPLOAD_BYTES_MIN : sizeInBytes(cached.from, "size from which on an upload is cached"))
-    ) {
+    if (data.byteLength < cachedFrom(cached)) {
+      if (signal?.aborted) throw cancelled(signal);
       this.write(data, ordinary);
       return;
     }
@@ -207,10 +221,10 @@ export class DeviceBuffer {
    * Copies bytes out of the buffer, behind all calls before it: the round trip that waits for results.
    * Large reads travel as several calls at once.
    * @throws SluiceError BAD_ARGUMENT for a range outside the buffer, CLOSED after `free`, the first failure of the calls before
-   * it, or why the session has ended.
+   * it, CANCELLED, BACKLOG_FULL, or why the session has ended.
    */
   async read<A extends ArrayBufferView>(ctor: TypedArrayConstructor<A>, options: ReadOptions = {}): Promise<A> {
-    refuseUnknown("a read", options, known.read);
+    checkOptions("a read", options, known.read);
     if (typeof ctor !== "function" || ctor.BYTES_PER_ELEMENT === undefined) {
       throw new SluiceError("BAD_ARGUMENT", "A read takes what makes its result, such as [Float32Array].");
     }
@@ -227,7 +241,7 @@ export class DeviceBuffer {
   readInto(into: ArrayBufferView, options: ReadIntoOptions = {}): Promise<void> {
     // Not `async`: one promise per small read is enough.
     try {
-      refuseUnknown("a read into memory", options, known.readInto);
+      checkOptions("a read into memory", options, known.readInto);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -309,7 +323,7 @@ export class DeviceBuffer {
    * have; unsigned ones take negative numbers as in C.
    */
   fill(value: number, options: FillOptions = {}): void {
-    refuseUnknown("a fill", options, known.fill);
+    checkFill(options);
     const ctor = options.as ?? Uint8Array;
     if (!fillable.has(ctor))
       throw badArgument(`A fill sets elements of [${[...fillable].map(({ name }) => name).join(", ")}].`);
@@ -346,7 +360,7 @@ export class DeviceBuffer {
     this.#freed = true;
     const { context, address } = this;
     context.arena.free(address);
-    issueEnd(context, () => context.session.issueAlways(Opcode.free, { address }, encodeFreeCall));
+    context.session.issueEnd(Opcode.free, { address }, encodeFreeCall);
   }
 
   [Symbol.dispose](): void {
@@ -355,9 +369,11 @@ export class DeviceBuffer {
 
   /** The number of elements of `width` bytes that a range has, once it is checked. */
   #elements(range: { readonly offset?: number; readonly length?: number }, width: number): number {
-    const { offset = 0 } = range;
-    const length = range.length ?? Math.floor((this.byteLength - offset) / width);
-    this.checkRange({ offset, byteCount: Number.isInteger(length) ? length * width : Number.NaN });
+    const { offset = 0, length = Math.floor((this.byteLength - offset) / width) } = range;
+    if (range.length !== undefined && !Number.isSafeInteger(length)) {
+      throw badArgument(`The length [${length}] is not a whole number of elements.`);
+    }
+    this.checkRange({ offset, byteCount: length * width });
     return length;
   }
 
@@ -374,7 +390,7 @@ export class DeviceBuffer {
     if (whole && offset >= 0 && byteCount >= 0 && offset + byteCount <= this.byteLength) return;
     throw new SluiceError(
       "BAD_ARGUMENT",
-      `The range of [${byteCount}] bytes from [${offset}] is not inside the buffer of [${this.byteLength}] bytes.`,
+      `The range of [${shown(byteCount)}] bytes from [${shown(offset)}] is not inside the buffer of [${this.byteLength}] bytes.`,
     );
   }
 }
@@ -434,15 +450,68 @@ function elementOf(ctor: FillConstructor, value: number): InstanceType<FillConst
         : element[0] === value || (Number.isInteger(value) && value < 0 && value >= lowest);
     if (isKept) return element;
   }
-  throw badArgument(`An element of a [${ctor.name}] cannot be [${String(value)}].`);
+  throw badArgument(`An element of a [${ctor.name}] cannot be [${shown(value)}].`);
 }
 
 /** What has a byte count is not yet what bytes can be taken from: an ArrayBuffer has one, and a DeviceBuffer too. */
 export function checkView(what: string, data: unknown): void {
-  if (ArrayBuffer.isView(data)) return;
+  if (ArrayBuffer.isView(data)) {
+    if (isThere(data)) return;
+    throw badArgument(`${what} is an array whose memory was transferred, or has become too small for it.`);
+  }
   const hint = data instanceof ArrayBuffer || data instanceof SharedArrayBuffer ? ": wrap it in a Uint8Array" : "";
-  throw badArgument(`${what} is [${String(data)}], and not a typed array or DataView${hint}.`);
+  throw badArgument(`${what} is [${shown(data)}], and not a typed array or DataView${hint}.`);
 }
+
+/** An array whose memory is gone says that it is empty. */
+function isThere(view: ArrayBufferView): boolean {
+  try {
+    if (view.byteLength === 0 && !(view instanceof DataView)) (view as Uint8Array).keys();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Size from which on a write is cached. @throws SluiceError BAD_ARGUMENT */
+function cachedFrom(cached: CachedWriteOptions["cached"]): number {
+  if (cached === true) return CACHED_UPLOAD_BYTES_MIN;
+  checkOptions("a cached write", cached, { from: "any" });
+  return sizeInBytes(cached.from, "size from which on an upload is cached");
+}
+
+/** What can be said against a write without its buffer. */
+function checkWrite(
+  what: string,
+  {
+    data,
+    options,
+  }: { readonly data: unknown; readonly options: WriteOptions | CachedWriteOptions | OverlapWriteOptions },
+  knownOptions: typeof known.write | typeof known.upload,
+): void {
+  checkOptions(what, options, knownOptions);
+  checkView(`The array of ${what}`, data);
+  const { cached = false, overlap = false } = options;
+  if (cached !== false) cachedFrom(cached);
+  if (cached && overlap) throw badArgument("A write is [cached], or may [overlap] others, and not both.");
+}
+
+/** Whoever asks for a promise hears of a refusal by it. */
+export function refusedWrite(
+  options: WriteOptions | CachedWriteOptions | OverlapWriteOptions,
+  error: unknown,
+): Promise<never> {
+  if (options?.cached || options?.overlap) return Promise.reject(error);
+  throw error;
+}
+
+/** The same of an upload, so that nothing is allocated for one that cannot be. */
+export function checkUpload(data: unknown, options: WriteOptions | CachedWriteOptions, context: DeviceContext): void {
+  checkWrite("an upload", { data, options }, known.upload);
+  streamHandle(options.stream, context);
+}
+
+export const checkFill = (options: FillOptions): void => checkOptions("a fill", options, known.fill);
 
 /** Memory of a device: a buffer, or a place inside one. */
 export type DeviceMemory = DeviceBuffer | BufferView;
@@ -451,5 +520,5 @@ export type DeviceMemory = DeviceBuffer | BufferView;
 export function placeOf(what: string, memory: DeviceMemory): Pick<BufferView, "buffer" | "offset"> {
   if (memory instanceof BufferView) return memory;
   if (memory instanceof DeviceBuffer) return { buffer: memory, offset: 0 };
-  throw new SluiceError("BAD_ARGUMENT", `${what} is [${String(memory)}], and not a buffer, or buffer.at(offset).`);
+  throw new SluiceError("BAD_ARGUMENT", `${what} is [${shown(memory)}], and not a buffer, or buffer.at(offset).`);
 }

@@ -34,6 +34,7 @@ export interface LoadTarget {
   readonly device: number;
   /** 1: it takes nothing of the slice's end. */
   readonly leavesEnd: 0 | 1;
+  /** Whether anybody still wants it, asked before its bytes are sent; what is asked for then goes on. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -69,17 +70,19 @@ export class Content {
    * Loads a program image on a device. One that fits into a batch rides with its load; a larger one is asked for first.
    * @throws SluiceError as `Device.load`
    */
-  async load(bytes: Uint8Array, target: LoadTarget) {
-    checkImage(bytes);
+  async load(image: Uint8Array, target: LoadTarget) {
+    checkImage(image);
+    this.#session.checkRequest(target.signal);
+    // What is small is named and sent before this function returns to its caller for the first time; of the rest the caller may change the array.
+    const isSmall = image.byteLength <= CALL_DATA_BYTES_MAX;
+    const bytes = isSmall ? image : Uint8Array.from(image);
     const pieces = piecesOf(bytes);
-    // What is small is named and sent before this function returns to its caller for the first time.
-    const hashes = pieces.length === 1 ? hashNow(bytes) : await hashAll(pieces);
+    const hashes = isSmall ? hashNow(bytes) : await hashAll(pieces);
     const key = nameOf(hashes);
     const earlier = this.#images.get(key);
     if (this.#images.size >= IMAGES_MAX) this.#images.clear();
     if (!this.#serverKeeps || (earlier === undefined && bytes.byteLength <= IMAGE_SENT_BYTES_MAX)) {
-      this.#images.set(key, Promise.resolve());
-      return await this.#sendAndLoad(bytes, target);
+      return await this.#sendAndLoad({ key, bytes }, target);
     }
     if (earlier !== undefined) await earlier;
     const asking = this.#request({ image: 0, totalBytes: bytes.byteLength, hashes }, target);
@@ -91,7 +94,7 @@ export class Content {
       return loaded;
     }
     if (earlier !== undefined) this.#serverKeeps = false;
-    return await this.#sendAndLoad(bytes, target);
+    return await this.#sendAndLoad({ key, bytes }, target);
   }
 
   /** Writes to device memory what the server's cache holds, and sends the rest, which the server then keeps. */
@@ -144,8 +147,10 @@ export class Content {
     }
   }
 
-  /** Sends a program image ahead of the call that uses it; returns its handle. */
-  sendImage(bytes: Uint8Array): number {
+  /** Sends a program image ahead of the call that uses it, unless that would be refused; returns its handle. */
+  sendImage(bytes: Uint8Array, signal: AbortSignal | undefined): number {
+    // The server keeps an image until it is loaded, and bears few that never are.
+    this.#session.checkRequest(signal);
     const image = this.#handles.images.next();
     const totalBytes = bytes.byteLength;
     for (let offset = 0; offset < totalBytes; offset += CALL_DATA_BYTES_MAX) {
@@ -157,13 +162,15 @@ export class Content {
     return image;
   }
 
-  #sendAndLoad(bytes: Uint8Array, target: LoadTarget): Promise<LoadedImage> {
-    return this.#request({ image: this.sendImage(bytes), totalBytes: 0, hashes: noHashes }, target);
+  async #sendAndLoad({ key, bytes }: { key: string; bytes: Uint8Array }, target: LoadTarget): Promise<LoadedImage> {
+    const image = this.sendImage(bytes, target.signal);
+    this.#images.set(key, Promise.resolve());
+    return await this.#request({ image, totalBytes: 0, hashes: noHashes }, target);
   }
 
   async #request(
     source: { readonly image: number; readonly totalBytes: number; readonly hashes: Uint8Array },
-    { device, leavesEnd, signal }: LoadTarget,
+    { device, leavesEnd }: LoadTarget,
   ): Promise<LoadedImage> {
     const handle = this.#handles.modules.next();
     const call = {
@@ -171,7 +178,7 @@ export class Content {
       encode: encodeModuleLoadCachedCall,
       decode: decodeModuleLoadCachedAnswer,
     };
-    return { handle, ...(await this.#session.request(Opcode.moduleLoadCached, call, signal)) };
+    return { handle, ...(await this.#session.request(Opcode.moduleLoadCached, call)) };
   }
 }
 
@@ -194,7 +201,10 @@ async function hashAll(pieces: readonly Piece[]): Promise<Uint8Array> {
   const hashes = new Uint8Array(pieces.length * HASH_BYTES);
   await Promise.all(
     pieces.map(async (piece, index) => {
-      hashes.set(new Uint8Array(await webcrypto.subtle.digest("SHA-256", piece.bytes())), index * HASH_BYTES);
+      const bytes = piece.bytes();
+      // Of memory that threads share it hashes only a copy.
+      const own = bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes;
+      hashes.set(new Uint8Array(await webcrypto.subtle.digest("SHA-256", own)), index * HASH_BYTES);
     }),
   );
   return hashes;

@@ -39,6 +39,8 @@ export interface DeviceContext {
   /** The device's id in the pool. */
   readonly deviceId: string;
   readonly leaseId: string;
+  /** What a block can have at most. */
+  readonly sharedBytesMax: number;
   /** When all work of the device was known to be done. */
   readonly idle: KnownIdle;
   /** Whether kernels have memory on which they allocate by themselves. */
@@ -66,12 +68,6 @@ export class KnownIdle {
 /** @throws SluiceError BAD_ARGUMENT while a recording is made: nothing ends in one. */
 export function refuseInRecording({ session }: DeviceContext, opcode: number): void {
   if (session.recorder !== undefined) throw session.recorder.refuse(opcode);
-}
-
-/** Frees or destroys: in a session that has ended there is nothing left to give back, and that is no error. */
-export function issueEnd(context: DeviceContext, issue: () => void): void {
-  if (context.session.isBroken) return;
-  issue();
 }
 
 export function closedError(what: string): SluiceError {

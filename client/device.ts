@@ -14,29 +14,33 @@ import {
 } from "../shared/generated/calls.ts";
 import { COMPILE_OPTIONS_MAX, SOURCE_BYTES_MAX } from "../shared/limits.ts";
 import { utf8Encode } from "../shared/wire/wire-buffer.ts";
+import { orAborted } from "./abort.ts";
 import { type Size, sizeInBytes } from "./allocate-options.ts";
 import { Arena } from "./arena.ts";
 import {
   type CachedWriteOptions,
-  checkView,
+  checkFill,
+  checkUpload,
   DeviceBuffer,
   type DeviceMemory,
   type FillOptions,
   noteAddress,
   placeOf,
+  refusedWrite,
   type WriteOptions,
 } from "./buffer.ts";
 import type { Content } from "./content.ts";
 import { type DeviceContext, KnownIdle, type SessionHandles } from "./context.ts";
 import { Event, type EventOptions } from "./event.ts";
-import { type HeapOptions, provideHeap } from "./kernel-heap.ts";
-import { type KnownOptions, refuseUnknown } from "./known-options.ts";
-import { Module } from "./module.ts";
+import { type HeapOptions, heapBytesOf, provideHeap } from "./kernel-heap.ts";
+import { checkOptions, checkText, type KnownOptions } from "./known-options.ts";
+import { type LoadedModule, Module } from "./module.ts";
 import { type MultiplyOptions, multiply } from "./multiply.ts";
 import { decodeNothing } from "./pending-answers.ts";
 import { type Parameters, type Placeholders, type Recording, record } from "./recording.ts";
 import type { Session } from "./session.ts";
-import { Stream, type StreamOptions, streamHandle, type WaitOptions } from "./stream.ts";
+import { shown } from "./shown.ts";
+import { Stream, type StreamOptions, streamHandle, type WaitOptions, waitOptions } from "./stream.ts";
 import {
   createSurface,
   createTexture,
@@ -62,8 +66,6 @@ export interface CopyOptions {
   readonly stream?: Stream;
 }
 
-const copyOptions = { bytes: true, stream: true } satisfies KnownOptions<CopyOptions>;
-
 export interface LoadOptions extends WaitOptions, HeapOptions {}
 
 export interface CompileOptions extends LoadOptions {
@@ -72,6 +74,21 @@ export interface CompileOptions extends LoadOptions {
    * Default: none, with C++17. At most 32.
    */
   readonly options?: readonly string[];
+}
+
+const known = {
+  copy: { bytes: "number", stream: "any" } satisfies KnownOptions<CopyOptions>,
+  load: { ...waitOptions, heap: "any" } satisfies KnownOptions<LoadOptions>,
+  compile: { ...waitOptions, heap: "any", options: "texts" } satisfies KnownOptions<CompileOptions>,
+};
+
+/** CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN of cuda.h, and without OPTIN. */
+const SHARED_BYTES_MAX_ATTRIBUTES = [97, 8] as const;
+
+/** What a block can have at most, as far as the device says so. */
+function sharedBytesMax(attributes: ReadonlyMap<number, number>): number {
+  const [optIn, plain] = SHARED_BYTES_MAX_ATTRIBUTES.map((attribute) => attributes.get(attribute));
+  return optIn || plain || 2 ** 32 - 1;
 }
 
 export type UploadOptions = Omit<WriteOptions, "offset">;
@@ -143,6 +160,7 @@ export class Device {
       index,
       leaseId,
       deviceId: attached.uuid,
+      sharedBytesMax: sharedBytesMax(this.attributes),
       idle: new KnownIdle(),
       heap: { isThere: false },
     };
@@ -153,26 +171,31 @@ export class Device {
    * an image larger than 64 KiB; an image that the server has from this tenant does not travel. A kernel that the device cannot run does
    * not keep the others from it: asking the module for it says why. A program whose variables and code find no room beside the slice of a GPU has memory
    * from the slice's end for them, in one more round trip, during which nothing behind the last buffer is there to be allocated.
-   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE, OUT_OF_MEMORY without room for it or for `heap`.
+   * The array may be reused at once.
+   * @throws SluiceError BAD_IMAGE, IMAGE_TOO_LARGE, OUT_OF_MEMORY without room for it or for `heap`, BAD_ARGUMENT, CANCELLED, BACKLOG_FULL, or the first
+   * failure of the calls before.
    */
   async load(image: string | Uint8Array, options: LoadOptions = {}): Promise<Module> {
+    checkOptions("a load", options, known.load);
     const bytes = typeof image === "string" ? utf8Encode(image) : image;
     if (!(bytes instanceof Uint8Array)) {
-      throw new SluiceError("BAD_ARGUMENT", `An image is text or a Uint8Array, and [${String(image)}] is neither.`);
+      throw new SluiceError("BAD_ARGUMENT", `An image is text or a Uint8Array, and [${shown(image)}] is neither.`);
     }
     const { content, index } = this.#context;
     const { signal } = options;
-    const loaded = await this.#loadBeside((leavesEnd) => content.load(bytes, { device: index, leavesEnd, signal }));
-    return provideHeap(this.#context, new Module(this.#context, loaded), options);
+    return await this.#load(options, (leavesEnd) => content.load(bytes, { device: index, leavesEnd, signal }));
   }
 
   /**
    * Compiles CUDA C on the server, by NVRTC, for this device, and loads it. One round trip. Kernels are found by the names that
    * `extern "C"` gives them. The source may include only the toolkit's device headers, such as `<cuda_fp16.h>`.
-   * @throws SluiceError BAD_IMAGE with the compiler's complaints, BAD_ARGUMENT for an option, UNSUPPORTED where the device or the server has no
-   * compiler: then load PTX.
+   * @throws SluiceError as `load`; BAD_IMAGE with the compiler's complaints, BAD_ARGUMENT for an option, UNSUPPORTED where the device or the server has
+   * no compiler: then load PTX.
    */
-  async compile(source: string, { options = [], signal, ...heap }: CompileOptions = {}): Promise<Module> {
+  async compile(source: string, options: CompileOptions = {}): Promise<Module> {
+    checkOptions("a compilation", options, known.compile);
+    checkText("The source", source);
+    const { options: texts = [], signal } = options;
     const bytes = utf8Encode(source);
     if (bytes.byteLength === 0) throw new SluiceError("BAD_IMAGE", "The source is empty.");
     if (bytes.byteLength > SOURCE_BYTES_MAX) {
@@ -181,24 +204,34 @@ export class Device {
         `The source has [${bytes.byteLength}] bytes; at most [${SOURCE_BYTES_MAX}] are allowed.`,
       );
     }
-    if (options.length > COMPILE_OPTIONS_MAX) {
+    if (texts.length > COMPILE_OPTIONS_MAX) {
       throw new SluiceError(
         "BAD_ARGUMENT",
-        `The source comes with [${options.length}] options; at most [${COMPILE_OPTIONS_MAX}] are allowed.`,
+        `The source comes with [${texts.length}] options; at most [${COMPILE_OPTIONS_MAX}] are allowed.`,
       );
     }
     const { session, content, handles, index } = this.#context;
-    const loaded = await this.#loadBeside(async (leavesEnd) => {
-      const image = content.sendImage(bytes);
+    // As they are now: the list is the caller's.
+    const words = texts.map((text) => ({ text }));
+    return await this.#load(options, async (leavesEnd) => {
+      const image = content.sendImage(bytes, signal);
       const handle = handles.modules.next();
       const call = {
-        fields: { module: handle, image, device: index, options: options.map((text) => ({ text })), leavesEnd },
+        fields: { module: handle, image, device: index, options: words, leavesEnd },
         encode: encodeCompileCall,
         decode: decodeCompileAnswer,
       };
-      return { handle, ...(await session.request(Opcode.compile, call, signal)) };
+      return { handle, ...(await session.request(Opcode.compile, call)) };
     });
-    return provideHeap(this.#context, new Module(this.#context, loaded), heap);
+  }
+
+  /** A module that comes when nobody waits for it any more is unloaded. */
+  #load(options: LoadOptions, load: (leavesEnd: 0 | 1) => Promise<LoadedModule>): Promise<Module> {
+    const heapBytes = heapBytesOf(options);
+    const loading = this.#loadBeside(load).then((loaded) =>
+      provideHeap(this.#context, new Module(this.#context, loaded), heapBytes),
+    );
+    return orAborted(loading, options.signal, (module) => module.unload());
   }
 
   /**
@@ -237,7 +270,7 @@ export class Device {
 
   /**
    * Reserves memory of the slice; no round trip. It is not cleared between buffers of one lease.
-   * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT for a size that is not a whole number of bytes above 0.
+   * @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT for a size that is not a whole number of bytes above 0, BACKLOG_FULL, or why the session has ended.
    */
   alloc(bytes: number): DeviceBuffer {
     return new DeviceBuffer(this.#context, bytes);
@@ -245,7 +278,8 @@ export class Device {
 
   /**
    * A new buffer with these bytes. The array may be reused at once. With `cached`, for weights and other data that many jobs upload, bytes
-   * that the server has from this tenant do not travel; see `buffer.write`.
+   * that the server has from this tenant do not travel; see `buffer.write`. Where it is refused, nothing stays allocated.
+   * @throws SluiceError as `alloc` and `buffer.write`; BAD_ARGUMENT for an array without bytes, or one whose memory was transferred.
    */
   upload(data: ArrayBufferView, options: CachedUploadOptions): Promise<DeviceBuffer>;
   upload(data: ArrayBufferView, options?: UploadOptions): DeviceBuffer;
@@ -253,33 +287,39 @@ export class Device {
     data: ArrayBufferView,
     options: UploadOptions | CachedUploadOptions = {},
   ): DeviceBuffer | Promise<DeviceBuffer> {
-    checkView("What is uploaded", data);
+    try {
+      checkUpload(data, options, this.#context);
+    } catch (error) {
+      return refusedWrite(options, error);
+    }
     const buffer = this.alloc(data.byteLength);
     const undo = (error: unknown): never => {
       buffer.free();
       throw error;
     };
     try {
-      if (options.cached) return buffer.write(data, options).then(() => buffer, undo);
-      buffer.write(data, options);
-      return buffer;
+      const written = buffer.writeChecked(data, options);
+      return written === undefined ? buffer : written.then(() => buffer, undo);
     } catch (error) {
       return undo(error);
     }
   }
 
-  /** Sets elements of a buffer, as `buffer.fill`. An offset counts from the place given. */
+  /** Sets elements of a buffer of any device, as `buffer.fill`. An offset counts from the place given, and cannot lie before it. */
   fill(memory: DeviceMemory, value: number, options: FillOptions = {}): void {
     const { buffer, offset } = placeOf("What is filled", memory);
+    checkFill(options);
+    // Nor before the place.
+    buffer.checkRange({ offset: options.offset ?? 0, byteCount: 0 });
     buffer.fill(value, offset === 0 ? options : { ...options, offset: offset + (options.offset ?? 0) });
   }
 
   /**
    * Copies between buffers of the lease, also of different devices of it; no byte travels to the client.
-   * @throws SluiceError BAD_ARGUMENT for a range outside a buffer, or overlapping ranges.
+   * @throws SluiceError BAD_ARGUMENT for a range outside a buffer, overlapping ranges, or buffers of two leases; CLOSED for a freed one; BACKLOG_FULL.
    */
   copy(destination: DeviceMemory, source: DeviceMemory, options: CopyOptions = {}): void {
-    refuseUnknown("a copy", options, copyOptions);
+    checkOptions("a copy", options, known.copy);
     const to = placeOf("The destination of a copy", destination);
     const from = placeOf("The source of a copy", source);
     const byteCount = options.bytes ?? Math.min(to.buffer.byteLength - to.offset, from.buffer.byteLength - from.offset);
@@ -319,8 +359,11 @@ export class Device {
   /**
    * Resolves when all work on the device is done; rejects with the first failure of the calls before it. No round trip where the last answer
    * has said so already.
+   * @throws SluiceError CANCELLED, or why the session has ended.
    */
-  async synchronize({ signal }: WaitOptions = {}): Promise<void> {
+  async synchronize(options: WaitOptions = {}): Promise<void> {
+    checkOptions("a synchronize", options, waitOptions);
+    const { signal } = options;
     const { session, idle } = this.#context;
     if (session.isQuietSince(idle.at) && !signal?.aborted) return;
     const call = { fields: { device: this.index }, encode: encodeDeviceSynchronizeCall, decode: decodeNothing };
@@ -333,7 +376,7 @@ export class Device {
    * thousand times.
    *
    * `parameters` name what replays may change, with the values that they have where a replay gives none. `build` gets a stand-in for each: use
-   * those of memory as buffers, and those of numbers among the arguments of launches.
+   * those of memory as buffers, and those of numbers among the arguments of launches. Bytes are taken as they are now.
    *
    * ```ts
    * const step = gpu.record({ x: batch, rate: 0.1 }, ({ x, rate }) => {
@@ -350,7 +393,8 @@ export class Device {
   record<P extends Parameters>(
     ...given: [() => void] | [parameters: P, build: (parameters: Placeholders<P>) => void]
   ): Recording<P> | Recording<Record<never, never>> {
-    return given.length === 1 ? record(this.#context, {}, given[0]) : record(this.#context, given[0], given[1]);
+    const [parameters, build] = given.length === 2 ? given : [{}, given[0]];
+    return record(this.#context, parameters as P, build as (parameters: Placeholders<P>) => void);
   }
 
   /**
@@ -376,12 +420,12 @@ export class Device {
     return createSurface(this.#context, memory, options);
   }
 
-  /** A new stream; no round trip. */
+  /** A new stream; no round trip. @throws SluiceError BAD_ARGUMENT, BACKLOG_FULL, or why the session has ended. */
   stream(options: StreamOptions = {}): Stream {
     return new Stream(this.#context, options);
   }
 
-  /** A new event; no round trip. */
+  /** A new event; no round trip. @throws SluiceError as `stream`. */
   event(options: EventOptions = {}): Event {
     return new Event(this.#context, options);
   }
@@ -417,11 +461,16 @@ export class Device {
    * a time, so that what does not come with the lease is taken from the end of the slice, and is no longer free. Other devices have stacks of their own.
    * @throws SluiceError OUT_OF_MEMORY where that is not free, BAD_ARGUMENT for more than a thread can have; all is as it was then.
    */
-  async setStackSize(size: Size, { signal }: WaitOptions = {}): Promise<void> {
+  async setStackSize(size: Size, options: WaitOptions = {}): Promise<void> {
+    checkOptions("a stack", options, waitOptions);
+    const { signal } = options;
     const { session, index } = this.#context;
     const fields = { device: index, threadBytes: sizeInBytes(size, "stack of each thread") };
     const call = { fields, encode: encodeStackLimitCall, decode: decodeStackLimitAnswer };
-    await this.#whileEndIsHeld(() => session.request(Opcode.stackLimit, call, signal));
+    session.checkRequest(signal);
+    // What the server takes of the slice is known when it answers, whoever still waits.
+    const set = this.#whileEndIsHeld(() => session.request(Opcode.stackLimit, call));
+    await orAborted(set, signal);
   }
 
   /** @internal The server tells a size that the slice has now. */
@@ -455,8 +504,10 @@ export class Device {
   /**
    * Sends what waits and resolves when the system has it all: for a program that issues many calls without ever asking for an
    * answer. It does not wait for the device.
+   * @throws SluiceError CANCELLED, or why the session has ended.
    */
-  flush(options: WaitOptions = {}): Promise<void> {
-    return this.#context.session.flush(options.signal);
+  async flush(options: WaitOptions = {}): Promise<void> {
+    checkOptions("a flush", options, waitOptions);
+    await this.#context.session.flush(options.signal);
   }
 }

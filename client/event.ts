@@ -10,14 +10,17 @@ import {
   encodeEventSynchronizeCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle, refuseInRecording } from "./context.ts";
+import { closedError, type DeviceContext, foreignError, KnownIdle, refuseInRecording } from "./context.ts";
+import { checkOptions, type KnownOptions } from "./known-options.ts";
 import { decodeNothing } from "./pending-answers.ts";
-import { eventHandle, type Stream, streamHandle, type WaitOptions } from "./stream.ts";
+import { eventHandle, type Stream, streamHandle, type WaitOptions, waitOptions } from "./stream.ts";
 
 export interface EventOptions {
   /** Whether recordings take a time stamp, which `elapsed` needs. Default true. */
   readonly timing?: boolean;
 }
+
+const eventOptions = { timing: "boolean" } satisfies KnownOptions<EventOptions>;
 
 const DISABLE_TIMING = 2;
 
@@ -32,6 +35,7 @@ export class Event {
 
   /** @internal */
   constructor(context: DeviceContext, options: EventOptions) {
+    checkOptions("an event", options, eventOptions);
     this.#context = context;
     this.#handle = context.handles.events.next();
     const flags = options.timing === false ? DISABLE_TIMING : 0;
@@ -50,15 +54,23 @@ export class Event {
     return this.#handle;
   }
 
-  /** Records the event behind all work before it in `stream` (default: the default stream). */
+  /**
+   * Records the event behind all work before it in `stream` (default: the default stream); no round trip.
+   * @throws SluiceError BAD_ARGUMENT for a stream of another device, CLOSED after the end of either, BACKLOG_FULL, or why the session has ended.
+   */
   record(stream?: Stream): void {
     const fields = { event: this.eventHandleFor(this.#context), stream: streamHandle(stream, this.#context) };
     this.#context.session.issue(Opcode.eventRecord, fields, encodeEventRecordCall);
     this.#stream = stream;
   }
 
-  /** Resolves when the last recording is done; at once when it was never recorded. No round trip where the last answer has said so already. */
-  async synchronize({ signal }: WaitOptions = {}): Promise<void> {
+  /**
+   * Resolves when the last recording is done; at once when it was never recorded. No round trip where the last answer has said so already.
+   * @throws SluiceError CLOSED after `destroy`, CANCELLED, the first failure of the calls before, or why the session has ended.
+   */
+  async synchronize(options: WaitOptions = {}): Promise<void> {
+    checkOptions("a synchronize", options, waitOptions);
+    const { signal } = options;
     const fields = { event: this.eventHandleFor(this.#context) };
     if (this.#isKnownDone && !signal?.aborted) return;
     const { session } = this.#context;
@@ -66,8 +78,10 @@ export class Event {
     await this.#done.learn(session, () => session.request(Opcode.eventSynchronize, call, signal));
   }
 
-  /** Whether the last recording is done, or there is none. No round trip where the last answer has said that it is. */
-  async query({ signal }: WaitOptions = {}): Promise<boolean> {
+  /** Whether the last recording is done, or there is none; rejects as `synchronize` does. No round trip where the last answer has said that it is. */
+  async query(options: WaitOptions = {}): Promise<boolean> {
+    checkOptions("a query", options, waitOptions);
+    const { signal } = options;
     const fields = { event: this.eventHandleFor(this.#context) };
     if (this.#isKnownDone && !signal?.aborted) return true;
     const { session } = this.#context;
@@ -87,6 +101,7 @@ export class Event {
    * @throws SluiceError NOT_READY while one of them is not done, BAD_ARGUMENT when one was never recorded or takes no time stamps.
    */
   async elapsed(end: Event, options: WaitOptions = {}): Promise<number> {
+    checkOptions("a measure of time", options, waitOptions);
     const fields = { start: this.eventHandleFor(this.#context), end: eventHandle(end, this.#context) };
     const call = { fields, encode: encodeEventElapsedCall, decode: decodeEventElapsedAnswer };
     return (await this.#context.session.request(Opcode.eventElapsed, call, options.signal)).milliseconds;
@@ -98,9 +113,7 @@ export class Event {
     refuseInRecording(this.#context, Opcode.eventDestroy);
     this.#destroyed = true;
     const { session } = this.#context;
-    issueEnd(this.#context, () =>
-      session.issueAlways(Opcode.eventDestroy, { event: this.#handle }, encodeEventDestroyCall),
-    );
+    session.issueEnd(Opcode.eventDestroy, { event: this.#handle }, encodeEventDestroyCall);
   }
 
   [Symbol.dispose](): void {

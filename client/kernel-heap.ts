@@ -20,11 +20,14 @@ export interface HeapOptions {
   readonly heap?: Size;
 }
 
-/** Gives the device a heap if the module's kernels use one and there is none. Without room for it the module is unloaded. @throws SluiceError OUT_OF_MEMORY, BAD_ARGUMENT */
-export function provideHeap(context: DeviceContext, module: Module, { heap = HEAP_SIZE_DEFAULT }: HeapOptions): Module {
+/** @throws SluiceError BAD_ARGUMENT */
+export const heapBytesOf = ({ heap = HEAP_SIZE_DEFAULT }: HeapOptions): number => sizeInBytes(heap, "heap of kernels");
+
+/** Gives the device a heap if the module's kernels use one and there is none. Without room for it the module is unloaded. @throws SluiceError OUT_OF_MEMORY */
+export function provideHeap(context: DeviceContext, module: Module, heapBytes: number): Module {
   if (context.heap.isThere || !module.kernels.some(({ usesHeap }) => usesHeap !== 0)) return module;
   try {
-    const { address, byteLength } = new DeviceBuffer(context, sizeInBytes(heap, "heap of kernels"));
+    const { address, byteLength } = new DeviceBuffer(context, heapBytes);
     context.session.issue(Opcode.heap, { address, byteCount: byteLength }, encodeHeapCall);
     context.heap.isThere = true;
   } catch (error) {

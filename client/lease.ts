@@ -14,6 +14,7 @@ import type { Control, LeaseKey, QueuePlace } from "./control.ts";
 import { Device, type SliceSize } from "./device.ts";
 import type { EarlyLink } from "./early-link.ts";
 import { Holder, type LeaseNotice } from "./holder.ts";
+import { checkFunction, checkText } from "./known-options.ts";
 import { Outage } from "./outage.ts";
 import { isPassing } from "./reconnection.ts";
 import { Session } from "./session.ts";
@@ -196,23 +197,27 @@ export class Lease {
 
   /**
    * Gives the devices' memory back for a while; resolves when it is back in the pool. Calls wait until the lease goes on, with every byte and
-   * address as before: `resume`. Others may suspend and resume it too; `onNotice` tells.
-   * @throws SluiceError after which it runs on: SESSION_BUSY while it changes otherwise, UNSUPPORTED, STORE_FAILED when the server's disk is full
+   * address as before: `resume`. Others may suspend and resume it too; `onNotice` tells. One that is suspended already stays so. `reason` is for
+   * people. Default: none.
+   * @throws SluiceError after which it runs on: SESSION_BUSY while it changes otherwise, UNSUPPORTED, STORE_FAILED when the server's disk is full,
+   * BAD_ARGUMENT for a reason that is no text; LEASE_ENDED behind its end; SERVER_UNREACHABLE, when the server may have done it.
    */
   async suspend(reason = ""): Promise<void> {
+    checkText("The reason of a suspension", reason);
     await this.#grant.control.suspend(this.#grant.key, reason);
   }
 
   /**
-   * Lets the lease go on as soon as its devices have room; returns its place in the queue, 0 where it need not wait.
-   * @throws SluiceError ADMIN_ONLY when an admin has suspended it
+   * Lets the lease go on as soon as its devices have room; returns its place in the queue, 0 where it need not wait, also where it runs already.
+   * @throws SluiceError ADMIN_ONLY when an admin has suspended it, LEASE_ENDED behind its end, SERVER_UNREACHABLE
    */
   async resume(): Promise<QueuePlace> {
     return await this.#grant.control.resume(this.#grant.key);
   }
 
-  /** Calls `listener` for every notice about the lease from now on; returns a function that ends it. */
+  /** Calls `listener` for every notice about the lease from now on; returns a function that ends it. @throws SluiceError BAD_ARGUMENT for what is no function. */
   onNotice(listener: (notice: LeaseNotice) => void): () => void {
+    checkFunction("What hears notices", listener);
     this.#life.listeners.add(listener);
     return () => this.#life.listeners.delete(listener);
   }
@@ -220,8 +225,10 @@ export class Lease {
   /**
    * Calls `listener` when the data connection breaks, and when the session goes on over a new one; returns a function that ends it. Calls
    * made in between wait; each runs once.
+   * @throws SluiceError BAD_ARGUMENT for what is no function.
    */
   onConnection(listener: (change: ConnectionChange) => void): () => void {
+    checkFunction("What hears of the connection", listener);
     this.#life.connectionListeners.add(listener);
     return () => this.#life.connectionListeners.delete(listener);
   }

@@ -3,8 +3,9 @@ import { codeOfWire, SluiceError } from "../shared/errors.ts";
 import { encodeModuleUnloadCall, type GlobalInfo, type KernelInfo, Opcode } from "../shared/generated/calls.ts";
 import { padTo8, type WireWriter } from "../shared/wire/wire-buffer.ts";
 import { type ArgumentPlan, type KernelArgument, packArguments, planArguments } from "./arguments.ts";
-import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
-import { type KnownOptions, refuseUnknown } from "./known-options.ts";
+import { closedError, type DeviceContext, refuseInRecording } from "./context.ts";
+import { checkOptions, type KnownOptions } from "./known-options.ts";
+import { shown } from "./shown.ts";
 import { type Stream, streamHandle } from "./stream.ts";
 
 /** One number, or up to three for x, y and z; what is left out is 1. */
@@ -15,7 +16,7 @@ export interface LaunchOptions {
   readonly grid: Dimensions;
   /** Threads per block: x and y up to 1024, z up to 64, and their product up to the kernel's `threadsPerBlockMax`. */
   readonly block: Dimensions;
-  /** Dynamic shared memory per block in bytes. Default 0. */
+  /** Dynamic shared memory per block in bytes; with what the kernel has by itself at most what a block of the device can have. Default 0. */
   readonly sharedBytes?: number;
   /** Default: the default stream. */
   readonly stream?: Stream;
@@ -24,11 +25,21 @@ export interface LaunchOptions {
 /** A slip stands in the program's text, so a kernel's first launches show it; looking at all would cost a fifth of a launch. */
 const CHECKED_LAUNCHES = 8;
 const launchOptions = {
-  grid: true,
-  block: true,
-  sharedBytes: true,
-  stream: true,
+  grid: "any",
+  block: "any",
+  sharedBytes: "number",
+  stream: "any",
 } satisfies KnownOptions<LaunchOptions>;
+
+/** What a load tells of a module. */
+export interface LoadedModule {
+  readonly handle: number;
+  readonly kernels: readonly KernelInfo[];
+  readonly globals: readonly GlobalInfo[];
+  readonly log?: string;
+  /** What it has taken of the slice's end. */
+  readonly reservedBytes: number;
+}
 
 /** A program loaded on one device, from `gpu.load()`. */
 export class Module {
@@ -44,15 +55,7 @@ export class Module {
   #unloaded = false;
 
   /** @internal */
-  constructor(
-    context: DeviceContext,
-    options: {
-      readonly handle: number;
-      readonly kernels: readonly KernelInfo[];
-      readonly globals: readonly GlobalInfo[];
-      readonly log?: string;
-    },
-  ) {
+  constructor(context: DeviceContext, options: Omit<LoadedModule, "reservedBytes">) {
     this.#context = context;
     this.#handle = options.handle;
     this.kernels = options.kernels;
@@ -81,7 +84,7 @@ export class Module {
       return kernel;
     }
     const names = this.kernels.map((info) => info.name).join(", ");
-    throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${name}]; it has [${names}].`);
+    throw new SluiceError("NO_SUCH_KERNEL", `The module has no kernel [${shown(name)}]; it has [${names}].`);
   }
 
   /** Unloads the module behind all launches before. Idempotent. */
@@ -90,9 +93,7 @@ export class Module {
     refuseInRecording(this.#context, Opcode.moduleUnload);
     this.#unloaded = true;
     const { session } = this.#context;
-    issueEnd(this.#context, () =>
-      session.issueAlways(Opcode.moduleUnload, { module: this.#handle }, encodeModuleUnloadCall),
-    );
+    session.issueEnd(Opcode.moduleUnload, { module: this.#handle }, encodeModuleUnloadCall);
   }
 
   [Symbol.dispose](): void {
@@ -120,6 +121,8 @@ export class Kernel {
   readonly #index: number;
   readonly #plan: ArgumentPlan;
   readonly #isUnloaded: () => boolean;
+  /** Beside what the kernel has by itself. */
+  readonly #sharedBytesMax: number;
   #checksLeft = CHECKED_LAUNCHES;
   readonly #prepared: PreparedLaunch = { grid: 1, block: 1, sharedBytes: 0, stream: 0, args: [] };
 
@@ -139,6 +142,7 @@ export class Kernel {
     this.#index = options.index;
     this.#isUnloaded = options.isUnloaded;
     this.#plan = planArguments(options.info);
+    this.#sharedBytesMax = context.sharedBytesMax - options.info.sharedBytes;
   }
 
   get name(): string {
@@ -153,9 +157,9 @@ export class Kernel {
    */
   launch(options: LaunchOptions, args: readonly KernelArgument[]): void {
     if (this.#isUnloaded()) throw closedError("A module");
-    if (this.#checksLeft > 0) {
+    if (this.#checksLeft > 0 || !options) {
       this.#checksLeft--;
-      refuseUnknown("a launch", options, launchOptions);
+      checkOptions("a launch", options, launchOptions);
     }
     const prepared = this.#prepared;
     prepared.grid = options.grid;
@@ -185,8 +189,11 @@ export class Kernel {
     if (threads > this.info.threadsPerBlockMax) {
       throw this.#bad(`a block of [${threads}] threads; it can have [${this.info.threadsPerBlockMax}]`);
     }
-    u32[word + 8] = launch.sharedBytes;
-    if (u32[word + 8] !== launch.sharedBytes) throw this.#bad(`[${launch.sharedBytes}] bytes of shared memory`);
+    const { sharedBytes } = launch;
+    if (!(Number.isInteger(sharedBytes) && sharedBytes >= 0 && sharedBytes <= this.#sharedBytesMax)) {
+      throw this.#bad(`[${shown(sharedBytes)}] bytes of shared memory; it can have [${this.#sharedBytesMax}]`);
+    }
+    u32[word + 8] = sharedBytes;
     u32[word + 9] = launch.stream;
     u32[word + 10] = paramBytes;
     u32[word + 11] = 0;
@@ -201,15 +208,25 @@ export class Kernel {
     word: number,
     { what, value }: { what: "grid" | "block"; value: Dimensions },
   ): void {
-    let x: number;
-    let y = 1;
-    let z = 1;
-    if (typeof value === "number") x = value;
-    else [x, y = 1, z = 1] = value;
     const max = what === "grid" ? gridMax : blockMax;
-    const fits = x >= 1 && x <= max.x && y >= 1 && y <= max.y && z >= 1 && z <= max.z;
-    if (!fits || !Number.isInteger(x) || !Number.isInteger(y) || !Number.isInteger(z)) {
-      throw this.#bad(`the ${what} [${x}, ${y}, ${z}]; whole numbers from 1 to [${max.x}, ${max.y}, ${max.z}] can be`);
+    let x: number | undefined;
+    let y: number | undefined;
+    let z: number | undefined;
+    if (typeof value === "number") x = value;
+    else if (typeof value === "object" && value !== null && value.length <= 3) {
+      x = value[0];
+      y = value[1];
+      z = value[2];
+    }
+    if (y === undefined) y = 1;
+    if (z === undefined) z = 1;
+    // Whole numbers first: what is none may not even be compared.
+    const areWhole = Number.isInteger(x) && Number.isInteger(y) && Number.isInteger(z);
+    if (x === undefined || !(areWhole && x >= 1 && x <= max.x && y >= 1 && y <= max.y && z >= 1 && z <= max.z)) {
+      const given = x !== undefined ? [x, y, z] : Array.isArray(value) ? value : [value];
+      throw this.#bad(
+        `the ${what} [${given.map(shown).join(", ")}]; up to three whole numbers from 1 to [${max.x}, ${max.y}, ${max.z}] can be`,
+      );
     }
     u32[word] = x;
     u32[word + 1] = y;

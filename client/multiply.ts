@@ -6,7 +6,8 @@ import { SluiceError } from "../shared/errors.ts";
 import { encodeMultiplyCall, type MultiplyCall, Opcode } from "../shared/generated/calls.ts";
 import { type DeviceBuffer, type DeviceMemory, noteAddress, placeOf } from "./buffer.ts";
 import { type DeviceContext, foreignError } from "./context.ts";
-import { type KnownOptions, refuseUnknown } from "./known-options.ts";
+import { checkOptions, type KnownOptions, named } from "./known-options.ts";
+import { shown } from "./shown.ts";
 import { type Stream, streamHandle } from "./stream.ts";
 
 /** By name: the number on the wire, and the bytes of an element of A and B, and of C. */
@@ -72,19 +73,10 @@ export interface MultiplyOptions {
 }
 
 const known = {
-  ...({
-    m: true,
-    n: true,
-    k: true,
-    a: true,
-    b: true,
-    c: true,
-    type: true,
-    transposeA: true,
-    transposeB: true,
-  } as const),
-  ...({ alpha: true, beta: true, bias: true, activation: true, lda: true, ldb: true, ldc: true } as const),
-  ...({ batchCount: true, strideA: true, strideB: true, strideC: true, stream: true } as const),
+  ...({ m: "number", n: "number", k: "number", a: "any", b: "any", c: "any", type: "any" } as const),
+  ...({ transposeA: "boolean", transposeB: "boolean", alpha: "number", beta: "number", bias: "any" } as const),
+  ...({ activation: "any", lda: "number", ldb: "number", ldc: "number", batchCount: "number" } as const),
+  ...({ strideA: "number", strideB: "number", strideC: "number", stream: "any" } as const),
 } satisfies KnownOptions<MultiplyOptions>;
 
 const COUNT_MAX = 2 ** 31 - 1;
@@ -96,22 +88,15 @@ const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", me
 
 function checkWhole(name: string, value: number, { least, most }: { least: number; most: number }): number {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
-  throw bad(`The [${name}] of a matrix product is [${value}], and not a whole number from [${least}] to [${most}].`);
+  throw bad(
+    `The [${name}] of a matrix product is [${shown(value)}], and not a whole number from [${least}] to [${most}].`,
+  );
 }
 
 /** An infinity is passed on, but no number becomes one silently. */
 function checkFactor(name: string, value: number, isWide: boolean): void {
   const fits = typeof value === "number" && (isWide || !Number.isFinite(value) || Number.isFinite(Math.fround(value)));
-  if (!fits) throw bad(`The [${name}] of a matrix product is [${String(value)}], and not a number of its type.`);
-}
-
-function numberOf<Names extends Readonly<Record<string, unknown>>>(
-  what: string,
-  names: Names,
-  name: keyof Names & string,
-): Names[keyof Names] {
-  if (Object.hasOwn(names, name)) return names[name]!;
-  throw bad(`The ${what} [${String(name)}] of a matrix product is none of [${Object.keys(names).join(", ")}].`);
+  if (!fits) throw bad(`The [${name}] of a matrix product is [${shown(value)}], and not a number of its type.`);
 }
 
 interface Operand {
@@ -187,9 +172,9 @@ function placeAll(context: DeviceContext, options: MultiplyOptions, batchCount: 
 
 /** Puts the product into the batch. */
 export function multiply(context: DeviceContext, options: MultiplyOptions): void {
-  refuseUnknown("a matrix product", options, known);
+  checkOptions("a matrix product", options, known);
   const { m, n, k, type = "f32", transposeA, transposeB, batchCount = 1, alpha = 1, beta = 0, activation } = options;
-  const { number } = numberOf("type", types, type);
+  const { number } = named("The type of a matrix product", types, type);
   for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
     checkWhole(name, value, { least: 1, most: COUNT_MAX });
   }
@@ -203,7 +188,7 @@ export function multiply(context: DeviceContext, options: MultiplyOptions): void
     type: number,
     transposeA: transposeA ? 1 : 0,
     transposeB: transposeB ? 1 : 0,
-    activation: activation === undefined ? 0 : numberOf("activation", activations, activation),
+    activation: activation === undefined ? 0 : named("The activation of a matrix product", activations, activation),
     bias: bias?.at ?? 0,
     stream: streamHandle(options.stream, context),
   };

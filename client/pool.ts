@@ -21,11 +21,11 @@ import { LEASE_VARIABLE, parseLeaseKeys, SESSION_WAIT_VARIABLE } from "./environ
 import type { Explanation } from "./explanation.ts";
 import { Fleet, type FromServer, onOwner, things } from "./fleet/index.ts";
 import { firstFreeSession, SESSION_WAIT_MS_DEFAULT } from "./free-session.ts";
-import { type KnownOptions, refuseUnknown } from "./known-options.ts";
+import { checkOptions, checkText, type KnownOptions } from "./known-options.ts";
 import { Lease, type LeaseGrant } from "./lease.ts";
 import { accessToServers } from "./server-access.ts";
-import type { WaitOptions } from "./stream.ts";
-import { endpointsOf, type TransportKind } from "./transport/open.ts";
+import { type WaitOptions, waitOptions } from "./stream.ts";
+import { endpointsOf, type TransportKind, transportKinds } from "./transport/open.ts";
 
 export interface ConnectOptions {
   /**
@@ -50,7 +50,7 @@ export interface ConnectOptions {
    * first that has no session. Default: the variable SLUICE_LEASE, which `sluice run` sets, else none.
    */
   readonly lease?: string;
-  /** Kinds of data connections to use, of those that the server offers. Default: all; the server's best that works is taken. */
+  /** Kinds of data connections to use, of those that the server offers: at least one. Default: all; the server's best that works is taken. */
   readonly transports?: readonly TransportKind[];
   /**
    * How long to try to resume a session whose data connection breaks; the server bounds it. 0: not at all, the session then ends with its
@@ -62,12 +62,12 @@ export interface ConnectOptions {
    * it would have waited there. Default 15s; 0: they fail at once.
    */
   readonly outage?: Duration;
-  /** Ends the attempt to reach the server with CANCELLED. */
+  /** Ends the attempt to reach the server with CANCELLED, whose `cause` is the signal's reason; the pool itself it does not end. */
   readonly signal?: AbortSignal;
 }
 
 export interface AllocateOptions extends ShareOptions {
-  /** Withdraws the request with CANCELLED. */
+  /** Withdraws the request with CANCELLED, whose `cause` is the signal's reason, until there is a lease; the lease it does not end. */
   readonly signal?: AbortSignal;
   /** Told the place in the queue and the reasons, at once when the request has to wait, and whenever they change. */
   readonly onQueued?: (place: QueuePlace) => void;
@@ -77,20 +77,25 @@ export interface AllocateOptions extends ShareOptions {
 
 const known = {
   connect: {
-    server: true,
-    token: true,
-    ca: true,
-    cert: true,
-    key: true,
-    bundle: true,
-    lease: true,
-    transports: true,
-    resume: true,
-    outage: true,
-    signal: true,
+    ...waitOptions,
+    server: "any",
+    token: "secret",
+    ca: "string",
+    cert: "string",
+    key: "secret",
+    bundle: "string",
+    lease: "secret",
+    transports: "texts",
+    resume: "any",
+    outage: "any",
   } satisfies KnownOptions<ConnectOptions>,
-  allocate: { ...shareOptions, signal: true, onQueued: true, onOutput: true } satisfies KnownOptions<AllocateOptions>,
-  explain: { ...shareOptions, signal: true } satisfies KnownOptions<ShareOptions & WaitOptions>,
+  allocate: {
+    ...shareOptions,
+    ...waitOptions,
+    onQueued: "function",
+    onOutput: "function",
+  } satisfies KnownOptions<AllocateOptions>,
+  explain: { ...shareOptions, ...waitOptions } satisfies KnownOptions<ShareOptions & WaitOptions>,
 };
 
 /** With the address of the server whose it is, as it was given. */
@@ -109,31 +114,42 @@ export type PoolExplanation = OfServer<Explanation> & { readonly others?: readon
 /**
  * Connects to a server, or to several as one pool. Of several, those that cannot be used are left out with a warning (`process.emitWarning`),
  * as long as one can.
- * @throws SluiceError SERVER_UNREACHABLE, UNAUTHENTICATED, BAD_ARGUMENT for a malformed address, lease or file, CANCELLED.
+ * @throws SluiceError SERVER_UNREACHABLE, UNAUTHENTICATED, BAD_ARGUMENT for an option of another kind, a malformed address, lease or file, CANCELLED.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Pool> {
-  refuseUnknown("a connection", options, known.connect);
+  checkOptions("a connection", options, known.connect);
   const { env } = process;
   const lease = options.lease ?? env[LEASE_VARIABLE];
   const keys = lease ? parseLeaseKeys(lease) : [];
-  const { outage } = options;
+  // All of them now: the object is the caller's while the servers are asked.
+  const { outage, signal, resume } = options;
+  const poolOptions = {
+    keys,
+    transports: options.transports === undefined ? undefined : checkedTransports(options.transports),
+    resumeMs: resume === undefined ? undefined : resumeTime(resume),
+    sessionWaitMs: milliseconds("session wait", env[SESSION_WAIT_VARIABLE] || SESSION_WAIT_MS_DEFAULT),
+  };
   const fleet = new Fleet(accessToServers(options, env), {
     ...(outage === undefined ? {} : { outageMs: milliseconds("outage", outage) }),
     tell: (words) => process.emitWarning(words, "SluiceWarning"),
   });
   try {
     // Any answer shows that a Sluice server is there, before the program relies on it.
-    await fleet.greet(options.signal);
-    return new Pool(fleet, {
-      keys,
-      transports: options.transports,
-      resumeMs: options.resume === undefined ? undefined : resumeTime(options.resume),
-      sessionWaitMs: milliseconds("session wait", env[SESSION_WAIT_VARIABLE] || SESSION_WAIT_MS_DEFAULT),
-    });
+    await fleet.greet(signal);
+    return new Pool(fleet, poolOptions);
   } catch (error) {
     await fleet.close();
     throw error;
   }
+}
+
+function checkedTransports(kinds: readonly TransportKind[]): readonly TransportKind[] {
+  if (kinds.length > 0 && kinds.every((kind) => transportKinds.includes(kind))) return [...kinds];
+  const known = transportKinds.join(", ");
+  throw new SluiceError(
+    "BAD_ARGUMENT",
+    `The transports of a connection are [${kinds.join(", ")}], and not some of [${known}].`,
+  );
 }
 
 /** Beyond it a session that nobody comes back to would hold its share for too long. */
@@ -184,7 +200,7 @@ export class Pool {
    */
   async allocate(options: AllocateOptions): Promise<Lease> {
     if (this.#isClosed) throw closedPool();
-    refuseUnknown("a request", options, known.allocate);
+    checkOptions("a request", options, known.allocate);
     const { signal } = options;
     const calledOff = new AbortController();
     const onAbort = (): void => calledOff.abort(signal?.reason);
@@ -235,20 +251,25 @@ export class Pool {
    * @throws SluiceError BAD_ARGUMENT, SERVER_UNREACHABLE, CANCELLED.
    */
   async explain(options: ShareOptions & WaitOptions): Promise<PoolExplanation> {
-    refuseUnknown("a request", options, known.explain);
-    const request = allocateRequest({ wait: "30d", ...options });
+    checkOptions("a request", options, known.explain);
+    const request = allocateRequest({ ...options, wait: options.wait ?? "30d" });
     const [best, ...others] = await this.#fleet.explain(request, options.signal);
     return { ...ofServer(best), ...(others.length === 0 ? {} : { others: others.map(ofServer) }) };
   }
 
-  /** All devices, with what is lent and what is free. Servers that do not answer are left out, as long as one does. */
+  /**
+   * All devices, with what is lent and what is free. Servers that do not answer are left out, as long as one does.
+   * @throws SluiceError SERVER_UNREACHABLE, UNAUTHENTICATED, BAD_ARGUMENT, CANCELLED, CLOSED.
+   */
   async devices(options: WaitOptions = {}): Promise<readonly OfServer<DeviceInfo>[]> {
+    checkOptions("a question", options, waitOptions);
     const lists = await this.#fleet.each(async (control) => (await control.listDevices(options.signal)).devices);
     return lists.flatMap(({ control, answer }) => answer.map((each) => ofServer({ control, answer: each })));
   }
 
-  /** All leases, and the requests that wait, in the order in which they would be served. */
+  /** All leases, and the requests that wait, in the order in which they would be served. @throws SluiceError as `devices` does. */
   async leases(options: WaitOptions = {}): Promise<PoolLeases> {
+    checkOptions("a question", options, waitOptions);
     const lists = await this.#fleet.each((control) => control.listLeases(options.signal));
     return {
       leases: lists.flatMap(({ control, answer }) => answer.leases.map((each) => ofServer({ control, answer: each }))),
@@ -256,8 +277,12 @@ export class Pool {
     };
   }
 
-  /** Ends a lease of this tenant. Returns what it used; releasing a lease that has ended already succeeds. */
+  /**
+   * Ends a lease of this tenant. Returns what it used; releasing a lease that has ended already succeeds.
+   * @throws SluiceError LEASE_NOT_FOUND, BAD_ARGUMENT, SERVER_UNREACHABLE, CLOSED.
+   */
   async release(leaseId: string): Promise<LeaseUsage | undefined> {
+    checkText("The id of a lease", leaseId);
     const thing = { name: leaseId, kind: things.lease };
     const { answer } = await onOwner(this.#fleet, thing, (control, id) => control.release({ leaseId: id }));
     return answer.usage ?? undefined;

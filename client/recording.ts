@@ -11,9 +11,11 @@ import {
 import { RECORDING_VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { WireWriter } from "../shared/wire/wire-buffer.ts";
 import { type KernelArgument, mismatch, packValue } from "./arguments.ts";
-import { BufferView, DeviceBuffer, placeOf } from "./buffer.ts";
-import { closedError, type DeviceContext, issueEnd, refuseInRecording } from "./context.ts";
+import { BufferView, checkView, DeviceBuffer, placeOf } from "./buffer.ts";
+import { closedError, type DeviceContext, refuseInRecording } from "./context.ts";
+import { checkFunction, checkObject } from "./known-options.ts";
 import { Recorder, ScalarParameter, type ScalarValue } from "./recorder.ts";
+import { shown } from "./shown.ts";
 
 /** What a parameter is: memory, a number, or bytes for a struct by value. */
 export type ParameterValue = ScalarValue | DeviceBuffer | BufferView;
@@ -65,11 +67,12 @@ export class Recording<P extends Parameters = Parameters> {
   /**
    * Runs all calls again, in order, behind all calls before: one call, whatever they are. Parameters that are left out are as they were recorded.
    * As with a launch, nothing is waited for, and a failure is told by the next call that has an answer; it names the call in the recording.
-   * @throws SluiceError BAD_ARGUMENT for a parameter that there is none of, or memory that is too small; BAD_KERNEL_ARGUMENTS for a value that
+   * @throws SluiceError BAD_ARGUMENT for a parameter that there is none of, memory for a number or the other way round, or memory that is too small; BAD_KERNEL_ARGUMENTS for a value that
    * does not fit; CLOSED when something that was recorded has ended: a freed buffer, an unloaded module, a destroyed stream or event; BACKLOG_FULL.
    */
   replay(values: ReplayValues<P> = {}): void {
     if (this.#destroyed) throw closedError("A recording");
+    checkObject("The values of a replay are", values);
     for (const name of Object.keys(values)) {
       if (!Object.hasOwn(this.#defaults, name)) {
         throw bad(`The recording has no parameter [${name}]; it has [${Object.keys(this.#defaults).join(", ")}].`);
@@ -87,9 +90,7 @@ export class Recording<P extends Parameters = Parameters> {
     refuseInRecording(this.#context, Opcode.recordingDestroy);
     this.#destroyed = true;
     const { session } = this.#context;
-    issueEnd(this.#context, () =>
-      session.issueAlways(Opcode.recordingDestroy, { recording: this.#handle }, encodeRecordingDestroyCall),
-    );
+    session.issueEnd(Opcode.recordingDestroy, { recording: this.#handle }, encodeRecordingDestroyCall);
   }
 
   [Symbol.dispose](): void {
@@ -105,7 +106,9 @@ export class Recording<P extends Parameters = Parameters> {
     buffer.u32[(at >> 2) - 1] = valueBytes;
     buffer.u32.fill(0, at >> 2, (at + valueBytes) >> 2);
     for (const slot of slots) {
-      const value = values[slot.parameter] ?? this.#defaults[slot.parameter]!;
+      // A parameter may have a name that every object knows.
+      const given = Object.hasOwn(values, slot.parameter) ? values[slot.parameter] : undefined;
+      const value = given === undefined ? this.#defaults[slot.parameter]! : given;
       this.#checkKind(slot.parameter, value);
       const { form, offset } = slot;
       const to = { slot: form, value, context: this.#context, offset };
@@ -137,12 +140,17 @@ const nothing = new Uint8Array(0);
 /** Runs `build` with the calls of its session kept instead of issued, and gives them to the server. */
 export function record<P extends Parameters>(
   context: DeviceContext,
-  defaults: P,
+  parameters: P,
   build: (parameters: Placeholders<P>) => unknown,
 ): Recording<P> {
   const { session } = context;
   if (session.recorder !== undefined) throw bad("A recording is made within another.");
+  checkObject("The parameters of a recording are", parameters);
+  checkFunction("What is recorded", build);
   const recorder = new Recorder();
+  const defaults = Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => [name, keptDefault(name, value)]),
+  ) as P;
   const placeholders = Object.entries(defaults).map(([name, value]) => [name, placeholder(recorder, { name, value })]);
   session.recorder = recorder;
   try {
@@ -162,7 +170,18 @@ export function record<P extends Parameters>(
       `A recording has [${recorder.valueBytes}] bytes of values; at most [${RECORDING_VALUE_BYTES_MAX}] can be.`,
     );
   }
-  return new Recording(context, { recorder, defaults: { ...defaults } });
+  return new Recording(context, { recorder, defaults });
+}
+
+/** As it is now: of bytes the caller keeps the array. @throws SluiceError BAD_ARGUMENT for what is no value */
+function keptDefault(name: string, value: ParameterValue): ParameterValue {
+  if (ArrayBuffer.isView(value)) {
+    checkView(`The parameter [${name}] of a recording`, value);
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
+  }
+  const isMemory = value instanceof DeviceBuffer || value instanceof BufferView;
+  if (isMemory || typeof value === "number" || typeof value === "bigint") return value;
+  throw bad(`The parameter [${name}] of a recording is [${shown(value)}], and not memory, a number or bytes.`);
 }
 
 function placeholder(

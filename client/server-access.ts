@@ -16,6 +16,7 @@ import {
   TOKEN_FILE_VARIABLE,
   TOKEN_VARIABLE,
 } from "./environment.ts";
+import { shown } from "./shown.ts";
 
 /** TLS as the client speaks it; texts are PEM. */
 export interface ClientTls {
@@ -106,6 +107,8 @@ function accessTo(server: string, bundle: Bundle | undefined, { cert, key, ...gi
 /** The addresses of a list or of a text with commas; undefined for none. */
 function namesIn(servers: string | readonly string[] | undefined): readonly string[] | undefined {
   const texts = typeof servers === "string" ? [servers] : (servers ?? []);
+  if (!Array.isArray(texts) || !texts.every((text) => typeof text === "string"))
+    throw bad(`The server of a connection is [${shown(servers)}], and not an address or a list of them.`);
   const names = texts.flatMap((text) => text.split(",")).map((name) => name.trim());
   const found = names.filter((name) => name !== "");
   return found.length === 0 ? undefined : found;

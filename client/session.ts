@@ -217,25 +217,35 @@ export class Session {
     this.#lastWork = this.calls;
   }
 
+  /**
+   * Refuses a call with an answer before anything is issued that only that call would need.
+   * @throws SluiceError as `request` rejects
+   */
+  checkRequest(signal?: AbortSignal): void {
+    if (signal?.aborted) throw cancelled(signal);
+    if (this.#broken !== undefined) throw again(this.#broken);
+    if (this.#refused !== undefined) throw this.#takeRefused();
+    if (this.#pending.size >= ANSWERS_PENDING_MAX) {
+      throw new SluiceError("BACKLOG_FULL", `The client waits for [${this.#pending.size}] answers: as many as it may.`);
+    }
+  }
+
+  /** As `issueAlways` for what frees or destroys: in a session that has ended there is nothing left to give back, and that is no error. */
+  issueEnd<T>(opcode: number, fields: T, encode: Encode<T>): void {
+    if (this.#broken === undefined) this.issueAlways(opcode, fields, encode);
+  }
+
   /** Issues a call with an answer. Rejects with the call's failure, the session's error, or CANCELLED. */
   request<T, A>(opcode: number, call: Call<T, A>, signal?: AbortSignal): Promise<A> {
     // Not `async`: one promise per call is enough on this path.
     try {
-      if (signal?.aborted) throw cancelled(signal);
-      if (this.#broken !== undefined) throw again(this.#broken);
-      if (this.#refused !== undefined) throw this.#takeRefused();
+      this.checkRequest(signal);
       if (this.recorder !== undefined) {
         this.recorder.refuse(opcode);
         // The recording fails in the words of the refusal, and nobody need be there to hear a rejection too.
         return new Promise<A>(() => {});
       }
       if (this.copies.count > 0) this.copies.before(opcode, call.fields);
-      if (this.#pending.size >= ANSWERS_PENDING_MAX) {
-        throw new SluiceError(
-          "BACKLOG_FULL",
-          `The client waits for [${this.#pending.size}] answers: as many as it may.`,
-        );
-      }
       return orAborted(this.#request(opcode, call), signal);
     } catch (error) {
       return Promise.reject(error);

@@ -9,21 +9,29 @@ import {
   encodeStreamWaitEventCall,
   Opcode,
 } from "../shared/generated/calls.ts";
-import { closedError, type DeviceContext, foreignError, issueEnd, KnownIdle, refuseInRecording } from "./context.ts";
+import { closedError, type DeviceContext, foreignError, KnownIdle, refuseInRecording } from "./context.ts";
 import type { Event } from "./event.ts";
+import { checkOptions, type KnownOptions } from "./known-options.ts";
 import { decodeNothing } from "./pending-answers.ts";
+import { shown } from "./shown.ts";
 
 export interface StreamOptions {
-  /** Lower numbers run first where the device has priorities. Default 0. */
+  /** A whole number. Lower ones run first where the device has priorities, which bounds them. Default 0. */
   readonly priority?: number;
   /** Whether the stream waits for the default stream and the other way round, as in CUDA. Default true. */
   readonly waitsForDefault?: boolean;
 }
 
 export interface WaitOptions {
-  /** Ends the waiting with CANCELLED; what is waited for goes on. */
+  /**
+   * Ends the waiting with CANCELLED, whose `cause` is the signal's reason. What is waited for goes on; a module, texture or surface that comes of it
+   * is ended again. Where it is aborted already, nothing is sent.
+   */
   readonly signal?: AbortSignal;
 }
+
+export const waitOptions = { signal: "signal" } satisfies KnownOptions<WaitOptions>;
+const streamOptions = { priority: "number", waitsForDefault: "boolean" } satisfies KnownOptions<StreamOptions>;
 
 const NON_BLOCKING = 1;
 
@@ -38,13 +46,21 @@ export class Stream {
 
   /** @internal */
   constructor(context: DeviceContext, options: StreamOptions) {
+    checkOptions("a stream", options, streamOptions);
+    const { priority = 0 } = options;
+    if ((priority | 0) !== priority) {
+      throw new SluiceError(
+        "BAD_ARGUMENT",
+        `The priority of a stream is a whole number of 32 bits, and [${priority}] is not.`,
+      );
+    }
     this.#context = context;
     this.#handle = context.handles.streams.next();
     this.waitsForDefault = options.waitsForDefault ?? true;
     const flags = this.waitsForDefault ? 0 : NON_BLOCKING;
     context.session.issue(
       Opcode.streamCreate,
-      { stream: this.#handle, device: context.index, flags, priority: options.priority ?? 0 },
+      { stream: this.#handle, device: context.index, flags, priority },
       encodeStreamCreateCall,
     );
   }
@@ -60,8 +76,11 @@ export class Stream {
   /**
    * Resolves when all work before it in the stream is done; rejects with the first failure of the calls before it. No round trip where the last
    * answer has said so already.
+   * @throws SluiceError CLOSED after `destroy`, CANCELLED, or why the session has ended.
    */
-  async synchronize({ signal }: WaitOptions = {}): Promise<void> {
+  async synchronize(options: WaitOptions = {}): Promise<void> {
+    checkOptions("a synchronize", options, waitOptions);
+    const { signal } = options;
     const fields = { stream: this.handleFor(this.#context) };
     if (this.isKnownIdle && !signal?.aborted) return;
     const { session } = this.#context;
@@ -69,8 +88,12 @@ export class Stream {
     await this.#idle.learn(session, () => session.request(Opcode.streamSynchronize, call, signal));
   }
 
-  /** Whether all work before it in the stream is done. No round trip where the last answer has said that it is. */
-  async query({ signal }: WaitOptions = {}): Promise<boolean> {
+  /**
+   * Whether all work before it in the stream is done; rejects as `synchronize` does. No round trip where the last answer has said that it is.
+   */
+  async query(options: WaitOptions = {}): Promise<boolean> {
+    checkOptions("a query", options, waitOptions);
+    const { signal } = options;
     const fields = { stream: this.handleFor(this.#context) };
     if (this.isKnownIdle && !signal?.aborted) return true;
     const { session } = this.#context;
@@ -85,7 +108,10 @@ export class Stream {
     return session.isQuietSince(Math.max(idle.at, this.#idle.at));
   }
 
-  /** Makes later work in this stream wait for the last recording of `event`. */
+  /**
+   * Makes later work in this stream wait for the last recording of `event`; no round trip.
+   * @throws SluiceError BAD_ARGUMENT for an event of another device, CLOSED after the end of either, BACKLOG_FULL, or why the session has ended.
+   */
   wait(event: Event): void {
     const fields = { stream: this.handleFor(this.#context), event: eventHandle(event, this.#context) };
     this.#context.session.issue(Opcode.streamWaitEvent, fields, encodeStreamWaitEventCall);
@@ -97,9 +123,7 @@ export class Stream {
     refuseInRecording(this.#context, Opcode.streamDestroy);
     this.#destroyed = true;
     const { session } = this.#context;
-    issueEnd(this.#context, () =>
-      session.issueAlways(Opcode.streamDestroy, { stream: this.#handle }, encodeStreamDestroyCall),
-    );
+    session.issueEnd(Opcode.streamDestroy, { stream: this.#handle }, encodeStreamDestroyCall);
   }
 
   [Symbol.dispose](): void {
@@ -111,12 +135,12 @@ export class Stream {
 export function streamHandle(stream: Stream | undefined, user: DeviceContext): number {
   if (stream === undefined) return 0;
   if (stream instanceof Stream) return stream.handleFor(user);
-  throw new SluiceError("BAD_ARGUMENT", `[${String(stream)}] is not a stream, from gpu.stream().`);
+  throw new SluiceError("BAD_ARGUMENT", `[${shown(stream)}] is not a stream, from gpu.stream().`);
 }
 
 /** The number on the wire of an event. */
 export function eventHandle(event: Event, user: DeviceContext): number {
   // Events know streams, so streams do not know the class.
   if (typeof event?.eventHandleFor === "function") return event.eventHandleFor(user);
-  throw new SluiceError("BAD_ARGUMENT", `[${String(event)}] is not an event, from gpu.event().`);
+  throw new SluiceError("BAD_ARGUMENT", `[${shown(event)}] is not an event, from gpu.event().`);
 }

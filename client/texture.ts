@@ -13,10 +13,12 @@ import {
   encodeTextureDestroyCall,
   Opcode,
 } from "../shared/generated/calls.ts";
+import { orAborted } from "./abort.ts";
 import { type DeviceMemory, placeOf } from "./buffer.ts";
-import { type DeviceContext, foreignError, issueEnd, refuseInRecording } from "./context.ts";
-import { type KnownOptions, refuseUnknown } from "./known-options.ts";
-import type { WaitOptions } from "./stream.ts";
+import { type DeviceContext, foreignError, refuseInRecording } from "./context.ts";
+import { checkOptions, type KnownOptions, named } from "./known-options.ts";
+import { shown } from "./shown.ts";
+import { type WaitOptions, waitOptions } from "./stream.ts";
 
 /** Formats of a number: bytes, and the number that calls have for it. */
 const formats = {
@@ -74,25 +76,25 @@ export interface TextureOptions extends SurfaceOptions {
 }
 
 const surfaceOptions = {
-  width: true,
-  height: true,
-  depth: true,
-  layers: true,
-  format: true,
-  channels: true,
-  rowBytes: true,
-  signal: true,
+  ...waitOptions,
+  width: "number",
+  height: "number",
+  depth: "number",
+  layers: "number",
+  format: "any",
+  channels: "number",
+  rowBytes: "number",
 } satisfies KnownOptions<SurfaceOptions>;
 
 const textureOptions = {
   ...surfaceOptions,
-  address: true,
-  filter: true,
-  normalized: true,
-  fractions: true,
-  srgb: true,
-  cube: true,
-  border: true,
+  address: "any",
+  filter: "any",
+  normalized: "boolean",
+  fractions: "boolean",
+  srgb: "boolean",
+  cube: "boolean",
+  border: "any",
 } satisfies KnownOptions<TextureOptions>;
 
 /** CALL's `resource`. */
@@ -149,9 +151,7 @@ export class Texture extends TexelObject {
   protected end(): void {
     refuseInRecording(this.context, Opcode.textureDestroy);
     const fields = { texture: this.handle };
-    issueEnd(this.context, () =>
-      this.context.session.issueAlways(Opcode.textureDestroy, fields, encodeTextureDestroyCall),
-    );
+    this.context.session.issueEnd(Opcode.textureDestroy, fields, encodeTextureDestroyCall);
   }
 }
 
@@ -162,23 +162,11 @@ export class Surface extends TexelObject {
   protected end(): void {
     refuseInRecording(this.context, Opcode.surfaceDestroy);
     const fields = { surface: this.handle };
-    issueEnd(this.context, () =>
-      this.context.session.issueAlways(Opcode.surfaceDestroy, fields, encodeSurfaceDestroyCall),
-    );
+    this.context.session.issueEnd(Opcode.surfaceDestroy, fields, encodeSurfaceDestroyCall);
   }
 }
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
-
-/** The number behind a word. */
-function named<Words extends Record<string, unknown>>(
-  what: string,
-  words: Words,
-  word: keyof Words,
-): Words[keyof Words] {
-  if (Object.hasOwn(words, word)) return words[word];
-  throw bad(`${what} is [${String(word)}]; there are [${Object.keys(words).join(", ")}].`);
-}
 
 /** The fields that both calls have, over memory that is large enough. */
 function layoutOf(context: DeviceContext, memory: DeviceMemory, options: SurfaceOptions) {
@@ -187,10 +175,14 @@ function layoutOf(context: DeviceContext, memory: DeviceMemory, options: Surface
   const { width, height = 0, depth = 0, layers = 0, channels = 1 } = options;
   const [numberBytes, format] = named("The format of texels", formats, options.format);
   for (const [name, size] of Object.entries({ width, height, depth, layers })) {
-    if (!Number.isInteger(size) || size < 0 || size >= 2 ** 32) throw bad(`Texels have the ${name} [${size}].`);
+    if (!isWhole(size, { least: name === "width" ? 1 : 0 })) throw bad(`Texels have the ${name} [${shown(size)}].`);
   }
+  if (![1, 2, 4].includes(channels)) throw bad(`Texels have [${channels}] channels; 1, 2 or 4 can be.`);
   const texelBytes = numberBytes * channels;
-  const rowBytes = options.rowBytes ?? width * texelBytes;
+  const { rowBytes = width * texelBytes } = options;
+  if (!isWhole(rowBytes, { least: width * texelBytes })) {
+    throw bad(`Rows of [${width}] texels of [${texelBytes}] bytes are [${rowBytes}] bytes apart.`);
+  }
   const planeBytes = rowBytes * Math.max(1, height);
   const planes = Math.max(1, depth) * Math.max(1, layers);
   const byteCount = (planes - 1) * planeBytes + (Math.max(1, height) - 1) * rowBytes + width * texelBytes;
@@ -198,10 +190,18 @@ function layoutOf(context: DeviceContext, memory: DeviceMemory, options: Surface
   return { address: buffer.address + offset, rowBytes, planeBytes, width, height, depth, layers, format, channels };
 }
 
-/** Bits of the border's numbers, as they are read. */
+const isWhole = (size: number | undefined, { least }: { readonly least: number }): boolean =>
+  Number.isInteger(size) && size! >= least && size! < 2 ** 32;
+
+/** Bits of the border's numbers, as they are read; integers take those of unsigned ones too. */
 function borderBits({ border = [], format, fractions = false }: TextureOptions): Uint32Array {
-  if (border.length > 4) throw bad(`A border has [${border.length}] numbers; a texel has at most 4.`);
   const isFloat = format.startsWith("f") || (fractions && !format.endsWith("32"));
+  const fits = (number: unknown): boolean =>
+    typeof number === "number" && (isFloat || number === (number | 0) || number === number >>> 0);
+  if (!Array.isArray(border) || border.length > 4 || !border.every(fits)) {
+    const given = Array.isArray(border) ? border.map(shown).join(", ") : shown(border);
+    throw bad(`A border is [${given}], and not up to four numbers as a texel has them.`);
+  }
   const numbers = isFloat ? new Float32Array(4) : new Int32Array(4);
   numbers.set(border);
   return new Uint32Array(numbers.buffer);
@@ -209,9 +209,27 @@ function borderBits({ border = [], format, fractions = false }: TextureOptions):
 
 /** A direction's mode: one word is for all. */
 function modesOf(address: TextureOptions["address"] = "clamp"): readonly [number, number, number] {
-  const mode = (axis: number): number =>
-    named("An address mode", addressModes, typeof address === "string" ? address : (address[axis] ?? "clamp"));
+  const modes: readonly AddressMode[] = Array.isArray(address) ? address : [address, address, address];
+  if (modes.length > 3) throw bad(`There are [${modes.length}] address modes; a texture has at most 3 directions.`);
+  const mode = (axis: number): number => named("An address mode", addressModes, modes[axis] ?? "clamp");
   return [mode(0), mode(1), mode(2)];
+}
+
+/** One that comes when nobody waits for it any more is destroyed. */
+function made<T extends TexelObject>(
+  { session }: DeviceContext,
+  {
+    make,
+    signal,
+  }: { readonly make: () => Promise<{ readonly object: number }>; readonly signal: AbortSignal | undefined },
+  wrap: (object: number) => T,
+): Promise<T> {
+  session.checkRequest(signal);
+  return orAborted(
+    make().then(({ object }) => wrap(object)),
+    signal,
+    (late) => late.destroy(),
+  );
 }
 
 /** Behind `gpu.texture`. */
@@ -220,7 +238,7 @@ export async function createTexture(
   memory: DeviceMemory,
   options: TextureOptions,
 ): Promise<Texture> {
-  refuseUnknown("a texture", options, textureOptions);
+  checkOptions("a texture", options, textureOptions);
   const layout = layoutOf(context, memory, options);
   const { normalized = false, fractions = false, srgb = false, cube = false, filter = "nearest" } = options;
   const [addressModeX, addressModeY, addressModeZ] = modesOf(options.address);
@@ -250,8 +268,12 @@ export async function createTexture(
     levels: [],
   };
   const call = { fields, encode: encodeTextureCreateCall, decode: decodeTextureCreateAnswer };
-  const { object } = await context.session.request(Opcode.textureCreate, call, options.signal);
-  return new Texture(context, { handle: fields.texture, object });
+  const make = () => context.session.request(Opcode.textureCreate, call);
+  return await made(
+    context,
+    { make, signal: options.signal },
+    (object) => new Texture(context, { handle: fields.texture, object }),
+  );
 }
 
 /** Behind `gpu.surface`. */
@@ -260,9 +282,13 @@ export async function createSurface(
   memory: DeviceMemory,
   options: SurfaceOptions,
 ): Promise<Surface> {
-  refuseUnknown("a surface", options, surfaceOptions);
+  checkOptions("a surface", options, surfaceOptions);
   const fields = { surface: context.handles.surfaces.next(), ...layoutOf(context, memory, options), flags: 0 };
   const call = { fields, encode: encodeSurfaceCreateCall, decode: decodeSurfaceCreateAnswer };
-  const { object } = await context.session.request(Opcode.surfaceCreate, call, options.signal);
-  return new Surface(context, { handle: fields.surface, object });
+  const make = () => context.session.request(Opcode.surfaceCreate, call);
+  return await made(
+    context,
+    { make, signal: options.signal },
+    (object) => new Surface(context, { handle: fields.surface, object }),
+  );
 }

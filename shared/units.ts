@@ -32,34 +32,34 @@ function scaled(number: string, unit: bigint): number | undefined {
 
 /**
  * Bytes of a size such as `4GiB`, `1.5MiB`, `500MB` or `4096` (bytes). KiB MiB GiB TiB are powers of 1024, KB MB GB TB of 1000.
- * @throws SluiceError BAD_ARGUMENT for anything else, and for a size that is not a whole number of bytes below 2^53.
+ * @throws SluiceError BAD_ARGUMENT naming `what` for anything else, and for a size that is not a whole number of bytes below 2^53.
  */
-export function parseSize(text: string): number {
+export function parseSize(text: string, what = "A size"): number {
   const match = /^(\d{1,16}(?:\.\d{1,16})?) ?([a-z]*)$/i.exec(text.trim());
   const unitName = (match?.[2] || "b").toLowerCase();
   if (match === null || !Object.hasOwn(sizeUnits, unitName)) {
-    throw bad(`A size is a number and a unit like 512MiB or 4GiB, and [${text}] is not.`);
+    throw bad(`${what} is a number and a unit like 512MiB or 4GiB, and [${text}] is not.`);
   }
   const bytes = scaled(match[1]!, sizeUnits[unitName as keyof typeof sizeUnits]);
-  if (bytes === undefined) throw bad(`The size [${text}] is not a whole number of bytes below 2^53.`);
+  if (bytes === undefined) throw bad(`${what} is a whole number of bytes below 2^53, and [${text}] is not.`);
   return bytes;
 }
 
 /**
  * Milliseconds of a duration such as `30s`, `1h30m`, `1.5h`, `250ms`, `2d`, or `0`.
- * @throws SluiceError BAD_ARGUMENT for anything else, also for a number without a unit.
+ * @throws SluiceError BAD_ARGUMENT naming `what` for anything else, also for a number without a unit.
  */
-export function parseDuration(text: string): number {
+export function parseDuration(text: string, what = "A duration"): number {
   const trimmed = text.trim();
   if (trimmed === "0") return 0;
   if (!/^(?:\d{1,16}(?:\.\d{1,16})?(?:ms|s|m|h|d))+$/.test(trimmed)) {
-    throw bad(`A duration is a number and a unit like 30s, 5m or 1h30m, and [${text}] is not.`);
+    throw bad(`${what} is a number and a unit like 30s, 5m or 1h30m, and [${text}] is not.`);
   }
   let total = 0;
   for (const [, number, unit] of trimmed.matchAll(/([\d.]+)(ms|s|m|h|d)/g)) {
     const part = scaled(number!, durationUnits[unit as keyof typeof durationUnits]);
     if (part === undefined || !Number.isSafeInteger(total + part)) {
-      throw bad(`The duration [${text}] is not a whole number of milliseconds below 2^53.`);
+      throw bad(`${what} is a whole number of milliseconds below 2^53, and [${text}] is not.`);
     }
     total += part;
   }

@@ -96,7 +96,9 @@ describe("a program of the library", () => {
       SLUICE_SESSION_WAIT: "soon",
     });
     expect(await wrong.ended).toBe(1);
-    expect(wrong.stderr()).toContain("A duration is a number and a unit like 30s, 5m or 1h30m, and [soon] is not.");
+    expect(wrong.stderr()).toContain(
+      "The session wait is a number and a unit like 30s, 5m or 1h30m, and [soon] is not.",
+    );
   });
 });
 

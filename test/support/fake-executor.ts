@@ -15,6 +15,7 @@ import {
   decodeLaunchCall,
   decodeModuleLoadCachedCall,
   encodeAttachAnswer,
+  encodeCompileAnswer,
   encodeCopyCachedAnswer,
   encodeCopyFromDeviceAnswer,
   encodeEventElapsedAnswer,
@@ -25,6 +26,9 @@ import {
   encodeModuleLoadCachedAnswer,
   encodeOutput,
   encodeRefusal,
+  encodeStackLimitAnswer,
+  encodeSurfaceCreateAnswer,
+  encodeTextureCreateAnswer,
   encodeWelcome,
   FINGERPRINT,
   FrameKind,
@@ -90,6 +94,8 @@ export class FakeExecutor {
   /** Connections that came. */
   accepted = 0;
   goodbyes = 0;
+  /** Modules that are loaded. */
+  modules = 0;
   /** What it keeps: pieces and images by the hexadecimal SHA-256 of their pieces. */
   readonly kept = new Map<string, Uint8Array>();
   readonly #images = new Map<number, Uint8Array>();
@@ -317,9 +323,18 @@ export class FakeExecutor {
     } else if (name === "moduleLoadCached") {
       const kernels = this.#options.kernels ?? [];
       const held = this.#hasImage(decodeModuleLoadCachedCall(buffer, start, end)) ? 1 : 0;
+      this.modules += held;
       const answer = { held, kernels: held ? kernels : [], globals: [], reservedBytes: 0 };
       return (writer) => encodeModuleLoadCachedAnswer(writer, answer);
-    } else if (name === "memoryInfo") {
+    } else if (name === "moduleUnload") this.modules--;
+    else if (name === "compile") {
+      this.modules++;
+      const answer = { kernels: this.#options.kernels ?? [], globals: [], log: "", reservedBytes: 0 };
+      return (writer) => encodeCompileAnswer(writer, answer);
+    } else if (name === "textureCreate") return (writer) => encodeTextureCreateAnswer(writer, { object: 1 });
+    else if (name === "surfaceCreate") return (writer) => encodeSurfaceCreateAnswer(writer, { object: 1 });
+    else if (name === "stackLimit") return (writer) => encodeStackLimitAnswer(writer, { reservedBytes: 0 });
+    else if (name === "memoryInfo") {
       return (writer) => encodeMemoryInfoAnswer(writer, { freeBytes: arenaBytes, totalBytes: arenaBytes });
     } else if (name === "eventElapsed") return (writer) => encodeEventElapsedAnswer(writer, { milliseconds: 1.5 });
     else if (name === "eventQuery" || name === "streamQuery")
@@ -365,7 +380,10 @@ const attachAnswer = {
   kind: "null",
   name: "Fake",
   uuid: "null:0",
-  attributes: [{ attribute: 16, value: 4 }],
+  attributes: [
+    { attribute: 16, value: 4 },
+    { attribute: 97, value: 101_376 },
+  ],
   stagingPath: "",
   stagingName: "",
   stagingBytes: 0,

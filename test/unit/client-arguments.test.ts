@@ -237,7 +237,7 @@ describe("a launch", () => {
     [{ grid: 1, block: [32, 33] }],
     [{ grid: 1, block: 1, sharedBytes: -1 }],
     [{ grid: 1, block: 1, sharedBytes: 0.5 }],
-    [{ grid: 1, block: 1, sharedBytes: 2 ** 32 }],
+    [{ grid: 1, block: 1, sharedBytes: 101_377 }],
   ] as const)("with %j is refused at the call", (options) => {
     const before = fake.session.calls;
     expect(() => kernel("none").launch(options as never, [])).toThrow(/kernel \[none\] is launched with/);

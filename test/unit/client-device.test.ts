@@ -395,9 +395,8 @@ describe("programs", () => {
     const kernels = [{ ...kernelInfo("allocates", []), usesHeap: 1 }];
     const fake = await open({ arenaBytes: 4 * MiB, kernels });
     await expect(fake.gpu.load("x")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
-    await expect(fake.gpu.load("x", { heap: 0 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     await fake.gpu.synchronize();
-    expect(fake.executor.names().filter((name) => name === "moduleUnload")).toHaveLength(2);
+    expect(fake.executor.names().filter((name) => name === "moduleUnload")).toHaveLength(1);
     await fake.gpu.load("x", { heap: "1MiB" });
     await fake.gpu.synchronize();
     expect(bodies(fake, "heap", decodeHeapCall)).toEqual([{ address: ARENA_BASE, byteCount: MiB }]);
