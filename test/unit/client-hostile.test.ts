@@ -160,6 +160,7 @@ const rows: Record<string, () => Row[]> = {
     { call: (value) => kernel.launch(once, [1, 2, buffer, value]), says: /argument \[3\]/ },
     option("grid", (value) => kernel.launch({ ...once, grid: value }, [1, 2, buffer, struct])),
     option("grid", (value) => kernel.launch({ ...once, grid: [1, value] }, [1, 2, buffer, struct])),
+    option("grid", () => kernel.launch({ ...once, grid: as([1, 1, 1, 1]) }, [1, 2, buffer, struct])),
     option("block", (value) => kernel.launch({ ...once, block: value }, [1, 2, buffer, struct])),
     option("block", (value) => kernel.launch({ ...once, block: [1, 1, value] }, [1, 2, buffer, struct])),
     {
@@ -242,6 +243,10 @@ const rows: Record<string, () => Row[]> = {
   "buffer.write": () => [
     { call: (value) => buffer.write(value), says: /The array of a write is/ },
     optionsOf("a write", (value) => buffer.write(bytes, value)),
+    {
+      call: () => buffer.write(bytes, as({ cached: true, overlap: true, stream })),
+      says: /\[cached\], or may \[overlap\]/,
+    },
     ...optionsIn({ ...wait, ...place, ...overlap, cached: ["true"] }, (options) => buffer.write(bytes, options)),
     option("signal", (value) => buffer.write(bytes, { overlap: true, stream, signal: value })),
   ],
@@ -373,6 +378,14 @@ describe("a wait that is called off", () => {
       buffers: count("allocate") - count("free"),
     };
   };
+
+  it.each(Object.keys(waits))("and one that is not: no listener stays on the signal: %s", async (name) => {
+    const { signal } = new AbortController();
+    gpu.fill(buffer, 0);
+    await waits[name]!(signal);
+    await new Promise(setImmediate);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
 
   it.each(Object.keys(waits))("before it begins sends nothing: %s", async (name) => {
     for (const _work of [1, 2]) {
