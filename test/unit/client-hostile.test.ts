@@ -424,6 +424,11 @@ describe("a wait that is called off", () => {
   });
 });
 
+it("a cached write that is too small for the cache hears its signal too", async () => {
+  const write = () => buffer.write(bytes, { cached: true, signal: AbortSignal.abort() });
+  expect(await outcomeOf(write)).toMatchObject({ code: "CANCELLED" });
+});
+
 it("a stack that is set when nobody waits for it any more keeps what it has taken of the slice", async () => {
   const { freeBytes } = gpu.memoryInfo();
   fake.executor.holding = true;
