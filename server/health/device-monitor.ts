@@ -45,8 +45,10 @@ export class DeviceMonitor {
     if (this.#devices.length === 0 || this.#closed) return;
     const { intervalMs, onHealth, onLog, clock } = this.#options;
     const child = new HealthProcess((message) => {
+      // One that is killed may have said something before.
+      if (this.#closed || this.#process !== child) return;
       // What was asked before an admin's word must not undo it.
-      if (message.kind !== "health" || this.#process !== child || message.acknowledged < this.#acknowledged) return;
+      if (message.kind !== "health" || message.acknowledged < this.#acknowledged) return;
       this.#restartMs = RESTART_MS_MIN;
       this.#expectWord();
       onHealth(message.health);

@@ -6,7 +6,9 @@ import { credentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connect, type Device, type DeviceInfo, type LeaseNotice, type Pool } from "../../client/index.ts";
 import { contract } from "../../proto/load.ts";
+import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { startServer, type TestServer } from "../support/server.ts";
+import { TestClock } from "../support/test-clock.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { knownKernels } from "./kernels.ts";
 import { standin, standinMissing } from "./standin.ts";
@@ -271,3 +273,35 @@ describe.skipIf(standinMissing !== undefined)("an executor that hangs in the dri
     expect((await closed(pool, "cuda:0")).cordon!.code).toBe("DEVICE_UNHEALTHY");
   });
 });
+
+it.skipIf(standinMissing !== undefined)(
+  "a watch that is closed waits for nothing, whatever its process has said at that moment",
+  async () => {
+    const built = `${process.cwd()}/dist/modules/server`;
+    const { DeviceMonitor } = (await import(
+      `${built}/health/device-monitor.js`
+    )) as typeof import("../../server/health/device-monitor.ts");
+    const devices = await cudaDriver.discover("0");
+    for (let round = 0; round < 5; round++) {
+      const clock = new TestClock();
+      const told: string[] = [];
+      const monitor = new DeviceMonitor({
+        devices,
+        intervalMs: 0,
+        clock,
+        onHealth: (health) => told.push(...health.flatMap(({ problems }) => problems), "looked"),
+        onLog: () => {},
+      });
+      monitor.start();
+      await waitFor("a look", () => told.length > 3);
+      // What it says while nobody listens comes behind the word that ends it.
+      const until = performance.now() + 30;
+      while (performance.now() < until);
+      const closing = monitor.close();
+      told.length = 0;
+      await closing;
+      clock.advance(600_000);
+      expect(told).toEqual([]);
+    }
+  },
+);
