@@ -1,11 +1,11 @@
 /**
  * The benchmarks: `npm run bench -- [CASE...] [--quick] [--out FOLDER]`. Builds the package, runs the named cases (all without a
  * name), prints their tables to stdout and progress to stderr, and writes report.json and report.html. What each case measures,
- * and how, is in README.md.
+ * and how, is in README.md. With `--render FILE` it runs nothing, and writes RESULTS.md from a report that is kept.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { BenchCase } from "./case.ts";
@@ -24,6 +24,7 @@ import { trainingCase } from "./cases/training.ts";
 import { transportsCase } from "./cases/transports.ts";
 import { renderHtml } from "./report/html.ts";
 import { describeMachine } from "./report/machine.ts";
+import { renderMarkdown } from "./report/markdown.ts";
 import type { CaseReport, Report } from "./report/model.ts";
 import { Progress, renderCase } from "./report/terminal.ts";
 
@@ -44,19 +45,27 @@ const cases: readonly BenchCase[] = [
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const here = join(root, "bench");
 const OUT_DEFAULT = join(root, ".local", "bench");
 
 const usage = `Usage: npm run bench -- [CASE...] [--quick] [--out FOLDER]
   --quick       fewer and shorter measurements: little more than two minutes on a machine with nothing else to do, instead of an hour
   --out FOLDER  where report.json and report.html go (default ${relative(process.cwd(), OUT_DEFAULT)})
+  --render FILE writes bench/RESULTS.md from a report of bench/results, and runs nothing
 Cases: ${cases.map(({ name, title }) => `\n  ${name.padEnd(10)} ${title}`).join("")}`;
 
 /** What is measured is the built package, as users run it. */
 function build(): void {
-  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-b"], {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-  });
+  const run = (...command: string[]): void => {
+    execFileSync(process.execPath, command, { cwd: root, stdio: ["ignore", 2, 2] });
+  };
+  run("node_modules/typescript/bin/tsc", "-b");
+  run("node_modules/vite/bin/vite.js", "build", "--logLevel", "warn");
+}
+
+function render(path: string): void {
+  const report = JSON.parse(readFileSync(path, "utf8")) as Report;
+  writeFileSync(join(here, "RESULTS.md"), renderMarkdown(report, relative(here, resolve(path))));
 }
 
 async function runCase(
@@ -79,6 +88,7 @@ async function main(args: string[]): Promise<number> {
   const options = {
     quick: { type: "boolean", default: false },
     out: { type: "string", default: OUT_DEFAULT },
+    render: { type: "string" },
     help: { type: "boolean" },
   } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
@@ -87,6 +97,10 @@ async function main(args: string[]): Promise<number> {
     if (unknown.length > 0) console.error(`There is no case [${unknown.join(", ")}].`);
     console.error(usage);
     return unknown.length > 0 ? 2 : 0;
+  }
+  if (values.render !== undefined) {
+    render(values.render);
+    return 0;
   }
   const chosen = positionals.length === 0 ? cases : cases.filter(({ name }) => positionals.includes(name));
   build();

@@ -36,12 +36,14 @@ function isStale({ built, sources, config }: Bundle): boolean {
   return [config, ...files].some((file) => changedAt(file) > since);
 }
 
+const run = (...command: readonly string[]): void => {
+  // Stdout may be what somebody reads.
+  execFileSync(process.execPath, [...command], { stdio: ["ignore", 2, 2] });
+};
+
 export default function build(): void {
-  const run = (...command: readonly string[]): void => {
-    execFileSync(process.execPath, [...command], { stdio: "inherit" });
-  };
   run("node_modules/typescript/bin/tsc", "-b", "client", "server", "test/gpu");
-  for (const bundle of bundles) {
-    if (isStale(bundle)) run("node_modules/vite/bin/vite.js", "build", "--config", bundle.config, "--logLevel", "warn");
+  for (const each of bundles) {
+    if (isStale(each)) run("node_modules/vite/bin/vite.js", "build", "--config", each.config, "--logLevel", "warn");
   }
 }

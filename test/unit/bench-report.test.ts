@@ -1,6 +1,8 @@
 /** The report: figures are summarised by rank, shown with their units, and every word of it is escaped. */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { renderHtml } from "../../bench/report/html.ts";
+import { renderMarkdown } from "../../bench/report/markdown.ts";
 import { type Chart, meetsBar, type Report } from "../../bench/report/model.ts";
 import { renderCase, renderTable } from "../../bench/report/terminal.ts";
 import { drawChart } from "../../client/measure/chart.ts";
@@ -162,4 +164,11 @@ describe("the page of one server", () => {
 it("a table in the terminal lines up", () => {
   const lines = renderTable(report.cases[0]!.tables[0]!).split("\n");
   expect(lines.slice(1)).toEqual(["what    time", "----  ------", "one   1.5 µs", "two        -"]);
+});
+
+it("RESULTS.md is what the report says that it names", () => {
+  const text = readFileSync("bench/RESULTS.md", "utf8");
+  const source = /\]\((results\/[^)]*)\)/.exec(text)?.[1] ?? "";
+  const report = JSON.parse(readFileSync(`bench/${source}`, "utf8")) as Report;
+  expect(text).toBe(renderMarkdown(report, source));
 });
