@@ -40,7 +40,7 @@ export function renderMarkdown({ startedAt, quick, machine, cases }: Report, sou
   const seconds = cases.reduce((sum, each) => sum + each.seconds, 0);
   return `${[
     "# Results",
-    `Made of [${source}](${source}) by \`npm run bench -- --render bench/${source}\`; [README.md](README.md) says how it is measured, and what the figures say.`,
+    `Made by \`npm run bench -- --render bench/${source}\`; [README.md](README.md) says how it is measured, and what the figures say.`,
     `${startedAt.slice(0, 10)}, \`npm run bench${quick ? " -- --quick" : ""}\`${commit}: ${seconds.toFixed(0)} s on ${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}, ${machine.compiler ?? "no C compiler"}; load ${machine.loadAverage.toFixed(1)} when it began. Only the ratios mean anything elsewhere.`,
     "## Promises",
     renderBars(cases),

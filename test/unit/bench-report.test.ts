@@ -168,7 +168,7 @@ it("a table in the terminal lines up", () => {
 
 it("RESULTS.md is what the report says that it names", () => {
   const text = readFileSync("bench/RESULTS.md", "utf8");
-  const source = /\]\((results\/[^)]*)\)/.exec(text)?.[1] ?? "";
+  const source = /--render bench\/(\S+)`/.exec(text)?.[1] ?? "";
   const report = JSON.parse(readFileSync(`bench/${source}`, "utf8")) as Report;
   expect(text).toBe(renderMarkdown(report, source));
 });
