@@ -277,8 +277,8 @@ export class Control {
       outage = undefined;
       onQueued?.(place);
     };
-    for (;;) {
-      const left = Math.max(0, Math.round(waitMs - (performance.now() - startedAt)));
+    // At first all of it, as whoever waits in vain is told how long that was.
+    for (let left = waitMs; ; left = Math.max(0, Math.round(waitMs - (performance.now() - startedAt)))) {
       try {
         return await this.#allocateOnce({ ...request, waitMs: left }, { onQueued: heard, signal });
       } catch (error) {
