@@ -3,12 +3,7 @@
 import { escapeHtml } from "../../client/measure/chart.ts";
 import { formatNumber } from "../../client/measure/format.ts";
 import { drawCell, drawFacts, drawFigure, drawTable, drawWords, renderPage } from "../../client/measure/page.ts";
-import { type Bar, type CaseReport, meetsBar, type Report } from "./model.ts";
-
-function boundOf(bar: Bar): string {
-  if (bar.atMost !== undefined) return `at most ${formatNumber(bar.atMost, bar.unit)}`;
-  return `at least ${formatNumber(bar.atLeast!, bar.unit)}`;
-}
+import { type Bar, boundOf, type CaseReport, meetsBar, type Report } from "./model.ts";
 
 function drawBars(bars: readonly Bar[]): string {
   if (bars.length === 0) return "";

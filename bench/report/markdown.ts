@@ -1,6 +1,6 @@
 /** The report as Markdown: what a run was of, every promise with what was measured, and all tables. */
 import { formatCell, formatNumber } from "../../client/measure/format.ts";
-import { type Bar, type CaseReport, meetsBar, type Report, type Table } from "./model.ts";
+import { type Bar, boundOf, type CaseReport, meetsBar, type Report, type Table } from "./model.ts";
 
 const row = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 
@@ -16,11 +16,9 @@ function renderTable({ title, columns, rows, note }: Table): string {
 }
 
 function barRow(name: string, bar: Bar): string[] {
-  const { what, unit, measured, atMost, atLeast, caveat } = bar;
-  const bound =
-    atMost === undefined ? `at least ${formatNumber(atLeast!, unit)}` : `at most ${formatNumber(atMost, unit)}`;
+  const { what, unit, measured, caveat } = bar;
   const promise = caveat === undefined ? what : `${what} (${caveat})`;
-  return [name, promise, formatNumber(measured, unit), bound, meetsBar(bar) ? "met" : "**missed**"];
+  return [name, promise, formatNumber(measured, unit), boundOf(bar), meetsBar(bar) ? "met" : "**missed**"];
 }
 
 function renderBars(cases: readonly CaseReport[]): string {

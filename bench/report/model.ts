@@ -1,6 +1,6 @@
 /** What a case hands in: tables, charts, and figures held against a bar. Plain data, written to JSON as it is and drawn by the rest of this folder. */
 import type { Chart, Table } from "../../client/measure/figures.ts";
-import type { Cell, Unit } from "../../client/measure/format.ts";
+import { type Cell, formatNumber, type Unit } from "../../client/measure/format.ts";
 
 export type { Axis, Chart, Series, Table } from "../../client/measure/figures.ts";
 export type { Cell, Unit };
@@ -51,4 +51,8 @@ export interface Report {
 
 export function meetsBar({ measured, atMost, atLeast }: Bar): boolean {
   return (atMost === undefined || measured <= atMost) && (atLeast === undefined || measured >= atLeast);
+}
+
+export function boundOf({ unit, atMost, atLeast }: Bar): string {
+  return atMost === undefined ? `at least ${formatNumber(atLeast!, unit)}` : `at most ${formatNumber(atMost, unit)}`;
 }

@@ -1,6 +1,6 @@
 /** The report as text: tables that line up, and a progress bar on a terminal (plain lines elsewhere). */
 import { formatCell, formatNumber } from "../../client/measure/format.ts";
-import { type Bar, type CaseReport, meetsBar, type Table } from "./model.ts";
+import { type Bar, boundOf, type CaseReport, meetsBar, type Table } from "./model.ts";
 
 const pad = (text: string, width: number, right: boolean): string =>
   right ? text.padStart(width) : text.padEnd(width);
@@ -22,12 +22,8 @@ export function renderTable(table: Table): string {
 }
 
 function describeBar(bar: Bar): string {
-  const bound =
-    bar.atMost === undefined
-      ? `at least ${formatNumber(bar.atLeast!, bar.unit)}`
-      : `at most ${formatNumber(bar.atMost, bar.unit)}`;
   const caveat = bar.caveat === undefined ? "" : ` (${bar.caveat})`;
-  return `${bar.what}: ${formatNumber(bar.measured, bar.unit)}, bar ${bound}${caveat}`;
+  return `${bar.what}: ${formatNumber(bar.measured, bar.unit)}, bar ${boundOf(bar)}${caveat}`;
 }
 
 export function renderCase(report: CaseReport): string {
