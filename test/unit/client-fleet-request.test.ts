@@ -1,5 +1,5 @@
 /** One lease asked of several servers: at most one grant is kept, whatever the servers do at whatever moment. */
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { allocateRequest, type ShareOptions } from "../../client/allocate-options.ts";
 import type { QueuePlace } from "../../client/control.ts";
 import { Fleet, type FleetGrant } from "../../client/fleet/index.ts";
@@ -379,4 +379,24 @@ it("at most one grant is kept and none is lost, whatever servers and client do a
   expect(outcomes.filter(({ kept }) => kept === undefined).length).toBeGreaterThan(3);
   // There were races to lose.
   expect(outcomes.filter(({ grants }) => grants > 1).length).toBeGreaterThan(0);
+});
+
+it("one server alone is first asked for all of the wait, however slow the client is", async () => {
+  const [server] = (await start(1, "later")) as [FakeServer];
+  let lateMs = 0;
+  const now = performance.now.bind(performance);
+  // Seven milliseconds go by between any two looks at the clock.
+  const slow = vi.spyOn(performance, "now").mockImplementation(() => {
+    lateMs += 7;
+    return now() + lateMs;
+  });
+  try {
+    const { granted } = ask([server.address], { wait: "200ms" });
+    await waitFor("the request", () => server.asked.length === 1);
+    expect(Number(server.asked[0]!.request.waitMs)).toBe(200);
+    server.asked[0]!.refuse("NO_CAPACITY");
+    await expect(granted).rejects.toMatchObject({ code: "NO_CAPACITY" });
+  } finally {
+    slow.mockRestore();
+  }
 });
