@@ -197,10 +197,11 @@ export class Lease {
 
   /**
    * Gives the devices' memory back for a while; resolves when it is back in the pool. Calls wait until the lease goes on, with every byte and
-   * address as before: `resume`. Others may suspend and resume it too; `onNotice` tells. One that is suspended already stays so. `reason` is for
-   * people. Default: none.
-   * @throws SluiceError after which it runs on: SESSION_BUSY while it changes otherwise, UNSUPPORTED, STORE_FAILED when the server's disk is full,
-   * BAD_ARGUMENT for a reason that is no text; LEASE_ENDED behind its end; SERVER_UNREACHABLE, when the server may have done it.
+   * address as before: `resume`. Others may suspend and resume it too; `onNotice` tells. One that is suspended already stays so, and one that is
+   * coming back is suspended once it has. `reason` is for people. Default: none.
+   * @throws SluiceError after which it runs on: SESSION_BUSY while it changes its size, CANCELLED when it is told to go on meanwhile, UNSUPPORTED,
+   * STORE_FAILED when the server's disk is full, BAD_ARGUMENT for a reason that is no text; LEASE_ENDED behind its end; SERVER_UNREACHABLE, when the
+   * server may have done it.
    */
   async suspend(reason = ""): Promise<void> {
     checkText("The reason of a suspension", reason);

@@ -3,7 +3,6 @@ import { randomFillSync } from "node:crypto";
 import { closeSync, fdatasyncSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Lease, SluiceError } from "../../client/index.ts";
 import { since } from "../../client/measure/calls.ts";
 import { openControl, openLease, type Target } from "./target.ts";
 
@@ -43,8 +42,10 @@ export async function suspensions(options: {
     const probe = gpu.upload(Uint32Array.of(7));
     await gpu.synchronize();
     for (let round = 0; round < rounds; round++) {
-      times.suspend.push(await suspend(lease));
-      const start = process.hrtime.bigint();
+      let start = process.hrtime.bigint();
+      await lease.suspend();
+      times.suspend.push(since(start));
+      start = process.hrtime.bigint();
       await lease.resume();
       const [word] = await probe.read(Uint32Array);
       times.resume.push(since(start));
@@ -56,19 +57,6 @@ export async function suspensions(options: {
     control.close();
   }
   return times;
-}
-
-/** Calls are answered again a moment before the daemon knows that the lease runs. */
-async function suspend(lease: Lease): Promise<number> {
-  for (;;) {
-    const start = process.hrtime.bigint();
-    try {
-      await lease.suspend();
-      return since(start);
-    } catch (error) {
-      if ((error as SluiceError).code !== "SESSION_BUSY") throw error;
-    }
-  }
 }
 
 function measureDisk(piece: Uint8Array, bytes: number, times: SuspensionTimes): void {

@@ -41,8 +41,8 @@ export class Suspensions {
   }
 
   /**
-   * Suspends a lease; resolves with it once its memory is back in the pool. Throws as `prove` does, SESSION_BUSY, UNSUPPORTED, SHUTTING_DOWN,
-   * STORE_FAILED, and what the executor throws; then it runs on.
+   * Suspends a lease, one that comes back as soon as it has; resolves with it once its memory is back in the pool. Throws as `prove` does,
+   * SESSION_BUSY, UNSUPPORTED, SHUTTING_DOWN, STORE_FAILED, CANCELLED when it is told to go on meanwhile, and what the executor throws; then it runs on.
    */
   async suspend(
     leaseId: string,
@@ -73,8 +73,8 @@ export class Suspensions {
     const refusal = this.#refusal as SluiceError | undefined;
     if (refusal !== undefined) throw refusal;
     const lease = this.#options.find(leaseId);
-    if (lease?.state === "suspended") this.#saveSuspended(lease);
-    if (lease?.state !== "suspending") return;
+    if (lease?.state === "suspended" || lease?.state === "resuming") this.#saveAs(lease, lease.state);
+    if (lease?.state !== "suspending" && lease?.state !== "resuming") return;
     await new Promise<void>((resolve, reject) => {
       this.#askers.set(leaseId, [...(this.#askers.get(leaseId) ?? []), { done: resolve, failed: reject }]);
     });
@@ -83,7 +83,9 @@ export class Suspensions {
   #resume(leaseId: string): QueuePlace | undefined {
     this.#options.apply({ kind: "resumeAsked", id: leaseId });
     const lease = this.#options.find(leaseId);
-    if (lease?.state === "suspended") this.#saveSuspended(lease);
+    if (lease?.state === "suspended" || lease?.state === "resuming") this.#saveAs(lease, lease.state);
+    if (lease?.state === "resuming")
+      this.#answer(leaseId, new SluiceError("CANCELLED", "The lease is told to go on meanwhile.", { leaseId }));
     return this.#options.place(leaseId);
   }
 
@@ -168,7 +170,8 @@ export class Suspensions {
       const message = `The lease cannot come back yet: ${failure.message}`;
       apply({ kind: "unparkFailed", id, message, ...parked });
       const lease = find(id);
-      if (lease !== undefined) this.#saveSuspended(lease);
+      if (lease !== undefined) this.#saveAs(lease, "suspended");
+      this.#answer(id);
     }
   }
 
@@ -182,9 +185,9 @@ export class Suspensions {
     this.#options.store.saveSuspension(id, suspension, now);
   }
 
-  #saveSuspended(lease: Lease): void {
+  #saveAs(lease: Lease, state: SuspensionState): void {
     try {
-      this.#saveOrThrow(lease.id, "suspended");
+      this.#saveOrThrow(lease.id, state);
     } catch (error) {
       this.#options.log.error(
         { lease: lease.id, error: toSluiceError(error).message },

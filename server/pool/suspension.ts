@@ -35,11 +35,7 @@ export function suspensionObstacle(state: PoolState, lease: LeaseRecord): Obstac
   const { id } = lease.terms;
   if (lease.state === "ending") return { code: "LEASE_ENDED", message: `The lease [${id}] ends.` };
   if (state.shutdown !== undefined) return { code: "SHUTTING_DOWN", message: "The server is stopping." };
-  if (lease.state !== "granted")
-    return {
-      code: "SESSION_BUSY",
-      message: `The lease [${id}] is [${lease.state}]: it can be suspended a moment later.`,
-    };
+  if (lease.state !== "granted") return { code: "SESSION_BUSY", message: `The lease [${id}] is [${lease.state}].` };
   if (lease.resizing !== undefined)
     return {
       code: "SESSION_BUSY",
@@ -51,14 +47,14 @@ export function suspensionObstacle(state: PoolState, lease: LeaseRecord): Obstac
   return { code: "UNSUPPORTED", message: `The lease [${id}] cannot be suspended on device [${full.spec.id}]: ${why}.` };
 }
 
-/** An admin, or the lease's own tenant, wants its memory back. */
+/** An admin, or the lease's own tenant, wants its memory back; of a lease that is coming back, as soon as it has come. */
 export function askSuspend(
   state: PoolState,
   lease: LeaseRecord,
   { message, byAdmin }: { readonly message: string; readonly byAdmin: boolean },
 ): Effect[] {
   const { suspension } = lease;
-  if (suspension !== undefined && (lease.state === "suspended" || lease.state === "suspending")) {
+  if (suspension !== undefined && lease.state !== "ending") {
     suspension.message = message;
     suspension.comesBack = false;
     suspension.byAdmin ||= byAdmin;
@@ -207,13 +203,14 @@ export function resume(state: PoolState, lease: LeaseRecord, reserved?: readonly
   return { kind: "resume", id: lease.terms.id };
 }
 
-/** Its memory is back, and it goes on. */
+/** Its memory is back, and it goes on: unless somebody wants it again by now. */
 export function confirmUnparked(state: PoolState, lease: LeaseRecord): Effect[] {
   const { suspension } = lease;
   if (lease.state !== "resuming" || suspension === undefined) return [];
   lease.state = "granted";
   lease.suspension = undefined;
   startClocks(state, lease, suspension.timeLeftMs);
+  if (!suspension.comesBack) return [beginSuspension(state, lease, suspension)];
   rest(state, lease);
   const message = "The lease goes on.";
   return [{ kind: "notice", id: lease.terms.id, notice: "resumed", deadline: state.now, message }];
@@ -228,7 +225,7 @@ export function failUnparked(
   const { suspension } = lease;
   if (lease.state !== "resuming" || suspension === undefined) return [];
   lease.state = "suspended";
-  suspension.message = why.message;
+  if (suspension.comesBack) suspension.message = why.message;
   giveBack(state, lease, why.keptBytes ?? []);
   state.timers.cancel(lease.restTimer);
   lease.restTimer = state.timers.add(state.now + RETRY_MS, { kind: "rest", lease });

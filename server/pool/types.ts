@@ -333,7 +333,8 @@ export type PoolEvent =
   | { readonly kind: "usageRestored"; readonly tenant: string; readonly byteMs: number }
   /**
    * The lease is to give its memory back for a while. It comes back when it is told to. Answered by `suspend` or `suspendRefused`; without an
-   * effect for one that is suspended already, or about to be: it then does not come back by itself any more.
+   * effect for one that is suspended already, or about to be: it then does not come back by itself any more. One that is coming back is suspended
+   * once it has.
    */
   | { readonly kind: "suspendAsked"; readonly id: string; readonly message: string; readonly byAdmin: boolean }
   /** What became of the effect `suspend`: the memory is saved, stored to be so, and free; or all is as it was, and why. */

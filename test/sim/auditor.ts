@@ -140,10 +140,10 @@ export class Auditor {
         this.#bookResized(event);
         return;
       case "suspendAsked":
-        if (this.leases.get(event.id)?.phase.startsWith("suspend")) this.leases.get(event.id)!.comesBack = false;
+        this.#bookWish(event.id, false);
         return;
       case "resumeAsked":
-        if (this.leases.get(event.id)?.phase.startsWith("suspend")) this.leases.get(event.id)!.comesBack = true;
+        this.#bookWish(event.id, true);
         return;
       case "parked":
       case "parkFailed":
@@ -221,7 +221,11 @@ export class Auditor {
         const isAgain = event.kind === "adopted" && account?.phase === "suspending";
         check(isAgain || account?.phase === "granted", `Lease ${effect.id} may be suspended.`);
         account.phase = "suspending";
-        if (!isAgain) account.comesBack = event.kind !== "suspendAsked" || event.id !== effect.id;
+        // One that is to be so again as soon as it has come back stays.
+        const isAsked = event.kind === "suspendAsked" || event.kind === "unparked";
+        if (event.kind === "unparked" && event.id === effect.id)
+          check(account.comesBack === false, `Lease ${effect.id} goes on.`);
+        if (!isAgain) account.comesBack = !isAsked || event.id !== effect.id;
         return;
       }
       case "resume": {
@@ -280,6 +284,12 @@ export class Auditor {
         check(this.leases.has(effect.id), "A notice is about a lease.");
         check(effect.deadline >= now, "A notice is about the future.");
     }
+  }
+
+  /** Whether a lease that is suspended, is being so or comes back is to run, by the last word. */
+  #bookWish(id: string, comesBack: boolean): void {
+    const account = this.leases.get(id);
+    if (account !== undefined && /^suspend|^resuming/.test(account.phase)) account.comesBack = comesBack;
   }
 
   #bookSuspension(

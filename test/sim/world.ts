@@ -301,7 +301,8 @@ class Daemon {
     this.#measure();
     this.#checkFirst(now);
     if (event.kind === "suspendAsked" || event.kind === "resumeAsked") {
-      if (findLease(this.pool, event.id)?.state === "suspended") this.#storeSuspension(event.id, "suspended");
+      const state = findLease(this.pool, event.id)?.state;
+      if (state === "suspended" || state === "resuming") this.#storeSuspension(event.id, state);
     }
     for (const effect of effects) {
       this.digest = (Math.imul(this.digest, 31) + hash(effect)) | 0;
@@ -478,6 +479,8 @@ class Daemon {
       if (life !== this.#life || !this.isUp) return;
       this.#mayDie();
       this.receive(isDone ? { kind: "unparked", id } : { kind: "unparkFailed", id, message: "Not now.", keptBytes });
+      // Told to be suspended meanwhile, it is on its way there.
+      if (isDone && findLease(this.pool, id)?.state === "suspending") return;
       this.#storeSuspension(id, isDone ? undefined : "suspended", keptBytes);
     });
   }

@@ -156,6 +156,57 @@ it("believes of a lease that came back under the server before that it is back, 
   expect([stateOf(id), free()]).toEqual(["granted", 0]);
 });
 
+it("suspends a lease that is coming back once it has come, over a restart too", async () => {
+  const { id } = request(4 * GiB);
+  const steps: string[] = [];
+  park = async () => {
+    steps.push("park");
+    return { savedBytes: 7 };
+  };
+  let back = (): void => {};
+  unpark = () =>
+    new Promise((resolve) => {
+      steps.push("unpark");
+      back = resolve;
+    });
+  await broker.suspensions.suspend(id, none, lunch);
+  broker.suspensions.resume(id, none, false);
+  const suspended = broker.suspensions.suspend(id, none, lunch);
+  expect([stateOf(id), steps, free()]).toEqual(["resuming", ["park", "unpark"], 0]);
+  back();
+  await suspended;
+  expect([stateOf(id), steps, free()]).toEqual(["suspended", ["park", "unpark", "park"], 4 * GiB]);
+  broker.suspensions.resume(id, none, false);
+  void broker.suspensions.suspend(id, none, lunch).catch(() => {});
+  unpark = async () => {};
+  restart();
+  await settled();
+  expect([stateOf(id), free(), broker.leases()[0]?.suspension?.comesBack]).toEqual(["suspended", 4 * GiB, false]);
+});
+
+it("leaves a lease suspended that is to be so again and cannot come back, and lets it go on where that is the last word", async () => {
+  const { id } = request(4 * GiB);
+  let back: { readonly done: () => void; readonly failed: (error: Error) => void };
+  unpark = () =>
+    new Promise((done, failed) => {
+      back = { done, failed };
+    });
+  await broker.suspensions.suspend(id, none, lunch);
+  broker.suspensions.resume(id, none, false);
+  const suspended = broker.suspensions.suspend(id, none, lunch);
+  back!.failed(new SluiceError("OUT_OF_MEMORY", "There is none."));
+  expect((await suspended).suspension).toMatchObject({ message: "Lunch.", comesBack: false });
+  clock.advance(60_000);
+  expect([stateOf(id), free()]).toEqual(["suspended", 4 * GiB]);
+  broker.suspensions.resume(id, none, false);
+  const again = broker.suspensions.suspend(id, none, lunch);
+  broker.suspensions.resume(id, none, false);
+  await expect(again).rejects.toMatchObject({ code: "CANCELLED" });
+  back!.done();
+  await settled();
+  expect([stateOf(id), free(), store.openLeases()[0]?.lease.suspension]).toEqual(["granted", 0, undefined]);
+});
+
 it("ends a lease while it is being saved, and tells whoever wanted it saved", async () => {
   const { id } = request(GiB);
   park = () => new Promise(() => {});

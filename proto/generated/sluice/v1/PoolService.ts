@@ -225,7 +225,8 @@ export interface PoolServiceClient extends grpc.Client {
    * Lets a lease give its device memory back for a while: it is saved on the server's host, and whoever waits can have it. The lease's program
    * notices nothing but time: its calls wait. Returns when the memory is back in the pool. The lease comes back at `Resume`, with every byte and
    * address as before. For the lease's tenant and admins. Of one that is suspended already the reason is replaced, and it comes back no more
-   * by itself. A lease that cannot be suspended runs on: SESSION_BUSY, UNSUPPORTED, STORE_FAILED.
+   * by itself; one that is coming back is suspended once it has. A lease that cannot be suspended, or is told to go on meanwhile, runs on:
+   * SESSION_BUSY, UNSUPPORTED, STORE_FAILED, CANCELLED.
    */
   Suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
   Suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
@@ -235,7 +236,8 @@ export interface PoolServiceClient extends grpc.Client {
    * Lets a lease give its device memory back for a while: it is saved on the server's host, and whoever waits can have it. The lease's program
    * notices nothing but time: its calls wait. Returns when the memory is back in the pool. The lease comes back at `Resume`, with every byte and
    * address as before. For the lease's tenant and admins. Of one that is suspended already the reason is replaced, and it comes back no more
-   * by itself. A lease that cannot be suspended runs on: SESSION_BUSY, UNSUPPORTED, STORE_FAILED.
+   * by itself; one that is coming back is suspended once it has. A lease that cannot be suspended, or is told to go on meanwhile, runs on:
+   * SESSION_BUSY, UNSUPPORTED, STORE_FAILED, CANCELLED.
    */
   suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
   suspend(argument: _sluice_v1_SuspendRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_sluice_v1_SuspendResponse__Output>): grpc.ClientUnaryCall;
@@ -336,7 +338,8 @@ export interface PoolServiceHandlers extends grpc.UntypedServiceImplementation {
    * Lets a lease give its device memory back for a while: it is saved on the server's host, and whoever waits can have it. The lease's program
    * notices nothing but time: its calls wait. Returns when the memory is back in the pool. The lease comes back at `Resume`, with every byte and
    * address as before. For the lease's tenant and admins. Of one that is suspended already the reason is replaced, and it comes back no more
-   * by itself. A lease that cannot be suspended runs on: SESSION_BUSY, UNSUPPORTED, STORE_FAILED.
+   * by itself; one that is coming back is suspended once it has. A lease that cannot be suspended, or is told to go on meanwhile, runs on:
+   * SESSION_BUSY, UNSUPPORTED, STORE_FAILED, CANCELLED.
    */
   Suspend: grpc.handleUnaryCall<_sluice_v1_SuspendRequest__Output, _sluice_v1_SuspendResponse>;
   
