@@ -5,7 +5,7 @@
  * connection must agree on it.
  */
 import { imageErrors, leavesEnd, moduleFields, productFields, texels } from "./call-parts.ts";
-import { dnnCalls } from "./dnn-calls.ts";
+import { libraryCalls } from "./library-calls.ts";
 import type { Field } from "./messages.ts";
 
 export interface CallSpec {
@@ -336,7 +336,7 @@ export const calls = {
       [
         "calls",
         "bytes",
-        "the calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, dnnCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX",
+        "the calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, libraryCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX",
       ],
     ],
   },
@@ -541,5 +541,5 @@ export const calls = {
     fields: productFields,
     answer: [],
   },
-  ...dnnCalls,
+  ...libraryCalls,
 } as const satisfies Record<string, CallSpec>;

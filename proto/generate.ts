@@ -9,11 +9,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
-import { dnnFunctions } from "../shared/dnn-functions.ts";
+import { libraries } from "../shared/libraries.ts";
 import { calls } from "./calls.ts";
 import { generateC } from "./generate-c.ts";
 import { generateCodec } from "./generate-codec.ts";
-import { generateDnn } from "./generate-dnn.ts";
+import { generateLibrary } from "./generate-library.ts";
 import { generateTables } from "./generate-tables.ts";
 import { frameKinds, messages, PROTOCOL_VERSION, records } from "./messages.ts";
 
@@ -25,9 +25,10 @@ const protoFiles = readdirSync(join(root, "proto/sluice/v1"))
 /** 16 hexadecimal digits over all that decides how bytes are read. Sentences do not count. */
 function fingerprint(): string {
   const withoutDocs = JSON.stringify(
-    [PROTOCOL_VERSION, records, messages, calls, frameKinds, dnnFunctions],
+    [PROTOCOL_VERSION, records, messages, calls, frameKinds, libraries],
     (key, value) => {
       if (key === "doc" || key === "errors") return undefined;
+      if (typeof value === "bigint") return String(value);
       return Array.isArray(value) && value.length === 3 && typeof value[2] === "string" ? value.slice(0, 2) : value;
     },
   );
@@ -85,7 +86,10 @@ function outputs(): Map<string, string> {
   return new Map([
     ["shared/generated/calls.ts", generateCodec(fingerprint())],
     ["client/interposer/generated/calls.h", generateC(fingerprint())],
-    ["client/interposer/generated/dnn-functions.h", generateDnn()],
+    ...libraries.map((library): [string, string] => [
+      `client/interposer/generated/${library.word}-functions.h`,
+      generateLibrary(library),
+    ]),
     ["proto/generated/descriptor.ts", descriptor()],
     ...grpcTypes(),
     ["proto/README.md", readme()],

@@ -1,29 +1,8 @@
-/**
- * The functions of cuDNN that travel by `dnnCall` and `dnnAskCall`: all that is known of each is its line here, from which the server calls it and the
- * C client's function is generated. Numbers are places in the list, so it only grows at its end.
- *
- * A line is the function's arguments in order, as `KIND NAME`:
- * - "handle` cudnnHandle_t. It does not travel: the call names device and stream.
- * - `i32 u32 u64 f32 f64`, and `type`, a cudnnDataType_t (i32).
- * - `scalar` pointer to a factor in the host's memory: f64 where the call's data is f64, else f32; one that is absent is 0.
- * - `value NAME of OTHER` pointer to an element in the host's memory, of the type that the tensor OTHER has.
- * - `pointer NAME` an address on the device; `of OTHER`: with as many bytes as that argument says, or as what it describes has. `of
- *   OTHER.theta` and `of OTHER.grid`: as the transformations and the grid of a spatial transformer; `of OTHER.sequences`: 4 for each of those that OTHER describes.
- * - `ints NAME of OTHER` an array of i32 in the host's memory, with as many elements as that argument, which stands before it, says. `of OTHER.sequences`: one for
- *   each of them; `of OTHER.sum`: as many as the elements of that array are together.
- * - a kind of descriptor, such as `tensor`; with `set` before it the call decides what it describes, with `new` it comes into being.
- * - `out` before a kind: a result. Of `out ints NAME of OTHER`, and of `out perfs`, which are records of what an algorithm of a convolution costs, that argument
- *   says how many there is room for.
- * A function with results and a pointer that must be there computes, as all others with pointers do, in the stream of its handle.
- * A `?` behind the kind of a pointer or descriptor lets it be absent.
- *
- * On the wire every argument but the handle takes 8 bytes, in order: numbers of 4 bytes with 4 zeros behind them, descriptors as their handles, 0 for what is
- * absent; an array takes its elements' bytes, padded with zeros to 8, and has their number before it where no argument is just that. Results take nothing
- * there; in the answer they stand in the same manner, an array with as many elements as there was room for.
- */
+/** The functions of cuDNN that travel, in the language of library-functions.ts. */
+import { readLibrary } from "./library-functions.ts";
 
 /** Kinds of descriptor by their words here, with what cuDNN calls them. */
-export const dnnDescriptors = {
+const kinds = {
   tensor: "Tensor",
   filter: "Filter",
   convolution: "Convolution",
@@ -37,9 +16,7 @@ export const dnnDescriptors = {
   lrn: "LRN",
   opTensor: "OpTensor",
   reduceTensor: "ReduceTensor",
-} as const;
-export type DnnDescriptorKind = keyof typeof dnnDescriptors;
-
+};
 const lines = {
   cudnnCreateTensorDescriptor: "new tensor tensorDesc",
   cudnnCreateFilterDescriptor: "new filter filterDesc",
@@ -76,7 +53,7 @@ const lines = {
 
   cudnnDropoutGetStatesSize: "handle, out u64 sizeInBytes",
   cudnnSetDropoutDescriptor:
-    "set dropout dropoutDesc, handle, f32 dropout, pointer? states of stateSizeInBytes, u64 stateSizeInBytes, u64 seed",
+    "fill dropout dropoutDesc, handle, f32 dropout, pointer? states of stateSizeInBytes, u64 stateSizeInBytes, u64 seed",
   cudnnRestoreDropoutDescriptor:
     "set dropout dropoutDesc, handle, f32 dropout, pointer? states of stateSizeInBytes, u64 stateSizeInBytes, u64 seed",
 
@@ -263,62 +240,17 @@ const lines = {
     "handle, dropout dropoutDesc, tensor xdesc, pointer x of xdesc, tensor ydesc, pointer y of ydesc, pointer reserveSpace of reserveSpaceSizeInBytes, u64 reserveSpaceSizeInBytes",
   cudnnDropoutBackward:
     "handle, dropout dropoutDesc, tensor dydesc, pointer dy of dydesc, tensor dxdesc, pointer dx of dxdesc, pointer reserveSpace of reserveSpaceSizeInBytes, u64 reserveSpaceSizeInBytes",
-} as const;
+};
 
-const numbers = ["i32", "u32", "u64", "f32", "f64", "type"] as const;
-const kinds = ["handle", ...numbers, "scalar", "value", "pointer", "ints", "perfs", "descriptor"] as const;
-export type DnnArgumentKind = (typeof kinds)[number];
-
-/** What of an argument says how much there is, where it is not all that it says or describes. */
-const measures = ["theta", "grid", "sequences", "sum"] as const;
-export type DnnMeasure = (typeof measures)[number];
-
-/** Bytes of a record of what an algorithm costs: cudnnConvolutionFwdAlgoPerf_t and its like. */
-export const DNN_PERF_BYTES = 48;
-
-export interface DnnArgument {
-  readonly kind: DnnArgumentKind;
-  readonly name: string;
-  /** Of a descriptor. */
-  readonly descriptor: DnnDescriptorKind | undefined;
-  /** Whether the call sets the descriptor, or makes it. */
-  readonly role: "new" | "set" | "used";
-  readonly isResult: boolean;
-  readonly isOptional: boolean;
-  /** Place of the argument that says how much there is; undefined where nothing does. */
-  readonly of: number | undefined;
-  readonly measure: DnnMeasure | undefined;
-}
-
-export interface DnnFunction {
-  readonly name: string;
-  readonly arguments: readonly DnnArgument[];
-}
-
-const isDescriptor = (word: string): word is DnnDescriptorKind => word in dnnDescriptors;
-const isMeasure = (word: string | undefined): word is DnnMeasure => measures.some((measure) => measure === word);
-const isKind = (word: string): word is DnnArgumentKind => kinds.some((kind) => kind === word && kind !== "descriptor");
-
-function argumentOf(text: string, names: readonly string[]): DnnArgument {
-  const parts = /^(?:(out|new|set) )?(\w+)(\?)?(?: (\w+))?(?: of (\w+)(?:\.(\w+))?)?$/.exec(text);
-  if (parts === null) throw new Error(`An argument of the table of functions is [${text}].`);
-  const [, before, word = "", optional, name = word, other, part] = parts;
-  const descriptor = isDescriptor(word) ? word : undefined;
-  const kind = isKind(word) ? word : "descriptor";
-  const of = other === undefined ? undefined : names.indexOf(other);
-  const isCounted = kind === "ints" || kind === "perfs" || kind === "value";
-  const measure = isMeasure(part) ? part : undefined;
-  const isWrong = (kind === "descriptor") !== (descriptor !== undefined) || of === -1 || measure !== part;
-  if (isWrong || (isCounted && of === undefined)) {
-    throw new Error(`An argument of the table of functions is [${text}].`);
-  }
-  const role = before === "new" || before === "set" ? before : "used";
-  return { kind, name, descriptor, role, isResult: before === "out", isOptional: optional === "?", of, measure };
-}
-
-/** Every function of the table, by its number. */
-export const dnnFunctions: readonly DnnFunction[] = Object.entries<string>(lines).map(([name, line]) => {
-  const texts = line.split(", ");
-  const names = texts.map((text) => /(\w+)(?: of [\w.]+)?$/.exec(text)![1]!);
-  return { name, arguments: texts.map((text) => argumentOf(text, names)) };
+export const dnn = readLibrary({
+  name: "cuDNN",
+  word: "dnn",
+  descriptors: Object.fromEntries(
+    Object.entries(kinds).map(([word, name]) => [
+      word,
+      { make: `cudnnCreate${name}Descriptor`, destroy: `cudnnDestroy${name}Descriptor` },
+    ]),
+  ),
+  measures: ["theta", "grid", "sequences", "sum"],
+  lines,
 });

@@ -5,7 +5,7 @@
  */
 import type { SluiceError } from "../../shared/errors.ts";
 import type { DeviceAttribute, GlobalInfo, KernelInfo } from "../../shared/generated/calls.ts";
-import type { DeviceDnn } from "./dnn.ts";
+import type { DeviceLibrary } from "./libraries.ts";
 import type { SurfaceOptions, TextureOptions } from "./texel.ts";
 
 /** One whole device as a server owns it. Plain data: it travels from the daemon to the executor as JSON. */
@@ -365,10 +365,10 @@ export interface DeviceSlice {
   /** Makes ready for such a product, of whose addresses only the alignment counts; UNSUPPORTED where it cannot be computed, and nothing has changed. */
   prepareMultiply?(product: MatrixProduct): void;
   /**
-   * Opens cuDNN, for as long as the slice is; called at most once. Absent, or UNSUPPORTED, where the device or the server has none; OUT_OF_MEMORY where
-   * the lease has no room for it.
+   * Opens a library by its number (shared/libraries.ts), for as long as the slice is; called at most once for each. cuDNN is a DeviceDnn. Absent, or
+   * UNSUPPORTED, where the device or the server has none; OUT_OF_MEMORY where the lease has no room for it.
    */
-  openDnn?(): Promise<DeviceDnn>;
+  openLibrary?(number: number): Promise<DeviceLibrary>;
   /**
    * Textures and surfaces over memory of the slice, whose range and shape the caller has checked; absent, or UNSUPPORTED, where the device has
    * none of that kind. A kernel that uses one after its end, or what never was one, fails or, on real hardware, reads anything of the slice's.

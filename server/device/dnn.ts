@@ -1,15 +1,8 @@
-/**
- * What a device's cuDNN is to the executor. Handles are the executor's to look up, and addresses its to check; what stands in attributes and arguments is
- * checked by the device, which hands nothing to the library whose size it does not know.
- */
+/** What a device's cuDNN is to the executor beyond the functions of its table: graphs of operations, made of backend descriptors. */
 import { type ErrorCode, SluiceError } from "../../shared/errors.ts";
 import type { DnnAttribute } from "../../shared/generated/calls.ts";
 import type { DeviceStream } from "./device.ts";
-
-/** A descriptor of the library, whatever it describes. It lives until it is forgotten and no other refers to it. */
-export interface DnnDescriptor {
-  readonly kind: "descriptor";
-}
+import type { DeviceLibrary, LibraryDescriptor, LibraryLookup, LibraryOutcome, MayReserve } from "./libraries.ts";
 
 /** Of cudnnStatus_t what the server itself says or looks at. */
 export const DnnStatus = {
@@ -29,42 +22,14 @@ function codeOf(status: number): ErrorCode {
   return kind === 2 ? "BAD_ARGUMENT" : kind === 3 ? "UNSUPPORTED" : "DEVICE_FAILED";
 }
 
-/** A status as a failure; `doing` says what was asked for, as the end of "cuDNN fails to …". */
-export function dnnFailure({ status, message }: DnnOutcome, doing: string): SluiceError {
+/** As `failure` of DeviceLibrary. */
+export function dnnFailure({ status, message }: LibraryOutcome, doing: string): SluiceError {
   const said = message === "" ? "" : `: ${message}`;
   return new SluiceError(codeOf(status), `cuDNN fails to ${doing} [status ${status}]${said}.`);
 }
 
-/** What the library says: cudnnStatus_t, and its words for it, which may be empty. */
-export interface DnnOutcome {
-  readonly status: number;
-  readonly message: string;
-}
-
-export interface DnnVersions {
-  readonly version: number;
-  readonly cudartVersion: number;
-  readonly maxDeviceVersion: number;
-}
-
-/** What the executor does for it. */
-export interface DnnLookup {
-  /** The descriptor of a handle, of the same device. @throws SluiceError NO_SUCH_HANDLE, BAD_ARGUMENT */
-  descriptor(handle: number): DnnDescriptor;
-  /** Sees to it that so many bytes lie within one allocation on the device. @throws SluiceError ADDRESS_OUTSIDE_ARENA, NOT_ALLOCATED */
-  check(address: number, byteCount: number): void;
-  /** Takes a new handle, which `made` gives its meaning. @throws SluiceError HANDLE_IN_USE, TOO_MANY_HANDLES */
-  claim(handle: number): void;
-  made(handle: number, descriptor: DnnDescriptor): void;
-}
-
-interface MayReserve {
-  /** Whether it may take memory of the slice's end for what the library loads. */
-  readonly mayReserve: boolean;
-}
-
 export interface DnnExecution extends MayReserve {
-  readonly plan: DnnDescriptor;
+  readonly plan: LibraryDescriptor;
   readonly stream: DeviceStream | undefined;
   readonly workspace: number;
   /** As in the call `dnnExecute`. */
@@ -73,15 +38,8 @@ export interface DnnExecution extends MayReserve {
   readonly values: Uint8Array;
 }
 
-export interface DnnCalling extends MayReserve {
-  /** Number in the table of functions. */
-  readonly function: number;
-  readonly stream: DeviceStream | undefined;
-  readonly arguments: Uint8Array;
-}
-
 export interface DnnQuestion {
-  readonly descriptor: DnnDescriptor;
+  readonly descriptor: LibraryDescriptor;
   readonly name: number;
   readonly type: number;
   readonly count: number;
@@ -90,32 +48,20 @@ export interface DnnQuestion {
   readonly intoType: number;
 }
 
-export interface DnnAnswer extends DnnOutcome {
+export interface DnnAnswer extends LibraryOutcome {
   readonly count: number;
   readonly data: Uint8Array;
 }
 
-export interface DnnResult extends DnnOutcome {
-  readonly results: Uint8Array;
-  /** Whether a descriptor that could not be set remembers the status, for those who use it. */
-  readonly isRemembered: boolean;
-}
-
-/**
- * cuDNN of one slice. A status is an answer, not a failure: what is thrown is a fault of the caller's, or the device's. What may have the library load code
- * resolves later.
- */
-export interface DeviceDnn {
-  readonly versions: DnnVersions;
+/** cuDNN of one slice. */
+export interface DeviceDnn extends DeviceLibrary {
   /** Makes a descriptor of attributes; without one where the status is not 0. @throws SluiceError BAD_ARGUMENT */
   describe(
     type: number,
     attributes: readonly DnnAttribute[],
-    lookup: DnnLookup,
-  ): Promise<DnnOutcome & { readonly descriptor?: DnnDescriptor }>;
-  forget(descriptor: DnnDescriptor): void;
-  ask(question: DnnQuestion, lookup: DnnLookup): DnnAnswer;
+    lookup: LibraryLookup,
+  ): Promise<LibraryOutcome & { readonly descriptor?: LibraryDescriptor }>;
+  ask(question: DnnQuestion, lookup: LibraryLookup): DnnAnswer;
   /** Queues the work of a plan. @throws SluiceError BAD_ARGUMENT and what `lookup` throws, before anything is queued */
-  execute(execution: DnnExecution, lookup: DnnLookup): DnnOutcome | Promise<DnnOutcome>;
-  call(calling: DnnCalling, lookup: DnnLookup): DnnResult | Promise<DnnResult>;
+  execute(execution: DnnExecution, lookup: LibraryLookup): LibraryOutcome | Promise<LibraryOutcome>;
 }

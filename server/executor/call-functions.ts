@@ -8,6 +8,7 @@ import { protocolError, type WireBuffer } from "../../shared/wire/wire-buffer.ts
 import * as caches from "./cache-calls.ts";
 import { acknowledged, answered, type CallFunction, encodeNothing, silent } from "./call-function.ts";
 import * as dnn from "./dnn-calls.ts";
+import * as functions from "./function-calls.ts";
 import * as libraries from "./library-calls.ts";
 import * as memory from "./memory-calls.ts";
 import * as modules from "./module-calls.ts";
@@ -135,21 +136,25 @@ const byName: Record<codec.CallName, CallFunction> = {
     encode: codec.encodeSurfaceCreateAnswer,
   }),
   surfaceDestroy: silent(codec.decodeSurfaceDestroyCall, textures.surfaceDestroy),
-  dnnOpen: answered({ decode: codec.decodeDnnOpenCall, run: dnn.dnnOpen, encode: codec.encodeDnnOpenAnswer }),
+  libraryOpen: answered({
+    decode: codec.decodeLibraryOpenCall,
+    run: functions.libraryOpen,
+    encode: codec.encodeLibraryOpenAnswer,
+  }),
   dnnDescribe: answered({
     decode: codec.decodeDnnDescribeCall,
     run: dnn.dnnDescribe,
     encode: codec.encodeDnnDescribeAnswer,
   }),
-  dnnForget: silent(codec.decodeDnnForgetCall, dnn.dnnForget),
+  libraryForget: silent(codec.decodeLibraryForgetCall, functions.libraryForget),
   dnnAsk: answered({ decode: codec.decodeDnnAskCall, run: dnn.dnnAsk, encode: codec.encodeDnnAskAnswer }),
   dnnExecute: silent(codec.decodeDnnExecuteCall, dnn.dnnExecute),
   dnnTry: answered({ decode: codec.decodeDnnTryCall, run: dnn.dnnTry, encode: codec.encodeDnnTryAnswer }),
-  dnnCall: silent(codec.decodeDnnCallCall, dnn.dnnCall),
-  dnnAskCall: answered({
-    decode: codec.decodeDnnAskCallCall,
-    run: dnn.dnnAskCall,
-    encode: codec.encodeDnnAskCallAnswer,
+  libraryCall: silent(codec.decodeLibraryCallCall, functions.libraryCall),
+  libraryAskCall: answered({
+    decode: codec.decodeLibraryAskCallCall,
+    run: functions.libraryAskCall,
+    encode: codec.encodeLibraryAskCallAnswer,
   }),
   compile: answered({ decode: codec.decodeCompileCall, run: libraries.compile, encode: codec.encodeCompileAnswer }),
 };

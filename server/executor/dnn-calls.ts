@@ -1,42 +1,30 @@
-/**
- * The calls for cuDNN (proto/dnn-calls.ts). Handles are looked up and addresses checked here; what the library is given, and how much of it, is the
- * device's to see to. What cuDNN refuses is an answer of its status; only of calls without an answer is it a failure.
- */
+/** The calls for cuDNN's graphs (proto/library-calls.ts), done as those for libraries' functions are (function-calls.ts). */
+
+import { dnn } from "../../shared/dnn-functions.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type {
   DnnAskAnswer,
   DnnAskCall,
-  DnnAskCallAnswer,
-  DnnAskCallCall,
-  DnnCallCall,
   DnnDescribeAnswer,
   DnnDescribeCall,
   DnnExecuteCall,
-  DnnForgetCall,
-  DnnOpenAnswer,
-  DnnOpenCall,
   DnnTryAnswer,
   DnnTryCall,
 } from "../../shared/generated/calls.ts";
+import { libraryNumber } from "../../shared/libraries.ts";
 import { DNN_ATTRIBUTES_MAX } from "../../shared/limits.ts";
-import {
-  type DeviceDnn,
-  type DnnExecution,
-  type DnnLookup,
-  type DnnOutcome,
-  type DnnResult,
-  dnnFailure,
-} from "../device/dnn.ts";
+import type { DeviceDnn, DnnExecution } from "../device/dnn.ts";
+import type { LibraryLookup, LibraryOutcome } from "../device/libraries.ts";
+import { expectSuccess, lookupOf as lookupFor, opened, reserved } from "./function-calls.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
-export async function dnnOpen(work: Workspace, { device }: DnnOpenCall): Promise<DnnOpenAnswer> {
-  const slice = work.slice(device);
-  if (slice.device.openDnn === undefined) throw without(slice);
-  slice.dnn ??= await slice.device.openDnn();
-  return { ...slice.dnn.versions, ...reserved(slice) };
-}
+const LIBRARY = libraryNumber(dnn);
+
+// What a device opens under this number is one.
+const dnnOf = (slice: OpenSlice): DeviceDnn => opened(slice, LIBRARY) as DeviceDnn;
+const lookupOf = (work: Workspace, slice: OpenSlice): LibraryLookup => lookupFor(work, slice, LIBRARY);
 
 export async function dnnDescribe(work: Workspace, call: DnnDescribeCall): Promise<DnnDescribeAnswer> {
   work.descriptors.claim(call.descriptor);
@@ -45,27 +33,33 @@ export async function dnnDescribe(work: Workspace, call: DnnDescribeCall): Promi
   if (length > DNN_ATTRIBUTES_MAX) {
     throw bad(`A descriptor of cuDNN has [${length}] attributes, more than [${DNN_ATTRIBUTES_MAX}].`);
   }
-  const { descriptor, ...outcome } = await opened(slice).describe(call.type, call.attributes, lookupOf(work, slice));
-  if (descriptor !== undefined) work.descriptors.set(call.descriptor, { slice, descriptor });
+  const lookup = lookupOf(work, slice);
+  const { descriptor, ...outcome } = await dnnOf(slice).describe(call.type, call.attributes, lookup);
+  if (descriptor !== undefined) lookup.made(call.descriptor, descriptor);
   return { ...outcome, ...reserved(slice) };
 }
 
-export function dnnForget(work: Workspace, call: DnnForgetCall): void {
-  const { slice, descriptor } = work.descriptors.remove(call.descriptor);
-  opened(slice).forget(descriptor);
-}
-
 export function dnnAsk(work: Workspace, call: DnnAskCall): DnnAskAnswer {
-  const { slice, descriptor } = work.descriptors.get(call.descriptor);
+  const { slice } = work.descriptors.get(call.descriptor);
+  const lookup = lookupOf(work, slice);
   const { name, type, count, intoType } = call;
-  const into = handlesOf(call.into);
-  const question = { descriptor, name, type, count, into, intoType };
-  return { ...opened(slice).ask(question, lookupOf(work, slice)), ...reserved(slice) };
+  const question = {
+    descriptor: lookup.descriptor(call.descriptor),
+    name,
+    type,
+    count,
+    into: handlesOf(call.into),
+    intoType,
+  };
+  return { ...dnnOf(slice).ask(question, lookup), ...reserved(slice) };
 }
 
 export function dnnExecute(work: Workspace, call: DnnExecuteCall): void | Promise<void> {
   const outcome = run(work, call, false);
-  return outcome instanceof Promise ? outcome.then(expectSuccess) : expectSuccess(outcome);
+  const library = dnnOf(work.descriptors.get(call.plan).slice);
+  return outcome instanceof Promise
+    ? outcome.then((settled) => expectSuccess(library, settled))
+    : expectSuccess(library, outcome);
 }
 
 export async function dnnTry(work: Workspace, call: DnnTryCall): Promise<DnnTryAnswer> {
@@ -73,37 +67,14 @@ export async function dnnTry(work: Workspace, call: DnnTryCall): Promise<DnnTryA
   return { ...outcome, ...reserved(work.descriptors.get(call.plan).slice) };
 }
 
-function run(work: Workspace, call: DnnExecuteCall, mayReserve: boolean): DnnOutcome | Promise<DnnOutcome> {
-  const { slice, descriptor: plan } = work.descriptors.get(call.plan);
+function run(work: Workspace, call: DnnExecuteCall, mayReserve: boolean): LibraryOutcome | Promise<LibraryOutcome> {
+  const { slice } = work.descriptors.get(call.plan);
+  const lookup = lookupOf(work, slice);
   const { workspace, uids, addresses, values } = call;
   const stream = work.stream(call.stream, slice);
+  const plan = lookup.descriptor(call.plan);
   const execution: DnnExecution = { plan, stream, workspace, uids, addresses, values, mayReserve };
-  return opened(slice).execute(execution, lookupOf(work, slice));
-}
-
-export function dnnCall(work: Workspace, call: DnnCallCall): void | Promise<void> {
-  const result = callFunction(work, call, false);
-  return result instanceof Promise ? result.then(expectRemembered) : expectRemembered(result);
-}
-
-export async function dnnAskCall(work: Workspace, call: DnnAskCallCall): Promise<DnnAskCallAnswer> {
-  const result = await callFunction(work, call, true);
-  return { ...result, ...reserved(work.slice(call.device)) };
-}
-
-function callFunction(work: Workspace, call: DnnCallCall, mayReserve: boolean): DnnResult | Promise<DnnResult> {
-  const slice = work.slice(call.device);
-  const stream = work.stream(call.stream, slice);
-  const calling = { function: call.function, stream, arguments: call.arguments, mayReserve };
-  return opened(slice).call(calling, lookupOf(work, slice));
-}
-
-function expectRemembered(result: DnnResult): void {
-  if (!result.isRemembered) expectSuccess(result);
-}
-
-function expectSuccess(outcome: DnnOutcome): void {
-  if (outcome.status !== 0) throw dnnFailure(outcome, "compute");
+  return dnnOf(slice).execute(execution, lookup);
 }
 
 /** Handles as they stand in bytes. */
@@ -112,39 +83,3 @@ function handlesOf(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: bytes.byteLength / 4 }, (_, index) => view.getUint32(4 * index, true));
 }
-
-/** What the device may ask of the session, for calls on one slice. */
-function lookupOf(work: Workspace, slice: OpenSlice): DnnLookup {
-  return {
-    descriptor: (handle) => {
-      const owned = work.descriptors.get(handle);
-      if (owned.slice === slice) return owned.descriptor;
-      throw bad(`The descriptor [${handle}] is of device [${owned.slice.index}], not of device [${slice.index}].`);
-    },
-    check: (address, byteCount) => {
-      const other = work.within(address, byteCount);
-      if (other === slice) return;
-      throw bad(
-        `The address [0x${address.toString(16)}] is on the device [${other.index}], and cuDNN works on the device [${slice.index}].`,
-      );
-    },
-    claim: (handle) => work.descriptors.claim(handle),
-    made: (handle, descriptor) => work.descriptors.set(handle, { slice, descriptor }),
-  };
-}
-
-const reserved = ({ device }: OpenSlice): { readonly reservedBytes: number } => ({
-  reservedBytes: device.reservedBytes ?? 0,
-});
-
-function opened(slice: OpenSlice): DeviceDnn {
-  if (slice.dnn !== undefined) return slice.dnn;
-  if (slice.device.openDnn === undefined) throw without(slice);
-  throw bad(`cuDNN is not opened on the device [${slice.index}].`);
-}
-
-const without = ({ assignment }: OpenSlice): SluiceError =>
-  new SluiceError(
-    "UNSUPPORTED",
-    `A device of the kind [${assignment.description.kind}] has no cuDNN; programs can do without it, PyTorch with \`torch.backends.cudnn.enabled = False\`.`,
-  );

@@ -1,10 +1,11 @@
 /**
- * The calls that a recording may hold: those without an answer that give a device work, and neither make nor end anything (of cuDNN's functions those that make something, which no second replay could make again, fail). For each, what is
+ * The calls that a recording may hold: those without an answer that give a device work, and neither make nor end anything (of libraries' functions those that make something, which no second replay could make again, fail). For each, what is
  * checked when it is recorded, and which of its bytes a replay may replace.
  */
 import * as codec from "../../shared/generated/calls.ts";
 import type { WireBuffer } from "../../shared/wire/wire-buffer.ts";
-import { dnnCall, dnnExecute } from "./dnn-calls.ts";
+import { dnnExecute } from "./dnn-calls.ts";
+import { libraryCall } from "./function-calls.ts";
 import { multiply } from "./library-calls.ts";
 import { copyOnDevice, fill } from "./memory-calls.ts";
 import { kernelOf, launch } from "./module-calls.ts";
@@ -97,10 +98,10 @@ const definitions = [
       work.stream(stream, work.descriptors.get(plan).slice);
     },
   }),
-  define<codec.DnnCallCall>({
-    opcode: codec.Opcode.dnnCall,
-    decode: codec.decodeDnnCallCall,
-    run: dnnCall,
+  define<codec.LibraryCallCall>({
+    opcode: codec.Opcode.libraryCall,
+    decode: codec.decodeLibraryCallCall,
+    run: libraryCall,
     check: (work, { stream, device }) => {
       work.stream(stream, work.slice(device));
     },

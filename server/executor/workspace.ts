@@ -1,5 +1,5 @@
 /**
- * All that a session has: its open slices with their allocations, its modules, streams, events, textures, surfaces, descriptors of cuDNN, images and recordings. This
+ * All that a session has: its open slices with their allocations, its modules, streams, events, textures, surfaces, descriptors of libraries, images and recordings. This
  * list is closed: what lives anywhere else could not be moved to another server. The arena is enforced here, before a device sees an address.
  */
 import { NO_BYTES } from "../../shared/byte-count.ts";
@@ -7,7 +7,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE, ARENA_STRIDE_BYTES } from "../../shared/limits.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { DeviceEvent, DeviceImage, DeviceModule, DeviceSlice, DeviceStream } from "../device/device.ts";
-import type { DeviceDnn, DnnDescriptor } from "../device/dnn.ts";
+import type { DeviceLibrary, LibraryDescriptor } from "../device/libraries.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { SliceAssignment } from "./control-messages.ts";
 import type { LeaseTurns } from "./device-turns.ts";
@@ -35,8 +35,8 @@ export interface OpenSlice {
   heap: number | undefined;
   /** Bytes of the arena in use, alignment included. */
   usedBytes: number;
-  /** Its cuDNN, once it is opened. */
-  dnn: DeviceDnn | undefined;
+  /** Its libraries that are opened, by their numbers. */
+  readonly libraries: (DeviceLibrary | undefined)[];
 }
 
 export interface LoadedModule {
@@ -62,7 +62,9 @@ export interface OwnedTexture {
 
 export interface OwnedDescriptor {
   readonly slice: OpenSlice;
-  readonly descriptor: DnnDescriptor;
+  /** Number of its library. */
+  readonly library: number;
+  readonly descriptor: LibraryDescriptor;
 }
 
 export interface OwnedSurface {
@@ -159,7 +161,7 @@ export class Workspace {
       globals: new RangeMap(),
       heap: undefined,
       usedBytes: 0,
-      dnn: undefined,
+      libraries: [],
     };
     this.#slices[index] = slice;
     return slice;

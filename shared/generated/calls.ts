@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "4eb206532b65a457";
+export const FINGERPRINT = "35897fcc75c8d4d5";
 
 export const FrameKind = {
   GREETING: 1,
@@ -63,14 +63,14 @@ export const Opcode = {
   heap: 45,
   stackLimit: 46,
   multiplyPrepare: 47,
-  dnnOpen: 48,
+  libraryOpen: 48,
   dnnDescribe: 49,
-  dnnForget: 50,
+  libraryForget: 50,
   dnnAsk: 51,
   dnnExecute: 52,
   dnnTry: 53,
-  dnnCall: 54,
-  dnnAskCall: 55,
+  libraryCall: 54,
+  libraryAskCall: 55,
 } as const;
 export type CallName = keyof typeof Opcode;
 
@@ -125,14 +125,14 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "heap", opcode: 45, answered: false },
   { name: "stackLimit", opcode: 46, answered: true },
   { name: "multiplyPrepare", opcode: 47, answered: true },
-  { name: "dnnOpen", opcode: 48, answered: true },
+  { name: "libraryOpen", opcode: 48, answered: true },
   { name: "dnnDescribe", opcode: 49, answered: true },
-  { name: "dnnForget", opcode: 50, answered: false },
+  { name: "libraryForget", opcode: 50, answered: false },
   { name: "dnnAsk", opcode: 51, answered: true },
   { name: "dnnExecute", opcode: 52, answered: false },
   { name: "dnnTry", opcode: 53, answered: true },
-  { name: "dnnCall", opcode: 54, answered: false },
-  { name: "dnnAskCall", opcode: 55, answered: true },
+  { name: "libraryCall", opcode: 54, answered: false },
+  { name: "libraryAskCall", opcode: 55, answered: true },
 ];
 
 function wrongSize(name: string, size: { expected: number; actual: number }): SluiceError {
@@ -1802,7 +1802,7 @@ export interface RecordingCreateCall {
   readonly valueBytes: number;
   /** Where values go, at most RECORDING_PATCHES_MAX. */
   readonly patches: readonly RecordingPatch[];
-  /** The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, dnnCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
+  /** The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, libraryCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
   readonly calls: Uint8Array;
 }
 
@@ -2682,41 +2682,44 @@ export function decodeMultiplyPrepareCall(b: WireBuffer, start: number, end: num
   };
 }
 
-/** Opens cuDNN on a device, for all calls of cuDNN there. As every call of cuDNN with an answer it may take memory from the arena's end, for code that the library loads: nothing may be allocated there until the answer is there. */
-export interface DnnOpenCall {
+/** Opens a library on a device, for all calls of it there. As every call of a library with an answer it may take memory from the arena's end, for what the library loads: nothing may be allocated there until the answer is there. */
+export interface LibraryOpenCall {
   /** Index of the device within the lease. */
   readonly device: number;
+  /** Number of the library. */
+  readonly library: number;
 }
 
-export function encodeDnnOpenCall(w: WireWriter, v: DnnOpenCall): void {
+export function encodeLibraryOpenCall(w: WireWriter, v: LibraryOpenCall): void {
   const b = w.reserve(8);
   const i = w.length >> 2;
   b.u32[i + 0] = v.device;
-  b.u32[i + 1] = 0;
+  b.u32[i + 1] = v.library;
   w.length += 8;
 }
 
-export function decodeDnnOpenCall(b: WireBuffer, start: number, end: number): DnnOpenCall {
-  if (end - start !== 8) throw wrongSize("DnnOpenCall", { expected: 8, actual: end - start });
+export function decodeLibraryOpenCall(b: WireBuffer, start: number, end: number): LibraryOpenCall {
+  if (end - start !== 8) throw wrongSize("LibraryOpenCall", { expected: 8, actual: end - start });
   const i = start >> 2;
   return {
     device: b.u32[i + 0]!,
+    library: b.u32[i + 1]!,
   };
 }
 
-/** The answer to `dnnOpen`. */
-export interface DnnOpenAnswer {
-  /** As cudnnGetVersion tells it. */
+/** The answer to `libraryOpen`. */
+export interface LibraryOpenAnswer {
+  /** As the library tells it, cuDNN by cudnnGetVersion. */
   readonly version: number;
-  /** As cudnnGetCudartVersion. */
+  /** As cudnnGetCudartVersion; 0 of other libraries. */
   readonly cudartVersion: number;
-  /** As cudnnGetMaxDeviceVersion. */
+  /** As cudnnGetMaxDeviceVersion; 0 of other libraries. */
   readonly maxDeviceVersion: number;
-  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  /** Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
   readonly reservedBytes: number;
 }
 
-export function encodeDnnOpenAnswer(w: WireWriter, v: DnnOpenAnswer): void {
+export function encodeLibraryOpenAnswer(w: WireWriter, v: LibraryOpenAnswer): void {
   const b = w.reserve(32);
   const i = w.length >> 2;
   b.u32[i + 0] = v.version;
@@ -2730,8 +2733,8 @@ export function encodeDnnOpenAnswer(w: WireWriter, v: DnnOpenAnswer): void {
   w.length += 32;
 }
 
-export function decodeDnnOpenAnswer(b: WireBuffer, start: number, end: number): DnnOpenAnswer {
-  if (end - start !== 32) throw wrongSize("DnnOpenAnswer", { expected: 32, actual: end - start });
+export function decodeLibraryOpenAnswer(b: WireBuffer, start: number, end: number): LibraryOpenAnswer {
+  if (end - start !== 32) throw wrongSize("LibraryOpenAnswer", { expected: 32, actual: end - start });
   return {
     version: b.readU64(start + 0),
     cudartVersion: b.readU64(start + 8),
@@ -2782,7 +2785,7 @@ export interface DnnDescribeAnswer {
   readonly status: number;
   /** What cuDNN or the server says about it; may be empty. */
   readonly message: string;
-  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  /** Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
   readonly reservedBytes: number;
 }
 
@@ -2810,13 +2813,13 @@ export function decodeDnnDescribeAnswer(b: WireBuffer, start: number, end: numbe
   return v;
 }
 
-/** Destroys a descriptor, of a graph or of a function. */
-export interface DnnForgetCall {
+/** Destroys a descriptor, of a library's functions or of a graph. */
+export interface LibraryForgetCall {
   /** Descriptor handle. */
   readonly descriptor: number;
 }
 
-export function encodeDnnForgetCall(w: WireWriter, v: DnnForgetCall): void {
+export function encodeLibraryForgetCall(w: WireWriter, v: LibraryForgetCall): void {
   const b = w.reserve(8);
   const i = w.length >> 2;
   b.u32[i + 0] = v.descriptor;
@@ -2824,8 +2827,8 @@ export function encodeDnnForgetCall(w: WireWriter, v: DnnForgetCall): void {
   w.length += 8;
 }
 
-export function decodeDnnForgetCall(b: WireBuffer, start: number, end: number): DnnForgetCall {
-  if (end - start !== 8) throw wrongSize("DnnForgetCall", { expected: 8, actual: end - start });
+export function decodeLibraryForgetCall(b: WireBuffer, start: number, end: number): LibraryForgetCall {
+  if (end - start !== 8) throw wrongSize("LibraryForgetCall", { expected: 8, actual: end - start });
   const i = start >> 2;
   return {
     descriptor: b.u32[i + 0]!,
@@ -2886,7 +2889,7 @@ export interface DnnAskAnswer {
   readonly data: Uint8Array;
   /** What cuDNN or the server says about it; may be empty. */
   readonly message: string;
-  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  /** Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
   readonly reservedBytes: number;
 }
 
@@ -3021,7 +3024,7 @@ export interface DnnTryAnswer {
   readonly status: number;
   /** What cuDNN or the server says about it; may be empty. */
   readonly message: string;
-  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  /** Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
   readonly reservedBytes: number;
 }
 
@@ -3049,91 +3052,101 @@ export function decodeDnnTryAnswer(b: WireBuffer, start: number, end: number): D
   return v;
 }
 
-/** Calls a function of the table of functions. One that sets a descriptor and fails leaves its status to those that use the descriptor. */
-export interface DnnCallCall {
-  /** Number of the function in the table of functions. */
+/** Calls a function of a library's table. One that sets a descriptor and fails leaves its status to those that use the descriptor. */
+export interface LibraryCallCall {
+  /** Number of the library. */
+  readonly library: number;
+  /** Number of the function in the library's table. */
   readonly function: number;
   /** Index of the device within the lease. */
   readonly device: number;
   /** Stream handle, 0 for the default stream. */
   readonly stream: number;
-  /** The arguments, packed as the table of functions has them. */
+  /** The arguments, packed as shared/library-functions.ts says. */
   readonly arguments: Uint8Array;
 }
 
-export function encodeDnnCallCall(w: WireWriter, v: DnnCallCall): void {
-  const b = w.reserve(16);
+export function encodeLibraryCallCall(w: WireWriter, v: LibraryCallCall): void {
+  const b = w.reserve(24);
   const i = w.length >> 2;
-  b.u32[i + 0] = v.function;
-  b.u32[i + 1] = v.device;
-  b.u32[i + 2] = v.stream;
-  b.u32[i + 3] = v.arguments.length;
-  w.length += 16;
+  b.u32[i + 0] = v.library;
+  b.u32[i + 1] = v.function;
+  b.u32[i + 2] = v.device;
+  b.u32[i + 3] = v.stream;
+  b.u32[i + 4] = v.arguments.length;
+  b.u32[i + 5] = 0;
+  w.length += 24;
   w.appendPadded(v.arguments);
 }
 
-export function decodeDnnCallCall(b: WireBuffer, start: number, end: number): DnnCallCall {
-  const t = new TailReader(b, { start, fixedBytes: 16, end });
+export function decodeLibraryCallCall(b: WireBuffer, start: number, end: number): LibraryCallCall {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
   const i = start >> 2;
   const v = {
-    function: b.u32[i + 0]!,
-    device: b.u32[i + 1]!,
-    stream: b.u32[i + 2]!,
-    arguments: t.bytes(b.u32[i + 3]!),
+    library: b.u32[i + 0]!,
+    function: b.u32[i + 1]!,
+    device: b.u32[i + 2]!,
+    stream: b.u32[i + 3]!,
+    arguments: t.bytes(b.u32[i + 4]!),
   };
   t.finish();
   return v;
 }
 
-/** As `dnnCall`, and tells what cuDNN says and the function's results, where it can refuse without an end to the session. */
-export interface DnnAskCallCall {
-  /** Number of the function in the table of functions. */
+/** As `libraryCall`, and tells what the library says and the function's results, where it can refuse without an end to the session. */
+export interface LibraryAskCallCall {
+  /** Number of the library. */
+  readonly library: number;
+  /** Number of the function in the library's table. */
   readonly function: number;
   /** Index of the device within the lease. */
   readonly device: number;
   /** Stream handle, 0 for the default stream. */
   readonly stream: number;
-  /** The arguments, packed as the table of functions has them. */
+  /** The arguments, packed as shared/library-functions.ts says. */
   readonly arguments: Uint8Array;
 }
 
-export function encodeDnnAskCallCall(w: WireWriter, v: DnnAskCallCall): void {
-  const b = w.reserve(16);
+export function encodeLibraryAskCallCall(w: WireWriter, v: LibraryAskCallCall): void {
+  const b = w.reserve(24);
   const i = w.length >> 2;
-  b.u32[i + 0] = v.function;
-  b.u32[i + 1] = v.device;
-  b.u32[i + 2] = v.stream;
-  b.u32[i + 3] = v.arguments.length;
-  w.length += 16;
+  b.u32[i + 0] = v.library;
+  b.u32[i + 1] = v.function;
+  b.u32[i + 2] = v.device;
+  b.u32[i + 3] = v.stream;
+  b.u32[i + 4] = v.arguments.length;
+  b.u32[i + 5] = 0;
+  w.length += 24;
   w.appendPadded(v.arguments);
 }
 
-export function decodeDnnAskCallCall(b: WireBuffer, start: number, end: number): DnnAskCallCall {
-  const t = new TailReader(b, { start, fixedBytes: 16, end });
+export function decodeLibraryAskCallCall(b: WireBuffer, start: number, end: number): LibraryAskCallCall {
+  const t = new TailReader(b, { start, fixedBytes: 24, end });
   const i = start >> 2;
   const v = {
-    function: b.u32[i + 0]!,
-    device: b.u32[i + 1]!,
-    stream: b.u32[i + 2]!,
-    arguments: t.bytes(b.u32[i + 3]!),
+    library: b.u32[i + 0]!,
+    function: b.u32[i + 1]!,
+    device: b.u32[i + 2]!,
+    stream: b.u32[i + 3]!,
+    arguments: t.bytes(b.u32[i + 4]!),
   };
   t.finish();
   return v;
 }
 
-/** The answer to `dnnAskCall`. */
-export interface DnnAskCallAnswer {
-  /** CudnnStatus_t: 0 for success. */
+/** The answer to `libraryAskCall`. */
+export interface LibraryAskCallAnswer {
+  /** The library's status: 0 for success. */
   readonly status: number;
-  /** The results, packed as the table of functions has them; empty with another status. */
+  /** The results, packed as the arguments; empty with another status. */
   readonly results: Uint8Array;
-  /** What cuDNN or the server says about it; may be empty. */
+  /** What the library or the server says about it; may be empty. */
   readonly message: string;
-  /** Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+  /** Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
   readonly reservedBytes: number;
 }
 
-export function encodeDnnAskCallAnswer(w: WireWriter, v: DnnAskCallAnswer): void {
+export function encodeLibraryAskCallAnswer(w: WireWriter, v: LibraryAskCallAnswer): void {
   const message = utf8Encode(v.message);
   const b = w.reserve(24);
   const i = w.length >> 2;
@@ -3148,7 +3161,7 @@ export function encodeDnnAskCallAnswer(w: WireWriter, v: DnnAskCallAnswer): void
   w.appendPadded(message);
 }
 
-export function decodeDnnAskCallAnswer(b: WireBuffer, start: number, end: number): DnnAskCallAnswer {
+export function decodeLibraryAskCallAnswer(b: WireBuffer, start: number, end: number): LibraryAskCallAnswer {
   const t = new TailReader(b, { start, fixedBytes: 24, end });
   const i = start >> 2;
   const v = {

@@ -3,9 +3,21 @@
  * Numbers are those of cuDNN's headers.
  */
 import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
-import type { DeviceDnn, DnnDescriptor, DnnLookup, DnnOutcome, DnnResult } from "../../server/device/dnn.ts";
-import { dnnFunctions } from "../../shared/dnn-functions.ts";
+import type { DeviceDnn } from "../../server/device/dnn.ts";
+import type { LibraryOutcome } from "../../server/device/libraries.ts";
+import { dnn } from "../../shared/dnn-functions.ts";
 import type { DnnAttribute } from "../../shared/generated/calls.ts";
+import { libraryNumber } from "../../shared/libraries.ts";
+import { arg, bytesOf, LibraryStand, numberIn } from "./library.ts";
+
+export { arg, bytesOf };
+
+export const dnnFunctions = dnn.functions;
+
+/** Kinds of descriptor by their words in the table, with what cuDNN calls them. */
+export const dnnDescriptors: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(dnn.descriptors).map(([word, { make }]) => [word, /^cudnnCreate(\w+)Descriptor$/.exec(make)![1]!]),
+);
 
 export const BackendType = {
   POINTWISE: 0,
@@ -22,9 +34,6 @@ export const BackendType = {
   PACK: 16,
   TENSOR: 17,
 } as const;
-
-export const bytesOf = (array: ArrayBufferView): Uint8Array =>
-  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 export const i64 = (name: number, ...values: readonly number[]): DnnAttribute => ({
   name,
@@ -119,48 +128,20 @@ export function convolve(type: number, parts: { how: number; w: number; x: numbe
   ];
 }
 
-/** What a session does for the device, over one slice: handles, and addresses that are anywhere within the ranges. */
-export class DnnStand implements DnnLookup {
-  readonly dnn: DeviceDnn;
-  readonly descriptors = new Map<number, DnnDescriptor>();
-  /** Ranges that may be used, [first, behind the last]; what lies outside is refused. */
-  readonly ranges: (readonly [number, number])[];
-  /** What was asked to be checked. */
-  readonly checked: [address: number, byteCount: number][] = [];
-  #handle = 0;
-
-  constructor(dnn: DeviceDnn, ranges: DnnStand["ranges"]) {
-    this.dnn = dnn;
-    this.ranges = ranges;
+/** A session's part of the work over a slice with cuDNN. */
+export class DnnStand extends LibraryStand<DeviceDnn> {
+  static async open(slice: DeviceSlice, ...ranges: LibraryStand["ranges"]): Promise<DnnStand> {
+    return new DnnStand(dnn, (await slice.openLibrary!(libraryNumber(dnn))) as DeviceDnn, ranges);
   }
 
-  static async open(slice: DeviceSlice, ...ranges: DnnStand["ranges"]): Promise<DnnStand> {
-    return new DnnStand(await slice.openDnn!(), ranges);
+  get dnn(): DeviceDnn {
+    return this.library;
   }
 
-  descriptor(handle: number): DnnDescriptor {
-    const found = this.descriptors.get(handle);
-    if (found === undefined) throw new Error(`No descriptor [${handle}].`);
-    return found;
-  }
-
-  check(address: number, byteCount: number): void {
-    this.checked.push([address, byteCount]);
-    if (!this.ranges.some(([from, to]) => address >= from && address + byteCount <= to)) throw new Error("outside");
-  }
-
-  claim(): void {}
-
-  made(handle: number, descriptor: DnnDescriptor): void {
-    this.descriptors.set(handle, descriptor);
-  }
-
-  /** A handle that is new. */
-  next(): number {
-    return ++this.#handle;
-  }
-
-  async outcome(type: number, attributes: readonly DnnAttribute[]): Promise<DnnOutcome & { readonly handle: number }> {
+  async outcome(
+    type: number,
+    attributes: readonly DnnAttribute[],
+  ): Promise<LibraryOutcome & { readonly handle: number }> {
     const { descriptor, ...outcome } = await this.dnn.describe(type, attributes, this);
     const handle = this.next();
     if (descriptor !== undefined) this.made(handle, descriptor);
@@ -174,27 +155,9 @@ export class DnnStand implements DnnLookup {
     return handle;
   }
 
-  forget(handle: number): void {
-    this.dnn.forget(this.descriptor(handle));
-    this.descriptors.delete(handle);
-  }
-
-  /** Calls a function of the table. */
-  call(
-    name: string,
-    packed: readonly Uint8Array[],
-    { mayReserve = true, stream = undefined as DeviceStream | undefined } = {},
-  ): DnnResult | Promise<DnnResult> {
-    const call = { function: numberOf(name), stream, arguments: new Uint8Array(Buffer.concat(packed)), mayReserve };
-    return this.dnn.call(call, this);
-  }
-
   /** Makes a descriptor of a function's. */
-  async make(name: string): Promise<number> {
-    const handle = this.next();
-    const { status, message } = await this.call(`cudnnCreate${name}Descriptor`, [arg.u64(handle)]);
-    if (status !== 0) throw new Error(`[${status}] ${message}`);
-    return handle;
+  make(name: string): Promise<number> {
+    return this.makeBy(`cudnnCreate${name}Descriptor`);
   }
 
   /** A plan for operations, by the engine of a number; and all descriptors on the way to it. */
@@ -215,7 +178,7 @@ export class DnnStand implements DnnLookup {
       mayReserve = true,
       stream = undefined as DeviceStream | undefined,
     } = {},
-  ): DnnOutcome | Promise<DnnOutcome> {
+  ): LibraryOutcome | Promise<LibraryOutcome> {
     const uids = bytesOf(BigInt64Array.from(Object.keys(tensors), BigInt));
     const addresses = bytesOf(BigUint64Array.from(Object.values(tensors), BigInt));
     return this.dnn.execute(
@@ -225,17 +188,7 @@ export class DnnStand implements DnnLookup {
   }
 }
 
-/** Arguments of a function as they travel (shared/dnn-functions.ts). */
-export const arg = {
-  i32: (value: number): Uint8Array => bytesOf(Int32Array.of(value, 0)),
-  u64: (value: number | bigint): Uint8Array => bytesOf(BigUint64Array.of(BigInt(value))),
-  f32: (value: number): Uint8Array => bytesOf(Float32Array.of(value, 0)),
-  f64: (value: number): Uint8Array => bytesOf(Float64Array.of(value)),
-  ints: (...values: readonly number[]): Uint8Array =>
-    bytesOf(Int32Array.from({ length: Math.ceil(values.length / 2) * 2 }, (_, index) => values[index] ?? 0)),
-};
-
-export const numberOf = (name: string): number => dnnFunctions.findIndex((each) => each.name === name);
+export const numberOf = (name: string): number => numberIn(dnn, name);
 
 export interface Image {
   readonly dims: readonly [number, number, number, number];

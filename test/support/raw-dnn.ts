@@ -21,6 +21,7 @@ export interface RawExecution {
 }
 
 interface RawCalling {
+  readonly library?: number;
   readonly function?: number;
   readonly device?: number;
   readonly stream?: number;
@@ -33,6 +34,7 @@ const words = (values: readonly (number | bigint)[]): Buffer =>
 const calling = (opcode: number, fields: RawCalling): Buffer =>
   call(
     opcode,
+    ["u32", fields.library ?? 0],
     ["u32", fields.function ?? 0],
     ["u32", fields.device ?? 0],
     ["u32", fields.stream ?? 0],
@@ -40,7 +42,7 @@ const calling = (opcode: number, fields: RawCalling): Buffer =>
   );
 
 export const rawDnn = {
-  open: (device = 0) => call(48, ["u32", device]),
+  open: (device = 0, library = 0) => call(48, ["u32", device], ["u32", library]),
   describe: (
     descriptor: number,
     { device = 0, type, attributes = [] }: { device?: number; type: number; attributes?: readonly RawAttribute[] },

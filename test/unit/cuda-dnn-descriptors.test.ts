@@ -1,11 +1,11 @@
 /** How long descriptors of cuDNN live, and how many there may be, whatever a client does with them. */
 import { expect, test } from "vitest";
-import { CudaDescriptor, DescriptorStore, DNN_REFERENCES_MAX } from "../../server/device/cuda/dnn-descriptors.ts";
+import { CudaDescriptor, DescriptorStore, REFERENCES_MAX } from "../../server/device/cuda/library-descriptors.ts";
 import { HANDLES_MAX } from "../../shared/limits.ts";
 
 function stand() {
   const ended: number[] = [];
-  const store = new DescriptorStore(({ handle }) => ended.push(handle));
+  const store = new DescriptorStore("cuDNN", ({ handle }) => ended.push(handle));
   let handle = 0;
   const add = (...parts: CudaDescriptor[]): CudaDescriptor => {
     const made = new CudaDescriptor(++handle, 17);
@@ -74,7 +74,7 @@ test("descriptors that refer to each other and are forgotten still count", () =>
 test("references are bounded, and come back", () => {
   const { store, add } = stand();
   const parts = Array.from({ length: 4096 }, () => add());
-  const users = Array.from({ length: DNN_REFERENCES_MAX / 4096 }, () => add(...parts));
+  const users = Array.from({ length: REFERENCES_MAX / 4096 }, () => add(...parts));
   const one = add();
   expect(() => store.refer(one, [parts[0]!])).toThrow(tooMany);
   store.forget(users.pop()!);

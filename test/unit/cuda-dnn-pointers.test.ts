@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
-import { type DnnDescriptorKind, type DnnFunction, dnnDescriptors, dnnFunctions } from "../../shared/dnn-functions.ts";
+import type { LibraryFunction } from "../../shared/library-functions.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
-import { arg, DnnStand, stridesOf } from "../support/dnn.ts";
+import { arg, DnnStand, dnnDescriptors, dnnFunctions, stridesOf } from "../support/dnn.ts";
 
 const MiB = 1024 * 1024;
 const { i32, u64, f32, f64, ints } = arg;
@@ -19,7 +19,7 @@ const counted = (...values: readonly number[]): Uint8Array[] => [u64(values.leng
 
 /** Steps, sequences and letters of a tensor; and what each kind of descriptor is set by, behind itself. */
 const DIMS = [5, 3, 4];
-const settings: Partial<Record<DnnDescriptorKind, [name: string, packed: Uint8Array[]]>> = {
+const settings: Partial<Record<string, [name: string, packed: Uint8Array[]]>> = {
   tensor: ["cudnnSetTensorNdDescriptor", [i32(0), i32(3), ints(...DIMS), ints(...stridesOf(DIMS))]],
   filter: ["cudnnSetFilterNdDescriptor", [i32(0), i32(0), i32(4), ints(2, 3, 2, 2)]],
   convolution: ["cudnnSetConvolution2dDescriptor", [0, 0, 1, 1, 1, 1, 1, 0].map(i32)],
@@ -47,14 +47,14 @@ const SPACE = 1000;
 
 let slice: DeviceSlice;
 let stand: DnnStand;
-const handles: Partial<Record<DnnDescriptorKind, number>> = {};
+const handles: Partial<Record<string, number>> = {};
 
 /** What a pointer must reach. */
-function sizeOf({ arguments: all }: DnnFunction, index: number): number {
-  const { of, measure } = all[index]!;
+function sizeOf({ arguments: all }: LibraryFunction, index: number): number {
+  const { of, measure, size } = all[index]!;
+  if (size !== undefined) return SPACE;
   if (of === undefined) return 1;
-  const { descriptor, kind } = all[of]!;
-  if (kind === "u64") return SPACE;
+  const { descriptor } = all[of]!;
   return bytes[measure === undefined ? descriptor! : `${descriptor}.${measure}`]!;
 }
 
@@ -65,7 +65,7 @@ interface Change {
 }
 
 /** Calls a function with pointers to memory that there is, and all else as it may be. */
-function call(f: DnnFunction, change?: Change) {
+function call(f: LibraryFunction, change?: Change) {
   const packed = f.arguments.flatMap((argument, index): readonly Uint8Array[] => {
     const { kind, descriptor, isResult, role, measure } = argument;
     if (isResult || kind === "handle") return [];
@@ -97,7 +97,7 @@ describe.skipIf(standinMissing !== undefined)("the library is not reached", () =
     const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
     slice = await cudaDriver.open({ description: description!, ...options });
     stand = await DnnStand.open(slice, [ARENA_BASE, END]);
-    for (const [kind, name] of Object.entries(dnnDescriptors) as [DnnDescriptorKind, string][]) {
+    for (const [kind, name] of Object.entries(dnnDescriptors)) {
       const handle = await stand.make(name);
       handles[kind] = handle;
       const [set, packed] = settings[kind] ?? [];
@@ -115,9 +115,10 @@ describe.skipIf(standinMissing !== undefined)("the library is not reached", () =
       const { status } = await call(f, change);
       standin.clear();
       // A descriptor that could not be set fails whoever uses it.
-      for (const [kind, [name, packed]] of Object.entries(settings)) {
-        if (f.arguments.some(({ descriptor, role }) => descriptor === kind && role === "set"))
-          await stand.call(name, [u64(handles[kind as DnnDescriptorKind]!), ...packed]);
+      for (const [kind, setting] of Object.entries(settings)) {
+        const [name, packed] = setting!;
+        if (f.arguments.some(({ descriptor, role }) => descriptor === kind && role !== "used"))
+          await stand.call(name, [u64(handles[kind]!), ...packed]);
       }
       return status;
     };
@@ -165,7 +166,7 @@ describe.skipIf(standinMissing !== undefined)("the library is not reached", () =
     ] as const) {
       const f = dnnFunctions.find((each) => each.name === name)!;
       const at = f.arguments.findIndex(({ descriptor }) => descriptor === kind);
-      const packed = [u64(await stand.make(dnnDescriptors[kind]))];
+      const packed = [u64(await stand.make(dnnDescriptors[kind]!))];
       expect(() => call(f, { at, packed }), name).toThrow("is not set");
       standin.clear();
     }

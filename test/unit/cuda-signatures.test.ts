@@ -16,9 +16,9 @@ import {
   Attribute,
   AttributeType,
   Backend,
-  DIMENSIONS_MAX,
   dnnSignatures,
 } from "../../server/device/cuda/dnn-library.ts";
+import { DIMENSIONS_MAX } from "../../server/device/cuda/dnn-sizes.ts";
 import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
 import { cudaSignatures } from "../../server/device/cuda/library.ts";
 import {
@@ -37,7 +37,8 @@ import { describeArrayResource, describeMemory, describeTexture } from "../../se
 import { DnnStatus } from "../../server/device/dnn.ts";
 import { LinkKind } from "../../server/device/link-image.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
-import { DNN_PERF_BYTES, type DnnArgument, dnnDescriptors, dnnFunctions } from "../../shared/dnn-functions.ts";
+import { dnn } from "../../shared/dnn-functions.ts";
+import { DNN_PERF_BYTES, type LibraryArgument } from "../../shared/library-functions.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
 function includeFolders(): string[] {
@@ -341,7 +342,7 @@ describe.skipIf(!has("nvrtc.h"))("nvrtc.h", () => {
 });
 
 /** How an argument of the table of functions is passed, in the words of the prelude. */
-function passed({ kind, isResult }: DnnArgument): string {
+function passed({ kind, isResult }: LibraryArgument): string {
   if (isResult) return "memory";
   if (kind === "type") return "i32";
   return kind === "i32" || kind === "u32" || kind === "u64" || kind === "f32" || kind === "f64" ? kind : "memory";
@@ -351,8 +352,8 @@ describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => 
   const source = `#include <cudnn.h>\n${prelude}`;
 
   it("declares every function of cuDNN that is called, with the arguments that it is called with", () => {
-    const listed = dnnFunctions.map(({ name, arguments: all }) => [name, all.map(passed)] as const);
-    const ended = Object.values(dnnDescriptors).map((name) => [`cudnnDestroy${name}Descriptor`, ["memory"]] as const);
+    const listed = dnn.functions.map(({ name, arguments: all }) => [name, all.map(passed)] as const);
+    const ended = Object.values(dnn.descriptors).map(({ destroy }) => [destroy, ["memory"]] as const);
     compile(`${source}${functions(dnnSignatures)}\n${functions(Object.fromEntries([...listed, ...ended]))}`);
   });
 

@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dnnFunctions } from "../../shared/dnn-functions.ts";
+import { dnn } from "../../shared/dnn-functions.ts";
 import { buildInterposer, canBuild, hasNvcc, hasTool } from "../support/interposer.ts";
 
 const root = "client/interposer";
@@ -78,7 +78,7 @@ describe("the list of functions of cuBLAS that are refused", () => {
 describe("the list of functions of cuDNN that are refused", () => {
   it("gives each one reason that there is, and none that is served", () => {
     for (const reason of dnnRefused.values()) expect(dnnReasons.map(([name]) => name)).toContain(reason);
-    for (const { name } of dnnFunctions) expect(dnnRefused.has(name), name).toBe(false);
+    for (const { name } of dnn.functions) expect(dnnRefused.has(name), name).toBe(false);
   });
 
   it("stands in the README, counted by reason", () => {
@@ -200,7 +200,7 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
   it("of which libcudnn.so.9 exports what is served and what is refused, under the version that programs ask for", () => {
     const table = execFileSync("nm", ["-D", "--defined-only", "dist/interposer/libcudnn.so.9"], { encoding: "utf8" });
     const exported = [...table.matchAll(/ T (cudnn\w+)@@libcudnn\.so\.9$/gm)].map((match) => match[1]!);
-    expect(exported).toEqual(expect.arrayContaining([...dnnRefused.keys(), ...dnnFunctions.map(({ name }) => name)]));
+    expect(exported).toEqual(expect.arrayContaining([...dnnRefused.keys(), ...dnn.functions.map(({ name }) => name)]));
     expect(exported).toContain("cudnnBackendExecute");
     expect([...table.matchAll(/ T /g)]).toHaveLength(exported.length);
   });

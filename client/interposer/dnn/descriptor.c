@@ -39,7 +39,7 @@ static size_t element_bytes(uint32_t type) {
     }
 }
 
-DNN(cudnnBackendCreateDescriptor, (int type, void **descriptor), (type, descriptor)) {
+LIBRARY_API(cudnnBackendCreateDescriptor, (int type, void **descriptor), (type, descriptor)) {
     if (descriptor == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     *descriptor = NULL;
     if (type < 0 || type >= BACKEND_COUNT) return refuse("cudnnBackendCreateDescriptor", "descriptors of type [%d] are not known", type);
@@ -53,18 +53,18 @@ DNN(cudnnBackendCreateDescriptor, (int type, void **descriptor), (type, descript
 
 static void drop_attributes(struct backend_descriptor *descriptor) {
     for (size_t i = 0; i < descriptor->attribute_count; i++) free((void *)(uintptr_t)descriptor->attributes[i].data.data);
-    for (size_t i = 0; i < descriptor->need_count; i++) sluiceDnnDrop(descriptor->needs[i]);
+    for (size_t i = 0; i < descriptor->need_count; i++) sluiceLibraryDrop(descriptor->needs[i]);
     free(descriptor->attributes);
     free(descriptor->needs);
     descriptor->attributes = NULL, descriptor->needs = NULL;
     descriptor->attribute_count = descriptor->need_count = 0;
 }
 
-DNN(cudnnBackendDestroyDescriptor, (void *given), (given)) {
+LIBRARY_API(cudnnBackendDestroyDescriptor, (void *given), (given)) {
     struct backend_descriptor *descriptor = given;
     if (!is_any(descriptor)) return CUDNN_STATUS_BAD_PARAM;
     drop_attributes(descriptor);
-    sluiceDnnDrop(descriptor->object);
+    sluiceLibraryDrop(descriptor->object);
     free(descriptor->values);
     descriptor->magic = 0;
     free(descriptor);
@@ -74,13 +74,13 @@ DNN(cudnnBackendDestroyDescriptor, (void *given), (given)) {
 /* The numbers of other descriptors in place of their addresses; they are held from then on. */
 static cudnnStatus_t name_descriptors(struct backend_descriptor *descriptor, const struct backend_descriptor *const *named, uint32_t count,
                                       uint32_t *handles) {
-    struct sluice_dnn_object **needs = realloc(descriptor->needs, (descriptor->need_count + count) * sizeof *needs);
+    struct sluice_library_object **needs = realloc(descriptor->needs, (descriptor->need_count + count) * sizeof *needs);
     if (needs == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
     descriptor->needs = needs;
     for (uint32_t i = 0; i < count; i++) {
         if (!is_any(named[i])) return CUDNN_STATUS_BAD_PARAM;
         if (named[i]->object == NULL) return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
-        needs[descriptor->need_count++] = sluiceDnnHold(named[i]->object);
+        needs[descriptor->need_count++] = sluiceLibraryHold(named[i]->object);
         handles[i] = named[i]->object->handle;
     }
     return CUDNN_STATUS_SUCCESS;
@@ -112,7 +112,7 @@ static struct attribute *place_of(struct backend_descriptor *descriptor, uint32_
     return &larger[descriptor->attribute_count++];
 }
 
-DNN(cudnnBackendSetAttribute, (void *given, int name, int type, int64_t count, const void *elements), (given, name, type, count, elements)) {
+LIBRARY_API(cudnnBackendSetAttribute, (void *given, int name, int type, int64_t count, const void *elements), (given, name, type, count, elements)) {
     struct backend_descriptor *descriptor = given;
     if (!is_any(descriptor)) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     if (descriptor->is_finalized) return CUDNN_STATUS_NOT_INITIALIZED;
@@ -163,7 +163,7 @@ static uint32_t value_bytes(const struct backend_descriptor *tensor) {
     return number < sizeof bytes && bytes[number] <= 16 ? bytes[number] : 0;
 }
 
-static void note_value(const struct backend_descriptor *tensor, struct sluice_dnn_object *object) {
+static void note_value(const struct backend_descriptor *tensor, struct sluice_library_object *object) {
     const struct attribute *uid = attribute_of(tensor, ATTRIBUTE_TENSOR_UNIQUE_ID);
     if (uid == NULL || uid->data.byte_count != sizeof object->uid) return;
     memcpy(&object->uid, uid->data.data, sizeof object->uid);
@@ -171,9 +171,9 @@ static void note_value(const struct backend_descriptor *tensor, struct sluice_dn
 }
 
 /* Adds the tensors by value among those that an object is made of. */
-static bool collect_values(const struct sluice_dnn_object *object, struct backend_descriptor *plan) {
+static bool collect_values(const struct sluice_library_object *object, struct backend_descriptor *plan) {
     if (object->value_bytes > 0) {
-        const struct sluice_dnn_object **larger = realloc(plan->values, (plan->value_count + 1) * sizeof *larger);
+        const struct sluice_library_object **larger = realloc(plan->values, (plan->value_count + 1) * sizeof *larger);
         if (larger == NULL) return false;
         plan->values = larger;
         larger[plan->value_count++] = object;
@@ -190,8 +190,8 @@ static cudnnStatus_t find_device(const struct backend_descriptor *descriptor, ui
     return status;
 }
 
-static cudnnStatus_t describe(struct backend_descriptor *descriptor, struct sluice_dnn_object *object) {
-    struct sluice_dnn_reply reply = {0};
+static cudnnStatus_t describe(struct backend_descriptor *descriptor, struct sluice_library_object *object) {
+    struct sluice_library_reply reply = {0};
     struct sluice_dnn_describe_call call = {.type = (uint32_t)descriptor->type, .attributes = list_of(descriptor)};
     if (call.attributes.data == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
     CUresult result = sluiceDnnDescribe(&call, object, &reply);
@@ -199,7 +199,7 @@ static cudnnStatus_t describe(struct backend_descriptor *descriptor, struct slui
     return status_of_reply(result, &reply);
 }
 
-DNN(cudnnBackendFinalize, (void *given), (given)) {
+LIBRARY_API(cudnnBackendFinalize, (void *given), (given)) {
     struct backend_descriptor *descriptor = given;
     uint32_t device;
     if (!is_any(descriptor)) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
@@ -210,12 +210,12 @@ DNN(cudnnBackendFinalize, (void *given), (given)) {
     }
     cudnnStatus_t status = find_device(descriptor, &device);
     if (status != CUDNN_STATUS_SUCCESS) return status;
-    struct sluice_dnn_object *object = sluiceDnnObject(device, descriptor->needs, descriptor->need_count);
+    struct sluice_library_object *object = sluiceLibraryObject(device, descriptor->needs, descriptor->need_count);
     if (object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
     if (descriptor->type == BACKEND_TENSOR) note_value(descriptor, object);
     status = describe(descriptor, object);
     if (status != CUDNN_STATUS_SUCCESS) {
-        sluiceDnnDrop(object);
+        sluiceLibraryDrop(object);
         return status;
     }
     descriptor->object = object;
@@ -233,10 +233,10 @@ static cudnnStatus_t check_into(struct backend_descriptor *const *into, uint32_t
 }
 
 /* Each gets an object in place of what it had. */
-static void fill(struct backend_descriptor *const *into, struct sluice_dnn_object **objects, uint32_t count) {
+static void fill(struct backend_descriptor *const *into, struct sluice_library_object **objects, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         drop_attributes(into[i]);
-        sluiceDnnDrop(into[i]->object);
+        sluiceLibraryDrop(into[i]->object);
         into[i]->object = objects[i];
         into[i]->is_finalized = true;
         atomic_store(&into[i]->has_run, false);
@@ -244,16 +244,16 @@ static void fill(struct backend_descriptor *const *into, struct sluice_dnn_objec
     }
 }
 
-static cudnnStatus_t ask_descriptors(struct sluice_dnn_object *asked, struct sluice_dnn_ask_call *call, struct backend_descriptor *const *into,
+static cudnnStatus_t ask_descriptors(struct sluice_library_object *asked, struct sluice_dnn_ask_call *call, struct backend_descriptor *const *into,
                                      int64_t *found) {
-    struct sluice_dnn_reply reply = {0};
+    struct sluice_library_reply reply = {0};
     cudnnStatus_t status = check_into(into, call->count);
     if (status != CUDNN_STATUS_SUCCESS) return status;
-    struct sluice_dnn_object **objects = calloc(call->count, sizeof *objects);
+    struct sluice_library_object **objects = calloc(call->count, sizeof *objects);
     uint32_t made = 0;
     bool is_room = objects != NULL;
     for (; is_room && made < call->count; made++) {
-        objects[made] = sluiceDnnObject(asked->device, &asked, 1);
+        objects[made] = sluiceLibraryObject(asked->device, &asked, 1);
         is_room = objects[made] != NULL;
     }
     status = CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
@@ -264,13 +264,13 @@ static cudnnStatus_t ask_descriptors(struct sluice_dnn_object *asked, struct slu
         status = status_of_reply(result, &reply);
         if (status == CUDNN_STATUS_SUCCESS) fill(into, objects, count), *found = count;
     }
-    for (uint32_t i = 0; i < made; i++) sluiceDnnDrop(objects[i]);
+    for (uint32_t i = 0; i < made; i++) sluiceLibraryDrop(objects[i]);
     free(objects);
     return status;
 }
 
-static cudnnStatus_t ask_numbers(const struct sluice_dnn_object *asked, struct sluice_dnn_ask_call *call, void *elements, int64_t *found) {
-    struct sluice_dnn_reply reply = {0};
+static cudnnStatus_t ask_numbers(const struct sluice_library_object *asked, struct sluice_dnn_ask_call *call, void *elements, int64_t *found) {
+    struct sluice_library_reply reply = {0};
     CUresult result = sluiceDnnAsk(call, asked, NULL, &reply);
     size_t room = call->count * element_bytes(call->type);
     if (result == CUDA_SUCCESS && reply.status == CUDNN_STATUS_SUCCESS) {
@@ -280,7 +280,7 @@ static cudnnStatus_t ask_numbers(const struct sluice_dnn_object *asked, struct s
     return status_of_reply(result, &reply);
 }
 
-DNN(cudnnBackendGetAttribute, (void *given, int name, int type, int64_t count, int64_t *found, void *elements), (given, name, type, count, found, elements)) {
+LIBRARY_API(cudnnBackendGetAttribute, (void *given, int name, int type, int64_t count, int64_t *found, void *elements), (given, name, type, count, found, elements)) {
     const struct backend_descriptor *descriptor = given;
     int64_t unused;
     if (!is_any(descriptor)) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;

@@ -20,12 +20,12 @@ struct backend_descriptor {
     struct attribute *attributes;
     size_t attribute_count;
     /* What the attributes name, held. */
-    struct sluice_dnn_object **needs;
+    struct sluice_library_object **needs;
     size_t need_count;
     /* NULL before it is finalized, and of a variant pack for good. */
-    struct sluice_dnn_object *object;
+    struct sluice_library_object *object;
     /* Of an execution plan: the tensors by value among those that it is made of. */
-    const struct sluice_dnn_object **values;
+    const struct sluice_library_object **values;
     size_t value_count;
 };
 

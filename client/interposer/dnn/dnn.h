@@ -1,20 +1,13 @@
 /*
- * What the files of libcudnn share. It is served on the driver API's documented functions and the entries of driver/dnn.h. Types and numbers are declared from
- * NVIDIA's cuDNN documentation; of cuDNN 9 there is one interface, whose functions up to 9.24 are there by name.
+ * What the files of libcudnn share beyond what libraries of the server's do (library/library.h). Types and numbers are declared from NVIDIA's cuDNN documentation;
+ * of cuDNN 9 there is one interface, whose functions up to 9.24 are there by name.
  */
 #ifndef SLUICE_DNN_H
 #define SLUICE_DNN_H
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../library/library.h"
 
-#include "../core/report.h"
-#include "../driver/cuda-graph-api.h"
-#include "../driver/dnn.h"
-
-#define EXPORT __attribute__((visibility("default")))
+#include "../generated/dnn-functions.h"
 
 /* What the versions are where there is no server to ask, or it has no cuDNN. */
 #define DNN_VERSION 92400
@@ -43,42 +36,11 @@ enum {
     ATTRIBUTE_PACK_WORKSPACE = 1003,
 };
 
-struct cudnnContext {
-    uint32_t magic;
-    /* Index of its device within the lease. */
-    uint32_t device;
-    CUcontext context;
-    CUstream stream;
-};
-typedef struct cudnnContext *cudnnHandle_t;
-
-/* handle.c: whether it is a handle that has not been destroyed; gives the thread its context where it has none. */
-cudnnStatus_t handle_enter(cudnnHandle_t handle);
-bool is_handle(const struct cudnnContext *handle);
-/* Whether its stream captures: then what is asked for is not done yet. */
-bool is_capturing(const struct cudnnContext *handle);
-/* Index of the current context's device, which has cuDNN; the context is made as the runtime would where there is none. */
-cudnnStatus_t enter(uint32_t *device);
+typedef struct library_handle *cudnnHandle_t;
 
 /* status.c */
 const char *status_name(cudnnStatus_t status);
-cudnnStatus_t status_of(CUresult result);
-/* What came of a question: its status, whose message is what cudnnGetLastErrorString tells then. Frees what the reply has. */
-cudnnStatus_t status_of_reply(CUresult result, struct sluice_dnn_reply *reply);
-/* One line on stderr about what is not served, and CUDNN_STATUS_NOT_SUPPORTED. */
-__attribute__((format(printf, 2, 3))) cudnnStatus_t refuse(const char *function, const char *format, ...);
-void set_message(const char *text, size_t byte_count);
-void trace_dnn(const char *name, cudnnStatus_t status);
-
-/* Defines a function of the API, whose result the trace gets. */
-#define DNN(name, parameters, arguments)                                                                                                \
-    static cudnnStatus_t name##_body parameters;                                                                                        \
-    EXPORT cudnnStatus_t name parameters;                                                                                               \
-    EXPORT cudnnStatus_t name parameters {                                                                                              \
-        cudnnStatus_t status = name##_body arguments;                                                                                   \
-        if (__builtin_expect(trace_on, 0)) trace_dnn(#name, status);                                                                    \
-        return status;                                                                                                                  \
-    }                                                                                                                                   \
-    static cudnnStatus_t name##_body parameters
+/* functions.c */
+void read_scalars(struct sluice_call *call);
 
 #endif

@@ -64,7 +64,7 @@ static cudnnStatus_t sort_pointers(const struct backend_descriptor *plan, const 
     return CUDNN_STATUS_SUCCESS;
 }
 
-DNN(cudnnBackendExecute, (cudnnHandle_t handle, void *given_plan, void *given_pack), (handle, given_plan, given_pack)) {
+LIBRARY_API(cudnnBackendExecute, (cudnnHandle_t handle, void *given_plan, void *given_pack), (handle, given_plan, given_pack)) {
     struct backend_descriptor *plan = given_plan, *descriptor = given_pack;
     struct pack pack = {0};
     uint64_t addresses[TENSORS_MAX + 1];
@@ -76,16 +76,18 @@ DNN(cudnnBackendExecute, (cudnnHandle_t handle, void *given_plan, void *given_pa
     if (status == CUDNN_STATUS_SUCCESS) status = read_pack(descriptor, &pack);
     if (status == CUDNN_STATUS_SUCCESS) status = sort_pointers(plan, &pack, addresses, &values);
     if (status != CUDNN_STATUS_SUCCESS) return status;
-    struct sluice_dnn_work work = {
-        .is_plan = true,
+    struct sluice_span spans[TENSORS_MAX + 1];
+    for (uint32_t i = 0; i <= pack.count; i++) spans[i] = (struct sluice_span){addresses[i], 1};
+    struct sluice_library_work work = {
+        .name = library.name, .is_plan = true,
         .execute = {.plan = plan->object->handle, .workspace = pack.workspace, .uids = {pack.uids, pack.count * sizeof *pack.uids},
                     .addresses = {addresses, pack.count * sizeof *addresses}, .values = values},
-        .objects = &plan->object, .object_count = 1, .addresses = addresses, .address_count = pack.count + 1,
+        .objects = &plan->object, .object_count = 1, .spans = spans, .span_count = pack.count + 1,
     };
-    struct sluice_dnn_reply reply = {0};
-    if (atomic_load(&plan->has_run)) return status_of(sluiceDnnRun(&work, handle->stream, NULL));
+    struct sluice_library_reply reply = {0};
+    if (atomic_load(&plan->has_run)) return status_of(sluiceLibraryRun(&work, handle->stream, NULL));
     bool is_captured = is_capturing(handle);
-    status = status_of_reply(sluiceDnnRun(&work, handle->stream, &reply), &reply);
+    status = status_of_reply(sluiceLibraryRun(&work, handle->stream, &reply), &reply);
     if (status == CUDNN_STATUS_SUCCESS && !is_captured) atomic_store(&plan->has_run, true);
     return status;
 }

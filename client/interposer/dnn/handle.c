@@ -1,80 +1,20 @@
 /* Handles of cuDNN, and what it says of itself. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "../driver/own-context.h"
 #include "dnn.h"
 
-#define HANDLE_MAGIC 0x51c0d33bu
-
-bool is_handle(const struct cudnnContext *handle) {
-    return handle != NULL && handle->magic == HANDLE_MAGIC;
+LIBRARY_API(cudnnCreate, (cudnnHandle_t * handle), (handle)) {
+    return handle_create(handle);
 }
 
-cudnnStatus_t handle_enter(cudnnHandle_t handle) {
-    CUcontext current = NULL;
-    if (!is_handle(handle)) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    if (cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != NULL) return CUDNN_STATUS_SUCCESS;
-    return status_of(cuCtxSetCurrent(handle->context));
+LIBRARY_API(cudnnDestroy, (cudnnHandle_t handle), (handle)) {
+    return handle_destroy(handle);
 }
 
-bool is_capturing(const struct cudnnContext *handle) {
-    int capture = 0;
-    return cuStreamIsCapturing(handle->stream, &capture) == CUDA_SUCCESS && capture != 0;
+LIBRARY_API(cudnnSetStream, (cudnnHandle_t handle, CUstream stream), (handle, stream)) {
+    return handle_set_stream(handle, stream);
 }
 
-cudnnStatus_t enter(uint32_t *device) {
-    struct sluice_dnn_open_answer opened;
-    const char *why = "";
-    CUresult result = enter_context();
-    if (result == CUDA_SUCCESS) result = sluiceDnnOpen(device, &opened, &why);
-    if (result != CUDA_SUCCESS) set_message(why, strlen(why));
-    if (result != CUDA_ERROR_NOT_SUPPORTED) return status_of(result);
-    report("there is no cuDNN for this program: %s", why);
-    return CUDNN_STATUS_NOT_INITIALIZED;
-}
-
-DNN(cudnnCreate, (cudnnHandle_t * handle), (handle)) {
-    uint32_t device;
-    if (handle == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    *handle = NULL;
-    cudnnStatus_t status = enter(&device);
-    if (status != CUDNN_STATUS_SUCCESS) return status;
-    cudnnHandle_t made = calloc(1, sizeof *made);
-    if (made == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
-    made->magic = HANDLE_MAGIC;
-    made->device = device;
-    cuCtxGetCurrent(&made->context);
-    *handle = made;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-DNN(cudnnDestroy, (cudnnHandle_t handle), (handle)) {
-    if (!is_handle(handle)) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    handle->magic = 0;
-    free(handle);
-    return CUDNN_STATUS_SUCCESS;
-}
-
-DNN(cudnnSetStream, (cudnnHandle_t handle, CUstream stream), (handle, stream)) {
-    if (!is_handle(handle)) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    handle->stream = stream;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-DNN(cudnnGetStream, (cudnnHandle_t handle, CUstream *stream), (handle, stream)) {
-    if (!is_handle(handle) || stream == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    *stream = handle->stream;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-/* What the server's cuDNN is; all 0 where there is none, which is not said before a program wants one. */
-static struct sluice_dnn_open_answer opened_here(void) {
-    struct sluice_dnn_open_answer opened = {0};
-    const char *why;
-    uint32_t device;
-    if (cuInit(0) == CUDA_SUCCESS) sluiceDnnOpen(&device, &opened, &why);
-    return opened;
+LIBRARY_API(cudnnGetStream, (cudnnHandle_t handle, CUstream *stream), (handle, stream)) {
+    return handle_get_stream(handle, stream);
 }
 
 /*
@@ -98,7 +38,7 @@ EXPORT size_t cudnnGetMaxDeviceVersion(void) {
     return (size_t)opened_here().max_device_version;
 }
 
-DNN(cudnnGetProperty, (int which, int *value), (which, value)) {
+LIBRARY_API(cudnnGetProperty, (int which, int *value), (which, value)) {
     int version = (int)cudnnGetVersion();
     const int parts[] = {version / 10000, version / 100 % 100, version % 100};
     if (value == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
@@ -115,12 +55,12 @@ static struct {
     log_callback callback;
 } logger;
 
-DNN(cudnnSetCallback, (unsigned mask, void *data, log_callback callback), (mask, data, callback)) {
+LIBRARY_API(cudnnSetCallback, (unsigned mask, void *data, log_callback callback), (mask, data, callback)) {
     logger.mask = mask, logger.data = data, logger.callback = callback;
     return CUDNN_STATUS_SUCCESS;
 }
 
-DNN(cudnnGetCallback, (unsigned *mask, void **data, log_callback *callback), (mask, data, callback)) {
+LIBRARY_API(cudnnGetCallback, (unsigned *mask, void **data, log_callback *callback), (mask, data, callback)) {
     if (mask == NULL || data == NULL || callback == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     *mask = logger.mask, *data = logger.data, *callback = logger.callback;
     return CUDNN_STATUS_SUCCESS;
@@ -128,7 +68,7 @@ DNN(cudnnGetCallback, (unsigned *mask, void **data, log_callback *callback), (ma
 
 /* All of cuDNN's own libraries are this one. */
 #define VERSION_CHECK(name)                                                                                                             \
-    DNN(name, (void), ()) {                                                                                                             \
+    LIBRARY_API(name, (void), ()) {                                                                                                             \
         return CUDNN_STATUS_SUCCESS;                                                                                                    \
     }
 VERSION_CHECK(cudnnGraphVersionCheck)

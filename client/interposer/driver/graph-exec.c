@@ -104,13 +104,13 @@ static size_t record_step(uint8_t *at, const struct step *step, const struct str
         op = SLUICE_OP_MULTIPLY;
         body = sluice_size_multiply_call(&product);
         if (at != NULL) sluice_encode_multiply_call(at + CALL_HEADER_BYTES, &product);
-    } else if (step->work.type == NODE_DNN && dnn_check(dnn_work_of(step->work.dnn), stream->device) == CUDA_SUCCESS) {
-        struct sluice_dnn_work work = *dnn_work_of(step->work.dnn);
-        op = work.is_plan ? SLUICE_OP_DNN_EXECUTE : SLUICE_OP_DNN_CALL;
-        body = work.is_plan ? sluice_size_dnn_execute_call(&work.execute) : sluice_size_dnn_call_call(&work.call);
+    } else if (step->work.type == NODE_LIBRARY && library_check(library_work_of(step->work.library), stream->device) == CUDA_SUCCESS) {
+        struct sluice_library_work work = *library_work_of(step->work.library);
+        op = work.is_plan ? SLUICE_OP_DNN_EXECUTE : SLUICE_OP_LIBRARY_CALL;
+        body = work.is_plan ? sluice_size_dnn_execute_call(&work.execute) : sluice_size_library_call_call(&work.call);
         *(work.is_plan ? &work.execute.stream : &work.call.stream) = stream->id;
         if (at != NULL && work.is_plan) sluice_encode_dnn_execute_call(at + CALL_HEADER_BYTES, &work.execute);
-        else if (at != NULL) sluice_encode_dnn_call_call(at + CALL_HEADER_BYTES, &work.call);
+        else if (at != NULL) sluice_encode_library_call_call(at + CALL_HEADER_BYTES, &work.call);
     } else {
         return 0;
     }
@@ -192,7 +192,7 @@ static CUresult carry_out(const struct step *step, struct stream *stream) {
     case NODE_KERNEL: return replay_launch(&launch, step->work.kernel.is_cooperative, stream);
     case NODE_FILL: return replay_fill(&step->work.fill, stream);
     case NODE_MULTIPLY: return replay_multiply(&step->work.product, stream);
-    case NODE_DNN: return replay_dnn(dnn_work_of(step->work.dnn), stream, NULL);
+    case NODE_LIBRARY: return replay_library(library_work_of(step->work.library), stream, NULL);
     case NODE_COPY: return replay_copy(&step->work.copy, stream);
     case NODE_HOST: return replay_host(step->work.host.function, step->work.host.user_data, stream);
     case NODE_EVENT_RECORD: return cuEventRecord(step->work.event, stream);

@@ -32,7 +32,7 @@ CUresult work_copy(struct node_work *to, const struct node_work *from) {
     if (from->type == NODE_KERNEL) result = store_kernel(&copy, from->kernel.call.params.data);
     else if (from->type == NODE_CHILD) result = graph_clone(from->child, &copy.child);
     else if (from->type == NODE_ALLOCATE) atomic_fetch_add(&from->memory->users, 1);
-    else if (from->type == NODE_DNN) dnn_work_hold(from->dnn);
+    else if (from->type == NODE_LIBRARY) library_work_hold(from->library);
     if (result == CUDA_SUCCESS) *to = copy;
     return result;
 }
@@ -42,8 +42,8 @@ void work_drop(struct node_work *work) {
         free(work->kernel.pointers);
     } else if (work->type == NODE_CHILD) {
         graph_drop(work->child);
-    } else if (work->type == NODE_DNN) {
-        dnn_work_drop(work->dnn);
+    } else if (work->type == NODE_LIBRARY) {
+        library_work_drop(work->library);
     } else if (work->type == NODE_ALLOCATE && atomic_fetch_sub(&work->memory->users, 1) == 1) {
         graph_memory_drop(work->memory->device, work->memory->address);
         free(work->memory);

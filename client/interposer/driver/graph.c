@@ -352,8 +352,8 @@ static void describe(FILE *file, const struct graph_node *node) {
     } else if (node->work.type == NODE_MULTIPLY) {
         const struct sluice_multiply_call *call = &node->work.product;
         fprintf(file, "\\nmatrix product\\n%u x %u x %u", call->m, call->n, call->k);
-    } else if (node->work.type == NODE_DNN) {
-        fprintf(file, "\\ncuDNN");
+    } else if (node->work.type == NODE_LIBRARY) {
+        fprintf(file, "\\nlibrary");
     } else if (node->work.type == NODE_COPY) {
         fprintf(file, "\\n%zu x %zu x %zu bytes", node->work.copy.width_bytes, node->work.copy.height, node->work.copy.depth);
     } else if (node->work.type == NODE_FILL) {

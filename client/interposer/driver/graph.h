@@ -5,7 +5,7 @@
 #ifndef SLUICE_GRAPH_H
 #define SLUICE_GRAPH_H
 
-#include "dnn.h"
+#include "server-library.h"
 #include "driver.h"
 
 /* The numbers of CUgraphNodeType. */
@@ -22,8 +22,8 @@ enum {
     NODE_FREE = 11,
     /* None of CUDA's: a matrix product, which programs see as a kernel whose parameters are nobody's but the library's. */
     NODE_MULTIPLY = 100,
-    /* The same for work of cuDNN. */
-    NODE_DNN = 101,
+    /* The same for work of the server's libraries. */
+    NODE_LIBRARY = 101,
 };
 
 /* Memory that a graph allocates: it keeps its address as long as any graph names it. */
@@ -47,7 +47,7 @@ struct node_work {
             void **pointers;
         } kernel;
         struct sluice_multiply_call product;
-        struct dnn_work *dnn;
+        struct library_work *library;
         CUDA_MEMCPY3D copy;
         CUDA_MEMSET_NODE_PARAMS fill;
         CUDA_HOST_NODE_PARAMS host;
@@ -134,12 +134,12 @@ CUresult graph_sort(struct graph *graph, struct graph_node ***nodes);
 CUresult multiply_check(const struct sluice_multiply_call *call, const struct device *device);
 CUresult replay_multiply(const struct sluice_multiply_call *product, struct stream *stream);
 
-/* dnn.c: the same for work of cuDNN, which nodes share; with a reply it is answered. */
-CUresult dnn_check(const struct sluice_dnn_work *work, const struct device *device);
-CUresult replay_dnn(const struct sluice_dnn_work *work, struct stream *stream, struct sluice_dnn_reply *reply);
-struct dnn_work *dnn_work_hold(struct dnn_work *work);
-void dnn_work_drop(struct dnn_work *work);
-const struct sluice_dnn_work *dnn_work_of(const struct dnn_work *work);
+/* server-library.c: the same for work of the server's libraries, which nodes share; with a reply it is answered. */
+CUresult library_check(const struct sluice_library_work *work, const struct device *device);
+CUresult replay_library(const struct sluice_library_work *work, struct stream *stream, struct sluice_library_reply *reply);
+struct library_work *library_work_hold(struct library_work *work);
+void library_work_drop(struct library_work *work);
+const struct sluice_library_work *library_work_of(const struct library_work *work);
 
 /* graph-capture.c: adds a node to a stream's capture; takes over the work, also when it fails. */
 CUresult capture_add(struct stream *stream, struct node_work *work);

@@ -1,4 +1,4 @@
-/* For libraries on libcuda whose programs need not have opened a context: what cuBLAS and cuDNN do with a device by themselves. */
+/* For libraries on libcuda whose programs need not have opened a context: what cuBLAS, cuDNN and the like do with a device by themselves. */
 #ifndef SLUICE_OWN_CONTEXT_H
 #define SLUICE_OWN_CONTEXT_H
 

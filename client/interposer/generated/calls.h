@@ -75,7 +75,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "4eb206532b65a457"
+#define SLUICE_FINGERPRINT "35897fcc75c8d4d5"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -142,19 +142,19 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_HEAP 45
 #define SLUICE_OP_STACK_LIMIT 46
 #define SLUICE_OP_MULTIPLY_PREPARE 47
-#define SLUICE_OP_DNN_OPEN 48
+#define SLUICE_OP_LIBRARY_OPEN 48
 #define SLUICE_OP_DNN_DESCRIBE 49
-#define SLUICE_OP_DNN_FORGET 50
+#define SLUICE_OP_LIBRARY_FORGET 50
 #define SLUICE_OP_DNN_ASK 51
 #define SLUICE_OP_DNN_EXECUTE 52
 #define SLUICE_OP_DNN_TRY 53
-#define SLUICE_OP_DNN_CALL 54
-#define SLUICE_OP_DNN_ASK_CALL 55
+#define SLUICE_OP_LIBRARY_CALL 54
+#define SLUICE_OP_LIBRARY_ASK_CALL 55
 
 #define SLUICE_COPY_FROM_DEVICE_ANSWER_FIXED_BYTES 8
 #define SLUICE_COPY_CACHED_ANSWER_FIXED_BYTES 8
 #define SLUICE_DNN_ASK_ANSWER_FIXED_BYTES 24
-#define SLUICE_DNN_ASK_CALL_ANSWER_FIXED_BYTES 24
+#define SLUICE_LIBRARY_ASK_CALL_ANSWER_FIXED_BYTES 24
 
 #define SLUICE_ERROR_BAD_ARGUMENT 1
 #define SLUICE_ERROR_UNSUPPORTED 2
@@ -357,14 +357,14 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 45: return "heap";
     case 46: return "stackLimit";
     case 47: return "multiplyPrepare";
-    case 48: return "dnnOpen";
+    case 48: return "libraryOpen";
     case 49: return "dnnDescribe";
-    case 50: return "dnnForget";
+    case 50: return "libraryForget";
     case 51: return "dnnAsk";
     case 52: return "dnnExecute";
     case 53: return "dnnTry";
-    case 54: return "dnnCall";
-    case 55: return "dnnAskCall";
+    case 54: return "libraryCall";
+    case 55: return "libraryAskCall";
     default: return "?";
     }
 }
@@ -1637,7 +1637,7 @@ struct sluice_recording_create_call {
     uint32_t value_bytes;
     /* Where values go, at most RECORDING_PATCHES_MAX. */
     struct sluice_list patches;
-    /* The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, dnnCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
+    /* The calls one behind the other as in a frame: launch, copyOnDevice, fill, multiply, dnnExecute, libraryCall, eventRecord, streamWaitEvent; at most RECORDING_BYTES_MAX. */
     struct sluice_bytes calls;
 };
 
@@ -2257,36 +2257,38 @@ static inline void sluice_encode_multiply_prepare_call(uint8_t *at, const struct
     memcpy(at + 120, &v->beta_f64, sizeof v->beta_f64);
 }
 
-/* Opens cuDNN on a device, for all calls of cuDNN there. As every call of cuDNN with an answer it may take memory from the arena's end, for code that the library loads: nothing may be allocated there until the answer is there. */
-struct sluice_dnn_open_call {
+/* Opens a library on a device, for all calls of it there. As every call of a library with an answer it may take memory from the arena's end, for what the library loads: nothing may be allocated there until the answer is there. */
+struct sluice_library_open_call {
     /* Index of the device within the lease. */
     uint32_t device;
+    /* Number of the library. */
+    uint32_t library;
 };
 
-static inline size_t sluice_size_dnn_open_call(const struct sluice_dnn_open_call *v) {
+static inline size_t sluice_size_library_open_call(const struct sluice_library_open_call *v) {
     (void)v;
     return 8;
 }
 
-static inline void sluice_encode_dnn_open_call(uint8_t *at, const struct sluice_dnn_open_call *v) {
+static inline void sluice_encode_library_open_call(uint8_t *at, const struct sluice_library_open_call *v) {
     memcpy(at + 0, &v->device, sizeof v->device);
-    sluice_put_u32(at + 4, 0);
+    memcpy(at + 4, &v->library, sizeof v->library);
 }
 
-/* The answer to `dnnOpen`. */
-struct sluice_dnn_open_answer {
-    /* As cudnnGetVersion tells it. */
+/* The answer to `libraryOpen`. */
+struct sluice_library_open_answer {
+    /* As the library tells it, cuDNN by cudnnGetVersion. */
     uint64_t version;
-    /* As cudnnGetCudartVersion. */
+    /* As cudnnGetCudartVersion; 0 of other libraries. */
     uint64_t cudart_version;
-    /* As cudnnGetMaxDeviceVersion. */
+    /* As cudnnGetMaxDeviceVersion; 0 of other libraries. */
     uint64_t max_device_version;
-    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    /* Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
     uint64_t reserved_bytes;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
-static inline int sluice_decode_dnn_open_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_open_answer *v) {
+static inline int sluice_decode_library_open_answer(const uint8_t *body, size_t byte_count, struct sluice_library_open_answer *v) {
     size_t at = 32;
     if (byte_count < at) return -1;
     memcpy(&v->version, body + 0, sizeof v->version);
@@ -2328,7 +2330,7 @@ struct sluice_dnn_describe_answer {
     uint32_t status;
     /* What cuDNN or the server says about it; may be empty. */
     struct sluice_bytes message;
-    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    /* Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
     uint64_t reserved_bytes;
 };
 
@@ -2343,18 +2345,18 @@ static inline int sluice_decode_dnn_describe_answer(const uint8_t *body, size_t 
     return at == byte_count ? 0 : -1;
 }
 
-/* Destroys a descriptor, of a graph or of a function. */
-struct sluice_dnn_forget_call {
+/* Destroys a descriptor, of a library's functions or of a graph. */
+struct sluice_library_forget_call {
     /* Descriptor handle. */
     uint32_t descriptor;
 };
 
-static inline size_t sluice_size_dnn_forget_call(const struct sluice_dnn_forget_call *v) {
+static inline size_t sluice_size_library_forget_call(const struct sluice_library_forget_call *v) {
     (void)v;
     return 8;
 }
 
-static inline void sluice_encode_dnn_forget_call(uint8_t *at, const struct sluice_dnn_forget_call *v) {
+static inline void sluice_encode_library_forget_call(uint8_t *at, const struct sluice_library_forget_call *v) {
     memcpy(at + 0, &v->descriptor, sizeof v->descriptor);
     sluice_put_u32(at + 4, 0);
 }
@@ -2401,7 +2403,7 @@ struct sluice_dnn_ask_answer {
     struct sluice_bytes data;
     /* What cuDNN or the server says about it; may be empty. */
     struct sluice_bytes message;
-    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    /* Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
     uint64_t reserved_bytes;
 };
 
@@ -2495,7 +2497,7 @@ struct sluice_dnn_try_answer {
     uint32_t status;
     /* What cuDNN or the server says about it; may be empty. */
     struct sluice_bytes message;
-    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    /* Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
     uint64_t reserved_bytes;
 };
 
@@ -2510,72 +2512,80 @@ static inline int sluice_decode_dnn_try_answer(const uint8_t *body, size_t byte_
     return at == byte_count ? 0 : -1;
 }
 
-/* Calls a function of the table of functions. One that sets a descriptor and fails leaves its status to those that use the descriptor. */
-struct sluice_dnn_call_call {
-    /* Number of the function in the table of functions. */
+/* Calls a function of a library's table. One that sets a descriptor and fails leaves its status to those that use the descriptor. */
+struct sluice_library_call_call {
+    /* Number of the library. */
+    uint32_t library;
+    /* Number of the function in the library's table. */
     uint32_t function;
     /* Index of the device within the lease. */
     uint32_t device;
     /* Stream handle, 0 for the default stream. */
     uint32_t stream;
-    /* The arguments, packed as the table of functions has them. */
+    /* The arguments, packed as shared/library-functions.ts says. */
     struct sluice_bytes arguments;
 };
 
-static inline size_t sluice_size_dnn_call_call(const struct sluice_dnn_call_call *v) {
+static inline size_t sluice_size_library_call_call(const struct sluice_library_call_call *v) {
     (void)v;
-    return 16 + sluice_pad8(v->arguments.byte_count);
+    return 24 + sluice_pad8(v->arguments.byte_count);
 }
 
-static inline void sluice_encode_dnn_call_call(uint8_t *at, const struct sluice_dnn_call_call *v) {
-    memcpy(at + 0, &v->function, sizeof v->function);
-    memcpy(at + 4, &v->device, sizeof v->device);
-    memcpy(at + 8, &v->stream, sizeof v->stream);
-    sluice_put_u32(at + 12, (uint32_t)v->arguments.byte_count);
-    at += 16;
+static inline void sluice_encode_library_call_call(uint8_t *at, const struct sluice_library_call_call *v) {
+    memcpy(at + 0, &v->library, sizeof v->library);
+    memcpy(at + 4, &v->function, sizeof v->function);
+    memcpy(at + 8, &v->device, sizeof v->device);
+    memcpy(at + 12, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 16, (uint32_t)v->arguments.byte_count);
+    sluice_put_u32(at + 20, 0);
+    at += 24;
     at = sluice_put_bytes(at, v->arguments);
 }
 
-/* As `dnnCall`, and tells what cuDNN says and the function's results, where it can refuse without an end to the session. */
-struct sluice_dnn_ask_call_call {
-    /* Number of the function in the table of functions. */
+/* As `libraryCall`, and tells what the library says and the function's results, where it can refuse without an end to the session. */
+struct sluice_library_ask_call_call {
+    /* Number of the library. */
+    uint32_t library;
+    /* Number of the function in the library's table. */
     uint32_t function;
     /* Index of the device within the lease. */
     uint32_t device;
     /* Stream handle, 0 for the default stream. */
     uint32_t stream;
-    /* The arguments, packed as the table of functions has them. */
+    /* The arguments, packed as shared/library-functions.ts says. */
     struct sluice_bytes arguments;
 };
 
-static inline size_t sluice_size_dnn_ask_call_call(const struct sluice_dnn_ask_call_call *v) {
+static inline size_t sluice_size_library_ask_call_call(const struct sluice_library_ask_call_call *v) {
     (void)v;
-    return 16 + sluice_pad8(v->arguments.byte_count);
+    return 24 + sluice_pad8(v->arguments.byte_count);
 }
 
-static inline void sluice_encode_dnn_ask_call_call(uint8_t *at, const struct sluice_dnn_ask_call_call *v) {
-    memcpy(at + 0, &v->function, sizeof v->function);
-    memcpy(at + 4, &v->device, sizeof v->device);
-    memcpy(at + 8, &v->stream, sizeof v->stream);
-    sluice_put_u32(at + 12, (uint32_t)v->arguments.byte_count);
-    at += 16;
+static inline void sluice_encode_library_ask_call_call(uint8_t *at, const struct sluice_library_ask_call_call *v) {
+    memcpy(at + 0, &v->library, sizeof v->library);
+    memcpy(at + 4, &v->function, sizeof v->function);
+    memcpy(at + 8, &v->device, sizeof v->device);
+    memcpy(at + 12, &v->stream, sizeof v->stream);
+    sluice_put_u32(at + 16, (uint32_t)v->arguments.byte_count);
+    sluice_put_u32(at + 20, 0);
+    at += 24;
     at = sluice_put_bytes(at, v->arguments);
 }
 
-/* The answer to `dnnAskCall`. */
-struct sluice_dnn_ask_call_answer {
-    /* CudnnStatus_t: 0 for success. */
+/* The answer to `libraryAskCall`. */
+struct sluice_library_ask_call_answer {
+    /* The library's status: 0 for success. */
     uint32_t status;
-    /* The results, packed as the table of functions has them; empty with another status. */
+    /* The results, packed as the arguments; empty with another status. */
     struct sluice_bytes results;
-    /* What cuDNN or the server says about it; may be empty. */
+    /* What the library or the server says about it; may be empty. */
     struct sluice_bytes message;
-    /* Bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated. */
+    /* Bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated. */
     uint64_t reserved_bytes;
 };
 
 /* Returns 0, or -1 when the body breaks the format. What is found points into the body. */
-static inline int sluice_decode_dnn_ask_call_answer(const uint8_t *body, size_t byte_count, struct sluice_dnn_ask_call_answer *v) {
+static inline int sluice_decode_library_ask_call_answer(const uint8_t *body, size_t byte_count, struct sluice_library_ask_call_answer *v) {
     size_t at = 24;
     if (byte_count < at) return -1;
     memcpy(&v->status, body + 0, sizeof v->status);

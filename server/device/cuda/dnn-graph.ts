@@ -5,20 +5,15 @@
 import { SluiceError } from "../../../shared/errors.ts";
 import type { DnnAttribute } from "../../../shared/generated/calls.ts";
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
-import {
-  type DnnAnswer,
-  type DnnExecution,
-  type DnnLookup,
-  type DnnOutcome,
-  type DnnQuestion,
-  DnnStatus,
-} from "../dnn.ts";
-import { CudaDescriptor, type DescriptorStore, type DnnPlan } from "./dnn-descriptors.ts";
-import { Attribute, AttributeType, Backend, type DnnLibrary, elementBytes, tensorBytes } from "./dnn-library.ts";
+import { type DnnAnswer, type DnnExecution, type DnnQuestion, DnnStatus } from "../dnn.ts";
+import type { LibraryLookup, LibraryOutcome } from "../libraries.ts";
+import { Attribute, AttributeType, Backend, type DnnLibrary, elementBytes } from "./dnn-library.ts";
+import { tensorBytes } from "./dnn-sizes.ts";
+import { CudaDescriptor, type DescriptorStore, type DnnPlan } from "./library-descriptors.ts";
 import { addressOf } from "./symbols.ts";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
-const unsupported = (message: string): DnnOutcome => ({ status: DnnStatus.NOT_SUPPORTED, message });
+const unsupported = (message: string): LibraryOutcome => ({ status: DnnStatus.NOT_SUPPORTED, message });
 
 /** Bytes of each value of a tensor by value. */
 const VALUE_BYTES = 16;
@@ -72,8 +67,8 @@ export class DnnGraph {
   describe(
     type: number,
     attributes: readonly DnnAttribute[],
-    lookup: DnnLookup,
-  ): DnnOutcome & { readonly descriptor?: CudaDescriptor } {
+    lookup: LibraryLookup,
+  ): LibraryOutcome & { readonly descriptor?: CudaDescriptor } {
     const { library, store } = this.#parts;
     if (type === Backend.VARIANT_PACK) return unsupported("A variant pack is made where a plan is executed.");
     const refers = new Set<CudaDescriptor>();
@@ -106,7 +101,7 @@ export class DnnGraph {
   #finish(
     descriptor: CudaDescriptor,
     settings: readonly (DnnAttribute & { readonly elements: Uint8Array | BigUint64Array })[],
-  ): DnnOutcome {
+  ): LibraryOutcome {
     const { library } = this.#parts;
     const { cudnnBackendSetAttribute, cudnnBackendFinalize } = library.api;
     for (const { name, type, count, elements } of settings) {
@@ -121,7 +116,7 @@ export class DnnGraph {
   /** An attribute's elements as the library takes them. Of what it refers to, `refers` hears. */
   #elements(
     { name, type, count, data }: DnnAttribute,
-    lookup: DnnLookup,
+    lookup: LibraryLookup,
     refers: Set<CudaDescriptor>,
   ): Uint8Array | BigUint64Array {
     const isHandle = type === AttributeType.HANDLE;
@@ -142,7 +137,7 @@ export class DnnGraph {
   }
 
   /** What its executions are checked by. */
-  #makePlan(descriptor: CudaDescriptor): DnnOutcome {
+  #makePlan(descriptor: CudaDescriptor): LibraryOutcome {
     const { library, store } = this.#parts;
     const tensors = store.tensorsOf(descriptor.parts);
     if (tensors === undefined) {
@@ -164,7 +159,7 @@ export class DnnGraph {
     descriptor: CudaDescriptor,
     { name, type, count }: Pick<DnnQuestion, "name" | "type" | "count">,
     into: ArrayBufferView | null,
-  ): DnnOutcome & { readonly count: number } {
+  ): LibraryOutcome & { readonly count: number } {
     const { library } = this.#parts;
     const found = new BigInt64Array(1);
     const status = library.api.cudnnBackendGetAttribute(descriptor.handle, name, type, count, found, into);
@@ -172,7 +167,7 @@ export class DnnGraph {
   }
 
   /** @throws SluiceError BAD_ARGUMENT and what `lookup` throws */
-  ask(question: DnnQuestion, lookup: DnnLookup): DnnAnswer {
+  ask(question: DnnQuestion, lookup: LibraryLookup): DnnAnswer {
     const { name, type, count, into } = question;
     const descriptor = backend(question.descriptor as CudaDescriptor);
     const nothing = { count: 0, data: new Uint8Array(0) };
@@ -190,7 +185,7 @@ export class DnnGraph {
   }
 
   /** The library fills descriptors that are there already. What is filled refers to what was asked. */
-  #askDescriptors(asked: CudaDescriptor, question: DnnQuestion, lookup: DnnLookup): DnnAnswer {
+  #askDescriptors(asked: CudaDescriptor, question: DnnQuestion, lookup: LibraryLookup): DnnAnswer {
     const { library, store } = this.#parts;
     const { into, intoType } = question;
     for (const handle of into) lookup.claim(handle);
@@ -222,7 +217,7 @@ export class DnnGraph {
    * Checks all that an execution names, before anything is queued.
    * @throws SluiceError BAD_ARGUMENT and what `lookup` throws
    */
-  pack({ plan: named, workspace, uids, addresses, values }: DnnExecution, lookup: DnnLookup): Pack {
+  pack({ plan: named, workspace, uids, addresses, values }: DnnExecution, lookup: LibraryLookup): Pack {
     const plan = named as CudaDescriptor;
     const { tensors, workspaceBytes } = planOf(plan);
     const [ids, places] = [words(uids), words(addresses)];
@@ -261,7 +256,7 @@ export class DnnGraph {
   }
 
   /** Queues it in the stream that the library has. */
-  execute({ plan, uids, pointers, workspace }: Pack): DnnOutcome {
+  execute({ plan, uids, pointers, workspace }: Pack): LibraryOutcome {
     const { library, handle } = this.#parts;
     const { api } = library;
     const value = new BigUint64Array(1);

@@ -3,14 +3,16 @@
  * server must know, which are those of its headers; the reference is NVIDIA's cuDNN documentation.
  */
 import type { LibraryHandle } from "koffi";
+import { dnn } from "../../../shared/dnn-functions.ts";
 import { SluiceError } from "../../../shared/errors.ts";
-import type { DnnOutcome, DnnVersions } from "../dnn.ts";
-import { DnnStatus } from "../dnn.ts";
+import type { LibraryArgument, LibraryFunction } from "../../../shared/library-functions.ts";
+import { DnnStatus, dnnFailure } from "../dnn.ts";
+import type { LibraryOutcome, LibraryVersions } from "../libraries.ts";
+import { DnnSizes, extentsSet } from "./dnn-sizes.ts";
+import type { CudaDescriptor } from "./library-descriptors.ts";
+import type { LibraryExtents, LibraryValue, NativeLibrary } from "./native-library.ts";
 import { type Bound, bind } from "./symbols.ts";
 import { openBeside, openToolkitLibrary } from "./toolkit.ts";
-
-/** Most dimensions of anything (CUDNN_DIM_MAX). */
-export const DIMENSIONS_MAX = 8;
 
 /** Every function of cuDNN that graphs are made with, and those that tell how large something is. */
 export const dnnSignatures = {
@@ -70,19 +72,20 @@ export function elementBytes(type: number): number | undefined {
   return [HANDLE, INT64, DOUBLE, VOID_PTR, BACKEND_DESCRIPTOR].some((wide) => wide === type) ? 8 : 4;
 }
 
-/** Bits of an element of a tensor at least, by its cudnnDataType_t; newer ones have 4. */
-const elementBits = [32, 64, 16, 8, 32, 32, 8, 32, 256, 16, 64, 1, 8, 8, 8, 8, 4, 4, 4, 32, 64, 128];
-
-/** Bytes that so many elements of a tensor have at least. */
-export const tensorBytes = (dataType: number, elements: number): number =>
-  Math.ceil((elements * (elementBits[dataType] ?? 4)) / 8);
-
 const MAJOR = 9;
+/** From here on a status tells of the device and not of the call. */
+const INTERNAL_ERROR = 4000;
 const MESSAGE_BYTES_MAX = 1024;
 
-export class DnnLibrary {
+export class DnnLibrary implements NativeLibrary {
+  readonly table = dnn;
+  readonly descriptorType = "uint64_t";
+  readonly notSupported = DnnStatus.NOT_SUPPORTED;
+  readonly failure = dnnFailure;
   readonly api: Bound<typeof dnnSignatures>;
-  readonly versions: DnnVersions;
+  readonly versions: LibraryVersions;
+  readonly #sizes: DnnSizes = new DnnSizes(this);
+  #started = 0;
   readonly #handle: LibraryHandle;
   readonly #lastError: (text: Uint8Array, bytes: number) => void;
 
@@ -113,6 +116,37 @@ export class DnnLibrary {
     }
   }
 
+  get handle(): number {
+    return this.#started;
+  }
+
+  start(): number {
+    const handle = new BigUint64Array(1);
+    const status = this.api.cudnnCreate(handle);
+    this.#started = Number(handle[0]);
+    return status;
+  }
+
+  close(): void {
+    this.api.cudnnDestroy(this.#started);
+  }
+
+  setStream(stream: number): number {
+    return this.api.cudnnSetStream(this.#started, stream);
+  }
+
+  isDevices(status: number): boolean {
+    return status >= INTERNAL_ERROR;
+  }
+
+  extentsSet(called: LibraryFunction, values: readonly LibraryValue[]): LibraryExtents | undefined {
+    return extentsSet(called, values);
+  }
+
+  measured(argument: LibraryArgument, value: LibraryValue, descriptor: CudaDescriptor | undefined): number {
+    return this.#sizes.measured(argument, value, descriptor);
+  }
+
   /** A function of the library; undefined where it has none of that name. */
   bind(name: string, kinds: readonly string[]): ((...values: readonly unknown[]) => number) | undefined {
     try {
@@ -123,7 +157,7 @@ export class DnnLibrary {
   }
 
   /** What a status stands for, with the library's words for the last failure. */
-  outcome(status: number): DnnOutcome {
+  outcome(status: number): LibraryOutcome {
     if (status === DnnStatus.SUCCESS) return { status, message: "" };
     const text = new Uint8Array(MESSAGE_BYTES_MAX);
     this.#lastError(text, text.byteLength);

@@ -2,17 +2,22 @@
  * How much memory cuDNN's functions take to stand behind their arguments: of tensors and filters the library says it, of other descriptors it follows from the
  * call that has set them.
  */
-import type { DnnArgument, DnnFunction } from "../../../shared/dnn-functions.ts";
 import { SluiceError } from "../../../shared/errors.ts";
+import type { LibraryArgument, LibraryFunction } from "../../../shared/library-functions.ts";
 import { DnnStatus } from "../dnn.ts";
-import type { CudaDescriptor } from "./dnn-descriptors.ts";
-import { DIMENSIONS_MAX, type DnnLibrary, tensorBytes } from "./dnn-library.ts";
+import type { DnnLibrary } from "./dnn-library.ts";
+import type { CudaDescriptor } from "./library-descriptors.ts";
+import type { LibraryExtents, LibraryValue } from "./native-library.ts";
 
-/** An argument as the library takes it: a number, an address, or memory of the server's. */
-export type DnnValue = number | bigint | Uint8Array | BigUint64Array;
+/** Most dimensions of anything (CUDNN_DIM_MAX). */
+export const DIMENSIONS_MAX = 8;
 
-/** Of descriptors whose sizes the library does not tell: bytes of all, or of what has a name, and how many sequences there are. */
-export type DnnExtents = Readonly<Partial<Record<"all" | "theta" | "grid" | "sequences", number>>>;
+/** Bits of an element of a tensor at least, by its cudnnDataType_t; newer ones have 4. */
+const elementBits = [32, 64, 16, 8, 32, 32, 8, 32, 256, 16, 64, 1, 8, 8, 8, 8, 4, 4, 4, 32, 64, 128];
+
+/** Bytes that so many elements of a tensor have at least. */
+export const tensorBytes = (dataType: number, elements: number): number =>
+  Math.ceil((elements * (elementBits[dataType] ?? 4)) / 8);
 
 /** cudnnRNNDataLayout_t: no room for what shorter sequences lack. */
 const SEQ_MAJOR_PACKED = 1;
@@ -21,14 +26,18 @@ const product = (factors: Iterable<number>): number => [...factors].reduce((all,
 const sum = (terms: Iterable<number>): number => [...terms].reduce((all, term) => all + term, 0);
 
 /** Elements of an array of i32. */
-const integers = (value: DnnValue | undefined): Int32Array => {
+const integers = (value: LibraryValue | undefined): Int32Array => {
   const bytes = value as Uint8Array;
   return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 };
 
 /** What a call says of the descriptor that it sets; undefined where the library tells that. */
-export function extentsSet({ name, arguments: all }: DnnFunction, values: readonly DnnValue[]): DnnExtents | undefined {
-  const valueAt = (argument: string): DnnValue | undefined => values[all.findIndex((each) => each.name === argument)];
+export function extentsSet(
+  { name, arguments: all }: LibraryFunction,
+  values: readonly LibraryValue[],
+): LibraryExtents | undefined {
+  const valueAt = (argument: string): LibraryValue | undefined =>
+    values[all.findIndex((each) => each.name === argument)];
   const number = (argument: string): number => Number(valueAt(argument));
   if (name === "cudnnSetRNNDataDescriptor") {
     const sequences = number("batchSize");
@@ -54,13 +63,12 @@ export class DnnSizes {
    * Bytes behind a pointer, or elements of an array, of whose size another argument's value says something.
    * @throws SluiceError BAD_ARGUMENT where that is a descriptor which does not say it
    */
-  measured({ name, measure }: DnnArgument, value: DnnValue, descriptor: CudaDescriptor | undefined): number {
+  measured({ name, measure }: LibraryArgument, value: LibraryValue, descriptor: CudaDescriptor | undefined): number {
     if (measure === "sum") return lengths(value);
     if (measure === "sequences") return this.#sequences(name, descriptor);
     if (measure !== undefined) return known(name, descriptor?.extents?.[measure]);
-    if (typeof value === "bigint") return Number(value);
     if (descriptor === undefined) return 1;
-    if (descriptor.what === "rnnData") return known(name, descriptor.extents?.all);
+    if (descriptor.what === "rnnData") return known(name, descriptor.extents?.["all"]);
     const { cudnnGetTensorSizeInBytes, cudnnGetFilterSizeInBytes } = this.#library.api;
     const size = new BigUint64Array(1);
     const tell = descriptor.what === "filter" ? cudnnGetFilterSizeInBytes : cudnnGetTensorSizeInBytes;
@@ -69,7 +77,7 @@ export class DnnSizes {
 
   /** Of a tensor they are its second dimension. */
   #sequences(name: string, descriptor: CudaDescriptor | undefined): number {
-    if (descriptor?.what !== "tensor") return known(name, descriptor?.extents?.sequences);
+    if (descriptor?.what !== "tensor") return known(name, descriptor?.extents?.["sequences"]);
     const [type, count] = [new Int32Array(1), new Int32Array(1)];
     const [dims, strides] = [new Int32Array(DIMENSIONS_MAX), new Int32Array(DIMENSIONS_MAX)];
     const { cudnnGetTensorNdDescriptor } = this.#library.api;
@@ -83,7 +91,7 @@ function known(name: string, size: number | undefined): number {
   throw new SluiceError("BAD_ARGUMENT", `The descriptor by which [${name}] is measured is not set.`);
 }
 
-function lengths(value: DnnValue): number {
+function lengths(value: LibraryValue): number {
   const all = integers(value);
   if (all.every((length) => length >= 0)) return sum(all);
   throw new SluiceError("BAD_ARGUMENT", "A length of cuDNN's is below zero.");

@@ -7,7 +7,7 @@ import { SluiceError } from "../../../shared/errors.ts";
 
 const MiB = 1024 * 1024;
 
-/** What modules, the local memory of kernels' threads, the heap of kernels, streams, the workspace of products and cuDNN may take together beyond the context: a share of each lease's charge. */
+/** What modules, the local memory of kernels' threads, the heap of kernels, streams, the workspace of products and libraries may take together beyond the context: a share of each lease's charge. */
 export const outsideBytesMax = 256 * MiB;
 
 /**

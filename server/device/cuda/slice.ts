@@ -17,14 +17,13 @@ import type {
   MatrixProduct,
   SliceOptions,
 } from "../device.ts";
-import type { DeviceDnn } from "../dnn.ts";
+import type { DeviceLibrary } from "../libraries.ts";
 import type { SurfaceOptions, TextureOptions } from "../texel.ts";
 import { Admission } from "./admission.ts";
 import { attributesOf } from "./attributes.ts";
 import { compileSource } from "./compiler.ts";
 import { STREAM_NON_BLOCKING } from "./constants.ts";
 import { CudaContext } from "./context.ts";
-import { CudaDnn } from "./dnn.ts";
 import { type CudaEvent, CudaEvents } from "./events.ts";
 import { Launcher, launchLimits } from "./launch.ts";
 import { type CudaLibrary, setMemory } from "./library.ts";
@@ -35,6 +34,7 @@ import { CudaModules } from "./modules.ts";
 import { Multiplier, WORKSPACE_BYTES_MAX } from "./multiplier.ts";
 import { OutputCapture } from "./output.ts";
 import { type Allowance, StreamFees } from "./overhead.ts";
+import { SliceLibraries } from "./slice-libraries.ts";
 import { SliceSize, type SliceWork } from "./slice-size.ts";
 import { Staging } from "./staging.ts";
 import { CudaStream } from "./stream.ts";
@@ -62,7 +62,7 @@ export class CudaSlice implements DeviceSlice {
   /** There from the first matrix product on. */
   #multiplier: Multiplier | undefined;
   /** There once it is opened. */
-  #dnn: CudaDnn | undefined;
+  readonly #libraries = new SliceLibraries();
   readonly #defaultStream = new CudaStream(0);
   readonly #streams = new Set<CudaStream>();
   readonly #fees: StreamFees;
@@ -375,16 +375,16 @@ export class CudaSlice implements DeviceSlice {
     return this.#multiplier;
   }
 
-  async openDnn(): Promise<DeviceDnn> {
-    this.#dnn = await CudaDnn.open(this.#context, {
+  openLibrary(number: number): Promise<DeviceLibrary> {
+    return this.#libraries.open(number, this.#context, {
       driverVersion: this.attributes.driverVersion,
+      arenaBase: this.arenaBase,
       size: this.#size,
       longWork: this.#longWork,
       owedBytes: () => this.#owedBytes(),
       inTurn: (work) => this.#inTurn(work),
       work: (stream) => this.#work(stream, "kernel"),
     });
-    return this.#dnn;
   }
 
   /** What calls without an answer may need of the allowance yet. */
@@ -537,7 +537,7 @@ export class CudaSlice implements DeviceSlice {
     this.#modules.release();
     this.#textures.release();
     this.#multiplier?.close();
-    this.#dnn?.close();
+    this.#libraries.close();
     this.#meter.close();
     // Not there where the opening has failed.
     this.#staging?.close();
@@ -593,7 +593,7 @@ export class CudaSlice implements DeviceSlice {
       this.#meter.forget(stream);
       this.#staging.forget(stream);
       this.#multiplier?.forget(stream);
-      this.#dnn?.forgetStream(stream);
+      this.#libraries.forgetStream(stream);
       this.#context.check(this.#context.api.cuStreamDestroy_v2(stream.handle), "destroy a stream");
     }
   }

@@ -1,6 +1,7 @@
 /**
- * The calls for cuDNN, a part of the table of calls: graphs of operations, made of its backend descriptors, and the functions of dnn-functions.ts. Numbers of
- * descriptors, attributes, types and statuses are those of cuDNN 9, as in its headers; a status is an answer, not an error of the call.
+ * The calls for libraries of the server's, a part of the table of calls: functions by the tables of shared/libraries.ts, where a library's number is its place. And
+ * cuDNN's graphs of operations, made of its backend descriptors: numbers of descriptors, attributes, types and statuses are those of cuDNN 9, as in its
+ * headers. A status is an answer, not an error of the call.
  */
 import type { Field } from "./messages.ts";
 
@@ -8,7 +9,7 @@ import type { Field } from "./messages.ts";
 const reserved = [
   "reservedBytes",
   "u64",
-  "bytes at the arena's end that modules, stacks and what cuDNN has loaded have, whatever the status: they are not there to be allocated",
+  "bytes at the arena's end that modules, stacks and what libraries have loaded have, whatever the status: they are not there to be allocated",
 ] as const satisfies Field;
 
 const status = [
@@ -27,10 +28,11 @@ const executed = [
 ] as const satisfies readonly Field[];
 
 const functionFields = [
-  ["function", "u32", "number of the function in the table of functions"],
+  ["library", "u32", "number of the library"],
+  ["function", "u32", "number of the function in the library's table"],
   ["device", "u32", "index of the device within the lease"],
   ["stream", "u32", "stream handle, 0 for the default stream"],
-  ["arguments", "bytes", "the arguments, packed as the table of functions has them"],
+  ["arguments", "bytes", "the arguments, packed as shared/library-functions.ts says"],
 ] as const satisfies readonly Field[];
 
 const errors = [
@@ -47,16 +49,19 @@ const errors = [
 ] as const;
 const creatingErrors = [...errors, "HANDLE_IN_USE", "TOO_MANY_HANDLES"] as const;
 
-export const dnnCalls = {
-  dnnOpen: {
+export const libraryCalls = {
+  libraryOpen: {
     opcode: 48,
-    doc: "Opens cuDNN on a device, for all calls of cuDNN there. As every call of cuDNN with an answer it may take memory from the arena's end, for code that the library loads: nothing may be allocated there until the answer is there.",
-    errors: ["NO_SUCH_DEVICE", "UNSUPPORTED", "OUT_OF_MEMORY"],
-    fields: [["device", "u32", "index of the device within the lease"]],
+    doc: "Opens a library on a device, for all calls of it there. As every call of a library with an answer it may take memory from the arena's end, for what the library loads: nothing may be allocated there until the answer is there.",
+    errors: ["NO_SUCH_DEVICE", "BAD_ARGUMENT", "UNSUPPORTED", "OUT_OF_MEMORY"],
+    fields: [
+      ["device", "u32", "index of the device within the lease"],
+      ["library", "u32", "number of the library"],
+    ],
     answer: [
-      ["version", "u64", "as cudnnGetVersion tells it"],
-      ["cudartVersion", "u64", "as cudnnGetCudartVersion"],
-      ["maxDeviceVersion", "u64", "as cudnnGetMaxDeviceVersion"],
+      ["version", "u64", "as the library tells it, cuDNN by cudnnGetVersion"],
+      ["cudartVersion", "u64", "as cudnnGetCudartVersion; 0 of other libraries"],
+      ["maxDeviceVersion", "u64", "as cudnnGetMaxDeviceVersion; 0 of other libraries"],
       reserved,
     ],
   },
@@ -72,9 +77,9 @@ export const dnnCalls = {
     ],
     answer: status,
   },
-  dnnForget: {
+  libraryForget: {
     opcode: 50,
-    doc: "Destroys a descriptor, of a graph or of a function.",
+    doc: "Destroys a descriptor, of a library's functions or of a graph.",
     errors: ["NO_SUCH_HANDLE"],
     fields: [["descriptor", "u32", "descriptor handle"]],
   },
@@ -115,21 +120,21 @@ export const dnnCalls = {
     fields: executed,
     answer: status,
   },
-  dnnCall: {
+  libraryCall: {
     opcode: 54,
-    doc: "Calls a function of the table of functions. One that sets a descriptor and fails leaves its status to those that use the descriptor.",
+    doc: "Calls a function of a library's table. One that sets a descriptor and fails leaves its status to those that use the descriptor.",
     errors: creatingErrors,
     fields: functionFields,
   },
-  dnnAskCall: {
+  libraryAskCall: {
     opcode: 55,
-    doc: "As `dnnCall`, and tells what cuDNN says and the function's results, where it can refuse without an end to the session.",
+    doc: "As `libraryCall`, and tells what the library says and the function's results, where it can refuse without an end to the session.",
     errors: creatingErrors,
     fields: functionFields,
     answer: [
-      ["status", "u32", "cudnnStatus_t: 0 for success"],
-      ["results", "bytes", "the results, packed as the table of functions has them; empty with another status"],
-      ["message", "string", "what cuDNN or the server says about it; may be empty"],
+      ["status", "u32", "the library's status: 0 for success"],
+      ["results", "bytes", "the results, packed as the arguments; empty with another status"],
+      ["message", "string", "what the library or the server says about it; may be empty"],
       reserved,
     ],
   },

@@ -1,15 +1,15 @@
 /**
- * Descriptors of cuDNN, of graphs and of functions: what each refers to lives as long as it does, for the library keeps no count of that, and what a client has
+ * Descriptors of a library, of cuDNN's graphs too: what each refers to lives as long as it does, for the library keeps no count of that, and what a client has
  * forgotten must not be used by what it has not.
  */
-import type { DnnDescriptorKind } from "../../../shared/dnn-functions.ts";
 import { SluiceError } from "../../../shared/errors.ts";
 import { HANDLES_MAX } from "../../../shared/limits.ts";
-import type { DnnDescriptor, DnnOutcome } from "../dnn.ts";
-import type { DnnExtents } from "./dnn-sizes.ts";
+import type { LibraryDescriptor, LibraryOutcome } from "../libraries.ts";
+import type { LibraryExtents } from "./native-library.ts";
+import type { CudaStream } from "./stream.ts";
 
 /** References among the descriptors of a session, and tensors of plans: some hundred bytes each. */
-export const DNN_REFERENCES_MAX = 1_048_576;
+export const REFERENCES_MAX = 1_048_576;
 
 /** What a plan's execution is checked by. */
 export interface DnnTensor {
@@ -27,22 +27,26 @@ export interface DnnPlan {
   hasRun: boolean;
 }
 
-export class CudaDescriptor implements DnnDescriptor {
+export class CudaDescriptor implements LibraryDescriptor {
   readonly kind = "descriptor";
   /** The library's. */
   readonly handle: number;
   /** Its cudnnBackendDescriptorType_t, or the kind that functions take. */
-  readonly what: number | DnnDescriptorKind;
+  readonly what: number | string;
   /** A tensor of a graph, with its unique id. */
   readonly tensor: (DnnTensor & { readonly uid: bigint }) | undefined;
   /** Of an execution plan. */
   plan: DnnPlan | undefined;
   /** The failure of the call that was to set it; those who use it fail alike. */
-  failure: DnnOutcome | undefined;
+  failure: LibraryOutcome | undefined;
   /** How large is what it describes, where the library does not tell. */
-  extents: DnnExtents | undefined;
+  extents: LibraryExtents | undefined;
   /** Tells what it was set to last. */
   setting = "";
+  /** Of a plan that has one: the stream in which it works. */
+  stream: CudaStream | undefined;
+  /** What the library has taken of the device for it, at most. */
+  takenBytes = 0;
   /** What it refers to. */
   parts: ReadonlySet<CudaDescriptor> = new Set();
   /** How many refer to it, its handle included. */
@@ -56,18 +60,26 @@ export class CudaDescriptor implements DnnDescriptor {
 }
 
 export class DescriptorStore {
+  /** The library's name. */
+  readonly #name: string;
   readonly #live = new Set<CudaDescriptor>();
   readonly #destroy: (descriptor: CudaDescriptor) => void;
   #references = 0;
 
-  constructor(destroy: (descriptor: CudaDescriptor) => void) {
+  constructor(name: string, destroy: (descriptor: CudaDescriptor) => void) {
+    this.#name = name;
     this.#destroy = destroy;
+  }
+
+  /** All that there are. */
+  get live(): Iterable<CudaDescriptor> {
+    return this.#live;
   }
 
   /** To be asked before one is made: those that are forgotten and in use count, too. @throws SluiceError TOO_MANY_HANDLES */
   makeRoom(count = 1): void {
     if (this.#live.size + count <= HANDLES_MAX) return;
-    throw new SluiceError("TOO_MANY_HANDLES", `The session has [${this.#live.size}] descriptors of cuDNN.`);
+    throw new SluiceError("TOO_MANY_HANDLES", `The session has [${this.#live.size}] descriptors of ${this.#name}.`);
   }
 
   add(descriptor: CudaDescriptor): void {
@@ -119,7 +131,7 @@ export class DescriptorStore {
   }
 
   #count(more: number): void {
-    if (this.#references + more > DNN_REFERENCES_MAX) {
+    if (this.#references + more > REFERENCES_MAX) {
       throw new SluiceError("TOO_MANY_HANDLES", `The session's descriptors refer to [${this.#references}] others.`);
     }
     this.#references += more;

@@ -1,48 +1,48 @@
 /*
- * cuDNN, for the library of that name: its descriptors and functions are the server's, and what it computes is work of a stream, which graphs record. Addresses
- * are checked here, since on the wire a refused call without an answer would put the whole session into error.
+ * The server's libraries, for those of their names: their descriptors and functions are the server's, and what they compute is work of a stream, which graphs
+ * record. Addresses are checked here, since on the wire a refused call without an answer would put the whole session into error.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dnn.h"
 #include "graph.h"
 #include "managed.h"
+#include "server-library.h"
 
-DEFINE_SEND(dnn_forget, DNN_FORGET)
+DEFINE_SEND(library_forget, LIBRARY_FORGET)
 DEFINE_SEND(dnn_execute, DNN_EXECUTE)
-DEFINE_SEND(dnn_call, DNN_CALL)
+DEFINE_SEND(library_call, LIBRARY_CALL)
 
 /* The last number that a descriptor has got. They count upwards in the order of the calls that make them, so this is guarded by the send lock. */
 static uint32_t numbered;
 
-EXPORT struct sluice_dnn_object *sluiceDnnObject(uint32_t device, struct sluice_dnn_object *const *needs, size_t need_count) {
-    struct sluice_dnn_object *object = calloc(1, sizeof *object + need_count * sizeof *needs);
+EXPORT struct sluice_library_object *sluiceLibraryObject(uint32_t device, struct sluice_library_object *const *needs, size_t need_count) {
+    struct sluice_library_object *object = calloc(1, sizeof *object + need_count * sizeof *needs);
     if (object == NULL) return NULL;
     atomic_store(&object->users, 1);
     object->device = device;
     object->need_count = need_count;
-    for (size_t i = 0; i < need_count; i++) object->needs[i] = sluiceDnnHold(needs[i]);
+    for (size_t i = 0; i < need_count; i++) object->needs[i] = sluiceLibraryHold(needs[i]);
     return object;
 }
 
-EXPORT struct sluice_dnn_object *sluiceDnnHold(struct sluice_dnn_object *object) {
+EXPORT struct sluice_library_object *sluiceLibraryHold(struct sluice_library_object *object) {
     atomic_fetch_add(&object->users, 1);
     return object;
 }
 
-EXPORT void sluiceDnnDrop(struct sluice_dnn_object *object) {
+EXPORT void sluiceLibraryDrop(struct sluice_library_object *object) {
     if (object == NULL || atomic_fetch_sub(&object->users, 1) != 1) return;
-    struct sluice_dnn_forget_call call = {.descriptor = object->handle};
+    struct sluice_library_forget_call call = {.descriptor = object->handle};
     /* A session that is over has none, and the child of a fork has none of its parent's. */
-    if (atomic_load(&object->is_known) && driver_check() == CUDA_SUCCESS) send_dnn_forget(&call, NULL);
-    for (size_t i = 0; i < object->need_count; i++) sluiceDnnDrop(object->needs[i]);
+    if (atomic_load(&object->is_known) && driver_check() == CUDA_SUCCESS) send_library_forget(&call, NULL);
+    for (size_t i = 0; i < object->need_count; i++) sluiceLibraryDrop(object->needs[i]);
     free(object);
 }
 
 /* Puts copies of both behind one another, since they are part of an answer that goes. */
-static CUresult keep(struct sluice_dnn_reply *reply, struct sluice_bytes data, struct sluice_bytes message) {
+static CUresult keep(struct sluice_library_reply *reply, struct sluice_bytes data, struct sluice_bytes message) {
     uint8_t *owned = malloc(data.byte_count + message.byte_count + 1);
     if (owned == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
     if (data.byte_count > 0) memcpy(owned, data.data, data.byte_count);
@@ -54,7 +54,7 @@ static CUresult keep(struct sluice_dnn_reply *reply, struct sluice_bytes data, s
 }
 
 /* Ends the call begun last and waits for its answer, which the caller releases when this is a success; else the reply has what the server says. */
-static CUresult await(struct answer *answer, uint64_t *mark, struct sluice_dnn_reply *reply) {
+static CUresult await(struct answer *answer, uint64_t *mark, struct sluice_library_reply *reply) {
     struct sluice_failure said;
     answer->keeps_failure = true;
     call_end_expecting(&driver.connection, answer, mark);
@@ -66,10 +66,10 @@ static CUresult await(struct answer *answer, uint64_t *mark, struct sluice_dnn_r
     return result_of(failure);
 }
 
-/* The server may have taken the end of the slice for what cuDNN loads, whatever that came to. */
+/* The server may have taken the end of the slice for what a library loads, whatever that came to. */
 static void keep_end(struct device *device, uint64_t reserved_bytes) {
     if (reserved_bytes != device->arena.reserved_bytes && !memory_reserve_end(device, reserved_bytes))
-        trace("there is no memory to note what cuDNN has of the slice");
+        trace("there is no memory to note what a library has of the slice");
 }
 
 /* A call with an answer, and how it and what the reply gets are read and written. */
@@ -78,15 +78,15 @@ struct question {
     size_t byte_count;
     const void *call;
     void (*encode)(uint8_t *at, const void *call);
-    bool (*read)(const struct answer *answer, struct sluice_dnn_reply *reply, uint64_t *reserved_bytes);
+    bool (*read)(const struct answer *answer, struct sluice_library_reply *reply, uint64_t *reserved_bytes);
     /* What it makes, and where in the call their numbers stand. */
-    struct sluice_dnn_object *const *made;
+    struct sluice_library_object *const *made;
     size_t made_count;
     uint32_t *numbers;
 };
 
-static CUresult take(const struct answer *answer, const struct question *question, struct device *device, struct sluice_dnn_reply *reply) {
-    struct sluice_dnn_reply said = {0};
+static CUresult take(const struct answer *answer, const struct question *question, struct device *device, struct sluice_library_reply *reply) {
+    struct sluice_library_reply said = {0};
     uint64_t reserved_bytes;
     if (!question->read(answer, &said, &reserved_bytes)) return CUDA_ERROR_UNKNOWN;
     keep_end(device, reserved_bytes);
@@ -95,10 +95,10 @@ static CUresult take(const struct answer *answer, const struct question *questio
     return keep(reply, said.data, said.message);
 }
 
-static CUresult ask(const struct question *question, struct device *device, uint64_t *mark, struct sluice_dnn_reply *reply) {
+static CUresult ask(const struct question *question, struct device *device, uint64_t *mark, struct sluice_library_reply *reply) {
     struct answer answer = ANSWER_INITIAL;
     CUresult result;
-    *reply = (struct sluice_dnn_reply){0};
+    *reply = (struct sluice_library_reply){0};
     memory_hold_end(device);
     uint8_t *at = call_begin(&driver.connection, question->op, question->byte_count);
     if (at == NULL) {
@@ -122,10 +122,10 @@ static CUresult ask(const struct question *question, struct device *device, uint
     static void encode_##name(uint8_t *at, const void *call) {                                                                          \
         sluice_encode_##name##_call(at, call);                                                                                          \
     }                                                                                                                                   \
-    static bool read_##name(const struct answer *answer, struct sluice_dnn_reply *reply, uint64_t *reserved_bytes) {                    \
+    static bool read_##name(const struct answer *answer, struct sluice_library_reply *reply, uint64_t *reserved_bytes) {                    \
         struct sluice_##name##_answer said;                                                                                             \
         if (sluice_decode_##name##_answer(answer->body, answer->body_bytes, &said) != 0) return false;                                  \
-        *reply = (struct sluice_dnn_reply){said.status, COUNT, DATA, said.message, NULL};                                               \
+        *reply = (struct sluice_library_reply){said.status, COUNT, DATA, said.message, NULL};                                               \
         *reserved_bytes = said.reserved_bytes;                                                                                          \
         return true;                                                                                                                    \
     }                                                                                                                                   \
@@ -135,50 +135,50 @@ static CUresult ask(const struct question *question, struct device *device, uint
 DEFINE_QUESTION(dnn_describe, DNN_DESCRIBE, 0, NONE)
 DEFINE_QUESTION(dnn_ask, DNN_ASK, said.count, said.data)
 DEFINE_QUESTION(dnn_try, DNN_TRY, 0, NONE)
-DEFINE_QUESTION(dnn_ask_call, DNN_ASK_CALL, 0, said.results)
+DEFINE_QUESTION(library_ask_call, LIBRARY_ASK_CALL, 0, said.results)
 _Static_assert(sizeof(struct sluice_dnn_try_call) == sizeof(struct sluice_dnn_execute_call), "both calls have the same fields");
-_Static_assert(sizeof(struct sluice_dnn_ask_call_call) == sizeof(struct sluice_dnn_call_call), "both calls have the same fields");
+_Static_assert(sizeof(struct sluice_library_ask_call_call) == sizeof(struct sluice_library_call_call), "both calls have the same fields");
 
-/* What is known of the cuDNN of each device's server. */
+/* What is known of each library on each device. */
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct opened {
     bool is_asked;
     CUresult result;
-    struct sluice_dnn_open_answer answer;
+    struct sluice_library_open_answer answer;
     char why[512];
-} known[SLUICE_SLICES_PER_LEASE_MAX];
+} known[SLUICE_LIBRARIES_MAX][SLUICE_SLICES_PER_LEASE_MAX];
 
 static void encode_open(uint8_t *at, const void *call) {
-    sluice_encode_dnn_open_call(at, call);
+    sluice_encode_library_open_call(at, call);
 }
 
 /* Its versions go through the reply as data. */
-static bool read_open(const struct answer *answer, struct sluice_dnn_reply *reply, uint64_t *reserved_bytes) {
-    struct sluice_dnn_open_answer said;
-    if (sluice_decode_dnn_open_answer(answer->body, answer->body_bytes, &said) != 0) return false;
-    *reply = (struct sluice_dnn_reply){.data = {answer->body, answer->body_bytes}};
+static bool read_open(const struct answer *answer, struct sluice_library_reply *reply, uint64_t *reserved_bytes) {
+    struct sluice_library_open_answer said;
+    if (sluice_decode_library_open_answer(answer->body, answer->body_bytes, &said) != 0) return false;
+    *reply = (struct sluice_library_reply){.data = {answer->body, answer->body_bytes}};
     *reserved_bytes = said.reserved_bytes;
     return true;
 }
 
-static void open_once(struct device *device, struct opened *opened) {
-    struct sluice_dnn_reply reply;
-    struct sluice_dnn_open_call call = {.device = device->index};
-    const struct question question = {SLUICE_OP_DNN_OPEN, sluice_size_dnn_open_call(&call), &call, encode_open, read_open, NULL, 0, NULL};
+static void open_once(struct device *device, uint32_t library, struct opened *opened) {
+    struct sluice_library_reply reply;
+    struct sluice_library_open_call call = {.device = device->index, .library = library};
+    const struct question question = {SLUICE_OP_LIBRARY_OPEN, sluice_size_library_open_call(&call), &call, encode_open, read_open, NULL, 0, NULL};
     opened->result = ask(&question, device, NULL, &reply);
-    if (opened->result == CUDA_SUCCESS) sluice_decode_dnn_open_answer(reply.data.data, reply.data.byte_count, &opened->answer);
+    if (opened->result == CUDA_SUCCESS) sluice_decode_library_open_answer(reply.data.data, reply.data.byte_count, &opened->answer);
     else snprintf(opened->why, sizeof opened->why, "%.*s", (int)reply.message.byte_count, reply.message.data == NULL ? "" : (const char *)reply.message.data);
     free(reply.owned);
     /* Want of memory may pass. */
     opened->is_asked = opened->result == CUDA_SUCCESS || opened->result == CUDA_ERROR_NOT_SUPPORTED;
 }
 
-API(sluiceDnnOpen, (uint32_t *index, struct sluice_dnn_open_answer *answer, const char **why), (index, answer, why)) {
+API(sluiceLibraryOpen, (uint32_t library, uint32_t *index, struct sluice_library_open_answer *answer, const char **why), (library, index, answer, why)) {
     struct context *context;
     struct device *device = current_context(&context) == CUDA_SUCCESS ? context->device : driver.devices[0];
-    struct opened *opened = &known[device->index];
+    struct opened *opened = &known[library % SLUICE_LIBRARIES_MAX][device->index];
     pthread_mutex_lock(&open_lock);
-    if (!opened->is_asked) open_once(device, opened);
+    if (!opened->is_asked) open_once(device, library, opened);
     CUresult result = opened->result;
     *index = device->index;
     *answer = opened->answer;
@@ -192,7 +192,7 @@ static struct device *device_at(uint32_t index) {
     return driver.devices[index < driver.device_count ? index : 0];
 }
 
-API(sluiceDnnDescribe, (struct sluice_dnn_describe_call *call, struct sluice_dnn_object *object, struct sluice_dnn_reply *reply), (call, object, reply)) {
+API(sluiceDnnDescribe, (struct sluice_dnn_describe_call *call, struct sluice_library_object *object, struct sluice_library_reply *reply), (call, object, reply)) {
     struct question question = question_dnn_describe(call);
     call->device = object->device;
     question.made = &object, question.made_count = 1, question.numbers = &call->descriptor;
@@ -202,7 +202,7 @@ API(sluiceDnnDescribe, (struct sluice_dnn_describe_call *call, struct sluice_dnn
 }
 
 API(sluiceDnnAsk,
-    (struct sluice_dnn_ask_call *call, const struct sluice_dnn_object *asked, struct sluice_dnn_object *const *into, struct sluice_dnn_reply *reply),
+    (struct sluice_dnn_ask_call *call, const struct sluice_library_object *asked, struct sluice_library_object *const *into, struct sluice_library_reply *reply),
     (call, asked, into, reply)) {
     uint32_t *numbers = NULL;
     call->descriptor = asked->handle;
@@ -220,71 +220,78 @@ API(sluiceDnnAsk,
     return result;
 }
 
-static CUresult ask_call(const struct sluice_dnn_call_call *call, struct device *device, uint64_t *mark, struct sluice_dnn_reply *reply) {
-    struct sluice_dnn_ask_call_call asked;
+static CUresult ask_call(const struct sluice_library_call_call *call, struct device *device, uint64_t *mark, struct sluice_library_reply *reply) {
+    struct sluice_library_ask_call_call asked;
     memcpy(&asked, call, sizeof asked);
-    const struct question question = question_dnn_ask_call(&asked);
+    const struct question question = question_library_ask_call(&asked);
     return ask(&question, device, mark, reply);
 }
 
-static CUresult try(const struct sluice_dnn_execute_call *call, struct device *device, uint64_t *mark, struct sluice_dnn_reply *reply) {
+static CUresult try(const struct sluice_dnn_execute_call *call, struct device *device, uint64_t *mark, struct sluice_library_reply *reply) {
     struct sluice_dnn_try_call tried;
     memcpy(&tried, call, sizeof tried);
     const struct question question = question_dnn_try(&tried);
     return ask(&question, device, mark, reply);
 }
 
-API(sluiceDnnMake, (uint32_t function, struct sluice_dnn_object *object, struct sluice_dnn_reply *reply), (function, object, reply)) {
+API(sluiceLibraryMake, (uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_library_reply *reply),
+    (library, function, object, reply)) {
     uint32_t argument[2] = {0, 0};
-    const struct sluice_dnn_ask_call_call call = {.function = function, .device = object->device, .arguments = {argument, sizeof argument}};
-    struct question question = question_dnn_ask_call(&call);
+    const struct sluice_library_ask_call_call call = {.library = library, .function = function, .device = object->device, .arguments = {argument, sizeof argument}};
+    struct question question = question_library_ask_call(&call);
     question.made = &object, question.made_count = 1, question.numbers = argument;
     if (reply != NULL) {
         CUresult result = ask(&question, device_at(object->device), NULL, reply);
         atomic_store(&object->is_known, result == CUDA_SUCCESS && reply->status == 0);
         return result;
     }
-    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_DNN_CALL, question.byte_count);
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LIBRARY_CALL, question.byte_count);
     if (at == NULL) return connection_result();
     argument[0] = object->handle = ++numbered;
-    encode_dnn_ask_call(at, &call);
+    encode_library_ask_call(at, &call);
     call_end(&driver.connection, NULL);
     atomic_store(&object->is_known, true);
     return CUDA_SUCCESS;
 }
 
-CUresult dnn_check(const struct sluice_dnn_work *work, const struct device *device) {
+static const char *why_not(const struct sluice_span *span, const struct device *device) {
     struct device *found;
-    for (size_t i = 0; i < work->address_count; i++) {
-        if (work->addresses[i] == 0) continue;
-        bool is_there = range_check(work->addresses[i], 1, &found) == CUDA_SUCCESS;
-        if (is_there && found == device) continue;
-        report("cuDNN is given the address [0x%llx], which %s.", (unsigned long long)work->addresses[i],
-               is_there ? "is memory of another device" : "is not within an allocation of device memory");
+    if (range_check(span->address, 1, &found) != CUDA_SUCCESS) return "is not within an allocation of device memory";
+    if (found != device) return "is memory of another device";
+    return range_check(span->address, span->byte_count, &found) == CUDA_SUCCESS ? NULL : "has less memory behind it than that takes";
+}
+
+CUresult library_check(const struct sluice_library_work *work, const struct device *device) {
+    for (size_t i = 0; i < work->span_count; i++) {
+        const struct sluice_span *span = &work->spans[i];
+        const char *why = span->address == 0 ? NULL : why_not(span, device);
+        if (why == NULL) continue;
+        report("%s is given the address [0x%llx] for [%llu] bytes, which %s.", work->name, (unsigned long long)span->address,
+               (unsigned long long)span->byte_count, why);
         return CUDA_ERROR_INVALID_VALUE;
     }
     for (size_t i = 0; i < work->object_count; i++) {
         if (work->objects[i]->device == device->index) continue;
-        report("cuDNN is given a descriptor of device [%u] for work on device [%u].", work->objects[i]->device, device->index);
+        report("%s is given a descriptor of device [%u] for work on device [%u].", work->name, work->objects[i]->device, device->index);
         return CUDA_ERROR_INVALID_VALUE;
     }
     return CUDA_SUCCESS;
 }
 
-API(sluiceDnnQuestion, (const struct sluice_dnn_work *work, struct sluice_dnn_reply *reply), (work, reply)) {
+API(sluiceLibraryQuestion, (const struct sluice_library_work *work, struct sluice_library_reply *reply), (work, reply)) {
     struct device *device = device_at(work->call.device);
-    CUresult result = dnn_check(work, device);
+    CUresult result = library_check(work, device);
     return result == CUDA_SUCCESS ? ask_call(&work->call, device, NULL, reply) : result;
 }
 
-API(sluiceDnnTell, (const struct sluice_dnn_work *work), (work)) {
-    CUresult result = dnn_check(work, device_at(work->call.device));
-    return result == CUDA_SUCCESS ? send_dnn_call(&work->call, NULL) : result;
+API(sluiceLibraryTell, (const struct sluice_library_work *work), (work)) {
+    CUresult result = library_check(work, device_at(work->call.device));
+    return result == CUDA_SUCCESS ? send_library_call(&work->call, NULL) : result;
 }
 
-CUresult replay_dnn(const struct sluice_dnn_work *work, struct stream *stream, struct sluice_dnn_reply *reply) {
-    struct sluice_dnn_work sent = *work;
-    CUresult result = dnn_check(work, stream->device);
+CUresult replay_library(const struct sluice_library_work *work, struct stream *stream, struct sluice_library_reply *reply) {
+    struct sluice_library_work sent = *work;
+    CUresult result = library_check(work, stream->device);
     if (result == CUDA_SUCCESS) result = managed_release(stream->device);
     if (result != CUDA_SUCCESS) return result;
     if (work->is_plan) {
@@ -292,13 +299,13 @@ CUresult replay_dnn(const struct sluice_dnn_work *work, struct stream *stream, s
         return reply == NULL ? send_dnn_execute(&sent.execute, &stream->last) : try(&sent.execute, stream->device, &stream->last, reply);
     }
     sent.call.stream = stream->id;
-    return reply == NULL ? send_dnn_call(&sent.call, &stream->last) : ask_call(&sent.call, stream->device, &stream->last, reply);
+    return reply == NULL ? send_library_call(&sent.call, &stream->last) : ask_call(&sent.call, stream->device, &stream->last, reply);
 }
 
 /* Work in one piece of memory with all that it refers to, whose objects it holds. */
-struct dnn_work {
+struct library_work {
     atomic_uint users;
-    struct sluice_dnn_work work;
+    struct sluice_library_work work;
     max_align_t rest[];
 };
 
@@ -309,17 +316,17 @@ static struct sluice_bytes put(uint8_t **at, struct sluice_bytes bytes) {
     return copy;
 }
 
-static struct dnn_work *copy_of(const struct sluice_dnn_work *work) {
+static struct library_work *copy_of(const struct sluice_library_work *work) {
     struct sluice_bytes objects = {work->objects, work->object_count * sizeof *work->objects};
-    struct sluice_bytes addresses = {work->addresses, work->address_count * sizeof *work->addresses};
-    size_t body = work->is_plan ? sluice_size_dnn_execute_call(&work->execute) : sluice_size_dnn_call_call(&work->call);
-    struct dnn_work *copy = calloc(1, sizeof *copy + objects.byte_count + addresses.byte_count + body);
+    struct sluice_bytes spans = {work->spans, work->span_count * sizeof *work->spans};
+    size_t body = work->is_plan ? sluice_size_dnn_execute_call(&work->execute) : sluice_size_library_call_call(&work->call);
+    struct library_work *copy = calloc(1, sizeof *copy + objects.byte_count + spans.byte_count + body);
     if (copy == NULL) return NULL;
     uint8_t *at = (uint8_t *)copy->rest;
     atomic_store(&copy->users, 1);
     copy->work = *work;
     copy->work.objects = put(&at, objects).data;
-    copy->work.addresses = put(&at, addresses).data;
+    copy->work.spans = put(&at, spans).data;
     if (work->is_plan) {
         copy->work.execute.uids = put(&at, work->execute.uids);
         copy->work.execute.addresses = put(&at, work->execute.addresses);
@@ -327,32 +334,32 @@ static struct dnn_work *copy_of(const struct sluice_dnn_work *work) {
     } else {
         copy->work.call.arguments = put(&at, work->call.arguments);
     }
-    for (size_t i = 0; i < work->object_count; i++) sluiceDnnHold(work->objects[i]);
+    for (size_t i = 0; i < work->object_count; i++) sluiceLibraryHold(work->objects[i]);
     return copy;
 }
 
-struct dnn_work *dnn_work_hold(struct dnn_work *work) {
+struct library_work *library_work_hold(struct library_work *work) {
     atomic_fetch_add(&work->users, 1);
     return work;
 }
 
-void dnn_work_drop(struct dnn_work *work) {
+void library_work_drop(struct library_work *work) {
     if (atomic_fetch_sub(&work->users, 1) != 1) return;
-    for (size_t i = 0; i < work->work.object_count; i++) sluiceDnnDrop(work->work.objects[i]);
+    for (size_t i = 0; i < work->work.object_count; i++) sluiceLibraryDrop(work->work.objects[i]);
     free(work);
 }
 
-const struct sluice_dnn_work *dnn_work_of(const struct dnn_work *work) {
+const struct sluice_library_work *library_work_of(const struct library_work *work) {
     return &work->work;
 }
 
-API(sluiceDnnRun, (const struct sluice_dnn_work *work, CUstream handle, struct sluice_dnn_reply *reply), (work, handle, reply)) {
+API(sluiceLibraryRun, (const struct sluice_library_work *work, CUstream handle, struct sluice_library_reply *reply), (work, handle, reply)) {
     struct stream *stream;
-    if (reply != NULL) *reply = (struct sluice_dnn_reply){0};
+    if (reply != NULL) *reply = (struct sluice_library_reply){0};
     CUresult result = work_stream_of(handle, &stream);
-    if (result == CUDA_SUCCESS && stream->capture == NULL) return replay_dnn(work, stream, reply);
-    if (result == CUDA_SUCCESS) result = dnn_check(work, stream->device);
+    if (result == CUDA_SUCCESS && stream->capture == NULL) return replay_library(work, stream, reply);
+    if (result == CUDA_SUCCESS) result = library_check(work, stream->device);
     if (result != CUDA_SUCCESS) return result;
-    struct node_work node = {.type = NODE_DNN, .dnn = copy_of(work)};
-    return node.dnn == NULL ? CUDA_ERROR_OUT_OF_MEMORY : capture_add(stream, &node);
+    struct node_work node = {.type = NODE_LIBRARY, .library = copy_of(work)};
+    return node.library == NULL ? CUDA_ERROR_OUT_OF_MEMORY : capture_add(stream, &node);
 }

@@ -10,7 +10,7 @@
 #include "memo.h"
 
 struct known_answer {
-    struct sluice_dnn_object *objects[DESCRIPTORS_MAX];
+    struct sluice_library_object *objects[DESCRIPTORS_MAX];
     int32_t types[DESCRIPTORS_MAX];
     size_t object_count, byte_count;
     uint8_t bytes[];
@@ -18,22 +18,22 @@ struct known_answer {
 
 static void drop_answer(void *value) {
     struct known_answer *known = value;
-    for (size_t i = 0; i < known->object_count; i++) sluiceDnnDrop(known->objects[i]);
+    for (size_t i = 0; i < known->object_count; i++) sluiceLibraryDrop(known->objects[i]);
     free(known);
 }
 static struct memo answers = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = drop_answer};
 
 /* Where the answered addresses count from: the address that is asked about, if there is one. */
-static uint64_t base_of(const struct sluice_dnn_call *call) {
-    uint64_t addresses[SLOTS_MAX];
-    return call_addresses(call, addresses) == 0 ? 0 : addresses[0];
+static uint64_t base_of(const struct sluice_call *call) {
+    struct sluice_span spans[SLOTS_MAX];
+    return call_spans(call, spans) == 0 ? 0 : spans[0].address;
 }
 
 static size_t result_bytes(const struct result *result) {
     return result->is_array ? sluice_pad8(result->bytes) : sizeof(uint64_t);
 }
 
-bool answer_unpack(const struct sluice_dnn_call *call, struct sluice_bytes packed) {
+bool answer_unpack(const struct sluice_call *call, struct sluice_bytes packed) {
     size_t at = 0;
     for (size_t i = 0; i < call->result_count; i++) {
         const struct result *result = &call->results[i];
@@ -44,7 +44,7 @@ bool answer_unpack(const struct sluice_dnn_call *call, struct sluice_bytes packe
     return at == packed.byte_count;
 }
 
-struct sluice_bytes answer_key(const struct sluice_dnn_call *call, uint32_t device) {
+struct sluice_bytes answer_key(const struct sluice_call *call, uint32_t device) {
     size_t bytes = 2 * sizeof(uint32_t) + call->byte_count;
     uint8_t *key = malloc(bytes);
     if (key == NULL) return (struct sluice_bytes){0};
@@ -63,7 +63,7 @@ struct sluice_bytes answer_key(const struct sluice_dnn_call *call, uint32_t devi
 }
 
 /* What is there of an address is one more than its distance; 0 stays 0, which is no address. */
-static void shift_addresses(const struct sluice_dnn_call *call, uint8_t *packed, uint64_t by) {
+static void shift_addresses(const struct sluice_call *call, uint8_t *packed, uint64_t by) {
     for (size_t i = 0; i < call->result_count; i++) {
         const struct result *result = &call->results[i];
         uint64_t value;
@@ -74,7 +74,7 @@ static void shift_addresses(const struct sluice_dnn_call *call, uint8_t *packed,
     }
 }
 
-void answer_keep(const struct sluice_dnn_call *call, struct sluice_bytes key, struct sluice_bytes packed, struct sluice_dnn_object *const *set) {
+void answer_keep(const struct sluice_call *call, struct sluice_bytes key, struct sluice_bytes packed, struct sluice_library_object *const *set) {
     struct known_answer *known = key.data == NULL ? NULL : malloc(sizeof *known + packed.byte_count);
     if (known == NULL) return;
     known->byte_count = packed.byte_count;
@@ -82,7 +82,7 @@ void answer_keep(const struct sluice_dnn_call *call, struct sluice_bytes key, st
     memcpy(known->bytes, packed.data, packed.byte_count);
     shift_addresses(call, known->bytes, 1 - base_of(call));
     for (size_t i = 0; i < call->set_count; i++) {
-        known->objects[i] = sluiceDnnHold(set[i]);
+        known->objects[i] = sluiceLibraryHold(set[i]);
         known->types[i] = table_descriptor_type(call->set[i].descriptor);
     }
     memo_keep(&answers, key.data, key.byte_count, known);
@@ -94,11 +94,11 @@ static void read_known(const void *value, void *into) {
     size_t bytes = sizeof *known + known->byte_count;
     struct known_answer *copy = malloc(bytes);
     if (copy != NULL) memcpy(copy, known, bytes);
-    for (size_t i = 0; copy != NULL && i < copy->object_count; i++) sluiceDnnHold(copy->objects[i]);
+    for (size_t i = 0; copy != NULL && i < copy->object_count; i++) sluiceLibraryHold(copy->objects[i]);
     *(struct known_answer **)into = copy;
 }
 
-bool answer_recall(const struct sluice_dnn_call *call, struct sluice_bytes key) {
+bool answer_recall(const struct sluice_call *call, struct sluice_bytes key) {
     struct known_answer *known = NULL;
     if (key.data == NULL || !memo_find(&answers, key.data, key.byte_count, read_known, &known) || known == NULL) return false;
     shift_addresses(call, known->bytes, base_of(call) - 1);

@@ -15,43 +15,43 @@
 struct setting {
     uint32_t function;
     struct sluice_bytes arguments;
-    struct sluice_dnn_object *needs[DESCRIPTORS_MAX];
+    struct sluice_library_object *needs[DESCRIPTORS_MAX];
     size_t need_count;
-    uint64_t addresses[SLOTS_MAX];
-    size_t address_count;
+    struct sluice_span spans[SLOTS_MAX];
+    size_t span_count;
     struct setting *next;
 };
 
 struct table_descriptor {
     uint32_t magic;
-    enum sluice_dnn_kind kind;
+    uint32_t kind;
     int32_t type;
     /* In the order of their calls. */
     struct setting *settings;
     /* The server's, held, or NULL while it is not known. What made it is not among the settings where `is_own`. */
-    struct sluice_dnn_object *object;
+    struct sluice_library_object *object;
     bool is_own;
 };
 
 static void drop_object(void *object) {
-    sluiceDnnDrop(object);
+    sluiceLibraryDrop(object);
 }
 
 /* Objects by the settings that made them. */
 static struct memo objects = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = drop_object};
 
-cudnnStatus_t table_descriptor_make(void **made, enum sluice_dnn_kind kind) {
-    if (made == NULL) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+int table_descriptor_make(void **made, uint32_t kind) {
+    if (made == NULL) return library.null_pointer;
     struct table_descriptor *descriptor = calloc(1, sizeof *descriptor);
     *made = descriptor;
-    if (descriptor == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    if (descriptor == NULL) return library.no_memory;
     descriptor->magic = DESCRIPTOR_MAGIC;
     descriptor->kind = kind;
     descriptor->type = -1;
-    return CUDNN_STATUS_SUCCESS;
+    return 0;
 }
 
-struct table_descriptor *table_descriptor_of(void *given, enum sluice_dnn_kind kind) {
+struct table_descriptor *table_descriptor_of(void *given, uint32_t kind) {
     struct table_descriptor *descriptor = given;
     return descriptor != NULL && descriptor->magic == DESCRIPTOR_MAGIC && descriptor->kind == kind ? descriptor : NULL;
 }
@@ -61,7 +61,7 @@ int32_t table_descriptor_type(const struct table_descriptor *descriptor) {
 }
 
 static void drop_setting(struct setting *setting) {
-    for (size_t i = 0; i < setting->need_count; i++) sluiceDnnDrop(setting->needs[i]);
+    for (size_t i = 0; i < setting->need_count; i++) sluiceLibraryDrop(setting->needs[i]);
     free((void *)(uintptr_t)setting->arguments.data);
     free(setting);
 }
@@ -75,7 +75,7 @@ static void drop_settings(struct table_descriptor *descriptor) {
 }
 
 static void let_go(struct table_descriptor *descriptor) {
-    sluiceDnnDrop(descriptor->object);
+    sluiceLibraryDrop(descriptor->object);
     descriptor->object = NULL;
 }
 
@@ -86,7 +86,7 @@ void table_descriptor_destroy(struct table_descriptor *descriptor) {
     free(descriptor);
 }
 
-static struct setting *setting_of(const struct sluice_dnn_call *call, struct sluice_dnn_object *const *needs) {
+static struct setting *setting_of(const struct sluice_call *call, struct sluice_library_object *const *needs) {
     struct setting *setting = calloc(1, sizeof *setting);
     uint8_t *arguments = malloc(call->byte_count);
     if (setting == NULL || arguments == NULL) {
@@ -97,14 +97,14 @@ static struct setting *setting_of(const struct sluice_dnn_call *call, struct slu
     memcpy(arguments, call->bytes, call->byte_count);
     setting->function = call->function;
     setting->arguments = (struct sluice_bytes){arguments, call->byte_count};
-    for (size_t i = 0; i < call->used_count; i++) setting->needs[setting->need_count++] = sluiceDnnHold(needs[i]);
-    setting->address_count = call_addresses(call, setting->addresses);
+    for (size_t i = 0; i < call->used_count; i++) setting->needs[setting->need_count++] = sluiceLibraryHold(needs[i]);
+    setting->span_count = call_spans(call, setting->spans);
     return setting;
 }
 
-cudnnStatus_t table_descriptor_set(struct table_descriptor *descriptor, const struct sluice_dnn_call *call, struct sluice_dnn_object *const *needs) {
+int table_descriptor_set(struct table_descriptor *descriptor, const struct sluice_call *call, struct sluice_library_object *const *needs) {
     struct setting *setting = setting_of(call, needs), **at = &descriptor->settings;
-    if (setting == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    if (setting == NULL) return library.no_memory;
     while (*at != NULL) {
         struct setting *before = *at;
         if (before->function != setting->function) {
@@ -118,7 +118,7 @@ cudnnStatus_t table_descriptor_set(struct table_descriptor *descriptor, const st
     let_go(descriptor);
     descriptor->is_own = false;
     if (call->type >= 0) descriptor->type = call->type;
-    return CUDNN_STATUS_SUCCESS;
+    return 0;
 }
 
 /* Device, kind and settings, one behind the other, in memory of malloc. */
@@ -128,7 +128,7 @@ static struct sluice_bytes key_of(const struct table_descriptor *descriptor, uin
     uint8_t *key = malloc(bytes), *at = key;
     if (key == NULL) return (struct sluice_bytes){0};
     sluice_put_u32(at, device);
-    sluice_put_u32(at + 4, (uint32_t)descriptor->kind);
+    sluice_put_u32(at + 4, descriptor->kind);
     at += 8;
     for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) {
         sluice_put_u32(at, each->function);
@@ -139,74 +139,75 @@ static struct sluice_bytes key_of(const struct table_descriptor *descriptor, uin
     return (struct sluice_bytes){key, bytes};
 }
 
-static cudnnStatus_t tell_setting(const struct sluice_dnn_object *object, const struct setting *setting) {
+static int tell_setting(const struct sluice_library_object *object, const struct setting *setting) {
     uint8_t *arguments = malloc(setting->arguments.byte_count);
     uint64_t handle = object->handle;
-    if (arguments == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    if (arguments == NULL) return library.no_memory;
     memcpy(arguments, setting->arguments.data, setting->arguments.byte_count);
     memcpy(arguments, &handle, sizeof handle);
-    struct sluice_dnn_work work = {
-        .call = {.function = setting->function, .device = object->device, .arguments = {arguments, setting->arguments.byte_count}},
-        .objects = setting->needs, .object_count = setting->need_count, .addresses = setting->addresses, .address_count = setting->address_count,
+    struct sluice_library_work work = {
+        .name = library.name,
+        .call = {.library = library.number, .function = setting->function, .device = object->device, .arguments = {arguments, setting->arguments.byte_count}},
+        .objects = setting->needs, .object_count = setting->need_count, .spans = setting->spans, .span_count = setting->span_count,
     };
-    CUresult result = sluiceDnnTell(&work);
+    CUresult result = sluiceLibraryTell(&work);
     free(arguments);
     return status_of(result);
 }
 
 /* The first one of each kind on a device is answered: the server's library may be older than the kind. */
-static cudnnStatus_t make(struct sluice_dnn_object *object, enum sluice_dnn_kind kind) {
+static int make(struct sluice_library_object *object, uint32_t kind) {
     static atomic_uint made[SLUICE_SLICES_PER_LEASE_MAX];
     atomic_uint *here = &made[object->device % SLUICE_SLICES_PER_LEASE_MAX];
-    uint32_t function = sluice_dnn_makers[kind];
-    struct sluice_dnn_reply reply = {0};
-    if ((atomic_load(here) >> kind & 1) != 0) return status_of(sluiceDnnMake(function, object, NULL));
-    cudnnStatus_t status = status_of_reply(sluiceDnnMake(function, object, &reply), &reply);
-    if (status == CUDNN_STATUS_SUCCESS) atomic_fetch_or(here, 1u << kind);
+    uint32_t function = library.makers[kind];
+    struct sluice_library_reply reply = {0};
+    if ((atomic_load(here) >> kind & 1) != 0) return status_of(sluiceLibraryMake(library.number, function, object, NULL));
+    int status = status_of_reply(sluiceLibraryMake(library.number, function, object, &reply), &reply);
+    if (status == 0) atomic_fetch_or(here, 1u << kind);
     return status;
 }
 
 /* A new one on the server, set in the same way. */
-static cudnnStatus_t realize(const struct table_descriptor *descriptor, uint32_t device, struct sluice_dnn_object **object) {
-    struct sluice_dnn_object *needs[SLOTS_MAX];
+static int realize(const struct table_descriptor *descriptor, uint32_t device, struct sluice_library_object **object) {
+    struct sluice_library_object *needs[SLOTS_MAX];
     size_t need_count = 0;
     for (const struct setting *each = descriptor->settings; each != NULL; each = each->next)
         for (size_t i = 0; i < each->need_count && need_count < SLOTS_MAX; i++) needs[need_count++] = each->needs[i];
-    *object = sluiceDnnObject(device, needs, need_count);
-    if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
-    cudnnStatus_t status = make(*object, descriptor->kind);
-    for (const struct setting *each = descriptor->settings; each != NULL && status == CUDNN_STATUS_SUCCESS; each = each->next)
+    *object = sluiceLibraryObject(device, needs, need_count);
+    if (*object == NULL) return library.no_memory;
+    int status = make(*object, descriptor->kind);
+    for (const struct setting *each = descriptor->settings; each != NULL && status == 0; each = each->next)
         status = tell_setting(*object, each);
-    if (status == CUDNN_STATUS_SUCCESS) return status;
-    sluiceDnnDrop(*object);
+    if (status == 0) return status;
+    sluiceLibraryDrop(*object);
     return status;
 }
 
 static void hold_into(const void *value, void *into) {
-    *(struct sluice_dnn_object **)into = sluiceDnnHold((struct sluice_dnn_object *)(uintptr_t)value);
+    *(struct sluice_library_object **)into = sluiceLibraryHold((struct sluice_library_object *)(uintptr_t)value);
 }
 
-cudnnStatus_t table_descriptor_object(struct table_descriptor *descriptor, uint32_t device, struct sluice_dnn_object **object) {
+int table_descriptor_object(struct table_descriptor *descriptor, uint32_t device, struct sluice_library_object **object) {
     if (descriptor->object != NULL && (descriptor->object->device == device || descriptor->is_own)) {
-        *object = sluiceDnnHold(descriptor->object);
-        return CUDNN_STATUS_SUCCESS;
+        *object = sluiceLibraryHold(descriptor->object);
+        return 0;
     }
     struct sluice_bytes key = key_of(descriptor, device);
-    if (key.data == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
-    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+    if (key.data == NULL) return library.no_memory;
+    int status = 0;
     if (!memo_find(&objects, key.data, key.byte_count, hold_into, object)) {
         status = realize(descriptor, device, object);
-        if (status == CUDNN_STATUS_SUCCESS) memo_keep(&objects, key.data, key.byte_count, sluiceDnnHold(*object));
+        if (status == 0) memo_keep(&objects, key.data, key.byte_count, sluiceLibraryHold(*object));
     }
     free((void *)(uintptr_t)key.data);
-    if (status != CUDNN_STATUS_SUCCESS) return status;
+    if (status != 0) return status;
     let_go(descriptor);
-    descriptor->object = sluiceDnnHold(*object);
-    return CUDNN_STATUS_SUCCESS;
+    descriptor->object = sluiceLibraryHold(*object);
+    return 0;
 }
 
-void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_dnn_object *object, int32_t type) {
-    sluiceDnnHold(object);
+void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_library_object *object, int32_t type) {
+    sluiceLibraryHold(object);
     drop_settings(descriptor);
     let_go(descriptor);
     descriptor->object = object;
@@ -214,11 +215,11 @@ void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_d
     descriptor->type = type;
 }
 
-cudnnStatus_t table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_dnn_object **object) {
-    *object = sluiceDnnObject(device, NULL, 0);
-    if (*object == NULL) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
-    cudnnStatus_t status = make(*object, descriptor->kind);
-    if (status == CUDNN_STATUS_SUCCESS) table_descriptor_adopt(descriptor, *object, type);
-    else sluiceDnnDrop(*object);
+int table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_library_object **object) {
+    *object = sluiceLibraryObject(device, NULL, 0);
+    if (*object == NULL) return library.no_memory;
+    int status = make(*object, descriptor->kind);
+    if (status == 0) table_descriptor_adopt(descriptor, *object, type);
+    else sluiceLibraryDrop(*object);
     return status;
 }

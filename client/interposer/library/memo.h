@@ -1,6 +1,6 @@
 /* What is remembered by the bytes of a key: a bounded number of values, of which any may be driven out by another. */
-#ifndef SLUICE_DNN_MEMO_H
-#define SLUICE_DNN_MEMO_H
+#ifndef SLUICE_LIBRARY_MEMO_H
+#define SLUICE_LIBRARY_MEMO_H
 
 #include <pthread.h>
 #include <stdbool.h>

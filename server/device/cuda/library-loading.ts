@@ -1,0 +1,101 @@
+/**
+ * What a library loads onto the device beside the slice: code of its own, and tables of its plans, which come with the first use of everything and whose size nobody tells before. So there
+ * is room for it first, from the lease's allowance and then from what is free at the slice's end, as for modules; what it has not taken goes back.
+ */
+import { SluiceError } from "../../../shared/errors.ts";
+import { formatSizeRounded } from "../../../shared/units.ts";
+import type { CudaContext } from "./context.ts";
+import type { SliceSize } from "./slice-size.ts";
+
+const MiB = 1024 * 1024;
+
+/** What one step may take: more than the code of any one engine. */
+export const LOADING_BYTES_MAX = 64 * MiB;
+
+export interface LoadingOptions {
+  readonly size: SliceSize;
+  /** As SliceOptions. */
+  readonly longWork: <T>(work: () => T) => T;
+  /** As ModulesOptions. */
+  readonly owedBytes: () => number;
+}
+
+export class LibraryLoading {
+  /** The library's. */
+  readonly #name: string;
+  readonly #context: CudaContext;
+  readonly #options: LoadingOptions;
+
+  constructor(name: string, context: CudaContext, options: LoadingOptions) {
+    this.#name = name;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /**
+   * Does what may load code; `taken` hears how much that took of the device. Without `mayReserve` it takes nothing of the slice's end.
+   * @throws SluiceError OUT_OF_MEMORY where there is no room, and then nothing is done
+   */
+  load<T>(
+    work: () => T,
+    { mayReserve, taken }: { mayReserve: boolean; taken?: (byteCount: number) => void },
+  ): T | Promise<T> {
+    const { size, owedBytes } = this.#options;
+    const wanted = LOADING_BYTES_MAX + owedBytes();
+    if (wanted <= size.local.outside.leftBytes) return this.#measured(work, taken);
+    if (!mayReserve) throw this.#noRoom();
+    return this.#loadFromSlice(work, { wanted, taken });
+  }
+
+  /** Has the library give back what it has taken for something, at most so much. */
+  unload(work: () => void, takenBytes: number): void {
+    const before = takenBytes === 0 ? 0 : this.#freeBytes();
+    work();
+    if (takenBytes === 0) return;
+    const given = Math.max(0, this.#freeBytes() - before);
+    this.#options.size.local.outside.give(Math.min(given, takenBytes));
+  }
+
+  async #loadFromSlice<T>(
+    work: () => T,
+    { wanted, taken }: { wanted: number; taken: ((byteCount: number) => void) | undefined },
+  ): Promise<T> {
+    const { size, owedBytes } = this.#options;
+    const { module: result, givenBytes } = await size.loadModule(wanted, (isThere) => {
+      if (!isThere) throw this.#noRoom();
+      return this.#measured(work, taken);
+    });
+    await size.takeFromModules(Math.max(0, Math.min(givenBytes, size.local.outside.leftBytes - owedBytes())));
+    return result;
+  }
+
+  /** What others take of the device meanwhile counts as the lease's; what they give back may hide some of it. */
+  #measured<T>(work: () => T, told?: (byteCount: number) => void): T {
+    const { size, longWork } = this.#options;
+    const { outside } = size.local;
+    const before = this.#freeBytes();
+    try {
+      return longWork(work);
+    } finally {
+      const taken = Math.min(Math.max(0, before - this.#freeBytes()), outside.leftBytes);
+      outside.take(taken);
+      told?.(taken);
+    }
+  }
+
+  #freeBytes(): number {
+    this.#context.enterToRelease();
+    const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+    // A context that is lost tells nothing, and takes nothing any more.
+    this.#context.api.cuMemGetInfo_v2(free, total);
+    return Number(free[0]);
+  }
+
+  #noRoom(): SluiceError {
+    const wanted = `[${formatSizeRounded(LOADING_BYTES_MAX)}] of code now`;
+    return new SluiceError(
+      "OUT_OF_MEMORY",
+      `${this.#name} may load ${wanted}, for which the lease has no room beside its slice and free at the slice's end.`,
+    );
+  }
+}

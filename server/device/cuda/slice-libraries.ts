@@ -1,0 +1,33 @@
+/** The libraries of a slice, by their numbers (shared/libraries.ts). */
+import { libraries } from "../../../shared/libraries.ts";
+import type { CudaContext } from "./context.ts";
+import { CudaDnn } from "./dnn.ts";
+import type { LibraryOptions, SliceLibrary } from "./slice-library.ts";
+import type { CudaStream } from "./stream.ts";
+
+type Opener = (context: CudaContext, options: LibraryOptions) => Promise<SliceLibrary>;
+
+const openers: Readonly<Record<(typeof libraries)[number]["word"], Opener>> = {
+  dnn: (context, options) => CudaDnn.open(context, options),
+};
+
+export class SliceLibraries {
+  readonly #open: SliceLibrary[] = [];
+
+  /** @throws SluiceError UNSUPPORTED where the server has none, OUT_OF_MEMORY where the lease has no room for it */
+  async open(number: number, context: CudaContext, options: LibraryOptions): Promise<SliceLibrary> {
+    const { word } = libraries[number]!;
+    const library = await openers[word](context, options);
+    this.#open.push(library);
+    return library;
+  }
+
+  forgetStream(stream: CudaStream): void {
+    for (const library of this.#open) library.forgetStream(stream);
+  }
+
+  /** Nothing may be under way. */
+  close(): void {
+    for (const library of this.#open) library.close();
+  }
+}
