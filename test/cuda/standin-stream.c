@@ -25,7 +25,8 @@ static uint64_t now_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-static struct event *events;
+/* Oldest first, as they mostly go. */
+static struct event *events, **events_end = &events;
 
 /* Whether it is an event that is alive: what a program makes up is no handle. */
 static int known(const struct event *event) {
@@ -34,7 +35,10 @@ static int known(const struct event *event) {
   return e != NULL;
 }
 
-void standin_forget_events(void) { events = NULL; }
+void standin_forget_events(void) {
+  events = NULL;
+  events_end = &events;
+}
 
 static void let_go(struct event *e) {
   if (--e->references == 0) free(e);
@@ -246,8 +250,8 @@ API int cuEventCreate(struct event **event, unsigned flags) {
   e->references = 1;
   e->timed = (flags & 2) == 0;
   e->context = standin_current;
-  e->next = events;
-  events = e;
+  *events_end = e;
+  events_end = &e->next;
   *event = e;
   standin_alive.events++;
   LEAVE(SUCCESS);
@@ -259,6 +263,7 @@ API int cuEventDestroy_v2(struct event *event) {
   for (struct event **e = &events; *e != NULL; e = &(*e)->next)
     if (*e == event) {
       *e = event->next;
+      if (*e == NULL) events_end = e;
       break;
     }
   standin_alive.events--;

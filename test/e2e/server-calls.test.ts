@@ -14,8 +14,11 @@ let session: RawSession;
 
 const pattern = Buffer.from(Array.from({ length: 4096 }, (_, index) => (index * 7 + 1) & 0xff));
 
+const allocate = (devices = 1): Promise<RawLease> =>
+  control.allocate({ devices, memoryBytes: 64 * MiB, requestId: randomUUID() });
+
 async function borrow(devices = 1): Promise<{ lease: RawLease; session: RawSession }> {
-  const granted = await control.allocate({ devices, memoryBytes: 64 * MiB, requestId: randomUUID() });
+  const granted = await allocate(devices);
   const opened = await RawSession.open(server.data, granted);
   for (let index = 0; index < devices; index++) expect((await opened.ask(raw.attach(index))).code).toBe("OK");
   return { lease: granted, session: opened };
@@ -25,21 +28,23 @@ beforeAll(async () => {
   // Nobody beats for the leases of this file, which may take longer than the usual time-out on a busy machine.
   server = await startServer({ args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "10m"] });
   control = new RawControl(server.grpc);
+  lease = await allocate();
   bystander = await borrow();
   bystander.session.send(raw.allocate(ARENA, 4096), raw.copyToDevice(ARENA, pattern));
 });
 
 beforeEach(async () => {
-  ({ lease, session } = await borrow());
+  session = await RawSession.openNext(server.data, lease);
+  expect((await session.ask(raw.attach())).code).toBe("OK");
 });
 
 afterEach(async () => {
   session.connection.destroy();
-  await control.release(lease.id, lease.secret);
   expect(await bystander.session.read(ARENA, 4096)).toEqual(pattern);
 });
 
 afterAll(async () => {
+  await control.release(lease.id);
   await control.release(bystander.lease.id);
   await waitFor("an empty pool", async () => (await control.inUse()) === 0);
   control.close();

@@ -15,22 +15,20 @@ const ptx = Buffer.from(
 beforeAll(async () => {
   server = await startServer({ args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "10m"] });
   control = new RawControl(server.grpc);
+  lease = await control.allocate({ devices: 1, memoryBytes: 64 * MiB });
 });
 
 beforeEach(async () => {
-  lease = await control.allocate({ devices: 1, memoryBytes: 64 * MiB });
-  session = await RawSession.open(server.data, lease);
+  session = await RawSession.openNext(server.data, lease);
   await session.ask(raw.attach());
   session.send(raw.allocate(ARENA, 4096), raw.allocate(ARENA + 4096, 4096), raw.imageWrite(1, ptx.length, 0, ptx));
   expect((await session.ask(raw.moduleLoad(1, 1))).code).toBe("OK");
 });
 
-afterEach(async () => {
-  session.connection.destroy();
-  await control.release(lease.id, lease.secret);
-});
+afterEach(() => session.connection.destroy());
 
 afterAll(async () => {
+  await control.release(lease.id, lease.secret);
   control.close();
   expect(await server.stop()).toBe(0);
 });

@@ -21,8 +21,8 @@ export interface Card extends MemoryOf {
   readonly sizes: Sizes;
   /** Each group has these seconds; 0: those of its plan. */
   readonly groupLimitS: number;
-  /** Of `end to end` only the promises whose names contain this. */
-  readonly promise: string;
+  /** Of `end to end` only the promises whose names contain one of these. */
+  readonly promises: readonly string[];
   /** What the machine's own tools say, some time after the start. */
   readonly inventory: Promise<Record<string, string>>;
 }

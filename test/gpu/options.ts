@@ -24,7 +24,7 @@ export function usage(): string {
     "  --only GROUP,GROUP    these groups alone",
     `  --limit SECONDS       end after this time; 0: no end (default: ${LIMIT_S})`,
     "  --group-limit SECONDS each group has this time, in place of its own (slow machines need more)",
-    "  --promise TEXT        of the group `end to end` only the promises whose names contain this",
+    "  --promise TEXT        of the group `end to end` only the promises whose names contain this; may be given several times",
     "  --quick               see that everything runs; the figures mean nothing",
     "",
     "Groups, in their order, and the seconds that each has at most:",
@@ -45,7 +45,7 @@ export interface Options {
   readonly device: string;
   readonly limitS: number;
   readonly groupLimitS: number;
-  readonly promise: string;
+  readonly promises: readonly string[];
   readonly help: boolean;
   readonly sizes: Sizes;
   readonly returnLimitMs: number;
@@ -66,7 +66,7 @@ export function readOptions(args: readonly string[]): Options {
       only: { type: "string", default: "" },
       limit: { type: "string", default: String(LIMIT_S) },
       "group-limit": { type: "string", default: "0" },
-      promise: { type: "string", default: "" },
+      promise: { type: "string", multiple: true, default: [""] },
       quick: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -83,7 +83,7 @@ export function readOptions(args: readonly string[]): Options {
     groupLimitS: secondsOf(values["group-limit"]),
     device: values.device,
     help: values.help,
-    promise: values.promise,
+    promises: values.promise,
     sizes: values.quick ? quickSizes : fullSizes,
     returnLimitMs: RETURN_LIMIT_MS,
   };

@@ -32,7 +32,7 @@ import {
   raw,
   WELCOME,
 } from "./raw-frames.ts";
-import { inTime, WAIT_MS_MAX } from "./wait-for.ts";
+import { inTime, WAIT_MS_MAX, waitFor } from "./wait-for.ts";
 
 export * from "./raw-frames.ts";
 
@@ -180,6 +180,16 @@ export class RawSession {
     const expected = hmac.update("server").update(clientNonce).update(serverNonce).update(sessionId).digest();
     if (!expected.equals(welcome.payload.subarray(32, 64))) throw new Error("The server's proof is wrong.");
     return new RawSession(connection);
+  }
+
+  /** As `open`, once the session before it is over, which may still be ending. */
+  static openNext(data: string, lease: { readonly id: string; readonly secret: Uint8Array }): Promise<RawSession> {
+    return waitFor("the lease to take a session", () =>
+      RawSession.open(data, lease).catch((error: Error) => {
+        if (error.message !== "SESSION_BUSY") throw error;
+        return undefined;
+      }),
+    );
   }
 
   /** Sends calls in one frame without waiting; returns the sequence number of the last. */

@@ -18,6 +18,7 @@ import { waitFor } from "../support/wait-for.ts";
 const MiB = 1024 * 1024;
 const single = { grid: 1, block: 1 };
 const PARKS_MIN = 12;
+const CUTS_MIN = 6;
 
 let folder: string;
 let stand: SessionStand;
@@ -141,12 +142,10 @@ describe("a job that is parked again and again comes to the same end", () => {
         });
       const client = await openClient(stand, proxy?.address ?? stand.address);
       const parks = parkAtRandom();
-      await bigJob(client, { isEnough: () => parks.count >= PARKS_MIN });
+      const isCut = (): boolean => proxy === undefined || proxy.cuts >= CUTS_MIN;
+      await bigJob(client, { isEnough: () => parks.count >= PARKS_MIN && isCut() });
       await parks.stop();
-      if (proxy !== undefined) {
-        expect(proxy.cuts).toBeGreaterThan(5);
-        proxy.plan = () => undefined;
-      }
+      if (proxy !== undefined) proxy.plan = () => undefined;
       expect(await client.session.close(closed())).toBeUndefined();
       await proxy?.close();
       expect(stand.sessions).toBe(1);

@@ -74,7 +74,7 @@ describe("a log of frames", () => {
           expect(released).toEqual(gone);
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 25, interruptAfterTimeLimit: 20_000 },
     );
   });
 
