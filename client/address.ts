@@ -27,8 +27,11 @@ export const bracketed = (host: string): string => (host.includes(":") ? `[${hos
 export const shortAddress = ({ host, port }: HostPort): string =>
   port === SERVER_PORT_DEFAULT ? host : `${bracketed(host)}:${port}`;
 
-/** Whether two texts are one address of gRPC. @throws SluiceError BAD_ARGUMENT for what is none. */
-export function isSameServer(a: string, b: string): boolean {
-  const [one, other] = [parseHostPort(a, SERVER_PORT_DEFAULT), parseHostPort(b, SERVER_PORT_DEFAULT)];
+/** The port of gRPC at an address. @throws SluiceError BAD_ARGUMENT */
+export const portOf = (address: string): number => parseHostPort(address, SERVER_PORT_DEFAULT).port;
+
+/** Whether two texts are one address of gRPC; `portDefault` is the port of the second where it has none. @throws SluiceError BAD_ARGUMENT for what is none. */
+export function isSameServer(a: string, b: string, portDefault = SERVER_PORT_DEFAULT): boolean {
+  const [one, other] = [parseHostPort(a, SERVER_PORT_DEFAULT), parseHostPort(b, portDefault)];
   return one.host === other.host && one.port === other.port;
 }

@@ -4,7 +4,7 @@
  */
 import type { AllocateRequest } from "../../proto/generated/sluice/v1/AllocateRequest.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { isSameServer } from "../address.ts";
+import { isSameServer, portOf } from "../address.ts";
 import { Control, type ControlOptions } from "../control.ts";
 import { type LeaseWish, requestLease } from "../early-link.ts";
 import type { Explanation } from "../explanation.ts";
@@ -136,10 +136,12 @@ export class Fleet {
     if (answers.length === 0) throw failureOf(failures);
   }
 
-  /** The server that is meant by an address, or by its host alone. @throws SluiceError BAD_ARGUMENT */
+  /** The server that is meant by an address; by a host alone the one with the usual port there, or the only one. @throws SluiceError BAD_ARGUMENT */
   named(text: string): Control {
     const found = this.controls.find(({ address }) => isSameServer(address, text));
     if (found !== undefined) return found;
+    const [there, other] = this.controls.filter(({ address }) => isSameServer(address, text, portOf(address)));
+    if (there !== undefined && other === undefined) return there;
     const names = this.controls.map(({ name }) => name).join(", ");
     throw new SluiceError("BAD_ARGUMENT", `The server [${text}] is none of [${names}].`);
   }

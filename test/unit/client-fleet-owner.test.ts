@@ -70,6 +70,18 @@ it("a device whose id several servers have needs its server's name", async () =>
   });
 });
 
+it("a host alone names the server with the usual port there, or else the only one, and a port names one with just that", async () => {
+  await pool(0, "gpu1:9000", "gpu2:9000", "gpu2:7460", "gpu3:9000", "gpu3:9001", "[fd00::1]:9000");
+  expect((await touch("gpu1/null:0")).answer).toBe("gpu1:9000/null:0");
+  expect((await touch("gpu2/null:0")).answer).toBe("gpu2:7460/null:0");
+  expect((await touch("gpu3:9001/null:0")).answer).toBe("gpu3:9001/null:0");
+  expect((await touch("[fd00::1]/null:0")).answer).toBe("[fd00::1]:9000/null:0");
+  for (const name of ["gpu3", "gpu1:7460", "gpu1:9001"])
+    await expect(touch(`${name}/null:0`)).rejects.toMatchObject({
+      message: expect.stringContaining(`[${name}] is none`),
+    });
+});
+
 it("a device is not taken for the only one of its id while a server does not say what it has", async () => {
   const [one] = (await pool(1, "127.0.0.1:1")) as [FakeServer];
   await expect(touch("null:0")).rejects.toMatchObject({
