@@ -1,4 +1,5 @@
 /** Addresses as people write them: `HOST`, `HOST:PORT`, `[::1]:PORT`. */
+import { isIPv6 } from "node:net";
 import { SluiceError } from "../shared/errors.ts";
 
 export const SERVER_PORT_DEFAULT = 7460;
@@ -11,10 +12,11 @@ export interface HostPort {
 
 /** @throws SluiceError BAD_ARGUMENT for anything else. */
 export function parseHostPort(text: string, portDefault?: number): HostPort {
-  const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^\s:/[\]]+))(?::(\d{1,5}))?$/.exec(text.trim());
+  const match = /^(?:\[([^\]]+)\]|([\p{L}\p{N}_][\p{L}\p{N}_.-]{0,252}))(?::(\d{1,5}))?$/u.exec(text.trim());
   const host = match?.[1] ?? match?.[2];
   const port = match?.[3] === undefined ? portDefault : Number(match[3]);
-  if (host === undefined || port === undefined || port < 1 || port > 65_535) {
+  const isNumber = match?.[1] === undefined || isIPv6(match[1]);
+  if (host === undefined || !isNumber || port === undefined || port < 1 || port > 65_535) {
     throw new SluiceError("BAD_ARGUMENT", `A server's address is like gpus.example:7460, and [${text}] is not.`);
   }
   return { host, port };

@@ -163,7 +163,7 @@ export function checkedLeases(value: number): number {
 /** The priority as messages have it: a number, or a name that the server knows. */
 export function priorityFields(value: Priority): { readonly priority: number } | { readonly priorityClass: string } {
   if (typeof value === "string" && /^[A-Za-z][\w.-]{0,31}$/.test(value)) return { priorityClass: value };
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  const number = typeof value === "string" && /^-?\d{1,3}$/.test(value) ? Number(value) : value;
   if (typeof number !== "number" || !Number.isInteger(number) || Math.abs(number) > PRIORITY_MAX) {
     throw bad(
       `A priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, or the name of one, and [${shown(value)}] is not.`,

@@ -507,8 +507,16 @@ function channelCredentials(tls: ClientTls | undefined, host: string): ChannelCr
   }
 }
 
+/** Far more than one has; a header that is larger than HTTP/2 takes would be tried for ever. */
+const TOKEN_LENGTH_MAX = 1_024;
+
 /** A token for a header; gRPC's own complaint would quote it. */
 function headerText(token: string): string {
+  if (token.length > TOKEN_LENGTH_MAX)
+    throw new SluiceError(
+      "BAD_ARGUMENT",
+      `The token has [${token.length}] characters, and no token more than [${TOKEN_LENGTH_MAX}].`,
+    );
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new SluiceError("BAD_ARGUMENT", "The token has characters that no token has.");
 }

@@ -111,6 +111,8 @@ function namesIn(servers: string | readonly string[] | undefined): readonly stri
     throw bad(`The server of a connection is [${shown(servers)}], and not an address or a list of them.`);
   const names = texts.flatMap((text) => text.split(",")).map((name) => name.trim());
   const found = names.filter((name) => name !== "");
+  if (found.length === 0 && names.some((_, index) => index > 0))
+    throw bad(`The servers [${shown(servers)}] name none.`);
   return found.length === 0 ? undefined : found;
 }
 

@@ -13,15 +13,34 @@ import {
   isErrorCode,
   type ReasonCode,
   SluiceError,
+  wordsOf,
 } from "../shared/errors.ts";
+import { printable } from "../shared/printable.ts";
 import type { ProtoGrpcType as AdminTypes } from "./generated/admin.ts";
 import { descriptor } from "./generated/descriptor.ts";
 import type { ProtoGrpcType as PoolTypes } from "./generated/pool.ts";
+import { faultOfMessage } from "./json.ts";
 
 /** 64-bit numbers are Numbers (exact below 2^53), enums are their names, unset fields have their defaults. */
 export const conversion = { longs: Number, enums: String, defaults: true, oneofs: true } as const;
 
 type Json = Parameters<typeof protobuf.Root.fromJSON>[0];
+
+/** What a request is read as that is no message of its type. Who serves it refuses it: gRPC's own word would be that the server fails. */
+class Unreadable {
+  readonly why: string;
+
+  constructor(cause: unknown) {
+    this.why = wordsOf(cause);
+  }
+}
+
+/** The complaint about a request that could not be read; undefined for one that could. */
+export const complaintAbout = (request: unknown): SluiceError | undefined =>
+  request instanceof Unreadable ? notReadable(request.why) : undefined;
+
+const notReadable = (why: string): SluiceError =>
+  new SluiceError("BAD_ARGUMENT", `The request is not readable [${printable(why).slice(0, 200)}].`);
 
 /** Reads and writes messages of a type. */
 function formOf(type: protobuf.Type) {
@@ -31,15 +50,25 @@ function formOf(type: protobuf.Type) {
   };
 }
 
+/** The types of requests by the paths of their methods. */
+const requestTypes = new Map<string, protobuf.Type>();
+
 function methodOf(service: string, method: protobuf.Method) {
   const { name } = method;
+  requestTypes.set(`/${service}/${name}`, method.resolvedRequestType!);
   const [request, response] = [formOf(method.resolvedRequestType!), formOf(method.resolvedResponseType!)];
   return {
     path: `/${service}/${name}`,
     requestStream: method.requestStream === true,
     responseStream: method.responseStream === true,
     requestSerialize: request.serialize,
-    requestDeserialize: request.deserialize,
+    requestDeserialize: (bytes: Uint8Array): object => {
+      try {
+        return request.deserialize(bytes);
+      } catch (error) {
+        return new Unreadable(error);
+      }
+    },
     responseSerialize: response.serialize,
     responseDeserialize: response.deserialize,
     // By which clients call it.
@@ -63,10 +92,30 @@ function definitions(): Parameters<typeof loadPackageDefinition>[0] {
 
 export const contract = (loadPackageDefinition(definitions()) as unknown as PoolTypes & AdminTypes).sluice.v1;
 
+/**
+ * The request of the method at `path` out of JSON with the names of its fields in camel case.
+ * @throws SluiceError BAD_ARGUMENT
+ */
+export function requestFromJson(path: string, text: string): object {
+  const type = requestTypes.get(path)!;
+  let fault: string | undefined;
+  try {
+    const value: unknown = text === "" ? {} : JSON.parse(text);
+    fault = faultOfMessage(type, value);
+    if (fault === undefined) {
+      const { serialize, deserialize } = formOf(type);
+      return deserialize(serialize(value as object));
+    }
+  } catch (error) {
+    fault = wordsOf(error);
+  }
+  throw notReadable(fault);
+}
+
 const ERROR_KEY = "sluice-error-bin";
 
 /** What a server's handler gives to gRPC for an error. */
-export function toStatus(error: SluiceError): Partial<StatusObject> & { code: number; metadata: Metadata } {
+export function toStatus(error: SluiceError): StatusObject {
   const metadata = new Metadata();
   const detail = {
     code: error.code,
@@ -88,6 +137,8 @@ export function fromStatus(error: ServiceError): SluiceError {
     return new SluiceError(code, detail.message, reasons.length > 0 ? { reasons } : {});
   }
   if (error.code === grpcStatus.CANCELLED) return new SluiceError("CANCELLED", "The request is cancelled.");
+  if (error.code === grpcStatus.RESOURCE_EXHAUSTED && error.details.includes("larger than"))
+    return new SluiceError("BAD_ARGUMENT", `A message is too large [${error.details}].`, { cause: error });
   if (error.code === grpcStatus.UNIMPLEMENTED)
     return new SluiceError("UNSUPPORTED", "The server does not know this request.");
   if (error.code === grpcStatus.UNAVAILABLE || error.code === grpcStatus.DEADLINE_EXCEEDED) {

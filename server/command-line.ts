@@ -1,5 +1,6 @@
 /** The options of `sluice serve` as commander reads them, with their help. What they mean is config.ts's. */
 import { Command, Option } from "commander";
+import { printableComplaint } from "../shared/printable.ts";
 import { policies, type RawOptions } from "./config.ts";
 import { computePolicies } from "./executor/turns.ts";
 import { logLevels } from "./log.ts";
@@ -32,7 +33,9 @@ gone (npx hands no signal on), and when the Node program that forked it
 
 function serveCommand(): Command {
   const command = new Command("sluice serve")
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "sluice serve: ")) })
+    .configureOutput({
+      outputError: (text, write) => write(printableComplaint(text.replace(/^error: /, "sluice serve: "))),
+    })
     .description("Lends the devices of this machine. Prints one line when it is ready; logs go to stderr.")
     .option("--config <file>", "JSON file with the options below by their names")
     .option("--listen <host:port>", "gRPC address; port 0 picks a free one (default: 127.0.0.1:7460)")

@@ -182,6 +182,9 @@ const LEDGER_DAYS_MAX = 36_500;
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
+/** A value of the config file: as it stands there. */
+const shown = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+
 /** @throws SluiceError BAD_ARGUMENT naming what is wrong and where */
 export function loadConfig(commandLine: RawOptions & { config?: string }, env: NodeJS.ProcessEnv): Config {
   // Executors go by it; what is wrong is better told here.
@@ -232,12 +235,13 @@ export function loadConfig(commandLine: RawOptions & { config?: string }, env: N
 }
 
 function readConfigFile(file: string): RawOptions {
-  let parsed: unknown;
+  let text: string;
   try {
-    parsed = JSON.parse(readFileSync(file, "utf8"));
+    text = readFileSync(file, "utf8");
   } catch (error) {
     throw bad(`The config file [${file}] cannot be read [${wordsOf(error)}].`);
   }
+  const parsed = parsedJson(text, file);
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
     throw bad(`The config file [${file}] holds no JSON object.`);
   }
@@ -250,8 +254,18 @@ function readConfigFile(file: string): RawOptions {
   return parsed;
 }
 
+/** What is no JSON is quoted by its parser, and may be a key or a token. */
+function parsedJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw bad(`The config file [${file}] is not JSON.`);
+  }
+}
+
 function textOf(name: string, value: unknown): string {
-  if (typeof value !== "string" || value === "") throw bad(`The option [${name}] is text, not [${String(value)}].`);
+  if (typeof value !== "string" || value.trim() === "")
+    throw bad(`The option [${name}] is text, not [${shown(value)}].`);
   return value;
 }
 
@@ -379,20 +393,20 @@ function tlsFilesOf(raw: RawOptions): TlsFiles {
 }
 
 function switchOf(name: string, value: unknown): boolean {
-  if (typeof value !== "boolean") throw bad(`The option [${name}] is true or false, not [${String(value)}].`);
+  if (typeof value !== "boolean") throw bad(`The option [${name}] is true or false, not [${shown(value)}].`);
   return value;
 }
 
 function oneOf<Word extends string>(name: string, words: readonly Word[], value: unknown): Word {
   const found = words.find((known) => known === value);
-  if (found === undefined) throw bad(`The option [${name}] is one of [${words.join(", ")}], not [${String(value)}].`);
+  if (found === undefined) throw bad(`The option [${name}] is one of [${words.join(", ")}], not [${shown(value)}].`);
   return found;
 }
 
 function countOf(name: string, value: unknown, { min, max }: { readonly min: number; readonly max: number }): number {
   const count = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
   if (typeof count !== "number" || !Number.isInteger(count) || count < min || count > max) {
-    throw bad(`The option [${name}] is a whole number from ${min} to ${max}, not [${String(value)}].`);
+    throw bad(`The option [${name}] is a whole number from ${min} to ${max}, not [${shown(value)}].`);
   }
   return count;
 }

@@ -5,6 +5,7 @@
  */
 import { SluiceError } from "../shared/errors.ts";
 import { CONDITION_LENGTH_MAX } from "../shared/limits.ts";
+import { isPrintable } from "../shared/printable.ts";
 import { formatSize, parseSize } from "../shared/units.ts";
 import type { PooledDevice } from "./control/broker-options.ts";
 import type { DeviceDescription } from "./device/device.ts";
@@ -34,12 +35,13 @@ export interface DeviceSpec {
 type Capability = Pick<DeviceDescription, "capabilityMajor" | "capabilityMinor">;
 
 const labelKey = /^[\w.-]+$/;
+const isLabelValue = (text: string): boolean => isPrintable(text) && !text.includes(",");
 
 /** KEY and VALUE of a label. @throws SluiceError BAD_ARGUMENT */
 export function parseLabel(text: string): readonly [key: string, value: string] {
   const at = text.indexOf("=");
   const [key, value] = [text.slice(0, at), text.slice(at + 1)];
-  if (at < 0 || !labelKey.test(key) || value === "" || text.length > CONDITION_LENGTH_MAX || /[,\p{Cc}]/u.test(value)) {
+  if (at < 0 || !labelKey.test(key) || value === "" || text.length > CONDITION_LENGTH_MAX || !isLabelValue(value)) {
     throw bad(
       `A label is written as KEY=VALUE, like zone=a, with letters, digits, dots and dashes in its key, and [${text}] is not.`,
     );

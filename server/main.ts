@@ -9,6 +9,7 @@ import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
 import { type ErrorCode, SluiceError, toSluiceError, wordsOf } from "../shared/errors.ts";
+import { printableComplaint } from "../shared/printable.ts";
 import { Access } from "./access/access.ts";
 import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
@@ -86,7 +87,9 @@ export async function serve(argv: readonly string[]): Promise<number> {
 
 function complain(cause: unknown): number {
   const error = toSluiceError(cause);
-  process.stderr.write(`sluice serve: ${error.message}\n`);
+  // Of other failures the message says itself what is to be done.
+  const remedy = error.code === "STORE_UNREADABLE" ? ` ${error.remedy}` : "";
+  process.stderr.write(`sluice serve: ${printableComplaint(error.message + remedy)}\n`);
   return error.code === "BAD_ARGUMENT" ? EXIT_USAGE : EXIT_FAILED;
 }
 
@@ -146,6 +149,7 @@ interface DaemonOptions {
 /** The rooms, put together. */
 class Daemon {
   readonly #config: Config;
+  readonly #problems: readonly DeviceHealth[];
   readonly #log: Logger;
   readonly #store: Store;
   readonly #settings: Settings;
@@ -171,6 +175,7 @@ class Daemon {
 
   constructor({ config, devices, problems, folders, log, store }: DaemonOptions) {
     this.#config = config;
+    this.#problems = problems;
     this.#log = log;
     this.#store = store;
     this.#folders = folders;
@@ -219,8 +224,6 @@ class Daemon {
       },
       onLog,
     });
-    this.#restoreSettings();
-    for (const health of problems) this.#broker.devices.report(health);
     const { kernelTimeoutMs, orphanTimeoutMs, sessionGraceMs, suspendDirectory } = config;
     this.#sessions = new LeaseSessions({
       executors: this.#executors,
@@ -266,8 +269,21 @@ class Daemon {
     this.#broker.devices.report({ ...known, id: device.id, problems: [probed.problem] });
   }
 
-  /** Takes up what the server before this one has left. */
+  /** Takes up what the server before this one has left. @throws SluiceError, STORE_UNREADABLE for what makes no sense */
   async restore(): Promise<void> {
+    try {
+      this.#restoreSettings();
+      for (const health of this.#problems) this.#broker.devices.report(health);
+      await this.#restoreLastRun();
+    } catch (error) {
+      if (error instanceof SluiceError) throw error;
+      const { stateDirectory } = this.#config;
+      const message = `What is in the state directory [${stateDirectory}] makes no sense [${wordsOf(error)}].`;
+      throw new SluiceError("STORE_UNREADABLE", message, { cause: error });
+    }
+  }
+
+  async #restoreLastRun(): Promise<void> {
     const { state, executors } = await findLastRun({
       folders: this.#folders,
       store: this.#store,

@@ -73,10 +73,7 @@ Examples:
   });
 }
 
-/** What callers have written reaches the terminal without control characters. */
-const row = (event: Event): string[] => cells(event).map((text) => text.replace(/\p{Cc}/gu, "?"));
-
-const cells = (event: Event): string[] => [
+const row = (event: Event): string[] => [
   new Date(event.atMs).toISOString().slice(0, 19).replace("T", " "),
   event.tenant === "" ? "-" : `${event.tenant}${event.tokenId === "" ? "" : ` (${event.tokenId})`}`,
   // Nobody looks for a port; --json has it.

@@ -5,7 +5,7 @@ import {
   addJsonOption,
   addServerOption,
   type JsonOptions,
-  readDuration,
+  readLifetime,
   type ServerOptions,
 } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -20,7 +20,7 @@ export function addExtendCommand(program: Command): void {
     .command("extend")
     .description("move the end of a lease later (admin)")
     .argument("<id>", "the lease")
-    .requiredOption("--by <duration>", "how much later, like 2h", readDuration);
+    .requiredOption("--by <duration>", "how much later, like 2h", readLifetime);
   addJsonOption(addServerOption(command));
   command.addHelpText(
     "after",

@@ -1,7 +1,7 @@
 /** How a failed command ends: one sentence, the remedy, and an exit code. Never a stack, which helps no user. */
 import { CommanderError } from "commander";
 import { type DeviceReason, type SluiceError, toSluiceError } from "../../shared/errors.ts";
-import { note } from "./output.ts";
+import { complain, note } from "./output.ts";
 import { describeEveryReason, describeReason } from "./place.ts";
 
 export const ExitCode = { OK: 0, FAILED: 1, USAGE: 2, NO_CAPACITY: 75 } as const;
@@ -27,7 +27,7 @@ export function reportFailure(error: unknown): number {
   const failure = toSluiceError(error);
   note(sentence(failure));
   const withCode = (reason: DeviceReason): string => `${describeReason(reason)} (${reason.code})`;
-  for (const line of describeEveryReason(failure.details.reasons ?? [], withCode)) process.stderr.write(`  ${line}\n`);
+  for (const line of describeEveryReason(failure.details.reasons ?? [], withCode)) complain(`  ${line}`);
   return exitCodeOf(failure);
 }
 

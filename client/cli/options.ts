@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { SluiceError } from "../../shared/errors.ts";
 import { parseDuration, parseFraction, parseSize } from "../../shared/units.ts";
+import { parseHostPort, SERVER_PORT_DEFAULT } from "../address.ts";
 import {
   checkedCompute,
   checkedDevices,
@@ -58,6 +59,12 @@ function reading<T>(read: (text: string) => T): (text: string) => T {
 }
 
 export const readDuration = reading(parseDuration);
+/** How long something lasts: where 0 would be taken for no bound. */
+export const readLifetime = reading((text) => {
+  const milliseconds = parseDuration(text);
+  if (milliseconds > 0) return milliseconds;
+  throw new SluiceError("BAD_ARGUMENT", `It would last for [${text}], and that is no time.`);
+});
 export const readSize = reading(parseSize);
 /** A priority, which is checked here and sent as it is. */
 export const readPriority = reading((text): Priority => {
@@ -65,11 +72,19 @@ export const readPriority = reading((text): Priority => {
   return text;
 });
 
-/** A count of things, 0 or more. */
-export const readCount = reading((text) => {
+function countOf(text: string): number {
   if (!/^\d{1,9}$/.test(text))
     throw new SluiceError("BAD_ARGUMENT", `A count is a whole number, and [${text}] is not.`);
   return Number(text);
+}
+
+/** A count of things, 0 or more. */
+export const readCount = reading(countOf);
+
+/** The address of a server, as it is written. */
+export const readAddress = reading((text) => {
+  parseHostPort(text, SERVER_PORT_DEFAULT);
+  return text;
 });
 
 /** A time as `2026-01-31`, `2026-01-31T12:00:00Z` or, so long ago, as a duration such as `7d`: milliseconds since the epoch. */
@@ -117,7 +132,7 @@ export function addSlicesOptions(command: Command): Command {
   return command
     .addOption(
       new Option("-n, --devices <count>", "devices, each slice on one of its own")
-        .argParser(reading((text) => checkedDevices(Number(text))))
+        .argParser(reading((text) => checkedDevices(countOf(text))))
         .default(1),
     )
     .addOption(
@@ -138,7 +153,7 @@ export function addShareOptions(command: Command): Command {
   return addSlicesOptions(command)
     .addOption(
       new Option("--processes <count>", "as many shares: for so many CUDA processes at once")
-        .argParser(reading((text) => checkedLeases(Number(text))))
+        .argParser(reading((text) => checkedLeases(countOf(text))))
         .default(1),
     )
     .addOption(

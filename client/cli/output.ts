@@ -1,18 +1,22 @@
-/** Where the command line writes: results to standard output, everything else to standard error. */
+/** Where the command line writes: results to standard output, everything else to standard error. Nothing that others have written moves the cursor. */
+import { printable, printableComplaint, printableLines } from "../../shared/printable.ts";
 import { formatDuration, formatSize, formatSizeRounded } from "../../shared/units.ts";
 import type { LeaseUsage } from "../index.ts";
 
 export const print = (text: string): void => {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printableLines(text)}\n`);
 };
 
 /** One stable JSON document. */
 export const printJson = (value: unknown): void => print(JSON.stringify(value, undefined, 2));
 
-/** For people who wait: never mixed with a command's own output. */
-export const note = (text: string): void => {
-  process.stderr.write(`sluice: ${text}\n`);
+/** A line on standard error as it stands. */
+export const complain = (line: string): void => {
+  process.stderr.write(`${printableComplaint(printable(line))}\n`);
 };
+
+/** For people who wait: never mixed with a command's own output. */
+export const note = (text: string): void => complain(`sluice: ${text}`);
 
 /** A table off a terminal is not cut: a program reads it. */
 export const terminalWidth = (): number => process.stdout.columns ?? Number.POSITIVE_INFINITY;

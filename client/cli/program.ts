@@ -3,6 +3,8 @@
  * known all of them. `serve` is there for the help alone: main.ts starts the server.
  */
 import { Command } from "commander";
+import { SluiceError } from "../../shared/errors.ts";
+import { printableComplaint } from "../../shared/printable.ts";
 import { VERSION } from "../version.ts";
 
 type AddVerbs = (program: Command) => void;
@@ -40,10 +42,11 @@ export async function commandLine(verb: string | undefined): Promise<Command> {
     .description("Lends remote GPUs: exact shares of their memory, at run time, over the network.")
     .version(VERSION)
     .enablePositionalOptions()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "sluice: ")) })
+    .configureOutput({ outputError: (text, write) => write(printableComplaint(text.replace(/^error: /, "sluice: "))) })
     .showHelpAfterError("(add --help for help)")
     // Nothing ends the process on the way: a command that has a lease must give it back first.
     .exitOverride()
+    .hook("preAction", (_program, command) => refuseForgotten(command))
     .addHelpText(
       "after",
       `
@@ -55,4 +58,30 @@ Examples:
   const named = verbs.filter(([names]) => verb !== undefined && names.includes(verb));
   for (const [, load] of named.length > 0 ? named : verbs) (await load())(program);
   return program;
+}
+
+/** Options whose text is for people, and may be none. */
+const FOR_PEOPLE: ReadonlySet<string> = new Set(["--message", "--name", "--note", "--reason"]);
+
+/**
+ * A shell's variable that is not set must not be taken for an option that is not given, nor the next option for a value.
+ * @throws SluiceError BAD_ARGUMENT naming the option or argument
+ */
+function refuseForgotten(command: Command): void {
+  const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === "";
+  const refuse = (what: string): never => {
+    throw new SluiceError("BAD_ARGUMENT", `The ${what}: give it a value, or leave it out.`);
+  };
+  const flags = new Set<unknown>(command.options.flatMap(({ long, short }) => [long, short]));
+  // A variable of the environment that is empty is none.
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === "cli");
+  for (const option of given) {
+    const values = [command.getOptionValue(option.attributeName())].flat();
+    const flag = values.find((value) => typeof value === "string" && flags.has(value));
+    if (flag !== undefined) refuse(`option [${option.long}] is followed by [${String(flag)}]`);
+    if (!FOR_PEOPLE.has(option.long ?? "") && values.some(isBlank)) refuse(`option [${option.long}] is blank`);
+  }
+  // What is started may have arguments of any kind.
+  if (command.name() !== "run" && command.args.some(isBlank))
+    refuse(`arguments have one that is blank [${command.args.join(", ")}]`);
 }

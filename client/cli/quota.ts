@@ -12,7 +12,7 @@ import {
   addServerOption,
   type JsonOptions,
   readCount,
-  readDuration,
+  readLifetime,
   readPriority,
   readSize,
   type ServerOptions,
@@ -52,7 +52,7 @@ export function addQuotaCommand(program: Command): void {
     .option("--devices <count>", "slices held at once", readCount)
     .option("--leases <count>", "leases held at once", readCount)
     .option("--requests <count>", "requests waiting at once", readCount)
-    .option("--duration <duration>", "the longest lease", readDuration)
+    .option("--duration <duration>", "the longest lease", readLifetime)
     .option("--priority <priority>", "the highest priority of a request", readPriority)
     .option("--weight <number>", "weight in the fair share, at first 1")
     .option("--none", "no bounds at all");
@@ -115,8 +115,8 @@ function changeOf(tenant: string, options: QuotaOptions): (control: Control) => 
   const quota = quotaOf(options);
   const bounded = Object.keys(quota).length > 0;
   if (bounded && options.none) throw new SluiceError("BAD_ARGUMENT", "A quota has bounds or none, and both are given.");
-  const weight = options.weight === undefined ? 0 : Number(options.weight || Number.NaN);
-  if (options.weight !== undefined && !(weight > 0)) {
+  const weight = options.weight === undefined ? 0 : Number(options.weight);
+  if (options.weight !== undefined && !(/^[\d.]+$/.test(options.weight) && weight > 0)) {
     throw new SluiceError("BAD_ARGUMENT", `A weight is a number above 0, and [${options.weight}] is not.`);
   }
   return async (control) => {

@@ -1,6 +1,5 @@
 /** `sluice request`: a lease that outlives the command, for a shell or for jobs that share it. */
 import type { Command } from "commander";
-import { SluiceError } from "../../shared/errors.ts";
 import { allocateRequest } from "../allocate-options.ts";
 import { formatLeaseKeys, LEASE_VARIABLE, SERVER_VARIABLE } from "../environment.ts";
 import { checkCount, type GrantedLease, type GrantedLeases, leasesOf } from "./granted.ts";
@@ -10,7 +9,7 @@ import {
   addRequestOptions,
   addServerOption,
   type JsonOptions,
-  readDuration,
+  readLifetime,
   type ServerOptions,
   type ShareFlags,
   shareOf,
@@ -28,7 +27,7 @@ interface RequestOptions extends ServerOptions, JsonOptions, ShareFlags {
 export function addRequestCommand(program: Command): void {
   const command = program.command("request").description("allocate a lease that is kept for a while without a program");
   addRequestOptions(command)
-    .requiredOption("--for <duration>", "how long the lease is kept, like 2h", readDuration)
+    .requiredOption("--for <duration>", "how long the lease is kept, like 2h", readLifetime)
     .option("--export", "print lines for the shell's eval");
   addJsonOption(addServerOption(command));
   command.addHelpText(
@@ -47,8 +46,6 @@ Examples:
 }
 
 async function request(options: RequestOptions): Promise<void> {
-  if (options.for === 0)
-    throw new SluiceError("BAD_ARGUMENT", "A lease without heartbeats is kept for [0]: that is no time.");
   const { processes } = options;
   const wanted = allocateRequest(
     { ...shareOf(options), durationMax: options.for },

@@ -11,7 +11,7 @@ import {
   addSlicesOptions,
   type JsonOptions,
   READERS_ALONE,
-  readDuration,
+  readLifetime,
   type ServerOptions,
   type SlicesFlags,
   shareOf,
@@ -41,7 +41,7 @@ export function addReservationCommands(program: Command): void {
     .description("hold fixed slices for a tenant, whether or not it uses them (admin)")
     .argument("<tenant>", "whom they are for");
   addSlicesOptions(reserve)
-    .option("--for <duration>", "how long, like 7d (default: until they are given up)", readDuration)
+    .option("--for <duration>", "how long, like 7d (default: until they are given up)", readLifetime)
     .option("--name <text>", "a name for people");
   addJsonOption(addServerOption(reserve)).addHelpText(
     "after",

@@ -1,5 +1,6 @@
 /** `sluice smi`: the servers' devices and leases in the shape of nvidia-smi. */
 import type { Command } from "commander";
+import { printable } from "../../shared/printable.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import type { DeviceInfo, LeaseInfo } from "../index.ts";
 import { VERSION } from "../version.ts";
@@ -55,8 +56,8 @@ const line = (cells: Cells): string => `|${cells.map((cell, at) => ` ${fitted(ce
 
 /** Exactly `width` characters. */
 function fitted(text: string, width: number): string {
-  const characters = [...text];
-  return characters.length > width ? `${characters.slice(0, width - 1).join("")}~` : text.padEnd(width);
+  const characters = [...printable(text)];
+  return characters.length > width ? `${characters.slice(0, width - 1).join("")}~` : characters.join("").padEnd(width);
 }
 
 /** Two texts at the ends of a cell. */

@@ -1,4 +1,5 @@
 /** Tables that fit the terminal: plain columns, no frames, so that they can also be cut and grepped. */
+import { printable } from "../../shared/printable.ts";
 
 export interface Column {
   readonly title: string;
@@ -20,6 +21,14 @@ const INDENT = "  ";
 
 /** Lines of a table, none longer than `width` unless columns that may not be cut need more. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
+  return fittingTable(
+    columns,
+    rows.map((cells) => cells.map(printable)),
+    width,
+  );
+}
+
+function fittingTable(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
   // Not by spreading: there may be more rows than a function takes arguments.
   const widths = columns.map((column, index) =>
     rows.reduce((most, row) => Math.max(most, lengthOf(row[index] ?? "")), column.title.length),
@@ -27,7 +36,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   if (columns.at(-1)!.isBelow && excessOf(widths, width) > 0) return overLastColumn(columns, rows, width);
   if (shrink(columns, widths, width) > 0 && columns.some(({ isOptional }) => isOptional)) {
     const kept = <T>(cells: readonly T[]): T[] => cells.filter((_, index) => columns[index]!.isOptional !== true);
-    return formatTable(kept(columns), rows.map(kept), width);
+    return fittingTable(kept(columns), rows.map(kept), width);
   }
   const line = (cells: readonly string[]): string =>
     cells
@@ -40,7 +49,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
 /** The table without its last column, whose cells stand below their rows. */
 function overLastColumn(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
   const above = rows.map((row) => row.slice(0, -1));
-  const [titles, ...lines] = formatTable(columns.slice(0, -1), above, width).split("\n");
+  const [titles, ...lines] = fittingTable(columns.slice(0, -1), above, width).split("\n");
   const below = rows.map((row) => wrapped(row.at(-1) ?? "", Math.max(1, width - INDENT.length)));
   return [titles, ...lines.flatMap((line, index) => [line, ...below[index]!.map((text) => INDENT + text)])].join("\n");
 }

@@ -13,7 +13,8 @@ import {
   addServerOption,
   type JsonOptions,
   READERS_ALONE,
-  readDuration,
+  readAddress,
+  readLifetime,
   type ServerOptions,
 } from "./options.ts";
 import { note, print, printJson, terminalWidth } from "./output.ts";
@@ -62,10 +63,10 @@ function addCreate(parent: Command): void {
         .conflicts("admin"),
     )
     .option("--admin", "the same as --role admin")
-    .option("--expires <duration>", "how long it is good, like 30d (default: one year)", readDuration)
+    .option("--expires <duration>", "how long it is good, like 30d (default: one year)", readLifetime)
     .option("--note <text>", "what it is for")
     .option("--bundle <file>", "write address, CA and token to this new file instead, for SLUICE_BUNDLE")
-    .option("--address <host:port>", "the server's address in the bundle (default: the one used now)");
+    .option("--address <host:port>", "the server's address in the bundle (default: the one used now)", readAddress);
   addJsonOption(addServerOption(command, { bundle: false }));
   command.addHelpText(
     "after",

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import type { WatchPoolResponse__Output as Change } from "../../proto/generated/sluice/v1/WatchPoolResponse.ts";
 import { SluiceError, toSluiceError } from "../../shared/errors.ts";
 import { emptyCopy } from "../../shared/pool-copy.ts";
+import { printable } from "../../shared/printable.ts";
 import type { Control } from "../control.ts";
 import { failureOf, shortWords } from "../fleet/index.ts";
 import { sleep } from "../outage.ts";
@@ -169,7 +170,7 @@ class Screen {
     const rows = process.stdout.rows ?? ROWS_DEFAULT;
     // What the terminal would break into lines would push others off it.
     const lines = picture(rows).slice(0, rows);
-    const cut = (line: string): string => [...line].slice(0, terminalWidth()).join("");
+    const cut = (line: string): string => [...printable(line)].slice(0, terminalWidth()).join("");
     process.stdout.write(HOME + lines.map((line) => cut(line) + LINE_REST).join("\r\n") + SCREEN_REST);
   }
 

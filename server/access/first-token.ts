@@ -4,6 +4,7 @@
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { SluiceError, wordsOf } from "../../shared/errors.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { NOBODY } from "./audit-log.ts";
 import { TOKEN_LIFETIME_MS, type TokenGate } from "./token-gate.ts";
@@ -23,17 +24,23 @@ export interface FirstTokenOptions {
   readonly tell: (file: string) => void;
 }
 
-/** Makes an admin's token where the server asks for tokens and no admin has one. Throws the system's error when the file cannot be written. */
+/** Makes an admin's token where the server asks for tokens and no admin has one. @throws SluiceError STORE_FAILED when the file cannot be written */
 export function makeFirstToken({ gate, audit, stateDirectory, terminal, tell }: FirstTokenOptions): void {
   if (gate.open || gate.hasAdmin) return;
   const request = { tenant: FIRST_TENANT, role: "ROLE_ADMIN", note: "made by the server at its start" };
-  const { token } = audit.run({ identity: NOBODY, address: "", action: "CreateToken", request }, () =>
+  const { token, info } = audit.run({ identity: NOBODY, address: "", action: "CreateToken", request }, () =>
     gate.create({ tenant: FIRST_TENANT, role: "admin", note: request.note, lifetimeMs: TOKEN_LIFETIME_MS }, ""),
   );
   const file = join(stateDirectory, FIRST_TOKEN_FILE);
-  // A file that is there keeps its mode, whatever that is.
-  rmSync(file, { force: true });
-  writeFileSync(file, `${token}\n`, { mode: 0o600, flag: "wx" });
+  try {
+    // A file that is there keeps its mode, whatever that is.
+    rmSync(file, { force: true });
+    writeFileSync(file, `${token}\n`, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    // Or the next start would find an admin's token, and nobody would have it.
+    gate.revoke(info.id);
+    throw new SluiceError("STORE_FAILED", `The admin's token cannot be written to [${file}] [${wordsOf(error)}].`);
+  }
   tell(file);
   terminal?.write(`\nThe admin's token, shown once and kept in ${file}:\n\n  SLUICE_TOKEN=${token}\n\n`);
 }

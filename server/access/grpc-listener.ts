@@ -3,15 +3,38 @@
  * connection that says nothing is closed, as is one that rests for long. It knows no service.
  */
 import { createServer, type Socket } from "node:net";
-import type { ChannelOptions, ConnectionInjector, Server as GrpcServer } from "@grpc/grpc-js";
+import {
+  type ConnectionInjector,
+  type Server as GrpcServer,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  type ServerOptions,
+} from "@grpc/grpc-js";
+import { complaintAbout, toStatus } from "../../proto/load.ts";
 import type { ConnectionLimit } from "./connection-limit.ts";
 import { grpcCredentials, type TlsConfig } from "./tls.ts";
 
 /** A connection that has sent nothing by then is no client's. */
 const SILENCE_MS_MAX = 10_000;
 
+/** Refuses a request that is no message of its type, before anybody looks at it. */
+const refuseUnreadable: ServerInterceptor = (_method, call) => {
+  const refusing = new ServerInterceptingCall(call, {
+    start: (next) =>
+      next({
+        onReceiveMessage: (request, take) => {
+          const complaint = complaintAbout(request);
+          if (complaint === undefined) take(request);
+          else refusing.sendStatus(toStatus(complaint));
+        },
+      }),
+  });
+  return refusing;
+};
+
 /** The bounds of one connection, for the constructor of the gRPC server. */
-export const grpcBounds: ChannelOptions = {
+export const grpcBounds: ServerOptions = {
+  interceptors: [refuseUnreadable],
   // No message of a client of the control plane is larger than a few short strings.
   "grpc.max_receive_message_length": 64 * 1024,
   // One program may hold as many leases over one connection.

@@ -2,6 +2,7 @@
  * The RPCs over HTTP, as `POST /api/SERVICE/METHOD` with the request as JSON or protobuf and the answer alike: the same handlers
  * as over gRPC, behind the same checks. It knows no RPC by name.
  */
+import { isUtf8 } from "node:buffer";
 import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import {
@@ -12,7 +13,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { fromStatus } from "../../proto/load.ts";
+import { complaintAbout, fromStatus, requestFromJson } from "../../proto/load.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { vouch } from "../access/guard.ts";
 import type { Identity } from "../access/identity.ts";
@@ -60,7 +61,10 @@ export function rpcBridge(services: readonly BridgedService[]): Route {
       const form = requireDataBody(request);
       const bytes = await bodyOf(request);
       const { definition } = method;
-      const asked = definition.requestDeserialize(form === "json" ? fromJson(definition, bytes) : bytes);
+      const asked =
+        form === "json" ? requestFromJson(definition.path, utf8Of(bytes)) : definition.requestDeserialize(bytes);
+      const complaint = complaintAbout(asked);
+      if (complaint !== undefined) throw complaint;
       const answered = definition.responseSerialize(await call(method, { request, asked, caller }));
       if (form === "json") answerJson(response, definition.responseDeserialize(answered));
       else answer(response, answered, { headers: { "content-type": "application/x-protobuf" } });
@@ -68,16 +72,10 @@ export function rpcBridge(services: readonly BridgedService[]): Route {
   };
 }
 
-/** JSON with the field names of the contract in camel case. @throws SluiceError BAD_ARGUMENT */
-function fromJson({ requestSerialize }: Method["definition"], bytes: Buffer): Buffer {
-  try {
-    const value: unknown = bytes.byteLength === 0 ? {} : JSON.parse(bytes.toString("utf8"));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("it is no object");
-    return requestSerialize(value);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SluiceError("BAD_ARGUMENT", `The request is not readable [${why.slice(0, 200)}].`);
-  }
+/** @throws SluiceError BAD_ARGUMENT */
+function utf8Of(bytes: Buffer): string {
+  if (!isUtf8(bytes)) throw new SluiceError("BAD_ARGUMENT", "The request is not in UTF-8.");
+  return bytes.toString("utf8");
 }
 
 interface Asked {

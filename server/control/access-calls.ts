@@ -7,7 +7,7 @@ import type { Role } from "../access/identity.ts";
 import { TOKEN_LIFETIME_MS, TOKEN_LIFETIME_MS_MAX, type TokenGate, type TokenInfo } from "../access/token-gate.ts";
 import type { EventStore } from "../store/event-store.ts";
 import type { Broker } from "./broker.ts";
-import { checkText, checkTime } from "./messages.ts";
+import { checkTenant, checkText, checkTime } from "./messages.ts";
 import { type UnaryOptions, unary } from "./unary.ts";
 
 export interface AccessCallsOptions extends UnaryOptions {
@@ -29,9 +29,8 @@ export function accessCalls(options: AccessCallsOptions): AccessCalls {
   const { tokens, events, trust } = options;
   return {
     CreateToken: unary(options, ({ tenant, role, lifetimeMs, note }, call) => {
-      if (checkText("tenant", tenant) === "") throw bad("The token names no tenant.");
       const terms = {
-        tenant,
+        tenant: checkTenant("token", tenant),
         role: roleOf(role),
         note: checkText("note", note),
         lifetimeMs: checkTime("lifetime", lifetimeMs, TOKEN_LIFETIME_MS_MAX) || TOKEN_LIFETIME_MS,

@@ -15,7 +15,15 @@ import type { Broker } from "./broker.ts";
 import type { TenantTerms } from "./broker-options.ts";
 import type { Clock } from "./clock.ts";
 import { tenantMessages } from "./listings.ts";
-import { checkText, checkTime, DURATION_MS_MAX, reservationMessage, toWish, WAIT_MS_MAX } from "./messages.ts";
+import {
+  checkTenant,
+  checkText,
+  checkTime,
+  DURATION_MS_MAX,
+  reservationMessage,
+  toWish,
+  WAIT_MS_MAX,
+} from "./messages.ts";
 import { type PriorityClasses, priorityOf } from "./request-terms.ts";
 import { statusOf, unary } from "./unary.ts";
 
@@ -76,7 +84,7 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
       position: broker.queue.setPriority(id, priorityOf(wish, options.priorityClasses)),
     })),
     Reserve: unary(options, ({ tenant, request }) => {
-      if (checkText("tenant", tenant) === "") throw bad("The reservation names no tenant.");
+      checkTenant("reservation", tenant);
       if (request === null) throw bad("The reservation does not say what is reserved.");
       const mode = request.mode === "SHARING_MODE_UNSPECIFIED" ? "SHARING_MODE_PROFILE" : request.mode;
       const asked = { ...request, mode, waitMs: 0, detached: false };
@@ -92,7 +100,7 @@ export function adminService(options: AdminServiceOptions): AdminServiceHandlers
     }),
     ListReservations: unary(options, () => ({ reservations: broker.reservations.list().map(reservationMessage) })),
     SetQuota: unary(options, ({ tenant, quota, weight }) => {
-      if (checkText("tenant", tenant) === "") throw bad("The quota names no tenant.");
+      checkTenant("quota", tenant);
       if (!(weight >= 0 && weight <= WEIGHT_MAX)) {
         throw bad(`The weight [${weight}] is not above 0 and at most ${WEIGHT_MAX}.`);
       }

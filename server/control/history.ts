@@ -2,7 +2,7 @@
  * The pool's past: takes a sample every ten seconds and keeps it in three resolutions. It is an observer like the metrics: it decides
  * nothing, and what it cannot store it forgets.
  */
-import type { HistoryStore, Resolution } from "../store/history-store.ts";
+import type { HistoryStore, Resolution, StoredSample } from "../store/history-store.ts";
 import type { Broker } from "./broker.ts";
 import type { Clock } from "./clock.ts";
 import {
@@ -95,7 +95,7 @@ export class History {
     const now = this.#clock.now();
     const since = { from: now - resolution.spanMs, to: now + resolution.stepMs };
     const stored = this.#store.list(resolution, since);
-    const samples = stored.map(({ at, text }) => ({ at, sample: JSON.parse(text) as Sample }));
+    const samples = readable(stored);
     this.#asked.set(span, samples);
     return samples;
   }
@@ -117,7 +117,7 @@ export class History {
     ] as const) {
       const from = Math.floor(at / coarse.stepMs) * coarse.stepMs;
       const parts = this.#store.list(fine, { from, to: from + coarse.stepMs });
-      const sample = merged(parts.map(({ text }) => JSON.parse(text) as Sample));
+      const sample = merged(readable(parts).map(({ sample: part }) => part));
       this.#store.put(coarse, { at: from, text: JSON.stringify(sample) });
     }
   }
@@ -155,4 +155,16 @@ export class History {
       tenant.held === 0 && tenant.waiting === 0 && tenant.grants === 0 && tenant.answers.length === 0;
     return Object.fromEntries(tenants.filter((tenant) => !isIdle(tenant)));
   }
+}
+
+/** Samples that a damaged disk has spoiled are left out: each is a moment of a picture. */
+function readable(stored: readonly StoredSample[]): TimedSample[] {
+  return stored.flatMap(({ at, text }) => {
+    try {
+      const sample = JSON.parse(text) as Sample | null;
+      return sample === null ? [] : { at, sample };
+    } catch {
+      return [];
+    }
+  });
 }

@@ -12,6 +12,7 @@ import type { Suspension as SuspensionMessage } from "../../proto/generated/slui
 import type { Usage as UsageMessage } from "../../proto/generated/sluice/v1/Usage.ts";
 import { type DeviceReason, SluiceError } from "../../shared/errors.ts";
 import { LEASES_PER_REQUEST_MAX, NAME_LENGTH_MAX, SLICES_PER_LEASE_MAX } from "../../shared/limits.ts";
+import { isPrintable } from "../../shared/printable.ts";
 import type { DeviceDescription, DeviceDetails } from "../device/device.ts";
 import {
   COMPUTE_WHOLE,
@@ -36,11 +37,16 @@ export const DURATION_MS_MAX = 3_650 * DAY_MS;
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
 export function checkText(field: string, text: string): string {
-  // Control characters would reach terminals and logs.
-  if (text.length > NAME_LENGTH_MAX || /\p{Cc}/u.test(text)) {
+  if (text.length > NAME_LENGTH_MAX || !isPrintable(text)) {
     throw bad(`The ${field} has [${text.length}] characters of [${NAME_LENGTH_MAX}], or control characters.`);
   }
   return text;
+}
+
+/** @throws SluiceError BAD_ARGUMENT unless the text names a tenant; `whose` says in the message what is for it. */
+export function checkTenant(whose: string, tenant: string): string {
+  if (checkText("tenant", tenant).trim() === "") throw bad(`The ${whose} names no tenant.`);
+  return tenant;
 }
 
 export function checkTime(field: string, value: number, max: number): number {

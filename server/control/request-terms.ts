@@ -4,6 +4,7 @@ import type { PlacementPolicy } from "../../proto/generated/sluice/v1/PlacementP
 import type { SharingMode } from "../../proto/generated/sluice/v1/SharingMode.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { CONDITION_LENGTH_MAX, CONDITIONS_MAX } from "../../shared/limits.ts";
+import { isPrintable } from "../../shared/printable.ts";
 import { COMPUTE_WHOLE, type PoolRequest, PRIORITY_MAX, type Share, type Sharing } from "../pool/types.ts";
 
 /** 0.29 times a thousand is a little less than 290. */
@@ -34,7 +35,7 @@ function checkConditions(what: string, texts: readonly string[]): readonly strin
   if (texts.length > CONDITIONS_MAX)
     throw bad(`A request has at most [${CONDITIONS_MAX}] ${what}s, and this one [${texts.length}].`);
   for (const text of texts) {
-    if (text.length < 1 || text.length > CONDITION_LENGTH_MAX || /\p{Cc}/u.test(text)) {
+    if (text.length < 1 || text.length > CONDITION_LENGTH_MAX || !isPrintable(text)) {
       throw bad(`A ${what} has [${text.length}] characters, not 1 to ${CONDITION_LENGTH_MAX}, or control characters.`);
     }
   }

@@ -2,7 +2,7 @@
  * The tables of the state database and how one is opened. A database that is damaged, of a newer version, or not ours is refused
  * and left byte for byte as it is.
  */
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import Database from "libsql";
@@ -77,14 +77,28 @@ const unreadable = (path: string, why: string): SluiceError =>
 
 const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Looks at the first bytes alone, so that a foreign file is never even opened as a database. */
+/** Looks at the first bytes alone, so that a foreign file is never even opened as a database. What is no file might never give them. */
 function checkHeader(path: string): void {
+  if (!statSync(path).isFile()) throw unreadable(path, "it is no file");
   const header = Buffer.alloc(100);
   const file = openSync(path, "r");
   const length = readSync(file, header, 0, header.length, 0);
   closeSync(file);
   if (length === 0) return;
   if (header.toString("latin1", 0, 15) !== "SQLite format 3") throw unreadable(path, "it is not a database");
+  checkLength(path, header);
+}
+
+/**
+ * A database that is cut in its last page passes for a whole one, with nonsense in it. Its header says how many pages of how many bytes it has; while
+ * a journal is beside it, some may be in there alone. https://www.sqlite.org/fileformat2.html#the_database_header
+ */
+function checkLength(path: string, header: Buffer): void {
+  const pageBytes = header.readUInt16BE(16) === 1 ? 65_536 : header.readUInt16BE(16);
+  const wanted = pageBytes * header.readUInt32BE(28);
+  const { size } = statSync(path);
+  if (size >= wanted || (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) return;
+  throw unreadable(path, `it is damaged [${size} of ${wanted} bytes]`);
 }
 
 /** Reads the whole database through a connection that cannot write. */
@@ -92,13 +106,36 @@ function checkContent(path: string): void {
   let reader: Database.Database | undefined;
   try {
     reader = new Database(`${pathToFileURL(path).href}?mode=ro`);
-    checkVersion(path, reader);
+    const version = checkVersion(path, reader);
     const [result] = reader.prepare("PRAGMA quick_check(1)").raw().all() as [string][];
     if (result?.[0] !== "ok") throw unreadable(path, `it is damaged [${result?.[0]}]`);
+    checkColumns(path, reader, version);
   } catch (error) {
     throw error instanceof SluiceError ? error : unreadable(path, `it is damaged [${sentence(error)}]`);
   } finally {
     reader?.close();
+  }
+}
+
+const columnsIn = (database: Database.Database): string[] =>
+  database
+    .prepare(
+      "SELECT t.name || '.' || c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+    )
+    .raw()
+    .all()
+    .flat() as string[];
+
+/** What is missing would be missed at any time, by whoever writes or reads it first. */
+function checkColumns(path: string, database: Database.Database, version: number): void {
+  const model = new Database(":memory:");
+  try {
+    for (const step of migrations.slice(0, version)) model.exec(step);
+    const here = new Set(columnsIn(database));
+    const missing = columnsIn(model).filter((column) => !here.has(column));
+    if (missing.length > 0) throw unreadable(path, `it lacks [${missing.join(", ")}]`);
+  } finally {
+    model.close();
   }
 }
 
@@ -112,6 +149,7 @@ function checkVersion(path: string, database: Database.Database): number {
   const [tables] = database.prepare("SELECT count(*) FROM sqlite_schema").raw().all() as [number][];
   if (version === 0 && tables?.[0] === 0) return 0;
   if (pragmaOf(database, "application_id") !== APPLICATION_ID) throw unreadable(path, "it belongs to another program");
+  if (version < 1) throw unreadable(path, `no program writes its version [${version}]`);
   if (version > SCHEMA_VERSION) {
     throw unreadable(path, `its version [${version}] is newer than [${SCHEMA_VERSION}], the one of this program`);
   }

@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Database from "libsql";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Store } from "../../server/store/store.ts";
 import { MiB, RawControl, RawSession, raw } from "../support/raw-client.ts";
 import { runSluice, startServer } from "../support/server.ts";
 
@@ -96,6 +98,20 @@ test.each([
   expect(finished).toMatchObject({ code, stdout: "" });
   expect(finished.stderr).toContain(words);
   expect(finished.stderr.trim().split("\n").length).toBe(1);
+});
+
+test("a state that makes no sense ends it with a sentence that says where, and what to do", async () => {
+  const state = join(folder, "senseless");
+  new Store(state, () => {}).close();
+  const database = new Database(join(state, "sluice.db"));
+  database.exec("INSERT INTO requests (id, request_id, request) VALUES ('lease-1', 'r', 'null')");
+  database.close();
+  const { code, stdout, stderr } = await runSluice([...free, "--state", state]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toMatch(
+    /^sluice serve: What is in the state directory \[.*senseless\] makes no sense \[.*\]\. Restore a backup/,
+  );
+  expect(stderr.trim().split("\n").length).toBe(1);
 });
 
 test("a port in use is told by its number and option", async () => {

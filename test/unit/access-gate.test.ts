@@ -1,6 +1,6 @@
 /** Tokens and the gate: who is let in as whom, what is kept of a token, and what ends with it. */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -228,6 +228,16 @@ describe("the first token", () => {
     expect(new EventStore(store).list({ from: 0, to: 1e15, tenant: "", action: "", before: 1e15, limit: 9 })).toEqual([
       expect.objectContaining({ action: "CreateToken", tenant: "", address: "", outcome: "OK" }),
     ]);
+  });
+
+  it("that cannot be written is worthless, and made again when it can: nobody is locked out", () => {
+    gate = open(true);
+    mkdirSync(file());
+    expect(refusal(() => make())).toMatchObject({ code: "STORE_FAILED", message: expect.stringContaining(file()) });
+    expect(gate.hasAdmin).toBe(false);
+    rmSync(file(), { recursive: true });
+    expect(make()).toEqual([file()]);
+    expect(gate.identify(readFileSync(file(), "utf8").trim(), REMOTE).role).toBe("admin");
   });
 
   it("is not made on an open server, nor twice, and again when the last admin's token has ended", () => {

@@ -27,6 +27,7 @@ describe("the servers of a pool", () => {
     expect(names(["gpu1", "gpu2,gpu3"], { SLUICE_SERVER: "other" })).toEqual(["gpu1", "gpu2", "gpu3"]);
     expect(names([], { SLUICE_SERVER: "gpu1,gpu2" })).toEqual(["gpu1", "gpu2"]);
     expect(names("", {})).toEqual(["localhost:7460"]);
+    expect(() => names([","], { SLUICE_SERVER: "gpu1" })).toThrow("The servers [");
   });
 
   it("share a token and a CA that are given beside them", () => {

@@ -143,7 +143,9 @@ test.each([
   [{ config: "other.json" }, "unknown keys [config]"],
   [{ kernelTimeout: "1s" }, "unknown keys [kernelTimeout]"],
   [[], "holds no JSON object"],
-  ["{", "cannot be read"],
+  ["{", "is not JSON"],
+  [{ grace: { s: 1 } }, '[grace] is text, not [{"s":1}]'],
+  [{ state: "  " }, "[state] is text, not [  ]"],
   [{ listen: 7460 }, "[listen] is text, not [7460]"],
   [{ device: [] }, "[device] names no device"],
   [{ device: [1] }, "[device] is text"],
@@ -151,6 +153,11 @@ test.each([
   [{ "log-level": "loud" }, "[log-level] is one of"],
 ])("the config file %j is refused, saying [%s]", (content, words) => {
   expect(() => load(["--config", configFile(content)])).toThrow(words);
+});
+
+test("a key that is given for a config file is not quoted", () => {
+  const text = "-----BEGIN PRIVATE KEY-----\nhunter2";
+  expect(() => load(["--config", configFile(text)])).toThrow(/^The config file \[[^\]]*\] is not JSON\.$/);
 });
 
 test.each([

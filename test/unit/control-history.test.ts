@@ -166,6 +166,17 @@ test("more tenants than are kept are summed, and none is lost", () => {
   expect(sum(kept)).toBe(sum(tenants));
 });
 
+test("samples that a damaged disk has spoiled are left out, and cost nobody the others", () => {
+  clock.advance(20_000);
+  const before = pastFor(history, admin, all).atMs.length;
+  expect(before).toBeGreaterThan(0);
+  const spoiled = new HistoryStore(store);
+  for (const [index, text] of ['{"memory":', "null"].entries())
+    spoiled.put(resolutions.hour, { at: clock.now() - (index + 1) * resolutions.hour.stepMs, text });
+  clock.advance(60_000);
+  expect(pastFor(history, admin, all).atMs.length).toBeGreaterThan(before);
+});
+
 test("tenants may be called what JavaScript calls its own", () => {
   const hostile = JSON.parse('{"__proto__": {"held": 4}, "constructor": {"held": 2}}') as Sample["tenants"];
   const named = Object.fromEntries(Object.entries(hostile).map(([name, part]) => [name, { ...noTenant, ...part }]));

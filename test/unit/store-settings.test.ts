@@ -73,7 +73,9 @@ it("finds a place in a database of version 1, and leaves what is there as it is"
     database.exec(`ALTER TABLE leases DROP COLUMN ${column}`);
   }
   for (const column of ["compute", "kept_bytes"]) database.exec(`ALTER TABLE slices DROP COLUMN ${column}`);
-  database.exec("PRAGMA user_version = 1");
+  database.exec(`DROP TABLE requests;
+    CREATE TABLE requests (id TEXT PRIMARY KEY, requested_at INTEGER NOT NULL, request TEXT NOT NULL) WITHOUT ROWID;
+    PRAGMA user_version = 1`);
   database.close();
   open();
   expect(store.query<{ user_version: number }>("PRAGMA user_version")[0]!.user_version).toBe(SCHEMA_VERSION);
