@@ -149,6 +149,13 @@ export class Auditor {
       case "parkFailed":
       case "unparked":
       case "unparkFailed":
+        if (event.kind === "unparked" && this.leases.get(event.id)?.phase === "resuming") {
+          const stays = mentions(effects, event.id, "suspend");
+          check(
+            stays !== this.leases.get(event.id)!.comesBack,
+            `Lease ${event.id} goes on where that is the last word.`,
+          );
+        }
         this.#bookSuspension(event, now);
         return;
       case "prioritySet": {
@@ -223,8 +230,6 @@ export class Auditor {
         account.phase = "suspending";
         // One that is to be so again as soon as it has come back stays.
         const isAsked = event.kind === "suspendAsked" || event.kind === "unparked";
-        if (event.kind === "unparked" && event.id === effect.id)
-          check(account.comesBack === false, `Lease ${effect.id} goes on.`);
         if (!isAgain) account.comesBack = !isAsked || event.id !== effect.id;
         return;
       }
