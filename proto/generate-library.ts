@@ -2,7 +2,9 @@
  * Writes client/interposer/generated/WORD-functions.h for each library: its functions that travel, for the C client, each of which packs its arguments by helpers
  * that the client writes by hand. What comes first, and what is packed how, shared/library-functions.ts says.
  */
+import { libraryNumber } from "../shared/libraries.ts";
 import {
+  BUFFER_SIZE,
   elementBytes,
   type Library,
   type LibraryArgument,
@@ -28,6 +30,7 @@ const numberTypes: Partial<Record<LibraryArgumentKind, string>> = {
 const elementTypes: Partial<Record<LibraryArgumentKind, string>> = {
   ints: "int32_t",
   longs: "int64_t",
+  doubles: "double",
   perfs: "struct sluice_dnn_perf",
 };
 
@@ -37,7 +40,9 @@ function parameter({ kind, name, isResult, role }: LibraryArgument): string {
   const element = elementTypes[kind];
   if (element !== undefined) return `${isResult ? "" : "const "}${element} *${name}`;
   if (isResult || role === "new") return `void **${name}`;
-  return kind === "scalar" || kind === "value" || kind === "unread" ? `const void *${name}` : `void *${name}`;
+  return kind === "scalar" || kind === "value" || kind === "unread" || kind === "hostWork"
+    ? `const void *${name}`
+    : `void *${name}`;
 }
 
 /** How many elements an array has, in C. */
@@ -47,12 +52,13 @@ function count({ of, measure }: LibraryArgument, all: readonly LibraryArgument[]
   return measure === "sum" ? `sluice_dnn_sum(${counted.name}, ${count(counted, all)})` : counted.name;
 }
 
-/** An expression in C, in numbers that never overflow. */
+/** An expression in C, in numbers that never overflow. How much the library asks for is not known here, but that it is something. */
 function size(expression: SizeExpression): string {
-  if ("name" in expression) return `(double)${expression.name}`;
+  if ("name" in expression) return expression.name === BUFFER_SIZE ? "1.0" : `(double)${expression.name}`;
   if ("value" in expression) return `${expression.value}.0`;
+  if ("reach" in expression) return `sluice_reach(${expression.reach.map(size).join(", ")})`;
   const { operation, left, right } = expression;
-  if (operation === "max" || operation === "min") return `f${operation}(${size(left)}, ${size(right)})`;
+  if (operation === "max" || operation === "min") return `sluice_${operation}(${size(left)}, ${size(right)})`;
   return `(${size(left)} ${operation} ${size(right)})`;
 }
 
@@ -72,7 +78,7 @@ const kindName = ({ word }: Library, descriptor: string): string => `SLUICE_${wo
 function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction, library: Library): string | undefined {
   const { kind, name, descriptor, role, isOptional, isResult, of, measure } = argument;
   const optional = isOptional ? "true" : "false";
-  if (kind === "unread") return `(void)${name}`;
+  if (kind === "unread" || kind === "hostWork") return `(void)${name}`;
   if (kind === "handle" || kind === "stream") return `sluice_call_handle(&call, ${name})`;
   if (kind === "descriptor") {
     const which = kindName(library, descriptor!);
@@ -81,7 +87,9 @@ function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction,
       : `sluice_call_${role}_descriptor(&call, ${name}, ${which})`;
   }
   if (kind === "value") return `sluice_dnn_value(&call, ${name}, ${all[of!]!.name})`;
-  if (kind === "ints" || kind === "longs" || kind === "perfs") {
+  if (elementTypes[kind] !== undefined) {
+    if (isResult && isOptional)
+      return `sluice_call_out_optional(&call, ${name}, ${count(argument, all)}, sizeof *${name})`;
     if (isResult) return `sluice_call_out_array(&call, ${name}, ${count(argument, all)}, sizeof *${name})`;
     const counted = `${name}, ${count(argument, all)}`;
     if (measure !== undefined) return `sluice_call_counted_ints(&call, ${counted})`;
@@ -120,6 +128,8 @@ export function generateLibrary(library: Library): string {
    Whoever includes the functions has included library/call.h and defined SLUICE_API, and SLUICE_NAME, which gives a function its name here. */
 #ifdef SLUICE_LIBRARY_FUNCTIONS
 ${[...destroyers, ...functions.map((f, number) => definition(f, number, library))].join("\n")}#else
+/* On the wire. */
+enum { SLUICE_${word.toUpperCase()}_NUMBER = ${libraryNumber(library)} };
 /* Kinds of descriptor. */
 enum sluice_${word}_kind {
 ${numbers.join("")}};

@@ -16,11 +16,14 @@
  *   of a spatial transformer; `of OTHER.sequences`: 4 for each of those that it describes. `by FUNCTION`: the library takes it by that function, which has a
  *   descriptor before it, and not among the arguments.
  * - `unread NAME` an address at which the function does not look. It does not travel.
+ * - `hostWork NAME of BYTES` a work area in the host's memory, which is the server's own. It does not travel. So long as that argument says, and no less than the library
+ *   itself asks for: beside such a function `NAME` there is `NAME_bufferSize`, whose arguments are among its own by their names, and whose results are how large its
+ *   work areas are: the first is what `bufferSize` is in sizes, in elements or bytes, and the second that of the host.
  * - `ints NAME of OTHER`, `longs NAME of OTHER` an array of i32 or i64 in the host's memory, with as many elements as that argument, which stands before it, says.
  *   `of OTHER.sequences`: one for each of them; `of OTHER.sum`: as many as the elements of that array are together.
  * - a kind of descriptor, such as `tensor`; with `set` before it the call decides what it describes, with `fill` it does so and gives it something of its own
  *   on the device, with `new` it comes into being.
- * - `out` before a kind: a result. Of `out ints NAME of OTHER`, and of `out perfs`, which are records of what an algorithm of a convolution costs, that argument
+ * - `out` before a kind: a result, and `out?` one that a program may do without, before which its argument says whether it is wanted. Of `out ints NAME of OTHER`, of `out? doubles` and of `out perfs`, which are records of what an algorithm of a convolution costs, that argument
  *   says how many there is room for.
  * A function with results and a pointer that must be there computes, as all others with pointers do, in the stream of its handle.
  * A `?` behind the kind of a pointer, descriptor or array lets it be absent; an array that may be has 1 before it where it is there, and 0 where it is not.
@@ -33,7 +36,18 @@ import { namesOf, parseSize, type SizeExpression } from "./size-expression.ts";
 
 const integers = ["i8", "i32", "u32", "i64", "u64"] as const;
 const numbers = [...integers, "f32", "f64", "type", "dataType"] as const;
-const others = ["scalar", "value", "pointer", "unread", "ints", "longs", "perfs", "descriptor"] as const;
+const others = [
+  "scalar",
+  "value",
+  "pointer",
+  "unread",
+  "hostWork",
+  "ints",
+  "longs",
+  "doubles",
+  "perfs",
+  "descriptor",
+] as const;
 const kinds = ["handle", "stream", ...numbers, ...others] as const;
 export type LibraryArgumentKind = (typeof kinds)[number];
 
@@ -43,6 +57,9 @@ export type ElementWord = keyof typeof elementBytes;
 
 /** Bytes of a record of what an algorithm costs: cudnnConvolutionFwdAlgoPerf_t and its like. */
 export const DNN_PERF_BYTES = 48;
+
+/** What stands in sizes for what the library asks for, and at the end of the name of the function that tells it. */
+export const BUFFER_SIZE = "bufferSize";
 
 /** How much memory there is behind a pointer. */
 export interface LibrarySize {
@@ -72,6 +89,8 @@ export interface LibraryArgument {
 export interface LibraryFunction {
   readonly name: string;
   readonly arguments: readonly LibraryArgument[];
+  /** The function that tells how large its work areas are. */
+  readonly workAreas: LibraryFunction | undefined;
 }
 
 export interface LibrarySpec {
@@ -116,7 +135,7 @@ function members(key: string, line: string): [name: string, line: string][] {
 
 /** What stands before the name, the name, and how much there is, as texts. */
 const shape =
-  /^(?:(?<before>out|new|set|fill) )?(?<word>\w+)(?<optional>\?)?(?: (?<name>\w+))?(?: of (?<of>[^ ]+)(?: (?<element>\w+))?)?(?: by (?<by>\w+))?$/;
+  /^(?:(?<before>out\??|new|set|fill) )?(?<word>\w+)(?<optional>\?)?(?: (?<name>\w+))?(?: of (?<of>[^ ]+)(?: (?<element>\w+))?)?(?: by (?<by>\w+))?$/;
 
 /** Reads the lines of one library. */
 class LineReader {
@@ -126,7 +145,7 @@ class LineReader {
     this.#spec = spec;
   }
 
-  read(name: string, line: string): LibraryFunction {
+  read(name: string, line: string): Omit<LibraryFunction, "workAreas"> {
     const texts = line.split(", ");
     const all = texts.map((text) => {
       const groups = shape.exec(text)?.groups;
@@ -148,7 +167,7 @@ class LineReader {
         const [other = "", measure] = /^\w+(\.\w+)?$/.test(of ?? "") ? of!.split(".") : [];
         const isBy = kind !== "pointer" || measure !== undefined || kindsOf[names.indexOf(other)] === "descriptor";
         const isSized = of !== undefined && !isBy;
-        const isCounted = kind === "ints" || kind === "longs" || kind === "perfs" || kind === "value";
+        const isCounted = ["ints", "longs", "doubles", "perfs", "value", "hostWork"].includes(kind);
         if (isCounted && of === undefined) throw this.#wrong(text);
         if (measure !== undefined && !isOneOf(this.#spec.measures, measure)) throw this.#wrong(text);
         if (element !== undefined && !isSized) throw this.#wrong(text);
@@ -157,8 +176,8 @@ class LineReader {
           name: own,
           descriptor: kind === "descriptor" ? word : undefined,
           role: before === "new" || before === "set" || before === "fill" ? before : "used",
-          isResult: before === "out",
-          isOptional: optional === "?",
+          isResult: before === "out" || before === "out?",
+          isOptional: optional === "?" || before === "out?",
           size: isSized ? this.#sizeOf(text, { of, element }, place, kindsOf) : undefined,
           of: of === undefined || isSized ? undefined : place(text, other),
           measure,
@@ -182,7 +201,9 @@ class LineReader {
   ): LibrarySize {
     const count = parseSize(of);
     for (const name of namesOf(count)) {
-      if (!isOneOf(integers, kindsOf[place(text, name)])) throw this.#wrong(text);
+      if (name === BUFFER_SIZE) continue;
+      const kind = kindsOf[place(text, name)];
+      if (!isOneOf(integers, kind) && kind !== "dataType") throw this.#wrong(text);
     }
     if (element === undefined || isElement(element)) return { count, element };
     const type = place(text, element);
@@ -195,11 +216,22 @@ class LineReader {
   }
 }
 
+/** Whether it has work areas that are as large as another function says. */
+const hasWorkAreas = (all: readonly LibraryArgument[]): boolean =>
+  all.some(
+    ({ kind, size }) => kind === "hostWork" || (size !== undefined && namesOf(size.count).includes(BUFFER_SIZE)),
+  );
+
 /** Reads the table of a library. @throws Error where a line is none */
 export function readLibrary<W extends string>({ lines, ...spec }: LibrarySpec & { readonly word: W }): Library<W> {
   const reader = new LineReader({ lines, ...spec });
-  const functions = Object.entries(lines).flatMap(([key, line]) =>
-    members(key, line).map(([name, own]) => reader.read(name, own)),
-  );
+  const functions: LibraryFunction[] = [];
+  for (const [name, line] of Object.entries(lines).flatMap(([key, each]) => members(key, each))) {
+    const read = reader.read(name, line);
+    const teller = functions.find((each) => each.name === `${name}_${BUFFER_SIZE}`);
+    const has = hasWorkAreas(read.arguments);
+    if (has && teller === undefined) throw new Error(`Nothing tells how large the work areas of [${name}] are.`);
+    functions.push({ ...read, workAreas: has ? teller : undefined });
+  }
   return { ...spec, functions };
 }

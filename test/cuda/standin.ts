@@ -79,6 +79,8 @@ export interface Standin {
   blasObjects(): number;
   /** Descriptors and handles of cuDNN that are alive. */
   dnnObjects(): number;
+  /** Handles and parameters of cuSOLVER that are alive. */
+  solverObjects(): number;
   /** Programs of NVRTC that are alive. */
   programs(): number;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
@@ -94,6 +96,7 @@ function load(): Standin {
   process.env["SLUICE_CUDA_LIBRARY"] = path;
   process.env["SLUICE_CUBLASLT_LIBRARY"] = path;
   process.env["SLUICE_CUDNN_LIBRARY"] = path;
+  process.env["SLUICE_CUSOLVER_LIBRARY"] = path;
   process.env["SLUICE_NVRTC_LIBRARY"] = path;
   process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
   const library = koffi.load(path);
@@ -105,6 +108,7 @@ function load(): Standin {
   const xid = library.func("void standin_xid(int device, uint32_t xid)");
   const blasObjects = library.func("int standin_blas_objects()");
   const dnnObjects = library.func("int standin_dnn_objects()");
+  const solverObjects = library.func("int standin_solver_objects()");
   const programs = library.func("int standin_programs()");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
@@ -122,6 +126,7 @@ function load(): Standin {
     xid: (device, number) => xid(device, number),
     blasObjects: () => blasObjects(),
     dnnObjects: () => dnnObjects(),
+    solverObjects: () => solverObjects(),
     programs: () => programs(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

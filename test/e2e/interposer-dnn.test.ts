@@ -1,4 +1,4 @@
-/** cuDNN of unmodified programs where the server has none: they are told so by the first call that needs it, in a line, and nothing else is affected. */
+/** cuDNN and cuSOLVER of unmodified programs where the server has none: they are told so by the first call that needs it, in a line, and nothing else is affected. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -14,10 +14,29 @@ afterAll(async () => {
   await server?.stop();
 });
 
-it.runIf(canBuild)("a program against cuDNN hears that a device has none, and goes on with the device", async () => {
-  const program = compileProgram("test/interposer/dnn/none.c", { flags: ["-l:libcudnn.so.9"] });
-  const { code, stdout, stderr } = await runProgram({ server, command: [program] });
-  expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
-  expect(stderr.match(/^sluice: there is no cuDNN for this program: .*has no cuDNN/gm)).toHaveLength(1);
-  expect(stderr).toContain("cudnnIm2Col is not supported here: it is not served yet.");
-});
+it.runIf(canBuild).each([
+  ["cuDNN", "dnn", "libcudnn.so.9", ["cudnnIm2Col is not supported here: it is not served yet."]],
+  [
+    "cuSOLVER",
+    "solver",
+    "libcusolver.so.11",
+    [
+      "cusolverDnSpotri is not supported here: it is not served yet.",
+      "cusolverSpCreate is not supported here: of cuSOLVER the functions for dense matrices are served.",
+    ],
+  ],
+])(
+  "a program against %s hears that a device has none, and goes on with the device",
+  async (name, folder, file, lines) => {
+    const program = compileProgram(`test/interposer/${folder}/none.c`, {
+      flags: [`-l:${file}`, "-lm"],
+      suffix: `-${folder}`,
+    });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+    expect(
+      stderr.match(new RegExp(`^sluice: there is no ${name} for this program: .*has no ${name}`, "gm")),
+    ).toHaveLength(1);
+    for (const line of lines) expect(stderr).toContain(line);
+  },
+);

@@ -9,7 +9,9 @@ export const bytesOf = (array: ArrayBufferView): Uint8Array =>
 
 /** Arguments of a function as they travel (shared/library-functions.ts). */
 export const arg = {
+  i8: (value: number): Uint8Array => Uint8Array.of(value, 0, 0, 0, 0, 0, 0, 0),
   i32: (value: number): Uint8Array => bytesOf(Int32Array.of(value, 0)),
+  i64: (value: number | bigint): Uint8Array => bytesOf(BigInt64Array.of(BigInt(value))),
   u64: (value: number | bigint): Uint8Array => bytesOf(BigUint64Array.of(BigInt(value))),
   f32: (value: number): Uint8Array => bytesOf(Float32Array.of(value, 0)),
   f64: (value: number): Uint8Array => bytesOf(Float64Array.of(value)),

@@ -32,6 +32,7 @@ import {
   Status,
 } from "../../server/device/cuda/multiplier.ts";
 import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
+import { SolverStatus, solverSignatures } from "../../server/device/cuda/solver-library.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
 import { DnnStatus } from "../../server/device/dnn.ts";
@@ -39,6 +40,7 @@ import { LinkKind } from "../../server/device/link-image.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
 import { dnn } from "../../shared/dnn-functions.ts";
 import { DNN_PERF_BYTES, type LibraryArgument } from "../../shared/library-functions.ts";
+import { solver } from "../../shared/solver-functions.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
 function includeFolders(): string[] {
@@ -99,6 +101,8 @@ template <class T> constexpr bool u32 = std::is_same_v<T, unsigned int> || (std:
 template <class T> constexpr bool u16 = std::is_same_v<T, unsigned short>;
 template <class T> constexpr bool u8 = std::is_same_v<T, unsigned char>;
 template <class T> constexpr bool u64 = sizeof(T) == 8 && (std::is_pointer_v<T> || std::is_integral_v<T>);
+template <class T> constexpr bool i8 = std::is_same_v<T, signed char>;
+template <class T> constexpr bool i64 = sizeof(T) == 8 && std::is_integral_v<T> && std::is_signed_v<T>;
 template <class T> constexpr bool memory = std::is_pointer_v<T>;
 template <class T> constexpr bool f32 = std::is_same_v<T, float>;
 template <class T> constexpr bool f64 = std::is_same_v<T, double>;
@@ -344,8 +348,9 @@ describe.skipIf(!has("nvrtc.h"))("nvrtc.h", () => {
 /** How an argument of the table of functions is passed, in the words of the prelude. */
 function passed({ kind, isResult }: LibraryArgument): string {
   if (isResult) return "memory";
-  if (kind === "type") return "i32";
-  return kind === "i32" || kind === "u32" || kind === "u64" || kind === "f32" || kind === "f64" ? kind : "memory";
+  if (kind === "type" || kind === "dataType") return "i32";
+  const numbers: readonly string[] = ["i8", "i32", "u32", "i64", "u64", "f32", "f64"];
+  return numbers.includes(kind) ? kind : "memory";
 }
 
 describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => {
@@ -370,6 +375,20 @@ describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => 
       `static_assert((int)CUDNN_TYPE_MOE_GROUPED_MATMUL_MODE <= ${ATTRIBUTE_TYPE_MAX});`,
     ];
     compile(`${source}${checks.join("\n")}`);
+  });
+});
+
+describe.skipIf(!has("cusolverDn.h"))("cusolverDn.h", () => {
+  const source = `#include <cusolverDn.h>\n${prelude}`;
+
+  it("declares every function of cuSOLVER that is called, with the arguments that it is called with", () => {
+    const listed = solver.functions.map(({ name, arguments: all }) => [name, all.map(passed)] as const);
+    const ended = Object.values(solver.descriptors).map(({ destroy }) => [destroy, ["memory"]] as const);
+    compile(`${source}${functions(solverSignatures)}\n${functions(Object.fromEntries([...listed, ...ended]))}`);
+  });
+
+  it("has the numbers that are looked at", () => {
+    compile(`${source}${equalities("CUSOLVER_STATUS_", SolverStatus)}`);
   });
 });
 
@@ -405,7 +424,9 @@ describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   });
 });
 
-const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h"].filter((header) => !has(header));
+const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h", "cusolverDn.h"].filter(
+  (header) => !has(header),
+);
 if (absent.length > 0) {
   const why = compiles ? "they are in no toolkit here" : "there is no C++ compiler";
   console.warn(`Skipped: [${absent}] cannot be compared with, for ${why}.`);

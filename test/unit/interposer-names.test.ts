@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { dnn } from "../../shared/dnn-functions.ts";
+import { solver } from "../../shared/solver-functions.ts";
 import { buildInterposer, canBuild, hasNvcc, hasTool } from "../support/interposer.ts";
 
 const root = "client/interposer";
@@ -28,8 +29,11 @@ const reasonsOf = (room: string) =>
     (match) => [match[1]!, match[2]!] as const,
   );
 const blasReasons = reasonsOf("blas");
-const dnnReasons = reasonsOf("dnn");
-const dnnRefused = refusedBy("dnn");
+/** Libraries whose functions the server's carry out: their rooms, tables, and names without the version. */
+const carried = [
+  { room: "dnn", table: dnn, file: "libcudnn" },
+  { room: "solver", table: solver, file: "libcusolver" },
+].map((each) => ({ ...each, reasons: reasonsOf(each.room), refused: refusedBy(each.room) }));
 const blasRefused = { blas: refusedBy("blas"), blaslt: refusedBy("blaslt") };
 const refused = { driver: refusedBy("driver"), runtime: refusedBy("runtime") };
 
@@ -75,20 +79,23 @@ describe("the list of functions of cuBLAS that are refused", () => {
   });
 });
 
-describe("the list of functions of cuDNN that are refused", () => {
-  it("gives each one reason that there is, and none that is served", () => {
-    for (const reason of dnnRefused.values()) expect(dnnReasons.map(([name]) => name)).toContain(reason);
-    for (const { name } of dnn.functions) expect(dnnRefused.has(name), name).toBe(false);
-  });
+describe.each(carried)(
+  "the list of functions of $table.name that are refused",
+  ({ table, file, reasons: all, ...own }) => {
+    it("gives each one reason that there is, and none that is served", () => {
+      for (const reason of own.refused.values()) expect(all.map(([name]) => name)).toContain(reason);
+      for (const { name } of table.functions) expect(own.refused.has(name), name).toBe(false);
+    });
 
-  it("stands in the README, counted by reason", () => {
-    const rows = [...read("README.md").matchAll(/^\| (.+) \| (\d+) of libcudnn \|$/gm)];
-    const count = (reason: string) => [...dnnRefused.values()].filter((each) => each === reason).length;
-    expect(rows.map((match) => [match[1], Number(match[2])])).toEqual(
-      dnnReasons.map(([reason, sentence]) => [sentence, count(reason)]),
-    );
-  });
-});
+    it("stands in the README, counted by reason", () => {
+      const rows = [...read("README.md").matchAll(/^\| (.+) \| (\d+) of (\w+) \|$/gm)].filter((row) => row[3] === file);
+      const count = (reason: string) => [...own.refused.values()].filter((each) => each === reason).length;
+      expect(rows.map((match) => [match[1], Number(match[2])])).toEqual(
+        all.map(([reason, sentence]) => [sentence, count(reason)]),
+      );
+    });
+  },
+);
 
 it("the kernels of cuBLAS are made of the source beside them (`make -C client/interposer ptx`)", () => {
   const hash = createHash("sha256").update(read("blas/kernels.h")).update(read("blas/kernels.cu")).digest("hex");
@@ -124,6 +131,7 @@ function expectOldVersions(file: string): void {
 const libraries = [
   ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
   ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13", "libcudnn.so.9"],
+  ...["libcusolver.so.11", "libcusolver.so.12"],
 ];
 
 /** Names that a header of the toolkit declares, as programs are linked to them. */
@@ -197,13 +205,22 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     expect(table).toContain(room === "blas" ? `cublasSgemm_v2@@${library}` : `cublasLtMatmul@@${library}`);
   });
 
-  it("of which libcudnn.so.9 exports what is served and what is refused, under the version that programs ask for", () => {
-    const table = execFileSync("nm", ["-D", "--defined-only", "dist/interposer/libcudnn.so.9"], { encoding: "utf8" });
-    const exported = [...table.matchAll(/ T (cudnn\w+)@@libcudnn\.so\.9$/gm)].map((match) => match[1]!);
-    expect(exported).toEqual(expect.arrayContaining([...dnnRefused.keys(), ...dnn.functions.map(({ name }) => name)]));
-    expect(exported).toContain("cudnnBackendExecute");
-    expect([...table.matchAll(/ T /g)]).toHaveLength(exported.length);
-  });
+  it.each([
+    ["libcudnn.so.9", "dnn", "cudnnBackendExecute"],
+    ["libcusolver.so.11", "solver", "cusolverDnGetStream"],
+    ["libcusolver.so.12", "solver", "cusolverDnGetStream"],
+  ])(
+    "of which %s exports what is served and what is refused, under the version that programs ask for",
+    (file, room, own) => {
+      const { table, refused: names } = carried.find((each) => each.room === room)!;
+      const text = execFileSync("nm", ["-D", "--defined-only", `dist/interposer/${file}`], { encoding: "utf8" });
+      const exported = text.split("\n").flatMap((line) => line.match(/ T (\w+)@@(.+)$/)?.slice(1) ?? []);
+      const functions = exported.filter((_, index) => index % 2 === 0);
+      expect(functions).toEqual(expect.arrayContaining([...names.keys(), ...table.functions.map(({ name }) => name)]));
+      expect(functions).toContain(own);
+      expect(new Set(exported.filter((_, index) => index % 2 === 1))).toEqual(new Set([file]));
+    },
+  );
 
   it.runIf(hasNvcc).each([
     ["cuda.h", "libcuda.so.1", 440],

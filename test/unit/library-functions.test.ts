@@ -18,6 +18,10 @@ describe("a size", () => {
     ["m==n-2", 1n],
     ["(m==n)*lda", 0n],
     ["huge*huge*huge", 2n ** 186n],
+    ["matrix(m,n,lda)", 31n],
+    ["matrix(m,0,lda)+matrix(0,n,lda)+matrix(m-n,n,lda)", 0n],
+    ["matrices(m,n,lda,40,2+1)", 111n],
+    ["matrices(m,n,lda,40,0)", 0n],
   ])("of %s is worked out as it is written", (text, size) => {
     expect(sizeOf(parseSize(text), named)).toBe(size);
   });
@@ -26,7 +30,21 @@ describe("a size", () => {
     expect(namesOf(parseSize("lda*(max(m,n)-1)+(k==0)"))).toEqual(["lda", "m", "n", "k"]);
   });
 
-  it.each(["", "m+", "(m", "m)", "max(m)", "max m,n", "m/n", "m n", "m=n", "-m", "f(m)"])("[%s] is none", (text) => {
+  it.each([
+    "",
+    "m+",
+    "(m",
+    "m)",
+    "max(m)",
+    "max m,n",
+    "matrix(m,n)",
+    "matrices(m,n,lda)",
+    "m/n",
+    "m n",
+    "m=n",
+    "-m",
+    "f(m)",
+  ])("[%s] is none", (text) => {
     expect(() => parseSize(text)).toThrow("A size");
   });
 });
@@ -73,7 +91,16 @@ test.each([
   ["an element that is no type", "i32 n, pointer a of n n"],
   ["a part that nothing has", "plan p, pointer a of p.output"],
   ["an array of no length", "ints a"],
+  ["a work area whose size nothing tells", "i32 n, pointer a of max(n,bufferSize)"],
+  ["a work area on the host of no size", "hostWork a"],
   ["blanks within a size", "i32 n, pointer a of n + 1"],
 ])("a line with %s is none", (_, line) => {
-  expect(() => readLibrary(spec({ f: line }))).toThrow(/cuSome's table|A size/);
+  expect(() => readLibrary(spec({ f: line }))).toThrow(/cuSome's table|A size|Nothing tells/);
+});
+
+test("a function with work areas has the one that tells their sizes beside it", () => {
+  const { functions } = readLibrary(
+    spec({ f_bufferSize: "handle, i32 n, out i32 size", f: "handle, i32 n, pointer a of bufferSize f32" }),
+  );
+  expect(functions.map(({ workAreas }) => workAreas?.name)).toEqual([undefined, "f_bufferSize"]);
 });

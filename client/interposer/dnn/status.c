@@ -12,7 +12,7 @@ const char *status_name(cudnnStatus_t status) {
 }
 
 const struct library library = {
-    .number = 0,
+    .number = SLUICE_DNN_NUMBER,
     .name = "cuDNN",
     .makers = sluice_dnn_makers,
     .not_initialized = CUDNN_STATUS_NOT_INITIALIZED,

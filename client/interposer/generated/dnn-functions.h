@@ -1713,6 +1713,8 @@ SLUICE_API int SLUICE_NAME(cudnnDropoutBackward)(void *handle, void *dropoutDesc
     return sluice_call_end(&call);
 }
 #else
+/* On the wire. */
+enum { SLUICE_DNN_NUMBER = 0 };
 /* Kinds of descriptor. */
 enum sluice_dnn_kind {
     SLUICE_DNN_TENSOR = 1,

@@ -180,6 +180,11 @@ void sluice_call_out_array(struct sluice_call *call, void *into, int32_t count, 
     put_result(call, (struct result){.into = into, .bytes = count > 0 ? (size_t)count * each : 0, .is_array = true});
 }
 
+void sluice_call_out_optional(struct sluice_call *call, void *into, int32_t count, size_t each) {
+    sluice_call_u64(call, into != NULL);
+    if (into != NULL) sluice_call_out_array(call, into, count, each);
+}
+
 double sluice_data_type_bytes(int32_t type) {
     static const uint8_t bytes[] = {4, 8, 2, 1, 8, 16, 4, 2, 1, 2, 4, 8, 4, 8, 2, 4, 0, 0, 0, 0, 2, 4, 2, 4, 8, 16, 8, 16};
     return type >= 0 && (size_t)type < sizeof bytes ? bytes[type] : 0;

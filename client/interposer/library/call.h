@@ -88,7 +88,19 @@ void sluice_call_new_descriptor(struct sluice_call *call, void **made, uint32_t 
 void sluice_call_out(struct sluice_call *call, void *into, size_t bytes);
 void sluice_call_out_pointer(struct sluice_call *call, void **into);
 void sluice_call_out_array(struct sluice_call *call, void *into, int32_t count, size_t each);
+/* The same where the program may do without: then it says so. */
+void sluice_call_out_optional(struct sluice_call *call, void *into, int32_t count, size_t each);
 int sluice_call_destroy(void *given, uint32_t kind);
+static inline double sluice_max(double a, double b) {
+    return a > b ? a : b;
+}
+static inline double sluice_min(double a, double b) {
+    return a < b ? a : b;
+}
+/* Elements from the first to behind the last of matrices of columns, `leading` apart, of which the next is `stride` further on. */
+static inline double sluice_reach(double rows, double columns, double leading, double stride, double count) {
+    return rows > 0 && columns > 0 && count > 0 ? stride * (count - 1) + leading * (columns - 1) + rows : 0;
+}
 /* Bytes of an element by its cudaDataType; 0 for one that is not known. */
 double sluice_data_type_bytes(int32_t type);
 

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { SluiceError } from "../../../shared/errors.ts";
 import {
+  BUFFER_SIZE,
   DNN_PERF_BYTES,
   elementBytes,
   type LibraryArgument,
@@ -15,19 +16,24 @@ import {
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
 import { sizeOf } from "../../../shared/size-expression.ts";
 import type { LibraryLookup } from "../libraries.ts";
+import { HOST_WORK_BYTES_MAX } from "./host-work.ts";
 import type { CudaDescriptor } from "./library-descriptors.ts";
 import type { LibraryExtents, LibraryValue, NativeLibrary } from "./native-library.ts";
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
 /** Kinds of arguments that are memory of the host's. */
-const inMemory: readonly LibraryArgumentKind[] = ["ints", "longs", "scalar", "value"];
+const inMemory: readonly LibraryArgumentKind[] = ["ints", "longs", "scalar", "value", "hostWork"];
 /** Bytes of the largest element, CUDNN_DATA_INT8x32. */
 const ELEMENT_BYTES_MAX = 32;
 /** What an array of results has behind it: libraries fill as many as there are dimensions, whatever they were told, and none has more of them. */
 const SPARE_BYTES = 64;
 /** Bytes of elements of arrays. */
-const arrayBytes: Partial<Record<LibraryArgumentKind, number>> = { ints: 4, longs: 8, perfs: DNN_PERF_BYTES };
+const arrayBytes: Partial<Record<LibraryArgumentKind, number>> = {
+  ...{ ints: 4, longs: 8, doubles: 8, perfs: DNN_PERF_BYTES },
+};
+/** Most that a work area in the server's memory may have beyond what the library asks for. */
+const HOST_WORK_SPARE_BYTES = 1024 * 1024;
 /** Bytes of an element by its cudaDataType: real and complex ones of f16, f32, f64, bf16, and integers. */
 const dataTypeBytes: Readonly<Record<number, number>> = {
   ...{ 2: 2, 6: 4, 0: 4, 4: 8, 1: 8, 5: 16, 14: 2, 15: 4 },
@@ -67,6 +73,8 @@ export interface PreparedCall {
   readonly shape: string;
   /** Whether it has the device compute, in a stream. */
   readonly computes: boolean;
+  /** The library's to use until that is done. */
+  readonly hostWork: readonly Uint8Array[];
   /** Whether it gives a descriptor something on the device. */
   readonly fills: boolean;
 }
@@ -126,6 +134,10 @@ interface Unchecked {
   readonly given: bigint;
 }
 
+interface WantedResult extends Pick<LibraryArgument, "kind" | "of"> {
+  readonly place: number;
+}
+
 /** One call while its arguments are taken out. */
 class Preparation {
   readonly values: LibraryValue[] = [];
@@ -137,6 +149,7 @@ class Preparation {
   readonly descriptors = new Map<number, CudaDescriptor>();
   readonly pointers: Unchecked[] = [];
   readonly arrays: Unchecked[] = [];
+  readonly #wanted: WantedResult[] = [];
   readonly #native: NativeLibrary;
   readonly #unpacker: Unpacker;
   readonly #lookup: LibraryLookup;
@@ -152,6 +165,7 @@ class Preparation {
     const { kind, isResult, role } = argument;
     if (kind === "handle" || kind === "stream") this.values.push(this.#native.handle);
     else if (kind === "unread") this.values.push(arenaBase);
+    else if (kind === "hostWork") this.values.push(null);
     else if (isResult) this.#takeResult(argument);
     else if (role === "new") {
       const into = new BigUint64Array(1);
@@ -170,14 +184,22 @@ class Preparation {
 
   finish(): void {
     this.#unpacker.finish();
+    for (const wanted of this.#wanted) this.#makeRoom(wanted);
   }
 
-  #takeResult({ kind, of }: LibraryArgument): void {
+  #takeResult({ kind, of, isOptional }: LibraryArgument): void {
+    const isWanted = !isOptional || this.#unpacker.number("u64") !== 0n;
+    const place = this.values.push(null) - 1;
+    if (isWanted) this.#wanted.push({ kind, of, place });
+  }
+
+  /** How many there are is known once all arguments are. */
+  #makeRoom({ kind, of, place }: WantedResult): void {
     const each = arrayBytes[kind];
     const byteCount = each === undefined ? 8 : each * countOf(this.values[of!], each);
     const room = new Uint8Array(byteCount + SPARE_BYTES);
     this.results.push(room.subarray(0, byteCount));
-    this.values.push(room);
+    this.values[place] = room;
   }
 
   #takeDescriptor(argument: LibraryArgument): void {
@@ -243,10 +265,12 @@ export class LibraryFunctions {
     const taken = new Preparation(this.#native, packed, lookup);
     for (const argument of called.arguments) taken.take(argument, { arenaBase: this.#arenaBase });
     taken.finish();
-    this.#check(called, taken, lookup);
+    const areas = this.#workAreas(called, taken.values);
+    const hostWork = this.#hostWork(called, taken.values, areas[1] ?? 0n);
+    this.#check(called, taken, { lookup, areas });
     const { values, results, made, set, used, shape, pointers } = taken;
     return {
-      ...{ called, values, results, made, set, used },
+      ...{ called, values, results, made, set, used, hostWork },
       extents: this.#native.extentsSet(called, values),
       // Of one length, since it becomes a part of others.
       shape: createHash("sha256")
@@ -285,7 +309,51 @@ export class LibraryFunctions {
     return kind === "descriptor" ? this.#native.descriptorType : (nativeNumbers[kind] ?? "uint64_t");
   }
 
-  #check(called: LibraryFunction, { values, descriptors, arrays, pointers }: Preparation, lookup: LibraryLookup): void {
+  /** How large the library wants a function's work areas to be; nothing for one that has none. @throws SluiceError BAD_ARGUMENT */
+  #workAreas({ name, arguments: own, workAreas: teller }: LibraryFunction, values: readonly LibraryValue[]): bigint[] {
+    if (teller === undefined) return [];
+    const results: BigInt64Array[] = [];
+    const given = teller.arguments.map(({ name: each, kind, isResult }) => {
+      if (kind === "handle") return this.#native.handle;
+      if (kind === "unread") return this.#arenaBase;
+      if (!isResult) return values[own.findIndex((argument) => argument.name === each)];
+      results.push(new BigInt64Array(1));
+      return results.at(-1);
+    });
+    const types = teller.arguments.map((argument) => this.#nativeType(argument));
+    const status = this.#function(teller.name, types)?.(...given) ?? 0;
+    if (status === 0) return results.map(([size]) => size!);
+    throw bad(`${this.#native.table.name} has no size for the work areas of this [${name}]: [status ${status}].`);
+  }
+
+  /** Makes the work areas in the server's own memory. @throws SluiceError BAD_ARGUMENT, OUT_OF_MEMORY */
+  #hostWork(called: LibraryFunction, values: LibraryValue[], wanted: bigint): Uint8Array[] {
+    const areas: Uint8Array[] = [];
+    for (const [place, { kind, of }] of called.arguments.entries()) {
+      if (kind !== "hostWork") continue;
+      const [given, asked] = [Number(values[of!]), Number(wanted)];
+      const byteCount = Math.max(given, asked);
+      if (given > asked + HOST_WORK_SPARE_BYTES) {
+        throw bad(`A work area of [${given}] bytes on the host is much more than the [${asked}] that are asked for.`);
+      }
+      if (byteCount > HOST_WORK_BYTES_MAX) {
+        throw new SluiceError(
+          "OUT_OF_MEMORY",
+          `The server has no work area of [${byteCount}] bytes for [${called.name}].`,
+        );
+      }
+      const area = new Uint8Array(Math.max(1, byteCount));
+      areas.push(area);
+      values[place] = area;
+    }
+    return areas;
+  }
+
+  #check(
+    called: LibraryFunction,
+    { values, descriptors, arrays, pointers }: Preparation,
+    { lookup, areas }: { readonly lookup: LibraryLookup; readonly areas: readonly bigint[] },
+  ): void {
     const measured = new Map<string, number>();
     const measure = ({ argument }: Unchecked): number => {
       const { of, measure: part } = argument;
@@ -302,16 +370,22 @@ export class LibraryFunctions {
       const { argument, place, given } = pointer;
       const each = argument.measure === "sequences" ? 4 : 1;
       const byteCount =
-        argument.size === undefined ? each * measure(pointer) : this.#bytesOf(called, argument.size, values);
+        argument.size === undefined ? each * measure(pointer) : this.#bytesOf(called, argument.size, { values, areas });
       if (byteCount > 0) lookup.check(Number(given), byteCount);
       else values[place] = 0n;
     }
   }
 
   /** A number beyond 2^53 is inexact, and beyond every arena all the same. */
-  #bytesOf(called: LibraryFunction, { count, element }: LibrarySize, values: readonly LibraryValue[]): number {
+  #bytesOf(
+    called: LibraryFunction,
+    { count, element }: LibrarySize,
+    { values, areas }: { readonly values: readonly LibraryValue[]; readonly areas: readonly bigint[] },
+  ): number {
     const named = (name: string): bigint =>
-      BigInt(values[called.arguments.findIndex((each) => each.name === name)] as number | bigint);
+      name === BUFFER_SIZE
+        ? areas[0]!
+        : BigInt(values[called.arguments.findIndex((each) => each.name === name)] as number | bigint);
     const elements = Number(sizeOf(count, named));
     if (typeof element !== "object") return elements * (element === undefined ? 1 : elementBytes[element]);
     const type = Number(values[element.place]);

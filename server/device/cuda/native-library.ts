@@ -17,6 +17,8 @@ export interface NativeLibrary {
   readonly handle: number;
   /** koffi's type for its descriptors. */
   readonly descriptorType: "uint64_t" | "int32_t";
+  /** Whether it may load code for questions, too. */
+  readonly loadsForQuestions?: boolean;
   /** The status for a function that the library does not have. */
   readonly notSupported: number;
   /** Makes the handle, in a context that is entered; returns the library's status. */

@@ -2,13 +2,18 @@
 import { libraries } from "../../../shared/libraries.ts";
 import type { CudaContext } from "./context.ts";
 import { CudaDnn } from "./dnn.ts";
-import type { LibraryOptions, SliceLibrary } from "./slice-library.ts";
+import { type LibraryOptions, SliceLibrary, startLibrary } from "./slice-library.ts";
+import { SolverLibrary } from "./solver-library.ts";
 import type { CudaStream } from "./stream.ts";
 
 type Opener = (context: CudaContext, options: LibraryOptions) => Promise<SliceLibrary>;
 
 const openers: Readonly<Record<(typeof libraries)[number]["word"], Opener>> = {
   dnn: (context, options) => CudaDnn.open(context, options),
+  solver: async (context, options) => {
+    const native = options.longWork(() => new SolverLibrary(options.driverVersion));
+    return new SliceLibrary(await startLibrary(native, context, options));
+  },
 };
 
 export class SliceLibraries {

@@ -13,6 +13,7 @@ import type {
   LibraryVersions,
 } from "../libraries.ts";
 import type { CudaContext } from "./context.ts";
+import { HostWork } from "./host-work.ts";
 import { CudaDescriptor, DescriptorStore } from "./library-descriptors.ts";
 import { LibraryFunctions, type PreparedCall } from "./library-functions.ts";
 import { LibraryLoading, type LoadingOptions } from "./library-loading.ts";
@@ -61,6 +62,7 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
   protected readonly store: DescriptorStore;
   readonly #functions: LibraryFunctions;
   readonly #shapes = new Set<string>();
+  readonly #hostWork: HostWork;
   /** The stream that the library's handle has. */
   #stream: CudaStream | undefined;
 
@@ -69,6 +71,7 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
     this.parts = parts;
     this.store = new DescriptorStore(native.table.name, (descriptor) => this.destroy(descriptor));
     this.#functions = new LibraryFunctions(native, options);
+    this.#hostWork = new HostWork(parts.context);
   }
 
   get versions(): LibraryVersions {
@@ -85,35 +88,40 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
   }
 
   call(calling: LibraryCalling, lookup: LibraryLookup): LibraryResult | Promise<LibraryResult> {
-    const { context, options, loading } = this.parts;
+    const { context, options, loading, native } = this.parts;
     const { stream, mayReserve } = calling;
     context.enter();
     const prepared = this.#functions.prepare(calling.function, calling.arguments, lookup);
     const failed = prepared.used.find((descriptor) => descriptor.failure !== undefined);
     if (failed !== undefined) return this.#end(prepared, failed.failure!, lookup);
-    const { computes, fills, set, shape, used } = prepared;
-    if (!computes && !fills) return this.#end(prepared, this.#call(prepared, lookup), lookup);
-    const run = (): LibraryResult =>
-      this.#end(
-        prepared,
-        (computes ? this.useStream(stream, used[0]) : undefined) ?? this.#call(prepared, lookup),
-        lookup,
-      );
+    const { called, computes, fills, hostWork, set, shape, used } = prepared;
+    const isQuestion = !computes && !fills;
+    const asksAnew = native.loadsForQuestions === true && called.arguments.some(({ kind }) => kind === "handle");
+    if (isQuestion && (!asksAnew || this.#shapes.has(shape)))
+      return this.#end(prepared, this.#call(prepared, lookup), lookup);
+    const run = (): LibraryResult => {
+      const unfit = computes ? this.useStream(stream, used[0]) : undefined;
+      const outcome = unfit ?? this.#call(prepared, lookup);
+      if (hostWork.length > 0) this.#hostWork.keep(options.work(stream), hostWork);
+      return this.#end(prepared, outcome, lookup);
+    };
     const taken = (byteCount: number): void => {
       for (const descriptor of fills ? set : []) descriptor.takenBytes += byteCount;
     };
-    return options.inTurn(() => {
+    const load = (): LibraryResult | Promise<LibraryResult> => {
       if (!fills && this.#shapes.has(shape)) return run();
       const loaded = loading.load(run, { mayReserve, taken });
       return loaded instanceof Promise
         ? loaded.then((result) => this.#knows(prepared, result))
         : this.#knows(prepared, loaded);
-    });
+    };
+    return isQuestion ? load() : options.inTurn(load);
   }
 
   /** Drops what it knows of a stream that ends. */
   forgetStream(stream: CudaStream): void {
     const { native } = this.parts;
+    this.#hostWork.forget(stream);
     if (this.#stream === stream) {
       this.#stream = undefined;
       native.setStream(0, undefined);
