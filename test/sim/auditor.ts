@@ -23,7 +23,7 @@ import type {
   Slice,
 } from "../../server/pool/types.ts";
 import { check } from "./check.ts";
-import { expectedSlice, shapeOf } from "./expectations.ts";
+import { expectedSlice, mentions, shapeOf } from "./expectations.ts";
 import { lookAgain } from "./second-look.ts";
 
 interface Account {
@@ -565,10 +565,9 @@ export class Auditor {
 
   /** Whether the devices of a suspended lease have room for it. */
   #hasRoomAgain(id: string): boolean {
-    const { slices } = this.leases.get(id)!;
     const kept = this.#heldBy({ ...this.leases.get(id)!, isParked: true });
     const free = new Map(listDevices(this.#pool).map((one) => [one.device.id, [one.freeBytes, one.freeCompute]]));
-    for (const [index, slice] of slices.entries()) {
+    for (const [index, slice] of this.leases.get(id)!.slices.entries()) {
       const [bytes, compute] = free.get(slice.deviceId)! as [number, number];
       const more = slice.bytes + slice.overheadBytes - kept[index]!.bytes - kept[index]!.overheadBytes;
       free.set(slice.deviceId, [bytes - more, compute - (slice.compute ?? 0)]);
@@ -598,6 +597,3 @@ export class Auditor {
     return [...rooms.values()].some((room) => room >= request.count * (request.leases ?? 1));
   }
 }
-
-const mentions = (effects: readonly Effect[], id: string, kind: Effect["kind"]): boolean =>
-  effects.some((effect) => effect.kind === kind && "id" in effect && effect.id === id);

@@ -1,5 +1,5 @@
 /** What a request must get of a device, worked out anew and without the pool: for the checks of the auditor. */
-import type { PoolDevice, PoolRequest } from "../../server/pool/types.ts";
+import type { Effect, PoolDevice, PoolRequest } from "../../server/pool/types.ts";
 
 interface Expected {
   readonly bytes: number;
@@ -65,3 +65,7 @@ export function shapeOf(request: PoolRequest): string {
   } = request;
   return JSON.stringify(Object.entries(rest).sort());
 }
+
+/** Whether one of the effects is of the kind, and about the id. */
+export const mentions = (effects: readonly Effect[], id: string, kind: Effect["kind"]): boolean =>
+  effects.some((effect) => effect.kind === kind && "id" in effect && effect.id === id);
