@@ -76,8 +76,9 @@ const kindName = ({ word }: Library, descriptor: string): string => `SLUICE_${wo
 
 /** The call that packs an argument; undefined for one that leaves no trace. */
 function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction, library: Library): string | undefined {
-  const { kind, name, descriptor, role, isOptional, isResult, of, measure } = argument;
-  const optional = isOptional ? "true" : "false";
+  const { kind, name, descriptor, role, isOptional, isResult, of, measure, by } = argument;
+  // Whether what is passed by a function of its own may be absent follows from the descriptor, of which the server knows more.
+  const optional = isOptional || by !== undefined ? "true" : "false";
   if (kind === "unread" || kind === "hostWork") return `(void)${name}`;
   if (kind === "handle" || kind === "stream") return `sluice_call_handle(&call, ${name})`;
   if (kind === "descriptor") {

@@ -76,6 +76,15 @@ describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server'
   });
 });
 
+describe.skipIf(isMissing)("a program in C against cuFFT, whose transforms the server's cuFFT does", () => {
+  it.each(["libcufft.so.11", "libcufft.so.12"])("%s", async (library) => {
+    const options = { flags: [`-l:${library}`, "-lm"], suffix: `-${library}` };
+    const program = compileProgram("test/interposer/fft/transforms.c", options);
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+});
+
 it.skipIf(isMissing)(
   "a product that the server cannot compute is refused by its own call, in a line, and by no other",
   async () => {

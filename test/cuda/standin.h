@@ -67,7 +67,8 @@ struct stream;
 struct context {
   int device;
   int users;
-  int64_t launch_bytes; /* what its first launch took */
+  int64_t launch_bytes; /* what its first launch took, and the code of libraries that stays */
+  int has_fft; /* cuFFT's is loaded */
   size_t stack; /* local memory of each thread: the limit, or what the hungriest kernel since it was set has had */
   int64_t local_bytes; /* what all threads have of it beyond what comes with a context */
   int error; /* what every call returns once a kernel has failed */

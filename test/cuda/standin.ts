@@ -81,6 +81,8 @@ export interface Standin {
   dnnObjects(): number;
   /** Handles and parameters of cuSOLVER that are alive. */
   solverObjects(): number;
+  /** Plans of cuFFT that are alive. */
+  fftPlans(): number;
   /** Programs of NVRTC that are alive. */
   programs(): number;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
@@ -97,6 +99,7 @@ function load(): Standin {
   process.env["SLUICE_CUBLASLT_LIBRARY"] = path;
   process.env["SLUICE_CUDNN_LIBRARY"] = path;
   process.env["SLUICE_CUSOLVER_LIBRARY"] = path;
+  process.env["SLUICE_CUFFT_LIBRARY"] = path;
   process.env["SLUICE_NVRTC_LIBRARY"] = path;
   process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
   const library = koffi.load(path);
@@ -109,6 +112,7 @@ function load(): Standin {
   const blasObjects = library.func("int standin_blas_objects()");
   const dnnObjects = library.func("int standin_dnn_objects()");
   const solverObjects = library.func("int standin_solver_objects()");
+  const fftPlans = library.func("int standin_fft_plans()");
   const programs = library.func("int standin_programs()");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
@@ -127,6 +131,7 @@ function load(): Standin {
     blasObjects: () => blasObjects(),
     dnnObjects: () => dnnObjects(),
     solverObjects: () => solverObjects(),
+    fftPlans: () => fftPlans(),
     programs: () => programs(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

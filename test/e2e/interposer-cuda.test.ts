@@ -102,7 +102,7 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
         return (await runProgram({ server, command: ["python3", "-c", call] })).stderr;
       };
       expect(await run("libnccl.so.2")).toContain("by the backend gloo");
-      expect(await run("libcufft.so.12")).toContain("has to do without it");
+      expect(await run("libcusparse.so.12")).toContain("has to do without it");
       expect(await run("libown.so")).toContain("`nvcc -cudart shared`");
     },
   );

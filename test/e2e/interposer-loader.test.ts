@@ -86,6 +86,9 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
       "libcudnn.so.9.24.0": "libcudnn.so.9",
       "libcudnn.so.8": undefined,
       "libcudnn_ops.so.9": undefined,
+      "libcufft.so.11.4.1.4": "libcufft.so.11",
+      "libcufft.so.12": "libcufft.so.12",
+      "libcufftw.so.12": undefined,
       // A link without a version, as toolkits have them, tells it by its target.
       "libcudart.so": "libcudart.so.12",
       "libcublas.so": undefined,

@@ -11,10 +11,11 @@ export const bytesOf = (array: ArrayBufferView): Uint8Array =>
 export const arg = {
   i8: (value: number): Uint8Array => Uint8Array.of(value, 0, 0, 0, 0, 0, 0, 0),
   i32: (value: number): Uint8Array => bytesOf(Int32Array.of(value, 0)),
-  i64: (value: number | bigint): Uint8Array => bytesOf(BigInt64Array.of(BigInt(value))),
   u64: (value: number | bigint): Uint8Array => bytesOf(BigUint64Array.of(BigInt(value))),
+  i64: (value: number | bigint): Uint8Array => bytesOf(BigInt64Array.of(BigInt(value))),
   f32: (value: number): Uint8Array => bytesOf(Float32Array.of(value, 0)),
   f64: (value: number): Uint8Array => bytesOf(Float64Array.of(value)),
+  longs: (...values: readonly (number | bigint)[]): Uint8Array => bytesOf(BigInt64Array.from(values, BigInt)),
   ints: (...values: readonly number[]): Uint8Array =>
     bytesOf(Int32Array.from({ length: Math.ceil(values.length / 2) * 2 }, (_, index) => values[index] ?? 0)),
 };

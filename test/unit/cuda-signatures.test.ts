@@ -19,6 +19,7 @@ import {
   dnnSignatures,
 } from "../../server/device/cuda/dnn-library.ts";
 import { DIMENSIONS_MAX } from "../../server/device/cuda/dnn-sizes.ts";
+import { FftStatus, fftSignatures } from "../../server/device/cuda/fft-library.ts";
 import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
 import { cudaSignatures } from "../../server/device/cuda/library.ts";
 import {
@@ -39,6 +40,7 @@ import { DnnStatus } from "../../server/device/dnn.ts";
 import { LinkKind } from "../../server/device/link-image.ts";
 import { AddressMode, type TextureOptions, texelFormats } from "../../server/device/texel.ts";
 import { dnn } from "../../shared/dnn-functions.ts";
+import { fft } from "../../shared/fft-functions.ts";
 import { DNN_PERF_BYTES, type LibraryArgument } from "../../shared/library-functions.ts";
 import { solver } from "../../shared/solver-functions.ts";
 
@@ -392,6 +394,22 @@ describe.skipIf(!has("cusolverDn.h"))("cusolverDn.h", () => {
   });
 });
 
+describe.skipIf(!has("cufftXt.h"))("cufftXt.h", () => {
+  it("declares every function of cuFFT that is called, with the arguments that it is called with, and its numbers", () => {
+    // A plan is a number, and goes by its address where it is made.
+    const passedHere = (argument: LibraryArgument): string =>
+      argument.kind === "descriptor" && argument.role !== "new" ? "i32" : passed(argument);
+    const listed = fft.functions.map(({ name, arguments: all }) => [
+      name,
+      all.filter(({ kind, by }) => kind !== "stream" && by === undefined).map(passedHere),
+    ]);
+    const beside = { cufftSetWorkArea: ["i32", "u64"], cufftDestroy: ["i32"], ...fftSignatures };
+    compile(
+      `#include <cufftXt.h>\n${prelude}${functions({ ...beside, ...Object.fromEntries(listed) })}\n${equalities("CUFFT_", FftStatus)}`,
+    );
+  });
+});
+
 describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   const products = [
     ["f32", "32F", "32F"],
@@ -424,7 +442,7 @@ describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   });
 });
 
-const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h", "cusolverDn.h"].filter(
+const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h", "cusolverDn.h", "cufftXt.h"].filter(
   (header) => !has(header),
 );
 if (absent.length > 0) {

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { dnn } from "../../shared/dnn-functions.ts";
+import { fft } from "../../shared/fft-functions.ts";
 import { solver } from "../../shared/solver-functions.ts";
 import { buildInterposer, canBuild, hasNvcc, hasTool } from "../support/interposer.ts";
 
@@ -33,6 +34,7 @@ const blasReasons = reasonsOf("blas");
 const carried = [
   { room: "dnn", table: dnn, file: "libcudnn" },
   { room: "solver", table: solver, file: "libcusolver" },
+  { room: "fft", table: fft, file: "libcufft" },
 ].map((each) => ({ ...each, reasons: reasonsOf(each.room), refused: refusedBy(each.room) }));
 const blasRefused = { blas: refusedBy("blas"), blaslt: refusedBy("blaslt") };
 const refused = { driver: refusedBy("driver"), runtime: refusedBy("runtime") };
@@ -132,6 +134,7 @@ const libraries = [
   ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
   ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13", "libcudnn.so.9"],
   ...["libcusolver.so.11", "libcusolver.so.12"],
+  ...["libcufft.so.11", "libcufft.so.12"],
 ];
 
 /** Names that a header of the toolkit declares, as programs are linked to them. */
@@ -209,6 +212,8 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     ["libcudnn.so.9", "dnn", "cudnnBackendExecute"],
     ["libcusolver.so.11", "solver", "cusolverDnGetStream"],
     ["libcusolver.so.12", "solver", "cusolverDnGetStream"],
+    ["libcufft.so.11", "fft", "cufftExecC2C"],
+    ["libcufft.so.12", "fft", "cufftExecC2C"],
   ])(
     "of which %s exports what is served and what is refused, under the version that programs ask for",
     (file, room, own) => {

@@ -11,7 +11,7 @@ import type { LibraryOutcome, LibraryVersions } from "../libraries.ts";
 import { DnnSizes, extentsSet } from "./dnn-sizes.ts";
 import type { CudaDescriptor } from "./library-descriptors.ts";
 import type { LibraryExtents, LibraryValue, NativeLibrary } from "./native-library.ts";
-import { type Bound, bind } from "./symbols.ts";
+import { type Bound, bind, bindIfThere } from "./symbols.ts";
 import { openBeside, openToolkitLibrary } from "./toolkit.ts";
 
 /** Every function of cuDNN that graphs are made with, and those that tell how large something is. */
@@ -92,7 +92,7 @@ export class DnnLibrary implements NativeLibrary {
   /** @throws SluiceError UNSUPPORTED where the server has none, or none that works with the driver. */
   constructor(driverVersion: number) {
     const named = process.env["SLUICE_CUDNN_LIBRARY"];
-    const library = openToolkitLibrary("cudnn", { named, driverVersion, major: MAJOR });
+    const library = openToolkitLibrary("cudnn", { named, driverVersion, majors: [MAJOR] });
     if (library === undefined) {
       const name = named || `libcudnn.so.${MAJOR}`;
       throw new SluiceError("UNSUPPORTED", `This server has no cuDNN [${name}]; have its admin install it.`);
@@ -149,11 +149,7 @@ export class DnnLibrary implements NativeLibrary {
 
   /** A function of the library; undefined where it has none of that name. */
   bind(name: string, kinds: readonly string[]): ((...values: readonly unknown[]) => number) | undefined {
-    try {
-      return this.#handle.func(name, "int", [...kinds]);
-    } catch {
-      return undefined;
-    }
+    return bindIfThere(this.#handle, name, kinds);
   }
 
   /** What a status stands for, with the library's words for the last failure. */

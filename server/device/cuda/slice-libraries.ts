@@ -2,18 +2,26 @@
 import { libraries } from "../../../shared/libraries.ts";
 import type { CudaContext } from "./context.ts";
 import { CudaDnn } from "./dnn.ts";
+import { FftLibrary } from "./fft-library.ts";
+import type { NativeLibrary } from "./native-library.ts";
 import { type LibraryOptions, SliceLibrary, startLibrary } from "./slice-library.ts";
 import { SolverLibrary } from "./solver-library.ts";
 import type { CudaStream } from "./stream.ts";
 
 type Opener = (context: CudaContext, options: LibraryOptions) => Promise<SliceLibrary>;
 
+/** Opens one that has nothing beside its functions. */
+const opening =
+  (Native: new (driverVersion: number) => NativeLibrary): Opener =>
+  async (context, options) => {
+    const native = options.longWork(() => new Native(options.driverVersion));
+    return new SliceLibrary(await startLibrary(native, context, options));
+  };
+
 const openers: Readonly<Record<(typeof libraries)[number]["word"], Opener>> = {
   dnn: (context, options) => CudaDnn.open(context, options),
-  solver: async (context, options) => {
-    const native = options.longWork(() => new SolverLibrary(options.driverVersion));
-    return new SliceLibrary(await startLibrary(native, context, options));
-  },
+  solver: opening(SolverLibrary),
+  fft: opening(FftLibrary),
 };
 
 export class SliceLibraries {

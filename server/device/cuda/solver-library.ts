@@ -7,11 +7,10 @@ import { type ErrorCode, SluiceError } from "../../../shared/errors.ts";
 import { solver } from "../../../shared/solver-functions.ts";
 import type { LibraryOutcome, LibraryVersions } from "../libraries.ts";
 import type { NativeLibrary } from "./native-library.ts";
-import { type Bound, bind } from "./symbols.ts";
-import { openToolkitLibrary, type ToolkitLibrary } from "./toolkit.ts";
+import { type Bound, bind, bindIfThere } from "./symbols.ts";
+import { openBehind } from "./toolkit.ts";
 
 export const solverSignatures = {
-  cusolverGetVersion: ["memory"],
   cusolverDnCreate: ["memory"],
   cusolverDnDestroy: ["u64"],
   cusolverDnSetStream: ["u64", "u64"],
@@ -34,23 +33,6 @@ const codes: Readonly<Record<number, ErrorCode>> = {
   [SolverStatus.NOT_SUPPORTED]: "UNSUPPORTED",
 };
 
-/** Major versions by the major version of CUDA that they are for, the newest first. */
-const majors: readonly (readonly [cuda: number, major: number])[] = [
-  [13, 12],
-  [12, 11],
-];
-
-function openSolver(driverVersion: number): ToolkitLibrary {
-  const named = process.env["SLUICE_CUSOLVER_LIBRARY"];
-  for (const [cuda, major] of majors) {
-    if (cuda > Math.floor(driverVersion / 1000)) continue;
-    const library = openToolkitLibrary("cusolver", { named, driverVersion, major });
-    if (library !== undefined) return library;
-  }
-  const name = named || "libcusolver.so";
-  throw new SluiceError("UNSUPPORTED", `This server has no cuSOLVER [${name}]; have its admin install it.`);
-}
-
 export class SolverLibrary implements NativeLibrary {
   readonly table = solver;
   readonly descriptorType = "uint64_t";
@@ -63,18 +45,18 @@ export class SolverLibrary implements NativeLibrary {
 
   /** @throws SluiceError UNSUPPORTED where the server has none, or none that works with the driver. */
   constructor(driverVersion: number) {
-    const { handle, path } = openSolver(driverVersion);
+    const spec = {
+      title: "cuSOLVER",
+      name: "cusolver",
+      variable: "SLUICE_CUSOLVER_LIBRARY",
+      version: "cusolverGetVersion",
+    };
+    const { handle, path, version } = openBehind(spec, driverVersion);
     this.#library = handle;
     this.#api = bind(handle, solverSignatures, {
       lacking: (symbol) => `The cuSOLVER library [${path}] lacks [${symbol}].`,
     });
-    const version = new Int32Array(1);
-    this.#api.cusolverGetVersion(version);
-    this.versions = { version: version[0]!, cudartVersion: 0, maxDeviceVersion: 0 };
-    const [, major] = majors.find(([cuda]) => cuda <= Math.floor(driverVersion / 1000)) ?? [];
-    if (major !== undefined && Math.floor(version[0]! / 1000) <= major) return;
-    const versions = `has the version [${version[0]}], and the driver is for CUDA [${driverVersion}]`;
-    throw new SluiceError("UNSUPPORTED", `The cuSOLVER library [${path}] ${versions}.`);
+    this.versions = { version, cudartVersion: 0, maxDeviceVersion: 0 };
   }
 
   get handle(): number {
@@ -98,11 +80,7 @@ export class SolverLibrary implements NativeLibrary {
 
   /** A function of the library; undefined where it has none of that name. */
   bind(name: string, kinds: readonly string[]): ((...values: readonly unknown[]) => number) | undefined {
-    try {
-      return this.#library.func(name, "int", [...kinds]);
-    } catch {
-      return undefined;
-    }
+    return bindIfThere(this.#library, name, kinds);
   }
 
   /** It has no words for what fails. */

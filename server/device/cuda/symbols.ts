@@ -56,6 +56,19 @@ export function bind<S extends Signatures>(
   return bound as Bound<S>;
 }
 
+/** A function that returns its status as an int; undefined where the library has none of that name. */
+export function bindIfThere(
+  library: LibraryHandle,
+  name: string,
+  types: readonly string[],
+): ((...values: readonly unknown[]) => number) | undefined {
+  try {
+    return library.func(name, "int", [...types]);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Opens a shared library by name or path; undefined when the loader does not find it or it cannot be used. */
 export function openLibrary(path: string): { handle: LibraryHandle } | { failure: string } {
   try {

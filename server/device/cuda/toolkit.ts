@@ -1,11 +1,12 @@
 /**
- * Finds NVIDIA's libraries beside the driver, cuBLASLt, NVRTC and cuDNN: by the system's loader, then where toolkits and Python's packages put them.
+ * Finds NVIDIA's libraries beside the driver, cuBLASLt, NVRTC, cuDNN and others: by the system's loader, then where toolkits and Python's packages put them.
  * `SLUICE_CUDA_PATH` names further folders, which come first, with colons between them. A library of a newer major version than the driver does not work with it.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { LibraryHandle } from "koffi";
-import { openLibrary } from "./symbols.ts";
+import { SluiceError } from "../../../shared/errors.ts";
+import { bindIfThere, openLibrary } from "./symbols.ts";
 
 const MAJOR_MIN = 12;
 
@@ -65,19 +66,23 @@ export const libraryNames = (name: string, driverVersion: number): string[] => {
 /**
  * Opens a library such as `cublasLt`; undefined where there is none.
  * @param named path or name to open instead of all that is searched
- * @param major the major version in its name, where that is not the driver's
+ * @param majors the major versions in its name that will do, the newest first, where they are not the driver's
  */
 export function openToolkitLibrary(
   name: string,
   {
     named,
     driverVersion,
-    major,
-  }: { readonly named: string | undefined; readonly driverVersion: number; readonly major?: number },
+    majors,
+  }: {
+    readonly named: string | undefined;
+    readonly driverVersion: number;
+    readonly majors?: readonly number[];
+  },
 ): ToolkitLibrary | undefined {
   if (named) return opened(named);
   const [first, others] = [listed(process.env["SLUICE_CUDA_PATH"]), libraryFolders()];
-  const files = major === undefined ? libraryNames(name, driverVersion) : [`lib${name}.so.${major}`];
+  const files = majors?.map((major) => `lib${name}.so.${major}`) ?? libraryNames(name, driverVersion);
   for (const file of files) {
     const within = (folders: readonly string[]): string[] => folders.map((folder) => join(folder, file));
     const paths = [...within(first), file, ...within(others)];
@@ -88,6 +93,36 @@ export function openToolkitLibrary(
     }
   }
   return undefined;
+}
+
+/**
+ * Opens cuFFT or cuSOLVER, whose major versions are one behind those of CUDA that they are for.
+ * @param library how it is called, its file, the variable that names another one, and the function that tells its version
+ * @throws SluiceError UNSUPPORTED where the server has none, or none that works with the driver
+ */
+export function openBehind(
+  {
+    title,
+    name,
+    variable,
+    version: telling,
+  }: { readonly title: string; readonly name: string; readonly variable: string; readonly version: string },
+  driverVersion: number,
+): ToolkitLibrary & { readonly version: number } {
+  const named = process.env[variable];
+  const newest = Math.max(MAJOR_MIN, Math.floor(driverVersion / 1000)) - 1;
+  const majors = Array.from({ length: newest - MAJOR_MIN + 2 }, (_, index) => newest - index);
+  const library = openToolkitLibrary(name, { named, driverVersion, majors });
+  if (library === undefined) {
+    const file = named || `lib${name}.so.${newest}`;
+    throw new SluiceError("UNSUPPORTED", `This server has no ${title} [${file}]; have its admin install it.`);
+  }
+  const told = new Int32Array(1);
+  bindIfThere(library.handle, telling, ["void *"])?.(told);
+  const version = told[0]!;
+  if (Math.floor(version / 1000) <= newest) return { ...library, version };
+  const versions = `has the version [${version}], and the driver is for CUDA [${driverVersion}]`;
+  throw new SluiceError("UNSUPPORTED", `The ${title} library [${library.path}] ${versions}.`);
 }
 
 function opened(path: string): ToolkitLibrary | undefined {

@@ -1,4 +1,4 @@
-/** cuDNN and cuSOLVER of unmodified programs where the server has none: they are told so by the first call that needs it, in a line, and nothing else is affected. */
+/** Libraries of the server's for unmodified programs where it has none: they are told so by the first call that needs it, in a line, and nothing else is affected. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -16,6 +16,7 @@ afterAll(async () => {
 
 it.runIf(canBuild).each([
   ["cuDNN", "dnn", "libcudnn.so.9", ["cudnnIm2Col is not supported here: it is not served yet."]],
+  ["cuFFT", "fft", "libcufft.so.12", ["cufftXtSetGPUs is not supported here: a plan works on one device."]],
   [
     "cuSOLVER",
     "solver",
