@@ -131,11 +131,15 @@ export function generateLibrary(library: Library): string {
 ${[...destroyers, ...functions.map((f, number) => definition(f, number, library))].join("\n")}#else
 /* On the wire. */
 enum { SLUICE_${word.toUpperCase()}_NUMBER = ${libraryNumber(library)} };
-/* Kinds of descriptor. */
+${
+  numbers.length === 0
+    ? ""
+    : `/* Kinds of descriptor. */
 enum sluice_${word}_kind {
 ${numbers.join("")}};
-/* The number of the function that makes a descriptor, by its kind. */
-static const uint32_t sluice_${word}_makers[] __attribute__((unused)) = {0, ${makers.join(", ")}};
+`
+}/* The number of the function that makes a descriptor, by its kind. */
+static const uint32_t sluice_${word}_makers[] __attribute__((unused)) = {${[0, ...makers].join(", ")}};
 #endif
 `;
 }

@@ -1,10 +1,11 @@
 /** The libraries whose functions travel. Their numbers on the wire are places here, so the list only grows at its end. */
+import { blas } from "./blas-functions.ts";
 import { dnn } from "./dnn-functions.ts";
 import { fft } from "./fft-functions.ts";
 import type { Library } from "./library-functions.ts";
 import { solver } from "./solver-functions.ts";
 
-export const libraries = [dnn, solver, fft] as const satisfies readonly Library[];
+export const libraries = [dnn, solver, fft, blas] as const satisfies readonly Library[];
 
 /** The number of a library on the wire. */
 export const libraryNumber = (library: Library): number => (libraries as readonly Library[]).indexOf(library);

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "4804722c87bf81d2";
+export const FINGERPRINT = "fd7bae932029ace3";
 
 export const FrameKind = {
   GREETING: 1,

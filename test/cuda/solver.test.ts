@@ -22,6 +22,13 @@ afterAll(async () => {
 });
 
 describe.skipIf(isMissing)("a program in C against cuSOLVER, whose work the server's cuSOLVER does", () => {
+  it.each([12, 13])("batches by cuBLAS, of CUDA %d", async (major) => {
+    const flags = [`-l:libcublas.so.${major}`, "-lm"];
+    const program = compileProgram("test/interposer/solver/batches.c", { flags, suffix: `-solver-${major}` });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+
   it.each(["factors", "values", "wide", "refused"])("%s", async (name) => {
     for (const major of [11, 12]) {
       const flags = [`-l:libcusolver.so.${major}`, "-lm"];

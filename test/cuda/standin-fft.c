@@ -47,8 +47,9 @@ static struct plan *plan_of(int number) {
   return number >= 0 && number < PLANS && plans[number].is_there ? &plans[number] : NULL;
 }
 
-API int cufftGetVersion(int *version) {
-  *version = 12000;
+/* That of CUDA 13. */
+API int cufftGetProperty(int which, int *value) {
+  *value = which == 0 ? 12 : 0;
   return FFT_SUCCESS;
 }
 

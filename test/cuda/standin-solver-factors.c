@@ -122,23 +122,11 @@ static int potrs(struct solver *s, int fill, struct matrix a, struct matrix b, u
   return solver_queue(s, &job);
 }
 
-/* Where the matrices of a batch are is itself in the device's memory, and read as they are computed. */
-static bool finds(struct job *job, struct matrix *m, int64_t which) {
-  struct job only = {0};
-  m->at = ((uint64_t *)m->at)[which];
-  solver_matrix(&only, *m);
-  LOCK();
-  bool is_there = only.area_count == 0 || standin_range_ok(job->context->device, only.areas[0].at, (uint64_t)only.areas[0].bytes);
-  UNLOCK();
-  if (!is_there) job->failure = ILLEGAL_ADDRESS;
-  return is_there;
-}
-
 static void compute_cholesky_batch(struct job *job) {
   for (int64_t i = 0; i < job->batch; i++) {
     struct job one = *job;
     one.info += (uint64_t)(4 * i);
-    if (!finds(job, &one.a, i)) return;
+    if (!solver_finds(job, &one.a, i)) return;
     solver_compute_cholesky(&one);
   }
 }
@@ -146,7 +134,7 @@ static void compute_cholesky_batch(struct job *job) {
 static void compute_solve_batch(struct job *job) {
   for (int64_t i = 0; i < job->batch; i++) {
     struct job one = *job;
-    if (!finds(job, &one.a, i) || !finds(job, &one.b, i)) return;
+    if (!solver_finds(job, &one.a, i) || !solver_finds(job, &one.b, i)) return;
     solver_compute_cholesky_solve(&one);
   }
 }

@@ -10,11 +10,16 @@
 static int objects;
 
 API int standin_solver_objects(void) { return objects; }
-API int cusolverGetVersion(int *version) {
-  const char *chosen = getenv("SLUICE_STANDIN_SOLVER");
-  *version = chosen == NULL ? 12004 : atoi(chosen);
+static int version(const int parts[3], int which, int *value) {
+  *value = parts[which];
   return SOLVER_SUCCESS;
 }
+/* That of CUDA 13, or with this major version. */
+API int cusolverGetProperty(int which, int *value) {
+  const char *chosen = getenv("SLUICE_STANDIN_SOLVER");
+  return version((const int[]){chosen == NULL ? 12 : atoi(chosen), 0, 4}, which, value);
+}
+API int cublasGetProperty(int which, int *value) { return version((const int[]){13, 1, 1}, which, value); }
 
 int64_t solver_bytes(int type) { return type == R32 ? 4 : type == C64 ? 16 : 8; }
 int solver_real(int type) { return type == C32 ? R32 : type == C64 ? R64 : type; }
@@ -85,6 +90,17 @@ void solver_work(struct job *job, uint64_t at, int64_t bytes) {
   job->areas[job->area_count - 1].is_work = true;
 }
 
+bool solver_finds(struct job *job, struct matrix *m, int64_t which) {
+  struct job only = {0};
+  m->at = ((uint64_t *)m->at)[which];
+  solver_matrix(&only, *m);
+  LOCK();
+  bool is_there = only.area_count == 0 || standin_range_ok(job->context->device, only.areas[0].at, (uint64_t)only.areas[0].bytes);
+  UNLOCK();
+  if (!is_there) job->failure = ILLEGAL_ADDRESS;
+  return is_there;
+}
+
 static int run(struct context *context, void *argument) {
   struct job *job = argument;
   int result = SUCCESS;
@@ -126,8 +142,8 @@ int solver_queue(struct solver *s, const struct job *job) {
   return SOLVER_EXECUTION_FAILED;
 }
 
-API int cusolverDnCreate(struct solver **out) {
-  int injected = standin_injected(__func__);
+static int create_handle(struct solver **out, const char *function) {
+  int injected = standin_injected(function);
   if (injected != SUCCESS) return injected;
   if (standin_current == NULL || standin_current->users == 0) return SOLVER_NOT_INITIALIZED;
   LOCK();
@@ -140,7 +156,11 @@ API int cusolverDnCreate(struct solver **out) {
   return SOLVER_SUCCESS;
 }
 
-API int cusolverDnDestroy(struct solver *s) {
+/* cuBLAS's handles are the same here, and statuses its own. */
+API int cusolverDnCreate(struct solver **out) { return create_handle(out, __func__); }
+API int cublasCreate_v2(struct solver **out) { return create_handle(out, __func__) == SOLVER_SUCCESS ? 0 : 3; }
+
+static int destroy_handle(struct solver *s) {
   LOCK();
   standin_take(s->context->device, -HANDLE_BYTES - s->loaded_bytes);
   UNLOCK();
@@ -149,11 +169,16 @@ API int cusolverDnDestroy(struct solver *s) {
   return SOLVER_SUCCESS;
 }
 
+API int cusolverDnDestroy(struct solver *s) { return destroy_handle(s); }
+API int cublasDestroy_v2(struct solver *s) { return destroy_handle(s); }
+
 API int cusolverDnSetStream(struct solver *s, struct stream *stream) {
   SOLVER_BEGIN(s);
   s->stream = stream;
   return SOLVER_SUCCESS;
 }
+
+API int cublasSetStream_v2(struct solver *s, struct stream *stream) { return cusolverDnSetStream(s, stream); }
 
 static int create(int kind, struct solver_object **out) {
   *out = malloc(sizeof **out);

@@ -71,6 +71,8 @@ void solver_matrix(struct job *job, struct matrix m);
 void solver_matrices(struct job *job, struct matrix m, int64_t stride, int64_t count);
 /* All that the function asks for, whatever its caller says: the documentation does not promise that that is looked at. */
 void solver_work(struct job *job, uint64_t at, int64_t bytes);
+/* Where the matrices of a batch are is itself in the device's memory, and read as they are computed: false where the next one is nowhere. */
+bool solver_finds(struct job *job, struct matrix *m, int64_t which);
 int solver_queue(struct solver *s, const struct job *job);
 
 /* The four types of elements, by the letters of their functions. */

@@ -98,6 +98,7 @@ function load(): Standin {
   process.env["SLUICE_CUDA_LIBRARY"] = path;
   process.env["SLUICE_CUBLASLT_LIBRARY"] = path;
   process.env["SLUICE_CUDNN_LIBRARY"] = path;
+  process.env["SLUICE_CUBLAS_LIBRARY"] = path;
   process.env["SLUICE_CUSOLVER_LIBRARY"] = path;
   process.env["SLUICE_CUFFT_LIBRARY"] = path;
   process.env["SLUICE_NVRTC_LIBRARY"] = path;

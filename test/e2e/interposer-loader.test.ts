@@ -89,6 +89,9 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
       "libcufft.so.11.4.1.4": "libcufft.so.11",
       "libcufft.so.12": "libcufft.so.12",
       "libcufftw.so.12": undefined,
+      "libcusolver.so.11.7.1.2": "libcusolver.so.11",
+      "libcusolver.so.12": "libcusolver.so.12",
+      "libcusolverMg.so.12": undefined,
       // A link without a version, as toolkits have them, tells it by its target.
       "libcudart.so": "libcudart.so.12",
       "libcublas.so": undefined,

@@ -86,6 +86,7 @@ function onChosenDevices(args: readonly string[]): {
       SLUICE_NVML_LIBRARY: library,
       SLUICE_CUBLASLT_LIBRARY: library,
       SLUICE_CUDNN_LIBRARY: library,
+      SLUICE_CUBLAS_LIBRARY: library,
       SLUICE_CUSOLVER_LIBRARY: library,
       SLUICE_CUFFT_LIBRARY: library,
       SLUICE_NVRTC_LIBRARY: library,

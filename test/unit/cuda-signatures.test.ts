@@ -20,6 +20,7 @@ import {
 } from "../../server/device/cuda/dnn-library.ts";
 import { DIMENSIONS_MAX } from "../../server/device/cuda/dnn-sizes.ts";
 import { FftStatus, fftSignatures } from "../../server/device/cuda/fft-library.ts";
+import { blasOfHandles, handleSignatures, solverOfHandles } from "../../server/device/cuda/handle-library.ts";
 import { cooperativeConfig } from "../../server/device/cuda/launch.ts";
 import { cudaSignatures } from "../../server/device/cuda/library.ts";
 import {
@@ -33,7 +34,6 @@ import {
   Status,
 } from "../../server/device/cuda/multiplier.ts";
 import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
-import { SolverStatus, solverSignatures } from "../../server/device/cuda/solver-library.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
 import { DnnStatus } from "../../server/device/dnn.ts";
@@ -42,7 +42,6 @@ import { AddressMode, type TextureOptions, texelFormats } from "../../server/dev
 import { dnn } from "../../shared/dnn-functions.ts";
 import { fft } from "../../shared/fft-functions.ts";
 import { DNN_PERF_BYTES, type LibraryArgument } from "../../shared/library-functions.ts";
-import { solver } from "../../shared/solver-functions.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
 function includeFolders(): string[] {
@@ -380,17 +379,22 @@ describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => 
   });
 });
 
-describe.skipIf(!has("cusolverDn.h"))("cusolverDn.h", () => {
-  const source = `#include <cusolverDn.h>\n${prelude}`;
+describe.each([
+  ["cusolverDn.h", "CUSOLVER_STATUS_", solverOfHandles],
+  ["cublas_v2.h", "CUBLAS_STATUS_", blasOfHandles],
+] as const)("%s", (header, prefix, kind) => {
+  const source = `#include <${header}>\n${prelude}`;
 
-  it("declares every function of cuSOLVER that is called, with the arguments that it is called with", () => {
-    const listed = solver.functions.map(({ name, arguments: all }) => [name, all.map(passed)] as const);
-    const ended = Object.values(solver.descriptors).map(({ destroy }) => [destroy, ["memory"]] as const);
-    compile(`${source}${functions(solverSignatures)}\n${functions(Object.fromEntries([...listed, ...ended]))}`);
+  it.skipIf(!has(header))("declares every function that is called, with the arguments that it is called with", () => {
+    const { functions: all, descriptors } = kind.table;
+    const listed = all.map(({ name, arguments: taken }) => [name, taken.map(passed)] as const);
+    const ended = Object.values(descriptors).map(({ destroy }) => [destroy, ["memory"]] as const);
+    const others = functions(handleSignatures(kind));
+    compile(`${source}${others}\n${functions(Object.fromEntries([...listed, ...ended]))}`);
   });
 
-  it("has the numbers that are looked at", () => {
-    compile(`${source}${equalities("CUSOLVER_STATUS_", SolverStatus)}`);
+  it.skipIf(!has(header))("has the numbers that are looked at", () => {
+    compile(`${source}${equalities(prefix, { ...kind.statuses })}`);
   });
 });
 

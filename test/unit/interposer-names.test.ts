@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { blas } from "../../shared/blas-functions.ts";
 import { dnn } from "../../shared/dnn-functions.ts";
 import { fft } from "../../shared/fft-functions.ts";
 import { solver } from "../../shared/solver-functions.ts";
@@ -204,6 +205,7 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
   ])("of which %s exports what is refused, under the version that programs ask for", (library, room) => {
     const exported = exportsOf(library);
     expect([...blasRefused[room].keys()].filter((name) => !exported.has(name))).toEqual([]);
+    for (const { name } of room === "blas" ? blas.functions : []) expect([...exported], name).toContain(name);
     const table = execFileSync("nm", ["-D", "--defined-only", `dist/interposer/${library}`], { encoding: "utf8" });
     expect(table).toContain(room === "blas" ? `cublasSgemm_v2@@${library}` : `cublasLtMatmul@@${library}`);
   });

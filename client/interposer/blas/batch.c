@@ -37,7 +37,7 @@ static cublasStatus_t read_pointers(const struct pointers *form, uint64_t *addre
     for (int i = 0; i < 3; i++) {
         CUresult result = cuMemcpyDtoHAsync_v2(addresses + i * form->count, (CUdeviceptr)(uintptr_t)arrays[i], (size_t)form->count * 8,
                                                form->handle->stream);
-        if (result != CUDA_SUCCESS) return status_of(result);
+        if (result != CUDA_SUCCESS) return blas_status_of(result);
     }
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -62,7 +62,7 @@ static cublasStatus_t send_all(const struct pointers *form, struct product *prod
 /* Complex ones are a kernel's, which reads the pointers where they are. */
 static cublasStatus_t gemm_batched_here(const struct pointers *form) {
     int type = form->c_type;
-    if (form->a_type != type || form->b_type != type) return refuse(form->function, "complex products are of one type");
+    if (form->a_type != type || form->b_type != type) return blas_refuse(form->function, "complex products are of one type");
     if (!is_leading_of(form->lda, form->op_a == OP_N ? form->m : form->k) || !is_leading_of(form->ldc, form->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (!is_leading_of(form->ldb, form->op_b == OP_N ? form->k : form->n)) return CUBLAS_STATUS_INVALID_VALUE;
     struct own_product product = {
@@ -80,9 +80,9 @@ static cublasStatus_t gemm_batched(const struct pointers *form) {
     if (form->m < 0 || form->n < 0 || form->k < 0) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->count == 0 || form->m == 0 || form->n == 0) return CUBLAS_STATUS_SUCCESS;
     if (is_complex(form->c_type)) return gemm_batched_here(form);
-    if (factor_type(form->compute) < 0) return refuse(form->function, "compute type %d is not served yet", form->compute);
+    if (factor_type(form->compute) < 0) return blas_refuse(form->function, "compute type %d is not served yet", form->compute);
     cuStreamIsCapturing(form->handle->stream, &capture);
-    if (capture != 0) return refuse(form->function, "a stream that captures cannot read where the matrices are");
+    if (capture != 0) return blas_refuse(form->function, "a stream that captures cannot read where the matrices are");
     struct product product = {
         .function = form->function, .m = form->m, .n = form->n, .k = form->k, .batch_count = 1,
         .a = {0, form->a_type, form->lda, 0, form->op_a != OP_N}, .b = {0, form->b_type, form->ldb, 0, form->op_b != OP_N},

@@ -123,10 +123,10 @@ int factor_type(int compute);
 
 /* status.c */
 /* Makes sure that the thread has a context, as the runtime would. */
-cublasStatus_t enter(void);
-cublasStatus_t status_of(CUresult result);
+cublasStatus_t blas_enter(void);
+cublasStatus_t blas_status_of(CUresult result);
 /* One line on stderr about what is not served, and CUBLAS_STATUS_NOT_SUPPORTED. */
-__attribute__((format(printf, 2, 3))) cublasStatus_t refuse(const char *function, const char *format, ...);
+__attribute__((format(printf, 2, 3))) cublasStatus_t blas_refuse(const char *function, const char *format, ...);
 cublasStatus_t version_property(int which, int *value);
 const char *status_name(cublasStatus_t status);
 const char *status_text(cublasStatus_t status);

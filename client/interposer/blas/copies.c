@@ -15,7 +15,7 @@ static cublasStatus_t copy_block(const struct block *block, bool waits, CUstream
     if (block->from_leading < block->rows || block->to_leading < block->rows || block->from_leading <= 0 || block->to_leading <= 0)
         return CUBLAS_STATUS_INVALID_VALUE;
     if (block->rows == 0 || block->columns == 0) return CUBLAS_STATUS_SUCCESS;
-    cublasStatus_t status = enter();
+    cublasStatus_t status = blas_enter();
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     size_t bytes = (size_t)block->element_bytes;
     CUDA_MEMCPY3D copy = {
@@ -26,7 +26,7 @@ static cublasStatus_t copy_block(const struct block *block, bool waits, CUstream
     if (block->is_to_device) copy.src_host = block->from, copy.dst_device = (CUdeviceptr)(uintptr_t)block->to;
     else copy.src_device = (CUdeviceptr)(uintptr_t)block->from, copy.dst_host = block->to;
     CUresult result = waits ? cuMemcpy3D_v2(&copy) : cuMemcpy3DAsync_v2(&copy, stream);
-    return result == CUDA_SUCCESS || result == CUDA_ERROR_OUT_OF_MEMORY ? status_of(result) : CUBLAS_STATUS_MAPPING_ERROR;
+    return result == CUDA_SUCCESS || result == CUDA_ERROR_OUT_OF_MEMORY ? blas_status_of(result) : CUBLAS_STATUS_MAPPING_ERROR;
 }
 
 /* A vector is a matrix of one row, and one without gaps a matrix of one column. */

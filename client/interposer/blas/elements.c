@@ -13,7 +13,7 @@ static cublasStatus_t update(cublasHandle_t handle, struct blas_update *wanted) 
 static cublasStatus_t check_types(const char *function, int factor, int x, int y) {
     bool is_known = is_number_type(factor) && is_number_type(x) && is_number_type(y);
     if (is_known && is_complex(x) == is_complex(y) && (is_complex(x) || !is_complex(factor))) return CUBLAS_STATUS_SUCCESS;
-    return refuse(function, "vectors of types %d and %d with a factor of type %d are not served", x, y, factor);
+    return blas_refuse(function, "vectors of types %d and %d with a factor of type %d are not served", x, y, factor);
 }
 
 struct vectors {

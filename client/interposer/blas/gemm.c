@@ -26,7 +26,7 @@ static uint64_t address_of(const void *pointer) {
 /* Complex ones are a kernel's. */
 static cublasStatus_t gemm_here(const struct form *form) {
     int type = form->c_type;
-    if (form->a_type != type || form->b_type != type) return refuse(form->function, "complex products are of one type");
+    if (form->a_type != type || form->b_type != type) return blas_refuse(form->function, "complex products are of one type");
     if (form->m < 0 || form->n < 0 || form->k < 0 || form->batch_count < 0 || !is_leading_of(form->ldc, form->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (!is_leading_of(form->lda, form->op_a == OP_N ? form->m : form->k)) return CUBLAS_STATUS_INVALID_VALUE;
     if (!is_leading_of(form->ldb, form->op_b == OP_N ? form->k : form->n)) return CUBLAS_STATUS_INVALID_VALUE;
@@ -50,7 +50,7 @@ static cublasStatus_t gemm(const struct form *form) {
         .compute = handle_compute(form->handle, form->compute), .math = form->handle->math_mode, .stream = form->handle->stream,
     };
     struct factors factors = {form->alpha, form->beta, factor_type(form->compute), form->handle->pointer_mode == POINTER_DEVICE};
-    if (factors.type < 0) return refuse(form->function, "compute type %d is not served yet", form->compute);
+    if (factors.type < 0) return blas_refuse(form->function, "compute type %d is not served yet", form->compute);
     cublasStatus_t status = read_factors(&factors, &product);
     return status == CUBLAS_STATUS_SUCCESS ? multiply_or_scale(form->handle, &product) : status;
 }

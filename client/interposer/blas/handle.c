@@ -6,17 +6,17 @@
 
 #define HANDLE_MAGIC 0x51c0b1a5u
 
-cublasStatus_t handle_enter(cublasHandle_t handle) {
+cublasStatus_t blas_handle_enter(cublasHandle_t handle) {
     CUcontext current = NULL;
     if (handle == NULL || handle->magic != HANDLE_MAGIC) return CUBLAS_STATUS_NOT_INITIALIZED;
     if (cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != NULL) return CUBLAS_STATUS_SUCCESS;
-    return status_of(cuCtxSetCurrent(handle->context));
+    return blas_status_of(cuCtxSetCurrent(handle->context));
 }
 
 BLAS(cublasCreate_v2, (cublasHandle_t * handle), (handle)) {
     if (handle == NULL) return CUBLAS_STATUS_INVALID_VALUE;
     *handle = NULL;
-    cublasStatus_t status = enter();
+    cublasStatus_t status = blas_enter();
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     cublasHandle_t made = calloc(1, sizeof *made);
     if (made == NULL) return CUBLAS_STATUS_ALLOC_FAILED;
@@ -30,6 +30,7 @@ BLAS(cublasCreate_v2, (cublasHandle_t * handle), (handle)) {
 WITH_HANDLE(cublasDestroy_v2, (cublasHandle_t handle), (handle)) {
     /* Freed memory is given out again only when nothing works on it. */
     if (handle->scratch != 0) cuMemFree_v2(handle->scratch);
+    carried_end(handle);
     pthread_mutex_destroy(&handle->lock);
     handle->magic = 0;
     free(handle);

@@ -38,7 +38,7 @@ cublasStatus_t launch_own(enum own_kernel which, struct blocks blocks, void *par
     CUresult result = kernel_of(which, &kernel);
     if (result == CUDA_SUCCESS)
         result = cuLaunchKernel((CUfunction)kernel, blocks.x, blocks.y, blocks.z, blocks.threads_x, blocks.threads_y, 1, 0, stream, (void *[]){params}, NULL);
-    return status_of(result);
+    return blas_status_of(result);
 }
 
 bool is_number_type(int type) {

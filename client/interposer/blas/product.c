@@ -113,7 +113,7 @@ static cublasStatus_t read_factor(const void *from, const struct factors *factor
     if (from == NULL) return CUBLAS_STATUS_INVALID_VALUE;
     if (factors->are_on_device) {
         CUresult result = cuMemcpyDtoHAsync_v2(bytes, (CUdeviceptr)(uintptr_t)from, size, stream);
-        if (result != CUDA_SUCCESS) return status_of(result);
+        if (result != CUDA_SUCCESS) return blas_status_of(result);
     } else {
         memcpy(bytes, from, size);
     }
@@ -125,9 +125,9 @@ cublasStatus_t read_factors(const struct factors *factors, struct product *produ
     int capture = 0;
     if (factors->are_on_device) {
         CUresult result = cuStreamIsCapturing(product->stream, &capture);
-        if (result != CUDA_SUCCESS) return status_of(result);
+        if (result != CUDA_SUCCESS) return blas_status_of(result);
         /* A launch of the graph would have to read them anew. */
-        if (capture != 0) return refuse(product->function, "a stream that captures cannot read alpha and beta from device memory");
+        if (capture != 0) return blas_refuse(product->function, "a stream that captures cannot read alpha and beta from device memory");
     }
     cublasStatus_t status = read_factor(factors->alpha, factors, product->stream, &product->alpha);
     return status == CUBLAS_STATUS_SUCCESS ? read_factor(factors->beta, factors, product->stream, &product->beta) : status;
@@ -140,24 +140,24 @@ static cublasStatus_t check(const struct product *product) {
     if (!is_leading_of(b->leading, b->is_transposed ? product->n : product->k)) return CUBLAS_STATUS_INVALID_VALUE;
     if (!is_leading_of(product->c.leading, product->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (wire_type(product) < 0)
-        return refuse(product->function, "a product of %s and %s into %s with compute type %d is not served yet", type_name(product->a.type),
+        return blas_refuse(product->function, "a product of %s and %s into %s with compute type %d is not served yet", type_name(product->a.type),
                       type_name(product->b.type), type_name(product->c.type), product->compute);
     const int64_t counts[] = {product->m, product->n, product->k, a->leading, b->leading, product->c.leading, product->batch_count};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (counts[i] > COUNT_MAX) return refuse(product->function, "[%lld] is more than 2^31-1", (long long)counts[i]);
+        if (counts[i] > COUNT_MAX) return blas_refuse(product->function, "[%lld] is more than 2^31-1", (long long)counts[i]);
     return CUBLAS_STATUS_SUCCESS;
 }
 
 /* What is left where there is nothing to add: C = beta C, column by column. */
 static cublasStatus_t scale(const struct product *product) {
     if (product->beta == 1) return CUBLAS_STATUS_SUCCESS;
-    if (product->beta != 0) return refuse(product->function, "a product of nothing with beta [%g] is not served yet", product->beta);
+    if (product->beta != 0) return blas_refuse(product->function, "a product of nothing with beta [%g] is not served yet", product->beta);
     size_t bytes = element_bytes(product->c.type);
     CUresult result = CUDA_SUCCESS;
     for (int64_t i = 0; i < product->batch_count && result == CUDA_SUCCESS; i++)
         result = cuMemsetD2D8Async(product->c.address + (uint64_t)(i * product->c.batch_stride) * bytes, (size_t)product->c.leading * bytes, 0,
                                    (size_t)product->m * bytes, (size_t)product->n, product->stream);
-    return status_of(result);
+    return blas_status_of(result);
 }
 
 /* Whether one call of the wire can say where all matrices of the batch are. */
@@ -188,7 +188,7 @@ static struct sluice_multiply_call call_of(const struct product *product) {
 
 static cublasStatus_t send(const struct product *product) {
     struct sluice_multiply_call call = call_of(product);
-    return status_of(sluiceMultiply(&call, product->stream));
+    return blas_status_of(sluiceMultiply(&call, product->stream));
 }
 
 static cublasStatus_t send_singly(const struct product *product) {
@@ -214,14 +214,14 @@ cublasStatus_t can_multiply(const struct product *product) {
     struct product asked = *product;
     if (!is_one_call(product)) asked.batch_count = 1;
     struct sluice_multiply_call call = call_of(&asked);
-    return status_of(sluiceCanMultiply(&call));
+    return blas_status_of(sluiceCanMultiply(&call));
 }
 
 cublasStatus_t multiply(const struct product *product) {
     cublasStatus_t status = check(product);
     if (status != CUBLAS_STATUS_SUCCESS || is_empty(product)) return status;
     bool is_finished = product->bias == 0 && product->activation == 0;
-    if (product->k == 0 && !is_finished) return refuse(product->function, "a product of nothing with an epilogue is not served yet");
+    if (product->k == 0 && !is_finished) return blas_refuse(product->function, "a product of nothing with an epilogue is not served yet");
     if (product->k == 0 || (product->alpha == 0 && is_finished)) return scale(product);
     return is_one_call(product) ? send(product) : send_singly(product);
 }

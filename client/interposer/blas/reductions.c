@@ -38,22 +38,22 @@ static cublasStatus_t reduce_locked(cublasHandle_t handle, const struct reductio
     bool is_for_host = handle->pointer_mode != POINTER_DEVICE;
     int capture = 0;
     CUresult result = cuStreamIsCapturing(handle->stream, &capture);
-    if (result != CUDA_SUCCESS) return status_of(result);
-    if (capture != 0 && is_for_host) return refuse(r->function, "a stream that captures cannot bring a result to the host");
+    if (result != CUDA_SUCCESS) return blas_status_of(result);
+    if (capture != 0 && is_for_host) return blas_refuse(r->function, "a stream that captures cannot bring a result to the host");
     if (capture == 0 && handle->scratch == 0) result = cuMemAlloc_v2(&handle->scratch, SCRATCH_BYTES);
-    if (result != CUDA_SUCCESS) return status_of(result);
+    if (result != CUDA_SUCCESS) return blas_status_of(result);
     wanted->result = is_for_host ? handle->scratch : (uint64_t)(uintptr_t)r->result;
     cublasStatus_t status = launch(handle, wanted, capture != 0);
     if (status != CUBLAS_STATUS_SUCCESS || !is_for_host) return status;
-    return status_of(cuMemcpyDtoHAsync_v2(r->result, handle->scratch, number_bytes(r->result_type), handle->stream));
+    return blas_status_of(cuMemcpyDtoHAsync_v2(r->result, handle->scratch, number_bytes(r->result_type), handle->stream));
 }
 
 static cublasStatus_t reduce(cublasHandle_t handle, const struct reduction *r) {
     if (r->result == NULL) return CUBLAS_STATUS_INVALID_VALUE;
     if (!is_number_type(r->x_type) || !is_number_type(r->y_type) || is_complex(r->x_type) != is_complex(r->y_type))
-        return refuse(r->function, "vectors of types %d and %d are not served", r->x_type, r->y_type);
+        return blas_refuse(r->function, "vectors of types %d and %d are not served", r->x_type, r->y_type);
     if (r->kind < BLAS_AMAX && (!is_number_type(r->result_type) || is_complex(r->result_type) != (r->kind == BLAS_DOT && is_complex(r->x_type))))
-        return refuse(r->function, "a result of type %d of vectors of type %d is not served", r->result_type, r->x_type);
+        return blas_refuse(r->function, "a result of type %d of vectors of type %d is not served", r->result_type, r->x_type);
     /* Of one vector alone there is nothing where it does not go forwards. */
     bool is_nothing = r->n <= 0 || (r->kind != BLAS_DOT && r->incx <= 0);
     struct blas_reduction wanted = {.x = vector_of(r->x, r->x_type, r->n, r->incx), .y = vector_of(r->y, r->y_type, r->n, r->incy),

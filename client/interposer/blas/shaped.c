@@ -159,7 +159,7 @@ struct triangular_product {
 /* B apart, in memory of the stream's that is given back behind the product. */
 static cublasStatus_t bring_apart(cublasHandle_t handle, const struct triangular_product *t, struct blas_operand *b, CUdeviceptr *memory) {
     CUresult result = cuMemAllocAsync(memory, (size_t)(t->m * t->n) * number_bytes(t->type), handle->stream);
-    if (result != CUDA_SUCCESS) return status_of(result);
+    if (result != CUDA_SUCCESS) return blas_status_of(result);
     *b = matrix_of((void *)(uintptr_t)*memory, t->type, t->m, OP_N);
     struct blas_update copy = {.to = *b, .x = t->b, .alpha = number(1), .rows = t->m, .columns = t->n};
     return launch_own(UPDATE, blocks_for(t->m, t->n), &copy, handle->stream);

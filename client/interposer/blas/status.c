@@ -37,7 +37,7 @@ void trace_blas(const char *name, cublasStatus_t status) {
     trace("%s %s", name, status_name(status));
 }
 
-cublasStatus_t status_of(CUresult result) {
+cublasStatus_t blas_status_of(CUresult result) {
     switch (result) {
     case CUDA_SUCCESS: return CUBLAS_STATUS_SUCCESS;
     case CUDA_ERROR_OUT_OF_MEMORY: return CUBLAS_STATUS_ALLOC_FAILED;
@@ -49,7 +49,7 @@ cublasStatus_t status_of(CUresult result) {
     }
 }
 
-cublasStatus_t refuse(const char *function, const char *format, ...) {
+cublasStatus_t blas_refuse(const char *function, const char *format, ...) {
     char why[256];
     va_list values;
     va_start(values, format);
@@ -59,8 +59,8 @@ cublasStatus_t refuse(const char *function, const char *format, ...) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
-cublasStatus_t enter(void) {
-    return status_of(enter_context());
+cublasStatus_t blas_enter(void) {
+    return blas_status_of(enter_context());
 }
 
 cublasStatus_t version_property(int which, int *value) {

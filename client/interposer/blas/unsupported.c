@@ -7,6 +7,6 @@
 #define UNSUPPORTED(symbol, reason)                                                                                                     \
     EXPORT cublasStatus_t symbol(void);                                                                                                 \
     EXPORT cublasStatus_t symbol(void) {                                                                                                \
-        return refuse(#symbol, "%s", reason);                                                                                           \
+        return blas_refuse(#symbol, "%s", reason);                                                                                      \
     }
 #include "unsupported.def"

@@ -29,7 +29,7 @@ static cublasStatus_t gemv(const struct gemv_form *form) {
     if (form->incx == 0 || form->incy == 0 || !is_leading_of(form->lda, form->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (form->incx < 0 || form->incy < 0) {
         if (form->batch_count != 1 || form->type != form->result_type || form->type == R_16F || form->type == R_16BF)
-            return refuse(form->function, "batches of vectors that are read backwards are not served");
+            return blas_refuse(form->function, "batches of vectors that are read backwards are not served");
         return gemv_here(form->handle, &(struct own_gemv){form->op, form->m, form->n, form->alpha, form->a, form->lda, form->x, form->incx, form->beta,
                                                           form->y, form->incy, form->type});
     }

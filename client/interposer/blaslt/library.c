@@ -6,7 +6,7 @@
 
 BLAS(cublasLtCreate, (void **handle), (handle)) {
     if (handle == NULL) return CUBLAS_STATUS_INVALID_VALUE;
-    cublasStatus_t status = enter();
+    cublasStatus_t status = blas_enter();
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     /* Nothing is kept in it: a handle of cuBLAS serves as well, as documented. */
     *handle = malloc(1);

@@ -116,7 +116,7 @@ static const void *aligned(uint32_t alignment, int type) {
 /* As judge(), and whether the server has a way: a trip for the first question of a kind. */
 static cublasStatus_t judge_all(const struct question *q, const uint32_t alignments[4], const char **reason) {
     cublasStatus_t status = judge(q, reason);
-    if (status == CUBLAS_STATUS_SUCCESS) status = enter();
+    if (status == CUBLAS_STATUS_SUCCESS) status = blas_enter();
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     const struct operation *o = q->operation;
     int result = (int)q->d->type;
@@ -144,7 +144,7 @@ static cublasStatus_t bring(const struct question *q, const void *c, void *d, CU
         };
         result = cuMemcpy3DAsync_v2(&copy, stream);
     }
-    return status_of(result);
+    return blas_status_of(result);
 }
 
 BLAS(cublasLtMatmul,
@@ -158,8 +158,8 @@ BLAS(cublasLtMatmul,
     if (handle == NULL) return CUBLAS_STATUS_NOT_INITIALIZED;
     if (algorithm != NULL && algorithm->magic != ALGORITHM_MAGIC) return CUBLAS_STATUS_INVALID_VALUE;
     cublasStatus_t status = judge(&question, &reason);
-    if (reason != NULL) return refuse("cublasLtMatmul", "%s", reason);
-    if (status == CUBLAS_STATUS_SUCCESS) status = enter();
+    if (reason != NULL) return blas_refuse("cublasLtMatmul", "%s", reason);
+    if (status == CUBLAS_STATUS_SUCCESS) status = blas_enter();
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     struct product product = product_of(&question, a, b, d);
     product.stream = stream;

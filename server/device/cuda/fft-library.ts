@@ -79,7 +79,13 @@ export class FftLibrary implements NativeLibrary {
 
   /** @throws SluiceError UNSUPPORTED where the server has none */
   constructor(driverVersion: number) {
-    const spec = { title: "cuFFT", name: "cufft", variable: "SLUICE_CUFFT_LIBRARY", version: "cufftGetVersion" };
+    const spec = {
+      title: "cuFFT",
+      name: "cufft",
+      variable: "SLUICE_CUFFT_LIBRARY",
+      behind: 1,
+      getProperty: "cufftGetProperty",
+    };
     const { handle, path, version } = openBehind(spec, driverVersion);
     this.#handle = handle;
     this.#api = bind(handle, fftSignatures, { lacking: (symbol) => `The cuFFT library [${path}] lacks [${symbol}].` });

@@ -3,9 +3,9 @@ import { libraries } from "../../../shared/libraries.ts";
 import type { CudaContext } from "./context.ts";
 import { CudaDnn } from "./dnn.ts";
 import { FftLibrary } from "./fft-library.ts";
+import { BlasLibrary, SolverLibrary } from "./handle-library.ts";
 import type { NativeLibrary } from "./native-library.ts";
 import { type LibraryOptions, SliceLibrary, startLibrary } from "./slice-library.ts";
-import { SolverLibrary } from "./solver-library.ts";
 import type { CudaStream } from "./stream.ts";
 
 type Opener = (context: CudaContext, options: LibraryOptions) => Promise<SliceLibrary>;
@@ -22,6 +22,7 @@ const openers: Readonly<Record<(typeof libraries)[number]["word"], Opener>> = {
   dnn: (context, options) => CudaDnn.open(context, options),
   solver: opening(SolverLibrary),
   fft: opening(FftLibrary),
+  blas: opening(BlasLibrary),
 };
 
 export class SliceLibraries {

@@ -96,8 +96,8 @@ export function openToolkitLibrary(
 }
 
 /**
- * Opens cuFFT or cuSOLVER, whose major versions are one behind those of CUDA that they are for.
- * @param library how it is called, its file, the variable that names another one, and the function that tells its version
+ * Opens a library whose major version follows that of CUDA which it is for, as cuFFT's and cuSOLVER's do by one behind it.
+ * @param library how it is called, its file, the variable that names another one, how far it is behind, and the function that tells a part of its version
  * @throws SluiceError UNSUPPORTED where the server has none, or none that works with the driver
  */
 export function openBehind(
@@ -105,21 +105,32 @@ export function openBehind(
     title,
     name,
     variable,
-    version: telling,
-  }: { readonly title: string; readonly name: string; readonly variable: string; readonly version: string },
+    behind,
+    getProperty,
+  }: {
+    readonly title: string;
+    readonly name: string;
+    readonly variable: string;
+    readonly behind: number;
+    readonly getProperty: string;
+  },
   driverVersion: number,
 ): ToolkitLibrary & { readonly version: number } {
   const named = process.env[variable];
-  const newest = Math.max(MAJOR_MIN, Math.floor(driverVersion / 1000)) - 1;
-  const majors = Array.from({ length: newest - MAJOR_MIN + 2 }, (_, index) => newest - index);
+  const newest = Math.max(MAJOR_MIN, Math.floor(driverVersion / 1000)) - behind;
+  const majors = Array.from({ length: newest + behind - MAJOR_MIN + 1 }, (_, index) => newest - index);
   const library = openToolkitLibrary(name, { named, driverVersion, majors });
   if (library === undefined) {
     const file = named || `lib${name}.so.${newest}`;
     throw new SluiceError("UNSUPPORTED", `This server has no ${title} [${file}]; have its admin install it.`);
   }
-  const told = new Int32Array(1);
-  bindIfThere(library.handle, telling, ["void *"])?.(told);
-  const version = told[0]!;
+  const tell = bindIfThere(library.handle, getProperty, ["int32_t", "void *"]);
+  const [major = 0, minor = 0, patch = 0] = [0, 1, 2].map((part) => {
+    const told = new Int32Array(1);
+    tell?.(part, told);
+    return told[0]!;
+  });
+  const version = major * 1000 + minor * 100 + patch;
   if (Math.floor(version / 1000) <= newest) return { ...library, version };
   const versions = `has the version [${version}], and the driver is for CUDA [${driverVersion}]`;
   throw new SluiceError("UNSUPPORTED", `The ${title} library [${library.path}] ${versions}.`);
