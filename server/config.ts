@@ -264,7 +264,8 @@ function parsedJson(text: string, file: string): unknown {
 }
 
 function textOf(name: string, value: unknown): string {
-  if (typeof value !== "string" || value.trim() === "")
+  // The next option in a value's place is none.
+  if (typeof value !== "string" || value.trim() === "" || value.startsWith("--"))
     throw bad(`The option [${name}] is text, not [${shown(value)}].`);
   return value;
 }
@@ -306,7 +307,11 @@ function stateDirectoryOf(value: unknown, env: NodeJS.ProcessEnv): string {
   if (value !== undefined) return resolve(textOf("state", value));
   const base = env["XDG_STATE_HOME"];
   // The convention wants relative paths in it ignored.
-  return join(base?.startsWith("/") ? base : join(homedir(), ".local", "state"), "sluice");
+  if (base?.startsWith("/")) return join(base, "sluice");
+  const home = homedir();
+  if (!home.startsWith("/"))
+    throw bad(`The home directory is [${home}]: give --state a directory for the server's state.`);
+  return join(home, ".local", "state", "sluice");
 }
 
 function devicesOf(value: unknown): readonly string[] {

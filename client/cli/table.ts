@@ -90,7 +90,8 @@ function padded(text: string, options: { readonly width: number; readonly align:
 /** A bar of `width` characters for a part from 0 to 1. Something is never shown as nothing, nor part as all. */
 export function formatBar(part: number, options: { readonly width: number; readonly unicode: boolean }): string {
   const { width, unicode } = options;
-  let filled = Math.round(part * width);
+  // What a server says may be anything.
+  let filled = Math.min(width, Math.max(0, Math.round(part * width) || 0));
   if (part > 0) filled = Math.max(1, filled);
   if (part < 1) filled = Math.min(width - 1, filled);
   const [full, empty] = unicode ? ["█", "░"] : ["#", "."];

@@ -1,6 +1,7 @@
 /** `sluice usage`: who used how much of the servers, from their ledgers. */
 import { type Command, Option } from "commander";
 import type { TenantUsage__Output as TenantUsage } from "../../proto/generated/sluice/v1/TenantUsage.ts";
+import { csvCell } from "../../shared/csv.ts";
 import { formatSizeRounded } from "../../shared/units.ts";
 import { admin } from "../control.ts";
 import {
@@ -99,8 +100,7 @@ function row(usage: TenantUsage): string[] {
   ];
 }
 
-const cell = (value: string | number): string =>
-  /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+const cell = (value: string | number): string => (typeof value === "string" ? csvCell(value) : String(value));
 
 /** Of several servers with theirs in the last column. */
 function csvOf(items: readonly Item<TenantUsage>[], areSeveral: boolean): string {

@@ -1,4 +1,5 @@
 /** The pool's past as a table for spreadsheets: a row for each step, a column for each series. */
+import { csvCell } from "../../shared/csv.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { Identity } from "../access/identity.ts";
 import type { PastOfPool, PastQuestion } from "../control/history-series.ts";
@@ -36,14 +37,8 @@ export const historyRoute = (ask: AskPast): Route => ({
   },
 });
 
-/** Quoted where needed; what a spreadsheet would take for a formula is made text. */
-function cell(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
 export function csvOf({ atMs, series }: Omit<PastOfPool, "stepMs">): string {
-  const head = ["time", ...series.map(({ kind, subject }) => cell(subject === "" ? kind : `${kind} ${subject}`))];
+  const head = ["time", ...series.map(({ kind, subject }) => csvCell(subject === "" ? kind : `${kind} ${subject}`))];
   const rows = atMs.map((at, index) => {
     const values = series.map(({ values: all }) => {
       const value = all[index] ?? Number.NaN;

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { commandLine } from "../../client/cli/program.ts";
 import { environmentOf, runEach, runShort } from "../support/commands.ts";
 import { type HostileServer, hostileText, startHostileServer } from "../support/hostile-server.ts";
+import { runSluice } from "../support/server.ts";
 
 /** Nothing else may move a cursor or turn the direction of writing. */
 const unprintable = /[^\P{Cc}\n]|[\p{Bidi_Control}\u2028\u2029]/u;
@@ -168,7 +169,7 @@ describe("a server's text", () => {
     for (const [index, { stdout, stderr }] of finished.entries()) {
       const line = lines[index]?.join(" ");
       expect([line, unprintable.test(stdout + stderr)]).toEqual([line, false]);
-      expect(stderr).not.toContain("    at ");
+      expect(stderr).not.toMatch(/ {4}at |unexpected error/);
     }
     const [told] = await runEach([["leases"]], { env });
     expect(told!.stdout + told!.stderr).toContain("\\u001b[2J");
@@ -178,5 +179,24 @@ describe("a server's text", () => {
     server.fails = false;
     const { stdout } = await runShort(["leases", "--json"], { env });
     expect(JSON.parse(stdout).leases[0].tenant).toBe(hostileText);
+  });
+});
+
+describe("a full disk", () => {
+  const on = (redirection: string) => ({ wrapper: ["sh", "-c", `exec "$0" "$@" ${redirection}/dev/full`], env });
+
+  it("under what is printed is told in a sentence", async () => {
+    server.fails = false;
+    const { code, stderr } = await runSluice(["quota"], on(">"));
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^sluice: The standard output cannot be written \[.*\]\.\n$/),
+    ]);
+  });
+
+  it("under what is told ends nothing that goes on", async () => {
+    server.fails = false;
+    const { code, stdout } = await runSluice(["token", "create", "--tenant", "bob"], on("2>"));
+    expect([code, stdout]).toEqual([0, expect.stringContaining("evil")]);
   });
 });

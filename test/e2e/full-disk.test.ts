@@ -93,3 +93,13 @@ test("revoking, cordoning, draining and taking tokens back work on a full disk, 
   await second.stop();
   await server.stop();
 });
+
+test("a disk that is full under its log ends no server", async () => {
+  const wrapper = ["sh", "-c", 'exec "$0" "$@" 2>/dev/full'];
+  await using server = await startServer({ args: ["--device", "null:1x1GiB", "--log-level", "debug"], wrapper });
+  const control = new RawControl(server.grpc);
+  const lease = await control.allocate({ memoryBytes: MiB });
+  await control.release(lease.id);
+  control.close();
+  expect(await server.stop()).toBe(0);
+});

@@ -81,6 +81,9 @@ describe("a bar", () => {
     [0.5, "##.."],
     [0.9999, "###."],
     [1, "####"],
+    [700, "####"],
+    [-1, "...."],
+    [Number.NaN, "...."],
   ])("of %s is %s: something is never nothing, part never all", (part, bar) => {
     expect(formatBar(part, { width: 4, unicode: false })).toBe(bar);
   });

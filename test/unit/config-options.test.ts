@@ -132,6 +132,7 @@ test.each([
   [["--spare-executors", "-1"], "[spare-executors]"],
   [["--spare-executors", "1000"], "[1000]"],
   [["--state", ""], "[state]"],
+  [["--state", "--insecure"], "[state] is text, not [--insecure]"],
   [["--config", "/nonexistent/sluice.json"], "[/nonexistent/sluice.json] cannot be read"],
 ])("%j is refused, saying [%s]", (args, words) => {
   expect(() => load(args)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
