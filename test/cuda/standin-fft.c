@@ -69,6 +69,7 @@ API int cufftDestroy(int number) {
   struct plan *plan = plan_of(number);
   if (plan == NULL) return INVALID_PLAN;
   LOCK();
+  if (plan->is_made && plan->stream != NULL && !standin_has_stream(plan->context, plan->stream)) standin_violation("a plan of cuFFT has a stream that is gone");
   if (plan->is_made) standin_take(plan->context->device, -TABLE_BYTES);
   UNLOCK();
   plan->is_there = false;

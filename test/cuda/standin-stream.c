@@ -148,7 +148,7 @@ static void append(struct stream *stream, struct work *work) {
   stream->queued++;
 }
 
-static int alive(struct context *context, struct stream *stream) {
+int standin_has_stream(const struct context *context, const struct stream *stream) {
   for (struct stream *s = context->streams; s != NULL; s = s->next)
     if (s == stream && !s->destroyed) return 1;
   return 0;
@@ -169,7 +169,7 @@ int standin_queue(struct context *context, struct stream *stream, struct work *w
   static int instant = -1;
   if (instant < 0) instant = getenv("SLUICE_STANDIN_INSTANT") != NULL;
   struct stream *on = stream == NULL ? context->default_stream : stream;
-  if (!alive(context, on)) return INVALID_HANDLE;
+  if (!standin_has_stream(context, on)) return INVALID_HANDLE;
   if (instant) return do_at_once(work);
   if (on == context->default_stream) {
     for (struct stream *s = context->streams; s != NULL; s = s->next)
@@ -206,7 +206,7 @@ API int cuStreamCreateWithPriority(struct stream **stream, unsigned flags, int p
 
 API int cuStreamDestroy_v2(struct stream *stream) {
   BEGIN();
-  if (standin_current == NULL || !alive(standin_current, stream)) LEAVE(INVALID_HANDLE);
+  if (standin_current == NULL || !standin_has_stream(standin_current, stream)) LEAVE(INVALID_HANDLE);
   if (stream->done < stream->queued && standin_current->error == SUCCESS)
     standin_violation("a stream destroyed while it has work");
   stream->destroyed = 1;
@@ -219,7 +219,7 @@ static struct stream *named(struct stream *stream) { return stream == NULL ? sta
 
 API int cuStreamQuery(struct stream *stream) {
   ENTER();
-  if (!alive(standin_current, named(stream))) LEAVE(INVALID_HANDLE);
+  if (!standin_has_stream(standin_current, named(stream))) LEAVE(INVALID_HANDLE);
   LEAVE(named(stream)->done < named(stream)->queued ? NOT_READY : SUCCESS);
 }
 
@@ -227,7 +227,7 @@ API int cuStreamSynchronize(struct stream *stream) {
   ENTER();
   struct stream *on = named(stream);
   struct context *c = standin_current;
-  if (!alive(c, on)) LEAVE(INVALID_HANDLE);
+  if (!standin_has_stream(c, on)) LEAVE(INVALID_HANDLE);
   if (on->done < on->queued) standin_violation("a blocking wait");
   while (on->done < on->queued) pthread_cond_wait(&standin_changed, &standin_lock);
   standin_flush_output(c);
@@ -282,7 +282,7 @@ API int cuEventRecord(struct event *event, struct stream *stream) {
 API int cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags) {
   ENTER();
   if (flags != 0) LEAVE(INVALID_VALUE);
-  if (!known(event) || !alive(standin_current, stream == NULL ? standin_current->default_stream : stream)) LEAVE(INVALID_HANDLE);
+  if (!known(event) || !standin_has_stream(standin_current, stream == NULL ? standin_current->default_stream : stream)) LEAVE(INVALID_HANDLE);
   if (event->done == event->recorded) LEAVE(SUCCESS);
   event->references++;
   LEAVE(standin_queue(standin_current, stream, &(struct work){.kind = WAIT_EVENT, .event = event, .generation = event->recorded}));

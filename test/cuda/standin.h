@@ -209,6 +209,8 @@ int standin_knows_kernel(const char *name);
 int standin_resize_local(struct context *context, size_t bytes);
 
 int standin_queue(struct context *context, struct stream *stream, struct work *work);
+/* Whether a stream is there and not destroyed. */
+int standin_has_stream(const struct context *context, const struct stream *stream);
 int standin_busy(struct context *context);
 struct stream *standin_new_stream(struct context *context, int blocking);
 void standin_end_context(struct context *context);

@@ -1,7 +1,7 @@
 /** cuFFT of a slice: what a plan reaches is known to the byte before the library sees an address, and what plans take of the device is the lease's. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
-import type { DeviceSlice } from "../../server/device/device.ts";
+import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import { fft } from "../../shared/fft-functions.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -26,8 +26,12 @@ async function made(plan: FftPlan): Promise<{ handle: number; workBytes: number 
 }
 
 type Places = readonly [input: number, output: number, work: number];
-const run = (handle: number, [input, output, work]: Places = [INPUT, OUTPUT, WORK], direction = -1) =>
-  stand.call("cufftXtExec", [arg.u64(handle), arg.u64(input), arg.u64(output), arg.u64(work), arg.i32(direction)]);
+const run = (
+  handle: number,
+  places: Places = [INPUT, OUTPUT, WORK],
+  direction = -1,
+  stream: DeviceStream | undefined = undefined,
+) => stand.call("cufftXtExec", [...[handle, ...places].map(arg.u64), arg.i32(direction)], { stream });
 
 describe.skipIf(standinMissing !== undefined)("cuFFT", () => {
   beforeEach(async () => {
@@ -160,16 +164,19 @@ describe.skipIf(standinMissing !== undefined)("cuFFT", () => {
     const impulse = new Float32Array(8).fill(0);
     impulse[0] = 1;
     await slice.write(INPUT, new Uint8Array(impulse.buffer), first);
-    const packed = [handle, INPUT, OUTPUT, WORK].map(arg.u64);
-    expect(await stand.call("cufftXtExec", [...packed, arg.i32(-1)], { stream: first })).toMatchObject({ status: 0 });
+    expect(await run(handle, [INPUT, OUTPUT, WORK], -1, first)).toMatchObject({ status: 0 });
     const into = new Float32Array(8);
     await slice.read(OUTPUT, new Uint8Array(into.buffer), first);
     expect([...into]).toEqual([1, 0, 1, 0, 1, 0, 1, 0]);
-    // The plan has forgotten a stream that is gone, and works on in another.
+    // One that works on in another stream forgets the first, and so does one that never works again.
+    const other = (await made({ n: [4], input: C_32F, output: C_32F })).handle;
+    expect(await run(other, [INPUT, OUTPUT, WORK], -1, first)).toMatchObject({ status: 0 });
+    await slice.synchronize();
     slice.destroyStream(first);
     await slice.synchronize();
     expect(await run(handle)).toMatchObject({ status: 0 });
     await slice.synchronize();
+    stand.forget(other);
   });
 
   it("gives back with a plan what it took of the device, so that plans may come and go", async () => {

@@ -143,6 +143,23 @@ static void own_areas(void) {
     STATUS(cufftDestroy(plan), OK);
 }
 
+/* Plans that come and go leave nothing, and what they have may be given one by one. */
+static void areas_come_back(void) {
+    size_t before, after, total, work;
+    int plan;
+    CHECK(cuMemGetInfo_v2(&before, &total));
+    for (int time = 0; time < 20; time++) {
+        STATUS(cufftPlan1d(&plan, 1 << 16, C2C, 1), OK);
+        STATUS(cufftGetSize(plan, &work), OK);
+        CHECK(cuMemGetInfo_v2(&after, &total));
+        EXPECT(before - after >= work);
+        if (time % 2 == 0) STATUS(cufftSetWorkArea(plan, NULL), OK);
+        STATUS(cufftDestroy(plan), OK);
+        CHECK(cuMemGetInfo_v2(&after, &total));
+        EXPECT(after == before);
+    }
+}
+
 /* In the order of its stream, and as often as a graph that has recorded it is launched. */
 static void streams(void) {
     enum { N = 16 };
@@ -227,6 +244,7 @@ int main(void) {
     real_transforms();
     layouts();
     own_areas();
+    areas_come_back();
     streams();
     refusals();
     printf("ok\n");
