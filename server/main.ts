@@ -9,7 +9,7 @@ import { CommanderError } from "commander";
 import type { Logger } from "pino";
 import { contract } from "../proto/load.ts";
 import { type ErrorCode, SluiceError, toSluiceError, wordsOf } from "../shared/errors.ts";
-import { printableComplaint } from "../shared/printable.ts";
+import { printable, printableComplaint } from "../shared/printable.ts";
 import { Access } from "./access/access.ts";
 import { ConnectionLimit } from "./access/connection-limit.ts";
 import { makeFirstToken } from "./access/first-token.ts";
@@ -89,7 +89,7 @@ function complain(cause: unknown): number {
   const error = toSluiceError(cause);
   // Of other failures the message says itself what is to be done.
   const remedy = error.code === "STORE_UNREADABLE" ? ` ${error.remedy}` : "";
-  process.stderr.write(`sluice serve: ${printableComplaint(error.message + remedy)}\n`);
+  process.stderr.write(`sluice serve: ${printableComplaint(printable(error.message + remedy))}\n`);
   return error.code === "BAD_ARGUMENT" ? EXIT_USAGE : EXIT_FAILED;
 }
 

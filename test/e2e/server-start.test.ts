@@ -92,6 +92,7 @@ test.each([
   ["a dashboard for everyone", ["--admin", "0.0.0.0:0"], 2, "[admin] binds [0.0.0.0:0]"],
   ["an unknown option", ["--lend-everything"], 2, "unknown option '--lend-everything'"],
   ["an argument too many", ["now"], 2, "too many arguments"],
+  ["a file of two lines' name", ["--config", "/nowhere/a\nb"], 2, "[/nowhere/a\\u000ab] cannot be read"],
   ["a state directory that cannot be", ["--state", "/dev/null/state"], 1, "[/dev/null/state] cannot be written"],
 ])("%s ends it with one sentence and an exit code", async (_, args, code, words) => {
   const finished = await runSluice([...free, "--state", join(folder, "unused"), ...args]);
