@@ -3,9 +3,10 @@ import { blas } from "./blas-functions.ts";
 import { dnn } from "./dnn-functions.ts";
 import { fft } from "./fft-functions.ts";
 import type { Library } from "./library-functions.ts";
+import { rand } from "./rand-functions.ts";
 import { solver } from "./solver-functions.ts";
 
-export const libraries = [dnn, solver, fft, blas] as const satisfies readonly Library[];
+export const libraries = [dnn, solver, fft, blas, rand] as const satisfies readonly Library[];
 
 /** The number of a library on the wire. */
 export const libraryNumber = (library: Library): number => (libraries as readonly Library[]).indexOf(library);

@@ -76,6 +76,13 @@ describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server'
   });
 });
 
+it.skipIf(isMissing)("a program in C against cuRAND, whose numbers the server's cuRAND makes", async () => {
+  const options = { flags: ["-l:libcurand.so.10", "-lm"], suffix: "-card" };
+  const program = compileProgram("test/interposer/rand/generators.c", options);
+  const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+  expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+});
+
 describe.skipIf(isMissing)("a program in C against cuFFT, whose transforms the server's cuFFT does", () => {
   it.each(["libcufft.so.11", "libcufft.so.12"])("%s", async (library) => {
     const options = { flags: [`-l:${library}`, "-lm"], suffix: `-${library}` };

@@ -81,6 +81,8 @@ export interface Standin {
   dnnObjects(): number;
   /** Handles and parameters of cuSOLVER that are alive. */
   solverObjects(): number;
+  /** Generators of cuRAND that are alive. */
+  randGenerators(): number;
   /** Plans of cuFFT that are alive. */
   fftPlans(): number;
   /** Programs of NVRTC that are alive. */
@@ -101,6 +103,7 @@ function load(): Standin {
   process.env["SLUICE_CUBLAS_LIBRARY"] = path;
   process.env["SLUICE_CUSOLVER_LIBRARY"] = path;
   process.env["SLUICE_CUFFT_LIBRARY"] = path;
+  process.env["SLUICE_CURAND_LIBRARY"] = path;
   process.env["SLUICE_NVRTC_LIBRARY"] = path;
   process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
   const library = koffi.load(path);
@@ -113,6 +116,7 @@ function load(): Standin {
   const blasObjects = library.func("int standin_blas_objects()");
   const dnnObjects = library.func("int standin_dnn_objects()");
   const solverObjects = library.func("int standin_solver_objects()");
+  const randGenerators = library.func("int standin_rand_generators()");
   const fftPlans = library.func("int standin_fft_plans()");
   const programs = library.func("int standin_programs()");
   const release = library.func("void standin_release(uint64_t address)");
@@ -133,6 +137,7 @@ function load(): Standin {
     dnnObjects: () => dnnObjects(),
     solverObjects: () => solverObjects(),
     fftPlans: () => fftPlans(),
+    randGenerators: () => randGenerators(),
     programs: () => programs(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

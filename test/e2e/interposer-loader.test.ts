@@ -89,6 +89,7 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
       "libcufft.so.11.4.1.4": "libcufft.so.11",
       "libcufft.so.12": "libcufft.so.12",
       "libcufftw.so.12": undefined,
+      "libcurand.so.10.4.0.35": "libcurand.so.10",
       "libcusolver.so.11.7.1.2": "libcusolver.so.11",
       "libcusolver.so.12": "libcusolver.so.12",
       "libcusolverMg.so.12": undefined,

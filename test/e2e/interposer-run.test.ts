@@ -81,6 +81,7 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
       "libcudnn.so.9",
       "libcufft.so.11",
       "libcufft.so.12",
+      "libcurand.so.10",
       "libcusolver.so.11",
       "libcusolver.so.12",
       "libnvidia-ml.so",

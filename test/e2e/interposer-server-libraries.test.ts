@@ -16,6 +16,7 @@ afterAll(async () => {
 
 it.runIf(canBuild).each([
   ["cuDNN", "dnn", "libcudnn.so.9", ["cudnnIm2Col is not supported here: it is not served yet."]],
+  ["cuRAND", "rand", "libcurand.so.10", ["curandGetDirectionVectors32 is not supported here: tables for"]],
   ["cuFFT", "fft", "libcufft.so.12", ["cufftXtSetGPUs is not supported here: a plan works on one device."]],
   [
     "cuSOLVER",

@@ -34,6 +34,7 @@ import {
   Status,
 } from "../../server/device/cuda/multiplier.ts";
 import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
+import { RandStatus, randSignatures } from "../../server/device/cuda/rand-library.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
 import { DnnStatus } from "../../server/device/dnn.ts";
@@ -42,6 +43,7 @@ import { AddressMode, type TextureOptions, texelFormats } from "../../server/dev
 import { dnn } from "../../shared/dnn-functions.ts";
 import { fft } from "../../shared/fft-functions.ts";
 import { DNN_PERF_BYTES, type LibraryArgument } from "../../shared/library-functions.ts";
+import { rand } from "../../shared/rand-functions.ts";
 
 /** Folders of headers: one that is named, then those of toolkits, newest first. */
 function includeFolders(): string[] {
@@ -398,6 +400,18 @@ describe.each([
   });
 });
 
+describe.skipIf(!has("curand.h"))("curand.h", () => {
+  it("declares every function of cuRAND that is called, with the arguments that it is called with, and its numbers", () => {
+    const listed = rand.functions.map(({ name, arguments: all }) => [
+      name,
+      all.filter(({ kind }) => kind !== "stream").map(passed),
+    ]);
+    const beside = { curandDestroyGenerator: ["memory"], ...randSignatures };
+    const source = `#include <curand.h>\n${prelude}${functions({ ...beside, ...Object.fromEntries(listed) })}`;
+    compile(`${source}\n${equalities("CURAND_STATUS_", RandStatus)}`);
+  });
+});
+
 describe.skipIf(!has("cufftXt.h"))("cufftXt.h", () => {
   it("declares every function of cuFFT that is called, with the arguments that it is called with, and its numbers", () => {
     // A plan is a number, and goes by its address where it is made.
@@ -446,7 +460,7 @@ describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   });
 });
 
-const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h", "cusolverDn.h", "cufftXt.h"].filter(
+const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h", "cusolverDn.h", "cufftXt.h", "curand.h"].filter(
   (header) => !has(header),
 );
 if (absent.length > 0) {

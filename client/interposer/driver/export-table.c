@@ -24,9 +24,9 @@ static const char *way_without(const char *name) {
     static const struct {
         const char *begin, *way;
     } ways[] = {
-        {"libcublas", taken}, {"libcudnn", taken}, {"libcusolver", taken}, {"libcufft", taken},
+        {"libcublas", taken}, {"libcudnn", taken}, {"libcusolver", taken}, {"libcufft", taken}, {"libcurand", taken},
         {"libnccl", "PyTorch's processes do without it by the backend gloo."},
-        {"libcusparse", ""}, {"libcurand", ""}, {"libnpp", ""}, {"libnvjpeg", ""},
+        {"libcusparse", ""}, {"libnpp", ""}, {"libnvjpeg", ""},
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strncmp(name, ways[i].begin, strlen(ways[i].begin)) == 0) return ways[i].way;

@@ -234,10 +234,13 @@ static CUresult try(const struct sluice_dnn_execute_call *call, struct device *d
     return ask(&question, device, mark, reply);
 }
 
-API(sluiceLibraryMake, (uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_library_reply *reply),
-    (library, function, object, reply)) {
-    uint32_t argument[2] = {0, 0};
-    const struct sluice_library_ask_call_call call = {.library = library, .function = function, .device = object->device, .arguments = {argument, sizeof argument}};
+API(sluiceLibraryMake,
+    (uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_bytes further, struct sluice_library_reply *reply),
+    (library, function, object, further, reply)) {
+    uint32_t argument[2 + SLUICE_FURTHER_BYTES_MAX / sizeof(uint32_t)] = {0};
+    if (further.byte_count > SLUICE_FURTHER_BYTES_MAX) return CUDA_ERROR_INVALID_VALUE;
+    if (further.byte_count > 0) memcpy(argument + 2, further.data, further.byte_count);
+    const struct sluice_library_ask_call_call call = {.library = library, .function = function, .device = object->device, .arguments = {argument, 8 + further.byte_count}};
     struct question question = question_library_ask_call(&call);
     question.made = &object, question.made_count = 1, question.numbers = argument;
     if (reply != NULL) {

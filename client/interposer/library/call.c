@@ -301,7 +301,7 @@ static struct sluice_library_work work_of(const struct sluice_call *call, uint32
 /* A question, which is asked once. Its objects are those that it uses. */
 static int ask(struct sluice_call *call, uint32_t device, struct sluice_library_object **objects, size_t *count) {
     /* What it gives a descriptor of its own is no answer that others could have. */
-    struct sluice_bytes key = call->is_filling ? (struct sluice_bytes){0} : answer_key(call, device);
+    struct sluice_bytes key = call->is_filling || call->result_count == 0 ? (struct sluice_bytes){0} : answer_key(call, device);
     size_t used = *count;
     int status = 0;
     if (!answer_recall(call, key)) {
@@ -330,11 +330,17 @@ static int compute(struct sluice_call *call, uint32_t device, struct sluice_libr
     return call->result_count > 0 ? try_out(call, &work) : run(call, &work);
 }
 
+static bool has_addresses(const struct sluice_call *call) {
+    for (size_t i = 0; i < call->slot_count; i++)
+        if (call->slots[i].kind == SLOT_ADDRESS) return true;
+    return false;
+}
+
 static int carry_out(struct sluice_call *call) {
     struct sluice_library_object *objects[2 * DESCRIPTORS_MAX];
     size_t count = 0;
     uint32_t device = 0;
-    if (call->made != NULL) return table_descriptor_make(call->made, call->made_kind);
+    if (call->made != NULL) return table_descriptor_make(call->made, call->made_kind, (struct sluice_bytes){call->bytes, call->byte_count});
     int status = 0;
     /* What only sets a descriptor by numbers needs no device, and no server yet. */
     bool is_local = is_setting(call) && call->used_count == 0;
@@ -343,7 +349,9 @@ static int carry_out(struct sluice_call *call) {
     if (status != 0) return status;
     if (library.read_scalars != NULL) library.read_scalars(call);
     status = find_objects(call, device, objects, &count);
-    bool is_question = call->result_count > 0 && !call->needs_memory;
+    /* What has neither memory nor results only tells the library something, at once. */
+    bool is_telling = call->result_count == 0 && !call->is_filling && !has_addresses(call);
+    bool is_question = (call->result_count > 0 && !call->needs_memory) || is_telling;
     if (status == 0 && is_setting(call)) status = table_descriptor_set(call->set[0].descriptor, call, objects);
     else if (status == 0 && is_question) status = ask(call, device, objects, &count);
     else if (status == 0) status = compute(call, device, objects, &count);

@@ -121,7 +121,8 @@ bool answer_recall(const struct sluice_call *call, struct sluice_bytes key);
 void answer_keep(const struct sluice_call *call, struct sluice_bytes key, struct sluice_bytes packed, struct sluice_library_object *const *set);
 
 /* table-descriptor.c: what a program has set of a descriptor, and the server's that is the same. */
-int table_descriptor_make(void **made, uint32_t kind);
+/* `further` is what the function that makes it takes beside, as it travels. */
+int table_descriptor_make(void **made, uint32_t kind, struct sluice_bytes further);
 /* NULL where it is none of that kind. */
 struct table_descriptor *table_descriptor_of(void *descriptor, uint32_t kind);
 void table_descriptor_destroy(struct table_descriptor *descriptor);

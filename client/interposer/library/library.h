@@ -30,6 +30,8 @@ struct library {
        not served; and where the device fails. */
     int not_initialized, bad_parameter, null_pointer, no_memory, no_device_memory, not_supported, failed;
     const char *(*status_name)(int status);
+    /* Whether its descriptors change as they are used, so that no two are one, and making each is answered. */
+    bool is_stateful;
     /* Reads the factors that a call points to, where it has some. */
     void (*read_scalars)(struct sluice_call *call);
 };

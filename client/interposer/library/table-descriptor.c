@@ -25,6 +25,9 @@ struct setting {
 struct table_descriptor {
     uint32_t magic;
     uint32_t kind;
+    /* What the function that makes it takes beside. */
+    uint8_t further[SLUICE_FURTHER_BYTES_MAX];
+    size_t further_bytes;
     int32_t type;
     /* In the order of their calls. */
     struct setting *settings;
@@ -40,13 +43,16 @@ static void drop_object(void *object) {
 /* Objects by the settings that made them. */
 static struct memo objects = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = drop_object};
 
-int table_descriptor_make(void **made, uint32_t kind) {
+int table_descriptor_make(void **made, uint32_t kind, struct sluice_bytes further) {
     if (made == NULL) return library.null_pointer;
     struct table_descriptor *descriptor = calloc(1, sizeof *descriptor);
     *made = descriptor;
     if (descriptor == NULL) return library.no_memory;
     descriptor->magic = DESCRIPTOR_MAGIC;
     descriptor->kind = kind;
+    if (further.byte_count > sizeof descriptor->further) abort(); /* The table has no such function. */
+    if (further.byte_count > 0) memcpy(descriptor->further, further.data, further.byte_count);
+    descriptor->further_bytes = further.byte_count;
     descriptor->type = -1;
     return 0;
 }
@@ -123,13 +129,14 @@ int table_descriptor_set(struct table_descriptor *descriptor, const struct sluic
 
 /* Device, kind and settings, one behind the other, in memory of malloc. */
 static struct sluice_bytes key_of(const struct table_descriptor *descriptor, uint32_t device) {
-    size_t bytes = 2 * sizeof(uint32_t);
+    size_t bytes = 2 * sizeof(uint32_t) + descriptor->further_bytes;
     for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) bytes += 2 * sizeof(uint32_t) + each->arguments.byte_count;
     uint8_t *key = malloc(bytes), *at = key;
     if (key == NULL) return (struct sluice_bytes){0};
     sluice_put_u32(at, device);
     sluice_put_u32(at + 4, descriptor->kind);
-    at += 8;
+    memcpy(at + 8, descriptor->further, descriptor->further_bytes);
+    at += 8 + descriptor->further_bytes;
     for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) {
         sluice_put_u32(at, each->function);
         sluice_put_u32(at + 4, (uint32_t)each->arguments.byte_count);
@@ -156,13 +163,16 @@ static int tell_setting(const struct sluice_library_object *object, const struct
 }
 
 /* The first one of each kind on a device is answered: the server's library may be older than the kind. */
-static int make(struct sluice_library_object *object, uint32_t kind) {
+static int make(struct sluice_library_object *object, const struct table_descriptor *descriptor) {
+    uint32_t kind = descriptor->kind;
+    const struct sluice_bytes further = {descriptor->further, descriptor->further_bytes};
     static atomic_uint made[SLUICE_SLICES_PER_LEASE_MAX];
     atomic_uint *here = &made[object->device % SLUICE_SLICES_PER_LEASE_MAX];
     uint32_t function = library.makers[kind];
     struct sluice_library_reply reply = {0};
-    if ((atomic_load(here) >> kind & 1) != 0) return status_of(sluiceLibraryMake(library.number, function, object, NULL));
-    int status = status_of_reply(sluiceLibraryMake(library.number, function, object, &reply), &reply);
+    if (!library.is_stateful && (atomic_load(here) >> kind & 1) != 0)
+        return status_of(sluiceLibraryMake(library.number, function, object, further, NULL));
+    int status = status_of_reply(sluiceLibraryMake(library.number, function, object, further, &reply), &reply);
     if (status == 0) atomic_fetch_or(here, 1u << kind);
     return status;
 }
@@ -175,7 +185,7 @@ static int realize(const struct table_descriptor *descriptor, uint32_t device, s
         for (size_t i = 0; i < each->need_count && need_count < SLOTS_MAX; i++) needs[need_count++] = each->needs[i];
     *object = sluiceLibraryObject(device, needs, need_count);
     if (*object == NULL) return library.no_memory;
-    int status = make(*object, descriptor->kind);
+    int status = make(*object, descriptor);
     for (const struct setting *each = descriptor->settings; each != NULL && status == 0; each = each->next)
         status = tell_setting(*object, each);
     if (status == 0) return status;
@@ -192,6 +202,7 @@ int table_descriptor_object(struct table_descriptor *descriptor, uint32_t device
         *object = sluiceLibraryHold(descriptor->object);
         return 0;
     }
+    if (library.is_stateful) return table_descriptor_renew(descriptor, device, descriptor->type, object);
     struct sluice_bytes key = key_of(descriptor, device);
     if (key.data == NULL) return library.no_memory;
     int status = 0;
@@ -218,7 +229,7 @@ void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_l
 int table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_library_object **object) {
     *object = sluiceLibraryObject(device, NULL, 0);
     if (*object == NULL) return library.no_memory;
-    int status = make(*object, descriptor->kind);
+    int status = make(*object, descriptor);
     if (status == 0) table_descriptor_adopt(descriptor, *object, type);
     else sluiceLibraryDrop(*object);
     return status;

@@ -5,6 +5,7 @@ import { CudaDnn } from "./dnn.ts";
 import { FftLibrary } from "./fft-library.ts";
 import { BlasLibrary, SolverLibrary } from "./handle-library.ts";
 import type { NativeLibrary } from "./native-library.ts";
+import { RandLibrary } from "./rand-library.ts";
 import { type LibraryOptions, SliceLibrary, startLibrary } from "./slice-library.ts";
 import type { CudaStream } from "./stream.ts";
 
@@ -23,6 +24,7 @@ const openers: Readonly<Record<(typeof libraries)[number]["word"], Opener>> = {
   solver: opening(SolverLibrary),
   fft: opening(FftLibrary),
   blas: opening(BlasLibrary),
+  rand: opening(RandLibrary),
 };
 
 export class SliceLibraries {

@@ -62,6 +62,8 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
   protected readonly store: DescriptorStore;
   readonly #functions: LibraryFunctions;
   readonly #shapes = new Set<string>();
+  /** How many descriptors it has made. */
+  #made = 0;
   readonly #hostWork: HostWork;
   /** The stream that the library's handle has. */
   #stream: CudaStream | undefined;
@@ -106,7 +108,9 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
       return this.#end(prepared, outcome, lookup);
     };
     const taken = (byteCount: number): void => {
-      for (const descriptor of fills ? set : []) descriptor.takenBytes += byteCount;
+      // Without a handle it is the plan or the generator that has what is taken.
+      const owners = fills ? set : native.handle === 0 ? used : [];
+      for (const descriptor of owners) descriptor.takenBytes += byteCount;
     };
     const load = (): LibraryResult | Promise<LibraryResult> => {
       if (!fills && this.#shapes.has(shape)) return run();
@@ -189,6 +193,8 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
     }
     for (const { handle, kind, into } of made) {
       const descriptor = new CudaDescriptor(Number(into[0]), kind);
+      // Each loads anew what it has for itself.
+      if (this.parts.native.handle === 0) descriptor.setting = String(++this.#made);
       this.store.add(descriptor);
       lookup.made(handle, descriptor);
       const status = this.parts.native.made?.(descriptor) ?? 0;
