@@ -68,6 +68,17 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
     },
   );
 
+  it.skipIf(!canBuild)("is suspended again and again under cuSOLVER's work of several threads", async () => {
+    buildInterposer();
+    stand = await DaemonStand.start({ driver: cudaDriver, spec: "0", arenaBytes: 32 * MiB });
+    const flags = ["-l:libcusolver.so.12", "-lm"];
+    const program = compileProgram("test/interposer/solver/threads.c", { flags, suffix: "-solver-parked" });
+    const options = { stand, endpoint: `unix://${stand.path}`, random: createRandom(17), args: ["30"] };
+    const { parks, ...end } = await runParked(program, options);
+    expect({ code: end.code, stdout: end.stdout }, end.stderr).toEqual({ code: 0, stdout: "ok\n" });
+    expect(parks).toBeGreaterThan(3);
+  });
+
   // A graph with its workspaces, batch norms with what they keep of a pass for the way back, and an LSTM with its state.
   it.skipIf(!canBuild).each([
     ["legacy-convolutions", []],

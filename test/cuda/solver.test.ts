@@ -29,7 +29,7 @@ describe.skipIf(isMissing)("a program in C against cuSOLVER, whose work the serv
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
   });
 
-  it.each(["factors", "values", "wide", "refused"])("%s", async (name) => {
+  it.each(["factors", "values", "wide", "refused", "threads", "fault"])("%s", async (name) => {
     for (const major of [11, 12]) {
       const flags = [`-l:libcusolver.so.${major}`, "-lm"];
       const program = compileProgram(`test/interposer/solver/${name}.c`, { flags, suffix: `-solver-${major}` });

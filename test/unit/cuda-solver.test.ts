@@ -161,6 +161,26 @@ describe.skipIf(standinMissing !== undefined)("cuSOLVER on a slice", () => {
     }
   });
 
+  it("tells on the host what is wanted there, and nothing else", async () => {
+    const given = {
+      rank: 2,
+      m: 3,
+      n: 3,
+      lda: 3,
+      ldu: 3,
+      ldv: 3,
+      strideA: 9,
+      strideS: 2,
+      strideU: 6,
+      strideV: 6,
+      batchSize: 2,
+    };
+    expect((await call("cusolverDnSgesvdaStridedBatched", given)).results.byteLength).toBe(0);
+    const told = await call("cusolverDnSgesvdaStridedBatched", { ...given, h_R_nrmF: 1 });
+    expect(told).toMatchObject({ status: 0 });
+    expect(told.results.byteLength).toBe(2 * 8);
+  });
+
   it("takes parameters of the kind that a function wants, and fails with those that could not be set", async () => {
     const jacobi = await stand.makeBy("cusolverDnCreateGesvdjInfo");
     const params = await stand.makeBy("cusolverDnCreateParams");

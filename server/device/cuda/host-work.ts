@@ -2,17 +2,20 @@
  * Work areas that libraries have in the server's memory: nothing says when they are done with one but the stream, so each is kept until that has done all its
  * work.
  */
+import { SluiceError } from "../../../shared/errors.ts";
+import { formatSizeRounded } from "../../../shared/units.ts";
 import type { CudaContext } from "./context.ts";
 import type { CudaStream } from "./stream.ts";
 
-/** As much as is kept for streams that are not done; with more, the newest one is waited for. */
+/** As much as a library's work may have at a time. */
 export const HOST_WORK_BYTES_MAX = 1024 * 1024 * 1024;
 
 interface Kept {
   readonly stream: CudaStream;
   readonly areas: readonly Uint8Array[];
-  readonly byteCount: number;
 }
+
+const bytesOf = (areas: readonly Uint8Array[]): number => areas.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
 export class HostWork {
   readonly #context: CudaContext;
@@ -24,20 +27,26 @@ export class HostWork {
 
   /** Bytes that are kept. */
   get byteCount(): number {
-    return this.#kept.reduce((sum, each) => sum + each.byteCount, 0);
+    return this.#kept.reduce((sum, { areas }) => sum + bytesOf(areas), 0);
   }
 
-  /** To be told once the work is queued that uses them. */
-  keep(stream: CudaStream, areas: readonly Uint8Array[]): void {
-    if (areas.length === 0) return;
-    const { api } = this.#context;
+  /** To be asked before the work is queued that uses them. @throws SluiceError OUT_OF_MEMORY where work that is not done has too much */
+  makeRoom(areas: readonly Uint8Array[]): void {
     const isDone = new Map<CudaStream, boolean>();
-    this.#kept.push({ stream, areas, byteCount: areas.reduce((sum, { byteLength }) => sum + byteLength, 0) });
-    if (this.byteCount > HOST_WORK_BYTES_MAX) api.cuStreamSynchronize(stream.handle);
-    this.#kept = this.#kept.filter(({ stream: on }) => {
-      if (!isDone.has(on)) isDone.set(on, api.cuStreamQuery(on.handle) === 0);
-      return isDone.get(on) === false;
+    this.#kept = this.#kept.filter(({ stream }) => {
+      const known = isDone.get(stream) ?? this.#context.api.cuStreamQuery(stream.handle) === 0;
+      isDone.set(stream, known);
+      return !known;
     });
+    const byteCount = this.byteCount + bytesOf(areas);
+    if (byteCount <= HOST_WORK_BYTES_MAX) return;
+    const wanted = `[${formatSizeRounded(byteCount)}] of work areas in the server's memory`;
+    throw new SluiceError("OUT_OF_MEMORY", `Work that is not done would have ${wanted}, more than there may be.`);
+  }
+
+  /** Once it is queued. */
+  keep(stream: CudaStream, areas: readonly Uint8Array[]): void {
+    this.#kept.push({ stream, areas });
   }
 
   /** Of a stream that is done. */

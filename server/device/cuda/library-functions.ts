@@ -336,11 +336,10 @@ export class LibraryFunctions {
       if (given > asked + HOST_WORK_SPARE_BYTES) {
         throw bad(`A work area of [${given}] bytes on the host is much more than the [${asked}] that are asked for.`);
       }
+      // Before it is made: the sum of all is looked at behind.
       if (byteCount > HOST_WORK_BYTES_MAX) {
-        throw new SluiceError(
-          "OUT_OF_MEMORY",
-          `The server has no work area of [${byteCount}] bytes for [${called.name}].`,
-        );
+        const wanted = `a work area of [${byteCount}] bytes on the host`;
+        throw new SluiceError("OUT_OF_MEMORY", `The server has no room for ${wanted} for [${called.name}].`);
       }
       const area = new Uint8Array(Math.max(1, byteCount));
       areas.push(area);

@@ -102,6 +102,7 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
     if (isQuestion && (!asksAnew || this.#shapes.has(shape)))
       return this.#end(prepared, this.#call(prepared, lookup), lookup);
     const run = (): LibraryResult => {
+      if (hostWork.length > 0) this.#hostWork.makeRoom(hostWork);
       const unfit = computes ? this.useStream(stream, used[0]) : undefined;
       const outcome = unfit ?? this.#call(prepared, lookup);
       if (hostWork.length > 0) this.#hostWork.keep(options.work(stream), hostWork);

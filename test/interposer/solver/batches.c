@@ -1,4 +1,5 @@
 /* Factorisations and solves of batches by cuBLAS, whose matrices stand in lists on the device: what PyTorch calls for solve, inv and lstsq. */
+#include "../../../client/interposer/driver/cuda-graph-api.h"
 #include "solver.h"
 
 typedef struct cublasContext *cublasHandle_t;
@@ -128,6 +129,28 @@ static void check_refused(CUdeviceptr pivots, CUdeviceptr infos) {
     end(&b);
 }
 
+/* In a graph, by the stream that the handle has. */
+static void check_graph(CUstream stream, CUdeviceptr infos) {
+    struct batch a = batch_of(1, N, N), inverse = batch_of(1, N, N);
+    CUgraph graph;
+    CUgraphExec exec;
+    number one[N * N] = {0};
+    for (int i = 0; i < N; i++) one[i + i * N] = 1;
+    CHECK(cuStreamBeginCapture_v2(stream, 0));
+    STATUS(matinvBatched[1](handle, N, a.list, leading(&a), inverse.list, leading(&inverse), infos, BATCH), OK);
+    CHECK(cuStreamEndCapture(stream, &graph));
+    number *before = download(&inverse.matrices[0]);
+    EXPECT(is_near(before, inverse.matrices[0].host, N * N, 1));
+    CHECK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    CHECK(cuGraphLaunch(exec, stream));
+    CHECK(cuStreamSynchronize(stream));
+    number *c = download(&inverse.matrices[2]);
+    EXPECT(is_near(product(a.matrices[2].host, 0, c, 0, (int[]){N, N, N}), one, N * N, 1));
+    free(c);
+    end(&a);
+    end(&inverse);
+}
+
 int main(void) {
     CUstream stream;
     start();
@@ -140,6 +163,7 @@ int main(void) {
         check_qr(type, infos);
     }
     check_refused(pivots, infos);
+    check_graph(stream, infos);
     STATUS(cublasDestroy_v2(handle), OK);
     printf("ok\n");
     return 0;
