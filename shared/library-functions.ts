@@ -12,7 +12,7 @@
  * - `value NAME of OTHER` pointer to an element in the host's memory, of the type that the tensor OTHER has.
  * - `pointer NAME` an address on the device. `of SIZE ELEMENT`: with so many elements (size-expression.ts; names are those of the line's integers), which
  *   are bytes without an ELEMENT: `f32 f64 c32 c64 i32 i64`, where c32 is two f32, or the name of a `dataType`. Where the size is 0 or less nothing is checked, and
- *   the library gets 0 for it. `of OTHER`: with as many bytes as what the descriptor OTHER describes; `of OTHER.MEASURE`: as that part of it has, such as the `grid`
+ *   the library gets 0 for it, or the arena's first address where it may not be absent. `of OTHER`: with as many bytes as what the descriptor OTHER describes; `of OTHER.MEASURE`: as that part of it has, such as the `grid`
  *   of a spatial transformer; `of OTHER.sequences`: 4 for each of those that it describes. `by FUNCTION`: the library takes it by that function, which has a
  *   descriptor before it, and not among the arguments.
  * - `unread NAME` an address at which the function does not look. It does not travel.

@@ -29,6 +29,20 @@ describe.skipIf(isMissing)("a program in C against cuSOLVER, whose work the serv
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
   });
 
+  // Of what carries functions of any library: calls, memos, descriptors, answers.
+  it.each(["address", "thread"] as const)("is clean with the %s sanitizer", async (sanitize) => {
+    const libraries = buildInterposer(sanitize, ["libcusolver.so.12"]);
+    const flags = [`-fsanitize=${sanitize}`, "-l:libcusolver.so.12", "-lm"];
+    for (const name of ["threads", "refused"]) {
+      const source = `test/interposer/solver/${name}.c`;
+      const program = compileProgram(source, { flags, libraries, suffix: `-solver-${sanitize}` });
+      const env = { ASAN_OPTIONS: "detect_leaks=0" };
+      const { code, stdout, stderr } = await runProgram({ server, command: [program], libraries, env });
+      expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+      expect(stderr).not.toContain("Sanitizer");
+    }
+  });
+
   it.each(["factors", "values", "wide", "refused", "threads", "fault"])("%s", async (name) => {
     for (const major of [11, 12]) {
       const flags = [`-l:libcusolver.so.${major}`, "-lm"];

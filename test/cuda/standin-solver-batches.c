@@ -119,7 +119,7 @@ static int queue(struct solver *s, struct job *job) {
     return queue(s, &(struct job){.compute = compute_factors, .a = matrix_of(type, a, n, n, lda), .n = n, .pivots = pivots, .info = info, .batch = batch}); \
   } \
   API int cublas##L##getriBatched(struct solver *s, int n, uint64_t a, int lda, uint64_t pivots, uint64_t c, int ldc, uint64_t info, int batch) { \
-    BEGIN_BLAS(s, fits(lda, n) && fits(ldc, n) && batch >= 0 && a != c); \
+    BEGIN_BLAS(s, fits(lda, n) && fits(ldc, n) && batch >= 0 && (batch == 0 || a != c)); \
     return queue(s, &(struct job){.compute = compute_solutions, .a = matrix_of(type, a, n, n, lda), .b = matrix_of(type, c, n, n, ldc), .n = n, .mode = 1, .pivots = pivots, .info = info, .batch = batch}); \
   } \
   API int cublas##L##getrsBatched(struct solver *s, int operation, int n, int nrhs, uint64_t a, int lda, uint64_t pivots, uint64_t b, int ldb, int *info, int batch) { \

@@ -85,6 +85,8 @@ export interface Standin {
   randGenerators(): number;
   /** Plans of cuFFT that are alive. */
   fftPlans(): number;
+  /** Where the last work of cuSOLVER, or of cuBLAS on batches, reads and writes, in any order. */
+  solverAreas(): [address: number, byteCount: number][];
   /** Programs of NVRTC that are alive. */
   programs(): number;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
@@ -118,6 +120,7 @@ function load(): Standin {
   const solverObjects = library.func("int standin_solver_objects()");
   const randGenerators = library.func("int standin_rand_generators()");
   const fftPlans = library.func("int standin_fft_plans()");
+  const solverAreas = library.func("int standin_solver_areas(void *into)");
   const programs = library.func("int standin_programs()");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
@@ -138,6 +141,11 @@ function load(): Standin {
     solverObjects: () => solverObjects(),
     fftPlans: () => fftPlans(),
     randGenerators: () => randGenerators(),
+    solverAreas: () => {
+      const words = new BigUint64Array(64);
+      const count = solverAreas(words);
+      return Array.from({ length: count }, (_, index) => [Number(words[2 * index]), Number(words[2 * index + 1])]);
+    },
     programs: () => programs(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

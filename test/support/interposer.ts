@@ -34,14 +34,17 @@ export const sourcesOf = (folder: string): string[] =>
     .sort()
     .map((name) => `${folder}/${name}`);
 
-/** Builds the libraries; `sanitize` builds the driver's library alone, in a folder of its own. Returns the folder. */
-export function buildInterposer(sanitize?: "address" | "thread"): string {
+/**
+ * Builds the libraries; `sanitize` builds the driver's library, and with `more` others, in a folder of its own. Returns the folder.
+ */
+export function buildInterposer(sanitize?: "address" | "thread", more: readonly string[] = []): string {
   const folder = sanitize === undefined ? interposerFolder : `${interposerFolder}-${sanitize}`;
   mkdirSync("dist", { recursive: true });
   const make = ["make", "--silent", "-j2", "-C", "client/interposer", `OUT=${process.cwd()}/${folder}`];
   // Without optimization a build takes half as long, and the sanitizers' reports name more.
   if (sanitize !== undefined) {
-    make.push(`SANITIZE=${sanitize}`, "CFLAGS=-O0 -g", `${process.cwd()}/${folder}/libcuda.so.1`);
+    const files = ["libcuda.so.1", ...more].map((file) => `${process.cwd()}/${folder}/${file}`);
+    make.push(`SANITIZE=${sanitize}`, "CFLAGS=-O0 -g", ...files);
   }
   execFileSync("flock", [`${folder}.lock`, ...make], { stdio: ["ignore", "inherit", "inherit"] });
   return folder;

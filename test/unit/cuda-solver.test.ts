@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import type { LibraryResult } from "../../server/device/libraries.ts";
-import type { LibraryArgument } from "../../shared/library-functions.ts";
+import { blas } from "../../shared/blas-functions.ts";
+import type { Library, LibraryArgument } from "../../shared/library-functions.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { solver } from "../../shared/solver-functions.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
@@ -20,8 +21,8 @@ const placeOf = (index: number): number => ARENA_BASE + index * MiB;
 type Given = Readonly<Record<string, number | bigint>>;
 
 /** A function's arguments by their names; what is not given is 1 where it is a number, and memory where it is a pointer. */
-function pack(name: string, given: Given): Uint8Array[] {
-  const { arguments: all } = solver.functions[numberIn(solver, name)]!;
+function pack(name: string, given: Given, table: Library = solver): Uint8Array[] {
+  const { arguments: all } = table.functions[numberIn(table, name)]!;
   const one = ({ kind, name: own, isResult, isOptional }: LibraryArgument, index: number): Uint8Array[] => {
     if (kind === "handle" || kind === "unread" || kind === "hostWork") return [];
     if (isResult) return isOptional ? [arg.u64(given[own] ?? 0)] : [];
@@ -117,6 +118,75 @@ describe.skipIf(standinMissing !== undefined)("cuSOLVER on a slice", () => {
   it.each(reaches)("%s reaches as far as its arguments say: %o", async (name, given, bytes) => {
     await call(name, given);
     expect(checkedBytes(name)).toEqual(bytes);
+  });
+
+  /** Arguments that all functions take. */
+  const whole: Given = {
+    ...{ m: 6, n: 4, k: 3, nrhs: 1, rank: 2, batchSize: 3, uplo: 0, trans: 0, side: 0 },
+    ...{ lda: 9, ldb: 11, ldc: 13, ldu: 8, ldv: 7, ldvt: 10, ldvl: 12, ldvr: 14, lda_inv: 5 },
+    ...{
+      strideA: 100,
+      strideS: 20,
+      strideU: 90,
+      strideV: 80,
+      jobz: 1,
+      econ: 0,
+      jobu: 65,
+      jobvt: 65,
+      jobvl: 0,
+      jobvr: 1,
+    },
+    ...{ dataTypeA: 1, dataTypeB: 1, dataTypeW: 1, dataTypeTau: 1, dataTypeVL: 1, dataTypeVR: 1, computeType: 1 },
+  };
+  const complex = {
+    dataTypeA: 4,
+    dataTypeB: 4,
+    dataTypeW: 0,
+    dataTypeTau: 4,
+    dataTypeVL: 4,
+    dataTypeVR: 4,
+    computeType: 4,
+  };
+  const others: Given[] = [
+    { m: 4, side: 1, econ: 1, jobu: 83, jobvt: 83, uplo: 1, batchSize: 1 },
+    { m: 31, n: 17, k: 0, lda: 31, ldb: 40, ldc: 33, ldu: 31, ldv: 17, ldvt: 17, ldvr: 17, lda_inv: 17, strideA: 600 },
+    { jobz: 0, jobu: 78, jobvt: 78, jobvr: 0, ...complex },
+    { batchSize: 0 },
+  ];
+
+  it.each([solver, blas])("reads and writes by each function of $name just what was checked", async (table) => {
+    const own = table === solver ? stand : await LibraryStand.of(table, slice, [ARENA_BASE, ARENA_BASE + ARENA_BYTES]);
+    const infos = new Map<string, number>();
+    for (const kind of ["gesvdjInfo", "syevjInfo"]) {
+      if (table === solver) infos.set(kind, await own.makeBy(solver.descriptors[kind]!.make));
+    }
+    for (const { name, arguments: all, workAreas } of table.functions) {
+      if (!all.some(({ kind }) => kind === "pointer")) continue;
+      for (const change of [{}, ...others]) {
+        const parameters = infos.get(all.find(({ name: each }) => each === "params")?.descriptor ?? "") ?? 0;
+        const given: Record<string, number | bigint> = { ...whole, ...change, params: parameters };
+        // The values of a complex matrix are complex.
+        if (name === "cusolverDnXgeev" && given["dataTypeA"] === 4) given["dataTypeW"] = 4;
+        if (name.startsWith("cusolverDnX") && workAreas !== undefined) {
+          const { results } = await own.call(workAreas.name, pack(workAreas.name, given, table));
+          const [device = 0n, host = 0n] = new BigUint64Array(results.slice().buffer);
+          Object.assign(given, { workspaceInBytesOnDevice: device, workspaceInBytesOnHost: host });
+        }
+        // Of batches that stand in lists these are lists, of matrices that lie behind all of them.
+        const lists = all.flatMap(({ size }, index) =>
+          name.endsWith("Batched") && size?.element === "i64" ? [index] : [],
+        );
+        for (const index of lists) {
+          const matrices = [0, 1, 2].map((which) => BigInt(placeOf(32 + 3 * index + which)));
+          await slice.write(placeOf(index), new Uint8Array(BigUint64Array.from(matrices).buffer), undefined);
+        }
+        own.checked.length = 0;
+        const { status } = await own.call(name, pack(name, given, table));
+        expect(status, `${name} ${JSON.stringify(change)}`).toBe(0);
+        const sorted = (areas: readonly [number, number][]) => [...areas].sort((a, b) => a[0] - b[0]);
+        expect(sorted(own.checked), `${name} ${JSON.stringify(change)}`).toEqual(sorted(standin.solverAreas()));
+      }
+    }
   });
 
   it("is asked nothing that reaches farther than there is memory, whatever the numbers", async () => {

@@ -371,7 +371,8 @@ export class LibraryFunctions {
       const byteCount =
         argument.size === undefined ? each * measure(pointer) : this.#bytesOf(called, argument.size, { values, areas });
       if (byteCount > 0) lookup.check(Number(given), byteCount);
-      else values[place] = 0n;
+      // Where a program gives one a library may look whether there is one.
+      else values[place] = argument.isOptional ? 0n : BigInt(this.#arenaBase);
     }
   }
 
