@@ -4,14 +4,14 @@
  * memory, with each call, so that they are paid for and checked as all of that is, and two streams may have one each. What a plan takes beside, for tables of its
  * own, is measured and paid for, and comes back with it (library-loading.ts).
  */
-import type { LibraryHandle } from "koffi";
 import { type ErrorCode, SluiceError } from "../../../shared/errors.ts";
 import { fft } from "../../../shared/fft-functions.ts";
 import type { LibraryArgument, LibraryFunction } from "../../../shared/library-functions.ts";
-import type { LibraryOutcome, LibraryVersions } from "../libraries.ts";
+import type { LibraryVersions } from "../libraries.ts";
 import type { CudaDescriptor } from "./library-descriptors.ts";
 import type { LibraryExtents, LibraryValue, NativeLibrary } from "./native-library.ts";
-import { type Bound, bind, bindIfThere } from "./symbols.ts";
+import { PlanLibrary } from "./plan-library.ts";
+import { type Bound, bind } from "./symbols.ts";
 import { openBehind } from "./toolkit.ts";
 
 /** Those that are called beside the functions of the table. */
@@ -42,17 +42,21 @@ export const FftStatus = {
   NVJITLINK_FAILURE: 19,
 } as const;
 
-const { ALLOC_FAILED, INTERNAL_ERROR, EXEC_FAILED, SETUP_FAILED, NOT_IMPLEMENTED, NOT_SUPPORTED } = FftStatus;
-const { MISSING_DEPENDENCY, NVRTC_FAILURE, NVJITLINK_FAILURE } = FftStatus;
-/** Statuses that tell of the device or the library and not of the call. */
-const devices: readonly number[] = [INTERNAL_ERROR, EXEC_FAILED, SETUP_FAILED];
-const unsupported: readonly number[] = [
-  NOT_IMPLEMENTED,
-  NOT_SUPPORTED,
-  MISSING_DEPENDENCY,
-  NVRTC_FAILURE,
-  NVJITLINK_FAILURE,
-];
+const codes: Readonly<Record<number, ErrorCode>> = {
+  [FftStatus.INVALID_PLAN]: "BAD_ARGUMENT",
+  [FftStatus.ALLOC_FAILED]: "OUT_OF_MEMORY",
+  [FftStatus.INVALID_TYPE]: "BAD_ARGUMENT",
+  [FftStatus.INVALID_VALUE]: "BAD_ARGUMENT",
+  [FftStatus.INVALID_SIZE]: "BAD_ARGUMENT",
+  [FftStatus.UNALIGNED_DATA]: "BAD_ARGUMENT",
+  [FftStatus.INVALID_DEVICE]: "BAD_ARGUMENT",
+  [FftStatus.NO_WORKSPACE]: "BAD_ARGUMENT",
+  [FftStatus.NOT_IMPLEMENTED]: "UNSUPPORTED",
+  [FftStatus.NOT_SUPPORTED]: "UNSUPPORTED",
+  [FftStatus.MISSING_DEPENDENCY]: "UNSUPPORTED",
+  [FftStatus.NVRTC_FAILURE]: "UNSUPPORTED",
+  [FftStatus.NVJITLINK_FAILURE]: "UNSUPPORTED",
+};
 
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
@@ -68,13 +72,12 @@ const types: Readonly<Record<number, { readonly bytes: bigint; readonly isReal: 
   15: { bytes: 4n, isReal: false },
 };
 
-export class FftLibrary implements NativeLibrary {
+export class FftLibrary extends PlanLibrary implements NativeLibrary {
   readonly table = fft;
-  readonly handle = 0;
+  protected readonly codes = codes;
   readonly descriptorType = "int32_t";
   readonly notSupported = FftStatus.NOT_SUPPORTED;
   readonly versions: LibraryVersions;
-  readonly #handle: LibraryHandle;
   readonly #api: Bound<typeof fftSignatures>;
 
   /** @throws SluiceError UNSUPPORTED where the server has none */
@@ -87,41 +90,9 @@ export class FftLibrary implements NativeLibrary {
       getProperty: "cufftGetProperty",
     };
     const { handle, path, version } = openBehind(spec, driverVersion);
-    this.#handle = handle;
+    super(handle);
     this.#api = bind(handle, fftSignatures, { lacking: (symbol) => `The cuFFT library [${path}] lacks [${symbol}].` });
     this.versions = { version, cudartVersion: 0, maxDeviceVersion: 0 };
-  }
-
-  start(): number {
-    return FftStatus.SUCCESS;
-  }
-
-  close(): void {}
-
-  bind(name: string, kinds: readonly string[]): ((...values: readonly unknown[]) => number) | undefined {
-    return bindIfThere(this.#handle, name, kinds);
-  }
-
-  /** It has no words for them. */
-  outcome(status: number): LibraryOutcome {
-    return { status, message: "" };
-  }
-
-  isDevices(status: number): boolean {
-    return devices.includes(status);
-  }
-
-  failure({ status, message }: LibraryOutcome, doing: string): SluiceError {
-    const code: ErrorCode =
-      status === ALLOC_FAILED
-        ? "OUT_OF_MEMORY"
-        : unsupported.includes(status)
-          ? "UNSUPPORTED"
-          : devices.includes(status)
-            ? "DEVICE_FAILED"
-            : "BAD_ARGUMENT";
-    const said = message === "" ? "" : `: ${message}`;
-    return new SluiceError(code, `cuFFT fails to ${doing} [status ${status}]${said}.`);
   }
 
   setStream(stream: number, plan: CudaDescriptor | undefined): number {

@@ -2,13 +2,13 @@
  * cuRAND, where the server has it: found as cuBLASLt is (toolkit.ts), or named by `SLUICE_CURAND_LIBRARY`. Numbers are those of its headers. What a generator takes
  * of the device for its state, as it first makes numbers, is measured and paid for, and comes back with it (library-loading.ts).
  */
-import type { LibraryHandle } from "koffi";
 import { type ErrorCode, SluiceError } from "../../../shared/errors.ts";
 import { rand } from "../../../shared/rand-functions.ts";
-import type { LibraryOutcome, LibraryVersions } from "../libraries.ts";
+import type { LibraryVersions } from "../libraries.ts";
 import type { CudaDescriptor } from "./library-descriptors.ts";
 import type { NativeLibrary } from "./native-library.ts";
-import { type Bound, bind, bindIfThere } from "./symbols.ts";
+import { PlanLibrary } from "./plan-library.ts";
+import { type Bound, bind } from "./symbols.ts";
 import { openToolkitLibrary } from "./toolkit.ts";
 
 /** Those that are called beside the functions of the table. */
@@ -40,13 +40,12 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 /** The one version in its name, of CUDA 12 and 13 alike. */
 const MAJOR = 10;
 
-export class RandLibrary implements NativeLibrary {
+export class RandLibrary extends PlanLibrary implements NativeLibrary {
   readonly table = rand;
-  readonly handle = 0;
+  protected readonly codes = codes;
   readonly descriptorType = "uint64_t";
   readonly notSupported = RandStatus.ARCH_MISMATCH;
   readonly versions: LibraryVersions;
-  readonly #library: LibraryHandle;
   readonly #api: Bound<typeof randSignatures>;
 
   /** @throws SluiceError UNSUPPORTED where the server has none */
@@ -58,36 +57,13 @@ export class RandLibrary implements NativeLibrary {
       throw new SluiceError("UNSUPPORTED", `This server has no cuRAND [${file}]; have its admin install it.`);
     }
     const { handle, path } = library;
-    this.#library = handle;
+    super(handle);
     this.#api = bind(handle, randSignatures, {
       lacking: (symbol) => `The cuRAND library [${path}] lacks [${symbol}].`,
     });
     const version = new Int32Array(1);
     this.#api.curandGetVersion(version);
     this.versions = { version: version[0]!, cudartVersion: 0, maxDeviceVersion: 0 };
-  }
-
-  start(): number {
-    return RandStatus.SUCCESS;
-  }
-
-  close(): void {}
-
-  bind(name: string, kinds: readonly string[]): ((...values: readonly unknown[]) => number) | undefined {
-    return bindIfThere(this.#library, name, kinds);
-  }
-
-  /** It has no words for what fails. */
-  outcome(status: number): LibraryOutcome {
-    return { status, message: "" };
-  }
-
-  isDevices(status: number): boolean {
-    return status >= RandStatus.LAUNCH_FAILURE && status !== RandStatus.ARCH_MISMATCH;
-  }
-
-  failure({ status }: LibraryOutcome, doing: string): SluiceError {
-    return new SluiceError(codes[status] ?? "DEVICE_FAILED", `cuRAND fails to ${doing} [status ${status}].`);
   }
 
   setStream(stream: number, generator: CudaDescriptor | undefined): number {

@@ -157,7 +157,7 @@ static void streams(void) {
 /* Each by its own call, after which all goes on. */
 static void refusals(void) {
     generator_t generator, quasi;
-    float *device = memory_of(64 * sizeof(float)), host[64];
+    float *device = memory_of(64 * sizeof(float)), *little = memory_of(63 * sizeof(float)), host[64];
     STATUS(curandCreateGenerator(&generator, 55), TYPE_ERROR);
     EXPECT(generator == NULL);
     STATUS(curandCreateGenerator(NULL, DEFAULT), NOT_INITIALIZED);
@@ -176,6 +176,9 @@ static void refusals(void) {
     STATUS(curandGenerateUniform(generator, device, 65), OUT_OF_RANGE);
     STATUS(curandGenerateUniform(generator, device, SIZE_MAX), OUT_OF_RANGE);
     STATUS(curandGenerateUniform(generator, device, 0), OK);
+    STATUS(curandGenerateUniform(generator, device, 64), OK);
+    /* Nor of a kind of work that is known, of which nothing is answered any more. */
+    STATUS(curandGenerateUniform(generator, little, 64), OUT_OF_RANGE);
     STATUS(curandGenerateUniform(generator, device, 64), OK);
     STATUS(curandGeneratePoisson(generator, (unsigned *)device, 64, 4), OK);
     STATUS(curandGeneratePoisson(generator, (unsigned *)device, 64, 0), OUT_OF_RANGE);
