@@ -73,7 +73,7 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
     stand = await DaemonStand.start({ driver: cudaDriver, spec: "0", arenaBytes: 32 * MiB });
     const flags = ["-l:libcusolver.so.12", "-lm"];
     const program = compileProgram("test/interposer/solver/threads.c", { flags, suffix: "-solver-parked" });
-    const options = { stand, endpoint: `unix://${stand.path}`, random: createRandom(17), args: ["30"] };
+    const options = { stand, endpoint: `unix://${stand.path}`, random: createRandom(17), args: ["12"] };
     const { parks, ...end } = await runParked(program, options);
     expect({ code: end.code, stdout: end.stdout }, end.stderr).toEqual({ code: 0, stdout: "ok\n" });
     expect(parks).toBeGreaterThan(3);

@@ -170,10 +170,12 @@ static inline bool is_unitary(const number *q, int m, int n, int type) {
     return is_so;
 }
 
+/* Filled with what is no result, before anything in any stream. */
 static inline CUdeviceptr device_bytes(size_t bytes) {
     CUdeviceptr at;
     CHECK(cuMemAlloc_v2(&at, bytes));
     CHECK(cuMemsetD8_v2(at, 0xff, bytes));
+    CHECK(cuStreamSynchronize(NULL));
     return at;
 }
 
