@@ -24,7 +24,7 @@ export function usage(): string {
     "  --only GROUP,GROUP    these groups alone",
     `  --limit SECONDS       end after this time; 0: no end (default: ${LIMIT_S})`,
     "  --group-limit SECONDS each group has this time, in place of its own (slow machines need more)",
-    "  --promise TEXT        of the group `end to end` only the promises whose names contain this; may be given several times",
+    "  --promise TEXT        of the group `end to end` only promises whose names contain this; repeatable",
     "  --quick               see that everything runs; the figures mean nothing",
     "",
     "Groups, in their order, and the seconds that each has at most:",
