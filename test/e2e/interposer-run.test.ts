@@ -51,7 +51,7 @@ describe.runIf(canBuild)("sluice run", () => {
 });
 
 describe.runIf(canBuild)("the libraries, where the package has none", () => {
-  it("are built once, say so, and are found again", { timeout: 120_000 }, async () => {
+  it("are built once, say so, and are found again", { timeout: 300_000 }, async () => {
     const { interposerEnvironment } = await import("../../client/cli/interposer.ts");
     // How fast they are is nothing to this test, and there are two builds at once.
     vi.stubEnv("CFLAGS", "-O0");
