@@ -140,7 +140,7 @@ const unkind = {
 
 describe.skipIf(standinMissing !== undefined)("the check for real cards", () => {
   it("holds even an unkind card to the promises of a lease, one by one", async () => {
-    const { rows, text, code } = await check("memory,end to end", { env: unkind });
+    const { rows, text, code } = await check("memory,end to end", { env: unkind, args: ["--group-limit", "600"] });
     expect(failed(rows)).toEqual([]);
     // What needs two says so, and is no failure.
     const pair = rows.find(({ name }) => name.startsWith("bytes pass between"));
@@ -151,7 +151,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(rows.some(({ name }) => name.startsWith("bytes left"))).toBe(true);
     expect(text).toMatch(/^end to end$/m);
     expect(code).toBe(0);
-  }, 300_000);
+  }, 900_000);
 
   it("makes the driver's calls one by one, and tells in the JSON what each returned and what the machine is", async () => {
     const { rows, report } = await check("driver");
@@ -191,7 +191,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     const wanted = ["the list", "a fault is told", "CUDA C is compiled"];
     const { rows, code } = await check("end to end", {
       env,
-      args: wanted.flatMap((promise) => ["--promise", promise]),
+      args: [...wanted.flatMap((promise) => ["--promise", promise]), "--group-limit", "600"],
       watch: (_, said) => {
         if (isTaken || !said.includes("end to end: the list")) return;
         isTaken = true;
@@ -212,7 +212,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     const compiled = rows.find(({ name }) => name.startsWith("CUDA C is compiled"));
     expect(compiled).toMatchObject({ isSkipped: true, note: expect.stringMatching(/NVRTC/) });
     expect(code).toBe(1);
-  }, 300_000);
+  }, 900_000);
 
   it("leaves out what others have no room for on the card, with the reason", async () => {
     const args = ["--promise", "the largest slice"];
