@@ -10,6 +10,7 @@ import {
   type LibraryArgument,
   type LibraryArgumentKind,
   type LibraryFunction,
+  type LibrarySize,
 } from "../shared/library-functions.ts";
 import type { SizeExpression } from "../shared/size-expression.ts";
 
@@ -25,6 +26,9 @@ const numberTypes: Partial<Record<LibraryArgumentKind, string>> = {
   f64: "double ",
   type: "int32_t ",
   dataType: "int32_t ",
+  indexType: "int32_t ",
+  which: "int32_t ",
+  exact: "uint64_t ",
 };
 /** Elements of arrays. */
 const elementTypes: Partial<Record<LibraryArgumentKind, string>> = {
@@ -40,7 +44,7 @@ function parameter({ kind, name, isResult, role }: LibraryArgument): string {
   const element = elementTypes[kind];
   if (element !== undefined) return `${isResult ? "" : "const "}${element} *${name}`;
   if (isResult || role === "new") return `void **${name}`;
-  return kind === "scalar" || kind === "value" || kind === "unread" || kind === "hostWork"
+  return kind === "scalar" || kind === "value" || kind === "factor" || kind === "unread" || kind === "hostWork"
     ? `const void *${name}`
     : `void *${name}`;
 }
@@ -53,24 +57,30 @@ function count({ of, measure }: LibraryArgument, all: readonly LibraryArgument[]
 }
 
 /** An expression in C, in numbers that never overflow. How much the library asks for is not known here, but that it is something. */
-function size(expression: SizeExpression): string {
-  if ("name" in expression) return expression.name === BUFFER_SIZE ? "1.0" : `(double)${expression.name}`;
+function size(expression: SizeExpression, all: readonly LibraryArgument[]): string {
+  const inner = (each: SizeExpression): string => size(each, all);
+  if ("name" in expression) {
+    const { name } = expression;
+    const isInOut = all.some((each) => each.isInOut && each.name === name);
+    return name === BUFFER_SIZE ? "1.0" : isInOut ? `sluice_given(${name})` : `(double)${name}`;
+  }
   if ("value" in expression) return `${expression.value}.0`;
-  if ("reach" in expression) return `sluice_reach(${expression.reach.map(size).join(", ")})`;
+  if ("reach" in expression) return `sluice_reach(${expression.reach.map(inner).join(", ")})`;
   const { operation, left, right } = expression;
-  if (operation === "max" || operation === "min") return `sluice_${operation}(${size(left)}, ${size(right)})`;
-  return `(${size(left)} ${operation} ${size(right)})`;
+  if (operation === "max" || operation === "min") return `sluice_${operation}(${inner(left)}, ${inner(right)})`;
+  return `(${inner(left)} ${operation} ${inner(right)})`;
 }
 
 /** Bytes behind a pointer, as far as the arguments alone say it. */
 function bytesBehind({ size: sized }: LibraryArgument, all: readonly LibraryArgument[]): string {
   if (sized === undefined) return "1.0";
-  const { element } = sized;
-  if (element === undefined) return size(sized.count);
-  const each =
-    typeof element === "object" ? `sluice_data_type_bytes(${all[element.place]!.name})` : elementBytes[element];
-  return `${size(sized.count)} * ${each}`;
+  return sized.element === undefined
+    ? size(sized.count, all)
+    : `${size(sized.count, all)} * ${bytesEach(sized.element, all)}`;
 }
+
+const bytesEach = (element: NonNullable<LibrarySize["element"]>, all: readonly LibraryArgument[]): string =>
+  typeof element === "object" ? `sluice_data_type_bytes(${all[element.place]!.name})` : `${elementBytes[element]}`;
 
 const kindName = ({ word }: Library, descriptor: string): string => `SLUICE_${word}_${snake(descriptor)}`.toUpperCase();
 
@@ -85,8 +95,13 @@ function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction,
     const which = kindName(library, descriptor!);
     return role === "used"
       ? `sluice_call_descriptor(&call, ${name}, ${which}, ${optional})`
-      : `sluice_call_${role}_descriptor(&call, ${name}, ${which})`;
+      : `sluice_call_${role === "keep" ? "change" : role}_descriptor(&call, ${name}, ${which})`;
   }
+  if (kind === "factor")
+    return `sluice_call_factor(&call, ${name}, (size_t)${bytesEach(argument.size!.element!, all)})`;
+  if (kind === "exact") return `sluice_call_exact(&call, ${name}, ${size(argument.size!.count, all)})`;
+  if (kind === "held") return `sluice_call_held(&call, ${name})`;
+  if (argument.isInOut) return `sluice_call_inout(&call, ${name})`;
   if (kind === "value") return `sluice_dnn_value(&call, ${name}, ${all[of!]!.name})`;
   if (elementTypes[kind] !== undefined) {
     if (isResult && isOptional)
@@ -99,7 +114,7 @@ function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction,
   if (kind === "pointer" && isResult) return `sluice_call_out_pointer(&call, ${name})`;
   if (isResult) return `sluice_call_out(&call, ${name}, sizeof *${name})`;
   if (kind === "pointer") return `sluice_call_pointer(&call, ${name}, ${optional}, ${bytesBehind(argument, all)})`;
-  if (kind === "dataType") return `sluice_call_i32(&call, ${name})`;
+  if (kind === "dataType" || kind === "indexType") return `sluice_call_i32(&call, ${name})`;
   return `sluice_call_${kind}(&call, ${name}${kind === "scalar" ? `, ${optional}` : ""})`;
 }
 

@@ -5,8 +5,9 @@ import { fft } from "./fft-functions.ts";
 import type { Library } from "./library-functions.ts";
 import { rand } from "./rand-functions.ts";
 import { solver } from "./solver-functions.ts";
+import { sparse } from "./sparse-functions.ts";
 
-export const libraries = [dnn, solver, fft, blas, rand] as const satisfies readonly Library[];
+export const libraries = [dnn, solver, fft, blas, rand, sparse] as const satisfies readonly Library[];
 
 /** The number of a library on the wire. */
 export const libraryNumber = (library: Library): number => (libraries as readonly Library[]).indexOf(library);

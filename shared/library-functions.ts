@@ -7,22 +7,30 @@
  *
  * A line is the function's arguments in order, as `KIND NAME`:
  * - `handle` the library's handle. It does not travel: the call names device and stream. `stream`: the same, but the function takes none.
- * - `i8 i32 u32 i64 u64 f32 f64`, `type`, a cudnnDataType_t (i32), and `dataType`, a cudaDataType (i32).
+ * - `i8 i32 u32 i64 u64 f32 f64`, `type`, a cudnnDataType_t (i32), `dataType`, a cudaDataType (i32), `indexType`, a cusparseIndexType_t (i32), and `which`, an i32 that
+ *   tells apart what one function sets of a descriptor.
+ * - `exact NAME of NUMBER` a u64 that must be just that. It does not travel.
  * - `scalar` pointer to a factor in the host's memory: f64 where the call's data is f64, else f32; one that is absent is 0.
+ * - `factor NAME of ELEMENT` pointer to one such element in the host's memory, which takes 16 bytes on the wire.
  * - `value NAME of OTHER` pointer to an element in the host's memory, of the type that the tensor OTHER has.
  * - `pointer NAME` an address on the device. `of SIZE ELEMENT`: with so many elements (size-expression.ts; names are those of the line's integers), which
  *   are bytes without an ELEMENT: `f32 f64 c32 c64 i32 i64`, where c32 is two f32, or the name of a `dataType`. Where the size is 0 or less nothing is checked, and
  *   the library gets 0 for it, or the arena's first address where it may not be absent. `of OTHER`: with as many bytes as what the descriptor OTHER describes; `of OTHER.MEASURE`: as that part of it has, such as the `grid`
  *   of a spatial transformer; `of OTHER.sequences`: 4 for each of those that it describes. `by FUNCTION`: the library takes it by that function, which has a
  *   descriptor before it, and not among the arguments.
+ * - `held NAME` an address on the device that a descriptor, which the call makes or sets, has from then on. How many bytes there are to be behind it is said with the kind of
+ *   descriptor (`holds`), and looked at by each function that takes the descriptor. It may be 0.
  * - `unread NAME` an address at which the function does not look. It does not travel.
  * - `hostWork NAME of BYTES` a work area in the host's memory, which is the server's own. It does not travel. So long as that argument says, and no less than the library
- *   itself asks for: beside such a function `NAME` there is `NAME_bufferSize`, whose arguments are among its own by their names, and whose results are how large its
+ *   itself asks for: beside such a function `NAME` there is `NAME_bufferSize`, or what the library's `teller` says, whose arguments are among its own by their names, and whose results are how large its
  *   work areas are: the first is what `bufferSize` is in sizes, in elements or bytes, and the second that of the host.
  * - `ints NAME of OTHER`, `longs NAME of OTHER` an array of i32 or i64 in the host's memory, with as many elements as that argument, which stands before it, says.
  *   `of OTHER.sequences`: one for each of them; `of OTHER.sum`: as many as the elements of that array are together.
  * - a kind of descriptor, such as `tensor`; with `set` before it the call decides what it describes, with `fill` it does so and gives it something of its own
- *   on the device, with `new` it comes into being.
+ *   on the device, with `new` it comes into being, by all that its line has.
+ *   `change` before it: the call changes it, so that it is like no other from then on; `keep`: and it has the call's work areas then, as long as it is used. `of OTHER.area` is
+ *   the size of the work area of the pointer's name that it has.
+ * - `inout` before `u64`: a number in the host's memory that is given and becomes a result.
  * - `out` before a kind: a result, and `out?` one that a program may do without, before which its argument says whether it is wanted. Of `out ints NAME of OTHER`, of `out? doubles` and of `out perfs`, which are records of what an algorithm of a convolution costs, that argument
  *   says how many there is room for.
  * A function with results and a pointer that must be there computes, as all others with pointers do, in the stream of its handle.
@@ -35,11 +43,14 @@
 import { namesOf, parseSize, type SizeExpression } from "./size-expression.ts";
 
 const integers = ["i8", "i32", "u32", "i64", "u64"] as const;
-const numbers = [...integers, "f32", "f64", "type", "dataType"] as const;
+const numbers = [...integers, "f32", "f64", "type", "dataType", "indexType", "which"] as const;
 const others = [
   "scalar",
   "value",
+  "factor",
+  "exact",
   "pointer",
+  "held",
   "unread",
   "hostWork",
   "ints",
@@ -48,6 +59,7 @@ const others = [
   "perfs",
   "descriptor",
 ] as const;
+const roles = ["new", "set", "fill", "change", "keep"] as const;
 const kinds = ["handle", "stream", ...numbers, ...others] as const;
 export type LibraryArgumentKind = (typeof kinds)[number];
 
@@ -73,11 +85,13 @@ export interface LibraryArgument {
   readonly name: string;
   /** Of a descriptor its kind. */
   readonly descriptor: string | undefined;
-  /** Whether the call sets the descriptor, fills it, or makes it. */
-  readonly role: "new" | "set" | "fill" | "used";
+  /** Whether the call sets the descriptor, fills it, makes it, changes it, or gives it work areas. */
+  readonly role: "new" | "set" | "fill" | "change" | "keep" | "used";
   readonly isResult: boolean;
+  /** Whether the result is given a number before. */
+  readonly isInOut: boolean;
   readonly isOptional: boolean;
-  /** Of a pointer with a size of its own. */
+  /** Of a pointer with a size of its own; of a factor its one element, and of what is exact its value. */
   readonly size: LibrarySize | undefined;
   /** Else the place of the argument that says how much there is, and what of it says so where it is not all; undefined where nothing does. */
   readonly of: number | undefined;
@@ -93,15 +107,27 @@ export interface LibraryFunction {
   readonly workAreas: LibraryFunction | undefined;
 }
 
+export interface DescriptorKind {
+  readonly make: string;
+  readonly destroy: string;
+  /**
+   * Bytes behind the addresses that it holds, by their names, as a size of all numbers that have made and set it, by theirs: a `dataType` and an `indexType` stand for an
+   * element's bytes, and what was not set for 0.
+   */
+  readonly holds?: Readonly<Record<string, string>>;
+}
+
 export interface LibrarySpec {
   /** As it is called in sentences. */
   readonly name: string;
   /** As generated names have it. */
   readonly word: string;
   /** Kinds of descriptor by their words, with the functions that make and destroy one. */
-  readonly descriptors: Readonly<Record<string, { readonly make: string; readonly destroy: string }>>;
+  readonly descriptors: Readonly<Record<string, DescriptorKind>>;
   /** Parts of descriptors by which pointers and arrays are measured. */
   readonly measures: readonly string[];
+  /** The name of the function that tells how large the work areas of another are, where that is not `NAME_bufferSize`. */
+  readonly teller?: (name: string) => string;
   readonly lines: Readonly<Record<string, string>>;
 }
 
@@ -128,14 +154,14 @@ function members(key: string, line: string): [name: string, line: string][] {
   if (parts === null) return [[key, line]];
   const [, before = "", alternatives = "", behind = ""] = parts;
   return alternatives.split(",").map((alternative) => {
-    const [element, real] = families[alternative[0]!]!;
+    const [element, real] = families[alternative[0]!] ?? ["f32", "f32"];
     return [`${before}${alternative}${behind}`, line.replaceAll(/\bT\b/g, element).replaceAll(/\bR\b/g, real)];
   });
 }
 
 /** What stands before the name, the name, and how much there is, as texts. */
 const shape =
-  /^(?:(?<before>out\??|new|set|fill) )?(?<word>\w+)(?<optional>\?)?(?: (?<name>\w+))?(?: of (?<of>[^ ]+)(?: (?<element>\w+))?)?(?: by (?<by>\w+))?$/;
+  /^(?:(?<before>out\??|inout|new|set|fill|change|keep) )?(?<word>\w+)(?<optional>\?)?(?: (?<name>\w+))?(?: of (?<of>[^ ]+)(?: (?<element>\w+))?)?(?: by (?<by>\w+))?$/;
 
 /** Reads the lines of one library. */
 class LineReader {
@@ -166,8 +192,9 @@ class LineReader {
         const { before, optional, of, element, by } = groups as Readonly<Partial<Record<string, string>>>;
         const [other = "", measure] = /^\w+(\.\w+)?$/.test(of ?? "") ? of!.split(".") : [];
         const isBy = kind !== "pointer" || measure !== undefined || kindsOf[names.indexOf(other)] === "descriptor";
-        const isSized = of !== undefined && !isBy;
-        const isCounted = ["ints", "longs", "doubles", "perfs", "value", "hostWork"].includes(kind);
+        const isOne = kind === "factor";
+        const isSized = of !== undefined && (!isBy || isOne || kind === "exact");
+        const isCounted = ["ints", "longs", "doubles", "perfs", "value", "hostWork", "factor", "exact"].includes(kind);
         if (isCounted && of === undefined) throw this.#wrong(text);
         if (measure !== undefined && !isOneOf(this.#spec.measures, measure)) throw this.#wrong(text);
         if (element !== undefined && !isSized) throw this.#wrong(text);
@@ -175,10 +202,13 @@ class LineReader {
           kind,
           name: own,
           descriptor: kind === "descriptor" ? word : undefined,
-          role: before === "new" || before === "set" || before === "fill" ? before : "used",
-          isResult: before === "out" || before === "out?",
+          role: isOneOf(roles, before) ? before : "used",
+          isResult: before === "out" || before === "out?" || before === "inout",
+          isInOut: before === "inout",
           isOptional: optional === "?" || before === "out?",
-          size: isSized ? this.#sizeOf(text, { of, element }, place, kindsOf) : undefined,
+          size: isSized
+            ? this.#sizeOf(text, isOne ? { of: "1", element: of } : { of, element }, place, kindsOf)
+            : undefined,
           of: of === undefined || isSized ? undefined : place(text, other),
           measure,
           by,
@@ -216,6 +246,13 @@ class LineReader {
   }
 }
 
+/** Whether a pointer is to a work area: as large as another function says, or as a number that the library has told before. */
+export function isWorkArea({ kind, size }: LibraryArgument, all: readonly LibraryArgument[]): boolean {
+  if (kind !== "pointer" || size === undefined) return false;
+  const names = namesOf(size.count);
+  return names.includes(BUFFER_SIZE) || all.some(({ name, isInOut }) => isInOut && names.includes(name));
+}
+
 /** Whether it has work areas that are as large as another function says. */
 const hasWorkAreas = (all: readonly LibraryArgument[]): boolean =>
   all.some(
@@ -228,7 +265,8 @@ export function readLibrary<W extends string>({ lines, ...spec }: LibrarySpec & 
   const functions: LibraryFunction[] = [];
   for (const [name, line] of Object.entries(lines).flatMap(([key, each]) => members(key, each))) {
     const read = reader.read(name, line);
-    const teller = functions.find((each) => each.name === `${name}_${BUFFER_SIZE}`);
+    const telling = spec.teller?.(name) ?? `${name}_${BUFFER_SIZE}`;
+    const teller = functions.find((each) => each.name === telling);
     const has = hasWorkAreas(read.arguments);
     if (has && teller === undefined) throw new Error(`Nothing tells how large the work areas of [${name}] are.`);
     functions.push({ ...read, workAreas: has ? teller : undefined });

@@ -87,6 +87,8 @@ export interface Standin {
   fftPlans(): number;
   /** Where the last work of cuSOLVER, or of cuBLAS on batches, reads and writes, in any order. */
   solverAreas(): [address: number, byteCount: number][];
+  /** Handles and descriptors of cuSPARSE that are alive. */
+  sparseObjects(): number;
   /** Programs of NVRTC that are alive. */
   programs(): number;
   /** Ends a kernel `endless` that waits at an address, and with it what its slice could not give back. */
@@ -106,6 +108,7 @@ function load(): Standin {
   process.env["SLUICE_CUSOLVER_LIBRARY"] = path;
   process.env["SLUICE_CUFFT_LIBRARY"] = path;
   process.env["SLUICE_CURAND_LIBRARY"] = path;
+  process.env["SLUICE_CUSPARSE_LIBRARY"] = path;
   process.env["SLUICE_NVRTC_LIBRARY"] = path;
   process.env["SLUICE_NVML_LIBRARY"] = join(folder, "libnvidia-ml.so.1");
   const library = koffi.load(path);
@@ -121,6 +124,7 @@ function load(): Standin {
   const randGenerators = library.func("int standin_rand_generators()");
   const fftPlans = library.func("int standin_fft_plans()");
   const solverAreas = library.func("int standin_solver_areas(void *into)");
+  const sparseObjects = library.func("int standin_sparse_objects()");
   const programs = library.func("int standin_programs()");
   const release = library.func("void standin_release(uint64_t address)");
   const uncorrected = library.func("void standin_uncorrected(uint32_t count)");
@@ -146,6 +150,7 @@ function load(): Standin {
       const count = solverAreas(words);
       return Array.from({ length: count }, (_, index) => [Number(words[2 * index]), Number(words[2 * index + 1])]);
     },
+    sparseObjects: () => sparseObjects(),
     programs: () => programs(),
     release: (address) => release(address),
     uncorrected: (count) => uncorrected(count),

@@ -19,6 +19,15 @@ it.runIf(canBuild).each([
   ["cuRAND", "rand", "libcurand.so.10", ["curandGetDirectionVectors32 is not supported here: tables for"]],
   ["cuFFT", "fft", "libcufft.so.12", ["cufftXtSetGPUs is not supported here: a plan works on one device."]],
   [
+    "cuSPARSE",
+    "sparse",
+    "libcusparse.so.12",
+    [
+      "cusparseSpVV is not supported here: it is not served yet.",
+      "cusparseScsrilu02 is not supported here: it is one of the older functions, which PyTorch does not take.",
+    ],
+  ],
+  [
     "cuSOLVER",
     "solver",
     "libcusolver.so.11",

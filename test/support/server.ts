@@ -90,6 +90,7 @@ function onChosenDevices(args: readonly string[]): {
       SLUICE_CUSOLVER_LIBRARY: library,
       SLUICE_CUFFT_LIBRARY: library,
       SLUICE_CURAND_LIBRARY: library,
+      SLUICE_CUSPARSE_LIBRARY: library,
       SLUICE_NVRTC_LIBRARY: library,
       SLUICE_STANDIN_ANY_KERNEL: "1",
       SLUICE_STANDIN_MEMORY: String(Number(size) * (unit === "G" ? 1024 : 1)),

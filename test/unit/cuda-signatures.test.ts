@@ -35,6 +35,7 @@ import {
 } from "../../server/device/cuda/multiplier.ts";
 import { nvmlLayouts, nvmlSignatures } from "../../server/device/cuda/nvml.ts";
 import { RandStatus, randSignatures } from "../../server/device/cuda/rand-library.ts";
+import { sparseOfHandles } from "../../server/device/cuda/sparse-library.ts";
 import type { Signatures } from "../../server/device/cuda/symbols.ts";
 import { describeArrayResource, describeMemory, describeTexture } from "../../server/device/cuda/texture.ts";
 import { DnnStatus } from "../../server/device/dnn.ts";
@@ -351,7 +352,8 @@ describe.skipIf(!has("nvrtc.h"))("nvrtc.h", () => {
 /** How an argument of the table of functions is passed, in the words of the prelude. */
 function passed({ kind, isResult }: LibraryArgument): string {
   if (isResult) return "memory";
-  if (kind === "type" || kind === "dataType") return "i32";
+  if (kind === "type" || kind === "dataType" || kind === "indexType" || kind === "which") return "i32";
+  if (kind === "exact") return "u64";
   const numbers: readonly string[] = ["i8", "i32", "u32", "i64", "u64", "f32", "f64"];
   return numbers.includes(kind) ? kind : "memory";
 }
@@ -384,6 +386,7 @@ describe.skipIf(!has("cudnn.h") || !has("cuda_runtime_api.h"))("cudnn.h", () => 
 describe.each([
   ["cusolverDn.h", "CUSOLVER_STATUS_", solverOfHandles],
   ["cublas_v2.h", "CUBLAS_STATUS_", blasOfHandles],
+  ["cusparse.h", "CUSPARSE_STATUS_", sparseOfHandles],
 ] as const)("%s", (header, prefix, kind) => {
   const source = `#include <${header}>\n${prelude}`;
 
@@ -460,9 +463,17 @@ describe.skipIf(!has("cublasLt.h"))("cublasLt.h", () => {
   });
 });
 
-const absent = ["cuda.h", "nvml.h", "nvrtc.h", "cublasLt.h", "cudnn.h", "cusolverDn.h", "cufftXt.h", "curand.h"].filter(
-  (header) => !has(header),
-);
+const absent = [
+  "cuda.h",
+  "nvml.h",
+  "nvrtc.h",
+  "cublasLt.h",
+  "cudnn.h",
+  "cusolverDn.h",
+  "cufftXt.h",
+  "curand.h",
+  "cusparse.h",
+].filter((header) => !has(header));
 if (absent.length > 0) {
   const why = compiles ? "they are in no toolkit here" : "there is no C++ compiler";
   console.warn(`Skipped: [${absent}] cannot be compared with, for ${why}.`);

@@ -13,6 +13,7 @@ import { dnn } from "../../shared/dnn-functions.ts";
 import { fft } from "../../shared/fft-functions.ts";
 import { rand } from "../../shared/rand-functions.ts";
 import { solver } from "../../shared/solver-functions.ts";
+import { sparse } from "../../shared/sparse-functions.ts";
 import { buildInterposer, canBuild, hasNvcc, hasTool } from "../support/interposer.ts";
 
 const root = "client/interposer";
@@ -38,6 +39,7 @@ const carried = [
   { room: "solver", table: solver, file: "libcusolver" },
   { room: "fft", table: fft, file: "libcufft" },
   { room: "rand", table: rand, file: "libcurand" },
+  { room: "sparse", table: sparse, file: "libcusparse" },
 ].map((each) => ({ ...each, reasons: reasonsOf(each.room), refused: refusedBy(each.room) }));
 const blasRefused = { blas: refusedBy("blas"), blaslt: refusedBy("blaslt") };
 const refused = { driver: refusedBy("driver"), runtime: refusedBy("runtime") };
@@ -137,7 +139,7 @@ const libraries = [
   ...["libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libnvidia-ml.so.1"],
   ...["libcublas.so.12", "libcublas.so.13", "libcublasLt.so.12", "libcublasLt.so.13", "libcudnn.so.9"],
   ...["libcusolver.so.11", "libcusolver.so.12"],
-  ...["libcufft.so.11", "libcufft.so.12", "libcurand.so.10"],
+  ...["libcufft.so.11", "libcufft.so.12", "libcurand.so.10", "libcusparse.so.12"],
 ];
 
 /** Names that a header of the toolkit declares, as programs are linked to them. */
@@ -219,6 +221,7 @@ describe.runIf(canBuild && hasTool("nm"))("the libraries", () => {
     ["libcufft.so.11", "fft", "cufftExecC2C"],
     ["libcufft.so.12", "fft", "cufftExecC2C"],
     ["libcurand.so.10", "rand", "curandGenerateSeeds"],
+    ["libcusparse.so.12", "sparse", "cusparseGetStream"],
   ])(
     "of which %s exports what is served and what is refused, under the version that programs ask for",
     (file, room, own) => {

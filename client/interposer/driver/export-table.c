@@ -25,8 +25,9 @@ static const char *way_without(const char *name) {
         const char *begin, *way;
     } ways[] = {
         {"libcublas", taken}, {"libcudnn", taken}, {"libcusolver", taken}, {"libcufft", taken}, {"libcurand", taken},
+        {"libcusparse", taken},
         {"libnccl", "PyTorch's processes do without it by the backend gloo."},
-        {"libcusparse", ""}, {"libnpp", ""}, {"libnvjpeg", ""},
+        {"libnpp", ""}, {"libnvjpeg", ""},
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strncmp(name, ways[i].begin, strlen(ways[i].begin)) == 0) return ways[i].way;

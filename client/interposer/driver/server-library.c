@@ -234,15 +234,11 @@ static CUresult try(const struct sluice_dnn_execute_call *call, struct device *d
     return ask(&question, device, mark, reply);
 }
 
-API(sluiceLibraryMake,
-    (uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_bytes further, struct sluice_library_reply *reply),
-    (library, function, object, further, reply)) {
-    uint32_t argument[2 + SLUICE_FURTHER_BYTES_MAX / sizeof(uint32_t)] = {0};
-    if (further.byte_count > SLUICE_FURTHER_BYTES_MAX) return CUDA_ERROR_INVALID_VALUE;
-    if (further.byte_count > 0) memcpy(argument + 2, further.data, further.byte_count);
-    const struct sluice_library_ask_call_call call = {.library = library, .function = function, .device = object->device, .arguments = {argument, 8 + further.byte_count}};
-    struct question question = question_library_ask_call(&call);
-    question.made = &object, question.made_count = 1, question.numbers = argument;
+/* `number` is where in the arguments its number stands. */
+static CUresult make_object(const struct sluice_library_ask_call_call *call, uint32_t *number, struct sluice_library_object *object,
+                            struct sluice_library_reply *reply) {
+    struct question question = question_library_ask_call(call);
+    question.made = &object, question.made_count = 1, question.numbers = number;
     if (reply != NULL) {
         CUresult result = ask(&question, device_at(object->device), NULL, reply);
         atomic_store(&object->is_known, result == CUDA_SUCCESS && reply->status == 0);
@@ -250,11 +246,24 @@ API(sluiceLibraryMake,
     }
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_LIBRARY_CALL, question.byte_count);
     if (at == NULL) return connection_result();
-    argument[0] = object->handle = ++numbered;
-    encode_library_ask_call(at, &call);
+    *number = object->handle = ++numbered;
+    encode_library_ask_call(at, call);
     call_end(&driver.connection, NULL);
     atomic_store(&object->is_known, true);
     return CUDA_SUCCESS;
+}
+
+API(sluiceLibraryMake,
+    (uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_bytes given, struct sluice_library_reply *reply),
+    (library, function, object, given, reply)) {
+    uint8_t *arguments = malloc(given.byte_count);
+    if (arguments == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
+    memcpy(arguments, given.data, given.byte_count);
+    const struct sluice_library_ask_call_call call = {
+        .library = library, .function = function, .device = object->device, .arguments = {arguments, given.byte_count}};
+    CUresult result = make_object(&call, (uint32_t *)(void *)arguments, object, reply);
+    free(arguments);
+    return result;
 }
 
 static const char *why_not(const struct sluice_span *span, const struct device *device) {

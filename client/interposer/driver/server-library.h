@@ -86,10 +86,8 @@ CUresult sluiceDnnAsk(struct sluice_dnn_ask_call *call, const struct sluice_libr
                       struct sluice_library_reply *reply);
 CUresult sluiceLibraryQuestion(const struct sluice_library_work *work, struct sluice_library_reply *reply);
 
-/* What such a function may take further. */
-enum { SLUICE_FURTHER_BYTES_MAX = 56 };
-/* Makes the object by a function that does nothing else, with its further arguments as they travel; answered with a reply alone, without which a failure puts the session into error. */
-CUresult sluiceLibraryMake(uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_bytes further,
+/* Makes the object by a function that does nothing else, with arguments whose first eight bytes are its place; answered with a reply alone, without which a failure puts the session into error. */
+CUresult sluiceLibraryMake(uint32_t library, uint32_t function, struct sluice_library_object *object, struct sluice_bytes given,
                            struct sluice_library_reply *reply);
 /* Without an answer: a function that sets a descriptor, which remembers the failure. */
 CUresult sluiceLibraryTell(const struct sluice_library_work *work);

@@ -104,6 +104,34 @@ void sluice_call_pointer(struct sluice_call *call, const void *pointer, bool is_
     call->slots[call->slot_count - 1].span_bytes = bytes < 1 ? 1 : bytes < 0x1p63 ? (uint64_t)bytes : UINT64_MAX;
 }
 
+void sluice_call_factor(struct sluice_call *call, const void *element, size_t bytes) {
+    uint8_t room[16] = {0};
+    if (element == NULL) call_fail(call, library.null_pointer);
+    else if (bytes == 0) call_fail(call, library.bad_parameter);
+    else memcpy(room, element, bytes);
+    put_slot(call, SLOT_NUMBER, room, sizeof room);
+}
+
+/* It does not travel. */
+void sluice_call_exact(struct sluice_call *call, uint64_t value, double wanted) {
+    if ((double)value != wanted) call_fail(call, library.bad_parameter);
+}
+
+void sluice_call_which(struct sluice_call *call, int32_t value) {
+    call->which = value;
+    sluice_call_i32(call, value);
+}
+
+void sluice_call_held(struct sluice_call *call, const void *pointer) {
+    put_slot(call, SLOT_HELD, &pointer, sizeof pointer);
+}
+
+void sluice_call_inout(struct sluice_call *call, uint64_t *number) {
+    sluice_call_u64(call, number == NULL ? 0 : *number);
+    if (number == NULL) call_fail(call, library.null_pointer);
+    sluice_call_out(call, number, sizeof *number);
+}
+
 /* Read once it is known of which type it is. */
 void sluice_call_scalar(struct sluice_call *call, const void *pointer, bool is_optional) {
     if (pointer == NULL && !is_optional) call_fail(call, library.null_pointer);
@@ -133,7 +161,7 @@ void sluice_call_counted_ints(struct sluice_call *call, const int32_t *values, i
 static void name_descriptor(struct sluice_call *call, struct named_descriptor *list, size_t *count, struct table_descriptor *descriptor) {
     uint64_t none = 0;
     if (*count == DESCRIPTORS_MAX) abort(); /* The table has no such function. */
-    list[(*count)++] = (struct named_descriptor){descriptor, put_slot(call, SLOT_NUMBER, &none, sizeof none)};
+    list[(*count)++] = (struct named_descriptor){descriptor, put_slot(call, SLOT_NUMBER, &none, sizeof none), false};
 }
 
 void sluice_call_descriptor(struct sluice_call *call, void *given, uint32_t kind, bool is_optional) {
@@ -144,6 +172,13 @@ void sluice_call_descriptor(struct sluice_call *call, void *given, uint32_t kind
     }
     if (descriptor == NULL) call_fail(call, given == NULL ? library.null_pointer : library.bad_parameter);
     name_descriptor(call, call->used, &call->used_count, descriptor);
+}
+
+/* What has results, too, is work of the stream then. */
+void sluice_call_change_descriptor(struct sluice_call *call, void *given, uint32_t kind) {
+    sluice_call_descriptor(call, given, kind, false);
+    call->used[call->used_count - 1].is_changed = true;
+    call->needs_memory = true;
 }
 
 void sluice_call_set_descriptor(struct sluice_call *call, void *given, uint32_t kind) {
@@ -160,6 +195,7 @@ void sluice_call_fill_descriptor(struct sluice_call *call, void *given, uint32_t
 void sluice_call_new_descriptor(struct sluice_call *call, void **made, uint32_t kind) {
     call->made = made;
     call->made_kind = kind;
+    call_put(call, "", 0);
     if (made == NULL) call_fail(call, library.null_pointer);
 }
 
@@ -206,7 +242,7 @@ static int try_out(const struct sluice_call *call, const struct sluice_library_w
     struct sluice_library_reply reply = {0};
     if (is_capturing(call->handle)) return refuse(call->name, "a graph has nothing of it to record");
     CUresult result = sluiceLibraryRun(work, call->handle->stream, &reply);
-    bool is_answered = result == CUDA_SUCCESS && reply.status == 0;
+    bool is_answered = result == CUDA_SUCCESS && (reply.status == 0 || reply.data.byte_count > 0);
     if (is_answered && !answer_unpack(call, reply.data)) result = CUDA_ERROR_UNKNOWN;
     return status_of_reply(result, &reply);
 }
@@ -266,7 +302,9 @@ static void put_number(struct sluice_call *call, size_t at, const struct sluice_
 static int find_objects(struct sluice_call *call, uint32_t device, struct sluice_library_object **objects, size_t *count) {
     int status = 0;
     for (size_t i = 0; i < call->used_count && status == 0; i++) {
-        status = table_descriptor_object(call->used[i].descriptor, device, &objects[*count]);
+        const struct named_descriptor *each = &call->used[i];
+        status = each->is_changed ? table_descriptor_own(each->descriptor, device, &objects[*count])
+                                  : table_descriptor_object(each->descriptor, device, &objects[*count]);
         if (status == 0) put_number(call, call->used[i].at, objects[(*count)++]);
     }
     return status;
@@ -289,25 +327,34 @@ static bool is_setting(const struct sluice_call *call) {
     return call->set_count > 0 && call->result_count == 0 && !call->is_filling;
 }
 
+/* Its own memory, and that of its descriptors. */
+static size_t all_spans(const struct sluice_call *call, struct sluice_span *spans) {
+    size_t count = call_spans(call, spans);
+    for (size_t i = 0; i < call->used_count; i++) count += table_descriptor_spans(call->used[i].descriptor, spans + count);
+    return count;
+}
+
 static struct sluice_library_work work_of(const struct sluice_call *call, uint32_t device, struct sluice_library_object *const *objects, size_t count,
                                           struct sluice_span *spans) {
     return (struct sluice_library_work){
         .name = library.name,
         .call = {.library = library.number, .function = call->function, .device = device, .arguments = {call->bytes, call->byte_count}},
-        .objects = objects, .object_count = count, .spans = spans, .span_count = call_spans(call, spans),
+        .objects = objects, .object_count = count, .spans = spans, .span_count = all_spans(call, spans),
     };
 }
 
 /* A question, which is asked once. Its objects are those that it uses. */
 static int ask(struct sluice_call *call, uint32_t device, struct sluice_library_object **objects, size_t *count) {
-    /* What it gives a descriptor of its own is no answer that others could have. */
-    struct sluice_bytes key = call->is_filling || call->result_count == 0 ? (struct sluice_bytes){0} : answer_key(call, device);
+    /* What it gives a descriptor of its own is no answer that others could have, and what others change no answer for long. */
+    bool is_lasting = !call->is_filling && call->result_count > 0;
+    for (size_t i = 0; i < call->used_count; i++) is_lasting &= !table_descriptor_is_changed(call->used[i].descriptor);
+    struct sluice_bytes key = is_lasting ? answer_key(call, device) : (struct sluice_bytes){0};
     size_t used = *count;
     int status = 0;
     if (!answer_recall(call, key)) {
         status = renew_objects(call, device, objects, count);
         if (status == 0) {
-            struct sluice_span spans[SLOTS_MAX];
+            struct sluice_span spans[SPANS_MAX];
             struct sluice_library_reply reply = {0};
             struct sluice_library_work work = work_of(call, device, objects, *count, spans);
             CUresult result = sluiceLibraryQuestion(&work, &reply);
@@ -323,7 +370,7 @@ static int ask(struct sluice_call *call, uint32_t device, struct sluice_library_
 
 /* Work of the handle's stream. */
 static int compute(struct sluice_call *call, uint32_t device, struct sluice_library_object **objects, size_t *count) {
-    struct sluice_span spans[SLOTS_MAX];
+    struct sluice_span spans[SPANS_MAX];
     int status = renew_objects(call, device, objects, count);
     if (status != 0) return status;
     struct sluice_library_work work = work_of(call, device, objects, *count, spans);
@@ -336,11 +383,21 @@ static bool has_addresses(const struct sluice_call *call) {
     return false;
 }
 
+/* What more than a place for it there is in the call is the first that is set of it. */
+static int make_descriptor(struct sluice_call *call) {
+    int status = table_descriptor_make(call->made, call->made_kind);
+    if (status != 0 || call->slot_count == 1) return status;
+    struct table_descriptor *descriptor = table_descriptor_of(*call->made, call->made_kind);
+    status = table_descriptor_set(descriptor, call, NULL);
+    if (status != 0) table_descriptor_destroy(descriptor);
+    return status;
+}
+
 static int carry_out(struct sluice_call *call) {
     struct sluice_library_object *objects[2 * DESCRIPTORS_MAX];
     size_t count = 0;
     uint32_t device = 0;
-    if (call->made != NULL) return table_descriptor_make(call->made, call->made_kind, (struct sluice_bytes){call->bytes, call->byte_count});
+    if (call->made != NULL) return make_descriptor(call);
     int status = 0;
     /* What only sets a descriptor by numbers needs no device, and no server yet. */
     bool is_local = is_setting(call) && call->used_count == 0;
@@ -350,7 +407,7 @@ static int carry_out(struct sluice_call *call) {
     if (library.read_scalars != NULL) library.read_scalars(call);
     status = find_objects(call, device, objects, &count);
     /* What has neither memory nor results only tells the library something, at once. */
-    bool is_telling = call->result_count == 0 && !call->is_filling && !has_addresses(call);
+    bool is_telling = call->result_count == 0 && !call->needs_memory && !call->is_filling && !has_addresses(call);
     bool is_question = (call->result_count > 0 && !call->needs_memory) || is_telling;
     if (status == 0 && is_setting(call)) status = table_descriptor_set(call->set[0].descriptor, call, objects);
     else if (status == 0 && is_question) status = ask(call, device, objects, &count);

@@ -9,10 +9,14 @@ enum { SLOTS_MAX = 48, DESCRIPTORS_MAX = 12, RESULTS_MAX = 16 };
 
 struct table_descriptor;
 
-/* A descriptor, and where in the arguments its number stands. */
+/* More than the memory of a call and what its descriptors hold. */
+enum { HELD_MAX = 4, SPANS_MAX = SLOTS_MAX + DESCRIPTORS_MAX * HELD_MAX };
+
+/* A descriptor, where in the arguments its number stands, and whether the call changes it while it uses it. */
 struct named_descriptor {
     struct table_descriptor *descriptor;
     size_t at;
+    bool is_changed;
 };
 
 /* Where a result of so many bytes goes: a number, or an array. */
@@ -23,9 +27,9 @@ struct result {
 };
 
 /* An argument of eight bytes, or an array, and what it is beside a number. */
-enum slot_kind { SLOT_NUMBER, SLOT_ADDRESS, SLOT_SCALAR, SLOT_INDIFFERENT };
+enum slot_kind { SLOT_NUMBER, SLOT_ADDRESS, SLOT_HELD, SLOT_SCALAR, SLOT_INDIFFERENT };
 struct slot {
-    /* INDIFFERENT is what no library chooses by what it does. */
+    /* INDIFFERENT is what no library chooses by what it does; a HELD address is for a descriptor to keep. */
     enum slot_kind kind;
     size_t at, bytes;
     union {
@@ -52,6 +56,8 @@ struct sluice_call {
     size_t slot_count;
     /* The cudnnDataType_t that the call names, or -1. */
     int32_t type;
+    /* What tells apart things that one function sets. */
+    int32_t which;
     /* Whether it needs device memory. */
     bool needs_memory;
     struct named_descriptor used[DESCRIPTORS_MAX], set[DESCRIPTORS_MAX];
@@ -78,10 +84,21 @@ void sluice_call_u64(struct sluice_call *call, uint64_t value);
 void sluice_call_f32(struct sluice_call *call, float value);
 void sluice_call_f64(struct sluice_call *call, double value);
 void sluice_call_pointer(struct sluice_call *call, const void *pointer, bool is_optional, double bytes);
+/* One element of so many bytes in the host's memory, at most 16. */
+void sluice_call_factor(struct sluice_call *call, const void *element, size_t bytes);
+void sluice_call_exact(struct sluice_call *call, uint64_t value, double wanted);
+void sluice_call_which(struct sluice_call *call, int32_t value);
+void sluice_call_held(struct sluice_call *call, const void *pointer);
+void sluice_call_inout(struct sluice_call *call, uint64_t *number);
+/* What such a number is before. */
+static inline double sluice_given(const uint64_t *number) {
+    return number == NULL ? 0 : (double)*number;
+}
 void sluice_call_scalar(struct sluice_call *call, const void *pointer, bool is_optional);
 void sluice_call_array(struct sluice_call *call, const void *values, int32_t count, size_t each, bool is_optional);
 void sluice_call_counted_ints(struct sluice_call *call, const int32_t *values, int32_t count);
 void sluice_call_descriptor(struct sluice_call *call, void *given, uint32_t kind, bool is_optional);
+void sluice_call_change_descriptor(struct sluice_call *call, void *given, uint32_t kind);
 void sluice_call_set_descriptor(struct sluice_call *call, void *given, uint32_t kind);
 void sluice_call_fill_descriptor(struct sluice_call *call, void *given, uint32_t kind);
 void sluice_call_new_descriptor(struct sluice_call *call, void **made, uint32_t kind);
@@ -121,17 +138,21 @@ bool answer_recall(const struct sluice_call *call, struct sluice_bytes key);
 void answer_keep(const struct sluice_call *call, struct sluice_bytes key, struct sluice_bytes packed, struct sluice_library_object *const *set);
 
 /* table-descriptor.c: what a program has set of a descriptor, and the server's that is the same. */
-/* `further` is what the function that makes it takes beside, as it travels. */
-int table_descriptor_make(void **made, uint32_t kind, struct sluice_bytes further);
+int table_descriptor_make(void **made, uint32_t kind);
 /* NULL where it is none of that kind. */
 struct table_descriptor *table_descriptor_of(void *descriptor, uint32_t kind);
 void table_descriptor_destroy(struct table_descriptor *descriptor);
 /* The type of what it describes, or -1. */
 int32_t table_descriptor_type(const struct table_descriptor *descriptor);
-/* Notes the call, which sets the descriptor and does nothing else, with what it names. */
+/* Notes the call, which makes or sets the descriptor and does nothing else, with what it names. */
 int table_descriptor_set(struct table_descriptor *descriptor, const struct sluice_call *call, struct sluice_library_object *const *needs);
 /* The server's descriptor on a device, which the caller holds then. */
 int table_descriptor_object(struct table_descriptor *descriptor, uint32_t device, struct sluice_library_object **object);
+/* The same as its own, which no others share from then on: what a call changes. */
+int table_descriptor_own(struct table_descriptor *descriptor, uint32_t device, struct sluice_library_object **object);
+bool table_descriptor_is_changed(const struct table_descriptor *descriptor);
+/* The memory that it holds, of which only a byte each is known, at most HELD_MAX pieces. Returns how many. */
+size_t table_descriptor_spans(const struct table_descriptor *descriptor, struct sluice_span *spans);
 /* A descriptor of its own on the server, for a call that sets it and does more, which the caller holds then too. */
 int table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_library_object **object);
 /* Has it be what an object is, in place of all that was set. */

@@ -11,29 +11,33 @@
 
 #define DESCRIPTOR_MAGIC 0x51c0de5du
 
-/* The last call of one function that set it: its arguments as they travel, but for the descriptor itself, which is the first, 0. */
+/* The call that made it, where that says more than this, and the last call of each other function that set it: its arguments as they travel, but for the descriptor itself, which is the first, 0. */
 struct setting {
     uint32_t function;
+    int32_t which;
+    bool is_making;
     struct sluice_bytes arguments;
     struct sluice_library_object *needs[DESCRIPTORS_MAX];
     size_t need_count;
     struct sluice_span spans[SLOTS_MAX];
     size_t span_count;
+    /* What the descriptor holds of it, unless it was given other memory since. */
+    struct sluice_span held[HELD_MAX];
+    size_t held_count;
     struct setting *next;
 };
 
 struct table_descriptor {
     uint32_t magic;
     uint32_t kind;
-    /* What the function that makes it takes beside. */
-    uint8_t further[SLUICE_FURTHER_BYTES_MAX];
-    size_t further_bytes;
     int32_t type;
     /* In the order of their calls. */
     struct setting *settings;
     /* The server's, held, or NULL while it is not known. What made it is not among the settings where `is_own`. */
     struct sluice_library_object *object;
     bool is_own;
+    /* Whether calls that use the object have changed it, which nobody shares then, and which hears at once of what is set. */
+    bool is_changed;
 };
 
 static void drop_object(void *object) {
@@ -43,16 +47,13 @@ static void drop_object(void *object) {
 /* Objects by the settings that made them. */
 static struct memo objects = {.lock = PTHREAD_MUTEX_INITIALIZER, .drop = drop_object};
 
-int table_descriptor_make(void **made, uint32_t kind, struct sluice_bytes further) {
+int table_descriptor_make(void **made, uint32_t kind) {
     if (made == NULL) return library.null_pointer;
     struct table_descriptor *descriptor = calloc(1, sizeof *descriptor);
     *made = descriptor;
     if (descriptor == NULL) return library.no_memory;
     descriptor->magic = DESCRIPTOR_MAGIC;
     descriptor->kind = kind;
-    if (further.byte_count > sizeof descriptor->further) abort(); /* The table has no such function. */
-    if (further.byte_count > 0) memcpy(descriptor->further, further.data, further.byte_count);
-    descriptor->further_bytes = further.byte_count;
     descriptor->type = -1;
     return 0;
 }
@@ -102,48 +103,19 @@ static struct setting *setting_of(const struct sluice_call *call, struct sluice_
     }
     memcpy(arguments, call->bytes, call->byte_count);
     setting->function = call->function;
+    setting->which = call->which;
+    setting->is_making = call->made != NULL;
     setting->arguments = (struct sluice_bytes){arguments, call->byte_count};
     for (size_t i = 0; i < call->used_count; i++) setting->needs[setting->need_count++] = sluiceLibraryHold(needs[i]);
     setting->span_count = call_spans(call, setting->spans);
+    for (size_t i = 0; i < call->slot_count; i++) {
+        struct sluice_span *held = &setting->held[setting->held_count];
+        if (call->slots[i].kind != SLOT_HELD) continue;
+        if (setting->held_count++ == HELD_MAX) abort(); /* The table has no such function. */
+        held->byte_count = 1;
+        memcpy(&held->address, call->bytes + call->slots[i].at, sizeof held->address);
+    }
     return setting;
-}
-
-int table_descriptor_set(struct table_descriptor *descriptor, const struct sluice_call *call, struct sluice_library_object *const *needs) {
-    struct setting *setting = setting_of(call, needs), **at = &descriptor->settings;
-    if (setting == NULL) return library.no_memory;
-    while (*at != NULL) {
-        struct setting *before = *at;
-        if (before->function != setting->function) {
-            at = &before->next;
-            continue;
-        }
-        *at = before->next;
-        drop_setting(before);
-    }
-    *at = setting;
-    let_go(descriptor);
-    descriptor->is_own = false;
-    if (call->type >= 0) descriptor->type = call->type;
-    return 0;
-}
-
-/* Device, kind and settings, one behind the other, in memory of malloc. */
-static struct sluice_bytes key_of(const struct table_descriptor *descriptor, uint32_t device) {
-    size_t bytes = 2 * sizeof(uint32_t) + descriptor->further_bytes;
-    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) bytes += 2 * sizeof(uint32_t) + each->arguments.byte_count;
-    uint8_t *key = malloc(bytes), *at = key;
-    if (key == NULL) return (struct sluice_bytes){0};
-    sluice_put_u32(at, device);
-    sluice_put_u32(at + 4, descriptor->kind);
-    memcpy(at + 8, descriptor->further, descriptor->further_bytes);
-    at += 8 + descriptor->further_bytes;
-    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) {
-        sluice_put_u32(at, each->function);
-        sluice_put_u32(at + 4, (uint32_t)each->arguments.byte_count);
-        memcpy(at + 8, each->arguments.data, each->arguments.byte_count);
-        at += 8 + each->arguments.byte_count;
-    }
-    return (struct sluice_bytes){key, bytes};
 }
 
 static int tell_setting(const struct sluice_library_object *object, const struct setting *setting) {
@@ -162,17 +134,61 @@ static int tell_setting(const struct sluice_library_object *object, const struct
     return status_of(result);
 }
 
+int table_descriptor_set(struct table_descriptor *descriptor, const struct sluice_call *call, struct sluice_library_object *const *needs) {
+    struct setting *setting = setting_of(call, needs), **at = &descriptor->settings;
+    if (setting == NULL) return library.no_memory;
+    while (*at != NULL) {
+        struct setting *before = *at;
+        if (setting->held_count > 0) before->held_count = 0;
+        if (before->function != setting->function || before->which != setting->which) {
+            at = &before->next;
+            continue;
+        }
+        *at = before->next;
+        drop_setting(before);
+    }
+    *at = setting;
+    if (descriptor->is_changed) return tell_setting(descriptor->object, setting);
+    let_go(descriptor);
+    descriptor->is_own = false;
+    if (call->type >= 0) descriptor->type = call->type;
+    return 0;
+}
+
+/* Device, kind and settings, one behind the other, in memory of malloc. */
+static struct sluice_bytes key_of(const struct table_descriptor *descriptor, uint32_t device) {
+    size_t bytes = 2 * sizeof(uint32_t);
+    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) bytes += 2 * sizeof(uint32_t) + each->arguments.byte_count;
+    uint8_t *key = malloc(bytes), *at = key;
+    if (key == NULL) return (struct sluice_bytes){0};
+    sluice_put_u32(at, device);
+    sluice_put_u32(at + 4, descriptor->kind);
+    at += 8;
+    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next) {
+        sluice_put_u32(at, each->function);
+        sluice_put_u32(at + 4, (uint32_t)each->arguments.byte_count);
+        memcpy(at + 8, each->arguments.data, each->arguments.byte_count);
+        at += 8 + each->arguments.byte_count;
+    }
+    return (struct sluice_bytes){key, bytes};
+}
+
+/* The call that made it, where that says more than this. */
+static const struct setting *making_of(const struct table_descriptor *descriptor) {
+    return descriptor->settings != NULL && descriptor->settings->is_making ? descriptor->settings : NULL;
+}
+
 /* The first one of each kind on a device is answered: the server's library may be older than the kind. */
-static int make(struct sluice_library_object *object, const struct table_descriptor *descriptor) {
-    uint32_t kind = descriptor->kind;
-    const struct sluice_bytes further = {descriptor->further, descriptor->further_bytes};
+static int make(struct sluice_library_object *object, uint32_t kind, const struct setting *making) {
+    uint64_t nothing = 0;
+    struct sluice_bytes given = making == NULL ? (struct sluice_bytes){&nothing, sizeof nothing} : making->arguments;
     static atomic_uint made[SLUICE_SLICES_PER_LEASE_MAX];
     atomic_uint *here = &made[object->device % SLUICE_SLICES_PER_LEASE_MAX];
-    uint32_t function = library.makers[kind];
+    uint32_t function = making == NULL ? library.makers[kind] : making->function;
     struct sluice_library_reply reply = {0};
     if (!library.is_stateful && (atomic_load(here) >> kind & 1) != 0)
-        return status_of(sluiceLibraryMake(library.number, function, object, further, NULL));
-    int status = status_of_reply(sluiceLibraryMake(library.number, function, object, further, &reply), &reply);
+        return status_of(sluiceLibraryMake(library.number, function, object, given, NULL));
+    int status = status_of_reply(sluiceLibraryMake(library.number, function, object, given, &reply), &reply);
     if (status == 0) atomic_fetch_or(here, 1u << kind);
     return status;
 }
@@ -185,8 +201,9 @@ static int realize(const struct table_descriptor *descriptor, uint32_t device, s
         for (size_t i = 0; i < each->need_count && need_count < SLOTS_MAX; i++) needs[need_count++] = each->needs[i];
     *object = sluiceLibraryObject(device, needs, need_count);
     if (*object == NULL) return library.no_memory;
-    int status = make(*object, descriptor);
-    for (const struct setting *each = descriptor->settings; each != NULL && status == 0; each = each->next)
+    const struct setting *first = descriptor->settings, *making = making_of(descriptor);
+    int status = make(*object, descriptor->kind, making);
+    for (const struct setting *each = making == NULL ? first : making->next; each != NULL && status == 0; each = each->next)
         status = tell_setting(*object, each);
     if (status == 0) return status;
     sluiceLibraryDrop(*object);
@@ -198,7 +215,7 @@ static void hold_into(const void *value, void *into) {
 }
 
 int table_descriptor_object(struct table_descriptor *descriptor, uint32_t device, struct sluice_library_object **object) {
-    if (descriptor->object != NULL && (descriptor->object->device == device || descriptor->is_own)) {
+    if (descriptor->object != NULL && (descriptor->object->device == device || descriptor->is_own || descriptor->is_changed)) {
         *object = sluiceLibraryHold(descriptor->object);
         return 0;
     }
@@ -217,6 +234,30 @@ int table_descriptor_object(struct table_descriptor *descriptor, uint32_t device
     return 0;
 }
 
+bool table_descriptor_is_changed(const struct table_descriptor *descriptor) {
+    return descriptor->is_changed;
+}
+
+int table_descriptor_own(struct table_descriptor *descriptor, uint32_t device, struct sluice_library_object **object) {
+    if (!descriptor->is_changed) {
+        struct sluice_library_object *own;
+        int status = realize(descriptor, device, &own);
+        if (status != 0) return status;
+        let_go(descriptor);
+        descriptor->object = own;
+        descriptor->is_changed = true;
+    }
+    *object = sluiceLibraryHold(descriptor->object);
+    return 0;
+}
+
+size_t table_descriptor_spans(const struct table_descriptor *descriptor, struct sluice_span *spans) {
+    size_t count = 0;
+    for (const struct setting *each = descriptor->settings; each != NULL; each = each->next)
+        for (size_t i = 0; i < each->held_count && count < HELD_MAX; i++) spans[count++] = each->held[i];
+    return count;
+}
+
 void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_library_object *object, int32_t type) {
     sluiceLibraryHold(object);
     drop_settings(descriptor);
@@ -229,7 +270,7 @@ void table_descriptor_adopt(struct table_descriptor *descriptor, struct sluice_l
 int table_descriptor_renew(struct table_descriptor *descriptor, uint32_t device, int32_t type, struct sluice_library_object **object) {
     *object = sluiceLibraryObject(device, NULL, 0);
     if (*object == NULL) return library.no_memory;
-    int status = make(*object, descriptor);
+    int status = make(*object, descriptor->kind, making_of(descriptor));
     if (status == 0) table_descriptor_adopt(descriptor, *object, type);
     else sluiceLibraryDrop(*object);
     return status;

@@ -5,10 +5,11 @@
 import type { LibraryHandle } from "koffi";
 import { blas } from "../../../shared/blas-functions.ts";
 import { type ErrorCode, SluiceError } from "../../../shared/errors.ts";
-import type { Library } from "../../../shared/library-functions.ts";
+import type { Library, LibraryArgument } from "../../../shared/library-functions.ts";
 import { solver } from "../../../shared/solver-functions.ts";
 import type { LibraryOutcome, LibraryVersions } from "../libraries.ts";
-import type { NativeLibrary } from "./native-library.ts";
+import type { CudaDescriptor } from "./library-descriptors.ts";
+import type { LibraryValue, NativeLibrary } from "./native-library.ts";
 import { bindIfThere } from "./symbols.ts";
 import { openBehind } from "./toolkit.ts";
 
@@ -29,6 +30,8 @@ export interface HandleLibraryKind {
   readonly variable: string;
   /** How far its major version is behind that of CUDA. */
   readonly behind: number;
+  /** Its major version, where that is no CUDA's. */
+  readonly major?: number;
   readonly create: string;
   readonly destroy: string;
   readonly setStream: string;
@@ -99,8 +102,8 @@ export class HandleLibrary implements NativeLibrary {
     this.#kind = kind;
     this.table = kind.table;
     this.notSupported = kind.statuses.NOT_SUPPORTED;
-    const { table, file, variable, behind, getProperty } = kind;
-    const spec = { title: table.name, name: file, variable, behind, getProperty };
+    const { table, file, variable, behind, major, getProperty } = kind;
+    const spec = { title: table.name, name: file, variable, behind, major, getProperty };
     const { handle, path, version } = openBehind(spec, driverVersion);
     this.#library = handle;
     for (const symbol of Object.keys(handleSignatures(kind))) {
@@ -160,7 +163,7 @@ export class HandleLibrary implements NativeLibrary {
     return undefined;
   }
 
-  measured(): number {
+  measured(_argument: LibraryArgument, _value: LibraryValue, _descriptor: CudaDescriptor | undefined): number {
     return 1;
   }
 

@@ -39,6 +39,8 @@ export class CudaDescriptor implements LibraryDescriptor {
   plan: DnnPlan | undefined;
   /** The failure of the call that was to set it; those who use it fail alike. */
   failure: LibraryOutcome | undefined;
+  /** Whether the library has none: the call that was to make it has failed. */
+  isAbsent = false;
   /** How large is what it describes, where the library does not tell. */
   extents: LibraryExtents | undefined;
   /** Tells what it was set to last. */
@@ -47,6 +49,10 @@ export class CudaDescriptor implements LibraryDescriptor {
   stream: CudaStream | undefined;
   /** What the library has taken of the device for it, at most. */
   takenBytes = 0;
+  /** The numbers and addresses of the calls that have made and set it, by their names; of a type an element's bytes. */
+  readonly facts = new Map<string, bigint>();
+  /** The work areas that it was given last, by the names of their pointers. */
+  readonly areas = new Map<string, { readonly address: number; readonly byteCount: number }>();
   /** What it refers to. */
   parts: ReadonlySet<CudaDescriptor> = new Set();
   /** How many refer to it, its handle included. */

@@ -8,13 +8,14 @@ import {
   BUFFER_SIZE,
   DNN_PERF_BYTES,
   elementBytes,
+  isWorkArea,
   type LibraryArgument,
   type LibraryArgumentKind,
   type LibraryFunction,
   type LibrarySize,
 } from "../../../shared/library-functions.ts";
 import { CALL_DATA_BYTES_MAX } from "../../../shared/limits.ts";
-import { sizeOf } from "../../../shared/size-expression.ts";
+import { namesOf, parseSize, type SizeExpression, sizeOf } from "../../../shared/size-expression.ts";
 import type { LibraryLookup } from "../libraries.ts";
 import { HOST_WORK_BYTES_MAX } from "./host-work.ts";
 import type { CudaDescriptor } from "./library-descriptors.ts";
@@ -23,7 +24,7 @@ import type { LibraryExtents, LibraryValue, NativeLibrary } from "./native-libra
 const bad = (message: string): SluiceError => new SluiceError("BAD_ARGUMENT", message);
 
 /** Kinds of arguments that are memory of the host's. */
-const inMemory: readonly LibraryArgumentKind[] = ["ints", "longs", "scalar", "value", "hostWork"];
+const inMemory: readonly LibraryArgumentKind[] = ["ints", "longs", "scalar", "factor", "value", "hostWork"];
 /** Bytes of the largest element, CUDNN_DATA_INT8x32. */
 const ELEMENT_BYTES_MAX = 32;
 /** What an array of results has behind it: libraries fill as many as there are dimensions, whatever they were told, and none has more of them. */
@@ -40,6 +41,9 @@ const dataTypeBytes: Readonly<Record<number, number>> = {
   ...{ 3: 1, 7: 2, 8: 1, 9: 2, 10: 4, 11: 8, 12: 4, 13: 8, 20: 2, 21: 4, 22: 2, 23: 4, 24: 8, 25: 16, 26: 8, 27: 16 },
 };
 
+/** The same by its cusparseIndexType_t. */
+const indexTypeBytes: Readonly<Record<number, number>> = { 1: 2, 2: 4, 3: 8 };
+
 /** koffi's types for what is passed by value; everything else is an address. */
 const nativeNumbers: Partial<Record<LibraryArgumentKind, string>> = {
   i8: "int8_t",
@@ -51,6 +55,8 @@ const nativeNumbers: Partial<Record<LibraryArgumentKind, string>> = {
   f64: "double",
   type: "int32_t",
   dataType: "int32_t",
+  indexType: "int32_t",
+  which: "int32_t",
 };
 
 /** Whether the function itself takes it. */
@@ -67,6 +73,8 @@ export interface PreparedCall {
   readonly made: readonly { readonly handle: number; readonly kind: string; readonly into: BigUint64Array }[];
   readonly set: readonly CudaDescriptor[];
   readonly used: readonly CudaDescriptor[];
+  /** Of those that it uses what it changes, and whether it gives them its work areas. */
+  readonly changed: readonly { readonly descriptor: CudaDescriptor; readonly keeps: boolean }[];
   /** Of what it sets, where the library does not tell. */
   readonly extents: LibraryExtents | undefined;
   /** Tells calls apart that may have the library load other code: all but where data is, data itself, and factors that are passed as numbers. */
@@ -107,11 +115,14 @@ class Unpacker {
       case "i32":
       case "type":
       case "dataType":
+      case "indexType":
+      case "which":
         return this.#view.getInt32(at, true);
       case "i64":
         return this.#view.getBigInt64(at, true);
       case "u64":
       case "pointer":
+      case "held":
         return this.#view.getBigUint64(at, true);
       case "f32":
         return this.#view.getFloat32(at, true);
@@ -136,6 +147,8 @@ interface Unchecked {
 
 interface WantedResult extends Pick<LibraryArgument, "kind" | "of"> {
   readonly place: number;
+  /** What the number is before. */
+  readonly given: bigint | undefined;
 }
 
 /** One call while its arguments are taken out. */
@@ -145,6 +158,9 @@ class Preparation {
   readonly made: PreparedCall["made"][number][] = [];
   readonly set: CudaDescriptor[] = [];
   readonly used: CudaDescriptor[] = [];
+  readonly changed: PreparedCall["changed"][number][] = [];
+  /** Numbers that become results, by their places. */
+  readonly given = new Map<number, bigint>();
   readonly shape: unknown[] = [];
   readonly descriptors = new Map<number, CudaDescriptor>();
   readonly pointers: Unchecked[] = [];
@@ -166,6 +182,7 @@ class Preparation {
     if (kind === "handle" || kind === "stream") this.values.push(this.#native.handle);
     else if (kind === "unread") this.values.push(arenaBase);
     else if (kind === "hostWork") this.values.push(null);
+    else if (kind === "exact") this.values.push(sizeOf(argument.size!.count, () => 0n));
     else if (isResult) this.#takeResult(argument);
     else if (role === "new") {
       const into = new BigUint64Array(1);
@@ -173,6 +190,7 @@ class Preparation {
       this.values.push(into);
     } else if (kind === "descriptor") this.#takeDescriptor(argument);
     else if (kind === "pointer") this.#takePointer(argument);
+    else if (kind === "held") this.values.push(this.#unpacker.number(kind));
     else if (inMemory.includes(kind)) this.#takeMemory(argument);
     else {
       const value = this.#unpacker.number(kind);
@@ -187,28 +205,34 @@ class Preparation {
     for (const wanted of this.#wanted) this.#makeRoom(wanted);
   }
 
-  #takeResult({ kind, of, isOptional }: LibraryArgument): void {
+  #takeResult({ kind, of, isOptional, isInOut }: LibraryArgument): void {
+    const given = isInOut ? (this.#unpacker.number("u64") as bigint) : undefined;
     const isWanted = !isOptional || this.#unpacker.number("u64") !== 0n;
     const place = this.values.push(null) - 1;
-    if (isWanted) this.#wanted.push({ kind, of, place });
+    if (given !== undefined) this.given.set(place, given);
+    if (isWanted) this.#wanted.push({ kind, of, place, given });
   }
 
   /** How many there are is known once all arguments are. */
-  #makeRoom({ kind, of, place }: WantedResult): void {
+  #makeRoom({ kind, of, place, given }: WantedResult): void {
     const each = arrayBytes[kind];
     const byteCount = each === undefined ? 8 : each * countOf(this.values[of!], each);
     const room = new Uint8Array(byteCount + SPARE_BYTES);
+    if (given !== undefined) new DataView(room.buffer).setBigUint64(0, given, true);
     this.results.push(room.subarray(0, byteCount));
     this.values[place] = room;
   }
 
   #takeDescriptor(argument: LibraryArgument): void {
     const handle = Number(this.#unpacker.number("descriptor"));
-    const isSet = argument.role !== "used";
+    const { role } = argument;
+    const isChanged = role === "change" || role === "keep";
+    const isSet = role !== "used" && !isChanged;
     const found = handle === 0 && argument.isOptional ? undefined : this.#descriptorOf(handle, argument);
     if (found !== undefined) {
       this.descriptors.set(this.values.length, found);
       (isSet ? this.set : this.used).push(found);
+      if (isChanged) this.changed.push({ descriptor: found, keeps: role === "keep" });
     }
     this.shape.push(isSet ? 0 : found?.setting);
     this.values.push(found?.handle ?? 0);
@@ -222,7 +246,7 @@ class Preparation {
 
   #takePointer(argument: LibraryArgument): void {
     const address = this.#unpacker.number("pointer") as bigint;
-    if (address !== 0n || !argument.isOptional)
+    if (address !== 0n || !argument.isOptional || isMeasuredArea(argument))
       this.pointers.push({ place: this.values.length, argument, given: address });
     this.shape.push(address === 0n);
     this.values.push(address);
@@ -237,7 +261,7 @@ class Preparation {
       this.values.push(null);
       return;
     }
-    const each = kind === "longs" ? 8 : 4;
+    const each = kind === "longs" || kind === "factor" ? 8 : 4;
     const count = !isArray ? 2 : isData ? this.#unpacker.number("u64") : this.values[of!]!;
     if (isData) this.arrays.push({ place: this.values.length, argument, given: count as bigint });
     const value = this.#unpacker.bytes(each * countOf(count, each));
@@ -249,12 +273,21 @@ class Preparation {
 export class LibraryFunctions {
   readonly #native: NativeLibrary;
   readonly #arenaBase: number;
+  /** Sizes of what descriptors hold, by their kinds. */
+  readonly #holds: ReadonlyMap<number | string, readonly (readonly [name: string, size: SizeExpression])[]>;
   /** By name; absent where the library has none. */
   readonly #bound = new Map<string, ((...values: readonly unknown[]) => number) | undefined>();
 
   constructor(native: NativeLibrary, { arenaBase }: { readonly arenaBase: number }) {
     this.#native = native;
     this.#arenaBase = arenaBase;
+    const sizes = (holds: Readonly<Record<string, string>>) =>
+      Object.entries(holds).map(([name, size]) => [name, parseSize(size)] as const);
+    this.#holds = new Map(
+      Object.entries(native.table.descriptors).flatMap(([kind, { holds }]) =>
+        holds === undefined ? [] : [[kind, sizes(holds)] as const],
+      ),
+    );
   }
 
   /** @throws SluiceError BAD_ARGUMENT and what `lookup` throws, before anything is done */
@@ -265,18 +298,23 @@ export class LibraryFunctions {
     const taken = new Preparation(this.#native, packed, lookup);
     for (const argument of called.arguments) taken.take(argument, { arenaBase: this.#arenaBase });
     taken.finish();
-    const areas = this.#workAreas(called, taken.values);
-    const hostWork = this.#hostWork(called, taken.values, areas[1] ?? 0n);
+    const { values, results, made, set, used, changed, shape, pointers } = taken;
+    // A descriptor that could not be made or set is not shown to the library.
+    const isSound = used.every(({ failure }) => failure === undefined);
+    if (isSound) for (const descriptor of used) this.#checkHeld(descriptor, lookup);
+    const areas = isSound ? this.#workAreas(called, values) : [];
+    const hostWork = this.#hostWork(called, values, areas[1] ?? 0n);
     this.#check(called, taken, { lookup, areas });
-    const { values, results, made, set, used, shape, pointers } = taken;
     return {
-      ...{ called, values, results, made, set, used, hostWork },
+      ...{ called, values, results, made, set, used, changed, hostWork },
       extents: this.#native.extentsSet(called, values),
       // Of one length, since it becomes a part of others.
       shape: createHash("sha256")
         .update([called.name, ...shape].join())
         .digest("base64"),
-      computes: pointers.length > 0 && called.arguments.some(({ kind }) => kind === "handle" || kind === "stream"),
+      computes:
+        (pointers.length > 0 || changed.length > 0) &&
+        called.arguments.some(({ kind }) => kind === "handle" || kind === "stream"),
       fills: called.arguments.some(({ role }) => role === "fill"),
     };
   }
@@ -316,7 +354,8 @@ export class LibraryFunctions {
     const given = teller.arguments.map(({ name: each, kind, isResult }) => {
       if (kind === "handle") return this.#native.handle;
       if (kind === "unread") return this.#arenaBase;
-      if (!isResult) return values[own.findIndex((argument) => argument.name === each)];
+      // Where the function itself takes no factors, any will do.
+      if (!isResult) return values[own.findIndex((argument) => argument.name === each)] ?? new Uint8Array(16);
       results.push(new BigInt64Array(1));
       return results.at(-1);
     });
@@ -348,9 +387,32 @@ export class LibraryFunctions {
     return areas;
   }
 
+  /** Sees to the memory that a descriptor holds, and the work areas that it has. @throws SluiceError BAD_ARGUMENT and what `lookup` throws */
+  #checkHeld({ what, facts, areas }: CudaDescriptor, lookup: LibraryLookup): void {
+    for (const { address, byteCount } of areas.values()) if (byteCount > 0) lookup.check(address, byteCount);
+    const held = this.#holds.get(what);
+    if (held === undefined) return;
+    for (const [name, value] of facts) if (value < 0n) throw bad(`A descriptor has [${value}] for [${name}].`);
+    for (const [name, size] of held) {
+      const address = facts.get(name) ?? 0n;
+      const byteCount = address === 0n ? 0 : Number(sizeOf(size, (each) => facts.get(each) ?? 0n));
+      if (byteCount > 0) lookup.check(Number(address), byteCount);
+    }
+  }
+
+  /** Notes what a call says of a descriptor that it has made or set. */
+  note({ called, values }: PreparedCall, { facts }: CudaDescriptor): void {
+    for (const [place, { kind, name }] of called.arguments.entries()) {
+      const value = values[place]!;
+      if (kind === "dataType") facts.set(name, BigInt(dataTypeBytes[value as number] ?? ELEMENT_BYTES_MAX));
+      else if (kind === "indexType") facts.set(name, BigInt(indexTypeBytes[value as number] ?? ELEMENT_BYTES_MAX));
+      else if (kind === "held" || kind === "i32" || kind === "i64") facts.set(name, BigInt(value as number | bigint));
+    }
+  }
+
   #check(
     called: LibraryFunction,
-    { values, descriptors, arrays, pointers }: Preparation,
+    { values, descriptors, arrays, pointers, changed, given: before }: Preparation,
     { lookup, areas }: { readonly lookup: LibraryLookup; readonly areas: readonly bigint[] },
   ): void {
     const measured = new Map<string, number>();
@@ -369,10 +431,18 @@ export class LibraryFunctions {
       const { argument, place, given } = pointer;
       const each = argument.measure === "sequences" ? 4 : 1;
       const byteCount =
-        argument.size === undefined ? each * measure(pointer) : this.#bytesOf(called, argument.size, { values, areas });
+        argument.size === undefined
+          ? each * measure(pointer)
+          : this.#bytesOf(called, argument.size, { values, areas, before });
+      if (byteCount > 0 && given === 0n && argument.isOptional) {
+        throw bad(`There is no [${argument.name}] for [${called.name}], which takes [${byteCount}] bytes.`);
+      }
       if (byteCount > 0) lookup.check(Number(given), byteCount);
       // Where a program gives one a library may look whether there is one.
       else values[place] = argument.isOptional ? 0n : BigInt(this.#arenaBase);
+      if (!isWorkArea(argument, called.arguments) || given === 0n) continue;
+      const area = { address: Number(given), byteCount: Math.max(0, byteCount) };
+      for (const { descriptor, keeps } of changed) if (keeps) descriptor.areas.set(argument.name, area);
     }
   }
 
@@ -380,12 +450,21 @@ export class LibraryFunctions {
   #bytesOf(
     called: LibraryFunction,
     { count, element }: LibrarySize,
-    { values, areas }: { readonly values: readonly LibraryValue[]; readonly areas: readonly bigint[] },
+    {
+      values,
+      areas,
+      before,
+    }: {
+      readonly values: readonly LibraryValue[];
+      readonly areas: readonly bigint[];
+      readonly before: ReadonlyMap<number, bigint>;
+    },
   ): number {
-    const named = (name: string): bigint =>
-      name === BUFFER_SIZE
-        ? areas[0]!
-        : BigInt(values[called.arguments.findIndex((each) => each.name === name)] as number | bigint);
+    const named = (name: string): bigint => {
+      if (name === BUFFER_SIZE) return areas[0] ?? 0n;
+      const at = called.arguments.findIndex((each) => each.name === name);
+      return before.get(at) ?? BigInt(values[at] as number | bigint);
+    };
     const elements = Number(sizeOf(count, named));
     if (typeof element !== "object") return elements * (element === undefined ? 1 : elementBytes[element]);
     const type = Number(values[element.place]);
@@ -394,6 +473,10 @@ export class LibraryFunctions {
     return elements * bytes;
   }
 }
+
+/** Whether it is to a work area whose size is known, so that it must be there where that is not 0. */
+const isMeasuredArea = ({ size, measure }: LibraryArgument): boolean =>
+  measure === "area" || (size !== undefined && namesOf(size.count).includes(BUFFER_SIZE));
 
 /** An element as large as one of any type. */
 function widened(element: Uint8Array): Uint8Array {

@@ -36,6 +36,10 @@ export interface NativeLibrary {
   setStream(stream: number, plan: CudaDescriptor | undefined): number;
   /** What is to be done with a descriptor that was just made; returns the library's status. */
   made?(descriptor: CudaDescriptor): number;
+  /** Whether a status that is no success has results all the same. */
+  hasResults?(status: number): boolean;
+  /** What is to be noted of a descriptor that a call has changed. */
+  changed?(descriptor: CudaDescriptor): void;
   /** What a call says of the descriptor that it sets; undefined where the library tells that. */
   extentsSet(called: LibraryFunction, values: readonly LibraryValue[]): LibraryExtents | undefined;
   /**

@@ -7,6 +7,7 @@ import { BlasLibrary, SolverLibrary } from "./handle-library.ts";
 import type { NativeLibrary } from "./native-library.ts";
 import { RandLibrary } from "./rand-library.ts";
 import { type LibraryOptions, SliceLibrary, startLibrary } from "./slice-library.ts";
+import { SparseLibrary } from "./sparse-library.ts";
 import type { CudaStream } from "./stream.ts";
 
 type Opener = (context: CudaContext, options: LibraryOptions) => Promise<SliceLibrary>;
@@ -25,6 +26,7 @@ const openers: Readonly<Record<(typeof libraries)[number]["word"], Opener>> = {
   fft: opening(FftLibrary),
   blas: opening(BlasLibrary),
   rand: opening(RandLibrary),
+  sparse: opening(SparseLibrary),
 };
 
 export class SliceLibraries {

@@ -100,13 +100,13 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
     const isQuestion = !computes && !fills;
     const asksAnew = native.loadsForQuestions === true && called.arguments.some(({ kind }) => kind === "handle");
     if (isQuestion && (!asksAnew || this.#shapes.has(shape)))
-      return this.#end(prepared, this.#call(prepared, lookup), lookup);
+      return this.#end(prepared, this.#call(prepared, lookup), lookup, mayReserve);
     const run = (): LibraryResult => {
       if (hostWork.length > 0) this.#hostWork.makeRoom(hostWork);
       const unfit = computes ? this.useStream(stream, used[0]) : undefined;
       const outcome = unfit ?? this.#call(prepared, lookup);
       if (hostWork.length > 0) this.#hostWork.keep(options.work(stream), hostWork);
-      return this.#end(prepared, outcome, lookup);
+      return this.#end(prepared, outcome, lookup, mayReserve);
     };
     const taken = (byteCount: number): void => {
       // Without a handle it is the plan or the generator that has what is taken.
@@ -166,6 +166,7 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
   }
 
   protected destroy(descriptor: CudaDescriptor): void {
+    if (descriptor.isAbsent) return;
     this.parts.loading.unload(() => this.#functions.destroy(descriptor), descriptor.takenBytes);
   }
 
@@ -186,29 +187,50 @@ export class SliceLibrary<N extends NativeLibrary = NativeLibrary> implements De
   }
 
   /** What becomes of the descriptors that it was to make and to set, and the results. */
-  #end(prepared: PreparedCall, outcome: LibraryOutcome, lookup: LibraryLookup): LibraryResult {
-    const { made, set, used, extents, shape, results } = prepared;
+  #end(prepared: PreparedCall, outcome: LibraryOutcome, lookup: LibraryLookup, isAnswered = true): LibraryResult {
+    const { made, set, used, changed, extents, shape, results } = prepared;
+    const { native } = this.parts;
     if (outcome.status !== 0) {
       for (const descriptor of set) descriptor.failure = outcome;
-      return { ...outcome, results: NO_RESULTS, isRemembered: set.length > 0 };
+      // Whoever uses what could not be made hears of it where nobody was told.
+      for (const { handle, kind } of isAnswered ? [] : made) {
+        const absent = new CudaDescriptor(0, kind);
+        absent.isAbsent = true;
+        absent.failure = outcome;
+        this.store.add(absent);
+        lookup.made(handle, absent);
+      }
+      const told = native.hasResults?.(outcome.status) === true ? joined(results) : NO_RESULTS;
+      return { ...outcome, results: told, isRemembered: set.length > 0 || (made.length > 0 && !isAnswered) };
     }
     for (const { handle, kind, into } of made) {
       const descriptor = new CudaDescriptor(Number(into[0]), kind);
       // Each loads anew what it has for itself.
-      if (this.parts.native.handle === 0) descriptor.setting = String(++this.#made);
+      descriptor.setting = native.handle === 0 ? String(++this.#made) : shape;
       this.store.add(descriptor);
+      this.#functions.note(prepared, descriptor);
       lookup.made(handle, descriptor);
-      const status = this.parts.native.made?.(descriptor) ?? 0;
-      if (status !== 0) return { ...this.parts.native.outcome(status), results: NO_RESULTS, isRemembered: false };
+      const status = native.made?.(descriptor) ?? 0;
+      if (status !== 0) return { ...native.outcome(status), results: NO_RESULTS, isRemembered: false };
     }
     for (const descriptor of set) {
       descriptor.failure = undefined;
       descriptor.setting = shape;
       descriptor.extents = extents;
+      this.#functions.note(prepared, descriptor);
       this.store.refer(descriptor, used);
+    }
+    for (const { descriptor, keeps } of changed) {
+      if (keeps) this.store.refer(descriptor, unchanged(prepared));
+      native.changed?.(descriptor);
     }
     return { ...outcome, results: joined(results), isRemembered: false };
   }
+}
+
+/** The descriptors that a call takes as they are. */
+function unchanged({ used, changed }: PreparedCall): CudaDescriptor[] {
+  return used.filter((each) => changed.every(({ descriptor }) => descriptor !== each));
 }
 
 /** Results one behind the other, padded to 8 bytes each. */

@@ -106,19 +106,22 @@ export function openBehind(
     name,
     variable,
     behind,
+    major: only,
     getProperty,
   }: {
     readonly title: string;
     readonly name: string;
     readonly variable: string;
     readonly behind: number;
+    readonly major?: number | undefined;
     readonly getProperty: string;
   },
   driverVersion: number,
 ): ToolkitLibrary & { readonly version: number } {
   const named = process.env[variable];
-  const newest = Math.max(MAJOR_MIN, Math.floor(driverVersion / 1000)) - behind;
-  const majors = Array.from({ length: newest + behind - MAJOR_MIN + 1 }, (_, index) => newest - index);
+  const newest = only ?? Math.max(MAJOR_MIN, Math.floor(driverVersion / 1000)) - behind;
+  const count = only === undefined ? newest + behind - MAJOR_MIN + 1 : 1;
+  const majors = Array.from({ length: count }, (_, index) => newest - index);
   const library = openToolkitLibrary(name, { named, driverVersion, majors });
   if (library === undefined) {
     const file = named || `lib${name}.so.${newest}`;

@@ -1,0 +1,4 @@
+/* Documented functions of cuSPARSE that are not served. */
+#include "../library/unsupported.h"
+#include "refusals.def"
+#include "unsupported.def"
