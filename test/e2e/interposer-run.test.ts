@@ -84,6 +84,7 @@ describe.runIf(canBuild)("the libraries, where the package has none", () => {
       "libcurand.so.10",
       "libcusolver.so.11",
       "libcusolver.so.12",
+      "libcusparse.so.12",
       "libnvidia-ml.so",
       "libnvidia-ml.so.1",
       "libsluice-loader.so",
