@@ -241,7 +241,7 @@ describe("a quota", () => {
     [["local", "--weight", "nan"], /nan/],
     [["local", "--none", "--leases", "1"], /both are given/],
     [["local", "--duration", "0"], /\[0\]/],
-    [["", "--leases", "1"], /no tenant/],
+    [["", "--leases", "1"], /one that is blank/],
   ];
 
   it("that is written wrong is bad usage, and says what is wrong", async () => {
