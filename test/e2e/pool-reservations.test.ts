@@ -125,7 +125,7 @@ describe("a reservation", () => {
     const wrong: [string[], number, string][] = [
       [["reserve", "local", "--processes", "2"], 2, "unknown option '--processes'"],
       [["reserve", "local", "-n", "2"], 1, "IMPOSSIBLE_REQUEST"],
-      [["reserve", ""], 2, "names no tenant"],
+      [["reserve", ""], 2, "one that is blank"],
       [["unreserve", "none"], 1, "RESERVATION_NOT_FOUND"],
     ];
     const finished = await runEach(
