@@ -14,6 +14,7 @@ import {
   STRIDE,
 } from "../support/raw-client.ts";
 import { type RawExecution, rawDnn } from "../support/raw-dnn.ts";
+import { rawLibrary } from "../support/raw-library.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { standin, standinMissing } from "./standin.ts";
 
@@ -66,7 +67,7 @@ describe.skipIf(standinMissing !== undefined)("cuDNN on a server with CUDA devic
     for (const index of [0, 1]) {
       expect((await session.ask(raw.attach(index))).code).toBe("OK");
       session.send(raw.allocate(ARENA + index * STRIDE, BYTES));
-      expect((await session.ask(rawDnn.open(index))).code).toBe("OK");
+      expect((await session.ask(rawLibrary.open(index))).code).toBe("OK");
     }
   });
 
@@ -119,7 +120,7 @@ describe.skipIf(standinMissing !== undefined)("cuDNN on a server with CUDA devic
   test("what is forgotten, never made or of another device is nothing that can be used", async () => {
     await copying();
     const codeOf = async (...calls: Buffer[]): Promise<string> => (await session.ask(...calls)).code;
-    expect(await codeOf(rawDnn.forget(PLAN), attempt())).toBe("NO_SUCH_HANDLE");
+    expect(await codeOf(rawLibrary.forget(PLAN), attempt())).toBe("NO_SUCH_HANDLE");
     expect(await codeOf(rawDnn.execute(TENSOR, { opcode: 53 }))).toBe("BAD_ARGUMENT");
     expect(await codeOf(rawDnn.describe(PLAN, { type: 17 }))).toBe("HANDLE_IN_USE");
     const elsewhere = rawDnn.describe(9, { device: 1, type: BackendType.GRAPH, attributes: [refers(801, 4)] });
@@ -133,23 +134,23 @@ describe.skipIf(standinMissing !== undefined)("cuDNN on a server with CUDA devic
     const asked = rawDnn.ask(TENSOR, { name: 902, type: 15, count: 2, into: [20, 21], intoType: 17 });
     expect(status(await session.ask(asked))).toBe(2010);
     expect(await codeOf(rawDnn.ask(20, { name: 902 }))).toBe("NO_SUCH_HANDLE");
-    expect(await session.codeAfter(rawDnn.forget(20))).toBe("NO_SUCH_HANDLE");
+    expect(await session.codeAfter(rawLibrary.forget(20))).toBe("NO_SUCH_HANDLE");
   });
 
   test("a recording holds no plan that is not there, and fails when it is gone", async () => {
     expect(await session.codeAfter(raw.recordingCreate(1, [execute()]))).toBe("NO_SUCH_HANDLE");
     await session.close();
     session = await RawSession.open(server.data, lease);
-    for (const call of [raw.attach(0), rawDnn.open(0)]) expect((await session.ask(call)).code).toBe("OK");
+    for (const call of [raw.attach(0), rawLibrary.open(0)]) expect((await session.ask(call)).code).toBe("OK");
     session.send(raw.allocate(ARENA, BYTES));
     await copying();
-    session.send(raw.recordingCreate(1, [execute()]), raw.recordingReplay(1), rawDnn.forget(PLAN));
+    session.send(raw.recordingCreate(1, [execute()]), raw.recordingReplay(1), rawLibrary.forget(PLAN));
     expect(await session.codeAfter()).toBe("OK");
     expect(await session.codeAfter(raw.recordingReplay(1))).toBe("NO_SUCH_HANDLE");
   });
 
   const set = (handle: number, n: number): Buffer =>
-    rawDnn.call({
+    rawLibrary.call({
       function: numberOf("cudnnSetTensorNdDescriptor"),
       arguments: Buffer.concat([
         arg.u64(handle),
@@ -160,9 +161,9 @@ describe.skipIf(standinMissing !== undefined)("cuDNN on a server with CUDA devic
       ]),
     });
   const create = (handle: number): Buffer =>
-    rawDnn.call({ function: numberOf("cudnnCreateTensorDescriptor"), arguments: arg.u64(handle) });
+    rawLibrary.call({ function: numberOf("cudnnCreateTensorDescriptor"), arguments: arg.u64(handle) });
   const size = (handle: number): Buffer =>
-    rawDnn.askCall({ function: numberOf("cudnnGetTensorSizeInBytes"), arguments: arg.u64(handle) });
+    rawLibrary.askCall({ function: numberOf("cudnnGetTensorSizeInBytes"), arguments: arg.u64(handle) });
 
   test("functions without an answer are told apart: a setting that fails is its descriptor's, all else the session's", async () => {
     const { code, body } = await session.ask(create(1), set(1, 4), size(1));
@@ -185,9 +186,9 @@ describe.skipIf(standinMissing !== undefined)("cuDNN on a server with CUDA devic
     await session.close();
     session = await RawSession.open(server.data, lease);
     expect((await session.ask(raw.attach(0))).code).toBe("OK");
-    const { code, failed } = await session.ask(rawDnn.askCall({}));
+    const { code, failed } = await session.ask(rawLibrary.askCall({}));
     expect([code, failed?.message]).toEqual(["BAD_ARGUMENT", expect.stringContaining("not opened")]);
-    expect((await session.ask(rawDnn.open(0))).code).toBe("OK");
+    expect((await session.ask(rawLibrary.open(0))).code).toBe("OK");
     await copying();
   });
 });

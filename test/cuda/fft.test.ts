@@ -17,6 +17,7 @@ import {
   STRIDE,
 } from "../support/raw-client.ts";
 import { rawDnn } from "../support/raw-dnn.ts";
+import { rawLibrary } from "../support/raw-library.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { standin, standinMissing } from "./standin.ts";
 
@@ -61,7 +62,7 @@ describe.skipIf(standinMissing !== undefined)("cuFFT on a server with CUDA devic
     for (const index of [0, 1]) {
       expect(await codeOf(raw.attach(index))).toBe("OK");
       session.send(raw.allocate(ARENA + index * STRIDE, BYTES));
-      expect(await codeOf(rawDnn.open(index, LIBRARY))).toBe("OK");
+      expect(await codeOf(rawLibrary.open(index, LIBRARY))).toBe("OK");
     }
   });
 
@@ -77,17 +78,17 @@ describe.skipIf(standinMissing !== undefined)("cuFFT on a server with CUDA devic
 
   /** Makes the plan, of four numbers. */
   async function made(): Promise<void> {
-    const { code, body } = await session.ask(rawDnn.call(create(PLAN)), rawDnn.askCall(make(PLAN)));
+    const { code, body } = await session.ask(rawLibrary.call(create(PLAN)), rawLibrary.askCall(make(PLAN)));
     expect([code, body.readUInt32LE(0), body.readUInt32LE(4)]).toEqual(["OK", 0, 8]);
   }
 
   test("a plan is carried out with and without an answer, and in a recording", async () => {
     await made();
-    expect(status(await session.ask(raw.copyToDevice(INPUT, impulse), rawDnn.askCall(run(PLAN))))).toBe(0);
+    expect(status(await session.ask(raw.copyToDevice(INPUT, impulse), rawLibrary.askCall(run(PLAN))))).toBe(0);
     expect(await session.read(OUTPUT, 32)).toEqual(ones);
-    session.send(raw.fill(OUTPUT, 8, 4, 0), rawDnn.call(run(PLAN)));
+    session.send(raw.fill(OUTPUT, 8, 4, 0), rawLibrary.call(run(PLAN)));
     expect(await session.read(OUTPUT, 32)).toEqual(ones);
-    const there = rawDnn.call(run(PLAN, { output: OUTPUT + 64 }));
+    const there = rawLibrary.call(run(PLAN, { output: OUTPUT + 64 }));
     session.send(raw.recordingCreate(1, [there]), raw.fill(OUTPUT, 64, 4, 0), raw.recordingReplay(1));
     expect(await session.read(OUTPUT + 64, 32)).toEqual(ones);
   });
@@ -107,58 +108,60 @@ describe.skipIf(standinMissing !== undefined)("cuFFT on a server with CUDA devic
     ];
     session.send(raw.fill(ARENA, BYTES / 4, 4, 7));
     for (const [what, code, places] of refusals)
-      expect(await codeOf(rawDnn.askCall(run(PLAN, places))), what).toBe(code);
+      expect(await codeOf(rawLibrary.askCall(run(PLAN, places))), what).toBe(code);
     expect((await session.read(ARENA, BYTES)).every((byte, index) => byte === (index % 4 === 0 ? 7 : 0))).toBe(true);
-    expect(status(await session.ask(rawDnn.askCall(run(PLAN, { output: last - 32, work: last - 64 }))))).toBe(0);
+    expect(status(await session.ask(rawLibrary.askCall(run(PLAN, { output: last - 32, work: last - 64 }))))).toBe(0);
     // Without an answer it is the session's end, as for every call.
-    expect(await session.codeAfter(rawDnn.call(run(PLAN, { input: 0x7fff_0000_1000 })))).toBe("ADDRESS_OUTSIDE_ARENA");
+    expect(await session.codeAfter(rawLibrary.call(run(PLAN, { input: 0x7fff_0000_1000 })))).toBe(
+      "ADDRESS_OUTSIDE_ARENA",
+    );
   });
 
   test("plans that are gone, of another device, or of no library's are nothing that can be carried out", async () => {
     await made();
-    expect(await codeOf(rawDnn.askCall(run(2)))).toBe("NO_SUCH_HANDLE");
-    expect(await codeOf(rawDnn.askCall(run(PLAN, { device: 1 })))).toBe("BAD_ARGUMENT");
-    expect(await codeOf(rawDnn.askCall(make(PLAN, 1)))).toBe("BAD_ARGUMENT");
-    expect(await codeOf(rawDnn.askCall(create(PLAN)))).toBe("HANDLE_IN_USE");
+    expect(await codeOf(rawLibrary.askCall(run(2)))).toBe("NO_SUCH_HANDLE");
+    expect(await codeOf(rawLibrary.askCall(run(PLAN, { device: 1 })))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(rawLibrary.askCall(make(PLAN, 1)))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(rawLibrary.askCall(create(PLAN)))).toBe("HANDLE_IN_USE");
     // Descriptors of one library are none of another's.
-    expect(await codeOf(rawDnn.open(0))).toBe("OK");
+    expect(await codeOf(rawLibrary.open(0))).toBe("OK");
     const tensor = { function: numberOf("cudnnCreateTensorDescriptor"), arguments: arg.u64(3) };
-    expect(status(await session.ask(rawDnn.askCall(tensor)))).toBe(0);
-    const foreign = await session.ask(rawDnn.askCall(run(3)));
+    expect(status(await session.ask(rawLibrary.askCall(tensor)))).toBe(0);
+    const foreign = await session.ask(rawLibrary.askCall(run(3)));
     expect([foreign.code, foreign.failed?.message]).toEqual([
       "BAD_ARGUMENT",
       expect.stringContaining("is of cuDNN, not of cuFFT"),
     ]);
     const size = { function: numberOf("cudnnGetTensorSizeInBytes"), arguments: arg.u64(PLAN) };
-    expect(await codeOf(rawDnn.askCall(size))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(rawLibrary.askCall(size))).toBe("BAD_ARGUMENT");
     expect(await codeOf(rawDnn.execute(PLAN, { opcode: 53 }))).toBe("BAD_ARGUMENT");
     expect(await codeOf(rawDnn.ask(PLAN, { name: 902 }))).toBe("BAD_ARGUMENT");
     // A plan made twice is the library's to refuse, and works no more.
-    expect(status(await session.ask(rawDnn.askCall(make(PLAN))))).toBe(1);
-    expect(status(await session.ask(rawDnn.askCall(run(PLAN))))).toBe(1);
-    expect(await codeOf(rawDnn.forget(PLAN), rawDnn.askCall(run(PLAN)))).toBe("NO_SUCH_HANDLE");
-    expect(await session.codeAfter(rawDnn.forget(PLAN))).toBe("NO_SUCH_HANDLE");
+    expect(status(await session.ask(rawLibrary.askCall(make(PLAN))))).toBe(1);
+    expect(status(await session.ask(rawLibrary.askCall(run(PLAN))))).toBe(1);
+    expect(await codeOf(rawLibrary.forget(PLAN), rawLibrary.askCall(run(PLAN)))).toBe("NO_SUCH_HANDLE");
+    expect(await session.codeAfter(rawLibrary.forget(PLAN))).toBe("NO_SUCH_HANDLE");
   });
 
   test("numbers that no library or function has, and libraries that are not open, are told", async () => {
-    expect(await codeOf(rawDnn.open(0, 999))).toBe("BAD_ARGUMENT");
-    expect(await codeOf(rawDnn.askCall({ library: 999 }))).toBe("BAD_ARGUMENT");
-    expect(await codeOf(rawDnn.askCall({ library: LIBRARY, function: 999 }))).toBe("BAD_ARGUMENT");
-    const { code, failed } = await session.ask(rawDnn.askCall({}));
+    expect(await codeOf(rawLibrary.open(0, 999))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(rawLibrary.askCall({ library: 999 }))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(rawLibrary.askCall({ library: LIBRARY, function: 999 }))).toBe("BAD_ARGUMENT");
+    const { code, failed } = await session.ask(rawLibrary.askCall({}));
     expect([code, failed?.message]).toEqual(["BAD_ARGUMENT", expect.stringContaining("cuDNN is not opened")]);
-    expect(await codeOf(rawDnn.askCall({ ...create(1), arguments: new Uint8Array(4) }))).toBe("BAD_ARGUMENT");
+    expect(await codeOf(rawLibrary.askCall({ ...create(1), arguments: new Uint8Array(4) }))).toBe("BAD_ARGUMENT");
   });
 
   test("a session's plans end with it, and the next one's are its own", async () => {
     await made();
-    session.send(rawDnn.call(run(PLAN)));
+    session.send(rawLibrary.call(run(PLAN)));
     await session.close();
     session = await RawSession.open(server.data, lease);
     expect(await codeOf(raw.attach(0))).toBe("OK");
     session.send(raw.allocate(ARENA, BYTES));
-    expect(await codeOf(rawDnn.open(0, LIBRARY))).toBe("OK");
-    expect(await codeOf(rawDnn.askCall(run(PLAN)))).toBe("NO_SUCH_HANDLE");
+    expect(await codeOf(rawLibrary.open(0, LIBRARY))).toBe("OK");
+    expect(await codeOf(rawLibrary.askCall(run(PLAN)))).toBe("NO_SUCH_HANDLE");
     await made();
-    expect(status(await session.ask(rawDnn.askCall(run(PLAN))))).toBe(0);
+    expect(status(await session.ask(rawLibrary.askCall(run(PLAN))))).toBe(0);
   });
 });

@@ -1,4 +1,4 @@
-/** Unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for its cuBLASLt. */
+/** Unmodified programs on a CUDA device: the interposer, a real server, and the stand-ins for the driver and for NVIDIA's libraries. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -144,6 +144,47 @@ it.skipIf(isMissing)(
 describe.skipIf(isMissing)("a copy from the host that a program waits for", () => {
   it("is there for streams that wait for no other, and holds them up only then", async () => {
     const program = compileProgram("test/cuda/programs/handed-over.c", { suffix: "-card" });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+});
+
+describe.skipIf(isMissing)("a program in C against cuSOLVER, whose work the server's cuSOLVER does", () => {
+  it.each([12, 13])("batches by cuBLAS, of CUDA %d", async (major) => {
+    const flags = [`-l:libcublas.so.${major}`, "-lm"];
+    const program = compileProgram("test/interposer/solver/batches.c", { flags, suffix: `-solver-${major}` });
+    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+
+  // Of what carries functions of any library: calls, memos, descriptors, answers.
+  it.each(["address", "thread"] as const)("is clean with the %s sanitizer", async (sanitize) => {
+    const libraries = buildInterposer(sanitize, ["libcusolver.so.12"]);
+    const flags = [`-fsanitize=${sanitize}`, "-l:libcusolver.so.12", "-lm"];
+    for (const name of ["threads", "refused"]) {
+      const source = `test/interposer/solver/${name}.c`;
+      const program = compileProgram(source, { flags, libraries, suffix: `-solver-${sanitize}` });
+      const env = { ASAN_OPTIONS: "detect_leaks=0" };
+      const { code, stdout, stderr } = await runProgram({ server, command: [program], libraries, env });
+      expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+      expect(stderr).not.toContain("Sanitizer");
+    }
+  });
+
+  it.each(["factors", "values", "wide", "refused", "threads", "fault"])("%s", async (name) => {
+    for (const major of [11, 12]) {
+      const flags = [`-l:libcusolver.so.${major}`, "-lm"];
+      const program = compileProgram(`test/interposer/solver/${name}.c`, { flags, suffix: `-solver-${major}` });
+      const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+      expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+    }
+  });
+});
+
+describe.skipIf(isMissing)("a program in C against cuSPARSE, whose work the server's cuSPARSE does", () => {
+  it.each(["products", "systems", "sums", "refused"])("%s", async (name) => {
+    const flags = ["-l:libcusparse.so.12", "-lm"];
+    const program = compileProgram(`test/interposer/sparse/${name}.c`, { flags, suffix: "-sparse" });
     const { code, stdout, stderr } = await runProgram({ server, command: [program] });
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
   });

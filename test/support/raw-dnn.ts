@@ -1,4 +1,4 @@
-/** The calls for cuDNN as bytes, and their answers, by hand after proto/README.md as all of `raw-frames.ts`. */
+/** The calls for graphs of cuDNN as bytes, and their answers, by hand after proto/README.md as all of `raw-frames.ts`. */
 import { body, call, type RawField } from "./raw-frames.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -20,29 +20,10 @@ export interface RawExecution {
   readonly values?: Uint8Array;
 }
 
-interface RawCalling {
-  readonly library?: number;
-  readonly function?: number;
-  readonly device?: number;
-  readonly stream?: number;
-  readonly arguments?: Uint8Array;
-}
-
 const words = (values: readonly (number | bigint)[]): Buffer =>
   Buffer.from(BigUint64Array.from(values, (value) => BigInt.asUintN(64, BigInt(value))).buffer);
 
-const calling = (opcode: number, fields: RawCalling): Buffer =>
-  call(
-    opcode,
-    ["u32", fields.library ?? 0],
-    ["u32", fields.function ?? 0],
-    ["u32", fields.device ?? 0],
-    ["u32", fields.stream ?? 0],
-    ["bytes", fields.arguments ?? NOTHING],
-  );
-
 export const rawDnn = {
-  open: (device = 0, library = 0) => call(48, ["u32", device], ["u32", library]),
   describe: (
     descriptor: number,
     { device = 0, type, attributes = [] }: { device?: number; type: number; attributes?: readonly RawAttribute[] },
@@ -59,7 +40,6 @@ export const rawDnn = {
         ),
       ],
     ),
-  forget: (descriptor: number) => call(50, ["u32", descriptor]),
   ask: (
     descriptor: number,
     { name = 0, type = 3, count = 1, into = [] as readonly number[], intoType = 0 }: Partial<RawQuestion> = {},
@@ -84,8 +64,6 @@ export const rawDnn = {
       ["bytes", words(addresses)],
       ["bytes", values],
     ),
-  call: (fields: RawCalling) => calling(54, fields),
-  askCall: (fields: RawCalling) => calling(55, fields),
 };
 
 export interface RawQuestion {

@@ -1,10 +1,10 @@
 /** cuDNN's functions that belong to no graph, by their table: batch norms against their definition, and what is refused before the library sees it. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, BackendType, DnnStand, numberOf, stridesOf, tensor } from "../support/dnn.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const { i32, u64, f32, f64, ints } = arg;
@@ -60,10 +60,7 @@ function statistics(x: readonly number[], channel: number) {
 
 describe.skipIf(standinMissing !== undefined)("cuDNN's functions on a CUDA device", () => {
   beforeEach(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options });
+    slice = await openStandinSlice({ arenaBytes: 4 * MiB });
     stand = await DnnStand.open(slice, [ARENA_BASE, ARENA_BASE + 4 * MiB]);
   });
 

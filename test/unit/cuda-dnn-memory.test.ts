@@ -1,10 +1,10 @@
 /** What cuDNN takes of a device beside a slice: it is the lease's, and never a neighbour's. And when there is no cuDNN, or it fails. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { BackendType, DnnStand, refers, tensor, word } from "../support/dnn.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const ARENA_BYTES = 256 * MiB;
@@ -38,17 +38,8 @@ const openStand = (): Promise<DnnStand> => DnnStand.open(slice, [ARENA_BASE, ARE
 
 describe.skipIf(standinMissing !== undefined)("cuDNN's own memory", () => {
   beforeEach(async () => {
-    standin.clear();
     usedBytes = 8 * MiB;
-    const [description] = await cudaDriver.discover("0");
-    slice = await cudaDriver.open({
-      description: description!,
-      arenaBytes: ARENA_BYTES,
-      arenaBase: ARENA_BASE,
-      kernelTimeoutMs: 0,
-      onOutput: () => undefined,
-      usedBytes: () => usedBytes,
-    });
+    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => usedBytes });
   });
 
   afterEach(async () => {

@@ -3,12 +3,12 @@
  * sees the call. Descriptors of each kind are of one size, which is worked out here by its definition.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import type { LibraryFunction } from "../../shared/library-functions.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, DnnStand, dnnDescriptors, dnnFunctions, stridesOf } from "../support/dnn.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const { i32, u64, f32, f64, ints } = arg;
@@ -92,10 +92,7 @@ const withData = dnnFunctions.filter(({ arguments: all }) =>
 
 describe.skipIf(standinMissing !== undefined)("the library is not reached", () => {
   beforeAll(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options });
+    slice = await openStandinSlice({ arenaBytes: 4 * MiB });
     stand = await DnnStand.open(slice, [ARENA_BASE, END]);
     for (const [kind, name] of Object.entries(dnnDescriptors)) {
       const handle = await stand.make(name);

@@ -1,10 +1,10 @@
 /** cuDNN's RNNs and dropout on a GPU: forward against their definition, and back against differences of that, over the stand-in for the library. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, DnnStand, stridesOf } from "../support/dnn.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const { i32, u64, f32, ints } = arg;
@@ -120,10 +120,7 @@ async function describeCells(kind: Kind): Promise<Record<"rnn" | "xs" | "ys" | "
 
 describe.skipIf(standinMissing !== undefined)("cuDNN's RNNs on a CUDA device", () => {
   beforeEach(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options });
+    slice = await openStandinSlice({ arenaBytes: 4 * MiB });
     stand = await DnnStand.open(slice, [ARENA_BASE, ARENA_BASE + 4 * MiB]);
   });
 

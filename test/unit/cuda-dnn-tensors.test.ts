@@ -1,10 +1,10 @@
 /** cuDNN's functions over whole tensors, against their definitions: what each line of the table hands to the library, in the right places. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, DnnStand, stridesOf } from "../support/dnn.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const { i32, u64, f32, f64, ints } = arg;
@@ -111,10 +111,7 @@ const reductions: [string, number, (values: readonly number[]) => number][] = [
 
 describe.skipIf(standinMissing !== undefined)("cuDNN's functions over tensors, on a CUDA device", () => {
   beforeAll(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options });
+    slice = await openStandinSlice({ arenaBytes: 4 * MiB });
     stand = await DnnStand.open(slice, [ARENA_BASE, ARENA_BASE + 4 * MiB]);
     tensor = await tensorOf(DIMS);
   });

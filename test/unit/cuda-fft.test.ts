@@ -1,12 +1,12 @@
 /** cuFFT of a slice: what a plan reaches is known to the byte before the library sees an address, and what plans take of the device is the lease's. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import { fft } from "../../shared/fft-functions.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { C_16F, C_32F, C_64F, type FftPlan, planOf, R_32F, R_64F, reachOf } from "../support/fft.ts";
 import { arg, LibraryStand } from "../support/library.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const ARENA_BYTES = 80 * MiB;
@@ -35,10 +35,7 @@ const run = (
 
 describe.skipIf(standinMissing !== undefined)("cuFFT", () => {
   beforeEach(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options, usedBytes: () => usedBytes });
+    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => usedBytes });
     usedBytes = 8 * MiB;
     stand = await LibraryStand.of(fft, slice, [ARENA_BASE, END]);
   });

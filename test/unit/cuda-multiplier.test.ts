@@ -1,11 +1,10 @@
 /** Matrix products on a GPU through cuBLASLt, against a plain reference, over the stand-in for the library in test/cuda. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice, DeviceStream, MatrixProduct } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { A, B, BIAS, C, checkGelu, checkProduct, numbers, plain, reference } from "../support/products.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 let slice: DeviceSlice;
@@ -14,10 +13,7 @@ const check = (product: MatrixProduct): Promise<void> => checkProduct(slice, pro
 
 describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device", () => {
   beforeEach(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: 4 * MiB, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options });
+    slice = await openStandinSlice({ arenaBytes: 4 * MiB });
   });
 
   afterEach(async () => {

@@ -1,11 +1,11 @@
 /** cuRAND of a slice: no number lands where the lease has no memory, generators are each their own, and what they take of the device is the lease's. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { rand } from "../../shared/rand-functions.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, LibraryStand } from "../support/library.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const ARENA_BYTES = 80 * MiB;
@@ -39,11 +39,8 @@ const uniform = (handle: number, address: number, count: number | bigint) =>
 
 describe.skipIf(standinMissing !== undefined)("cuRAND", () => {
   beforeEach(async () => {
-    standin.clear();
     usedBytes = 8 * MiB;
-    const [description] = await cudaDriver.discover("0");
-    const options = { arenaBytes: ARENA_BYTES, arenaBase: ARENA_BASE, kernelTimeoutMs: 0, onOutput: () => undefined };
-    slice = await cudaDriver.open({ description: description!, ...options, usedBytes: () => usedBytes });
+    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => usedBytes });
     stand = await LibraryStand.of(rand, slice, [ARENA_BASE, END]);
   });
 

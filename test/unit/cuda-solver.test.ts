@@ -3,7 +3,6 @@
  * it takes of the device is the lease's.
  */
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import type { LibraryResult } from "../../server/device/libraries.ts";
 import { blas } from "../../shared/blas-functions.ts";
@@ -12,6 +11,7 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { solver } from "../../shared/solver-functions.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, LibraryStand, numberIn } from "../support/library.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const ARENA_BYTES = 256 * MiB;
@@ -50,16 +50,7 @@ function checkedBytes(name: string): Record<string, number> {
 
 describe.skipIf(standinMissing !== undefined)("cuSOLVER on a slice", () => {
   beforeEach(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    slice = await cudaDriver.open({
-      description: description!,
-      arenaBytes: ARENA_BYTES,
-      arenaBase: ARENA_BASE,
-      kernelTimeoutMs: 0,
-      onOutput: () => undefined,
-      usedBytes: () => 0,
-    });
+    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => 0 });
     stand = await LibraryStand.of(solver, slice, [ARENA_BASE, ARENA_BASE + ARENA_BYTES]);
   });
 

@@ -3,7 +3,6 @@
  * them and last as long as what was analysed with them, and what is gone or could not be made is shown to the library by nobody.
  */
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
-import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceSlice } from "../../server/device/device.ts";
 import type { LibraryResult } from "../../server/device/libraries.ts";
 import type { LibraryArgument } from "../../shared/library-functions.ts";
@@ -11,6 +10,7 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { sparse } from "../../shared/sparse-functions.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, LibraryStand, numberIn } from "../support/library.ts";
+import { openStandinSlice } from "../support/standin-slice.ts";
 
 const MiB = 1024 * 1024;
 const ARENA_BYTES = 64 * MiB;
@@ -64,16 +64,7 @@ async function multiply(matA: number, given: Given = {}): Promise<LibraryResult>
 
 describe.skipIf(standinMissing !== undefined)("cuSPARSE on a slice", () => {
   beforeEach(async () => {
-    standin.clear();
-    const [description] = await cudaDriver.discover("0");
-    slice = await cudaDriver.open({
-      description: description!,
-      arenaBytes: ARENA_BYTES,
-      arenaBase: ARENA_BASE,
-      kernelTimeoutMs: 0,
-      onOutput: () => undefined,
-      usedBytes: () => 0,
-    });
+    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => 0 });
     stand = await LibraryStand.of(sparse, slice, [ARENA_BASE, END]);
   });
 

@@ -1,21 +1,7 @@
 /* Handles of cuDNN, and what it says of itself. */
 #include "dnn.h"
 
-LIBRARY_API(cudnnCreate, (cudnnHandle_t * handle), (handle)) {
-    return handle_create(handle);
-}
-
-LIBRARY_API(cudnnDestroy, (cudnnHandle_t handle), (handle)) {
-    return handle_destroy(handle);
-}
-
-LIBRARY_API(cudnnSetStream, (cudnnHandle_t handle, CUstream stream), (handle, stream)) {
-    return handle_set_stream(handle, stream);
-}
-
-LIBRARY_API(cudnnGetStream, (cudnnHandle_t handle, CUstream *stream), (handle, stream)) {
-    return handle_get_stream(handle, stream);
-}
+LIBRARY_HANDLES(cudnn, cudnnHandle_t)
 
 /*
  * Without a cuDNN to ask, a version that no program that is linked to this library finds too old: it is told by cudnnCreate, and one that does without is not

@@ -72,18 +72,16 @@ ONE_WAY(cufftExecC2R, C_32F, R_32F, 1)
 ONE_WAY(cufftExecD2Z, R_64F, C_64F, -1)
 ONE_WAY(cufftExecZ2D, C_64F, R_64F, 1)
 
-LIBRARY_API(cufftGetVersion, (int *version), (version)) {
-    if (version == NULL) return CUFFT_INVALID_VALUE;
+/* The server's; its own where there is none. */
+static int version(void) {
     uint64_t there = opened_here().version;
-    *version = there == 0 ? FFT_VERSION : (int)there;
-    return CUFFT_SUCCESS;
+    return there == 0 ? FFT_VERSION : (int)there;
+}
+
+LIBRARY_API(cufftGetVersion, (int *into), (into)) {
+    return version_into(version(), into);
 }
 
 LIBRARY_API(cufftGetProperty, (int which, int *value), (which, value)) {
-    int version;
-    if (value == NULL || which < 0 || which > 2) return CUFFT_INVALID_VALUE;
-    cufftGetVersion(&version);
-    const int parts[] = {version / 1000, version / 100 % 10, version % 100};
-    *value = parts[which];
-    return CUFFT_SUCCESS;
+    return property_into(version(), which, value);
 }

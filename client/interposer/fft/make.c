@@ -152,20 +152,13 @@ static struct shape any(int rank, const long long *n, const struct layout *layou
     return shape;
 }
 
-EXPORT int cufftXtMakePlanMany(int plan, int rank, long long *n, long long *inembed, long long istride, long long idist, int input, long long *onembed,
-                               long long ostride, long long odist, int output, long long batch, size_t *work_bytes, int execution);
-EXPORT int cufftXtMakePlanMany(int plan, int rank, long long *n, long long *inembed, long long istride, long long idist, int input, long long *onembed,
-                               long long ostride, long long odist, int output, long long batch, size_t *work_bytes, int execution) {
-    const struct layout layout = {inembed, istride, idist, onembed, ostride, odist};
-    const struct shape shape = any(rank, n, &layout, (int32_t[]){input, output, execution}, batch);
-    return traced("cufftXtMakePlanMany", make(plan, &shape, work_bytes));
-}
-
-EXPORT int cufftXtGetSizeMany(int plan, int rank, long long *n, long long *inembed, long long istride, long long idist, int input, long long *onembed,
-                              long long ostride, long long odist, int output, long long batch, size_t *work_bytes, int execution);
-EXPORT int cufftXtGetSizeMany(int plan, int rank, long long *n, long long *inembed, long long istride, long long idist, int input, long long *onembed,
-                              long long ostride, long long odist, int output, long long batch, size_t *work_bytes, int execution) {
-    const struct layout layout = {inembed, istride, idist, onembed, ostride, odist};
-    const struct shape shape = any(rank, n, &layout, (int32_t[]){input, output, execution}, batch);
-    return traced("cufftXtGetSizeMany", size_for(plan, &shape, work_bytes));
-}
+#define ANY(name, does)                                                                                                                 \
+    LIBRARY_API(name, (int plan, int rank, long long *n, long long *inembed, long long istride, long long idist, int input,             \
+                       long long *onembed, long long ostride, long long odist, int output, long long batch, size_t *work_bytes, int execution), \
+                (plan, rank, n, inembed, istride, idist, input, onembed, ostride, odist, output, batch, work_bytes, execution)) {       \
+        const struct layout layout = {inembed, istride, idist, onembed, ostride, odist};                                                \
+        const struct shape shape = any(rank, n, &layout, (int32_t[]){input, output, execution}, batch);                                 \
+        return does(plan, &shape, work_bytes);                                                                                          \
+    }
+ANY(cufftXtMakePlanMany, make)
+ANY(cufftXtGetSizeMany, size_for)

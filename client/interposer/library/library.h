@@ -73,6 +73,9 @@ void set_message(const char *text, size_t byte_count);
 /* This thread's last message, which is forgotten then, with a zero behind it. */
 void message_take(char *text, size_t byte_count);
 void trace_status(const char *name, int status);
+/* What a version, as major * 1000 + minor * 100 + patch, is as a whole, and each of its three parts. */
+int version_into(int version, int *into);
+int property_into(int version, int which, int *into);
 
 /* Defines a function of the API, whose result the trace gets. */
 #define LIBRARY_API(name, parameters, arguments)                                                                                        \
@@ -84,5 +87,20 @@ void trace_status(const char *name, int status);
         return status;                                                                                                                  \
     }                                                                                                                                   \
     static int name##_body parameters
+
+/* Defines what a library with handles does with them. */
+#define LIBRARY_HANDLES(prefix, type)                                                                                                   \
+    LIBRARY_API(prefix##Create, (type * handle), (handle)) {                                                                            \
+        return handle_create(handle);                                                                                                   \
+    }                                                                                                                                   \
+    LIBRARY_API(prefix##Destroy, (type handle), (handle)) {                                                                             \
+        return handle_destroy(handle);                                                                                                  \
+    }                                                                                                                                   \
+    LIBRARY_API(prefix##SetStream, (type handle, CUstream stream), (handle, stream)) {                                                  \
+        return handle_set_stream(handle, stream);                                                                                       \
+    }                                                                                                                                   \
+    LIBRARY_API(prefix##GetStream, (type handle, CUstream *stream), (handle, stream)) {                                                 \
+        return handle_get_stream(handle, stream);                                                                                       \
+    }
 
 #endif

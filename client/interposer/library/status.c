@@ -60,3 +60,16 @@ int refuse(const char *function, const char *format, ...) {
 void trace_status(const char *name, int status) {
     trace("%s %s", name, library.status_name(status));
 }
+
+int version_into(int version, int *into) {
+    if (into == NULL) return library.bad_parameter;
+    *into = version;
+    return 0;
+}
+
+int property_into(int version, int which, int *into) {
+    const int parts[] = {version / 1000, version / 100 % 10, version % 100};
+    if (into == NULL || which < 0 || which > 2) return library.bad_parameter;
+    *into = parts[which];
+    return 0;
+}

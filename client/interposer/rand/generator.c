@@ -112,18 +112,16 @@ MAKING(curandGenerateLogNormal, float, (, float mean, float deviation), (, mean,
 MAKING(curandGenerateLogNormalDouble, double, (, double mean, double deviation), (, mean, deviation), false)
 MAKING(curandGeneratePoisson, unsigned int, (, double lambda), (, lambda), !(lambda > 0 && lambda <= 400000))
 
-LIBRARY_API(curandGetVersion, (int *version), (version)) {
-    if (version == NULL) return CURAND_STATUS_OUT_OF_RANGE;
+/* The server's; its own where there is none. */
+static int version(void) {
     uint64_t there = opened_here().version;
-    *version = there == 0 ? RAND_VERSION : (int)there;
-    return CURAND_STATUS_SUCCESS;
+    return there == 0 ? RAND_VERSION : (int)there;
+}
+
+LIBRARY_API(curandGetVersion, (int *into), (into)) {
+    return version_into(version(), into);
 }
 
 LIBRARY_API(curandGetProperty, (int which, int *value), (which, value)) {
-    int version;
-    if (value == NULL || which < 0 || which > 2) return CURAND_STATUS_OUT_OF_RANGE;
-    curandGetVersion(&version);
-    const int parts[] = {version / 1000, version / 100 % 10, version % 100};
-    *value = parts[which];
-    return CURAND_STATUS_SUCCESS;
+    return property_into(version(), which, value);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../driver/driver.h"
+#include "../driver/status.h"
 #include "../../../client/interposer/driver/cuda-graph-api.h"
 
 enum { OK, INVALID_PLAN, ALLOC_FAILED, INVALID_TYPE, INVALID_VALUE, SETUP_FAILED = 7, INVALID_SIZE = 8, NO_WORKSPACE = 13, NOT_SUPPORTED = 16 };
@@ -41,16 +42,6 @@ int cufftXtExec(int plan, void *input, void *output, int direction);
 int cufftGetVersion(int *version);
 int cufftGetProperty(int which, int *value);
 int cufftXtSetGPUs(void);
-
-/* Ends the program unless the call has just this status. */
-#define STATUS(call, wanted)                                                                                                            \
-    do {                                                                                                                                \
-        int status_is = (call);                                                                                                         \
-        if (status_is != (wanted)) {                                                                                                    \
-            printf("line %d: %s: %d, not %d\n", __LINE__, #call, status_is, wanted);                                                    \
-            exit(1);                                                                                                                    \
-        }                                                                                                                               \
-    } while (0)
 
 /* Numbers of a repeatable sequence, from -1 to 1. */
 static inline double next_number(void) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../driver/driver.h"
+#include "../driver/status.h"
 #include "../../../client/interposer/driver/cuda-graph-api.h"
 
 typedef struct generator *generator_t;
@@ -32,15 +33,5 @@ int curandGenerateLogNormal(generator_t generator, float *output, size_t count, 
 int curandGeneratePoisson(generator_t generator, unsigned *output, size_t count, double lambda);
 int curandGetVersion(int *version);
 int curandGetDirectionVectors32(void);
-
-/* Ends the program unless the call has just this status. */
-#define STATUS(call, wanted)                                                                                                            \
-    do {                                                                                                                                \
-        int status_is = (call);                                                                                                         \
-        if (status_is != (wanted)) {                                                                                                    \
-            printf("line %d: %s: %d, not %d\n", __LINE__, #call, status_is, wanted);                                                    \
-            exit(1);                                                                                                                    \
-        }                                                                                                                               \
-    } while (0)
 
 #endif

@@ -2,23 +2,22 @@
 #ifndef TEST_SOLVER_H
 #define TEST_SOLVER_H
 
-#include <complex.h>
 #include <math.h>
 #include <stdbool.h>
 
 #include "../driver/driver.h"
+#include "../driver/elements.h"
+#include "../driver/status.h"
 
 typedef struct cusolverDnContext *cusolverDnHandle_t;
 typedef struct cusolverDnParams *cusolverDnParams_t;
 typedef struct gesvdjInfo *gesvdjInfo_t;
 typedef struct syevjInfo *syevjInfo_t;
-typedef double _Complex number;
 
 enum { OK = 0, NOT_INITIALIZED = 1, ALLOC_FAILED = 2, INVALID_VALUE = 3, EXECUTION_FAILED = 6, INTERNAL_ERROR = 7, NOT_SUPPORTED = 9 };
-/* As cudaDataType, by the letters of functions. */
-static const int data_types[] = {0, 1, 4, 5}, real_types[] = {0, 1, 0, 1};
-static const size_t element_bytes[] = {4, 8, 8, 16}, real_bytes[] = {4, 8, 4, 8};
-static const double tolerances[] = {1e-4, 1e-11, 1e-4, 1e-11};
+/* The real type of each, as cudaDataType. */
+static const int real_types[] = {0, 1, 0, 1};
+static const size_t real_bytes[] = {4, 8, 4, 8};
 
 int cusolverGetVersion(int *version);
 int cusolverGetProperty(int which, int *value);
@@ -47,27 +46,6 @@ int cusolverDnXsyevjSetMaxSweeps(syevjInfo_t info, int sweeps);
     __attribute__((unused)) static int (*const name[])(__VA_ARGS__) = {cusolverDn##S, cusolverDn##D, cusolverDn##C, cusolverDn##Z};
 #define FOUR(name, ...) FAMILY(S##name, D##name, C##name, Z##name, name, __VA_ARGS__)
 
-/* Ends the program unless the call has just this status. */
-#define STATUS(call, wanted)                                                                                                            \
-    do {                                                                                                                                \
-        int status_is = (call);                                                                                                         \
-        if (status_is != (wanted)) {                                                                                                    \
-            printf("line %d: %s: %d, not %d\n", __LINE__, #call, status_is, wanted);                                                    \
-            exit(1);                                                                                                                    \
-        }                                                                                                                               \
-    } while (0)
-
-/* From -1 to 1, the same in every run; of a complex type with an imaginary part. */
-static inline number next_number(int type) {
-    static uint32_t state = 4711;
-    double parts[2];
-    for (int i = 0; i < 2; i++) {
-        state = state * 1664525u + 1013904223u;
-        parts[i] = (double)(state >> 8) / (1 << 23) - 1;
-    }
-    return parts[0] + (type >= 2 ? parts[1] * I : 0);
-}
-
 /* A matrix of columns one behind the other, here as numbers, and on the device as elements of its type with a gap behind each column. */
 struct matrix {
     int type, rows, columns, leading;
@@ -76,17 +54,6 @@ struct matrix {
 };
 
 enum { GAP = 3 };
-
-static inline void put_element(int type, void *elements, size_t index, number value) {
-    if (type == 0) ((float *)elements)[index] = (float)creal(value);
-    else if (type == 1) ((double *)elements)[index] = creal(value);
-    else if (type == 2) ((float _Complex *)elements)[index] = (float _Complex)value;
-    else ((number *)elements)[index] = value;
-}
-
-static inline number element_of(int type, const void *elements, size_t index) {
-    return type == 0 ? ((const float *)elements)[index] : type == 1 ? ((const double *)elements)[index] : type == 2 ? ((const float _Complex *)elements)[index] : ((const number *)elements)[index];
-}
 
 /* As many elements as its last column reaches, and none more. */
 static inline size_t matrix_bytes(const struct matrix *m) {

@@ -2,11 +2,12 @@
 #ifndef TEST_SPARSE_H
 #define TEST_SPARSE_H
 
-#include <complex.h>
 #include <math.h>
 #include <stdbool.h>
 
 #include "../driver/driver.h"
+#include "../driver/elements.h"
+#include "../driver/status.h"
 
 typedef struct cusparseContext *cusparseHandle_t;
 typedef struct cusparseMatDescr *cusparseMatDescr_t;
@@ -18,14 +19,9 @@ typedef struct cusparseSpSMDescr *cusparseSpSMDescr_t;
 typedef struct cusparseSpGEMMDescr *cusparseSpGEMMDescr_t;
 typedef struct bsrsv2Info *bsrsv2Info_t;
 typedef struct bsrsm2Info *bsrsm2Info_t;
-typedef double _Complex number;
 
 enum { OK = 0, NOT_INITIALIZED = 1, ALLOC_FAILED = 2, INVALID_VALUE = 3, EXECUTION_FAILED = 6, ZERO_PIVOT = 9, NOT_SUPPORTED = 10, TOO_SMALL = 11 };
 enum { I32 = 2, I64 = 3, BY_COLUMNS = 1, BY_ROWS = 2 };
-/* As cudaDataType, by the letters of functions. */
-static const int data_types[] = {0, 1, 4, 5};
-static const size_t element_bytes[] = {4, 8, 8, 16};
-static const double tolerances[] = {1e-4, 1e-11, 1e-4, 1e-11};
 
 int cusparseCreate(cusparseHandle_t *handle);
 int cusparseDestroy(cusparseHandle_t handle);
@@ -95,26 +91,9 @@ int cusparseSpGEMM_copy(SPMM(cusparseSpMatDescr_t, cusparseSpMatDescr_t, cuspars
     int cusparseZ##name(__VA_ARGS__);                                                                                                   \
     __attribute__((unused)) static int (*const name[])(__VA_ARGS__) = {cusparseS##name, cusparseD##name, cusparseC##name, cusparseZ##name};
 
-/* Ends the program unless the call has just this status. */
-#define STATUS(call, wanted)                                                                                                            \
-    do {                                                                                                                                \
-        int status_is = (call);                                                                                                         \
-        if (status_is != (wanted)) {                                                                                                    \
-            printf("line %d: %s: %d, not %d\n", __LINE__, #call, status_is, wanted);                                                    \
-            exit(1);                                                                                                                    \
-        }                                                                                                                               \
-    } while (0)
-
 /* Values of one type in the host's memory as it computes them, and as they lie on the device. */
 static inline size_t pack(int type, const number *from, int count, void *into) {
-    for (int i = 0; i < count; i++) {
-        switch (type) {
-        case 0: ((float *)into)[i] = (float)creal(from[i]); break;
-        case 1: ((double *)into)[i] = creal(from[i]); break;
-        case 2: ((float _Complex *)into)[i] = (float _Complex)from[i]; break;
-        default: ((number *)into)[i] = from[i];
-        }
-    }
+    for (int i = 0; i < count; i++) put_element(type, into, (size_t)i, from[i]);
     return (size_t)count * element_bytes[type];
 }
 
@@ -142,27 +121,9 @@ static inline number *download(int type, CUdeviceptr at, int count) {
     number *into = malloc((size_t)count * sizeof *into);
     void *packed = malloc((size_t)count * sizeof *into);
     CHECK(cuMemcpyDtoH_v2(packed, at, (size_t)count * element_bytes[type]));
-    for (int i = 0; i < count; i++) {
-        switch (type) {
-        case 0: into[i] = ((float *)packed)[i]; break;
-        case 1: into[i] = ((double *)packed)[i]; break;
-        case 2: into[i] = ((float _Complex *)packed)[i]; break;
-        default: into[i] = ((number *)packed)[i];
-        }
-    }
+    for (int i = 0; i < count; i++) into[i] = element_of(type, packed, (size_t)i);
     free(packed);
     return into;
-}
-
-/* From -1 to 1, the same in every run; of a complex type with an imaginary part. */
-static inline number next_number(int type) {
-    static uint32_t state = 4711;
-    double parts[2];
-    for (int i = 0; i < 2; i++) {
-        state = state * 1664525u + 1013904223u;
-        parts[i] = (double)(state >> 8) / (1 << 23) - 1;
-    }
-    return type < 2 ? parts[0] : parts[0] + parts[1] * I;
 }
 
 /* By columns, without gaps. */
