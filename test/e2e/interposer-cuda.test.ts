@@ -102,7 +102,8 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
         return (await runProgram({ server, command: ["python3", "-c", call] })).stderr;
       };
       expect(await run("libnccl.so.2")).toContain("by the backend gloo");
-      expect(await run("libcusparse.so.12")).toContain("has to do without it");
+      expect(await run("libcusparse.so.12")).toContain("by LD_PRELOAD");
+      expect(await run("libnvjpeg.so.13")).toContain("has to do without it");
       expect(await run("libown.so")).toContain("`nvcc -cudart shared`");
     },
   );
