@@ -1,12 +1,17 @@
 /**
- * Remakes the PTX fixtures from their CUDA C sources: `npx tsx test/kernels/compile.ts`. Needs nvcc and ptxas, which users
- * do not have; the PTX is therefore committed, and test/unit/kernels-fresh.test.ts holds it against the sources.
+ * Remakes the PTX fixtures from their CUDA C sources, and has NVIDIA's assembler take all forms of instructions that the tests have:
+ * `npx tsx test/kernels/compile.ts`. Needs nvcc and ptxas, which users do not have; the PTX is therefore committed, and so is what was
+ * made of what (made.txt). test/unit/kernels-fresh.test.ts holds both against the sources.
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { instructionForms, moduleOf } from "./instructions.ts";
+import { capabilityOf, families, formsOf } from "./sweep/families.ts";
+import { sweepText } from "./sweep/program.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -76,6 +81,65 @@ export function compilerVersion(): string | undefined {
 /** The committed PTX. */
 export const committed = (compilation: Compilation): string => readFileSync(join(root, compilation.ptx), "utf8");
 
+/** A text that the assembler must take, for the least device that is said to know it. */
+export interface Assembly {
+  readonly name: string;
+  /** As `sm_` has it. */
+  readonly target: string;
+  readonly text: string;
+}
+
+/** All forms of test/kernels/sweep and of instructions.txt. */
+export const assemblies = (): readonly Assembly[] => [
+  ...families.flatMap((family) =>
+    [...new Set(formsOf(family).map(capabilityOf))].map((capability) => {
+      const forms = formsOf(family).filter((form) => capabilityOf(form) === capability);
+      const target = String(capability);
+      return { name: `sweep of ${family.name} sm_${target}`, target, text: sweepText({ ...family, forms }) };
+    }),
+  ),
+  ...[...new Set(instructionForms.map(({ target }) => target))].map((target) => {
+    const forms = instructionForms.filter((form) => form.target === target);
+    return { name: `instructions sm_${target}`, target, text: moduleOf(target, forms) };
+  }),
+];
+
+/** Throws what ptxas says of a text that it does not take. */
+export function assemble({ target, text }: Pick<Assembly, "target" | "text">): void {
+  const folder = mkdtempSync(join(tmpdir(), "ptx-"));
+  try {
+    const file = join(folder, "in.ptx");
+    writeFileSync(file, text);
+    execFileSync("ptxas", [`-arch=sm_${target}`, "-O0", file, "-o", join(folder, "out.cubin")], { stdio: "pipe" });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const digestOf = (...parts: readonly string[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
+
+/** A line for each PTX and each assembly: a digest of what it is and what it is made of, and its name. */
+export function fingerprints(): string[] {
+  const ofPtx = compilations.map((compilation) => {
+    const { source, ptx, flags, capability } = compilation;
+    const made = digestOf(
+      readFileSync(join(root, source), "utf8"),
+      committed(compilation),
+      PTX_VERSION,
+      `${capability}`,
+      ...flags,
+    );
+    return `${made} ${ptx}`;
+  });
+  return [...ofPtx, ...assemblies().map(({ name, target, text }) => `${digestOf(target, text)} ${name}`)];
+}
+
+const notes = join(root, "test/kernels/made.txt");
+
+/** The fingerprints when all was made and taken. */
+export const notedFingerprints = (): string[] => readFileSync(notes, "utf8").trimEnd().split("\n");
+
 /** Compiles to PTX text, and proves with ptxas that the text assembles, inline assembly included. */
 export function compile(compilation: Compilation): string {
   const folder = mkdtempSync(join(tmpdir(), "ptx-"));
@@ -90,8 +154,7 @@ export function compile(compilation: Compilation): string {
     );
     // The compiler names its own version of PTX whatever the program needs, and older drivers refuse that; ptxas tells whether this one will do.
     const text = readFileSync(output, "utf8").replace(/^\.version .*$/m, `.version ${PTX_VERSION}`);
-    writeFileSync(output, text);
-    execFileSync("ptxas", [`-arch=sm_${capability}`, output, "-o", join(folder, "out.cubin")], { stdio: "inherit" });
+    assemble({ target: String(capability), text });
     if (text.includes(root) || text.includes(folder) || text.includes(tmpdir()))
       throw new Error(`The PTX of [${compilation.source}] holds a path of this machine.`);
     return text;
@@ -105,4 +168,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
     writeFileSync(join(root, compilation.ptx), compile(compilation));
     console.log(compilation.ptx);
   }
+  for (const assembly of assemblies()) assemble(assembly);
+  writeFileSync(notes, `${fingerprints().join("\n")}\n`);
 }
