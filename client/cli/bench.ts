@@ -25,7 +25,8 @@ import {
 } from "./options.ts";
 import { note, print, printJson, terminalWidth } from "./output.ts";
 import { interruptible } from "./signals.ts";
-import { formatTable, wrapped } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { wrapped } from "./text-width.ts";
 
 const MEMORY_DEFAULT = "256MiB";
 const WIDTH = 80;

@@ -9,8 +9,9 @@ import { addJsonOption, addServerOption, type JsonOptions, type ServerOptions } 
 import { print, printJson } from "./output.ts";
 import { deviceState } from "./pool-picture.ts";
 import { itemsOf, withFleet, withServers } from "./servers.ts";
+import { fitted, widthOf } from "./text-width.ts";
 
-/** Inner widths of the three columns; the whole is 80 characters wide. */
+/** Inner widths of the three columns; the whole is 80 columns wide. */
 const WIDTHS = [35, 24, 17] as const;
 const WIDTH = WIDTHS.reduce((sum, width) => sum + width + 1, 1);
 
@@ -51,18 +52,14 @@ type Cells = readonly [string, string, string];
 
 const rule = (fill: string, joint = "+"): string =>
   `${joint}${WIDTHS.map((width) => fill.repeat(width)).join(joint)}${joint}`;
-const wide = (text: string): string => `| ${fitted(text, WIDTH - 4)} |`;
-const line = (cells: Cells): string => `|${cells.map((cell, at) => ` ${fitted(cell, WIDTHS[at]! - 2)} `).join("|")}|`;
+const wide = (text: string): string => `| ${cell(text, WIDTH - 4)} |`;
+const line = (cells: Cells): string => `|${cells.map((text, at) => ` ${cell(text, WIDTHS[at]! - 2)} `).join("|")}|`;
 
-/** Exactly `width` characters. */
-function fitted(text: string, width: number): string {
-  const characters = [...printable(text)];
-  return characters.length > width ? `${characters.slice(0, width - 1).join("")}~` : characters.join("").padEnd(width);
-}
+const cell = (text: string, width: number): string => fitted(printable(text), { width, ellipsis: "~" });
 
 /** Two texts at the ends of a cell. */
 const apart = (left: string, right: string, column: 0 | 1 | 2): string =>
-  left + right.padStart(Math.max(right.length + 1, WIDTHS[column] - 2 - [...left].length));
+  left + right.padStart(Math.max(right.length + 1, WIDTHS[column] - 2 - widthOf(left)));
 
 function head(server: string, serverVersion: string, devices: readonly DeviceInfo[]): string[] {
   const hardware = devices.find((device) => device.hardware !== null)?.hardware;
@@ -70,7 +67,7 @@ function head(server: string, serverVersion: string, devices: readonly DeviceInf
   const right = `Driver ${hardware?.driverVersion || "N/A"}  CUDA ${hardware?.cudaVersion || "N/A"}`;
   return [
     `+${"-".repeat(WIDTH - 2)}+`,
-    wide(left + right.padStart(Math.max(right.length + 1, WIDTH - 4 - [...left].length))),
+    wide(left + right.padStart(Math.max(right.length + 1, WIDTH - 4 - widthOf(left)))),
   ];
 }
 
@@ -95,7 +92,7 @@ function deviceLines(device: DeviceInfo): string[] {
   const utilization = health?.utilization;
   return [
     line([
-      apart(`${device.id}  ${fitted(device.name, nameWidth).trimEnd()}`, mode, 0),
+      apart(`${device.id}  ${cell(device.name, nameWidth).trimEnd()}`, mode, 0),
       apart(hardware?.pciAddress || "N/A", String(device.slices), 1),
       apart(known(health?.uncorrectedErrors, ""), deviceState(device), 2),
     ]),
@@ -123,7 +120,7 @@ function leaseTable(leases: readonly LeaseInfo[]): string[] {
   const edge = `+${"-".repeat(WIDTH - 2)}+`;
   const columns = (cells: readonly [string, string, string, string, string]): string =>
     wide(
-      `${fitted(cells[0], 10)} ${fitted(cells[1], 22)} ${fitted(cells[2], 12)} ${fitted(cells[3], 16)} ${cells[4].padStart(12)}`,
+      `${cell(cells[0], 10)} ${cell(cells[1], 22)} ${cell(cells[2], 12)} ${cell(cells[3], 16)} ${cells[4].padStart(12)}`,
     );
   const rows = leases.flatMap((lease) =>
     lease.slices.map((slice) =>

@@ -1,11 +1,12 @@
 /** Tables that fit the terminal: plain columns, no frames, so that they can also be cut and grepped. */
 import { printable } from "../../shared/printable.ts";
+import { fitted, widthOf, wrapped } from "./text-width.ts";
 
 export interface Column {
   readonly title: string;
   /** Numbers stand on the right. Default left. */
   readonly align?: "left" | "right";
-  /** Whether the column may be cut when the line is too long for the terminal, and down to how many characters. Default: never. */
+  /** Whether the column may be cut when the line is too long for the terminal, and down to how many columns of the terminal. Default: never. */
   readonly shrinkTo?: number;
   /** Whether the column is left out where the line is too long even so. Default: never. */
   readonly isOptional?: boolean;
@@ -31,7 +32,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
 function fittingTable(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
   // Not by spreading: there may be more rows than a function takes arguments.
   const widths = columns.map((column, index) =>
-    rows.reduce((most, row) => Math.max(most, lengthOf(row[index] ?? "")), column.title.length),
+    rows.reduce((most, row) => Math.max(most, widthOf(row[index] ?? "")), column.title.length),
   );
   if (columns.at(-1)!.isBelow && excessOf(widths, width) > 0) return overLastColumn(columns, rows, width);
   if (shrink(columns, widths, width) > 0 && columns.some(({ isOptional }) => isOptional)) {
@@ -40,7 +41,7 @@ function fittingTable(columns: readonly Column[], rows: readonly (readonly strin
   }
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, index) => padded(cell, { width: widths[index]!, align: columns[index]!.align ?? "left" }))
+      .map((cell, index) => fitted(cell, { width: widths[index]!, align: columns[index]!.align }))
       .join(" ".repeat(GAP))
       .trimEnd();
   return [line(columns.map((column) => column.title)), ...rows.map(line)].join("\n");
@@ -54,14 +55,10 @@ function overLastColumn(columns: readonly Column[], rows: readonly (readonly str
   return [titles, ...lines.flatMap((line, index) => [line, ...below[index]!.map((text) => INDENT + text)])].join("\n");
 }
 
-/** A text as lines of at most `width` characters, which end between words; a word that is longer is cut. */
-export const wrapped = (text: string, width: number): string[] =>
-  text.match(new RegExp(`.{1,${width}}(?= |$)|.{1,${width}}`, "gu"))?.map((line) => line.trimStart()) ?? [];
-
 const excessOf = (widths: readonly number[], width: number): number =>
   widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1) - width;
 
-/** Takes what is too much from the widest column that may be cut, one character at a time. Returns what is too much even so. */
+/** Takes what is too much from the widest column that may be cut, one column at a time. Returns what is too much even so. */
 function shrink(columns: readonly Column[], widths: number[], width: number): number {
   let excess = excessOf(widths, width);
   for (; excess > 0; excess--) {
@@ -76,18 +73,7 @@ function shrink(columns: readonly Column[], widths: number[], width: number): nu
   return excess;
 }
 
-/** Characters, not UTF-16 units. */
-const lengthOf = (text: string): number => [...text].length;
-
-function padded(text: string, options: { readonly width: number; readonly align: "left" | "right" }): string {
-  const characters = [...text];
-  const { width } = options;
-  if (characters.length > width) return `${characters.slice(0, Math.max(0, width - 1)).join("")}…`;
-  const padding = " ".repeat(width - characters.length);
-  return options.align === "right" ? padding + text : text + padding;
-}
-
-/** A bar of `width` characters for a part from 0 to 1. Something is never shown as nothing, nor part as all. */
+/** A bar of `width` columns for a part from 0 to 1. Something is never shown as nothing, nor part as all. */
 export function formatBar(part: number, options: { readonly width: number; readonly unicode: boolean }): string {
   const { width, unicode } = options;
   // What a server says may be anything.

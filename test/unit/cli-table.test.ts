@@ -1,6 +1,7 @@
 /** Tables of the command line: alignment, cutting to a width, bars. */
 import { describe, expect, it } from "vitest";
 import { formatBar, formatTable } from "../../client/cli/table.ts";
+import { wrapped } from "../../client/cli/text-width.ts";
 
 const columns = [{ title: "ID" }, { title: "NAME", shrinkTo: 6 }, { title: "SIZE", align: "right" as const }];
 
@@ -59,20 +60,44 @@ describe("a table", () => {
     expect(formatTable(columns, [["a", "n".repeat(500), "1"]], Number.POSITIVE_INFINITY)).toContain("n".repeat(500));
   });
 
-  it("counts characters, not code units", () => {
-    const [first, second] = formatTable(
-      [{ title: "A" }, { title: "B" }],
-      [
-        ["🙂🙂", "x"],
-        ["ab", "y"],
-      ],
-      80,
-    )
-      .split("\n")
-      .slice(1);
-    expect([...first!].indexOf("x")).toBe([...second!].indexOf("y"));
+  it("counts the columns that a terminal gives a character", () => {
+    const names = ["結合テスト", "🙂🙂", "cafe\u0301", "e\u0301", "ab", "ｱｲ"];
+    const rows = names.map((name) => [name, "x"]);
+    for (const width of [80, 8, 7]) {
+      const [, ...lines] = formatTable([{ title: "A", shrinkTo: 4 }, { title: "B" }], rows, width).split("\n");
+      const before = lines.map((line) => columnsByHand(line.slice(0, line.indexOf("x"))));
+      expect(new Set(before)).toEqual(new Set([width === 80 ? 12 : width - 1]));
+    }
+  });
+
+  it("cuts between characters, never within one", () => {
+    const cut = (text: string, width: number) =>
+      formatTable([{ title: "A", shrinkTo: 1 }], [[text]], width).split("\n")[1];
+    expect(cut("結合テスト", 6)).toBe("結合…");
+    expect(cut("結合テスト", 5)).toBe("結合…");
+    expect(cut("a🙂🙂🙂", 4)).toBe("a🙂…");
+    expect(cut("e\u0301e\u0301e\u0301", 2)).toBe("e\u0301…");
+    expect(cut("🙂🙂", 1)).toBe("…");
   });
 });
+
+describe("a text in lines", () => {
+  it("ends them between words, and cuts a word that is longer", () => {
+    expect(wrapped("結合テスト ab c", 6)).toEqual(["結合テ", "スト", "ab c"]);
+    expect(wrapped("a  b", 3)).toEqual(["a b"]);
+    expect(wrapped("", 3)).toEqual([]);
+    expect(wrapped("🙂🙂", 1)).toEqual(["🙂", "🙂"]);
+  });
+});
+
+/** Two for what is above the letters of Europe, none for what joins the character before it. */
+const columnsByHand = (text: string): number =>
+  [...text].reduce((sum, character) => {
+    const code = character.codePointAt(0)!;
+    const isJoined = code >= 0x300 && code < 0x370;
+    const isWide = code >= 0x3000 && !(code >= 0xff61 && code < 0xffa0);
+    return sum + (isJoined ? 0 : isWide ? 2 : 1);
+  }, 0);
 
 describe("a bar", () => {
   it.each([
