@@ -117,23 +117,43 @@ function checkContent(path: string): void {
   }
 }
 
-const columnsIn = (database: Database.Database): string[] =>
+interface ColumnRow {
+  readonly table: string;
+  readonly column: string;
+  readonly type: string;
+}
+
+const columnsIn = (database: Database.Database): ColumnRow[] =>
   database
     .prepare(
-      "SELECT t.name || '.' || c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+      `SELECT t.name AS "table", c.name AS "column", c.type FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+       WHERE t.type = 'table'`,
     )
-    .raw()
-    .all()
-    .flat() as string[];
+    .all() as ColumnRow[];
 
-/** What is missing would be missed at any time, by whoever writes or reads it first. */
+const nameOf = ({ table, column }: ColumnRow): string => `${table}.${column}`;
+
+/** What is missing would be missed at any time, by whoever writes or reads it first; and so would a number that somebody's edit has made a text. */
 function checkColumns(path: string, database: Database.Database, version: number): void {
   const model = new Database(":memory:");
   try {
     for (const step of migrations.slice(0, version)) model.exec(step);
-    const here = new Set(columnsIn(database));
-    const missing = columnsIn(model).filter((column) => !here.has(column));
+    const columns = columnsIn(model);
+    const here = new Set(columnsIn(database).map(nameOf));
+    const missing = columns.map(nameOf).filter((name) => !here.has(name));
     if (missing.length > 0) throw unreadable(path, `it lacks [${missing.join(", ")}]`);
+    for (const table of new Set(columns.map((column) => column.table))) {
+      const numbers = columns.filter((column) => column.table === table && /^(INTEGER|REAL)$/.test(column.type));
+      // SQLite sorts every text and every blob behind all numbers.
+      const wrong = numbers.map(({ column }) => `${column} >= ''`);
+      if (wrong.length === 0) continue;
+      const [row] = database
+        .prepare(`SELECT ${wrong.join(", ")} FROM ${table} WHERE ${wrong.join(" OR ")} LIMIT 1`)
+        .raw()
+        .all() as number[][];
+      const at = row?.indexOf(1) ?? -1;
+      if (at >= 0) throw unreadable(path, `there is no number where one belongs [${nameOf(numbers[at]!)}]`);
+    }
   } finally {
     model.close();
   }

@@ -198,6 +198,21 @@ describe("a database that is refused", () => {
     expectRefused("samples.step_ms");
   });
 
+  it.each([
+    ["leases.granted_at", "UPDATE leases SET granted_at = 'yesterday'"],
+    ["leases.device_ms", "UPDATE leases SET device_ms = x'00' WHERE id = 'b'"],
+    ["slices.overhead_bytes", "UPDATE slices SET overhead_bytes = '1GiB' WHERE lease_id = 'b'"],
+  ])("holds a text where a number belongs, in %s", (name, edit) => {
+    const store = open();
+    for (const id of ["a", "b"]) store.saveLease(lease(id));
+    store.close();
+    const database = new Database(path());
+    database.exec(edit);
+    database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
+    database.close();
+    expectRefused(`there is no number where one belongs [${name}]`);
+  });
+
   it("says that it is of a version that no program writes", () => {
     open().close();
     const database = new Database(path());
