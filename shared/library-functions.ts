@@ -259,11 +259,10 @@ const hasWorkAreas = (all: readonly LibraryArgument[]): boolean =>
     ({ kind, size }) => kind === "hostWork" || (size !== undefined && namesOf(size.count).includes(BUFFER_SIZE)),
   );
 
-/** Reads the table of a library. @throws Error where a line is none */
-export function readLibrary<W extends string>({ lines, ...spec }: LibrarySpec & { readonly word: W }): Library<W> {
-  const reader = new LineReader({ lines, ...spec });
+function readFunctions(spec: LibrarySpec): readonly LibraryFunction[] {
+  const reader = new LineReader(spec);
   const functions: LibraryFunction[] = [];
-  for (const [name, line] of Object.entries(lines).flatMap(([key, each]) => members(key, each))) {
+  for (const [name, line] of Object.entries(spec.lines).flatMap(([key, each]) => members(key, each))) {
     const read = reader.read(name, line);
     const telling = spec.teller?.(name) ?? `${name}_${BUFFER_SIZE}`;
     const teller = functions.find((each) => each.name === telling);
@@ -271,5 +270,19 @@ export function readLibrary<W extends string>({ lines, ...spec }: LibrarySpec & 
     if (has && teller === undefined) throw new Error(`Nothing tells how large the work areas of [${name}] are.`);
     functions.push({ ...read, workAreas: has ? teller : undefined });
   }
-  return { ...spec, functions };
+  return functions;
+}
+
+/** A library by its table, which is read when its functions are first asked for: all tables together take a good part of an executor's start. */
+export function readLibrary<W extends string>(given: LibrarySpec & { readonly word: W }): Library<W> {
+  const { lines: _, ...spec } = given;
+  let functions: readonly LibraryFunction[] | undefined;
+  return {
+    ...spec,
+    /** @throws Error where a line is none */
+    get functions() {
+      functions ??= readFunctions(given);
+      return functions;
+    },
+  };
 }

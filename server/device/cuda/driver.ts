@@ -43,10 +43,11 @@ function usedBytes(description: DeviceDescription): number | undefined {
 
 /** A fresh slice holds zeros, and then what is written to it. */
 async function checkMemory(slice: CudaSlice, { id, granularityBytes }: DeviceDescription): Promise<void> {
+  const bytes = new Uint8Array(granularityBytes);
   const expect = async (wanted: number): Promise<void> => {
-    const bytes = new Uint8Array(granularityBytes);
     await slice.read(slice.arenaBase, bytes, undefined);
-    if (bytes.every((byte) => byte === wanted)) return;
+    // Each as the one before it: a call for each byte takes longer than all else here.
+    if (bytes[0] === wanted && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0) return;
     throw new SluiceError("DEVICE_FAILED", `The memory of the device [${id}] does not hold what is written to it.`);
   };
   await expect(0);
