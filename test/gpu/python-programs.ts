@@ -27,6 +27,7 @@ const compared: readonly PythonProgram[] = [
   { file: "torch-product.py", packages: ["torch"] },
   { file: "torch-linalg.py", packages: ["torch"] },
   { file: "torch-fft.py", packages: ["torch"] },
+  { file: "torch-sparse.py", packages: ["torch"] },
   { file: "triton-add.py", packages: ["torch", "triton"] },
   { file: "cupy-elements.py", packages: ["cupy"], isFact: contained },
   { file: "cupy-product.py", packages: ["cupy"], isFact: contained },
