@@ -4,9 +4,11 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type Pool } from "sluice";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import type { Pool } from "sluice";
+import { expect, it } from "vitest";
+import { runShort } from "../support/commands.ts";
+import { servePool } from "../support/pool-server.ts";
+import type { TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 ** 2;
@@ -14,20 +16,12 @@ const MiB = 1024 ** 2;
 let server: TestServer;
 let pool: Pool;
 
-beforeAll(async () => {
-  server = await startServer({ args: ["--device", "null:1x128MiB"] });
-  pool = await connect({ server: server.grpc, lease: "" });
-});
-afterEach(async () => {
-  await waitFor("the pool to be empty", async () => (await pool.leases()).leases.length === 0);
-});
-afterAll(async () => {
-  await pool.close();
-  await server.stop();
+servePool({ args: ["--device", "null:1x128MiB"] }, (started) => {
+  ({ server, pool } = started);
 });
 
 const environment = () => ({ SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" });
-const bench = (...args: string[]) => runSluice(["bench", "--quick", "-m", "8MiB", ...args], { env: environment() });
+const bench = (...args: string[]) => runShort(["bench", "--quick", "-m", "8MiB", ...args], { env: environment() });
 
 it("prints every figure as JSON, measured over the transport asked for", async () => {
   const { code, stdout, stderr } = await bench("--json", "--transport", "tcp", "--step", "20ms", "--answers", "3");
@@ -50,19 +44,13 @@ it("prints every figure as JSON, measured over the transport asked for", async (
   expect(report.work).toEqual([]);
 });
 
-it("prints tables and words within 80 columns", async () => {
-  const { code, stdout, stderr } = await bench();
-  expect([code, stderr]).toEqual([0, ""]);
-  for (const line of stdout.split("\n").slice(1)) expect(line.length).toBeLessThanOrEqual(80);
-  expect(stdout).toContain("Your network and Sluice add");
-});
-
-it("writes a page beside them, and says so before it measures where it cannot", async () => {
+it("prints tables and words within 80 columns, and writes a page; where it cannot it says so before it measures", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
   try {
     const file = join(folder, "page.html");
     const { code, stdout, stderr } = await bench("--html", file);
     expect([code, stderr]).toEqual([0, `sluice: The figures are also in ${file}.\n`]);
+    for (const line of stdout.split("\n").slice(1)) expect(line.length).toBeLessThanOrEqual(80);
     expect(stdout).toContain("Your network and Sluice add");
     const [, added] = /add (.*?) to each call/.exec(stdout)!;
     expect(readFileSync(file, "utf8")).toContain(`<b>${added}</b>`);

@@ -1,10 +1,12 @@
-/** The other verbs of the command line: their tables, their JSON, their exit codes, their help. */
-import { execFileSync } from "node:child_process";
-import { connect, type Pool } from "sluice";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { environmentOf, runEach } from "../support/commands.ts";
-import { untilEmpty } from "../support/pool-state.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+/** The other verbs of the command line: their tables, their pictures, their JSON, their exit codes, their help. */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Pool } from "sluice";
+import { describe, expect, it } from "vitest";
+import { environmentOf, runEach, runShort } from "../support/commands.ts";
+import { occupy, servePool } from "../support/pool-server.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const GiB = 1024 ** 3;
@@ -13,25 +15,17 @@ const MiB = 1024 ** 2;
 let server: TestServer;
 let pool: Pool;
 
-beforeAll(async () => {
-  server = await startServer({ args: ["--device", "null:2x1GiB"] });
-  pool = await connect({ server: server.grpc, lease: "" });
-});
-afterEach(async () => {
-  await untilEmpty(pool);
-});
-afterAll(async () => {
-  await pool.close();
-  await server.stop();
+servePool({ args: ["--device", "null:2x1GiB"] }, (started) => {
+  ({ server, pool } = started);
 });
 
 const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  runSluice(args, { env: { ...environmentOf(server), ...env } });
+  runShort(args, { env: { ...environmentOf(server), ...env } });
 
 describe("list", () => {
   it("shows every device with what is lent and a bar", async () => {
-    await using _quarter = await pool.allocate({ memory: "256MiB" });
-    await using _third = await pool.allocate({ memory: "512MiB" });
+    await using _quarter = await occupy(server, { memoryBytes: 256 * MiB });
+    await using _third = await occupy(server, { memoryBytes: 512 * MiB });
     const { code, stdout, stderr } = await sluice(["list"]);
     expect([code, stderr]).toEqual([0, ""]);
     const [title, first, second, ...rest] = stdout.trimEnd().split("\n");
@@ -42,7 +36,7 @@ describe("list", () => {
   });
 
   it("draws its bars with blocks where the terminal can", async () => {
-    await using _half = await pool.allocate({ memory: "512MiB" });
+    await using _half = await occupy(server, { memoryBytes: 512 * MiB });
     expect((await sluice(["list"], { LC_ALL: "en_US.UTF-8" })).stdout).toContain("█████░░░░░  50%");
   });
 
@@ -175,6 +169,98 @@ describe("request and release", () => {
     const { code, stderr } = await sluice(["release"], { SLUICE_LEASE: "lease-1:hunter2" });
     expect(code).toBe(2);
     expect(stderr).not.toContain("hunter2");
+  });
+});
+
+describe("smi", () => {
+  it("shows devices and leases within 80 columns", async () => {
+    const name = "a name of a job that is far too long to fit";
+    await using lease = await occupy(server, { memoryBytes: 256 * MiB, name });
+    const { code, stdout, stderr } = await sluice(["smi"]);
+    expect([code, stderr]).toEqual([0, ""]);
+    const lines = stdout.trimEnd().split("\n");
+    expect(new Set(lines.filter((line) => line !== "").map((line) => line.length))).toEqual(new Set([80]));
+    expect(stdout).toMatch(/null:0 .* dynamic \| N\/A +1 \| N\/A +open \|/);
+    expect(stdout).toMatch(/256MiB +\/ 1GiB \| N\/A +768MiB \|/);
+    expect(stdout).toMatch(new RegExp(`null:0 +${lease.id} local +a name of a job~ +256MiB`));
+  });
+
+  it("prints the listings as JSON", async () => {
+    const { devices, leases } = JSON.parse((await sluice(["smi", "--json"])).stdout);
+    expect(devices.map(({ id }: { id: string }) => id)).toEqual(["null:0", "null:1"]);
+    expect(leases).toEqual([]);
+  });
+});
+
+describe("watch", () => {
+  it("prints a line of JSON per change, and ends with success when it is stopped", async () => {
+    const child = spawn(process.execPath, ["dist/client/cli/main.js", "watch", "--json", "--interval", "100ms"], {
+      env: { ...process.env, ...environmentOf(server) },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const next = async () => JSON.parse((await lines.next()).value!);
+    const first = await next();
+    expect(first).toMatchObject({ snapshot: true, leases: [] });
+    expect(first.devices).toHaveLength(2);
+    await using lease = await occupy(server, { memoryBytes: 256 * MiB });
+    let seen = await next();
+    while (seen.leases.length === 0) seen = await next();
+    expect(seen.leases[0]).toMatchObject({ id: lease.id, slices: [{ memoryBytes: 256 * MiB }] });
+    const exited = once(child, "exit");
+    child.kill("SIGINT");
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it("says why it ends when the server goes", async () => {
+    const own = await startServer({ args: ["--device", "null:1x1GiB"] });
+    const child = spawn(process.execPath, ["dist/client/cli/main.js", "watch", "--server", own.grpc], {
+      env: { ...process.env, ...environmentOf(server) },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let words = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      words += text;
+    });
+    const exited = once(child, "exit");
+    const [picture] = await once(child.stdout, "data");
+    expect(String(picture)).toContain("No leases.");
+    child.stdout.resume();
+    await own.stop();
+    expect(await exited).toEqual([1, null]);
+    expect(words).toMatch(/^sluice: .*\((SHUTTING_DOWN|SERVER_UNREACHABLE)\)/);
+  });
+});
+
+describe("health", () => {
+  it("names its checks and ends with 0 when all is well", async () => {
+    const { code, stdout } = await sluice(["health", "--json"]);
+    const { healthy, checks } = JSON.parse(stdout);
+    expect([code, healthy]).toEqual([0, true]);
+    expect(checks.map(({ name }: { name: string }) => name)).toEqual([
+      "client",
+      "server",
+      "network",
+      "devices",
+      "clock",
+    ]);
+    expect(checks.find(({ name }: { name: string }) => name === "clock")).toMatchObject({ status: "ok" });
+  });
+
+  it("warns of a closed device, which fails nothing", async () => {
+    await sluice(["cordon", "null:1", "--message", "new fan"]);
+    const { code, stdout } = await sluice(["health"]);
+    await sluice(["uncordon", "null:1"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^devices +warning +null:1 is closed: new fan$/m);
+  });
+
+  it("ends with 1 when the server does not answer, and says what it could not check", async () => {
+    const { code, stdout } = await sluice(["health"], { SLUICE_SERVER: "127.0.0.1:1" });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^server +failed +The server \[127\.0\.0\.1:1\] does not answer/m);
+    expect(stdout).toMatch(/^network +failed +no connection to 127\.0\.0\.1:1 \[/m);
+    expect(stdout).toMatch(/^clock +skipped/m);
   });
 });
 

@@ -7,6 +7,7 @@ import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { testCertificates } from "../support/certificates.ts";
 import { runShort } from "../support/commands.ts";
+import { occupy } from "../support/pool-server.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
@@ -66,8 +67,9 @@ const runsOn = (server: string, args: readonly string[], env: NodeJS.ProcessEnv 
     return stdout === `${server}\n`;
   });
 
-/** All that it has. */
-const onSmallServer = () => pool.allocate({ memory: "1GiB", filters: ["server.addr=127.0.0.2"] });
+/** All that they have. */
+const onSmallServer = () => occupy(small, { memoryBytes: GiB });
+const onLargeServer = () => occupy(large, { devices: 2, memoryBytes: 2 * GiB });
 
 /** `sluice` in the background, on both. */
 function start(...args: string[]) {
@@ -145,7 +147,7 @@ describe("run", () => {
 
   it("names each server's reason when none serves it, with the exit codes of one server", async () => {
     await using _small = await onSmallServer();
-    await using _large = await pool.allocate({ devices: 2, memory: "2GiB" });
+    await using _large = await onLargeServer();
     const full = await sluice(["run", "-m", "512MiB", ...where]);
     expect([full.code, full.stdout]).toEqual([75, ""]);
     expect(full.stderr).toContain("There is no room now, and the request does not wait. (NO_CAPACITY)");
@@ -153,7 +155,7 @@ describe("run", () => {
     expect(full.stderr).toContain(`Device [${large.grpc}/null:0] has [0B] free`);
     const late = await sluice(["run", "-m", "512MiB", "--wait", "3s", ...where]);
     expect(late.code).toBe(75);
-    expect(late.stderr).toContain(`Waiting, place 1 on ${small.grpc}, 1 on ${large.grpc}. `);
+    expect(late.stderr).toContain(`Waiting, place 1 on ${small.grpc}, 1 on ${large.grpc}, served by `);
     const impossible = await sluice(["run", "-m", "9GiB", ...where]);
     expect([impossible.code, impossible.stderr]).toEqual([1, expect.stringContaining("(IMPOSSIBLE_REQUEST)")]);
     expect((await sluice(["run", "-m", "1MiB", "--filter", "nonsense", ...where])).code).toBe(2);
@@ -164,7 +166,7 @@ describe("run", () => {
 
   it("takes the first that has room, and is withdrawn from the others at once", async () => {
     await using onSmall = await onSmallServer();
-    await using _large = await pool.allocate({ devices: 2, memory: "2GiB" });
+    await using _large = await onLargeServer();
     const job = start("run", "-m", "512MiB", "--wait", "1h", "--", "sh", "-c", "echo on $SLUICE_SERVER; exec sleep 60");
     await waitFor("the place on both", () => job.text().includes("Waiting, place 1 on"));
     expect((await pool.leases()).queue).toHaveLength(2);
@@ -178,7 +180,7 @@ describe("run", () => {
 
   it("that is killed or asked to stop while it waits is withdrawn everywhere", async () => {
     await using _small = await onSmallServer();
-    await using _large = await pool.allocate({ devices: 2, memory: "2GiB" });
+    await using _large = await onLargeServer();
     const killed = start("run", "-m", "512MiB", "--wait", "1h", ...where);
     await waitFor("its places", async () => (await pool.leases()).queue.length === 2);
     killed.child.kill("SIGKILL");
@@ -194,7 +196,7 @@ describe("run", () => {
 describe("a server that is killed while a request waits on it", () => {
   it("holds up nobody: the request is granted elsewhere, or there once the server is back", async () => {
     await using _small = await onSmallServer();
-    await using onLarge = await pool.allocate({ devices: 2, memory: "2GiB" });
+    await using onLarge = await onLargeServer();
     const state = mkdtempSync(join(tmpdir(), "sluice-state-"));
     try {
       const port = await startServer({ state, args: ["--listen", "127.0.0.5:0", "--device", "null:1x1GiB"] });
@@ -363,7 +365,7 @@ describe("the library's pool", () => {
   });
 
   it("releases by id, and explains the best first", async () => {
-    const lease = await onSmallServer();
+    await using lease = await pool.allocate({ memory: "1GiB", filters: ["server.addr=127.0.0.2"] });
     expect(await pool.explain({ memory: "1GiB" })).toMatchObject({
       outcome: "granted",
       server: large.grpc,

@@ -1,6 +1,8 @@
 /** Waiting in tests: for a condition, with a deadline; never for a fixed time. */
 
-const STEP_MS = 10;
+/** Between two looks: at first, and in the end, since what is asked of a server costs both its time. */
+const STEP_MS_MIN = 10;
+const STEP_MS_MAX = 50;
 /** What never happens is told after this time. Long, as a busy machine is no fault: a wait says nothing of how soon something happens. */
 export const WAIT_MS_MAX = 30_000;
 
@@ -11,11 +13,11 @@ export async function waitFor<T>(
   timeoutMs = WAIT_MS_MAX,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
-  for (;;) {
+  for (let stepMs = STEP_MS_MIN; ; stepMs = Math.min(1.25 * stepMs, STEP_MS_MAX)) {
     const found = await probe();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain for ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+    await new Promise((resolve) => setTimeout(resolve, stepMs));
   }
 }
 
