@@ -2,18 +2,19 @@
 import { renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type ConnectionOptions, connect as connectSecurely } from "node:tls";
-import { connect, type Pool, SluiceError, type TransportKind } from "sluice";
+import { connect, type Pool, type TransportKind } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { allocateRequest } from "../../client/allocate-options.ts";
 import { DataRelay } from "../../client/cli/data-relay.ts";
 import { Control } from "../../client/control.ts";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
+import { failureOf } from "../support/failures.ts";
 import { ARENA, RawConnection, RawSession, raw } from "../support/raw-client.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
 /** More than one call carries, and not a multiple of anything. */
-const LARGE_BYTES = 24 * MiB + 13;
+const LARGE_BYTES = 10 * MiB + 13;
 
 const COUNT = `.version 8.0
 .target sm_75
@@ -73,15 +74,21 @@ function pattern(byteCount: number, seed: number): Uint8Array {
 }
 
 describe.each<TransportKind>(["tcp", "unix", "tls", "grpc"])("over %s", (transport) => {
-  it("kernels run in order, each once", async () => {
+  it("kernels run in order, each once; a failure names its call; and the end of a session frees what it had for the next at once", async () => {
     const pool = await connectBy(transport);
-    await using lease = await pool.allocate({ memory: "16MiB", filters: ["device.id=cpu:0"] });
+    const whole = { memory: "200MiB", filters: ["device.id=cpu:0"], wait: "10s" } as const;
+    const lease = await pool.allocate(whole);
     expect(lease.stats.endpoint).toMatch(new RegExp(`^${transport}://`));
     const [gpu] = lease.devices;
     const count = (await gpu.load(COUNT)).kernel("count");
     const cells = gpu.upload(Uint32Array.of(0));
     for (let step = 1; step <= 500; step++) count.launch({ grid: 1, block: 1 }, [cells, step]);
     expect([...(await cells.read(Uint32Array))]).toEqual([125_250]);
+    count.launch({ grid: 1, block: 1 }, [0xdead_0000, 1]);
+    expect(await failureOf(gpu.synchronize())).toMatchObject({ code: "ILLEGAL_ADDRESS", details: { call: "launch" } });
+    await lease.release();
+    await using next = await pool.allocate(whole);
+    expect((await next.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))[0]).toBe(7);
   });
 
   it("large copies arrive both ways, several at once", async () => {
@@ -95,34 +102,14 @@ describe.each<TransportKind>(["tcp", "unix", "tls", "grpc"])("over %s", (transpo
     expect(lease.stats.bytesToDevice).toBeGreaterThan(2 * LARGE_BYTES);
     expect(lease.stats.bytesFromDevice).toBeGreaterThan(2 * LARGE_BYTES);
   });
-
-  it("a failure names its call, and the session says so from then on", async () => {
-    const pool = await connectBy(transport);
-    const lease = await pool.allocate({ memory: "16MiB", filters: ["device.id=cpu:0"] });
-    const [gpu] = lease.devices;
-    const count = (await gpu.load(COUNT)).kernel("count");
-    count.launch({ grid: 1, block: 1 }, [0xdead_0000, 1]);
-    const error = await gpu.synchronize().catch((cause: unknown) => cause);
-    expect(error).toBeInstanceOf(SluiceError);
-    expect(error).toMatchObject({ code: "ILLEGAL_ADDRESS" });
-    await lease.release();
-  });
-
-  it("the end of a session frees what it had, and the next one begins at once", async () => {
-    const pool = await connectBy(transport);
-    for (let round = 0; round < 3; round++) {
-      const lease = await pool.allocate({ memory: "200MiB", filters: ["device.id=cpu:0"], wait: "10s" });
-      expect((await lease.devices[0].upload(Uint8Array.of(round)).read(Uint8Array))[0]).toBe(round);
-      await lease.release();
-    }
-  });
 });
 
 describe("the choice of a transport", () => {
-  it("is the Unix socket by itself on the server's host", async () => {
+  it("is the Unix socket by itself on the server's host, never that of another server there", async () => {
     const pool = await connectBy();
     await using lease = await pool.allocate({ memory: "1MiB" });
     expect(lease.stats.endpoint).toBe(`unix://${socketOf(plain)}`);
+    expect(basename(socketOf(plain))).not.toBe(basename(socketOf(secure)));
     const { leases } = await pool.leases();
     expect(leases.map(({ clientAddress }) => clientAddress)).toEqual(["unix"]);
   });
@@ -138,15 +125,6 @@ describe("the choice of a transport", () => {
     } finally {
       renameSync(away, path);
     }
-  });
-
-  it("is never the socket of a server that has not granted the lease", async () => {
-    // As on a host with a server of its own whose client borrows from another.
-    const [here, there] = [socketOf(plain), socketOf(secure)];
-    expect(basename(here)).not.toBe(basename(there));
-    const pool = await connectBy();
-    await using lease = await pool.allocate({ memory: "1MiB" });
-    expect(lease.stats.endpoint).toBe(`unix://${here}`);
   });
 
   it("goes past a socket behind which is another server", async () => {
