@@ -3,36 +3,54 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type Lease, type Pool } from "sluice";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createToken } from "../support/populate-pool.ts";
 import { ARENA, MiB, RawControl, RawSession, raw } from "../support/raw-client.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { type ServerOptions, startServer, type TestServer } from "../support/server.ts";
 
-let server: TestServer;
-let pool: Pool;
+interface Stage {
+  readonly server: TestServer;
+  readonly pool: Pool;
+}
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
 const ptx = (padding: number): string =>
   `.version 8.0\n.target sm_75\n.address_size 64\n//${"x".repeat(padding)}\n.entry k() { ret; }`;
 
-async function start(...args: string[]): Promise<void> {
-  server = await startServer({ args: ["--device", "null:1x2GiB", ...args] });
-  pool = await connect({ server: server.grpc, lease: "" });
+async function start({ args = [], ...options }: ServerOptions = {}): Promise<Stage> {
+  const server = await startServer({ ...options, args: ["--device", "null:1x2GiB", ...args] });
+  return { server, pool: await connect({ server: server.grpc, lease: "" }) };
 }
 
-beforeEach(() => start());
-
-afterEach(async () => {
+async function stop({ server, pool }: Stage): Promise<void> {
   await pool.close();
   await server.stop();
-});
+}
 
-async function job<T>(work: (lease: Lease) => Promise<T>): Promise<T> {
+/** What most tests share. */
+let shared: Stage;
+beforeAll(async () => {
+  shared = await start();
+});
+afterAll(() => stop(shared));
+
+/** A server of the test's own. */
+async function withServer(options: ServerOptions, work: (stage: Stage) => Promise<void>): Promise<void> {
+  const stage = await start(options);
+  try {
+    await work(stage);
+  } finally {
+    await stop(stage);
+  }
+}
+
+async function job<T>({ pool }: Pick<Stage, "pool">, work: (lease: Lease) => Promise<T>): Promise<T> {
   await using lease = await pool.allocate({ memory: "256MiB", wait: "10s" });
   return await work(lease);
 }
 
-/** The one folder of the one tenant. */
-function cacheFiles(): string[] {
+/** Files in the one folder of the one tenant. */
+function cacheFiles({ server }: Stage): string[] {
   const root = join(server.state, "cache");
   return readdirSync(root).flatMap((tenant) => readdirSync(join(root, tenant)).map((name) => join(root, tenant, name)));
 }
@@ -43,12 +61,14 @@ const upload = (data: Uint8Array) => (lease: Lease) =>
     return lease.stats;
   });
 
+const uploadTwice = (data: Uint8Array) => (lease: Lease) => upload(data)(lease).then(() => upload(data)(lease));
+
 test("weights that one job uploads cost the next nothing", async () => {
   const weights = randomBytes(40 * MiB + 12);
-  const first = await job(upload(weights));
+  const first = await job(shared, upload(weights));
   expect(first.bytesToDevice).toBeGreaterThan(weights.length);
   expect(first.bytesSaved).toBe(0);
-  const second = await job(upload(weights));
+  const second = await job(shared, upload(weights));
   expect(second.bytesToDevice).toBeLessThan(8192);
   expect(second.bytesSaved).toBe(weights.length);
 });
@@ -62,103 +82,94 @@ test("an image that one job loads need not travel for the next, and works", asyn
     await gpu.synchronize();
     return lease.stats;
   };
-  const first = await job(run);
+  const first = await job(shared, run);
   expect(first.bytesToDevice).toBeGreaterThan(2 * MiB);
   expect(first.bytesToDevice).toBeLessThan(3 * MiB);
-  const second = await job(run);
+  const second = await job(shared, run);
   expect(second.bytesToDevice).toBeLessThan(8192);
   expect(second.bytesSaved).toBe(2 * image.length);
 });
 
 test("a file that is spoiled on disk travels again, and is mended", async () => {
   const weights = randomBytes(2 * MiB);
-  await job(upload(weights));
-  const [file] = cacheFiles() as [string];
+  const before = cacheFiles(shared);
+  await job(shared, upload(weights));
+  const file = cacheFiles(shared).find((path) => !before.includes(path))!;
   const spoiled = readFileSync(file);
   spoiled[77]! ^= 4;
   writeFileSync(file, spoiled);
-  expect((await job(upload(weights))).bytesSaved).toBe(MiB);
-  expect((await job(upload(weights))).bytesSaved).toBe(2 * MiB);
+  expect((await job(shared, upload(weights))).bytesSaved).toBe(MiB);
+  expect((await job(shared, upload(weights))).bytesSaved).toBe(2 * MiB);
 });
 
 test("without a place to keep anything all travels, and works", async () => {
-  const weights = randomBytes(2 * MiB);
-  rmSync(join(server.state, "cache"), { recursive: true, force: true });
-  writeFileSync(join(server.state, "cache"), "in the way");
-  await job(upload(weights));
-  expect((await job(upload(weights))).bytesSaved).toBe(0);
-  expect(server.log()).toContain("Nothing is kept in the cache");
+  await withServer({}, async (stage) => {
+    const weights = randomBytes(2 * MiB);
+    const cache = join(stage.server.state, "cache");
+    rmSync(cache, { recursive: true, force: true });
+    writeFileSync(cache, "in the way");
+    expect((await job(stage, uploadTwice(weights))).bytesSaved).toBe(0);
+    expect(stage.server.log()).toContain("Nothing is kept in the cache");
+  });
 });
 
 test("on a disk that is full all travels, and nothing half written stays", async () => {
-  await pool.close();
-  await server.stop();
   // No file may grow beyond half a piece.
-  const wrapper = ["prlimit", `--fsize=${MiB / 2}`];
-  server = await startServer({ args: ["--device", "null:1x2GiB"], wrapper });
-  pool = await connect({ server: server.grpc, lease: "" });
-  const weights = randomBytes(2 * MiB);
-  await job(upload(weights));
-  expect((await job(upload(weights))).bytesSaved).toBe(0);
-  expect(cacheFiles()).toEqual([]);
-  expect(server.log()).toContain("Nothing is kept in the cache");
+  await withServer({ wrapper: ["prlimit", `--fsize=${MiB / 2}`] }, async (stage) => {
+    const weights = randomBytes(2 * MiB);
+    expect((await job(stage, uploadTwice(weights))).bytesSaved).toBe(0);
+    expect(cacheFiles(stage)).toEqual([]);
+    expect(stage.server.log()).toContain("Nothing is kept in the cache");
+  });
 });
 
 test("a server that is told to keep nothing keeps nothing", async () => {
-  await pool.close();
-  await server.stop();
-  await start("--cache-bytes", "0");
-  const weights = randomBytes(2 * MiB);
-  await job(upload(weights));
-  expect((await job(upload(weights))).bytesSaved).toBe(0);
-  expect(readdirSync(server.state)).not.toContain("cache");
+  await withServer({ args: ["--cache-bytes", "0"] }, async (stage) => {
+    const weights = randomBytes(2 * MiB);
+    expect((await job(stage, uploadTwice(weights))).bytesSaved).toBe(0);
+    expect(readdirSync(stage.server.state)).not.toContain("cache");
+  });
 });
 
-/** Pools of two tenants, on a server that asks for tokens. */
-async function tenants(...args: string[]): Promise<[Pool, Pool]> {
-  await pool.close();
-  await server.stop();
-  server = await startServer({ args: ["--device", "null:1x2GiB", "--require-token", ...args] });
-  const admin = { SLUICE_SERVER: server.grpc, SLUICE_TOKEN_FILE: join(server.state, "admin-token"), SLUICE_LEASE: "" };
-  const pools = ["alice", "bob"].map(async (tenant) => {
-    const bundle = join(server.state, `${tenant}.json`);
-    const made = await runSluice(["token", "create", "--tenant", tenant, "--bundle", bundle], { env: admin });
-    expect(made).toMatchObject({ code: 0 });
-    return await connect({ bundle, server: server.grpc, lease: "" });
-  });
-  const [alice, bob] = [await pools[0]!, await pools[1]!];
-  pool = alice;
-  return [alice, bob];
+/** Pools of two tenants and the folder of what is kept, on a server that asks for tokens. */
+async function withTenants(
+  args: readonly string[],
+  work: (alice: Pool, bob: Pool, cache: string) => Promise<void>,
+): Promise<void> {
+  await using server = await startServer({ args: ["--device", "null:1x2GiB", "--require-token", ...args] });
+  const admin = readFileSync(join(server.state, "admin-token"), "utf8").trim();
+  const open = async (tenant: string): Promise<Pool> =>
+    connect({ server: server.grpc, token: await createToken(server.grpc, { tenant }, admin), lease: "" });
+  await using alice = await open("alice");
+  await using bob = await open("bob");
+  await work(alice, bob, join(server.state, "cache"));
 }
 
-const savedIn = async (of: Pool, data: Uint8Array): Promise<number> => {
-  await using lease = await of.allocate({ memory: "256MiB", wait: "10s" });
-  return (await upload(data)(lease)).bytesSaved;
-};
+const savedIn = async (pool: Pool, data: Uint8Array): Promise<number> => (await job({ pool }, upload(data))).bytesSaved;
 
 test("what one tenant sent is no help to another, even for who knows the hash", async () => {
   const secret = randomBytes(2 * MiB);
-  const [alice, bob] = await tenants();
-  expect(await savedIn(alice, secret)).toBe(0);
-  expect(await savedIn(bob, secret)).toBe(0);
-  expect(await savedIn(alice, secret)).toBe(secret.length);
-  expect(readdirSync(join(server.state, "cache"))).toHaveLength(2);
-  await bob.close();
+  await withTenants([], async (alice, bob, cache) => {
+    expect(await savedIn(alice, secret)).toBe(0);
+    expect(await savedIn(bob, secret)).toBe(0);
+    expect(await savedIn(alice, secret)).toBe(secret.length);
+    expect(readdirSync(cache)).toHaveLength(2);
+  });
 });
 
 test("where the admin says so, all tenants share what they sent", async () => {
   const weights = randomBytes(2 * MiB);
-  const [alice, bob] = await tenants("--shared-cache");
-  expect(await savedIn(alice, weights)).toBe(0);
-  expect(await savedIn(bob, weights)).toBe(weights.length);
-  expect(readdirSync(join(server.state, "cache"))).toEqual(["shared"]);
-  await bob.close();
+  await withTenants(["--shared-cache"], async (alice, bob, cache) => {
+    expect(await savedIn(alice, weights)).toBe(0);
+    expect(await savedIn(bob, weights)).toBe(weights.length);
+    expect(readdirSync(cache)).toEqual(["shared"]);
+  });
 });
 
 test("hashes that are lies, malformed or of bytes never sent get nothing and break nothing", async () => {
-  const control = new RawControl(server.grpc);
+  const control = new RawControl(shared.server.grpc);
   const lease = await control.allocate({ memoryBytes: 64 * MiB });
-  const session = await RawSession.open(server.data, lease);
+  const session = await RawSession.open(shared.server.data, lease);
   await session.ask(raw.attach());
   session.send(raw.allocate(ARENA, 4 * MiB));
   const bytes = randomBytes(MiB);

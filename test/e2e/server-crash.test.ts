@@ -10,9 +10,10 @@ import { expect, test } from "vitest";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { executorsOf } from "../support/processes.ts";
 import { createRandom } from "../support/random.ts";
+import { rounds } from "../support/rounds.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const KILLS = 50;
+const KILLS = rounds(15);
 const WORKERS = 5;
 const MiB = 1024 ** 2;
 /** The longest that a server that is ready is left alone. */
@@ -30,11 +31,11 @@ const random = createRandom(seed);
 const below = (bound: number): number => Math.floor(random() * bound);
 
 /** A job's work: what comes back must be what went there, through the device. */
-async function work(lease: Lease, rounds: number): Promise<void> {
+async function work(lease: Lease, count: number): Promise<void> {
   const [gpu] = lease.devices;
   const kept = gpu.upload(Uint8Array.of(below(256)));
   const [expected] = await kept.read(Uint8Array);
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < count; round++) {
     const data = Float64Array.from({ length: 1 + below(2_000) }, () => random());
     const source = gpu.upload(data);
     const target = gpu.alloc(data.byteLength);

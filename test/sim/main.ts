@@ -4,6 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
+import { rounds } from "../support/rounds.ts";
 import { canaries, plans } from "./plans.ts";
 import { World, type WorldOptions } from "./world.ts";
 
@@ -76,7 +77,7 @@ export function hunt(canary: (typeof canaries)[number], seed: number): string | 
 }
 
 function main(): number {
-  const { values } = parseArgs({ options: { events: { type: "string", default: "1000000" } } });
+  const { values } = parseArgs({ options: { events: { type: "string", default: String(rounds(300_000)) } } });
   const total = Number(values.events);
   const text = process.env["SEED"] ?? commitHash();
   const seed = parseSeed(text);
