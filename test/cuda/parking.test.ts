@@ -12,6 +12,7 @@ import { knownKernels } from "./kernels.ts";
 import { standinMissing } from "./standin.ts";
 
 const MiB = 1024 ** 2;
+const PART_BYTES = MiB / 2;
 
 describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => {
   let stand: DaemonStand;
@@ -22,7 +23,7 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
     const { gpu, session, failures } = await openClient(stand, stand[by]);
     const store = (await gpu.load(knownKernels)).kernel("store_at");
     const stream = gpu.stream();
-    const bytes = patterned(3 * MiB);
+    const bytes = patterned(MiB + PART_BYTES);
     let isOver = false;
     let parks = 0;
     const job = (async () => {
@@ -30,13 +31,13 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
       for (let round = 1; round <= 6 || parks < 8; round++) {
         const buffer = gpu.upload(bytes);
         const copy = gpu.alloc(bytes.byteLength);
-        copy.write(bytes.subarray(0, MiB), { offset: round * 4 });
+        copy.write(bytes.subarray(0, PART_BYTES), { offset: round * 4 });
         store.launch({ grid: 1, block: 1, stream }, [cell, round]);
         await stream.synchronize();
         expect([...(await cell.read(Uint32Array))]).toEqual([round]);
         expect(Buffer.compare(await buffer.read(Uint8Array), bytes)).toBe(0);
-        const part = await copy.read(Uint8Array, { offset: round * 4, length: MiB });
-        expect(Buffer.compare(part, bytes.subarray(0, MiB))).toBe(0);
+        const part = await copy.read(Uint8Array, { offset: round * 4, length: PART_BYTES });
+        expect(Buffer.compare(part, bytes.subarray(0, PART_BYTES))).toBe(0);
         buffer.free();
         copy.free();
       }

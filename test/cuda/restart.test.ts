@@ -109,7 +109,7 @@ describe.skipIf(standinMissing !== undefined)(
       expect(await freeBytes()).toBe(memoryBytes - overheadBytes - keptBytes);
       const other = await pool.allocate({ memory: memoryBytes - 2 * overheadBytes - keptBytes });
       const all = other.devices[0].alloc(other.devices[0].memoryInfo().totalBytes);
-      all.fill(5);
+      all.fill(0);
       await other.devices[0].synchronize();
       await expect(pool.allocate(isFull)).rejects.toMatchObject({ code: "NO_CAPACITY" });
       await server.crash();

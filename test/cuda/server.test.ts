@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
-import { connect } from "../../client/index.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connect, type Pool } from "../../client/index.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { linearCases } from "../kernels/cases/linear.ts";
@@ -16,9 +16,9 @@ import { standin, standinMissing } from "./standin.ts";
 
 const MiB = 1024 * 1024;
 
-const start = (env: NodeJS.ProcessEnv = {}): Promise<TestServer> =>
+const start = (env: NodeJS.ProcessEnv = {}, device = "cuda"): Promise<TestServer> =>
   startServer({
-    args: ["--device", "cuda"],
+    args: ["--device", device],
     env: {
       SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
       SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
@@ -27,9 +27,24 @@ const start = (env: NodeJS.ProcessEnv = {}): Promise<TestServer> =>
   });
 
 describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () => {
+  let folder: string;
+  /** Failures of the stand-in's in the server's processes, as the file says at the moment. */
+  let failures: string;
+  let server: TestServer;
+  let pool: Pool;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "sluice-test-cuda-"));
+    failures = join(folder, "failures");
+    server = await start({ SLUICE_STANDIN_FILE: failures });
+    pool = await connect({ server: server.grpc });
+  });
+  afterAll(async () => {
+    await pool.close();
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  });
+
   it("lists what the driver shows", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     const devices = await pool.devices();
     expect(devices.map(({ name }) => name)).toEqual(["Stand-in GPU 0", "Stand-in GPU 1"]);
     expect(devices[0]!.hardware).toEqual({
@@ -45,8 +60,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("runs kernels on borrowed slices of both devices at once", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     const machines = await Promise.all([1, 2].map(() => openClientMachine(pool, { memoryBytes: 64 * MiB })));
     await Promise.all(
       machines.map(async (machine) => {
@@ -57,8 +70,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("carries large copies both ways, and what kernels print", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     let printed = "";
     await using lease = await pool.allocate({
       memory: 64 * MiB,
@@ -78,7 +89,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it.each(["tcp", "unix"] as const)("carries many large copies over %s, whose source changes at once", async (kind) => {
-    await using server = await start();
     await using pool = await connect({ server: server.grpc, transports: [kind] });
     await using lease = await pool.allocate({ memory: 64 * MiB });
     const [gpu] = lease.devices;
@@ -96,8 +106,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("grows and shrinks the slice of a running job, by the command line and by its program", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     await using lease = await pool.allocate({ memory: 64 * MiB, filters: ["device.id=cuda:0"] });
     const [gpu] = lease.devices;
     const granted = async (): Promise<number> => (await pool.devices())[0]!.grantedBytes;
@@ -122,8 +130,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("tells a fault with the driver's own error, and leaves the lease beside it alone", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     await using faulty = await pool.allocate({ memory: 32 * MiB });
     await using steady = await pool.allocate({ memory: 32 * MiB });
     const [bad] = faulty.devices;
@@ -144,8 +150,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("multiplies by cuBLASLt, and compiles CUDA C by NVRTC", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     await using lease = await pool.allocate({ memory: 64 * MiB });
     const [gpu] = lease.devices;
     const [a, b, c] = [gpu.upload(Float32Array.of(1, 2, 3, 4)), gpu.upload(Float32Array.of(5, 6, 7, 8)), gpu.alloc(16)];
@@ -169,34 +173,31 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("compiles a source once for all jobs of a tenant", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "sluice-test-compile-"));
-    const failures = join(folder, "failures");
+    const source = 'extern "C" __global__ void empty() { int unused; } // once';
+    const compile = async (text: string) => {
+      await using lease = await pool.allocate({ memory: 64 * MiB });
+      const module = await lease.devices[0].compile(text);
+      module.kernel("empty").launch({ grid: 1, block: 1 }, []);
+      await lease.devices[0].synchronize();
+      return module.log;
+    };
+    const log = await compile(source);
+    expect(log).toContain("warning");
+    writeFileSync(failures, "nvrtcCompileProgram:11");
     try {
-      await using server = await start({ SLUICE_STANDIN_FILE: failures });
-      await using pool = await connect({ server: server.grpc });
-      const source = 'extern "C" __global__ void empty() { int unused; }';
-      const compile = async (text: string) => {
-        await using lease = await pool.allocate({ memory: 64 * MiB });
-        const module = await lease.devices[0].compile(text);
-        module.kernel("empty").launch({ grid: 1, block: 1 }, []);
-        await lease.devices[0].synchronize();
-        return module.log;
-      };
-      const log = await compile(source);
-      expect(log).toContain("warning");
-      writeFileSync(failures, "nvrtcCompileProgram:11");
       expect(await compile(source)).toBe(log);
       await expect(compile(`${source} `)).rejects.toMatchObject({ code: "DEVICE_FAILED" });
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(failures);
     }
   });
 
   it("says what is missing where the server has neither cuBLASLt nor NVRTC", async () => {
-    await using server = await start({
+    const none = {
       SLUICE_CUBLASLT_LIBRARY: "libcublasLt-not-there.so",
       SLUICE_NVRTC_LIBRARY: "libnvrtc-not-there.so",
-    });
+    };
+    await using server = await start(none, "cuda:0");
     await using pool = await connect({ server: server.grpc });
     await using lease = await pool.allocate({ memory: 64 * MiB });
     const [gpu] = lease.devices;
@@ -227,10 +228,10 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
 
   it("does not lend a device whose kernels reach the server's memory to whoever has a token, and warns otherwise", async () => {
     const reaching = { SLUICE_STANDIN_ATTRIBUTES: "88:1" };
-    await using server = await start(reaching);
+    await using server = await start(reaching, "cuda:0");
     expect(server.log()).toContain("uvm_disable_hmm=1");
     const refused = await startServer({
-      args: ["--device", "cuda", "--require-token"],
+      args: ["--device", "cuda:0", "--require-token"],
       env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), ...reaching },
     }).catch((error: unknown) => error);
     expect(String(refused)).toContain("can read and write the memory of the server's own processes");
@@ -267,8 +268,6 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("charges the time that the device worked for a lease", async () => {
-    await using server = await start();
-    await using pool = await connect({ server: server.grpc });
     const lease = await pool.allocate({ memory: 32 * MiB });
     const pause = (await lease.devices[0].load(knownKernels)).kernel("pause_for");
     for (let round = 0; round < 3; round++) pause.launch({ grid: 1, block: 1 }, [50_000]);

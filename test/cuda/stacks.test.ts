@@ -4,20 +4,12 @@
  */
 import { join } from "node:path";
 import { connect, type DeviceBuffer } from "sluice";
-import { beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
-import { startServer } from "../support/server.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { standin, standinMissing } from "./standin.ts";
 
 const isMissing = standinMissing !== undefined || !canBuild;
-beforeAll(() => {
-  if (!isMissing) buildInterposer();
-});
-
-const env = {
-  SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
-  SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
-};
 const kernels = `.version 8.0
 .target sm_75
 .address_size 64
@@ -27,10 +19,26 @@ const kernels = `.version 8.0
 const MiB = 1024 ** 2;
 const once = { grid: 1, block: 1 };
 
+const start = (memoryMiB = 1024): Promise<TestServer> =>
+  startServer({
+    args: ["--device", "cuda:0"],
+    env: {
+      SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
+      SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
+      SLUICE_STANDIN_MEMORY: String(memoryMiB),
+    },
+  });
+
+let server: TestServer;
+beforeAll(async () => {
+  if (!isMissing) buildInterposer();
+  if (standinMissing === undefined) server = await start();
+});
+afterAll(() => server?.stop());
+
 it.skipIf(isMissing)(
   "a program sets the size of its kernels' stacks, and has the rest of its slice to the last byte",
   async () => {
-    await using server = await startServer({ args: ["--device", "cuda:0"], env });
     const { code, stdout } = await runProgram({
       server,
       command: [compileProgram("test/interposer/card/stack.c", { suffix: "-card" })],
@@ -43,7 +51,6 @@ it.skipIf(isMissing)(
 it.skipIf(isMissing)(
   "a program whose threads allocate to the slice's end while another loads modules that want it is refused the one or the other, and goes on",
   async () => {
-    await using server = await startServer({ args: ["--device", "cuda:0"], env });
     const { code, stdout, stderr } = await runProgram({
       server,
       command: [compileProgram("test/interposer/card/module-race.c", { suffix: "-card" })],
@@ -56,7 +63,6 @@ it.skipIf(isMissing)(
 it.skipIf(isMissing)(
   "a program whose modules take more than comes with its lease has them at its slice's end, and the rest to the last byte",
   async () => {
-    await using server = await startServer({ args: ["--device", "cuda:0"], env });
     const { code, stdout } = await runProgram({
       server,
       command: [compileProgram("test/interposer/card/module-memory.c", { suffix: "-card" })],
@@ -67,7 +73,6 @@ it.skipIf(isMissing)(
 );
 
 it.skipIf(standinMissing !== undefined)("a job of the library's has its modules there too", async () => {
-  await using server = await startServer({ args: ["--device", "cuda:0"], env });
   await using pool = await connect({ server: server.grpc, lease: "" });
   await using lease = await pool.allocate({ memory: 512 * MiB });
   const [gpu] = lease.devices;
@@ -83,7 +88,6 @@ it.skipIf(standinMissing !== undefined)("a job of the library's has its modules 
 it.skipIf(standinMissing !== undefined)(
   "a job of the library's that allocates to the slice's end while modules and stacks want it is refused the one or the other, and goes on",
   async () => {
-    await using server = await startServer({ args: ["--device", "cuda:0"], env });
     await using pool = await connect({ server: server.grpc, lease: "" });
     await using lease = await pool.allocate({ memory: 256 * MiB });
     const [gpu] = lease.devices;
@@ -119,7 +123,8 @@ it.skipIf(standinMissing !== undefined)(
       }
       const last = round % 2 === 0 ? takeAll() : undefined;
       await loaded;
-      last?.fill(round);
+      // To its last byte: zeros take no memory of the machine's.
+      last?.fill(0);
       last?.free();
       await gpu.synchronize();
     }
@@ -133,10 +138,7 @@ it.skipIf(standinMissing !== undefined)(
 it.skipIf(standinMissing !== undefined)(
   "a job sets it by the library, and its neighbour keeps computing in a full card",
   async () => {
-    await using server = await startServer({
-      args: ["--device", "cuda:0"],
-      env: { ...env, SLUICE_STANDIN_MEMORY: "1536" },
-    });
+    await using server = await start(1536);
     await using pool = await connect({ server: server.grpc, lease: "" });
     await using lease = await pool.allocate({ memory: 512 * MiB });
     const rest = (await pool.devices())[0]!.freeBytes;
@@ -144,7 +146,8 @@ it.skipIf(standinMissing !== undefined)(
     const [gpu] = lease.devices;
     const [other] = neighbour.devices;
     const all = other.alloc(other.memoryInfo().totalBytes);
-    all.fill(5);
+    all.fill(0);
+    all.write(Uint8Array.of(5, 5), { offset: all.byteLength - 2 });
     const module = await gpu.load(kernels);
     await gpu.setStackSize("64KiB");
     const { freeBytes, totalBytes } = gpu.memoryInfo();

@@ -2,9 +2,7 @@
  * Runs end-to-end tests of the server once more, on CUDA devices over the stand-in instead of null devices: the same server, the same wire, the
  * same misuse and deaths, another device behind them.
  */
-import { describe, expect, it } from "vitest";
-import { RawControl } from "../support/raw-client.ts";
-import { startServer } from "../support/server.ts";
+import { describe } from "vitest";
 import { standin, standinMissing } from "./standin.ts";
 
 /** `suites`: what imports a file of tests, by the name of its subject. */
@@ -12,12 +10,6 @@ export function onCudaDevices(suites: Readonly<Record<string, () => Promise<unkn
   // Read by test/support/server.ts when a test starts its server.
   if (standinMissing === undefined) process.env["SLUICE_TEST_STANDIN"] = standin.folder;
   describe.skipIf(standinMissing !== undefined)("on CUDA devices", () => {
-    it("are what the tests get", async () => {
-      await using server = await startServer();
-      const control = new RawControl(server.grpc);
-      expect((await control.devices()).map(({ id }) => id)).toEqual(["cuda:0", "cuda:1"]);
-      control.close();
-    });
     for (const [subject, load] of Object.entries(suites)) {
       describe(subject, async () => {
         await load();

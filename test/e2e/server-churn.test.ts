@@ -7,7 +7,8 @@ import { startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const CLIENTS = 8;
-const ROUNDS = 4;
+/** Each way to end comes twice and more. */
+const ROUNDS = 2;
 const seed = Number(process.env["SEED"] ?? 20_261_122);
 
 const endings = [
@@ -27,7 +28,8 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
   const control = new RawControl(server.grpc);
   const random = createRandom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-  const seen = new Set<string>();
+  const order = endings.map((ending) => ({ ending, at: random() })).sort((a, b) => a.at - b.at);
+  let ended = 0;
 
   /** Gives the lease back in one of the ways; the heartbeat's time-out does the rest. */
   async function finish(ending: (typeof endings)[number], lease: RawLease, session: RawSession): Promise<void> {
@@ -61,8 +63,7 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
 
   async function live(): Promise<void> {
     for (let round = 0; round < ROUNDS; round++) {
-      const ending = pick(endings);
-      seen.add(ending);
+      const { ending } = order[ended++ % order.length]!;
       try {
         const lease = await control.allocate({
           devices: 1 + Math.floor(random() * 2),
@@ -88,7 +89,6 @@ test(`clients that end in every way leave nothing behind [SEED=${seed}]`, async 
   }
 
   await Promise.all(Array.from({ length: CLIENTS }, live));
-  expect(seen.size).toBe(endings.length);
   await waitFor("an empty pool", async () => (await control.inUse()) === 0);
   await waitFor("the executors' end, but for the spare", () => executorChildrenOf(server.pid).length <= 1);
   const whole = await control.allocate({ devices: 2, fraction: 1 });

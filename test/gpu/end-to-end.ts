@@ -10,7 +10,7 @@ import { fixture } from "../kernels/support.ts";
 import { isAll } from "../support/is-all.ts";
 import { executorsOf } from "../support/processes.ts";
 import type { TestServer } from "../support/server.ts";
-import { becomesReady, start } from "./job.ts";
+import { becomesReady, type Sizes, start } from "./job.ts";
 
 const MiB = 1024 * 1024;
 const SLICE_BYTES = 64 * MiB;
@@ -21,6 +21,7 @@ export interface Stage {
   readonly device: DeviceDescription;
   /** Of the card, free beside a context before the check. */
   readonly roomBytes: number;
+  readonly sizes: Sizes;
 }
 
 /** Thrown where a machine has not what a check needs: then it is left out, for the reason given. */

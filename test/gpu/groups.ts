@@ -4,7 +4,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import type { TestServer } from "../support/server.ts";
 import { leakRow, leftOver, usedBytes } from "./card-memory.ts";
-import { checks, copyBetween, faultCheck, NotHere } from "./end-to-end.ts";
+import { checks, copyBetween, faultCheck, NotHere, type Stage } from "./end-to-end.ts";
 import {
   bounded,
   CASE_LIMIT_MS,
@@ -25,13 +25,13 @@ const MiB = 1024 * 1024;
 
 /** Has the driver do for the first time what it keeps memory for afterwards, so that this counts as nobody's leak. */
 async function* warmUp(card: Card): AsyncGenerator<Row> {
-  const { device } = card;
+  const { device, sizes } = card;
   const group = "start";
   const cold = card.usedBefore;
   // Two contexts at once and a kernel, as the groups have them.
   const steady = start({ kind: "steady", device: device.id });
   const ready = becomesReady(steady, START_LIMIT_MS);
-  const { failure } = await runJob({ kind: "zero", device: device.id, bytes: 64 * MiB }, START_LIMIT_MS);
+  const { failure } = await runJob({ kind: "zero", device: device.id, bytes: sizes.sliceBytes }, START_LIMIT_MS);
   const isReady = failure === undefined && (await ready);
   steady.process.kill("SIGKILL");
   const status = await steady.ended;
@@ -69,11 +69,11 @@ async function* checkDriver({ device }: Card): AsyncGenerator<Row> {
 
 /** Memory that one lease leaves is zero for the next, also when the first is killed in the middle of its work. */
 async function* checkMemory(card: Card): AsyncGenerator<Row> {
-  const { device } = card;
+  const { device, sizes } = card;
   const group = "memory";
   const granule = device.granularityBytes;
   const before = await usedBytes(device);
-  const bytes = Math.max(1, Math.floor(Math.min(8192 * MiB, device.sliceBytesMax * 0.9) / granule)) * granule;
+  const bytes = Math.max(1, Math.floor(Math.min(sizes.filledBytesMax, device.sliceBytesMax * 0.9) / granule)) * granule;
   const holder = start({ kind: "hold", device: device.id, bytes });
   const isReady = await becomesReady(holder, 60_000);
   holder.process.kill("SIGKILL");
@@ -147,7 +147,7 @@ async function* checkPromises(card: Card): AsyncGenerator<Row> {
     for (const [name, check] of promises) {
       say(`end to end: ${name}`);
       const started = performance.now();
-      const outcome = await keepsPromise(check, { server, device, roomBytes: card.roomBytes });
+      const outcome = await keepsPromise(check, { ...card, server });
       if (outcome.ok === undefined) {
         yield { group, name, isSkipped: true, ...noteOf(outcome.note) };
         continue;
@@ -181,8 +181,7 @@ async function keptAfterFaults(
   { server, before }: { readonly server: TestServer; readonly before: number },
 ): Promise<number> {
   const { [faultCheck]: check } = checks;
-  for (let count = 1; count < FAULTS; count++)
-    await keepsPromise(check!, { server, device: card.device, roomBytes: card.roomBytes });
+  for (let count = 1; count < FAULTS; count++) await keepsPromise(check!, { ...card, server });
   return (await leftOver(card, before)) ?? 0;
 }
 
@@ -196,7 +195,7 @@ function keptRow(group: string, { first, grown }: { readonly first: number; read
 /** Each with a client of its own, which gives back what a check that fails leaves borrowed. */
 async function keepsPromise(
   check: (typeof checks)[string],
-  stage: { readonly server: TestServer; readonly device: DeviceDescription; readonly roomBytes: number },
+  stage: Omit<Stage, "pool">,
 ): Promise<{ ok: boolean | undefined; note?: string | undefined }> {
   const pool = await connect({ server: stage.server.grpc });
   try {

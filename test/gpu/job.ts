@@ -12,7 +12,7 @@ export type Job =
   /** Runs kernel cases by their positions, until one loses the slice. */
   | { readonly kind: "cases"; readonly device: string; readonly positions: readonly number[] }
   /** Runs the families of instructions over tables of operands, there and on the cpu device. */
-  | { readonly kind: "sweep"; readonly device: string }
+  | { readonly kind: "sweep"; readonly device: string; readonly sizes: Sizes }
   /** Loads a binary image and compares it with its text. */
   | { readonly kind: "fatbin"; readonly device: string }
   /** Makes the driver's calls one by one and tells what each returns. */
@@ -42,6 +42,12 @@ export type Job =
 export interface Sizes {
   /** Of the card, free: less is too little for two contexts and what they hold. */
   readonly roomBytes: number;
+  /** Of a slice that is opened and read. */
+  readonly sliceBytes: number;
+  /** Of a slice that is filled, at most. */
+  readonly filledBytesMax: number;
+  /** Of the families of instructions one in so many. */
+  readonly families: number;
   readonly launches: number;
   /** Launches that are each waited for. */
   readonly waits: number;
@@ -59,6 +65,9 @@ export interface Sizes {
 
 export const fullSizes: Sizes = {
   roomBytes: 2 * 2 ** 30,
+  sliceBytes: 64 * 2 ** 20,
+  filledBytesMax: 8 * 2 ** 30,
+  families: 1,
   launches: 20_000,
   waits: 1000,
   copyBytes: 64 * 2 ** 20,
@@ -71,6 +80,9 @@ export const fullSizes: Sizes = {
 /** For seeing that everything runs; its figures mean nothing. */
 export const quickSizes: Sizes = {
   roomBytes: 512 * 2 ** 20,
+  sliceBytes: 2 * 2 ** 20,
+  filledBytesMax: 16 * 2 ** 20,
+  families: 8,
   launches: 200,
   waits: 20,
   copyBytes: 2 * 2 ** 20,

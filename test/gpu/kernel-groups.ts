@@ -97,8 +97,8 @@ export async function* checkKernels(card: Card): AsyncGenerator<Row> {
 }
 
 /** Every form of an instruction over thousands of operands. */
-export async function* checkArithmetic({ device }: Card): AsyncGenerator<Row> {
-  const failure = yield* rowsOf({ kind: "sweep", device: device.id }, SWEEP_LIMIT_MS);
+export async function* checkArithmetic({ device, sizes }: Card): AsyncGenerator<Row> {
+  const failure = yield* rowsOf({ kind: "sweep", device: device.id, sizes }, SWEEP_LIMIT_MS);
   if (failure !== undefined)
     yield { group: "arithmetic", name: "the families come to their end", ok: false, ...noteOf(failure) };
 }

@@ -199,8 +199,8 @@ function savedBytesMax(): number {
   return Math.min(GiB, (bavail * bsize) / 2, process.availableMemory() / 4);
 }
 
-async function suspends({ pool, device }: Stage): Promise<string> {
-  const memory = partOf(device, savedBytesMax());
+async function suspends({ pool, device, sizes }: Stage): Promise<string> {
+  const memory = partOf(device, Math.min(sizes.filledBytesMax, savedBytesMax()));
   if (memory < 16 * MiB) throw new NotHere("neither the disk nor the memory of the machine has room for what is saved");
   await using lease = await pool.allocate({ memory, wait: "30s" });
   const [gpu] = lease.devices;
@@ -210,7 +210,7 @@ async function suspends({ pool, device }: Stage): Promise<string> {
     buffer.fill(value);
     return { buffer, value };
   });
-  const noise = Uint8Array.from({ length: 8 * MiB + 3 }, (_, index) => (index * 2_654_435_761) >>> 24);
+  const noise = Uint8Array.from({ length: Math.min(8 * MiB, pieceBytes / 2) + 3 }, (_, index) => (index * 2_654_435_761) >>> 24);
   pieces[3]!.buffer.write(noise, { offset: 5 });
   await gpu.synchronize();
   const before = await usedBytes(device);

@@ -19,7 +19,8 @@ import { CASE_ARENA_BYTES, kernelCases } from "../kernels/cases.ts";
 import { openSliceMachine, type SliceMachine } from "../kernels/slice-machine.ts";
 import { fixture } from "../kernels/support.ts";
 import { fetchFromAll, moveInAll } from "../kernels/texture-kernels.ts";
-import { type Begin, capabilityOf, type Job, type Reply, type Row } from "./job.ts";
+import { isAll } from "../support/is-all.ts";
+import { type Begin, capabilityOf, type Job, type Reply, type Row, type Sizes } from "./job.ts";
 import { climb } from "./ladder.ts";
 import { measure } from "./measure.ts";
 
@@ -103,11 +104,11 @@ async function openMachine(
   });
 }
 
-async function sweepAll(): Promise<void> {
+async function sweepAll(sizes: Sizes): Promise<void> {
   const description = await describeDevice();
   const machine = await openMachine(description, { kernelTimeoutMs: 0, onFailure: () => undefined });
   const { compareArithmetic } = await import("./arithmetic.ts");
-  await tellRows(compareArithmetic(machine, { capability: capabilityOf(description), begin }));
+  await tellRows(compareArithmetic(machine, { capability: capabilityOf(description), sizes, begin }));
 }
 
 async function runCases(positions: readonly number[]): Promise<void> {
@@ -270,13 +271,13 @@ async function borrow(server: string, bytes: number): Promise<void> {
 
 async function zero(bytes: number): Promise<void> {
   const slice = await openSlice(bytes);
-  const piece = new Uint8Array(64 * MiB);
+  const piece = new Uint8Array(Math.min(bytes, 64 * MiB));
   let dirty = 0;
   for (let at = 0; at < bytes; at += piece.byteLength) {
     const part = piece.subarray(0, Math.min(piece.byteLength, bytes - at));
     part.fill(1);
     await slice.read(baseOf(slice) + at, part, undefined);
-    if (Buffer.compare(part, Buffer.alloc(part.byteLength)) !== 0) dirty++;
+    if (!isAll(part, 0)) dirty++;
   }
   await slice.close();
   await tell({ kind: "number", value: dirty });
@@ -353,7 +354,7 @@ async function tellRows(rows: AsyncIterable<Row>): Promise<void> {
 
 async function main(): Promise<void> {
   if (job.kind === "cases") await runCases(job.positions);
-  else if (job.kind === "sweep") await sweepAll();
+  else if (job.kind === "sweep") await sweepAll(job.sizes);
   else if (job.kind === "room") await tellRoom();
   else if (job.kind === "overhead") {
     await tell({ kind: "number", value: (await cudaDriver.probe!(await describeDevice())).overheadBytes });

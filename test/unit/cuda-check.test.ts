@@ -166,6 +166,20 @@ describe("a program", () => {
     expect(judge(program, { alone, borrowed: ended("1", "wrong") })).toEqual({ ok: false, note });
     expect(judge(program, { alone: ended("127", "", "not found"), borrowed: ended("0") })).toMatchObject({ ok: false });
   });
+
+  it("that fails by itself, or asks for more than a slice has, is neither good nor bad", () => {
+    const wrong = ended("3", "wrong");
+    expect(judge(program, { alone: wrong, borrowed: wrong })).toEqual({
+      isSkipped: true,
+      note: "both end with 3: wrong",
+    });
+    const failing = judge(program, { alone: ended("1", "more"), borrowed: ended("0") });
+    expect(failing).toEqual({ isSkipped: true, note: "alone it fails: more" });
+    const refusal = "kernels can allocate [8] bytes by themselves on this device";
+    const refused = judge(program, { alone: ended("0"), borrowed: ended("1", "", refusal) });
+    expect(refused).toEqual({ isSkipped: true, note: `a borrowed one is refused: ${refusal}` });
+    expect(judge(program, { alone: ended("0"), borrowed: ended("1", "", "other") })).toMatchObject({ ok: false });
+  });
 });
 
 describe("the options of the check", () => {

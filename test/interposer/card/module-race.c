@@ -55,7 +55,7 @@ int main(void) {
     CHECK(cuMemGetInfo_v2(&bytes, &total));
     EXPECT(bytes < total);
     CHECK(cuMemAlloc_v2(&all, bytes));
-    CHECK(cuMemsetD8_v2(all, 1, bytes));
+    CHECK(cuMemsetD8_v2(all, 0, bytes));
     CHECK(cuCtxSynchronize());
     puts("ok");
     return 0;
