@@ -3,17 +3,29 @@
  * against a product of its own on the host, and prints `ok` as its last line.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
+import {
+  type Borrowed,
+  borrow,
+  buildInterposer,
+  canBuild,
+  compileProgram,
+  runProgram,
+  sourcesOf,
+  waitingForCompilers,
+} from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
+let borrowed: Borrowed;
 
 beforeAll(async () => {
   if (!canBuild) return;
   buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:512MiB"] });
+  server = await startServer({ args: ["--device", "cpu:512MiB", ...waitingForCompilers] });
+  borrowed = await borrow(server);
 });
 afterAll(async () => {
+  await borrowed?.release();
   await server?.stop();
 });
 
@@ -25,7 +37,7 @@ describe.runIf(canBuild)("a program in C against cuBLAS", () => {
   ])("%s, of CUDA %i", async (source, major) => {
     const flags = [`-l:libcublas.so.${major}`, `-l:libcublasLt.so.${major}`, "-lm"];
     const program = compileProgram(source, { flags, suffix: `-blas-${major}` });
-    const finished = await runProgram({ server, command: [program] });
+    const finished = await runProgram({ server, borrowed, command: [program] });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 });

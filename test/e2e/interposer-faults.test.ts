@@ -3,36 +3,46 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { admin, Control } from "../../client/control.ts";
 import { formatLeaseKeys } from "../../client/environment.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { FakeExecutor } from "../support/fake-executor.ts";
-import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import {
+  borrow,
+  buildInterposer,
+  canBuild,
+  compileProgram,
+  runProgram,
+  waitingForCompilers,
+} from "../support/interposer.ts";
 import { executorsOf, killIfThere } from "../support/processes.ts";
 import { createRandom } from "../support/random.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 let program: string;
 let threads: string;
-const servers: TestServer[] = [];
-const closing: (() => void)[] = [];
+/** Of tests that leave them as they are. */
+let server: TestServer;
+let computing: TestServer;
+const closing: (() => unknown)[] = [];
 
-async function start(): Promise<TestServer> {
-  const server = await startServer({ args: ["--device", "null:1x1GiB", "--heartbeat-timeout", "2s"] });
-  servers.push(server);
-  return server;
-}
+const start = (device: string, ...more: readonly string[]): Promise<TestServer> =>
+  startServer({ args: ["--device", device, "--heartbeat-timeout", "2s", ...more] });
 
-beforeAll(() => {
+beforeAll(async () => {
   if (!canBuild) return;
   buildInterposer();
   program = compileProgram("test/interposer/faults/until-error.c");
   threads = compileProgram("test/interposer/faults/threads-until-error.c");
+  [server, computing] = await Promise.all([start("null:1x1GiB"), start("cpu:1x1GiB", ...waitingForCompilers)]);
 });
 afterEach(async () => {
-  for (const close of closing.splice(0)) close();
-  for (const server of servers.splice(0)) await server.stop();
+  for (const close of closing.splice(0)) await close();
+});
+afterAll(async () => {
+  await server?.stop();
+  await computing?.stop();
 });
 
 /** Far from a hang, on however busy a machine. */
@@ -43,7 +53,6 @@ const secondsOf = (stdout: string): number => Number(/after ([\d.]+) s/.exec(std
 
 describe.runIf(canBuild).each(["wait", "launch", "read", "write"])("a program that goes on to %s", (way) => {
   it("gets an error when its lease is released", async () => {
-    const server = await start();
     const finished = await runProgram({
       server,
       command: [program, way],
@@ -78,16 +87,18 @@ const ends: Record<string, (server: TestServer, leaseId: string) => Promise<void
 
 describe.runIf(canBuild).each(["tcp", "unix"])("every thread of a program, over %s,", (transport) => {
   it.each(Object.keys(ends))("gets an error and never a wrong number when %s", async (end) => {
-    const server = await start();
+    const isKilled = end.startsWith("server");
+    const of = isKilled ? await start("null:1x1GiB") : server;
+    if (isKilled) closing.push(() => of.stop());
     const finished = await runProgram({
-      server,
+      server: of,
       command: [threads],
       env: {
         // A server that is gone is waited for so long.
         SLUICE_RESUME: "2s",
-        ...(transport === "unix" ? { SLUICE_DATA: `unix://${socketOf(server)}` } : {}),
+        ...(transport === "unix" ? { SLUICE_DATA: `unix://${socketOf(of)}` } : {}),
       },
-      onOutput: (_control, lease) => ends[end]!(server, lease.id),
+      onOutput: (_control, lease) => ends[end]!(of, lease.id),
     });
     expect(finished.code, finished.stdout + finished.stderr).toBe(3);
     expect(finished.stdout).toContain("8 failed, 0 wrong, after");
@@ -162,7 +173,6 @@ async function proxyTo(data: string, pass: { readonly server?: Pass; readonly cl
 
 describe.runIf(canBuild)("a program", () => {
   it("has every byte of its copies in its place when they come in dribs", async () => {
-    const server = await start();
     const pass = dribbling(createRandom(3));
     const proxy = await proxyTo(server.data, { server: pass, client: pass });
     const finished = await runProgram({
@@ -174,8 +184,7 @@ describe.runIf(canBuild)("a program", () => {
   });
 
   it("does not sleep on when the last bytes of a copy come late", async () => {
-    const server = await start();
-    const command = [compileProgram("test/interposer/driver/large-copies.c", { suffix: "-late" })];
+    const command = [compileProgram("test/interposer/driver/large-copies.c")];
     const millisecondsThrough = async (proxy: { readonly address: string }): Promise<number> => {
       const began = performance.now();
       const finished = await runProgram({ server, command, env: { SLUICE_DATA: `tcp://${proxy.address}` } });
@@ -190,7 +199,6 @@ describe.runIf(canBuild)("a program", () => {
   });
 
   it("that is not to come back gets an error when its connection is cut", async () => {
-    const server = await start();
     const proxy = await proxyTo(server.data);
     const finished = await runProgram({
       server,
@@ -211,9 +219,9 @@ describe.runIf(canBuild)("a program", () => {
   ])(
     "whose connection over %s is cut at any byte has the right result, or an error where its session waits for %s",
     async (kind, resume) => {
-      const server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
-      servers.push(server);
-      const command = [compileProgram("test/interposer/driver/vector-add.c", { suffix: "-cut" })];
+      const borrowed = await borrow(computing);
+      closing.push(() => borrowed.release());
+      const command = [compileProgram("test/interposer/driver/vector-add.c")];
       const random = createRandom(23);
       const folder = mkdtempSync(join(tmpdir(), "sluice-cut-"));
       closing.push(() => rmSync(folder, { recursive: true }));
@@ -226,10 +234,10 @@ describe.runIf(canBuild)("a program", () => {
           how: random() < 0.5 ? "reset" : "fin",
         } as const;
         const [target, path] =
-          kind === "unix" ? [socketOf(server), join(folder, `${run}.sock`)] : [server.data, undefined];
+          kind === "unix" ? [socketOf(computing), join(folder, `${run}.sock`)] : [computing.data, undefined];
         const proxy = await CuttingProxy.to(target, (connection) => (connection === 0 ? cut : undefined), path);
         const env = { SLUICE_DATA: `${kind}://${proxy.address}`, SLUICE_RESUME: resume };
-        const { code, stdout, stderr } = await runProgram({ server, command, env });
+        const { code, stdout, stderr } = await runProgram({ server: computing, borrowed, command, env });
         await proxy.close();
         const said = `${JSON.stringify(cut)}: ${stdout}${stderr}`;
         if (code === 0) expect(stdout, said).toBe("ok\n");
@@ -242,7 +250,6 @@ describe.runIf(canBuild)("a program", () => {
   );
 
   it("that touches managed memory after its lease has ended is stopped, and told why", async () => {
-    const server = await start();
     const finished = await runProgram({
       server,
       command: [compileProgram("test/interposer/faults/managed-lost.c")],
@@ -255,14 +262,12 @@ describe.runIf(canBuild)("a program", () => {
   });
 
   it("is told that the server does not answer", async () => {
-    const server = await start();
     const finished = await runProgram({ server, command: [program], env: { SLUICE_DATA: "tcp://127.0.0.1:1" } });
     expect(finished.code).toBe(1);
     expect(finished.stderr).toContain("does not answer at [tcp://127.0.0.1:1]");
   });
 
   it("with a wrong secret is told so, and gets no device", async () => {
-    const server = await start();
     const wrong = `lease-0:${Buffer.alloc(32).toString("base64url")}`;
     const finished = await runProgram({ server, command: [program], env: { SLUICE_LEASE: wrong } });
     expect(finished.code).toBe(1);
@@ -272,10 +277,8 @@ describe.runIf(canBuild)("a program", () => {
 
 describe.runIf(canBuild)("a kernel that the device cannot run", () => {
   it("fails where it is used, with its reason once on stderr, and costs its module and its session nothing", async () => {
-    const server = await startServer({ args: ["--device", "cpu:1x1GiB"] });
-    servers.push(server);
     const command = [compileProgram("test/interposer/faults/refused-kernel.c")];
-    const { code, stdout, stderr } = await runProgram({ server, command });
+    const { code, stdout, stderr } = await runProgram({ server: computing, command });
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
     const why = "The cpu device does not have the instruction [frobnicate.u32] in line [13].";
     // The module's kernel says it, and the library's need not say it again.
@@ -286,10 +289,8 @@ describe.runIf(canBuild)("a kernel that the device cannot run", () => {
 
 describe.runIf(canBuild)("a texture that is gone, or never was one", () => {
   it.each(["destroyed", "none", "address"])("ends the kernel that uses it: %s", async (what) => {
-    const server = await startServer({ args: ["--device", "cpu:1x1GiB"] });
-    servers.push(server);
-    const program = compileProgram("test/interposer/faults/stale-textures.c", { suffix: `-${what}` });
-    const { code, stdout, stderr } = await runProgram({ server, command: [program, what] });
+    const program = compileProgram("test/interposer/faults/stale-textures.c");
+    const { code, stdout, stderr } = await runProgram({ server: computing, command: [program, what] });
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ok\n" });
     expect(stderr).toMatch(
       /^sluice: the call \[launch\] failed \[ILLEGAL_ADDRESS\]: .* as a texture or surface, which names none/,
@@ -304,7 +305,7 @@ it.runIf(canBuild)("a program attaches its first device right behind HELLO, and 
   const executor = await FakeExecutor.start({ secret, refuse });
   closing.push(() => void executor.close());
   const env = { SLUICE_LEASE: formatLeaseKeys([{ leaseId: "lease-1", secret }]), SLUICE_DATA: executor.endpoint };
-  const finished = await runProgram({ server: await start(), command: [program], env });
+  const finished = await runProgram({ server, command: [program], env });
   expect(finished.code).toBe(1);
   expect(finished.stderr).toContain("LEASE_ENDED");
   expect(executor.hellos).toHaveLength(1);
@@ -327,7 +328,7 @@ it.runIf(canBuild)(
     const executor = await FakeExecutor.start(options);
     closing.push(() => void executor.close());
     const env = { SLUICE_LEASE: formatLeaseKeys([{ leaseId: "lease-1", secret }]), SLUICE_DATA: executor.endpoint };
-    const finished = await runProgram({ server: await start(), command: [program], env });
+    const finished = await runProgram({ server, command: [program], env });
     expect(finished.stderr).toContain("LEASE_ENDED");
     expect(finished.stderr).not.toContain("TOO_MANY_CONNECTIONS");
     expect(executor.hellos).toHaveLength(3);

@@ -4,50 +4,62 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildInterposer, canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
+import {
+  type Borrowed,
+  borrow,
+  buildInterposer,
+  canBuild,
+  compileProgram,
+  runProgram,
+  sourcesOf,
+  waitingForCompilers,
+} from "../support/interposer.ts";
 import { MiB } from "../support/raw-client.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
+let borrowed: Borrowed;
 
 beforeAll(async () => {
   if (!canBuild) return;
   buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:2x512MiB"] });
+  server = await startServer({ args: ["--device", "cpu:2x512MiB", ...waitingForCompilers] });
+  borrowed = await borrow(server);
 });
 afterAll(async () => {
+  await borrowed?.release();
   await server?.stop();
 });
 
 describe.runIf(canBuild)("a program in C against the driver API", () => {
   it.each(sourcesOf("test/interposer/driver"))("%s", async (source) => {
-    const finished = await runProgram({ server, command: [compileProgram(source)] });
+    const finished = await runProgram({ server, borrowed, command: [compileProgram(source)] });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it.each(["large-copies", "managed", "memory", "streams", "threads"])("%s, over the Unix socket", async (name) => {
-    const command = [compileProgram(`test/interposer/driver/${name}.c`, { suffix: "-local" })];
+    const command = [compileProgram(`test/interposer/driver/${name}.c`)];
     const trace = `dist/interposer-programs/trace-${name}`;
     rmSync(trace, { force: true });
     const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_TRACE: trace };
-    const finished = await runProgram({ server, command, env });
+    const finished = await runProgram({ server, borrowed, command, env });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
     expect(readFileSync(trace, "utf8")).toContain("memory that the server shares");
   });
 
   it("copies with several threads where it copies much and there are processors for them", async () => {
-    const command = [compileProgram("test/interposer/driver/large-copies.c", { suffix: "-together" })];
+    const command = [compileProgram("test/interposer/driver/large-copies.c")];
     const trace = "dist/interposer-programs/trace-together";
     rmSync(trace, { force: true });
     const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_TRACE: trace, SLUICE_AWAKE: "always" };
-    const finished = await runProgram({ server, command, env });
+    const finished = await runProgram({ server, borrowed, command, env });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
     expect(readFileSync(trace, "utf8")).toContain("threads help with large copies");
   });
 
   it("waits for nothing when it allocates and frees, until memory runs out", async () => {
     let answers = Number.NaN;
-    const command = [compileProgram("test/interposer/driver/frees.c", { suffix: "-counted" })];
+    const command = [compileProgram("test/interposer/driver/frees.c")];
     await runProgram({ server, command, onUsage: (usage) => (answers = Number(usage.answers)) });
     // 20,200 pairs: a trip only where the slice is full, a few for what is read, and those of the start.
     expect(answers).toBeLessThan(420);
@@ -55,13 +67,13 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
 
   it("may give managed memory to system calls where it asks for all of it", async () => {
     const command = [compileProgram("test/interposer/whole/system-calls.c")];
-    const finished = await runProgram({ server, command, env: { SLUICE_MANAGED: "whole" } });
+    const finished = await runProgram({ server, borrowed, command, env: { SLUICE_MANAGED: "whole" } });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("sends one call per launch of a graph, whatever the graph has", async () => {
     let calls = Number.NaN;
-    const command = [compileProgram("test/interposer/driver/graphs.c", { suffix: "-counted" })];
+    const command = [compileProgram("test/interposer/driver/graphs.c")];
     await runProgram({ server, command, onUsage: (usage) => (calls = Number(usage.calls)) });
     // 100 launches of 302 nodes in 3 runs between host functions; without recordings they would be more than 30,000 calls.
     expect(calls).toBeLessThan(1_000);
@@ -84,8 +96,8 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
   it("leaves a line per call in the file of SLUICE_TRACE", async () => {
     const trace = "dist/interposer-programs/trace";
     rmSync(trace, { force: true });
-    const program = compileProgram("test/interposer/driver/vector-add.c", { suffix: "-traced" });
-    await runProgram({ server, command: [program], env: { SLUICE_TRACE: trace } });
+    const program = compileProgram("test/interposer/driver/vector-add.c");
+    await runProgram({ server, borrowed, command: [program], env: { SLUICE_TRACE: trace } });
     const lines = readFileSync(trace, "utf8").trim().split("\n");
     // Over TCP, that is without a line about memory that the server shares.
     expect(lines[0]).toMatch(/ works under the lease \[/);
@@ -110,25 +122,25 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
 
   it("reaches all page-locked memory from its kernels where its user says so", async () => {
     const command = [compileProgram("test/interposer/environment/page-locked.c")];
-    const finished = await runProgram({ server, command, env: { SLUICE_MAP_HOST_MEMORY: "1" } });
+    const finished = await runProgram({ server, borrowed, command, env: { SLUICE_MAP_HOST_MEMORY: "1" } });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-    const refused = await runProgram({ server, command });
+    const refused = await runProgram({ server, borrowed, command });
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain("ILLEGAL_ADDRESS");
     expect(refused.stderr).toContain("SLUICE_MAP_HOST_MEMORY=1");
   });
 
   it("may follow another in one shell, also when that one left work behind", async () => {
-    const program = compileProgram("test/interposer/driver/exit-order.c", { suffix: "-twice" });
-    const finished = await runProgram({ server, command: ["sh", "-c", `${program} && ${program}`] });
+    const program = compileProgram("test/interposer/driver/exit-order.c");
+    const finished = await runProgram({ server, borrowed, command: ["sh", "-c", `${program} && ${program}`] });
     expect(finished).toEqual({ code: 0, stdout: "ok\nok\n", stderr: "" });
   });
 });
 
 describe.runIf(canBuild)("a program without a lease", () => {
   it("is told how to get one, and sees no device", async () => {
-    const program = compileProgram("test/interposer/driver/vector-add.c", { suffix: "-alone" });
-    const finished = await runProgram({ server, command: [program], env: { SLUICE_LEASE: "" } });
+    const program = compileProgram("test/interposer/driver/vector-add.c");
+    const finished = await runProgram({ server, borrowed, command: [program], env: { SLUICE_LEASE: "" } });
     expect(finished.code).toBe(1);
     expect(finished.stdout).toContain("CUDA_ERROR_NO_DEVICE");
     expect(finished.stderr).toContain("sluice run");

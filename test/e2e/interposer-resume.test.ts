@@ -8,34 +8,32 @@ import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:tls";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { DataRelay } from "../../client/cli/data-relay.ts";
 import { testCertificates } from "../support/certificates.ts";
 import { type Cut, CuttingProxy } from "../support/cutting-proxy.ts";
 import { buildInterposer, canBuild, compileProgram, type FinishedProgram, runProgram } from "../support/interposer.ts";
 import { createRandom } from "../support/random.ts";
-import { type ServerOptions, socketOf, startServer, type TestServer } from "../support/server.ts";
+import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 let storm: string;
 let patient: string;
+/** Of tests that leave it as it is. */
+let server: TestServer;
 const closing: (() => unknown)[] = [];
 
-beforeAll(() => {
+beforeAll(async () => {
   if (!canBuild) return;
   buildInterposer();
   storm = compileProgram("test/interposer/resume/storm.c");
   patient = compileProgram("test/interposer/resume/patient.c");
+  server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
 });
+afterAll(() => server?.stop());
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
-
-async function start(options: Partial<ServerOptions> = {}): Promise<TestServer> {
-  const server = await startServer({ args: ["--device", "cpu:1x512MiB"], ...options });
-  closing.push(() => server.stop());
-  return server;
-}
 
 /** A folder of the test's own. */
 function folder(): string {
@@ -127,7 +125,6 @@ describe.runIf(canBuild)("an unmodified program", () => {
   it.each(["up", "down"] as const)(
     "goes on when every second connection breaks one byte later than the one before, %s",
     async (direction) => {
-      const server = await start();
       const proxy = await proxyTo(server);
       let bytes = 0;
       const finished = await weather(server, proxy, {
@@ -153,7 +150,6 @@ describe.runIf(canBuild)("an unmodified program", () => {
   ] as const)(
     "comes to its results over %s and %i cuts at any moment, in several threads",
     async (kind, cuts, threads) => {
-      const server = await start();
       const proxy = await proxyTo(server, kind);
       const random = createRandom(cuts);
       const finished = await weather(server, proxy, {
@@ -178,7 +174,6 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   const answered = /^begun\nCUDA_SUCCESS 7 after [\d.]+ s\n$/;
 
   it("is told so once, and why, when it goes on", async () => {
-    const server = await start();
     const proxy = await proxyTo(server);
     const { finished, stop } = await begin(server, proxy, { command: (stopFile) => [patient, stopFile] });
     proxy.cutAll();
@@ -191,7 +186,6 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   });
 
   it("comes back while it calls nothing", async () => {
-    const server = await start();
     const proxy = await proxyTo(server);
     const { finished, stop } = await begin(server, proxy, { command: (stopFile) => [patient, stopFile] });
     for (let cuts = 1; cuts <= 3; cuts++) {
@@ -206,7 +200,6 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   });
 
   it("comes back when nobody tells it of the break, and nothing is heard", async () => {
-    const server = await start();
     const proxy = await proxyTo(server);
     const { finished, stop } = await begin(server, proxy, {
       command: (stopFile) => [patient, stopFile],
@@ -220,7 +213,6 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   });
 
   it("gets an error when the time is over, and no second one to wait for", async () => {
-    const server = await start();
     const proxy = await proxyTo(server);
     const { finished, stop } = await begin(server, proxy, {
       command: (stopFile) => [patient, stopFile],
@@ -237,7 +229,8 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   });
 
   it("is told that its session is over, though its own connection says nothing", async () => {
-    const server = await start({ args: ["--device", "cpu:1x512MiB", "--session-grace", "100ms"] });
+    const server = await startServer({ args: ["--device", "cpu:1x512MiB", "--session-grace", "100ms"] });
+    closing.push(() => server.stop());
     const proxy = await proxyTo(server);
     const { finished, stop } = await begin(server, proxy, {
       command: (stopFile) => [patient, stopFile],
@@ -252,7 +245,6 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   });
 
   it("ends soon when it ends meanwhile", async () => {
-    const server = await start();
     const proxy = await proxyTo(server);
     const { finished, stop } = await begin(server, proxy, { command: (stopFile) => [patient, stopFile, "leave"] });
     await proxy.close();
@@ -265,7 +257,6 @@ describe.runIf(canBuild)("a program whose connection is broken", () => {
   });
 
   it("goes on behind a relay whose secure connection breaks", async () => {
-    const server = await start();
     const certificates = await testCertificates();
     closing.push(() => certificates.remove());
     const [host, port] = server.data.split(":") as [string, string];

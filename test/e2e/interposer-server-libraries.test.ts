@@ -1,16 +1,27 @@
 /** Libraries of the server's for unmodified programs where it has none: they are told so by the first call that needs it, in a line, and nothing else is affected. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import {
+  type Borrowed,
+  borrow,
+  buildInterposer,
+  canBuild,
+  compileProgram,
+  runProgram,
+  waitingForCompilers,
+} from "../support/interposer.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
+let borrowed: Borrowed;
 
 beforeAll(async () => {
   if (!canBuild) return;
   buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:512MiB"] });
+  server = await startServer({ args: ["--device", "cpu:512MiB", ...waitingForCompilers] });
+  borrowed = await borrow(server);
 });
 afterAll(async () => {
+  await borrowed?.release();
   await server?.stop();
 });
 
@@ -43,7 +54,7 @@ it.runIf(canBuild).each([
       flags: [`-l:${file}`, "-lm"],
       suffix: `-${folder}`,
     });
-    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+    const { code, stdout, stderr } = await runProgram({ server, borrowed, command: [program] });
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
     expect(
       stderr.match(new RegExp(`^sluice: there is no ${name} for this program: .*has no ${name}`, "gm")),

@@ -1,14 +1,14 @@
 /**
  * The interposer in tests: builds it (one build at a time, whoever asks), compiles programs against it, and runs them under a lease
- * of their own, with the environment that `sluice run` gives.
+ * of their own, or one after the other under one, with the environment that `sluice run` gives.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { formatLeaseKeys } from "../../client/environment.ts";
 import type { Usage__Output } from "../../proto/generated/sluice/v1/Usage.ts";
-import { MiB, RawControl } from "./raw-client.ts";
+import { MiB, RawControl, type RawLease } from "./raw-client.ts";
 import type { TestServer } from "./server.ts";
 
 /** For a busy machine; what takes longer hangs. */
@@ -50,15 +50,15 @@ export function buildInterposer(sanitize?: "address" | "thread", more: readonly 
   return folder;
 }
 
-/** Compiles one program of test/interposer, in C or CUDA C, and returns its path. */
+/** Compiles one program of test/interposer, in C or CUDA C, or links what was compiled of CUDA C, and returns its path. */
 export function compileProgram(
   source: string,
   options: { flags?: readonly string[]; suffix?: string; libraries?: string } = {},
 ): string {
-  const isCuda = source.endsWith(".cu");
+  const isCuda = /\.(cu|o)$/.test(source);
   const folder = join(programs, isCuda ? "cuda" : "driver");
   mkdirSync(folder, { recursive: true });
-  const target = join(folder, basename(source).replace(/\.cu?$/, "") + (options.suffix ?? ""));
+  const target = join(folder, basename(source).replace(/\.(cu?|o)$/, "") + (options.suffix ?? ""));
   // Another test may run, or make, the same program now.
   const made = `${target}.${process.pid}`;
   const flags = options.flags ?? [];
@@ -71,6 +71,73 @@ export function compileProgram(
   }
   renameSync(made, target);
   return target;
+}
+
+/**
+ * Writes one source of many programs in CUDA C: the first argument is the name of the program that it is to be, without `.cu`. Most of what nvcc
+ * does for a small program is to read CUDA's headers. They come first here, and behind them each program has a namespace of its own.
+ */
+export function bundle(sources: readonly string[], target: string): void {
+  const includes = new Set<string>();
+  const bodies: string[] = [];
+  const choices: string[] = [];
+  for (const source of sources) {
+    const text = readFileSync(source, "utf8");
+    for (const [, name] of text.matchAll(/^#include (.+)$/gm))
+      includes.add(`#include ${name!.replace(/(?<=^").+(?=")/, (own) => resolve(dirname(source), own))}`);
+    const name = basename(source, ".cu");
+    const space = `program_${name.replaceAll("-", "_")}`;
+    const macros = [...text.matchAll(/^#define (\w+)/gm)].map(([, macro]) => `#undef ${macro}`);
+    bodies.push(`namespace ${space} {`, `#include "${resolve(source)}"`, "}", ...macros);
+    choices.push(
+      `    if (strcmp(arguments[1], "${name}") == 0) return start(${space}::program, count - 1, arguments + 1);`,
+    );
+  }
+  const lines = [
+    ...includes,
+    "#define main program",
+    ...bodies,
+    "#undef main",
+    "static int start(int (*program)(), int, char **) { return program(); }",
+    "static int start(int (*program)(int, char **), int count, char **arguments) { return program(count, arguments); }",
+    "int main(int count, char **arguments) {",
+    ...choices,
+    "    return 2;",
+    "}",
+  ];
+  writeFileSync(target, `${lines.join("\n")}\n`);
+}
+
+/** A lease of a test's own, under which programs run one after the other. */
+export interface Borrowed {
+  readonly lease: RawLease;
+  readonly control: RawControl;
+  /** The folder in which its programs leave word of their sessions. */
+  readonly sessions: string;
+  /** Gives it back, and tells what the programs have used. */
+  release(): Promise<Usage__Output | undefined>;
+}
+
+/** Options of a server whose leases outlive compilers, for which this process stands still and sends no heartbeats. */
+export const waitingForCompilers = ["--heartbeat-timeout", "10m"];
+
+/** 256 MiB of one device if nothing else is said. */
+export async function borrow(
+  server: TestServer,
+  { memoryBytes = 256 * MiB, devices = 1 }: { readonly memoryBytes?: number; readonly devices?: number } = {},
+): Promise<Borrowed> {
+  const control = new RawControl(server.grpc);
+  const lease = await control.allocate({ memoryBytes, devices, name: "program" });
+  const hold = control.hold(lease);
+  const sessions = mkdtempSync(join(tmpdir(), "sluice-sessions-"));
+  const release = async () => {
+    hold.stop();
+    rmSync(sessions, { recursive: true });
+    const released = await control.release(lease.id, lease.secret).catch(() => undefined);
+    control.client.close();
+    return released?.usage ?? undefined;
+  };
+  return { lease, control, sessions, release };
 }
 
 export interface FinishedProgram {
@@ -86,6 +153,8 @@ export interface ProgramOptions {
   /** Folder of the interposer's libraries. */
   readonly libraries?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** One that outlives the program; without it, it has one for itself, of so much memory of so many devices. */
+  readonly borrowed?: Borrowed;
   readonly memoryBytes?: number;
   readonly devices?: number;
   /** After this it is killed. */
@@ -96,13 +165,11 @@ export interface ProgramOptions {
   readonly onUsage?: (usage: Usage__Output) => void;
 }
 
-/** Runs a command under a fresh lease and returns when it has ended; one that takes too long is killed. */
+/** Runs a command under a lease and returns when it has ended; one that takes too long is killed. */
 export async function runProgram(options: ProgramOptions): Promise<FinishedProgram> {
-  const { server, command, libraries = interposerFolder, memoryBytes = 256 * MiB, devices = 1 } = options;
-  const control = new RawControl(server.grpc);
-  const lease = await control.allocate({ memoryBytes, devices, name: "program" });
-  const hold = control.hold(lease);
-  const sessions = mkdtempSync(join(tmpdir(), "sluice-sessions-"));
+  const { server, command, libraries = interposerFolder } = options;
+  const borrowed = options.borrowed ?? (await borrow(server, options));
+  const { lease, control, sessions } = borrowed;
   try {
     const [file, ...args] = command;
     const child = spawn(file!, args, {
@@ -134,10 +201,9 @@ export async function runProgram(options: ProgramOptions): Promise<FinishedProgr
     });
     return { code, stdout, stderr };
   } finally {
-    hold.stop();
-    rmSync(sessions, { recursive: true });
-    const released = await control.release(lease.id, lease.secret).catch(() => undefined);
-    if (released?.usage) options.onUsage?.(released.usage);
-    control.client.close();
+    if (options.borrowed === undefined) {
+      const usage = await borrowed.release();
+      if (usage !== undefined) options.onUsage?.(usage);
+    }
   }
 }

@@ -11,11 +11,16 @@ const core = readdirSync("client/interposer/core").filter((name) => name.endsWit
 const flags = ["-std=c11", "-D_GNU_SOURCE", '-DSLUICE_VERSION="test"', "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
 const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-pthread"];
 
-/** Builds a program of test/interposer/unit with all of the interposer's core, but for a part that the program includes itself. */
+const builtBefore = new Map<string, string>();
+
+/** Builds a program of test/interposer/unit, once, with all of the interposer's core, but for a part that the program includes itself. */
 function build(name: string, included?: string): string {
+  const before = builtBefore.get(name);
+  if (before !== undefined) return before;
   const target = `${folder}/${name}`;
   const objects = core.filter((each) => each !== included).map((each) => `${folder}/${each.replace(/c$/, "o")}`);
   execFileSync("cc", [...flags, ...sanitizers, "-o", target, `test/interposer/unit/${name}.c`, ...objects]);
+  builtBefore.set(name, target);
   return target;
 }
 
