@@ -210,7 +210,10 @@ async function suspends({ pool, device, sizes }: Stage): Promise<string> {
     buffer.fill(value);
     return { buffer, value };
   });
-  const noise = Uint8Array.from({ length: Math.min(8 * MiB, pieceBytes / 2) + 3 }, (_, index) => (index * 2_654_435_761) >>> 24);
+  const noise = Uint8Array.from(
+    { length: Math.min(8 * MiB, pieceBytes / 2) + 3 },
+    (_, index) => (index * 2_654_435_761) >>> 24,
+  );
   pieces[3]!.buffer.write(noise, { offset: 5 });
   await gpu.synchronize();
   const before = await usedBytes(device);
