@@ -4,7 +4,8 @@ import { connect as connectTls } from "node:tls";
 import { connect, type Lease, type Pool } from "sluice";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type TestCertificates, testCertificates } from "../support/certificates.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { runShort } from "../support/commands.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 let before: TestCertificates;
@@ -89,7 +90,7 @@ describe("a renewed certificate", () => {
     expect(lease.signal.aborted).toBe(false);
     // Whoever comes now trusts the new CA.
     const env = { SLUICE_SERVER: server.grpc, SLUICE_TOKEN: "", SLUICE_LEASE: "", SLUICE_CA: after.ca.certFile };
-    expect((await runSluice(["list"], { env })).stdout).toContain("null:0");
+    expect((await runShort(["list"], { env })).stdout).toContain("null:0");
     await lease.release();
   });
 
@@ -117,7 +118,7 @@ describe("another CA", () => {
     await hangUp(TAKEN);
     const bundle = `${before.ca.certFile}.json`;
     const env = { SLUICE_SERVER: server.grpc, SLUICE_TOKEN: "", SLUICE_LEASE: "", SLUICE_CA: after.ca.certFile };
-    const made = await runSluice(["token", "create", "--tenant", "ops", "--admin", "--bundle", bundle], { env });
+    const made = await runShort(["token", "create", "--tenant", "ops", "--admin", "--bundle", bundle], { env });
     expect(made.code).toBe(0);
     expect(JSON.parse(readFileSync(bundle, "utf8"))).toMatchObject({ ca: after.ca.cert });
   });

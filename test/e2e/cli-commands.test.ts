@@ -276,12 +276,6 @@ describe("help", () => {
     }
   });
 
-  it("of serve is the server's own", async () => {
-    const { code, stdout } = await sluice(["serve", "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain("--kernel-timeout");
-  });
-
   it("of the whole fits 80 columns and names every verb, each of which is found by its name", async () => {
     const { stdout } = await sluice(["--help"]);
     const verbs = [...stdout.matchAll(/^ {2}([a-z]+) .*\[options\]/gm)].map(([, verb]) => verb!);
@@ -296,11 +290,4 @@ describe("help", () => {
     expect((await sluice([])).code).toBe(2);
     expect((await sluice(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
-});
-
-it("serve takes its options as they are and its exit codes are the server's", async () => {
-  const bad = await sluice(["serve", "--device", "toaster"]);
-  expect(bad.code).toBe(2);
-  expect(bad.stdout).toBe("");
-  expect((await sluice(["serve", "--no-such-option"])).code).toBe(2);
 });

@@ -14,7 +14,7 @@ let server: TestServer;
 let pool: Pool;
 
 beforeAll(async () => {
-  server = await startServer({ spares: 1, args: ["--device", "null:2x1GiB"] });
+  server = await startServer({ args: ["--device", "null:2x1GiB"] });
 });
 afterAll(() => server.stop());
 beforeEach(async () => {

@@ -2,6 +2,7 @@
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { codeOf } from "../support/failures.ts";
+import { runShort } from "../support/commands.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -85,9 +86,9 @@ describe("a request", () => {
   it("can say all of it on the command line", async () => {
     const env = { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" };
     const words = ["-m", "2GiB", "--tolerate", "worn=yes", "--avoid", "zone=b", "--filter", "label.worn=yes"];
-    const { stdout } = await runSluice(["explain", ...words], { env });
+    const { stdout } = await runShort(["explain", ...words], { env });
     expect(stdout).toBe("It would be granted now:\n  2GiB of null:3\n");
-    const profile = await runSluice(["explain", "--mode", "profile"], { env });
+    const profile = await runShort(["explain", "--mode", "profile"], { env });
     expect(profile.stdout).toBe("It would be granted now:\n  200MiB and 25% of the time of null:2\n");
   });
 });

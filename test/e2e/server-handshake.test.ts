@@ -1,6 +1,6 @@
 /** The handshake of the data port against a real server: who gets in, and how everyone else is refused. */
 import { randomBytes } from "node:crypto";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import {
   ARENA,
   callsFrame,
@@ -26,20 +26,18 @@ let control: RawControl;
 let lease: RawLease;
 
 beforeAll(async () => {
-  server = await startServer();
+  // Nobody beats for the lease of this file.
+  server = await startServer({ args: ["--device", "null:2x16GiB", "--heartbeat-timeout", "10m"] });
   control = new RawControl(server.grpc);
-});
-
-beforeEach(async () => {
   lease = await control.allocate({ memoryBytes: 64 * MiB });
 });
 
-afterEach(async () => {
-  await control.release(lease.id, lease.secret);
-  await waitFor("an empty pool", async () => (await control.inUse()) === 0);
-});
+/** The session of the test before may still be ending. */
+beforeEach(async () => (await RawSession.openNext(server.data, lease)).close());
 
 afterAll(async () => {
+  await control.release(lease.id, lease.secret);
+  await waitFor("an empty pool", async () => (await control.inUse()) === 0);
   control.close();
   expect(await server.stop()).toBe(0);
 });
@@ -115,10 +113,8 @@ test("nothing that arrives during the hand-over to the executor is lost", async 
 });
 
 test("nothing is lost when the executor has yet to start", async () => {
-  await using cold = await startServer({ args: ["--device", "null", "--spare-executors", "0"] });
-  const other = new RawControl(cold.grpc);
-  const granted = await other.allocate({ memoryBytes: MiB });
-  const connection = new RawConnection(cold.data);
+  const granted = await control.allocate({ memoryBytes: MiB });
+  const connection = new RawConnection(server.data);
   const serverNonce = nonceOf((await connection.next())!);
   connection.send(helloFrame(serverNonce, { leaseId: granted.id, secret: granted.secret }));
   connection.send(callsFrame(raw.attach(), raw.allocate(ARENA, 256)));
@@ -135,26 +131,22 @@ test("nothing is lost when the executor has yet to start", async () => {
   }
   expect(last!.payload.subarray(-256)).toEqual(Buffer.alloc(256, 99));
   connection.destroy();
-  const { usage } = await other.release(granted.id, granted.secret);
+  const { usage } = await control.release(granted.id, granted.secret);
   expect(usage).toMatchObject({ calls: 104, answers: 3 });
-  other.close();
 });
 
 test("a client that is gone before its executor starts leaves the lease free", async () => {
-  await using cold = await startServer({ args: ["--device", "null", "--spare-executors", "0"] });
-  const other = new RawControl(cold.grpc);
-  const granted = await other.allocate({ memoryBytes: MiB });
-  const connection = new RawConnection(cold.data);
+  const granted = await control.allocate({ memoryBytes: MiB });
+  const connection = new RawConnection(server.data);
   const serverNonce = nonceOf((await connection.next())!);
   connection.send(helloFrame(serverNonce, { leaseId: granted.id, secret: granted.secret }));
   connection.socket.end(callsFrame(raw.attach()));
   const session = await waitFor("the lease to take a session", () =>
-    RawSession.open(cold.data, granted).catch(() => undefined),
+    RawSession.open(server.data, granted).catch(() => undefined),
   );
   expect((await session.ask(raw.attach())).code).toBe("OK");
   await session.close();
-  await other.release(granted.id, granted.secret);
-  other.close();
+  await control.release(granted.id, granted.secret);
 });
 
 test("a wrong protocol version is refused, naming both", async () => {
@@ -246,8 +238,9 @@ test("the secret of one lease opens no other", async () => {
 });
 
 test("the secret of an ended lease opens nothing", async () => {
-  await control.release(lease.id, lease.secret);
-  await expect(RawSession.open(server.data, lease)).rejects.toThrow("LEASE_ENDED");
+  const ended = await control.allocate({ memoryBytes: MiB });
+  await control.release(ended.id, ended.secret);
+  await expect(RawSession.open(server.data, ended)).rejects.toThrow("LEASE_ENDED");
 });
 
 test("a second session under a lease is refused while the first runs, and let in after it", async () => {

@@ -87,7 +87,6 @@ test.each([
   ["an unknown kind", ["--device", "tpu"], 2, "The device kind [tpu]"],
   ["a malformed SPEC", ["--device", "null:2*16GiB"], 2, "[null:2*16GiB]"],
   ["too many devices", ["--device", "null:1000x1GiB"], 2, "null:1000x1GiB"],
-  ["no host", ["--listen", "7460"], 2, "[listen] is HOST:PORT"],
   ["an address for everyone", ["--data", "0.0.0.0:0"], 2, "[data] binds [0.0.0.0:0]"],
   ["a dashboard for everyone", ["--admin", "0.0.0.0:0"], 2, "[admin] binds [0.0.0.0:0]"],
   ["an unknown option", ["--lend-everything"], 2, "unknown option '--lend-everything'"],
