@@ -1,8 +1,8 @@
 /** A server whose devices are shared in three ways and carry labels: what requests get of them, and what listings show. */
 import { connect, type Pool } from "sluice";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { codeOf } from "../support/failures.ts";
 import { runShort } from "../support/commands.ts";
+import { codeOf } from "../support/failures.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
