@@ -1,6 +1,6 @@
 /**
- * How many trials a random test makes. The numbers in the tests are about three times what found the mutations that were planted for them;
- * SLUICE_TEST_ROUNDS multiplies them all (default 1), for a longer search or a short look.
+ * How many trials a random test makes: the test's own number, which keeps a run short, times SLUICE_TEST_ROUNDS (default 1), for a longer
+ * search or a short look.
  */
 export function rounds(count: number): number {
   const text = process.env["SLUICE_TEST_ROUNDS"] ?? "1";
