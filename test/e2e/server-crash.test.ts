@@ -13,7 +13,7 @@ import { createRandom } from "../support/random.ts";
 import { rounds } from "../support/rounds.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const KILLS = rounds(15);
+const KILLS = rounds(50);
 const WORKERS = 5;
 const MiB = 1024 ** 2;
 /** The longest that a server that is ready is left alone. */
