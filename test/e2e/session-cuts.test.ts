@@ -123,10 +123,10 @@ it("a first connection that breaks behind HELLO, and all that are tried at once,
 });
 
 describe.each<[Transport, number]>([
-  ["tcp", rounds(300)],
-  ["unix", rounds(50)],
-  ["tls", rounds(50)],
-  ["grpc", rounds(25)],
+  ["tcp", rounds(1_000)],
+  ["unix", rounds(100)],
+  ["tls", rounds(100)],
+  ["grpc", rounds(50)],
 ])("over %s", (transport, cutsMin) => {
   it(`a computation comes to its result over ${cutsMin} cuts`, async () => {
     const random = createRandom(cutsMin);

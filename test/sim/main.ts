@@ -77,7 +77,7 @@ export function hunt(canary: (typeof canaries)[number], seed: number): string | 
 }
 
 function main(): number {
-  const { values } = parseArgs({ options: { events: { type: "string", default: String(rounds(300_000)) } } });
+  const { values } = parseArgs({ options: { events: { type: "string", default: String(rounds(1_000_000)) } } });
   const total = Number(values.events);
   const text = process.env["SEED"] ?? commitHash();
   const seed = parseSeed(text);
