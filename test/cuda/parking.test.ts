@@ -63,7 +63,7 @@ describe.skipIf(standinMissing !== undefined)("a lease on a CUDA device", () => 
       const program = compileProgram("test/interposer/card/suspended-modules.c", { suffix: "-card" });
       const random = createRandom(11);
       const { parks, ...end } = await runParked(program, { stand, endpoint: `unix://${stand.path}`, random });
-      expect(end).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+      expect(end, `parked [${parks}] times`).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
       expect(parks).toBeGreaterThan(3);
       expect(stand.said.some((said) => said.kind === "parked" && (said.keptBytes?.[0] ?? 0) > 0)).toBe(true);
     },

@@ -33,7 +33,7 @@ describe.runIf(canBuild)("a program that is suspended again and again", () => {
       const endpoint = how === "TCP" ? `tcp://${stand.address}` : `unix://${stand.path}`;
       const { parks: own, ...end } = await runParked(program, { stand, endpoint, random });
       parks += own;
-      expect(end).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+      expect(end, `parked [${own}] times`).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
     },
   );
 

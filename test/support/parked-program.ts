@@ -4,7 +4,12 @@ import { formatLeaseKeys } from "../../client/environment.ts";
 import type { DaemonStand } from "./daemon-stand.ts";
 import { type FinishedProgram, interposerFolder } from "./interposer.ts";
 
-/** Runs a program, and parks its lease at random instants until it has ended; tells also how often. The interposer is built. */
+/** On a busy machine parking takes nearly all of the time, and a program that is parked for ever comes to no end. */
+const PARKS_MAX = 24;
+/** A program that hangs is ended before its test is, which then can tell how often it was parked. */
+const RUN_MS_MAX = 110_000;
+
+/** Runs a program, and parks its lease at random instants, PARKS_MAX times or until it has ended; tells also how often. The interposer is built. */
 export async function runParked(
   command: string,
   {
@@ -29,7 +34,7 @@ export async function runParked(
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env,
-    timeout: 90_000,
+    timeout: RUN_MS_MAX,
     killSignal: "SIGKILL",
   });
   let [stdout, stderr] = ["", ""];
@@ -49,7 +54,7 @@ export async function runParked(
   const someTurns = async (): Promise<void> => {
     for (let turn = random() * 5; turn > 0; turn--) await new Promise((resolve) => setTimeout(resolve, 1));
   };
-  while (!isOver) {
+  while (!isOver && parks < PARKS_MAX) {
     await someTurns();
     await stand.executor.park();
     parks++;
