@@ -1,6 +1,6 @@
 /** What goes wrong on a GPU: faults, kernels that never end, bad images, and every failing step of opening a slice. Against the stand-in. */
 import { setImmediate as immediate } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import { loadCuda } from "../../server/device/cuda/library.ts";
 import type { DeviceModule, DeviceSlice, SliceOptions } from "../../server/device/device.ts";
@@ -56,6 +56,18 @@ describe.skipIf(standinMissing !== undefined)("failures of a CUDA device", () =>
   afterEach(() => {
     standin.clear();
     expect(standin.report(), "nothing is left on the device").toBe("");
+  });
+
+  it("a device that does not zero its memory fails its trial, and passes it once it does", async () => {
+    const [description] = await cudaDriver.discover("0");
+    vi.stubEnv("SLUICE_STANDIN_DIRTY", "1");
+    try {
+      const words = "The memory of the device [cuda:0] does not hold what is written to it.";
+      expect(await failureOf(cudaDriver.probe!(description!))).toMatchObject({ code: "DEVICE_FAILED", message: words });
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    await cudaDriver.probe!(description!);
   });
 
   it.each([
