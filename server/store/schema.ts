@@ -133,7 +133,7 @@ const columnsIn = (database: Database.Database): ColumnRow[] =>
 
 const nameOf = ({ table, column }: ColumnRow): string => `${table}.${column}`;
 
-/** What is missing would be missed at any time, by whoever writes or reads it first; and so would a number that somebody's edit has made a text. */
+/** What is missing would be missed at any time, by whoever writes or reads it first. */
 function checkColumns(path: string, database: Database.Database, version: number): void {
   const model = new Database(":memory:");
   try {
@@ -142,20 +142,25 @@ function checkColumns(path: string, database: Database.Database, version: number
     const here = new Set(columnsIn(database).map(nameOf));
     const missing = columns.map(nameOf).filter((name) => !here.has(name));
     if (missing.length > 0) throw unreadable(path, `it lacks [${missing.join(", ")}]`);
-    for (const table of new Set(columns.map((column) => column.table))) {
-      const numbers = columns.filter((column) => column.table === table && /^(INTEGER|REAL)$/.test(column.type));
-      // SQLite sorts every text and every blob behind all numbers.
-      const wrong = numbers.map(({ column }) => `${column} >= ''`);
-      if (wrong.length === 0) continue;
-      const [row] = database
-        .prepare(`SELECT ${wrong.join(", ")} FROM ${table} WHERE ${wrong.join(" OR ")} LIMIT 1`)
-        .raw()
-        .all() as number[][];
-      const at = row?.indexOf(1) ?? -1;
-      if (at >= 0) throw unreadable(path, `there is no number where one belongs [${nameOf(numbers[at]!)}]`);
-    }
+    checkNumbers(path, database, columns);
   } finally {
     model.close();
+  }
+}
+
+/** A number that somebody's edit has made a text would be stumbled over at any time, too. */
+function checkNumbers(path: string, database: Database.Database, columns: readonly ColumnRow[]): void {
+  for (const table of new Set(columns.map((column) => column.table))) {
+    const numbers = columns.filter((column) => column.table === table && /^(INTEGER|REAL)$/.test(column.type));
+    // SQLite sorts every text and every blob behind all numbers.
+    const wrong = numbers.map(({ column }) => `${column} >= ''`);
+    if (wrong.length === 0) continue;
+    const [row] = database
+      .prepare(`SELECT ${wrong.join(", ")} FROM ${table} WHERE ${wrong.join(" OR ")} LIMIT 1`)
+      .raw()
+      .all() as number[][];
+    const at = row?.indexOf(1) ?? -1;
+    if (at >= 0) throw unreadable(path, `there is no number where one belongs [${nameOf(numbers[at]!)}]`);
   }
 }
 

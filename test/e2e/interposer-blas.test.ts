@@ -2,31 +2,13 @@
  * cuBLAS of unmodified programs, served by this project's own libraries: each program of test/interposer/blas holds what the cpu device computes
  * against a product of its own on the host, and prints `ok` as its last line.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  type Borrowed,
-  borrow,
-  buildInterposer,
-  canBuild,
-  compileProgram,
-  runProgram,
-  sourcesOf,
-  waitingForCompilers,
-} from "../support/interposer.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { describe, expect, it } from "vitest";
+import { canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
+import { type ProgramServer, servePrograms } from "../support/program-server.ts";
 
-let server: TestServer;
-let borrowed: Borrowed;
-
-beforeAll(async () => {
-  if (!canBuild) return;
-  buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:512MiB", ...waitingForCompilers] });
-  borrowed = await borrow(server);
-});
-afterAll(async () => {
-  await borrowed?.release();
-  await server?.stop();
+let lent: ProgramServer;
+servePrograms("cpu:512MiB", (started) => {
+  lent = started;
 });
 
 describe.runIf(canBuild)("a program in C against cuBLAS", () => {
@@ -37,7 +19,7 @@ describe.runIf(canBuild)("a program in C against cuBLAS", () => {
   ])("%s, of CUDA %i", async (source, major) => {
     const flags = [`-l:libcublas.so.${major}`, `-l:libcublasLt.so.${major}`, "-lm"];
     const program = compileProgram(source, { flags, suffix: `-blas-${major}` });
-    const finished = await runProgram({ server, borrowed, command: [program] });
+    const finished = await runProgram({ ...lent, command: [program] });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 });

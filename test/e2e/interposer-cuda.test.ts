@@ -7,50 +7,40 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  type Borrowed,
-  borrow,
-  buildInterposer,
-  bundle,
-  compileProgram,
-  hasNvcc,
-  runProgram,
-  sourcesOf,
-  waitingForCompilers,
-} from "../support/interposer.ts";
+import { bundle, compileProgram, hasNvcc, runProgram, sourcesOf } from "../support/interposer.ts";
+import { type ProgramServer, servePrograms } from "../support/program-server.ts";
 import { MiB } from "../support/raw-client.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { startServer } from "../support/server.ts";
 
 const hasPython = spawnSync("python3", ["--version"]).status === 0;
 const ptx = ["-gencode", "arch=compute_75,code=compute_75"];
 const sources = sourcesOf("test/interposer/cuda");
 const peers = "test/interposer/two-devices/peers.cu";
-let server: TestServer;
-let borrowed: Borrowed;
+let lent: ProgramServer;
 let folder: string;
 /** All of them in one, linked as most of them are. */
 let object: string;
 let all: string;
 
-beforeAll(async () => {
+servePrograms(
+  "cpu:2x512MiB",
+  (started) => {
+    lent = started;
+  },
+  hasNvcc,
+);
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "sluice-test-libraries-"));
   if (!hasNvcc) return;
-  buildInterposer();
   const together = join(folder, "together.cu");
   bundle([...sources, peers], together);
   object = compileProgram(together, { flags: [...ptx, "-c", "-Xcompiler", "-fPIC"], suffix: ".o" });
   all = compileProgram(object);
-  server = await startServer({ args: ["--device", "cpu:2x512MiB", ...waitingForCompilers] });
-  borrowed = await borrow(server);
 });
-afterAll(async () => {
-  await borrowed?.release();
-  await server?.stop();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
-  const run = (...command: readonly string[]) => runProgram({ server, borrowed, command });
+  const run = (...command: readonly string[]) => runProgram({ ...lent, command });
 
   it.each(sources)("%s", async (source) => {
     const finished = await run(all, basename(source, ".cu"));
@@ -59,7 +49,12 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
   });
 
   it("copies between the devices of its lease, and is told that kernels reach only their own", async () => {
-    const finished = await runProgram({ server, command: [all, "peers"], devices: 2, memoryBytes: 32 * MiB });
+    const finished = await runProgram({
+      server: lent.server,
+      command: [all, "peers"],
+      devices: 2,
+      memoryBytes: 32 * MiB,
+    });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
@@ -97,7 +92,7 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
   it("that holds no PTX is told how to add it", async () => {
     const flags = ["-gencode", "arch=compute_75,code=sm_75"];
     const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-binary" });
-    const finished = await runProgram({ server, command: [program] });
+    const finished = await runProgram({ server: lent.server, command: [program] });
     expect(finished.code).toBe(1);
     expect(finished.stderr).toContain("-gencode arch=compute_75,code=compute_75");
   });

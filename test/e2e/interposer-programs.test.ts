@@ -3,37 +3,20 @@
  * `ok` as its last line. They are the same programs that run on a GPU without Sluice.
  */
 import { readFileSync, rmSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  type Borrowed,
-  borrow,
-  buildInterposer,
-  canBuild,
-  compileProgram,
-  runProgram,
-  sourcesOf,
-  waitingForCompilers,
-} from "../support/interposer.ts";
+import { describe, expect, it } from "vitest";
+import { canBuild, compileProgram, runProgram, sourcesOf } from "../support/interposer.ts";
+import { type ProgramServer, servePrograms } from "../support/program-server.ts";
 import { MiB } from "../support/raw-client.ts";
-import { socketOf, startServer, type TestServer } from "../support/server.ts";
+import { socketOf } from "../support/server.ts";
 
-let server: TestServer;
-let borrowed: Borrowed;
-
-beforeAll(async () => {
-  if (!canBuild) return;
-  buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:2x512MiB", ...waitingForCompilers] });
-  borrowed = await borrow(server);
-});
-afterAll(async () => {
-  await borrowed?.release();
-  await server?.stop();
+let lent: ProgramServer;
+servePrograms("cpu:2x512MiB", (started) => {
+  lent = started;
 });
 
 describe.runIf(canBuild)("a program in C against the driver API", () => {
   it.each(sourcesOf("test/interposer/driver"))("%s", async (source) => {
-    const finished = await runProgram({ server, borrowed, command: [compileProgram(source)] });
+    const finished = await runProgram({ ...lent, command: [compileProgram(source)] });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
@@ -41,8 +24,8 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const command = [compileProgram(`test/interposer/driver/${name}.c`)];
     const trace = `dist/interposer-programs/trace-${name}`;
     rmSync(trace, { force: true });
-    const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_TRACE: trace };
-    const finished = await runProgram({ server, borrowed, command, env });
+    const env = { SLUICE_DATA: `unix://${socketOf(lent.server)}`, SLUICE_TRACE: trace };
+    const finished = await runProgram({ ...lent, command, env });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
     expect(readFileSync(trace, "utf8")).toContain("memory that the server shares");
   });
@@ -51,8 +34,8 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const command = [compileProgram("test/interposer/driver/large-copies.c")];
     const trace = "dist/interposer-programs/trace-together";
     rmSync(trace, { force: true });
-    const env = { SLUICE_DATA: `unix://${socketOf(server)}`, SLUICE_TRACE: trace, SLUICE_AWAKE: "always" };
-    const finished = await runProgram({ server, borrowed, command, env });
+    const env = { SLUICE_DATA: `unix://${socketOf(lent.server)}`, SLUICE_TRACE: trace, SLUICE_AWAKE: "always" };
+    const finished = await runProgram({ ...lent, command, env });
     expect({ ...finished, stderr: "" }).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
     expect(readFileSync(trace, "utf8")).toContain("threads help with large copies");
   });
@@ -60,21 +43,21 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
   it("waits for nothing when it allocates and frees, until memory runs out", async () => {
     let answers = Number.NaN;
     const command = [compileProgram("test/interposer/driver/frees.c")];
-    await runProgram({ server, command, onUsage: (usage) => (answers = Number(usage.answers)) });
+    await runProgram({ server: lent.server, command, onUsage: (usage) => (answers = Number(usage.answers)) });
     // 20,200 pairs: a trip only where the slice is full, a few for what is read, and those of the start.
     expect(answers).toBeLessThan(420);
   });
 
   it("may give managed memory to system calls where it asks for all of it", async () => {
     const command = [compileProgram("test/interposer/whole/system-calls.c")];
-    const finished = await runProgram({ server, borrowed, command, env: { SLUICE_MANAGED: "whole" } });
+    const finished = await runProgram({ ...lent, command, env: { SLUICE_MANAGED: "whole" } });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("sends one call per launch of a graph, whatever the graph has", async () => {
     let calls = Number.NaN;
     const command = [compileProgram("test/interposer/driver/graphs.c")];
-    await runProgram({ server, command, onUsage: (usage) => (calls = Number(usage.calls)) });
+    await runProgram({ server: lent.server, command, onUsage: (usage) => (calls = Number(usage.calls)) });
     // 100 launches of 302 nodes in 3 runs between host functions; without recordings they would be more than 30,000 calls.
     expect(calls).toBeLessThan(1_000);
   });
@@ -83,7 +66,11 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const command = [compileProgram("test/interposer/environment/large-image.c")];
     const bytesOf = async (): Promise<number> => {
       let bytes = 0;
-      const finished = await runProgram({ server, command, onUsage: (usage) => (bytes = Number(usage.bytesReceived)) });
+      const finished = await runProgram({
+        server: lent.server,
+        command,
+        onUsage: (usage) => (bytes = Number(usage.bytesReceived)),
+      });
       expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
       return bytes;
     };
@@ -97,7 +84,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
     const trace = "dist/interposer-programs/trace";
     rmSync(trace, { force: true });
     const program = compileProgram("test/interposer/driver/vector-add.c");
-    await runProgram({ server, borrowed, command: [program], env: { SLUICE_TRACE: trace } });
+    await runProgram({ ...lent, command: [program], env: { SLUICE_TRACE: trace } });
     const lines = readFileSync(trace, "utf8").trim().split("\n");
     // Over TCP, that is without a line about memory that the server shares.
     expect(lines[0]).toMatch(/ works under the lease \[/);
@@ -107,7 +94,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
 
   it("sees the devices of its lease, and copies between them", async () => {
     const command = [compileProgram("test/interposer/two-devices/two-devices.c")];
-    const finished = await runProgram({ server, command, devices: 2 });
+    const finished = await runProgram({ server: lent.server, command, devices: 2 });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
@@ -116,15 +103,19 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
       flags: ["-l:libnvidia-ml.so.1"],
       suffix: "-nvml",
     });
-    const finished = await runProgram({ server, command: [program, String(64 * MiB)], memoryBytes: 64 * MiB });
+    const finished = await runProgram({
+      server: lent.server,
+      command: [program, String(64 * MiB)],
+      memoryBytes: 64 * MiB,
+    });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("reaches all page-locked memory from its kernels where its user says so", async () => {
     const command = [compileProgram("test/interposer/environment/page-locked.c")];
-    const finished = await runProgram({ server, borrowed, command, env: { SLUICE_MAP_HOST_MEMORY: "1" } });
+    const finished = await runProgram({ ...lent, command, env: { SLUICE_MAP_HOST_MEMORY: "1" } });
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-    const refused = await runProgram({ server, borrowed, command });
+    const refused = await runProgram({ ...lent, command });
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain("ILLEGAL_ADDRESS");
     expect(refused.stderr).toContain("SLUICE_MAP_HOST_MEMORY=1");
@@ -132,7 +123,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
 
   it("may follow another in one shell, also when that one left work behind", async () => {
     const program = compileProgram("test/interposer/driver/exit-order.c");
-    const finished = await runProgram({ server, borrowed, command: ["sh", "-c", `${program} && ${program}`] });
+    const finished = await runProgram({ ...lent, command: ["sh", "-c", `${program} && ${program}`] });
     expect(finished).toEqual({ code: 0, stdout: "ok\nok\n", stderr: "" });
   });
 });
@@ -140,7 +131,7 @@ describe.runIf(canBuild)("a program in C against the driver API", () => {
 describe.runIf(canBuild)("a program without a lease", () => {
   it("is told how to get one, and sees no device", async () => {
     const program = compileProgram("test/interposer/driver/vector-add.c");
-    const finished = await runProgram({ server, borrowed, command: [program], env: { SLUICE_LEASE: "" } });
+    const finished = await runProgram({ ...lent, command: [program], env: { SLUICE_LEASE: "" } });
     expect(finished.code).toBe(1);
     expect(finished.stdout).toContain("CUDA_ERROR_NO_DEVICE");
     expect(finished.stderr).toContain("sluice run");

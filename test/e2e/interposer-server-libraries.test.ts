@@ -1,28 +1,11 @@
 /** Libraries of the server's for unmodified programs where it has none: they are told so by the first call that needs it, in a line, and nothing else is affected. */
-import { afterAll, beforeAll, expect, it } from "vitest";
-import {
-  type Borrowed,
-  borrow,
-  buildInterposer,
-  canBuild,
-  compileProgram,
-  runProgram,
-  waitingForCompilers,
-} from "../support/interposer.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { expect, it } from "vitest";
+import { canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import { type ProgramServer, servePrograms } from "../support/program-server.ts";
 
-let server: TestServer;
-let borrowed: Borrowed;
-
-beforeAll(async () => {
-  if (!canBuild) return;
-  buildInterposer();
-  server = await startServer({ args: ["--device", "cpu:512MiB", ...waitingForCompilers] });
-  borrowed = await borrow(server);
-});
-afterAll(async () => {
-  await borrowed?.release();
-  await server?.stop();
+let lent: ProgramServer;
+servePrograms("cpu:512MiB", (started) => {
+  lent = started;
 });
 
 it.runIf(canBuild).each([
@@ -54,7 +37,7 @@ it.runIf(canBuild).each([
       flags: [`-l:${file}`, "-lm"],
       suffix: `-${folder}`,
     });
-    const { code, stdout, stderr } = await runProgram({ server, borrowed, command: [program] });
+    const { code, stdout, stderr } = await runProgram({ ...lent, command: [program] });
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
     expect(
       stderr.match(new RegExp(`^sluice: there is no ${name} for this program: .*has no ${name}`, "gm")),
