@@ -483,15 +483,15 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
         const { rows } = await check("programs", { env: { PATH: `${tools}:/usr/bin:/bin`, ...own } });
         expect(rows.find(({ name }) => name === "programs in CUDA C")).toMatchObject({
           isSkipped: true,
-          note: "nvcc cannot compile for this card here: 2 [it has no cicc]",
+          note: "nvcc cannot compile for this card here: 2 [stdout: it has no cicc]",
         });
         const of = (name: string): Row | undefined => rows.find((row) => row.name === `blas/${name}.c`);
-        const note = expect.stringMatching(/^by NVIDIA's libraries 1 \[.*names no lease/);
+        const note = expect.stringMatching(/^by NVIDIA's libraries 1 \[.*stderr: .*names no lease/);
         expect(of("light")).toMatchObject({ ok: true, note });
         // Kernels of the stand-in compute nothing, and this is held to what kernels give.
         expect(of("shaped")).toMatchObject({
           ok: false,
-          note: expect.stringMatching(/^borrowed 1 \[line \d+: element /),
+          note: expect.stringMatching(/^borrowed 1 \[stdout: line \d+: element /),
         });
       },
       240_000,

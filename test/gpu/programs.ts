@@ -17,7 +17,8 @@ const group = "programs";
 const COMPILE_MS_MAX = 90_000;
 const RUN_MS_MAX = 60_000;
 const BUILD_MS_MAX = 120_000;
-const NOTE_CHARACTERS_MAX = 300;
+/** Of the end of each of a command's streams. */
+const NOTE_CHARACTERS_MAX = 200;
 const sources = "test/interposer/cuda";
 const MiB = 1024 * 1024;
 /** What a program borrows, and how much of the card it is reckoned to need besides, borrowed and alone at once. */
@@ -53,7 +54,13 @@ const borrowedOnly: Readonly<Record<string, string>> = {
 const refusals = [/kernels can allocate \[\d+\] bytes by themselves on this device/];
 
 const words = (text: string): string => text.replace(/\s+/g, " ").trim().slice(-NOTE_CHARACTERS_MAX);
-const said = ({ code, stdout, stderr }: CommandOutcome): string => `${code} [${words(stdout + stderr)}]`;
+/** The end of either stream, where there is something in it. */
+const ends = ({ stdout, stderr }: CommandOutcome): string =>
+  Object.entries({ stdout: words(stdout), stderr: words(stderr) })
+    .filter(([, text]) => text !== "")
+    .map(([name, text]) => `${name}: ${text}`)
+    .join("; ");
+const said = (outcome: CommandOutcome): string => `${outcome.code} [${ends(outcome)}]`;
 
 /** What the machine's loader does not find says nothing of Sluice. */
 const libraryMissing = ({ code, stderr }: CommandOutcome): string | undefined =>
@@ -126,13 +133,10 @@ export function judge(
   const refusal = refusals.map((known) => known.exec(borrowed.stderr)?.[0]).find((text) => text !== undefined);
   if (refusal !== undefined) return neither(`a borrowed one is refused: ${refusal}`);
   if (borrowed.code === alone.code && readFigures(borrowed.stdout).rest === readFigures(alone.stdout).rest) {
-    return alone.code === "0"
-      ? { ok: true }
-      : neither(`both end with ${alone.code}: ${words(alone.stdout + alone.stderr)}`);
+    return alone.code === "0" ? { ok: true } : neither(`both end with ${said(alone)}`);
   }
   // It holds itself to more than this card keeps: no fault of Sluice's, and worth to be known.
-  if (borrowed.code === "0" && alone.code === "1")
-    return neither(`alone it fails: ${words(alone.stdout + alone.stderr)}`);
+  if (borrowed.code === "0" && alone.code === "1") return neither(`alone it fails: ${ends(alone)}`);
   return { ok: false, note: `borrowed ${said(borrowed)}, alone ${said(alone)}` };
 }
 
@@ -178,7 +182,7 @@ async function buildLibraries(places: Places): Promise<{ row: Row; libraries: st
   const note = words(stderr);
   const name = "the libraries for programs are there";
   // They are C, and a machine needs no compiler to be checked.
-  if (code !== "0" && /there is no \[make]|\bcc: (command )?not found|cc: No such file/.test(note))
+  if (code !== "0" && /there is no \[make]|\bcc: (command )?not found|cc: No such file/.test(stderr))
     return { row: { group, name, isSkipped: true, note }, libraries };
   const figures = { ok: code === "0", value: milliseconds / 1000, unit: "s" };
   return { row: { group, name, ...figures, ...(note === "" ? {} : { note }) }, libraries };

@@ -151,7 +151,7 @@ describe("a program", () => {
   it("that cannot work is told as a fact, whatever comes of it", () => {
     const fact = { ...program, isFact: "it has a runtime of its own" };
     const refused = judge(fact, { alone: ended("0", "ok"), borrowed: ended("1", "", "why") });
-    expect(refused).toEqual({ isSkipped: true, note: "1 [why]; it has a runtime of its own" });
+    expect(refused).toEqual({ isSkipped: true, note: "1 [stderr: why]; it has a runtime of its own" });
     expect(judge(fact, { alone: ended("0"), borrowed: ended("0") })).toEqual({ isSkipped: true, note: "runs" });
   });
 
@@ -162,19 +162,25 @@ describe("a program", () => {
       "p: error while loading shared libraries: libx.so.1: cannot open shared object file: gone",
     );
     expect(judge(program, { alone, borrowed: ended("0", "ok") })).toEqual({ ok: true });
-    const note = "borrowed 1 [wrong]; alone it is not run: it needs [libx.so.1], which is not here";
+    const note = "borrowed 1 [stdout: wrong]; alone it is not run: it needs [libx.so.1], which is not here";
     expect(judge(program, { alone, borrowed: ended("1", "wrong") })).toEqual({ ok: false, note });
     expect(judge(program, { alone: ended("127", "", "not found"), borrowed: ended("0") })).toMatchObject({ ok: false });
   });
 
+  it("that fails is told of by the end of all that it says, whichever stream is the longer", () => {
+    const long = (text: string): string => `${"word\n".repeat(100)}${text}`;
+    const borrowed = ended("1", long("line 7: 2, not 3\n"), long("of a library"));
+    const { note } = judge(program, { alone: ended("0"), borrowed });
+    expect(note).toMatch(/^borrowed 1 \[stdout: .* line 7: 2, not 3; stderr: .* of a library\], alone 0 \[\]$/);
+    expect(note!.length).toBeLessThan(500);
+  });
+
   it("that fails by itself, or asks for more than a slice has, is neither good nor bad", () => {
     const wrong = ended("3", "wrong");
-    expect(judge(program, { alone: wrong, borrowed: wrong })).toEqual({
-      isSkipped: true,
-      note: "both end with 3: wrong",
-    });
+    const note = "both end with 3 [stdout: wrong]";
+    expect(judge(program, { alone: wrong, borrowed: wrong })).toEqual({ isSkipped: true, note });
     const failing = judge(program, { alone: ended("1", "more"), borrowed: ended("0") });
-    expect(failing).toEqual({ isSkipped: true, note: "alone it fails: more" });
+    expect(failing).toEqual({ isSkipped: true, note: "alone it fails: stdout: more" });
     const refusal = "kernels can allocate [8] bytes by themselves on this device";
     const refused = judge(program, { alone: ended("0"), borrowed: ended("1", "", refusal) });
     expect(refused).toEqual({ isSkipped: true, note: `a borrowed one is refused: ${refusal}` });

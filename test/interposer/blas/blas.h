@@ -37,6 +37,14 @@ int cublasGemmStridedBatchedEx(cublasHandle_t handle, int op_a, int op_b, int m,
                                int lda, long long stride_a, const void *b, int b_type, int ldb, long long stride_b, const void *beta, void *c,
                                int c_type, int ldc, long long stride_c, int count, int compute, int algorithm);
 
+/*
+ * Whether the program is told that NVIDIA's own library computes products: it may round less than it is allowed to, and approximates tanh. For all else it
+ * is held to the same.
+ */
+static inline bool is_by_card(int argc, char **argv) {
+    return argc > 1 && strcmp(argv[1], "card") == 0;
+}
+
 /* Ends the program unless the call has just this status. */
 #define STATUS(call, wanted)                                                                                                            \
     do {                                                                                                                                \
