@@ -93,9 +93,9 @@ function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction,
   if (kind === "handle" || kind === "stream") return `sluice_call_handle(&call, ${name})`;
   if (kind === "descriptor") {
     const which = kindName(library, descriptor!);
-    return role === "used"
-      ? `sluice_call_descriptor(&call, ${name}, ${which}, ${optional})`
-      : `sluice_call_${role === "keep" ? "change" : role}_descriptor(&call, ${name}, ${which})`;
+    if (role === "used") return `sluice_call_descriptor(&call, ${name}, ${which}, ${optional})`;
+    if (role === "set") return `sluice_call_set_descriptor(&call, ${name}, ${which}, ${optional})`;
+    return `sluice_call_${role === "keep" ? "change" : role}_descriptor(&call, ${name}, ${which})`;
   }
   if (kind === "factor")
     return `sluice_call_factor(&call, ${name}, (size_t)${bytesEach(argument.size!.element!, all)})`;
@@ -111,7 +111,7 @@ function packing(argument: LibraryArgument, { arguments: all }: LibraryFunction,
     if (measure !== undefined) return `sluice_call_counted_ints(&call, ${counted})`;
     return `sluice_call_array(&call, ${counted}, sizeof *${name}, ${optional})`;
   }
-  if (kind === "pointer" && isResult) return `sluice_call_out_pointer(&call, ${name})`;
+  if (kind === "pointer" && isResult) return `sluice_call_out_${isOptional ? "optional_" : ""}pointer(&call, ${name})`;
   if (isResult) return `sluice_call_out(&call, ${name}, sizeof *${name})`;
   if (kind === "pointer") return `sluice_call_pointer(&call, ${name}, ${optional}, ${bytesBehind(argument, all)})`;
   if (kind === "dataType" || kind === "indexType") return `sluice_call_i32(&call, ${name})`;

@@ -65,7 +65,7 @@ const lines = {
     "handle, rnn rnnDesc, i32 fwdMode, rnnData xDesc, out u64 workSpaceSize, out u64 reserveSpaceSize",
   cudnnGetRNNWeightSpaceSize: "handle, rnn rnnDesc, out u64 weightSpaceSize",
   cudnnGetRNNWeightParams:
-    "handle, rnn rnnDesc, i32 pseudoLayer, u64 weightSpaceSize, pointer? weightSpace of weightSpaceSize, i32 linLayerID, set tensor mDesc, out pointer mAddr, set tensor bDesc, out pointer bAddr",
+    "handle, rnn rnnDesc, i32 pseudoLayer, u64 weightSpaceSize, pointer? weightSpace of weightSpaceSize, i32 linLayerID, set tensor? mDesc, out? pointer mAddr, set tensor? bDesc, out? pointer bAddr",
   cudnnRNNForward:
     "handle, rnn rnnDesc, i32 fwdMode, pointer? devSeqLengths of xDesc.sequences, rnnData xDesc, pointer x of xDesc, rnnData yDesc, pointer y of yDesc, tensor? hDesc, pointer? hx of hDesc, pointer? hy of hDesc, tensor? cDesc, pointer? cx of cDesc, pointer? cy of cDesc, u64 weightSpaceSize, pointer weightSpace of weightSpaceSize, u64 workSpaceSize, pointer? workSpace of workSpaceSize, u64 reserveSpaceSize, pointer? reserveSpace of reserveSpaceSize",
   cudnnRNNBackwardData_v8:

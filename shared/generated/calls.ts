@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "f529654c334de3ab";
+export const FINGERPRINT = "8c44978e42c11b26";
 
 export const FrameKind = {
   GREETING: 1,

@@ -166,13 +166,14 @@ API int cudnnGetRNNWeightParams(struct dnn *dnn, struct cells *r, int layer, siz
   DNN_ASK();
   (void)dnn;
   if (!r->is_set || layer != 0 || linear < 0 || linear >= 2 * r->gates || bytes < weights_of(r) * 4) return dnn_fail(DNN_BAD_PARAM, "no such weights");
+  if ((matrix == NULL) != (matrix_at == NULL) || (bias == NULL) != (bias_at == NULL)) return dnn_fail(DNN_NULL_POINTER, "a descriptor without an address, or the other way round");
   bool is_state = linear >= r->gates;
   int gate = linear % r->gates, columns = is_state ? r->hidden : r->inputs, rows = r->gates * r->hidden;
   int dims[] = {1, r->hidden, columns}, strides[] = {r->hidden * columns, columns, 1}, bias_dims[] = {1, r->hidden, 1}, bias_strides[] = {r->hidden, 1, 1};
-  *matrix_at = weights + 4 * (uint64_t)((is_state ? rows * r->inputs : 0) + gate * r->hidden * columns);
-  *bias_at = r->has_bias ? weights + 4 * (uint64_t)(rows * (r->inputs + r->hidden) + (is_state ? rows : 0) + gate * r->hidden) : 0;
-  int status = cudnnSetTensorNdDescriptor(matrix, 0, 3, dims, strides);
-  return status != DNN_SUCCESS || !r->has_bias ? status : cudnnSetTensorNdDescriptor(bias, 0, 3, bias_dims, bias_strides);
+  if (matrix_at != NULL) *matrix_at = weights + 4 * (uint64_t)((is_state ? rows * r->inputs : 0) + gate * r->hidden * columns);
+  if (bias_at != NULL) *bias_at = r->has_bias ? weights + 4 * (uint64_t)(rows * (r->inputs + r->hidden) + (is_state ? rows : 0) + gate * r->hidden) : 0;
+  int status = matrix == NULL ? DNN_SUCCESS : cudnnSetTensorNdDescriptor(matrix, 0, 3, dims, strides);
+  return status != DNN_SUCCESS || bias == NULL || !r->has_bias ? status : cudnnSetTensorNdDescriptor(bias, 0, 3, bias_dims, bias_strides);
 }
 
 struct pass {

@@ -189,16 +189,21 @@ describe.skipIf(standinMissing !== undefined)("cuDNN's RNNs on a CUDA device", (
     const { rnn } = await describeCells("lstm");
     const [matrix, bias] = [await stand.make("Tensor"), await stand.make("Tensor")];
     const bytes = 4 * weightsOf("lstm");
-    const asked = (linear: number) =>
-      called("cudnnGetRNNWeightParams", u64(rnn), i32(0), u64(bytes), u64(at.w), i32(linear), u64(matrix), u64(bias));
+    const about = (linear: number) => [u64(rnn), i32(0), u64(bytes), u64(at.w), i32(linear)];
+    const [matrixToo, biasToo, without] = [[u64(matrix), u64(1)], [u64(bias), u64(1)], [u64(0), u64(0)]];
+    const asked = (linear: number) => called("cudnnGetRNNWeightParams", ...about(linear), ...matrixToo, ...biasToo);
     const [rows, gate] = [4 * HIDDEN, 2];
     const biases = at.w + 4 * rows * (INPUTS + HIDDEN);
     expect(await asked(gate)).toEqual([at.w + 4 * gate * HIDDEN * INPUTS, biases + 4 * gate * HIDDEN].map(BigInt));
     const recurrent = at.w + 4 * (rows * INPUTS + gate * HIDDEN * HIDDEN);
     expect(await asked(4 + gate)).toEqual([recurrent, biases + 4 * (rows + gate * HIDDEN)].map(BigInt));
     expect(await called("cudnnGetTensorSizeInBytes", u64(matrix))).toEqual([BigInt(4 * HIDDEN * HIDDEN)]);
-    const wrong = [u64(rnn), i32(0), u64(bytes), u64(at.w), i32(99), u64(matrix), u64(bias)];
-    const result = await stand.call("cudnnGetRNNWeightParams", wrong);
+    // Each alone, as PyTorch asks.
+    const matrixAlone = await called("cudnnGetRNNWeightParams", ...about(gate), ...matrixToo, ...without);
+    expect(matrixAlone).toEqual([BigInt(at.w + 4 * gate * HIDDEN * INPUTS)]);
+    const biasAlone = await called("cudnnGetRNNWeightParams", ...about(gate), ...without, ...biasToo);
+    expect(biasAlone).toEqual([BigInt(biases + 4 * gate * HIDDEN)]);
+    const result = await stand.call("cudnnGetRNNWeightParams", [...about(99), ...matrixToo, ...biasToo]);
     expect(result).toMatchObject({ status: 2000, results: new Uint8Array(0) });
   });
 

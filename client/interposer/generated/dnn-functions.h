@@ -126,7 +126,7 @@ SLUICE_API int SLUICE_NAME(cudnnCreateCTCLossDescriptor)(void **ctcLossDesc) {
 SLUICE_API int SLUICE_NAME(cudnnSetTensorNdDescriptor)(void *tensorDesc, int32_t dataType, int32_t nbDims, const int32_t *dimA, const int32_t *strideA) {
     struct sluice_call call;
     sluice_call_begin(&call, 10, "cudnnSetTensorNdDescriptor");
-    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR);
+    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR, false);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, nbDims);
     sluice_call_array(&call, dimA, nbDims, sizeof *dimA, false);
@@ -137,7 +137,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetTensorNdDescriptor)(void *tensorDesc, int32_t
 SLUICE_API int SLUICE_NAME(cudnnSetTensor4dDescriptor)(void *tensorDesc, int32_t format, int32_t dataType, int32_t n, int32_t c, int32_t h, int32_t w) {
     struct sluice_call call;
     sluice_call_begin(&call, 11, "cudnnSetTensor4dDescriptor");
-    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR);
+    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR, false);
     sluice_call_i32(&call, format);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, n);
@@ -170,7 +170,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetTensorSizeInBytes)(void *tensorDesc, uint64_t
 SLUICE_API int SLUICE_NAME(cudnnSetActivationDescriptor)(void *activationDesc, int32_t mode, int32_t reluNanOpt, double coef) {
     struct sluice_call call;
     sluice_call_begin(&call, 14, "cudnnSetActivationDescriptor");
-    sluice_call_set_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION);
+    sluice_call_set_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
     sluice_call_i32(&call, mode);
     sluice_call_i32(&call, reluNanOpt);
     sluice_call_f64(&call, coef);
@@ -180,7 +180,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetActivationDescriptor)(void *activationDesc, i
 SLUICE_API int SLUICE_NAME(cudnnDeriveBNTensorDescriptor)(void *derivedBnDesc, void *xDesc, int32_t mode) {
     struct sluice_call call;
     sluice_call_begin(&call, 15, "cudnnDeriveBNTensorDescriptor");
-    sluice_call_set_descriptor(&call, derivedBnDesc, SLUICE_DNN_TENSOR);
+    sluice_call_set_descriptor(&call, derivedBnDesc, SLUICE_DNN_TENSOR, false);
     sluice_call_descriptor(&call, xDesc, SLUICE_DNN_TENSOR, false);
     sluice_call_i32(&call, mode);
     return sluice_call_end(&call);
@@ -340,7 +340,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetDropoutDescriptor)(void *dropoutDesc, void *h
 SLUICE_API int SLUICE_NAME(cudnnRestoreDropoutDescriptor)(void *dropoutDesc, void *handle, float dropout, void *states, uint64_t stateSizeInBytes, uint64_t seed) {
     struct sluice_call call;
     sluice_call_begin(&call, 24, "cudnnRestoreDropoutDescriptor");
-    sluice_call_set_descriptor(&call, dropoutDesc, SLUICE_DNN_DROPOUT);
+    sluice_call_set_descriptor(&call, dropoutDesc, SLUICE_DNN_DROPOUT, false);
     sluice_call_handle(&call, handle);
     sluice_call_f32(&call, dropout);
     sluice_call_pointer(&call, states, true, (double)stateSizeInBytes);
@@ -352,7 +352,7 @@ SLUICE_API int SLUICE_NAME(cudnnRestoreDropoutDescriptor)(void *dropoutDesc, voi
 SLUICE_API int SLUICE_NAME(cudnnSetRNNDescriptor_v8)(void *rnnDesc, int32_t algo, int32_t cellMode, int32_t biasMode, int32_t dirMode, int32_t inputMode, int32_t dataType, int32_t mathPrec, int32_t mathType, int32_t inputSize, int32_t hiddenSize, int32_t projSize, int32_t numLayers, void *dropoutDesc, uint32_t auxFlags) {
     struct sluice_call call;
     sluice_call_begin(&call, 25, "cudnnSetRNNDescriptor_v8");
-    sluice_call_set_descriptor(&call, rnnDesc, SLUICE_DNN_RNN);
+    sluice_call_set_descriptor(&call, rnnDesc, SLUICE_DNN_RNN, false);
     sluice_call_i32(&call, algo);
     sluice_call_i32(&call, cellMode);
     sluice_call_i32(&call, biasMode);
@@ -373,7 +373,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetRNNDescriptor_v8)(void *rnnDesc, int32_t algo
 SLUICE_API int SLUICE_NAME(cudnnSetRNNDataDescriptor)(void *rnnDataDesc, int32_t dataType, int32_t layout, int32_t maxSeqLength, int32_t batchSize, int32_t vectorSize, const int32_t *seqLengthArray, const void *paddingFill) {
     struct sluice_call call;
     sluice_call_begin(&call, 26, "cudnnSetRNNDataDescriptor");
-    sluice_call_set_descriptor(&call, rnnDataDesc, SLUICE_DNN_RNN_DATA);
+    sluice_call_set_descriptor(&call, rnnDataDesc, SLUICE_DNN_RNN_DATA, false);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, layout);
     sluice_call_i32(&call, maxSeqLength);
@@ -414,10 +414,10 @@ SLUICE_API int SLUICE_NAME(cudnnGetRNNWeightParams)(void *handle, void *rnnDesc,
     sluice_call_u64(&call, weightSpaceSize);
     sluice_call_pointer(&call, weightSpace, true, (double)weightSpaceSize);
     sluice_call_i32(&call, linLayerID);
-    sluice_call_set_descriptor(&call, mDesc, SLUICE_DNN_TENSOR);
-    sluice_call_out_pointer(&call, mAddr);
-    sluice_call_set_descriptor(&call, bDesc, SLUICE_DNN_TENSOR);
-    sluice_call_out_pointer(&call, bAddr);
+    sluice_call_set_descriptor(&call, mDesc, SLUICE_DNN_TENSOR, true);
+    sluice_call_out_optional_pointer(&call, mAddr);
+    sluice_call_set_descriptor(&call, bDesc, SLUICE_DNN_TENSOR, true);
+    sluice_call_out_optional_pointer(&call, bAddr);
     return sluice_call_end(&call);
 }
 
@@ -521,7 +521,7 @@ SLUICE_API int SLUICE_NAME(cudnnCreateReduceTensorDescriptor)(void **reduceTenso
 SLUICE_API int SLUICE_NAME(cudnnSetTensor4dDescriptorEx)(void *tensorDesc, int32_t dataType, int32_t n, int32_t c, int32_t h, int32_t w, int32_t nStride, int32_t cStride, int32_t hStride, int32_t wStride) {
     struct sluice_call call;
     sluice_call_begin(&call, 36, "cudnnSetTensor4dDescriptorEx");
-    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR);
+    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR, false);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, n);
     sluice_call_i32(&call, c);
@@ -537,7 +537,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetTensor4dDescriptorEx)(void *tensorDesc, int32
 SLUICE_API int SLUICE_NAME(cudnnSetTensorNdDescriptorEx)(void *tensorDesc, int32_t format, int32_t dataType, int32_t nbDims, const int32_t *dimA) {
     struct sluice_call call;
     sluice_call_begin(&call, 37, "cudnnSetTensorNdDescriptorEx");
-    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR);
+    sluice_call_set_descriptor(&call, tensorDesc, SLUICE_DNN_TENSOR, false);
     sluice_call_i32(&call, format);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, nbDims);
@@ -564,7 +564,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetTensor4dDescriptor)(void *tensorDesc, int32_t
 SLUICE_API int SLUICE_NAME(cudnnSetFilter4dDescriptor)(void *filterDesc, int32_t dataType, int32_t format, int32_t k, int32_t c, int32_t h, int32_t w) {
     struct sluice_call call;
     sluice_call_begin(&call, 39, "cudnnSetFilter4dDescriptor");
-    sluice_call_set_descriptor(&call, filterDesc, SLUICE_DNN_FILTER);
+    sluice_call_set_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, format);
     sluice_call_i32(&call, k);
@@ -590,7 +590,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetFilter4dDescriptor)(void *filterDesc, int32_t
 SLUICE_API int SLUICE_NAME(cudnnSetFilterNdDescriptor)(void *filterDesc, int32_t dataType, int32_t format, int32_t nbDims, const int32_t *filterDimA) {
     struct sluice_call call;
     sluice_call_begin(&call, 41, "cudnnSetFilterNdDescriptor");
-    sluice_call_set_descriptor(&call, filterDesc, SLUICE_DNN_FILTER);
+    sluice_call_set_descriptor(&call, filterDesc, SLUICE_DNN_FILTER, false);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, format);
     sluice_call_i32(&call, nbDims);
@@ -621,7 +621,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetFilterSizeInBytes)(void *filterDesc, uint64_t
 SLUICE_API int SLUICE_NAME(cudnnSetSpatialTransformerNdDescriptor)(void *stDesc, int32_t samplerType, int32_t dataType, int32_t nbDims, const int32_t *dimA) {
     struct sluice_call call;
     sluice_call_begin(&call, 44, "cudnnSetSpatialTransformerNdDescriptor");
-    sluice_call_set_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER);
+    sluice_call_set_descriptor(&call, stDesc, SLUICE_DNN_SPATIAL_TRANSFORMER, false);
     sluice_call_i32(&call, samplerType);
     sluice_call_type(&call, dataType);
     sluice_call_i32(&call, nbDims);
@@ -687,7 +687,7 @@ SLUICE_API int SLUICE_NAME(cudnnSpatialTfSamplerBackward)(void *handle, void *st
 SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptor)(void *ctcLossDesc, int32_t compType) {
     struct sluice_call call;
     sluice_call_begin(&call, 49, "cudnnSetCTCLossDescriptor");
-    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
     sluice_call_type(&call, compType);
     return sluice_call_end(&call);
 }
@@ -695,7 +695,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptor)(void *ctcLossDesc, int32_t
 SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptorEx)(void *ctcLossDesc, int32_t compType, int32_t normMode, int32_t gradMode) {
     struct sluice_call call;
     sluice_call_begin(&call, 50, "cudnnSetCTCLossDescriptorEx");
-    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
     sluice_call_type(&call, compType);
     sluice_call_i32(&call, normMode);
     sluice_call_i32(&call, gradMode);
@@ -705,7 +705,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptorEx)(void *ctcLossDesc, int32
 SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptor_v8)(void *ctcLossDesc, int32_t compType, int32_t normMode, int32_t gradMode, int32_t maxLabelLength) {
     struct sluice_call call;
     sluice_call_begin(&call, 51, "cudnnSetCTCLossDescriptor_v8");
-    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
     sluice_call_type(&call, compType);
     sluice_call_i32(&call, normMode);
     sluice_call_i32(&call, gradMode);
@@ -716,7 +716,7 @@ SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptor_v8)(void *ctcLossDesc, int3
 SLUICE_API int SLUICE_NAME(cudnnSetCTCLossDescriptor_v9)(void *ctcLossDesc, int32_t compType, int32_t normMode, int32_t ctcGradMode, int32_t maxLabelLength) {
     struct sluice_call call;
     sluice_call_begin(&call, 52, "cudnnSetCTCLossDescriptor_v9");
-    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS);
+    sluice_call_set_descriptor(&call, ctcLossDesc, SLUICE_DNN_CTC_LOSS, false);
     sluice_call_type(&call, compType);
     sluice_call_i32(&call, normMode);
     sluice_call_i32(&call, ctcGradMode);
@@ -832,7 +832,7 @@ SLUICE_API int SLUICE_NAME(cudnnCTCLoss_v8)(void *handle, int32_t algo, void *ct
 SLUICE_API int SLUICE_NAME(cudnnSetPooling2dDescriptor)(void *poolingDesc, int32_t mode, int32_t maxpoolingNanOpt, int32_t windowHeight, int32_t windowWidth, int32_t verticalPadding, int32_t horizontalPadding, int32_t verticalStride, int32_t horizontalStride) {
     struct sluice_call call;
     sluice_call_begin(&call, 61, "cudnnSetPooling2dDescriptor");
-    sluice_call_set_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING);
+    sluice_call_set_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
     sluice_call_i32(&call, mode);
     sluice_call_i32(&call, maxpoolingNanOpt);
     sluice_call_i32(&call, windowHeight);
@@ -862,7 +862,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetPooling2dDescriptor)(void *poolingDesc, int32
 SLUICE_API int SLUICE_NAME(cudnnSetPoolingNdDescriptor)(void *poolingDesc, int32_t mode, int32_t maxpoolingNanOpt, int32_t nbDims, const int32_t *windowDimA, const int32_t *paddingA, const int32_t *strideA) {
     struct sluice_call call;
     sluice_call_begin(&call, 63, "cudnnSetPoolingNdDescriptor");
-    sluice_call_set_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING);
+    sluice_call_set_descriptor(&call, poolingDesc, SLUICE_DNN_POOLING, false);
     sluice_call_i32(&call, mode);
     sluice_call_i32(&call, maxpoolingNanOpt);
     sluice_call_i32(&call, nbDims);
@@ -943,7 +943,7 @@ SLUICE_API int SLUICE_NAME(cudnnPoolingBackward)(void *handle, void *poolingDesc
 SLUICE_API int SLUICE_NAME(cudnnSetConvolution2dDescriptor)(void *convDesc, int32_t pad_h, int32_t pad_w, int32_t u, int32_t v, int32_t dilation_h, int32_t dilation_w, int32_t mode, int32_t computeType) {
     struct sluice_call call;
     sluice_call_begin(&call, 69, "cudnnSetConvolution2dDescriptor");
-    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
     sluice_call_i32(&call, pad_h);
     sluice_call_i32(&call, pad_w);
     sluice_call_i32(&call, u);
@@ -973,7 +973,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetConvolution2dDescriptor)(void *convDesc, int3
 SLUICE_API int SLUICE_NAME(cudnnSetConvolutionNdDescriptor)(void *convDesc, int32_t arrayLength, const int32_t *padA, const int32_t *filterStrideA, const int32_t *dilationA, int32_t mode, int32_t computeType) {
     struct sluice_call call;
     sluice_call_begin(&call, 71, "cudnnSetConvolutionNdDescriptor");
-    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
     sluice_call_i32(&call, arrayLength);
     sluice_call_array(&call, padA, arrayLength, sizeof *padA, false);
     sluice_call_array(&call, filterStrideA, arrayLength, sizeof *filterStrideA, false);
@@ -1000,7 +1000,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetConvolutionNdDescriptor)(void *convDesc, int3
 SLUICE_API int SLUICE_NAME(cudnnSetConvolutionMathType)(void *convDesc, int32_t mathType) {
     struct sluice_call call;
     sluice_call_begin(&call, 73, "cudnnSetConvolutionMathType");
-    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
     sluice_call_i32(&call, mathType);
     return sluice_call_end(&call);
 }
@@ -1016,7 +1016,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetConvolutionMathType)(void *convDesc, int32_t 
 SLUICE_API int SLUICE_NAME(cudnnSetConvolutionGroupCount)(void *convDesc, int32_t groupCount) {
     struct sluice_call call;
     sluice_call_begin(&call, 75, "cudnnSetConvolutionGroupCount");
-    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
     sluice_call_i32(&call, groupCount);
     return sluice_call_end(&call);
 }
@@ -1032,7 +1032,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetConvolutionGroupCount)(void *convDesc, int32_
 SLUICE_API int SLUICE_NAME(cudnnSetConvolutionReorderType)(void *convDesc, int32_t reorderType) {
     struct sluice_call call;
     sluice_call_begin(&call, 77, "cudnnSetConvolutionReorderType");
-    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION);
+    sluice_call_set_descriptor(&call, convDesc, SLUICE_DNN_CONVOLUTION, false);
     sluice_call_i32(&call, reorderType);
     return sluice_call_end(&call);
 }
@@ -1338,7 +1338,7 @@ SLUICE_API int SLUICE_NAME(cudnnGetActivationDescriptor)(void *activationDesc, i
 SLUICE_API int SLUICE_NAME(cudnnSetActivationDescriptorSwishBeta)(void *activationDesc, double swish_beta) {
     struct sluice_call call;
     sluice_call_begin(&call, 99, "cudnnSetActivationDescriptorSwishBeta");
-    sluice_call_set_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION);
+    sluice_call_set_descriptor(&call, activationDesc, SLUICE_DNN_ACTIVATION, false);
     sluice_call_f64(&call, swish_beta);
     return sluice_call_end(&call);
 }
@@ -1418,7 +1418,7 @@ SLUICE_API int SLUICE_NAME(cudnnSoftmaxBackward)(void *handle, int32_t algo, int
 SLUICE_API int SLUICE_NAME(cudnnSetLRNDescriptor)(void *normDesc, uint32_t lrnN, double lrnAlpha, double lrnBeta, double lrnK) {
     struct sluice_call call;
     sluice_call_begin(&call, 105, "cudnnSetLRNDescriptor");
-    sluice_call_set_descriptor(&call, normDesc, SLUICE_DNN_LRN);
+    sluice_call_set_descriptor(&call, normDesc, SLUICE_DNN_LRN, false);
     sluice_call_u32(&call, lrnN);
     sluice_call_f64(&call, lrnAlpha);
     sluice_call_f64(&call, lrnBeta);
@@ -1520,7 +1520,7 @@ SLUICE_API int SLUICE_NAME(cudnnScaleTensor)(void *handle, void *yDesc, void *y,
 SLUICE_API int SLUICE_NAME(cudnnSetOpTensorDescriptor)(void *opTensorDesc, int32_t opTensorOp, int32_t opTensorCompType, int32_t opTensorNanOpt) {
     struct sluice_call call;
     sluice_call_begin(&call, 113, "cudnnSetOpTensorDescriptor");
-    sluice_call_set_descriptor(&call, opTensorDesc, SLUICE_DNN_OP_TENSOR);
+    sluice_call_set_descriptor(&call, opTensorDesc, SLUICE_DNN_OP_TENSOR, false);
     sluice_call_i32(&call, opTensorOp);
     sluice_call_i32(&call, opTensorCompType);
     sluice_call_i32(&call, opTensorNanOpt);
@@ -1557,7 +1557,7 @@ SLUICE_API int SLUICE_NAME(cudnnOpTensor)(void *handle, void *opTensorDesc, cons
 SLUICE_API int SLUICE_NAME(cudnnSetReduceTensorDescriptor)(void *reduceTensorDesc, int32_t reduceTensorOp, int32_t reduceTensorCompType, int32_t reduceTensorNanOpt, int32_t reduceTensorIndices, int32_t reduceTensorIndicesType) {
     struct sluice_call call;
     sluice_call_begin(&call, 116, "cudnnSetReduceTensorDescriptor");
-    sluice_call_set_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR);
+    sluice_call_set_descriptor(&call, reduceTensorDesc, SLUICE_DNN_REDUCE_TENSOR, false);
     sluice_call_i32(&call, reduceTensorOp);
     sluice_call_i32(&call, reduceTensorCompType);
     sluice_call_i32(&call, reduceTensorNanOpt);

@@ -30,7 +30,7 @@ SLUICE_API int SLUICE_NAME(cusolverDnCreateGesvdjInfo)(void **info) {
 SLUICE_API int SLUICE_NAME(cusolverDnXgesvdjSetTolerance)(void *info, double tolerance) {
     struct sluice_call call;
     sluice_call_begin(&call, 2, "cusolverDnXgesvdjSetTolerance");
-    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_GESVDJ_INFO);
+    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_GESVDJ_INFO, false);
     sluice_call_f64(&call, tolerance);
     return sluice_call_end(&call);
 }
@@ -38,7 +38,7 @@ SLUICE_API int SLUICE_NAME(cusolverDnXgesvdjSetTolerance)(void *info, double tol
 SLUICE_API int SLUICE_NAME(cusolverDnXgesvdjSetMaxSweeps)(void *info, int32_t max_sweeps) {
     struct sluice_call call;
     sluice_call_begin(&call, 3, "cusolverDnXgesvdjSetMaxSweeps");
-    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_GESVDJ_INFO);
+    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_GESVDJ_INFO, false);
     sluice_call_i32(&call, max_sweeps);
     return sluice_call_end(&call);
 }
@@ -46,7 +46,7 @@ SLUICE_API int SLUICE_NAME(cusolverDnXgesvdjSetMaxSweeps)(void *info, int32_t ma
 SLUICE_API int SLUICE_NAME(cusolverDnXgesvdjSetSortEig)(void *info, int32_t sort_svd) {
     struct sluice_call call;
     sluice_call_begin(&call, 4, "cusolverDnXgesvdjSetSortEig");
-    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_GESVDJ_INFO);
+    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_GESVDJ_INFO, false);
     sluice_call_i32(&call, sort_svd);
     return sluice_call_end(&call);
 }
@@ -61,7 +61,7 @@ SLUICE_API int SLUICE_NAME(cusolverDnCreateSyevjInfo)(void **info) {
 SLUICE_API int SLUICE_NAME(cusolverDnXsyevjSetTolerance)(void *info, double tolerance) {
     struct sluice_call call;
     sluice_call_begin(&call, 6, "cusolverDnXsyevjSetTolerance");
-    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_SYEVJ_INFO);
+    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_SYEVJ_INFO, false);
     sluice_call_f64(&call, tolerance);
     return sluice_call_end(&call);
 }
@@ -69,7 +69,7 @@ SLUICE_API int SLUICE_NAME(cusolverDnXsyevjSetTolerance)(void *info, double tole
 SLUICE_API int SLUICE_NAME(cusolverDnXsyevjSetMaxSweeps)(void *info, int32_t max_sweeps) {
     struct sluice_call call;
     sluice_call_begin(&call, 7, "cusolverDnXsyevjSetMaxSweeps");
-    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_SYEVJ_INFO);
+    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_SYEVJ_INFO, false);
     sluice_call_i32(&call, max_sweeps);
     return sluice_call_end(&call);
 }
@@ -77,7 +77,7 @@ SLUICE_API int SLUICE_NAME(cusolverDnXsyevjSetMaxSweeps)(void *info, int32_t max
 SLUICE_API int SLUICE_NAME(cusolverDnXsyevjSetSortEig)(void *info, int32_t sort_eig) {
     struct sluice_call call;
     sluice_call_begin(&call, 8, "cusolverDnXsyevjSetSortEig");
-    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_SYEVJ_INFO);
+    sluice_call_set_descriptor(&call, info, SLUICE_SOLVER_SYEVJ_INFO, false);
     sluice_call_i32(&call, sort_eig);
     return sluice_call_end(&call);
 }

@@ -47,7 +47,7 @@ SLUICE_API int SLUICE_NAME(cusparseCreateMatDescr)(void **descrA) {
 SLUICE_API int SLUICE_NAME(cusparseSetMatType)(void *descrA, int32_t type) {
     struct sluice_call call;
     sluice_call_begin(&call, 1, "cusparseSetMatType");
-    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR);
+    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR, false);
     sluice_call_i32(&call, type);
     return sluice_call_end(&call);
 }
@@ -55,7 +55,7 @@ SLUICE_API int SLUICE_NAME(cusparseSetMatType)(void *descrA, int32_t type) {
 SLUICE_API int SLUICE_NAME(cusparseSetMatFillMode)(void *descrA, int32_t fillMode) {
     struct sluice_call call;
     sluice_call_begin(&call, 2, "cusparseSetMatFillMode");
-    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR);
+    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR, false);
     sluice_call_i32(&call, fillMode);
     return sluice_call_end(&call);
 }
@@ -63,7 +63,7 @@ SLUICE_API int SLUICE_NAME(cusparseSetMatFillMode)(void *descrA, int32_t fillMod
 SLUICE_API int SLUICE_NAME(cusparseSetMatDiagType)(void *descrA, int32_t diagType) {
     struct sluice_call call;
     sluice_call_begin(&call, 3, "cusparseSetMatDiagType");
-    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR);
+    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR, false);
     sluice_call_i32(&call, diagType);
     return sluice_call_end(&call);
 }
@@ -71,7 +71,7 @@ SLUICE_API int SLUICE_NAME(cusparseSetMatDiagType)(void *descrA, int32_t diagTyp
 SLUICE_API int SLUICE_NAME(cusparseSetMatIndexBase)(void *descrA, int32_t base) {
     struct sluice_call call;
     sluice_call_begin(&call, 4, "cusparseSetMatIndexBase");
-    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR);
+    sluice_call_set_descriptor(&call, descrA, SLUICE_SPARSE_MAT_DESCR, false);
     sluice_call_i32(&call, base);
     return sluice_call_end(&call);
 }
@@ -112,7 +112,7 @@ SLUICE_API int SLUICE_NAME(cusparseCreateCoo)(void **spMatDescr, int64_t rows, i
 SLUICE_API int SLUICE_NAME(cusparseCsrSetPointers)(void *spMatDescr, void *csrRowOffsets, void *csrColInd, void *csrValues) {
     struct sluice_call call;
     sluice_call_begin(&call, 7, "cusparseCsrSetPointers");
-    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT);
+    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT, false);
     sluice_call_held(&call, csrRowOffsets);
     sluice_call_held(&call, csrColInd);
     sluice_call_held(&call, csrValues);
@@ -122,7 +122,7 @@ SLUICE_API int SLUICE_NAME(cusparseCsrSetPointers)(void *spMatDescr, void *csrRo
 SLUICE_API int SLUICE_NAME(cusparseCooSetPointers)(void *spMatDescr, void *cooRowInd, void *cooColInd, void *cooValues) {
     struct sluice_call call;
     sluice_call_begin(&call, 8, "cusparseCooSetPointers");
-    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT);
+    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT, false);
     sluice_call_held(&call, cooRowInd);
     sluice_call_held(&call, cooColInd);
     sluice_call_held(&call, cooValues);
@@ -132,7 +132,7 @@ SLUICE_API int SLUICE_NAME(cusparseCooSetPointers)(void *spMatDescr, void *cooRo
 SLUICE_API int SLUICE_NAME(cusparseCsrSetStridedBatch)(void *spMatDescr, int32_t batchCount, int64_t offsetsBatchStride, int64_t columnsValuesBatchStride) {
     struct sluice_call call;
     sluice_call_begin(&call, 9, "cusparseCsrSetStridedBatch");
-    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT);
+    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT, false);
     sluice_call_i32(&call, batchCount);
     sluice_call_i64(&call, offsetsBatchStride);
     sluice_call_i64(&call, columnsValuesBatchStride);
@@ -142,7 +142,7 @@ SLUICE_API int SLUICE_NAME(cusparseCsrSetStridedBatch)(void *spMatDescr, int32_t
 SLUICE_API int SLUICE_NAME(cusparseCooSetStridedBatch)(void *spMatDescr, int32_t batchCount, int64_t batchStride) {
     struct sluice_call call;
     sluice_call_begin(&call, 10, "cusparseCooSetStridedBatch");
-    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT);
+    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT, false);
     sluice_call_i32(&call, batchCount);
     sluice_call_i64(&call, batchStride);
     return sluice_call_end(&call);
@@ -151,7 +151,7 @@ SLUICE_API int SLUICE_NAME(cusparseCooSetStridedBatch)(void *spMatDescr, int32_t
 SLUICE_API int SLUICE_NAME(cusparseSpMatSetAttribute)(void *spMatDescr, int32_t attribute, const void *data, uint64_t dataSize) {
     struct sluice_call call;
     sluice_call_begin(&call, 11, "cusparseSpMatSetAttribute");
-    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT);
+    sluice_call_set_descriptor(&call, spMatDescr, SLUICE_SPARSE_SP_MAT, false);
     sluice_call_which(&call, attribute);
     sluice_call_factor(&call, data, (size_t)4);
     sluice_call_exact(&call, dataSize, 4.0);
@@ -181,7 +181,7 @@ SLUICE_API int SLUICE_NAME(cusparseCreateDnVec)(void **dnVecDescr, int64_t size,
 SLUICE_API int SLUICE_NAME(cusparseDnVecSetValues)(void *dnVecDescr, void *values) {
     struct sluice_call call;
     sluice_call_begin(&call, 14, "cusparseDnVecSetValues");
-    sluice_call_set_descriptor(&call, dnVecDescr, SLUICE_SPARSE_DN_VEC);
+    sluice_call_set_descriptor(&call, dnVecDescr, SLUICE_SPARSE_DN_VEC, false);
     sluice_call_held(&call, values);
     return sluice_call_end(&call);
 }
@@ -202,7 +202,7 @@ SLUICE_API int SLUICE_NAME(cusparseCreateDnMat)(void **dnMatDescr, int64_t rows,
 SLUICE_API int SLUICE_NAME(cusparseDnMatSetValues)(void *dnMatDescr, void *values) {
     struct sluice_call call;
     sluice_call_begin(&call, 16, "cusparseDnMatSetValues");
-    sluice_call_set_descriptor(&call, dnMatDescr, SLUICE_SPARSE_DN_MAT);
+    sluice_call_set_descriptor(&call, dnMatDescr, SLUICE_SPARSE_DN_MAT, false);
     sluice_call_held(&call, values);
     return sluice_call_end(&call);
 }
@@ -210,7 +210,7 @@ SLUICE_API int SLUICE_NAME(cusparseDnMatSetValues)(void *dnMatDescr, void *value
 SLUICE_API int SLUICE_NAME(cusparseDnMatSetStridedBatch)(void *dnMatDescr, int32_t batchCount, int64_t batchStride) {
     struct sluice_call call;
     sluice_call_begin(&call, 17, "cusparseDnMatSetStridedBatch");
-    sluice_call_set_descriptor(&call, dnMatDescr, SLUICE_SPARSE_DN_MAT);
+    sluice_call_set_descriptor(&call, dnMatDescr, SLUICE_SPARSE_DN_MAT, false);
     sluice_call_i32(&call, batchCount);
     sluice_call_i64(&call, batchStride);
     return sluice_call_end(&call);

@@ -181,15 +181,19 @@ void sluice_call_change_descriptor(struct sluice_call *call, void *given, uint32
     call->needs_memory = true;
 }
 
-void sluice_call_set_descriptor(struct sluice_call *call, void *given, uint32_t kind) {
+void sluice_call_set_descriptor(struct sluice_call *call, void *given, uint32_t kind, bool is_optional) {
     struct table_descriptor *descriptor = table_descriptor_of(given, kind);
+    if (given == NULL && is_optional) {
+        sluice_call_u64(call, 0);
+        return;
+    }
     if (descriptor == NULL) call_fail(call, given == NULL ? library.null_pointer : library.bad_parameter);
     name_descriptor(call, call->set, &call->set_count, descriptor);
 }
 
 void sluice_call_fill_descriptor(struct sluice_call *call, void *given, uint32_t kind) {
     call->is_filling = true;
-    sluice_call_set_descriptor(call, given, kind);
+    sluice_call_set_descriptor(call, given, kind, false);
 }
 
 void sluice_call_new_descriptor(struct sluice_call *call, void **made, uint32_t kind) {
@@ -210,6 +214,11 @@ void sluice_call_out(struct sluice_call *call, void *into, size_t bytes) {
 
 void sluice_call_out_pointer(struct sluice_call *call, void **into) {
     put_result(call, (struct result){.into = into, .bytes = sizeof *into, .is_address = true});
+}
+
+void sluice_call_out_optional_pointer(struct sluice_call *call, void **into) {
+    sluice_call_u64(call, into != NULL);
+    if (into != NULL) sluice_call_out_pointer(call, into);
 }
 
 void sluice_call_out_array(struct sluice_call *call, void *into, int32_t count, size_t each) {

@@ -99,11 +99,12 @@ void sluice_call_array(struct sluice_call *call, const void *values, int32_t cou
 void sluice_call_counted_ints(struct sluice_call *call, const int32_t *values, int32_t count);
 void sluice_call_descriptor(struct sluice_call *call, void *given, uint32_t kind, bool is_optional);
 void sluice_call_change_descriptor(struct sluice_call *call, void *given, uint32_t kind);
-void sluice_call_set_descriptor(struct sluice_call *call, void *given, uint32_t kind);
+void sluice_call_set_descriptor(struct sluice_call *call, void *given, uint32_t kind, bool is_optional);
 void sluice_call_fill_descriptor(struct sluice_call *call, void *given, uint32_t kind);
 void sluice_call_new_descriptor(struct sluice_call *call, void **made, uint32_t kind);
 void sluice_call_out(struct sluice_call *call, void *into, size_t bytes);
 void sluice_call_out_pointer(struct sluice_call *call, void **into);
+void sluice_call_out_optional_pointer(struct sluice_call *call, void **into);
 void sluice_call_out_array(struct sluice_call *call, void *into, int32_t count, size_t each);
 /* The same where the program may do without: then it says so. */
 void sluice_call_out_optional(struct sluice_call *call, void *into, int32_t count, size_t each);

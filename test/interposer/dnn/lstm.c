@@ -129,6 +129,11 @@ static void find_weights(descriptor_t rnn, int inputs, CUdeviceptr space, size_t
         CUdeviceptr matrix_at, bias_at;
         int type, count, dimensions[3], strides[3];
         STATUS(cudnnGetRNNWeightParams(handle, rnn, 0, weight_bytes, space, linear, matrix, &matrix_at, bias, &bias_at), OK);
+        /* Each alone, as PyTorch asks: cuDNN wants a descriptor with its address, or neither. */
+        CUdeviceptr alone[2] = {0, 0};
+        STATUS(cudnnGetRNNWeightParams(handle, rnn, 0, weight_bytes, space, linear, matrix, &alone[0], NULL, NULL), OK);
+        STATUS(cudnnGetRNNWeightParams(handle, rnn, 0, weight_bytes, space, linear, NULL, NULL, bias, &alone[1]), OK);
+        EXPECT(alone[0] == matrix_at && alone[1] == bias_at);
         STATUS(cudnnGetTensorNdDescriptor(matrix, 3, &type, &count, dimensions, strides), OK);
         EXPECT(type == F32 && count == 3 && dimensions[1] == HIDDEN && dimensions[2] == (linear < GATES ? inputs : HIDDEN));
         STATUS(cudnnGetTensorNdDescriptor(bias, 3, &type, &count, dimensions, strides), OK);
