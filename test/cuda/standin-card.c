@@ -74,6 +74,15 @@ uint64_t standin_used(int device) {
   return (uint64_t)used;
 }
 
+int standin_process(int device, int place, unsigned long long *bytes) {
+  open_card();
+  if (place >= share_count) return -1;
+  const struct share *found = &shares[place];
+  if (found->bytes[device] <= 0 || found->keeps) return 0;
+  *bytes = (unsigned long long)found->bytes[device];
+  return found == &alone ? getpid() : found->pid;
+}
+
 int standin_take(int device, int64_t bytes) {
   open_card();
   lock(LOCK_EX);

@@ -112,6 +112,26 @@ API int nvmlDeviceGetMemoryInfo_v2(struct nvml_device *device, struct memory_v2 
   return NVML_SUCCESS;
 }
 
+struct process {
+  unsigned pid;
+  unsigned long long used;
+  unsigned gpu_instance, compute_instance;
+};
+
+API int nvmlDeviceGetComputeRunningProcesses_v3(struct nvml_device *device, unsigned *count, struct process *found) {
+  ASK();
+  if (refusal() != NVML_SUCCESS) return refusal();
+  unsigned room = *count;
+  *count = 0;
+  unsigned long long used;
+  for (int i = 0, pid; (pid = standin_process(device->index, i, &used)) >= 0; i++) {
+    if (pid == 0) continue;
+    if (*count < room) found[*count] = (struct process){(unsigned)pid, used, ~0u, ~0u};
+    ++*count;
+  }
+  return *count > room ? NVML_INSUFFICIENT_SIZE : NVML_SUCCESS;
+}
+
 API int nvmlDeviceGetTemperature(struct nvml_device *device, int sensor, unsigned *value) {
   ASK_CARD();
   *value = 40 + (unsigned)device->index;

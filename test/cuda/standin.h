@@ -139,6 +139,8 @@ extern struct live standin_alive;
 
 /* Memory of a device that is in use, by all who share it. */
 uint64_t standin_used(int device);
+/* The id of a process by its place, 0 where it has nothing of the device, and below 0 behind the last; and what it has, in bytes. */
+int standin_process(int device, int place, unsigned long long *bytes);
 /* Takes memory of a device; 0 where it has not that much. Negative: gives back. */
 int standin_take(int device, int64_t bytes);
 

@@ -12,6 +12,8 @@ const [X, Y] = [ARENA_BASE, ARENA_BASE + MiB];
 
 let slice: DeviceSlice;
 let usedBytes: number;
+/** What happens on the machine while the library loads something. */
+let during = (): void => undefined;
 
 const failure = (code: string) => expect.objectContaining({ code });
 
@@ -39,7 +41,14 @@ const openStand = (): Promise<DnnStand> => DnnStand.open(slice, [ARENA_BASE, ARE
 describe.skipIf(standinMissing !== undefined)("cuDNN's own memory", () => {
   beforeEach(async () => {
     usedBytes = 8 * MiB;
-    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => usedBytes });
+    const longWork = <T>(work: () => T): T => {
+      try {
+        return work();
+      } finally {
+        during();
+      }
+    };
+    slice = await openStandinSlice({ arenaBytes: ARENA_BYTES, usedBytes: () => usedBytes, longWork });
   });
 
   afterEach(async () => {
@@ -62,6 +71,30 @@ describe.skipIf(standinMissing !== undefined)("cuDNN's own memory", () => {
     const beyond = (count: number): number => Math.max(0, 4 + 6 + 24 * count - (256 - 8 - 96));
     expect(reserved).toEqual(reserved.map((_, index) => beyond(index + 1)));
     expect(reserved.at(-1)).toBe(50);
+  });
+
+  it.each([
+    ["is told", undefined, 6],
+    ["is not told, as if all were the lease's", "3", 6 + 100],
+  ])("is not mistaken for what others take meanwhile where NVML %s", async (_, refused, taken) => {
+    const stand = await openStand();
+    const plan = await copying(stand);
+    if (refused !== undefined) process.env["SLUICE_STANDIN_NVML"] = refused;
+    process.env["SLUICE_STANDIN_OTHERS"] = "0";
+    during = () => {
+      process.env["SLUICE_STANDIN_OTHERS"] = "100";
+    };
+    try {
+      expect(await stand.run(plan, { 1: X, 2: Y })).toMatchObject({ status: 0 });
+    } finally {
+      delete process.env["SLUICE_STANDIN_NVML"];
+      delete process.env["SLUICE_STANDIN_OTHERS"];
+      during = () => undefined;
+    }
+    const before = exhaust();
+    // Of 256 MiB kernels' heap has 8 and the handle 4; a stream takes half of one.
+    expect(before.length).toBe(2 * (256 - 8 - 4 - taken));
+    for (const stream of before) slice.destroyStream(stream);
   });
 
   it("comes from the slice's end then, by as much as it has taken", async () => {

@@ -127,6 +127,10 @@ export const NVML_ECC_VOLATILE = 0;
 export const NVML_P2P_CAPS_NVLINK = 2;
 export const NVML_NVLINK_LINKS_MAX = 18;
 export const NVML_EVENT_XID = 8;
+/** Of one card; a server has fewer leases on it. */
+export const NVML_PROCESSES_MAX = 1024;
+/** In place of a number that is not known. */
+export const NVML_VALUE_NOT_AVAILABLE = 0xffff_ffff_ffff_ffffn;
 /** The second version of a struct, beside its size in its first word. */
 export const NVML_STRUCT_V2 = 2 << 24;
 

@@ -4,7 +4,7 @@
  */
 import { SluiceError } from "../../../shared/errors.ts";
 import { formatSizeRounded } from "../../../shared/units.ts";
-import type { CudaContext } from "./context.ts";
+import type { MemoryInUse } from "./memory-in-use.ts";
 import type { SliceSize } from "./slice-size.ts";
 
 const MiB = 1024 * 1024;
@@ -13,6 +13,7 @@ const MiB = 1024 * 1024;
 export const LOADING_BYTES_MAX = 64 * MiB;
 
 export interface LoadingOptions {
+  readonly inUse: MemoryInUse;
   readonly size: SliceSize;
   /** As SliceOptions. */
   readonly longWork: <T>(work: () => T) => T;
@@ -23,12 +24,10 @@ export interface LoadingOptions {
 export class LibraryLoading {
   /** The library's. */
   readonly #name: string;
-  readonly #context: CudaContext;
   readonly #options: LoadingOptions;
 
-  constructor(name: string, context: CudaContext, options: LoadingOptions) {
+  constructor(name: string, options: LoadingOptions) {
     this.#name = name;
-    this.#context = context;
     this.#options = options;
   }
 
@@ -49,11 +48,15 @@ export class LibraryLoading {
 
   /** Has the library give back what it has taken for something, at most so much. */
   unload(work: () => void, takenBytes: number): void {
-    const before = takenBytes === 0 ? 0 : this.#freeBytes();
+    if (takenBytes === 0) {
+      work();
+      return;
+    }
+    const { inUse, size } = this.#options;
+    const before = inUse.now();
     work();
-    if (takenBytes === 0) return;
-    const given = Math.max(0, this.#freeBytes() - before);
-    this.#options.size.local.outside.give(Math.min(given, takenBytes));
+    const given = Math.max(0, -inUse.since(before));
+    size.local.outside.give(Math.min(given, takenBytes));
   }
 
   async #loadFromSlice<T>(
@@ -69,26 +72,17 @@ export class LibraryLoading {
     return result;
   }
 
-  /** What others take of the device meanwhile counts as the lease's; what they give back may hide some of it. */
   #measured<T>(work: () => T, told?: (byteCount: number) => void): T {
-    const { size, longWork } = this.#options;
+    const { inUse, size, longWork } = this.#options;
     const { outside } = size.local;
-    const before = this.#freeBytes();
+    const before = inUse.now();
     try {
       return longWork(work);
     } finally {
-      const taken = Math.min(Math.max(0, before - this.#freeBytes()), outside.leftBytes);
+      const taken = Math.min(Math.max(0, inUse.since(before)), outside.leftBytes);
       outside.take(taken);
       told?.(taken);
     }
-  }
-
-  #freeBytes(): number {
-    this.#context.enterToRelease();
-    const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
-    // A context that is lost tells nothing, and takes nothing any more.
-    this.#context.api.cuMemGetInfo_v2(free, total);
-    return Number(free[0]);
   }
 
   #noRoom(): SluiceError {

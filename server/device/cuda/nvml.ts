@@ -8,8 +8,10 @@ import {
   NVML_EVENT_XID,
   NVML_NVLINK_LINKS_MAX,
   NVML_P2P_CAPS_NVLINK,
+  NVML_PROCESSES_MAX,
   NVML_STRUCT_V2,
   NVML_TEMPERATURE_GPU,
+  NVML_VALUE_NOT_AVAILABLE,
   NvmlReturn,
 } from "./constants.ts";
 import { nativeTypes, openDriver, type Signatures } from "./symbols.ts";
@@ -23,6 +25,7 @@ export const nvmlSignatures = {
   nvmlDeviceGetHandleByUUID: ["text", "memory"],
   nvmlDeviceGetDeviceHandleFromMigDeviceHandle: ["u64", "memory"],
   nvmlDeviceGetMemoryInfo_v2: ["u64", "memory"],
+  nvmlDeviceGetComputeRunningProcesses_v3: ["u64", "memory", "memory"],
   nvmlDeviceGetTemperature: ["u64", "i32", "memory"],
   nvmlDeviceGetPowerUsage: ["u64", "memory"],
   nvmlDeviceGetUtilizationRates: ["u64", "memory"],
@@ -48,6 +51,7 @@ type Find = (name: NvmlName) => NvmlFunction | undefined;
 /** Sizes of the structs in nvml.h, and offsets in them, in bytes. */
 export const nvmlLayouts = {
   nvmlMemory_v2_t: { size: 40, version: 0, total: 8, reserved: 16, used: 32 },
+  nvmlProcessInfo_t: { size: 24, pid: 0, usedGpuMemory: 8 },
   nvmlUtilization_t: { size: 8, gpu: 0 },
   nvmlPciInfo_t: { size: 68, busId: 36 },
   nvmlEventData_t: { size: 32, device: 0, eventType: 8, eventData: 16 },
@@ -147,6 +151,20 @@ export class Nvml {
     if (!this.#succeeds("nvmlDeviceGetMemoryInfo_v2", device.handle, memory)) return undefined;
     const bytes = (offset: number): number => Number(memory.getBigUint64(offset, true));
     return { totalBytes: bytes(total), reservedBytes: bytes(reserved), usedBytes: bytes(used) };
+  }
+
+  /** What a process has of the device's memory; undefined where NVML does not show it, or not what it has. */
+  processBytes(device: NvmlDevice, pid: number): number | undefined {
+    const { size, pid: pidAt, usedGpuMemory } = nvmlLayouts.nvmlProcessInfo_t;
+    const count = Uint32Array.of(NVML_PROCESSES_MAX);
+    const all = new DataView(new ArrayBuffer(NVML_PROCESSES_MAX * size));
+    if (!this.#succeeds("nvmlDeviceGetComputeRunningProcesses_v3", device.handle, count, all)) return undefined;
+    for (let at = 0; at < count[0]! * size; at += size) {
+      if (all.getUint32(at + pidAt, true) !== pid) continue;
+      const used = all.getBigUint64(at + usedGpuMemory, true);
+      return used === NVML_VALUE_NOT_AVAILABLE ? undefined : Number(used);
+    }
+    return undefined;
   }
 
   temperatureCelsius(device: NvmlDevice): number | undefined {

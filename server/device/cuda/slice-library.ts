@@ -47,7 +47,7 @@ export async function startLibrary<N extends NativeLibrary>(
   context: CudaContext,
   options: LibraryOptions,
 ): Promise<LibraryParts<N>> {
-  const loading = new LibraryLoading(native.table.name, context, options);
+  const loading = new LibraryLoading(native.table.name, options);
   const start = (): number => {
     context.enter();
     return native.start();

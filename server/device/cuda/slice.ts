@@ -27,6 +27,7 @@ import { CudaContext } from "./context.ts";
 import { type CudaEvent, CudaEvents } from "./events.ts";
 import { Launcher, launchLimits } from "./launch.ts";
 import { type CudaLibrary, setMemory } from "./library.ts";
+import { MemoryInUse } from "./memory-in-use.ts";
 import { Meter } from "./meter.ts";
 import { Mirrors, rangeOf } from "./mirror.ts";
 import type { CudaModule } from "./module.ts";
@@ -66,6 +67,7 @@ export class CudaSlice implements DeviceSlice {
   readonly #defaultStream = new CudaStream(0);
   readonly #streams = new Set<CudaStream>();
   readonly #fees: StreamFees;
+  readonly #inUse: MemoryInUse;
   /** Streams that the session has destroyed while they had work. */
   readonly #ending = new Set<CudaStream>();
   readonly #modules: CudaModules;
@@ -93,6 +95,7 @@ export class CudaSlice implements DeviceSlice {
     this.#launcher = new Launcher(context, launchLimits(attribute), local);
     this.#outside = local.outside;
     this.#fees = new StreamFees(local.outside);
+    this.#inUse = new MemoryInUse(context, options.description.details?.uuid ?? "");
     this.#modules = new CudaModules(context, {
       size: this.#size,
       capability: this.attributes.capabilityMajor * 10 + this.attributes.capabilityMinor,
@@ -380,6 +383,7 @@ export class CudaSlice implements DeviceSlice {
       driverVersion: this.attributes.driverVersion,
       arenaBase: this.arenaBase,
       size: this.#size,
+      inUse: this.#inUse,
       longWork: this.#longWork,
       owedBytes: () => this.#owedBytes(),
       inTurn: (work) => this.#inTurn(work),
