@@ -19,7 +19,7 @@ import {
 import { becomesReady, failureOf, type Row, rowsOf, runJob, start } from "./job.ts";
 import { checkArithmetic, checkKernels, checkRemoteKernels } from "./kernel-groups.ts";
 import { memoryChecks } from "./memory-promises.ts";
-import { comparePrograms } from "./programs.ts";
+import { type Prepared, prepare, runAllAlone, runAllBorrowed } from "./programs.ts";
 
 const MiB = 1024 * 1024;
 
@@ -256,16 +256,31 @@ async function* checkRemote(card: Card): AsyncGenerator<Row> {
   yield leakRow(group, device, await leftOver(card, before));
 }
 
-/** Programs that know nothing of Sluice, by the card's own driver and borrowed. */
+/** Programs that know nothing of Sluice: first all by the card's own driver, then all of them borrowed, since what either takes of the card or leaves on it must not count as the other's. */
 async function* checkPrograms(card: Card): AsyncGenerator<Row> {
-  const { device, sizes } = card;
+  const { device } = card;
   const group = "programs";
-  const before = await usedBytes(device);
+  const cold = await usedBytes(device);
+  let prepared: Prepared | undefined;
   {
     await using server = await openServer("--device", device.id);
-    yield* comparePrograms(server.grpc, { ...card, sizes });
+    prepared = yield* prepare(server.grpc, card);
   }
-  yield leakRow(group, device, await leftOver(card, before));
+  if (prepared === undefined) return;
+  try {
+    const alone = yield* runAllAlone(prepared);
+    const left = await leftOver(card, cold);
+    if (left !== undefined)
+      yield { group, name: "memory that the driver keeps after programs without Sluice", unit: "B", value: left };
+    const before = await usedBytes(device);
+    {
+      await using server = await openServer("--device", device.id);
+      yield* runAllBorrowed(alone, prepared, server.grpc);
+    }
+    yield leakRow(group, device, await leftOver(card, before));
+  } finally {
+    prepared.remove();
+  }
 }
 
 export interface GroupPlan {

@@ -21,7 +21,7 @@ const BUILD_MS_MAX = 120_000;
 const NOTE_CHARACTERS_MAX = 200;
 const sources = "test/interposer/cuda";
 const MiB = 1024 * 1024;
-/** What a program borrows, and how much of the card it is reckoned to need besides, borrowed and alone at once. */
+/** What a program borrows, and how much of the card it is reckoned to need besides. */
 const SHARE_BYTES_MAX = 2048 * MiB;
 const BESIDE_BYTES = 1536 * MiB;
 /** A program, and how it is judged. */
@@ -34,6 +34,8 @@ export interface Program {
   readonly isFact?: string;
   /** Folders of NVIDIA's libraries that it would find without Sluice: what it does with them is told beside the verdict. */
   readonly theirs?: string;
+  /** What it needs on a borrowed slice, as the README says: variables of its environment. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A program that is compiled here first. */
@@ -86,11 +88,15 @@ function findNvcc(): string | undefined {
 }
 
 /** `sluice run` of a command, with the libraries that are built at its first time. */
-function borrow(command: readonly string[], places: Places, limitMs = RUN_MS_MAX): Promise<CommandOutcome> {
-  const { server, caches, shareBytes } = places;
+function borrow(
+  { command, settings }: Pick<Program, "command" | "settings">,
+  { server, caches, shareBytes }: Places,
+  limitMs = RUN_MS_MAX,
+): Promise<CommandOutcome> {
   const share = ["-m", `${shareBytes / MiB}MiB`, "--wait", "30s"];
   const args = [resolve("dist/client/cli/main.js"), "run", ...share, "--", ...command];
-  return runCommand(process.execPath, args, { env: { SLUICE_SERVER: server, XDG_CACHE_HOME: caches }, limitMs });
+  const env = { SLUICE_SERVER: server, XDG_CACHE_HOME: caches, ...settings };
+  return runCommand(process.execPath, args, { env, limitMs });
 }
 
 const runAlone = ([command, ...args]: readonly string[], { library, card }: Places): Promise<CommandOutcome> =>
@@ -140,27 +146,35 @@ export function judge(
   return { ok: false, note: `borrowed ${said(borrowed)}, alone ${said(alone)}` };
 }
 
-/** Both ways at once. */
-async function compare(program: Program, places: Places): Promise<Row> {
-  const { name, command, theirs } = program;
-  const [alone, beside, borrowed] = await Promise.all([
-    program.isBorrowedOnly === undefined ? runAlone(command, places) : undefined,
-    theirs === undefined ? undefined : runAlone(command, { ...places, library: theirs }),
-    borrow(command, places),
-  ]);
-  const { note, ...verdict } = judge(program, { alone, borrowed });
-  const theirWord =
-    beside && libraryMissing(beside) === undefined ? `by NVIDIA's libraries ${said(beside)}` : undefined;
-  const told = [note, theirWord].filter((each) => each !== undefined).join("; ");
-  const seconds = { value: borrowed.milliseconds / 1000, unit: "s" };
-  return { group, name, isCase: true, ...seconds, ...verdict, ...(told === "" ? {} : { note: told }) };
+/** A program with what became of it by the card's own driver, and of one against NVIDIA's libraries by those. */
+interface Tried {
+  readonly program: Program;
+  readonly alone: CommandOutcome | undefined;
+  readonly theirs: CommandOutcome | undefined;
 }
 
-/** Both ways, one after the other, for what a program says of its times. */
-async function* time(program: Program, places: Places): AsyncGenerator<Row> {
-  const alone = await runAlone(program.command, places);
-  const borrowed = await borrow(program.command, places);
+async function tryAlone(program: Program, places: Places): Promise<Tried> {
+  const { command, theirs: library, isBorrowedOnly } = program;
+  const alone = isBorrowedOnly === undefined ? await runAlone(command, places) : undefined;
+  const theirs = library === undefined ? undefined : await runAlone(command, { ...places, library });
+  return { program, alone, theirs };
+}
+
+async function tryBorrowed({ program, alone, theirs }: Tried, places: Places): Promise<Row> {
+  const borrowed = await borrow(program, places);
+  const { note, ...verdict } = judge(program, { alone, borrowed });
+  const theirWord =
+    theirs && libraryMissing(theirs) === undefined ? `by NVIDIA's libraries ${said(theirs)}` : undefined;
+  const told = [note, theirWord].filter((each) => each !== undefined).join("; ");
+  const seconds = { value: borrowed.milliseconds / 1000, unit: "s" };
+  return { group, name: program.name, isCase: true, ...seconds, ...verdict, ...(told === "" ? {} : { note: told }) };
+}
+
+/** What a program says of its times, on a borrowed slice beside those by the card's own driver. */
+async function* tellTimes({ program, alone }: Tried, places: Places): AsyncGenerator<Row> {
+  const borrowed = await borrow(program, places);
   yield { group, name: program.name, isCase: true, ...judge(program, { alone, borrowed }) };
+  if (alone === undefined) return;
   const near = new Map(readFigures(alone.stdout).figures.map((figure) => [figure.name, figure]));
   for (const { name, value, unit } of readFigures(borrowed.stdout).figures) {
     const local = near.get(name)?.value;
@@ -176,8 +190,8 @@ async function* time(program: Program, places: Places): AsyncGenerator<Row> {
 
 /** Sluice's libraries for such programs, before the first of them is timed: whether they are there, and in which folder. */
 async function buildLibraries(places: Places): Promise<{ row: Row; libraries: string }> {
-  const tell = ["/bin/sh", "-c", 'echo "$LD_LIBRARY_PATH"'];
-  const { code, stdout, stderr, milliseconds } = await borrow(tell, places, BUILD_MS_MAX);
+  const command = ["/bin/sh", "-c", 'echo "$LD_LIBRARY_PATH"'];
+  const { code, stdout, stderr, milliseconds } = await borrow({ command }, places, BUILD_MS_MAX);
   const libraries = stdout.trim().split(":")[0]!;
   const note = words(stderr);
   const name = "the libraries for programs are there";
@@ -188,21 +202,21 @@ async function buildLibraries(places: Places): Promise<{ row: Row; libraries: st
   return { row: { group, name, ...figures, ...(note === "" ? {} : { note }) }, libraries };
 }
 
-/** The rows of all works as they come, some at a time. */
-async function* inPool(works: readonly (() => Promise<Row>)[], workers: number): AsyncGenerator<Row> {
+/** What comes of all works, as it comes, some at a time. */
+async function* inPool<T>(works: readonly (() => Promise<T>)[], workers: number): AsyncGenerator<T> {
   const left = [...works];
-  const running = new Map<number, Promise<[number, Row]>>();
+  const running = new Map<number, Promise<[number, T]>>();
   for (let next = 0; left.length > 0 || running.size > 0; ) {
     while (running.size < workers && left.length > 0) {
       const key = next++;
       running.set(
         key,
-        left.shift()!().then((row) => [key, row]),
+        left.shift()!().then((found) => [key, found]),
       );
     }
-    const [key, row] = await Promise.race(running.values());
+    const [key, found] = await Promise.race(running.values());
     running.delete(key);
-    yield row;
+    yield found;
   }
 }
 
@@ -248,16 +262,16 @@ function sourceOf(file: string, { nvcc, flags, folder }: Compiler & { folder: st
   return { program: { name: file, command: [program], ...left }, compiler };
 }
 
-/** Compiles a program and runs it both ways. */
-async function compileAndCompare({ program, compiler: [command, ...args] }: Source, places: Places): Promise<Row> {
+/** Compiles a program and runs it by the card's own driver; a row where it cannot be compiled. */
+async function compileAndTry({ program, compiler: [command, ...args] }: Source, places: Places): Promise<Tried | Row> {
   const compiled = await runCommand(command!, args, { limitMs: COMPILE_MS_MAX });
-  if (compiled.code === "0") return compare(program, places);
+  if (compiled.code === "0") return tryAlone(program, places);
   // The machine's compiler, and not the card, is to blame.
   return { group, name: program.name, isSkipped: true, note: `it cannot be compiled here: ${said(compiled)}` };
 }
 
-/** What a program and its borrowed twin may have of the host's memory: Python's libraries have much. */
-const PAIR_BYTES = 3072 * MiB;
+/** What a program may have of the host's memory with all that works for it: Python's libraries have much. */
+const PROGRAM_BYTES = 3072 * MiB;
 
 /** What each program may borrow, and how many at a time, where so much of a card and of the host's memory is free. */
 export function sharesFor(
@@ -265,7 +279,12 @@ export function sharesFor(
   { cores, hostBytes }: { readonly cores: number; readonly hostBytes: number },
 ): { shareBytes: number; workers: number } {
   const shareBytes = Math.max(64, Math.floor(Math.min(SHARE_BYTES_MAX, roomBytes / 4) / MiB)) * MiB;
-  const places = Math.min(8, Math.max(2, cores - 2), roomBytes / (shareBytes + BESIDE_BYTES), hostBytes / PAIR_BYTES);
+  const places = Math.min(
+    8,
+    Math.max(2, cores - 2),
+    roomBytes / (shareBytes + BESIDE_BYTES),
+    hostBytes / PROGRAM_BYTES,
+  );
   return { shareBytes, workers: Math.max(1, Math.floor(places)) };
 }
 
@@ -275,11 +294,22 @@ async function cardOnly({ details }: DeviceDescription): Promise<NodeJS.ProcessE
   return isAlone || !details?.uuid ? {} : { CUDA_VISIBLE_DEVICES: details.uuid };
 }
 
-/** Compiles and runs every program against a server that lends the card. */
-export async function* comparePrograms(
+/** All that is to be run, and where. */
+export interface Prepared {
+  readonly places: Places;
+  readonly workers: number;
+  readonly remove: () => void;
+  /** The longest stand first. */
+  readonly works: readonly (() => Promise<Tried | Row>)[];
+  /** One after the other, with the machine for itself. */
+  readonly timed: readonly Program[];
+}
+
+/** Finds the programs, and has `sluice run` build its libraries; nothing where it cannot. Whoever has called it calls `remove`. */
+export async function* prepare(
   server: string,
   { device, sizes, roomBytes }: { device: DeviceDescription; sizes: Sizes; roomBytes: number },
-): AsyncGenerator<Row> {
+): AsyncGenerator<Row, Prepared | undefined> {
   const { shareBytes, workers } = sharesFor(roomBytes, {
     cores: availableParallelism(),
     hostBytes: process.availableMemory(),
@@ -290,36 +320,65 @@ export async function* comparePrograms(
   const before = process.env["LD_LIBRARY_PATH"] ?? "";
   const library = [join(toolkit, "lib64"), join(toolkit, "lib"), before].filter(Boolean).join(":");
   const places = { library, server, caches: folder, shareBytes, card: await cardOnly(device) };
-  try {
-    const { row: built, libraries } = await buildLibraries(places);
-    yield built;
-    if (built.ok !== true) return;
-    const files = existsSync(sources) ? readdirSync(sources).filter((name) => name.endsWith(".cu")) : [];
-    const compiler = await findCompiler(capabilityOf(device), folder);
-    const missingC =
-      "missing" in compiler ? compiler.missing : files.length === 0 ? `there is no ${sources}` : undefined;
-    if (missingC !== undefined) yield { group, name: "programs in CUDA C", isSkipped: true, note: missingC };
-    const theirs = [library, process.env["SLUICE_CUDA_PATH"]].filter(Boolean).join(":");
-    const blas = await findBlasPrograms({ libraries, theirs, folder });
-    if (blas.missing !== undefined)
-      yield { group, name: "programs in C against cuBLAS", isSkipped: true, note: blas.missing };
-    const { programs, missing } = await findPythonPrograms();
-    const compiled = "missing" in compiler ? [] : files.map((file) => sourceOf(file, { ...compiler, folder }));
-    // The longest begin first.
-    const works = [
-      ...programs.map((program) => () => compare(program, places)),
-      ...[...blas.sources, ...compiled].map((source) => () => compileAndCompare(source, places)),
-    ];
-    yield* inPool(works, workers);
-    if (missing !== undefined) {
-      const note = `their packages are not there: ${missing}`;
-      yield { group, name: "programs in Python that are left out", isSkipped: true, note };
-    }
-    // What is timed has the machine for itself.
-    const times = programOf("times.cu", folder);
-    if (existsSync(times)) yield* time({ name: "times.cu", command: [times, String(sizes.program)] }, places);
-    for (const program of await timesOfPython()) yield* time(program, places);
-  } finally {
+  const { row: built, libraries } = await buildLibraries(places);
+  yield built;
+  if (built.ok !== true) {
     remove();
+    return undefined;
   }
+  const files = existsSync(sources) ? readdirSync(sources).filter((name) => name.endsWith(".cu")) : [];
+  const compiler = await findCompiler(capabilityOf(device), folder);
+  const missingC = "missing" in compiler ? compiler.missing : files.length === 0 ? `there is no ${sources}` : undefined;
+  if (missingC !== undefined) yield { group, name: "programs in CUDA C", isSkipped: true, note: missingC };
+  const theirs = [library, process.env["SLUICE_CUDA_PATH"]].filter(Boolean).join(":");
+  const blas = await findBlasPrograms({ libraries, theirs, folder });
+  if (blas.missing !== undefined)
+    yield { group, name: "programs in C against cuBLAS", isSkipped: true, note: blas.missing };
+  const { programs, missing } = await findPythonPrograms();
+  if (missing !== undefined) {
+    const note = `their packages are not there: ${missing}`;
+    yield { group, name: "programs in Python that are left out", isSkipped: true, note };
+  }
+  const compiled = "missing" in compiler ? [] : files.map((file) => sourceOf(file, { ...compiler, folder }));
+  const works = [
+    ...programs.map((program) => () => tryAlone(program, places)),
+    ...[...blas.sources, ...compiled].map((source) => () => compileAndTry(source, places)),
+  ];
+  const times = { name: "times.cu", command: [programOf("times.cu", folder), String(sizes.program)] };
+  const timed = [...(compiled.length === 0 ? [] : [times]), ...(await timesOfPython())];
+  return { places, workers, remove, works, timed };
+}
+
+/** What became of all of them by the card's own driver. */
+export interface Alone {
+  readonly compared: readonly Tried[];
+  readonly timed: readonly Tried[];
+}
+
+/** Runs every program by the card's own driver, without a server beside it. */
+export async function* runAllAlone({ works, workers, timed, places }: Prepared): AsyncGenerator<Row, Alone> {
+  const compared: Tried[] = [];
+  for await (const found of inPool(works, workers)) {
+    if ("group" in found) yield found;
+    else compared.push(found);
+  }
+  const tried: Tried[] = [];
+  // What could not be compiled has been told.
+  const isThere = ({ command: [file = ""] }: Program): boolean => !file.startsWith("/") || existsSync(file);
+  for (const program of timed.filter(isThere)) tried.push(await tryAlone(program, places));
+  return { compared, timed: tried };
+}
+
+/** Runs every program on a borrowed slice, and tells how that compares. */
+export async function* runAllBorrowed(
+  { compared, timed }: Alone,
+  { workers, ...prepared }: Prepared,
+  server: string,
+): AsyncGenerator<Row> {
+  const places = { ...prepared.places, server };
+  yield* inPool(
+    compared.map((tried) => () => tryBorrowed(tried, places)),
+    workers,
+  );
+  for (const tried of timed) yield* tellTimes(tried, places);
 }

@@ -190,7 +190,11 @@ describe.skipIf(standinMissing !== undefined)("cuDNN's RNNs on a CUDA device", (
     const [matrix, bias] = [await stand.make("Tensor"), await stand.make("Tensor")];
     const bytes = 4 * weightsOf("lstm");
     const about = (linear: number) => [u64(rnn), i32(0), u64(bytes), u64(at.w), i32(linear)];
-    const [matrixToo, biasToo, without] = [[u64(matrix), u64(1)], [u64(bias), u64(1)], [u64(0), u64(0)]];
+    const [matrixToo, biasToo, without] = [
+      [u64(matrix), u64(1)],
+      [u64(bias), u64(1)],
+      [u64(0), u64(0)],
+    ];
     const asked = (linear: number) => called("cudnnGetRNNWeightParams", ...about(linear), ...matrixToo, ...biasToo);
     const [rows, gate] = [4 * HIDDEN, 2];
     const biases = at.w + 4 * rows * (INPUTS + HIDDEN);

@@ -86,10 +86,16 @@ export class LibraryLoading {
   }
 
   #noRoom(): SluiceError {
-    const wanted = `[${formatSizeRounded(LOADING_BYTES_MAX)}] of code now`;
+    const { size, owedBytes } = this.#options;
+    const [needed, left, owed, free] = [
+      LOADING_BYTES_MAX,
+      size.local.outside.leftBytes,
+      owedBytes(),
+      size.freeBytes(),
+    ].map((byteCount) => `[${formatSizeRounded(byteCount)}]`);
     return new SluiceError(
       "OUT_OF_MEMORY",
-      `${this.#name} may load ${wanted}, for which the lease has no room beside its slice and free at the slice's end.`,
+      `${this.#name} may load ${needed} of code now, for which the lease has no room: beside its slice ${left} are left, of which ${owed} are for streams and products, and of the slice ${free} are free.`,
     );
   }
 }
