@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildInterposer, isLed } from "../support/interposer.ts";
 import { runSluice, startServer, type TestServer } from "../support/server.ts";
@@ -18,13 +18,17 @@ const compile = (source: string, target: string, ...flags: string[]): string => 
   return target;
 };
 
+/** A runtime of its own that a package brings along, by that name. */
+const runtime = (into: string, name: string): string => {
+  const version = `-Wl,--version-script=${resolve("client/interposer/runtime/libcudart.13.map")}`;
+  return compile("other-runtime", join(into, name), "-shared", "-fPIC", `-Wl,-soname,${name}`, version);
+};
+
 beforeAll(async () => {
   if (!isLed) return;
   buildInterposer();
   for (const each of [wheel, own]) mkdirSync(each, { recursive: true });
-  const version = `-Wl,--version-script=${resolve("client/interposer/runtime/libcudart.13.map")}`;
-  const library = join(wheel, "libcudart.so.13");
-  compile("other-runtime", library, "-shared", "-fPIC", "-Wl,-soname,libcudart.so.13", version);
+  const library = runtime(wheel, "libcudart.so.13");
   for (const name of ["libcudart-1b2c3d4e.so.12.8.90", "libother.so.1"]) copyFileSync(library, join(wheel, name));
   server = await startServer({ args: ["--device", "cpu:2x256MiB"] });
 });
@@ -64,6 +68,27 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
     async (name) => {
       const program = compile("count", join(own, "loads"));
       expect(await run([program, join(wheel, name)])).toEqual(said(2, 2));
+    },
+  );
+
+  it.each(["libcudart.so.13", "libcudart.4f8a0b1c.so.13"])(
+    "uses it together with a package that has a copy beside it under a name of its own (%s first)",
+    async (first) => {
+      const bundled = join(folder, "site-packages/bundled.libs");
+      mkdirSync(bundled, { recursive: true });
+      const copy = basename(runtime(bundled, "libcudart.1b2c3d4e.so.13"));
+      const needs = (name: string, at: string): string[] => [
+        "-DLINKED",
+        `-L${at}`,
+        `-l:${name}`,
+        `-Wl,-rpath,$ORIGIN/../${basename(at)}`,
+      ];
+      const library = compile("count", join(own, "libpackage.so"), "-shared", "-fPIC", ...needs(copy, bundled));
+      runtime(bundled, first);
+      const program = compile("count", join(own, "packages"), ...needs(first, bundled));
+      expect(spawnSync(program, [library], { encoding: "utf8" }).stdout).toBe("77 devices, 0 libraries\n");
+      expect(await run([program, library])).toEqual(said(2, 2));
+      expect(await run(["env", "-u", "LD_LIBRARY_PATH", program, library])).toEqual(said(2, 2));
     },
   );
 
@@ -118,12 +143,16 @@ describe.runIf(isLed)("a program with a path of its own to the CUDA runtime", ()
       if (name === "libcudart.so") symlinkSync("libcudart.so.12", join(looks, name));
       else copyFileSync(join(wheel, "libother.so.1"), join(looks, name));
     const paths = Object.keys(names).map((name) => join(looks, name));
-    const { stdout } = await run([compile("names", join(own, "names")), ...paths, "libcuda.so", "libcublas.so.12"]);
+    const program = compile("names", join(own, "names"));
+    const bare = "libcurand.so.10.4.0.35";
+    const { stdout } = await run([program, bare, ...paths, "libcuda.so", "libcublas.so.12"]);
     const ours = (name: string): string => resolve("dist/interposer", name);
     const found = Object.entries(names).map(([name, served]) =>
       served === undefined ? join(looks, name) : ours(served),
     );
-    expect(stdout.trim().split("\n")).toEqual([...found, ours("libcuda.so.1"), ours("libcublas.so.12")]);
+    const [first, ...others] = stdout.trim().split("\n");
+    expect(first).toBe(ours("libcurand.so.10"));
+    expect(others).toEqual([...found, ours("libcuda.so.1"), ours("libcublas.so.12")]);
   });
 
   it("has its own where Sluice's are not wanted, or the folder of them is not told", async () => {

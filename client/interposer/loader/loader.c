@@ -162,8 +162,8 @@ static long read_link(const char *path, char *target, size_t bytes) {
 #endif
 }
 
-EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned int flag) {
-    (void)cookie, (void)flag;
+/* Where this project's library lies that is to be loaded instead of a file, or NULL. */
+static char *path_instead_of_file(const char *name) {
     const char *base = base_of(name);
     char *instead = path_instead_of(base), target[PATH_BYTES_MAX];
     if (instead == NULL && base != name && lacks_version(base)) {
@@ -171,6 +171,25 @@ EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned int flag
         target[bytes < 0 ? 0 : bytes] = '\0';
         instead = path_instead_of(base_of(target));
     }
+    return instead;
+}
+
+/* Whether the library at that path is among those that one of them has beside it: each has all of its namespace. */
+static int is_loaded(const char *path, const struct link_map *beside) {
+    while (beside->l_prev != NULL) beside = beside->l_prev;
+    for (; beside != NULL; beside = beside->l_next)
+        if (path_instead_of_file(beside->l_name) == path) return 1;
+    return 0;
+}
+
+EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned int flag) {
+    char *instead = path_instead_of_file(name);
+    /*
+     * A library that asks for versions names the file that has them, by the name it needs. The loader knows a file that it loads by what it was asked
+     * for and by what it was told here, but one that it finds loaded by the latter alone, and ends the program when a library then asks for the former,
+     * as Python's packages do that bring a runtime of their own: libcudart.1b2c3d4e.so.13. So such a name stays until the loader asks for a path.
+     */
+    if (instead != NULL && flag == LA_SER_ORIG && base_of(name) == name && is_loaded(instead, (const struct link_map *)*cookie)) instead = NULL;
     return instead == NULL ? (char *)(uintptr_t)name : instead;
 }
 
