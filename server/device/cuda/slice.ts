@@ -40,7 +40,7 @@ import { SliceSize, type SliceWork } from "./slice-size.ts";
 import { Staging } from "./staging.ts";
 import { CudaStream } from "./stream.ts";
 import { CudaTextures } from "./texture.ts";
-import { waitUntil } from "./waiting.ts";
+import { after, waitUntil } from "./waiting.ts";
 
 export class CudaSlice implements DeviceSlice {
   readonly attributes: DeviceAttributes;
@@ -234,7 +234,7 @@ export class CudaSlice implements DeviceSlice {
     const range = rangeOf(address, data.byteLength);
     this.#mirrors.willWrite(range, on);
     const written = this.#staging.write(address, data, on);
-    return this.#mirrors.isEmpty ? written : this.#after(written, () => this.#mirrors.wrote(range, on));
+    return this.#mirrors.isEmpty ? written : after(written, () => this.#mirrors.wrote(range, on));
   }
 
   fetch(address: number, data: Uint8Array, stream: DeviceStream | undefined): Promise<void> | undefined {
@@ -469,7 +469,7 @@ export class CudaSlice implements DeviceSlice {
       this.#context.check(this.#context.api.cuEventSynchronize((event as CudaEvent).handle), "wait for an event");
       this.#output.drain();
     };
-    return this.#after(
+    return after(
       waitUntil(() => this.queryEvent(event)),
       finish,
     );
@@ -490,7 +490,7 @@ export class CudaSlice implements DeviceSlice {
       this.#meter.rests(on);
       this.#collectOutput(on);
     };
-    return this.#after(
+    return after(
       waitUntil(() => this.queryStream(stream)),
       finish,
     );
@@ -506,7 +506,7 @@ export class CudaSlice implements DeviceSlice {
       this.#endStreams();
       this.#output?.drain();
     };
-    return this.#after(
+    return after(
       waitUntil(() => all.every((stream) => !this.#knows(stream) || this.queryStream(stream))),
       finish,
     );
@@ -572,12 +572,6 @@ export class CudaSlice implements DeviceSlice {
   /** False for a stream that was destroyed while somebody waited. */
   #knows(stream: CudaStream): boolean {
     return stream === this.#defaultStream || this.#streams.has(stream) || this.#ending.has(stream);
-  }
-
-  /** Runs `finish` after a wait, at once where there was none. */
-  #after(waiting: void | Promise<void>, finish: () => void): void | Promise<void> {
-    if (waiting instanceof Promise) return waiting.then(finish);
-    finish();
   }
 
   /** The stream is idle: has the driver pass on what kernels printed. */

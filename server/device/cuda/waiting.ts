@@ -26,6 +26,12 @@ export function sleepFinely(milliseconds: number): Promise<void> {
   });
 }
 
+/** Runs `finish` after a wait, at once where there was none. */
+export function after(waiting: void | Promise<void>, finish: () => void): void | Promise<void> {
+  if (waiting instanceof Promise) return waiting.then(finish);
+  finish();
+}
+
 /**
  * Waits until `done` says so, at first in a tight loop. Returns undefined when it does by then, else a promise. What `done` throws ends the wait, so a context
  * that is lost meanwhile ends every wait in it.
