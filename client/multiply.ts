@@ -19,6 +19,7 @@ const types = {
   f64: { number: 4, factor: 8, result: 8 },
   "f16-f32": { number: 5, factor: 2, result: 4 },
   "bf16-f32": { number: 6, factor: 2, result: 4 },
+  "i8-i32": { number: 7, factor: 1, result: 4 },
 } as const;
 
 const activations = { relu: 1, gelu: 2 } as const;
@@ -39,14 +40,15 @@ export interface MultiplyOptions {
   readonly c: DeviceMemory;
   /**
    * Of the elements of all matrices and of the bias; or of A and B, a dash, and that of C and the bias. `tf32` is f32 in memory, rounded to tf32 (10 bits
-   * of fraction) for the products: several times faster on a GPU. Sums are f32, of `f64` f64. Default `f32`.
+   * of fraction) for the products: several times faster on a GPU. Sums are f32, of `f64` f64, of `i8-i32` i32, which has no bias and no activation
+   * (a GPU may want B transposed alone, and all sizes to be multiples of 4). Default `f32`.
    */
   readonly type?: keyof typeof types;
   /** A stands in memory with k rows and m columns. Default false. */
   readonly transposeA?: boolean;
   /** B stands in memory with n rows and k columns. Default false. */
   readonly transposeB?: boolean;
-  /** As f32, with the type `f64` as f64. Default 1. */
+  /** As f32, with the type `f64` as f64, with `i8-i32` a whole number of 32 bits. Default 1. */
   readonly alpha?: number;
   /** As `alpha`. Default 0: what C holds is not read. */
   readonly beta?: number;
@@ -94,7 +96,9 @@ function checkWhole(name: string, value: number, { least, most }: { least: numbe
 }
 
 /** An infinity is passed on, but no number becomes one silently. */
-function checkFactor(name: string, value: number, isWide: boolean): void {
+function checkFactor(name: string, value: number, type: keyof typeof types): void {
+  const isWide = type === "f64";
+  if (type === "i8-i32") checkWhole(name, value, { least: -(2 ** 31), most: 2 ** 31 - 1 });
   const fits = typeof value === "number" && (isWide || !Number.isFinite(value) || Number.isFinite(Math.fround(value)));
   if (!fits) throw bad(`The [${name}] of a matrix product is [${shown(value)}], and not a number of its type.`);
 }
@@ -178,8 +182,10 @@ export function multiply(context: DeviceContext, options: MultiplyOptions): void
   for (const [name, value] of Object.entries({ m, n, k, batchCount })) {
     checkWhole(name, value, { least: 1, most: COUNT_MAX });
   }
-  checkFactor("alpha", alpha, type === "f64");
-  checkFactor("beta", beta, type === "f64");
+  checkFactor("alpha", alpha, type);
+  checkFactor("beta", beta, type);
+  if (type === "i8-i32" && (options.bias !== undefined || activation !== undefined))
+    throw bad("A matrix product of integers has no bias and no activation.");
   const placed = placeAll(context, options, batchCount);
   const [a, b, c, bias] = placed as [Placed, Placed, Placed, Placed | undefined];
   const fields: MultiplyCall = {

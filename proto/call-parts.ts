@@ -63,7 +63,7 @@ export const productFields = [
   [
     "type",
     "u32",
-    "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16",
+    "of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7",
   ],
   ["transposeA", "u32", "1 where A stands transposed in memory (k rows, m columns), else 0"],
   ["transposeB", "u32", "1 where B stands transposed in memory (n rows, k columns), else 0"],
@@ -73,9 +73,13 @@ export const productFields = [
   [
     "activation",
     "u32",
-    "what becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU)",
+    "what becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0",
   ],
-  ["bias", "u64", "address of n elements of C's type, each added to its column of C; 0 for none"],
-  ["alphaF64", "f64", "in place of alpha where the type is f64, else not read"],
-  ["betaF64", "f64", "in place of beta where the type is f64, else not read"],
+  ["bias", "u64", "address of n elements of C's type, each added to its column of C; 0 for none, as of i8"],
+  [
+    "alphaF64",
+    "f64",
+    "in place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read",
+  ],
+  ["betaF64", "f64", "the same in place of beta"],
 ] as const satisfies readonly Field[];

@@ -367,7 +367,7 @@ export const calls = {
   },
   multiply: {
     opcode: 32,
-    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it.",
+    doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64, of i8 i32. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it.",
     errors: [
       "BAD_ARGUMENT",
       "ADDRESS_OUTSIDE_ARENA",

@@ -197,10 +197,10 @@ export interface MatrixOperand {
 /** C = alpha op(A) op(B) + beta C + bias, for each matrix of a batch; op(A) has m rows and k columns, op(B) k and n, C m and n. */
 export interface MatrixProduct {
   /**
-   * Of all three matrices. `tf32` is f32 in memory, rounded on its way into the multiplication; `f16-f32` and `bf16-f32` have a C of f32. Sums are
-   * f32, of f64 f64.
+   * Of all three matrices. `tf32` is f32 in memory, rounded on its way into the multiplication; `f16-f32` and `bf16-f32` have a C of f32,
+   * `i8-i32` one of i32, with whole alpha and beta, no bias and no activation. Sums are f32, of f64 f64, of i8 i32.
    */
-  readonly type: "f32" | "tf32" | "f16" | "bf16" | "f64" | "f16-f32" | "bf16-f32";
+  readonly type: "f32" | "tf32" | "f16" | "bf16" | "f64" | "f16-f32" | "bf16-f32" | "i8-i32";
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -227,6 +227,7 @@ export const productBytes: Readonly<
   f64: { factors: 8, result: 8 },
   "f16-f32": { factors: 2, result: 4 },
   "bf16-f32": { factors: 2, result: 4 },
+  "i8-i32": { factors: 1, result: 4 },
 };
 
 /** Opaque stream and event of a device; `undefined` stands for the default stream. */

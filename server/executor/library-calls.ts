@@ -10,7 +10,7 @@ import { moduleKeeper } from "./module-calls.ts";
 import type { OpenSlice, Workspace } from "./workspace.ts";
 
 /** By their numbers in the table. */
-const types: readonly MatrixProduct["type"][] = ["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32"];
+const types = ["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32", "i8-i32"] as const;
 
 /** What the libraries behind the devices count with. */
 const COUNT_MAX = 2 ** 31 - 1;
@@ -96,12 +96,21 @@ function wishOf(call: MultiplyCall): Wish {
     a: { address: a.address, rowStride: a.rowStride, batchStride: a.batchStride, transposed: transposeA === 1 },
     b: { address: b.address, rowStride: b.rowStride, batchStride: b.batchStride, transposed: transposeB === 1 },
     c: { address: c.address, rowStride: c.rowStride, batchStride: c.batchStride },
-    alpha: type === "f64" ? call.alphaF64 : call.alpha,
-    beta: type === "f64" ? call.betaF64 : call.beta,
+    alpha: type === "f64" || type === "i8-i32" ? call.alphaF64 : call.alpha,
+    beta: type === "f64" || type === "i8-i32" ? call.betaF64 : call.beta,
     bias: call.bias === 0 ? undefined : call.bias,
     activation: activations[call.activation],
   };
+  if (type === "i8-i32") checkIntegers(product);
   return { product, operands: { a, b, c } };
+}
+
+function checkIntegers({ alpha, beta, bias, activation }: MatrixProduct): void {
+  for (const factor of [alpha, beta]) {
+    if (factor !== (factor | 0)) throw bad(`A product of integers has the factor [${factor}].`);
+  }
+  if (bias !== undefined || activation !== undefined)
+    throw bad("A product of integers has a bias or an activation, and there is none of either.");
 }
 
 function checkBias(work: Workspace, slice: OpenSlice, { bias, n }: MultiplyCall, bytes: number): void {

@@ -1884,7 +1884,7 @@ export function decodeRecordingDestroyCall(b: WireBuffer, start: number, end: nu
   };
 }
 
-/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it. */
+/** C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64, of i8 i32. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it. */
 export interface MultiplyCall {
   /** Address of A: op(A) has m rows and k columns. */
   readonly a: number;
@@ -1912,7 +1912,7 @@ export interface MultiplyCall {
   readonly ldc: number;
   /** Number of products, 1 to 2^31-1. */
   readonly batchCount: number;
-  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16. */
+  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7. */
   readonly type: number;
   /** 1 where A stands transposed in memory (k rows, m columns), else 0. */
   readonly transposeA: number;
@@ -1924,13 +1924,13 @@ export interface MultiplyCall {
   readonly beta: number;
   /** Stream handle, 0 for the default stream. */
   readonly stream: number;
-  /** What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU). */
+  /** What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0. */
   readonly activation: number;
-  /** Address of n elements of C's type, each added to its column of C; 0 for none. */
+  /** Address of n elements of C's type, each added to its column of C; 0 for none, as of i8. */
   readonly bias: number;
-  /** In place of alpha where the type is f64, else not read. */
+  /** In place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read. */
   readonly alphaF64: number;
-  /** In place of beta where the type is f64, else not read. */
+  /** The same in place of beta. */
   readonly betaF64: number;
 }
 
@@ -2594,7 +2594,7 @@ export interface MultiplyPrepareCall {
   readonly ldc: number;
   /** Number of products, 1 to 2^31-1. */
   readonly batchCount: number;
-  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16. */
+  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7. */
   readonly type: number;
   /** 1 where A stands transposed in memory (k rows, m columns), else 0. */
   readonly transposeA: number;
@@ -2606,13 +2606,13 @@ export interface MultiplyPrepareCall {
   readonly beta: number;
   /** Stream handle, 0 for the default stream. */
   readonly stream: number;
-  /** What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU). */
+  /** What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0. */
   readonly activation: number;
-  /** Address of n elements of C's type, each added to its column of C; 0 for none. */
+  /** Address of n elements of C's type, each added to its column of C; 0 for none, as of i8. */
   readonly bias: number;
-  /** In place of alpha where the type is f64, else not read. */
+  /** In place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read. */
   readonly alphaF64: number;
-  /** In place of beta where the type is f64, else not read. */
+  /** The same in place of beta. */
   readonly betaF64: number;
 }
 

@@ -468,7 +468,9 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       "compiles those in C against cuBLAS, and holds the project's own to them",
       async () => {
         // One that uses no kernels of the libraries, and one that does.
-        const blas = ["light.c", "shaped.c", "blas.h", "numbers.h"].map((name) => `test/interposer/blas/${name}`);
+        const blas = ["light.c", "light.h", "shaped.c", "blas.h", "numbers.h"].map(
+          (name) => `test/interposer/blas/${name}`,
+        );
         for (const path of [...blas, "test/interposer/driver/driver.h", "client/interposer/driver/cuda-api.h"]) {
           mkdirSync(join(box, dirname(path)), { recursive: true });
           cpSync(path, join(box, path));

@@ -26,12 +26,15 @@ afterAll(async () => {
 
 describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the server's cuBLASLt computes", () => {
   // Of the others the stand-in would have to run kernels.
-  it.each(["light", "products", "vectors"].map((name) => `test/interposer/blas/${name}.c`))("%s", async (source) => {
-    const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
-    const program = compileProgram(source, { flags, suffix: "-card" });
-    const { code, stdout, stderr } = await runProgram({ server, command: [program] });
-    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
-  });
+  it.each(["integers", "light", "products", "vectors"].map((name) => `test/interposer/blas/${name}.c`))(
+    "%s",
+    async (source) => {
+      const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
+      const program = compileProgram(source, { flags, suffix: "-card" });
+      const { code, stdout, stderr } = await runProgram({ server, command: [program] });
+      expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+    },
+  );
 });
 
 describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server's cuDNN does", () => {

@@ -1,5 +1,5 @@
 /* The stand-in's cuBLASLt: matrix products column by column, computed plainly, in the order of the stream. Shapes it cannot do are refused,
-   and before the capability 8.0 bf16 and tf32, for which it finds no way. */
+   and before the capability 8.0 bf16 and tf32, for which it finds no way; nor for integers but at multiples of four. */
 #define _GNU_SOURCE
 #include "standin.h"
 
@@ -78,7 +78,7 @@ API int cublasLtMatmulPreferenceDestroy(void *object) { return cublasLtDestroy(o
 
 API int cublasLtMatmulDescCreate(struct operation **out, int compute, int scale) {
   ASK();
-  if (compute == 70 ? scale != 1 : (compute != 68 && compute != 77) || scale != 0) return BLAS_NOT_SUPPORTED;
+  if (compute == 70 ? scale != 1 : compute == 72 ? scale != 10 : (compute != 68 && compute != 77) || scale != 0) return BLAS_NOT_SUPPORTED;
   MAKE(operation);
   made->compute = compute;
   made->scale = scale;
@@ -97,7 +97,7 @@ API int cublasLtMatmulDescSetAttribute(struct operation *o, int attribute, const
 
 API int cublasLtMatrixLayoutCreate(struct layout **out, int type, uint64_t rows, uint64_t columns, int64_t leading) {
   ASK();
-  if (leading < (int64_t)rows || (type != 0 && type != 1 && type != 2 && type != 14)) return BLAS_INVALID_VALUE;
+  if (leading < (int64_t)rows || (type != 0 && type != 1 && type != 2 && type != 3 && type != 10 && type != 14)) return BLAS_INVALID_VALUE;
   MAKE(layout);
   *made = (struct layout){.type = type, .batch_count = 1, .rows = rows, .columns = columns, .leading = (uint64_t)leading};
   return BLAS_SUCCESS;
@@ -124,7 +124,13 @@ API int cublasLtMatmulPreferenceSetAttribute(struct preference *p, int attribute
   return BLAS_SUCCESS;
 }
 
-static size_t type_bytes(int type) { return type == 1 ? 8 : type == 0 ? 4 : 2; }
+static size_t type_bytes(int type) { return type == 1 ? 8 : type == 0 || type == 10 ? 4 : type == 3 ? 1 : 2; }
+
+/* What NVIDIA documents of products of integers, but that it has them with A transposed alone. */
+static bool is_at_fours(const struct layout *a, const struct layout *b, const struct layout *c, const uint32_t *alignment, int inner) {
+  uint64_t odd = (a->leading | b->leading | c->leading | c->rows | (uint64_t)inner) % 4;
+  return odd == 0 && alignment[0] >= 4 && alignment[1] >= 4;
+}
 
 /* The algorithm that it finds is the alignment that it may count on. */
 API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct layout *a, struct layout *b, struct layout *c,
@@ -135,6 +141,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   *found = 0;
   /* Neither type has arithmetic before 8.0: no way is found. */
   if (standin_capability() < 80 && (o->compute == 77 || a->type == 14)) return BLAS_SUCCESS;
+  if (o->compute == 72 && (a->type != 3 || c->type != 10 || o->epilogue != 1 || !is_at_fours(a, b, c, p->alignment, inner))) return BLAS_SUCCESS;
   if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
   if (c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
   memset(results, 0xee, sizeof *results);
@@ -148,6 +155,8 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
 double standin_load(int type, uint64_t at, uint64_t index) {
   if (type == 1) return ((double *)at)[index];
   if (type == 0) return ((float *)at)[index];
+  if (type == 3) return ((int8_t *)at)[index];
+  if (type == 10) return ((int32_t *)at)[index];
   if (type == 2) return (float)((_Float16 *)at)[index];
   uint32_t word = (uint32_t)((uint16_t *)at)[index] << 16;
   float value;
@@ -159,6 +168,7 @@ void standin_store(int type, uint64_t at, uint64_t index, double result) {
   float value = (float)result;
   if (type == 1) ((double *)at)[index] = result;
   else if (type == 0) ((float *)at)[index] = value;
+  else if (type == 10) ((int32_t *)at)[index] = (int32_t)(uint32_t)(int64_t)result;
   else if (type == 2) ((_Float16 *)at)[index] = (_Float16)value;
   else {
     uint32_t word;
@@ -219,9 +229,7 @@ API int cublasLtMatmul(void *handle, struct operation *o, const void *alpha, uin
   if (a % algorithm[0] != 0 || b % algorithm[1] != 0 || c % algorithm[2] != 0) return BLAS_INVALID_VALUE;
   if (standin_current->error != SUCCESS) return BLAS_EXECUTION_FAILED;
   struct product *p = malloc(sizeof *p);
-  bool is_wide = o->scale == 1;
-  double first = is_wide ? *(const double *)alpha : (double)*(const float *)alpha;
-  double second = is_wide ? *(const double *)beta : (double)*(const float *)beta;
+  double first = standin_load(o->scale, (uint64_t)alpha, 0), second = standin_load(o->scale, (uint64_t)beta, 0);
   *p = (struct product){*o, *la, *lb, *lc, a, b, c, first, second};
   LOCK();
   struct work w = {.kind = TASK, .source = (uint64_t)p, .task = run_product};

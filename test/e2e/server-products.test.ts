@@ -43,6 +43,10 @@ test.each<[string, Parameters<typeof raw.multiply>[0]]>([
   ["of halves, transposed", { type: 2, transposeA: 1, transposeB: 1, lda: 4, ldb: 4 }],
   ["up to the last element of the allocation", { c: ARENA + BYTES - 64 }],
   ["with one operand for the whole batch", { batchCount: 4, strideA: 0, strideB: 16, strideC: 16, b: ARENA + 1024 }],
+  [
+    "of i8 at odd addresses, with whole factors",
+    { type: 7, a: ARENA + 1, b: ARENA + 35, alphaF64: -(2 ** 31), betaF64: 3 },
+  ],
   ["with results side by side", { batchCount: 4, c: ARENA + 1024, ldc: 16, strideC: 4 }],
 ])("a product %s is computed", async (_, fields) => {
   expect(await after(raw.multiply(fields))).toBe("OK");
@@ -54,7 +58,14 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   ["of nothing", "BAD_ARGUMENT", { k: 0 }],
   ["without matrices", "BAD_ARGUMENT", { batchCount: 0 }],
   ["of more rows than can be counted", "BAD_ARGUMENT", { m: WORD_MAX }],
-  ["of an unknown type", "BAD_ARGUMENT", { type: 7 }],
+  ["of an unknown type", "BAD_ARGUMENT", { type: 8 }],
+  ["of i8 with half a factor", "BAD_ARGUMENT", { type: 7, alphaF64: 0.5 }],
+  ["of i8 with a factor beyond i32", "BAD_ARGUMENT", { type: 7, betaF64: 2 ** 31 }],
+  ["of i8 with a factor that is no number", "BAD_ARGUMENT", { type: 7, betaF64: Number.NaN }],
+  ["of i8 with a bias", "BAD_ARGUMENT", { type: 7, bias: ARENA }],
+  ["of i8 with an activation", "BAD_ARGUMENT", { type: 7, activation: 1 }],
+  ["of i8 whose results stand at an odd address", "BAD_ARGUMENT", { type: 7, c: ARENA + 1026 }],
+  ["of i8 whose last element is behind the allocation", "NOT_ALLOCATED", { type: 7, a: ARENA + BYTES - 15 }],
   ["with an unknown activation", "BAD_ARGUMENT", { activation: 3 }],
   ["with a bias at an odd address", "BAD_ARGUMENT", { bias: ARENA + 2 }],
   ["with a bias that is not allocated", "NOT_ALLOCATED", { bias: ARENA + 65_536 }],
@@ -101,7 +112,8 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
 test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   ["at addresses that are not allocated", "OK", { a: 256, b: 64, c: ARENA + 4 * MiB, bias: 4, stream: 7 }],
   ["with a GELU", "OK", { activation: 2 }],
-  ["of an unknown type", "BAD_ARGUMENT", { type: 7 }],
+  ["of i8", "OK", { type: 7 }],
+  ["of an unknown type", "BAD_ARGUMENT", { type: 8 }],
   ["at an odd address", "BAD_ARGUMENT", { a: 2 }],
   ["on no device", "ADDRESS_OUTSIDE_ARENA", { c: 0 }],
 ])("a product %s that is asked about is answered %s, and the session goes on", async (_, code, fields) => {

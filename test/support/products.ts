@@ -29,6 +29,7 @@ export const encode = (
   what: "factors" | "result" = "factors",
 ): Uint8Array => {
   if (type === "f64") return new Uint8Array(Float64Array.from(values).buffer);
+  if (type === "i8-i32") return new Uint8Array((what === "result" ? Int32Array : Int8Array).from(values).buffer);
   if (productBytes[type][what] === 4) return new Uint8Array(values.slice().buffer);
   const kind = type.startsWith("bf16") ? "bf16" : "f16";
   return new Uint8Array(Uint16Array.from(values, (value) => toHalf(value, kind)).buffer);

@@ -74,9 +74,10 @@ export const callsFrame = (...calls: readonly Buffer[]): Buffer => frame(CALLS, 
 const rawProduct = {
   ...{ a: ARENA, b: ARENA + 64, c: ARENA + 128, strideA: 0, strideB: 0, strideC: 0, m: 4, n: 4, k: 4 },
   ...{ lda: 4, ldb: 4, ldc: 4, batchCount: 1, type: 0, transposeA: 0, transposeB: 0, stream: 0 },
-  ...{ activation: 0, bias: 0 },
+  ...{ activation: 0, bias: 0, alphaF64: 0, betaF64: 0 },
 };
 type RawProductField = keyof typeof rawProduct;
+const bitsOfF64 = (value: number | bigint): bigint => new BigUint64Array(Float64Array.of(Number(value)).buffer)[0]!;
 
 /** The calls of the table by name, as bytes. */
 export const raw = {
@@ -111,9 +112,8 @@ export const raw = {
       ["u32", Number(product.stream)],
       ["u32", Number(product.activation)],
       ["u64", product.bias],
-      // 0 and 0 as f64.
-      ["u64", 0],
-      ["u64", 0],
+      ["u64", bitsOfF64(product.alphaF64)],
+      ["u64", bitsOfF64(product.betaF64)],
     );
   },
   /** Without options. */

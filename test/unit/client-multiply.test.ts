@@ -69,6 +69,9 @@ describe("a matrix product", () => {
     ["with an option that nobody knows", { transposea: true } as object],
     ["with a factor that is no number", { alpha: "2" as unknown as number }],
     ["with a factor that f32 does not have", { beta: -1e39 }],
+    ["of integers with half a factor", { type: "i8-i32", alpha: 0.5 }],
+    ["of integers with a factor beyond i32", { type: "i8-i32", beta: 2 ** 31 }],
+    ["of integers with an activation", { type: "i8-i32", activation: "relu" }],
     ["of something that is no buffer", { b: new Float32Array(16) as unknown as DeviceBuffer }],
     ["without a matrix", { c: undefined as unknown as DeviceBuffer }],
     ["with a bias that is no buffer", { bias: 4 as unknown as DeviceBuffer }],
@@ -106,6 +109,14 @@ describe("a matrix product", () => {
     expect(product).toMatchObject({ type: 6, activation: 1 });
     await fake.close();
     await expect(sent((gpu) => wish(gpu, 12))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  it("of i8 into i32 has whole factors", async () => {
+    const [product] = await sent((gpu) => {
+      const [a, b, c] = [gpu.alloc(16), gpu.alloc(16), gpu.alloc(64)];
+      return { m: 4, n: 4, k: 4, a, b, c, alpha: -(2 ** 31), beta: 2 ** 24 + 1, type: "i8-i32" };
+    });
+    expect(product).toMatchObject({ type: 7, alphaF64: -(2 ** 31), betaF64: 2 ** 24 + 1 });
   });
 
   it("takes results side by side", async () => {

@@ -46,13 +46,40 @@ async function one(type: MatrixProduct["type"], a: number, b: number, factors = 
 const bitsOf = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
 
 describe("a matrix product on a cpu device", () => {
-  it.each(["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32"] as const)(
+  it.each(["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32", "i8-i32"] as const)(
     "multiplies matrices of %s",
     async (type) => {
       await check({ ...plain, type });
       await check({ ...sized(33, 30, 20), type, alpha: 2, beta: -1 });
     },
   );
+
+  it("sums i8 exactly in i32, which wraps, with factors of i32, over the borders of tiles", async () => {
+    const [m, n, k] = [70, 66, 1100];
+    const [a, b] = [3, 5].map((step) => Int8Array.from({ length: 70 * k }, (_, i) => i * step - (i >> 7)));
+    await slice.write(A, new Uint8Array(a!.buffer), undefined);
+    await slice.write(B, new Uint8Array(b!.buffer, 0, n * k), undefined);
+    const before = Int32Array.from({ length: m * n }, (_, i) => 2 ** 31 - i);
+    await slice.write(C, new Uint8Array(before.buffer), undefined);
+    // More than f32 can count, and more than i32 holds.
+    const [alpha, beta] = [2 ** 24 + 1, -(2 ** 31) + 7];
+    const transposed = { ...sized(m, n, k), b: { ...plain.b, rowStride: k, transposed: true } };
+    await slice.multiply!({ ...transposed, type: "i8-i32", alpha, beta }, undefined);
+    const into = new Int32Array(m * n);
+    await slice.read(C, new Uint8Array(into.buffer), undefined);
+    const expected = before.map((was, at) => {
+      let sum = 0;
+      for (let i = 0; i < k; i++) sum += a![Math.floor(at / n) * k + i]! * b![(at % n) * k + i]!;
+      return Math.imul(alpha, sum) + Math.imul(beta, was);
+    });
+    expect(into).toEqual(expected);
+    const extremes = Int8Array.of(-128, 127);
+    await slice.write(A, new Uint8Array(extremes.buffer), undefined);
+    await slice.write(B, new Uint8Array(extremes.buffer), undefined);
+    await slice.multiply!({ ...sized(2, 2, 1), type: "i8-i32" }, undefined);
+    await slice.read(C, new Uint8Array(into.buffer, 0, 16), undefined);
+    expect([...into.subarray(0, 4)]).toEqual([16384, -16256, -16256, 16129]);
+  });
 
   it("sums f64 in f64, with factors of f64, over the borders of tiles", async () => {
     const [first, second] = [1 + 2 ** -40, 3 + 2 ** -45];

@@ -26,6 +26,19 @@ describe.skipIf(standinMissing !== undefined)("a matrix product on a CUDA device
     check({ ...plain, type }),
   );
 
+  it("multiplies i8 into i32 with whole factors, and is refused where the library has that not", async () => {
+    const fours: MatrixProduct = {
+      ...{ ...plain, type: "i8-i32" as const, m: 8, n: 12, k: 4, alpha: 3, beta: -2 },
+      a: { ...plain.a, rowStride: 4, batchStride: 32 },
+      b: { ...plain.b, rowStride: 4, batchStride: 48, transposed: true },
+      c: { ...plain.c, rowStride: 12, batchStride: 100 },
+    };
+    await check(fours);
+    await check({ ...fours, batchCount: 3 });
+    const work = (): unknown => slice.multiply!({ ...fours, k: 3 }, undefined);
+    expect(work).toThrow(expect.objectContaining({ code: "UNSUPPORTED" }));
+  });
+
   it.each([
     [false, false],
     [false, true],

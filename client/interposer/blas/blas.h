@@ -53,7 +53,7 @@ enum { POINTER_HOST = 0, POINTER_DEVICE = 1 };
 enum { MATH_DEFAULT = 0, MATH_TENSOR_OP = 1, MATH_PEDANTIC = 2, MATH_TF32 = 3, MATH_KIND = 15 };
 
 /* cudaDataType */
-enum { R_32F = 0, R_64F = 1, R_16F = 2, C_32F = 4, C_64F = 5, R_16BF = 14 };
+enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, C_32F = 4, C_64F = 5, R_32I = 10, R_16BF = 14 };
 
 /* cublasComputeType_t */
 enum {
@@ -63,6 +63,8 @@ enum {
     COMPUTE_32F_PEDANTIC = 69,
     COMPUTE_64F = 70,
     COMPUTE_64F_PEDANTIC = 71,
+    COMPUTE_32I = 72,
+    COMPUTE_32I_PEDANTIC = 73,
     COMPUTE_32F_FAST_16F = 74,
     COMPUTE_32F_FAST_16BF = 75,
     COMPUTE_32F_FAST_TF32 = 77,
@@ -72,7 +74,7 @@ enum {
 
 /* Bytes of an element of a type that may be served. */
 static inline size_t element_bytes(int type) {
-    return type == R_64F ? 8 : type == R_32F ? 4 : 2;
+    return type == R_64F ? 8 : type == R_32F || type == R_32I ? 4 : type == R_8I ? 1 : 2;
 }
 
 /* A matrix as it stands in memory, column by column. */

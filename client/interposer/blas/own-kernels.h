@@ -8,7 +8,7 @@
 enum own_kernel { UPDATE, ROTATE, REDUCE, FINISH, SOLVE, MULTIPLY_F32, MULTIPLY_F64 };
 
 /* cudaDataType of places. */
-enum { R_32I = 10, R_64I = 24 };
+enum { R_64I = 24 };
 /* cublasSideMode_t, cublasFillMode_t, cublasDiagType_t */
 enum { SIDE_LEFT = 0, SIDE_RIGHT = 1 };
 enum { FILL_LOWER = 0, FILL_UPPER = 1 };

@@ -27,7 +27,7 @@ static cublasStatus_t launch(cublasHandle_t handle, struct blas_multiplication *
 
 cublasStatus_t multiply_or_scale(cublasHandle_t handle, const struct product *product) {
     bool is_nothing = product->k == 0 || product->alpha == 0;
-    if (!is_nothing || product->beta == 0 || product->beta == 1) return multiply(product);
+    if (!is_nothing || product->beta == 0 || product->beta == 1 || product->c.type == R_32I) return multiply(product);
     const struct matrix *c = &product->c;
     if (product->m < 0 || product->n < 0 || product->batch_count < 0 || !is_leading_of(c->leading, product->m)) return CUBLAS_STATUS_INVALID_VALUE;
     if (product->m == 0 || product->n == 0) return CUBLAS_STATUS_SUCCESS;

@@ -8,7 +8,7 @@
 #include "blas.h"
 
 /* Numbers of the wire's types. */
-enum { WIRE_F32 = 0, WIRE_TF32 = 1, WIRE_F16 = 2, WIRE_BF16 = 3, WIRE_F64 = 4, WIRE_F16_F32 = 5, WIRE_BF16_F32 = 6 };
+enum { WIRE_F32 = 0, WIRE_TF32 = 1, WIRE_F16 = 2, WIRE_BF16 = 3, WIRE_F64 = 4, WIRE_F16_F32 = 5, WIRE_BF16_F32 = 6, WIRE_I8_I32 = 7 };
 
 #define COUNT_MAX 0x7fffffff
 
@@ -18,12 +18,12 @@ static const char *type_name(int type) {
     case R_64F: return "f64";
     case R_16F: return "f16";
     case R_16BF: return "bf16";
-    case 3: return "i8";
-    case 10: return "i32";
+    case R_8I: return "i8";
+    case R_32I: return "i32";
     case 28: return "f8e4m3";
     case 29: return "f8e5m2";
-    case 4:
-    case 5: return "complex numbers";
+    case C_32F:
+    case C_64F: return "complex numbers";
     default: return "another type";
     }
 }
@@ -44,6 +44,7 @@ static int wire_type(const struct product *product) {
     int type = product->a.type, result = product->c.type, factors = factor_type(product->compute);
     if (product->b.type != type) return -1;
     if (type == R_64F) return result == R_64F && factors == R_64F ? WIRE_F64 : -1;
+    if (type == R_8I) return result == R_32I && factors == R_32I ? WIRE_I8_I32 : -1;
     if (type == R_16F && result == R_16F && factors == R_16F) return WIRE_F16;
     if (factors != R_32F) return -1;
     if (type == R_32F) return result != R_32F ? -1 : may_round(product) ? WIRE_TF32 : WIRE_F32;
@@ -69,6 +70,8 @@ int factor_type(int compute) {
     case COMPUTE_64F:
     case COMPUTE_64F_PEDANTIC:
     case COMPUTE_64F_EMULATED_FIXEDPOINT: return R_64F;
+    case COMPUTE_32I:
+    case COMPUTE_32I_PEDANTIC: return R_32I;
     default: return -1;
     }
 }
@@ -94,6 +97,10 @@ void read_number(const void *from, int type, double *real, double *imaginary) {
         return;
     case R_32F:
     case C_32F: memcpy(singles, from, type == C_32F ? 8 : 4); break;
+    case R_32I:
+        memcpy(&word, from, sizeof word);
+        *real = (int32_t)word, *imaginary = 0;
+        return;
     case R_16BF:
         memcpy(&half, from, sizeof half);
         word = (uint32_t)half << 16;
@@ -109,7 +116,7 @@ void read_number(const void *from, int type, double *real, double *imaginary) {
 static cublasStatus_t read_factor(const void *from, const struct factors *factors, CUstream stream, double *value) {
     unsigned char bytes[8] = {0};
     double imaginary;
-    size_t size = factors->type == R_64F ? 8 : factors->type == R_32F ? 4 : 2;
+    size_t size = element_bytes(factors->type);
     if (from == NULL) return CUBLAS_STATUS_INVALID_VALUE;
     if (factors->are_on_device) {
         CUresult result = cuMemcpyDtoHAsync_v2(bytes, (CUdeviceptr)(uintptr_t)from, size, stream);
@@ -222,6 +229,7 @@ cublasStatus_t multiply(const struct product *product) {
     if (status != CUBLAS_STATUS_SUCCESS || is_empty(product)) return status;
     bool is_finished = product->bias == 0 && product->activation == 0;
     if (product->k == 0 && !is_finished) return blas_refuse(product->function, "a product of nothing with an epilogue is not served yet");
-    if (product->k == 0 || (product->alpha == 0 && is_finished)) return scale(product);
+    /* Of integers alpha is like any other: none of them is no number. */
+    if (product->k == 0 || (product->alpha == 0 && is_finished && product->c.type != R_32I)) return scale(product);
     return is_one_call(product) ? send(product) : send_singly(product);
 }

@@ -15,7 +15,7 @@ DEFINE_ASK(multiply_prepare, MULTIPLY_PREPARE)
 _Static_assert(sizeof(struct sluice_multiply_prepare_call) == sizeof(struct sluice_multiply_call), "both calls have the same fields");
 
 /* By the wire's numbers of types. */
-static const uint8_t factor_bytes[] = {4, 4, 2, 2, 8, 2, 2}, result_bytes[] = {4, 4, 2, 2, 8, 4, 4};
+static const uint8_t factor_bytes[] = {4, 4, 2, 2, 8, 2, 2, 1}, result_bytes[] = {4, 4, 2, 2, 8, 4, 4, 4};
 
 struct operand {
     const char *name;

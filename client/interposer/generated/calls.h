@@ -1694,7 +1694,7 @@ static inline void sluice_encode_recording_destroy_call(uint8_t *at, const struc
     sluice_put_u32(at + 4, 0);
 }
 
-/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it. */
+/* C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64, of i8 i32. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it. */
 struct sluice_multiply_call {
     /* Address of A: op(A) has m rows and k columns. */
     uint64_t a;
@@ -1722,7 +1722,7 @@ struct sluice_multiply_call {
     uint32_t ldc;
     /* Number of products, 1 to 2^31-1. */
     uint32_t batch_count;
-    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16. */
+    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7. */
     uint32_t type;
     /* 1 where A stands transposed in memory (k rows, m columns), else 0. */
     uint32_t transpose_a;
@@ -1734,13 +1734,13 @@ struct sluice_multiply_call {
     float beta;
     /* Stream handle, 0 for the default stream. */
     uint32_t stream;
-    /* What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU). */
+    /* What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0. */
     uint32_t activation;
-    /* Address of n elements of C's type, each added to its column of C; 0 for none. */
+    /* Address of n elements of C's type, each added to its column of C; 0 for none, as of i8. */
     uint64_t bias;
-    /* In place of alpha where the type is f64, else not read. */
+    /* In place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read. */
     double alpha_f64;
-    /* In place of beta where the type is f64, else not read. */
+    /* The same in place of beta. */
     double beta_f64;
 };
 
@@ -2204,7 +2204,7 @@ struct sluice_multiply_prepare_call {
     uint32_t ldc;
     /* Number of products, 1 to 2^31-1. */
     uint32_t batch_count;
-    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16. */
+    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7. */
     uint32_t type;
     /* 1 where A stands transposed in memory (k rows, m columns), else 0. */
     uint32_t transpose_a;
@@ -2216,13 +2216,13 @@ struct sluice_multiply_prepare_call {
     float beta;
     /* Stream handle, 0 for the default stream. */
     uint32_t stream;
-    /* What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU). */
+    /* What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0. */
     uint32_t activation;
-    /* Address of n elements of C's type, each added to its column of C; 0 for none. */
+    /* Address of n elements of C's type, each added to its column of C; 0 for none, as of i8. */
     uint64_t bias;
-    /* In place of alpha where the type is f64, else not read. */
+    /* In place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read. */
     double alpha_f64;
-    /* In place of beta where the type is f64, else not read. */
+    /* The same in place of beta. */
     double beta_f64;
 };
 

@@ -1,8 +1,8 @@
 /**
  * The kernel behind matrix products on the cpu device, written straight in WebAssembly: one block computes one tile of C. It brings pieces of A
  * and B into shared memory as f32, in the order in which they are used, and multiplies them four rows by eight columns at a time. It has the
- * shape of a compiled kernel, so that workers, time-outs and faults are those of every launch. Rounding: f32 sums, results to nearest even. f64 is
- * summed element by element, straight from memory.
+ * shape of a compiled kernel, so that workers, time-outs and faults are those of every launch. Rounding: f32 sums, results to nearest even. i8 is
+ * brought and summed as i32 in place of f32; f64 is summed element by element, straight from memory.
  */
 import { type MatrixProduct, productBytes } from "../device.ts";
 import type { CompiledKernel } from "./compile/kernel.ts";
@@ -20,7 +20,7 @@ const COLUMNS = 8;
 
 /**
  * The parameter block: words of 32 bits in this order. Strides are bytes; `tilesN` is the number of tiles in a row of C. Of f64, alpha and beta are
- * the two words of each, low first.
+ * the two words of each, low first; of i8 they are i32.
  */
 export const productParams = [
   ...["a", "b", "c", "m", "n", "k", "rowA", "columnA", "rowB", "columnB", "rowC"],
@@ -36,7 +36,7 @@ const SUMS = PIECE_B + TILE * DEPTH * 4;
 const SHARED_BYTES = SUMS + TILE * TILE * 4;
 
 /** How an element stands in memory; only factors are rounded to tf32. */
-type Element = "f32" | "tf32" | "f16" | "bf16" | "f64";
+type Element = "f32" | "tf32" | "f16" | "bf16" | "f64" | "i8" | "i32";
 
 const elements: Readonly<Record<MatrixProduct["type"], { readonly factors: Element; readonly result: Element }>> = {
   f32: { factors: "f32", result: "f32" },
@@ -46,6 +46,7 @@ const elements: Readonly<Record<MatrixProduct["type"], { readonly factors: Eleme
   f64: { factors: "f64", result: "f64" },
   "f16-f32": { factors: "f16", result: "f32" },
   "bf16-f32": { factors: "bf16", result: "f32" },
+  "i8-i32": { factors: "i8", result: "i32" },
 };
 
 export function productKernel(
@@ -91,6 +92,11 @@ class ProductWriter {
 
   get #resultBytes(): number {
     return productBytes[this.#type].result;
+  }
+
+  /** What a tile is summed in. */
+  get #sum(): "f32" | "i32" {
+    return this.#type === "i8-i32" ? "i32" : "f32";
   }
 
   write(): Code {
@@ -196,9 +202,10 @@ class ProductWriter {
     });
   }
 
-  /** Adds the bias of column j of the tile, and applies the activation. */
+  /** Adds the bias of column j of the tile, and applies the activation. Integers have neither. */
   #finish(value: number): void {
     const { code } = this;
+    if (this.#type === "i8-i32") return;
     const wide = this.#type === "f64";
     this.#param("hasBias");
     code.if();
@@ -300,7 +307,7 @@ class ProductWriter {
       this.#loopBelow("p", "depth", 1, () => {
         this.#get("to").#get("from");
         this.#load(elements[this.#type].factors);
-        code.access("f32.store", Context.SHARED + (operand === "A" ? PIECE_A : PIECE_B));
+        code.access(`${this.#sum}.store`, Context.SHARED + (operand === "A" ? PIECE_A : PIECE_B));
         this.#add("from", "step");
         this.#get("to");
         code
@@ -379,7 +386,9 @@ class ProductWriter {
       code.access("v128.load32_splat", Context.SHARED + PIECE_A + row * 4).set(factor);
       [left, right].forEach((columns, half) => {
         const sum = sums[row * 2 + half]!;
-        if (this.#features.fusedMultiplyAdd) code.get(factor).get(columns).get(sum).op("f32x4.relaxed_madd").set(sum);
+        if (this.#sum === "i32") code.get(sum).get(factor).get(columns).op("i32x4.mul").op("i32x4.add").set(sum);
+        else if (this.#features.fusedMultiplyAdd)
+          code.get(factor).get(columns).get(sum).op("f32x4.relaxed_madd").set(sum);
         else code.get(sum).get(factor).get(columns).op("f32x4.mul").op("f32x4.add").set(sum);
       });
     }
@@ -398,7 +407,8 @@ class ProductWriter {
   /** C = alpha sums + beta C, element by element; C is not read where beta is 0. */
   #storeTile(): void {
     const { code } = this;
-    const value = this.#local("value", "f32");
+    const sum = this.#sum;
+    const value = this.#local("value", sum);
     code.i32(0).set(this.#local("i"));
     this.#loopBelow("i", "rows", 1, () => {
       this.#get("atC").#get("i").#param("rowC");
@@ -429,16 +439,16 @@ class ProductWriter {
           .op("i32.add");
         this.#get("j");
         code.i32(COLUMNS).op("i32.rem_u").i32(4).op("i32.mul").op("i32.add");
-        code.access("f32.load", Context.SHARED + SUMS);
+        code.access(`${sum}.load`, Context.SHARED + SUMS);
         this.#factor("alpha");
-        code.op("f32.mul").set(value);
+        code.op(`${sum}.mul`).set(value);
         this.#factor("beta");
-        code.f32(0).op("f32.ne").if();
+        code[sum](0).op(`${sum}.ne`).if();
         code.get(value);
         this.#get("from");
         this.#load(elements[this.#type].result);
         this.#factor("beta");
-        code.op("f32.mul").op("f32.add").set(value);
+        code.op(`${sum}.mul`).op(`${sum}.add`).set(value);
         code.end();
         this.#finish(value);
         this.#get("from");
@@ -449,11 +459,12 @@ class ProductWriter {
     });
   }
 
-  /** From an address to the element there as f32. */
+  /** From an address to the element there as what a tile is summed in. */
   #load(element: Element): void {
     const { code } = this;
     const bits = this.#local("bits");
-    if (element === "f32") code.access("f32.load");
+    if (element === "f32" || element === "i32") code.access(`${element}.load`);
+    else if (element === "i8") code.access("i32.load8_s");
     else if (element === "bf16") code.access("i32.load16_u").i32(16).op("i32.shl").op("f32.reinterpret_i32");
     else if (element === "tf32") {
       // To nearest, ties away from zero, as cvt.rna.tf32 does; what is no number stays as it is.
@@ -477,7 +488,7 @@ class ProductWriter {
   #store(value: number): void {
     const { code } = this;
     if (this.#resultBytes === 4) {
-      code.get(value).access("f32.store");
+      code.get(value).access(`${this.#sum}.store`);
       return;
     }
     const bits = this.#local("bits");
@@ -518,7 +529,7 @@ class ProductWriter {
   }
 
   #factor(name: "alpha" | "beta" | "alphaLow" | "betaLow"): void {
-    const load = name === "alpha" || name === "beta" ? "f32.load" : "f64.load";
+    const load = name === "alpha" || name === "beta" ? (`${this.#sum}.load` as const) : "f64.load";
     this.code.get(0).access(load, Context.PARAMS + productParams.indexOf(name) * 4);
   }
 

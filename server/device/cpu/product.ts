@@ -62,8 +62,10 @@ export class Products {
     const view = new DataView(new ArrayBuffer(productParams.length * 4));
     productParams.forEach((name, position) => {
       if (!isFactor(name)) view.setUint32(position * 4, words[name], true);
-      else if (name === "alpha" || name === "beta") view.setFloat32(position * 4, product[name], true);
-      else if (name === "alphaLow") view.setFloat64(position * 4, product.alpha, true);
+      else if (name === "alpha" || name === "beta") {
+        if (type === "i8-i32") view.setInt32(position * 4, product[name], true);
+        else view.setFloat32(position * 4, product[name], true);
+      } else if (name === "alphaLow") view.setFloat64(position * 4, product.alpha, true);
       else if (name === "betaLow") view.setFloat64(position * 4, product.beta, true);
     });
     return {

@@ -49,6 +49,7 @@ export const productTypes = {
   f64: { data: 1, result: 1, scale: 1, compute: 70 },
   "f16-f32": { data: 2, result: 0, scale: 0, compute: 68 },
   "bf16-f32": { data: 14, result: 0, scale: 0, compute: 68 },
+  "i8-i32": { data: 3, result: 10, scale: 10, compute: 72 },
 } as const;
 
 const MiB = 1024 * 1024;
@@ -121,9 +122,12 @@ export class Multiplier {
   /** Event by which one stream hands the workspace to another; 0 for none. */
   #handover = 0;
   readonly #plans = new Map<string, Plan>();
-  /** alpha and beta, as f32 and as f64. */
-  readonly #factors = [new Float32Array(1), new Float32Array(1)] as const;
-  readonly #factorsF64 = [new Float64Array(1), new Float64Array(1)] as const;
+  /** alpha and beta, by their type in the library. */
+  readonly #factors = {
+    0: [new Float32Array(1), new Float32Array(1)],
+    1: [new Float64Array(1), new Float64Array(1)],
+    10: [new Int32Array(1), new Int32Array(1)],
+  } as const;
   /** The stream that used the workspace last. */
   #last: CudaStream | undefined;
 
@@ -170,7 +174,7 @@ export class Multiplier {
   #queue(plan: Plan, product: MatrixProduct, stream: CudaStream): void {
     const { a, b, c } = product;
     this.#takeWorkspace(stream);
-    const [alpha, beta] = product.type === "f64" ? this.#factorsF64 : this.#factors;
+    const [alpha, beta] = this.#factors[productTypes[product.type].scale];
     alpha[0] = product.alpha;
     beta[0] = product.beta;
     if (product.bias !== undefined) this.#setBias(plan.operation, product.bias);

@@ -11,7 +11,7 @@ typedef struct cublasContext *cublasHandle_t;
 
 enum { OK = 0, NOT_INITIALIZED = 1, ALLOC_FAILED = 3, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum { OP_N, OP_T, OP_C };
-enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, R_16BF = 14 };
+enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, R_32I = 10, R_16BF = 14 };
 enum { COMPUTE_16F = 64, COMPUTE_32F = 68, COMPUTE_32F_PEDANTIC = 69, COMPUTE_64F = 70, COMPUTE_32I = 72, COMPUTE_32F_FAST_TF32 = 77 };
 
 int cublasCreate_v2(cublasHandle_t *handle);
@@ -63,7 +63,7 @@ static inline double next_number(void) {
 }
 
 static inline size_t size_of(int type) {
-    return type == R_64F ? 8 : type == R_32F ? 4 : 2;
+    return type == R_64F ? 8 : type == R_32F || type == R_32I ? 4 : type == R_8I ? 1 : 2;
 }
 
 static inline double get(const void *from, int type, size_t index) {
@@ -73,6 +73,8 @@ static inline double get(const void *from, int type, size_t index) {
     case R_64F: return ((const double *)from)[index];
     case R_32F: return ((const float *)from)[index];
     case R_16F: return (double)((const _Float16 *)from)[index];
+    case R_8I: return ((const int8_t *)from)[index];
+    case R_32I: return ((const int32_t *)from)[index];
     default:
         word = (uint32_t)((const uint16_t *)from)[index] << 16;
         memcpy(&value, &word, sizeof value);
@@ -87,6 +89,8 @@ static inline void put(void *to, int type, size_t index, double value) {
     case R_64F: ((double *)to)[index] = value; return;
     case R_32F: ((float *)to)[index] = single; return;
     case R_16F: ((_Float16 *)to)[index] = (_Float16)single; return;
+    case R_8I: ((int8_t *)to)[index] = (int8_t)value; return;
+    case R_32I: ((int32_t *)to)[index] = (int32_t)value; return;
     default:
         memcpy(&word, &single, sizeof word);
         ((uint16_t *)to)[index] = (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
@@ -103,7 +107,8 @@ struct array {
 
 static inline struct array array_of(int type, size_t count) {
     struct array made = {.type = type, .count = count, .host = malloc(count * size_of(type))};
-    for (size_t i = 0; i < count; i++) put(made.host, type, i, next_number());
+    double scale = type == R_8I || type == R_32I ? 120 : 1;
+    for (size_t i = 0; i < count; i++) put(made.host, type, i, scale * next_number());
     CHECK(cuMemAlloc_v2(&made.device, count * size_of(type)));
     CHECK(cuMemcpyHtoD_v2(made.device, made.host, count * size_of(type)));
     /* Streams that do not wait for the default one are used, too. */
