@@ -196,6 +196,7 @@ export function multiply(context: DeviceContext, options: MultiplyOptions): void
     transposeB: transposeB ? 1 : 0,
     activation: activation === undefined ? 0 : named("The activation of a matrix product", activations, activation),
     bias: bias?.at ?? 0,
+    ...{ scaleA: 0, scaleB: 0, narrow: 0 },
     stream: streamHandle(options.stream, context),
   };
   context.session.issue(Opcode.multiply, fields, encodeMultiplyCall);

@@ -82,4 +82,15 @@ export const productFields = [
     "in place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read",
   ],
   ["betaF64", "f64", "the same in place of beta"],
+  [
+    "scaleA",
+    "u64",
+    "address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0",
+  ],
+  ["scaleB", "u64", "the same of B"],
+  [
+    "narrow",
+    "u32",
+    "floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone",
+  ],
 ] as const satisfies readonly Field[];

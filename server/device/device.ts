@@ -214,6 +214,17 @@ export interface MatrixProduct {
   readonly bias?: number | undefined;
   /** What becomes of a result, its bias added: below 0 it becomes 0, or it goes through GELU as tanh has it (proto/calls.ts). Default: it stays. */
   readonly activation?: "relu" | "gelu" | undefined;
+  /** A and B are floats of 8 bits, and the type, f32, f16 or bf16, is C's alone. Default: they are not. */
+  readonly narrow?: NarrowFactors | undefined;
+}
+
+type NarrowFactor = "e4m3" | "e5m2";
+/** Addresses are of an f32 each, by which the product is multiplied; default: by none. */
+interface NarrowFactors {
+  readonly a: NarrowFactor;
+  readonly b: NarrowFactor;
+  readonly scaleA: number | undefined;
+  readonly scaleB: number | undefined;
 }
 
 /** Bytes of an element of the factors and of the result, by the type of a product. */

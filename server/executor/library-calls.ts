@@ -12,6 +12,14 @@ import type { OpenSlice, Workspace } from "./workspace.ts";
 /** By their numbers in the table. */
 const types = ["f32", "tf32", "f16", "bf16", "f64", "f16-f32", "bf16-f32", "i8-i32"] as const;
 
+/** A and B by the number in the table, less one; and what C may be then. */
+const narrowFactors = [
+  { a: "e4m3", b: "e4m3" },
+  { a: "e4m3", b: "e5m2" },
+  { a: "e5m2", b: "e4m3" },
+] as const;
+const narrowResults: ReadonlySet<string> = new Set(["f32", "f16", "bf16"]);
+
 /** What the libraries behind the devices count with. */
 const COUNT_MAX = 2 ** 31 - 1;
 
@@ -43,7 +51,7 @@ interface Wish {
 export function multiply(work: Workspace, call: MultiplyCall): void | Promise<void> {
   const { product, operands } = wishOf(call);
   const { batchCount } = call;
-  const bytes = productBytes[product.type];
+  const bytes = bytesOf(product);
   const slice = sliceOf(work, operands.c, { batchCount, bytes: bytes.result });
   for (const operand of [operands.a, operands.b]) {
     const other = sliceOf(work, operand, { batchCount, bytes: bytes.factors });
@@ -52,7 +60,11 @@ export function multiply(work: Workspace, call: MultiplyCall): void | Promise<vo
       `[${operand.name}] of a matrix product is on the device [${other.index}], and C on the device [${slice.index}].`,
     );
   }
-  if (call.bias !== 0) checkBias(work, slice, call, bytes.result);
+  if (call.bias !== 0)
+    checkBeside(work, slice, { name: "bias", address: call.bias, count: call.n, bytes: bytes.result });
+  for (const address of [call.scaleA, call.scaleB]) {
+    if (address !== 0) checkBeside(work, slice, { name: "scale", address, count: 1, bytes: 4 });
+  }
   const stream = work.stream(call.stream, slice);
   if (slice.device.multiply === undefined) throw without(slice, "compute matrix products");
   return slice.device.multiply(product, stream);
@@ -61,7 +73,7 @@ export function multiply(work: Workspace, call: MultiplyCall): void | Promise<vo
 /** Says whether the product could be queued, by failing where it could not. */
 export function multiplyPrepare(work: Workspace, call: MultiplyPrepareCall): void {
   const { product, operands } = wishOf(call);
-  const bytes = productBytes[product.type];
+  const bytes = bytesOf(product);
   checkAligned(operands.a, bytes.factors);
   checkAligned(operands.b, bytes.factors);
   checkAligned(operands.c, bytes.result);
@@ -100,6 +112,7 @@ function wishOf(call: MultiplyCall): Wish {
     beta: type === "f64" || type === "i8-i32" ? call.betaF64 : call.beta,
     bias: call.bias === 0 ? undefined : call.bias,
     activation: activations[call.activation],
+    narrow: narrowOf(call, type),
   };
   if (type === "i8-i32") checkIntegers(product);
   return { product, operands: { a, b, c } };
@@ -113,12 +126,30 @@ function checkIntegers({ alpha, beta, bias, activation }: MatrixProduct): void {
     throw bad("A product of integers has a bias or an activation, and there is none of either.");
 }
 
-function checkBias(work: Workspace, slice: OpenSlice, { bias, n }: MultiplyCall, bytes: number): void {
-  if (bias % bytes !== 0)
-    throw bad(`The bias is at [0x${bias.toString(16)}], which is not a multiple of [${bytes}] bytes.`);
-  const other = work.within(bias, n * bytes);
+function narrowOf(call: MultiplyCall, type: MatrixProduct["type"]): MatrixProduct["narrow"] {
+  const { narrow, scaleA, scaleB } = call;
+  const factors = narrowFactors[narrow - 1];
+  const isKnown = narrow === 0 ? scaleA === 0 && scaleB === 0 : factors !== undefined && narrowResults.has(type);
+  if (!isKnown) throw bad(`A matrix product of [${type}] has factors of the kind [${narrow}] with scales, or without.`);
+  return factors && { ...factors, scaleA: scaleA || undefined, scaleB: scaleB || undefined };
+}
+
+const bytesOf = ({ type, narrow }: MatrixProduct): { factors: number; result: number } => {
+  const bytes = productBytes[type];
+  return narrow === undefined ? bytes : { factors: 1, result: bytes.result };
+};
+
+/** Numbers beside the matrices are where C is. */
+function checkBeside(
+  work: Workspace,
+  slice: OpenSlice,
+  { name, address, count, bytes }: { name: string; address: number; count: number; bytes: number },
+): void {
+  if (address % bytes !== 0)
+    throw bad(`The ${name} is at [0x${address.toString(16)}], which is not a multiple of [${bytes}] bytes.`);
+  const other = work.within(address, count * bytes);
   if (other === slice) return;
-  throw bad(`The bias of a matrix product is on the device [${other.index}], and C on the device [${slice.index}].`);
+  throw bad(`The ${name} of a matrix product is on the device [${other.index}], and C on the device [${slice.index}].`);
 }
 
 function place(

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "8c44978e42c11b26";
+export const FINGERPRINT = "4f1d5b1ca276b917";
 
 export const FrameKind = {
   GREETING: 1,
@@ -1932,10 +1932,16 @@ export interface MultiplyCall {
   readonly alphaF64: number;
   /** The same in place of beta. */
   readonly betaF64: number;
+  /** Address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0. */
+  readonly scaleA: number;
+  /** The same of B. */
+  readonly scaleB: number;
+  /** Floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone. */
+  readonly narrow: number;
 }
 
 export function encodeMultiplyCall(w: WireWriter, v: MultiplyCall): void {
-  const b = w.reserve(128);
+  const b = w.reserve(152);
   const i = w.length >> 2;
   b.u32[i + 0] = v.a;
   b.u32[i + 1] = Math.floor(v.a / 0x1_0000_0000);
@@ -1967,11 +1973,17 @@ export function encodeMultiplyCall(w: WireWriter, v: MultiplyCall): void {
   b.u32[i + 27] = Math.floor(v.bias / 0x1_0000_0000);
   b.f64[(i + 28) >> 1] = v.alphaF64;
   b.f64[(i + 30) >> 1] = v.betaF64;
-  w.length += 128;
+  b.u32[i + 32] = v.scaleA;
+  b.u32[i + 33] = Math.floor(v.scaleA / 0x1_0000_0000);
+  b.u32[i + 34] = v.scaleB;
+  b.u32[i + 35] = Math.floor(v.scaleB / 0x1_0000_0000);
+  b.u32[i + 36] = v.narrow;
+  b.u32[i + 37] = 0;
+  w.length += 152;
 }
 
 export function decodeMultiplyCall(b: WireBuffer, start: number, end: number): MultiplyCall {
-  if (end - start !== 128) throw wrongSize("MultiplyCall", { expected: 128, actual: end - start });
+  if (end - start !== 152) throw wrongSize("MultiplyCall", { expected: 152, actual: end - start });
   const i = start >> 2;
   return {
     a: b.readU64(start + 0),
@@ -1997,6 +2009,9 @@ export function decodeMultiplyCall(b: WireBuffer, start: number, end: number): M
     bias: b.readU64(start + 104),
     alphaF64: b.f64[(i + 28) >> 1]!,
     betaF64: b.f64[(i + 30) >> 1]!,
+    scaleA: b.readU64(start + 128),
+    scaleB: b.readU64(start + 136),
+    narrow: b.u32[i + 36]!,
   };
 }
 
@@ -2614,10 +2629,16 @@ export interface MultiplyPrepareCall {
   readonly alphaF64: number;
   /** The same in place of beta. */
   readonly betaF64: number;
+  /** Address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0. */
+  readonly scaleA: number;
+  /** The same of B. */
+  readonly scaleB: number;
+  /** Floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone. */
+  readonly narrow: number;
 }
 
 export function encodeMultiplyPrepareCall(w: WireWriter, v: MultiplyPrepareCall): void {
-  const b = w.reserve(128);
+  const b = w.reserve(152);
   const i = w.length >> 2;
   b.u32[i + 0] = v.a;
   b.u32[i + 1] = Math.floor(v.a / 0x1_0000_0000);
@@ -2649,11 +2670,17 @@ export function encodeMultiplyPrepareCall(w: WireWriter, v: MultiplyPrepareCall)
   b.u32[i + 27] = Math.floor(v.bias / 0x1_0000_0000);
   b.f64[(i + 28) >> 1] = v.alphaF64;
   b.f64[(i + 30) >> 1] = v.betaF64;
-  w.length += 128;
+  b.u32[i + 32] = v.scaleA;
+  b.u32[i + 33] = Math.floor(v.scaleA / 0x1_0000_0000);
+  b.u32[i + 34] = v.scaleB;
+  b.u32[i + 35] = Math.floor(v.scaleB / 0x1_0000_0000);
+  b.u32[i + 36] = v.narrow;
+  b.u32[i + 37] = 0;
+  w.length += 152;
 }
 
 export function decodeMultiplyPrepareCall(b: WireBuffer, start: number, end: number): MultiplyPrepareCall {
-  if (end - start !== 128) throw wrongSize("MultiplyPrepareCall", { expected: 128, actual: end - start });
+  if (end - start !== 152) throw wrongSize("MultiplyPrepareCall", { expected: 152, actual: end - start });
   const i = start >> 2;
   return {
     a: b.readU64(start + 0),
@@ -2679,6 +2706,9 @@ export function decodeMultiplyPrepareCall(b: WireBuffer, start: number, end: num
     bias: b.readU64(start + 104),
     alphaF64: b.f64[(i + 28) >> 1]!,
     betaF64: b.f64[(i + 30) >> 1]!,
+    scaleA: b.readU64(start + 128),
+    scaleB: b.readU64(start + 136),
+    narrow: b.u32[i + 36]!,
   };
 }
 

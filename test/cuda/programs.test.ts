@@ -26,7 +26,7 @@ afterAll(async () => {
 
 describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the server's cuBLASLt computes", () => {
   // Of the others the stand-in would have to run kernels.
-  it.each(["integers", "light", "products", "vectors"].map((name) => `test/interposer/blas/${name}.c`))(
+  it.each(["integers", "light", "narrow", "products", "vectors"].map((name) => `test/interposer/blas/${name}.c`))(
     "%s",
     async (source) => {
       const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];

@@ -1,5 +1,6 @@
 /* The stand-in's cuBLASLt: matrix products column by column, computed plainly, in the order of the stream. Shapes it cannot do are refused,
-   and before the capability 8.0 bf16 and tf32, for which it finds no way; nor for integers but at multiples of four. */
+   and before the capability 8.0 bf16 and tf32, for which it finds no way; nor for integers but at multiples of
+   four; and before 8.9 floats of 8 bits, which are multiplied at multiples of sixteen, with A transposed alone. */
 #define _GNU_SOURCE
 #include "standin.h"
 
@@ -22,6 +23,8 @@ struct result {
 struct operation {
   int compute, scale, transpose[2], epilogue;
   uint64_t bias;
+  /* Of A and B, each of an f32 or 0. */
+  uint64_t scales[2];
 };
 
 struct layout {
@@ -44,6 +47,9 @@ struct product {
 };
 
 static int objects;
+
+/* Floats of 8 bits, with 3 and with 2 of fraction. */
+static bool is_narrow(int type) { return type == 28 || type == 29; }
 
 #define MAKE(kind)                                       \
   struct kind *made = calloc(1, sizeof *made);           \
@@ -88,6 +94,7 @@ API int cublasLtMatmulDescCreate(struct operation **out, int compute, int scale)
 
 API int cublasLtMatmulDescSetAttribute(struct operation *o, int attribute, const int *value, size_t bytes) {
   ASK();
+  if ((attribute == 17 || attribute == 18) && bytes == 8) return o->scales[attribute - 17] = *(const uint64_t *)value, BLAS_SUCCESS;
   if (attribute == 8 && bytes == 8) return o->bias = *(const uint64_t *)value, BLAS_SUCCESS;
   if (attribute == 7 && bytes == 4) return o->epilogue = *value, BLAS_SUCCESS;
   if ((attribute != 3 && attribute != 4) || bytes != 4) return BLAS_INVALID_VALUE;
@@ -97,7 +104,8 @@ API int cublasLtMatmulDescSetAttribute(struct operation *o, int attribute, const
 
 API int cublasLtMatrixLayoutCreate(struct layout **out, int type, uint64_t rows, uint64_t columns, int64_t leading) {
   ASK();
-  if (leading < (int64_t)rows || (type != 0 && type != 1 && type != 2 && type != 3 && type != 10 && type != 14)) return BLAS_INVALID_VALUE;
+  bool is_known = (type >= 0 && type <= 3) || type == 10 || type == 14 || is_narrow(type);
+  if (leading < (int64_t)rows || !is_known) return BLAS_INVALID_VALUE;
   MAKE(layout);
   *made = (struct layout){.type = type, .batch_count = 1, .rows = rows, .columns = columns, .leading = (uint64_t)leading};
   return BLAS_SUCCESS;
@@ -124,12 +132,20 @@ API int cublasLtMatmulPreferenceSetAttribute(struct preference *p, int attribute
   return BLAS_SUCCESS;
 }
 
-static size_t type_bytes(int type) { return type == 1 ? 8 : type == 0 || type == 10 ? 4 : type == 3 ? 1 : 2; }
+static size_t type_bytes(int type) { return type == 1 ? 8 : type == 0 || type == 10 ? 4 : type == 3 || is_narrow(type) ? 1 : 2; }
 
-/* What NVIDIA documents of products of integers, but that it has them with A transposed alone. */
-static bool is_at_fours(const struct layout *a, const struct layout *b, const struct layout *c, const uint32_t *alignment, int inner) {
-  uint64_t odd = (a->leading | b->leading | c->leading | c->rows | (uint64_t)inner) % 4;
-  return odd == 0 && alignment[0] >= 4 && alignment[1] >= 4;
+/* What NVIDIA documents of products of integers (multiples of 4), but that it has them with A transposed alone; and of floats of 8 bits (of 16). */
+static bool is_at_multiples(const struct layout *a, const struct layout *b, const struct layout *c, const uint32_t *alignment, uint64_t inner) {
+  uint64_t odd = a->leading | b->leading | c->leading | c->rows | inner, most = is_narrow(a->type) ? 16 : 4;
+  return odd % most == 0 && alignment[0] >= most && alignment[1] >= most;
+}
+
+static bool has_integers(const struct operation *o, const struct layout *a, const struct layout *c) {
+  return a->type == 3 && c->type == 10 && o->epilogue == 1;
+}
+
+static bool has_narrow(const struct operation *o, const struct layout *a, const struct layout *b) {
+  return standin_capability() >= 89 && is_narrow(b->type) && (a->type != 29 || b->type != 29) && o->transpose[0] == 1 && o->transpose[1] == 0;
 }
 
 /* The algorithm that it finds is the alignment that it may count on. */
@@ -141,7 +157,10 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   *found = 0;
   /* Neither type has arithmetic before 8.0: no way is found. */
   if (standin_capability() < 80 && (o->compute == 77 || a->type == 14)) return BLAS_SUCCESS;
-  if (o->compute == 72 && (a->type != 3 || c->type != 10 || o->epilogue != 1 || !is_at_fours(a, b, c, p->alignment, inner))) return BLAS_SUCCESS;
+  bool is_whole = o->compute == 72;
+  if ((is_whole || is_narrow(a->type)) && !is_at_multiples(a, b, c, p->alignment, (uint64_t)inner)) return BLAS_SUCCESS;
+  if (is_whole ? !has_integers(o, a, c) : is_narrow(a->type) && !has_narrow(o, a, b)) return BLAS_SUCCESS;
+  if ((o->scales[0] | o->scales[1]) != 0 && !is_narrow(a->type)) return BLAS_SUCCESS;
   if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
   if (c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
   memset(results, 0xee, sizeof *results);
@@ -152,11 +171,23 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   return BLAS_SUCCESS;
 }
 
+/* Of e5m2 an f16 that is cut off; of e4m3 the largest exponent is one like the others, but for its largest fraction. */
+static double load_narrow(int type, uint8_t bits) {
+  int exponent = bits >> 3 & 15, fraction = bits & 7;
+  uint16_t half = (uint16_t)(bits << 8);
+  _Float16 value;
+  memcpy(&value, &half, sizeof value);
+  if (type == 29) return (double)value;
+  double size = (bits & 127) == 127 ? NAN : exponent == 0 ? ldexp(fraction, -9) : ldexp(8 + fraction, exponent - 10);
+  return bits >> 7 ? -size : size;
+}
+
 double standin_load(int type, uint64_t at, uint64_t index) {
   if (type == 1) return ((double *)at)[index];
   if (type == 0) return ((float *)at)[index];
   if (type == 3) return ((int8_t *)at)[index];
   if (type == 10) return ((int32_t *)at)[index];
+  if (is_narrow(type)) return load_narrow(type, ((uint8_t *)at)[index]);
   if (type == 2) return (float)((_Float16 *)at)[index];
   uint32_t word = (uint32_t)((uint16_t *)at)[index] << 16;
   float value;
@@ -189,6 +220,9 @@ static double factor(const struct product *p, double value) {
 }
 
 static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c) {
+  double alpha = p->alpha;
+  for (int i = 0; i < 2; i++)
+    if (p->operation.scales[i] != 0) alpha *= standin_load(0, p->operation.scales[i], 0);
   uint64_t inner = p->operation.transpose[0] ? p->a.rows : p->a.columns;
   for (uint64_t column = 0; column < p->c.columns; column++)
     for (uint64_t row = 0; row < p->c.rows; row++) {
@@ -199,7 +233,7 @@ static void multiply(const struct product *p, uint64_t a, uint64_t b, uint64_t c
         sum += factor(p, standin_load(p->a.type, a, from_a)) * factor(p, standin_load(p->b.type, b, from_b));
       }
       uint64_t to = column * p->c.leading + row;
-      double result = p->alpha * sum + (p->beta == 0 ? 0 : p->beta * standin_load(p->c.type, c, to));
+      double result = alpha * sum + (p->beta == 0 ? 0 : p->beta * standin_load(p->c.type, c, to));
       if ((p->operation.epilogue & 4) != 0) result += standin_load(p->c.type, p->operation.bias, row);
       if ((p->operation.epilogue & 32) != 0) result *= 0.5 * (1 + tanh(sqrt(2 / M_PI) * (result + 0.044715 * result * result * result)));
       standin_store(p->c.type, c, to, (p->operation.epilogue & 2) != 0 && result < 0 ? 0 : result);

@@ -47,6 +47,10 @@ test.each<[string, Parameters<typeof raw.multiply>[0]]>([
     "of i8 at odd addresses, with whole factors",
     { type: 7, a: ARENA + 1, b: ARENA + 35, alphaF64: -(2 ** 31), betaF64: 3 },
   ],
+  [
+    "of floats of 8 bits up to the last of the allocation, with scales",
+    { narrow: 2, type: 3, a: ARENA + BYTES - 16, scaleA: ARENA + BYTES - 20, scaleB: ARENA + 4 },
+  ],
   ["with results side by side", { batchCount: 4, c: ARENA + 1024, ldc: 16, strideC: 4 }],
 ])("a product %s is computed", async (_, fields) => {
   expect(await after(raw.multiply(fields))).toBe("OK");
@@ -66,6 +70,14 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   ["of i8 with an activation", "BAD_ARGUMENT", { type: 7, activation: 1 }],
   ["of i8 whose results stand at an odd address", "BAD_ARGUMENT", { type: 7, c: ARENA + 1026 }],
   ["of i8 whose last element is behind the allocation", "NOT_ALLOCATED", { type: 7, a: ARENA + BYTES - 15 }],
+  ["of floats of 8 bits of an unknown kind", "BAD_ARGUMENT", { narrow: 4 }],
+  ["of floats of 8 bits into f64", "BAD_ARGUMENT", { type: 4, narrow: 1 }],
+  ["of f32 with a scale", "BAD_ARGUMENT", { scaleB: ARENA }],
+  ["of floats of 8 bits with a scale at an odd address", "BAD_ARGUMENT", { narrow: 1, scaleA: ARENA + 2 }],
+  ["of floats of 8 bits with a scale that is not allocated", "NOT_ALLOCATED", { narrow: 3, scaleB: ARENA + BYTES }],
+  ["of floats of 8 bits with a scale outside the arena", "ADDRESS_OUTSIDE_ARENA", { narrow: 2, scaleA: 4096 }],
+  ["of floats of 8 bits with a scale on another device", "BAD_ARGUMENT", { narrow: 1, scaleA: ARENA + STRIDE }],
+  ["of floats of 8 bits whose last element is behind", "NOT_ALLOCATED", { narrow: 1, b: ARENA + BYTES - 15 }],
   ["with an unknown activation", "BAD_ARGUMENT", { activation: 3 }],
   ["with a bias at an odd address", "BAD_ARGUMENT", { bias: ARENA + 2 }],
   ["with a bias that is not allocated", "NOT_ALLOCATED", { bias: ARENA + 65_536 }],

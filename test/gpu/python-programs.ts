@@ -27,6 +27,7 @@ const compared: readonly PythonProgram[] = [
   { file: "torch-elements.py", packages: ["torch"] },
   { file: "torch-product.py", packages: ["torch"] },
   { file: "torch-integers.py", packages: ["torch"] },
+  { file: "torch-scaled.py", packages: ["torch"] },
   // MAGMA, which PyTorch takes for some batches, has lists of addresses in page-locked memory that it does not ask to be mapped.
   { file: "torch-linalg.py", packages: ["torch"], settings: { SLUICE_MAP_HOST_MEMORY: "1" } },
   { file: "torch-fft.py", packages: ["torch"] },

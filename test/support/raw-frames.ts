@@ -74,7 +74,7 @@ export const callsFrame = (...calls: readonly Buffer[]): Buffer => frame(CALLS, 
 const rawProduct = {
   ...{ a: ARENA, b: ARENA + 64, c: ARENA + 128, strideA: 0, strideB: 0, strideC: 0, m: 4, n: 4, k: 4 },
   ...{ lda: 4, ldb: 4, ldc: 4, batchCount: 1, type: 0, transposeA: 0, transposeB: 0, stream: 0 },
-  ...{ activation: 0, bias: 0, alphaF64: 0, betaF64: 0 },
+  ...{ activation: 0, bias: 0, alphaF64: 0, betaF64: 0, scaleA: 0, scaleB: 0, narrow: 0 },
 };
 type RawProductField = keyof typeof rawProduct;
 const bitsOfF64 = (value: number | bigint): bigint => new BigUint64Array(Float64Array.of(Number(value)).buffer)[0]!;
@@ -114,6 +114,9 @@ export const raw = {
       ["u64", product.bias],
       ["u64", bitsOfF64(product.alphaF64)],
       ["u64", bitsOfF64(product.betaF64)],
+      ["u64", product.scaleA],
+      ["u64", product.scaleB],
+      ["u32", Number(product.narrow)],
     );
   },
   /** Without options. */

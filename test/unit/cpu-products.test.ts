@@ -113,6 +113,13 @@ describe("a matrix product on a cpu device", () => {
     await check({ ...plain, type, batchCount: 4, a: { ...plain.a, batchStride: 20 }, c, bias: BIAS + 4 });
   });
 
+  it("refuses floats of 8 bits, by name", () => {
+    const narrow = { a: "e4m3", b: "e5m2", scaleA: undefined, scaleB: undefined } as const;
+    const refusal = expect.objectContaining({ code: "UNSUPPORTED", message: expect.stringContaining("8 bits") });
+    expect(() => slice.multiply!({ ...plain, narrow }, undefined)).toThrow(refusal);
+    expect(() => slice.prepareMultiply!({ ...plain, narrow })).toThrow(refusal);
+  });
+
   it("puts results through GELU", () => checkGelu(slice));
 
   it("multiplies batches, of which one operand may be shared", async () => {

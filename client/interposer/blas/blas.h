@@ -53,7 +53,7 @@ enum { POINTER_HOST = 0, POINTER_DEVICE = 1 };
 enum { MATH_DEFAULT = 0, MATH_TENSOR_OP = 1, MATH_PEDANTIC = 2, MATH_TF32 = 3, MATH_KIND = 15 };
 
 /* cudaDataType */
-enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, C_32F = 4, C_64F = 5, R_32I = 10, R_16BF = 14 };
+enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, C_32F = 4, C_64F = 5, R_32I = 10, R_16BF = 14, R_8F_E4M3 = 28, R_8F_E5M2 = 29 };
 
 /* cublasComputeType_t */
 enum {
@@ -72,9 +72,14 @@ enum {
     COMPUTE_64F_EMULATED_FIXEDPOINT = 79,
 };
 
+/* Whether it is one of the floats of 8 bits. */
+static inline bool is_narrow(int type) {
+    return type == R_8F_E4M3 || type == R_8F_E5M2;
+}
+
 /* Bytes of an element of a type that may be served. */
 static inline size_t element_bytes(int type) {
-    return type == R_64F ? 8 : type == R_32F || type == R_32I ? 4 : type == R_8I ? 1 : 2;
+    return type == R_64F ? 8 : type == R_32F || type == R_32I ? 4 : type == R_8I || is_narrow(type) ? 1 : 2;
 }
 
 /* A matrix as it stands in memory, column by column. */
@@ -99,6 +104,9 @@ struct product {
     uint64_t bias;
     /* Then, by the wire's number: 0 nothing, 1 what is below 0 becomes 0, 2 GELU. */
     uint32_t activation;
+    /* Whether A and B may be floats of 8 bits; and of an f32 each, by which the product is multiplied then, or 0. */
+    bool may_be_narrow;
+    uint64_t scale_a, scale_b;
     CUstream stream;
 };
 

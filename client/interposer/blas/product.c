@@ -20,8 +20,8 @@ static const char *type_name(int type) {
     case R_16BF: return "bf16";
     case R_8I: return "i8";
     case R_32I: return "i32";
-    case 28: return "f8e4m3";
-    case 29: return "f8e5m2";
+    case R_8F_E4M3: return "f8e4m3";
+    case R_8F_E5M2: return "f8e5m2";
     case C_32F:
     case C_64F: return "complex numbers";
     default: return "another type";
@@ -39,9 +39,24 @@ static bool may_round(const struct product *product) {
     }
 }
 
+/* The wire's number for floats of 8 bits: of its A and B, which are B and A here. 0 for other types. */
+static uint32_t wire_narrow(const struct product *product) {
+    if (!is_narrow(product->a.type)) return 0;
+    return product->a.type == product->b.type ? 1 : product->b.type == R_8F_E4M3 ? 2 : 3;
+}
+
+/* The wire's type for a result of floats of 8 bits, or -1. Two of the wider kind have none. */
+static int wire_result(const struct product *product) {
+    int result = product->c.type;
+    bool are_both_wide = product->a.type == R_8F_E5M2 && product->b.type == R_8F_E5M2;
+    if (!product->may_be_narrow || !is_narrow(product->b.type) || are_both_wide || factor_type(product->compute) != R_32F) return -1;
+    return result == R_32F ? WIRE_F32 : result == R_16F ? WIRE_F16 : result == R_16BF ? WIRE_BF16 : -1;
+}
+
 /* The wire's type for the product, or -1. Sums are f32 at least, which is more than f16 asks for. */
 static int wire_type(const struct product *product) {
     int type = product->a.type, result = product->c.type, factors = factor_type(product->compute);
+    if (is_narrow(type)) return wire_result(product);
     if (product->b.type != type) return -1;
     if (type == R_64F) return result == R_64F && factors == R_64F ? WIRE_F64 : -1;
     if (type == R_8I) return result == R_32I && factors == R_32I ? WIRE_I8_I32 : -1;
@@ -190,6 +205,7 @@ static struct sluice_multiply_call call_of(const struct product *product) {
         .transpose_a = b->is_transposed, .transpose_b = a->is_transposed,
         .alpha = (float)product->alpha, .beta = (float)product->beta, .alpha_f64 = product->alpha, .beta_f64 = product->beta,
         .bias = product->bias, .activation = product->activation,
+        .scale_a = product->scale_b, .scale_b = product->scale_a, .narrow = wire_narrow(product),
     };
 }
 

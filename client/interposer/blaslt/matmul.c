@@ -20,12 +20,21 @@ static const char *why_no_epilogue(const struct question *q) {
     uint32_t activation = o->epilogue & ~(uint32_t)EPILOGUE_BIAS;
     if (o->epilogue == 0 || (activation != 0 && activation != EPILOGUE_RELU && activation != EPILOGUE_GELU))
         return "of epilogues there are a bias, a ReLU and a GELU";
-    bool is_of_one_type = q->a->type == q->d->type && q->d->type != R_64F;
-    if (!is_of_one_type) return "epilogues are for products of one type that is not f64";
+    bool is_of_one_type = (q->a->type == q->d->type && q->d->type != R_64F) || (is_narrow((int)q->a->type) && q->d->type != R_32F);
+    if (!is_of_one_type) return "epilogues are for products of one type that is not f64, or of floats of 8 bits into f16 or bf16";
     if ((o->epilogue & EPILOGUE_BIAS) == 0) return NULL;
     if (q->d->order != ORDER_COLUMN) return "a bias is for results that stand column by column";
     if (o->bias_type != -1 && o->bias_type != (int)q->d->type) return "a bias is of the result's type";
     return q->d->batch_count > 1 && o->bias_stride != 0 ? "there is one bias for a batch" : NULL;
+}
+
+/* Why scales are not served, or NULL. */
+static const char *why_no_scales(const struct question *q) {
+    const struct operation *o = q->operation;
+    if ((o->scale_c | o->scale_d | o->amax_d | o->scale_out) != 0) return "results have no scales of their own";
+    if ((o->scale_a | o->scale_b) == 0) return NULL;
+    if (!is_narrow((int)q->a->type) || !is_narrow((int)q->b->type)) return "matrices have no scales of their own but of floats of 8 bits";
+    return (o->scale_modes[0] | o->scale_modes[1]) != 0 ? "a scale is one number for a matrix" : NULL;
 }
 
 /* Why it is not served, or NULL. */
@@ -35,7 +44,8 @@ static const char *why_not(const struct question *q) {
     if (reason != NULL) return reason;
     if (o->pointer_mode != POINTER_HOST && o->pointer_mode != POINTER_DEVICE) return "alpha and beta are one number each";
     if (o->fill != FILL_FULL || o->op_c != OP_N) return "results are full matrices that stand as they are";
-    if ((o->scale_a | o->scale_b | o->scale_c | o->scale_d | o->amax_d | o->scale_out) != 0) return "matrices have no scales of their own";
+    reason = why_no_scales(q);
+    if (reason != NULL) return reason;
     const struct layout *layouts[] = {q->a, q->b, q->c, q->d};
     for (size_t i = 0; i < 4; i++) {
         if (layouts[i]->order > ORDER_ROW) return "matrices stand column by column or row by row";
@@ -84,11 +94,13 @@ static struct product product_of(const struct question *q, const void *a, const 
         .k = (int64_t)(o->op_a == OP_N ? q->a->columns : q->a->rows), .batch_count = q->d->batch_count,
         .a = matrix_of(a, q->a, o->op_a), .b = matrix_of(b, q->b, o->op_b), .c = matrix_of(d, q->d, OP_N), .compute = o->compute,
         .activation = (o->epilogue & EPILOGUE_RELU) != 0 ? 1 : (o->epilogue & EPILOGUE_GELU) != 0 ? 2 : 0,
+        .may_be_narrow = true, .scale_a = o->scale_a, .scale_b = o->scale_b,
     };
     if (q->d->order != ORDER_ROW) return product;
     struct product turned = product;
     turned.m = product.n, turned.n = product.m;
     turned.a = product.b, turned.b = product.a;
+    turned.scale_a = product.scale_b, turned.scale_b = product.scale_a;
     turned.a.is_transposed = !product.b.is_transposed, turned.b.is_transposed = !product.a.is_transposed;
     turned.c.is_transposed = false;
     return turned;
@@ -123,6 +135,8 @@ static cublasStatus_t judge_all(const struct question *q, const uint32_t alignme
     struct product product = product_of(q, aligned(alignments[0], (int)q->a->type), aligned(alignments[1], (int)q->b->type),
                                         (void *)(uintptr_t)aligned(alignments[3], result));
     if ((o->epilogue & EPILOGUE_BIAS) != 0) product.bias = (uint64_t)(uintptr_t)aligned(o->bias == 0 ? 256 : (uint32_t)o->bias | 256, result);
+    /* They are set before it is asked, or stand for those to come. */
+    product.scale_a = product.scale_a == 0 ? 0 : 256, product.scale_b = product.scale_b == 0 ? 0 : 256;
     status = can_multiply(&product);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED) *reason = "the server cannot compute it";
     return status;
@@ -209,7 +223,7 @@ BLAS(cublasLtMatmulAlgoCheck,
 }
 
 static bool is_served_type(int compute, int scale, const int types[4]) {
-    struct product product = {.a = {.type = types[0]}, .b = {.type = types[1]}, .c = {.type = types[2]}, .compute = compute};
+    struct product product = {.a = {.type = types[0]}, .b = {.type = types[1]}, .c = {.type = types[2]}, .compute = compute, .may_be_narrow = true};
     return types[2] == types[3] && factor_type(compute) == scale && product_is_served(&product);
 }
 

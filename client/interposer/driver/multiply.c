@@ -17,6 +17,10 @@ _Static_assert(sizeof(struct sluice_multiply_prepare_call) == sizeof(struct slui
 /* By the wire's numbers of types. */
 static const uint8_t factor_bytes[] = {4, 4, 2, 2, 8, 2, 2, 1}, result_bytes[] = {4, 4, 2, 2, 8, 4, 4, 4};
 
+static uint64_t bytes_of_factor(const struct sluice_multiply_call *call) {
+    return call->narrow != 0 ? 1 : factor_bytes[call->type];
+}
+
 struct operand {
     const char *name;
     uint64_t element_bytes, address, rows, columns, row_stride, batch_stride;
@@ -43,16 +47,18 @@ static CUresult check_operand(const struct operand *operand, const struct sluice
 
 CUresult multiply_check(const struct sluice_multiply_call *call, const struct device *device) {
     bool is_a_turned = call->transpose_a != 0, is_b_turned = call->transpose_b != 0;
-    uint64_t factor = factor_bytes[call->type], result_element = result_bytes[call->type];
+    uint64_t factor = bytes_of_factor(call), result_element = result_bytes[call->type];
     const struct operand operands[] = {
         {"a factor", factor, call->a, is_a_turned ? call->k : call->m, is_a_turned ? call->m : call->k, call->lda, call->stride_a},
         {"a factor", factor, call->b, is_b_turned ? call->n : call->k, is_b_turned ? call->k : call->n, call->ldb, call->stride_b},
         {"the result", result_element, call->c, call->m, call->n, call->ldc, call->stride_c},
         {"the bias", result_element, call->bias, 1, call->n, 0, 0},
+        {"a scale", 4, call->scale_a, 1, 1, 0, 0},
+        {"a scale", 4, call->scale_b, 1, 1, 0, 0},
     };
     CUresult result = CUDA_SUCCESS;
-    for (size_t i = 0; i < (call->bias == 0 ? 3 : 4) && result == CUDA_SUCCESS; i++)
-        result = check_operand(&operands[i], call, device);
+    for (size_t i = 0; i < sizeof operands / sizeof *operands && result == CUDA_SUCCESS; i++)
+        if (i < 3 || operands[i].address != 0) result = check_operand(&operands[i], call, device);
     return result;
 }
 
@@ -74,9 +80,10 @@ static uint64_t magnitude_of(uint64_t number) {
 
 /* What products must have in common so that all can be computed where one can: not their sizes, but what these and the addresses are divided by. */
 static uint64_t kind_of(const struct sluice_multiply_call *call, const struct device *device) {
-    uint64_t factor = factor_bytes[call->type], result = result_bytes[call->type];
+    uint64_t factor = bytes_of_factor(call), result = result_bytes[call->type];
     const uint64_t traits[] = {
         device->index, call->type, call->transpose_a, call->transpose_b, call->activation, call->bias != 0, call->batch_count > 1,
+        call->narrow, call->scale_a != 0, call->scale_b != 0,
         alignment_of(call->a), alignment_of(call->b), alignment_of(call->c), alignment_of(call->bias),
         alignment_of(call->lda * factor), alignment_of(call->ldb * factor), alignment_of(call->ldc * result),
         alignment_of(call->stride_a * factor), alignment_of(call->stride_b * factor), alignment_of(call->stride_c * result),
@@ -126,6 +133,8 @@ API(sluiceCanMultiply, (const struct sluice_multiply_call *product), (product)) 
     uint64_t base = context->device->arena.base;
     call.a += base, call.b += base, call.c += base;
     if (call.bias != 0) call.bias += base;
+    if (call.scale_a != 0) call.scale_a += base;
+    if (call.scale_b != 0) call.scale_b += base;
     return ask_kind(&call, context->device);
 }
 

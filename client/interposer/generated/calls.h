@@ -75,7 +75,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "8c44978e42c11b26"
+#define SLUICE_FINGERPRINT "4f1d5b1ca276b917"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -1742,11 +1742,17 @@ struct sluice_multiply_call {
     double alpha_f64;
     /* The same in place of beta. */
     double beta_f64;
+    /* Address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0. */
+    uint64_t scale_a;
+    /* The same of B. */
+    uint64_t scale_b;
+    /* Floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone. */
+    uint32_t narrow;
 };
 
 static inline size_t sluice_size_multiply_call(const struct sluice_multiply_call *v) {
     (void)v;
-    return 128;
+    return 152;
 }
 
 static inline void sluice_encode_multiply_call(uint8_t *at, const struct sluice_multiply_call *v) {
@@ -1773,6 +1779,10 @@ static inline void sluice_encode_multiply_call(uint8_t *at, const struct sluice_
     memcpy(at + 104, &v->bias, sizeof v->bias);
     memcpy(at + 112, &v->alpha_f64, sizeof v->alpha_f64);
     memcpy(at + 120, &v->beta_f64, sizeof v->beta_f64);
+    memcpy(at + 128, &v->scale_a, sizeof v->scale_a);
+    memcpy(at + 136, &v->scale_b, sizeof v->scale_b);
+    memcpy(at + 144, &v->narrow, sizeof v->narrow);
+    sluice_put_u32(at + 148, 0);
 }
 
 /* Compiles CUDA C for a device and loads the result as a module. The source is sent as an image, and dropped afterwards. */
@@ -2224,11 +2234,17 @@ struct sluice_multiply_prepare_call {
     double alpha_f64;
     /* The same in place of beta. */
     double beta_f64;
+    /* Address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0. */
+    uint64_t scale_a;
+    /* The same of B. */
+    uint64_t scale_b;
+    /* Floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone. */
+    uint32_t narrow;
 };
 
 static inline size_t sluice_size_multiply_prepare_call(const struct sluice_multiply_prepare_call *v) {
     (void)v;
-    return 128;
+    return 152;
 }
 
 static inline void sluice_encode_multiply_prepare_call(uint8_t *at, const struct sluice_multiply_prepare_call *v) {
@@ -2255,6 +2271,10 @@ static inline void sluice_encode_multiply_prepare_call(uint8_t *at, const struct
     memcpy(at + 104, &v->bias, sizeof v->bias);
     memcpy(at + 112, &v->alpha_f64, sizeof v->alpha_f64);
     memcpy(at + 120, &v->beta_f64, sizeof v->beta_f64);
+    memcpy(at + 128, &v->scale_a, sizeof v->scale_a);
+    memcpy(at + 136, &v->scale_b, sizeof v->scale_b);
+    memcpy(at + 144, &v->narrow, sizeof v->narrow);
+    sluice_put_u32(at + 148, 0);
 }
 
 /* Opens a library on a device, for all calls of it there. As every call of a library with an answer it may take memory from the arena's end, for what the library loads: nothing may be allocated there until the answer is there. */

@@ -1,4 +1,5 @@
 /** Matrix products of a slice: which kernel computes one, and the launch that does it. */
+import { SluiceError } from "../../../shared/errors.ts";
 import { type LaunchOptions, type MatrixProduct, productBytes } from "../device.ts";
 import type { LoadedKernel } from "./kernel-table.ts";
 import { type ProductParam, productKernel, productParams, TILE } from "./product-kernel.ts";
@@ -12,6 +13,11 @@ const isFactor = (name: ProductParam): name is Factor => (factors as readonly st
 
 /** What a launch of a product needs; `offset` gives the place of a checked range in linear memory. */
 type OffsetOf = (address: number, byteCount: number) => number;
+
+export function requireWide({ narrow }: MatrixProduct): void {
+  if (narrow === undefined) return;
+  throw new SluiceError("UNSUPPORTED", "A cpu device has no matrix products of floats of 8 bits.");
+}
 
 export class Products {
   readonly #layout: MemoryLayout;

@@ -25,7 +25,7 @@ import { SliceImages } from "./images.ts";
 import type { LoadedKernel } from "./kernel-table.ts";
 import { checkLaunch } from "./launch.ts";
 import { CpuModule, loadImage } from "./module.ts";
-import { Products } from "./product.ts";
+import { Products, requireWide } from "./product.ts";
 import { type Control, controlOver, FaultKind, Word } from "./run/control.ts";
 import { HEAP_BYTES_MIN, Heap, HeapFault } from "./run/heap.ts";
 import { type LaunchMemory, type LaunchRecord, launchParams, takeLaunches } from "./run/launch-list.ts";
@@ -236,12 +236,14 @@ export class CpuSlice implements DeviceSlice {
 
   multiply(product: MatrixProduct): void | Promise<void> {
     this.#requireHealthy();
+    requireWide(product);
     const launch = this.#products.launch(product, (address, byteCount) => this.#range(address, byteCount));
     return this.#run(this.#products.kernel(product.type), launch);
   }
 
-  prepareMultiply({ type }: MatrixProduct): void {
-    this.#products.kernel(type);
+  prepareMultiply(product: MatrixProduct): void {
+    requireWide(product);
+    this.#products.kernel(product.type);
   }
 
   /** Runs a kernel, alone or in a span of others, when it is the lease's turn. */

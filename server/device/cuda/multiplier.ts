@@ -34,7 +34,14 @@ export const cublasLtSignatures = {
 type BlasApi = Bound<typeof cublasLtSignatures>;
 
 export const Status = { SUCCESS: 0, ALLOC_FAILED: 3, INVALID_VALUE: 7, ARCH_MISMATCH: 8, NOT_SUPPORTED: 15 } as const;
-export const DescAttribute = { TRANSA: 3, TRANSB: 4, EPILOGUE: 7, BIAS_POINTER: 8 } as const;
+export const DescAttribute = {
+  TRANSA: 3,
+  TRANSB: 4,
+  EPILOGUE: 7,
+  BIAS_POINTER: 8,
+  A_SCALE_POINTER: 17,
+  B_SCALE_POINTER: 18,
+} as const;
 /** cublasLtEpilogue_t. */
 const Epilogue = { DEFAULT: 1, RELU: 2, BIAS: 4, GELU: 32 } as const;
 const epilogues = { relu: Epilogue.RELU, gelu: Epilogue.GELU } as const;
@@ -51,6 +58,8 @@ export const productTypes = {
   "bf16-f32": { data: 14, result: 0, scale: 0, compute: 68 },
   "i8-i32": { data: 3, result: 10, scale: 10, compute: 72 },
 } as const;
+
+const narrowTypes = { e4m3: 28, e5m2: 29 } as const;
 
 const MiB = 1024 * 1024;
 /**
@@ -93,13 +102,14 @@ const alignmentOf = (address: number): number => {
 };
 
 /** What the way to compute a product follows from. */
-function keyOf({ type, m, n, k, batchCount, a, b, c, bias, activation }: MatrixProduct): string {
+function keyOf({ type, m, n, k, batchCount, a, b, c, bias, activation, narrow }: MatrixProduct): string {
   const shape = ({ address, rowStride, batchStride }: MatrixOperand): number[] => [
     rowStride,
     batchStride,
     alignmentOf(address),
   ];
-  const end = [activation, bias === undefined ? 0 : alignmentOf(bias)];
+  const scales = [narrow?.scaleA, narrow?.scaleB].map((scale) => scale !== undefined);
+  const end = [activation, bias === undefined ? 0 : alignmentOf(bias), narrow?.a, narrow?.b, scales];
   return [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c), end].join();
 }
 
@@ -177,7 +187,7 @@ export class Multiplier {
     const [alpha, beta] = this.#factors[productTypes[product.type].scale];
     alpha[0] = product.alpha;
     beta[0] = product.beta;
-    if (product.bias !== undefined) this.#setBias(plan.operation, product.bias);
+    this.#setPointers(plan.operation, product);
     const [first, second, result] = plan.layouts as [number, number, number];
     const { cublasLtMatmul } = this.#blas;
     const status = cublasLtMatmul(
@@ -225,7 +235,7 @@ export class Multiplier {
   }
 
   #makePlan(product: MatrixProduct): Plan {
-    const { type, m, n, k, a, b, c, bias, activation } = product;
+    const { type, m, n, k, a, b, c, bias, activation, narrow } = product;
     const value = new BigUint64Array(1);
     const { compute, scale } = productTypes[type];
     this.#check(this.#blas.cublasLtMatmulDescCreate(value, compute, scale), "describe");
@@ -237,11 +247,14 @@ export class Multiplier {
       const epilogue =
         (activation === undefined ? 0 : epilogues[activation]) | (bias === undefined ? 0 : Epilogue.BIAS);
       if (epilogue !== 0) this.#describe(operation, DescAttribute.EPILOGUE, epilogue);
-      // Which ways there are depends on its alignment.
-      if (bias !== undefined) this.#setBias(operation, bias);
-      this.#addLayout(layouts, product, { operand: b, shape: b.transposed ? [n, k] : [k, n] });
-      this.#addLayout(layouts, product, { operand: a, shape: a.transposed ? [k, m] : [m, k] });
-      this.#addLayout(layouts, product, { operand: c, shape: [m, n] });
+      // Which ways there are depends on their alignment.
+      this.#setPointers(operation, product);
+      const { data, result } = productTypes[type];
+      const kinds =
+        narrow === undefined ? { a: data, b: data } : { a: narrowTypes[narrow.a], b: narrowTypes[narrow.b] };
+      this.#addLayout(layouts, product, { operand: b, shape: b.transposed ? [n, k] : [k, n], kind: kinds.b });
+      this.#addLayout(layouts, product, { operand: a, shape: a.transposed ? [k, m] : [m, k], kind: kinds.a });
+      this.#addLayout(layouts, product, { operand: c, shape: [m, n], kind: result });
       return { operation, layouts, algorithm: this.#findAlgorithm(operation, layouts, product) };
     } catch (error) {
       this.#drop({ operation, layouts });
@@ -249,11 +262,18 @@ export class Multiplier {
     }
   }
 
-  /** Their rows are our columns: a bias is added to each of them. */
-  #setBias(operation: number, address: number): void {
-    const pointer = BigUint64Array.of(BigInt(address));
-    const { BIAS_POINTER } = DescAttribute;
-    this.#check(this.#blas.cublasLtMatmulDescSetAttribute(operation, BIAS_POINTER, pointer, 8), "describe");
+  /** Where numbers beside the matrices are. Their rows are our columns: a bias is added to each of them. Their A is our B. */
+  #setPointers(operation: number, { bias, narrow }: MatrixProduct): void {
+    const { BIAS_POINTER, A_SCALE_POINTER, B_SCALE_POINTER } = DescAttribute;
+    for (const [attribute, address] of [
+      [BIAS_POINTER, bias],
+      [A_SCALE_POINTER, narrow?.scaleB],
+      [B_SCALE_POINTER, narrow?.scaleA],
+    ] as const) {
+      if (address === undefined) continue;
+      const pointer = BigUint64Array.of(BigInt(address));
+      this.#check(this.#blas.cublasLtMatmulDescSetAttribute(operation, attribute, pointer, 8), "describe");
+    }
   }
 
   #describe(operation: number, attribute: number, value: number): void {
@@ -264,12 +284,12 @@ export class Multiplier {
   /** Appends the layout of an operand whose shape is its rows and columns in memory. */
   #addLayout(
     layouts: number[],
-    { type, batchCount, c }: MatrixProduct,
-    { operand, shape: [rows, columns] }: { operand: MatrixOperand; shape: readonly [number, number] },
+    { batchCount }: MatrixProduct,
+    { operand, shape, kind }: { operand: MatrixOperand; shape: readonly [number, number]; kind: number },
   ): void {
     const blas = this.#blas;
     const value = new BigUint64Array(1);
-    const kind = operand === c ? productTypes[type].result : productTypes[type].data;
+    const [rows, columns] = shape;
     // Their rows run along our columns.
     const made = blas.cublasLtMatrixLayoutCreate(value, kind, columns, rows, operand.rowStride);
     this.#check(made, "describe");

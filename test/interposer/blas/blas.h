@@ -11,7 +11,7 @@ typedef struct cublasContext *cublasHandle_t;
 
 enum { OK = 0, NOT_INITIALIZED = 1, ALLOC_FAILED = 3, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum { OP_N, OP_T, OP_C };
-enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, R_32I = 10, R_16BF = 14 };
+enum { R_32F = 0, R_64F = 1, R_16F = 2, R_8I = 3, R_32I = 10, R_16BF = 14, R_8F_E4M3 = 28, R_8F_E5M2 = 29 };
 enum { COMPUTE_16F = 64, COMPUTE_32F = 68, COMPUTE_32F_PEDANTIC = 69, COMPUTE_64F = 70, COMPUTE_32I = 72, COMPUTE_32F_FAST_TF32 = 77 };
 
 int cublasCreate_v2(cublasHandle_t *handle);
@@ -63,7 +63,25 @@ static inline double next_number(void) {
 }
 
 static inline size_t size_of(int type) {
-    return type == R_64F ? 8 : type == R_32F || type == R_32I ? 4 : type == R_8I ? 1 : 2;
+    return type == R_64F ? 8 : type == R_32F || type == R_32I ? 4 : type == R_8I || type >= R_8F_E4M3 ? 1 : 2;
+}
+
+/* Floats of 8 bits: e5m2 is the upper half of an f16; of e4m3 normal numbers and 0 alone. */
+static inline double narrow_value(int type, uint8_t bits) {
+    uint16_t half = (uint16_t)(bits << 8);
+    _Float16 value;
+    memcpy(&value, &half, sizeof value);
+    if (type == R_8F_E5M2) return (double)value;
+    return (bits & 127) == 0 ? 0 : ldexp((bits >> 7 ? -1.0 : 1.0) * (8 + (bits & 7)), (bits >> 3 & 15) - 10);
+}
+
+static inline uint8_t narrow_bits(int type, double value) {
+    _Float16 rounded = (_Float16)value;
+    uint16_t half;
+    memcpy(&half, &rounded, sizeof half);
+    if (type == R_8F_E5M2 || value == 0) return (uint8_t)(half >> 8);
+    int exponent = ilogb(value);
+    return (uint8_t)((value < 0 ? 128 : 0) | (exponent + 7) << 3 | ((int)ldexp(fabs(value), 3 - exponent) & 7));
 }
 
 static inline double get(const void *from, int type, size_t index) {
@@ -73,6 +91,8 @@ static inline double get(const void *from, int type, size_t index) {
     case R_64F: return ((const double *)from)[index];
     case R_32F: return ((const float *)from)[index];
     case R_16F: return (double)((const _Float16 *)from)[index];
+    case R_8F_E4M3:
+    case R_8F_E5M2: return narrow_value(type, ((const uint8_t *)from)[index]);
     case R_8I: return ((const int8_t *)from)[index];
     case R_32I: return ((const int32_t *)from)[index];
     default:
@@ -89,6 +109,8 @@ static inline void put(void *to, int type, size_t index, double value) {
     case R_64F: ((double *)to)[index] = value; return;
     case R_32F: ((float *)to)[index] = single; return;
     case R_16F: ((_Float16 *)to)[index] = (_Float16)single; return;
+    case R_8F_E4M3:
+    case R_8F_E5M2: ((uint8_t *)to)[index] = narrow_bits(type, value); return;
     case R_8I: ((int8_t *)to)[index] = (int8_t)value; return;
     case R_32I: ((int32_t *)to)[index] = (int32_t)value; return;
     default:

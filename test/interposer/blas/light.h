@@ -34,6 +34,7 @@ int cublasLtMatmul(void *handle, operation_t *operation, const void *alpha, cons
                    const void *beta, const void *c, layout_t *c_layout, void *d, layout_t *d_layout, const algorithm_t *algorithm,
                    void *workspace, size_t workspace_bytes, CUstream stream);
 
+enum { A_SCALE = 17, B_SCALE = 18, D_SCALE = 20, A_SCALE_MODE = 31 };
 enum { ORDER = 1, BATCH_COUNT = 5, BATCH_STRIDE = 6, POINTER_MODE = 2, TRANSA = 3, TRANSB = 4, EPILOGUE = 7, BIAS = 8 };
 
 #endif
