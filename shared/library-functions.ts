@@ -17,7 +17,7 @@
  *   are bytes without an ELEMENT: `f32 f64 c32 c64 i32 i64`, where c32 is two f32, or the name of a `dataType`. Where the size is 0 or less nothing is checked, and
  *   the library gets 0 for it, or the arena's first address where it may not be absent. `of OTHER`: with as many bytes as what the descriptor OTHER describes; `of OTHER.MEASURE`: as that part of it has, such as the `grid`
  *   of a spatial transformer; `of OTHER.sequences`: 4 for each of those that it describes. `by FUNCTION`: the library takes it by that function, which has a
- *   descriptor before it, and not among the arguments.
+ *   descriptor before it, and not among the arguments; of no bytes it is not passed at all.
  * - `held NAME` an address on the device that a descriptor, which the call makes or sets, has from then on. How many bytes there are to be behind it is said with the kind of
  *   descriptor (`holds`), and looked at by each function that takes the descriptor. It may be 0.
  * - `unread NAME` an address at which the function does not look. It does not travel.

@@ -94,6 +94,11 @@ const lines = {
   cusolverDnXsyevBatched: `handle, params? params, i32 jobz, i32 uplo, i64 n, dataType dataTypeA, pointer A of matrices(n,n,lda,lda*n,batchSize) dataTypeA, i64 lda, dataType dataTypeW, pointer W of n*batchSize dataTypeW, dataType computeType, ${areas.replace("info of 1 ", "info of batchSize ")}, i64 batchSize`,
   cusolverDnXgeev_bufferSize: `handle, params? params, i32 jobvl, i32 jobvr, i64 n, dataType dataTypeA, unread A, i64 lda, dataType dataTypeW, unread W, dataType dataTypeVL, unread VL, i64 ldvl, dataType dataTypeVR, unread VR, i64 ldvr, dataType computeType, ${areaSizes}`,
   cusolverDnXgeev: `handle, params? params, i32 jobvl, i32 jobvr, i64 n, dataType dataTypeA, pointer A of matrix(n,n,lda) dataTypeA, i64 lda, dataType dataTypeW, pointer W of n*(1+(dataTypeW==0)+(dataTypeW==1)) dataTypeW, dataType dataTypeVL, pointer? VL of (jobvl==1)*matrix(n,n,ldvl) dataTypeVL, i64 ldvl, dataType dataTypeVR, pointer? VR of (jobvr==1)*matrix(n,n,ldvr) dataTypeVR, i64 ldvr, dataType computeType, ${areas}`,
+
+  "cusolverDn{Ssy,Dsy,Che,Zhe}evj_bufferSize":
+    "handle, i32 jobz, i32 uplo, i32 n, unread A, i32 lda, unread W, out i32 lwork, syevjInfo params",
+  "cusolverDn{Ssy,Dsy,Che,Zhe}evj":
+    "handle, i32 jobz, i32 uplo, i32 n, pointer A of matrix(n,n,lda) T, i32 lda, pointer W of n R, pointer work of max(lwork,bufferSize) T, i32 lwork, pointer info of 1 i32, syevjInfo params",
 } as const;
 
 export const solver = readLibrary({

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "4f1d5b1ca276b917";
+export const FINGERPRINT = "229414c2b91c95a6";
 
 export const FrameKind = {
   GREETING: 1,

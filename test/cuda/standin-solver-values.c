@@ -55,6 +55,20 @@ static int eigen(struct solver *s, int mode, int fill, struct matrix a, uint64_t
     SOLVER_NEEDS(fits(lda, n)); \
     return eigen(s, mode, fill, matrix_of(type, a, n, n, lda), w, work, elements, info, 1); \
   } \
+  API int cusolverDn##L##evj_bufferSize(struct solver *s, int mode, int fill, int n, uint64_t a, int lda, uint64_t w, int *lwork, struct solver_object *params) { \
+    SOLVER_BEGIN(s); \
+    (void)a, (void)w; \
+    SOLVER_NEEDS(is_mode(mode) && is_triangle(fill) && fits(lda, n) && params != NULL && params->kind == SYEVJ); \
+    return solver_tell(wanted(SYEVJ_BATCHED, n, mode, 1), lwork); \
+  } \
+  API int cusolverDn##L##evj(struct solver *s, int mode, int fill, int n, uint64_t a, int lda, uint64_t w, uint64_t work, int lwork, uint64_t info, \
+                             struct solver_object *params) { \
+    SOLVER_BEGIN(s); \
+    int64_t elements = wanted(SYEVJ_BATCHED, n, mode, 1); \
+    (void)lwork; \
+    SOLVER_NEEDS(fits(lda, n) && params != NULL && params->kind == SYEVJ); \
+    return eigen(s, mode, fill, matrix_of(type, a, n, n, lda), w, work, elements, info, 1); \
+  } \
   API int cusolverDn##L##evjBatched_bufferSize(struct solver *s, int mode, int fill, int n, uint64_t a, int lda, uint64_t w, int *lwork, \
                                                struct solver_object *params, int batch) { \
     SOLVER_BEGIN(s); \

@@ -1,5 +1,6 @@
 /** Memory of the card that is in use, as NVML tells it, and what is left of it behind a piece of work: a driver gives back late. */
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
+import { Nvml } from "../../server/device/cuda/nvml.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { withinTime } from "../support/time-left.ts";
 import type { Row } from "./job.ts";
@@ -57,8 +58,19 @@ export async function leftOver(
   }
 }
 
-export const leakRow = (group: string, { id }: DeviceDescription, left: number | undefined): Row => {
+/** Whether it is a process that has memory of the card, or the driver by itself. */
+function holders({ details }: DeviceDescription): string {
+  const nvml = Nvml.load();
+  const device = nvml?.device(details?.uuid ?? "");
+  const processes = device === undefined || "status" in device ? undefined : nvml?.processes(device);
+  if (processes === undefined) return "NVML does not tell which processes have memory of it";
+  const told = processes.map(({ bytes }) => `[${bytes ?? "?"}] bytes`).join(", ");
+  return processes.length === 0 ? "no process has any: the driver keeps it" : `processes have of it ${told}`;
+}
+
+export const leakRow = (group: string, device: DeviceDescription, left: number | undefined): Row => {
   const name = "bytes left on the card afterwards";
-  if (left !== undefined) return { group, name, unit: "B", value: left, ok: left === 0 };
-  return { group, name, isSkipped: true, note: silent.get(id) ?? "NVML does not tell" };
+  const [unit, ok] = ["B", left === 0];
+  if (left !== undefined) return { group, name, unit, value: left, ok, ...(ok ? {} : { note: holders(device) }) };
+  return { group, name, isSkipped: true, note: silent.get(device.id) ?? "NVML does not tell" };
 };

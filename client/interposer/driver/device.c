@@ -103,11 +103,9 @@ API(cuDeviceComputeCapability, (int *major, int *minor, CUdevice device), (major
     return CUDA_SUCCESS;
 }
 
-/* A slice has no place on a bus here; its index within the lease stands for one, where the remote device names none. */
 static void bus_id(const struct device *device, char *text, size_t length) {
     const int *attributes = device->attributes;
-    int bus = attributes[CU_ATTRIBUTE_PCI_BUS_ID] != 0 ? attributes[CU_ATTRIBUTE_PCI_BUS_ID] : (int)device->index + 1;
-    snprintf(text, length, "%04X:%02X:%02X.0", attributes[CU_ATTRIBUTE_PCI_DOMAIN_ID], bus, attributes[CU_ATTRIBUTE_PCI_DEVICE_ID]);
+    snprintf(text, length, "%04X:%02X:%02X.0", attributes[CU_ATTRIBUTE_PCI_DOMAIN_ID], attributes[CU_ATTRIBUTE_PCI_BUS_ID], attributes[CU_ATTRIBUTE_PCI_DEVICE_ID]);
 }
 
 API(cuDeviceGetPCIBusId, (char *text, int length, CUdevice device), (text, length, device)) {

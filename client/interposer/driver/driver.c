@@ -108,6 +108,9 @@ static CUresult read_device(struct device *device, const struct answer *answer) 
     device->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR] = (int)attach.capability_major;
     device->attributes[CU_ATTRIBUTE_CAPABILITY_MINOR] = (int)attach.capability_minor;
     hide_attributes(device->attributes);
+    /* A slice has no place on a bus here; its index within the lease stands for one, where the remote device names none. A bus 0 has GPUs, too, but not at its place 0. */
+    bool has_place = (device->attributes[CU_ATTRIBUTE_PCI_BUS_ID] | device->attributes[CU_ATTRIBUTE_PCI_DEVICE_ID]) != 0;
+    if (!has_place) device->attributes[CU_ATTRIBUTE_PCI_BUS_ID] = (int)device->index + 1;
     /* CUDA promises 256 bytes, and what textures want; programs count on it. */
     uint64_t granularity = attach.granularity_bytes < 256 ? 256 : attach.granularity_bytes;
     uint64_t texture_alignment = (uint64_t)(unsigned)device->attributes[CU_ATTRIBUTE_TEXTURE_ALIGNMENT];

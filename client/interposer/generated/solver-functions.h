@@ -2262,6 +2262,134 @@ SLUICE_API int SLUICE_NAME(cusolverDnXgeev)(void *handle, void *params, int32_t 
     sluice_call_pointer(&call, info, false, 1.0 * 4);
     return sluice_call_end(&call);
 }
+
+SLUICE_API int SLUICE_NAME(cusolverDnSsyevj_bufferSize)(void *handle, int32_t jobz, int32_t uplo, int32_t n, const void *A, int32_t lda, const void *W, int32_t *lwork, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 137, "cusolverDnSsyevj_bufferSize");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    (void)A;
+    sluice_call_i32(&call, lda);
+    (void)W;
+    sluice_call_out(&call, lwork, sizeof *lwork);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnDsyevj_bufferSize)(void *handle, int32_t jobz, int32_t uplo, int32_t n, const void *A, int32_t lda, const void *W, int32_t *lwork, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 138, "cusolverDnDsyevj_bufferSize");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    (void)A;
+    sluice_call_i32(&call, lda);
+    (void)W;
+    sluice_call_out(&call, lwork, sizeof *lwork);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnCheevj_bufferSize)(void *handle, int32_t jobz, int32_t uplo, int32_t n, const void *A, int32_t lda, const void *W, int32_t *lwork, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 139, "cusolverDnCheevj_bufferSize");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    (void)A;
+    sluice_call_i32(&call, lda);
+    (void)W;
+    sluice_call_out(&call, lwork, sizeof *lwork);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnZheevj_bufferSize)(void *handle, int32_t jobz, int32_t uplo, int32_t n, const void *A, int32_t lda, const void *W, int32_t *lwork, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 140, "cusolverDnZheevj_bufferSize");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    (void)A;
+    sluice_call_i32(&call, lda);
+    (void)W;
+    sluice_call_out(&call, lwork, sizeof *lwork);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnSsyevj)(void *handle, int32_t jobz, int32_t uplo, int32_t n, void *A, int32_t lda, void *W, void *work, int32_t lwork, void *info, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 141, "cusolverDnSsyevj");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    sluice_call_pointer(&call, A, false, sluice_reach((double)n, (double)n, (double)lda, 0.0, 1.0) * 4);
+    sluice_call_i32(&call, lda);
+    sluice_call_pointer(&call, W, false, (double)n * 4);
+    sluice_call_pointer(&call, work, false, sluice_max((double)lwork, 1.0) * 4);
+    sluice_call_i32(&call, lwork);
+    sluice_call_pointer(&call, info, false, 1.0 * 4);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnDsyevj)(void *handle, int32_t jobz, int32_t uplo, int32_t n, void *A, int32_t lda, void *W, void *work, int32_t lwork, void *info, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 142, "cusolverDnDsyevj");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    sluice_call_pointer(&call, A, false, sluice_reach((double)n, (double)n, (double)lda, 0.0, 1.0) * 8);
+    sluice_call_i32(&call, lda);
+    sluice_call_pointer(&call, W, false, (double)n * 8);
+    sluice_call_pointer(&call, work, false, sluice_max((double)lwork, 1.0) * 8);
+    sluice_call_i32(&call, lwork);
+    sluice_call_pointer(&call, info, false, 1.0 * 4);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnCheevj)(void *handle, int32_t jobz, int32_t uplo, int32_t n, void *A, int32_t lda, void *W, void *work, int32_t lwork, void *info, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 143, "cusolverDnCheevj");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    sluice_call_pointer(&call, A, false, sluice_reach((double)n, (double)n, (double)lda, 0.0, 1.0) * 8);
+    sluice_call_i32(&call, lda);
+    sluice_call_pointer(&call, W, false, (double)n * 4);
+    sluice_call_pointer(&call, work, false, sluice_max((double)lwork, 1.0) * 8);
+    sluice_call_i32(&call, lwork);
+    sluice_call_pointer(&call, info, false, 1.0 * 4);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
+
+SLUICE_API int SLUICE_NAME(cusolverDnZheevj)(void *handle, int32_t jobz, int32_t uplo, int32_t n, void *A, int32_t lda, void *W, void *work, int32_t lwork, void *info, void *params) {
+    struct sluice_call call;
+    sluice_call_begin(&call, 144, "cusolverDnZheevj");
+    sluice_call_handle(&call, handle);
+    sluice_call_i32(&call, jobz);
+    sluice_call_i32(&call, uplo);
+    sluice_call_i32(&call, n);
+    sluice_call_pointer(&call, A, false, sluice_reach((double)n, (double)n, (double)lda, 0.0, 1.0) * 16);
+    sluice_call_i32(&call, lda);
+    sluice_call_pointer(&call, W, false, (double)n * 8);
+    sluice_call_pointer(&call, work, false, sluice_max((double)lwork, 1.0) * 16);
+    sluice_call_i32(&call, lwork);
+    sluice_call_pointer(&call, info, false, 1.0 * 4);
+    sluice_call_descriptor(&call, params, SLUICE_SOLVER_SYEVJ_INFO, false);
+    return sluice_call_end(&call);
+}
 #else
 /* On the wire. */
 enum { SLUICE_SOLVER_NUMBER = 1 };

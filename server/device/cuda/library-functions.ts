@@ -438,8 +438,8 @@ export class LibraryFunctions {
         throw bad(`There is no [${argument.name}] for [${called.name}], which takes [${byteCount}] bytes.`);
       }
       if (byteCount > 0) lookup.check(Number(given), byteCount);
-      // Where a program gives one a library may look whether there is one.
-      else values[place] = argument.isOptional ? 0n : BigInt(this.#arenaBase);
+      // Where a program gives one a library may look whether there is one; and what it has by a function of its own, where that is.
+      else values[place] = argument.isOptional || argument.by !== undefined ? 0n : BigInt(this.#arenaBase);
       if (!isWorkArea(argument, called.arguments) || given === 0n) continue;
       const area = { address: Number(given), byteCount: Math.max(0, byteCount) };
       for (const { descriptor, keeps } of changed) if (keeps) descriptor.areas.set(argument.name, area);

@@ -28,7 +28,9 @@ export class MemoryInUse {
     const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
     // A context that is lost tells nothing, and takes nothing any more.
     this.#context.api.cuMemGetInfo_v2(free, total);
-    const own = this.#monitored?.nvml.processBytes(this.#monitored.device, process.pid);
+    const { nvml, device } = this.#monitored ?? {};
+    const processes = device && nvml?.processes(device);
+    const own = processes?.find(({ pid }) => pid === process.pid)?.bytes;
     return { own, all: Number(total[0]! - free[0]!) };
   }
 

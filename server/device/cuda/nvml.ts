@@ -153,18 +153,17 @@ export class Nvml {
     return { totalBytes: bytes(total), reservedBytes: bytes(reserved), usedBytes: bytes(used) };
   }
 
-  /** What a process has of the device's memory; undefined where NVML does not show it, or not what it has. */
-  processBytes(device: NvmlDevice, pid: number): number | undefined {
-    const { size, pid: pidAt, usedGpuMemory } = nvmlLayouts.nvmlProcessInfo_t;
+  /** Who has memory of the device, as far as NVML shows it, and how much where it tells that, in bytes; undefined where it does not. */
+  processes(device: NvmlDevice): { pid: number; bytes: number | undefined }[] | undefined {
+    const { size, pid, usedGpuMemory } = nvmlLayouts.nvmlProcessInfo_t;
     const count = Uint32Array.of(NVML_PROCESSES_MAX);
     const all = new DataView(new ArrayBuffer(NVML_PROCESSES_MAX * size));
     if (!this.#succeeds("nvmlDeviceGetComputeRunningProcesses_v3", device.handle, count, all)) return undefined;
-    for (let at = 0; at < count[0]! * size; at += size) {
-      if (all.getUint32(at + pidAt, true) !== pid) continue;
-      const used = all.getBigUint64(at + usedGpuMemory, true);
-      return used === NVML_VALUE_NOT_AVAILABLE ? undefined : Number(used);
-    }
-    return undefined;
+    return Array.from({ length: count[0]! }, (_, index) => {
+      const used = all.getBigUint64(index * size + usedGpuMemory, true);
+      const bytes = used === NVML_VALUE_NOT_AVAILABLE ? undefined : Number(used);
+      return { pid: all.getUint32(index * size + pid, true), bytes };
+    });
   }
 
   temperatureCelsius(device: NvmlDevice): number | undefined {

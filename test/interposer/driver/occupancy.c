@@ -20,6 +20,12 @@ int main(void) {
     EXPECT(memcmp(&uuid, &again, sizeof uuid) == 0);
     CHECK(cuDeviceGetPCIBusId(bus, sizeof bus, 0));
     CHECK(cuDeviceGetByPCIBusId(&device, bus));
+    /* As PyTorch makes one of the attributes. */
+    int place[3];
+    for (int i = 0; i < 3; i++) CHECK(cuDeviceGetAttribute(&place[i], (const int[]){50, 33, 34}[i], 0));
+    snprintf(bus, sizeof bus, "%08x:%02x:%02x.0", (unsigned)place[0], (unsigned)place[1], (unsigned)place[2]);
+    CHECK(cuDeviceGetByPCIBusId(&device, bus));
+    EXPECT(device == 0);
     EXPECT(device == 0);
     CHECK(cuDeviceGetAttribute(&warp, CU_ATTRIBUTE_WARP_SIZE, 0));
     CHECK(cuDeviceGetAttribute(&processors, CU_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0));

@@ -14,7 +14,7 @@ static void fill(int count) {
 static void complex_transforms(void) {
     const struct {
         int rank, n[3];
-    } shapes[] = {{1, {8}}, {1, {15}}, {1, {1}}, {2, {6, 5}}, {3, {4, 3, 5}}};
+    } shapes[] = {{1, {16}}, {1, {8}}, {1, {15}}, {1, {1}}, {2, {6, 5}}, {3, {4, 3, 5}}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const int *n = shapes[s].n, rank = shapes[s].rank;
         int count = 1, single, both;

@@ -4,6 +4,10 @@
 FAMILY(Ssyevd_bufferSize, Dsyevd_bufferSize, Cheevd_bufferSize, Zheevd_bufferSize, evd_bufferSize, cusolverDnHandle_t, int mode, int fill, int n, CUdeviceptr a, int lda,
        CUdeviceptr w, int *lwork)
 FAMILY(Ssyevd, Dsyevd, Cheevd, Zheevd, evd, cusolverDnHandle_t, int mode, int fill, int n, CUdeviceptr a, int lda, CUdeviceptr w, CUdeviceptr work, int lwork, CUdeviceptr info)
+FAMILY(Ssyevj_bufferSize, Dsyevj_bufferSize, Cheevj_bufferSize, Zheevj_bufferSize, evj_one_bufferSize, cusolverDnHandle_t, int mode, int fill, int n, CUdeviceptr a, int lda,
+       CUdeviceptr w, int *lwork, syevjInfo_t params)
+FAMILY(Ssyevj, Dsyevj, Cheevj, Zheevj, evj_one, cusolverDnHandle_t, int mode, int fill, int n, CUdeviceptr a, int lda, CUdeviceptr w, CUdeviceptr work, int lwork, CUdeviceptr info,
+       syevjInfo_t params)
 FAMILY(SsyevjBatched_bufferSize, DsyevjBatched_bufferSize, CheevjBatched_bufferSize, ZheevjBatched_bufferSize, evj_bufferSize, cusolverDnHandle_t, int mode, int fill, int n,
        CUdeviceptr a, int lda, CUdeviceptr w, int *lwork, syevjInfo_t params, int batch)
 FAMILY(SsyevjBatched, DsyevjBatched, CheevjBatched, ZheevjBatched, evj, cusolverDnHandle_t, int mode, int fill, int n, CUdeviceptr a, int lda, CUdeviceptr w, CUdeviceptr work,
@@ -53,6 +57,29 @@ static void check_eigen(int type, int fill) {
     check_pairs(a.host, v, values, type);
     free(v);
     free(values);
+    CHECK(cuMemFree_v2(work));
+    CHECK(cuMemFree_v2(w));
+    free_matrix(&a);
+}
+
+/* By Jacobi's method, as PyTorch has it for some sizes. */
+static void check_jacobi(int type, int fill) {
+    struct matrix a = matrix_of(type, N, N);
+    CUdeviceptr w = device_bytes(N * real_bytes[type]);
+    syevjInfo_t params;
+    int lwork;
+    make_hermitian(&a, false);
+    STATUS(cusolverDnCreateSyevjInfo(&params), OK);
+    STATUS(evj_one_bufferSize[type](handle, VECTORS, fill, N, a.device, a.leading, w, &lwork, params), OK);
+    CUdeviceptr work = device_bytes((size_t)lwork * element_bytes[type]);
+    STATUS(evj_one[type](handle, VECTORS, fill, N, a.device, a.leading, w, work, lwork, info, params), OK);
+    EXPECT(device_int(info, 0) == 0);
+    number *v = download(&a);
+    double *values = download_values(w, type, N);
+    check_pairs(a.host, v, values, type);
+    free(v);
+    free(values);
+    STATUS(cusolverDnDestroySyevjInfo(params), OK);
     CHECK(cuMemFree_v2(work));
     CHECK(cuMemFree_v2(w));
     free_matrix(&a);
@@ -250,6 +277,7 @@ int main(void) {
     for (int type = 0; type < 4; type++) {
         check_eigen(type, 0);
         check_eigen(type, 1);
+        check_jacobi(type, 0);
         check_eigen_batch(type);
         check_gesvd(type, 'A');
         check_gesvd(type, 'S');
