@@ -17,7 +17,7 @@ let server: TestServer;
 let control: RawControl;
 let libraries: string;
 let sessions: string;
-let [hold, ask, orphan, launcher] = ["", "", "", ""];
+let [hold, ask, orphan, launcher, about] = ["", "", "", "", ""];
 const running: ChildProcess[] = [];
 const strays: number[] = [];
 let ends: (() => unknown)[] = [];
@@ -27,7 +27,8 @@ beforeAll(async () => {
   if (!canBuild) return;
   libraries = `${process.cwd()}/${buildInterposer()}`;
   const compile = (name: string) => compileProgram(`test/interposer/processes/${name}.c`, { suffix: "-process" });
-  [hold, ask, orphan, launcher] = [compile("hold"), compile("ask"), compile("orphan"), compile("launcher")];
+  [hold, ask, orphan] = [compile("hold"), compile("ask"), compile("orphan")];
+  [launcher, about] = [compile("launcher"), compile("about")];
   server = await startServer({ args: ["--device", "cpu:2x256MiB"] });
   control = new RawControl(server.grpc);
 });
@@ -239,6 +240,21 @@ describe.runIf(canBuild)("a process that finds no free session", () => {
     expect(seconds[0]).toBeGreaterThanOrEqual(1);
     // Far from the 35 of others, on however slow a machine.
     expect(Math.max(...seconds)).toBeLessThan(15);
+  });
+
+  it("of its parent still lets it ask about the devices, as compilers that programs start do, at once and without a word", async () => {
+    const granted = await leases(1);
+    const promise = { SLUICE_DEVICES: "1" };
+    const alone = start(granted, [about], promise);
+    expect(await alone.ended()).toBe(0);
+    expect(alone.stdout()).toMatch(/^\d+ .+ 33554432 .+ active 0\nthen 0\n$/);
+    const device = alone.stdout().split("\n")[0];
+    const parent = start(granted, [hold, about], promise);
+    expect(await parent.ended()).toBe(0);
+    expect(parent.stdout().split("\n").slice(1)).toEqual([device, "then 46", "ok", ""]);
+    expect(parent.stderr()).toMatch(
+      /^sluice: the (ancestor|parent process) \[\d+\] \(hold-process\) has the only session.*\n$/,
+    );
   });
 
   it("names the process that has it, waits as long as it is told to, and then says so", async () => {

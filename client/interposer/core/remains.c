@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "holders.h"
 #include "report.h"
 #include "sha256.h"
 
@@ -23,8 +24,8 @@ struct remains {
     atomic_uint_least64_t counted;
 };
 
-/* The lease's file, locked; -1 when there is no folder for it, or another process has the lock. */
-static int open_locked(const struct lease_key *lease) {
+/* The lease's file; -1 when there is no folder for it. */
+static int open_file(const struct lease_key *lease, int flags) {
     static const char purpose[] = "remains";
     const char *folder = getenv("SLUICE_SESSIONS");
     char path[512];
@@ -36,7 +37,12 @@ static int open_locked(const struct lease_key *lease) {
     hmac_finish(&mac, digest);
     int length = snprintf(path, sizeof path, "%s/", folder);
     for (int i = 0; i < 8; i++) length += snprintf(path + length, sizeof path - (size_t)length, "%02x", digest[i]);
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* The same, locked; -1 also when another process has the lock. */
+static int open_locked(const struct lease_key *lease) {
+    int file = open_file(lease, O_RDWR | O_CREAT);
     if (file < 0) return -1;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(file, F_SETLK, &lock) == 0) return file;
@@ -61,6 +67,21 @@ void remains_leave(struct connection *connection) {
     memcpy(shown->session_id, connection->lease.session_id, SESSION_ID_BYTES);
     connection->counted_shown = &shown->counted;
     connection->remains = file;
+}
+
+void remains_describe(const struct connection *connection, const void *description, size_t bytes) {
+    /* In one piece: who reads it has all of it, or none. */
+    if (connection->remains < 0) return;
+    if (pwrite(connection->remains, description, bytes, sizeof(struct remains)) < 0) trace("the devices are not described: %s", strerror(errno));
+}
+
+bool remains_described(const struct lease_key *lease, void *description, size_t bytes) {
+    if (!holder_find(lease->secret).is_ancestor) return false;
+    int file = open_file(lease, O_RDONLY);
+    if (file < 0) return false;
+    bool is_described = pread(file, description, bytes, sizeof(struct remains)) == (ssize_t)bytes;
+    close(file);
+    return is_described;
 }
 
 /* Says GOODBYE over a connection of the other's session, and reads until it is over. */

@@ -107,9 +107,9 @@ API(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned int flags), (devic
 }
 API_ALIAS(cuDevicePrimaryCtxSetFlags, cuDevicePrimaryCtxSetFlags_v2);
 
-API(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned int *flags, int *active), (device, flags, active)) {
+API_KNOWN(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned int *flags, int *active), (device, flags, active)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (flags != NULL) *flags = found->primary.flags;
     if (active != NULL) *active = found->primary.is_active;
@@ -207,7 +207,7 @@ API(cuCtxSetCurrent, (CUcontext context), (context)) {
     return CUDA_SUCCESS;
 }
 
-API(cuCtxGetCurrent, (CUcontext *context), (context)) {
+API_KNOWN(cuCtxGetCurrent, (CUcontext *context), (context)) {
     if (context == NULL) return CUDA_ERROR_INVALID_VALUE;
     *context = depth == 0 ? NULL : stack[depth - 1];
     return CUDA_SUCCESS;

@@ -51,9 +51,9 @@ API_ALWAYS(cuDeviceGet, (CUdevice *device, int ordinal), (device, ordinal)) {
     return result;
 }
 
-API(cuDeviceGetName, (char *name, int length, CUdevice device), (name, length, device)) {
+API_KNOWN(cuDeviceGetName, (char *name, int length, CUdevice device), (name, length, device)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (name == NULL || length <= 0) return CUDA_ERROR_INVALID_VALUE;
     snprintf(name, (size_t)length, "%s", found->name);
@@ -61,9 +61,9 @@ API(cuDeviceGetName, (char *name, int length, CUdevice device), (name, length, d
 }
 
 /* The id in the pool is text; 16 bytes of it, spread by FNV, are as stable and as unique as it is. */
-API(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice device), (uuid, device)) {
+API_KNOWN(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice device), (uuid, device)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (uuid == NULL) return CUDA_ERROR_INVALID_VALUE;
     for (int half = 0; half < 2; half++) {
@@ -75,27 +75,27 @@ API(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice device), (uuid, device)) {
 }
 API_ALIAS(cuDeviceGetUuid, cuDeviceGetUuid_v2);
 
-API(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice device), (bytes, device)) {
+API_KNOWN(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice device), (bytes, device)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (bytes == NULL) return CUDA_ERROR_INVALID_VALUE;
     *bytes = found->arena.byte_count;
     return CUDA_SUCCESS;
 }
 
-API(cuDeviceGetAttribute, (int *value, int attribute, CUdevice device), (value, attribute, device)) {
+API_KNOWN(cuDeviceGetAttribute, (int *value, int attribute, CUdevice device), (value, attribute, device)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (value == NULL || attribute < 1 || attribute >= CU_ATTRIBUTE_COUNT) return CUDA_ERROR_INVALID_VALUE;
     *value = found->attributes[attribute];
     return CUDA_SUCCESS;
 }
 
-API(cuDeviceComputeCapability, (int *major, int *minor, CUdevice device), (major, minor, device)) {
+API_KNOWN(cuDeviceComputeCapability, (int *major, int *minor, CUdevice device), (major, minor, device)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (major == NULL || minor == NULL) return CUDA_ERROR_INVALID_VALUE;
     *major = found->attributes[CU_ATTRIBUTE_CAPABILITY_MAJOR];
@@ -108,9 +108,9 @@ static void bus_id(const struct device *device, char *text, size_t length) {
     snprintf(text, length, "%04X:%02X:%02X.0", attributes[CU_ATTRIBUTE_PCI_DOMAIN_ID], attributes[CU_ATTRIBUTE_PCI_BUS_ID], attributes[CU_ATTRIBUTE_PCI_DEVICE_ID]);
 }
 
-API(cuDeviceGetPCIBusId, (char *text, int length, CUdevice device), (text, length, device)) {
+API_KNOWN(cuDeviceGetPCIBusId, (char *text, int length, CUdevice device), (text, length, device)) {
     struct device *found;
-    CUresult result = device_of(device, &found);
+    CUresult result = known_device(device, &found);
     if (result != CUDA_SUCCESS) return result;
     if (text == NULL || length < 13) return CUDA_ERROR_INVALID_VALUE;
     bus_id(found, text, (size_t)length);

@@ -1,6 +1,9 @@
 /* The process's state: initialisation, the session's end, fork, and the translation of the wire's errors to CUDA's. */
 #include "driver.h"
 
+#include "../core/remains.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,6 +158,39 @@ static CUresult attach_device(uint32_t index) {
     return result;
 }
 
+/* What a process leaves to its descendants about its devices; those of another version of this library do not read it. */
+struct description {
+    char version[32];
+    uint32_t device_count;
+    struct {
+        char name[256], id[64];
+        uint32_t driver_version;
+        uint64_t byte_count;
+        int attributes[CU_ATTRIBUTE_COUNT];
+    } devices[SLUICE_SLICES_PER_LEASE_MAX];
+};
+
+/* The devices as an ancestor has described them; guarded by `opening` until their number is there, and never changed behind that. */
+static struct device *described[SLUICE_SLICES_PER_LEASE_MAX];
+static atomic_uint described_count;
+
+static void describe_devices(void) {
+    struct description *description = calloc(1, sizeof *description);
+    if (description == NULL) return;
+    snprintf(description->version, sizeof description->version, "%s", SLUICE_VERSION);
+    description->device_count = driver.device_count;
+    for (uint32_t i = 0; i < driver.device_count; i++) {
+        const struct device *device = driver.devices[i];
+        memcpy(description->devices[i].name, device->name, sizeof device->name);
+        memcpy(description->devices[i].id, device->id, sizeof device->id);
+        memcpy(description->devices[i].attributes, device->attributes, sizeof device->attributes);
+        description->devices[i].driver_version = device->driver_version;
+        description->devices[i].byte_count = device->arena.byte_count;
+    }
+    remains_describe(&driver.connection, description, sizeof *description);
+    free(description);
+}
+
 static CUresult open_session(void) {
     struct endpoint endpoint;
     uint32_t devices = 0;
@@ -171,6 +207,7 @@ static CUresult open_session(void) {
         return result;
     }
     driver.device_count = devices;
+    describe_devices();
     connection_watch(&driver.connection);
     return result;
 }
@@ -184,6 +221,49 @@ static CUresult open_promised(void) {
     }
     pthread_mutex_unlock(&opening);
     return result;
+}
+
+/* Finds how an ancestor has described its devices; false when none has. */
+static bool read_description(void) {
+    struct endpoint endpoint;
+    struct description *description = calloc(1, sizeof *description);
+    bool is_found = false;
+    if (description != NULL && endpoint_of_environment(&endpoint) == 0) {
+        for (uint32_t i = 0; i < endpoint.lease_count && !is_found; i++) {
+            is_found = remains_described(&endpoint.leases[i], description, sizeof *description) && strcmp(description->version, SLUICE_VERSION) == 0;
+            is_found = is_found && description->device_count == driver.promised_count;
+        }
+        free(endpoint.leases);
+    }
+    for (uint32_t i = 0; is_found && i < driver.promised_count; i++) {
+        struct device *device = described[i] = calloc(1, sizeof *device);
+        if (device == NULL) is_found = false;
+        else {
+            device->index = i;
+            memcpy(device->name, description->devices[i].name, sizeof device->name - 1);
+            memcpy(device->id, description->devices[i].id, sizeof device->id - 1);
+            memcpy(device->attributes, description->devices[i].attributes, sizeof device->attributes);
+            device->driver_version = description->devices[i].driver_version;
+            device->arena.byte_count = description->devices[i].byte_count;
+        }
+    }
+    free(description);
+    return is_found;
+}
+
+CUresult driver_know(void) {
+    if (promised_devices() == 0) return driver_check();
+    if (atomic_load(&described_count) > 0) return CUDA_SUCCESS;
+    pthread_mutex_lock(&opening);
+    if (atomic_load(&described_count) == 0 && read_description()) atomic_store(&described_count, driver.promised_count);
+    pthread_mutex_unlock(&opening);
+    return atomic_load(&described_count) > 0 ? CUDA_SUCCESS : driver_check();
+}
+
+CUresult known_device(CUdevice ordinal, struct device **device) {
+    if (promised_devices() == 0 || ordinal < 0 || (uint32_t)ordinal >= atomic_load(&described_count)) return device_of(ordinal, device);
+    *device = described[ordinal];
+    return CUDA_SUCCESS;
 }
 
 /* SLUICE_DEVICES: how many devices each lease has. */
@@ -227,9 +307,9 @@ API_ALWAYS(cuInit, (unsigned int flags), (flags)) {
 
 API_ALWAYS(cuDriverGetVersion, (int *version), (version)) {
     if (version == NULL) return CUDA_ERROR_INVALID_VALUE;
-    driver_check();
+    struct device *first;
     /* Without a session there is nobody to ask; this is what the library itself speaks. */
-    *version = atomic_load(&driver.phase) == PHASE_READY ? (int)driver.devices[0]->driver_version : 13000;
+    *version = driver_know() == CUDA_SUCCESS && known_device(0, &first) == CUDA_SUCCESS ? (int)first->driver_version : 13000;
     return CUDA_SUCCESS;
 }
 

@@ -237,6 +237,15 @@ CUresult result_of(struct failure failure);
 /* The error that answers any call, or CUDA_SUCCESS. Opens a promised session. */
 CUresult driver_check(void);
 
+/*
+ * The same, for what only asks about devices: before there is a session, what an ancestor says that has one will do. Programs start others that ask for
+ * that and no more, as PyTorch's compiler does, and those would wait for the session of who waits for them.
+ */
+CUresult driver_know(void);
+
+/* A device for that. */
+CUresult known_device(CUdevice ordinal, struct device **device);
+
 /* How many devices are promised, before there is a session; else 0. */
 static inline uint32_t promised_devices(void) {
     return atomic_load_explicit(&driver.phase, memory_order_acquire) == PHASE_PROMISED ? driver.promised_count : 0;
@@ -263,6 +272,7 @@ void trace_call(const char *name, CUresult result);
     }                                                                                                                                   \
     static CUresult name##_body parameters
 #define API(name, parameters, arguments) API_DEFINE(driver_check(), name, parameters, arguments)
+#define API_KNOWN(name, parameters, arguments) API_DEFINE(driver_know(), name, parameters, arguments)
 #define API_ALWAYS(name, parameters, arguments) API_DEFINE(CUDA_SUCCESS, name, parameters, arguments)
 
 /* Another exported name of the same function: per-thread default streams are the default stream here. */

@@ -25,7 +25,7 @@ static const char *way_without(const char *name) {
         const char *begin, *way;
     } ways[] = {
         {"libcublas", taken}, {"libcudnn", taken}, {"libcusolver", taken}, {"libcufft", taken}, {"libcurand", taken},
-        {"libcusparse", taken},
+        {"libcusparseLt", ""}, {"libcusparse", taken}, {"libcupti", ""},
         {"libnccl", "PyTorch's processes do without it by the backend gloo."},
         {"libnpp", ""}, {"libnvjpeg", ""},
     };
